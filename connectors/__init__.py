@@ -1,0 +1,1 @@
+"""The CRMs crmsync speaks to: one file (or folder) for each vendor, and nothing of theirs outside it."""

@@ -1,0 +1,49 @@
+"""What can go wrong, named by what the caller does next."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+
+class CrmsyncError(Exception):
+    """The root of them all."""
+
+
+class ConfigError(CrmsyncError):
+    """Somebody must change the config, a credential or a CRM setting: print every problem, exit 2, no traceback."""
+
+    def __init__(self, problems: Sequence[str] | str) -> None:
+        self.problems = (problems,) if isinstance(problems, str) else tuple(problems)
+        super().__init__("\n".join(self.problems))
+
+
+class Transient(CrmsyncError):
+    """The same request may succeed later: the retry repeats it, after `retry_after` seconds if the vendor named them."""
+
+    def __init__(self, message: str, retry_after: float | None = None) -> None:
+        self.retry_after = retry_after
+        super().__init__(message)
+
+
+class Unavailable(CrmsyncError):
+    """This CRM sits out this cycle; the other one goes on. `until` is a hint in words ("midnight in Europe/Berlin")."""
+
+    def __init__(self, crm: str, message: str, until: str = "") -> None:
+        self.crm, self.until = crm, until
+        super().__init__(message)
+
+
+class UnsafePlan(CrmsyncError):
+    """The plan would change too much: nothing is written and the plan is kept for review."""
+
+    def __init__(self, run: str, reasons: Sequence[str]) -> None:
+        self.run, self.reasons = run, tuple(reasons)
+        super().__init__("; ".join(self.reasons))
+
+
+class StateError(CrmsyncError):
+    """The state database cannot be used as it is: locked by another worker, damaged, or of another org."""
+
+
+class Cancelled(CrmsyncError):
+    """Somebody asked the worker to stop (SIGTERM): leave between pages, everything so far is kept."""
