@@ -89,11 +89,14 @@ def patiently(crm: str, exchange: Callable[[], T], stop: Stop) -> T:
             raise Cancelled(f"stopped before a call to {crm}")
         return exchange()
 
+    def pause(seconds: float) -> None:
+        stop.wait(seconds)
+
     retrying = tenacity.Retrying(
         retry=tenacity.retry_if_exception_type(Transient),
         wait=_wait,
-        stop=tenacity.stop_any(tenacity.stop_after_attempt(ATTEMPTS), _hopeless),
-        sleep=stop.wait,
+        stop=lambda state: state.attempt_number >= ATTEMPTS or _hopeless(state),
+        sleep=pause,
         reraise=True,
     )
     try:

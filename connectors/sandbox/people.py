@@ -1,0 +1,81 @@
+"""Believable people and what they did, before either CRM has a record of them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+
+
+@dataclass(frozen=True)
+class Firm:
+    """A company; `number` is unique within a world."""
+
+    number: int
+    name: str
+    domain: str
+    industry: str
+    employees: int | None
+    country: str
+    revenue: int | None
+
+
+@dataclass(frozen=True)
+class Happening:
+    """Something a human did at an aware UTC instant; `kind` is one of `crmsync.model.KINDS`.
+
+    Attributes by kind: page_viewed `url`, `seconds`; form_submitted `form`, `url`; content_downloaded `asset`;
+    e-mail kinds `subject`, `campaign`; meetings `subject`, `outcome`; call_completed `subject`, `outcome`, `seconds`;
+    webinar and event kinds `campaign`. `seen_by` names the CRMs that record it.
+    """
+
+    kind: str
+    at: datetime
+    attributes: Mapping[str, str | int] = field(default_factory=dict)
+    seen_by: frozenset[str] = frozenset({"hubspot"})
+
+
+@dataclass(frozen=True)
+class Human:
+    """One person of the world and the records the CRMs keep of them.
+
+    `in_hubspot` is how many HubSpot contacts they have (2 is a duplicate); `in_salesforce` the kinds of their
+    Salesforce records in order of creation: `lead`, `contact`, or `converted` (a lead that became the contact after it).
+    `email` is `None` where the CRMs do not know it; `title` and the firm's numbers may be missing too.
+    `native_link` says that the HubSpot record carries the Salesforce record's id (the native sync ran once).
+    """
+
+    number: int
+    first: str
+    last: str
+    email: str | None
+    title: str | None
+    firm: Firm | None
+    country: str | None
+    in_hubspot: int
+    in_salesforce: tuple[str, ...]
+    created_at: datetime
+    owner: int | None
+    happenings: tuple[Happening, ...] = ()
+    native_link: bool = False
+
+
+@dataclass(frozen=True)
+class Rep:
+    """Somebody in sales: user of Salesforce and owner in HubSpot, known by the e-mail address in both."""
+
+    number: int
+    first: str
+    last: str
+    email: str
+    active: bool = True
+
+
+@dataclass(frozen=True)
+class World:
+    """Everybody there is, as of an instant."""
+
+    now: datetime
+    reps: tuple[Rep, ...]
+    firms: tuple[Firm, ...]
+    humans: tuple[Human, ...]
