@@ -79,3 +79,26 @@ class World:
     reps: tuple[Rep, ...]
     firms: tuple[Firm, ...]
     humans: tuple[Human, ...]
+
+
+_BASE62 = "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz"
+_CHECKSUM = "ABCDEFGHIJKLMNOPQRSTUVWXYZ012345"
+
+
+def salesforce_id(prefix: str, number: int) -> str:
+    """The 18-character Salesforce id with this three-character prefix: both CRMs of a world must agree on it.
+
+    A lead or contact that is record `k` of human `n` has the number `n * 4 + k`; accounts have their firm's number and
+    users their rep's.
+    """
+    digits = ""
+    while number:
+        number, digit = divmod(number, 62)
+        digits = _BASE62[digit] + digits
+    return with_checksum(prefix + digits.rjust(12, "0"))
+
+
+def with_checksum(short: str) -> str:
+    """A 15-character id with the three characters that tell its upper-case letters apart from its lower-case ones."""
+    chunks = (short[at : at + 5] for at in (0, 5, 10))
+    return short + "".join(_CHECKSUM[sum(char.isupper() << bit for bit, char in enumerate(chunk))] for chunk in chunks)
