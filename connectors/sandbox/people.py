@@ -40,7 +40,8 @@ class Human:
     """One person of the world and the records the CRMs keep of them.
 
     `in_hubspot` is how many HubSpot contacts they have (2 is a duplicate); `in_salesforce` the kinds of their
-    Salesforce records in order of creation: `lead`, `contact`, or `converted` (a lead that became the contact after it).
+    Salesforce records in order of creation: `lead`, `contact`, or `converted` (a lead that became the contact
+    after it).
     `email` is `None` where the CRMs do not know it; `title` and the firm's numbers may be missing too.
     `native_link` says that the HubSpot record carries the Salesforce record's id (the native sync ran once).
     """

@@ -1,0 +1,383 @@
+"""The names, titles, firms and pages that the sandbox's people are made of; all of them are invented."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+
+class Country(NamedTuple):
+    """Where people live: how often, how they are called, and what their firms' names end in."""
+
+    name: str
+    weight: int
+    first: tuple[str, ...]
+    last: tuple[str, ...]
+    legal: tuple[str, ...]
+
+
+COUNTRIES = (
+    Country(
+        "United States",
+        30,
+        (
+            "James",
+            "Maria",
+            "Ashley",
+            "Michael",
+            "Destiny",
+            "Tyler",
+            "Latoya",
+            "Brandon",
+            "Emily",
+            "Marcus",
+            "Grace",
+            "Jamal",
+            "Megan",
+            "Diego",
+            "Priya",
+            "Kevin",
+        ),
+        (
+            "Johnson",
+            "Ramirez",
+            "O'Neill",
+            "Washington",
+            "Miller",
+            "Nguyen",
+            "Patel",
+            "Brooks",
+            "Kowalski",
+            "Freeman",
+            "Sanders",
+            "McAllister",
+            "Lopez-Reyes",
+            "Bennett",
+            "Whitfield",
+            "Tran",
+        ),
+        ("Inc.", "LLC", "Corp.", "Group", ""),
+    ),
+    Country(
+        "Germany",
+        16,
+        (
+            "Jürgen",
+            "Anke",
+            "Sebastian",
+            "Katrin",
+            "Björn",
+            "Heike",
+            "Lukas",
+            "Silke",
+            "Emre",
+            "Franziska",
+            "Uwe",
+            "Leonie",
+            "Matthias",
+            "Aylin",
+        ),
+        (
+            "Müller",
+            "Schäfer",
+            "von Arnsberg",
+            "Großmann",
+            "Yılmaz",
+            "Becker",
+            "Hoffmann",
+            "Krüger",
+            "Weiß",
+            "Lindner",
+            "Brandt",
+            "Schröder-Kühn",
+            "Vogel",
+            "Özdemir",
+        ),
+        ("GmbH", "AG", "GmbH & Co. KG", "SE"),
+    ),
+    Country(
+        "United Kingdom",
+        12,
+        (
+            "Oliver",
+            "Charlotte",
+            "Imran",
+            "Fiona",
+            "Callum",
+            "Harriet",
+            "Nigel",
+            "Aisha",
+            "Rhys",
+            "Eleanor",
+            "Gareth",
+            "Zara",
+        ),
+        (
+            "Smith",
+            "Khan",
+            "Davies",
+            "Hughes",
+            "MacDonald",
+            "Ashworth",
+            "Begum",
+            "Wright",
+            "Pemberton",
+            "Sinclair",
+            "Okafor",
+            "Fletcher",
+        ),
+        ("Ltd", "plc", "LLP", "Holdings"),
+    ),
+    Country(
+        "France",
+        8,
+        ("Élodie", "Jean-Luc", "Camille", "François", "Inès", "Théo", "Maëlle", "Hervé", "Amélie", "Mehdi"),
+        (
+            "Lefèvre",
+            "Dubois",
+            "Moreau",
+            "de la Tour",
+            "Benali",
+            "Girard",
+            "Chevalier",
+            "Rousseau",
+            "Perrin",
+            "Fontaine",
+        ),
+        ("SAS", "SA", "SARL"),
+    ),
+    Country(
+        "Spain",
+        5,
+        ("Lucía", "Íñigo", "Carmen", "Álvaro", "Nuria", "Joaquín", "Begoña", "Pablo"),
+        ("García Núñez", "Martínez", "Etxeberria", "Castaño", "Peña", "Rovira", "Domínguez", "Vidal"),
+        ("S.L.", "S.A."),
+    ),
+    Country(
+        "Netherlands",
+        5,
+        ("Sanne", "Daan", "Femke", "Jeroen", "Lotte", "Bram", "Noor", "Pieter"),
+        ("de Vries", "van den Berg", "Jansen", "Bakker", "Visser", "van 't Hof", "Mulder", "Smit"),
+        ("B.V.", "N.V."),
+    ),
+    Country(
+        "Poland",
+        4,
+        ("Łukasz", "Agnieszka", "Paweł", "Małgorzata", "Wojciech", "Zofia"),
+        ("Wójcik", "Dąbrowska", "Zieliński", "Kamińska", "Szymański", "Wiśniewska"),
+        ("Sp. z o.o.", "S.A."),
+    ),
+    Country(
+        "Denmark",
+        4,
+        ("Søren", "Astrid", "Mikkel", "Åse", "Rasmus", "Freja"),
+        ("Østergaard", "Nielsen", "Kjær", "Lindqvist", "Møller", "Haugaard"),
+        ("A/S", "ApS"),
+    ),
+    Country(
+        "India",
+        6,
+        ("Ananya", "Rahul", "Lakshmi", "Vikram", "Sneha", "Arjun", "Meenakshi", "Rohit"),
+        ("Sharma", "Iyer", "Reddy", "Chatterjee", "Banerjee", "Nair", "Kulkarni", "Singh"),
+        ("Pvt. Ltd.", "Ltd."),
+    ),
+    Country(
+        "Japan",
+        4,
+        ("Haruka", "Kenji", "Yuki", "Takumi", "Naoko", "Hiroshi"),
+        ("Satō", "Takahashi", "Itō", "Yamamoto", "Kobayashi", "Ōno"),
+        ("K.K.", "Co., Ltd."),
+    ),
+    Country(
+        "Brazil",
+        3,
+        ("João", "Fernanda", "Thiago", "Conceição", "Rafael", "Letícia"),
+        ("da Silva", "Gonçalves", "Araújo", "Carvalho", "Brandão", "Teixeira"),
+        ("Ltda.", "S.A."),
+    ),
+    Country(
+        "Nigeria",
+        2,
+        ("Chinedu", "Ngozi", "Tunde", "Amina", "Ifeoma", "Segun"),
+        ("Adeyemi", "Okonkwo", "Balogun", "Eze", "Abubakar", "Afolabi"),
+        ("Ltd", "plc"),
+    ),
+    Country(
+        "Israel",
+        1,
+        ("Noa", "Eitan", "Tamar", "Yonatan"),
+        ("Ben-Ami", "Levi", "Shapira", "Haddad"),
+        ("Ltd.",),
+    ),
+)
+
+FIRM_HEADS = (
+    "Nordwind",
+    "Blue Harbor",
+    "Quillon",
+    "Ardent",
+    "Kestrel",
+    "Lumenta",
+    "Fairbridge",
+    "Solvanta",
+    "Granite Peak",
+    "Helio",
+    "Oakline",
+    "Vectra",
+    "Meridian Vale",
+    "Brightwell",
+    "Cobalt",
+    "Tessaro",
+    "Ironleaf",
+    "Northgate",
+    "Palisade",
+    "Rivermark",
+    "Sable",
+    "Tundra",
+    "Umbra",
+    "Verdano",
+    "Westmere",
+    "Zephyr",
+    "Altamira",
+    "Bramble",
+    "Corvid",
+    "Dunmore",
+    "Elderflower",
+    "Fathom",
+    "Greyfriars",
+    "Hollow Oak",
+    "Juniper",
+    "Kantara",
+    "Larkspur",
+    "Monarch",
+    "Nimbus",
+    "Orchard",
+)
+
+INDUSTRIES: tuple[tuple[str, int, tuple[str, ...]], ...] = (
+    ("Software", 22, ("Software", "Systems", "Labs", "Cloud")),
+    ("Financial Services", 12, ("Capital", "Bank", "Insurance")),
+    ("Manufacturing", 14, ("Werke", "Industries", "Components")),
+    ("Healthcare", 10, ("Health", "Clinics", "Biotech")),
+    ("Retail", 10, ("Stores", "Outfitters", "Foods")),
+    ("Logistics", 8, ("Logistics", "Freight", "Shipping")),
+    ("Education", 6, ("University", "Academy", "Institute")),
+    ("Energy", 5, ("Energy", "Solar", "Grid")),
+    ("Professional Services", 8, ("Consulting", "Partners", "Advisory")),
+    ("Government", 3, ("City Council", "Authority", "Agency")),
+    ("Media", 4, ("Media", "Press", "Studios")),
+)
+"""An industry, how often, and what its firms' names go on with."""
+
+SIZES = ((1, 10, 18), (11, 50, 24), (51, 200, 22), (201, 1_000, 18), (1_001, 5_000, 11), (5_001, 60_000, 7))
+"""Fewest and most employees, and how often."""
+
+TITLES: tuple[tuple[str, int], ...] = (
+    ("CEO", 3),
+    ("CEO & Founder", 3),
+    ("Chief Technology Officer", 3),
+    ("CFO", 2),
+    ("Chief Information Security Officer", 2),
+    ("Co-Founder", 2),
+    ("Managing Director", 2),
+    ("Geschäftsführer", 2),
+    ("Geschäftsführerin", 1),
+    ("President", 1),
+    ("Owner", 3),
+    ("VP, IT Security", 2),
+    ("VP Sales", 3),
+    ("vp marketing", 2),
+    ("Vice President of Engineering", 3),
+    ("SVP, Global Operations", 1),
+    ("EVP Finance", 1),
+    ("Director of Engineering", 4),
+    ("Sr. Director, Customer Success", 2),
+    ("Director, Demand Generation", 3),
+    ("Directeur Marketing", 2),
+    ("Directora de Compras", 1),
+    ("Head of Procurement", 3),
+    ("Head of RevOps", 3),
+    ("Head of People", 2),
+    ("Leiter Einkauf", 2),
+    ("Abteilungsleiterin IT", 1),
+    ("Marketing Manager", 7),
+    ("Sales Operations Manager", 4),
+    ("IT Manager", 5),
+    ("Product Manager", 5),
+    ("HR Business Partner", 2),
+    ("Responsable Ventas", 1),
+    ("Team Lead Support", 3),
+    ("Senior Software Engineer", 5),
+    ("Software Developer", 5),
+    ("Data Analyst", 4),
+    ("Security Analyst", 2),
+    ("Account Executive", 4),
+    ("Customer Success Manager", 4),
+    ("Marketing Specialist", 4),
+    ("Sachbearbeiter Einkauf", 2),
+    ("Buyer", 2),
+    ("Legal Counsel", 1),
+    ("Controller", 2),
+    ("Executive Assistant to the CEO", 2),
+    ("Office Manager", 2),
+    ("Consultant", 4),
+    ("Freelance Consultant", 2),
+    ("Professor of Information Systems", 1),
+    ("Intern", 2),
+    ("Marketing Intern", 1),
+    ("Werkstudent", 2),
+    ("Werkstudentin Vertrieb", 1),
+    ("Praktikant", 1),
+    ("Student", 2),
+    ("Assistant to the Regional Manager", 1),
+    ("Ninja of New Business 🚀", 1),
+)
+
+FREE_MAIL = ("gmail.com", "outlook.com", "yahoo.com", "gmx.de", "web.de", "hotmail.com", "icloud.com", "proton.me")
+
+PAGES = (
+    ("https://www.ourproduct.example/", 20),
+    ("https://www.ourproduct.example/product", 14),
+    ("https://www.ourproduct.example/product/integrations", 7),
+    ("https://www.ourproduct.example/blog/what-lead-scoring-is", 14),
+    ("https://www.ourproduct.example/blog/crm-hygiene", 12),
+    ("https://www.ourproduct.example/customers", 8),
+    ("https://www.ourproduct.example/docs/getting-started", 6),
+    ("https://www.ourproduct.example/about", 5),
+)
+PRICING = "https://www.ourproduct.example/pricing"
+CAREERS = ("https://www.ourproduct.example/careers", "https://www.ourproduct.example/careers/account-executive")
+
+ASSETS = (
+    "Lead Scoring Benchmark 2026",
+    "The RevOps Playbook",
+    "Security Whitepaper",
+    "ROI Calculator",
+    "Buyer's Guide to CRM Data",
+    "Case Study: Kestrel Freight",
+)
+NEWSLETTERS = (
+    "Monthly: what is new",
+    "Product update",
+    "Five ways to clean a CRM",
+    "You are invited",
+    "Last seats: live demo",
+)
+SALES_SUBJECTS = ("Following up", "Our call on Tuesday", "The numbers you asked for", "Quick question", "Next steps?")
+CALL_SUBJECTS = ("Discovery call", "Qualification call", "Follow-up call", "Voicemail")
+MEETING_SUBJECTS = ("Product demo", "Discovery meeting", "Technical deep dive", "Contract review")
+TASK_SUBJECTS = ("Send the proposal", "Check the budget owner", "Prepare the demo", "Call back")
+NOTES = ("Budget confirmed for Q1", "Asked about single sign-on", "Uses a spreadsheet today", "Wants to see references")
+WEBINARS = ("Webinar: Scoring that sales trusts", "Webinar: From MQL to meeting", "Webinar: GDPR and your CRM")
+EVENTS = ("RevOps Summit Berlin 2026", "CRM Expo London 2026", "Roundtable Chicago")
+CAMPAIGNS = ("Autumn upgrade offer", "Win-back 2026", "Partner referral programme")
+
+REPS = (
+    ("Dana", "Whitlock"),
+    ("Tomás", "Ibarra"),
+    ("Grete", "Holm"),
+    ("Yusuf", "Demirci"),
+    ("Claire", "Aubert"),
+    ("Marlon", "Pryce"),
+    ("Hana", "Fujita"),
+    ("Victor", "Stroud"),
+)
