@@ -1,0 +1,144 @@
+"""The wire of the sandbox's HubSpot: what a call is, what an answer is, how times are spelled and refusals worded."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from typing import Any, NamedTuple, TypeAlias
+
+import orjson
+
+Json: TypeAlias = dict[str, Any]
+
+EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+_MILLISECOND = timedelta(milliseconds=1)
+_numbers = itertools.count(1)
+
+
+class Reply(NamedTuple):
+    """An answer: `body` is JSON, or HTML where it is text, or nothing."""
+
+    status: int = 200
+    body: Json | list[Any] | str | None = None
+    headers: Mapping[str, str] = {}
+
+
+class Refusal(Exception):
+    """An answer that ends the call early."""
+
+    def __init__(self, status: int, body: Json | str, headers: Mapping[str, str] | None = None) -> None:
+        self.reply = Reply(status, body, headers or {})
+        super().__init__(str(body))
+
+
+@dataclass(slots=True)
+class Call:
+    """One HTTP request. `now` is the portal's time in epoch milliseconds, `version` what the path names: `v3`, `2026-09`."""
+
+    method: str
+    path: str
+    now: int
+    query: Mapping[str, list[str]] = field(default_factory=dict)
+    headers: Mapping[str, str] = field(default_factory=dict)
+    raw: bytes = b""
+    version: str = "v3"
+    params: Mapping[str, str] = field(default_factory=dict)
+
+    def json(self) -> Json:
+        """The body. Raises a 400 where it is not a JSON object."""
+        try:
+            body = orjson.loads(self.raw or b"{}")
+        except orjson.JSONDecodeError as error:
+            raise bad_request(f"Invalid input JSON on line 1, column 1: {error}") from error
+        if not isinstance(body, dict):
+            raise bad_request("Invalid input JSON on line 1, column 1: Cannot deserialize value from Array value")
+        return body
+
+    def one(self, name: str, default: str = "") -> str:
+        """The first value of a query parameter."""
+        return self.query.get(name, [default])[0]
+
+    def many(self, name: str) -> list[str]:
+        """Every value of a query parameter, repeated or separated by commas."""
+        return [each for value in self.query.get(name, ()) for each in value.split(",") if each]
+
+    def flag(self, name: str) -> bool:
+        """Whether a query parameter is `true`."""
+        return self.one(name).lower() == "true"
+
+    def limit(self, default: int, most: int) -> int:
+        """The page size. Raises a 400 where it is not between 1 and `most`."""
+        return page_size(self.one("limit") or default, most)
+
+
+def page_size(asked: object, most: int) -> int:
+    """A page size as asked for, number or text. Raises a 400 where it is not between 1 and `most`."""
+    try:
+        limit = int(str(asked))
+    except ValueError as error:
+        raise bad_request(f"Invalid input for limit: {asked}") from error
+    if not 1 <= limit <= most:
+        raise bad_request(f"Invalid limit {limit}. Must be between 1 and {most}.")
+    return limit
+
+
+def correlation() -> str:
+    """A new correlation id."""
+    return f"5a4db0c5-0000-4000-8000-{next(_numbers):012x}"
+
+
+def error(message: str, category: str = "VALIDATION_ERROR", **more: Any) -> Json:
+    """The error envelope; every answer of the kind has its own correlation id."""
+    body = {"status": "error", "message": message, "correlationId": correlation(), **more}
+    if category:
+        body["category"] = category
+    return body
+
+
+def bad_request(message: str, category: str = "VALIDATION_ERROR", **more: Any) -> Refusal:
+    """A 400 in the error envelope."""
+    return Refusal(400, error(message, category, **more))
+
+
+def missing_scopes(scopes: Sequence[str]) -> Refusal:
+    """The 403 of a token that lacks a scope."""
+    context = {"requiredGranularScopes": list(scopes), "links": ["https://developers.hubspot.com/scopes"]}
+    return Refusal(403, error("One or more of the following scopes are required.", "MISSING_SCOPES", context=context))
+
+
+def not_found_page() -> Refusal:
+    """The 404 of the web server in front of the API, which is a page for people."""
+    page = (
+        '<html>\n<head>\n<meta http-equiv="Content-Type" content="text/html;charset=utf-8"/>\n'
+        "<title>Error 404 Not Found</title>\n</head>\n<body><h2>HTTP ERROR 404</h2>\n<p>Not Found</p>\n</body>\n</html>\n"
+    )
+    return Refusal(404, page)
+
+
+def not_found(message: str, **context: Sequence[str]) -> Refusal:
+    """The 404 of the API itself."""
+    return Refusal(404, error(message, "OBJECT_NOT_FOUND", **({"context": context} if context else {})))
+
+
+def milliseconds(instant: datetime) -> int:
+    """Epoch milliseconds of an aware instant."""
+    return (instant - EPOCH) // _MILLISECOND
+
+
+def iso(at: int) -> str:
+    """`2026-11-21T08:00:00.000Z`, from epoch milliseconds."""
+    return (EPOCH + timedelta(milliseconds=at)).isoformat(timespec="milliseconds")[:-6] + "Z"
+
+
+def instant(value: object) -> int | None:
+    """Epoch milliseconds from what clients send for a time: a number, a number in text, ISO 8601; `None` for anything else."""
+    text = str(value).strip()
+    if text.lstrip("-").isdigit():
+        return int(text)
+    try:
+        found = datetime.fromisoformat(text)
+    except ValueError:
+        return None
+    return milliseconds(found if found.tzinfo else found.replace(tzinfo=UTC))
