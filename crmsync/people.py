@@ -1,0 +1,80 @@
+"""Who is who: which contacts are one person, decided by the CRMs' own links and by e-mail address."""
+
+from __future__ import annotations
+
+import unicodedata
+from collections import Counter
+from collections.abc import Iterable, Sequence
+from typing import NamedTuple
+
+from crmsync.model import Contact
+
+
+class Marked(NamedTuple):
+    """What of a contact decides who it is: its row id, its CRM, and its marks."""
+
+    id: int
+    crm: str
+    marks: frozenset[str]
+
+
+def normal_email(address: str) -> str:
+    """The address as it is compared: NFC, no outer spaces, lower case; nothing else (a+b@ and ab@ are two people)."""
+    return unicodedata.normalize("NFC", address).strip().lower()
+
+
+def marks(contact: Contact) -> set[str]:
+    """Everything that two contacts of one person have in common: addresses, and records that the CRM itself links.
+
+    A deleted record has none: nothing it says counts any more, unless a merge or conversion says who it became.
+    """
+    became = [ref for ref in (contact.merged_into, contact.converted_into) if ref is not None]
+    records = {f"record:{ref}" for ref in (contact.ref, *contact.links, *became)}
+    records |= {f"record:{contact.ref.crm}:{contact.ref.kind}:{old}" for old in contact.aliases}
+    if contact.gone and not became:
+        return set()
+    return records | {f"mail:{normal_email(address)}" for address in contact.emails if "@" in address}
+
+
+def ambiguous_mails(contacts: Sequence[Marked], most_records: int, shared_mailboxes: Iterable[str]) -> set[str]:
+    """The address marks that cannot say who somebody is (see `config.Identity`)."""
+    shared = set(shared_mailboxes)
+    counts = Counter((mark, each.crm) for each in contacts for mark in each.marks if mark.startswith("mail:"))
+    return {
+        mark
+        for (mark, _crm), count in counts.items()
+        if count > (1 if mark[5:].partition("@")[0] in shared else most_records)
+    }
+
+
+def resolve(
+    contacts: Sequence[Marked], most_records: int, shared_mailboxes: Iterable[str]
+) -> tuple[dict[int, int], set[int]]:
+    """Each contact's person (the lowest row id of those joined), and the contacts that cannot be told apart.
+
+    A contact whose addresses are all ambiguous is not given a person.
+    """
+    doubtful = ambiguous_mails(contacts, most_records, shared_mailboxes)
+    unclear = {
+        each.id
+        for each in contacts
+        if doubtful and (mails := {mark for mark in each.marks if mark.startswith("mail:")}) and mails <= doubtful
+    }
+    parents = {each.id: each.id for each in contacts}
+    first: dict[str, int] = {}
+    for each in sorted(contacts):
+        for mark in sorted(each.marks - doubtful):
+            _join(parents, first.setdefault(mark, each.id), each.id)
+    return {row_id: _root(parents, row_id) for row_id in parents if row_id not in unclear}, unclear
+
+
+def _root(parents: dict[int, int], row_id: int) -> int:
+    while parents[row_id] != row_id:
+        parents[row_id] = parents[parents[row_id]]
+        row_id = parents[row_id]
+    return row_id
+
+
+def _join(parents: dict[int, int], one: int, other: int) -> None:
+    one, other = _root(parents, one), _root(parents, other)
+    parents[max(one, other)] = min(one, other)

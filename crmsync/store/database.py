@@ -1,0 +1,256 @@
+"""Opening the state database: engine, migrations, one writer, and a refusal where it could not be safe."""
+
+from __future__ import annotations
+
+import fcntl
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from sqlalchemy import Connection, Engine, create_engine, event, func, make_url, select
+from sqlalchemy.dialects import postgresql, sqlite
+from sqlalchemy.exc import DatabaseError, OperationalError
+from sqlalchemy.schema import Table
+
+from crmsync.errors import ConfigError, StateError
+from crmsync.model import Stop
+from crmsync.store import schema
+
+HEAD = "0001"
+"""The newest migration; a test holds it against `migrations/versions`."""
+
+NETWORK_FILESYSTEMS = frozenset({"nfs", "nfs4", "cifs", "smb3", "smbfs", "fuse.sshfs", "9p", "afs", "ceph", "glusterfs"})
+"""Where SQLite's WAL loses data: it needs shared memory and real locks (https://www.sqlite.org/wal.html, 2026-11)."""
+
+BUSY_SECONDS = 30
+ADVISORY_LOCK = 0x63726D73  # "crms"
+
+
+class Store:
+    """The state database. `begin()` is a transaction that writes, `read()` one that only reads."""
+
+    def __init__(self, engine: Engine, url: str) -> None:
+        self.engine, self.url = engine, url
+
+    @contextmanager
+    def begin(self) -> Iterator[Connection]:
+        """A writing transaction: commits at the end of the block, leaves nothing behind when it raises."""
+        with _told(self.url), self.engine.begin() as connection:
+            yield connection
+
+    @contextmanager
+    def read(self) -> Iterator[Connection]:
+        """A reading transaction: a steady view that never blocks the writer."""
+        with _told(self.url), self.engine.connect() as connection:
+            yield connection.execution_options(crmsync_reads=True)
+
+    def close(self) -> None:
+        """Close every connection."""
+        self.engine.dispose()
+
+    @contextmanager
+    def writer(self, who: str, stop: Stop | None = None) -> Iterator[None]:
+        """Be the one process that changes this state.
+
+        Without `stop` raises `StateError` at once if another is; with it waits as a standby until the other leaves or
+        `stop` is raised (then `StateError`, too).
+        """
+        lock = _postgres_lock if self.engine.dialect.name == "postgresql" else _file_lock
+        with lock(self, who, stop):
+            yield
+
+
+def open_store(url: str) -> Store:
+    """Open the state at `url`, creating or migrating it.
+
+    Raises `ConfigError` for an address that cannot be used and `StateError` for a state that cannot.
+    """
+    try:
+        parsed = make_url(url)
+    except Exception as error:
+        raise ConfigError(f"[state] url = {url!r} is not an address; write sqlite:///crmsync.db or postgresql://…") from error
+    if parsed.drivername in ("postgresql", "postgres"):
+        parsed = parsed.set(drivername="postgresql+psycopg")
+    if parsed.drivername not in ("sqlite", "postgresql+psycopg"):
+        raise ConfigError(f"[state] url: {parsed.drivername!r} is not supported; use sqlite:/// or postgresql://")
+    if parsed.drivername == "sqlite" and parsed.database:
+        _refuse_network_filesystem(Path(parsed.database))
+    engine = create_engine(parsed, connect_args={"timeout": BUSY_SECONDS} if parsed.drivername == "sqlite" else {})
+    if parsed.drivername == "sqlite":
+        event.listen(engine, "connect", _prepare_sqlite)
+        event.listen(engine, "begin", _begin_sqlite)
+    store = Store(engine, parsed.render_as_string(hide_password=True))
+    with _told(store.url):
+        _migrate(engine)
+    return store
+
+
+def quick_check(store: Store) -> None:
+    """Raise `StateError` when the file is damaged; SQLite only (PostgreSQL looks after itself)."""
+    if store.engine.dialect.name != "sqlite":
+        return
+    with store.read() as connection:
+        said = connection.exec_driver_sql("PRAGMA quick_check(1)").scalar()
+    if said != "ok":
+        raise StateError(_damaged(store.url))
+
+
+def bind_account(store: Store, crm: str, account: str) -> None:
+    """Remember which portal or org this state belongs to. Raises `ConfigError` when it belongs to another one."""
+    with store.read() as reading:
+        known = reading.scalar(select(schema.account.c.account).where(schema.account.c.crm == crm))
+    if known is None:
+        with store.begin() as writing:
+            writing.execute(schema.account.insert().values(crm=crm, account=account))
+    elif known != account:
+        raise ConfigError(
+            f"the state at {store.url} belongs to {crm} account {known}, but the credentials open account {account}; "
+            "use the right credentials, or give this account a state of its own under [state] url"
+        )
+
+
+def upsert(connection: Connection, table: Table, rows: list[dict[str, Any]]) -> None:
+    """Insert rows, or overwrite the given columns of those whose primary key is there. All rows have the same keys."""
+    if not rows:
+        return
+    insert = postgresql.insert if connection.dialect.name == "postgresql" else sqlite.insert
+    statement = insert(table)
+    keys = [column.name for column in table.primary_key]
+    changing = {name: statement.excluded[name] for name in rows[0] if name not in keys}
+    if changing:
+        statement = statement.on_conflict_do_update(index_elements=keys, set_=changing)
+    else:
+        statement = statement.on_conflict_do_nothing(index_elements=keys)
+    connection.execute(statement, rows)
+
+
+def _prepare_sqlite(connection: Any, _record: Any) -> None:
+    connection.isolation_level = None  # we begin transactions ourselves: the driver's deferred BEGIN fails at once
+    cursor = connection.cursor()
+    for pragma in ("journal_mode=WAL", "synchronous=FULL", "cache_size=-65536", "temp_store=MEMORY"):
+        cursor.execute(f"PRAGMA {pragma}")
+    cursor.close()
+
+
+def _begin_sqlite(connection: Connection) -> None:
+    reads = connection.get_execution_options().get("crmsync_reads")
+    connection.exec_driver_sql("BEGIN" if reads else "BEGIN IMMEDIATE")
+
+
+@contextmanager
+def _told(url: str) -> Iterator[None]:
+    """Turn what a database driver raises into a sentence for the admin."""
+    try:
+        yield
+    except (DatabaseError, OperationalError) as error:
+        said = str(error.orig)
+        if "malformed" in said or "not a database" in said:
+            raise StateError(_damaged(url)) from error
+        if "locked" in said or "readonly" in said or "unable to open" in said or "full" in said:
+            raise StateError(f"the state at {url} cannot be used: {said}; nothing was written to it") from error
+        if isinstance(error, OperationalError):
+            raise StateError(f"the state database at {url} does not answer: {said.splitlines()[0]}") from error
+        raise
+
+
+def _damaged(url: str) -> str:
+    return (
+        f"the state at {url} is damaged, and crmsync writes nothing with a damaged state; keep the file, restore a backup, "
+        "or point [state] url at a new one and run: crmsync backfill"
+    )
+
+
+def _refuse_network_filesystem(path: Path) -> None:
+    folder = path.resolve().parent
+    if not folder.is_dir():
+        raise ConfigError(f"[state] url: there is no folder {folder}")
+    if not os.access(folder, os.W_OK):
+        raise ConfigError(f"[state] url: the folder {folder} cannot be written")
+    kind = _filesystem(folder)
+    if kind in NETWORK_FILESYSTEMS:
+        raise ConfigError(
+            f"[state] url: {folder} is on a network file system ({kind}), where SQLite can lose data; "
+            "use a local disk or postgresql://"
+        )
+
+
+def _filesystem(folder: Path, mounts: Path = Path("/proc/self/mounts")) -> str:
+    """The type of the file system that holds `folder`; empty where the system does not say."""
+    if not mounts.exists():
+        return ""
+    best, kind = "", ""
+    for line in mounts.read_text(encoding="utf-8", errors="replace").splitlines():
+        _device, point, filesystem, *_ = line.split(" ")
+        if folder.is_relative_to(point) and len(point) >= len(best):
+            best, kind = point, filesystem
+    return kind
+
+
+def _migrate(engine: Engine) -> None:
+    from alembic.runtime.migration import MigrationContext  # noqa: PLC0415 - 100 ms that an up-to-date state need not pay
+
+    with engine.connect() as connection:
+        at = MigrationContext.configure(connection).get_current_revision()
+    if at == HEAD:
+        return
+    if at is not None and at > HEAD:
+        raise StateError(f"the state was made by a newer crmsync (its version is {at}, this one knows {HEAD}); upgrade")
+    from alembic import command  # noqa: PLC0415
+    from alembic.config import Config as AlembicConfig  # noqa: PLC0415
+
+    settings = AlembicConfig()
+    settings.set_main_option("script_location", str(Path(__file__).parent / "migrations"))
+    settings.set_main_option("path_separator", "os")
+    with engine.begin() as connection:
+        settings.attributes["connection"] = connection
+        command.upgrade(settings, "head")
+
+
+@contextmanager
+def _file_lock(store: Store, who: str, stop: Stop | None) -> Iterator[None]:
+    database = store.engine.url.database
+    if not database or database == ":memory:":
+        yield
+        return
+    with open(f"{database}.lock", "a+", encoding="utf-8") as file:
+        while not _flocked(file.fileno()):
+            file.seek(0)
+            _wait_for(file.read().strip(), stop)
+        file.seek(0)
+        file.truncate()
+        file.write(f"{who} (process {os.getpid()})")
+        file.flush()
+        try:
+            yield
+        finally:
+            file.truncate(0)
+
+
+def _flocked(descriptor: int) -> bool:
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    return True
+
+
+@contextmanager
+def _postgres_lock(store: Store, who: str, stop: Stop | None) -> Iterator[None]:
+    with _told(store.url), store.engine.connect() as connection:
+        connection = connection.execution_options(isolation_level="AUTOCOMMIT")
+        while not connection.scalar(select(func.pg_try_advisory_lock(ADVISORY_LOCK))):
+            _wait_for("another process", stop)
+        try:
+            yield
+        finally:
+            connection.scalar(select(func.pg_advisory_unlock(ADVISORY_LOCK)))
+
+
+def _wait_for(holder: str, stop: Stop | None) -> None:
+    sentence = f"this state is in use by {holder or 'another process'}; wait for it or stop it"
+    if stop is None or stop.wait(1.0):
+        raise StateError(sentence)
+
+

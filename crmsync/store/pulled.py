@@ -1,0 +1,375 @@
+"""What was pulled: contacts, activities and cursors, written page by page, each page with its cursor."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, MutableMapping, Sequence
+from datetime import UTC, datetime
+from itertools import islice
+from typing import Any, TypeVar
+
+import orjson
+from sqlalchemy import Connection, bindparam, delete, select, update
+
+from crmsync.model import Activity, Contact, Counter, Ref
+from crmsync.people import marks
+from crmsync.store.database import Store, upsert
+from crmsync.store.schema import activity, alias, contact, counter, cursor, fact, identity, note, past_field, tape
+
+IN_LIST = 5_000
+"""Values in one IN list: SQLite takes 32,766 parameters, PostgreSQL 65,535."""
+
+T = TypeVar("T")
+
+
+def chunks(items: Iterable[T], size: int) -> Iterable[list[T]]:
+    """The items in lists of at most `size`."""
+    iterator = iter(items)
+    while chunk := list(islice(iterator, size)):
+        yield chunk
+
+
+def dump(value: Any) -> str:
+    """JSON with sorted keys: equal values are equal texts."""
+    return orjson.dumps(value, option=orjson.OPT_SORT_KEYS).decode()
+
+
+def to_ms(at: datetime) -> int:
+    """Milliseconds since 1970."""
+    return int(at.timestamp() * 1000)
+
+
+def from_ms(at: int) -> datetime:
+    """The aware UTC instant of `to_ms`."""
+    return datetime.fromtimestamp(at / 1000, UTC)
+
+
+class StoredNotes(MutableMapping[str, str]):
+    """A connector's notes: each is durable when the assignment returns."""
+
+    def __init__(self, store: Store, crm: str) -> None:
+        self._store, self._crm = store, crm
+
+    def __getitem__(self, name: str) -> str:
+        with self._store.read() as reading:
+            value = reading.scalar(select(note.c.value).where(note.c.crm == self._crm, note.c.name == name))
+        if value is None:
+            raise KeyError(name)
+        return str(value)
+
+    def __setitem__(self, name: str, value: str) -> None:
+        with self._store.begin() as writing:
+            upsert(writing, note, [{"crm": self._crm, "name": name, "value": value}])
+
+    def __delitem__(self, name: str) -> None:
+        with self._store.begin() as writing:
+            gone = writing.execute(delete(note).where(note.c.crm == self._crm, note.c.name == name))
+        if not gone.rowcount:
+            raise KeyError(name)
+
+    def __iter__(self) -> Any:
+        with self._store.read() as reading:
+            names = reading.scalars(select(note.c.name).where(note.c.crm == self._crm).order_by(note.c.name)).all()
+        return iter([str(name) for name in names])
+
+    def __len__(self) -> int:
+        return len(list(iter(self)))
+
+
+def read_cursor(connection: Connection, crm: str, stream: str) -> str | None:
+    """Where a stream goes on, or `None` at its start."""
+    return connection.scalar(select(cursor.c.value).where(cursor.c.crm == crm, cursor.c.stream == stream))
+
+
+def write_cursor(connection: Connection, crm: str, stream: str, value: str) -> None:
+    """Move a stream's cursor: only in the transaction that stores what is before it."""
+    upsert(connection, cursor, [{"crm": crm, "stream": stream, "value": value}])
+
+
+def drop_cursor(connection: Connection, crm: str, stream: str) -> None:
+    """Forget a stream's cursor: the next pull starts at the beginning."""
+    connection.execute(delete(cursor).where(cursor.c.crm == crm, cursor.c.stream == stream))
+
+
+def save_contacts(connection: Connection, run: str, items: Sequence[Contact], now: datetime) -> None:
+    """Store contacts as they are now. Those whose stored row differs are marked dirty; a repeat changes nothing."""
+    latest = {each.ref: each for each in items}
+    if not latest:
+        return
+    stored = rows_by_ref(connection, latest)
+    changed = {
+        ref: values
+        for ref, each in latest.items()
+        if (values := _row(each)) and (ref not in stored or _differs(stored[ref], values))
+    }
+    _keep_past_fields(connection, stored, changed, to_ms(now))
+    everything = [
+        {"crm": ref.crm, "kind": ref.kind, "ref_id": ref.id, "seen_run": run, **values, "known": True, "dirty": True}
+        for ref, values in changed.items()
+    ]
+    _upsert_contacts(connection, everything)
+    _touch(connection, run, [stored[ref]["id"] for ref in latest if ref not in changed])
+    ids = ids_by_ref(connection, latest)
+    _mark(connection, {ids[ref]: latest[ref] for ref in changed})
+    for ref, each in latest.items():
+        if each.aliases:
+            _adopt(connection, each, ids[ref])
+    _count(connection, run, {ids[ref]: each for ref, each in latest.items() if each.counters})
+
+
+def _row(each: Contact) -> dict[str, Any]:
+    return {
+        "changed_at": to_ms(each.changed_at),
+        "name": each.name,
+        "emails": dump(list(each.emails)),
+        "fields": dump(dict(each.fields)),
+        "links": dump([list(link) for link in each.links]),
+        "grouped": each.group,
+        "stage": each.stage,
+        "owner": each.owner,
+        "current": dump(dict(each.current)),
+        "gone": each.gone,
+        "merged_into": str(each.merged_into or ""),
+        "converted_into": str(each.converted_into or ""),
+    }
+
+
+_ECHO = frozenset({"changed_at"})
+"""What our own writes move too: a record that differs in nothing else has not changed."""
+
+
+def _differs(stored: Mapping[str, Any], values: Mapping[str, Any]) -> bool:
+    return not stored["known"] or any(stored[name] != value for name, value in values.items() if name not in _ECHO)
+
+
+def rows_by_ref(connection: Connection, refs: Iterable[Ref]) -> dict[Ref, dict[str, Any]]:
+    """The stored rows of these records; records never seen are left out."""
+    found: dict[Ref, dict[str, Any]] = {}
+    for crm, kind, ids in _by_kind(refs):
+        query = select(contact).where(contact.c.crm == crm, contact.c.kind == kind, contact.c.ref_id.in_(ids))
+        found |= {Ref(crm, kind, row["ref_id"]): dict(row) for row in connection.execute(query).mappings()}
+    return found
+
+
+def ids_by_ref(connection: Connection, refs: Iterable[Ref]) -> dict[Ref, int]:
+    """The row ids of these records; an id that a merge replaced leads to the survivor's row."""
+    found: dict[Ref, int] = {}
+    for crm, kind, ids in _by_kind(refs):
+        old = select(alias.c.old_id, alias.c.contact).where(
+            alias.c.crm == crm, alias.c.kind == kind, alias.c.old_id.in_(ids)
+        )
+        own = select(contact.c.ref_id, contact.c.id).where(
+            contact.c.crm == crm, contact.c.kind == kind, contact.c.ref_id.in_(ids)
+        )
+        for query in (own, old):
+            found |= {Ref(crm, kind, ref_id): row_id for ref_id, row_id in connection.execute(query).tuples()}
+    return found
+
+
+def _by_kind(refs: Iterable[Ref]) -> Iterable[tuple[str, str, list[str]]]:
+    grouped: dict[tuple[str, str], list[str]] = {}
+    for ref in refs:
+        grouped.setdefault((ref.crm, ref.kind), []).append(ref.id)
+    for (crm, kind), ids in grouped.items():
+        for some in chunks(ids, IN_LIST):
+            yield crm, kind, some
+
+
+def _upsert_contacts(connection: Connection, rows: list[dict[str, Any]]) -> None:
+    if not rows:
+        return
+    known = ids_by_exact_ref(connection, [Ref(row["crm"], row["kind"], row["ref_id"]) for row in rows])
+    fresh = [row for row in rows if Ref(row["crm"], row["kind"], row["ref_id"]) not in known]
+    again = [
+        {**row, "row_id": known[ref]}
+        for row in rows
+        if (ref := Ref(row["crm"], row["kind"], row["ref_id"])) in known
+    ]
+    if fresh:
+        connection.execute(contact.insert(), fresh)
+    if again:
+        connection.execute(update(contact).where(contact.c.id == bindparam("row_id")), again)
+
+
+def ids_by_exact_ref(connection: Connection, refs: Iterable[Ref]) -> dict[Ref, int]:
+    """The row ids of exactly these records, replaced ones too."""
+    return {ref: row["id"] for ref, row in rows_by_ref(connection, refs).items()}
+
+
+def _touch(connection: Connection, run: str, ids: Sequence[int]) -> None:
+    for some in chunks(ids, IN_LIST):
+        connection.execute(update(contact).where(contact.c.id.in_(some)).values(seen_run=run))
+
+
+def _keep_past_fields(
+    connection: Connection, stored: Mapping[Ref, Mapping[str, Any]], changed: Mapping[Ref, Mapping[str, Any]], until: int
+) -> None:
+    """Keep the old value of each mapped field that changes, so that a score can be computed as of any past instant."""
+    rows = []
+    for ref, values in changed.items():
+        if ref not in stored or not stored[ref]["known"] or stored[ref]["fields"] == values["fields"]:
+            continue
+        before, after = orjson.loads(stored[ref]["fields"]), orjson.loads(values["fields"])
+        rows += [
+            {"contact": stored[ref]["id"], "field": name, "until": until, "value": dump(before.get(name))}
+            for name in before.keys() | after.keys()
+            if before.get(name) != after.get(name)
+        ]
+    upsert(connection, past_field, rows)
+
+
+def _mark(connection: Connection, contacts: Mapping[int, Contact]) -> None:
+    for some in chunks(contacts, IN_LIST):
+        connection.execute(delete(identity).where(identity.c.contact.in_(some)))
+    upsert(
+        connection,
+        identity,
+        [{"contact": row_id, "mark": mark} for row_id, each in contacts.items() for mark in sorted(marks(each))],
+    )
+
+
+def _adopt(connection: Connection, survivor: Contact, row_id: int) -> None:
+    """Fold records that a merge replaced into their survivor: their ids lead to it and their history is its own."""
+    crm, kind = survivor.ref.crm, survivor.ref.kind
+    upsert(
+        connection,
+        alias,
+        [{"crm": crm, "kind": kind, "old_id": old, "contact": row_id} for old in survivor.aliases],
+    )
+    replaced = ids_by_exact_ref(connection, [Ref(crm, kind, old) for old in survivor.aliases if old != survivor.ref.id])
+    for old_row in replaced.values():
+        connection.execute(
+            update(contact)
+            .where(contact.c.id == old_row, contact.c.merged_into != str(survivor.ref))
+            .values(merged_into=str(survivor.ref), gone=True, dirty=True)
+        )
+        connection.execute(update(alias).where(alias.c.contact == old_row).values(contact=row_id))
+        if _move_activities(connection, old_row, row_id):
+            _stale(connection, [old_row, row_id])
+
+
+def _move_activities(connection: Connection, old_row: int, row_id: int) -> int:
+    have = select(activity.c.id).where(activity.c.contact == row_id)
+    connection.execute(delete(activity).where(activity.c.contact == old_row, activity.c.id.in_(have)))
+    moved = connection.execute(update(activity).where(activity.c.contact == old_row).values(contact=row_id))
+    return moved.rowcount
+
+
+def _count(connection: Connection, run: str, contacts: Mapping[int, Contact]) -> None:
+    """Turn what a counter gained since the last pull into activities, each dated as the CRM dates the last one.
+
+    The first sight of a counter yields one activity: when the others happened nobody knows.
+    """
+    before: dict[tuple[int, str], int] = {}
+    for some in chunks(contacts, IN_LIST):
+        query = select(counter.c.contact, counter.c.kind, counter.c.count).where(counter.c.contact.in_(some))
+        before |= {(row_id, kind): count for row_id, kind, count in connection.execute(query).tuples()}
+    gained, moved = [], []
+    for row_id, each in contacts.items():
+        for kind, now in each.counters.items():
+            had = before.get((row_id, kind))
+            if had == now.count:
+                continue
+            moved.append({"contact": row_id, "kind": kind, "count": now.count})
+            gained += _gains(each, kind, now, had)
+    upsert(connection, counter, moved)
+    save_activities(connection, run, gained)
+
+
+def _gains(each: Contact, kind: str, now: Counter, had: int | None) -> list[Activity]:
+    first = now.count if had is None else had + 1
+    at = now.last_at or each.changed_at
+    return [
+        Activity(each.ref, f"counter:{each.ref.id}:{kind}:{number}", kind, at, now.attributes)
+        for number in range(max(first, 1), now.count + 1)
+    ]
+
+
+def save_activities(connection: Connection, run: str, items: Sequence[Activity]) -> None:
+    """Store activities. What was stored for an activity id is replaced; contacts that gain or lose one become dirty."""
+    latest = {(each.ref.crm, each.id, each.ref): each for each in items}
+    if not latest:
+        return
+    ids = _ids_with_stubs(connection, run, {each.ref for each in latest.values()})
+    facts = _fact_ids(connection, {(each.kind, dump(dict(each.attributes))) for each in latest.values() if not each.gone})
+    wanted = {
+        (each.ref.crm, each.id, ids[each.ref]): (
+            int(each.at.timestamp()),
+            facts[each.kind, dump(dict(each.attributes))],
+        )
+        for each in latest.values()
+        if not each.gone and _datable(each.at)
+    }
+    stored = _stored_activities(connection, {(crm, activity_id) for crm, activity_id, _ref in latest})
+    lost = [key for key in stored if key not in wanted]
+    gained = [key for key in wanted if stored.get(key) != wanted[key]]
+    for crm, activity_id, row_id in lost:
+        connection.execute(
+            delete(activity).where(
+                activity.c.crm == crm, activity.c.id == activity_id, activity.c.contact == row_id
+            )
+        )
+    upsert(
+        connection,
+        activity,
+        [
+            {"crm": key[0], "id": key[1], "contact": key[2], "at": wanted[key][0], "fact": wanted[key][1]}
+            for key in gained
+        ],
+    )
+    _stale(connection, sorted({key[2] for key in (*lost, *gained)}))
+
+
+def _datable(at: datetime) -> bool:
+    """Seconds are kept in 32 bits without a sign: an instant before 1970 or after 2105 is a mistake in the CRM."""
+    return 0 <= at.timestamp() < 2**32
+
+
+def _stored_activities(
+    connection: Connection, ids: Iterable[tuple[str, str]]
+) -> dict[tuple[str, str, int], tuple[int, int]]:
+    found: dict[tuple[str, str, int], tuple[int, int]] = {}
+    by_crm: dict[str, list[str]] = {}
+    for crm, activity_id in ids:
+        by_crm.setdefault(crm, []).append(activity_id)
+    for crm, all_ids in by_crm.items():
+        for some in chunks(all_ids, IN_LIST):
+            query = select(activity).where(activity.c.crm == crm, activity.c.id.in_(some))
+            found |= {(row.crm, row.id, row.contact): (row.at, row.fact) for row in connection.execute(query)}
+    return found
+
+
+def _ids_with_stubs(connection: Connection, run: str, refs: set[Ref]) -> dict[Ref, int]:
+    """Row ids for the activities' records; one that was not pulled yet gets a row that waits for it."""
+    ids = ids_by_ref(connection, refs)
+    missing = sorted(refs - ids.keys())
+    if missing:
+        rows = [{"crm": ref.crm, "kind": ref.kind, "ref_id": ref.id, "seen_run": ""} for ref in missing]
+        connection.execute(contact.insert(), rows)
+        ids |= ids_by_ref(connection, missing)
+    return ids
+
+
+def _fact_ids(connection: Connection, facts: set[tuple[str, str]]) -> dict[tuple[str, str], int]:
+    ordered = sorted(facts)
+    found = _known_facts(connection, ordered)
+    missing = [each for each in ordered if each not in found]
+    if missing:
+        connection.execute(fact.insert(), [{"kind": kind, "attributes": attributes} for kind, attributes in missing])
+        found |= _known_facts(connection, missing)
+    return found
+
+
+def _known_facts(connection: Connection, facts: Sequence[tuple[str, str]]) -> dict[tuple[str, str], int]:
+    found: dict[tuple[str, str], int] = {}
+    for some in chunks(facts, IN_LIST):
+        query = select(fact.c.kind, fact.c.attributes, fact.c.id).where(
+            fact.c.attributes.in_({attributes for _kind, attributes in some})
+        )
+        found |= {(kind, attributes): fact_id for kind, attributes, fact_id in connection.execute(query).tuples()}
+    return found
+
+
+def _stale(connection: Connection, row_ids: Sequence[int]) -> None:
+    for some in chunks(row_ids, IN_LIST):
+        connection.execute(delete(tape).where(tape.c.contact.in_(some)))
+        connection.execute(update(contact).where(contact.c.id.in_(some)).values(dirty=True))

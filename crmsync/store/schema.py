@@ -1,0 +1,234 @@
+"""The tables of the state database, the same for SQLite and PostgreSQL.
+
+Instants are integers, milliseconds since 1970 in UTC, but for activities, which are seconds as scoring reads them.
+Text columns that hold JSON are written with sorted keys, so that equal values are equal texts.
+"""
+
+from __future__ import annotations
+
+from sqlalchemy import (
+    BigInteger,
+    Boolean,
+    Column,
+    Index,
+    Integer,
+    LargeBinary,
+    MetaData,
+    PrimaryKeyConstraint,
+    Table,
+    Text,
+    UniqueConstraint,
+    false,
+    text,
+)
+
+metadata = MetaData(
+    naming_convention={
+        "ix": "ix_%(column_0_label)s",
+        "uq": "uq_%(table_name)s_%(column_0_name)s",
+        "pk": "pk_%(table_name)s",
+    }
+)
+
+Id = BigInteger().with_variant(Integer, "sqlite")
+"""SQLite only numbers rows by itself in a column that is exactly INTEGER."""
+
+account = Table(
+    "account",
+    metadata,
+    Column("crm", Text, primary_key=True),
+    Column("account", Text, nullable=False),
+)
+
+cursor = Table(
+    "cursor",
+    metadata,
+    Column("crm", Text, nullable=False),
+    Column("stream", Text, nullable=False),
+    Column("value", Text, nullable=False),
+    PrimaryKeyConstraint("crm", "stream"),
+)
+
+note = Table(
+    "note",
+    metadata,
+    Column("crm", Text, nullable=False),
+    Column("name", Text, nullable=False),
+    Column("value", Text, nullable=False),
+    PrimaryKeyConstraint("crm", "name"),
+)
+
+contact = Table(
+    "contact",
+    metadata,
+    Column("id", Id, primary_key=True, autoincrement=True),
+    Column("crm", Text, nullable=False),
+    Column("kind", Text, nullable=False),
+    Column("ref_id", Text, nullable=False),
+    Column("known", Boolean, nullable=False, server_default=false()),  # false: only its activities were seen so far
+    Column("changed_at", BigInteger, nullable=False, server_default="0"),
+    Column("name", Text, nullable=False, server_default=""),
+    Column("emails", Text, nullable=False, server_default="[]"),
+    Column("fields", Text, nullable=False, server_default="{}"),
+    Column("links", Text, nullable=False, server_default="[]"),
+    Column("grouped", Text, nullable=False, server_default=""),
+    Column("stage", Text),
+    Column("owner", Text),
+    Column("current", Text, nullable=False, server_default="{}"),  # our outputs as the CRM has them
+    Column("base", Text, nullable=False, server_default="{}"),  # what we last wrote, stage and owner too
+    Column("leases", Text, nullable=False, server_default="{}"),  # field → when a person's change was noticed
+    Column("parked", Text, nullable=False, server_default=""),  # the change the CRM will not take, and why
+    Column("gone", Boolean, nullable=False, server_default=false()),
+    Column("merged_into", Text, nullable=False, server_default=""),
+    Column("converted_into", Text, nullable=False, server_default=""),
+    Column("ambiguous", Boolean, nullable=False, server_default=false()),
+    Column("person", Id),
+    Column("dirty", Boolean, nullable=False, server_default=false()),
+    Column("attempts", Integer, nullable=False, server_default="0"),
+    Column("seen_run", Text, nullable=False, server_default=""),
+    UniqueConstraint("crm", "kind", "ref_id"),
+    Index("ix_contact_person", "person"),
+    Index("ix_contact_dirty", "id", sqlite_where=text("dirty"), postgresql_where=text("dirty")),
+    Index("ix_contact_seen_run", "seen_run"),
+)
+
+alias = Table(
+    "alias",
+    metadata,
+    Column("crm", Text, nullable=False),
+    Column("kind", Text, nullable=False),
+    Column("old_id", Text, nullable=False),
+    Column("contact", Id, nullable=False, index=True),
+    PrimaryKeyConstraint("crm", "kind", "old_id"),
+)
+
+identity = Table(
+    "identity",
+    metadata,
+    Column("contact", Id, nullable=False),
+    Column("mark", Text, nullable=False),
+    PrimaryKeyConstraint("contact", "mark"),
+    Index("ix_identity_mark", "mark"),
+)
+
+counter = Table(
+    "counter",
+    metadata,
+    Column("contact", Id, nullable=False),
+    Column("kind", Text, nullable=False),
+    Column("count", Integer, nullable=False),
+    PrimaryKeyConstraint("contact", "kind"),
+)
+
+past_field = Table(
+    "past_field",
+    metadata,
+    Column("contact", Id, nullable=False),
+    Column("field", Text, nullable=False),
+    Column("until", BigInteger, nullable=False),
+    Column("value", Text, nullable=False),
+    PrimaryKeyConstraint("contact", "field", "until"),
+)
+
+fact = Table(
+    "fact",
+    metadata,
+    Column("id", Id, primary_key=True, autoincrement=True),
+    Column("kind", Text, nullable=False),
+    Column("attributes", Text, nullable=False),
+    UniqueConstraint("kind", "attributes"),
+)
+
+activity = Table(
+    "activity",
+    metadata,
+    Column("crm", Text, nullable=False),
+    Column("id", Text, nullable=False),
+    Column("contact", Id, nullable=False),
+    Column("at", BigInteger, nullable=False),
+    Column("fact", Id, nullable=False),
+    PrimaryKeyConstraint("crm", "id", "contact"),
+    Index("ix_activity_contact", "contact", "at", "fact"),
+    sqlite_with_rowid=False,
+)
+
+tape = Table(
+    "tape",
+    metadata,
+    Column("contact", Id, primary_key=True, autoincrement=False),
+    Column("events", LargeBinary, nullable=False),  # (at, fact) pairs of uint32, little-endian, ascending
+)
+
+person = Table(
+    "person",
+    metadata,
+    Column("id", Id, primary_key=True, autoincrement=False),
+    Column("fit", BigInteger, nullable=False),  # hundredths of a point, as are the next two
+    Column("behavior", BigInteger, nullable=False),
+    Column("total", BigInteger, nullable=False),
+    Column("band", Text, nullable=False),
+    Column("due", BigInteger, nullable=False),  # seconds: when time alone will next change the score
+    Column("model", Text, nullable=False),
+    Column("scored_at", BigInteger, nullable=False),
+    Column("scored_run", Text, nullable=False),
+    Column("lines", Text, nullable=False),  # JSON: [[rule, hundredths], …], sums to total
+    Column("was", Text, nullable=False, server_default=""),  # the lines before, for "what changed"
+    Index("ix_person_due", "due"),
+    Index("ix_person_band", "band"),
+)
+
+pointer = Table(
+    "pointer",
+    metadata,
+    Column("pool", Text, primary_key=True),
+    Column("last", Text, nullable=False),  # the member whose turn it was last
+)
+
+model = Table(
+    "model",
+    metadata,
+    Column("hash", Text, primary_key=True),
+    Column("text", Text, nullable=False),
+    Column("first_used", BigInteger, nullable=False),
+)
+
+run = Table(
+    "run",
+    metadata,
+    Column("id", Text, primary_key=True),
+    Column("command", Text, nullable=False),
+    Column("started", BigInteger, nullable=False),
+    Column("ended", BigInteger),
+    Column("model", Text, nullable=False),
+    Column("verdict", Text, nullable=False),  # running, ok, partial, failed, unsafe, dry
+    Column("result", Text, nullable=False, server_default="{}"),
+    Column("pointers", Text, nullable=False, server_default="{}"),  # where the rotation stands if this plan is applied
+    Index("ix_run_started", "started"),
+)
+
+change = Table(
+    "change",
+    metadata,
+    Column("id", Id, primary_key=True, autoincrement=True),
+    Column("run", Text, nullable=False),
+    Column("contact", Id, nullable=False),
+    Column("crm", Text, nullable=False),
+    Column("kind", Text, nullable=False),
+    Column("ref_id", Text, nullable=False),
+    Column("grouped", Text, nullable=False, server_default=""),
+    Column("before", Text, nullable=False),
+    Column("after", Text, nullable=False),
+    Column("because", Text, nullable=False),
+    Column("state", Text, nullable=False),  # planned, sent, kept, failed, skipped
+    Column("reason", Text, nullable=False, server_default=""),
+    Column("at", BigInteger, nullable=False),
+    Index("ix_change_run", "run", "crm", "state"),
+    Index("ix_change_contact", "contact"),
+    Index(
+        "ix_change_open",
+        "crm",
+        "id",
+        sqlite_where=text("state IN ('planned', 'sent')"),
+        postgresql_where=text("state IN ('planned', 'sent')"),
+    ),
+)
