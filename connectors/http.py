@@ -6,7 +6,9 @@ import ipaddress
 import random
 import threading
 import time
-from collections.abc import Callable
+from collections import deque
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from datetime import datetime
 from email.utils import parsedate_to_datetime
 from typing import TypeVar
@@ -26,31 +28,55 @@ ATTEMPTS = 6
 PATIENCE = 300.0
 """Seconds one exchange may take with all its repeats; a vendor that asks for a longer wait is out for this cycle."""
 
+ANSWER_POLL = 0.02
+"""Seconds between looks at a bucket whose tokens are all held by calls that have no answer yet."""
+
 T = TypeVar("T")
 
 
 class Bucket:
-    """A token bucket: at most `rate` calls in any `per` seconds, spread so that a full burst never overruns a window."""
+    """A token bucket: at most `rate` calls in any `per` seconds, spread so that a full burst never overruns a window.
+
+    `rate` may be changed when the CRM says what it is.
+    """
 
     def __init__(self, rate: int, per: float, clock: Callable[[], float] = time.monotonic) -> None:
         self._clock, self._lock = clock, threading.Lock()
-        self._sent: list[float] = []
+        self._sent: deque[float] = deque()
+        self._held = 0
         self.rate, self.per = rate, per
 
     def take(self, stop: Stop) -> None:
         """Wait for a token. Raises `Cancelled` as soon as `stop` is raised."""
+        with self.slot(stop):
+            pass
+
+    @contextmanager
+    def slot(self, stop: Stop) -> Iterator[None]:
+        """Hold a token during a call, which comes back `per` seconds after the answer.
+
+        The CRM counted the call at some moment before it answered, so its own window can never see one too many,
+        however the network stretches and bunches the requests. Raises `Cancelled` as soon as `stop` is raised.
+        """
         while (wait := self._reserve()) > 0:
             if stop.wait(wait):
                 raise Cancelled("stopped while waiting for the rate limit")
+        try:
+            yield
+        finally:
+            with self._lock:
+                self._held -= 1
+                self._sent.append(self._clock())
 
     def _reserve(self) -> float:
         with self._lock:
             now = self._clock()
-            self._sent = [sent for sent in self._sent if now - sent < self.per]
-            if len(self._sent) < self.rate:
-                self._sent.append(now)
+            while self._sent and now - self._sent[0] >= self.per:
+                self._sent.popleft()
+            if len(self._sent) + self._held < self.rate:
+                self._held += 1
                 return 0.0
-            return self._sent[0] + self.per - now
+            return max(self._sent[0] + self.per - now, 0.001) if self._sent else ANSWER_POLL
 
 
 def retry_after_seconds(value: str | None, now: datetime) -> float | None:
@@ -77,7 +103,7 @@ def _hopeless(state: tenacity.RetryCallState) -> bool:
     return (state.seconds_since_start or 0.0) + state.upcoming_sleep > PATIENCE
 
 
-def patiently(crm: str, exchange: Callable[[], T], stop: Stop) -> T:
+def patiently(crm: str, exchange: Callable[[], T], stop: Stop, attempts: int = ATTEMPTS) -> T:
     """Do one HTTP exchange (send, read the whole body, parse), and again while it raises `Transient`.
 
     Raises `Unavailable` when patience is over and `Cancelled` as soon as `stop` is raised. Anything else passes through
@@ -95,7 +121,7 @@ def patiently(crm: str, exchange: Callable[[], T], stop: Stop) -> T:
     retrying = tenacity.Retrying(
         retry=tenacity.retry_if_exception_type(Transient),
         wait=_wait,
-        stop=lambda state: state.attempt_number >= ATTEMPTS or _hopeless(state),
+        stop=lambda state: state.attempt_number >= attempts or _hopeless(state),
         sleep=pause,
         reraise=True,
     )
