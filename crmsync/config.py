@@ -111,7 +111,8 @@ class Write(Table):
     """What is written, and how far crmsync gives way to people.
 
     `outputs` spells our own fields in each CRM; what is not spelled is not written there. `respect_people` is how long
-    a stage or owner that somebody else changed is left alone. `verify_sample` scores are read back after each run,
+    a stage or owner that somebody else changed is left alone. `nobody` names owners (by e-mail address) who stand for
+    nobody, for example the user of an import; queues and inactive users always do. `verify_sample` scores are read back after each run,
     and every stage and owner.
     """
 
@@ -119,6 +120,7 @@ class Write(Table):
     stage: bool = True
     owner: bool = True
     respect_people: Duration = timedelta(days=14)
+    nobody: list[str] = []
     verify_sample: int = Field(default=100, ge=0)
     attempts: int = Field(default=5, ge=1)
 

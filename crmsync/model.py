@@ -11,6 +11,7 @@
 - **Stage**, **owner**: the two fields of the CRM's own that crmsync may move. A stage is known by its name in the
   config; one that the config does not name keeps the CRM's own value. An owner is known by the CRM's id.
 - **Change**: what one run wants to alter on one record: before, after and because.
+- **Holding**: what the state holds of one live record: what the CRM had, what we last wrote, what is respected.
 - **Receipt**: what the CRM said about one change. A refused record is a value, not an exception.
 - **Run**: one cycle: pull → score → route → plan → apply.
 - **Fact**: a distinct (kind, attributes) pair; activities point to it, so that a rule reads it once.
@@ -21,7 +22,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping, MutableMapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import Generic, Literal, NamedTuple, Protocol, TypeAlias, TypeVar
+from typing import Any, Generic, Literal, NamedTuple, Protocol, TypeAlias, TypeVar
 
 Scalar: TypeAlias = str | int | float | bool | tuple[str, ...]
 """A field's value. A tuple is a multi-select; dates are ISO 8601 text; a value that is not known is absent."""
@@ -151,6 +152,26 @@ class Change:
     after: Mapping[str, Scalar | None]
     because: str = ""
     group: str = ""
+
+
+class Holding(NamedTuple):
+    """What the state holds of one live record, as a plan needs it.
+
+    `base` is what crmsync last wrote (outputs, `stage`, `owner`), `leases` says per field when somebody else's change of
+    it was noticed (milliseconds), `parked` is the change that the CRM will not take, with its `reason`.
+    """
+
+    id: int
+    ref: Ref
+    person: int
+    group: str
+    stage: str | None
+    owner: str | None
+    current: Mapping[str, Scalar]
+    base: Mapping[str, Scalar]
+    leases: Mapping[str, int]
+    parked: Mapping[str, Any]
+    attempts: int
 
 
 @dataclass(frozen=True, slots=True)

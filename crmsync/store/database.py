@@ -21,7 +21,9 @@ from crmsync.store import schema
 HEAD = "0001"
 """The newest migration; a test holds it against `migrations/versions`."""
 
-NETWORK_FILESYSTEMS = frozenset({"nfs", "nfs4", "cifs", "smb3", "smbfs", "fuse.sshfs", "9p", "afs", "ceph", "glusterfs"})
+NETWORK_FILESYSTEMS = frozenset(
+    {"nfs", "nfs4", "cifs", "smb3", "smbfs", "fuse.sshfs", "9p", "afs", "ceph", "glusterfs"}
+)
 """Where SQLite's WAL loses data: it needs shared memory and real locks (https://www.sqlite.org/wal.html, 2026-11)."""
 
 BUSY_SECONDS = 30
@@ -70,7 +72,9 @@ def open_store(url: str) -> Store:
     try:
         parsed = make_url(url)
     except Exception as error:
-        raise ConfigError(f"[state] url = {url!r} is not an address; write sqlite:///crmsync.db or postgresql://…") from error
+        raise ConfigError(
+            f"[state] url = {url!r} is not an address; write sqlite:///crmsync.db or postgresql://…"
+        ) from error
     if parsed.drivername in ("postgresql", "postgres"):
         parsed = parsed.set(drivername="postgresql+psycopg")
     if parsed.drivername not in ("sqlite", "postgresql+psycopg"):
@@ -189,7 +193,7 @@ def _filesystem(folder: Path, mounts: Path = Path("/proc/self/mounts")) -> str:
 
 
 def _migrate(engine: Engine) -> None:
-    from alembic.runtime.migration import MigrationContext  # noqa: PLC0415 - 100 ms that an up-to-date state need not pay
+    from alembic.runtime.migration import MigrationContext
 
     with engine.connect() as connection:
         at = MigrationContext.configure(connection).get_current_revision()
@@ -197,8 +201,8 @@ def _migrate(engine: Engine) -> None:
         return
     if at is not None and at > HEAD:
         raise StateError(f"the state was made by a newer crmsync (its version is {at}, this one knows {HEAD}); upgrade")
-    from alembic import command  # noqa: PLC0415
-    from alembic.config import Config as AlembicConfig  # noqa: PLC0415
+    from alembic import command
+    from alembic.config import Config as AlembicConfig
 
     settings = AlembicConfig()
     settings.set_main_option("script_location", str(Path(__file__).parent / "migrations"))
@@ -252,5 +256,3 @@ def _wait_for(holder: str, stop: Stop | None) -> None:
     sentence = f"this state is in use by {holder or 'another process'}; wait for it or stop it"
     if stop is None or stop.wait(1.0):
         raise StateError(sentence)
-
-

@@ -35,9 +35,7 @@ def begin_run(connection: Connection, run_id: str, command: str, now: int, confi
 
 def end_run(connection: Connection, run_id: str, now: int, verdict: str, result: Mapping[str, Any]) -> None:
     """Write how a run ended."""
-    connection.execute(
-        update(run).where(run.c.id == run_id).values(ended=now, verdict=verdict, result=dump(result))
-    )
+    connection.execute(update(run).where(run.c.id == run_id).values(ended=now, verdict=verdict, result=dump(result)))
 
 
 def find_run(connection: Connection, run_id: str) -> Any:
@@ -120,7 +118,9 @@ def mark(connection: Connection, ids: Sequence[int], state: str, now: int, reaso
 def amend(connection: Connection, row: Row) -> None:
     """Write a change as it will be sent, where less of it is sent than was planned."""
     connection.execute(
-        update(change).where(change.c.id == row.id).values(after=dump(dict(row.change.after)), before=dump(dict(row.change.before)))
+        update(change)
+        .where(change.c.id == row.id)
+        .values(after=dump(dict(row.change.after)), before=dump(dict(row.change.before)))
     )
 
 
@@ -214,3 +214,8 @@ def pointers(connection: Connection) -> dict[str, str]:
 def set_pointers(connection: Connection, pools: Mapping[str, str]) -> None:
     """Move the rotation."""
     upsert(connection, pointer, [{"pool": pool, "last": last} for pool, last in pools.items()])
+
+
+def attempts(connection: Connection, row_id: int) -> int:
+    """How often in a row a change to this contact did not go through, or had to be made again."""
+    return connection.scalar(select(contact.c.attempts).where(contact.c.id == row_id)) or 0

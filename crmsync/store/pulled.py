@@ -103,7 +103,7 @@ def save_contacts(connection: Connection, run: str, items: Sequence[Contact], no
     }
     _keep_past_fields(connection, stored, changed, to_ms(now))
     everything = [
-        {"crm": ref.crm, "kind": ref.kind, "ref_id": ref.id, "seen_run": run, **values, "known": True, "dirty": True}
+        {"crm": ref.crm, "kind": ref.kind, "ref_id": ref.id, "seen_run": run, **values, **_FRESH}
         for ref, values in changed.items()
     ]
     _upsert_contacts(connection, everything)
@@ -132,6 +132,9 @@ def _row(each: Contact) -> dict[str, Any]:
         "converted_into": str(each.converted_into or ""),
     }
 
+
+_FRESH: Mapping[str, Any] = {"known": True, "dirty": True, "parked": "", "attempts": 0}
+"""A record that changed is planned for again, whatever the CRM refused before."""
 
 _ECHO = frozenset({"changed_at"})
 """What our own writes move too: a record that differs in nothing else has not changed."""
@@ -180,9 +183,7 @@ def _upsert_contacts(connection: Connection, rows: list[dict[str, Any]]) -> None
     known = ids_by_exact_ref(connection, [Ref(row["crm"], row["kind"], row["ref_id"]) for row in rows])
     fresh = [row for row in rows if Ref(row["crm"], row["kind"], row["ref_id"]) not in known]
     again = [
-        {**row, "row_id": known[ref]}
-        for row in rows
-        if (ref := Ref(row["crm"], row["kind"], row["ref_id"])) in known
+        {**row, "row_id": known[ref]} for row in rows if (ref := Ref(row["crm"], row["kind"], row["ref_id"])) in known
     ]
     if fresh:
         connection.execute(contact.insert(), fresh)
@@ -201,7 +202,10 @@ def _touch(connection: Connection, run: str, ids: Sequence[int]) -> None:
 
 
 def _keep_past_fields(
-    connection: Connection, stored: Mapping[Ref, Mapping[str, Any]], changed: Mapping[Ref, Mapping[str, Any]], until: int
+    connection: Connection,
+    stored: Mapping[Ref, Mapping[str, Any]],
+    changed: Mapping[Ref, Mapping[str, Any]],
+    until: int,
 ) -> None:
     """Keep the old value of each mapped field that changes, so that a score can be computed as of any past instant."""
     rows = []
@@ -290,7 +294,9 @@ def save_activities(connection: Connection, run: str, items: Sequence[Activity])
     if not latest:
         return
     ids = _ids_with_stubs(connection, run, {each.ref for each in latest.values()})
-    facts = _fact_ids(connection, {(each.kind, dump(dict(each.attributes))) for each in latest.values() if not each.gone})
+    facts = _fact_ids(
+        connection, {(each.kind, dump(dict(each.attributes))) for each in latest.values() if not each.gone}
+    )
     wanted = {
         (each.ref.crm, each.id, ids[each.ref]): (
             int(each.at.timestamp()),
@@ -304,9 +310,7 @@ def save_activities(connection: Connection, run: str, items: Sequence[Activity])
     gained = [key for key in wanted if stored.get(key) != wanted[key]]
     for crm, activity_id, row_id in lost:
         connection.execute(
-            delete(activity).where(
-                activity.c.crm == crm, activity.c.id == activity_id, activity.c.contact == row_id
-            )
+            delete(activity).where(activity.c.crm == crm, activity.c.id == activity_id, activity.c.contact == row_id)
         )
     upsert(
         connection,

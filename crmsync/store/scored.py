@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 import orjson
@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from sqlalchemy import Connection, and_, bindparam, case, delete, func, or_, select, update
 
 from crmsync.columns import Columns, Fact, once_per_person
-from crmsync.model import Scalar
+from crmsync.model import Holding, Ref, Scalar
 from crmsync.people import Marked
 from crmsync.store.database import upsert
 from crmsync.store.pulled import IN_LIST, chunks, dump
@@ -28,24 +28,6 @@ LIVE = and_(
     contact.c.converted_into == "",
 )
 """Records that are scored and may be written."""
-
-
-class Live(NamedTuple):
-    """One live record as the plan needs it; the JSON texts are parsed."""
-
-    id: int
-    crm: str
-    kind: str
-    ref_id: str
-    person: int
-    group: str
-    stage: str | None
-    owner: str | None
-    current: dict[str, Scalar]
-    base: dict[str, Scalar]
-    leases: dict[str, int]
-    parked: dict[str, Any]
-    attempts: int
 
 
 def refresh_people(
@@ -108,7 +90,7 @@ def _assign(
         .values(person=bindparam("now"), ambiguous=bindparam("unclear"), dirty=True),
         moved,
     )
-    left = {now[each["row_id"]][1] for each in moved} | {each["now"] for each in moved}
+    left = {now[row_id][1] for row_id in now} | set(people.values())
     for some in chunks(sorted(each for each in left if each is not None), IN_LIST):
         connection.execute(update(contact).where(contact.c.person.in_(some)).values(dirty=True))
         inhabited = select(contact.c.person).where(contact.c.person.in_(some))
@@ -170,7 +152,11 @@ def _scalar(value: Any) -> Scalar:
 
 
 def columns(
-    connection: Connection, people: Sequence[int], fields: Sequence[str], precedence: Sequence[str], facts: Mapping[int, Fact]
+    connection: Connection,
+    people: Sequence[int],
+    fields: Sequence[str],
+    precedence: Sequence[str],
+    facts: Mapping[int, Fact],
 ) -> Columns:
     """What is known of these people (ascending ids), in the shape that scoring reads.
 
@@ -181,9 +167,7 @@ def columns(
     query = (
         select(contact.c.id, contact.c.person, contact.c.fields, contact.c.emails, tape.c.events)
         .outerjoin(tape, tape.c.contact == contact.c.id)
-        .where(
-            contact.c.person.in_(people), contact.c.known, or_(~contact.c.gone, contact.c.merged_into != "")
-        )
+        .where(contact.c.person.in_(people), contact.c.known, or_(~contact.c.gone, contact.c.merged_into != ""))
         .order_by(contact.c.person, case((LIVE, 0), else_=1), rank, contact.c.changed_at.desc(), contact.c.id)
     )
     row_of = {person_id: row for row, person_id in enumerate(people)}
@@ -200,12 +184,12 @@ def columns(
             mails[row] = orjson.loads(found.emails)[0]
         if found.events:
             tapes.append((row, found.events))
-    row, at, fact_id = _unrolled(tapes, facts)
+    activity_row, at, fact_id = _unrolled(tapes, facts)
     used, index = np.unique(fact_id, return_inverse=True)
     return Columns(
         people=np.asarray(people, dtype=np.int64),
         fields=values,
-        person=row,
+        person=activity_row,
         at=at,
         fact=index.astype(np.int32),
         facts=[facts[int(each)] for each in used],
@@ -248,7 +232,7 @@ def _was(before: Any, lines: str) -> str:
     return str(before.was if before.lines == lines else before.lines)
 
 
-def live_contacts(connection: Connection, people: Sequence[int], crms: Collection[str]) -> list[Live]:
+def live_contacts(connection: Connection, people: Sequence[int], crms: Collection[str]) -> list[Holding]:
     """The live records of these people in these CRMs, by person."""
     query = (
         select(contact)
@@ -256,8 +240,8 @@ def live_contacts(connection: Connection, people: Sequence[int], crms: Collectio
         .order_by(contact.c.person, contact.c.crm, contact.c.kind, contact.c.ref_id)
     )
     return [
-        Live(
-            row.id, row.crm, row.kind, row.ref_id, row.person, row.grouped, row.stage, row.owner,
+        Holding(
+            row.id, Ref(row.crm, row.kind, row.ref_id), row.person, row.grouped, row.stage, row.owner,
             orjson.loads(row.current), orjson.loads(row.base), orjson.loads(row.leases),
             orjson.loads(row.parked or "{}"), row.attempts,
         )
@@ -265,7 +249,9 @@ def live_contacts(connection: Connection, people: Sequence[int], crms: Collectio
     ]  # fmt: skip
 
 
-def clean(connection: Connection, crms: Collection[str], leases: Mapping[int, Mapping[str, int]], parked: Iterable[int]) -> None:
+def clean(
+    connection: Connection, crms: Collection[str], leases: Mapping[int, Mapping[str, int]], parked: Iterable[int]
+) -> None:
     """Contacts in these CRMs have been planned for: nobody there is dirty any more, and leases are as given."""
     connection.execute(update(contact).where(contact.c.dirty, contact.c.crm.in_(crms)).values(dirty=False))
     rows = [{"row_id": row_id, "now": dump(dict(each))} for row_id, each in leases.items()]
