@@ -293,7 +293,7 @@ def save_activities(connection: Connection, run: str, items: Sequence[Activity])
     latest = {(each.ref.crm, each.id, each.ref): each for each in items}
     if not latest:
         return
-    ids = _ids_with_stubs(connection, run, {each.ref for each in latest.values()})
+    ids = _ids_with_stubs(connection, run, {each.ref for each in latest.values() if not each.gone})
     facts = _fact_ids(
         connection, {(each.kind, dump(dict(each.attributes))) for each in latest.values() if not each.gone}
     )

@@ -1,0 +1,243 @@
+"""Tasks, events, e-mails and campaign members as activities."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+
+from connectors.salesforce.answers import CRM
+from connectors.salesforce.contacts import NEVER
+from connectors.salesforce.pulling import (
+    Row,
+    Source,
+    after_all,
+    after_stream,
+    begun,
+    cells,
+    column_types,
+    id_lists,
+    pages,
+    place,
+    window,
+)
+from connectors.salesforce.schema import PREFIXES, Schema, instant
+from connectors.salesforce.session import Org
+from crmsync.model import Activity, Page, Ref, Scalar
+from crmsync.tables import Feed
+
+NOBODY = Ref(CRM, "lead", "")
+"""Stands in the place of a participant where an activity is gone and nobody can tell whose it was."""
+
+People = Mapping[str, Sequence[Ref]]
+"""The participants of each row, by its id."""
+
+
+@dataclass(frozen=True)
+class Origin:
+    """How one object becomes activities: what it needs beside the feeds' columns, who took part, and when."""
+
+    columns: tuple[str, ...]
+    where: str
+    people: Callable[[Org, Schema, Sequence[Row]], People]
+    at: Callable[[str, Row], datetime | None]
+    objects: tuple[str, ...] = ()
+
+
+def activities(org: Org, schema: Schema, feeds: Sequence[Feed], cursor: str | None) -> Iterator[Page[Activity]]:
+    """Pages of everything that changed since the cursor, archived and deleted rows too."""
+    at = begun(place(cursor), org)
+    wanted = {name: [feed for feed in feeds if feed.source == name] for name in dict.fromkeys(f.source for f in feeds)}
+    schema.learn(name for each in wanted for name in (each, *ORIGINS[each].objects))
+    for name, some in wanted.items():
+        source = source_of(name, some, schema)
+        if source.stream in at.finished or not source.columns:
+            continue
+        full = window(source, at).since is None
+        for rows, behind in pages(org, schema, source, at):
+            found = of_rows(org, schema, some, rows)
+            yield Page([each for each in found if not (full and each.gone)], behind.spelled())
+        at = after_stream(at, source)
+    yield Page((), after_all(at).spelled())
+
+
+def source_of(name: str, feeds: Sequence[Feed], schema: Schema) -> Source:
+    """What to read of one object; no columns where this user does not see it."""
+    origin = ORIGINS[name]
+    asked = [path for feed in feeds for path in (*feed.where, *feed.attributes.values())]
+    wanted = dict.fromkeys((*origin.columns, *asked))
+    columns = tuple(path for path in wanted if schema.resolve(name, path))
+    mark = hashlib.sha256("".join(sorted(feed.model_dump_json() for feed in feeds)).encode()).hexdigest()[:12]
+    return Source(name, name, columns, origin.where, mark=mark)
+
+
+def of_rows(org: Org, schema: Schema, feeds: Sequence[Feed], rows: Sequence[Row]) -> list[Activity]:
+    """The activities of a page: for each row and kind what it is now, or that it is gone."""
+    origin = ORIGINS[feeds[0].source]
+    kinds = dict.fromkeys(feed.kind for feed in feeds)
+    people = origin.people(org, schema, [row for row in rows if row.get("IsDeleted") is not True])
+    found: list[Activity] = []
+    for row in rows:
+        for kind in kinds:
+            feed = next((feed for feed in feeds if feed.kind == kind and fits(feed, row)), None)
+            found += _activities(origin, feed, kind, row, people.get(str(row["Id"]), ()))
+    return found
+
+
+def _activities(origin: Origin, feed: Feed | None, kind: str, row: Row, people: Sequence[Ref]) -> list[Activity]:
+    id_ = f"{row['Id']}:{kind}"
+    at = origin.at(kind, row) if feed and people and row.get("IsDeleted") is not True else None
+    if feed is None or at is None:
+        return [Activity(NOBODY, id_, kind, NEVER, gone=True)]
+    attributes = {name: row[path] for name, path in feed.attributes.items() if path in row}
+    return [Activity(ref, id_, kind, at, attributes) for ref in dict.fromkeys(people)]
+
+
+def fits(feed: Feed, row: Row) -> bool:
+    """Whether a row is what the feed's `where` asks for: one of the values, and none of those that start with `!`."""
+    return all(_is_one(row.get(path), wanted) for path, wanted in feed.where.items())
+
+
+def _is_one(value: Scalar | None, wanted: Scalar | Sequence[str]) -> bool:
+    if isinstance(wanted, bool):
+        return (value is True) is wanted
+    each = [wanted] if isinstance(wanted, str | int | float) else list(wanted)
+    refused = [str(one)[1:].lower() for one in each if str(one).startswith("!")]
+    allowed = [str(one).lower() for one in each if not str(one).startswith("!")]
+    have = "" if value is None else str(value).lower()
+    return have not in refused and (not allowed or have in allowed)
+
+
+def person(id_: object) -> Ref | None:
+    """The lead or contact behind an id of either, such as a `WhoId`."""
+    kind = PREFIXES.get(str(id_)[:3])
+    return Ref(CRM, kind, str(id_)) if kind else None
+
+
+def _refs(ids: Iterable[object]) -> list[Ref]:
+    return [ref for ref in map(person, ids) if ref]
+
+
+def _who(object_: str) -> Callable[[Org, Schema, Sequence[Row]], People]:
+    """Participants of tasks or events: the main one in `WhoId`, and with Shared Activities the others behind it."""
+
+    def people(org: Org, schema: Schema, rows: Sequence[Row]) -> People:
+        found = {str(row["Id"]): _refs([row.get("WhoId")]) for row in rows}
+        shared = [str(row["Id"]) for row in rows if isinstance(n := row.get("WhoCount"), int | float) and n > 1]
+        key = f"{object_}Id"
+        for related in _looked_up(org, schema, f"{object_}WhoRelation", key, ("RelationId",), shared):
+            found[str(related[key])] += _refs([related.get("RelationId")])
+        return found
+
+    return people
+
+
+def _looked_up(
+    org: Org, schema: Schema, name: str, key: str, columns: Sequence[str], ids: Sequence[str], where: str = ""
+) -> list[Row]:
+    """Rows of another object that point to these ids; none where this user does not see the object."""
+    if not ids or key.lower() not in schema.of(name):
+        return []
+    source = Source(name, name, (key, *columns), order=())
+    types = column_types(source, schema)
+    queries = [f"SELECT {', '.join(types)} FROM {name} WHERE {key} IN {some}{where}" for some in id_lists(ids)]
+    return [cells(record, types) for record in org.many_rows(queries)]
+
+
+def _task_people(org: Org, schema: Schema, rows: Sequence[Row]) -> People:
+    """As `_who`, and nobody for the task that stands for an e-mail which is read as an EmailMessage: it counts once."""
+    mails = [str(row["Id"]) for row in rows if row.get("TaskSubtype") == "Email"]
+    found = dict(_who("Task")(org, schema, rows))
+    for message in _looked_up(org, schema, "EmailMessage", "ActivityId", (), mails):
+        found.pop(str(message["ActivityId"]), None)
+    return found
+
+
+def _mail_people(org: Org, schema: Schema, rows: Sequence[Row]) -> People:
+    """Participants of e-mails: the sender of one that came in, the recipients of one that went out."""
+    incoming = {str(row["Id"]): row.get("Incoming") is True for row in rows}
+    found: dict[str, list[Ref]] = {each: [] for each in incoming}
+    columns = ("RelationId", "RelationType")
+    for related in _looked_up(org, schema, "EmailMessageRelation", "EmailMessageId", columns, list(incoming)):
+        message = str(related["EmailMessageId"])
+        if (related.get("RelationType") == "FromAddress") is incoming[message]:
+            found[message] += _refs([related.get("RelationId")])
+    lonely = {str(row["ActivityId"]): str(row["Id"]) for row in rows if "ActivityId" in row and not found[str(row["Id"])]}
+    for task in _looked_up(org, schema, "Task", "Id", ("WhoId",), list(lonely)):
+        found[lonely[str(task["Id"])]] += _refs([task.get("WhoId")])
+    return found
+
+
+def _member_people(org: Org, schema: Schema, rows: Sequence[Row]) -> People:
+    """A member that was converted names both; then it is the contact."""
+    return {str(row["Id"]): _refs([row.get("ContactId") or row.get("LeadId")]) for row in rows}
+
+
+def _task_at(kind: str, row: Row) -> datetime | None:
+    """When it was done. `ActivityDate` is a due date, often in the future: it counts only for what was closed after it."""
+    created = instant(row.get("CreatedDate"))
+    if kind.startswith("email_") or created is None:
+        return created
+    due, modified = instant(row.get("ActivityDate")), instant(row.get("LastModifiedDate")) or created
+    return instant(row.get("CompletedDateTime")) or (due if due and due <= modified else created)
+
+
+def _event_at(kind: str, row: Row) -> datetime | None:
+    start = instant(row.get("StartDateTime")) or instant(row.get("ActivityDateTime")) or instant(row.get("ActivityDate"))
+    created = instant(row.get("CreatedDate"))
+    if kind == "meeting_booked":
+        return min((each for each in (created, start) if each), default=None)
+    return start or created
+
+
+def _mail_at(kind: str, row: Row) -> datetime | None:
+    sent = instant(row.get("MessageDate")) or instant(row.get("CreatedDate"))
+    return (instant(row.get("FirstOpenedDate")) or sent) if kind == "email_opened" else sent
+
+
+def _member_at(kind: str, row: Row) -> datetime | None:
+    """When they signed up or answered; what they attended, on the campaign's first day if it comes later."""
+    joined = instant(row.get("CreatedDate"))
+    answered = instant(row.get("FirstRespondedDate"))
+    if joined is None or kind.endswith("_registered"):
+        return joined
+    told = [joined, *([answered] if answered else [])]
+    if kind.endswith("_attended") and (starts := instant(row.get("Campaign.StartDate"))):
+        told.append(min(starts, instant(row.get("LastModifiedDate")) or starts))
+    return max(told)
+
+
+_ACTIVITY = ("IsDeleted", "WhoId", "WhoCount", "CreatedDate", "LastModifiedDate", "ActivityDate")
+
+ORIGINS: dict[str, Origin] = {
+    "Task": Origin(
+        (*_ACTIVITY, "CompletedDateTime", "TaskSubtype", "IsClosed"),
+        "IsRecurrence = false",
+        _task_people,
+        _task_at,
+        ("TaskWhoRelation", "EmailMessage"),
+    ),
+    "Event": Origin(
+        (*_ACTIVITY, "StartDateTime", "ActivityDateTime"),
+        "IsChild = false AND IsRecurrence = false",
+        _who("Event"),
+        _event_at,
+        ("EventWhoRelation",),
+    ),
+    "EmailMessage": Origin(
+        ("IsDeleted", "Incoming", "MessageDate", "FirstOpenedDate", "CreatedDate", "ActivityId"),
+        "",
+        _mail_people,
+        _mail_at,
+        ("EmailMessageRelation", "Task"),
+    ),
+    "CampaignMember": Origin(
+        ("IsDeleted", "LeadId", "ContactId", "CreatedDate", "LastModifiedDate", "FirstRespondedDate", "Campaign.StartDate"),
+        "",
+        _member_people,
+        _member_at,
+        ("Campaign",),
+    ),
+}
+"""The sources of `feeds.SOURCES`."""

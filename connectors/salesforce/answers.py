@@ -1,0 +1,114 @@
+"""The one place that says what an answer of Salesforce means: again later, not today, change something, or a value."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, NoReturn, TypeVar
+
+import requests
+import urllib3
+from simple_salesforce.exceptions import SalesforceError
+
+from crmsync.errors import ConfigError, CrmsyncError, Transient, Unavailable
+
+CRM = "salesforce"
+T = TypeVar("T")
+
+
+class Expired(Exception):
+    """The access token is no longer taken: log in again and repeat."""
+
+
+class Refused(ConfigError):
+    """Salesforce read the request and said no. `code` is its error code, such as `INVALID_FIELD`."""
+
+    def __init__(self, code: str, message: str) -> None:
+        self.code, self.message = code, message
+        super().__init__(f"Salesforce refused a request: {message} ({code})")
+
+
+PASSING = frozenset(
+    {
+        "SERVER_UNAVAILABLE",
+        "REQUEST_RUNNING_TOO_LONG",
+        "QUERY_TIMEOUT",
+        "UNKNOWN_EXCEPTION",
+        "UNABLE_TO_LOCK_ROW",
+        "TXN_SECURITY_RUNTIME_EXCEPTION",
+    }
+)
+"""Codes that mean "later" whatever the status beside them."""
+
+RETRY_STATUSES = frozenset({406, 408, 420, 425, 429})
+"""Statuses below 500 that Salesforce gives for passing trouble (406 and 420: seen on Bulk 2.0 endpoints)."""
+
+CONCURRENCY_PAUSE = 15.0
+"""Seconds to leave an org alone that has too many calls running at once."""
+
+ADVICE = {
+    "API_DISABLED_FOR_ORG": "this org's edition or the user's profile has no API access; give the user the "
+    "permission 'API Enabled'",
+    "API_CURRENTLY_DISABLED": "the API is switched off for this user; give the user the permission 'API Enabled'",
+    "FUNCTIONALITY_NOT_ENABLED": "this org lacks a feature that crmsync needs",
+    "INSUFFICIENT_ACCESS": "the integration user lacks a permission",
+    "UNSUPPORTED_API_VERSION": "this API version is retired; raise api_version in [salesforce]",
+}
+
+
+def exchanged(send: Callable[[], T]) -> T:
+    """The value of one exchange. Raises `Expired`, `Transient`, `Unavailable`, `Refused` or `ConfigError`."""
+    try:
+        return send()
+    except SalesforceError as error:
+        _judge(int(error.status), error.content)
+    except requests.exceptions.JSONDecodeError:
+        raise Transient("Salesforce answered something that is not JSON, as it does during maintenance") from None
+    except (requests.RequestException, urllib3.exceptions.HTTPError) as error:
+        raise Transient(f"Salesforce could not be reached ({type(error).__name__})") from None
+
+
+def _judge(status: int, content: Any) -> NoReturn:
+    """Raise what an answer with a status of 300 or more means."""
+    code, message = _said(content)
+    if status == 401 or code == "INVALID_SESSION_ID":
+        raise Expired
+    if 300 <= status < 400 and not code:
+        raise ConfigError(
+            "Salesforce sent us on to another address, where crmsync does not take its token; "
+            "set instance_url in [salesforce] to the org's My Domain address"
+        )
+    if code == "REQUEST_LIMIT_EXCEEDED":
+        raise _limit(message)
+    if status >= 500 or status in RETRY_STATUSES or code in PASSING:
+        raise Transient(f"Salesforce answered {code or status}: {message}" if message else f"Salesforce said {status}")
+    if not code:
+        raise Transient(f"Salesforce answered {status} with something that is not JSON")
+    if status == 410:
+        raise ConfigError(ADVICE["UNSUPPORTED_API_VERSION"])
+    raise Refused(code, f"{message}; {ADVICE[code]}" if code in ADVICE else message)
+
+
+def _said(content: Any) -> tuple[str, str]:
+    """Code and message of an error body: a list of objects, one object, or text from something in between."""
+    first = content[0] if isinstance(content, list) and content else content
+    if not isinstance(first, dict):
+        return "", ""
+    return str(first.get("errorCode") or first.get("error") or ""), str(first.get("message") or "")[:1000]
+
+
+def _limit(message: str) -> CrmsyncError:
+    """The same code is used for the 24-hour quota and for too many calls at once: only the words tell them apart."""
+    if "total" in message.lower():
+        return Unavailable(
+            CRM,
+            "the org's API requests of the last 24 hours are used up",
+            until="the 24-hour window moves on; it frees requests bit by bit",
+        )
+    return Transient(f"Salesforce is busy: {message}", retry_after=CONCURRENCY_PAUSE)
+
+
+def expected(value: Any, *keys: str) -> dict[str, Any]:
+    """`value` if it is an object with these keys. Raises `Transient`: half an answer is an upstream failure."""
+    if not isinstance(value, dict) or any(key not in value for key in keys):
+        raise Transient("Salesforce answered JSON of another shape than documented")
+    return value

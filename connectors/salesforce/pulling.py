@@ -1,0 +1,237 @@
+"""Reading what changed: windows on the server's clock, keyset pages, and a cursor that says where each stream stands."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime, timedelta
+from typing import Any, TypeAlias
+
+from connectors.salesforce.answers import CRM, Refused
+from connectors.salesforce.schema import Field, Schema, instant, scalar
+from connectors.salesforce.session import Org
+from crmsync.errors import ConfigError, Unavailable
+from crmsync.model import Scalar
+
+OVERLAP = timedelta(minutes=15)
+"""How far back each pull looks: a row carries the time its transaction ran and appears when that commits, up to ten
+minutes later (airbytehq/airbyte#27146)."""
+
+IN_LIST = 350
+"""Ids in one IN-list: a query travels in a URL of at most 16 kB."""
+
+Row: TypeAlias = Mapping[str, Scalar]
+"""The cells of one record by the path of their column; what is not known is absent."""
+
+After: TypeAlias = tuple[str, ...]
+"""The values of the ordering columns of the last row read."""
+
+
+@dataclass(frozen=True)
+class Source:
+    """What to read of one object: `columns` are the wanted paths, `where` narrows, `order` are the keyset columns.
+
+    `stream` is its name in the cursor, `mark` whatever else must cause a full read when it changes.
+    `parent` reads the rows whose parent changed in the window: the field that points to it and the parent's object.
+    """
+
+    stream: str
+    object: str
+    columns: tuple[str, ...]
+    where: str = ""
+    order: tuple[str, ...] = ("SystemModstamp", "Id")
+    parent: tuple[str, str] | None = None
+    mark: str = ""
+
+
+@dataclass(frozen=True)
+class Done:
+    """How far a stream was read: up to `until`, with these columns."""
+
+    until: str
+    columns: tuple[str, ...] = ()
+    mark: str = ""
+
+
+@dataclass(frozen=True)
+class Place:
+    """A cursor: what is done, and where the pull that is under way stands.
+
+    `until` is the server's time when the pull began, `stream` the one it is reading, after the row `after` or at the
+    `locator` of the Bulk job `job`.
+    """
+
+    done: Mapping[str, Done] = field(default_factory=dict)
+    until: str = ""
+    finished: tuple[str, ...] = ()
+    stream: str = ""
+    after: After = ()
+    job: str = ""
+    locator: str = ""
+
+    def spelled(self) -> str:
+        """The cursor as text."""
+        done = {name: [each.until, list(each.columns), each.mark] for name, each in self.done.items()}
+        here = [self.until, list(self.finished), self.stream, list(self.after), self.job, self.locator]
+        return json.dumps({"v": 1, "done": done, "here": here}, separators=(",", ":"))
+
+
+def place(cursor: str | None) -> Place:
+    """Read a cursor. Raises `ConfigError` for one of another kind: going on from a guess would lose records."""
+    if not cursor:
+        return Place()
+    try:
+        told = json.loads(cursor)
+        done = {name: Done(until, tuple(columns), mark) for name, (until, columns, mark) in told["done"].items()}
+        until, finished, stream, after, job, locator = told["here"]
+        if told["v"] == 1:
+            return Place(done, until, tuple(finished), stream, tuple(after), job, locator)
+    except (ValueError, KeyError, TypeError):
+        pass
+    raise ConfigError("the stored Salesforce cursor is not one that this version reads; run: crmsync backfill")
+
+
+@dataclass(frozen=True)
+class Window:
+    """The instants a stream is read for, both ends included; `since` is `None` for everything."""
+
+    since: datetime | None
+    until: datetime
+
+
+def window(source: Source, at: Place) -> Window:
+    """What to read of a stream: everything the first time, and again when it is asked for more than it was."""
+    until = _instant(at.until)
+    known = at.done.get(source.stream)
+    if known is None or known.mark != source.mark or set(source.columns) - set(known.columns):
+        return Window(None, until)
+    return Window(min(_instant(known.until), until) - OVERLAP, until)
+
+
+def _instant(text: str) -> datetime:
+    return instant(text) or datetime.min.replace(tzinfo=UTC)
+
+
+def soql(source: Source, window: Window, after: After, schema: Schema) -> str:
+    """The query for a window, after a row."""
+    conditions = [source.where, *_within(source, window), _beyond(source, after, schema)]
+    where = " AND ".join(each for each in conditions if each)
+    columns = ", ".join(dict.fromkeys((*source.order, *source.columns)))
+    return f"SELECT {columns} FROM {source.object} WHERE {where} ORDER BY {', '.join(source.order)}"
+
+
+def _within(source: Source, window: Window) -> list[str]:
+    stamp = source.order[0] if source.parent is None else "SystemModstamp"
+    since = [f"{stamp} >= {literal(window.since)}"] if window.since else []
+    between = [*since, f"{stamp} <= {literal(window.until)}"]
+    if source.parent is None:
+        return between
+    key, parent = source.parent
+    return [f"{key} IN (SELECT Id FROM {parent} WHERE {' AND '.join(between)})"]
+
+
+def _beyond(source: Source, after: After, schema: Schema) -> str:
+    """The keyset: rows behind `after` in the order of the query, whatever number of them share its first value."""
+    if not after:
+        return ""
+    values = [_literal_of(schema.resolve(source.object, each), value) for each, value in zip(source.order, after, strict=True)]
+    if len(values) == 1:
+        return f"{source.order[0]} > {values[0]}"
+    (stamp, key), (at, last) = source.order, values
+    return f"{stamp} >= {at} AND ({stamp} > {at} OR ({stamp} = {at} AND {key} > {last}))"
+
+
+def _literal_of(known: Field | None, value: str) -> str:
+    return literal(_instant(value)) if known and known.type == "datetime" else quoted(value)
+
+
+def literal(at: datetime) -> str:
+    """An aware instant in SOQL, whole seconds, never quoted."""
+    return at.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+
+
+def quoted(text: str) -> str:
+    """Text in SOQL."""
+    escaped = text.replace("\\", "\\\\").replace("'", "\\'").replace("\n", "\\n").replace("\r", "\\r")
+    return f"'{escaped}'"
+
+
+def id_lists(ids: Sequence[str]) -> Iterator[str]:
+    """`('…','…')` lists that fit a query."""
+    for start in range(0, len(ids), IN_LIST):
+        yield "(" + ",".join(quoted(each) for each in ids[start : start + IN_LIST]) + ")"
+
+
+def cells(record: Mapping[str, Any], types: Mapping[str, str]) -> Row:
+    """One record of a JSON page as cells by path."""
+    found = ((path, scalar(_walk(record, path), type_)) for path, type_ in types.items())
+    return {path: value for path, value in found if value is not None}
+
+
+def _walk(record: Mapping[str, Any], path: str) -> object:
+    value: Any = record
+    for step in path.split("."):
+        value = value.get(step) if isinstance(value, Mapping) else None
+    return value
+
+
+def column_types(source: Source, schema: Schema) -> dict[str, str]:
+    """The type of each column that this user sees."""
+    found = {path: schema.resolve(source.object, path) for path in (*source.order, *source.columns)}
+    return {path: each.type for path, each in found.items() if each}
+
+
+def begun(at: Place, org: Org) -> Place:
+    """The place of a pull under way, or of one that begins now."""
+    return at if at.until else replace(at, until=literal(org.now()))
+
+
+def after_stream(at: Place, source: Source) -> Place:
+    """The place once a stream is read to its end."""
+    done = {**at.done, source.stream: Done(at.until, source.columns, source.mark)}
+    finished = (*at.finished, source.stream)
+    return Place(done, at.until, finished)
+
+
+def after_all(at: Place) -> Place:
+    """The place once every stream is read: the next pull opens a window of its own."""
+    return Place(at.done)
+
+
+def pages(org: Org, schema: Schema, source: Source, at: Place) -> Iterator[tuple[list[Row], Place]]:
+    """The pages of one stream from a place on, each with the place behind it."""
+    within, after = window(source, at), at.after if at.stream == source.stream else ()
+    if source.parent and within.since is None:
+        return  # everything is read anyway
+    types = column_types(source, schema)
+    page = org.query(soql(source, within, after, schema))
+    while True:
+        rows = [cells(record, types) for record in page["records"]]
+        if rows:
+            after = _advanced(source, rows[-1], after)
+            at = replace(at, stream=source.stream, after=after)
+            yield rows, at
+        if page["done"]:
+            return
+        page = _following(org, schema, source, within, after, page["nextRecordsUrl"])
+
+
+def _following(
+    org: Org, schema: Schema, source: Source, within: Window, after: After, link: str
+) -> dict[str, Any]:
+    """The next page; where its locator has expired, a new query from the last row on."""
+    try:
+        return org.more(link)
+    except Refused as error:
+        if error.code != "INVALID_QUERY_LOCATOR":
+            raise
+    return org.query(soql(source, within, after, schema))
+
+
+def _advanced(source: Source, last: Row, before: After) -> After:
+    """The ordering values of the last row. Raises `Unavailable` where paging does not move: it would never end."""
+    after = tuple(str(last[each]) for each in source.order)
+    if after == before:
+        raise Unavailable(CRM, f"Salesforce returns the same page of {source.object} again and again")
+    return after

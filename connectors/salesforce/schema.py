@@ -1,0 +1,241 @@
+"""What describe says: which fields this user sees, and how their values are read and written."""
+
+from __future__ import annotations
+
+import math
+import time
+import unicodedata
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any
+
+from connectors.salesforce.answers import Refused
+from connectors.salesforce.session import Org
+from crmsync.model import CrmField, Scalar
+
+OBJECTS = {"lead": "Lead", "contact": "Contact"}
+KINDS = {name: kind for kind, name in OBJECTS.items()}
+PREFIXES = {"00Q": "lead", "003": "contact"}
+"""The first three characters of an id tell its object."""
+
+KEPT_FOR = 3600.0
+"""Seconds a describe is believed; a field that vanishes before is noticed by its INVALID_FIELD."""
+
+UNREADABLE = frozenset({"address", "location", "base64", "complexvalue", "anyType"})
+"""Compound and binary types, which Bulk 2.0 refuses to read."""
+
+NUMBERS = frozenset({"int", "double", "currency", "percent", "long"})
+
+
+@dataclass(frozen=True)
+class Field:
+    """One field of one object. `relationship` is how SOQL spells the way to the parent, `parent` its object."""
+
+    name: str
+    type: str
+    length: int = 0
+    precision: int = 0
+    scale: int = 0
+    digits: int = 0
+    writable: bool = False
+    calculated: bool = False
+    restricted: bool = False
+    filterable: bool = True
+    options: tuple[str, ...] = ()
+    relationship: str = ""
+    parent: str = ""
+
+
+Fields = Mapping[str, Field]
+
+
+class Schema:
+    """Describes, asked for once an hour."""
+
+    def __init__(self, org: Org) -> None:
+        self._org = org
+        self._known: dict[str, tuple[float, Fields]] = {}
+
+    def forget(self) -> None:
+        """Ask again: a field has gone."""
+        self._known.clear()
+
+    def learn(self, names: Iterable[str]) -> None:
+        """Describe several objects in one call."""
+        missing = [name for name in dict.fromkeys(names) if name not in self._fresh()]
+        if len(missing) > 1:
+            for name, (status, body) in self._org.composite({n: f"sobjects/{n}/describe" for n in missing}).items():
+                if status in (200, 404):
+                    self._known[name] = (time.monotonic(), _fields(body if status == 200 else {"fields": []}))
+
+    def of(self, name: str) -> Fields:
+        """The fields of an object that this user sees; none if it sees nothing of the object."""
+        if name not in self._fresh():
+            self._known[name] = (time.monotonic(), self._asked(name))
+        return self._known[name][1]
+
+    def resolve(self, name: str, path: str) -> Field | None:
+        """The field behind `Industry` or `Account.Industry`, or `None` where this user does not see it."""
+        way, _, last = path.rpartition(".")
+        fields = self.of(name)
+        for step in way.split(".") if way else ():
+            found = [each for each in fields.values() if each.relationship.lower() == step.lower()]
+            if not found:
+                return None
+            fields = self.of(found[0].parent)
+        return fields.get(last.lower())
+
+    def _fresh(self) -> set[str]:
+        return {name for name, (at, _) in self._known.items() if time.monotonic() - at < KEPT_FOR}
+
+    def _asked(self, name: str) -> Fields:
+        try:
+            return _fields(self._org.rest("GET", f"sobjects/{name}/describe"))
+        except Refused as error:
+            if error.code in ("NOT_FOUND", "INVALID_TYPE", "INSUFFICIENT_ACCESS"):
+                return {}
+            raise
+
+
+def _fields(describe: Mapping[str, Any]) -> Fields:
+    return {each["name"].lower(): _field(each) for each in describe["fields"]}
+
+
+def _field(said: Mapping[str, Any]) -> Field:
+    parents: Sequence[str] = said.get("referenceTo") or ()
+    return Field(
+        name=said["name"],
+        type=said["type"],
+        length=said.get("length") or 0,
+        precision=said.get("precision") or 0,
+        scale=said.get("scale") or 0,
+        digits=said.get("digits") or 0,
+        writable=bool(said.get("updateable")),
+        calculated=bool(said.get("calculated")),
+        restricted=bool(said.get("restrictedPicklist")),
+        filterable=bool(said.get("filterable", True)),
+        options=tuple(each["value"] for each in said.get("picklistValues") or () if each.get("active", True)),
+        relationship=said.get("relationshipName") or "",
+        parent=parents[0] if parents else "",
+    )
+
+
+def crm_field(kind: str, field: Field) -> CrmField:
+    """The field in the words of `crmsync.model`."""
+    words = {"boolean": "bool", "date": "date", "multipicklist": "list"}
+    texts = ("string", "picklist", "email", "phone", "url", "textarea", "id", "reference", "combobox")
+    word = "number" if field.type in NUMBERS else "text" if field.type in texts else words.get(field.type, field.type)
+    return CrmField(kind, field.name, word, field.writable, field.options)
+
+
+def scalar(value: object, type_: str) -> Scalar | None:
+    """A value as JSON or CSV holds it, in the type that describe says; `None` where it is not known."""
+    if value is None or value == "" or isinstance(value, dict | list):
+        return None
+    if type_ == "boolean":
+        return value if isinstance(value, bool) else str(value).lower() == "true"
+    if type_ in NUMBERS:
+        return _number(value)
+    text = clean(str(value))
+    if type_ == "multipicklist":
+        return tuple(each for each in text.split(";") if each) or None
+    if type_ == "datetime":
+        at = instant(text)
+        return at.isoformat() if at else None
+    return text or None
+
+
+def _number(value: object) -> float | int | None:
+    try:
+        number = float(value)  # type: ignore[arg-type]
+    except (TypeError, ValueError):
+        return None
+    if not math.isfinite(number):
+        return None
+    return int(number) if number.is_integer() and abs(number) < 2**53 else number
+
+
+def clean(text: str) -> str:
+    """Text without NUL and lone surrogates, which no database and no UTF-8 body takes."""
+    if text.isascii() and "\x00" not in text:
+        return text
+    return text.replace("\x00", "").encode("utf-16", "surrogatepass").decode("utf-16", "replace")
+
+
+def instant(text: object) -> datetime | None:
+    """`2020-10-22T21:03:23.000+0000` (REST), `…T21:03:23.000Z` (Bulk) or ISO 8601, as aware UTC."""
+    try:
+        at = datetime.fromisoformat(str(text))
+    except ValueError:
+        return None
+    return at.replace(tzinfo=UTC) if at.tzinfo is None else at.astimezone(UTC)
+
+
+def fitting(value: Scalar, field: Field) -> str | int | float | bool:
+    """The value as the field takes it: text clamped to its length, a number rounded to its scale.
+
+    Raises `ValueError` with a sentence for the admin where the field cannot hold it.
+    """
+    if field.type in NUMBERS:
+        return _fitting_number(value, field)
+    if field.type == "boolean":
+        return bool(value)
+    text = clean(";".join(value) if isinstance(value, tuple) else _spelled(value))
+    if field.type in ("picklist", "multipicklist") and field.restricted and not isinstance(value, tuple):
+        if text not in field.options:
+            raise ValueError(f"{field.name} has no active value {text!r}; add it to the picklist or correct the config")
+        return text
+    return clamped(text, field.length) if field.length else text
+
+
+def _spelled(value: Scalar) -> str:
+    return str(value).lower() if isinstance(value, bool) else str(value)
+
+
+def _fitting_number(value: Scalar, field: Field) -> int | float:
+    if not isinstance(value, int | float) or not math.isfinite(value):
+        raise ValueError(f"{field.name} takes a number, not {value!r}")
+    whole = field.digits or field.precision - field.scale
+    number = round(float(value), field.scale) + 0.0
+    if whole and abs(number) >= 10**whole:
+        raise ValueError(f"{field.name} has room for {whole} digits before the point, too few for {value:g}")
+    return int(number) if number.is_integer() else number
+
+
+def clamped(text: str, length: int) -> str:
+    """At most `length` UTF-16 units of `text` (as Salesforce counts), never cut inside what a reader sees as one sign."""
+    if _units(text) <= length:
+        return text
+    kept, used = 0, 0
+    while used + _units(text[kept]) <= length:
+        used += _units(text[kept])
+        kept += 1
+    while kept and not _edge(text, kept):
+        kept -= 1
+    return text[:kept].rstrip()
+
+
+def _units(text: str) -> int:
+    return len(text) if text.isascii() else len(text.encode("utf-16-le", "surrogatepass")) // 2
+
+
+def _edge(text: str, at: int) -> bool:
+    """Whether a sign ends before `text[at]`: a near enough reading of Unicode's grapheme clusters (UAX #29)."""
+    before, after = text[at - 1], text[at]
+    if before == "\u200d" or after == "\u200d" or (before, after) == ("\r", "\n"):
+        return False
+    if unicodedata.category(after) in ("Mn", "Me", "Mc") or "\U0001f3fb" <= after <= "\U0001f3ff":
+        return False
+    return not (_flag(before) and _flag(after) and _flags_before(text, at) % 2)
+
+
+def _flag(sign: str) -> bool:
+    return "\U0001f1e6" <= sign <= "\U0001f1ff"
+
+
+def _flags_before(text: str, at: int) -> int:
+    start = at
+    while start and _flag(text[start - 1]):
+        start -= 1
+    return at - start

@@ -1,0 +1,271 @@
+"""The session with one org: every call is logged in, timed, counted, kept within the quota, and repeated here."""
+
+from __future__ import annotations
+
+import io
+import re
+import threading
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from email.utils import parsedate_to_datetime
+from typing import Any, TypeVar
+from urllib.parse import quote, urlsplit
+
+import requests
+from requests.adapters import HTTPAdapter
+from simple_salesforce import Salesforce
+from simple_salesforce.util import exception_handler
+
+from connectors.http import PATIENCE, TIMEOUT, checked_address, is_loopback, patiently
+from connectors.salesforce.answers import CRM, Expired, exchanged, expected
+from connectors.salesforce.settings import SUFFIXES, Settings
+from connectors.salesforce.tokens import Token, new_token
+from crmsync.errors import ConfigError, Transient, Unavailable
+from crmsync.model import Stop
+
+T = TypeVar("T")
+
+HEADERS = {
+    # Without it any REST write to a lead runs the assignment rules and may move its owner. It sits on the session
+    # because simple-salesforce forgets the headers of a call that it repeats (2026-11, simple-salesforce 1.12.10).
+    "Sforce-Auto-Assign": "FALSE",
+    "Sforce-Duplicate-Rule-Header": "allowSave=true; includeRecordDetails=false; runAsCurrentUser=true",
+    "Sforce-Call-Options": "client=crmsync",
+}
+
+QUERIES_PER_COMPOSITE = 5
+"""A composite request counts as one call and may hold five queries."""
+
+USAGE_GOES_STALE = 300.0
+"""Seconds after which one call is risked to learn the org's usage anew: its 24-hour window rolls."""
+
+
+@dataclass(frozen=True)
+class Usage:
+    """API requests of the last 24 hours, by everybody in the org, and when (monotonic) Salesforce said so."""
+
+    used: int
+    allowed: int
+    at: float
+
+    @property
+    def share(self) -> float:
+        """The used part of what is allowed, 0 to 1 and beyond."""
+        return self.used / self.allowed if self.allowed else 0.0
+
+
+class _Wire(HTTPAdapter):
+    """Reads every body to its end before a deadline: a read timeout alone lets a byte a minute pass for ever."""
+
+    def __init__(self, plain: bool = False) -> None:
+        self.plain = plain
+        super().__init__()
+
+    def send(self, request: requests.PreparedRequest, *args: Any, **options: Any) -> requests.Response:
+        if self.plain and request.url:  # simple-salesforce writes https:// whatever it is given
+            request.url = request.url.replace("https://", "http://", 1)
+        response = super().send(request, *args, **{**options, "stream": True})
+        response.raw = io.BytesIO(_whole_body(response, time.monotonic() + PATIENCE))
+        return response
+
+
+def _whole_body(response: requests.Response, deadline: float) -> bytes:
+    parts = []
+    while part := response.raw.read1(65536, decode_content=True):
+        parts.append(part)
+        if time.monotonic() > deadline:
+            response.raw.close()
+            raise requests.exceptions.ReadTimeout("the answer came too slowly")
+    response.raw.release_conn()
+    return b"".join(parts)
+
+
+class _Session(requests.Session):
+    """Timeouts on every call, no redirects followed, and each answer shown to `seen`."""
+
+    def __init__(self, settings: Settings, seen: Callable[[requests.Response], None]) -> None:
+        super().__init__()
+        self.headers.update(HEADERS)
+        # requests takes credentials for the host from ~/.netrc and would put them in the place of our token.
+        self.auth = _as_it_is
+        self.trust_env = not is_loopback(settings.instance_url)
+        self.mount("https://", _Wire(plain=settings.plain))
+        self.mount("http://", _Wire())
+        self._seen = seen
+
+    def request(self, *args: Any, **options: Any) -> requests.Response:
+        options = {"timeout": TIMEOUT, **options, "allow_redirects": False}
+        response = super().request(*args, **options)
+        self._seen(response)
+        return response
+
+
+def _as_it_is(request: requests.PreparedRequest) -> requests.PreparedRequest:
+    return request
+
+
+class Org:
+    """One org, logged in when first needed."""
+
+    def __init__(self, settings: Settings, stop: Stop) -> None:
+        self.settings, self.stop = settings, stop
+        self.calls = 0
+        self.usage: Usage | None = None
+        self.token: Token | None = None
+        self._client: Salesforce | None = None
+        self._clock: tuple[datetime, float] | None = None
+        self._logging_in = threading.Lock()
+        self._session = _Session(settings, self._seen)
+
+    def close(self) -> None:
+        """Give the connections back."""
+        self._session.close()
+
+    def now(self) -> datetime:
+        """The server's clock (its `Date` header, carried on by ours), aware UTC, whole seconds."""
+        if self._clock is None:
+            self.call(lambda client: client.restful(""))
+        if self._clock is None:
+            raise Unavailable(CRM, "Salesforce does not tell its time (no Date header), so nothing can be read safely")
+        told, at = self._clock
+        return told + timedelta(seconds=int(time.monotonic() - at))
+
+    def call(self, exchange: Callable[[Salesforce], T]) -> T:
+        """Do one exchange patiently. Raises `Unavailable`, `ConfigError` (`Refused` too) or `Cancelled`."""
+        self._mind_the_quota()
+        return patiently(CRM, lambda: self._once(exchange), self.stop)
+
+    def rest(self, method: str, path: str, body: object = None) -> Any:
+        """JSON of `path` below `/services/data/vNN.0/`."""
+        options: dict[str, Any] = {} if body is None else {"json": body}
+        return self.call(lambda client: client.restful(path, method=method, **options))
+
+    def raw(self, method: str, path: str, **options: Any) -> requests.Response:
+        """The answer itself, for what is not JSON; `path` as in `rest`."""
+        return self.call(lambda client: self._sent(client, method, path, options))
+
+    def query(self, soql: str) -> dict[str, Any]:
+        """The first page of a query that sees deleted and archived rows too."""
+        return self.call(lambda client: _page(client.query(soql, include_deleted=True)))
+
+    def more(self, link: str) -> dict[str, Any]:
+        """The page behind a `nextRecordsUrl`, of which only the locator is believed."""
+        found = re.search(r"/(query|queryAll)/([\w-]+)$", urlsplit(link).path, re.IGNORECASE)
+        if not found:
+            raise Unavailable(CRM, "Salesforce gave a link to the next page that is none")
+        everything = found[1].lower() == "queryall"
+        return self.call(lambda client: _page(client.query_more(found[2], include_deleted=everything)))
+
+    def rows(self, soql: str) -> list[dict[str, Any]]:
+        """All rows of a query that is known to be small."""
+        page = self.query(soql)
+        rows = list(page["records"])
+        while not page["done"]:
+            page = self.more(page["nextRecordsUrl"])
+            rows += page["records"]
+        return rows
+
+    def many_rows(self, queries: Sequence[str]) -> list[dict[str, Any]]:
+        """The rows of several queries, five to a call."""
+        rows: list[dict[str, Any]] = []
+        for start in range(0, len(queries), QUERIES_PER_COMPOSITE):
+            some = queries[start : start + QUERIES_PER_COMPOSITE]
+            if len(some) == 1:
+                rows += self.rows(some[0])
+                continue
+            for page in self._composite_pages(some):
+                rows += page["records"]
+                while not page["done"]:
+                    page = self.more(page["nextRecordsUrl"])
+                    rows += page["records"]
+        return rows
+
+    def composite(self, paths: Mapping[str, str]) -> dict[str, tuple[int, Any]]:
+        """Status and body of up to 25 GETs in one call, by their names; `paths` as in `rest`."""
+        root = f"/services/data/v{self.settings.api_version}/"
+        asked = [{"method": "GET", "url": root + path, "referenceId": name} for name, path in paths.items()]
+        body = {"allOrNone": False, "compositeRequest": asked}
+        answer = expected(self.rest("POST", "composite", body), "compositeResponse")
+        return {each["referenceId"]: (each["httpStatusCode"], each["body"]) for each in answer["compositeResponse"]}
+
+    def _composite_pages(self, queries: Sequence[str]) -> list[dict[str, Any]]:
+        paths = {f"q{number}": f"queryAll/?q={quote(soql)}" for number, soql in enumerate(queries)}
+        answers = self.composite(paths)
+        refused = any(name not in answers or answers[name][0] != 200 for name in paths)
+        return [self.query(soql) for soql in queries] if refused else [_page(answers[name][1]) for name in paths]
+
+    def _once(self, exchange: Callable[[Salesforce], T]) -> T:
+        client = self._client or self._log_in(None)
+        try:
+            return exchanged(lambda: exchange(client))
+        except Expired:
+            client = self._log_in(client)
+        try:
+            return exchanged(lambda: exchange(client))
+        except Expired:
+            raise ConfigError(
+                "Salesforce gives out a token and then refuses it; check the IP ranges and the 'API Enabled' permission "
+                "of the integration user, and the session policies of the External Client App"
+            ) from None
+
+    def _log_in(self, spent: Salesforce | None) -> Salesforce:
+        """A client with a token that is not the spent one; whoever comes second takes the first one's."""
+        with self._logging_in:
+            if self._client is None or self._client is spent:
+                self.token = exchanged(lambda: new_token(self._session, self.settings, self._told_time()))
+                self._client = self._client_with(self.token)
+            return self._client
+
+    def _client_with(self, token: Token) -> Salesforce:
+        client = Salesforce(
+            session_id=token.access,
+            instance_url=_allowed(token.instance_url),
+            version=self.settings.api_version,
+            session=self._session,
+            object_pairs_hook=None,
+        )
+        del client.headers["X-PrettyPrint"]  # asks for indented JSON, which doubles every body
+        return client
+
+    def _sent(self, client: Salesforce, method: str, path: str, options: Mapping[str, Any]) -> requests.Response:
+        headers = {**client.headers, **options.get("headers", {})}
+        response = self._session.request(method, client.base_url + path, **{**options, "headers": headers})
+        if response.status_code >= 300:
+            exception_handler(response, name=path)
+        return response
+
+    def _seen(self, response: requests.Response) -> None:
+        self.calls += 1
+        if date := response.headers.get("Date"):
+            self._clock = (parsedate_to_datetime(date).astimezone(UTC), time.monotonic())
+        if found := re.match(r"\s*api-usage=(\d+)/(\d+)", response.headers.get("Sforce-Limit-Info", "")):
+            self.usage = Usage(int(found[1]), int(found[2]), time.monotonic())
+
+    def _told_time(self) -> datetime | None:
+        return self.now() if self._clock else None
+
+    def _mind_the_quota(self) -> None:
+        usage, share = self.usage, self.settings.quota_share
+        if usage and usage.share >= share and time.monotonic() - usage.at < USAGE_GOES_STALE:
+            raise Unavailable(
+                CRM,
+                f"{usage.used:,} of the org's {usage.allowed:,} API requests of the last 24 hours are used, "
+                f"and quota_share in [salesforce] leaves the last {1 - share:.0%} to others",
+                until="the 24-hour window moves on; it frees requests bit by bit",
+            )
+
+
+def _page(answer: Any) -> dict[str, Any]:
+    page = expected(answer, "records", "done")
+    if not page["done"] and "nextRecordsUrl" not in page:
+        raise Transient("Salesforce says that there are more rows and not where")
+    return page
+
+
+def _allowed(url: str) -> str:
+    try:
+        return checked_address(url, SUFFIXES)
+    except ValueError as error:
+        raise ConfigError(f"the log-in names an address that crmsync does not send its token to: {error}") from None
