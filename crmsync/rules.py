@@ -34,7 +34,7 @@ TIERS = {"low": "low", "mid": "mid", "high": "high", "passive": "low", "research
 NOT_THEIR_DOING = frozenset({"email_sent", "email_bounced", "email_unsubscribed", "task_completed", "note_logged"})
 """Kinds that do not end a silence, because somebody else did them or because they are a goodbye."""
 
-MOST_POINTS = 1_000_000
+MOST_POINTS = 100_000
 
 
 def _points(value: Any) -> Any:

@@ -50,13 +50,40 @@ def recent_runs(connection: Connection, most: int) -> list[Any]:
 
 def last_model(connection: Connection) -> str | None:
     """The hash of the model that was last written to a CRM."""
-    written = select(run.c.model).where(run.c.verdict.in_(("ok", "partial")), run.c.command != "undo")
+    written = select(run.c.model).where(run.c.verdict.in_(("ok", "partial")))
     return connection.scalar(written.order_by(run.c.started.desc(), run.c.id.desc()).limit(1))
 
 
-def unfinished_runs(connection: Connection) -> list[str]:
-    """Runs that were cut off, oldest first."""
-    return list(connection.scalars(select(run.c.id).where(run.c.verdict == "running").order_by(run.c.started)))
+def approve(connection: Connection, run_id: str) -> None:
+    """A plan that waited for review goes on: what it would do to the rotation is done now."""
+    found = find_run(connection, run_id)
+    set_pointers(connection, orjson.loads(found.pointers))
+    connection.execute(update(run).where(run.c.id == run_id).values(verdict="running", ended=None))
+
+
+def hold(connection: Connection, run_id: str, pointers: Mapping[str, str], row_ids: Sequence[int]) -> None:
+    """Keep a plan for review: its contacts stay dirty, so that the next cycle plans for them anew."""
+    connection.execute(update(run).where(run.c.id == run_id).values(pointers=dump(dict(pointers))))
+    for some in chunks(row_ids, IN_LIST):
+        connection.execute(update(contact).where(contact.c.id.in_(some)).values(dirty=True))
+
+
+def runs_to_finish(connection: Connection, crm: str) -> list[str]:
+    """Runs with changes for this CRM that are still to be made, oldest first; those kept for review are not."""
+    query = (
+        select(run.c.id)
+        .join(change, change.c.run == run.c.id)
+        .where(change.c.crm == crm, change.c.state.in_((PLANNED, SENT)), run.c.verdict.not_in(("dry", "unsafe")))
+        .distinct()
+        .order_by(run.c.id)
+    )
+    return list(connection.scalars(query))
+
+
+def count_open(connection: Connection, crm: str, runs: Sequence[str]) -> int:
+    """How many changes of these runs for one CRM are planned or sent."""
+    query = select(func.count()).where(change.c.crm == crm, change.c.state.in_((PLANNED, SENT)), change.c.run.in_(runs))
+    return connection.scalar(query) or 0
 
 
 def add_changes(

@@ -85,9 +85,12 @@ def write_cursor(connection: Connection, crm: str, stream: str, value: str) -> N
     upsert(connection, cursor, [{"crm": crm, "stream": stream, "value": value}])
 
 
-def drop_cursor(connection: Connection, crm: str, stream: str) -> None:
-    """Forget a stream's cursor: the next pull starts at the beginning."""
-    connection.execute(delete(cursor).where(cursor.c.crm == crm, cursor.c.stream == stream))
+def promote_cursors(connection: Connection, crm: str, streams: Sequence[str]) -> None:
+    """A full pull is complete: later pulls go on from where it ended."""
+    for stream in streams:
+        if value := read_cursor(connection, crm, f"full:{stream}"):
+            write_cursor(connection, crm, stream, value)
+        connection.execute(delete(cursor).where(cursor.c.crm == crm, cursor.c.stream == f"full:{stream}"))
 
 
 def save_contacts(connection: Connection, run: str, items: Sequence[Contact], now: datetime) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -232,11 +232,11 @@ def _was(before: Any, lines: str) -> str:
     return str(before.was if before.lines == lines else before.lines)
 
 
-def live_contacts(connection: Connection, people: Sequence[int], crms: Collection[str]) -> list[Holding]:
-    """The live records of these people in these CRMs, by person."""
+def live_contacts(connection: Connection, people: Sequence[int]) -> list[Holding]:
+    """The live records of these people, by person."""
     query = (
         select(contact)
-        .where(LIVE, contact.c.person.in_(people), contact.c.crm.in_(crms))
+        .where(LIVE, contact.c.person.in_(people))
         .order_by(contact.c.person, contact.c.crm, contact.c.kind, contact.c.ref_id)
     )
     return [
@@ -249,17 +249,28 @@ def live_contacts(connection: Connection, people: Sequence[int], crms: Collectio
     ]  # fmt: skip
 
 
-def clean(
-    connection: Connection, crms: Collection[str], leases: Mapping[int, Mapping[str, int]], parked: Iterable[int]
-) -> None:
-    """Contacts in these CRMs have been planned for: nobody there is dirty any more, and leases are as given."""
+def settle(connection: Connection, crms: Collection[str], leases: Mapping[int, Mapping[str, int]]) -> None:
+    """Everybody in these CRMs has been planned for: nobody there is dirty any more, and leases stand as given."""
     connection.execute(update(contact).where(contact.c.dirty, contact.c.crm.in_(crms)).values(dirty=False))
     rows = [{"row_id": row_id, "now": dump(dict(each))} for row_id, each in leases.items()]
     if rows:
         statement = update(contact).where(contact.c.id == bindparam("row_id")).values(leases=bindparam("now"))
         connection.execute(statement, rows)
-    for some in chunks(sorted(parked), IN_LIST):
-        connection.execute(update(contact).where(contact.c.id.in_(some)).values(parked="", attempts=0))
+
+
+def carrying(connection: Connection, crm: str) -> tuple[int, int]:
+    """How many live records a CRM has, and how many of them carry a score of ours."""
+    has_score = func.count(case((contact.c.current.like('%"score":%'), 1)))
+    found = connection.execute(select(func.count(), has_score).where(LIVE, contact.c.crm == crm)).one()
+    return int(found[0]), int(found[1])
+
+
+def unseen(connection: Connection, run: str, crm: str) -> tuple[list[Ref], int]:
+    """The live records of a CRM that this run has not pulled, and how many it has."""
+    query = select(contact.c.kind, contact.c.ref_id).where(LIVE, contact.c.crm == crm, contact.c.seen_run != run)
+    missing = [Ref(crm, kind, ref_id) for kind, ref_id in connection.execute(query.order_by(contact.c.id)).tuples()]
+    seen = select(func.count()).select_from(contact).where(contact.c.crm == crm, contact.c.seen_run == run)
+    return missing, connection.scalar(seen) or 0
 
 
 def pulled_counts(connection: Connection, run: str) -> dict[str, dict[str, int]]:

@@ -1,0 +1,192 @@
+"""Score → route → plan: from what is stored to the changes a run wants."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from functools import partial
+from typing import Any, NamedTuple
+
+from sqlalchemy import Connection
+
+from crmsync import people, plan, route
+from crmsync.config import Config
+from crmsync.model import Change, Holding, Owner, Scalar
+from crmsync.result import Result, Work
+from crmsync.scoring import Scores, ledger, reasons, score
+from crmsync.store import journal, scored
+from crmsync.store.pulled import dump
+
+
+class Scored(NamedTuple):
+    """One person as the plan needs them."""
+
+    person: int
+    total: int
+    band: str
+    outputs: Mapping[str, Scalar]
+    because: str
+
+
+class Desk:
+    """The plan in the making, within one transaction: what was decided so far."""
+
+    def __init__(self, work: Work, crms: Sequence[str]) -> None:
+        self.work, self.crms = work, crms
+        self.names = {crm: work.config.field_map(crm) for crm in crms}
+        self.ladder = [stage.name for stage in work.config.stage]
+        self.stage_of = route.stage_of_band(work.config.stage, work.config.band_names())
+        self.tallies = {crm: plan.Tally() for crm in crms}
+        self.changes: list[tuple[int, Change]] = []
+        self.leases: dict[int, Mapping[str, int]] = {}
+        self.left_alone: dict[str, dict[str, int]] = {crm: {} for crm in crms}
+
+    def decide_all(self, person: Scored, records: Sequence[Holding], owner_of: Mapping[int, str]) -> None:
+        """Decide about the records of a person in the CRMs that take part."""
+        for held in records:
+            if held.ref.crm in self.crms:
+                self._decide(held, person, owner_of.get(held.id))
+
+    def _decide(self, held: Holding, person: Scored, owner: str | None) -> None:
+        settings = self.work.config.write
+        wanted = plan.Wanted(
+            person.outputs,
+            self.stage_of.get(person.band) if settings.stage else None,
+            owner if settings.owner else None,
+            person.because,
+        )
+        respect = int(settings.respect_people.total_seconds() * 1000)
+        crm = held.ref.crm
+        decision = plan.decide(held, wanted, self.names[crm], self.ladder, self.work.now_ms, respect)
+        if dict(decision.leases) != dict(held.leases):
+            self.leases[held.id] = decision.leases
+        for why in decision.left_alone:
+            self.left_alone[crm][why] = self.left_alone[crm].get(why, 0) + 1
+        if decision.change:
+            self.tallies[crm].add(decision.change)
+            self.changes.append((held.id, decision.change))
+
+
+def draft(
+    work: Work, result: Result, crms: Sequence[str], owners: Sequence[Owner], *, going_on: bool, approved: bool
+) -> list[str]:
+    """Score whoever may have changed and decide about their records in `crms`; store scores and plan in one transaction.
+
+    Returns why the plan is unsafe, in sentences; empty when it is not, or `approved`. Only a plan that is `going_on` and
+    safe moves the rotation and settles who is dirty: any other is kept for review and changes nothing else.
+    """
+    config, identity = work.config, work.config.identity
+    with work.store.begin() as tx:
+        last = journal.last_model(tx)
+        model_changed = last is not None and last != config.model_hash()
+        resolver = partial(
+            people.resolve, most_records=identity.most_records, shared_mailboxes=identity.shared_mailboxes
+        )
+        scored.refresh_people(tx, resolver)
+        desk = Desk(work, crms)
+        for crm in crms:
+            desk.tallies[crm].records, desk.tallies[crm].scored = scored.carrying(tx, crm)
+        waiting: list[tuple[Scored, list[Holding]]] = []
+        for person, records in _scored_people(work, tx, result, everybody=last is None or model_changed):
+            if config.write.owner and route.pool_of_band(person.band, config.route) is not None:
+                waiting.append((person, records))
+            else:
+                desk.decide_all(person, records, {})
+        pointers = _assign(work, tx, desk, waiting, owners)
+        reasons = [] if approved else plan.too_much(desk.tallies, config.guard, model_changed)
+        journal.add_changes(tx, result.run, desk.changes, work.now_ms)
+        _count(tx, result, desk)
+        if going_on and not reasons:
+            scored.settle(tx, crms, desk.leases)
+            journal.set_pointers(tx, pointers)
+        else:
+            journal.hold(tx, result.run, pointers, [row_id for row_id, _change in desk.changes])
+    return reasons
+
+
+def _assign(
+    work: Work, tx: Connection, desk: Desk, waiting: list[tuple[Scored, list[Holding]]], owners: Sequence[Owner]
+) -> Mapping[str, str]:
+    """Serve the people who may need an owner, the hottest first, then those known longest."""
+    directory = route.owners_of(owners, work.config.write.nobody)
+    waiting.sort(key=lambda each: (-each[0].total, each[0].person))
+    complete = [(person.band, records) for person, records in waiting if all(it.ref.crm in desk.crms for it in records)]
+    given = route.assign(complete, work.config.route, work.config.owner_pool, journal.pointers(tx), directory)
+    for person, records in waiting:
+        desk.decide_all(person, records, given.owner_of)
+    return given.pointers
+
+
+def _scored_people(
+    work: Work, tx: Connection, result: Result, *, everybody: bool
+) -> Iterator[tuple[Scored, list[Holding]]]:
+    """Score, store the scores, and yield each person with their live records."""
+    config = work.config
+    wanted = scored.people_to_score(tx, int(work.now.timestamp()), everybody)
+    facts = scored.all_facts(tx) if len(wanted) else {}
+    for start in range(0, len(wanted), scored.PEOPLE_AT_ONCE):
+        some = [int(each) for each in wanted[start : start + scored.PEOPLE_AT_ONCE]]
+        scored.refresh_tapes(tx, some)
+        columns = scored.columns(tx, some, sorted(config.used_fields()), config.identity.precedence, facts)
+        before = scored.known_scores(tx, some)
+        previous = [before[each].band if each in before else None for each in some]
+        scores = score(config, columns, work.now, config.zone, previous)
+        scored.save_scores(tx, _score_rows(scores, config, work, result))
+        work.progress("scored", "", len(some))
+        yield from _with_records(tx, config, scores, some)
+
+
+def _score_rows(scores: Scores, config: Config, work: Work, result: Result) -> list[dict[str, Any]]:
+    bands, model = config.band_names(), config.model_hash()
+    return [
+        {
+            "id": int(scores.people[row]),
+            "fit": int(scores.fit[row]),
+            "behavior": int(scores.behavior[row]),
+            "total": int(scores.total[row]),
+            "band": bands[scores.band[row]],
+            "due": int(scores.due[row]),
+            "model": model,
+            "scored_at": work.now_ms,
+            "scored_run": result.run,
+            "lines": dump(ledger(scores, row)),
+        }
+        for row in range(len(scores.people))
+    ]
+
+
+def _with_records(
+    tx: Connection, config: Config, scores: Scores, some: Sequence[int]
+) -> Iterator[tuple[Scored, list[Holding]]]:
+    bands, why = config.band_names(), reasons(config, scores)
+    records: dict[int, list[Holding]] = {}
+    for held in scored.live_contacts(tx, some):
+        records.setdefault(held.person, []).append(held)
+    for row, person_id in enumerate(some):
+        outputs: dict[str, Scalar] = {
+            "score": _points(scores.total[row]),
+            "fit": _points(scores.fit[row]),
+            "behavior": _points(scores.behavior[row]),
+            "band": bands[scores.band[row]],
+            "reason": why[row],
+        }
+        person = Scored(person_id, int(scores.total[row]), bands[scores.band[row]], outputs, why[row])
+        yield person, records.get(person_id, [])
+
+
+def _points(hundredths: Any) -> int | float:
+    """Points as they are written: a whole number wherever it is one."""
+    whole, rest = divmod(int(hundredths), 100)
+    return whole if rest == 0 else int(hundredths) / 100
+
+
+def _count(tx: Connection, result: Result, desk: Desk) -> None:
+    became = scored.pulled_counts(tx, result.run)
+    for crm, counts in result.crms.items():
+        reasons_here = dict(became.get(crm, {}))
+        counts.pulled = sum(reasons_here.values())
+        counts.scored = reasons_here.pop("scored", 0)
+        counts.skipped = reasons_here
+        counts.rescored = scored.rescored(tx, result.run, crm)
+        counts.left_alone = desk.left_alone.get(crm, {})
+        counts.planned = sum(1 for _row_id, change in desk.changes if change.ref.crm == crm)
+    result.bands = scored.band_counts(tx)
