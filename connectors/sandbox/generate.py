@@ -179,7 +179,7 @@ def _happenings(rng: random.Random, human: Human, character: Character, now: dat
     start = max(human.created_at, now - timedelta(days=DAYS))
     span = int((now - start).total_seconds())
     found = [
-        replace(each, seen_by=each.seen_by & known_by)
+        each if each.seen_by <= known_by else replace(each, seen_by=each.seen_by & known_by)
         for episode, fewest, most in character.episodes
         for _ in range(rng.randint(fewest, most))
         for each in episode(rng, start + timedelta(seconds=rng.randrange(span)))
