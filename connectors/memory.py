@@ -1,0 +1,117 @@
+"""A CRM that is a dictionary: what the core is tested on, and the shortest example of a connector."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
+from datetime import UTC, datetime
+from typing import TypeVar
+
+from crmsync.errors import Cancelled
+from crmsync.model import Activity, Change, Checkup, Contact, CrmField, Owner, Page, Receipt, Ref, Stop
+
+Key = TypeVar("Key", Ref, tuple[str, Ref])
+
+
+class Memory:
+    """A connector to itself. Every edit gets the next number; a cursor is the number up to which everything was seen."""
+
+    def __init__(self, name: str, stop: Stop, page_size: int = 100) -> None:
+        self.name, self.stop, self.page_size = name, stop, page_size
+        self.calls = 0
+        self.writes: list[Change] = []
+        self.refusing: dict[Ref, str] = {}
+        self.people: list[Owner] = []
+        self.records: dict[Ref, Contact] = {}
+        self.happened: dict[tuple[str, Ref], Activity] = {}
+        self._numbers: dict[Ref | tuple[str, Ref], int] = {}
+        self._last = 0
+
+    def edit(self, contact: Contact) -> None:
+        """Put a record as somebody (or crmsync itself) leaves it."""
+        self.records[contact.ref] = contact
+        self._number(contact.ref)
+
+    def happen(self, activity: Activity) -> None:
+        """Let something happen."""
+        self.happened[activity.id, activity.ref] = activity
+        self._number((activity.id, activity.ref))
+
+    def _number(self, key: Ref | tuple[str, Ref]) -> None:
+        self._last += 1
+        self._numbers[key] = self._last
+
+    def _call(self) -> None:
+        if self.stop.is_set():
+            raise Cancelled(f"stopped before a call to {self.name}")
+        self.calls += 1
+
+    def account(self) -> str:
+        """One name, one account."""
+        self._call()
+        return f"memory:{self.name}"
+
+    def check(self) -> Checkup:
+        """Nothing can be wrong with a dictionary."""
+        return Checkup(self.account())
+
+    def contacts(self, cursor: str | None) -> Iterator[Page[Contact]]:
+        """Records edited since the cursor, in the order of their last edit."""
+        for refs, number in self._pages(list(self.records), cursor):
+            yield Page([self.records[ref] for ref in refs], number)
+
+    def activities(self, cursor: str | None) -> Iterator[Page[Activity]]:
+        """What happened since the cursor."""
+        for keys, number in self._pages(list(self.happened), cursor):
+            yield Page([self.happened[key] for key in keys], number)
+
+    def _pages(self, keys: list[Key], cursor: str | None) -> Iterator[tuple[list[Key], str]]:
+        since = int(cursor or 0)
+        news = sorted((self._numbers[key], key) for key in keys if self._numbers[key] > since)
+        for start in range(0, max(len(news), 1), self.page_size):
+            self._call()
+            some = news[start : start + self.page_size]
+            yield [key for _number, key in some], str(some[-1][0] if some else since)
+
+    def owners(self) -> Sequence[Owner]:
+        """Everybody who was put there."""
+        self._call()
+        return self.people
+
+    def read(self, refs: Sequence[Ref]) -> Iterator[Contact]:
+        """The records as they are now."""
+        self._call()
+        for ref in refs:
+            yield self.records.get(ref) or Contact(ref, datetime(1970, 1, 1, tzinfo=UTC), gone=True)
+
+    def write(self, changes: Sequence[Change]) -> Iterator[Receipt]:
+        """Take each change, unless `refusing` has a reason not to."""
+        for change in changes:
+            self._call()
+            record = self.records.get(change.ref)
+            if record is None or record.gone:
+                yield Receipt(change.ref, ok=False, reason="there is no such record", gone=True)
+            elif change.ref in self.refusing:
+                yield Receipt(change.ref, ok=False, reason=self.refusing[change.ref])
+            else:
+                self.writes.append(change)
+                self.edit(_changed(record, change))
+                yield Receipt(change.ref, ok=True)
+
+    def fields(self) -> Sequence[CrmField]:
+        """A dictionary takes any field."""
+        return ()
+
+    def create_fields(self) -> Sequence[str]:
+        """Nothing to create."""
+        return ()
+
+    def close(self) -> None:
+        """Nothing to give back."""
+
+
+def _changed(record: Contact, change: Change) -> Contact:
+    after = dict(change.after)
+    stage, owner = after.pop("stage", record.stage), after.pop("owner", record.owner)
+    current = {name: value for name, value in {**record.current, **after}.items() if value is not None}
+    return replace(record, stage=str(stage or "") or None, owner=str(owner or "") or None, current=current)
