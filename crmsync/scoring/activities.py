@@ -1,0 +1,254 @@
+"""What people did, chosen and counted: which activities a rule takes, and what they are worth today."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime, tzinfo
+from functools import cached_property
+
+import numpy as np
+from numpy.typing import NDArray
+
+from crmsync.columns import Columns
+from crmsync.rules import Behavior, Model, Where, selections
+from crmsync.scoring.days import FAR, day_of, days, months, weeks
+from crmsync.scoring.fading import NEVER, changes_in, worth
+from crmsync.scoring.titles import reader
+from crmsync.scoring.truth import YES, Asker
+from crmsync.scoring.values import attributes
+
+Index = NDArray[np.intp]
+Mask = NDArray[np.bool_]
+
+
+@dataclass(frozen=True)
+class Found:
+    """What a rule found, for each of `n` people, in hundredths of a point.
+
+    `full` is the points before they faded, `points` what is left; `counted` of `seen` activities were taken, the newest
+    on `newest` (days since 1970, `-NEVER` for none). In `wait` days, time alone changes the points.
+    """
+
+    full: NDArray[np.int64]
+    points: NDArray[np.int64]
+    wait: NDArray[np.int32]
+    counted: NDArray[np.int64]
+    seen: NDArray[np.int64]
+    newest: NDArray[np.int32]
+
+
+def selection_key(on: Sequence[str], where: Where) -> str:
+    """Two selections with the same key choose the same activities."""
+    tests = sorted((name, match.model_dump_json(exclude_defaults=True)) for name, match in where.items())
+    return repr((sorted(on), tests))
+
+
+class Activities:
+    """The activities of some columns that have happened by `now` and that some rule of the model takes.
+
+    Arrays of `m`: `person` (row), `at` (seconds), `day` (local date), `age` (whole days). `held` stops the clock for
+    the kinds of a feed that is dead, at the instant it died.
+    """
+
+    def __init__(
+        self, model: Model, columns: Columns, now: datetime, zone: tzinfo, held: Mapping[str, datetime]
+    ) -> None:
+        self.rows = len(columns.people)
+        self.zone, self.today = zone, day_of(now, zone)
+        self.warnings: dict[tuple[str, str], int] = {}
+        self.facts = columns.facts
+        self._masks = self._matched(model, columns)
+        self._classes, class_of = _classes(self._masks, len(columns.facts))
+        self._take(columns, class_of, int(now.timestamp()))
+        stops = {kind: min(self.today, day_of(at, zone)) for kind, at in held.items()}
+        self.today_of_kind = stops
+        self.today_of_fact = np.array([stops.get(fact.kind, self.today) for fact in columns.facts], dtype=np.int32)
+
+    def _matched(self, model: Model, columns: Columns) -> dict[str, Mask]:
+        """For each selection of the model, which facts it takes."""
+        names = {name for _, where in selections(model) for name in where}
+        asker = Asker(
+            len(columns.facts),
+            {name: attributes(columns.facts, name) for name in names},
+            model.lists,
+            reader(model.titles),
+        )
+        kinds = np.array([fact.kind for fact in columns.facts], dtype=object)
+        masks = {}
+        for on, where in selections(model):
+            mask = np.isin(kinds, on) if len(kinds) else np.zeros(0, dtype=bool)
+            for name, match in where.items():
+                mask = mask & (asker.match(name, match) == YES)
+            masks[selection_key(on, where)] = mask
+        self.warnings = dict(asker.warnings)
+        return masks
+
+    def _take(self, columns: Columns, class_of: NDArray[np.uint16], now: int) -> None:
+        """Keep the activities that matter, sorted by class and, within it, by person and time."""
+        classes = class_of[columns.fact] if len(class_of) else np.zeros(0, np.uint16)
+        kept = classes > 0
+        late = columns.at > now
+        self.next_at = np.full(self.rows, FAR, dtype=np.int64)
+        if late.any():
+            coming = kept & late
+            np.minimum.at(self.next_at, columns.person[coming], columns.at[coming])
+            kept &= ~late
+        chosen = np.flatnonzero(kept)
+        self.person, self.at, self.fact = columns.person[chosen], columns.at[chosen], columns.fact[chosen]
+        classes = classes[chosen]
+        order = np.argsort(classes.astype(np.uint8) if len(self._classes) < 255 else classes, kind="stable")
+        ends = np.cumsum(np.bincount(classes, minlength=len(self._classes) + 1))
+        self._of_class = {number: order[ends[number - 1] : ends[number]] for number in self._classes}
+
+    @cached_property
+    def day(self) -> NDArray[np.int32]:
+        """The local date of each activity."""
+        return days(self.at, self.zone)
+
+    @cached_property
+    def age(self) -> NDArray[np.int32]:
+        """The age of each activity in whole days."""
+        today = self.today_of_fact[self.fact] if self.today_of_kind else np.int32(self.today)
+        age: NDArray[np.int32] = np.maximum(today - self.day, 0).astype(np.int32)
+        return age
+
+    @cached_property
+    def same_instant(self) -> Index:
+        """For each activity the first one of the same person and instant."""
+        return _first_of_run(_changed(self.person) | _changed(self.at))
+
+    @cached_property
+    def same_day(self) -> Index:
+        """For each activity the first one of the same person and local date."""
+        return _first_of_run(_changed(self.person) | _changed(self.day))
+
+    def select(self, on: Sequence[str], where: Where) -> Index:
+        """The activities of a selection, ascending: by person, then by time."""
+        key = selection_key(on, where)
+        parts = [self._of_class[number] for number, keys in self._classes.items() if key in keys]
+        if not parts:
+            return np.zeros(0, dtype=np.intp)
+        return parts[0] if len(parts) == 1 else np.sort(np.concatenate(parts), kind="stable")
+
+
+def _classes(masks: Mapping[str, Mask], facts: int) -> tuple[dict[int, frozenset[str]], NDArray[np.uint16]]:
+    """Facts that the same selections take are of one class; class 0 is of those that none takes."""
+    if not masks or not facts:
+        return {}, np.zeros(facts, dtype=np.uint16)
+    keys = list(masks)
+    packed = np.packbits(np.array([masks[key] for key in keys]), axis=0).T
+    distinct, first, class_of = np.unique(
+        np.ascontiguousarray(packed).view(f"V{packed.shape[1]}").ravel(), return_index=True, return_inverse=True
+    )
+    taken = [frozenset(key for key in keys if masks[key][fact]) for fact in first]
+    number, numbers = 0, np.zeros(len(distinct), dtype=np.uint16)
+    classes = {}
+    for position, selected in enumerate(taken):
+        if selected:
+            number += 1
+            numbers[position], classes[number] = number, selected
+    return classes, numbers[class_of]
+
+
+def _changed(values: NDArray[np.int32] | NDArray[np.int64]) -> Mask:
+    """Where a value differs from the one before it."""
+    changed = np.ones(len(values), dtype=bool)
+    changed[1:] = values[1:] != values[:-1]
+    return changed
+
+
+def _first_of_run(begins: Mask) -> Index:
+    return np.maximum.accumulate(np.where(begins, np.arange(len(begins)), 0))
+
+
+def newest_first(begins: Mask, most: int) -> Mask:
+    """The last `most` of each run; `begins` is true where a run begins."""
+    starts = np.flatnonzero(begins)
+    ends = np.append(starts[1:], len(begins))
+    return np.repeat(ends, ends - starts) - np.arange(len(begins)) <= most
+
+
+def _limited(rule: Behavior, activities: Activities, index: Index) -> Index:
+    """The activities that count after `max_per_day` and its like."""
+    for most, period in ((rule.per_day, None), (rule.max_per_week, weeks), (rule.max_per_month, months)):
+        if most is not None and len(index):
+            day = activities.day[index]
+            run = _changed(activities.person[index]) | _changed(period(day) if period else day)
+            index = index[newest_first(run, most)]
+    if rule.max_times is not None and len(index):
+        index = index[newest_first(_changed(activities.person[index]), rule.max_times)]
+    if rule.at_least > 1 and len(index):
+        enough = np.bincount(activities.person[index], minlength=activities.rows) >= rule.at_least
+        index = index[enough[activities.person[index]]]
+    return index
+
+
+def within_window(activities: Activities, index: Index, window: int | None) -> Index:
+    """Those of the activities that are not older than `window` days."""
+    return index if window is None else index[activities.age[index] <= window]
+
+
+def behavior(rule: Behavior, activities: Activities) -> Found:
+    """What a rule of behavior finds, before its cap."""
+    window = rule.window.days if rule.window else None
+    index = within_window(activities, activities.select(rule.on, rule.where), window)
+    seen = np.bincount(activities.person[index], minlength=activities.rows)
+    index = _limited(rule, activities, index)
+    found = sums(activities, index, worth(rule.points, None, None), worth(rule.points, rule.decay, rule.window), seen)
+    if rule.unless is None:
+        return found
+    return _unless(found, *newest(activities, rule.unless.on, rule.unless.where, rule.unless.window))
+
+
+def _unless(found: Found, there: Mask, wait: NDArray[np.int32]) -> Found:
+    zero = np.int64(0)
+    return Found(
+        full=np.where(there, zero, found.full),
+        points=np.where(there, zero, found.points),
+        wait=np.where(there, wait, found.wait).astype(np.int32),
+        counted=np.where(there, zero, found.counted),
+        seen=found.seen,
+        newest=found.newest,
+    )
+
+
+def sums(
+    activities: Activities,
+    index: Index,
+    full: NDArray[np.int64],
+    table: NDArray[np.int64],
+    seen: NDArray[np.int64],
+) -> Found:
+    """Add up, for each person, what the activities of `index` are worth at their age."""
+    person, rows = activities.person[index], activities.rows
+    counted = np.bincount(person, minlength=rows)
+    points = counted * full[0]
+    wait = np.full(rows, NEVER, dtype=np.int32)
+    last, ends = _last_of_each(person)
+    latest = np.full(rows, -NEVER, dtype=np.int32)
+    if len(last):
+        latest[person[last]] = activities.day[index[last]]
+    if len(table) > 1 and len(index):
+        age = np.minimum(activities.age[index], len(table) - 1)
+        points = np.bincount(person, weights=table[age], minlength=rows).astype(np.int64)
+        wait[person[last]] = np.minimum.reduceat(changes_in(table)[age], ends)
+    return Found(counted * full[0], points, wait, counted, seen, latest)
+
+
+def _last_of_each(person: NDArray[np.int32]) -> tuple[Index, Index]:
+    """The position of each person's last activity, and of their first."""
+    starts = np.flatnonzero(_changed(person))
+    return np.append(starts[1:], len(person))[: len(starts)] - 1, starts
+
+
+def newest(activities: Activities, on: Sequence[str], where: Where, window: object) -> tuple[Mask, NDArray[np.int32]]:
+    """Who has such an activity inside the window, and in how many days they no longer will."""
+    length = getattr(window, "days", None)
+    index = within_window(activities, activities.select(on, where), length)
+    there, wait = np.zeros(activities.rows, dtype=bool), np.full(activities.rows, NEVER, dtype=np.int32)
+    last, _ = _last_of_each(activities.person[index])
+    there[activities.person[index[last]]] = True
+    if length is not None:
+        wait[activities.person[index[last]]] = length + 1 - activities.age[index[last]]
+    return there, wait

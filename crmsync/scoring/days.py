@@ -1,0 +1,86 @@
+"""Calendar days in the configured zone: an age is a whole number of midnights, never a number of hours."""
+
+from __future__ import annotations
+
+from datetime import UTC, date, datetime, timedelta, tzinfo
+
+import numpy as np
+from numpy.typing import NDArray
+
+DAY = 86_400
+FAR = int(datetime(9999, 12, 30, tzinfo=UTC).timestamp())
+"""An instant (seconds since 1970) that stands for "never"."""
+
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+_EARLIEST = int(datetime(1, 1, 3, tzinfo=UTC).timestamp())
+
+
+def _offset(second: int, zone: tzinfo) -> int:
+    """Seconds that the zone's clocks are ahead of UTC at an instant."""
+    offset = (_EPOCH + timedelta(seconds=second)).astimezone(zone).utcoffset()
+    return int(offset.total_seconds()) if offset else 0
+
+
+def _turns(first: int, last: int, zone: tzinfo) -> tuple[list[int], list[int]]:
+    """When the zone's clocks are turned between two instants, and the offset from each of these moments on."""
+    moments, offsets = [first], [_offset(first, zone)]
+    week = 7 * DAY
+    for start in range(first, last, week):
+        _turn_within(start, min(start + week, last), zone, moments, offsets)
+    return moments, offsets
+
+
+def _turn_within(low: int, high: int, zone: tzinfo, moments: list[int], offsets: list[int]) -> None:
+    if _offset(high, zone) == offsets[-1]:
+        return
+    while high - low > 1:
+        middle = (low + high) // 2
+        low, high = (middle, high) if _offset(middle, zone) == offsets[-1] else (low, middle)
+    moments.append(high)
+    offsets.append(_offset(high, zone))
+
+
+def days(at: NDArray[np.int64], zone: tzinfo) -> NDArray[np.int32]:
+    """The local date of each instant, as days since 1970-01-01."""
+    if not len(at):
+        return np.zeros(0, np.int32)
+    at = np.clip(at, _EARLIEST, FAR)
+    first, last = int(at.min()), int(at.max())
+    if zone is UTC or getattr(zone, "key", "") == "UTC":
+        return (at // DAY).astype(np.int32)
+    moments, offsets = _turns(first, last, zone)
+    if len(moments) == 1:
+        return ((at + offsets[0]) // DAY).astype(np.int32)
+    turn = np.searchsorted(np.array(moments), at, side="right") - 1
+    local: NDArray[np.int64] = at + np.array(offsets, dtype=np.int64)[turn]
+    return (local // DAY).astype(np.int32)
+
+
+def day_of(now: datetime, zone: tzinfo) -> int:
+    """The local date of one instant, as days since 1970-01-01."""
+    local: date = now.astimezone(zone).date()
+    return local.toordinal() - _EPOCH.toordinal()
+
+
+def midnight(number: int, zone: tzinfo) -> int:
+    """The first second (since 1970, UTC) of a local date."""
+    guess = number * DAY - _offset(number * DAY, zone)
+    first = guess - DAY
+    reached = guess + DAY
+    while reached - first > 1:  # the local date never goes back by a whole day, so halving finds the turn
+        middle = (first + reached) // 2
+        if (middle + _offset(middle, zone)) // DAY >= number:
+            reached = middle
+        else:
+            first = middle
+    return reached
+
+
+def weeks(day_numbers: NDArray[np.int32]) -> NDArray[np.int32]:
+    """A number for each week, Monday to Sunday (1970-01-01 was a Thursday)."""
+    return (day_numbers + np.int32(3)) // np.int32(7)
+
+
+def months(day_numbers: NDArray[np.int32]) -> NDArray[np.int32]:
+    """A number for each calendar month."""
+    return day_numbers.astype("datetime64[D]").astype("datetime64[M]").astype(np.int32)

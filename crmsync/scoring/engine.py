@@ -1,0 +1,244 @@
+"""Columns in, points out: one pass that scores everybody and keeps every line."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from datetime import datetime, tzinfo
+
+import numpy as np
+from numpy.typing import NDArray
+
+from crmsync.columns import Columns
+from crmsync.rules import Behavior, Disqualify, Inactivity, Limit, Model, Pattern, Rule, Weights, hundredths
+from crmsync.rules import Sequence as SequenceRule
+from crmsync.scoring.activities import Activities, Found, Mask, behavior, newest
+from crmsync.scoring.bands import band_of, grade_of, remembered
+from crmsync.scoring.days import FAR, midnight
+from crmsync.scoring.fading import NEVER
+from crmsync.scoring.ledger import Ledger, Line, Scores, Whole, rounded
+from crmsync.scoring.patterns import pattern, sequence, silence
+from crmsync.scoring.titles import reader
+from crmsync.scoring.truth import YES, Asker
+from crmsync.scoring.values import column
+
+
+def score(
+    model: Model,
+    columns: Columns,
+    now: datetime,
+    zone: tzinfo,
+    previous: Sequence[str | None] | None = None,
+    held: Mapping[str, datetime] | None = None,
+) -> Scores:
+    """Score everybody in `columns` as of `now` (aware); ages are whole calendar days in `zone`.
+
+    `previous` is each person's band at the last run. `held` names activity kinds whose feed is dead and since when:
+    for these, nothing fades and no silence grows.
+    """
+    return Scoring(model, columns, now, zone, previous, held).scores()
+
+
+class Scoring:
+    """One evaluation: what the questions and the rules came to, kept while the lines are added."""
+
+    def __init__(
+        self,
+        model: Model,
+        columns: Columns,
+        now: datetime,
+        zone: tzinfo,
+        previous: Sequence[str | None] | None = None,
+        held: Mapping[str, datetime] | None = None,
+    ) -> None:
+        self.model, self.people, self.zone = model, columns.people, zone
+        self.rows = len(columns.people)
+        self.previous = remembered(previous, model.band_names(), self.rows)
+        read = {name: column(columns.fields[name]) for name in model.used_fields() if name in columns.fields}
+        self.asker = Asker(self.rows, read, model.lists, reader(model.titles))
+        self.activities = Activities(model, columns, now, zone, held or {})
+        self.wait = np.full(self.rows, NEVER, dtype=np.int32)
+        self.segment = self._segments()
+        self.ledger = Ledger(self.rows)
+        self.channels: dict[str, Whole] = {}
+
+    def scores(self) -> Scores:
+        """Everything, in the order of the ledger."""
+        model, ledger = self.model, self.ledger
+        unit = 10 ** (2 - model.score.decimals)
+        self._fit()
+        self._close("fit", model.score.fit, unit)
+        self._behavior()
+        self._close("behavior", model.score.behavior, unit)
+        fit, acted = ledger.sums["fit"], ledger.sums["behavior"]
+        ledger.sums["total"] += fit + acted
+        self._weigh(fit, acted)
+        self._close("total", model.score.total, unit)
+        total = ledger.sums["total"]
+        disqualified = self._disqualified()
+        band, reach = self._bands(total, fit, acted)
+        return Scores(
+            people=self.people,
+            lines=tuple(ledger.lines),
+            points=tuple(ledger.points),
+            fit=fit,
+            behavior=acted,
+            total=total,
+            band=np.where(disqualified >= 0, np.minimum(band, 0), band).astype(np.int8),
+            reach=reach,
+            grade=grade_of(model.grades, fit),
+            level=grade_of(model.grid, acted),
+            segment=self.segment,
+            disqualified=disqualified,
+            qualified=self._qualified(),
+            due=self._due(),
+            channels=self.channels,
+            warnings=self._warnings(),
+        )
+
+    def found(self, rule: Rule) -> Found:
+        """What a rule that is not about fit has found, for everybody it may be for or not."""
+        if isinstance(rule, Behavior):
+            return behavior(rule, self.activities)
+        if isinstance(rule, Inactivity):
+            return silence(rule, self.activities, self.asker.columns.get(rule.since or ""))
+        if isinstance(rule, SequenceRule):
+            return sequence(rule, self.activities)
+        assert isinstance(rule, Pattern)
+        return pattern(rule, self.activities)
+
+    def applies(self, rule: Rule) -> Mask:
+        """Whom a rule is for: those of its segments for whom its question is answered yes."""
+        mask = np.ones(self.rows, dtype=bool)
+        if rule.segments:
+            numbers = [number for number, each in enumerate(self.model.segment) if each.name in rule.segments]
+            mask &= np.isin(self.segment, numbers)
+        if rule.when is not None:
+            mask &= self.asker.ask(rule.when) == YES
+        return mask
+
+    def _segments(self) -> NDArray[np.int16]:
+        segment = np.full(self.rows, -1, dtype=np.int16)
+        for number, each in enumerate(self.model.segment):
+            segment[(segment < 0) & (self.asker.ask(each.when) == YES)] = number
+        return segment
+
+    def _fit(self) -> None:
+        given = {}
+        for rule in self.model.fit:
+            points = np.where(self.applies(rule), np.int64(hundredths(rule.points)), np.int64(0))
+            self.ledger.add(Line(rule.name, "fit", "rule", rule.name), points)
+            given[rule.name] = points
+        self._group("fit", self.model.fit, given)
+
+    def _behavior(self) -> None:
+        model = self.model
+        acting = (*model.behavior, *model.inactivity, *model.sequence, *model.pattern)
+        given = {rule.name: self._acted(rule) for rule in acting}
+        cut = self._group("behavior", acting, given)
+        for name, limit in model.channels.items():
+            members = [rule for rule in acting if rule.channel == name]
+            together = self._together([given[rule.name] for rule in members])
+            together += self._together([cut[each] for each in {rule.group for rule in members} if each in cut])
+            line = Line(f"Limit of the channel {name}", "behavior", "channel", name)
+            self.channels[name] = self.ledger.limit(line, together, limit)
+
+    def _acted(self, rule: Rule) -> Whole:
+        """Add the lines of one rule about activities; what it gives after its cap."""
+        found, applies = self.found(rule), self.applies(rule)
+        self.wait = np.where(applies, np.minimum(self.wait, found.wait), self.wait)
+        full, points = (np.where(applies, each, np.int64(0)) for each in (found.full, found.points))
+        self.ledger.add(Line(rule.name, "behavior", "rule", rule.name), full)
+        if getattr(rule, "decay", None) is not None:
+            self.ledger.add(Line(f"{rule.name}: faded with age", "behavior", "decay", rule.name), points - full)
+        cap = getattr(rule, "cap", None)
+        if cap is None:
+            return points
+        line = Line(f"{rule.name}: at most {cap:g}", "behavior", "cap", rule.name)
+        return self.ledger.limit(line, points, Limit(cap=cap) if cap > 0 else Limit(floor=cap))
+
+    def _group(self, axis: str, rules: Sequence[Rule], given: Mapping[str, Whole]) -> dict[str | None, Whole]:
+        """Add the lines of the groups of an axis; what each cut away (a negative number) or filled up."""
+        cut: dict[str | None, Whole] = {}
+        for name, limit in self.model.groups.items():
+            members = [given[rule.name] for rule in rules if rule.group == name]
+            if members:
+                together = self._together(members)
+                line = Line(f"Limit of the group {name}", "fit" if axis == "fit" else "behavior", "group", name)
+                cut[name] = self.ledger.limit(line, together, limit) - together
+        return cut
+
+    def _together(self, parts: Sequence[Whole]) -> Whole:
+        together = np.zeros(self.rows, dtype=np.int64)
+        for part in parts:
+            together += part
+        return together
+
+    def _close(self, axis: str, limit: Limit, unit: int) -> None:
+        """Clamp and round an axis; rounding does not leave the limits, because they are rounded too."""
+        name = {"fit": "fit", "behavior": "behavior"}.get(axis, "total")
+        sums = self.ledger.sums[axis]
+        self.ledger.limit(Line(f"Limit of {name}", name, "clamp", name), sums.copy(), limit)  # type: ignore[arg-type]
+        self.ledger.round(Line(f"Rounding of {name}", name, "rounding", name), unit)  # type: ignore[arg-type]
+
+    def _weigh(self, fit: Whole, acted: Whole) -> None:
+        """Add what the weights make of fit and behavior; a segment may have weights of its own."""
+        own = [self.model.weights, *(each.weights or self.model.weights for each in self.model.segment)]
+        for axis, points in (("fit", fit), ("behavior", acted)):
+            weights = np.array([_ten_thousandths(each, axis) for each in own], dtype=np.int64)
+            if (weights != 10_000).any():
+                weighed = rounded(points * weights[self.segment + 1], 10_000) // 10_000
+                self.ledger.add(Line(f"Weight of {axis}", "total", "weight", axis), weighed - points)
+
+    def _bands(self, total: Whole, fit: Whole, acted: Whole) -> tuple[NDArray[np.int8], NDArray[np.int8]]:
+        band, reach = band_of(self.model.bands, total, fit, acted, self.previous)
+        for number, each in enumerate(self.model.segment):
+            if each.bands:
+                mine = self.segment == number
+                band[mine], reach[mine] = band_of(each.bands, total[mine], fit[mine], acted[mine], self.previous[mine])
+        return band, reach
+
+    def _disqualified(self) -> NDArray[np.int16]:
+        disqualified = np.full(self.rows, -1, dtype=np.int16)
+        for number, each in enumerate(self.model.disqualify):
+            disqualified[(disqualified < 0) & self._fails(each)] = number
+        return disqualified
+
+    def _fails(self, rule: Disqualify) -> Mask:
+        fails = np.ones(self.rows, dtype=bool)
+        if rule.on is not None:
+            fails, wait = newest(self.activities, rule.on, rule.where, rule.window)
+            self.wait = np.minimum(self.wait, wait)
+        if rule.when is not None:
+            fails = fails & (self.asker.ask(rule.when) == YES)
+        return fails
+
+    def _qualified(self) -> NDArray[np.int8]:
+        qualified = np.full(self.rows, YES, dtype=np.int8)
+        for each in self.model.qualification:
+            qualified = np.minimum(qualified, self.asker.ask(each.when))
+        return qualified
+
+    def _due(self) -> Whole:
+        waits, which = np.unique(self.wait, return_inverse=True)
+        at = [FAR if wait >= NEVER else midnight(self.activities.today + int(wait), self.zone) for wait in waits]
+        return np.minimum(np.array(at, dtype=np.int64)[which], self.activities.next_at)
+
+    def _warnings(self) -> tuple[str, ...]:
+        people = [
+            f"{name}: {count} {'person has' if count == 1 else 'people have'} a value that {_said(why)}; "
+            f"it counts as unknown"
+            for (name, why), count in sorted(self.asker.warnings.items())
+        ]
+        facts = [
+            f"activities: the attribute {name} has a value that {_said(why)}; it counts as unknown"
+            for (name, why), _ in sorted(self.activities.warnings.items())
+        ]
+        return (*people, *facts)
+
+
+def _said(why: str) -> str:
+    return why if why.startswith("cannot") else f"is {why}"
+
+
+def _ten_thousandths(weights: Weights, axis: str) -> int:
+    return round((weights.fit if axis == "fit" else weights.behavior) * 10_000)

@@ -1,0 +1,110 @@
+"""The ledger: every line that goes into a score, in whole hundredths, so that the lines sum to it by construction."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from crmsync.rules import Limit, hundredths
+
+Sort = Literal["rule", "decay", "cap", "group", "channel", "clamp", "weight", "rounding"]
+Whole = NDArray[np.int64]
+Narrow = NDArray[np.int16] | NDArray[np.int32] | NDArray[np.int64]
+
+
+@dataclass(frozen=True)
+class Line:
+    """One line: what it is called, the axis it counts for, its sort, and the rule, group or channel behind it."""
+
+    name: str
+    axis: Literal["fit", "behavior", "total"]
+    sort: Sort
+    about: str
+
+
+@dataclass(frozen=True)
+class Scores:
+    """The scores of `n` people and every line that led to them; points in hundredths.
+
+    `points`: for each line n numbers. `fit`, `behavior`, `total` are the written scores. `band`, `grade`, `level`,
+    `segment`, `disqualified` (n,) are indexes into the model's names, -1 for none; `reach` is the band that the points
+    alone would give. `qualified` is 0 no, 1 unknown, 2 yes. `due` (n,): seconds since 1970 at which time alone next
+    changes something. `channels`: sub-scores by name. `warnings` are sentences.
+    """
+
+    people: NDArray[np.int64]
+    lines: Sequence[Line]
+    points: Sequence[Narrow]
+    fit: Whole
+    behavior: Whole
+    total: Whole
+    band: NDArray[np.int8]
+    reach: NDArray[np.int8]
+    grade: NDArray[np.int8]
+    level: NDArray[np.int8]
+    segment: NDArray[np.int16]
+    disqualified: NDArray[np.int16]
+    qualified: NDArray[np.int8]
+    due: Whole
+    channels: Mapping[str, Whole]
+    warnings: Sequence[str]
+
+
+class Ledger:
+    """Lines as they are added, and what each axis has come to so far."""
+
+    def __init__(self, rows: int) -> None:
+        self.rows = rows
+        self.lines: list[Line] = []
+        self.points: list[Narrow] = []
+        self.sums: dict[str, Whole] = {axis: np.zeros(rows, dtype=np.int64) for axis in ("fit", "behavior", "total")}
+
+    def add(self, line: Line, points: Whole) -> None:
+        """Add a line."""
+        self.lines.append(line)
+        self.points.append(narrow(points))
+        self.sums[line.axis] += points
+
+    def limit(self, line: Line, points: Whole, limit: Limit) -> Whole:
+        """Add the line that brings `points` between the limit's floor and cap; what they are afterwards."""
+        if limit.cap is None and limit.floor is None:
+            return points
+        kept = clipped(points, limit)
+        self.add(line, kept - points)
+        return kept
+
+    def round(self, line: Line, unit: int) -> None:
+        """Add the line that brings an axis to whole `unit`s; it is all zero for most."""
+        if unit > 1:
+            points = self.sums[line.axis]
+            self.add(line, rounded(points, unit) - points)
+
+
+def clipped(points: Whole, limit: Limit) -> Whole:
+    """Points between the limit's floor and cap."""
+    low = None if limit.floor is None else hundredths(limit.floor)
+    high = None if limit.cap is None else hundredths(limit.cap)
+    return np.clip(points, low, high)
+
+
+def rounded(points: Whole, unit: int) -> Whole:
+    """The nearest multiple of `unit`; from the middle to the even one."""
+    low = points // unit
+    twice = 2 * (points - low * unit)
+    up = (twice > unit) | ((twice == unit) & (low % 2 == 1))
+    nearest: Whole = (low + up) * unit
+    return nearest
+
+
+def narrow(points: Whole) -> Narrow:
+    """The same numbers in as few bytes as they need."""
+    low, high = (int(points.min()), int(points.max())) if len(points) else (0, 0)
+    if low == high == 0:
+        return np.broadcast_to(np.zeros(1, dtype=np.int16), len(points))
+    if -(2**15) <= low and high < 2**15:
+        return points.astype(np.int16)
+    return points.astype(np.int32) if -(2**31) <= low and high < 2**31 else points

@@ -1,0 +1,151 @@
+"""Silence, sequences and patterns: points for how activities lie in time."""
+
+from __future__ import annotations
+
+from datetime import datetime, timedelta
+
+import numpy as np
+from numpy.typing import NDArray
+
+from crmsync.model import KINDS
+from crmsync.rules import NOT_THEIR_DOING, Inactivity, Pattern, Sequence, hundredths
+from crmsync.scoring.activities import Activities, Found, Index, Mask
+from crmsync.scoring.days import day_of
+from crmsync.scoring.fading import NEVER, changes_in, worth
+from crmsync.scoring.values import Column
+
+_DAY_BITS = 23
+_DAY_ZERO = 1 << 20
+
+
+def own_kinds() -> list[str]:
+    """The kinds that are a person's own doing and so end a silence."""
+    return [kind for kind in KINDS if kind not in NOT_THEIR_DOING]
+
+
+def silence(rule: Inactivity, activities: Activities, since: Column | None) -> Found:
+    """What a rule of inactivity finds. `since` is the column of the date from which on people could have acted."""
+    kinds = rule.on or own_kinds()
+    index = activities.select(kinds, rule.where)
+    last = np.full(activities.rows, -int(NEVER), dtype=np.int64)
+    if since is not None:
+        last = np.maximum(last, _dates(since, activities))
+    last[activities.person[index]] = activities.day[index]  # the last assignment wins, and it is the newest activity
+    today = min(
+        [activities.today, *(activities.today_of_kind[kind] for kind in kinds if kind in activities.today_of_kind)]
+    )
+    known = last > -int(NEVER)
+    over = np.where(known, today - last, 0) - rule.after.days
+    times = _times(rule, np.where(known, over, -1))
+    points = times * hundredths(rule.points)
+    return Found(
+        full=points,
+        points=points,
+        wait=_wait(rule, over, times, known),
+        counted=times,
+        seen=np.bincount(activities.person[index], minlength=activities.rows),
+        newest=last.astype(np.int32),
+    )
+
+
+def _times(rule: Inactivity, over: NDArray[np.int64]) -> NDArray[np.int64]:
+    """How often the points are given, `over` days after the silence became one."""
+    times = np.where(over < 0, 0, 1 + over // rule.every.days if rule.every else 1)
+    return np.minimum(times, rule.max_times) if rule.max_times else times
+
+
+def _wait(rule: Inactivity, over: NDArray[np.int64], times: NDArray[np.int64], known: Mask) -> NDArray[np.int32]:
+    again = rule.every.days - over % rule.every.days if rule.every else np.full(len(over), int(NEVER))
+    if rule.max_times:
+        again = np.where(times >= rule.max_times, int(NEVER), again)
+    wait = np.where(over < 0, -over, again)
+    return np.where(known, wait, int(NEVER)).astype(np.int32)
+
+
+def _dates(since: Column, activities: Activities) -> NDArray[np.int64]:
+    """The local date in each row, `-NEVER` where it is not known or not a date."""
+    distinct = [_date(value, activities) for value in since.distinct]
+    return np.array(distinct, dtype=np.int64)[since.codes]
+
+
+def _date(value: object, activities: Activities) -> int:
+    try:
+        at = datetime.fromisoformat(str(value))
+    except ValueError:
+        return -int(NEVER)
+    return at.toordinal() - datetime(1970, 1, 1).toordinal() if at.tzinfo is None else day_of(at, activities.zone)  # noqa: DTZ001
+
+
+def sequence(rule: Sequence, activities: Activities) -> Found:
+    """What a rule of sequence finds: for each person the newest way through all the steps."""
+    ends, starts = _chains(rule, activities)
+    if rule.within is not None:
+        close = activities.day[ends] - activities.day[starts] < rule.within.days
+        ends = ends[close]
+    return _newest(activities, activities.person[ends], activities.day[ends], activities.age[ends], rule)
+
+
+def _chains(rule: Sequence, activities: Activities) -> tuple[Index, Index]:
+    """Activities that complete the steps, each with the start of the shortest chain to it."""
+    steps = [(step, number) for step in rule.steps for number in range(step.times)]
+    ends = activities.select(steps[0][0].on, steps[0][0].where)
+    starts = ends
+    for step, number in steps[1:]:
+        index = activities.select(step.on, step.where)
+        barrier = activities.same_day if number and step.distinct_days else activities.same_instant
+        before = np.searchsorted(ends, barrier[index], side="left") - 1
+        index, before = index[before >= 0], before[before >= 0]
+        latest = np.maximum.accumulate(starts)[before] if len(before) else before
+        same = activities.person[latest] == activities.person[index]
+        ends, starts = index[same], latest[same]
+    return ends, starts
+
+
+def pattern(rule: Pattern, activities: Activities) -> Found:
+    """What a rule of pattern finds: for each person the newest day on which such a stretch ended."""
+    visits = _keys(activities, activities.select(rule.on, rule.where))
+    covered = [_keys(activities, activities.select(step.on, step.where)) for step in rule.covering]
+    ends = np.unique(np.concatenate([visits, *covered]))
+    enough = _in_stretch(visits, ends, rule.within) >= rule.times
+    enough &= _in_stretch(np.unique(visits), ends, rule.within) >= rule.days
+    for keys in covered:
+        enough &= _in_stretch(keys, ends, rule.within) >= 1
+    ends = ends[enough]
+    day = ((ends & ((1 << _DAY_BITS) - 1)) - _DAY_ZERO).astype(np.int32)
+    today = (
+        min([activities.today, *activities.today_of_kind.values()]) if activities.today_of_kind else activities.today
+    )
+    age = np.maximum(today - day, 0).astype(np.int32)
+    return _newest(activities, (ends >> _DAY_BITS).astype(np.int32), day, age, rule)
+
+
+def _keys(activities: Activities, index: Index) -> NDArray[np.int64]:
+    """Person and day of each activity as one ascending number."""
+    return (activities.person[index].astype(np.int64) << _DAY_BITS) | (activities.day[index] + _DAY_ZERO)
+
+
+def _in_stretch(keys: NDArray[np.int64], ends: NDArray[np.int64], within: timedelta) -> NDArray[np.int64]:
+    """How many of the keys lie in the stretch of so many days that ends on each day of `ends`."""
+    first = ends - (within.days - 1)
+    return np.searchsorted(keys, ends, side="right") - np.searchsorted(keys, first, side="left")
+
+
+def _newest(
+    activities: Activities,
+    person: NDArray[np.int32],
+    day: NDArray[np.int32],
+    age: NDArray[np.int32],
+    rule: Sequence | Pattern,
+) -> Found:
+    """Points once, for the newest completion of each person that is inside the window (all ascending by person)."""
+    rows, window, decay = activities.rows, rule.window, rule.decay
+    if window is not None:
+        person, day, age = (each[age <= window.days] for each in (person, day, age))
+    table = worth(rule.points, decay, window)
+    full = np.zeros(rows, dtype=np.int64)
+    points, counted = full.copy(), full.copy()
+    wait, newest = np.full(rows, NEVER, dtype=np.int32), np.full(rows, -NEVER, dtype=np.int32)
+    ages = np.minimum(age, len(table) - 1)
+    full[person], counted[person], newest[person] = hundredths(rule.points), 1, day
+    points[person], wait[person] = table[ages], changes_in(table)[ages]
+    return Found(full, points, wait, counted, np.bincount(person, minlength=rows), newest)
