@@ -238,8 +238,11 @@ class Connector(Protocol):
     """
 
     name: str
-    calls: int
-    """HTTP requests sent so far, retries included."""
+
+    @property
+    def calls(self) -> int:
+        """HTTP requests sent so far, retries included."""
+        ...
 
     def account(self) -> str:
         """The portal or org the credentials belong to; cheap, called at each cycle."""

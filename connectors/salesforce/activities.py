@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import datetime
 
 from connectors.salesforce.answers import CRM
 from connectors.salesforce.contacts import NEVER
@@ -36,10 +36,13 @@ People = Mapping[str, Sequence[Ref]]
 
 @dataclass(frozen=True)
 class Origin:
-    """How one object becomes activities: what it needs beside the feeds' columns, who took part, and when."""
+    """How one object becomes activities: what it needs beside the feeds' columns, who took part, and when.
+
+    `leave_out` are flags of rows that are not occurrences of their own; `objects` are looked at for participants.
+    """
 
     columns: tuple[str, ...]
-    where: str
+    leave_out: tuple[str, ...]
     people: Callable[[Org, Schema, Sequence[Row]], People]
     at: Callable[[str, Row], datetime | None]
     objects: tuple[str, ...] = ()
@@ -69,7 +72,8 @@ def source_of(name: str, feeds: Sequence[Feed], schema: Schema) -> Source:
     wanted = dict.fromkeys((*origin.columns, *asked))
     columns = tuple(path for path in wanted if schema.resolve(name, path))
     mark = hashlib.sha256("".join(sorted(feed.model_dump_json() for feed in feeds)).encode()).hexdigest()[:12]
-    return Source(name, name, columns, origin.where, mark=mark)
+    where = " AND ".join(f"{flag} = false" for flag in origin.leave_out if schema.resolve(name, flag))
+    return Source(name, name, columns, where, mark=mark)
 
 
 def of_rows(org: Org, schema: Schema, feeds: Sequence[Feed], rows: Sequence[Row]) -> list[Activity]:
@@ -163,7 +167,9 @@ def _mail_people(org: Org, schema: Schema, rows: Sequence[Row]) -> People:
         message = str(related["EmailMessageId"])
         if (related.get("RelationType") == "FromAddress") is incoming[message]:
             found[message] += _refs([related.get("RelationId")])
-    lonely = {str(row["ActivityId"]): str(row["Id"]) for row in rows if "ActivityId" in row and not found[str(row["Id"])]}
+    lonely = {
+        str(row["ActivityId"]): str(row["Id"]) for row in rows if "ActivityId" in row and not found[str(row["Id"])]
+    }
     for task in _looked_up(org, schema, "Task", "Id", ("WhoId",), list(lonely)):
         found[lonely[str(task["Id"])]] += _refs([task.get("WhoId")])
     return found
@@ -175,7 +181,7 @@ def _member_people(org: Org, schema: Schema, rows: Sequence[Row]) -> People:
 
 
 def _task_at(kind: str, row: Row) -> datetime | None:
-    """When it was done. `ActivityDate` is a due date, often in the future: it counts only for what was closed after it."""
+    """When it was done. `ActivityDate` is a due date, often in the future: it counts only if it was closed after it."""
     created = instant(row.get("CreatedDate"))
     if kind.startswith("email_") or created is None:
         return created
@@ -184,7 +190,9 @@ def _task_at(kind: str, row: Row) -> datetime | None:
 
 
 def _event_at(kind: str, row: Row) -> datetime | None:
-    start = instant(row.get("StartDateTime")) or instant(row.get("ActivityDateTime")) or instant(row.get("ActivityDate"))
+    start = (
+        instant(row.get("StartDateTime")) or instant(row.get("ActivityDateTime")) or instant(row.get("ActivityDate"))
+    )
     created = instant(row.get("CreatedDate"))
     if kind == "meeting_booked":
         return min((each for each in (created, start) if each), default=None)
@@ -213,28 +221,36 @@ _ACTIVITY = ("IsDeleted", "WhoId", "WhoCount", "CreatedDate", "LastModifiedDate"
 ORIGINS: dict[str, Origin] = {
     "Task": Origin(
         (*_ACTIVITY, "CompletedDateTime", "TaskSubtype", "IsClosed"),
-        "IsRecurrence = false",
+        ("IsRecurrence",),
         _task_people,
         _task_at,
         ("TaskWhoRelation", "EmailMessage"),
     ),
     "Event": Origin(
         (*_ACTIVITY, "StartDateTime", "ActivityDateTime"),
-        "IsChild = false AND IsRecurrence = false",
+        ("IsChild", "IsRecurrence"),
         _who("Event"),
         _event_at,
         ("EventWhoRelation",),
     ),
     "EmailMessage": Origin(
         ("IsDeleted", "Incoming", "MessageDate", "FirstOpenedDate", "CreatedDate", "ActivityId"),
-        "",
+        (),
         _mail_people,
         _mail_at,
         ("EmailMessageRelation", "Task"),
     ),
     "CampaignMember": Origin(
-        ("IsDeleted", "LeadId", "ContactId", "CreatedDate", "LastModifiedDate", "FirstRespondedDate", "Campaign.StartDate"),
-        "",
+        (
+            "IsDeleted",
+            "LeadId",
+            "ContactId",
+            "CreatedDate",
+            "LastModifiedDate",
+            "FirstRespondedDate",
+            "Campaign.StartDate",
+        ),
+        (),
         _member_people,
         _member_at,
         ("Campaign",),

@@ -65,7 +65,9 @@ class Reader:
             name=_text(row, "Name"),
             gone=row.get("IsDeleted") is True,
             merged_into=self._other(self.kind, row, "MasterRecordId"),
-            converted_into=self._other("contact", row, "ConvertedContactId") if row.get("IsConverted") is True else None,
+            converted_into=self._other("contact", row, "ConvertedContactId")
+            if row.get("IsConverted") is True
+            else None,
             group=_text(row, "AccountId") or _text(row, "Company"),
         )
 
@@ -99,7 +101,7 @@ def sources(all_readers: Mapping[str, Reader], schema: Schema) -> list[tuple[Rea
     """
     schema.learn([*OBJECTS.values(), "Account"])
     each = [(reader, reader.source(schema)) for reader in all_readers.values()]
-    for reader, source in each:
+    for _reader, source in each:
         if not {"id", "systemmodstamp"} <= set(schema.of(source.object)):
             raise ConfigError(
                 f"the integration user cannot read {source.object} records; give its permission set 'Read' and "

@@ -1,4 +1,4 @@
-"""Reading what changed: windows on the server's clock, keyset pages, and a cursor that says where each stream stands."""
+"""Reading what changed: windows on the server's clock, keyset pages, a cursor that says where each stream stands."""
 
 from __future__ import annotations
 
@@ -135,7 +135,9 @@ def _beyond(source: Source, after: After, schema: Schema) -> str:
     """The keyset: rows behind `after` in the order of the query, whatever number of them share its first value."""
     if not after:
         return ""
-    values = [_literal_of(schema.resolve(source.object, each), value) for each, value in zip(source.order, after, strict=True)]
+    values = [
+        _literal_of(schema.resolve(source.object, each), value) for each, value in zip(source.order, after, strict=True)
+    ]
     if len(values) == 1:
         return f"{source.order[0]} > {values[0]}"
     (stamp, key), (at, last) = source.order, values
@@ -217,9 +219,7 @@ def pages(org: Org, schema: Schema, source: Source, at: Place) -> Iterator[tuple
         page = _following(org, schema, source, within, after, page["nextRecordsUrl"])
 
 
-def _following(
-    org: Org, schema: Schema, source: Source, within: Window, after: After, link: str
-) -> dict[str, Any]:
+def _following(org: Org, schema: Schema, source: Source, within: Window, after: After, link: str) -> dict[str, Any]:
     """The next page; where its locator has expired, a new query from the last row on."""
     try:
         return org.more(link)

@@ -204,7 +204,7 @@ def _fitting_number(value: Scalar, field: Field) -> int | float:
 
 
 def clamped(text: str, length: int) -> str:
-    """At most `length` UTF-16 units of `text` (as Salesforce counts), never cut inside what a reader sees as one sign."""
+    """At most `length` UTF-16 units of `text` (as Salesforce counts), not cut inside what a reader sees as one sign."""
     if _units(text) <= length:
         return text
     kept, used = 0, 0

@@ -15,7 +15,7 @@ from urllib.parse import quote, urlsplit
 
 import requests
 from requests.adapters import HTTPAdapter
-from simple_salesforce import Salesforce
+from simple_salesforce.api import Salesforce
 from simple_salesforce.util import exception_handler
 
 from connectors.http import PATIENCE, TIMEOUT, checked_address, is_loopback, patiently
@@ -206,8 +206,8 @@ class Org:
             return exchanged(lambda: exchange(client))
         except Expired:
             raise ConfigError(
-                "Salesforce gives out a token and then refuses it; check the IP ranges and the 'API Enabled' permission "
-                "of the integration user, and the session policies of the External Client App"
+                "Salesforce gives out a token and then refuses it; check the IP ranges and the 'API Enabled' "
+                "permission of the integration user, and the session policies of the External Client App"
             ) from None
 
     def _log_in(self, spent: Salesforce | None) -> Salesforce:

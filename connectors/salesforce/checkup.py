@@ -1,0 +1,165 @@
+"""What `crmsync check --online` asks a Salesforce org."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from datetime import timedelta
+
+from connectors.salesforce.activities import ORIGINS
+from connectors.salesforce.answers import Refused
+from connectors.salesforce.contacts import Reader
+from connectors.salesforce.pulling import literal
+from connectors.salesforce.schema import NUMBERS, OBJECTS, Field, Schema
+from connectors.salesforce.session import Org
+from connectors.salesforce.setup import NUMERIC
+from connectors.salesforce.writing import converted_statuses
+from crmsync.errors import ConfigError, Unavailable
+from crmsync.model import Checkup, FieldMap
+from crmsync.tables import Feed
+
+SEEN_SHARE = 0.9
+"""Below this share of an object's records, sharing hides some of them from the integration user."""
+
+BLIND_DAYS = timedelta(days=30)
+
+
+def check(
+    org: Org, schema: Schema, readers: Mapping[str, Reader], names: FieldMap, account: Callable[[], str]
+) -> Checkup:
+    """Everything an admin should know before the first run. Never raises for what the org says; it tells it."""
+    schema.forget()
+    try:
+        found = account()
+    except (ConfigError, Unavailable) as error:
+        return Checkup("", (str(error),))
+    problems: list[str] = []
+    notes: list[str] = []
+    schema.learn([*OBJECTS.values(), "Account", *dict.fromkeys(feed.source for feed in org.settings.activities)])
+    parts: Sequence[Callable[[], Iterator[tuple[bool, str]]]] = (
+        *(lambda reader=reader: _fields(schema, reader) for reader in readers.values()),
+        *(lambda reader=reader: _outputs(schema, reader) for reader in readers.values()),
+        *(lambda reader=reader: _stages(org, schema, reader) for reader in readers.values()),
+        lambda: _visible(org),
+        lambda: _feeds(schema, org.settings.activities),
+        lambda: _blindness(org, schema, org.settings.activities),
+        lambda: _quota(org),
+    )
+    for part in parts:
+        try:
+            for is_problem, sentence in part():
+                (problems if is_problem else notes).append(sentence)
+        except (Refused, Unavailable) as error:
+            notes.append(f"could not be checked: {error}")
+    return Checkup(found, tuple(problems), tuple(notes))
+
+
+PROBLEM, NOTE = True, False
+
+
+def _fields(schema: Schema, reader: Reader) -> Iterator[tuple[bool, str]]:
+    """Mapped fields that this user does not see, and formulas, which change without a trace."""
+    object_ = OBJECTS[reader.kind]
+    for name, path in {"email": "Email", **reader.fields}.items():
+        known = schema.resolve(object_, path)
+        if known is None:
+            yield (
+                PROBLEM,
+                f"{object_}.{path} (the field {name!r}) is not there or not visible to the integration user; "
+                "rules that read it see it as unknown",
+            )
+        elif known.calculated:
+            yield (
+                NOTE,
+                f"{object_}.{path} (the field {name!r}) is a formula: when only the formula's value changes, crmsync "
+                "sees it at the next change of the record or at the next full pull",
+            )
+
+
+def _outputs(schema: Schema, reader: Reader) -> Iterator[tuple[bool, str]]:
+    """Fields of ours that are missing, locked or of the wrong type."""
+    object_ = OBJECTS[reader.kind]
+    for name, api in reader.outputs.items():
+        known = schema.of(object_).get(api.lower())
+        if known is None:
+            yield PROBLEM, f"{object_}.{api} (the output {name!r}) is not there or not visible; run: crmsync setup"
+        elif not known.writable:
+            yield PROBLEM, f"{object_}.{api} (the output {name!r}) may not be edited; grant Edit in the permission set"
+        elif name in NUMERIC and known.type not in NUMBERS:
+            yield PROBLEM, f"{object_}.{api} (the output {name!r}) must be a number, not {known.type}"
+
+
+def _stages(org: Org, schema: Schema, reader: Reader) -> Iterator[tuple[bool, str]]:
+    """Stage values that the picklist lacks, or that only a conversion may set."""
+    object_, path = OBJECTS[reader.kind], reader.stage_field
+    if not reader.stages:
+        return
+    known = schema.of(object_).get(path.lower())
+    if known is None or not known.writable:
+        yield PROBLEM, f"{object_}.{path} (the stage) is not there or may not be edited; run: crmsync setup"
+        return
+    yield from _stage_values(object_, known, reader)
+    for value in sorted(converted_statuses(org) & set(reader.stages)) if reader.kind == "lead" else ():
+        yield (
+            PROBLEM,
+            f"the stage {reader.stages[value]!r} is the converted status {value!r}, which only conversion sets",
+        )
+
+
+def _stage_values(object_: str, known: Field, reader: Reader) -> Iterator[tuple[bool, str]]:
+    for value, name in reader.stages.items():
+        if known.options and value not in known.options:
+            yield PROBLEM, f"{object_}.{known.name} has no active value {value!r} for the stage {name!r}"
+
+
+def _visible(org: Org) -> Iterator[tuple[bool, str]]:
+    """Sharing hides records without an error: compare what is seen with what there is."""
+    counted = org.rest("GET", f"limits/recordCount?sObjects={','.join(OBJECTS.values())}") or {}
+    there = {each["name"]: int(each["count"]) for each in counted.get("sObjects", ())}
+    for object_ in OBJECTS.values():
+        seen = _count(org, f"SELECT COUNT() FROM {object_}")
+        if seen < SEEN_SHARE * there.get(object_, 0):
+            yield (
+                PROBLEM,
+                f"the integration user sees {seen:,} of about {there[object_]:,} {object_} records; "
+                f"give its permission set 'View All Records' on {object_}",
+            )
+        else:
+            yield NOTE, f"{seen:,} {object_} records"
+
+
+def _feeds(schema: Schema, feeds: Sequence[Feed]) -> Iterator[tuple[bool, str]]:
+    for source in dict.fromkeys(feed.source for feed in feeds):
+        if not schema.of(source):
+            yield NOTE, f"{source} records are not visible to the integration user: no activities come from them"
+        elif not schema.resolve(source, "SystemModstamp") or not all(
+            schema.resolve(source, each) for each in ORIGINS[source].columns[:1]
+        ):
+            yield PROBLEM, f"{source}.SystemModstamp is not visible to the integration user"
+
+
+def _blindness(org: Org, schema: Schema, feeds: Sequence[Feed]) -> Iterator[tuple[bool, str]]:
+    """Einstein Activity Capture can keep e-mails outside the records: then leads are active and nothing is logged."""
+    since = literal(org.now() - BLIND_DAYS)
+    active = _count(org, f"SELECT COUNT() FROM Lead WHERE LastActivityDate >= {since[:10]}")
+    sources = [each for each in dict.fromkeys(feed.source for feed in feeds) if schema.of(each)]
+    logged = sum(_count(org, f"SELECT COUNT() FROM {each} WHERE SystemModstamp >= {since}") for each in sources)
+    if active and not logged:
+        yield (
+            PROBLEM,
+            f"{active:,} leads were active in the last 30 days and no activity is logged; if Einstein Activity Capture "
+            "is on, switch on 'Sync Email as Salesforce Activity', or behavior scores stay blind to e-mail",
+        )
+
+
+def _count(org: Org, soql: str) -> int:
+    return int(org.call(lambda client: client.query(soql))["totalSize"])
+
+
+def _quota(org: Org) -> Iterator[tuple[bool, str]]:
+    limits = org.rest("GET", "limits") or {}
+    daily = limits.get("DailyApiRequests")
+    if not daily:
+        return
+    used = daily["Max"] - daily["Remaining"]
+    over = used >= org.settings.quota_share * daily["Max"]
+    yield over, f"{used:,} of {daily['Max']:,} API requests of the last 24 hours are used"

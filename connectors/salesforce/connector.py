@@ -1,0 +1,91 @@
+"""The Salesforce connector: the nine verbs of `crmsync.model.Connector`, for leads and contacts."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+
+from connectors.salesforce import activities, contacts, owners, setup
+from connectors.salesforce.answers import CRM
+from connectors.salesforce.checkup import check
+from connectors.salesforce.schema import OBJECTS, Schema, crm_field
+from connectors.salesforce.session import Org
+from connectors.salesforce.settings import Settings
+from connectors.salesforce.writing import Writer
+from crmsync.model import (
+    Activity,
+    Change,
+    Checkup,
+    Contact,
+    CrmField,
+    FieldMap,
+    Notes,
+    Owner,
+    Page,
+    Receipt,
+    Ref,
+    Stop,
+)
+
+
+class SalesforceConnector:
+    """One org. See `crmsync.model.Connector` for what each method promises."""
+
+    name = CRM
+
+    def __init__(self, settings: Settings, names: FieldMap, notes: Notes, stop: Stop) -> None:
+        self._names, self._notes = names, notes
+        self._org = Org(settings, stop)
+        self._schema = Schema(self._org)
+        self._readers = contacts.readers(settings, names)
+        self._account = ""
+
+    @property
+    def calls(self) -> int:
+        """HTTP requests sent so far, retries and log-ins included."""
+        return self._org.calls
+
+    def account(self) -> str:
+        """The org's 18-character id."""
+        if not self._account:
+            self._account = str(self._org.rows("SELECT Id FROM Organization LIMIT 1")[0]["Id"])
+        return self._account
+
+    def check(self) -> Checkup:
+        """Log-in, fields, stages, sharing, activities and limits."""
+        return check(self._org, self._schema, self._readers, self._names, self.account)
+
+    def contacts(self, cursor: str | None) -> Iterator[Page[Contact]]:
+        """Leads and contacts, and the contacts of accounts that changed."""
+        return contacts.contacts(self._org, self._schema, self._readers, cursor)
+
+    def activities(self, cursor: str | None) -> Iterator[Page[Activity]]:
+        """What `[[salesforce.activities]]` makes of tasks, events, e-mails and campaign members."""
+        return activities.activities(self._org, self._schema, self._org.settings.activities, cursor)
+
+    def owners(self) -> Sequence[Owner]:
+        """Users, and the queues of leads."""
+        return owners.owners(self._org)
+
+    def read(self, refs: Sequence[Ref]) -> Iterator[Contact]:
+        """The records as the database has them now."""
+        return contacts.read(self._org, self._schema, self._readers, refs)
+
+    def write(self, changes: Sequence[Change]) -> Iterator[Receipt]:
+        """Update by id."""
+        writer = Writer(self._org, self._schema, self._readers, self.owners)
+        return writer.write(changes)
+
+    def fields(self) -> Sequence[CrmField]:
+        """Every field of leads and contacts that the integration user sees."""
+        self._schema.learn(OBJECTS.values())
+        return [
+            crm_field(kind, each) for kind, object_ in OBJECTS.items() for each in self._schema.of(object_).values()
+        ]
+
+    def create_fields(self) -> Sequence[str]:
+        """Create and show the output fields."""
+        return list(setup.create_fields(self._org, self._schema, self._readers, self._names))
+
+    def close(self) -> None:
+        """Close the connections."""
+        self._org.close()

@@ -1,0 +1,372 @@
+"""Writing changes: by Collections or Bulk 2.0, round after round, until every row is taken, explained or moved on.
+
+A row whose field was refused is sent again without that field, a locked one in smaller company: what is wrong with one
+field or one record holds back nothing else.
+"""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import cached_property
+from typing import Any
+
+from connectors.salesforce.answers import CRM, Refused
+from connectors.salesforce.contacts import Reader, rows_by_id
+from connectors.salesforce.pulling import Row as Record
+from connectors.salesforce.pulling import Source
+from connectors.salesforce.refusals import LATER, SILENT, Refusal, refusal
+from connectors.salesforce.schema import OBJECTS, Field, Schema, fitting
+from connectors.salesforce.session import Org
+from crmsync.errors import Cancelled
+from crmsync.model import Change, Owner, Receipt, Ref, Scalar
+
+COLLECTION = 200
+"""Rows a Collections call may hold."""
+
+LOCK_SIZES = (COLLECTION, 50, 10, 10)
+"""Rows to a call after each time a row was found locked: fewer neighbours, fewer shared parents."""
+
+LOCK_PAUSE = 1.0
+"""Seconds before locked rows are tried again, doubled each time, with jitter."""
+
+CULPRIT_HUNTS = 100
+"""Calls that one `write` may spend on finding the row for which Salesforce refuses a whole call."""
+
+HOPS = 5
+"""How far a chain of merges is followed."""
+
+
+@dataclass
+class Row:
+    """A change under way: the cells it writes, by name, and what became of them so far."""
+
+    change: Change
+    cells: dict[str, Any] = field(default_factory=dict)
+    taken: set[str] = field(default_factory=set)
+    refused: dict[str, Refusal] = field(default_factory=dict)
+    moved: Refusal | None = None
+    silent: bool = False
+    under_way: int = 0
+
+    def refuse(self, names: Iterable[str], why: Refusal) -> None:
+        """These names will not be written."""
+        self.refused.update(dict.fromkeys(names, why))
+
+
+@dataclass(frozen=True)
+class Try:
+    """Some names of one row, sent together; `locks` is how often they were found locked."""
+
+    row: Row
+    names: frozenset[str]
+    locks: int = 0
+
+
+Outcomes = Iterator[tuple[Try, Refusal | None]]
+Send = Callable[[str, Sequence[Try]], Outcomes]
+
+
+def judged(each: Try, why: Refusal | None, spelled: Mapping[str, str]) -> list[Try]:
+    """Note on its row what became of a try, and say what to send next.
+
+    `spelled` is the API name of each name.
+    """
+    row, names = each.row, each.names
+    if why is None:
+        row.taken |= names
+    elif why.kind == "silent":
+        row.silent = True
+    elif why.kind == "moved":
+        row.moved = why
+        row.refuse(names, why)
+    elif why.kind == "lock" and each.locks + 1 < len(LOCK_SIZES):
+        return [Try(row, names, each.locks + 1)]
+    else:
+        return _without_culprit(each, why, spelled)
+    return []
+
+
+def _without_culprit(each: Try, why: Refusal, spelled: Mapping[str, str]) -> list[Try]:
+    """The rest of a refused row without the blamed names; where nobody is blamed, its parts one after the other."""
+    blamed = {api.lower() for api in why.fields_beside_id}
+    culprits = frozenset(name for name in each.names if spelled[name].lower() in blamed)
+    if culprits and culprits != each.names:
+        each.row.refuse(culprits, why)
+        return [Try(each.row, each.names - culprits, each.locks)]
+    parts = _parts(each.names, why)
+    if len(parts) == 1 or why.kind == "lock":
+        each.row.refuse(each.names, why)
+        return []
+    return [Try(each.row, part, each.locks) for part in parts]
+
+
+def _parts(names: frozenset[str], why: Refusal) -> list[frozenset[str]]:
+    """Rules of an org watch the stage, so that it is sent alone; a field that nobody names is found one by one."""
+    if why.kind == "field":
+        return [frozenset({name}) for name in sorted(names)]
+    parts = [names - {"stage"}, names & {"stage"}]
+    return [part for part in parts if part]
+
+
+def receipt(row: Row) -> Receipt:
+    """What to tell the core of a row that is through."""
+    reasons = dict.fromkeys(each.words for each in row.refused.values())
+    codes = [each.code for each in row.refused.values()]
+    return Receipt(
+        ref=row.change.ref,
+        ok=bool(row.taken) or not row.refused,
+        code=codes[0] if codes else "",
+        reason="; ".join(reasons),
+        refused={name: each.words for name, each in row.refused.items()} if row.taken else {},
+        retry=any(code in LATER for code in codes),
+    )
+
+
+class Writer:
+    """Writes the changes of one `write` call."""
+
+    def __init__(
+        self,
+        org: Org,
+        schema: Schema,
+        readers: Mapping[str, Reader],
+        owners: Callable[[], Sequence[Owner]],
+    ) -> None:
+        self.org, self.schema, self.readers = org, schema, readers
+        self._read_owners = owners
+        self._hunts = CULPRIT_HUNTS
+
+    def write(self, changes: Sequence[Change]) -> Iterator[Receipt]:
+        """Scores and stages first, owners in a pass of their own; a receipt for each change Salesforce spoke of."""
+        for kind in self.readers:
+            rows = [self._row(change) for change in changes if change.ref.kind == kind]
+            for wave in _waves(rows):
+                yield from self._written(kind, sorted(wave, key=lambda row: (row.change.group, row.change.ref.id)))
+
+    def _written(self, kind: str, rows: Sequence[Row]) -> Iterator[Receipt]:
+        scores = [Try(row, names) for row in rows if (names := frozenset(row.cells) - {"owner"})]
+        owned = [row for row in rows if "owner" in row.cells]
+        waiting = {id(row) for row in owned}
+        through = [row for row in rows if not row.cells]
+        moved: list[Row] = []
+        for row in (*through, *self._rounds(kind, scores, self.by_collections)):
+            if row.moved:
+                moved.append(row)
+            elif id(row) not in waiting and not row.silent:
+                yield receipt(row)
+        still = [Try(row, frozenset({"owner"})) for row in owned if not (row.moved or row.silent)]
+        for row in self._rounds(kind, still, self.by_collections):
+            if row.moved:
+                moved.append(row)
+            elif not row.silent:
+                yield receipt(row)
+        yield from self._followed(kind, moved)
+
+    def _rounds(self, kind: str, tries: Sequence[Try], send: Send) -> Iterator[Row]:
+        """Send until nothing is left to send; rows come out as soon as all their tries are through."""
+        for each in tries:
+            each.row.under_way += 1
+        number = 0
+        while tries:
+            following: list[Try] = []
+            for each, why in send(kind, tries):
+                again = judged(each, why, self._spelled(kind))
+                each.row.under_way += len(again) - 1
+                following += again
+                if not each.row.under_way:
+                    yield each.row
+            tries, send, number = following, self.by_collections, number + 1
+            if any(each.locks for each in tries):
+                self._pause(LOCK_PAUSE * 2**number * random.uniform(0.5, 1.0))
+
+    def _pause(self, seconds: float) -> None:
+        if self.org.stop.wait(seconds):
+            raise Cancelled("stopped while waiting for a locked record")
+
+    def by_collections(self, kind: str, tries: Sequence[Try]) -> Outcomes:
+        """Send by sObject Collections, 200 rows to a call and fewer of the locked ones."""
+        for size in sorted(set(LOCK_SIZES), reverse=True):
+            some = [each for each in tries if LOCK_SIZES[each.locks] == size]
+            for start in range(0, len(some), size):
+                yield from self._collection(kind, some[start : start + size])
+
+    def _collection(self, kind: str, tries: Sequence[Try]) -> Outcomes:
+        records = [self._record(kind, each) for each in tries]
+        try:
+            answer = self.org.rest("PATCH", "composite/sobjects", {"allOrNone": False, "records": records})
+        except Refused as error:
+            yield from self._hunt(kind, tries, error)
+            return
+        yield from zip(tries, _outcomes(records, answer), strict=True)
+
+    def _hunt(self, kind: str, tries: Sequence[Try], error: Refused) -> Outcomes:
+        """Salesforce refused a whole call: halve it until the row that is to blame stands alone."""
+        self._hunts -= 1
+        if len(tries) == 1 or self._hunts < 0:
+            fields = _named_column(error)
+            yield from ((each, Refusal(error.code, error.message, fields)) for each in tries)
+            return
+        half = len(tries) // 2
+        yield from self._collection(kind, tries[:half])
+        yield from self._collection(kind, tries[half:])
+
+    def _record(self, kind: str, each: Try) -> dict[str, Any]:
+        spelled = self._spelled(kind)
+        cells = {spelled[name]: each.row.cells[name] for name in sorted(each.names)}
+        return {"attributes": {"type": OBJECTS[kind]}, "id": each.row.change.ref.id, **cells}
+
+    def _followed(self, kind: str, rows: Sequence[Row]) -> Iterator[Receipt]:
+        """Where the records went that Salesforce would not write to: merged, converted, deleted, or still there."""
+        found = self._whereabouts(kind, [row.change.ref.id for row in rows]) if rows else {}
+        for row in rows:
+            here = found.get(row.change.ref.id, ())
+            said = receipt(row)
+            moved = here if isinstance(here, Ref) else None
+            yield Receipt(
+                said.ref, said.ok, said.code, said.reason, said.refused, said.retry, moved_to=moved, gone=here is None
+            )
+
+    def _whereabouts(self, kind: str, ids: Sequence[str]) -> dict[str, Ref | None]:
+        """For each id where its record is now, or `None` if it is gone; records that stayed are left out."""
+        source = Source(OBJECTS[kind], OBJECTS[kind], self._whereabouts_columns(kind), order=("Id",))
+        known: dict[str, Record] = {}
+        asked = set(ids)
+        for _ in range(HOPS):
+            known |= {str(row["Id"]): row for row in rows_by_id(self.org, self.schema, source, sorted(asked))}
+            asked = {str(row["MasterRecordId"]) for row in known.values() if "MasterRecordId" in row} - set(known)
+            if not asked:
+                break
+        ends = {each: _end(each, kind, known) for each in ids}
+        return {each: end for each, end in ends.items() if end != Ref(CRM, kind, each)}
+
+    def _whereabouts_columns(self, kind: str) -> tuple[str, ...]:
+        wanted = ("IsDeleted", "MasterRecordId", "IsConverted", "ConvertedContactId")
+        return tuple(each for each in wanted if self.schema.resolve(OBJECTS[kind], each))
+
+    def _spelled(self, kind: str) -> dict[str, str]:
+        reader = self.readers[kind]
+        return {**reader.outputs, "stage": reader.stage_field, "owner": "OwnerId"}
+
+    def _row(self, change: Change) -> Row:
+        """A change with its cells checked against describe; what cannot be written is refused without asking."""
+        row = Row(change)
+        for name, value in change.after.items():
+            try:
+                row.cells[name] = self._cell(change, name, value)
+            except Unwritable as error:
+                row.refused[name] = error.refusal
+        return row
+
+    def _cell(self, change: Change, name: str, value: Scalar | None) -> Any:
+        known = self._writable(change.ref.kind, name)
+        if name == "owner":
+            return self._owner(change.ref.kind, value)
+        if name == "stage":
+            return self._stage(change.ref.kind, known, value)
+        if value is None or value == "":
+            return None
+        try:
+            return fitting(value, known)
+        except ValueError as error:
+            raise Unwritable("UNFIT", str(error)) from None
+
+    def _writable(self, kind: str, name: str) -> Field:
+        api = self._spelled(kind).get(name)
+        if not api:
+            raise Unwritable("NOT_MAPPED", f"the config does not say where {name} goes for a {kind}")
+        known = self.schema.of(OBJECTS[kind]).get(api.lower())
+        if known is None:
+            raise Unwritable("INVALID_FIELD", f"{OBJECTS[kind]}.{api}")
+        if not known.writable:
+            raise Unwritable("INVALID_FIELD_FOR_INSERT_UPDATE", f"{OBJECTS[kind]}.{api}")
+        return known
+
+    def _stage(self, kind: str, known: Field, value: Scalar | None) -> str | None:
+        if value is None:
+            return None
+        names = {name: value for value, name in self.readers[kind].stages.items()}
+        wanted = names.get(str(value), str(value))
+        if known.options and wanted not in known.options:
+            raise Unwritable("INVALID_OR_NULL_FOR_RESTRICTED_PICKLIST", f"{known.name} has no active value {wanted!r}")
+        if kind == "lead" and wanted in self._converted_statuses:
+            raise Unwritable("CONVERTED_STATUS", f"{wanted!r} is what only converting a lead may set")
+        return wanted
+
+    def _owner(self, kind: str, value: Scalar | None) -> str:
+        owner = self._owners.get(str(value)[:15])
+        if owner is None:
+            raise Unwritable("UNKNOWN_OWNER", f"there is no user or queue {value}")
+        if not owner.active:
+            raise Unwritable("INACTIVE_OWNER_OR_USER", f"{owner.name} is inactive")
+        if owner.kind == "queue" and kind != "lead":
+            raise Unwritable("QUEUE_OWNER", f"{owner.name} is a queue, and queues own leads only")
+        return owner.id
+
+    @cached_property
+    def _owners(self) -> dict[str, Owner]:
+        return {owner.id[:15]: owner for owner in self._read_owners()}
+
+    @cached_property
+    def _converted_statuses(self) -> frozenset[str]:
+        return converted_statuses(self.org)
+
+
+class Unwritable(Exception):
+    """A value that is refused before it is sent."""
+
+    def __init__(self, code: str, message: str) -> None:
+        self.refusal = Refusal(code, message)
+        super().__init__(message)
+
+
+def converted_statuses(org: Org) -> frozenset[str]:
+    """The values of `Lead.Status` that mean "converted"."""
+    rows = org.rows("SELECT ApiName, MasterLabel FROM LeadStatus WHERE IsConverted = true")
+    return frozenset(str(each.get("ApiName") or each.get("MasterLabel")) for each in rows)
+
+
+def _waves(rows: Sequence[Row]) -> list[list[Row]]:
+    """The rows in turns in which no record comes twice: a call that names an id twice is refused."""
+    waves: list[dict[Ref, Row]] = []
+    for row in rows:
+        free = next((wave for wave in waves if row.change.ref not in wave), None)
+        if free is None:
+            waves.append(free := {})
+        free[row.change.ref] = row
+    return [list(wave.values()) for wave in waves]
+
+
+def _outcomes(records: Sequence[Mapping[str, Any]], answer: Any) -> list[Refusal | None]:
+    """What a Collections call says of each record: by position, and by id where it says less than it was asked."""
+    said = answer if isinstance(answer, list) else []
+    if len(said) == len(records):
+        return [None if each.get("success") is True else refusal(each.get("errors")) for each in said]
+    by_id = {str(each.get("id"))[:15]: each for each in said if each.get("id")}
+    found = [by_id.get(str(record["id"])[:15]) for record in records]
+    return [
+        SILENT if each is None else None if each.get("success") is True else refusal(each.get("errors"))
+        for each in found
+    ]
+
+
+def _named_column(error: Refused) -> tuple[str, ...]:
+    """The column that `No such column 'X' on sobject of type Lead` names."""
+    parts = error.message.split("'")
+    return (parts[1],) if error.code == "INVALID_FIELD" and len(parts) >= 3 else ()
+
+
+def _end(id_: str, kind: str, known: Mapping[str, Record]) -> Ref | None:
+    """Where a chain of merges and a conversion lead to; `None` for a record that is gone for good."""
+    row = known.get(id_)
+    for _ in range(HOPS):
+        if row is None or "MasterRecordId" not in row:
+            break
+        id_ = str(row["MasterRecordId"])
+        row = known.get(id_)
+    if row is None or row.get("IsDeleted") is True:
+        return None
+    if row.get("IsConverted") is True and "ConvertedContactId" in row:
+        return Ref(CRM, "contact", str(row["ConvertedContactId"]))
+    return Ref(CRM, kind, id_)
