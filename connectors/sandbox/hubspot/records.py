@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from bisect import bisect_left, bisect_right, insort
-from collections.abc import Iterable, Iterator, Mapping
+from collections import OrderedDict
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
@@ -45,6 +46,33 @@ class Record:
     before: Seen | None = None
 
 
+View = tuple[Record, Seen | None]
+"""A record and, where the index lags behind, what it still shows of it."""
+
+
+class Found(NamedTuple):
+    """What a search found, in order, and the version of the records it was found in."""
+
+    version: int
+    views: list[View]
+
+
+class Searches:
+    """Searches by what they ask, so that the pages of one need not be searched again while nothing changes."""
+
+    def __init__(self) -> None:
+        self._kept: OrderedDict[bytes, Found] = OrderedDict()
+
+    def find(self, key: bytes, version: int, search: Callable[[], list[View]]) -> list[View]:
+        """The result of a search, from the last time if nothing changed since."""
+        kept = self._kept.get(key)
+        if kept is None or kept.version != version:
+            kept = self._kept[key] = Found(version, search())
+            if len(self._kept) > 8:
+                self._kept.popitem(last=False)
+        return kept.views
+
+
 class Records:
     """Every record of one type.
 
@@ -61,6 +89,7 @@ class Records:
         self.moved: dict[int, int] = {}
         self.unique: dict[str, dict[str, int]] = {"email": {}} if kind.name == "contacts" else {}
         self.version = 0
+        self.searches = Searches()
         self.next_id = first_id
         self._log: list[tuple[int, int]] = []
         self._sorted = True

@@ -76,23 +76,23 @@ _OPTIONS: dict[str, Iterable[tuple[str, str]]] = {
     "hs_pipeline": [("contacts-lifecycle-pipeline", "Lifecycle Stage Pipeline")],
     "hs_lead_status": [
         (each, each.replace("_", " ").capitalize())
-        for each in "NEW OPEN IN_PROGRESS OPEN_DEAL UNQUALIFIED ATTEMPTED_TO_CONTACT CONNECTED BAD_TIMING".split()
+        for each in ["NEW", "OPEN", "IN_PROGRESS", "OPEN_DEAL", "UNQUALIFIED", "ATTEMPTED_TO_CONTACT", "CONNECTED", "BAD_TIMING"]
     ],
     "hs_analytics_source": [
         (each, each.replace("_", " ").title())
-        for each in "ORGANIC_SEARCH PAID_SEARCH EMAIL_MARKETING SOCIAL_MEDIA REFERRALS DIRECT_TRAFFIC OFFLINE".split()
+        for each in ["ORGANIC_SEARCH", "PAID_SEARCH", "EMAIL_MARKETING", "SOCIAL_MEDIA", "REFERRALS", "DIRECT_TRAFFIC", "OFFLINE"]
     ],
     "hs_email_hard_bounce_reason_enum": [
-        (each, each.replace("_", " ").capitalize()) for each in "UNKNOWN_USER SPAM POLICY MAILBOX_FULL OTHER".split()
+        (each, each.replace("_", " ").capitalize()) for each in ["UNKNOWN_USER", "SPAM", "POLICY", "MAILBOX_FULL", "OTHER"]
     ],
-    "hs_email_direction": [(each, each) for each in "EMAIL INCOMING_EMAIL FORWARDED_EMAIL".split()],
-    "hs_email_status": [(each, each) for each in "BOUNCED FAILED SCHEDULED SENDING SENT".split()],
+    "hs_email_direction": [(each, each) for each in ["EMAIL", "INCOMING_EMAIL", "FORWARDED_EMAIL"]],
+    "hs_email_status": [(each, each) for each in ["BOUNCED", "FAILED", "SCHEDULED", "SENDING", "SENT"]],
     "hs_call_direction": [("INBOUND", "Inbound"), ("OUTBOUND", "Outbound")],
-    "hs_call_status": [(each, each) for each in "BUSY CANCELED COMPLETED FAILED NO_ANSWER QUEUED".split()],
-    "hs_meeting_outcome": [(each, each) for each in "SCHEDULED COMPLETED RESCHEDULED NO_SHOW CANCELED".split()],
-    "hs_task_status": [(each, each) for each in "NOT_STARTED IN_PROGRESS WAITING COMPLETED DEFERRED".split()],
-    "hs_task_type": [(each, each) for each in "TODO CALL EMAIL".split()],
-    "hs_communication_channel_type": [(each, each) for each in "SMS WHATS_APP LINKEDIN_MESSAGE".split()],
+    "hs_call_status": [(each, each) for each in ["BUSY", "CANCELED", "COMPLETED", "FAILED", "NO_ANSWER", "QUEUED"]],
+    "hs_meeting_outcome": [(each, each) for each in ["SCHEDULED", "COMPLETED", "RESCHEDULED", "NO_SHOW", "CANCELED"]],
+    "hs_task_status": [(each, each) for each in ["NOT_STARTED", "IN_PROGRESS", "WAITING", "COMPLETED", "DEFERRED"]],
+    "hs_task_type": [(each, each) for each in ["TODO", "CALL", "EMAIL"]],
+    "hs_communication_channel_type": [(each, each) for each in ["SMS", "WHATS_APP", "LINKEDIN_MESSAGE"]],
 }
 
 # One property a line: name, type, field type; then `ro` where only HubSpot sets the value.
@@ -409,7 +409,9 @@ def _choice(definition: Json) -> Check:
     def check(value: str) -> str:
         for each in value.strip(";").split(";") if several else (value,):
             if each not in allowed:
-                raise Invalid("INVALID_OPTION", f"{each} was not one of the allowed options: [{', '.join(sorted(allowed))}]")
+                raise Invalid(
+                    "INVALID_OPTION", f"{each} was not one of the allowed options: [{', '.join(sorted(allowed))}]"
+                )
         return value
 
     return check

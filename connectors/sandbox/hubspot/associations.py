@@ -1,0 +1,203 @@
+"""The association endpoints: batch read and one record's page in v4 and date-versioned form, the older v3 form, and writes."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from itertools import islice
+
+from connectors.sandbox.hubspot.links import LinkType, Pair, plain, types_of
+from connectors.sandbox.hubspot.objects import batch_reply
+from connectors.sandbox.hubspot.records import Records
+from connectors.sandbox.hubspot.state import State
+from connectors.sandbox.hubspot.wire import Call, Json, Reply, bad_request, not_found
+
+_MOST_READS, _MOST_WRITES, _V3_SHOWN = 1_000, 2_000, 100
+
+
+def _pair(state: State, call: Call) -> tuple[Records, Records, Pair]:
+    one, other = state.records_of(call.params["type"]), state.records_of(call.params["to"])
+    return one, other, (one.kind.name, other.kind.name)
+
+
+def _inputs(call: Call, most: int) -> list[Json]:
+    inputs: list[Json] = call.json().get("inputs") or []
+    if len(inputs) > most:
+        raise bad_request(f"The maximum number of inputs supported in a batch request is {most}.")
+    return inputs
+
+
+def batch_read(state: State, call: Call) -> Reply:
+    """`POST …/associations/{a}/{b}/batch/read`: a page for each record; one that has none is an error of its own."""
+    one, other, pair = _pair(state, call)
+    results, errors = [], []
+    for each in _inputs(call, _MOST_READS):
+        text = str(each.get("id"))
+        if not text.isdigit():
+            errors.append(_not_an_id(text))
+            continue
+        number = one.survivor(int(text))
+        linked, following = _page(state, pair, number, int(each.get("after") or 0), state.switches.association_page)
+        if linked:
+            result: Json = {"from": {"id": str(number)}, "to": [_link_json(other, types) for other, types in linked]}
+            if following:
+                result["paging"] = {
+                    "next": {"after": following, "link": f"https://api.hubapi.com{call.path}?after={following}"}
+                }
+            results.append(result)
+        else:
+            errors.append(_nothing(one, other, text))
+    return batch_reply(state, call, results, errors)
+
+
+def _page(
+    state: State, pair: Pair, number: int, start: int, limit: int
+) -> tuple[list[tuple[int, tuple[LinkType, ...]]], str]:
+    linked = state.links.of(pair, number)
+    page = list(islice(linked.items(), start, start + limit))
+    return page, str(start + limit) if start + limit < len(linked) else ""
+
+
+def _link_json(number: int, types: Iterable[LinkType]) -> Json:
+    kinds = [{"category": each.category, "typeId": each.type_id, "label": each.label} for each in types]
+    return {"toObjectId": number, "associationTypes": kinds}
+
+
+def _nothing(one: Records, other: Records, text: str) -> Json:
+    left, right = one.kind.singular, other.kind.singular
+    return {
+        "status": "error",
+        "category": "OBJECT_NOT_FOUND",
+        "subCategory": "crm.associations.NO_ASSOCIATIONS_FOUND",
+        "message": f"No {right} is associated with {left} {text}.",
+        "context": {"fromObjectId": [text], "fromObjectType": [left], "toObjectType": [right]},
+    }
+
+
+def _not_an_id(text: str) -> Json:
+    return {
+        "status": "error",
+        "category": "VALIDATION_ERROR",
+        "subCategory": "crm.associations.INVALID_IDENTIFIER",
+        "message": f"{text} is not a valid ID",
+        "context": {"id": [text]},
+    }
+
+
+def batch_read_v3(state: State, call: Call) -> Reply:
+    """`POST /crm/v3/associations/{a}/{b}/batch/read`: at most a hundred for each record, and `after` is not looked at."""
+    one, other, pair = _pair(state, call)
+    word = f"{one.kind.singular}_to_{other.kind.singular}"
+    results, errors = [], []
+    for each in _inputs(call, _MOST_READS):
+        text = str(each.get("id"))
+        number = one.survivor(int(text)) if text.isdigit() else -1
+        linked, following = _page(state, pair, number, 0, _V3_SHOWN)
+        if linked:
+            result: Json = {
+                "from": {"id": str(number)},
+                "to": [{"id": str(other), "type": word} for other, _ in linked],
+            }
+            if following:
+                result["paging"] = {
+                    "next": {"after": following, "link": f"https://api.hubapi.com{call.path}?after={following}"}
+                }
+            results.append(result)
+        else:
+            errors.append(_nothing(one, other, text))
+    return batch_reply(state, call, results, errors)
+
+
+def one_page(state: State, call: Call) -> Json:
+    """`GET …/objects/{a}/{id}/associations/{b}`."""
+    one, _, pair = _pair(state, call)
+    record = one.find(call.params["id"])
+    if record is None:
+        raise not_found("resource not found")
+    linked, following = _page(state, pair, record.id, int(call.one("after") or 0), call.limit(500, 500))
+    answer: Json = {"results": [_link_json(number, types) for number, types in linked]}
+    if following:
+        answer["paging"] = {
+            "next": {"after": following, "link": f"https://api.hubapi.com{call.path}?after={following}"}
+        }
+    return answer
+
+
+def one_page_v3(state: State, call: Call) -> Json:
+    """`GET /crm/v3/objects/{a}/{id}/associations/{b}`: ids and the name of the association."""
+    one, other, _ = _pair(state, call)
+    answer = one_page(state, call)
+    word = f"{one.kind.singular}_to_{other.kind.singular}"
+    answer["results"] = [{"id": str(each["toObjectId"]), "type": word} for each in answer["results"]]
+    return answer
+
+
+def put(state: State, call: Call) -> Json:
+    """`PUT …/objects/{a}/{id}/associations/[default/]{b}/{other}`: link two records."""
+    one, other, pair = _pair(state, call)
+    left, right = one.find(call.params["id"]), other.find(call.params["other"])
+    if left is None or right is None or not plain(pair):
+        raise not_found("resource not found")
+    types = call.json() if call.raw.startswith(b"{") else {}
+    main = any(each.type_id == types.get("associationTypeId") and each.label for each in types_of(pair))
+    state.links.add(pair, left.id, right.id, main)
+    return {
+        "fromObjectTypeId": one.kind.type_id,
+        "fromObjectId": left.id,
+        "toObjectTypeId": other.kind.type_id,
+        "toObjectId": right.id,
+        "labels": ["Primary"] if main else [],
+    }
+
+
+def delete(state: State, call: Call) -> Reply:
+    """`DELETE …/objects/{a}/{id}/associations/{b}/{other}`: unlink two records."""
+    one, other, pair = _pair(state, call)
+    left, right = one.find(call.params["id"]), other.find(call.params["other"])
+    if left and right:
+        state.links.drop(pair, left.id, right.id)
+    return Reply(204)
+
+
+def batch_create(state: State, call: Call) -> Reply:
+    """`POST …/associations/{a}/{b}/batch/create` and `…/batch/associate/default`."""
+    one, other, pair = _pair(state, call)
+    results, errors = [], []
+    for each in _inputs(call, _MOST_WRITES):
+        ends = [str((each.get(name) or {}).get("id")) for name in ("from", "to")]
+        left, right = one.find(ends[0]), other.find(ends[1])
+        if left is None or right is None:
+            errors.append(_not_an_id(ends[0] if left is None else ends[1]))
+            continue
+        wanted = {kind.get("associationTypeId") for kind in each.get("types") or []}
+        main = any(kind.label and kind.type_id in wanted for kind in types_of(pair))
+        state.links.add(pair, left.id, right.id, main)
+        results.append(
+            {
+                "fromObjectTypeId": one.kind.type_id,
+                "fromObjectId": left.id,
+                "toObjectTypeId": other.kind.type_id,
+                "toObjectId": right.id,
+                "labels": ["Primary"] if main else [],
+            }
+        )
+    return batch_reply(state, call, results, errors, 201)
+
+
+def batch_archive(state: State, call: Call) -> Reply:
+    """`POST …/associations/{a}/{b}/batch/archive`."""
+    one, other, pair = _pair(state, call)
+    for each in _inputs(call, _MOST_WRITES):
+        left = one.find(str(each["from"]["id"]))
+        for end in each["to"] if isinstance(each["to"], list) else [each["to"]]:
+            right = other.find(str(end["id"]))
+            if left and right:
+                state.links.drop(pair, left.id, right.id)
+    return Reply(204)
+
+
+def labels(state: State, call: Call) -> Json:
+    """`GET …/associations/{a}/{b}/labels`: the association types between two types of object."""
+    _, _, pair = _pair(state, call)
+    return {
+        "results": [{"category": each.category, "typeId": each.type_id, "label": each.label} for each in types_of(pair)]
+    }

@@ -1,0 +1,223 @@
+"""The endpoints of what people did: event occurrences, forms and their submissions, legacy e-mail events."""
+
+from __future__ import annotations
+
+import base64
+from urllib.parse import quote
+
+from connectors.sandbox.hubspot.schema import object_type
+from connectors.sandbox.hubspot.state import State
+from connectors.sandbox.hubspot.tracking import EmailEvent, Form, Occurrence, Submission, Timeline
+from connectors.sandbox.hubspot.wire import Call, Json, Refusal, bad_request, error, instant, iso, not_found
+
+_EVER = 1 << 60
+_BUILT_IN = ("e_visited_page", "e_submitted_form", "e_clicked_link")
+
+
+def _checked_tier(state: State) -> None:
+    if state.switches.tier != "enterprise":
+        message = "This portal's subscription does not include event occurrences. They need an Enterprise subscription."
+        raise Refusal(403, error(message, "TIER_RESTRICTED"))
+
+
+def occurrences(state: State, call: Call) -> Json:
+    """`GET …/event-occurrences`: of one type, of one contact, or both; oldest first unless asked otherwise."""
+    _checked_tier(state)
+    limit = call.limit(20, 1_000)
+    low, high = _bound(call, "occurredAfter", -_EVER), _bound(call, "occurredBefore", _EVER)
+    found = _narrowed(state, call).between(low, high)
+    if call.one("eventType"):
+        found = [each for each in found if each.event_type == call.one("eventType")]
+    descending = call.one("sort").upper() in ("-OCCURREDAT", "DESCENDING", "DESC")
+    found = _after(call, found[::-1] if descending else found, descending)
+    answer: Json = {"results": [_occurrence_json(each) for each in found[:limit]]}
+    if len(found) > limit:
+        answer["paging"] = {"next": _next(call, found[limit - 1])}
+    return answer
+
+
+def _bound(call: Call, name: str, default: int) -> int:
+    text = call.one(name)
+    at = instant(text) if text else default
+    if at is None:
+        raise bad_request(f"Invalid value for {name}: {text}")
+    return at
+
+
+def _narrowed(state: State, call: Call) -> Timeline:
+    kind = call.one("objectType")
+    if kind and (found := object_type(kind)) is None:
+        raise bad_request(f"Unable to infer object type from: {kind}", "")
+    if number := call.one("objectId"):
+        return state.tracking.by_contact.get(state.contacts.survivor(int(number)), Timeline())
+    if any(name.startswith("objectProperty.") for name in call.query):
+        return _of_email(state, call)
+    if event_type := call.one("eventType"):
+        return state.tracking.by_type.get(event_type, Timeline())
+    raise bad_request("Either an eventType or an objectType and objectId are required.")
+
+
+def _of_email(state: State, call: Call) -> Timeline:
+    record = state.contacts.by_unique("email", call.one("objectProperty.email"))
+    return state.tracking.by_contact.get(record.id, Timeline()) if record else Timeline()
+
+
+def _after(call: Call, found: list[Occurrence], descending: bool) -> list[Occurrence]:
+    token = call.one("after")
+    if not token:
+        return found
+    try:
+        at, number = map(int, base64.b64decode(token).split(b"|"))
+    except ValueError as problem:
+        raise bad_request(f"Invalid value for after: {token}") from problem
+    last = (at, number)
+    return [each for each in found if (each[:2] < last if descending else each[:2] > last)]
+
+
+def _next(call: Call, last: Occurrence) -> Json:
+    token = base64.b64encode(f"{last.at}|{last.number}".encode()).decode()
+    query = "".join(f"{name}={quote(values[0])}&" for name, values in call.query.items() if name != "after")
+    return {"after": token, "link": f"https://api.hubapi.com{call.path}?{query}after={quote(token)}"}
+
+
+def _occurrence_json(each: Occurrence) -> Json:
+    return {
+        "objectType": "CONTACT",
+        "objectId": str(each.contact),
+        "eventType": each.event_type,
+        "occurredAt": iso(each.at),
+        "id": f"leviathan-{each.number:08x}-{each.at}",
+        "properties": dict(each.properties),
+    }
+
+
+def event_types(state: State, call: Call) -> Json:
+    """`GET …/event-occurrences/event-types`: every type there is, usable or not."""
+    _checked_tier(state)
+    return {"eventTypes": sorted({*_BUILT_IN, *state.tracking.by_type})}
+
+
+def forms(state: State, call: Call) -> Json:
+    """`GET /marketing/…/forms`."""
+    found = sorted(state.tracking.forms.values())
+    start, limit = _offset(call), call.limit(20, 500)
+    answer: Json = {"results": [_form_json(each) for each in found[start : start + limit]]}
+    if start + limit < len(found):
+        token = base64.b64encode(str(start + limit).encode()).decode()
+        link = f"https://api.hubapi.com{call.path}?limit={limit}&after={quote(token)}"
+        answer["paging"] = {"next": {"after": token, "link": link}}
+    return answer
+
+
+def _offset(call: Call) -> int:
+    token = call.one("after")
+    try:
+        return int(base64.b64decode(token)) if token else 0
+    except ValueError as problem:
+        raise bad_request(f"Invalid value for after: {token}") from problem
+
+
+def _form_json(form: Form) -> Json:
+    return {
+        "id": form.id,
+        "name": form.name,
+        "createdAt": iso(form.created),
+        "updatedAt": iso(form.created),
+        "archived": False,
+        "fieldGroups": [{"groupType": "default_group", "richTextType": "text", "fields": []}],
+        "configuration": {"language": "en", "cloneable": True, "editable": True, "archivable": True},
+        "displayOptions": {"renderRawHtml": False, "theme": "default_style", "submitButtonText": "Submit"},
+        "legalConsentOptions": {"type": "none"},
+        "formType": "hubspot",
+    }
+
+
+def form(state: State, call: Call) -> Json:
+    """`GET /marketing/…/forms/{id}`."""
+    found = state.tracking.forms.get(call.params["id"])
+    if found is None:
+        raise not_found(f"Form {call.params['id']} does not exist")
+    return _form_json(found)
+
+
+def submissions(state: State, call: Call) -> Json:
+    """`GET /form-integrations/v1/submissions/forms/{guid}`: newest first, at most 50 a page."""
+    guid = call.params["id"]
+    if guid not in state.tracking.forms:
+        raise not_found(f"No form found with guid {guid}")
+    found = sorted(state.tracking.submissions.get(guid, ()), reverse=True)
+    start, limit = _offset(call), call.limit(20, 50)
+    answer: Json = {"results": [_submission_json(each) for each in found[start : start + limit]]}
+    if start + limit < len(found):
+        token = base64.b64encode(str(start + limit).encode()).decode()
+        answer["paging"] = {"next": {"after": token, "link": f"?after={quote(token)}"}}
+    return answer
+
+
+def _submission_json(each: Submission) -> Json:
+    values = [{"name": name, "value": value, "objectTypeId": "0-1"} for name, value in each.values]
+    return {"conversionId": each.id, "submittedAt": each.at, "values": values, "pageUrl": each.page}
+
+
+def email_events(state: State, call: Call) -> Json:
+    """`GET /email/public/v1/events`: newest first, by offset."""
+    low, high = _bound(call, "startTimestamp", -_EVER), _bound(call, "endTimestamp", _EVER)
+    recipient, event, campaign = call.one("recipient").lower(), call.one("eventType"), call.one("campaignId")
+    found = sorted(
+        (
+            each
+            for each in state.tracking.emails
+            if low <= each.at <= high
+            and recipient in ("", each.recipient)
+            and event in ("", each.type)
+            and campaign in ("", str(each.campaign))
+        ),
+        reverse=True,
+    )
+    start, limit = _offset(call) if call.one("after") else _token(call), call.limit(100, 1_000)
+    more = start + limit < len(found)
+    token = base64.b64encode(str(start + limit).encode()).decode() if more else ""
+    events = [_email_event_json(state, each) for each in found[start : start + limit]]
+    return {"hasMore": more, "offset": token, "events": events}
+
+
+def _token(call: Call) -> int:
+    try:
+        return int(base64.b64decode(call.one("offset")) or 0)
+    except ValueError as problem:
+        raise bad_request(f"Invalid value for offset: {call.one('offset')}") from problem
+
+
+def _email_event_json(state: State, each: EmailEvent) -> Json:
+    return {
+        "id": each.id,
+        "created": each.at,
+        "type": each.type,
+        "recipient": each.recipient,
+        "emailCampaignId": each.campaign,
+        "appId": 113,
+        "appName": "Batch",
+        "portalId": state.portal_id,
+        "sentBy": {"id": each.id, "created": each.at},
+    }
+
+
+def campaigns(state: State, call: Call) -> Json:
+    """`GET /email/public/v1/campaigns`."""
+    found = [{"id": number, "appId": 113, "appName": "Batch"} for number in state.tracking.campaigns.values()]
+    return {"hasMore": False, "offset": "", "campaigns": found}
+
+
+def campaign(state: State, call: Call) -> Json:
+    """`GET /email/public/v1/campaigns/{id}`: the name and the subject of a marketing e-mail."""
+    for name, number in state.tracking.campaigns.items():
+        if str(number) == call.params["id"]:
+            return {
+                "id": number,
+                "appId": 113,
+                "appName": "Batch",
+                "name": name,
+                "subject": name,
+                "type": "BATCH_EMAIL",
+            }
+    raise not_found(f"Campaign {call.params['id']} does not exist")

@@ -1,0 +1,133 @@
+"""The HubSpot side of a world: its contacts, companies, owners and everything its people did."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+
+from connectors.sandbox.hubspot.happenings import record
+from connectors.sandbox.hubspot.records import Record
+from connectors.sandbox.hubspot.schema import option
+from connectors.sandbox.hubspot.state import Owner, State
+from connectors.sandbox.hubspot.wire import iso, milliseconds
+from connectors.sandbox.people import Firm, Human, Rep, World, salesforce_id
+
+_YEAR = 365 * 86_400_000
+
+
+def load(state: State, world: World) -> None:
+    """Fill a portal."""
+    now = milliseconds(world.now)
+    state.owners |= {each.id: each for each in (_owner(rep, now) for rep in world.reps)}
+    owner_ids = {rep.number: str(_owner_id(rep)) for rep in world.reps}
+    _add_industries(state, world.firms)
+    companies = {firm.number: _company(state, firm, now) for firm in world.firms}
+    state.tracking.form("Newsletter", now - 3 * _YEAR)
+    for human in sorted(world.humans, key=lambda each: (each.created_at, each.number)):
+        contacts = list(_contacts(state, human, owner_ids))
+        for contact in contacts:
+            if human.firm:
+                _link_company(state, contact, companies[human.firm.number])
+        if contacts:
+            _live(state, contacts, human, now)
+
+
+def _owner_id(rep: Rep) -> int:
+    return 41_629_700 + rep.number
+
+
+def _owner(rep: Rep, now: int) -> Owner:
+    return Owner(
+        _owner_id(rep), 9_000_100 + rep.number, rep.email, rep.first, rep.last, now - 2 * _YEAR, archived=not rep.active
+    )
+
+
+def _code(industry: str) -> str:
+    return re.sub(r"\W+", "_", industry).strip("_").upper()
+
+
+def _add_industries(state: State, firms: tuple[Firm, ...]) -> None:
+    schema = state.records["companies"].schema
+    names = sorted({firm.industry for firm in firms})
+    schema.put(schema.known["industry"] | {"options": [option(_code(name), name, at) for at, name in enumerate(names)]})
+
+
+def _company(state: State, firm: Firm, now: int) -> Record:
+    values = {
+        "name": firm.name,
+        "domain": firm.domain,
+        "website": firm.domain,
+        "industry": _code(firm.industry),
+        "country": firm.country,
+        "numberofemployees": "" if firm.employees is None else str(firm.employees),
+        "annualrevenue": "" if firm.revenue is None else str(firm.revenue),
+    }
+    return state.make("companies", values, now - 3 * _YEAR + firm.number, "CRM_UI")
+
+
+def _contacts(state: State, human: Human, owner_ids: dict[int, str]) -> Iterator[Record]:
+    """The contacts of a human. HubSpot has one contact for an address, so a shared mailbox is one contact for all."""
+    created = milliseconds(human.created_at)
+    for copy in range(human.in_hubspot):
+        email = _address(human.email, copy)
+        shared = state.contacts.by_unique("email", email) if email else None
+        if shared:
+            yield shared
+            continue
+        values = {
+            "email": email,
+            "firstname": human.first,
+            "lastname": human.last,
+            "jobtitle": human.title or "",
+            "company": human.firm.name if human.firm else "",
+            "country": human.country or "",
+            "lifecyclestage": _stage(human),
+            "hubspot_owner_id": "" if human.owner is None else owner_ids[human.owner],
+            **(_salesforce_ids(human) if human.native_link and copy == 0 else {}),
+        }
+        yield state.make("contacts", values, created + copy * 86_400_000, "CRM_UI" if human.owner else "FORM")
+
+
+def _address(email: str | None, copy: int) -> str:
+    """The address of a copy: a duplicate is somebody who came again under a variant of it."""
+    if not email or not copy:
+        return (email or "").lower()
+    local, _, domain = email.lower().partition("@")
+    return f"{local}+{copy + 1}@{domain}"
+
+
+def _stage(human: Human) -> str:
+    if "converted" in human.in_salesforce:
+        return "opportunity"
+    return "lead" if human.owner or len(human.happenings) > 2 else "subscriber"
+
+
+def _salesforce_ids(human: Human) -> dict[str, str]:
+    """What HubSpot's own Salesforce sync leaves on a contact: the id of the contact there, or else of the lead."""
+    found = {"salesforcelastsynctime": iso(milliseconds(human.created_at))}
+    for place, kind in enumerate(human.in_salesforce):
+        name, prefix = ("salesforcecontactid", "003") if kind == "contact" else ("salesforceleadid", "00Q")
+        found.setdefault(name, salesforce_id(prefix, human.number * 4 + place))
+    if "salesforcecontactid" in found:
+        found.pop("salesforceleadid", None)
+        if human.firm:
+            found["salesforceaccountid"] = salesforce_id("001", human.firm.number)
+    return found
+
+
+def _link_company(state: State, contact: Record, company: Record) -> None:
+    state.links.add(("contacts", "companies"), contact.id, company.id, main=True)
+    contact.properties["associatedcompanyid"] = str(company.id)
+
+
+def _live(state: State, contacts: list[Record], human: Human, now: int) -> None:
+    """Everything the human did, spread over their contacts, as HubSpot came to know it."""
+    known = {contact.id: contact.updated for contact in contacts}
+    for place, each in enumerate(happening for happening in human.happenings if "hubspot" in happening.seen_by):
+        contact, at = contacts[place % len(contacts)], milliseconds(each.at)
+        known_at = min(at, now)
+        contact.properties |= record(state, contact, each.kind, at, each.attributes, known_at)
+        known[contact.id] = max(known[contact.id], known_at)
+    for contact in contacts:
+        if known[contact.id] != contact.updated:
+            state.contacts.stamp(contact, known[contact.id])

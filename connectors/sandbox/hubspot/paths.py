@@ -1,0 +1,192 @@
+"""Every path the sandbox's HubSpot answers, in all versions, and the handler behind each: one table."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from typing import Any, NamedTuple
+
+from connectors.sandbox.hubspot import associations, events, gate, objects, search, settings
+from connectors.sandbox.hubspot.schema import object_type
+from connectors.sandbox.hubspot.state import State
+from connectors.sandbox.hubspot.wire import Call
+
+Handler = Callable[[State, Call], Any]
+
+DATED = ("2025-09", "2026-03", "2026-09", "2026-09-beta")
+
+# The version moves through the path when an API becomes date-versioned (HubSpot's 2026-03 migration guide).
+ROOTS = {
+    "objects": ("/crm/v3/objects", "/crm/objects/{date}"),
+    "linked objects": ("/crm/v4/objects", "/crm/objects/{date}"),
+    "linked objects v3": ("/crm/v3/objects",),
+    "associations": ("/crm/v4/associations", "/crm/associations/{date}"),
+    "associations v3": ("/crm/v3/associations",),
+    "properties": ("/crm/v3/properties", "/crm/properties/{date}"),
+    "pipelines": ("/crm/v3/pipelines", "/crm/pipelines/{date}"),
+    "owners": ("/crm/v3/owners", "/crm/owners/{date}"),
+    "schemas": ("/crm/v3/schemas", "/crm/schemas/{date}", "/crm-object-schemas/v3/schemas"),
+    "limits": ("/crm/v3/limits", "/crm/limits/{date}"),
+    "account": ("/account-info/v3", "/account-info/{date}"),
+    "occurrences": ("/events/v3/events", "/events/event-occurrences/{date}"),
+    "forms": ("/marketing/v3/forms", "/marketing/forms/{date}"),
+    "submissions": ("/form-integrations/v1/submissions/forms",),
+    "email": ("/email/public/v1",),
+    "oauth": ("/oauth/v1", "/oauth/{date}"),
+}
+PREFIXES = sorted({root.split("/")[1] for roots in ROOTS.values() for root in roots})
+
+# family, method, what follows the root, handler
+_TABLE: tuple[tuple[str, str, str, Handler], ...] = (
+    ("objects", "GET", "/{type}", objects.listed),
+    ("objects", "POST", "/{type}", objects.create),
+    ("objects", "GET", "/{type}/{id}", objects.read),
+    ("objects", "PATCH", "/{type}/{id}", objects.update),
+    ("objects", "DELETE", "/{type}/{id}", objects.archive),
+    ("objects", "POST", "/{type}/batch/read", objects.batch_read),
+    ("objects", "POST", "/{type}/batch/update", objects.batch_update),
+    ("objects", "POST", "/{type}/batch/create", objects.batch_create),
+    ("objects", "POST", "/{type}/batch/upsert", objects.batch_upsert),
+    ("objects", "POST", "/{type}/batch/archive", objects.batch_archive),
+    ("objects", "POST", "/{type}/search", search.search),
+    ("objects", "POST", "/{type}/merge", objects.merge),
+    ("objects", "POST", "/{type}/gdpr-delete", objects.gdpr_delete),
+    ("linked objects", "GET", "/{type}/{id}/associations/{to}", associations.one_page),
+    ("linked objects", "PUT", "/{type}/{id}/associations/{to}/{other}", associations.put),
+    ("linked objects", "PUT", "/{type}/{id}/associations/default/{to}/{other}", associations.put),
+    ("linked objects", "DELETE", "/{type}/{id}/associations/{to}/{other}", associations.delete),
+    ("linked objects v3", "GET", "/{type}/{id}/associations/{to}", associations.one_page_v3),
+    ("linked objects v3", "PUT", "/{type}/{id}/associations/{to}/{other}/{label}", associations.put),
+    ("associations", "POST", "/{type}/{to}/batch/read", associations.batch_read),
+    ("associations", "POST", "/{type}/{to}/batch/create", associations.batch_create),
+    ("associations", "POST", "/{type}/{to}/batch/associate/default", associations.batch_create),
+    ("associations", "POST", "/{type}/{to}/batch/archive", associations.batch_archive),
+    ("associations", "GET", "/{type}/{to}/labels", associations.labels),
+    ("associations v3", "POST", "/{type}/{to}/batch/read", associations.batch_read_v3),
+    ("associations v3", "POST", "/{type}/{to}/batch/create", associations.batch_create),
+    ("associations v3", "POST", "/{type}/{to}/batch/archive", associations.batch_archive),
+    ("properties", "GET", "/{type}", settings.properties),
+    ("properties", "POST", "/{type}", settings.create_property),
+    ("properties", "POST", "/{type}/batch/create", settings.create_properties),
+    ("properties", "POST", "/{type}/batch/read", settings.read_properties),
+    ("properties", "POST", "/{type}/batch/archive", settings.archive_properties),
+    ("properties", "GET", "/{type}/groups", settings.groups),
+    ("properties", "POST", "/{type}/groups", settings.create_group),
+    ("properties", "GET", "/{type}/groups/{name}", settings.group),
+    ("properties", "PATCH", "/{type}/groups/{name}", settings.update_group),
+    ("properties", "DELETE", "/{type}/groups/{name}", settings.archive_group),
+    ("properties", "GET", "/{type}/{name}", settings.property_),
+    ("properties", "PATCH", "/{type}/{name}", settings.update_property),
+    ("properties", "DELETE", "/{type}/{name}", settings.archive_property),
+    ("pipelines", "GET", "/{type}", settings.pipelines),
+    ("pipelines", "GET", "/{type}/{id}", settings.pipeline),
+    ("pipelines", "GET", "/{type}/{id}/stages", settings.stages),
+    ("owners", "GET", "", settings.owners),
+    ("owners", "GET", "/{id}", settings.owner),
+    ("schemas", "GET", "", settings.schemas),
+    ("limits", "GET", "/custom-properties", settings.custom_limits),
+    ("account", "GET", "/details", settings.account),
+    ("account", "GET", "/api-usage/daily/private-apps", settings.usage),
+    ("occurrences", "GET", "", events.occurrences),
+    ("occurrences", "GET", "/event-types", events.event_types),
+    ("forms", "GET", "", events.forms),
+    ("forms", "GET", "/{id}", events.form),
+    ("submissions", "GET", "/{id}", events.submissions),
+    ("email", "GET", "/events", events.email_events),
+    ("email", "GET", "/campaigns", events.campaigns),
+    ("email", "GET", "/campaigns/{id}", events.campaign),
+    ("oauth", "POST", "/token", gate.token),
+    ("oauth", "GET", "/access-tokens/{id}", gate.token_details),
+)
+# The pre-GA specification of 2026-09 has no endpoint for one record's associations.
+_WITHOUT_ONE_PAGE = ("2026-09", "2026-09-beta")
+
+
+class Endpoint(NamedTuple):
+    """A handler as one version of a path reaches it."""
+
+    handler: Handler
+    family: str
+    version: str
+    names: tuple[str, ...]
+
+
+class Node:
+    """What may follow a part of a path."""
+
+    def __init__(self) -> None:
+        self.next: dict[str, Node] = {}
+        self.any: Node | None = None
+        self.endpoints: dict[str, Endpoint] = {}
+
+
+def _expanded(family: str) -> Iterator[tuple[str, str]]:
+    """The roots of a family of paths, each with its version."""
+    for root in ROOTS[family]:
+        if "{date}" in root:
+            yield from ((root.replace("{date}", date), date) for date in DATED)
+        else:
+            yield root, next(part for part in root.split("/") if part[:1] == "v" and part[1:].isdigit())
+
+
+def tree() -> Node:
+    """Every path, as a tree of its parts."""
+    top = Node()
+    for family, method, rest, handler in _TABLE:
+        for root, version in _expanded(family):
+            if handler is associations.one_page and version in _WITHOUT_ONE_PAGE:
+                continue
+            _plant(top, root + rest, method, handler, family, version)
+    return top
+
+
+def _plant(node: Node, path: str, method: str, handler: Handler, family: str, version: str) -> None:
+    names = []
+    for part in path.strip("/").split("/"):
+        if part.startswith("{"):
+            names.append(part[1:-1])
+            node.any = node.any or Node()
+            node = node.any
+        else:
+            node = node.next.setdefault(part, Node())
+    node.endpoints[method] = Endpoint(handler, family, version, tuple(names))
+
+
+def find(top: Node, method: str, path: str) -> tuple[Endpoint, dict[str, str]] | None:
+    """The endpoint of a path and the values in it; `None` where there is none."""
+    node: Node | None = top
+    values = []
+    for part in path.strip("/").split("/"):
+        assert node is not None
+        following = node.next.get(part)
+        if following is None:
+            following = node.any
+            values.append(part)
+        if following is None:
+            return None
+        node = following
+    endpoint = node.endpoints.get(method) if node else None
+    return (endpoint, dict(zip(endpoint.names, values, strict=True))) if endpoint else None
+
+
+_READS = ("/batch/read", "/search")
+_SCHEMA_SCOPES = {"contacts": "contacts", "companies": "companies", "deals": "deals"}
+_FAMILY_SCOPES = {
+    "owners": ("crm.objects.owners.read",),
+    "forms": ("forms",),
+    "submissions": ("forms",),
+    "email": ("content",),
+}
+
+
+def scopes(endpoint: Endpoint, call: Call) -> tuple[str, ...]:
+    """The scopes of which a call needs one; empty where any token will do."""
+    kind = object_type(call.params.get("type", ""))
+    if kind is None or endpoint.family == "pipelines":
+        return _FAMILY_SCOPES.get(endpoint.family, ())
+    writes = call.method != "GET" and not call.path.endswith(_READS)
+    if endpoint.family == "properties":
+        if writes:
+            return (f"crm.schemas.{kind.scope}.write",)
+        return (f"crm.schemas.{kind.scope}.read", f"crm.objects.{kind.scope}.read")
+    content = ("sales-email-read",) if kind.name == "emails" and not writes else ()
+    return (f"crm.objects.{kind.scope}.{'write' if writes else 'read'}", *content)

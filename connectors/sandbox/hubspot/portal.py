@@ -1,0 +1,119 @@
+"""One HubSpot portal on loopback: it takes a request, finds the handler, and words the answer."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, MutableMapping
+from datetime import datetime
+from typing import Any
+from urllib.parse import parse_qs
+
+import orjson
+from starlette.routing import Route
+
+from connectors.sandbox.hubspot import gate
+from connectors.sandbox.hubspot.actions import actions
+from connectors.sandbox.hubspot.load import load
+from connectors.sandbox.hubspot.paths import PREFIXES, find, scopes, tree
+from connectors.sandbox.hubspot.state import State, Switches, snapshot_of
+from connectors.sandbox.hubspot.wire import Call, Refusal, Reply, correlation, milliseconds, not_found_page
+from connectors.sandbox.people import World
+
+Scope = MutableMapping[str, Any]
+Receive = Callable[[], Awaitable[MutableMapping[str, Any]]]
+Send = Callable[[MutableMapping[str, Any]], Awaitable[None]]
+
+_JSON, _HTML = b"application/json;charset=utf-8", b"text/html;charset=utf-8"
+
+
+class Portal:
+    """A portal with its records. `clock` gives its time; `actions` are what people and workflows do to it.
+
+    `switches` say how it behaves where portals differ; they may be changed at any time.
+    """
+
+    def __init__(self, clock: Callable[[], datetime], *, rate_limits: bool = False, tier: str = "enterprise") -> None:
+        self._clock = clock
+        self._tree = tree()
+        self.switches = Switches(tier=tier, rate_limits=rate_limits)
+        self.state = State(self.switches)
+        self.actions = actions(self.state, self._now)
+
+    def _now(self) -> int:
+        return milliseconds(self._clock())
+
+    def load(self, world: World) -> None:
+        """Fill the portal with the HubSpot side of a world."""
+        load(self.state, world)
+
+    def snapshot(self) -> dict[str, Any]:
+        """What is in the portal, without times: equal for equal end states."""
+        return {name: snapshot_of(records) for name, records in self.state.records.items()}
+
+    def routes(self) -> list[Route]:
+        """One route for each first part of a path."""
+        methods = ["GET", "POST", "PUT", "PATCH", "DELETE"]
+        return [Route(f"/{prefix}/{{path:path}}", _Endpoint(self), methods=methods) for prefix in PREFIXES]
+
+    def answer(self, call: Call) -> Reply:
+        """The answer to a call."""
+        try:
+            reply = self._handled(call)
+        except Refusal as refusal:
+            reply = refusal.reply
+        return reply
+
+    def _handled(self, call: Call) -> Reply:
+        found = find(self._tree, call.method, call.path)
+        if found is None:
+            raise not_found_page()
+        endpoint, call.params = found
+        call.version = endpoint.version
+        if endpoint.family != "oauth":
+            gate.admit(self.state, call, scopes(endpoint, call))
+        answer = endpoint.handler(self.state, call)
+        reply = answer if isinstance(answer, Reply) else Reply(200, answer)
+        return reply._replace(headers={**reply.headers, **gate.rate_headers(self.state, call)})
+
+
+class _Endpoint:
+    """The portal as an ASGI application; a class, so that Starlette passes requests on as they are."""
+
+    def __init__(self, portal: Portal) -> None:
+        self._portal = portal
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        call = Call(
+            method=scope["method"],
+            path=scope["path"].rstrip("/"),
+            now=self._portal._now(),
+            query=parse_qs(scope["query_string"].decode("latin-1"), keep_blank_values=True),
+            headers={name.decode("latin-1"): value.decode("latin-1") for name, value in scope["headers"]},
+            raw=await _body(receive),
+        )
+        await _send(send, self._portal.answer(call))
+
+
+async def _body(receive: Receive) -> bytes:
+    parts, more = [], True
+    while more:
+        message = await receive()
+        parts.append(message.get("body", b""))
+        more = message.get("more_body", False)
+    return b"".join(parts)
+
+
+async def _send(send: Send, reply: Reply) -> None:
+    body, kind = _written(reply)
+    headers = [(b"content-type", kind), (b"content-length", b"%d" % len(body))]
+    if reply.status == 204:
+        headers = []
+    headers.append((b"x-hubspot-correlation-id", correlation().encode()))
+    headers += [(name.lower().encode(), value.encode()) for name, value in reply.headers.items()]
+    await send({"type": "http.response.start", "status": reply.status, "headers": headers})
+    await send({"type": "http.response.body", "body": body})
+
+
+def _written(reply: Reply) -> tuple[bytes, bytes]:
+    if isinstance(reply.body, str):
+        return reply.body.encode(), _HTML
+    return b"" if reply.body is None else orjson.dumps(reply.body), _JSON

@@ -1,0 +1,323 @@
+"""HubSpot's search: filter groups, the operators with their odd rules, one sort, and a ceiling."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterable, Iterator
+
+import orjson
+
+from connectors.sandbox.hubspot.records import Record, Records, View, as_json, value_of
+from connectors.sandbox.hubspot.schema import object_type
+from connectors.sandbox.hubspot.state import State
+from connectors.sandbox.hubspot.wire import Call, Json, bad_request, instant, page_size
+
+CEILING = 10_000
+_MOST_GROUPS, _MOST_PER_GROUP, _MOST_FILTERS, _LONGEST_BODY, _MOST_RESULTS = 5, 6, 18, 3_000, 200
+_FOREVER = 1 << 60
+_SEARCHED = ("firstname", "lastname", "email", "phone", "company", "name", "domain", "dealname", "hs_email_subject")
+
+Comparable = float | str
+Test = Callable[[View], bool]
+
+
+def search(state: State, call: Call) -> Json:
+    """`POST …/search`: the answer. Raises the 400 of a question HubSpot does not take."""
+    records = state.records_of(call.params["type"])
+    body = call.json()
+    if len(call.raw) > _LONGEST_BODY:
+        raise bad_request(f"The request body is {len(call.raw)} characters long. The maximum is {_LONGEST_BODY}.")
+    groups = _checked_groups(records, body)
+    sort = _checked_sort(body.get("sorts") or [])
+    limit = page_size(body.get("limit") or 10, _MOST_RESULTS)
+    after = _offset(body.get("after"))
+    query = str(body.get("query") or "")
+    horizon = call.now - int(state.switches.index_lag * 1000)
+    key = orjson.dumps(
+        [records.kind.name, groups, sort, query, horizon * bool(state.switches.index_lag), state.switches.id_order]
+    )
+
+    def run() -> list[View]:
+        tests = [[_test(state, records, each) for each in group] for group in groups]
+        views = (each for each in _candidates(state, records, groups, horizon) if _matches(each, tests))
+        return _sorted(state, records, (each for each in views if _mentions(each[0], query)), sort)
+
+    views = records.searches.find(key, records.version, run)
+    names = body.get("properties") or records.kind.shown
+    results = [
+        as_json(records, record, names, state.portal_id, seen)
+        for record, seen in views[after : min(after + limit, CEILING)]
+    ]
+    answer: Json = {"total": len(views), "results": results}
+    if after + limit < len(views):
+        answer["paging"] = {"next": {"after": str(after + limit)}}
+    return answer
+
+
+def _checked_groups(records: Records, body: Json) -> list[list[Json]]:
+    groups = [group.get("filters") or [] for group in body.get("filterGroups") or []]
+    groups = groups or ([body["filters"]] if body.get("filters") else [])
+    if len(groups) > _MOST_GROUPS:
+        raise bad_request(f"There are too many filter groups in the request. The maximum is {_MOST_GROUPS}.")
+    if any(len(group) > _MOST_PER_GROUP for group in groups) or sum(map(len, groups)) > _MOST_FILTERS:
+        raise bad_request(
+            f"There are too many filters in the request. The maximum is {_MOST_PER_GROUP} a group and {_MOST_FILTERS} in all."
+        )
+    for each in (each for group in groups for each in group):
+        _check_filter(records, each)
+    return groups
+
+
+def _check_filter(records: Records, each: Json) -> None:
+    name, operator = str(each.get("propertyName", "")), each.get("operator")
+    problem = ""
+    if name not in records.schema.known and not name.startswith("associations."):
+        problem = f"There is no property with the name {name} for this object."
+    elif operator not in _OPERATORS:
+        problem = f"Invalid operator {operator} for {name}."
+    elif operator in ("IN", "NOT_IN") and not isinstance(each.get("values"), list):
+        problem = f"operator {operator} requires values for {name}."
+    elif operator == "BETWEEN" and (each.get("value") is None or each.get("highValue") is None):
+        problem = f"operator BETWEEN requires value and highValue for {name}."
+    elif operator not in ("IN", "NOT_IN", "HAS_PROPERTY", "NOT_HAS_PROPERTY") and each.get("value") is None:
+        problem = f"operator {operator} requires a value for {name}."
+    if problem:
+        raise bad_request("There was a problem with the request.", errors=[{"message": problem, "in": "filterGroups"}])
+
+
+def _checked_sort(sorts: list[Json | str]) -> tuple[str, bool] | None:
+    if len(sorts) > 1:
+        raise bad_request("There are too many sorts in the request. The maximum is 1.")
+    if not sorts:
+        return None
+    first = sorts[0]
+    if isinstance(first, str):
+        return first.lstrip("-"), first.startswith("-")
+    return str(first.get("propertyName")), str(first.get("direction", "ASCENDING")).upper().startswith("DESC")
+
+
+def _offset(after: object) -> int:
+    text = str(after if after not in (None, "") else 0)
+    if not text.isdigit():
+        raise bad_request(f"Invalid value for after: {text}. It must be an integer.")
+    if int(text) >= CEILING:
+        message = f"The maximum number of results a search can page through is {CEILING}; {text} is beyond it."
+        raise bad_request("There was a problem with the request.", errors=[{"message": message, "in": "after"}])
+    return int(text)
+
+
+def _candidates(state: State, records: Records, groups: list[list[Json]], horizon: int) -> Iterator[View]:
+    """The live records that may match, as the index has them."""
+    if not state.switches.index_lag:
+        for record in _narrowed(records, groups):
+            yield record, None
+        return
+    for number in records.live:
+        record = records.by_id[number]
+        if record.updated <= horizon:
+            yield record, None
+        elif record.created <= horizon:
+            yield record, record.before
+
+
+def _narrowed(records: Records, groups: list[list[Json]]) -> Iterable[Record]:
+    """The live records, or those that one of the filters picks quickly."""
+    for each in groups[0] if len(groups) == 1 else ():
+        if each["operator"] in ("EQ", "IN") and (picked := _picked(records, each)) is not None:
+            return picked
+    spans = [_span(records.kind.modified, group) for group in groups]
+    if spans and (low := min(each[0] for each in spans)) > -_FOREVER:
+        return records.modified(low, max(each[1] for each in spans))
+    return (records.by_id[number] for number in records.live)
+
+
+def _picked(records: Records, each: Json) -> list[Record] | None:
+    name, values = each["propertyName"], each["values"] if each["operator"] == "IN" else [each["value"]]
+    if name == "hs_object_id":
+        numbers = sorted({int(value) for value in values if str(value).isdigit()})
+        found = [records.by_id[number] for number in numbers if number in records.by_id]
+    elif name in records.unique:
+        found = [record for value in values if (record := records.by_unique(name, str(value)))]
+    else:
+        return None
+    return [record for record in found if record.archived_at is None]
+
+
+def _span(modified: str, group: list[Json]) -> tuple[int, int]:
+    """The times of modification that a group lets through, roughly."""
+    low, high = -_FOREVER, _FOREVER
+    for each in group:
+        at = instant(each.get("value")) if each["propertyName"] == modified else None
+        if at is None:
+            continue
+        if each["operator"] in ("GT", "GTE", "EQ", "BETWEEN"):
+            low = max(low, at)
+        if each["operator"] in ("LT", "LTE", "EQ"):
+            high = min(high, at)
+    return low, high
+
+
+def _matches(view: View, tests: list[list[Test]]) -> bool:
+    return not tests or any(all(test(view) for test in group) for group in tests)
+
+
+def _reader(records: Records, name: str) -> Callable[[View], str | None]:
+    if name in (records.kind.modified, records.kind.created, "hs_object_id"):
+        return lambda view: value_of(records, view[0], name, view[1])
+    return lambda view: (view[1] or view[0]).properties.get(name)
+
+
+def _typed(state: State, records: Records, name: str) -> Callable[[str], Comparable | None]:
+    """How the values of a property compare: as numbers, as times, or as text in lower case; `None` for what does not."""
+    kind = records.schema.known[name]["type"]
+    if name == "hs_object_id":
+        return _as_number if state.switches.id_order == "number" else str
+    if kind in ("datetime", "date"):
+        return instant
+    if kind == "number":
+        return _as_number
+    return str if kind in ("enumeration", "bool") else str.lower
+
+
+def _as_number(value: str) -> float | None:
+    try:
+        return float(value)
+    except ValueError:
+        return None
+
+
+def _test(state: State, records: Records, each: Json) -> Test:
+    """One filter as a question to a record."""
+    name, operator = each["propertyName"], each["operator"]
+    if name.startswith("associations."):
+        return _association_test(state, records, each)
+    if name == records.kind.modified and operator in _COMPARED:
+        return _modified_test(each)
+    return _OPERATORS[operator](_reader(records, name), _typed(state, records, name), each)
+
+
+def _modified_test(each: Json) -> Test:
+    low, compare = instant(each["value"]), _COMPARED[each["operator"]]
+    if low is None:
+        return lambda view: False
+    return lambda view: compare((view[1] or view[0]).updated, low)
+
+
+def _association_test(state: State, records: Records, each: Json) -> Test:
+    """`associations.contact` EQ or IN some ids."""
+    other = object_type(each["propertyName"].removeprefix("associations."))
+    if other is None:
+        raise bad_request(f"Unable to infer object type from: {each['propertyName']}", "")
+    wanted = {str(value) for value in each.get("values") or [each.get("value")]}
+    pair = (records.kind.name, other.name)
+    return lambda view: any(str(number) in wanted for number in state.links.of(pair, view[0].id))
+
+
+_COMPARED: dict[str, Callable[[Comparable, Comparable], bool]] = {
+    "EQ": lambda one, other: one == other,
+    "LT": lambda one, other: one < other,  # type: ignore[operator]
+    "LTE": lambda one, other: one <= other,  # type: ignore[operator]
+    "GT": lambda one, other: one > other,  # type: ignore[operator]
+    "GTE": lambda one, other: one >= other,  # type: ignore[operator]
+}
+
+Reader = Callable[[View], str | None]
+Typed = Callable[[str], Comparable | None]
+
+
+def _compares(operator: str) -> Callable[[Reader, Typed, Json], Test]:
+    compare = _COMPARED[operator]
+
+    def test_of(read: Reader, typed: Typed, each: Json) -> Test:
+        wanted = typed(str(each["value"]))
+
+        def test(view: View) -> bool:
+            value = read(view)
+            kept = None if value is None else typed(value)
+            return kept is not None and wanted is not None and compare(kept, wanted)
+
+        return test
+
+    return test_of
+
+
+def _between(read: Reader, typed: Typed, each: Json) -> Test:
+    low = _compares("GTE")(read, typed, each)
+    high = _compares("LTE")(read, typed, {"value": each["highValue"]})
+    return lambda view: low(view) and high(view)
+
+
+def _in(read: Reader, typed: Typed, each: Json) -> Test:
+    # The index keeps text in lower case and takes the wanted values as they are: capitals never match.
+    values = {str(value) for value in each["values"]}
+    wanted = values if typed in (str, str.lower) else {typed(value) for value in values}
+
+    def test(view: View) -> bool:
+        value = read(view)
+        return value is not None and typed(value) in wanted
+
+    return test
+
+
+def _has(read: Reader, typed: Typed, each: Json) -> Test:
+    return lambda view: bool(read(view))
+
+
+def _contains(read: Reader, typed: Typed, each: Json) -> Test:
+    pattern = re.compile(".*".join(re.escape(part) for part in str(each["value"]).lower().split("*")))
+
+    def test(view: View) -> bool:
+        value = (read(view) or "").lower()
+        return bool(value) and any(pattern.fullmatch(token) for token in (value, *re.split(r"[^\w]+", value)))
+
+    return test
+
+
+def _not(test_of: Callable[[Reader, Typed, Json], Test]) -> Callable[[Reader, Typed, Json], Test]:
+    """The opposite: which a record without the property passes too."""
+
+    def opposite(read: Reader, typed: Typed, each: Json) -> Test:
+        test = test_of(read, typed, each)
+        return lambda view: not test(view)
+
+    return opposite
+
+
+_OPERATORS: dict[str, Callable[[Reader, Typed, Json], Test]] = {
+    **{operator: _compares(operator) for operator in _COMPARED},
+    "NEQ": _not(_compares("EQ")),
+    "BETWEEN": _between,
+    "IN": _in,
+    "NOT_IN": _not(_in),
+    "HAS_PROPERTY": _has,
+    "NOT_HAS_PROPERTY": _not(_has),
+    "CONTAINS_TOKEN": _contains,
+    "NOT_CONTAINS_TOKEN": _not(_contains),
+}
+
+
+def _mentions(record: Record, query: str) -> bool:
+    if not query:
+        return True
+    words = query.lower().split()
+    values = " ".join(record.properties.get(name, "") for name in _SEARCHED).lower()
+    return all(word in values for word in words)
+
+
+def _sorted(state: State, records: Records, views: Iterator[View], sort: tuple[str, bool] | None) -> list[View]:
+    """In the order asked for (records without the property last), by creation where none is."""
+    if sort is None or sort[0] not in records.schema.known:
+        return sorted(views, key=lambda view: (view[0].created, view[0].id))
+    name, descending = sort
+    if name == records.kind.modified:
+        return sorted(views, key=lambda view: ((view[1] or view[0]).updated, view[0].id), reverse=descending)
+    if name == "hs_object_id" and state.switches.id_order == "number":
+        return sorted(views, key=lambda view: view[0].id, reverse=descending)
+    read, typed = _reader(records, name), _typed(state, records, name)
+    having, lacking = [], []
+    for view in views:
+        value = read(view)
+        kept = None if value is None else typed(value)
+        (lacking if kept is None else having).append((kept, view[0].id, view))
+    having.sort(key=lambda each: each[:2], reverse=descending)  # type: ignore[arg-type, return-value]
+    return [each[2] for each in having + lacking]

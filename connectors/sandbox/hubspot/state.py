@@ -1,0 +1,236 @@
+"""Everything one HubSpot portal holds, and the rules by which a contact changes."""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import NamedTuple
+
+from connectors.sandbox.hubspot.links import Links
+from connectors.sandbox.hubspot.records import Record, Records, Seen, write
+from connectors.sandbox.hubspot.schema import TYPES, Problem, object_type
+from connectors.sandbox.hubspot.tracking import Tracking
+from connectors.sandbox.hubspot.wire import Json, Refusal, bad_request, error, iso
+
+TOKEN = "sandbox-token"
+REFRESH = "sandbox-refresh"
+PORTAL_ID = 48_000_001
+_FIRST_IDS = {name: 100_000_000_000 * (order + 1) + 17 for order, name in enumerate(TYPES)}
+_LOW_FIRST_ID = 51
+"""Old portals still have contacts with short ids; the ids of this one grow from two digits to twelve."""
+
+
+@dataclass
+class Switches:
+    """How this portal behaves where portals differ, where nobody could verify it, and where things go wrong.
+
+    `scopes` is `None` for a token that has all. `partial_failures` says whether the 2026-09 batch endpoints answer 207
+    (`multi_status`) or 200 (`ok`). `traced_updates` makes a validation failure spare the other inputs of a batch update
+    whose inputs all carry an `objectWriteTraceId`. `merged_pair` is what becomes of two inputs that are one record by now.
+    `required` are the admin's conditional rules of 2026-09: `{"property", "equals", "requires"}`. `retry_after` is sent
+    with a 429, in seconds. `index_lag` is in seconds too.
+    """
+
+    tier: str = "enterprise"
+    scopes: list[str] | None = None
+    partial_failures: str = "multi_status"
+    traced_updates: bool = False
+    merged_pair: str = "refused"
+    backward_stages: str = "ignored"
+    unknown_owner: str = "refused"
+    unknown_id: str = "html"
+    id_order: str = "number"
+    index_lag: float = 0.0
+    association_page: int = 500
+    required: list[dict[str, str]] = field(default_factory=list)
+    rotate_refresh_tokens: bool = True
+    legacy_oauth: str = "answers"
+    time_zone: str = "Europe/Berlin"
+    rate_limits: bool = False
+    burst: int = 190
+    searches: int = 5
+    daily: int = 1_000_000
+    daily_used: int = 0
+    retry_after: int | None = None
+    job_polls: int = 2
+
+
+@dataclass
+class Gate:
+    """The tokens that are out, and the calls of late. Times are epoch milliseconds."""
+
+    expires: dict[str, int | None] = field(default_factory=lambda: {TOKEN: None})
+    refresh: set[str] = field(default_factory=lambda: {REFRESH})
+    calls: deque[int] = field(default_factory=deque)
+    searches: deque[int] = field(default_factory=deque)
+    resets_at: int = 0
+    issued: int = 0
+
+
+class Owner(NamedTuple):
+    """Somebody records can belong to."""
+
+    id: int
+    user_id: int
+    email: str
+    first: str
+    last: str
+    created: int
+    archived: bool = False
+
+
+class State:
+    """One portal."""
+
+    def __init__(self, switches: Switches) -> None:
+        self.switches = switches
+        self.gate = Gate()
+        self.portal_id = PORTAL_ID
+        self.records = {name: Records(each, _FIRST_IDS[name]) for name, each in TYPES.items()}
+        self.contacts.next_id = _LOW_FIRST_ID
+        self.links = Links()
+        self.tracking = Tracking()
+        self.owners: dict[int, Owner] = {}
+        self.locked: dict[int, int] = {}
+
+    @property
+    def contacts(self) -> Records:
+        """The contacts."""
+        return self.records["contacts"]
+
+    def make(
+        self, type_name: str, values: Mapping[str, str], at: int, source: str, updated: int | None = None
+    ) -> Record:
+        """Make a record with everything HubSpot adds by itself."""
+        records = self.records[type_name]
+        properties = {name: value for name, value in values.items() if value}
+        properties.setdefault("hs_object_source", source)
+        properties.setdefault("hs_object_source_label", source)
+        if type_name == "contacts":
+            _complete(properties, records.next_id, at)
+        record = records.add(properties, at, updated or at, source)
+        if type_name == "contacts" and record.id < 1_000:
+            _spread_ids(records)
+        return record
+
+    def change(
+        self, type_name: str, record: Record, values: Mapping[str, str], at: int, source: str = "CRM_UI"
+    ) -> bool:
+        """Set properties as a person or a client does, and what follows from them; says whether anything changed."""
+        records = self.records[type_name]
+        self.remember(record, at)
+        wanted = self._settled(type_name, record, values)
+        if "email" in wanted:
+            records.unindex(record)
+        changed = write(
+            record, wanted | self._consequences(type_name, record, wanted, at), at, source, str(self.portal_id)
+        )
+        if "email" in wanted:
+            records.index(record)
+        if changed:
+            records.stamp(record, at)
+        return changed
+
+    def remember(self, record: Record, at: int) -> None:
+        """Keep what the search index shows of a record until it has caught up with the change that is coming."""
+        lag = int(self.switches.index_lag * 1000)
+        if not lag:
+            record.before = None
+        elif record.before is None or record.updated <= at - lag:
+            record.before = Seen(dict(record.properties), record.updated)
+
+    def _settled(self, type_name: str, record: Record, values: Mapping[str, str]) -> dict[str, str]:
+        """The values without those that HubSpot takes and silently ignores."""
+        wanted = dict(values)
+        stage = wanted.get("lifecyclestage")
+        if stage and self.switches.backward_stages == "ignored":
+            order = self.stage_order(type_name)
+            if order.get(stage, 0) < order.get(record.properties.get("lifecyclestage", ""), -1):
+                del wanted["lifecyclestage"]
+        return wanted
+
+    def stage_order(self, type_name: str) -> dict[str, int]:
+        """Each lifecycle stage of the portal and its place."""
+        options = self.records[type_name].schema.known["lifecyclestage"]["options"]
+        return {each["value"]: each["displayOrder"] for each in options}
+
+    def _consequences(self, type_name: str, record: Record, wanted: Mapping[str, str], at: int) -> dict[str, str]:
+        if type_name != "contacts":
+            return {}
+        found: dict[str, str] = {}
+        former = record.properties.get("lifecyclestage", "")
+        if (stage := wanted.get("lifecyclestage", former)) != former:
+            found |= self._stage_stamps(former, stage, at)
+        if (owner := wanted.get("hubspot_owner_id", "")) != record.properties.get("hubspot_owner_id", ""):
+            if "hubspot_owner_id" in wanted:
+                found |= {"hubspot_owner_assigneddate": iso(at) if owner else "", "hs_all_owner_ids": owner}
+        if "email" in wanted:
+            found["hs_email_domain"] = wanted["email"].rpartition("@")[2]
+        return found
+
+    def _stage_stamps(self, former: str, stage: str, at: int) -> dict[str, str]:
+        """The became-a-stage dates: setting one stamps it, clearing one wipes it."""
+        name = f"hs_lifecyclestage_{stage or former}_date"
+        return {name: iso(at) if stage else ""} if name in self.contacts.schema.known else {}
+
+    def touch(self, record: Record, values: Mapping[str, str], at: int) -> None:
+        """Set what HubSpot itself counts on a contact; new activity moves `lastmodifieddate` even where no value changed."""
+        self.remember(record, at)
+        write(record, values, at, "ANALYTICS", "")
+        self.contacts.stamp(record, at)
+
+    def checked_owner(self, values: Mapping[str, str]) -> list[Problem]:
+        """What is wrong with the owner among the values."""
+        owner = values.get("hubspot_owner_id", "")
+        if not owner or self.switches.unknown_owner != "refused":
+            return []
+        known = self.owners.get(int(owner)) if owner.isdigit() else None
+        if known and not known.archived:
+            return []
+        return [Problem("hubspot_owner_id", "INVALID_OWNER_ID", f"Owner {owner} does not exist or is not active")]
+
+    def checked_unlocked(self, record: Record) -> None:
+        """Raise the 423 of a record that somebody else is writing."""
+        left = self.locked.get(record.id, 0)
+        if left:
+            self.locked[record.id] = left - 1
+            raise Refusal(423, error(f"Object {record.id} is locked by another request. Retry later.", "LOCKED"))
+
+    def records_of(self, name: str) -> Records:
+        """The records a client means by the name of an object type. Raises the 400 of a name nobody knows."""
+        kind = object_type(name)
+        if kind is None:
+            raise bad_request(f"Unable to infer object type from: {name}", "")
+        return self.records[kind.name]
+
+
+def _complete(properties: dict[str, str], number: int, at: int) -> None:
+    """Add to a new contact what HubSpot works out by itself."""
+    properties["hs_all_contact_vids"] = str(number)
+    properties["hs_is_contact"] = "true"
+    properties["hs_pipeline"] = "contacts-lifecycle-pipeline"
+    stage = properties.setdefault("lifecyclestage", "lead")
+    properties.setdefault(f"hs_lifecyclestage_{stage}_date", iso(at))
+    if email := properties.get("email"):
+        properties["hs_email_domain"] = email.rpartition("@")[2]
+    if "hubspot_owner_id" in properties:
+        properties["hubspot_owner_assigneddate"] = iso(at)
+        properties["hs_all_owner_ids"] = properties["hubspot_owner_id"]
+
+
+def _spread_ids(records: Records) -> None:
+    """Let the next id be of another length soon, as in a portal that is as old as HubSpot."""
+    records.next_id = records.next_id - records.next_id % 50 + 51 if records.next_id < 900 else _FIRST_IDS["contacts"]
+
+
+def snapshot_of(records: Records) -> Json:
+    """The live records by id, with what clients and people can set: equal for equal end states, whenever they were reached."""
+    known = records.schema.known
+    settable = {name for name, each in known.items() if not each["modificationMetadata"]["readOnlyValue"]}
+    return {
+        str(number): {
+            name: value for name, value in sorted(records.by_id[number].properties.items()) if name in settable
+        }
+        for number in records.live
+    }

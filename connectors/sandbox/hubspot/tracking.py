@@ -1,0 +1,137 @@
+"""What HubSpot saw people do: event occurrences, form submissions and marketing e-mail events."""
+
+from __future__ import annotations
+
+import uuid
+from bisect import bisect_left, bisect_right
+from collections.abc import Mapping
+from typing import NamedTuple
+
+_NAMESPACE = uuid.UUID("5a4db0c5-0000-4000-8000-000000000000")
+
+
+class Occurrence(NamedTuple):
+    """An event: when (epoch ms), a running number, which contact, which type of event, with what properties."""
+
+    at: int
+    number: int
+    contact: int
+    event_type: str
+    properties: Mapping[str, str]
+
+
+class Submission(NamedTuple):
+    """A form somebody sent in; it knows the e-mail address, not the contact."""
+
+    at: int
+    id: str
+    values: tuple[tuple[str, str], ...]
+    page: str
+
+
+class EmailEvent(NamedTuple):
+    """What became of one marketing e-mail to one address."""
+
+    at: int
+    id: str
+    type: str
+    recipient: str
+    campaign: int
+
+
+class Form(NamedTuple):
+    """A form of the portal."""
+
+    id: str
+    name: str
+    created: int
+
+
+class Timeline:
+    """Occurrences in the order they happened, whatever the order they came in."""
+
+    def __init__(self) -> None:
+        self._all: list[Occurrence] = []
+        self._sorted = True
+
+    def add(self, each: Occurrence) -> None:
+        """Add one."""
+        self._sorted = self._sorted and (not self._all or self._all[-1][:2] < each[:2])
+        self._all.append(each)
+
+    def between(self, low: int, high: int) -> list[Occurrence]:
+        """Those from `low` up to but not including `high`, oldest first."""
+        if not self._sorted:
+            self._all.sort(key=lambda each: each[:2])
+            self._sorted = True
+        start = bisect_left(self._all, low, key=lambda each: each.at)
+        return self._all[start : bisect_right(self._all, high - 1, key=lambda each: each.at)]
+
+    def __len__(self) -> int:
+        return len(self._all)
+
+    def without(self, contact: int) -> Timeline:
+        """The same, with one contact forgotten."""
+        kept = Timeline()
+        kept._all, kept._sorted = [each for each in self._all if each.contact != contact], self._sorted
+        return kept
+
+
+class Tracking:
+    """Everything of the kind in one portal."""
+
+    def __init__(self) -> None:
+        self.by_type: dict[str, Timeline] = {}
+        self.by_contact: dict[int, Timeline] = {}
+        self.forms: dict[str, Form] = {}
+        self.submissions: dict[str, list[Submission]] = {}
+        self.emails: list[EmailEvent] = []
+        self.campaigns: dict[str, int] = {}
+        self._number = 0
+
+    def occurred(self, event_type: str, contact: int, at: int, properties: Mapping[str, str]) -> Occurrence:
+        """Record an event of a contact."""
+        self._number += 1
+        each = Occurrence(at, self._number, contact, event_type, properties)
+        self.by_type.setdefault(event_type, Timeline()).add(each)
+        self.by_contact.setdefault(contact, Timeline()).add(each)
+        return each
+
+    def form(self, name: str, at: int) -> Form:
+        """The form of that name, made where there is none."""
+        guid = str(uuid.uuid5(_NAMESPACE, name))
+        return self.forms.setdefault(guid, Form(guid, name, at))
+
+    def submitted(self, form: Form, at: int, values: Mapping[str, str], page: str) -> Submission:
+        """Record a form that was sent in."""
+        self._number += 1
+        each = Submission(at, str(uuid.UUID(int=_NAMESPACE.int + self._number)), tuple(values.items()), page)
+        self.submissions.setdefault(form.id, []).append(each)
+        return each
+
+    def campaign(self, name: str) -> int:
+        """The id of a marketing e-mail's campaign."""
+        return self.campaigns.setdefault(name, 17_000_001 + len(self.campaigns))
+
+    def emailed(self, event: str, recipient: str, at: int, campaign: str) -> EmailEvent:
+        """Record what became of a marketing e-mail."""
+        self._number += 1
+        each = EmailEvent(
+            at, str(uuid.UUID(int=_NAMESPACE.int + self._number)), event, recipient, self.campaign(campaign)
+        )
+        self.emails.append(each)
+        return each
+
+    def follow(self, old: int, new: int) -> None:
+        """Give one contact's events to another."""
+        for each in self.by_contact.pop(old, Timeline()).between(-(1 << 62), 1 << 62):
+            self.by_type[each.event_type] = self.by_type[each.event_type].without(old)
+            self.occurred(each.event_type, new, each.at, each.properties)
+
+    def forget(self, contact: int, email: str) -> None:
+        """Remove a contact's traces for good."""
+        if self.by_contact.pop(contact, None):
+            self.by_type = {name: each.without(contact) for name, each in self.by_type.items()}
+        self.emails = [each for each in self.emails if each.recipient != email]
+        for guid, found in self.submissions.items():
+            self.submissions[guid] = [each for each in found if ("email", email) not in each.values]
