@@ -1,6 +1,23 @@
 """Scoring: a pure function from columns to a ledger of points, and everything that can be said about it."""
 
 from crmsync.scoring.engine import score
+from crmsync.scoring.explain import Entry, changes, explain, gaps, reason, reasons
 from crmsync.scoring.ledger import Line, Scores
+from crmsync.scoring.people import columns_of, document, golden, result, score_people
 
-__all__ = ["Line", "Scores", "score"]
+__all__ = [
+    "Entry",
+    "Line",
+    "Scores",
+    "changes",
+    "columns_of",
+    "document",
+    "explain",
+    "gaps",
+    "golden",
+    "reason",
+    "reasons",
+    "result",
+    "score",
+    "score_people",
+]

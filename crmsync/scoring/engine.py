@@ -51,6 +51,7 @@ class Scoring:
         held: Mapping[str, datetime] | None = None,
     ) -> None:
         self.model, self.people, self.zone = model, columns.people, zone
+        self.unit = 10 ** (2 - model.score.decimals)
         self.rows = len(columns.people)
         self.previous = remembered(previous, model.band_names(), self.rows)
         read = {name: column(columns.fields[name]) for name in model.used_fields() if name in columns.fields}
@@ -64,15 +65,14 @@ class Scoring:
     def scores(self) -> Scores:
         """Everything, in the order of the ledger."""
         model, ledger = self.model, self.ledger
-        unit = 10 ** (2 - model.score.decimals)
         self._fit()
-        self._close("fit", model.score.fit, unit)
+        self._close("fit", model.score.fit)
         self._behavior()
-        self._close("behavior", model.score.behavior, unit)
+        self._close("behavior", model.score.behavior)
         fit, acted = ledger.sums["fit"], ledger.sums["behavior"]
         ledger.sums["total"] += fit + acted
         self._weigh(fit, acted)
-        self._close("total", model.score.total, unit)
+        self._close("total", model.score.total)
         total = ledger.sums["total"]
         disqualified = self._disqualified()
         band, reach = self._bands(total, fit, acted)
@@ -149,6 +149,7 @@ class Scoring:
         full, points = (np.where(applies, each, np.int64(0)) for each in (found.full, found.points))
         self.ledger.add(Line(rule.name, "behavior", "rule", rule.name), full)
         if getattr(rule, "decay", None) is not None:
+            points = rounded(points, self.unit)
             self.ledger.add(Line(f"{rule.name}: faded with age", "behavior", "decay", rule.name), points - full)
         cap = getattr(rule, "cap", None)
         if cap is None:
@@ -173,12 +174,12 @@ class Scoring:
             together += part
         return together
 
-    def _close(self, axis: str, limit: Limit, unit: int) -> None:
-        """Clamp and round an axis; rounding does not leave the limits, because they are rounded too."""
+    def _close(self, axis: str, limit: Limit) -> None:
+        """Clamp and round an axis."""
         name = {"fit": "fit", "behavior": "behavior"}.get(axis, "total")
         sums = self.ledger.sums[axis]
         self.ledger.limit(Line(f"Limit of {name}", name, "clamp", name), sums.copy(), limit)  # type: ignore[arg-type]
-        self.ledger.round(Line(f"Rounding of {name}", name, "rounding", name), unit)  # type: ignore[arg-type]
+        self.ledger.round(Line(f"Rounding of {name}", name, "rounding", name), self.unit)  # type: ignore[arg-type]
 
     def _weigh(self, fit: Whole, acted: Whole) -> None:
         """Add what the weights make of fit and behavior; a segment may have weights of its own."""
@@ -186,7 +187,7 @@ class Scoring:
         for axis, points in (("fit", fit), ("behavior", acted)):
             weights = np.array([_ten_thousandths(each, axis) for each in own], dtype=np.int64)
             if (weights != 10_000).any():
-                weighed = rounded(points * weights[self.segment + 1], 10_000) // 10_000
+                weighed = rounded(points * weights[self.segment + 1], 10_000 * self.unit) // 10_000
                 self.ledger.add(Line(f"Weight of {axis}", "total", "weight", axis), weighed - points)
 
     def _bands(self, total: Whole, fit: Whole, acted: Whole) -> tuple[NDArray[np.int8], NDArray[np.int8]]:

@@ -105,6 +105,6 @@ def narrow(points: Whole) -> Narrow:
     low, high = (int(points.min()), int(points.max())) if len(points) else (0, 0)
     if low == high == 0:
         return np.broadcast_to(np.zeros(1, dtype=np.int16), len(points))
-    if -(2**15) <= low and high < 2**15:
+    if low >= -(2**15) and high < 2**15:
         return points.astype(np.int16)
-    return points.astype(np.int32) if -(2**31) <= low and high < 2**31 else points
+    return points.astype(np.int32) if low >= -(2**31) and high < 2**31 else points

@@ -1,0 +1,196 @@
+"""People written down by hand (a file, a golden lead) as columns, and their scores as documents."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Mapping, Sequence
+from datetime import UTC, datetime, timedelta, tzinfo
+from typing import Any
+
+import numpy as np
+from pydantic import TypeAdapter
+
+from crmsync.columns import Columns, Fact
+from crmsync.errors import ConfigError
+from crmsync.model import Scalar
+from crmsync.rules import Golden, Model
+from crmsync.scoring.engine import score
+from crmsync.scoring.explain import explain, gaps, plain, reason
+from crmsync.scoring.ledger import Scores
+from crmsync.tables import Duration
+
+GOLDEN_NOW = datetime(2026, 1, 15, 12, tzinfo=UTC)
+"""The instant of a golden lead that does not name one: a Thursday noon."""
+
+_DURATION: TypeAdapter[timedelta] = TypeAdapter(Duration)
+
+
+def columns_of(people: Sequence[Mapping[str, Any]]) -> Columns:
+    """Columns of people given as `{"id", "fields": {…}, "activities": [{"kind", "at", "attributes"}]}`.
+
+    Activities with the same `id` are one; so are, without an id, those that agree in kind, instant and attributes.
+    Raises `ConfigError` with every mistake.
+    """
+    problems: list[str] = []
+    done = [_did(person, number, problems) for number, person in enumerate(people, start=1)]
+    if problems:
+        raise ConfigError(problems)
+    facts: dict[str, int] = {}
+    kept: list[Fact] = []
+    rows: list[tuple[int, int, int]] = []
+    for row, activities in enumerate(done):
+        for at, kind, attributes in activities:
+            key = json.dumps([kind, attributes], sort_keys=True)
+            if key not in facts:
+                facts[key] = len(kept)
+                kept.append(Fact(kind, {name: _scalar(value) for name, value in attributes.items()}))
+            rows.append((row, at, facts[key]))
+    names = sorted({name for person in people for name in person.get("fields", {})})
+    table = np.array(rows, dtype=np.int64).reshape(-1, 3)
+    return Columns(
+        people=np.arange(len(people), dtype=np.int64),
+        fields={name: [_scalar(person.get("fields", {}).get(name)) for person in people] for name in names},
+        person=table[:, 0].astype(np.int32),
+        at=table[:, 1].copy(),
+        fact=table[:, 2].astype(np.int32),
+        facts=kept,
+    )
+
+
+def _scalar(value: Any) -> Any:
+    return tuple(value) if isinstance(value, list) else value
+
+
+def _did(person: Any, number: int, problems: list[str]) -> list[tuple[int, str, dict[str, Scalar]]]:
+    """What one person did, by time, each activity once; mistakes go to `problems`."""
+    if not (isinstance(person, dict) and isinstance(person.get("fields", {}), dict)):
+        problems.append(f'person no. {number}: write {{"id": …, "fields": {{…}}, "activities": [{{…}}]}}')
+        return []
+    if unknown := sorted(set(person) - {"id", "fields", "activities", "previous"}):
+        problems.append(f"person no. {number}: {', '.join(map(repr, unknown))} is not a key crmsync knows")
+    once = {}
+    for place, activity in enumerate(person.get("activities") or (), start=1):
+        try:
+            at = _instant(activity["at"])
+            kind, attributes = str(activity["kind"]), dict(activity.get("attributes") or {})
+        except (KeyError, TypeError, ValueError, AttributeError):
+            problems.append(
+                f'person no. {number}, activity no. {place}: write {{"kind": "page_viewed", '
+                f'"at": "2026-11-21T12:00:00Z", "attributes": {{…}}}}'
+            )
+            continue
+        key = activity.get("id") or json.dumps([kind, at, attributes], sort_keys=True)
+        once[key] = (at, kind, attributes)
+    return sorted(once.values(), key=lambda each: (each[0], each[1], json.dumps(each[2], sort_keys=True)))
+
+
+def _instant(value: Any) -> int:
+    at = value if isinstance(value, datetime) else datetime.fromisoformat(str(value))
+    if at.tzinfo is None:
+        raise ValueError("an instant needs its offset")
+    return int(at.timestamp() // 1)
+
+
+def score_people(
+    model: Model, people: Sequence[Mapping[str, Any]], now: datetime, zone: tzinfo
+) -> Iterator[dict[str, Any]]:
+    """A document for each person, in their order. `previous` of a person is the band they were in."""
+    columns = columns_of(people)
+    scores = score(model, columns, now, zone, [person.get("previous") for person in people])
+    for row, person in enumerate(people):
+        yield {"person": person.get("id"), **document(model, scores, columns, row, now, zone)}
+
+
+def document(model: Model, scores: Scores, columns: Columns, row: int, now: datetime, zone: tzinfo) -> dict[str, Any]:
+    """Everything scoring says of one person, as plain values for JSON."""
+    return {
+        **result(model, scores, row),
+        "lines": explain(model, scores, columns, row, now, zone),
+        "gaps": gaps(model, columns, row),
+        "reason": reason(model, scores, row),
+    }
+
+
+def result(model: Model, scores: Scores, row: int) -> dict[str, Any]:
+    """The results of one person by name: points, band, grade, grid, segment …; `None` where there is none."""
+    grade = _named(list(model.grades), scores.grade[row])
+    level = _named(list(model.grid), scores.level[row])
+    return {
+        "fit": plain(int(scores.fit[row])),
+        "behavior": plain(int(scores.behavior[row])),
+        "total": plain(int(scores.total[row])),
+        "band": _named(model.band_names(), scores.band[row]),
+        "grade": grade,
+        "grid": f"{grade}{level}" if grade and level else None,
+        "segment": _named([each.name for each in model.segment], scores.segment[row]),
+        "disqualified": _named([each.name for each in model.disqualify], scores.disqualified[row]),
+        "qualified": [False, None, True][scores.qualified[row]] if model.qualification else None,
+        "channels": {name: plain(int(points[row])) for name, points in scores.channels.items()},
+    }
+
+
+def _named(names: Sequence[str], number: int) -> str | None:
+    return names[number] if number >= 0 else None
+
+
+def golden(model: Model, zone: tzinfo = UTC) -> list[str]:
+    """What is wrong with the golden leads: a sentence for each that fails, with the rules that made its score."""
+    return [sentence for test in model.test for sentence in golden_failures(model, test, zone)]
+
+
+def golden_failures(model: Model, test: Golden, zone: tzinfo) -> list[str]:
+    """What one golden lead should be and is not (the stage and the owner are not scoring's to check)."""
+    now = test.at or GOLDEN_NOW
+    try:
+        columns = columns_of([golden_person(test, now)])
+    except ConfigError as error:
+        return [f"test {test.name!r}: {problem}" for problem in error.problems]
+    scores = score(model, columns, now, zone, [test.previous])
+    got = result(model, scores, 0)
+    lines = explain(model, scores, columns, 0, now, zone)
+    wanted = test.expect.model_dump(exclude_none=True, exclude={"lines", "stage", "owner"})
+    wrong = [
+        f"{name} is {got[name]!r}, expected {_plainly(value)!r}" for name, value in wanted.items() if got[name] != value
+    ]
+    wrong += _pinned(scores, test)
+    told = ", ".join(f"{line['rule']} {line['points']:+}" for line in lines) or "no rule gave points"
+    return [f"test {test.name!r}: {'; '.join(wrong)} (the rules: {told})"] if wrong else []
+
+
+def _plainly(value: Any) -> Any:
+    return int(value) if isinstance(value, float) and value.is_integer() else value
+
+
+def _pinned(scores: Scores, test: Golden) -> Iterator[str]:
+    given: dict[str, int] = {}
+    for line, points in zip(scores.lines, scores.points, strict=True):
+        if line.sort in ("rule", "decay", "cap"):
+            given[line.about] = given.get(line.about, 0) + int(points[0])
+    for name, wanted in test.expect.lines.items():
+        if name not in given:
+            yield f"there is no rule {name!r}"
+        elif given[name] != round(wanted * 100):
+            yield f"the rule {name!r} gives {plain(given[name])}, expected {wanted:g}"
+
+
+def golden_person(test: Golden, now: datetime) -> dict[str, Any]:
+    """A golden lead in the form of `columns_of`."""
+    given = dict(test.given)
+    activities = [each for written in given.pop("activities", []) for each in _repeated(written, now)]
+    return {"id": test.name, "fields": given, "activities": activities}
+
+
+def _repeated(written: Any, now: datetime) -> list[dict[str, Any]]:
+    """An activity of a golden lead, `times` of them a second apart."""
+    if not isinstance(written, Mapping):
+        return [{}]
+    rest = dict(written)
+    kind, ago, times = rest.pop("kind", None), rest.pop("ago", "0d"), rest.pop("times", 1)
+    try:
+        first = now - _DURATION.validate_python(ago)
+    except ValueError:
+        return [{}]
+    return [
+        {"kind": kind, "at": first - timedelta(seconds=number), "attributes": rest} if kind else {}
+        for number in range(times)
+    ]
