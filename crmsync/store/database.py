@@ -86,8 +86,12 @@ def open_store(url: str) -> Store:
         event.listen(engine, "connect", _prepare_sqlite)
         event.listen(engine, "begin", _begin_sqlite)
     store = Store(engine, parsed.render_as_string(hide_password=True))
-    with _told(store.url):
-        _migrate(engine)
+    try:
+        with _told(store.url):
+            _migrate(engine)
+    except BaseException:
+        store.close()
+        raise
     return store
 
 

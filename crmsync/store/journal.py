@@ -228,14 +228,14 @@ def state_counts(connection: Connection, run_id: str) -> dict[str, dict[str, int
     """For each CRM how many of a run's changes are in each state."""
     query = select(change.c.crm, change.c.state, func.count()).where(change.c.run == run_id)
     counts: dict[str, dict[str, int]] = {}
-    for crm, state, number in connection.execute(query.group_by(change.c.crm, change.c.state)).tuples():
+    for crm, state, number in connection.execute(query.group_by(change.c.crm, change.c.state)):
         counts.setdefault(crm, {})[state] = number
     return counts
 
 
 def pointers(connection: Connection) -> dict[str, str]:
     """For each pool the member whose turn it was last."""
-    return dict(connection.execute(select(pointer.c.pool, pointer.c.last)).tuples().all())
+    return dict(connection.execute(select(pointer.c.pool, pointer.c.last)).all())
 
 
 def set_pointers(connection: Connection, pools: Mapping[str, str]) -> None:

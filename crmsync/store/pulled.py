@@ -167,7 +167,7 @@ def ids_by_ref(connection: Connection, refs: Iterable[Ref]) -> dict[Ref, int]:
             contact.c.crm == crm, contact.c.kind == kind, contact.c.ref_id.in_(ids)
         )
         for query in (own, old):
-            found |= {Ref(crm, kind, ref_id): row_id for ref_id, row_id in connection.execute(query).tuples()}
+            found |= {Ref(crm, kind, ref_id): row_id for ref_id, row_id in connection.execute(query)}
     return found
 
 
@@ -269,7 +269,7 @@ def _count(connection: Connection, run: str, contacts: Mapping[int, Contact]) ->
     before: dict[tuple[int, str], int] = {}
     for some in chunks(contacts, IN_LIST):
         query = select(counter.c.contact, counter.c.kind, counter.c.count).where(counter.c.contact.in_(some))
-        before |= {(row_id, kind): count for row_id, kind, count in connection.execute(query).tuples()}
+        before |= {(row_id, kind): count for row_id, kind, count in connection.execute(query)}
     gained, moved = [], []
     for row_id, each in contacts.items():
         for kind, now in each.counters.items():
@@ -372,7 +372,7 @@ def _known_facts(connection: Connection, facts: Sequence[tuple[str, str]]) -> di
         query = select(fact.c.kind, fact.c.attributes, fact.c.id).where(
             fact.c.attributes.in_({attributes for _kind, attributes in some})
         )
-        found |= {(kind, attributes): fact_id for kind, attributes, fact_id in connection.execute(query).tuples()}
+        found |= {(kind, attributes): fact_id for kind, attributes, fact_id in connection.execute(query)}
     return found
 
 

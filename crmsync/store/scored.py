@@ -73,7 +73,7 @@ def _assign(
         query = select(contact.c.id, contact.c.crm, contact.c.person, contact.c.ambiguous).where(contact.c.id.in_(some))
         now |= {row.id: (row.crm, row.person, row.ambiguous) for row in connection.execute(query)}
         pairs = select(identity.c.contact, identity.c.mark).where(identity.c.contact.in_(some))
-        for row_id, mark in connection.execute(pairs).tuples():
+        for row_id, mark in connection.execute(pairs):
             held.setdefault(row_id, set()).add(mark)
     marked = [Marked(row_id, now[row_id][0], frozenset(held.get(row_id, ()))) for row_id in sorted(now)]
     people, unclear = resolve(marked)
@@ -123,7 +123,7 @@ def refresh_tapes(connection: Connection, people: Sequence[int]) -> None:
             .where(activity.c.contact.in_(some))
             .order_by(activity.c.contact, activity.c.at, activity.c.fact)
         )
-        found = np.array(connection.execute(query).tuples().all(), dtype=np.int64).reshape(-1, 3)
+        found = np.array(connection.execute(query).all(), dtype=np.int64).reshape(-1, 3)
         events = found[:, 1:].astype("<u4")
         starts = np.searchsorted(found[:, 0], some, side="left")
         ends = np.searchsorted(found[:, 0], some, side="right")
@@ -268,7 +268,7 @@ def carrying(connection: Connection, crm: str) -> tuple[int, int]:
 def unseen(connection: Connection, run: str, crm: str) -> tuple[list[Ref], int]:
     """The live records of a CRM that this run has not pulled, and how many it has."""
     query = select(contact.c.kind, contact.c.ref_id).where(LIVE, contact.c.crm == crm, contact.c.seen_run != run)
-    missing = [Ref(crm, kind, ref_id) for kind, ref_id in connection.execute(query.order_by(contact.c.id)).tuples()]
+    missing = [Ref(crm, kind, ref_id) for kind, ref_id in connection.execute(query.order_by(contact.c.id))]
     seen = select(func.count()).select_from(contact).where(contact.c.crm == crm, contact.c.seen_run == run)
     return missing, connection.scalar(seen) or 0
 
@@ -290,7 +290,7 @@ def pulled_counts(connection: Connection, run: str) -> dict[str, dict[str, int]]
         .group_by(contact.c.crm, became)
     )
     counts: dict[str, dict[str, int]] = {}
-    for crm, reason, number in connection.execute(query).tuples():
+    for crm, reason, number in connection.execute(query):
         counts.setdefault(crm, {})[reason] = number
     return counts
 
@@ -303,4 +303,4 @@ def rescored(connection: Connection, run: str, crm: str) -> int:
 
 def band_counts(connection: Connection) -> dict[str, int]:
     """People in each band."""
-    return dict(connection.execute(select(person.c.band, func.count()).group_by(person.c.band)).tuples().all())
+    return dict(connection.execute(select(person.c.band, func.count()).group_by(person.c.band)).all())

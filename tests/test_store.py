@@ -1,0 +1,289 @@
+"""The state: pages with their cursors, repeats that change nothing, histories that stay, one writer."""
+
+import threading
+from dataclasses import replace
+from datetime import timedelta
+
+import numpy as np
+import pytest
+from sqlalchemy import func, select
+
+from crmsync.columns import once_per_person
+from crmsync.errors import ConfigError, StateError
+from crmsync.model import Counter, Ref
+from crmsync.people import resolve
+from crmsync.store import database, pulled, schema, scored
+from crmsync.store.database import HEAD, bind_account, open_store, quick_check
+from tests.make import NOW, activity, contact
+
+
+def save(state, *contacts, run="r1"):
+    with state.begin() as tx:
+        pulled.save_contacts(tx, run, contacts, NOW)
+
+
+def happen(state, *activities, run="r1"):
+    with state.begin() as tx:
+        pulled.save_activities(tx, run, activities)
+
+
+def settle(state):
+    with state.begin() as tx:
+        scored.refresh_people(tx, lambda marked: resolve(marked, 5, ("info",)))
+        scored.settle(tx, ["hubspot", "salesforce"], {})
+
+
+def rows(state, table):
+    with state.read() as reading:
+        return [row._asdict() for row in reading.execute(select(table))]
+
+
+def dirty(state):
+    return [row["ref_id"] for row in rows(state, schema.contact) if row["dirty"]]
+
+
+def columns_of(state, fields=()):
+    with state.begin() as tx:
+        people = [int(each) for each in scored.people_to_score(tx, 0, everybody=True)]
+        scored.refresh_tapes(tx, people)
+        return scored.columns(tx, people, list(fields), ["salesforce", "hubspot"], scored.all_facts(tx))
+
+
+def test_a_record_that_comes_again_unchanged_is_an_echo(state):
+    save(state, contact(1))
+    settle(state)
+    save(state, replace(contact(1), changed_at=NOW), run="r2")
+    assert dirty(state) == []
+    assert rows(state, schema.contact)[0]["seen_run"] == "r2"
+
+
+def test_a_record_that_changed_is_dirty_and_its_old_value_stays(state):
+    save(state, contact(1, fields={"title": "Clerk", "employees": 10}))
+    settle(state)
+    save(state, contact(1, fields={"title": "VP"}))
+    assert dirty(state) == ["1"]
+    assert {(row["field"], row["value"]) for row in rows(state, schema.past_field)} == {
+        ("title", '"Clerk"'),
+        ("employees", "10"),
+    }
+
+
+def test_a_page_and_its_cursor_are_stored_together_or_not_at_all(state):
+    def failing():
+        with state.begin() as tx:
+            pulled.save_contacts(tx, "r1", [contact(1)], NOW)
+            pulled.write_cursor(tx, "hubspot", "contacts", "7")
+            raise RuntimeError("the power went")
+
+    with pytest.raises(RuntimeError):
+        failing()
+    assert rows(state, schema.contact) == []
+    with state.read() as reading:
+        assert pulled.read_cursor(reading, "hubspot", "contacts") is None
+
+
+def test_an_activity_that_comes_again_changes_nothing(state):
+    one = contact(1)
+    save(state, one)
+    happen(state, activity(1, one))
+    settle(state)
+    happen(state, activity(1, one), activity(1, one))
+    assert dirty(state) == []
+    assert len(rows(state, schema.activity)) == 1
+
+
+def test_an_activity_that_moved_to_somebody_else_is_theirs_alone(state):
+    one, other = contact(1), contact(2)
+    save(state, one, other)
+    happen(state, activity(1, one))
+    settle(state)
+    happen(state, activity(1, other))
+    assert dirty(state) == ["1", "2"]
+    assert len(rows(state, schema.activity)) == 1
+
+
+def test_an_activity_the_crm_deleted_is_gone(state):
+    one = contact(1)
+    save(state, one)
+    happen(state, activity(1, one))
+    settle(state)
+    happen(state, replace(activity(1, one), gone=True))
+    assert rows(state, schema.activity) == []
+    assert dirty(state) == ["1"]
+
+
+def test_an_activity_before_its_contact_waits_for_it(state):
+    late = contact(1)
+    happen(state, activity(1, late))
+    settle(state)
+    assert len(columns_of(state).people) == 0
+    save(state, late)
+    settle(state)
+    assert len(columns_of(state).at) == 1
+
+
+def test_an_instant_out_of_this_world_is_left_out(state):
+    one = contact(1)
+    save(state, one)
+    happen(state, activity(1, one, days_ago=365 * 60), activity(2, one))
+    assert len(rows(state, schema.activity)) == 1
+
+
+def test_S0_19_an_event_in_both_crms_counts_once(state):
+    one = contact(1, emails=("a@x.example",))
+    other = contact(2, crm="salesforce", kind="lead", emails=("a@x.example",))
+    save(state, one, other)
+    happen(state, activity(1, one), activity(2, one, days_ago=5), activity(9, other))
+    settle(state)
+    found = columns_of(state)
+    assert len(found.people) == 1
+    assert len(found.at) == 2
+
+
+def test_the_record_first_in_precedence_decides_a_field_and_the_other_fills_the_gaps(state):
+    mail = ("a@x.example",)
+    save(
+        state,
+        contact(1, emails=mail, fields={"title": "VP", "employees": 5}),
+        contact(2, crm="salesforce", kind="lead", emails=mail, fields={"title": "Clerk"}),
+    )
+    settle(state)
+    found = columns_of(state, ["title", "employees", "industry"])
+    assert found.fields == {"title": ["Clerk"], "employees": [5], "industry": [None], "email": ["a@x.example"]}
+
+
+def test_a_counter_becomes_activities_as_it_grows(state):
+    opened = contact(1, counters={"email_opened": Counter(12, NOW - timedelta(days=3))})
+    save(state, opened)
+    assert len(rows(state, schema.activity)) == 1  # when the other eleven happened nobody knows
+    grown = replace(opened, counters={"email_opened": Counter(14, NOW)})
+    save(state, grown)
+    save(state, grown)
+    assert len(rows(state, schema.activity)) == 3
+
+
+def test_a_merge_leaves_one_person_with_both_histories(state):
+    old, other = contact(1, emails=("a@x.example",)), contact(2, emails=("b@x.example",))
+    save(state, old, other)
+    happen(state, activity(1, old), activity(2, other, days_ago=9))
+    settle(state)
+    save(state, contact(3, emails=("a@x.example",), aliases=("1", "2")), run="r2")
+    settle(state)
+    found = columns_of(state)
+    assert len(found.people) == 1
+    assert len(found.at) == 2
+    with state.read() as reading:
+        assert scored.pulled_counts(reading, "r2") == {"hubspot": {"unchanged": 1}}
+        ids = pulled.ids_by_ref(reading, [Ref("hubspot", "contact", "1"), Ref("hubspot", "contact", "3")])
+    assert len(set(ids.values())) == 1
+
+
+def test_people_that_part_are_two_again(state):
+    one, other = contact(1, emails=("a@x.example",)), contact(2, emails=("a@x.example",))
+    save(state, one, other)
+    settle(state)
+    assert len(columns_of(state).people) == 1
+    save(state, replace(other, emails=("b@x.example",)))
+    settle(state)
+    assert len(columns_of(state).people) == 2
+
+
+def test_notes_are_durable_and_a_mapping(state):
+    notes = pulled.StoredNotes(state, "salesforce")
+    notes["job"] = "750"
+    notes["job"] = "751"
+    assert dict(pulled.StoredNotes(state, "salesforce")) == {"job": "751"}
+    assert len(pulled.StoredNotes(state, "hubspot")) == 0
+    del notes["job"]
+    assert "job" not in notes
+
+
+def test_a_state_belongs_to_one_account(state):
+    bind_account(state, "hubspot", "111")
+    bind_account(state, "hubspot", "111")
+    with pytest.raises(ConfigError, match="belongs to hubspot account 111, but the credentials open account 222"):
+        bind_account(state, "hubspot", "222")
+
+
+def test_one_writer_at_a_time_and_the_other_is_told_who(state):
+    other = open_store(state.engine.url.render_as_string(hide_password=False))
+    with state.writer("crmsync run"), pytest.raises(StateError, match="in use by"), other.writer("crmsync sync"):
+        pass
+    with other.writer("crmsync sync"):
+        pass
+    other.close()
+
+
+def test_a_standby_leaves_when_it_is_asked_to(state):
+    other, stop = open_store(state.engine.url.render_as_string(hide_password=False)), threading.Event()
+    stop.set()
+    with state.writer("crmsync run"), pytest.raises(StateError), other.writer("crmsync run", stop):
+        pass
+    other.close()
+
+
+def test_the_schema_is_what_the_migrations_make(state):
+    from alembic.autogenerate import compare_metadata
+    from alembic.runtime.migration import MigrationContext
+
+    with state.engine.connect() as connection:
+        context = MigrationContext.configure(connection)
+        assert context.get_current_revision() == HEAD
+        assert compare_metadata(context, schema.metadata) == []
+
+
+def test_a_state_of_a_newer_version_is_refused(state):
+    with state.begin() as tx:
+        tx.exec_driver_sql("UPDATE alembic_version SET version_num = '9999'")
+    with pytest.raises(StateError, match="newer crmsync"):
+        open_store(state.engine.url.render_as_string(hide_password=False))
+
+
+def test_a_damaged_file_is_refused_and_kept(tmp_path):
+    path = tmp_path / "state.db"
+    path.write_bytes(b"this is not a database, it is a letter" * 100)
+    with pytest.raises(StateError, match="is damaged"):
+        open_store(f"sqlite:///{path}")
+    assert path.read_bytes().startswith(b"this is not")
+
+
+def test_a_torn_page_is_found(tmp_path):
+    made = open_store(f"sqlite:///{tmp_path}/state.db")
+    save(made, *(contact(number, name="x" * 500) for number in range(300)))
+    made.close()
+    path = tmp_path / "state.db"
+    body = bytearray(path.read_bytes())
+    body[len(body) // 2 : len(body) // 2 + 4096] = b"\xff" * 4096
+    path.write_bytes(body)
+    torn = open_store(f"sqlite:///{path}")
+    with pytest.raises(StateError, match="is damaged"):
+        quick_check(torn)
+    torn.close()
+
+
+def test_sqlite_on_a_network_disk_is_refused(tmp_path, monkeypatch):
+    monkeypatch.setattr(database, "_filesystem", lambda _folder: "nfs4")
+    with pytest.raises(ConfigError, match="network file system"):
+        open_store(f"sqlite:///{tmp_path}/state.db")
+
+
+@pytest.mark.parametrize("url", ["mysql://x/y", "nonsense", "sqlite:////no/such/folder/state.db"])
+def test_an_address_that_cannot_be_used_gets_a_sentence(url):
+    with pytest.raises(ConfigError, match=r"\[state\] url"):
+        open_store(url)
+
+
+def test_a_reader_does_not_stand_in_the_writers_way(state):
+    save(state, contact(1))
+    with state.read() as reading:
+        assert reading.scalar(select(func.count()).select_from(schema.contact)) == 1
+        save(state, contact(2))
+        assert reading.scalar(select(func.count()).select_from(schema.contact)) == 1 or state.engine.name != "sqlite"
+
+
+def test_events_seen_by_several_records_count_as_often_as_in_the_one_with_most():
+    person = np.array([0, 0, 0, 0, 0, 1], dtype=np.int32)
+    record = np.array([0, 0, 1, 1, 1, 2], dtype=np.int32)
+    at = np.array([5, 5, 5, 5, 5, 5], dtype=np.int64)
+    kind = np.array([1, 1, 1, 1, 2, 1], dtype=np.int32)
+    assert once_per_person(person, record, at, kind).tolist() == [True, True, False, False, True, True]
