@@ -40,11 +40,16 @@ class State(Table):
 
 
 class Schedule(Table):
-    """When the daemon runs a cycle."""
+    """When the daemon runs a cycle.
+
+    `deadline` is how long a cycle may go on without any progress before the daemon ends itself, for its supervisor to
+    start it anew.
+    """
 
     every: Duration = timedelta(minutes=15)
     cron: str | None = None
     timezone: str = "UTC"
+    deadline: Duration = timedelta(hours=1)
 
     @field_validator("timezone")
     @classmethod

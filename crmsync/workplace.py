@@ -1,0 +1,50 @@
+"""Opening what a cycle works with: the state, the connectors, and the present instant."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from datetime import UTC, datetime
+
+from crmsync.apply import Progress
+from crmsync.config import Config, connectors
+from crmsync.errors import ConfigError
+from crmsync.model import Connector, Stop
+from crmsync.result import Work
+from crmsync.store.database import Store, open_store, quick_check
+from crmsync.store.pulled import StoredNotes
+
+
+@contextmanager
+def opened_state(config: Config) -> Iterator[Store]:
+    """The state that the config names. Raises `ConfigError` or `StateError` where it cannot be used."""
+    store = open_store(config.state.url)
+    try:
+        yield store
+    finally:
+        store.close()
+
+
+@contextmanager
+def connected(config: Config, store: Store, stop: Stop) -> Iterator[dict[str, Connector]]:
+    """A connector for each CRM that the config has a table for; none of them has made a call yet.
+
+    Raises `ConfigError` where there is none.
+    """
+    if not config.crms:
+        raise ConfigError(f"the config names no CRM; add a table [{'] or ['.join(sorted(connectors()))}]")
+    with ExitStack() as stack:
+        crms: dict[str, Connector] = {}
+        for name, settings in config.crms.items():
+            made = connectors()[name].connect(settings, config.field_map(name), StoredNotes(store, name), stop)
+            stack.callback(made.close)
+            crms[name] = made
+        yield crms
+
+
+@contextmanager
+def at_work(config: Config, who: str, stop: Stop, progress: Progress) -> Iterator[Work]:
+    """Everything for one cycle, now, as the one writer of the state. Raises `StateError` when somebody else writes."""
+    with opened_state(config) as store, store.writer(who), connected(config, store, stop) as crms:
+        quick_check(store)
+        yield Work(config, store, crms, datetime.now(UTC), progress)
