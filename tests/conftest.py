@@ -5,11 +5,12 @@ import os
 from collections.abc import Iterator
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from connectors.sandbox.server import Sandbox, serve
+if TYPE_CHECKING:
+    from connectors.sandbox.server import Sandbox
 
 NOW = datetime(2026, 11, 21, 9, 0, tzinfo=UTC)
 PEOPLE = 60
@@ -23,13 +24,15 @@ def now() -> datetime:
 
 
 @pytest.fixture(scope="session")
-def _running() -> Iterator[Sandbox]:
+def _running() -> Iterator["Sandbox"]:
+    from connectors.sandbox.server import serve
+
     with serve(people=PEOPLE, seed=1, now=NOW) as sandbox:
         yield sandbox
 
 
 @pytest.fixture
-def sandbox(_running: Sandbox) -> Sandbox:
+def sandbox(_running: "Sandbox") -> "Sandbox":
     """Both CRMs over real HTTP, with 60 people, as they are at `now`; `portal` and `org` are new for each test."""
     _running.reset()
     return _running
