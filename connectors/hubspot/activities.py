@@ -1,0 +1,97 @@
+"""Activities from every feed of the config, behind one cursor."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from datetime import datetime
+
+from connectors.hubspot.answers import Forbidden, Refused
+from connectors.hubspot.api import Api
+from connectors.hubspot.cursors import Cursor, dumps, loads
+from connectors.hubspot.engagements import pull as pull_engagements
+from connectors.hubspot.feeds import by_source, fingerprint
+from connectors.hubspot.portal import Portal
+from connectors.hubspot.tracked import (
+    EMAIL_EVENTS,
+    FORMS,
+    ByEmail,
+    Pulled,
+    event_type,
+    is_event,
+    pull_email_events,
+    pull_events,
+    pull_forms,
+)
+from crmsync.model import Activity, Page
+from crmsync.tables import Feed
+
+
+class Activities:
+    """The stream of activities. A feed that this portal or token cannot serve is left out, and `silent` says why."""
+
+    def __init__(self, api: Api, portal: Portal) -> None:
+        self._api, self._portal = api, portal
+        self._feeds = by_source(api.settings.activities)
+        self._by_email = ByEmail(api)
+        self._silent: dict[str, str] | None = None
+
+    def since(self, text: str | None) -> Iterator[Page[Activity]]:
+        """Pages of activities that are new or changed since the cursor, or all of them."""
+        cursors, silent = loads(text), self.silent()
+        oldest = self._api.server_time - self._api.settings.history
+        for source, feeds in self._feeds.items():
+            if source in silent:
+                continue
+            try:
+                for items, cursor in self._pull(source, _begun(cursors.get(source), feeds), oldest):
+                    cursors[source] = cursor
+                    if items:
+                        yield Page(items, dumps(cursors))
+            except (Forbidden, Refused) as error:
+                if isinstance(error, Refused) and error.status != 404:
+                    raise
+                silent[source] = str(error)
+        yield Page((), dumps(cursors))
+
+    def working_kinds(self) -> set[str]:
+        """The kinds that some feed produces here."""
+        silent = self.silent()
+        return {feed.kind for source, feeds in self._feeds.items() if source not in silent for feed in feeds}
+
+    def silent(self) -> dict[str, str]:
+        """The sources that cannot be read here, each with HubSpot's reason."""
+        if self._silent is None:
+            self._silent = dict(self._probed())
+        return self._silent
+
+    def _probed(self) -> Iterator[tuple[str, str]]:
+        """Ask for one item of what depends on the subscription; the others say so when they are read."""
+        for source in self._feeds:
+            try:
+                if source == FORMS:
+                    self._api.get(self._api.path("forms"), [("limit", "1")])
+                elif source == EMAIL_EVENTS:
+                    self._api.get(self._api.path("email_events"), [("limit", "1")])
+                elif is_event(source):
+                    kind = event_type(source, self._portal.account())
+                    self._api.get(self._api.path("events"), [("eventType", kind), ("limit", "1")])
+            except (Forbidden, Refused) as error:
+                yield source, str(error)
+
+    def _pull(self, source: str, begun: Cursor, oldest: datetime) -> Pulled:
+        feeds = self._feeds[source]
+        if source == FORMS:
+            return pull_forms(self._api, self._by_email, feeds, begun, oldest)
+        if source == EMAIL_EVENTS:
+            return pull_email_events(self._api, self._by_email, feeds, begun, oldest)
+        if is_event(source):
+            return pull_events(self._api, event_type(source, self._portal.account()), feeds, begun, oldest)
+        return pull_engagements(self._api, source, feeds, begun, oldest)
+
+
+def _begun(cursor: Cursor | None, feeds: Sequence[Feed]) -> Cursor:
+    """Where to go on: from the beginning when the source is new or its feeds are not what they were."""
+    now = fingerprint(feeds)
+    if cursor is None:
+        return Cursor(feeds=now)
+    return cursor if cursor.feeds == now else Cursor(feeds=now, again=True)

@@ -1,0 +1,319 @@
+"""Every HTTP request to HubSpot: one held client, one rate limit, one way to refuse."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
+from contextlib import ExitStack
+from datetime import UTC, datetime, timedelta
+from email.utils import parsedate_to_datetime
+from typing import Any, NamedTuple, TypeVar
+from zoneinfo import ZoneInfo
+
+import hubspot
+import orjson
+import urllib3
+from hubspot.crm.objects.exceptions import ApiException
+from urllib3.util.retry import Retry
+
+from connectors.http import ATTEMPTS, TIMEOUT, Bucket, patiently
+from connectors.hubspot.answers import CRM, DailyLimit, Unauthorized, verdict
+from connectors.hubspot.paths import path
+from connectors.hubspot.settings import Settings
+from connectors.hubspot.tokens import Tokens
+from crmsync.errors import Cancelled, Transient, Unavailable
+from crmsync.model import Notes, Stop
+
+STARTING_RATE = 100
+"""Calls in 10 seconds that every portal has (Free and Starter); HubSpot's answers say when it is more."""
+
+BODY_DEADLINE = 120.0
+"""Seconds for the whole body of one answer, however slowly it drips."""
+
+PARKED = "hubspot.parked_until"
+"""The note that says until when (ISO 8601, UTC) the portal's calls of the day are used up."""
+
+Query = Sequence[tuple[str, str]]
+A = TypeVar("A")
+B = TypeVar("B")
+
+
+class _Answer(NamedTuple):
+    status: int
+    headers: Mapping[str, str]
+    content: bytes
+
+
+class Api:
+    """HubSpot over HTTP. `calls` counts requests; `server_time` is HubSpot's clock as of its latest answer."""
+
+    def __init__(self, settings: Settings, notes: Notes, stop: Stop) -> None:
+        self.settings, self.stop = settings, stop
+        self.calls = 0
+        self.server_time = datetime.now(UTC)
+        self.zone = ZoneInfo("UTC")
+        self.daily: tuple[int, int] | None = None
+        self._notes, self._lock = notes, threading.Lock()
+        self._burst = Bucket(settings.burst or STARTING_RATE, 10.0)
+        self._searches = Bucket(settings.searches, 1.0)
+        self._client = _held_client(settings)
+        self._tokens = Tokens(settings, self._send)
+
+    def path(self, name: str, **parts: str) -> str:
+        """The path of an endpoint in the configured version."""
+        return path(self.settings.api_version, name, **parts)
+
+    def get(self, where: str, query: Query = ()) -> Any:
+        """GET a path and return the parsed JSON."""
+        return self.call("GET", where, query=query)
+
+    def post(self, where: str, body: Mapping[str, Any], query: Query = (), attempts: int = ATTEMPTS) -> Any:
+        """POST JSON and return the parsed JSON."""
+        return self.call("POST", where, body, query, attempts)
+
+    def search(self, kind: str, body: Mapping[str, Any]) -> Any:
+        """Search objects of a kind, within the portal's own limit for searches."""
+        return self.call("POST", self.path("search", kind=kind), body, searches=True)
+
+    def call(
+        self,
+        method: str,
+        where: str,
+        body: Mapping[str, Any] | None = None,
+        query: Query = (),
+        attempts: int = ATTEMPTS,
+        *,
+        searches: bool = False,
+    ) -> Any:
+        """Send one request, patiently, and return the parsed JSON.
+
+        Raises `Refused`, `Forbidden`, `Unauthorized` (see `answers`), `Unavailable` or `Cancelled`.
+        """
+        self._refuse_while_parked()
+
+        def exchange() -> Any:
+            with ExitStack() as held:
+                held.enter_context(self._burst.slot(self.stop))
+                if searches:
+                    held.enter_context(self._searches.slot(self.stop))
+                return self._authorised(method, where, body, query)
+
+        try:
+            return patiently(CRM, exchange, self.stop, attempts)
+        except DailyLimit as error:
+            raise self._park(str(error)) from error
+
+    def flight(self) -> Flight:
+        """Several requests at once, as many as the settings allow."""
+        return Flight(self.settings.in_flight, self.stop)
+
+    def in_flight(self, work: Callable[[A], B], jobs: Iterable[A]) -> Iterator[B]:
+        """Do `work` for each job, several at once, and yield what comes back as it comes."""
+        with self.flight() as flight:
+            for job in jobs:
+                flight.add(work, job)
+                while not flight.room:
+                    yield from flight.finished()
+            while flight.busy:
+                yield from flight.finished()
+
+    def close(self) -> None:
+        """Give the connections back."""
+        self._client.rest_client.pool_manager.clear()
+
+    def _authorised(self, method: str, where: str, body: Mapping[str, Any] | None, query: Query) -> Any:
+        used = self._tokens.current()
+        try:
+            return self._send(method, where, used, body, query)
+        except Unauthorized:
+            if not self._tokens.renewable:
+                raise
+            return self._send(method, where, self._tokens.renewed(instead_of=used), body, query)
+
+    def _send(
+        self,
+        method: str,
+        where: str,
+        token: str | None,
+        body: Mapping[str, Any] | None = None,
+        query: Query = (),
+        form: Mapping[str, str] | None = None,
+    ) -> Any:
+        with self._lock:
+            self.calls += 1
+        answer = self._exchanged(method, where, token, body, query, form)
+        self._learn(answer.headers)
+        try:
+            parsed = orjson.loads(answer.content) if answer.content else None
+        except orjson.JSONDecodeError:
+            parsed = None
+        error = verdict(answer.status, parsed, answer.headers, self.server_time, f"{method} {where}")
+        if error is not None:
+            raise error
+        return parsed
+
+    def _exchanged(
+        self,
+        method: str,
+        where: str,
+        token: str | None,
+        body: Mapping[str, Any] | None,
+        query: Query,
+        form: Mapping[str, str] | None,
+    ) -> _Answer:
+        headers = {"Content-Type": "application/x-www-form-urlencoded" if form else "application/json"}
+        if token:
+            headers["Authorization"] = f"Bearer {token}"
+        try:
+            response = self._client.call_api(
+                where,
+                method,
+                query_params=list(query),
+                header_params=headers,
+                body=body,
+                post_params=list(form.items()) if form else None,
+                _preload_content=False,
+                _request_timeout=TIMEOUT,
+            )
+            return _Answer(response.status, response.headers, _body(response))
+        except ApiException as error:
+            return _refusal(error)
+        except (UnicodeDecodeError, AttributeError) as error:
+            # The client decodes the body of an error as UTF-8 while it handles its own exception; an HTML page in
+            # another encoding, or a TLS failure without a body, gets here (hubspot-api-client 12.0.0, 2026-11-21).
+            if isinstance(error.__context__, ApiException):
+                return _refusal(error.__context__)
+            raise
+        except (urllib3.exceptions.HTTPError, OSError) as error:
+            raise Transient(f"HubSpot cannot be reached ({_plain(error)})") from error
+
+    def _learn(self, headers: Mapping[str, str]) -> None:
+        """Take the clock, the burst limit and the day's rest from an answer's headers; searches carry no limits."""
+        if said := headers.get("Date"):
+            self.server_time = _http_date(said) or self.server_time
+        rate = _number(headers.get("X-HubSpot-RateLimit-Max"))
+        if rate and self.settings.burst is None and headers.get("X-HubSpot-RateLimit-Interval-Milliseconds") == "10000":
+            self._burst.rate = rate
+        limit, left = (_number(headers.get(f"X-HubSpot-RateLimit-Daily{end}")) for end in ("", "-Remaining"))
+        if limit and left is not None:
+            self.daily = (limit, left)
+
+    def _refuse_while_parked(self) -> None:
+        until = self._notes.get(PARKED)
+        if until and datetime.fromisoformat(until) > datetime.now(UTC):
+            raise self._parked("HubSpot's calls for today are used up", datetime.fromisoformat(until))
+        if until:
+            del self._notes[PARKED]
+        if self.daily and self.daily[1] <= self.daily[0] * (1 - self.settings.daily_share):
+            used, self.daily = self.daily, None
+            share = f"{self.settings.daily_share:.0%} of today's {used[0]:,} calls to HubSpot are used"
+            raise self._park(f"{share}, and crmsync leaves the rest to other integrations ([hubspot] daily_share)")
+
+    def _park(self, why: str) -> Unavailable:
+        until = next_midnight(self.server_time, self.zone)
+        self._notes[PARKED] = until.isoformat()
+        return self._parked(why, until)
+
+    def _parked(self, why: str, until: datetime) -> Unavailable:
+        local = until.astimezone(self.zone)
+        return Unavailable(CRM, why, until=f"{local:%H:%M on %Y-%m-%d} in {self.zone.key}")
+
+
+class Flight:
+    """Requests that are under way at the same time.
+
+    When one raises, or `stop` is raised, the error passes on and what has not begun is dropped.
+    """
+
+    def __init__(self, size: int, stop: Stop) -> None:
+        self._size, self._stop = size, stop
+        self._pool = ThreadPoolExecutor(size, thread_name_prefix="hubspot")
+        self._waiting: set[Future[Any]] = set()
+
+    def __enter__(self) -> Flight:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._pool.shutdown(wait=False, cancel_futures=True)
+
+    @property
+    def room(self) -> bool:
+        """Whether one more would begin at once."""
+        return len(self._waiting) < self._size
+
+    @property
+    def busy(self) -> bool:
+        """Whether anything is under way."""
+        return bool(self._waiting)
+
+    def add(self, work: Callable[[A], Any], job: A) -> None:
+        """Begin one more."""
+        self._waiting.add(self._pool.submit(work, job))
+
+    def finished(self) -> list[Any]:
+        """What has come back after a short wait; a failure is raised once everything before it was returned."""
+        done, self._waiting = wait(self._waiting, timeout=0.2, return_when=FIRST_COMPLETED)
+        if not done and self._stop.is_set():
+            raise Cancelled("stopped while HubSpot was answering")
+        failed = {each for each in done if each.exception() is not None}
+        finished = [each.result() for each in done - failed]
+        if failed and not finished:
+            failed.pop().result()
+        self._waiting |= failed
+        return finished
+
+
+def next_midnight(now: datetime, zone: ZoneInfo) -> datetime:
+    """When the portal's daily calls begin anew: the coming midnight of its own time zone, in UTC."""
+    tomorrow = now.astimezone(zone).date() + timedelta(days=1)
+    return datetime(tomorrow.year, tomorrow.month, tomorrow.day, tzinfo=zone).astimezone(UTC)
+
+
+def _held_client(settings: Settings) -> Any:
+    """The one `ApiClient` for every endpoint: each property of the library's `Client` opens connections of its own."""
+    client = hubspot.Client.create(
+        host=settings.base_url,
+        retry=Retry(total=False, raise_on_status=False, respect_retry_after_header=False),
+        connection_pool_maxsize=settings.in_flight,
+    ).crm.objects.basic_api.api_client
+    client.set_default_header("Accept-Encoding", "gzip")
+    return client
+
+
+def _body(response: Any) -> bytes:
+    """The whole body. Raises `Transient` when it drips past its deadline."""
+    deadline = time.monotonic() + BODY_DEADLINE
+    parts: list[bytes] = []
+    while part := response.read1(1 << 20, decode_content=True):
+        parts.append(part)
+        if time.monotonic() > deadline:
+            response.close()
+            raise Transient("HubSpot's answer took too long to arrive")
+    response.release_conn()
+    return b"".join(parts)
+
+
+def _refusal(error: ApiException) -> _Answer:
+    if not error.status:
+        raise Transient(f"HubSpot cannot be reached ({str(error.reason).splitlines()[0]})") from None
+    content = error.body.encode() if isinstance(error.body, str) else error.body or b""
+    return _Answer(error.status, error.headers or {}, content)
+
+
+def _plain(error: BaseException) -> str:
+    """The kind of network failure, without addresses or memory locations."""
+    reason = getattr(error, "reason", None)
+    return type(reason if isinstance(reason, BaseException) else error).__name__
+
+
+def _http_date(value: str) -> datetime | None:
+    try:
+        return parsedate_to_datetime(value).astimezone(UTC)
+    except ValueError:
+        return None
+
+
+def _number(value: str | None) -> int | None:
+    return int(value) if value and value.isdigit() else None

@@ -1,0 +1,106 @@
+"""The company of a contact: its primary one, read in batches and kept while it is useful."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from typing import Any
+
+from connectors.hubspot.answers import CRM
+from connectors.hubspot.api import Api
+from connectors.hubspot.portal import next_page
+from connectors.hubspot.records import COMPANY
+from connectors.hubspot.walk import BATCH, Record, Window, chunks, read_many
+from crmsync.errors import Unavailable
+
+PRIMARY = 1
+"""The association type of a contact's primary company."""
+
+KEPT = 100_000
+"""Companies whose values are remembered."""
+
+ASSOCIATION_INPUTS = 1_000
+
+
+class Companies:
+    """The values of mapped company properties by contact."""
+
+    def __init__(self, api: Api) -> None:
+        self._api = api
+        self._values: dict[str, Mapping[str, Any]] = {}
+
+    def of(self, contacts: Sequence[Record], properties: Sequence[str], on_contact: bool) -> list[Mapping[str, Any]]:
+        """The values for each contact, empty where it has no company.
+
+        `on_contact` says that the portal keeps the primary company's id on the contact; otherwise it is looked up.
+        """
+        if on_contact:
+            ids = [str((each.get("properties") or {}).get(COMPANY) or "") for each in contacts]
+        else:
+            primary = dict(self._primary([str(each["id"]) for each in contacts]))
+            ids = [primary.get(str(each["id"]), "") for each in contacts]
+        self._fetch({id for id in ids if id}, properties)
+        return [self._values.get(id, {}) for id in ids]
+
+    def _fetch(self, ids: set[str], properties: Sequence[str]) -> None:
+        missing = sorted(ids - self._values.keys())
+        if len(self._values) + len(missing) > KEPT:
+            self._values = {id: self._values[id] for id in ids if id in self._values}
+        self._values |= {id: {} for id in missing}
+        for record in read_many(self._api, "companies", properties, missing):
+            self._values[str(record["id"])] = _only(record, properties)
+
+    def _primary(self, contacts: Sequence[str]) -> Iterator[tuple[str, str]]:
+        for contact, associated in associations(self._api, "contacts", "companies", contacts):
+            best = min(associated, key=lambda each: PRIMARY not in _types(each), default=None)
+            if best is not None:
+                yield contact, str(best["toObjectId"])
+
+    def changed(self, since: int, properties: Sequence[str]) -> Iterator[list[str]]:
+        """Lists of contacts whose company's mapped values changed since then (milliseconds), as far as can be known.
+
+        A company also counts as changed when anybody e-mails one of its people; those whose values are remembered and
+        the same are left out.
+        """
+        for records, _ in Window(self._api, "companies", "hs_lastmodifieddate", since, properties).pages():
+            moved = [each for each in records if self._values.get(str(each["id"])) != _only(each, properties)]
+            self._values |= {str(each["id"]): _only(each, properties) for each in moved}
+            ids = [str(each["id"]) for each in moved]
+            found = associations(self._api, "companies", "contacts", ids)
+            members = dict.fromkeys(str(each["toObjectId"]) for _, associated in found for each in associated)
+            for chunk in chunks(list(members), BATCH):
+                yield list(chunk)
+
+
+def _only(record: Record, properties: Sequence[str]) -> dict[str, Any]:
+    values = record.get("properties") or {}
+    return {name: values.get(name) for name in properties}
+
+
+def _types(associated: Mapping[str, Any]) -> set[int]:
+    return {int(each["typeId"]) for each in associated.get("associationTypes") or ()}
+
+
+def associations(api: Api, kind: str, to: str, ids: Iterable[str]) -> Iterator[tuple[str, list[Mapping[str, Any]]]]:
+    """What each record is associated with, every page of it. Records without associations are left out.
+
+    HubSpot reports those as errors (NO_ASSOCIATIONS_FOUND), and ids it does not know too; neither is a failure here.
+    """
+    where = api.path("associations", kind=kind, to=to)
+
+    def one(inputs: Sequence[Mapping[str, str]]) -> Mapping[str, Any]:
+        answer: Mapping[str, Any] = api.post(where, {"inputs": list(inputs)})
+        return answer
+
+    asked: list[Mapping[str, str]] = [{"id": each} for each in ids]
+    found: dict[str, list[Mapping[str, Any]]] = {}
+    while asked:
+        rest: list[Mapping[str, str]] = []
+        for answer in api.in_flight(one, chunks(asked, ASSOCIATION_INPUTS)):
+            for result in answer.get("results") or ():
+                id, after = str(result["from"]["id"]), next_page(result)
+                found.setdefault(id, []).extend(result.get("to") or ())
+                rest += [{"id": id, "after": after}] if after else []
+        if rest and rest == asked:
+            raise Unavailable(CRM, f"HubSpot serves the same associations of {kind} again and again")
+        asked = rest
+    yield from found.items()

@@ -1,0 +1,116 @@
+"""The HubSpot connector: the Connector protocol over the pieces beside it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+
+from connectors.hubspot.activities import Activities
+from connectors.hubspot.answers import CRM
+from connectors.hubspot.api import Api
+from connectors.hubspot.contacts import Contacts
+from connectors.hubspot.portal import Portal
+from connectors.hubspot.records import COUNTS, KIND, Reading, reading
+from connectors.hubspot.settings import Settings
+from connectors.hubspot.setup import check, create_fields, fields
+from connectors.hubspot.walk import chunks, look_up
+from connectors.hubspot.writing import Writer
+from crmsync.errors import ConfigError
+from crmsync.model import (
+    Activity,
+    Change,
+    Checkup,
+    Contact,
+    CrmField,
+    FieldMap,
+    Notes,
+    Owner,
+    Page,
+    Receipt,
+    Ref,
+    Stop,
+)
+
+READ_AT_ONCE = 1_000
+"""Records that are read together, so that their companies are too."""
+
+
+class HubSpot:
+    """One portal."""
+
+    name = CRM
+
+    def __init__(self, settings: Settings, names: FieldMap, notes: Notes, stop: Stop) -> None:
+        self._names, self._counting = names, settings.counters
+        self._api = Api(settings, notes, stop)
+        self._portal = Portal(self._api)
+        self._contacts = Contacts(self._api, self._portal, self._reading)
+        self._activities = Activities(self._api, self._portal)
+        self._writer = Writer(self._api, self._portal, names)
+
+    @property
+    def calls(self) -> int:
+        """HTTP requests sent so far, retries included."""
+        return self._api.calls
+
+    def account(self) -> str:
+        """The portal's id."""
+        return self._portal.account()
+
+    def check(self) -> Checkup:
+        """Everything an admin should know before a run."""
+        return check(self._api, self._portal, self._activities, self._names)
+
+    def contacts(self, cursor: str | None) -> Iterator[Page[Contact]]:
+        """Contacts changed since the cursor; all of them when there is none."""
+        return self._contacts.since(cursor)
+
+    def activities(self, cursor: str | None) -> Iterator[Page[Activity]]:
+        """Activities that are new or changed since the cursor; all of them when there is none."""
+        return self._activities.since(cursor)
+
+    def owners(self) -> Sequence[Owner]:
+        """Everybody records can belong to, deactivated users too."""
+        return self._portal.owners()
+
+    def read(self, refs: Sequence[Ref]) -> Iterator[Contact]:
+        """The records as they are now; an id that a merge retired brings the record that took its place."""
+        how = self._reading()
+        ids = list(dict.fromkeys(ref.id for ref in refs))
+        for some in chunks(ids, READ_AT_ONCE):
+            found = dict(look_up(self._api, some, how.properties))
+            there = {id: record for id, record in found.items() if record is not None}
+            yield from self._contacts.typed(list(there.values()), how, list(there))
+            for id in found.keys() - there.keys():
+                yield Contact(Ref(CRM, KIND, id), self._api.server_time, gone=True)
+
+    def write(self, changes: Sequence[Change]) -> Iterator[Receipt]:
+        """Write, and say for each change what became of it."""
+        return self._writer.write(changes)
+
+    def fields(self) -> Sequence[CrmField]:
+        """The properties of contacts, and of companies as `company.<property>`."""
+        return list(fields(self._portal))
+
+    def create_fields(self) -> Sequence[str]:
+        """Create the output properties that are missing."""
+        return list(create_fields(self._api, self._portal, self._names))
+
+    def close(self) -> None:
+        """Give connections back."""
+        self._api.close()
+
+    def _reading(self) -> Reading:
+        wanted = {each.kind for each in COUNTS} - self._activities.working_kinds() if self._counting else set()
+        return reading(
+            self._names, self._portal.definitions("contacts"), lambda: self._portal.definitions("companies"), wanted
+        )
+
+
+def connect(settings: Settings, names: FieldMap, notes: Notes, stop: Stop) -> HubSpot:
+    """A connector for the portal that the credentials belong to. Raises `ConfigError` when there are none."""
+    if settings.token is None and settings.refresh_token is None:
+        raise ConfigError(
+            "HubSpot needs a token: make a service key in HubSpot under Development → Keys → Service keys and put it "
+            "into the environment variable CRMSYNC_HUBSPOT__TOKEN"
+        )
+    return HubSpot(settings, names, notes, stop)

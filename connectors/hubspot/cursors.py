@@ -1,0 +1,60 @@
+"""Where a pull of one kind of record stands, as text that outlives the process."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from typing import Any, NamedTuple
+
+import orjson
+
+from connectors.hubspot.walk import Position
+
+VERSION = 1
+
+DAY = 86_400_000
+"""Milliseconds between looks at what HubSpot only tells in full: the recycle bin, late events, new associations."""
+
+
+class Cursor(NamedTuple):
+    """Where the pull of one kind of record stands; every time is HubSpot's own, in milliseconds.
+
+    `at` is up to when changes are in; `None` before the first full pull ends. `start` is when the pull under way began,
+    `walk` where its list stands, `last` the last id of its search. `daily` is the latest of the daily looks.
+    `feeds` is a fingerprint of what the records were to become; `again` says that it was another one before.
+    """
+
+    at: int | None = None
+    daily: int = 0
+    start: int | None = None
+    walk: Position | None = None
+    last: str = ""
+    feeds: str = ""
+    again: bool = False
+
+    def anew(self) -> Cursor:
+        """The cursor with which everything is read once more."""
+        return Cursor(feeds=self.feeds, again=True)
+
+
+def dumps(cursors: dict[str, Cursor]) -> str:
+    """All the cursors of a stream as one text."""
+    plain = {
+        name: {k: v for k, v in each._asdict().items() if v not in (None, "", False)} for name, each in cursors.items()
+    }
+    return orjson.dumps({"v": VERSION, **plain}).decode()
+
+
+def loads(text: str | None) -> dict[str, Cursor]:
+    """The cursors in a text; one that cannot be read, or of another version, is as good as none."""
+    try:
+        said: dict[str, Any] = orjson.loads(text or "")
+        if said.pop("v") != VERSION:
+            return {}
+        return {name: Cursor(**each) for name, each in said.items()}
+    except (ValueError, KeyError, TypeError, AttributeError):
+        return {}
+
+
+def millis_of(length: timedelta) -> int:
+    """A length of time in milliseconds."""
+    return length // timedelta(milliseconds=1)

@@ -1,0 +1,120 @@
+"""What a portal says of itself: its properties, stages, owners and which account it is."""
+
+from __future__ import annotations
+
+import re
+import time
+from collections.abc import Iterator, Mapping
+from typing import Any
+from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
+
+from connectors.hubspot.answers import CRM, Forbidden, Refused
+from connectors.hubspot.api import Api, Query
+from connectors.hubspot.values import Definition, definition
+from crmsync.errors import ConfigError, Unavailable
+from crmsync.model import Owner
+
+FRESH = 300.0
+"""Seconds for which definitions and owners are believed."""
+
+
+class Portal:
+    """The portal's definitions, asked for once in a while."""
+
+    def __init__(self, api: Api) -> None:
+        self._api = api
+        self._kept: dict[str, tuple[float, Any]] = {}
+
+    def definitions(self, kind: str) -> Mapping[str, Definition]:
+        """The properties of `contacts` or `companies` by name."""
+        found: Mapping[str, Definition] = self._fresh(f"properties of {kind}", lambda: self._definitions(kind))
+        return found
+
+    def owners(self) -> tuple[Owner, ...]:
+        """Everybody, deactivated users included."""
+        found: tuple[Owner, ...] = self._fresh("owners", lambda: tuple(self._owners()))
+        return found
+
+    def stages(self) -> tuple[str, ...]:
+        """The values of the lifecycle stage from the first to the last, as this portal orders them."""
+        found: tuple[str, ...] = self._fresh("stages", self._stages)
+        return found
+
+    def forget(self) -> None:
+        """Ask anew from here on."""
+        self._kept.clear()
+
+    def account(self) -> str:
+        """The portal's id; learns its time zone on the way."""
+        return str(self._fresh("account", self._account))
+
+    def _account(self) -> str:
+        try:
+            details = self._api.get(self._api.path("account"))
+        except (Forbidden, Refused):
+            return self._account_of_a_record()
+        try:
+            self._api.zone = ZoneInfo(str(details.get("timeZone") or "UTC"))
+        except (ZoneInfoNotFoundError, ValueError):
+            self._api.zone = ZoneInfo("UTC")
+        return str(details["portalId"])
+
+    def _account_of_a_record(self) -> str:
+        """The portal's id out of a record's address, for credentials that may not read the account's details."""
+        answer = self._api.get(self._api.path("list", kind="contacts"), [("limit", "1")])
+        for record in answer.get("results") or ():
+            if found := re.search(r"/contacts/(\d+)/", str(record.get("url") or "")):
+                return found[1]
+        raise ConfigError("HubSpot does not say which portal this token belongs to: give it a scope of the account")
+
+    def _fresh(self, name: str, ask: Any) -> Any:
+        kept = self._kept.get(name)
+        if kept is None or time.monotonic() - kept[0] > FRESH:
+            kept = self._kept[name] = (time.monotonic(), ask())
+        return kept[1]
+
+    def _definitions(self, kind: str) -> dict[str, Definition]:
+        answer = self._api.get(self._api.path("properties", kind=kind))
+        found = (definition(each) for each in answer["results"] if not each.get("archived"))
+        return {each.name: each for each in found}
+
+    def _stages(self) -> tuple[str, ...]:
+        stage = self.definitions("contacts").get("lifecyclestage")
+        return stage.options if stage else ()
+
+    def _owners(self) -> Iterator[Owner]:
+        for archived in (False, True):
+            query = [("limit", "100"), ("archived", "true" if archived else "false")]
+            for each in pages(self._api, self._api.path("owners"), query):
+                yield _owner(each, archived)
+
+
+def _owner(answer: Mapping[str, Any], archived: bool) -> Owner:
+    names = (str(answer.get(part) or "") for part in ("firstName", "lastName"))
+    return Owner(
+        crm=CRM,
+        id=str(answer["id"]),
+        email=str(answer.get("email") or ""),
+        name=" ".join(name for name in names if name),
+        active=not (archived or answer.get("archived")),
+        kind="queue" if answer.get("type") == "QUEUE" else "user",
+    )
+
+
+def pages(api: Api, where: str, query: Query) -> Iterator[Mapping[str, Any]]:
+    """Every result of a listing, page after page. Raises `Unavailable` when HubSpot serves a page twice."""
+    after, seen = "", set[str]()
+    while True:
+        answer = api.get(where, [*query, *([("after", after)] if after else [])])
+        yield from answer.get("results") or ()
+        after = next_page(answer)
+        if not after:
+            return
+        if after in seen:
+            raise Unavailable(CRM, f"HubSpot serves the same page of {where} again and again")
+        seen.add(after)
+
+
+def next_page(answer: Mapping[str, Any]) -> str:
+    """The token of the next page, `""` after the last one."""
+    return str(((answer.get("paging") or {}).get("next") or {}).get("after") or "")

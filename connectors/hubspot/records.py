@@ -1,0 +1,165 @@
+"""How a HubSpot contact, with its company, becomes a Contact."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection, Iterator, Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any, NamedTuple
+
+from connectors.hubspot.answers import CRM
+from connectors.hubspot.values import Definition, instant, number, read
+from crmsync.model import Contact, Counter, FieldMap, Ref, Scalar
+
+KIND = "contact"
+CHANGED = "lastmodifieddate"
+"""The property that moves with every change of a contact; `hs_lastmodifieddate` is the other kinds'."""
+
+STAGE, OWNER, COMPANY = "lifecyclestage", "hubspot_owner_id", "associatedcompanyid"
+COMPANY_PREFIX = "company."
+
+LINKS = {"salesforceleadid": "lead", "salesforcecontactid": "contact"}
+"""Properties in which HubSpot's own Salesforce sync keeps the other record's id."""
+
+MERGES = ("hs_merged_object_ids", "hs_calculated_merged_vids", "hs_all_contact_vids")
+"""Ids that were merged into this one; none of the lists is complete (airbytehq/airbyte#11178, 2026-11-21)."""
+
+NAMES = ("firstname", "lastname")
+EMAILS = ("email", "hs_additional_emails")
+
+
+class Count(NamedTuple):
+    """A property that counts activities of a kind, the one that says when the latest was, and what else is known."""
+
+    kind: str
+    total: str
+    last_at: str = ""
+    attributes: Mapping[str, str] = {}
+
+
+COUNTS = (
+    Count("email_opened", "hs_email_open", "hs_email_last_open_date"),
+    Count("email_clicked", "hs_email_click", "hs_email_last_click_date"),
+    Count("email_bounced", "hs_email_bounce"),
+    Count("email_unsubscribed", "hs_email_optout"),
+    Count(
+        "form_submitted", "num_conversion_events", "recent_conversion_date", {"form": "recent_conversion_event_name"}
+    ),
+    Count(
+        "page_viewed", "hs_analytics_num_page_views", "hs_analytics_last_timestamp", {"url": "hs_analytics_last_url"}
+    ),
+)
+
+
+@dataclass(frozen=True)
+class Reading:
+    """What to ask for and how to read it, given how this portal defines its properties.
+
+    `contact` and `company` map canonical names to the definitions of their properties; names whose property the portal
+    does not have (any longer) are in neither, so that their values are unknown.
+    """
+
+    contact: Mapping[str, Definition]
+    company: Mapping[str, Definition]
+    outputs: Mapping[str, Definition]
+    stages: Mapping[str, str]
+    counts: tuple[Count, ...]
+    properties: tuple[str, ...]
+
+    @property
+    def company_properties(self) -> tuple[str, ...]:
+        """The company properties that some field is mapped to."""
+        return tuple(dict.fromkeys(each.name for each in self.company.values()))
+
+
+def reading(
+    names: FieldMap,
+    contacts: Mapping[str, Definition],
+    companies: Callable[[], Mapping[str, Definition]],
+    kinds_to_count: Collection[str],
+) -> Reading:
+    """Work out what to ask for. `companies` is only asked when a field is mapped to one of their properties."""
+    spelled = FieldMap.spelled(names.fields, KIND)
+    of_company = {name: prop for name, prop in spelled.items() if prop.startswith(COMPANY_PREFIX)}
+    known = companies() if of_company else {}
+    fields = {name: contacts[prop] for name, prop in spelled.items() if prop in contacts}
+    outputs = {name: contacts[prop] for name, prop in FieldMap.spelled(names.outputs, KIND).items() if prop in contacts}
+    counts = tuple(each for each in COUNTS if each.kind in kinds_to_count and each.total in contacts)
+    wanted = [CHANGED, *EMAILS, *NAMES, STAGE, OWNER, *LINKS, *MERGES]
+    wanted += [COMPANY] if of_company else []
+    wanted += [each.name for each in (*fields.values(), *outputs.values())]
+    for count in counts:
+        wanted += [count.total, count.last_at, *count.attributes.values()]
+    return Reading(
+        contact=fields,
+        company={name: known[prop[8:]] for name, prop in of_company.items() if prop[8:] in known},
+        outputs=outputs,
+        stages={value: name for name, value in reversed(FieldMap.spelled(names.stages, KIND).items())},
+        counts=counts,
+        properties=tuple(dict.fromkeys(each for each in wanted if each in contacts)),
+    )
+
+
+def contact(record: Mapping[str, Any], company: Mapping[str, Any], asked: str, how: Reading) -> Contact:
+    """Read one record. `asked` is the id it was asked for, which may be one it had before a merge."""
+    id, values = str(record["id"]), record.get("properties") or {}
+    stage = values.get(STAGE) or None
+    return Contact(
+        ref=Ref(CRM, KIND, id),
+        changed_at=changed_at(record),
+        emails=tuple(dict.fromkeys(_emails(values))),
+        fields=_typed(how.contact, values) | _typed(how.company, company),
+        counters={count.kind: found for count in how.counts if (found := _counter(count, values))},
+        stage=how.stages.get(stage, stage) if stage else None,
+        owner=values.get(OWNER) or None,
+        current=_typed(how.outputs, values),
+        name=" ".join(part for each in NAMES if (part := values.get(each))),
+        aliases=tuple(dict.fromkeys(each for each in (*merged(values), asked) if each and each != id)),
+        links=tuple(Ref("salesforce", kind, long_id(sf)) for prop, kind in LINKS.items() if (sf := values.get(prop))),
+        gone=bool(record.get("archived")),
+    )
+
+
+def changed_at(record: Mapping[str, Any]) -> datetime:
+    """When the record last changed; long ago if HubSpot does not say."""
+    values = record.get("properties") or {}
+    for value in (record.get("archivedAt"), values.get(CHANGED), record.get("updatedAt"), record.get("createdAt")):
+        if at := instant(value):
+            return at
+    return datetime(1970, 1, 1, tzinfo=UTC)
+
+
+def merged(values: Mapping[str, Any]) -> Iterator[str]:
+    """The ids a record had before merges."""
+    for prop in MERGES:
+        for part in str(values.get(prop) or "").split(";"):
+            yield part.partition(":")[0].strip()
+
+
+def _emails(values: Mapping[str, Any]) -> Iterator[str]:
+    for prop in EMAILS:
+        yield from (part.strip() for part in str(values.get(prop) or "").split(";") if part.strip())
+
+
+def _typed(definitions: Mapping[str, Definition], values: Mapping[str, Any]) -> dict[str, Scalar]:
+    typed = ((name, read(values.get(of.name), of)) for name, of in definitions.items())
+    return {name: value for name, value in typed if value is not None}
+
+
+def _counter(of: Count, values: Mapping[str, Any]) -> Counter | None:
+    """A count above zero; a yes counts as one."""
+    said = str(values.get(of.total) or "")
+    count = 1 if said == "true" else number(said)
+    if not isinstance(count, int) or count <= 0:
+        return None
+    attributes = {name: text for name, prop in of.attributes.items() if (text := values.get(prop))}
+    return Counter(count, instant(values.get(of.last_at)) if of.last_at else None, attributes)
+
+
+def long_id(id: str) -> str:
+    """The 18 characters of a Salesforce id that may have been kept with 15; the last three say which are capitals."""
+    if len(id) != 15:
+        return id
+    alphabet = "ABCDEFGHIJKLMNOPQRSTUVWXYZ012345"
+    flags = (sum(part[bit].isupper() << bit for bit in range(5)) for part in (id[0:5], id[5:10], id[10:15]))
+    return id + "".join(alphabet[each] for each in flags)

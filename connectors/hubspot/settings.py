@@ -1,0 +1,100 @@
+"""The `[hubspot]` table of the config, and what becomes an activity unless it says otherwise."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from typing import Literal
+
+from pydantic import Field, SecretStr, field_validator, model_validator
+
+from connectors.http import checked_address
+from crmsync.tables import Duration, Feed, Table
+
+CUSTOM_EVENT = "pe_"
+"""A feed's source `pe_<name>` is this portal's custom event of that name; HubSpot spells it `pe<portal>_<name>`."""
+
+DEFAULT_FEEDS = [
+    Feed(
+        source="emails",
+        kind="email_replied",
+        where={"hs_email_direction": "INCOMING_EMAIL"},
+        attributes={"subject": "hs_email_subject"},
+    ),
+    Feed(
+        source="emails",
+        kind="email_sent",
+        where={"hs_email_direction": ["EMAIL", "FORWARDED_EMAIL"], "hs_email_status": "SENT"},
+        attributes={"subject": "hs_email_subject"},
+    ),
+    Feed(
+        source="meetings",
+        kind="meeting_held",
+        where={"hs_meeting_outcome": "COMPLETED"},
+        attributes={"subject": "hs_meeting_title", "outcome": "hs_meeting_outcome"},
+    ),
+    Feed(
+        source="meetings",
+        kind="meeting_booked",
+        where={"hs_meeting_outcome": ["", "SCHEDULED", "RESCHEDULED"]},
+        attributes={"subject": "hs_meeting_title", "outcome": "hs_meeting_outcome"},
+    ),
+    Feed(
+        source="calls",
+        kind="call_completed",
+        where={"hs_call_status": ["", "COMPLETED"]},
+        attributes={"subject": "hs_call_title", "outcome": "hs_call_disposition"},
+    ),
+    Feed(source="notes", kind="note_logged"),
+    Feed(source="communications", kind="note_logged", attributes={"channel": "hs_communication_channel_type"}),
+    Feed(
+        source="tasks",
+        kind="task_completed",
+        where={"hs_task_status": "COMPLETED"},
+        attributes={"subject": "hs_task_subject"},
+    ),
+    Feed(source="forms", kind="form_submitted", attributes={"form": "form", "url": "pageUrl"}),
+    Feed(source="e_visited_page", kind="page_viewed", attributes={"url": "hs_url"}),
+]
+
+
+class Settings(Table):
+    """How to reach a HubSpot portal and what to read there.
+
+    Credentials come from the environment or the secrets folder: a service key or private-app `token`, or the three of
+    an OAuth app with a `token_file` for the refresh token that HubSpot may hand out anew.
+    """
+
+    base_url: str = "https://api.hubapi.com"
+    api_version: Literal["2026-09", "2026-03", "v3"] = "2026-09"
+    token: SecretStr | None = None
+    client_id: str | None = None
+    client_secret: SecretStr | None = None
+    refresh_token: SecretStr | None = None
+    token_file: str | None = None
+    burst: int | None = Field(default=None, ge=1, description="calls in 10 seconds; by default what HubSpot says")
+    searches: int = Field(default=5, ge=1, description="searches in a second, for the whole portal")
+    daily_share: float = Field(default=0.7, gt=0, le=1, description="of the portal's calls in a day")
+    in_flight: int = Field(default=8, ge=1, le=50)
+    overlap: Duration = timedelta(minutes=10)
+    history: Duration = timedelta(days=400)
+    counters: bool = True
+    activities: list[Feed] = DEFAULT_FEEDS
+    backward_stages: bool = False
+
+    @field_validator("base_url")
+    @classmethod
+    def _hubspot_or_loopback(cls, value: str) -> str:
+        return checked_address(value, ("hubapi.com",))
+
+    @model_validator(mode="after")
+    def _oauth_is_whole(self) -> Settings:
+        parts = {
+            "client_id": self.client_id,
+            "client_secret": self.client_secret,
+            "refresh_token": self.refresh_token,
+            "token_file": self.token_file,
+        }
+        missing = [name for name, value in parts.items() if not value]
+        if len(missing) < len(parts) and missing:
+            raise ValueError(f"OAuth also needs {', '.join(missing)}; or set only a token")
+        return self

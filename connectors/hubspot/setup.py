@@ -1,0 +1,168 @@
+"""Setting up a portal and examining it: the fields we write, and what an admin should know before the first run."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from typing import Any
+
+from connectors.hubspot.activities import Activities
+from connectors.hubspot.answers import Refused
+from connectors.hubspot.api import Api
+from connectors.hubspot.portal import Portal
+from connectors.hubspot.records import COMPANY_PREFIX, KIND, LINKS
+from connectors.hubspot.values import Definition, crm_field
+from crmsync.errors import ConfigError
+from crmsync.model import Checkup, CrmField, FieldMap
+
+GROUP, GROUP_LABEL = "crmsync", "Lead score (crmsync)"
+
+SHAPES = {
+    "score": ("Lead score", "number", "number"),
+    "fit": ("Lead score: fit", "number", "number"),
+    "behavior": ("Lead score: behavior", "number", "number"),
+    "band": ("Lead score: band", "string", "text"),
+    "reason": ("Lead score: reason", "string", "textarea"),
+}
+"""Label, type and field type of the property for each output: five, so that they fit into a free portal."""
+
+FITTING_TYPES = {"number": {"number"}, "string": {"string", "enumeration"}}
+"""The types an existing property may have to take what we write."""
+
+
+def fields(portal: Portal) -> Iterator[CrmField]:
+    """Every contact property, and every company property as `company.<property>`."""
+    for of in portal.definitions("contacts").values():
+        yield crm_field(KIND, of.name, of, of.writable)
+    for of in portal.definitions("companies").values():
+        yield crm_field(KIND, COMPANY_PREFIX + of.name, of, False)
+
+
+def create_fields(api: Api, portal: Portal, names: FieldMap) -> Iterator[str]:
+    """Create the group and the output properties that are missing; a sentence for each."""
+    portal.forget()
+    wanted = FieldMap.spelled(names.outputs, KIND)
+    known = portal.definitions("contacts")
+    missing = {output: prop for output, prop in wanted.items() if prop not in known}
+    yield from (_found(prop, known[prop], output) for output, prop in wanted.items() if prop in known)
+    if not missing:
+        return
+    archived = {str(each["name"]) for each in _archived(api)}
+    yield from _group(api)
+    for output, prop in missing.items():
+        if prop in archived:
+            yield f"HubSpot has {prop!r} in its archive: restore it under Settings → Properties → Archived"
+        else:
+            yield _created(api, output, prop)
+    portal.forget()
+
+
+def _found(prop: str, of: Definition, output: str) -> str:
+    if not of.writable:
+        return f"the HubSpot property {prop!r} exists and is read-only: choose another name in [write.outputs]"
+    if of.type not in FITTING_TYPES[SHAPES[output][1]]:
+        return (
+            f"the HubSpot property {prop!r} exists and is of type {of.type}, but {output} needs {SHAPES[output][1]}: "
+            "choose another name in [write.outputs]"
+        )
+    return f"the HubSpot property {prop!r} exists"
+
+
+def _archived(api: Api) -> list[Mapping[str, Any]]:
+    answer = api.get(api.path("properties", kind="contacts"), [("archived", "true")])
+    return [each for each in answer.get("results") or () if each.get("archived", True)]
+
+
+def _group(api: Api) -> Iterator[str]:
+    where = api.path("groups", kind="contacts")
+    if any(each.get("name") == GROUP for each in api.get(where).get("results") or ()):
+        return
+    try:
+        api.post(where, {"name": GROUP, "label": GROUP_LABEL, "displayOrder": -1})
+    except Refused as error:
+        if error.category != "OBJECT_ALREADY_EXISTS" and error.status != 409:
+            raise
+        return
+    yield f"created the HubSpot property group {GROUP_LABEL!r}"
+
+
+def _created(api: Api, output: str, prop: str) -> str:
+    label, type, field_type = SHAPES[output]
+    body = {"name": prop, "label": label, "type": type, "fieldType": field_type, "groupName": GROUP, "formField": False}
+    try:
+        api.post(api.path("properties", kind="contacts"), body)
+    except Refused as error:
+        if error.category == "OBJECT_ALREADY_EXISTS" or error.status == 409:
+            return f"the HubSpot property {prop!r} exists"
+        return f"HubSpot did not create the property {prop!r}: {error.said}"
+    return f"created the HubSpot property {prop!r}"
+
+
+def check(api: Api, portal: Portal, activities: Activities, names: FieldMap) -> Checkup:
+    """Everything an admin should know before a run. Raises `ConfigError` when the token does not work at all."""
+    portal.forget()
+    account = portal.account()
+    problems: list[str] = []
+    probes: list[Callable[[], object]] = [
+        lambda: api.get(api.path("list", kind="contacts"), [("limit", "1")]),
+        lambda: portal.definitions("contacts"),
+        lambda: portal.owners(),
+        lambda: _may_write(api),
+    ]
+    if any(each.startswith(COMPANY_PREFIX) for each in FieldMap.spelled(names.fields, KIND).values()):
+        probes.append(lambda: api.get(api.path("list", kind="companies"), [("limit", "1")]))
+        probes.append(lambda: portal.definitions("companies"))
+    for probe in probes:
+        try:
+            probe()
+        except ConfigError as error:
+            problems += error.problems
+    if not problems:
+        problems += _unmapped(portal, names)
+    notes = [f"the feed {source} is left out: {why}" for source, why in activities.silent().items()]
+    return Checkup(account, tuple(dict.fromkeys(problems)), (*notes, *_notes(api, portal)))
+
+
+def _may_write(api: Api) -> None:
+    """Ask to update no record at all: without the scope HubSpot says so, otherwise nothing happens."""
+    try:
+        api.post(api.path("batch_update", kind="contacts"), {"inputs": []})
+    except Refused:
+        return
+
+
+def _unmapped(portal: Portal, names: FieldMap) -> Iterator[str]:
+    known = portal.definitions("contacts")
+    companies = {f"{COMPANY_PREFIX}{name}" for name in (portal.definitions("companies") if _of_company(names) else ())}
+    for name, prop in FieldMap.spelled(names.fields, KIND).items():
+        if prop not in known and prop not in companies:
+            yield f"[fields] {name}: HubSpot has no property {prop!r} (any longer): the field is unknown for everybody"
+    for output, prop in FieldMap.spelled(names.outputs, KIND).items():
+        if prop not in known:
+            yield f"[write.outputs] {output}: HubSpot has no property {prop!r}: create it with crmsync setup"
+        elif "exists and is" in (said := _found(prop, known[prop], output)):
+            yield f"[write.outputs] {output}: {said}"
+    stages = portal.stages()
+    for name, value in FieldMap.spelled(names.stages, KIND).items():
+        if value not in stages:
+            yield f"[[stage]] {name}: HubSpot has no lifecycle stage {value!r}; it has {', '.join(stages)}"
+
+
+def _of_company(names: FieldMap) -> bool:
+    return any(each.startswith(COMPANY_PREFIX) for each in FieldMap.spelled(names.fields, KIND).values())
+
+
+def _notes(api: Api, portal: Portal) -> Iterator[str]:
+    try:
+        for each in api.get(api.path("usage")).get("results") or ():
+            yield f"{int(each['currentUsage']):,} of {int(each['usageLimit']):,} calls of today are used"
+    except (Refused, ConfigError, KeyError, TypeError, ValueError):
+        yield "HubSpot does not say how many of today's calls are used"
+    try:
+        known = portal.definitions("contacts")
+    except ConfigError:
+        return
+    if any(link in known for link in LINKS):
+        yield (
+            "this portal has HubSpot's own Salesforce sync: let each field be written by one system only "
+            '(set score, stage and owner to "Don\'t sync" there, or leave one CRM out of [write])'
+        )

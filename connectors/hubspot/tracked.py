@@ -1,0 +1,227 @@
+"""What HubSpot's tracking saw: events such as page views, sent forms, and marketing e-mails."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from datetime import UTC, datetime, timedelta
+from typing import Any, NamedTuple
+
+from connectors.hubspot.answers import CRM, Refused
+from connectors.hubspot.api import Api
+from connectors.hubspot.cursors import DAY, Cursor, millis_of
+from connectors.hubspot.feeds import attributes, fitting
+from connectors.hubspot.portal import next_page, pages
+from connectors.hubspot.records import EMAILS, KIND
+from connectors.hubspot.settings import CUSTOM_EVENT
+from connectors.hubspot.values import instant, millis
+from connectors.hubspot.walk import BATCH, chunks
+from crmsync.errors import Unavailable
+from crmsync.model import Activity, Ref
+from crmsync.tables import Feed
+
+FORMS, EMAIL_EVENTS = "forms", "email_events"
+
+EVENT_PAGE, SMALLER_EVENT_PAGE = 1_000, 100
+"""Events asked for at once, and where HubSpot refuses that (the largest page is not documented, 2026-11-21)."""
+
+SUBMISSION_PAGE = 50
+EMAIL_EVENT_PAGE = 1_000
+
+REMEMBERED = 100_000
+"""E-mail addresses whose contact is remembered."""
+
+Pulled = Iterator[tuple[list[Activity], Cursor]]
+
+
+def is_event(source: str) -> bool:
+    """Whether a feed's source is a type of event: HubSpot's (`e_…`), the portal's (`pe…_…`) or an app's (`ae…_…`)."""
+    return source.startswith(("e_", "pe", "ae")) and "_" in source
+
+
+def event_type(source: str, portal: str) -> str:
+    """The type of event as HubSpot spells it."""
+    return f"pe{portal}_{source[len(CUSTOM_EVENT) :]}" if source.startswith(CUSTOM_EVENT) else source
+
+
+def _since(begun: Cursor, start: int, overlap: int, oldest: datetime) -> tuple[int, int]:
+    """From when to read (milliseconds), and when the latest daily look was: once a day a whole day is read again."""
+    if begun.at is None:
+        return millis(oldest), start
+    if start - begun.daily > DAY:
+        return max(begun.at - DAY, millis(oldest)), start
+    return max(begun.at - overlap, millis(oldest)), begun.daily
+
+
+def pull_events(api: Api, kind: str, feeds: Sequence[Feed], begun: Cursor, oldest: datetime) -> Pulled:
+    """The events of a type since the cursor."""
+    start = begun.start or millis(api.server_time)
+    since, daily = _since(begun, start, millis_of(api.settings.overlap), oldest)
+    where, after, size = api.path("events"), begun.last, EVENT_PAGE
+    query = [("eventType", kind), ("occurredAfter", _iso(since))]
+    while True:
+        try:
+            asked = [*query, ("limit", str(size)), *([("after", after)] if after else [])]
+            answer = api.get(where, asked)
+        except Refused:
+            if size == SMALLER_EVENT_PAGE and not begun.last:
+                raise
+            size, begun = SMALLER_EVENT_PAGE, begun._replace(last="")
+            after = ""
+            continue
+        following = next_page(answer)
+        found = [each for event in answer.get("results") or () for each in _event(event, feeds)]
+        if not following:
+            yield found, Cursor(at=start, daily=daily, feeds=begun.feeds)
+            return
+        if following == after:
+            raise Unavailable(CRM, f"HubSpot serves the same page of {kind} events again and again")
+        after = following
+        yield found, begun._replace(start=start, last=after)
+
+
+def _event(event: Mapping[str, Any], feeds: Sequence[Feed]) -> Iterator[Activity]:
+    values = event.get("properties") or {}
+    feed, at = fitting(feeds, values), instant(event.get("occurredAt"))
+    if feed and at and str(event.get("objectType") or "").upper() in ("CONTACT", "0-1", ""):
+        yield Activity(
+            Ref(CRM, KIND, str(event["objectId"])), f"events:{event['id']}", feed.kind, at, attributes(feed, values)
+        )
+
+
+def _iso(at: int) -> str:
+    return (datetime(1970, 1, 1, tzinfo=UTC) + timedelta(milliseconds=at)).isoformat().replace("+00:00", "Z")
+
+
+class Sent(NamedTuple):
+    """Something that HubSpot knows by e-mail address: a form that was sent, an e-mail that was opened."""
+
+    email: str
+    id: str
+    at: datetime
+    values: Mapping[str, Any]
+
+
+class ByEmail:
+    """Finds the contacts behind e-mail addresses."""
+
+    def __init__(self, api: Api) -> None:
+        self._api = api
+        self._ids: dict[str, str] = {}
+
+    def activities(self, items: Sequence[Sent], feeds: Sequence[Feed]) -> list[Activity]:
+        """The items as activities; those of addresses that no contact has are left out."""
+        self._look_up({each.email for each in items})
+        found = []
+        for each in items:
+            feed, id = fitting(feeds, each.values), self._ids.get(each.email)
+            if feed and id:
+                found.append(Activity(Ref(CRM, KIND, id), each.id, feed.kind, each.at, attributes(feed, each.values)))
+        return found
+
+    def _look_up(self, emails: set[str]) -> None:
+        missing = sorted(emails - self._ids.keys())
+        if len(self._ids) + len(missing) > REMEMBERED:
+            self._ids = {}
+            missing = sorted(emails)
+        for records in self._api.in_flight(self._read, chunks(missing, BATCH)):
+            for record in records:
+                values = record.get("properties") or {}
+                for address in ";".join(str(values.get(each) or "") for each in EMAILS).split(";"):
+                    self._ids[address.strip().lower()] = str(record["id"])
+
+    def _read(self, emails: Sequence[str]) -> Sequence[Mapping[str, Any]]:
+        body = {"idProperty": "email", "properties": list(EMAILS), "inputs": [{"id": each} for each in emails]}
+        answer = self._api.post(self._api.path("batch_read", kind="contacts"), body)
+        return answer.get("results") or ()
+
+
+def pull_forms(api: Api, by_email: ByEmail, feeds: Sequence[Feed], begun: Cursor, oldest: datetime) -> Pulled:
+    """The forms that were sent since the cursor."""
+    start = millis(api.server_time)
+    since, daily = _since(begun, start, millis_of(api.settings.overlap), oldest)
+    done = Cursor(at=start, daily=daily, feeds=begun.feeds)
+    if begun.at is not None and daily != start and not _anybody_converted(api, since):
+        yield [], done
+        return
+    for sent in _submissions(api, since):
+        yield by_email.activities(sent, feeds), begun
+    yield [], done
+
+
+def _anybody_converted(api: Api, since: int) -> bool:
+    """Whether any contact sent a form since then: one search instead of one call for each form."""
+    condition = {"propertyName": "recent_conversion_date", "operator": "GTE", "value": str(since)}
+    body = {"filterGroups": [{"filters": [condition]}], "properties": ["hs_object_id"], "limit": 1}
+    try:
+        answer = api.search("contacts", body)
+        return bool(answer.get("results"))
+    except Refused:
+        return True
+
+
+def _submissions(api: Api, since: int) -> Iterator[list[Sent]]:
+    """Pages of sent forms, several forms at once; HubSpot serves the newest of a form first."""
+    forms = {str(each["id"]): str(each.get("name") or "") for each in pages(api, api.path("forms"), [("limit", "100")])}
+
+    def one(job: tuple[str, str]) -> tuple[str, str, Mapping[str, Any]]:
+        form, after = job
+        query = [("limit", str(SUBMISSION_PAGE)), *([("after", after)] if after else [])]
+        return form, after, api.get(api.path("submissions", id=form), query)
+
+    jobs = [(form, "") for form in forms]
+    with api.flight() as flight:
+        while jobs or flight.busy:
+            while jobs and flight.room:
+                flight.add(one, jobs.pop(0))
+            for form, after, answer in flight.finished():
+                items, following = answer.get("results") or (), next_page(answer)
+                if following and following != after and not any(_before(each, since) for each in items):
+                    jobs.append((form, following))
+                sent = [_sent(form, forms[form], each) for each in items if not _before(each, since)]
+                yield [each for each in sent if each]
+
+
+def _before(submission: Mapping[str, Any], since: int) -> bool:
+    at = instant(submission.get("submittedAt"))
+    return at is not None and millis(at) < since
+
+
+def _sent(form: str, name: str, submission: Mapping[str, Any]) -> Sent | None:
+    at = instant(submission.get("submittedAt"))
+    said = {str(each.get("name")): str(each.get("value") or "") for each in submission.get("values") or ()}
+    email = said.get("email", "").strip().lower()
+    if at is None or not email:
+        return None
+    id = submission.get("conversionId") or hashlib.sha256(f"{form}|{millis(at)}|{email}".encode()).hexdigest()[:16]
+    return Sent(email, f"forms:{id}", at, {**said, "form": name, "pageUrl": submission.get("pageUrl") or ""})
+
+
+def pull_email_events(api: Api, by_email: ByEmail, feeds: Sequence[Feed], begun: Cursor, oldest: datetime) -> Pulled:
+    """The marketing e-mail events since the cursor, of the types that the feeds name in `where = { type = … }`."""
+    start = millis(api.server_time)
+    since, daily = _since(begun, start, millis_of(api.settings.overlap), oldest)
+    for kind in _event_types(feeds):
+        offset = ""
+        while True:
+            query = [("eventType", kind), ("startTimestamp", str(since)), ("limit", str(EMAIL_EVENT_PAGE))]
+            answer = api.get(api.path("email_events"), [*query, *([("offset", offset)] if offset else [])])
+            sent = [each for event in answer.get("events") or () if (each := _email_event(event))]
+            yield by_email.activities(sent, feeds), begun
+            if not answer.get("hasMore"):
+                break
+            if str(answer.get("offset")) == offset:
+                raise Unavailable(CRM, "HubSpot serves the same page of e-mail events again and again")
+            offset = str(answer.get("offset"))
+    yield [], Cursor(at=start, daily=daily, feeds=begun.feeds)
+
+
+def _event_types(feeds: Iterable[Feed]) -> list[str]:
+    said = [feed.where.get("type", "") for feed in feeds]
+    types = [each for one in said for each in (one if isinstance(one, list | tuple) else [str(one)])]
+    return list(dict.fromkeys(each for each in types if each))
+
+
+def _email_event(event: Mapping[str, Any]) -> Sent | None:
+    at, email = instant(event.get("created")), str(event.get("recipient") or "").strip().lower()
+    return Sent(email, f"email_events:{event['id']}", at, event) if at and email else None

@@ -1,0 +1,139 @@
+"""HubSpot's property values, all of them text, and what they mean."""
+
+from __future__ import annotations
+
+import math
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+from crmsync.model import CrmField, Scalar
+
+TEXT_LIMIT = 65_536
+"""Characters a text property holds (https://developers.hubspot.com/docs/api-reference/crm-properties, 2026-11-21)."""
+
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+
+
+@dataclass(frozen=True, slots=True)
+class Definition:
+    """A property as the portal defines it. `options` are the values an enumeration takes, in their order."""
+
+    name: str
+    type: str
+    field_type: str
+    writable: bool
+    options: tuple[str, ...] = ()
+
+
+def definition(answer: Mapping[str, Any]) -> Definition:
+    """Read one entry of the properties endpoint."""
+    options = sorted(answer.get("options") or (), key=lambda option: int(option.get("displayOrder") or 0))
+    return Definition(
+        name=str(answer["name"]),
+        type=str(answer.get("type") or "string"),
+        field_type=str(answer.get("fieldType") or "text"),
+        writable=not (answer.get("modificationMetadata") or {}).get("readOnlyValue") and not answer.get("calculated"),
+        options=tuple(str(option["value"]) for option in options if not option.get("archived")),
+    )
+
+
+def crm_field(kind: str, name: str, of: Definition, writable: bool) -> CrmField:
+    """A property in the words of the core."""
+    types = {"string": "text", "phone_number": "text", "number": "number", "bool": "bool"}
+    types |= {"date": "date", "datetime": "date", "enumeration": "list" if of.field_type == "checkbox" else "text"}
+    options = of.options if of.type == "enumeration" else ()
+    return CrmField(kind, name, types.get(of.type, of.type), writable, options)
+
+
+def read(value: Any, of: Definition) -> Scalar | None:
+    """A property's value; `None` where it is empty or not what its type promises."""
+    if value is None or value == "":
+        return None
+    text = str(value)
+    if of.type == "number":
+        return number(text)
+    if of.type == "bool":
+        return {"true": True, "false": False}.get(text.lower())
+    if of.type in ("date", "datetime"):
+        return _iso(text, of.type)
+    if of.type == "enumeration" and of.field_type == "checkbox":
+        return tuple(part for part in text.split(";") if part) or None
+    return text
+
+
+def number(text: str) -> int | float | None:
+    """A finite number, whole where it is one."""
+    try:
+        value = math.nan if "_" in text else float(text)
+    except ValueError:
+        return None
+    if not math.isfinite(value):
+        return None
+    return int(value) if value.is_integer() and abs(value) < 2**53 else value
+
+
+def _iso(text: str, kind: str) -> str | None:
+    at = instant(text)
+    if at is None:
+        return None
+    return at.date().isoformat() if kind == "date" else at.isoformat().replace("+00:00", "Z")
+
+
+def instant(value: Any) -> datetime | None:
+    """An aware UTC instant from any way HubSpot writes one: epoch milliseconds, ISO 8601, a date (its midnight UTC)."""
+    if value is None or value == "":
+        return None
+    text = str(value)
+    try:
+        if re.fullmatch(r"-?\d+(\.0)?", text):
+            return _EPOCH + timedelta(milliseconds=int(float(text)) if "." in text else int(text))
+        at = datetime.fromisoformat(text)
+        return (at if at.tzinfo else at.replace(tzinfo=UTC)).astimezone(UTC)
+    except (ValueError, OverflowError):
+        return None
+
+
+def millis(at: datetime) -> int:
+    """Milliseconds since 1970, UTC."""
+    return (at - _EPOCH) // timedelta(milliseconds=1)
+
+
+def spelled(value: Scalar | None) -> str:
+    """A value as HubSpot takes it; `None` clears. Text loses what is not Unicode text, and what does not fit."""
+    if value is None:
+        return ""
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    if isinstance(value, tuple):
+        return ";".join(value)
+    if isinstance(value, float) and value.is_integer():
+        return str(int(value))
+    if isinstance(value, str):
+        return value.replace("\0", "").encode(errors="ignore").decode()[:TEXT_LIMIT]
+    return str(value)
+
+
+def objection(value: str, of: Definition | None, name: str) -> str:
+    """Why HubSpot would refuse this text for a property, in words; `""` when nothing speaks against it."""
+    if of is None:
+        return f"HubSpot has no contact property {name!r}: create it with crmsync setup, or correct [write.outputs]"
+    if not of.writable:
+        return f"the HubSpot property {name!r} is read-only: choose another one in [write.outputs]"
+    if not value:
+        return ""
+    if of.type == "number" and number(value) is None:
+        return f"the HubSpot property {name!r} takes numbers only"
+    if of.type == "enumeration" and of.options:
+        return _unknown_options(value.split(";") if of.field_type == "checkbox" else [value], of, name)
+    return ""
+
+
+def _unknown_options(values: Sequence[str], of: Definition, name: str) -> str:
+    unknown = [value for value in values if value not in of.options]
+    if not unknown:
+        return ""
+    said = ", ".join(map(repr, unknown))
+    return f"{said} is not an option of the HubSpot property {name!r}: add it there or correct the config"

@@ -1,0 +1,367 @@
+"""Two ways through the records of a kind: the whole list, several pages at once, and what changed since an instant."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from itertools import pairwise
+from typing import Any
+
+import orjson
+
+from connectors.hubspot.answers import CRM, Refused
+from connectors.hubspot.api import Api
+from connectors.hubspot.portal import next_page
+from connectors.hubspot.records import merged
+from crmsync.errors import Unavailable
+
+LIST_PAGE = 100
+SEARCH_PAGE = 200
+BATCH = 100
+
+LONGEST_URL = 6_000
+"""Characters of property names in an address; some way along, addresses over 8,000 characters are cut or refused."""
+
+LONGEST_SEARCH = 2_800
+"""Bytes of a search; HubSpot refuses more than 3,000."""
+
+WORTH_SPLITTING = 2_000
+"""Records from which a list is walked in several places at once."""
+
+HOPELESS_PROBES = 40
+
+Record = Mapping[str, Any]
+Position = list[list[Any]]
+"""Where a walk stands: `[after, low, end]` for each stretch of ids that is still to be read."""
+
+
+class Unordered(Exception):
+    """The list is not in the order of ids, so that it can only be walked from its beginning, page after page."""
+
+
+class Skipping(Exception):
+    """A search leaves records out when it is continued after an id, so that only the list can be trusted."""
+
+
+@dataclass
+class Stretch:
+    """The ids in (low, end] that are still to be read; `after` is HubSpot's token for the next page.
+
+    `low` is `None` where ids say nothing about the order, `end` is `None` at the open end. `gap` is the distance
+    between ids as last seen, `misses` how often a probe further on found nothing.
+    """
+
+    after: str
+    low: int | None
+    end: int | None
+    gap: float = 0.0
+    misses: int = 0
+    parent: Stretch | None = None
+
+    def pages_left(self, top: int) -> float:
+        """A guess at the pages left."""
+        if self.low is None or not self.gap:
+            return 0.0
+        return ((self.end or top) - self.low) / self.gap / LIST_PAGE / 4.0**self.misses
+
+
+def read_page(api: Api, kind: str, properties: Sequence[str], after: str, archived: bool = False) -> Mapping[str, Any]:
+    """One page of the list. Property sets too wide for an address are read by POST."""
+    names = ",".join(properties)
+    wide = len(names) > LONGEST_URL
+    query = [("limit", str(LIST_PAGE)), ("archived", "true" if archived else "false")]
+    query += [("properties", names)] if names and not wide else []
+    query += [("after", after)] if after else []
+    page: Mapping[str, Any] = api.get(api.path("list", kind=kind), query)
+    if wide and not archived:
+        ids = [str(record["id"]) for record in page.get("results") or ()]
+        return {**page, "results": list(read_many(api, kind, properties, ids))}
+    return page
+
+
+def read_many(api: Api, kind: str, properties: Sequence[str], ids: Sequence[str]) -> Iterator[Record]:
+    """The records with these ids; those that do not exist are left out."""
+
+    def one(chunk: Sequence[str]) -> Sequence[Record]:
+        body = {"properties": list(properties), "inputs": [{"id": each} for each in chunk]}
+        answer = api.post(api.path("batch_read", kind=kind), body)
+        return answer.get("results") or ()
+
+    for found in api.in_flight(one, chunks(ids, BATCH)):
+        yield from found
+
+
+def look_up(api: Api, ids: Sequence[str], properties: Sequence[str]) -> Iterator[tuple[str, Record | None]]:
+    """Contacts by id, from the record and not from an index: each id with its record, `None` when there is none.
+
+    An id that a merge retired brings the record that took its place; whether a batch follows such ids is not
+    documented, so what is neither there nor in the recycle bin is asked for alone.
+    """
+
+    def one(chunk: Sequence[str]) -> list[tuple[str, Record | None]]:
+        found = dict(_by_any_id(_batch_read(api, chunk, properties, archived=False)))
+        rest = [id for id in chunk if id not in found]
+        if rest:
+            deleted = {str(record["id"]) for record in _batch_read(api, rest, ["hs_object_id"], archived=True)}
+            found |= {id: record for id in rest if id not in deleted and (record := _alone(api, id, properties))}
+        return [(id, found.get(id)) for id in chunk]
+
+    for answers in api.in_flight(one, chunks(ids, BATCH)):
+        yield from answers
+
+
+def _by_any_id(records: Sequence[Record]) -> Iterator[tuple[str, Record]]:
+    for record in records:
+        yield from ((id, record) for id in merged(record.get("properties") or {}))
+    yield from ((str(record["id"]), record) for record in records)
+
+
+def _batch_read(api: Api, ids: Sequence[str], properties: Sequence[str], archived: bool) -> Sequence[Record]:
+    body = {"properties": list(properties), "inputs": [{"id": each} for each in ids]}
+    query = [("archived", "true")] if archived else []
+    try:
+        answer = api.post(api.path("batch_read", kind="contacts"), body, query)
+    except Refused as error:
+        if error.status != 404:
+            raise
+        return ()
+    return answer.get("results") or ()
+
+
+def _alone(api: Api, id: str, properties: Sequence[str]) -> Record | None:
+    try:
+        record: Record = api.get(api.path("record", kind="contacts", id=id), [("properties", ",".join(properties))])
+    except Refused as error:
+        if error.status not in (400, 404):
+            raise
+        return None
+    return record
+
+
+def chunks(items: Sequence[Any], size: int) -> Iterator[Sequence[Any]]:
+    """The items in pieces of at most `size`."""
+    for start in range(0, len(items), size):
+        yield items[start : start + size]
+
+
+def whole_list(
+    api: Api, kind: str, properties: Sequence[str], position: Position | None = None, archived: bool = False
+) -> Iterator[tuple[list[Record], Position]]:
+    """Every record of a kind and, with each page, the position from which a later walk goes on."""
+    stretches = [Stretch(*each) for each in position] if position is not None else [Stretch("", None, None)]
+    try:
+        yield from _Walk(api, kind, properties, archived, stretches).pages()
+    except Unordered:
+        yield from _one_after_another(api, kind, properties, archived)
+
+
+def _one_after_another(
+    api: Api, kind: str, properties: Sequence[str], archived: bool
+) -> Iterator[tuple[list[Record], Position]]:
+    after, seen = "", set[str]()
+    while True:
+        page = read_page(api, kind, properties, after, archived)
+        after = next_page(page)
+        if after in seen:
+            raise Unavailable(CRM, f"HubSpot serves the same page of {kind} again and again")
+        seen.add(after)
+        yield list(page.get("results") or ()), [[after, None, None]] if after else []
+        if not after:
+            return
+
+
+class _Walk:
+    """A walk through the list that splits what is left as long as requests may be under way at the same time."""
+
+    def __init__(
+        self, api: Api, kind: str, properties: Sequence[str], archived: bool, stretches: list[Stretch]
+    ) -> None:
+        self._api, self._kind, self._properties, self._archived = api, kind, properties, archived
+        self._left = stretches
+        self._top = 0
+        self._asked = self._archived
+        self._hopeless = 0
+
+    def pages(self) -> Iterator[tuple[list[Record], Position]]:
+        idle = list(self._left)
+        with self._api.flight() as flight:
+            while idle or flight.busy:
+                idle += self._split(self._api.settings.in_flight - len(idle))
+                while idle and flight.room:
+                    flight.add(self._read, idle.pop(0))
+                for stretch, page in flight.finished():
+                    records = self._taken(stretch, page)
+                    if stretch in self._left:
+                        idle.append(stretch)
+                    yield records, [[each.after, each.low, each.end] for each in self._left]
+
+    def _read(self, stretch: Stretch) -> tuple[Stretch, Mapping[str, Any]]:
+        return stretch, read_page(self._api, self._kind, self._properties, stretch.after, self._archived)
+
+    def _taken(self, stretch: Stretch, page: Mapping[str, Any]) -> list[Record]:
+        """The page's records that belong to the stretch, which moves on or is done."""
+        records, after = list(page.get("results") or ()), next_page(page)
+        if after and after == stretch.after:
+            raise Unavailable(CRM, f"HubSpot serves the same page of {self._kind} again and again")
+        ids = _ordered_ids(records, after, stretch.low) if stretch.low is not None or not stretch.after else None
+        if ids is None:
+            if len(self._left) > 1 or stretch.end is not None:
+                raise Unordered
+            stretch.after, stretch.low = after, None
+            self._left = [stretch] if after else []
+            return records
+        kept = [
+            record
+            for record, id in zip(records, ids, strict=True)
+            if (stretch.low is None or id > stretch.low) and (stretch.end is None or id <= stretch.end)
+        ]
+        if not kept and stretch.parent is not None:
+            self._hopeless += 1
+            stretch.parent.misses += 1
+        stretch.parent = None
+        if not after or not ids or (stretch.end is not None and ids[-1] >= stretch.end):
+            self._left.remove(stretch)
+        else:
+            stretch.gap = max((ids[-1] - ids[0]) / len(ids), 1.0)
+            stretch.after, stretch.low = after, ids[-1]
+        return kept
+
+    def _split(self, wanted: int) -> list[Stretch]:
+        made: list[Stretch] = []
+        while (
+            len(made) < wanted and len(self._left) < self._api.settings.in_flight and self._hopeless < HOPELESS_PROBES
+        ):
+            longest = max(self._left, key=lambda each: each.pages_left(self._top), default=None)
+            if longest is None or longest.low is None or not self._worth(longest):
+                break
+            middle = (longest.low + (longest.end or self._top)) // 2
+            made.append(Stretch(str(middle), middle, longest.end, longest.gap, parent=longest))
+            longest.end = middle
+            self._left.append(made[-1])
+        return made
+
+    def _worth(self, stretch: Stretch) -> bool:
+        if not self._asked:
+            self._asked = True
+            total, self._top = _total_and_top(self._api, self._kind)
+            if total < WORTH_SPLITTING:
+                self._top = 0
+        return self._top > 0 and stretch.pages_left(self._top) >= 4
+
+
+def _ordered_ids(records: Sequence[Record], after: str, low: int | None) -> list[int] | None:
+    """The ids of a page, if they ascend and the token that follows them is where they end; `None` otherwise.
+
+    HubSpot does not promise either. A token that may as well be a number of records does not count.
+    """
+    try:
+        ids = [int(record["id"]) for record in records]
+        follows = int(after) if after else None
+    except ValueError:
+        return None
+    if any(later <= earlier for earlier, later in pairwise(ids)):
+        return None
+    if ids and low is not None and ids[0] < low:
+        return None
+    if follows is not None and (
+        not ids or not ids[-1] <= follows <= ids[-1] + 1 or (low is None and follows == len(ids))
+    ):
+        return None
+    return ids
+
+
+def _total_and_top(api: Api, kind: str) -> tuple[int, int]:
+    """How many records of a kind there are and the highest id, as far as the search knows; zeros if it does not."""
+    sort = [{"propertyName": "hs_object_id", "direction": "DESCENDING"}]
+    try:
+        answer = api.search(kind, {"filterGroups": [], "sorts": sort, "properties": ["hs_object_id"], "limit": 1})
+        results = answer.get("results") or ()
+        return int(answer.get("total") or 0), max((int(record["id"]) for record in results), default=0)
+    except (Refused, ValueError):
+        return 0, 0
+
+
+def total(api: Api, kind: str) -> int:
+    """How many records of a kind there are."""
+    return _total_and_top(api, kind)[0]
+
+
+class Window:
+    """The records of a kind whose `by` is not before `since` (milliseconds), in the order of their ids.
+
+    There is no upper end: what changes meanwhile can only come in. `total` is what HubSpot says is in it.
+    """
+
+    def __init__(self, api: Api, kind: str, by: str, since: int, properties: Sequence[str], last: str = "") -> None:
+        self._api, self._kind, self._by, self._since = api, kind, by, since
+        self._wanted: Sequence[str] = properties
+        self._properties = properties
+        if len(orjson.dumps(self._body("9" * 20, "9" * 5))) > LONGEST_SEARCH:
+            self._wanted = ["hs_object_id"]
+        self._last = last
+        self._page = self._search(last)
+
+    @property
+    def total(self) -> int:
+        """How many records were left in the window when it was opened or last moved on."""
+        return int(self._page.get("total") or 0)
+
+    def pages(self) -> Iterator[tuple[list[Record], str]]:
+        """Pages of records, each with its last id, from which another window can go on.
+
+        Raises `Skipping` when HubSpot's answers contradict each other, `Unavailable` when they repeat themselves.
+        """
+        while True:
+            records: list[Record] = list(self._page.get("results") or ())
+            after = next_page(self._page)
+            if records:
+                last = str(records[-1]["id"])
+                yield self._complete(records), last
+                if after:
+                    self._move_on(records, last)
+            elif after:
+                self._page = self._search(self._last, after)
+            if not after:
+                return
+
+    def _move_on(self, records: Sequence[Record], last: str) -> None:
+        """Go on after the last id. An offset would skip a record whenever one before it disappears."""
+        page = self._search(last)
+        seen = {str(record["id"]) for record in records}
+        came = {str(record["id"]) for record in page.get("results") or ()}
+        if came and came <= seen:
+            raise Unavailable(CRM, f"HubSpot serves the same page of a search for {self._kind} again and again")
+        fewer = int(page.get("total") or 0) < self.total - len(records)
+        if fewer and self._left_out(seen | came):
+            raise Skipping
+        self._page, self._last = page, last
+
+    def _left_out(self, known: set[str]) -> bool:
+        """Whether the next page by offset has records that the page after the last id has not.
+
+        It is not documented whether ids are compared as numbers or as text; fewer records than expected may also mean
+        that some were deleted a moment ago.
+        """
+        offset = self._search(self._last, next_page(self._page))
+        return any(str(record["id"]) not in known for record in offset.get("results") or ())
+
+    def _search(self, last: str, after: str = "") -> Mapping[str, Any]:
+        found: Mapping[str, Any] = self._api.search(self._kind, self._body(last, after))
+        return found
+
+    def _body(self, last: str, after: str) -> dict[str, Any]:
+        filters = [{"propertyName": self._by, "operator": "GTE", "value": str(self._since)}]
+        if last:
+            filters.append({"propertyName": "hs_object_id", "operator": "GT", "value": last})
+        body: dict[str, Any] = {
+            "filterGroups": [{"filters": filters}],
+            "sorts": [{"propertyName": "hs_object_id", "direction": "ASCENDING"}],
+            "properties": list(self._wanted),
+            "limit": SEARCH_PAGE,
+        }
+        return {**body, "after": after} if after else body
+
+    def _complete(self, records: list[Record]) -> list[Record]:
+        if self._wanted is self._properties:
+            return records
+        return list(read_many(self._api, self._kind, self._properties, [str(record["id"]) for record in records]))

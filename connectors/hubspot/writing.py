@@ -1,0 +1,252 @@
+"""Writing back: batches of a hundred, refusals narrowed down to the record and the property that caused them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import orjson
+
+from connectors.hubspot.answers import CRM, Locked, Refused
+from connectors.hubspot.api import Api
+from connectors.hubspot.portal import Portal
+from connectors.hubspot.records import KIND, MERGES, OWNER, STAGE
+from connectors.hubspot.values import number, objection, spelled
+from connectors.hubspot.walk import BATCH, Record, chunks, look_up
+from crmsync.errors import Unavailable
+from crmsync.model import Change, FieldMap, Receipt, Ref, Scalar
+
+EVERYWHERE = ("PROPERTY_DOESNT_EXIST", "READ_ONLY_VALUE", "READ_ONLY")
+"""Codes of a refusal that every record with the property would meet."""
+
+LOCKED_ATTEMPTS = 3
+"""How often a batch with a locked record is sent before it is halved, so that the others need not wait for it."""
+
+
+@dataclass
+class Input:
+    """One record's part of a batch: the properties to send, and what was refused already, by our names."""
+
+    change: Change
+    properties: dict[str, str]
+    names: Mapping[str, str]
+    refused: dict[str, str] = field(default_factory=dict)
+
+    @property
+    def id(self) -> str:
+        """The record's id."""
+        return self.change.ref.id
+
+    def without(self, refused: Mapping[str, str]) -> Input:
+        """The same with some properties left out, each for a reason."""
+        kept = {prop: value for prop, value in self.properties.items() if prop not in refused}
+        by_name = {self.names[prop]: why for prop, why in refused.items() if prop in self.properties}
+        return Input(self.change, kept, self.names, self.refused | by_name)
+
+    def receipt(self, moved_to: str = "") -> Receipt:
+        """The record was written, as far as nothing was refused."""
+        survivor = Ref(CRM, KIND, moved_to) if moved_to and moved_to != self.id else None
+        if not self.properties:
+            return self.failed("REFUSED", "; ".join(dict.fromkeys(self.refused.values())))
+        return Receipt(self.change.ref, True, refused=self.refused, moved_to=survivor)
+
+    def failed(self, code: str, reason: str, *, retry: bool = False, gone: bool = False) -> Receipt:
+        """Nothing of it was taken."""
+        return Receipt(self.change.ref, False, code, reason, self.refused, retry=retry, gone=gone)
+
+
+class Writer:
+    """Sends changes and accounts for each of them."""
+
+    def __init__(self, api: Api, portal: Portal, names: FieldMap) -> None:
+        self._api, self._portal = api, portal
+        self._outputs = FieldMap.spelled(names.outputs, KIND)
+        self._stages = FieldMap.spelled(names.stages, KIND)
+
+    def write(self, changes: Sequence[Change]) -> Iterator[Receipt]:
+        """A receipt for each change, in no particular order."""
+        inputs = [self._prepared(each) for each in changes]
+        yield from (each.receipt() for each in inputs if not each.properties)
+        batches = list(_batches([each for each in inputs if each.properties]))
+        for receipts in self._api.in_flight(lambda batch: list(self._batch(batch)), batches):
+            yield from receipts
+
+    def _prepared(self, change: Change) -> Input:
+        """Spell a change in HubSpot's words and leave out what HubSpot would refuse."""
+        names = {self._spelling(name): name for name in change.after}
+        values = {prop: self._value(name, change.after[name]) for prop, name in names.items()}
+        whole = Input(change, values, names)
+        return whole.without(
+            {prop: why for prop, value in values.items() if (why := self._objection(whole, prop, value))}
+        )
+
+    def _spelling(self, name: str) -> str:
+        return {"stage": STAGE, "owner": OWNER}.get(name) or self._outputs.get(name, name)
+
+    def _value(self, name: str, value: Scalar | None) -> str:
+        return spelled(self._stages.get(value, value) if name == "stage" and isinstance(value, str) else value)
+
+    def _objection(self, it: Input, prop: str, value: str) -> str:
+        if prop == OWNER:
+            known = not value or self._takes_records(value)
+            return "" if known else f"the HubSpot owner {value} is deactivated or unknown: take them out of the pool"
+        if prop == STAGE and self._goes_back(self._value("stage", it.change.before.get("stage")), value):
+            return "HubSpot only moves stages forward: it would ignore this"
+        return objection(value, self._portal.definitions("contacts").get(prop), prop)
+
+    def _takes_records(self, owner: str) -> bool:
+        return any(each.id == owner and each.active for each in self._portal.owners())
+
+    def _goes_back(self, before: str, after: str) -> bool:
+        order = self._portal.stages()
+        return before in order and after in order and order.index(after) < order.index(before)
+
+    def _batch(self, inputs: Sequence[Input], attempts: int = LOCKED_ATTEMPTS) -> Iterator[Receipt]:
+        """Write one batch. One that is refused as a whole is narrowed down; the others are written all the same."""
+        try:
+            answer = self._send(inputs, attempts)
+        except Refused as error:
+            yield from self._narrowed(inputs, error)
+        except Unavailable as error:
+            if not isinstance(error.__cause__, Locked):
+                raise
+            yield from self._locked(inputs, str(error))
+        else:
+            yield from self._accounted(inputs, answer)
+
+    def _send(self, inputs: Sequence[Input], attempts: int = LOCKED_ATTEMPTS) -> Mapping[str, Any]:
+        body = {
+            "inputs": [{"id": each.id, "properties": each.properties, "objectWriteTraceId": each.id} for each in inputs]
+        }
+        answer: Mapping[str, Any] = self._api.post(self._api.path("batch_update", kind="contacts"), body, (), attempts)
+        return answer
+
+    def _locked(self, inputs: Sequence[Input], said: str) -> Iterator[Receipt]:
+        if len(inputs) == 1:
+            yield inputs[0].failed("LOCKED", said, retry=True)
+            return
+        for half in _halves(inputs):
+            yield from self._batch(half, 1)
+
+    def _narrowed(self, inputs: Sequence[Input], error: Refused) -> Iterator[Receipt]:
+        """Write what can be written of a batch that was refused as a whole.
+
+        HubSpot names the property, never the record: a property that no record may have is left out everywhere,
+        otherwise the batch is halved until the culprits stand alone.
+        """
+        missing = {prop: why for prop, code, why in _blamed(error) if code in EVERYWHERE}
+        if missing and any(prop in each.properties for each in inputs for prop in missing):
+            less = [each.without(missing) for each in inputs]
+            yield from (each.receipt() for each in less if not each.properties)
+            if left := [each for each in less if each.properties]:
+                yield from self._batch(left)
+        elif len(inputs) == 1:
+            yield from self._salvaged(inputs[0], error)
+        else:
+            yield from self._halved(inputs, error)
+
+    def _halved(self, inputs: Sequence[Input], error: Refused) -> Iterator[Receipt]:
+        """The same where at least one input is a culprit: when the first half is fine, the second is not sent whole."""
+        first, second = _halves(inputs)
+        try:
+            answer = self._send(first)
+        except Refused as other:
+            yield from self._narrowed(first, other)
+            yield from self._batch(second)
+            return
+        except Unavailable as other:
+            if not isinstance(other.__cause__, Locked):
+                raise
+            yield from self._locked(first, str(other))
+            yield from self._batch(second)
+            return
+        yield from self._accounted(first, answer)
+        named = [prop for prop, _, _ in _blamed(error) if prop in second[0].properties]
+        if len(second) > 1:
+            yield from self._halved(second, error)
+        elif len(set(named)) == 1:
+            yield from self._salvaged(second[0], error)
+        else:
+            yield from self._batch(second)
+
+    def _salvaged(self, it: Input, error: Refused) -> Iterator[Receipt]:
+        """Write a culprit without what HubSpot blames; if it blames nothing of ours, without stage and owner."""
+        blamed = {prop: why for prop, _, why in _blamed(error) if prop in it.properties}
+        blamed = blamed or {prop: error.said for prop in (STAGE, OWNER) if prop in it.properties}
+        less = it.without(blamed)
+        if blamed and less.properties:
+            yield from self._batch([less])
+        else:
+            yield Receipt(it.change.ref, False, error.category or "REFUSED", error.said, less.refused)
+
+    def _accounted(self, inputs: Sequence[Input], answer: Mapping[str, Any]) -> Iterator[Receipt]:
+        """A receipt for each input out of an answer's body; its status says nothing (200, 207 and 201 all occur)."""
+        open_inputs = {each.id: each for each in inputs}
+        for result in answer.get("results") or ():
+            if it := open_inputs.pop(str(result.get("id")), None):
+                yield it.receipt()
+        for error in answer.get("errors") or ():
+            for id in _ids(error):
+                if id in open_inputs and error.get("category") not in ("OBJECT_NOT_FOUND", None):
+                    yield from self._salvaged(open_inputs.pop(id), Refused(207, error, "one record"))
+        if open_inputs:
+            yield from self._looked_up(open_inputs)
+
+    def _looked_up(self, inputs: Mapping[str, Input]) -> Iterator[Receipt]:
+        """Receipts for records that the answer does not account for, out of what they are like now."""
+        properties = list({prop for each in inputs.values() for prop in each.properties} | {*MERGES})
+        for id, record in look_up(self._api, list(inputs), properties):
+            it = inputs[id]
+            if record is None:
+                yield it.failed("OBJECT_NOT_FOUND", "the contact was deleted in HubSpot", gone=True)
+            elif str(record["id"]) != id or _kept(it, record):
+                yield it.receipt(str(record["id"]))
+            else:
+                yield it.failed("NOT_KEPT", "HubSpot reported no error and did not keep the values", retry=True)
+
+
+def _kept(it: Input, record: Record) -> bool:
+    values = record.get("properties") or {}
+    return all(_same(str(values.get(prop) or ""), value) for prop, value in it.properties.items())
+
+
+def _same(one: str, other: str) -> bool:
+    return one == other or (number(one) is not None and number(one) == number(other))
+
+
+def _blamed(error: Refused) -> Iterator[tuple[str, str, str]]:
+    """The properties that a refusal names, each with HubSpot's code and reason."""
+    for each in error.body.get("errors") or ():
+        names = (each.get("context") or {}).get("propertyName") or ()
+        for prop in [names] if isinstance(names, str) else names:
+            yield str(prop), str(each.get("code") or ""), str(each.get("message") or error.said)
+    _, _, listed = error.said.partition("Property values were not valid: ")
+    try:
+        named = orjson.loads(listed) if listed else []
+    except orjson.JSONDecodeError:
+        return
+    for each in named:
+        yield str(each.get("name")), str(each.get("error") or ""), str(each.get("message") or error.said)
+
+
+def _ids(error: Mapping[str, Any]) -> Iterator[str]:
+    """The records that a partial error is about."""
+    context = error.get("context") or {}
+    for key in ("ids", "id", "objectWriteTraceId"):
+        said = context.get(key) or ()
+        yield from ([str(said)] if isinstance(said, str | int) else map(str, said))
+
+
+def _batches(inputs: Sequence[Input]) -> Iterator[Sequence[Input]]:
+    """Batches with each record at most once: HubSpot refuses a batch that has one twice."""
+    rest = list(inputs)
+    while rest:
+        first = {each.id: each for each in reversed(rest)}
+        rest = [each for each in rest if first[each.id] is not each]
+        yield from chunks(list(first.values())[::-1], BATCH)
+
+
+def _halves(inputs: Sequence[Input]) -> tuple[Sequence[Input], Sequence[Input]]:
+    middle = len(inputs) // 2
+    return inputs[:middle], inputs[middle:]
