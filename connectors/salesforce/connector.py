@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
-from connectors.salesforce import activities, contacts, owners, setup
+from connectors.salesforce import activities, bulk, contacts, owners, setup
 from connectors.salesforce.answers import CRM
 from connectors.salesforce.checkup import check
 from connectors.salesforce.schema import OBJECTS, Schema, crm_field
@@ -68,11 +68,13 @@ class SalesforceConnector:
 
     def read(self, refs: Sequence[Ref]) -> Iterator[Contact]:
         """The records as the database has them now."""
+        bulk.settle(self._org, self._notes)
         return contacts.read(self._org, self._schema, self._readers, refs)
 
     def write(self, changes: Sequence[Change]) -> Iterator[Receipt]:
         """Update by id."""
-        writer = Writer(self._org, self._schema, self._readers, self.owners)
+        writer = Writer(self._org, self._schema, self._readers, self.owners, self._notes)
+        bulk.settle(self._org, self._notes)
         return writer.write(changes)
 
     def fields(self) -> Sequence[CrmField]:

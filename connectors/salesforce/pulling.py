@@ -8,6 +8,7 @@ from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from typing import Any, TypeAlias
 
+from connectors.salesforce import bulk
 from connectors.salesforce.answers import CRM, Refused
 from connectors.salesforce.schema import Field, Schema, instant, scalar
 from connectors.salesforce.session import Org
@@ -59,7 +60,7 @@ class Place:
     """A cursor: what is done, and where the pull that is under way stands.
 
     `until` is the server's time when the pull began, `stream` the one it is reading, after the row `after` or at the
-    `locator` of the Bulk job `job`.
+    `locator` of the Bulk job `job`, of which it has `read` so many rows.
     """
 
     done: Mapping[str, Done] = field(default_factory=dict)
@@ -69,11 +70,12 @@ class Place:
     after: After = ()
     job: str = ""
     locator: str = ""
+    read: int = 0
 
     def spelled(self) -> str:
         """The cursor as text."""
         done = {name: [each.until, list(each.columns), each.mark] for name, each in self.done.items()}
-        here = [self.until, list(self.finished), self.stream, list(self.after), self.job, self.locator]
+        here = [self.until, list(self.finished), self.stream, list(self.after), self.job, self.locator, self.read]
         return json.dumps({"v": 1, "done": done, "here": here}, separators=(",", ":"))
 
 
@@ -84,9 +86,9 @@ def place(cursor: str | None) -> Place:
     try:
         told = json.loads(cursor)
         done = {name: Done(until, tuple(columns), mark) for name, (until, columns, mark) in told["done"].items()}
-        until, finished, stream, after, job, locator = told["here"]
+        until, finished, stream, after, job, locator, read = told["here"]
         if told["v"] == 1:
-            return Place(done, until, tuple(finished), stream, tuple(after), job, locator)
+            return Place(done, until, tuple(finished), stream, tuple(after), job, locator, read)
     except (ValueError, KeyError, TypeError):
         pass
     raise ConfigError("the stored Salesforce cursor is not one that this version reads; run: crmsync backfill")
@@ -115,10 +117,22 @@ def _instant(text: str) -> datetime:
 
 def soql(source: Source, window: Window, after: After, schema: Schema) -> str:
     """The query for a window, after a row."""
-    conditions = [source.where, *_within(source, window), _beyond(source, after, schema)]
-    where = " AND ".join(each for each in conditions if each)
-    columns = ", ".join(dict.fromkeys((*source.order, *source.columns)))
-    return f"SELECT {columns} FROM {source.object} WHERE {where} ORDER BY {', '.join(source.order)}"
+    beyond = [_beyond(source, after, schema)] if after else []
+    return f"{_select(source, window, beyond)} ORDER BY {', '.join(source.order)}"
+
+
+def bulk_soql(source: Source, window: Window) -> str:
+    """The same for Bulk 2.0, whose own way of splitting a query an ORDER BY switches off."""
+    return _select(source, window, [])
+
+
+def _select(source: Source, window: Window, beyond: Sequence[str]) -> str:
+    conditions = [each for each in (source.where, *_within(source, window), *beyond) if each]
+    return f"SELECT {', '.join(_columns(source))} FROM {source.object} WHERE {' AND '.join(conditions)}"
+
+
+def _columns(source: Source) -> list[str]:
+    return list(dict.fromkeys((*source.order, *source.columns)))
 
 
 def _within(source: Source, window: Window) -> list[str]:
@@ -133,8 +147,6 @@ def _within(source: Source, window: Window) -> list[str]:
 
 def _beyond(source: Source, after: After, schema: Schema) -> str:
     """The keyset: rows behind `after` in the order of the query, whatever number of them share its first value."""
-    if not after:
-        return ""
     values = [
         _literal_of(schema.resolve(source.object, each), value) for each, value in zip(source.order, after, strict=True)
     ]
@@ -207,16 +219,53 @@ def pages(org: Org, schema: Schema, source: Source, at: Place) -> Iterator[tuple
     if source.parent and within.since is None:
         return  # everything is read anyway
     types = column_types(source, schema)
+    if at.stream == source.stream and at.job:
+        yield from _bulk_pages(org, types, source, within, at)
+        return
     page = org.query(soql(source, within, after, schema))
+    if page.get("totalSize", 0) > org.settings.bulk_query_threshold and not source.parent:
+        yield from _bulk_pages(org, types, source, within, at)
+        return
     while True:
         rows = [cells(record, types) for record in page["records"]]
         if rows:
             after = _advanced(source, rows[-1], after)
             at = replace(at, stream=source.stream, after=after)
-            yield rows, at
+            yield rows, after_stream(at, source) if page["done"] else at
         if page["done"]:
             return
         page = _following(org, schema, source, within, after, page["nextRecordsUrl"])
+
+
+def _bulk_pages(
+    org: Org, types: Mapping[str, str], source: Source, within: Window, at: Place
+) -> Iterator[tuple[list[Row], Place]]:
+    """The same by Bulk 2.0. The job is in the cursor before it is waited for, its locator before each further page."""
+    columns = _columns(source)
+    afresh = replace(at, stream=source.stream, after=(), job="", locator="", read=0)
+    try:
+        if not (at.stream == source.stream and at.job):
+            at = replace(afresh, job=bulk.begin_query(org, bulk_soql(source, within)))
+            yield [], at
+        promised = bulk.ended_query(org, at.job)
+        while True:
+            rows, locator = bulk.query_page(org, at.job, at.locator, len(columns))
+            at = replace(at, locator=locator, read=at.read + len(rows))
+            if not locator:
+                break
+            yield [_csv_cells(row, columns, types) for row in rows], at
+        if at.read != promised:
+            raise bulk.QueryFailed(f"it gave {at.read:,} of {promised:,} rows of {source.object}")
+    except (Refused, bulk.QueryFailed) as error:
+        yield [], afresh  # the job is of no more use: results live a week, and belong to one API version
+        raise Unavailable(CRM, f"a bulk query has to be begun again: {error}") from error
+    yield [_csv_cells(row, columns, types) for row in rows], after_stream(at, source)
+    bulk.delete_query(org, at.job)
+
+
+def _csv_cells(row: Sequence[str], columns: Sequence[str], types: Mapping[str, str]) -> Row:
+    found = ((path, scalar(text, types[path])) for path, text in zip(columns, row, strict=True))
+    return {path: value for path, value in found if value is not None}
 
 
 def _following(org: Org, schema: Schema, source: Source, within: Window, after: After, link: str) -> dict[str, Any]:

@@ -42,7 +42,9 @@ class Refusal:
 SILENT = Refusal("NO_RESULT", "Salesforce did not say what became of the row")
 """Stands for a row that an answer leaves out."""
 
-LOCKS = frozenset({"UNABLE_TO_LOCK_ROW", "SERVER_UNAVAILABLE", "UNKNOWN_EXCEPTION", "REQUEST_RUNNING_TOO_LONG"})
+LOCKS = frozenset(
+    {"UNABLE_TO_LOCK_ROW", "SERVER_UNAVAILABLE", "UNKNOWN_EXCEPTION", "REQUEST_RUNNING_TOO_LONG", "JOB_FAILED"}
+)
 """Refusals that pass by themselves."""
 
 LATER = LOCKS | {

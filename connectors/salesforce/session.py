@@ -142,9 +142,9 @@ class Org:
         options: dict[str, Any] = {} if body is None else {"json": body}
         return self.call(lambda client: client.restful(path, method=method, **options))
 
-    def raw(self, method: str, path: str, **options: Any) -> requests.Response:
-        """The answer itself, for what is not JSON; `path` as in `rest`."""
-        return self.call(lambda client: self._sent(client, method, path, options))
+    def raw(self, method: str, path: str, read: Callable[[requests.Response], T], **options: Any) -> T:
+        """What `read` makes of an answer that is not JSON, repeated on `Transient`; `path` as in `rest`."""
+        return self.call(lambda client: read(self._sent(client, method, path, options)))
 
     def query(self, soql: str) -> dict[str, Any]:
         """The first page of a query that sees deleted and archived rows too."""

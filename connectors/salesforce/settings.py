@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import re
+from datetime import timedelta
 from typing import Any, Literal
 
 from pydantic import Field, SecretStr, field_validator, model_validator
 
 from connectors.http import checked_address, is_loopback
 from connectors.salesforce.feeds import DEFAULT_FEEDS, SOURCES
-from crmsync.tables import Feed, Table
+from crmsync.tables import Duration, Feed, Table
 
 SUFFIXES = ("my.salesforce.com", "my.salesforce.mil", "my.sfcrmproducts.cn")
 """Hosts of Salesforce itself, where every org has its own My Domain."""
@@ -50,6 +51,7 @@ class Settings(Table):
     Secrets (`client_secret`, `private_key`, `refresh_token`) belong in the environment or the secrets folder.
     `quota_share` is the share of the org's rolling 24-hour API requests, all tools together, at which crmsync stops.
     More than `bulk_threshold` changes are written by Bulk API 2.0, more than `bulk_query_threshold` rows read by it.
+    A bulk job is waited for at most `bulk_wait`; one that takes longer runs on, and the next cycle looks again.
     `stage_field` names, for each kind, the picklist that holds the lifecycle stage.
     """
 
@@ -66,6 +68,7 @@ class Settings(Table):
     quota_share: float = Field(default=0.7, gt=0, le=1)
     bulk_threshold: int = Field(default=2000, ge=200)
     bulk_query_threshold: int = Field(default=50_000, ge=2000)
+    bulk_wait: Duration = timedelta(minutes=30)
     stage_field: dict[Literal["lead", "contact"], str] = {"lead": "Status", "contact": "Crmsync_Stage__c"}
     permission_set: str = Field(default="Crmsync", pattern=r"^[A-Za-z][A-Za-z0-9_]{0,79}$")
     activities: list[Feed] = list(DEFAULT_FEEDS)

@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any
 
+from connectors.salesforce import bulk
 from connectors.salesforce.answers import CRM, Refused
 from connectors.salesforce.contacts import Reader, rows_by_id
 from connectors.salesforce.pulling import Row as Record
@@ -20,7 +21,7 @@ from connectors.salesforce.refusals import LATER, SILENT, Refusal, refusal
 from connectors.salesforce.schema import OBJECTS, Field, Schema, fitting
 from connectors.salesforce.session import Org
 from crmsync.errors import Cancelled
-from crmsync.model import Change, Owner, Receipt, Ref, Scalar
+from crmsync.model import Change, Notes, Owner, Receipt, Ref, Scalar
 
 COLLECTION = 200
 """Rows a Collections call may hold."""
@@ -133,9 +134,10 @@ class Writer:
         schema: Schema,
         readers: Mapping[str, Reader],
         owners: Callable[[], Sequence[Owner]],
+        notes: Notes,
     ) -> None:
         self.org, self.schema, self.readers = org, schema, readers
-        self._read_owners = owners
+        self._read_owners, self._notes = owners, notes
         self._hunts = CULPRIT_HUNTS
 
     def write(self, changes: Sequence[Change]) -> Iterator[Receipt]:
@@ -148,10 +150,11 @@ class Writer:
     def _written(self, kind: str, rows: Sequence[Row]) -> Iterator[Receipt]:
         scores = [Try(row, names) for row in rows if (names := frozenset(row.cells) - {"owner"})]
         owned = [row for row in rows if "owner" in row.cells]
+        first = self.in_bulk if len(scores) > self.org.settings.bulk_threshold else self.by_collections
         waiting = {id(row) for row in owned}
         through = [row for row in rows if not row.cells]
         moved: list[Row] = []
-        for row in (*through, *self._rounds(kind, scores, self.by_collections)):
+        for row in (*through, *self._rounds(kind, scores, first)):
             if row.moved:
                 moved.append(row)
             elif id(row) not in waiting and not row.silent:
@@ -192,6 +195,17 @@ class Writer:
             for start in range(0, len(some), size):
                 yield from self._collection(kind, some[start : start + size])
 
+    def in_bulk(self, kind: str, tries: Sequence[Try]) -> Outcomes:
+        """Send by Bulk 2.0."""
+        by_id = {each.row.change.ref.id: each for each in tries}
+        rows = {id_: self._api_cells(kind, each) for id_, each in by_id.items()}
+        for id_, why in bulk.ingest(self.org, self._notes, OBJECTS[kind], rows):
+            yield by_id[id_], why
+
+    def _api_cells(self, kind: str, each: Try) -> dict[str, Any]:
+        spelled = self._spelled(kind)
+        return {spelled[name]: each.row.cells[name] for name in sorted(each.names)}
+
     def _collection(self, kind: str, tries: Sequence[Try]) -> Outcomes:
         records = [self._record(kind, each) for each in tries]
         try:
@@ -213,9 +227,8 @@ class Writer:
         yield from self._collection(kind, tries[half:])
 
     def _record(self, kind: str, each: Try) -> dict[str, Any]:
-        spelled = self._spelled(kind)
-        cells = {spelled[name]: each.row.cells[name] for name in sorted(each.names)}
-        return {"attributes": {"type": OBJECTS[kind]}, "id": each.row.change.ref.id, **cells}
+        head = {"attributes": {"type": OBJECTS[kind]}, "id": each.row.change.ref.id}
+        return {**head, **self._api_cells(kind, each)}
 
     def _followed(self, kind: str, rows: Sequence[Row]) -> Iterator[Receipt]:
         """Where the records went that Salesforce would not write to: merged, converted, deleted, or still there."""

@@ -1,0 +1,251 @@
+"""Bulk API 2.0, both ways: jobs whose ids are kept before anything is uploaded, and that are never aborted."""
+
+from __future__ import annotations
+
+import contextlib
+import csv
+import io
+import json
+import math
+import sys
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
+
+import requests
+
+from connectors.salesforce.answers import CRM, Refused, expected
+from connectors.salesforce.refusals import SILENT, Refusal, refusal_of_bulk
+from connectors.salesforce.session import Org
+from crmsync.errors import Cancelled, Transient, Unavailable
+from crmsync.model import Notes
+
+BODY = 100_000_000
+"""Bytes of CSV for one job: Salesforce takes 150 MB after its own encoding, which adds half (2026-11)."""
+
+RESULT_ROWS = 10_000
+"""Rows of one page of a query job's results."""
+
+PAUSES = (1.0, 1.0, 2.0, 3.0, 5.0, 8.0, 13.0, 20.0, 30.0)
+"""Seconds between looks at a job; the last one goes on. Every look is an API request."""
+
+NULL = "#N/A"
+"""What clears a field in a CSV; an empty cell leaves it as it is."""
+
+ENDED = frozenset({"JobComplete", "Failed", "Aborted"})
+NOTE = "ingest:"
+
+# Rich-text cells are longer than the 131,072 characters that csv allows (estuary/connectors#2609).
+csv.field_size_limit(min(sys.maxsize, 2**31 - 1))
+
+
+def csv_rows(body: bytes) -> Iterator[list[str]]:
+    """The rows of a CSV body, its header first."""
+    return csv.reader(io.StringIO(body.decode("utf-8-sig", "replace"), newline=""))
+
+
+def wait(org: Org, path: str) -> dict[str, Any]:
+    """The job once it has ended. Raises `Unavailable` when it takes longer than `bulk_wait`; it then runs on."""
+    waited, number = 0.0, 0
+    while True:
+        job = expected(org.rest("GET", path), "state")
+        if job["state"] in ENDED:
+            return job
+        pause = PAUSES[min(number, len(PAUSES) - 1)]
+        if waited + pause > org.settings.bulk_wait.total_seconds():
+            raise Unavailable(
+                CRM, f"Salesforce still works on the bulk job {job.get('id')}; the next cycle looks again"
+            )
+        if org.stop.wait(pause):
+            raise Cancelled("stopped while Salesforce works on a bulk job")
+        waited, number = waited + pause, number + 1
+
+
+def ingest(
+    org: Org, notes: Notes, object_: str, rows: Mapping[str, Mapping[str, Any]]
+) -> Iterator[tuple[str, Refusal | None]]:
+    """Update rows (cells by API name, by record id) and say of each id what became of it.
+
+    The job's id is in `notes` before its data is sent, so that whoever comes after a crash waits for it first.
+    """
+    for body, ids in bodies(rows):
+        job = _uploaded(org, notes, object_, body)
+        ended = wait(org, f"jobs/ingest/{job}")
+        yield from _results(org, job, ended, ids)
+        _forget(org, notes, job)
+
+
+def settle(org: Org, notes: Notes) -> None:
+    """Wait for the jobs an earlier run has left: nothing is read or written over their heads."""
+    for note in [each for each in notes if each.startswith(NOTE)]:
+        job = note.removeprefix(NOTE)
+        try:
+            state = expected(org.rest("GET", f"jobs/ingest/{job}"), "state")["state"]
+        except Refused:
+            state = "Gone"
+        if state == "Open":
+            del notes[note]  # its data never arrived whole, so Salesforce never begins it
+        elif state == "Gone":
+            del notes[note]
+        else:
+            wait(org, f"jobs/ingest/{job}")
+            _forget(org, notes, job)
+
+
+def bodies(rows: Mapping[str, Mapping[str, Any]], most: int = BODY) -> Iterator[tuple[bytes, list[str]]]:
+    """CSV bodies of at most `most` bytes with the ids each holds. Rows need not have the same columns."""
+    columns = sorted({column for cells in rows.values() for column in cells})
+    header = _line(["Id", *columns])
+    lines: list[bytes] = []
+    ids: list[str] = []
+    size = len(header)
+    for id_, cells in rows.items():
+        line = _line([id_, *(_cell(cells[column]) if column in cells else "" for column in columns)])
+        if ids and size + len(line) > most:
+            yield b"".join([header, *lines]), ids
+            lines, ids, size = [], [], len(header)
+        lines.append(line)
+        ids.append(id_)
+        size += len(line)
+    if ids:
+        yield b"".join([header, *lines]), ids
+
+
+def _line(cells: Sequence[str]) -> bytes:
+    text = io.StringIO()
+    csv.writer(text, lineterminator="\n").writerow(cells)
+    return text.getvalue().encode("utf-8", "replace")
+
+
+def _cell(value: Any) -> str:
+    if value is None:
+        return NULL
+    if isinstance(value, bool):
+        return str(value).lower()
+    if isinstance(value, float) and math.isfinite(value):
+        return f"{value:.18f}".rstrip("0").rstrip(".")
+    return str(value)
+
+
+def _uploaded(org: Org, notes: Notes, object_: str, body: bytes) -> str:
+    """A job with all its data, begun. Where an upload's answer got lost it is not known whole: a new job takes over."""
+    for last in (False, True):
+        job = _created(org, notes, object_)
+        try:
+            headers = {"Content-Type": "text/csv; charset=UTF-8"}
+            org.raw("PUT", f"jobs/ingest/{job}/batches", lambda answer: None, data=body, headers=headers)
+        except Refused:
+            del notes[NOTE + job]
+            if last:
+                raise
+            continue
+        _begin(org, job)
+        return job
+    raise AssertionError("the loop returns or raises")
+
+
+def _created(org: Org, notes: Notes, object_: str) -> str:
+    asked = {
+        "object": object_,
+        "operation": "update",
+        "contentType": "CSV",
+        "columnDelimiter": "COMMA",
+        "lineEnding": "LF",
+    }
+    job = str(expected(org.rest("POST", "jobs/ingest", asked), "id")["id"])
+    notes[NOTE + job] = json.dumps({"object": object_, "api_version": org.settings.api_version})
+    return job
+
+
+def _begin(org: Org, job: str) -> None:
+    """Close the upload; a repeat of it is refused, and then the job's state tells that it was heard."""
+    try:
+        org.rest("PATCH", f"jobs/ingest/{job}", {"state": "UploadComplete"})
+    except Refused:
+        if expected(org.rest("GET", f"jobs/ingest/{job}"), "state")["state"] == "Open":
+            raise
+
+
+def _results(org: Org, job: str, ended: Mapping[str, Any], ids: Sequence[str]) -> Iterator[tuple[str, Refusal | None]]:
+    """By id, never by position: Salesforce returns rows in an order of its own."""
+    known = {each[:15]: each for each in ids}
+    told: dict[str, Refusal | None] = {}
+    for id_ in _result_ids(org, job, "successfulResults"):
+        told[id_[:15]] = None
+    for id_, error in _failed(org, job):
+        told[id_[:15]] = refusal_of_bulk(error)
+    if ended["state"] != "JobComplete":
+        unprocessed = Refusal("JOB_FAILED", str(ended.get("errorMessage") or ended["state"])[:500])
+        for id_ in _result_ids(org, job, "unprocessedrecords"):
+            told.setdefault(id_[:15], unprocessed)
+    yield from ((full, told.get(short, SILENT)) for short, full in known.items())
+
+
+def _result_ids(org: Org, job: str, which: str) -> Iterator[str]:
+    return (row.get("sf__Id") or row.get("Id") or "" for row in _result_rows(org, job, which))
+
+
+def _failed(org: Org, job: str) -> Iterator[tuple[str, str]]:
+    rows = _result_rows(org, job, "failedResults")
+    return ((row.get("sf__Id") or row.get("Id") or "", row.get("sf__Error", "")) for row in rows)
+
+
+def _result_rows(org: Org, job: str, which: str) -> list[dict[str, str]]:
+    return org.raw("GET", f"jobs/ingest/{job}/{which}/", _named_rows)
+
+
+def _named_rows(answer: requests.Response) -> list[dict[str, str]]:
+    rows = csv_rows(answer.content)
+    header = next(rows, [])
+    if header and not {"Id", "sf__Id"} & set(header):
+        raise Transient("Salesforce answered something else than a job's results")
+    return [dict(zip(header, row, strict=False)) for row in rows if row]
+
+
+def _forget(org: Org, notes: Notes, job: str) -> None:
+    """Tidy up after a job whose end is known; Salesforce would do it in a week."""
+    with contextlib.suppress(Refused, Unavailable):
+        org.raw("DELETE", f"jobs/ingest/{job}", lambda answer: None)
+    del notes[NOTE + job]
+
+
+class QueryFailed(Exception):
+    """A query job that will never give its rows."""
+
+
+def begin_query(org: Org, soql: str) -> str:
+    """Begin a query job that sees deleted and archived rows, and return its id."""
+    job = expected(org.rest("POST", "jobs/query", {"operation": "queryAll", "query": soql}), "id")
+    return str(job["id"])
+
+
+def ended_query(org: Org, job: str) -> int:
+    """Wait for a query job and return its number of rows. Raises `QueryFailed` where it gave up: that is no answer."""
+    ended = wait(org, f"jobs/query/{job}")
+    if ended["state"] != "JobComplete":
+        raise QueryFailed(str(ended.get("errorMessage") or ended["state"]))
+    return int(ended.get("numberRecordsProcessed") or 0)
+
+
+def query_page(org: Org, job: str, locator: str, width: int) -> tuple[list[list[str]], str]:
+    """One page of results, without its header, and the locator of the next one: empty behind the last."""
+    at = f"&locator={locator}" if locator else ""
+    path = f"jobs/query/{job}/results?maxRecords={RESULT_ROWS}{at}"
+    return org.raw("GET", path, lambda answer: _query_rows(answer, width), headers={"Accept": "text/csv"})
+
+
+def _query_rows(answer: requests.Response, width: int) -> tuple[list[list[str]], str]:
+    """Whole pages only: a page that is short of rows or cells is read again."""
+    rows = list(csv_rows(answer.content))
+    promised = answer.headers.get("Sforce-NumberOfRecords")
+    if promised and int(promised) != max(len(rows) - 1, 0):
+        raise Transient(f"Salesforce sent {max(len(rows) - 1, 0)} of {promised} rows")
+    if any(len(row) != width for row in rows):
+        raise Transient("Salesforce sent rows of the wrong width")
+    locator = answer.headers.get("Sforce-Locator", "")
+    return rows[1:], "" if locator == "null" else locator
+
+
+def delete_query(org: Org, job: str) -> None:
+    """Tidy up after a query that was read to its end."""
+    with contextlib.suppress(Refused, Unavailable):
+        org.raw("DELETE", f"jobs/query/{job}", lambda answer: None)
