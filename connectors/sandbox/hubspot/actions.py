@@ -7,7 +7,7 @@ from dataclasses import fields
 from datetime import datetime
 from typing import Any
 
-from connectors.sandbox.hubspot import happenings, objects
+from connectors.sandbox.hubspot import happenings, writes
 from connectors.sandbox.hubspot.records import Record, Records, write
 from connectors.sandbox.hubspot.schema import as_text, option, stage_date
 from connectors.sandbox.hubspot.state import Owner, State, Switches
@@ -97,11 +97,11 @@ def _restore(state: State, now: int, body: Json) -> Json:
 def _merge(state: State, now: int, body: Json) -> Json:
     """`id` and `other` become a record with a new id; the values of `id` win."""
     main, other = _record(state, body), _record(state, body, "other")
-    return {"id": str(objects.merged(state, _records(state, body), main, other, now).id)}
+    return {"id": str(writes.merged(state, _records(state, body), main, other, now).id)}
 
 
 def _gdpr_delete(state: State, now: int, body: Json) -> Json:
-    objects.forget(state, _records(state, body), _record(state, body))
+    writes.forget(state, _records(state, body), _record(state, body))
     return {}
 
 

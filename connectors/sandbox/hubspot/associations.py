@@ -1,15 +1,15 @@
-"""The association endpoints: batch read and one record's page in v4 and date-versioned form, the older v3 form, and writes."""
+"""The association endpoints: batch read, one record's page and writes, in the form of v4 and in the older one of v3."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable
 from itertools import islice
 
+from connectors.sandbox.hubspot.batches import batch_reply
 from connectors.sandbox.hubspot.links import LinkType, Pair, plain, types_of
-from connectors.sandbox.hubspot.objects import batch_reply
-from connectors.sandbox.hubspot.records import Records
+from connectors.sandbox.hubspot.records import Record, Records
 from connectors.sandbox.hubspot.state import State
-from connectors.sandbox.hubspot.wire import Call, Json, Reply, bad_request, not_found
+from connectors.sandbox.hubspot.wire import Call, Json, Reply, bad_request, next_page, not_found
 
 _MOST_READS, _MOST_WRITES, _V3_SHOWN = 1_000, 2_000, 100
 
@@ -30,19 +30,17 @@ def batch_read(state: State, call: Call) -> Reply:
     """`POST …/associations/{a}/{b}/batch/read`: a page for each record; one that has none is an error of its own."""
     one, other, pair = _pair(state, call)
     results, errors = [], []
-    for each in _inputs(call, _MOST_READS):
-        text = str(each.get("id"))
+    for asked in _inputs(call, _MOST_READS):
+        text = str(asked.get("id"))
         if not text.isdigit():
             errors.append(_not_an_id(text))
             continue
         number = one.survivor(int(text))
-        linked, following = _page(state, pair, number, int(each.get("after") or 0), state.switches.association_page)
+        linked, following = _page(state, pair, number, int(asked.get("after") or 0), state.switches.association_page)
         if linked:
-            result: Json = {"from": {"id": str(number)}, "to": [_link_json(other, types) for other, types in linked]}
+            result: Json = {"from": {"id": str(number)}, "to": [_link_json(each, types) for each, types in linked]}
             if following:
-                result["paging"] = {
-                    "next": {"after": following, "link": f"https://api.hubapi.com{call.path}?after={following}"}
-                }
+                result["paging"] = next_page(call, following)
             results.append(result)
         else:
             errors.append(_nothing(one, other, text))
@@ -84,23 +82,19 @@ def _not_an_id(text: str) -> Json:
 
 
 def batch_read_v3(state: State, call: Call) -> Reply:
-    """`POST /crm/v3/associations/{a}/{b}/batch/read`: at most a hundred for each record, and `after` is not looked at."""
+    """`POST /crm/v3/associations/{a}/{b}/batch/read`: a hundred for each record, and `after` is not looked at."""
     one, other, pair = _pair(state, call)
     word = f"{one.kind.singular}_to_{other.kind.singular}"
     results, errors = [], []
-    for each in _inputs(call, _MOST_READS):
-        text = str(each.get("id"))
+    for asked in _inputs(call, _MOST_READS):
+        text = str(asked.get("id"))
         number = one.survivor(int(text)) if text.isdigit() else -1
         linked, following = _page(state, pair, number, 0, _V3_SHOWN)
         if linked:
-            result: Json = {
-                "from": {"id": str(number)},
-                "to": [{"id": str(other), "type": word} for other, _ in linked],
-            }
+            to = [{"id": str(each), "type": word} for each, _ in linked]
+            result: Json = {"from": {"id": str(number)}, "to": to}
             if following:
-                result["paging"] = {
-                    "next": {"after": following, "link": f"https://api.hubapi.com{call.path}?after={following}"}
-                }
+                result["paging"] = next_page(call, following)
             results.append(result)
         else:
             errors.append(_nothing(one, other, text))
@@ -116,9 +110,7 @@ def one_page(state: State, call: Call) -> Json:
     linked, following = _page(state, pair, record.id, int(call.one("after") or 0), call.limit(500, 500))
     answer: Json = {"results": [_link_json(number, types) for number, types in linked]}
     if following:
-        answer["paging"] = {
-            "next": {"after": following, "link": f"https://api.hubapi.com{call.path}?after={following}"}
-        }
+        answer["paging"] = next_page(call, following)
     return answer
 
 
@@ -139,7 +131,13 @@ def put(state: State, call: Call) -> Json:
         raise not_found("resource not found")
     types = call.json() if call.raw.startswith(b"{") else {}
     main = any(each.type_id == types.get("associationTypeId") and each.label for each in types_of(pair))
-    state.links.add(pair, left.id, right.id, main)
+    return _linked(state, one, other, (left, right), main)
+
+
+def _linked(state: State, one: Records, other: Records, ends: tuple[Record, Record], main: bool) -> Json:
+    """Link two records, and say so."""
+    left, right = ends
+    state.links.add((one.kind.name, other.kind.name), left.id, right.id, main)
     return {
         "fromObjectTypeId": one.kind.type_id,
         "fromObjectId": left.id,
@@ -170,16 +168,7 @@ def batch_create(state: State, call: Call) -> Reply:
             continue
         wanted = {kind.get("associationTypeId") for kind in each.get("types") or []}
         main = any(kind.label and kind.type_id in wanted for kind in types_of(pair))
-        state.links.add(pair, left.id, right.id, main)
-        results.append(
-            {
-                "fromObjectTypeId": one.kind.type_id,
-                "fromObjectId": left.id,
-                "toObjectTypeId": other.kind.type_id,
-                "toObjectId": right.id,
-                "labels": ["Primary"] if main else [],
-            }
-        )
+        results.append(_linked(state, one, other, (left, right), main))
     return batch_reply(state, call, results, errors, 201)
 
 

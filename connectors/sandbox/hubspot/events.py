@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import base64
-from urllib.parse import quote
+from itertools import islice
 
 from connectors.sandbox.hubspot.schema import object_type
 from connectors.sandbox.hubspot.state import State
 from connectors.sandbox.hubspot.tracking import EmailEvent, Form, Occurrence, Submission, Timeline
-from connectors.sandbox.hubspot.wire import Call, Json, Refusal, bad_request, error, instant, iso, not_found
+from connectors.sandbox.hubspot.wire import Call, Json, Refusal, bad_request, error, instant, iso, next_page, not_found
 
 _EVER = 1 << 60
 _BUILT_IN = ("e_visited_page", "e_submitted_form", "e_clicked_link")
@@ -24,15 +24,15 @@ def occurrences(state: State, call: Call) -> Json:
     """`GET …/event-occurrences`: of one type, of one contact, or both; oldest first unless asked otherwise."""
     _checked_tier(state)
     limit = call.limit(20, 1_000)
-    low, high = _bound(call, "occurredAfter", -_EVER), _bound(call, "occurredBefore", _EVER)
-    found = _narrowed(state, call).between(low, high)
-    if call.one("eventType"):
-        found = [each for each in found if each.event_type == call.one("eventType")]
+    span = (_bound(call, "occurredAfter", -_EVER), _bound(call, "occurredBefore", _EVER))
     descending = call.one("sort").upper() in ("-OCCURREDAT", "DESCENDING", "DESC")
-    found = _after(call, found[::-1] if descending else found, descending)
+    walk = _narrowed(state, call).walk(span, _last_seen(call), descending)
+    wanted = call.one("eventType")
+    found = list(islice((each for each in walk if wanted in ("", each.event_type)), limit + 1))
     answer: Json = {"results": [_occurrence_json(each) for each in found[:limit]]}
     if len(found) > limit:
-        answer["paging"] = {"next": _next(call, found[limit - 1])}
+        last = found[limit - 1]
+        answer["paging"] = next_page(call, base64.b64encode(f"{last.at}|{last.number}".encode()).decode())
     return answer
 
 
@@ -45,39 +45,28 @@ def _bound(call: Call, name: str, default: int) -> int:
 
 
 def _narrowed(state: State, call: Call) -> Timeline:
+    """The occurrences of one contact, or else of one type."""
     kind = call.one("objectType")
-    if kind and (found := object_type(kind)) is None:
+    if kind and object_type(kind) is None:
         raise bad_request(f"Unable to infer object type from: {kind}", "")
     if number := call.one("objectId"):
         return state.tracking.by_contact.get(state.contacts.survivor(int(number)), Timeline())
-    if any(name.startswith("objectProperty.") for name in call.query):
-        return _of_email(state, call)
+    if email := call.one("objectProperty.email"):
+        record = state.contacts.by_unique("email", email)
+        return state.tracking.by_contact.get(record.id, Timeline()) if record else Timeline()
     if event_type := call.one("eventType"):
         return state.tracking.by_type.get(event_type, Timeline())
     raise bad_request("Either an eventType or an objectType and objectId are required.")
 
 
-def _of_email(state: State, call: Call) -> Timeline:
-    record = state.contacts.by_unique("email", call.one("objectProperty.email"))
-    return state.tracking.by_contact.get(record.id, Timeline()) if record else Timeline()
-
-
-def _after(call: Call, found: list[Occurrence], descending: bool) -> list[Occurrence]:
+def _last_seen(call: Call) -> tuple[int, int] | None:
+    """The occurrence that an `after` token says was the last one of the page before."""
     token = call.one("after")
-    if not token:
-        return found
     try:
-        at, number = map(int, base64.b64decode(token).split(b"|"))
+        at, number = map(int, base64.b64decode(token).split(b"|")) if token else (0, 0)
     except ValueError as problem:
         raise bad_request(f"Invalid value for after: {token}") from problem
-    last = (at, number)
-    return [each for each in found if (each[:2] < last if descending else each[:2] > last)]
-
-
-def _next(call: Call, last: Occurrence) -> Json:
-    token = base64.b64encode(f"{last.at}|{last.number}".encode()).decode()
-    query = "".join(f"{name}={quote(values[0])}&" for name, values in call.query.items() if name != "after")
-    return {"after": token, "link": f"https://api.hubapi.com{call.path}?{query}after={quote(token)}"}
+    return (at, number) if token else None
 
 
 def _occurrence_json(each: Occurrence) -> Json:
@@ -103,18 +92,20 @@ def forms(state: State, call: Call) -> Json:
     start, limit = _offset(call), call.limit(20, 500)
     answer: Json = {"results": [_form_json(each) for each in found[start : start + limit]]}
     if start + limit < len(found):
-        token = base64.b64encode(str(start + limit).encode()).decode()
-        link = f"https://api.hubapi.com{call.path}?limit={limit}&after={quote(token)}"
-        answer["paging"] = {"next": {"after": token, "link": link}}
+        answer["paging"] = next_page(call, _token_of(start + limit))
     return answer
 
 
-def _offset(call: Call) -> int:
-    token = call.one("after")
+def _offset(call: Call, name: str = "after") -> int:
+    token = call.one(name)
     try:
         return int(base64.b64decode(token)) if token else 0
     except ValueError as problem:
-        raise bad_request(f"Invalid value for after: {token}") from problem
+        raise bad_request(f"Invalid value for {name}: {token}") from problem
+
+
+def _token_of(offset: int) -> str:
+    return base64.b64encode(str(offset).encode()).decode()
 
 
 def _form_json(form: Form) -> Json:
@@ -149,8 +140,7 @@ def submissions(state: State, call: Call) -> Json:
     start, limit = _offset(call), call.limit(20, 50)
     answer: Json = {"results": [_submission_json(each) for each in found[start : start + limit]]}
     if start + limit < len(found):
-        token = base64.b64encode(str(start + limit).encode()).decode()
-        answer["paging"] = {"next": {"after": token, "link": f"?after={quote(token)}"}}
+        answer["paging"] = next_page(call, _token_of(start + limit))
     return answer
 
 
@@ -163,29 +153,16 @@ def email_events(state: State, call: Call) -> Json:
     """`GET /email/public/v1/events`: newest first, by offset."""
     low, high = _bound(call, "startTimestamp", -_EVER), _bound(call, "endTimestamp", _EVER)
     recipient, event, campaign = call.one("recipient").lower(), call.one("eventType"), call.one("campaignId")
-    found = sorted(
-        (
-            each
-            for each in state.tracking.emails
-            if low <= each.at <= high
-            and recipient in ("", each.recipient)
-            and event in ("", each.type)
-            and campaign in ("", str(each.campaign))
-        ),
-        reverse=True,
+    walk = (
+        each
+        for each in state.tracking.newest_emails(low, high)
+        if recipient in ("", each.recipient) and event in ("", each.type) and campaign in ("", str(each.campaign))
     )
-    start, limit = _offset(call) if call.one("after") else _token(call), call.limit(100, 1_000)
-    more = start + limit < len(found)
-    token = base64.b64encode(str(start + limit).encode()).decode() if more else ""
-    events = [_email_event_json(state, each) for each in found[start : start + limit]]
-    return {"hasMore": more, "offset": token, "events": events}
-
-
-def _token(call: Call) -> int:
-    try:
-        return int(base64.b64decode(call.one("offset")) or 0)
-    except ValueError as problem:
-        raise bad_request(f"Invalid value for offset: {call.one('offset')}") from problem
+    start, limit = _offset(call, "offset"), call.limit(100, 1_000)
+    found = list(islice(walk, start, start + limit + 1))
+    events = [_email_event_json(state, each) for each in found[:limit]]
+    more = len(found) > limit
+    return {"hasMore": more, "offset": _token_of(start + limit) if more else "", "events": events}
 
 
 def _email_event_json(state: State, each: EmailEvent) -> Json:

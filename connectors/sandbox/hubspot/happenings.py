@@ -127,7 +127,7 @@ def _form(state: State, contact: Record, kind: str, at: int, about: About, known
 
 
 def _mail(state: State, contact: Record, kind: str, at: int, about: About, known_at: int) -> Values:
-    """An e-mail that was sent, opened or clicked: a salesperson's where there is no campaign, else a marketing e-mail."""
+    """An e-mail that was sent, opened or clicked: a salesperson's where it has no campaign, else marketing's."""
     if not about.get("campaign"):
         return _sales_mail(state, contact, kind, at, about, known_at)
     event, counter, word = _SENDING[kind]

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from typing import Any, NamedTuple
 
-from connectors.sandbox.hubspot import associations, events, gate, objects, search, settings
+from connectors.sandbox.hubspot import associations, events, gate, objects, search, settings, writes
 from connectors.sandbox.hubspot.schema import object_type
 from connectors.sandbox.hubspot.state import State
 from connectors.sandbox.hubspot.wire import Call
@@ -33,23 +33,22 @@ ROOTS = {
     "email": ("/email/public/v1",),
     "oauth": ("/oauth/v1", "/oauth/{date}"),
 }
-PREFIXES = sorted({root.split("/")[1] for roots in ROOTS.values() for root in roots})
 
 # family, method, what follows the root, handler
 _TABLE: tuple[tuple[str, str, str, Handler], ...] = (
     ("objects", "GET", "/{type}", objects.listed),
-    ("objects", "POST", "/{type}", objects.create),
+    ("objects", "POST", "/{type}", writes.create),
     ("objects", "GET", "/{type}/{id}", objects.read),
-    ("objects", "PATCH", "/{type}/{id}", objects.update),
-    ("objects", "DELETE", "/{type}/{id}", objects.archive),
+    ("objects", "PATCH", "/{type}/{id}", writes.update),
+    ("objects", "DELETE", "/{type}/{id}", writes.archive),
     ("objects", "POST", "/{type}/batch/read", objects.batch_read),
-    ("objects", "POST", "/{type}/batch/update", objects.batch_update),
-    ("objects", "POST", "/{type}/batch/create", objects.batch_create),
-    ("objects", "POST", "/{type}/batch/upsert", objects.batch_upsert),
-    ("objects", "POST", "/{type}/batch/archive", objects.batch_archive),
+    ("objects", "POST", "/{type}/batch/update", writes.batch_update),
+    ("objects", "POST", "/{type}/batch/create", writes.batch_create),
+    ("objects", "POST", "/{type}/batch/upsert", writes.batch_upsert),
+    ("objects", "POST", "/{type}/batch/archive", writes.batch_archive),
     ("objects", "POST", "/{type}/search", search.search),
-    ("objects", "POST", "/{type}/merge", objects.merge),
-    ("objects", "POST", "/{type}/gdpr-delete", objects.gdpr_delete),
+    ("objects", "POST", "/{type}/merge", writes.merge),
+    ("objects", "POST", "/{type}/gdpr-delete", writes.gdpr_delete),
     ("linked objects", "GET", "/{type}/{id}/associations/{to}", associations.one_page),
     ("linked objects", "PUT", "/{type}/{id}/associations/{to}/{other}", associations.put),
     ("linked objects", "PUT", "/{type}/{id}/associations/default/{to}/{other}", associations.put),

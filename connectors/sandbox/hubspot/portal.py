@@ -13,7 +13,7 @@ from starlette.routing import Route
 from connectors.sandbox.hubspot import gate
 from connectors.sandbox.hubspot.actions import actions
 from connectors.sandbox.hubspot.load import load
-from connectors.sandbox.hubspot.paths import PREFIXES, find, scopes, tree
+from connectors.sandbox.hubspot.paths import find, scopes, tree
 from connectors.sandbox.hubspot.state import State, Switches, snapshot_of
 from connectors.sandbox.hubspot.wire import Call, Refusal, Reply, correlation, milliseconds, not_found_page
 from connectors.sandbox.people import World
@@ -50,9 +50,8 @@ class Portal:
         return {name: snapshot_of(records) for name, records in self.state.records.items()}
 
     def routes(self) -> list[Route]:
-        """One route for each first part of a path."""
-        methods = ["GET", "POST", "PUT", "PATCH", "DELETE"]
-        return [Route(f"/{prefix}/{{path:path}}", _Endpoint(self), methods=methods) for prefix in PREFIXES]
+        """One route for everything: the portal knows its own paths, and answers the others as HubSpot does."""
+        return [Route("/{path:path}", _Endpoint(self), methods=["GET", "POST", "PUT", "PATCH", "DELETE"])]
 
     def answer(self, call: Call) -> Reply:
         """The answer to a call."""

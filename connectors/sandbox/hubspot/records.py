@@ -216,7 +216,7 @@ def value_of(records: Records, record: Record, name: str, seen: Seen | None = No
 
 
 def shown(records: Records, record: Record, names: Iterable[str], seen: Seen | None = None) -> dict[str, str | None]:
-    """The properties a client asked for and that exist, in the order of their names, with the three that always come."""
+    """The properties a client asked for, if they exist, with the three that always come."""
     kind, known, values = records.kind, records.schema.known, (seen or record).properties
     found: dict[str, str | None] = {name: values.get(name) for name in names if name in known}
     found["hs_object_id"] = str(record.id)

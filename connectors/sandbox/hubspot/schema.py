@@ -76,14 +76,32 @@ _OPTIONS: dict[str, Iterable[tuple[str, str]]] = {
     "hs_pipeline": [("contacts-lifecycle-pipeline", "Lifecycle Stage Pipeline")],
     "hs_lead_status": [
         (each, each.replace("_", " ").capitalize())
-        for each in ["NEW", "OPEN", "IN_PROGRESS", "OPEN_DEAL", "UNQUALIFIED", "ATTEMPTED_TO_CONTACT", "CONNECTED", "BAD_TIMING"]
+        for each in [
+            "NEW",
+            "OPEN",
+            "IN_PROGRESS",
+            "OPEN_DEAL",
+            "UNQUALIFIED",
+            "ATTEMPTED_TO_CONTACT",
+            "CONNECTED",
+            "BAD_TIMING",
+        ]
     ],
     "hs_analytics_source": [
         (each, each.replace("_", " ").title())
-        for each in ["ORGANIC_SEARCH", "PAID_SEARCH", "EMAIL_MARKETING", "SOCIAL_MEDIA", "REFERRALS", "DIRECT_TRAFFIC", "OFFLINE"]
+        for each in [
+            "ORGANIC_SEARCH",
+            "PAID_SEARCH",
+            "EMAIL_MARKETING",
+            "SOCIAL_MEDIA",
+            "REFERRALS",
+            "DIRECT_TRAFFIC",
+            "OFFLINE",
+        ]
     ],
     "hs_email_hard_bounce_reason_enum": [
-        (each, each.replace("_", " ").capitalize()) for each in ["UNKNOWN_USER", "SPAM", "POLICY", "MAILBOX_FULL", "OTHER"]
+        (each, each.replace("_", " ").capitalize())
+        for each in ["UNKNOWN_USER", "SPAM", "POLICY", "MAILBOX_FULL", "OTHER"]
     ],
     "hs_email_direction": [(each, each) for each in ["EMAIL", "INCOMING_EMAIL", "FORWARDED_EMAIL"]],
     "hs_email_status": [(each, each) for each in ["BOUNCED", "FAILED", "SCHEDULED", "SENDING", "SENT"]],
@@ -451,7 +469,7 @@ def as_text(value: Any) -> str:
 
 
 class Properties:
-    """The properties of one type of object: their definitions, the checks made of them, the groups, the archived ones."""
+    """The properties of one type of object: definitions, the checks made of them, groups, and what is archived."""
 
     def __init__(self, type_name: str) -> None:
         self.known = definitions(type_name)
@@ -478,7 +496,7 @@ class Properties:
         return found
 
     def cleaned(self, values: Json) -> tuple[dict[str, str], list[Problem]]:
-        """The values as kept, and what is wrong with the others. Nothing (`""`) clears and is right everywhere it may be set."""
+        """The values as kept, and what is wrong with the others. Nothing (`""`) clears, whatever the type."""
         clean: dict[str, str] = {}
         problems: list[Problem] = []
         for name, value in values.items():

@@ -60,9 +60,8 @@ def _checked_groups(records: Records, body: Json) -> list[list[Json]]:
     if len(groups) > _MOST_GROUPS:
         raise bad_request(f"There are too many filter groups in the request. The maximum is {_MOST_GROUPS}.")
     if any(len(group) > _MOST_PER_GROUP for group in groups) or sum(map(len, groups)) > _MOST_FILTERS:
-        raise bad_request(
-            f"There are too many filters in the request. The maximum is {_MOST_PER_GROUP} a group and {_MOST_FILTERS} in all."
-        )
+        most = f"{_MOST_PER_GROUP} in a group and {_MOST_FILTERS} in all"
+        raise bad_request(f"There are too many filters in the request. The maximum is {most}.")
     for each in (each for group in groups for each in group):
         _check_filter(records, each)
     return groups
@@ -168,7 +167,7 @@ def _reader(records: Records, name: str) -> Callable[[View], str | None]:
 
 
 def _typed(state: State, records: Records, name: str) -> Callable[[str], Comparable | None]:
-    """How the values of a property compare: as numbers, as times, or as text in lower case; `None` for what does not."""
+    """How the values of a property compare: as numbers, times, or text in lower case; `None` for what does not."""
     kind = records.schema.known[name]["type"]
     if name == "hs_object_id":
         return _as_number if state.switches.id_order == "number" else str
@@ -314,10 +313,14 @@ def _sorted(state: State, records: Records, views: Iterator[View], sort: tuple[s
     if name == "hs_object_id" and state.switches.id_order == "number":
         return sorted(views, key=lambda view: view[0].id, reverse=descending)
     read, typed = _reader(records, name), _typed(state, records, name)
-    having, lacking = [], []
+    having: list[tuple[Comparable, int, View]] = []
+    lacking: list[View] = []
     for view in views:
         value = read(view)
         kept = None if value is None else typed(value)
-        (lacking if kept is None else having).append((kept, view[0].id, view))
-    having.sort(key=lambda each: each[:2], reverse=descending)  # type: ignore[arg-type, return-value]
-    return [each[2] for each in having + lacking]
+        if kept is None:
+            lacking.append(view)
+        else:
+            having.append((kept, view[0].id, view))
+    having.sort(key=lambda each: each[:2], reverse=descending)
+    return [each[2] for each in having] + lacking

@@ -6,7 +6,7 @@ import re
 from datetime import timedelta
 from zoneinfo import ZoneInfo
 
-from connectors.sandbox.hubspot.objects import batch_reply
+from connectors.sandbox.hubspot.batches import batch_reply
 from connectors.sandbox.hubspot.records import Records
 from connectors.sandbox.hubspot.schema import option
 from connectors.sandbox.hubspot.state import Owner, State
@@ -20,6 +20,7 @@ from connectors.sandbox.hubspot.wire import (
     error,
     iso,
     milliseconds,
+    next_page,
     not_found,
 )
 
@@ -173,7 +174,7 @@ def update_property(state: State, call: Call) -> Json:
     found = records.schema.known.get(name)
     if found is None:
         raise not_found(f"Property {name} does not exist")
-    changes = {
+    changes: Json = {
         key: wanted[key]
         for key in ("label", "description", "groupName", "hidden", "formField", "displayOrder", "type", "fieldType")
         if key in wanted
@@ -325,9 +326,7 @@ def owners(state: State, call: Call) -> Json:
     page = [each for each in found if each.id >= start]
     answer: Json = {"results": [_owner_json(each) for each in page[:limit]]}
     if len(page) > limit:
-        after = str(page[limit].id)
-        link = f"https://api.hubapi.com{call.path}?limit={limit}&after={after}"
-        answer["paging"] = {"next": {"after": after, "link": link}}
+        answer["paging"] = next_page(call, str(page[limit].id))
     return answer
 
 

@@ -27,7 +27,7 @@ class Switches:
 
     `scopes` is `None` for a token that has all. `partial_failures` says whether the 2026-09 batch endpoints answer 207
     (`multi_status`) or 200 (`ok`). `traced_updates` makes a validation failure spare the other inputs of a batch update
-    whose inputs all carry an `objectWriteTraceId`. `merged_pair` is what becomes of two inputs that are one record by now.
+    whose inputs all carry an `objectWriteTraceId`. `merged_pair` is what becomes of two inputs that are one record now.
     `required` are the admin's conditional rules of 2026-09: `{"property", "equals", "requires"}`. `retry_after` is sent
     with a 429, in seconds. `index_lag` is in seconds too.
     """
@@ -162,9 +162,9 @@ class State:
         former = record.properties.get("lifecyclestage", "")
         if (stage := wanted.get("lifecyclestage", former)) != former:
             found |= self._stage_stamps(former, stage, at)
-        if (owner := wanted.get("hubspot_owner_id", "")) != record.properties.get("hubspot_owner_id", ""):
-            if "hubspot_owner_id" in wanted:
-                found |= {"hubspot_owner_assigneddate": iso(at) if owner else "", "hs_all_owner_ids": owner}
+        owner = record.properties.get("hubspot_owner_id", "")
+        if (new := wanted.get("hubspot_owner_id", owner)) != owner:
+            found |= {"hubspot_owner_assigneddate": iso(at) if new else "", "hs_all_owner_ids": new}
         if "email" in wanted:
             found["hs_email_domain"] = wanted["email"].rpartition("@")[2]
         return found
@@ -175,7 +175,7 @@ class State:
         return {name: iso(at) if stage else ""} if name in self.contacts.schema.known else {}
 
     def touch(self, record: Record, values: Mapping[str, str], at: int) -> None:
-        """Set what HubSpot itself counts on a contact; new activity moves `lastmodifieddate` even where no value changed."""
+        """Set what HubSpot itself counts on a contact; activity moves `lastmodifieddate` whatever the values."""
         self.remember(record, at)
         write(record, values, at, "ANALYTICS", "")
         self.contacts.stamp(record, at)
@@ -225,7 +225,7 @@ def _spread_ids(records: Records) -> None:
 
 
 def snapshot_of(records: Records) -> Json:
-    """The live records by id, with what clients and people can set: equal for equal end states, whenever they were reached."""
+    """The live records by id, with what clients and people can set, and no times: equal for equal end states."""
     known = records.schema.known
     settable = {name for name, each in known.items() if not each["modificationMetadata"]["readOnlyValue"]}
     return {

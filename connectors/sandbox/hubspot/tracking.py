@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import uuid
 from bisect import bisect_left, bisect_right
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import NamedTuple
 
 _NAMESPACE = uuid.UUID("5a4db0c5-0000-4000-8000-000000000000")
@@ -47,6 +47,13 @@ class Form(NamedTuple):
     created: int
 
 
+Place = tuple[int, int]
+
+
+def _place(each: Occurrence) -> Place:
+    return each.at, each.number
+
+
 class Timeline:
     """Occurrences in the order they happened, whatever the order they came in."""
 
@@ -56,19 +63,27 @@ class Timeline:
 
     def add(self, each: Occurrence) -> None:
         """Add one."""
-        self._sorted = self._sorted and (not self._all or self._all[-1][:2] < each[:2])
+        self._sorted = self._sorted and (not self._all or _place(self._all[-1]) < _place(each))
         self._all.append(each)
 
-    def between(self, low: int, high: int) -> list[Occurrence]:
-        """Those from `low` up to but not including `high`, oldest first."""
+    def everything(self) -> list[Occurrence]:
+        """All of them, oldest first."""
         if not self._sorted:
-            self._all.sort(key=lambda each: each[:2])
+            self._all.sort(key=_place)
             self._sorted = True
-        start = bisect_left(self._all, low, key=lambda each: each.at)
-        return self._all[start : bisect_right(self._all, high - 1, key=lambda each: each.at)]
+        return self._all
 
-    def __len__(self) -> int:
-        return len(self._all)
+    def walk(self, span: tuple[int, int], last: Place | None, descending: bool) -> Iterator[Occurrence]:
+        """Those from the first instant of `span` up to but not including the second, going on after `last`."""
+        found = self.everything()
+        start = bisect_left(found, (span[0], 0), key=_place)
+        end = bisect_left(found, (span[1], 0), key=_place)
+        if last is not None and descending:
+            end = min(end, bisect_left(found, last, key=_place))
+        elif last is not None:
+            start = max(start, bisect_right(found, last, key=_place))
+        places = range(end - 1, start - 1, -1) if descending else range(start, end)
+        return (found[place] for place in places)
 
     def without(self, contact: int) -> Timeline:
         """The same, with one contact forgotten."""
@@ -88,6 +103,7 @@ class Tracking:
         self.emails: list[EmailEvent] = []
         self.campaigns: dict[str, int] = {}
         self._number = 0
+        self._emails_sorted = True
 
     def occurred(self, event_type: str, contact: int, at: int, properties: Mapping[str, str]) -> Occurrence:
         """Record an event of a contact."""
@@ -120,11 +136,21 @@ class Tracking:
             at, str(uuid.UUID(int=_NAMESPACE.int + self._number)), event, recipient, self.campaign(campaign)
         )
         self.emails.append(each)
+        self._emails_sorted = False
         return each
+
+    def newest_emails(self, low: int, high: int) -> Iterator[EmailEvent]:
+        """The e-mail events from `low` to `high`, both included, newest first."""
+        if not self._emails_sorted:
+            self.emails.sort()
+            self._emails_sorted = True
+        start = bisect_left(self.emails, low, key=lambda each: each.at)
+        end = bisect_right(self.emails, high, key=lambda each: each.at)
+        return (self.emails[place] for place in range(end - 1, start - 1, -1))
 
     def follow(self, old: int, new: int) -> None:
         """Give one contact's events to another."""
-        for each in self.by_contact.pop(old, Timeline()).between(-(1 << 62), 1 << 62):
+        for each in self.by_contact.pop(old, Timeline()).everything():
             self.by_type[each.event_type] = self.by_type[each.event_type].without(old)
             self.occurred(each.event_type, new, each.at, each.properties)
 

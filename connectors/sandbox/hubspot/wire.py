@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from typing import Any, NamedTuple, TypeAlias
+from urllib.parse import urlencode
 
 import orjson
 
@@ -35,7 +36,7 @@ class Refusal(Exception):
 
 @dataclass(slots=True)
 class Call:
-    """One HTTP request. `now` is the portal's time in epoch milliseconds, `version` what the path names: `v3`, `2026-09`."""
+    """One HTTP request. `now` is the portal's time in epoch milliseconds, `version` the path's: `v3`, `2026-09`."""
 
     method: str
     path: str
@@ -71,6 +72,13 @@ class Call:
     def limit(self, default: int, most: int) -> int:
         """The page size. Raises a 400 where it is not between 1 and `most`."""
         return page_size(self.one("limit") or default, most)
+
+
+def next_page(call: Call, after: str) -> Json:
+    """The `paging` of an answer that has more behind it: the token, and the same address with it."""
+    asked = [(name, value) for name, values in call.query.items() for value in values if name != "after"]
+    link = f"https://api.hubapi.com{call.path}?{urlencode([*asked, ('after', after)])}"
+    return {"next": {"after": after, "link": link}}
 
 
 def page_size(asked: object, most: int) -> int:
@@ -112,7 +120,8 @@ def not_found_page() -> Refusal:
     """The 404 of the web server in front of the API, which is a page for people."""
     page = (
         '<html>\n<head>\n<meta http-equiv="Content-Type" content="text/html;charset=utf-8"/>\n'
-        "<title>Error 404 Not Found</title>\n</head>\n<body><h2>HTTP ERROR 404</h2>\n<p>Not Found</p>\n</body>\n</html>\n"
+        "<title>Error 404 Not Found</title>\n</head>\n<body><h2>HTTP ERROR 404</h2>\n<p>Not Found</p>\n</body>\n"
+        "</html>\n"
     )
     return Refusal(404, page)
 
@@ -133,7 +142,7 @@ def iso(at: int) -> str:
 
 
 def instant(value: object) -> int | None:
-    """Epoch milliseconds from what clients send for a time: a number, a number in text, ISO 8601; `None` for anything else."""
+    """Epoch milliseconds from what clients send for a time: a number, also in text, or ISO 8601; otherwise `None`."""
     text = str(value).strip()
     if text.lstrip("-").isdigit():
         return int(text)

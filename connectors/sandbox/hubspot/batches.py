@@ -1,0 +1,37 @@
+"""What every batch has in common: its inputs, the ids that lead nowhere, and the envelope of the answer."""
+
+from __future__ import annotations
+
+from connectors.sandbox.hubspot.records import Records
+from connectors.sandbox.hubspot.state import State
+from connectors.sandbox.hubspot.wire import Call, Json, Reply, bad_request, iso
+
+BATCH = 100
+
+
+def inputs_of(body: Json, most: int) -> list[Json]:
+    """The inputs of a batch. A body without any is answered as an empty batch, as HubSpot does."""
+    inputs = body.get("inputs") or []
+    if not isinstance(inputs, list) or any(not isinstance(each, dict) for each in inputs):
+        raise bad_request("Invalid input JSON on line 1, column 1: inputs must be a list of objects")
+    if len(inputs) > most:
+        raise bad_request(f"The maximum number of inputs supported in a batch request for object reads is {most}.")
+    return inputs
+
+
+def missing(records: Records, ids: list[str]) -> list[Json]:
+    if not ids:
+        return []
+    word = records.kind.singular.upper()
+    message = f"Could not get some {word} objects, they may be deleted or not exist. Check that ids are valid."
+    return [{"status": "error", "category": "OBJECT_NOT_FOUND", "message": message, "context": {"ids": ids}}]
+
+
+def batch_reply(state: State, call: Call, results: list[Json], errors: list[Json], status: int = 200) -> Reply:
+    """The envelope of a batch; with errors it is a 207, unless this portal's 2026-09 no longer sends those."""
+    body: Json = {"status": "COMPLETE", "startedAt": iso(call.now), "completedAt": iso(call.now), "results": results}
+    if not errors:
+        return Reply(status, body)
+    body |= {"errors": errors, "numErrors": len(errors)}
+    quiet = call.version.startswith("2026-09") and state.switches.partial_failures == "ok"
+    return Reply(status if quiet else 207, body)
