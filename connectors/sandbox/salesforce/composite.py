@@ -1,0 +1,116 @@
+"""Calls that carry calls: composite, batch and tree."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Mapping
+from typing import Any, TypeAlias
+from urllib.parse import parse_qsl, unquote, urlsplit
+
+from .records import hand, table_of
+from .state import State
+from .values import Refusal
+from .wire import Answer, Call
+from .writing import create, delete
+
+Dispatch: TypeAlias = Callable[[Call], Answer]
+
+
+def _inner(call: Call, method: str, url: str, body: Any, headers: Mapping[str, str]) -> Call:
+    parts = urlsplit(url)
+    path = re.sub(r"^(/services/data)?/?v[\d.]+/", "", parts.path)
+    return call.within(method, unquote(path).strip("/"), dict(parse_qsl(parts.query)), body, headers)
+
+
+def _referred(value: Any, answers: Mapping[str, Any]) -> Any:
+    """A value in which `@{name.field}` stands for what an earlier call answered."""
+    if isinstance(value, dict):
+        return {key: _referred(each, answers) for key, each in value.items()}
+    if isinstance(value, list):
+        return [_referred(each, answers) for each in value]
+    if not isinstance(value, str) or "@{" not in value:
+        return value
+    return re.sub(r"@\{([^}]+)\}", lambda match: str(_looked_up(match[1], answers)), value)
+
+
+def _looked_up(path: str, answers: Mapping[str, Any]) -> Any:
+    found: Any = answers
+    for step in re.findall(r"[^.\[\]]+", path):
+        try:
+            found = found[int(step)] if isinstance(found, list) else found[step]
+        except (KeyError, IndexError, ValueError, TypeError):
+            raise Refusal("PROCESSING_HALTED", f"Invalid reference specified. No value for {path} found") from None
+    return found
+
+
+def composite(state: State, call: Call, dispatch: Dispatch) -> Answer:
+    """`POST /composite`: up to 25 calls, later ones may refer to earlier ones."""
+    body = call.record()
+    requests = body.get("compositeRequest", [])
+    if len(requests) > 25:
+        raise Refusal("LIMIT_EXCEEDED", "Maximum number of subrequests exceeded: at most 25")
+    answers: dict[str, Any] = {}
+    told = []
+    for each in requests:
+        try:
+            url, inner = _referred(each["url"], answers), _referred(each.get("body"), answers)
+            answer = dispatch(_inner(call, each["method"].upper(), url, inner, each.get("httpHeaders") or {}))
+        except Refusal as error:
+            answer = Answer(400, [{"errorCode": error.code, "message": error.message}])
+        answers[each["referenceId"]] = answer.body
+        shown = {"body": answer.body, "httpHeaders": dict(answer.headers), "httpStatusCode": answer.status}
+        told.append(shown | {"referenceId": each["referenceId"]})
+    return Answer(200, {"compositeResponse": told})
+
+
+def batch(state: State, call: Call, dispatch: Dispatch) -> Answer:
+    """`POST /composite/batch`: up to 25 calls that know nothing of each other."""
+    requests = call.record().get("batchRequests", [])
+    if len(requests) > 25:
+        raise Refusal("LIMIT_EXCEEDED", "Maximum number of subrequests exceeded: at most 25")
+    results = []
+    for each in requests:
+        answer = dispatch(_inner(call, each["method"].upper(), each["url"], each.get("richInput"), {}))
+        results.append({"statusCode": answer.status, "result": answer.body})
+    return Answer(200, {"hasErrors": any(each["statusCode"] >= 400 for each in results), "results": results})
+
+
+def tree(state: State, call: Call, name: str) -> Answer:
+    """`POST /composite/tree/X`: records with their children, all or none."""
+    made: list[tuple[str, str]] = []
+    try:
+        for record in call.record().get("records", []):
+            _plant(state, call, name, record, None, made)
+    except Refusal as error:
+        for _, id_ in reversed(made):
+            found = state.locate(id_)
+            assert found
+            delete(state, found[0], found[1], hand(call))
+        told = [{"statusCode": error.code, "message": error.message, "fields": list(error.fields)}]
+        reference = (record.get("attributes") or {}).get("referenceId")
+        return Answer(400, {"hasErrors": True, "results": [{"referenceId": reference, "errors": told}]})
+    return Answer(
+        201, {"hasErrors": False, "results": [{"referenceId": reference, "id": id_} for reference, id_ in made]}
+    )
+
+
+def _plant(
+    state: State,
+    call: Call,
+    name: str,
+    record: Mapping[str, Any],
+    parent: tuple[str, str] | None,
+    made: list[tuple[str, str]],
+) -> None:
+    table = table_of(state, name)
+    below = {key: each for key, each in record.items() if isinstance(each, dict) and "records" in each}
+    own = {key: each for key, each in record.items() if key not in below and key != "attributes"}
+    id_ = create(state, table, own | ({parent[0]: parent[1]} if parent else {}), hand(call))
+    made.append((str((record.get("attributes") or {}).get("referenceId")), id_))
+    relations = {relationship: (child, key) for child, key, relationship in state.children(table.sobject.name)}
+    for relationship, each in below.items():
+        if relationship not in relations:
+            raise Refusal("INVALID_FIELD", f"No such relation '{relationship}' on {table.sobject.name}")
+        child, key = relations[relationship]
+        for inner in each["records"]:
+            _plant(state, call, child, inner, (key, id_), made)

@@ -1,0 +1,373 @@
+"""What people and admins do inside the org while an integration is not looking."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import fields, replace
+from functools import partial
+from typing import Any, TypeAlias
+
+from connectors.sandbox.soql import SoqlError, parse_condition
+
+from .oauth import Sessions
+from .query import Scope
+from .schema import Field, label
+from .state import ADMIN_USER, INTEGRATION_USER, DuplicateRule, Rule, State, Switches
+from .table import Table
+from .values import Refusal
+from .writing import CHILDREN, Hand, create, delete, full_id, update
+
+Doing: TypeAlias = Callable[[State, Mapping[str, Any]], dict[str, Any]]
+
+
+def _hand(asked: Mapping[str, Any]) -> Hand:
+    """A person in the browser: assignment rules do not run, and what the API may not write they may."""
+    return Hand(user=str(asked.get("user") or ADMIN_USER), assigns=False, bound=False)
+
+
+def _found(state: State, id_: object) -> tuple[Table, int]:
+    found = state.locate(full_id(id_))
+    if found is None:
+        raise ValueError(f"there is no record {id_}")
+    return found
+
+
+def _table(state: State, name: object) -> Table:
+    table = state.table(str(name))
+    if table is None:
+        raise ValueError(f"there is no object {name}")
+    return table
+
+
+def _plain(work: Doing) -> Doing:
+    """Tell what the org refused as a plain `ValueError`."""
+
+    def done(state: State, asked: Mapping[str, Any]) -> dict[str, Any]:
+        try:
+            return work(state, asked)
+        except (Refusal, SoqlError) as error:
+            raise ValueError(f"{error.code}: {error.message}") from None
+        except KeyError as error:
+            raise ValueError(f"{error.args[0]!r} is missing") from None
+
+    return done
+
+
+def _create(state: State, asked: Mapping[str, Any]) -> dict[str, Any]:
+    return {"id": create(state, _table(state, asked["object"]), asked["fields"], _hand(asked))}
+
+
+def _update(state: State, asked: Mapping[str, Any]) -> dict[str, Any]:
+    table, row = _found(state, asked["id"])
+    update(state, table, row, asked["fields"], _hand(asked))
+    return table.record(row)
+
+
+def _delete(state: State, asked: Mapping[str, Any]) -> dict[str, Any]:
+    table, row = _found(state, asked["id"])
+    delete(state, table, row, _hand(asked))
+    return {"id": table.ids[row]}
+
+
+def _undelete(state: State, asked: Mapping[str, Any]) -> dict[str, Any]:
+    table, row = _found(state, asked["id"])
+    table.set(row, "IsDeleted", False)
+    table.set(row, "SystemModstamp", state.now())
+    return {"id": table.ids[row]}
+
+
+def _purge(state: State, asked: Mapping[str, Any]) -> dict[str, Any]:
+    """Empty the recycle bin: deleted records are gone even for queryAll."""
+    gone = 0
+    for name in asked.get("objects", ("Lead", "Contact", "Task", "Event", "CampaignMember", "Account")):
+        gone += state.of(name).purge()
+    return {"purged": gone}
+
+
+# --- merging and converting ------------------------------------------------------------------------------------------
+
+
+def _move_children(state: State, losers: Iterable[str], winner: str) -> None:
+    losers = list(losers)
+    for name, key in CHILDREN:
+        table = state.of(name)
+        for row in table.where(key, losers):
+            table.set(row, key, winner)
+            table.set(row, "SystemModstamp", state.now())
+    relations = state.of("EmailMessageRelation")
+    for row in relations.where("RelationId", losers):
+        relations.set(row, "RelationId", winner)
+        relations.set(row, "SystemModstamp", state.now())
+
+
+def _merge(state: State, asked: Mapping[str, Any]) -> dict[str, Any]:
+    """`winner` takes what hangs on `losers`, which go to the recycle bin and name it as their master."""
+    table, row = _found(state, asked["winner"])
+    losers = [_found(state, id_)[1] for id_ in asked["losers"]]
+    _move_children(state, [table.ids[loser] for loser in losers], table.ids[row])
+    for loser in losers:
+        table.set(loser, "MasterRecordId", table.ids[row])
+        delete(state, table, loser, _hand(asked))
+    update(state, table, row, asked.get("fields", {}), _hand(asked))
+    return {"id": table.ids[row]}
+
+
+_CARRIED = ("FirstName", "LastName", "Title", "Email", "Phone", "LeadSource", "HasOptedOutOfEmail")
+
+
+def _account_for(state: State, lead: Mapping[str, Any], hand: Hand) -> str:
+    carried = {name: lead.get(name) for name in ("Industry", "NumberOfEmployees", "AnnualRevenue", "Website")}
+    values = {"Name": lead["Company"], "OwnerId": ADMIN_USER, "BillingCountry": lead.get("Country"), **carried}
+    return create(state, state.of("Account"), values, hand)
+
+
+def _person_owner(state: State, id_: str) -> str:
+    return id_ if id_.startswith("005") else ADMIN_USER
+
+
+def _convert(state: State, asked: Mapping[str, Any]) -> dict[str, Any]:
+    """Convert the lead `id` into a contact of the account `account`, or of a new one."""
+    table, row = _found(state, asked["id"])
+    lead, hand = table.record(row), _hand(asked)
+    account = asked.get("account") or _account_for(state, lead, hand)
+    values = {name: lead.get(name) for name in _CARRIED} | {"MailingCountry": lead.get("Country"), "AccountId": account}
+    values["HasOptedOutOfEmail"] = bool(values["HasOptedOutOfEmail"])
+    contact = asked.get("contact") or create(
+        state, state.of("Contact"), values | {"OwnerId": _person_owner(state, lead["OwnerId"])}, hand
+    )
+    members = state.of("CampaignMember")
+    for member in members.where("LeadId", [lead["Id"]]):
+        members.set(member, "ContactId", contact)
+        members.set(member, "SystemModstamp", state.now())
+    for name in ("Task", "Event"):
+        below = state.of(name)
+        for each in below.where("WhoId", [lead["Id"]]):
+            below.set(each, "WhoId", contact)
+            below.set(each, "AccountId", account)
+            below.set(each, "SystemModstamp", state.now())
+    converted = {
+        "IsConverted": True,
+        "ConvertedDate": state.now()[:10],
+        "ConvertedAccountId": account,
+        "ConvertedContactId": contact,
+        "Status": "Closed - Converted",
+    }
+    update(state, table, row, converted, hand)
+    return {"contact": contact, "account": account}
+
+
+# --- activities ------------------------------------------------------------------------------------------------------
+
+
+def _add_activity(state: State, asked: Mapping[str, Any]) -> dict[str, Any]:
+    """Log a `Task` (the default) or `Event` on `who`, finished unless `fields` say otherwise."""
+    object_ = str(asked.get("object", "Task"))
+    begun: dict[str, Any] = {"WhoId": asked["who"], "Subject": "Call"}
+    begun |= {"Status": "Completed"} if object_ == "Task" else {"StartDateTime": state.now()}
+    return {"id": create(state, _table(state, object_), begun | dict(asked.get("fields", {})), _hand(asked))}
+
+
+def _archive(state: State, asked: Mapping[str, Any]) -> dict[str, Any]:
+    for id_ in asked["ids"]:
+        table, row = _found(state, id_)
+        table.set(row, "IsArchived", True)
+        table.set(row, "SystemModstamp", state.now())
+    return {"archived": len(asked["ids"])}
+
+
+# --- what an admin changes -------------------------------------------------------------------------------------------
+
+
+def _deactivate_user(state: State, asked: Mapping[str, Any]) -> dict[str, Any]:
+    table, row = _found(state, asked["id"])
+    update(state, table, row, {"IsActive": bool(asked.get("active", False))}, _hand(asked))
+    return {"id": table.ids[row]}
+
+
+def _field(state: State, asked: Mapping[str, Any]) -> tuple[Table, Field]:
+    table = _table(state, asked["object"])
+    each = table.sobject.fields.get(str(asked["field"]).lower())
+    if each is None:
+        raise ValueError(f"{table.sobject.name} has no field {asked['field']}")
+    return table, each
+
+
+def _hide_field(state: State, asked: Mapping[str, Any]) -> dict[str, Any]:
+    """Take a field away from the integration user; with `readable` only its editing."""
+    table, each = _field(state, asked)
+    kind = state.readonly if asked.get("readable") else state.hidden
+    kind.add((table.sobject.name.lower(), each.name.lower()))
+    state.forget()
+    return {"field": each.name}
+
+
+def _show_field(state: State, asked: Mapping[str, Any]) -> dict[str, Any]:
+    """Give a field back to the integration user; a custom one gets its permission."""
+    table, each = _field(state, asked)
+    state.hidden.discard((table.sobject.name.lower(), each.name.lower()))
+    state.readonly.discard((table.sobject.name.lower(), each.name.lower()))
+    if each.custom and each.name.lower() not in state.visible(table.sobject.name):
+        _grant(state, table, each)
+    state.forget()
+    return {"field": each.name}
+
+
+def _grant(state: State, table: Table, each: Field) -> None:
+    assigned = state.of("PermissionSetAssignment")
+    parent = assigned.get(assigned.where("AssigneeId", [INTEGRATION_USER])[0], "PermissionSetId")
+    values = {"ParentId": parent, "SobjectType": table.sobject.name, "Field": f"{table.sobject.name}.{each.name}"}
+    values |= {"PermissionsRead": True, "PermissionsEdit": each.formula is None}
+    create(state, state.of("FieldPermissions"), values, Hand(user=ADMIN_USER, assigns=False, bound=False))
+
+
+def _add_field(state: State, asked: Mapping[str, Any]) -> dict[str, Any]:
+    """Add a custom field the integration user may edit; with `formula` (`Account.Industry`) it is computed."""
+    table, name = _table(state, asked["object"]), str(asked["field"])
+    formula = asked.get("formula")
+    each = Field(
+        name=name,
+        type=str(asked.get("type", "string")),
+        size=int(asked.get("size", 255)),
+        scale=int(asked.get("scale", 0)),
+        label=label(name),
+        updateable=formula is None,
+        createable=formula is None,
+        nillable=asked.get("type") != "boolean",
+        defaulted=asked.get("type") == "boolean",
+        restricted=bool(asked.get("restricted")),
+        values=tuple(asked.get("values", ())),
+        custom=True,
+        external=bool(asked.get("external")),
+        formula=formula,
+    )
+    table.sobject.add(each)
+    _grant(state, table, each)
+    state.forget()
+    return {"field": name}
+
+
+def _remove_field(state: State, asked: Mapping[str, Any]) -> dict[str, Any]:
+    table, each = _field(state, asked)
+    table.sobject.drop(each.name)
+    table.columns.pop(each.name, None)
+    state.forget()
+    return {"field": each.name}
+
+
+def _remove_picklist_value(state: State, asked: Mapping[str, Any]) -> dict[str, Any]:
+    """Deactivate a picklist value; the field becomes restricted so that writing the value is refused."""
+    table, each = _field(state, asked)
+    if asked["value"] not in each.values:
+        raise ValueError(f"{each.name} has no value {asked['value']}")
+    left = tuple(value for value in each.values if value != asked["value"])
+    table.sobject.add(replace(each, values=left, restricted=True))
+    state.forget()
+    return {"values": list(left)}
+
+
+def _add_validation_rule(state: State, asked: Mapping[str, Any]) -> dict[str, Any]:
+    """Refuse records of `object` for which the SOQL condition `when` holds, with the admin's `message`."""
+    table = _table(state, asked["object"])
+    condition = parse_condition(str(asked["when"]))
+    Scope.over(state, table.sobject.name, str(asked["when"])).predicate(condition)
+    message = str(asked.get("message", "This record does not follow our rules"))
+    rule = Rule(condition, str(asked["when"]), message, asked.get("field"))
+    state.rules.setdefault(table.sobject.name.lower(), []).append(rule)
+    return {"rules": len(state.rules[table.sobject.name.lower()])}
+
+
+def _add_duplicate_rule(state: State, asked: Mapping[str, Any]) -> dict[str, Any]:
+    table, each = _field(state, {"field": "Email", **asked})
+    rule = DuplicateRule(each.name, bool(asked.get("block")))
+    state.duplicate_rules.setdefault(table.sobject.name.lower(), []).append(rule)
+    return {"field": each.name}
+
+
+def _lock_rows(state: State, asked: Mapping[str, Any]) -> dict[str, Any]:
+    """Lock `ids` for the next `times` writes (-1: until unlocked), or a `share` of all rows for their first `times`."""
+    times = int(asked.get("times", 1))
+    for id_ in asked.get("ids", ()):
+        state.locked[full_id(id_) or str(id_)] = times
+    if "share" in asked:
+        state.switches.lock_share, state.switches.lock_times = float(asked["share"]), times
+        state.lock_tries.clear()
+    return {"locked": len(state.locked)}
+
+
+def _set_usage(state: State, asked: Mapping[str, Any]) -> dict[str, Any]:
+    """How many API requests of the day's `max` are `used`."""
+    state.usage = int(asked.get("used", state.usage))
+    state.switches.max_usage = int(asked.get("max", state.switches.max_usage))
+    return {"used": state.usage, "max": state.switches.max_usage}
+
+
+def _set(state: State, asked: Mapping[str, Any]) -> dict[str, Any]:
+    """Turn switches, by their names."""
+    known = {each.name for each in fields(Switches)}
+    if unknown := sorted(asked.keys() - known):
+        raise ValueError(f"there is no switch {unknown[0]}; there are {', '.join(sorted(known))}")
+    for name, value in asked.items():
+        setattr(state.switches, name, value)
+    return {name: getattr(state.switches, name) for name in sorted(known)}
+
+
+def _bulk_stamp(state: State, asked: Mapping[str, Any]) -> dict[str, Any]:
+    """A mass update: every (or the first `count`) record of `object` gets this second's stamp, and `fields` too."""
+    table, now = _table(state, asked["object"]), state.now()
+    rows = [row for row in range(len(table)) if not table.get(row, "IsDeleted")][: asked.get("count")]
+    for row in rows:
+        for name, value in asked.get("fields", {}).items():
+            table.set(row, name, value)
+        table.set(row, "SystemModstamp", now)
+        table.set(row, "LastModifiedDate", now)
+        table.set(row, "LastModifiedById", ADMIN_USER)
+    return {"stamped": len(rows), "at": now}
+
+
+_DOINGS: dict[str, Doing] = {
+    "create": _create,
+    "update": _update,
+    "reparent": _update,
+    "delete": _delete,
+    "undelete": _undelete,
+    "purge": _purge,
+    "merge": _merge,
+    "convert": _convert,
+    "add_activity": _add_activity,
+    "archive": _archive,
+    "deactivate_user": _deactivate_user,
+    "hide_field": _hide_field,
+    "show_field": _show_field,
+    "add_field": _add_field,
+    "remove_field": _remove_field,
+    "remove_picklist_value": _remove_picklist_value,
+    "add_validation_rule": _add_validation_rule,
+    "add_duplicate_rule": _add_duplicate_rule,
+    "lock_rows": _lock_rows,
+    "set_usage": _set_usage,
+    "set": _set,
+    "bulk_stamp": _bulk_stamp,
+}
+
+
+def _expire_sessions(sessions: Sessions, asked: Mapping[str, Any]) -> dict[str, Any]:
+    ended = len(sessions.calls)
+    sessions.calls.clear()
+    if asked.get("refresh_tokens"):
+        sessions.refresh_tokens.clear()
+    return {"ended": ended}
+
+
+def _register_key(sessions: Sessions, asked: Mapping[str, Any]) -> dict[str, Any]:
+    """Tie a client id to an RSA public key (PEM): its JWTs must be signed with it."""
+    sessions.keys[str(asked.get("client_id", "sandbox"))] = str(asked["public_key"])
+    return {"keys": len(sessions.keys)}
+
+
+def doings(state: State, sessions: Sessions) -> dict[str, Callable[[dict[str, Any]], dict[str, Any]]]:
+    """Every action by its name; each takes and gives plain JSON and raises `ValueError` with a sentence."""
+    about_records = {name: partial(_plain(work), state) for name, work in _DOINGS.items()}
+    return about_records | {
+        "expire_sessions": partial(_expire_sessions, sessions),
+        "register_key": partial(_register_key, sessions),
+    }

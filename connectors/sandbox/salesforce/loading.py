@@ -1,0 +1,504 @@
+"""A world's people as the records a Salesforce org keeps of them."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from typing import Any
+
+from connectors.sandbox.people import Firm, Happening, Human, Rep, World, salesforce_id
+
+from .state import (
+    ADMIN_PROFILE,
+    ADMIN_USER,
+    API_PERMISSIONS,
+    API_PROFILE,
+    INTEGRATION_USER,
+    LEAD_QUEUE,
+    LEAD_RULE,
+    ORG_ID,
+    STANDARD_PROFILE,
+    State,
+)
+from .values import stamp
+from .writing import RESPONDED
+
+FOUNDED = datetime.fromisoformat("2024-03-04T08:00:00+00:00")
+_CHUNK = 10_000
+
+
+def _audit(at: str, changed: str | None = None, by: str = ADMIN_USER) -> dict[str, Any]:
+    changed = changed or at
+    return {
+        "CreatedDate": at,
+        "CreatedById": by,
+        "LastModifiedDate": changed,
+        "LastModifiedById": by,
+        "SystemModstamp": changed,
+    }
+
+
+def _user(id_: str, first: str, last: str, email: str, active: bool, profile: str) -> dict[str, Any]:
+    return {
+        "Id": id_,
+        "Username": email,
+        "FirstName": first,
+        "LastName": last,
+        "Name": f"{first} {last}",
+        "Email": email,
+        "Alias": (first[:1] + last)[:8].lower(),
+        "IsActive": active,
+        "TimeZoneSidKey": "GMT",
+        "LocaleSidKey": "en_US",
+        "LanguageLocaleKey": "en_US",
+        "ProfileId": profile,
+        "UserType": "Standard",
+        **_audit(stamp(FOUNDED)),
+    }
+
+
+def _statuses(state: State, name: str, values: tuple[str, ...], **flags: tuple[str, ...]) -> None:
+    base = {"LeadStatus": 100, "TaskStatus": 200, "OpportunityStage": 300}[name]
+    records = [
+        {
+            "Id": salesforce_id("01J", base + order),
+            "MasterLabel": value,
+            "ApiName": value,
+            "SortOrder": order,
+            **{flag: value in members for flag, members in flags.items()},
+            **_audit(stamp(FOUNDED)),
+        }
+        for order, value in enumerate(values, 1)
+    ]
+    state.of(name).extend(records)
+
+
+def _furniture() -> dict[str, list[dict[str, Any]]]:
+    organization = {
+        "Name": "Sandbox Org",
+        "Country": "US",
+        "DefaultLocaleSidKey": "en_US",
+        "TimeZoneSidKey": "GMT",
+        "LanguageLocaleKey": "en_US",
+        "OrganizationType": "Enterprise Edition",
+        "InstanceName": "SBX1",
+        "IsSandbox": True,
+        "FiscalYearStartMonth": 1,
+    }
+    permissions = {"PermissionsApiEnabled": True, "PermissionsViewAllData": True, "PermissionsViewSetup": True}
+    return {
+        "Organization": [{"Id": ORG_ID} | organization],
+        "Profile": [
+            {"Id": STANDARD_PROFILE, "Name": "Standard User", "UserType": "Standard"},
+            {"Id": ADMIN_PROFILE, "Name": "System Administrator", "UserType": "Standard"},
+            {"Id": API_PROFILE, "Name": "Minimum Access - API Only Integrations", "UserType": "Standard"},
+        ],
+        "User": [
+            _user(INTEGRATION_USER, "crmsync", "Integration", "crmsync@sandbox.example", True, API_PROFILE),
+            _user(ADMIN_USER, "Org", "Admin", "admin@sandbox.example", True, ADMIN_PROFILE),
+        ],
+        "Group": [
+            {
+                "Id": LEAD_QUEUE,
+                "Name": "Inbound Leads",
+                "DeveloperName": "Inbound_Leads",
+                "Type": "Queue",
+                "OwnerId": ORG_ID,
+            }
+        ],
+        "QueueSobject": [{"Id": salesforce_id("03g", 1), "QueueId": LEAD_QUEUE, "SobjectType": "Lead"}],
+        "AssignmentRule": [{"Id": LEAD_RULE, "Name": "Inbound leads", "SobjectType": "Lead", "Active": True}],
+        "PermissionSet": [
+            {"Id": API_PERMISSIONS, "Name": "Integration_Access", "Label": "Integration Access", "IsCustom": True}
+            | permissions
+        ],
+        "PermissionSetAssignment": [
+            {
+                "Id": salesforce_id("0Pa", 1),
+                "PermissionSetId": API_PERMISSIONS,
+                "AssigneeId": INTEGRATION_USER,
+                "IsActive": True,
+            }
+        ],
+    }
+
+
+def furnish(state: State) -> None:
+    """Put in what every org has before anybody works in it: profiles, a queue, a rule, statuses, the integration user."""
+    audit = _audit(stamp(FOUNDED))
+    for name, records in _furniture().items():
+        state.of(name).extend([audit | record for record in records], after=len(records))
+    lead, task = state.of("Lead").sobject.fields, state.of("Task").sobject.fields
+    stages = state.of("Opportunity").sobject.fields["stagename"].values
+    first = lead["status"].values[:1], task["status"].values[:1]
+    _statuses(state, "LeadStatus", lead["status"].values, IsDefault=first[0], IsConverted=("Closed - Converted",))
+    _statuses(state, "TaskStatus", task["status"].values, IsDefault=first[1], IsClosed=("Completed",))
+    _statuses(state, "OpportunityStage", stages, IsActive=stages, IsClosed=stages[-2:], IsWon=stages[-2:-1])
+
+
+@dataclass
+class _Loading:
+    """Records on their way into the tables, and the numbers their ids come from."""
+
+    state: State
+    world: World
+    waiting: dict[str, list[dict[str, Any]]] = field(default_factory=lambda: defaultdict(list))
+    numbers: dict[str, int] = field(default_factory=lambda: defaultdict(int))
+    campaigns: dict[str, str] = field(default_factory=dict)
+    stamps: dict[datetime, str] = field(default_factory=dict)
+
+    def id(self, name: str) -> str:
+        self.numbers[name] += 1
+        return salesforce_id(self.state.of(name).sobject.prefix, self.numbers[name])
+
+    def add(self, name: str, record: dict[str, Any]) -> dict[str, Any]:
+        self.waiting[name].append(record)
+        return record
+
+    def settle(self) -> None:
+        """Move what is complete into the tables, in chunks."""
+        for name, records in self.waiting.items():
+            if len(records) >= _CHUNK:
+                self.flush(name)
+
+    def flush(self, name: str) -> None:
+        table = self.state.of(name)
+        records, self.waiting[name] = self.waiting[name], []
+        table.extend(records, after=self.numbers[name])
+
+    def owner(self, rep: int | None) -> str:
+        return salesforce_id("005", rep) if rep is not None else ADMIN_USER
+
+
+def load(state: State, world: World) -> None:
+    """Fill a furnished org with a world."""
+    loading = _Loading(state, world)
+    for rep in world.reps:
+        loading.add("User", _rep(rep))
+    for firm in world.firms:
+        loading.add("Account", _account(firm))
+    for human in world.humans:
+        if human.in_salesforce:
+            _human(loading, human)
+            loading.settle()
+    for name in list(loading.waiting):
+        loading.flush(name)
+    for name in ("Lead", "Contact"):
+        state.of(name).next_number = 4 * (max((human.number for human in world.humans), default=0) + 1)
+    state.of("Account").next_number = max((firm.number for firm in world.firms), default=0) + 1
+    state.of("User").next_number = max((rep.number for rep in world.reps), default=0) + 1
+
+
+def _rep(rep: Rep) -> dict[str, Any]:
+    return _user(salesforce_id("005", rep.number), rep.first, rep.last, rep.email, rep.active, STANDARD_PROFILE)
+
+
+def _account(firm: Firm) -> dict[str, Any]:
+    return {
+        "Id": salesforce_id("001", firm.number),
+        "Name": firm.name,
+        "Website": f"https://www.{firm.domain}",
+        "Industry": firm.industry,
+        "NumberOfEmployees": firm.employees,
+        "AnnualRevenue": None if firm.revenue is None else float(firm.revenue),
+        "BillingCountry": firm.country,
+        "Type": "Prospect",
+        "OwnerId": ADMIN_USER,
+        **_audit(stamp(FOUNDED)),
+    }
+
+
+def _human(loading: _Loading, human: Human) -> None:
+    records = [_record(loading, human, at) for at in range(len(human.in_salesforce))]
+    who = records[-1]
+    happened = [each for each in human.happenings if "salesforce" in each.seen_by]
+    emails: dict[Any, dict[str, Any]] = {}
+    members: dict[str, dict[str, Any]] = {}
+    for happening in sorted(happened, key=lambda each: each.at):
+        if make := _MAKERS.get(happening.kind):
+            make(_Moment(loading, human, who, happening, emails, members))
+    for kind, record in zip(human.in_salesforce, records, strict=True):
+        loading.add("Contact" if kind == "contact" else "Lead", record)
+
+
+def _record(loading: _Loading, human: Human, at: int) -> dict[str, Any]:
+    kind = human.in_salesforce[at]
+    created = human.created_at + timedelta(days=at)
+    made = stamp(min(created, loading.world.now))
+    record = {
+        "Id": salesforce_id("003" if kind == "contact" else "00Q", human.number * 4 + at),
+        "FirstName": human.first,
+        "LastName": human.last,
+        "Name": f"{human.first} {human.last}".strip(),
+        "Title": human.title,
+        "Email": human.email,
+        "LeadSource": ("Web", "Partner Referral", "Purchased List", "Other")[human.number % 4],
+        **_audit(made, by=loading.owner(human.owner)),
+    }
+    if kind == "contact":
+        return record | _contact(loading, human)
+    return record | _lead(loading, human, at, kind == "converted")
+
+
+def _contact(loading: _Loading, human: Human) -> dict[str, Any]:
+    account = salesforce_id("001", human.firm.number) if human.firm else None
+    return {"AccountId": account, "MailingCountry": human.country, "OwnerId": loading.owner(human.owner)}
+
+
+def _lead(loading: _Loading, human: Human, at: int, converted: bool) -> dict[str, Any]:
+    firm = human.firm
+    lead = {
+        "Company": firm.name if firm else "[not provided]",
+        "Industry": firm.industry if firm else None,
+        "NumberOfEmployees": firm.employees if firm else None,
+        "AnnualRevenue": float(firm.revenue) if firm and firm.revenue is not None else None,
+        "Website": f"https://www.{firm.domain}" if firm else None,
+        "Country": human.country,
+        "Status": "Open - Not Contacted" if human.owner is None else "Working - Contacted",
+        "OwnerId": LEAD_QUEUE if human.owner is None else loading.owner(human.owner),
+        "IsUnreadByOwner": human.owner is None,
+    }
+    if converted:
+        day = (human.created_at + timedelta(days=at + 1)).date()
+        lead |= {
+            "Status": "Closed - Converted",
+            "IsConverted": True,
+            "ConvertedDate": day.isoformat(),
+            "ConvertedContactId": salesforce_id("003", human.number * 4 + at + 1),
+            "ConvertedAccountId": salesforce_id("001", firm.number) if firm else None,
+        }
+    return lead
+
+
+@dataclass(frozen=True)
+class _Moment:
+    """One thing that happened, whose record it belongs to, and what of theirs is there already."""
+
+    loading: _Loading
+    human: Human
+    who: dict[str, Any]
+    happening: Happening
+    emails: dict[Any, dict[str, Any]]
+    members: dict[str, dict[str, Any]]
+
+    @property
+    def at(self) -> str:
+        return self.loading.stamps.setdefault(self.happening.at, stamp(self.happening.at))
+
+    @property
+    def logged(self) -> str:
+        return stamp(min(self.happening.at, self.loading.world.now))
+
+    @property
+    def owner(self) -> str:
+        return self.loading.owner(self.human.owner)
+
+    def text(self, name: str, default: str) -> str:
+        return str(self.happening.attributes.get(name, default))
+
+
+def _seen(moment: _Moment) -> None:
+    """An activity in the past moves its person's LastActivityDate and SystemModstamp."""
+    if moment.happening.at <= moment.loading.world.now:
+        day = moment.at[:10]
+        if (moment.who.get("LastActivityDate") or "") < day:
+            moment.who["LastActivityDate"] = day
+            moment.who["SystemModstamp"] = max(moment.who["SystemModstamp"], moment.at)
+
+
+def _task(moment: _Moment, subtype: str, subject: str, **more: Any) -> dict[str, Any]:
+    _seen(moment)
+    task = {
+        "Id": moment.loading.id("Task"),
+        "WhoId": moment.who["Id"],
+        "AccountId": moment.who.get("AccountId"),
+        "OwnerId": moment.owner,
+        "Subject": subject,
+        "Status": "Completed",
+        "IsClosed": True,
+        "Priority": "Normal",
+        "TaskSubtype": subtype,
+        "ActivityDate": moment.at[:10],
+        "CompletedDateTime": moment.at,
+        **_audit(moment.logged, by=moment.owner),
+        **more,
+    }
+    return moment.loading.add("Task", task)
+
+
+def _call(moment: _Moment) -> None:
+    seconds = moment.happening.attributes.get("seconds", 0)
+    _task(
+        moment, "Call", moment.text("subject", "Call"), Type="Call", CallType="Outbound",
+        CallDurationInSeconds=int(seconds), CallDisposition=moment.text("outcome", "") or None,
+    )  # fmt: skip
+
+
+def _note(moment: _Moment) -> None:
+    _task(moment, "Task", moment.text("subject", "Note"), Type="Other")
+
+
+def _todo(moment: _Moment) -> None:
+    _task(moment, "Task", moment.text("subject", "Follow up"))
+
+
+def _letter(moment: _Moment, **more: Any) -> dict[str, Any]:
+    subject = moment.text("subject", "Your question")
+    task = _task(moment, "Email", f"Email: {subject}", Type="Email")
+    rep = f"rep{moment.human.owner}@sandbox.example" if moment.human.owner is not None else "admin@sandbox.example"
+    letter = {
+        "Id": moment.loading.id("EmailMessage"),
+        "ActivityId": task["Id"],
+        "RelatedToId": None,
+        "Subject": subject,
+        "FromAddress": rep,
+        "ToAddress": moment.human.email,
+        "Status": "3",
+        "MessageDate": moment.at,
+        "IsTracked": True,
+        **_audit(moment.logged, by=moment.owner),
+        **more,
+    }
+    relation = {
+        "Id": moment.loading.id("EmailMessageRelation"),
+        "EmailMessageId": letter["Id"],
+        "RelationId": moment.who["Id"],
+        "RelationType": "FromAddress" if letter.get("Incoming") else "ToAddress",
+        "RelationAddress": moment.human.email,
+        "RelationObjectType": "Contact" if moment.who["Id"].startswith("003") else "Lead",
+        **_audit(moment.logged, by=moment.owner),
+    }
+    moment.loading.add("EmailMessageRelation", relation)
+    moment.loading.add("EmailMessage", letter)
+    return letter
+
+
+def _sent(moment: _Moment) -> dict[str, Any]:
+    letter = _letter(moment)
+    moment.emails[moment.happening.attributes.get("subject")] = letter
+    return letter
+
+
+def _earlier(moment: _Moment) -> dict[str, Any]:
+    """The e-mail that was opened, bounced or answered."""
+    return moment.emails.get(moment.happening.attributes.get("subject")) or _sent(moment)
+
+
+def _opened(moment: _Moment) -> None:
+    letter = _earlier(moment)
+    letter["IsOpened"] = True
+    letter.setdefault("FirstOpenedDate", moment.at)
+    letter["LastOpenedDate"] = letter["SystemModstamp"] = moment.at
+
+
+def _bounced(moment: _Moment) -> None:
+    letter = _earlier(moment)
+    letter["IsBounced"], letter["SystemModstamp"] = True, moment.at
+    moment.who["EmailBouncedDate"], moment.who["EmailBouncedReason"] = moment.at, "550 mailbox unavailable"
+    moment.who["SystemModstamp"] = max(moment.who["SystemModstamp"], moment.at)
+    if moment.who["Id"].startswith("003"):
+        moment.who["IsEmailBounced"] = True
+
+
+def _replied(moment: _Moment) -> None:
+    _letter(
+        moment, Incoming=True, FromAddress=moment.human.email, ToAddress="admin@sandbox.example", Status="2",
+        IsTracked=False, ReplyToEmailMessageId=_earlier(moment)["Id"],
+    )  # fmt: skip
+
+
+def _unsubscribed(moment: _Moment) -> None:
+    moment.who["HasOptedOutOfEmail"] = True
+    moment.who["SystemModstamp"] = max(moment.who["SystemModstamp"], moment.at)
+
+
+def _meeting(moment: _Moment) -> None:
+    _seen(moment)
+    end = moment.happening.at + timedelta(minutes=30)
+    event = {
+        "Id": moment.loading.id("Event"),
+        "WhoId": moment.who["Id"],
+        "AccountId": moment.who.get("AccountId"),
+        "OwnerId": moment.owner,
+        "Subject": moment.text("subject", "Meeting"),
+        "ActivityDate": moment.at[:10],
+        "ActivityDateTime": moment.at,
+        "StartDateTime": moment.at,
+        "EndDateTime": stamp(end),
+        "DurationInMinutes": 30,
+        "EventSubtype": "Event",
+        "ShowAs": "Busy",
+        **_audit(moment.logged, by=moment.owner),
+    }
+    moment.loading.add("Event", event)
+
+
+def _campaign(loading: _Loading, name: str, kind: str) -> str:
+    if name not in loading.campaigns:
+        id_ = loading.campaigns[name] = loading.id("Campaign")
+        campaign = {
+            "Id": id_,
+            "Name": name[:80],
+            "Type": kind,
+            "Status": "In Progress",
+            "IsActive": True,
+            "OwnerId": ADMIN_USER,
+        }
+        loading.add("Campaign", campaign | _audit(stamp(FOUNDED)))
+        for order, status in enumerate(("Sent", *sorted(RESPONDED)), 1):
+            loading.add("CampaignMemberStatus", {
+                "Id": loading.id("CampaignMemberStatus"), "CampaignId": id_, "Label": status, "SortOrder": order,
+                "IsDefault": order == 1, "HasResponded": status in RESPONDED, **_audit(stamp(FOUNDED)),
+            })  # fmt: skip
+    return loading.campaigns[name]
+
+
+def _membership(kind: str, status: str) -> Callable[[_Moment], None]:
+    def join(moment: _Moment) -> None:
+        campaign = _campaign(moment.loading, moment.text("campaign", kind), kind)
+        member = moment.members.get(campaign)
+        if member is None:
+            member = moment.members[campaign] = moment.loading.add("CampaignMember", _member(moment, campaign))
+        member |= {"Status": status, "HasResponded": True, "SystemModstamp": moment.at, "LastModifiedDate": moment.at}
+        member.setdefault("FirstRespondedDate", moment.at[:10])
+
+    return join
+
+
+def _member(moment: _Moment, campaign: str) -> dict[str, Any]:
+    contact = moment.who["Id"].startswith("003")
+    return {
+        "Id": moment.loading.id("CampaignMember"),
+        "CampaignId": campaign,
+        "ContactId" if contact else "LeadId": moment.who["Id"],
+        "LeadOrContactId": moment.who["Id"],
+        "AccountId": moment.who.get("AccountId"),
+        "Type": "Contact" if contact else "Lead",
+        "FirstName": moment.human.first,
+        "LastName": moment.human.last,
+        "Name": moment.who["Name"],
+        "Title": moment.human.title,
+        "Email": moment.human.email,
+        **_audit(moment.logged),
+    }
+
+
+_MAKERS: dict[str, Callable[[_Moment], object]] = {
+    "call_completed": _call,
+    "note_logged": _note,
+    "task_completed": _todo,
+    "email_sent": _sent,
+    "email_opened": _opened,
+    "email_replied": _replied,
+    "email_bounced": _bounced,
+    "email_unsubscribed": _unsubscribed,
+    "meeting_booked": _meeting,
+    "meeting_held": _meeting,
+    "webinar_registered": _membership("Webinar", "Registered"),
+    "webinar_attended": _membership("Webinar", "Attended"),
+    "event_registered": _membership("Trade Show", "Registered"),
+    "event_attended": _membership("Trade Show", "Attended"),
+    "campaign_responded": _membership("Email", "Responded"),
+}

@@ -1,0 +1,208 @@
+"""The Salesforce of the sandbox: one org that answers on `/services/…` as the real one does."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Awaitable, Callable
+from datetime import UTC, datetime
+from email.utils import format_datetime
+from functools import partial
+from typing import Any
+from urllib.parse import unquote
+
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.routing import Route
+
+from connectors.sandbox.people import World
+
+from . import composite, oauth, records, tooling
+from .doings import doings
+from .loading import furnish, load
+from .state import State
+from .values import Refusal
+from .wire import Answer, Call, Handle, not_found, refusal
+
+LONGEST_URL = 16_384
+_METHODS = ["GET", "POST", "PATCH", "PUT", "DELETE", "HEAD"]
+
+
+class Org:
+    """A stateful org. `clock` gives the present, aware; `rate_limits` gives it an Enterprise Edition's quota."""
+
+    def __init__(self, clock: Callable[[], datetime], *, rate_limits: bool = False) -> None:
+        self._clock, self._rate_limits = clock, rate_limits
+        self.actions: dict[str, Callable[[dict[str, Any]], dict[str, Any]]] = {}
+        self._empty()
+
+    def _empty(self) -> None:
+        self.state = State(self._clock)
+        self.switches = self.state.switches
+        if self._rate_limits:
+            self.switches.max_usage = 100_000
+        self.sessions = oauth.Sessions()
+        self.locators = records.Locators()
+        furnish(self.state)
+        self.state.forget()
+        self.actions |= doings(self.state, self.sessions)
+        self._table = self._handles()
+
+    def load(self, world: World) -> None:
+        """Start over with this world's people."""
+        self._empty()
+        load(self.state, world)
+        self.state.forget()
+
+    def snapshot(self) -> dict[str, Any]:
+        """Every record of every object as it is, stamps included, in a stable order."""
+        tables = self.state.tables.values()
+        return {
+            table.sobject.name: {
+                table.ids[row]: dict(sorted(table.record(row).items()))
+                for row in sorted(range(len(table)), key=table.ids.__getitem__)
+            }
+            for table in tables
+        }
+
+    # --- which call goes where ---------------------------------------------------------------------------------------
+
+    def _handles(self) -> list[tuple[re.Pattern[str], dict[str, Handle]]]:
+        query = partial(_query, self.locators)
+        more = partial(_more, self.locators)
+        inner = self.dispatch
+        r = records
+        table: dict[str, dict[str, Handle]] = {
+            "": {"GET": r.resources},
+            "limits": {"GET": r.limits},
+            "limits/recordCount": {"GET": r.record_count},
+            "sobjects": {"GET": r.describe_all},
+            r"sobjects/(\w+)": {"GET": r.basic, "POST": r.create_row},
+            r"sobjects/(\w+)/describe": {"GET": r.describe_one},
+            r"sobjects/(\w+)/(updated|deleted)": {"GET": r.changed},
+            r"sobjects/(\w+)/(\w+)": {"GET": r.get_row, "PATCH": r.update_row, "DELETE": r.delete_row},
+            r"sobjects/(\w+)/(\w+)/(.+)": {"GET": r.get_by_field, "PATCH": r.upsert_row},
+            r"(query|queryAll)": {"GET": query},
+            r"(?:query|queryAll)/([\w-]+)": {"GET": more},
+            "composite": {"POST": partial(_composite, composite.composite, inner)},
+            "composite/batch": {"POST": partial(_composite, composite.batch, inner)},
+            r"composite/tree/(\w+)": {"POST": composite.tree},
+            "composite/sobjects": {"PATCH": r.update_many, "POST": r.create_many, "DELETE": r.delete_many},
+            r"composite/sobjects/(\w+)": {"GET": r.retrieve_many, "POST": r.retrieve_many},
+            r"composite/sobjects/(\w+)/(\w+)": {"PATCH": r.upsert_many},
+            "tooling/sobjects/CustomField": {"POST": tooling.create_field},
+            r"tooling/sobjects/CustomField/(\w+)": {"DELETE": tooling.delete_field},
+            "tooling/query": {"GET": tooling.query},
+        }
+        return [(re.compile(pattern), handles) for pattern, handles in table.items()]
+
+    def dispatch(self, call: Call) -> Answer:
+        """Answer one REST call."""
+        try:
+            for pattern, handles in self._table:
+                if match := pattern.fullmatch(call.path):
+                    if call.method not in handles:
+                        raise _wrong_method(call.method, list(handles))
+                    return handles[call.method](self.state, call, *match.groups())
+            raise not_found()
+        except Refusal as error:
+            return refusal(error)
+
+    # --- HTTP --------------------------------------------------------------------------------------------------------
+
+    def routes(self) -> list[Route]:
+        """Everything the org answers, for a Starlette application."""
+        return [
+            Route("/services/oauth2/{what}", self._served(self._oauth), methods=["GET", "POST"]),
+            Route("/services/Soap/{kind}/{version:path}", self._served(self._soap), methods=["POST"]),
+            Route("/services/data", self._served(self._versions), methods=["GET"]),
+            Route("/services/data/", self._served(self._versions), methods=["GET"]),
+            Route("/services/data/v{version}", self._served(self._rest), methods=_METHODS),
+            Route("/services/data/v{version}/{path:path}", self._served(self._rest), methods=_METHODS),
+            Route("/id/{org}/{user}", self._served(self._identity), methods=["GET", "POST"]),
+        ]
+
+    def _served(self, answer: Callable[[Request, bytes], Answer]) -> Callable[[Request], Awaitable[Response]]:
+        async def serve(request: Request) -> Response:
+            made = answer(request, await request.body())
+            headers = {
+                "Date": format_datetime(self._clock().astimezone(UTC).replace(microsecond=0), usegmt=True),
+                **made.headers,
+            }
+            headers |= {"Content-Type": made.type} if made.body is not None else {}
+            return Response(made.content(), made.status, headers)
+
+        return serve
+
+    def _oauth(self, request: Request, body: bytes) -> Answer:
+        what, address = request.path_params["what"], _address(request)
+        if what == "token":
+            return oauth.token(self.state, self.sessions, body, request.headers, address)
+        if what == "introspect":
+            return oauth.introspected(self.sessions, body)
+        if what == "userinfo":
+            return self._identity(request, body)
+        if what == "revoke":
+            self.sessions.calls.pop(request.query_params.get("token", ""), None)
+            return Answer(200)
+        return refusal(not_found())
+
+    def _identity(self, request: Request, body: bytes) -> Answer:
+        try:
+            oauth.admit(self.state, self.sessions, request.headers)
+        except Refusal as error:
+            return refusal(error)
+        return Answer(200, oauth.identity(self.state, _address(request)))
+
+    def _soap(self, request: Request, body: bytes) -> Answer:
+        return oauth.soap_refused(request.path_params["version"])
+
+    def _versions(self, request: Request, body: bytes) -> Answer:
+        return Answer(200, records.versions())
+
+    def _rest(self, request: Request, body: bytes) -> Answer:
+        url = request.scope["raw_path"] + b"?" + request.scope["query_string"]
+        if len(url) > LONGEST_URL:
+            return Answer(
+                414, b"<h1>Bad Message 414</h1><pre>reason: URI Too Long</pre>", type="text/html;charset=iso-8859-1"
+            )
+        version = request.path_params["version"]
+        if version not in {each["version"] for each in records.versions()}:
+            return refusal(not_found())
+        try:
+            oauth.admit(self.state, self.sessions, request.headers)
+        except Refusal as error:
+            return self._counted(refusal(error))
+        call = Call(
+            method="GET" if request.method == "HEAD" else request.method,
+            path=unquote(request.path_params.get("path", "")).strip("/"),
+            version=version,
+            params=request.query_params,
+            headers=request.headers,
+            body=body,
+        )
+        return self._counted(self.dispatch(call))
+
+    def _counted(self, answer: Answer) -> Answer:
+        usage = f"api-usage={self.state.usage}/{self.switches.max_usage}"
+        return Answer(answer.status, answer.body, {**answer.headers, "Sforce-Limit-Info": usage}, answer.type)
+
+
+def _address(request: Request) -> str:
+    return f"{request.url.scheme}://{request.headers.get('host', request.url.netloc)}"
+
+
+def _wrong_method(method: str, allowed: list[str]) -> Refusal:
+    message = f"HTTP Method '{method}' not allowed. Allowed are {','.join(allowed)}"
+    return Refusal("METHOD_NOT_ALLOWED", message, status=405)
+
+
+def _query(locators: records.Locators, state: State, call: Call, which: str) -> Answer:
+    return records.query(state, locators, call, which == "queryAll")
+
+
+def _more(locators: records.Locators, state: State, call: Call, locator: str) -> Answer:
+    return records.query_more(state, locators, call, locator)
+
+
+def _composite(answer: Callable[..., Answer], dispatch: Callable[[Call], Answer], state: State, call: Call) -> Answer:
+    return answer(state, call, dispatch)

@@ -1,0 +1,696 @@
+"""Runs SOQL over the org's tables, and shapes what it finds as REST and Bulk 2.0 do."""
+
+from __future__ import annotations
+
+import operator
+import re
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass, field
+from datetime import UTC, date, datetime, time
+from itertools import islice
+from typing import Any, Protocol, TypeAlias
+
+from connectors.sandbox.people import with_checksum
+from connectors.sandbox.soql import (
+    Call,
+    Column,
+    Comparison,
+    Condition,
+    Joined,
+    Membership,
+    Negation,
+    Path,
+    Query,
+    SoqlError,
+    Sort,
+    Value,
+    pointing,
+)
+
+from .dates import days_of
+from .schema import NAME_FIELDS, NUMBERS, Field
+from .table import Table
+from .values import is_id, wire
+
+Predicate: TypeAlias = Callable[[int], bool]
+Reader: TypeAlias = Callable[[int], Any]
+
+
+class Data(Protocol):
+    """What a query needs of the org."""
+
+    def table(self, name: str) -> Table | None: ...
+    def visible(self, name: str) -> dict[str, Field]: ...
+    def locate(self, id_: str | None) -> tuple[Table, int] | None: ...
+    def children(self, name: str) -> list[tuple[str, str, str]]: ...
+    def today(self) -> date: ...
+
+
+@dataclass
+class Shape:
+    """What is selected of one object: fields, parents by relationship name, children by theirs."""
+
+    fields: list[Field] = field(default_factory=list)
+    parents: dict[str, tuple[Field, Shape]] = field(default_factory=dict)
+    subqueries: dict[str, tuple[str, Query]] = field(default_factory=dict)
+    order: list[str] = field(default_factory=list)
+
+    def add(self, each: Field) -> None:
+        if each.name not in self.order:
+            self.order.append(each.name)
+            self.fields.append(each)
+
+    def through(self, relationship: str, key: Field) -> Shape:
+        if relationship not in self.parents:
+            self.order.append(relationship)
+            self.parents[relationship] = (key, Shape())
+        return self.parents[relationship][1]
+
+
+@dataclass(frozen=True)
+class Reach:
+    """A field, reached through parents: each step is a reference field."""
+
+    steps: tuple[Field, ...]
+    field: Field
+
+    @property
+    def name(self) -> str:
+        return ".".join((*(str(step.relationship) for step in self.steps), self.field.name))
+
+
+@dataclass
+class Found:
+    """What a query found: rows of a table to be shaped page by page, or the finished rows of an aggregate."""
+
+    table: Table
+    rows: list[int]
+    shape: Shape
+    reaches: list[Reach]
+    total: int
+    aggregates: list[dict[str, Any]] | None = None
+
+
+def no_column(name: str, entity: str) -> str:
+    return (
+        f"No such column '{name}' on entity '{entity}'. If you are attempting to use a custom field, be sure to "
+        "append the '__c' after the custom field name. Please reference your WSDL or the describe call for the appropriate names."
+    )
+
+
+def no_type(name: str) -> str:
+    return (
+        f"sObject type '{name}' is not supported. If you are attempting to use a custom object, be sure to append the "
+        "'__c' after the entity name. Please reference your WSDL or the describe call for the appropriate names."
+    )
+
+
+_NO_RELATIONSHIP = (
+    "Didn't understand relationship '{}' in field path. If you are attempting to use a custom relationship, be sure to "
+    "append the '__r' after the custom relationship name. Please reference your WSDL or the describe call for the "
+    "appropriate names."
+)
+
+
+class Scope:
+    """One query's view of one object: resolves names, reads values, decides conditions."""
+
+    def __init__(self, data: Data, text: str, query: Query) -> None:
+        self.data, self.text, self.query = data, text, query
+        table = data.table(query.source)
+        if table is None:
+            raise SoqlError("INVALID_TYPE", pointing(text, query.at, no_type(query.source)))
+        self.table: Table = table
+        self.name = table.sobject.name
+
+    @classmethod
+    def over(cls, data: Data, name: str, text: str) -> Scope:
+        """A scope for conditions on an object, outside any query."""
+        return cls(data, text, Query((), name, 1, None, None, (), None, (), None, 0, False))
+
+    def fail(self, at: int, message: str, code: str = "INVALID_FIELD") -> SoqlError:
+        return SoqlError(code, pointing(self.text, at, message))
+
+    # --- names -------------------------------------------------------------------------------------------------------
+
+    def reach(self, path: Path) -> Reach:
+        """The field a path names. Raises `SoqlError` (INVALID_FIELD)."""
+        parts = list(path.parts)
+        if len(parts) > 1 and parts[0].lower() in (str(self.query.alias).lower(), self.name.lower()):
+            parts.pop(0)
+        entity, fields = self.name, self.data.visible(self.name)
+        steps: list[Field] = []
+        for part in parts[:-1]:
+            step = next((each for each in fields.values() if (each.relationship or "").lower() == part.lower()), None)
+            if step is None:
+                raise self.fail(path.at, _NO_RELATIONSHIP.format(part))
+            steps.append(step)
+            entity = "Name" if step.polymorphic else step.targets[0]
+            fields = NAME_FIELDS if step.polymorphic else self.data.visible(entity)
+        found = fields.get(parts[-1].lower())
+        if found is None:
+            raise self.fail(path.at, no_column(parts[-1], entity))
+        return Reach(tuple(steps), found)
+
+    def reader(self, reach: Reach) -> Reader:
+        return reader(self.data, self.table, reach)
+
+    # --- conditions --------------------------------------------------------------------------------------------------
+
+    def predicate(self, condition: Condition) -> Predicate:
+        """Whether a row fulfils a condition. Raises `SoqlError` where Salesforce would."""
+        if isinstance(condition, Joined):
+            return _joined(condition.word, [self.predicate(each) for each in condition.conditions])
+        if isinstance(condition, Negation):
+            inner = self.predicate(condition.condition)
+            return lambda row: not inner(row)
+        if isinstance(condition.left, Call):
+            raise self.fail(condition.left.at, f"function {condition.left.name} is not supported in a filter here")
+        reach = self.reach(condition.left)
+        if not reach.field.filterable or reach.field.type == "address":
+            message = f"field '{reach.field.name}' can not be filtered in a query call"
+            raise self.fail(condition.left.at, message)
+        read = self.reader(reach)
+        if isinstance(condition, Membership):
+            return self._membership(condition, condition.left, reach.field, read)
+        return self._comparison(condition, condition.left, reach.field, read)
+
+    def _comparison(self, condition: Comparison, path: Path, each: Field, read: Reader) -> Predicate:
+        if condition.operator == "like":
+            return self._like(condition, path, each, read)
+        if each.type in ("boolean", "multipicklist") and condition.operator not in ("=", "!="):
+            raise self.fail(path.at, f"invalid operator on {each.type} field", "INVALID_QUERY_FILTER_OPERATOR")
+        value = condition.right
+        if value.kind == "null":
+            return _null(condition.operator, read, each)
+        if value.kind == "range":
+            return self._range(condition.operator, path, each, value, read)
+        return _compared(condition.operator, _key(each, read), self.literal(path, each, value))
+
+    def _like(self, condition: Comparison, path: Path, each: Field, read: Reader) -> Predicate:
+        if each.type in ("id", "reference", "boolean", "date", "datetime", *NUMBERS):
+            raise self.fail(path.at, f"invalid operator on {each.type} field", "INVALID_QUERY_FILTER_OPERATOR")
+        if condition.right.kind != "string":
+            raise self.fail(path.at, self._wrong_type(each, condition.right))
+        pattern = _like_pattern(condition.right.value)
+        return lambda row: (value := read(row)) is not None and pattern.fullmatch(value) is not None
+
+    def _range(self, operator_: str, path: Path, each: Field, value: Value, read: Reader) -> Predicate:
+        days = days_of(value.value[0], value.value[1], self.data.today()) if each.type in ("date", "datetime") else None
+        if days is None:
+            raise self.fail(path.at, self._wrong_type(each, value))
+        start, end = (_first_moment(day, each.type) for day in days)
+        within: Callable[[str], bool] = {
+            "=": lambda text: start <= text < end,
+            "!=": lambda text: not start <= text < end,
+            "<": lambda text: text < start,
+            "<=": lambda text: text < end,
+            ">": lambda text: text >= end,
+            ">=": lambda text: text >= start,
+        }[operator_]
+        return lambda row: (text := read(row)) is not None and within(text)
+
+    def _membership(self, condition: Membership, path: Path, each: Field, read: Reader) -> Predicate:
+        if condition.operator in ("includes", "excludes"):
+            return self._includes(condition, path, each, read)
+        members = frozenset(self.members(condition, path, each))
+        key = _key(each, read)
+        if condition.operator == "in":
+            return lambda row: key(row) in members
+        return lambda row: key(row) not in members
+
+    def members(self, condition: Membership, path: Path, each: Field) -> Iterable[Any]:
+        """The values in an IN list, or what its query finds."""
+        if isinstance(condition.members, Query):
+            inner = run(self.data, self.text, condition.members, every=False)
+            read = reader(self.data, inner.table, inner.reaches[0])
+            return (value for row in inner.rows if (value := read(row)) is not None)
+        return [None if each_.kind == "null" else self.literal(path, each, each_) for each_ in condition.members]
+
+    def _includes(self, condition: Membership, path: Path, each: Field, read: Reader) -> Predicate:
+        if each.type != "multipicklist" or isinstance(condition.members, Query):
+            message = f"operator {condition.operator.upper()} is only valid on multi-picklist fields"
+            raise self.fail(path.at, message, "INVALID_QUERY_FILTER_OPERATOR")
+        wanted = [frozenset(str(member.value).split(";")) for member in condition.members]
+        positive = condition.operator == "includes"
+
+        def chosen(row: int) -> bool:
+            has = set((read(row) or "").split(";"))
+            return any(each_ <= has for each_ in wanted) == positive
+
+        return chosen
+
+    def _wrong_type(self, each: Field, value: Value) -> str:
+        kind = {"datetime": "dateTime", "int": "int", "boolean": "boolean", "date": "date"}.get(each.type)
+        if kind is None:
+            kind = "double" if each.type in NUMBERS else "ID" if each.type in ("id", "reference") else "string"
+        quoted = f"{'should' if kind in ('string', 'ID') else 'should not'} be enclosed in quotes"
+        return f"value of filter criterion for field '{each.name}' must be of type {kind} and {quoted}"
+
+    def literal(self, path: Path, each: Field, value: Value) -> Any:
+        """A literal as the field's values are kept. Raises `SoqlError` where the type is another."""
+        if value.kind not in _KINDS.get(each.type, ("string",)):
+            raise self.fail(path.at, self._wrong_type(each, value))
+        if each.type in ("id", "reference"):
+            if not is_id(value.value) and value.value != "":
+                raise self.fail(path.at, f"invalid ID field: {value.value}", "INVALID_QUERY_FILTER_OPERATOR")
+            return with_checksum(value.value) if len(value.value) == 15 else value.value or None
+        if isinstance(value.value, datetime):
+            return wire(value.value)
+        if isinstance(value.value, date):
+            return value.value.isoformat()
+        return value.value.lower() if isinstance(value.value, str) else value.value
+
+    # --- which rows --------------------------------------------------------------------------------------------------
+
+    def candidates(self, condition: Condition | None, by_id: bool) -> tuple[Iterable[int], str]:
+        """The fewest rows an index offers for a condition, and the field they are in the order of (perhaps none)."""
+        if condition is not None and (keyed := self._keyed(condition)) is not None:
+            return keyed, ""
+        low, high = self._bounds(condition, "SystemModstamp") if condition else (None, None)
+        if low is not None or high is not None or not by_id:
+            return self.table.by_stamp(low or "", high), "systemmodstamp"
+        low, _ = self._bounds(condition, "Id") if condition else (None, None)
+        return self.table.by_id(low or ""), "id"
+
+    def _keyed(self, condition: Condition) -> list[int] | None:
+        for each in _conjuncts(condition):
+            if isinstance(each, Comparison) and each.operator == "=" and each.right.kind == "string":
+                values: Iterable[Any] | None = [each.right]
+            elif isinstance(each, Membership) and each.operator == "in":
+                values = None
+            else:
+                continue
+            if not isinstance(each.left, Path):
+                continue
+            reach = self.reach(each.left)
+            if reach.steps or reach.field.type not in ("id", "reference"):
+                continue
+            if isinstance(each, Membership):
+                return self.table.where(reach.field.name, self.members(each, each.left, reach.field))
+            assert values is not None
+            return self.table.where(reach.field.name, [self.literal(each.left, reach.field, each.right)])
+        return None
+
+    def _bounds(self, condition: Condition, name: str) -> tuple[str | None, str | None]:
+        """From where and up to where a field's values can be, as far as a condition says."""
+        if isinstance(condition, Joined):
+            bounds = [self._bounds(each, name) for each in condition.conditions]
+            lows, highs = [low for low, _ in bounds], [high for _, high in bounds]
+            if condition.word == "and":
+                known = [low for low in lows if low is not None], [high for high in highs if high is not None]
+                return max(known[0], default=None), min(known[1], default=None)
+            low = None if None in lows else min(low for low in lows if low is not None)
+            return low, None if None in highs else max(high for high in highs if high is not None)
+        if not isinstance(condition, Comparison) or not isinstance(condition.left, Path):
+            return None, None
+        if condition.left.text.lower() != name.lower() or condition.right.kind not in ("datetime", "string"):
+            return None, None
+        value = self.literal(condition.left, self.reach(condition.left).field, condition.right)
+        low = value if condition.operator in ("=", ">", ">=") else None
+        return low, value if condition.operator in ("=", "<", "<=") else None
+
+    # --- what is selected --------------------------------------------------------------------------------------------
+
+    def shape(self) -> tuple[Shape, list[Reach]]:
+        """What the query selects. Raises `SoqlError` for what is not there."""
+        shape, reaches = Shape(), []
+        for item in self.query.items:
+            if isinstance(item, Query):
+                self._child(shape, item)
+            else:
+                for reach in self._selected(item):
+                    reaches.append(reach)
+                    _grow(shape, reach)
+        return shape, reaches
+
+    def _selected(self, item: Column) -> list[Reach]:
+        what = item.what
+        if isinstance(what, Path):
+            return [self.reach(what)]
+        if what.name == "FIELDS":
+            return self._fields(what)
+        if what.name in ("TOLABEL", "FORMAT", "CONVERTCURRENCY") and what.arguments:
+            return [self.reach(what.arguments[0])]
+        raise self.fail(what.at, f"unexpected token: '{what.name}'", "MALFORMED_QUERY")
+
+    def _fields(self, call: Call) -> list[Reach]:
+        which = call.arguments[0].text.upper() if call.arguments else ""
+        if which not in ("ALL", "STANDARD", "CUSTOM"):
+            raise self.fail(call.at, f"unexpected token: '{which}'", "MALFORMED_QUERY")
+        if which != "STANDARD" and not 0 < (self.query.limit or 0) <= 200:
+            raise SoqlError(
+                "MALFORMED_QUERY",
+                "The SOQL FIELDS function must have a LIMIT of at most 200",
+            )
+        wanted = {"ALL": (True, False), "STANDARD": (False,), "CUSTOM": (True,)}[which]
+        return [Reach((), each) for each in self.data.visible(self.name).values() if each.custom in wanted]
+
+    def _child(self, shape: Shape, query: Query) -> None:
+        for child, key, relationship in self.data.children(self.name):
+            if relationship.lower() == query.source.lower():
+                shape.order.append(relationship)
+                shape.subqueries[relationship] = (key, _of(query, child))
+                Scope(self.data, self.text, _of(query, child)).shape()
+                return
+        raise self.fail(query.at, _NO_RELATIONSHIP.format(query.source), "INVALID_TYPE")
+
+
+_KINDS = {
+    "boolean": ("boolean",),
+    "date": ("date",),
+    "datetime": ("datetime",),
+} | dict.fromkeys(NUMBERS, ("number",))
+
+_OPERATORS = {"<": operator.lt, "<=": operator.le, ">": operator.gt, ">=": operator.ge}
+
+
+def _of(query: Query, source: str) -> Query:
+    return Query(**{**query.__dict__, "source": source})
+
+
+def _grow(shape: Shape, reach: Reach) -> None:
+    for step in reach.steps:
+        shape = shape.through(str(step.relationship), step)
+    shape.add(reach.field)
+
+
+def _first_moment(day: date, type_: str) -> str:
+    return day.isoformat() if type_ == "date" else wire(datetime.combine(day, time(), UTC))
+
+
+def _joined(word: str, parts: list[Predicate]) -> Predicate:
+    if len(parts) == 2:
+        first, second = parts
+        if word == "and":
+            return lambda row: first(row) and second(row)
+        return lambda row: first(row) or second(row)
+    if word == "and":
+        return lambda row: all(part(row) for part in parts)
+    return lambda row: any(part(row) for part in parts)
+
+
+def _null(operator_: str, read: Reader, each: Field) -> Predicate:
+    if operator_ not in ("=", "!="):
+        return lambda row: False
+    if operator_ == "=":
+        return lambda row: read(row) is None
+    return lambda row: read(row) is not None
+
+
+def _key(each: Field, read: Reader) -> Reader:
+    """Reads a value as it is compared: text without regard to case, ids with it."""
+    if each.type in ("id", "reference", "boolean", "date", "datetime", *NUMBERS):
+        return read
+    return lambda row: value.lower() if (value := read(row)) is not None else None
+
+
+def _compared(operator_: str, key: Reader, wanted: Any) -> Predicate:
+    if operator_ == "=":
+        return lambda row: key(row) == wanted
+    if operator_ == "!=":
+        return lambda row: key(row) != wanted
+    test = _OPERATORS[operator_]
+    return lambda row: (value := key(row)) is not None and test(value, wanted)
+
+
+def _like_pattern(text: str) -> re.Pattern[str]:
+    wild = {"%": ".*", "_": "."}
+    parts = re.findall(r"\\[%_]|.", text, re.DOTALL)
+    return re.compile("".join(wild.get(part) or re.escape(part.lstrip("\\") or part) for part in parts), re.I | re.S)
+
+
+def _conjuncts(condition: Condition) -> Iterator[Condition]:
+    if isinstance(condition, Joined) and condition.word == "and":
+        for each in condition.conditions:
+            yield from _conjuncts(each)
+    else:
+        yield condition
+
+
+# --- reading values --------------------------------------------------------------------------------------------------
+
+
+def own_reader(data: Data, table: Table, each: Field) -> Reader:
+    """Reads one of an object's own fields, computed ones too."""
+    if each.name == "Id":
+        return table.ids.__getitem__
+    if each.formula:
+        steps = each.formula.split(".")
+        return lambda row: _computed(data, table, row, steps)
+    if each.type == "address":
+        return lambda row: _address(table, row, each.name.removesuffix("Address"))
+    column = table.columns.get(each.name)
+    missing = each.missing
+    return column.__getitem__ if column is not None else lambda row: missing
+
+
+def _computed(data: Data, table: Table, row: int, steps: list[str]) -> Any:
+    for step in steps[:-1]:
+        key = next((each for each in table.sobject.fields.values() if each.relationship == step), None)
+        parent = data.locate(table.get(row, key.name)) if key else None
+        if parent is None:
+            return None
+        table, row = parent
+    return table.get(row, steps[-1])
+
+
+def _address(table: Table, row: int, prefix: str) -> dict[str, Any] | None:
+    parts = {name: table.get(row, prefix + name) for name in ("City", "Country", "PostalCode", "State", "Street")}
+    if not any(parts.values()):
+        return None
+    shown = {name[0].lower() + name[1:]: value for name, value in parts.items()}
+    return dict(sorted((shown | {"geocodeAccuracy": None, "latitude": None, "longitude": None}).items()))
+
+
+def _name_reader(data: Data, table: Table, each: Field) -> Reader:
+    """Reads a field of a parent that may be of several objects; `Type` is the name of its object."""
+    if each.name == "Type":
+        return lambda row: "Queue" if table.get(row, "Type") == "Queue" else table.sobject.name
+    own = table.sobject.fields.get(each.name.lower())
+    return own_reader(data, table, own) if own else lambda row: None
+
+
+def reader(data: Data, table: Table, reach: Reach) -> Reader:
+    """Reads a field from a row of `table`, through parents where it is theirs."""
+    if not reach.steps:
+        return own_reader(data, table, reach.field)
+    step, rest = reach.steps[0], Reach(reach.steps[1:], reach.field)
+    key = own_reader(data, table, step)
+    readers: dict[str, Reader] = {}
+
+    def read(row: int) -> Any:
+        parent = data.locate(key(row))
+        if parent is None:
+            return None
+        above, at = parent
+        name = above.sobject.name
+        if name not in readers:
+            last = step.polymorphic and not rest.steps
+            readers[name] = _name_reader(data, above, rest.field) if last else reader(data, above, rest)
+        return readers[name](at)
+
+    return read
+
+
+# --- running ---------------------------------------------------------------------------------------------------------
+
+
+def _ordered(scope: Scope, rows: list[int], order: Sequence[Sort]) -> list[int]:
+    for sort in reversed(order):
+        if isinstance(sort.by, Call):
+            raise scope.fail(sort.by.at, "unexpected token in ORDER BY", "MALFORMED_QUERY")
+        reach = scope.reach(sort.by)
+        if not reach.field.filterable or reach.field.type == "address":
+            raise scope.fail(sort.by.at, f"field '{reach.field.name}' can not be sorted in a query call")
+        key = _key(reach.field, scope.reader(reach))
+        empty = [row for row in rows if key(row) is None]
+        filled = sorted((row for row in rows if key(row) is not None), key=key, reverse=sort.descending)
+        rows = filled + empty if sort.nulls_last else empty + filled
+    return rows
+
+
+def _plain(order: Sequence[Sort], names: tuple[str, ...]) -> bool:
+    """Whether the order is these fields, upwards: an index has it already."""
+    if len(order) > len(names) or not order:
+        return False
+    return all(
+        isinstance(sort.by, Path) and sort.by.text.lower() == name and not sort.descending
+        for sort, name in zip(order, names, strict=False)
+    )
+
+
+def _hidden(scope: Scope, every: bool) -> Predicate | None:
+    """What a plain query does not show: deleted records and archived activities."""
+    columns, fields = scope.table.columns, scope.table.sobject.fields
+    deleted = columns.get("IsDeleted")
+    if every and "isdeleted" in fields:
+        return None
+    archived = columns.get("IsArchived") if not every else None
+    if deleted is None and archived is None:
+        return None
+    return lambda row: bool((deleted and deleted[row]) or (archived and archived[row]))
+
+
+def _matching(scope: Scope, every: bool) -> tuple[Iterator[int], bool]:
+    """The rows that fulfil the conditions, and whether they come in the wanted order already."""
+    query = scope.query
+    by_id = _plain(query.order, ("id",))
+    test = scope.predicate(query.where) if query.where else None
+    hidden = _hidden(scope, every)
+    rows, order = scope.candidates(query.where, by_id)
+    ordered = not query.order or (by_id and order == "id") or _plain(query.order, (order, "id"))
+    return (row for row in rows if (hidden is None or not hidden(row)) and (test is None or test(row))), ordered
+
+
+def _rows(scope: Scope, every: bool) -> list[int]:
+    query = scope.query
+    if query.offset > 2000:
+        raise SoqlError("NUMBER_OUTSIDE_VALID_RANGE", "Maximum SOQL offset allowed is 2000")
+    end = None if query.limit is None else query.offset + query.limit
+    rows, ordered = _matching(scope, every)
+    if ordered:
+        return list(islice(rows, query.offset, end))
+    return _ordered(scope, list(rows), query.order)[query.offset : end]
+
+
+_AGGREGATES = frozenset({"COUNT", "COUNT_DISTINCT", "MAX", "MIN", "SUM", "AVG"})
+
+
+def _is_aggregate(query: Query) -> bool:
+    calls = [item.what for item in query.items if isinstance(item, Column) and isinstance(item.what, Call)]
+    return bool(query.group) or any(call.name in _AGGREGATES for call in calls)
+
+
+def _aggregate(call: Call, values: list[Any]) -> Any:
+    values = [value for value in values if value is not None]
+    if call.name == "COUNT":
+        return len(values)
+    if call.name == "COUNT_DISTINCT":
+        return len(set(values))
+    if not values:
+        return None
+    if call.name == "AVG":
+        return sum(values) / len(values)
+    reduce: Callable[[list[Any]], Any] = {"MAX": max, "MIN": min, "SUM": sum}[call.name]
+    return reduce(values)
+
+
+def _grouped(scope: Scope, rows: list[int]) -> list[dict[str, Any]]:
+    by = [scope.reader(scope.reach(each)) for each in scope.query.group if isinstance(each, Path)]
+    groups: dict[tuple[Any, ...], list[int]] = {} if by else {(): rows}
+    for row in rows if by else ():
+        groups.setdefault(tuple(read(row) for read in by), []).append(row)
+    return [_aggregated(scope, members) for members in groups.values()]
+
+
+def _aggregated(scope: Scope, rows: list[int]) -> dict[str, Any]:
+    shown: dict[str, Any] = {"attributes": {"type": "AggregateResult"}}
+    unnamed = 0
+    for item in scope.query.items:
+        assert isinstance(item, Column)
+        if isinstance(item.what, Path):
+            reach = scope.reach(item.what)
+            shown[item.alias or reach.field.name] = scope.reader(reach)(rows[0]) if rows else None
+            continue
+        name = item.alias or f"expr{unnamed}"
+        unnamed += item.alias is None
+        values: list[Any] = list(rows)
+        if item.what.arguments:
+            read = scope.reader(scope.reach(item.what.arguments[0]))
+            values = [read(row) for row in rows]
+        shown[name] = _aggregate(item.what, values)
+    return shown
+
+
+def run(data: Data, text: str, query: Query, *, every: bool) -> Found:
+    """The rows a query finds; `every` includes deleted and archived ones. Raises `SoqlError`."""
+    scope = Scope(data, text, query)
+    every = every or query.all_rows
+    if not _is_aggregate(query):
+        shape, reaches = scope.shape()
+        rows = _rows(scope, every)
+        return Found(scope.table, rows, shape, reaches, len(rows))
+    rows = list(_matching(scope, every)[0])
+    item = query.items[0]
+    if (
+        isinstance(item, Column)
+        and isinstance(item.what, Call)
+        and item.what.name == "COUNT"
+        and not item.what.arguments
+    ):
+        return Found(scope.table, [], Shape(), [], min(len(rows), query.limit or len(rows)), [])
+    shown = _grouped(scope, rows)[: query.limit]
+    return Found(scope.table, [], Shape(), [], len(shown), shown)
+
+
+# --- shaping ---------------------------------------------------------------------------------------------------------
+
+
+def _parents(data: Data, ids: list[Any], key: Field, shape: Shape, base: str) -> list[dict[str, Any] | None]:
+    found: dict[str | None, dict[str, Any] | None] = {None: None}
+    for id_ in ids:
+        if id_ in found:
+            continue
+        parent = data.locate(id_)
+        found[id_] = _named(data, parent, key, shape, base) if parent else None
+    return [found[id_] for id_ in ids]
+
+
+def _named(data: Data, parent: tuple[Table, int], key: Field, shape: Shape, base: str) -> dict[str, Any]:
+    table, row = parent
+    if not key.polymorphic:
+        return shaped(data, table, shape, [row], base)[0]
+    url = f"{base}/sobjects/{table.sobject.name}/{table.ids[row]}"
+    shown: dict[str, Any] = {"attributes": {"type": "Name", "url": url}}
+    for name in shape.order:
+        if name in shape.parents:
+            step, inner = shape.parents[name]
+            shown[name] = _parents(data, [table.get(row, step.name)], step, inner, base)[0]
+        else:
+            each = next(each for each in shape.fields if each.name == name)
+            shown[name] = _name_reader(data, table, each)(row)
+    return shown
+
+
+def _subresults(data: Data, table: Table, rows: Sequence[int], key: str, query: Query, base: str) -> list[Any]:
+    scope = Scope(data, "", query)
+    shape, _ = scope.shape()
+    test = scope.predicate(query.where) if query.where else None
+    hidden = _hidden(scope, every=False)
+    results: list[Any] = []
+    for row in rows:
+        found = scope.table.where(key, [table.ids[row]])
+        found = [each for each in found if (not hidden or not hidden(each)) and (not test or test(each))]
+        found = _ordered(scope, found, query.order)[query.offset :][: query.limit]
+        shown = shaped(data, scope.table, shape, found, base)
+        results.append({"totalSize": len(shown), "done": True, "records": shown} if shown else None)
+    return results
+
+
+def shaped(data: Data, table: Table, shape: Shape, rows: Sequence[int], base: str) -> list[dict[str, Any]]:
+    """Rows as REST shows them, `attributes` first; `base` is `/services/data/v66.0`."""
+    name = table.sobject.name
+    names = ["attributes"]
+    url = f"{base}/sobjects/{name}/"
+    columns: list[list[Any]] = [[{"type": name, "url": url + table.ids[row]} for row in rows]]
+    fields = {each.name: each for each in shape.fields}
+    for wanted in shape.order:
+        names.append(wanted)
+        if wanted in fields:
+            columns.append(values(data, table, fields[wanted], rows))
+        elif wanted in shape.parents:
+            key, inner = shape.parents[wanted]
+            columns.append(list(_parents(data, table.pick(key.name, rows), key, inner, base)))
+        else:
+            key_name, query = shape.subqueries[wanted]
+            columns.append(_subresults(data, table, rows, key_name, query, base))
+    return [dict(zip(names, cells, strict=True)) for cells in zip(*columns, strict=True)]
+
+
+def values(data: Data, table: Table, each: Field, rows: Sequence[int]) -> list[Any]:
+    """One field of many rows, computed ones too."""
+    if each.formula or each.type == "address":
+        read = own_reader(data, table, each)
+        return [read(row) for row in rows]
+    return table.pick(each.name, rows)

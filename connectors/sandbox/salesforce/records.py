@@ -1,0 +1,410 @@
+"""REST calls about records: rows, Collections, queries, what changed, describes, limits."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from email.utils import format_datetime, parsedate_to_datetime
+from typing import Any
+
+from connectors.sandbox.people import salesforce_id
+from connectors.sandbox.soql import SoqlError, parse
+
+from .query import Found, Shape, run, shaped
+from .query import no_type as _no_type
+from .schema import describe_briefly, describe_field, describe_fully
+from .state import VERSIONS, State
+from .table import Table
+from .values import Refusal, parsed, stamp
+from .wire import Answer, Call, not_found, row_error
+from .writing import Hand, create, delete, full_id, no_column, row_of, unknown_fields, update
+
+MAX_ROWS = 200
+"""Records in one Collections call."""
+
+
+def hand(call: Call) -> Hand:
+    """How a call writes, from its headers."""
+    duplicates = call.headers.get("sforce-duplicate-rule-header", "").replace(" ", "").lower()
+    assigns = call.headers.get("sforce-auto-assign", "TRUE").strip().upper() != "FALSE"
+    return Hand(assigns=assigns, allow_duplicates="allowsave=true" in duplicates)
+
+
+def table_of(state: State, name: str) -> Table:
+    table = state.table(name)
+    if table is None:
+        raise not_found()
+    return table
+
+
+# --- rows ------------------------------------------------------------------------------------------------------------
+
+
+def _whole(state: State, table: Table, fields: str | None) -> Shape:
+    shape, visible = Shape(), state.visible(table.sobject.name)
+    for name in fields.split(",") if fields else list(visible):
+        if name.strip().lower() not in visible:
+            raise no_column(name.strip(), table.sobject.name)
+        shape.add(visible[name.strip().lower()])
+    shape.add(visible["id"])
+    return shape
+
+
+def get_row(state: State, call: Call, name: str, id_: str) -> Answer:
+    table = table_of(state, name)
+    row = row_of(table, id_, missing=not_found())
+    shape = _whole(state, table, call.params.get("fields"))
+    return Answer(200, shaped(state, table, shape, [row], call.base)[0])
+
+
+def create_row(state: State, call: Call, name: str) -> Answer:
+    id_ = create(state, table_of(state, name), call.record(), hand(call))
+    return Answer(201, {"id": id_, "success": True, "errors": []}, {"Location": f"{call.base}/sobjects/{name}/{id_}"})
+
+
+def _unmodified(state: State, call: Call, table: Table, row: int) -> None:
+    since = call.headers.get("if-unmodified-since")
+    if since is None:
+        return
+    try:
+        limit = parsedate_to_datetime(since)
+    except ValueError:
+        raise Refusal("MALFORMED_HEADER", f"If-Unmodified-Since: not an HTTP date: {since}") from None
+    if parsed(table.get(row, "LastModifiedDate")) > limit:
+        message = "The record has been modified since the time in If-Unmodified-Since"
+        raise Refusal("ENTITY_FAILED_IFLASTMODIFIED_ON_UPDATE", message, status=412)
+
+
+def update_row(state: State, call: Call, name: str, id_: str) -> Answer:
+    table = table_of(state, name)
+    row = row_of(table, id_, missing=not_found())
+    _unmodified(state, call, table, row)
+    update(state, table, row, call.record(), hand(call))
+    return Answer(204)
+
+
+def delete_row(state: State, call: Call, name: str, id_: str) -> Answer:
+    table = table_of(state, name)
+    delete(state, table, row_of(table, id_, missing=not_found()), hand(call))
+    return Answer(204)
+
+
+def _by_field(state: State, table: Table, name: str, value: str) -> list[int]:
+    each = state.visible(table.sobject.name).get(name.lower())
+    if each is None or not (each.external or each.lookup):
+        raise not_found(f"Provided external ID field does not exist or is not accessible: {name}")
+    wanted = value.lower()
+    column = table.columns.get(each.name, [])
+    return [row for row, has in enumerate(column) if str(has).lower() == wanted and not table.get(row, "IsDeleted")]
+
+
+def get_by_field(state: State, call: Call, name: str, key: str, value: str) -> Answer:
+    table = table_of(state, name)
+    rows = _by_field(state, table, key, value)
+    if not rows:
+        raise not_found()
+    return get_row(state, call, name, table.ids[rows[0]])
+
+
+def upsert_row(state: State, call: Call, name: str, key: str, value: str) -> Answer:
+    table = table_of(state, name)
+    if key.lower() == "id":
+        return update_row(state, call, name, value)
+    rows = _by_field(state, table, key, value)
+    if len(rows) > 1:
+        return Answer(300, [f"{call.base}/sobjects/{table.sobject.name}/{table.ids[row]}" for row in rows])
+    if rows:
+        update(state, table, rows[0], call.record(), hand(call))
+        return Answer(200, {"id": table.ids[rows[0]], "success": True, "errors": [], "created": False})
+    id_ = create(state, table, {**call.record(), key: value}, hand(call))
+    return Answer(201, {"id": id_, "success": True, "errors": [], "created": True})
+
+
+# --- Collections -----------------------------------------------------------------------------------------------------
+
+
+def _records(call: Call) -> tuple[list[dict[str, Any]], bool]:
+    body = call.record()
+    if not isinstance(body.get("records"), list):
+        raise Refusal("JSON_PARSER_ERROR", "The HTTP entity body is required, but this request has no records")
+    if len(body["records"]) > MAX_ROWS:
+        raise Refusal("EXCEEDED_MAX_SEMIJOIN_SUBSELECTS", f"Too many records: at most {MAX_ROWS}")
+    return body["records"], bool(body.get("allOrNone"))
+
+
+def _typed(state: State, record: Mapping[str, Any]) -> Table:
+    name = (record.get("attributes") or {}).get("type")
+    table = state.table(str(name))
+    if table is None:
+        raise Refusal("INVALID_TYPE", _no_type(str(name)))
+    return table
+
+
+def _chunked(records: list[dict[str, Any]]) -> None:
+    types = [str((record.get("attributes") or {}).get("type")).lower() for record in records]
+    chunks = sum(at == 0 or types[at] != types[at - 1] for at in range(len(types)))
+    if chunks > 10:
+        raise Refusal("INVALID_REQUEST", f"Too many chunks of one type: {chunks}, at most 10")
+
+
+def _spoiled(state: State, records: list[dict[str, Any]]) -> None:
+    """An unknown field is found while the body is read, before any record is touched."""
+    if state.switches.unknown_field != "request":
+        return
+    for record in records:
+        table = _typed(state, record)
+        if unknown := unknown_fields(state, table, record):
+            raise no_column(unknown[0], table.sobject.name)
+
+
+def _values(record: Mapping[str, Any]) -> dict[str, Any]:
+    return {name: value for name, value in record.items() if name.lower() not in ("id", "attributes")}
+
+
+def _one_update(state: State, record: Mapping[str, Any], by: Hand, seen: set[object]) -> dict[str, Any]:
+    id_ = next((value for name, value in record.items() if name.lower() == "id"), None)
+    try:
+        table = _typed(state, record)
+        if id_ is None:
+            raise Refusal("MISSING_ARGUMENT", "Id not specified in an update call", ("Id",))
+        if full_id(id_) in seen:
+            raise Refusal("DUPLICATE_VALUE", f"Duplicate id specified: {id_}", ("Id",))
+        seen.add(full_id(id_))
+        row = row_of(table, id_)
+        update(state, table, row, _values(record), by)
+    except Refusal as error:
+        failed = {"success": False, "errors": [row_error(error)]}
+        return {"id": id_, **failed} if state.switches.failed_rows_have_ids else failed
+    return {"id": table.ids[row], "success": True, "errors": []}
+
+
+def update_many(state: State, call: Call) -> Answer:
+    records, all_or_none = _records(call)
+    _chunked(records)
+    _spoiled(state, records)
+    by, seen = hand(call), set[object]()
+    before = _remembered(state, records) if all_or_none else []
+    results = [_one_update(state, record, by, seen) for record in records]
+    return Answer(200, _all_or_none(state, results, before) if all_or_none else results)
+
+
+def _remembered(state: State, records: list[dict[str, Any]]) -> list[tuple[Table, int, dict[str, Any]]]:
+    found = [state.locate(full_id(record.get("id") or record.get("Id"))) for record in records]
+    return [(table, row, table.record(row)) for table, row in (each for each in found if each)]
+
+
+def _all_or_none(
+    state: State, results: list[dict[str, Any]], before: list[tuple[Table, int, dict[str, Any]]]
+) -> list[dict[str, Any]]:
+    if all(result["success"] for result in results):
+        return results
+    for table, row, record in before:
+        for name, value in record.items():
+            if name != "Id":
+                table.set(row, name, value)
+    told = Refusal("ALL_OR_NONE_OPERATION_ROLLED_BACK", "Record rolled back because not all records were valid")
+    return [{"success": False, "errors": [row_error(told)]} if result["success"] else result for result in results]
+
+
+def _one_create(state: State, record: Mapping[str, Any], by: Hand) -> dict[str, Any]:
+    try:
+        id_ = create(state, _typed(state, record), _values(record), by)
+    except Refusal as error:
+        return {"success": False, "errors": [row_error(error)]}
+    return {"id": id_, "success": True, "errors": []}
+
+
+def create_many(state: State, call: Call) -> Answer:
+    records, _ = _records(call)
+    _chunked(records)
+    _spoiled(state, records)
+    return Answer(200, [_one_create(state, record, hand(call)) for record in records])
+
+
+def _one_upsert(state: State, record: dict[str, Any], name: str, key: str, call: Call) -> dict[str, Any]:
+    value = next((value for each, value in record.items() if each.lower() == key.lower()), "")
+    inner = call.within("PATCH", "", {}, {each: has for each, has in record.items() if each.lower() != key.lower()}, {})
+    try:
+        answer = upsert_row(state, inner, name, key, str(value))
+    except Refusal as error:
+        return {"success": False, "errors": [row_error(error)], "created": False}
+    return answer.body or {"id": full_id(value), "success": True, "errors": [], "created": False}
+
+
+def upsert_many(state: State, call: Call, name: str, key: str) -> Answer:
+    records, _ = _records(call)
+    return Answer(200, [_one_upsert(state, record, name, key, call) for record in records])
+
+
+def _one_delete(state: State, id_: str, by: Hand) -> dict[str, Any]:
+    try:
+        found = state.locate(full_id(id_))
+        if found is None:
+            raise Refusal("MALFORMED_ID" if full_id(id_) is None else "INVALID_CROSS_REFERENCE_KEY", f"bad id {id_}")
+        delete(state, found[0], row_of(found[0], id_), by)
+    except Refusal as error:
+        return {"id": id_, "success": False, "errors": [row_error(error)]}
+    return {"id": full_id(id_), "success": True, "errors": []}
+
+
+def delete_many(state: State, call: Call) -> Answer:
+    ids = [id_ for id_ in call.params.get("ids", "").split(",") if id_]
+    return Answer(200, [_one_delete(state, id_, hand(call)) for id_ in ids[:MAX_ROWS]])
+
+
+def retrieve_many(state: State, call: Call, name: str) -> Answer:
+    table = table_of(state, name)
+    body = call.record() if call.method == "POST" else {key: value.split(",") for key, value in call.params.items()}
+    if len(body["ids"]) > 2000:
+        raise Refusal("INVALID_REQUEST", "Too many ids: at most 2000")
+    shape = _whole(state, table, ",".join(body["fields"]))
+    rows = [table.rows.get(full_id(id_) or "") for id_ in body["ids"]]
+    living = [row for row in rows if row is not None and not table.get(row, "IsDeleted")]
+    shown = dict(zip(living, shaped(state, table, shape, living, call.base), strict=True))
+    return Answer(200, [shown.get(row) if row is not None else None for row in rows])
+
+
+# --- queries ---------------------------------------------------------------------------------------------------------
+
+
+class Locators:
+    """Query results that are not yet read to their end."""
+
+    def __init__(self) -> None:
+        self.open: dict[str, tuple[Found, int]] = {}
+        self.number = 0
+
+    def keep(self, found: Found, served: int) -> str:
+        self.number += 1
+        name = salesforce_id("0r8", self.number)
+        self.open[name] = (found, served)
+        return name
+
+
+def _batch(state: State, call: Call) -> int:
+    options = call.headers.get("sforce-query-options", "").replace(" ", "").lower()
+    if options.startswith("batchsize="):
+        return min(max(int(options.removeprefix("batchsize=")), 200), 2000)
+    return state.switches.page_size
+
+
+def query(state: State, locators: Locators, call: Call, every: bool) -> Answer:
+    text = call.params.get("q")
+    if text is None:
+        raise Refusal("MALFORMED_QUERY", "SOQL statement cannot be null")
+    try:
+        found = run(state, text, parse(text), every=every)
+    except SoqlError as error:
+        raise Refusal(error.code, error.message) from None
+    if found.aggregates is not None:
+        return Answer(200, {"totalSize": found.total, "done": True, "records": found.aggregates})
+    return _page(state, locators, call, found, 0, None)
+
+
+def query_more(state: State, locators: Locators, call: Call, locator: str) -> Answer:
+    name, _, offset = locator.partition("-")
+    if name not in locators.open or not offset.isdigit():
+        raise Refusal("INVALID_QUERY_LOCATOR", "invalid query locator")
+    found, served = locators.open[name]
+    if state.switches.locator_pages and served >= state.switches.locator_pages:
+        del locators.open[name]
+        raise Refusal("INVALID_QUERY_LOCATOR", "invalid query locator")
+    locators.open[name] = (found, served + 1)
+    return _page(state, locators, call, found, int(offset), name)
+
+
+def _page(state: State, locators: Locators, call: Call, found: Found, start: int, name: str | None) -> Answer:
+    end = start + _batch(state, call)
+    rows = found.rows[start:end]
+    answer: dict[str, Any] = {"totalSize": found.total, "done": end >= len(found.rows)}
+    if not answer["done"]:
+        name = name or locators.keep(found, 1)
+        answer["nextRecordsUrl"] = f"{call.base}/query/{name}-{end}"
+    return Answer(200, answer | {"records": shaped(state, found.table, found.shape, rows, call.base)})
+
+
+# --- what changed ----------------------------------------------------------------------------------------------------
+
+
+def _window(call: Call) -> tuple[str, str]:
+    try:
+        start, end = (datetime.fromisoformat(call.params[name].replace(" ", "+")) for name in ("start", "end"))
+    except (KeyError, ValueError):
+        raise Refusal("INVALID_REPLICATION_DATE", "start and end must be ISO 8601 instants") from None
+    if start >= end:
+        raise Refusal("INVALID_REPLICATION_DATE", "startDate before org replication enabled date or after endDate")
+    return stamp(start.astimezone(UTC)), stamp(end.astimezone(UTC))
+
+
+def changed(state: State, call: Call, name: str, what: str) -> Answer:
+    table, (start, end) = table_of(state, name), _window(call)
+    rows = [row for row in table.by_stamp(start, end) if table.get(row, "SystemModstamp") < end]
+    if what == "updated":
+        ids = [table.ids[row] for row in rows if not table.get(row, "IsDeleted")]
+        return Answer(200, {"ids": ids, "latestDateCovered": end})
+    gone = [
+        {"deletedDate": table.get(row, "SystemModstamp"), "id": table.ids[row]}
+        for row in rows
+        if table.get(row, "IsDeleted")
+    ]
+    return Answer(200, {"deletedRecords": gone, "earliestDateAvailable": start, "latestDateCovered": end})
+
+
+# --- describes and limits --------------------------------------------------------------------------------------------
+
+
+def describe_all(state: State, call: Call) -> Answer:
+    shown = [describe_briefly(table.sobject, call.version) for _, table in sorted(state.tables.items())]
+    return Answer(200, {"encoding": "UTF-8", "maxBatchSize": 200, "sobjects": shown})
+
+
+def describe_one(state: State, call: Call, name: str) -> Answer:
+    table = table_of(state, name)
+    assert state.changed_at is not None
+    changed_at = format_datetime(state.changed_at.astimezone(UTC).replace(microsecond=0), usegmt=True)
+    if call.headers.get("if-modified-since") == changed_at:
+        return Answer(304)
+    fields = [describe_field(each) for each in state.visible(name).values()]
+    body = describe_fully(table.sobject, call.version, fields, state.children(table.sobject.name))
+    return Answer(200, body, {"Last-Modified": changed_at})
+
+
+def basic(state: State, call: Call, name: str) -> Answer:
+    return Answer(
+        200, {"objectDescribe": describe_briefly(table_of(state, name).sobject, call.version), "recentItems": []}
+    )
+
+
+def versions() -> list[dict[str, str]]:
+    return [{"label": name, "url": f"/services/data/v{version}", "version": version} for version, name in VERSIONS]
+
+
+_RESOURCES = (
+    "tooling",
+    "query",
+    "queryAll",
+    "sobjects",
+    "limits",
+    "composite",
+    "jobs",
+    "parameterizedSearch",
+    "search",
+)
+
+
+def resources(state: State, call: Call) -> Answer:
+    return Answer(200, {name: f"{call.base}/{name}" for name in _RESOURCES} | {"identity": "/services/oauth2/userinfo"})
+
+
+def limits(state: State, call: Call) -> Answer:
+    most = state.switches.max_usage
+    fixed = {"DailyBulkApiBatches": 15_000, "DailyBulkV2QueryJobs": 10_000, "DailyBulkV2QueryFileStorageMB": 976_562}
+    fixed |= {"DailyAsyncApexExecutions": 250_000, "DataStorageMB": 10_240, "FileStorageMB": 10_240}
+    shown = {name: {"Max": each, "Remaining": each} for name, each in fixed.items()}
+    return Answer(200, {"DailyApiRequests": {"Max": most, "Remaining": max(0, most - state.usage)}} | shown)
+
+
+def record_count(state: State, call: Call) -> Answer:
+    wanted = [name for name in call.params.get("sObjects", "").split(",") if name]
+    tables = [table for table in map(state.table, wanted) if table] if wanted else list(state.tables.values())
+    return Answer(200, {"sObjects": [{"count": len(table), "name": table.sobject.name} for table in tables]})

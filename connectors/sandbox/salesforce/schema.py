@@ -1,0 +1,351 @@
+"""The objects and fields of the org, in Salesforce's own terms, and how `describe` tells of them."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass, field, replace
+from importlib.resources import files
+from typing import Any
+
+TEXT = frozenset(
+    {"string", "textarea", "email", "phone", "url", "combobox", "picklist", "multipicklist", "encryptedstring"}
+)
+NUMBERS = frozenset({"int", "double", "currency", "percent", "long"})
+
+AUDIT = """
+IsDeleted boolean d
+CreatedDate datetime d
+CreatedById reference(User) d
+LastModifiedDate datetime d
+LastModifiedById reference(User) d
+SystemModstamp datetime d
+"""
+
+
+@dataclass(frozen=True)
+class Field:
+    """One field. `size` is its length in characters, or its digits before and after the point together."""
+
+    name: str
+    type: str
+    size: int = 0
+    scale: int = 0
+    label: str = ""
+    updateable: bool = False
+    createable: bool = False
+    nillable: bool = False
+    defaulted: bool = False
+    filterable: bool = True
+    restricted: bool = False
+    lookup: bool = False
+    targets: tuple[str, ...] = ()
+    relationship: str | None = None
+    values: tuple[str, ...] = ()
+    custom: bool = False
+    external: bool = False
+    compound: str | None = None
+    formula: str | None = None
+
+    @property
+    def polymorphic(self) -> bool:
+        return len(self.targets) > 1
+
+    @property
+    def missing(self) -> Any:
+        """What a record has in a field nobody filled."""
+        return False if self.type == "boolean" else None
+
+
+@dataclass
+class SObject:
+    """One object. `fields` is keyed by the lower-case name, because Salesforce does not mind case."""
+
+    name: str
+    prefix: str
+    label: str
+    plural: str
+    writable: bool
+    mergeable: bool
+    undeletable: bool
+    bulk: bool
+    fields: dict[str, Field] = field(default_factory=dict)
+
+    def add(self, added: Field) -> None:
+        self.fields[added.name.lower()] = added
+
+    def drop(self, name: str) -> None:
+        del self.fields[name.lower()]
+
+
+_LINE = re.compile(r"(\w+) (\w+)(?:\(([^)]*)\))? ([-\w]+)(?: = (.*))?")
+_LABELS = {"Id": "ID", "Url": "URL", "Sobject": "SObject"}
+
+
+def label(name: str) -> str:
+    """A field's label as Salesforce would have it: `OwnerId` is "Owner ID"."""
+    words = re.findall(r"[A-Z]+(?![a-z])|[A-Z][a-z0-9]*|[a-z0-9]+", name.removesuffix("__c"))
+    return " ".join(_LABELS.get(word, word) for word in words)
+
+
+def _sizes(type_: str, inside: str) -> tuple[int, int, tuple[str, ...]]:
+    if type_ == "reference":
+        return 18, 0, tuple(inside.split(","))
+    size, _, scale = inside.partition(",")
+    return int(size or 0), int(scale or 0), ()
+
+
+def _field(line: str) -> Field:
+    match = _LINE.fullmatch(line)
+    assert match, line
+    name, type_, inside, flags, values = match.groups()
+    size, scale, targets = _sizes(type_, inside or "")
+    return Field(
+        name=name,
+        type=type_,
+        size=size,
+        scale=scale,
+        label=label(name),
+        updateable="u" in flags,
+        createable="c" in flags,
+        nillable="n" in flags,
+        defaulted="d" in flags,
+        filterable="x" not in flags,
+        restricted="r" in flags,
+        lookup="i" in flags,
+        targets=targets,
+        relationship=name.removesuffix("Id") if targets else None,
+        values=tuple(values.split("|")) if values else (),
+    )
+
+
+_ADDRESS = re.compile(r"(Mailing|Billing|)(Street|City|State|PostalCode|Country)")
+_COMPOUND_NAME = frozenset({"FirstName", "LastName", "Salutation"})
+
+
+def _with_compound(each: Field, sobject: str) -> Field:
+    if match := _ADDRESS.fullmatch(each.name):
+        return replace(each, compound=f"{match[1]}Address") if sobject != "Organization" else each
+    if each.name in _COMPOUND_NAME and sobject in ("Lead", "Contact", "User"):
+        return replace(each, compound="Name")
+    return each
+
+
+def _sobject(head: str, lines: list[str]) -> SObject:
+    name, prefix, flags, labels = head.split(" ", 3)
+    label_, _, plural = labels.partition("|")
+    made = SObject(name, prefix, label_, plural, "w" in flags, "m" in flags, "u" in flags, "q" not in flags)
+    made.add(Field("Id", "id", 18, label=f"{label_} ID", defaulted=True, lookup=True))
+    for each in map(_field, lines + AUDIT.split("\n")[1:-1]):
+        made.add(_with_compound(each, name))
+    if "a" in flags:  # such records are gone at once when they are deleted
+        made.drop("IsDeleted")
+    return made
+
+
+def sobjects() -> dict[str, SObject]:
+    """Every object of a fresh org, by its lower-case name."""
+    text = (files(__package__) / "objects.txt").read_text(encoding="utf-8")
+    blocks = re.sub(r"^#.*\n", "", text, flags=re.MULTILINE).split("\n> ")[1:]
+    made = [_sobject(head, [line for line in lines if line]) for head, *lines in map(str.splitlines, blocks)]
+    return {each.name.lower(): each for each in made}
+
+
+NAME_FIELDS = {
+    each.name.lower(): each
+    for each in (
+        _field(line)
+        for line in (
+            "Name string(121) -",
+            "Type string(40) -",
+            "FirstName string(40) n",
+            "LastName string(80) n",
+            "Email email(80) n",
+            "Title string(128) n",
+            "Phone phone(40) n",
+            "Alias string(8) n",
+            "Username string(80) n",
+            "IsActive boolean -",
+            "ProfileId reference(Profile) n",
+            "UserRoleId reference(UserRole) n",
+        )
+    )
+} | {"id": Field("Id", "id", 18)}
+"""What can be read of a parent that may be of several objects: `Owner.Name`, `Who.Type`."""
+
+_SOAP = {
+    "id": "tns:ID",
+    "reference": "tns:ID",
+    "boolean": "xsd:boolean",
+    "int": "xsd:int",
+    "double": "xsd:double",
+    "currency": "xsd:double",
+    "percent": "xsd:double",
+    "date": "xsd:date",
+    "datetime": "xsd:dateTime",
+    "address": "urn:address",
+}
+
+
+def describe_field(each: Field, hidden: frozenset[str] = frozenset()) -> dict[str, Any]:
+    """A field as `describe` tells of it; `hidden` are picklist values that were deactivated."""
+    number, length = each.type in NUMBERS, 0
+    if not number:
+        length = each.size
+    sortable = each.filterable
+    return {
+        "aggregatable": sortable,
+        "aiPredictionField": False,
+        "autoNumber": False,
+        "byteLength": 18 if each.type in ("id", "reference") else length * 3,
+        "calculated": each.formula is not None,
+        "calculatedFormula": each.formula,
+        "cascadeDelete": False,
+        "caseSensitive": False,
+        "compoundFieldName": each.compound,
+        "controllerName": None,
+        "createable": each.createable,
+        "custom": each.custom,
+        "defaultValue": False if each.type == "boolean" else None,
+        "defaultValueFormula": None,
+        "defaultedOnCreate": each.defaulted,
+        "dependentPicklist": False,
+        "deprecatedAndHidden": False,
+        "digits": each.size if each.type == "int" else 0,
+        "displayLocationInDecimal": False,
+        "encrypted": False,
+        "externalId": each.external,
+        "extraTypeInfo": None,
+        "filterable": each.filterable,
+        "filteredLookupInfo": None,
+        "formulaTreatNullNumberAsZero": False,
+        "groupable": sortable and each.type not in ("double", "currency", "percent", "datetime"),
+        "highScaleNumber": False,
+        "htmlFormatted": False,
+        "idLookup": each.lookup,
+        "inlineHelpText": None,
+        "label": each.label,
+        "length": length,
+        "mask": None,
+        "maskType": None,
+        "name": each.name,
+        "nameField": each.name == "Name",
+        "namePointing": each.polymorphic,
+        "nillable": each.nillable,
+        "permissionable": each.nillable or each.custom,
+        "picklistValues": [
+            {"active": True, "defaultValue": False, "label": value, "validFor": None, "value": value}
+            for value in each.values
+            if value not in hidden
+        ],
+        "polymorphicForeignKey": each.polymorphic,
+        "precision": each.size if number and each.type != "int" else 0,
+        "queryByDistance": False,
+        "referenceTargetField": None,
+        "referenceTo": list(each.targets),
+        "relationshipName": each.relationship,
+        "relationshipOrder": None,
+        "restrictedDelete": False,
+        "restrictedPicklist": each.restricted,
+        "scale": each.scale,
+        "searchPrefilterable": False,
+        "soapType": _SOAP.get(each.type, "xsd:string"),
+        "sortable": sortable,
+        "type": each.type,
+        "unique": False,
+        "updateable": each.updateable,
+        "writeRequiresMasterRead": False,
+    }
+
+
+def describe_briefly(sobject: SObject, version: str) -> dict[str, Any]:
+    """An object as the global describe tells of it."""
+    base = f"/services/data/v{version}/sobjects/{sobject.name}"
+    return {
+        "activateable": False,
+        "associateEntityType": None,
+        "associateParentEntity": None,
+        "createable": sobject.writable,
+        "custom": sobject.name.endswith("__c"),
+        "customSetting": False,
+        "deepCloneable": False,
+        "deletable": sobject.writable,
+        "deprecatedAndHidden": False,
+        "feedEnabled": False,
+        "hasSubtypes": False,
+        "isInterface": False,
+        "isSubtype": False,
+        "keyPrefix": sobject.prefix,
+        "label": sobject.label,
+        "labelPlural": sobject.plural,
+        "layoutable": sobject.writable,
+        "mergeable": sobject.mergeable,
+        "mruEnabled": False,
+        "name": sobject.name,
+        "queryable": True,
+        "replicateable": True,
+        "retrieveable": True,
+        "searchable": sobject.mergeable,
+        "triggerable": sobject.writable,
+        "undeletable": sobject.undeletable,
+        "updateable": sobject.writable,
+        "urls": {
+            "compactLayouts": f"{base}/describe/compactLayouts",
+            "rowTemplate": base + "/{ID}",
+            "approvalLayouts": f"{base}/describe/approvalLayouts",
+            "listviews": f"{base}/listviews",
+            "describe": f"{base}/describe",
+            "quickActions": f"{base}/quickActions",
+            "layouts": f"{base}/describe/layouts",
+            "sobject": base,
+        },
+    }
+
+
+def describe_fully(
+    sobject: SObject, version: str, fields: list[dict[str, Any]], children: list[tuple[str, str, str]]
+) -> dict[str, Any]:
+    """An object's own describe: `children` are (object, field, relationship name)."""
+    layout = f"/services/data/v{version}/sobjects/{sobject.name}/describe/layouts/012000000000000AAA"
+    return {
+        **describe_briefly(sobject, version),
+        "actionOverrides": [],
+        "childRelationships": [
+            {
+                "cascadeDelete": relationship in ("Tasks", "Events", "CampaignMembers"),
+                "childSObject": child,
+                "deprecatedAndHidden": False,
+                "field": field_,
+                "junctionIdListNames": [],
+                "junctionReferenceTo": [],
+                "relationshipName": relationship,
+                "restrictedDelete": False,
+            }
+            for child, field_, relationship in children
+        ],
+        "compactLayoutable": True,
+        "defaultImplementation": None,
+        "extendedBy": None,
+        "extendsInterfaces": None,
+        "fields": fields,
+        "implementedBy": None,
+        "implementsInterfaces": None,
+        "listviewable": None,
+        "lookupLayoutable": None,
+        "namedLayoutInfos": [],
+        "networkScopeFieldName": None,
+        "recordTypeInfos": [
+            {
+                "active": True,
+                "available": True,
+                "defaultRecordTypeMapping": True,
+                "developerName": "Master",
+                "master": True,
+                "name": "Master",
+                "recordTypeId": "012000000000000AAA",
+                "urls": {"layout": layout},
+            }
+        ],
+        "searchLayoutable": sobject.mergeable,
+        "sobjectDescribeOption": "FULL",
+        "supportedScopes": [{"label": f"All {sobject.plural.lower()}", "name": "everything"}],
+    }

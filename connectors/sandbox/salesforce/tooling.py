@@ -1,0 +1,193 @@
+"""The Tooling API, as far as creating and finding custom fields needs it."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from typing import Any
+
+from connectors.sandbox.people import salesforce_id
+
+from .schema import Field
+from .state import State
+from .table import Table
+from .values import Refusal
+from .wire import Answer, Call, not_found
+
+_TYPES = {
+    "Number": "double",
+    "Currency": "currency",
+    "Percent": "percent",
+    "Text": "string",
+    "TextArea": "textarea",
+    "LongTextArea": "textarea",
+    "Checkbox": "boolean",
+    "Date": "date",
+    "DateTime": "datetime",
+    "Email": "email",
+    "Url": "url",
+    "Phone": "phone",
+    "Picklist": "picklist",
+    "MultiselectPicklist": "multipicklist",
+}
+
+
+def _invalid(message: str) -> Refusal:
+    return Refusal("FIELD_INTEGRITY_EXCEPTION", message)
+
+
+def _size(metadata: Mapping[str, Any], type_: str) -> tuple[int, int]:
+    if type_ in ("double", "currency", "percent"):
+        if "precision" not in metadata or "scale" not in metadata:
+            raise _invalid("Must specify 'precision' and 'scale' for a CustomField of type Number")
+        precision, scale = int(metadata["precision"]), int(metadata["scale"])
+        if not 0 < precision <= 18 or scale > precision:
+            raise _invalid("Precision must be at most 18 and no less than scale")
+        return precision, scale
+    if metadata.get("type") == "Text":
+        if not 0 < int(metadata.get("length") or 0) <= 255:
+            raise _invalid("Must specify 'length' between 1 and 255 for a CustomField of type Text")
+        return int(metadata["length"]), 0
+    if metadata.get("type") == "LongTextArea":
+        return int(metadata.get("length") or 32768), 0
+    return {"boolean": 0, "date": 0, "datetime": 0, "email": 80}.get(type_, 255), 0
+
+
+def _options(metadata: Mapping[str, Any]) -> tuple[str, ...]:
+    definition = (metadata.get("valueSet") or {}).get("valueSetDefinition") or {}
+    return tuple(str(each.get("valueName") or each.get("fullName")) for each in definition.get("value", ()))
+
+
+def _made(name: str, metadata: Mapping[str, Any]) -> Field:
+    type_ = _TYPES.get(str(metadata.get("type")))
+    if type_ is None:
+        raise _invalid(f"Unknown field type: {metadata.get('type')}")
+    if not metadata.get("label"):
+        raise Refusal("REQUIRED_FIELD_MISSING", "Required fields are missing: [MasterLabel]", ("MasterLabel",))
+    size, scale = _size(metadata, type_)
+    values = _options(metadata)
+    if type_ in ("picklist", "multipicklist") and not values:
+        raise _invalid("A picklist field must have at least one value")
+    return Field(
+        name=name,
+        type=type_,
+        size=size,
+        scale=scale,
+        label=str(metadata["label"]),
+        updateable=True,
+        createable=True,
+        nillable=type_ != "boolean",
+        defaulted=type_ == "boolean",
+        filterable=metadata.get("type") != "LongTextArea",
+        restricted=bool((metadata.get("valueSet") or {}).get("restricted")),
+        values=values,
+        custom=True,
+        external=bool(metadata.get("externalId")),
+    )
+
+
+def _place(state: State, full_name: str) -> tuple[Table, str]:
+    object_, _, name = full_name.partition(".")
+    table = state.table(object_)
+    if table is None:
+        raise Refusal(
+            "INVALID_CROSS_REFERENCE_KEY", f"Entity Enumeration Or ID: no such object: {object_}", ("TableEnumOrId",)
+        )
+    if not re.fullmatch(r"[A-Za-z][A-Za-z0-9]*(_[A-Za-z0-9]+)*__c", name):
+        raise Refusal(
+            "INVALID_FIELD_NAME" if name else "REQUIRED_FIELD_MISSING", f"bad name of a field: {name}", ("FullName",)
+        )
+    return table, name
+
+
+def field_id(object_: str, name: str) -> str:
+    """The Tooling id of a custom field: the same at every run."""
+    number = int.from_bytes(f"{object_}.{name}".lower().encode()[-8:], "big")
+    return salesforce_id("00N", number % 62**11)
+
+
+def create_field(state: State, call: Call) -> Answer:
+    if state.switches.metadata_forbidden:
+        raise Refusal("INSUFFICIENT_ACCESS", "insufficient access rights on cross-reference id", status=403)
+    body = call.record()
+    if not isinstance(body.get("Metadata"), dict):
+        raise Refusal("REQUIRED_FIELD_MISSING", "Required fields are missing: [Metadata]", ("Metadata",))
+    table, name = _place(state, str(body.get("FullName") or ""))
+    if name.lower() in table.sobject.fields:
+        message = f"There is already a field named {name.removesuffix('__c')} on {table.sobject.label}."
+        raise Refusal("DUPLICATE_DEVELOPER_NAME", message, ("DeveloperName",))
+    table.sobject.add(_made(name, body["Metadata"]))
+    state.forget()
+    return Answer(
+        201, {"id": field_id(table.sobject.name, name), "success": True, "errors": [], "warnings": [], "infos": []}
+    )
+
+
+def _entities(state: State, text: str) -> list[dict[str, Any]]:
+    return [
+        {
+            "QualifiedApiName": table.sobject.name,
+            "DurableId": table.sobject.name,
+            "KeyPrefix": table.sobject.prefix,
+            "Label": table.sobject.label,
+        }
+        for table in state.tables.values()
+        if not (named := _named(text, "QualifiedApiName")) or table.sobject.name in named
+    ]
+
+
+def _custom_fields(state: State, text: str) -> list[dict[str, Any]]:
+    objects, names = (
+        _named(text, "TableEnumOrId") or _named(text, "EntityDefinition.QualifiedApiName"),
+        _named(text, "DeveloperName"),
+    )
+    found = []
+    for table in state.tables.values():
+        for each in table.sobject.fields.values():
+            developer = each.name.removesuffix("__c")
+            if each.custom and (not objects or table.sobject.name in objects) and (not names or developer in names):
+                found.append(
+                    {
+                        "Id": field_id(table.sobject.name, each.name),
+                        "DeveloperName": developer,
+                        "TableEnumOrId": table.sobject.name,
+                    }
+                )
+    return found
+
+
+def _named(text: str, field_: str) -> set[str]:
+    match = re.search(rf"\b{re.escape(field_)}\s*(?:=\s*('[^']*')|IN\s*\(([^)]*)\))", text, re.I)
+    return set(re.findall(r"'([^']*)'", match[1] or match[2])) if match else set()
+
+
+def query(state: State, call: Call) -> Answer:
+    """The few queries installers make: by object and name, without SOQL's full language."""
+    text = call.params.get("q", "")
+    source = re.search(r"\bFROM\s+(\w+)", text, re.I)
+    kinds = {"customfield": ("CustomField", _custom_fields), "entitydefinition": ("EntityDefinition", _entities)}
+    if source is None or source[1].lower() not in kinds:
+        raise Refusal("INVALID_TYPE", f"sObject type '{source[1] if source else ''}' is not supported.")
+    name, find = kinds[source[1].lower()]
+    shown = [{"attributes": {"type": name}, **each} for each in find(state, text)]
+    return Answer(
+        200,
+        {
+            "size": len(shown),
+            "totalSize": len(shown),
+            "done": True,
+            "queryLocator": None,
+            "entityTypeName": name,
+            "records": shown,
+        },
+    )
+
+
+def delete_field(state: State, call: Call, id_: str) -> Answer:
+    for table in state.tables.values():
+        for each in list(table.sobject.fields.values()):
+            if each.custom and field_id(table.sobject.name, each.name) == id_:
+                table.sobject.drop(each.name)
+                state.forget()
+                return Answer(204)
+    raise not_found()

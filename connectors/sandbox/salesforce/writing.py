@@ -1,0 +1,403 @@
+"""What happens when a record is written: checks in Salesforce's order, rules, derived fields, stamps."""
+
+from __future__ import annotations
+
+import zlib
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import Any
+
+from connectors.sandbox.people import with_checksum
+
+from .query import Scope
+from .schema import Field
+from .state import INTEGRATION_USER, LEAD_QUEUE, DuplicateRule, State
+from .table import Table
+from .values import Refusal, is_id, parsed, taken, wire
+
+
+@dataclass(frozen=True)
+class Hand:
+    """Who writes, and how: whether assignment rules run, whether duplicates are allowed, whether the API's limits on
+    what may be written bind (they do not bind what happens inside the org)."""
+
+    user: str = INTEGRATION_USER
+    assigns: bool = True
+    allow_duplicates: bool = False
+    bound: bool = True
+
+
+def no_column(name: str, entity: str) -> Refusal:
+    return Refusal("INVALID_FIELD", f"No such column '{name}' on sobject of type {entity}", (name,))
+
+
+def full_id(text: object) -> str | None:
+    """The 18-character form of what may be an id."""
+    if not is_id(text):
+        return None
+    return with_checksum(str(text)) if len(str(text)) == 15 else str(text)
+
+
+def unknown_fields(state: State, table: Table, values: Mapping[str, Any]) -> list[str]:
+    """The names that are no field the integration user can see."""
+    visible = state.visible(table.sobject.name)
+    return [name for name in values if name.lower() not in visible and name != "attributes"]
+
+
+def _readable(state: State, table: Table, values: Mapping[str, Any], hand: Hand, creating: bool) -> dict[str, Any]:
+    """Values as the fields keep them, by the fields' own names. Raises `Refusal`."""
+    name = table.sobject.name
+    visible = state.visible(name) if hand.bound else table.sobject.fields
+    read: dict[str, Any] = {}
+    for given, value in values.items():
+        if given == "attributes":
+            continue
+        each = visible.get(given.lower())
+        if each is None:
+            raise no_column(given, name)
+        if hand.bound and not (each.createable if creating else each.updateable):
+            raise _read_only(each)
+        read[each.name] = full_id(value) or value if each.type == "reference" else value
+        read[each.name] = taken(each, read[each.name])
+    return read
+
+
+def _read_only(each: Field) -> Refusal:
+    return Refusal(
+        "INVALID_FIELD_FOR_INSERT_UPDATE",
+        f"Unable to create/update fields: {each.name}. Please check the security settings of this field and verify "
+        "that it is read/write for your profile or permission set.",
+        (each.name,),
+    )
+
+
+# --- checks ----------------------------------------------------------------------------------------------------------
+
+
+def _check_lock(state: State, table: Table, row: int) -> None:
+    ids = [table.ids[row], table.get(row, "AccountId")]
+    for id_ in ids:
+        if id_ in state.locked and state.locked[id_] != 0:
+            state.locked[id_] -= 1
+            raise _locked(str(id_))
+    if state.switches.lock_share <= 0:
+        return
+    chosen = zlib.crc32(ids[0].encode()) % 10_000 < state.switches.lock_share * 10_000
+    if chosen and state.lock_tries.get(ids[0], 0) < state.switches.lock_times:
+        state.lock_tries[ids[0]] = state.lock_tries.get(ids[0], 0) + 1
+        raise _locked(ids[0])
+
+
+def _locked(id_: str) -> Refusal:
+    return Refusal("UNABLE_TO_LOCK_ROW", f"unable to obtain exclusive access to this record or 1 records: {id_}")
+
+
+def _check_owner(state: State, table: Table, owner: str | None, given: bool) -> None:
+    name = table.sobject.name
+    found = state.locate(owner)
+    if given and (found is None or found[0].sobject.name not in table.sobject.fields["ownerid"].targets):
+        raise Refusal(
+            "INVALID_CROSS_REFERENCE_KEY", "Owner ID: owner cannot be blank or is of the wrong type", ("OwnerId",)
+        )
+    if found is None:
+        return
+    if given and found[0].sobject.name == "Group" and not _takes(state, str(owner), name):
+        raise Refusal(
+            "INVALID_CROSS_REFERENCE_KEY", f"Queue not associated with this SObject type: {name}", ("OwnerId",)
+        )
+    if found[0].sobject.name == "User" and not found[0].get(found[1], "IsActive"):
+        raise Refusal(
+            "INACTIVE_OWNER_OR_USER",
+            f"operation performed with inactive user [{owner}] as owner of {name.lower()}",
+        )
+
+
+def _takes(state: State, queue: str, name: str) -> bool:
+    table = state.of("QueueSobject")
+    return any(table.get(row, "SobjectType") == name for row in table.where("QueueId", [queue]))
+
+
+def _check_references(state: State, table: Table, values: Mapping[str, Any]) -> None:
+    for name, value in values.items():
+        each = table.sobject.fields.get(name.lower())
+        if each is None or each.type != "reference" or value is None or name == "OwnerId":
+            continue
+        found = state.locate(value)
+        if found is None or found[0].get(found[1], "IsDeleted"):
+            raise Refusal("INVALID_CROSS_REFERENCE_KEY", "invalid cross reference id", (name,))
+        if found[0].sobject.name not in each.targets:
+            raise Refusal("FIELD_INTEGRITY_EXCEPTION", f"{each.label}: id value of incorrect type: {value}", (name,))
+
+
+def _check_required(table: Table, values: Mapping[str, Any], creating: bool) -> None:
+    required = [
+        each.name
+        for each in table.sobject.fields.values()
+        if not each.nillable and not each.defaulted and each.createable and each.type not in ("boolean", "id")
+    ]
+    empty = [name for name in required if (creating or name in values) and values.get(name) is None]
+    if empty:
+        raise Refusal("REQUIRED_FIELD_MISSING", f"Required fields are missing: [{', '.join(empty)}]", tuple(empty))
+
+
+def _check_rules(state: State, table: Table, row: int) -> None:
+    for rule in state.rules.get(table.sobject.name.lower(), ()):
+        scope = Scope.over(state, table.sobject.name, rule.text)
+        if scope.predicate(rule.when)(row):
+            raise Refusal("FIELD_CUSTOM_VALIDATION_EXCEPTION", rule.message, (rule.field,) if rule.field else ())
+
+
+def _check_duplicates(state: State, table: Table, row: int, hand: Hand) -> None:
+    for rule in state.duplicate_rules.get(table.sobject.name.lower(), ()):
+        if not (hand.allow_duplicates and not rule.block) and _has_twin(table, row, rule):
+            raise Refusal("DUPLICATES_DETECTED", "Use one of these records?")
+
+
+def _has_twin(table: Table, row: int, rule: DuplicateRule) -> bool:
+    value = table.get(row, rule.field)
+    twins = table.where(rule.field, [value]) if value is not None else []
+    return any(twin != row and not table.get(twin, "IsDeleted") for twin in twins)
+
+
+# --- what follows from what ------------------------------------------------------------------------------------------
+
+
+def _person_name(state: State, table: Table, row: int) -> None:
+    name = " ".join(filter(None, (table.get(row, "FirstName"), table.get(row, "LastName"))))
+    table.set(row, "Name", name)
+
+
+def _contact(state: State, table: Table, row: int) -> None:
+    _person_name(state, table, row)
+    table.set(row, "IsEmailBounced", table.get(row, "EmailBouncedDate") is not None)
+
+
+def _task(state: State, table: Table, row: int) -> None:
+    closed = table.get(row, "Status") == "Completed"
+    if closed and not table.get(row, "IsClosed"):
+        table.set(row, "CompletedDateTime", table.get(row, "CompletedDateTime") or state.now())
+    if not closed:
+        table.set(row, "CompletedDateTime", None)
+    table.set(row, "IsClosed", closed)
+    table.set(row, "IsHighPriority", table.get(row, "Priority") == "High")
+    _activity(state, table, row)
+
+
+def _event(state: State, table: Table, row: int) -> None:
+    start = table.get(row, "StartDateTime") or table.get(row, "ActivityDateTime")
+    table.set(row, "StartDateTime", start)
+    table.set(row, "ActivityDateTime", start)
+    if start:
+        table.set(row, "ActivityDate", start[:10])
+        minutes = table.get(row, "DurationInMinutes") or 60
+        table.set(row, "DurationInMinutes", minutes)
+        table.set(row, "EndDateTime", wire(parsed(start) + timedelta(minutes=minutes)))
+    _activity(state, table, row)
+
+
+def _activity(state: State, table: Table, row: int) -> None:
+    """A finished activity moves its parents' LastActivityDate, and with it their SystemModstamp."""
+    table.set(row, "AccountId", state.value(table.get(row, "WhoId"), "AccountId"))
+    finished = table.get(row, "IsClosed") if table.sobject.name == "Task" else True
+    day = table.get(row, "ActivityDate") or (table.get(row, "CreatedDate") or state.now())[:10]
+    if not finished or day > state.now()[:10]:
+        return
+    for name in ("WhoId", "AccountId"):
+        found = state.locate(table.get(row, name))
+        if found and (found[0].get(found[1], "LastActivityDate") or "") < day:
+            found[0].set(found[1], "LastActivityDate", day)
+            found[0].set(found[1], "SystemModstamp", state.now())
+
+
+def _member(state: State, table: Table, row: int) -> None:
+    who = table.get(row, "ContactId") or table.get(row, "LeadId")
+    table.set(row, "LeadOrContactId", who)
+    table.set(row, "Type", "Contact" if table.get(row, "ContactId") else "Lead")
+    for name in ("FirstName", "LastName", "Name", "Title", "Email"):
+        table.set(row, name, state.value(who, name))
+    responded = table.get(row, "Status") in RESPONDED
+    table.set(row, "HasResponded", responded)
+    if responded and table.get(row, "FirstRespondedDate") is None:
+        table.set(row, "FirstRespondedDate", state.now()[:10])
+
+
+def _opportunity(state: State, table: Table, row: int) -> None:
+    stage = table.get(row, "StageName")
+    table.set(row, "IsWon", stage == "Closed Won")
+    table.set(row, "IsClosed", stage in ("Closed Won", "Closed Lost"))
+
+
+def _permissions(state: State, table: Table, row: int) -> None:
+    state.forget()
+
+
+RESPONDED = frozenset({"Responded", "Registered", "Attended"})
+_DERIVED: dict[str, Callable[[State, Table, int], None]] = {
+    "Lead": _person_name,
+    "User": _person_name,
+    "Contact": _contact,
+    "Task": _task,
+    "Event": _event,
+    "CampaignMember": _member,
+    "Opportunity": _opportunity,
+    "FieldPermissions": _permissions,
+    "PermissionSetAssignment": _permissions,
+}
+
+
+def derive(state: State, table: Table, row: int) -> None:
+    """Set what follows from a record's other fields."""
+    if follow := _DERIVED.get(table.sobject.name):
+        follow(state, table, row)
+
+
+def _stamp(state: State, table: Table, row: int, user: str) -> None:
+    now = state.now()
+    table.set(row, "LastModifiedDate", now)
+    table.set(row, "LastModifiedById", user)
+    table.set(row, "SystemModstamp", now)
+
+
+def _assign(state: State, table: Table, row: int, hand: Hand) -> None:
+    """The active lead assignment rule runs on every write that does not say otherwise, updates too."""
+    if table.sobject.name == "Lead" and hand.assigns and state.switches.assignment_rule:
+        table.set(row, "OwnerId", LEAD_QUEUE)
+
+
+# --- the three things one can do with a record -----------------------------------------------------------------------
+
+
+def row_of(table: Table, id_: object, missing: Refusal | None = None) -> int:
+    """The row of a living record. Raises `Refusal`: malformed, unknown or deleted."""
+    full = full_id(id_)
+    if full is None:
+        raise Refusal("MALFORMED_ID", f"{table.sobject.label} ID: id value of incorrect type: {id_}", ("Id",))
+    row = table.rows.get(full)
+    if row is None:
+        raise missing or Refusal("INVALID_CROSS_REFERENCE_KEY", "invalid cross reference id")
+    if table.get(row, "IsDeleted"):
+        raise Refusal("ENTITY_IS_DELETED", "entity is deleted", status=404)
+    return row
+
+
+def update(state: State, table: Table, row: int, values: Mapping[str, Any], hand: Hand) -> None:
+    """Change a living record. Raises `Refusal` and leaves the record as it was."""
+    if hand.bound:
+        _check_lock(state, table, row)
+        if table.sobject.name == "Lead" and table.get(row, "IsConverted") and not state.switches.edit_converted:
+            raise Refusal("CANNOT_UPDATE_CONVERTED_LEAD", "cannot reference converted lead")
+    read = _readable(state, table, values, hand, creating=False)
+    _check_required(table, read, creating=False)
+    _check_references(state, table, read)
+    if hand.bound and ("OwnerId" in read or state.switches.strict_inactive_owners):
+        _check_owner(state, table, read.get("OwnerId", table.get(row, "OwnerId")), "OwnerId" in read)
+    before = {name: table.get(row, name) for name in read}
+    for name, value in read.items():
+        table.set(row, name, value)
+    try:
+        if hand.bound:
+            _check_rules(state, table, row)
+            _check_duplicates(state, table, row, hand)
+    except Refusal:
+        for name, value in before.items():
+            table.set(row, name, value)
+        raise
+    _stamp(state, table, row, hand.user)
+    derive(state, table, row)
+    _assign(state, table, row, hand)
+
+
+def _defaults(state: State, table: Table, hand: Hand) -> dict[str, Any]:
+    now, fields = state.now(), table.sobject.fields
+    made: dict[str, Any] = {"CreatedDate": now, "CreatedById": hand.user}
+    made |= {"LastModifiedDate": now, "LastModifiedById": hand.user, "SystemModstamp": now}
+    if "ownerid" in fields:
+        made["OwnerId"] = hand.user
+    return made | _STARTS.get(table.sobject.name, {})
+
+
+_STARTS: dict[str, dict[str, Any]] = {
+    "Lead": {"Status": "Open - Not Contacted", "IsUnreadByOwner": True},
+    "Task": {"Status": "Not Started", "Priority": "Normal", "TaskSubtype": "Task"},
+    "Event": {"EventSubtype": "Event", "ShowAs": "Busy"},
+    "CampaignMember": {"Status": "Sent"},
+    "Campaign": {"Status": "Planned"},
+    "PermissionSet": {"IsCustom": True},
+    "PermissionSetAssignment": {"IsActive": True},
+    "User": {"UserType": "Standard"},
+}
+
+
+def create(state: State, table: Table, values: Mapping[str, Any], hand: Hand) -> str:
+    """Add a record and return its id. Raises `Refusal`."""
+    read = _readable(state, table, values, hand, creating=True)
+    if hand.bound:
+        _check_required(table, read, creating=True)
+        _check_unique(state, table, read)
+    _check_references(state, table, read)
+    if hand.bound and "OwnerId" in read:
+        _check_owner(state, table, read["OwnerId"], given=True)
+    id_ = table.new_id()
+    row = table.insert({"Id": id_} | _defaults(state, table, hand) | read)
+    derive(state, table, row)
+    try:
+        if hand.bound:
+            _check_rules(state, table, row)
+            _check_duplicates(state, table, row, hand)
+    except Refusal:
+        table.discard_last()
+        raise
+    _assign(state, table, row, hand)
+    return id_
+
+
+_UNIQUE = {
+    "PermissionSet": ("Name",),
+    "PermissionSetAssignment": ("PermissionSetId", "AssigneeId"),
+    "FieldPermissions": ("ParentId", "Field"),
+    "CampaignMember": ("CampaignId", "LeadId", "ContactId"),
+}
+
+
+def _check_unique(state: State, table: Table, values: Mapping[str, Any]) -> None:
+    names = _UNIQUE.get(table.sobject.name, ())
+    for row in table.where(names[0], [values.get(names[0])]) if names else ():
+        if not table.get(row, "IsDeleted") and all(table.get(row, name) == values.get(name) for name in names):
+            message = f"duplicate value found: {names[0]} duplicates value on record with id: {table.ids[row]}"
+            raise Refusal("DUPLICATE_VALUE", message)
+    if table.sobject.name == "FieldPermissions":
+        _check_permission(state, values)
+
+
+def _check_permission(state: State, values: Mapping[str, Any]) -> None:
+    name, _, each = str(values.get("Field")).partition(".")
+    table = state.table(name)
+    if table is None or each.lower() not in table.sobject.fields or values.get("SobjectType") != table.sobject.name:
+        raise Refusal(
+            "INVALID_OR_NULL_FOR_RESTRICTED_PICKLIST",
+            f"Field Name: bad value for restricted picklist field: {values.get('Field')}",
+            ("Field",),
+        )
+    if values.get("PermissionsEdit") and not values.get("PermissionsRead"):
+        raise Refusal("FIELD_INTEGRITY_EXCEPTION", "Field permission edit requires read", ("PermissionsRead",))
+
+
+def delete(state: State, table: Table, row: int, hand: Hand) -> None:
+    """Move a record and what hangs on it to the recycle bin."""
+    if hand.bound:
+        _check_lock(state, table, row)
+    table.set(row, "IsDeleted", True)
+    _stamp(state, table, row, hand.user)
+    if table.sobject.name in ("Lead", "Contact"):
+        for child, name in CHILDREN:
+            below = state.of(child)
+            for each in below.where(name, [table.ids[row]]):
+                below.set(each, "IsDeleted", True)
+                below.set(each, "SystemModstamp", state.now())
+    if table.sobject.name in ("FieldPermissions", "PermissionSetAssignment"):
+        state.forget()
+
+
+CHILDREN = (("Task", "WhoId"), ("Event", "WhoId"), ("CampaignMember", "LeadId"), ("CampaignMember", "ContactId"))
+"""What hangs on a lead or contact."""
