@@ -6,7 +6,7 @@ from collections.abc import Iterator, Sequence
 from datetime import datetime
 
 from connectors.hubspot.answers import Forbidden, Refused
-from connectors.hubspot.api import Api
+from connectors.hubspot.api import Api, Query
 from connectors.hubspot.cursors import Cursor, dumps, loads
 from connectors.hubspot.engagements import pull as pull_engagements
 from connectors.hubspot.feeds import by_source, fingerprint
@@ -66,17 +66,34 @@ class Activities:
 
     def _probed(self) -> Iterator[tuple[str, str]]:
         """Ask for one item of what depends on the subscription; the others say so when they are read."""
-        for source in self._feeds:
-            try:
-                if source == FORMS:
-                    self._api.get(self._api.path("forms"), [("limit", "1")])
-                elif source == EMAIL_EVENTS:
-                    self._api.get(self._api.path("email_events"), [("limit", "1")])
-                elif is_event(source):
-                    kind = event_type(source, self._portal.account())
-                    self._api.get(self._api.path("events"), [("eventType", kind), ("limit", "1")])
-            except (Forbidden, Refused) as error:
-                yield source, str(error)
+        events = {source: event_type(source, self._portal.account()) for source in self._feeds if is_event(source)}
+        if events:
+            refused = self._refusal("events", [("eventType", next(iter(events.values()))), ("limit", "1")])
+            known = None if refused else self._event_types()
+            for source, kind in events.items():
+                if refused or (known is not None and kind not in known):
+                    yield source, refused or "this portal has no such event"
+        for source, name in ((FORMS, "forms"), (EMAIL_EVENTS, "email_events")):
+            if source in self._feeds and (why := self._refusal(name, [("limit", "1")])):
+                yield source, why
+
+    def _refusal(self, name: str, query: Query) -> str:
+        """Why an endpoint cannot be read; `""` when it can."""
+        try:
+            self._api.get(self._api.path(name), query)
+        except Forbidden as error:
+            return str(error)
+        except Refused as error:
+            # An event type that a portal does not have may be refused as well; others may be there all the same.
+            return "" if name == "events" and error.status != 404 else str(error)
+        return ""
+
+    def _event_types(self) -> set[str] | None:
+        """The types of events of this portal; `None` when it does not say."""
+        try:
+            return set(self._api.get(self._api.path("event_types")).get("eventTypes") or ())
+        except (Forbidden, Refused):
+            return None
 
     def _pull(self, source: str, begun: Cursor, oldest: datetime) -> Pulled:
         feeds = self._feeds[source]

@@ -53,6 +53,7 @@ class Api:
         self.settings, self.stop = settings, stop
         self.calls = 0
         self.server_time = datetime.now(UTC)
+        self._ahead = timedelta()
         self.zone = ZoneInfo("UTC")
         self.daily: tuple[int, int] | None = None
         self._notes, self._lock = notes, threading.Lock()
@@ -193,6 +194,7 @@ class Api:
         """Take the clock, the burst limit and the day's rest from an answer's headers; searches carry no limits."""
         if said := headers.get("Date"):
             self.server_time = _http_date(said) or self.server_time
+            self._ahead = self.server_time - datetime.now(UTC)
         rate = _number(headers.get("X-HubSpot-RateLimit-Max"))
         if rate and self.settings.burst is None and headers.get("X-HubSpot-RateLimit-Interval-Milliseconds") == "10000":
             self._burst.rate = rate
@@ -202,7 +204,7 @@ class Api:
 
     def _refuse_while_parked(self) -> None:
         until = self._notes.get(PARKED)
-        if until and datetime.fromisoformat(until) > datetime.now(UTC):
+        if until and datetime.fromisoformat(until) > datetime.now(UTC) + self._ahead:
             raise self._parked("HubSpot's calls for today are used up", datetime.fromisoformat(until))
         if until:
             del self._notes[PARKED]

@@ -54,6 +54,11 @@ DEFAULT_FEEDS = [
     ),
     Feed(source="forms", kind="form_submitted", attributes={"form": "form", "url": "pageUrl"}),
     Feed(source="e_visited_page", kind="page_viewed", attributes={"url": "hs_url"}),
+    Feed(source="pe_content_downloaded", kind="content_downloaded", attributes={"asset": "asset"}),
+    Feed(source="pe_webinar_registered", kind="webinar_registered", attributes={"campaign": "campaign"}),
+    Feed(source="pe_webinar_attended", kind="webinar_attended", attributes={"campaign": "campaign"}),
+    Feed(source="pe_event_registered", kind="event_registered", attributes={"campaign": "campaign"}),
+    Feed(source="pe_event_attended", kind="event_attended", attributes={"campaign": "campaign"}),
 ]
 
 

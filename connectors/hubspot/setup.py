@@ -118,8 +118,15 @@ def check(api: Api, portal: Portal, activities: Activities, names: FieldMap) -> 
             problems += error.problems
     if not problems:
         problems += _unmapped(portal, names)
-    notes = [f"the feed {source} is left out: {why}" for source, why in activities.silent().items()]
-    return Checkup(account, tuple(dict.fromkeys(problems)), (*notes, *_notes(api, portal)))
+    notes = (*_left_out(activities.silent()), *_notes(api, portal))
+    return Checkup(account, tuple(dict.fromkeys(problems)), notes)
+
+
+def _left_out(silent: Mapping[str, str]) -> Iterator[str]:
+    """The feeds that this portal cannot serve, one sentence for each reason."""
+    for why in dict.fromkeys(silent.values()):
+        sources = [source for source, said in silent.items() if said == why]
+        yield f"left out of [[hubspot.activities]]: {', '.join(sources)} ({why})"
 
 
 def _may_write(api: Api) -> None:
