@@ -6,13 +6,14 @@ from collections.abc import Iterator, Mapping, Sequence
 from functools import partial
 from typing import Any, NamedTuple
 
+import numpy as np
 from sqlalchemy import Connection
 
 from crmsync import people, plan, route
 from crmsync.config import Config
 from crmsync.model import Change, Holding, Owner, Scalar
 from crmsync.result import Result, Work
-from crmsync.scoring import Scores, ledger, reasons, score
+from crmsync.scoring import Scores, reasons, score
 from crmsync.store import journal, scored
 from crmsync.store.pulled import dump
 
@@ -135,20 +136,30 @@ def _scored_people(
         yield from _with_records(tx, config, scores, some)
 
 
+def _ledgers(scores: Scores) -> list[str]:
+    """For each person the lines that have points, as JSON: `[[line, hundredths], …]`; they sum to the total."""
+    names = [line.name for line in scores.lines]
+    points = np.stack(scores.points, axis=1) if scores.points else np.zeros((len(scores.people), 0), dtype=np.int64)
+    rows, lines = np.nonzero(points)
+    entries = [[names[line], value] for line, value in zip(lines.tolist(), points[rows, lines].tolist(), strict=True)]
+    ends = np.searchsorted(rows, np.arange(1, len(points) + 1)).tolist()
+    return [dump(entries[start:end]) for start, end in zip([0, *ends], ends, strict=False)]
+
+
 def _score_rows(scores: Scores, config: Config, work: Work, result: Result) -> list[dict[str, Any]]:
-    bands, model = config.band_names(), config.model_hash()
+    bands, model, ledgers = config.band_names(), config.model_hash(), _ledgers(scores)
     return [
         {
             "id": int(scores.people[row]),
             "fit": int(scores.fit[row]),
             "behavior": int(scores.behavior[row]),
             "total": int(scores.total[row]),
-            "band": bands[scores.band[row]],
+            "band": _band(bands, scores.band[row]),
             "due": int(scores.due[row]),
             "model": model,
             "scored_at": work.now_ms,
             "scored_run": result.run,
-            "lines": dump(ledger(scores, row)),
+            "lines": ledgers[row],
         }
         for row in range(len(scores.people))
     ]
@@ -157,20 +168,26 @@ def _score_rows(scores: Scores, config: Config, work: Work, result: Result) -> l
 def _with_records(
     tx: Connection, config: Config, scores: Scores, some: Sequence[int]
 ) -> Iterator[tuple[Scored, list[Holding]]]:
-    bands, why = config.band_names(), reasons(config, scores)
+    bands, why = config.band_names(), reasons(config, scores, range(len(some)))
     records: dict[int, list[Holding]] = {}
     for held in scored.live_contacts(tx, some):
         records.setdefault(held.person, []).append(held)
     for row, person_id in enumerate(some):
+        band = _band(bands, scores.band[row])
         outputs: dict[str, Scalar] = {
             "score": _points(scores.total[row]),
             "fit": _points(scores.fit[row]),
             "behavior": _points(scores.behavior[row]),
-            "band": bands[scores.band[row]],
+            "band": band,
             "reason": why[row],
         }
-        person = Scored(person_id, int(scores.total[row]), bands[scores.band[row]], outputs, why[row])
+        person = Scored(person_id, int(scores.total[row]), band, outputs, why[row])
         yield person, records.get(person_id, [])
+
+
+def _band(bands: Sequence[str], number: Any) -> str:
+    """The name of a band; a model without bands has none."""
+    return bands[number] if number >= 0 else ""
 
 
 def _points(hundredths: Any) -> int | float:

