@@ -226,6 +226,11 @@ class Connection:
             await asyncio.sleep(seconds)
         await self.send_and_close(b"")
 
+    async def heard(self) -> None:
+        """Wait until the whole request is here: a client that is still sending would see a broken pipe, not a reset."""
+        while (message := await self._receive())["type"] == "http.request" and message.get("more_body"):
+            pass
+
     async def gone(self) -> None:
         """Wait until the client is gone."""
         while (await self._receive())["type"] != "http.disconnect":
@@ -237,8 +242,12 @@ async def play(fault: Fault, ask: Callable[[], Awaitable[Answer]], line: Connect
     await asyncio.sleep(fault.delay)
     if fault.do in ("answer", "html"):
         return _instead(fault)
-    if fault.do in ("silence", "reset"):
-        await (line.reset() if fault.do == "reset" else line.gone())
+    if fault.do == "reset":
+        await line.heard()
+        await line.reset()
+        return None
+    if fault.do == "silence":
+        await line.gone()
         return None
     told = await ask()
     if fault.do in ("delay", "empty"):

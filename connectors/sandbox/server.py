@@ -27,19 +27,14 @@ from uvicorn.protocols.http.h11_impl import H11Protocol
 from connectors.sandbox.control import control
 from connectors.sandbox.faults import Answer, Connection, Fault, Script, answer, play
 from connectors.sandbox.generate import world
+from connectors.sandbox.hubspot import Portal
 from connectors.sandbox.people import World
+from connectors.sandbox.salesforce import Org
 from crmsync.errors import ConfigError
 
-try:
-    from connectors.sandbox.hubspot import Portal
-except ImportError:
-    from connectors.sandbox._absent import Absent as Portal
-try:
-    from connectors.sandbox.salesforce import Org
-except ImportError:
-    from connectors.sandbox._absent import Absent as Org
+SALESFORCE = ("/services/", "/id/")
+"""What Salesforce's paths begin with; all others are HubSpot's."""
 
-VENDORS = ("hubspot", "salesforce")
 HOST = "127.0.0.1"
 WORTH_GZIP = 1_000
 """Bytes from which an answer is compressed for a client that asks for it."""
@@ -195,7 +190,7 @@ class Sandbox:
                 raise
 
     async def _answer(self, scope: Scope, receive: Receive, send: Send) -> None:
-        vendor = "salesforce" if scope["path"].startswith("/services") else "hubspot"
+        vendor = "salesforce" if scope["path"].startswith(SALESFORCE) else "hubspot"
         method, path, calls, app = scope["method"], scope["path"], self.calls, self._apps[vendor]
         if self.latency:
             await asyncio.sleep(self.latency)
