@@ -2,15 +2,10 @@
 
 from __future__ import annotations
 
-import random
-from datetime import timedelta
-
-import numpy as np
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from crmsync.scoring import explain, score
-from crmsync.scoring.values import take
+from crmsync.scoring import score
 from tests.reference_score import reference
 from tests.scoring_strategies import NOW, ZONES, columns_of, models, people
 

@@ -2,22 +2,30 @@
 
 from crmsync.scoring.engine import score
 from crmsync.scoring.explain import Entry, changes, explain, gaps, reason, reasons
+from crmsync.scoring.forecast import ahead, short
 from crmsync.scoring.ledger import Line, Scores
 from crmsync.scoring.people import columns_of, document, golden, result, score_people
+from crmsync.scoring.ranges import possible, worth_knowing
+from crmsync.scoring.values import take
 
 __all__ = [
     "Entry",
     "Line",
     "Scores",
+    "ahead",
     "changes",
     "columns_of",
     "document",
     "explain",
     "gaps",
     "golden",
+    "possible",
     "reason",
     "reasons",
     "result",
     "score",
     "score_people",
+    "short",
+    "take",
+    "worth_knowing",
 ]

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from crmsync.columns import Columns
 from crmsync.rules import Behavior, Model, Where, selections
-from crmsync.scoring.days import FAR, day_of, days, months, weeks
+from crmsync.scoring.days import FAR, day_of, days, midnight, months, weeks
 from crmsync.scoring.fading import NEVER, changes_in, worth
 from crmsync.scoring.titles import reader
 from crmsync.scoring.truth import YES, Asker
@@ -38,6 +38,17 @@ class Found:
     newest: NDArray[np.int32]
 
 
+@dataclass(frozen=True)
+class WhatIf:
+    """A question about what is not so: each person so many days `later` (n,), and facts that a selection shall take.
+
+    `taken`: index of a made-up fact → key of the selection that takes it, whatever its attributes.
+    """
+
+    later: NDArray[np.int32]
+    taken: Mapping[int, str]
+
+
 def selection_key(on: Sequence[str], where: Where) -> str:
     """Two selections with the same key choose the same activities."""
     tests = sorted((name, match.model_dump_json(exclude_defaults=True)) for name, match in where.items())
@@ -48,19 +59,28 @@ class Activities:
     """The activities of some columns that have happened by `now` and that some rule of the model takes.
 
     Arrays of `m`: `person` (row), `at` (seconds), `day` (local date), `age` (whole days). `held` stops the clock for
-    the kinds of a feed that is dead, at the instant it died.
+    the kinds of a feed that is dead, at the instant it died. `what_if` asks about other days and other activities.
     """
 
     def __init__(
-        self, model: Model, columns: Columns, now: datetime, zone: tzinfo, held: Mapping[str, datetime]
+        self,
+        model: Model,
+        columns: Columns,
+        now: datetime,
+        zone: tzinfo,
+        held: Mapping[str, datetime],
+        what_if: WhatIf | None = None,
     ) -> None:
         self.rows = len(columns.people)
         self.zone, self.today = zone, day_of(now, zone)
         self.warnings: dict[tuple[str, str], int] = {}
         self.facts = columns.facts
+        self.later = what_if.later if what_if else np.zeros(self.rows, dtype=np.int32)
         self._masks = self._matched(model, columns)
+        for fact, key in (what_if.taken if what_if else {}).items():
+            self._masks[key][fact] = True
         self._classes, class_of = _classes(self._masks, len(columns.facts))
-        self._take(columns, class_of, int(now.timestamp()))
+        self._take(columns, class_of, self._until(now))
         stops = {kind: min(self.today, day_of(at, zone)) for kind, at in held.items()}
         self.today_of_kind = stops
         self.today_of_fact = np.array([stops.get(fact.kind, self.today) for fact in columns.facts], dtype=np.int32)
@@ -84,11 +104,20 @@ class Activities:
         self.warnings = dict(asker.warnings)
         return masks
 
-    def _take(self, columns: Columns, class_of: NDArray[np.uint16], now: int) -> None:
+    def _until(self, now: datetime) -> NDArray[np.int64]:
+        """The instant up to which each person's activities have happened: `now`, or the start of a later day."""
+        second = int(now.timestamp())
+        if not self.later.any():
+            return np.full(1, second, dtype=np.int64)
+        ahead, which = np.unique(self.later, return_inverse=True)
+        starts = [midnight(self.today + int(each), self.zone) if each else second for each in ahead]
+        return np.array(starts, dtype=np.int64)[which]
+
+    def _take(self, columns: Columns, class_of: NDArray[np.uint16], until: NDArray[np.int64]) -> None:
         """Keep the activities that matter, sorted by class and, within it, by person and time."""
         classes = class_of[columns.fact] if len(class_of) else np.zeros(0, np.uint16)
         kept = classes > 0
-        late = columns.at > now
+        late = columns.at > (until if len(until) == 1 else until[columns.person])
         self.next_at = np.full(self.rows, FAR, dtype=np.int64)
         if late.any():
             coming = kept & late
@@ -110,6 +139,8 @@ class Activities:
     def age(self) -> NDArray[np.int32]:
         """The age of each activity in whole days."""
         today = self.today_of_fact[self.fact] if self.today_of_kind else np.int32(self.today)
+        if self.later.any():
+            today = today + self.later[self.person]
         age: NDArray[np.int32] = np.maximum(today - self.day, 0).astype(np.int32)
         return age
 
@@ -122,6 +153,10 @@ class Activities:
     def same_day(self) -> Index:
         """For each activity the first one of the same person and local date."""
         return _first_of_run(_changed(self.person) | _changed(self.day))
+
+    def today_of(self, kinds: Sequence[str]) -> int:
+        """Today, or the day on which the clock was stopped for one of these kinds."""
+        return min([self.today, *(self.today_of_kind[kind] for kind in kinds if kind in self.today_of_kind)])
 
     def select(self, on: Sequence[str], where: Where) -> Index:
         """The activities of a selection, ascending: by person, then by time."""

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from crmsync.columns import Columns
 from crmsync.rules import Behavior, Disqualify, Inactivity, Limit, Model, Pattern, Rule, Weights, hundredths
 from crmsync.rules import Sequence as SequenceRule
-from crmsync.scoring.activities import Activities, Found, Mask, behavior, newest
+from crmsync.scoring.activities import Activities, Found, Mask, WhatIf, behavior, newest
 from crmsync.scoring.bands import band_of, grade_of, remembered
 from crmsync.scoring.days import FAR, midnight
 from crmsync.scoring.fading import NEVER
@@ -49,6 +49,7 @@ class Scoring:
         zone: tzinfo,
         previous: Sequence[str | None] | None = None,
         held: Mapping[str, datetime] | None = None,
+        what_if: WhatIf | None = None,
     ) -> None:
         self.model, self.people, self.zone = model, columns.people, zone
         self.unit = 10 ** (2 - model.score.decimals)
@@ -56,7 +57,7 @@ class Scoring:
         self.previous = remembered(previous, model.band_names(), self.rows)
         read = {name: column(columns.fields[name]) for name in model.used_fields() if name in columns.fields}
         self.asker = Asker(self.rows, read, model.lists, reader(model.titles))
-        self.activities = Activities(model, columns, now, zone, held or {})
+        self.activities = Activities(model, columns, now, zone, held or {}, what_if)
         self.wait = np.full(self.rows, NEVER, dtype=np.int32)
         self.segment = self._segments()
         self.ledger = Ledger(self.rows)

@@ -31,9 +31,7 @@ def silence(rule: Inactivity, activities: Activities, since: Column | None) -> F
     if since is not None:
         last = np.maximum(last, _dates(since, activities))
     last[activities.person[index]] = activities.day[index]  # the last assignment wins, and it is the newest activity
-    today = min(
-        [activities.today, *(activities.today_of_kind[kind] for kind in kinds if kind in activities.today_of_kind)]
-    )
+    today = activities.today_of(kinds) + activities.later.astype(np.int64)
     known = last > -int(NEVER)
     over = np.where(known, today - last, 0) - rule.after.days
     times = _times(rule, np.where(known, over, -1))
@@ -112,11 +110,10 @@ def pattern(rule: Pattern, activities: Activities) -> Found:
         enough &= _in_stretch(keys, ends, rule.within) >= 1
     ends = ends[enough]
     day = ((ends & ((1 << _DAY_BITS) - 1)) - _DAY_ZERO).astype(np.int32)
-    today = (
-        min([activities.today, *activities.today_of_kind.values()]) if activities.today_of_kind else activities.today
-    )
+    person = (ends >> _DAY_BITS).astype(np.int32)
+    today = activities.today_of(rule.on) + activities.later[person]
     age = np.maximum(today - day, 0).astype(np.int32)
-    return _newest(activities, (ends >> _DAY_BITS).astype(np.int32), day, age, rule)
+    return _newest(activities, person, day, age, rule)
 
 
 def _keys(activities: Activities, index: Index) -> NDArray[np.int64]:

@@ -16,7 +16,9 @@ from crmsync.model import Scalar
 from crmsync.rules import Golden, Model
 from crmsync.scoring.engine import score
 from crmsync.scoring.explain import explain, gaps, plain, reason
+from crmsync.scoring.forecast import ahead, short
 from crmsync.scoring.ledger import Scores
+from crmsync.scoring.ranges import possible
 from crmsync.tables import Duration
 
 GOLDEN_NOW = datetime(2026, 1, 15, 12, tzinfo=UTC)
@@ -103,11 +105,17 @@ def score_people(
 
 def document(model: Model, scores: Scores, columns: Columns, row: int, now: datetime, zone: tzinfo) -> dict[str, Any]:
     """Everything scoring says of one person, as plain values for JSON."""
+    (until,) = ahead(model, scores, columns, [row], now, zone)
+    missing = short(model, scores, columns, row, now, zone)
+    possibly = possible(model, scores, columns, row, now, zone)
     return {
         **result(model, scores, row),
         "lines": explain(model, scores, columns, row, now, zone),
-        "gaps": gaps(model, columns, row),
         "reason": reason(model, scores, row),
+        "until": {"at": until.at.isoformat(), "band": until.band, "said": until.said} if until else None,
+        "next": {"band": missing.band, "points": missing.points, "said": missing.said} if missing else None,
+        "range": {"lowest": possibly.lowest, "highest": possibly.highest, "bands": list(possibly.bands)},
+        "gaps": gaps(model, columns, row),
     }
 
 
