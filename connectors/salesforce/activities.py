@@ -6,6 +6,7 @@ import hashlib
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from functools import partial
 
 from connectors.salesforce.answers import CRM
 from connectors.salesforce.contacts import NEVER
@@ -13,7 +14,6 @@ from connectors.salesforce.pulling import (
     Row,
     Source,
     after_all,
-    after_stream,
     begun,
     cells,
     column_types,
@@ -22,7 +22,7 @@ from connectors.salesforce.pulling import (
     place,
     window,
 )
-from connectors.salesforce.schema import PREFIXES, Schema, instant
+from connectors.salesforce.schema import PREFIXES, UNREADABLE, Schema, instant
 from connectors.salesforce.session import Org
 from crmsync.model import Activity, Page, Ref, Scalar
 from crmsync.tables import Feed
@@ -54,23 +54,25 @@ def activities(org: Org, schema: Schema, feeds: Sequence[Feed], cursor: str | No
     wanted = {name: [feed for feed in feeds if feed.source == name] for name in dict.fromkeys(f.source for f in feeds)}
     schema.learn(name for each in wanted for name in (each, *ORIGINS[each].objects))
     for name, some in wanted.items():
-        source = source_of(name, some, schema)
-        if source.stream in at.finished or not source.columns:
+        make = partial(source_of, name, some, schema)
+        if name in at.finished or not schema.resolve(name, "SystemModstamp"):
             continue
-        full = window(source, at).since is None
-        for rows, behind in pages(org, schema, source, at):
-            found = of_rows(org, schema, some, rows)
-            yield Page([each for each in found if not (full and each.gone)], behind.spelled())
-        at = after_stream(at, source)
+        full = window(make(), at).since is None
+        for rows, behind in pages(org, schema, make, at):
+            at = behind
+            found = of_rows(org, schema, some, rows) if rows else []
+            if rows or at.job:
+                yield Page([each for each in found if not (full and each.gone)], at.spelled())
     yield Page((), after_all(at).spelled())
 
 
 def source_of(name: str, feeds: Sequence[Feed], schema: Schema) -> Source:
-    """What to read of one object; no columns where this user does not see it."""
+    """What to read of one object: only columns that this user sees and that every API can read."""
     origin = ORIGINS[name]
     asked = [path for feed in feeds for path in (*feed.where, *feed.attributes.values())]
     wanted = dict.fromkeys((*origin.columns, *asked))
-    columns = tuple(path for path in wanted if schema.resolve(name, path))
+    known = {path: schema.resolve(name, path) for path in wanted}
+    columns = tuple(path for path, field in known.items() if field and field.type not in UNREADABLE)
     mark = hashlib.sha256("".join(sorted(feed.model_dump_json() for feed in feeds)).encode()).hexdigest()[:12]
     where = " AND ".join(f"{flag} = false" for flag in origin.leave_out if schema.resolve(name, flag))
     return Source(name, name, columns, where, mark=mark)

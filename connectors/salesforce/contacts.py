@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime
+from functools import partial
 
-from connectors.salesforce.answers import CRM
+from connectors.salesforce.answers import CRM, Refused
 from connectors.salesforce.pulling import (
+    IN_LIST,
     Row,
     Source,
     after_all,
-    after_stream,
     begun,
     cells,
     column_types,
@@ -94,25 +95,30 @@ def readers(settings: Settings, names: FieldMap) -> dict[str, Reader]:
     return {kind: Reader(kind, settings, names) for kind in OBJECTS}
 
 
-def sources(all_readers: Mapping[str, Reader], schema: Schema) -> list[tuple[Reader, Source]]:
+def streams(all_readers: Mapping[str, Reader], schema: Schema) -> list[tuple[Reader, Callable[[], Source]]]:
     """What a pull reads, in order: leads, contacts, and the contacts of accounts that changed.
 
     An account's change does not touch its contacts, so that where an account's field is mapped they are read for it.
+    Raises `ConfigError` where the integration user does not see leads or contacts at all.
     """
     schema.learn([*OBJECTS.values(), "Account"])
-    each = [(reader, reader.source(schema)) for reader in all_readers.values()]
-    for _reader, source in each:
-        if not {"id", "systemmodstamp"} <= set(schema.of(source.object)):
+    each: list[tuple[Reader, Callable[[], Source]]] = []
+    for kind, reader in all_readers.items():
+        if not {"id", "systemmodstamp"} <= set(schema.of(OBJECTS[kind])):
             raise ConfigError(
-                f"the integration user cannot read {source.object} records; give its permission set 'Read' and "
-                f"'View All Records' on {source.object}"
+                f"the integration user cannot read {OBJECTS[kind]} records; give its permission set 'Read' and "
+                f"'View All Records' on {OBJECTS[kind]}"
             )
-    reader, source = next((reader, source) for reader, source in each if reader.kind == "contact")
-    mapped = any(path.startswith("Account.") for path in reader.fields.values())
-    if mapped and any(path.startswith("Account.") for path in source.columns):
-        by_account = replace(source, stream="ContactByAccount", order=("Id",), parent=("AccountId", "Account"))
-        each.append((reader, by_account))
+        each.append((reader, partial(reader.source, schema)))
+    contact = all_readers["contact"]
+    if any(path.startswith("Account.") for path in contact.fields.values()) and schema.of("Account"):
+        each.append((contact, lambda: by_account(contact.source(schema))))
     return each
+
+
+def by_account(source: Source) -> Source:
+    """The same columns of the contacts whose account changed."""
+    return replace(source, stream="ContactByAccount", order=("Id",), parent=("AccountId", "Account"))
 
 
 def contacts(
@@ -120,12 +126,13 @@ def contacts(
 ) -> Iterator[Page[Contact]]:
     """Pages of everything that changed since the cursor, the deleted, merged and converted ones too."""
     at = begun(place(cursor), org)
-    for reader, source in sources(all_readers, schema):
-        if source.stream in at.finished:
+    for reader, make in streams(all_readers, schema):
+        if make().stream in at.finished:
             continue
-        for rows, behind in pages(org, schema, source, at):
-            yield Page([reader.contact(row) for row in rows], behind.spelled())
-        at = after_stream(at, source)
+        for rows, behind in pages(org, schema, make, at):
+            at = behind
+            if rows or at.job:
+                yield Page([reader.contact(row) for row in rows], at.spelled())
     yield Page((), after_all(at).spelled())
 
 
@@ -134,17 +141,28 @@ def read(org: Org, schema: Schema, all_readers: Mapping[str, Reader], refs: Sequ
     for kind, reader in all_readers.items():
         ids = list(dict.fromkeys(ref.id for ref in refs if ref.kind == kind))
         found: set[str] = set()
-        for row in rows_by_id(org, schema, reader.source(schema), ids) if ids else ():
+        for row in _rows_of(org, schema, reader, ids) if ids else ():
             found.add(str(row["Id"]))
             yield reader.contact(row)
         yield from (Contact(Ref(CRM, kind, each), NEVER, gone=True) for each in ids if each not in found)
 
 
-def rows_by_id(org: Org, schema: Schema, source: Source, ids: Sequence[str]) -> Iterator[Row]:
+def _rows_of(org: Org, schema: Schema, reader: Reader, ids: Sequence[str]) -> Iterator[Row]:
+    """The rows with these ids, without the columns that are no longer there."""
+    for start in range(0, len(ids), IN_LIST * QUERIES_PER_COMPOSITE):
+        some = ids[start : start + IN_LIST * QUERIES_PER_COMPOSITE]
+        try:
+            yield from rows_by_id(org, schema, reader.source(schema), some)
+        except Refused as error:
+            if error.code != "INVALID_FIELD":
+                raise
+            schema.forget()
+            yield from rows_by_id(org, schema, reader.source(schema), some)
+
+
+def rows_by_id(org: Org, schema: Schema, source: Source, ids: Sequence[str]) -> list[Row]:
     """The rows with these ids, deleted ones too."""
     types = column_types(source, schema)
     columns = ", ".join(dict.fromkeys((*source.order, *source.columns)))
     queries = [f"SELECT {columns} FROM {source.object} WHERE Id IN {some}" for some in id_lists(ids)]
-    for start in range(0, len(queries), QUERIES_PER_COMPOSITE):
-        for record in org.many_rows(queries[start : start + QUERIES_PER_COMPOSITE]):
-            yield cells(record, types)
+    return [cells(record, types) for record in org.many_rows(queries)]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from typing import Any, TypeAlias
@@ -213,28 +213,46 @@ def after_all(at: Place) -> Place:
     return Place(at.done)
 
 
-def pages(org: Org, schema: Schema, source: Source, at: Place) -> Iterator[tuple[list[Row], Place]]:
-    """The pages of one stream from a place on, each with the place behind it."""
+def pages(org: Org, schema: Schema, make: Callable[[], Source], at: Place) -> Iterator[tuple[list[Row], Place]]:
+    """The pages of one stream from a place on, each with the place behind it; the last place is behind the stream.
+
+    `make` says what to read: it is asked again when a field has gone since the last describe.
+    """
+    source = make()
     within, after = window(source, at), at.after if at.stream == source.stream else ()
     if source.parent and within.since is None:
-        return  # everything is read anyway
-    types = column_types(source, schema)
-    if at.stream == source.stream and at.job:
-        yield from _bulk_pages(org, types, source, within, at)
+        yield [], after_stream(at, source)  # everything was read anyway
         return
-    page = org.query(soql(source, within, after, schema))
+    if at.stream == source.stream and at.job:
+        yield from _bulk_pages(org, column_types(source, schema), source, within, at)
+        return
+    source, page = _first_page(org, schema, source, make, within, after)
+    types = column_types(source, schema)
     if page.get("totalSize", 0) > org.settings.bulk_query_threshold and not source.parent:
         yield from _bulk_pages(org, types, source, within, at)
         return
     while True:
         rows = [cells(record, types) for record in page["records"]]
-        if rows:
-            after = _advanced(source, rows[-1], after)
-            at = replace(at, stream=source.stream, after=after)
-            yield rows, after_stream(at, source) if page["done"] else at
+        after = _advanced(source, rows[-1], after) if rows else after
+        at = after_stream(at, source) if page["done"] else replace(at, stream=source.stream, after=after)
+        yield rows, at
         if page["done"]:
             return
         page = _following(org, schema, source, within, after, page["nextRecordsUrl"])
+
+
+def _first_page(
+    org: Org, schema: Schema, source: Source, make: Callable[[], Source], within: Window, after: After
+) -> tuple[Source, dict[str, Any]]:
+    """The first page, without the columns that are no longer there."""
+    try:
+        return source, org.query(soql(source, within, after, schema))
+    except Refused as error:
+        if error.code != "INVALID_FIELD":
+            raise
+    schema.forget()
+    source = make()
+    return source, org.query(soql(source, within, after, schema))
 
 
 def _bulk_pages(

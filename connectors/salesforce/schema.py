@@ -62,12 +62,9 @@ class Schema:
         self._known.clear()
 
     def learn(self, names: Iterable[str]) -> None:
-        """Describe several objects in one call."""
-        missing = [name for name in dict.fromkeys(names) if name not in self._fresh()]
-        if len(missing) > 1:
-            for name, (status, body) in self._org.composite({n: f"sobjects/{n}/describe" for n in missing}).items():
-                if status in (200, 404):
-                    self._known[name] = (time.monotonic(), _fields(body if status == 200 else {"fields": []}))
+        """Describe several objects."""
+        for name in names:
+            self.of(name)
 
     def of(self, name: str) -> Fields:
         """The fields of an object that this user sees; none if it sees nothing of the object."""

@@ -126,7 +126,8 @@ def _shown(org: Org, fields: list[Wanted]) -> Iterator[str]:
     name = org.settings.permission_set
     try:
         set_id, made = _permission_set(org)
-        granted = sum(_granted(org, set_id, each) for each in fields)
+        rights = _rights(org, set_id)
+        granted = sum(_granted(org, set_id, each, rights) for each in fields)
         assigned = _assigned(org, set_id)
     except Refused as error:
         yield f"permission set {name}: {error.message}; an admin has to grant Read and Edit on the fields above"
@@ -148,20 +149,23 @@ def _permission_set(org: Org) -> tuple[str, bool]:
     return str(expected(org.rest("POST", "sobjects/PermissionSet", body), "id")["id"]), True
 
 
-def _granted(org: Org, set_id: str, each: Wanted) -> bool:
+def _rights(org: Org, set_id: str) -> dict[str, dict[str, Any]]:
+    """The field permissions of a permission set, by `Lead.Field__c`."""
+    found = org.rows(f"SELECT Id, Field, PermissionsEdit FROM FieldPermissions WHERE ParentId = {quoted(set_id)}")
+    return {each["Field"]: each for each in found}
+
+
+def _granted(org: Org, set_id: str, each: Wanted, rights: Mapping[str, Mapping[str, Any]]) -> bool:
     """Whether the right had to be given: it may be there already, or there without Edit."""
     field = f"{each.object}.{each.api}"
-    found = org.rows(
-        "SELECT Id, PermissionsEdit FROM FieldPermissions "
-        f"WHERE ParentId = {quoted(set_id)} AND SobjectType = {quoted(each.object)} AND Field = {quoted(field)}"
-    )
-    if found and found[0].get("PermissionsEdit"):
+    there = rights.get(field)
+    if there and there.get("PermissionsEdit"):
         return False
-    rights = {"PermissionsRead": True, "PermissionsEdit": True}
-    if found:
-        org.rest("PATCH", f"sobjects/FieldPermissions/{found[0]['Id']}", rights)
+    given = {"PermissionsRead": True, "PermissionsEdit": True}
+    if there:
+        org.rest("PATCH", f"sobjects/FieldPermissions/{there['Id']}", given)
     else:
-        new = {"ParentId": set_id, "SobjectType": each.object, "Field": field, **rights}
+        new = {"ParentId": set_id, "SobjectType": each.object, "Field": field, **given}
         org.rest("POST", "sobjects/FieldPermissions", new)
     return True
 
