@@ -361,8 +361,8 @@ def _complaint(text: str, error: lark.UnexpectedInput) -> SoqlError:
     if isinstance(error, lark.UnexpectedToken) and error.token.type != "$END":
         found, at = str(error.token), _place(error.token)
     elif isinstance(error, lark.UnexpectedCharacters):
-        at = (error.pos_in_stream or 0) + 1
-        found = (re.match(r"\w+|.", text[at - 1 :], re.DOTALL) or re.match("", ""))[0]  # type: ignore[index]
+        at = int(vars(error)["pos_in_stream"]) + 1
+        found = text[at - 1 :].split()[0]
     else:
         found, at = "<EOF>", len(text) + 1
     return SoqlError("MALFORMED_QUERY", pointing(text, at, f"unexpected token: '{found}'"))

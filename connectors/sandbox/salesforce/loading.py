@@ -126,7 +126,7 @@ def _furniture() -> dict[str, list[dict[str, Any]]]:
 
 
 def furnish(state: State) -> None:
-    """Put in what every org has before anybody works in it: profiles, a queue, a rule, statuses, the integration user."""
+    """Put in what every org has before anybody works in it: users, a queue, an assignment rule, picklists."""
     audit = _audit(stamp(FOUNDED))
     for name, records in _furniture().items():
         state.of(name).extend([audit | record for record in records], after=len(records))

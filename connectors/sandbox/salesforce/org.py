@@ -16,7 +16,7 @@ from starlette.routing import Route
 
 from connectors.sandbox.people import World
 
-from . import composite, oauth, records, tooling
+from . import bulk, composite, oauth, records, tooling
 from .doings import doings
 from .loading import furnish, load
 from .state import State
@@ -42,6 +42,7 @@ class Org:
             self.switches.max_usage = 100_000
         self.sessions = oauth.Sessions()
         self.locators = records.Locators()
+        self.jobs = bulk.Jobs()
         furnish(self.state)
         self.state.forget()
         self.actions |= doings(self.state, self.sessions)
@@ -67,9 +68,8 @@ class Org:
     # --- which call goes where ---------------------------------------------------------------------------------------
 
     def _handles(self) -> list[tuple[re.Pattern[str], dict[str, Handle]]]:
-        query = partial(_query, self.locators)
-        more = partial(_more, self.locators)
-        inner = self.dispatch
+        query, more = partial(_query, self.locators), partial(_more, self.locators)
+        with_jobs, inner = partial(partial, _with_jobs, self.jobs), self.dispatch
         r = records
         table: dict[str, dict[str, Handle]] = {
             "": {"GET": r.resources},
@@ -89,6 +89,16 @@ class Org:
             "composite/sobjects": {"PATCH": r.update_many, "POST": r.create_many, "DELETE": r.delete_many},
             r"composite/sobjects/(\w+)": {"GET": r.retrieve_many, "POST": r.retrieve_many},
             r"composite/sobjects/(\w+)/(\w+)": {"PATCH": r.upsert_many},
+            "jobs/(ingest)": {"GET": with_jobs(bulk.list_jobs), "POST": with_jobs(_create_ingest)},
+            "jobs/(query)": {"GET": with_jobs(bulk.list_jobs), "POST": with_jobs(_create_query)},
+            r"jobs/(ingest|query)/(\w+)": {
+                "GET": with_jobs(bulk.look),
+                "PATCH": with_jobs(bulk.change),
+                "DELETE": with_jobs(bulk.forget),
+            },
+            r"jobs/ingest/(\w+)/batches": {"PUT": with_jobs(bulk.upload)},
+            r"jobs/ingest/(\w+)/(successfulResults|failedResults|unprocessedrecords)": {"GET": with_jobs(bulk.results)},
+            r"jobs/query/(\w+)/results": {"GET": with_jobs(bulk.query_results)},
             "tooling/sobjects/CustomField": {"POST": tooling.create_field},
             r"tooling/sobjects/CustomField/(\w+)": {"DELETE": tooling.delete_field},
             "tooling/query": {"GET": tooling.query},
@@ -202,6 +212,18 @@ def _query(locators: records.Locators, state: State, call: Call, which: str) -> 
 
 def _more(locators: records.Locators, state: State, call: Call, locator: str) -> Answer:
     return records.query_more(state, locators, call, locator)
+
+
+def _with_jobs(jobs: bulk.Jobs, answer: Callable[..., Answer], state: State, call: Call, *parts: str) -> Answer:
+    return answer(state, jobs, call, *parts)
+
+
+def _create_ingest(state: State, jobs: bulk.Jobs, call: Call, _: str) -> Answer:
+    return bulk.create_ingest(state, jobs, call)
+
+
+def _create_query(state: State, jobs: bulk.Jobs, call: Call, _: str) -> Answer:
+    return bulk.create_query(state, jobs, call)
 
 
 def _composite(answer: Callable[..., Answer], dispatch: Callable[[Call], Answer], state: State, call: Call) -> Answer:

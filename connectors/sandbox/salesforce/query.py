@@ -93,8 +93,9 @@ class Found:
 
 def no_column(name: str, entity: str) -> str:
     return (
-        f"No such column '{name}' on entity '{entity}'. If you are attempting to use a custom field, be sure to "
-        "append the '__c' after the custom field name. Please reference your WSDL or the describe call for the appropriate names."
+        f"No such column '{name}' on entity '{entity}'. If you are attempting to use a custom field, be sure to append "
+        "the '__c' after the custom field name. Please reference your WSDL or the describe call for the appropriate "
+        "names."
     )
 
 
@@ -572,8 +573,9 @@ def _aggregate(call: Call, values: list[Any]) -> Any:
         return None
     if call.name == "AVG":
         return sum(values) / len(values)
-    reduce: Callable[[list[Any]], Any] = {"MAX": max, "MIN": min, "SUM": sum}[call.name]
-    return reduce(values)
+    if call.name == "SUM":
+        return sum(values)
+    return max(values) if call.name == "MAX" else min(values)
 
 
 def _grouped(scope: Scope, rows: list[int]) -> list[dict[str, Any]]:

@@ -52,6 +52,8 @@ class Switches:
     """A query locator is lost after so many pages; 0 is never."""
     bulk_polls: int = 1
     """How many polls see a bulk job in progress before it is complete."""
+    bulk_page: int = 100_000
+    """Records in one page of a Bulk 2.0 query's results, unless the client says how many."""
     bulk_fails_after: int = -1
     """An ingest job fails after so many rows and leaves the others unprocessed; -1 is never."""
     rotate_refresh_tokens: bool = False

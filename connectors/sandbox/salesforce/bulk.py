@@ -1,0 +1,381 @@
+"""Bulk API 2.0: ingest and query jobs, their CSV, and how far along they say they are."""
+
+from __future__ import annotations
+
+import base64
+import csv
+import io
+import zlib
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from connectors.sandbox.people import salesforce_id
+from connectors.sandbox.soql import Call as Function
+from connectors.sandbox.soql import Column, Query, SoqlError, parse
+
+from .query import Found, reader, run
+from .state import INTEGRATION_USER, State
+from .table import Table
+from .values import Refusal, csv_text
+from .wire import Answer, Call
+from .writing import Hand, create, delete, full_id, row_of, unknown_fields, update
+
+LARGEST_UPLOAD = 150_000_000
+DELIMITERS = {"COMMA": ",", "TAB": "\t", "SEMICOLON": ";", "PIPE": "|", "CARET": "^", "BACKQUOTE": "`"}
+ENDINGS = {"LF": "\n", "CRLF": "\r\n"}
+NULL = "#N/A"
+
+csv.field_size_limit(LARGEST_UPLOAD)
+
+
+@dataclass
+class Job:
+    """A job of either kind. `polls` is how often it will still be seen in progress."""
+
+    id: str
+    kind: str
+    version: str
+    operation: str
+    object: str
+    created: str
+    delimiter: str = "COMMA"
+    ending: str = "LF"
+    key: str | None = None
+    rule: str | None = None
+    state: str = "Open"
+    final: str = ""
+    polls: int = 0
+    error: str | None = None
+    upload: bytes | None = None
+    columns: list[str] = field(default_factory=list)
+    done: list[tuple[str, bool, list[str]]] = field(default_factory=list)
+    failed: list[tuple[str, str, list[str]]] = field(default_factory=list)
+    unprocessed: list[list[str]] = field(default_factory=list)
+    found: Found | None = None
+
+
+class Jobs:
+    """Every job of the org, by id."""
+
+    def __init__(self) -> None:
+        self.all: dict[str, Job] = {}
+
+    def open(self, kind: str, call: Call, operation: str, object_: str, created: str) -> Job:
+        job = Job(salesforce_id("750", len(self.all) + 1), kind, call.version, operation, object_, created)
+        self.all[job.id] = job
+        return job
+
+    def get(self, kind: str, id_: str) -> Job:
+        job = self.all.get(full_id(id_) or "")
+        if job is None or job.kind != kind or job.state == "Deleted":
+            raise Refusal("NOT_FOUND", "The requested resource does not exist", status=404)
+        return job
+
+
+# --- what a job says of itself ---------------------------------------------------------------------------------------
+
+
+def _info(job: Job) -> dict[str, Any]:
+    info: dict[str, Any] = {
+        "id": job.id,
+        "operation": job.operation,
+        "object": job.object,
+        "createdById": INTEGRATION_USER,
+        "createdDate": job.created,
+        "systemModstamp": job.created,
+        "state": job.state,
+        "concurrencyMode": "Parallel",
+        "contentType": "CSV",
+        "apiVersion": float(job.version),
+        "lineEnding": job.ending,
+        "columnDelimiter": job.delimiter,
+    }
+    if job.kind == "ingest":
+        info |= {"externalIdFieldName": job.key} if job.key else {}
+        info |= {"assignmentRuleId": job.rule} if job.rule else {}
+        info |= {"contentUrl": f"services/data/v{job.version}/jobs/ingest/{job.id}/batches"}
+    return info
+
+
+def _progress(job: Job) -> dict[str, Any]:
+    info = _info(job) | {"jobType": "V2Ingest" if job.kind == "ingest" else "V2Query", "retries": 0}
+    info["totalProcessingTime"] = 100
+    if job.kind == "ingest":
+        processed = len(job.done) + len(job.failed) if job.state in _ENDED else 0
+        failed = len(job.failed) if job.state in _ENDED else 0
+        info |= {"numberRecordsProcessed": processed, "numberRecordsFailed": failed}
+        info |= {"apiActiveProcessingTime": 80, "apexProcessingTime": 0}
+    else:
+        info["numberRecordsProcessed"] = len(job.found.rows) if job.found and job.state == "JobComplete" else 0
+        info["isPkChunkingSupported"] = True
+    return info | ({"errorMessage": job.error} if job.error and job.state in _ENDED else {})
+
+
+_ENDED = frozenset({"JobComplete", "Failed", "Aborted"})
+
+
+def look(state: State, jobs: Jobs, call: Call, kind: str, id_: str) -> Answer:
+    """A poll: every one sees the job a little further."""
+    job = jobs.get(kind, id_)
+    if job.state in ("UploadComplete", "InProgress"):
+        job.state = "InProgress" if job.polls > 0 else job.final
+        job.polls -= 1
+    return Answer(200, _progress(job))
+
+
+def list_jobs(state: State, jobs: Jobs, call: Call, kind: str) -> Answer:
+    shown = [_info(job) for job in jobs.all.values() if job.kind == kind and job.state != "Deleted"]
+    return Answer(200, {"done": True, "nextRecordsUrl": None, "records": shown})
+
+
+def forget(state: State, jobs: Jobs, call: Call, kind: str, id_: str) -> Answer:
+    job = jobs.get(kind, id_)
+    if job.state in ("UploadComplete", "InProgress"):
+        raise Refusal("INVALIDJOBSTATE", f"Deleting not allowed on job in state {job.state}")
+    job.state = "Deleted"
+    return Answer(204)
+
+
+def change(state: State, jobs: Jobs, call: Call, kind: str, id_: str) -> Answer:
+    """`PATCH {"state": …}`: start the job or abort it."""
+    job, wanted = jobs.get(kind, id_), call.record().get("state")
+    if wanted == "Aborted" and job.state not in _ENDED:
+        job.state, job.final = "Aborted", "Aborted"
+        if job.upload is not None and not job.done and not job.failed:
+            job.columns, job.unprocessed = _rows(job)
+    elif wanted == "UploadComplete" and job.state == "Open" and kind == "ingest":
+        _start(state, job)
+    else:
+        raise Refusal("INVALIDJOBSTATE", f"Invalid state change from {job.state} to {wanted}")
+    return Answer(200, _info(job))
+
+
+# --- ingest ----------------------------------------------------------------------------------------------------------
+
+_OPERATIONS = frozenset({"insert", "update", "upsert", "delete", "hardDelete"})
+
+
+def create_ingest(state: State, jobs: Jobs, call: Call) -> Answer:
+    body = call.record()
+    operation, object_ = str(body.get("operation")), str(body.get("object"))
+    table = state.table(object_)
+    if operation not in _OPERATIONS:
+        raise Refusal("INVALIDJOB", f"Unrecognized operation: {operation}")
+    if table is None:
+        raise Refusal("INVALIDENTITY", f"Unable to find object: {object_}")
+    if body.get("contentType", "CSV") != "CSV":
+        raise Refusal("INVALIDJOB", "InvalidContentType : only CSV is supported")
+    if operation == "upsert" and not body.get("externalIdFieldName"):
+        raise Refusal("INVALIDJOB", "External ID was blank for an upsert job")
+    job = jobs.open("ingest", call, operation, table.sobject.name, state.now())
+    _formatted(job, body)
+    job.key, job.rule = body.get("externalIdFieldName"), body.get("assignmentRuleId")
+    return Answer(200, _info(job))
+
+
+def _formatted(job: Job, body: dict[str, Any]) -> None:
+    job.delimiter, job.ending = str(body.get("columnDelimiter", "COMMA")), str(body.get("lineEnding", "LF"))
+    if job.delimiter not in DELIMITERS or job.ending not in ENDINGS:
+        raise Refusal("INVALIDJOB", f"Unknown columnDelimiter or lineEnding: {job.delimiter}, {job.ending}")
+
+
+def upload(state: State, jobs: Jobs, call: Call, id_: str) -> Answer:
+    job = jobs.get("ingest", id_)
+    if job.upload is not None or job.state != "Open":
+        message = (
+            f"Found multiple contents for job: <{job.id}>, please 'Close' / 'Abort' / 'Delete' the current Job then "
+            "create a new Job and make sure you only do 'PUT' once on a given Job."
+        )
+        raise Refusal("INVALIDJOBSTATE", message)
+    if not call.headers.get("content-type", "").startswith("text/csv"):
+        raise Refusal("UNSUPPORTED_MEDIA_TYPE", "Content-Type must be text/csv", status=415)
+    if len(call.body) > LARGEST_UPLOAD:
+        raise Refusal("EXCEEDED_MAX_SIZE_REQUEST", "The upload is larger than 150 MB")
+    job.upload = call.body
+    return Answer(201)
+
+
+def _rows(job: Job) -> tuple[list[str], list[list[str]]]:
+    text = (job.upload or b"").decode("utf-8-sig")
+    lines = list(csv.reader(io.StringIO(text, newline=""), delimiter=DELIMITERS[job.delimiter]))
+    return (lines[0], [line for line in lines[1:] if line]) if lines else ([], [])
+
+
+def _unreadable(state: State, job: Job) -> str | None:
+    """What is wrong with an upload as a whole: then the job fails and no row is touched."""
+    try:
+        text = (job.upload or b"").decode("utf-8-sig")
+    except UnicodeDecodeError:
+        return "InvalidBatch : Failed to parse CSV. The upload is not UTF-8."
+    head = text.split("\n", 1)[0]
+    if head.endswith("\r") != (job.ending == "CRLF"):
+        return f"LineEnding is invalid on user data. Current LineEnding setting is {job.ending}"
+    columns, rows = _rows(job)
+    if not columns:
+        return "InvalidBatch : The upload is empty"
+    table = state.of(job.object)
+    if unknown := unknown_fields(state, table, dict.fromkeys(columns)):
+        return f"InvalidBatch : Field name not found : {unknown[0]}"
+    if job.operation not in ("insert", "upsert") and "id" not in map(str.lower, columns):
+        return "InvalidBatch : Field name not found : Id"
+    if any(len(row) != len(columns) for row in rows):
+        return "InvalidBatch : Failed to parse CSV. A line has more or fewer cells than the header."
+    return None
+
+
+def _start(state: State, job: Job) -> None:
+    """Rows are written as soon as the upload is complete; only the telling is slow, as `polls` says."""
+    job.state, job.polls = "UploadComplete", state.switches.bulk_polls
+    job.error = _unreadable(state, job)
+    if job.error:
+        job.final = "Failed"
+        return
+    job.columns, rows = _rows(job)
+    most = state.switches.bulk_fails_after
+    for row in rows if most < 0 else rows[:most]:
+        _ingest(state, job, row)
+    job.final = "JobComplete"
+    if 0 <= most < len(rows):
+        job.final, job.unprocessed = "Failed", rows[most:]
+        job.error = "TooManyLockFailure : Too many lock failure 20. Trying again later."
+
+
+def _ingest(state: State, job: Job, cells: list[str]) -> None:
+    id_ = next((cell for name, cell in zip(job.columns, cells, strict=True) if name.lower() == "id"), "")
+    values = {
+        name: None if cell == NULL else cell
+        for name, cell in zip(job.columns, cells, strict=True)
+        if cell != "" and name.lower() != "id"
+    }
+    by = Hand(assigns=bool(job.rule) or state.switches.bulk_assigns)
+    try:
+        written, created = _written(state, job, id_, values, by)
+        job.done.append((written, created, cells))
+    except Refusal as error:
+        job.failed.append((id_, _told(error), cells))
+
+
+def _written(state: State, job: Job, id_: str, values: dict[str, Any], by: Hand) -> tuple[str, bool]:
+    table = state.of(job.object)
+    if job.operation == "insert":
+        return create(state, table, values, by), True
+    if job.operation == "upsert" and str(job.key).lower() != "id":
+        return _upserted(state, table, str(job.key), values, by)
+    row = row_of(table, id_)
+    if job.operation in ("delete", "hardDelete"):
+        delete(state, table, row, by)
+    else:
+        update(state, table, row, values, by)
+    return table.ids[row], False
+
+
+def _upserted(state: State, table: Table, key: str, values: dict[str, Any], by: Hand) -> tuple[str, bool]:
+    name = next((name for name in values if name.lower() == key.lower()), None)
+    if name is None:
+        raise Refusal("MISSING_ARGUMENT", f"{key} not specified")
+    rows = [row for row in table.where(name, [values[name]]) if not table.get(row, "IsDeleted")]
+    if len(rows) > 1:
+        raise Refusal("DUPLICATE_EXTERNAL_ID", f"{key}: more than one record found for external id field", (key,))
+    if rows:
+        update(state, table, rows[0], {each: value for each, value in values.items() if each != name}, by)
+        return table.ids[rows[0]], False
+    return create(state, table, values, by), True
+
+
+def _told(error: Refusal) -> str:
+    if error.code == "JSON_PARSER_ERROR":
+        return f"INVALID_TYPE_ON_FIELD_IN_RECORD:value not of required type:{' '.join(error.fields)} --"
+    return f"{error.code}:{error.message}:{' '.join(error.fields)} --"
+
+
+def results(state: State, jobs: Jobs, call: Call, id_: str, which: str) -> Answer:
+    """What became of the rows; not in the order they were sent in."""
+    job = jobs.get("ingest", id_)
+    ended = job.state in _ENDED
+    heads = {"successfulResults": ["sf__Id", "sf__Created"], "failedResults": ["sf__Id", "sf__Error"]}
+    rows: Iterable[Sequence[str]] = ()
+    if ended and which == "successfulResults":
+        rows = ([id_, csv_text(created), *cells] for id_, created, cells in job.done)
+    elif ended and which == "failedResults":
+        rows = ([id_, error, *cells] for id_, error, cells in job.failed)
+    elif ended:
+        rows = job.unprocessed
+    shuffled = sorted(rows, key=lambda row: zlib.crc32(row[0].encode()))
+    head = heads.get(which, []) + job.columns
+    return Answer(200, _csv([head, *shuffled], job), type="text/csv")
+
+
+def _csv(rows: Iterable[Sequence[str]], job: Job) -> bytes:
+    delimiter, ending = f'"{DELIMITERS[job.delimiter]}"', ENDINGS[job.ending]
+    lines = ('"' + delimiter.join([cell.replace('"', '""') for cell in row]) + '"' + ending for row in rows)
+    return "".join(lines).encode()
+
+
+# --- queries ---------------------------------------------------------------------------------------------------------
+
+
+def _unsupported(state: State, query: Query) -> str | None:
+    """What Bulk cannot query although REST can."""
+    if any(isinstance(item, Query) for item in query.items):
+        return "Aggregate Relationships not supported in Bulk Query"
+    calls = [item.what for item in query.items if isinstance(item, Column) and isinstance(item.what, Function)]
+    if query.group or any(call.name != "FIELDS" for call in calls):
+        return "GROUP BY and aggregate functions are not supported in Bulk Query"
+    if query.offset:
+        return "OFFSET is not supported in Bulk Query"
+    return None
+
+
+def create_query(state: State, jobs: Jobs, call: Call) -> Answer:
+    body = call.record()
+    operation, text = body.get("operation"), str(body.get("query") or "")
+    if operation not in ("query", "queryAll"):
+        raise Refusal("INVALIDJOB", f"Unrecognized operation: {operation}")
+    try:
+        query = parse(text)
+        if problem := _unsupported(state, query):
+            raise Refusal("API_ERROR", problem)
+        found = run(state, text, query, every=operation == "queryAll")
+    except SoqlError as error:
+        raise Refusal("API_ERROR", f"{error.code}: {error.message}") from None
+    if not found.table.sobject.bulk:
+        raise Refusal("INVALIDENTITY", f"Entity '{found.table.sobject.name}' is not supported by the Bulk API.")
+    if any(reach.field.type == "address" for reach in found.reaches):
+        raise Refusal("API_ERROR", "FeatureNotEnabled : Selecting compound data not supported in Bulk Query")
+    job = jobs.open("query", call, operation, found.table.sobject.name, state.now())
+    _formatted(job, body)
+    job.found, job.state, job.final, job.polls = found, "UploadComplete", "JobComplete", state.switches.bulk_polls
+    return Answer(200, _info(job))
+
+
+def query_results(state: State, jobs: Jobs, call: Call, id_: str) -> Answer:
+    job = jobs.get("query", id_)
+    if call.version != job.version:
+        raise Refusal("VERSION_MISMATCH", "The job was created with another API version", status=409)
+    if job.state != "JobComplete" or job.found is None:
+        raise Refusal("INVALIDJOBSTATE", f"The job is in state {job.state}: results are not available")
+    start = _offset(call.params.get("locator"))
+    end = start + int(call.params.get("maxRecords") or state.switches.bulk_page)
+    rows = job.found.rows[start:end]
+    more = end < len(job.found.rows)
+    locator = base64.urlsafe_b64encode(str(end).encode()).decode().rstrip("=") if more else "null"
+    headers = {"Sforce-NumberOfRecords": str(len(rows)), "Sforce-Locator": locator}
+    return Answer(200, _page(state, job, job.found, rows), headers, "text/csv")
+
+
+def _offset(locator: str | None) -> int:
+    if not locator or locator == "null":
+        return 0
+    try:
+        return int(base64.urlsafe_b64decode(locator + "=" * (-len(locator) % 4)))
+    except ValueError:
+        raise Refusal("INVALIDLOCATOR", "Invalid locator") from None
+
+
+def _page(state: State, job: Job, found: Found, rows: Sequence[int]) -> bytes:
+    columns = []
+    for reach in found.reaches:
+        read: Callable[[int], Any] = reader(state, found.table, reach)
+        columns.append([csv_text(read(row)) for row in rows])
+    return _csv([[reach.name for reach in found.reaches], *zip(*columns, strict=True)], job)
