@@ -44,13 +44,11 @@ def search(state: State, call: Call) -> Json:
 
     views = records.searches.find(key, records.version, run)
     names = body.get("properties") or records.kind.shown
-    results = [
-        as_json(records, record, names, state.portal_id, seen)
-        for record, seen in views[after : min(after + limit, CEILING)]
-    ]
+    end = min(after + limit, CEILING)
+    results = [as_json(records, record, names, state.portal_id, seen) for record, seen in views[after:end]]
     answer: Json = {"total": len(views), "results": results}
-    if after + limit < len(views):
-        answer["paging"] = {"next": {"after": str(after + limit)}}
+    if end < len(views):
+        answer["paging"] = {"next": {"after": str(end)}}
     return answer
 
 
