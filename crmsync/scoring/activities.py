@@ -93,6 +93,7 @@ class Activities:
             {name: attributes(columns.facts, name) for name in names},
             model.lists,
             reader(model.titles),
+            untyped=True,
         )
         kinds = np.array([fact.kind for fact in columns.facts], dtype=object)
         masks = {}

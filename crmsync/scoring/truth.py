@@ -43,13 +43,19 @@ class Matching(str):
 class Asker:
     """Answers questions about one set of columns, each question once, and remembers what was odd.
 
-    `columns` has the fields by name; `lists` the config's lists, `reader` reads titles.
+    `columns` has the fields by name; `lists` the config's lists, `reader` reads titles. With `untyped`, a number may
+    also be spelled as text: CRMs send the attributes of activities like this, and fields with their type.
     """
 
     def __init__(
-        self, rows: int, columns: Mapping[str, Column], lists: Mapping[str, Iterable[str]], reader: Reader
+        self,
+        rows: int,
+        columns: Mapping[str, Column],
+        lists: Mapping[str, Iterable[str]],
+        reader: Reader,
+        untyped: bool = False,
     ) -> None:
-        self.rows, self.columns, self.reader = rows, columns, reader
+        self.rows, self.columns, self.reader, self.untyped = rows, columns, reader, untyped
         self.lists = {name: [*texts] for name, texts in lists.items()}
         self.warnings: MutableMapping[tuple[str, str], int] = {}
         self._answers: dict[str, Answers] = {}
@@ -83,7 +89,8 @@ class Asker:
             holds = [(value is not None) is (key == "exists") for value in column.distinct]
             return np.where(holds, YES, NO).astype(np.int8)
         test = self._test(key, wanted)
-        found = [None if value is None else test(value) for value in column.distinct]
+        read = _typed if self.untyped and key in _NUMBER_TESTS else _as_it_is
+        found = [None if value is None else test(read(value)) for value in column.distinct]
         wrong = [code for code, value in enumerate(column.distinct) if value is not None and found[code] is None]
         if wrong:
             self.warnings[name, f"cannot be read by {key!r}"] = column.rows_with(wrong)
@@ -127,6 +134,15 @@ def _number_test(key: str, wanted: object) -> Test:
         return lambda value: low <= value <= high if _is_number(value) else None
     compare, limit = _NUMBER_TESTS[key], float(str(wanted))
     return lambda value: compare(value, limit) if _is_number(value) else None
+
+
+def _as_it_is(value: Scalar) -> Scalar:
+    return value
+
+
+def _typed(value: Scalar) -> Scalar:
+    """The number that a text plainly spells, like "75" or "-2.5"; anything else as it is."""
+    return float(value) if isinstance(value, str) and regex.fullmatch(r"-?\d{1,15}(\.\d{1,9})?", value) else value
 
 
 def _is_number(value: Scalar) -> TypeGuard[float]:
