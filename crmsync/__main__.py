@@ -1,0 +1,5 @@
+"""`python -m crmsync`: the same as the command."""
+
+from crmsync.cli import main
+
+main()

@@ -1,0 +1,58 @@
+"""The commands of crmsync, and how they start."""
+
+from __future__ import annotations
+
+import sys
+from importlib.metadata import version
+from typing import Annotated
+
+import typer
+
+from crmsync.cli import asking, cycles, daemon, playing, starting
+
+app = typer.Typer(
+    name="crmsync",
+    help="A lead-scoring worker for Salesforce and HubSpot: it pulls, scores, routes, plans and writes back.",
+    epilog="Exit codes: 0 done, 1 failed, 2 config or usage, 3 unsafe plan (nothing written), 4 done in part.",
+    no_args_is_help=True,
+    rich_markup_mode=None,
+    pretty_exceptions_enable=False,
+    add_completion=False,
+)
+
+for command in (
+    playing.demo,
+    starting.init,
+    starting.check,
+    starting.setup,
+    cycles.plan,
+    cycles.apply,
+    cycles.backfill,
+    cycles.sync,
+    daemon.run,
+    asking.explain,
+    asking.status,
+    asking.score,
+    playing.sandbox,
+):
+    app.command()(command)
+
+
+def _say_version(wanted: bool) -> None:
+    if wanted:
+        typer.echo(f"crmsync {version('crmsync')}")
+        raise typer.Exit
+
+
+@app.callback()
+def common(
+    _version: Annotated[
+        bool, typer.Option("--version", callback=_say_version, is_eager=True, help="Say which.")
+    ] = False,
+) -> None:
+    """Nothing happens before the command."""
+
+
+def main() -> None:
+    """Run the command line; the exit code is the process's own."""
+    sys.exit(app(standalone_mode=True))

@@ -1,0 +1,125 @@
+"""The commands that only look: explain, status, score."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Annotated, Any
+
+import orjson
+import typer
+
+from crmsync import explain as explaining
+from crmsync import health
+from crmsync.cli.frame import DEFAULT_CONFIG, AsJson, ConfigPath, Debug, opened_config, out, told
+from crmsync.errors import ConfigError
+from crmsync.report import print_explanation, print_status
+from crmsync.scoring import score_people
+from crmsync.workplace import opened_state
+
+Who = Annotated[
+    str, typer.Argument(metavar="WHO", help="An e-mail address, a CRM id, crm:kind:id, or a person's number.")
+]
+Health = Annotated[
+    bool, typer.Option("--health", help="Say only whether runs keep up with the schedule: exit 0 if so, 1 if not.")
+]
+Runs = Annotated[int, typer.Option("--runs", min=1, help="How many of the last runs to show.")]
+Input = Annotated[Path, typer.Option("--input", "-i", help="A file with one JSON object for each person, one a line.")]
+At = Annotated[str | None, typer.Option("--at", help="Score as of this instant, for example 2026-11-21T12:00:00Z.")]
+
+
+def explain(who: Who, config: ConfigPath = DEFAULT_CONFIG, as_json: AsJson = False, debug: Debug = False) -> None:
+    """Show why somebody has their score: every line of it, what is not known of them, what the CRMs hold.
+
+    Example: crmsync explain vera@kestrel.example
+    """
+    with told(as_json, debug, config) as ending:
+        settings = opened_config(ending)
+        with opened_state(settings) as store:
+            ending.document = explaining.explain(settings, store, who, datetime.now(UTC))
+        if not as_json:
+            print_explanation(out(), ending.document)
+
+
+def status(
+    only_health: Health = False,
+    runs: Runs = 5,
+    config: ConfigPath = DEFAULT_CONFIG,
+    as_json: AsJson = False,
+    debug: Debug = False,
+) -> None:
+    """Show the last runs, the CRMs, people per band, and what a CRM refuses.
+
+    Example: crmsync status --health
+    """
+    with told(as_json, debug, config) as ending:
+        settings, now = opened_config(ending), datetime.now(UTC)
+        with opened_state(settings) as store:
+            if only_health:
+                problems = health.health(settings, store, now)
+                ending.document, ending.code = {"healthy": not problems, "health": problems}, int(bool(problems))
+            else:
+                ending.document = health.status(settings, store, now, runs)
+        if not as_json:
+            _print(ending.document)
+
+
+def _print(document: dict[str, Any]) -> None:
+    if "runs" in document:
+        print_status(out(), document)
+    else:
+        for sentence in document["health"] or ["Healthy."]:
+            out().print(sentence, soft_wrap=True)
+
+
+def score(
+    given: Input,
+    at: At = None,
+    config: ConfigPath = DEFAULT_CONFIG,
+    as_json: AsJson = False,
+    debug: Debug = False,
+) -> None:
+    """Score people from a file with the config's model. No CRM and no state is needed.
+
+    A line is {"id": …, "fields": {"title": …}, "activities": [{"kind": …, "at": …, "attributes": {…}}]}.
+    Prints one JSON object for each person, in their order; with --json all in one document.
+
+    Example: crmsync score --input people.jsonl --at 2026-11-21T12:00:00Z
+    """
+    with told(as_json, debug, config) as ending:
+        settings = opened_config(ending)
+        found = score_people(settings, list(_people(given)), _instant(at), settings.zone)
+        if as_json:
+            ending.document = {"people": list(found)}
+        else:
+            for each in found:
+                typer.echo(orjson.dumps(each).decode())
+
+
+def _instant(written: str | None) -> datetime:
+    if written is None:
+        return datetime.now(UTC)
+    try:
+        at = datetime.fromisoformat(written)
+    except ValueError:
+        raise ConfigError(f"--at {written!r} is not an instant; write for example 2026-11-21T12:00:00Z") from None
+    if at.tzinfo is None:
+        raise ConfigError(f"--at {written!r} needs its offset; write for example {written}Z")
+    return at
+
+
+def _people(path: Path) -> Iterator[Any]:
+    try:
+        text = path.read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        raise ConfigError(f"--input {path} cannot be read: {error}") from None
+    problems = []
+    for number, line in enumerate(text.split("\n"), start=1):
+        if line.strip():
+            try:
+                yield orjson.loads(line)
+            except orjson.JSONDecodeError as error:
+                problems.append(f"{path}, line {number}: this is not JSON: {error}")
+    if problems:
+        raise ConfigError(problems)

@@ -1,0 +1,141 @@
+"""The commands that run a cycle: plan, sync, apply, backfill."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Annotated, Any
+
+import orjson
+import typer
+
+from crmsync.cli.frame import DEFAULT_CONFIG, AsJson, ConfigPath, Debug, Ending, err, opened_config, out, told
+from crmsync.config import Config
+from crmsync.cycle import apply_run, cycle
+from crmsync.ending import code_of
+from crmsync.errors import ConfigError, Unavailable, UnsafePlan
+from crmsync.report import print_review, print_run, print_troubles, progress_bar
+from crmsync.result import Result, Work
+from crmsync.review import review
+from crmsync.stopping import stoppable
+from crmsync.store import asked, journal
+from crmsync.workplace import at_work
+
+RunId = Annotated[str, typer.Argument(metavar="RUN", help="The name of the run, as `crmsync plan` printed it.")]
+
+
+def plan(config: ConfigPath = DEFAULT_CONFIG, as_json: AsJson = False, debug: Debug = False) -> None:
+    """Pull and score, and show what would change. Nothing is written to a CRM.
+
+    The plan is kept: apply exactly what you saw with `crmsync apply RUN`.
+
+    Example: crmsync plan
+    """
+    _run("plan", lambda work: cycle(work, "plan", dry=True), config, as_json, debug)
+
+
+def sync(config: ConfigPath = DEFAULT_CONFIG, as_json: AsJson = False, debug: Debug = False) -> None:
+    """Run one cycle: pull what is new, score, route, write what differs.
+
+    Example: crmsync sync --json
+    """
+    _run("sync", lambda work: cycle(work, "sync"), config, as_json, debug)
+
+
+def backfill(config: ConfigPath = DEFAULT_CONFIG, as_json: AsJson = False, debug: Debug = False) -> None:
+    """Run a cycle that pulls everything, not only what is new.
+
+    It can be stopped at any moment; run it again and it goes on where it was.
+
+    Example: crmsync backfill
+    """
+    _run("backfill", lambda work: cycle(work, "backfill", full=True), config, as_json, debug)
+
+
+def apply(run: RunId, config: ConfigPath = DEFAULT_CONFIG, as_json: AsJson = False, debug: Debug = False) -> None:
+    """Write a plan that you have seen: one of `crmsync plan`, or one that was too large to be written unseen.
+
+    Example: crmsync apply 20261121-204500-1f3a
+    """
+    _run("apply", lambda work: apply_run(work, run), config, as_json, debug, run)
+
+
+def _run(
+    command: str, act: Callable[[Work], Result], path: Path, as_json: bool, debug: bool, run_id: str | None = None
+) -> None:
+    with told(as_json, debug, path) as ending:
+        config = opened_config(ending)
+        with stoppable(1, ending.cut_off) as stop:
+            try:
+                with progress_bar(err()) as progress, at_work(config, f"crmsync {command}", stop, progress) as work:
+                    ending.document = _done(work, act, run_id)
+            except _Ended as ended:
+                ending.document = ended.document
+                _show(ending, config, command)
+                raise ended.error from ended.error.__cause__
+        ending.code = code_of(ending.document["verdict"], ending.document["problems"])
+        _show(ending, config, command)
+
+
+class _Ended(Exception):
+    """A cycle that raised, with the document of what it did until then."""
+
+    def __init__(self, document: dict[str, Any], error: Exception) -> None:
+        self.document, self.error = document, error
+        super().__init__(str(error))
+
+
+def _done(work: Work, act: Callable[[Work], Result], run_id: str | None) -> dict[str, Any]:
+    try:
+        result = act(work)
+    except (UnsafePlan, Unavailable, ConfigError) as error:
+        document = _stored(work, run_id)
+        raise _Ended(document | _changes(work, document.get("run")), error) from error
+    return result.as_json() | _changes(work, result.run)
+
+
+def _stored(work: Work, run_id: str | None) -> dict[str, Any]:
+    """What a run that raised has left: its row in the journal, if it came so far."""
+    with work.store.read() as reading:
+        recent = journal.recent_runs(reading, 1)
+    ours = [each for each in recent if each.id == run_id or (run_id is None and each.started == work.now_ms)]
+    found: dict[str, Any] = orjson.loads(ours[0].result) if ours else {}
+    return found if found.get("verdict") in ("unsafe", "failed") else {}
+
+
+def _changes(work: Work, run_id: str | None) -> dict[str, Any]:
+    if run_id is None:
+        return {}
+    with work.store.read() as reading:
+        found = review(journal.rows_of(reading, run_id))
+        names = asked.names_of(reading, [row.contact for _moved, row in found.movers])
+    return {"changes": found.as_json(names)}
+
+
+def _show(ending: Ending, config: Config, command: str) -> None:
+    document = ending.document
+    if ending.as_json or not document:
+        return
+    console = out()
+    print_run(console, document)
+    print_troubles(console, document["changes"]["troubles"])
+    if document["verdict"] in ("dry", "unsafe"):
+        print_review(console, document["changes"], config.band_names())
+    console.print(_last_sentence(ending, document, command), soft_wrap=True)
+
+
+def _last_sentence(ending: Ending, document: Mapping[str, Any], command: str) -> str:
+    planned = sum(each["planned"] for each in document["crms"].values())
+    kept = sum(each["kept"] for each in document["crms"].values())
+    at = datetime.now(UTC)
+    match document["verdict"]:
+        case "dry" if planned:
+            return f"Nothing was written. To write this plan: {ending.typed('crmsync apply ' + document['run'])}"
+        case "dry":
+            return "Nothing differs: there is nothing to write."
+        case "ok":
+            return f"Done at {at:%H:%M} UTC: {kept:,} records written in run {document['run']}."
+        case "partial":
+            return f"Done in part: {kept:,} of {planned:,} records written; {command} again takes up the rest."
+    return f"Run {document['run']} ended {document['verdict']}; {kept:,} records written."

@@ -1,0 +1,126 @@
+"""The commands before the first cycle: init, check, setup."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from pathlib import Path
+from threading import Event
+from typing import Annotated, Any
+
+import typer
+
+from crmsync import starter
+from crmsync.checking import checked
+from crmsync.cli.frame import DEFAULT_CONFIG, AsJson, ConfigPath, Debug, err, opened_config, out, print_json, told
+from crmsync.config import config_class, connectors
+from crmsync.ending import PARTLY
+from crmsync.errors import ConfigError, Unavailable
+from crmsync.report import print_check, steps_bar
+from crmsync.stopping import stoppable
+
+Only = Annotated[str | None, typer.Option("--only", help="Work with this CRM alone: hubspot or salesforce.")]
+InstanceUrl = Annotated[
+    str | None,
+    typer.Option("--instance-url", help="Your Salesforce address, for example https://acme.my.salesforce.com"),
+]
+Online = Annotated[bool, typer.Option("--online", help="Also ask each CRM: log-in, scopes, fields, limits.")]
+Schema = Annotated[bool, typer.Option("--schema", help="Print the JSON schema of the config, for editors, and end.")]
+
+
+def init(
+    config: ConfigPath = DEFAULT_CONFIG,
+    only: Only = None,
+    instance_url: InstanceUrl = None,
+    as_json: AsJson = False,
+    debug: Debug = False,
+) -> None:
+    """Write a config with a first scoring model and every key explained. It never overwrites a file.
+
+    Example: crmsync init --instance-url https://acme.my.salesforce.com
+    """
+    with told(as_json, debug, config) as ending:
+        if only is not None and only not in connectors():
+            raise ConfigError(f"--only {only}: there is no such CRM; there is {' and '.join(sorted(connectors()))}")
+        _write_new(config, starter.starter(only, instance_url))
+        following = [ending.typed(f"crmsync {each}") for each in ("check --online", "setup", "plan")]
+        ending.document = {"config": str(config), "next": following}
+        if not as_json:
+            _say_next(config, following)
+
+
+def _write_new(path: Path, text: str) -> None:
+    try:
+        with open(path, "x", encoding="utf-8") as file:
+            file.write(text)
+    except FileExistsError:
+        raise ConfigError(f"{path} is there already and stays as it is; choose another with --config") from None
+    except OSError as error:
+        raise ConfigError(f"{path} cannot be written: {error.strerror}") from None
+
+
+def _say_next(config: Path, following: list[str]) -> None:
+    out().print(
+        f"{config} is written. Look through it, and put the secrets into the environment:\n"
+        "  CRMSYNC_HUBSPOT__TOKEN, CRMSYNC_SALESFORCE__CLIENT_ID, CRMSYNC_SALESFORCE__CLIENT_SECRET\n"
+        "Next:\n"
+        f"  {following[0]}   what is still missing\n"
+        f"  {following[1]}   create the score fields in the CRMs\n"
+        f"  {following[2]}   see what would be written",
+        soft_wrap=True,
+    )
+
+
+def check(
+    online: Online = False,
+    schema: Schema = False,
+    config: ConfigPath = DEFAULT_CONFIG,
+    as_json: AsJson = False,
+    debug: Debug = False,
+) -> None:
+    """Check the config: every mistake at once, the golden leads, and what looks odd in the model.
+
+    Example: crmsync check --online
+    """
+    if schema:
+        print_json(config_class().model_json_schema())
+        return
+    with told(as_json, debug, config) as ending:
+        settings = opened_config(ending)
+        with stoppable(1, ending.cut_off) as stop:
+            found = checked(settings, datetime.now(UTC).date(), stop if online else None)
+        ending.document = {"config": str(config), **found}
+        ending.code = found["exit_code"]
+        if not as_json:
+            print_check(out(), ending.document)
+
+
+def setup(config: ConfigPath = DEFAULT_CONFIG, as_json: AsJson = False, debug: Debug = False) -> None:
+    """Create the fields that crmsync writes in each CRM, where they are missing. Repeating it does no harm.
+
+    Example: crmsync setup
+    """
+    with told(as_json, debug, config) as ending:
+        settings = opened_config(ending)
+        with stoppable(1, ending.cut_off) as stop, steps_bar(err(), len(settings.crms)) as begin:
+            said: dict[str, Any] = {}
+            for crm, table in settings.crms.items():
+                begin(crm)
+                said[crm] = _created(crm, table, settings.field_map(crm), stop)
+        ending.document = {"crms": {crm: list(sentences) for crm, (sentences, _bad) in said.items()}}
+        ending.code = PARTLY if any(bad for _sentences, bad in said.values()) else 0
+        if not as_json:
+            for crm, (sentences, _bad) in said.items():
+                for sentence in sentences:
+                    out().print(f"{crm}: {sentence}", soft_wrap=True)
+
+
+def _created(crm: str, table: Any, names: Any, stop: Event) -> tuple[list[str], bool]:
+    connector = connectors()[crm].connect(table, names, {}, stop)
+    try:
+        return list(connector.create_fields()), False
+    except Unavailable as error:
+        return [f"not reached: {error}"], True
+    except ConfigError as error:
+        return list(error.problems), True
+    finally:
+        connector.close()

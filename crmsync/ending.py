@@ -1,0 +1,54 @@
+"""How a command ends: for each error the sentences, the next command to type, and the exit code."""
+
+from __future__ import annotations
+
+from typing import Any, NamedTuple
+
+from crmsync.errors import Cancelled, ConfigError, StateError, Transient, Unavailable, UnsafePlan
+
+DONE, FAILED, WRONG, UNSAFE, PARTLY = 0, 1, 2, 3, 4
+"""Exit codes: done · failed · config or usage · unsafe plan, nothing written · done in part."""
+
+
+class End(NamedTuple):
+    """How a command ended: `kind` is a stable word for scripts, `said` sentences for the admin."""
+
+    code: int
+    kind: str
+    said: tuple[str, ...]
+    next: str = ""
+
+    def as_json(self) -> dict[str, Any]:
+        """What `--json` prints of an error."""
+        return {"error": self.kind, "problems": list(self.said), **({"next": self.next} if self.next else {})}
+
+
+def end_of(error: BaseException) -> End:
+    """What to say when a command ends with this error."""
+    match error:
+        case ConfigError():
+            return End(WRONG, "config", error.problems, "crmsync check")
+        case UnsafePlan():
+            said = ("The plan would change more than [guard] allows, so nothing was written:", *error.reasons)
+            return End(UNSAFE, "unsafe", said, f"crmsync apply {error.run}")
+        case Unavailable():
+            until = f" It should be back {error.until}." if error.until else ""
+            said = (f"{error.crm} could not be used: {error}.{until} What was pulled is kept.",)
+            return End(FAILED, "unavailable", said, "crmsync check --online")
+        case StateError():
+            return End(FAILED, "state", (str(error),), "crmsync status")
+        case Cancelled():
+            said = ("Stopped as asked; everything so far is kept, and the next run goes on from there.",)
+            return End(FAILED, "cancelled", said)
+        case Transient():
+            said = (f"A CRM did not answer as it should: {error}",)
+            return End(FAILED, "unavailable", said, "crmsync check --online")
+    said = (f"This is a fault in crmsync itself ({type(error).__name__}); nothing is lost by starting it again.",)
+    return End(FAILED, "fault", said, "the same command with --debug, and report what it prints")
+
+
+def code_of(verdict: str, problems: list[str]) -> int:
+    """The exit code of a run that ended with this verdict, and with these problems beside it."""
+    if verdict in ("ok", "dry"):
+        return PARTLY if problems else DONE
+    return {"partial": PARTLY, "unsafe": UNSAFE}.get(verdict, FAILED)

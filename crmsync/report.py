@@ -1,0 +1,260 @@
+"""What admins read: tables and sentences made of the same documents that `--json` prints."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from datetime import datetime
+from typing import Any
+
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
+from rich.table import Table
+
+from crmsync.apply import Progress as Told
+
+Document = Mapping[str, Any]
+
+COUNTS = ("pulled", "activities", "scored", "planned", "kept", "failed", "changed_meanwhile", "unresolved")
+DOING = {"contacts": "contacts", "activities": "activities", "scored": "people scored", "written": "records written"}
+
+
+@contextmanager
+def progress_bar(console: Console) -> Iterator[Told]:
+    """Counts of what goes on, drawn where the console is a terminal; it must be the one of stderr."""
+    if not console.is_terminal:
+        yield lambda _what, _crm, _more: None
+        return
+    columns = (SpinnerColumn(), TextColumn("{task.description}"), TextColumn("{task.completed:,.0f}"))
+    with Progress(*columns, TimeElapsedColumn(), console=console, transient=True) as bars:
+        tasks: dict[tuple[str, str], Any] = {}
+
+        def told(what: str, crm: str, more: int) -> None:
+            if (what, crm) not in tasks:
+                tasks[what, crm] = bars.add_task(f"{crm} {DOING.get(what, what)}".strip(), total=None)
+            bars.advance(tasks[what, crm], more)
+
+        yield told
+
+
+@contextmanager
+def steps_bar(console: Console, steps: int) -> Iterator[Any]:
+    """A bar over a known number of steps; call what it yields with the name of each step as it begins."""
+    columns = (SpinnerColumn(), TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn())
+    with Progress(*columns, console=console, transient=True, disable=not console.is_terminal) as bars:
+        task = bars.add_task("", total=steps)
+
+        def begin(step: str) -> None:
+            bars.update(task, description=step, advance=1)
+
+        yield begin
+
+
+def table(*headings: str, title: str | None = None) -> Table:
+    """An empty table; a heading that starts with ">" is aligned right."""
+    made = Table(title=title, title_justify="left", title_style="bold", header_style="bold", box=None, pad_edge=False)
+    for heading in headings:
+        right = heading.startswith(">")
+        made.add_column(heading.lstrip(">"), justify="right" if right else "left", overflow="fold")
+    return made
+
+
+def print_run(console: Console, document: Document) -> None:
+    """How a run ended: the counts of each CRM, what was not scored or written and why, people per band."""
+    counts = table("crm", *(f">{name.replace('_', ' ')}" for name in COUNTS), ">api calls", ">seconds")
+    for crm, each in document["crms"].items():
+        numbers = [f"{each[name]:,}" for name in (*COUNTS, "api_calls")]
+        counts.add_row(crm, *numbers, f"{each['seconds']:.1f}")
+    console.print(counts)
+    console.print()
+    for crm, each in document["crms"].items():
+        _print_reasons(console, f"{crm}: pulled and not scored", each.get("skipped", {}))
+        _print_reasons(console, f"{crm}: left alone", each.get("left_alone", {}))
+    if document.get("bands"):
+        console.print("People per band: " + _listed(document["bands"]), soft_wrap=True)
+    for problem in document.get("problems", ()):
+        console.print(problem, soft_wrap=True)
+
+
+def _print_reasons(console: Console, what: str, reasons: Mapping[str, int]) -> None:
+    if reasons:
+        console.print(f"{what}: {_listed(reasons)}", soft_wrap=True)
+
+
+def _listed(numbers: Mapping[str, int]) -> str:
+    return ", ".join(f"{name.replace('_', ' ')} {number:,}" for name, number in numbers.items())
+
+
+def print_troubles(console: Console, troubles: Iterable[Document]) -> None:
+    """Which changes did not go through, and what the CRM said."""
+    for each in troubles:
+        said = each["reason"] or "no reason given"
+        console.print(f"{each['crm']}: {each['records']:,} {each['state']}: {said}", soft_wrap=True)
+
+
+def print_review(console: Console, changes: Document, bands: Sequence[str]) -> None:
+    """What a plan would change: bands old → new, stages, owners, and the scores that move most."""
+    for crm in changes["records"]:
+        moves = [each for each in changes["bands"] if each["crm"] == crm]
+        if moves:
+            console.print(_matrix(f"{crm}: records by band, old (down) → new (across)", moves, bands))
+            console.print()
+    for what in ("stages", "owners"):
+        moved = [
+            f"{each['crm']}: {each['from'] or 'nothing'} → {each['to'] or 'nothing'} {each['records']:,}"
+            for each in changes[what]
+        ]
+        if moved:
+            console.print(f"{what.capitalize()}: " + ", ".join(moved[:20]), soft_wrap=True)
+    if changes["movers"]:
+        movers = table("record", "who", ">from", ">to", "because", title="Scores that move most")
+        for each in changes["movers"]:
+            movers.add_row(each["ref"], each["name"], _points(each["from"]), _points(each["to"]), each["because"])
+        console.print()
+        console.print(movers)
+        console.print()
+
+
+def _matrix(title: str, moves: Sequence[Document], bands: Sequence[str]) -> Table:
+    olds = [band for band in (None, *bands) if any(each["from"] == band for each in moves)]
+    others = sorted({each["from"] for each in moves} - {None, *bands})
+    made = table("", *(f">{band}" for band in bands), title=title)
+    for old in [*olds, *others]:
+        cells = {each["to"]: each["records"] for each in moves if each["from"] == old}
+        made.add_row(old or "no band yet", *(f"{cells[band]:,}" if band in cells else "" for band in bands))
+    return made
+
+
+def _points(value: Any) -> str:
+    return "–" if value is None else f"{value:g}" if isinstance(value, int | float) else str(value)
+
+
+def print_explanation(console: Console, document: Document) -> None:
+    """Why somebody has their score: the ledger, what is missing, and what the CRMs hold."""
+    who = " ".join(each for each in (document["name"], *(f"<{mail}>" for mail in document["emails"])) if each)
+    console.print(f"{who or 'no name'}, person {document['person']}", soft_wrap=True)
+    grade = f", grade {document['grade']}" if document.get("grade") else ""
+    console.print(
+        f"{document['total']:g} points: {document['band'] or 'no band'}{grade} "
+        f"(fit {document['fit']:g}, behavior {document['behavior']:g})"
+    )
+    console.print()
+    lines = table(">points", "rule", "why")
+    for line in document["lines"]:
+        lines.add_row(f"{line['points']:+g}", line["rule"], line["why"])
+    lines.add_row(f"{document['total']:g}", "total", "")
+    console.print(lines)
+    console.print()
+    for sentence in document.get("forecast", ()):
+        console.print(sentence, soft_wrap=True)
+    if document["gaps"]:
+        console.print("Not known: " + "; ".join(document["gaps"]), soft_wrap=True)
+    for record in document["records"]:
+        console.print(_record(record), soft_wrap=True)
+
+
+def _record(record: Document) -> str:
+    parts = [f"stage {record['stage'] or 'none'}", f"owner {record['owner'] or 'nobody'}"]
+    if "score" in record["holds"]:
+        parts.append(f"score {_points(record['holds']['score'])}")
+    if record["state"] != "live":
+        parts.append(record["state"])
+    if record["parked"]:
+        parts.append(f"not written: {record['parked']}")
+    return f"{record['ref']}: {', '.join(parts)}"
+
+
+def print_status(console: Console, document: Document) -> None:
+    """How things stand: the CRMs, people per band, the last runs, feeds, and what the CRMs refuse."""
+    crms = table("crm", "account", ">records", ">ambiguous", ">parked", ">open changes", "last good run")
+    for crm, each in document["crms"].items():
+        numbers = [f"{each[name]:,}" for name in ("records", "ambiguous", "parked", "open_changes")]
+        crms.add_row(crm, each["account"], *numbers, each["last_good"] or "never")
+    console.print(crms)
+    console.print()
+    if document["bands"]:
+        console.print("People per band: " + _listed(document["bands"]), soft_wrap=True)
+        console.print()
+    runs = table("run", "command", "ended", "verdict", ">seconds", ">written", title="Last runs")
+    for each in document["runs"]:
+        kept = sum(crm["kept"] for crm in each["crms"].values())
+        ended = each["ended"] or "not ended"
+        seconds = "" if each["seconds"] is None else f"{each['seconds']:.1f}"
+        runs.add_row(each["run"], each["command"], ended, each["verdict"], seconds, f"{kept:,}")
+    console.print(runs)
+    console.print()
+    _print_feeds(console, document["feeds"])
+    for each in document["parked"]:
+        console.print(f"parked: {each['ref']}: {each['reason']}", soft_wrap=True)
+    if document["held_by"]:
+        console.print(f"In use by {document['held_by']}.", soft_wrap=True)
+    for sentence in document["health"]:
+        console.print(sentence, soft_wrap=True)
+
+
+def _print_feeds(console: Console, feeds: Sequence[Document]) -> None:
+    if not feeds:
+        return
+    made = table("crm", "activity", ">number", "last", title="Feeds")
+    for each in feeds:
+        made.add_row(each["crm"], each["kind"], f"{each['activities']:,}", each["last"])
+    console.print(made)
+    console.print()
+
+
+def minute(at: datetime) -> str:
+    """An instant for people: `2026-11-21 09:15 UTC`."""
+    return f"{at:%Y-%m-%d %H:%M} UTC"
+
+
+def print_check(console: Console, document: Document) -> None:
+    """What is wrong and what is odd, and what to do next."""
+    for problem in document["problems"]:
+        console.print(f"wrong: {problem}", soft_wrap=True)
+    for crm, each in document["crms"].items():
+        console.print(f"{crm}: account {each['account'] or 'unknown'}", soft_wrap=True)
+        for problem in each["problems"]:
+            console.print(f"  wrong: {problem}", soft_wrap=True)
+        for note in each["notes"]:
+            console.print(f"  {note}", soft_wrap=True)
+    for warning in document["warnings"]:
+        console.print(f"odd: {warning}", soft_wrap=True)
+    said = "fine" if document["ok"] else "not ready"
+    console.print(
+        f"{document['config']} is {said}: {document['rules']} rules, {document['golden_leads']} golden leads.",
+        soft_wrap=True,
+    )
+
+
+def print_demo(console: Console, document: Document) -> None:
+    """What the demo did, and what to try next."""
+    sandbox = document["sandbox"]
+    console.print(
+        f"Both CRMs ran at {sandbox['url']} with {sandbox['people']:,} invented people; "
+        f"the config is {document['config']}.",
+        soft_wrap=True,
+    )
+    for crm, sentences in document["fields"].items():
+        console.print(f"{crm}: {len(sentences)} score fields looked after", soft_wrap=True)
+    console.print()
+    console.print("The first cycle, a backfill:")
+    print_run(console, document["backfill"])
+    console.print()
+    hot = table(">points", "band", "who", "because", title="The ten hottest leads")
+    for each in document["hottest"]:
+        hot.add_row(f"{each['total']:g}", each["band"], each["email"] or each["name"], each["reason"])
+    console.print(hot)
+    console.print()
+    console.print("The second cycle, over CRMs where nothing happened:")
+    print_run(console, {**document["second"], "bands": {}})
+    written = sum(each["kept"] for each in document["second"]["crms"].values())
+    console.print("It wrote nothing." if not written else f"It wrote {written:,} records.")
+    console.print()
+    if document["ignored_environment"]:
+        names = ", ".join(document["ignored_environment"])
+        console.print(f"Left out, so that no real CRM was touched: {names} of your environment.", soft_wrap=True)
+    if sandbox["process"]:
+        console.print(f"The sandbox goes on; stop it with: kill {sandbox['process']}")
+    console.print("Next:")
+    for command in document["next"]:
+        console.print(f"  {command}", soft_wrap=True)

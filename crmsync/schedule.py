@@ -1,0 +1,157 @@
+"""The daemon: a cycle at once, then on schedule, one at a time, through whatever befalls a CRM."""
+
+from __future__ import annotations
+
+import re
+import threading
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+
+from apscheduler.events import EVENT_JOB_MAX_INSTANCES, EVENT_JOB_MISSED
+from apscheduler.schedulers.blocking import BlockingScheduler
+from apscheduler.triggers.base import BaseTrigger
+from apscheduler.triggers.cron import CronTrigger
+from apscheduler.triggers.interval import IntervalTrigger
+
+from crmsync import log
+from crmsync.config import Config, Schedule
+from crmsync.cycle import cycle
+from crmsync.ending import end_of
+from crmsync.errors import Cancelled
+from crmsync.result import Result, Work
+from crmsync.stopping import GRACE, cut_off
+
+DEFAULTS = {"coalesce": True, "max_instances": 1, "misfire_grace_time": None}
+"""Late ticks become one cycle that runs however late it is: APScheduler's own grace of one second skips it silently."""
+
+WATCHED_EVERY = 5.0
+"""Seconds between looks at whether the cycle makes progress."""
+
+_WEEKDAYS = ("sun", "mon", "tue", "wed", "thu", "fri", "sat", "sun")
+
+
+def trigger_of(schedule: Schedule) -> BaseTrigger:
+    """When cycles begin. Raises `ValueError` for a cron line that cannot be read."""
+    if schedule.cron is None:
+        return IntervalTrigger(seconds=int(schedule.every.total_seconds()), timezone=UTC)
+    minute, hour, day, month, weekday = schedule.cron.split()
+    return _OncePerHour(
+        minute=minute, hour=hour, day=day, month=month, day_of_week=_named(weekday), timezone=schedule.timezone
+    )
+
+
+def _named(weekday: str) -> str:
+    """Weekdays by name: crontab's 0 and 7 are Sunday, APScheduler's 0 is Monday (agronholm/apscheduler#286)."""
+    days, slash, step = weekday.partition("/")
+    return re.sub(r"\d+", lambda found: _WEEKDAYS[int(found[0]) % 8], days) + slash + step
+
+
+class _OncePerHour(CronTrigger):  # type: ignore[misc]
+    """A cron that does not run again in the hour that autumn repeats, where it names its hours.
+
+    APScheduler 3.11.3 runs `30 2 * * *` twice on that night (agronholm/apscheduler#1059, 2026-11).
+    """
+
+    def get_next_fire_time(self, previous_fire_time: datetime | None, now: datetime) -> datetime | None:
+        following: datetime | None = super().get_next_fire_time(previous_fire_time, now)
+        every_hour = next(str(each) for each in self.fields if each.name == "hour").startswith("*")
+        while following is not None and following.fold and not every_hour:
+            following = super().get_next_fire_time(following, following)
+        return following
+
+
+@dataclass
+class Watch:
+    """What the daemon is at: when the cycle under way began or last got on (monotonic seconds), else `None`."""
+
+    since: float | None = None
+    lock: threading.Lock = field(default_factory=threading.Lock)
+
+    def begin(self) -> None:
+        """A cycle begins, or got on."""
+        with self.lock:
+            self.since = time.monotonic()
+
+    def end(self) -> None:
+        """The cycle is over."""
+        with self.lock:
+            self.since = None
+
+    def stalled(self, deadline: float) -> bool:
+        """Whether the cycle under way has not got on for so many seconds."""
+        with self.lock:
+            return self.since is not None and time.monotonic() - self.since > deadline
+
+
+def tick(work_now: Callable[[], Work], watch: Watch) -> Result | None:
+    """One cycle of the daemon. Whatever it raises is told and kept: the next tick goes on."""
+    logger = log.get()
+    watch.begin()
+    try:
+        result = cycle(work_now(), "run")
+    except Cancelled:
+        logger.info("cycle_stopped")
+    except Exception as error:
+        end = end_of(error)
+        fault = error if end.kind == "fault" else None
+        logger.error("cycle_failed", kind=end.kind, problems=list(end.said), next=end.next, exc_info=fault)
+    else:
+        _tell(result)
+        return result
+    finally:
+        watch.end()
+    return None
+
+
+def _tell(result: Result) -> None:
+    logger = log.get(run=result.run)
+    for crm, counts in result.crms.items():
+        numbers = {name: value for name, value in vars(counts).items() if value}
+        logger.info("crm_done", crm=crm, **numbers)
+    level = logger.info if result.verdict == "ok" else logger.warning
+    level("cycle_done", verdict=result.verdict, bands=result.bands, problems=result.problems)
+
+
+def scheduler_of(schedule: Schedule, act: Callable[[], object], now: datetime) -> BlockingScheduler:
+    """A scheduler with the one job, due at `now` for the first time; not started yet."""
+    scheduler = BlockingScheduler(job_defaults=DEFAULTS, timezone=UTC)
+    scheduler.add_job(act, trigger_of(schedule), id="cycle", name="cycle", next_run_time=now)
+    scheduler.add_listener(_late, EVENT_JOB_MISSED | EVENT_JOB_MAX_INSTANCES)
+    return scheduler
+
+
+def _late(event: object) -> None:
+    log.get().info("tick_skipped", why="the cycle before it is still under way")
+
+
+def run(config: Config, work_now: Callable[[], Work], watch: Watch, stop: threading.Event) -> None:
+    """Run cycles until `stop` is raised; the cycle under way then leaves between two pages."""
+    scheduler = scheduler_of(config.schedule, lambda: tick(work_now, watch), datetime.now(UTC))
+    deadline = config.schedule.deadline.total_seconds()
+    threading.Thread(target=_leave, args=(scheduler, stop), name="leaving", daemon=True).start()
+    threading.Thread(target=_guard, args=(watch, deadline, stop), name="watchdog", daemon=True).start()
+    scheduler.start()
+    _await_idle(watch)
+
+
+def _leave(scheduler: BlockingScheduler, stop: threading.Event) -> None:
+    stop.wait()
+    scheduler.shutdown(wait=False)
+
+
+def _await_idle(watch: Watch) -> None:
+    """Wait for the cycle under way to leave; it is cut off after the grace anyway."""
+    until = time.monotonic() + GRACE
+    while not watch.stalled(-1.0) and time.monotonic() < until:
+        if watch.since is None:
+            return
+        time.sleep(0.05)
+
+
+def _guard(watch: Watch, deadline: float, stop: threading.Event) -> None:
+    while not stop.wait(min(WATCHED_EVERY, deadline / 2)):
+        if watch.stalled(deadline):
+            log.get().error("cycle_hangs", seconds=int(deadline), next="the supervisor starts the daemon anew")
+            cut_off(1, lambda: None)
