@@ -1,0 +1,624 @@
+"""The contract of connectors: the same tests over a dictionary and, over real HTTP, HubSpot and Salesforce."""
+
+import json
+import socket
+import threading
+from dataclasses import replace
+from datetime import UTC, timedelta
+
+import pytest
+
+import connectors.hubspot as hubspot
+import connectors.hubspot.walk as hubspot_walk
+import connectors.salesforce as salesforce
+from connectors.memory import Memory
+from connectors.sandbox.faults import Fault
+from crmsync.errors import Cancelled, ConfigError, Unavailable
+from crmsync.model import KINDS, Change, FieldMap, Ref
+from tests import make
+
+CANARY = "canary-3f9a77"
+"""A secret that must not turn up anywhere."""
+
+
+class Hurried(threading.Event):
+    """A stop flag that nobody raised and with which no wait takes any time."""
+
+    def wait(self, timeout=None):
+        return self.is_set()
+
+
+class InMemory:
+    """The memory connector, behind the same handle as the others."""
+
+    crm, kinds = "memory", ("contact",)
+
+    def __init__(self, now):
+        self.now, self.stop = now, Hurried()
+        self.made = Memory("memory", self.stop)
+        self.made.people = make.owners("memory")
+        for number in range(1, 46):
+            person = make.contact(number, "memory", fields={"title": f"Title {number}"}, changed_at=now)
+            self.made.edit(person)
+            self.made.happen(make.activity(number, person))
+
+    def connect(self, stop=None, size=None):
+        self.made.stop, self.made.page_size = stop or self.stop, size or 100
+        return self.made
+
+    def refs(self):
+        return {ref for ref, each in self.made.records.items() if not each.gone}
+
+    def retitle(self, ref, title):
+        self.made.edit(replace(self.made.records[ref], fields={"title": title}))
+
+    def remove(self, ref):
+        self.made.edit(replace(self.made.records[ref], gone=True))
+
+    def state(self):
+        return {ref: (each.current, each.stage, each.owner) for ref, each in self.made.records.items()}
+
+    def nobody(self):
+        return Ref("memory", "contact", "999999")
+
+
+class OverHttp:
+    """A connector that talks to the sandbox."""
+
+    def __init__(self, sandbox, monkeypatch):
+        self.sandbox, self.monkeypatch = sandbox, monkeypatch
+
+    def connect(self, stop=None, size=None, secret=None, url=None):
+        if size:
+            self.paged(size)
+        settings = self.settings(url or self.sandbox.url, secret or self.secret)
+        return self.module.connect(settings, self.names, {}, stop or Hurried())
+
+    def do(self, action, **body):
+        self.sandbox.clock.advance(30)
+        return self.sandbox.do(self.crm, action, **body)
+
+    def calls(self):
+        return self.sandbox.calls.of(self.crm)
+
+
+class InHubSpot(OverHttp):
+    crm, kinds, module, secret = "hubspot", ("contact",), hubspot, "sandbox-token"
+    names = FieldMap(
+        fields={"title": "jobtitle", "country": "country", "employees": "company.numberofemployees"},
+        outputs={name: f"crmsync_{name}" for name in ("score", "fit", "behavior", "band", "reason")},
+        stages={"lead": "lead", "mql": "marketingqualifiedlead"},
+    )
+
+    def settings(self, url, secret):
+        return hubspot.Settings(base_url=url, token=secret, searches=10_000, burst=10_000)
+
+    def paged(self, size):
+        self.monkeypatch.setattr(hubspot_walk, "LIST_PAGE", size)
+        self.monkeypatch.setattr(hubspot_walk, "SEARCH_PAGE", size)
+
+    def refs(self):
+        return {Ref("hubspot", "contact", each) for each in self.sandbox.snapshot("hubspot")["contacts"]}
+
+    def retitle(self, ref, title):
+        self.do("update", id=ref.id, properties={"jobtitle": title})
+
+    def remove(self, ref):
+        self.do("archive", id=ref.id)
+
+    def state(self):
+        return self.sandbox.snapshot("hubspot")
+
+    def nobody(self):
+        return Ref("hubspot", "contact", "424242424242")
+
+
+class InSalesforce(OverHttp):
+    crm, kinds, module, secret = "salesforce", ("lead", "contact"), salesforce, "sandbox"
+    names = FieldMap(
+        fields={"title": "Title", "country": {"lead": "Country", "contact": "MailingCountry"}},
+        outputs={name: f"Crmsync_{name.title()}__c" for name in ("score", "fit", "behavior", "band", "reason")},
+        stages={
+            "lead": {"lead": "Open - Not Contacted", "contact": "Lead"},
+            "mql": {"lead": "Working - Contacted", "contact": "MQL"},
+        },
+    )
+
+    def settings(self, url, secret):
+        return salesforce.Settings(instance_url=url, client_id="sandbox", client_secret=secret)
+
+    def paged(self, size):
+        self.sandbox.do("salesforce", "set", page_size=size)
+
+    def refs(self):
+        tables = self.sandbox.snapshot("salesforce")
+        return {
+            Ref("salesforce", kind, each["Id"])
+            for kind in self.kinds
+            for each in tables[kind.title()].values()
+            if not each.get("IsDeleted")
+        }
+
+    def retitle(self, ref, title):
+        self.do("update", id=ref.id, fields={"Title": title})
+
+    def remove(self, ref):
+        self.do("delete", id=ref.id)
+
+    def state(self):
+        stamps = ("SystemModstamp", "LastModifiedDate", "LastModifiedById")
+        tables = self.sandbox.snapshot("salesforce")
+        return {
+            name: {
+                id_: {key: value for key, value in row.items() if key not in stamps}
+                for id_, row in tables[name].items()
+            }
+            for name in ("Lead", "Contact", "Account", "Task", "Event")
+        }
+
+    def nobody(self):
+        return Ref("salesforce", "lead", "00Q00000000zzzzAAQ")
+
+
+OVER_HTTP = {"hubspot": InHubSpot, "salesforce": InSalesforce}
+
+
+@pytest.fixture(params=["hubspot", "salesforce"])
+def remote(request, sandbox, monkeypatch):
+    """The connectors that talk HTTP, each with the output fields created."""
+    made = OVER_HTTP[request.param](sandbox, monkeypatch)
+    ready = made.connect()
+    ready.create_fields()
+    ready.close()
+    sandbox.clock.advance(3_600)
+    sandbox.calls.clear()
+    return made
+
+
+@pytest.fixture(params=["memory", "hubspot", "salesforce"])
+def rig(request, now, monkeypatch):
+    """Every connector."""
+    if request.param == "memory":
+        return InMemory(now)
+    sandbox = request.getfixturevalue("sandbox")
+    made = OVER_HTTP[request.param](sandbox, monkeypatch)
+    ready = made.connect()
+    ready.create_fields()
+    ready.close()
+    sandbox.clock.advance(3_600)
+    sandbox.calls.clear()
+    return made
+
+
+@pytest.fixture
+def crm(rig):
+    made = rig.connect()
+    yield made
+    made.close()
+
+
+def pulled(pages):
+    """The items of all pages, and the last cursor."""
+    pages = list(pages)
+    return [item for page in pages for item in page.items], pages[-1].cursor
+
+
+def latest(contacts):
+    """A record may come twice; what came last counts."""
+    return {each.ref: each for each in contacts}
+
+
+def writable(rig, count=3):
+    """Records that take any change: the first few that are not converted leads."""
+    contacts, _ = pulled(rig.connect().contacts(None))
+    live = (each for each in contacts if not (each.gone or each.converted_into))
+    return sorted(each.ref for each in live)[:count]
+
+
+def news(rig, cursor, size=None):
+    """What the next pull brings. A new connector does not carry on the clock of an answer from before the edit."""
+    return latest(pulled(rig.connect(size=size).contacts(cursor))[0])
+
+
+def score(ref, value=42, **after):
+    after = after or {"score": value}
+    return Change(ref, dict.fromkeys(after), after)
+
+
+def now_of(crm, ref):
+    return next(iter(crm.read([ref])))
+
+
+# Pulling contacts
+
+
+def test_a_full_pull_brings_every_record_once(rig, crm):
+    contacts, _ = pulled(crm.contacts(None))
+    live = [each.ref for each in contacts if not each.gone]
+    assert sorted(live) == sorted(rig.refs())
+
+
+@pytest.mark.parametrize("size", [1, 7, 13])
+def test_the_size_of_a_page_changes_nothing(rig, crm, size):
+    whole, in_pieces = pulled(crm.contacts(None))[0], pulled(rig.connect(size=size).contacts(None))[0]
+    assert latest(in_pieces) == latest(whole)
+    assert len(in_pieces) == len(latest(in_pieces))
+
+
+def test_a_pull_goes_on_from_any_page(rig):
+    pages = list(rig.connect(size=7).contacts(None))
+    assert len(pages) > 3
+    for number, page in enumerate(pages):
+        had = latest(item for each in pages[: number + 1] for item in each.items)
+        rest, _ = pulled(rig.connect(size=7).contacts(page.cursor))
+        assert {ref for ref, each in (had | latest(rest)).items() if not each.gone} == rig.refs()
+
+
+def test_a_cursor_outlives_the_connector_and_is_text(rig, crm):
+    _, cursor = pulled(crm.contacts(None))
+    assert json.loads(json.dumps(cursor)) == cursor
+    pulled(rig.connect().contacts(cursor))
+
+
+def test_an_edited_record_comes_with_the_next_pull(rig, crm):
+    _, cursor = pulled(crm.contacts(None))
+    ref = writable(rig)[1]
+    rig.retitle(ref, "Chief Tinkerer")
+    assert news(rig, cursor)[ref].fields["title"] == "Chief Tinkerer"
+
+
+def test_a_record_edited_between_two_pages_is_not_lost(rig):
+    crm, ref = rig.connect(size=7), writable(rig)[0]
+    seen, cursor = [], None
+    for page in crm.contacts(None):
+        seen += page.items
+        cursor = page.cursor
+        if len(seen) == len(page.items):
+            rig.retitle(ref, "Edited meanwhile")
+    assert (latest(seen) | news(rig, cursor))[ref].fields["title"] == "Edited meanwhile"
+
+
+def test_many_records_of_one_instant_come_all(rig):
+    crm = rig.connect(size=7)
+    _, cursor = pulled(crm.contacts(None))
+    refs = writable(rig, count=20)
+    assert all(receipt.ok for receipt in crm.write([score(ref) for ref in refs]))
+    assert set(refs) <= set(news(rig, cursor, size=7))
+
+
+def test_a_removed_record_comes_as_gone(rig, crm):
+    _, cursor = pulled(crm.contacts(None))
+    ref = writable(rig)[0]
+    rig.remove(ref)
+    if rig.crm == "hubspot":
+        rig.sandbox.clock.advance(86_400)  # its recycle bin is looked into once a day
+    assert news(rig, cursor)[ref].gone
+    assert now_of(crm, ref).gone
+
+
+def test_what_is_pulled_is_what_is_read(rig, crm):
+    contacts, _ = pulled(crm.contacts(None))
+    live = latest(each for each in contacts if not each.gone)
+    assert latest(crm.read(list(live))) == live
+
+
+def test_contacts_are_well_formed(rig, crm):
+    contacts, _ = pulled(crm.contacts(None))
+    for each in contacts:
+        assert each.ref.crm == rig.crm
+        assert each.ref.kind in rig.kinds
+        assert each.changed_at.utcoffset() == timedelta(0)
+        assert all("@" in address for address in each.emails)
+        assert "" not in each.fields.values()
+        assert None not in each.fields.values()
+    assert sum("title" in each.fields for each in contacts) > len(contacts) / 2
+
+
+# Pulling activities
+
+
+def test_activities_are_well_formed_and_of_records_that_exist(rig, crm, now):
+    activities, _ = pulled(crm.activities(None))
+    refs = rig.refs()
+    assert activities
+    for each in activities:
+        assert each.at.tzinfo is UTC or each.at.utcoffset() == timedelta(0)
+        assert each.kind in KINDS
+        assert each.ref in refs
+        assert each.at <= now + timedelta(days=15)
+
+
+def test_an_activity_comes_once_in_a_full_pull(crm):
+    activities, _ = pulled(crm.activities(None))
+    keys = [(each.id, each.ref) for each in activities]
+    assert len(keys) == len(set(keys))
+
+
+def test_the_size_of_a_page_changes_no_activity(rig, crm):
+    whole, in_pieces = pulled(crm.activities(None))[0], pulled(rig.connect(size=7).activities(None))[0]
+    assert {(each.id, each.ref): each for each in in_pieces} == {(each.id, each.ref): each for each in whole}
+
+
+def test_activities_go_on_from_any_page(rig):
+    pages = list(rig.connect(size=7).activities(None))
+    every = {(each.id, each.ref) for page in pages for each in page.items}
+    for number in range(0, len(pages), max(1, len(pages) // 6)):
+        had = {(each.id, each.ref) for page in pages[: number + 1] for each in page.items}
+        rest, _ = pulled(rig.connect(size=7).activities(pages[number].cursor))
+        assert had | {(each.id, each.ref) for each in rest} == every
+
+
+# Writing
+
+
+def test_a_write_is_seen_by_read_and_by_the_next_pull(rig, crm):
+    _, cursor = pulled(crm.contacts(None))
+    ref = writable(rig)[0]
+    after = {"score": 73, "fit": 33, "behavior": 40, "band": "mql", "reason": "asked for a demo"}
+    assert [receipt.ok for receipt in crm.write([score(ref, **after)])] == [True]
+    assert now_of(crm, ref).current == after
+    assert news(rig, cursor)[ref].current == after
+
+
+def test_each_change_has_one_receipt(rig, crm):
+    refs = [*writable(rig, count=20), rig.nobody()]
+    receipts = list(crm.write([score(ref, 10 + number) for number, ref in enumerate(refs)]))
+    assert sorted(receipt.ref for receipt in receipts) == sorted(refs)
+
+
+def test_a_record_that_is_not_there_is_a_receipt_and_nothing_is_created(rig, crm):
+    before = len(rig.refs())
+    good, nobody = writable(rig)[0], rig.nobody()
+    receipts = {receipt.ref: receipt for receipt in crm.write([score(nobody), score(good)])}
+    assert not receipts[nobody].ok
+    assert receipts[nobody].reason
+    assert receipts[good].ok
+    assert now_of(crm, good).current["score"] == 42
+    assert len(rig.refs()) == before
+
+
+def test_a_removed_record_is_a_receipt_and_stays_removed(rig, crm):
+    gone, good = writable(rig)[:2]
+    rig.remove(gone)
+    receipts = {receipt.ref: receipt for receipt in crm.write([score(gone), score(good)])}
+    assert (receipts[gone].ok, receipts[gone].gone) == (False, True)
+    assert receipts[good].ok
+    assert gone not in rig.refs()
+
+
+def test_writing_twice_is_the_same_as_writing_once(rig, crm):
+    change = score(writable(rig)[0], score=50, stage="mql")
+    list(crm.write([change]))
+    once = rig.state()
+    assert all(receipt.ok and not receipt.refused for receipt in crm.write([change]))
+    assert rig.state() == once
+
+
+def test_only_the_fields_of_a_change_are_touched(rig, crm):
+    ref = writable(rig)[0]
+    list(crm.write([score(ref, score=50, band="warm", reason="because")]))
+    before, others = now_of(crm, ref), latest(pulled(crm.contacts(None))[0])
+    list(crm.write([score(ref, score=51)]))
+    after = now_of(crm, ref)
+    assert after.current == {**before.current, "score": 51}
+    assert replace(after, current={}, changed_at=before.changed_at) == replace(before, current={})
+    assert {**latest(pulled(crm.contacts(None))[0]), ref: after} == {**others, ref: after}
+
+
+def test_none_clears_a_field(rig, crm):
+    ref = writable(rig)[0]
+    list(crm.write([score(ref, score=50, reason="because")]))
+    assert [receipt.ok for receipt in crm.write([score(ref, reason=None, score=None)])] == [True]
+    assert now_of(crm, ref).current == {}
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "Zoë \N{ROCKET} 日本 – naïve",
+        "a \"quoted\", comma; semi and 'single' \\ backslash",
+        "two\nlines",
+        "=1+1",
+        "O'Neill' OR Name != '",
+        "<b>bold</b> & co",
+        "x" * 255,
+        "#N/A",
+        "null",
+    ],
+)
+def test_text_survives_the_way_there_and_back(rig, crm, text):
+    ref = writable(rig)[0]
+    assert [receipt.ok for receipt in crm.write([score(ref, reason=text)])] == [True]
+    assert now_of(crm, ref).current["reason"] == text
+
+
+@pytest.mark.parametrize("value", [0, -15, 105, 99_999])
+def test_numbers_survive_the_way_there_and_back(rig, crm, value):
+    ref = writable(rig)[0]
+    list(crm.write([score(ref, score=value)]))
+    found = now_of(crm, ref).current["score"]
+    assert (found, type(found)) == (value, int)
+
+
+def test_a_stage_is_written_and_read_by_its_name_in_the_config(rig, crm):
+    ref = writable(rig)[0]
+    list(crm.write([score(ref, stage="mql")]))
+    assert now_of(crm, ref).stage == "mql"
+
+
+def test_an_owner_is_written_by_id(rig, crm):
+    ref = writable(rig)[0]
+    somebody = next(owner.id for owner in crm.owners() if owner.active and owner.kind == "user" and owner.email)
+    assert all(receipt.ok and not receipt.refused for receipt in crm.write([score(ref, owner=somebody)]))
+    assert now_of(crm, ref).owner == somebody
+
+
+def test_owners_are_all_there_the_inactive_too(crm):
+    owners = crm.owners()
+    assert {owner.active for owner in owners} == {True, False}
+    assert len({owner.id for owner in owners}) == len(owners)
+    assert all(owner.id and owner.name for owner in owners)
+    assert any(owner.email for owner in owners)
+
+
+def test_nothing_to_write_needs_no_receipt(crm):
+    assert list(crm.write([])) == []
+
+
+def test_stop_ends_any_work_before_its_next_call(rig):
+    stop = threading.Event()
+    crm = rig.connect(stop=stop)
+    ref = writable(rig)[0]
+    crm = rig.connect(stop=stop)
+    stop.set()
+    for work in (
+        lambda: list(crm.contacts(None)),
+        lambda: list(crm.activities(None)),
+        lambda: list(crm.read([ref])),
+        lambda: list(crm.write([score(ref)])),
+        crm.owners,
+    ):
+        with pytest.raises(Cancelled):
+            work()
+
+
+# What only a server can do wrong
+
+
+@pytest.fixture
+def remote_crm(remote):
+    made = remote.connect()
+    yield made
+    made.close()
+
+
+def test_every_request_is_counted(remote, remote_crm):
+    before = len(remote.calls())
+    pulled(remote_crm.contacts(None))
+    remote_crm.owners()
+    assert remote_crm.calls == len(remote.calls()) - before > 0
+
+
+def test_an_account_names_itself(remote, remote_crm):
+    assert remote_crm.account() == remote.connect().account() != ""
+
+
+def test_reading_makes_no_writing_call(remote, remote_crm):
+    refs = writable(remote)
+    pulled(remote_crm.contacts(None))
+    pulled(remote_crm.activities(None))
+    list(remote_crm.read(refs))
+    remote_crm.owners()
+    remote_crm.fields()
+    remote_crm.account()
+    assert remote.sandbox.calls.writes() == []
+
+
+def test_a_checkup_changes_nothing(remote, remote_crm):
+    before = remote.state()
+    remote_crm.check()
+    assert remote.state() == before
+
+
+def test_fields_are_created_once(remote):
+    again = remote.connect()
+    remote.sandbox.calls.clear()
+    sentences = again.create_fields()
+    assert sentences
+    assert remote.sandbox.calls.writes() == []
+    spelled = {(each.kind, each.name) for each in again.fields() if each.writable}
+    for kind in remote.kinds:
+        assert {(kind, name) for name in FieldMap.spelled(remote.names.outputs, kind).values()} <= spelled
+
+
+def test_a_checkup_of_a_portal_that_is_set_up_finds_no_problem(remote, remote_crm):
+    checkup = remote_crm.check()
+    assert checkup.problems == ()
+    assert checkup.account == remote_crm.account()
+
+
+def test_wrong_credentials_are_a_mistake_of_the_config(remote):
+    crm = remote.connect(secret=CANARY)
+    for work in (
+        crm.account,
+        crm.owners,
+        lambda: list(crm.contacts(None)),
+        lambda: list(crm.read(list(remote.refs())[:1])),
+    ):
+        with pytest.raises(ConfigError) as caught:
+            work()
+        assert " " in caught.value.problems[0]
+        assert CANARY not in str(caught.value)
+
+
+def _closed_port():
+    with socket.socket() as line:
+        line.bind(("127.0.0.1", 0))
+        return line.getsockname()[1]
+
+
+def test_a_server_that_is_down_sits_out(remote):
+    crm = remote.connect(url=f"http://127.0.0.1:{_closed_port()}", secret=CANARY)
+    with pytest.raises(Unavailable) as caught:
+        crm.account()
+    assert caught.value.crm == remote.crm
+    assert CANARY not in str(caught.value)
+
+
+FLAWS = [
+    Fault(do="reset", every=3, times=4),
+    Fault(do="drop", every=3, times=4),
+    Fault(do="truncate", every=3, times=4),
+    Fault(do="short", every=3, times=4),
+    Fault(do="html", every=3, times=4),
+    Fault(do="html", status=503, every=3, times=4),
+    Fault(do="answer", status=502, body="bad gateway", every=3, times=4),
+]
+
+
+@pytest.mark.parametrize("flaw", FLAWS, ids=lambda flaw: f"{flaw.do}-{flaw.status or ''}")
+def test_a_pull_over_a_bad_line_is_the_same_pull(remote, flaw):
+    whole = pulled(remote.connect(size=13).contacts(None))[0]
+    happened = pulled(remote.connect(size=13).activities(None))[0]
+    remote.sandbox.faults.add(flaw)
+    crm = remote.connect(size=13)
+    assert latest(pulled(crm.contacts(None))[0]) == latest(whole)
+    assert {(each.id, each.ref) for each in pulled(crm.activities(None))[0]} == {
+        (each.id, each.ref) for each in happened
+    }
+    assert remote.sandbox.faults.fired()[0][1] > 1
+
+
+@pytest.mark.parametrize("flaw", FLAWS, ids=lambda flaw: f"{flaw.do}-{flaw.status or ''}")
+def test_a_write_over_a_bad_line_is_the_same_write(remote, flaw):
+    refs = writable(remote, count=12)
+    crm = remote.connect()
+    pulled(crm.contacts(None))
+    remote.sandbox.faults.add(flaw)
+    receipts = list(crm.write([score(ref, 60) for ref in refs]))
+    remote.sandbox.faults.clear()
+    assert sorted(receipt.ref for receipt in receipts if receipt.ok) == refs
+    assert {each.current["score"] for each in crm.read(refs)} == {60}
+
+
+@pytest.mark.parametrize("do", ["reset", "html", "truncate"])
+def test_a_line_that_stays_bad_sits_out_without_telling_secrets(remote, do):
+    crm = remote.connect()
+    crm.account()
+    remote.sandbox.faults.add(Fault(do=do))
+    with pytest.raises(Unavailable) as caught:
+        list(crm.contacts(None))
+    assert remote.secret not in str(caught.value).replace("sandbox", "") or remote.secret == "sandbox"
+    assert " " in str(caught.value)
+
+
+def test_answers_without_results_are_never_taken_for_success(remote):
+    ref = writable(remote)[0]
+    crm = remote.connect()
+    pulled(crm.contacts(None))
+    remote.sandbox.faults.add(Fault(do="empty", path=r"/batch/update$|/composite/sobjects"))
+    before = remote.state()
+    receipts = list(crm.write([score(ref, 61)]))
+    remote.sandbox.faults.clear()
+    assert remote.state() != before
+    assert [receipt for receipt in receipts if receipt.ok] == [] or now_of(crm, ref).current["score"] == 61
