@@ -7,7 +7,7 @@ from itertools import islice
 
 from connectors.sandbox.hubspot.schema import object_type
 from connectors.sandbox.hubspot.state import State
-from connectors.sandbox.hubspot.tracking import EmailEvent, Form, Occurrence, Submission, Timeline
+from connectors.sandbox.hubspot.tracking import EmailEvent, Form, Occurrence, Submission, Timeline, guid
 from connectors.sandbox.hubspot.wire import Call, Json, Refusal, bad_request, error, instant, iso, next_page, not_found
 
 _EVER = 1 << 60
@@ -76,7 +76,7 @@ def _occurrence_json(each: Occurrence) -> Json:
         "eventType": each.event_type,
         "occurredAt": iso(each.at),
         "id": f"leviathan-{each.number:08x}-{each.at}",
-        "properties": dict(each.properties),
+        "properties": each.properties(),
     }
 
 
@@ -146,7 +146,7 @@ def submissions(state: State, call: Call) -> Json:
 
 def _submission_json(each: Submission) -> Json:
     values = [{"name": name, "value": value, "objectTypeId": "0-1"} for name, value in each.values]
-    return {"conversionId": each.id, "submittedAt": each.at, "values": values, "pageUrl": each.page}
+    return {"conversionId": guid(each.number), "submittedAt": each.at, "values": values, "pageUrl": each.page}
 
 
 def email_events(state: State, call: Call) -> Json:
@@ -167,7 +167,7 @@ def email_events(state: State, call: Call) -> Json:
 
 def _email_event_json(state: State, each: EmailEvent) -> Json:
     return {
-        "id": each.id,
+        "id": guid(each.number),
         "created": each.at,
         "type": each.type,
         "recipient": each.recipient,
@@ -175,7 +175,7 @@ def _email_event_json(state: State, each: EmailEvent) -> Json:
         "appId": 113,
         "appName": "Batch",
         "portalId": state.portal_id,
-        "sentBy": {"id": each.id, "created": each.at},
+        "sentBy": {"id": guid(each.number), "created": each.at},
     }
 
 

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from datetime import datetime
+from collections.abc import Callable
 
 from connectors.sandbox.hubspot.records import Record
 from connectors.sandbox.hubspot.state import PORTAL_ID, State
-from connectors.sandbox.hubspot.wire import instant, iso, milliseconds
+from connectors.sandbox.hubspot.tracking import VISITED, About
+from connectors.sandbox.hubspot.wire import instant, iso
 
-About = Mapping[str, str | int]
 Values = dict[str, str]
 
 DISPOSITIONS = {
@@ -38,52 +37,30 @@ def record(state: State, contact: Record, kind: str, at: int, about: About, know
     return keep(state, contact, kind, at, about, known_at)
 
 
-def at_of(value: datetime) -> int:
-    """Epoch milliseconds."""
-    return milliseconds(value)
-
-
 def _counted(contact: Record, name: str) -> str:
     return str(int(contact.properties.get(name, "0")) + 1)
 
 
 def _later(contact: Record, name: str, at: int) -> Values:
     """A last-time property, unless it is later already."""
-    kept = instant(contact.properties.get(name, ""))
-    return {name: iso(at)} if kept is None or at > kept else {}
+    text = iso(at)
+    return {name: text} if text > contact.properties.get(name, "") else {}
 
 
 def _earlier(contact: Record, name: str, at: int) -> Values:
     """A first-time property, unless it is earlier already."""
-    kept = instant(contact.properties.get(name, ""))
-    return {name: iso(at)} if kept is None or at < kept else {}
+    text, kept = iso(at), contact.properties.get(name)
+    return {name: text} if kept is None or text < kept else {}
 
 
 def _custom_event(state: State, contact: Record, kind: str, at: int, about: About) -> Values:
     """Webinars, events, downloads and whatever else is a custom event of the portal."""
-    state.tracking.occurred(
-        f"pe{PORTAL_ID}_{kind}", contact.id, at, {name: str(value) for name, value in about.items()}
-    )
+    state.tracking.occurred(f"pe{PORTAL_ID}_{kind}", contact.id, at, about)
     return {"hs_analytics_num_event_completions": _counted(contact, "hs_analytics_num_event_completions")}
 
 
 def _page(state: State, contact: Record, kind: str, at: int, about: About, known_at: int) -> Values:
-    url = str(about.get("url", ""))
-    state.tracking.occurred(
-        "e_visited_page",
-        contact.id,
-        at,
-        {
-            "hs_url": url,
-            "hs_url_domain": url.split("/")[2] if "//" in url else "",
-            "hs_url_path": "/" + "/".join(url.split("/")[3:]),
-            "hs_base_url": url.partition("?")[0],
-            "hs_query_params": url.partition("?")[2],
-            "hs_time_on_page": str(about.get("seconds", "")),
-            "hs_log_line_timestamp": str(at),
-            "hs_is_contact": "true",
-        },
-    )
+    state.tracking.occurred(VISITED, contact.id, at, about)
     last = _later(contact, "hs_analytics_last_timestamp", at)
     visit = _visited(contact, at) if last else {}
     return {
@@ -91,7 +68,7 @@ def _page(state: State, contact: Record, kind: str, at: int, about: About, known
         **_earlier(contact, "hs_analytics_first_timestamp", at),
         **visit,
         **last,
-        **({"hs_analytics_last_url": url} if last else {}),
+        **({"hs_analytics_last_url": str(about.get("url", ""))} if last else {}),
     }
 
 

@@ -10,21 +10,44 @@ from typing import NamedTuple
 _NAMESPACE = uuid.UUID("5a4db0c5-0000-4000-8000-000000000000")
 
 
+VISITED = "e_visited_page"
+
+About = Mapping[str, str | int]
+
+
 class Occurrence(NamedTuple):
-    """An event: when (epoch ms), a running number, which contact, which type of event, with what properties."""
+    """An event: when (epoch ms), a running number, which contact, which type of event, and what is known about it."""
 
     at: int
     number: int
     contact: int
     event_type: str
-    properties: Mapping[str, str]
+    about: About
+
+    def properties(self) -> dict[str, str]:
+        """The properties HubSpot shows of it."""
+        if self.event_type != VISITED:
+            return {name: str(value) for name, value in self.about.items()}
+        url = str(self.about.get("url", ""))
+        base, _, query = url.partition("?")
+        domain, _, path = base.partition("//")[2].partition("/")
+        return {
+            "hs_url": url,
+            "hs_url_domain": domain,
+            "hs_url_path": f"/{path}",
+            "hs_base_url": base,
+            "hs_query_params": query,
+            "hs_time_on_page": str(self.about.get("seconds", "")),
+            "hs_log_line_timestamp": str(self.at),
+            "hs_is_contact": "true",
+        }
 
 
 class Submission(NamedTuple):
     """A form somebody sent in; it knows the e-mail address, not the contact."""
 
     at: int
-    id: str
+    number: int
     values: tuple[tuple[str, str], ...]
     page: str
 
@@ -33,10 +56,15 @@ class EmailEvent(NamedTuple):
     """What became of one marketing e-mail to one address."""
 
     at: int
-    id: str
+    number: int
     type: str
     recipient: str
     campaign: int
+
+
+def guid(number: int) -> str:
+    """The id of what has this running number."""
+    return str(uuid.UUID(int=_NAMESPACE.int + number))
 
 
 class Form(NamedTuple):
@@ -56,6 +84,8 @@ def _place(each: Occurrence) -> Place:
 
 class Timeline:
     """Occurrences in the order they happened, whatever the order they came in."""
+
+    __slots__ = ("_all", "_sorted")
 
     def __init__(self) -> None:
         self._all: list[Occurrence] = []
@@ -105,23 +135,23 @@ class Tracking:
         self._number = 0
         self._emails_sorted = True
 
-    def occurred(self, event_type: str, contact: int, at: int, properties: Mapping[str, str]) -> Occurrence:
+    def occurred(self, event_type: str, contact: int, at: int, about: About) -> Occurrence:
         """Record an event of a contact."""
         self._number += 1
-        each = Occurrence(at, self._number, contact, event_type, properties)
+        each = Occurrence(at, self._number, contact, event_type, about)
         self.by_type.setdefault(event_type, Timeline()).add(each)
         self.by_contact.setdefault(contact, Timeline()).add(each)
         return each
 
     def form(self, name: str, at: int) -> Form:
         """The form of that name, made where there is none."""
-        guid = str(uuid.uuid5(_NAMESPACE, name))
-        return self.forms.setdefault(guid, Form(guid, name, at))
+        number = str(uuid.uuid5(_NAMESPACE, name))
+        return self.forms.setdefault(number, Form(number, name, at))
 
     def submitted(self, form: Form, at: int, values: Mapping[str, str], page: str) -> Submission:
         """Record a form that was sent in."""
         self._number += 1
-        each = Submission(at, str(uuid.UUID(int=_NAMESPACE.int + self._number)), tuple(values.items()), page)
+        each = Submission(at, self._number, tuple(values.items()), page)
         self.submissions.setdefault(form.id, []).append(each)
         return each
 
@@ -132,9 +162,7 @@ class Tracking:
     def emailed(self, event: str, recipient: str, at: int, campaign: str) -> EmailEvent:
         """Record what became of a marketing e-mail."""
         self._number += 1
-        each = EmailEvent(
-            at, str(uuid.UUID(int=_NAMESPACE.int + self._number)), event, recipient, self.campaign(campaign)
-        )
+        each = EmailEvent(at, self._number, event, recipient, self.campaign(campaign))
         self.emails.append(each)
         self._emails_sorted = False
         return each
@@ -152,12 +180,12 @@ class Tracking:
         """Give one contact's events to another."""
         for each in self.by_contact.pop(old, Timeline()).everything():
             self.by_type[each.event_type] = self.by_type[each.event_type].without(old)
-            self.occurred(each.event_type, new, each.at, each.properties)
+            self.occurred(each.event_type, new, each.at, each.about)
 
     def forget(self, contact: int, email: str) -> None:
         """Remove a contact's traces for good."""
         if self.by_contact.pop(contact, None):
             self.by_type = {name: each.without(contact) for name, each in self.by_type.items()}
         self.emails = [each for each in self.emails if each.recipient != email]
-        for guid, found in self.submissions.items():
-            self.submissions[guid] = [each for each in found if ("email", email) not in each.values]
+        for form, found in self.submissions.items():
+            self.submissions[form] = [each for each in found if ("email", email) not in each.values]

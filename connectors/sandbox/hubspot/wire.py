@@ -6,6 +6,7 @@ import itertools
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
+from functools import lru_cache
 from typing import Any, NamedTuple, TypeAlias
 from urllib.parse import urlencode
 
@@ -136,6 +137,7 @@ def milliseconds(instant: datetime) -> int:
     return (instant - EPOCH) // _MILLISECOND
 
 
+@lru_cache(maxsize=4_096)
 def iso(at: int) -> str:
     """`2026-11-21T08:00:00.000Z`, from epoch milliseconds."""
     return (EPOCH + timedelta(milliseconds=at)).isoformat(timespec="milliseconds")[:-6] + "Z"
