@@ -21,7 +21,7 @@ from pydantic_settings.sources import EnvSettingsSource, InitSettingsSource
 
 from crmsync.errors import ConfigError
 from crmsync.model import OUTPUTS, FieldMap
-from crmsync.rules import Model
+from crmsync.rules import BUILTIN_FIELDS, Model
 from crmsync.tables import Duration, Table
 
 ENV_PREFIX = "CRMSYNC_"
@@ -196,7 +196,7 @@ class Config(Model, BaseSettings):
             for crm in value
             if crm not in crms
         ]
-        known = set(self.fields) | {"email"}
+        known = set(self.fields) | set(BUILTIN_FIELDS)
         if self.fields:
             problems += [
                 f"a rule reads the field {name!r}, which [fields] does not map; add it there or correct the rule"
