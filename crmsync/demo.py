@@ -1,4 +1,4 @@
-"""The whole job on a machine that has nothing: both CRMs from the sandbox, a config, two cycles, and what came of it."""
+"""The whole job on a machine that has nothing: both CRMs from the sandbox, a config, two cycles, and the outcome."""
 
 from __future__ import annotations
 
@@ -23,7 +23,8 @@ from crmsync.ending import code_of
 from crmsync.errors import Cancelled, ConfigError, CrmsyncError
 from crmsync.explain import hottest
 from crmsync.model import Stop
-from crmsync.result import Work
+from crmsync.report import in_order
+from crmsync.result import Result, Work
 from crmsync.workplace import at_work
 
 FOLDER = Path("crmsync-demo")
@@ -160,10 +161,14 @@ def _cycles(config: Config, stop: Stop, begin: Callable[[str], object]) -> dict[
         begin("Done")
         return {
             "fields": made,
-            "backfill": backfill.as_json(),
-            "second": second.as_json(),
+            "backfill": _ordered(backfill, config),
+            "second": _ordered(second, config),
             "hottest": _hottest(again),
         }
+
+
+def _ordered(result: Result, config: Config) -> dict[str, Any]:
+    return {**result.as_json(), "bands": in_order(result.bands, config.band_names())}
 
 
 def _hottest(work: Work) -> list[dict[str, Any]]:

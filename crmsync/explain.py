@@ -28,11 +28,8 @@ def explain(config: Config, store: Store, who: str, now: datetime) -> dict[str, 
     with store.read() as reading:
         person_id = _person(reading, who)
         unpacked = asked.is_unpacked(reading, person_id)
-    if unpacked:
-        with store.begin() as writing:
-            scored.refresh_tapes(writing, [person_id])
-    with store.read() as reading:
-        return _document(config, reading, person_id, now)
+    with store.begin() if unpacked else store.read() as connection:
+        return _document(config, connection, person_id, now)
 
 
 def _person(connection: Connection, who: str) -> int:
@@ -139,5 +136,5 @@ def hottest(config: Config, connection: Connection, now: datetime, most: int) ->
     columns = scored.columns(connection, people, sorted(config.used_fields()), config.identity.precedence, facts)
     bands = {each.person: each.band for each in hot}
     scores = score(config, columns, now, config.zone, [bands[each] for each in people])
-    why = dict(zip(people, reasons(config, scores), strict=True))
+    why = dict(zip(people, reasons(config, scores, range(len(people))), strict=True))
     return [{**each._asdict(), "total": plain(each.total), "reason": why[each.person]} for each in hot]

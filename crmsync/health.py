@@ -10,7 +10,7 @@ import orjson
 from sqlalchemy import Connection
 
 from crmsync.config import Config, Schedule
-from crmsync.report import minute
+from crmsync.report import in_order, minute
 from crmsync.schedule import trigger_of
 from crmsync.store import asked, journal, scored
 from crmsync.store.database import Store
@@ -33,9 +33,9 @@ def status(config: Config, store: Store, now: datetime, runs: int = 10) -> dict[
         document = {
             "state": store.url,
             "crms": crms,
-            "bands": _in_order(scored.band_counts(reading), config.band_names()),
+            "bands": in_order(scored.band_counts(reading), config.band_names()),
             "runs": [_run(each) for each in recent[:runs]],
-            "feeds": _feeds(reading),
+            "feeds": _feeds(reading, now),
             "parked": [_parked(each) for each in asked.parked_changes(reading, PARKED)],
             "waiting": [each.id for each in recent[:1] if each.verdict in ("unsafe", "dry")],
         }
@@ -79,29 +79,25 @@ def _last_good_of(crm: str, recent: Sequence[Any]) -> str | None:
     return None
 
 
-def _in_order(counts: dict[str, int], bands: Sequence[str]) -> dict[str, int]:
-    named = {band: counts.pop(band) for band in bands if band in counts}
-    return named | counts
-
-
 def _run(row: Any) -> dict[str, Any]:
     result = orjson.loads(row.result)
+    crms = result.get("crms", {})
     return {
         "run": row.id,
         "command": row.command,
         "verdict": row.verdict,
         "started": minute(from_ms(row.started)),
         "ended": minute(from_ms(row.ended)) if row.ended else None,
-        "seconds": (row.ended - row.started) / 1000 if row.ended else None,
-        "crms": result.get("crms", {}),
+        "seconds": round(sum(each["seconds"] for each in crms.values()), 3) if crms else None,
+        "crms": crms,
         "problems": result.get("problems", []),
     }
 
 
-def _feeds(connection: Connection) -> list[dict[str, Any]]:
+def _feeds(connection: Connection, now: datetime) -> list[dict[str, Any]]:
     return [
         {"crm": crm, "kind": kind, "activities": many, "last": minute(datetime.fromtimestamp(last, UTC))}
-        for crm, kind, many, last in asked.feeds(connection)
+        for crm, kind, many, last in asked.feeds(connection, int(now.timestamp()))
     ]
 
 

@@ -55,8 +55,7 @@ def start(style: Literal["console", "json"], level: int, secrets: Sequence[str] 
             foreign_pre_chain=[*shared, structlog.stdlib.ExtraAdder()],
             processors=[
                 structlog.stdlib.ProcessorFormatter.remove_processors_meta,
-                # The default renderers print the local variables of every frame, tokens too (structlog 26.1, 2026-11).
-                structlog.processors.ExceptionRenderer(ExceptionDictTransformer(show_locals=False)),
+                _tracebacks(style),
                 hide,
                 _renderer(style),
             ],
@@ -73,6 +72,13 @@ def get(**bound: Any) -> structlog.stdlib.BoundLogger:
     """A logger with these keys on each event."""
     logger: structlog.stdlib.BoundLogger = structlog.stdlib.get_logger("crmsync", **bound)
     return logger
+
+
+def _tracebacks(style: str) -> Processor:
+    """Exceptions without local variables: structlog's own choices print them, tokens too (structlog 26.1, 2026-11)."""
+    if style == "json":
+        return structlog.processors.ExceptionRenderer(ExceptionDictTransformer(show_locals=False))
+    return structlog.processors.format_exc_info
 
 
 def _renderer(style: str) -> Processor:

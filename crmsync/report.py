@@ -50,12 +50,26 @@ def steps_bar(console: Console, steps: int) -> Iterator[Any]:
         yield begin
 
 
-def table(*headings: str, title: str | None = None) -> Table:
-    """An empty table; a heading that starts with ">" is aligned right."""
-    made = Table(title=title, title_justify="left", title_style="bold", header_style="bold", box=None, pad_edge=False)
+def table(*headings: str, title: str | None = None, one_line: bool = False) -> Table:
+    """An empty table; a heading that starts with ">" is aligned right. `one_line` cuts the last column to what fits."""
+    made = Table(
+        title=title,
+        title_justify="left",
+        title_style="bold",
+        header_style="bold",
+        box=None,
+        pad_edge=False,
+        expand=one_line,
+    )
     for heading in headings:
-        right = heading.startswith(">")
-        made.add_column(heading.lstrip(">"), justify="right" if right else "left", overflow="fold")
+        cut = one_line and heading == headings[-1]
+        made.add_column(
+            heading.lstrip(">"),
+            justify="right" if heading.startswith(">") else "left",
+            overflow="ellipsis" if cut else "fold",
+            no_wrap=one_line,
+            ratio=1 if cut else None,
+        )
     return made
 
 
@@ -240,9 +254,10 @@ def print_demo(console: Console, document: Document) -> None:
     console.print("The first cycle, a backfill:")
     print_run(console, document["backfill"])
     console.print()
-    hot = table(">points", "band", "who", "because", title="The ten hottest leads")
+    hot = table(">points", "band", "who", "because", title="The ten hottest leads", one_line=True)
     for each in document["hottest"]:
-        hot.add_row(f"{each['total']:g}", each["band"], each["email"] or each["name"], each["reason"])
+        because = each["reason"].partition(": ")[2]
+        hot.add_row(f"{each['total']:g}", each["band"], each["email"] or each["name"], because)
     console.print(hot)
     console.print()
     console.print("The second cycle, over CRMs where nothing happened:")
@@ -258,3 +273,9 @@ def print_demo(console: Console, document: Document) -> None:
     console.print("Next:")
     for command in document["next"]:
         console.print(f"  {command}", soft_wrap=True)
+
+
+def in_order(counts: Mapping[str, int], bands: Sequence[str]) -> dict[str, int]:
+    """People per band in the order of `bands`, and after them the bands that the config no longer has."""
+    named = {band: counts[band] for band in bands if band in counts}
+    return named | {band: number for band, number in counts.items() if band not in named}

@@ -44,6 +44,9 @@ def _say_version(wanted: bool) -> None:
         raise typer.Exit
 
 
+Version = Annotated[bool, typer.Option("--version", callback=_say_version, is_eager=True, help="Say which.")]
+
+
 @app.callback()
 def common(
     _version: Annotated[

@@ -15,7 +15,7 @@ from crmsync.config import Config
 from crmsync.cycle import apply_run, cycle
 from crmsync.ending import code_of
 from crmsync.errors import ConfigError, Unavailable, UnsafePlan
-from crmsync.report import print_review, print_run, print_troubles, progress_bar
+from crmsync.report import in_order, print_review, print_run, print_troubles, progress_bar
 from crmsync.result import Result, Work
 from crmsync.review import review
 from crmsync.stopping import stoppable
@@ -90,9 +90,16 @@ def _done(work: Work, act: Callable[[Work], Result], run_id: str | None) -> dict
     try:
         result = act(work)
     except (UnsafePlan, Unavailable, ConfigError) as error:
-        document = _stored(work, run_id)
-        raise _Ended(document | _changes(work, document.get("run")), error) from error
-    return result.as_json() | _changes(work, result.run)
+        raise _Ended(_whole(work, _stored(work, run_id)), error) from error
+    return _whole(work, result.as_json())
+
+
+def _whole(work: Work, document: dict[str, Any]) -> dict[str, Any]:
+    """The document of a run with its bands in order, and what it changed or would change."""
+    if not document:
+        return document
+    bands = in_order(document["bands"], work.config.band_names())
+    return {**document, "bands": bands, "changes": _changes(work, document["run"])}
 
 
 def _stored(work: Work, run_id: str | None) -> dict[str, Any]:
@@ -104,13 +111,11 @@ def _stored(work: Work, run_id: str | None) -> dict[str, Any]:
     return found if found.get("verdict") in ("unsafe", "failed") else {}
 
 
-def _changes(work: Work, run_id: str | None) -> dict[str, Any]:
-    if run_id is None:
-        return {}
+def _changes(work: Work, run_id: str) -> dict[str, Any]:
     with work.store.read() as reading:
         found = review(journal.rows_of(reading, run_id))
         names = asked.names_of(reading, [row.contact for _moved, row in found.movers])
-    return {"changes": found.as_json(names)}
+    return found.as_json(names)
 
 
 def _show(ending: Ending, config: Config, command: str) -> None:

@@ -142,10 +142,11 @@ def parked_changes(connection: Connection, most: int) -> list[Any]:
     return list(connection.execute(select(contact).where(contact.c.parked != "").order_by(contact.c.id).limit(most)))
 
 
-def feeds(connection: Connection) -> list[tuple[str, str, int, int]]:
-    """For each CRM and kind of activity how many there are, and when the last one was (seconds)."""
+def feeds(connection: Connection, now: int) -> list[tuple[str, str, int, int]]:
+    """For each CRM and kind of activity how many there are until `now`, and when the last one was (seconds)."""
     per_fact = (
         select(activity.c.crm, activity.c.fact, func.count().label("many"), func.max(activity.c.at).label("last"))
+        .where(activity.c.at <= now)
         .group_by(activity.c.crm, activity.c.fact)
         .subquery()
     )
