@@ -44,21 +44,30 @@ def event_type(source: str, portal: str) -> str:
     return f"pe{portal}_{source[len(CUSTOM_EVENT) :]}" if source.startswith(CUSTOM_EVENT) else source
 
 
-def _since(begun: Cursor, start: int, overlap: int, oldest: datetime) -> tuple[int, int]:
-    """From when to read (milliseconds), and when the latest daily look was: once a day a whole day is read again."""
+class _Span(NamedTuple):
+    """From when to read (milliseconds), when the latest daily look was, and whether this is one."""
+
+    since: int
+    daily: int
+    wide: bool
+
+
+def _span(api: Api, begun: Cursor, start: int, oldest: datetime) -> _Span:
+    """What to read: what is new, with an overlap; once a day what came late within a whole day, too."""
+    first = millis(oldest)
     if begun.at is None:
-        return millis(oldest), start
+        return _Span(first, start, True)
     if start - begun.daily > DAY:
-        return max(begun.at - DAY, millis(oldest)), start
-    return max(begun.at - overlap, millis(oldest)), begun.daily
+        return _Span(max(begun.at - DAY, first), start, True)
+    return _Span(max(begun.at - millis_of(api.settings.overlap), first), begun.daily, False)
 
 
 def pull_events(api: Api, kind: str, feeds: Sequence[Feed], begun: Cursor, oldest: datetime) -> Pulled:
     """The events of a type since the cursor."""
     start = begun.start or millis(api.server_time)
-    since, daily = _since(begun, start, millis_of(api.settings.overlap), oldest)
+    span = _span(api, begun, start, oldest)
     where, after, size = api.path("events"), begun.last, EVENT_PAGE
-    query = [("eventType", kind), ("occurredAfter", _iso(since))]
+    query = [("eventType", kind), ("occurredAfter", _iso(span.since))]
     while True:
         try:
             asked = [*query, ("limit", str(size)), *([("after", after)] if after else [])]
@@ -72,7 +81,7 @@ def pull_events(api: Api, kind: str, feeds: Sequence[Feed], begun: Cursor, oldes
         following = next_page(answer)
         found = [each for event in answer.get("results") or () for each in _event(event, feeds)]
         if not following:
-            yield found, Cursor(at=start, daily=daily, feeds=begun.feeds)
+            yield found, Cursor(at=start, daily=span.daily, feeds=begun.feeds)
             return
         if following == after:
             raise Unavailable(CRM, f"HubSpot serves the same page of {kind} events again and again")
@@ -139,12 +148,12 @@ class ByEmail:
 def pull_forms(api: Api, by_email: ByEmail, feeds: Sequence[Feed], begun: Cursor, oldest: datetime) -> Pulled:
     """The forms that were sent since the cursor."""
     start = millis(api.server_time)
-    since, daily = _since(begun, start, millis_of(api.settings.overlap), oldest)
-    done = Cursor(at=start, daily=daily, feeds=begun.feeds)
-    if begun.at is not None and daily != start and not _anybody_converted(api, since):
+    span = _span(api, begun, start, oldest)
+    done = Cursor(at=start, daily=span.daily, feeds=begun.feeds)
+    if not span.wide and not _anybody_converted(api, span.since):
         yield [], done
         return
-    for sent in _submissions(api, since):
+    for sent in _submissions(api, span.since):
         yield by_email.activities(sent, feeds), begun
     yield [], done
 
@@ -200,11 +209,11 @@ def _sent(form: str, name: str, submission: Mapping[str, Any]) -> Sent | None:
 def pull_email_events(api: Api, by_email: ByEmail, feeds: Sequence[Feed], begun: Cursor, oldest: datetime) -> Pulled:
     """The marketing e-mail events since the cursor, of the types that the feeds name in `where = { type = … }`."""
     start = millis(api.server_time)
-    since, daily = _since(begun, start, millis_of(api.settings.overlap), oldest)
+    span = _span(api, begun, start, oldest)
     for kind in _event_types(feeds):
         offset = ""
         while True:
-            query = [("eventType", kind), ("startTimestamp", str(since)), ("limit", str(EMAIL_EVENT_PAGE))]
+            query = [("eventType", kind), ("startTimestamp", str(span.since)), ("limit", str(EMAIL_EVENT_PAGE))]
             answer = api.get(api.path("email_events"), [*query, *([("offset", offset)] if offset else [])])
             sent = [each for event in answer.get("events") or () if (each := _email_event(event))]
             yield by_email.activities(sent, feeds), begun
@@ -213,7 +222,7 @@ def pull_email_events(api: Api, by_email: ByEmail, feeds: Sequence[Feed], begun:
             if str(answer.get("offset")) == offset:
                 raise Unavailable(CRM, "HubSpot serves the same page of e-mail events again and again")
             offset = str(answer.get("offset"))
-    yield [], Cursor(at=start, daily=daily, feeds=begun.feeds)
+    yield [], Cursor(at=start, daily=span.daily, feeds=begun.feeds)
 
 
 def _event_types(feeds: Iterable[Feed]) -> list[str]:

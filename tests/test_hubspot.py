@@ -1,0 +1,1059 @@
+"""The HubSpot connector against the sandbox: what it reads, what it writes, and what it makes of what goes wrong."""
+
+import json
+import threading
+from collections import Counter
+from datetime import timedelta
+
+import pytest
+
+from connectors.hubspot import Settings, connect
+from connectors.hubspot.answers import Forbidden, Unauthorized
+from connectors.sandbox.faults import Fault
+from crmsync.errors import Cancelled, ConfigError, Unavailable
+from crmsync.model import Change, FieldMap, Ref
+from crmsync.tables import Feed
+
+NAMES = FieldMap(
+    fields={"title": "jobtitle", "country": "country", "employees": "company.numberofemployees"},
+    outputs={"score": "ls_score", "band": "ls_band", "reason": "ls_reason"},
+    stages={"lead": "lead", "mql": "marketingqualifiedlead", "sql": "salesqualifiedlead"},
+)
+
+
+class Hurry:
+    """A stop flag that nobody raises and that does not wait; it remembers how long it was asked to."""
+
+    def __init__(self):
+        self.waited = []
+
+    def is_set(self):
+        return False
+
+    def wait(self, timeout=None):
+        self.waited.append(timeout)
+        return False
+
+
+def hubspot(sandbox, names=NAMES, notes=None, stop=None, **settings):
+    """A connector that is in a hurry, so that tests are too."""
+    settings = {"token": "sandbox-token", "burst": 100_000, "searches": 100_000, **settings}
+    return connect(Settings(base_url=sandbox.url, **settings), names, {} if notes is None else notes, stop or Hurry())
+
+
+def pulled(pages):
+    """All items of a stream and the cursor behind them."""
+    items, cursor = [], None
+    for page in pages:
+        items += page.items
+        cursor = page.cursor
+    return items, cursor
+
+
+def contacts(connector, cursor=None):
+    items, cursor = pulled(connector.contacts(cursor))
+    return {each.ref.id: each for each in items}, cursor
+
+
+def create(sandbox, **properties):
+    return sandbox.do("hubspot", "create", properties=properties)["id"]
+
+
+def crowd(sandbox, count):
+    """Many contacts at once."""
+    for number in range(count):
+        sandbox.portal.actions["create"]({"properties": {"email": f"crowd{number}@acme.example"}})
+
+
+def update(sandbox, id, **properties):
+    return sandbox.do("hubspot", "update", id=id, properties=properties)
+
+
+def calls(sandbox, part=""):
+    return [each for each in sandbox.calls.of("hubspot") if part in each.path]
+
+
+def properties(sandbox, id):
+    return sandbox.portal.state.contacts.by_id[int(id)].properties
+
+
+def change(id, before=None, **after):
+    return Change(Ref("hubspot", "contact", id), before or dict.fromkeys(after), after)
+
+
+def refused(status=400, **body):
+    return {"do": "answer", "status": status, "body": {"status": "error", **body}}
+
+
+@pytest.fixture
+def ready(sandbox):
+    """A connector to a portal that has our properties."""
+    connector = hubspot(sandbox)
+    connector.create_fields()
+    sandbox.calls.clear()
+    yield connector
+    connector.close()
+
+
+# What it reads
+
+
+@pytest.mark.parametrize("version", ["2026-09", "2026-03", "v3"])
+def test_reads_and_writes_the_same_in_every_version(sandbox, version):
+    connector = hubspot(sandbox, api_version=version)
+    connector.create_fields()
+    found, _ = contacts(connector)
+    activities, _ = pulled(connector.activities(None))
+    receipts = list(connector.write([change(id, score=7) for id in found]))
+    assert set(found) == {str(id) for id in sandbox.portal.state.contacts.live}
+    assert {each.kind for each in activities} >= {"page_viewed", "form_submitted", "email_sent", "meeting_held"}
+    assert all(each.ok for each in receipts)
+    assert {each.current["score"] for each in contacts(connector)[0].values()} == {7}
+
+
+def test_a_contact_has_typed_fields_of_itself_and_of_its_company(sandbox, ready):
+    company = sandbox.do("hubspot", "create", type="companies", properties={"name": "Acme", "numberofemployees": "250"})
+    id = create(
+        sandbox, email="Ann@Acme.example", jobtitle="CTO", lifecyclestage="marketingqualifiedlead", ls_score="42"
+    )
+    sandbox.do("hubspot", "associate", id=id, to="companies", other=company["id"], primary=True)
+    update(sandbox, id, associatedcompanyid=company["id"])
+    found = contacts(ready)[0][id]
+    assert found.ref == Ref("hubspot", "contact", id)
+    assert found.emails == ("Ann@Acme.example",) or found.emails == ("ann@acme.example",)
+    assert found.fields == {"title": "CTO", "employees": 250}
+    assert found.stage == "mql"
+    assert found.current == {"score": 42}
+
+
+def test_a_stage_that_the_config_does_not_name_keeps_hubspots_value(sandbox, ready):
+    id = create(sandbox, email="e@acme.example", lifecyclestage="evangelist")
+    assert contacts(ready)[0][id].stage == "evangelist"
+
+
+def test_a_pull_by_cursor_brings_what_changed_and_not_the_rest(sandbox, ready):
+    _, cursor = contacts(ready)
+    sandbox.clock.advance(3600)
+    _, cursor = contacts(ready, cursor)
+    sandbox.clock.advance(3600)
+    id = create(sandbox, email="new@acme.example")
+    assert set(contacts(ready, cursor)[0]) == {id}
+
+
+def test_incremental_pulls_add_up_to_a_full_one(sandbox, ready):
+    known, cursor = contacts(ready)
+    ids = sorted(known)
+    for step in range(4):
+        sandbox.clock.advance(1200)
+        update(sandbox, ids[step], jobtitle=f"Title {step}")
+        create(sandbox, email=f"new{step}@acme.example")
+        sandbox.do("hubspot", "archive", id=ids[20 + step])
+        sandbox.clock.advance(90_000)
+        changed, cursor = contacts(ready, cursor)
+        known |= changed
+    assert known == contacts(ready)[0]
+
+
+def test_a_contact_edited_while_it_is_pulled_comes_with_the_next_pull(sandbox, ready):
+    ids = sorted(sandbox.portal.state.contacts.live)
+    pages = ready.contacts(None)
+    first = next(pages)
+    sandbox.clock.advance(1)
+    update(sandbox, first.items[0].ref.id, jobtitle="Edited meanwhile")
+    rest, cursor = pulled(pages)
+    assert len(first.items) + len(rest) == len(ids)
+    assert contacts(ready, cursor)[0][first.items[0].ref.id].fields["title"] == "Edited meanwhile"
+
+
+def test_contacts_that_the_index_shows_late_are_not_lost(sandbox, ready):
+    _, cursor = contacts(ready)
+    sandbox.clock.advance(3600)
+    sandbox.portal.switches.index_lag = 30.0
+    id = create(sandbox, email="late@acme.example")
+    first, cursor = contacts(ready, cursor)
+    sandbox.clock.advance(60)
+    second, _ = contacts(ready, cursor)
+    assert id not in first
+    assert id in second
+
+
+@pytest.mark.parametrize("count", [199, 200, 201, 1_234])
+def test_contacts_changed_in_one_millisecond_all_come_once(sandbox, ready, count):
+    for number in range(count - len(sandbox.portal.state.contacts.live)):
+        create(sandbox, email=f"bulk{number}@acme.example")
+    _, cursor = contacts(ready)
+    sandbox.clock.advance(7200)
+    changed = sandbox.do("hubspot", "bulk_edit", count=count, properties={"country": "Chile"})["changed"]
+    found = Counter(each.ref.id for each in pulled(ready.contacts(cursor))[0])
+    assert len(found) == changed
+    assert set(found.values()) == {1}
+
+
+def test_twelve_thousand_contacts_changed_in_one_millisecond(sandbox, ready, monkeypatch):
+    monkeypatch.setattr("connectors.hubspot.contacts.LIST_IS_QUICKER", 2.0)
+    sandbox.between_requests(lambda: crowd(sandbox, 12_100))
+    _, cursor = contacts(ready)
+    sandbox.clock.advance(7200)
+    sandbox.do("hubspot", "bulk_edit", count=12_000, properties={"country": "Chile"})
+    found, _ = contacts(ready, cursor)
+    assert sum(each.fields.get("country") == "Chile" for each in found.values()) == 12_000
+
+
+def test_a_search_that_compares_ids_as_text_loses_nobody(sandbox, ready):
+    sandbox.portal.switches.id_order = "text"
+    for number in range(700):
+        create(sandbox, email=f"bulk{number}@acme.example")
+    _, cursor = contacts(ready)
+    sandbox.clock.advance(7200)
+    sandbox.do("hubspot", "bulk_edit", properties={"country": "Chile"})
+    assert set(contacts(ready, cursor)[0]) == {str(id) for id in sandbox.portal.state.contacts.live}
+
+
+def test_a_large_portal_is_walked_in_several_places_and_every_contact_comes_once(sandbox, ready):
+    sandbox.between_requests(lambda: crowd(sandbox, 5_000))
+    found = Counter(each.ref.id for each in pulled(ready.contacts(None))[0])
+    assert set(found) == {str(id) for id in sandbox.portal.state.contacts.live}
+    assert set(found.values()) == {1}
+    assert len(calls(sandbox, "/contacts")) < 1.5 * len(found) / 100
+
+
+def test_a_walk_goes_on_where_it_was_stopped(sandbox, ready):
+    sandbox.between_requests(lambda: crowd(sandbox, 3_000))
+    expected = {str(id) for id in sandbox.portal.state.contacts.live}
+    pages = ready.contacts(None)
+    seen, cursor = set(), None
+    for _ in range(13):
+        page = next(pages)
+        seen |= {each.ref.id for each in page.items}
+        cursor = page.cursor
+    pages.close()
+    other = hubspot(sandbox)
+    seen |= set(contacts(other, cursor)[0])
+    assert seen == expected
+
+
+def test_a_cursor_in_hubspots_future_is_not_believed(sandbox, ready):
+    _, cursor = contacts(ready)
+    sandbox.clock.advance(-4 * 3600)
+    assert len(contacts(ready, cursor)[0]) == len(sandbox.portal.state.contacts.live)
+
+
+@pytest.mark.parametrize("cursor", ["", "nonsense", "[]", '{"v":0}', '{"v":1,"contacts":{"was":1}}'])
+def test_a_cursor_that_cannot_be_read_is_as_good_as_none(sandbox, ready, cursor):
+    assert len(contacts(ready, cursor)[0]) == len(sandbox.portal.state.contacts.live)
+
+
+def test_a_deleted_contact_is_gone(sandbox, ready):
+    found, cursor = contacts(ready)
+    id = sorted(found)[3]
+    sandbox.do("hubspot", "archive", id=id)
+    sandbox.clock.advance(90_000)
+    assert contacts(ready, cursor)[0][id].gone
+    assert [each.gone for each in ready.read([Ref("hubspot", "contact", id)])] == [True]
+
+
+def test_an_erased_contact_is_gone_when_it_is_read(sandbox, ready):
+    id = sorted(contacts(ready)[0])[3]
+    sandbox.do("hubspot", "gdpr_delete", id=id)
+    assert [each.gone for each in ready.read([Ref("hubspot", "contact", id)])] == [True]
+
+
+@pytest.mark.parametrize("missing", ["", "hs_merged_object_ids", "hs_calculated_merged_vids"])
+def test_a_merged_contact_knows_the_ids_it_had(sandbox, ready, missing):
+    a, b, c = sorted(contacts(ready)[0])[:3]
+    _, cursor = contacts(ready)
+    sandbox.clock.advance(7200)
+    first = sandbox.do("hubspot", "merge", id=a, other=b)["id"]
+    last = sandbox.do("hubspot", "merge", id=first, other=c)["id"]
+    if missing:
+        properties(sandbox, last).pop(missing, None)
+    found = contacts(ready, cursor)[0][last]
+    assert {a, b, c, first} <= set(found.aliases) or missing
+    for id in (a, b, c, first):
+        (read,) = ready.read([Ref("hubspot", "contact", id)])
+        assert (read.ref.id, read.gone) == (last, False)
+        assert id in read.aliases
+
+
+def test_a_hundred_and_eighty_are_read_and_the_missing_ones_named(sandbox, ready):
+    for number in range(200):
+        create(sandbox, email=f"n{number}@acme.example")
+    ids = [str(id) for id in sandbox.portal.state.contacts.live[:180]]
+    read = list(ready.read([Ref("hubspot", "contact", id) for id in [*ids, "999000111", "999000112"]]))
+    assert {each.ref.id for each in read if not each.gone} == set(ids)
+    assert {each.ref.id for each in read if each.gone} == {"999000111", "999000112"}
+
+
+def test_what_is_read_by_id_has_the_companys_values_too(sandbox, ready):
+    found, _ = contacts(ready)
+    assert {each.ref.id: each for each in ready.read([each.ref for each in found.values()])} == found
+
+
+def test_a_companys_change_reaches_its_contacts(sandbox, ready):
+    _, cursor = contacts(ready)
+    company = next(id for id in sandbox.portal.state.records["companies"].live if members(sandbox, id))
+    sandbox.clock.advance(7200)
+    sandbox.do("hubspot", "update", type="companies", id=str(company), properties={"numberofemployees": "4321"})
+    changed, _ = contacts(ready, cursor)
+    for id in members(sandbox, company):
+        assert changed[str(id)].fields["employees"] == 4321
+
+
+def members(sandbox, company):
+    """The contacts whose primary company it is."""
+    return [
+        id
+        for id in sandbox.portal.state.contacts.live
+        if properties(sandbox, id).get("associatedcompanyid") == str(company)
+    ]
+
+
+def test_companies_are_found_without_the_property_that_names_them(sandbox, ready):
+    expected = contacts(ready)[0]
+    sandbox.do("hubspot", "hide_property", property="associatedcompanyid")
+    assert contacts(hubspot(sandbox))[0] == expected
+
+
+def test_a_property_that_was_removed_is_unknown_and_said_so(sandbox, ready):
+    sandbox.do("hubspot", "hide_property", property="jobtitle")
+    found, _ = contacts(ready)
+    assert len(found) == len(sandbox.portal.state.contacts.live)
+    assert not any("title" in each.fields for each in found.values())
+    assert any("jobtitle" in problem and "unknown" in problem for problem in ready.check().problems)
+
+
+def test_nine_hundred_properties_do_not_make_an_address_too_long(sandbox):
+    names = {f"p{number}": f"custom_property_{number}" for number in range(400)}
+    for name in names.values():
+        post(sandbox, "/crm/v3/properties/contacts", name=name, label=name, type="string", fieldType="text")
+    create(sandbox, email="wide@acme.example", custom_property_399="yes")
+    found, cursor = contacts(hubspot(sandbox, FieldMap(fields=names)))
+    assert [each.fields["p399"] for each in found.values() if "p399" in each.fields] == ["yes"]
+    assert all(len(each.query) < 8_000 for each in calls(sandbox))
+    changed, _ = contacts(hubspot(sandbox, FieldMap(fields=names)), cursor)
+    assert any(each.fields.get("p399") == "yes" for each in changed.values())
+
+
+def post(sandbox, path, **body):
+    """Send something as another client would."""
+    import requests
+
+    answer = requests.post(
+        sandbox.url + path,
+        json={"groupName": "contactinformation", **body},
+        headers={"Authorization": "Bearer sandbox-token"},
+    )
+    answer.raise_for_status()
+
+
+def test_the_native_salesforce_sync_links_records_and_is_said(sandbox, ready):
+    linked = [each for each in contacts(ready)[0].values() if each.links]
+    assert linked
+    assert {each.crm for contact in linked for each in contact.links} == {"salesforce"}
+    assert any("one system" in note for note in ready.check().notes)
+
+
+def test_owners_come_with_the_deactivated_ones(sandbox, ready):
+    first = ready.owners()[0]
+    sandbox.do("hubspot", "archive_owner", id=first.id)
+    found = {each.id: each.active for each in hubspot(sandbox).owners()}
+    assert found[first.id] is False
+    assert any(found.values())
+
+
+# Activities
+
+
+def test_every_activity_of_the_portal_comes_once_with_a_contact(sandbox, ready):
+    found, _ = pulled(ready.activities(None))
+    assert len({(each.id, each.ref) for each in found}) == len(found)
+    assert {each.ref.id for each in found} <= {str(id) for id in sandbox.portal.state.contacts.live}
+    assert all(each.at.utcoffset() == timedelta(0) for each in found)
+    assert "meetings" in {each.id.split(":")[0] for each in found}
+
+
+def test_an_idle_portal_costs_few_calls_and_brings_nothing_new(sandbox, ready):
+    sandbox.clock.advance(3600)
+    _, cursor = pulled(ready.activities(None))
+    _, behind = contacts(ready)
+    sandbox.calls.clear()
+    assert pulled(ready.activities(cursor))[0] == []
+    assert contacts(ready, behind)[0] == {}
+    assert len(calls(sandbox)) <= 20
+
+
+@pytest.mark.parametrize(
+    "kind", ["page_viewed", "form_submitted", "meeting_held", "call_completed", "webinar_attended"]
+)
+def test_a_new_activity_comes_with_the_next_pull(sandbox, ready, kind):
+    sandbox.clock.advance(3600)
+    _, cursor = pulled(ready.activities(None))
+    id = create(sandbox, email="busy@acme.example")
+    attributes = {"form": "Demo request", "url": "https://acme.example/pricing", "outcome": "COMPLETED", "seconds": 60}
+    sandbox.do("hubspot", "add_activity", id=id, kind=kind, attributes=attributes)
+    found, _ = pulled(ready.activities(cursor))
+    assert [(each.kind, each.ref.id) for each in found] == [(kind, id)]
+
+
+@pytest.mark.parametrize("count", [101, 501, 1_000])
+def test_a_meeting_with_many_people_is_an_activity_of_each(sandbox, ready, count):
+    sandbox.portal.switches.association_page = 100
+    meeting = sandbox.do(
+        "hubspot",
+        "create",
+        type="meetings",
+        properties={"hs_timestamp": "2026-11-20T09:00:00Z", "hs_meeting_outcome": "COMPLETED"},
+    )["id"]
+    ids = [create(sandbox, email=f"guest{number}@acme.example") for number in range(count)]
+    for id in ids:
+        sandbox.do("hubspot", "associate", type="meetings", id=meeting, to="contacts", other=id)
+    found = [each for each in pulled(ready.activities(None))[0] if each.id == f"meetings:{meeting}"]
+    assert sorted(each.ref.id for each in found) == sorted(ids)
+
+
+def test_a_meeting_that_is_called_off_is_no_activity_any_more(sandbox, ready):
+    id = create(sandbox, email="host@acme.example")
+    meeting = sandbox.do(
+        "hubspot",
+        "create",
+        type="meetings",
+        properties={"hs_timestamp": "2026-11-20T09:00:00Z", "hs_meeting_outcome": "SCHEDULED"},
+    )["id"]
+    sandbox.do("hubspot", "associate", type="meetings", id=meeting, to="contacts", other=id)
+    sandbox.clock.advance(3600)
+    found, cursor = pulled(ready.activities(None))
+    assert [each.kind for each in found if each.id == f"meetings:{meeting}"] == ["meeting_booked"]
+    sandbox.do("hubspot", "update", type="meetings", id=meeting, properties={"hs_meeting_outcome": "CANCELED"})
+    assert [(each.id, each.gone) for each in pulled(ready.activities(cursor))[0]] == [(f"meetings:{meeting}", True)]
+
+
+def test_a_deleted_call_is_gone(sandbox, ready):
+    call = str(sandbox.portal.state.records["calls"].live[0])
+    _, cursor = pulled(ready.activities(None))
+    sandbox.do("hubspot", "archive", type="calls", id=call)
+    sandbox.clock.advance(90_000)
+    assert (f"calls:{call}", True) in {(each.id, each.gone) for each in pulled(ready.activities(cursor))[0]}
+
+
+def test_an_old_call_that_gains_a_contact_counts_within_a_day(sandbox, ready):
+    id = create(sandbox, email="joined@acme.example")
+    call = sandbox.do("hubspot", "create", type="calls", properties={"hs_timestamp": "2026-11-20T09:00:00Z"})["id"]
+    _, cursor = pulled(ready.activities(None))
+    sandbox.do("hubspot", "associate", type="calls", id=call, to="contacts", other=id)
+    sandbox.clock.advance(90_000)
+    assert (f"calls:{call}", id) in {(each.id, each.ref.id) for each in pulled(ready.activities(cursor))[0]}
+
+
+def test_a_portal_without_events_counts_page_views_instead(sandbox, ready):
+    sandbox.portal.switches.tier = "professional"
+    connector = hubspot(sandbox)
+    found, _ = contacts(connector)
+    activities, _ = pulled(connector.activities(None))
+    assert any("page_viewed" in each.counters for each in found.values())
+    assert "page_viewed" not in {each.kind for each in activities}
+    assert any("e_visited_page" in note for note in connector.check().notes)
+
+
+def test_a_kind_that_a_feed_delivers_is_not_counted_as_well(sandbox, ready):
+    counted = {kind for each in contacts(ready)[0].values() for kind in each.counters}
+    fed = {each.kind for each in pulled(ready.activities(None))[0]}
+    assert counted & fed == set()
+    assert {"email_opened", "email_clicked"} <= counted
+
+
+def test_counters_can_be_switched_off(sandbox):
+    assert not any(each.counters for each in contacts(hubspot(sandbox, counters=False))[0].values())
+
+
+def test_marketing_emails_are_an_option(sandbox):
+    feeds = [Feed(source="email_events", kind="email_opened", where={"type": "OPEN"})]
+    connector = hubspot(sandbox, activities=feeds)
+    found, cursor = pulled(connector.activities(None))
+    assert {each.kind for each in found} == {"email_opened"}
+    assert not any("email_opened" in each.counters for each in contacts(connector)[0].values())
+    sandbox.clock.advance(3600)
+    assert pulled(connector.activities(cursor))[0] == []
+
+
+def test_other_feeds_of_a_source_mean_reading_it_again(sandbox, ready):
+    _, cursor = pulled(ready.activities(None))
+    sandbox.clock.advance(3600)
+    feeds = [Feed(source="emails", kind="mail", where={"hs_email_direction": "INCOMING_EMAIL"})]
+    found, _ = pulled(hubspot(sandbox, activities=feeds).activities(cursor))
+    assert {each.kind for each in found if not each.gone} == {"mail"}
+    assert any(each.gone for each in found)
+
+
+def test_a_feed_that_the_token_may_not_read_is_left_out_and_the_others_come(sandbox):
+    sandbox.portal.switches.scopes = [
+        "crm.objects.contacts.read",
+        "crm.objects.companies.read",
+        "crm.objects.owners.read",
+    ]
+    connector = hubspot(sandbox)
+    kinds = {each.kind for each in pulled(connector.activities(None))[0]}
+    assert "form_submitted" not in kinds
+    assert "meeting_held" in kinds
+    assert any("forms" in note for note in connector.check().notes)
+
+
+# What it writes
+
+
+def test_everything_is_written_and_read_back(sandbox, ready):
+    ids = sorted(contacts(ready)[0])
+    owner = ready.owners()[0].id
+    wanted = {"score": 55, "band": "hot", "reason": "Bodø ™ 🚀 שלום", "owner": owner}
+    receipts = list(ready.write([change(id, **wanted) for id in ids]))
+    assert sorted(each.ref.id for each in receipts) == ids
+    assert all(each.ok and not each.refused for each in receipts)
+    for each in ready.read([each.ref for each in receipts]):
+        assert each.current == {"score": 55, "band": "hot", "reason": "Bodø ™ 🚀 שלום"}
+        assert each.owner == owner
+
+
+def test_none_clears_a_field(sandbox, ready):
+    id = create(sandbox, email="a@acme.example", ls_score="12", ls_band="hot")
+    list(ready.write([change(id, score=None, band=None)]))
+    assert contacts(ready)[0][id].current == {}
+
+
+def test_text_that_is_no_unicode_or_too_long_is_made_to_fit(sandbox, ready):
+    id = create(sandbox, email="a@acme.example")
+    (receipt,) = ready.write([change(id, reason="a\0b\ud800c" + "x" * 100_000)])
+    assert receipt.ok
+    assert properties(sandbox, id)["ls_reason"].startswith("abcxx")
+
+
+@pytest.mark.parametrize("traced", [False, True])
+@pytest.mark.parametrize("partial", ["multi_status", "ok"])
+def test_one_deleted_contact_does_not_lose_its_batch(sandbox, ready, traced, partial):
+    sandbox.portal.switches.traced_updates, sandbox.portal.switches.partial_failures = traced, partial
+    ids = [create(sandbox, email=f"n{number}@acme.example") for number in range(100)]
+    sandbox.do("hubspot", "archive", id=ids[57])
+    receipts = {each.ref.id: each for each in ready.write([change(id, score=9) for id in ids])}
+    assert {id for id, each in receipts.items() if not each.ok} == {ids[57]}
+    assert receipts[ids[57]].gone
+    assert sum(properties(sandbox, id).get("ls_score") == "9" for id in ids) == 99
+
+
+@pytest.mark.parametrize("traced", [False, True])
+@pytest.mark.parametrize("place", [0, 57, 99])
+def test_one_poisonous_value_does_not_lose_its_batch(sandbox, ready, traced, place):
+    sandbox.portal.switches.traced_updates = traced
+    ids = [create(sandbox, email=f"n{number}@acme.example") for number in range(100)]
+    ready.owners()
+    list(ready.write([change(ids[0], stage="lead")]))
+    sandbox.do("hubspot", "remove_option", property="lifecyclestage", value="salesqualifiedlead")
+    sandbox.calls.clear()
+    changes = [change(id, score=9, **({"stage": "sql"} if number == place else {})) for number, id in enumerate(ids)]
+    receipts = {each.ref.id: each for each in ready.write(changes)}
+    assert len(receipts) == 100
+    assert all(each.ok for each in receipts.values())
+    assert {id for id, each in receipts.items() if each.refused} == {ids[place]}
+    assert set(receipts[ids[place]].refused) == {"stage"}
+    assert sum(properties(sandbox, id).get("ls_score") == "9" for id in ids) == 100
+    assert len(calls(sandbox, "batch/update")) <= 16
+
+
+def test_three_poisonous_values_are_three_receipts(sandbox, ready):
+    ids = [create(sandbox, email=f"n{number}@acme.example") for number in range(100)]
+    list(ready.write([change(ids[0], stage="lead")]))
+    sandbox.do("hubspot", "remove_option", property="lifecyclestage", value="salesqualifiedlead")
+    bad = {ids[3], ids[4], ids[88]}
+    receipts = list(ready.write([change(id, score=9, **({"stage": "sql"} if id in bad else {})) for id in ids]))
+    assert {each.ref.id for each in receipts if each.refused} == bad
+    assert len(receipts) == 100
+    assert sum(properties(sandbox, id).get("ls_score") == "9" for id in ids) == 100
+
+
+def test_a_stage_that_the_portal_lacks_is_refused_before_it_is_sent(sandbox, ready):
+    sandbox.do("hubspot", "remove_option", property="lifecyclestage", value="salesqualifiedlead")
+    id = create(sandbox, email="a@acme.example")
+    (receipt,) = ready.write([change(id, score=9, stage="sql")])
+    assert "salesqualifiedlead" in receipt.refused["stage"]
+    assert properties(sandbox, id)["ls_score"] == "9"
+    assert len(calls(sandbox, "batch/update")) == 1
+
+
+def test_a_property_that_became_read_only_is_left_out_of_the_whole_batch(sandbox, ready):
+    ids = [create(sandbox, email=f"n{number}@acme.example") for number in range(50)]
+    list(ready.write([change(ids[0], score=1)]))
+    sandbox.do("hubspot", "lock_property", property="ls_band")
+    sandbox.calls.clear()
+    receipts = list(ready.write([change(id, score=9, band="hot") for id in ids]))
+    assert all(each.ok and set(each.refused) == {"band"} for each in receipts)
+    assert sum(properties(sandbox, id).get("ls_score") == "9" for id in ids) == 50
+    assert len(calls(sandbox, "batch/update")) <= 3
+
+
+def test_a_property_that_vanished_is_named_and_the_rest_written(sandbox, ready):
+    id = create(sandbox, email="a@acme.example")
+    list(ready.write([change(id, score=1)]))
+    sandbox.do("hubspot", "hide_property", property="ls_band")
+    (receipt,) = ready.write([change(id, score=9, band="hot")])
+    assert (receipt.ok, set(receipt.refused)) == (True, {"band"})
+    assert properties(sandbox, id)["ls_score"] == "9"
+
+
+def test_a_deactivated_owner_does_not_drag_the_score_down(sandbox, ready):
+    id, owner = create(sandbox, email="a@acme.example"), ready.owners()[0].id
+    list(ready.write([change(id, owner=None, score=1)]))
+    sandbox.do("hubspot", "archive_owner", id=owner)
+    for connector in (ready, hubspot(sandbox)):
+        (receipt,) = connector.write([change(id, score=9, owner=owner)])
+        assert (receipt.ok, set(receipt.refused)) == (True, {"owner"})
+    assert properties(sandbox, id)["ls_score"] == "9"
+    assert not properties(sandbox, id).get("hubspot_owner_id")
+
+
+@pytest.mark.parametrize("portal", ["ignored", "accepted"])
+def test_a_stage_is_not_moved_back(sandbox, ready, portal):
+    sandbox.portal.switches.backward_stages = portal
+    id = create(sandbox, email="a@acme.example", lifecyclestage="salesqualifiedlead")
+    (receipt,) = ready.write([change(id, {"stage": "sql", "score": None}, stage="lead", score=9)])
+    assert "only moves stages forward" in receipt.refused["stage"]
+    assert properties(sandbox, id)["lifecyclestage"] == "salesqualifiedlead"
+    assert properties(sandbox, id)["ls_score"] == "9"
+
+
+def test_the_order_of_stages_is_the_portals_own(sandbox, ready):
+    sandbox.do("hubspot", "add_stage", id="7000123", label="Nurture", before="lead")
+    id = create(sandbox, email="a@acme.example", lifecyclestage="7000123")
+    (receipt,) = ready.write([change(id, {"stage": "7000123"}, stage="lead")])
+    assert receipt.ok
+    assert properties(sandbox, id)["lifecyclestage"] == "lead"
+
+
+def test_a_conditional_rule_of_the_admin_costs_the_stage_and_not_the_score(sandbox, ready):
+    ids = [create(sandbox, email=f"n{number}@acme.example") for number in range(10)]
+    sandbox.portal.switches.required = [
+        {"property": "lifecyclestage", "equals": "salesqualifiedlead", "requires": "phone"}
+    ]
+    receipts = list(ready.write([change(id, score=9, stage="sql" if id == ids[4] else "mql") for id in ids]))
+    assert {each.ref.id for each in receipts if each.refused} == {ids[4]}
+    assert all(each.ok for each in receipts)
+    assert properties(sandbox, ids[4])["ls_score"] == "9"
+
+
+def test_an_id_twice_is_two_batches(sandbox, ready):
+    id = create(sandbox, email="a@acme.example")
+    receipts = list(ready.write([change(id, score=1), change(id, band="hot")]))
+    assert [each.ok for each in receipts] == [True, True]
+    assert (properties(sandbox, id)["ls_score"], properties(sandbox, id)["ls_band"]) == ("1", "hot")
+
+
+@pytest.mark.parametrize("pair", ["refused", "applied"])
+def test_two_ids_of_one_survivor_are_both_accounted_for(sandbox, ready, pair):
+    sandbox.portal.switches.merged_pair = pair
+    ids = [create(sandbox, email=f"n{number}@acme.example") for number in range(20)]
+    survivor = sandbox.do("hubspot", "merge", id=ids[3], other=ids[11])["id"]
+    receipts = {each.ref.id: each for each in ready.write([change(id, score=9) for id in ids])}
+    assert set(receipts) == set(ids)
+    assert {receipts[ids[3]].moved_to.id, receipts[ids[11]].moved_to.id} == {survivor}
+    assert sum(properties(sandbox, id).get("ls_score") == "9" for id in ids if id not in (ids[3], ids[11])) == 18
+
+
+def test_a_locked_record_is_waited_for(sandbox):
+    stop = Hurry()
+    connector = hubspot(sandbox, stop=stop)
+    connector.create_fields()
+    ids = [create(sandbox, email=f"n{number}@acme.example") for number in range(5)]
+    sandbox.do("hubspot", "lock", ids=[ids[2]], times=1)
+    receipts = list(connector.write([change(id, score=9) for id in ids]))
+    assert all(each.ok for each in receipts)
+    assert max(stop.waited) >= 2
+
+
+def test_a_record_that_stays_locked_is_for_later_and_the_others_are_written(sandbox, ready):
+    ids = [create(sandbox, email=f"n{number}@acme.example") for number in range(8)]
+    sandbox.do("hubspot", "lock", ids=[ids[2]], times=1_000)
+    receipts = {each.ref.id: each for each in ready.write([change(id, score=9) for id in ids])}
+    assert {id for id, each in receipts.items() if not each.ok} == {ids[2]}
+    assert receipts[ids[2]].retry
+    assert sum(properties(sandbox, id).get("ls_score") == "9" for id in ids) == 7
+
+
+def test_success_without_results_is_looked_up_and_was_written(sandbox, ready):
+    ids = [create(sandbox, email=f"n{number}@acme.example") for number in range(5)]
+    sandbox.faults.add(Fault(do="empty", path="batch/update", nth=1))
+    receipts = list(ready.write([change(id, score=9) for id in ids]))
+    assert [each.ok for each in receipts] == [True] * 5
+
+
+def test_success_without_results_that_wrote_nothing_is_a_failure(sandbox, ready):
+    ids = [create(sandbox, email=f"n{number}@acme.example") for number in range(5)]
+    body = {"status": "COMPLETE", "results": []}
+    sandbox.faults.add(Fault(do="answer", status=200, body=body, path="batch/update", nth=1))
+    receipts = list(ready.write([change(id, score=9) for id in ids]))
+    assert sorted(each.ref.id for each in receipts) == sorted(ids)
+    assert {(each.ok, each.retry, each.code) for each in receipts} == {(False, True, "NOT_KEPT")}
+
+
+def test_errors_that_name_no_record_are_looked_up(sandbox, ready):
+    ids = [create(sandbox, email=f"n{number}@acme.example") for number in range(3)]
+    body = {
+        "status": "COMPLETE",
+        "results": [{"id": ids[0]}, {"id": "31337"}],
+        "numErrors": 7,
+        "errors": [{"status": "error"}],
+    }
+    sandbox.faults.add(Fault(do="answer", status=207, body=body, path="batch/update", nth=1))
+    receipts = {each.ref.id: each.ok for each in ready.write([change(id, score=9) for id in ids])}
+    assert receipts == {ids[0]: True, ids[1]: False, ids[2]: False}
+
+
+def test_an_answer_lost_after_the_write_is_repeated_without_harm(sandbox, ready):
+    ids = [create(sandbox, email=f"n{number}@acme.example") for number in range(3)]
+    sandbox.faults.add(Fault(do="drop", path="batch/update", nth=1))
+    receipts = list(ready.write([change(id, score=9) for id in ids]))
+    assert all(each.ok for each in receipts)
+
+
+def test_batches_go_out_several_at_once_and_every_change_has_a_receipt(sandbox, ready):
+    ids = [create(sandbox, email=f"n{number}@acme.example") for number in range(1_050)]
+    sandbox.calls.clear()
+    receipts = list(ready.write([change(id, score=9) for id in ids]))
+    assert sorted(each.ref.id for each in receipts) == sorted(ids)
+    assert len(calls(sandbox, "batch/update")) == 11
+
+
+def test_nothing_but_updates_by_id_is_ever_sent(sandbox, ready):
+    list(ready.write([change(id, score=9) for id in sorted(contacts(ready)[0])]))
+    pulled(ready.activities(None))
+    assert {each.path.rpartition("contacts/")[2] for each in sandbox.calls.writes("hubspot")} == {"batch/update"}
+
+
+# Setting up
+
+
+def test_create_fields_is_done_once(sandbox):
+    connector = hubspot(sandbox)
+    first, second = connector.create_fields(), connector.create_fields()
+    assert sum("created" in each for each in first) == 4
+    assert not any("created" in each for each in second)
+    assert connector.check().problems == ()
+
+
+YES_NO = [
+    {"label": "Yes", "value": "true", "displayOrder": 0, "hidden": False},
+    {"label": "No", "value": "false", "displayOrder": 1, "hidden": False},
+]
+
+
+def test_an_existing_property_of_the_wrong_type_is_named(sandbox):
+    wrong = {"name": "ls_score", "label": "x", "type": "bool", "fieldType": "booleancheckbox", "options": YES_NO}
+    post(sandbox, "/crm/v3/properties/contacts", **wrong)
+    connector = hubspot(sandbox)
+    assert any("ls_score" in each and "type bool" in each for each in connector.create_fields())
+    assert any("ls_score" in each for each in connector.check().problems)
+
+
+def test_an_archived_property_of_the_same_name_is_named(sandbox, ready):
+    sandbox.do("hubspot", "hide_property", property="ls_score")
+    assert any("ls_score" in each and "restore" in each for each in ready.create_fields())
+
+
+def test_fields_say_what_can_be_mapped(sandbox, ready):
+    found = {each.name: each for each in ready.fields()}
+    assert found["ls_score"].type == "number"
+    assert found["lifecyclestage"].options[:2] == ("subscriber", "lead")
+    assert not found["hs_object_id"].writable
+    assert found["company.numberofemployees"].type == "number"
+
+
+def test_check_names_what_is_missing(sandbox):
+    names = FieldMap(
+        fields={"title": "job_title", "size": "company.size_of_it"},
+        outputs={"score": "ls_score"},
+        stages={"mql": "marketing_qualified"},
+    )
+    said = "\n".join(hubspot(sandbox, names).check().problems)
+    for word in ("job_title", "company.size_of_it", "ls_score", "marketing_qualified", "crmsync setup"):
+        assert word in said
+
+
+def test_check_names_missing_scopes_in_words(sandbox):
+    sandbox.portal.switches.scopes = ["crm.objects.contacts.read"]
+    said = "\n".join(hubspot(sandbox).check().problems)
+    assert "crm.objects.contacts.write" in said
+    assert "crm.objects.owners.read" in said
+
+
+def test_check_changes_nothing(sandbox, ready):
+    before = sandbox.snapshot("hubspot")
+    ready.check()
+    assert sandbox.snapshot("hubspot") == before
+
+
+# Credentials, limits and the line
+
+
+@pytest.mark.parametrize("do", ["truncate", "short", "reset", "drop", "html"])
+def test_a_broken_answer_is_read_again_and_the_pull_is_whole(sandbox, ready, do):
+    for number in range(300):
+        create(sandbox, email=f"n{number}@acme.example")
+    sandbox.faults.add(Fault(do=do, path="objects/2026-09/contacts$", first=2, last=3))
+    assert set(contacts(ready)[0]) == {str(id) for id in sandbox.portal.state.contacts.live}
+
+
+def test_an_answer_that_stays_broken_ends_the_pull_between_pages(sandbox, ready):
+    for number in range(300):
+        create(sandbox, email=f"n{number}@acme.example")
+    sandbox.faults.add(Fault(do="truncate", path="objects/2026-09/contacts$", first=3))
+    pages, seen = ready.contacts(None), []
+    for _ in range(2):
+        page = next(pages)
+        seen += [each.ref.id for each in page.items]
+    with pytest.raises(Unavailable):
+        next(pages)
+    sandbox.faults.clear()
+    assert len(seen) == 200
+    assert {*seen, *contacts(ready, page.cursor)[0]} == {str(id) for id in sandbox.portal.state.contacts.live}
+
+
+def test_a_page_served_again_and_again_ends_the_pull(sandbox, ready):
+    page = {"results": [{"id": "51", "properties": {}}], "paging": {"next": {"after": "51"}}}
+    sandbox.faults.add(Fault(do="answer", status=200, body=page, path="objects/2026-09/contacts$"))
+    with pytest.raises(Unavailable, match="again and again"):
+        contacts(ready)
+
+
+def test_a_search_that_ignores_its_filter_ends_the_pull(sandbox, ready):
+    _, cursor = contacts(ready)
+    results = [{"id": str(number), "properties": {}} for number in range(200)]
+    page = {"total": 5_000, "results": results, "paging": {"next": {"after": "200"}}}
+    sandbox.faults.add(Fault(do="answer", status=200, body=page, path="contacts/search$"))
+    with pytest.raises(Unavailable, match="again and again"):
+        contacts(ready, cursor)
+
+
+@pytest.mark.parametrize(
+    ("policy", "headers", "seconds"),
+    [
+        ("TEN_SECONDLY_ROLLING", {}, 10),
+        ("TEN_SECONDLY_ROLLING", {"Retry-After": "11"}, 11),
+        ("SECONDLY", {}, 1),
+        ("", {"Retry-After": "Sat, 21 Nov 2026 09:00:30 GMT"}, 30),
+    ],
+)
+def test_a_rate_limit_is_waited_out_by_its_policy(sandbox, policy, headers, seconds):
+    stop = Hurry()
+    connector = hubspot(sandbox, stop=stop)
+    body = {"status": "error", "errorType": "RATE_LIMIT", "policyName": policy, "message": "limit"}
+    sandbox.faults.add(Fault(do="answer", status=429, headers=headers, body=body, path="search$", nth=1))
+    _, cursor = contacts(connector)
+    contacts(connector, cursor)
+    assert seconds <= max(stop.waited) <= seconds + 0.5
+
+
+def test_a_wait_of_days_is_not_begun(sandbox, ready):
+    body = {"status": "error", "policyName": "TEN_SECONDLY_ROLLING"}
+    sandbox.faults.add(
+        Fault(do="answer", status=429, headers={"Retry-After": "999999"}, body=body, path="objects/2026-09/contacts$")
+    )
+    with pytest.raises(Unavailable):
+        contacts(ready)
+    assert len(calls(sandbox, "objects/2026-09/contacts")) == 1
+
+
+def test_the_daily_limit_parks_the_connector_until_the_portals_midnight(sandbox):
+    notes = {}
+    connector = hubspot(sandbox, notes=notes)
+    connector.account()
+    body = {"status": "error", "policyName": "DAILY", "message": "You have reached your daily limit."}
+    sandbox.faults.add(Fault(do="answer", status=429, body=body, path="/crm/"))
+    with pytest.raises(Unavailable) as told:
+        contacts(connector)
+    sandbox.calls.clear()
+    with pytest.raises(Unavailable):
+        contacts(connector)
+    assert told.value.until == "00:00 on 2026-11-22 in Europe/Berlin"
+    assert calls(sandbox) == []
+    sandbox.faults.clear()
+    notes["hubspot.parked_until"] = "2020-01-01T00:00:00+00:00"
+    assert contacts(connector)[0]
+
+
+def test_the_configured_share_of_the_day_is_not_exceeded(sandbox, ready):
+    sandbox.portal.switches.daily, sandbox.portal.switches.daily_used = 1_000, 750
+    with pytest.raises(Unavailable, match="daily_share"):
+        contacts(ready)
+
+
+def test_the_burst_limit_is_learned(sandbox):
+    sandbox.portal.switches.burst = 123
+    connector = hubspot(sandbox, burst=None)
+    connector.account()
+    assert connector._api._burst.rate == 123
+
+
+@pytest.mark.parametrize("status", [401, 403, 404, 410])
+def test_errors_that_waiting_does_not_help_are_sent_once(sandbox, ready, status):
+    sandbox.faults.add(Fault(**refused(status, message="no", category="X"), path="properties"))
+    with pytest.raises((ConfigError, Unavailable)):
+        contacts(ready)
+    assert len(calls(sandbox, "properties")) == 1
+
+
+def test_a_server_error_is_tried_a_few_times(sandbox, ready):
+    sandbox.faults.add(Fault(do="answer", status=503, path="properties", last=3))
+    assert contacts(ready)[0]
+    assert len(calls(sandbox, "properties/2026-09/contacts")) == 4
+
+
+def test_a_bug_is_not_repeated(sandbox, ready, monkeypatch):
+    tried = []
+
+    def broken(*_):
+        tried.append(1)
+        raise KeyError("a bug")
+
+    monkeypatch.setattr(ready._api, "_send", broken)
+    with pytest.raises(KeyError):
+        ready.owners()
+    assert len(tried) == 1
+
+
+def test_a_wrong_token_is_told_and_not_shown(sandbox):
+    with pytest.raises(Unauthorized) as told:
+        contacts(hubspot(sandbox, token="canary-secret"))
+    assert "CRMSYNC_HUBSPOT__TOKEN" in str(told.value)
+    assert "canary" not in f"{told.value!r} {told.value} {told.value.__cause__!r} {told.value.__context__!r}"
+
+
+def test_no_token_at_all(sandbox):
+    with pytest.raises(ConfigError, match="CRMSYNC_HUBSPOT__TOKEN"):
+        connect(Settings(base_url=sandbox.url), NAMES, {}, Hurry())
+
+
+def test_a_missing_scope_is_named(sandbox):
+    sandbox.portal.switches.scopes = ["crm.objects.owners.read"]
+    with pytest.raises(Forbidden, match=r"crm\.objects\.contacts\.read"):
+        contacts(hubspot(sandbox))
+
+
+def test_a_page_in_another_encoding_is_no_bug(sandbox, ready):
+    sandbox.faults.add(
+        Fault(do="answer", status=502, body="Störung", headers={"Content-Type": "text/html"}, path="owners", nth=1)
+    )
+    assert ready.owners()
+
+
+def test_a_server_that_never_answers_is_given_up(sandbox, monkeypatch):
+    monkeypatch.setattr("connectors.hubspot.api.TIMEOUT", (1.0, 0.05))
+    sandbox.faults.add(Fault(do="silence", path="owners"))
+    with pytest.raises(Unavailable, match="ReadTimeoutError"):
+        hubspot(sandbox).owners()
+
+
+def test_a_body_that_drips_is_given_up_and_asked_for_again(sandbox, monkeypatch):
+    monkeypatch.setattr("connectors.hubspot.api.BODY_DEADLINE", 0.05)
+    sandbox.faults.add(Fault(do="drip", seconds=0.0005, path="owners", nth=1))
+    assert hubspot(sandbox).owners()
+    assert len(calls(sandbox, "owners")) == 3
+
+
+def test_nobody_listens(sandbox):
+    connector = connect(Settings(base_url="http://127.0.0.1:9", token="x"), NAMES, {}, Hurry())
+    with pytest.raises(Unavailable, match="cannot be reached"):
+        connector.account()
+
+
+def test_a_redirect_is_not_followed(sandbox, ready):
+    elsewhere = {"Location": "http://localhost:1/evil"}
+    sandbox.faults.add(Fault(do="answer", status=307, headers=elsewhere, path="owners"))
+    with pytest.raises(Unavailable, match="another address"):
+        ready.owners()
+
+
+def test_a_link_to_the_next_page_is_not_followed_elsewhere(sandbox, ready):
+    page = {"results": [], "paging": {"next": {"after": "5", "link": "https://evil.example/steal"}}}
+    sandbox.faults.add(Fault(do="answer", status=200, body=page, path="owners", nth=1))
+    ready.owners()
+    assert all(each.path.startswith("/crm/owners") for each in calls(sandbox)[-3:])
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "http://api.hubapi.com",
+        "https://api.hubapi.com.evil.io",
+        "https://user:pw@api.hubapi.com",
+        "https://169.254.169.254",
+    ],
+)
+def test_a_token_goes_to_hubspot_only(url):
+    with pytest.raises(ValueError, match=r"https://|host must be|leave the user name"):
+        Settings(base_url=url)
+
+
+def oauth(sandbox, tmp_path, **more):
+    return {
+        "token": None,
+        "client_id": "sandbox",
+        "client_secret": "sandbox",
+        "refresh_token": "sandbox-refresh",
+        "token_file": str(tmp_path / "hubspot.token"),
+        **more,
+    }
+
+
+def test_oauth_renews_before_the_end_and_keeps_the_rotated_token(sandbox, tmp_path):
+    connector = hubspot(sandbox, **oauth(sandbox, tmp_path))
+    assert contacts(connector)[0]
+    kept = tmp_path / "hubspot.token"
+    assert kept.stat().st_mode & 0o777 == 0o600
+    assert json.loads(kept.read_text())["refresh_token"] != "sandbox-refresh"
+    assert contacts(hubspot(sandbox, **oauth(sandbox, tmp_path)))[0]
+
+
+def test_oauth_goes_on_when_a_token_ends_in_the_middle(sandbox, tmp_path):
+    connector = hubspot(sandbox, **oauth(sandbox, tmp_path))
+    connector.account()
+    sandbox.clock.advance(1_801)
+    assert contacts(connector)[0]
+
+
+def test_oauth_that_was_revoked_is_told_once(sandbox, tmp_path):
+    sandbox.do("hubspot", "revoke_token", token="sandbox-refresh")
+    with pytest.raises(ConfigError, match="CRMSYNC_HUBSPOT__REFRESH_TOKEN"):
+        contacts(hubspot(sandbox, **oauth(sandbox, tmp_path)))
+    assert len(calls(sandbox)) == 1
+
+
+def test_oauth_needs_all_its_parts(sandbox):
+    with pytest.raises(ValueError, match="token_file"):
+        Settings(client_id="a", client_secret="b", refresh_token="c")
+
+
+def test_stop_ends_a_wait_at_once(sandbox):
+    stop = threading.Event()
+    connector = hubspot(sandbox, stop=stop)
+    sandbox.faults.add(Fault(do="answer", status=429, headers={"Retry-After": "290"}, path="owners"))
+    threading.Timer(0.05, stop.set).start()
+    with pytest.raises(Cancelled):
+        connector.owners()
+
+
+def test_stop_ends_a_pull_between_pages(sandbox):
+    stop = threading.Event()
+    pages = hubspot(sandbox, stop=stop).contacts(None)
+    next(pages)
+    stop.set()
+    with pytest.raises(Cancelled):
+        list(pages)
+
+
+def test_two_portals_in_one_process_keep_their_tokens_apart(sandbox):
+    right, wrong = hubspot(sandbox), hubspot(sandbox, token="another")
+    assert right.account()
+    with pytest.raises(Unauthorized):
+        wrong.account()
+    assert right.owners()
+
+
+def test_the_account_is_known_even_without_its_endpoint(sandbox, ready):
+    expected = ready.account()
+    sandbox.faults.add(Fault(**refused(403, message="no"), path="account-info"))
+    assert hubspot(sandbox).account() == expected
