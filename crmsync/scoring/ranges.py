@@ -85,6 +85,7 @@ def _texts(model: Model, asked: Sequence[Match]) -> list[Scalar]:
         return []
     made: list[Scalar] = [*dict.fromkeys([*words, *titles, *_mails(model, asked)])]
     made += [f"{one} {other}" for one, other in combinations([*dict.fromkeys([*words, *titles])][:12], 2)]
+    made += [" ".join(words)] if len(words) > 2 else []
     chosen = [some for size in range(1, len(patterns) + 1) for some in combinations(patterns, size)][:64]
     made += [Matching(str(text), some) for some in chosen for text in ("?", *made[:20])]
     return [*made, "?"]

@@ -1,0 +1,451 @@
+"""What is wrong with a model, proven from its rules alone; and what looks wrong once there are people to try it on."""
+
+from __future__ import annotations
+
+import difflib
+import math
+import re
+from collections.abc import Collection, Iterator, Sequence
+from datetime import date, timedelta
+from itertools import combinations, product
+from typing import Literal, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from crmsync.columns import Columns
+from crmsync.rules import (
+    TIERS,
+    Behavior,
+    Condition,
+    Disqualify,
+    Fit,
+    Model,
+    Pattern,
+    Rule,
+    hundredths,
+    matches,
+    selections,
+)
+from crmsync.rules import Sequence as SequenceRule
+from crmsync.scoring.activities import selection_key
+from crmsync.scoring.bounds import most_capped, most_counted, most_of, most_total
+from crmsync.scoring.ledger import Scores
+from crmsync.scoring.ranges import candidates
+from crmsync.scoring.titles import reader
+from crmsync.scoring.truth import YES, Asker
+from crmsync.scoring.values import attributes, column
+
+MOST_COMBINATIONS = 20_000
+
+FEWEST_PEOPLE = 20
+"""Fewer people than this say nothing about a rule."""
+
+TWINS = 0.95
+SILENT = timedelta(days=14)
+
+_OUTCOME = re.compile(
+    r"(^|_)(won|lost|closed?|deal|deals|opportunity|opportunities|converted|conversion|customer|churn\w*|mrr|arr|contract"
+    r"|invoice\w*|lifecycle|lifecyclestage)(_|$)"
+)
+_OUTCOME_STAGES = re.compile(r"customer|won|lost|closed|opportunity|evangelist")
+_OURS = re.compile(r"crmsync\w*|lead_?score|score|band")
+_STRONG_WORDS = ("demo", "contact", "trial", "pricing", "price", "quote", "sales")
+_WEAK_WORDS = ("blog", "news", "career")
+
+
+class Finding(NamedTuple):
+    """Something about a model: an `error` must be corrected, a `warning` thought about, a `note` may be meant so."""
+
+    level: Literal["error", "warning", "note"]
+    sentence: str
+
+
+def lint(model: Model, known_kinds: Collection[str], today: date, mapped: Collection[str] = ()) -> list[Finding]:
+    """What can be said of a model without data. The feeds produce `known_kinds`; `mapped` are the names in [fields]."""
+    checks: Sequence[Iterator[Finding]] = (
+        _kinds(model, known_kinds),
+        _unreachable_bands(model),
+        _idle_caps(model),
+        _idle_decay(model),
+        _weak_and_strong(model),
+        _one_signal(model),
+        _leaks(model),
+        _unused(model, mapped),
+        _twice_the_same(model),
+        _segments(model),
+        _impossible(model),
+        _signs(model),
+        _fitless(model),
+        _size_and_age(model, today),
+    )
+    order = {"error": 0, "warning": 1, "note": 2}
+    return sorted((finding for check in checks for finding in check), key=lambda each: order[each.level])
+
+
+def _points(hundreds: float) -> str:
+    return f"{hundreds / 100:g}"
+
+
+def _kinds(model: Model, known: Collection[str]) -> Iterator[Finding]:
+    used = {kind for on, _ in selections(model) for kind in on}
+    for test in model.test:
+        given = test.given.get("activities")
+        used |= (
+            {str(each.get("kind")) for each in given if isinstance(each, dict)} if isinstance(given, list) else set()
+        )
+    for kind in sorted(used - set(known)):
+        near = difflib.get_close_matches(kind, list(known), n=1)
+        hint = f'did you mean "{near[0]}"?' if near else f"the feeds produce {', '.join(sorted(known))}"
+        yield Finding("error", f'no feed produces the kind "{kind}", so rules on it never count; {hint}')
+
+
+def _unreachable_bands(model: Model) -> Iterator[Finding]:
+    said = set()
+    for segment in (None, *model.segment):
+        fit, acted, total = most_total(model, segment)
+        bands = (segment.bands if segment else None) or model.bands
+        where = f' for the segment "{segment.name}"' if segment else ""
+        for name in list(bands)[1:]:
+            band = bands[name]
+            for what, needed, possible in (
+                ("points", band.at, total),
+                ("points of fit", band.min_fit, fit),
+                ("points of behavior", band.min_behavior, acted),
+            ):
+                if needed is not None and hundredths(needed) > possible and (name, what) not in said:
+                    said.add((name, what))
+                    sentence = (
+                        f'the band "{name}" can never be reached{where}: it takes {needed:g} {what}, and the most '
+                        f"anybody can have is {_points(possible)} (fit {_points(fit)}, behavior {_points(acted)})"
+                    )
+                    yield Finding("error", sentence)
+
+
+def _idle_caps(model: Model) -> Iterator[Finding]:
+    for rule in model.behavior:
+        if rule.cap is None:
+            continue
+        possible = abs(hundredths(rule.points)) * most_counted(rule)
+        if possible <= abs(hundredths(rule.cap)):
+            sentence = (
+                f'the cap {rule.cap:g} of "{rule.name}" never binds: the rule gives {_points(possible)} at the most'
+            )
+            yield Finding("warning", sentence)
+        elif abs(rule.cap) < abs(rule.points):
+            sentence = (
+                f'the cap {rule.cap:g} of "{rule.name}" is below its points, so that it never gives {rule.points:g}'
+            )
+            yield Finding("warning", sentence)
+    for what, limits in (("group", model.groups), ("channel", model.channels)):
+        for name, limit in limits.items():
+            members = [rule for rule in model.rules() if getattr(rule, what, None) == name]
+            possible = sum(most_capped(rule) for rule in members)
+            if members and limit.cap is not None and possible <= hundredths(limit.cap):
+                sentence = (
+                    f'the cap {limit.cap:g} of the {what} "{name}" never binds: '
+                    f"its rules together give {_points(possible)} at the most"
+                )
+                yield Finding("warning", sentence)
+
+
+def _idle_decay(model: Model) -> Iterator[Finding]:
+    fading: tuple[Behavior | SequenceRule | Pattern, ...] = (*model.behavior, *model.sequence, *model.pattern)
+    for rule in fading:
+        if rule.decay is None or rule.window is None:
+            continue
+        first = min(rule.decay.steps) if rule.decay.steps else timedelta(days=1)
+        if first > rule.window:
+            sentence = f'"{rule.name}" leaves its window after {rule.window.days} days, before it begins to fade'
+            yield Finding("warning", sentence)
+
+
+def tier_of(rule: Behavior) -> str | None:
+    """The tier of a rule: the one it names, or what its kind and words speak for."""
+    if rule.tier is not None:
+        return TIERS[rule.tier]
+    words = " ".join(str(wanted) for match in rule.where.values() for wanted in match.keys().values()).lower()
+    if any(kind.startswith("meeting") for kind in rule.on) or any(word in words for word in _STRONG_WORDS):
+        return "high"
+    weak = {"email_opened"} | ({"page_viewed"} if any(word in words for word in _WEAK_WORDS) else set())
+    return "low" if set(rule.on) <= weak else None
+
+
+def _weak_and_strong(model: Model) -> Iterator[Finding]:
+    """One strong action says more than ten weak ones: ten of a weak rule must stay below one of a strong rule."""
+    positive = [rule for rule in model.behavior if rule.points > 0]
+    strong = [rule for rule in positive if tier_of(rule) == "high"]
+    for weak in (rule for rule in positive if tier_of(rule) == "low"):
+        ten = min(hundredths(weak.points) * min(10, most_counted(weak)), most_of(model, [weak]))
+        for rule in strong:
+            if ten >= hundredths(rule.points):
+                than = "as much as" if ten == hundredths(rule.points) else "more than"
+                sentence = (
+                    f'ten times "{weak.name}" ({_points(ten)}) is {than} "{rule.name}" once ({rule.points:g}); '
+                    f"give {weak.name} a cap or fewer points"
+                )
+                yield Finding("warning", sentence)
+
+
+def _one_signal(model: Model) -> Iterator[Finding]:
+    positive = [rule for rule in model.rules() if rule.points > 0]
+    acting = [rule for rule in positive if isinstance(rule, Behavior)]
+    if positive and len(acting) == len(positive) and all(tier_of(rule) == "low" for rule in acting):
+        kinds = ", ".join(sorted({kind for rule in acting for kind in rule.on}))
+        yield Finding("error", f"the model listens to weak signals only ({kinds}); add what shows intent, or fit")
+    elif len(positive) == 1:
+        yield Finding("warning", f'everything hangs on one rule, "{positive[0].name}"; one signal is easily wrong')
+
+
+def _leaks(model: Model) -> Iterator[Finding]:
+    for rule in model.rules():
+        for part in rule.when.parts() if rule.when else ():
+            name = part.field or ""
+            told = " ".join(str(wanted) for wanted in part.keys().values()).lower()
+            if _OUTCOME_STAGES.search(told) if name == "stage" else _OUTCOME.search(name.lower()):
+                sentence = (
+                    f'"{rule.name}" reads {name!r}, which is known only after the outcome that the score should '
+                    f"foretell; use it to judge the model, not in it"
+                )
+                yield Finding("warning", sentence)
+            elif _OURS.fullmatch(name.lower()):
+                yield Finding("error", f'"{rule.name}" reads {name!r}, a score; the score would feed on itself')
+
+
+def _unused(model: Model, mapped: Collection[str]) -> Iterator[Finding]:
+    rules = model.rules()
+    listed = {name for match in matches(model) for name in (match.in_list, match.domain_list) if name}
+    used: Sequence[tuple[str, Collection[str], set[str | None]]] = (
+        ("channel", model.channels, {getattr(rule, "channel", None) for rule in rules}),
+        ("group", model.groups, {rule.group for rule in rules}),
+        ("list", model.lists, {*listed}),
+    )
+    for what, names, users in used:
+        for name in names:
+            if name not in users:
+                yield Finding("warning", f'no rule uses the {what} "{name}"')
+    for segment in model.segment:
+        named = any(segment.name in rule.segments for rule in rules)
+        if not (named or segment.weights or segment.bands):
+            yield Finding("note", f'the segment "{segment.name}" is scored like everybody else')
+    for name in sorted(set(mapped) - model.used_fields()):
+        yield Finding("note", f"no rule reads the field {name!r}")
+    for axis in ("fit", "behavior"):
+        weights = [model.weights, *(each.weights or model.weights for each in model.segment)]
+        if all(getattr(each, axis) == 0 for each in weights) and any(model.axis(rule) == axis for rule in rules):
+            yield Finding("warning", f"{axis} has the weight 0, so that its rules never reach the total")
+
+
+def _twice_the_same(model: Model) -> Iterator[Finding]:
+    def key(rule: Rule) -> str:
+        asked = rule.when.model_dump_json(exclude_defaults=True) if rule.when else ""
+        acted = selection_key(rule.on, rule.where) if isinstance(rule, Behavior) else ""
+        return repr((asked, acted, sorted(rule.segments), getattr(rule, "window", None)))
+
+    for rules in (model.fit, model.behavior):
+        for one, other in combinations(rules, 2):
+            if key(one) == key(other):
+                sentence = f'"{one.name}" and "{other.name}" always count together; make them one rule'
+                yield Finding("warning", sentence)
+    for one, other in combinations(model.behavior, 2):
+        same = selection_key(one.on, one.where) == selection_key(other.on, other.where)
+        if same and one.tier and other.tier and TIERS[one.tier] != TIERS[other.tier]:
+            sentence = (
+                f'"{one.name}" and "{other.name}" take the same activities and are of different tiers; choose one'
+            )
+            yield Finding("warning", sentence)
+    for name, limit in model.groups.items():
+        yield from _overshadowed(name, limit.cap, [rule for rule in model.rules() if rule.group == name])
+
+
+def _overshadowed(name: str, cap: float | None, members: Sequence[Rule]) -> Iterator[Finding]:
+    """In a group whose cap one rule fills alone, the others count for nothing beside it."""
+    if cap is None:
+        return
+    for rule in members:
+        if rule.points >= cap and len(members) > 1:
+            others = ", ".join(f'"{each.name}"' for each in members if each is not rule)
+            yield Finding(
+                "note", f'"{rule.name}" fills the group "{name}" alone ({cap:g}); beside it {others} add nothing'
+            )
+
+
+def _segments(model: Model) -> Iterator[Finding]:
+    if not model.segment:
+        return
+    answers = _tried(model, [segment.when for segment in model.segment])
+    if answers is None:
+        return
+    yes = np.array(answers) == YES
+    first = np.argmax(yes, axis=0)
+    for number, segment in enumerate(model.segment):
+        mine = yes[number]
+        if mine.any() and not (mine & (first == number)).any():
+            before = ", ".join(
+                f'"{model.segment[each].name}"' for each in sorted({int(first[at]) for at in np.flatnonzero(mine)})
+            )
+            yield Finding(
+                "error", f'the segment "{segment.name}" is never used: {before} before it takes everybody in it'
+            )
+    for (one, left), (other, right) in combinations(enumerate(model.segment), 2):
+        if (yes[one] & yes[other]).any():
+            sentence = (
+                f'the segments "{left.name}" and "{right.name}" overlap; who is in both is scored as "{left.name}"'
+            )
+            yield Finding("warning", sentence)
+    yield from _hidden_rules(model)
+
+
+def _hidden_rules(model: Model) -> Iterator[Finding]:
+    names = {segment.name for segment in model.segment}
+    for rule in model.rules():
+        if names and set(rule.segments) == names:
+            yield Finding("note", f'"{rule.name}" names every segment and so leaves out only people without one')
+
+
+def _tried(model: Model, conditions: Sequence[Condition]) -> list[NDArray[np.int8]] | None:
+    """The answers to some questions for everything their fields can be; `None` when that is too much to try."""
+    names = sorted({name for condition in conditions for name in condition.fields()})
+    values = [[None, *candidates(model, name)] for name in names]
+    if math.prod(len(each) for each in values) > MOST_COMBINATIONS:
+        return None
+    people = list(product(*values))
+    columns = {name: column([person[at] for person in people]) for at, name in enumerate(names)}
+    asker = Asker(len(people), columns, model.lists, reader(model.titles))
+    return [asker.ask(condition) for condition in conditions]
+
+
+def _impossible(model: Model) -> Iterator[Finding]:
+    """Questions about numbers and yes-or-no fields that nothing can answer with yes."""
+    asking: tuple[Rule | Disqualify, ...] = (*model.rules(), *model.disqualify)
+    for rule in asking:
+        if rule.when is None or any(_open(part) for part in rule.when.parts()):
+            continue
+        answers = _tried(model, [rule.when])
+        if answers is not None and not (answers[0] == YES).any():
+            yield Finding("error", f'nobody can ever meet the condition of "{rule.name}"')
+
+
+def _open(part: Condition) -> bool:
+    """Whether there are more answers to a question than trying its own words shows."""
+    closed = {"gt", "gte", "lt", "lte", "between", "exists", "missing"}
+    return bool(set(part.keys()) - closed) and not isinstance(part.is_, bool)
+
+
+def _signs(model: Model) -> Iterator[Finding]:
+    goodbye = {"email_unsubscribed", "email_bounced"}
+    for rule in (*model.behavior, *model.inactivity):
+        if rule.points > 0 and (not isinstance(rule, Behavior) or set(rule.on) <= goodbye):
+            yield Finding("warning", f'"{rule.name}" rewards people for turning away; did you mean {-rule.points:g}?')
+
+
+def _fitless(model: Model) -> Iterator[Finding]:
+    if not model.fit or not model.bands:
+        return
+    name, band = list(model.bands.items())[-1]
+    gated = any(each.min_fit is not None for each in model.bands.values())
+    acted = most_of(model, [rule for rule in model.rules() if not isinstance(rule, Fit)]) * model.weights.behavior
+    if not gated and band.at is not None and acted >= hundredths(band.at) and name != next(iter(model.bands)):
+        yield Finding(
+            "note", f'activity alone reaches the band "{name}", whoever it is; min_fit would ask for fit as well'
+        )
+
+
+def _size_and_age(model: Model, today: date) -> Iterator[Finding]:
+    if len(model.rules()) > model.review.most_rules:
+        count, most = len(model.rules()), model.review.most_rules
+        sentence = f"{count} rules are more than {most}; nobody can explain them in one meeting"
+        yield Finding("warning", sentence)
+    if model.review.on is not None and today - model.review.on > model.review.every:
+        days = (today - model.review.on).days
+        sentence = (
+            f"the model was last reviewed on {model.review.on}, {days} days ago; look at it and set [review] on anew"
+        )
+        yield Finding("warning", sentence)
+    if model.rules() and not model.test:
+        yield Finding(
+            "note", "there are no golden leads; a [[test]] tells the next admin what the rules are meant to do"
+        )
+
+
+def lint_with_data(
+    model: Model, scores: Scores, columns: Columns, known_kinds: Collection[str], now: int
+) -> list[Finding]:
+    """What can be said of a model once people were scored by it; `now` in seconds since 1970."""
+    checks = (
+        _dead_rules(model, scores),
+        _twins(model, scores),
+        _strange_kinds(model, columns, known_kinds),
+        _gone_silent(model, columns, now),
+    )
+    return [finding for check in checks for finding in check]
+
+
+def _given(scores: Scores) -> dict[str, NDArray[np.bool_]]:
+    """For each rule, who got points from it."""
+    lines = zip(scores.lines, scores.points, strict=True)
+    return {line.about: points != 0 for line, points in lines if line.sort == "rule"}
+
+
+def _dead_rules(model: Model, scores: Scores) -> Iterator[Finding]:
+    if len(scores.people) < FEWEST_PEOPLE:
+        return
+    for name, given in _given(scores).items():
+        if not given.any():
+            yield Finding("warning", f'"{name}" gave points to none of {len(scores.people)} people')
+        elif given.all():
+            yield Finding("note", f'"{name}" gave points to everybody, so that it tells nobody apart')
+
+
+def _twins(model: Model, scores: Scores) -> Iterator[Finding]:
+    """Rules that nearly always count for the same people: their correlation is above 0.95."""
+    if len(scores.people) < FEWEST_PEOPLE:
+        return
+    given = {name: who for name, who in _given(scores).items() if who.any() and not who.all()}
+    if len(given) < 2:
+        return
+    alike: NDArray[np.float64] = np.corrcoef(np.array(list(given.values()), dtype=np.float64))
+    for (one, left), (other, right) in combinations(enumerate(given), 2):
+        if alike[one, other] > TWINS:
+            sentence = (
+                f'"{left}" and "{right}" count for the same people (correlation {alike[one, other]:.2f}); one may do'
+            )
+            yield Finding("warning", sentence)
+
+
+def _strange_kinds(model: Model, columns: Columns, known: Collection[str]) -> Iterator[Finding]:
+    counts = np.bincount(columns.fact, minlength=len(columns.facts))
+    seen: dict[str, int] = {}
+    for fact, count in zip(columns.facts, counts, strict=True):
+        seen[fact.kind] = seen.get(fact.kind, 0) + int(count)
+    used = {kind for on, _ in selections(model) for kind in on}
+    for kind, count in sorted(seen.items()):
+        if count and kind not in known:
+            yield Finding("warning", f'{count} activities are of the kind "{kind}", which no feed is known to produce')
+        elif count and kind not in used:
+            yield Finding("note", f'{count} activities of the kind "{kind}" are read by no rule')
+
+
+def _gone_silent(model: Model, columns: Columns, now: int) -> Iterator[Finding]:
+    """Rules whose activities came and no longer come: a page was renamed, a form replaced, a feed has died."""
+    for rule in model.behavior:
+        newest = _newest(model, rule, columns, now)
+        if newest is not None and now - newest > SILENT.total_seconds():
+            days = int(now - newest) // 86_400
+            yield Finding("warning", f'"{rule.name}" went silent: the last activity it counts was {days} days ago')
+
+
+def _newest(model: Model, rule: Behavior, columns: Columns, now: int) -> int | None:
+    """The instant of the newest activity that a rule takes."""
+    taken = np.isin(np.array([fact.kind for fact in columns.facts], dtype=object), rule.on)
+    asker = Asker(
+        len(columns.facts),
+        {name: attributes(columns.facts, name) for name in rule.where},
+        model.lists,
+        reader(model.titles),
+        untyped=True,
+    )
+    for name, match in rule.where.items():
+        taken &= asker.match(name, match) == YES
+    at = columns.at[taken[columns.fact] & (columns.at <= now)] if len(taken) else columns.at
+    return int(at.max()) if len(at) else None
