@@ -39,11 +39,13 @@ class Desk:
         self.tallies = {crm: plan.Tally() for crm in crms}
         self.changes: list[tuple[int, Change]] = []
         self.leases: dict[int, Mapping[str, int]] = {}
+        self.rescored: dict[str, int] = {}
         self.left_alone: dict[str, dict[str, int]] = {crm: {} for crm in crms}
 
     def decide_all(self, person: Scored, records: Sequence[Holding], owner_of: Mapping[int, str]) -> None:
         """Decide about the records of a person in the CRMs that take part."""
         for held in records:
+            self.rescored[held.ref.crm] = self.rescored.get(held.ref.crm, 0) + 1
             if held.ref.crm in self.crms:
                 self._decide(held, person, owner_of.get(held.id))
 
@@ -84,15 +86,15 @@ def draft(
         )
         scored.refresh_people(tx, resolver)
         desk = Desk(work, crms)
-        for crm in crms:
-            desk.tallies[crm].records, desk.tallies[crm].scored = scored.carrying(tx, crm)
         waiting: list[tuple[Scored, list[Holding]]] = []
-        for person, records in _scored_people(work, tx, result, everybody=last is None or model_changed):
+        for person, records in _scored_people(work, tx, result):
             if config.write.owner and route.pool_of_band(person.band, config.route) is not None:
                 waiting.append((person, records))
             else:
                 desk.decide_all(person, records, {})
         pointers = _assign(work, tx, desk, waiting, owners)
+        for crm in {change.ref.crm for _row_id, change in desk.changes}:
+            desk.tallies[crm].records, desk.tallies[crm].scored = scored.carrying(tx, crm)
         reasons = [] if approved else plan.too_much(desk.tallies, config.guard, model_changed)
         journal.add_changes(tx, result.run, desk.changes, work.now_ms)
         _count(tx, result, desk)
@@ -117,16 +119,13 @@ def _assign(
     return given.pointers
 
 
-def _scored_people(
-    work: Work, tx: Connection, result: Result, *, everybody: bool
-) -> Iterator[tuple[Scored, list[Holding]]]:
+def _scored_people(work: Work, tx: Connection, result: Result) -> Iterator[tuple[Scored, list[Holding]]]:
     """Score, store the scores, and yield each person with their live records."""
     config = work.config
-    wanted = scored.people_to_score(tx, int(work.now.timestamp()), everybody)
+    wanted = scored.people_to_score(tx, int(work.now.timestamp()), config.model_hash())
     facts = scored.all_facts(tx) if len(wanted) else {}
     for start in range(0, len(wanted), scored.PEOPLE_AT_ONCE):
         some = [int(each) for each in wanted[start : start + scored.PEOPLE_AT_ONCE]]
-        scored.refresh_tapes(tx, some)
         columns = scored.columns(tx, some, sorted(config.used_fields()), config.identity.precedence, facts)
         before = scored.known_scores(tx, some)
         previous = [before[each].band if each in before else None for each in some]
@@ -203,7 +202,7 @@ def _count(tx: Connection, result: Result, desk: Desk) -> None:
         counts.pulled = sum(reasons_here.values())
         counts.scored = reasons_here.pop("scored", 0)
         counts.skipped = reasons_here
-        counts.rescored = scored.rescored(tx, result.run, crm)
+        counts.rescored = desk.rescored.get(crm, 0)
         counts.left_alone = desk.left_alone.get(crm, {})
         counts.planned = sum(1 for _row_id, change in desk.changes if change.ref.crm == crm)
     result.bands = scored.band_counts(tx)

@@ -1,1 +1,1 @@
-"""The state database: contacts and activities as pulled, scores, the journal of changes. It knows no CRM and no rule."""
+"""The state database: what was pulled, the scores, the journal of changes. It knows no CRM and no rule."""

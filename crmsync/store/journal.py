@@ -11,7 +11,7 @@ from sqlalchemy import Connection, bindparam, func, select, update
 from crmsync.model import Change, Ref, Scalar
 from crmsync.store.database import upsert
 from crmsync.store.pulled import IN_LIST, chunks, dump
-from crmsync.store.schema import change, contact, model, pointer, run
+from crmsync.store.schema import OPEN, change, contact, model, pointer, run
 
 PLANNED, SENT, KEPT, FAILED, SKIPPED = "planned", "sent", "kept", "failed", "skipped"
 
@@ -73,7 +73,7 @@ def runs_to_finish(connection: Connection, crm: str) -> list[str]:
     query = (
         select(run.c.id)
         .join(change, change.c.run == run.c.id)
-        .where(change.c.crm == crm, change.c.state.in_((PLANNED, SENT)), run.c.verdict.not_in(("dry", "unsafe")))
+        .where(change.c.crm == crm, OPEN, run.c.verdict.not_in(("dry", "unsafe")))
         .distinct()
         .order_by(run.c.id)
     )
@@ -82,7 +82,7 @@ def runs_to_finish(connection: Connection, crm: str) -> list[str]:
 
 def count_open(connection: Connection, crm: str, runs: Sequence[str]) -> int:
     """How many changes of these runs for one CRM are planned or sent."""
-    query = select(func.count()).where(change.c.crm == crm, change.c.state.in_((PLANNED, SENT)), change.c.run.in_(runs))
+    query = select(func.count()).where(change.c.crm == crm, OPEN, change.c.run.in_(runs))
     return connection.scalar(query) or 0
 
 
@@ -106,7 +106,7 @@ def open_rows(connection: Connection, crm: str, states: Sequence[str], runs: Seq
     """The first `most` changes of these runs in these states for one CRM, in the order they were planned."""
     query = (
         select(change)
-        .where(change.c.crm == crm, change.c.state.in_(states), change.c.run.in_(runs))
+        .where(change.c.crm == crm, OPEN, change.c.state.in_(states), change.c.run.in_(runs))
         .order_by(change.c.id)
         .limit(most)
     )
@@ -115,7 +115,9 @@ def open_rows(connection: Connection, crm: str, states: Sequence[str], runs: Seq
 
 def runs_with_sent(connection: Connection, crm: str) -> list[str]:
     """Runs with changes that were sent and never heard of again."""
-    return list(connection.scalars(select(change.c.run).where(change.c.crm == crm, change.c.state == SENT).distinct()))
+    return list(
+        connection.scalars(select(change.c.run).where(change.c.crm == crm, OPEN, change.c.state == SENT).distinct())
+    )
 
 
 def rows_of(connection: Connection, run_id: str) -> Iterator[tuple[str, str, Row]]:

@@ -33,6 +33,9 @@ metadata = MetaData(
 Id = BigInteger().with_variant(Integer, "sqlite")
 """SQLite only numbers rows by itself in a column that is exactly INTEGER."""
 
+OPEN = text("state IN ('planned', 'sent')")
+"""Changes still to be made, in the very words of their index: a database uses it for nothing else."""
+
 account = Table(
     "account",
     metadata,
@@ -88,7 +91,7 @@ contact = Table(
     Column("seen_run", Text, nullable=False, server_default=""),
     UniqueConstraint("crm", "kind", "ref_id"),
     Index("ix_contact_person", "person"),
-    Index("ix_contact_dirty", "id", sqlite_where=text("dirty"), postgresql_where=text("dirty")),
+    Index("ix_contact_dirty", "id", sqlite_where=text("dirty = 1"), postgresql_where=text("dirty")),
     Index("ix_contact_seen_run", "seen_run"),
 )
 
@@ -175,6 +178,7 @@ person = Table(
     Column("was", Text, nullable=False, server_default=""),  # the lines before, for "what changed"
     Index("ix_person_due", "due"),
     Index("ix_person_band", "band"),
+    Index("ix_person_model", "model"),
 )
 
 pointer = Table(
@@ -228,7 +232,7 @@ change = Table(
         "ix_change_open",
         "crm",
         "id",
-        sqlite_where=text("state IN ('planned', 'sent')"),
-        postgresql_where=text("state IN ('planned', 'sent')"),
+        sqlite_where=OPEN,
+        postgresql_where=OPEN,
     ),
 )

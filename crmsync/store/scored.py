@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Mapping, Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import orjson
 from numpy.typing import NDArray
-from sqlalchemy import Connection, and_, bindparam, case, delete, func, or_, select, update
+from sqlalchemy import Connection, and_, bindparam, case, delete, func, or_, select, union, update
 
 from crmsync.columns import Columns, Fact, once_per_person
 from crmsync.model import Holding, Ref, Scalar
@@ -97,44 +97,24 @@ def _assign(
         connection.execute(delete(person).where(person.c.id.in_(some), person.c.id.not_in(inhabited)))
 
 
-def people_to_score(connection: Connection, now: int, everybody: bool) -> NDArray[np.int64]:
-    """The people whose score may have changed, ascending: dirty, due by `now` (seconds), or everybody."""
-    live = select(contact.c.person).where(LIVE, contact.c.person.is_not(None))
-    if everybody:
-        query = live.distinct()
-    else:
-        dirty = select(contact.c.person).where(contact.c.dirty, contact.c.person.is_not(None))
-        due = select(person.c.id).where(person.c.due <= now)
-        query = live.where(or_(contact.c.person.in_(dirty), contact.c.person.in_(due))).distinct()
-    return np.fromiter(connection.scalars(query.order_by(contact.c.person)), dtype=np.int64)
-
-
-def refresh_tapes(connection: Connection, people: Sequence[int]) -> None:
-    """Pack the activities of the contacts of these people that gained or lost some since they were last packed."""
-    bare = (
-        select(contact.c.id)
-        .outerjoin(tape, tape.c.contact == contact.c.id)
-        .where(contact.c.person.in_(people), tape.c.contact.is_(None))
-        .order_by(contact.c.id)
+def people_to_score(connection: Connection, now: int, model: str) -> NDArray[np.int64]:
+    """The people whose score may have changed, ascending: those with a dirty contact, those due by `now` (seconds), and
+    those whose score is of another model than `model` (its hash).
+    """
+    candidates = union(
+        select(contact.c.person).where(contact.c.dirty, contact.c.person.is_not(None)),
+        select(person.c.id).where(person.c.due <= now),
+        select(person.c.id).where(person.c.model < model),
+        select(person.c.id).where(person.c.model > model),
+    ).subquery()
+    query = (
+        select(contact.c.person)
+        .join(candidates, candidates.c.person == contact.c.person)
+        .where(LIVE)
+        .distinct()
+        .order_by(contact.c.person)
     )
-    for some in chunks(connection.scalars(bare).all(), IN_LIST):
-        query = (
-            select(activity.c.contact, activity.c.at, activity.c.fact)
-            .where(activity.c.contact.in_(some))
-            .order_by(activity.c.contact, activity.c.at, activity.c.fact)
-        )
-        found = np.array(connection.execute(query).all(), dtype=np.int64).reshape(-1, 3)
-        events = found[:, 1:].astype("<u4")
-        starts = np.searchsorted(found[:, 0], some, side="left")
-        ends = np.searchsorted(found[:, 0], some, side="right")
-        upsert(
-            connection,
-            tape,
-            [
-                {"contact": row_id, "events": events[start:end].tobytes()}
-                for row_id, start, end in zip(some, starts, ends, strict=True)
-            ],
-        )
+    return np.fromiter(connection.scalars(query), dtype=np.int64)
 
 
 def all_facts(connection: Connection) -> dict[int, Fact]:
@@ -144,11 +124,7 @@ def all_facts(connection: Connection) -> dict[int, Fact]:
 
 
 def _attributes(text: str) -> Mapping[str, Scalar]:
-    return {name: _scalar(value) for name, value in orjson.loads(text).items()}
-
-
-def _scalar(value: Any) -> Scalar:
-    return tuple(value) if isinstance(value, list) else value
+    return {name: tuple(value) if isinstance(value, list) else value for name, value in orjson.loads(text).items()}
 
 
 def columns(
@@ -160,58 +136,147 @@ def columns(
 ) -> Columns:
     """What is known of these people (ascending ids), in the shape that scoring reads.
 
-    A field's value is that of the first record that knows it: live before replaced, then by CRM in order of `precedence`,
-    then the latest changed.
+    A field's value is that of the first record that knows it: live before replaced, then by CRM in order of
+    `precedence`, then the latest changed. Activities that came since they were last packed are packed on the way.
     """
-    rank = case({crm: place for place, crm in enumerate(precedence)}, value=contact.c.crm, else_=len(precedence))
-    query = (
-        select(contact.c.id, contact.c.person, contact.c.fields, contact.c.emails, tape.c.events)
-        .outerjoin(tape, tape.c.contact == contact.c.id)
-        .where(contact.c.person.in_(people), contact.c.known, or_(~contact.c.gone, contact.c.merged_into != ""))
-        .order_by(contact.c.person, case((LIVE, 0), else_=1), rank, contact.c.changed_at.desc(), contact.c.id)
-    )
-    row_of = {person_id: row for row, person_id in enumerate(people)}
-    values: dict[str, list[Scalar | None]] = {name: [None] * len(people) for name in fields}
-    mails = values.setdefault("email", [None] * len(people))
-    tapes: list[tuple[int, bytes]] = []
-    for found in connection.execute(query):
-        row = row_of[found.person]
-        for name, value in orjson.loads(found.fields).items():
-            column = values.get(name)
-            if column is not None and column[row] is None:
-                column[row] = _scalar(value)
-        if mails[row] is None and found.emails != "[]":
-            mails[row] = orjson.loads(found.emails)[0]
-        if found.events:
-            tapes.append((row, found.events))
-    activity_row, at, fact_id = _unrolled(tapes, facts)
-    used, index = np.unique(fact_id, return_inverse=True)
+    records = _records(connection, people, precedence)
+    rows = np.searchsorted(np.asarray(people, dtype=np.int64), records.person).astype(np.int32)
+    activity_row, at, fact_id = _unrolled(rows, _tapes(connection, records), facts)
+    used = np.flatnonzero(np.bincount(fact_id, minlength=1))
+    index = np.zeros(int(used[-1]) + 1 if len(used) else 0, dtype=np.int32)
+    index[used] = np.arange(len(used), dtype=np.int32)
     return Columns(
         people=np.asarray(people, dtype=np.int64),
-        fields=values,
+        fields=_fields(records, rows.tolist(), len(people), fields),
         person=activity_row,
         at=at,
-        fact=index.astype(np.int32),
+        fact=index[fact_id],
         facts=[facts[int(each)] for each in used],
     )
 
 
+class Records(NamedTuple):
+    """Records as columns: by person, and for each person in order of precedence."""
+
+    id: list[int]
+    person: NDArray[np.int64]
+    fields: list[str]
+    emails: list[str]
+    events: list[bytes | None]
+
+
+def _records(connection: Connection, people: Sequence[int], precedence: Sequence[str]) -> Records:
+    """The known records of these people, the deleted ones left out."""
+    rank = case({crm: place for place, crm in enumerate(precedence)}, value=contact.c.crm, else_=len(precedence))
+    query = (
+        select(
+            contact.c.id,
+            contact.c.person,
+            case((LIVE, 0), else_=1),
+            rank,
+            contact.c.changed_at,
+            contact.c.fields,
+            contact.c.emails,
+            tape.c.events,
+        )
+        .outerjoin(tape, tape.c.contact == contact.c.id)
+        .where(_of(contact.c.person, people), contact.c.known, or_(~contact.c.gone, contact.c.merged_into != ""))
+    )
+    found = connection.execute(query).all()
+    ids, person, replaced, ranks, changed, fields, emails, events = zip(*found, strict=True) if found else ([],) * 8
+    persons = np.asarray(person, dtype=np.int64)
+    order = np.lexsort((np.asarray(ids), -np.asarray(changed, dtype=np.int64), ranks, replaced, persons))
+    order = order[np.isin(persons[order], people)]
+    places = order.tolist()
+    return Records(
+        [ids[place] for place in places],
+        persons[order],
+        [fields[place] for place in places],
+        [emails[place] for place in places],
+        [events[place] for place in places],
+    )
+
+
+def _of(column: Any, people: Sequence[int]) -> Any:
+    """A condition that finds at least these people: a range where they lie close together is many times cheaper."""
+    if people and people[-1] - people[0] < 4 * len(people):
+        return column.between(people[0], people[-1])
+    return column.in_(people)
+
+
+def _tapes(connection: Connection, records: Records) -> list[bytes]:
+    """The packed activities of the records: (at, fact) as pairs of uint32, ascending; packed now where they were not."""
+    bare = [row_id for row_id, events in zip(records.id, records.events, strict=True) if events is None]
+    packed: dict[int, bytes] = {}
+    for some in chunks(sorted(bare), IN_LIST):
+        here = _pack(connection, some)
+        upsert(connection, tape, [{"contact": row_id, "events": events} for row_id, events in here.items()])
+        packed |= here
+    return [
+        packed[row_id] if events is None else events for row_id, events in zip(records.id, records.events, strict=True)
+    ]
+
+
+def _pack(connection: Connection, row_ids: Sequence[int]) -> dict[int, bytes]:
+    query = (
+        select(activity.c.contact, activity.c.at, activity.c.fact)
+        .where(_of(activity.c.contact, row_ids))
+        .order_by(activity.c.contact, activity.c.at, activity.c.fact)
+    )
+    found = np.array([tuple(each) for each in connection.execute(query)], dtype=np.int64).reshape(-1, 3)
+    events = found[:, 1:].astype("<u4")
+    starts = np.searchsorted(found[:, 0], row_ids, side="left").tolist()
+    ends = np.searchsorted(found[:, 0], row_ids, side="right").tolist()
+    return {row_id: events[start:end].tobytes() for row_id, start, end in zip(row_ids, starts, ends, strict=True)}
+
+
+def _fields(records: Records, rows: Sequence[int], people: int, names: Sequence[str]) -> dict[str, list[Scalar | None]]:
+    known: list[dict[str, Any]] = [{}] * people
+    mails: list[Scalar | None] = [None] * people
+    for row, fields, emails in zip(rows, _parsed(records.fields), _parsed(records.emails), strict=True):
+        known[row] = fields | known[row] if known[row] else fields
+        if emails and mails[row] is None:
+            mails[row] = emails[0]
+    values: dict[str, list[Any]] = {name: [each.get(name) for each in known] for name in names}
+    for name, column in values.items():
+        if list in set(map(type, column)):
+            values[name] = [tuple(each) if isinstance(each, list) else each for each in column]
+    return {**values, "email": mails}
+
+
+def _parsed(texts: Sequence[str]) -> Any:
+    """JSON texts, parsed in one go."""
+    return orjson.loads(f"[{','.join(texts)}]")
+
+
 def _unrolled(
-    tapes: Sequence[tuple[int, bytes]], facts: Mapping[int, Fact]
+    rows: NDArray[np.int32], tapes: Sequence[bytes], facts: Mapping[int, Fact]
 ) -> tuple[NDArray[np.int32], NDArray[np.int64], NDArray[np.int64]]:
-    events = np.frombuffer(b"".join(each for _row, each in tapes), dtype="<u4").reshape(-1, 2)
-    lengths = [len(each) // 8 for _row, each in tapes]
-    row = np.repeat(np.fromiter((row for row, _each in tapes), np.int32, len(tapes)), lengths)
-    record = np.repeat(np.arange(len(tapes), dtype=np.int32), lengths)
+    """The activities of all records as (row, at, fact id), each event once per person, by time within a person."""
+    events = np.frombuffer(b"".join(tapes), dtype="<u4").reshape(-1, 2)
+    lengths = np.fromiter((len(each) // 8 for each in tapes), np.int64, len(tapes))
+    row = np.repeat(rows, lengths)
     at, fact_id = events[:, 0].astype(np.int64), events[:, 1].astype(np.int64)
-    kinds = {kind: number for number, kind in enumerate(sorted({each.kind for each in facts.values()}))}
-    kind_of = np.zeros(max(facts, default=0) + 1, dtype=np.int32)
-    for each, known in facts.items():
-        kind_of[each] = kinds[known.kind]
-    keep = once_per_person(row, record, at, kind_of[fact_id])
-    row, at, fact_id = row[keep], at[keep], fact_id[keep]
-    order = np.lexsort((fact_id, at, row))
-    return row[order], at[order], fact_id[order]
+    places = np.flatnonzero(np.bincount(rows, minlength=1)[row] > 1)
+    if not len(places):
+        return row, at, fact_id
+    record = np.repeat(np.arange(len(tapes), dtype=np.int32), lengths)[places]
+    once = once_per_person(row[places], record, at[places], _kinds(facts)[fact_id[places]])
+    keep = np.ones(len(row), dtype=bool)
+    keep[places] = once
+    ordered = np.arange(len(row))
+    ordered[places] = places[np.lexsort((fact_id[places], at[places], row[places]))]
+    ordered = ordered[keep[ordered]]
+    return row[ordered], at[ordered], fact_id[ordered]
+
+
+def _kinds(facts: Mapping[int, Fact]) -> NDArray[np.int32]:
+    """For each fact id a number for its kind."""
+    numbers = {kind: number for number, kind in enumerate(sorted({each.kind for each in facts.values()}))}
+    kinds = np.zeros(max(facts, default=0) + 1, dtype=np.int32)
+    for fact_id, each in facts.items():
+        kinds[fact_id] = numbers[each.kind]
+    return kinds
 
 
 def known_scores(connection: Connection, people: Sequence[int]) -> dict[int, Any]:
@@ -293,12 +358,6 @@ def pulled_counts(connection: Connection, run: str) -> dict[str, dict[str, int]]
     for crm, reason, number in connection.execute(query):
         counts.setdefault(crm, {})[reason] = number
     return counts
-
-
-def rescored(connection: Connection, run: str, crm: str) -> int:
-    """How many live records of a CRM this run scored, pulled or not."""
-    query = select(func.count()).select_from(contact.join(person, person.c.id == contact.c.person))
-    return connection.scalar(query.where(LIVE, contact.c.crm == crm, person.c.scored_run == run)) or 0
 
 
 def band_counts(connection: Connection) -> dict[str, int]:
