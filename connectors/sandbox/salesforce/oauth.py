@@ -93,7 +93,8 @@ def _bearer(sessions: Sessions, form: Mapping[str, str], address: str) -> Answer
         return _refused("invalid_grant", "invalid assertion")
     if "test.salesforce.com" in str(claims["aud"]):
         return _refused("app_not_found", "External client app is not installed in this org")
-    if not time.time() < claims["exp"] < time.time() + 360:
+    expires = str(claims["exp"])  # simple-salesforce 1.12.10 sends it as text, and Salesforce takes that
+    if not expires.isdigit() or not time.time() < int(expires) < time.time() + 360:
         return _refused("invalid_grant", "expired authorization code")
     return _granted(sessions, address)
 
