@@ -1,4 +1,4 @@
-"""Doing what the journal says: each change moves planned → sent → kept, failed or skipped, and never gets lost on the way."""
+"""Doing what the journal says: each change moves planned → sent → kept, failed or skipped, and is never lost."""
 
 from __future__ import annotations
 

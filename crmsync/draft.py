@@ -72,10 +72,10 @@ class Desk:
 def draft(
     work: Work, result: Result, crms: Sequence[str], owners: Sequence[Owner], *, going_on: bool, approved: bool
 ) -> list[str]:
-    """Score whoever may have changed and decide about their records in `crms`; store scores and plan in one transaction.
+    """Score whoever may have changed, decide about their records in `crms`, and store it all in one transaction.
 
-    Returns why the plan is unsafe, in sentences; empty when it is not, or `approved`. Only a plan that is `going_on` and
-    safe moves the rotation and settles who is dirty: any other is kept for review and changes nothing else.
+    Returns why the plan is unsafe, in sentences; none when it is not, or `approved`. Only a safe plan that is `going_on`
+    moves the rotation and settles who is dirty: any other is kept for review and changes nothing else.
     """
     config, identity = work.config, work.config.identity
     with work.store.begin() as tx:

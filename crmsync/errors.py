@@ -18,7 +18,7 @@ class ConfigError(CrmsyncError):
 
 
 class Transient(CrmsyncError):
-    """The same request may succeed later: the retry repeats it, after `retry_after` seconds if the vendor named them."""
+    """The same request may succeed later: the retry repeats it, after `retry_after` seconds if the vendor says so."""
 
     def __init__(self, message: str, retry_after: float | None = None) -> None:
         self.retry_after = retry_after

@@ -157,8 +157,8 @@ class Change:
 class Holding(NamedTuple):
     """What the state holds of one live record, as a plan needs it.
 
-    `base` is what crmsync last wrote (outputs, `stage`, `owner`), `leases` says per field when somebody else's change of
-    it was noticed (milliseconds), `parked` is the change that the CRM will not take, with its `reason`.
+    `base` is what crmsync last wrote (outputs, `stage`, `owner`), `leases` says per field when somebody else's change
+    of it was noticed (milliseconds), `parked` is the change that the CRM will not take, with its `reason`.
     """
 
     id: int

@@ -114,7 +114,7 @@ def _filled(value: Scalar | None) -> Scalar | None:
 
 @dataclass
 class Tally:
-    """How much a plan changes in one CRM: `records` it holds of ours, how many of them are `scored` already, and moves."""
+    """How much a plan changes in one CRM: the `records` there are, how many are `scored` already, and the moves."""
 
     records: int = 0
     scored: int = 0

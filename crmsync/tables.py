@@ -14,7 +14,7 @@ _UNITS = {"s": "seconds", "m": "minutes", "h": "hours", "d": "days", "w": "weeks
 
 
 class Table(BaseModel):
-    """A table of the config: it cannot be changed once read, refuses unknown keys, and never repeats a value in an error."""
+    """A table of the config: frozen once read, refuses unknown keys, never repeats a value in an error."""
 
     model_config = ConfigDict(extra="forbid", frozen=True, hide_input_in_errors=True, validate_default=True)
 

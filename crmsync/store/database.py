@@ -22,7 +22,7 @@ HEAD = "0001"
 """The newest migration; a test holds it against `migrations/versions`."""
 
 NETWORK_FILESYSTEMS = frozenset(
-    {"nfs", "nfs4", "cifs", "smb3", "smbfs", "fuse.sshfs", "9p", "afs", "ceph", "glusterfs"}
+    {"nfs", "nfs4", "cifs", "smb3", "smbfs", "fuse.sshfs", "afs", "ceph", "glusterfs"}
 )
 """Where SQLite's WAL loses data: it needs shared memory and real locks (https://www.sqlite.org/wal.html, 2026-11)."""
 
@@ -165,8 +165,8 @@ def _told(url: str) -> Iterator[None]:
 
 def _damaged(url: str) -> str:
     return (
-        f"the state at {url} is damaged, and crmsync writes nothing with a damaged state; keep the file, restore a backup, "
-        "or point [state] url at a new one and run: crmsync backfill"
+        f"the state at {url} is damaged, and crmsync writes nothing with a damaged state; "
+        "keep the file, restore a backup, or point [state] url at a new one and run: crmsync backfill"
     )
 
 

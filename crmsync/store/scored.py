@@ -205,7 +205,7 @@ def _of(column: Any, people: Sequence[int]) -> Any:
 
 
 def _tapes(connection: Connection, records: Records) -> list[bytes]:
-    """The packed activities of the records: (at, fact) as pairs of uint32, ascending; packed now where they were not."""
+    """The packed activities of the records: (at, fact) as pairs of uint32, ascending; packed now where not yet."""
     bare = [row_id for row_id, events in zip(records.id, records.events, strict=True) if events is None]
     packed: dict[int, bytes] = {}
     for some in chunks(sorted(bare), IN_LIST):
