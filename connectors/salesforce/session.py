@@ -18,7 +18,7 @@ from requests.adapters import HTTPAdapter
 from simple_salesforce.api import Salesforce
 from simple_salesforce.util import exception_handler
 
-from connectors.http import PATIENCE, TIMEOUT, checked_address, is_loopback, patiently
+from connectors.http import PATIENCE, TIMEOUT, checked_address, is_loopback, patiently, retry_after_seconds
 from connectors.salesforce.answers import CRM, Expired, exchanged, expected
 from connectors.salesforce.settings import SUFFIXES, Settings
 from connectors.salesforce.tokens import Token, new_token
@@ -242,6 +242,10 @@ class Org:
             self._clock = (parsedate_to_datetime(date).astimezone(UTC), time.monotonic())
         if found := re.match(r"\s*api-usage=(\d+)/(\d+)", response.headers.get("Sforce-Limit-Info", "")):
             self.usage = Usage(int(found[1]), int(found[2]), time.monotonic())
+        # simple-salesforce's exceptions do not carry the headers that say how long to wait.
+        wait = retry_after_seconds(response.headers.get("Retry-After"), datetime.now(UTC))
+        if wait is not None and response.status_code in (429, 503):
+            raise Transient(f"Salesforce answered {response.status_code}", retry_after=wait)
 
     def _told_time(self) -> datetime | None:
         return self.now() if self._clock else None
