@@ -103,7 +103,7 @@ def _hopeless(state: tenacity.RetryCallState) -> bool:
     return (state.seconds_since_start or 0.0) + state.upcoming_sleep > PATIENCE
 
 
-def patiently(crm: str, exchange: Callable[[], T], stop: Stop, attempts: int = ATTEMPTS) -> T:
+def patiently(crm: str, exchange: Callable[[], T], stop: Stop) -> T:
     """Do one HTTP exchange (send, read the whole body, parse), and again while it raises `Transient`.
 
     Raises `Unavailable` when patience is over and `Cancelled` as soon as `stop` is raised. Anything else passes through
@@ -121,7 +121,7 @@ def patiently(crm: str, exchange: Callable[[], T], stop: Stop, attempts: int = A
     retrying = tenacity.Retrying(
         retry=tenacity.retry_if_exception_type(Transient),
         wait=_wait,
-        stop=lambda state: state.attempt_number >= attempts or _hopeless(state),
+        stop=lambda state: state.attempt_number >= ATTEMPTS or _hopeless(state),
         sleep=pause,
         reraise=True,
     )

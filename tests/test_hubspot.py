@@ -617,6 +617,32 @@ def test_a_stage_is_not_moved_back(sandbox, ready, portal):
     assert properties(sandbox, id)["ls_score"] == "9"
 
 
+@pytest.mark.parametrize("portal", ["ignored", "accepted"])
+def test_a_stage_is_moved_back_in_two_steps_when_the_admin_wants_that(sandbox, ready, portal):
+    sandbox.portal.switches.backward_stages = portal
+    notes = {}
+    connector = hubspot(sandbox, notes=notes, backward_stages=True)
+    ids = [create(sandbox, email=f"n{number}@acme.example", lifecyclestage="salesqualifiedlead") for number in range(3)]
+    receipts = list(connector.write([change(id, {"stage": "sql", "score": None}, stage="lead", score=9) for id in ids]))
+    assert all(each.ok and not each.refused for each in receipts)
+    assert [properties(sandbox, id)["lifecyclestage"] for id in ids] == ["lead"] * 3
+    assert "hubspot.moving_back" not in notes
+
+
+def test_a_move_that_was_cut_in_two_is_finished_before_anything_is_read(sandbox, ready):
+    notes = {}
+    connector = hubspot(sandbox, notes=notes, backward_stages=True)
+    id = create(sandbox, email="a@acme.example", lifecyclestage="salesqualifiedlead")
+    sandbox.faults.add(Fault(do="answer", status=500, path="batch/update", first=2))
+    with pytest.raises(Unavailable):
+        list(connector.write([change(id, {"stage": "sql"}, stage="lead")]))
+    assert not properties(sandbox, id).get("lifecyclestage")
+    sandbox.faults.clear()
+    (read,) = hubspot(sandbox, notes=notes).read([Ref("hubspot", "contact", id)])
+    assert read.stage == "lead"
+    assert "hubspot.moving_back" not in notes
+
+
 def test_the_order_of_stages_is_the_portals_own(sandbox, ready):
     sandbox.do("hubspot", "add_stage", id="7000123", label="Nurture", before="lead")
     id = create(sandbox, email="a@acme.example", lifecyclestage="7000123")

@@ -53,8 +53,8 @@ class Unauthorized(ConfigError):
         )
 
 
-class Locked(Transient):
-    """Somebody else is writing one of the records."""
+class Locked(Unavailable):
+    """Somebody else is writing one of the records: the others may well be written meanwhile."""
 
 
 class DailyLimit(Unavailable):
@@ -76,7 +76,7 @@ def verdict(status: int, body: Any, headers: Mapping[str, str], now: datetime, w
     if status in (408, 425, 477) or status >= 500:
         return Transient(f"HubSpot answered {where} with status {status}", wait)
     if status == 423 or (status == 409 and known.get("category") not in ("OBJECT_ALREADY_EXISTS", "CONFLICT")):
-        return Locked(f"another program is writing the same records ({where})", max(wait or 0.0, LOCK_WAIT))
+        return Locked(CRM, f"another program is writing the same records in HubSpot ({where})")
     if 300 <= status < 400:
         return Unavailable(
             CRM, f"HubSpot answered {where} by pointing to another address, which crmsync does not follow"

@@ -18,7 +18,7 @@ import urllib3
 from hubspot.crm.objects.exceptions import ApiException
 from urllib3.util.retry import Retry
 
-from connectors.http import ATTEMPTS, TIMEOUT, Bucket, patiently
+from connectors.http import TIMEOUT, Bucket, patiently
 from connectors.hubspot.answers import CRM, DailyLimit, Unauthorized, verdict
 from connectors.hubspot.paths import path
 from connectors.hubspot.settings import Settings
@@ -70,9 +70,9 @@ class Api:
         """GET a path and return the parsed JSON."""
         return self.call("GET", where, query=query)
 
-    def post(self, where: str, body: Mapping[str, Any], query: Query = (), attempts: int = ATTEMPTS) -> Any:
+    def post(self, where: str, body: Mapping[str, Any], query: Query = ()) -> Any:
         """POST JSON and return the parsed JSON."""
-        return self.call("POST", where, body, query, attempts)
+        return self.call("POST", where, body, query)
 
     def search(self, kind: str, body: Mapping[str, Any]) -> Any:
         """Search objects of a kind, within the portal's own limit for searches."""
@@ -84,13 +84,12 @@ class Api:
         where: str,
         body: Mapping[str, Any] | None = None,
         query: Query = (),
-        attempts: int = ATTEMPTS,
         *,
         searches: bool = False,
     ) -> Any:
         """Send one request, patiently, and return the parsed JSON.
 
-        Raises `Refused`, `Forbidden`, `Unauthorized` (see `answers`), `Unavailable` or `Cancelled`.
+        Raises `Refused`, `Locked`, `Forbidden`, `Unauthorized` (see `answers`), `Unavailable` or `Cancelled`.
         """
         self._refuse_while_parked()
 
@@ -102,7 +101,7 @@ class Api:
                 return self._authorised(method, where, body, query)
 
         try:
-            return patiently(CRM, exchange, self.stop, attempts)
+            return patiently(CRM, exchange, self.stop)
         except DailyLimit as error:
             raise self._park(str(error)) from error
 
@@ -119,6 +118,11 @@ class Api:
                     yield from flight.finished()
             while flight.busy:
                 yield from flight.finished()
+
+    def pause(self, seconds: float) -> None:
+        """Wait. Raises `Cancelled` as soon as `stop` is raised."""
+        if self.stop.wait(seconds):
+            raise Cancelled("stopped while waiting for HubSpot")
 
     def close(self) -> None:
         """Give the connections back."""

@@ -8,6 +8,7 @@ from connectors.hubspot.activities import Activities
 from connectors.hubspot.answers import CRM
 from connectors.hubspot.api import Api
 from connectors.hubspot.contacts import Contacts
+from connectors.hubspot.moves import Moves
 from connectors.hubspot.portal import Portal
 from connectors.hubspot.records import COUNTS, KIND, Reading, reading
 from connectors.hubspot.settings import Settings
@@ -45,7 +46,8 @@ class HubSpot:
         self._portal = Portal(self._api)
         self._contacts = Contacts(self._api, self._portal, self._reading)
         self._activities = Activities(self._api, self._portal)
-        self._writer = Writer(self._api, self._portal, names)
+        self._moves = Moves(self._api, notes)
+        self._writer = Writer(self._api, self._portal, names, self._moves)
 
     @property
     def calls(self) -> int:
@@ -74,6 +76,7 @@ class HubSpot:
 
     def read(self, refs: Sequence[Ref]) -> Iterator[Contact]:
         """The records as they are now; an id that a merge retired brings the record that took its place."""
+        self._moves.finish()
         how = self._reading()
         ids = list(dict.fromkeys(ref.id for ref in refs))
         for some in chunks(ids, READ_AT_ONCE):

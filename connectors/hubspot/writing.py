@@ -8,20 +8,21 @@ from typing import Any
 
 import orjson
 
-from connectors.hubspot.answers import CRM, Locked, Refused
+from connectors.hubspot.answers import CRM, LOCK_WAIT, Locked, Refused
 from connectors.hubspot.api import Api
+from connectors.hubspot.moves import Moves, send
 from connectors.hubspot.portal import Portal
 from connectors.hubspot.records import KIND, MERGES, OWNER, STAGE
 from connectors.hubspot.values import number, objection, spelled
 from connectors.hubspot.walk import BATCH, Record, chunks, look_up
-from crmsync.errors import Unavailable
 from crmsync.model import Change, FieldMap, Receipt, Ref, Scalar
 
 EVERYWHERE = ("PROPERTY_DOESNT_EXIST", "READ_ONLY_VALUE", "READ_ONLY")
 """Codes of a refusal that every record with the property would meet."""
 
 LOCKED_ATTEMPTS = 3
-"""How often a batch with a locked record is sent before it is halved, so that the others need not wait for it."""
+"""How often a batch with a locked record is sent before it is halved, so that the others need not wait for it; with
+`LOCK_WAIT` seconds in between."""
 
 
 @dataclass
@@ -59,18 +60,21 @@ class Input:
 class Writer:
     """Sends changes and accounts for each of them."""
 
-    def __init__(self, api: Api, portal: Portal, names: FieldMap) -> None:
-        self._api, self._portal = api, portal
+    def __init__(self, api: Api, portal: Portal, names: FieldMap, moves: Moves) -> None:
+        self._api, self._portal, self._moves = api, portal, moves
         self._outputs = FieldMap.spelled(names.outputs, KIND)
         self._stages = FieldMap.spelled(names.stages, KIND)
 
     def write(self, changes: Sequence[Change]) -> Iterator[Receipt]:
         """A receipt for each change, in no particular order."""
+        self._moves.finish()
         inputs = [self._prepared(each) for each in changes]
+        self._moves.begin({each.id: each.properties[STAGE] for each in inputs if self._is_moved_back(each)})
         yield from (each.receipt() for each in inputs if not each.properties)
         batches = list(_batches([each for each in inputs if each.properties]))
         for receipts in self._api.in_flight(lambda batch: list(self._batch(batch)), batches):
             yield from receipts
+        self._moves.end()
 
     def _prepared(self, change: Change) -> Input:
         """Spell a change in HubSpot's words and leave out what HubSpot would refuse."""
@@ -91,36 +95,39 @@ class Writer:
         if prop == OWNER:
             known = not value or self._takes_records(value)
             return "" if known else f"the HubSpot owner {value} is deactivated or unknown: take them out of the pool"
-        if prop == STAGE and self._goes_back(self._value("stage", it.change.before.get("stage")), value):
-            return "HubSpot only moves stages forward: it would ignore this"
+        if prop == STAGE and self._is_moved_back(it) and not self._api.settings.backward_stages:
+            return (
+                "HubSpot only moves stages forward: it would ignore this ([hubspot] backward_stages moves them anyway)"
+            )
         return objection(value, self._portal.definitions("contacts").get(prop), prop)
 
     def _takes_records(self, owner: str) -> bool:
         return any(each.id == owner and each.active for each in self._portal.owners())
 
-    def _goes_back(self, before: str, after: str) -> bool:
-        order = self._portal.stages()
+    def _is_moved_back(self, it: Input) -> bool:
+        """Whether the stage is to become one that comes earlier in the portal's own order."""
+        order, after = self._portal.stages(), it.properties.get(STAGE, "")
+        before = self._value("stage", it.change.before.get("stage"))
         return before in order and after in order and order.index(after) < order.index(before)
 
     def _batch(self, inputs: Sequence[Input], attempts: int = LOCKED_ATTEMPTS) -> Iterator[Receipt]:
         """Write one batch. One that is refused as a whole is narrowed down; the others are written all the same."""
         try:
-            answer = self._send(inputs, attempts)
+            answer = self._sent(inputs, attempts)
         except Refused as error:
             yield from self._narrowed(inputs, error)
-        except Unavailable as error:
-            if not isinstance(error.__cause__, Locked):
-                raise
+        except Locked as error:
             yield from self._locked(inputs, str(error))
         else:
             yield from self._accounted(inputs, answer)
 
-    def _send(self, inputs: Sequence[Input], attempts: int = LOCKED_ATTEMPTS) -> Mapping[str, Any]:
-        body = {
-            "inputs": [{"id": each.id, "properties": each.properties, "objectWriteTraceId": each.id} for each in inputs]
-        }
-        answer: Mapping[str, Any] = self._api.post(self._api.path("batch_update", kind="contacts"), body, (), attempts)
-        return answer
+    def _sent(self, inputs: Sequence[Input], attempts: int = LOCKED_ATTEMPTS) -> Mapping[str, Any]:
+        for _ in range(attempts - 1):
+            try:
+                return send(self._api, {each.id: each.properties for each in inputs})
+            except Locked:
+                self._api.pause(LOCK_WAIT)
+        return send(self._api, {each.id: each.properties for each in inputs})
 
     def _locked(self, inputs: Sequence[Input], said: str) -> Iterator[Receipt]:
         if len(inputs) == 1:
@@ -150,15 +157,9 @@ class Writer:
         """The same where at least one input is a culprit: when the first half is fine, the second is not sent whole."""
         first, second = _halves(inputs)
         try:
-            answer = self._send(first)
-        except Refused as other:
-            yield from self._narrowed(first, other)
-            yield from self._batch(second)
-            return
-        except Unavailable as other:
-            if not isinstance(other.__cause__, Locked):
-                raise
-            yield from self._locked(first, str(other))
+            answer = self._sent(first)
+        except (Refused, Locked) as other:
+            yield from self._narrowed(first, other) if isinstance(other, Refused) else self._locked(first, str(other))
             yield from self._batch(second)
             return
         yield from self._accounted(first, answer)

@@ -1,0 +1,64 @@
+"""Moving a stage back, which HubSpot only does in two steps: clear it, then set it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import orjson
+
+from connectors.hubspot.api import Api
+from connectors.hubspot.records import STAGE
+from connectors.hubspot.walk import BATCH, chunks, look_up
+from crmsync.model import Notes
+
+MOVING = "hubspot.moving_back"
+"""The note that holds, as JSON, the stage of each contact that is between the two steps."""
+
+
+class Moves:
+    """The contacts whose stage is being moved back; a note outlives a crash between the two steps."""
+
+    def __init__(self, api: Api, notes: Notes) -> None:
+        self._api, self._notes = api, notes
+        self._begun = False
+
+    def begin(self, stages: Mapping[str, str]) -> None:
+        """The first step: clear the stage of these contacts, each of which is to get the stage named."""
+        if not stages:
+            return
+        self._notes[MOVING] = orjson.dumps(dict(stages)).decode()
+        self._begun = True
+        for ids in chunks(list(stages), BATCH):
+            send(self._api, {id: {STAGE: ""} for id in ids})
+
+    def end(self) -> None:
+        """The second step is done."""
+        if self._begun:
+            del self._notes[MOVING]
+            self._begun = False
+
+    def finish(self) -> None:
+        """The second step of an earlier process that did not come to it."""
+        if self._begun or not (text := self._notes.get(MOVING)):
+            return
+        stages: dict[str, str] = orjson.loads(text)
+        present = dict(look_up(self._api, list(stages), [STAGE]))
+        left = {
+            id: stage
+            for id, stage in stages.items()
+            if (record := present.get(id)) and not (record.get("properties") or {}).get(STAGE)
+        }
+        for ids in chunks(list(left), BATCH):
+            send(self._api, {id: {STAGE: left[id]} for id in ids})
+        del self._notes[MOVING]
+
+
+def send(api: Api, properties: Mapping[str, Mapping[str, str]]) -> Mapping[str, Any]:
+    """Update contacts by id, at most a hundred, each to its properties.
+
+    The trace id makes HubSpot name the record in an error, where it does that.
+    """
+    inputs = [{"id": id, "properties": values, "objectWriteTraceId": id} for id, values in properties.items()]
+    answer: Mapping[str, Any] = api.post(api.path("batch_update", kind="contacts"), {"inputs": inputs})
+    return answer
