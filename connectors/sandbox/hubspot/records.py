@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from bisect import bisect_left, bisect_right, insort
 from collections import OrderedDict
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
@@ -28,7 +28,7 @@ class Seen(NamedTuple):
     updated: int
 
 
-@dataclass(slots=True)
+@dataclass(slots=True, eq=False)
 class Record:
     """One record. Times are epoch milliseconds; a property without a value is absent.
 
@@ -137,15 +137,12 @@ class Records:
             self._log.sort()
             self._sorted = True
 
-    def modified(self, low: int, high: int) -> Iterator[Record]:
+    def modified(self, low: int, high: int) -> list[Record]:
         """The live records last modified from `low` to `high`, both included, each once."""
         self._tidy()
-        previous = None
-        for entry in self._log[bisect_left(self._log, (low, 0)) : bisect_right(self._log, (high, 1 << 62))]:
-            record = self.by_id.get(entry[1])
-            if record and record.updated == entry[0] and record.archived_at is None and entry != previous:
-                yield record
-            previous = entry
+        span = self._log[bisect_left(self._log, (low, 0)) : bisect_right(self._log, (high, 1 << 62))]
+        found = (record for at, number in span if (record := self.by_id.get(number)) and record.updated == at)
+        return [record for record in dict.fromkeys(found) if record.archived_at is None]
 
     def find(self, text: str) -> Record | None:
         """The record a client means by an id: the survivor where it was merged."""

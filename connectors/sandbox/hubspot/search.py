@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable
 
 import orjson
 
@@ -38,9 +38,8 @@ def search(state: State, call: Call) -> Json:
     )
 
     def run() -> list[View]:
-        tests = [[_test(state, records, each) for each in group] for group in groups]
-        views = (each for each in _candidates(state, records, groups, horizon) if _matches(each, tests))
-        return _sorted(state, records, (each for each in views if _mentions(each[0], query)), sort)
+        views = _matching(state, records, groups, _candidates(state, records, groups, horizon))
+        return _sorted(state, records, [each for each in views if _mentions(each[0], query)], sort)
 
     views = records.searches.find(key, records.version, run)
     names = body.get("properties") or records.kind.shown
@@ -103,18 +102,13 @@ def _offset(after: object) -> int:
     return int(text)
 
 
-def _candidates(state: State, records: Records, groups: list[list[Json]], horizon: int) -> Iterator[View]:
+def _candidates(state: State, records: Records, groups: list[list[Json]], horizon: int) -> list[View]:
     """The live records that may match, as the index has them."""
     if not state.switches.index_lag:
-        for record in _narrowed(records, groups):
-            yield record, None
-        return
-    for number in records.live:
-        record = records.by_id[number]
-        if record.updated <= horizon:
-            yield record, None
-        elif record.created <= horizon:
-            yield record, record.before
+        return [(record, None) for record in _narrowed(records, groups)]
+    live = (records.by_id[number] for number in records.live)
+    known = (record for record in live if record.created <= horizon)
+    return [(record, None if record.updated <= horizon else record.before) for record in known]
 
 
 def _narrowed(records: Records, groups: list[list[Json]]) -> Iterable[Record]:
@@ -126,6 +120,16 @@ def _narrowed(records: Records, groups: list[list[Json]]) -> Iterable[Record]:
     if spans and (low := min(each[0] for each in spans)) > -_FOREVER:
         return records.modified(low, max(each[1] for each in spans))
     return (records.by_id[number] for number in records.live)
+
+
+def _matching(state: State, records: Records, groups: list[list[Json]], views: list[View]) -> list[View]:
+    """The records that pass every filter of some group."""
+    tests = [[_test(state, records, each) for each in group] for group in groups]
+    if len(tests) > 1:
+        return [view for view in views if any(all(test(view) for test in group) for group in tests)]
+    for test in tests[0] if tests else ():
+        views = [view for view in views if test(view)]
+    return views
 
 
 def _picked(records: Records, each: Json) -> list[Record] | None:
@@ -152,10 +156,6 @@ def _span(modified: str, group: list[Json]) -> tuple[int, int]:
         if each["operator"] in ("LT", "LTE", "EQ"):
             high = min(high, at)
     return low, high
-
-
-def _matches(view: View, tests: list[list[Test]]) -> bool:
-    return not tests or any(all(test(view) for test in group) for group in tests)
 
 
 def _reader(records: Records, name: str) -> Callable[[View], str | None]:
@@ -190,6 +190,8 @@ def _test(state: State, records: Records, each: Json) -> Test:
         return _association_test(state, records, each)
     if name == records.kind.modified and operator in _COMPARED:
         return _modified_test(each)
+    if name == "hs_object_id" and operator in _COMPARED and state.switches.id_order == "number":
+        return _id_test(each)
     return _OPERATORS[operator](_reader(records, name), _typed(state, records, name), each)
 
 
@@ -198,6 +200,13 @@ def _modified_test(each: Json) -> Test:
     if low is None:
         return lambda view: False
     return lambda view: compare((view[1] or view[0]).updated, low)
+
+
+def _id_test(each: Json) -> Test:
+    wanted, compare = _as_number(str(each["value"])), _COMPARED[each["operator"]]
+    if wanted is None:
+        return lambda view: False
+    return lambda view: compare(view[0].id, wanted)
 
 
 def _association_test(state: State, records: Records, each: Json) -> Test:
@@ -301,7 +310,7 @@ def _mentions(record: Record, query: str) -> bool:
     return all(word in values for word in words)
 
 
-def _sorted(state: State, records: Records, views: Iterator[View], sort: tuple[str, bool] | None) -> list[View]:
+def _sorted(state: State, records: Records, views: list[View], sort: tuple[str, bool] | None) -> list[View]:
     """In the order asked for (records without the property last), by creation where none is."""
     if sort is None or sort[0] not in records.schema.known:
         return sorted(views, key=lambda view: (view[0].created, view[0].id))
