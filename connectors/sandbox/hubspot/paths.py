@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from typing import Any, NamedTuple
 
-from connectors.sandbox.hubspot import associations, events, gate, objects, search, settings, writes
+from connectors.sandbox.hubspot import associations, events, gate, jobs, objects, search, settings, writes
 from connectors.sandbox.hubspot.schema import object_type
 from connectors.sandbox.hubspot.state import State
 from connectors.sandbox.hubspot.wire import Call
@@ -32,7 +32,13 @@ ROOTS = {
     "submissions": ("/form-integrations/v1/submissions/forms",),
     "email": ("/email/public/v1",),
     "oauth": ("/oauth/v1", "/oauth/{date}"),
+    "exports": ("/crm/v3/exports", "/crm/exports/{date}"),
+    "downloads": ("/hubfs-exports",),
+    "imports": ("/crm/v3/imports", "/crm/imports/{date}"),
 }
+
+OPEN = frozenset({"oauth", "downloads"})
+"""The families of paths that need no token."""
 
 # family, method, what follows the root, handler
 _TABLE: tuple[tuple[str, str, str, Handler], ...] = (
@@ -93,6 +99,14 @@ _TABLE: tuple[tuple[str, str, str, Handler], ...] = (
     ("email", "GET", "/events", events.email_events),
     ("email", "GET", "/campaigns", events.campaigns),
     ("email", "GET", "/campaigns/{id}", events.campaign),
+    ("exports", "POST", "/export/async", jobs.start_export),
+    ("exports", "GET", "/export/async/tasks/{id}/status", jobs.export_status),
+    ("downloads", "GET", "/{id}", jobs.download),
+    ("imports", "POST", "", jobs.start_import),
+    ("imports", "GET", "", jobs.imports),
+    ("imports", "GET", "/{id}", jobs.import_status),
+    ("imports", "GET", "/{id}/errors", jobs.import_errors),
+    ("imports", "POST", "/{id}/cancel", jobs.cancel_import),
     ("oauth", "POST", "/token", gate.token),
     ("oauth", "GET", "/access-tokens/{id}", gate.token_details),
 )
@@ -124,7 +138,7 @@ def _expanded(family: str) -> Iterator[tuple[str, str]]:
         if "{date}" in root:
             yield from ((root.replace("{date}", date), date) for date in DATED)
         else:
-            yield root, next(part for part in root.split("/") if part[:1] == "v" and part[1:].isdigit())
+            yield root, next((part for part in root.split("/") if part[:1] == "v" and part[1:].isdigit()), "")
 
 
 def tree() -> Node:
@@ -174,6 +188,8 @@ _FAMILY_SCOPES = {
     "forms": ("forms",),
     "submissions": ("forms",),
     "email": ("content",),
+    "exports": ("crm.export",),
+    "imports": ("crm.import",),
 }
 
 

@@ -13,7 +13,7 @@ from starlette.routing import Route
 from connectors.sandbox.hubspot import gate
 from connectors.sandbox.hubspot.actions import actions
 from connectors.sandbox.hubspot.load import load
-from connectors.sandbox.hubspot.paths import find, scopes, tree
+from connectors.sandbox.hubspot.paths import OPEN, find, scopes, tree
 from connectors.sandbox.hubspot.state import State, Switches, snapshot_of
 from connectors.sandbox.hubspot.wire import Call, Refusal, Reply, correlation, milliseconds, not_found_page
 from connectors.sandbox.people import World
@@ -67,7 +67,7 @@ class Portal:
             raise not_found_page()
         endpoint, call.params = found
         call.version = endpoint.version
-        if endpoint.family != "oauth":
+        if endpoint.family not in OPEN:
             gate.admit(self.state, call, scopes(endpoint, call))
         answer = endpoint.handler(self.state, call)
         reply = answer if isinstance(answer, Reply) else Reply(200, answer)
@@ -103,9 +103,8 @@ async def _body(receive: Receive) -> bytes:
 
 async def _send(send: Send, reply: Reply) -> None:
     body, kind = _written(reply)
-    headers = [(b"content-type", kind), (b"content-length", b"%d" % len(body))]
-    if reply.status == 204:
-        headers = []
+    headers = [] if reply.status == 204 else [(b"content-length", b"%d" % len(body))]
+    headers += [(b"content-type", kind)] if kind and headers else []
     headers.append((b"x-hubspot-correlation-id", correlation().encode()))
     headers += [(name.lower().encode(), value.encode()) for name, value in reply.headers.items()]
     await send({"type": "http.response.start", "status": reply.status, "headers": headers})
@@ -113,6 +112,8 @@ async def _send(send: Send, reply: Reply) -> None:
 
 
 def _written(reply: Reply) -> tuple[bytes, bytes]:
+    if isinstance(reply.body, bytes):
+        return reply.body, b""
     if isinstance(reply.body, str):
         return reply.body.encode(), _HTML
     return b"" if reply.body is None else orjson.dumps(reply.body), _JSON

@@ -122,6 +122,15 @@ def _narrowed(records: Records, groups: list[list[Json]]) -> Iterable[Record]:
     return (records.by_id[number] for number in records.live)
 
 
+def select(state: State, records: Records, asked: Json, now: int) -> list[Record]:
+    """The records that a view shows: filters and query as in a search, all of them, in id order."""
+    groups = _checked_groups(records, asked)
+    horizon = now - int(state.switches.index_lag * 1000)
+    views = _matching(state, records, groups, _candidates(state, records, groups, horizon))
+    found = [view[0] for view in views if _mentions(view[0], str(asked.get("query") or ""))]
+    return sorted(found, key=lambda each: each.id)
+
+
 def _matching(state: State, records: Records, groups: list[list[Json]], views: list[View]) -> list[View]:
     """The records that pass every filter of some group."""
     tests = [[_test(state, records, each) for each in group] for group in groups]

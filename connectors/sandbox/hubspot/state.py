@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections import deque
+from collections import Counter, deque
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import NamedTuple
@@ -29,7 +29,8 @@ class Switches:
     (`multi_status`) or 200 (`ok`). `traced_updates` makes a validation failure spare the other inputs of a batch update
     whose inputs all carry an `objectWriteTraceId`. `merged_pair` is what becomes of two inputs that are one record now.
     `required` are the admin's conditional rules of 2026-09: `{"property", "equals", "requires"}`. `retry_after` is sent
-    with a 429, in seconds. `index_lag` is in seconds too.
+    with a 429, in seconds. `index_lag` is in seconds too. `job_polls` is how often an export or import is not done yet;
+    `export_times` may be `milliseconds`, and `empty_cells` of an import may `clear`.
     """
 
     tier: str = "enterprise"
@@ -54,6 +55,8 @@ class Switches:
     daily_used: int = 0
     retry_after: int | None = None
     job_polls: int = 2
+    export_times: str = "iso"
+    empty_cells: str = "ignored"
 
 
 @dataclass
@@ -80,6 +83,40 @@ class Owner(NamedTuple):
     archived: bool = False
 
 
+@dataclass
+class Export:
+    """An export that somebody asked for; `content` is empty until it is made."""
+
+    id: str
+    wanted: Json
+    asked_at: int
+    polls_left: int
+    content: bytes = b""
+
+
+class BadCell(NamedTuple):
+    """What an import did not take."""
+
+    line: int
+    code: str
+    value: str
+    message: str
+
+
+@dataclass
+class Import:
+    """An import that somebody asked for; its rows are written when it is done."""
+
+    id: str
+    wanted: Json
+    rows: list[dict[str, str]]
+    asked_at: int
+    polls_left: int
+    state: str = "STARTED"
+    counters: Counter[str] = field(default_factory=Counter)
+    errors: list[BadCell] = field(default_factory=list)
+
+
 class State:
     """One portal."""
 
@@ -93,6 +130,10 @@ class State:
         self.tracking = Tracking()
         self.owners: dict[int, Owner] = {}
         self.locked: dict[int, int] = {}
+        self.exports: dict[str, Export] = {}
+        self.downloads: dict[str, tuple[str, int]] = {}
+        self.links_given = 0
+        self.imports: dict[str, Import] = {}
 
     @property
     def contacts(self) -> Records:

@@ -20,10 +20,10 @@ _numbers = itertools.count(1)
 
 
 class Reply(NamedTuple):
-    """An answer: `body` is JSON, or HTML where it is text, or nothing."""
+    """An answer: `body` is JSON, or HTML where it is text, or a file, or nothing."""
 
     status: int = 200
-    body: Json | list[Any] | str | None = None
+    body: Json | str | bytes | None = None
     headers: Mapping[str, str] = {}
 
 
