@@ -32,6 +32,7 @@ from crmsync.scoring.activities import selection_key
 from crmsync.scoring.bounds import most_capped, most_counted, most_of, most_total
 from crmsync.scoring.ledger import Scores
 from crmsync.scoring.ranges import candidates
+from crmsync.scoring.tiers import tier_of
 from crmsync.scoring.titles import reader
 from crmsync.scoring.truth import YES, Asker
 from crmsync.scoring.values import attributes, column
@@ -50,8 +51,6 @@ _OUTCOME = re.compile(
 )
 _OUTCOME_STAGES = re.compile(r"customer|won|lost|closed|opportunity|evangelist")
 _OURS = re.compile(r"crmsync\w*|lead_?score|score|band")
-_STRONG_WORDS = ("demo", "contact", "trial", "pricing", "price", "quote", "sales")
-_WEAK_WORDS = ("blog", "news", "career")
 
 
 class Finding(NamedTuple):
@@ -84,7 +83,7 @@ def lint(model: Model, known_kinds: Collection[str], today: date, mapped: Collec
 
 
 def _points(hundreds: float) -> str:
-    return f"{hundreds / 100:g}"
+    return f"{hundreds / 100:.15g}"
 
 
 def _kinds(model: Model, known: Collection[str]) -> Iterator[Finding]:
@@ -116,7 +115,7 @@ def _unreachable_bands(model: Model) -> Iterator[Finding]:
                 if needed is not None and hundredths(needed) > possible and (name, what) not in said:
                     said.add((name, what))
                     sentence = (
-                        f'the band "{name}" can never be reached{where}: it takes {needed:g} {what}, and the most '
+                        f'the band "{name}" can never be reached{where}: it takes {needed:.15g} {what}, and the most '
                         f"anybody can have is {_points(possible)} (fit {_points(fit)}, behavior {_points(acted)})"
                     )
                     yield Finding("error", sentence)
@@ -129,13 +128,11 @@ def _idle_caps(model: Model) -> Iterator[Finding]:
         possible = abs(hundredths(rule.points)) * most_counted(rule)
         if possible <= abs(hundredths(rule.cap)):
             sentence = (
-                f'the cap {rule.cap:g} of "{rule.name}" never binds: the rule gives {_points(possible)} at the most'
+                f'the cap {rule.cap:.15g} of "{rule.name}" never binds: the rule gives {_points(possible)} at the most'
             )
             yield Finding("warning", sentence)
         elif abs(rule.cap) < abs(rule.points):
-            sentence = (
-                f'the cap {rule.cap:g} of "{rule.name}" is below its points, so that it never gives {rule.points:g}'
-            )
+            sentence = f'the cap {rule.cap:.15g} of "{rule.name}" is below its {rule.points:.15g} points'
             yield Finding("warning", sentence)
     for what, limits in (("group", model.groups), ("channel", model.channels)):
         for name, limit in limits.items():
@@ -143,7 +140,7 @@ def _idle_caps(model: Model) -> Iterator[Finding]:
             possible = sum(most_capped(rule) for rule in members)
             if members and limit.cap is not None and possible <= hundredths(limit.cap):
                 sentence = (
-                    f'the cap {limit.cap:g} of the {what} "{name}" never binds: '
+                    f'the cap {limit.cap:.15g} of the {what} "{name}" never binds: '
                     f"its rules together give {_points(possible)} at the most"
                 )
                 yield Finding("warning", sentence)
@@ -160,17 +157,6 @@ def _idle_decay(model: Model) -> Iterator[Finding]:
             yield Finding("warning", sentence)
 
 
-def tier_of(rule: Behavior) -> str | None:
-    """The tier of a rule: the one it names, or what its kind and words speak for."""
-    if rule.tier is not None:
-        return TIERS[rule.tier]
-    words = " ".join(str(wanted) for match in rule.where.values() for wanted in match.keys().values()).lower()
-    if any(kind.startswith("meeting") for kind in rule.on) or any(word in words for word in _STRONG_WORDS):
-        return "high"
-    weak = {"email_opened"} | ({"page_viewed"} if any(word in words for word in _WEAK_WORDS) else set())
-    return "low" if set(rule.on) <= weak else None
-
-
 def _weak_and_strong(model: Model) -> Iterator[Finding]:
     """One strong action says more than ten weak ones: ten of a weak rule must stay below one of a strong rule."""
     positive = [rule for rule in model.behavior if rule.points > 0]
@@ -181,7 +167,7 @@ def _weak_and_strong(model: Model) -> Iterator[Finding]:
             if ten >= hundredths(rule.points):
                 than = "as much as" if ten == hundredths(rule.points) else "more than"
                 sentence = (
-                    f'ten times "{weak.name}" ({_points(ten)}) is {than} "{rule.name}" once ({rule.points:g}); '
+                    f'ten times "{weak.name}" ({_points(ten)}) is {than} "{rule.name}" once ({rule.points:.15g}); '
                     f"give {weak.name} a cap or fewer points"
                 )
                 yield Finding("warning", sentence)
@@ -266,7 +252,7 @@ def _overshadowed(name: str, cap: float | None, members: Sequence[Rule]) -> Iter
         if rule.points >= cap and len(members) > 1:
             others = ", ".join(f'"{each.name}"' for each in members if each is not rule)
             yield Finding(
-                "note", f'"{rule.name}" fills the group "{name}" alone ({cap:g}); beside it {others} add nothing'
+                "note", f'"{rule.name}" fills the group "{name}" alone ({cap:.15g}); beside it {others} add nothing'
             )
 
 
@@ -336,7 +322,9 @@ def _signs(model: Model) -> Iterator[Finding]:
     goodbye = {"email_unsubscribed", "email_bounced"}
     for rule in (*model.behavior, *model.inactivity):
         if rule.points > 0 and (not isinstance(rule, Behavior) or set(rule.on) <= goodbye):
-            yield Finding("warning", f'"{rule.name}" rewards people for turning away; did you mean {-rule.points:g}?')
+            yield Finding(
+                "warning", f'"{rule.name}" rewards people for turning away; did you mean {-rule.points:.15g}?'
+            )
 
 
 def _fitless(model: Model) -> Iterator[Finding]:

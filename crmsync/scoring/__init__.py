@@ -6,7 +6,9 @@ from crmsync.scoring.forecast import ahead, short
 from crmsync.scoring.ledger import Line, Scores
 from crmsync.scoring.people import columns_of, document, golden, result, score_people
 from crmsync.scoring.ranges import possible, worth_knowing
+from crmsync.scoring.tiers import tier_counts
 from crmsync.scoring.values import take
+from crmsync.scoring.words import page
 
 __all__ = [
     "Entry",
@@ -19,6 +21,7 @@ __all__ = [
     "explain",
     "gaps",
     "golden",
+    "page",
     "possible",
     "reason",
     "reasons",
@@ -27,5 +30,6 @@ __all__ = [
     "score_people",
     "short",
     "take",
+    "tier_counts",
     "worth_knowing",
 ]

@@ -155,7 +155,7 @@ class Scoring:
         cap = getattr(rule, "cap", None)
         if cap is None:
             return points
-        line = Line(f"{rule.name}: at most {cap:g}", "behavior", "cap", rule.name)
+        line = Line(f"{rule.name}: at most {cap:.15g}", "behavior", "cap", rule.name)
         return self.ledger.limit(line, points, Limit(cap=cap) if cap > 0 else Limit(floor=cap))
 
     def _group(self, axis: str, rules: Sequence[Rule], given: Mapping[str, Whole]) -> dict[str | None, Whole]:

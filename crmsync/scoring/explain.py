@@ -12,13 +12,13 @@ from numpy.typing import NDArray
 
 from crmsync.columns import Columns
 from crmsync.model import Scalar
-from crmsync.rules import Band, Behavior, Condition, Decay, Fit, Inactivity, Limit, Model, Pattern, Rule
+from crmsync.rules import Band, Behavior, Condition, Fit, Inactivity, Limit, Model, Pattern, Rule
 from crmsync.rules import Sequence as SequenceRule
 from crmsync.scoring.activities import Found
 from crmsync.scoring.engine import Scoring
 from crmsync.scoring.ledger import Line, Scores
 from crmsync.scoring.values import take
-from crmsync.tables import spelled_duration
+from crmsync.scoring.words import faded
 
 LONGEST_REASON = 255
 """What a text field of Salesforce holds, counted as it counts: in UTF-16 units."""
@@ -64,14 +64,14 @@ def _why(line: Line, rules: Mapping[str, Rule], scoring: Scoring, columns: Colum
     if line.sort == "rule":
         return _rule_why(rules[line.about], scoring, columns, row)
     if line.sort == "decay":
-        return _decay_why(rules[line.about].decay)  # type: ignore[attr-defined]
+        return faded(rules[line.about].decay)  # type: ignore[attr-defined]
     model = scoring.model
     return {
-        "cap": lambda: f"this rule gives at most {getattr(rules[line.about], 'cap', 0):g} points",
+        "cap": lambda: f"this rule gives at most {getattr(rules[line.about], 'cap', 0):.15g} points",
         "group": lambda: f"the rules of {line.about!r} together give {_limits(model.groups.get(line.about))}",
         "channel": lambda: f"the rules of {line.about!r} together give {_limits(model.channels.get(line.about))}",
         "clamp": lambda: f"{line.about} is {_limits(getattr(model.score, line.about, None))}",
-        "weight": lambda: f"{line.about} counts {_weight(scoring, line.about):g} times",
+        "weight": lambda: f"{line.about} counts {_weight(scoring, line.about):.15g} times",
         "rounding": lambda: "rounded to " + ("whole points" if not model.score.decimals else _decimals(model)),
     }[line.sort]()
 
@@ -83,8 +83,8 @@ def _decimals(model: Model) -> str:
 def _limits(limit: Limit | None) -> str:
     if limit is None:
         return "limited"
-    parts = [f"at most {limit.cap:g}"] if limit.cap is not None else []
-    return " and ".join([*parts, *([f"at least {limit.floor:g}"] if limit.floor is not None else [])])
+    parts = [f"at most {limit.cap:.15g}"] if limit.cap is not None else []
+    return " and ".join([*parts, *([f"at least {limit.floor:.15g}"] if limit.floor is not None else [])])
 
 
 def _weight(scoring: Scoring, axis: str) -> float:
@@ -124,15 +124,6 @@ def _silence_why(rule: Inactivity, found: Found, today: int) -> str:
     last = int(found.newest[0])
     silent = f"silent since {spelled_date(last)} ({today - last} days)"
     return silent if not rule.every else f"{silent}, {int(found.counted[0])} × since day {rule.after.days}"
-
-
-def _decay_why(decay: Decay) -> str:
-    if decay.half_life:
-        return f"halves every {decay.half_life.days} days"
-    if decay.linear:
-        return f"fades to nothing over {decay.linear.days} days"
-    steps = sorted((decay.steps or {}).items())
-    return "keeps " + ", ".join(f"{share:g} % from {spelled_duration(age)} on" for age, share in steps)
 
 
 def _known(condition: Condition | None, columns: Columns, row: int) -> str:
@@ -175,7 +166,7 @@ def bands_of(model: Model, scores: Scores, row: int) -> Mapping[str, Band]:
 def _gate(band: Band, scores: Scores, row: int) -> str:
     gates = (("fit", band.min_fit, scores.fit[row]), ("behavior", band.min_behavior, scores.behavior[row]))
     blocked = [
-        f"blocked by {axis} gate: {axis} {spelled(int(points))} is below the minimum of {least:g}"
+        f"blocked by {axis} gate: {axis} {spelled(int(points))} is below the minimum of {least:.15g}"
         for axis, least, points in gates
         if least is not None and points < round(least * 100)
     ]

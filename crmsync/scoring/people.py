@@ -178,7 +178,7 @@ def _pinned(scores: Scores, test: Golden) -> Iterator[str]:
         if name not in given:
             yield f"there is no rule {name!r}"
         elif given[name] != round(wanted * 100):
-            yield f"the rule {name!r} gives {plain(given[name])}, expected {wanted:g}"
+            yield f"the rule {name!r} gives {plain(given[name])}, expected {wanted:.15g}"
 
 
 def golden_person(test: Golden, now: datetime) -> dict[str, Any]:
