@@ -17,8 +17,6 @@ def checked(config: Config, today: date, stop: Stop | None) -> dict[str, Any]:
     problems = golden(config, config.zone)
     if not config.crms:
         problems.append(f"the config names no CRM; add a table [{'] or ['.join(sorted(connectors()))}]")
-    if not config.bands:
-        problems.append("the model has no [bands]; name at least one, for example cold = 0")
     crms = {crm: _asked(config, crm, stop) for crm in config.crms} if stop else {}
     wrong = bool(problems) or any(each["problems"] for each in crms.values())
     unreached = any(not each["reached"] for each in crms.values())

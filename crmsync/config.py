@@ -7,26 +7,27 @@ import json
 import os
 import re
 import tomllib
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from datetime import timedelta
 from importlib.metadata import entry_points
 from pathlib import Path
 from types import ModuleType
-from typing import Any, Literal, cast
+from typing import Any, Literal, cast, get_args
 from zoneinfo import ZoneInfo, available_timezones
 
-from pydantic import Field, ValidationError, create_model, field_validator, model_validator
-from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
+from pydantic import Field, SecretStr, ValidationError, create_model, field_validator, model_validator
+from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict, SettingsError
 from pydantic_settings.sources import EnvSettingsSource, InitSettingsSource
 
 from crmsync.errors import ConfigError
+from crmsync.mistakes import Mistake, mistakes, sentences
 from crmsync.model import OUTPUTS, FieldMap
 from crmsync.rules import BUILTIN_FIELDS, Model
 from crmsync.tables import Duration, Table
 
 ENV_PREFIX = "CRMSYNC_"
-RESERVED_ENV = frozenset({"CRMSYNC_CONFIG", "CRMSYNC_FAILPOINT"})
-"""Variables that start like a setting and are not one: the path of the config, and the tests' fail points."""
+RESERVED_ENV = frozenset({"CRMSYNC_CONFIG", "CRMSYNC_FAILPOINT", "CRMSYNC_SECRETS"})
+"""Variables that start like a setting and are not one: the paths of config and secrets, and the tests' fail points."""
 
 Spelling = str | dict[str, str]
 """A field or value as one CRM spells it: one spelling, or one for each kind: `{lead = "Company", contact = "…"}`."""
@@ -37,6 +38,18 @@ class State(Table):
 
     url: str = "sqlite:///crmsync.db"
     keep: Duration = timedelta(days=400)
+
+
+_CRON = ((0, 59), (0, 23), (1, 31), (1, 12), (0, 7))
+"""The numbers that each field of a crontab line may have."""
+
+
+def _is_cron_field(field: str, span: tuple[int, int]) -> bool:
+    """Whether a field of a crontab line is made of `*`, `5`, `1-5`, each with a step or none, and commas."""
+    parts = [re.fullmatch(r"(?:\*|(\d+)(?:-(\d+))?)(?:/([1-9]\d*))?", part) for part in field.split(",")]
+    numbers = [int(each) for part in parts if part for each in part.group(1, 2) if each]
+    rising = all(int(part[1]) <= int(part[2]) for part in parts if part and part[2])
+    return all(parts) and rising and all(span[0] <= number <= span[1] for number in numbers)
 
 
 class Schedule(Table):
@@ -61,8 +74,11 @@ class Schedule(Table):
     @field_validator("cron")
     @classmethod
     def _readable_cron(cls, value: str | None) -> str | None:
-        if value is not None and len(value.split()) != 5:
-            raise ValueError('write five fields, for example "*/15 * * * *" or "30 6 * * 1-5"')
+        fields = [] if value is None else value.split()
+        if value is not None and (len(fields) != 5 or not all(map(_is_cron_field, fields, _CRON))):
+            raise ValueError(
+                'write minute, hour, day, month and weekday (0 is Sunday), for example "*/15 * * * *" or "30 6 * * 1-5"'
+            )
         return value
 
     @field_validator("every")
@@ -89,6 +105,13 @@ class OwnerPool(Table):
 
     name: str
     members: list[str] = Field(min_length=1)
+
+    @field_validator("members")
+    @classmethod
+    def _addresses(cls, value: list[str]) -> list[str]:
+        if wrong := [each for each in value if "@" not in each]:
+            raise ValueError(f"{', '.join(map(repr, wrong))}: name people by their e-mail address")
+        return value
 
 
 class Route(Table):
@@ -117,8 +140,8 @@ class Write(Table):
 
     `outputs` spells our own fields in each CRM; what is not spelled is not written there. `respect_people` is how long
     a stage or owner that somebody else changed is left alone. `nobody` names owners (by e-mail address) who stand for
-    nobody, for example the user of an import; queues and inactive users always do. `verify_sample` scores are read back after each run,
-    and every stage and owner.
+    nobody, for example the user of an import; queues and inactive users always do. `verify_sample` scores are read back
+    after each run, and every stage and owner. `attempts` is how often a change is tried that the CRM may take later.
     """
 
     outputs: dict[str, dict[str, Spelling]] = {}
@@ -203,6 +226,8 @@ class Config(Model, BaseSettings):
                 for name in sorted(self.used_fields() - known)
             ]
         bands = self.band_names()
+        if self.crms and not bands:
+            problems.append("the model has no [bands]; name at least one, for example cold = 0")
         problems += [
             f"[[stage]] {stage.name}: there is no band {stage.band!r}; there is {', '.join(bands)}"
             for stage in self.stage
@@ -265,13 +290,20 @@ class _FolderSource(EnvSettingsSource):
         super().__init__(settings_cls)
 
     def _load_env_vars(self) -> Mapping[str, str | None]:
-        if not self.folder:
-            return {}
-        try:
-            files = sorted(path for path in Path(self.folder).iterdir() if path.is_file())
-            return {path.name.lower(): path.read_text(encoding="utf-8").strip() for path in files}
-        except OSError as error:
-            raise ConfigError(f"the secrets folder {self.folder} cannot be read ({error.strerror})") from error
+        return {name.lower(): value for name, value in _folder_variables(self.folder).items()}
+
+
+def _folder_variables(folder: str) -> dict[str, str]:
+    """What the files of a secrets folder say. Raises `ConfigError` where one cannot be read."""
+    if not folder:
+        return {}
+    try:
+        files = [path for path in sorted(Path(folder).iterdir()) if path.name.upper().startswith(ENV_PREFIX)]
+        return {path.name: path.read_text(encoding="utf-8").strip() for path in files if path.is_file()}
+    except UnicodeDecodeError:
+        raise ConfigError(f"the secrets folder {folder} has a file that is not a text in UTF-8") from None
+    except OSError as error:
+        raise ConfigError(f"the secrets folder {folder} cannot be read ({error.strerror})") from None
 
 
 def connectors() -> dict[str, ModuleType]:
@@ -287,101 +319,108 @@ def config_class() -> type[Config]:
 
 def load(path: Path) -> Config:
     """Read and check the config. Raises `ConfigError` with every problem, each with the line it is on."""
+    text, given = _read(path)
+    folder = path.resolve().parent
+    secrets = _secrets_folder(given, folder)
+    origins = {**_origins(_folder_variables(secrets), f"the file {{}} in {secrets}"), **_origins(os.environ, _VARIABLE)}
+    problems = list(_leftovers(origins))
+    found = list(_secrets_in_file(given))
+    try:
+        config = config_class()(**_anchored(given, folder, secrets))
+    except ValidationError as error:
+        details = error.errors(include_url=False, include_input=False, include_context=False)
+        found += mistakes(details, config_class())
+    except SettingsError as error:
+        problems = problems or [f"{error}; write a list or table as JSON, or put it into {path}"]
+    if problems or found:
+        raise ConfigError([*problems, *sentences(found, str(path), text, origins)])
+    return config
+
+
+_VARIABLE = "the environment variable {}"
+
+
+def _read(path: Path) -> tuple[str, dict[str, Any]]:
     try:
         text = path.read_text(encoding="utf-8")
+        return text, tomllib.loads(text)
     except FileNotFoundError:
         raise ConfigError(f"there is no config file {path}; make one with: crmsync init --config {path}") from None
-    except (OSError, UnicodeDecodeError) as error:
-        raise ConfigError(f"{path} cannot be read: {error}") from None
-    try:
-        given = tomllib.loads(text)
     except tomllib.TOMLDecodeError as error:
         raise ConfigError(f"{path} is not valid TOML: {error}") from None
-    _refuse_leftovers(given)
-    folder = path.resolve().parent
-    given = _anchored(given, folder)
-    try:
-        return config_class()(**given)
-    except ValidationError as error:
-        raise ConfigError(_sentences(error, path, text)) from None
+    except UnicodeDecodeError:
+        raise ConfigError(f"{path} is not a text in UTF-8; save it as such") from None
+    except OSError as error:
+        raise ConfigError(f"{path} cannot be read: {error.strerror}") from None
 
 
-def _anchored(given: dict[str, Any], folder: Path) -> dict[str, Any]:
+def _secrets_folder(given: Mapping[str, Any], folder: Path) -> str:
+    """The folder of secrets, absolute; empty where there is none."""
+    if wanted := os.environ.get("CRMSYNC_SECRETS"):
+        return str(Path(wanted).resolve())
+    return str(folder / given["secrets"]) if isinstance(given.get("secrets"), str) else ""
+
+
+def _anchored(given: dict[str, Any], folder: Path, secrets: str) -> dict[str, Any]:
     """Relative paths in the file are relative to the file."""
-    if isinstance(given.get("secrets"), str):
-        given["secrets"] = str(folder / given["secrets"])
-    state = given.setdefault("state", {})
-    url = state.get("url", "sqlite:///crmsync.db") if isinstance(state, dict) else ""
+    anchored = {name: _files_anchored(value, folder) for name, value in given.items()}
+    if secrets:
+        anchored["secrets"] = secrets
+    state = anchored.setdefault("state", {})
+    url = state.get("url", State.model_fields["url"].default) if isinstance(state, dict) else None
     found = re.fullmatch(r"sqlite:///([^/].*)", url) if isinstance(url, str) else None
     if found and found[1] != ":memory:":
         state["url"] = f"sqlite:///{folder / found[1]}"
-    return given
+    return anchored
 
 
-def _refuse_leftovers(given: Mapping[str, Any]) -> None:
-    """A `CRMSYNC_…` variable that no setting reads is a misspelt one: saying nothing would run with the wrong value."""
-    known = set(config_class().model_fields)
-    leftovers = []
-    for name in sorted(os.environ):
-        if not name.upper().startswith(ENV_PREFIX) or name.upper() in RESERVED_ENV:
-            continue
-        table, _, key = name[len(ENV_PREFIX) :].lower().partition("__")
-        if table not in known:
-            leftovers.append(f"the environment variable {name} matches no setting; correct it or unset it")
-        elif key and not _has_key(table, key):
-            leftovers.append(f"the environment variable {name} matches no setting in [{table}]; correct it or unset it")
-    if leftovers:
-        raise ConfigError(leftovers)
+def _files_anchored(table: Any, folder: Path) -> Any:
+    if not isinstance(table, dict):
+        return table
+    return {
+        name: str(folder / value) if name.endswith("_file") and isinstance(value, str) and value else value
+        for name, value in table.items()
+    }
 
 
-def _has_key(table: str, key: str) -> bool:
-    module = connectors().get(table)
-    model = module.Settings if module else config_class().model_fields[table].annotation
-    fields = getattr(model, "model_fields", None)
-    return fields is None or key.partition("__")[0] in fields
+def _secrets_in_file(given: Mapping[str, Any]) -> Iterator[Mistake]:
+    """Secrets that stand in the file, which is shown, copied and put under version control."""
+    for crm, module in connectors().items():
+        table = given.get(crm)
+        for name in table if isinstance(table, dict) else ():
+            info = module.Settings.model_fields.get(name)
+            if info is not None and SecretStr in (info.annotation, *get_args(info.annotation)):
+                variable = f"{ENV_PREFIX}{crm}__{name}".upper()
+                yield Mistake(
+                    (crm, name),
+                    f"a secret does not belong into this file; set {variable} in the environment, or put it into a "
+                    "file of that name in the secrets folder, and take it out here (and have the CRM make a new one if "
+                    "this file was ever shared)",
+                )
+    state = given.get("state")
+    url = state.get("url") if isinstance(state, dict) else None
+    if isinstance(url, str) and re.match(r"[^/]*//[^/@]*:[^/@]+@", url):
+        yield Mistake(
+            ("state", "url"),
+            "a password does not belong into this file; set the whole address as CRMSYNC_STATE__URL in the environment",
+        )
 
 
-_WORDS = {
-    "missing": "is missing",
-    "extra_forbidden": "is not a key crmsync knows",
-}
+def _origins(variables: Mapping[str, str], called: str) -> dict[tuple[str | int, ...], str]:
+    """Where each setting that does not come from the file comes from, by its path: `("hubspot", "token")`."""
+    return {
+        tuple(name[len(ENV_PREFIX) :].lower().split("__")): called.format(name)
+        for name in sorted(variables)
+        if name.upper().startswith(ENV_PREFIX) and name.upper() not in RESERVED_ENV
+    }
 
 
-def _sentences(error: ValidationError, path: Path, text: str) -> list[str]:
-    sentences = []
-    for each in error.errors(include_url=False, include_input=False, include_context=False):
-        loc = tuple(part for part in each["loc"] if not (isinstance(part, str) and part.startswith("function-")))
-        said = _WORDS.get(each["type"]) or each["msg"].removeprefix("Value error, ")
-        line = _line_of(text, loc)
-        where = f"{path}, line {line}" if line else str(path)
-        for sentence in said.split("\n"):
-            sentences.append(f"{where}: {_spelled(loc)}{sentence}")
-    return sentences
-
-
-def _spelled(loc: tuple[str | int, ...]) -> str:
-    words = [f"no. {part + 1}" if isinstance(part, int) else str(part) for part in loc]
-    return " → ".join(words) + ": " if words else ""
-
-
-def _line_of(text: str, loc: tuple[str | int, ...]) -> int | None:
-    """The line (from 1) where the table or key that `loc` names begins; the nearest one above where it is absent."""
-    best, depth = None, 0
-    table: tuple[str | int, ...] = ()
-    seen: dict[str, int] = {}
-    for number, line in enumerate(text.splitlines(), start=1):
-        if header := re.match(r"\s*(\[\[?)\s*([\w.\-\"]+)\s*\]", line):
-            names = tuple(part.strip('"') for part in header[2].split("."))
-            if header[1] == "[[":
-                seen[header[2]] = seen.get(header[2], -1) + 1
-                table = (*names, seen[header[2]])
-            else:
-                table = names
-            here = table
-        elif key := re.match(r"\s*([\w\-\"]+)\s*=", line):
-            here = (*table, key[1].strip('"'))
-        else:
-            continue
-        if len(here) > depth and loc[: len(here)] == here:
-            best, depth = number, len(here)
-    return best
+def _leftovers(origins: Mapping[tuple[str | int, ...], str]) -> Iterator[str]:
+    """A `CRMSYNC_…` variable that no setting reads is a misspelt one: to say nothing is to run with the wrong value."""
+    known = config_class().model_fields
+    for (table, *rest), origin in origins.items():
+        name = str(table)
+        if name not in known:
+            yield f"{origin} matches no setting; correct it or take it away"
+        elif not rest and name != "log":
+            yield f"{origin} names a whole table; name a key of it, with two underscores: {ENV_PREFIX}{name.upper()}__…"
