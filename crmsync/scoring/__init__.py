@@ -1,11 +1,12 @@
 """Scoring: a pure function from columns to a ledger of points, and everything that can be said about it."""
 
 from crmsync.scoring.engine import score
-from crmsync.scoring.explain import Entry, changes, explain, gaps, reason, reasons
+from crmsync.scoring.explain import Entry, changes, explain, gaps
 from crmsync.scoring.forecast import ahead, short
 from crmsync.scoring.ledger import Line, Scores
 from crmsync.scoring.people import columns_of, document, golden, result, score_people
 from crmsync.scoring.ranges import possible, worth_knowing
+from crmsync.scoring.reasons import reason, reasons
 from crmsync.scoring.tiers import tier_counts
 from crmsync.scoring.values import take
 from crmsync.scoring.words import page

@@ -2,26 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
-from datetime import date, datetime, tzinfo
+from collections.abc import Iterator, Mapping, Sequence
+from datetime import datetime, tzinfo
 from typing import TypedDict
-
-import numpy as np
-import regex
-from numpy.typing import NDArray
 
 from crmsync.columns import Columns
 from crmsync.model import Scalar
-from crmsync.rules import Band, Behavior, Condition, Fit, Inactivity, Limit, Model, Pattern, Rule
+from crmsync.rules import Band, Behavior, Condition, Fit, Inactivity, Model, Pattern, Rule
 from crmsync.rules import Sequence as SequenceRule
 from crmsync.scoring.activities import Found
 from crmsync.scoring.engine import Scoring
 from crmsync.scoring.ledger import Line, Scores
 from crmsync.scoring.values import take
-from crmsync.scoring.words import faded
-
-LONGEST_REASON = 255
-"""What a text field of Salesforce holds, counted as it counts: in UTF-16 units."""
+from crmsync.scoring.words import cut, faded, limited, plain, spelled, spelled_date
 
 
 class Entry(TypedDict):
@@ -32,98 +25,98 @@ class Entry(TypedDict):
     why: str
 
 
-def plain(hundredths: int) -> int | float:
-    """Hundredths as points: 2500 → 25, 2550 → 25.5."""
-    return hundredths // 100 if hundredths % 100 == 0 else hundredths / 100
-
-
-def spelled(hundredths: int, sign: str = "") -> str:
-    """Points in words: 2500 → "25", with the sign "+": "+25"."""
-    return f"{plain(hundredths):{sign}}"
-
-
-def spelled_date(day: int) -> str:
-    """Days since 1970-01-01 as a date an English reader knows: "4 December 2026"."""
-    on = date.fromordinal(date(1970, 1, 1).toordinal() + day)
-    return f"{on.day} {on:%B %Y}"
-
-
-def explain(model: Model, scores: Scores, columns: Columns, row: int, now: datetime, zone: tzinfo) -> list[Entry]:
+def explain(
+    model: Model,
+    scores: Scores,
+    columns: Columns,
+    row: int,
+    now: datetime,
+    zone: tzinfo,
+    held: Mapping[str, datetime] | None = None,
+) -> list[Entry]:
     """The lines of one person that have points, and what held them back; they sum to the total exactly."""
-    scoring = Scoring(model, take(columns, [row]), now, zone)
-    rules = {rule.name: rule for rule in model.rules()}
-    lines: list[Entry] = [
-        {"rule": line.name, "points": plain(int(points[row])), "why": _why(line, rules, scoring, columns, row)}
-        for line, points in zip(scores.lines, scores.points, strict=True)
-        if points[row]
-    ]
-    return [*lines, *_held_back(model, scores, row)]
+    return explain_many(model, scores, columns, [row], now, zone, held)[0]
 
 
-def _why(line: Line, rules: Mapping[str, Rule], scoring: Scoring, columns: Columns, row: int) -> str:
-    if line.sort == "rule":
-        return _rule_why(rules[line.about], scoring, columns, row)
-    if line.sort == "decay":
-        return faded(rules[line.about].decay)  # type: ignore[attr-defined]
-    model = scoring.model
-    return {
-        "cap": lambda: f"this rule gives at most {getattr(rules[line.about], 'cap', 0):.15g} points",
-        "group": lambda: f"the rules of {line.about!r} together give {_limits(model.groups.get(line.about))}",
-        "channel": lambda: f"the rules of {line.about!r} together give {_limits(model.channels.get(line.about))}",
-        "clamp": lambda: f"{line.about} is {_limits(getattr(model.score, line.about, None))}",
-        "weight": lambda: f"{line.about} counts {_weight(scoring, line.about):.15g} times",
-        "rounding": lambda: "rounded to " + ("whole points" if not model.score.decimals else _decimals(model)),
-    }[line.sort]()
+def explain_many(
+    model: Model,
+    scores: Scores,
+    columns: Columns,
+    rows: Sequence[int],
+    now: datetime,
+    zone: tzinfo,
+    held: Mapping[str, datetime] | None = None,
+) -> list[list[Entry]]:
+    """What `explain` says, for each of some people."""
+    teller = _Teller(Scoring(model, take(columns, rows), now, zone, held=held), columns)
+    return [[*teller.lines(scores, at, row), *held_back(model, scores, row)] for at, row in enumerate(rows)]
 
 
-def _decimals(model: Model) -> str:
-    return "one decimal" if model.score.decimals == 1 else "two decimals"
+class _Teller:
+    """Knows why some people have the points they have: `at` is their place among them, `row` that in all columns."""
+
+    def __init__(self, scoring: Scoring, columns: Columns) -> None:
+        self.scoring, self.columns, self.model = scoring, columns, scoring.model
+        self.rules = {rule.name: rule for rule in self.model.rules()}
+        self._found: dict[str, Found] = {}
+
+    def lines(self, scores: Scores, at: int, row: int) -> Iterator[Entry]:
+        """The lines of one person."""
+        for line, points in zip(scores.lines, scores.points, strict=True):
+            if points[row]:
+                yield {"rule": line.name, "points": plain(int(points[row])), "why": self.why(line, at, row)}
+
+    def why(self, line: Line, at: int, row: int) -> str:
+        """Why one line has points."""
+        if line.sort == "rule":
+            return self._rule(self.rules[line.about], at, row)
+        if line.sort == "decay":
+            return faded(self.rules[line.about].decay)  # type: ignore[attr-defined]
+        if line.sort == "weight":
+            return f"{line.about} counts {self._weight(line.about, at):.15g} times"
+        return _limit_why(self.model, line, self.rules.get(line.about))
+
+    def _rule(self, rule: Rule, at: int, row: int) -> str:
+        about = _known(rule.when, self.columns, row)
+        if isinstance(rule, Fit):
+            return about
+        if rule.name not in self._found:
+            self._found[rule.name] = self.scoring.found(rule)
+        said = _found_why(rule, self._found[rule.name], at, self.scoring.activities.today)
+        return f"{said}; {about}" if about else said
+
+    def _weight(self, axis: str, at: int) -> float:
+        segment = int(self.scoring.segment[at])
+        own = self.model.segment[segment].weights if segment >= 0 else None
+        return float(getattr(own or self.model.weights, axis))
 
 
-def _limits(limit: Limit | None) -> str:
-    if limit is None:
-        return "limited"
-    parts = [f"at most {limit.cap:.15g}"] if limit.cap is not None else []
-    return " and ".join([*parts, *([f"at least {limit.floor:.15g}"] if limit.floor is not None else [])])
+def _limit_why(model: Model, line: Line, rule: Rule | None) -> str:
+    if line.sort == "rounding":
+        return "rounded to " + ("whole points", "one decimal", "two decimals")[model.score.decimals]
+    if line.sort == "cap":
+        return f"this rule gives at most {getattr(rule, 'cap', 0):.15g} points"
+    if line.sort == "clamp":
+        return f"{line.about} is {limited(getattr(model.score, line.about))}"
+    limits = model.groups if line.sort == "group" else model.channels
+    return f"the rules of {line.about!r} together give {limited(limits[line.about])}"
 
 
-def _weight(scoring: Scoring, axis: str) -> float:
-    segment = int(scoring.segment[0])
-    own = scoring.model.segment[segment].weights if segment >= 0 else None
-    return float(getattr(own or scoring.model.weights, axis))
-
-
-def _rule_why(rule: Rule, scoring: Scoring, columns: Columns, row: int) -> str:
-    about = _known(rule.when, columns, row)
-    if isinstance(rule, Fit):
-        return about
-    found, today = scoring.found(rule), scoring.activities.today
+def _found_why(rule: Rule, found: Found, at: int, today: int) -> str:
+    newest, counted, seen = int(found.newest[at]), int(found.counted[at]), int(found.seen[at])
     if isinstance(rule, Inactivity):
-        said = _silence_why(rule, found, today)
-    elif isinstance(rule, SequenceRule | Pattern):
-        said = f"completed on {spelled_date(int(found.newest[0]))}"
-    else:
-        said = _times_why(rule, found, today)
-    return f"{said}; {about}" if about else said
-
-
-def _times_why(rule: Rule, found: Found, today: int) -> str:
-    counted, seen = int(found.counted[0]), int(found.seen[0])
-    times = "once" if counted == 1 else f"{counted} times"
-    on = f"on {spelled_date(int(found.newest[0]))}" if counted == 1 else f"last on {spelled_date(int(found.newest[0]))}"
+        silent = f"silent since {spelled_date(newest)} ({today - newest} days)"
+        return f"{silent}, {counted} × since day {rule.after.days}" if rule.every else silent
+    if isinstance(rule, SequenceRule | Pattern):
+        return f"completed on {spelled_date(newest)} ({_ago(today - newest)})"
+    times, on = ("once", "on") if counted == 1 else (f"{counted} times", "last on")
     limit = f", {counted} of {seen} count" if seen > counted else ""
     window = f", in the last {rule.window.days} days" if isinstance(rule, Behavior) and rule.window else ""
-    return f"{times}, {on} ({_ago(today - int(found.newest[0]))}){window}{limit}"
+    return f"{times}, {on} {spelled_date(newest)} ({_ago(today - newest)}){window}{limit}"
 
 
 def _ago(age: int) -> str:
     return {0: "today", 1: "yesterday"}.get(age, f"{age} days ago")
-
-
-def _silence_why(rule: Inactivity, found: Found, today: int) -> str:
-    last = int(found.newest[0])
-    silent = f"silent since {spelled_date(last)} ({today - last} days)"
-    return silent if not rule.every else f"{silent}, {int(found.counted[0])} × since day {rule.after.days}"
 
 
 def _known(condition: Condition | None, columns: Columns, row: int) -> str:
@@ -141,13 +134,13 @@ def _shown(value: Scalar | None) -> str:
         return "is not known"
     if isinstance(value, bool):
         return "is yes" if value else "is no"
-    text = ", ".join(value) if isinstance(value, tuple) else str(value)
-    return (
-        f"is {cut(text.encode(errors='replace').decode(), 80)!r}" if isinstance(value, (str, tuple)) else f"is {text}"
-    )
+    if isinstance(value, (int, float)):
+        return f"is {value}"
+    text = value if isinstance(value, str) else ", ".join(value)
+    return f'is "{cut(text.encode(errors="replace").decode(), 80)}"'
 
 
-def _held_back(model: Model, scores: Scores, row: int) -> Iterable[Entry]:
+def held_back(model: Model, scores: Scores, row: int) -> Iterator[Entry]:
     """Lines of no points: what keeps a person below the band that their points would give."""
     if scores.disqualified[row] >= 0:
         name = model.disqualify[scores.disqualified[row]].name
@@ -193,66 +186,3 @@ def changes(before: Sequence[Entry], after: Sequence[Entry]) -> list[Entry]:
             why = new[rule]["why"] if rule in new else "no longer counts"
             changed.append({"rule": rule, "points": plain(now - was), "why": why})
     return changed
-
-
-def cut(text: str, most: int = LONGEST_REASON) -> str:
-    """Text of at most `most` UTF-16 units, cut between graphemes and marked with "…" if it was longer."""
-    if _length(text) <= most:
-        return text
-    kept, length = [], 1
-    for grapheme in regex.findall(r"\X", text):
-        length += _length(grapheme)
-        if length > most:
-            break
-        kept.append(grapheme)
-    return "".join(kept).rstrip(" ,;") + "…"
-
-
-def _length(text: str) -> int:
-    return len(text) if text.isascii() else len(text.encode("utf-16-le", errors="surrogatepass")) // 2
-
-
-def reason(model: Model, scores: Scores, row: int) -> str:
-    """One sentence on a person's score, at most 255 characters."""
-    return reasons(model, scores, [row])[0]
-
-
-def reasons(model: Model, scores: Scores, rows: Sequence[int] | NDArray[np.intp]) -> list[str]:
-    """One sentence for each of some people: band and points, then what weighs most, rules net of decay and cap."""
-    rows = np.asarray(rows, dtype=np.intp)
-    names, nets = _nets(scores, rows)
-    order = np.argsort(-np.abs(nets), axis=0, kind="stable")
-    present = (nets != 0).sum(axis=0)
-    return [
-        cut(
-            _sentence(
-                model, scores, int(row), [(names[each], int(nets[each, at])) for each in order[: present[at], at]]
-            )
-        )
-        for at, row in enumerate(rows)
-    ]
-
-
-def _nets(scores: Scores, rows: NDArray[np.intp]) -> tuple[list[str], NDArray[np.int64]]:
-    """For each rule (and each limit) what it gives after its own decay and cap, for some people."""
-    numbers: dict[str, int] = {}
-    for line in scores.lines:
-        if line.sort != "rounding":
-            numbers.setdefault(_heading(line), len(numbers))
-    nets = np.zeros((len(numbers), len(rows)), dtype=np.int64)
-    for line, points in zip(scores.lines, scores.points, strict=True):
-        if line.sort != "rounding":
-            nets[numbers[_heading(line)]] += points[rows]
-    return list(numbers), nets
-
-
-def _heading(line: Line) -> str:
-    return line.about if line.sort in ("rule", "decay", "cap") else line.name
-
-
-def _sentence(model: Model, scores: Scores, row: int, parts: Sequence[tuple[str, int]]) -> str:
-    band = f"{model.band_names()[scores.band[row]]}, " if scores.band[row] >= 0 else ""
-    head = f"{band}{spelled(int(scores.total[row]))} points"
-    back = [f"{line['rule']} ({line['why']})" for line in _held_back(model, scores, row)]
-    told = [*back, *(f"{name} {spelled(points, '+')}" for name, points in parts)]
-    return f"{head}: {', '.join(told) or 'nothing counts yet'}"

@@ -14,9 +14,10 @@ from crmsync.rules import Behavior, Model, hundredths
 from crmsync.scoring.activities import WhatIf, selection_key
 from crmsync.scoring.days import day_of, midnight
 from crmsync.scoring.engine import Scoring
-from crmsync.scoring.explain import bands_of, plain, spelled_date
+from crmsync.scoring.explain import bands_of
 from crmsync.scoring.ledger import Scores
 from crmsync.scoring.values import take
+from crmsync.scoring.words import plain, spelled_date
 
 HORIZON = 400
 """How many days ahead a forecast looks."""

@@ -13,10 +13,10 @@ from crmsync.columns import Columns
 from crmsync.model import Scalar
 from crmsync.rules import Match, Model
 from crmsync.scoring.engine import score
-from crmsync.scoring.explain import plain
 from crmsync.scoring.ledger import Scores
 from crmsync.scoring.truth import Matching
 from crmsync.scoring.values import take
+from crmsync.scoring.words import plain
 
 MOST_COMBINATIONS = 2_000
 """Beyond this many combinations of unknown fields, each field is tried on its own, best first."""

@@ -1,12 +1,64 @@
-"""A model in words, to be read aloud in a meeting."""
+"""Points, dates and whole models in words, to be read aloud in a meeting."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
+from datetime import date
 from typing import Any
 
-from crmsync.rules import Behavior, Condition, Decay, Fit, Inactivity, Match, Model, Pattern, Rule, Selection, Step
+import regex
+
+from crmsync.rules import (
+    Behavior,
+    Condition,
+    Decay,
+    Fit,
+    Inactivity,
+    Limit,
+    Match,
+    Model,
+    Pattern,
+    Rule,
+    Selection,
+    Step,
+)
 from crmsync.rules import Sequence as SequenceRule
+
+LONGEST_REASON = 255
+"""What a text field of Salesforce holds, counted as it counts: in UTF-16 units."""
+
+
+def plain(hundredths: int) -> int | float:
+    """Hundredths as points: 2500 → 25, 2550 → 25.5."""
+    return hundredths // 100 if hundredths % 100 == 0 else hundredths / 100
+
+
+def spelled(hundredths: int, sign: str = "") -> str:
+    """Points in words: 2500 → "25", with the sign "+": "+25"."""
+    return f"{plain(hundredths):{sign}}"
+
+
+def spelled_date(day: int) -> str:
+    """Days since 1970-01-01 as a date an English reader knows: "4 December 2026"."""
+    on = date.fromordinal(date(1970, 1, 1).toordinal() + day)
+    return f"{on.day} {on:%B %Y}"
+
+
+def cut(text: str, most: int = LONGEST_REASON) -> str:
+    """Text of at most `most` UTF-16 units, cut between graphemes and marked with "…" if it was longer."""
+    if _length(text) <= most:
+        return text
+    kept, length = [], 1
+    for grapheme in regex.findall(r"\X", text):
+        length += _length(grapheme)
+        if length > most:
+            break
+        kept.append(grapheme)
+    return "".join(kept).rstrip(" ,;") + "…"
+
+
+def _length(text: str) -> int:
+    return len(text) if text.isascii() else len(text.encode("utf-16-le", errors="surrogatepass")) // 2
 
 
 def page(model: Model) -> list[str]:
@@ -15,7 +67,8 @@ def page(model: Model) -> list[str]:
     lines += [f"out  {each.name}: {_disqualifier(each.when, each)}" for each in model.disqualify]
     lines += [f"ask  {each.name}: {asked(each.when)}" for each in model.qualification]
     lines += [
-        f"cap  {name}: {_limit(limit.cap, limit.floor)}" for name, limit in {**model.groups, **model.channels}.items()
+        f"cap  {name}: {limited(limit) or 'a sub-score without limit'}"
+        for name, limit in {**model.groups, **model.channels}.items()
     ]
     lines += [f"segment  {each.name}: {asked(each.when)}" for each in model.segment]
     if (model.weights.fit, model.weights.behavior) != (1, 1):
@@ -97,12 +150,10 @@ def faded(decay: Decay) -> str:
     return "keeping " + ", ".join(f"{share:.15g} % from day {age.days} on" for age, share in steps)
 
 
-def _limit(cap: float | None, floor: float | None) -> str:
-    parts = [
-        *([f"at most {cap:.15g}"] if cap is not None else []),
-        *([f"at least {floor:.15g}"] if floor is not None else []),
-    ]
-    return " and ".join(parts) or "a sub-score without limit"
+def limited(limit: Limit) -> str:
+    """A limit in words; empty when it has neither a cap nor a floor."""
+    cap = [f"at most {limit.cap:.15g}"] if limit.cap is not None else []
+    return " and ".join([*cap, *([f"at least {limit.floor:.15g}"] if limit.floor is not None else [])])
 
 
 def _disqualifier(when: Condition | None, rule: Any) -> str:
