@@ -18,12 +18,15 @@ from structlog.typing import EventDict, Processor
 from crmsync.config import Config
 
 HIDDEN = "[hidden]"
-SHORTEST_SECRET = 6
+LIBRARIES = ("urllib3", "requests", "hubspot", "simple_salesforce", "apscheduler", "alembic", "asyncio")
+"""Who is told of only from a warning on, unless everything is asked for."""
+
+SHORTEST_SECRET = 8
 """Shorter values are not looked for in texts: they would blot out ordinary words."""
 
 _CREDENTIAL = re.compile(
     r"""(?ix)
-    (?P<kept> \b (?: bearer | basic ) \s+ )  [\w.~+/!=-]{6,}
+    (?P<kept> \b (?: bearer | basic ) \s+ )  [\w.~+/!=-]{12,}
     | (?P<key> ["']? \b (?: authorization | access_token | refresh_token | client_secret | assertion | password | sid )
         ["']? \s* [=:] \s* ["']? )  (?: (?: bearer | basic ) \s+ )?  [^\s"'&,;)}]{6,}
     """
@@ -64,8 +67,8 @@ def start(style: Literal["console", "json"], level: int, secrets: Sequence[str] 
     root = logging.getLogger()
     root.handlers[:] = [handler]
     root.setLevel(level)
-    for chatty in ("urllib3", "requests", "hubspot", "simple_salesforce", "apscheduler", "alembic", "asyncio"):
-        logging.getLogger(chatty).setLevel(max(level, logging.WARNING) if level > logging.DEBUG else logging.DEBUG)
+    for library in LIBRARIES:
+        logging.getLogger(library).setLevel(logging.DEBUG if level <= logging.DEBUG else max(level, logging.WARNING))
 
 
 def get(**bound: Any) -> structlog.stdlib.BoundLogger:
