@@ -961,7 +961,7 @@ def test_people_and_what_they_did(sf):
     assert ids(sf, "SELECT Id FROM Contact ORDER BY Id") == [CONTACT, CONVERTED_TO]
     [call] = found(
         sf,
-        "SELECT Subject, CallDurationInSeconds, CallDisposition, CompletedDateTime FROM Task WHERE TaskSubtype = 'Call'",
+        "SELECT CallDurationInSeconds, CallDisposition, CompletedDateTime FROM Task WHERE TaskSubtype = 'Call'",
     )
     assert (call["CallDurationInSeconds"], call["CallDisposition"]) == (90, "reached")
     assert call["CompletedDateTime"] == "2026-11-18T09:00:00.000+0000"

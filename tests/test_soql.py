@@ -6,7 +6,18 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from connectors.sandbox.soql import Call, Column, Comparison, Joined, Membership, Negation, Path, Query, SoqlError, parse
+from connectors.sandbox.soql import (
+    Call,
+    Column,
+    Comparison,
+    Joined,
+    Membership,
+    Negation,
+    Path,
+    Query,
+    SoqlError,
+    parse,
+)
 
 
 def paths(query: Query) -> list[str]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
+from functools import lru_cache
 
 
 @dataclass(frozen=True)
@@ -101,5 +102,9 @@ def salesforce_id(prefix: str, number: int) -> str:
 
 def with_checksum(short: str) -> str:
     """A 15-character id with the three characters that tell its upper-case letters apart from its lower-case ones."""
-    chunks = (short[at : at + 5] for at in (0, 5, 10))
-    return short + "".join(_CHECKSUM[sum(char.isupper() << bit for bit, char in enumerate(chunk))] for chunk in chunks)
+    return short + _checked(short[:5]) + _checked(short[5:10]) + _checked(short[10:])
+
+
+@lru_cache(maxsize=65_536)
+def _checked(chunk: str) -> str:
+    return _CHECKSUM[sum(char.isupper() << bit for bit, char in enumerate(chunk))]

@@ -17,7 +17,7 @@ from connectors.sandbox.soql import Column, Query, SoqlError, parse
 from .query import Found, reader, run
 from .state import INTEGRATION_USER, State
 from .table import Table
-from .values import Refusal, csv_text
+from .values import Refusal, csv_cells
 from .wire import Answer, Call
 from .writing import Hand, create, delete, full_id, row_of, unknown_fields, update
 
@@ -296,20 +296,20 @@ def results(state: State, jobs: Jobs, call: Call, id_: str, which: str) -> Answe
     heads = {"successfulResults": ["sf__Id", "sf__Created"], "failedResults": ["sf__Id", "sf__Error"]}
     rows: Iterable[Sequence[str]] = ()
     if ended and which == "successfulResults":
-        rows = ([id_, csv_text(created), *cells] for id_, created, cells in job.done)
+        rows = ([id_, "true" if created else "false", *cells] for id_, created, cells in job.done)
     elif ended and which == "failedResults":
         rows = ([id_, error, *cells] for id_, error, cells in job.failed)
     elif ended:
         rows = job.unprocessed
     shuffled = sorted(rows, key=lambda row: zlib.crc32(row[0].encode()))
     head = heads.get(which, []) + job.columns
-    return Answer(200, _csv([head, *shuffled], job), type="text/csv")
+    escaped = ([cell.replace('"', '""') for cell in row] for row in [head, *shuffled])
+    return Answer(200, _csv(escaped, job), type="text/csv")
 
 
 def _csv(rows: Iterable[Sequence[str]], job: Job) -> bytes:
-    delimiter, ending = f'"{DELIMITERS[job.delimiter]}"', ENDINGS[job.ending]
-    lines = ('"' + delimiter.join([cell.replace('"', '""') for cell in row]) + '"' + ending for row in rows)
-    return "".join(lines).encode()
+    delimiter, ending = f'"{DELIMITERS[job.delimiter]}"', f'"{ENDINGS[job.ending]}'
+    return "".join(['"' + delimiter.join(row) + ending for row in rows]).encode()
 
 
 # --- queries ---------------------------------------------------------------------------------------------------------
@@ -377,5 +377,5 @@ def _page(state: State, job: Job, found: Found, rows: Sequence[int]) -> bytes:
     columns = []
     for reach in found.reaches:
         read: Callable[[int], Any] = reader(state, found.table, reach)
-        columns.append([csv_text(read(row)) for row in rows])
+        columns.append(csv_cells(reach.field, [read(row) for row in rows]))
     return _csv([[reach.name for reach in found.reaches], *zip(*columns, strict=True)], job)

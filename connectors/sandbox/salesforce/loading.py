@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections import defaultdict
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -148,6 +149,7 @@ class _Loading:
     numbers: dict[str, int] = field(default_factory=lambda: defaultdict(int))
     campaigns: dict[str, str] = field(default_factory=dict)
     stamps: dict[datetime, str] = field(default_factory=dict)
+    reps: dict[int, str] = field(default_factory=dict)
 
     def id(self, name: str) -> str:
         self.numbers[name] += 1
@@ -156,6 +158,12 @@ class _Loading:
     def add(self, name: str, record: dict[str, Any]) -> dict[str, Any]:
         self.waiting[name].append(record)
         return record
+
+    def stamped(self, at: datetime) -> str:
+        """The wire text of an instant, the same object each time: a million tasks need it three times."""
+        if at not in self.stamps:
+            self.stamps[at] = stamp(at)
+        return self.stamps[at]
 
     def settle(self) -> None:
         """Move what is complete into the tables, in chunks."""
@@ -169,14 +177,14 @@ class _Loading:
         table.extend(records, after=self.numbers[name])
 
     def owner(self, rep: int | None) -> str:
-        return salesforce_id("005", rep) if rep is not None else ADMIN_USER
+        return ADMIN_USER if rep is None else self.reps[rep]
 
 
 def load(state: State, world: World) -> None:
     """Fill a furnished org with a world."""
     loading = _Loading(state, world)
     for rep in world.reps:
-        loading.add("User", _rep(rep))
+        loading.reps[rep.number] = loading.add("User", _rep(rep))["Id"]
     for firm in world.firms:
         loading.add("Account", _account(firm))
     for human in world.humans:
@@ -285,11 +293,15 @@ class _Moment:
 
     @property
     def at(self) -> str:
-        return self.loading.stamps.setdefault(self.happening.at, stamp(self.happening.at))
+        return self.loading.stamped(self.happening.at)
+
+    @property
+    def day(self) -> str:
+        return sys.intern(self.at[:10])
 
     @property
     def logged(self) -> str:
-        return stamp(min(self.happening.at, self.loading.world.now))
+        return self.loading.stamped(min(self.happening.at, self.loading.world.now))
 
     @property
     def owner(self) -> str:
@@ -302,7 +314,7 @@ class _Moment:
 def _seen(moment: _Moment) -> None:
     """An activity in the past moves its person's LastActivityDate and SystemModstamp."""
     if moment.happening.at <= moment.loading.world.now:
-        day = moment.at[:10]
+        day = moment.day
         if (moment.who.get("LastActivityDate") or "") < day:
             moment.who["LastActivityDate"] = day
             moment.who["SystemModstamp"] = max(moment.who["SystemModstamp"], moment.at)
@@ -320,7 +332,7 @@ def _task(moment: _Moment, subtype: str, subject: str, **more: Any) -> dict[str,
         "IsClosed": True,
         "Priority": "Normal",
         "TaskSubtype": subtype,
-        "ActivityDate": moment.at[:10],
+        "ActivityDate": moment.day,
         "CompletedDateTime": moment.at,
         **_audit(moment.logged, by=moment.owner),
         **more,
@@ -423,7 +435,7 @@ def _meeting(moment: _Moment) -> None:
         "AccountId": moment.who.get("AccountId"),
         "OwnerId": moment.owner,
         "Subject": moment.text("subject", "Meeting"),
-        "ActivityDate": moment.at[:10],
+        "ActivityDate": moment.day,
         "ActivityDateTime": moment.at,
         "StartDateTime": moment.at,
         "EndDateTime": stamp(end),
@@ -462,7 +474,7 @@ def _membership(kind: str, status: str) -> Callable[[_Moment], None]:
         if member is None:
             member = moment.members[campaign] = moment.loading.add("CampaignMember", _member(moment, campaign))
         member |= {"Status": status, "HasResponded": True, "SystemModstamp": moment.at, "LastModifiedDate": moment.at}
-        member.setdefault("FirstRespondedDate", moment.at[:10])
+        member.setdefault("FirstRespondedDate", moment.day)
 
     return join
 

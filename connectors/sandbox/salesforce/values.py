@@ -24,11 +24,9 @@ class Refusal(Exception):
 
 def wire(instant: datetime) -> str:
     """An aware instant as REST shows it."""
-    instant = instant.astimezone(UTC)
-    return f"{instant:%Y-%m-%dT%H:%M:%S}.{instant.microsecond // 1000:03d}+0000"
+    return instant.astimezone(UTC).isoformat(timespec="milliseconds")[:23] + "+0000"
 
 
-@lru_cache(maxsize=200_000)
 def stamp(instant: datetime) -> str:
     """An aware instant in whole seconds, as every timestamp the org itself sets."""
     return wire(instant.replace(microsecond=0))
@@ -147,12 +145,14 @@ def taken(each: Field, value: Any) -> Any:
     return reader(each, value)
 
 
-def csv_text(value: Any) -> str:
-    """A value as Bulk 2.0 writes it in a CSV cell."""
-    if value is None:
-        return ""
-    if isinstance(value, bool):
-        return "true" if value else "false"
-    if isinstance(value, str):
-        return value[:-5] + "Z" if value.endswith("+0000") and len(value) == 28 else value
-    return str(value)
+def csv_cells(each: Field, values: list[Any]) -> list[str]:
+    """A field's values as Bulk 2.0 writes them between the quotes of a CSV cell."""
+    if each.type == "boolean":
+        return ["true" if value else "false" for value in values]
+    if each.type == "datetime":
+        return [value[:-5] + "Z" if value else "" for value in values]
+    if each.type in ("id", "reference", "date"):
+        return [value or "" for value in values]
+    if each.type in NUMBERS:
+        return ["" if value is None else str(value) for value in values]
+    return [value.replace('"', '""') if value else "" for value in values]
