@@ -11,7 +11,7 @@ from sqlalchemy import Connection
 from crmsync.config import Config
 from crmsync.errors import ConfigError
 from crmsync.scoring import document, reasons, score
-from crmsync.scoring.explain import plain
+from crmsync.scoring.words import plain
 from crmsync.store import asked, journal, scored
 from crmsync.store.database import Store
 from crmsync.store.pulled import from_ms
