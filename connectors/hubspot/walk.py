@@ -28,7 +28,14 @@ LONGEST_SEARCH = 2_800
 WORTH_SPLITTING = 2_000
 """Records from which a list is walked in several places at once."""
 
-HOPELESS_PROBES = 40
+FEWEST_PAGES = 4
+"""Pages that must be left of a stretch for its second half to be worth a probe."""
+
+MOST_HOPELESS = 40
+"""Probes into nothing after which no more are made: the ids of a portal leave large gaps."""
+
+ALMOST_ALL = 0.999
+"""The share of the records the search counts that a split walk must find; some are deleted while it walks."""
 
 Record = Mapping[str, Any]
 Position = list[list[Any]]
@@ -57,6 +64,10 @@ class Stretch:
     gap: float = 0.0
     misses: int = 0
     parent: Stretch | None = None
+
+    def has(self, id: int) -> bool:
+        """Whether an id is in it."""
+        return (self.low is None or id > self.low) and (self.end is None or id <= self.end)
 
     def pages_left(self, top: int) -> float:
         """A guess at the pages left."""
@@ -178,11 +189,12 @@ class _Walk:
     ) -> None:
         self._api, self._kind, self._properties, self._archived = api, kind, properties, archived
         self._left = stretches
-        self._top = 0
-        self._asked = self._archived
-        self._hopeless = 0
+        self._whole = stretches == [Stretch("", None, None)]
+        self._top = self._total = self._taken = self._hopeless = 0
+        self._asked = archived
 
     def pages(self) -> Iterator[tuple[list[Record], Position]]:
+        """Pages in the order in which they come. Raises `Unordered` when the list is not what splitting it takes."""
         idle = list(self._left)
         with self._api.flight() as flight:
             while idle or flight.busy:
@@ -190,49 +202,55 @@ class _Walk:
                 while idle and flight.room:
                     flight.add(self._read, idle.pop(0))
                 for stretch, page in flight.finished():
-                    records = self._taken(stretch, page)
+                    records = self._take(stretch, page)
                     if stretch in self._left:
                         idle.append(stretch)
                     yield records, [[each.after, each.low, each.end] for each in self._left]
+        if self._whole and self._taken < self._total * ALMOST_ALL:
+            raise Unordered
 
     def _read(self, stretch: Stretch) -> tuple[Stretch, Mapping[str, Any]]:
         return stretch, read_page(self._api, self._kind, self._properties, stretch.after, self._archived)
 
-    def _taken(self, stretch: Stretch, page: Mapping[str, Any]) -> list[Record]:
+    def _take(self, stretch: Stretch, page: Mapping[str, Any]) -> list[Record]:
         """The page's records that belong to the stretch, which moves on or is done."""
         records, after = list(page.get("results") or ()), next_page(page)
         if after and after == stretch.after:
             raise Unavailable(CRM, f"HubSpot serves the same page of {self._kind} again and again")
-        ids = _ordered_ids(records, after, stretch.low) if stretch.low is not None or not stretch.after else None
+        ids = _ordered_ids(records, stretch.after, after, stretch.low)
         if ids is None:
-            if len(self._left) > 1 or stretch.end is not None:
-                raise Unordered
-            stretch.after, stretch.low = after, None
-            self._left = [stretch] if after else []
-            return records
-        kept = [
-            record
-            for record, id in zip(records, ids, strict=True)
-            if (stretch.low is None or id > stretch.low) and (stretch.end is None or id <= stretch.end)
-        ]
-        if not kept and stretch.parent is not None:
+            kept = self._take_unordered(stretch, records, after)
+        else:
+            kept = [record for record, id in zip(records, ids, strict=True) if stretch.has(id)]
+            self._move_on(stretch, ids, after, bool(kept))
+        self._taken += len(kept)
+        return kept
+
+    def _take_unordered(self, stretch: Stretch, records: list[Record], after: str) -> list[Record]:
+        if len(self._left) > 1 or stretch.end is not None:
+            raise Unordered
+        stretch.after, stretch.low, stretch.gap = after, None, 0.0
+        self._left = [stretch] if after else []
+        return records
+
+    def _move_on(self, stretch: Stretch, ids: Sequence[int], after: str, found: bool) -> None:
+        if not found and stretch.parent is not None:
             self._hopeless += 1
             stretch.parent.misses += 1
         stretch.parent = None
-        if not after or not ids or (stretch.end is not None and ids[-1] >= stretch.end):
+        if not after or (stretch.end is not None and ids[-1] >= stretch.end):
             self._left.remove(stretch)
-        else:
+            return
+        if stretch.low is not None:
             stretch.gap = max((ids[-1] - ids[0]) / len(ids), 1.0)
-            stretch.after, stretch.low = after, ids[-1]
-        return kept
+        stretch.after, stretch.low = after, ids[-1]
 
     def _split(self, wanted: int) -> list[Stretch]:
+        """New stretches, each the upper half of the longest there is."""
         made: list[Stretch] = []
-        while (
-            len(made) < wanted and len(self._left) < self._api.settings.in_flight and self._hopeless < HOPELESS_PROBES
-        ):
+        while len(made) < wanted and len(self._left) < self._api.settings.in_flight and self._hopeless < MOST_HOPELESS:
             longest = max(self._left, key=lambda each: each.pages_left(self._top), default=None)
-            if longest is None or longest.low is None or not self._worth(longest):
+            if longest is None or longest.low is None or not longest.gap or not self._worth(longest):
                 break
             middle = (longest.low + (longest.end or self._top)) // 2
             made.append(Stretch(str(middle), middle, longest.end, longest.gap, parent=longest))
@@ -243,31 +261,27 @@ class _Walk:
     def _worth(self, stretch: Stretch) -> bool:
         if not self._asked:
             self._asked = True
-            total, self._top = _total_and_top(self._api, self._kind)
-            if total < WORTH_SPLITTING:
-                self._top = 0
-        return self._top > 0 and stretch.pages_left(self._top) >= 4
+            self._total, top = _total_and_top(self._api, self._kind)
+            self._top = top if self._total >= WORTH_SPLITTING else 0
+        return self._top > 0 and stretch.pages_left(self._top) >= FEWEST_PAGES
 
 
-def _ordered_ids(records: Sequence[Record], after: str, low: int | None) -> list[int] | None:
-    """The ids of a page, if they ascend and the token that follows them is where they end; `None` otherwise.
+def _ordered_ids(records: Sequence[Record], asked: str, after: str, low: int | None) -> list[int] | None:
+    """The ids of a page if they ascend from the token it was asked with to the token that follows; `None` otherwise.
 
-    HubSpot does not promise either. A token that may as well be a number of records does not count.
+    HubSpot does not promise either. A token that may as well be a number of records does not count, and a list that did
+    not begin in order is not in order later on.
     """
     try:
         ids = [int(record["id"]) for record in records]
-        follows = int(after) if after else None
+        begins, follows = int(asked or 0), int(after) if after else None
     except ValueError:
         return None
-    if any(later <= earlier for earlier, later in pairwise(ids)):
+    if low is None and (asked or follows == len(ids)):
         return None
-    if ids and low is not None and ids[0] < low:
+    if any(later <= earlier for earlier, later in pairwise(ids)) or (ids and ids[0] < begins):
         return None
-    if follows is not None and (
-        not ids or not ids[-1] <= follows <= ids[-1] + 1 or (low is None and follows == len(ids))
-    ):
-        return None
-    return ids
+    return None if follows is not None and (not ids or follows < ids[-1]) else ids
 
 
 def _total_and_top(api: Api, kind: str) -> tuple[int, int]:
