@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -259,24 +260,32 @@ def _bulk_pages(
     org: Org, types: Mapping[str, str], source: Source, within: Window, at: Place
 ) -> Iterator[tuple[list[Row], Place]]:
     """The same by Bulk 2.0. The job is in the cursor before it is waited for, its locator before each further page."""
-    columns = _columns(source)
     afresh = replace(at, stream=source.stream, after=(), job="", locator="", read=0)
     try:
-        if not (at.stream == source.stream and at.job):
-            at = replace(afresh, job=bulk.begin_query(org, bulk_soql(source, within)))
-            yield [], at
-        promised = bulk.ended_query(org, at.job)
-        while True:
-            rows, locator = bulk.query_page(org, at.job, at.locator, len(columns))
-            at = replace(at, locator=locator, read=at.read + len(rows))
-            if not locator:
-                break
-            yield [_csv_cells(row, columns, types) for row in rows], at
-        if at.read != promised:
-            raise bulk.QueryFailed(f"it gave {at.read:,} of {promised:,} rows of {source.object}")
-    except (Refused, bulk.QueryFailed) as error:
-        yield [], afresh  # the job is of no more use: results live a week, and belong to one API version
-        raise Unavailable(CRM, f"a bulk query has to be begun again: {error}") from error
+        if at.stream == source.stream and at.job:
+            with contextlib.suppress(Refused):  # the job is gone: results live a week, and belong to one API version
+                yield from _job_pages(org, types, source, at)
+                return
+        at = replace(afresh, job=bulk.begin_query(org, bulk_soql(source, within)))
+        yield [], at
+        yield from _job_pages(org, types, source, at)
+    except bulk.QueryFailed as error:
+        yield [], afresh
+        raise Unavailable(CRM, f"a bulk query of {source.object} has to be begun again: {error}") from error
+
+
+def _job_pages(org: Org, types: Mapping[str, str], source: Source, at: Place) -> Iterator[tuple[list[Row], Place]]:
+    """The pages of a job from a locator on. Raises `QueryFailed` where it failed or is short of rows."""
+    columns = _columns(source)
+    promised = bulk.ended_query(org, at.job)
+    while True:
+        rows, locator = bulk.query_page(org, at.job, at.locator, len(columns))
+        at = replace(at, locator=locator, read=at.read + len(rows))
+        if not locator:
+            break
+        yield [_csv_cells(row, columns, types) for row in rows], at
+    if at.read != promised:
+        raise bulk.QueryFailed(f"it gave {at.read:,} of {promised:,} rows")
     yield [_csv_cells(row, columns, types) for row in rows], after_stream(at, source)
     bulk.delete_query(org, at.job)
 
