@@ -9,7 +9,7 @@ from pathlib import Path
 
 from crmsync.config import load
 from crmsync.rules import Model
-from crmsync.scoring import columns_of, score, score_people
+from crmsync.scoring import columns_of, document, score, score_people
 
 NOW = datetime(2026, 11, 21, 12, tzinfo=UTC)
 EXAMPLES = Path(__file__).parent.parent / "examples"
@@ -46,6 +46,12 @@ def person(*activities, previous=None, **fields):
 def one(of, *activities, now=NOW, zone=UTC, previous=None, **fields):
     """The document of one person."""
     return next(score_people(of, [person(*activities, previous=previous, **fields)], now, zone))
+
+
+def foreseen(of, *activities, now=NOW, zone=UTC, **fields):
+    """The document of one person with what lies ahead."""
+    columns = columns_of([person(*activities, **fields)])
+    return document(of, score(of, columns, now, zone), columns, 0, now, zone)
 
 
 def total(of, *activities, now=NOW, zone=UTC, **fields):

@@ -98,11 +98,20 @@ def _instant(value: Any) -> int:
 def score_people(
     model: Model, people: Sequence[Mapping[str, Any]], now: datetime, zone: tzinfo
 ) -> Iterator[dict[str, Any]]:
-    """A document for each person, in their order. `previous` of a person is the band they were in."""
+    """A document for each person, in their order, with the keys of an explanation but nothing that a CRM would know.
+
+    `previous` of a person is the band they were in.
+    """
     columns = columns_of(people)
     scores = score(model, columns, now, zone, [person.get("previous") for person in people])
     for person, said in zip(people, documents(model, scores, columns, range(len(people)), now, zone), strict=True):
-        yield {"person": person.get("id"), **said}
+        yield {
+            "person": person.get("id"),
+            "refs": [],
+            **said,
+            "stage": person.get("fields", {}).get("stage"),
+            "owner": None,
+        }
 
 
 def document(model: Model, scores: Scores, columns: Columns, row: int, now: datetime, zone: tzinfo) -> dict[str, Any]:

@@ -134,8 +134,14 @@ def possible(model: Model, scores: Scores, columns: Columns, row: int, now: date
 
 
 def _lacking(model: Model, columns: Columns, row: int) -> list[str]:
-    asked = {name for condition in model.conditions() for name in condition.fields()}
-    return sorted(name for name in asked if name not in columns.fields or columns.fields[name][row] in (None, ""))
+    return sorted(
+        name for name in _decisive(model) if name not in columns.fields or columns.fields[name][row] in (None, "")
+    )
+
+
+def _decisive(model: Model) -> set[str]:
+    """The fields that can change a score or a band: all that are read, save by qualifications."""
+    return {name for each in model.model_copy(update={"qualification": []}).conditions() for name in each.fields()}
 
 
 def _results(
@@ -163,11 +169,14 @@ def _climbed(
     names: Sequence[str],
     values: Sequence[Sequence[Scalar]],
 ) -> list[tuple[int, int]]:
-    """The results on two walks, up and down, that fill in one field after the other with what moves the total most."""
+    """The results on two walks, up and down, that fill in one field after the other with what moves the total most.
+
+    Each field has its turn twice, because what a field can do depends on the others.
+    """
     seen = []
     for best in (max, min):
         filled: list[Scalar | None] = [None] * len(names)
-        for at, options in enumerate(values):
+        for at, options in [*enumerate(values)] * 2:
             ways = [(*filled[:at], option, *filled[at + 1 :]) for option in options]
             results = _results(model, columns, row, now, zone, names, ways)
             filled[at] = options[results.index(best(results))]
@@ -179,8 +188,7 @@ def worth_knowing(
     model: Model, scores: Scores, columns: Columns, now: datetime, zone: tzinfo
 ) -> list[tuple[str, int, int]]:
     """For each field: how many people lack it, and for how many of them it could change the band; most first."""
-    asked = {name for condition in model.conditions() for name in condition.fields()}
-    ranked = [(name, *_moved(model, scores, columns, now, zone, name)) for name in sorted(asked)]
+    ranked = [(name, *_moved(model, scores, columns, now, zone, name)) for name in sorted(_decisive(model))]
     return sorted((each for each in ranked if each[1]), key=lambda each: (-each[2], -each[1], each[0]))
 
 

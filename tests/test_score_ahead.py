@@ -1,0 +1,189 @@
+"""What is not so yet: forecasts, what reaches the next band, and ranges over unknown fields."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+from itertools import product
+from zoneinfo import ZoneInfo
+
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from crmsync.scoring import ahead, columns_of, possible, score, short, worth_knowing
+from crmsync.scoring.ranges import candidates
+from crmsync.scoring.values import take
+from tests.scoring import NOW, behavior_rule, did, example, fit_rule, foreseen, model, one, person
+from tests.scoring_strategies import ZONES, models, people
+from tests.scoring_strategies import columns_of as columns_of_pairs
+
+BERLIN = ZoneInfo("Europe/Berlin")
+quick = settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+
+
+def fading():
+    return model(
+        behavior=[behavior_rule("form_submitted", 60, "demo", decay={"half_life": "30d"}), behavior_rule(name="visit")],
+        bands={"cold": 0, "mql": 45},
+    )
+
+
+def test_a_band_lasts_until_the_second_before_midnight_of_the_day_it_changes():
+    of = fading()
+    got = foreseen(of, did("form_submitted"), zone=BERLIN)
+    change = datetime.fromisoformat(got["until"]["at"])
+    assert got["until"]["said"] == "mql until 3 December 2026 if nothing happens, then cold"
+    assert change == datetime(2026, 12, 4, tzinfo=BERLIN)
+    before, after = change - timedelta(seconds=1), change + timedelta(seconds=1)
+    assert one(of, did("form_submitted"), now=before, zone=BERLIN)["band"] == "mql"
+    assert one(of, did("form_submitted"), now=after, zone=BERLIN)["band"] == "cold"
+
+
+def test_without_decay_nothing_is_foretold():
+    assert foreseen(model(behavior=[behavior_rule()], bands={"cold": 0, "mql": 5}), did("page_viewed"))["until"] is None
+
+
+def test_a_penalty_that_leaves_its_window_brings_a_person_back():
+    of = model(
+        behavior=[behavior_rule(points=10), behavior_rule("email_unsubscribed", -10, "bye", window="30d")],
+        bands={"cold": 0, "mql": 10},
+    )
+    got = foreseen(of, did("page_viewed"), did("email_unsubscribed"))
+    assert got["until"]["said"] == "cold until 21 December 2026 if nothing happens, then mql"
+
+
+@quick
+@given(models(), people, st.sampled_from(ZONES))
+def test_a_forecast_is_what_scoring_on_that_day_says(model, people, zone):
+    columns = columns_of_pairs(
+        [(fields, [each for each in done if each[0] <= int(NOW.timestamp())]) for fields, done in people]
+    )
+    scores = score(model, columns, NOW, zone)
+    for row, foretold in enumerate(ahead(model, scores, columns, range(len(people)), NOW, zone)):
+        band = model.band_names()[scores.band[row]]
+        if foretold is None:
+            continue
+        alone = take(columns, [row])
+        second = timedelta(seconds=1)
+        on_the_day = score(model, alone, foretold.at, zone, [band])
+        just_before = score(model, alone, foretold.at - second, zone, [band])
+        assert model.band_names()[on_the_day.band[0]] == foretold.band != band
+        assert model.band_names()[just_before.band[0]] == band
+
+
+@quick
+@given(models(), people, st.sampled_from(ZONES), st.integers(1, 400))
+def test_nothing_changes_before_it_is_due(model, people, zone, permille):
+    columns = columns_of_pairs(people)
+    scores = score(model, columns, NOW, zone)
+    names = [model.band_names()[each] for each in scores.band]
+    again = score(model, columns, NOW, zone, names)
+    for row, due in enumerate(scores.due.tolist()):
+        span = min(due - 1 - int(NOW.timestamp()), 400 * 86_400)
+        later = NOW + timedelta(seconds=span * permille // 400)
+        then = score(model, take(columns, [row]), later, zone, [names[row]])
+        now = [(line, int(points[row])) for line, points in zip(again.lines, again.points, strict=True)]
+        assert [(line, int(points[0])) for line, points in zip(then.lines, then.points, strict=True)] == now
+
+
+def test_single_rules_that_reach_the_next_band_are_named():
+    of = example("starter")
+    got = foreseen(of, did("page_viewed", url="/pricing"), title="VP")
+    assert got["next"]["said"] == "18 points short of mql: Asked for a demo"
+    almost = foreseen(of, did("page_viewed", 0, url="/pricing"), did("webinar_attended"), title="VP")
+    assert almost["next"]["said"] == "8 points short of mql: Asked for a demo or Attended a webinar"
+
+
+def test_what_is_named_does_reach_the_band():
+    of = example("starter")
+    done = did("page_viewed", 1, url="/pricing"), did("webinar_attended")
+    assert foreseen(of, *done, title="VP")["next"]["points"] == 8
+    assert one(of, *done, did("form_submitted", form="demo"), title="VP")["band"] == "mql"
+
+
+def test_a_rule_that_is_used_up_is_not_named():
+    of = model(
+        behavior=[behavior_rule(points=10, max_times=1), behavior_rule("form_submitted", 10, "form")],
+        bands={"cold": 0, "mql": 20},
+    )
+    assert foreseen(of, did("page_viewed"))["next"]["said"] == "10 points short of mql: form"
+
+
+def test_several_rules_together_when_one_is_not_enough():
+    of = model(
+        behavior=[behavior_rule(points=10, cap=10), behavior_rule("form_submitted", 15, "form", cap=15)],
+        bands={"cold": 0, "mql": 25},
+    )
+    assert foreseen(of)["next"]["said"] == "25 points short of mql: form and acted"
+
+
+def test_a_gate_is_named_when_points_are_not_what_is_missing():
+    of = model(behavior=[behavior_rule(points=50)], bands={"cold": 0, "mql": {"at": 50, "min_fit": 1}})
+    assert foreseen(of, did("page_viewed"))["next"]["said"] == "held below mql by a gate"
+
+
+def test_nobody_is_short_of_more_than_the_highest_band():
+    of = model(behavior=[behavior_rule(points=50)], bands={"cold": 0, "mql": 50})
+    assert foreseen(of, did("page_viewed"))["next"] is None
+
+
+def ranged(of, **fields):
+    columns = columns_of([person(**fields)])
+    return possible(of, score(of, columns, NOW, UTC), columns, 0, NOW, UTC)
+
+
+def test_an_unknown_size_leaves_a_range_and_may_change_the_band():
+    of = model(
+        fit=[fit_rule(40, "vip", field="vip", **{"is": True}), fit_rule(15, "size", field="employees", gt=200)],
+        bands={"cold": 0, "mql": 50},
+    )
+    found = ranged(of, vip=True)
+    assert (found.lowest, found.highest, found.bands, found.unknown) == (40, 55, ("cold", "mql"), ("employees",))
+    assert ranged(of, vip=True, employees=10).highest == 40
+
+
+def test_a_range_agrees_with_trying_everything():
+    of = example("points-table")
+    columns = columns_of([person()])
+    totals = [
+        one(of, title=title, employees=employees, industry=industry)["total"]
+        for title, employees, industry in product(
+            ("VP", "Director", "Student", "CEO"), (1, 200, 201, 10_000), ("Technology", "Mining")
+        )
+    ]
+    found = possible(of, score(of, columns, NOW, UTC), columns, 0, NOW, UTC)
+    assert (found.lowest, found.highest) == (min(totals), max(totals))
+
+
+def test_a_range_knows_regular_expressions_and_lists():
+    of = model(
+        fit=[
+            fit_rule(5, "regex", field="title", regex=r"(?i)\bsap\b"),
+            fit_rule(7, "list", field="country", in_list="dach"),
+            fit_rule(-3, "mail", field="email", free_mail=True),
+        ],
+        lists={"dach": ["Germany", "Austria"]},
+    )
+    found = ranged(of)
+    assert (found.lowest, found.highest) == (-3, 12)
+
+
+def test_the_fields_worth_knowing_come_first():
+    of = model(
+        fit=[fit_rule(20, "size", field="employees", gt=200), fit_rule(1, "land", field="country", **{"is": "Peru"})],
+        behavior=[behavior_rule(points=40)],
+        bands={"cold": 0, "mql": 50},
+    )
+    everybody = columns_of([person(did("page_viewed")), person(did("page_viewed"), employees=5), person()])
+    found = worth_knowing(of, score(of, everybody, NOW, UTC), everybody, NOW, UTC)
+    assert found == [("employees", 2, 1), ("country", 3, 0)]
+
+
+def test_candidates_stand_on_both_sides_of_every_number():
+    of = model(fit=[fit_rule(1, "a", field="employees", gt=200), fit_rule(2, "b", field="employees", lte=50)])
+    assert candidates(of, "employees") == [49, 50, 125, 200, 201]
+
+
+def test_short_of_nothing_without_bands():
+    of = model(behavior=[behavior_rule()])
+    columns = columns_of([person()])
+    assert short(of, score(of, columns, NOW, UTC), columns, 0, NOW, UTC) is None
