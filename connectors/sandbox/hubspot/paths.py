@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from typing import Any, NamedTuple
 
-from connectors.sandbox.hubspot import associations, events, gate, jobs, objects, search, settings, writes
+from connectors.sandbox.hubspot import associations, events, gate, jobs, legacy, objects, search, settings, writes
 from connectors.sandbox.hubspot.schema import object_type
 from connectors.sandbox.hubspot.state import State
 from connectors.sandbox.hubspot.wire import Call
@@ -32,6 +32,12 @@ ROOTS = {
     "submissions": ("/form-integrations/v1/submissions/forms",),
     "email": ("/email/public/v1",),
     "oauth": ("/oauth/v1", "/oauth/{date}"),
+    "old properties": ("/properties/v2",),
+    "old pipelines": ("/crm-pipelines/v1/pipelines",),
+    "lists": ("/crm/v3/lists",),
+    "workflows": ("/automation/v3/workflows",),
+    "marketing emails": ("/marketing-emails/v1/emails",),
+    "users": ("/settings/v3/users",),
     "exports": ("/crm/v3/exports", "/crm/exports/{date}"),
     "downloads": ("/hubfs-exports",),
     "imports": ("/crm/v3/imports", "/crm/imports/{date}"),
@@ -99,6 +105,16 @@ _TABLE: tuple[tuple[str, str, str, Handler], ...] = (
     ("email", "GET", "/events", events.email_events),
     ("email", "GET", "/campaigns", events.campaigns),
     ("email", "GET", "/campaigns/{id}", events.campaign),
+    ("email", "GET", "/subscriptions", legacy.subscriptions),
+    ("email", "GET", "/subscriptions/timeline", legacy.subscription_changes),
+    ("old properties", "GET", "/form/properties", legacy.form_properties_v2),
+    ("old properties", "GET", "/{type}/properties", legacy.properties_v2),
+    ("old pipelines", "GET", "/{type}", legacy.pipelines_v1),
+    ("lists", "POST", "/search", legacy.lists),
+    ("workflows", "GET", "", legacy.workflows),
+    ("marketing emails", "GET", "/with-statistics", legacy.marketing_emails),
+    ("users", "GET", "", legacy.users),
+    ("users", "GET", "/teams", legacy.teams),
     ("exports", "POST", "/export/async", jobs.start_export),
     ("exports", "GET", "/export/async/tasks/{id}/status", jobs.export_status),
     ("downloads", "GET", "/{id}", jobs.download),

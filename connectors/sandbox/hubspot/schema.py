@@ -42,6 +42,15 @@ TYPES = {
         _type("emails", "email", "0-49", ""),
         _type("tasks", "task", "0-27", ""),
         _type("communications", "communication", "0-18", ""),
+        _type("postal_mail", "postal_mail", "0-116", ""),
+        _type("tickets", "ticket", "0-5", "content hs_pipeline hs_pipeline_stage subject", "tickets"),
+        _type("leads", "lead", "0-136", "hs_lead_name", "leads"),
+        _type("line_items", "line_item", "0-8", "name", "line_items"),
+        _type("products", "product", "0-7", "name", "products"),
+        _type("quotes", "quote", "0-14", "hs_title", "quotes"),
+        _type("feedback_submissions", "feedback_submission", "0-19", "", "feedback_submissions"),
+        _type("goal_targets", "goal_target", "0-74", "hs_goal_name", "goals"),
+        _type("deal_splits", "deal_split", "0-72", "", "deals"),
     )
 }
 _NAMES = {alias.lower(): each for each in TYPES.values() for alias in (each.name, each.singular, each.type_id)}
@@ -69,9 +78,11 @@ DEAL_STAGES = (
     ("closedwon", "Closed Won"),
     ("closedlost", "Closed Lost"),
 )
+TICKET_STAGES = (("1", "New"), ("2", "Waiting on contact"), ("3", "Waiting on us"), ("4", "Closed"))
 _OPTIONS: dict[str, Iterable[tuple[str, str]]] = {
     "lifecyclestage": STAGES,
     "dealstage": DEAL_STAGES,
+    "hs_pipeline_stage": TICKET_STAGES,
     "pipeline": [("default", "Sales Pipeline")],
     "hs_pipeline": [("contacts-lifecycle-pipeline", "Lifecycle Stage Pipeline")],
     "hs_lead_status": [
@@ -285,7 +296,18 @@ hs_meeting_outcome enumeration select
 hs_meeting_location string text
 hs_meeting_external_url string text
 """,
-    "notes": "hs_note_body string html\n",
+    "tickets": """
+subject string text
+content string textarea
+hs_pipeline enumeration select
+hs_pipeline_stage enumeration radio
+""",
+    "leads": "hs_lead_name string text",
+    "line_items": "name string text",
+    "products": "name string text",
+    "quotes": "hs_title string text",
+    "goal_targets": "hs_goal_name string text",
+    "notes": "hs_note_body string html",
     "tasks": """
 hs_task_subject string text
 hs_task_body string html
@@ -347,7 +369,7 @@ def group_of(type_name: str) -> str:
 
 def definitions(type_name: str) -> dict[str, Json]:
     """The properties HubSpot ships for a type of object, by name."""
-    text = "\n".join((_EVERYWHERE, _TIMES.get(type_name, _ENGAGEMENT), _OWN[type_name]))
+    text = "\n".join((_EVERYWHERE, _TIMES.get(type_name, _ENGAGEMENT), _OWN.get(type_name, "")))
     lines = [line for line in text.splitlines() if line]
     found = [_definition(line, group_of(type_name), order) for order, line in enumerate(lines)]
     return {each["name"]: each for each in found} | (_stage_dates() if type_name == "contacts" else {})

@@ -258,6 +258,7 @@ def archive_group(state: State, call: Call) -> Reply:
 _PIPELINES = {
     "contacts": ("contacts-lifecycle-pipeline", "Lifecycle Stage Pipeline", "lifecyclestage"),
     "deals": ("default", "Sales Pipeline", "dealstage"),
+    "tickets": ("0", "Support Pipeline", "hs_pipeline_stage"),
 }
 
 

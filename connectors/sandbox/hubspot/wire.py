@@ -23,7 +23,7 @@ class Reply(NamedTuple):
     """An answer: `body` is JSON, or HTML where it is text, or a file, or nothing."""
 
     status: int = 200
-    body: Json | str | bytes | None = None
+    body: Json | list[Any] | str | bytes | None = None
     headers: Mapping[str, str] = {}
 
 
