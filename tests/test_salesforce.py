@@ -19,80 +19,12 @@ from connectors.salesforce.activities import NOBODY, fits
 from connectors.salesforce.pulling import Place, Source, Window, place, quoted, soql
 from connectors.salesforce.schema import Field, Schema, clamped, clean, fitting, instant, scalar
 from connectors.salesforce.settings import normal_address
-from connectors.sandbox.faults import Fault
 from crmsync.errors import Cancelled, ConfigError, Unavailable
 from crmsync.model import FieldMap, Ref
 from crmsync.tables import Feed
+from tests.salesforce_org import NAMES, Hurried, by_ref, connect, do, fault, live, org_with_our_fields, pulled  # noqa: F401
 
-NAMES = FieldMap(
-    fields={
-        "title": "Title",
-        "industry": {"lead": "Industry", "contact": "Account.Industry"},
-        "employees": {"lead": "NumberOfEmployees", "contact": "Account.NumberOfEmployees"},
-    },
-    outputs={name: f"Crmsync_{name.title()}__c" for name in ("score", "fit", "behavior", "band", "reason")},
-    stages={
-        "new": {"lead": "Open - Not Contacted", "contact": "New"},
-        "mql": {"lead": "Working - Contacted", "contact": "MQL"},
-    },
-)
-OUTPUT_FIELDS = [
-    (object_, f"Crmsync_{name}__c", type_, size)
-    for object_ in ("Lead", "Contact")
-    for name, type_, size in (
-        ("Score", "double", 9), ("Fit", "double", 9), ("Behavior", "double", 9), ("Band", "string", 80),
-        ("Reason", "string", 255), ("Stage", "string", 40),
-    )
-]  # fmt: skip
 CANARY = "canary-3f9a77"
-
-
-class Hurried(threading.Event):
-    """A stop flag that nobody raised and with which no wait takes any time; `waits` remembers how long they were."""
-
-    def __init__(self):
-        super().__init__()
-        self.waits = []
-
-    def wait(self, timeout=None):
-        self.waits.append(timeout)
-        return self.is_set()
-
-
-def connect(sandbox, names=NAMES, notes=None, stop=None, **settings):
-    given = {"instance_url": sandbox.url, "client_id": "sandbox", "client_secret": "sandbox", **settings}
-    return salesforce.connect(salesforce.Settings(**given), names, {} if notes is None else notes, stop or Hurried())
-
-
-@pytest.fixture
-def crm(sandbox):
-    for object_, field, type_, size in OUTPUT_FIELDS:
-        sandbox.do("salesforce", "add_field", object=object_, field=field, type=type_, size=size)
-    sandbox.clock.advance(3_600)
-    return connect(sandbox)
-
-
-def pulled(pages):
-    pages = list(pages)
-    return [item for page in pages for item in page.items], pages[-1].cursor
-
-
-def by_ref(contacts):
-    return {each.ref: each for each in contacts}
-
-
-def live(crm, kind="lead"):
-    contacts, _ = pulled(crm.contacts(None))
-    return [each for each in contacts if each.ref.kind == kind and not (each.gone or each.converted_into)]
-
-
-def do(sandbox, action, **body):
-    sandbox.clock.advance(30)
-    return sandbox.do("salesforce", action, **body)
-
-
-def fault(sandbox, do, path="", **how):
-    sandbox.faults.add(Fault(do=do, vendor="salesforce", path=path, **how))
 
 
 # Settings

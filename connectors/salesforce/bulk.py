@@ -132,7 +132,7 @@ def _uploaded(org: Org, notes: Notes, object_: str, body: bytes) -> str:
         job = _created(org, notes, object_)
         try:
             headers = {"Content-Type": "text/csv; charset=UTF-8"}
-            org.raw("PUT", f"jobs/ingest/{job}/batches", lambda answer: None, data=body, headers=headers)
+            org.raw("PUT", f"jobs/ingest/{job}/batches", _taken, data=body, headers=headers)
         except Refused:
             del notes[NOTE + job]
             if last:
@@ -141,6 +141,12 @@ def _uploaded(org: Org, notes: Notes, object_: str, body: bytes) -> str:
         _begin(org, job)
         return job
     raise AssertionError("the loop returns or raises")
+
+
+def _taken(answer: requests.Response) -> None:
+    """An upload is answered with an empty body; anything else comes from something in between."""
+    if answer.content.strip():
+        raise Transient("Salesforce answered an upload with something else than documented")
 
 
 def _created(org: Org, notes: Notes, object_: str) -> str:

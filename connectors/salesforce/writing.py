@@ -10,6 +10,7 @@ import random
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
+from itertools import chain
 from typing import Any
 
 from connectors.salesforce import bulk
@@ -154,7 +155,7 @@ class Writer:
         waiting = {id(row) for row in owned}
         through = [row for row in rows if not row.cells]
         moved: list[Row] = []
-        for row in (*through, *self._rounds(kind, scores, first)):
+        for row in chain(through, self._rounds(kind, scores, first)):
             if row.moved:
                 moved.append(row)
             elif id(row) not in waiting and not row.silent:
@@ -173,8 +174,8 @@ class Writer:
             each.row.under_way += 1
         number = 0
         while tries:
-            following: list[Try] = []
-            for each, why in send(kind, tries):
+            now, following = _once_each(tries)
+            for each, why in send(kind, now):
                 again = judged(each, why, self._spelled(kind))
                 each.row.under_way += len(again) - 1
                 following += again
@@ -211,16 +212,17 @@ class Writer:
         try:
             answer = self.org.rest("PATCH", "composite/sobjects", {"allOrNone": False, "records": records})
         except Refused as error:
-            yield from self._hunt(kind, tries, error)
+            yield from self._whole_refused(kind, tries, error)
             return
         yield from zip(tries, _outcomes(records, answer), strict=True)
 
-    def _hunt(self, kind: str, tries: Sequence[Try], error: Refused) -> Outcomes:
-        """Salesforce refused a whole call: halve it until the row that is to blame stands alone."""
+    def _whole_refused(self, kind: str, tries: Sequence[Try], error: Refused) -> Outcomes:
+        """Salesforce refused a whole call: for a column it names, or for a row that halving finds."""
         self._hunts -= 1
-        if len(tries) == 1 or self._hunts < 0:
-            fields = _named_column(error)
-            yield from ((each, Refusal(error.code, error.message, fields)) for each in tries)
+        column = _named_column(error)
+        if column or len(tries) == 1 or self._hunts < 0:
+            self.schema.forget()
+            yield from ((each, Refusal(error.code, error.message, column)) for each in tries)
             return
         half = len(tries) // 2
         yield from self._collection(kind, tries[:half])
@@ -338,6 +340,15 @@ def converted_statuses(org: Org) -> frozenset[str]:
     """The values of `Lead.Status` that mean "converted"."""
     rows = org.rows("SELECT ApiName, MasterLabel FROM LeadStatus WHERE IsConverted = true")
     return frozenset(str(each.get("ApiName") or each.get("MasterLabel")) for each in rows)
+
+
+def _once_each(tries: Sequence[Try]) -> tuple[list[Try], list[Try]]:
+    """The first try of each row, and the others for the next round."""
+    first: dict[int, Try] = {}
+    for each in tries:
+        first.setdefault(id(each.row), each)
+    now = list(first.values())
+    return now, [each for each in tries if first[id(each.row)] is not each]
 
 
 def _waves(rows: Sequence[Row]) -> list[list[Row]]:

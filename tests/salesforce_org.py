@@ -1,0 +1,78 @@
+"""What the tests of the Salesforce connector share: an org of the sandbox, and what happens in it."""
+
+import threading
+
+import pytest
+
+import connectors.salesforce as salesforce
+from connectors.sandbox.faults import Fault
+from crmsync.model import FieldMap
+
+NAMES = FieldMap(
+    fields={
+        "title": "Title",
+        "industry": {"lead": "Industry", "contact": "Account.Industry"},
+        "employees": {"lead": "NumberOfEmployees", "contact": "Account.NumberOfEmployees"},
+    },
+    outputs={name: f"Crmsync_{name.title()}__c" for name in ("score", "fit", "behavior", "band", "reason")},
+    stages={
+        "new": {"lead": "Open - Not Contacted", "contact": "New"},
+        "mql": {"lead": "Working - Contacted", "contact": "MQL"},
+    },
+)
+OUTPUT_FIELDS = [
+    (object_, f"Crmsync_{name}__c", type_, size)
+    for object_ in ("Lead", "Contact")
+    for name, type_, size in (
+        ("Score", "double", 9), ("Fit", "double", 9), ("Behavior", "double", 9), ("Band", "string", 80),
+        ("Reason", "string", 255), ("Stage", "string", 40),
+    )
+]  # fmt: skip
+
+
+class Hurried(threading.Event):
+    """A stop flag that nobody raised and with which no wait takes any time; `waits` remembers how long they were."""
+
+    def __init__(self):
+        super().__init__()
+        self.waits = []
+
+    def wait(self, timeout=None):
+        self.waits.append(timeout)
+        return self.is_set()
+
+
+def connect(sandbox, names=NAMES, notes=None, stop=None, **settings):
+    given = {"instance_url": sandbox.url, "client_id": "sandbox", "client_secret": "sandbox", **settings}
+    return salesforce.connect(salesforce.Settings(**given), names, {} if notes is None else notes, stop or Hurried())
+
+
+@pytest.fixture(name="crm")
+def org_with_our_fields(sandbox):
+    for object_, field, type_, size in OUTPUT_FIELDS:
+        sandbox.do("salesforce", "add_field", object=object_, field=field, type=type_, size=size)
+    sandbox.clock.advance(3_600)
+    return connect(sandbox)
+
+
+def pulled(pages):
+    pages = list(pages)
+    return [item for page in pages for item in page.items], pages[-1].cursor
+
+
+def by_ref(contacts):
+    return {each.ref: each for each in contacts}
+
+
+def live(crm, kind="lead"):
+    contacts, _ = pulled(crm.contacts(None))
+    return [each for each in contacts if each.ref.kind == kind and not (each.gone or each.converted_into)]
+
+
+def do(sandbox, action, **body):
+    sandbox.clock.advance(30)
+    return sandbox.do("salesforce", action, **body)
+
+
+def fault(sandbox, do, path="", **how):
+    sandbox.faults.add(Fault(do=do, vendor="salesforce", path=path, **how))
