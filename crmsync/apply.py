@@ -48,7 +48,7 @@ def resolve(store: Store, connector: Connector, now: int) -> list[str]:
     for rows in chunks(_open(store, connector.name, (journal.SENT,), runs, most=2**31), AT_ONCE):
         present = _present(connector, [row.change.ref for row in rows])
         kept = [row for row in rows if (it := present.get(row.change.ref)) and not not_kept(row.change, it)]
-        again = [row.id for row in rows if row not in kept]
+        again = sorted({row.id for row in rows} - {row.id for row in kept})
         with store.begin() as writing:
             journal.keep(writing, kept)
             journal.mark(writing, [row.id for row in kept], journal.KEPT, now)
@@ -77,6 +77,7 @@ def _present(connector: Connector, refs: Sequence[Ref]) -> dict[Ref, Contact]:
 def _send(
     store: Store, connector: Connector, rows: Sequence[Row], settings: Write, now: int, progress: Progress
 ) -> None:
+    store.confirm_writer()
     rows = _give_way(store, connector, rows, now)
     with store.begin() as writing:
         journal.mark(writing, [row.id for row in rows], journal.SENT, now)

@@ -57,6 +57,8 @@ def cycle(
         if reasons:
             result.problems += reasons
             _end(work, attempt, "unsafe")
+            with work.store.begin() as writing:
+                journal.supersede(writing, result.run)
             raise UnsafePlan(result.run, reasons)
         return _write(work, attempt)
 
@@ -200,6 +202,8 @@ def _write(work: Work, attempt: Attempt) -> Result:
         with _taking_part(work, attempt, crm):
             apply(work.store, work.crms[crm], [result.run], work.config.write, work.now_ms, work.progress)
     _count_states(work, result)
+    with work.store.begin() as writing:
+        journal.prune(writing, work.now_ms - int(work.config.state.keep.total_seconds() * 1000))
     trouble = attempt.sat_out or any(counts.failed or counts.unresolved for counts in result.crms.values())
     return _end(work, attempt, "partial" if trouble else "ok")
 

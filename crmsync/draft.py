@@ -39,6 +39,8 @@ class Desk:
         self.tallies = {crm: plan.Tally() for crm in crms}
         self.changes: list[tuple[int, Change]] = []
         self.leases: dict[int, Mapping[str, int]] = {}
+        self.missed: list[int] = []
+        self.planned = dict.fromkeys(crms, 0)
         self.rescored: dict[str, int] = {}
         self.left_alone: dict[str, dict[str, int]] = {crm: {} for crm in crms}
 
@@ -48,6 +50,8 @@ class Desk:
             self.rescored[held.ref.crm] = self.rescored.get(held.ref.crm, 0) + 1
             if held.ref.crm in self.crms:
                 self._decide(held, person, owner_of.get(held.id))
+            else:
+                self.missed.append(held.id)
 
     def _decide(self, held: Holding, person: Scored, owner: str | None) -> None:
         settings = self.work.config.write
@@ -66,7 +70,13 @@ class Desk:
             self.left_alone[crm][why] = self.left_alone[crm].get(why, 0) + 1
         if decision.change:
             self.tallies[crm].add(decision.change)
+            self.planned[crm] += 1
             self.changes.append((held.id, decision.change))
+
+    def store(self, tx: Connection, run: str) -> None:
+        """Journal what was decided since the last time."""
+        journal.add_changes(tx, run, self.changes, self.work.now_ms)
+        self.changes = []
 
 
 def draft(
@@ -74,8 +84,8 @@ def draft(
 ) -> list[str]:
     """Score whoever may have changed, decide about their records in `crms`, and store it all in one transaction.
 
-    Returns why the plan is unsafe, in sentences; none when it is not, or `approved`. Only a safe plan that is `going_on`
-    moves the rotation and settles who is dirty: any other is kept for review and changes nothing else.
+    Returns why the plan is unsafe, in sentences; none when it is not, or when it is `approved`. Only a safe plan that is
+    `going_on` moves the rotation and settles who is dirty: any other is kept for review and changes nothing else.
     """
     config, identity = work.config, work.config.identity
     with work.store.begin() as tx:
@@ -92,17 +102,20 @@ def draft(
                 waiting.append((person, records))
             else:
                 desk.decide_all(person, records, {})
+            if len(desk.changes) >= scored.PEOPLE_AT_ONCE:
+                desk.store(tx, result.run)
         pointers = _assign(work, tx, desk, waiting, owners)
-        for crm in {change.ref.crm for _row_id, change in desk.changes}:
+        desk.store(tx, result.run)
+        for crm in [crm for crm, planned in desk.planned.items() if planned]:
             desk.tallies[crm].records, desk.tallies[crm].scored = scored.carrying(tx, crm)
         reasons = [] if approved else plan.too_much(desk.tallies, config.guard, model_changed)
-        journal.add_changes(tx, result.run, desk.changes, work.now_ms)
         _count(tx, result, desk)
         if going_on and not reasons:
             scored.settle(tx, crms, desk.leases)
             journal.set_pointers(tx, pointers)
         else:
-            journal.hold(tx, result.run, pointers, [row_id for row_id, _change in desk.changes])
+            journal.hold(tx, result.run, pointers)
+        scored.make_dirty(tx, desk.missed)
     return reasons
 
 
@@ -204,5 +217,5 @@ def _count(tx: Connection, result: Result, desk: Desk) -> None:
         counts.skipped = reasons_here
         counts.rescored = desk.rescored.get(crm, 0)
         counts.left_alone = desk.left_alone.get(crm, {})
-        counts.planned = sum(1 for _row_id, change in desk.changes if change.ref.crm == crm)
+        counts.planned = desk.planned.get(crm, 0)
     result.bands = scored.band_counts(tx)

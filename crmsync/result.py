@@ -18,7 +18,7 @@ Verdict = Literal["ok", "partial", "failed", "unsafe", "dry"]
 
 @dataclass
 class Counts:
-    """What happened in one CRM: `pulled = scored + Σ skipped`, `planned = kept + failed + changed_meanwhile + unresolved`.
+    """What happened in one CRM: `pulled = scored + Σ skipped`; `planned` is the sum of the four that follow it.
 
     `rescored` are all records scored, also those that were not pulled (time passed, the model changed); `resumed` are
     changes of an earlier, cut-off run that were finished first; `left_alone` says why a difference was not planned.

@@ -1,6 +1,7 @@
 """The contract of connectors: the same tests over a dictionary and, over real HTTP, HubSpot and Salesforce."""
 
 import json
+import random
 import socket
 import threading
 from dataclasses import replace
@@ -69,6 +70,18 @@ class InMemory:
     def remove(self, ref):
         self.made.edit(replace(self.made.records[ref], gone=True))
 
+    def create(self, number):
+        self.made.edit(make.contact(f"new{number}", "memory", fields={"title": "New"}, changed_at=self.now))
+
+    def call(self, ref, number):
+        self.made.happen(make.activity(f"new{number}", self.made.records[ref], "call_completed"))
+
+    def merge(self, winner, loser):
+        self.made.edit(replace(self.made.records[loser], gone=True, merged_into=winner))
+
+    def day_passes(self):
+        pass
+
     def state(self):
         return {ref: (each.current, each.stage, each.owner) for ref, each in self.made.records.items()}
 
@@ -95,6 +108,9 @@ class OverHttp:
     def calls(self):
         return self.sandbox.calls.of(self.crm)
 
+    def day_passes(self):
+        self.sandbox.clock.advance(90_000)
+
 
 class InHubSpot(OverHttp):
     crm, kinds, module, secret = "hubspot", ("contact",), hubspot, "sandbox-token"
@@ -119,6 +135,12 @@ class InHubSpot(OverHttp):
 
     def remove(self, ref):
         self.do("archive", id=ref.id)
+
+    def create(self, number):
+        self.do("create", properties={"email": f"new{number}@firm.example", "jobtitle": "New"})
+
+    def call(self, ref, number):
+        self.do("add_activity", id=ref.id, kind="call_completed", attributes={"subject": f"Call {number}"})
 
     def merge(self, winner, loser):
         return Ref("hubspot", "contact", self.do("merge", id=winner.id, other=loser.id)["id"])
@@ -161,6 +183,12 @@ class InSalesforce(OverHttp):
 
     def remove(self, ref):
         self.do("delete", id=ref.id)
+
+    def create(self, number):
+        self.do("create", object="Lead", fields={"LastName": f"New {number}", "Company": "Firm", "Title": "New"})
+
+    def call(self, ref, number):
+        self.do("add_activity", who=ref.id, fields={"Subject": f"Call {number}", "TaskSubtype": "Call"})
 
     def merge(self, winner, loser):
         self.do("merge", winner=winner.id, losers=[loser.id])
@@ -371,6 +399,70 @@ def test_activities_go_on_from_any_page(rig):
         had = {(each.id, each.ref) for page in pages[: number + 1] for each in page.items}
         rest, _ = pulled(rig.connect(size=7).activities(pages[number].cursor))
         assert had | {(each.id, each.ref) for each in rest} == every
+
+
+class Follower:
+    """What somebody knows who pulls now and then, and stores what came last."""
+
+    def __init__(self, rig):
+        self.rig, self.contacts, self.happened, self.cursors = rig, {}, {}, [None, None]
+
+    def pull(self):
+        crm = self.rig.connect(size=7)
+        contacts, self.cursors[0] = pulled(crm.contacts(self.cursors[0]))
+        activities, self.cursors[1] = pulled(crm.activities(self.cursors[1]))
+        self.contacts |= latest(contacts)
+        self.happened |= {(each.id, each.ref): each for each in activities}
+
+    def knows(self):
+        """Live records and what happened to them. When they changed is left out: their parent may have a part in it."""
+        moved = {ref._replace(id=alias): ref for ref, each in self.contacts.items() for alias in each.aliases}
+        moved |= {ref: each.merged_into for ref, each in self.contacts.items() if each.merged_into}
+        live = {
+            ref: replace(each, changed_at=make.NOW)
+            for ref, each in self.contacts.items()
+            if not each.gone and ref not in moved
+        }
+        happened = {(each.id, home(moved, each.ref)): each for each in self.happened.values() if not each.gone}
+        return live, {key: replace(each, ref=key[1]) for key, each in happened.items() if key[1] in live}
+
+
+def home(moved, ref):
+    """Where a record is now, after any number of merges."""
+    while ref in moved:
+        ref = moved[ref]
+    return ref
+
+
+def something_happens(rig, follower, chance, number):
+    """One random thing that people, the CRM or crmsync do."""
+    converted = {each.ref for each in follower.contacts.values() if each.converted_into}
+    one, *others = chance.sample(sorted(rig.refs() - converted), 12)
+    chance.choice(
+        [
+            lambda: rig.retitle(one, f"Title {number}"),
+            lambda: rig.remove(one),
+            lambda: rig.create(number),
+            lambda: rig.call(one, number),
+            lambda: rig.merge(one, next((each for each in others if each.kind == one.kind), one)),
+            lambda: list(rig.connect().write([score(ref, number) for ref in others])),
+            follower.pull,
+        ]
+    )()
+
+
+@pytest.mark.parametrize("seed", [1, 2, 3])
+def test_following_the_changes_ends_where_a_full_pull_does(rig, seed):
+    chance, follower, newcomer = random.Random(seed), Follower(rig), Follower(rig)
+    follower.pull()
+    for number in range(24):
+        something_happens(rig, follower, chance, number)
+    rig.day_passes()
+    follower.pull()
+    newcomer.pull()
+    for followed, full in zip(follower.knows(), newcomer.knows(), strict=True):
+        assert {key: each for key, each in followed.items() if full.get(key) != each} == {}
+        assert set(followed) == set(full)
 
 
 # Writing

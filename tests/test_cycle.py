@@ -171,7 +171,9 @@ def test_law_2_cut_off_anywhere_and_run_again_the_end_is_the_same(tmp_path_facto
             finally:
                 state.close()
     assert [held(each) for each in disturbed] == [held(each) for each in undisturbed]
-    assert len({id(change) for each in disturbed for change in each.writes}) <= 2 * sum(len(e.writes) for e in undisturbed)
+    assert len({id(change) for each in disturbed for change in each.writes}) <= 2 * sum(
+        len(e.writes) for e in undisturbed
+    )
 
 
 def cut_after(number, patch, *crms):
@@ -411,3 +413,57 @@ def test_scores_move_with_time_alone(state):
     assert held(hubspot)["1"] == (35, "mql", "hubspot-ann")  # the demo left its window; a stage never moves back
     assert later.crms["hubspot"].pulled <= 2
     assert later.crms["hubspot"].rescored == 1  # the look at the prices has no window: time does nothing to it
+
+
+def test_time_that_passes_while_a_crm_is_down_is_caught_up_when_it_is_back(state):
+    hubspot, salesforce = two_crms()
+    cycle(work(state, hubspot, salesforce))
+
+    def down():
+        raise Unavailable("salesforce", "it does not answer")
+
+    real, salesforce.account = salesforce.account, down
+    late = NOW + timedelta(days=60)
+    cycle(work(state, hubspot, salesforce, now=late), approved=True)
+    assert (held(hubspot)["1"][0], held(salesforce)["00Q1"][0]) == (35, 65)
+    salesforce.account = real
+    cycle(work(state, hubspot, salesforce, now=late + timedelta(minutes=15)), approved=True)
+    assert held(salesforce)["00Q1"][0] == 35
+
+
+def test_an_unsafe_plan_takes_the_place_of_the_one_before(state):
+    crms = world(3)
+    cycle(work(state, *crms))
+    changed = config(MODEL.replace("points = 30", "points = 5"))
+    with pytest.raises(UnsafePlan) as first:
+        cycle(work(state, *crms, settings=changed))
+    with pytest.raises(UnsafePlan):
+        cycle(work(state, *crms, settings=changed, now=NOW + timedelta(minutes=15)))
+    with pytest.raises(ConfigError, match="superseded"):
+        apply_run(work(state, *crms, settings=changed), first.value.run)
+    with state.read() as reading:
+        waiting = select(schema.change.c.run).where(schema.change.c.state == "planned").distinct()
+        assert len(list(reading.scalars(waiting))) == 1
+
+
+def test_old_runs_are_forgotten_and_the_present_is_not(state):
+    crms = two_crms()
+    cycle(work(state, *crms))
+    long_after = cycle(work(state, *crms, now=NOW + timedelta(days=500)), approved=True)
+    with state.read() as reading:
+        assert list(reading.scalars(select(schema.run.c.id))) == [long_after.run]
+    assert cycle(work(state, *crms, now=NOW + timedelta(days=500, hours=1))).crms["hubspot"].planned == 0
+
+
+def test_C10_nothing_personal_stays_of_a_deleted_record(state):
+    hubspot, _ = two_crms()
+    ada = Ref("hubspot", "contact", "1")
+    cycle(work(state, hubspot))
+    hubspot.edit(replace(hubspot.records[ada], fields={"title": "Secret title"}))
+    cycle(work(state, hubspot), approved=True)
+    hubspot.edit(replace(hubspot.records[ada], gone=True))
+    cycle(work(state, hubspot), approved=True)
+    with state.read() as reading:
+        for table in schema.metadata.sorted_tables:
+            assert "ada@x.example" not in str(list(reading.execute(select(table))))
+            assert "Secret title" not in str(list(reading.execute(select(table))))

@@ -11,7 +11,19 @@ SETTINGS = {"crmsync.config", "crmsync.mistakes", "crmsync.rules", "crmsync.tabl
 THINKING = {"crmsync.columns", "crmsync.people", "crmsync.route", "crmsync.plan", "crmsync.scoring", "crmsync.lint"}
 MEMORY = {"crmsync.store"}
 DOING = {"crmsync.apply", "crmsync.result", "crmsync.draft", "crmsync.cycle", "crmsync.failpoint"}
-IMPURE = {"time", "os", "socket", "requests", "urllib", "urllib3", "logging", "structlog", "sqlalchemy", "sqlite3", "random"}
+IMPURE = {
+    "time",
+    "os",
+    "socket",
+    "requests",
+    "urllib",
+    "urllib3",
+    "logging",
+    "structlog",
+    "sqlalchemy",
+    "sqlite3",
+    "random",
+}
 
 
 def modules():

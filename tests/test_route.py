@@ -21,7 +21,11 @@ def given(*people, pointers=None, crms=("hubspot", "salesforce"), nobody=()):
 
 
 def test_a_band_earns_the_furthest_stage_it_reaches():
-    stages = [Stage(name="lead", values={}, band="cold"), Stage(name="x", values={}), Stage(name="mql", values={}, band="warm")]
+    stages = [
+        Stage(name="lead", values={}, band="cold"),
+        Stage(name="x", values={}),
+        Stage(name="mql", values={}, band="warm"),
+    ]
     assert stage_of_band(stages, ["bottom", "cold", "warm", "hot"]) == {"cold": "lead", "warm": "mql", "hot": "mql"}
 
 

@@ -622,7 +622,9 @@ def test_reading_writes_nothing(sandbox, crm):
     pulled(crm.activities(None))
     crm.check()
     crm.owners()
-    list(crm.read([each.ref for each in live(crm)]))
+    unknown = [Ref("salesforce", "lead", f"00Q0000000{number:05}AAA") for number in range(40_000, 40_800)]
+    list(crm.read([*(each.ref for each in live(crm)), *unknown]))
+    assert any(call.path.endswith("/composite") for call in sandbox.calls)
     assert sandbox.calls.writes() == []
 
 

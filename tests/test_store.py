@@ -214,6 +214,15 @@ def test_one_writer_at_a_time_and_the_other_is_told_who(state):
     other.close()
 
 
+def test_J04_a_writer_whose_lock_is_gone_stops(state):
+    with state.writer("crmsync run"):
+        state.confirm_writer()
+        if state.engine.dialect.name == "postgresql":
+            state._lock.exec_driver_sql("SELECT pg_advisory_unlock_all()")
+            with pytest.raises(StateError, match="lock on the state was lost"):
+                state.confirm_writer()
+
+
 def test_a_standby_leaves_when_it_is_asked_to(state):
     other, stop = open_store(state.engine.url.render_as_string(hide_password=False)), threading.Event()
     stop.set()

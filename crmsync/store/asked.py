@@ -94,7 +94,7 @@ def hottest(connection: Connection, bands: Sequence[str], most: int) -> list[Hot
     query = select(contact.c.person, contact.c.name, contact.c.emails).where(
         contact.c.person.in_([each.id for each in top]), contact.c.known, ~contact.c.gone
     )
-    for person_id, name, emails in connection.execute(query.order_by(contact.c.id)).tuples():
+    for person_id, name, emails in connection.execute(query.order_by(contact.c.id)):
         held = names.get(person_id, ("", ""))
         addresses = orjson.loads(emails)
         names[person_id] = (held[0] or name, held[1] or (addresses[0] if addresses else ""))
@@ -104,10 +104,7 @@ def hottest(connection: Connection, bands: Sequence[str], most: int) -> list[Hot
 def names_of(connection: Connection, row_ids: Sequence[int]) -> dict[int, str]:
     """What to call these contacts: the e-mail address, or the name."""
     query = select(contact.c.id, contact.c.name, contact.c.emails).where(contact.c.id.in_(row_ids))
-    return {
-        row_id: (orjson.loads(emails) or [name])[0] or name
-        for row_id, name, emails in connection.execute(query).tuples()
-    }
+    return {row_id: (orjson.loads(emails) or [name])[0] or name for row_id, name, emails in connection.execute(query)}
 
 
 def crm_counts(connection: Connection) -> dict[str, dict[str, Any]]:
@@ -125,14 +122,14 @@ def crm_counts(connection: Connection) -> dict[str, dict[str, Any]]:
     )
     counts: dict[str, dict[str, Any]] = {
         crm: {"account": number, "records": 0, "ambiguous": 0, "parked": 0, "open_changes": 0}
-        for crm, number in connection.execute(select(account.c.crm, account.c.account)).tuples()
+        for crm, number in connection.execute(select(account.c.crm, account.c.account))
     }
-    for crm, records, ambiguous, parked in connection.execute(query).tuples():
+    for crm, records, ambiguous, parked in connection.execute(query):
         counts.setdefault(crm, {"account": "", "open_changes": 0}).update(
             records=int(records or 0), ambiguous=int(ambiguous or 0), parked=int(parked or 0)
         )
     still_open = select(change.c.crm, func.count()).where(change.c.state.in_(("planned", "sent")))
-    for crm, number in connection.execute(still_open.group_by(change.c.crm)).tuples():
+    for crm, number in connection.execute(still_open.group_by(change.c.crm)):
         counts.setdefault(crm, {})["open_changes"] = number
     return counts
 
@@ -156,7 +153,7 @@ def feeds(connection: Connection, now: int) -> list[tuple[str, str, int, int]]:
         .group_by(per_fact.c.crm, fact.c.kind)
         .order_by(per_fact.c.crm, fact.c.kind)
     )
-    return [(crm, kind, int(many), int(last)) for crm, kind, many, last in connection.execute(query).tuples()]
+    return [(crm, kind, int(many), int(last)) for crm, kind, many, last in connection.execute(query)]
 
 
 def held_by(store: Store) -> str | None:

@@ -21,9 +21,7 @@ from crmsync.store import schema
 HEAD = "0001"
 """The newest migration; a test holds it against `migrations/versions`."""
 
-NETWORK_FILESYSTEMS = frozenset(
-    {"nfs", "nfs4", "cifs", "smb3", "smbfs", "fuse.sshfs", "afs", "ceph", "glusterfs"}
-)
+NETWORK_FILESYSTEMS = frozenset({"nfs", "nfs4", "cifs", "smb3", "smbfs", "fuse.sshfs", "afs", "ceph", "glusterfs"})
 """Where SQLite's WAL loses data: it needs shared memory and real locks (https://www.sqlite.org/wal.html, 2026-11)."""
 
 BUSY_SECONDS = 30
@@ -35,6 +33,7 @@ class Store:
 
     def __init__(self, engine: Engine, url: str) -> None:
         self.engine, self.url = engine, url
+        self._lock: Connection | None = None
 
     @contextmanager
     def begin(self) -> Iterator[Connection]:
@@ -51,6 +50,17 @@ class Store:
     def close(self) -> None:
         """Close every connection."""
         self.engine.dispose()
+
+    def confirm_writer(self) -> None:
+        """Raise `StateError` when the lock went away with its connection: another worker may be writing by now."""
+        if self._lock is None:
+            return
+        with _told(self.url):
+            held = self._lock.exec_driver_sql(
+                "SELECT count(*) FROM pg_locks WHERE locktype = 'advisory' AND pid = pg_backend_pid()"
+            )
+            if not held.scalar():
+                raise StateError("the lock on the state was lost; start again, and what was under way goes on")
 
     @contextmanager
     def writer(self, who: str, stop: Stop | None = None) -> Iterator[None]:
@@ -250,9 +260,11 @@ def _postgres_lock(store: Store, who: str, stop: Stop | None) -> Iterator[None]:
         connection = connection.execution_options(isolation_level="AUTOCOMMIT")
         while not connection.scalar(select(func.pg_try_advisory_lock(ADVISORY_LOCK))):
             _wait_for("another process", stop)
+        store._lock = connection
         try:
             yield
         finally:
+            store._lock = None
             connection.scalar(select(func.pg_advisory_unlock(ADVISORY_LOCK)))
 
 

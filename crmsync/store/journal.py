@@ -6,12 +6,12 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
 
 import orjson
-from sqlalchemy import Connection, bindparam, func, select, update
+from sqlalchemy import Connection, bindparam, delete, func, select, update
 
 from crmsync.model import Change, Ref, Scalar
 from crmsync.store.database import upsert
 from crmsync.store.pulled import IN_LIST, chunks, dump
-from crmsync.store.schema import OPEN, change, contact, model, pointer, run
+from crmsync.store.schema import OPEN, change, contact, model, past_field, pointer, run
 
 PLANNED, SENT, KEPT, FAILED, SKIPPED = "planned", "sent", "kept", "failed", "skipped"
 
@@ -61,11 +61,29 @@ def approve(connection: Connection, run_id: str) -> None:
     connection.execute(update(run).where(run.c.id == run_id).values(verdict="running", ended=None))
 
 
-def hold(connection: Connection, run_id: str, pointers: Mapping[str, str], row_ids: Sequence[int]) -> None:
+def hold(connection: Connection, run_id: str, pointers: Mapping[str, str]) -> None:
     """Keep a plan for review: its contacts stay dirty, so that the next cycle plans for them anew."""
     connection.execute(update(run).where(run.c.id == run_id).values(pointers=dump(dict(pointers))))
-    for some in chunks(row_ids, IN_LIST):
-        connection.execute(update(contact).where(contact.c.id.in_(some)).values(dirty=True))
+    planned = select(change.c.contact).where(change.c.run == run_id)
+    connection.execute(update(contact).where(contact.c.id.in_(planned)).values(dirty=True))
+
+
+def supersede(connection: Connection, run_id: str) -> None:
+    """An unsafe plan takes the place of earlier ones: a daemon makes one at each tick until somebody looks."""
+    older = list(connection.scalars(select(run.c.id).where(run.c.verdict == "unsafe", run.c.id != run_id)))
+    for some in chunks(older, IN_LIST):
+        connection.execute(delete(change).where(change.c.run.in_(some)))
+        connection.execute(update(run).where(run.c.id.in_(some)).values(verdict="superseded"))
+
+
+def prune(connection: Connection, before: int) -> None:
+    """Forget runs that started before an instant, with their changes; those with changes still to be made stay."""
+    undone = select(change.c.run).where(OPEN)
+    old = list(connection.scalars(select(run.c.id).where(run.c.started < before, run.c.id.not_in(undone))))
+    for some in chunks(old, IN_LIST):
+        connection.execute(delete(change).where(change.c.run.in_(some)))
+        connection.execute(delete(run).where(run.c.id.in_(some)))
+    connection.execute(delete(past_field).where(past_field.c.until < before))
 
 
 def runs_to_finish(connection: Connection, crm: str) -> list[str]:

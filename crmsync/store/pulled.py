@@ -113,6 +113,7 @@ def save_contacts(connection: Connection, run: str, items: Sequence[Contact], no
     _upsert_contacts(connection, everything)
     _touch(connection, run, [stored[ref]["id"] for ref in latest if ref not in changed])
     ids = ids_by_ref(connection, latest)
+    _forget(connection, [ids[ref] for ref, values in changed.items() if values["gone"] and not values["merged_into"]])
     _mark(connection, {ids[ref]: latest[ref] for ref in changed})
     for ref, each in latest.items():
         if each.aliases:
@@ -220,7 +221,7 @@ def _keep_past_fields(
     """Keep the old value of each mapped field that changes, so that a score can be computed as of any past instant."""
     rows = []
     for ref, values in changed.items():
-        if ref not in stored or not stored[ref]["known"] or stored[ref]["fields"] == values["fields"]:
+        if ref not in stored or not stored[ref]["known"] or values["gone"] or stored[ref]["fields"] == values["fields"]:
             continue
         before, after = orjson.loads(stored[ref]["fields"]), orjson.loads(values["fields"])
         rows += [
@@ -229,6 +230,13 @@ def _keep_past_fields(
             if before.get(name) != after.get(name)
         ]
     upsert(connection, past_field, rows)
+
+
+def _forget(connection: Connection, row_ids: Sequence[int]) -> None:
+    """Keep nothing personal of a deleted record: the deletion may be an erasure that the law asks for."""
+    for some in chunks(row_ids, IN_LIST):
+        connection.execute(update(contact).where(contact.c.id.in_(some)).values(name="", emails="[]", fields="{}"))
+        connection.execute(delete(past_field).where(past_field.c.contact.in_(some)))
 
 
 def _mark(connection: Connection, contacts: Mapping[int, Contact]) -> None:

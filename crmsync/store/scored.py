@@ -323,6 +323,12 @@ def settle(connection: Connection, crms: Collection[str], leases: Mapping[int, M
         connection.execute(statement, rows)
 
 
+def make_dirty(connection: Connection, row_ids: Sequence[int]) -> None:
+    """These contacts are planned for again in the next cycle."""
+    for some in chunks(row_ids, IN_LIST):
+        connection.execute(update(contact).where(contact.c.id.in_(some)).values(dirty=True))
+
+
 def carrying(connection: Connection, crm: str) -> tuple[int, int]:
     """How many live records a CRM has, and how many of them carry a score of ours."""
     has_score = func.count(case((contact.c.current.like('%"score":%'), 1)))
