@@ -84,7 +84,7 @@ def draft(
 ) -> list[str]:
     """Score whoever may have changed, decide about their records in `crms`, and store it all in one transaction.
 
-    Returns why the plan is unsafe, in sentences; none when it is not, or when it is `approved`. Only a safe plan that is
+    Returns why the plan is unsafe, in sentences; none when it is safe or `approved`. Only a safe plan that is
     `going_on` moves the rotation and settles who is dirty: any other is kept for review and changes nothing else.
     """
     config, identity = work.config, work.config.identity
