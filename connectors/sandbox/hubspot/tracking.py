@@ -139,9 +139,12 @@ class Tracking:
         """Record an event of a contact."""
         self._number += 1
         each = Occurrence(at, self._number, contact, event_type, about)
-        self.by_type.setdefault(event_type, Timeline()).add(each)
-        self.by_contact.setdefault(contact, Timeline()).add(each)
+        self._keep(each)
         return each
+
+    def _keep(self, each: Occurrence) -> None:
+        self.by_type.setdefault(each.event_type, Timeline()).add(each)
+        self.by_contact.setdefault(each.contact, Timeline()).add(each)
 
     def form(self, name: str, at: int) -> Form:
         """The form of that name, made where there is none."""
@@ -177,10 +180,12 @@ class Tracking:
         return (self.emails[place] for place in range(end - 1, start - 1, -1))
 
     def follow(self, old: int, new: int) -> None:
-        """Give one contact's events to another."""
-        for each in self.by_contact.pop(old, Timeline()).everything():
-            self.by_type[each.event_type] = self.by_type[each.event_type].without(old)
-            self.occurred(each.event_type, new, each.at, each.about)
+        """Give one contact's events to another; they stay the events that they are."""
+        moving = self.by_contact.pop(old, Timeline()).everything()
+        for event_type in {each.event_type for each in moving}:
+            self.by_type[event_type] = self.by_type[event_type].without(old)
+        for each in moving:
+            self._keep(each._replace(contact=new))
 
     def forget(self, contact: int, email: str) -> None:
         """Remove a contact's traces for good."""
