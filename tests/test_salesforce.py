@@ -521,6 +521,16 @@ def test_an_output_field_of_the_crm_is_current(sandbox, crm):
     assert next(iter(crm.read([ref]))).current == {"score": 12, "band": "warm"}
 
 
+def test_an_org_without_composite_is_read_call_by_call(sandbox, crm):
+    whole = by_ref(pulled(crm.contacts(None))[0])
+    said = [{"errorCode": "NOT_FOUND", "message": "The requested resource does not exist"}]
+    fault(sandbox, "answer", "/composite$", status=404, body=said)
+    made = connect(sandbox)
+    assert by_ref(pulled(made.contacts(None))[0]) == whole
+    unknown = [Ref("salesforce", "lead", f"00Q0000000{number:05}AAA") for number in range(40_000, 40_500)]
+    assert len(list(made.read(unknown))) == 500
+
+
 # Bulk queries
 
 

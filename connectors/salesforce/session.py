@@ -19,7 +19,7 @@ from simple_salesforce.api import Salesforce
 from simple_salesforce.util import exception_handler
 
 from connectors.http import PATIENCE, TIMEOUT, checked_address, is_loopback, patiently, retry_after_seconds
-from connectors.salesforce.answers import CRM, Expired, exchanged, expected
+from connectors.salesforce.answers import CRM, Expired, Refused, exchanged, expected
 from connectors.salesforce.settings import SUFFIXES, Settings
 from connectors.salesforce.tokens import Token, new_token
 from crmsync.errors import ConfigError, Transient, Unavailable
@@ -183,11 +183,17 @@ class Org:
         return rows
 
     def composite(self, paths: Mapping[str, str]) -> dict[str, tuple[int, Any]]:
-        """Status and body of up to 25 GETs in one call, by their names; `paths` as in `rest`."""
+        """Status and body of up to 25 GETs in one call, by their names; `paths` as in `rest`.
+
+        Nothing at all where the org does not do this: every GET can be sent by itself, too.
+        """
         root = f"/services/data/v{self.settings.api_version}/"
         asked = [{"method": "GET", "url": root + path, "referenceId": name} for name, path in paths.items()]
         body = {"allOrNone": False, "compositeRequest": asked}
-        answer = expected(self.rest("POST", "composite", body), "compositeResponse")
+        try:
+            answer = expected(self.rest("POST", "composite", body), "compositeResponse")
+        except Refused:
+            return {}
         return {each["referenceId"]: (each["httpStatusCode"], each["body"]) for each in answer["compositeResponse"]}
 
     def _composite_pages(self, queries: Sequence[str]) -> list[dict[str, Any]]:

@@ -18,6 +18,7 @@ from types import FrameType
 from typing import Any, NamedTuple, Protocol, TypeVar
 from urllib.parse import unquote
 
+import orjson
 import uvicorn
 from starlette.applications import Starlette
 from starlette.routing import BaseRoute
@@ -105,6 +106,15 @@ class Calls(deque[Call]):
 def writes(method: str, path: str) -> bool:
     """Whether a request could change a record, going by its method and path."""
     return method not in ("GET", "HEAD", "OPTIONS") and _READING.search(path) is None
+
+
+def _only_reads(path: str, body: bytes) -> bool:
+    """Whether this is a composite call to Salesforce that holds nothing but GETs."""
+    if not path.endswith("/composite"):
+        return False
+    with contextlib.suppress(orjson.JSONDecodeError, TypeError, KeyError):
+        return all(each["method"] == "GET" for each in orjson.loads(body)["compositeRequest"])
+    return False
 
 
 class Vendor(Protocol):
@@ -195,8 +205,16 @@ class Sandbox:
         if self.latency:
             await asyncio.sleep(self.latency)
 
+        heard = bytearray()
+
+        async def hear() -> Message:
+            message = await receive()
+            if path.endswith("/composite"):
+                heard.extend(message.get("body", b""))
+            return message
+
         async def ask() -> Answer:
-            return self._dated(await _captured(app, scope, receive))
+            return self._dated(await _captured(app, scope, hear))
 
         fault, status = self.faults.due(vendor, method, path), 0
         try:
@@ -208,7 +226,8 @@ class Sandbox:
             status = told.status if told else 0
         finally:
             query = unquote(scope["query_string"].decode("latin-1"))
-            calls.note(Call(vendor, method, path, query, status, writes(method, path), time.monotonic()))
+            wrote = writes(method, path) and not _only_reads(path, bytes(heard))
+            calls.note(Call(vendor, method, path, query, status, wrote, time.monotonic()))
         if told:
             await _send(send, _compressed(told, scope))
 
