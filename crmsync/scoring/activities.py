@@ -16,7 +16,7 @@ from crmsync.scoring.days import FAR, day_of, days, midnight, months, weeks
 from crmsync.scoring.fading import NEVER, changes_in, worth
 from crmsync.scoring.titles import reader
 from crmsync.scoring.truth import YES, Asker
-from crmsync.scoring.values import attributes
+from crmsync.scoring.values import attributes, column
 
 Index = NDArray[np.intp]
 Mask = NDArray[np.bool_]
@@ -95,10 +95,10 @@ class Activities:
             reader(model.titles),
             untyped=True,
         )
-        kinds = np.array([fact.kind for fact in columns.facts], dtype=object)
+        kinds = column([fact.kind for fact in columns.facts])
         masks = {}
         for on, where in selections(model):
-            mask = np.isin(kinds, on) if len(kinds) else np.zeros(0, dtype=bool)
+            mask = np.array([kind in on for kind in kinds.distinct], dtype=bool)[kinds.codes]
             for name, match in where.items():
                 mask = mask & (asker.match(name, match) == YES)
             masks[selection_key(on, where)] = mask

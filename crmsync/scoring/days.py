@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import UTC, date, datetime, timedelta, tzinfo
+from functools import lru_cache
 
 import numpy as np
 from numpy.typing import NDArray
@@ -62,6 +63,7 @@ def day_of(now: datetime, zone: tzinfo) -> int:
     return local.toordinal() - _EPOCH.toordinal()
 
 
+@lru_cache(maxsize=4096)
 def midnight(number: int, zone: tzinfo) -> int:
     """The first second (since 1970, UTC) of a local date."""
     guess = number * DAY - _offset(number * DAY, zone)

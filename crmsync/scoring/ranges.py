@@ -14,8 +14,7 @@ from crmsync.model import Scalar
 from crmsync.rules import Match, Model
 from crmsync.scoring.engine import score
 from crmsync.scoring.ledger import Scores
-from crmsync.scoring.truth import Matching
-from crmsync.scoring.values import take
+from crmsync.scoring.values import Matching, take
 from crmsync.scoring.words import plain
 
 MOST_COMBINATIONS = 2_000

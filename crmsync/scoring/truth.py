@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import unicodedata
-from collections.abc import Callable, Iterable, Mapping, MutableMapping
+from collections.abc import Callable, Iterable, Mapping, MutableMapping, Sequence
 from functools import lru_cache
-from typing import TypeGuard
+from typing import Any
 
 import numpy as np
 import regex
@@ -15,7 +14,7 @@ from numpy.typing import NDArray
 from crmsync.model import Scalar
 from crmsync.rules import SENIORITIES, Condition, Match
 from crmsync.scoring.titles import Reader
-from crmsync.scoring.values import Column, unknown
+from crmsync.scoring.values import Column, Matching, domain_of, folded, unknown
 
 NO, UNKNOWN, YES = np.int8(0), np.int8(1), np.int8(2)
 """In this order, so that "all" is the least of some answers, "any" the greatest, and "not" their mirror image."""
@@ -26,18 +25,8 @@ PATIENCE = 0.25
 FREE_MAIL: frozenset[str] = frozenset(each.lower() for each in whitelist)
 
 Answers = NDArray[np.int8]
+Numbers = NDArray[np.float64]
 Test = Callable[[Scalar], bool | None]
-
-
-class Matching(str):
-    """A made-up text that exactly these regular expressions match (for asking "what if it were known?")."""
-
-    patterns: frozenset[str]
-
-    def __new__(cls, text: str, patterns: Iterable[str]) -> Matching:
-        made = super().__new__(cls, text)
-        made.patterns = frozenset(patterns)
-        return made
 
 
 class Asker:
@@ -88,24 +77,37 @@ class Asker:
         if key in ("exists", "missing"):
             holds = [(value is not None) is (key == "exists") for value in column.distinct]
             return np.where(holds, YES, NO).astype(np.int8)
-        test = self._test(key, wanted)
-        read = _typed if self.untyped and key in _NUMBER_TESTS else _as_it_is
-        found = [None if value is None else test(read(value)) for value in column.distinct]
-        wrong = [code for code, value in enumerate(column.distinct) if value is not None and found[code] is None]
-        if wrong:
+        answers = self._read(column, key, wanted)
+        wrong = np.flatnonzero((answers == UNKNOWN) & ~column.missing)
+        if len(wrong):
             self.warnings[name, f"cannot be read by {key!r}"] = column.rows_with(wrong)
-        for code, why in column.odd.items():
-            self.warnings[name, f"{why}"] = column.rows_with([code])
-        return np.array([UNKNOWN if each is None else YES if each else NO for each in found], dtype=np.int8)
+        for why, codes in column.odd.items():
+            self.warnings[name, why] = column.rows_with(codes)
+        return answers
 
-    def _test(self, key: str, wanted: object) -> Test:
+    def _read(self, column: Column, key: str, wanted: object) -> Answers:
+        """The answer for each distinct value."""
         if key in _NUMBER_TESTS:
-            return _number_test(key, wanted)
+            return _compared(column.spelled_numbers if self.untyped else column.numbers, key, wanted)
         if key in ("seniority", "seniority_at_least", "department"):
-            return _title_test(key, wanted, self.reader)
-        if key in ("in_list", "domain_list"):
-            return _text_test({"in_list": "in", "domain_list": "domain"}[key], self.lists[str(wanted)])
-        return _free_test(bool(wanted)) if key == "free_mail" else _text_test(key, wanted)
+            return _answers(column.distinct, _title_test(key, wanted, self.reader))
+        if key in ("free_mail", "domain", "domain_list"):
+            listed = self.lists[str(wanted)] if key == "domain_list" else wanted
+            return _answers(column.domains.distinct, _domain_test(key, listed))[column.domains.codes]
+        if key == "regex":
+            return _answers(column.distinct, _regex_test(str(wanted)))
+        if key in ("is", "in") and not _all_text(wanted):
+            return _answers(column.distinct, _equal_test(wanted if isinstance(wanted, list) else [wanted]))
+        listed = self.lists[str(wanted)] if key == "in_list" else wanted
+        words = tuple(folded(each) for each in ([listed] if isinstance(listed, str) else listed))  # type: ignore[attr-defined]
+        holds = _WORDS[key]
+        return _answers(column.texts, lambda texts: holds(texts, words))
+
+
+def _answers(values: Sequence[Any], test: Callable[[Any], bool | None]) -> Answers:
+    """The answer for each value; unknown where there is none, or none that the test can read."""
+    found = [None if value is None else test(value) for value in values]
+    return np.array([UNKNOWN if each is None else YES if each else NO for each in found], dtype=np.int8)
 
 
 def _joined(join: np.ufunc, answers: list[Answers]) -> Answers:
@@ -113,92 +115,44 @@ def _joined(join: np.ufunc, answers: list[Answers]) -> Answers:
     return joined
 
 
-def folded(text: str) -> str:
-    """Text as it is compared: without regard to case, to surrounding blanks and to how accents are encoded."""
-    text = text.strip()
-    return text.lower() if text.isascii() else unicodedata.normalize("NFC", text.casefold())
-
-
-_NUMBER_TESTS: Mapping[str, Callable[[float, float], bool]] = {
-    "gt": lambda value, limit: value > limit,
-    "gte": lambda value, limit: value >= limit,
-    "lt": lambda value, limit: value < limit,
-    "lte": lambda value, limit: value <= limit,
-    "between": lambda value, limit: False,
+_NUMBER_TESTS: Mapping[str, Callable[[Numbers, Any], NDArray[np.bool_]]] = {
+    "gt": lambda values, limit: values > limit,
+    "gte": lambda values, limit: values >= limit,
+    "lt": lambda values, limit: values < limit,
+    "lte": lambda values, limit: values <= limit,
+    "between": lambda values, limits: (values >= limits[0]) & (values <= limits[1]),
 }
 
 
-def _number_test(key: str, wanted: object) -> Test:
-    if isinstance(wanted, tuple):
-        low, high = wanted
-        return lambda value: low <= value <= high if _is_number(value) else None
-    compare, limit = _NUMBER_TESTS[key], float(str(wanted))
-    return lambda value: compare(value, limit) if _is_number(value) else None
+def _compared(values: Numbers, key: str, wanted: object) -> Answers:
+    holds = np.where(_NUMBER_TESTS[key](values, wanted), YES, NO)
+    return np.where(np.isnan(values), UNKNOWN, holds).astype(np.int8)
 
 
-def _as_it_is(value: Scalar) -> Scalar:
-    return value
-
-
-def _typed(value: Scalar) -> Scalar:
-    """The number that a text plainly spells, like "75" or "-2.5"; anything else as it is."""
-    return float(value) if isinstance(value, str) and regex.fullmatch(r"-?\d{1,15}(\.\d{1,9})?", value) else value
-
-
-def _is_number(value: Scalar) -> TypeGuard[float]:
-    return isinstance(value, (int, float)) and not isinstance(value, bool)
-
-
-def _texts(value: Scalar) -> list[str] | None:
-    """The texts of a value; `None` when it is no text."""
-    if isinstance(value, tuple):
-        return [folded(each) for each in value]
-    if not isinstance(value, str):
-        return None
-    return [value if isinstance(value, Matching) else folded(value)]
+def _all_text(wanted: object) -> bool:
+    return all(isinstance(each, str) for each in (wanted if isinstance(wanted, list) else [wanted]))
 
 
 def _title_test(key: str, wanted: object, reader: Reader) -> Test:
     if key == "department":
         departments = frozenset(wanted)  # type: ignore[call-overload]
-        return lambda value: bool(departments & reader(value).departments) if isinstance(value, str) else None
+        return lambda value: bool(departments & reader.read(value).departments) if isinstance(value, str) else None
     levels = frozenset(SENIORITIES[SENIORITIES.index(str(wanted)) :] if key == "seniority_at_least" else wanted)  # type: ignore[call-overload]
-    return lambda value: reader(value).seniority in levels if isinstance(value, str) else None
+    return lambda value: reader.read(value).seniority in levels if isinstance(value, str) else None
 
 
-def domain_of(text: str) -> str:
-    """The domain of an e-mail address, a web address or a bare domain: lower case, without `www.`."""
-    text = folded(text).rpartition("@")[2]
-    text = text.partition("://")[2] or text
-    return regex.split(r"[/:?#]", text, maxsplit=1)[0].strip(".").removeprefix("www.")
+def _domain_test(key: str, wanted: object) -> Test:
+    if key == "free_mail":
+        return lambda domain: (domain in FREE_MAIL) is wanted if "." in str(domain) else None
+    listed = [wanted] if isinstance(wanted, str) else list(wanted)  # type: ignore[call-overload]
+    domains = frozenset(domain_of(each) for each in listed)
+    return lambda domain: _under(str(domain), domains)
 
 
 def _under(domain: str, domains: frozenset[str]) -> bool:
     """Whether it is one of them or below one: `mail.example.com` is below `example.com`."""
     parts = domain.split(".")
     return any(".".join(parts[start:]) in domains for start in range(len(parts)))
-
-
-def _free_test(wanted: bool) -> Test:
-    def test(value: Scalar) -> bool | None:
-        domain = domain_of(value) if isinstance(value, str) else ""
-        return (domain in FREE_MAIL) is wanted if "." in domain else None
-
-    return test
-
-
-def _text_test(key: str, wanted: object) -> Test:
-    if key == "is" and (isinstance(wanted, bool) or not isinstance(wanted, str)):
-        return _equal_test([wanted])
-    if key == "regex":
-        return _regex_test(str(wanted))
-    if key == "in" and isinstance(wanted, list) and not all(isinstance(each, str) for each in wanted):
-        return _equal_test(wanted)
-    listed = [wanted] if isinstance(wanted, str) else list(wanted)  # type: ignore[call-overload]
-    if key == "domain":
-        domains = frozenset(domain_of(each) for each in listed)
-        return lambda value: _under(domain_of(value), domains) if isinstance(value, str) else None
-    return _words_test(key, tuple(folded(each) for each in listed))
 
 
 def _equal_test(wanted: Iterable[object]) -> Test:
@@ -212,16 +166,25 @@ def _equal_test(wanted: Iterable[object]) -> Test:
             return value in flags if flags else None
         if isinstance(value, (int, float)):
             return value in numbers if numbers else None
-        return bool(texts & set(_texts(value) or ())) if texts else None
+        return any(folded(each) in texts for each in _texts(value)) if texts else None
 
     return test
 
 
-_WORDS: Mapping[str, Callable[[list[str], tuple[str, ...]], bool]] = {
+def _contains(texts: Sequence[str], wanted: tuple[str, ...]) -> bool:
+    for text in texts:
+        for word in wanted:
+            if word in text:
+                return True
+    return False
+
+
+_WORDS: Mapping[str, Callable[[Sequence[str], tuple[str, ...]], bool]] = {
     "is": lambda texts, wanted: not set(wanted).isdisjoint(texts),
     "in": lambda texts, wanted: not set(wanted).isdisjoint(texts),
-    "contains": lambda texts, wanted: any(word in text for text in texts for word in wanted),
-    "excludes": lambda texts, wanted: not any(word in text for text in texts for word in wanted),
+    "in_list": lambda texts, wanted: not set(wanted).isdisjoint(texts),
+    "contains": _contains,
+    "excludes": lambda texts, wanted: not _contains(texts, wanted),
     "starts_with": lambda texts, wanted: any(text.startswith(wanted) for text in texts),
     "ends_with": lambda texts, wanted: any(text.endswith(wanted) for text in texts),
     "has": lambda texts, wanted: not set(wanted).isdisjoint(_parts(texts)),
@@ -229,33 +192,30 @@ _WORDS: Mapping[str, Callable[[list[str], tuple[str, ...]], bool]] = {
 }
 
 
-def _parts(texts: list[str]) -> set[str]:
+def _parts(texts: Sequence[str]) -> set[str]:
     """The values of a multi-select, which HubSpot and Salesforce also write as one text with semicolons."""
     return {part.strip() for text in texts for part in text.split(";")}
 
 
-def _words_test(key: str, wanted: tuple[str, ...]) -> Test:
-    holds = _WORDS[key]
-
-    def test(value: Scalar) -> bool | None:
-        texts = _texts(value)
-        return None if texts is None else holds(texts, wanted)
-
-    return test
+def _texts(value: Scalar) -> Sequence[str]:
+    return value if isinstance(value, tuple) else [value] if isinstance(value, str) else []
 
 
-@lru_cache(maxsize=1024)
+@lru_cache(maxsize=64)
 def _regex_test(pattern: str) -> Test:
     compiled = regex.compile(pattern, regex.IGNORECASE)
+
+    @lru_cache(maxsize=10_000)
+    def matches(text: str) -> bool:
+        return compiled.search(text, timeout=PATIENCE) is not None
 
     def test(value: Scalar) -> bool | None:
         if isinstance(value, Matching):
             return pattern in value.patterns
-        texts = [value] if isinstance(value, str) else value if isinstance(value, tuple) else None
-        if texts is None:
+        if not isinstance(value, (str, tuple)):
             return None
         try:
-            return any(compiled.search(text, timeout=PATIENCE) is not None for text in texts)
+            return matches(value) if isinstance(value, str) else any(map(matches, value))
         except TimeoutError:
             return None
 

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+import unicodedata
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from functools import cached_property
+from typing import Any, overload
 
 import numpy as np
+import regex
 from numpy.typing import NDArray
 
 from crmsync.columns import Columns, Fact
@@ -20,37 +23,138 @@ LARGEST_NUMBER = 1e15
 """Beyond it a float no longer holds every whole number."""
 
 
+class Matching(str):
+    """A made-up text that exactly these regular expressions match (for asking "what if it were known?")."""
+
+    patterns: frozenset[str]
+
+    def __new__(cls, text: str, patterns: Iterable[str]) -> Matching:
+        made = super().__new__(cls, text)
+        made.patterns = frozenset(patterns)
+        return made
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Matching) and str.__eq__(self, other) and self.patterns == other.patterns
+
+    def __hash__(self) -> int:
+        return hash((str(self), self.patterns))
+
+
 @dataclass(frozen=True)
-class Column:
-    """`n` values as `codes` (n,) into `distinct`; an unknown one is `None`. `odd` says what was not believable."""
+class Column(Sequence[Scalar | None]):
+    """`n` values as `codes` (n,) into `distinct`; an unknown one is `None`.
+
+    `odd`: what was not believable → the codes of such values.
+    """
 
     codes: NDArray[np.int32]
-    distinct: tuple[Scalar | None, ...]
-    odd: Mapping[int, str]
+    distinct: Sequence[Scalar | None]
+    odd: Mapping[str, Sequence[int]]
+
+    def __len__(self) -> int:
+        return len(self.codes)
+
+    @overload
+    def __getitem__(self, row: int) -> Scalar | None: ...
+    @overload
+    def __getitem__(self, row: slice) -> list[Scalar | None]: ...
+    def __getitem__(self, row: int | slice) -> Scalar | list[Scalar | None] | None:
+        if isinstance(row, slice):
+            return [self.distinct[code] for code in self.codes[row]]
+        return self.distinct[int(self.codes[row])]
 
     def spread(self, answers: NDArray[np.int8]) -> NDArray[np.int8]:
         """An answer for each distinct value, spread over the rows."""
         spread: NDArray[np.int8] = answers[self.codes]
         return spread
 
-    def rows_with(self, codes: Sequence[int]) -> int:
+    def rows_with(self, codes: Sequence[int] | NDArray[np.intp]) -> int:
         """How many rows have one of these values."""
-        return int(np.isin(self.codes, np.array(codes, dtype=np.int32)).sum())
+        counts = np.bincount(self.codes, minlength=len(self.distinct))
+        return int(counts[np.asarray(codes, dtype=np.intp)].sum())
+
+    @cached_property
+    def missing(self) -> NDArray[np.bool_]:
+        """Which distinct values are unknown."""
+        return np.array([value is None for value in self.distinct], dtype=bool)
+
+    @cached_property
+    def numbers(self) -> NDArray[np.float64]:
+        """The distinct values as numbers; NaN for what is none."""
+        return np.array([value if type(value) in (int, float) else np.nan for value in self.distinct], dtype=np.float64)
+
+    @cached_property
+    def spelled_numbers(self) -> NDArray[np.float64]:
+        """Like `numbers`, with texts that plainly spell one, like "75" or "-2.5"."""
+        return Column(self.codes, [_typed(value) for value in self.distinct], {}).numbers
+
+    @cached_property
+    def texts(self) -> Sequence[Sequence[str] | None]:
+        """The texts of each distinct value, folded; `None` for what is no text."""
+        return [_folded_texts(value) for value in self.distinct]
+
+    @cached_property
+    def domains(self) -> Column:
+        """The domain of each distinct value, as a column of its own."""
+        tails = column([value[value.rfind("@") + 1 :] if isinstance(value, str) else None for value in self.distinct])
+        read = column([domain_of(tail) if isinstance(tail, str) else None for tail in tails.distinct])
+        return Column(read.codes[tails.codes], read.distinct, {})
 
 
-def column(values: Sequence[Scalar | None]) -> Column:
-    """A column of what was pulled."""
-    seen: dict[Any, int] = {}
+_SPELLED_NUMBER = regex.compile(r"-?\d{1,15}(\.\d{1,9})?")
+
+
+def _typed(value: Scalar | None) -> Scalar | None:
+    return float(value) if isinstance(value, str) and _SPELLED_NUMBER.fullmatch(value) else value
+
+
+def _folded_texts(value: Scalar | None) -> Sequence[str] | None:
+    if isinstance(value, str):
+        return (folded(value),)
+    return tuple(folded(each) for each in value) if isinstance(value, tuple) else None
+
+
+def folded(text: str) -> str:
+    """Text as it is compared: without regard to case, to surrounding blanks and to how accents are encoded."""
+    text = text.strip()
+    return text.lower() if text.isascii() else unicodedata.normalize("NFC", text.casefold())
+
+
+_END_OF_DOMAIN = regex.compile(r"[/:?#]")
+
+
+def domain_of(text: str) -> str:
+    """The domain of an e-mail address, a web address or a bare domain: lower case, without `www.`."""
+    domain = folded(text.rpartition("@")[2])
+    domain = _END_OF_DOMAIN.split(domain.partition("://")[2] or domain, maxsplit=1)[0]
+    return domain.strip(".").removeprefix("www.")
+
+
+def column(values: Sequence[Any]) -> Column:
+    """A column of what was pulled; one that is a `Column` already stays as it is."""
+    if isinstance(values, Column):
+        return values
     kinds = set(map(type, values))
-    if len(kinds - {type(None)}) <= 1:
-        codes = [seen.setdefault(value, len(seen)) for value in values]
-        raw = list(seen)
-    else:  # True, 1 and 1.0 are equal to a dict, and different to a rule
-        codes = [seen.setdefault((type(value), value), len(seen)) for value in values]
-        raw = [value for _, value in seen]
-    cleaned = [_clean(value) for value in raw]
-    odd = {code: why for code, (_, why) in enumerate(cleaned) if why}
-    return Column(np.array(codes, dtype=np.int32), tuple(value for value, _ in cleaned), odd)
+    mixed = len(kinds - {type(None)}) > 1  # True, 1 and 1.0 are equal to a dict, and different to a rule
+    keys = [(type(value), value) for value in values] if mixed else values
+    index = {key: code for code, key in enumerate(dict.fromkeys(keys))}
+    codes = np.fromiter(map(index.__getitem__, keys), dtype=np.int32, count=len(keys))
+    raw = [key[1] for key in index] if mixed else list(index)
+    odd: dict[str, list[int]] = {}
+    for code in _suspects(raw):
+        raw[code], why = _clean(raw[code])
+        if why:
+            odd.setdefault(why, []).append(code)
+    return Column(codes, raw, odd)
+
+
+def _suspects(distinct: Sequence[Any]) -> Iterable[int]:
+    """The values that deserve a closer look: all of them, unless they are short plain texts, which is quickly seen."""
+    texts = [value for value in distinct if value is not None]
+    plain = set(map(type, texts)) == {str} and all(map(str.isascii, texts)) and max(map(len, texts)) < LONGEST_TEXT
+    if plain and "" not in texts and not any(map(str.isspace, texts)):
+        return ()
+    return range(len(distinct))
 
 
 def _clean(value: Any) -> tuple[Scalar | None, str]:
@@ -93,7 +197,7 @@ def attributes(facts: Sequence[Fact], name: str) -> Column:
 
 def unknown(rows: int) -> Column:
     """A column nobody filled in."""
-    return Column(np.zeros(rows, dtype=np.int32), (None,), {})
+    return Column(np.zeros(rows, dtype=np.int32), [None], {})
 
 
 def take(columns: Columns, rows: Sequence[int] | NDArray[np.intp]) -> Columns:
