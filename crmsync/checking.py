@@ -8,13 +8,15 @@ from typing import Any
 from crmsync.config import Config, connectors
 from crmsync.ending import DONE, FAILED, WRONG
 from crmsync.errors import ConfigError, Unavailable
+from crmsync.lint import lint
 from crmsync.model import KINDS, Stop
 from crmsync.scoring import golden
 
 
 def checked(config: Config, today: date, stop: Stop | None) -> dict[str, Any]:
-    """Everything that is wrong (`problems`) or odd (`warnings`); with `stop`, each CRM is asked too."""
-    problems = golden(config, config.zone)
+    """What is wrong (`problems`), odd (`warnings`) or worth a look (`notes`); with `stop`, each CRM is asked too."""
+    findings = lint(config, kinds_of(config), today, config.fields)
+    problems = [*golden(config, config.zone), *(each.sentence for each in findings if each.level == "error")]
     if not config.crms:
         problems.append(f"the config names no CRM; add a table [{'] or ['.join(sorted(connectors()))}]")
     crms = {crm: _asked(config, crm, stop) for crm in config.crms} if stop else {}
@@ -25,7 +27,8 @@ def checked(config: Config, today: date, stop: Stop | None) -> dict[str, Any]:
         "rules": len(config.rules()),
         "golden_leads": len(config.test),
         "problems": problems,
-        "warnings": warnings(config, today),
+        "warnings": [each.sentence for each in findings if each.level == "warning"],
+        "notes": [each.sentence for each in findings if each.level == "note"],
         "crms": crms,
         "exit_code": WRONG if wrong else FAILED if unreached else DONE,
     }
@@ -35,11 +38,6 @@ def kinds_of(config: Config) -> set[str]:
     """Every kind of activity that the config's CRMs may bring."""
     feeds = [feed for table in config.crms.values() for feed in getattr(table, "activities", ())]
     return {*KINDS, *(feed.kind for feed in feeds)}
-
-
-def warnings(config: Config, today: date) -> list[str]:
-    """What the linter finds odd in the model, in sentences."""
-    return []
 
 
 def _asked(config: Config, crm: str, stop: Stop) -> dict[str, Any]:

@@ -111,7 +111,8 @@ def print_review(console: Console, changes: Document, bands: Sequence[str]) -> N
     for crm in changes["records"]:
         moves = [each for each in changes["bands"] if each["crm"] == crm]
         if moves:
-            console.print(_matrix(f"{crm}: records by band, old (down) → new (across)", moves, bands))
+            console.print(f"{crm}: records by band, old (down) → new (across)", style="bold")
+            console.print(_matrix(moves, bands))
             console.print()
     for what in ("stages", "owners"):
         moved = [
@@ -129,10 +130,10 @@ def print_review(console: Console, changes: Document, bands: Sequence[str]) -> N
         console.print()
 
 
-def _matrix(title: str, moves: Sequence[Document], bands: Sequence[str]) -> Table:
+def _matrix(moves: Sequence[Document], bands: Sequence[str]) -> Table:
     olds = [band for band in (None, *bands) if any(each["from"] == band for each in moves)]
     others = sorted({each["from"] for each in moves} - {None, *bands})
-    made = table("", *(f">{band}" for band in bands), title=title)
+    made = table("", *(f">{band}" for band in bands))
     for old in [*olds, *others]:
         cells = {each["to"]: each["records"] for each in moves if each["from"] == old}
         made.add_row(old or "no band yet", *(f"{cells[band]:,}" if band in cells else "" for band in bands))
@@ -233,6 +234,8 @@ def print_check(console: Console, document: Document) -> None:
             console.print(f"  {note}", soft_wrap=True)
     for warning in document["warnings"]:
         console.print(f"odd: {warning}", soft_wrap=True)
+    for note in document["notes"]:
+        console.print(f"note: {note}", soft_wrap=True)
     said = "fine" if document["ok"] else "not ready"
     console.print(
         f"{document['config']} is {said}: {document['rules']} rules, {document['golden_leads']} golden leads.",

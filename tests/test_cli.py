@@ -1,0 +1,499 @@
+"""The commands as an admin meets them: what they print, in JSON and in words, and how they end."""
+
+import json
+import logging
+import os
+import sqlite3
+import stat
+from decimal import Decimal
+
+import pytest
+import structlog
+import time_machine
+from typer.testing import CliRunner
+
+from connectors.sandbox.faults import Fault
+from connectors.sandbox.server import serve
+from crmsync import demo, starter
+from crmsync.cli import app
+from crmsync.store.database import open_store
+
+from .conftest import NOW
+
+REPS = ["dana.whitlock@ourproduct.example", "grete.holm@ourproduct.example"]
+COUNTS = {"pulled", "activities", "scored", "skipped", "planned", "kept", "failed", "changed_meanwhile", "unresolved"}
+SECRETS = {
+    "CRMSYNC_HUBSPOT__TOKEN": "sandbox-token",
+    "CRMSYNC_SALESFORCE__CLIENT_ID": "sandbox",
+    "CRMSYNC_SALESFORCE__CLIENT_SECRET": "sandbox",
+}
+
+
+@pytest.fixture(autouse=True)
+def _as_before(monkeypatch):
+    for name in [name for name in os.environ if name.startswith("CRMSYNC_")]:
+        monkeypatch.delenv(name)
+    for name, value in SECRETS.items():
+        monkeypatch.setenv(name, value)
+    root = logging.getLogger()
+    handlers, level = root.handlers[:], root.level
+    with time_machine.travel(NOW, tick=True):
+        yield
+    root.handlers[:] = handlers
+    root.setLevel(level)
+    structlog.reset_defaults()
+
+
+class Ended:
+    """How a command ended: its exit code, and what it printed."""
+
+    def __init__(self, result):
+        self.code, self.out, self.err = result.exit_code, result.stdout, result.stderr
+
+    @property
+    def json(self):
+        return json.loads(self.out)
+
+
+def crmsync(*words):
+    return Ended(CliRunner().invoke(app, [str(word) for word in words], catch_exceptions=False))
+
+
+def config_text(url):
+    return starter.replaced(starter.demo(url, REPS), {'secrets = "secrets"      ': '# secrets = "secrets"    '})
+
+
+@pytest.fixture(scope="module")
+def _small():
+    with serve(people=20, seed=1, now=NOW) as sandbox:
+        yield sandbox
+
+
+@pytest.fixture
+def sandbox(_small):
+    """A smaller sandbox than other tests have: these run many whole cycles."""
+    _small.reset()
+    return _small
+
+
+@pytest.fixture
+def path(sandbox, tmp_path):
+    """A config for the sandbox, with a state of its own."""
+    made = tmp_path / "crmsync.toml"
+    made.write_text(config_text(sandbox.url))
+    return made
+
+
+@pytest.fixture
+def ready(path):
+    """The same, with the score fields made."""
+    assert crmsync("setup", "-c", path).code == 0
+    return path
+
+
+@pytest.fixture(scope="module")
+def done(tmp_path_factory):
+    """A config whose sandbox was backfilled, for commands that only look."""
+    folder = tmp_path_factory.mktemp("done")
+    with serve(people=30, seed=1, now=NOW) as sandbox, pytest.MonkeyPatch.context() as patch:
+        for name, value in SECRETS.items():
+            patch.setenv(name, value)
+        path = folder / "crmsync.toml"
+        path.write_text(config_text(sandbox.url))
+        with time_machine.travel(NOW, tick=True):
+            crmsync("setup", "-c", path)
+            assert crmsync("backfill", "-c", path).code == 0
+        yield path
+
+
+def balance(counts):
+    assert counts["pulled"] == counts["scored"] + sum(counts["skipped"].values())
+    outcomes = ("kept", "failed", "changed_meanwhile", "unresolved")
+    assert counts["planned"] == sum(counts[name] for name in outcomes)
+
+
+# Before the first cycle
+
+
+def test_init_writes_a_config_and_says_what_to_type(tmp_path):
+    path = tmp_path / "crmsync.toml"
+    ended = crmsync("init", "-c", path, "--instance-url", "https://globex.my.salesforce.com")
+    assert ended.code == 0
+    assert "https://globex.my.salesforce.com" in path.read_text()
+    for command in ("check --online", "setup", "plan"):
+        assert f"crmsync {command} --config {path}" in ended.out
+
+
+def test_init_never_overwrites(tmp_path):
+    path = tmp_path / "crmsync.toml"
+    path.write_text("mine")
+    ended = crmsync("init", "-c", path, "--json")
+    assert ended.code == 2
+    assert "stays as it is" in ended.json["problems"][0]
+    assert path.read_text() == "mine"
+
+
+def test_init_for_one_crm_refuses_others(tmp_path):
+    ended = crmsync("init", "-c", tmp_path / "crmsync.toml", "--only", "pipedrive")
+    assert ended.code == 2
+    assert "there is hubspot and salesforce" in ended.err
+
+
+def test_check_finds_the_example_fine(path):
+    ended = crmsync("check", "-c", path, "--json")
+    assert ended.code == 0
+    assert ended.json["ok"] is True
+    assert ended.json["problems"] == []
+    assert ended.json["golden_leads"] == 3
+
+
+def test_check_fails_when_a_golden_lead_comes_out_differently(path):
+    path.write_text(path.read_text().replace("points = 30\n", "points = 3\n"))
+    ended = crmsync("check", "-c", path)
+    assert ended.code == 2
+    assert "wrong: test 'VP who asked for a demo last week': band is " in ended.out
+
+
+def test_check_online_asks_the_crms(ready):
+    ended = crmsync("check", "--online", "-c", ready, "--json")
+    assert ended.code == 0
+    assert ended.json["crms"]["hubspot"]["account"]
+    assert ended.json["crms"]["salesforce"]["account"]
+
+
+def test_check_online_names_what_is_missing(path):
+    ended = crmsync("check", "--online", "-c", path, "--json")
+    assert ended.code == 2
+    assert any("crmsync_score" in each for each in ended.json["crms"]["hubspot"]["problems"])
+
+
+def test_check_online_says_when_a_token_is_wrong(ready, monkeypatch):
+    monkeypatch.setenv("CRMSYNC_HUBSPOT__TOKEN", "canary-3f9d1c7e55")
+    ended = crmsync("check", "--online", "-c", ready)
+    assert ended.code == 2
+    assert "wrong: " in ended.out
+    assert "canary" not in ended.out + ended.err
+
+
+def test_check_prints_a_schema():
+    assert "hubspot" in crmsync("check", "--schema").json["properties"]
+
+
+def test_setup_creates_the_fields_once(path):
+    first, second = crmsync("setup", "-c", path, "--json"), crmsync("setup", "-c", path)
+    assert first.code == second.code == 0
+    assert set(first.json["crms"]) == {"hubspot", "salesforce"}
+    assert "salesforce: Lead.Crmsync_Score__c: found" in second.out
+
+
+# Cycles
+
+
+def test_a_plan_writes_nothing_and_apply_writes_exactly_it(ready, sandbox):
+    before = len(sandbox.calls.writes())
+    plan = crmsync("plan", "-c", ready, "--json")
+    assert plan.code == 0
+    assert plan.json["verdict"] == "dry"
+    assert len(sandbox.calls.writes()) == before
+    planned = {crm: each["planned"] for crm, each in plan.json["crms"].items()}
+    applied = crmsync("apply", plan.json["run"], "-c", ready, "--json")
+    assert applied.code == 0
+    assert applied.json["verdict"] == "ok"
+    assert {crm: each["kept"] for crm, each in applied.json["crms"].items()} == planned
+    again = crmsync("sync", "-c", ready, "--json")
+    assert [each["planned"] for each in again.json["crms"].values()] == [0, 0]
+
+
+def test_a_plan_in_words_shows_bands_movers_and_the_next_command(ready):
+    ended = crmsync("plan", "-c", ready)
+    assert "records by band, old (down) → new (across)" in ended.out
+    assert "Scores that move most" in ended.out
+    assert "Nothing was written. To write this plan: " in ended.out
+    assert f" --config {ready}" in ended.out
+
+
+def test_a_backfill_in_json_has_the_promised_keys_and_balances(ready):
+    ended = crmsync("backfill", "-c", ready, "--json")
+    assert ended.code == 0
+    assert ended.json["verdict"] == "ok"
+    assert list(ended.json["bands"]) == [band for band in ("cold", "warm", "hot", "mql") if band in ended.json["bands"]]
+    for counts in ended.json["crms"].values():
+        assert {*COUNTS, "api_calls", "seconds"} <= set(counts)
+        balance(counts)
+    assert ended.err == ""
+
+
+def test_apply_of_an_unknown_run_is_told(ready):
+    ended = crmsync("apply", "20260101-000000-0000", "-c", ready)
+    assert ended.code == 2
+    assert "there is no run 20260101-000000-0000" in ended.err
+
+
+def test_an_unsafe_plan_waits_for_review(ready):
+    assert crmsync("backfill", "-c", ready).code == 0
+    text = ready.read_text().replace("from_records = 20", "from_records = 5")
+    ready.write_text(text.replace("cold = 0\nwarm = 25", "cold = 0\nwarm = 1"))
+    words = crmsync("sync", "-c", ready)
+    assert words.code == 3
+    assert "records by band" in words.out
+    assert "nothing was written" in words.err
+    assert "Traceback" not in words.err
+    ended = crmsync("sync", "-c", ready, "--json")
+    assert ended.code == 3
+    assert ended.json["verdict"] == "unsafe"
+    assert ended.json["error"] == "unsafe"
+    assert any("[guard]" in each for each in ended.json["problems"])
+    assert ended.json["crms"]["hubspot"]["kept"] == 0
+    assert f"apply {ended.json['run']}" in ended.json["next"]
+    assert crmsync("apply", ended.json["run"], "-c", ready).code == 0
+    assert crmsync("sync", "-c", ready, "--json").json["crms"]["hubspot"]["planned"] == 0
+
+
+@pytest.fixture
+def impatient(monkeypatch):
+    """Retries that do not wait."""
+    monkeypatch.setattr("connectors.http.ATTEMPTS", 1)
+    monkeypatch.setattr("connectors.http.PATIENCE", 0.0)
+
+
+@pytest.mark.usefixtures("impatient")
+def test_one_crm_is_down_and_the_other_goes_on(ready, sandbox):
+    sandbox.faults.add(Fault(do="answer", vendor="salesforce", status=503))
+    ended = crmsync("sync", "-c", ready, "--json")
+    assert ended.code == 4
+    assert ended.json["verdict"] == "partial"
+    assert ended.json["crms"]["hubspot"]["kept"] > 0
+    assert any(each.startswith("salesforce: ") for each in ended.json["problems"])
+
+
+@pytest.mark.usefixtures("impatient")
+def test_both_crms_are_down(ready, sandbox):
+    sandbox.faults.add(Fault(do="html", status=503))
+    ended = crmsync("sync", "-c", ready, "--json")
+    assert ended.code == 1
+    assert ended.json["verdict"] == "failed"
+    assert ended.json["error"] == "unavailable"
+    assert ended.json["run"]
+
+
+def test_a_wrong_token_everywhere_is_a_matter_of_the_config(ready, monkeypatch):
+    for name in ("CRMSYNC_HUBSPOT__TOKEN", "CRMSYNC_SALESFORCE__CLIENT_SECRET"):
+        monkeypatch.setenv(name, "canary-3f9d1c7e55")
+    ended = crmsync("sync", "-c", ready)
+    assert ended.code == 2
+    assert "canary" not in ended.out + ended.err
+
+
+def test_two_writers_do_not_meet(ready):
+    store = open_store(f"sqlite:///{ready.parent}/crmsync.db")
+    with store.writer("somebody else"):
+        ended = crmsync("sync", "-c", ready, "--json")
+    store.close()
+    assert ended.code == 1
+    assert ended.json["error"] == "state"
+    assert "in use by somebody else" in ended.json["problems"][0]
+
+
+# Looking
+
+
+def test_explain_in_json_sums_to_the_total(done):
+    people = [crmsync("explain", number, "-c", done, "--json") for number in (1, 2, 3)]
+    for ended in people:
+        assert ended.code == 0
+        document = ended.json
+        assert {"person", "refs", "fit", "behavior", "total", "band", "stage", "owner", "lines"} <= set(document)
+        assert sum(Decimal(str(line["points"])) for line in document["lines"]) == Decimal(str(document["total"]))
+        assert document["written"]["total"] == document["total"]
+
+
+def test_explain_finds_somebody_by_whatever_they_are_known(done):
+    first = crmsync("explain", "person:1", "-c", done, "--json").json
+    mail, ref = first["emails"][0], first["refs"][0]
+    for who in (mail, mail.upper(), ref, ref.split(":")[2], 1):
+        assert crmsync("explain", who, "-c", done, "--json").json["person"] == 1
+
+
+def test_explain_finds_short_salesforce_ids(done):
+    with sqlite3.connect(done.parent / "crmsync.db") as state:
+        query = "SELECT ref_id FROM contact WHERE crm = 'salesforce' AND person IS NOT NULL LIMIT 1"
+        (ref_id,) = state.execute(query).fetchone()
+    state.close()
+    short, long = (crmsync("explain", each, "-c", done, "--json") for each in (ref_id[:15], ref_id))
+    assert short.json["person"] == long.json["person"]
+
+
+def test_explain_in_words(done):
+    ended = crmsync("explain", "person:1", "-c", done)
+    assert ended.code == 0
+    assert "points: " in ended.out
+    assert "total" in ended.out
+
+
+@pytest.mark.parametrize("who", ["nobody@nowhere.example", "hubspot:contact:1", "'; --", "999999999999999999999", "%"])
+def test_explain_of_nobody(done, who):
+    ended = crmsync("explain", who, "-c", done, "--json")
+    assert ended.code == 2
+    assert "nobody is known as" in ended.json["problems"][0]
+
+
+def test_status_tells_how_things_stand(done):
+    ended = crmsync("status", "-c", done, "--json")
+    assert ended.code == 0
+    assert ended.json["healthy"] is True
+    assert ended.json["runs"][0]["verdict"] == "ok"
+    assert ended.json["crms"]["hubspot"]["records"] > 0
+    assert ended.json["held_by"] is None
+    assert {"form_submitted", "page_viewed"} <= {each["kind"] for each in ended.json["feeds"]}
+    words = crmsync("status", "-c", done)
+    assert "Last runs" in words.out
+    assert "People per band: cold " in words.out
+
+
+def test_status_says_who_is_at_work(done):
+    store = open_store(f"sqlite:///{done.parent}/crmsync.db")
+    with store.writer("somebody else"):
+        assert crmsync("status", "-c", done, "--json").json["held_by"].startswith("somebody else")
+    store.close()
+
+
+def test_health_follows_the_last_good_run(done):
+    assert crmsync("status", "--health", "-c", done).code == 0
+    with time_machine.travel(NOW.replace(hour=20), tick=True):
+        ended = crmsync("status", "--health", "-c", done)
+    assert ended.code == 1
+    assert "Out of date: the last good run ended at 2026-11-21 09:00 UTC" in ended.out
+
+
+def test_health_before_the_first_run(path):
+    ended = crmsync("status", "--health", "-c", path, "--json")
+    assert ended.code == 1
+    assert ended.json["healthy"] is False
+
+
+def test_health_of_a_state_that_cannot_be_read(path):
+    (path.parent / "crmsync.db").write_bytes(b"not a database at all" * 100)
+    ended = crmsync("status", "--health", "-c", path, "--json")
+    assert ended.code == 1
+    assert "damaged" in ended.json["problems"][0]
+
+
+def test_score_needs_no_crm(path, tmp_path):
+    people = tmp_path / "people.jsonl"
+    people.write_text(
+        '{"id": "a", "fields": {"title": "VP Sales"}, "activities": '
+        '[{"kind": "meeting_held", "at": "2026-11-20T12:00:00Z"}]}\n\n{"id": "b"}\n'
+    )
+    ended = crmsync("score", "--input", people, "--at", "2026-11-21T12:00:00Z", "-c", path)
+    first, second = (json.loads(line) for line in ended.out.splitlines())
+    assert (first["person"], second["person"]) == ("a", "b")
+    assert first["total"] == sum(line["points"] for line in first["lines"])
+    assert len(crmsync("score", "--input", people, "-c", path, "--json").json["people"]) == 2
+
+
+@pytest.mark.parametrize(
+    ("text", "at", "sentence"),
+    [
+        ('{"id": 1', "2026-11-21T12:00:00Z", "line 1: this is not JSON"),
+        ('{"activities": [{"kind": "x"}]}', "2026-11-21T12:00:00Z", "person no. 1, activity no. 1"),
+        ("{}", "yesterday", "is not an instant"),
+        ("{}", "2026-11-21T12:00:00", "needs its offset"),
+    ],
+)
+def test_score_tells_what_is_wrong_with_its_input(path, tmp_path, text, at, sentence):
+    people = tmp_path / "people.jsonl"
+    people.write_text(text)
+    ended = crmsync("score", "--input", people, "--at", at, "-c", path)
+    assert ended.code == 2
+    assert sentence in ended.err
+
+
+# Endings
+
+
+COMMANDS = [
+    ["check"], ["setup"], ["plan"], ["sync"], ["backfill"], ["apply", "x"], ["run"], ["explain", "x"], ["status"],
+    ["score", "--input", "x"],
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("words", COMMANDS, ids=lambda words: words[0])
+def test_every_command_without_a_config_says_how_to_make_one(tmp_path, words):
+    ended = crmsync(*words, "-c", tmp_path / "none.toml", "--json")
+    assert ended.code == 2
+    assert ended.json["error"] == "config"
+    assert "crmsync init" in ended.json["problems"][0]
+
+
+@pytest.mark.parametrize("words", [["plann"], ["sync", "--colour"], ["explain"], []])
+def test_usage(words):
+    ended = crmsync(*words)
+    assert ended.code == 2
+    assert "Traceback" not in ended.err
+
+
+def test_the_config_may_be_named_in_the_environment(done, monkeypatch):
+    monkeypatch.setenv("CRMSYNC_CONFIG", str(done))
+    assert crmsync("status", "--json").code == 0
+
+
+@pytest.mark.parametrize("debug", [[], ["--debug"]])
+def test_a_fault_of_crmsync_is_one_sentence(done, monkeypatch, debug):
+    def broken(*_given):
+        token = "canary-3f9d1c7e55"
+        raise KeyError(len(token))
+
+    monkeypatch.setattr("crmsync.explain.explain", broken)
+    ended = crmsync("explain", "person:1", "-c", done, *debug)
+    assert ended.code == 1
+    assert "This is a fault in crmsync itself (KeyError)" in ended.err
+    assert ("Traceback" in ended.err) == bool(debug)
+    assert "canary" not in ended.err
+
+
+def test_no_secret_in_any_output(ready):
+    said = ""
+    for words in (["sync"], ["check", "--online"], ["status"], ["plan", "--json"]):
+        ended = crmsync(*words, "-c", ready, "--debug")
+        said += ended.out + ended.err
+    assert "debug" in said
+    assert "sandbox-token" not in said
+    assert "Bearer 0" not in said
+
+
+# Trying it
+
+
+def test_the_demo_runs_the_whole_job(tmp_path, monkeypatch):
+    monkeypatch.setenv("CRMSYNC_HUBSPOT__BASE_URL", "https://api.hubapi.com")
+    folder = tmp_path / "demo"
+    ended = crmsync("demo", "--people", 12, "--folder", folder, "--json")
+    assert ended.code == 0
+    document = ended.json
+    assert document["backfill"]["verdict"] == document["second"]["verdict"] == "ok"
+    assert all(each["planned"] == 0 for each in document["second"]["crms"].values())
+    assert 0 < len(document["hottest"]) <= 10
+    assert "CRMSYNC_HUBSPOT__BASE_URL" in document["ignored_environment"]
+    for name in demo.SECRETS:
+        assert stat.S_IMODE((folder / "secrets" / name).stat().st_mode) == 0o600
+    assert crmsync("check", "-c", folder / "config.toml").code == 0
+
+
+def test_the_demo_leaves_other_folders_alone(tmp_path):
+    (tmp_path / "mine.txt").write_text("mine")
+    ended = crmsync("demo", "--people", 5, "--folder", tmp_path)
+    assert ended.code == 2
+    assert "choose another with --folder" in ended.err
+
+
+@pytest.mark.parametrize(
+    ("words", "sentence"),
+    [
+        (["--latency", "soon"], "write for example 250ms"),
+        (["--faults", "nowhere.toml"], "nowhere.toml"),
+    ],
+)
+def test_the_sandbox_says_what_is_wrong(words, sentence):
+    ended = crmsync("sandbox", "--people", 5, "--port", 0, *words)
+    assert ended.code == 2
+    assert sentence in ended.err
