@@ -9,7 +9,7 @@ from connectors.hubspot.api import Api
 from connectors.hubspot.companies import Companies
 from connectors.hubspot.cursors import DAY, Cursor, dumps, loads, millis_of
 from connectors.hubspot.portal import Portal
-from connectors.hubspot.records import CHANGED, COMPANY, Reading, changed_at, contact
+from connectors.hubspot.records import CHANGED, COMPANY, MERGES, Reading, changed_at, contact
 from connectors.hubspot.values import millis
 from connectors.hubspot.walk import Record, Skipping, Window, read_many, total, whole_list
 from crmsync.model import Contact, Page
@@ -81,8 +81,8 @@ class Contacts:
         return [contact(*each, how) for each in zip(records, companies, known_as, strict=True)]
 
     def _in_bin(self, how: Reading, since: int) -> Iterator[list[Contact]]:
-        """The contacts that were deleted since then; HubSpot keeps them for a while."""
-        for records, _ in whole_list(self._api, "contacts", ["hs_object_id"], archived=True):
+        """The contacts that were deleted since then, with what was merged into them; HubSpot keeps them for a while."""
+        for records, _ in whole_list(self._api, "contacts", [*MERGES], archived=True):
             gone = [each for each in records if millis(changed_at(each)) >= since]
             if gone:
                 yield [contact({**each, "archived": True}, {}, "", how) for each in gone]
