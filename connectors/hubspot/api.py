@@ -47,7 +47,11 @@ class _Answer(NamedTuple):
 
 
 class Api:
-    """HubSpot over HTTP. `calls` counts requests; `server_time` is HubSpot's clock as of its latest answer."""
+    """HubSpot over HTTP. `calls` counts requests; `server_time` is HubSpot's clock as of its latest answer.
+
+    `daily` is today's limit and what is left of it, `compares_numbers` what `walk` found out about searches by id; both
+    are `None` while they are not known.
+    """
 
     def __init__(self, settings: Settings, notes: Notes, stop: Stop) -> None:
         self.settings, self.stop = settings, stop
@@ -56,6 +60,7 @@ class Api:
         self._ahead = timedelta()
         self.zone = ZoneInfo("UTC")
         self.daily: tuple[int, int] | None = None
+        self.compares_numbers: bool | None = None
         self._notes, self._lock = notes, threading.Lock()
         self._burst = Bucket(settings.burst or STARTING_RATE, 10.0)
         self._searches = Bucket(settings.searches, 1.0)
