@@ -4,6 +4,7 @@ import contextlib
 import json
 import threading
 from datetime import UTC, datetime, timedelta
+from random import Random
 
 import pytest
 import responses
@@ -882,3 +883,71 @@ def test_owners_are_users_and_lead_queues(sandbox, crm):
     owners = {each.id: each for each in crm.owners()}
     assert owners[someone].active is False
     assert [each.name for each in owners.values() if each.kind == "queue"] == ["Inbound Leads"]
+
+
+# Incremental is full
+
+
+def edit(sandbox, crm, random):
+    """Something that a person might do next."""
+    tables = sandbox.snapshot("salesforce")
+
+    def some(name):
+        return random.choice([each["Id"] for each in tables[name].values() if not each.get("IsDeleted")])
+
+    leads = [
+        each["Id"] for each in tables["Lead"].values() if not each.get("IsDeleted") and not each.get("IsConverted")
+    ]
+    who = random.choice(leads)
+    deeds = [
+        ("update", {"id": who, "fields": {"Title": f"Title {random.random()}"}}),
+        ("update", {"id": some("Account"), "fields": {"Industry": random.choice(["Banking", "Energy", "Retail"])}}),
+        ("update", {"id": some("Task"), "fields": {"Subject": f"Subject {random.random()}"}}),
+        ("delete", {"id": random.choice([some("Task"), some("Event"), who])}),
+        ("merge", {"winner": leads[0], "losers": [leads[-1]]}),
+        ("convert", {"id": who}),
+        ("add_activity", {"who": some("Contact"), "fields": {"TaskSubtype": "Call"}}),
+        ("add_activity", {"who": who, "object": "Event", "fields": {"Subject": "Demo"}}),
+        ("reparent", {"id": some("Task"), "fields": {"WhoId": random.choice([who, some("Contact"), None])}}),
+        ("update", {"id": some("CampaignMember"), "fields": {"Status": random.choice(["Sent", "Responded"])}}),
+        ("bulk_stamp", {"object": random.choice(["Lead", "Contact", "Task"])}),
+    ]
+    action, body = random.choice(deeds)
+    with contextlib.suppress(ValueError):
+        do(sandbox, action, **body)
+
+
+def folded(activities, into):
+    """What a store holds after these pages: an id that comes again replaces what was there."""
+    for page in activities:
+        for id_ in {each.id for each in page.items}:
+            into.pop(id_, None)
+        for each in page.items:
+            if not each.gone:
+                into.setdefault(each.id, {})[each.ref] = each
+    return page.cursor
+
+
+@pytest.mark.parametrize("seed", range(6))
+def test_what_was_pulled_bit_by_bit_is_what_a_full_pull_brings(sandbox, crm, seed):
+    random = Random(seed)
+    contacts, activities, cursors = {}, {}, [None, None]
+    for _ in range(5):
+        sandbox.do("salesforce", "set", page_size=random.choice([3, 7, 2000]))
+        made = connect(sandbox)
+        news, cursors[0] = pulled(made.contacts(cursors[0]))
+        contacts |= by_ref(news)
+        cursors[1] = folded(made.activities(cursors[1]), activities)
+        for _ in range(4):
+            edit(sandbox, crm, random)
+        sandbox.clock.advance(random.choice([1, 60, 3_600]))
+    made = connect(sandbox)
+    contacts |= by_ref(pulled(made.contacts(cursors[0]))[0])
+    folded(made.activities(cursors[1]), activities)
+    full = {}
+    folded(connect(sandbox).activities(None), full)
+    assert activities == full
+    whole = by_ref(pulled(connect(sandbox).contacts(None))[0])
+    for ref, each in whole.items():
+        assert contacts[ref] == each
+    assert set(contacts) == set(whole)

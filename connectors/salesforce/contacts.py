@@ -118,7 +118,8 @@ def streams(all_readers: Mapping[str, Reader], schema: Schema) -> list[tuple[Rea
 
 def by_account(source: Source) -> Source:
     """The same columns of the contacts whose account changed."""
-    return replace(source, stream="ContactByAccount", order=("Id",), parent=("AccountId", "Account"))
+    columns = ("SystemModstamp", *source.columns)
+    return replace(source, stream="ContactByAccount", columns=columns, order=("Id",), parent=("AccountId", "Account"))
 
 
 def contacts(
