@@ -133,15 +133,18 @@ class Org:
 
     def _served(self, answer: Callable[[Request, bytes], Answer]) -> Callable[[Request], Awaitable[Response]]:
         async def serve(request: Request) -> Response:
-            made = answer(request, await request.body())
-            headers = {
-                "Date": format_datetime(self._clock().astimezone(UTC).replace(microsecond=0), usegmt=True),
-                **made.headers,
-            }
-            headers |= {"Content-Type": made.type} if made.body is not None else {}
-            return Response(made.content(), made.status, headers)
+            return self._sent(answer(request, await request.body()))
 
         return serve
+
+    def _sent(self, answer: Answer) -> Response:
+        """An answer with its header names written as Salesforce writes them: some clients are particular about that."""
+        content, headers = answer.content(), {"Date": _http_date(self._clock())} | dict(answer.headers)
+        if answer.status not in (204, 304):
+            headers |= {"Content-Type": answer.type, "Content-Length": str(len(content))}
+        response = Response(content, answer.status)
+        response.raw_headers = [(name.encode(), value.encode("latin-1")) for name, value in headers.items()]
+        return response
 
     def _oauth(self, request: Request, body: bytes) -> Answer:
         what, address = request.path_params["what"], _address(request)
@@ -195,6 +198,10 @@ class Org:
     def _counted(self, answer: Answer) -> Answer:
         usage = f"api-usage={self.state.usage}/{self.switches.max_usage}"
         return Answer(answer.status, answer.body, {**answer.headers, "Sforce-Limit-Info": usage}, answer.type)
+
+
+def _http_date(at: datetime) -> str:
+    return format_datetime(at.astimezone(UTC).replace(microsecond=0), usegmt=True)
 
 
 def _address(request: Request) -> str:
