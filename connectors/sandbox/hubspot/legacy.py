@@ -2,11 +2,17 @@
 
 from __future__ import annotations
 
+from itertools import islice
+
+from connectors.sandbox.hubspot.records import Record
+from connectors.sandbox.hubspot.schema import TYPES
 from connectors.sandbox.hubspot.settings import pipelines
 from connectors.sandbox.hubspot.state import State
-from connectors.sandbox.hubspot.wire import Call, Json, Reply
+from connectors.sandbox.hubspot.tracking import EmailEvent, guid
+from connectors.sandbox.hubspot.wire import Call, Json, Reply, instant, page_size
 
 _SUBSCRIPTION = 8_101
+_KINDS = {"calls": "CALL", "emails": "EMAIL", "meetings": "MEETING", "notes": "NOTE", "tasks": "TASK"}
 
 
 def properties_v2(state: State, call: Call) -> Reply:
@@ -26,8 +32,9 @@ def _property_v2(each: Json) -> Json:
 
 
 def form_properties_v2(state: State, call: Call) -> Reply:
-    """`GET /properties/v2/form/properties`: forms have none."""
-    return Reply(200, [])
+    """`GET /properties/v2/form/properties`: what is known of a form."""
+    names = ("guid", "name", "formType", "createdAt", "updatedAt")
+    return Reply(200, [{"name": name, "label": name, "type": "string", "fieldType": "text"} for name in names])
 
 
 def pipelines_v1(state: State, call: Call) -> Json:
@@ -49,13 +56,13 @@ def pipelines_v1(state: State, call: Call) -> Json:
                         "displayOrder": stage["displayOrder"],
                         "metadata": stage["metadata"],
                         "active": True,
-                        "createdAt": 0,
-                        "updatedAt": 0,
+                        "createdAt": instant(stage["createdAt"]),
+                        "updatedAt": instant(stage["updatedAt"]),
                     }
                     for stage in each["stages"]
                 ],
-                "createdAt": 0,
-                "updatedAt": 0,
+                "createdAt": instant(each["createdAt"]),
+                "updatedAt": instant(each["updatedAt"]),
             }
             for each in found
         ]
@@ -113,25 +120,75 @@ def subscriptions(state: State, call: Call) -> Json:
 
 
 def subscription_changes(state: State, call: Call) -> Json:
-    """`GET /email/public/v1/subscriptions/timeline`: who opted out when."""
-    found = [each for each in state.tracking.newest_emails(0, call.now) if each.type == "STATUSCHANGE"]
-    timeline = [
-        {
-            "timestamp": each.at,
+    """`GET /email/public/v1/subscriptions/timeline`: who opted out from one time (epoch ms) to another."""
+    low, high = int(call.one("startTimestamp") or 0), int(call.one("endTimestamp") or call.now)
+    walk = (each for each in state.tracking.newest_emails(low, high) if each.type == "STATUSCHANGE")
+    start, limit = int(call.one("offset") or 0), call.limit(100, 1_000)
+    found = list(islice(walk, start, start + limit + 1))
+    more = len(found) > limit
+    timeline = [_opting_out(state, each) for each in found[:limit]]
+    return {"hasMore": more, "offset": str(start + limit) if more else "", "timeline": timeline}
+
+
+def _opting_out(state: State, each: EmailEvent) -> Json:
+    change = {
+        "change": "UNSUBSCRIBED",
+        "changeType": "SUBSCRIPTION_STATUS",
+        "source": "SOURCE_RECIPIENT",
+        "timestamp": each.at,
+        "portalId": state.portal_id,
+        "subscriptionId": _SUBSCRIPTION,
+    }
+    return {
+        "timestamp": each.at,
+        "portalId": state.portal_id,
+        "recipient": each.recipient,
+        "normalizedEmailId": guid(each.number),
+        "changes": [change],
+    }
+
+
+def engagements(state: State, call: Call) -> Json:
+    """`GET /engagements/v1/engagements/paged`: every activity, by offset; the recent ones, latest first."""
+    count = page_size(call.one("count") or call.one("limit") or 100, 250)
+    found = [(kind, record) for kind in _KINDS for record in _live(state, kind)]
+    if call.path.endswith("/recent/modified"):
+        since = int(call.one("since") or 0)
+        found = [each for each in found if each[1].updated >= since]
+        found.sort(key=lambda each: -each[1].updated)
+    start = int(call.one("offset") or 0)
+    results = [_engagement(state, kind, record) for kind, record in found[start : start + count]]
+    return {"results": results, "hasMore": start + count < len(found), "offset": start + count, "total": len(found)}
+
+
+def _live(state: State, kind: str) -> list[Record]:
+    records = state.records[kind]
+    return [records.by_id[number] for number in records.live]
+
+
+def _engagement(state: State, kind: str, record: Record) -> Json:
+    properties = record.properties
+    linked = {name: list(state.links.of((kind, name), record.id)) for name in ("contacts", "companies", "deals")}
+    prefix = f"hs_{TYPES[kind].singular}_"
+    return {
+        "engagement": {
+            "id": record.id,
             "portalId": state.portal_id,
-            "recipient": each.recipient,
-            "normalizedEmailId": f"{each.number:036x}",
-            "changes": [
-                {
-                    "change": "UNSUBSCRIBED",
-                    "changeType": "SUBSCRIPTION_STATUS",
-                    "source": "SOURCE_RECIPIENT",
-                    "timestamp": each.at,
-                    "portalId": state.portal_id,
-                    "subscriptionId": _SUBSCRIPTION,
-                }
-            ],
-        }
-        for each in found
-    ]
-    return {"hasMore": False, "offset": "", "timeline": timeline}
+            "active": True,
+            "createdAt": record.created,
+            "lastUpdated": record.updated,
+            "type": _KINDS[kind],
+            "timestamp": instant(properties.get("hs_timestamp", "")) or record.created,
+            "ownerId": int(properties.get("hubspot_owner_id") or 0) or None,
+        },
+        "associations": {
+            "contactIds": linked["contacts"],
+            "companyIds": linked["companies"],
+            "dealIds": linked["deals"],
+            "ownerIds": [],
+            "workflowIds": [],
+            "ticketIds": [],
+        },
+        "attachments": [],
+        "metadata": {name: value for name, value in properties.items() if name.startswith(prefix)},
+    }

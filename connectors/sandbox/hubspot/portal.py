@@ -14,7 +14,7 @@ from connectors.sandbox.hubspot import gate
 from connectors.sandbox.hubspot.actions import actions
 from connectors.sandbox.hubspot.load import load
 from connectors.sandbox.hubspot.paths import OPEN, find, scopes, tree
-from connectors.sandbox.hubspot.state import State, Switches, snapshot_of
+from connectors.sandbox.hubspot.state import State, snapshot_of, switches_of
 from connectors.sandbox.hubspot.wire import Call, Refusal, Reply, correlation, milliseconds, not_found_page
 from connectors.sandbox.people import World
 
@@ -22,6 +22,8 @@ Scope = MutableMapping[str, Any]
 Receive = Callable[[], Awaitable[MutableMapping[str, Any]]]
 Send = Callable[[MutableMapping[str, Any]], Awaitable[None]]
 
+_LONGEST_QUERY = 16_000
+_TOO_LONG = Reply(414, "<html><body><h1>414 Request-URI Too Large</h1></body></html>")
 _JSON, _HTML = b"application/json;charset=utf-8", b"text/html;charset=utf-8"
 
 
@@ -34,7 +36,7 @@ class Portal:
     def __init__(self, clock: Callable[[], datetime], *, rate_limits: bool = False, tier: str = "enterprise") -> None:
         self._clock = clock
         self._tree = tree()
-        self.switches = Switches(tier=tier, rate_limits=rate_limits)
+        self.switches = switches_of(tier, rate_limits)
         self.state = State(self.switches)
         self.actions = actions(self.state, self._now)
 
@@ -89,7 +91,8 @@ class _Endpoint:
             headers={name.decode("latin-1"): value.decode("latin-1") for name, value in scope["headers"]},
             raw=await _body(receive),
         )
-        await _send(send, self._portal.answer(call))
+        too_long = len(scope["query_string"]) > _LONGEST_QUERY
+        await _send(send, _TOO_LONG if too_long else self._portal.answer(call))
 
 
 async def _body(receive: Receive) -> bytes:

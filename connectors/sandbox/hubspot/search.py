@@ -13,7 +13,7 @@ from connectors.sandbox.hubspot.state import State
 from connectors.sandbox.hubspot.wire import Call, Json, bad_request, instant, page_size
 
 CEILING = 10_000
-_MOST_GROUPS, _MOST_PER_GROUP, _MOST_FILTERS, _LONGEST_BODY, _MOST_RESULTS = 5, 6, 18, 3_000, 200
+_MOST_GROUPS, _MOST_PER_GROUP, _MOST_FILTERS, _MOST_RESULTS = 5, 6, 18, 200
 _FOREVER = 1 << 60
 _SEARCHED = ("firstname", "lastname", "email", "phone", "company", "name", "domain", "dealname", "hs_email_subject")
 
@@ -25,8 +25,9 @@ def search(state: State, call: Call) -> Json:
     """`POST …/search`: the answer. Raises the 400 of a question HubSpot does not take."""
     records = state.records_of(call.params["type"])
     body = call.json()
-    if len(call.raw) > _LONGEST_BODY:
-        raise bad_request(f"The request body is {len(call.raw)} characters long. The maximum is {_LONGEST_BODY}.")
+    if len(call.raw) > state.switches.search_body:
+        most = state.switches.search_body
+        raise bad_request(f"The request body is {len(call.raw)} characters long. The maximum is {most}.")
     groups = _checked_groups(records, body)
     sort = _checked_sort(body.get("sorts") or [])
     limit = page_size(body.get("limit") or 10, _MOST_RESULTS)

@@ -35,6 +35,8 @@ _FIELD_TYPES = {
     "string": {"file", "html", "phonenumber", "text", "textarea", "calculation_equation"},
 }
 _CUSTOM_LIMIT = {"free": 10}
+_SET_UP = 1_593_532_657_277
+"""When the portal got its pipelines, in epoch milliseconds."""
 _NAME = re.compile(r"[a-z][a-z0-9_]*")
 
 
@@ -273,8 +275,8 @@ def _pipelines(state: State, call: Call) -> list[Json]:
             "displayOrder": 0,
             "id": number,
             "stages": [_stage_json(each) for each in records.schema.known[stages]["options"]],
-            "createdAt": iso(0),
-            "updatedAt": iso(0),
+            "createdAt": iso(_SET_UP),
+            "updatedAt": iso(_SET_UP),
             "archived": False,
         }
     ]
@@ -287,8 +289,8 @@ def _stage_json(each: Json) -> Json:
         "displayOrder": each["displayOrder"],
         "metadata": {"isClosed": str(closed).lower(), "state": "CLOSED" if closed else "OPEN"},
         "id": each["value"],
-        "createdAt": iso(0),
-        "updatedAt": iso(0),
+        "createdAt": iso(_SET_UP),
+        "updatedAt": iso(_SET_UP),
         "writePermissions": "CRM_PERMISSIONS_ENFORCEMENT",
         "archived": False,
     }

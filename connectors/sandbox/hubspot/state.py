@@ -16,6 +16,13 @@ from connectors.sandbox.hubspot.wire import Json, Refusal, bad_request, error, i
 TOKEN = "sandbox-token"
 REFRESH = "sandbox-refresh"
 PORTAL_ID = 48_000_001
+# Calls in 10 seconds for each key, and in a day for all keys of the account (usage guidelines, 2026).
+_LIMITS = {
+    "free": (100, 250_000),
+    "starter": (100, 250_000),
+    "professional": (190, 625_000),
+    "enterprise": (190, 1_000_000),
+}
 _FIRST_IDS = {name: 100_000_000_000 * (order + 1) + 17 for order, name in enumerate(TYPES)}
 _LOW_FIRST_ID = 51
 """Old portals still have contacts with short ids; the ids of this one grow from two digits to twelve."""
@@ -51,6 +58,7 @@ class Switches:
     rate_limits: bool = False
     burst: int = 190
     searches: int = 5
+    search_body: int = 3_000
     daily: int = 1_000_000
     daily_used: int = 0
     retry_after: int | None = None
@@ -69,6 +77,12 @@ class Gate:
     searches: deque[int] = field(default_factory=deque)
     resets_at: int = 0
     issued: int = 0
+
+
+def switches_of(tier: str, rate_limits: bool) -> Switches:
+    """The switches of a portal with this subscription (free, starter, professional or enterprise)."""
+    burst, daily = _LIMITS[tier]
+    return Switches(tier=tier, rate_limits=rate_limits, burst=burst, daily=daily)
 
 
 class Owner(NamedTuple):
