@@ -1,4 +1,4 @@
-"""Reading Salesforce: the session and its failures, windows and cursors, activities, and what a describe hides."""
+"""Reading Salesforce: the log-in and what goes wrong on the way, windows, cursors, activities, hidden fields."""
 
 import contextlib
 import json
@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from pydantic import ValidationError
 
 import connectors.salesforce as salesforce
-from connectors.salesforce import bulk, session
+from connectors.salesforce import bulk, org
 from connectors.salesforce.activities import NOBODY, fits
 from connectors.salesforce.pulling import Place, Source, Window, place, quoted, soql
 from connectors.salesforce.schema import Field, Schema, clamped, clean, fitting, instant, scalar
@@ -210,8 +210,8 @@ def test_a_page_that_goes_wrong_is_read_again_whole(sandbox, crm, do, how, numbe
     [("silence", "oauth2/token"), ("silence", "/query"), ("silence", "/describe"), ("drip", "/describe")],
 )
 def test_no_call_waits_for_ever(sandbox, monkeypatch, do, path):
-    monkeypatch.setattr(session, "TIMEOUT", (0.2, 0.2))
-    monkeypatch.setattr(session, "PATIENCE", 0.3)
+    monkeypatch.setattr(org, "TIMEOUT", (0.2, 0.2))
+    monkeypatch.setattr(org, "PATIENCE", 0.3)
     fault(sandbox, do, path, seconds=0.002, times=1)
     assert pulled(connect(sandbox).contacts(None))[0]
 
@@ -243,7 +243,7 @@ def test_the_quota_is_looked_at_again_after_a_while(sandbox, crm, monkeypatch):
     with pytest.raises(Unavailable):
         list(crm.contacts(None))
     do(sandbox, "set_usage", used=100, max=1000)
-    monkeypatch.setattr(session, "USAGE_GOES_STALE", 0.0)
+    monkeypatch.setattr(org, "USAGE_GOES_STALE", 0.0)
     assert pulled(crm.contacts(None))[0]
 
 

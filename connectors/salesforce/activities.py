@@ -10,6 +10,7 @@ from functools import partial
 
 from connectors.salesforce.answers import CRM
 from connectors.salesforce.contacts import NEVER
+from connectors.salesforce.org import Org
 from connectors.salesforce.pulling import (
     Row,
     Source,
@@ -23,7 +24,6 @@ from connectors.salesforce.pulling import (
     window,
 )
 from connectors.salesforce.schema import PREFIXES, UNREADABLE, Schema, instant
-from connectors.salesforce.session import Org
 from crmsync.model import Activity, Page, Ref, Scalar
 from crmsync.tables import Feed
 

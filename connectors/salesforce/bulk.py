@@ -14,8 +14,8 @@ from typing import Any
 import requests
 
 from connectors.salesforce.answers import CRM, Refused, expected
+from connectors.salesforce.org import Org
 from connectors.salesforce.refusals import SILENT, Refusal, refusal_of_bulk
-from connectors.salesforce.session import Org
 from crmsync.errors import Cancelled, Transient, Unavailable
 from crmsync.model import Notes
 

@@ -8,9 +8,9 @@ from datetime import timedelta
 from connectors.salesforce.activities import ORIGINS
 from connectors.salesforce.answers import Refused
 from connectors.salesforce.contacts import Reader
+from connectors.salesforce.org import Org
 from connectors.salesforce.pulling import literal
 from connectors.salesforce.schema import NUMBERS, OBJECTS, Field, Schema
-from connectors.salesforce.session import Org
 from connectors.salesforce.setup import NUMERIC
 from connectors.salesforce.writing import converted_statuses
 from crmsync.errors import ConfigError, Unavailable

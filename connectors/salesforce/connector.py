@@ -7,8 +7,8 @@ from collections.abc import Iterator, Sequence
 from connectors.salesforce import activities, bulk, contacts, owners, setup
 from connectors.salesforce.answers import CRM
 from connectors.salesforce.checkup import check
+from connectors.salesforce.org import Org
 from connectors.salesforce.schema import OBJECTS, Schema, crm_field
-from connectors.salesforce.session import Org
 from connectors.salesforce.settings import Settings
 from connectors.salesforce.writing import Writer
 from crmsync.model import (

@@ -8,6 +8,7 @@ from datetime import UTC, datetime
 from functools import partial
 
 from connectors.salesforce.answers import CRM, Refused
+from connectors.salesforce.org import QUERIES_PER_COMPOSITE, Org
 from connectors.salesforce.pulling import (
     IN_LIST,
     Row,
@@ -21,7 +22,6 @@ from connectors.salesforce.pulling import (
     place,
 )
 from connectors.salesforce.schema import OBJECTS, UNREADABLE, Schema, instant
-from connectors.salesforce.session import QUERIES_PER_COMPOSITE, Org
 from connectors.salesforce.settings import Settings
 from crmsync.errors import ConfigError
 from crmsync.model import Contact, FieldMap, Page, Ref, Scalar

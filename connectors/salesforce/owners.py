@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from connectors.salesforce.answers import CRM, Refused
-from connectors.salesforce.session import Org
+from connectors.salesforce.org import Org
 from crmsync.model import Owner
 
 

@@ -11,8 +11,8 @@ from typing import Any, TypeAlias
 
 from connectors.salesforce import bulk
 from connectors.salesforce.answers import CRM, Refused
+from connectors.salesforce.org import Org
 from connectors.salesforce.schema import Field, Schema, instant, scalar
-from connectors.salesforce.session import Org
 from crmsync.errors import ConfigError, Unavailable
 from crmsync.model import Scalar
 

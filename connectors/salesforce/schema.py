@@ -11,7 +11,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 from connectors.salesforce.answers import Refused
-from connectors.salesforce.session import Org
+from connectors.salesforce.org import Org
 from crmsync.model import CrmField, Scalar
 
 OBJECTS = {"lead": "Lead", "contact": "Contact"}

@@ -8,9 +8,9 @@ from typing import Any
 
 from connectors.salesforce.answers import Refused, expected
 from connectors.salesforce.contacts import Reader
+from connectors.salesforce.org import Org
 from connectors.salesforce.pulling import quoted
 from connectors.salesforce.schema import NUMBERS, OBJECTS, Schema
-from connectors.salesforce.session import Org
 from crmsync.model import FieldMap
 
 LABELS = {

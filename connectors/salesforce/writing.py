@@ -16,11 +16,11 @@ from typing import Any
 from connectors.salesforce import bulk
 from connectors.salesforce.answers import CRM, Refused
 from connectors.salesforce.contacts import Reader, rows_by_id
+from connectors.salesforce.org import Org
 from connectors.salesforce.pulling import Row as Record
 from connectors.salesforce.pulling import Source
 from connectors.salesforce.refusals import LATER, SILENT, Refusal, refusal
 from connectors.salesforce.schema import OBJECTS, Field, Schema, fitting
-from connectors.salesforce.session import Org
 from crmsync.errors import Cancelled
 from crmsync.model import Change, Notes, Owner, Receipt, Ref, Scalar
 

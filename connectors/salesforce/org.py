@@ -1,4 +1,4 @@
-"""The session with one org: every call is logged in, timed, counted, kept within the quota, and repeated here."""
+"""One org: every call to it is logged in, timed, counted, kept within the quota, and repeated here."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ from crmsync.model import Stop
 T = TypeVar("T")
 
 HEADERS = {
-    # Without it any REST write to a lead runs the assignment rules and may move its owner. It sits on the session
+    # Without it any REST write to a lead runs the assignment rules and may move its owner. It is on every request
     # because simple-salesforce forgets the headers of a call that it repeats (2026-11, simple-salesforce 1.12.10).
     "Sforce-Auto-Assign": "FALSE",
     "Sforce-Duplicate-Rule-Header": "allowSave=true; includeRecordDetails=false; runAsCurrentUser=true",
