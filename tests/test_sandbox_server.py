@@ -221,6 +221,35 @@ def test_what_counts_as_a_write(method, path, wrote):
     assert writes(method, path) is wrote
 
 
+@pytest.mark.parametrize(
+    ("parts", "wrote"),
+    [
+        ([{"method": "GET", "url": "/services/data/v66.0/query?q=SELECT+Id+FROM+Lead"}], False),
+        ([{"method": "POST", "url": "/services/data/v66.0/composite/sobjects/Lead"}], False),
+        ([{"method": "GET", "url": "/"}, {"method": "PATCH", "url": "/services/data/v66.0/sobjects/Lead/00Q"}], True),
+        ("nonsense", True),
+    ],
+)
+def test_a_composite_writes_if_one_of_its_parts_does(parts, wrote):
+    body = json.dumps({"compositeRequest": parts}).encode()
+    assert writes("POST", "/services/data/v66.0/composite", body) is wrote
+
+
+def test_a_composite_is_overheard_and_still_answered(http, sandbox):
+    token = {"grant_type": "client_credentials", "client_id": "sandbox", "client_secret": "sandbox"}
+    told = http.request("POST", sandbox.url + "/services/oauth2/token", fields=token, encode_multipart=False)
+    query = "/services/data/v66.0/query?q=SELECT+Id+FROM+Lead+LIMIT+1"
+    composite = {"compositeRequest": [{"method": "GET", "url": query, "referenceId": "one"}]}
+    told = http.request(
+        "POST",
+        sandbox.url + "/services/data/v66.0/composite",
+        json=composite,
+        headers={"Authorization": f"Bearer {told.json()['access_token']}"},
+    )
+    assert told.json()["compositeResponse"][0]["httpStatusCode"] == 200
+    assert sandbox.calls.writes() == []
+
+
 def test_latency_delays_every_call(now):
     with serve(people=10, now=now, latency=0.05) as sandbox:
         began = time.monotonic()

@@ -45,6 +45,7 @@ _READING = re.compile(
     r"/oauth|/search$|/batch/read$|/exports/|/composite/sobjects/\w+$|/jobs/query|/query|/parameterizedSearch"
 )
 """Paths to which a POST (or the PATCH that stops a query) changes no record."""
+_COMPOSITE = re.compile(r"/composite(/batch)?$")
 
 T = TypeVar("T")
 
@@ -103,18 +104,21 @@ class Calls(deque[Call]):
         return [call for call in self if call.wrote and vendor in (None, call.vendor)]
 
 
-def writes(method: str, path: str) -> bool:
-    """Whether a request could change a record, going by its method and path."""
-    return method not in ("GET", "HEAD", "OPTIONS") and _READING.search(path) is None
-
-
-def _only_reads(path: str, body: bytes) -> bool:
-    """Whether this is a composite call to Salesforce that holds nothing but GETs."""
-    if not path.endswith("/composite"):
+def writes(method: str, path: str, body: bytes = b"") -> bool:
+    """Whether a request could change a record, going by its method and path, and by its parts if it is a composite."""
+    if method in ("GET", "HEAD", "OPTIONS") or _READING.search(path):
         return False
-    with contextlib.suppress(orjson.JSONDecodeError, TypeError, KeyError):
-        return all(each["method"] == "GET" for each in orjson.loads(body)["compositeRequest"])
-    return False
+    return not _COMPOSITE.search(path) or any(writes(*part) for part in _parts(body))
+
+
+def _parts(body: bytes) -> Iterator[tuple[str, str]]:
+    """The method and address of each request that a Salesforce composite carries; what cannot be read may write."""
+    try:
+        told = orjson.loads(body)
+        for part in (*told.get("compositeRequest", ()), *told.get("batchRequests", ())):
+            yield part["method"], part["url"]
+    except (ValueError, AttributeError, KeyError, TypeError):
+        yield "POST", ""
 
 
 class Vendor(Protocol):
@@ -204,17 +208,12 @@ class Sandbox:
         method, path, calls, app = scope["method"], scope["path"], self.calls, self._apps[vendor]
         if self.latency:
             await asyncio.sleep(self.latency)
-
-        heard = bytearray()
-
-        async def hear() -> Message:
-            message = await receive()
-            if path.endswith("/composite"):
-                heard.extend(message.get("body", b""))
-            return message
+        body = b""
+        if _COMPOSITE.search(path):
+            body, receive = await _overheard(receive)
 
         async def ask() -> Answer:
-            return self._dated(await _captured(app, scope, hear))
+            return self._dated(await _captured(app, scope, receive))
 
         fault, status = self.faults.due(vendor, method, path), 0
         try:
@@ -226,7 +225,7 @@ class Sandbox:
             status = told.status if told else 0
         finally:
             query = unquote(scope["query_string"].decode("latin-1"))
-            wrote = writes(method, path) and not _only_reads(path, bytes(heard))
+            wrote = writes(method, path, body)
             calls.note(Call(vendor, method, path, query, status, wrote, time.monotonic()))
         if told:
             await _send(send, _compressed(told, scope))
@@ -265,6 +264,19 @@ async def _captured(app: ASGIApp, scope: Scope, receive: Receive) -> Answer:
         _log.exception("the sandbox failed at %s %s", scope["method"], scope["path"])
         return answer(500, b"the sandbox itself failed; its log says where", "text/plain")
     return Answer(status, list(headers), b"".join(parts))
+
+
+async def _overheard(receive: Receive) -> tuple[bytes, Receive]:
+    """The body of a request, and a `receive` that tells it once more."""
+    heard = [message := await receive()]
+    while message.get("more_body"):
+        heard.append(message := await receive())
+    waiting = deque(heard)
+
+    async def again() -> Message:
+        return waiting.popleft() if waiting else await receive()
+
+    return b"".join(message.get("body", b"") for message in heard), again
 
 
 def _compressed(told: Answer, scope: Scope) -> Answer:
