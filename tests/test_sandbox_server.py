@@ -2,6 +2,7 @@
 
 import gzip
 import json
+import re
 import signal
 import socket
 import subprocess
@@ -11,11 +12,13 @@ import time
 from collections import Counter
 from datetime import UTC, datetime, timedelta
 from email.utils import parsedate_to_datetime
+from pathlib import Path
+from typing import get_args
 
 import pytest
 import urllib3
 
-from connectors.sandbox.faults import Fault, Script, load, parse
+from connectors.sandbox.faults import Does, Fault, Script, load, parse
 from connectors.sandbox.generate import world
 from connectors.sandbox.server import Clock, serve, writes
 from crmsync.errors import ConfigError
@@ -386,6 +389,14 @@ def test_a_script_is_read_from_toml_and_json(tmp_path):
     toml.write_text('[[fault]]\ndo = "drop"\npath = "/batch/update$"\nnth = 2\n')
     listed.write_text('[{"do": "drop", "path": "/batch/update$", "nth": 2}]')
     assert load(toml) == load(listed) == [Fault(do="drop", path="/batch/update$", nth=2)]
+
+
+def test_the_script_in_the_documentation_is_a_good_one(tmp_path):
+    page = (Path(__file__).parents[1] / "docs" / "sandbox.md").read_text(encoding="utf-8")
+    (tmp_path / "faults.toml").write_text(page.split("```toml\n")[1].split("```")[0])
+    assert [fault.do for fault in load(tmp_path / "faults.toml")] == ["drop", "html", "truncate"]
+    told = set(re.findall(r"^\| `(\w+)` \|", page.split("| `do` |")[1], re.MULTILINE))
+    assert told == set(get_args(Does))
 
 
 def test_every_mistake_in_a_script_is_told_in_a_sentence(tmp_path):
