@@ -7,7 +7,7 @@ from collections.abc import Iterator
 
 from connectors.sandbox.hubspot.happenings import record
 from connectors.sandbox.hubspot.records import Record
-from connectors.sandbox.hubspot.schema import option
+from connectors.sandbox.hubspot.schema import DEAL_STAGES, option
 from connectors.sandbox.hubspot.state import Owner, State
 from connectors.sandbox.hubspot.wire import iso, milliseconds
 from connectors.sandbox.people import Firm, Human, Rep, World, salesforce_id
@@ -29,6 +29,7 @@ def load(state: State, world: World) -> None:
             if human.firm:
                 _link_company(state, contact, companies[human.firm.number])
         if contacts:
+            _sell(state, contacts[0], human, now)
             _live(state, contacts, human, now)
 
 
@@ -118,6 +119,26 @@ def _salesforce_ids(human: Human) -> dict[str, str]:
 def _link_company(state: State, contact: Record, company: Record) -> None:
     state.links.add(("contacts", "companies"), contact.id, company.id, main=True)
     contact.properties["associatedcompanyid"] = str(company.id)
+
+
+def _sell(state: State, contact: Record, human: Human, now: int) -> None:
+    """The open deal of somebody whose lead was converted."""
+    if "converted" not in human.in_salesforce:
+        return
+    at = now - (human.number % 60 + 1) * 86_400_000
+    values = {
+        "dealname": f"{human.firm.name if human.firm else human.last} {human.number}",
+        "amount": str(1_000 * (human.number % 50 + 5)),
+        "dealstage": DEAL_STAGES[human.number % 3][0],
+        "pipeline": "default",
+        "closedate": iso(at + 90 * 86_400_000),
+        "hubspot_owner_id": contact.properties.get("hubspot_owner_id", ""),
+    }
+    deal = state.make("deals", values, max(at, contact.created), "CRM_UI")
+    state.links.add(("deals", "contacts"), deal.id, contact.id)
+    contact.properties["num_associated_deals"] = "1"
+    for company in state.links.of(("contacts", "companies"), contact.id):
+        state.links.add(("deals", "companies"), deal.id, company, main=True)
 
 
 def _live(state: State, contacts: list[Record], human: Human, now: int) -> None:

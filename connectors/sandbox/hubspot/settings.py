@@ -35,6 +35,7 @@ _FIELD_TYPES = {
     "string": {"file", "html", "phonenumber", "text", "textarea", "calculation_equation"},
 }
 _CUSTOM_LIMIT = {"free": 10}
+_USER = "9000100"
 _SET_UP = 1_593_532_657_277
 """When the portal got its pipelines, in epoch milliseconds."""
 _NAME = re.compile(r"[a-z][a-z0-9_]*")
@@ -135,7 +136,7 @@ def _bad_definition(records: Records, wanted: Json) -> str:
 def _options(wanted: list[Json]) -> list[Json]:
     return [
         option(str(each["value"]), str(each["label"]), each.get("displayOrder", -1))
-        | {"hidden": bool(each.get("hidden"))}
+        | {"hidden": bool(each.get("hidden")), "description": each.get("description", "")}
         for each in wanted
     ]
 
@@ -144,6 +145,8 @@ def _new_property(records: Records, wanted: Json, at: int) -> Json:
     definition: Json = {
         "updatedAt": iso(at),
         "createdAt": iso(at),
+        "createdUserId": _USER,
+        "updatedUserId": _USER,
         "name": wanted["name"],
         "label": wanted["label"],
         "type": wanted["type"],

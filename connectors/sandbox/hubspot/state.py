@@ -16,6 +16,7 @@ from connectors.sandbox.hubspot.wire import Json, Refusal, bad_request, error, i
 TOKEN = "sandbox-token"
 REFRESH = "sandbox-refresh"
 PORTAL_ID = 48_000_001
+_APP_ID = 19_000_001
 # Calls in 10 seconds for each key, and in a day for all keys of the account (usage guidelines, 2026).
 _LIMITS = {
     "free": (100, 250_000),
@@ -162,6 +163,8 @@ class State:
         properties = {name: value for name, value in values.items() if value}
         properties.setdefault("hs_object_source", source)
         properties.setdefault("hs_object_source_label", source)
+        if source == "INTEGRATION":
+            properties.setdefault("hs_object_source_id", str(_APP_ID))
         if type_name == "contacts":
             _complete(properties, records.next_id, at)
         record = records.add(properties, at, updated or at, source)
@@ -264,6 +267,7 @@ def _complete(properties: dict[str, str], number: int, at: int) -> None:
     """Add to a new contact what HubSpot works out by itself."""
     properties["hs_all_contact_vids"] = str(number)
     properties["hs_is_contact"] = "true"
+    properties["hs_is_unworked"] = "true"
     properties["hs_pipeline"] = "contacts-lifecycle-pipeline"
     stage = properties.setdefault("lifecyclestage", "lead")
     properties.setdefault(f"hs_lifecyclestage_{stage}_date", iso(at))

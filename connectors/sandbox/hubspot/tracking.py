@@ -14,6 +14,22 @@ VISITED = "e_visited_page"
 
 About = Mapping[str, str | int]
 
+_UNKNOWN_OF_A_VISIT = dict.fromkeys(
+    (
+        "hs_browser",
+        "hs_canonical_url",
+        "hs_country",
+        "hs_device_type",
+        "hs_operating_system",
+        "hs_region",
+        "hs_title",
+        "hs_user_agent",
+        "hs_utm_campaign",
+        "hs_visit_source",
+    ),
+    "",
+)
+
 
 class Occurrence(NamedTuple):
     """An event: when (epoch ms), a running number, which contact, which type of event, and what is known about it."""
@@ -37,9 +53,12 @@ class Occurrence(NamedTuple):
             "hs_url_path": f"/{path}",
             "hs_base_url": base,
             "hs_query_params": query,
-            "hs_time_on_page": str(self.about.get("seconds", "")),
+            "hs_page_title": path.rpartition("/")[2].replace("-", " ").title() or "Home",
             "hs_log_line_timestamp": str(self.at),
+            "hs_processed_timestamp": str(self.at + 700),
+            "hs_leviathan_linked_vids": str(self.contact),
             "hs_is_contact": "true",
+            **_UNKNOWN_OF_A_VISIT,
         }
 
 

@@ -20,9 +20,9 @@ _MOST_MERGES = 250
 _SOURCE = "INTEGRATION"
 _VIDS = "hs_calculated_merged_vids"
 _ECHOED = (
-    "hs_all_contact_vids",
-    "hs_is_contact",
+    "hs_is_unworked",
     "hs_object_source",
+    "hs_object_source_id",
     "hs_object_source_label",
     "hs_pipeline",
     "lifecyclestage",
@@ -189,7 +189,7 @@ def create(state: State, call: Call) -> Reply:
     _checked_unique(records, None, clean)
     record = state.make(records.kind.name, clean, call.now, _SOURCE)
     _link_new(state, records, record, body.get("associations") or [])
-    return Reply(201, echo(state, records, record, clean))
+    return Reply(201, echo(state, records, record, record.properties))
 
 
 def _link_new(state: State, records: Records, record: Record, associations: list[Json]) -> None:
@@ -221,7 +221,7 @@ def batch_create(state: State, call: Call) -> Reply:
             continue
         record = state.make(records.kind.name, clean, call.now, _SOURCE)
         _link_new(state, records, record, each.get("associations") or [])
-        results.append(echo(state, records, record, clean))
+        results.append(echo(state, records, record, record.properties))
     return batch_reply(state, call, results, errors, 201)
 
 
