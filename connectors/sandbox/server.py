@@ -6,25 +6,23 @@ import asyncio
 import contextlib
 import gzip
 import logging
-import re
 import socket
 import threading
 import time
-from collections import Counter, deque
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from email.utils import format_datetime
 from types import FrameType
-from typing import Any, NamedTuple, Protocol, TypeVar
+from typing import Any, Protocol, TypeVar
 from urllib.parse import unquote
 
-import orjson
 import uvicorn
 from starlette.applications import Starlette
 from starlette.routing import BaseRoute
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from uvicorn.protocols.http.h11_impl import H11Protocol
 
+from connectors.sandbox.calls import Call, Calls, overheard, writes
 from connectors.sandbox.control import control
 from connectors.sandbox.faults import Answer, Connection, Fault, Script, answer, play
 from connectors.sandbox.generate import world
@@ -41,11 +39,6 @@ WORTH_GZIP = 1_000
 """Bytes from which an answer is compressed for a client that asks for it."""
 
 _log = logging.getLogger(__name__)
-_READING = re.compile(
-    r"/oauth|/search$|/batch/read$|/exports/|/composite/sobjects/\w+$|/jobs/query|/query|/parameterizedSearch"
-)
-"""Paths to which a POST (or the PATCH that stops a query) changes no record."""
-_COMPOSITE = re.compile(r"/composite(/batch)?$")
 
 T = TypeVar("T")
 
@@ -69,56 +62,6 @@ class Clock:
             self._frozen = at
         else:
             self._offset = at - datetime.now(UTC)
-
-
-class Call(NamedTuple):
-    """One request as the sandbox saw it; `status` is 0 where it sent no answer, `at` in monotonic seconds."""
-
-    vendor: str
-    method: str
-    path: str
-    query: str
-    status: int
-    wrote: bool
-    at: float
-
-
-class Calls(deque[Call]):
-    """The latest calls to either CRM, oldest first, and how many there ever were; control calls do not count."""
-
-    def __init__(self, most: int = 200_000) -> None:
-        super().__init__(maxlen=most)
-        self.counts: Counter[str] = Counter()
-
-    def note(self, call: Call) -> None:
-        """Remember a call."""
-        self.append(call)
-        self.counts[call.vendor] += 1
-
-    def of(self, vendor: str) -> list[Call]:
-        """The calls to one CRM."""
-        return [call for call in self if call.vendor == vendor]
-
-    def writes(self, vendor: str | None = None) -> list[Call]:
-        """The calls that could have changed a record, whatever became of them."""
-        return [call for call in self if call.wrote and vendor in (None, call.vendor)]
-
-
-def writes(method: str, path: str, body: bytes = b"") -> bool:
-    """Whether a request could change a record, going by its method and path, and by its parts if it is a composite."""
-    if method in ("GET", "HEAD", "OPTIONS") or _READING.search(path):
-        return False
-    return not _COMPOSITE.search(path) or any(writes(*part) for part in _parts(body))
-
-
-def _parts(body: bytes) -> Iterator[tuple[str, str]]:
-    """The method and address of each request that a Salesforce composite carries; what cannot be read may write."""
-    try:
-        told = orjson.loads(body)
-        for part in (*told.get("compositeRequest", ()), *told.get("batchRequests", ())):
-            yield part["method"], part["url"]
-    except (ValueError, AttributeError, KeyError, TypeError):
-        yield "POST", ""
 
 
 class Vendor(Protocol):
@@ -145,10 +88,9 @@ class Sandbox:
         latency: float = 0.0,
         rate_limits: bool = False,
         faults: Sequence[Fault] = (),
-        host: str = HOST,
     ) -> None:
         self._now, self._scripted = now, tuple(faults)
-        self.latency, self.rate_limits, self.host, self.port = latency, rate_limits, host, 0
+        self.latency, self.rate_limits, self.port = latency, rate_limits, 0
         self.world: World = world(people, seed, Clock(now)())
         self.connections: dict[Any, asyncio.Transport] = {}
         self.loop: asyncio.AbstractEventLoop | None = None
@@ -160,7 +102,7 @@ class Sandbox:
     @property
     def url(self) -> str:
         """Where both CRMs answer."""
-        return f"http://{self.host}:{self.port}"
+        return f"http://{HOST}:{self.port}"
 
     def reset(self) -> None:
         """Everything as it was at the start: records, clock, faults and calls."""
@@ -208,9 +150,7 @@ class Sandbox:
         method, path, calls, app = scope["method"], scope["path"], self.calls, self._apps[vendor]
         if self.latency:
             await asyncio.sleep(self.latency)
-        body = b""
-        if _COMPOSITE.search(path):
-            body, receive = await _overheard(receive)
+        body, receive = await overheard(path, receive)
 
         async def ask() -> Answer:
             return self._dated(await _captured(app, scope, receive))
@@ -264,19 +204,6 @@ async def _captured(app: ASGIApp, scope: Scope, receive: Receive) -> Answer:
         _log.exception("the sandbox failed at %s %s", scope["method"], scope["path"])
         return answer(500, b"the sandbox itself failed; its log says where", "text/plain")
     return Answer(status, list(headers), b"".join(parts))
-
-
-async def _overheard(receive: Receive) -> tuple[bytes, Receive]:
-    """The body of a request, and a `receive` that tells it once more."""
-    heard = [message := await receive()]
-    while message.get("more_body"):
-        heard.append(message := await receive())
-    waiting = deque(heard)
-
-    async def again() -> Message:
-        return waiting.popleft() if waiting else await receive()
-
-    return b"".join(message.get("body", b"") for message in heard), again
 
 
 def _compressed(told: Answer, scope: Scope) -> Answer:
@@ -357,12 +284,12 @@ def _protocol(connections: dict[Any, asyncio.Transport]) -> type[asyncio.Protoco
     return Noted
 
 
-def _listening(host: str, port: int) -> socket.socket:
+def _listening(port: int) -> socket.socket:
     # asyncio turns Nagle's delay off only for sockets that name their protocol; with it, each answer takes 40 ms.
     line = socket.socket(socket.AF_INET, socket.SOCK_STREAM, socket.IPPROTO_TCP)
     line.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
     try:
-        line.bind((host, port))
+        line.bind((HOST, port))
         line.listen(2_048)
     except OSError as error:
         line.close()
@@ -387,7 +314,7 @@ def serve(
     `port` 0 takes a free one. `latency` is in seconds for each call. `now` makes the clock stand still at that instant.
     """
     sandbox = Sandbox(people, seed, now, latency, rate_limits, faults)
-    line = _listening(sandbox.host, port)
+    line = _listening(port)
     sandbox.port = line.getsockname()[1]
     server = _Server(sandbox)
     thread = threading.Thread(target=server.run, args=([line],), name="sandbox", daemon=True)
@@ -411,7 +338,7 @@ def run(
 ) -> None:
     """Run the sandbox until SIGINT or SIGTERM. `say` is told where it is and what to try first."""
     sandbox = Sandbox(people, seed, None, latency, rate_limits, faults)
-    line = _listening(sandbox.host, port)
+    line = _listening(port)
     sandbox.port = line.getsockname()[1]
     say(_welcome(sandbox))
     _Server(sandbox).run([line])
