@@ -1,6 +1,8 @@
 """The HubSpot connector against the sandbox: what it reads, what it writes, and what it makes of what goes wrong."""
 
 import json
+import logging
+import os
 import threading
 from collections import Counter
 from datetime import timedelta
@@ -1059,6 +1061,51 @@ def test_stop_ends_a_wait_at_once(sandbox):
     threading.Timer(0.05, stop.set).start()
     with pytest.raises(Cancelled):
         connector.owners()
+
+
+def test_stop_is_heard_while_hubspot_says_nothing(sandbox):
+    stop = threading.Event()
+    connector = hubspot(sandbox, stop=stop)
+    sandbox.faults.add(Fault(do="silence", path="owners"))
+    threading.Timer(0.05, stop.set).start()
+    with pytest.raises(Cancelled):
+        connector.owners()
+
+
+def test_stop_is_heard_while_batches_are_under_way(sandbox, ready):
+    ids = [create(sandbox, email=f"n{number}@acme.example") for number in range(300)]
+    stop = threading.Event()
+    connector = hubspot(sandbox, stop=stop)
+    sandbox.faults.add(Fault(do="silence", path="batch/update", first=2))
+    receipts = connector.write([change(id, score=9) for id in ids])
+    assert next(receipts).ok
+    stop.set()
+    with pytest.raises(Cancelled):
+        list(receipts)
+
+
+def test_calls_leave_no_threads_or_sockets_behind(sandbox, ready):
+    def held():
+        return len(os.listdir("/proc/self/fd"))
+
+    pulled(ready.activities(None))
+    before = held()
+    for _ in range(30):
+        ready._portal.forget()
+        pulled(ready.contacts(None))
+    assert held() <= before + 8
+
+
+def test_no_secret_is_logged_even_when_everything_is(sandbox, caplog, monkeypatch):
+    caplog.set_level(logging.DEBUG)
+    sandbox.do("hubspot", "issue_token", token="canary-token")
+    connector = hubspot(sandbox, token="canary-token")
+    sandbox.faults.add(Fault(do="answer", status=503, path="owners", nth=1))
+    sandbox.faults.add(Fault(**refused(404, message="no"), path="pipelines"))
+    contacts(connector)
+    assert connector.owners()
+    assert "canary" not in caplog.text
+    assert "canary" not in repr(connector._api.settings)
 
 
 def test_stop_ends_a_pull_between_pages(sandbox):

@@ -286,7 +286,9 @@ def test_a_walk_finds_every_record_whatever_the_tokens_are(ids, tokens, size, da
         ids = data.draw(st.permutations(ids))
     walk.LIST_PAGE = size
     found = Counter(
-        record["id"] for records, _ in walk.whole_list(List(ids, tokens, size), "x", []) for record in records
+        record["id"]
+        for records, _ in walk.whole_list(walk.Listing(List(ids, tokens, size), "x", []))
+        for record in records
     )
     assert set(found) == {str(id) for id in ids}
 
@@ -298,12 +300,12 @@ def test_a_walk_finds_every_record_whatever_the_tokens_are(ids, tokens, size, da
 def test_a_walk_goes_on_from_any_of_its_positions(ids, tokens, size, stop):
     walk.LIST_PAGE = size
     found, position = [], None
-    pages = walk.whole_list(List(ids, tokens, size), "x", [])
+    pages = walk.whole_list(walk.Listing(List(ids, tokens, size), "x", []))
     for records, where in islice(pages, stop):
         found += [record["id"] for record in records]
         position = where
     pages.close()
-    rest = walk.whole_list(List(ids, tokens, size), "x", [], position)
+    rest = walk.whole_list(walk.Listing(List(ids, tokens, size), "x", []), position)
     found += [record["id"] for records, _ in rest for record in records]
     assert sorted(map(int, found)) == ids
 

@@ -32,6 +32,9 @@ STARTING_RATE = 100
 BODY_DEADLINE = 120.0
 """Seconds for the whole body of one answer, however slowly it drips."""
 
+STOP_POLL = 0.2
+"""Seconds between looks at `stop` while a call is under way."""
+
 PARKED = "hubspot.parked_until"
 """The note that says until when (ISO 8601, UTC) the portal's calls of the day are used up."""
 
@@ -103,7 +106,7 @@ class Api:
                 held.enter_context(self._burst.slot(self.stop))
                 if searches:
                     held.enter_context(self._searches.slot(self.stop))
-                return self._authorised(method, where, body, query)
+                return self._abandonable(lambda: self._authorised(method, where, body, query))
 
         try:
             return patiently(CRM, exchange, self.stop)
@@ -116,8 +119,12 @@ class Api:
 
     def in_flight(self, work: Callable[[A], B], jobs: Iterable[A]) -> Iterator[B]:
         """Do `work` for each job, several at once, and yield what comes back as it comes."""
+        waiting = list(jobs)
+        if len(waiting) == 1:
+            yield work(waiting[0])
+            return
         with self.flight() as flight:
-            for job in jobs:
+            for job in waiting:
                 flight.add(work, job)
                 while not flight.room:
                     yield from flight.finished()
@@ -132,6 +139,22 @@ class Api:
     def close(self) -> None:
         """Give the connections back."""
         self._client.rest_client.pool_manager.clear()
+
+    def _abandonable(self, work: Callable[[], Any]) -> Any:
+        """Do one exchange in a thread that need not end, so that `stop` is heard while HubSpot says nothing."""
+        outcome: Future[Any] = Future()
+
+        def run() -> None:
+            try:
+                outcome.set_result(work())
+            except BaseException as error:  # noqa: BLE001 - it is raised where somebody waits for the outcome
+                outcome.set_exception(error)
+
+        threading.Thread(target=run, name="hubspot-call", daemon=True).start()
+        while not wait([outcome], timeout=STOP_POLL).done:
+            if self.stop.is_set():
+                raise Cancelled("stopped while HubSpot was answering")
+        return outcome.result()
 
     def _authorised(self, method: str, where: str, body: Mapping[str, Any] | None, query: Query) -> Any:
         used = self._tokens.current()
@@ -265,7 +288,7 @@ class Flight:
 
     def finished(self) -> list[Any]:
         """What has come back after a short wait; a failure is raised once everything before it was returned."""
-        done, self._waiting = wait(self._waiting, timeout=0.2, return_when=FIRST_COMPLETED)
+        done, self._waiting = wait(self._waiting, timeout=STOP_POLL, return_when=FIRST_COMPLETED)
         if not done and self._stop.is_set():
             raise Cancelled("stopped while HubSpot was answering")
         failed = {each for each in done if each.exception() is not None}

@@ -9,7 +9,7 @@ from connectors.hubspot.answers import CRM
 from connectors.hubspot.api import Api
 from connectors.hubspot.portal import next_page
 from connectors.hubspot.records import COMPANY
-from connectors.hubspot.walk import BATCH, Record, Window, chunks, read_many
+from connectors.hubspot.walk import BATCH, Listing, Record, Window, chunks, read_many, total, whole_list
 from crmsync.errors import Unavailable
 
 PRIMARY = 1
@@ -40,6 +40,13 @@ class Companies:
             ids = [primary.get(str(each["id"]), "") for each in contacts]
         self._fetch({id for id in ids if id}, properties)
         return [self._values.get(id, {}) for id in ids]
+
+    def remember_all(self, properties: Sequence[str]) -> None:
+        """Forget everything and read all companies, if they are not too many: their list has a hundred in a call."""
+        self._values = {}
+        if total(self._api, "companies") <= KEPT:
+            for records, _ in whole_list(Listing(self._api, "companies", properties)):
+                self._values |= {str(each["id"]): _only(each, properties) for each in records}
 
     def _fetch(self, ids: set[str], properties: Sequence[str]) -> None:
         missing = sorted(ids - self._values.keys())

@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from typing import Any
+from collections.abc import Callable, Iterator, Sequence
 
 from connectors.hubspot.api import Api
 from connectors.hubspot.companies import Companies
 from connectors.hubspot.cursors import DAY, Cursor, dumps, loads, millis_of
 from connectors.hubspot.portal import Portal
-from connectors.hubspot.records import CHANGED, COMPANY, MERGES, Reading, changed_at, contact
+from connectors.hubspot.records import CHANGED, COMPANY, COMPANY_VALUES, MERGES, Reading, changed_at, contact
 from connectors.hubspot.values import millis
-from connectors.hubspot.walk import Record, Skipping, Window, read_many, total, whole_list
+from connectors.hubspot.walk import Listing, Record, Skipping, Window, read_many, total, whole_list
 from crmsync.model import Contact, Page
 
 STREAM = "contacts"
@@ -46,8 +45,13 @@ class Contacts:
 
     def _all(self, how: Reading, begun: Cursor, now: int) -> Iterator[Page[Contact]]:
         start = begun.start or now
-        for records, position in whole_list(self._api, "contacts", how.properties, begun.walk):
-            yield Page(self.typed(records, how), _text(Cursor(start=start, walk=position)))
+        if how.company:
+            self._companies.remember_all(how.company_properties)
+        listing = Listing(
+            self._api, "contacts", how.properties, beside=lambda records: self._with_companies(records, how)
+        )
+        for records, position in whole_list(listing, begun.walk):
+            yield Page([contact(each, "", how) for each in records], _text(Cursor(start=start, walk=position)))
         for gone in self._in_bin(how, 0):
             yield Page(gone, _text(Cursor(start=start, walk=[])))
         yield Page((), _text(Cursor(at=start, daily=start)))
@@ -74,18 +78,21 @@ class Contacts:
 
     def typed(self, records: Sequence[Record], how: Reading, asked: Sequence[str] = ()) -> list[Contact]:
         """The records with their companies as contacts; `asked` are the ids they were asked for, if it was by id."""
-        companies: Sequence[Mapping[str, Any]] = [{}] * len(records)
-        if how.company:
-            companies = self._companies.of(records, how.company_properties, COMPANY in how.properties)
         known_as = asked or [""] * len(records)
-        return [contact(*each, how) for each in zip(records, companies, known_as, strict=True)]
+        return [contact(*each, how) for each in zip(self._with_companies(records, how), known_as, strict=True)]
+
+    def _with_companies(self, records: Sequence[Record], how: Reading) -> list[Record]:
+        if not how.company:
+            return list(records)
+        companies = self._companies.of(records, how.company_properties, COMPANY in how.properties)
+        return [{**record, COMPANY_VALUES: company} for record, company in zip(records, companies, strict=True)]
 
     def _in_bin(self, how: Reading, since: int) -> Iterator[list[Contact]]:
         """The contacts that were deleted since then, with what was merged into them; HubSpot keeps them for a while."""
-        for records, _ in whole_list(self._api, "contacts", [*MERGES], archived=True):
+        for records, _ in whole_list(Listing(self._api, "contacts", MERGES, archived=True)):
             gone = [each for each in records if millis(changed_at(each)) >= since]
             if gone:
-                yield [contact({**each, "archived": True}, {}, "", how) for each in gone]
+                yield [contact({**each, "archived": True}, "", how) for each in gone]
 
 
 def _text(cursor: Cursor) -> str:

@@ -13,11 +13,14 @@ from connectors.hubspot.cursors import DAY, Cursor, millis_of
 from connectors.hubspot.feeds import attributes, fitting, properties
 from connectors.hubspot.records import KIND, changed_at
 from connectors.hubspot.values import instant, millis
-from connectors.hubspot.walk import Record, Skipping, Window, whole_list
+from connectors.hubspot.walk import Listing, Record, Skipping, Window, whole_list
 from crmsync.model import Activity, Ref
 from crmsync.tables import Feed
 
 CHANGED, AT = "hs_lastmodifieddate", "hs_timestamp"
+
+CONTACTS = "contacts"
+"""Under this name a record carries the ids of the contacts it is associated with, once they were looked up."""
 
 WIDE = 7 * DAY
 """How far back the daily look goes: associating an old call with another contact does not change the call."""
@@ -38,7 +41,10 @@ def pull(
     since = begun.at - (WIDE if looks else overlap)
     try:
         for records, last in Window(api, source, CHANGED, since, wanted, begun.last).pages():
-            yield _activities(api, source, feeds, records, oldest, True), begun._replace(start=start, last=last)
+            yield (
+                _activities(source, feeds, _associated(api, source, records), oldest, True),
+                begun._replace(start=start, last=last),
+            )
     except Skipping:
         yield from _all(api, source, feeds, begun.anew(), wanted, oldest)
         return
@@ -48,7 +54,7 @@ def pull(
             yield from _all(api, source, feeds, begun.anew(), wanted, oldest)
         return
     if looks:
-        for records, _ in whole_list(api, source, ["hs_object_id"], archived=True):
+        for records, _ in whole_list(Listing(api, source, ["hs_object_id"], archived=True)):
             deleted = [each for each in records if millis(changed_at(each)) >= begun.daily - overlap]
             yield [_gone(source, str(each["id"])) for each in deleted], begun._replace(start=start)
     yield [], Cursor(at=start, daily=start if looks else begun.daily, feeds=begun.feeds)
@@ -58,29 +64,49 @@ def _all(
     api: Api, source: str, feeds: Sequence[Feed], begun: Cursor, wanted: Sequence[str], oldest: datetime
 ) -> Iterator[tuple[list[Activity], Cursor]]:
     start = begun.start or millis(api.server_time)
-    for records, position in whole_list(api, source, wanted, begun.walk):
+    listing = Listing(api, source, wanted, linked="contacts", beside=lambda records: _linked(api, source, records))
+    for records, position in whole_list(listing, begun.walk):
         going = Cursor(start=start, walk=position, feeds=begun.feeds, again=begun.again)
-        yield _activities(api, source, feeds, records, oldest, begun.again), going
+        yield _activities(source, feeds, records, oldest, begun.again), going
     yield [], Cursor(at=start, daily=start, feeds=begun.feeds)
 
 
 def _activities(
-    api: Api, source: str, feeds: Sequence[Feed], records: Sequence[Record], oldest: datetime, known: bool
+    source: str, feeds: Sequence[Feed], records: Sequence[Record], oldest: datetime, known: bool
 ) -> list[Activity]:
     """The records as activities. `known` says that they may be stored already: what is none (any more) is named too."""
     timely = [(each, at) for each in records if (at := _at(each)) and at >= oldest]
     kept = [(each, at, feed) for each, at in timely if (feed := fitting(feeds, each.get("properties") or {}))]
-    with_whom = dict(associations(api, source, "contacts", [str(each["id"]) for each, _, _ in kept])) if kept else {}
     found: list[Activity] = []
     for record, at, feed in kept:
-        id = str(record["id"])
-        said = attributes(feed, record.get("properties") or {})
-        others = dict.fromkeys(str(each["toObjectId"]) for each in with_whom.get(id, ()))
-        found += [Activity(Ref(CRM, KIND, other), f"{source}:{id}", feed.kind, at, said) for other in others]
+        id, said = f"{source}:{record['id']}", attributes(feed, record.get("properties") or {})
+        found += [Activity(Ref(CRM, KIND, each), id, feed.kind, at, said) for each in record[CONTACTS]]
     if not known:
         return found
     nobody = {str(each["id"]) for each in records} - {each.id.partition(":")[2] for each in found}
     return found + [_gone(source, id) for id in sorted(nobody)]
+
+
+def _associated(api: Api, source: str, records: Sequence[Record]) -> list[Record]:
+    """The records with the ids of their contacts, asked for in batches."""
+    found = dict(associations(api, source, "contacts", [str(each["id"]) for each in records])) if records else {}
+    ids = [dict.fromkeys(str(other["toObjectId"]) for other in found.get(str(each["id"]), ())) for each in records]
+    return [{**record, CONTACTS: list(contacts)} for record, contacts in zip(records, ids, strict=True)]
+
+
+def _linked(api: Api, source: str, records: Sequence[Record]) -> list[Record]:
+    """The records with the ids of their contacts, which the list brings along as far as they fit.
+
+    A page without any may come from a version that does not bring them (2026-09 is not documented to, 2026-11-21).
+    """
+    lists = [(each.get("associations") or {}).get("contacts") or {} for each in records]
+    if not any(lists):
+        return _associated(api, source, records)
+    ids = [dict.fromkeys(str(other["id"]) for other in each.get("results") or ()) for each in lists]
+    cut = [record for record, each in zip(records, lists, strict=True) if each.get("paging")]
+    whole = {str(each["id"]): each for each in _associated(api, source, cut)}
+    linked: list[Record] = [{**record, CONTACTS: list(each)} for record, each in zip(records, ids, strict=True)]
+    return [whole.get(str(each["id"]), each) for each in linked]
 
 
 def _gone(source: str, id: str) -> Activity:

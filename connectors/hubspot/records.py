@@ -18,6 +18,9 @@ CHANGED = "lastmodifieddate"
 STAGE, OWNER, COMPANY = "lifecyclestage", "hubspot_owner_id", "associatedcompanyid"
 COMPANY_PREFIX = "company."
 
+COMPANY_VALUES = "company"
+"""Under this name a contact's record carries its company's values, once they were looked up."""
+
 LINKS = {"salesforceleadid": "lead", "salesforcecontactid": "contact"}
 """Properties in which HubSpot's own Salesforce sync keeps the other record's id."""
 
@@ -100,7 +103,7 @@ def reading(
     )
 
 
-def contact(record: Mapping[str, Any], company: Mapping[str, Any], asked: str, how: Reading) -> Contact:
+def contact(record: Mapping[str, Any], asked: str, how: Reading) -> Contact:
     """Read one record. `asked` is the id it was asked for, which may be one it had before a merge."""
     id, values = str(record["id"]), record.get("properties") or {}
     stage = values.get(STAGE) or None
@@ -108,7 +111,7 @@ def contact(record: Mapping[str, Any], company: Mapping[str, Any], asked: str, h
         ref=Ref(CRM, KIND, id),
         changed_at=changed_at(record),
         emails=tuple(dict.fromkeys(_emails(values))),
-        fields=_typed(how.contact, values) | _typed(how.company, company),
+        fields=_typed(how.contact, values) | _typed(how.company, record.get(COMPANY_VALUES) or {}),
         counters={count.kind: found for count in how.counts if (found := _counter(count, values))},
         stage=how.stages.get(stage, stage) if stage else None,
         owner=values.get(OWNER) or None,

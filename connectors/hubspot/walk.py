@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 from typing import Any
@@ -79,18 +79,35 @@ class Stretch:
         return ((self.end or top) - self.low) / self.gap / LIST_PAGE / 4.0**self.misses
 
 
-def read_page(api: Api, kind: str, properties: Sequence[str], after: str, archived: bool = False) -> Mapping[str, Any]:
-    """One page of the list. Property sets too wide for an address are read by POST."""
-    names = ",".join(properties)
-    wide = len(names) > LONGEST_URL
-    query = [("limit", str(LIST_PAGE)), ("archived", "true" if archived else "false")]
-    query += [("properties", names)] if names and not wide else []
-    query += [("after", after)] if after else []
-    page: Mapping[str, Any] = api.get(api.path("list", kind=kind), query)
-    if wide and not archived:
-        ids = [str(record["id"]) for record in page.get("results") or ()]
-        return {**page, "results": list(read_many(api, kind, properties, ids))}
-    return page
+@dataclass(frozen=True)
+class Listing:
+    """A list and what to ask of it. `linked` names a kind whose associations come with each record.
+
+    `beside` may add to the records of a page while other pages are under way.
+    """
+
+    api: Api
+    kind: str
+    properties: Sequence[str]
+    archived: bool = False
+    linked: str = ""
+    beside: Callable[[list[Record]], list[Record]] | None = None
+
+    def page(self, after: str) -> Mapping[str, Any]:
+        """One page. Property sets too wide for an address are read by POST."""
+        names = ",".join(self.properties)
+        wide = len(names) > LONGEST_URL
+        query = [("limit", str(LIST_PAGE)), ("archived", "true" if self.archived else "false")]
+        query += [("properties", names)] if names and not wide else []
+        query += [("associations", self.linked)] if self.linked else []
+        query += [("after", after)] if after else []
+        page: Mapping[str, Any] = self.api.get(self.api.path("list", kind=self.kind), query)
+        records: list[Record] = list(page.get("results") or ())
+        if wide and not self.archived:
+            ids = [str(record["id"]) for record in records]
+            found = {str(each["id"]): each for each in read_many(self.api, self.kind, self.properties, ids)}
+            records = [found[id] for id in ids if id in found]
+        return {**page, "results": self.beside(records) if self.beside else records}
 
 
 def read_many(api: Api, kind: str, properties: Sequence[str], ids: Sequence[str]) -> Iterator[Record]:
@@ -158,28 +175,24 @@ def chunks(items: Sequence[Any], size: int) -> Iterator[Sequence[Any]]:
         yield items[start : start + size]
 
 
-def whole_list(
-    api: Api, kind: str, properties: Sequence[str], position: Position | None = None, archived: bool = False
-) -> Iterator[tuple[list[Record], Position]]:
-    """Every record of a kind and, with each page, the position from which a later walk goes on."""
+def whole_list(listing: Listing, position: Position | None = None) -> Iterator[tuple[list[Record], Position]]:
+    """Every record of a list and, with each page, the position from which a later walk goes on."""
     stretches = [Stretch(*each) for each in position] if position is not None else [Stretch("", None, None)]
     try:
-        yield from _Walk(api, kind, properties, archived, stretches).pages()
+        yield from _Walk(listing, stretches).pages()
     except Unordered:
-        yield from _one_after_another(api, kind, properties, archived)
+        yield from _one_after_another(listing)
 
 
-def _one_after_another(
-    api: Api, kind: str, properties: Sequence[str], archived: bool
-) -> Iterator[tuple[list[Record], Position]]:
+def _one_after_another(listing: Listing) -> Iterator[tuple[list[Record], Position]]:
     after, seen = "", set[str]()
     while True:
-        page = read_page(api, kind, properties, after, archived)
+        page = listing.page(after)
         after = next_page(page)
         if after in seen:
-            raise Unavailable(CRM, f"HubSpot serves the same page of {kind} again and again")
+            raise Unavailable(CRM, f"HubSpot serves the same page of {listing.kind} again and again")
         seen.add(after)
-        yield list(page.get("results") or ()), [[after, None, None]] if after else []
+        yield list(page["results"]), [[after, None, None]] if after else []
         if not after:
             return
 
@@ -187,21 +200,19 @@ def _one_after_another(
 class _Walk:
     """A walk through the list that splits what is left as long as requests may be under way at the same time."""
 
-    def __init__(
-        self, api: Api, kind: str, properties: Sequence[str], archived: bool, stretches: list[Stretch]
-    ) -> None:
-        self._api, self._kind, self._properties, self._archived = api, kind, properties, archived
-        self._left = stretches
+    def __init__(self, listing: Listing, stretches: list[Stretch]) -> None:
+        self._listing, self._left = listing, stretches
         self._whole = stretches == [Stretch("", None, None)]
         self._top = self._total = self._taken = self._hopeless = 0
-        self._asked = archived
+        self._asked = listing.archived
+        self._most = listing.api.settings.in_flight
 
     def pages(self) -> Iterator[tuple[list[Record], Position]]:
         """Pages in the order in which they come. Raises `Unordered` when the list is not what splitting it takes."""
         idle = list(self._left)
-        with self._api.flight() as flight:
+        with self._listing.api.flight() as flight:
             while idle or flight.busy:
-                idle += self._split(self._api.settings.in_flight - len(idle))
+                idle += self._split(self._most - len(idle))
                 while idle and flight.room:
                     flight.add(self._read, idle.pop(0))
                 for stretch, page in flight.finished():
@@ -213,13 +224,13 @@ class _Walk:
             raise Unordered
 
     def _read(self, stretch: Stretch) -> tuple[Stretch, Mapping[str, Any]]:
-        return stretch, read_page(self._api, self._kind, self._properties, stretch.after, self._archived)
+        return stretch, self._listing.page(stretch.after)
 
     def _take(self, stretch: Stretch, page: Mapping[str, Any]) -> list[Record]:
         """The page's records that belong to the stretch, which moves on or is done."""
-        records, after = list(page.get("results") or ()), next_page(page)
+        records, after = list(page["results"]), next_page(page)
         if after and after == stretch.after:
-            raise Unavailable(CRM, f"HubSpot serves the same page of {self._kind} again and again")
+            raise Unavailable(CRM, f"HubSpot serves the same page of {self._listing.kind} again and again")
         ids = _ordered_ids(records, stretch.after, after, stretch.low)
         if ids is None:
             kept = self._take_unordered(stretch, records, after)
@@ -251,7 +262,7 @@ class _Walk:
     def _split(self, wanted: int) -> list[Stretch]:
         """New stretches, each the upper half of the longest there is."""
         made: list[Stretch] = []
-        while len(made) < wanted and len(self._left) < self._api.settings.in_flight and self._hopeless < MOST_HOPELESS:
+        while len(made) < wanted and len(self._left) < self._most and self._hopeless < MOST_HOPELESS:
             longest = max(self._left, key=lambda each: each.pages_left(self._top), default=None)
             if longest is None or longest.low is None or not longest.gap or not self._worth(longest):
                 break
@@ -264,7 +275,7 @@ class _Walk:
     def _worth(self, stretch: Stretch) -> bool:
         if not self._asked:
             self._asked = True
-            self._total, top = _total_and_top(self._api, self._kind)
+            self._total, top = _total_and_top(self._listing.api, self._listing.kind)
             self._top = top if self._total >= WORTH_SPLITTING else 0
         return self._top > 0 and stretch.pages_left(self._top) >= FEWEST_PAGES
 
