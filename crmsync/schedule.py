@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 import threading
 import time
 from collections.abc import Callable
@@ -29,7 +28,7 @@ DEFAULTS = {"coalesce": True, "max_instances": 1, "misfire_grace_time": None}
 WATCHED_EVERY = 5.0
 """Seconds between looks at whether the cycle makes progress."""
 
-_WEEKDAYS = ("sun", "mon", "tue", "wed", "thu", "fri", "sat", "sun")
+_WEEKDAYS = ("sun", "mon", "tue", "wed", "thu", "fri", "sat")
 
 
 def trigger_of(schedule: Schedule) -> BaseTrigger:
@@ -38,14 +37,21 @@ def trigger_of(schedule: Schedule) -> BaseTrigger:
         return IntervalTrigger(seconds=int(schedule.every.total_seconds()), timezone=UTC)
     minute, hour, day, month, weekday = schedule.cron.split()
     return _OncePerHour(
-        minute=minute, hour=hour, day=day, month=month, day_of_week=_named(weekday), timezone=schedule.timezone
+        minute=minute, hour=hour, day=day, month=month, day_of_week=_weekdays(weekday), timezone=schedule.timezone
     )
 
 
-def _named(weekday: str) -> str:
+def _weekdays(field: str) -> str:
     """Weekdays by name: crontab's 0 and 7 are Sunday, APScheduler's 0 is Monday (agronholm/apscheduler#286)."""
-    days, slash, step = weekday.partition("/")
-    return re.sub(r"\d+", lambda found: _WEEKDAYS[int(found[0]) % 8], days) + slash + step
+    days = {number % 7 for part in field.split(",") for number in _numbers(part)}
+    return ",".join(_WEEKDAYS[day] for day in sorted(days))
+
+
+def _numbers(part: str) -> range:
+    """The weekdays of one part of a crontab field: `*`, `5`, `1-5`, each with a step or none."""
+    span, _, step = part.partition("/")
+    first, _, last = ("0-6" if span == "*" else span).partition("-")
+    return range(int(first), int(last or first) + 1, int(step or 1))
 
 
 class _OncePerHour(CronTrigger):  # type: ignore[misc]

@@ -252,7 +252,6 @@ def test_an_unsafe_plan_waits_for_review(ready):
 @pytest.fixture
 def impatient(monkeypatch):
     """Retries that do not wait."""
-    monkeypatch.setattr("connectors.http.ATTEMPTS", 1)
     monkeypatch.setattr("connectors.http.PATIENCE", 0.0)
 
 

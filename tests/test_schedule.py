@@ -1,0 +1,313 @@
+"""The daemon: when cycles begin, what it survives, and how quickly it leaves."""
+
+import os
+import signal
+import subprocess
+import sys
+import threading
+import time
+from datetime import UTC, datetime, timedelta
+from itertools import pairwise
+from types import SimpleNamespace
+from zoneinfo import ZoneInfo
+
+import pytest
+
+from connectors.sandbox.faults import Fault
+from crmsync import schedule, starter
+from crmsync.config import Schedule
+from crmsync.errors import Cancelled, ConfigError, StateError, Unavailable, UnsafePlan
+from crmsync.health import stale
+from crmsync.store.database import open_store
+from crmsync.store.pulled import to_ms
+
+BERLIN, NEW_YORK = ZoneInfo("Europe/Berlin"), ZoneInfo("America/New_York")
+START = datetime(2026, 11, 21, 9, 0, tzinfo=UTC)
+
+
+def ticks(settings, start, count):
+    """The first instants after `start` at which cycles begin."""
+    trigger, at, found = schedule.trigger_of(settings), None, []
+    now = start
+    for _ in range(count):
+        at = trigger.get_next_fire_time(at, now)
+        found.append(at)
+        now = at
+    return found
+
+
+# When
+
+
+def test_every_is_a_matter_of_elapsed_time_not_of_local_clocks():
+    settings = Schedule(every="30m", timezone="Europe/Berlin")
+    over_the_gap = datetime(2026, 3, 29, 0, 0, tzinfo=UTC)
+    found = ticks(settings, over_the_gap, 6)
+    assert {after - before for before, after in pairwise(found)} == {timedelta(minutes=30)}
+
+
+@pytest.mark.parametrize(
+    ("zone", "cron", "night"),
+    [
+        (BERLIN, "30 2 * * *", datetime(2026, 10, 24, 12, tzinfo=BERLIN)),
+        (NEW_YORK, "30 1 * * *", datetime(2026, 10, 31, 12, tzinfo=NEW_YORK)),
+        (BERLIN, "0,30 2 * * *", datetime(2026, 10, 24, 12, tzinfo=BERLIN)),
+    ],
+)
+def test_a_daily_cron_runs_once_in_the_night_that_has_an_hour_twice(zone, cron, night):
+    found = ticks(Schedule(cron=cron, timezone=str(zone)), night, 6)
+    assert len({each.replace(tzinfo=None) for each in found}) == 6
+    assert all(each.fold == 0 for each in found)
+
+
+def test_an_hourly_cron_runs_in_both_of_the_two_hours():
+    found = ticks(Schedule(cron="30 * * * *", timezone="Europe/Berlin"), datetime(2026, 10, 25, 0, 0, tzinfo=UTC), 4)
+    apart = {after.timestamp() - before.timestamp() for before, after in pairwise(found)}
+    assert apart == {3600.0}
+
+
+def test_a_cron_of_the_missing_hour_still_runs_that_day():
+    found = ticks(Schedule(cron="30 2 * * *", timezone="Europe/Berlin"), datetime(2026, 3, 28, 12, tzinfo=BERLIN), 2)
+    assert [each.date().isoformat() for each in found] == ["2026-03-29", "2026-03-30"]
+
+
+@pytest.mark.parametrize(
+    ("weekday", "first"),
+    [("0", "2026-11-22"), ("7", "2026-11-22"), ("1-5", "2026-11-23"), ("6", "2026-11-21"), ("*/2", "2026-11-21"), ("5-7", "2026-11-21"), ("2,4", "2026-11-24")],
+)
+def test_weekdays_are_those_of_crontab(weekday, first):
+    (found,) = ticks(Schedule(cron=f"0 12 * * {weekday}"), START, 1)
+    assert found.date().isoformat() == first
+
+
+@pytest.mark.parametrize("settings", [Schedule(every="10m"), Schedule(every="7d"), Schedule(cron="0 6 * * 1")])
+def test_a_tick_that_is_a_day_late_runs_once_and_none_is_dropped_for_being_late(settings):
+    ran = []
+
+    def act():
+        job = scheduler.get_job("cycle")
+        ran.append((job.misfire_grace_time, job.coalesce, job.max_instances))
+        scheduler.shutdown(wait=False)
+
+    scheduler = schedule.scheduler_of(settings, act, datetime.now(UTC) - timedelta(days=1))
+    scheduler.start()
+    assert ran == [(None, True, 1)]
+
+
+# What it survives
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        Unavailable("hubspot", "it is down"),
+        ConfigError("the token was revoked"),
+        UnsafePlan("r1", ["too much"]),
+        StateError("the disk is full"),
+        Cancelled("stopped"),
+        KeyError("a fault"),
+    ],
+)
+def test_a_cycle_that_fails_is_told_and_the_next_one_goes_on(monkeypatch, error):
+    def failing(_work, _command):
+        raise error
+
+    monkeypatch.setattr(schedule, "cycle", failing)
+    watch = schedule.Watch()
+    assert schedule.tick(lambda: None, watch) is None
+    assert watch.since is None
+
+
+def test_a_cycle_without_progress_is_noticed(monkeypatch):
+    clock = iter([100.0, 150.0, 161.0])
+    monkeypatch.setattr(schedule.time, "monotonic", lambda: next(clock))
+    watch = schedule.Watch()
+    watch.begin()
+    assert not watch.stalled(60)
+    assert watch.stalled(60)
+    watch.end()
+    assert not watch.stalled(60)
+
+
+# Health
+
+
+def row(verdict, started, ended=None):
+    return SimpleNamespace(
+        id="r", verdict=verdict, started=to_ms(started), ended=None if ended is None else to_ms(ended), result="{}"
+    )
+
+
+@pytest.mark.parametrize(
+    ("settings", "age", "healthy"),
+    [
+        (Schedule(every="15m"), timedelta(minutes=85), True),
+        (Schedule(every="15m"), timedelta(minutes=95), False),
+        (Schedule(every="7d"), timedelta(days=13), True),
+        (Schedule(cron="0 6 * * *"), timedelta(hours=44), True),
+        (Schedule(cron="0 6 * * *"), timedelta(hours=47), False),
+    ],
+)
+def test_health_is_the_age_of_the_last_good_run_against_the_schedule(settings, age, healthy):
+    good = row("ok", START, START)
+    failed = row("failed", START + age - timedelta(minutes=1), START + age - timedelta(minutes=1))
+    assert (stale(settings, [failed, good], START + age) == []) is healthy
+
+
+def test_health_before_the_first_good_run_counts_from_the_first_start():
+    recent = [row("running", START + timedelta(minutes=50)), row("failed", START, START)]
+    assert stale(Schedule(), recent, START + timedelta(minutes=60)) == []
+    assert "no run was good since" in stale(Schedule(), recent, START + timedelta(hours=3))[0]
+
+
+# The real process
+
+QUICK = """
+from apscheduler.triggers.interval import IntervalTrigger
+from connectors import http
+from crmsync import cli, schedule, stopping
+stopping.GRACE = 1.0
+http.PATIENCE = 0.2
+schedule.trigger_of = lambda _settings: IntervalTrigger(seconds=1)
+cli.main()
+"""
+SECRETS = {
+    "CRMSYNC_HUBSPOT__TOKEN": "sandbox-token",
+    "CRMSYNC_SALESFORCE__CLIENT_ID": "sandbox",
+    "CRMSYNC_SALESFORCE__CLIENT_SECRET": "sandbox",
+}
+
+
+@pytest.fixture
+def config(sandbox, tmp_path):
+    path = tmp_path / "crmsync.toml"
+    text = starter.demo(sandbox.url, ["dana.whitlock@ourproduct.example"])
+    path.write_text(
+        starter.replaced(
+            text, {'secrets = "secrets"      ': '# secrets = "secrets"    ', 'log = "console"': 'log = "json"'}
+        )
+    )
+    return path
+
+
+@pytest.fixture
+def started(config):
+    """Starts `crmsync …` as a process of its own, with a grace of one second; ends what a test left running."""
+    running = []
+    around = {name: value for name, value in os.environ.items() if not name.startswith("CRMSYNC_")}
+
+    def start(*words):
+        process = subprocess.Popen(
+            [sys.executable, "-c", QUICK, *words, "-c", str(config)],
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+            env={**around, **SECRETS},
+        )
+        running.append(process)
+        return process
+
+    yield start
+    for process in running:
+        if process.poll() is None:
+            process.kill()
+        process.communicate()
+
+
+def until(true, seconds=40):
+    end = time.monotonic() + seconds
+    while time.monotonic() < end:
+        if true():
+            return
+        threading.Event().wait(0.02)
+    raise AssertionError("it did not happen in time")
+
+
+def read_until(process, word):
+    """The line of stderr with this word."""
+    lines = []
+    for line in process.stderr:
+        lines.append(line)
+        if word in line:
+            return line
+    raise AssertionError(f"{word} never came: {lines}")
+
+
+def left(process, number=signal.SIGTERM):
+    """Seconds from the signal to the end, and the exit code."""
+    before = time.monotonic()
+    process.send_signal(number)
+    code = process.wait(20)
+    return time.monotonic() - before, code
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_the_daemon_runs_a_cycle_at_once_and_leaves_when_told(started, sandbox, number):
+    process = started("run")
+    assert '"verdict": "' in read_until(process, "cycle_done")
+    seconds, code = left(process, number)
+    assert code == 0
+    assert seconds < 8
+    assert "stopped" in process.stderr.read()
+
+
+def test_a_daemon_that_never_gets_an_answer_leaves_in_time_and_twice_told_too(started, sandbox):
+    sandbox.faults.add(Fault(do="silence"))
+    process = started("run")
+    until(lambda: sandbox.faults.fired()[0][1] > 0)
+    process.send_signal(signal.SIGTERM)
+    seconds, code = left(process)
+    assert code == 0
+    assert seconds < 8
+
+
+def test_a_backfill_that_is_stopped_says_so_and_goes_on_later(started, sandbox):
+    sandbox.faults.add(Fault(do="silence", path="/query|/search|/objects/contacts"))
+    process = started("backfill", "--json")
+    until(lambda: sandbox.faults.fired()[0][1] > 0)
+    seconds, code = left(process)
+    assert code == 1
+    assert seconds < 8
+    assert '"error": "cancelled"' in process.stdout.read()
+    sandbox.faults.clear()
+    process = started("backfill", "--json")
+    assert process.wait(60) in (0, 4)
+
+
+def test_a_daemon_waits_behind_another_writer_and_takes_over(started, config, sandbox):
+    store = open_store(f"sqlite:///{config.parent}/crmsync.db")
+    with store.writer("the other one"):
+        process = started("run")
+        read_until(process, "started")
+        assert len(sandbox.calls) == 0
+    store.close()
+    read_until(process, "cycle_done")
+    assert left(process)[1] == 0
+
+
+def test_a_daemon_that_waits_leaves_when_told(started, config):
+    store = open_store(f"sqlite:///{config.parent}/crmsync.db")
+    with store.writer("the other one"):
+        process = started("run")
+        read_until(process, "started")
+        seconds, code = left(process)
+    store.close()
+    assert code == 0
+    assert seconds < 8
+
+
+def test_a_cycle_that_hangs_ends_the_daemon_for_its_supervisor(started, config, sandbox):
+    config.write_text(config.read_text().replace('deadline = "1h" ', 'deadline = "1s" '))
+    sandbox.faults.add(Fault(do="silence"))
+    process = started("run")
+    read_until(process, "cycle_hangs")
+    assert process.wait(20) == 1
+
+
+def test_a_daemon_goes_on_when_no_crm_lets_it_in(started, sandbox):
+    sandbox.faults.add(Fault(do="answer", status=401))
+    process = started("run")
+    read_until(process, "cycle_failed")
+    sandbox.faults.clear()
+    read_until(process, "cycle_done")
+    assert left(process)[1] == 0
