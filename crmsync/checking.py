@@ -2,20 +2,32 @@
 
 from __future__ import annotations
 
-from datetime import date
+from datetime import datetime
+from pathlib import Path
 from typing import Any
+
+from sqlalchemy import make_url
 
 from crmsync.config import Config, connectors
 from crmsync.ending import DONE, FAILED, WRONG
 from crmsync.errors import ConfigError, Unavailable
-from crmsync.lint import lint
+from crmsync.lint import Finding, lint, lint_with_data
 from crmsync.model import KINDS, Stop
-from crmsync.scoring import golden
+from crmsync.scoring import golden, score, worth_knowing
+from crmsync.store import asked, scored
+from crmsync.workplace import opened_state
+
+SAMPLE = 20_000
+"""People of the state that a check looks at."""
 
 
-def checked(config: Config, today: date, stop: Stop | None) -> dict[str, Any]:
-    """What is wrong (`problems`), odd (`warnings`) or worth a look (`notes`); with `stop`, each CRM is asked too."""
-    findings = lint(config, kinds_of(config), today, config.fields)
+def checked(config: Config, now: datetime, stop: Stop | None) -> dict[str, Any]:
+    """What is wrong (`problems`), odd (`warnings`) or worth a look (`notes`); with `stop`, each CRM is asked too.
+
+    Where a state is there already, the people in it are looked at as well.
+    """
+    today = now.astimezone(config.zone).date()
+    findings = [*lint(config, kinds_of(config), today, config.fields), *_lint_state(config, now)]
     problems = [*golden(config, config.zone), *(each.sentence for each in findings if each.level == "error")]
     if not config.crms:
         problems.append(f"the config names no CRM; add a table [{'] or ['.join(sorted(connectors()))}]")
@@ -32,6 +44,33 @@ def checked(config: Config, today: date, stop: Stop | None) -> dict[str, Any]:
         "crms": crms,
         "exit_code": WRONG if wrong else FAILED if unreached else DONE,
     }
+
+
+def _lint_state(config: Config, now: datetime) -> list[Finding]:
+    """What the people in the state show about the model; nothing where there is no state yet."""
+    url = make_url(config.state.url)
+    if url.drivername == "sqlite" and not Path(url.database or "").is_file():
+        return []
+    with opened_state(config) as store, store.begin() as tx:
+        people = asked.some_people(tx, SAMPLE)
+        if not people:
+            return []
+        facts = scored.all_facts(tx)
+        columns = scored.columns(tx, people, sorted(config.used_fields()), config.identity.precedence, facts)
+    scores = score(config, columns, now, config.zone)
+    found = lint_with_data(config, scores, columns, kinds_of(config), int(now.timestamp()))
+    gaps = worth_knowing(config, scores, columns, now, config.zone)
+    return [
+        *found,
+        *(
+            Finding(
+                "note",
+                f"{lacking:,} of {len(people):,} people have no {name}; knowing it could move {moving:,} of them",
+            )
+            for name, lacking, moving in gaps
+            if moving
+        ),
+    ]
 
 
 def kinds_of(config: Config) -> set[str]:

@@ -10,7 +10,7 @@ from sqlalchemy import Connection
 
 from crmsync.config import Config
 from crmsync.errors import ConfigError
-from crmsync.scoring import document, reasons, score
+from crmsync.scoring import Entry, changes, document, reasons, score
 from crmsync.scoring.words import plain
 from crmsync.store import asked, journal, scored
 from crmsync.store.database import Store
@@ -72,12 +72,14 @@ def _document(config: Config, connection: Connection, person_id: int, now: datet
     scores = score(config, columns, now, config.zone, [before.band if before else None])
     records = asked.records_of(connection, person_id)
     live = [each for each in records if not (each.gone or each.merged_into or each.converted_into)]
+    said = document(config, scores, columns, 0, now, config.zone)
     return {
         "person": person_id,
         "name": next((each.name for each in records if each.name), ""),
         "emails": sorted({address for each in records for address in orjson.loads(each.emails)}),
         "refs": [_ref(each) for each in live],
-        **document(config, scores, columns, 0, now, config.zone),
+        **said,
+        "changed": _changed(before, said["lines"]),
         "stage": next((each.stage for each in live if each.stage), None),
         "owner": next((each.owner for each in live if each.owner), None),
         "records": [_record(each) for each in records],
@@ -101,6 +103,16 @@ def _record(row: Any) -> dict[str, Any]:
         "state": "deleted" if row.gone and not became else f"became {became}" if became else "live",
         "parked": parked.get("reason"),
     }
+
+
+def _changed(before: Any, lines: list[Any]) -> list[Any]:
+    """What made the difference since the score was last another one; empty where it never was."""
+    if before is None or not before.was:
+        return []
+    was: list[Entry] = [
+        {"rule": rule, "points": plain(points), "why": ""} for rule, points in orjson.loads(before.was)
+    ]
+    return list(changes(was, lines))
 
 
 def _written(before: Any) -> dict[str, Any] | None:

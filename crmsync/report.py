@@ -160,12 +160,26 @@ def print_explanation(console: Console, document: Document) -> None:
     lines.add_row(f"{document['total']:g}", "total", "")
     console.print(lines)
     console.print()
-    for sentence in document.get("forecast", ()):
+    for sentence in _outlook(document):
         console.print(sentence, soft_wrap=True)
     if document["gaps"]:
         console.print("Not known: " + "; ".join(document["gaps"]), soft_wrap=True)
     for record in document["records"]:
         console.print(_record(record), soft_wrap=True)
+
+
+def _outlook(document: Document) -> Iterator[str]:
+    """What moved the score last, what will move it next, and how sure it is."""
+    if document["changed"]:
+        moved = ", ".join(f"{each['rule']} {each['points']:+g}" for each in document["changed"])
+        yield f"Since the last score: {moved}"
+    for ahead in (document["until"], document["next"]):
+        if ahead:
+            yield str(ahead["said"])
+    lowest, highest = document["range"]["lowest"], document["range"]["highest"]
+    if lowest != highest:
+        bands = " or ".join(document["range"]["bands"])
+        yield f"With what is not known: {lowest:g} to {highest:g} points ({bands})"
 
 
 def _record(record: Document) -> str:

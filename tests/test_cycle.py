@@ -13,6 +13,7 @@ from sqlalchemy import select
 from crmsync import cycle as cycle_module
 from crmsync.cycle import apply_run, cycle
 from crmsync.errors import Cancelled, ConfigError, Unavailable, UnsafePlan
+from crmsync.explain import explain
 from crmsync.model import Receipt, Ref
 from crmsync.store import schema
 from crmsync.store.database import open_store
@@ -467,3 +468,16 @@ def test_C10_nothing_personal_stays_of_a_deleted_record(state):
         for table in schema.metadata.sorted_tables:
             assert "ada@x.example" not in str(list(reading.execute(select(table))))
             assert "Secret title" not in str(list(reading.execute(select(table))))
+
+
+def test_explain_says_what_changed_since_the_last_score(state):
+    crms = two_crms()
+    cycle(work(state, *crms))
+    hubspot = crms[0]
+    ada = hubspot.records[Ref("hubspot", "contact", "1")]
+    hubspot.happen(activity(9, ada, kind="page_viewed", url="/pricing"))
+    hubspot.edit(replace(ada, fields={"title": "Clerk", "employees": 500}))
+    cycle(work(state, *crms, now=NOW + timedelta(hours=1)), approved=True)
+    said = explain(config(), state, "ada@x.example", NOW + timedelta(hours=1))
+    assert {each["rule"]: each["points"] for each in said["changed"]} == {"VP or above": -20, "Looked at prices": 15}
+    assert sum(each["points"] for each in said["lines"]) == said["total"] == 60

@@ -87,7 +87,7 @@ def check(
     with told(as_json, debug, config) as ending:
         settings = opened_config(ending)
         with stoppable(1, ending.cut_off) as stop:
-            found = checked(settings, datetime.now(UTC).date(), stop if online else None)
+            found = checked(settings, datetime.now(UTC), stop if online else None)
         ending.document = {"config": str(config), **found}
         ending.code = found["exit_code"]
         if not as_json:

@@ -74,6 +74,11 @@ def stored_score(connection: Connection, person_id: int) -> Any:
     return connection.execute(select(person).where(person.c.id == person_id)).first()
 
 
+def some_people(connection: Connection, most: int) -> list[int]:
+    """The first people who were scored, ascending."""
+    return list(connection.scalars(select(person.c.id).order_by(person.c.id).limit(most)))
+
+
 class Hot(NamedTuple):
     """Somebody with a high score: points in hundredths."""
 
