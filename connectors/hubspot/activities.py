@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterator, Sequence
 from datetime import datetime
 
@@ -25,6 +26,9 @@ from connectors.hubspot.tracked import (
 from crmsync.model import Activity, Page
 from crmsync.tables import Feed
 
+PROBED = 6 * 3_600.0
+"""Seconds for which a feed that cannot be read is not tried again."""
+
 
 class Activities:
     """The stream of activities. A feed that this portal or token cannot serve is left out, and `silent` says why."""
@@ -33,7 +37,8 @@ class Activities:
         self._api, self._portal = api, portal
         self._feeds = by_source(api.settings.activities)
         self._by_email = ByEmail(api)
-        self._silent: dict[str, str] | None = None
+        self._silent: dict[str, str] = {}
+        self._probed_at = float("-inf")
 
     def since(self, text: str | None) -> Iterator[Page[Activity]]:
         """Pages of activities that are new or changed since the cursor, or all of them."""
@@ -60,8 +65,9 @@ class Activities:
 
     def silent(self) -> dict[str, str]:
         """The sources that cannot be read here, each with HubSpot's reason."""
-        if self._silent is None:
+        if time.monotonic() - self._probed_at > PROBED:
             self._silent = dict(self._probed())
+            self._probed_at = time.monotonic()
         return self._silent
 
     def _probed(self) -> Iterator[tuple[str, str]]:

@@ -60,7 +60,7 @@ class Api:
         self.settings, self.stop = settings, stop
         self.calls = 0
         self.server_time = datetime.now(UTC)
-        self._ahead = timedelta()
+        self._ahead, self._day_ends = timedelta(), self.server_time
         self.zone = ZoneInfo("UTC")
         self.daily: tuple[int, int] | None = None
         self.compares_numbers: bool | None = None
@@ -232,18 +232,19 @@ class Api:
             self._burst.rate = rate
         limit, left = (_number(headers.get(f"X-HubSpot-RateLimit-Daily{end}")) for end in ("", "-Remaining"))
         if limit and left is not None:
-            self.daily = (limit, left)
+            self.daily, self._day_ends = (limit, left), next_midnight(self.server_time, self.zone)
 
     def _refuse_while_parked(self) -> None:
+        now = datetime.now(UTC) + self._ahead
         until = self._notes.get(PARKED)
-        if until and datetime.fromisoformat(until) > datetime.now(UTC) + self._ahead:
+        if until and datetime.fromisoformat(until) > now:
             raise self._parked("HubSpot's calls for today are used up", datetime.fromisoformat(until))
         if until:
             del self._notes[PARKED]
-        if self.daily and self.daily[1] <= self.daily[0] * (1 - self.settings.daily_share):
-            used, self.daily = self.daily, None
-            share = f"{self.settings.daily_share:.0%} of today's {used[0]:,} calls to HubSpot are used"
-            raise self._park(f"{share}, and crmsync leaves the rest to other integrations ([hubspot] daily_share)")
+        if self.daily and now < self._day_ends and self.daily[1] <= self.daily[0] * (1 - self.settings.daily_share):
+            share = f"{self.settings.daily_share:.0%} of today's {self.daily[0]:,} calls to HubSpot are used"
+            why = f"{share}, and crmsync leaves the rest to other integrations ([hubspot] daily_share)"
+            raise self._parked(why, self._day_ends)
 
     def _park(self, why: str) -> Unavailable:
         until = next_midnight(self.server_time, self.zone)

@@ -95,7 +95,11 @@ def reading(
         wanted += [count.total, count.last_at, *count.attributes.values()]
     return Reading(
         contact=fields,
-        company={name: known[prop[8:]] for name, prop in of_company.items() if prop[8:] in known},
+        company={
+            name: known[short]
+            for name, prop in of_company.items()
+            if (short := prop.removeprefix(COMPANY_PREFIX)) in known
+        },
         outputs=outputs,
         stages={value: name for name, value in reversed(FieldMap.spelled(names.stages, KIND).items())},
         counts=counts,

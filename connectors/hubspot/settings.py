@@ -91,6 +91,13 @@ class Settings(Table):
     def _hubspot_or_loopback(cls, value: str) -> str:
         return checked_address(value, ("hubapi.com",))
 
+    @field_validator("overlap")
+    @classmethod
+    def _longer_than_the_index_lags(cls, value: timedelta) -> timedelta:
+        if value < timedelta(minutes=1):
+            raise ValueError('at least "1m": HubSpot\'s search shows changes some moments late')
+        return value
+
     @model_validator(mode="after")
     def _oauth_is_whole(self) -> Settings:
         parts = {
