@@ -11,13 +11,17 @@ import requests
 import uvicorn
 from hubspot import HubSpot
 from hubspot.crm.contacts import ApiException
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from starlette.applications import Starlette
 
 from connectors.sandbox.hubspot import Portal
+from connectors.sandbox.hubspot.wire import Call
 from connectors.sandbox.people import Firm, Happening, Human, Rep, World, salesforce_id
 
 NOW = datetime(2026, 11, 21, 9, 0, tzinfo=UTC)
 DAY = timedelta(days=1)
+TOKEN = {"authorization": "Bearer sandbox-token"}
 BOTH = frozenset({"hubspot", "salesforce"})
 FIRM = Firm(1, "Umbra Clinics", "umbra.example", "Healthcare", 420, "Germany", 9_000_000)
 REPS = (Rep(1, "Rita", "Reed", "rita@ours.example"), Rep(2, "Olaf", "Old", "olaf@ours.example", active=False))
@@ -468,6 +472,33 @@ def test_a_bulk_edit_stamps_one_millisecond_on_everybody(ask, portal, clock):
     assert (found["total"], len(found["results"])) == (12, 5)
 
 
+edits = st.lists(st.tuples(st.sampled_from(["edit", "archive", "restore", "back"]), st.integers(0, 29)), max_size=40)
+
+
+@given(edits=edits, low=st.integers(-5, 40), span=st.integers(0, 40), after=st.integers(0, 29))
+@settings(max_examples=60, deadline=None)
+def test_a_window_of_time_finds_exactly_the_records_that_are_in_it(edits, low, span, after):
+    clock = Clock()
+    portal = Portal(clock)
+    portal.load(World(NOW - DAY, (), (), tuple(human(number, firm=None) for number in range(1, 31))))
+    contacts = portal.state.contacts
+    ids = list(contacts.live)
+    for kind, place in edits:
+        clock.at += timedelta(seconds=-3 if kind == "back" else 1)
+        record = contacts.by_id[ids[place]]
+        if (record.archived_at is None) == (kind != "restore") and kind != "back":
+            portal.actions["update" if kind == "edit" else kind](
+                {"id": ids[place], "properties": {"phone": str(clock.at)}}
+            )
+    start = int(NOW.timestamp() * 1000) + low * 1000
+    window = [does("lastmodifieddate", "GTE", start), does("lastmodifieddate", "LT", start + span * 1000)]
+    body = {"filterGroups": [{"filters": [*window, does("hs_object_id", "GT", str(ids[after]))]}], "limit": 200}
+    call = Call("POST", "/crm/v3/objects/contacts/search", 0, headers=TOKEN, raw=orjson.dumps(body))
+    found = {int(each["id"]) for each in portal.answer(call).body["results"]}
+    live = (contacts.by_id[number] for number in contacts.live)
+    assert found == {each.id for each in live if start <= each.updated < start + span * 1000 and each.id > ids[after]}
+
+
 # Batch read
 
 
@@ -884,6 +915,15 @@ def test_records_without_associations_are_errors_of_their_own(ask, portal):
         "message": f"No company is associated with contact {contact}.",
         "context": {"fromObjectId": [contact], "fromObjectType": ["contact"], "toObjectType": ["company"]},
     }
+
+
+def test_an_archived_contact_is_no_longer_associated_until_it_is_restored(ask, portal):
+    contact, meeting = only(portal, "First1"), portal.state.records["meetings"].live[0]
+    path, inputs = "/crm/associations/2026-09/meetings/contacts/batch/read", {"inputs": [{"id": str(meeting)}]}
+    portal.actions["archive"]({"id": contact})
+    assert ask.post(path, inputs)["results"] == []
+    portal.actions["restore"]({"id": contact})
+    assert ask.post(path, inputs)["results"][0]["to"][0]["toObjectId"] == int(contact)
 
 
 def test_2026_09_has_no_page_of_one_records_associations(ask, portal):

@@ -8,8 +8,9 @@ from datetime import datetime
 from typing import Any
 
 from connectors.sandbox.hubspot import happenings, writes
+from connectors.sandbox.hubspot.catalog import option, stage_date
 from connectors.sandbox.hubspot.records import Record, Records, write
-from connectors.sandbox.hubspot.schema import as_text, option, stage_date
+from connectors.sandbox.hubspot.schema import as_text
 from connectors.sandbox.hubspot.state import Owner, State, Switches
 from connectors.sandbox.hubspot.wire import Json, Refusal, milliseconds
 

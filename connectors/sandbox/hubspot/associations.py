@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from itertools import islice
 
 from connectors.sandbox.hubspot.batches import batch_reply
 from connectors.sandbox.hubspot.links import LinkType, Pair, plain, types_of
@@ -50,9 +49,8 @@ def batch_read(state: State, call: Call) -> Reply:
 def _page(
     state: State, pair: Pair, number: int, start: int, limit: int
 ) -> tuple[list[tuple[int, tuple[LinkType, ...]]], str]:
-    linked = state.links.of(pair, number)
-    page = list(islice(linked.items(), start, start + limit))
-    return page, str(start + limit) if start + limit < len(linked) else ""
+    linked = state.linked(pair, number)
+    return linked[start : start + limit], str(start + limit) if start + limit < len(linked) else ""
 
 
 def _link_json(number: int, types: Iterable[LinkType]) -> Json:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import base64
 from itertools import islice
 
-from connectors.sandbox.hubspot.schema import object_type
+from connectors.sandbox.hubspot.catalog import object_type
 from connectors.sandbox.hubspot.state import State
 from connectors.sandbox.hubspot.tracking import EmailEvent, Form, Occurrence, Submission, Timeline, guid
 from connectors.sandbox.hubspot.wire import Call, Json, Refusal, bad_request, error, instant, iso, next_page, not_found

@@ -12,8 +12,8 @@ from typing import Any
 
 import orjson
 
+from connectors.sandbox.hubspot.catalog import object_type
 from connectors.sandbox.hubspot.records import Record, Records, value_of
-from connectors.sandbox.hubspot.schema import object_type
 from connectors.sandbox.hubspot.search import select
 from connectors.sandbox.hubspot.state import BadCell, Export, Import, State
 from connectors.sandbox.hubspot.wire import (

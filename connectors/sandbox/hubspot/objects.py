@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from connectors.sandbox.hubspot.batches import BATCH, batch_reply, inputs_of, missing
+from connectors.sandbox.hubspot.catalog import object_type
 from connectors.sandbox.hubspot.records import Record, Records, as_json, versions
-from connectors.sandbox.hubspot.schema import object_type
 from connectors.sandbox.hubspot.state import State
 from connectors.sandbox.hubspot.wire import Call, Json, Reply, bad_request, next_page, not_found, not_found_page
 
@@ -62,9 +62,9 @@ def _links_in_list(state: State, one: str, record: Record, other: str) -> Json |
     """A record's associations as the list endpoint shows them: by the name of the type, at most a hundred records."""
     word = f"{_singular(one)}_to_{_singular(other)}"
     results = []
-    linked = state.links.of((one, other), record.id)
-    for number in list(linked)[:BATCH]:
-        labelled = [each for each in linked[number] if each.label]
+    linked = state.linked((one, other), record.id)
+    for number, types in linked[:BATCH]:
+        labelled = [each for each in types if each.label]
         results += [{"id": str(number), "type": word} for _ in labelled[:1]]
         results.append(
             {"id": str(number), "type": f"{word}_unlabeled" if {one, other} == {"contacts", "companies"} else word}

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from functools import cache
 from typing import Any, NamedTuple
 
 from connectors.sandbox.hubspot import associations, events, gate, jobs, legacy, objects, search, settings, writes
-from connectors.sandbox.hubspot.schema import object_type
+from connectors.sandbox.hubspot.catalog import object_type
 from connectors.sandbox.hubspot.state import State
 from connectors.sandbox.hubspot.wire import Call
 
@@ -160,8 +161,9 @@ def _expanded(family: str) -> Iterator[tuple[str, str]]:
             yield root, next((part for part in root.split("/") if part[:1] == "v" and part[1:].isdigit()), "")
 
 
+@cache
 def tree() -> Node:
-    """Every path, as a tree of its parts."""
+    """Every path, as a tree of its parts; made once."""
     top = Node()
     for family, method, rest, handler in _TABLE:
         for root, version in _expanded(family):

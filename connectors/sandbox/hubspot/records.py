@@ -8,7 +8,8 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
-from connectors.sandbox.hubspot.schema import ObjectType, Properties
+from connectors.sandbox.hubspot.catalog import ObjectType
+from connectors.sandbox.hubspot.schema import Properties
 from connectors.sandbox.hubspot.wire import Json, iso
 
 

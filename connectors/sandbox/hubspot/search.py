@@ -7,8 +7,8 @@ from collections.abc import Callable, Iterable
 
 import orjson
 
+from connectors.sandbox.hubspot.catalog import object_type
 from connectors.sandbox.hubspot.records import Record, Records, View, as_json, value_of
-from connectors.sandbox.hubspot.schema import object_type
 from connectors.sandbox.hubspot.state import State
 from connectors.sandbox.hubspot.wire import Call, Json, bad_request, instant, page_size
 

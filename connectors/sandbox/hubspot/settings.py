@@ -7,8 +7,8 @@ from datetime import timedelta
 from zoneinfo import ZoneInfo
 
 from connectors.sandbox.hubspot.batches import batch_reply
+from connectors.sandbox.hubspot.catalog import option
 from connectors.sandbox.hubspot.records import Records
-from connectors.sandbox.hubspot.schema import option
 from connectors.sandbox.hubspot.state import Owner, State
 from connectors.sandbox.hubspot.wire import (
     EPOCH,

@@ -7,9 +7,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
-from connectors.sandbox.hubspot.links import Links
+from connectors.sandbox.hubspot.catalog import TYPES, object_type
+from connectors.sandbox.hubspot.links import Links, LinkType, Pair
 from connectors.sandbox.hubspot.records import Record, Records, Seen, write
-from connectors.sandbox.hubspot.schema import TYPES, Problem, object_type
+from connectors.sandbox.hubspot.schema import Problem
 from connectors.sandbox.hubspot.tracking import Tracking
 from connectors.sandbox.hubspot.wire import Json, Refusal, bad_request, error, iso
 
@@ -189,6 +190,11 @@ class State:
         if changed:
             records.stamp(record, at)
         return changed
+
+    def linked(self, pair: Pair, number: int) -> list[tuple[int, tuple[LinkType, ...]]]:
+        """What a record is linked with, archived records left out."""
+        others = self.records[pair[1]].by_id
+        return [each for each in self.links.of(pair, number).items() if others[each[0]].archived_at is None]
 
     def remember(self, record: Record, at: int) -> None:
         """Keep what the search index shows of a record until it has caught up with the change that is coming."""
