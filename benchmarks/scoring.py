@@ -1,12 +1,12 @@
-"""How fast scoring is, beside the same model in Polars, DuckDB and plain Python, in the same run.
+"""How fast scoring is, beside the same sums in Polars, DuckDB and plain Python, in the same run.
 
     python benchmarks/scoring.py                     # a million people, twenty million activities
     python benchmarks/scoring.py --people 100000     # smaller
-    python benchmarks/scoring.py --state             # also from a state database (SQLite), which takes a while to fill
 
-Polars and DuckDB come with `pip install --group bench`. They get the part of the model that their language says in a few
-lines: the decayed, windowed, capped sums of the twenty-five behavior rules, from activities that are already matched to
-their rule. The ratios compare that part alone; the whole model is timed first.
+First the whole model, forty rules, ledger included, from columns in memory: for more and more people, and for the
+thousand that changed in a cycle. Then one part of it that others can say in a few lines: the activities of the rules
+that fade, in their window, faded by half-life, capped per rule and summed per person. Polars and DuckDB (`pip install
+--group bench`) are given the activities already matched to their rule, and so is crmsync.
 """
 
 from __future__ import annotations
@@ -15,19 +15,22 @@ import argparse
 import resource
 import time
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from datetime import UTC, datetime
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
+from numpy.typing import NDArray
 
 from crmsync.columns import Columns, Fact
 from crmsync.rules import Model
 from crmsync.scoring import explain, reasons, score, take
 from crmsync.scoring.activities import Activities, behavior
+from crmsync.scoring.values import column
 
 NOW = datetime(2026, 11, 21, 12, tzinfo=UTC)
 PER_PERSON = 20
-CHUNK = 50_000
+CHUNK = 250_000
 KINDS = ("page_viewed", "form_submitted", "email_opened", "email_clicked", "content_downloaded", "webinar_attended")
 PAGES = ("pricing", "demo", "blog", "careers", "product", "docs", "integrations", "about", "customers", "security")
 LEVELS = ("VP", "Director", "Head", "Manager", "Senior Specialist", "Intern", "Chief Officer", "Engineer")
@@ -35,7 +38,7 @@ AREAS = ("IT", "Sales", "Marketing", "Finance", "Procurement", "Operations", "Da
 
 
 def model() -> Model:
-    """Forty rules: fifteen of fit (titles, regular expressions, lists), twenty-five of behavior (decay, caps, windows)."""
+    """Forty rules: fifteen of fit (titles, expressions, domains), twenty-five of behavior (decay, caps, windows)."""
     fit: list[dict[str, Any]] = [
         {"name": "vp", "points": 20, "when": {"field": "title", "seniority_at_least": "vp"}},
         {"name": "director", "points": 12, "when": {"field": "title", "seniority": "director"}},
@@ -46,7 +49,9 @@ def model() -> Model:
         {"name": "rival", "points": -50, "when": {"field": "email", "domain": ["rival.example"]}},
     ]
     fit += [{"name": f"over {n}", "points": 3, "when": {"field": "employees", "gt": n}} for n in (50, 200, 1000, 5000)]
-    fit += [{"name": f"industry {n}", "points": 4, "when": {"field": "industry", "is": f"Industry {n}"}} for n in range(4)]
+    fit += [
+        {"name": f"industry {n}", "points": 4, "when": {"field": "industry", "is": f"Industry {n}"}} for n in range(4)
+    ]
     acting = [_behavior(number) for number in range(25)]
     bands = {"cold": 0, "warm": 40, "mql": {"at": 80, "leave": 70, "min_fit": 10}}
     return Model(fit=fit, behavior=acting, bands=bands, channels={"web": {"cap": 200}, "mail": {"cap": 40}})
@@ -130,31 +135,155 @@ def memory() -> float:
 
 
 def say(text: str) -> None:
-    print(text, flush=True)  # noqa: T201
+    print(text, flush=True)
 
 
-def whole(of: Model, everybody: Columns) -> float:
-    """Score everybody, chunk by chunk, and say how long it took."""
+def whole(of: Model, everybody: Columns) -> None:
+    """Score everybody, chunk by chunk: from plain lists of values, and from columns that are encoded already."""
+    some = list(chunks(everybody, CHUNK))
+    first, _ = timed(lambda: [score(of, each, NOW, UTC) for each in some])
+    coded = [replace(each, fields={name: column(values) for name, values in each.fields.items()}) for each in some]
+    again, hot = timed(lambda: sum(int((score(of, each, NOW, UTC).band == 2).sum()) for each in coded), 2)
+    people, acts = len(everybody.people), len(everybody.at)
+    say(f"{people:>11,} people {acts:>12,} activities {first:8.2f} s  {again:8.2f} s encoded   {hot:,} mql")
 
-    def work() -> int:
-        return sum(int((score(of, some, NOW, UTC).band == 2).sum()) for some in chunks(everybody, CHUNK))
 
-    seconds, hot = timed(work, 2)
-    say(f"{len(everybody.people):>10,} people {len(everybody.at):>12,} activities  {seconds:8.2f} s   {hot:,} mql")
-    return seconds
+def changed(of: Model, everybody: Columns) -> None:
+    """The thousand people of a cycle: scored, with a reason each, and one of them explained."""
+    rows = np.sort(np.random.default_rng(3).choice(len(everybody.people), 1000, replace=False))
+    some = take(everybody, rows)
+    seconds, scores = timed(lambda: score(of, some, NOW, UTC), 3)
+    told, _ = timed(lambda: reasons(of, scores, range(1000)), 3)
+    why, _ = timed(lambda: explain(of, scores, some, 0, NOW, UTC), 3)
+    say(
+        f"1,000 changed people: scores {seconds:.3f} s, their reasons {told:.3f} s; one explanation {why * 1000:.1f} ms"
+    )
+
+
+class Matched(NamedTuple):
+    """Activities of the rules that fade, matched: the row of the person, the number of the rule, the age in days."""
+
+    person: NDArray[np.int32]
+    rule: NDArray[np.int8]
+    age: NDArray[np.int32]
+
+
+def fading(of: Model) -> Model:
+    """The part of the model that the others are given: the rules of behavior that fade."""
+    rules = [rule.model_copy(update={"channel": None}) for rule in of.behavior if rule.decay]
+    return Model().model_copy(update={"behavior": rules})
+
+
+def matched(of: Model, found: Activities) -> Matched:
+    """What the others get for free."""
+    parts = [found.select(rule.on, rule.where) for rule in of.behavior]
+    index = np.concatenate(parts)
+    number = np.repeat(np.arange(len(parts), dtype=np.int8), [len(part) for part in parts])
+    return Matched(found.person[index], number, found.age[index])
+
+
+def by_crmsync(of: Model, found: Activities) -> NDArray[np.int64]:
+    """The sum of each person, in hundredths, from activities that are already matched."""
+    total = np.zeros(found.rows, dtype=np.int64)
+    for rule in of.behavior:
+        acted = behavior(rule, found)
+        total[acted.rows] += np.minimum(acted.points, round((rule.cap or 0) * 100))
+    return total
+
+
+def _rules(of: Model) -> list[tuple[int, float, float, float, int]]:
+    """Number, points, half-life, cap and window of each rule."""
+    return [
+        (number, rule.points, float(rule.decay.half_life.days), float(rule.cap or 0), rule.window.days)
+        for number, rule in enumerate(of.behavior)
+        if rule.decay and rule.decay.half_life and rule.window
+    ]
+
+
+def by_polars(of: Model, given: Matched) -> Any:
+    import polars as pl
+
+    rules = pl.DataFrame(_rules(of), schema=["rule", "points", "half", "cap", "window"], orient="row")
+    rules = rules.with_columns(pl.col("rule").cast(pl.Int8))
+    frame = pl.DataFrame({"person": given.person, "rule": given.rule, "age": given.age}).lazy()
+    worth = (pl.col("points") * 0.5 ** (pl.col("age") / pl.col("half"))).sum()
+    return (
+        frame.join(rules.lazy(), on="rule")
+        .filter(pl.col("age") <= pl.col("window"))
+        .group_by("person", "rule")
+        .agg(worth.alias("worth"), pl.col("cap").first())
+        .group_by("person")
+        .agg(pl.min_horizontal("worth", "cap").sum())
+        .collect()
+    )
+
+
+def by_duckdb(of: Model, given: Matched) -> Any:
+    import duckdb
+
+    names = ("rule", "points", "half", "cap", "window")
+    connection = duckdb.connect()
+    connection.register("acted", given._asdict())
+    connection.register("rules", dict(zip(names, map(np.array, zip(*_rules(of), strict=True)), strict=True)))
+    return connection.execute("""
+        select person, sum(least(worth, cap)) from (
+            select person, acted.rule, sum(points * pow(0.5, age / half)) as worth, any_value(cap) as cap
+            from acted join rules on acted.rule = rules.rule where age <= "window" group by person, acted.rule
+        ) group by person
+    """).fetchnumpy()
+
+
+def by_python(of: Model, given: Matched) -> dict[int, float]:
+    """A plain loop over a hundredth of the activities."""
+    rules = {number: rest for number, *rest in _rules(of)}
+    part = len(given.person) // 100
+    sums: dict[tuple[int, int], float] = {}
+    triples = zip(given.person[:part].tolist(), given.rule[:part].tolist(), given.age[:part].tolist(), strict=True)
+    for person, rule, age in triples:
+        points, half, _, window = rules[rule]
+        if age <= window:
+            sums[person, rule] = sums.get((person, rule), 0.0) + points * 0.5 ** (age / half)
+    total: dict[int, float] = {}
+    for (person, rule), worth in sums.items():
+        total[person] = total.get(person, 0.0) + min(worth, rules[rule][2])
+    return total
+
+
+def compared(of: Model, everybody: Columns) -> None:
+    """The same sums by all four, as times of ours."""
+    part = fading(of)
+    seconds, found = timed(lambda: Activities(part, everybody, NOW, UTC, {}))
+    given = matched(part, found)
+    ours, _ = timed(lambda: by_crmsync(part, found), 3)
+    say(f"\nthe {len(part.behavior)} rules that fade, {len(given.person):,} activities (times of crmsync's)")
+    say(f"  crmsync       {ours:8.2f} s    1.0   (matching all {len(everybody.at):,} to the rules: {seconds:.2f} s)")
+    for name, work, scale in (("Polars", by_polars, 1), ("DuckDB", by_duckdb, 1), ("plain Python", by_python, 100)):
+        try:
+            seconds, _ = timed(lambda work=work: work(part, given), 3 if scale == 1 else 1)  # type: ignore[misc]
+        except ImportError as error:
+            say(f"  {name:<13} not installed ({error.name})")
+        else:
+            note = "   (1 % of the activities, scaled)" if scale > 1 else ""
+            say(f"  {name:<13} {seconds * scale:8.2f} s {seconds * scale / ours:6.1f}{note}")
 
 
 def main() -> None:
     """Run it all."""
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else "")
+    parser = argparse.ArgumentParser(description="How fast scoring is.")
     parser.add_argument("--people", type=int, default=1_000_000)
     given = parser.parse_args()
     of = model()
+    say(f"{len(of.rules())} rules, {PER_PERSON} activities a person, numpy {np.__version__}\n")
+    size = 10_000
+    while size < given.people:
+        whole(of, columns(size))
+        size *= 10
     everybody = columns(given.people)
-    before = memory()
-    say(f"{len(of.rules())} rules; the columns alone take {before:,.0f} MB")
+    held = memory()
     whole(of, everybody)
-    say(f"peak memory with columns {memory():,.0f} MB")
+    say(f"columns {held:,.0f} MB, with scoring {memory():,.0f} MB\n")
+    changed(of, everybody)
+    compared(of, everybody)
 
 
 if __name__ == "__main__":

@@ -80,7 +80,7 @@ class Person:
         if key.startswith("seniority") or key == "department":
             if not isinstance(value, str):
                 return None
-            title = self.reader(value)
+            title = self.reader.read(value)
             if key == "seniority":
                 return title.seniority in wanted
             if key == "department":

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, fields, replace
 from datetime import datetime, tzinfo
 from functools import cached_property
 
@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from crmsync.columns import Columns
-from crmsync.rules import Behavior, Model, Where, selections
+from crmsync.rules import Behavior, Model, Where, hundredths, selections
 from crmsync.scoring.days import FAR, day_of, days, midnight, months, weeks
 from crmsync.scoring.fading import NEVER, changes_in, worth
 from crmsync.scoring.titles import reader
@@ -24,18 +24,24 @@ Mask = NDArray[np.bool_]
 
 @dataclass(frozen=True)
 class Found:
-    """What a rule found, for each of `n` people, in hundredths of a point.
+    """What a rule found, for the people of `rows` (ascending) and nobody else, in hundredths of a point.
 
     `full` is the points before they faded, `points` what is left; `counted` of `seen` activities were taken, the newest
-    on `newest` (days since 1970, `-NEVER` for none). In `wait` days, time alone changes the points.
+    on `newest` (days since 1970). In `wait` days, time alone changes the points.
     """
 
+    rows: Index
     full: NDArray[np.int64]
     points: NDArray[np.int64]
     wait: NDArray[np.int32]
     counted: NDArray[np.int64]
     seen: NDArray[np.int64]
     newest: NDArray[np.int32]
+
+    def only(self, mask: Mask) -> Found:
+        """The same for those of the people for whom `mask` (over everybody) is true."""
+        kept = mask[self.rows]
+        return Found(*(getattr(self, each.name)[kept] for each in fields(self)))
 
 
 @dataclass(frozen=True)
@@ -228,48 +234,38 @@ def within_window(activities: Activities, index: Index, window: int | None) -> I
 def behavior(rule: Behavior, activities: Activities) -> Found:
     """What a rule of behavior finds, before its cap."""
     window = rule.window.days if rule.window else None
-    index = within_window(activities, activities.select(rule.on, rule.where), window)
-    seen = np.bincount(activities.person[index], minlength=activities.rows)
-    index = _limited(rule, activities, index)
-    found = sums(activities, index, worth(rule.points, None, None), worth(rule.points, rule.decay, rule.window), seen)
+    every = within_window(activities, activities.select(rule.on, rule.where), window)
+    index = _limited(rule, activities, every)
+    found = sums(activities, index, hundredths(rule.points), worth(rule.points, rule.decay, rule.window))
+    if len(index) < len(every):
+        seen = np.bincount(activities.person[every], minlength=activities.rows)
+        found = replace(found, seen=seen[found.rows])
     if rule.unless is None:
         return found
     return _unless(found, *newest(activities, rule.unless.on, rule.unless.where, rule.unless.window))
 
 
 def _unless(found: Found, there: Mask, wait: NDArray[np.int32]) -> Found:
+    """Nothing for people who did what the rule excludes, until that has left its window."""
+    out = there[found.rows]
     zero = np.int64(0)
-    return Found(
-        full=np.where(there, zero, found.full),
-        points=np.where(there, zero, found.points),
-        wait=np.where(there, wait, found.wait).astype(np.int32),
-        counted=np.where(there, zero, found.counted),
-        seen=found.seen,
-        newest=found.newest,
-    )
+    full, points, counted = (np.where(out, zero, each) for each in (found.full, found.points, found.counted))
+    waits = np.where(out, wait[found.rows], found.wait).astype(np.int32)
+    return replace(found, full=full, points=points, counted=counted, wait=waits)
 
 
-def sums(
-    activities: Activities,
-    index: Index,
-    full: NDArray[np.int64],
-    table: NDArray[np.int64],
-    seen: NDArray[np.int64],
-) -> Found:
-    """Add up, for each person, what the activities of `index` are worth at their age."""
-    person, rows = activities.person[index], activities.rows
-    counted = np.bincount(person, minlength=rows)
-    points = counted * full[0]
-    wait = np.full(rows, NEVER, dtype=np.int32)
-    last, ends = _last_of_each(person)
-    latest = np.full(rows, -NEVER, dtype=np.int32)
-    if len(last):
-        latest[person[last]] = activities.day[index[last]]
+def sums(activities: Activities, index: Index, full: int, table: NDArray[np.int64]) -> Found:
+    """Add up, for each person, what the activities of `index` are worth at their age, and `full` when they were new."""
+    person = activities.person[index]
+    last, starts = _last_of_each(person)
+    counted = last - starts + 1
+    points, wait = counted * full, np.full(len(starts), NEVER, dtype=np.int32)
     if len(table) > 1 and len(index):
         age = np.minimum(activities.age[index], len(table) - 1)
-        points = np.bincount(person, weights=table[age], minlength=rows).astype(np.int64)
-        wait[person[last]] = np.minimum.reduceat(changes_in(table)[age], ends)
-    return Found(counted * full[0], points, wait, counted, seen, latest)
+        points = np.add.reduceat(table[age], starts)
+        wait = np.minimum.reduceat(changes_in(table)[age], starts)
+    rows = person[starts].astype(np.intp)
+    return Found(rows, counted * full, points, wait, counted, counted, activities.day[index[last]])
 
 
 def _last_of_each(person: NDArray[np.int32]) -> tuple[Index, Index]:

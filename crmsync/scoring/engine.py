@@ -4,18 +4,19 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from datetime import datetime, tzinfo
+from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
 from crmsync.columns import Columns
-from crmsync.rules import Behavior, Disqualify, Inactivity, Limit, Model, Pattern, Rule, Weights, hundredths
+from crmsync.rules import Axis, Behavior, Disqualify, Inactivity, Limit, Model, Pattern, Rule, Weights, hundredths
 from crmsync.rules import Sequence as SequenceRule
 from crmsync.scoring.activities import Activities, Found, Mask, WhatIf, behavior, newest
 from crmsync.scoring.bands import band_of, grade_of, remembered
 from crmsync.scoring.days import FAR, midnight
 from crmsync.scoring.fading import NEVER
-from crmsync.scoring.ledger import Ledger, Line, Scores, Whole, rounded
+from crmsync.scoring.ledger import Ledger, Line, Scores, Some, Whole, clipped, rounded
 from crmsync.scoring.patterns import pattern, sequence, silence
 from crmsync.scoring.titles import reader
 from crmsync.scoring.truth import YES, Asker
@@ -126,9 +127,9 @@ class Scoring:
     def _fit(self) -> None:
         given = {}
         for rule in self.model.fit:
-            points = np.where(self.applies(rule), np.int64(hundredths(rule.points)), np.int64(0))
-            self.ledger.add(Line(rule.name, "fit", "rule", rule.name), points)
-            given[rule.name] = points
+            rows = np.flatnonzero(self.applies(rule))
+            given[rule.name] = Some(rows, np.full(len(rows), hundredths(rule.points), dtype=np.int64))
+            self.ledger.add(Line(rule.name, "fit", "rule", rule.name), given[rule.name])
         self._group("fit", self.model.fit, given)
 
     def _behavior(self) -> None:
@@ -138,49 +139,55 @@ class Scoring:
         cut = self._group("behavior", acting, given)
         for name, limit in model.channels.items():
             members = [rule for rule in acting if rule.channel == name]
-            together = self._together([given[rule.name] for rule in members])
-            together += self._together([cut[each] for each in {rule.group for rule in members} if each in cut])
+            parts = [given[rule.name] for rule in members]
+            parts += [cut[each] for each in {rule.group for rule in members} if each in cut]
             line = Line(f"Limit of the channel {name}", "behavior", "channel", name)
-            self.channels[name] = self.ledger.limit(line, together, limit)
+            self.channels[name] = self.ledger.limit(line, self._together(parts), limit).points
 
-    def _acted(self, rule: Rule) -> Whole:
+    def _acted(self, rule: Rule) -> Some:
         """Add the lines of one rule about activities; what it gives after its cap."""
-        found, applies = self.found(rule), self.applies(rule)
-        self.wait = np.where(applies, np.minimum(self.wait, found.wait), self.wait)
-        full, points = (np.where(applies, each, np.int64(0)) for each in (found.full, found.points))
-        self.ledger.add(Line(rule.name, "behavior", "rule", rule.name), full)
+        found = self.found(rule)
+        if rule.when is not None or rule.segments:
+            found = found.only(self.applies(rule))
+        self.wait[found.rows] = np.minimum(self.wait[found.rows], found.wait)
+        self.ledger.add(Line(rule.name, "behavior", "rule", rule.name), Some(found.rows, found.full))
+        some = Some(found.rows, found.points)
         if getattr(rule, "decay", None) is not None:
-            points = rounded(points, self.unit)
-            self.ledger.add(Line(f"{rule.name}: faded with age", "behavior", "decay", rule.name), points - full)
+            some = Some(found.rows, rounded(found.points, self.unit))
+            line = Line(f"{rule.name}: faded with age", "behavior", "decay", rule.name)
+            self.ledger.add(line, Some(found.rows, some.points - found.full))
         cap = getattr(rule, "cap", None)
         if cap is None:
-            return points
+            return some
         line = Line(f"{rule.name}: at most {cap:.15g}", "behavior", "cap", rule.name)
-        return self.ledger.limit(line, points, Limit(cap=cap) if cap > 0 else Limit(floor=cap))
+        return self.ledger.limit(line, some, Limit(cap=cap) if cap > 0 else Limit(floor=cap))
 
-    def _group(self, axis: str, rules: Sequence[Rule], given: Mapping[str, Whole]) -> dict[str | None, Whole]:
+    def _group(self, axis: Axis, rules: Sequence[Rule], given: Mapping[str, Some]) -> dict[str | None, Some]:
         """Add the lines of the groups of an axis; what each cut away (a negative number) or filled up."""
-        cut: dict[str | None, Whole] = {}
+        cut: dict[str | None, Some] = {}
         for name, limit in self.model.groups.items():
             members = [given[rule.name] for rule in rules if rule.group == name]
             if members:
                 together = self._together(members)
-                line = Line(f"Limit of the group {name}", "fit" if axis == "fit" else "behavior", "group", name)
-                cut[name] = self.ledger.limit(line, together, limit) - together
+                kept = self.ledger.limit(Line(f"Limit of the group {name}", axis, "group", name), together, limit)
+                cut[name] = Some(kept.rows, kept.points - together.points)
         return cut
 
-    def _together(self, parts: Sequence[Whole]) -> Whole:
+    def _together(self, parts: Sequence[Some]) -> Some:
+        """The sum of some points, for everybody."""
         together = np.zeros(self.rows, dtype=np.int64)
         for part in parts:
-            together += part
-        return together
+            together[part.rows] += part.points
+        return Some(np.arange(self.rows), together)
 
-    def _close(self, axis: str, limit: Limit) -> None:
+    def _close(self, axis: Literal["fit", "behavior", "total"], limit: Limit) -> None:
         """Clamp and round an axis."""
-        name = {"fit": "fit", "behavior": "behavior"}.get(axis, "total")
-        sums = self.ledger.sums[axis]
-        self.ledger.limit(Line(f"Limit of {name}", name, "clamp", name), sums.copy(), limit)  # type: ignore[arg-type]
-        self.ledger.round(Line(f"Rounding of {name}", name, "rounding", name), self.unit)  # type: ignore[arg-type]
+        if limit.cap is not None or limit.floor is not None:
+            line = Line(f"Limit of {axis}", axis, "clamp", axis)
+            self.ledger.move(line, clipped(self.ledger.sums[axis], limit))
+        if self.unit > 1:
+            line = Line(f"Rounding of {axis}", axis, "rounding", axis)
+            self.ledger.move(line, rounded(self.ledger.sums[axis], self.unit))
 
     def _weigh(self, fit: Whole, acted: Whole) -> None:
         """Add what the weights make of fit and behavior; a segment may have weights of its own."""
@@ -189,7 +196,8 @@ class Scoring:
             weights = np.array([_ten_thousandths(each, axis) for each in own], dtype=np.int64)
             if (weights != 10_000).any():
                 weighed = rounded(points * weights[self.segment + 1], 10_000 * self.unit) // 10_000
-                self.ledger.add(Line(f"Weight of {axis}", "total", "weight", axis), weighed - points)
+                line = Line(f"Weight of {axis}", "total", "weight", axis)
+                self.ledger.move(line, self.ledger.sums["total"] + weighed - points)
 
     def _bands(self, total: Whole, fit: Whole, acted: Whole) -> tuple[NDArray[np.int8], NDArray[np.int8]]:
         band, reach = band_of(self.model.bands, total, fit, acted, self.previous)

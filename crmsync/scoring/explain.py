@@ -6,6 +6,8 @@ from collections.abc import Iterator, Mapping, Sequence
 from datetime import datetime, tzinfo
 from typing import TypedDict
 
+import numpy as np
+
 from crmsync.columns import Columns
 from crmsync.model import Scalar
 from crmsync.rules import Band, Behavior, Condition, Fit, Inactivity, Model, Pattern, Rule
@@ -102,7 +104,8 @@ def _limit_why(model: Model, line: Line, rule: Rule | None) -> str:
     return f"the rules of {line.about!r} together give {limited(limits[line.about])}"
 
 
-def _found_why(rule: Rule, found: Found, at: int, today: int) -> str:
+def _found_why(rule: Rule, found: Found, row: int, today: int) -> str:
+    at = int(np.searchsorted(found.rows, row))
     newest, counted, seen = int(found.newest[at]), int(found.counted[at]), int(found.seen[at])
     if isinstance(rule, Inactivity):
         silent = f"silent since {spelled_date(newest)} ({today - newest} days)"

@@ -54,6 +54,14 @@ class Scores:
     warnings: Sequence[str]
 
 
+@dataclass(frozen=True)
+class Some:
+    """Points of some people: of those of `rows`, ascending; everybody else has none."""
+
+    rows: NDArray[np.intp]
+    points: Whole
+
+
 class Ledger:
     """Lines as they are added, and what each axis has come to so far."""
 
@@ -63,25 +71,25 @@ class Ledger:
         self.points: list[Narrow] = []
         self.sums: dict[str, Whole] = {axis: np.zeros(rows, dtype=np.int64) for axis in ("fit", "behavior", "total")}
 
-    def add(self, line: Line, points: Whole) -> None:
+    def add(self, line: Line, some: Some) -> None:
         """Add a line."""
         self.lines.append(line)
-        self.points.append(narrow(points))
-        self.sums[line.axis] += points
+        self.points.append(spread(some, self.rows))
+        self.sums[line.axis][some.rows] += some.points
 
-    def limit(self, line: Line, points: Whole, limit: Limit) -> Whole:
-        """Add the line that brings `points` between the limit's floor and cap; what they are afterwards."""
+    def limit(self, line: Line, some: Some, limit: Limit) -> Some:
+        """Add the line that brings points between the limit's floor and cap; what they are afterwards."""
         if limit.cap is None and limit.floor is None:
-            return points
-        kept = clipped(points, limit)
-        self.add(line, kept - points)
-        return kept
+            return some
+        kept = clipped(some.points, limit)
+        self.add(line, Some(some.rows, kept - some.points))
+        return Some(some.rows, kept)
 
-    def round(self, line: Line, unit: int) -> None:
-        """Add the line that brings an axis to whole `unit`s; it is all zero for most."""
-        if unit > 1:
-            points = self.sums[line.axis]
-            self.add(line, rounded(points, unit) - points)
+    def move(self, line: Line, points: Whole) -> None:
+        """Add the line that brings its axis to `points`."""
+        change = points - self.sums[line.axis]
+        rows = np.flatnonzero(change)
+        self.add(line, Some(rows, change[rows]))
 
 
 def clipped(points: Whole, limit: Limit) -> Whole:
@@ -107,11 +115,18 @@ def rounded(points: Whole, unit: int) -> Whole:
     return nearest
 
 
-def narrow(points: Whole) -> Narrow:
-    """The same numbers in as few bytes as they need."""
-    low, high = (int(points.min()), int(points.max())) if len(points) else (0, 0)
+def spread(some: Some, rows: int) -> Narrow:
+    """Points for everybody, in as few bytes as they need."""
+    low, high = (int(some.points.min()), int(some.points.max())) if len(some.points) else (0, 0)
     if low == high == 0:
-        return np.broadcast_to(np.zeros(1, dtype=np.int16), len(points))
+        return np.broadcast_to(np.zeros(1, dtype=np.int16), rows)
     if low >= -(2**15) and high < 2**15:
-        return points.astype(np.int16)
-    return points.astype(np.int32) if low >= -(2**31) and high < 2**31 else points
+        return _filled(np.zeros(rows, dtype=np.int16), some)
+    if low >= -(2**31) and high < 2**31:
+        return _filled(np.zeros(rows, dtype=np.int32), some)
+    return _filled(np.zeros(rows, dtype=np.int64), some)
+
+
+def _filled(points: Narrow, some: Some) -> Narrow:
+    points[some.rows] = some.points
+    return points

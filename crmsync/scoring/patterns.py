@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from crmsync.model import KINDS
 from crmsync.rules import NOT_THEIR_DOING, Inactivity, Pattern, Sequence, hundredths
-from crmsync.scoring.activities import Activities, Found, Index, Mask
+from crmsync.scoring.activities import Activities, Found, Index
 from crmsync.scoring.days import day_of
 from crmsync.scoring.fading import NEVER, changes_in, worth
 from crmsync.scoring.values import Column
@@ -35,15 +35,10 @@ def silence(rule: Inactivity, activities: Activities, since: Column | None) -> F
     known = last > -int(NEVER)
     over = np.where(known, today - last, 0) - rule.after.days
     times = _times(rule, np.where(known, over, -1))
+    rows = np.flatnonzero(known)
+    times, over = times[rows], over[rows]
     points = times * hundredths(rule.points)
-    return Found(
-        full=points,
-        points=points,
-        wait=_wait(rule, over, times, known),
-        counted=times,
-        seen=np.bincount(activities.person[index], minlength=activities.rows),
-        newest=last.astype(np.int32),
-    )
+    return Found(rows, points, points, _wait(rule, over, times), times, times, last[rows].astype(np.int32))
 
 
 def _times(rule: Inactivity, over: NDArray[np.int64]) -> NDArray[np.int64]:
@@ -52,12 +47,11 @@ def _times(rule: Inactivity, over: NDArray[np.int64]) -> NDArray[np.int64]:
     return np.minimum(times, rule.max_times) if rule.max_times else times
 
 
-def _wait(rule: Inactivity, over: NDArray[np.int64], times: NDArray[np.int64], known: Mask) -> NDArray[np.int32]:
+def _wait(rule: Inactivity, over: NDArray[np.int64], times: NDArray[np.int64]) -> NDArray[np.int32]:
     again = rule.every.days - over % rule.every.days if rule.every else np.full(len(over), int(NEVER))
     if rule.max_times:
         again = np.where(times >= rule.max_times, int(NEVER), again)
-    wait = np.where(over < 0, -over, again)
-    return np.where(known, wait, int(NEVER)).astype(np.int32)
+    return np.where(over < 0, -over, again).astype(np.int32)
 
 
 def _dates(since: Column, activities: Activities) -> NDArray[np.int64]:
@@ -135,14 +129,12 @@ def _newest(
     rule: Sequence | Pattern,
 ) -> Found:
     """Points once, for the newest completion of each person that is inside the window (all ascending by person)."""
-    rows, window, decay = activities.rows, rule.window, rule.decay
+    window = rule.window
     if window is not None:
         person, day, age = (each[age <= window.days] for each in (person, day, age))
-    table = worth(rule.points, decay, window)
-    full = np.zeros(rows, dtype=np.int64)
-    points, counted = full.copy(), full.copy()
-    wait, newest = np.full(rows, NEVER, dtype=np.int32), np.full(rows, -NEVER, dtype=np.int32)
-    ages = np.minimum(age, len(table) - 1)
-    full[person], counted[person], newest[person] = hundredths(rule.points), 1, day
-    points[person], wait[person] = table[ages], changes_in(table)[ages]
-    return Found(full, points, wait, counted, np.bincount(person, minlength=rows), newest)
+    last = np.flatnonzero(np.append(person[1:] != person[:-1], True)) if len(person) else np.zeros(0, dtype=np.intp)
+    table = worth(rule.points, rule.decay, window)
+    ages = np.minimum(age[last], len(table) - 1)
+    once = np.ones(len(last), dtype=np.int64)
+    full = once * hundredths(rule.points)
+    return Found(person[last].astype(np.intp), full, table[ages], changes_in(table)[ages], once, once, day[last])
