@@ -16,6 +16,9 @@ from crmsync.model import Checkup, CrmField, FieldMap
 
 GROUP, GROUP_LABEL = "crmsync", "Lead score (crmsync)"
 
+CONTACTS = "0-1"
+"""HubSpot's number for contacts."""
+
 SHAPES = {
     "score": ("Lead score", "number", "number"),
     "fit": ("Lead score: fit", "number", "number"),
@@ -117,7 +120,7 @@ def check(api: Api, portal: Portal, activities: Activities, names: FieldMap) -> 
         except ConfigError as error:
             problems += error.problems
     if not problems:
-        problems += _unmapped(portal, names)
+        problems += [*_unmapped(portal, names), *_no_room(api, portal, names)]
     notes = (*_left_out(activities.silent()), *_notes(api, portal))
     return Checkup(account, tuple(dict.fromkeys(problems)), notes)
 
@@ -152,6 +155,24 @@ def _unmapped(portal: Portal, names: FieldMap) -> Iterator[str]:
     for name, value in FieldMap.spelled(names.stages, KIND).items():
         if value not in stages:
             yield f"[[stage]] {name}: HubSpot has no lifecycle stage {value!r}; it has {', '.join(stages)}"
+
+
+def _no_room(api: Api, portal: Portal, names: FieldMap) -> Iterator[str]:
+    """Free portals have room for ten custom properties."""
+    missing = set(FieldMap.spelled(names.outputs, KIND).values()) - portal.definitions("contacts").keys()
+    if not missing:
+        return
+    try:
+        answer = api.get(api.path("property_limits"))
+    except (Refused, ConfigError):
+        return
+    for each in answer.get("byObjectType") or ():
+        left = int(each.get("limit") or 0) - int(each.get("usage") or 0)
+        if each.get("objectTypeId") == CONTACTS and left < len(missing):
+            yield (
+                f"HubSpot has room for {max(left, 0)} more custom contact properties and crmsync setup would create "
+                f"{len(missing)}: delete some there, or leave outputs out of [write.outputs]"
+            )
 
 
 def _of_company(names: FieldMap) -> bool:
