@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import threading
 import time
 from collections.abc import Callable
@@ -122,7 +123,9 @@ def _tell(result: Result) -> None:
 
 def scheduler_of(schedule: Schedule, act: Callable[[], object], now: datetime) -> BlockingScheduler:
     """A scheduler with the one job, due at `now` for the first time; not started yet."""
-    scheduler = BlockingScheduler(job_defaults=DEFAULTS, timezone=UTC)
+    quiet = logging.getLogger("apscheduler.quiet")
+    quiet.setLevel(logging.ERROR)
+    scheduler = BlockingScheduler(job_defaults=DEFAULTS, timezone=UTC, logger=quiet)
     scheduler.add_job(act, trigger_of(schedule), id="cycle", name="cycle", next_run_time=now)
     scheduler.add_listener(_late, EVENT_JOB_MISSED | EVENT_JOB_MAX_INSTANCES)
     return scheduler

@@ -73,7 +73,15 @@ def test_a_cron_of_the_missing_hour_still_runs_that_day():
 
 @pytest.mark.parametrize(
     ("weekday", "first"),
-    [("0", "2026-11-22"), ("7", "2026-11-22"), ("1-5", "2026-11-23"), ("6", "2026-11-21"), ("*/2", "2026-11-21"), ("5-7", "2026-11-21"), ("2,4", "2026-11-24")],
+    [
+        ("0", "2026-11-22"),
+        ("7", "2026-11-22"),
+        ("1-5", "2026-11-23"),
+        ("6", "2026-11-21"),
+        ("*/2", "2026-11-21"),
+        ("5-7", "2026-11-21"),
+        ("2,4", "2026-11-24"),
+    ],
 )
 def test_weekdays_are_those_of_crontab(weekday, first):
     (found,) = ticks(Schedule(cron=f"0 12 * * {weekday}"), START, 1)
@@ -204,13 +212,15 @@ def started(config):
             text=True,
             env={**around, **SECRETS},
         )
-        running.append(process)
+        given_up = threading.Timer(60, process.kill)
+        given_up.start()
+        running.append((process, given_up))
         return process
 
     yield start
-    for process in running:
-        if process.poll() is None:
-            process.kill()
+    for process, given_up in running:
+        given_up.cancel()
+        process.kill()
         process.communicate()
 
 
