@@ -7,9 +7,10 @@ from typing import Any
 
 from connectors.hubspot.answers import CRM
 from connectors.hubspot.api import Api
+from connectors.hubspot.byid import BATCH, Record, chunks, read_many
 from connectors.hubspot.portal import next_page
 from connectors.hubspot.records import COMPANY
-from connectors.hubspot.walk import BATCH, Listing, Record, Window, chunks, read_many, total, whole_list
+from connectors.hubspot.walk import Listing, Window, total, whole_list
 from crmsync.errors import Unavailable
 
 PRIMARY = 1

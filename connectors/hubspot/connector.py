@@ -7,13 +7,13 @@ from collections.abc import Iterator, Sequence
 from connectors.hubspot.activities import Activities
 from connectors.hubspot.answers import CRM
 from connectors.hubspot.api import Api
+from connectors.hubspot.byid import chunks, look_up
 from connectors.hubspot.contacts import Contacts
 from connectors.hubspot.moves import Moves
 from connectors.hubspot.portal import Portal
 from connectors.hubspot.records import COUNTS, KIND, Reading, reading
 from connectors.hubspot.settings import Settings
 from connectors.hubspot.setup import check, create_fields, fields
-from connectors.hubspot.walk import chunks, look_up
 from connectors.hubspot.writing import Writer
 from crmsync.errors import ConfigError
 from crmsync.model import (

@@ -5,12 +5,13 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 
 from connectors.hubspot.api import Api
+from connectors.hubspot.byid import Record, read_many
 from connectors.hubspot.companies import Companies
 from connectors.hubspot.cursors import DAY, Cursor, dumps, loads, millis_of
 from connectors.hubspot.portal import Portal
 from connectors.hubspot.records import CHANGED, COMPANY, COMPANY_VALUES, MERGES, Reading, changed_at, contact
 from connectors.hubspot.values import millis
-from connectors.hubspot.walk import Listing, Record, Skipping, Window, read_many, total, whole_list
+from connectors.hubspot.walk import Listing, Skipping, Window, total, whole_list
 from crmsync.model import Contact, Page
 
 STREAM = "contacts"

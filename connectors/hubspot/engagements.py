@@ -8,12 +8,13 @@ from typing import Any
 
 from connectors.hubspot.answers import CRM, Refused
 from connectors.hubspot.api import Api
+from connectors.hubspot.byid import Record
 from connectors.hubspot.companies import associations
 from connectors.hubspot.cursors import DAY, Cursor, millis_of
 from connectors.hubspot.feeds import attributes, fitting, properties
 from connectors.hubspot.records import KIND, changed_at
 from connectors.hubspot.values import instant, millis
-from connectors.hubspot.walk import Listing, Record, Skipping, Window, whole_list
+from connectors.hubspot.walk import Listing, Skipping, Window, whole_list
 from crmsync.model import Activity, Ref
 from crmsync.tables import Feed
 

@@ -8,8 +8,8 @@ from typing import Any
 import orjson
 
 from connectors.hubspot.api import Api
+from connectors.hubspot.byid import BATCH, chunks, look_up
 from connectors.hubspot.records import STAGE
-from connectors.hubspot.walk import BATCH, chunks, look_up
 from crmsync.model import Notes
 
 MOVING = "hubspot.moving_back"

@@ -9,13 +9,13 @@ from typing import Any, NamedTuple
 
 from connectors.hubspot.answers import CRM, Refused
 from connectors.hubspot.api import Api
+from connectors.hubspot.byid import BATCH, chunks
 from connectors.hubspot.cursors import DAY, Cursor, millis_of
 from connectors.hubspot.feeds import attributes, fitting
 from connectors.hubspot.portal import next_page, pages
 from connectors.hubspot.records import EMAILS, KIND
 from connectors.hubspot.settings import CUSTOM_EVENT
 from connectors.hubspot.values import instant, millis
-from connectors.hubspot.walk import BATCH, chunks
 from crmsync.errors import Unavailable
 from crmsync.model import Activity, Ref
 from crmsync.tables import Feed

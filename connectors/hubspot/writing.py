@@ -10,11 +10,11 @@ import orjson
 
 from connectors.hubspot.answers import CRM, LOCK_WAIT, Locked, Refused
 from connectors.hubspot.api import Api
+from connectors.hubspot.byid import BATCH, Record, chunks, look_up
 from connectors.hubspot.moves import Moves, send
 from connectors.hubspot.portal import Portal
 from connectors.hubspot.records import KIND, MERGES, OWNER, STAGE
 from connectors.hubspot.values import number, objection, spelled
-from connectors.hubspot.walk import BATCH, Record, chunks, look_up
 from crmsync.model import Change, FieldMap, Receipt, Ref, Scalar
 
 EVERYWHERE = ("PROPERTY_DOESNT_EXIST", "READ_ONLY_VALUE", "READ_ONLY")
