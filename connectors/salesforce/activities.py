@@ -17,14 +17,14 @@ from connectors.salesforce.pulling import (
     after_all,
     begun,
     cells,
-    column_types,
+    columns_of,
     id_lists,
     pages,
     place,
     window,
 )
 from connectors.salesforce.schema import PREFIXES, UNREADABLE, Schema, instant
-from crmsync.model import Activity, Page, Ref, Scalar
+from crmsync.model import Activity, Page, Ref
 from crmsync.tables import Feed
 
 NOBODY = Ref(CRM, "lead", "")
@@ -60,9 +60,8 @@ def activities(org: Org, schema: Schema, feeds: Sequence[Feed], cursor: str | No
         full = window(make(), at).since is None
         for rows, behind in pages(org, schema, make, at):
             at = behind
-            found = of_rows(org, schema, some, rows) if rows else []
             if rows or at.job:
-                yield Page([each for each in found if not (full and each.gone)], at.spelled())
+                yield Page(of_rows(org, schema, some, rows, tell_gone=not full) if rows else (), at.spelled())
     yield Page((), after_all(at).spelled())
 
 
@@ -78,41 +77,68 @@ def source_of(name: str, feeds: Sequence[Feed], schema: Schema) -> Source:
     return Source(name, name, columns, where, mark=mark)
 
 
-def of_rows(org: Org, schema: Schema, feeds: Sequence[Feed], rows: Sequence[Row]) -> list[Activity]:
-    """The activities of a page: for each row and kind what it is now, or that it is gone."""
+def of_rows(
+    org: Org, schema: Schema, feeds: Sequence[Feed], rows: Sequence[Row], tell_gone: bool = True
+) -> list[Activity]:
+    """The activities of a page: for each row and kind what it is now, or (with `tell_gone`) that it is gone."""
     origin = ORIGINS[feeds[0].source]
-    kinds = dict.fromkeys(feed.kind for feed in feeds)
+    asked = {kind: [(feed, conditions(feed)) for feed in feeds if feed.kind == kind] for kind in _kinds(feeds)}
     people = origin.people(org, schema, [row for row in rows if row.get("IsDeleted") is not True])
     found: list[Activity] = []
     for row in rows:
-        for kind in kinds:
-            feed = next((feed for feed in feeds if feed.kind == kind and fits(feed, row)), None)
-            found += _activities(origin, feed, kind, row, people.get(str(row["Id"]), ()))
+        id_ = str(row["Id"])
+        theirs = people.get(id_, ())
+        for kind, each in asked.items():
+            feed = next((feed for feed, where in each if fits(where, row)), None) if theirs else None
+            at = origin.at(kind, row) if feed else None
+            if feed and at:
+                found += _activities(feed, f"{id_}:{kind}", at, row, theirs)
+            elif tell_gone:
+                found.append(Activity(NOBODY, f"{id_}:{kind}", kind, NEVER, gone=True))
     return found
 
 
-def _activities(origin: Origin, feed: Feed | None, kind: str, row: Row, people: Sequence[Ref]) -> list[Activity]:
-    id_ = f"{row['Id']}:{kind}"
-    at = origin.at(kind, row) if feed and people and row.get("IsDeleted") is not True else None
-    if feed is None or at is None:
-        return [Activity(NOBODY, id_, kind, NEVER, gone=True)]
+def _kinds(feeds: Sequence[Feed]) -> list[str]:
+    return list(dict.fromkeys(feed.kind for feed in feeds))
+
+
+def _activities(feed: Feed, id_: str, at: datetime, row: Row, people: Sequence[Ref]) -> list[Activity]:
     attributes = {name: row[path] for name, path in feed.attributes.items() if path in row}
-    return [Activity(ref, id_, kind, at, attributes) for ref in dict.fromkeys(people)]
+    return [Activity(ref, id_, feed.kind, at, attributes) for ref in dict.fromkeys(people)]
 
 
-def fits(feed: Feed, row: Row) -> bool:
-    """Whether a row is what the feed's `where` asks for: one of the values, and none of those that start with `!`."""
-    return all(_is_one(row.get(path), wanted) for path, wanted in feed.where.items())
+@dataclass(frozen=True)
+class Condition:
+    """What a feed asks of a column: one of `allowed` (any, where there are none), none of `refused`; lower case."""
+
+    path: str
+    allowed: frozenset[str]
+    refused: frozenset[str]
 
 
-def _is_one(value: Scalar | None, wanted: Scalar | Sequence[str]) -> bool:
-    if isinstance(wanted, bool):
-        return (value is True) is wanted
-    each = [wanted] if isinstance(wanted, str | int | float) else list(wanted)
-    refused = [str(one)[1:].lower() for one in each if str(one).startswith("!")]
-    allowed = [str(one).lower() for one in each if not str(one).startswith("!")]
-    have = "" if value is None else str(value).lower()
-    return have not in refused and (not allowed or have in allowed)
+def conditions(feed: Feed) -> list[Condition]:
+    """The feed's `where`: values that start with `!` are refused."""
+    return [
+        _condition(path, [wanted] if isinstance(wanted, str | int | float) else wanted)
+        for path, wanted in feed.where.items()
+    ]
+
+
+def _condition(path: str, wanted: Sequence[object]) -> Condition:
+    if wanted == [False]:
+        return Condition(path, frozenset({"false", ""}), frozenset())
+    texts = [str(each).lower() for each in wanted]
+    refused = frozenset(each[1:] for each in texts if each.startswith("!"))
+    return Condition(path, frozenset(each for each in texts if not each.startswith("!")), refused)
+
+
+def fits(where: Sequence[Condition], row: Row) -> bool:
+    """Whether a row meets all the conditions of a feed."""
+    for each in where:
+        have = str(row.get(each.path, "")).lower()
+        if have in each.refused or (each.allowed and have not in each.allowed):
+            return False
+    return True
 
 
 def person(id_: object) -> Ref | None:
@@ -139,16 +165,15 @@ def _who(object_: str) -> Callable[[Org, Schema, Sequence[Row]], People]:
     return people
 
 
-def _looked_up(
-    org: Org, schema: Schema, name: str, key: str, columns: Sequence[str], ids: Sequence[str], where: str = ""
-) -> list[Row]:
+def _looked_up(org: Org, schema: Schema, name: str, key: str, wanted: Sequence[str], ids: Sequence[str]) -> list[Row]:
     """Rows of another object that point to these ids; none where this user does not see the object."""
     if not ids or key.lower() not in schema.of(name):
         return []
-    source = Source(name, name, (key, *columns), order=())
-    types = column_types(source, schema)
-    queries = [f"SELECT {', '.join(types)} FROM {name} WHERE {key} IN {some}{where}" for some in id_lists(ids)]
-    return [cells(record, types) for record in org.many_rows(queries)]
+    source = Source(name, name, (key, *wanted), order=())
+    columns = [column for column in columns_of(source, schema) if schema.resolve(name, column.path)]
+    names = ", ".join(column.path for column in columns)
+    queries = [f"SELECT {names} FROM {name} WHERE {key} IN {some}" for some in id_lists(ids)]
+    return [cells(record, columns) for record in org.many_rows(queries)]
 
 
 def _task_people(org: Org, schema: Schema, rows: Sequence[Row]) -> People:

@@ -16,7 +16,7 @@ from connectors.salesforce.pulling import (
     after_all,
     begun,
     cells,
-    column_types,
+    columns_of,
     id_lists,
     pages,
     place,
@@ -86,8 +86,9 @@ def _named(names: Mapping[str, str], row: Row) -> dict[str, Scalar]:
 
 
 def _changed_at(row: Row) -> datetime:
-    told = (instant(row.get(path)) for path in ("SystemModstamp", "Account.SystemModstamp"))
-    return max((each for each in told if each), default=NEVER)
+    own = instant(row.get("SystemModstamp")) or NEVER
+    accounts = row.get("Account.SystemModstamp")
+    return max(own, instant(accounts) or NEVER) if accounts else own
 
 
 def readers(settings: Settings, names: FieldMap) -> dict[str, Reader]:
@@ -163,7 +164,7 @@ def _rows_of(org: Org, schema: Schema, reader: Reader, ids: Sequence[str]) -> It
 
 def rows_by_id(org: Org, schema: Schema, source: Source, ids: Sequence[str]) -> list[Row]:
     """The rows with these ids, deleted ones too."""
-    types = column_types(source, schema)
-    columns = ", ".join(dict.fromkeys((*source.order, *source.columns)))
-    queries = [f"SELECT {columns} FROM {source.object} WHERE Id IN {some}" for some in id_lists(ids)]
-    return [cells(record, types) for record in org.many_rows(queries)]
+    columns = columns_of(source, schema)
+    names = ", ".join(column.path for column in columns)
+    queries = [f"SELECT {names} FROM {source.object} WHERE Id IN {some}" for some in id_lists(ids)]
+    return [cells(record, columns) for record in org.many_rows(queries)]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import json
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from typing import Any, TypeAlias
@@ -12,7 +12,7 @@ from typing import Any, TypeAlias
 from connectors.salesforce import bulk
 from connectors.salesforce.answers import CRM, Refused
 from connectors.salesforce.org import Org
-from connectors.salesforce.schema import Field, Schema, instant, scalar
+from connectors.salesforce.schema import Field, Schema, instant, reader
 from crmsync.errors import ConfigError, Unavailable
 from crmsync.model import Scalar
 
@@ -178,23 +178,46 @@ def id_lists(ids: Sequence[str]) -> Iterator[str]:
         yield "(" + ",".join(quoted(each) for each in ids[start : start + IN_LIST]) + ")"
 
 
-def cells(record: Mapping[str, Any], types: Mapping[str, str]) -> Row:
-    """One record of a JSON page as cells by path."""
-    found = ((path, scalar(_walk(record, path), type_)) for path, type_ in types.items())
-    return {path: value for path, value in found if value is not None}
+@dataclass(frozen=True)
+class Column:
+    """A column of a query: its path, the way to it in a JSON record, and how its value is read."""
+
+    path: str
+    steps: tuple[str, ...]
+    read: Callable[[Any], Scalar | None]
 
 
-def _walk(record: Mapping[str, Any], path: str) -> object:
+def columns_of(source: Source, schema: Schema) -> list[Column]:
+    """The columns of a source, in the order of its query."""
+    known = {path: schema.resolve(source.object, path) for path in _columns(source)}
+    return [Column(path, tuple(path.split(".")), reader(it.type if it else "string")) for path, it in known.items()]
+
+
+def cells(record: Mapping[str, Any], columns: Sequence[Column]) -> Row:
+    """One record of a JSON page."""
+    return _read((_walk(record, column.steps) for column in columns), columns)
+
+
+def csv_cells(row: Sequence[str], columns: Sequence[Column]) -> Row:
+    """One row of a CSV page."""
+    return _read(row, columns)
+
+
+def _read(values: Iterable[Any], columns: Sequence[Column]) -> Row:
+    return {
+        column.path: read
+        for column, value in zip(columns, values, strict=True)
+        if value is not None and value != "" and (read := column.read(value)) is not None
+    }
+
+
+def _walk(record: Mapping[str, Any], steps: Sequence[str]) -> Any:
     value: Any = record
-    for step in path.split("."):
-        value = value.get(step) if isinstance(value, Mapping) else None
+    for step in steps:
+        if value is None:
+            return None
+        value = value.get(step)
     return value
-
-
-def column_types(source: Source, schema: Schema) -> dict[str, str]:
-    """The type of each column that this user sees."""
-    found = {path: schema.resolve(source.object, path) for path in (*source.order, *source.columns)}
-    return {path: each.type for path, each in found.items() if each}
 
 
 def begun(at: Place, org: Org) -> Place:
@@ -225,15 +248,15 @@ def pages(org: Org, schema: Schema, make: Callable[[], Source], at: Place) -> It
         yield [], after_stream(at, source)  # everything was read anyway
         return
     if at.stream == source.stream and at.job:
-        yield from _bulk_pages(org, column_types(source, schema), source, within, at)
+        yield from _bulk_pages(org, columns_of(source, schema), source, within, at)
         return
     source, page = _first_page(org, schema, source, make, within, after)
-    types = column_types(source, schema)
+    columns = columns_of(source, schema)
     if page.get("totalSize", 0) > org.settings.bulk_query_threshold and not source.parent:
-        yield from _bulk_pages(org, types, source, within, at)
+        yield from _bulk_pages(org, columns, source, within, at)
         return
     while True:
-        rows = [cells(record, types) for record in page["records"]]
+        rows = [cells(record, columns) for record in page["records"]]
         after = _advanced(source, rows[-1], after) if rows else after
         at = after_stream(at, source) if page["done"] else replace(at, stream=source.stream, after=after)
         yield rows, at
@@ -257,42 +280,36 @@ def _first_page(
 
 
 def _bulk_pages(
-    org: Org, types: Mapping[str, str], source: Source, within: Window, at: Place
+    org: Org, columns: Sequence[Column], source: Source, within: Window, at: Place
 ) -> Iterator[tuple[list[Row], Place]]:
     """The same by Bulk 2.0. The job is in the cursor before it is waited for, its locator before each further page."""
     afresh = replace(at, stream=source.stream, after=(), job="", locator="", read=0)
     try:
         if at.stream == source.stream and at.job:
             with contextlib.suppress(Refused):  # the job is gone: results live a week, and belong to one API version
-                yield from _job_pages(org, types, source, at)
+                yield from _job_pages(org, columns, source, at)
                 return
         at = replace(afresh, job=bulk.begin_query(org, bulk_soql(source, within)))
         yield [], at
-        yield from _job_pages(org, types, source, at)
+        yield from _job_pages(org, columns, source, at)
     except bulk.QueryFailed as error:
         yield [], afresh
         raise Unavailable(CRM, f"a bulk query of {source.object} has to be begun again: {error}") from error
 
 
-def _job_pages(org: Org, types: Mapping[str, str], source: Source, at: Place) -> Iterator[tuple[list[Row], Place]]:
+def _job_pages(org: Org, columns: Sequence[Column], source: Source, at: Place) -> Iterator[tuple[list[Row], Place]]:
     """The pages of a job from a locator on. Raises `QueryFailed` where it failed or is short of rows."""
-    columns = _columns(source)
     promised = bulk.ended_query(org, at.job)
     while True:
         rows, locator = bulk.query_page(org, at.job, at.locator, len(columns))
         at = replace(at, locator=locator, read=at.read + len(rows))
         if not locator:
             break
-        yield [_csv_cells(row, columns, types) for row in rows], at
+        yield [csv_cells(row, columns) for row in rows], at
     if at.read != promised:
         raise bulk.QueryFailed(f"it gave {at.read:,} of {promised:,} rows")
-    yield [_csv_cells(row, columns, types) for row in rows], after_stream(at, source)
+    yield [csv_cells(row, columns) for row in rows], after_stream(at, source)
     bulk.delete_query(org, at.job)
-
-
-def _csv_cells(row: Sequence[str], columns: Sequence[str], types: Mapping[str, str]) -> Row:
-    found = ((path, scalar(text, types[path])) for path, text in zip(columns, row, strict=True))
-    return {path: value for path, value in found if value is not None}
 
 
 def _following(org: Org, schema: Schema, source: Source, within: Window, after: After, link: str) -> dict[str, Any]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import time
 import unicodedata
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
@@ -132,31 +132,50 @@ def crm_field(kind: str, field: Field) -> CrmField:
     return CrmField(kind, field.name, word, field.writable, field.options)
 
 
-def scalar(value: object, type_: str) -> Scalar | None:
-    """A value as JSON or CSV holds it, in the type that describe says; `None` where it is not known."""
-    if value is None or value == "" or isinstance(value, dict | list):
-        return None
-    if type_ == "boolean":
-        return value if isinstance(value, bool) else str(value).lower() == "true"
+def reader(type_: str) -> Callable[[Any], Scalar | None]:
+    """How a value that JSON or CSV holds becomes one of the type that describe says; `None` where it is not known."""
     if type_ in NUMBERS:
-        return _number(value)
-    text = clean(str(value))
-    if type_ == "multipicklist":
-        return tuple(each for each in text.split(";") if each) or None
-    if type_ == "datetime":
-        at = instant(text)
-        return at.isoformat() if at else None
-    return text or None
+        return _number
+    return _READERS.get(type_, _text)
 
 
-def _number(value: object) -> float | int | None:
+def _text(value: Any) -> str | None:
+    return None if isinstance(value, dict | list) else clean(str(value)) or None
+
+
+def _boolean(value: Any) -> bool:
+    return value if isinstance(value, bool) else str(value).lower() == "true"
+
+
+def _choices(value: Any) -> tuple[str, ...] | None:
+    return tuple(each for each in clean(str(value)).split(";") if each) or None
+
+
+def _moment(value: Any) -> str | None:
+    if isinstance(value, str) and value[19:] in _WHOLE_SECONDS:
+        return value[:19] + "+00:00"
+    at = instant(value)
+    return at.isoformat() if at else None
+
+
+def _number(value: Any) -> float | int | None:
     try:
-        number = float(value)  # type: ignore[arg-type]
+        number = float(value)
     except (TypeError, ValueError):
         return None
     if not math.isfinite(number):
         return None
     return int(number) if number.is_integer() and abs(number) < 2**53 else number
+
+
+_WHOLE_SECONDS = frozenset({".000+0000", ".000Z", "Z"})
+"""How Salesforce ends its own stamps: they need no parsing to become ISO 8601."""
+
+_READERS: dict[str, Callable[[Any], Scalar | None]] = {
+    "boolean": _boolean,
+    "multipicklist": _choices,
+    "datetime": _moment,
+}
 
 
 def clean(text: str) -> str:
@@ -172,6 +191,8 @@ def instant(text: object) -> datetime | None:
         at = datetime.fromisoformat(str(text))
     except ValueError:
         return None
+    if at.tzinfo is UTC:
+        return at
     return at.replace(tzinfo=UTC) if at.tzinfo is None else at.astimezone(UTC)
 
 
