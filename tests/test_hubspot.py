@@ -467,6 +467,28 @@ def test_counters_can_be_switched_off(sandbox):
     assert not any(each.counters for each in contacts(hubspot(sandbox, counters=False))[0].values())
 
 
+def test_a_pull_of_events_goes_on_where_it_was_stopped(sandbox, monkeypatch):
+    monkeypatch.setattr("connectors.hubspot.tracked.EVENT_PAGE", 7)
+    feeds = [Feed(source="e_visited_page", kind="page_viewed")]
+    expected = {each.id for each in pulled(hubspot(sandbox, activities=feeds).activities(None))[0]}
+    pages, seen, cursor = hubspot(sandbox, activities=feeds).activities(None), set(), None
+    for _ in range(9):
+        page = next(pages)
+        seen |= {each.id for each in page.items}
+        cursor = page.cursor
+    pages.close()
+    assert 0 < len(seen) < len(expected)
+    seen |= {each.id for each in pulled(hubspot(sandbox, activities=feeds).activities(cursor))[0]}
+    assert seen == expected
+
+
+def test_smaller_pages_of_events_do_too(sandbox, ready):
+    expected = {each.id for each in pulled(ready.activities(None))[0]}
+    body = {"status": "error", "category": "VALIDATION_ERROR", "message": "limit must not be over 100"}
+    sandbox.faults.add(Fault(do="answer", status=400, body=body, path="event-occurrences/2026-09$", first=2, last=6))
+    assert {each.id for each in pulled(hubspot(sandbox).activities(None))[0]} == expected
+
+
 def test_marketing_emails_are_an_option(sandbox):
     feeds = [Feed(source="email_events", kind="email_opened", where={"type": "OPEN"})]
     connector = hubspot(sandbox, activities=feeds)

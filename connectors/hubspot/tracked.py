@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
+from itertools import zip_longest
 from typing import Any, NamedTuple
 
 from connectors.hubspot.answers import CRM, Refused
@@ -63,30 +64,74 @@ def _span(api: Api, begun: Cursor, start: int, oldest: datetime) -> _Span:
 
 
 def pull_events(api: Api, kind: str, feeds: Sequence[Feed], begun: Cursor, oldest: datetime) -> Pulled:
-    """The events of a type since the cursor."""
+    """The events of a type since the cursor; the first time, several stretches of time at once."""
     start = begun.start or millis(api.server_time)
     span = _span(api, begun, start, oldest)
-    where, after, size = api.path("events"), begun.last, EVENT_PAGE
-    query = [("eventType", kind), ("occurredAfter", _iso(span.since))]
-    while True:
-        try:
-            asked = [*query, ("limit", str(size)), *([("after", after)] if after else [])]
-            answer = api.get(where, asked)
-        except Refused:
-            if size == SMALLER_EVENT_PAGE and not begun.last:
-                raise
-            size, begun = SMALLER_EVENT_PAGE, begun._replace(last="")
-            after = ""
-            continue
-        following = next_page(answer)
-        found = [each for event in answer.get("results") or () for each in _event(event, feeds)]
-        if not following:
-            yield found, Cursor(at=start, daily=span.daily, feeds=begun.feeds)
-            return
-        if following == after:
+    events = _Events(api, kind)
+    many = api.settings.in_flight if begun.at is None else 1
+    left = [_Slice(*each) for each in begun.walk] if begun.walk is not None else _slices(span.since, start, many)
+    waiting = list(left)
+    with api.flight() as flight:
+        while waiting or flight.busy:
+            while waiting and flight.room:
+                flight.add(events.page, waiting.pop(0))
+            for slice, answer in flight.finished():
+                left.remove(slice)
+                if following := slice.following(answer, kind):
+                    left.append(following)
+                    waiting.append(following)
+                found = [each for event in answer.get("results") or () for each in _event(event, feeds)]
+                yield found, begun._replace(start=start, walk=[list(each) for each in left])
+    yield [], Cursor(at=start, daily=span.daily, feeds=begun.feeds)
+
+
+class _Slice(NamedTuple):
+    """A stretch of time (milliseconds; no end means open) and the token of its next page."""
+
+    after: str
+    low: int
+    high: int | None
+
+    def following(self, answer: Mapping[str, Any], kind: str) -> _Slice | None:
+        """The same with the token of the page after this answer; `None` after the last one."""
+        after = next_page(answer)
+        if after and after == self.after:
             raise Unavailable(CRM, f"HubSpot serves the same page of {kind} events again and again")
-        after = following
-        yield found, begun._replace(start=start, last=after)
+        return self._replace(after=after) if after else None
+
+
+def _slices(low: int, high: int, many: int) -> list[_Slice]:
+    """The time from `low` on in so many stretches; they touch, because nobody says whether a bound belongs to it."""
+    edges = [low + (high - low) * place // many for place in range(many)]
+    return [_Slice("", one - 1, other + 1 if other else None) for one, other in zip_longest(edges, edges[1:])]
+
+
+class _Events:
+    """Reads pages of events of one type, as large as HubSpot lets them be."""
+
+    def __init__(self, api: Api, kind: str) -> None:
+        self._api, self._kind, self._size = api, kind, EVENT_PAGE
+
+    def page(self, slice: _Slice) -> tuple[_Slice, Mapping[str, Any]]:
+        """The next page of a slice. A token that is no longer good means beginning the slice anew."""
+        try:
+            return slice, self._answer(slice, self._size)
+        except Refused:
+            if self._size == SMALLER_EVENT_PAGE and not slice.after:
+                raise
+        try:
+            answer = self._answer(slice, SMALLER_EVENT_PAGE)
+        except Refused:
+            answer = self._answer(slice._replace(after=""), SMALLER_EVENT_PAGE)
+        self._size = SMALLER_EVENT_PAGE
+        return slice, answer
+
+    def _answer(self, slice: _Slice, size: int) -> Mapping[str, Any]:
+        query = [("eventType", self._kind), ("occurredAfter", _iso(slice.low)), ("limit", str(size))]
+        query += [("occurredBefore", _iso(slice.high))] if slice.high else []
+        query += [("after", slice.after)] if slice.after else []
+        answer: Mapping[str, Any] = self._api.get(self._api.path("events"), query)
+        return answer
 
 
 def _event(event: Mapping[str, Any], feeds: Sequence[Feed]) -> Iterator[Activity]:
