@@ -61,6 +61,9 @@ class InMemory:
         self.made.stop, self.made.page_size = stop or self.stop, size or 100
         return self.made
 
+    def set_up(self):
+        pass
+
     def refs(self):
         return {ref for ref, each in self.made.records.items() if not each.gone}
 
@@ -100,6 +103,13 @@ class OverHttp:
             self.paged(size)
         settings = self.settings(url or self.sandbox.url, secret or self.secret)
         return self.module.connect(settings, self.names, {}, stop or Hurried())
+
+    def set_up(self):
+        made = self.connect()
+        made.create_fields()
+        made.close()
+        self.sandbox.clock.advance(3_600)
+        self.sandbox.calls.clear()
 
     def do(self, action, **body):
         self.sandbox.clock.advance(30)
@@ -214,14 +224,9 @@ OVER_HTTP = {"hubspot": InHubSpot, "salesforce": InSalesforce}
 
 @pytest.fixture(params=["hubspot", "salesforce"])
 def remote(request, sandbox, monkeypatch):
-    """The connectors that talk HTTP, each with the output fields created."""
-    made = OVER_HTTP[request.param](sandbox, monkeypatch)
-    ready = made.connect()
-    ready.create_fields()
-    ready.close()
-    sandbox.clock.advance(3_600)
+    """The connectors that talk HTTP."""
     sandbox.calls.clear()
-    return made
+    return OVER_HTTP[request.param](sandbox, monkeypatch)
 
 
 @pytest.fixture(params=["memory", "hubspot", "salesforce"])
@@ -229,14 +234,17 @@ def rig(request, now, monkeypatch):
     """Every connector."""
     if request.param == "memory":
         return InMemory(now)
-    sandbox = request.getfixturevalue("sandbox")
-    made = OVER_HTTP[request.param](sandbox, monkeypatch)
-    ready = made.connect()
-    ready.create_fields()
-    ready.close()
-    sandbox.clock.advance(3_600)
-    sandbox.calls.clear()
-    return made
+    return OVER_HTTP[request.param](request.getfixturevalue("sandbox"), monkeypatch)
+
+
+@pytest.fixture
+def _fields(request):
+    found = request.getfixturevalue("rig" if "rig" in request.fixturenames else "remote")
+    found.set_up()
+
+
+writing = pytest.mark.usefixtures("_fields")
+"""The output fields are there, so that they can be written."""
 
 
 @pytest.fixture
@@ -327,6 +335,7 @@ def test_a_record_edited_between_two_pages_is_not_lost(rig):
     assert (latest(seen) | news(rig, cursor))[ref].fields["title"] == "Edited meanwhile"
 
 
+@writing
 def test_many_records_of_one_instant_come_all(rig):
     crm = rig.connect(size=7)
     _, cursor = pulled(crm.contacts(None))
@@ -457,6 +466,7 @@ def something_happens(rig, follower, chance, number):
 
 
 @pytest.mark.parametrize("seed", [1, 2, 3])
+@writing
 def test_following_the_changes_ends_where_a_full_pull_does(rig, seed):
     chance, follower, newcomer = random.Random(seed), Follower(rig), Follower(rig)
     follower.pull()
@@ -473,6 +483,7 @@ def test_following_the_changes_ends_where_a_full_pull_does(rig, seed):
 # Writing
 
 
+@writing
 def test_a_write_is_seen_by_read_and_by_the_next_pull(rig, crm):
     _, cursor = pulled(crm.contacts(None))
     ref = writable(rig)[0]
@@ -482,12 +493,14 @@ def test_a_write_is_seen_by_read_and_by_the_next_pull(rig, crm):
     assert news(rig, cursor)[ref].current == after
 
 
+@writing
 def test_each_change_has_one_receipt(rig, crm):
     refs = [*writable(rig, count=20), rig.nobody()]
     receipts = list(crm.write([score(ref, 10 + number) for number, ref in enumerate(refs)]))
     assert sorted(receipt.ref for receipt in receipts) == sorted(refs)
 
 
+@writing
 def test_a_record_that_is_not_there_is_a_receipt_and_nothing_is_created(rig, crm):
     before = len(rig.refs())
     good, nobody = writable(rig)[0], rig.nobody()
@@ -499,6 +512,7 @@ def test_a_record_that_is_not_there_is_a_receipt_and_nothing_is_created(rig, crm
     assert len(rig.refs()) == before
 
 
+@writing
 def test_a_removed_record_is_a_receipt_and_stays_removed(rig, crm):
     gone, good = writable(rig)[:2]
     rig.remove(gone)
@@ -508,6 +522,7 @@ def test_a_removed_record_is_a_receipt_and_stays_removed(rig, crm):
     assert gone not in rig.refs()
 
 
+@writing
 def test_writing_twice_is_the_same_as_writing_once(rig, crm):
     change = score(writable(rig)[0], score=50, stage="mql")
     list(crm.write([change]))
@@ -516,6 +531,7 @@ def test_writing_twice_is_the_same_as_writing_once(rig, crm):
     assert rig.state() == once
 
 
+@writing
 def test_only_the_fields_of_a_change_are_touched(rig, crm):
     ref = writable(rig)[0]
     list(crm.write([score(ref, score=50, band="warm", reason="because")]))
@@ -527,6 +543,7 @@ def test_only_the_fields_of_a_change_are_touched(rig, crm):
     assert {**latest(pulled(crm.contacts(None))[0]), ref: after} == {**others, ref: after}
 
 
+@writing
 def test_none_clears_a_field(rig, crm):
     ref = writable(rig)[0]
     list(crm.write([score(ref, score=50, reason="because")]))
@@ -547,12 +564,14 @@ TEXTS = (
 )
 
 
+@writing
 def test_text_survives_the_way_there_and_back(rig, crm):
     wanted = dict(zip(writable(rig, count=len(TEXTS)), TEXTS, strict=True))
     assert all(receipt.ok for receipt in crm.write([score(ref, reason=text) for ref, text in wanted.items()]))
     assert {each.ref: each.current["reason"] for each in crm.read(list(wanted))} == wanted
 
 
+@writing
 def test_numbers_survive_the_way_there_and_back(rig, crm):
     wanted = dict(zip(writable(rig, count=4), (0, -15, 105, 99_999), strict=True))
     assert all(receipt.ok for receipt in crm.write([score(ref, score=value) for ref, value in wanted.items()]))
@@ -561,12 +580,14 @@ def test_numbers_survive_the_way_there_and_back(rig, crm):
     assert {type(value) for value in found.values()} == {int}
 
 
+@writing
 def test_a_stage_is_written_and_read_by_its_name_in_the_config(rig, crm):
     ref = writable(rig)[0]
     list(crm.write([score(ref, stage="mql")]))
     assert now_of(crm, ref).stage == "mql"
 
 
+@writing
 def test_an_owner_is_written_by_id(rig, crm):
     ref = writable(rig)[0]
     somebody = next(owner.id for owner in crm.owners() if owner.active and owner.kind == "user" and owner.email)
@@ -635,12 +656,14 @@ def test_reading_makes_no_writing_call(remote, remote_crm):
     assert remote.sandbox.calls.writes() == []
 
 
+@writing
 def test_a_checkup_changes_nothing(remote, remote_crm):
     before = remote.state()
     remote_crm.check()
     assert remote.state() == before
 
 
+@writing
 def test_fields_are_created_once(remote):
     again = remote.connect()
     remote.sandbox.calls.clear()
@@ -652,6 +675,7 @@ def test_fields_are_created_once(remote):
         assert {(kind, name) for name in FieldMap.spelled(remote.names.outputs, kind).values()} <= spelled
 
 
+@writing
 def test_a_checkup_of_a_portal_that_is_set_up_finds_no_problem(remote, remote_crm):
     checkup = remote_crm.check()
     assert checkup.problems == ()
@@ -686,6 +710,7 @@ def test_a_server_that_is_down_sits_out(remote):
     assert CANARY not in str(caught.value)
 
 
+@writing
 def test_every_call_has_a_timeout(remote, monkeypatch):
     seen, send = [], urllib3.connectionpool.HTTPConnectionPool.urlopen
 
@@ -752,6 +777,7 @@ def test_a_pull_that_breaks_goes_on_where_it_broke(remote):
     assert not set(had) & set(rest)
 
 
+@writing
 def test_a_merged_record_leads_to_the_one_that_took_its_place(remote):
     _, cursor = pulled(remote.connect().contacts(None))
     winner, loser = writable(remote, count=2)
@@ -797,6 +823,7 @@ def test_a_pull_over_a_bad_line_is_the_same_pull(remote, flaw):
 
 
 @pytest.mark.parametrize("flaw", FLAWS, ids=lambda flaw: f"{flaw.do}-{flaw.status or ''}")
+@writing
 def test_a_write_over_a_bad_line_is_the_same_write(remote, flaw):
     refs = writable(remote, count=12)
     crm = remote.connect()
@@ -819,6 +846,7 @@ def test_a_line_that_stays_bad_sits_out(remote, do):
     assert "Bearer" not in str(caught.value)
 
 
+@writing
 def test_answers_without_results_are_never_taken_for_success(remote):
     ref = writable(remote)[0]
     crm = remote.connect()
