@@ -256,6 +256,22 @@ def test_versions_need_no_token(sandbox, org):
     assert {"label": "Spring '26", "url": "/services/data/v66.0", "version": "66.0"} in versions
 
 
+@pytest.mark.parametrize(
+    ("version", "status"), [("30.0", 410), ("31.0", 200), ("99.0", 404), ("66", 404), ("v66.0", 404)]
+)
+def test_versions_are_retired(sf, sandbox, version, status):
+    headers = {"Authorization": f"Bearer {sf.session_id}"}
+    answer = requests.get(f"{sandbox.url}/services/data/v{version}/limits", headers=headers, timeout=5)
+    assert answer.status_code == status
+
+
+def test_header_names_are_written_as_salesforce_writes_them(sf, sandbox):
+    headers = {"Authorization": f"Bearer {sf.session_id}"}
+    answer = requests.get(f"{sandbox.url}/services/data/v66.0/limits", headers=headers, timeout=5)
+    assert {"Date", "Content-Type", "Sforce-Limit-Info"} <= set(answer.headers)
+    assert "Sforce-Limit-Info" in list(answer.headers)
+
+
 def test_an_address_that_is_too_long(sf, sandbox):
     headers = {"Authorization": f"Bearer {sf.session_id}"}
     url = f"{sandbox.url}/services/data/v66.0/query?q={'x' * 16_400}"
@@ -952,6 +968,41 @@ def test_simple_salesforces_own_bulk_query(sf):
     seen = [row for page in pages for row in rows(page)]
     assert {row["Id"] for row in seen} == {LEAD, CONVERTED, UNOWNED}
     assert seen[0]["Company"] == "Firm & Söhne"
+
+
+# --- the first Bulk API ----------------------------------------------------------------------------------------------
+
+
+def test_simple_salesforces_first_bulk_api(sf):
+    done, refused = sf.bulk.Lead.update([{"Id": LEAD, "Title": "CTO"}, {"Id": CONVERTED, "Title": "CTO"}])
+    assert (done["success"], done["id"]) == (True, LEAD)
+    assert refused["errors"][0]["statusCode"] == "CANNOT_UPDATE_CONVERTED_LEAD"
+    assert sf.Lead.get(LEAD)["OwnerId"] == ANA
+    records = sf.bulk.Lead.query("SELECT Id, Title, Owner.Name FROM Lead ORDER BY Id LIMIT 1")
+    assert (records[0]["Title"], records[0]["Owner"]["Name"]) == ("CTO", "Ana Ito")
+
+
+def test_the_first_bulk_api_speaks_xml_around_csv(sf, session):
+    base = "https://acme.my.salesforce.com/services/async/61.0/job"
+    headers = {"X-SFDC-Session": sf.session_id, "Content-Type": "application/xml"}
+    info = '<jobInfo xmlns="http://www.force.com/2009/06/asyncapi/dataload">{}</jobInfo>'
+    job = "<operation>update</operation><object>Lead</object><contentType>CSV</contentType>"
+    made = session.post(base, info.format(job), headers=headers)
+    assert (made.status_code, made.headers["Content-Type"]) == (201, "application/xml")
+    id_ = made.text.split("<id>")[1][:18]
+    rows_ = f'Id,Title\n{LEAD},"a, b"\n{CONVERTED},x\n'
+    batch = session.post(f"{base}/{id_}/batch", rows_, headers=headers | {"Content-Type": "text/csv"}).text
+    assert "<state>Completed</state>" in batch
+    batch_id = batch.split("<id>")[1][:18]
+    closed = session.post(f"{base}/{id_}", info.format("<state>Closed</state>"), headers=headers)
+    assert "<numberRecordsProcessed>2</numberRecordsProcessed>" in closed.text
+    results = rows(session.get(f"{base}/{id_}/batch/{batch_id}/result", headers=headers).text)
+    assert [row["Success"] for row in results] == ["true", "false"]
+    assert results[1]["Error"].startswith("CANNOT_UPDATE_CONVERTED_LEAD")
+    assert batch_id in session.get(f"{base}/{id_}/batch", headers=headers).text
+    assert "InvalidJob" in session.get(f"{base}/nope", headers=headers).text
+    assert "InvalidSessionId" in session.get(base, headers={"X-SFDC-Session": "x"}).text
+    assert sf.Lead.get(LEAD)["Title"] == "a, b"
 
 
 # --- what a world becomes --------------------------------------------------------------------------------------------

@@ -250,20 +250,23 @@ def _ingest(state: State, job: Job, cells: list[str]) -> None:
     }
     by = Hand(assigns=bool(job.rule) or state.switches.bulk_assigns)
     try:
-        written, created = _written(state, job, id_, values, by)
+        written, created = write_row(state, job.object, job.operation, job.key, id_, values, by)
         job.done.append((written, created, cells))
     except Refusal as error:
-        job.failed.append((id_, _told(error), cells))
+        job.failed.append((id_, told(error), cells))
 
 
-def _written(state: State, job: Job, id_: str, values: dict[str, Any], by: Hand) -> tuple[str, bool]:
-    table = state.of(job.object)
-    if job.operation == "insert":
+def write_row(
+    state: State, object_: str, operation: str, key: str | None, id_: str, values: dict[str, Any], by: Hand
+) -> tuple[str, bool]:
+    """Write one row of a job: its id and whether it was created. Raises `Refusal`."""
+    table = state.of(object_)
+    if operation == "insert" or (operation == "upsert" and str(key).lower() == "id" and not id_):
         return create(state, table, values, by), True
-    if job.operation == "upsert" and str(job.key).lower() != "id":
-        return _upserted(state, table, str(job.key), values, by)
+    if operation == "upsert" and str(key).lower() != "id":
+        return _upserted(state, table, str(key), values, by)
     row = row_of(table, id_)
-    if job.operation in ("delete", "hardDelete"):
+    if operation in ("delete", "hardDelete"):
         delete(state, table, row, by)
     else:
         update(state, table, row, values, by)
@@ -283,7 +286,8 @@ def _upserted(state: State, table: Table, key: str, values: dict[str, Any], by: 
     return create(state, table, values, by), True
 
 
-def _told(error: Refusal) -> str:
+def told(error: Refusal) -> str:
+    """A refused row as a results file tells it."""
     if error.code == "JSON_PARSER_ERROR":
         return f"INVALID_TYPE_ON_FIELD_IN_RECORD:value not of required type:{' '.join(error.fields)} --"
     return f"{error.code}:{error.message}:{' '.join(error.fields)} --"
@@ -303,19 +307,22 @@ def results(state: State, jobs: Jobs, call: Call, id_: str, which: str) -> Answe
         rows = job.unprocessed
     shuffled = sorted(rows, key=lambda row: zlib.crc32(row[0].encode()))
     head = heads.get(which, []) + job.columns
-    escaped = ([cell.replace('"', '""') for cell in row] for row in [head, *shuffled])
-    return Answer(200, _csv(escaped, job), type="text/csv")
+    return Answer(200, csv_text([head, *shuffled], DELIMITERS[job.delimiter], ENDINGS[job.ending]), type="text/csv")
 
 
-def _csv(rows: Iterable[Sequence[str]], job: Job) -> bytes:
-    delimiter, ending = f'"{DELIMITERS[job.delimiter]}"', f'"{ENDINGS[job.ending]}'
-    return "".join(['"' + delimiter.join(row) + ending for row in rows]).encode()
+def csv_text(rows: Iterable[Sequence[str]], delimiter: str, ending: str) -> bytes:
+    """Rows as CSV, every cell in quotes."""
+    return _csv(([cell.replace('"', '""') for cell in row] for row in rows), delimiter, ending)
+
+
+def _csv(rows: Iterable[Sequence[str]], delimiter: str, ending: str) -> bytes:
+    return "".join(['"' + f'"{delimiter}"'.join(row) + '"' + ending for row in rows]).encode()
 
 
 # --- queries ---------------------------------------------------------------------------------------------------------
 
 
-def _unsupported(state: State, query: Query) -> str | None:
+def _unsupported(query: Query) -> str | None:
     """What Bulk cannot query although REST can."""
     if any(isinstance(item, Query) for item in query.items):
         return "Aggregate Relationships not supported in Bulk Query"
@@ -327,22 +334,28 @@ def _unsupported(state: State, query: Query) -> str | None:
     return None
 
 
+def run_in_bulk(state: State, text: str, *, every: bool) -> Found:
+    """What a query finds, if Bulk takes it. Raises `SoqlError` and `Refusal`."""
+    query = parse(text)
+    if problem := _unsupported(query):
+        raise Refusal("API_ERROR", problem)
+    found = run(state, text, query, every=every)
+    if not found.table.sobject.bulk:
+        raise Refusal("INVALIDENTITY", f"Entity '{found.table.sobject.name}' is not supported by the Bulk API.")
+    if any(reach.field.type == "address" for reach in found.reaches):
+        raise Refusal("API_ERROR", "FeatureNotEnabled : Selecting compound data not supported in Bulk Query")
+    return found
+
+
 def create_query(state: State, jobs: Jobs, call: Call) -> Answer:
     body = call.record()
     operation, text = body.get("operation"), str(body.get("query") or "")
     if operation not in ("query", "queryAll"):
         raise Refusal("INVALIDJOB", f"Unrecognized operation: {operation}")
     try:
-        query = parse(text)
-        if problem := _unsupported(state, query):
-            raise Refusal("API_ERROR", problem)
-        found = run(state, text, query, every=operation == "queryAll")
+        found = run_in_bulk(state, text, every=operation == "queryAll")
     except SoqlError as error:
         raise Refusal("API_ERROR", f"{error.code}: {error.message}") from None
-    if not found.table.sobject.bulk:
-        raise Refusal("INVALIDENTITY", f"Entity '{found.table.sobject.name}' is not supported by the Bulk API.")
-    if any(reach.field.type == "address" for reach in found.reaches):
-        raise Refusal("API_ERROR", "FeatureNotEnabled : Selecting compound data not supported in Bulk Query")
     job = jobs.open("query", call, operation, found.table.sobject.name, state.now())
     _formatted(job, body)
     job.found, job.state, job.final, job.polls = found, "UploadComplete", "JobComplete", state.switches.bulk_polls
@@ -361,7 +374,8 @@ def query_results(state: State, jobs: Jobs, call: Call, id_: str) -> Answer:
     more = end < len(job.found.rows)
     locator = base64.urlsafe_b64encode(str(end).encode()).decode().rstrip("=") if more else "null"
     headers = {"Sforce-NumberOfRecords": str(len(rows)), "Sforce-Locator": locator}
-    return Answer(200, _page(state, job, job.found, rows), headers, "text/csv")
+    text = csv_page(state, job.found, rows, DELIMITERS[job.delimiter], ENDINGS[job.ending])
+    return Answer(200, text, headers, "text/csv")
 
 
 def _offset(locator: str | None) -> int:
@@ -373,9 +387,10 @@ def _offset(locator: str | None) -> int:
         raise Refusal("INVALIDLOCATOR", "Invalid locator") from None
 
 
-def _page(state: State, job: Job, found: Found, rows: Sequence[int]) -> bytes:
+def csv_page(state: State, found: Found, rows: Sequence[int], delimiter: str, ending: str) -> bytes:
+    """Rows of a query as CSV, with a header."""
     columns = []
     for reach in found.reaches:
         read: Callable[[int], Any] = reader(state, found.table, reach)
         columns.append(csv_cells(reach.field, [read(row) for row in rows]))
-    return _csv([[reach.name for reach in found.reaches], *zip(*columns, strict=True)], job)
+    return _csv([[reach.name for reach in found.reaches], *zip(*columns, strict=True)], delimiter, ending)

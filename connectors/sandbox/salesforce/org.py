@@ -7,7 +7,7 @@ from collections.abc import Awaitable, Callable
 from datetime import UTC, datetime
 from email.utils import format_datetime
 from functools import partial
-from typing import Any
+from typing import Any, TypeAlias
 from urllib.parse import unquote
 
 from starlette.requests import Request
@@ -16,7 +16,7 @@ from starlette.routing import Route
 
 from connectors.sandbox.people import World
 
-from . import bulk, composite, oauth, records, tooling
+from . import bulk, bulk1, composite, oauth, records, tooling
 from .doings import doings
 from .loading import furnish, load
 from .state import State
@@ -24,6 +24,7 @@ from .values import Refusal
 from .wire import Answer, Call, Handle, not_found, refusal
 
 LONGEST_URL = 16_384
+_Table: TypeAlias = list[tuple[re.Pattern[str], dict[str, Handle]]]
 _METHODS = ["GET", "POST", "PATCH", "PUT", "DELETE", "HEAD"]
 
 
@@ -42,11 +43,11 @@ class Org:
             self.switches.max_usage = 100_000
         self.sessions = oauth.Sessions()
         self.locators = records.Locators()
-        self.jobs = bulk.Jobs()
+        self.jobs, self.old_jobs = bulk.Jobs(), bulk1.Jobs()
         furnish(self.state)
         self.state.forget()
         self.actions |= doings(self.state, self.sessions)
-        self._table = self._handles()
+        self._table, self._old_table = _compiled(self._handles()), _compiled(self._old_handles())
 
     def load(self, world: World) -> None:
         """Start over with this world's people."""
@@ -67,11 +68,11 @@ class Org:
 
     # --- which call goes where ---------------------------------------------------------------------------------------
 
-    def _handles(self) -> list[tuple[re.Pattern[str], dict[str, Handle]]]:
+    def _handles(self) -> dict[str, dict[str, Handle]]:
         query, more = partial(_query, self.locators), partial(_more, self.locators)
         with_jobs, inner = partial(partial, _with_jobs, self.jobs), self.dispatch
         r = records
-        table: dict[str, dict[str, Handle]] = {
+        return {
             "": {"GET": r.resources},
             "limits": {"GET": r.limits},
             "limits/recordCount": {"GET": r.record_count},
@@ -103,17 +104,22 @@ class Org:
             r"tooling/sobjects/CustomField/(\w+)": {"DELETE": tooling.delete_field},
             "tooling/query": {"GET": tooling.query},
         }
-        return [(re.compile(pattern), handles) for pattern, handles in table.items()]
+
+    def _old_handles(self) -> dict[str, dict[str, Handle]]:
+        with_jobs = partial(partial, _with_old_jobs, self.old_jobs)
+        return {
+            "job": {"POST": with_jobs(bulk1.create_job)},
+            r"job/(\w+)": {"GET": with_jobs(bulk1.look_job), "POST": with_jobs(bulk1.change_job)},
+            r"job/(\w+)/batch": {"GET": with_jobs(bulk1.batches), "POST": with_jobs(bulk1.add_batch)},
+            r"job/(\w+)/batch/(\w+)": {"GET": with_jobs(bulk1.look_batch)},
+            r"job/(\w+)/batch/(\w+)/result": {"GET": with_jobs(bulk1.results)},
+            r"job/(\w+)/batch/(\w+)/result/(\w+)": {"GET": with_jobs(bulk1.result)},
+        }
 
     def dispatch(self, call: Call) -> Answer:
         """Answer one REST call."""
         try:
-            for pattern, handles in self._table:
-                if match := pattern.fullmatch(call.path):
-                    if call.method not in handles:
-                        raise _wrong_method(call.method, list(handles))
-                    return handles[call.method](self.state, call, *match.groups())
-            raise not_found()
+            return _handled(self.state, self._table, call)
         except Refusal as error:
             return refusal(error)
 
@@ -128,6 +134,7 @@ class Org:
             Route("/services/data/", self._served(self._versions), methods=["GET"]),
             Route("/services/data/v{version}", self._served(self._rest), methods=_METHODS),
             Route("/services/data/v{version}/{path:path}", self._served(self._rest), methods=_METHODS),
+            Route("/services/async/{version}/{path:path}", self._served(self._old_bulk), methods=["GET", "POST"]),
             Route("/id/{org}/{user}", self._served(self._identity), methods=["GET", "POST"]),
         ]
 
@@ -178,26 +185,48 @@ class Org:
             return Answer(
                 414, b"<h1>Bad Message 414</h1><pre>reason: URI Too Long</pre>", type="text/html;charset=iso-8859-1"
             )
-        version = request.path_params["version"]
-        if version not in {each["version"] for each in records.versions()}:
-            return refusal(not_found())
         try:
+            records.check_version(request.path_params["version"])
             oauth.admit(self.state, self.sessions, request.headers)
         except Refusal as error:
             return self._counted(refusal(error))
-        call = Call(
-            method="GET" if request.method == "HEAD" else request.method,
-            path=unquote(request.path_params.get("path", "")).strip("/"),
-            version=version,
-            params=request.query_params,
-            headers=request.headers,
-            body=body,
-        )
-        return self._counted(self.dispatch(call))
+        return self._counted(self.dispatch(_call(request, body)))
+
+    def _old_bulk(self, request: Request, body: bytes) -> Answer:
+        call = _call(request, body)
+        try:
+            oauth.admit(self.state, self.sessions, request.headers)
+            return _handled(self.state, self._old_table, call)
+        except Refusal as error:
+            return bulk1.refused(error, call)
 
     def _counted(self, answer: Answer) -> Answer:
         usage = f"api-usage={self.state.usage}/{self.switches.max_usage}"
         return Answer(answer.status, answer.body, {**answer.headers, "Sforce-Limit-Info": usage}, answer.type)
+
+
+def _call(request: Request, body: bytes) -> Call:
+    return Call(
+        method="GET" if request.method == "HEAD" else request.method,
+        path=unquote(request.path_params.get("path", "")).strip("/"),
+        version=request.path_params["version"],
+        params=request.query_params,
+        headers=request.headers,
+        body=body,
+    )
+
+
+def _compiled(table: dict[str, dict[str, Handle]]) -> _Table:
+    return [(re.compile(pattern), handles) for pattern, handles in table.items()]
+
+
+def _handled(state: State, table: _Table, call: Call) -> Answer:
+    for pattern, handles in table:
+        if match := pattern.fullmatch(call.path):
+            if call.method not in handles:
+                raise _wrong_method(call.method, list(handles))
+            return handles[call.method](state, call, *match.groups())
+    raise not_found()
 
 
 def _http_date(at: datetime) -> str:
@@ -222,6 +251,10 @@ def _more(locators: records.Locators, state: State, call: Call, locator: str) ->
 
 
 def _with_jobs(jobs: bulk.Jobs, answer: Callable[..., Answer], state: State, call: Call, *parts: str) -> Answer:
+    return answer(state, jobs, call, *parts)
+
+
+def _with_old_jobs(jobs: bulk1.Jobs, answer: Callable[..., Answer], state: State, call: Call, *parts: str) -> Answer:
     return answer(state, jobs, call, *parts)
 
 

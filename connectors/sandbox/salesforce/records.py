@@ -13,7 +13,7 @@ from connectors.sandbox.soql import SoqlError, parse
 from .query import Found, Shape, run, shaped
 from .query import no_type as _no_type
 from .schema import describe_briefly, describe_field, describe_fully
-from .state import VERSIONS, State
+from .state import NEWEST, OLDEST, State, release
 from .table import Table
 from .values import Refusal, parsed, stamp
 from .wire import Answer, Call, not_found, row_error
@@ -376,7 +376,19 @@ def basic(state: State, call: Call, name: str) -> Answer:
 
 
 def versions() -> list[dict[str, str]]:
-    return [{"label": name, "url": f"/services/data/v{version}", "version": version} for version, name in VERSIONS]
+    return [
+        {"label": release(version), "url": f"/services/data/v{version}.0", "version": f"{version}.0"}
+        for version in range(OLDEST, NEWEST + 1)
+    ]
+
+
+def check_version(version: str) -> None:
+    """Raises `Refusal`: the version is retired, or there is none such."""
+    number, _, minor = version.partition(".")
+    if minor != "0" or not number.isdigit() or int(number) > NEWEST:
+        raise not_found()
+    if int(number) < OLDEST:
+        raise Refusal("GONE", f"API version {version} has been retired", status=410)
 
 
 _RESOURCES = (

@@ -24,10 +24,13 @@ ADMIN_PROFILE = salesforce_id("00e", 2)
 API_PROFILE = salesforce_id("00e", 3)
 API_PERMISSIONS = salesforce_id("0PS", 1)
 
-VERSIONS = tuple((f"{version}.0", label) for version, label in (
-    (58, "Summer '23"), (59, "Winter '24"), (60, "Spring '24"), (61, "Summer '24"), (62, "Winter '25"),
-    (63, "Spring '25"), (64, "Summer '25"), (65, "Winter '26"), (66, "Spring '26"), (67, "Summer '26"),
-))  # fmt: skip
+OLDEST, NEWEST = 31, 67
+
+
+def release(version: int) -> str:
+    """The release that brought an API version: three a year, 58 was Summer '23."""
+    since = version - 58
+    return f"{('Summer', 'Winter', 'Spring')[since % 3]} '{23 + (since + 2) // 3}"
 
 
 @dataclass
