@@ -146,6 +146,8 @@ class Sandbox:
                 raise
 
     async def _answer(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["path"].startswith("//"):  # the Salesforce CLI asks for //services/data, and Salesforce answers it
+            scope = {**scope, "path": "/" + scope["path"].lstrip("/")}
         vendor = "salesforce" if scope["path"].startswith(SALESFORCE) else "hubspot"
         method, path, calls, app = scope["method"], scope["path"], self.calls, self._apps[vendor]
         if self.latency:
