@@ -46,5 +46,5 @@ def connected(config: Config, store: Store, stop: Stop) -> Iterator[dict[str, Co
 def at_work(config: Config, who: str, stop: Stop, progress: Progress) -> Iterator[Work]:
     """Everything for one cycle, now, as the one writer of the state. Raises `StateError` when somebody else writes."""
     with opened_state(config) as store, store.writer(who), connected(config, store, stop) as crms:
-        quick_check(store)
+        quick_check(store, datetime.now(UTC))
         yield Work(config, store, crms, datetime.now(UTC), progress)

@@ -266,7 +266,7 @@ def test_a_torn_page_is_found(tmp_path):
     path.write_bytes(body)
     torn = open_store(f"sqlite:///{path}")
     with pytest.raises(StateError, match="is damaged"):
-        quick_check(torn)
+        quick_check(torn, NOW)
     torn.close()
 
 

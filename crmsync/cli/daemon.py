@@ -25,7 +25,7 @@ def run(config: ConfigPath = DEFAULT_CONFIG, as_json: AsJson = False, debug: Deb
     with told(as_json, debug, config) as ending:
         settings = opened_config(ending, logging.INFO)
         with stoppable(0) as stop, opened_state(settings) as store, connected(settings, store, stop) as crms:
-            quick_check(store)
+            quick_check(store, datetime.now(UTC))
             logger, watch = log.get(), schedule.Watch()
             logger.info("started", version=version("crmsync"), crms=sorted(crms), model=settings.model_hash())
 

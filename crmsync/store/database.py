@@ -6,6 +6,7 @@ import fcntl
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
@@ -105,14 +106,22 @@ def open_store(url: str) -> Store:
     return store
 
 
-def quick_check(store: Store) -> None:
-    """Raise `StateError` when the file is damaged; SQLite only (PostgreSQL looks after itself)."""
+def quick_check(store: Store, now: datetime) -> None:
+    """Raise `StateError` when the file is damaged; SQLite only (PostgreSQL looks after itself).
+
+    A large file takes seconds to read, so one that was found whole today is not read again.
+    """
     if store.engine.dialect.name != "sqlite":
         return
-    with store.read() as connection:
-        said = connection.exec_driver_sql("PRAGMA quick_check(1)").scalar()
+    checked = {"crm": "", "name": "found_whole_on", "value": f"{now:%Y-%m-%d}"}
+    with store.read() as reading:
+        if reading.scalar(select(schema.note.c.value).where(schema.note.c.name == checked["name"])) == checked["value"]:
+            return
+        said = reading.exec_driver_sql("PRAGMA quick_check(1)").scalar()
     if said != "ok":
         raise StateError(_damaged(store.url))
+    with store.begin() as writing:
+        upsert(writing, schema.note, [checked])
 
 
 def bind_account(store: Store, crm: str, account: str) -> None:
