@@ -835,6 +835,25 @@ def test_a_write_over_a_bad_line_is_the_same_write(remote, flaw):
     assert {each.current["score"] for each in crm.read(refs)} == {60}
 
 
+@writing
+@pytest.mark.parametrize("seed", [1, 2])
+def test_following_the_changes_over_a_bad_line_ends_there_too(remote, seed):
+    chance, follower, newcomer = random.Random(seed), Follower(remote), Follower(remote)
+    flaws = [Fault(do=flaw.do, status=flaw.status, every=19, first=3 * number) for number, flaw in enumerate(FLAWS, 1)]
+    remote.sandbox.faults.add(*flaws)
+    follower.pull()
+    for number in range(16):
+        something_happens(remote, follower, chance, number)
+    remote.day_passes()
+    follower.pull()
+    assert all(fired for _, fired in remote.sandbox.faults.fired())
+    remote.sandbox.faults.clear()
+    newcomer.pull()
+    for followed, full in zip(follower.knows(), newcomer.knows(), strict=True):
+        assert {key: each for key, each in followed.items() if full.get(key) != each} == {}
+        assert set(followed) == set(full)
+
+
 @pytest.mark.parametrize("do", ["reset", "html", "truncate"])
 def test_a_line_that_stays_bad_sits_out(remote, do):
     crm = remote.connect()
