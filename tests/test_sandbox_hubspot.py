@@ -389,6 +389,20 @@ def test_between_tokens_and_associations(ask, portal):
     assert "First5" not in ask.found(does("associations.company", "EQ", company))
 
 
+def test_a_search_sees_what_changed_since_it_was_last_asked(ask, portal):
+    company, contact = str(portal.state.records["companies"].live[0]), only(portal, "First5")
+    linked = does("associations.company", "EQ", company)
+    before = ask.found(linked)
+    portal.actions["associate"]({"id": contact, "to": "companies", "other": company})
+    assert ask.found(linked) - before == {"First5"}
+    portal.actions["update"]({"id": contact, "properties": {"firstname": "Fifth"}})
+    assert ask.found(linked) - before == {"Fifth"}
+
+
+def test_a_truth_is_found_by_true(ask):
+    assert "First1" in ask.found(does("hs_is_contact", "EQ", True))
+
+
 def test_groups_are_or_and_filters_are_and(ask):
     groups = [
         {"filters": [does("firstname", "EQ", f"First{each}"), does("jobtitle", "HAS_PROPERTY")]} for each in (5, 6, 7)

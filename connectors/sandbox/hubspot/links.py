@@ -88,10 +88,11 @@ def types_of(pair: Pair) -> list[LinkType]:
 
 
 class Links:
-    """Every association, kept in both directions."""
+    """Every association, kept in both directions; `version` grows with every change."""
 
     def __init__(self) -> None:
         self._of: dict[Pair, dict[int, dict[int, tuple[LinkType, ...]]]] = {}
+        self.version = 0
 
     def of(self, pair: Pair, number: int) -> dict[int, tuple[LinkType, ...]]:
         """What a record is linked with, and how."""
@@ -99,6 +100,7 @@ class Links:
 
     def add(self, pair: Pair, one: int, other: int, main: bool = False) -> None:
         """Link two records; `main` makes a company the record's primary one."""
+        self.version += 1
         for direction, left, right in ((pair, one, other), (pair[::-1], other, one)):
             linked = self._of.setdefault(direction, {}).setdefault(left, {})
             if main or right not in linked:
@@ -106,6 +108,7 @@ class Links:
 
     def drop(self, pair: Pair, one: int, other: int) -> None:
         """Unlink two records."""
+        self.version += 1
         self._of.get(pair, {}).get(one, {}).pop(other, None)
         self._of.get(pair[::-1], {}).get(other, {}).pop(one, None)
 

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterable
+from typing import NamedTuple
 
 import orjson
 
 from connectors.sandbox.hubspot.catalog import object_type
 from connectors.sandbox.hubspot.records import Record, Records, View, as_json, value_of
+from connectors.sandbox.hubspot.schema import as_text
 from connectors.sandbox.hubspot.state import State
 from connectors.sandbox.hubspot.wire import Call, Json, bad_request, instant, page_size
 
@@ -21,35 +23,54 @@ Comparable = float | str
 Test = Callable[[View], bool]
 
 
+class Question(NamedTuple):
+    """What a search asks for."""
+
+    groups: list[list[Json]]
+    sort: tuple[str, bool] | None
+    query: str
+
+
 def search(state: State, call: Call) -> Json:
     """`POST …/search`: the answer. Raises the 400 of a question HubSpot does not take."""
-    records = state.records_of(call.params["type"])
-    body = call.json()
-    if len(call.raw) > state.switches.search_body:
-        most = state.switches.search_body
+    records, body, most = state.records_of(call.params["type"]), call.json(), state.switches.search_body
+    if len(call.raw) > most:
         raise bad_request(f"The request body is {len(call.raw)} characters long. The maximum is {most}.")
-    groups = _checked_groups(records, body)
-    sort = _checked_sort(body.get("sorts") or [])
-    limit = page_size(body.get("limit") or 10, _MOST_RESULTS)
-    after = _offset(body.get("after"))
-    query = str(body.get("query") or "")
-    horizon = call.now - int(state.switches.index_lag * 1000)
-    key = orjson.dumps(
-        [records.kind.name, groups, sort, query, horizon * bool(state.switches.index_lag), state.switches.id_order]
-    )
-
-    def run() -> list[View]:
-        views = _matching(state, records, groups, _candidates(state, records, groups, horizon))
-        return _sorted(state, records, [each for each in views if _mentions(each[0], query)], sort)
-
-    views = records.searches.find(key, records.version, run)
-    names = body.get("properties") or records.kind.shown
+    question = _question(records, body)
+    limit, after = page_size(body.get("limit") or 10, _MOST_RESULTS), _offset(body.get("after"))
     end = min(after + limit, CEILING)
+    views = _answered(state, records, question, call.now)
+    names = body.get("properties") or records.kind.shown
     results = [as_json(records, record, names, state.portal_id, seen) for record, seen in views[after:end]]
     answer: Json = {"total": len(views), "results": results}
     if end < len(views):
         answer["paging"] = {"next": {"after": str(end)}}
     return answer
+
+
+def select(state: State, records: Records, asked: Json, now: int) -> list[Record]:
+    """The records that a view shows: filters and query as in a search, all of them, in id order."""
+    found = _answered(state, records, _question(records, asked), now)
+    return sorted((record for record, _ in found), key=lambda each: each.id)
+
+
+def _question(records: Records, body: Json) -> Question:
+    return Question(
+        _checked_groups(records, body), _checked_sort(body.get("sorts") or []), str(body.get("query") or "")
+    )
+
+
+def _answered(state: State, records: Records, question: Question, now: int) -> list[View]:
+    """Everything that answers a question, in its order; found anew only if something changed since it was asked."""
+    switches = state.switches
+    horizon = now - int(switches.index_lag * 1000)
+
+    def run() -> list[View]:
+        views = _matching(state, records, question.groups, _candidates(state, records, question.groups, horizon))
+        return _sorted(state, records, [each for each in views if _mentions(each[0], question.query)], question.sort)
+
+    key = orjson.dumps([question, switches.id_order, horizon if switches.index_lag else 0], default=list)
+    return records.searches.find(key, records.version + state.links.version, run)
 
 
 def _checked_groups(records: Records, body: Json) -> list[list[Json]]:
@@ -121,15 +142,6 @@ def _narrowed(records: Records, groups: list[list[Json]]) -> Iterable[Record]:
     if spans and (low := min(each[0] for each in spans)) > -_FOREVER:
         return records.modified(low, max(each[1] for each in spans))
     return (records.by_id[number] for number in records.live)
-
-
-def select(state: State, records: Records, asked: Json, now: int) -> list[Record]:
-    """The records that a view shows: filters and query as in a search, all of them, in id order."""
-    groups = _checked_groups(records, asked)
-    horizon = now - int(state.switches.index_lag * 1000)
-    views = _matching(state, records, groups, _candidates(state, records, groups, horizon))
-    found = [view[0] for view in views if _mentions(view[0], str(asked.get("query") or ""))]
-    return sorted(found, key=lambda each: each.id)
 
 
 def _matching(state: State, records: Records, groups: list[list[Json]], views: list[View]) -> list[View]:
@@ -245,7 +257,7 @@ def _compares(operator: str) -> Callable[[Reader, Typed, Json], Test]:
     compare = _COMPARED[operator]
 
     def test_of(read: Reader, typed: Typed, each: Json) -> Test:
-        wanted = typed(str(each["value"]))
+        wanted = typed(as_text(each["value"]))
 
         def test(view: View) -> bool:
             value = read(view)
@@ -265,7 +277,7 @@ def _between(read: Reader, typed: Typed, each: Json) -> Test:
 
 def _in(read: Reader, typed: Typed, each: Json) -> Test:
     # The index keeps text in lower case and takes the wanted values as they are: capitals never match.
-    values = {str(value) for value in each["values"]}
+    values = {as_text(value) for value in each["values"]}
     wanted = values if typed in (str, str.lower) else {typed(value) for value in values}
 
     def test(view: View) -> bool:
