@@ -603,6 +603,23 @@ def test_the_check_names_what_is_missing(sandbox, crm):
     assert any("is a formula" in each for each in found.notes)
 
 
+def test_the_check_tells_of_records_that_sharing_hides(sandbox, crm):
+    body = {"sObjects": [{"name": "Lead", "count": 4_000}, {"name": "Contact", "count": 3}]}
+    fault(sandbox, "answer", "/recordCount", status=200, body=body)
+    assert any("of about 4,000 Lead records" in each for each in crm.check().problems)
+
+
+def test_the_check_tells_of_activity_that_is_captured_elsewhere(sandbox, crm):
+    lead = live(crm)[0]
+    assert not any("Einstein" in each for each in crm.check().problems)
+    for name in ("Task", "Event", "EmailMessage", "CampaignMember"):
+        for id_ in list(sandbox.snapshot("salesforce")[name]):
+            sandbox.do("salesforce", "delete", id=id_)
+    table = sandbox.org.state.of("Lead")
+    table.set(table.rows[lead.ref.id], "LastActivityDate", "2026-11-20")
+    assert any("Einstein" in each for each in crm.check().problems)
+
+
 def test_the_check_of_a_wrong_secret_is_a_problem(sandbox):
     assert "consumer secret" in connect(sandbox, client_secret="wrong").check().problems[0]
 

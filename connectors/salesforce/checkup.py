@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from datetime import timedelta
 
-from connectors.salesforce.activities import ORIGINS
 from connectors.salesforce.answers import Refused
 from connectors.salesforce.contacts import Reader
 from connectors.salesforce.org import Org
@@ -128,13 +127,17 @@ def _visible(org: Org) -> Iterator[tuple[bool, str]]:
 
 
 def _feeds(schema: Schema, feeds: Sequence[Feed]) -> Iterator[tuple[bool, str]]:
+    """Sources of activities that this user does not see, or not in full."""
     for source in dict.fromkeys(feed.source for feed in feeds):
         if not schema.of(source):
             yield NOTE, f"{source} records are not visible to the integration user: no activities come from them"
-        elif not schema.resolve(source, "SystemModstamp") or not all(
-            schema.resolve(source, each) for each in ORIGINS[source].columns[:1]
-        ):
-            yield PROBLEM, f"{source}.SystemModstamp is not visible to the integration user"
+            continue
+        for path in dict.fromkeys(path for feed in feeds if feed.source == source for path in feed.where):
+            if not schema.resolve(source, path):
+                yield (
+                    PROBLEM,
+                    f"{source}.{path} is not visible to the integration user; feeds that ask for it read it as empty",
+                )
 
 
 def _blindness(org: Org, schema: Schema, feeds: Sequence[Feed]) -> Iterator[tuple[bool, str]]:

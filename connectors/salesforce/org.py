@@ -132,6 +132,12 @@ class Org:
         told, at = self._clock
         return told + timedelta(seconds=int(time.monotonic() - at))
 
+    def identity(self) -> str:
+        """The address that came with the token: it ends in the org's id and the user's."""
+        if self.token is None:
+            self.call(lambda client: client.restful(""))
+        return self.token.identity if self.token else ""
+
     def call(self, exchange: Callable[[Salesforce], T]) -> T:
         """Do one exchange patiently. Raises `Unavailable`, `ConfigError` (`Refused` too) or `Cancelled`."""
         self._mind_the_quota()

@@ -127,14 +127,19 @@ def _shown(org: Org, fields: list[Wanted]) -> Iterator[str]:
     try:
         set_id, made = _permission_set(org)
         rights = _rights(org, set_id)
-        granted = sum(_granted(org, set_id, each, rights) for each in fields)
         assigned = _assigned(org, set_id)
     except Refused as error:
         yield f"permission set {name}: {error.message}; an admin has to grant Read and Edit on the fields above"
         return
+    granted = 0
+    for each in fields:
+        try:
+            granted += _granted(org, set_id, each, rights)
+        except Refused as error:
+            yield f"{each.object}.{each.api}: {error.message}; {_clicks(org, each)}"
     done = [
         "created" if made else "found",
-        f"{granted} fields granted" if granted else "all fields granted before",
+        f"{granted} fields granted" if granted else "no field to grant",
         "assigned to the integration user" if assigned else "assigned before",
     ]
     yield f"permission set {name}: {', '.join(done)}"
@@ -183,8 +188,7 @@ def _assigned(org: Org, set_id: str) -> bool:
 
 def user_id(org: Org) -> str:
     """Who crmsync is in the org: the last part of the identity address that came with the token."""
-    org.now()
-    identity = org.token.identity if org.token else ""
+    identity = org.identity()
     if not identity:
         told: Any = org.call(lambda client: client.oauth2("userinfo"))
         identity = str(expected(told, "user_id")["user_id"])
