@@ -17,7 +17,7 @@ from tests.scoring_strategies import ZONES, models, people
 from tests.scoring_strategies import columns_of as columns_of_pairs
 
 BERLIN = ZoneInfo("Europe/Berlin")
-quick = settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+quick = settings(max_examples=15, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 
 
 def fading():

@@ -181,7 +181,7 @@ def _clean_text(value: str) -> tuple[Scalar | None, str]:
 
 
 def _clean_number(value: float) -> tuple[Scalar | None, str]:
-    if math.isnan(value):
+    if value != value:
         return None, "not a number (NaN)"
     if abs(value) > LARGEST_NUMBER:
         return None, "a number too large to be true"
