@@ -456,6 +456,24 @@ def test_a_portal_without_events_counts_page_views_instead(sandbox, ready):
     assert any("e_visited_page" in note for note in connector.check().notes)
 
 
+def test_an_event_that_the_portal_does_not_have_is_left_out(sandbox):
+    feeds = [Feed(source="e_visited_page", kind="page_viewed"), Feed(source="pe_never_heard_of", kind="x")]
+    connector = hubspot(sandbox, activities=feeds)
+    assert {each.kind for each in pulled(connector.activities(None))[0]} == {"page_viewed"}
+    assert any("pe_never_heard_of" in note for note in connector.check().notes)
+    unlisted = hubspot(sandbox, activities=feeds)
+    sandbox.faults.add(Fault(**refused(403, message="no"), path="event-types"))
+    sandbox.faults.add(Fault(**refused(400, message="Unknown event"), path="event-occurrences/2026-09$", first=10))
+    assert {each.kind for each in pulled(unlisted.activities(None))[0]} == {"page_viewed"}
+
+
+def test_companies_that_are_not_remembered_are_looked_up_page_by_page(sandbox, ready, monkeypatch):
+    expected = contacts(ready)[0]
+    monkeypatch.setattr("connectors.hubspot.companies.KEPT", 3)
+    monkeypatch.setattr("connectors.hubspot.walk.LIST_PAGE", 9)
+    assert contacts(hubspot(sandbox))[0] == expected
+
+
 def test_a_kind_that_a_feed_delivers_is_not_counted_as_well(sandbox, ready):
     counted = {kind for each in contacts(ready)[0].values() for kind in each.counters}
     fed = {each.kind for each in pulled(ready.activities(None))[0]}
@@ -684,6 +702,12 @@ def test_a_conditional_rule_of_the_admin_costs_the_stage_and_not_the_score(sandb
     assert {each.ref.id for each in receipts if each.refused} == {ids[4]}
     assert all(each.ok for each in receipts)
     assert properties(sandbox, ids[4])["ls_score"] == "9"
+
+
+def test_an_email_address_is_no_id(sandbox, ready):
+    (receipt,) = ready.write([change("ann@acme.example", score=9)])
+    assert (receipt.ok, receipt.code) == (False, "NO_ID")
+    assert calls(sandbox, "batch/update") == []
 
 
 def test_an_id_twice_is_two_batches(sandbox, ready):

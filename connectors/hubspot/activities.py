@@ -53,7 +53,7 @@ class Activities:
                     if items:
                         yield Page(items, dumps(cursors))
             except (Forbidden, Refused) as error:
-                if isinstance(error, Refused) and error.status != 404:
+                if isinstance(error, Refused) and error.status not in ((400, 404) if is_event(source) else (404,)):
                     raise
                 silent[source] = str(error)
         yield Page((), dumps(cursors))

@@ -39,8 +39,8 @@ class Companies:
         else:
             primary = dict(self._primary([str(each["id"]) for each in contacts]))
             ids = [primary.get(str(each["id"]), "") for each in contacts]
-        self._fetch({id for id in ids if id}, properties)
-        return [self._values.get(id, {}) for id in ids]
+        known = self._known({id for id in ids if id}, properties)
+        return [known.get(id, {}) for id in ids]
 
     def remember_all(self, properties: Sequence[str]) -> None:
         """Forget everything and read all companies, if they are not too many: their list has a hundred in a call."""
@@ -49,13 +49,20 @@ class Companies:
             for records, _ in whole_list(Listing(self._api, "companies", properties)):
                 self._values |= {str(each["id"]): _only(each, properties) for each in records}
 
-    def _fetch(self, ids: set[str], properties: Sequence[str]) -> None:
-        missing = sorted(ids - self._values.keys())
-        if len(self._values) + len(missing) > KEPT:
-            self._values = {id: self._values[id] for id in ids if id in self._values}
-        self._values |= {id: {} for id in missing}
-        for record in read_many(self._api, "companies", properties, missing):
-            self._values[str(record["id"])] = _only(record, properties)
+    def _known(self, ids: set[str], properties: Sequence[str]) -> Mapping[str, Mapping[str, Any]]:
+        """The values of these companies. Several threads ask at once: what is remembered is only ever added to."""
+        remembered = self._values
+        known = {id: remembered[id] for id in ids if id in remembered}
+        missing = sorted(ids - known.keys())
+        read = {
+            str(each["id"]): _only(each, properties) for each in read_many(self._api, "companies", properties, missing)
+        }
+        known |= {id: read.get(id, {}) for id in missing}
+        if len(remembered) + len(missing) > KEPT:
+            self._values = dict(known)
+        else:
+            remembered.update(known)
+        return known
 
     def _primary(self, contacts: Sequence[str]) -> Iterator[tuple[str, str]]:
         for contact, associated in associations(self._api, "contacts", "companies", contacts):
@@ -63,13 +70,17 @@ class Companies:
             if best is not None:
                 yield contact, str(best["toObjectId"])
 
-    def changed(self, since: int, properties: Sequence[str]) -> Iterator[list[str]]:
-        """Lists of contacts whose company's mapped values changed since then (milliseconds), as far as can be known.
+    def changed(self, since: int, properties: Sequence[str]) -> Window:
+        """The companies that changed since then (milliseconds): for `members`."""
+        return Window(self._api, "companies", "hs_lastmodifieddate", since, properties)
+
+    def members(self, window: Window, properties: Sequence[str]) -> Iterator[list[str]]:
+        """Lists of contacts whose company's mapped values changed, as far as can be known.
 
         A company also counts as changed when anybody e-mails one of its people; those whose values are remembered and
         the same are left out.
         """
-        for records, _ in Window(self._api, "companies", "hs_lastmodifieddate", since, properties).pages():
+        for records, _ in window.pages():
             moved = [each for each in records if self._values.get(str(each["id"])) != _only(each, properties)]
             self._values |= {str(each["id"]): _only(each, properties) for each in moved}
             ids = [str(each["id"]) for each in moved]

@@ -62,20 +62,28 @@ class Contacts:
         if CHANGED not in how.properties:
             raise _ListIsQuicker
         window = Window(self._api, "contacts", CHANGED, since, how.properties, begun.last)
-        if window.total > WORTH_COUNTING and window.total > LIST_IS_QUICKER * total(self._api, "contacts"):
-            raise _ListIsQuicker
+        self._refuse_most(window, "contacts")
         for records, last in window.pages():
             yield Page(self.typed(records, how), _text(begun._replace(start=start, last=last)))
-        if how.company:
-            for ids in self._companies.changed(since, how.company_properties):
-                records = list(read_many(self._api, "contacts", how.properties, ids))
-                yield Page(self.typed(records, how), _text(begun._replace(start=start)))
+        for records in self._of_changed_companies(how, since):
+            yield Page(self.typed(records, how), _text(begun._replace(start=start)))
         looked = begun.daily
         if start - begun.daily > DAY:
             looked = start
             for gone in self._in_bin(how, begun.daily - overlap):
                 yield Page(gone, _text(begun._replace(start=start)))
         yield Page((), _text(Cursor(at=start, daily=looked)))
+
+    def _refuse_most(self, window: Window, kind: str) -> None:
+        if window.total > WORTH_COUNTING and window.total > LIST_IS_QUICKER * total(self._api, kind):
+            raise _ListIsQuicker
+
+    def _of_changed_companies(self, how: Reading, since: int) -> Iterator[list[Record]]:
+        if how.company:
+            window = self._companies.changed(since, how.company_properties)
+            self._refuse_most(window, "companies")
+            for ids in self._companies.members(window, how.company_properties):
+                yield list(read_many(self._api, "contacts", how.properties, ids))
 
     def typed(self, records: Sequence[Record], how: Reading, asked: Sequence[str] = ()) -> list[Contact]:
         """The records with their companies as contacts; `asked` are the ids they were asked for, if it was by id."""

@@ -20,6 +20,8 @@ from crmsync.model import Change, FieldMap, Receipt, Ref, Scalar
 EVERYWHERE = ("PROPERTY_DOESNT_EXIST", "READ_ONLY_VALUE", "READ_ONLY")
 """Codes of a refusal that every record with the property would meet."""
 
+NO_ID = "this is not the id of a HubSpot contact; crmsync never writes by e-mail address"
+
 LOCKED_ATTEMPTS = 3
 """How often a batch with a locked record is sent before it is halved, so that the others need not wait for it; with
 `LOCK_WAIT` seconds in between."""
@@ -68,7 +70,8 @@ class Writer:
     def write(self, changes: Sequence[Change]) -> Iterator[Receipt]:
         """A receipt for each change, in no particular order."""
         self._moves.finish()
-        inputs = [self._prepared(each) for each in changes]
+        yield from (Receipt(each.ref, False, "NO_ID", NO_ID) for each in changes if not each.ref.id.isdigit())
+        inputs = [self._prepared(each) for each in changes if each.ref.id.isdigit()]
         self._moves.begin({each.id: each.properties[STAGE] for each in inputs if self._is_moved_back(each)})
         yield from (each.receipt() for each in inputs if not each.properties)
         batches = list(_batches([each for each in inputs if each.properties]))
