@@ -287,6 +287,8 @@ def print_demo(console: Console, document: Document) -> None:
         console.print(f"Left out, so that no real CRM was touched: {names} of your environment.", soft_wrap=True)
     if sandbox["process"]:
         console.print(f"The sandbox goes on; stop it with: kill {sandbox['process']}")
+    else:
+        console.print("The sandbox has ended; demo --keep leaves it running, for plan and run.")
     console.print("Next:")
     for command in document["next"]:
         console.print(f"  {command}", soft_wrap=True)
