@@ -951,3 +951,20 @@ def test_what_was_pulled_bit_by_bit_is_what_a_full_pull_brings(sandbox, crm, see
     for ref, each in whole.items():
         assert contacts[ref] == each
     assert set(contacts) == set(whole)
+
+
+def test_a_record_that_is_restored_comes_back(sandbox, crm):
+    lead = live(crm)[0]
+    do(sandbox, "delete", id=lead.ref.id)
+    _, cursor = pulled(connect(sandbox).contacts(None))
+    do(sandbox, "undelete", id=lead.ref.id)
+    assert not by_ref(pulled(connect(sandbox).contacts(cursor))[0])[lead.ref].gone
+
+
+def test_a_cursor_ahead_of_the_server_loses_nothing(sandbox, crm):
+    sandbox.clock.advance(86_400)
+    _, cursor = pulled(connect(sandbox).contacts(None))
+    sandbox.clock.advance(-86_400)
+    lead = live(crm)[0]
+    do(sandbox, "update", id=lead.ref.id, fields={"Title": "Earlier"})
+    assert by_ref(pulled(connect(sandbox).contacts(cursor))[0])[lead.ref].fields["title"] == "Earlier"

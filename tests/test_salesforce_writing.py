@@ -5,8 +5,9 @@ import json
 import pytest
 
 from connectors.salesforce import bulk, writing
+from connectors.salesforce.cells import Row
 from connectors.salesforce.refusals import Refusal, refusal, refusal_of_bulk
-from connectors.salesforce.writing import Row, Try, judged
+from connectors.salesforce.writing import Try, judged
 from connectors.sandbox.faults import Fault
 from crmsync.errors import Cancelled, ConfigError, Unavailable
 from crmsync.model import Change, FieldMap, Ref

@@ -6,12 +6,12 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from datetime import timedelta
 
 from connectors.salesforce.answers import Refused
+from connectors.salesforce.cells import converted_statuses
 from connectors.salesforce.contacts import Reader
 from connectors.salesforce.org import Org
 from connectors.salesforce.pulling import literal
 from connectors.salesforce.schema import NUMBERS, OBJECTS, Field, Schema
 from connectors.salesforce.setup import NUMERIC
-from connectors.salesforce.writing import converted_statuses
 from crmsync.errors import ConfigError, Unavailable
 from crmsync.model import Checkup, FieldMap
 from crmsync.tables import Feed

@@ -7,22 +7,21 @@ field or one record holds back nothing else.
 from __future__ import annotations
 
 import random
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
-from functools import cached_property
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from itertools import chain
 from typing import Any
 
 from connectors.salesforce import bulk
-from connectors.salesforce.answers import CRM, Refused
-from connectors.salesforce.contacts import Reader, rows_by_id
+from connectors.salesforce.answers import Refused
+from connectors.salesforce.cells import Cells, Row
+from connectors.salesforce.contacts import Reader
 from connectors.salesforce.org import Org
-from connectors.salesforce.pulling import Row as Record
-from connectors.salesforce.pulling import Source
 from connectors.salesforce.refusals import LATER, SILENT, Refusal, refusal
-from connectors.salesforce.schema import OBJECTS, Field, Schema, fitting
+from connectors.salesforce.schema import OBJECTS, Schema
+from connectors.salesforce.whereabouts import whereabouts
 from crmsync.errors import Cancelled
-from crmsync.model import Change, Notes, Owner, Receipt, Ref, Scalar
+from crmsync.model import Change, Notes, Owner, Receipt, Ref
 
 COLLECTION = 200
 """Rows a Collections call may hold."""
@@ -35,26 +34,6 @@ LOCK_PAUSE = 1.0
 
 CULPRIT_HUNTS = 100
 """Calls that one `write` may spend on finding the row for which Salesforce refuses a whole call."""
-
-HOPS = 5
-"""How far a chain of merges is followed."""
-
-
-@dataclass
-class Row:
-    """A change under way: the cells it writes, by name, and what became of them so far."""
-
-    change: Change
-    cells: dict[str, Any] = field(default_factory=dict)
-    taken: set[str] = field(default_factory=set)
-    refused: dict[str, Refusal] = field(default_factory=dict)
-    moved: Refusal | None = None
-    silent: bool = False
-    under_way: int = 0
-
-    def refuse(self, names: Iterable[str], why: Refusal) -> None:
-        """These names will not be written."""
-        self.refused.update(dict.fromkeys(names, why))
 
 
 @dataclass(frozen=True)
@@ -137,14 +116,15 @@ class Writer:
         owners: Callable[[], Sequence[Owner]],
         notes: Notes,
     ) -> None:
-        self.org, self.schema, self.readers = org, schema, readers
-        self._read_owners, self._notes = owners, notes
+        self.org, self.schema, self._notes = org, schema, notes
+        self._kinds = tuple(readers)
+        self._cells = Cells(org, schema, readers, owners)
         self._hunts = CULPRIT_HUNTS
 
     def write(self, changes: Sequence[Change]) -> Iterator[Receipt]:
         """Scores and stages first, owners in a pass of their own; a receipt for each change Salesforce spoke of."""
-        for kind in self.readers:
-            rows = [self._row(change) for change in changes if change.ref.kind == kind]
+        for kind in self._kinds:
+            rows = [self._cells.row(change) for change in changes if change.ref.kind == kind]
             for wave in _waves(rows):
                 yield from self._written(kind, sorted(wave, key=lambda row: (row.change.group, row.change.ref.id)))
 
@@ -176,7 +156,7 @@ class Writer:
         while tries:
             now, following = _once_each(tries)
             for each, why in send(kind, now):
-                again = judged(each, why, self._spelled(kind))
+                again = judged(each, why, self._cells.spelled(kind))
                 each.row.under_way += len(again) - 1
                 following += again
                 if not each.row.under_way:
@@ -204,7 +184,7 @@ class Writer:
             yield by_id[id_], why
 
     def _api_cells(self, kind: str, each: Try) -> dict[str, Any]:
-        spelled = self._spelled(kind)
+        spelled = self._cells.spelled(kind)
         return {spelled[name]: each.row.cells[name] for name in sorted(each.names)}
 
     def _collection(self, kind: str, tries: Sequence[Try]) -> Outcomes:
@@ -234,7 +214,7 @@ class Writer:
 
     def _followed(self, kind: str, rows: Sequence[Row]) -> Iterator[Receipt]:
         """Where the records went that Salesforce would not write to: merged, converted, deleted, or still there."""
-        found = self._whereabouts(kind, [row.change.ref.id for row in rows]) if rows else {}
+        found = whereabouts(self.org, self.schema, kind, [row.change.ref.id for row in rows]) if rows else {}
         for row in rows:
             here = found.get(row.change.ref.id, ())
             said = receipt(row)
@@ -242,104 +222,6 @@ class Writer:
             yield Receipt(
                 said.ref, said.ok, said.code, said.reason, said.refused, said.retry, moved_to=moved, gone=here is None
             )
-
-    def _whereabouts(self, kind: str, ids: Sequence[str]) -> dict[str, Ref | None]:
-        """For each id where its record is now, or `None` if it is gone; records that stayed are left out."""
-        source = Source(OBJECTS[kind], OBJECTS[kind], self._whereabouts_columns(kind), order=("Id",))
-        known: dict[str, Record] = {}
-        asked = set(ids)
-        for _ in range(HOPS):
-            known |= {str(row["Id"]): row for row in rows_by_id(self.org, self.schema, source, sorted(asked))}
-            asked = {str(row["MasterRecordId"]) for row in known.values() if "MasterRecordId" in row} - set(known)
-            if not asked:
-                break
-        ends = {each: _end(each, kind, known) for each in ids}
-        return {each: end for each, end in ends.items() if end != Ref(CRM, kind, each)}
-
-    def _whereabouts_columns(self, kind: str) -> tuple[str, ...]:
-        wanted = ("IsDeleted", "MasterRecordId", "IsConverted", "ConvertedContactId")
-        return tuple(each for each in wanted if self.schema.resolve(OBJECTS[kind], each))
-
-    def _spelled(self, kind: str) -> dict[str, str]:
-        reader = self.readers[kind]
-        return {**reader.outputs, "stage": reader.stage_field, "owner": "OwnerId"}
-
-    def _row(self, change: Change) -> Row:
-        """A change with its cells checked against describe; what cannot be written is refused without asking."""
-        row = Row(change)
-        for name, value in change.after.items():
-            try:
-                row.cells[name] = self._cell(change, name, value)
-            except Unwritable as error:
-                row.refused[name] = error.refusal
-        return row
-
-    def _cell(self, change: Change, name: str, value: Scalar | None) -> Any:
-        known = self._writable(change.ref.kind, name)
-        if name == "owner":
-            return self._owner(change.ref.kind, value)
-        if name == "stage":
-            return self._stage(change.ref.kind, known, value)
-        if value is None or value == "":
-            return None
-        try:
-            return fitting(value, known)
-        except ValueError as error:
-            raise Unwritable("UNFIT", str(error)) from None
-
-    def _writable(self, kind: str, name: str) -> Field:
-        api = self._spelled(kind).get(name)
-        if not api:
-            raise Unwritable("NOT_MAPPED", f"the config does not say where {name} goes for a {kind}")
-        known = self.schema.of(OBJECTS[kind]).get(api.lower())
-        if known is None:
-            raise Unwritable("INVALID_FIELD", f"{OBJECTS[kind]}.{api}")
-        if not known.writable:
-            raise Unwritable("INVALID_FIELD_FOR_INSERT_UPDATE", f"{OBJECTS[kind]}.{api}")
-        return known
-
-    def _stage(self, kind: str, known: Field, value: Scalar | None) -> str | None:
-        if value is None:
-            return None
-        names = {name: value for value, name in self.readers[kind].stages.items()}
-        wanted = names.get(str(value), str(value))
-        if known.options and wanted not in known.options:
-            raise Unwritable("INVALID_OR_NULL_FOR_RESTRICTED_PICKLIST", f"{known.name} has no active value {wanted!r}")
-        if kind == "lead" and wanted in self._converted_statuses:
-            raise Unwritable("CONVERTED_STATUS", f"{wanted!r} is what only converting a lead may set")
-        return wanted
-
-    def _owner(self, kind: str, value: Scalar | None) -> str:
-        owner = self._owners.get(str(value)[:15])
-        if owner is None:
-            raise Unwritable("UNKNOWN_OWNER", f"there is no user or queue {value}")
-        if not owner.active:
-            raise Unwritable("INACTIVE_OWNER_OR_USER", f"{owner.name} is inactive")
-        if owner.kind == "queue" and kind != "lead":
-            raise Unwritable("QUEUE_OWNER", f"{owner.name} is a queue, and queues own leads only")
-        return owner.id
-
-    @cached_property
-    def _owners(self) -> dict[str, Owner]:
-        return {owner.id[:15]: owner for owner in self._read_owners()}
-
-    @cached_property
-    def _converted_statuses(self) -> frozenset[str]:
-        return converted_statuses(self.org)
-
-
-class Unwritable(Exception):
-    """A value that is refused before it is sent."""
-
-    def __init__(self, code: str, message: str) -> None:
-        self.refusal = Refusal(code, message)
-        super().__init__(message)
-
-
-def converted_statuses(org: Org) -> frozenset[str]:
-    """The values of `Lead.Status` that mean "converted"."""
-    rows = org.rows("SELECT ApiName, MasterLabel FROM LeadStatus WHERE IsConverted = true")
-    return frozenset(str(each.get("ApiName") or each.get("MasterLabel")) for each in rows)
 
 
 def _once_each(tries: Sequence[Try]) -> tuple[list[Try], list[Try]]:
@@ -379,18 +261,3 @@ def _named_column(error: Refused) -> tuple[str, ...]:
     """The column that `No such column 'X' on sobject of type Lead` names."""
     parts = error.message.split("'")
     return (parts[1],) if error.code == "INVALID_FIELD" and len(parts) >= 3 else ()
-
-
-def _end(id_: str, kind: str, known: Mapping[str, Record]) -> Ref | None:
-    """Where a chain of merges and a conversion lead to; `None` for a record that is gone for good."""
-    row = known.get(id_)
-    for _ in range(HOPS):
-        if row is None or "MasterRecordId" not in row:
-            break
-        id_ = str(row["MasterRecordId"])
-        row = known.get(id_)
-    if row is None or row.get("IsDeleted") is True:
-        return None
-    if row.get("IsConverted") is True and "ConvertedContactId" in row:
-        return Ref(CRM, "contact", str(row["ConvertedContactId"]))
-    return Ref(CRM, kind, id_)

@@ -1,0 +1,122 @@
+"""What a change writes, cell by cell, checked against describe before anything is sent."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import cached_property
+from typing import Any
+
+from connectors.salesforce.contacts import Reader
+from connectors.salesforce.org import Org
+from connectors.salesforce.refusals import Refusal
+from connectors.salesforce.schema import OBJECTS, Field, Schema, fitting
+from crmsync.model import Change, Owner, Scalar
+
+
+@dataclass
+class Row:
+    """A change under way: the cells it writes, by name, and what became of them so far."""
+
+    change: Change
+    cells: dict[str, Any] = field(default_factory=dict)
+    taken: set[str] = field(default_factory=set)
+    refused: dict[str, Refusal] = field(default_factory=dict)
+    moved: Refusal | None = None
+    silent: bool = False
+    under_way: int = 0
+
+    def refuse(self, names: Iterable[str], why: Refusal) -> None:
+        """These names will not be written."""
+        self.refused.update(dict.fromkeys(names, why))
+
+
+class Unwritable(Exception):
+    """A value that is refused before it is sent."""
+
+    def __init__(self, code: str, message: str) -> None:
+        self.refusal = Refusal(code, message)
+        super().__init__(message)
+
+
+def converted_statuses(org: Org) -> frozenset[str]:
+    """The values of `Lead.Status` that mean "converted"."""
+    rows = org.rows("SELECT ApiName, MasterLabel FROM LeadStatus WHERE IsConverted = true")
+    return frozenset(str(each.get("ApiName") or each.get("MasterLabel")) for each in rows)
+
+
+class Cells:
+    """Makes rows of changes. Users and converted statuses are asked for once, when first needed."""
+
+    def __init__(
+        self, org: Org, schema: Schema, readers: Mapping[str, Reader], owners: Callable[[], Sequence[Owner]]
+    ) -> None:
+        self._org, self._schema, self._readers, self._read_owners = org, schema, readers, owners
+
+    def spelled(self, kind: str) -> dict[str, str]:
+        """The API name of everything that can be written to a kind."""
+        reader = self._readers[kind]
+        return {**reader.outputs, "stage": reader.stage_field, "owner": "OwnerId"}
+
+    def row(self, change: Change) -> Row:
+        """A change with its cells checked against describe; what cannot be written is refused without asking."""
+        row = Row(change)
+        for name, value in change.after.items():
+            try:
+                row.cells[name] = self._cell(change, name, value)
+            except Unwritable as error:
+                row.refused[name] = error.refusal
+        return row
+
+    def _cell(self, change: Change, name: str, value: Scalar | None) -> Any:
+        known = self._writable(change.ref.kind, name)
+        if name == "owner":
+            return self._owner(change.ref.kind, value)
+        if name == "stage":
+            return self._stage(change.ref.kind, known, value)
+        if value is None or value == "":
+            return None
+        try:
+            return fitting(value, known)
+        except ValueError as error:
+            raise Unwritable("UNFIT", str(error)) from None
+
+    def _writable(self, kind: str, name: str) -> Field:
+        api = self.spelled(kind).get(name)
+        if not api:
+            raise Unwritable("NOT_MAPPED", f"the config does not say where {name} goes for a {kind}")
+        known = self._schema.of(OBJECTS[kind]).get(api.lower())
+        if known is None:
+            raise Unwritable("INVALID_FIELD", f"{OBJECTS[kind]}.{api}")
+        if not known.writable:
+            raise Unwritable("INVALID_FIELD_FOR_INSERT_UPDATE", f"{OBJECTS[kind]}.{api}")
+        return known
+
+    def _stage(self, kind: str, known: Field, value: Scalar | None) -> str | None:
+        if value is None:
+            return None
+        names = {name: value for value, name in self._readers[kind].stages.items()}
+        wanted = names.get(str(value), str(value))
+        if known.options and wanted not in known.options:
+            raise Unwritable("INVALID_OR_NULL_FOR_RESTRICTED_PICKLIST", f"{known.name} has no active value {wanted!r}")
+        if kind == "lead" and wanted in self._converted_statuses:
+            raise Unwritable("CONVERTED_STATUS", f"{wanted!r} is what only converting a lead may set")
+        return wanted
+
+    def _owner(self, kind: str, value: Scalar | None) -> str:
+        owner = self._owners.get(str(value)[:15])
+        if owner is None:
+            raise Unwritable("UNKNOWN_OWNER", f"there is no user or queue {value}")
+        if not owner.active:
+            raise Unwritable("INACTIVE_OWNER_OR_USER", f"{owner.name} is inactive")
+        if owner.kind == "queue" and kind != "lead":
+            raise Unwritable("QUEUE_OWNER", f"{owner.name} is a queue, and queues own leads only")
+        return owner.id
+
+    @cached_property
+    def _owners(self) -> dict[str, Owner]:
+        return {owner.id[:15]: owner for owner in self._read_owners()}
+
+    @cached_property
+    def _converted_statuses(self) -> frozenset[str]:
+        return converted_statuses(self._org)

@@ -1,0 +1,47 @@
+"""Where a record went that can no longer be written to: merged, converted, deleted."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+from connectors.salesforce.answers import CRM
+from connectors.salesforce.contacts import rows_by_id
+from connectors.salesforce.org import Org
+from connectors.salesforce.pulling import Row, Source
+from connectors.salesforce.schema import OBJECTS, Schema
+from crmsync.model import Ref
+
+HOPS = 5
+"""How far a chain of merges is followed."""
+
+COLUMNS = ("IsDeleted", "MasterRecordId", "IsConverted", "ConvertedContactId")
+
+
+def whereabouts(org: Org, schema: Schema, kind: str, ids: Sequence[str]) -> dict[str, Ref | None]:
+    """For each id where its record is now, or `None` if it is gone; records that stayed are left out."""
+    columns = tuple(each for each in COLUMNS if schema.resolve(OBJECTS[kind], each))
+    source = Source(OBJECTS[kind], OBJECTS[kind], columns, order=("Id",))
+    known: dict[str, Row] = {}
+    asked = set(ids)
+    for _ in range(HOPS):
+        known |= {str(row["Id"]): row for row in rows_by_id(org, schema, source, sorted(asked))}
+        asked = {str(row["MasterRecordId"]) for row in known.values() if "MasterRecordId" in row} - set(known)
+        if not asked:
+            break
+    ends = {each: _end(each, kind, known) for each in ids}
+    return {each: end for each, end in ends.items() if end != Ref(CRM, kind, each)}
+
+
+def _end(id_: str, kind: str, known: Mapping[str, Row]) -> Ref | None:
+    """Where a chain of merges and a conversion lead to; `None` for a record that is gone for good."""
+    row = known.get(id_)
+    for _ in range(HOPS):
+        if row is None or "MasterRecordId" not in row:
+            break
+        id_ = str(row["MasterRecordId"])
+        row = known.get(id_)
+    if row is None or row.get("IsDeleted") is True:
+        return None
+    if row.get("IsConverted") is True and "ConvertedContactId" in row:
+        return Ref(CRM, "contact", str(row["ConvertedContactId"]))
+    return Ref(CRM, kind, id_)
