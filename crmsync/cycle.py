@@ -53,6 +53,7 @@ def cycle(
         reasons = draft(work, result, _alive(work, attempt), owners, going_on=not dry, approved=approved)
         failpoint("plan_stored")
         if dry:
+            result.guard = reasons
             return _end(work, attempt, "dry")
         if reasons:
             result.problems += reasons

@@ -42,13 +42,17 @@ class Counts:
 
 @dataclass
 class Result:
-    """How a run ended. `problems` are sentences: why a CRM sat out, why a plan is unsafe."""
+    """How a run ended. `problems` are sentences: why a CRM sat out, why a plan is unsafe.
+
+    `guard` says of a dry run why the plan would be held back if it were not one.
+    """
 
     run: str
     verdict: Verdict = "ok"
     crms: dict[str, Counts] = field(default_factory=dict)
     bands: dict[str, int] = field(default_factory=dict)
     problems: list[str] = field(default_factory=list)
+    guard: list[str] = field(default_factory=list)
 
     def as_json(self) -> dict[str, Any]:
         """The document that `--json` prints."""

@@ -233,6 +233,9 @@ def test_an_unsafe_plan_waits_for_review(ready):
     assert crmsync("backfill", "-c", ready).code == 0
     text = ready.read_text().replace("from_records = 20", "from_records = 5")
     ready.write_text(text.replace("cold = 0\nwarm = 25", "cold = 0\nwarm = 1"))
+    plan = crmsync("plan", "-c", ready)
+    assert plan.code == 0
+    assert "A sync would hold this plan back (hubspot: another band for " in plan.out
     words = crmsync("sync", "-c", ready)
     assert words.code == 3
     assert "records by band" in words.out

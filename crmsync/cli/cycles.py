@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -72,10 +71,10 @@ def _run(
                     ending.document = _done(work, act, run_id)
             except _Ended as ended:
                 ending.document = ended.document
-                _show(ending, config, command)
+                _show(ending, config)
                 raise ended.error from ended.error.__cause__
         ending.code = code_of(ending.document["verdict"], ending.document["problems"])
-        _show(ending, config, command)
+        _show(ending, config)
 
 
 class _Ended(Exception):
@@ -118,7 +117,7 @@ def _changes(work: Work, run_id: str) -> dict[str, Any]:
     return found.as_json(names)
 
 
-def _show(ending: Ending, config: Config, command: str) -> None:
+def _show(ending: Ending, config: Config) -> None:
     document = ending.document
     if ending.as_json or not document:
         return
@@ -127,20 +126,21 @@ def _show(ending: Ending, config: Config, command: str) -> None:
     print_troubles(console, document["changes"]["troubles"])
     if document["verdict"] in ("dry", "unsafe"):
         print_review(console, document["changes"], config.band_names())
-    console.print(_last_sentence(ending, document, command), soft_wrap=True)
+    console.print(_last_sentence(ending, document), soft_wrap=True)
 
 
-def _last_sentence(ending: Ending, document: Mapping[str, Any], command: str) -> str:
-    planned = sum(each["planned"] for each in document["crms"].values())
-    kept = sum(each["kept"] for each in document["crms"].values())
-    at = datetime.now(UTC)
+def _last_sentence(ending: Ending, document: Mapping[str, Any]) -> str:
+    planned, kept = (sum(each[name] for each in document["crms"].values()) for name in ("planned", "kept"))
+    run, writing = document["run"], ending.typed(f"crmsync apply {document['run']}")
     match document["verdict"]:
+        case "dry" if planned and document["guard"]:
+            return f"A sync would hold this plan back ({'; '.join(document['guard'])}). To write it: {writing}"
         case "dry" if planned:
-            return f"Nothing was written. To write this plan: {ending.typed('crmsync apply ' + document['run'])}"
+            return f"Nothing was written. To write this plan: {writing}"
         case "dry":
             return "Nothing differs: there is nothing to write."
         case "ok":
-            return f"Done at {at:%H:%M} UTC: {kept:,} records written in run {document['run']}."
+            return f"Done: {kept:,} records written in run {run}."
         case "partial":
-            return f"Done in part: {kept:,} of {planned:,} records written; {command} again takes up the rest."
-    return f"Run {document['run']} ended {document['verdict']}; {kept:,} records written."
+            return f"Done in part: {kept:,} of {planned:,} records written; the next sync takes up the rest."
+    return f"Run {run} ended {document['verdict']}; {kept:,} records written."
