@@ -1,0 +1,44 @@
+"""The documentation of the scoring language: every example in it is a model that works."""
+
+from __future__ import annotations
+
+import json
+import re
+import tomllib
+from datetime import date
+
+import pytest
+
+from crmsync import rules
+from crmsync.lint import lint
+from crmsync.model import KINDS
+from crmsync.rules import DEPARTMENTS, MATCH_KEYS, SENIORITIES, Model
+from crmsync.scoring import golden, score_people
+from tests.scoring import EXAMPLES, NOW, UTC
+
+PAGE = (EXAMPLES.parent / "docs" / "scoring.md").read_text(encoding="utf-8")
+BLOCKS = re.findall(r"```toml\n(.*?)```", PAGE, re.DOTALL)
+
+
+@pytest.mark.parametrize("block", BLOCKS, ids=[block.splitlines()[0] for block in BLOCKS])
+def test_each_example_is_a_model(block):
+    model = Model(**tomllib.loads(block))
+    assert golden(model) == []
+    unreached = [each.sentence for each in lint(model, KINDS, date(2026, 11, 21)) if each.level == "error"]
+    assert [each for each in unreached if "can never be reached" not in each and "weak signals" not in each] == []
+
+
+def test_the_line_of_a_file_is_read():
+    (line,) = re.findall(r"```json\n(.*?)\n```", PAGE)
+    (said,) = score_people(Model(), [json.loads(line)], NOW, UTC)
+    assert said["total"] == 0
+
+
+def test_every_word_of_the_language_is_explained():
+    keys = set(MATCH_KEYS.values())
+    tables = {*Model.model_fields, *(name for table in ("Behavior", "Pattern") for name in fields_of(table))}
+    assert [each for each in sorted({*keys, *tables, *KINDS, *SENIORITIES, *DEPARTMENTS}) if each not in PAGE] == []
+
+
+def fields_of(table):
+    return getattr(rules, table).model_fields
