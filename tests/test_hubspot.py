@@ -363,6 +363,59 @@ def test_owners_come_with_the_deactivated_ones(sandbox, ready):
     assert any(found.values())
 
 
+# The export
+
+
+def test_an_export_brings_what_the_list_brings(sandbox, ready):
+    notes = {}
+    exporting = hubspot(sandbox, backfill="export", notes=notes)
+    assert contacts(exporting)[0] == contacts(ready)[0]
+    assert len(calls(sandbox, "export/async")) == 4
+    assert notes == {}
+
+
+@pytest.mark.parametrize("times", ["iso", "milliseconds"])
+def test_a_large_export_is_an_archive(sandbox, ready, times):
+    sandbox.portal.switches.export_times = times
+    sandbox.between_requests(lambda: crowd(sandbox, 2_000))
+    update(sandbox, sandbox.portal.state.contacts.live[7], jobtitle='Line\r\nbreak \u2028 "quoted" ' + "x" * 200_000)
+    for id in sandbox.portal.state.contacts.live[8:20]:
+        update(sandbox, id, jobtitle="y" * 200_000)
+    assert contacts(hubspot(sandbox, backfill="export"))[0] == contacts(ready)[0]
+
+
+def test_an_export_that_was_asked_for_is_waited_for_by_the_next_process(sandbox, ready):
+    notes = {}
+    sandbox.faults.add(Fault(do="answer", status=503, path="export/async/tasks"))
+    with pytest.raises(Unavailable):
+        contacts(hubspot(sandbox, backfill="export", notes=notes))
+    assert "hubspot.export" in notes
+    sandbox.faults.clear()
+    assert contacts(hubspot(sandbox, backfill="export", notes=notes))[0] == contacts(ready)[0]
+    assert len([each for each in calls(sandbox, "export/async") if each.method == "POST"]) == 1
+
+
+def test_a_file_that_breaks_off_is_fetched_again(sandbox, ready):
+    sandbox.faults.add(Fault(do="short", path="hubfs-exports", nth=1))
+    assert contacts(hubspot(sandbox, backfill="export"))[0] == contacts(ready)[0]
+
+
+@pytest.mark.parametrize(
+    "fault",
+    [
+        refused(403, category="MISSING_SCOPES", message="no") | {"path": "export/async$"},
+        refused(429, category="RATE_LIMITS", message="the limit of 30 exports in 24 hours") | {"path": "export/async$"},
+        {"do": "answer", "status": 200, "body": {"status": "CANCELED"}, "path": "export/async/tasks"},
+        {"do": "answer", "status": 200, "body": "Record ID,Job\n1,CTO\n", "path": "hubfs-exports"},
+        {"do": "answer", "status": 200, "body": "hs_object_id,jobtitle\n51,CTO\n", "path": "hubfs-exports"},
+    ],
+)
+def test_without_an_export_to_be_trusted_the_list_is_read(sandbox, ready, fault):
+    sandbox.faults.add(Fault(**fault))
+    found = contacts(hubspot(sandbox, backfill="export"))[0]
+    assert {str(id) for id in sandbox.portal.state.contacts.live} <= set(found)
+
+
 # Activities
 
 

@@ -9,7 +9,7 @@ from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from contextlib import ExitStack
 from datetime import UTC, datetime, timedelta
 from email.utils import parsedate_to_datetime
-from typing import Any, NamedTuple, TypeVar
+from typing import IO, Any, NamedTuple, TypeVar
 from zoneinfo import ZoneInfo
 
 import hubspot
@@ -18,7 +18,7 @@ import urllib3
 from hubspot.crm.objects.exceptions import ApiException
 from urllib3.util.retry import Retry
 
-from connectors.http import TIMEOUT, Bucket, patiently
+from connectors.http import TIMEOUT, Bucket, is_loopback, patiently
 from connectors.hubspot.answers import CRM, DailyLimit, Unauthorized, verdict
 from connectors.hubspot.paths import path
 from connectors.hubspot.settings import Settings
@@ -130,6 +130,30 @@ class Api:
                     yield from flight.finished()
             while flight.busy:
                 yield from flight.finished()
+
+    def download(self, address: str, file: IO[bytes]) -> None:
+        """Write what is at an address into a file, without the token. Raises `Unavailable`."""
+        if not (address.startswith("https://") or is_loopback(address)):
+            raise Unavailable(CRM, "HubSpot named an address for a file that is not https")
+        patiently(CRM, lambda: self._abandonable(lambda: self._download(address, file)), self.stop)
+
+    def _download(self, address: str, file: IO[bytes]) -> None:
+        file.seek(0)
+        file.truncate()
+        with self._lock:
+            self.calls += 1
+        try:
+            pool = self._client.rest_client.pool_manager
+            response = pool.request(
+                "GET", address, preload_content=False, redirect=False, timeout=urllib3.Timeout(*TIMEOUT)
+            )
+            if response.status != 200:
+                raise Transient(f"the file that HubSpot made cannot be had (status {response.status})")
+            for part in response.stream(1 << 20):
+                file.write(part)
+            response.release_conn()
+        except (urllib3.exceptions.HTTPError, OSError) as error:
+            raise Transient(f"the file that HubSpot made cannot be had ({_plain(error)})") from error
 
     def pause(self, seconds: float) -> None:
         """Wait. Raises `Cancelled` as soon as `stop` is raised."""

@@ -44,7 +44,7 @@ class HubSpot:
         self._names, self._counting = names, settings.counters
         self._api = Api(settings, notes, stop)
         self._portal = Portal(self._api)
-        self._contacts = Contacts(self._api, self._portal, self._reading)
+        self._contacts = Contacts(self._api, self._portal, notes, self._reading)
         self._activities = Activities(self._api, self._portal)
         self._moves = Moves(self._api, notes)
         self._writer = Writer(self._api, self._portal, names, self._moves)

@@ -8,11 +8,12 @@ from connectors.hubspot.api import Api
 from connectors.hubspot.byid import Record, read_many
 from connectors.hubspot.companies import Companies
 from connectors.hubspot.cursors import DAY, Cursor, dumps, loads, millis_of
+from connectors.hubspot.exports import NoExport, exported
 from connectors.hubspot.portal import Portal
 from connectors.hubspot.records import CHANGED, COMPANY, COMPANY_VALUES, MERGES, Reading, changed_at, contact
 from connectors.hubspot.values import millis
 from connectors.hubspot.walk import Listing, Skipping, Window, total, whole_list
-from crmsync.model import Contact, Page
+from crmsync.model import Contact, Notes, Page
 
 STREAM = "contacts"
 
@@ -26,8 +27,8 @@ LIST_IS_QUICKER = 0.5
 class Contacts:
     """The stream of contacts. `how` says, once for each pull, what to ask for."""
 
-    def __init__(self, api: Api, portal: Portal, how: Callable[[], Reading]) -> None:
-        self._api, self._portal, self._how = api, portal, how
+    def __init__(self, api: Api, portal: Portal, notes: Notes, how: Callable[[], Reading]) -> None:
+        self._api, self._portal, self._notes, self._how = api, portal, notes, how
         self._companies = Companies(api)
 
     def since(self, text: str | None) -> Iterator[Page[Contact]]:
@@ -48,14 +49,27 @@ class Contacts:
         start = begun.start or now
         if how.company:
             self._companies.remember_all(how.company_properties)
+        try:
+            yield from self._exported(how, begun, start)
+        except NoExport:
+            yield from self._listed(how, begun, start)
+        for gone in self._in_bin(how, 0):
+            yield Page(gone, _text(Cursor(start=start, walk=[])))
+        yield Page((), _text(Cursor(at=start, daily=start)))
+
+    def _exported(self, how: Reading, begun: Cursor, start: int) -> Iterator[Page[Contact]]:
+        """All contacts from an export. Its pages have no position: whoever comes back reads the same file again."""
+        if self._api.settings.backfill != "export" or begun.walk is not None:
+            raise NoExport
+        for records in exported(self._api, self._notes, how.properties):
+            yield Page(self.typed(records, how), _text(Cursor(start=start)))
+
+    def _listed(self, how: Reading, begun: Cursor, start: int) -> Iterator[Page[Contact]]:
         listing = Listing(
             self._api, "contacts", how.properties, beside=lambda records: self._with_companies(records, how)
         )
         for records, position in whole_list(listing, begun.walk):
             yield Page([contact(each, "", how) for each in records], _text(Cursor(start=start, walk=position)))
-        for gone in self._in_bin(how, 0):
-            yield Page(gone, _text(Cursor(start=start, walk=[])))
-        yield Page((), _text(Cursor(at=start, daily=start)))
 
     def _changed(self, how: Reading, begun: Cursor, now: int, overlap: int) -> Iterator[Page[Contact]]:
         start, since = begun.start or now, (begun.at or 0) - overlap

@@ -17,6 +17,8 @@ DATED = {
     "property_limits": "/crm/limits/{version}/custom-properties",
     "events": "/events/event-occurrences/{version}",
     "event_types": "/events/event-occurrences/{version}/event-types",
+    "exports": "/crm/exports/{version}/export/async",
+    "export_status": "/crm/exports/{version}/export/async/tasks/{id}/status",
     "token": "/oauth/{version}/token",
 }
 
@@ -35,6 +37,8 @@ LEGACY = {
     "property_limits": "/crm/v3/limits/custom-properties",
     "events": "/events/v3/events",
     "event_types": "/events/v3/events/event-types",
+    "exports": "/crm/v3/exports/export/async",
+    "export_status": "/crm/v3/exports/export/async/tasks/{id}/status",
     "token": "/oauth/v1/token",
 }
 

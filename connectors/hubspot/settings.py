@@ -82,6 +82,7 @@ class Settings(Table):
     in_flight: int = Field(default=8, ge=1, le=50)
     overlap: Duration = timedelta(minutes=10)
     history: Duration = timedelta(days=400)
+    backfill: Literal["list", "export"] = "list"
     counters: bool = True
     activities: list[Feed] = DEFAULT_FEEDS
     backward_stages: bool = False
