@@ -12,7 +12,7 @@ from connectors.sandbox.soql import SoqlError, parse
 
 from .query import Found, Shape, run, shaped
 from .query import no_type as _no_type
-from .schema import describe_briefly, describe_field, describe_fully
+from .schema import NUMBERS, TEXT, describe_briefly, describe_field, describe_fully
 from .state import NEWEST, OLDEST, State, release
 from .table import Table
 from .values import Refusal, parsed, stamp
@@ -288,6 +288,21 @@ def _batch(state: State, call: Call) -> int:
     return state.switches.page_size
 
 
+def _columns(shape: Shape) -> list[dict[str, Any]]:
+    """What `columns=true` tells of a query instead of running it: the Salesforce CLI draws its tables from that."""
+    fields = {each.name: each for each in shape.fields}
+    shown = []
+    for name in shape.order:
+        each = fields.get(name)
+        below = _columns(shape.parents[name][1]) if name in shape.parents else []
+        column = {"aggregate": name in shape.subqueries, "columnName": name, "displayName": name, "joinColumns": below}
+        column |= {"apexType": each.type.title() if each else None, "custom": bool(each and each.custom)}
+        column |= {"booleanType": bool(each and each.type == "boolean"), "foreignKeyName": None}
+        column |= {"numberType": bool(each and each.type in NUMBERS), "textType": bool(each and each.type in TEXT)}
+        shown.append(column)
+    return shown
+
+
 def query(state: State, locators: Locators, call: Call, every: bool) -> Answer:
     text = call.params.get("q")
     if text is None:
@@ -296,6 +311,8 @@ def query(state: State, locators: Locators, call: Call, every: bool) -> Answer:
         found = run(state, text, parse(text), every=every)
     except SoqlError as error:
         raise Refusal(error.code, error.message) from None
+    if call.params.get("columns") == "true":
+        return Answer(200, {"columnMetadata": _columns(found.shape), "entityName": found.table.sobject.name})
     if found.aggregates is not None:
         return Answer(200, {"totalSize": found.total, "done": True, "records": found.aggregates})
     return _page(state, locators, call, found, 0, None)
