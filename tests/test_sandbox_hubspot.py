@@ -734,6 +734,20 @@ def test_every_change_and_every_activity_moves_lastmodifieddate(ask, portal, clo
     assert stage(ask, contact, name="lastmodifieddate") == "2026-11-21T09:02:00.000Z"
 
 
+def test_an_activity_logged_by_a_client_moves_its_contact_too(ask, portal, clock):
+    contact = only(portal, "First7")
+    clock.at += timedelta(minutes=1)
+    types = [{"associationCategory": "HUBSPOT_DEFINED", "associationTypeId": 202}]
+    note = {"properties": {"hs_note_body": "Hm"}, "associations": [{"to": {"id": contact}, "types": types}]}
+    made = ask("POST", "/crm/v3/objects/notes", note)
+    assert made.status_code == 201
+    assert stage(ask, contact, name="lastmodifieddate") == "2026-11-21T09:01:00.000Z"
+    clock.at += timedelta(minutes=1)
+    other = only(portal, "First8")
+    ask("PUT", f"/crm/v4/objects/notes/{made.json()['id']}/associations/default/contacts/{other}")
+    assert stage(ask, other, name="lastmodifieddate") == "2026-11-21T09:02:00.000Z"
+
+
 # Merged, forgotten, restored
 
 
@@ -929,6 +943,17 @@ def test_records_without_associations_are_errors_of_their_own(ask, portal):
         "message": f"No company is associated with contact {contact}.",
         "context": {"fromObjectId": [contact], "fromObjectType": ["contact"], "toObjectType": ["company"]},
     }
+
+
+def test_the_client_makes_a_company_the_primary_one(client, portal):
+    contact, company = only(portal, "First5"), str(portal.state.records["companies"].live[0])
+    spec = [{"associationCategory": "HUBSPOT_DEFINED", "associationTypeId": 1}]
+    api = client.crm.associations.v4.basic_api
+    api.create("contacts", contact, "companies", company, association_spec=spec)
+    (found,) = api.get_page("contacts", contact, "companies").results
+    assert [each.label for each in found.association_types] == ["Primary", None]
+    api.archive("contacts", contact, "companies", company)
+    assert api.get_page("contacts", contact, "companies").results == []
 
 
 def test_an_archived_contact_is_no_longer_associated_until_it_is_restored(ask, portal):

@@ -122,7 +122,7 @@ def _associate(state: State, now: int, body: Json) -> Json:
     if other is None:
         raise ValueError(f"{to.kind.name} have no such record: {body['other']!r}")
     pair = (_records(state, body).kind.name, to.kind.name)
-    state.links.add(pair, record.id, other.id, bool(body.get("primary")))
+    state.link(pair, record.id, other.id, now, bool(body.get("primary")))
     return {}
 
 

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
+import orjson
+
 from connectors.sandbox.hubspot.batches import batch_reply
 from connectors.sandbox.hubspot.links import LinkType, Pair, plain, types_of
 from connectors.sandbox.hubspot.records import Record, Records
@@ -127,15 +129,21 @@ def put(state: State, call: Call) -> Json:
     left, right = one.find(call.params["id"]), other.find(call.params["other"])
     if left is None or right is None or not plain(pair):
         raise not_found("resource not found")
-    types = call.json() if call.raw.startswith(b"{") else {}
-    main = any(each.type_id == types.get("associationTypeId") and each.label for each in types_of(pair))
-    return _linked(state, one, other, (left, right), main)
+    types = orjson.loads(call.raw) if call.raw.startswith(b"[") else []
+    return _linked(state, call, (left, right), _is_primary(pair, types))
 
 
-def _linked(state: State, one: Records, other: Records, ends: tuple[Record, Record], main: bool) -> Json:
+def _is_primary(pair: Pair, types: list[Json]) -> bool:
+    """Whether the association types a client asks for include the one of a primary company."""
+    wanted = {each.get("associationTypeId") for each in types}
+    return any(each.label and each.type_id in wanted for each in types_of(pair))
+
+
+def _linked(state: State, call: Call, ends: tuple[Record, Record], main: bool) -> Json:
     """Link two records, and say so."""
+    one, other, pair = _pair(state, call)
     left, right = ends
-    state.links.add((one.kind.name, other.kind.name), left.id, right.id, main)
+    state.link(pair, left.id, right.id, call.now, main)
     return {
         "fromObjectTypeId": one.kind.type_id,
         "fromObjectId": left.id,
@@ -164,9 +172,7 @@ def batch_create(state: State, call: Call) -> Reply:
         if left is None or right is None:
             errors.append(_not_an_id(ends[0] if left is None else ends[1]))
             continue
-        wanted = {kind.get("associationTypeId") for kind in each.get("types") or []}
-        main = any(kind.label and kind.type_id in wanted for kind in types_of(pair))
-        results.append(_linked(state, one, other, (left, right), main))
+        results.append(_linked(state, call, (left, right), _is_primary(pair, each.get("types") or [])))
     return batch_reply(state, call, results, errors, 201)
 
 

@@ -54,6 +54,10 @@ TYPES = {
 _NAMES = {alias.lower(): each for each in TYPES.values() for alias in (each.name, each.singular, each.type_id)}
 
 
+ENGAGEMENTS = frozenset({"calls", "communications", "emails", "meetings", "notes", "postal_mail", "tasks"})
+"""The types of object that are activities."""
+
+
 def object_type(name: str) -> ObjectType | None:
     """The type a client means by `contacts`, `contact`, `CONTACT` or `0-1`."""
     return _NAMES.get(name.lower())

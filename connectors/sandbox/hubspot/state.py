@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
-from connectors.sandbox.hubspot.catalog import TYPES, object_type
+from connectors.sandbox.hubspot.catalog import ENGAGEMENTS, TYPES, object_type
 from connectors.sandbox.hubspot.links import Links, LinkType, Pair
 from connectors.sandbox.hubspot.records import Record, Records, Seen, write
 from connectors.sandbox.hubspot.schema import Problem
@@ -190,6 +190,13 @@ class State:
         if changed:
             records.stamp(record, at)
         return changed
+
+    def link(self, pair: Pair, one: int, other: int, at: int, main: bool = False) -> None:
+        """Link two records as a person or a client does: a contact that gets an activity was modified by that."""
+        self.links.add(pair, one, other, main)
+        if "contacts" in pair and set(pair) & ENGAGEMENTS:
+            contact = self.contacts.by_id[one if pair[0] == "contacts" else other]
+            self.touch(contact, {"notes_last_updated": iso(at)}, at)
 
     def linked(self, pair: Pair, number: int) -> list[tuple[int, tuple[LinkType, ...]]]:
         """What a record is linked with, archived records left out."""

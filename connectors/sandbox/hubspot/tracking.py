@@ -83,7 +83,7 @@ class EmailEvent(NamedTuple):
 
 def guid(number: int) -> str:
     """The id of what has this running number."""
-    return str(uuid.UUID(int=_NAMESPACE.int + number))
+    return f"5a4db0c5-0000-4000-8000-{number:012x}"
 
 
 class Form(NamedTuple):

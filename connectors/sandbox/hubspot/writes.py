@@ -188,17 +188,17 @@ def create(state: State, call: Call) -> Reply:
         raise invalid(problems)
     _checked_unique(records, None, clean)
     record = state.make(records.kind.name, clean, call.now, _SOURCE)
-    _link_new(state, records, record, body.get("associations") or [])
+    _link_new(state, records, record, body.get("associations") or [], call.now)
     return Reply(201, echo(state, records, record, record.properties))
 
 
-def _link_new(state: State, records: Records, record: Record, associations: list[Json]) -> None:
+def _link_new(state: State, records: Records, record: Record, associations: list[Json], at: int) -> None:
     for each in associations:
         type_ids = {kind.get("associationTypeId") for kind in each.get("types") or []}
         for other in state.records.values():
             pair = (records.kind.name, other.kind.name)
             if {kind.type_id for kind in plain(pair)} & type_ids and other.find(str(each["to"]["id"])):
-                state.links.add(pair, record.id, int(each["to"]["id"]))
+                state.link(pair, record.id, int(each["to"]["id"]), at)
 
 
 def batch_create(state: State, call: Call) -> Reply:
@@ -220,7 +220,7 @@ def batch_create(state: State, call: Call) -> Reply:
             errors.append(_error_of(refusal, each))
             continue
         record = state.make(records.kind.name, clean, call.now, _SOURCE)
-        _link_new(state, records, record, each.get("associations") or [])
+        _link_new(state, records, record, each.get("associations") or [], call.now)
         results.append(echo(state, records, record, record.properties))
     return batch_reply(state, call, results, errors, 201)
 
