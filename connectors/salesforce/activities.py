@@ -55,7 +55,7 @@ def activities(org: Org, schema: Schema, feeds: Sequence[Feed], cursor: str | No
     schema.learn(name for each in wanted for name in (each, *ORIGINS[each].objects))
     for name, some in wanted.items():
         make = partial(source_of, name, some, schema)
-        if name in at.finished or not schema.resolve(name, "SystemModstamp"):
+        if name in at.finished or not schema.pullable(name):
             continue
         full = window(make(), at).since is None
         for rows, behind in pages(org, schema, make, at):

@@ -105,7 +105,7 @@ def streams(all_readers: Mapping[str, Reader], schema: Schema) -> list[tuple[Rea
     schema.learn([*OBJECTS.values(), "Account"])
     each: list[tuple[Reader, Callable[[], Source]]] = []
     for kind, reader in all_readers.items():
-        if not {"id", "systemmodstamp"} <= set(schema.of(OBJECTS[kind])):
+        if not schema.pullable(OBJECTS[kind]):
             raise ConfigError(
                 f"the integration user cannot read {OBJECTS[kind]} records; give its permission set 'Read' and "
                 f"'View All Records' on {OBJECTS[kind]}"

@@ -10,7 +10,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any, TypeAlias
 
 from connectors.salesforce import bulk
-from connectors.salesforce.answers import CRM, Refused
+from connectors.salesforce.answers import CRM, Refused, expected
 from connectors.salesforce.org import Org
 from connectors.salesforce.schema import Field, Schema, instant, reader
 from crmsync.errors import ConfigError, Unavailable
@@ -247,7 +247,7 @@ def pages(org: Org, schema: Schema, make: Callable[[], Source], at: Place) -> It
     if source.parent and within.since is None:
         yield [], after_stream(at, source)  # everything was read anyway
         return
-    if at.stream == source.stream and at.job:
+    if (at.stream == source.stream and at.job) or (within.since is None and not after and _is_large(org, source)):
         yield from _bulk_pages(org, columns_of(source, schema), source, within, at)
         return
     source, page = _first_page(org, schema, source, make, within, after)
@@ -263,6 +263,15 @@ def pages(org: Org, schema: Schema, make: Callable[[], Source], at: Place) -> It
         if page["done"]:
             return
         page = _following(org, schema, source, within, after, page["nextRecordsUrl"])
+
+
+def _is_large(org: Org, source: Source) -> bool:
+    """Whether a whole object is too much for REST, by Salesforce's own rough count; sorting it might take too long."""
+    try:
+        counted = expected(org.rest("GET", f"limits/recordCount?sObjects={source.object}"), "sObjects")
+    except Refused:
+        return False
+    return any(int(each["count"]) > org.settings.bulk_query_threshold for each in counted["sObjects"])
 
 
 def _first_page(

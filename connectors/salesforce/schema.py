@@ -78,6 +78,11 @@ class Schema:
             self._known[name] = (time.monotonic(), self._asked(name))
         return self._known[name][1]
 
+    def pullable(self, name: str) -> bool:
+        """Whether an object can be read in windows; some stamps cannot be asked for (airbytehq/airbyte#68166)."""
+        stamp = self.of(name).get("systemmodstamp")
+        return stamp is not None and stamp.filterable
+
     def resolve(self, name: str, path: str) -> Field | None:
         """The field behind `Industry` or `Account.Industry`, or `None` where this user does not see it."""
         way, _, last = path.rpartition(".")
