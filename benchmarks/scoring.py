@@ -2,6 +2,7 @@
 
     python benchmarks/scoring.py                     # a million people, twenty million activities
     python benchmarks/scoring.py --people 100000     # smaller
+    python benchmarks/scoring.py --state             # and from a state database, filled for the purpose
 
 First the whole model, forty rules, ledger included, from columns in memory: for more and more people, and for the
 thousand that changed in a cycle. Then one part of it that others can say in a few lines: the activities of the rules
@@ -12,21 +13,26 @@ that fade, in their window, faded by half-life, capped per rule and summed per p
 from __future__ import annotations
 
 import argparse
+import json
 import resource
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime
+from tempfile import TemporaryDirectory
 from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
+from sqlalchemy import insert
 
 from crmsync.columns import Columns, Fact
 from crmsync.rules import Model
 from crmsync.scoring import explain, reasons, score, take
 from crmsync.scoring.activities import Activities, behavior
 from crmsync.scoring.values import column
+from crmsync.store import schema, scored
+from crmsync.store.database import Store, open_store
 
 NOW = datetime(2026, 11, 21, 12, tzinfo=UTC)
 PER_PERSON = 20
@@ -267,10 +273,61 @@ def compared(of: Model, everybody: Columns) -> None:
             say(f"  {name:<13} {seconds * scale:8.2f} s {seconds * scale / ours:6.1f}{note}")
 
 
+def fill(store: Store, everybody: Columns) -> None:
+    """Put people and their packed activities into a state, as a pull of one CRM would leave them."""
+    kinds = [
+        {"id": n, "kind": each.kind, "attributes": json.dumps(each.attributes)}
+        for n, each in enumerate(everybody.facts)
+    ]
+    events = np.stack([everybody.at, everybody.fact], axis=1).astype("<u4")
+    ends = np.searchsorted(everybody.person, np.arange(len(everybody.people) + 1)).tolist()
+    names = ("title", "employees", "industry")
+    with store.begin() as tx:
+        tx.execute(insert(schema.fact), kinds)
+    for start in range(0, len(everybody.people), 50_000):
+        rows = range(start, min(start + 50_000, len(everybody.people)))
+        known = [{name: everybody.fields[name][row] for name in names} for row in rows]
+        contacts = [
+            {
+                **{"id": row, "crm": "hubspot", "kind": "contact", "ref_id": str(row), "known": True, "person": row},
+                "emails": json.dumps([everybody.fields["email"][row]]),
+                "fields": json.dumps({name: value for name, value in each.items() if value is not None}),
+            }
+            for row, each in zip(rows, known, strict=True)
+        ]
+        tapes = [{"contact": row, "events": events[ends[row] : ends[row + 1]].tobytes()} for row in rows]
+        with store.begin() as tx:
+            tx.execute(insert(schema.contact), contacts)
+            tx.execute(insert(schema.tape), tapes)
+
+
+def from_state(of: Model, everybody: Columns) -> None:
+    """Score everybody from SQLite, as a cycle does: read a chunk of people, score it, keep the ledger."""
+    with TemporaryDirectory() as folder:
+        store = open_store(f"sqlite:///{folder}/bench.db")
+        seconds, _ = timed(lambda: fill(store, everybody))
+        people = len(everybody.people)
+        say(f"\na state of {people:,} people filled in {seconds:.0f} s")
+
+        def work(rows: Sequence[int]) -> None:
+            with store.begin() as tx:
+                facts = scored.all_facts(tx)
+                for start in range(0, len(rows), scored.PEOPLE_AT_ONCE):
+                    some = rows[start : start + scored.PEOPLE_AT_ONCE]
+                    read = scored.columns(tx, some, sorted(of.used_fields()), ["hubspot"], facts)
+                    score(of, read, NOW, UTC)
+
+        say(f"  read and scored from SQLite in {timed(lambda: work(range(people)))[0]:.2f} s")
+        few = sorted(np.random.default_rng(5).choice(people, 1000, replace=False).tolist())
+        say(f"  1,000 changed people in {timed(lambda: work(few), 2)[0]:.2f} s")
+        store.close()
+
+
 def main() -> None:
     """Run it all."""
     parser = argparse.ArgumentParser(description="How fast scoring is.")
     parser.add_argument("--people", type=int, default=1_000_000)
+    parser.add_argument("--state", action="store_true")
     given = parser.parse_args()
     of = model()
     say(f"{len(of.rules())} rules, {PER_PERSON} activities a person, numpy {np.__version__}\n")
@@ -284,6 +341,8 @@ def main() -> None:
     say(f"columns {held:,.0f} MB, with scoring {memory():,.0f} MB\n")
     changed(of, everybody)
     compared(of, everybody)
+    if given.state:
+        from_state(of, everybody)
 
 
 if __name__ == "__main__":
