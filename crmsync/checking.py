@@ -15,7 +15,7 @@ from crmsync.lint import Finding, lint, lint_with_data
 from crmsync.model import KINDS, Stop
 from crmsync.scoring import golden, score, worth_knowing
 from crmsync.store import asked, scored
-from crmsync.workplace import opened_state
+from crmsync.workplace import connector, opened_state
 
 SAMPLE = 20_000
 """People of the state that a check looks at."""
@@ -80,13 +80,11 @@ def kinds_of(config: Config) -> set[str]:
 
 
 def _asked(config: Config, crm: str, stop: Stop) -> dict[str, Any]:
-    connector = connectors()[crm].connect(config.crms[crm], config.field_map(crm), {}, stop)
     try:
-        found = connector.check()
-        return {"reached": True, "account": found.account, "problems": found.problems, "notes": found.notes}
+        with connector(config, crm, {}, stop) as connected:
+            found = connected.check()
     except Unavailable as error:
         return {"reached": False, "account": "", "problems": (), "notes": (f"not reached: {error}",)}
     except ConfigError as error:
         return {"reached": True, "account": "", "problems": error.problems, "notes": ()}
-    finally:
-        connector.close()
+    return {"reached": True, "account": found.account, "problems": found.problems, "notes": found.notes}

@@ -320,7 +320,7 @@ def config_class() -> type[Config]:
 def load(path: Path) -> Config:
     """Read and check the config. Raises `ConfigError` with every problem, each with the line it is on."""
     text, given = _read(path)
-    folder = path.resolve().parent
+    folder = path.absolute().parent
     secrets = _secrets_folder(given, folder)
     origins = {**_origins(_folder_variables(secrets), f"the file {{}} in {secrets}"), **_origins(os.environ, _VARIABLE)}
     problems = list(_leftovers(origins))

@@ -9,7 +9,7 @@ from datetime import UTC, datetime
 from crmsync.apply import Progress
 from crmsync.config import Config, connectors
 from crmsync.errors import ConfigError
-from crmsync.model import Connector, Stop
+from crmsync.model import Connector, Notes, Stop
 from crmsync.result import Work
 from crmsync.store.database import Store, open_store, quick_check
 from crmsync.store.pulled import StoredNotes
@@ -29,17 +29,31 @@ def opened_state(config: Config) -> Iterator[Store]:
 def connected(config: Config, store: Store, stop: Stop) -> Iterator[dict[str, Connector]]:
     """A connector for each CRM that the config has a table for; none of them has made a call yet.
 
-    Raises `ConfigError` where there is none.
+    Raises `ConfigError` where there is none, or where credentials are missing.
     """
     if not config.crms:
         raise ConfigError(f"the config names no CRM; add a table [{'] or ['.join(sorted(connectors()))}]")
+    problems: list[str] = []
     with ExitStack() as stack:
         crms: dict[str, Connector] = {}
-        for name, settings in config.crms.items():
-            made = connectors()[name].connect(settings, config.field_map(name), StoredNotes(store, name), stop)
-            stack.callback(made.close)
-            crms[name] = made
+        for name in config.crms:
+            try:
+                crms[name] = stack.enter_context(connector(config, name, StoredNotes(store, name), stop))
+            except ConfigError as error:
+                problems += error.problems
+        if problems:
+            raise ConfigError(problems)
         yield crms
+
+
+@contextmanager
+def connector(config: Config, crm: str, notes: Notes, stop: Stop) -> Iterator[Connector]:
+    """The connector of one CRM; closed afterwards. Raises `ConfigError` where credentials are missing."""
+    made: Connector = connectors()[crm].connect(config.crms[crm], config.field_map(crm), notes, stop)
+    try:
+        yield made
+    finally:
+        made.close()
 
 
 @contextmanager

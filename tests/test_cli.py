@@ -175,6 +175,17 @@ def test_check_online_says_when_a_token_is_wrong(ready, monkeypatch):
     assert "canary" not in ended.out + ended.err
 
 
+def test_missing_credentials_are_named(path, monkeypatch):
+    for name in SECRETS:
+        monkeypatch.delenv(name)
+    assert "CRMSYNC_HUBSPOT__TOKEN" in crmsync("sync", "-c", path).err
+    ended = crmsync("check", "--online", "-c", path, "--json")
+    assert ended.code == 2
+    assert "CRMSYNC_HUBSPOT__TOKEN" in ended.json["crms"]["hubspot"]["problems"][0]
+    assert "CRMSYNC_SALESFORCE__CLIENT_ID" in ended.json["crms"]["salesforce"]["problems"][0]
+    assert crmsync("setup", "-c", path).code == 1
+
+
 def test_check_prints_a_schema():
     assert "hubspot" in crmsync("check", "--schema").json["properties"]
 

@@ -4,19 +4,20 @@ from __future__ import annotations
 
 from datetime import UTC, datetime
 from pathlib import Path
-from threading import Event
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
 
 from crmsync import starter
 from crmsync.checking import checked
 from crmsync.cli.frame import DEFAULT_CONFIG, AsJson, ConfigPath, Debug, err, opened_config, out, print_json, told
-from crmsync.config import config_class, connectors
-from crmsync.ending import PARTLY
+from crmsync.config import Config, config_class, connectors
+from crmsync.ending import DONE, FAILED, PARTLY
 from crmsync.errors import ConfigError, Unavailable
+from crmsync.model import Stop
 from crmsync.report import print_check, steps_bar
 from crmsync.stopping import stoppable
+from crmsync.workplace import connector
 
 Only = Annotated[str | None, typer.Option("--only", help="Work with this CRM alone: hubspot or salesforce.")]
 InstanceUrl = Annotated[
@@ -102,25 +103,25 @@ def setup(config: ConfigPath = DEFAULT_CONFIG, as_json: AsJson = False, debug: D
     with told(as_json, debug, config) as ending:
         settings = opened_config(ending)
         with stoppable(1, ending.cut_off) as stop, steps_bar(err(), len(settings.crms)) as begin:
-            said: dict[str, Any] = {}
-            for crm, table in settings.crms.items():
+            said = {}
+            for crm in settings.crms:
                 begin(crm)
-                said[crm] = _created(crm, table, settings.field_map(crm), stop)
+                said[crm] = _created(settings, crm, stop)
         ending.document = {"crms": {crm: list(sentences) for crm, (sentences, _bad) in said.items()}}
-        ending.code = PARTLY if any(bad for _sentences, bad in said.values()) else 0
+        bad = [crm for crm, (_sentences, failed) in said.items() if failed]
+        ending.code = DONE if not bad else PARTLY if len(bad) < len(said) else FAILED
         if not as_json:
             for crm, (sentences, _bad) in said.items():
                 for sentence in sentences:
                     out().print(f"{crm}: {sentence}", soft_wrap=True)
 
 
-def _created(crm: str, table: Any, names: Any, stop: Event) -> tuple[list[str], bool]:
-    connector = connectors()[crm].connect(table, names, {}, stop)
+def _created(settings: Config, crm: str, stop: Stop) -> tuple[list[str], bool]:
+    """What was done about one CRM's fields, and whether it failed."""
     try:
-        return list(connector.create_fields()), False
+        with connector(settings, crm, {}, stop) as connected:
+            return list(connected.create_fields()), False
     except Unavailable as error:
         return [f"not reached: {error}"], True
     except ConfigError as error:
         return list(error.problems), True
-    finally:
-        connector.close()
