@@ -8,7 +8,8 @@ from types import SimpleNamespace
 from zoneinfo import ZoneInfo
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
+from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 
 from connectors.hubspot import walk
@@ -17,11 +18,13 @@ from connectors.hubspot.api import Flight, next_midnight
 from connectors.hubspot.cursors import Cursor, dumps, loads
 from connectors.hubspot.feeds import fingerprint, fitting
 from connectors.hubspot.records import long_id
+from connectors.hubspot.settings import Settings
+from connectors.hubspot.tokens import Tokens
 from connectors.hubspot.values import Definition, instant, number, read, spelled
 from crmsync.errors import ConfigError, Transient, Unavailable
 from crmsync.tables import Feed
 
-unhurried = settings(deadline=None, max_examples=60)
+unhurried = hypothesis_settings(deadline=None, max_examples=60)
 NOW = datetime(2026, 11, 21, 9, 0, tzinfo=UTC)
 
 
@@ -371,3 +374,60 @@ def test_overlap_is_counted_in_milliseconds():
     from connectors.hubspot.cursors import millis_of
 
     assert millis_of(timedelta(minutes=10)) == 600_000
+
+
+# Tokens
+
+
+class Door:
+    """Hands out tokens that live half an hour; each refresh token may bring another one."""
+
+    def __init__(self, rotate):
+        self.rotate, self.given, self.now = rotate, [], 0.0
+
+    def send(self, _method, _path, _token, *, form):
+        self.given.append(form["refresh_token"])
+        answer = {"access_token": f"access-{len(self.given)}", "expires_in": 1_800}
+        return answer | ({"refresh_token": f"refresh-{len(self.given)}"} if self.rotate else {})
+
+
+def tokens(door, path):
+    given = {"client_id": "a", "client_secret": "b", "refresh_token": "refresh-0", "token_file": str(path)}
+    return Tokens(Settings(**given), door.send, lambda: door.now)
+
+
+@pytest.mark.parametrize("rotate", [True, False])
+def test_a_token_is_renewed_before_it_ends(tmp_path, rotate):
+    door = Door(rotate)
+    held = tokens(door, tmp_path / "token")
+    assert held.current() == "access-1"
+    door.now = 1_600
+    assert held.current() == "access-1"
+    door.now = 1_700
+    assert held.current() == "access-2"
+    assert door.given == ["refresh-0", "refresh-1" if rotate else "refresh-0"]
+
+
+def test_a_refused_token_is_renewed_once_for_all_who_used_it(tmp_path):
+    door = Door(False)
+    held = tokens(door, tmp_path / "token")
+    used = held.current()
+    assert {held.renewed(instead_of=used) for _ in range(5)} == {"access-2"}
+
+
+def test_another_refresh_token_in_the_environment_wins_over_the_file(tmp_path):
+    (tmp_path / "token").write_text('{"from": "another", "refresh_token": "stale"}')
+    door = Door(False)
+    tokens(door, tmp_path / "token").current()
+    assert door.given == ["refresh-0"]
+
+
+def test_a_token_file_that_cannot_be_read_is_said(tmp_path):
+    (tmp_path / "token").write_text("not json")
+    with pytest.raises(ConfigError, match="cannot be read"):
+        tokens(Door(False), tmp_path / "token").current()
+
+
+def test_a_token_file_that_cannot_be_written_is_said(tmp_path):
+    with pytest.raises(ConfigError, match="cannot be written"):
+        tokens(Door(True), tmp_path / "nowhere" / "token").current()
