@@ -950,10 +950,13 @@ def test_the_client_makes_a_company_the_primary_one(client, portal):
     spec = [{"associationCategory": "HUBSPOT_DEFINED", "associationTypeId": 1}]
     api = client.crm.associations.v4.basic_api
     api.create("contacts", contact, "companies", company, association_spec=spec)
-    (found,) = api.get_page("contacts", contact, "companies").results
-    assert [each.label for each in found.association_types] == ["Primary", None]
+    another = portal.actions["create"]({"type": "companies", "properties": {"name": "Another"}})["id"]
+    api.create("contacts", contact, "companies", another, association_spec=spec)
+    one, other = api.get_page("contacts", contact, "companies").results
+    assert [[kind.label for kind in each.association_types] for each in (one, other)] == [[None], ["Primary", None]]
+    assert portal.state.contacts.find(contact).properties["associatedcompanyid"] == another
     api.archive("contacts", contact, "companies", company)
-    assert api.get_page("contacts", contact, "companies").results == []
+    assert len(api.get_page("contacts", contact, "companies").results) == 1
 
 
 def test_an_archived_contact_is_no_longer_associated_until_it_is_restored(ask, portal):

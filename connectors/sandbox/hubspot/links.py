@@ -106,6 +106,12 @@ class Links:
             if main or right not in linked:
                 linked[right] = primary(direction) if main else plain(direction)
 
+    def demote(self, pair: Pair, one: int) -> None:
+        """Make none of a record's companies the primary one."""
+        for other in self.of(pair, one):
+            self._of[pair][one][other] = plain(pair)
+            self._of[pair[::-1]][other][one] = plain(pair[::-1])
+
     def drop(self, pair: Pair, one: int, other: int) -> None:
         """Unlink two records."""
         self.version += 1

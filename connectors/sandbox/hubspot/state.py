@@ -192,11 +192,17 @@ class State:
         return changed
 
     def link(self, pair: Pair, one: int, other: int, at: int, main: bool = False) -> None:
-        """Link two records as a person or a client does: a contact that gets an activity was modified by that."""
+        """Link two records as a person or a client does: an activity or a new main company modifies the contact."""
+        if main and pair[1] == "companies":
+            self.links.demote(pair, one)
         self.links.add(pair, one, other, main)
-        if "contacts" in pair and set(pair) & ENGAGEMENTS:
-            contact = self.contacts.by_id[one if pair[0] == "contacts" else other]
+        if "contacts" not in pair:
+            return
+        contact = self.contacts.by_id[one if pair[0] == "contacts" else other]
+        if set(pair) & ENGAGEMENTS:
             self.touch(contact, {"notes_last_updated": iso(at)}, at)
+        elif main and pair[1] == "companies":
+            self.touch(contact, {"associatedcompanyid": str(other)}, at)
 
     def linked(self, pair: Pair, number: int) -> list[tuple[int, tuple[LinkType, ...]]]:
         """What a record is linked with, archived records left out."""
