@@ -425,6 +425,12 @@ def test_refused_queries(sf, soql, code, said):
     assert said in caught.value.content[0]["message"]
 
 
+def test_the_columns_of_a_query(sf):
+    answer = sf.restful("query", params={"q": "SELECT Id, Owner.Name FROM Lead", "columns": "true"})
+    assert [column["columnName"] for column in answer["columnMetadata"]] == ["Id", "Owner"]
+    assert answer["columnMetadata"][1]["joinColumns"][0]["columnName"] == "Name"
+
+
 def test_order_limit_offset(sf, do):
     do("update", id=LEAD, fields={"Rating": "Hot"})
     assert ids(sf, "SELECT Id FROM Lead ORDER BY Rating DESC NULLS LAST, LastName DESC") == [LEAD, UNOWNED, CONVERTED]
@@ -609,6 +615,28 @@ def test_an_activity_moves_its_parents_stamp_but_not_its_modified_date(sf, do, s
     assert lead["LastActivityDate"] == "2026-11-21"
     assert lead["SystemModstamp"] == "2026-11-21T09:01:00.000+0000"
     assert lead["LastModifiedDate"] == before["LastModifiedDate"]
+
+
+def test_shared_activities(sf, do):
+    assert "WhoCount" not in {field["name"] for field in sf.Task.describe()["fields"]}
+    do("share_activities")
+    task = do("add_activity", who=LEAD, **{"with": [CONTACT, CONVERTED_TO]})["id"]
+    assert sf.Task.get(task)["WhoCount"] == 3
+    people = found(sf, f"SELECT RelationId, Type FROM TaskWhoRelation WHERE TaskId = '{task}'")
+    assert {each["RelationId"]: each["Type"] for each in people} == {
+        LEAD: "Lead",
+        CONTACT: "Contact",
+        CONVERTED_TO: "Contact",
+    }
+    assert [each["WhoCount"] for each in found(sf, "SELECT WhoCount FROM Event")] == [1]
+
+
+def test_captured_emails_are_no_records(sf, do):
+    do("capture_emails")
+    for soql in ("SELECT Id FROM EmailMessage", "SELECT Id FROM Task WHERE TaskSubtype = 'Email'"):
+        assert ids(sf, soql, include_deleted=True) == []
+    assert sf.Contact.get(CONTACT)["LastActivityDate"] is not None
+    assert ids(sf, "SELECT Id FROM Task WHERE TaskSubtype = 'Call'")
 
 
 def test_an_account_does_not_move_its_contacts(sf, do, sandbox):

@@ -12,6 +12,7 @@ from connectors.sandbox.soql import SoqlError, parse_condition
 from .oauth import Sessions
 from .query import Scope
 from .schema import Field, label
+from .sharing import involve, switch_on
 from .state import ADMIN_USER, INTEGRATION_USER, DuplicateRule, Rule, State, Switches
 from .table import Table
 from .values import Refusal
@@ -160,11 +161,34 @@ def _convert(state: State, asked: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _add_activity(state: State, asked: Mapping[str, Any]) -> dict[str, Any]:
-    """Log a `Task` (the default) or `Event` on `who`, finished unless `fields` say otherwise."""
+    """Log a `Task` (the default) or `Event` on `who` (and those in `with`), finished unless `fields` say otherwise."""
     object_ = str(asked.get("object", "Task"))
     begun: dict[str, Any] = {"WhoId": asked["who"], "Subject": "Call"}
     begun |= {"Status": "Completed"} if object_ == "Task" else {"StartDateTime": state.now()}
-    return {"id": create(state, _table(state, object_), begun | dict(asked.get("fields", {})), _hand(asked))}
+    table = _table(state, object_)
+    id_ = create(state, table, begun | dict(asked.get("fields", {})), _hand(asked))
+    involve(state, table, table.rows[id_], asked.get("with", ()))
+    return {"id": id_}
+
+
+def _share_activities(state: State, asked: Mapping[str, Any]) -> dict[str, Any]:
+    """Turn Shared Activities on: `add_activity` can then name more people in `with`."""
+    switch_on(state)
+    return {"objects": ["TaskWhoRelation", "EventWhoRelation"]}
+
+
+def _capture_emails(state: State, asked: Mapping[str, Any]) -> dict[str, Any]:
+    """Leave e-mails to Einstein Activity Capture: they are no records any more, only LastActivityDate knows of them."""
+    tasks = state.of("Task")
+    for row in tasks.where("TaskSubtype", ["Email"]):
+        tasks.set(row, "IsDeleted", True)
+    gone = tasks.purge()
+    for name in ("EmailMessage", "EmailMessageRelation"):
+        table = state.of(name)
+        for row in range(len(table)):
+            table.set(row, "IsDeleted", True)
+        gone += table.purge()
+    return {"captured": gone}
 
 
 def _archive(state: State, asked: Mapping[str, Any]) -> dict[str, Any]:
@@ -334,6 +358,8 @@ _DOINGS: dict[str, Doing] = {
     "merge": _merge,
     "convert": _convert,
     "add_activity": _add_activity,
+    "share_activities": _share_activities,
+    "capture_emails": _capture_emails,
     "archive": _archive,
     "deactivate_user": _deactivate_user,
     "hide_field": _hide_field,

@@ -68,6 +68,7 @@ class SObject:
     mergeable: bool
     undeletable: bool
     bulk: bool
+    shared: bool
     fields: dict[str, Field] = field(default_factory=dict)
 
     def add(self, added: Field) -> None:
@@ -133,7 +134,9 @@ def _with_compound(each: Field, sobject: str) -> Field:
 def _sobject(head: str, lines: list[str]) -> SObject:
     name, prefix, flags, labels = head.split(" ", 3)
     label_, _, plural = labels.partition("|")
-    made = SObject(name, prefix, label_, plural, "w" in flags, "m" in flags, "u" in flags, "q" not in flags)
+    made = SObject(
+        name, prefix, label_, plural, "w" in flags, "m" in flags, "u" in flags, "q" not in flags, "s" in flags
+    )
     made.add(Field("Id", "id", 18, label=f"{label_} ID", defaulted=True, lookup=True))
     for each in map(_field, lines + AUDIT.split("\n")[1:-1]):
         made.add(_with_compound(each, name))
@@ -142,12 +145,12 @@ def _sobject(head: str, lines: list[str]) -> SObject:
     return made
 
 
-def sobjects() -> dict[str, SObject]:
-    """Every object of a fresh org, by its lower-case name."""
+def sobjects(*, shared: bool = False) -> dict[str, SObject]:
+    """Every object of a fresh org, by its lower-case name; or what Shared Activities adds to it."""
     text = (files(__package__) / "objects.txt").read_text(encoding="utf-8")
     blocks = re.sub(r"^#.*\n", "", text, flags=re.MULTILINE).split("\n> ")[1:]
     made = [_sobject(head, [line for line in lines if line]) for head, *lines in map(str.splitlines, blocks)]
-    return {each.name.lower(): each for each in made}
+    return {each.name.lower(): each for each in made if each.shared == shared}
 
 
 NAME_FIELDS = {

@@ -68,8 +68,6 @@ class Switches:
     lock_times: int = 1
     metadata_forbidden: bool = False
     """Whether the integration user may not create fields."""
-    einstein_only: bool = False
-    """Whether e-mails are captured by Einstein Activity Capture and never become records."""
     max_usage: int = 5_000_000
     """API requests per 24 hours."""
     page_size: int = 2000

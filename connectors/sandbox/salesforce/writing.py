@@ -12,6 +12,7 @@ from connectors.sandbox.people import with_checksum
 
 from .query import Scope
 from .schema import Field
+from .sharing import involve
 from .state import INTEGRATION_USER, LEAD_QUEUE, DuplicateRule, State
 from .table import Table
 from .values import Refusal, is_id, parsed, taken, wire
@@ -199,6 +200,7 @@ def _event(state: State, table: Table, row: int) -> None:
 def _activity(state: State, table: Table, row: int) -> None:
     """A finished activity moves its parents' LastActivityDate, and with it their SystemModstamp."""
     table.set(row, "AccountId", state.value(table.get(row, "WhoId"), "AccountId"))
+    involve(state, table, row, ())
     finished = table.get(row, "IsClosed") if table.sobject.name == "Task" else True
     day = table.get(row, "ActivityDate") or (table.get(row, "CreatedDate") or state.now())[:10]
     if not finished or day > state.now()[:10]:
