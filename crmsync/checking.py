@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from datetime import datetime
 from pathlib import Path
 from typing import Any
@@ -13,7 +14,9 @@ from crmsync.ending import DONE, FAILED, WRONG
 from crmsync.errors import ConfigError, Unavailable
 from crmsync.lint import Finding, lint, lint_with_data
 from crmsync.model import KINDS, Stop
+from crmsync.route import pool_of_band, stage_of_band
 from crmsync.scoring import golden, score, worth_knowing
+from crmsync.scoring.people import golden_band
 from crmsync.store import asked, scored
 from crmsync.workplace import connector, opened_state
 
@@ -28,7 +31,11 @@ def checked(config: Config, now: datetime, stop: Stop | None) -> dict[str, Any]:
     """
     today = now.astimezone(config.zone).date()
     findings = [*lint(config, kinds_of(config), today, config.fields), *_lint_state(config, now)]
-    problems = [*golden(config, config.zone), *(each.sentence for each in findings if each.level == "error")]
+    problems = [
+        *golden(config, config.zone),
+        *_misrouted(config),
+        *(each.sentence for each in findings if each.level == "error"),
+    ]
     if not config.crms:
         problems.append(f"the config names no CRM; add a table [{'] or ['.join(sorted(connectors()))}]")
     crms = {crm: _asked(config, crm, stop) for crm in config.crms} if stop else {}
@@ -71,6 +78,24 @@ def _lint_state(config: Config, now: datetime) -> list[Finding]:
             if moving
         ),
     ]
+
+
+def _misrouted(config: Config) -> Iterator[str]:
+    """Golden leads whose band brings them another stage, or another owner where nobody had a turn yet."""
+    stages = stage_of_band(config.stage, config.band_names())
+    members = {pool.name: pool.members for pool in config.owner_pool}
+    for test in config.test:
+        if test.expect.stage is None and test.expect.owner is None:
+            continue
+        try:
+            band = golden_band(config, test, config.zone)
+        except ConfigError:
+            continue  # golden() has told it
+        pool = pool_of_band(band, config.route)
+        got = {"stage": stages.get(band), "owner": members[pool][0] if pool else None}
+        for name, wanted in (("stage", test.expect.stage), ("owner", test.expect.owner)):
+            if wanted not in (None, got[name]):
+                yield f"test {test.name!r}: {name} is {got[name]!r}, expected {wanted!r} (the band is {band!r})"
 
 
 def kinds_of(config: Config) -> set[str]:

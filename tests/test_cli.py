@@ -154,6 +154,21 @@ def test_check_fails_when_a_golden_lead_comes_out_differently(path):
     assert "wrong: test 'VP who asked for a demo last week': band is " in ended.out
 
 
+@pytest.mark.parametrize(
+    ("expected", "sentence"),
+    [
+        ('band = "mql", stage = "mql", owner = "dana.whitlock@ourproduct.example"', ""),
+        ('stage = "sql"', "stage is 'mql', expected 'sql'"),
+        ('owner = "grete.holm@ourproduct.example"', "owner is 'dana.whitlock@ourproduct.example', expected"),
+    ],
+)
+def test_check_knows_where_a_golden_lead_goes(path, expected, sentence):
+    path.write_text(path.read_text().replace('expect = { band = "mql" }', f"expect = {{ {expected} }}"))
+    ended = crmsync("check", "-c", path)
+    assert ended.code == (2 if sentence else 0)
+    assert sentence in ended.out
+
+
 def test_check_online_asks_the_crms(ready):
     ended = crmsync("check", "--online", "-c", ready, "--json")
     assert ended.code == 0
@@ -182,7 +197,7 @@ def test_missing_credentials_are_named(path, monkeypatch):
     ended = crmsync("check", "--online", "-c", path, "--json")
     assert ended.code == 2
     assert "CRMSYNC_HUBSPOT__TOKEN" in ended.json["crms"]["hubspot"]["problems"][0]
-    assert "CRMSYNC_SALESFORCE__CLIENT_ID" in ended.json["crms"]["salesforce"]["problems"][0]
+    assert "CRMSYNC_SALESFORCE__CLIENT_SECRET" in ended.json["crms"]["salesforce"]["problems"][0]
     assert crmsync("setup", "-c", path).code == 1
 
 

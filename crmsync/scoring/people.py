@@ -184,6 +184,14 @@ def golden_failures(model: Model, test: Golden, zone: tzinfo) -> list[str]:
     return [f"test {test.name!r}: {'; '.join(wrong)} (the rules: {told})"] if wrong else []
 
 
+def golden_band(model: Model, test: Golden, zone: tzinfo) -> str:
+    """The band that a golden lead comes to. Raises `ConfigError` where it is not written right."""
+    now = test.at or GOLDEN_NOW
+    columns = columns_of([golden_person(test, now)])
+    scores = score(model, columns, now, zone, [test.previous])
+    return model.band_names()[int(scores.band[0])]
+
+
 def _plainly(value: Any) -> Any:
     return int(value) if isinstance(value, float) and value.is_integer() else value
 
