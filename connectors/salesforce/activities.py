@@ -27,6 +27,9 @@ from connectors.salesforce.schema import PREFIXES, UNREADABLE, Schema, instant
 from crmsync.model import Activity, Page, Ref
 from crmsync.tables import Feed
 
+MOST_JUDGED = 10_000
+"""Distinct combinations of values that are remembered while a page is read."""
+
 NOBODY = Ref(CRM, "lead", "")
 """Stands in the place of a participant where an activity is gone and nobody can tell whose it was."""
 
@@ -82,15 +85,14 @@ def of_rows(
 ) -> list[Activity]:
     """The activities of a page: for each row and kind what it is now, or (with `tell_gone`) that it is gone."""
     origin = ORIGINS[feeds[0].source]
-    asked = {kind: [(feed, conditions(feed)) for feed in feeds if feed.kind == kind] for kind in _kinds(feeds)}
+    choose = chooser(feeds)
     people = origin.people(org, schema, [row for row in rows if row.get("IsDeleted") is not True])
     found: list[Activity] = []
     for row in rows:
         id_ = str(row["Id"])
         theirs = people.get(id_, ())
-        for kind, each in asked.items():
-            feed = next((feed for feed, where in each if fits(where, row)), None) if theirs else None
-            at = origin.at(kind, row) if feed else None
+        for kind, feed in choose(row):
+            at = origin.at(kind, row) if feed and theirs else None
             if feed and at:
                 found += _activities(feed, f"{id_}:{kind}", at, row, theirs)
             elif tell_gone:
@@ -98,8 +100,24 @@ def of_rows(
     return found
 
 
-def _kinds(feeds: Sequence[Feed]) -> list[str]:
-    return list(dict.fromkeys(feed.kind for feed in feeds))
+def chooser(feeds: Sequence[Feed]) -> Callable[[Row], Sequence[tuple[str, Feed | None]]]:
+    """Says of a row for each kind which feed it fits, if any. Rows that agree in what feeds ask for are judged once."""
+    paths = list(dict.fromkeys(path for feed in feeds for path in feed.where))
+    kinds = list(dict.fromkeys(feed.kind for feed in feeds))
+    asked = {kind: [(feed, conditions(feed)) for feed in feeds if feed.kind == kind] for kind in kinds}
+    judged: dict[tuple[object, ...], list[tuple[str, Feed | None]]] = {}
+
+    def choose(row: Row) -> Sequence[tuple[str, Feed | None]]:
+        key = tuple(row.get(path) for path in paths)
+        if key not in judged:
+            if len(judged) > MOST_JUDGED:
+                judged.clear()
+            judged[key] = [
+                (kind, next((feed for feed, where in some if fits(where, row)), None)) for kind, some in asked.items()
+            ]
+        return judged[key]
+
+    return choose
 
 
 def _activities(feed: Feed, id_: str, at: datetime, row: Row, people: Sequence[Ref]) -> list[Activity]:

@@ -7,7 +7,7 @@ import json
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
-from typing import Any, TypeAlias
+from typing import Any, NamedTuple, TypeAlias
 
 from connectors.salesforce import bulk
 from connectors.salesforce.answers import CRM, Refused, expected
@@ -178,8 +178,7 @@ def id_lists(ids: Sequence[str]) -> Iterator[str]:
         yield "(" + ",".join(quoted(each) for each in ids[start : start + IN_LIST]) + ")"
 
 
-@dataclass(frozen=True)
-class Column:
+class Column(NamedTuple):
     """A column of a query: its path, the way to it in a JSON record, and how its value is read."""
 
     path: str
@@ -205,9 +204,9 @@ def csv_cells(row: Sequence[str], columns: Sequence[Column]) -> Row:
 
 def _read(values: Iterable[Any], columns: Sequence[Column]) -> Row:
     return {
-        column.path: read
-        for column, value in zip(columns, values, strict=True)
-        if value is not None and value != "" and (read := column.read(value)) is not None
+        path: known
+        for (path, _steps, read), value in zip(columns, values, strict=True)
+        if value is not None and value != "" and (known := read(value)) is not None
     }
 
 

@@ -145,6 +145,8 @@ def reader(type_: str) -> Callable[[Any], Scalar | None]:
 
 
 def _text(value: Any) -> str | None:
+    if isinstance(value, str):
+        return clean(value) or None
     return None if isinstance(value, dict | list) else clean(str(value)) or None
 
 
