@@ -9,6 +9,8 @@ import pytest
 import requests
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import rsa
+from hypothesis import given
+from hypothesis import strategies as st
 from simple_salesforce import Salesforce
 from simple_salesforce.exceptions import (
     SalesforceAuthenticationFailed,
@@ -19,6 +21,8 @@ from simple_salesforce.exceptions import (
 )
 
 from connectors.sandbox.people import Firm, Happening, Human, Rep, World, salesforce_id, with_checksum
+from connectors.sandbox.salesforce.schema import sobjects
+from connectors.sandbox.salesforce.table import Table
 
 NOW = datetime(2026, 11, 21, 9, 0, tzinfo=UTC)
 QUEUE = salesforce_id("00G", 1)
@@ -479,6 +483,35 @@ def test_deleted_and_archived_records_come_only_with_query_all(sf, do):
     do("delete", id=UNOWNED)
     do("purge")
     assert ids(sf, "SELECT Id FROM Lead WHERE IsDeleted = true", include_deleted=True) == []
+
+
+def test_multi_select_picklists(sf, do):
+    do("add_field", object="Lead", field="Stack__c", type="multipicklist", values=["Go", "Java", "Python"])
+    patch(sf, {"id": LEAD, "Stack__c": "Go;Python"}, {"id": UNOWNED, "Stack__c": "Java"})
+    assert ids(sf, "SELECT Id FROM Lead WHERE Stack__c INCLUDES ('Go;Python', 'Rust')") == [LEAD]
+    assert ids(sf, f"SELECT Id FROM Lead WHERE Stack__c EXCLUDES ('Go') AND Id != '{CONVERTED}'") == [UNOWNED]
+
+
+@given(
+    st.lists(st.integers(0, 6), min_size=1, max_size=12),
+    st.lists(st.tuples(st.integers(0, 11), st.integers(0, 9)), max_size=30),
+    st.integers(0, 9),
+    st.integers(0, 9),
+)
+def test_the_index_of_stamps_is_what_sorting_gives(first, moves, low, high):
+    table = Table(sobjects()["lead"])
+    table.extend([{"Id": salesforce_id("00Q", n), "SystemModstamp": str(stamp)} for n, stamp in enumerate(first)])
+    list(table.by_stamp(""))
+    for n, stamp in moves:
+        if n < len(table):
+            table.set(n, "SystemModstamp", str(stamp))
+        else:
+            table.insert({"Id": salesforce_id("00Q", 100 + len(table)), "SystemModstamp": str(stamp)})
+    rows_ = sorted((table.get(row, "SystemModstamp"), table.ids[row], row) for row in range(len(table)))
+    assert list(table.by_stamp(str(low), str(high))) == [row for stamp, _, row in rows_ if low <= int(stamp) <= high]
+    for stamp in {each for each, _, _ in rows_}:
+        expected = sorted(row for each, _, row in rows_ if each == stamp)
+        assert table.where("SystemModstamp", [stamp]) == expected
 
 
 # --- rows ------------------------------------------------------------------------------------------------------------

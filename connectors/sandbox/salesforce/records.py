@@ -128,7 +128,8 @@ def _records(call: Call) -> tuple[list[dict[str, Any]], bool]:
     if not isinstance(body.get("records"), list):
         raise Refusal("JSON_PARSER_ERROR", "The HTTP entity body is required, but this request has no records")
     if len(body["records"]) > MAX_ROWS:
-        raise Refusal("EXCEEDED_MAX_SEMIJOIN_SUBSELECTS", f"Too many records: at most {MAX_ROWS}")
+        message = f"record limit reached. cannot submit more than {MAX_ROWS} records into this call"
+        raise Refusal("EXCEEDED_ID_LIMIT", message)
     return body["records"], bool(body.get("allOrNone"))
 
 

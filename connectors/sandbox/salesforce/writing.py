@@ -231,6 +231,9 @@ def _opportunity(state: State, table: Table, row: int) -> None:
 
 
 def _permissions(state: State, table: Table, row: int) -> None:
+    """A field permission that grants nothing is deleted."""
+    if table.sobject.name == "FieldPermissions" and not table.get(row, "PermissionsRead"):
+        table.set(row, "IsDeleted", True)
     state.forget()
 
 
