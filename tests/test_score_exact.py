@@ -149,6 +149,16 @@ def test_an_unbelievable_text_is_unknown(value):
     assert bool(scores.warnings) == (value not in ("", "   "))
 
 
+def test_a_gap_says_what_was_wrong_with_the_value():
+    of = model(fit=[fit_rule(1, "size", field="employees", gt=5), fit_rule(2, "vp", field="title", contains="vp")])
+    assert [one(of, employees=value, title="x")["gaps"] for value in (None, float("nan"), "250", 250)] == [
+        ["employees is not known: size"],
+        ["employees is not known, as its value is not a number (NaN): size"],
+        ["employees cannot be read as its rules ask: size"],
+        [],
+    ]
+
+
 def test_true_is_not_one():
     of = model(fit=[fit_rule(1, "yes", field="a", **{"is": True}), fit_rule(2, "one", field="a", **{"is": 1})])
     assert [

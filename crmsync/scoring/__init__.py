@@ -1,8 +1,9 @@
 """Scoring: a pure function from columns to a ledger of points, and everything that can be said about it."""
 
 from crmsync.scoring.engine import score
-from crmsync.scoring.explain import Entry, changes, explain, gaps
+from crmsync.scoring.explain import Entry, changes, explain
 from crmsync.scoring.forecast import ahead, short
+from crmsync.scoring.gaps import gaps
 from crmsync.scoring.ledger import Line, Scores
 from crmsync.scoring.people import columns_of, document, golden, result, score_people
 from crmsync.scoring.ranges import possible, worth_knowing

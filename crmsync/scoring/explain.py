@@ -169,16 +169,6 @@ def _gate(band: Band, scores: Scores, row: int) -> str:
     return "; ".join(blocked)
 
 
-def gaps(model: Model, columns: Columns, row: int) -> list[str]:
-    """The fields that rules read and nobody filled in, each with the rules that wait for it."""
-    waiting: dict[str, list[str]] = {}
-    for rule in model.rules():
-        for name in rule.when.fields() if rule.when else ():
-            if _value(columns, name, row) in (None, ""):
-                waiting.setdefault(name, []).append(rule.name)
-    return [f"{name} is not known: {', '.join(rules)}" for name, rules in sorted(waiting.items())]
-
-
 def changes(before: Sequence[Entry], after: Sequence[Entry]) -> list[Entry]:
     """What changed between two explanations of a person; the points sum to the difference of the totals."""
     old, new = ({line["rule"]: line for line in lines} for lines in (before, after))

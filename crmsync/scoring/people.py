@@ -15,8 +15,9 @@ from crmsync.errors import ConfigError
 from crmsync.model import Scalar
 from crmsync.rules import Golden, Model
 from crmsync.scoring.engine import score
-from crmsync.scoring.explain import explain_many, gaps
+from crmsync.scoring.explain import explain_many
 from crmsync.scoring.forecast import ahead, short
+from crmsync.scoring.gaps import gaps_many
 from crmsync.scoring.ledger import Scores
 from crmsync.scoring.ranges import possible
 from crmsync.scoring.reasons import reasons
@@ -133,9 +134,9 @@ def documents(
 ) -> Iterator[dict[str, Any]]:
     """What scoring says of each of some people without looking ahead."""
     lines = explain_many(model, scores, columns, rows, now, zone)
-    for row, told, sentence in zip(rows, lines, reasons(model, scores, rows), strict=True):
-        said = {"lines": told, "gaps": gaps(model, columns, row), "reason": sentence}
-        yield {**result(model, scores, row), **said}
+    unknown = gaps_many(model, columns, rows)
+    for row, told, gaps, sentence in zip(rows, lines, unknown, reasons(model, scores, rows), strict=True):
+        yield {**result(model, scores, row), "lines": told, "gaps": gaps, "reason": sentence}
 
 
 def result(model: Model, scores: Scores, row: int) -> dict[str, Any]:
