@@ -479,6 +479,14 @@ def test_search_never_finds_archived_records(ask, portal):
     assert archived["archivedAt"] == "2026-11-21T09:00:00.000Z"
 
 
+def test_the_recycle_bin_forgets_after_ninety_days(ask, portal, clock):
+    portal.actions["archive"]({"id": only(portal, "First1")})
+    clock.at += timedelta(days=89)
+    assert len(ask.get("/crm/v3/objects/contacts", archived="true")["results"]) == 1
+    clock.at += DAY
+    assert ask.get("/crm/v3/objects/contacts", archived="true")["results"] == []
+
+
 def test_a_bulk_edit_stamps_one_millisecond_on_everybody(ask, portal, clock):
     clock.at += timedelta(milliseconds=7)
     portal.actions["bulk_edit"]({"properties": {"hs_lead_status": "NEW"}, "count": 12})
@@ -1055,6 +1063,33 @@ def test_an_action_that_cannot_be_done_says_so(portal):
     with pytest.raises(ValueError) as unknown:
         portal.actions["set"]({"nonsense": 1})
     assert "there is no switch nonsense" in str(unknown.value)
+    with pytest.raises(ValueError) as wrong:
+        portal.actions["set"]({"id_order": "random"})
+    assert str(wrong.value) == "id_order is number or text, not 'random'"
+
+
+def test_a_version_can_be_retired(ask, portal):
+    portal.actions["set"]({"retired": ["v3"]})
+    assert [ask("GET", path).status_code for path in ("/crm/v3/owners", "/crm/owners/2026-09")] == [404, 200]
+
+
+def test_a_portal_can_lose_writes_and_say_nothing(ask, portal):
+    portal.actions["set"]({"lost_writes": 1})
+    ids = [only(portal, first) for first in ("First7", "First8")]
+    answer = updated(ask, *({"id": each, "properties": {"phone": "1"}} for each in ids))
+    assert (answer.status_code, [each["id"] for each in answer.json()["results"]]) == (200, ids[1:])
+    assert stage(ask, ids[0], name="phone") is None
+
+
+def test_a_workflow_can_undo_what_a_client_set(ask, portal):
+    portal.actions["set"]({"workflows": [{"when": "hubspot_owner_id", "set": {"hubspot_owner_id": ""}}]})
+    contact = only(portal, "First7")
+    assert updated(ask, {"id": contact, "properties": {"hubspot_owner_id": "41629701"}}).status_code == 200
+    assert stage(ask, contact, name="hubspot_owner_id") is None
+    body = {"inputs": [{"id": contact}], "propertiesWithHistory": ["hubspot_owner_id"]}
+    (record,) = ask.post("/crm/v3/objects/contacts/batch/read", body)["results"]
+    sources = [each["sourceType"] for each in record["propertiesWithHistory"]["hubspot_owner_id"]]
+    assert sources == ["AUTOMATION_PLATFORM", "INTEGRATION"]
 
 
 def test_the_snapshot_is_equal_for_equal_ends(portal, clock):

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import fields
 from datetime import datetime
-from typing import Any
+from typing import Any, Literal, get_args, get_origin, get_type_hints
 
 from connectors.sandbox.hubspot import happenings, writes
 from connectors.sandbox.hubspot.catalog import option, stage_date
@@ -233,6 +233,11 @@ def _set(state: State, now: int, body: Json) -> Json:
     known = {each.name for each in fields(Switches)}
     if unknown := sorted(set(body) - known):
         raise ValueError(f"there is no switch {', '.join(unknown)}; there is {', '.join(sorted(known))}")
+    hints = get_type_hints(Switches)
+    for name, value in body.items():
+        choices = get_args(hints[name]) if get_origin(hints[name]) is Literal else ()
+        if choices and value not in choices:
+            raise ValueError(f"{name} is {' or '.join(choices)}, not {value!r}")
     for name, value in body.items():
         setattr(state.switches, name, value)
     for records in state.records.values():

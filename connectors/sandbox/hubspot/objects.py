@@ -18,6 +18,8 @@ def listed(state: State, call: Call) -> Json:
     records = state.records_of(call.params["type"])
     histories = call.many("propertiesWithHistory")
     limit = call.limit(10, HISTORY_PAGE if histories else BATCH)
+    if call.flag("archived"):
+        state.purge(records, call.now)
     found, following = records.page(_after(call), limit, call.flag("archived"))
     names = call.many("properties") or records.kind.shown
     linked = [state.records_of(each) for each in call.many("associations")]

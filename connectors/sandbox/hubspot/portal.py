@@ -14,7 +14,7 @@ from connectors.sandbox.hubspot import gate
 from connectors.sandbox.hubspot.actions import actions
 from connectors.sandbox.hubspot.load import load
 from connectors.sandbox.hubspot.paths import OPEN, find, scopes, tree
-from connectors.sandbox.hubspot.state import State, snapshot_of, switches_of
+from connectors.sandbox.hubspot.state import State, Tier, snapshot_of, switches_of
 from connectors.sandbox.hubspot.wire import Call, Refusal, Reply, correlation, milliseconds, not_found_page
 from connectors.sandbox.people import World
 
@@ -33,7 +33,7 @@ class Portal:
     `switches` say how it behaves where portals differ; they may be changed at any time.
     """
 
-    def __init__(self, clock: Callable[[], datetime], *, rate_limits: bool = False, tier: str = "enterprise") -> None:
+    def __init__(self, clock: Callable[[], datetime], *, rate_limits: bool = False, tier: Tier = "enterprise") -> None:
         self._clock = clock
         self._tree = tree()
         self.switches = switches_of(tier, rate_limits)
@@ -68,6 +68,8 @@ class Portal:
         if found is None:
             raise not_found_page()
         endpoint, call.params = found
+        if endpoint.version in self.switches.retired:
+            raise not_found_page()
         call.version = endpoint.version
         if endpoint.family not in OPEN:
             gate.admit(self.state, call, scopes(endpoint, call))

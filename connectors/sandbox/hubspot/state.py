@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import Counter, deque
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import NamedTuple
+from typing import Any, Literal, NamedTuple
 
 from connectors.sandbox.hubspot.catalog import ENGAGEMENTS, TYPES, object_type
 from connectors.sandbox.hubspot.links import Links, LinkType, Pair
@@ -18,6 +18,9 @@ TOKEN = "sandbox-token"
 REFRESH = "sandbox-refresh"
 PORTAL_ID = 48_000_001
 _APP_ID = 19_000_001
+_BIN_LIFE = 90 * 86_400_000
+CLIENT = "INTEGRATION"
+"""What HubSpot calls the source of a value that came through the API."""
 # Calls in 10 seconds for each key, and in a day for all keys of the account (usage guidelines, 2026).
 _LIMITS = {
     "free": (100, 250_000),
@@ -30,6 +33,9 @@ _LOW_FIRST_ID = 51
 """Old portals still have contacts with short ids; the ids of this one grow from two digits to twelve."""
 
 
+Tier = Literal["free", "starter", "professional", "enterprise"]
+
+
 @dataclass
 class Switches:
     """How this portal behaves where portals differ, where nobody could verify it, and where things go wrong.
@@ -38,24 +44,29 @@ class Switches:
     (`multi_status`) or 200 (`ok`). `traced_updates` makes a validation failure spare the other inputs of a batch update
     whose inputs all carry an `objectWriteTraceId`. `merged_pair` is what becomes of two inputs that are one record now.
     `required` are the admin's conditional rules of 2026-09: `{"property", "equals", "requires"}`. `retry_after` is sent
-    with a 429, in seconds. `index_lag` is in seconds too. `job_polls` is how often an export or import is not done yet;
-    `export_times` may be `milliseconds`, and `empty_cells` of an import may `clear`.
+    with a 429: seconds, or a date as HTTP writes it. `index_lag` is in seconds. `retired` are versions of the API that
+    answer 404 (`v3`, `2026-03`). `lost_writes` of each batch update are neither done nor told of, under a 200.
+    `workflows` set properties after a client set one: `{"when": property, "set": {property: value}}`. `job_polls` is
+    how often an export or import is not done yet.
     """
 
-    tier: str = "enterprise"
+    tier: Tier = "enterprise"
     scopes: list[str] | None = None
-    partial_failures: str = "multi_status"
+    partial_failures: Literal["multi_status", "ok"] = "multi_status"
     traced_updates: bool = False
-    merged_pair: str = "refused"
-    backward_stages: str = "ignored"
-    unknown_owner: str = "refused"
-    unknown_id: str = "html"
-    id_order: str = "number"
+    merged_pair: Literal["refused", "accepted"] = "refused"
+    backward_stages: Literal["ignored", "accepted"] = "ignored"
+    unknown_owner: Literal["refused", "accepted"] = "refused"
+    unknown_id: Literal["html", "json"] = "html"
+    id_order: Literal["number", "text"] = "number"
+    retired: list[str] = field(default_factory=list)
+    lost_writes: int = 0
+    workflows: list[dict[str, Any]] = field(default_factory=list)
     index_lag: float = 0.0
     association_page: int = 500
     required: list[dict[str, str]] = field(default_factory=list)
     rotate_refresh_tokens: bool = True
-    legacy_oauth: str = "answers"
+    legacy_oauth: Literal["answers", "gone"] = "answers"
     time_zone: str = "Europe/Berlin"
     rate_limits: bool = False
     burst: int = 190
@@ -63,10 +74,10 @@ class Switches:
     search_body: int = 3_000
     daily: int = 1_000_000
     daily_used: int = 0
-    retry_after: int | None = None
+    retry_after: int | str | None = None
     job_polls: int = 2
-    export_times: str = "iso"
-    empty_cells: str = "ignored"
+    export_times: Literal["iso", "milliseconds"] = "iso"
+    empty_cells: Literal["ignored", "clear"] = "ignored"
 
 
 @dataclass
@@ -81,7 +92,7 @@ class Gate:
     issued: int = 0
 
 
-def switches_of(tier: str, rate_limits: bool) -> Switches:
+def switches_of(tier: Tier, rate_limits: bool) -> Switches:
     """The switches of a portal with this subscription (free, starter, professional or enterprise)."""
     burst, daily = _LIMITS[tier]
     return Switches(tier=tier, rate_limits=rate_limits, burst=burst, daily=daily)
@@ -164,7 +175,7 @@ class State:
         properties = {name: value for name, value in values.items() if value}
         properties.setdefault("hs_object_source", source)
         properties.setdefault("hs_object_source_label", source)
-        if source == "INTEGRATION":
+        if source == CLIENT:
             properties.setdefault("hs_object_source_id", str(_APP_ID))
         if type_name == "contacts":
             _complete(properties, records.next_id, at)
@@ -189,7 +200,22 @@ class State:
             records.index(record)
         if changed:
             records.stamp(record, at)
+        if source == CLIENT:
+            self._run_workflows(type_name, record, values, at)
         return changed
+
+    def _run_workflows(self, type_name: str, record: Record, values: Mapping[str, str], at: int) -> None:
+        """What the portal's own automation does when a client set something."""
+        for each in self.switches.workflows:
+            if each["when"] in values:
+                self.change(type_name, record, each["set"], at, "AUTOMATION_PLATFORM")
+
+    def purge(self, records: Records, at: int) -> None:
+        """Remove what has been in the recycle bin for 90 days."""
+        for record in [records.by_id[number] for number in records.archived]:
+            if record.archived_at is not None and at - record.archived_at >= _BIN_LIFE:
+                self.links.forget(records.kind.name, record.id)
+                records.forget(record)
 
     def link(self, pair: Pair, one: int, other: int, at: int, main: bool = False) -> None:
         """Link two records as a person or a client does: an activity or a new main company modifies the contact."""

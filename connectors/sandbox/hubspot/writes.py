@@ -13,11 +13,10 @@ from connectors.sandbox.hubspot.links import plain
 from connectors.sandbox.hubspot.objects import one_record
 from connectors.sandbox.hubspot.records import Record, Records, as_json, shown
 from connectors.sandbox.hubspot.schema import Problem
-from connectors.sandbox.hubspot.state import State
+from connectors.sandbox.hubspot.state import CLIENT, State
 from connectors.sandbox.hubspot.wire import Call, Json, Refusal, Reply, bad_request, error, not_found
 
 _MOST_MERGES = 250
-_SOURCE = "INTEGRATION"
 _VIDS = "hs_calculated_merged_vids"
 _ECHOED = (
     "hs_is_unworked",
@@ -100,7 +99,7 @@ def conflict(records: Records, other: Record) -> Refusal:
 def batch_update(state: State, call: Call) -> Reply:
     """`POST …/batch/update`: unknown ids spare the others; a bad value or a repeated id spoils the whole batch."""
     records = state.records_of(call.params["type"])
-    inputs = inputs_of(call.json(), BATCH)
+    inputs = inputs_of(call.json(), BATCH)[state.switches.lost_writes :]
     _check_distinct([str(each.get("id")) for each in inputs])
     _check_id_property(records, inputs)
     found = [_found(records, each) for each in inputs]
@@ -127,7 +126,7 @@ def batch_update(state: State, call: Call) -> Reply:
 
 def _updated(state: State, call: Call, records: Records, record: Record, clean: dict[str, str]) -> Json:
     _checked_unique(records, record, clean)
-    state.change(records.kind.name, record, clean, call.now, _SOURCE)
+    state.change(records.kind.name, record, clean, call.now, CLIENT)
     return echo(state, records, record, clean)
 
 
@@ -187,7 +186,7 @@ def create(state: State, call: Call) -> Reply:
     if problems:
         raise invalid(problems)
     _checked_unique(records, None, clean)
-    record = state.make(records.kind.name, clean, call.now, _SOURCE)
+    record = state.make(records.kind.name, clean, call.now, CLIENT)
     _link_new(state, records, record, body.get("associations") or [], call.now)
     return Reply(201, echo(state, records, record, record.properties))
 
@@ -219,7 +218,7 @@ def batch_create(state: State, call: Call) -> Reply:
         except Refusal as refusal:
             errors.append(_error_of(refusal, each))
             continue
-        record = state.make(records.kind.name, clean, call.now, _SOURCE)
+        record = state.make(records.kind.name, clean, call.now, CLIENT)
         _link_new(state, records, record, each.get("associations") or [], call.now)
         results.append(echo(state, records, record, record.properties))
     return batch_reply(state, call, results, errors, 201)
@@ -254,9 +253,9 @@ def _upserted(state: State, call: Call, records: Records, each: Json, clean: dic
     record = records.by_unique(each["idProperty"], str(each["id"]))
     new = record is None
     if record is None:
-        record = state.make(records.kind.name, clean, call.now, _SOURCE)
+        record = state.make(records.kind.name, clean, call.now, CLIENT)
     else:
-        state.change(records.kind.name, record, clean, call.now, _SOURCE)
+        state.change(records.kind.name, record, clean, call.now, CLIENT)
     return echo(state, records, record, clean) | {"new": new}
 
 
