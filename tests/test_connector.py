@@ -79,6 +79,11 @@ class InMemory:
     def call(self, ref, number):
         self.made.happen(make.activity(f"new{number}", self.made.records[ref], "call_completed"))
 
+    def grow(self, ref, employees):
+        fields = {**self.made.records[ref].fields, "employees": employees}
+        self.made.edit(replace(self.made.records[ref], fields=fields))
+        return True
+
     def merge(self, winner, loser):
         self.made.edit(replace(self.made.records[loser], gone=True, merged_into=winner))
 
@@ -152,6 +157,12 @@ class InHubSpot(OverHttp):
     def call(self, ref, number):
         self.do("add_activity", id=ref.id, kind="call_completed", attributes={"subject": f"Call {number}"})
 
+    def grow(self, ref, employees):
+        company = self.sandbox.snapshot("hubspot")["contacts"][ref.id].get("associatedcompanyid")
+        if company:
+            self.do("update", type="companies", id=company, properties={"numberofemployees": employees})
+        return bool(company)
+
     def merge(self, winner, loser):
         return Ref("hubspot", "contact", self.do("merge", id=winner.id, other=loser.id)["id"])
 
@@ -165,7 +176,11 @@ class InHubSpot(OverHttp):
 class InSalesforce(OverHttp):
     crm, kinds, module, secret = "salesforce", ("lead", "contact"), salesforce, "sandbox"
     names = FieldMap(
-        fields={"title": "Title", "country": {"lead": "Country", "contact": "MailingCountry"}},
+        fields={
+            "title": "Title",
+            "country": {"lead": "Country", "contact": "MailingCountry"},
+            "employees": {"lead": "NumberOfEmployees", "contact": "Account.NumberOfEmployees"},
+        },
         outputs={name: f"Crmsync_{name.title()}__c" for name in ("score", "fit", "behavior", "band", "reason")},
         stages={
             "lead": {"lead": "Open - Not Contacted", "contact": "Lead"},
@@ -199,6 +214,13 @@ class InSalesforce(OverHttp):
 
     def call(self, ref, number):
         self.do("add_activity", who=ref.id, fields={"Subject": f"Call {number}", "TaskSubtype": "Call"})
+
+    def grow(self, ref, employees):
+        row = self.sandbox.snapshot("salesforce")[ref.kind.title()][ref.id]
+        where = ref.id if ref.kind == "lead" else row.get("AccountId")
+        if where:
+            self.do("update", id=where, fields={"NumberOfEmployees": employees})
+        return bool(where)
 
     def merge(self, winner, loser):
         self.do("merge", winner=winner.id, losers=[loser.id])
@@ -322,6 +344,12 @@ def test_an_edited_record_comes_with_the_next_pull(rig, crm):
     ref = writable(rig)[1]
     rig.retitle(ref, "Chief Tinkerer")
     assert news(rig, cursor)[ref].fields["title"] == "Chief Tinkerer"
+
+
+def test_a_firm_that_grew_comes_with_its_people(rig, crm):
+    _, cursor = pulled(crm.contacts(None))
+    grown = next(ref for ref in writable(rig, count=60) if ref.kind == "contact" and rig.grow(ref, 77_777))
+    assert news(rig, cursor)[grown].fields["employees"] == 77_777
 
 
 def test_a_record_edited_between_two_pages_is_not_lost(rig):
@@ -456,6 +484,7 @@ def something_happens(rig, follower, chance, number):
         [
             lambda: rig.retitle(one, f"Title {number}"),
             lambda: rig.remove(one),
+            lambda: rig.grow(one, 10_000 + number),
             lambda: rig.create(number),
             lambda: rig.call(one, number),
             lambda: rig.merge(one, next((each for each in others if each.kind == one.kind), one)),

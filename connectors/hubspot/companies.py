@@ -28,6 +28,8 @@ class Companies:
     def __init__(self, api: Api) -> None:
         self._api = api
         self._values: dict[str, Mapping[str, Any]] = {}
+        self._told: dict[str, Mapping[str, Any]] = {}
+        """Values that all contacts of a company were given; what one of them was given says nothing of the others."""
 
     def of(self, contacts: Sequence[Record], properties: Sequence[str], on_contact: bool) -> list[Mapping[str, Any]]:
         """The values for each contact, empty where it has no company.
@@ -42,12 +44,16 @@ class Companies:
         known = self._known({id for id in ids if id}, properties)
         return [known.get(id, {}) for id in ids]
 
-    def remember_all(self, properties: Sequence[str]) -> None:
-        """Forget everything and read all companies, if they are not too many: their list has a hundred in a call."""
+    def remember_all(self, properties: Sequence[str], *, for_all: bool) -> None:
+        """Forget everything and read all companies, if they are not too many: their list has a hundred in a call.
+
+        `for_all` says that all contacts will be given these values, not only the rest of them.
+        """
         self._values = {}
         if total(self._api, "companies") <= KEPT:
             for records, _ in whole_list(Listing(self._api, "companies", properties)):
                 self._values |= {str(each["id"]): _only(each, properties) for each in records}
+        self._told = dict(self._values) if for_all else {}
 
     def _known(self, ids: set[str], properties: Sequence[str]) -> Mapping[str, Mapping[str, Any]]:
         """The values of these companies. Several threads ask at once: what is remembered is only ever added to."""
@@ -77,17 +83,20 @@ class Companies:
     def members(self, window: Window, properties: Sequence[str]) -> Iterator[list[str]]:
         """Lists of contacts whose company's mapped values changed, as far as can be known.
 
-        A company also counts as changed when anybody e-mails one of its people; those whose values are remembered and
-        the same are left out.
+        A company also counts as changed when anybody e-mails one of its people; those whose contacts were all given the
+        same values are left out.
         """
         for records, _ in window.pages():
-            moved = [each for each in records if self._values.get(str(each["id"])) != _only(each, properties)]
-            self._values |= {str(each["id"]): _only(each, properties) for each in moved}
-            ids = [str(each["id"]) for each in moved]
-            found = associations(self._api, "companies", "contacts", ids)
+            read = {str(each["id"]): _only(each, properties) for each in records}
+            moved = {id: values for id, values in read.items() if self._told.get(id) != values}
+            self._values |= moved
+            found = associations(self._api, "companies", "contacts", moved)
             members = dict.fromkeys(str(each["toObjectId"]) for _, associated in found for each in associated)
             for chunk in chunks(list(members), BATCH):
                 yield list(chunk)
+            self._told |= moved
+        if len(self._told) > KEPT:
+            self._told = {}
 
 
 def _only(record: Record, properties: Sequence[str]) -> dict[str, Any]:

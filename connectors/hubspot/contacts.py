@@ -48,7 +48,7 @@ class Contacts:
     def _all(self, how: Reading, begun: Cursor, now: int) -> Iterator[Page[Contact]]:
         start = begun.start or now
         if how.company:
-            self._companies.remember_all(how.company_properties)
+            self._companies.remember_all(how.company_properties, for_all=begun.walk is None)
         try:
             yield from self._exported(how, begun, start)
         except NoExport:
