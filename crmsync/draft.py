@@ -133,9 +133,13 @@ def _assign(
 
 
 def _scored_people(work: Work, tx: Connection, result: Result) -> Iterator[tuple[Scored, list[Holding]]]:
-    """Score, store the scores, and yield each person with their live records."""
+    """Score whoever may have changed, store the scores, and yield with their records those there is news of.
+
+    There is none of people whom time alone was going to move and did not: of them only the next such instant is stored.
+    """
     config = work.config
     wanted = scored.people_to_score(tx, int(work.now.timestamp()), config.model_hash())
+    dirty = scored.dirty_people(tx)
     facts = scored.all_facts(tx) if len(wanted) else {}
     for start in range(0, len(wanted), scored.PEOPLE_AT_ONCE):
         some = [int(each) for each in wanted[start : start + scored.PEOPLE_AT_ONCE]]
@@ -143,9 +147,21 @@ def _scored_people(work: Work, tx: Connection, result: Result) -> Iterator[tuple
         before = scored.known_scores(tx, some)
         previous = [before[each].band if each in before else None for each in some]
         scores = score(config, columns, work.now, config.zone, previous)
-        scored.save_scores(tx, _score_rows(scores, config, work, result))
+        rows = _score_rows(scores, config, work, result)
+        news = [
+            place
+            for place, row in enumerate(rows)
+            if row["id"] in dirty or row["id"] not in before or _moved(before[row["id"]], row)
+        ]
+        quiet = {rows[place]["id"]: rows[place]["due"] for place in set(range(len(rows))) - set(news)}
+        scored.postpone(tx, {each: due for each, due in quiet.items() if before[each].due != due})
+        scored.save_scores(tx, [rows[place] for place in news], before)
         work.progress("scored", "", len(some))
-        yield from _with_records(tx, config, scores, some)
+        yield from _with_records(tx, config, scores, news)
+
+
+def _moved(before: scored.Known, row: Mapping[str, Any]) -> bool:
+    return (before.lines, before.band, before.model) != (row["lines"], row["band"], row["model"])
 
 
 def _ledgers(scores: Scores) -> list[str]:
@@ -178,23 +194,23 @@ def _score_rows(scores: Scores, config: Config, work: Work, result: Result) -> l
 
 
 def _with_records(
-    tx: Connection, config: Config, scores: Scores, some: Sequence[int]
+    tx: Connection, config: Config, scores: Scores, rows: Sequence[int]
 ) -> Iterator[tuple[Scored, list[Holding]]]:
-    bands, why = config.band_names(), reasons(config, scores, range(len(some)))
+    bands, why = config.band_names(), reasons(config, scores, rows)
+    people = scores.people[rows].tolist()
     records: dict[int, list[Holding]] = {}
-    for held in scored.live_contacts(tx, some):
+    for held in scored.live_contacts(tx, people):
         records.setdefault(held.person, []).append(held)
-    for row, person_id in enumerate(some):
+    for row, person_id, because in zip(rows, people, why, strict=True):
         band = _band(bands, scores.band[row])
         outputs: dict[str, Scalar] = {
             "score": _points(scores.total[row]),
             "fit": _points(scores.fit[row]),
             "behavior": _points(scores.behavior[row]),
             "band": band,
-            "reason": why[row],
+            "reason": because,
         }
-        person = Scored(person_id, int(scores.total[row]), band, outputs, why[row])
-        yield person, records.get(person_id, [])
+        yield Scored(person_id, int(scores.total[row]), band, outputs, because), records.get(person_id, [])
 
 
 def _band(bands: Sequence[str], number: Any) -> str:

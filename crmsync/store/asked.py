@@ -10,7 +10,7 @@ import orjson
 from sqlalchemy import Connection, case, func, or_, select, text
 
 from crmsync.people import normal_email
-from crmsync.store.database import Store
+from crmsync.store.database import ADVISORY_LOCK, Store
 from crmsync.store.schema import account, activity, alias, change, contact, fact, identity, person, tape
 
 
@@ -161,11 +161,17 @@ def feeds(connection: Connection, now: int) -> list[tuple[str, str, int, int]]:
     return [(crm, kind, int(many), int(last)) for crm, kind, many, last in connection.execute(query)]
 
 
+_POSTGRES_LOCK = text(
+    "SELECT 1 FROM pg_locks WHERE locktype = 'advisory' AND granted AND objid = :lock"
+    " AND database = (SELECT oid FROM pg_database WHERE datname = current_database()) LIMIT 1"
+)
+
+
 def held_by(store: Store) -> str | None:
     """Who is writing to this state at present, or `None`."""
     if store.engine.dialect.name == "postgresql":
         with store.read() as connection:
-            found = connection.scalar(text("SELECT 1 FROM pg_locks WHERE locktype = 'advisory' AND granted LIMIT 1"))
+            found = connection.scalar(_POSTGRES_LOCK, {"lock": ADVISORY_LOCK})
         return "another process" if found else None
     database = store.engine.url.database
     if not database or database == ":memory:":

@@ -106,14 +106,8 @@ def people_to_score(connection: Connection, now: int, model: str) -> NDArray[np.
         select(person.c.id).where(person.c.due <= now),
         select(person.c.id).where(person.c.model < model),
         select(person.c.id).where(person.c.model > model),
-    ).subquery()
-    query = (
-        select(contact.c.person)
-        .join(candidates, candidates.c.person == contact.c.person)
-        .where(LIVE)
-        .distinct()
-        .order_by(contact.c.person)
     )
+    query = select(contact.c.person).where(contact.c.person.in_(candidates), LIVE).distinct().order_by(contact.c.person)
     return np.fromiter(connection.scalars(query), dtype=np.int64)
 
 
@@ -279,39 +273,67 @@ def _kinds(facts: Mapping[int, Fact]) -> NDArray[np.int32]:
     return kinds
 
 
-def known_scores(connection: Connection, people: Sequence[int]) -> dict[int, Any]:
-    """The last score of each of these people who has one: rows of `person`."""
-    return {row.id: row for row in connection.execute(select(person).where(person.c.id.in_(people)))}
+class Known(NamedTuple):
+    """What the last run found of a person: `lines` and `was` as JSON text, `due` in seconds."""
+
+    band: str
+    lines: str
+    was: str
+    due: int
+    model: str
 
 
-def save_scores(connection: Connection, rows: list[dict[str, Any]]) -> None:
+def known_scores(connection: Connection, people: Sequence[int]) -> dict[int, Known]:
+    """The last score of each of these people (ascending) who has one."""
+    query = select(person.c.id, person.c.band, person.c.lines, person.c.was, person.c.due, person.c.model)
+    return {row[0]: Known(*row[1:]) for row in connection.execute(query.where(_of(person.c.id, people)))}
+
+
+def dirty_people(connection: Connection) -> set[int]:
+    """The people with a contact that there is news of."""
+    return set(connection.scalars(select(contact.c.person).where(contact.c.dirty, contact.c.person.is_not(None))))
+
+
+def postpone(connection: Connection, due: Mapping[int, int]) -> None:
+    """Store when time will next change these people's scores, which it has not done now."""
+    if due:
+        statement = update(person).where(person.c.id == bindparam("person_id")).values(due=bindparam("then"))
+        connection.execute(statement, [{"person_id": each, "then": then} for each, then in due.items()])
+
+
+def save_scores(connection: Connection, rows: list[dict[str, Any]], before: Mapping[int, Known]) -> None:
     """Store what the people scored; all columns but `was` are given, `lines` as JSON text."""
     for some in chunks(rows, IN_LIST):
-        before = known_scores(connection, [row["id"] for row in some])
         upsert(connection, person, [{**row, "was": _was(before.get(row["id"]), row["lines"])} for row in some])
 
 
-def _was(before: Any, lines: str) -> str:
+def _was(before: Known | None, lines: str) -> str:
     if before is None:
         return ""
-    return str(before.was if before.lines == lines else before.lines)
+    return before.was if before.lines == lines else before.lines
 
 
 def live_contacts(connection: Connection, people: Sequence[int]) -> list[Holding]:
-    """The live records of these people, by person."""
+    """The live records of these people (ascending) by person; perhaps those of a few others, too."""
+    it = contact.c
     query = (
-        select(contact)
-        .where(LIVE, contact.c.person.in_(people))
-        .order_by(contact.c.person, contact.c.crm, contact.c.kind, contact.c.ref_id)
+        select(it.id, it.crm, it.kind, it.ref_id, it.person, it.grouped, it.stage, it.owner)
+        .add_columns(it.current, it.base, it.leases, it.parked, it.attempts)
+        .where(LIVE, _of(it.person, people))
+        .order_by(it.person, it.crm, it.kind, it.ref_id)
     )
     return [
         Holding(
-            row.id, Ref(row.crm, row.kind, row.ref_id), row.person, row.grouped, row.stage, row.owner,
-            orjson.loads(row.current), orjson.loads(row.base), orjson.loads(row.leases),
-            orjson.loads(row.parked or "{}"), row.attempts,
+            row_id, Ref(crm, kind, ref_id), person_id, group, stage, owner,
+            _loaded(current), _loaded(base), _loaded(leases), _loaded(parked), attempts,
         )
-        for row in connection.execute(query)
+        for row_id, crm, kind, ref_id, person_id, group, stage, owner, current, base, leases, parked, attempts
+        in connection.execute(query)
     ]  # fmt: skip
+
+
+def _loaded(text: str) -> dict[str, Any]:
+    return {} if text in ("", "{}") else orjson.loads(text)
 
 
 def settle(connection: Connection, crms: Collection[str], leases: Mapping[int, Mapping[str, int]]) -> None:
