@@ -5,7 +5,7 @@ BIN := .venv/bin
 LOCK := $(BIN)/uv pip compile -q --universal --python-version 3.11 --generate-hashes --no-emit-index-url \
 	--no-emit-find-links --no-header pyproject.toml
 
-.PHONY: demo test lint format lock clean
+.PHONY: demo test lint format bench lock clean
 
 demo: .venv/demo
 	$(BIN)/crmsync demo
@@ -21,6 +21,12 @@ lint: .venv/test
 format: .venv/test
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
+
+bench: .venv/test
+	$(BIN)/python -m pip install -q --disable-pip-version-check --group bench
+	$(BIN)/python benchmarks/scoring.py --people 100000
+	$(BIN)/python benchmarks/hubspot.py
+	$(BIN)/python benchmarks/salesforce.py
 
 lock: .venv/test
 	$(BIN)/python -m pip install -q --disable-pip-version-check uv
