@@ -100,9 +100,9 @@ def _tried(
     rules = list({rule.name: rule for each in tries for rule in each}.values())
     if not rules:
         return
-    place = {rule.name: len(columns.facts) + number for number, rule in enumerate(rules)}
-    facts = [*columns.facts, *(Fact(rule.on[0], {}) for rule in rules)]
     copies = take(columns, [row] * len(tries))
+    place = {rule.name: len(copies.facts) + number for number, rule in enumerate(rules)}
+    facts = [*copies.facts, *(Fact(rule.on[0], {}) for rule in rules)]
     at = int(now.timestamp())
     person = [number for number, each in enumerate(tries) for _ in each]
     fact = [place[rule.name] for each in tries for rule in each]

@@ -207,11 +207,20 @@ def take(columns: Columns, rows: Sequence[int] | NDArray[np.intp]) -> Columns:
     counts = np.searchsorted(columns.person, rows, side="right") - starts
     offset = np.repeat(starts - np.concatenate(([0], np.cumsum(counts)[:-1])) if len(rows) else starts, counts)
     picked = (np.arange(int(counts.sum())) + offset).astype(np.intp)
+    used, fact = _renumbered(columns.fact[picked], len(columns.facts))
     return Columns(
         people=columns.people[rows],
         fields={name: [values[row] for row in rows] for name, values in columns.fields.items()},
         person=np.repeat(np.arange(len(rows), dtype=np.int32), counts),
         at=columns.at[picked],
-        fact=columns.fact[picked],
-        facts=columns.facts,
+        fact=fact,
+        facts=[columns.facts[number] for number in used],
     )
+
+
+def _renumbered(fact: NDArray[np.int32], known: int) -> tuple[list[int], NDArray[np.int32]]:
+    """The facts that occur, and the activities' numbers among these."""
+    used = np.flatnonzero(np.bincount(fact, minlength=known))
+    numbers = np.zeros(known, dtype=np.int32)
+    numbers[used] = np.arange(len(used), dtype=np.int32)
+    return used.tolist(), numbers[fact]
