@@ -23,7 +23,7 @@ format: .venv/test
 	$(BIN)/ruff format .
 
 bench: .venv/test
-	$(BIN)/python -m pip install -q --disable-pip-version-check --group bench
+	$(BIN)/python -m pip install -q --disable-pip-version-check "polars>=1.20" "duckdb>=1.2"
 	$(BIN)/python benchmarks/scoring.py --people 100000
 	$(BIN)/python benchmarks/hubspot.py
 	$(BIN)/python benchmarks/salesforce.py
