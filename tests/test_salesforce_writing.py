@@ -212,7 +212,9 @@ def test_rows_an_answer_leaves_out_have_no_receipt(sandbox, crm, leads):
 
 def test_a_lost_answer_is_asked_for_again(sandbox, crm, leads):
     fault(sandbox, "drop", "composite/sobjects", nth=1)
+    before = crm.calls
     assert all(each.ok for each in written(crm, *map(change, leads)).values())
+    assert crm.calls - before == 2
 
 
 # Locks

@@ -21,7 +21,6 @@ from connectors.salesforce.pulling import (
     id_lists,
     pages,
     place,
-    window,
 )
 from connectors.salesforce.schema import PREFIXES, UNREADABLE, Schema, instant
 from crmsync.model import Activity, Page, Ref
@@ -60,11 +59,11 @@ def activities(org: Org, schema: Schema, feeds: Sequence[Feed], cursor: str | No
         make = partial(source_of, name, some, schema)
         if name in at.finished or not schema.pullable(name):
             continue
-        full = window(make(), at).since is None
+        before = kinds_of(at.done[name].mark) if name in at.done else None
         for rows, behind in pages(org, schema, make, at):
             at = behind
             if rows or at.job:
-                yield Page(of_rows(org, schema, some, rows, tell_gone=not full) if rows else (), at.spelled())
+                yield Page(of_rows(org, schema, some, rows, before) if rows else (), at.spelled())
     yield Page((), after_all(at).spelled())
 
 
@@ -75,28 +74,39 @@ def source_of(name: str, feeds: Sequence[Feed], schema: Schema) -> Source:
     wanted = dict.fromkeys((*origin.columns, *asked))
     known = {path: schema.resolve(name, path) for path in wanted}
     columns = tuple(path for path, field in known.items() if field and field.type not in UNREADABLE)
-    mark = hashlib.sha256("".join(sorted(feed.model_dump_json() for feed in feeds)).encode()).hexdigest()[:12]
+    defined = hashlib.sha256("".join(sorted(feed.model_dump_json() for feed in feeds)).encode()).hexdigest()[:12]
+    mark = " ".join([defined, *dict.fromkeys(feed.kind for feed in feeds)])
     where = " AND ".join(f"{flag} = false" for flag in origin.leave_out if schema.resolve(name, flag))
     return Source(name, name, columns, where, mark=mark)
 
 
+def kinds_of(mark: str) -> list[str]:
+    """The kinds that a source was read for."""
+    return mark.split(" ")[1:]
+
+
 def of_rows(
-    org: Org, schema: Schema, feeds: Sequence[Feed], rows: Sequence[Row], tell_gone: bool = True
+    org: Org, schema: Schema, feeds: Sequence[Feed], rows: Sequence[Row], before: Sequence[str] | None
 ) -> list[Activity]:
-    """The activities of a page: for each row and kind what it is now, or (with `tell_gone`) that it is gone."""
+    """The activities of a page: for each row and kind what it is now, or that it is gone.
+
+    `before` are the kinds the source was read for until now; where it never was, nothing can be gone.
+    """
     origin = ORIGINS[feeds[0].source]
     choose = chooser(feeds)
     people = origin.people(org, schema, [row for row in rows if row.get("IsDeleted") is not True])
     found: list[Activity] = []
+    dropped = set(before or ()) - {feed.kind for feed in feeds}
     for row in rows:
         id_ = str(row["Id"])
+        found += [_gone(id_, kind) for kind in dropped]
         theirs = people.get(id_, ())
         for kind, feed in choose(row):
             at = origin.at(kind, row) if feed and theirs else None
             if feed and at:
                 found += _activities(feed, f"{id_}:{kind}", at, row, theirs)
-            elif tell_gone:
-                found.append(Activity(NOBODY, f"{id_}:{kind}", kind, NEVER, gone=True))
+            elif before is not None:
+                found.append(_gone(id_, kind))
     return found
 
 
@@ -118,6 +128,10 @@ def chooser(feeds: Sequence[Feed]) -> Callable[[Row], Sequence[tuple[str, Feed |
         return judged[key]
 
     return choose
+
+
+def _gone(id_: str, kind: str) -> Activity:
+    return Activity(NOBODY, f"{id_}:{kind}", kind, NEVER, gone=True)
 
 
 def _activities(feed: Feed, id_: str, at: datetime, row: Row, people: Sequence[Ref]) -> list[Activity]:

@@ -39,6 +39,7 @@ def check(
         *(lambda reader=reader: _outputs(schema, reader) for reader in readers.values()),
         *(lambda reader=reader: _stages(org, schema, reader) for reader in readers.values()),
         lambda: _visible(org),
+        lambda: _person_accounts(schema),
         lambda: _feeds(schema, org.settings.activities),
         lambda: _blindness(org, schema, org.settings.activities),
         lambda: _quota(org),
@@ -124,6 +125,15 @@ def _visible(org: Org) -> Iterator[tuple[bool, str]]:
             )
         else:
             yield NOTE, f"{seen:,} {object_} records"
+
+
+def _person_accounts(schema: Schema) -> Iterator[tuple[bool, str]]:
+    if "ispersonaccount" in schema.of("Account"):
+        yield (
+            NOTE,
+            "this org has person accounts: their contacts are read like others, but Salesforce may refuse to write to "
+            "them; try one first (docs/salesforce.md)",
+        )
 
 
 def _feeds(schema: Schema, feeds: Sequence[Feed]) -> Iterator[tuple[bool, str]]:

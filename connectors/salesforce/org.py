@@ -44,16 +44,12 @@ USAGE_GOES_STALE = 300.0
 
 @dataclass(frozen=True)
 class Usage:
-    """API requests of the last 24 hours, by everybody in the org, and when (monotonic) Salesforce said so."""
+    """API requests of the last 24 hours, by everybody in the org; when (monotonic) and after how many calls we heard."""
 
     used: int
     allowed: int
     at: float
-
-    @property
-    def share(self) -> float:
-        """The used part of what is allowed, 0 to 1 and beyond."""
-        return self.used / self.allowed if self.allowed else 0.0
+    calls: int
 
 
 class _Wire(HTTPAdapter):
@@ -83,9 +79,11 @@ def _whole_body(response: requests.Response, deadline: float) -> bytes:
 
 
 class _Session(requests.Session):
-    """Timeouts on every call, no redirects followed, and each answer shown to `seen`."""
+    """Timeouts on every call, no redirects followed, `sending` told before each call and `seen` shown its answer."""
 
-    def __init__(self, settings: Settings, seen: Callable[[requests.Response], None]) -> None:
+    def __init__(
+        self, settings: Settings, sending: Callable[[], None], seen: Callable[[requests.Response], None]
+    ) -> None:
         super().__init__()
         self.headers.update(HEADERS)
         # requests takes credentials for the host from ~/.netrc and would put them in the place of our token.
@@ -93,10 +91,11 @@ class _Session(requests.Session):
         self.trust_env = not is_loopback(settings.instance_url)
         self.mount("https://", _Wire(plain=settings.plain))
         self.mount("http://", _Wire())
-        self._seen = seen
+        self._sending, self._seen = sending, seen
 
     def request(self, *args: Any, **options: Any) -> requests.Response:
         options = {"timeout": TIMEOUT, **options, "allow_redirects": False}
+        self._sending()
         response = super().request(*args, **options)
         self._seen(response)
         return response
@@ -117,7 +116,7 @@ class Org:
         self._client: Salesforce | None = None
         self._clock: tuple[datetime, float] | None = None
         self._logging_in = threading.Lock()
-        self._session = _Session(settings, self._seen)
+        self._session = _Session(settings, self._count, self._seen)
 
     def close(self) -> None:
         """Give the connections back."""
@@ -248,12 +247,14 @@ class Org:
             exception_handler(response, name=path)
         return response
 
-    def _seen(self, response: requests.Response) -> None:
+    def _count(self) -> None:
         self.calls += 1
+
+    def _seen(self, response: requests.Response) -> None:
         if date := response.headers.get("Date"):
             self._clock = (parsedate_to_datetime(date).astimezone(UTC), time.monotonic())
         if found := re.match(r"\s*api-usage=(\d+)/(\d+)", response.headers.get("Sforce-Limit-Info", "")):
-            self.usage = Usage(int(found[1]), int(found[2]), time.monotonic())
+            self.usage = Usage(int(found[1]), int(found[2]), time.monotonic(), self.calls)
         # simple-salesforce's exceptions do not carry the headers that say how long to wait.
         wait = retry_after_seconds(response.headers.get("Retry-After"), datetime.now(UTC))
         if wait is not None and response.status_code in (429, 503):
@@ -263,11 +264,15 @@ class Org:
         return self.now() if self._clock else None
 
     def _mind_the_quota(self) -> None:
+        """Bulk answers may not say how much is used: what we sent since somebody said so is added."""
         usage, share = self.usage, self.settings.quota_share
-        if usage and usage.share >= share and time.monotonic() - usage.at < USAGE_GOES_STALE:
+        if usage is None or time.monotonic() - usage.at > USAGE_GOES_STALE:
+            return
+        used = usage.used + self.calls - usage.calls
+        if used >= share * usage.allowed:
             raise Unavailable(
                 CRM,
-                f"{usage.used:,} of the org's {usage.allowed:,} API requests of the last 24 hours are used, "
+                f"{used:,} of the org's {usage.allowed:,} API requests of the last 24 hours are used, "
                 f"and quota_share in [salesforce] leaves the last {1 - share:.0%} to others",
                 until="the 24-hour window moves on; it frees requests bit by bit",
             )
