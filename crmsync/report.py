@@ -15,6 +15,7 @@ from crmsync.apply import Progress as Told
 
 Document = Mapping[str, Any]
 
+SHOWN_MOVERS = 10
 COUNTS = ("pulled", "activities", "scored", "planned", "kept", "failed", "changed_meanwhile", "unresolved")
 DOING = {"contacts": "contacts", "activities": "activities", "scored": "people scored", "written": "records written"}
 
@@ -122,12 +123,21 @@ def print_review(console: Console, changes: Document, bands: Sequence[str]) -> N
         if moved:
             console.print(f"{what.capitalize()}: " + ", ".join(moved[:20]), soft_wrap=True)
     if changes["movers"]:
-        movers = table("record", "who", ">from", ">to", "because", title="Scores that move most")
-        for each in changes["movers"]:
-            movers.add_row(each["ref"], each["name"], _points(each["from"]), _points(each["to"]), each["because"])
         console.print()
-        console.print(movers)
+        console.print(_movers(changes["movers"]))
         console.print()
+
+
+def _movers(movers: Sequence[Document]) -> Table:
+    """The largest moves, each person once: their records mostly move alike."""
+    made = table(">from", ">to", "who", "because", title="Scores that move most", one_line=True)
+    shown = set()
+    for each in movers:
+        who = each["name"] or each["ref"]
+        if (who, each["to"]) not in shown and len(shown) < SHOWN_MOVERS:
+            shown.add((who, each["to"]))
+            made.add_row(_points(each["from"]), _points(each["to"]), who, each["because"].partition(": ")[2])
+    return made
 
 
 def _matrix(moves: Sequence[Document], bands: Sequence[str]) -> Table:

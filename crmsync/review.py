@@ -10,7 +10,7 @@ from typing import Any
 from crmsync.model import Scalar
 from crmsync.store.journal import Row
 
-MOVERS = 10
+MOVERS = 20
 NOTHING = "–"
 """What stands for no value in a matrix."""
 

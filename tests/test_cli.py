@@ -261,7 +261,7 @@ def test_an_unsafe_plan_waits_for_review(ready):
     ready.write_text(text.replace("cold = 0\nwarm = 25", "cold = 0\nwarm = 1"))
     plan = crmsync("plan", "-c", ready)
     assert plan.code == 0
-    assert "A sync would hold this plan back (hubspot: another band for " in plan.out
+    assert "A sync would hold this plan back:\nhubspot: another band for " in plan.out
     words = crmsync("sync", "-c", ready)
     assert words.code == 3
     assert "records by band" in words.out

@@ -134,7 +134,7 @@ def _last_sentence(ending: Ending, document: Mapping[str, Any]) -> str:
     run, writing = document["run"], ending.typed(f"crmsync apply {document['run']}")
     match document["verdict"]:
         case "dry" if planned and document["guard"]:
-            return f"A sync would hold this plan back ({'; '.join(document['guard'])}). To write it: {writing}"
+            return "\n".join(["A sync would hold this plan back:", *document["guard"], f"To write it: {writing}"])
         case "dry" if planned:
             return f"Nothing was written. To write this plan: {writing}"
         case "dry":
