@@ -14,7 +14,8 @@ from connectors.sandbox.people import salesforce_id
 from connectors.sandbox.soql import Call as Function
 from connectors.sandbox.soql import Column, Query, SoqlError, parse
 
-from .query import Found, reader, run
+from .query import Found, run
+from .reading import reader
 from .state import INTEGRATION_USER, State
 from .table import Table
 from .values import Refusal, csv_cells

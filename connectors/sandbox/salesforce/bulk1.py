@@ -17,7 +17,8 @@ from connectors.sandbox.people import salesforce_id
 from connectors.sandbox.soql import SoqlError
 
 from .bulk import csv_page, csv_text, run_in_bulk, told, write_row
-from .query import Found, shaped
+from .query import Found
+from .shaping import shaped
 from .state import INTEGRATION_USER, State
 from .values import Refusal
 from .wire import Answer, Call

@@ -1,14 +1,12 @@
-"""Runs SOQL over the org's tables, and shapes what it finds as REST and Bulk 2.0 do."""
+"""Runs SOQL over the org's tables."""
 
 from __future__ import annotations
 
-import operator
-import re
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass, field
-from datetime import UTC, date, datetime, time
+from dataclasses import dataclass
+from datetime import date, datetime
 from itertools import islice
-from typing import Any, Protocol, TypeAlias
+from typing import Any
 
 from connectors.sandbox.people import with_checksum
 from connectors.sandbox.soql import (
@@ -28,55 +26,11 @@ from connectors.sandbox.soql import (
 )
 
 from .dates import days_of
+from .predicates import Predicate, comparable, compared, conjuncts, first_moment, is_null, joined, like
+from .reading import Data, Reach, Reader, Shape, reader
 from .schema import NAME_FIELDS, NUMBERS, Field
 from .table import Table
 from .values import is_id, wire
-
-Predicate: TypeAlias = Callable[[int], bool]
-Reader: TypeAlias = Callable[[int], Any]
-
-
-class Data(Protocol):
-    """What a query needs of the org."""
-
-    def table(self, name: str) -> Table | None: ...
-    def visible(self, name: str) -> dict[str, Field]: ...
-    def locate(self, id_: str | None) -> tuple[Table, int] | None: ...
-    def children(self, name: str) -> list[tuple[str, str, str]]: ...
-    def today(self) -> date: ...
-
-
-@dataclass
-class Shape:
-    """What is selected of one object: fields, parents by relationship name, children by theirs."""
-
-    fields: list[Field] = field(default_factory=list)
-    parents: dict[str, tuple[Field, Shape]] = field(default_factory=dict)
-    subqueries: dict[str, tuple[str, Query]] = field(default_factory=dict)
-    order: list[str] = field(default_factory=list)
-
-    def add(self, each: Field) -> None:
-        if each.name not in self.order:
-            self.order.append(each.name)
-            self.fields.append(each)
-
-    def through(self, relationship: str, key: Field) -> Shape:
-        if relationship not in self.parents:
-            self.order.append(relationship)
-            self.parents[relationship] = (key, Shape())
-        return self.parents[relationship][1]
-
-
-@dataclass(frozen=True)
-class Reach:
-    """A field, reached through parents: each step is a reference field."""
-
-    steps: tuple[Field, ...]
-    field: Field
-
-    @property
-    def name(self) -> str:
-        return ".".join((*(str(step.relationship) for step in self.steps), self.field.name))
 
 
 @dataclass
@@ -161,7 +115,7 @@ class Scope:
     def predicate(self, condition: Condition) -> Predicate:
         """Whether a row fulfils a condition. Raises `SoqlError` where Salesforce would."""
         if isinstance(condition, Joined):
-            return _joined(condition.word, [self.predicate(each) for each in condition.conditions])
+            return joined(condition.word, [self.predicate(each) for each in condition.conditions])
         if isinstance(condition, Negation):
             inner = self.predicate(condition.condition)
             return lambda row: not inner(row)
@@ -183,24 +137,24 @@ class Scope:
             raise self.fail(path.at, f"invalid operator on {each.type} field", "INVALID_QUERY_FILTER_OPERATOR")
         value = condition.right
         if value.kind == "null":
-            return _null(condition.operator, read, each)
+            return is_null(condition.operator, read, each)
         if value.kind == "range":
             return self._range(condition.operator, path, each, value, read)
-        return _compared(condition.operator, _key(each, read), self.literal(path, each, value))
+        return compared(condition.operator, comparable(each, read), self.literal(path, each, value))
 
     def _like(self, condition: Comparison, path: Path, each: Field, read: Reader) -> Predicate:
         if each.type in ("id", "reference", "boolean", "date", "datetime", *NUMBERS):
             raise self.fail(path.at, f"invalid operator on {each.type} field", "INVALID_QUERY_FILTER_OPERATOR")
         if condition.right.kind != "string":
             raise self.fail(path.at, self._wrong_type(each, condition.right))
-        pattern = _like_pattern(condition.right.value)
+        pattern = like(condition.right.value)
         return lambda row: (value := read(row)) is not None and pattern.fullmatch(value) is not None
 
     def _range(self, operator_: str, path: Path, each: Field, value: Value, read: Reader) -> Predicate:
         days = days_of(value.value[0], value.value[1], self.data.today()) if each.type in ("date", "datetime") else None
         if days is None:
             raise self.fail(path.at, self._wrong_type(each, value))
-        start, end = (_first_moment(day, each.type) for day in days)
+        start, end = (first_moment(day, each.type) for day in days)
         within: Callable[[str], bool] = {
             "=": lambda text: start <= text < end,
             "!=": lambda text: not start <= text < end,
@@ -215,7 +169,7 @@ class Scope:
         if condition.operator in ("includes", "excludes"):
             return self._includes(condition, path, each, read)
         members = frozenset(self.members(condition, path, each))
-        key = _key(each, read)
+        key = comparable(each, read)
         if condition.operator == "in":
             return lambda row: key(row) in members
         return lambda row: key(row) not in members
@@ -275,7 +229,7 @@ class Scope:
         return self.table.by_id(low or ""), "id"
 
     def _keyed(self, condition: Condition) -> list[int] | None:
-        for each in _conjuncts(condition):
+        for each in conjuncts(condition):
             if isinstance(each, Comparison) and each.operator == "=" and each.right.kind == "string":
                 values: Iterable[Any] | None = [each.right]
             elif isinstance(each, Membership) and each.operator == "in":
@@ -363,8 +317,6 @@ _KINDS = {
     "datetime": ("datetime",),
 } | dict.fromkeys(NUMBERS, ("number",))
 
-_OPERATORS = {"<": operator.lt, "<=": operator.le, ">": operator.gt, ">=": operator.ge}
-
 
 def _of(query: Query, source: str) -> Query:
     return Query(**{**query.__dict__, "source": source})
@@ -376,127 +328,6 @@ def _grow(shape: Shape, reach: Reach) -> None:
     shape.add(reach.field)
 
 
-def _first_moment(day: date, type_: str) -> str:
-    return day.isoformat() if type_ == "date" else wire(datetime.combine(day, time(), UTC))
-
-
-def _joined(word: str, parts: list[Predicate]) -> Predicate:
-    if len(parts) == 2:
-        first, second = parts
-        if word == "and":
-            return lambda row: first(row) and second(row)
-        return lambda row: first(row) or second(row)
-    if word == "and":
-        return lambda row: all(part(row) for part in parts)
-    return lambda row: any(part(row) for part in parts)
-
-
-def _null(operator_: str, read: Reader, each: Field) -> Predicate:
-    if operator_ not in ("=", "!="):
-        return lambda row: False
-    if operator_ == "=":
-        return lambda row: read(row) is None
-    return lambda row: read(row) is not None
-
-
-def _key(each: Field, read: Reader) -> Reader:
-    """Reads a value as it is compared: text without regard to case, ids with it."""
-    if each.type in ("id", "reference", "boolean", "date", "datetime", *NUMBERS):
-        return read
-    return lambda row: value.lower() if (value := read(row)) is not None else None
-
-
-def _compared(operator_: str, key: Reader, wanted: Any) -> Predicate:
-    if operator_ == "=":
-        return lambda row: key(row) == wanted
-    if operator_ == "!=":
-        return lambda row: key(row) != wanted
-    test = _OPERATORS[operator_]
-    return lambda row: (value := key(row)) is not None and test(value, wanted)
-
-
-def _like_pattern(text: str) -> re.Pattern[str]:
-    wild = {"%": ".*", "_": "."}
-    parts = re.findall(r"\\[%_]|.", text, re.DOTALL)
-    return re.compile("".join(wild.get(part) or re.escape(part.lstrip("\\") or part) for part in parts), re.I | re.S)
-
-
-def _conjuncts(condition: Condition) -> Iterator[Condition]:
-    if isinstance(condition, Joined) and condition.word == "and":
-        for each in condition.conditions:
-            yield from _conjuncts(each)
-    else:
-        yield condition
-
-
-# --- reading values --------------------------------------------------------------------------------------------------
-
-
-def own_reader(data: Data, table: Table, each: Field) -> Reader:
-    """Reads one of an object's own fields, computed ones too."""
-    if each.name == "Id":
-        return table.ids.__getitem__
-    if each.formula:
-        steps = each.formula.split(".")
-        return lambda row: _computed(data, table, row, steps)
-    if each.type == "address":
-        return lambda row: _address(table, row, each.name.removesuffix("Address"))
-    column = table.columns.get(each.name)
-    missing = each.missing
-    return column.__getitem__ if column is not None else lambda row: missing
-
-
-def _computed(data: Data, table: Table, row: int, steps: list[str]) -> Any:
-    for step in steps[:-1]:
-        key = next((each for each in table.sobject.fields.values() if each.relationship == step), None)
-        parent = data.locate(table.get(row, key.name)) if key else None
-        if parent is None:
-            return None
-        table, row = parent
-    return table.get(row, steps[-1])
-
-
-def _address(table: Table, row: int, prefix: str) -> dict[str, Any] | None:
-    parts = {name: table.get(row, prefix + name) for name in ("City", "Country", "PostalCode", "State", "Street")}
-    if not any(parts.values()):
-        return None
-    shown = {name[0].lower() + name[1:]: value for name, value in parts.items()}
-    return dict(sorted((shown | {"geocodeAccuracy": None, "latitude": None, "longitude": None}).items()))
-
-
-def _name_reader(data: Data, table: Table, each: Field) -> Reader:
-    """Reads a field of a parent that may be of several objects; `Type` is the name of its object."""
-    if each.name == "Type":
-        return lambda row: "Queue" if table.get(row, "Type") == "Queue" else table.sobject.name
-    own = table.sobject.fields.get(each.name.lower())
-    return own_reader(data, table, own) if own else lambda row: None
-
-
-def reader(data: Data, table: Table, reach: Reach) -> Reader:
-    """Reads a field from a row of `table`, through parents where it is theirs."""
-    if not reach.steps:
-        return own_reader(data, table, reach.field)
-    step, rest = reach.steps[0], Reach(reach.steps[1:], reach.field)
-    key = own_reader(data, table, step)
-    readers: dict[str, Reader] = {}
-
-    def read(row: int) -> Any:
-        parent = data.locate(key(row))
-        if parent is None:
-            return None
-        above, at = parent
-        name = above.sobject.name
-        if name not in readers:
-            last = step.polymorphic and not rest.steps
-            readers[name] = _name_reader(data, above, rest.field) if last else reader(data, above, rest)
-        return readers[name](at)
-
-    return read
-
-
-# --- running ---------------------------------------------------------------------------------------------------------
-
-
 def _ordered(scope: Scope, rows: list[int], order: Sequence[Sort]) -> list[int]:
     for sort in reversed(order):
         if isinstance(sort.by, Call):
@@ -504,7 +335,7 @@ def _ordered(scope: Scope, rows: list[int], order: Sequence[Sort]) -> list[int]:
         reach = scope.reach(sort.by)
         if not reach.field.filterable or reach.field.type == "address":
             raise scope.fail(sort.by.at, f"field '{reach.field.name}' can not be sorted in a query call")
-        key = _key(reach.field, scope.reader(reach))
+        key = comparable(reach.field, scope.reader(reach))
         empty = [row for row in rows if key(row) is None]
         filled = sorted((row for row in rows if key(row) is not None), key=key, reverse=sort.descending)
         rows = filled + empty if sort.nulls_last else empty + filled
@@ -553,6 +384,17 @@ def _rows(scope: Scope, every: bool) -> list[int]:
     if ordered:
         return list(islice(rows, query.offset, end))
     return _ordered(scope, list(rows), query.order)[query.offset : end]
+
+
+def below(scope: Scope, key: str, parents: Sequence[str]) -> Iterator[list[int]]:
+    """The rows a subquery finds under each parent; `key` is the field that names the parent."""
+    query = scope.query
+    test = scope.predicate(query.where) if query.where else None
+    hidden = _hidden(scope, every=False)
+    for parent in parents:
+        found = scope.table.where(key, [parent])
+        found = [row for row in found if (hidden is None or not hidden(row)) and (test is None or test(row))]
+        yield _ordered(scope, found, query.order)[query.offset :][: query.limit]
 
 
 _AGGREGATES = frozenset({"COUNT", "COUNT_DISTINCT", "MAX", "MIN", "SUM", "AVG"})
@@ -624,75 +466,3 @@ def run(data: Data, text: str, query: Query, *, every: bool) -> Found:
         return Found(scope.table, [], Shape(), [], min(len(rows), query.limit or len(rows)), [])
     shown = _grouped(scope, rows)[: query.limit]
     return Found(scope.table, [], Shape(), [], len(shown), shown)
-
-
-# --- shaping ---------------------------------------------------------------------------------------------------------
-
-
-def _parents(data: Data, ids: list[Any], key: Field, shape: Shape, base: str) -> list[dict[str, Any] | None]:
-    found: dict[str | None, dict[str, Any] | None] = {None: None}
-    for id_ in ids:
-        if id_ in found:
-            continue
-        parent = data.locate(id_)
-        found[id_] = _named(data, parent, key, shape, base) if parent else None
-    return [found[id_] for id_ in ids]
-
-
-def _named(data: Data, parent: tuple[Table, int], key: Field, shape: Shape, base: str) -> dict[str, Any]:
-    table, row = parent
-    if not key.polymorphic:
-        return shaped(data, table, shape, [row], base)[0]
-    url = f"{base}/sobjects/{table.sobject.name}/{table.ids[row]}"
-    shown: dict[str, Any] = {"attributes": {"type": "Name", "url": url}}
-    for name in shape.order:
-        if name in shape.parents:
-            step, inner = shape.parents[name]
-            shown[name] = _parents(data, [table.get(row, step.name)], step, inner, base)[0]
-        else:
-            each = next(each for each in shape.fields if each.name == name)
-            shown[name] = _name_reader(data, table, each)(row)
-    return shown
-
-
-def _subresults(data: Data, table: Table, rows: Sequence[int], key: str, query: Query, base: str) -> list[Any]:
-    scope = Scope(data, "", query)
-    shape, _ = scope.shape()
-    test = scope.predicate(query.where) if query.where else None
-    hidden = _hidden(scope, every=False)
-    results: list[Any] = []
-    for row in rows:
-        found = scope.table.where(key, [table.ids[row]])
-        found = [each for each in found if (not hidden or not hidden(each)) and (not test or test(each))]
-        found = _ordered(scope, found, query.order)[query.offset :][: query.limit]
-        shown = shaped(data, scope.table, shape, found, base)
-        results.append({"totalSize": len(shown), "done": True, "records": shown} if shown else None)
-    return results
-
-
-def shaped(data: Data, table: Table, shape: Shape, rows: Sequence[int], base: str) -> list[dict[str, Any]]:
-    """Rows as REST shows them, `attributes` first; `base` is `/services/data/v66.0`."""
-    name = table.sobject.name
-    names = ["attributes"]
-    url = f"{base}/sobjects/{name}/"
-    columns: list[list[Any]] = [[{"type": name, "url": url + table.ids[row]} for row in rows]]
-    fields = {each.name: each for each in shape.fields}
-    for wanted in shape.order:
-        names.append(wanted)
-        if wanted in fields:
-            columns.append(values(data, table, fields[wanted], rows))
-        elif wanted in shape.parents:
-            key, inner = shape.parents[wanted]
-            columns.append(list(_parents(data, table.pick(key.name, rows), key, inner, base)))
-        else:
-            key_name, query = shape.subqueries[wanted]
-            columns.append(_subresults(data, table, rows, key_name, query, base))
-    return [dict(zip(names, cells, strict=True)) for cells in zip(*columns, strict=True)]
-
-
-def values(data: Data, table: Table, each: Field, rows: Sequence[int]) -> list[Any]:
-    """One field of many rows, computed ones too."""
-    if each.formula or each.type == "address":
-        read = own_reader(data, table, each)
-        return [read(row) for row in rows]
-    return table.pick(each.name, rows)

@@ -10,9 +10,11 @@ from typing import Any
 from connectors.sandbox.people import salesforce_id
 from connectors.sandbox.soql import SoqlError, parse
 
-from .query import Found, Shape, run, shaped
-from .query import no_type as _no_type
-from .schema import NUMBERS, TEXT, describe_briefly, describe_field, describe_fully
+from .describing import describe_briefly, describe_field, describe_fully
+from .query import Found, no_type, run
+from .reading import Shape
+from .schema import NUMBERS, TEXT
+from .shaping import shaped
 from .state import NEWEST, OLDEST, State, release
 from .table import Table
 from .values import Refusal, parsed, stamp
@@ -137,7 +139,7 @@ def _typed(state: State, record: Mapping[str, Any]) -> Table:
     name = (record.get("attributes") or {}).get("type")
     table = state.table(str(name))
     if table is None:
-        raise Refusal("INVALID_TYPE", _no_type(str(name)))
+        raise Refusal("INVALID_TYPE", no_type(str(name)))
     return table
 
 

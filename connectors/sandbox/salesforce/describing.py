@@ -1,0 +1,185 @@
+"""What `describe` tells of objects and fields."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from .schema import NUMBERS, Field, SObject
+
+_SOAP = {
+    "id": "tns:ID",
+    "reference": "tns:ID",
+    "boolean": "xsd:boolean",
+    "int": "xsd:int",
+    "double": "xsd:double",
+    "currency": "xsd:double",
+    "percent": "xsd:double",
+    "date": "xsd:date",
+    "datetime": "xsd:dateTime",
+    "address": "urn:address",
+}
+
+
+def describe_field(each: Field, hidden: frozenset[str] = frozenset()) -> dict[str, Any]:
+    """A field as `describe` tells of it; `hidden` are picklist values that were deactivated."""
+    number, length = each.type in NUMBERS, 0
+    if not number:
+        length = each.size
+    sortable = each.filterable
+    return {
+        "aggregatable": sortable,
+        "aiPredictionField": False,
+        "autoNumber": False,
+        "byteLength": 18 if each.type in ("id", "reference") else length * 3,
+        "calculated": each.formula is not None,
+        "calculatedFormula": each.formula,
+        "cascadeDelete": False,
+        "caseSensitive": False,
+        "compoundFieldName": each.compound,
+        "controllerName": None,
+        "createable": each.createable,
+        "custom": each.custom,
+        "defaultValue": False if each.type == "boolean" else None,
+        "defaultValueFormula": None,
+        "defaultedOnCreate": each.defaulted,
+        "dependentPicklist": False,
+        "deprecatedAndHidden": False,
+        "digits": each.size if each.type == "int" else 0,
+        "displayLocationInDecimal": False,
+        "encrypted": False,
+        "externalId": each.external,
+        "extraTypeInfo": None,
+        "filterable": each.filterable,
+        "filteredLookupInfo": None,
+        "formulaTreatNullNumberAsZero": False,
+        "groupable": sortable and each.type not in ("double", "currency", "percent", "datetime"),
+        "highScaleNumber": False,
+        "htmlFormatted": False,
+        "idLookup": each.lookup,
+        "inlineHelpText": None,
+        "label": each.label,
+        "length": length,
+        "mask": None,
+        "maskType": None,
+        "name": each.name,
+        "nameField": each.name == "Name",
+        "namePointing": each.polymorphic,
+        "nillable": each.nillable,
+        "permissionable": each.nillable or each.custom,
+        "picklistValues": [
+            {"active": True, "defaultValue": False, "label": value, "validFor": None, "value": value}
+            for value in each.values
+            if value not in hidden
+        ],
+        "polymorphicForeignKey": each.polymorphic,
+        "precision": each.size if number and each.type != "int" else 0,
+        "queryByDistance": False,
+        "referenceTargetField": None,
+        "referenceTo": list(each.targets),
+        "relationshipName": each.relationship,
+        "relationshipOrder": None,
+        "restrictedDelete": False,
+        "restrictedPicklist": each.restricted,
+        "scale": each.scale,
+        "searchPrefilterable": False,
+        "soapType": _SOAP.get(each.type, "xsd:string"),
+        "sortable": sortable,
+        "type": each.type,
+        "unique": False,
+        "updateable": each.updateable,
+        "writeRequiresMasterRead": False,
+    }
+
+
+def describe_briefly(sobject: SObject, version: str) -> dict[str, Any]:
+    """An object as the global describe tells of it."""
+    base = f"/services/data/v{version}/sobjects/{sobject.name}"
+    return {
+        "activateable": False,
+        "associateEntityType": None,
+        "associateParentEntity": None,
+        "createable": sobject.writable,
+        "custom": sobject.name.endswith("__c"),
+        "customSetting": False,
+        "deepCloneable": False,
+        "deletable": sobject.writable,
+        "deprecatedAndHidden": False,
+        "feedEnabled": False,
+        "hasSubtypes": False,
+        "isInterface": False,
+        "isSubtype": False,
+        "keyPrefix": sobject.prefix,
+        "label": sobject.label,
+        "labelPlural": sobject.plural,
+        "layoutable": sobject.writable,
+        "mergeable": sobject.mergeable,
+        "mruEnabled": False,
+        "name": sobject.name,
+        "queryable": True,
+        "replicateable": True,
+        "retrieveable": True,
+        "searchable": sobject.mergeable,
+        "triggerable": sobject.writable,
+        "undeletable": sobject.undeletable,
+        "updateable": sobject.writable,
+        "urls": {
+            "compactLayouts": f"{base}/describe/compactLayouts",
+            "rowTemplate": base + "/{ID}",
+            "approvalLayouts": f"{base}/describe/approvalLayouts",
+            "listviews": f"{base}/listviews",
+            "describe": f"{base}/describe",
+            "quickActions": f"{base}/quickActions",
+            "layouts": f"{base}/describe/layouts",
+            "sobject": base,
+        },
+    }
+
+
+def describe_fully(
+    sobject: SObject, version: str, fields: list[dict[str, Any]], children: list[tuple[str, str, str]]
+) -> dict[str, Any]:
+    """An object's own describe: `children` are (object, field, relationship name)."""
+    layout = f"/services/data/v{version}/sobjects/{sobject.name}/describe/layouts/012000000000000AAA"
+    return {
+        **describe_briefly(sobject, version),
+        "actionOverrides": [],
+        "childRelationships": [
+            {
+                "cascadeDelete": relationship in ("Tasks", "Events", "CampaignMembers"),
+                "childSObject": child,
+                "deprecatedAndHidden": False,
+                "field": field_,
+                "junctionIdListNames": [],
+                "junctionReferenceTo": [],
+                "relationshipName": relationship,
+                "restrictedDelete": False,
+            }
+            for child, field_, relationship in children
+        ],
+        "compactLayoutable": True,
+        "defaultImplementation": None,
+        "extendedBy": None,
+        "extendsInterfaces": None,
+        "fields": fields,
+        "implementedBy": None,
+        "implementsInterfaces": None,
+        "listviewable": None,
+        "lookupLayoutable": None,
+        "namedLayoutInfos": [],
+        "networkScopeFieldName": None,
+        "recordTypeInfos": [
+            {
+                "active": True,
+                "available": True,
+                "defaultRecordTypeMapping": True,
+                "developerName": "Master",
+                "master": True,
+                "name": "Master",
+                "recordTypeId": "012000000000000AAA",
+                "urls": {"layout": layout},
+            }
+        ],
+        "searchLayoutable": sobject.mergeable,
+        "sobjectDescribeOption": "FULL",
+        "supportedScopes": [{"label": f"All {sobject.plural.lower()}", "name": "everything"}],
+    }
