@@ -819,6 +819,28 @@ def test_an_unknown_record_is_a_404(ask, portal, switch, kind):
     assert (answer.status_code, answer.headers["content-type"].startswith(kind)) == (404, True)
 
 
+@pytest.mark.parametrize(
+    ("method", "path", "body"),
+    [
+        ("GET", "/crm/v3/objects/contacts?after=x", None),
+        ("GET", "/crm/v3/objects/contacts?limit=101", None),
+        ("GET", "/crm/v3/owners?after=x", None),
+        ("GET", "/events/v3/events?objectId=x", None),
+        ("GET", "/events/v3/events?eventType=e_visited_page&after=%21", None),
+        ("GET", "/events/v3/events", None),
+        ("POST", "/crm/v3/objects/contacts/batch/read", [1]),
+        ("POST", "/crm/v3/objects/contacts/batch/read", {"inputs": ["1"]}),
+        ("POST", "/crm/v3/objects/contacts/batch/upsert", {"inputs": [{"id": "1"}]}),
+        ("POST", "/crm/v3/objects/contacts/batch/upsert", {"inputs": [{"idProperty": "email"}]}),
+        ("POST", "/crm/v3/exports/export/async", {}),
+        ("POST", "/crm/v3/imports", {}),
+        ("POST", "/crm/associations/2026-09/contacts/notes/batch/read", {"inputs": [{"id": "51", "after": "x"}]}),
+    ],
+)
+def test_nonsense_is_a_400_and_never_a_fault_of_the_sandbox(ask, method, path, body):
+    assert ask(method, path, body).status_code == 400
+
+
 def test_an_unknown_path_is_a_page_and_an_unknown_type_a_sentence(ask):
     assert "<html>" in ask("GET", "/crm/v3/nonsense").text
     answer = ask("GET", "/crm/v3/objects/butterflies")

@@ -10,7 +10,7 @@ from connectors.sandbox.hubspot.batches import batch_reply
 from connectors.sandbox.hubspot.links import LinkType, Pair, plain, types_of
 from connectors.sandbox.hubspot.records import Record, Records
 from connectors.sandbox.hubspot.state import State
-from connectors.sandbox.hubspot.wire import Call, Json, Reply, bad_request, next_page, not_found
+from connectors.sandbox.hubspot.wire import Call, Json, Reply, bad_request, next_page, not_found, whole
 
 _MOST_READS, _MOST_WRITES, _V3_SHOWN = 1_000, 2_000, 100
 
@@ -37,7 +37,9 @@ def batch_read(state: State, call: Call) -> Reply:
             errors.append(_not_an_id(text))
             continue
         number = one.survivor(int(text))
-        linked, following = _page(state, pair, number, int(asked.get("after") or 0), state.switches.association_page)
+        linked, following = _page(
+            state, pair, number, whole(asked.get("after") or 0, "after"), state.switches.association_page
+        )
         if linked:
             result: Json = {"from": {"id": str(number)}, "to": [_link_json(each, types) for each, types in linked]}
             if following:
@@ -107,7 +109,7 @@ def one_page(state: State, call: Call) -> Json:
     record = one.find(call.params["id"])
     if record is None:
         raise not_found("resource not found")
-    linked, following = _page(state, pair, record.id, int(call.one("after") or 0), call.limit(500, 500))
+    linked, following = _page(state, pair, record.id, call.number("after"), call.limit(500, 500))
     answer: Json = {"results": [_link_json(number, types) for number, types in linked]}
     if following:
         answer["paging"] = next_page(call, following)
@@ -167,7 +169,7 @@ def batch_create(state: State, call: Call) -> Reply:
     one, other, pair = _pair(state, call)
     results, errors = [], []
     for each in _inputs(call, _MOST_WRITES):
-        ends = [str((each.get(name) or {}).get("id")) for name in ("from", "to")]
+        ends = [_id_of(each.get(name)) for name in ("from", "to")]
         left, right = one.find(ends[0]), other.find(ends[1])
         if left is None or right is None:
             errors.append(_not_an_id(ends[0] if left is None else ends[1]))
@@ -176,13 +178,17 @@ def batch_create(state: State, call: Call) -> Reply:
     return batch_reply(state, call, results, errors, 201)
 
 
+def _id_of(end: Json | None) -> str:
+    return str((end or {}).get("id"))
+
+
 def batch_archive(state: State, call: Call) -> Reply:
     """`POST …/associations/{a}/{b}/batch/archive`."""
     one, other, pair = _pair(state, call)
     for each in _inputs(call, _MOST_WRITES):
-        left = one.find(str(each["from"]["id"]))
-        for end in each["to"] if isinstance(each["to"], list) else [each["to"]]:
-            right = other.find(str(end["id"]))
+        left, ends = one.find(_id_of(each.get("from"))), each.get("to")
+        for end in ends if isinstance(ends, list) else [ends]:
+            right = other.find(_id_of(end))
             if left and right:
                 state.links.drop(pair, left.id, right.id)
     return Reply(204)

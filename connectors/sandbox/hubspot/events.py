@@ -8,7 +8,18 @@ from itertools import islice
 from connectors.sandbox.hubspot.catalog import object_type
 from connectors.sandbox.hubspot.state import State
 from connectors.sandbox.hubspot.tracking import EmailEvent, Form, Occurrence, Submission, Timeline, guid
-from connectors.sandbox.hubspot.wire import Call, Json, Refusal, bad_request, error, instant, iso, next_page, not_found
+from connectors.sandbox.hubspot.wire import (
+    Call,
+    Json,
+    Refusal,
+    bad_request,
+    error,
+    instant,
+    iso,
+    next_page,
+    not_found,
+    whole,
+)
 
 _EVER = 1 << 60
 _BUILT_IN = ("e_visited_page", "e_submitted_form", "e_clicked_link")
@@ -50,7 +61,7 @@ def _narrowed(state: State, call: Call) -> Timeline:
     if kind and object_type(kind) is None:
         raise bad_request(f"Unable to infer object type from: {kind}", "")
     if number := call.one("objectId"):
-        return state.tracking.by_contact.get(state.contacts.survivor(int(number)), Timeline())
+        return state.tracking.by_contact.get(state.contacts.survivor(whole(number, "objectId")), Timeline())
     if email := call.one("objectProperty.email"):
         record = state.contacts.by_unique("email", email)
         return state.tracking.by_contact.get(record.id, Timeline()) if record else Timeline()

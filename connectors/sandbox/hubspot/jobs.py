@@ -231,7 +231,7 @@ def cancel_import(state: State, call: Call) -> Json:
 def import_errors(state: State, call: Call) -> Json:
     """`GET …/imports/{id}/errors`: the cells and rows that were not taken."""
     found = _import(state, call)
-    start, limit = int(call.one("after") or 0), page_size(call.one("limit") or 100, 500)
+    start, limit = call.number("after"), page_size(call.one("limit") or 100, 500)
     results = [_error_json(each, call, at) for at, each in enumerate(found.errors, 1)]
     answer: Json = {"results": results[start : start + limit]}
     if start + limit < len(results):

@@ -121,9 +121,9 @@ def subscriptions(state: State, call: Call) -> Json:
 
 def subscription_changes(state: State, call: Call) -> Json:
     """`GET /email/public/v1/subscriptions/timeline`: who opted out from one time (epoch ms) to another."""
-    low, high = int(call.one("startTimestamp") or 0), int(call.one("endTimestamp") or call.now)
+    low, high = call.number("startTimestamp"), call.number("endTimestamp", call.now)
     walk = (each for each in state.tracking.newest_emails(low, high) if each.type == "STATUSCHANGE")
-    start, limit = int(call.one("offset") or 0), call.limit(100, 1_000)
+    start, limit = call.number("offset"), call.limit(100, 1_000)
     found = list(islice(walk, start, start + limit + 1))
     more = len(found) > limit
     timeline = [_opting_out(state, each) for each in found[:limit]]
@@ -153,10 +153,10 @@ def engagements(state: State, call: Call) -> Json:
     count = page_size(call.one("count") or call.one("limit") or 100, 250)
     found = [(kind, record) for kind in _KINDS for record in _live(state, kind)]
     if call.path.endswith("/recent/modified"):
-        since = int(call.one("since") or 0)
+        since = call.number("since")
         found = [each for each in found if each[1].updated >= since]
         found.sort(key=lambda each: -each[1].updated)
-    start = int(call.one("offset") or 0)
+    start = call.number("offset")
     results = [_engagement(state, kind, record) for kind, record in found[start : start + count]]
     return {"results": results, "hasMore": start + count < len(found), "offset": start + count, "total": len(found)}
 

@@ -20,7 +20,7 @@ def listed(state: State, call: Call) -> Json:
     limit = call.limit(10, HISTORY_PAGE if histories else BATCH)
     if call.flag("archived"):
         state.purge(records, call.now)
-    found, following = records.page(_after(call), limit, call.flag("archived"))
+    found, following = records.page(call.number("after"), limit, call.flag("archived"))
     names = call.many("properties") or records.kind.shown
     linked = [state.records_of(each) for each in call.many("associations")]
     results = [_with_more(state, records, each, names, histories, linked) for each in found]
@@ -28,13 +28,6 @@ def listed(state: State, call: Call) -> Json:
     if following is not None:
         answer["paging"] = next_page(call, str(following))
     return answer
-
-
-def _after(call: Call) -> int:
-    text = call.one("after") or "0"
-    if not text.isdigit():
-        raise bad_request(f"Invalid value for after: {text}")
-    return int(text)
 
 
 def _with_more(

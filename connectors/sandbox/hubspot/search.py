@@ -12,7 +12,7 @@ from connectors.sandbox.hubspot.catalog import object_type
 from connectors.sandbox.hubspot.records import Record, Records, View, as_json, value_of
 from connectors.sandbox.hubspot.schema import as_text
 from connectors.sandbox.hubspot.state import State
-from connectors.sandbox.hubspot.wire import Call, Json, bad_request, instant, page_size
+from connectors.sandbox.hubspot.wire import Call, Json, bad_request, instant, page_size, whole
 
 CEILING = 10_000
 _MOST_GROUPS, _MOST_PER_GROUP, _MOST_FILTERS, _MOST_RESULTS = 5, 6, 18, 200
@@ -115,13 +115,11 @@ def _checked_sort(sorts: list[Json | str]) -> tuple[str, bool] | None:
 
 
 def _offset(after: object) -> int:
-    text = str(after if after not in (None, "") else 0)
-    if not text.isdigit():
-        raise bad_request(f"Invalid value for after: {text}. It must be an integer.")
-    if int(text) >= CEILING:
-        message = f"The maximum number of results a search can page through is {CEILING}; {text} is beyond it."
+    offset = whole(after or 0, "after")
+    if offset >= CEILING:
+        message = f"The maximum number of results a search can page through is {CEILING}; {offset} is beyond it."
         raise bad_request("There was a problem with the request.", errors=[{"message": message, "in": "after"}])
-    return int(text)
+    return offset
 
 
 def _candidates(state: State, records: Records, groups: list[list[Json]], horizon: int) -> list[View]:

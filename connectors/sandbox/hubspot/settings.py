@@ -322,7 +322,7 @@ def stages(state: State, call: Call) -> Json:
 
 def owners(state: State, call: Call) -> Json:
     """`GET …/owners`: a page in id order; deactivated ones come with `archived=true` only."""
-    email, archived, start = call.one("email").lower(), call.flag("archived"), int(call.one("after") or 0)
+    email, archived, start = call.one("email").lower(), call.flag("archived"), call.number("after")
     limit = call.limit(100, 500)
     found = sorted(
         each

@@ -70,6 +70,10 @@ class Call:
         """Whether a query parameter is `true`."""
         return self.one(name).lower() == "true"
 
+    def number(self, name: str, default: int = 0) -> int:
+        """A whole number among the query parameters. Raises a 400 where it is something else."""
+        return whole(self.one(name) or default, name)
+
     def limit(self, default: int, most: int) -> int:
         """The page size. Raises a 400 where it is not between 1 and `most`."""
         return page_size(self.one("limit") or default, most)
@@ -82,12 +86,17 @@ def next_page(call: Call, after: str) -> Json:
     return {"next": {"after": after, "link": link}}
 
 
+def whole(value: object, name: str) -> int:
+    """A whole number as a client sent it, number or text. Raises a 400 where it is something else."""
+    text = str(value)
+    if not text.removeprefix("-").isdigit():
+        raise bad_request(f"Invalid value for {name}: {text}. It must be an integer.")
+    return int(text)
+
+
 def page_size(asked: object, most: int) -> int:
     """A page size as asked for, number or text. Raises a 400 where it is not between 1 and `most`."""
-    try:
-        limit = int(str(asked))
-    except ValueError as error:
-        raise bad_request(f"Invalid input for limit: {asked}") from error
+    limit = whole(asked, "limit")
     if not 1 <= limit <= most:
         raise bad_request(f"Invalid limit {limit}. Must be between 1 and {most}.")
     return limit

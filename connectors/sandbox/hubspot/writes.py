@@ -9,7 +9,7 @@ from typing import Any
 import orjson
 
 from connectors.sandbox.hubspot.batches import BATCH, batch_reply, inputs_of, missing
-from connectors.sandbox.hubspot.links import plain
+from connectors.sandbox.hubspot.links import types_of
 from connectors.sandbox.hubspot.objects import one_record
 from connectors.sandbox.hubspot.records import Record, Records, as_json, shown
 from connectors.sandbox.hubspot.schema import Problem
@@ -196,8 +196,9 @@ def _link_new(state: State, records: Records, record: Record, associations: list
         type_ids = {kind.get("associationTypeId") for kind in each.get("types") or []}
         for other in state.records.values():
             pair = (records.kind.name, other.kind.name)
-            if {kind.type_id for kind in plain(pair)} & type_ids and other.find(str(each["to"]["id"])):
-                state.link(pair, record.id, int(each["to"]["id"]), at)
+            end = other.find(str((each.get("to") or {}).get("id")))
+            if end and {kind.type_id for kind in types_of(pair)} & type_ids:
+                state.link(pair, record.id, end.id, at)
 
 
 def batch_create(state: State, call: Call) -> Reply:
@@ -239,6 +240,8 @@ def batch_upsert(state: State, call: Call) -> Reply:
     for each in inputs:
         if each.get("idProperty") not in records.unique:
             raise _not_unique(records, str(each.get("idProperty")))
+        if not each.get("id"):
+            raise bad_request("Some required fields were not set: [id]")
     cleaned = [
         _cleaned(state, call, records, {each["idProperty"]: each["id"], **(each.get("properties") or {})}, {})
         for each in inputs
