@@ -26,6 +26,7 @@ from crmsync.rules import (
     hundredths,
     matches,
     selections,
+    takes,
 )
 from crmsync.rules import Sequence as SequenceRule
 from crmsync.scoring.activities import selection_key
@@ -406,11 +407,11 @@ def _strange_kinds(model: Model, columns: Columns, known: Collection[str]) -> It
     seen: dict[str, int] = {}
     for fact, count in zip(columns.facts, counts, strict=True):
         seen[fact.kind] = seen.get(fact.kind, 0) + int(count)
-    used = {kind for on, _ in selections(model) for kind in on}
+    chosen = [on for on, _ in selections(model)]
     for kind, count in sorted(seen.items()):
         if count and kind not in known:
             yield Finding("warning", f'{count} activities are of the kind "{kind}", which no feed is known to produce')
-        elif count and kind not in used:
+        elif count and not any(takes(on, kind) for on in chosen):
             yield Finding("note", f'{count} activities of the kind "{kind}" are read by no rule')
 
 

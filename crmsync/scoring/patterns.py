@@ -7,8 +7,7 @@ from datetime import datetime, timedelta
 import numpy as np
 from numpy.typing import NDArray
 
-from crmsync.model import KINDS
-from crmsync.rules import NOT_THEIR_DOING, Inactivity, Pattern, Sequence, hundredths
+from crmsync.rules import Inactivity, Pattern, Sequence, hundredths
 from crmsync.scoring.activities import Activities, Found, Index
 from crmsync.scoring.days import day_of
 from crmsync.scoring.fading import NEVER, changes_in, worth
@@ -18,14 +17,9 @@ _DAY_BITS = 23
 _DAY_ZERO = 1 << 20
 
 
-def own_kinds() -> list[str]:
-    """The kinds that are a person's own doing and so end a silence."""
-    return [kind for kind in KINDS if kind not in NOT_THEIR_DOING]
-
-
 def silence(rule: Inactivity, activities: Activities, since: Column | None) -> Found:
     """What a rule of inactivity finds. `since` is the column of the date from which on people could have acted."""
-    kinds = rule.on or own_kinds()
+    kinds = rule.on or []
     index = activities.select(kinds, rule.where)
     last = np.full(activities.rows, -int(NEVER), dtype=np.int64)
     if since is not None:
