@@ -131,7 +131,7 @@ def print_review(console: Console, changes: Document, bands: Sequence[str]) -> N
 def _movers(movers: Sequence[Document]) -> Table:
     """The largest moves, each person once: their records mostly move alike."""
     made = table(">from", ">to", "who", "because", title="Scores that move most", one_line=True)
-    shown = set()
+    shown: set[tuple[str, Any]] = set()
     for each in movers:
         who = each["name"] or each["ref"]
         if (who, each["to"]) not in shown and len(shown) < SHOWN_MOVERS:
