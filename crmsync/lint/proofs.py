@@ -1,4 +1,4 @@
-"""What is wrong with a model, proven from its rules alone; and what looks wrong once there are people to try it on."""
+"""What is wrong with a model, proven from its rules alone."""
 
 from __future__ import annotations
 
@@ -8,12 +8,11 @@ import re
 from collections.abc import Collection, Iterator, Sequence
 from datetime import date, timedelta
 from itertools import combinations, product
-from typing import Literal, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
-from crmsync.columns import Columns
+from crmsync.lint.finding import Finding
 from crmsync.rules import (
     TIERS,
     Behavior,
@@ -26,25 +25,18 @@ from crmsync.rules import (
     hundredths,
     matches,
     selections,
-    takes,
 )
 from crmsync.rules import Sequence as SequenceRule
 from crmsync.scoring.activities import selection_key
 from crmsync.scoring.bounds import most_capped, most_counted, most_of, most_total
-from crmsync.scoring.ledger import Scores
 from crmsync.scoring.ranges import candidates
 from crmsync.scoring.tiers import tier_of
 from crmsync.scoring.titles import reader
 from crmsync.scoring.truth import YES, Asker
-from crmsync.scoring.values import attributes, column
+from crmsync.scoring.values import column
 
 MOST_COMBINATIONS = 20_000
 
-FEWEST_PEOPLE = 20
-"""Fewer people than this say nothing about a rule."""
-
-TWINS = 0.95
-SILENT = timedelta(days=14)
 
 _OUTCOME = re.compile(
     r"(^|_)(won|lost|closed?|deal|deals|opportunity|opportunities|converted|conversion|customer|churn\w*|mrr|arr|contract"
@@ -52,13 +44,6 @@ _OUTCOME = re.compile(
 )
 _OUTCOME_STAGES = re.compile(r"customer|won|lost|closed|opportunity|evangelist")
 _OURS = re.compile(r"crmsync\w*|lead_?score|score|band")
-
-
-class Finding(NamedTuple):
-    """Something about a model: an `error` must be corrected, a `warning` thought about, a `note` may be meant so."""
-
-    level: Literal["error", "warning", "note"]
-    sentence: str
 
 
 def lint(model: Model, known_kinds: Collection[str], today: date, mapped: Collection[str] = ()) -> list[Finding]:
@@ -355,86 +340,3 @@ def _size_and_age(model: Model, today: date) -> Iterator[Finding]:
         yield Finding(
             "note", "there are no golden leads; a [[test]] tells the next admin what the rules are meant to do"
         )
-
-
-def lint_with_data(
-    model: Model, scores: Scores, columns: Columns, known_kinds: Collection[str], now: int
-) -> list[Finding]:
-    """What can be said of a model once people were scored by it; `now` in seconds since 1970."""
-    checks = (
-        _dead_rules(model, scores),
-        _twins(model, scores),
-        _strange_kinds(model, columns, known_kinds),
-        _gone_silent(model, columns, now),
-    )
-    return [finding for check in checks for finding in check]
-
-
-def _given(scores: Scores) -> dict[str, NDArray[np.bool_]]:
-    """For each rule, who got points from it."""
-    lines = zip(scores.lines, scores.points, strict=True)
-    return {line.about: points != 0 for line, points in lines if line.sort == "rule"}
-
-
-def _dead_rules(model: Model, scores: Scores) -> Iterator[Finding]:
-    if len(scores.people) < FEWEST_PEOPLE:
-        return
-    for name, given in _given(scores).items():
-        if not given.any():
-            yield Finding("warning", f'"{name}" gave points to none of {len(scores.people)} people')
-        elif given.all():
-            yield Finding("note", f'"{name}" gave points to everybody, so that it tells nobody apart')
-
-
-def _twins(model: Model, scores: Scores) -> Iterator[Finding]:
-    """Rules that nearly always count for the same people: their correlation is above 0.95."""
-    if len(scores.people) < FEWEST_PEOPLE:
-        return
-    given = {name: who for name, who in _given(scores).items() if who.any() and not who.all()}
-    if len(given) < 2:
-        return
-    alike: NDArray[np.float64] = np.corrcoef(np.array(list(given.values()), dtype=np.float64))
-    for (one, left), (other, right) in combinations(enumerate(given), 2):
-        if alike[one, other] > TWINS:
-            sentence = (
-                f'"{left}" and "{right}" count for the same people (correlation {alike[one, other]:.2f}); one may do'
-            )
-            yield Finding("warning", sentence)
-
-
-def _strange_kinds(model: Model, columns: Columns, known: Collection[str]) -> Iterator[Finding]:
-    counts = np.bincount(columns.fact, minlength=len(columns.facts))
-    seen: dict[str, int] = {}
-    for fact, count in zip(columns.facts, counts, strict=True):
-        seen[fact.kind] = seen.get(fact.kind, 0) + int(count)
-    chosen = [on for on, _ in selections(model)]
-    for kind, count in sorted(seen.items()):
-        if count and kind not in known:
-            yield Finding("warning", f'{count} activities are of the kind "{kind}", which no feed is known to produce')
-        elif count and not any(takes(on, kind) for on in chosen):
-            yield Finding("note", f'{count} activities of the kind "{kind}" are read by no rule')
-
-
-def _gone_silent(model: Model, columns: Columns, now: int) -> Iterator[Finding]:
-    """Rules whose activities came and no longer come: a page was renamed, a form replaced, a feed has died."""
-    for rule in model.behavior:
-        newest = _newest(model, rule, columns, now)
-        if newest is not None and now - newest > SILENT.total_seconds():
-            days = int(now - newest) // 86_400
-            yield Finding("warning", f'"{rule.name}" went silent: the last activity it counts was {days} days ago')
-
-
-def _newest(model: Model, rule: Behavior, columns: Columns, now: int) -> int | None:
-    """The instant of the newest activity that a rule takes."""
-    taken = np.isin(np.array([fact.kind for fact in columns.facts], dtype=object), rule.on)
-    asker = Asker(
-        len(columns.facts),
-        {name: attributes(columns.facts, name) for name in rule.where},
-        model.lists,
-        reader(model.titles),
-        untyped=True,
-    )
-    for name, match in rule.where.items():
-        taken &= asker.match(name, match) == YES
-    at = columns.at[taken[columns.fact] & (columns.at <= now)] if len(taken) else columns.at
-    return int(at.max()) if len(at) else None
