@@ -152,6 +152,15 @@ def test_the_record_first_in_precedence_decides_a_field_and_the_other_fills_the_
     assert found.fields == {"title": ["Clerk"], "employees": [5], "industry": [None], "email": ["a@x.example"]}
 
 
+def test_a_rule_may_read_the_stage_of_the_record_first_in_precedence(state):
+    mail = ("a@x.example",)
+    save(
+        state, contact(1, emails=mail, stage="lead"), contact(2, crm="salesforce", emails=mail, stage="mql"), contact(3)
+    )
+    settle(state)
+    assert columns_of(state, ["stage"]).fields["stage"] == ["mql", None]
+
+
 def test_a_counter_becomes_activities_as_it_grows(state):
     opened = contact(1, counters={"email_opened": Counter(12, NOW - timedelta(days=3))})
     save(state, opened)

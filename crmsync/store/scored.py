@@ -156,6 +156,7 @@ class Records(NamedTuple):
     person: NDArray[np.int64]
     fields: list[str]
     emails: list[str]
+    stage: list[str | None]
     events: list[bytes | None]
 
 
@@ -171,13 +172,16 @@ def _records(connection: Connection, people: Sequence[int], precedence: Sequence
             contact.c.changed_at,
             contact.c.fields,
             contact.c.emails,
+            contact.c.stage,
             tape.c.events,
         )
         .outerjoin(tape, tape.c.contact == contact.c.id)
         .where(_of(contact.c.person, people), contact.c.known, or_(~contact.c.gone, contact.c.merged_into != ""))
     )
     found = connection.execute(query).all()
-    ids, person, replaced, ranks, changed, fields, emails, events = zip(*found, strict=True) if found else ([],) * 8
+    ids, person, replaced, ranks, changed, fields, emails, stages, events = (
+        zip(*found, strict=True) if found else ([],) * 9
+    )
     persons = np.asarray(person, dtype=np.int64)
     order = np.lexsort((np.asarray(ids), -np.asarray(changed, dtype=np.int64), ranks, replaced, persons))
     order = order[np.isin(persons[order], people)]
@@ -187,6 +191,7 @@ def _records(connection: Connection, people: Sequence[int], precedence: Sequence
         persons[order],
         [fields[place] for place in places],
         [emails[place] for place in places],
+        [stages[place] for place in places],
         [events[place] for place in places],
     )
 
@@ -227,14 +232,20 @@ def _pack(connection: Connection, row_ids: Sequence[int]) -> dict[int, bytes]:
 def _fields(records: Records, rows: Sequence[int], people: int, names: Sequence[str]) -> dict[str, list[Scalar | None]]:
     known: list[dict[str, Any]] = [{}] * people
     mails: list[Scalar | None] = [None] * people
-    for row, fields, emails in zip(rows, _parsed(records.fields), _parsed(records.emails), strict=True):
+    stages: list[Scalar | None] = [None] * people
+    for row, fields, emails, stage in zip(
+        rows, _parsed(records.fields), _parsed(records.emails), records.stage, strict=True
+    ):
         known[row] = fields | known[row] if known[row] else fields
         if emails and mails[row] is None:
             mails[row] = emails[0]
+        stages[row] = stages[row] or stage
     values: dict[str, list[Any]] = {name: [each.get(name) for each in known] for name in names}
     for name, column in values.items():
         if list in set(map(type, column)):
             values[name] = [tuple(each) if isinstance(each, list) else each for each in column]
+    if "stage" in values:  # what the CRMs call the stage, unless [fields] maps something else to the name
+        values["stage"] = [each.get("stage", stage) for each, stage in zip(known, stages, strict=True)]
     return {**values, "email": mails}
 
 
