@@ -419,6 +419,8 @@ def test_all_fields(sf):
         ("SELECT Id FROM Lead ORDER BY Description", "INVALID_FIELD", "can not be sorted in a query call"),
         ("SELECT Id FROM Lead WHERE Id = 'nope'", "INVALID_QUERY_FILTER_OPERATOR", "invalid ID field"),
         ("SELECT Id FROM Lead WHERE Id LIKE '00Q%'", "INVALID_QUERY_FILTER_OPERATOR", "invalid operator on id field"),
+        ("SELECT Id, id FROM Lead", "INVALID_FIELD", "duplicate field selected: Id"),
+        ("SELECT Status, COUNT(Id) FROM Lead", "MALFORMED_QUERY", "Field must be grouped or aggregated: Status"),
         ("SELECT Id FROM Lead OFFSET 2001", "NUMBER_OUTSIDE_VALID_RANGE", "Maximum SOQL offset"),
     ],
 )
@@ -759,6 +761,7 @@ def test_deactivating_a_user(sf, do):
 def test_mistaken_actions_are_told_in_a_sentence(do):
     for action, body, said in (
         ("set", {"nope": 1}, "there is no switch nope"),
+        ("set", {"page_size": "many"}, "page_size must be int, not 'many'"),
         ("update", {"id": "x", "fields": {}}, "there is no record x"),
         ("update", {}, "'id' is missing"),
         ("add_validation_rule", {"object": "Lead", "when": "Nope = 1"}, "No such column"),
@@ -790,6 +793,24 @@ def test_collections_refuse_the_whole_request(sf, do):
     do("set", unknown_field="row")
     results = patch(sf, {"id": LEAD, "Title": "x"}, {"id": UNOWNED, "Nope": 1})
     assert [result["success"] for result in results] == [True, False]
+
+
+@pytest.mark.parametrize(
+    ("path", "method", "body"),
+    [
+        ("composite/sobjects", "PATCH", {"records": ["x"]}),
+        ("composite/sobjects", "PATCH", {}),
+        ("composite/sobjects/Lead", "POST", {"ids": "x"}),
+        ("composite", "POST", {"compositeRequest": [{}]}),
+        ("sobjects/Lead", "POST", []),
+        ("jobs/ingest", "POST", {"object": "Nope", "operation": "update"}),
+        ("jobs/query", "POST", {"operation": "query", "query": "SELECT"}),
+    ],
+)
+def test_bodies_that_make_no_sense_are_refused(sf, path, method, body):
+    with pytest.raises(SalesforceMalformedRequest) as caught:
+        sf.restful(path, method=method, json=body)
+    assert caught.value.content[0].keys() >= {"message", "errorCode"}
 
 
 def test_all_or_none(sf):

@@ -104,6 +104,8 @@ def test_members_are_literals_or_a_query():
         ("SELECT Id FROM Lead WHERE a = 2026-01-01T00:00:00 00:00", "unexpected token"),
         ("SELECT Id FROM Lead WHERE a = 'x\\q'", "Illegal character sequence '\\q'"),
         ("SELECT Id FROM Lead; DROP", "unexpected token: ';'"),
+        ("SELECT Id FROM Lead LIMIT -1", "unexpected token: '-1'"),
+        ("SELECT Id FROM Lead OFFSET 1.5", "unexpected token: '1.5'"),
         ("", "unexpected token: '<EOF>'"),
     ],
 )

@@ -311,6 +311,8 @@ class _Trees(lark.Transformer[lark.Token, Any]):
         return sorts
 
     def limit(self, token: lark.Token) -> int:
+        if not token.isdigit():
+            raise SoqlError("MALFORMED_QUERY", f"unexpected token: '{token}'")
         return int(token)
 
     offset = limit

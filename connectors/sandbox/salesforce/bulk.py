@@ -370,7 +370,10 @@ def query_results(state: State, jobs: Jobs, call: Call, id_: str) -> Answer:
     if job.state != "JobComplete" or job.found is None:
         raise Refusal("INVALIDJOBSTATE", f"The job is in state {job.state}: results are not available")
     start = _offset(call.params.get("locator"))
-    end = start + int(call.params.get("maxRecords") or state.switches.bulk_page)
+    wanted = call.params.get("maxRecords") or str(state.switches.bulk_page)
+    if not wanted.isdigit() or wanted == "0":
+        raise Refusal("INVALIDREQUEST", f"maxRecords must be a positive number, not {wanted}")
+    end = start + int(wanted)
     rows = job.found.rows[start:end]
     more = end < len(job.found.rows)
     locator = base64.urlsafe_b64encode(str(end).encode()).decode().rstrip("=") if more else "null"

@@ -52,6 +52,8 @@ def composite(state: State, call: Call, dispatch: Dispatch) -> Answer:
     answers: dict[str, Any] = {}
     told = []
     for each in requests:
+        if not {"method", "url", "referenceId"} <= each.keys():
+            raise Refusal("INVALID_INPUT", "A subrequest must have a method, a url and a referenceId")
         try:
             url, inner = _referred(each["url"], answers), _referred(each.get("body"), answers)
             answer = dispatch(_inner(call, each["method"].upper(), url, inner, each.get("httpHeaders") or {}))

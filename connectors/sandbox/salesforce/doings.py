@@ -331,6 +331,9 @@ def _set(state: State, asked: Mapping[str, Any]) -> dict[str, Any]:
     if unknown := sorted(asked.keys() - known):
         raise ValueError(f"there is no switch {unknown[0]}; there are {', '.join(sorted(known))}")
     for name, value in asked.items():
+        kind = type(getattr(Switches(), name))
+        if not isinstance(value, int if kind is float else kind) and type(value) is not kind:
+            raise ValueError(f"{name} must be {kind.__name__}, not {value!r}")
         setattr(state.switches, name, value)
     return {name: getattr(state.switches, name) for name in sorted(known)}
 

@@ -275,6 +275,8 @@ class Scope:
                 self._child(shape, item)
             else:
                 for reach in self._selected(item):
+                    if reach in reaches:
+                        raise self.fail(item.what.at, f"duplicate field selected: {reach.name}")
                     reaches.append(reach)
                     _grow(shape, reach)
         return shape, reaches
@@ -420,6 +422,16 @@ def _aggregate(call: Call, values: list[Any]) -> Any:
     return max(values) if call.name == "MAX" else min(values)
 
 
+def _check_grouped(scope: Scope) -> None:
+    by = {scope.reach(each) for each in scope.query.group if isinstance(each, Path)}
+    for item in scope.query.items:
+        if isinstance(item, Query):
+            raise scope.fail(item.at, "subqueries are not allowed in an aggregate query", "MALFORMED_QUERY")
+        if isinstance(item.what, Path) and scope.reach(item.what) not in by:
+            message = f"Field must be grouped or aggregated: {item.what.text}"
+            raise scope.fail(item.what.at, message, "MALFORMED_QUERY")
+
+
 def _grouped(scope: Scope, rows: list[int]) -> list[dict[str, Any]]:
     by = [scope.reader(scope.reach(each)) for each in scope.query.group if isinstance(each, Path)]
     groups: dict[tuple[Any, ...], list[int]] = {} if by else {(): rows}
@@ -455,6 +467,7 @@ def run(data: Data, text: str, query: Query, *, every: bool) -> Found:
         shape, reaches = scope.shape()
         rows = _rows(scope, every)
         return Found(scope.table, rows, shape, reaches, len(rows))
+    _check_grouped(scope)
     rows = list(_matching(scope, every)[0])
     item = query.items[0]
     if (

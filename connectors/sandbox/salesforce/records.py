@@ -23,6 +23,8 @@ from .writing import Hand, create, delete, full_id, no_column, row_of, unknown_f
 
 MAX_ROWS = 200
 """Records in one Collections call."""
+MAX_LOCATORS = 500
+"""Results kept at a time; Salesforce keeps them for two days, which a small machine cannot."""
 
 
 def hand(call: Call) -> Hand:
@@ -129,6 +131,8 @@ def _records(call: Call) -> tuple[list[dict[str, Any]], bool]:
     body = call.record()
     if not isinstance(body.get("records"), list):
         raise Refusal("JSON_PARSER_ERROR", "The HTTP entity body is required, but this request has no records")
+    if not all(isinstance(record, dict) for record in body["records"]):
+        raise Refusal("JSON_PARSER_ERROR", "Cannot deserialize instance of an object at [line:1, column:1]")
     if len(body["records"]) > MAX_ROWS:
         message = f"record limit reached. cannot submit more than {MAX_ROWS} records into this call"
         raise Refusal("EXCEEDED_ID_LIMIT", message)
@@ -258,6 +262,8 @@ def delete_many(state: State, call: Call) -> Answer:
 def retrieve_many(state: State, call: Call, name: str) -> Answer:
     table = table_of(state, name)
     body = call.record() if call.method == "POST" else {key: value.split(",") for key, value in call.params.items()}
+    if not isinstance(body.get("ids"), list) or not isinstance(body.get("fields"), list):
+        raise Refusal("MISSING_ARGUMENT", "ids and fields must be given")
     if len(body["ids"]) > 2000:
         raise Refusal("INVALID_REQUEST", "Too many ids: at most 2000")
     shape = _whole(state, table, ",".join(body["fields"]))
@@ -280,14 +286,17 @@ class Locators:
     def keep(self, found: Found, served: int) -> str:
         self.number += 1
         name = salesforce_id("0r8", self.number)
+        if len(self.open) >= MAX_LOCATORS:
+            del self.open[next(iter(self.open))]
         self.open[name] = (found, served)
         return name
 
 
 def _batch(state: State, call: Call) -> int:
     options = call.headers.get("sforce-query-options", "").replace(" ", "").lower()
-    if options.startswith("batchsize="):
-        return min(max(int(options.removeprefix("batchsize=")), 200), 2000)
+    size = options.removeprefix("batchsize=")
+    if size.isdigit():
+        return min(max(int(size), 200), 2000)
     return state.switches.page_size
 
 

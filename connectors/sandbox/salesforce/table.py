@@ -12,7 +12,7 @@ from .schema import SObject
 
 
 class Table:
-    """The records of one object. A row is its position; rows never move, a column nobody filled is not kept."""
+    """The records of one object. A row is its position, which only purging moves; an empty column is not kept."""
 
     def __init__(self, sobject: SObject) -> None:
         self.sobject = sobject
