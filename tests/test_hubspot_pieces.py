@@ -150,7 +150,7 @@ def test_a_short_salesforce_id_becomes_the_long_one():
     ],
 )
 def test_every_answer_means_one_thing(status, body, kind):
-    assert isinstance(verdict(status, body, {}, NOW, "GET /x"), kind)
+    assert isinstance(verdict(status, body, {}, NOW, "read x"), kind)
 
 
 @pytest.mark.parametrize(
@@ -161,7 +161,7 @@ def test_every_answer_means_one_thing(status, body, kind):
     ],
 )
 def test_missing_scopes_are_found_wherever_they_are(body):
-    assert verdict(403, body, {}, NOW, "GET /x").scopes == ("crm.lists.read",)
+    assert verdict(403, body, {}, NOW, "read x").scopes == ("crm.lists.read",)
 
 
 @pytest.mark.parametrize(
@@ -227,7 +227,7 @@ class List:
         self.settings = SimpleNamespace(in_flight=3)
         self._lock = threading.Lock()
 
-    def path(self, name, **_):
+    def place(self, name, **_):
         return name
 
     def flight(self):

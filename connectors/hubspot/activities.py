@@ -86,7 +86,7 @@ class Activities:
     def _refusal(self, name: str, query: Query) -> str:
         """Why an endpoint cannot be read; `""` when it can."""
         try:
-            self._api.get(self._api.path(name), query)
+            self._api.get(self._api.place(name), query)
         except Forbidden as error:
             return str(error)
         except Refused as error:
@@ -97,7 +97,7 @@ class Activities:
     def _event_types(self) -> set[str] | None:
         """The types of events of this portal; `None` when it does not say."""
         try:
-            return set(self._api.get(self._api.path("event_types")).get("eventTypes") or ())
+            return set(self._api.get(self._api.place("event_types")).get("eventTypes") or ())
         except (Forbidden, Refused):
             return None
 

@@ -24,23 +24,24 @@ class Refused(Unavailable):
     `body` is the answer, `{}` where it was not JSON.
     """
 
-    def __init__(self, status: int, body: Mapping[str, Any], where: str) -> None:
+    def __init__(self, status: int, body: Mapping[str, Any], task: str) -> None:
         self.status, self.body = status, body
         self.category = str(body.get("category") or "")
         self.said = str(body.get("message") or f"status {status}")
         trace = body.get("correlationId")
-        super().__init__(CRM, f"HubSpot refused {where}: {self.said}" + (f" (correlation id {trace})" if trace else ""))
+        super().__init__(
+            CRM, f"HubSpot refused to {task}: {self.said}" + (f" (correlation id {trace})" if trace else "")
+        )
 
 
 class Forbidden(ConfigError):
     """The credentials may not do this: a scope or the portal's subscription is missing."""
 
-    def __init__(self, said: str, scopes: tuple[str, ...], where: str) -> None:
+    def __init__(self, said: str, scopes: tuple[str, ...], task: str) -> None:
         self.scopes = scopes
-        what = f"add the scope {' and '.join(scopes)}" if scopes else "check its scopes and the portal's subscription"
-        super().__init__(
-            f"HubSpot does not let this token use {where}: {what} in HubSpot under Development → Keys ({said})"
-        )
+        what = f"add the scope {' or '.join(scopes)}" if scopes else "check its scopes and the portal's subscription"
+        reason = "" if scopes else f" ({said})"
+        super().__init__(f"HubSpot does not let this token {task}: {what} under Development → Keys{reason}")
 
 
 class Unauthorized(ConfigError):
@@ -61,39 +62,42 @@ class DailyLimit(Unavailable):
     """The portal's calls of today are used up."""
 
 
-def verdict(status: int, body: Any, headers: Mapping[str, str], now: datetime, where: str) -> CrmsyncError | None:
+def verdict(status: int, body: Any, headers: Mapping[str, str], now: datetime, task: str) -> CrmsyncError | None:
     """What an answer means: `None` for a success, otherwise the error to raise.
 
-    `body` is the parsed JSON, or `None` where it was something else (an HTML page); `where` names the call in words.
+    `body` is the parsed JSON, or `None` where it was something else (an HTML page). `task` says what was to be done, as
+    it stands after "to".
     """
     if 200 <= status < 300:
         unusable = body is None and status != 204
-        return Transient(f"HubSpot answered {where} with something that is not JSON") if unusable else None
+        return (
+            Transient(f"HubSpot could not {task} (it answered with something that is not JSON)") if unusable else None
+        )
     wait = retry_after_seconds(headers.get("Retry-After"), now)
     known: Mapping[str, Any] = body if isinstance(body, dict) else {}
     if status == 429:
         return _limited(known, wait)
     if status in (408, 425, 477) or status >= 500:
-        return Transient(f"HubSpot answered {where} with status {status}", wait)
+        return Transient(f"HubSpot could not {task} (status {status})", wait)
     if status == 423 or (status == 409 and known.get("category") not in ("OBJECT_ALREADY_EXISTS", "CONFLICT")):
-        return Locked(CRM, f"another program is writing the same records in HubSpot ({where})")
+        return Locked(CRM, "another program is writing the same records in HubSpot")
     if 300 <= status < 400:
         return Unavailable(
-            CRM, f"HubSpot answered {where} by pointing to another address, which crmsync does not follow"
+            CRM, f"HubSpot pointed to another address when it was to {task}, and crmsync does not follow it"
         )
-    return _refused(status, known, isinstance(body, dict), where)
+    return _refused(status, known, isinstance(body, dict), task)
 
 
-def _refused(status: int, body: Mapping[str, Any], is_json: bool, where: str) -> CrmsyncError:
+def _refused(status: int, body: Mapping[str, Any], is_json: bool, task: str) -> CrmsyncError:
     if status == 401:
         return Unauthorized(str(body.get("category") or body.get("message") or "status 401"))
     if status == 403 and not is_json:
-        return Transient(f"something in front of HubSpot refused {where} with a web page")
+        return Transient(f"a web page came from in front of HubSpot when it was to {task}")
     if status == 403:
-        return Forbidden(str(body.get("message") or "status 403"), missing_scopes(body), where)
+        return Forbidden(str(body.get("message") or "status 403"), missing_scopes(body), task)
     if status == 410:
-        return ConfigError(f"HubSpot no longer serves {where}: set a newer [hubspot] api_version")
-    return Refused(status, body, where)
+        return ConfigError(f"HubSpot no longer lets anybody {task} in this version: set another [hubspot] api_version")
+    return Refused(status, body, task)
 
 
 def _limited(body: Mapping[str, Any], wait: float | None) -> CrmsyncError:

@@ -20,7 +20,7 @@ from urllib3.util.retry import Retry
 
 from connectors.http import TIMEOUT, Bucket, is_loopback, patiently
 from connectors.hubspot.answers import CRM, DailyLimit, Unauthorized, verdict
-from connectors.hubspot.paths import path
+from connectors.hubspot.paths import Place, place
 from connectors.hubspot.settings import Settings
 from connectors.hubspot.tokens import Tokens
 from crmsync.errors import Cancelled, Transient, Unavailable
@@ -70,26 +70,26 @@ class Api:
         self._client = _held_client(settings)
         self._tokens = Tokens(settings, self._send)
 
-    def path(self, name: str, **parts: str) -> str:
-        """The path of an endpoint in the configured version."""
-        return path(self.settings.api_version, name, **parts)
+    def place(self, name: str, **parts: str) -> Place:
+        """Where an endpoint is in the configured version."""
+        return place(self.settings.api_version, name, **parts)
 
-    def get(self, where: str, query: Query = ()) -> Any:
-        """GET a path and return the parsed JSON."""
+    def get(self, where: Place, query: Query = ()) -> Any:
+        """GET and return the parsed JSON."""
         return self.call("GET", where, query=query)
 
-    def post(self, where: str, body: Mapping[str, Any], query: Query = ()) -> Any:
+    def post(self, where: Place, body: Mapping[str, Any], query: Query = ()) -> Any:
         """POST JSON and return the parsed JSON."""
         return self.call("POST", where, body, query)
 
     def search(self, kind: str, body: Mapping[str, Any]) -> Any:
         """Search objects of a kind, within the portal's own limit for searches."""
-        return self.call("POST", self.path("search", kind=kind), body, searches=True)
+        return self.call("POST", self.place("search", kind=kind), body, searches=True)
 
     def call(
         self,
         method: str,
-        where: str,
+        where: Place,
         body: Mapping[str, Any] | None = None,
         query: Query = (),
         *,
@@ -180,7 +180,7 @@ class Api:
                 raise Cancelled("stopped while HubSpot was answering")
         return outcome.result()
 
-    def _authorised(self, method: str, where: str, body: Mapping[str, Any] | None, query: Query) -> Any:
+    def _authorised(self, method: str, where: Place, body: Mapping[str, Any] | None, query: Query) -> Any:
         used = self._tokens.current()
         try:
             return self._send(method, where, used, body, query)
@@ -192,7 +192,7 @@ class Api:
     def _send(
         self,
         method: str,
-        where: str,
+        where: Place,
         token: str | None,
         body: Mapping[str, Any] | None = None,
         query: Query = (),
@@ -206,7 +206,7 @@ class Api:
             parsed = orjson.loads(answer.content) if answer.content else None
         except orjson.JSONDecodeError:
             parsed = None
-        error = verdict(answer.status, parsed, answer.headers, self.server_time, f"{method} {where}")
+        error = verdict(answer.status, parsed, answer.headers, self.server_time, where.words)
         if error is not None:
             raise error
         return parsed
@@ -214,7 +214,7 @@ class Api:
     def _exchanged(
         self,
         method: str,
-        where: str,
+        where: Place,
         token: str | None,
         body: Mapping[str, Any] | None,
         query: Query,
@@ -225,7 +225,7 @@ class Api:
             headers["Authorization"] = f"Bearer {token}"
         try:
             response = self._client.call_api(
-                where,
+                where.path,
                 method,
                 query_params=list(query),
                 header_params=headers,

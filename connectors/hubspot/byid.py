@@ -20,7 +20,7 @@ def read_many(api: Api, kind: str, properties: Sequence[str], ids: Sequence[str]
 
     def one(chunk: Sequence[str]) -> Sequence[Record]:
         body = {"properties": list(properties), "inputs": [{"id": each} for each in chunk]}
-        answer = api.post(api.path("batch_read", kind=kind), body)
+        answer = api.post(api.place("batch_read", kind=kind), body)
         return answer.get("results") or ()
 
     for found in api.in_flight(one, chunks(ids, BATCH)):
@@ -56,7 +56,7 @@ def _batch_read(api: Api, ids: Sequence[str], properties: Sequence[str], archive
     body = {"properties": list(properties), "inputs": [{"id": each} for each in ids]}
     query = [("archived", "true")] if archived else []
     try:
-        answer = api.post(api.path("batch_read", kind="contacts"), body, query)
+        answer = api.post(api.place("batch_read", kind="contacts"), body, query)
     except Refused as error:
         if error.status != 404:
             raise
@@ -66,7 +66,7 @@ def _batch_read(api: Api, ids: Sequence[str], properties: Sequence[str], archive
 
 def _alone(api: Api, id: str, properties: Sequence[str]) -> Record | None:
     try:
-        record: Record = api.get(api.path("record", kind="contacts", id=id), [("properties", ",".join(properties))])
+        record: Record = api.get(api.place("record", kind="contacts", id=id), [("properties", ",".join(properties))])
     except Refused as error:
         if error.status not in (400, 404):
             raise

@@ -113,7 +113,7 @@ def associations(api: Api, kind: str, to: str, ids: Iterable[str]) -> Iterator[t
 
     HubSpot reports those as errors (NO_ASSOCIATIONS_FOUND), and ids it does not know too; neither is a failure here.
     """
-    where = api.path("associations", kind=kind, to=to)
+    where = api.place("associations", kind=kind, to=to)
 
     def one(inputs: Sequence[Mapping[str, str]]) -> Mapping[str, Any]:
         answer: Mapping[str, Any] = api.post(where, {"inputs": list(inputs)})

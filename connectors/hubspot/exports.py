@@ -84,7 +84,7 @@ def _begun(api: Api, notes: Notes, properties: Sequence[str]) -> str:
         "includePrimaryDisplayPropertyForAssociatedObjects": False,
         "overrideAssociatedObjectsPerDefinitionPerRowLimit": False,
     }
-    id = str(api.post(api.path("exports"), body)["id"])
+    id = str(api.post(api.place("exports"), body)["id"])
     said = {"id": id, "at": api.server_time.isoformat(), "properties": list(properties)}
     notes[EXPORT] = orjson.dumps(said).decode()
     return id
@@ -94,7 +94,7 @@ def _finished(api: Api, id: str) -> str:
     """Wait for an export; the address of its file, which is good for five minutes."""
     pause, begun = FIRST_POLL, api.server_time
     while True:
-        answer = api.get(api.path("export_status", id=id))
+        answer = api.get(api.place("export_status", id=id))
         if answer.get("status") == "COMPLETE" and answer.get("result"):
             return str(answer["result"])
         if answer.get("status") not in ("PENDING", "PROCESSING") or api.server_time - begun > STILL_GOOD:

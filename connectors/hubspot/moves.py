@@ -60,5 +60,5 @@ def send(api: Api, properties: Mapping[str, Mapping[str, str]]) -> Mapping[str, 
     The trace id makes HubSpot name the record in an error, where it does that.
     """
     inputs = [{"id": id, "properties": values, "objectWriteTraceId": id} for id, values in properties.items()]
-    answer: Mapping[str, Any] = api.post(api.path("batch_update", kind="contacts"), {"inputs": inputs})
+    answer: Mapping[str, Any] = api.post(api.place("batch_update", kind="contacts"), {"inputs": inputs})
     return answer

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import NamedTuple
+
 DATED = {
     "list": "/crm/objects/{version}/{kind}",
     "record": "/crm/objects/{version}/{kind}/{id}",
@@ -51,7 +53,40 @@ WITHOUT_SUCCESSOR = {
 }
 
 
-def path(version: str, name: str, **parts: str) -> str:
-    """The path of an endpoint, for example `path("2026-09", "search", kind="contacts")`."""
+WORDS = {
+    "list": "read {kind}",
+    "record": "read {kind}",
+    "search": "search {kind}",
+    "batch_read": "read {kind}",
+    "batch_update": "write {kind}",
+    "associations": "read which {to} belong to {kind}",
+    "properties": "use the properties of {kind}",
+    "groups": "use the property groups of {kind}",
+    "owners": "read owners",
+    "account": "read the account's details",
+    "usage": "read how many calls were used",
+    "property_limits": "read how many properties there may be",
+    "events": "read events",
+    "event_types": "read the types of events",
+    "exports": "export contacts",
+    "export_status": "export contacts",
+    "token": "renew the token",
+    "forms": "read forms",
+    "submissions": "read sent forms",
+    "email_events": "read marketing e-mail events",
+}
+"""What each endpoint is for, as a message says it after "to"."""
+
+
+class Place(NamedTuple):
+    """Where an endpoint is, and what it is for."""
+
+    path: str
+    words: str
+
+
+def place(version: str, name: str, **parts: str) -> Place:
+    """An endpoint, for example `place("2026-09", "search", kind="contacts")`."""
     table = LEGACY if version == "v3" else DATED
-    return (WITHOUT_SUCCESSOR.get(name) or table[name]).format(version=version, **parts)
+    template = WITHOUT_SUCCESSOR.get(name) or table[name]
+    return Place(template.format(version=version, **parts), WORDS[name].format(**parts))

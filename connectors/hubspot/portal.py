@@ -10,6 +10,7 @@ from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from connectors.hubspot.answers import CRM, Forbidden, Refused
 from connectors.hubspot.api import Api, Query
+from connectors.hubspot.paths import Place
 from connectors.hubspot.values import Definition, definition
 from crmsync.errors import ConfigError, Unavailable
 from crmsync.model import Owner
@@ -50,7 +51,7 @@ class Portal:
 
     def _account(self) -> str:
         try:
-            details = self._api.get(self._api.path("account"))
+            details = self._api.get(self._api.place("account"))
         except (Forbidden, Refused):
             return self._account_of_a_record()
         try:
@@ -61,7 +62,7 @@ class Portal:
 
     def _account_of_a_record(self) -> str:
         """The portal's id out of a record's address, for credentials that may not read the account's details."""
-        answer = self._api.get(self._api.path("list", kind="contacts"), [("limit", "1")])
+        answer = self._api.get(self._api.place("list", kind="contacts"), [("limit", "1")])
         for record in answer.get("results") or ():
             if found := re.search(r"/contacts/(\d+)/", str(record.get("url") or "")):
                 return found[1]
@@ -74,7 +75,7 @@ class Portal:
         return kept[1]
 
     def _definitions(self, kind: str) -> dict[str, Definition]:
-        answer = self._api.get(self._api.path("properties", kind=kind))
+        answer = self._api.get(self._api.place("properties", kind=kind))
         found = (definition(each) for each in answer["results"] if not each.get("archived"))
         return {each.name: each for each in found}
 
@@ -85,7 +86,7 @@ class Portal:
     def _owners(self) -> Iterator[Owner]:
         for archived in (False, True):
             query = [("limit", "100"), ("archived", "true" if archived else "false")]
-            for each in pages(self._api, self._api.path("owners"), query):
+            for each in pages(self._api, self._api.place("owners"), query):
                 yield _owner(each, archived)
 
 
@@ -101,7 +102,7 @@ def _owner(answer: Mapping[str, Any], archived: bool) -> Owner:
     )
 
 
-def pages(api: Api, where: str, query: Query) -> Iterator[Mapping[str, Any]]:
+def pages(api: Api, where: Place, query: Query) -> Iterator[Mapping[str, Any]]:
     """Every result of a listing, page after page. Raises `Unavailable` when HubSpot serves a page twice."""
     after, seen = "", set[str]()
     while True:
@@ -111,7 +112,7 @@ def pages(api: Api, where: str, query: Query) -> Iterator[Mapping[str, Any]]:
         if not after:
             return
         if after in seen:
-            raise Unavailable(CRM, f"HubSpot serves the same page of {where} again and again")
+            raise Unavailable(CRM, f"HubSpot serves the same page again and again when it is to {where.words}")
         seen.add(after)
 
 

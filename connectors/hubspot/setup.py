@@ -71,12 +71,12 @@ def _found(prop: str, of: Definition, output: str) -> str:
 
 
 def _archived(api: Api) -> list[Mapping[str, Any]]:
-    answer = api.get(api.path("properties", kind="contacts"), [("archived", "true")])
+    answer = api.get(api.place("properties", kind="contacts"), [("archived", "true")])
     return [each for each in answer.get("results") or () if each.get("archived", True)]
 
 
 def _group(api: Api) -> Iterator[str]:
-    where = api.path("groups", kind="contacts")
+    where = api.place("groups", kind="contacts")
     if any(each.get("name") == GROUP for each in api.get(where).get("results") or ()):
         return
     try:
@@ -92,7 +92,7 @@ def _created(api: Api, output: str, prop: str) -> str:
     label, type, field_type = SHAPES[output]
     body = {"name": prop, "label": label, "type": type, "fieldType": field_type, "groupName": GROUP, "formField": False}
     try:
-        api.post(api.path("properties", kind="contacts"), body)
+        api.post(api.place("properties", kind="contacts"), body)
     except Refused as error:
         if error.category == "OBJECT_ALREADY_EXISTS" or error.status == 409:
             return f"the HubSpot property {prop!r} exists"
@@ -106,13 +106,13 @@ def check(api: Api, portal: Portal, activities: Activities, names: FieldMap) -> 
     account = portal.account()
     problems: list[str] = []
     probes: list[Callable[[], object]] = [
-        lambda: api.get(api.path("list", kind="contacts"), [("limit", "1")]),
+        lambda: api.get(api.place("list", kind="contacts"), [("limit", "1")]),
         lambda: portal.definitions("contacts"),
         lambda: portal.owners(),
         lambda: _may_write(api),
     ]
     if any(each.startswith(COMPANY_PREFIX) for each in FieldMap.spelled(names.fields, KIND).values()):
-        probes.append(lambda: api.get(api.path("list", kind="companies"), [("limit", "1")]))
+        probes.append(lambda: api.get(api.place("list", kind="companies"), [("limit", "1")]))
         probes.append(lambda: portal.definitions("companies"))
     for probe in probes:
         try:
@@ -135,7 +135,7 @@ def _left_out(silent: Mapping[str, str]) -> Iterator[str]:
 def _may_write(api: Api) -> None:
     """Ask to update no record at all: without the scope HubSpot says so, otherwise nothing happens."""
     try:
-        api.post(api.path("batch_update", kind="contacts"), {"inputs": []})
+        api.post(api.place("batch_update", kind="contacts"), {"inputs": []})
     except Refused:
         return
 
@@ -163,7 +163,7 @@ def _no_room(api: Api, portal: Portal, names: FieldMap) -> Iterator[str]:
     if not missing:
         return
     try:
-        answer = api.get(api.path("property_limits"))
+        answer = api.get(api.place("property_limits"))
     except (Refused, ConfigError):
         return
     for each in answer.get("byObjectType") or ():
@@ -181,7 +181,7 @@ def _of_company(names: FieldMap) -> bool:
 
 def _notes(api: Api, portal: Portal) -> Iterator[str]:
     try:
-        for each in api.get(api.path("usage")).get("results") or ():
+        for each in api.get(api.place("usage")).get("results") or ():
             yield f"{int(each['currentUsage']):,} of {int(each['usageLimit']):,} calls of today are used"
     except (Refused, ConfigError, KeyError, TypeError, ValueError):
         yield "HubSpot does not say how many of today's calls are used"

@@ -14,7 +14,7 @@ from typing import Any
 from pydantic import SecretStr
 
 from connectors.hubspot.answers import Refused, Unauthorized
-from connectors.hubspot.paths import path
+from connectors.hubspot.paths import place
 from connectors.hubspot.settings import Settings
 from crmsync.errors import ConfigError
 
@@ -65,7 +65,7 @@ class Tokens:
             "refresh_token": refresh,
         }
         try:
-            answer = self._send("POST", path(given.api_version, "token"), None, form=form)
+            answer = self._send("POST", place(given.api_version, "token"), None, form=form)
         except (Refused, Unauthorized):
             raise ConfigError(
                 "HubSpot no longer accepts the OAuth refresh token or the client secret: install the app again and set "

@@ -130,7 +130,7 @@ class _Events:
         query = [("eventType", self._kind), ("occurredAfter", _iso(slice.low)), ("limit", str(size))]
         query += [("occurredBefore", _iso(slice.high))] if slice.high else []
         query += [("after", slice.after)] if slice.after else []
-        answer: Mapping[str, Any] = self._api.get(self._api.path("events"), query)
+        answer: Mapping[str, Any] = self._api.get(self._api.place("events"), query)
         return answer
 
 
@@ -186,7 +186,7 @@ class ByEmail:
 
     def _read(self, emails: Sequence[str]) -> Sequence[Mapping[str, Any]]:
         body = {"idProperty": "email", "properties": list(EMAILS), "inputs": [{"id": each} for each in emails]}
-        answer = self._api.post(self._api.path("batch_read", kind="contacts"), body)
+        answer = self._api.post(self._api.place("batch_read", kind="contacts"), body)
         return answer.get("results") or ()
 
 
@@ -216,12 +216,14 @@ def _anybody_converted(api: Api, since: int) -> bool:
 
 def _submissions(api: Api, since: int) -> Iterator[list[Sent]]:
     """Pages of sent forms, several forms at once; HubSpot serves the newest of a form first."""
-    forms = {str(each["id"]): str(each.get("name") or "") for each in pages(api, api.path("forms"), [("limit", "100")])}
+    forms = {
+        str(each["id"]): str(each.get("name") or "") for each in pages(api, api.place("forms"), [("limit", "100")])
+    }
 
     def one(job: tuple[str, str]) -> tuple[str, str, Mapping[str, Any]]:
         form, after = job
         query = [("limit", str(SUBMISSION_PAGE)), *([("after", after)] if after else [])]
-        return form, after, api.get(api.path("submissions", id=form), query)
+        return form, after, api.get(api.place("submissions", id=form), query)
 
     jobs = [(form, "") for form in forms]
     with api.flight() as flight:
@@ -259,7 +261,7 @@ def pull_email_events(api: Api, by_email: ByEmail, feeds: Sequence[Feed], begun:
         offset = ""
         while True:
             query = [("eventType", kind), ("startTimestamp", str(span.since)), ("limit", str(EMAIL_EVENT_PAGE))]
-            answer = api.get(api.path("email_events"), [*query, *([("offset", offset)] if offset else [])])
+            answer = api.get(api.place("email_events"), [*query, *([("offset", offset)] if offset else [])])
             sent = [each for event in answer.get("events") or () if (each := _email_event(event))]
             yield by_email.activities(sent, feeds), begun
             if not answer.get("hasMore"):

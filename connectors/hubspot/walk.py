@@ -99,7 +99,7 @@ class Listing:
         query += [("properties", names)] if names and not wide else []
         query += [("associations", self.linked)] if self.linked else []
         query += [("after", after)] if after else []
-        page: Mapping[str, Any] = self.api.get(self.api.path("list", kind=self.kind), query)
+        page: Mapping[str, Any] = self.api.get(self.api.place("list", kind=self.kind), query)
         records: list[Record] = list(page.get("results") or ())
         if wide and not self.archived:
             ids = [str(record["id"]) for record in records]
