@@ -15,11 +15,12 @@ def inputs_of(body: Json, most: int) -> list[Json]:
     if not isinstance(inputs, list) or any(not isinstance(each, dict) for each in inputs):
         raise bad_request("Invalid input JSON on line 1, column 1: inputs must be a list of objects")
     if len(inputs) > most:
-        raise bad_request(f"The maximum number of inputs supported in a batch request for object reads is {most}.")
+        raise bad_request(f"The maximum number of inputs supported in a batch request is {most}.")
     return inputs
 
 
 def missing(records: Records, ids: list[str]) -> list[Json]:
+    """The one error that names every id without a record."""
     if not ids:
         return []
     word = records.kind.singular.upper()

@@ -203,7 +203,6 @@ def find(top: Node, method: str, path: str) -> tuple[Endpoint, dict[str, str]] |
 
 
 _READS = ("/batch/read", "/search")
-_SCHEMA_SCOPES = {"contacts": "contacts", "companies": "companies", "deals": "deals"}
 _FAMILY_SCOPES = {
     "owners": ("crm.objects.owners.read",),
     "forms": ("forms",),
