@@ -628,6 +628,13 @@ def test_a_bulk_job_that_is_gone_is_begun_again(sandbox, crm, bulky):
     assert by_ref(contacts) == by_ref(pulled(crm.contacts(None))[0])
 
 
+def test_without_bulk_everything_comes_by_rest(sandbox, crm, bulky):
+    whole = by_ref(pulled(crm.contacts(None))[0])
+    said = [{"errorCode": "FUNCTIONALITY_NOT_ENABLED", "message": "Bulk API is not enabled"}]
+    fault(sandbox, "answer", "/jobs/query", status=403, body=said)
+    assert by_ref(pulled(bulky().contacts(None))[0]) == whole
+
+
 HOSTILE = [
     "a\x00b",
     "x" * 200_000,

@@ -467,6 +467,15 @@ def test_a_job_that_fails_half_way_is_finished_row_by_row(sandbox, crm, leads, i
     assert {row(sandbox, ref)["Crmsync_Score__c"] for ref in leads} == {42}
 
 
+@pytest.mark.parametrize("path", ["/jobs/ingest$", "/batches$"])
+def test_what_bulk_does_not_take_goes_by_collections(sandbox, crm, leads, in_bulk, path):
+    notes = {}
+    said = [{"errorCode": "FUNCTIONALITY_NOT_ENABLED", "message": "Bulk API is not enabled"}]
+    fault(sandbox, "answer", path, status=403, body=said)
+    assert all(each.ok for each in written(in_bulk(notes=notes), *map(change, leads)).values())
+    assert notes == {}
+
+
 def test_a_note_of_a_job_that_is_no_more_is_dropped(sandbox, crm, leads, in_bulk):
     notes = {"ingest:7500000000000zzAAA": "{}"}
     assert written(in_bulk(notes=notes), change(leads[0]))[leads[0]].ok

@@ -38,6 +38,10 @@ NOTE = "ingest:"
 csv.field_size_limit(min(sys.maxsize, 2**31 - 1))
 
 
+class NotBegun(Exception):
+    """Salesforce does not take this job, and has done nothing: the same work can be done by REST."""
+
+
 def csv_rows(body: bytes) -> Iterator[list[str]]:
     """The rows of a CSV body, its header first."""
     return csv.reader(io.StringIO(body.decode("utf-8-sig", "replace"), newline=""))
@@ -66,9 +70,13 @@ def ingest(
     """Update rows (cells by API name, by record id) and say of each id what became of it.
 
     The job's id is in `notes` before its data is sent, so that whoever comes after a crash waits for it first.
+    Raises `NotBegun` where Salesforce does not take the next part of the rows.
     """
     for body, ids in bodies(rows):
-        job = _uploaded(org, notes, object_, body)
+        try:
+            job = _uploaded(org, notes, object_, body)
+        except Refused as error:
+            raise NotBegun(error.message) from error
         ended = wait(org, f"jobs/ingest/{job}")
         yield from _results(org, job, ended, ids)
         _forget(org, notes, job)
@@ -220,7 +228,10 @@ class QueryFailed(Exception):
 
 def begin_query(org: Org, soql: str) -> str:
     """Begin a query job that sees deleted and archived rows, and return its id."""
-    job = expected(org.rest("POST", "jobs/query", {"operation": "queryAll", "query": soql}), "id")
+    try:
+        job = expected(org.rest("POST", "jobs/query", {"operation": "queryAll", "query": soql}), "id")
+    except Refused as error:
+        raise NotBegun(error.message) from error
     return str(job["id"])
 
 

@@ -44,7 +44,7 @@ USAGE_GOES_STALE = 300.0
 
 @dataclass(frozen=True)
 class Usage:
-    """API requests of the last 24 hours, by everybody in the org; when (monotonic) and after how many calls we heard."""
+    """API requests of the last 24 hours, by everybody in the org; heard when (monotonic) and after how many calls."""
 
     used: int
     allowed: int

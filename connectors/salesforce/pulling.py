@@ -246,14 +246,19 @@ def pages(org: Org, schema: Schema, make: Callable[[], Source], at: Place) -> It
     if source.parent and within.since is None:
         yield [], after_stream(at, source)  # everything was read anyway
         return
-    if (at.stream == source.stream and at.job) or (within.since is None and not after and _is_large(org, source)):
-        yield from _bulk_pages(org, columns_of(source, schema), source, within, at)
-        return
+    resumed = bool(at.stream == source.stream and at.job)
+    large = resumed or (within.since is None and not after and _is_large(org, source))
+    if large:
+        with contextlib.suppress(bulk.NotBegun):
+            yield from _bulk_pages(org, columns_of(source, schema), source, within, at)
+            return
+        at = replace(at, job="", locator="", read=0)
     source, page = _first_page(org, schema, source, make, within, after)
     columns = columns_of(source, schema)
-    if page.get("totalSize", 0) > org.settings.bulk_query_threshold and not source.parent:
-        yield from _bulk_pages(org, columns, source, within, at)
-        return
+    if not large and not source.parent and page.get("totalSize", 0) > org.settings.bulk_query_threshold:
+        with contextlib.suppress(bulk.NotBegun):
+            yield from _bulk_pages(org, columns, source, within, at)
+            return
     while True:
         rows = [cells(record, columns) for record in page["records"]]
         after = _advanced(source, rows[-1], after) if rows else after

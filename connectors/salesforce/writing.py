@@ -177,11 +177,14 @@ class Writer:
                 yield from self._collection(kind, some[start : start + size])
 
     def in_bulk(self, kind: str, tries: Sequence[Try]) -> Outcomes:
-        """Send by Bulk 2.0."""
+        """Send by Bulk 2.0, or what it does not take by Collections."""
         by_id = {each.row.change.ref.id: each for each in tries}
         rows = {id_: self._api_cells(kind, each) for id_, each in by_id.items()}
-        for id_, why in bulk.ingest(self.org, self._notes, OBJECTS[kind], rows):
-            yield by_id[id_], why
+        try:
+            for id_, why in bulk.ingest(self.org, self._notes, OBJECTS[kind], rows):
+                yield by_id.pop(id_), why
+        except bulk.NotBegun:
+            yield from self.by_collections(kind, list(by_id.values()))
 
     def _api_cells(self, kind: str, each: Try) -> dict[str, Any]:
         spelled = self._cells.spelled(kind)
