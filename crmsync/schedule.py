@@ -21,7 +21,7 @@ from crmsync.cycle import cycle
 from crmsync.ending import end_of
 from crmsync.errors import Cancelled
 from crmsync.result import Result, Work
-from crmsync.stopping import GRACE, cut_off
+from crmsync.stopping import cut_off
 
 DEFAULTS = {"coalesce": True, "max_instances": 1, "misfire_grace_time": None}
 """Late ticks become one cycle that runs however late it is: APScheduler's own grace of one second skips it silently."""
@@ -139,24 +139,17 @@ def run(config: Config, work_now: Callable[[], Work], watch: Watch, stop: thread
     """Run cycles until `stop` is raised; the cycle under way then leaves between two pages."""
     scheduler = scheduler_of(config.schedule, lambda: tick(work_now, watch), datetime.now(UTC))
     deadline = config.schedule.deadline.total_seconds()
-    threading.Thread(target=_leave, args=(scheduler, stop), name="leaving", daemon=True).start()
+    leaving = threading.Thread(target=_leave, args=(scheduler, stop), name="leaving", daemon=True)
+    leaving.start()
     threading.Thread(target=_guard, args=(watch, deadline, stop), name="watchdog", daemon=True).start()
     scheduler.start()
-    _await_idle(watch)
+    leaving.join()
 
 
 def _leave(scheduler: BlockingScheduler, stop: threading.Event) -> None:
+    """Once told to stop, wait for the cycle under way to leave: the state must not be closed under it."""
     stop.wait()
-    scheduler.shutdown(wait=False)
-
-
-def _await_idle(watch: Watch) -> None:
-    """Wait for the cycle under way to leave; it is cut off after the grace anyway."""
-    until = time.monotonic() + GRACE
-    while not watch.stalled(-1.0) and time.monotonic() < until:
-        if watch.since is None:
-            return
-        time.sleep(0.05)
+    scheduler.shutdown(wait=True)
 
 
 def _guard(watch: Watch, deadline: float, stop: threading.Event) -> None:

@@ -72,7 +72,7 @@ def _run(
             except _Ended as ended:
                 ending.document = ended.document
                 _show(ending, config)
-                raise ended.error from ended.error.__cause__
+                raise ended.error from None
         ending.code = code_of(ending.document["verdict"], ending.document["problems"])
         _show(ending, config)
 
