@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from datetime import datetime
-from typing import Any
+from typing import Any, TypeVar, cast
 
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
@@ -14,6 +15,9 @@ from rich.table import Table
 from crmsync.apply import Progress as Told
 
 Document = Mapping[str, Any]
+T = TypeVar("T")
+
+_UNPRINTABLE = re.compile("[\x00-\x1f\x7f-\x9f\u200e\u200f\u202a-\u202e\u2066-\u2069]")
 
 SHOWN_MOVERS = 10
 COUNTS = ("pulled", "activities", "scored", "planned", "kept", "failed", "changed_meanwhile", "unresolved")
@@ -51,6 +55,17 @@ def steps_bar(console: Console, steps: int) -> Iterator[Any]:
         yield begin
 
 
+def printable(value: T) -> T:
+    """The same document with a space for every character that would steer a terminal: names come from strangers."""
+    if isinstance(value, str):
+        return cast(T, _UNPRINTABLE.sub(" ", value))
+    if isinstance(value, Mapping):
+        return cast(T, {printable(name): printable(each) for name, each in value.items()})
+    if isinstance(value, list | tuple):
+        return cast(T, [printable(each) for each in value])
+    return value
+
+
 def table(*headings: str, title: str | None = None, one_line: bool = False) -> Table:
     """An empty table; a heading that starts with ">" is aligned right. `one_line` cuts the last column to what fits."""
     made = Table(
@@ -76,6 +91,7 @@ def table(*headings: str, title: str | None = None, one_line: bool = False) -> T
 
 def print_run(console: Console, document: Document) -> None:
     """How a run ended: the counts of each CRM, what was not scored or written and why, people per band."""
+    document = printable(document)
     counts = table("crm", *(f">{name.replace('_', ' ')}" for name in COUNTS), ">api calls", ">seconds")
     for crm, each in document["crms"].items():
         numbers = [f"{each[name]:,}" for name in (*COUNTS, "api_calls")]
@@ -102,13 +118,14 @@ def _listed(numbers: Mapping[str, int]) -> str:
 
 def print_troubles(console: Console, troubles: Iterable[Document]) -> None:
     """Which changes did not go through, and what the CRM said."""
-    for each in troubles:
+    for each in map(printable, troubles):
         said = each["reason"] or "no reason given"
         console.print(f"{each['crm']}: {each['records']:,} {each['state']}: {said}", soft_wrap=True)
 
 
 def print_review(console: Console, changes: Document, bands: Sequence[str]) -> None:
     """What a plan would change: bands old → new, stages, owners, and the scores that move most."""
+    changes = printable(changes)
     for crm in changes["records"]:
         moves = [each for each in changes["bands"] if each["crm"] == crm]
         if moves:
@@ -156,6 +173,7 @@ def _points(value: Any) -> str:
 
 def print_explanation(console: Console, document: Document) -> None:
     """Why somebody has their score: the ledger, what is missing, and what the CRMs hold."""
+    document = printable(document)
     who = " ".join(each for each in (document["name"], *(f"<{mail}>" for mail in document["emails"])) if each)
     console.print(f"{who or 'no name'}, person {document['person']}", soft_wrap=True)
     grade = f", grade {document['grade']}" if document.get("grade") else ""
@@ -205,6 +223,7 @@ def _record(record: Document) -> str:
 
 def print_status(console: Console, document: Document) -> None:
     """How things stand: the CRMs, people per band, the last runs, feeds, and what the CRMs refuse."""
+    document = printable(document)
     crms = table("crm", "account", ">records", ">ambiguous", ">parked", ">open changes", "last good run")
     for crm, each in document["crms"].items():
         numbers = [f"{each[name]:,}" for name in ("records", "ambiguous", "parked", "open_changes")]
@@ -248,6 +267,7 @@ def minute(at: datetime) -> str:
 
 def print_check(console: Console, document: Document) -> None:
     """What is wrong and what is odd, and what to do next."""
+    document = printable(document)
     for problem in document["problems"]:
         console.print(f"wrong: {problem}", soft_wrap=True)
     for crm, each in document["crms"].items():
@@ -269,6 +289,7 @@ def print_check(console: Console, document: Document) -> None:
 
 def print_demo(console: Console, document: Document) -> None:
     """What the demo did, and what to try next."""
+    document = printable(document)
     sandbox = document["sandbox"]
     console.print(
         f"Both CRMs ran at {sandbox['url']} with {sandbox['people']:,} invented people; "

@@ -21,6 +21,7 @@ from crmsync import log
 from crmsync.config import Config, load
 from crmsync.ending import FAILED, End, end_of
 from crmsync.errors import CrmsyncError
+from crmsync.report import printable
 
 DEFAULT_CONFIG = Path("crmsync.toml")
 
@@ -63,7 +64,7 @@ class Ending:
 
     def tell(self, end: End) -> None:
         """Say how the command ended, with an error."""
-        said = tuple(log.without_secrets(each, self.secrets) for each in end.said)
+        said = tuple(log.without_secrets(printable(each), self.secrets) for each in end.said)
         clean = end._replace(said=said, next=self.typed(end.next))
         self.code = end.code
         if self.as_json:
