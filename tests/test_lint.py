@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from crmsync.checking import checked
 from crmsync.config import load
 from crmsync.lint import lint, lint_with_data
 from crmsync.model import KINDS
@@ -32,6 +33,7 @@ def test_the_examples_pass(path):
     of = load(path if path.is_absolute() else EXAMPLES.parent / path)
     assert golden(of) == []
     assert said(of, "error") == []
+    assert checked(of, NOW, None)["ok"]
 
 
 def test_the_starter_has_nothing_to_think_about():
