@@ -12,6 +12,7 @@ from connectors.salesforce.answers import CRM
 from connectors.salesforce.contacts import NEVER
 from connectors.salesforce.org import Org
 from connectors.salesforce.pulling import (
+    SHORT_IN_LIST,
     Row,
     Source,
     after_all,
@@ -204,7 +205,7 @@ def _looked_up(org: Org, schema: Schema, name: str, key: str, wanted: Sequence[s
     source = Source(name, name, (key, *wanted), order=())
     columns = [column for column in columns_of(source, schema) if schema.resolve(name, column.path)]
     names = ", ".join(column.path for column in columns)
-    queries = [f"SELECT {names} FROM {name} WHERE {key} IN {some}" for some in id_lists(ids)]
+    queries = [f"SELECT {names} FROM {name} WHERE {key} IN {some}" for some in id_lists(ids, SHORT_IN_LIST)]
     return [cells(record, columns) for record in org.many_rows(queries)]
 
 

@@ -23,6 +23,9 @@ minutes later (airbytehq/airbyte#27146)."""
 IN_LIST = 350
 """Ids in one IN-list: a query travels in a URL of at most 16 kB."""
 
+SHORT_IN_LIST = 500
+"""The same for a query of two or three columns: 13.5 kB."""
+
 Row: TypeAlias = Mapping[str, Scalar]
 """The cells of one record by the path of their column; what is not known is absent."""
 
@@ -172,10 +175,10 @@ def quoted(text: str) -> str:
     return f"'{escaped}'"
 
 
-def id_lists(ids: Sequence[str]) -> Iterator[str]:
+def id_lists(ids: Sequence[str], most: int = IN_LIST) -> Iterator[str]:
     """`('…','…')` lists that fit a query."""
-    for start in range(0, len(ids), IN_LIST):
-        yield "(" + ",".join(quoted(each) for each in ids[start : start + IN_LIST]) + ")"
+    for start in range(0, len(ids), most):
+        yield "(" + ",".join(quoted(each) for each in ids[start : start + most]) + ")"
 
 
 class Column(NamedTuple):
