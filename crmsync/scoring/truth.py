@@ -19,7 +19,7 @@ from crmsync.scoring.values import Column, Matching, domain_of, folded, unknown
 NO, UNKNOWN, YES = np.int8(0), np.int8(1), np.int8(2)
 """In this order, so that "all" is the least of some answers, "any" the greatest, and "not" their mirror image."""
 
-PATIENCE = 0.25
+PATIENCE = 1.0
 """Seconds that a regular expression may take over one value, before the value is unknown to the rule."""
 
 FREE_MAIL: frozenset[str] = frozenset(each.lower() for each in whitelist)
