@@ -386,7 +386,9 @@ def test_a_cursor_of_another_kind_is_not_guessed_at(cursor):
 
 
 def test_a_cursor_is_read_as_it_was_written():
-    at = Place(until="2026-11-21T09:00:00Z", finished=("Lead",), stream="Contact", job="750", locator="abc", read=7)
+    at = Place(
+        until="2026-11-21T09:00:00Z", finished=("Lead",), stream="Contact", job="750", locator="abc", read=7, shape="x"
+    )
     assert place(at.spelled()) == at
 
 
@@ -543,7 +545,7 @@ def test_many_rows_come_by_a_bulk_query_and_are_the_same(sandbox, crm):
     assert by_ref(contacts) == whole
     assert len(contacts) == len(whole)
     assert any(call.path.endswith("/jobs/query") for call in sandbox.calls)
-    assert json.loads(cursor)["here"] == ["", [], "", [], "", "", 0]
+    assert json.loads(cursor)["here"] == ["", [], "", [], "", "", 0, ""]
 
 
 @pytest.fixture
@@ -611,6 +613,15 @@ def test_a_bulk_query_that_takes_too_long_is_looked_at_again_by_the_next_cycle(s
     first = next(page for page in bulky().contacts(cursor) if page.items)
     assert first.items
     assert not any(call.method == "POST" and call.path.endswith("/jobs/query") for call in sandbox.calls)
+
+
+def test_a_field_that_goes_during_a_bulk_query_begins_another(sandbox, crm, bulky):
+    cursor = next(page.cursor for page in bulky().contacts(None) if page.items)
+    do(sandbox, "hide_field", object="Lead", field="Company")
+    do(sandbox, "show_field", object="Lead", field="Phone")
+    names = FieldMap(fields={**NAMES.fields, "phone": {"lead": "Phone"}})
+    contacts, _ = pulled(bulky(names=names).contacts(cursor))
+    assert by_ref(contacts) == by_ref(pulled(connect(sandbox, names=names).contacts(None))[0])
 
 
 def test_a_bulk_query_short_of_rows_is_begun_again(sandbox, crm, bulky, monkeypatch):

@@ -99,7 +99,7 @@ class Cells:
         wanted = names.get(str(value), str(value))
         if known.options and wanted not in known.options:
             raise Unwritable("INVALID_OR_NULL_FOR_RESTRICTED_PICKLIST", f"{known.name} has no active value {wanted!r}")
-        if kind == "lead" and wanted in self._converted_statuses:
+        if (kind, known.name) == ("lead", "Status") and wanted in self._converted_statuses:
             raise Unwritable("CONVERTED_STATUS", f"{wanted!r} is what only converting a lead may set")
         return wanted
 

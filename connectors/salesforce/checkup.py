@@ -98,7 +98,9 @@ def _stages(org: Org, schema: Schema, reader: Reader) -> Iterator[tuple[bool, st
         yield PROBLEM, f"{object_}.{path} (the stage) is not there or may not be edited; run: crmsync setup"
         return
     yield from _stage_values(object_, known, reader)
-    for value in sorted(converted_statuses(org) & set(reader.stages)) if reader.kind == "lead" else ():
+    if (reader.kind, known.name) != ("lead", "Status"):
+        return
+    for value in sorted(converted_statuses(org) & set(reader.stages)):
         yield (
             PROBLEM,
             f"the stage {reader.stages[value]!r} is the converted status {value!r}, which only conversion sets",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import hashlib
 import json
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -64,7 +65,7 @@ class Place:
     """A cursor: what is done, and where the pull that is under way stands.
 
     `until` is the server's time when the pull began, `stream` the one it is reading, after the row `after` or at the
-    `locator` of the Bulk job `job`, of which it has `read` so many rows.
+    `locator` of the Bulk job `job`, which was asked for columns of this `shape` and has had `read` rows read of it.
     """
 
     done: Mapping[str, Done] = field(default_factory=dict)
@@ -75,11 +76,13 @@ class Place:
     job: str = ""
     locator: str = ""
     read: int = 0
+    shape: str = ""
 
     def spelled(self) -> str:
         """The cursor as text."""
         done = {name: [each.until, list(each.columns), each.mark] for name, each in self.done.items()}
-        here = [self.until, list(self.finished), self.stream, list(self.after), self.job, self.locator, self.read]
+        job = [self.job, self.locator, self.read, self.shape]
+        here = [self.until, list(self.finished), self.stream, list(self.after), *job]
         return json.dumps({"v": 1, "done": done, "here": here}, separators=(",", ":"))
 
 
@@ -90,9 +93,9 @@ def place(cursor: str | None) -> Place:
     try:
         told = json.loads(cursor)
         done = {name: Done(until, tuple(columns), mark) for name, (until, columns, mark) in told["done"].items()}
-        until, finished, stream, after, job, locator, read = told["here"]
+        until, finished, stream, after, *job = told["here"]
         if told["v"] == 1:
-            return Place(done, until, tuple(finished), stream, tuple(after), job, locator, read)
+            return Place(done, until, tuple(finished), stream, tuple(after), *job)
     except (ValueError, KeyError, TypeError):
         pass
     raise ConfigError("the stored Salesforce cursor is not one that this version reads; run: crmsync backfill")
@@ -249,13 +252,14 @@ def pages(org: Org, schema: Schema, make: Callable[[], Source], at: Place) -> It
     if source.parent and within.since is None:
         yield [], after_stream(at, source)  # everything was read anyway
         return
-    resumed = bool(at.stream == source.stream and at.job)
-    large = resumed or (within.since is None and not after and _is_large(org, source))
+    if at.stream != source.stream or at.shape != shape(source):
+        at = replace(at, job="", locator="", read=0, shape="")
+    large = bool(at.job) or (within.since is None and not after and _is_large(org, source))
     if large:
         with contextlib.suppress(bulk.NotBegun):
             yield from _bulk_pages(org, columns_of(source, schema), source, within, at)
             return
-        at = replace(at, job="", locator="", read=0)
+        at = replace(at, job="", locator="", read=0, shape="")
     source, page = _first_page(org, schema, source, make, within, after)
     columns = columns_of(source, schema)
     if not large and not source.parent and page.get("totalSize", 0) > org.settings.bulk_query_threshold:
@@ -270,6 +274,11 @@ def pages(org: Org, schema: Schema, make: Callable[[], Source], at: Place) -> It
         if page["done"]:
             return
         page = _following(org, schema, source, within, after, page["nextRecordsUrl"])
+
+
+def shape(source: Source) -> str:
+    """A few signs that change when other columns are asked for: a job's rows can only be read as what they are."""
+    return hashlib.sha256(" ".join(_columns(source)).encode()).hexdigest()[:8]
 
 
 def _is_large(org: Org, source: Source) -> bool:
@@ -299,9 +308,9 @@ def _bulk_pages(
     org: Org, columns: Sequence[Column], source: Source, within: Window, at: Place
 ) -> Iterator[tuple[list[Row], Place]]:
     """The same by Bulk 2.0. The job is in the cursor before it is waited for, its locator before each further page."""
-    afresh = replace(at, stream=source.stream, after=(), job="", locator="", read=0)
+    afresh = replace(at, stream=source.stream, after=(), job="", locator="", read=0, shape=shape(source))
     try:
-        if at.stream == source.stream and at.job:
+        if at.job:
             with contextlib.suppress(Refused):  # the job is gone: results live a week, and belong to one API version
                 yield from _job_pages(org, columns, source, at)
                 return
