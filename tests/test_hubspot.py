@@ -520,6 +520,15 @@ def test_an_event_that_the_portal_does_not_have_is_left_out(sandbox):
     assert {each.kind for each in pulled(unlisted.activities(None))[0]} == {"page_viewed"}
 
 
+def test_forms_that_hubspot_refuses_to_list_are_left_out_and_the_rest_comes(sandbox):
+    connector = hubspot(sandbox)
+    sandbox.faults.add(Fault(**refused(400, message="no"), path="/forms$", first=2))
+    kinds = {each.kind for each in pulled(connector.activities(None))[0]}
+    assert "form_submitted" not in kinds
+    assert {"page_viewed", "meeting_held"} <= kinds
+    assert any("forms" in note for note in connector.check().notes)
+
+
 def test_companies_that_are_not_remembered_are_looked_up_page_by_page(sandbox, ready, monkeypatch):
     expected = contacts(ready)[0]
     monkeypatch.setattr("connectors.hubspot.companies.KEPT", 3)
@@ -556,8 +565,8 @@ def test_a_pull_of_events_goes_on_where_it_was_stopped(sandbox, monkeypatch):
 def test_smaller_pages_of_events_do_too(sandbox, ready):
     expected = {each.id for each in pulled(ready.activities(None))[0]}
     body = {"status": "error", "category": "VALIDATION_ERROR", "message": "limit must not be over 100"}
-    sandbox.faults.add(Fault(do="answer", status=400, body=body, path="event-occurrences/2026-09$", first=2, last=6))
-    assert {each.id for each in pulled(hubspot(sandbox).activities(None))[0]} == expected
+    sandbox.faults.add(Fault(do="answer", status=400, body=body, path="event-occurrences/2026-09$", nth=2))
+    assert {each.id for each in pulled(hubspot(sandbox, in_flight=1).activities(None))[0]} == expected
 
 
 def test_marketing_emails_are_an_option(sandbox):

@@ -53,7 +53,7 @@ class Activities:
                     if items:
                         yield Page(items, dumps(cursors))
             except (Forbidden, Refused) as error:
-                if isinstance(error, Refused) and error.status not in ((400, 404) if is_event(source) else (404,)):
+                if isinstance(error, Refused) and error.status not in _HOPELESS[_is_tracked(source)]:
                     raise
                 silent[source] = str(error)
         yield Page((), dumps(cursors))
@@ -110,6 +110,14 @@ class Activities:
         if is_event(source):
             return pull_events(self._api, event_type(source, self._portal.account()), feeds, begun, oldest)
         return pull_engagements(self._api, source, feeds, begun, oldest)
+
+
+_HOPELESS = {False: (404,), True: (400, 404)}
+"""Refusals after which a source is left out: of what tracking saw, HubSpot also refuses what a portal does not have."""
+
+
+def _is_tracked(source: str) -> bool:
+    return source in (FORMS, EMAIL_EVENTS) or is_event(source)
 
 
 def _begun(cursor: Cursor | None, feeds: Sequence[Feed]) -> Cursor:

@@ -335,7 +335,7 @@ def _held_client(settings: Settings) -> Any:
     client = hubspot.Client.create(
         host=settings.base_url,
         retry=Retry(total=False, raise_on_status=False, respect_retry_after_header=False),
-        connection_pool_maxsize=settings.in_flight,
+        connection_pool_maxsize=2 * settings.in_flight,  # a page may look up what belongs to its records
     ).crm.objects.basic_api.api_client
     client.set_default_header("Accept-Encoding", "gzip")
     return client

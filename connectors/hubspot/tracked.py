@@ -26,7 +26,7 @@ FORMS, EMAIL_EVENTS = "forms", "email_events"
 EVENT_PAGE, SMALLER_EVENT_PAGE = 1_000, 100
 """Events asked for at once, and where HubSpot refuses that (the largest page is not documented, 2026-11-21)."""
 
-SUBMISSION_PAGE = 50
+FORM_PAGE = SUBMISSION_PAGE = 50
 EMAIL_EVENT_PAGE = 1_000
 
 REMEMBERED = 100_000
@@ -217,7 +217,8 @@ def _anybody_converted(api: Api, since: int) -> bool:
 def _submissions(api: Api, since: int) -> Iterator[list[Sent]]:
     """Pages of sent forms, several forms at once; HubSpot serves the newest of a form first."""
     forms = {
-        str(each["id"]): str(each.get("name") or "") for each in pages(api, api.place("forms"), [("limit", "100")])
+        str(each["id"]): str(each.get("name") or "")
+        for each in pages(api, api.place("forms"), [("limit", str(FORM_PAGE))])
     }
 
     def one(job: tuple[str, str]) -> tuple[str, str, Mapping[str, Any]]:
