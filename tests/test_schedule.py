@@ -1,5 +1,6 @@
 """The daemon: when cycles begin, what it survives, and how quickly it leaves."""
 
+import json
 import os
 import signal
 import subprocess
@@ -278,7 +279,9 @@ def test_a_backfill_that_is_stopped_says_so_and_goes_on_later(started, sandbox):
     seconds, code = left(process)
     assert code == 1
     assert seconds < 8
-    assert '"error": "cancelled"' in process.stdout.read()
+    said = json.loads(process.stdout.read())
+    assert said["error"] == "cancelled"
+    assert said.get("verdict", "failed") == "failed"
     sandbox.faults.clear()
     process = started("backfill", "--json")
     assert process.wait(60) in (0, 4)

@@ -13,7 +13,7 @@ from crmsync.cli.frame import DEFAULT_CONFIG, AsJson, ConfigPath, Debug, Ending,
 from crmsync.config import Config
 from crmsync.cycle import apply_run, cycle
 from crmsync.ending import code_of
-from crmsync.errors import ConfigError, Unavailable, UnsafePlan
+from crmsync.errors import CrmsyncError, StateError
 from crmsync.report import in_order, print_review, print_run, print_troubles, progress_bar
 from crmsync.result import Result, Work
 from crmsync.review import review
@@ -88,7 +88,7 @@ class _Ended(Exception):
 def _done(work: Work, act: Callable[[Work], Result], run_id: str | None) -> dict[str, Any]:
     try:
         result = act(work)
-    except (UnsafePlan, Unavailable, ConfigError) as error:
+    except CrmsyncError as error:
         raise _Ended(_whole(work, _stored(work, run_id)), error) from error
     return _whole(work, result.as_json())
 
@@ -103,11 +103,16 @@ def _whole(work: Work, document: dict[str, Any]) -> dict[str, Any]:
 
 def _stored(work: Work, run_id: str | None) -> dict[str, Any]:
     """What a run that raised has left: its row in the journal, if it came so far."""
-    with work.store.read() as reading:
-        recent = journal.recent_runs(reading, 1)
+    try:
+        with work.store.read() as reading:
+            recent = journal.recent_runs(reading, 1)
+    except StateError:
+        return {}
     ours = [each for each in recent if each.id == run_id or (run_id is None and each.started == work.now_ms)]
-    found: dict[str, Any] = orjson.loads(ours[0].result) if ours else {}
-    return found if found.get("verdict") in ("unsafe", "failed") else {}
+    if not ours:
+        return {}
+    unfinished = {"run": ours[0].id, "verdict": "failed", "crms": {}, "bands": {}}
+    return unfinished if ours[0].verdict == "running" else dict(orjson.loads(ours[0].result))
 
 
 def _changes(work: Work, run_id: str) -> dict[str, Any]:
@@ -119,7 +124,7 @@ def _changes(work: Work, run_id: str) -> dict[str, Any]:
 
 def _show(ending: Ending, config: Config) -> None:
     document = ending.document
-    if ending.as_json or not document:
+    if ending.as_json or not document.get("crms"):
         return
     console = out()
     print_run(console, document)
