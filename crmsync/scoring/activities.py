@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, fields, replace
 from datetime import datetime, tzinfo
 from functools import cached_property
@@ -10,7 +10,7 @@ from functools import cached_property
 import numpy as np
 from numpy.typing import NDArray
 
-from crmsync.columns import Columns
+from crmsync.columns import Columns, Fact
 from crmsync.rules import Behavior, Model, Where, hundredths, selections, takes
 from crmsync.scoring.days import FAR, day_of, days, midnight, months, weeks
 from crmsync.scoring.fading import NEVER, changes_in, worth
@@ -92,23 +92,24 @@ class Activities:
         self.today_of_fact = np.array([stops.get(fact.kind, self.today) for fact in columns.facts], dtype=np.int32)
 
     def _matched(self, model: Model, columns: Columns) -> dict[str, Mask]:
-        """For each selection of the model, which facts it takes."""
-        names = {name for _, where in selections(model) for name in where}
-        asker = Asker(
-            len(columns.facts),
-            {name: attributes(columns.facts, name) for name in names},
-            model.lists,
-            reader(model.titles),
-            untyped=True,
-        )
+        """For each selection of the model, which facts it takes; attributes are read for the kinds it names only."""
         kinds = column([fact.kind for fact in columns.facts])
-        masks = {}
+        alike: dict[tuple[str, ...], list[Where]] = {}
         for on, where in selections(model):
-            mask = np.array([takes(on, str(kind)) for kind in kinds.distinct], dtype=bool)[kinds.codes]
-            for name, match in where.items():
-                mask = mask & (asker.match(name, match) == YES)
-            masks[selection_key(on, where)] = mask
-        self.warnings = dict(asker.warnings)
+            alike.setdefault(tuple(sorted(on)), []).append(where)
+        masks = {}
+        for named, wheres in alike.items():
+            of_kind = np.array([takes(named, str(kind)) for kind in kinds.distinct], dtype=bool)
+            rows = np.flatnonzero(of_kind[kinds.codes])
+            asker = _asker(model, [columns.facts[row] for row in rows.tolist()], wheres)
+            for where in wheres:
+                taken = np.ones(len(rows), dtype=bool)
+                for name, match in where.items():
+                    taken &= asker.match(name, match) == YES
+                mask = np.zeros(len(columns.facts), dtype=bool)
+                mask[rows[taken]] = True
+                masks[selection_key(named, where)] = mask
+            self.warnings |= asker.warnings
         return masks
 
     def _until(self, now: datetime) -> NDArray[np.int64]:
@@ -172,6 +173,13 @@ class Activities:
         if not parts:
             return np.zeros(0, dtype=np.intp)
         return parts[0] if len(parts) == 1 else np.sort(np.concatenate(parts), kind="stable")
+
+
+def _asker(model: Model, facts: Sequence[Fact], wheres: Iterable[Where]) -> Asker:
+    """Answers questions about the attributes of some facts."""
+    names = {name for where in wheres for name in where}
+    read = {name: attributes(facts, name) for name in names}
+    return Asker(len(facts), read, model.lists, reader(model.titles), untyped=True)
 
 
 def _classes(masks: Mapping[str, Mask], facts: int) -> tuple[dict[int, frozenset[str]], NDArray[np.uint16]]:
