@@ -990,3 +990,12 @@ def test_a_cursor_ahead_of_the_server_loses_nothing(sandbox, crm):
     lead = live(crm)[0]
     do(sandbox, "update", id=lead.ref.id, fields={"Title": "Earlier"})
     assert by_ref(pulled(connect(sandbox).contacts(cursor))[0])[lead.ref].fields["title"] == "Earlier"
+
+
+def test_the_task_of_a_deleted_e_mail_counts_in_its_place(sandbox, crm):
+    mail = next(each for each in happened(crm)[0] if each.kind == "email_sent")
+    task = sandbox.snapshot("salesforce")["EmailMessage"][mail.id.split(":")[0]]["ActivityId"]
+    do(sandbox, "delete", id=mail.id.split(":")[0])
+    ids = {each.id for each in happened(connect(sandbox))[0]}
+    assert mail.id not in ids
+    assert f"{task}:email_sent" in ids

@@ -205,7 +205,8 @@ def _looked_up(org: Org, schema: Schema, name: str, key: str, wanted: Sequence[s
     source = Source(name, name, (key, *wanted), order=())
     columns = [column for column in columns_of(source, schema) if schema.resolve(name, column.path)]
     names = ", ".join(column.path for column in columns)
-    queries = [f"SELECT {names} FROM {name} WHERE {key} IN {some}" for some in id_lists(ids, SHORT_IN_LIST)]
+    alive = " AND IsDeleted = false" if schema.resolve(name, "IsDeleted") else ""
+    queries = [f"SELECT {names} FROM {name} WHERE {key} IN {some}{alive}" for some in id_lists(ids, SHORT_IN_LIST)]
     return [cells(record, columns) for record in org.many_rows(queries)]
 
 
