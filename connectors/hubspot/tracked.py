@@ -64,12 +64,12 @@ def _span(api: Api, begun: Cursor, start: int, oldest: datetime) -> _Span:
 
 
 def pull_events(api: Api, kind: str, feeds: Sequence[Feed], begun: Cursor, oldest: datetime) -> Pulled:
-    """The events of a type since the cursor; the first time, several stretches of time at once."""
+    """The events of a type since the cursor; the first time, if they are many, several stretches of time at once."""
     start = begun.start or millis(api.server_time)
     span = _span(api, begun, start, oldest)
     events = _Events(api, kind)
-    many = api.settings.in_flight if begun.at is None else 1
-    left = [_Slice(*each) for each in begun.walk] if begun.walk is not None else _slices(span.since, start, many)
+    left = [_Slice(*each) for each in begun.walk] if begun.walk is not None else _slices(span.since, start, 1)
+    many = begun.at is None and begun.walk is None
     waiting = list(left)
     with api.flight() as flight:
         while waiting or flight.busy:
@@ -78,8 +78,10 @@ def pull_events(api: Api, kind: str, feeds: Sequence[Feed], begun: Cursor, oldes
             for slice, answer in flight.finished():
                 left.remove(slice)
                 if following := slice.following(answer, kind):
-                    left.append(following)
-                    waiting.append(following)
+                    going = _slices(span.since, start, api.settings.in_flight) if many else [following]
+                    left += going
+                    waiting += going
+                many = False
                 found = [each for event in answer.get("results") or () for each in _event(event, feeds)]
                 yield found, begun._replace(start=start, walk=[list(each) for each in left])
     yield [], Cursor(at=start, daily=span.daily, feeds=begun.feeds)
