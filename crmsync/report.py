@@ -297,7 +297,7 @@ def print_demo(console: Console, document: Document) -> None:
         soft_wrap=True,
     )
     for crm, sentences in document["fields"].items():
-        console.print(f"{crm}: {len(sentences)} score fields looked after", soft_wrap=True)
+        console.print(f"{crm}: the score fields are made, in {len(sentences)} steps", soft_wrap=True)
     console.print()
     console.print("The first cycle, a backfill:")
     print_run(console, document["backfill"])
