@@ -77,12 +77,15 @@ def pull_events(api: Api, kind: str, feeds: Sequence[Feed], begun: Cursor, oldes
                 flight.add(events.page, waiting.pop(0))
             for slice, answer in flight.finished():
                 left.remove(slice)
-                if following := slice.following(answer, kind):
-                    going = _slices(span.since, start, api.settings.in_flight) if many else [following]
-                    left += going
-                    waiting += going
+                following, results = slice.following(answer, kind), answer.get("results") or ()
+                if following and many:
+                    left, results = _slices(span.since, start, api.settings.in_flight), ()
+                    waiting = list(left)
+                elif following:
+                    left.append(following)
+                    waiting.append(following)
                 many = False
-                found = [each for event in answer.get("results") or () for each in _event(event, feeds)]
+                found = [each for event in results for each in _event(event, feeds)]
                 yield found, begun._replace(start=start, walk=[list(each) for each in left])
     yield [], Cursor(at=start, daily=span.daily, feeds=begun.feeds)
 
