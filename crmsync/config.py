@@ -201,46 +201,53 @@ class Config(Model, BaseSettings):
 
     @model_validator(mode="after")
     def _names_agree(self) -> Config:
-        problems = list(self._disagreements())
-        if problems:
+        checks = (
+            self._strange_crms(),
+            self._unmapped_fields(),
+            self._strange_bands(),
+            self._strange_pools(),
+            self._twins(),
+        )
+        if problems := [problem for check in checks for problem in check]:
             raise ValueError("\n".join(problems))
         return self
 
-    def _disagreements(self) -> Sequence[str]:
-        crms = set(connectors())
+    def _strange_crms(self) -> Iterator[str]:
+        crms = sorted(connectors())
         spelled: list[tuple[str, Mapping[str, Any]]] = [
             *((f"[fields] {name}", value) for name, value in self.fields.items()),
             *((f"[write.outputs] {name}", value) for name, value in self.write.outputs.items()),
             *((f"[[stage]] {stage.name}", stage.values) for stage in self.stage),
         ]
-        problems = [
-            f"{where}: there is no CRM called {crm!r}; there is {' and '.join(sorted(crms))}"
-            for where, value in spelled
-            for crm in value
-            if crm not in crms
-        ]
-        known = set(self.fields) | set(BUILTIN_FIELDS)
-        if self.fields:
-            problems += [
-                f"a rule reads the field {name!r}, which [fields] does not map; add it there or correct the rule"
-                for name in sorted(self.used_fields() - known)
-            ]
+        for where, value in spelled:
+            for crm in sorted(set(value) - set(crms)):
+                yield f"{where}: there is no CRM called {crm!r}; there is {' and '.join(crms)}"
+
+    def _unmapped_fields(self) -> Iterator[str]:
+        for name in sorted(self.used_fields() - {*self.fields, *BUILTIN_FIELDS}) if self.fields else ():
+            yield f"a rule reads the field {name!r}, which [fields] does not map; add it there or correct the rule"
+
+    def _strange_bands(self) -> Iterator[str]:
         bands = self.band_names()
         if self.crms and not bands:
-            problems.append("the model has no [bands]; name at least one, for example cold = 0")
-        problems += [
-            f"[[stage]] {stage.name}: there is no band {stage.band!r}; there is {', '.join(bands)}"
-            for stage in self.stage
-            if stage.band is not None and stage.band not in bands
-        ]
-        pools = [pool.name for pool in self.owner_pool]
+            yield "the model has no [bands]; name at least one, for example cold = 0"
+        for stage in self.stage:
+            if stage.band is not None and stage.band not in bands:
+                yield f"[[stage]] {stage.name}: there is no band {stage.band!r}; there is {', '.join(bands)}"
         for route in self.route:
-            problems += [f"[[route]]: there is no band {band!r}" for band in route.bands if band not in bands]
+            yield from (f"[[route]]: there is no band {band!r}" for band in route.bands if band not in bands)
+
+    def _strange_pools(self) -> Iterator[str]:
+        pools = {pool.name for pool in self.owner_pool}
+        for route in self.route:
             if route.pool not in pools:
-                problems.append(f"[[route]]: there is no [[owner_pool]] called {route.pool!r}")
-        for kind, names in (("stage", [each.name for each in self.stage]), ("owner_pool", pools)):
-            problems += [f"two [[{kind}]] are called {name!r}" for name in sorted(set(names)) if names.count(name) > 1]
-        return problems
+                yield f"[[route]]: there is no [[owner_pool]] called {route.pool!r}"
+
+    def _twins(self) -> Iterator[str]:
+        tables: list[tuple[str, Sequence[Stage | OwnerPool]]] = [("stage", self.stage), ("owner_pool", self.owner_pool)]
+        for kind, rows in tables:
+            names = [row.name for row in rows]
+            yield from (f"two [[{kind}]] are called {name!r}" for name in sorted(set(names)) if names.count(name) > 1)
 
     @property
     def crms(self) -> dict[str, Table]:

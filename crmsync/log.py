@@ -36,16 +36,10 @@ _CREDENTIAL_KEYS = re.compile(r"(?i)authorization|token$|secret$|password$|priva
 
 def start(style: Literal["console", "json"], level: int, secrets: Sequence[str] = ()) -> None:
     """Send everything that is logged, by crmsync and by libraries, to stderr from `level` on, without `secrets`."""
-    hide = _Redactor(secrets)
-    shared: list[Processor] = [
-        structlog.contextvars.merge_contextvars,
-        structlog.stdlib.add_log_level,
-        structlog.processors.TimeStamper(fmt="iso", utc=True),
-    ]
     structlog.configure(
         processors=[
             structlog.stdlib.filter_by_level,
-            *shared,
+            *_SHARED,
             structlog.stdlib.ProcessorFormatter.wrap_for_formatter,
         ],
         wrapper_class=structlog.stdlib.BoundLogger,
@@ -53,22 +47,32 @@ def start(style: Literal["console", "json"], level: int, secrets: Sequence[str] 
         cache_logger_on_first_use=False,
     )
     handler = logging.StreamHandler(sys.stderr)
-    handler.setFormatter(
-        structlog.stdlib.ProcessorFormatter(
-            foreign_pre_chain=[*shared, structlog.stdlib.ExtraAdder()],
-            processors=[
-                structlog.stdlib.ProcessorFormatter.remove_processors_meta,
-                _tracebacks(style),
-                hide,
-                _renderer(style),
-            ],
-        )
-    )
+    handler.setFormatter(_formatter(style, secrets))
     root = logging.getLogger()
     root.handlers[:] = [handler]
     root.setLevel(level)
     for library in LIBRARIES:
         logging.getLogger(library).setLevel(logging.DEBUG if level <= logging.DEBUG else max(level, logging.WARNING))
+
+
+_SHARED: Sequence[Processor] = (
+    structlog.contextvars.merge_contextvars,
+    structlog.stdlib.add_log_level,
+    structlog.processors.TimeStamper(fmt="iso", utc=True),
+)
+
+
+def _formatter(style: str, secrets: Sequence[str]) -> logging.Formatter:
+    """How a line is made, of our own events and of what libraries log; the last step but one takes secrets out."""
+    return structlog.stdlib.ProcessorFormatter(
+        foreign_pre_chain=[*_SHARED, structlog.stdlib.ExtraAdder()],
+        processors=[
+            structlog.stdlib.ProcessorFormatter.remove_processors_meta,
+            _tracebacks(style),
+            _Redactor(secrets),
+            _renderer(style),
+        ],
+    )
 
 
 def get(**bound: Any) -> structlog.stdlib.BoundLogger:

@@ -298,26 +298,32 @@ def print_demo(console: Console, document: Document) -> None:
     )
     for crm, sentences in document["fields"].items():
         console.print(f"{crm}: the score fields are made, in {len(sentences)} steps", soft_wrap=True)
-    console.print()
-    console.print("The first cycle, a backfill:")
+    console.print("\nThe first cycle, a backfill:")
     print_run(console, document["backfill"])
     console.print()
-    hot = table(">points", "band", "who", "because", title="The ten hottest leads", one_line=True)
-    for each in document["hottest"]:
-        because = each["reason"].partition(": ")[2]
-        hot.add_row(f"{each['total']:g}", each["band"], each["email"] or each["name"], because)
-    console.print(hot)
-    console.print()
-    console.print("The second cycle, over CRMs where nothing happened:")
+    console.print(_hottest(document["hottest"]))
+    console.print("\nThe second cycle, over CRMs where nothing happened:")
     print_run(console, {**document["second"], "bands": {}})
     written = sum(each["kept"] for each in document["second"]["crms"].values())
     console.print("It wrote nothing." if not written else f"It wrote {written:,} records.")
     console.print()
+    _print_following(console, document)
+
+
+def _hottest(leads: Sequence[Document]) -> Table:
+    made = table(">points", "band", "who", "because", title="The ten hottest leads", one_line=True)
+    for each in leads:
+        because = each["reason"].partition(": ")[2]
+        made.add_row(f"{each['total']:g}", each["band"], each["email"] or each["name"], because)
+    return made
+
+
+def _print_following(console: Console, document: Document) -> None:
     if document["ignored_environment"]:
         names = ", ".join(document["ignored_environment"])
         console.print(f"Left out, so that no real CRM was touched: {names} of your environment.", soft_wrap=True)
-    if sandbox["process"]:
-        console.print(f"The sandbox goes on; stop it with: kill {sandbox['process']}")
+    if process := document["sandbox"]["process"]:
+        console.print(f"The sandbox goes on; stop it with: kill {process}")
     else:
         console.print("The sandbox has ended; demo --keep leaves it running, for plan and run.")
     console.print("Next:")
