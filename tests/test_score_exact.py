@@ -88,6 +88,12 @@ def test_a_faded_rule_is_whole_points_unless_decimals_are_asked_for():
     assert points(one(fine, done))["acted: faded with age"] == -2.06
 
 
+@pytest.mark.parametrize(("kept", "expected"), [(50, 5), (0, 0)])
+def test_one_step_of_fading_holds_for_every_later_age(kept, expected):
+    of = model(behavior=[behavior_rule(decay={"steps": {"15d": kept}})])
+    assert [total(of, did("page_viewed", age)) for age in (14, 15, 16, 400)] == [10, expected, expected, expected]
+
+
 def test_limits_of_a_rule_take_the_newest():
     of = model(behavior=[behavior_rule(points=16, decay={"half_life": "10d"}, max_times=2)])
     assert total(of, did("page_viewed", 0), did("page_viewed", 10), did("page_viewed", 20)) == 24

@@ -244,7 +244,8 @@ def behavior(rule: Behavior, activities: Activities) -> Found:
     window = rule.window.days if rule.window else None
     every = within_window(activities, activities.select(rule.on, rule.where), window)
     index = _limited(rule, activities, every)
-    found = sums(activities, index, hundredths(rule.points), worth(rule.points, rule.decay, rule.window))
+    table = worth(rule.points, rule.decay, rule.window)
+    found = sums(activities, index, hundredths(rule.points), table, fades=rule.decay is not None)
     if len(index) < len(every):
         seen = np.bincount(activities.person[every], minlength=activities.rows)
         found = replace(found, seen=seen[found.rows])
@@ -262,14 +263,17 @@ def _unless(found: Found, there: Mask, wait: NDArray[np.int32]) -> Found:
     return replace(found, full=full, points=points, counted=counted, wait=waits)
 
 
-def sums(activities: Activities, index: Index, full: int, table: NDArray[np.int64]) -> Found:
+def sums(activities: Activities, index: Index, full: int, table: NDArray[np.int64], fades: bool) -> Found:
     """Add up, for each person, what the activities of `index` are worth at their age, and `full` when they were new."""
     person = activities.person[index]
     last, starts = _last_of_each(person)
     counted = last - starts + 1
     points, wait = counted * full, np.full(len(starts), NEVER, dtype=np.int32)
-    if len(table) > 1 and len(index):
-        age = np.minimum(activities.age[index], len(table) - 1)
+    end = len(table) - 1
+    if end and not fades:
+        wait = end - activities.age[index[starts]]  # the oldest leaves the window first
+    elif end and len(index):
+        age = np.minimum(activities.age[index], end)
         points = np.add.reduceat(table[age], starts)
         wait = np.minimum.reduceat(changes_in(table)[age], starts)
     rows = person[starts].astype(np.intp)
