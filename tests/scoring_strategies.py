@@ -56,7 +56,7 @@ def optional(**keys):
 decays = st.one_of(
     days.map(lambda each: {"half_life": each}),
     days.map(lambda each: {"linear": each}),
-    st.just({"steps": {"5d": 80, "15d": 50, "40d": 12.5}}),
+    st.sampled_from([{"5d": 80, "15d": 50, "40d": 12.5}, {"15d": 0}, {"20d": 40}]).map(lambda each: {"steps": each}),
 )
 selections = st.fixed_dictionaries({"on": on, "where": where})
 steps = st.builds(
