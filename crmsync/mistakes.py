@@ -118,7 +118,7 @@ def _without_alternatives(loc: Loc, model: type[BaseModel]) -> Loc:
 
 def sentences(found: Iterable[Mistake], path: str, text: str, elsewhere: Mapping[Loc, str]) -> list[str]:
     """Each mistake with the line of the file it is on, in the order of the lines; `elsewhere` names other origins."""
-    placed = [(_line_of(text, each.loc) or 0, each) for each in found]
+    placed = [((_line_of(text, each.loc) if each.loc else _line_named(text, each.said)) or 0, each) for each in found]
     return [
         f"{_where(path, line, elsewhere.get(each.loc))}: {_spelled(each.loc)}{each.said}"
         for line, each in sorted(placed, key=lambda pair: pair[0])
@@ -141,6 +141,18 @@ def _line_of(text: str, loc: Loc) -> int | None:
         if len(here) > depth and loc[: len(here)] == here:
             best, depth = number, len(here)
     return best
+
+
+def _line_named(text: str, said: str) -> int | None:
+    """The line of what a sentence about several tables names first: `[fields] title: …`, or a rule called 'Demo'."""
+    if table := re.match(r"\[([\w.]+)\] ([\w-]+):", said):
+        return _line_of(text, (*table[1].split("."), table[2]))
+    for called in re.findall(r"^\[\[\w+\]\] ([^:]+):|'([^']*)'", said):
+        written = re.compile(rf"\s*(?:name\s*=|.*\bfield\s*=)\s*[\"']{re.escape(''.join(called))}[\"']")
+        for number, line in enumerate(text.splitlines(), start=1):
+            if written.match(line):
+                return number
+    return None
 
 
 def _places(text: str) -> Iterator[tuple[int, Loc]]:

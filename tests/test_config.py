@@ -127,6 +127,26 @@ def test_each_mistake_has_a_sentence(write, text, sentence):
     assert sentence in "\n".join(problems(write(text)))
 
 
+@pytest.mark.parametrize(
+    ("text", "line"),
+    [
+        ('[bands]\ncold = 0\n[fields]\nsize = { hubspot = "x" }\ntitle = { pipedrive = "x" }', 5),
+        ('[bands]\ncold = 0\n[write.outputs]\nscore = { pipedrive = "x" }', 4),
+        ('[bands]\ncold = 0\n[[stage]]\nname = "lead"\nband = "hot"\nvalues = {}', 4),
+        ('[[stage]]\nname = "lead"\nvalues = {}\n[[stage]]\nname = "lead"\nvalues = {}', 2),
+        (
+            '[fields]\ntitle = { hubspot = "x" }\n[[fit]]\nname = "Big"\npoints = 1\n'
+            'when = { field = "size", gt = 3 }\n[bands]\ncold = 0',
+            6,
+        ),
+        ('[[fit]]\nname = "Big"\npoints = 1\nsegments = ["x"]\nwhen = { field = "email", exists = true }', 2),
+    ],
+)
+def test_a_mistake_between_tables_has_a_line_too(write, text, line):
+    (said,) = told(write(text))
+    assert said.startswith(f"line {line}: ")
+
+
 @pytest.mark.parametrize("cron", ["*/15 * * * *", "30 6 * * 1-5", "0 0,12 1-7 */2 0", "5 4 * * 7"])
 def test_cron_lines_that_are_taken(cron):
     assert Schedule(cron=cron).cron == cron
