@@ -14,7 +14,7 @@ Key = TypeVar("Key", Ref, tuple[str, Ref])
 
 
 class Memory:
-    """A connector to itself. Every edit gets the next number; a cursor is the number up to which everything was seen."""
+    """A connector to itself. Every edit gets the next number; a cursor is the number up to which all was seen."""
 
     def __init__(self, name: str, stop: Stop, page_size: int = 100) -> None:
         self.name, self.stop, self.page_size = name, stop, page_size

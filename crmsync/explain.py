@@ -109,9 +109,7 @@ def _changed(before: Any, lines: list[Any]) -> list[Any]:
     """What made the difference since the score was last another one; empty where it never was."""
     if before is None or not before.was:
         return []
-    was: list[Entry] = [
-        {"rule": rule, "points": plain(points), "why": ""} for rule, points in orjson.loads(before.was)
-    ]
+    was: list[Entry] = [{"rule": rule, "points": plain(points), "why": ""} for rule, points in orjson.loads(before.was)]
     return list(changes(was, lines))
 
 
