@@ -36,7 +36,7 @@ def end_of(error: BaseException) -> End:
             said = (f"{error.crm} could not be used: {error}.{until} What was pulled is kept.",)
             return End(FAILED, "unavailable", said, "crmsync check --online")
         case StateError():
-            return End(FAILED, "state", (str(error),), "crmsync status")
+            return End(FAILED, "state", (str(error),))
         case Cancelled():
             said = ("Stopped as asked; everything so far is kept, and the next run goes on from there.",)
             return End(FAILED, "cancelled", said)

@@ -146,6 +146,8 @@ def _last_sentence(ending: Ending, document: Mapping[str, Any]) -> str:
             return "Nothing differs: there is nothing to write."
         case "ok":
             return f"Done: {kept:,} records written in run {run}."
+        case "partial" if planned == kept:
+            return f"Done in part, because a CRM sat out: {kept:,} records written in run {run}."
         case "partial":
             return f"Done in part: {kept:,} of {planned:,} records written; the next sync takes up the rest."
     return f"Run {run} ended {document['verdict']}; {kept:,} records written."

@@ -68,7 +68,8 @@ class Ending:
         clean = end._replace(said=said, next=self.typed(end.next))
         self.code = end.code
         if self.as_json:
-            print_json({**self.document, **clean.as_json()})
+            told_before = [each for each in self.document.get("problems", ()) if each not in clean.said]
+            print_json({**self.document, **clean.as_json(), "problems": [*clean.said, *told_before]})
             return
         console = err()
         for sentence in clean.said:
