@@ -12,6 +12,8 @@ from crmsync import starter
 from crmsync.cli import app
 from crmsync.config import config_class, connectors
 from crmsync.mistakes import _members
+from crmsync.result import Counts, Result
+from crmsync.review import Review
 
 ROOT = Path(__file__).parent.parent
 README = (ROOT / "README.md").read_text(encoding="utf-8")
@@ -110,6 +112,19 @@ def test_the_models_of_the_readme_are_valid():
     for block in re.findall(r"```toml\n(.*?)```", README, flags=re.DOTALL):
         given = tomllib.loads(block)
         config_class()(**given)
+
+
+def named(row):
+    """The keys that a row of the README's table of JSON keys names."""
+    (line,) = [line for line in README.splitlines() if line.startswith(row)]
+    return set(re.findall(r"`([a-z_]+)`", re.sub(r"\([^)]*\)", "", line.removeprefix(row))))
+
+
+def test_the_json_keys_of_the_readme_are_those_of_a_run():
+    counts, result = Counts(), Result("r")
+    assert named("| … each of `crms` |") == set(vars(counts))
+    assert named("| `plan`, `sync`, `apply`, `backfill` |") == {*result.as_json(), "changes"}
+    assert named("| … `changes` |") == set(Review().as_json({}))
 
 
 def test_the_container_runs_the_daemon_and_asks_for_its_health():
