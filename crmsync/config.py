@@ -56,13 +56,15 @@ class Schedule(Table):
     """When the daemon runs a cycle.
 
     `deadline` is how long a cycle may go on without any progress before the daemon ends itself, for its supervisor to
-    start it anew.
+    start it anew. `reconcile` is how often a cycle pulls everything: what a CRM changes without a stamp (formulas, new
+    associations, purges) is only seen then.
     """
 
     every: Duration = timedelta(minutes=15)
     cron: str | None = None
     timezone: str = "UTC"
     deadline: Duration = timedelta(hours=1)
+    reconcile: Duration = timedelta(days=7)
 
     @field_validator("timezone")
     @classmethod

@@ -22,6 +22,7 @@ from crmsync.ending import end_of
 from crmsync.errors import Cancelled
 from crmsync.result import Result, Work
 from crmsync.stopping import cut_off
+from crmsync.store import journal
 
 DEFAULTS = {"coalesce": True, "max_instances": 1, "misfire_grace_time": None}
 """Late ticks become one cycle that runs however late it is: APScheduler's own grace of one second skips it silently."""
@@ -97,7 +98,9 @@ def tick(work_now: Callable[[], Work], watch: Watch) -> Result | None:
     logger = log.get()
     watch.begin()
     try:
-        result = cycle(work_now(), "run")
+        work = work_now()
+        full = reconciles(work)
+        result = cycle(work, "reconcile" if full else "run", full=full)
     except Cancelled:
         logger.info("cycle_stopped")
     except Exception as error:
@@ -110,6 +113,14 @@ def tick(work_now: Callable[[], Work], watch: Watch) -> Result | None:
     finally:
         watch.end()
     return None
+
+
+def reconciles(work: Work) -> bool:
+    """Whether it is time to pull everything again, or a pull of everything was cut off."""
+    with work.store.read() as reading:
+        last = journal.last_full_pull(reading)
+    every = int(work.config.schedule.reconcile.total_seconds() * 1000)
+    return last is not None and work.now_ms - last >= every
 
 
 def _tell(result: Result) -> None:

@@ -15,6 +15,7 @@ from crmsync.cycle import apply_run, cycle
 from crmsync.errors import Cancelled, ConfigError, Unavailable, UnsafePlan
 from crmsync.explain import explain
 from crmsync.model import Receipt, Ref
+from crmsync.schedule import reconciles
 from crmsync.store import schema
 from crmsync.store.database import open_store
 from tests.make import MODEL, NOW, activity, config, contact, crm, work
@@ -481,3 +482,19 @@ def test_explain_says_what_changed_since_the_last_score(state):
     said = explain(config(), state, "ada@x.example", NOW + timedelta(hours=1))
     assert {each["rule"]: each["points"] for each in said["changed"]} == {"VP or above": -20, "Looked at prices": 15}
     assert sum(each["points"] for each in said["lines"]) == said["total"] == 60
+
+
+def test_R11_the_daemon_pulls_everything_again_when_it_is_time(state):
+    crms = two_crms()
+    hubspot, late = crms[0], NOW + timedelta(days=8)
+    assert not reconciles(work(state, *crms))
+    for hours in (0, 1):  # the second cycle has seen the echo of what the first one wrote
+        cycle(work(state, *crms, now=NOW + timedelta(hours=hours)), "run")
+    bo = Ref("hubspot", "contact", "2")
+    hubspot.records[bo] = replace(hubspot.records[bo], fields={"title": "CEO"})  # a formula: no stamp moves
+    assert cycle(work(state, *crms, now=late), "run").crms["hubspot"].rescored == 0
+    assert reconciles(work(state, *crms, now=late))
+    cycle(work(state, *crms, now=late), "reconcile", full=True)
+    assert held(hubspot)["2"][0] == 35
+    assert not reconciles(work(state, *crms, now=late + timedelta(days=6)))
+    assert reconciles(work(state, *crms, now=late + timedelta(days=7)))

@@ -13,6 +13,9 @@ from crmsync.store.database import upsert
 from crmsync.store.pulled import IN_LIST, chunks, dump
 from crmsync.store.schema import OPEN, change, contact, model, past_field, pointer, run
 
+FULL_RUNS = ("backfill", "reconcile")
+"""The commands of runs that pull everything."""
+
 PLANNED, SENT, KEPT, FAILED, SKIPPED = "planned", "sent", "kept", "failed", "skipped"
 
 
@@ -129,6 +132,15 @@ def open_rows(connection: Connection, crm: str, states: Sequence[str], runs: Seq
         .limit(most)
     )
     return [_row(each) for each in connection.execute(query)]
+
+
+def last_full_pull(connection: Connection) -> int | None:
+    """When everything was last pulled (milliseconds): the latest full run that ended, else the very first run."""
+    full = select(func.max(run.c.started)).where(
+        run.c.command.in_(FULL_RUNS), run.c.verdict.not_in(("running", "failed"))
+    )
+    last: int | None = connection.scalar(full) or connection.scalar(select(func.min(run.c.started)))
+    return last
 
 
 def runs_with_sent(connection: Connection, crm: str) -> list[str]:
