@@ -461,12 +461,7 @@ class Follower:
             if not each.gone and ref not in moved
         }
         happened = {(each.id, home(moved, each.ref)): each for each in self.happened.values() if not each.gone}
-        return live, {
-            key: replace(each, ref=key[1])
-            for key, each in happened.items()
-            # HubSpot finds who sent a form by the first address alone: the other one's forms were read before a merge.
-            if key[1] in live and not (each.id.startswith("forms:") and live[key[1]].aliases)
-        }
+        return live, {key: replace(each, ref=key[1]) for key, each in happened.items() if key[1] in live}
 
 
 def home(moved, ref):

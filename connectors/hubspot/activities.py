@@ -6,6 +6,7 @@ import time
 from collections.abc import Iterator, Sequence
 from datetime import datetime
 
+from connectors.hubspot.addresses import Addresses
 from connectors.hubspot.answers import Forbidden, Refused
 from connectors.hubspot.api import Api, Query
 from connectors.hubspot.cursors import Cursor, dumps, loads
@@ -15,7 +16,6 @@ from connectors.hubspot.portal import Portal
 from connectors.hubspot.tracked import (
     EMAIL_EVENTS,
     FORMS,
-    ByEmail,
     Pulled,
     event_type,
     is_event,
@@ -36,19 +36,18 @@ class Activities:
     def __init__(self, api: Api, portal: Portal) -> None:
         self._api, self._portal = api, portal
         self._feeds = by_source(api.settings.activities)
-        self._by_email = ByEmail(api)
         self._silent: dict[str, str] = {}
         self._probed_at = float("-inf")
 
     def since(self, text: str | None) -> Iterator[Page[Activity]]:
         """Pages of activities that are new or changed since the cursor, or all of them."""
-        cursors, silent = loads(text), self.silent()
+        cursors, silent, addresses = loads(text), self.silent(), Addresses(self._api)
         oldest = self._api.server_time - self._api.settings.history
         for source, feeds in self._feeds.items():
             if source in silent:
                 continue
             try:
-                for items, cursor in self._pull(source, _begun(cursors.get(source), feeds), oldest):
+                for items, cursor in self._pull(source, _begun(cursors.get(source), feeds), oldest, addresses):
                     cursors[source] = cursor
                     if items:
                         yield Page(items, dumps(cursors))
@@ -101,12 +100,12 @@ class Activities:
         except (Forbidden, Refused):
             return None
 
-    def _pull(self, source: str, begun: Cursor, oldest: datetime) -> Pulled:
+    def _pull(self, source: str, begun: Cursor, oldest: datetime, addresses: Addresses) -> Pulled:
         feeds = self._feeds[source]
         if source == FORMS:
-            return pull_forms(self._api, self._by_email, feeds, begun, oldest)
+            return pull_forms(self._api, addresses, feeds, begun, oldest)
         if source == EMAIL_EVENTS:
-            return pull_email_events(self._api, self._by_email, feeds, begun, oldest)
+            return pull_email_events(self._api, addresses, feeds, begun, oldest)
         if is_event(source):
             return pull_events(self._api, event_type(source, self._portal.account()), feeds, begun, oldest)
         return pull_engagements(self._api, source, feeds, begun, oldest)

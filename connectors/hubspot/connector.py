@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import AbstractContextManager, nullcontext
 
 from connectors.hubspot.activities import Activities
 from connectors.hubspot.answers import CRM
 from connectors.hubspot.api import Api
 from connectors.hubspot.byid import chunks, look_up
 from connectors.hubspot.contacts import Contacts
+from connectors.hubspot.hints import Hints
 from connectors.hubspot.moves import Moves
 from connectors.hubspot.portal import Portal
 from connectors.hubspot.records import COUNTS, KIND, Reading, reading
@@ -44,7 +46,9 @@ class HubSpot:
         self._names, self._counting = names, settings.counters
         self._api = Api(settings, notes, stop)
         self._portal = Portal(self._api)
-        self._contacts = Contacts(self._api, self._portal, notes, self._reading)
+        self._webhooks = settings.webhooks
+        self._hints = Hints(FieldMap.spelled(names.outputs, KIND).values())
+        self._contacts = Contacts(self._api, self._portal, notes, self._reading, self._hints)
         self._activities = Activities(self._api, self._portal)
         self._moves = Moves(self._api, notes)
         self._writer = Writer(self._api, self._portal, names, self._moves)
@@ -56,7 +60,8 @@ class HubSpot:
 
     def account(self) -> str:
         """The portal's id."""
-        return self._portal.account()
+        self._hints.portal = self._portal.account()
+        return self._hints.portal
 
     def check(self) -> Checkup:
         """Everything an admin should know before a run."""
@@ -98,6 +103,14 @@ class HubSpot:
         """Create the output properties that are missing."""
         return list(create_fields(self._api, self._portal, self._names))
 
+    def receiving(self, wake: Callable[[], object]) -> AbstractContextManager[None]:
+        """Listen for HubSpot's webhooks where the config asks for that. Raises `ConfigError` for a port in use."""
+        if self._webhooks is None:
+            return nullcontext()
+        from connectors.hubspot.webhooks import receiving  # a web server, which most commands do not need
+
+        return receiving(self._webhooks, self._hints, wake)
+
     def close(self) -> None:
         """Give connections back."""
         self._api.close()
@@ -115,5 +128,10 @@ def connect(settings: Settings, names: FieldMap, notes: Notes, stop: Stop) -> Hu
         raise ConfigError(
             "HubSpot needs a token: make a service key in HubSpot under Development → Keys → Service keys and put it "
             "into the environment variable CRMSYNC_HUBSPOT__TOKEN"
+        )
+    if settings.webhooks is not None and not settings.webhooks.secret():
+        raise ConfigError(
+            "HubSpot's webhooks need the client secret of the app that sends them, or anybody could: put it into the "
+            "environment variable CRMSYNC_HUBSPOT__WEBHOOKS__CLIENT_SECRET, or take [hubspot.webhooks] out"
         )
     return HubSpot(settings, names, notes, stop)

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
+from datetime import datetime
 
 from connectors.hubspot.api import Api
-from connectors.hubspot.byid import Record, read_many
+from connectors.hubspot.byid import Record, look_up, read_many
 from connectors.hubspot.companies import Companies
 from connectors.hubspot.cursors import DAY, Cursor, dumps, loads, millis_of
 from connectors.hubspot.exports import NoExport, exported
+from connectors.hubspot.hints import Hints
 from connectors.hubspot.portal import Portal
 from connectors.hubspot.records import CHANGED, COMPANY, COMPANY_VALUES, MERGES, Reading, changed_at, contact
 from connectors.hubspot.values import millis
@@ -25,16 +27,38 @@ LIST_IS_QUICKER = 0.5
 
 
 class Contacts:
-    """The stream of contacts. `how` says, once for each pull, what to ask for."""
+    """The stream of contacts. `how` says, once for each pull, what to ask for; `hints` are read before all else."""
 
-    def __init__(self, api: Api, portal: Portal, notes: Notes, how: Callable[[], Reading]) -> None:
-        self._api, self._portal, self._notes, self._how = api, portal, notes, how
+    def __init__(self, api: Api, portal: Portal, notes: Notes, how: Callable[[], Reading], hints: Hints) -> None:
+        self._api, self._portal, self._notes, self._how, self._hints = api, portal, notes, how, hints
         self._companies = Companies(api)
+        self._hinted_at: dict[str, datetime] = {}
+        """When the contacts that were hinted at had changed, as long as the search may not know that yet."""
 
     def since(self, text: str | None) -> Iterator[Page[Contact]]:
         """Pages of contacts that changed since the cursor, or all of them."""
         self._portal.forget()
         how = self._how()
+        if text is not None:
+            yield from self._hinted(how, text)
+        for page in self._pulled(how, text):
+            yield Page([each for each in page.items if not self._is_outdated(each)], page.cursor)
+
+    def _hinted(self, how: Reading, text: str) -> Iterator[Page[Contact]]:
+        """The contacts that HubSpot's webhooks named, as they are now; the cursor stays where it is."""
+        searchable = self._api.server_time - self._api.settings.overlap
+        self._hinted_at = {id: at for id, at in self._hinted_at.items() if at > searchable}
+        if ids := self._hints.take():
+            there = {id: record for id, record in look_up(self._api, ids, how.properties) if record is not None}
+            found = self.typed(list(there.values()), how, list(there))
+            self._hinted_at |= {each.ref.id: each.changed_at for each in found}
+            yield Page(found, text)
+
+    def _is_outdated(self, each: Contact) -> bool:
+        """Whether this is what an index that lags still shows of a contact that was read by id."""
+        return each.changed_at < self._hinted_at.get(each.ref.id, each.changed_at)
+
+    def _pulled(self, how: Reading, text: str | None) -> Iterator[Page[Contact]]:
         begun, now = loads(text).get(STREAM, Cursor()), millis(self._api.server_time)
         overlap = millis_of(self._api.settings.overlap)
         if begun.at is None or begun.at > now + overlap:

@@ -28,7 +28,8 @@ MERGES = ("hs_merged_object_ids", "hs_calculated_merged_vids", "hs_all_contact_v
 """Ids that were merged into this one; none of the lists is complete (airbytehq/airbyte#11178, 2026-11-21)."""
 
 NAMES = ("firstname", "lastname")
-EMAILS = ("email", "hs_additional_emails")
+ADDITIONAL = "hs_additional_emails"
+EMAILS = ("email", ADDITIONAL)
 
 
 class Count(NamedTuple):

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from datetime import timedelta
 from typing import Literal
+from urllib.parse import urlsplit
 
 from pydantic import Field, SecretStr, field_validator, model_validator
 
-from connectors.http import checked_address
+from connectors.http import checked_address, is_loopback
 from crmsync.tables import Duration, Feed, Table
 
 CUSTOM_EVENT = "pe_"
@@ -62,6 +63,40 @@ DEFAULT_FEEDS = [
 ]
 
 
+class Webhooks(Table):
+    """Where HubSpot's webhooks are received, over plain HTTP, for a proxy in front that speaks https.
+
+    `public_url` is the target URL that HubSpot's app has, letter by letter: it is part of what HubSpot signs.
+    """
+
+    public_url: str
+    host: str = "127.0.0.1"
+    port: int = Field(default=8_410, ge=1, le=65_535)
+    path: str = "/hubspot"
+    client_secret: SecretStr | None = None
+
+    @field_validator("public_url")
+    @classmethod
+    def _whole_and_encrypted(cls, value: str) -> str:
+        parts = urlsplit(value)
+        if not parts.hostname or not parts.path or parts.fragment or parts.username:
+            raise ValueError("write the whole target URL of the app, for example https://leads.acme.example/hubspot")
+        if parts.scheme != "https" and not (parts.scheme == "http" and is_loopback(value)):
+            raise ValueError("HubSpot calls https:// addresses only")
+        return value
+
+    @field_validator("path")
+    @classmethod
+    def _begins_with_a_slash(cls, value: str) -> str:
+        if not value.startswith("/") or set(value) & set("{}?#"):
+            raise ValueError('write a path, for example "/hubspot"')
+        return value
+
+    def secret(self) -> str:
+        """The client secret of the app, without which anybody could sign; empty where there is none."""
+        return self.client_secret.get_secret_value().strip() if self.client_secret else ""
+
+
 class Settings(Table):
     """How to reach a HubSpot portal and what to read there.
 
@@ -86,6 +121,7 @@ class Settings(Table):
     counters: bool = True
     activities: list[Feed] = DEFAULT_FEEDS
     backward_stages: bool = False
+    webhooks: Webhooks | None = None
 
     @field_validator("base_url")
     @classmethod

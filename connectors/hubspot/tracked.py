@@ -8,13 +8,13 @@ from datetime import UTC, datetime, timedelta
 from itertools import zip_longest
 from typing import Any, NamedTuple
 
+from connectors.hubspot.addresses import Addresses
 from connectors.hubspot.answers import CRM, Refused
 from connectors.hubspot.api import Api
-from connectors.hubspot.byid import BATCH, chunks
 from connectors.hubspot.cursors import DAY, Cursor, millis_of
 from connectors.hubspot.feeds import attributes, fitting
 from connectors.hubspot.portal import next_page, pages
-from connectors.hubspot.records import EMAILS, KIND
+from connectors.hubspot.records import KIND
 from connectors.hubspot.settings import CUSTOM_EVENT
 from connectors.hubspot.values import instant, millis
 from crmsync.errors import Unavailable
@@ -29,8 +29,8 @@ EVENT_PAGE, SMALLER_EVENT_PAGE = 1_000, 100
 FORM_PAGE = SUBMISSION_PAGE = 50
 EMAIL_EVENT_PAGE = 1_000
 
-REMEMBERED = 100_000
-"""E-mail addresses whose contact is remembered."""
+GATHERED = 1_000
+"""E-mail addresses that are looked up together, so that a hundred of them cost a call and not those of each form."""
 
 Pulled = Iterator[tuple[list[Activity], Cursor]]
 
@@ -161,41 +161,30 @@ class Sent(NamedTuple):
     values: Mapping[str, Any]
 
 
-class ByEmail:
-    """Finds the contacts behind e-mail addresses."""
-
-    def __init__(self, api: Api) -> None:
-        self._api = api
-        self._ids: dict[str, str] = {}
-
-    def activities(self, items: Sequence[Sent], feeds: Sequence[Feed]) -> list[Activity]:
-        """The items as activities; those of addresses that no contact has are left out."""
-        self._look_up({each.email for each in items})
-        found = []
-        for each in items:
-            feed, id = fitting(feeds, each.values), self._ids.get(each.email)
-            if feed and id:
-                found.append(Activity(Ref(CRM, KIND, id), each.id, feed.kind, each.at, attributes(feed, each.values)))
-        return found
-
-    def _look_up(self, emails: set[str]) -> None:
-        missing = sorted(emails - self._ids.keys())
-        if len(self._ids) + len(missing) > REMEMBERED:
-            self._ids = {}
-            missing = sorted(emails)
-        for records in self._api.in_flight(self._read, chunks(missing, BATCH)):
-            for record in records:
-                values = record.get("properties") or {}
-                for address in ";".join(str(values.get(each) or "") for each in EMAILS).split(";"):
-                    self._ids[address.strip().lower()] = str(record["id"])
-
-    def _read(self, emails: Sequence[str]) -> Sequence[Mapping[str, Any]]:
-        body = {"idProperty": "email", "properties": list(EMAILS), "inputs": [{"id": each} for each in emails]}
-        answer = self._api.post(self._api.place("batch_read", kind="contacts"), body)
-        return answer.get("results") or ()
+def _of_contacts(items: Sequence[Sent], addresses: Addresses, feeds: Sequence[Feed]) -> list[Activity]:
+    """The items as activities; those of addresses that no contact has are left out."""
+    fit = [(each, feed) for each in items if (feed := fitting(feeds, each.values))]
+    ids = addresses.ids({each.email for each, _ in fit})
+    return [
+        Activity(Ref(CRM, KIND, ids[each.email]), each.id, feed.kind, each.at, attributes(feed, each.values))
+        for each, feed in fit
+        if ids[each.email]
+    ]
 
 
-def pull_forms(api: Api, by_email: ByEmail, feeds: Sequence[Feed], begun: Cursor, oldest: datetime) -> Pulled:
+def _gathered(pages: Iterable[Sequence[Sent]]) -> Iterator[list[Sent]]:
+    """The items of several pages together, as many as are worth looking up at once."""
+    items: list[Sent] = []
+    for page in pages:
+        items += page
+        if len({each.email for each in items}) >= GATHERED:
+            yield items
+            items = []
+    if items:
+        yield items
+
+
+def pull_forms(api: Api, addresses: Addresses, feeds: Sequence[Feed], begun: Cursor, oldest: datetime) -> Pulled:
     """The forms that were sent since the cursor."""
     start = millis(api.server_time)
     span = _span(api, begun, start, oldest)
@@ -203,8 +192,8 @@ def pull_forms(api: Api, by_email: ByEmail, feeds: Sequence[Feed], begun: Cursor
     if not span.wide and not _anybody_converted(api, span.since):
         yield [], done
         return
-    for sent in _submissions(api, span.since):
-        yield by_email.activities(sent, feeds), begun
+    for sent in _gathered(_submissions(api, span.since)):
+        yield _of_contacts(sent, addresses, feeds), begun
     yield [], done
 
 
@@ -259,7 +248,7 @@ def _sent(form: str, name: str, submission: Mapping[str, Any]) -> Sent | None:
     return Sent(email, f"forms:{id}", at, {**said, "form": name, "pageUrl": submission.get("pageUrl") or ""})
 
 
-def pull_email_events(api: Api, by_email: ByEmail, feeds: Sequence[Feed], begun: Cursor, oldest: datetime) -> Pulled:
+def pull_email_events(api: Api, addresses: Addresses, feeds: Sequence[Feed], begun: Cursor, oldest: datetime) -> Pulled:
     """The marketing e-mail events since the cursor, of the types that the feeds name in `where = { type = … }`."""
     start = millis(api.server_time)
     span = _span(api, begun, start, oldest)
@@ -269,7 +258,7 @@ def pull_email_events(api: Api, by_email: ByEmail, feeds: Sequence[Feed], begun:
             query = [("eventType", kind), ("startTimestamp", str(span.since)), ("limit", str(EMAIL_EVENT_PAGE))]
             answer = api.get(api.place("email_events"), [*query, *([("offset", offset)] if offset else [])])
             sent = [each for event in answer.get("events") or () if (each := _email_event(event))]
-            yield by_email.activities(sent, feeds), begun
+            yield _of_contacts(sent, addresses, feeds), begun
             if not answer.get("hasMore"):
                 break
             if str(answer.get("offset")) == offset:

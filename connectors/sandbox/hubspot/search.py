@@ -294,7 +294,9 @@ def _contains(read: Reader, typed: Typed, each: Json) -> Test:
 
     def test(view: View) -> bool:
         value = (read(view) or "").lower()
-        return bool(value) and any(pattern.fullmatch(token) for token in (value, *re.split(r"[^\w]+", value)))
+        return bool(value) and any(
+            pattern.fullmatch(token) for token in (value, *value.split(";"), *re.split(r"[^\w]+", value))
+        )
 
     return test
 

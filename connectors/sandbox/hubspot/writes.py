@@ -17,6 +17,7 @@ from connectors.sandbox.hubspot.state import CLIENT, State
 from connectors.sandbox.hubspot.wire import Call, Json, Refusal, Reply, bad_request, error, not_found
 
 _MOST_MERGES = 250
+_MORE_EMAILS = "hs_additional_emails"
 _VIDS = "hs_calculated_merged_vids"
 _ECHOED = (
     "hs_is_unworked",
@@ -300,9 +301,9 @@ def merged(state: State, records: Records, main: Record, other: Record, at: int)
     if len(ids) > _MOST_MERGES:
         raise bad_request(f"A record cannot take part in more than {_MOST_MERGES} merges.")
     values = {**other.properties, **main.properties, "hs_merged_object_ids": ";".join(ids)}
-    emails = [each.properties["email"] for each in (main, other) if "email" in each.properties]
+    emails = [email for name in ("email", _MORE_EMAILS) for each in (main, other) for email in _several(each, name)]
     if len(emails) > 1:
-        values["hs_additional_emails"] = ";".join(emails[1:])
+        values[_MORE_EMAILS] = ";".join(emails[1:])
     for each in (main, other):
         records.unindex(each)
     record = state.make(records.kind.name, values, min(main.created, other.created), "MERGE_OBJECTS", at)
@@ -321,7 +322,11 @@ def merged(state: State, records: Records, main: Record, other: Record, at: int)
 
 
 def _merged_ids(record: Record) -> list[str]:
-    return [each for each in record.properties.get("hs_merged_object_ids", "").split(";") if each]
+    return _several(record, "hs_merged_object_ids")
+
+
+def _several(record: Record, name: str) -> list[str]:
+    return [each for each in record.properties.get(name, "").split(";") if each]
 
 
 def gdpr_delete(state: State, call: Call) -> Reply:

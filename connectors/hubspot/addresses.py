@@ -1,0 +1,98 @@
+"""The contacts behind e-mail addresses, the first one of a contact or one that a merge left it."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterator, Mapping, Sequence
+
+from connectors.hubspot.answers import Refused
+from connectors.hubspot.api import Api
+from connectors.hubspot.byid import BATCH, Record, chunks
+from connectors.hubspot.portal import next_page
+from connectors.hubspot.records import ADDITIONAL, EMAILS
+from connectors.hubspot.walk import SEARCH_PAGE
+
+SEARCHED = 5
+"""Addresses that one search looks for: HubSpot takes five filter groups."""
+
+LONGEST = 254
+"""Characters of an e-mail address (RFC 5321 §4.5.3.1.3); what people type into forms may be longer and is none."""
+
+CEILING = 10_000
+"""Results that HubSpot lets anybody page through."""
+
+REMEMBERED = 100_000
+"""Addresses whose contact, or that they have none, is remembered."""
+
+
+class Addresses:
+    """Finds contacts by e-mail address, each address once."""
+
+    def __init__(self, api: Api) -> None:
+        self._api = api
+        self._ids: dict[str, str] = {}
+
+    def ids(self, emails: Collection[str]) -> Mapping[str, str]:
+        """The id of the contact that has each address, which is in lower case; `""` where there is none."""
+        if len(self._ids) + len(emails) > REMEMBERED:
+            self._ids = {}
+        missing = sorted({each for each in emails if "@" in each and len(each) <= LONGEST} - self._ids.keys())
+        for records in self._api.in_flight(self._read, chunks(missing, BATCH)):
+            self._remember(records)
+        for records in self._with_others([each for each in missing if each not in self._ids]):
+            self._remember(records)
+        self._ids |= {each: "" for each in missing if each not in self._ids}
+        return {each: self._ids.get(each, "") for each in emails}
+
+    def _remember(self, records: Sequence[Record]) -> None:
+        for record in records:
+            values = record.get("properties") or {}
+            for address in ";".join(str(values.get(each) or "") for each in EMAILS).split(";"):
+                self._ids[address.strip().lower()] = str(record["id"])
+
+    def _read(self, emails: Sequence[str]) -> Sequence[Record]:
+        body = {"idProperty": "email", "properties": list(EMAILS), "inputs": [{"id": each} for each in emails]}
+        answer = self._api.post(self._api.place("batch_read", kind="contacts"), body)
+        return answer.get("results") or ()
+
+    def _with_others(self, emails: Sequence[str]) -> Iterator[Sequence[Record]]:
+        """The contacts that may have one of these as a further address, in the fewest searches.
+
+        That is either a search for every few addresses, or all contacts that have further addresses at all. Where
+        HubSpot refuses both, nobody is found.
+        """
+        if not emails:
+            return
+        try:
+            if len(emails) > SEARCHED and (whole := self._everybody(len(emails) // SEARCHED)) is not None:
+                yield from whole
+            else:
+                yield from self._api.in_flight(self._search, chunks(emails, SEARCHED))
+        except Refused:
+            return
+
+    def _everybody(self, most: int) -> list[Sequence[Record]] | None:
+        """Pages of all contacts with further addresses; `None` when they are more than `most` pages."""
+        has = [{"filters": [{"propertyName": ADDITIONAL, "operator": "HAS_PROPERTY"}]}]
+        pages, after = [], ""
+        while True:
+            answer = self._api.search("contacts", {**_body(has), **({"after": after} if after else {})})
+            if int(answer.get("total") or 0) > min(most * SEARCH_PAGE, CEILING):
+                return None
+            pages.append(answer.get("results") or ())
+            if (following := next_page(answer)) in ("", after):
+                return pages
+            after = following
+
+    def _search(self, emails: Sequence[str]) -> Sequence[Record]:
+        # HubSpot's own people search with EQ (HubSpot/hubspot-api-nodejs#24), others find CONTAINS_TOKEN to work for
+        # several further addresses too (2026-11-21); what it finds beside them does no harm.
+        groups = [
+            {"filters": [{"propertyName": ADDITIONAL, "operator": "CONTAINS_TOKEN", "value": each}]} for each in emails
+        ]
+        answer = self._api.search("contacts", _body(groups))
+        return answer.get("results") or ()
+
+
+def _body(groups: Sequence[Mapping[str, object]]) -> dict[str, object]:
+    sort = {"propertyName": "hs_object_id", "direction": "ASCENDING"}
+    return {"filterGroups": list(groups), "sorts": [sort], "properties": list(EMAILS), "limit": SEARCH_PAGE}

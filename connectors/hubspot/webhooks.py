@@ -1,0 +1,168 @@
+"""A receiver of HubSpot's webhooks: whatever they name is read again soon, and nothing else of them is believed."""
+
+from __future__ import annotations
+
+import asyncio
+import hmac
+import logging
+import re
+import socket
+import threading
+import time
+from base64 import b64encode
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+
+import orjson
+import uvicorn
+from starlette.applications import Starlette
+from starlette.requests import ClientDisconnect, Request
+from starlette.responses import Response
+from starlette.routing import Route
+
+from connectors.hubspot.hints import Hints
+from connectors.hubspot.settings import Webhooks
+from crmsync.errors import ConfigError
+
+WINDOW = 300_000
+"""Milliseconds a call may be off this machine's clock, either way.
+
+https://developers.hubspot.com/docs/apps/legacy-apps/authentication/validating-requests (2026-11-21) asks for the past;
+a call from the future could be replayed for as long as it lies ahead.
+"""
+
+MOST_BODY = 2 * 1024 * 1024
+"""Bytes of a call: HubSpot sends 100 events at most, and a long text among their values is seldom."""
+
+BODY_DEADLINE = 3.0
+"""Seconds for the whole body; HubSpot itself gives up on an answer after five."""
+
+MOST_CALLERS = 64
+
+_DECODED = dict(zip("3A 2F 3F 40 21 24 27 28 29 2A 2C 3B".split(), ":/?@!$'()*,;", strict=True))
+"""The only characters of the address that are decoded before it is signed, by their codes (same page)."""
+
+_log = logging.getLogger(__name__)
+
+
+def signature(secret: str, address: str, body: bytes, timestamp: str) -> str:
+    """HubSpot's signature, version 3, of a POST of `body` to `address` at `timestamp` (milliseconds, as text)."""
+    uri = re.sub("%([0-9A-Fa-f]{2})", lambda found: _DECODED.get(found[1].upper(), found[0]), address)
+    signed = b"POST" + uri.encode() + body + timestamp.encode()
+    return b64encode(hmac.digest(secret.encode(), signed, "sha256")).decode()
+
+
+def refusal(settings: Webhooks, headers: Mapping[str, str], body: bytes, now: int) -> str:
+    """Why a call is not HubSpot's, for the log; `""` if it is. `now` is in milliseconds since 1970."""
+    given, timestamp = headers.get("x-hubspot-signature-v3", ""), headers.get("x-hubspot-request-timestamp", "")
+    if not given:
+        return "it has no signature of version 3"
+    if not re.fullmatch(r"[0-9]{1,15}", timestamp) or abs(now - int(timestamp)) > WINDOW:
+        return "its timestamp is more than five minutes off; if all are refused, correct this machine's clock"
+    right = signature(settings.secret(), settings.public_url, body, timestamp)
+    if not hmac.compare_digest(given.encode("latin-1"), right.encode()):
+        return (
+            "its signature is wrong; if all are refused, public_url is not the target URL that HubSpot's app has, letter "
+            "by letter, or the client secret is another app's"
+        )
+    return ""
+
+
+def application(settings: Webhooks, hints: Hints, wake: Callable[[], object]) -> Starlette:
+    """What answers HubSpot: 204 once its hints are taken, 401 to everybody else. `wake` is called for what is new."""
+    told = set[str]()
+
+    async def receive(request: Request) -> Response:
+        body = await _body(request)
+        why = _NO_BODY if body is None else refusal(settings, request.headers, body, time.time_ns() // 1_000_000)
+        if body is None or why:
+            if why not in told:
+                told.add(why)
+                _log.warning("webhook_refused", extra={"why": why})
+            return Response(status_code=401)
+        if hints.add(_parsed(body)):
+            wake()
+        return Response(status_code=204)
+
+    return Starlette(routes=[Route(settings.path, receive, methods=["POST"])])
+
+
+_NO_BODY = "it is too large or too slow"
+
+
+async def _body(request: Request) -> bytes | None:
+    """The bytes as they came; `None` when they are too many or take too long."""
+    body = bytearray()
+    try:
+        async with asyncio.timeout(BODY_DEADLINE):
+            async for part in request.stream():
+                body += part
+                if len(body) > MOST_BODY:
+                    return None
+    except (TimeoutError, ClientDisconnect):
+        return None
+    return bytes(body)
+
+
+def _parsed(body: bytes) -> object:
+    """What a genuine call says; nothing where that is not JSON: HubSpot would only send the same again."""
+    try:
+        return orjson.loads(body)
+    except orjson.JSONDecodeError:
+        return None
+
+
+class _Server(uvicorn.Server):
+    """uvicorn that says when it listens, and that stops at once."""
+
+    def __init__(self, app: Starlette) -> None:
+        self.ready = threading.Event()
+        super().__init__(
+            uvicorn.Config(
+                app,
+                http="h11",
+                loop="asyncio",
+                ws="none",
+                lifespan="off",
+                log_config=None,
+                log_level="critical",
+                access_log=False,
+                proxy_headers=False,
+                server_header=False,
+                limit_concurrency=MOST_CALLERS,
+            )
+        )
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        await super().startup(sockets)
+        self.ready.set()
+
+    def stop(self) -> None:
+        """Stop from another thread; no answer is worth waiting for."""
+        self.should_exit = self.force_exit = True
+
+
+@contextmanager
+def receiving(settings: Webhooks, hints: Hints, wake: Callable[[], object]) -> Iterator[None]:
+    """Listen in a thread until the block ends. Raises `ConfigError` where the port cannot be had."""
+    line = _listening(settings)
+    server = _Server(application(settings, hints, wake))
+    thread = threading.Thread(target=server.run, args=([line],), name="webhooks", daemon=True)
+    thread.start()
+    server.ready.wait(10)
+    try:
+        yield
+    finally:
+        server.stop()
+        thread.join(5)
+
+
+def _listening(settings: Webhooks) -> socket.socket:
+    family = socket.AF_INET6 if ":" in settings.host else socket.AF_INET
+    try:
+        return socket.create_server((settings.host, settings.port), family=family)
+    except OSError as error:
+        raise ConfigError(
+            f"HubSpot's webhooks cannot be received at {settings.host}, port {settings.port} ({error.strerror}); choose "
+            "another host or port in [hubspot.webhooks], or end what uses this one"
+        ) from None
