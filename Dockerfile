@@ -17,7 +17,7 @@ USER crmsync
 WORKDIR /data
 VOLUME /data
 # A backfill of a large portal takes its time: what fails before the start period is over does not count.
-HEALTHCHECK --interval=1m --timeout=30s --start-period=2h --retries=3 CMD ["crmsync", "status", "--health"]
+HEALTHCHECK --interval=5m --timeout=30s --start-period=2h --retries=3 CMD ["crmsync", "status", "--health"]
 STOPSIGNAL SIGTERM
 ENTRYPOINT ["crmsync"]
 CMD ["run"]
