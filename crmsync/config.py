@@ -15,7 +15,7 @@ from types import ModuleType
 from typing import Any, Literal, cast, get_args
 from zoneinfo import ZoneInfo, available_timezones
 
-from pydantic import Field, SecretStr, ValidationError, create_model, field_validator, model_validator
+from pydantic import BaseModel, Field, SecretStr, ValidationError, create_model, field_validator, model_validator
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict, SettingsError
 from pydantic_settings.sources import EnvSettingsSource, InitSettingsSource
 
@@ -395,17 +395,14 @@ def _files_anchored(table: Any, folder: Path) -> Any:
 def _secrets_in_file(given: Mapping[str, Any]) -> Iterator[Mistake]:
     """Secrets that stand in the file, which is shown, copied and put under version control."""
     for crm, module in connectors().items():
-        table = given.get(crm)
-        for name in table if isinstance(table, dict) else ():
-            info = module.Settings.model_fields.get(name)
-            if info is not None and SecretStr in (info.annotation, *get_args(info.annotation)):
-                variable = f"{ENV_PREFIX}{crm}__{name}".upper()
-                yield Mistake(
-                    (crm, name),
-                    f"a secret does not belong into this file; set {variable} in the environment, or put it into a "
-                    "file of that name in the secrets folder, and take it out here (and have the CRM make a new one if "
-                    "this file was ever shared)",
-                )
+        for loc in _secrets_in_table(given.get(crm), module.Settings, (crm,)):
+            variable = ENV_PREFIX + "__".join(loc).upper()
+            yield Mistake(
+                loc,
+                f"a secret does not belong into this file; set {variable} in the environment, or put it into a "
+                "file of that name in the secrets folder, and take it out here (and have the CRM make a new one if "
+                "this file was ever shared)",
+            )
     state = given.get("state")
     url = state.get("url") if isinstance(state, dict) else None
     if isinstance(url, str) and re.match(r"[^/]*//[^/@]*:[^/@]+@", url):
@@ -413,6 +410,17 @@ def _secrets_in_file(given: Mapping[str, Any]) -> Iterator[Mistake]:
             ("state", "url"),
             "a password does not belong into this file; set the whole address as CRMSYNC_STATE__URL in the environment",
         )
+
+
+def _secrets_in_table(table: Any, model: type[BaseModel], loc: tuple[str, ...]) -> Iterator[tuple[str, ...]]:
+    """Where secrets stand in a table of the file and in the tables inside it."""
+    for name in table if isinstance(table, dict) else ():
+        info = model.model_fields.get(name)
+        for each in (info.annotation, *get_args(info.annotation)) if info else ():
+            if each is SecretStr:
+                yield (*loc, name)
+            elif isinstance(each, type) and issubclass(each, BaseModel):
+                yield from _secrets_in_table(table[name], each, (*loc, name))
 
 
 def _origins(variables: Mapping[str, str], called: str) -> dict[tuple[str | int, ...], str]:

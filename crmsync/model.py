@@ -19,10 +19,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, MutableMapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, MutableMapping, Sequence
+from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import Any, Generic, Literal, NamedTuple, Protocol, TypeAlias, TypeVar
+from typing import Any, Generic, Literal, NamedTuple, Protocol, TypeAlias, TypeVar, runtime_checkable
 
 Scalar: TypeAlias = str | int | float | bool | tuple[str, ...]
 """A field's value. A tuple is a multi-select; dates are ISO 8601 text; a value that is not known is absent."""
@@ -282,6 +283,15 @@ class Connector(Protocol):
 
     def close(self) -> None:
         """Give connections back."""
+        ...
+
+
+@runtime_checkable
+class Receiver(Protocol):
+    """A connector that can be told of changes by its CRM; none has to be."""
+
+    def receiving(self, wake: Callable[[], object]) -> AbstractContextManager[None]:
+        """Listen until the block ends, if the config asks for that; `wake`, from any thread, asks for a cycle soon."""
         ...
 
 

@@ -5,11 +5,12 @@ from __future__ import annotations
 import logging
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from contextlib import ExitStack
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 
-from apscheduler.events import EVENT_JOB_MAX_INSTANCES, EVENT_JOB_MISSED
+from apscheduler.events import EVENT_JOB_MAX_INSTANCES, EVENT_JOB_MISSED, JobEvent
 from apscheduler.schedulers.blocking import BlockingScheduler
 from apscheduler.triggers.base import BaseTrigger
 from apscheduler.triggers.cron import CronTrigger
@@ -20,6 +21,7 @@ from crmsync.config import Config, Schedule
 from crmsync.cycle import cycle
 from crmsync.ending import end_of
 from crmsync.errors import Cancelled
+from crmsync.model import Receiver
 from crmsync.result import Result, Work
 from crmsync.stopping import cut_off
 from crmsync.store import journal
@@ -29,6 +31,12 @@ DEFAULTS = {"coalesce": True, "max_instances": 1, "misfire_grace_time": None}
 
 WATCHED_EVERY = 5.0
 """Seconds between looks at whether the cycle makes progress."""
+
+SOON = timedelta(seconds=2)
+"""From a CRM's call to the cycle that looks: what else it says meanwhile is looked at together."""
+
+APART = timedelta(seconds=30)
+"""Between two such cycles: each costs calls of the day even where it finds nothing."""
 
 _WEEKDAYS = ("sun", "mon", "tue", "wed", "thu", "fri", "sat")
 
@@ -142,19 +150,56 @@ def scheduler_of(schedule: Schedule, act: Callable[[], object], now: datetime) -
     return scheduler
 
 
-def _late(event: object) -> None:
+def waker(scheduler: BlockingScheduler, act: Callable[[], object]) -> Callable[[], None]:
+    """What asks for a cycle soon, from any thread and however often; one that is under way is waited for.
+
+    `act` must run one cycle at a time by itself: one more may wait for it.
+    """
+    due = datetime.now(UTC) - APART
+
+    def wake() -> None:
+        nonlocal due
+        if scheduler.get_job("soon") is None:
+            due = max(datetime.now(UTC) + SOON, due + APART)
+            scheduler.add_job(act, "date", run_date=due, id="soon", name="soon", max_instances=2, replace_existing=True)
+
+    return wake
+
+
+def _late(event: JobEvent) -> None:
+    if event.job_id != "cycle":
+        return
     log.get().info("tick_skipped", why="the cycle before it is still under way")
 
 
-def run(config: Config, work_now: Callable[[], Work], watch: Watch, stop: threading.Event) -> None:
-    """Run cycles until `stop` is raised; the cycle under way then leaves between two pages."""
-    scheduler = scheduler_of(config.schedule, lambda: tick(work_now, watch), datetime.now(UTC))
+def run(
+    config: Config,
+    work_now: Callable[[], Work],
+    watch: Watch,
+    stop: threading.Event,
+    receivers: Sequence[Receiver] = (),
+) -> None:
+    """Run cycles until `stop` is raised; the cycle under way then leaves between two pages.
+
+    `receivers` listen meanwhile. Raises `ConfigError` where one cannot.
+    """
+    one_at_a_time = threading.Lock()
+
+    def act() -> None:
+        with one_at_a_time:
+            if not stop.is_set():
+                tick(work_now, watch)
+
+    scheduler = scheduler_of(config.schedule, act, datetime.now(UTC))
     deadline = config.schedule.deadline.total_seconds()
-    leaving = threading.Thread(target=_leave, args=(scheduler, stop), name="leaving", daemon=True)
-    leaving.start()
-    threading.Thread(target=_guard, args=(watch, deadline, stop), name="watchdog", daemon=True).start()
-    scheduler.start()
-    leaving.join()
+    with ExitStack() as listening:
+        for each in receivers:
+            listening.enter_context(each.receiving(waker(scheduler, act)))
+        leaving = threading.Thread(target=_leave, args=(scheduler, stop), name="leaving", daemon=True)
+        leaving.start()
+        threading.Thread(target=_guard, args=(watch, deadline, stop), name="watchdog", daemon=True).start()
+        scheduler.start()
+        leaving.join()
 
 
 def _leave(scheduler: BlockingScheduler, stop: threading.Event) -> None:

@@ -39,15 +39,15 @@ BODY_DEADLINE = 3.0
 
 MOST_CALLERS = 64
 
-_DECODED = dict(zip("3A 2F 3F 40 21 24 27 28 29 2A 2C 3B".split(), ":/?@!$'()*,;", strict=True))
-"""The only characters of the address that are decoded before it is signed, by their codes (same page)."""
+_DECODED = {f"%{ord(each):02X}": each for each in ":/?@!$'()*,;"}
+"""The only characters of the address that are decoded before it is signed, by how they are spelled (same page)."""
 
 _log = logging.getLogger(__name__)
 
 
 def signature(secret: str, address: str, body: bytes, timestamp: str) -> str:
     """HubSpot's signature, version 3, of a POST of `body` to `address` at `timestamp` (milliseconds, as text)."""
-    uri = re.sub("%([0-9A-Fa-f]{2})", lambda found: _DECODED.get(found[1].upper(), found[0]), address)
+    uri = re.sub("%[0-9A-Fa-f]{2}", lambda found: _DECODED.get(found[0].upper(), found[0]), address)
     signed = b"POST" + uri.encode() + body + timestamp.encode()
     return b64encode(hmac.digest(secret.encode(), signed, "sha256")).decode()
 
@@ -62,8 +62,8 @@ def refusal(settings: Webhooks, headers: Mapping[str, str], body: bytes, now: in
     right = signature(settings.secret(), settings.public_url, body, timestamp)
     if not hmac.compare_digest(given.encode("latin-1"), right.encode()):
         return (
-            "its signature is wrong; if all are refused, public_url is not the target URL that HubSpot's app has, letter "
-            "by letter, or the client secret is another app's"
+            "its signature is wrong; if all are refused, public_url is not letter by letter the target URL that "
+            "HubSpot's app has, or the client secret is another app's"
         )
     return ""
 
@@ -163,6 +163,6 @@ def _listening(settings: Webhooks) -> socket.socket:
         return socket.create_server((settings.host, settings.port), family=family)
     except OSError as error:
         raise ConfigError(
-            f"HubSpot's webhooks cannot be received at {settings.host}, port {settings.port} ({error.strerror}); choose "
-            "another host or port in [hubspot.webhooks], or end what uses this one"
+            f"HubSpot's webhooks cannot be received at {settings.host}, port {settings.port} ({error.strerror}); "
+            "choose another host or port in [hubspot.webhooks], or end what uses this one"
         ) from None

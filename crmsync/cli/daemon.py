@@ -9,6 +9,7 @@ from importlib.metadata import version
 from crmsync import log, schedule
 from crmsync.cli.frame import DEFAULT_CONFIG, AsJson, ConfigPath, Debug, opened_config, told
 from crmsync.errors import StateError
+from crmsync.model import Receiver
 from crmsync.result import Work
 from crmsync.stopping import stoppable
 from crmsync.store.database import quick_check
@@ -34,7 +35,8 @@ def run(config: ConfigPath = DEFAULT_CONFIG, as_json: AsJson = False, debug: Deb
 
             try:
                 with store.writer("crmsync run", stop):
-                    schedule.run(settings, work_now, watch, stop)
+                    receivers = [each for each in crms.values() if isinstance(each, Receiver)]
+                    schedule.run(settings, work_now, watch, stop, receivers)
             except StateError:
                 if not stop.is_set():
                     raise
