@@ -386,7 +386,7 @@ class Door:
         self.rotate, self.given, self.now = rotate, [], 0.0
 
     def send(self, _method, _path, _token, *, form):
-        self.given.append(form["refresh_token"])
+        self.given.append(dict(form)["refresh_token"])
         answer = {"access_token": f"access-{len(self.given)}", "expires_in": 1_800}
         return answer | ({"refresh_token": f"refresh-{len(self.given)}"} if self.rotate else {})
 

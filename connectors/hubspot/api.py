@@ -39,6 +39,9 @@ PARKED = "hubspot.parked_until"
 """The note that says until when (ISO 8601, UTC) the portal's calls of the day are used up."""
 
 Query = Sequence[tuple[str, str]]
+Form = Sequence[tuple[str, Any]]
+"""Names and values; a file is its name, its content and its type."""
+
 A = TypeVar("A")
 B = TypeVar("B")
 
@@ -113,6 +116,18 @@ class Api:
         except DailyLimit as error:
             raise self._park(str(error)) from error
 
+    def upload(self, where: Place, form: Form) -> Mapping[str, Any]:
+        """POST a form with a file once, and return the parsed JSON. Raises `Transient` besides what `call` raises:
+        whoever sends something that must not be done twice knows how to repeat it.
+        """
+        self._refuse_while_parked()
+        try:
+            with self._burst.slot(self.stop):
+                answer: Mapping[str, Any] = self._abandonable(lambda: self._authorised("POST", where, form=form))
+                return answer
+        except DailyLimit as error:
+            raise self._park(str(error)) from error
+
     def flight(self) -> Flight:
         """Several requests at once, as many as the settings allow."""
         return Flight(self.settings.in_flight, self.stop)
@@ -180,14 +195,21 @@ class Api:
                 raise Cancelled("stopped while HubSpot was answering")
         return outcome.result()
 
-    def _authorised(self, method: str, where: Place, body: Mapping[str, Any] | None, query: Query) -> Any:
+    def _authorised(
+        self,
+        method: str,
+        where: Place,
+        body: Mapping[str, Any] | None = None,
+        query: Query = (),
+        form: Form = (),
+    ) -> Any:
         used = self._tokens.current()
         try:
-            return self._send(method, where, used, body, query)
+            return self._send(method, where, used, body, query, form)
         except Unauthorized:
             if not self._tokens.renewable:
                 raise
-            return self._send(method, where, self._tokens.renewed(instead_of=used), body, query)
+            return self._send(method, where, self._tokens.renewed(instead_of=used), body, query, form)
 
     def _send(
         self,
@@ -196,7 +218,7 @@ class Api:
         token: str | None,
         body: Mapping[str, Any] | None = None,
         query: Query = (),
-        form: Mapping[str, str] | None = None,
+        form: Form = (),
     ) -> Any:
         with self._lock:
             self.calls += 1
@@ -218,9 +240,9 @@ class Api:
         token: str | None,
         body: Mapping[str, Any] | None,
         query: Query,
-        form: Mapping[str, str] | None,
+        form: Form,
     ) -> _Answer:
-        headers = {"Content-Type": "application/x-www-form-urlencoded" if form else "application/json"}
+        headers = {"Content-Type": _content_type(form)}
         if token:
             headers["Authorization"] = f"Bearer {token}"
         try:
@@ -230,7 +252,7 @@ class Api:
                 query_params=list(query),
                 header_params=headers,
                 body=body,
-                post_params=list(form.items()) if form else None,
+                post_params=list(form) or None,
                 _preload_content=False,
                 _request_timeout=TIMEOUT,
             )
@@ -372,6 +394,12 @@ def _http_date(value: str) -> datetime | None:
         return parsedate_to_datetime(value).astimezone(UTC)
     except ValueError:
         return None
+
+
+def _content_type(form: Form) -> str:
+    if any(isinstance(value, tuple) for _, value in form):
+        return "multipart/form-data"
+    return "application/x-www-form-urlencoded" if form else "application/json"
 
 
 def _number(value: str | None) -> int | None:

@@ -11,6 +11,7 @@ from connectors.hubspot.api import Api
 from connectors.hubspot.byid import chunks, look_up
 from connectors.hubspot.contacts import Contacts
 from connectors.hubspot.hints import Hints
+from connectors.hubspot.imports import settle
 from connectors.hubspot.moves import Moves
 from connectors.hubspot.portal import Portal
 from connectors.hubspot.records import COUNTS, KIND, Reading, reading
@@ -50,8 +51,8 @@ class HubSpot:
         self._hints = Hints(FieldMap.spelled(names.outputs, KIND).values())
         self._contacts = Contacts(self._api, self._portal, notes, self._reading, self._hints)
         self._activities = Activities(self._api, self._portal)
-        self._moves = Moves(self._api, notes)
-        self._writer = Writer(self._api, self._portal, names, self._moves)
+        self._moves, self._notes = Moves(self._api, notes), notes
+        self._writer = Writer(self._api, self._portal, names, self._moves, notes)
 
     @property
     def calls(self) -> int:
@@ -81,6 +82,7 @@ class HubSpot:
 
     def read(self, refs: Sequence[Ref]) -> Iterator[Contact]:
         """The records as they are now; an id that a merge retired brings the record that took its place."""
+        settle(self._api, self._notes)
         self._moves.finish()
         how = self._reading()
         ids = list(dict.fromkeys(ref.id for ref in refs))

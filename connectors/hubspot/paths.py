@@ -21,6 +21,9 @@ DATED = {
     "event_types": "/events/event-occurrences/{version}/event-types",
     "exports": "/crm/exports/{version}/export/async",
     "export_status": "/crm/exports/{version}/export/async/tasks/{id}/status",
+    "imports": "/crm/imports/{version}",
+    "import": "/crm/imports/{version}/{id}",
+    "import_errors": "/crm/imports/{version}/{id}/errors",
     "token": "/oauth/{version}/token",
 }
 
@@ -41,6 +44,9 @@ LEGACY = {
     "event_types": "/events/v3/events/event-types",
     "exports": "/crm/v3/exports/export/async",
     "export_status": "/crm/v3/exports/export/async/tasks/{id}/status",
+    "imports": "/crm/v3/imports",
+    "import": "/crm/v3/imports/{id}",
+    "import_errors": "/crm/v3/imports/{id}/errors",
     "token": "/oauth/v1/token",
 }
 
@@ -70,6 +76,9 @@ WORDS = {
     "event_types": "read the types of events",
     "exports": "export contacts",
     "export_status": "export contacts",
+    "imports": "import scores",
+    "import": "import scores",
+    "import_errors": "import scores",
     "token": "renew the token",
     "forms": "read forms",
     "submissions": "read sent forms",

@@ -118,6 +118,8 @@ class Settings(Table):
     overlap: Duration = timedelta(minutes=10)
     history: Duration = timedelta(days=400)
     backfill: Literal["list", "export"] = "list"
+    mass_write: Literal["batch", "import"] = "batch"
+    import_threshold: int = Field(default=5_000, ge=100, description="scores that are written together by an import")
     counters: bool = True
     activities: list[Feed] = DEFAULT_FEEDS
     backward_stages: bool = False

@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 from connectors.hubspot.activities import Activities
-from connectors.hubspot.answers import Refused
+from connectors.hubspot.answers import Forbidden, Refused
 from connectors.hubspot.api import Api
 from connectors.hubspot.portal import Portal
 from connectors.hubspot.records import COMPANY_PREFIX, KIND, LINKS
@@ -121,7 +121,7 @@ def check(api: Api, portal: Portal, activities: Activities, names: FieldMap) -> 
             problems += error.problems
     if not problems:
         problems += [*_unmapped(portal, names), *_no_room(api, portal, names)]
-    notes = (*_left_out(activities.silent()), *_notes(api, portal))
+    notes = (*_left_out(activities.silent()), *_no_imports(api), *_notes(api, portal))
     return Checkup(account, tuple(dict.fromkeys(problems)), notes)
 
 
@@ -130,6 +130,15 @@ def _left_out(silent: Mapping[str, str]) -> Iterator[str]:
     for why in dict.fromkeys(silent.values()):
         sources = [source for source, said in silent.items() if said == why]
         yield f"left out of [[hubspot.activities]]: {', '.join(sources)} ({why})"
+
+
+def _no_imports(api: Api) -> Iterator[str]:
+    """Without imports everything is written in batches, which the admin may not expect."""
+    if api.settings.mass_write == "import":
+        try:
+            api.get(api.place("imports"), [("limit", "1")])
+        except (Forbidden, Refused) as error:
+            yield f"[hubspot] mass_write: scores are written in batches as long as imports are not to be had ({error})"
 
 
 def _may_write(api: Api) -> None:

@@ -65,7 +65,7 @@ class Tokens:
             "refresh_token": refresh,
         }
         try:
-            answer = self._send("POST", place(given.api_version, "token"), None, form=form)
+            answer = self._send("POST", place(given.api_version, "token"), None, form=list(form.items()))
         except (Refused, Unauthorized):
             raise ConfigError(
                 "HubSpot no longer accepts the OAuth refresh token or the client secret: install the app again and set "

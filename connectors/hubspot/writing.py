@@ -11,11 +11,12 @@ import orjson
 from connectors.hubspot.answers import CRM, LOCK_WAIT, Locked, Refused
 from connectors.hubspot.api import Api
 from connectors.hubspot.byid import BATCH, Record, chunks, look_up
+from connectors.hubspot.imports import TAKEN_BACK, Ended, NoImport, fits_import, groups, imported, settle
 from connectors.hubspot.moves import Moves, send
 from connectors.hubspot.portal import Portal
 from connectors.hubspot.records import KIND, MERGES, OWNER, STAGE
 from connectors.hubspot.values import number, objection, spelled
-from crmsync.model import Change, FieldMap, Receipt, Ref, Scalar
+from crmsync.model import Change, FieldMap, Notes, Receipt, Ref, Scalar
 
 EVERYWHERE = ("PROPERTY_DOESNT_EXIST", "READ_ONLY_VALUE", "READ_ONLY")
 """Codes of a refusal that every record with the property would meet."""
@@ -62,22 +63,65 @@ class Input:
 class Writer:
     """Sends changes and accounts for each of them."""
 
-    def __init__(self, api: Api, portal: Portal, names: FieldMap, moves: Moves) -> None:
-        self._api, self._portal, self._moves = api, portal, moves
+    def __init__(self, api: Api, portal: Portal, names: FieldMap, moves: Moves, notes: Notes) -> None:
+        self._api, self._portal, self._moves, self._notes = api, portal, moves, notes
+        self._imports = api.settings.mass_write == "import"
         self._outputs = FieldMap.spelled(names.outputs, KIND)
         self._stages = FieldMap.spelled(names.stages, KIND)
 
     def write(self, changes: Sequence[Change]) -> Iterator[Receipt]:
         """A receipt for each change, in no particular order."""
+        settle(self._api, self._notes)
         self._moves.finish()
         yield from (Receipt(each.ref, False, "NO_ID", NO_ID) for each in changes if not each.ref.id.isdigit())
         inputs = [self._prepared(each) for each in changes if each.ref.id.isdigit()]
         self._moves.begin({each.id: each.properties[STAGE] for each in inputs if self._is_moved_back(each)})
         yield from (each.receipt() for each in inputs if not each.properties)
-        batches = list(_batches([each for each in inputs if each.properties]))
-        for receipts in self._api.in_flight(lambda batch: list(self._batch(batch)), batches):
-            yield from receipts
+        masses, rest = self._masses([each for each in inputs if each.properties])
+        yield from self._in_batches(rest)
         self._moves.end()
+        for mass in masses:
+            yield from self._in_mass(mass)
+
+    def _in_batches(self, inputs: Sequence[Input]) -> Iterator[Receipt]:
+        for receipts in self._api.in_flight(lambda batch: list(self._batch(batch)), _batches(inputs)):
+            yield from receipts
+
+    def _masses(self, inputs: Sequence[Input]) -> tuple[list[list[Input]], list[Input]]:
+        """What goes by import, one list for each, and what goes by batch: stages and owners always do."""
+        fit = {each.id: each for each in inputs if not {STAGE, OWNER} & each.properties.keys()} if self._imports else {}
+        rows = {id: each.properties for id, each in fit.items() if fits_import(each.properties)}
+        masses = [[fit[id] for id in ids] for ids in groups(rows, self._api.settings.import_threshold)]
+        taken = {id(each) for mass in masses for each in mass}
+        return masses, [each for each in inputs if id(each) not in taken]
+
+    def _in_mass(self, inputs: Sequence[Input]) -> Iterator[Receipt]:
+        """Write by import; in batches when HubSpot does not take it, from then on."""
+        ended = None
+        if self._imports:
+            try:
+                ended = imported(self._api, self._notes, {each.id: each.properties for each in inputs})
+            except NoImport:
+                self._imports = False
+        yield from self._of_import(inputs, ended) if ended else self._in_batches(inputs)
+
+    def _of_import(self, inputs: Sequence[Input], ended: Ended) -> Iterator[Receipt]:
+        """A receipt for each row; what is in doubt is read, and what HubSpot left out without a word sent by batch."""
+        by_id = {each.id: each for each in inputs}
+        doubtful = ended.doubtful(list(by_id))
+        yield from (each.receipt() for each in inputs if each.id not in doubtful)
+        left: list[Input] = []
+        for id, record in self._present({id: by_id[id] for id in doubtful}):
+            it = by_id[id]
+            if receipt := _found(it, record):
+                yield receipt
+            elif ended.state in TAKEN_BACK:
+                yield it.failed("CANCELED", "somebody stopped or undid the import in HubSpot", retry=True)
+            elif why := doubtful[id]:
+                yield it.without(dict.fromkeys(_lost(it, record), why)).receipt()
+            else:
+                left.append(it)
+        yield from self._in_batches(left)
 
     def _prepared(self, change: Change) -> Input:
         """Spell a change in HubSpot's words and leave out what HubSpot would refuse."""
@@ -199,20 +243,28 @@ class Writer:
 
     def _looked_up(self, inputs: Mapping[str, Input]) -> Iterator[Receipt]:
         """Receipts for records that the answer does not account for, out of what they are like now."""
+        for id, record in self._present(inputs):
+            said = "HubSpot reported no error and did not keep the values"
+            yield _found(inputs[id], record) or inputs[id].failed("NOT_KEPT", said, retry=True)
+
+    def _present(self, inputs: Mapping[str, Input]) -> Iterator[tuple[str, Record | None]]:
         properties = list({prop for each in inputs.values() for prop in each.properties} | {*MERGES})
-        for id, record in look_up(self._api, list(inputs), properties):
-            it = inputs[id]
-            if record is None:
-                yield it.failed("OBJECT_NOT_FOUND", "the contact was deleted in HubSpot", gone=True)
-            elif str(record["id"]) != id or _kept(it, record):
-                yield it.receipt(str(record["id"]))
-            else:
-                yield it.failed("NOT_KEPT", "HubSpot reported no error and did not keep the values", retry=True)
+        return look_up(self._api, list(inputs), properties)
 
 
-def _kept(it: Input, record: Record) -> bool:
-    values = record.get("properties") or {}
-    return all(_same(str(values.get(prop) or ""), value) for prop, value in it.properties.items())
+def _found(it: Input, record: Record | None) -> Receipt | None:
+    """The receipt that a record as it is now gives; `None` when it does not hold what was sent."""
+    if record is None:
+        return it.failed("OBJECT_NOT_FOUND", "the contact was deleted in HubSpot", gone=True)
+    if str(record["id"]) != it.id or not _lost(it, record):
+        return it.receipt(str(record["id"]))
+    return None
+
+
+def _lost(it: Input, record: Record | None) -> list[str]:
+    """The properties that a record does not have as they were sent."""
+    values = (record or {}).get("properties") or {}
+    return [prop for prop, value in it.properties.items() if not _same(str(values.get(prop) or ""), value)]
 
 
 def _same(one: str, other: str) -> bool:

@@ -232,14 +232,14 @@ def import_errors(state: State, call: Call) -> Json:
     """`GET …/imports/{id}/errors`: the cells and rows that were not taken."""
     found = _import(state, call)
     start, limit = call.number("after"), page_size(call.one("limit") or 100, 500)
-    results = [_error_json(each, call, at) for at, each in enumerate(found.errors, 1)]
+    results = [_error_json(found, each, call, at) for at, each in enumerate(found.errors, 1)]
     answer: Json = {"results": results[start : start + limit]}
     if start + limit < len(results):
         answer["paging"] = next_page(call, str(start + limit))
     return answer
 
 
-def _error_json(each: BadCell, call: Call, number: int) -> Json:
+def _error_json(found: Import, each: BadCell, call: Call, number: int) -> Json:
     body: Json = {
         "id": str(number),
         "createdAt": call.now,
@@ -250,15 +250,20 @@ def _error_json(each: BadCell, call: Call, number: int) -> Json:
     }
     if call.flag("includeErrorMessage"):
         body["errorMessage"] = each.message
+    if call.flag("includeRowData"):
+        body["sourceData"]["rowData"] = list(found.rows[each.line - _first_line(found)].values())
     return body
+
+
+def _first_line(found: Import) -> int:
+    return 2 if found.wanted["files"][0]["fileImportPage"].get("hasHeader", True) else 1
 
 
 def _write_rows(state: State, found: Import, at: int) -> None:
     """Write every row in the same millisecond, and count."""
-    page = found.wanted["files"][0]["fileImportPage"]
     operation = (found.wanted.get("importOperations") or {}).get("0-1", "UPSERT")
     counters: Counter[str] = Counter({"TOTAL_ROWS": len(found.rows)})
-    for line, row in enumerate(found.rows, 2 if page.get("hasHeader", True) else 1):
+    for line, row in enumerate(found.rows, _first_line(found)):
         counters[_write_row(state, found, row, line, operation, at)] += 1
     counters["PROPERTY_VALUES_EMITTED"] = counters["UPDATED_OBJECTS"] + counters["CREATED_OBJECTS"]
     found.counters = counters
