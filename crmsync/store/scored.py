@@ -17,8 +17,11 @@ from crmsync.store.database import upsert
 from crmsync.store.pulled import IN_LIST, chunks, dump
 from crmsync.store.schema import activity, contact, fact, identity, person, tape
 
-PEOPLE_AT_ONCE = 20_000
-"""People scored in one go: bounds memory; IN lists of this size are still fine for both databases."""
+PEOPLE_AT_ONCE = 50_000
+"""People scored in one go: bounds memory, and each distinct title is read once in so many people."""
+
+LONGEST_LIST = 30_000
+"""Values in one condition: SQLite takes 32,766."""
 
 LIVE = and_(
     contact.c.known,
@@ -198,7 +201,7 @@ def _records(connection: Connection, people: Sequence[int], precedence: Sequence
 
 def _of(column: Any, people: Sequence[int]) -> Any:
     """A condition that finds at least these people: a range where they lie close together is many times cheaper."""
-    if people and people[-1] - people[0] < 4 * len(people):
+    if people and (people[-1] - people[0] < 4 * len(people) or len(people) > LONGEST_LIST):
         return column.between(people[0], people[-1])
     return column.in_(people)
 
