@@ -35,6 +35,7 @@ def demo(url: str, sales: Sequence[str]) -> str:
             f'base_url = "{BASE_URL}"': f'base_url = "{url}"',
             f'instance_url = "{INSTANCE_URL}"   # the address in Setup > My Domain': f'instance_url = "{url}"',
             f'members = ["{SALES[0]}", "{SALES[1]}"]': f"members = [{members}]",
+            "nobody = []               ": 'nobody = ["admin@sandbox.example"]   ',
         },
     )
 
