@@ -171,6 +171,20 @@ def test_a_counter_becomes_activities_as_it_grows(state):
     assert len(rows(state, schema.activity)) == 3
 
 
+def test_what_a_feed_tells_takes_the_place_of_what_was_counted(state):
+    counters = {kind: Counter(9, NOW) for kind in ("page_viewed", "email_opened")}
+    one, other = contact(1, counters=counters), contact(2, counters=counters)
+    save(state, one, other)
+    save(state, replace(one, counters={kind: Counter(11, NOW) for kind in counters}))
+    assert len(rows(state, schema.activity)) == 8
+    settle(state)
+    happen(state, activity("e1", one, "page_viewed"), activity("e2", one, "form_submitted"))
+    counted = [each["id"].split(":")[1:3] for each in rows(state, schema.activity) if each["id"].startswith("counter")]
+    assert sorted(counted) == [["1", "email_opened"]] * 3 + [["2", "email_opened"], ["2", "page_viewed"]]
+    assert dirty(state) == ["1"]
+    assert len(columns_of(state).at) == 7
+
+
 def test_a_merge_leaves_one_person_with_both_histories(state):
     old, other = contact(1, emails=("a@x.example",)), contact(2, emails=("b@x.example",))
     save(state, old, other)

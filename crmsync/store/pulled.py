@@ -18,6 +18,9 @@ from crmsync.store.schema import activity, alias, contact, counter, cursor, fact
 IN_LIST = 5_000
 """Values in one IN list: SQLite takes 32,766 parameters, PostgreSQL 65,535."""
 
+COUNTED = "counter:"
+"""How the ids of activities begin that come from a counter."""
+
 T = TypeVar("T")
 
 
@@ -301,7 +304,7 @@ def _gains(each: Contact, kind: str, now: Counter, had: int | None) -> list[Acti
     first = now.count if had is None else had + 1
     at = now.last_at or each.changed_at
     return [
-        Activity(each.ref, f"counter:{each.ref.id}:{kind}:{number}", kind, at, now.attributes)
+        Activity(each.ref, f"{COUNTED}{each.ref.id}:{kind}:{number}", kind, at, now.attributes)
         for number in range(max(first, 1), now.count + 1)
     ]
 
@@ -315,6 +318,7 @@ def save_activities(connection: Connection, run: str, items: Sequence[Activity])
     facts = _fact_ids(
         connection, {(each.kind, dump(dict(each.attributes))) for each in latest.values() if not each.gone}
     )
+    kinds = {fact_id: kind for (kind, _attributes), fact_id in facts.items()}
     wanted = {
         (each.ref.crm, each.id, ids[each.ref]): (
             int(each.at.timestamp()),
@@ -339,6 +343,19 @@ def save_activities(connection: Connection, run: str, items: Sequence[Activity])
         ],
     )
     _stale(connection, sorted({key[2] for key in (*lost, *gained)}))
+    _uncount(connection, {(key[2], kinds[at[1]]) for key, at in wanted.items() if not key[1].startswith(COUNTED)})
+
+
+def _uncount(connection: Connection, told: set[tuple[int, str]]) -> None:
+    """Take back what was counted of a kind on each record of which the CRM now tells it: it would count twice."""
+    for kind in sorted({kind for _, kind in told}):
+        for some in chunks((row_id for row_id, each in told if each == kind), IN_LIST):
+            query = select(counter.c.contact).where(counter.c.contact.in_(some), counter.c.kind == kind)
+            if counted := list(connection.scalars(query)):
+                of_kind = activity.c.id.startswith(COUNTED) & activity.c.id.contains(f":{kind}:", autoescape=True)
+                connection.execute(delete(activity).where(activity.c.contact.in_(counted), of_kind))
+                connection.execute(delete(counter).where(counter.c.contact.in_(counted), counter.c.kind == kind))
+                _stale(connection, counted)
 
 
 def _datable(at: datetime) -> bool:
