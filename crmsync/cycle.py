@@ -24,11 +24,12 @@ from crmsync.store.pulled import chunks
 
 @dataclass
 class Attempt:
-    """A run under way: what it reports, the CRMs that sit out and why, and how many calls each had made before."""
+    """A run under way: what it reports, the CRMs that sit out and why, how many calls each had made before, its begin."""
 
     result: Result
     sat_out: dict[str, Exception] = field(default_factory=dict)
     calls_before: dict[str, int] = field(default_factory=dict)
+    begun: float = field(default_factory=time.monotonic)
 
 
 def cycle(
@@ -228,6 +229,7 @@ def _end(work: Work, attempt: Attempt, verdict: Verdict) -> Result:
     result.problems += [f"{crm}: {error}" for crm, error in sorted(attempt.sat_out.items())]
     for crm, connector in work.crms.items():
         result.crms[crm].api_calls = connector.calls - attempt.calls_before[crm]
+    ended = work.now_ms + int((time.monotonic() - attempt.begun) * 1000)
     with work.store.begin() as writing:
-        journal.end_run(writing, result.run, work.now_ms, verdict, result.as_json())
+        journal.end_run(writing, result.run, ended, verdict, result.as_json())
     return result
