@@ -41,8 +41,7 @@ class Contacts:
         how = self._how()
         if text is not None:
             yield from self._hinted(how, text)
-        for page in self._pulled(how, text):
-            yield Page([each for each in page.items if not self._is_outdated(each)], page.cursor)
+        yield from self._pulled(how, text)
 
     def _hinted(self, how: Reading, text: str) -> Iterator[Page[Contact]]:
         """The contacts that HubSpot's webhooks named, as they are now; the cursor stays where it is."""
@@ -51,12 +50,13 @@ class Contacts:
         if ids := self._hints.take():
             there = {id: record for id, record in look_up(self._api, ids, how.properties) if record is not None}
             found = self.typed(list(there.values()), how, list(there))
-            self._hinted_at |= {each.ref.id: each.changed_at for each in found}
             yield Page(found, text)
+            self._hinted_at |= {each.ref.id: each.changed_at for each in found}
 
-    def _is_outdated(self, each: Contact) -> bool:
-        """Whether this is what an index that lags still shows of a contact that was read by id."""
-        return each.changed_at < self._hinted_at.get(each.ref.id, each.changed_at)
+    def _is_newer(self, found: Contact) -> bool:
+        """Whether the search found more than was read by id after a hint; an index that lags still shows less."""
+        known = self._hinted_at.get(found.ref.id)
+        return known is None or found.changed_at > known
 
     def _pulled(self, how: Reading, text: str | None) -> Iterator[Page[Contact]]:
         begun, now = loads(text).get(STREAM, Cursor()), millis(self._api.server_time)
@@ -102,7 +102,8 @@ class Contacts:
         window = Window(self._api, "contacts", CHANGED, since, how.properties, begun.last)
         self._refuse_most(window, "contacts")
         for records, last in window.pages():
-            yield Page(self.typed(records, how), _text(begun._replace(start=start, last=last)))
+            found = [each for each in self.typed(records, how) if self._is_newer(each)]
+            yield Page(found, _text(begun._replace(start=start, last=last)))
         for records in self._of_changed_companies(how, since):
             yield Page(self.typed(records, how), _text(begun._replace(start=start)))
         looked = begun.daily

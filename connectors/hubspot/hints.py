@@ -43,7 +43,7 @@ class Hints:
 
     def _contacts(self, event: dict[str, Any]) -> Iterator[tuple[str, str]]:
         portal = str(event.get("portalId"))
-        if self.portal not in ("", portal) or not _of_contacts(event) or event.get("propertyName") in self._ours:
+        if self.portal not in ("", portal) or not _of_contacts(event) or str(event.get("propertyName")) in self._ours:
             return
         for id in (event.get(name) for name in _IDS):
             if _is_id(id):
