@@ -10,7 +10,9 @@ import sys
 import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
+from types import SimpleNamespace
 
 import pytest
 from hubspot.utils.signature import Signature
@@ -22,7 +24,7 @@ from connectors.hubspot import Settings, connect, webhooks
 from connectors.hubspot.hints import MOST, Hints
 from connectors.hubspot.settings import Webhooks
 from crmsync import schedule, starter
-from crmsync.config import load
+from crmsync.config import Schedule, load
 from crmsync.errors import ConfigError
 from crmsync.model import FieldMap
 from tests.test_hubspot import contacts, create, hubspot, pulled, update
@@ -442,6 +444,44 @@ def test_many_hints_are_one_cycle_and_the_next_one_keeps_its_distance():
     first, second = scheduler.added
     assert timedelta(0) <= first - before - schedule.SOON < timedelta(seconds=5)
     assert second - first == schedule.APART
+
+
+def test_a_hint_during_a_cycle_is_looked_at_after_it_and_never_beside_it(monkeypatch):
+    monkeypatch.setattr(schedule, "SOON", timedelta(0))
+    monkeypatch.setattr(schedule, "APART", timedelta(0))
+    stop, busy, going_on = threading.Event(), threading.Semaphore(), threading.Event()
+    told, beside = [], []
+
+    def tick(_work_now, _watch):
+        if not busy.acquire(blocking=False):
+            beside.append(True)
+        told.append(len(told))
+        if len(told) == 1:
+            for _ in range(20):
+                wakers[0]()
+                going_on.wait(0.01)
+        elif len(told) == 3:
+            stop.set()
+        else:
+            wakers[0]()
+        busy.release()
+
+    class Receiving:
+        @contextmanager
+        def receiving(self, wake):
+            wakers.append(wake)
+            yield
+            wakers.append("closed")
+
+    wakers = []
+    monkeypatch.setattr(schedule, "tick", tick)
+    given_up = threading.Timer(20, stop.set)
+    given_up.start()
+    schedule.run(SimpleNamespace(schedule=Schedule(every="7d")), None, schedule.Watch(), stop, [Receiving()])
+    given_up.cancel()
+    assert told == [0, 1, 2]
+    assert not beside
+    assert wakers[1] == "closed"
 
 
 # The real process
