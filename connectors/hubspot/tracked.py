@@ -29,8 +29,10 @@ EVENT_PAGE, SMALLER_EVENT_PAGE = 1_000, 100
 FORM_PAGE = SUBMISSION_PAGE = 50
 EMAIL_EVENT_PAGE = 1_000
 
-GATHERED = 1_000
-"""E-mail addresses that are looked up together, so that a hundred of them cost a call and not those of each form."""
+GATHERED, MOST_GATHERED = 1_000, 10_000
+"""E-mail addresses that are looked up together, so that a hundred of them cost a call and not those of each form, and
+the items that are held back for it.
+"""
 
 Pulled = Iterator[tuple[list[Activity], Cursor]]
 
@@ -177,7 +179,7 @@ def _gathered(pages: Iterable[Sequence[Sent]]) -> Iterator[list[Sent]]:
     items: list[Sent] = []
     for page in pages:
         items += page
-        if len({each.email for each in items}) >= GATHERED:
+        if len({each.email for each in items}) >= GATHERED or len(items) >= MOST_GATHERED:
             yield items
             items = []
     if items:
