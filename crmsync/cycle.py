@@ -24,7 +24,7 @@ from crmsync.store.pulled import chunks
 
 @dataclass
 class Attempt:
-    """A run under way: what it reports, the CRMs that sit out and why, how many calls each had made before, its begin."""
+    """A run under way: what it reports, the CRMs that sit out and why, the calls each had made before, its begin."""
 
     result: Result
     sat_out: dict[str, Exception] = field(default_factory=dict)
