@@ -81,7 +81,8 @@ class Contact:
 
     `fields` is keyed by the config's canonical names. `current` holds our outputs as the CRM has them now.
     `aliases` are ids that this record used to have (a HubSpot merge makes a new id), `links` are records elsewhere
-    that the CRM itself says are the same human. `group` orders writes against lock contention (Salesforce: account).
+    that the CRM itself says are the same human. `unread` names mapped fields that the CRM does not show (any longer):
+    what was known of them still holds. `group` orders writes against lock contention (Salesforce: account).
     """
 
     ref: Ref
@@ -99,6 +100,7 @@ class Contact:
     merged_into: Ref | None = None
     converted_into: Ref | None = None
     group: str = ""
+    unread: frozenset[str] = frozenset()
 
 
 @dataclass(frozen=True, slots=True)

@@ -60,7 +60,7 @@ class Reading:
     """What to ask for and how to read it, given how this portal defines its properties.
 
     `contact` and `company` map canonical names to the definitions of their properties; names whose property the portal
-    does not have (any longer) are in neither, so that their values are unknown.
+    does not have (any longer) are in neither, but in `unread`.
     """
 
     contact: Mapping[str, Definition]
@@ -69,6 +69,7 @@ class Reading:
     stages: Mapping[str, str]
     counts: tuple[Count, ...]
     properties: tuple[str, ...]
+    unread: frozenset[str] = frozenset()
 
     @property
     def company_properties(self) -> tuple[str, ...]:
@@ -94,17 +95,19 @@ def reading(
     wanted += [each.name for each in (*fields.values(), *outputs.values())]
     for count in counts:
         wanted += [count.total, count.last_at, *count.attributes.values()]
+    company = {
+        name: known[short]
+        for name, prop in of_company.items()
+        if (short := prop.removeprefix(COMPANY_PREFIX)) in known
+    }
     return Reading(
         contact=fields,
-        company={
-            name: known[short]
-            for name, prop in of_company.items()
-            if (short := prop.removeprefix(COMPANY_PREFIX)) in known
-        },
+        company=company,
         outputs=outputs,
         stages={value: name for name, value in reversed(FieldMap.spelled(names.stages, KIND).items())},
         counts=counts,
         properties=tuple(dict.fromkeys(each for each in wanted if each in contacts)),
+        unread=frozenset(spelled) - fields.keys() - company.keys(),
     )
 
 
@@ -116,6 +119,7 @@ def contact(record: Mapping[str, Any], asked: str, how: Reading) -> Contact:
         ref=Ref(CRM, KIND, id),
         changed_at=changed_at(record),
         emails=tuple(dict.fromkeys(_emails(values))),
+        unread=how.unread,
         fields=_typed(how.contact, values) | _typed(how.company, record.get(COMPANY_VALUES) or {}),
         counters={count.kind: found for count in how.counts if (found := _counter(count, values))},
         stage=how.stages.get(stage, stage) if stage else None,

@@ -36,12 +36,13 @@ NEVER = datetime.min.replace(tzinfo=UTC)
 
 
 class Reader:
-    """Turns rows of one kind into contacts."""
+    """Turns rows of one kind into contacts. `unread` are the mapped fields that were not there to be read last time."""
 
     def __init__(self, kind: str, settings: Settings, names: FieldMap) -> None:
         self.kind = kind
         self.fields = FieldMap.spelled(names.fields, kind)
         self.outputs = FieldMap.spelled(names.outputs, kind)
+        self.unread: frozenset[str] = frozenset()
         self.stage_field = settings.stage_field.get("lead" if kind == "lead" else "contact", "")
         self.stages = {value: name for name, value in FieldMap.spelled(names.stages, kind).items()}
 
@@ -50,6 +51,7 @@ class Reader:
         wanted = dict.fromkeys((*BASE[self.kind], self.stage_field, *self.fields.values(), *self.outputs.values()))
         known = {path: schema.resolve(OBJECTS[self.kind], path) for path in wanted if path}
         columns = tuple(path for path, field in known.items() if field and field.type not in UNREADABLE)
+        self.unread = frozenset(name for name, path in self.fields.items() if path not in columns)
         return Source(OBJECTS[self.kind], OBJECTS[self.kind], columns)
 
     def contact(self, row: Row) -> Contact:
@@ -60,6 +62,7 @@ class Reader:
             changed_at=_changed_at(row),
             emails=tuple(str(row[path]) for path in ("Email",) if path in row),
             fields=_named(self.fields, row),
+            unread=self.unread,
             stage=None if stage is None else self.stages.get(str(stage), str(stage)),
             owner=_text(row, "OwnerId") or None,
             current=_named(self.outputs, row),

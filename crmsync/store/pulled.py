@@ -102,7 +102,7 @@ def save_contacts(connection: Connection, run: str, items: Sequence[Contact], no
     if not latest:
         return
     stored = rows_by_ref(connection, latest)
-    rows = {ref: _row(each) for ref, each in latest.items()}
+    rows = {ref: _row(each, stored.get(ref)) for ref, each in latest.items()}
     moved = {ref: _differences(stored.get(ref), values) for ref, values in rows.items()}
     changed = {ref: values for ref, values in rows.items() if moved[ref]}
     _keep_past_fields(connection, stored, changed, to_ms(now))
@@ -124,12 +124,16 @@ def save_contacts(connection: Connection, run: str, items: Sequence[Contact], no
     _count(connection, run, {ids[ref]: each for ref, each in latest.items() if each.counters})
 
 
-def _row(each: Contact) -> dict[str, Any]:
+def _row(each: Contact, stored: Mapping[str, Any] | None) -> dict[str, Any]:
+    fields = dict(each.fields)
+    if each.unread and stored is not None and not each.gone:
+        held = orjson.loads(stored["fields"])
+        fields = {name: held[name] for name in each.unread if name in held} | fields
     return {
         "changed_at": to_ms(each.changed_at),
         "name": each.name,
         "emails": dump(list(each.emails)),
-        "fields": dump(dict(each.fields)),
+        "fields": dump(fields),
         "links": dump([list(link) for link in each.links]),
         "grouped": each.group,
         "stage": each.stage,
