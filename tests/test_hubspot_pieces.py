@@ -362,7 +362,11 @@ def test_records_that_vanish_take_nobody_with_them(ids, data):
     ids = {str(id) for id in ids}
     vanishing = data.draw(st.lists(st.sampled_from(sorted(ids)), unique=True, max_size=3))
     window = walk.Window(Index(ids, vanishing=vanishing), "x", "changed", 0, [])
-    found = {record["id"] for records, _ in window.pages() for record in records}
+    try:
+        found = {record["id"] for records, _ in window.pages() for record in records}
+    except walk.Skipping:
+        assert vanishing  # those that would have told how ids are compared: the whole list is read instead
+        return
     assert ids - set(vanishing) <= found
 
 
