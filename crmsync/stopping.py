@@ -25,18 +25,28 @@ def stoppable(code: int, last_words: Callable[[], object] = lambda: None) -> Ite
     `last_words` and exits with `code`.
     """
     stop = threading.Event()
+    told, tell = os.pipe()
 
-    def leave(_number: int, _frame: FrameType | None) -> None:
-        if not stop.is_set():
+    def listen() -> None:
+        if os.read(told, 1):
             stop.set()
             _cut_off_later(code, last_words)
 
+    def leave(_number: int, _frame: FrameType | None) -> None:
+        # Not stop.set(): it hangs for good where the signal meets this very thread inside stop.wait() (CPython 3.11).
+        os.write(tell, b"!")
+
+    listener = threading.Thread(target=listen, name="signals", daemon=True)
+    listener.start()
     before = {number: signal.signal(number, leave) for number in (signal.SIGTERM, signal.SIGINT)}
     try:
         yield stop
     finally:
         for number, handler in before.items():
             signal.signal(number, handler)
+        os.close(tell)
+        listener.join()
+        os.close(told)
 
 
 def _cut_off_later(code: int, last_words: Callable[[], object]) -> None:

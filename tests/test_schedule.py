@@ -15,7 +15,7 @@ from zoneinfo import ZoneInfo
 import pytest
 
 from connectors.sandbox.faults import Fault
-from crmsync import schedule, starter
+from crmsync import schedule, starter, stopping
 from crmsync.config import Schedule
 from crmsync.errors import Cancelled, ConfigError, StateError, Unavailable, UnsafePlan
 from crmsync.health import stale
@@ -167,6 +167,14 @@ def test_health_before_the_first_good_run_counts_from_the_first_start():
     recent = [row("running", START + timedelta(minutes=50)), row("failed", START, START)]
     assert stale(Schedule(), recent, START + timedelta(minutes=60)) == []
     assert "no run was good since" in stale(Schedule(), recent, START + timedelta(hours=3))[0]
+
+
+def test_a_signal_in_the_midst_of_looking_at_the_flag_does_not_hang(monkeypatch):
+    monkeypatch.setattr(stopping, "_cut_off_later", lambda _code, _words: None)
+    with stopping.stoppable(0) as stop:
+        with stop._cond:
+            os.kill(os.getpid(), signal.SIGTERM)
+        assert stop.wait(10)
 
 
 # The real process
