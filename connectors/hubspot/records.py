@@ -96,9 +96,7 @@ def reading(
     for count in counts:
         wanted += [count.total, count.last_at, *count.attributes.values()]
     company = {
-        name: known[short]
-        for name, prop in of_company.items()
-        if (short := prop.removeprefix(COMPANY_PREFIX)) in known
+        name: known[short] for name, prop in of_company.items() if (short := prop.removeprefix(COMPANY_PREFIX)) in known
     }
     return Reading(
         contact=fields,
