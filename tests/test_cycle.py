@@ -5,6 +5,7 @@ import threading
 from dataclasses import replace
 from datetime import timedelta
 
+import orjson
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
@@ -236,8 +237,6 @@ def totals(state):
 def test_law_4_the_stored_lines_sum_to_the_written_score(state):
     crms = world(7)
     cycle(work(state, *crms))
-    import orjson
-
     for total, _fit, lines in totals(state).values():
         assert sum(points for _name, points in orjson.loads(lines)) == total
 
@@ -498,3 +497,24 @@ def test_R11_the_daemon_pulls_everything_again_when_it_is_time(state):
     assert held(hubspot)["2"][0] == 35
     assert not reconciles(work(state, *crms, now=late + timedelta(days=6)))
     assert reconciles(work(state, *crms, now=late + timedelta(days=7)))
+
+
+@settings(max_examples=15, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(seed=st.integers(0, 10**6), people=st.integers(0, 60))
+def test_laws_1_4_7_8_hold_in_any_world(tmp_path_factory, seed, people):
+    crms = world(seed, people)
+    state = open_store(f"sqlite:///{tmp_path_factory.mktemp('laws')}/state.db")
+    dry = cycle(work(state, *crms), "plan", dry=True)
+    assert [each.writes for each in crms] == [[], []]  # 8
+    done = balanced(cycle(work(state, *crms)))
+    assert [done.crms[each.name].planned for each in crms] == [dry.crms[each.name].planned for each in crms]
+    written = [change for each in crms for change in each.writes]
+    assert {name for change in written for name in change.after} <= OURS | {"stage", "owner"}  # 7
+    for total, _fit, lines in totals(state).values():
+        assert sum(points for _name, points in orjson.loads(lines)) == total  # 4
+    scores = sorted(total // 100 for total, _fit, _lines in totals(state).values())
+    assert set(scores) == {record.current["score"] for each in crms for record in each.records.values()}
+    again = cycle(work(state, *crms, now=NOW + timedelta(minutes=15)))
+    assert all(counts.planned == 0 for counts in again.crms.values())  # 1
+    assert [change for each in crms for change in each.writes] == written
+    state.close()
