@@ -150,7 +150,7 @@ def _fail(writing: Connection, row: Row, reason: str, retry: bool, settings: Wri
     if retry and journal.attempts(writing, row.contact) + 1 < settings.attempts:
         journal.retry_later(writing, [row.contact])
     else:
-        journal.park(writing, row, reason)
+        journal.park(writing, row, reason, now)
 
 
 def _without(row: Row, names: Iterable[str]) -> Row:
@@ -201,7 +201,7 @@ def _lose(writing: Connection, row: Row, lost: Mapping[str, object], now: int) -
     reason = _not_kept_sentence(row.change, lost)
     journal.keep(writing, [_without(row, lost)])
     journal.mark(writing, [row.id], journal.FAILED, now, reason)
-    journal.park(writing, _only(row, lost), reason)
+    journal.park(writing, _only(row, lost), reason, now)
 
 
 def _not_kept_sentence(change: Change, lost: Mapping[str, object]) -> str:

@@ -4,10 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from datetime import datetime
-from pathlib import Path
 from typing import Any
-
-from sqlalchemy import make_url
 
 from crmsync.config import Config, connectors
 from crmsync.ending import DONE, FAILED, WRONG
@@ -18,7 +15,7 @@ from crmsync.route import pool_of_band, stage_of_band
 from crmsync.scoring import golden, score, worth_knowing
 from crmsync.scoring.people import golden_band
 from crmsync.store import asked, scored
-from crmsync.workplace import connector, opened_state
+from crmsync.workplace import connector, has_state, opened_state
 
 SAMPLE = 20_000
 """People of the state that a check looks at."""
@@ -55,8 +52,7 @@ def checked(config: Config, now: datetime, stop: Stop | None) -> dict[str, Any]:
 
 def _lint_state(config: Config, now: datetime) -> list[Finding]:
     """What the people in the state show about the model; nothing where there is no state yet."""
-    url = make_url(config.state.url)
-    if url.drivername == "sqlite" and not Path(url.database or "").is_file():
+    if not has_state(config):
         return []
     with opened_state(config) as store, store.begin() as tx:
         people = asked.some_people(tx, SAMPLE)

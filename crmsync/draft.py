@@ -17,6 +17,9 @@ from crmsync.scoring import Scores, reasons, score
 from crmsync.store import journal, scored
 from crmsync.store.pulled import dump
 
+PARKED_FOR = 86_400_000
+"""Milliseconds after which a change that a CRM would not take is tried again: what was in its way may be mended."""
+
 
 class Scored(NamedTuple):
     """One person as the plan needs them."""
@@ -95,6 +98,7 @@ def draft(
             people.resolve, most_records=identity.most_records, shared_mailboxes=identity.shared_mailboxes
         )
         scored.refresh_people(tx, resolver)
+        journal.unpark(tx, work.now_ms - PARKED_FOR)
         desk = Desk(work, crms)
         waiting: list[tuple[Scored, list[Holding]]] = []
         for person, records in _scored_people(work, tx, result):

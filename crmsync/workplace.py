@@ -5,6 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from datetime import UTC, datetime
+from pathlib import Path
+
+from sqlalchemy import make_url
 
 from crmsync.apply import Progress
 from crmsync.config import Config, connectors
@@ -13,6 +16,12 @@ from crmsync.model import Connector, Notes, Stop
 from crmsync.result import Work
 from crmsync.store.database import Store, open_store, quick_check
 from crmsync.store.pulled import StoredNotes
+
+
+def has_state(config: Config) -> bool:
+    """Whether there is a state already; asking makes none."""
+    url = make_url(config.state.url)
+    return url.drivername != "sqlite" or Path(url.database or "").is_file()
 
 
 @contextmanager

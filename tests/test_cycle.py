@@ -518,3 +518,13 @@ def test_laws_1_4_7_8_hold_in_any_world(tmp_path_factory, seed, people):
     assert all(counts.planned == 0 for counts in again.crms.values())  # 1
     assert [change for each in crms for change in each.writes] == written
     state.close()
+
+
+def test_what_was_parked_is_tried_again_after_a_day(state):
+    hubspot, _ = two_crms()
+    ada = Ref("hubspot", "contact", "1")
+    hubspot.refusing[ada] = "a field is missing"
+    cycle(work(state, hubspot))
+    hubspot.refusing.clear()
+    assert cycle(work(state, hubspot, now=NOW + timedelta(hours=1))).crms["hubspot"].planned == 0
+    assert cycle(work(state, hubspot, now=NOW + timedelta(hours=24))).crms["hubspot"].kept == 1

@@ -17,7 +17,9 @@ from crmsync.errors import ConfigError, Unavailable
 from crmsync.model import Stop
 from crmsync.report import print_check, steps_bar
 from crmsync.stopping import stoppable
-from crmsync.workplace import connector
+from crmsync.store import journal
+from crmsync.store.pulled import to_ms
+from crmsync.workplace import connector, has_state, opened_state
 
 Only = Annotated[str | None, typer.Option("--only", help="Work with this CRM alone: hubspot or salesforce.")]
 InstanceUrl = Annotated[
@@ -107,6 +109,7 @@ def setup(config: ConfigPath = DEFAULT_CONFIG, as_json: AsJson = False, debug: D
             for crm in settings.crms:
                 begin(crm)
                 said[crm] = _created(settings, crm, stop)
+            _try_again(settings)
         ending.document = {"crms": {crm: list(sentences) for crm, (sentences, _bad) in said.items()}}
         bad = [crm for crm, (_sentences, failed) in said.items() if failed]
         ending.code = DONE if not bad else PARTLY if len(bad) < len(said) else FAILED
@@ -114,6 +117,13 @@ def setup(config: ConfigPath = DEFAULT_CONFIG, as_json: AsJson = False, debug: D
             for crm, (sentences, _bad) in said.items():
                 for sentence in sentences:
                     out().print(f"{crm}: {sentence}", soft_wrap=True)
+
+
+def _try_again(settings: Config) -> None:
+    """What a CRM would not take for want of a field is tried again in the next cycle."""
+    if has_state(settings):
+        with opened_state(settings) as store, store.begin() as tx:
+            journal.unpark(tx, to_ms(datetime.now(UTC)))
 
 
 def _created(settings: Config, crm: str, stop: Stop) -> tuple[list[str], bool]:

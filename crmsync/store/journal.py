@@ -11,7 +11,7 @@ from sqlalchemy import Connection, bindparam, delete, func, select, update
 from crmsync.model import Change, Ref, Scalar
 from crmsync.store.database import upsert
 from crmsync.store.pulled import IN_LIST, chunks, dump
-from crmsync.store.schema import OPEN, change, contact, model, past_field, pointer, run
+from crmsync.store.schema import OPEN, PARKED, change, contact, model, past_field, pointer, run
 
 FULL_RUNS = ("backfill", "reconcile")
 """The commands of runs that pull everything."""
@@ -244,10 +244,18 @@ def retry_later(connection: Connection, row_ids: Sequence[int]) -> None:
         connection.execute(statement.values(dirty=True, attempts=contact.c.attempts + 1))
 
 
-def park(connection: Connection, row: Row, reason: str) -> None:
-    """The CRM will not take this change: leave the contact alone until it or the wanted values change."""
-    value = dump({"after": dict(row.change.after), "reason": reason})
+def park(connection: Connection, row: Row, reason: str, now: int) -> None:
+    """The CRM will not take this change: leave the contact alone for a while, or until something changes."""
+    value = dump({"after": dict(row.change.after), "reason": reason, "at": now})
     connection.execute(update(contact).where(contact.c.id == row.contact).values(parked=value))
+
+
+def unpark(connection: Connection, before: int) -> None:
+    """Try again what was parked before an instant (milliseconds): somebody may have mended what was in its way."""
+    query = select(contact.c.id, contact.c.parked).where(PARKED)
+    ready = [row_id for row_id, parked in connection.execute(query) if orjson.loads(parked).get("at", 0) <= before]
+    for some in chunks(ready, IN_LIST):
+        connection.execute(update(contact).where(contact.c.id.in_(some)).values(parked="", attempts=0, dirty=True))
 
 
 def bury(connection: Connection, row_ids: Sequence[int]) -> None:

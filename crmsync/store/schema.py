@@ -36,6 +36,9 @@ Id = BigInteger().with_variant(Integer, "sqlite")
 OPEN = text("state IN ('planned', 'sent')")
 """Changes still to be made, in the very words of their index: a database uses it for nothing else."""
 
+PARKED = text("parked <> ''")
+"""Contacts with a change that the CRM will not take, in the very words of their index, too."""
+
 account = Table(
     "account",
     metadata,
@@ -93,6 +96,7 @@ contact = Table(
     Index("ix_contact_person", "person"),
     Index("ix_contact_dirty", "id", sqlite_where=text("dirty = 1"), postgresql_where=text("dirty")),
     Index("ix_contact_seen_run", "seen_run"),
+    Index("ix_contact_parked", "id", sqlite_where=PARKED, postgresql_where=PARKED),
 )
 
 alias = Table(

@@ -106,6 +106,13 @@ def upgrade() -> None:
             sqlite_where=sa.text("dirty = 1"),
             postgresql_where=sa.text("dirty"),
         )
+        batch_op.create_index(
+            "ix_contact_parked",
+            ["id"],
+            unique=False,
+            sqlite_where=sa.text("parked <> ''"),
+            postgresql_where=sa.text("parked <> ''"),
+        )
         batch_op.create_index("ix_contact_person", ["person"], unique=False)
         batch_op.create_index("ix_contact_seen_run", ["seen_run"], unique=False)
 
