@@ -38,8 +38,8 @@ def apply(
         _send(store, connector, rows, settings, now, progress)
 
 
-def resolve(store: Store, connector: Connector, now: int) -> list[str]:
-    """Find out what became of changes that were sent and never heard of again, and name the runs they belong to.
+def resolve(store: Store, connector: Connector, now: int) -> None:
+    """Find out what became of changes that were sent and never heard of again.
 
     What the CRM holds as written is kept; the rest is planned again, to be narrowed and sent like any other.
     """
@@ -53,7 +53,6 @@ def resolve(store: Store, connector: Connector, now: int) -> list[str]:
             journal.keep(writing, kept)
             journal.mark(writing, [row.id for row in kept], journal.KEPT, now)
             journal.mark(writing, again, journal.PLANNED, now)
-    return runs
 
 
 def _open(store: Store, crm: str, states: Sequence[str], runs: Sequence[str], most: int = AT_ONCE) -> list[Row]:

@@ -19,7 +19,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping, MutableMapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, MutableMapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -306,5 +306,3 @@ class Stop(Protocol):
 
 Notes: TypeAlias = MutableMapping[str, str]
 """What a connector must remember between runs (a job id before its upload): durable as soon as it is set."""
-
-Contacts: TypeAlias = Iterable[Contact]

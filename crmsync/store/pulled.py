@@ -106,14 +106,14 @@ def save_contacts(connection: Connection, run: str, items: Sequence[Contact], no
     moved = {ref: _differences(stored.get(ref), values) for ref, values in rows.items()}
     changed = {ref: values for ref, values in rows.items() if moved[ref]}
     _keep_past_fields(connection, stored, changed, to_ms(now))
-    everything = [
-        {
+    everything = {
+        ref: {
             "crm": ref.crm, "kind": ref.kind, "ref_id": ref.id, "seen_run": run, "known": True, "dirty": True,
             **values, **_patience(stored.get(ref), moved[ref]),
         }
         for ref, values in changed.items()
-    ]  # fmt: skip
-    _upsert_contacts(connection, everything)
+    }  # fmt: skip
+    _write_contacts(connection, everything, stored)
     _touch(connection, run, [stored[ref]["id"] for ref in latest if ref not in changed])
     ids = ids_by_ref(connection, latest)
     _forget(connection, [ids[ref] for ref, values in changed.items() if values["gone"] and not values["merged_into"]])
@@ -195,14 +195,11 @@ def _by_kind(refs: Iterable[Ref]) -> Iterable[tuple[str, str, list[str]]]:
             yield crm, kind, some
 
 
-def _upsert_contacts(connection: Connection, rows: list[dict[str, Any]]) -> None:
-    if not rows:
-        return
-    known = ids_by_exact_ref(connection, [Ref(row["crm"], row["kind"], row["ref_id"]) for row in rows])
-    fresh = [row for row in rows if Ref(row["crm"], row["kind"], row["ref_id"]) not in known]
-    again = [
-        {**row, "row_id": known[ref]} for row in rows if (ref := Ref(row["crm"], row["kind"], row["ref_id"])) in known
-    ]
+def _write_contacts(
+    connection: Connection, rows: Mapping[Ref, dict[str, Any]], stored: Mapping[Ref, Mapping[str, Any]]
+) -> None:
+    fresh = [row for ref, row in rows.items() if ref not in stored]
+    again = [{**row, "row_id": stored[ref]["id"]} for ref, row in rows.items() if ref in stored]
     if fresh:
         connection.execute(contact.insert(), fresh)
     if again:
