@@ -13,6 +13,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, SpinnerColumn
 from rich.table import Table
 
 from crmsync.apply import Progress as Told
+from crmsync.scoring.page import RULES
 
 Document = Mapping[str, Any]
 T = TypeVar("T")
@@ -219,6 +220,47 @@ def _record(record: Document) -> str:
     if record["parked"]:
         parts.append(f"not written: {record['parked']}")
     return f"{record['ref']}: {', '.join(parts)}"
+
+
+PARTS = {
+    "fit": ("Fit", "who somebody is"),
+    "behavior": ("Behavior", "what they did"),
+    "limits": ("Points together", "in this order"),
+    "bands": ("Bands", "the highest one that holds, with all below it"),
+    "disqualifiers": ("Disqualified", "and kept in the lowest band, whatever the score"),
+    "qualifications": ("Qualified", "when all of these hold; never added to the score"),
+    "segments": ("Segments", "the first one that fits a person is theirs"),
+    "words": ("Lists and words", ""),
+    "stages": ("Stages", "in this order; people only move forward"),
+    "owners": ("Owners", "who take turns"),
+}
+NAMED_BY_SORT = ("group", "channel", "grade", "grid")
+
+
+def print_model(console: Console, document: Document) -> None:
+    """The whole model on a page, to be read aloud in a meeting."""
+    document = printable(document)
+    rules = document["rules"]
+    fit = [line for line in rules if line["sort"] == "fit"]
+    parts = {**document, "fit": fit, "behavior": [line for line in rules if line not in fit]}
+    made = table(">points", "rule", "when")
+    for part, (title, note) in PARTS.items():
+        if parts[part]:
+            made.add_row()
+            made.add_row("", title, note, style="bold")
+        for line in parts[part]:
+            made.add_row(*_said(line))
+    console.print(made)
+    console.print()
+    ages = f"Ages are whole days in {document['timezone']}."
+    console.print(f"{len(rules)} rules. {ages} The model is {document['model']}.", soft_wrap=True)
+
+
+def _said(line: Document) -> tuple[str, str, str]:
+    """Points, name and words of one line; limits and grades carry what they are in their name."""
+    points = "" if line["points"] is None else f"{line['points']:{'+' if line['sort'] in RULES else ''}}"
+    name = f"{line['sort']} {line['name']}" if line["sort"] in NAMED_BY_SORT else line["name"]
+    return points, name, line["says"]
 
 
 def print_status(console: Console, document: Document) -> None:

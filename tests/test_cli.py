@@ -6,6 +6,7 @@ import os
 import sqlite3
 import stat
 from decimal import Decimal
+from pathlib import Path
 
 import pytest
 import structlog
@@ -20,6 +21,7 @@ from crmsync.store.database import open_store
 
 from .conftest import NOW
 
+ROOT = Path(__file__).parent.parent
 REPS = ["dana.whitlock@ourproduct.example", "grete.holm@ourproduct.example"]
 COUNTS = {"pulled", "activities", "scored", "skipped", "planned", "kept", "failed", "changed_meanwhile", "unresolved"}
 SECRETS = {
@@ -434,6 +436,24 @@ def test_score_tells_what_is_wrong_with_its_input(path, tmp_path, text, at, sent
     ended = crmsync("score", "--input", people, "--at", at, "-c", path)
     assert ended.code == 2
     assert sentence in ended.err
+
+
+@pytest.mark.parametrize("name", ["config.example.toml", "examples/starter.toml", "examples/segments.toml"])
+def test_the_model_is_explained_without_a_crm_or_a_state(name, monkeypatch):
+    for variable in SECRETS:
+        monkeypatch.delenv(variable)
+    ended = crmsync("explain", "--model", "-c", ROOT / name)
+    assert ended.code == 0
+    document = crmsync("explain", "--model", "--json", "-c", ROOT / name).json
+    assert {"model", "rules", "bands"} <= set(document)
+    assert [line["name"] for line in document["rules"] if line["name"] not in ended.out] == []
+
+
+@pytest.mark.parametrize("words", [[], ["somebody@firm.example", "--model"]])
+def test_an_explanation_is_of_somebody_or_of_the_model(words, path):
+    ended = crmsync("explain", *words, "-c", path)
+    assert ended.code == 2
+    assert "say who, or --model" in " ".join(ended.err.split())
 
 
 # Endings

@@ -1,9 +1,9 @@
-"""Golden leads: what they say when a rule was changed, and a model in words."""
+"""Golden leads: what they say when a rule was changed."""
 
 from __future__ import annotations
 
-from crmsync.scoring import golden, page
-from tests.scoring import behavior_rule, example, fit_rule, model
+from crmsync.scoring import golden
+from tests.scoring import behavior_rule, example, model
 
 
 def cheaper_demo():
@@ -36,37 +36,3 @@ def test_a_golden_lead_that_is_written_wrongly_is_told():
     assert no_kind.startswith("test 'no kind': person no. 1, activity no. 1: write")
     assert no_age.startswith("test 'no age': person no. 1, activity no. 1: write")
     assert no_rule == "test 'no rule': there is no rule 'gone' (the rules: no rule gave points)"
-
-
-def test_a_model_in_words():
-    of = model(
-        fit=[
-            fit_rule(
-                7.5,
-                "both",
-                all=[{"field": "employees", "between": [50, 12_000]}, {"not": {"field": "email", "free_mail": True}}],
-            )
-        ],
-        behavior=[
-            behavior_rule(
-                ["page_viewed", "form_submitted"],
-                4,
-                where={"url": {"contains": ["a", "b"]}},
-                window="30d",
-                decay={"steps": {"15d": 50}},
-                max_per_day=1,
-                cap=12,
-                unless={"on": "email_replied", "window": "9d"},
-            )
-        ],
-        weights={"fit": 0.4, "behavior": 0.6},
-        bands={"cold": 0, "mql": {"at": 5, "min_fit": 3}},
-    )
-    assert page(of) == [
-        "+7.5  both: employees from 50 to 12,000 and not (email is a free-mail address)",
-        "+4  acted: page viewed or form submitted with url contains a or b, at most 1 a day, in the last 30 days, "
-        "keeping 50 % from day 15 on, no more than 12 points, unless email replied in the last 9 days",
-        "total  fit × 0.4 + behavior × 0.6",
-        "band  cold: points from 0",
-        "band  mql: points from 5, fit from 3",
-    ]

@@ -13,14 +13,17 @@ import typer
 from crmsync import explain as explaining
 from crmsync import health
 from crmsync.cli.frame import DEFAULT_CONFIG, AsJson, ConfigPath, Debug, opened_config, out, told
+from crmsync.config import Config
 from crmsync.errors import ConfigError
-from crmsync.report import print_explanation, print_status
-from crmsync.scoring import score_people
+from crmsync.report import print_explanation, print_model, print_status
+from crmsync.scoring import page_of, score_people
 from crmsync.workplace import opened_state
 
 Who = Annotated[
-    str, typer.Argument(metavar="WHO", help="An e-mail address, a CRM id, crm:kind:id, or a person's number.")
+    str | None,
+    typer.Argument(metavar="WHO", help="An e-mail address, a CRM id, crm:kind:id, or a person's number."),
 ]
+WholeModel = Annotated[bool, typer.Option("--model", help="Show the whole model on a page instead of a person.")]
 Health = Annotated[
     bool, typer.Option("--health", help="Say only whether runs keep up with the schedule: exit 0 if so, 1 if not.")
 ]
@@ -29,17 +32,33 @@ Input = Annotated[Path, typer.Option("--input", "-i", help="A file with one JSON
 At = Annotated[str | None, typer.Option("--at", help="Score as of this instant, for example 2026-11-21T12:00:00Z.")]
 
 
-def explain(who: Who, config: ConfigPath = DEFAULT_CONFIG, as_json: AsJson = False, debug: Debug = False) -> None:
+def explain(
+    who: Who = None,
+    model: WholeModel = False,
+    config: ConfigPath = DEFAULT_CONFIG,
+    as_json: AsJson = False,
+    debug: Debug = False,
+) -> None:
     """Show why somebody has their score: every line of it, what is not known of them, what the CRMs hold.
 
+    With --model, show the whole model in plain words, on one page; it needs no CRM and no state.
+
     Example: crmsync explain vera@kestrel.example
+
+    Example: crmsync explain --model
     """
+    if (who is None) is not model:
+        raise typer.BadParameter("say who, or --model for the whole model: one of the two")
     with told(as_json, debug, config) as ending:
         settings = opened_config(ending)
-        with opened_state(settings) as store:
-            ending.document = explaining.explain(settings, store, who, datetime.now(UTC))
+        ending.document = page_of(settings) if who is None else _explained(settings, who)
         if not as_json:
-            print_explanation(out(), ending.document)
+            (print_model if who is None else print_explanation)(out(), ending.document)
+
+
+def _explained(config: Config, who: str) -> dict[str, Any]:
+    with opened_state(config) as store:
+        return explaining.explain(config, store, who, datetime.now(UTC))
 
 
 def status(

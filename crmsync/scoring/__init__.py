@@ -5,12 +5,12 @@ from crmsync.scoring.explain import Entry, changes, explain
 from crmsync.scoring.forecast import ahead, short
 from crmsync.scoring.gaps import gaps
 from crmsync.scoring.ledger import Line, Scores
+from crmsync.scoring.page import page, page_of
 from crmsync.scoring.people import columns_of, document, golden, result, score_people
 from crmsync.scoring.ranges import possible, worth_knowing
 from crmsync.scoring.reasons import reason, reasons
 from crmsync.scoring.tiers import tier_counts
 from crmsync.scoring.values import take
-from crmsync.scoring.words import page
 
 __all__ = [
     "Entry",
@@ -24,6 +24,7 @@ __all__ = [
     "gaps",
     "golden",
     "page",
+    "page_of",
     "possible",
     "reason",
     "reasons",

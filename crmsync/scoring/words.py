@@ -1,9 +1,9 @@
-"""Points, dates and whole models in words, to be read aloud in a meeting."""
+"""Points, dates, rules and questions in words, to be read aloud in a meeting."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
-from datetime import date
+from datetime import date, timedelta
 from typing import Any
 
 import regex
@@ -16,10 +16,8 @@ from crmsync.rules import (
     Inactivity,
     Limit,
     Match,
-    Model,
     Pattern,
     Rule,
-    Selection,
     Step,
 )
 from crmsync.rules import Sequence as SequenceRule
@@ -61,91 +59,115 @@ def _length(text: str) -> int:
     return len(text) if text.isascii() else len(text.encode("utf-16-le", errors="surrogatepass")) // 2
 
 
-def page(model: Model) -> list[str]:
-    """The whole model, a line for each rule, limit and band."""
-    lines = [f"{rule.points:+.15g}  {rule.name}: {told(rule)}" for rule in model.rules()]
-    lines += [f"out  {each.name}: {_disqualifier(each.when, each)}" for each in model.disqualify]
-    lines += [f"ask  {each.name}: {asked(each.when)}" for each in model.qualification]
-    lines += [
-        f"cap  {name}: {limited(limit) or 'a sub-score without limit'}"
-        for name, limit in {**model.groups, **model.channels}.items()
-    ]
-    lines += [f"segment  {each.name}: {asked(each.when)}" for each in model.segment]
-    if (model.weights.fit, model.weights.behavior) != (1, 1):
-        lines.append(f"total  fit × {model.weights.fit:.15g} + behavior × {model.weights.behavior:.15g}")
-    for name, band in model.bands.items():
-        needs = (("points", band.at), ("fit", band.min_fit), ("behavior", band.min_behavior))
-        told_ = [f"{what} from {points:.15g}" for what, points in needs if points is not None]
-        lines.append(f"band  {name}: {', '.join(told_) or 'everybody else'}")
-    return lines
-
-
 def told(rule: Rule) -> str:
-    """What a rule asks for."""
-    parts = [_of(rule)] if not isinstance(rule, Fit) else []
-    parts += [asked(rule.when)] if rule.when else []
-    parts += [f"only for {', '.join(rule.segments)}"] if rule.segments else []
-    return "; ".join(parts)
+    """What a rule asks for, and everything that changes what it gives."""
+    asking = [] if rule.when is None else [asked(rule.when)]
+    parts = asking if isinstance(rule, Fit) else [_of(rule), *(f"only if {each}" for each in asking)]
+    channel = getattr(rule, "channel", None)
+    belongs = (("segment", rule.segments), ("group", rule.group), ("channel", channel))
+    return "; ".join([*parts, *(_belonging(what, names) for what, names in belongs if names)])
+
+
+def _belonging(what: str, names: str | list[str]) -> str:
+    return f"only for the {what} {_any_of(names)}" if what == "segment" else f"in the {what} {names}"
 
 
 def _of(rule: Rule) -> str:
     if isinstance(rule, Behavior):
-        return ", ".join([_selection(rule.on, rule.where), *_limits(rule)])
+        return ", ".join([f"{_each(rule)} {selected(rule.on, rule.where)}", *_limits(rule)])
     if isinstance(rule, Inactivity):
-        again = f", again every {rule.every.days} days" if rule.every else ""
-        return f"nothing done for {rule.after.days} days{again}"
+        return ", ".join(_silence(rule))
     if isinstance(rule, SequenceRule):
-        within = f" within {rule.within.days} days" if rule.within else ""
-        return ", then ".join(_step(step) for step in rule.steps) + within
+        steps = ", then ".join(_step(step) for step in rule.steps)
+        within = [f"all within {_days(rule.within)}"] if rule.within else []
+        return ", ".join([f"once: {steps}", *within, *_completed(rule)])
     assert isinstance(rule, Pattern)
-    covering = f" covering {', '.join(_step(step) for step in rule.covering)}" if rule.covering else ""
-    return (
-        f"{rule.times} × {_selection(rule.on, rule.where)} on {rule.days} days within {rule.within.days} days{covering}"
-    )
+    return ", ".join([*_stretch(rule), *_completed(rule)])
+
+
+def _each(rule: Behavior) -> str:
+    return "each day with" if rule.distinct_days else "each"
+
+
+def _silence(rule: Inactivity) -> Iterator[str]:
+    yield f"{f'no {selected(rule.on, rule.where)}' if rule.on else 'nothing done'} for {_days(rule.after)}"
+    if rule.every:
+        yield f"again every {_days(rule.every)} after that"
+    if rule.max_times:
+        yield _at_most(rule.max_times, "in all")
+    if rule.since:
+        yield f"counted from {rule.since} for who never did anything"
+
+
+def _stretch(rule: Pattern) -> Iterator[str]:
+    times = f"at least {rule.times} × " if rule.times > 1 else ""
+    yield f"once: {times}{selected(rule.on, rule.where)}"
+    if rule.days > 1:
+        yield f"on at least {rule.days} days"
+    yield f"within {_days(rule.within)}"
+    if rule.covering:
+        yield f"among them {' and '.join(_step(step) for step in rule.covering)}"
+
+
+def _completed(rule: SequenceRule | Pattern) -> Iterator[str]:
+    if rule.window:
+        yield f"completed in the last {_days(rule.window)}"
+    if rule.decay:
+        yield faded(rule.decay)
 
 
 def _step(step: Step) -> str:
-    return _selection(step.on, step.where) + (f" {step.times} times" if step.times > 1 else "")
+    times = f"{step.times} × " if step.times > 1 else ""
+    return f"{times}{selected(step.on, step.where)}{' on different days' if step.distinct_days else ''}"
 
 
-def _selection(on: list[str], where: Mapping[str, Match]) -> str:
+def selected(on: list[str], where: Mapping[str, Match]) -> str:
+    """A choice of activities in words: their kinds and attributes."""
     kinds = " or ".join(kind.replace("_", " ") for kind in on)
     tests = " and ".join(f"{name} {_match(match)}" for name, match in where.items())
-    return f"{kinds} with {tests}" if tests else kinds
+    return f"{kinds} where {tests}" if tests else kinds
+
+
+def within_days(on: list[str], where: Mapping[str, Match], window: timedelta | None) -> str:
+    """A choice of activities that may be so old."""
+    return selected(on, where) + (f" in the last {_days(window)}" if window else "")
+
+
+def _days(length: timedelta) -> str:
+    return "1 day" if length.days == 1 else f"{length.days} days"
+
+
+def _at_most(times: int, of: str) -> str:
+    return f"at most {'once' if times == 1 else f'{times} times'} {of}"
 
 
 def _limits(rule: Behavior) -> Iterator[str]:
     if rule.at_least > 1:
-        yield f"at least {rule.at_least} times"
+        yield f"from {rule.at_least} of them on"
     for most, of in (
-        (rule.per_day, "a day"),
+        (rule.max_per_day if not rule.distinct_days else None, "a day"),
         (rule.max_per_week, "a week"),
         (rule.max_per_month, "a month"),
         (rule.max_times, "in all"),
     ):
         if most is not None:
-            yield f"at most {most} {of}"
+            yield _at_most(most, of)
     if rule.window:
-        yield f"in the last {rule.window.days} days"
+        yield f"in the last {_days(rule.window)}"
     if rule.decay:
         yield faded(rule.decay)
     if rule.cap is not None:
         yield f"no more than {rule.cap:.15g} points"
     if rule.unless:
-        yield f"unless {_unless(rule.unless)}"
-
-
-def _unless(selection: Selection) -> str:
-    window = f" in the last {selection.window.days} days" if selection.window else ""
-    return _selection(selection.on, selection.where) + window
+        yield f"unless {within_days(rule.unless.on, rule.unless.where, rule.unless.window)}"
 
 
 def faded(decay: Decay) -> str:
     """How points fade, in words."""
     if decay.half_life:
-        return f"halved every {decay.half_life.days} days"
+        return f"halved every {_days(decay.half_life)}"
     if decay.linear:
-        return f"fading to nothing over {decay.linear.days} days"
+        return f"fading to nothing over {_days(decay.linear)}"
     steps = sorted((decay.steps or {}).items())
     return "keeping " + ", ".join(f"{share:.15g} % from day {age.days} on" for age, share in steps)
 
@@ -154,11 +176,6 @@ def limited(limit: Limit) -> str:
     """A limit in words; empty when it has neither a cap nor a floor."""
     cap = [f"at most {limit.cap:.15g}"] if limit.cap is not None else []
     return " and ".join([*cap, *([f"at least {limit.floor:.15g}"] if limit.floor is not None else [])])
-
-
-def _disqualifier(when: Condition | None, rule: Any) -> str:
-    parts = [asked(when)] if when else []
-    return "; ".join([*parts, *([_selection(rule.on, rule.where)] if rule.on else [])])
 
 
 def asked(condition: Condition) -> str:
@@ -172,16 +189,34 @@ def asked(condition: Condition) -> str:
 
 
 def _bracketed(part: Condition) -> str:
-    return f"({asked(part)})" if part.all_ or part.any_ else asked(part)
+    return f"({asked(part)})" if part.all_ or part.any_ or len(part.keys()) > 1 else asked(part)
 
 
 def _match(match: Match) -> str:
     return " and ".join(_WORDS[key](wanted) for key, wanted in match.keys().items())
 
 
-def _any_of(wanted: Any) -> str:
-    listed = wanted if isinstance(wanted, list) else [wanted]
-    return " or ".join({True: "yes", False: "no"}[each] if isinstance(each, bool) else str(each) for each in listed)
+def _any_of(wanted: Any, joint: str = "or") -> str:
+    listed = [_one(each) for each in (wanted if isinstance(wanted, list) else [wanted])]
+    return f" {joint} ".join([", ".join(listed[:-1]), listed[-1]] if len(listed) > 1 else listed)
+
+
+def _one(value: Any) -> str:
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    return f"{value:,.15g}" if isinstance(value, (int, float)) else str(value)
+
+
+_SPELLED = {"vp": "VP", "c_level": "C-level", "it": "IT", "hr": "HR", "general_management": "general management"}
+
+
+def spelled_word(word: str) -> str:
+    """A level or department of job titles as people write it: "c_level" → "C-level"."""
+    return _SPELLED.get(word, word)
+
+
+def _of_titles(wanted: list[str]) -> str:
+    return _any_of([spelled_word(each) for each in wanted])
 
 
 _WORDS: Mapping[str, Callable[[Any], str]] = {
@@ -192,20 +227,20 @@ _WORDS: Mapping[str, Callable[[Any], str]] = {
     "starts_with": lambda wanted: f"starts with {_any_of(wanted)}",
     "ends_with": lambda wanted: f"ends with {_any_of(wanted)}",
     "regex": lambda wanted: f"matches {wanted}",
-    "gt": lambda wanted: f"over {wanted:,.15g}",
-    "gte": lambda wanted: f"{wanted:,.15g} or more",
-    "lt": lambda wanted: f"under {wanted:,.15g}",
-    "lte": lambda wanted: f"{wanted:,.15g} or less",
-    "between": lambda wanted: f"from {wanted[0]:,.15g} to {wanted[1]:,.15g}",
+    "gt": lambda wanted: f"is over {wanted:,.15g}",
+    "gte": lambda wanted: f"is {wanted:,.15g} or more",
+    "lt": lambda wanted: f"is under {wanted:,.15g}",
+    "lte": lambda wanted: f"is {wanted:,.15g} or less",
+    "between": lambda wanted: f"is from {wanted[0]:,.15g} to {wanted[1]:,.15g}",
     "exists": lambda wanted: "is known",
     "missing": lambda wanted: "is not known",
     "has": lambda wanted: f"has {_any_of(wanted)}",
-    "has_all": lambda wanted: f"has {' and '.join(wanted)}",
+    "has_all": lambda wanted: f"has {_any_of(wanted, 'and')}",
     "in_list": lambda wanted: f"is in the list {wanted}",
     "domain": lambda wanted: f"is at {_any_of(wanted)}",
     "domain_list": lambda wanted: f"is at a domain of the list {wanted}",
     "free_mail": lambda wanted: "is a free-mail address" if wanted else "is no free-mail address",
-    "seniority": lambda wanted: f"says {_any_of(wanted)}",
-    "seniority_at_least": lambda wanted: f"says {wanted} or above",
-    "department": lambda wanted: f"is in {_any_of(wanted)}",
+    "seniority": lambda wanted: f"reads as {_of_titles(wanted)}",
+    "seniority_at_least": lambda wanted: f"reads as {spelled_word(wanted)} or above",
+    "department": lambda wanted: f"reads as {_of_titles(wanted)}",
 }
