@@ -32,7 +32,7 @@ from crmsync.rules import Model
 from crmsync.scoring import explain, reasons, score, take
 from crmsync.scoring.activities import Activities, behavior
 from crmsync.scoring.values import column
-from crmsync.store import schema, scored
+from crmsync.store import schema, scored, sheets
 from crmsync.store.database import Store, open_store
 
 NOW = datetime(2026, 11, 21, 12, tzinfo=UTC)
@@ -276,14 +276,14 @@ def compared(of: Model, everybody: Columns) -> None:
 
 
 def fill(store: Store, everybody: Columns) -> None:
-    """Put people and their packed activities into a state, as a pull of one CRM would leave them."""
+    """Put people and their sheets into a state, as an earlier cycle with one CRM would leave them."""
     kinds = [
         {"id": n, "kind": each.kind, "attributes": json.dumps(each.attributes)}
         for n, each in enumerate(everybody.facts)
     ]
     events = np.stack([everybody.at, everybody.fact], axis=1).astype("<u4")
     ends = np.searchsorted(everybody.person, np.arange(len(everybody.people) + 1)).tolist()
-    names = ("title", "employees", "industry")
+    names = ("employees", "industry", "title")
     with store.begin() as tx:
         tx.execute(insert(schema.fact), kinds)
     for start in range(0, len(everybody.people), 50_000):
@@ -297,10 +297,17 @@ def fill(store: Store, everybody: Columns) -> None:
             }
             for row, each in zip(rows, known, strict=True)
         ]
-        tapes = [{"contact": row, "events": events[ends[row] : ends[row + 1]].tobytes()} for row in rows]
+        sheets_ = [
+            {
+                **{"person": row, "made_for": f"hubspot: {','.join(names)}"},
+                "known": json.dumps([*each.values(), None, everybody.fields["email"][row]])[1:-1],
+                "events": events[ends[row] : ends[row + 1]].tobytes(),
+            }
+            for row, each in zip(rows, known, strict=True)
+        ]
         with store.begin() as tx:
             tx.execute(insert(schema.contact), contacts)
-            tx.execute(insert(schema.tape), tapes)
+            tx.execute(insert(schema.sheet), sheets_)
 
 
 def from_state(everybody: Columns) -> None:
@@ -322,10 +329,10 @@ def cycle(url: str, people: int) -> None:
 
     def work(rows: Sequence[int]) -> None:
         with store.begin() as tx:
-            facts = scored.all_facts(tx)
+            facts: sheets.Facts = {}
             for start in range(0, len(rows), scored.PEOPLE_AT_ONCE):
                 some = rows[start : start + scored.PEOPLE_AT_ONCE]
-                read = scored.columns(tx, some, sorted(of.used_fields()), ["hubspot"], facts)
+                read = sheets.columns(tx, some, ["employees", "industry", "title"], ["hubspot"], facts, keep=True)
                 score(of, read, NOW, UTC)
 
     busy = time.process_time()

@@ -14,7 +14,7 @@ from crmsync.model import KINDS, Stop
 from crmsync.route import pool_of_band, stage_of_band
 from crmsync.scoring import golden, score, worth_knowing
 from crmsync.scoring.people import golden_band
-from crmsync.store import asked, scored
+from crmsync.store import asked, sheets
 from crmsync.workplace import connector, has_state, opened_state
 
 SAMPLE = 20_000
@@ -54,12 +54,11 @@ def _lint_state(config: Config, now: datetime) -> list[Finding]:
     """What the people in the state show about the model; nothing where there is no state yet."""
     if not has_state(config):
         return []
-    with opened_state(config) as store, store.begin() as tx:
+    with opened_state(config) as store, store.read() as tx:
         people = asked.some_people(tx, SAMPLE)
         if not people:
             return []
-        facts = scored.all_facts(tx)
-        columns = scored.columns(tx, people, sorted(config.used_fields()), config.identity.precedence, facts)
+        columns = sheets.columns(tx, people, sorted(config.fields), config.identity.precedence)
     scores = score(config, columns, now, config.zone)
     found = lint_with_data(config, scores, columns, kinds_of(config), int(now.timestamp()))
     gaps = worth_knowing(config, scores, columns, now, config.zone)

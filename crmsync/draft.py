@@ -14,7 +14,7 @@ from crmsync.config import Config
 from crmsync.model import Change, Holding, Owner, Scalar
 from crmsync.result import Result, Work
 from crmsync.scoring import Scores, reasons, score
-from crmsync.store import journal, scored
+from crmsync.store import journal, scored, sheets
 from crmsync.store.pulled import dump
 
 PARKED_FOR = 86_400_000
@@ -42,7 +42,8 @@ class Desk:
         self.tallies = {crm: plan.Tally() for crm in crms}
         self.changes: list[tuple[int, Change]] = []
         self.leases: dict[int, Mapping[str, int]] = {}
-        self.missed: list[int] = []
+        self.reads_stage = "stage" in work.config.used_fields()
+        self.again: list[int] = []  # contacts to decide about again in the next cycle
         self.planned = dict.fromkeys(crms, 0)
         self.rescored: dict[str, int] = {}
         self.left_alone: dict[str, dict[str, int]] = {crm: {} for crm in crms}
@@ -54,7 +55,7 @@ class Desk:
             if held.ref.crm in self.crms:
                 self._decide(held, person, owner_of.get(held.id))
             else:
-                self.missed.append(held.id)
+                self.again.append(held.id)
 
     def _decide(self, held: Holding, person: Scored, owner: str | None) -> None:
         settings = self.work.config.write
@@ -74,6 +75,8 @@ class Desk:
         if decision.change:
             self.tallies[crm].add(decision.change)
             self.planned[crm] += 1
+            if self.reads_stage and "stage" in decision.change.after:
+                self.again.append(held.id)
             self.changes.append((held.id, decision.change))
 
     def store(self, tx: Connection, run: str) -> None:
@@ -119,7 +122,7 @@ def draft(
             journal.set_pointers(tx, pointers)
         else:
             journal.hold(tx, result.run, pointers)
-        scored.make_dirty(tx, desk.missed)
+        scored.make_dirty(tx, desk.again)
     return reasons
 
 
@@ -144,10 +147,10 @@ def _scored_people(work: Work, tx: Connection, result: Result) -> Iterator[tuple
     config = work.config
     wanted = scored.people_to_score(tx, int(work.now.timestamp()), config.model_hash())
     dirty = scored.dirty_people(tx)
-    facts = scored.all_facts(tx) if len(wanted) else {}
+    facts: sheets.Facts = {}
     for start in range(0, len(wanted), scored.PEOPLE_AT_ONCE):
         some = [int(each) for each in wanted[start : start + scored.PEOPLE_AT_ONCE]]
-        columns = scored.columns(tx, some, sorted(config.used_fields()), config.identity.precedence, facts)
+        columns = sheets.columns(tx, some, sorted(config.fields), config.identity.precedence, facts, keep=True)
         before = scored.known_scores(tx, some)
         previous = [before[each].band if each in before else None for each in some]
         scores = score(config, columns, work.now, config.zone, previous)

@@ -12,7 +12,7 @@ from crmsync.config import Config
 from crmsync.errors import ConfigError
 from crmsync.scoring import Entry, changes, document, reasons, score
 from crmsync.scoring.words import plain
-from crmsync.store import asked, journal, scored
+from crmsync.store import asked, journal, sheets
 from crmsync.store.database import Store
 from crmsync.store.pulled import from_ms
 
@@ -26,10 +26,7 @@ def explain(config: Config, store: Store, who: str, now: datetime) -> dict[str, 
     Raises `ConfigError` when `who` is nobody, or several people.
     """
     with store.read() as reading:
-        person_id = _person(reading, who)
-        unpacked = asked.is_unpacked(reading, person_id)
-    with store.begin() if unpacked else store.read() as connection:
-        return _document(config, connection, person_id, now)
+        return _document(config, reading, _person(reading, who), now)
 
 
 def _person(connection: Connection, who: str) -> int:
@@ -65,9 +62,7 @@ def _called(connection: Connection, person_id: int) -> str:
 
 
 def _document(config: Config, connection: Connection, person_id: int, now: datetime) -> dict[str, Any]:
-    facts = scored.all_facts(connection)
-    fields = sorted(set(config.fields) | config.used_fields())
-    columns = scored.columns(connection, [person_id], fields, config.identity.precedence, facts)
+    columns = sheets.columns(connection, [person_id], sorted(config.fields), config.identity.precedence)
     before = asked.stored_score(connection, person_id)
     scores = score(config, columns, now, config.zone, [before.band if before else None])
     records = asked.records_of(connection, person_id)
@@ -142,8 +137,7 @@ def hottest(config: Config, connection: Connection, now: datetime, most: int) ->
     """The people with the most points in the highest bands, each with the reasons in one line."""
     hot = asked.hottest(connection, config.band_names(), most)
     people = sorted(each.person for each in hot)
-    facts = scored.all_facts(connection)
-    columns = scored.columns(connection, people, sorted(config.used_fields()), config.identity.precedence, facts)
+    columns = sheets.columns(connection, people, sorted(config.fields), config.identity.precedence)
     bands = {each.person: each.band for each in hot}
     scores = score(config, columns, now, config.zone, [bands[each] for each in people])
     why = dict(zip(people, reasons(config, scores, range(len(people))), strict=True))

@@ -61,6 +61,41 @@ def test_one_cycle_writes_scores_stages_and_owners_to_both_crms(state):
     assert result.bands == {"mql": 1, "cold": 2}
 
 
+STAGE_RULE = """
+[[fit]]
+name = "With sales already"
+points = -5
+when = { field = "stage", is = "mql" }
+"""
+
+
+def test_S4_12_a_stage_that_we_wrote_counts_in_the_next_cycle_as_one_that_was_pulled(state, tmp_path):
+    hubspot, salesforce = two_crms()
+    settings = config(MODEL + STAGE_RULE)
+    cycle(work(state, hubspot, salesforce, settings=settings))
+    assert held(hubspot)["1"][:2] == (65, "mql")
+    cycle(work(state, hubspot, salesforce, settings=settings, now=NOW + timedelta(minutes=15)))
+    assert held(hubspot)["1"][:2] == held(salesforce)["00Q1"][:2] == (60, "mql")
+    third = balanced(cycle(work(state, hubspot, salesforce, settings=settings, now=NOW + timedelta(minutes=30))))
+    assert all(counts.planned == counts.rescored == 0 for counts in third.crms.values())
+    afresh = open_store(f"sqlite:///{tmp_path}/afresh.db")
+    again = cycle(work(afresh, hubspot, salesforce, settings=settings, now=NOW + timedelta(minutes=45)))
+    assert all(counts.planned == 0 for counts in again.crms.values())
+    afresh.close()
+
+
+def test_another_order_of_precedence_is_another_truth_about_everybody(state):
+    hubspot, salesforce = crm("hubspot"), crm("salesforce")
+    hubspot.edit(contact(1, emails=("a@x.example",), fields={"title": "VP Sales"}))
+    salesforce.edit(contact("00Q1", "salesforce", "lead", emails=("a@x.example",), fields={"title": "Clerk"}))
+    cycle(work(state, hubspot, salesforce, settings=config(identity={"precedence": ["salesforce", "hubspot"]})))
+    assert held(hubspot)["1"][0] == 0
+    settings = config(identity={"precedence": ["hubspot", "salesforce"]})
+    assert explain(settings, state, "a@x.example", NOW)["total"] == 20
+    cycle(work(state, hubspot, salesforce, settings=settings, now=NOW + timedelta(minutes=15)))
+    assert held(hubspot)["1"][0] == held(salesforce)["00Q1"][0] == 20
+
+
 def test_law_1_after_a_cycle_the_next_plan_is_empty_and_nothing_is_scored(state):
     crms = two_crms()
     cycle(work(state, *crms))

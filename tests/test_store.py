@@ -12,7 +12,7 @@ from crmsync.columns import once_per_person
 from crmsync.errors import ConfigError, StateError
 from crmsync.model import Counter, Ref
 from crmsync.people import resolve
-from crmsync.store import database, pulled, schema, scored
+from crmsync.store import database, pulled, schema, scored, sheets
 from crmsync.store.database import HEAD, bind_account, open_store, quick_check
 from tests.make import NOW, activity, contact
 
@@ -44,9 +44,9 @@ def dirty(state):
 
 def columns_of(state, fields=()):
     with state.begin() as tx:
-        live = select(schema.contact.c.person).where(scored.LIVE).distinct().order_by(schema.contact.c.person)
+        live = select(schema.contact.c.person).where(schema.LIVE).distinct().order_by(schema.contact.c.person)
         people = list(tx.scalars(live))
-        return scored.columns(tx, people, list(fields), ["salesforce", "hubspot"], scored.all_facts(tx))
+        return sheets.columns(tx, people, list(fields), ["salesforce", "hubspot"], keep=True)
 
 
 def test_a_record_that_comes_again_unchanged_is_an_echo(state):
@@ -149,7 +149,13 @@ def test_the_record_first_in_precedence_decides_a_field_and_the_other_fills_the_
     )
     settle(state)
     found = columns_of(state, ["title", "employees", "industry"])
-    assert found.fields == {"title": ["Clerk"], "employees": [5], "industry": [None], "email": ["a@x.example"]}
+    assert found.fields == {
+        "title": ["Clerk"],
+        "employees": [5],
+        "industry": [None],
+        "stage": [None],
+        "email": ["a@x.example"],
+    }
 
 
 def test_a_rule_may_read_the_stage_of_the_record_first_in_precedence(state):

@@ -11,7 +11,7 @@ from sqlalchemy import Connection, case, func, or_, select, text
 
 from crmsync.people import normal_email
 from crmsync.store.database import ADVISORY_LOCK, Store
-from crmsync.store.schema import account, activity, alias, change, contact, fact, identity, person, tape
+from crmsync.store.schema import account, activity, alias, change, contact, fact, identity, person
 
 
 def find_contacts(connection: Connection, who: str) -> list[Any]:
@@ -57,16 +57,6 @@ def records_of(connection: Connection, person_id: int) -> list[Any]:
         .order_by(case((dead, 1), else_=0), contact.c.crm, contact.c.kind, contact.c.ref_id)
     )
     return list(connection.execute(query))
-
-
-def is_unpacked(connection: Connection, person_id: int) -> bool:
-    """Whether activities of this person came in that no run has packed for scoring yet."""
-    query = (
-        select(contact.c.id)
-        .outerjoin(tape, tape.c.contact == contact.c.id)
-        .where(contact.c.person == person_id, tape.c.contact.is_(None))
-    )
-    return connection.scalar(query.limit(1)) is not None
 
 
 def stored_score(connection: Connection, person_id: int) -> Any:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import fcntl
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from datetime import datetime
 from pathlib import Path
@@ -26,6 +26,9 @@ NETWORK_FILESYSTEMS = frozenset({"nfs", "nfs4", "cifs", "smb3", "smbfs", "fuse.s
 """Where SQLite's WAL loses data: it needs shared memory and real locks (https://www.sqlite.org/wal.html, 2026-11)."""
 
 BUSY_SECONDS = 30
+LONGEST_LIST = 30_000
+"""Values in one condition: SQLite takes 32,766."""
+
 ADVISORY_LOCK = 0x63726D73  # "crms"
 
 
@@ -151,6 +154,13 @@ def upsert(connection: Connection, table: Table, rows: list[dict[str, Any]]) -> 
     else:
         statement = statement.on_conflict_do_nothing(index_elements=keys)
     connection.execute(statement, rows)
+
+
+def around(column: Any, ids: Sequence[int]) -> Any:
+    """A condition that finds at least these ids (ascending): a range, many times cheaper, where they lie close."""
+    if ids and (ids[-1] - ids[0] < 4 * len(ids) or len(ids) > LONGEST_LIST):
+        return column.between(ids[0], ids[-1])
+    return column.in_(ids)
 
 
 def _prepare_sqlite(connection: Any, _record: Any) -> None:

@@ -10,7 +10,7 @@ from sqlalchemy import Connection, bindparam, delete, func, select, update
 
 from crmsync.model import Change, Ref, Scalar
 from crmsync.store.database import upsert
-from crmsync.store.pulled import IN_LIST, chunks, dump
+from crmsync.store.pulled import IN_LIST, chunks, drop_sheets, dump, outdate
 from crmsync.store.schema import OPEN, PARKED, change, contact, model, past_field, pointer, run
 
 FULL_RUNS = ("backfill", "reconcile")
@@ -217,6 +217,7 @@ def keep(connection: Connection, rows: Sequence[Row]) -> None:
             ),
             updates,
         )
+    drop_sheets(connection, [row.contact for row in rows if "stage" in row.change.after])
 
 
 def _merged(base: str, row: Row) -> str:
@@ -261,7 +262,8 @@ def unpark(connection: Connection, before: int) -> None:
 def bury(connection: Connection, row_ids: Sequence[int]) -> None:
     """These records are gone from the CRM: stop scoring and writing them."""
     for some in chunks(row_ids, IN_LIST):
-        connection.execute(update(contact).where(contact.c.id.in_(some)).values(gone=True, dirty=True))
+        connection.execute(update(contact).where(contact.c.id.in_(some)).values(gone=True))
+    outdate(connection, row_ids)
 
 
 def state_counts(connection: Connection, run_id: str) -> dict[str, dict[str, int]]:

@@ -13,7 +13,7 @@ from sqlalchemy import Connection, bindparam, delete, select, update
 from crmsync.model import Activity, Contact, Counter, Ref
 from crmsync.people import marks
 from crmsync.store.database import Store, upsert
-from crmsync.store.schema import activity, alias, contact, counter, cursor, fact, identity, note, past_field, tape
+from crmsync.store.schema import activity, alias, contact, counter, cursor, fact, identity, note, past_field, sheet
 
 IN_LIST = 5_000
 """Values in one IN list: SQLite takes 32,766 parameters, PostgreSQL 65,535."""
@@ -114,6 +114,7 @@ def save_contacts(connection: Connection, run: str, items: Sequence[Contact], no
         for ref, values in changed.items()
     }  # fmt: skip
     _write_contacts(connection, everything, stored)
+    outdate(connection, [stored[ref]["id"] for ref in changed if ref in stored])
     _touch(connection, run, [stored[ref]["id"] for ref in latest if ref not in changed])
     ids = ids_by_ref(connection, latest)
     _forget(connection, [ids[ref] for ref, values in changed.items() if values["gone"] and not values["merged_into"]])
@@ -263,14 +264,14 @@ def _adopt(connection: Connection, survivor: Contact, row_id: int) -> None:
     )
     replaced = ids_by_exact_ref(connection, [Ref(crm, kind, old) for old in survivor.aliases if old != survivor.ref.id])
     for old_row in replaced.values():
-        connection.execute(
+        merged = connection.execute(
             update(contact)
             .where(contact.c.id == old_row, contact.c.merged_into != str(survivor.ref))
-            .values(merged_into=str(survivor.ref), gone=True, dirty=True)
+            .values(merged_into=str(survivor.ref), gone=True)
         )
         connection.execute(update(alias).where(alias.c.contact == old_row).values(contact=row_id))
-        if _move_activities(connection, old_row, row_id):
-            _stale(connection, [old_row, row_id])
+        if _move_activities(connection, old_row, row_id) or merged.rowcount:
+            outdate(connection, [old_row, row_id])
 
 
 def _move_activities(connection: Connection, old_row: int, row_id: int) -> int:
@@ -343,7 +344,7 @@ def save_activities(connection: Connection, run: str, items: Sequence[Activity])
             for key in gained
         ],
     )
-    _stale(connection, sorted({key[2] for key in (*lost, *gained)}))
+    outdate(connection, sorted({key[2] for key in (*lost, *gained)}))
     _uncount(connection, {(key[2], kinds[at[1]]) for key, at in wanted.items() if not key[1].startswith(COUNTED)})
 
 
@@ -356,7 +357,7 @@ def _uncount(connection: Connection, told: set[tuple[int, str]]) -> None:
                 of_kind = activity.c.id.startswith(COUNTED) & activity.c.id.contains(f":{kind}:", autoescape=True)
                 connection.execute(delete(activity).where(activity.c.contact.in_(counted), of_kind))
                 connection.execute(delete(counter).where(counter.c.contact.in_(counted), counter.c.kind == kind))
-                _stale(connection, counted)
+                outdate(connection, counted)
 
 
 def _datable(at: datetime) -> bool:
@@ -409,7 +410,15 @@ def _known_facts(connection: Connection, facts: Sequence[tuple[str, str]]) -> di
     return found
 
 
-def _stale(connection: Connection, row_ids: Sequence[int]) -> None:
+def outdate(connection: Connection, row_ids: Sequence[int]) -> None:
+    """Something changed about these contacts: they are dirty, and the sheets of their people hold no more."""
     for some in chunks(row_ids, IN_LIST):
-        connection.execute(delete(tape).where(tape.c.contact.in_(some)))
         connection.execute(update(contact).where(contact.c.id.in_(some)).values(dirty=True))
+    drop_sheets(connection, row_ids)
+
+
+def drop_sheets(connection: Connection, row_ids: Sequence[int]) -> None:
+    """What scoring reads of the people of these contacts has to be read from their records anew."""
+    for some in chunks(row_ids, IN_LIST):
+        theirs = select(contact.c.person).where(contact.c.id.in_(some))
+        connection.execute(delete(sheet).where(sheet.c.person.in_(theirs)))

@@ -18,6 +18,7 @@ from sqlalchemy import (
     Table,
     Text,
     UniqueConstraint,
+    and_,
     false,
     text,
 )
@@ -99,6 +100,15 @@ contact = Table(
     Index("ix_contact_parked", "id", sqlite_where=PARKED, postgresql_where=PARKED),
 )
 
+LIVE = and_(
+    contact.c.known,
+    ~contact.c.gone,
+    ~contact.c.ambiguous,
+    contact.c.merged_into == "",
+    contact.c.converted_into == "",
+)
+"""Records that are scored and may be written."""
+
 alias = Table(
     "alias",
     metadata,
@@ -159,10 +169,12 @@ activity = Table(
     sqlite_with_rowid=False,
 )
 
-tape = Table(
-    "tape",
+sheet = Table(
+    "sheet",  # what scoring reads of a person; gone as soon as one of their records changes
     metadata,
-    Column("contact", Id, primary_key=True, autoincrement=False),
+    Column("person", Id, primary_key=True, autoincrement=False),
+    Column("made_for", Text, nullable=False),  # the order of the CRMs and the names of the fields
+    Column("known", Text, nullable=False),  # the fields' values, stage, e-mail address: JSON values, by commas
     Column("events", LargeBinary, nullable=False),  # (at, fact) pairs of uint32, little-endian, ascending
 )
 

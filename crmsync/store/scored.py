@@ -1,4 +1,4 @@
-"""People and their scores: who is who, what scoring reads (as columns), and what it said."""
+"""People and their scores: who is who, who is to be scored, and what they scored."""
 
 from __future__ import annotations
 
@@ -8,29 +8,16 @@ from typing import Any, NamedTuple
 import numpy as np
 import orjson
 from numpy.typing import NDArray
-from sqlalchemy import Connection, and_, bindparam, case, delete, func, or_, select, union, update
+from sqlalchemy import Connection, bindparam, case, delete, func, select, union, update
 
-from crmsync.columns import Columns, Fact, once_per_person
-from crmsync.model import Holding, Ref, Scalar
+from crmsync.model import Holding, Ref
 from crmsync.people import Marked
-from crmsync.store.database import upsert
+from crmsync.store.database import around, upsert
 from crmsync.store.pulled import IN_LIST, chunks, dump
-from crmsync.store.schema import activity, contact, fact, identity, person, tape
+from crmsync.store.schema import LIVE, contact, identity, person, sheet
 
 PEOPLE_AT_ONCE = 50_000
 """People scored in one go: bounds memory, and each distinct title is read once in so many people."""
-
-LONGEST_LIST = 30_000
-"""Values in one condition: SQLite takes 32,766."""
-
-LIVE = and_(
-    contact.c.known,
-    ~contact.c.gone,
-    ~contact.c.ambiguous,
-    contact.c.merged_into == "",
-    contact.c.converted_into == "",
-)
-"""Records that are scored and may be written."""
 
 
 def refresh_people(
@@ -96,6 +83,7 @@ def _assign(
     left = {now[row_id][1] for row_id in now} | set(people.values())
     for some in chunks(sorted(each for each in left if each is not None), IN_LIST):
         connection.execute(update(contact).where(contact.c.person.in_(some)).values(dirty=True))
+        connection.execute(delete(sheet).where(sheet.c.person.in_(some)))
         inhabited = select(contact.c.person).where(contact.c.person.in_(some))
         connection.execute(delete(person).where(person.c.id.in_(some), person.c.id.not_in(inhabited)))
 
@@ -114,179 +102,6 @@ def people_to_score(connection: Connection, now: int, model: str) -> NDArray[np.
     return np.fromiter(connection.scalars(query), dtype=np.int64)
 
 
-def all_facts(connection: Connection) -> dict[int, Fact]:
-    """Every distinct activity, by its id."""
-    query = select(fact.c.id, fact.c.kind, fact.c.attributes)
-    return {row.id: Fact(row.kind, _attributes(row.attributes)) for row in connection.execute(query)}
-
-
-def _attributes(text: str) -> Mapping[str, Scalar]:
-    return {name: tuple(value) if isinstance(value, list) else value for name, value in orjson.loads(text).items()}
-
-
-def columns(
-    connection: Connection,
-    people: Sequence[int],
-    fields: Sequence[str],
-    precedence: Sequence[str],
-    facts: Mapping[int, Fact],
-) -> Columns:
-    """What is known of these people (ascending ids), in the shape that scoring reads.
-
-    A field's value is that of the first record that knows it: live before replaced, then by CRM in order of
-    `precedence`, then the latest changed. Activities that came since they were last packed are packed on the way.
-    """
-    records = _records(connection, people, precedence)
-    rows = np.searchsorted(np.asarray(people, dtype=np.int64), records.person).astype(np.int32)
-    activity_row, at, fact_id = _unrolled(rows, _tapes(connection, records), facts)
-    used = np.flatnonzero(np.bincount(fact_id, minlength=1))
-    index = np.zeros(int(used[-1]) + 1 if len(used) else 0, dtype=np.int32)
-    index[used] = np.arange(len(used), dtype=np.int32)
-    return Columns(
-        people=np.asarray(people, dtype=np.int64),
-        fields=_fields(records, rows.tolist(), len(people), fields),
-        person=activity_row,
-        at=at,
-        fact=index[fact_id],
-        facts=[facts[int(each)] for each in used],
-    )
-
-
-class Records(NamedTuple):
-    """Records as columns: by person, and for each person in order of precedence."""
-
-    id: list[int]
-    person: NDArray[np.int64]
-    fields: list[str]
-    emails: list[str]
-    stage: list[str | None]
-    events: list[bytes | None]
-
-
-def _records(connection: Connection, people: Sequence[int], precedence: Sequence[str]) -> Records:
-    """The known records of these people, the deleted ones left out."""
-    rank = case({crm: place for place, crm in enumerate(precedence)}, value=contact.c.crm, else_=len(precedence))
-    query = (
-        select(
-            contact.c.id,
-            contact.c.person,
-            case((LIVE, 0), else_=1),
-            rank,
-            contact.c.changed_at,
-            contact.c.fields,
-            contact.c.emails,
-            contact.c.stage,
-            tape.c.events,
-        )
-        .outerjoin(tape, tape.c.contact == contact.c.id)
-        .where(_of(contact.c.person, people), contact.c.known, or_(~contact.c.gone, contact.c.merged_into != ""))
-    )
-    found = connection.execute(query).all()
-    ids, person, replaced, ranks, changed, fields, emails, stages, events = (
-        zip(*found, strict=True) if found else ([],) * 9
-    )
-    persons = np.asarray(person, dtype=np.int64)
-    order = np.lexsort((np.asarray(ids), -np.asarray(changed, dtype=np.int64), ranks, replaced, persons))
-    order = order[np.isin(persons[order], people)]
-    places = order.tolist()
-    return Records(
-        [ids[place] for place in places],
-        persons[order],
-        [fields[place] for place in places],
-        [emails[place] for place in places],
-        [stages[place] for place in places],
-        [events[place] for place in places],
-    )
-
-
-def _of(column: Any, people: Sequence[int]) -> Any:
-    """A condition that finds at least these people: a range where they lie close together is many times cheaper."""
-    if people and (people[-1] - people[0] < 4 * len(people) or len(people) > LONGEST_LIST):
-        return column.between(people[0], people[-1])
-    return column.in_(people)
-
-
-def _tapes(connection: Connection, records: Records) -> list[bytes]:
-    """The packed activities of the records: (at, fact) as pairs of uint32, ascending; packed now where not yet."""
-    bare = [row_id for row_id, events in zip(records.id, records.events, strict=True) if events is None]
-    packed: dict[int, bytes] = {}
-    for some in chunks(sorted(bare), IN_LIST):
-        here = _pack(connection, some)
-        upsert(connection, tape, [{"contact": row_id, "events": events} for row_id, events in here.items()])
-        packed |= here
-    return [
-        packed[row_id] if events is None else events for row_id, events in zip(records.id, records.events, strict=True)
-    ]
-
-
-def _pack(connection: Connection, row_ids: Sequence[int]) -> dict[int, bytes]:
-    query = (
-        select(activity.c.contact, activity.c.at, activity.c.fact)
-        .where(_of(activity.c.contact, row_ids))
-        .order_by(activity.c.contact, activity.c.at, activity.c.fact)
-    )
-    found = np.array([tuple(each) for each in connection.execute(query)], dtype=np.int64).reshape(-1, 3)
-    events = found[:, 1:].astype("<u4")
-    starts = np.searchsorted(found[:, 0], row_ids, side="left").tolist()
-    ends = np.searchsorted(found[:, 0], row_ids, side="right").tolist()
-    return {row_id: events[start:end].tobytes() for row_id, start, end in zip(row_ids, starts, ends, strict=True)}
-
-
-def _fields(records: Records, rows: Sequence[int], people: int, names: Sequence[str]) -> dict[str, list[Scalar | None]]:
-    known: list[dict[str, Any]] = [{}] * people
-    mails: list[Scalar | None] = [None] * people
-    stages: list[Scalar | None] = [None] * people
-    for row, fields, emails, stage in zip(
-        rows, _parsed(records.fields), _parsed(records.emails), records.stage, strict=True
-    ):
-        known[row] = fields | known[row] if known[row] else fields
-        if emails and mails[row] is None:
-            mails[row] = emails[0]
-        stages[row] = stages[row] or stage
-    values: dict[str, list[Any]] = {name: [each.get(name) for each in known] for name in names}
-    for name, column in values.items():
-        if list in set(map(type, column)):
-            values[name] = [tuple(each) if isinstance(each, list) else each for each in column]
-    if "stage" in values:  # what the CRMs call the stage, unless [fields] maps something else to the name
-        values["stage"] = [each.get("stage", stage) for each, stage in zip(known, stages, strict=True)]
-    return {**values, "email": mails}
-
-
-def _parsed(texts: Sequence[str]) -> Any:
-    """JSON texts, parsed in one go."""
-    return orjson.loads(f"[{','.join(texts)}]")
-
-
-def _unrolled(
-    rows: NDArray[np.int32], tapes: Sequence[bytes], facts: Mapping[int, Fact]
-) -> tuple[NDArray[np.int32], NDArray[np.int64], NDArray[np.int64]]:
-    """The activities of all records as (row, at, fact id), each event once per person, by time within a person."""
-    events = np.frombuffer(b"".join(tapes), dtype="<u4").reshape(-1, 2)
-    lengths = np.fromiter((len(each) // 8 for each in tapes), np.int64, len(tapes))
-    row = np.repeat(rows, lengths)
-    at, fact_id = events[:, 0].astype(np.int64), events[:, 1].astype(np.int64)
-    places = np.flatnonzero(np.bincount(rows, minlength=1)[row] > 1)
-    if not len(places):
-        return row, at, fact_id
-    record = np.repeat(np.arange(len(tapes), dtype=np.int32), lengths)[places]
-    once = once_per_person(row[places], record, at[places], _kinds(facts)[fact_id[places]])
-    keep = np.ones(len(row), dtype=bool)
-    keep[places] = once
-    ordered = np.arange(len(row))
-    ordered[places] = places[np.lexsort((fact_id[places], at[places], row[places]))]
-    ordered = ordered[keep[ordered]]
-    return row[ordered], at[ordered], fact_id[ordered]
-
-
-def _kinds(facts: Mapping[int, Fact]) -> NDArray[np.int32]:
-    """For each fact id a number for its kind."""
-    numbers = {kind: number for number, kind in enumerate(sorted({each.kind for each in facts.values()}))}
-    kinds = np.zeros(max(facts, default=0) + 1, dtype=np.int32)
-    for fact_id, each in facts.items():
-        kinds[fact_id] = numbers[each.kind]
-    return kinds
-
-
 class Known(NamedTuple):
     """What the last run found of a person: `lines` and `was` as JSON text, `due` in seconds."""
 
@@ -300,7 +115,7 @@ class Known(NamedTuple):
 def known_scores(connection: Connection, people: Sequence[int]) -> dict[int, Known]:
     """The last score of each of these people (ascending) who has one."""
     query = select(person.c.id, person.c.band, person.c.lines, person.c.was, person.c.due, person.c.model)
-    return {row[0]: Known(*row[1:]) for row in connection.execute(query.where(_of(person.c.id, people)))}
+    return {row[0]: Known(*row[1:]) for row in connection.execute(query.where(around(person.c.id, people)))}
 
 
 def dirty_people(connection: Connection) -> set[int]:
@@ -333,7 +148,7 @@ def live_contacts(connection: Connection, people: Sequence[int]) -> list[Holding
     query = (
         select(it.id, it.crm, it.kind, it.ref_id, it.person, it.grouped, it.stage, it.owner)
         .add_columns(it.current, it.base, it.leases, it.parked, it.attempts)
-        .where(LIVE, _of(it.person, people))
+        .where(LIVE, around(it.person, people))
         .order_by(it.person, it.crm, it.kind, it.ref_id)
     )
     return [

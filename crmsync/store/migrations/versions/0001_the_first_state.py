@@ -211,8 +211,10 @@ def upgrade() -> None:
         batch_op.create_index("ix_run_started", ["started"], unique=False)
 
     op.create_table(
-        "tape",
-        sa.Column("contact", sa.BigInteger().with_variant(sa.Integer(), "sqlite"), autoincrement=False, nullable=False),
+        "sheet",
+        sa.Column("person", sa.BigInteger().with_variant(sa.Integer(), "sqlite"), autoincrement=False, nullable=False),
+        sa.Column("made_for", sa.Text(), nullable=False),
+        sa.Column("known", sa.Text(), nullable=False),
         sa.Column("events", sa.LargeBinary(), nullable=False),
-        sa.PrimaryKeyConstraint("contact", name=op.f("pk_tape")),
+        sa.PrimaryKeyConstraint("person", name=op.f("pk_sheet")),
     )

@@ -1,0 +1,214 @@
+"""What scoring reads of people, as columns: a sheet of each, made of their records and kept until one changes."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterable, MutableMapping, Sequence
+from typing import Any, NamedTuple
+
+import numpy as np
+import orjson
+from numpy.typing import NDArray
+from sqlalchemy import Connection, case, or_, select
+
+from crmsync.columns import Columns, Fact, once_per_person
+from crmsync.model import Scalar
+from crmsync.store.database import around, upsert
+from crmsync.store.pulled import IN_LIST, chunks
+from crmsync.store.schema import LIVE, activity, contact, fact, sheet
+
+Facts = MutableMapping[int, Fact]
+"""Distinct activities by id: what was read of them so far."""
+
+
+def _facts(connection: Connection, query: Any) -> Iterable[tuple[int, Fact]]:
+    for row in connection.execute(query):
+        values = orjson.loads(row.attributes)
+        yield row.id, Fact(row.kind, {name: _hashable(value) for name, value in values.items()})
+
+
+def _hashable(value: Any) -> Any:
+    return tuple(value) if isinstance(value, list) else value
+
+
+def columns(
+    connection: Connection,
+    people: Sequence[int],
+    fields: Sequence[str],
+    precedence: Sequence[str],
+    facts: Facts | None = None,
+    *,
+    keep: bool = False,
+) -> Columns:
+    """What is known of these people (ascending ids), in the shape that scoring reads: fields, stage, e-mail address.
+
+    A field's value is that of the first record that knows it: live before replaced, then by CRM in order of
+    `precedence`, then the latest changed. An event that several records carry is there once. `facts` are those read
+    before, and those that are read now are added. With `keep` the sheets that had to be made are stored.
+    """
+    facts = {} if facts is None else facts
+    ids = np.asarray(people, dtype=np.int64)
+    texts, events = _sheets(connection, ids, fields, precedence, facts, keep)
+    flat = np.frombuffer(b"".join(events), dtype="<u4").reshape(-1, 2)
+    counts = np.fromiter(map(len, events), np.int64, len(events)) // 8
+    used = np.flatnonzero(np.bincount(flat[:, 1], minlength=1)) if len(flat) else np.zeros(0, dtype=np.int64)
+    _learn(connection, facts, used.tolist())
+    number = np.zeros(int(used[-1]) + 1 if len(used) else 0, dtype=np.int32)
+    number[used] = np.arange(len(used), dtype=np.int32)
+    return Columns(
+        people=ids,
+        fields=_columns(texts, fields),
+        person=np.repeat(np.arange(len(ids), dtype=np.int32), counts),
+        at=flat[:, 0].astype(np.int64),
+        fact=number[flat[:, 1]],
+        facts=[facts[each] for each in used.tolist()],
+    )
+
+
+def _columns(texts: Sequence[str], fields: Sequence[str]) -> dict[str, list[Scalar | None]]:
+    names = [*fields, "stage", "email"]
+    flat = orjson.loads(f"[{','.join(texts)}]")  # no list for each person: the garbage collector would walk them all
+    columns = [flat[place :: len(names)] for place in range(len(names))]
+    return {
+        name: [_hashable(each) for each in column] if list in set(map(type, column)) else column
+        for name, column in zip(names, columns, strict=True)
+    }
+
+
+def _learn(connection: Connection, facts: Facts, ids: Collection[int]) -> None:
+    """Read the facts of these ids that were not read before."""
+    missing = [each for each in ids if each not in facts]
+    if missing:
+        facts.update(_facts(connection, select(fact).where(around(fact.c.id, missing))))
+
+
+def _sheets(
+    connection: Connection,
+    people: NDArray[np.int64],
+    fields: Sequence[str],
+    precedence: Sequence[str],
+    facts: Facts,
+    keep: bool,
+) -> tuple[Sequence[str], Sequence[bytes]]:
+    """For each of these people the values as in `_merged` and the packed activities; made where no sheet is there."""
+    made_for = f"{','.join(precedence)}: {','.join(fields)}"
+    query = select(sheet.c.person, sheet.c.known, sheet.c.events).where(
+        around(sheet.c.person, people.tolist()), sheet.c.made_for == made_for
+    )
+    ids, texts, events = [], [], []
+    with connection.execute(query.order_by(sheet.c.person)) as result:
+        for person, known, packed in result.cursor:  # plain tuples: SQLAlchemy's rows take longer than SQLite
+            ids.append(person)
+            texts.append(known)
+            events.append(packed)
+    if len(ids) == len(people) and np.array_equal(ids, people):
+        return texts, events
+    there = dict(zip(ids, zip(texts, events, strict=True), strict=True))
+    missing = np.array([each for each in people.tolist() if each not in there], dtype=np.int64)
+    if len(missing):
+        there |= zip(missing.tolist(), _made(connection, missing, fields, precedence, facts), strict=True)
+    if keep:
+        names = ("person", "made_for", "known", "events")
+        rows = [dict(zip(names, (each, made_for, *there[each]), strict=True)) for each in missing.tolist()]
+        upsert(connection, sheet, rows)
+    both = [there[each] for each in people.tolist()]
+    return [text for text, _ in both], [packed for _, packed in both]
+
+
+def _made(
+    connection: Connection,
+    people: NDArray[np.int64],
+    fields: Sequence[str],
+    precedence: Sequence[str],
+    facts: Facts,
+) -> Iterable[tuple[str, bytes]]:
+    """The values and activities of these people, from their records."""
+    records = _records(connection, people, precedence)
+    rows = np.searchsorted(people, records.person).astype(np.int32)
+    return zip(
+        _merged(records, rows.tolist(), len(people), fields),
+        _packed(connection, records, rows, len(people), facts),
+        strict=True,
+    )
+
+
+class Records(NamedTuple):
+    """Records as columns: by person, and for each person in order of precedence."""
+
+    id: NDArray[np.int64]
+    person: NDArray[np.int64]
+    fields: Sequence[str]
+    emails: Sequence[str]
+    stage: Sequence[str | None]
+
+
+def _records(connection: Connection, people: NDArray[np.int64], precedence: Sequence[str]) -> Records:
+    """The known records of these people, the deleted ones left out."""
+    it = contact.c
+    rank = case({crm: place for place, crm in enumerate(precedence)}, value=it.crm, else_=len(precedence))
+    query = select(it.id, it.person, it.fields, it.emails, it.stage, case((LIVE, 0), else_=1), rank, it.changed_at)
+    found = connection.execute(
+        query.where(around(it.person, people.tolist()), it.known, or_(~it.gone, it.merged_into != ""))
+    ).all()
+    ids, person, fields, emails, stages, replaced, ranks, changed = zip(*found, strict=True) if found else ((),) * 8
+    persons = np.array(person, dtype=np.int64)
+    order = np.lexsort((ids, -np.array(changed, dtype=np.int64), ranks, replaced, persons))
+    order = order[np.isin(persons[order], people)]
+    sorted_ = ([column[place] for place in order] for column in (fields, emails, stages))
+    return Records(np.array(ids, dtype=np.int64)[order], persons[order], *sorted_)
+
+
+def _merged(records: Records, rows: Sequence[int], people: int, fields: Sequence[str]) -> Iterable[str]:
+    """For each person the fields, the stage (unless [fields] maps another) and the e-mail address: JSON, by commas."""
+    known: list[dict[str, Any]] = [{}] * people
+    mails: list[str | None] = [None] * people
+    stages: list[str | None] = [None] * people
+    for row, values, emails, stage in zip(rows, records.fields, records.emails, records.stage, strict=True):
+        known[row] = orjson.loads(values) | known[row]
+        mails[row] = mails[row] or next(iter(orjson.loads(emails)), None)
+        stages[row] = stages[row] or stage
+    for each, mail, stage in zip(known, mails, stages, strict=True):
+        yield orjson.dumps([*map(each.get, fields), each.get("stage", stage), mail])[1:-1].decode()
+
+
+def _packed(
+    connection: Connection, records: Records, rows: NDArray[np.int32], people: int, facts: Facts
+) -> Iterable[bytes]:
+    """For each person the activities as pairs (at, fact) of uint32, little-endian, ascending, each event once."""
+    own, at, fact_id = _activities(connection, records.id)
+    row = rows[own]
+    several = np.flatnonzero(np.bincount(rows, minlength=1)[row] > 1)
+    keep = np.ones(len(row), dtype=bool)
+    if len(several):
+        keep[several] = once_per_person(
+            row[several], own[several], at[several], _kinds(connection, facts, fact_id[several])
+        )
+    order = np.lexsort((fact_id, at, row))
+    order = order[keep[order]]
+    packed = np.stack([at[order], fact_id[order]], axis=1).astype("<u4").tobytes()
+    ends = (8 * np.cumsum(np.bincount(row[order], minlength=people))).tolist()
+    return (packed[start:end] for start, end in zip([0, *ends[:-1]], ends, strict=True))
+
+
+def _activities(
+    connection: Connection, record_ids: NDArray[np.int64]
+) -> tuple[NDArray[np.int32], NDArray[np.int64], NDArray[np.int64]]:
+    """The activities of these records: the place of the record, when (seconds), and the id of the fact."""
+    parts = [np.zeros((0, 3), dtype=np.int64)]
+    for some in chunks(np.sort(record_ids).tolist(), IN_LIST):
+        query = select(activity.c.contact, activity.c.at, activity.c.fact).where(around(activity.c.contact, some))
+        parts.append(np.array(connection.execute(query).all(), dtype=np.int64).reshape(-1, 3))
+    found = np.concatenate(parts)
+    by_id = np.argsort(record_ids)
+    place = np.searchsorted(record_ids, found[:, 0], sorter=by_id)
+    there = place < len(by_id)
+    found, own = found[there], by_id[place[there]].astype(np.int32)
+    mine = record_ids[own] == found[:, 0]
+    return own[mine], found[mine, 1], found[mine, 2]
+
+
+def _kinds(connection: Connection, facts: Facts, fact_ids: NDArray[np.int64]) -> NDArray[np.int32]:
+    """For each of these facts a number for its kind."""
+    distinct, which = np.unique(fact_ids, return_inverse=True)
+    _learn(connection, facts, distinct.tolist())
+    _names, numbers = np.unique([facts[each].kind for each in distinct.tolist()], return_inverse=True)
+    return numbers.astype(np.int32)[which]
