@@ -12,7 +12,7 @@ from sqlalchemy import Connection, bindparam, case, delete, func, select, union,
 
 from crmsync.model import Holding, Ref
 from crmsync.people import Marked
-from crmsync.store.database import around, upsert
+from crmsync.store.database import around, tuples, upsert
 from crmsync.store.pulled import IN_LIST, chunks, dump
 from crmsync.store.schema import LIVE, contact, identity, person, sheet
 
@@ -115,7 +115,7 @@ class Known(NamedTuple):
 def known_scores(connection: Connection, people: Sequence[int]) -> dict[int, Known]:
     """The last score of each of these people (ascending) who has one."""
     query = select(person.c.id, person.c.band, person.c.lines, person.c.was, person.c.due, person.c.model)
-    return {row[0]: Known(*row[1:]) for row in connection.execute(query.where(around(person.c.id, people)))}
+    return {row[0]: Known(*row[1:]) for row in tuples(connection, query.where(around(person.c.id, people)))}
 
 
 def dirty_people(connection: Connection) -> set[int]:
@@ -157,7 +157,7 @@ def live_contacts(connection: Connection, people: Sequence[int]) -> list[Holding
             _loaded(current), _loaded(base), _loaded(leases), _loaded(parked), attempts,
         )
         for row_id, crm, kind, ref_id, person_id, group, stage, owner, current, base, leases, parked, attempts
-        in connection.execute(query)
+        in tuples(connection, query)
     ]  # fmt: skip
 
 

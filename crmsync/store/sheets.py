@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable, MutableMapping, Sequence
+from itertools import chain
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -12,7 +13,7 @@ from sqlalchemy import Connection, case, or_, select
 
 from crmsync.columns import Columns, Fact, once_per_person
 from crmsync.model import Scalar
-from crmsync.store.database import around, upsert
+from crmsync.store.database import around, tuples, upsert
 from crmsync.store.pulled import IN_LIST, chunks
 from crmsync.store.schema import LIVE, activity, contact, fact, sheet
 
@@ -95,11 +96,10 @@ def _sheets(
         around(sheet.c.person, people.tolist()), sheet.c.made_for == made_for
     )
     ids, texts, events = [], [], []
-    with connection.execute(query.order_by(sheet.c.person)) as result:
-        for person, known, packed in result.cursor:  # plain tuples: SQLAlchemy's rows take longer than SQLite
-            ids.append(person)
-            texts.append(known)
-            events.append(packed)
+    for person, known, packed in tuples(connection, query.order_by(sheet.c.person)):
+        ids.append(person)
+        texts.append(known)
+        events.append(packed)
     if len(ids) == len(people) and np.array_equal(ids, people):
         return texts, events
     there = dict(zip(ids, zip(texts, events, strict=True), strict=True))
@@ -146,9 +146,8 @@ def _records(connection: Connection, people: NDArray[np.int64], precedence: Sequ
     it = contact.c
     rank = case({crm: place for place, crm in enumerate(precedence)}, value=it.crm, else_=len(precedence))
     query = select(it.id, it.person, it.fields, it.emails, it.stage, case((LIVE, 0), else_=1), rank, it.changed_at)
-    found = connection.execute(
-        query.where(around(it.person, people.tolist()), it.known, or_(~it.gone, it.merged_into != ""))
-    ).all()
+    query = query.where(around(it.person, people.tolist()), it.known, or_(~it.gone, it.merged_into != ""))
+    found = list(tuples(connection, query))
     ids, person, fields, emails, stages, replaced, ranks, changed = zip(*found, strict=True) if found else ((),) * 8
     persons = np.array(person, dtype=np.int64)
     order = np.lexsort((ids, -np.array(changed, dtype=np.int64), ranks, replaced, persons))
@@ -193,11 +192,11 @@ def _activities(
     connection: Connection, record_ids: NDArray[np.int64]
 ) -> tuple[NDArray[np.int32], NDArray[np.int64], NDArray[np.int64]]:
     """The activities of these records: the place of the record, when (seconds), and the id of the fact."""
-    parts = [np.zeros((0, 3), dtype=np.int64)]
+    parts = [np.zeros(0, dtype=np.int64)]
     for some in chunks(np.sort(record_ids).tolist(), IN_LIST):
         query = select(activity.c.contact, activity.c.at, activity.c.fact).where(around(activity.c.contact, some))
-        parts.append(np.array(connection.execute(query).all(), dtype=np.int64).reshape(-1, 3))
-    found = np.concatenate(parts)
+        parts.append(np.fromiter(chain.from_iterable(tuples(connection, query)), dtype=np.int64))
+    found = np.concatenate(parts).reshape(-1, 3)
     by_id = np.argsort(record_ids)
     place = np.searchsorted(record_ids, found[:, 0], sorter=by_id)
     there = place < len(by_id)
