@@ -30,9 +30,9 @@ from sqlalchemy import insert
 from crmsync.columns import Columns, Fact
 from crmsync.rules import Model
 from crmsync.scoring import explain, reasons, score, take
-from crmsync.scoring.activities import Activities, behavior
+from crmsync.scoring.activities import Activities, behavior, chosen
 from crmsync.scoring.values import column
-from crmsync.store import schema, scored, sheets
+from crmsync.store import pulled, schema, scored, sheets
 from crmsync.store.database import Store, open_store
 
 NOW = datetime(2026, 11, 21, 12, tzinfo=UTC)
@@ -260,7 +260,7 @@ def by_python(of: Model, given: Matched) -> dict[int, float]:
 def compared(of: Model, everybody: Columns) -> None:
     """The same sums by all four, as times of ours."""
     part = fading(of)
-    seconds, found = timed(lambda: Activities(part, everybody, NOW, UTC, {}))
+    seconds, found = timed(lambda: Activities(chosen(part, everybody.facts), everybody, NOW, UTC))
     given = matched(part, found)
     ours, _ = timed(lambda: by_crmsync(part, found), 3)
     say(f"\nthe {len(part.behavior)} rules that fade, {len(given.person):,} activities (times of crmsync's)")
@@ -275,20 +275,20 @@ def compared(of: Model, everybody: Columns) -> None:
             say(f"  {name:<13} {seconds * scale:8.2f} s {seconds * scale / ours:6.1f}{note}")
 
 
+FIELDS = ("employees", "industry", "title")
+
+
 def fill(store: Store, everybody: Columns) -> None:
-    """Put people and their sheets into a state, as an earlier cycle with one CRM would leave them."""
+    """Put people and what they did into a state, as a pull of one CRM would leave them."""
     kinds = [
         {"id": n, "kind": each.kind, "attributes": json.dumps(each.attributes)}
         for n, each in enumerate(everybody.facts)
     ]
-    events = np.stack([everybody.at, everybody.fact], axis=1).astype("<u4")
-    ends = np.searchsorted(everybody.person, np.arange(len(everybody.people) + 1)).tolist()
-    names = ("employees", "industry", "title")
     with store.begin() as tx:
         tx.execute(insert(schema.fact), kinds)
     for start in range(0, len(everybody.people), 50_000):
         rows = range(start, min(start + 50_000, len(everybody.people)))
-        known = [{name: everybody.fields[name][row] for name in names} for row in rows]
+        known = [{name: everybody.fields[name][row] for name in FIELDS} for row in rows]
         contacts = [
             {
                 **{"id": row, "crm": "hubspot", "kind": "contact", "ref_id": str(row), "known": True, "person": row},
@@ -297,17 +297,15 @@ def fill(store: Store, everybody: Columns) -> None:
             }
             for row, each in zip(rows, known, strict=True)
         ]
-        sheets_ = [
-            {
-                **{"person": row, "made_for": f"hubspot: {','.join(names)}"},
-                "known": json.dumps([*each.values(), None, everybody.fields["email"][row]])[1:-1],
-                "events": events[ends[row] : ends[row + 1]].tobytes(),
-            }
-            for row, each in zip(rows, known, strict=True)
-        ]
+        first, last = np.searchsorted(everybody.person, [rows.start, rows.stop])
+        acted = [each[first:last].tolist() for each in (everybody.person, everybody.at, everybody.fact)]
+        ids = [("hubspot", f"{number:012}") for number in range(first, last)]
         with store.begin() as tx:
             tx.execute(insert(schema.contact), contacts)
-            tx.execute(insert(schema.sheet), sheets_)
+            tx.exec_driver_sql(
+                "INSERT INTO activity (crm, id, contact, at, fact) VALUES (?, ?, ?, ?, ?)",
+                [(*each, *rest) for each, rest in zip(ids, zip(*acted, strict=True), strict=True)],
+            )
 
 
 def from_state(everybody: Columns) -> None:
@@ -318,13 +316,13 @@ def from_state(everybody: Columns) -> None:
         seconds, _ = timed(lambda: fill(store, everybody))
         store.close()
         say(f"\na state of {len(everybody.people):,} people filled in {seconds:.0f} s")
-        alone = multiprocessing.get_context("spawn").Process(target=cycle, args=(url, len(everybody.people)))
+        alone = multiprocessing.get_context("spawn").Process(target=cycles, args=(url, len(everybody.people)))
         alone.start()
         alone.join()
 
 
-def cycle(url: str, people: int) -> None:
-    """Read and score from a state: everybody, and a thousand who changed."""
+def cycles(url: str, people: int) -> None:
+    """Read and score from a state: everybody for the first time, everybody again, and a thousand who changed."""
     store, of = open_store(url), model()
 
     def work(rows: Sequence[int]) -> None:
@@ -332,15 +330,17 @@ def cycle(url: str, people: int) -> None:
             facts: sheets.Facts = {}
             for start in range(0, len(rows), scored.PEOPLE_AT_ONCE):
                 some = rows[start : start + scored.PEOPLE_AT_ONCE]
-                read = sheets.columns(tx, some, ["employees", "industry", "title"], ["hubspot"], facts, keep=True)
-                score(of, read, NOW, UTC)
+                score(of, sheets.columns(tx, some, FIELDS, ["hubspot"], facts, keep=True), NOW, UTC)
 
-    busy = time.process_time()
-    seconds, _ = timed(lambda: work(range(people)))
-    busy = time.process_time() - busy
-    say(f"  read and scored from SQLite in {seconds:.2f} s ({busy:.2f} s of CPU), peak memory {memory():,.0f} MB")
     few = sorted(np.random.default_rng(5).choice(people, 1000, replace=False).tolist())
-    say(f"  1,000 changed people in {timed(lambda: work(few), 2)[0]:.2f} s")
+    for told, rows in (("for the first time", range(people)), ("again", range(people)), ("who changed", few)):
+        with store.begin() as tx:
+            pulled.outdate(tx, few)
+        busy = time.process_time()
+        seconds, _ = timed(lambda rows=rows: work(rows))  # type: ignore[misc]
+        busy = time.process_time() - busy
+        said = f"{len(rows):,} people {told}"
+        say(f"  {said:<32} {seconds:7.2f} s ({busy:.2f} s of CPU), peak memory {memory():,.0f} MB")
     store.close()
 
 

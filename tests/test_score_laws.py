@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import random
-from dataclasses import replace
+from dataclasses import fields, replace
 from datetime import UTC, datetime
+from functools import partial
 
 import numpy as np
 from hypothesis import HealthCheck, assume, given, settings
@@ -12,6 +13,8 @@ from hypothesis import strategies as st
 
 from crmsync.columns import Columns
 from crmsync.scoring import changes, columns_of, explain, reasons, score
+from crmsync.scoring.engine import scores_of
+from crmsync.scoring.known import Known
 from crmsync.scoring.values import take
 from tests.reference_score import reference
 from tests.scoring import example
@@ -96,6 +99,32 @@ def test_scoring_one_by_one_equals_scoring_together(model, people, zone):
     scores = score(model, columns, NOW, zone)
     for row in range(len(people)):
         assert same(scores, score(model, take(columns, [row]), NOW, zone), [row])
+
+
+def identical(one, other):
+    """Whether two evaluations are the same to the last bit, with the types of their arrays."""
+    lines = [*zip(one.points, other.points, strict=True)]
+    arrays = [each.name for each in fields(one) if isinstance(getattr(one, each.name), np.ndarray)]
+    pairs = lines + [(getattr(one, name), getattr(other, name)) for name in arrays]
+    pairs += [(one.channels[name], other.channels[name]) for name in one.channels | other.channels]
+    return (one.lines, one.warnings) == (other.lines, other.warnings) and all(
+        left.dtype == right.dtype and np.array_equal(left, right) for left, right in pairs
+    )
+
+
+@often(50)
+@given(models(), people, zones, st.integers(1, 4), st.integers(1, 4), st.data())
+def test_blocks_and_threads_change_nothing(model, people, zone, people_at_once, threads, data):
+    columns = columns_of_pairs(people)
+    known = partial(Known, model, columns, NOW, zone, [data.draw(bands) for _ in people])
+    at_once = scores_of(known(), len(people), threads=1)
+    assert identical(at_once, scores_of(known(), people_at_once, threads))
+
+
+def test_warnings_count_everybody_whatever_the_blocks():
+    columns = columns_of([{"id": number, "fields": {"title": "x" * 70_000}} for number in range(5)])
+    (warning,) = scores_of(Known(example("segments"), columns, NOW, ZONES[0]), 2).warnings
+    assert warning.startswith("title: 5 people have a value that is a text of more than")
 
 
 def only_good(model):

@@ -61,56 +61,67 @@ def selection_key(on: Sequence[str], where: Where) -> str:
     return repr((sorted(on), tests))
 
 
+@dataclass(frozen=True)
+class Chosen:
+    """Which facts the selections of a model take; facts that the same selections take are of one class.
+
+    `keys`: for each class, from 1, its selections. `class_of` (one per fact): 0 where none takes it. `warnings`: what
+    was odd about an attribute → how many facts.
+    """
+
+    keys: Mapping[int, frozenset[str]]
+    class_of: NDArray[np.uint8] | NDArray[np.uint16]
+    warnings: Mapping[tuple[str, str], int]
+
+
+def chosen(model: Model, facts: Sequence[Fact], taken: Mapping[int, str] | None = None) -> Chosen:
+    """Ask each distinct fact once; attributes are read for the kinds that a selection names only. See `WhatIf`."""
+    kinds = column([fact.kind for fact in facts])
+    alike: dict[tuple[str, ...], list[Where]] = {}
+    for on, where in selections(model):
+        alike.setdefault(tuple(sorted(on)), []).append(where)
+    masks: dict[str, Mask] = {}
+    warnings: dict[tuple[str, str], int] = {}
+    for named, wheres in alike.items():
+        of_kind = np.array([takes(named, str(kind)) for kind in kinds.distinct], dtype=bool)
+        rows = np.flatnonzero(of_kind[kinds.codes])
+        asker = _asker(model, [facts[row] for row in rows.tolist()], wheres)
+        for where in wheres:
+            mask = np.ones(len(rows), dtype=bool)
+            for name, match in where.items():
+                mask &= asker.match(name, match) == YES
+            masks[selection_key(named, where)] = np.zeros(len(facts), dtype=bool)
+            masks[selection_key(named, where)][rows[mask]] = True
+        warnings |= asker.warnings
+    for fact, key in (taken or {}).items():
+        masks[key][fact] = True
+    keys, class_of = _classes(masks, len(facts))
+    return Chosen(keys, class_of.astype(np.min_scalar_type(len(keys))), warnings)
+
+
 class Activities:
     """The activities of some columns that have happened by `now` and that some rule of the model takes.
 
     Arrays of `m`: `person` (row), `at` (seconds), `day` (local date), `age` (whole days). `held` stops the clock for
-    the kinds of a feed that is dead, at the instant it died. `what_if` asks about other days and other activities.
+    the kinds of a feed that is dead, at the instant it died. `later`: each person so many days later (n,).
     """
 
     def __init__(
         self,
-        model: Model,
+        chosen: Chosen,
         columns: Columns,
         now: datetime,
         zone: tzinfo,
-        held: Mapping[str, datetime],
-        what_if: WhatIf | None = None,
+        held: Mapping[str, datetime] | None = None,
+        later: NDArray[np.int32] | None = None,
     ) -> None:
         self.rows = len(columns.people)
         self.zone, self.today = zone, day_of(now, zone)
-        self.warnings: dict[tuple[str, str], int] = {}
         self.facts = columns.facts
-        self.later = what_if.later if what_if else np.zeros(self.rows, dtype=np.int32)
-        self._masks = self._matched(model, columns)
-        for fact, key in (what_if.taken if what_if else {}).items():
-            self._masks[key][fact] = True
-        self._classes, class_of = _classes(self._masks, len(columns.facts))
-        self._take(columns, class_of, self._until(now))
-        stops = {kind: min(self.today, day_of(at, zone)) for kind, at in held.items()}
-        self.today_of_kind = stops
-        self.today_of_fact = np.array([stops.get(fact.kind, self.today) for fact in columns.facts], dtype=np.int32)
-
-    def _matched(self, model: Model, columns: Columns) -> dict[str, Mask]:
-        """For each selection of the model, which facts it takes; attributes are read for the kinds it names only."""
-        kinds = column([fact.kind for fact in columns.facts])
-        alike: dict[tuple[str, ...], list[Where]] = {}
-        for on, where in selections(model):
-            alike.setdefault(tuple(sorted(on)), []).append(where)
-        masks = {}
-        for named, wheres in alike.items():
-            of_kind = np.array([takes(named, str(kind)) for kind in kinds.distinct], dtype=bool)
-            rows = np.flatnonzero(of_kind[kinds.codes])
-            asker = _asker(model, [columns.facts[row] for row in rows.tolist()], wheres)
-            for where in wheres:
-                taken = np.ones(len(rows), dtype=bool)
-                for name, match in where.items():
-                    taken &= asker.match(name, match) == YES
-                mask = np.zeros(len(columns.facts), dtype=bool)
-                mask[rows[taken]] = True
-                masks[selection_key(named, where)] = mask
-            self.warnings |= asker.warnings
-        return masks
+        self.later = np.zeros(self.rows, dtype=np.int32) if later is None else later
+        self.today_of_kind = {kind: min(self.today, day_of(at, zone)) for kind, at in (held or {}).items()}
+        self._keys = chosen.keys
+        self._take(columns, chosen.class_of, self._until(now))
 
     def _until(self, now: datetime) -> NDArray[np.int64]:
         """The instant up to which each person's activities have happened: `now`, or the start of a later day."""
@@ -121,9 +132,11 @@ class Activities:
         starts = [midnight(self.today + int(each), self.zone) if each else second for each in ahead]
         return np.array(starts, dtype=np.int64)[which]
 
-    def _take(self, columns: Columns, class_of: NDArray[np.uint16], until: NDArray[np.int64]) -> None:
+    def _take(
+        self, columns: Columns, class_of: NDArray[np.uint8] | NDArray[np.uint16], until: NDArray[np.int64]
+    ) -> None:
         """Keep the activities that matter, sorted by class and, within it, by person and time."""
-        classes = class_of[columns.fact] if len(class_of) else np.zeros(0, np.uint16)
+        classes = class_of.take(columns.fact) if len(class_of) else np.zeros(0, np.uint8)
         kept = classes > 0
         late = columns.at > (until if len(until) == 1 else until[columns.person])
         self.next_at = np.full(self.rows, FAR, dtype=np.int64)
@@ -134,9 +147,9 @@ class Activities:
         chosen = np.flatnonzero(kept)
         self.person, self.at, self.fact = columns.person[chosen], columns.at[chosen], columns.fact[chosen]
         classes = classes[chosen]
-        order = np.argsort(classes.astype(np.uint8) if len(self._classes) < 255 else classes, kind="stable")
-        ends = np.cumsum(np.bincount(classes, minlength=len(self._classes) + 1))
-        self._of_class = {number: order[ends[number - 1] : ends[number]] for number in self._classes}
+        order = np.argsort(classes, kind="stable")
+        ends = np.cumsum(np.bincount(classes, minlength=len(self._keys) + 1))
+        self._of_class = {number: order[ends[number - 1] : ends[number]] for number in self._keys}
 
     @cached_property
     def day(self) -> NDArray[np.int32]:
@@ -146,7 +159,10 @@ class Activities:
     @cached_property
     def age(self) -> NDArray[np.int32]:
         """The age of each activity in whole days."""
-        today = self.today_of_fact[self.fact] if self.today_of_kind else np.int32(self.today)
+        today: NDArray[np.int32] | np.int32 = np.int32(self.today)
+        if self.today_of_kind:
+            stops = [self.today_of_kind.get(fact.kind, self.today) for fact in self.facts]
+            today = np.array(stops, dtype=np.int32)[self.fact]
         if self.later.any():
             today = today + self.later[self.person]
         age: NDArray[np.int32] = np.maximum(today - self.day, 0).astype(np.int32)
@@ -169,7 +185,7 @@ class Activities:
     def select(self, on: Sequence[str], where: Where) -> Index:
         """The activities of a selection, ascending: by person, then by time."""
         key = selection_key(on, where)
-        parts = [self._of_class[number] for number, keys in self._classes.items() if key in keys]
+        parts = [self._of_class[number] for number, keys in self._keys.items() if key in keys]
         if not parts:
             return np.zeros(0, dtype=np.intp)
         return parts[0] if len(parts) == 1 else np.sort(np.concatenate(parts), kind="stable")

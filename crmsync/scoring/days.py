@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from datetime import UTC, date, datetime, timedelta, tzinfo
 from functools import lru_cache
 
@@ -11,6 +12,9 @@ from numpy.typing import NDArray
 DAY = 86_400
 FAR = int(datetime(9999, 12, 30, tzinfo=UTC).timestamp())
 """An instant (seconds since 1970) that stands for "never"."""
+
+UNKNOWN_DAY = -(2**30)
+"""Stands for a date that is not known: it is before all others."""
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _EARLIEST = int(datetime(1, 1, 3, tzinfo=UTC).timestamp())
@@ -61,6 +65,19 @@ def day_of(now: datetime, zone: tzinfo) -> int:
     """The local date of one instant, as days since 1970-01-01."""
     local: date = now.astimezone(zone).date()
     return local.toordinal() - _EPOCH.toordinal()
+
+
+def dates(values: Sequence[object], zone: tzinfo) -> NDArray[np.int64]:
+    """The local date of each value, as days since 1970-01-01; `UNKNOWN_DAY` for what is no date."""
+    return np.array([_date(value, zone) for value in values], dtype=np.int64)
+
+
+def _date(value: object, zone: tzinfo) -> int:
+    try:
+        at = datetime.fromisoformat(str(value))
+    except ValueError:
+        return UNKNOWN_DAY
+    return at.toordinal() - _EPOCH.toordinal() if at.tzinfo is None else day_of(at, zone)
 
 
 @lru_cache(maxsize=4096)

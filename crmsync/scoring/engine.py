@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from datetime import datetime, tzinfo
 from typing import Literal
 
@@ -10,17 +12,34 @@ import numpy as np
 from numpy.typing import NDArray
 
 from crmsync.columns import Columns
-from crmsync.rules import Axis, Behavior, Disqualify, Inactivity, Limit, Model, Pattern, Rule, Weights, hundredths
+from crmsync.rules import (
+    Axis,
+    Behavior,
+    Condition,
+    Disqualify,
+    Inactivity,
+    Limit,
+    Model,
+    Pattern,
+    Rule,
+    Weights,
+    hundredths,
+)
 from crmsync.rules import Sequence as SequenceRule
-from crmsync.scoring.activities import Activities, Found, Mask, WhatIf, behavior, newest
-from crmsync.scoring.bands import band_of, grade_of, remembered
+from crmsync.scoring.activities import Found, Mask, behavior, newest
+from crmsync.scoring.bands import band_of, grade_of
 from crmsync.scoring.days import FAR, midnight
 from crmsync.scoring.fading import NEVER
-from crmsync.scoring.ledger import Ledger, Line, Scores, Some, Whole, clipped, rounded
+from crmsync.scoring.known import Known
+from crmsync.scoring.ledger import Ledger, Line, Scores, Some, Whole, clipped, joined, rounded
 from crmsync.scoring.patterns import pattern, sequence, silence
-from crmsync.scoring.titles import reader
-from crmsync.scoring.truth import YES, Asker
-from crmsync.scoring.values import column
+from crmsync.scoring.truth import YES
+
+PEOPLE_AT_ONCE = 62_500
+"""Fewer, and threads wait for each other more than numpy works for them."""
+
+THREADS = 4
+"""What stands between numpy's loops runs one at a time, so that more would be of no use."""
 
 
 def score(
@@ -36,31 +55,31 @@ def score(
     `previous` is each person's band at the last run. `held` names activity kinds whose feed is dead and since when:
     for these, nothing fades and no silence grows.
     """
-    return Scoring(model, columns, now, zone, previous, held).scores()
+    return scores_of(Known(model, columns, now, zone, previous, held))
+
+
+def scores_of(known: Known, people_at_once: int = PEOPLE_AT_ONCE, threads: int = THREADS) -> Scores:
+    """The scores of everybody, some people at a time; neither how many nor the threads change anything."""
+    starts = range(0, max(known.rows, 1), people_at_once)
+    blocks = [slice(start, min(start + people_at_once, known.rows)) for start in starts]
+    if len(blocks) == 1:
+        return replace(Scoring(known).scores(), warnings=known.warnings())
+    with ThreadPoolExecutor(min(threads, len(blocks))) as pool:
+        parts = list(pool.map(lambda rows: Scoring(known, rows).scores(), blocks))
+    return replace(joined(parts), warnings=known.warnings())
 
 
 class Scoring:
-    """One evaluation: what the questions and the rules came to, kept while the lines are added."""
+    """One evaluation of some of the people: what the rules came to, kept while the lines are added."""
 
-    def __init__(
-        self,
-        model: Model,
-        columns: Columns,
-        now: datetime,
-        zone: tzinfo,
-        previous: Sequence[str | None] | None = None,
-        held: Mapping[str, datetime] | None = None,
-        what_if: WhatIf | None = None,
-    ) -> None:
-        self.model, self.people, self.zone = model, columns.people, zone
-        self.unit = 10 ** (2 - model.score.decimals)
-        self.rows = len(columns.people)
-        self.previous = remembered(previous, model.band_names(), self.rows)
-        read = {name: column(columns.fields[name]) for name in model.used_fields() if name in columns.fields}
-        self.asker = Asker(self.rows, read, model.lists, reader(model.titles))
-        self.activities = Activities(model, columns, now, zone, held or {}, what_if)
+    def __init__(self, known: Known, rows: slice = slice(None)) -> None:
+        self.known, self.model = known, known.model
+        self.block = slice(*rows.indices(known.rows))
+        self.rows = self.block.stop - self.block.start
+        self.unit = 10 ** (2 - self.model.score.decimals)
+        self.activities = known.activities(self.block)
+        self.segment = known.segment[self.block]
         self.wait = np.full(self.rows, NEVER, dtype=np.int32)
-        self.segment = self._segments()
         self.ledger = Ledger(self.rows)
         self.channels: dict[str, Whole] = {}
 
@@ -79,7 +98,7 @@ class Scoring:
         disqualified = self._disqualified()
         band, reach = self._bands(total, fit, acted)
         return Scores(
-            people=self.people,
+            people=self.known.columns.people[self.block],
             lines=tuple(ledger.lines),
             points=tuple(ledger.points),
             fit=fit,
@@ -94,7 +113,7 @@ class Scoring:
             qualified=self._qualified(),
             due=self._due(),
             channels=self.channels,
-            warnings=self._warnings(),
+            warnings=(),
         )
 
     def found(self, rule: Rule) -> Found:
@@ -102,7 +121,8 @@ class Scoring:
         if isinstance(rule, Behavior):
             return behavior(rule, self.activities)
         if isinstance(rule, Inactivity):
-            return silence(rule, self.activities, self.asker.columns.get(rule.since or ""))
+            since = self.known.since.get(rule.since or "")
+            return silence(rule, self.activities, None if since is None else since[self.block])
         if isinstance(rule, SequenceRule):
             return sequence(rule, self.activities)
         assert isinstance(rule, Pattern)
@@ -115,14 +135,11 @@ class Scoring:
             numbers = [number for number, each in enumerate(self.model.segment) if each.name in rule.segments]
             mask &= np.isin(self.segment, numbers)
         if rule.when is not None:
-            mask &= self.asker.ask(rule.when) == YES
+            mask &= self._ask(rule.when) == YES
         return mask
 
-    def _segments(self) -> NDArray[np.int16]:
-        segment = np.full(self.rows, -1, dtype=np.int16)
-        for number, each in enumerate(self.model.segment):
-            segment[(segment < 0) & (self.asker.ask(each.when) == YES)] = number
-        return segment
+    def _ask(self, condition: Condition) -> NDArray[np.int8]:
+        return self.known.asker.ask(condition)[self.block]
 
     def _fit(self) -> None:
         given = {}
@@ -200,11 +217,12 @@ class Scoring:
                 self.ledger.move(line, self.ledger.sums["total"] + weighed - points)
 
     def _bands(self, total: Whole, fit: Whole, acted: Whole) -> tuple[NDArray[np.int8], NDArray[np.int8]]:
-        band, reach = band_of(self.model.bands, total, fit, acted, self.previous)
+        previous = self.known.previous[self.block]
+        band, reach = band_of(self.model.bands, total, fit, acted, previous)
         for number, each in enumerate(self.model.segment):
             if each.bands:
                 mine = self.segment == number
-                band[mine], reach[mine] = band_of(each.bands, total[mine], fit[mine], acted[mine], self.previous[mine])
+                band[mine], reach[mine] = band_of(each.bands, total[mine], fit[mine], acted[mine], previous[mine])
         return band, reach
 
     def _disqualified(self) -> NDArray[np.int16]:
@@ -219,35 +237,19 @@ class Scoring:
             fails, wait = newest(self.activities, rule.on, rule.where, rule.window)
             self.wait = np.minimum(self.wait, wait)
         if rule.when is not None:
-            fails = fails & (self.asker.ask(rule.when) == YES)
+            fails = fails & (self._ask(rule.when) == YES)
         return fails
 
     def _qualified(self) -> NDArray[np.int8]:
         qualified = np.full(self.rows, YES, dtype=np.int8)
         for each in self.model.qualification:
-            qualified = np.minimum(qualified, self.asker.ask(each.when))
+            qualified = np.minimum(qualified, self._ask(each.when))
         return qualified
 
     def _due(self) -> Whole:
         waits, which = np.unique(self.wait, return_inverse=True)
-        at = [FAR if wait >= NEVER else midnight(self.activities.today + int(wait), self.zone) for wait in waits]
+        at = [FAR if wait >= NEVER else midnight(self.activities.today + int(wait), self.known.zone) for wait in waits]
         return np.minimum(np.array(at, dtype=np.int64)[which], self.activities.next_at)
-
-    def _warnings(self) -> tuple[str, ...]:
-        people = [
-            f"{name}: {count} {'person has' if count == 1 else 'people have'} a value that {_said(why)}; "
-            f"it counts as unknown"
-            for (name, why), count in sorted(self.asker.warnings.items())
-        ]
-        facts = [
-            f"activities: the attribute {name} has a value that {_said(why)}; it counts as unknown"
-            for (name, why), _ in sorted(self.activities.warnings.items())
-        ]
-        return (*people, *facts)
-
-
-def _said(why: str) -> str:
-    return why if why.startswith("cannot") else f"is {why}"
 
 
 def _ten_thousandths(weights: Weights, axis: str) -> int:

@@ -14,6 +14,7 @@ from crmsync.rules import Band, Behavior, Condition, Fit, Inactivity, Model, Pat
 from crmsync.rules import Sequence as SequenceRule
 from crmsync.scoring.activities import Found
 from crmsync.scoring.engine import Scoring
+from crmsync.scoring.known import Known
 from crmsync.scoring.ledger import Line, Scores
 from crmsync.scoring.values import take
 from crmsync.scoring.words import cut, faded, limited, plain, spelled, spelled_date
@@ -50,7 +51,7 @@ def explain_many(
     held: Mapping[str, datetime] | None = None,
 ) -> list[list[Entry]]:
     """What `explain` says, for each of some people."""
-    teller = _Teller(Scoring(model, take(columns, rows), now, zone, held=held), columns)
+    teller = _Teller(Scoring(Known(model, take(columns, rows), now, zone, held=held)), columns)
     return [[*teller.lines(scores, at, row), *held_back(model, scores, row)] for at, row in enumerate(rows)]
 
 

@@ -13,8 +13,9 @@ from crmsync.columns import Columns, Fact
 from crmsync.rules import Behavior, Model, hundredths
 from crmsync.scoring.activities import WhatIf, selection_key
 from crmsync.scoring.days import day_of, midnight
-from crmsync.scoring.engine import Scoring
+from crmsync.scoring.engine import scores_of
 from crmsync.scoring.explain import bands_of
+from crmsync.scoring.known import Known
 from crmsync.scoring.ledger import Scores
 from crmsync.scoring.values import take
 from crmsync.scoring.words import plain, spelled_date
@@ -55,7 +56,7 @@ def ahead(
     many = take(columns, np.repeat(np.asarray(rows, dtype=np.intp), HORIZON))
     before = [names[scores.band[row]] for row in rows for _ in days]
     what_if = WhatIf(later, {})
-    then = Scoring(model, many, now, zone, before, what_if=what_if).scores().band.reshape(len(rows), HORIZON)
+    then = scores_of(Known(model, many, now, zone, before, what_if=what_if)).band.reshape(len(rows), HORIZON)
     return [_first_move(names, int(scores.band[row]), then[at], today, zone) for at, row in enumerate(rows)]
 
 
@@ -116,7 +117,7 @@ def _tried(
     )
     taken = {place[rule.name]: selection_key(rule.on, rule.where) for rule in rules}
     what_if = WhatIf(np.zeros(len(tries), dtype=np.int32), taken)
-    then = Scoring(model, acted, now, zone, what_if=what_if).scores()
+    then = scores_of(Known(model, acted, now, zone, what_if=what_if))
     for number, each in enumerate(tries):
         yield [rule.name for rule in each], (int(then.band[number]), int(then.total[number]))
 

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-from typing import Literal
+from dataclasses import dataclass, fields, replace
+from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -52,6 +52,26 @@ class Scores:
     due: Whole
     channels: Mapping[str, Whole]
     warnings: Sequence[str]
+
+
+def joined(parts: Sequence[Scores]) -> Scores:
+    """The scores of several sets of people, one after the other; all by one model."""
+    first = parts[0]
+    whole: dict[str, Any] = {
+        each.name: np.concatenate([getattr(part, each.name) for part in parts])
+        for each in fields(Scores)
+        if isinstance(getattr(first, each.name), np.ndarray)
+    }
+    whole["points"] = tuple(_chained(points) for points in zip(*(part.points for part in parts), strict=True))
+    whole["channels"] = {name: np.concatenate([part.channels[name] for part in parts]) for name in first.channels}
+    return replace(first, **whole)
+
+
+def _chained(points: Sequence[Narrow]) -> Narrow:
+    if all(each.strides == (0,) for each in points):
+        return _nothing(sum(map(len, points)))
+    chained: Narrow = np.concatenate(points)  # type: ignore[assignment]
+    return chained
 
 
 @dataclass(frozen=True)
@@ -119,7 +139,7 @@ def spread(some: Some, rows: int) -> Narrow:
     """Points for everybody, in as few bytes as they need."""
     low, high = (int(some.points.min()), int(some.points.max())) if len(some.points) else (0, 0)
     if low == high == 0:
-        return np.broadcast_to(np.zeros(1, dtype=np.int16), rows)
+        return _nothing(rows)
     if low >= -(2**15) and high < 2**15:
         return _filled(np.zeros(rows, dtype=np.int16), some)
     if low >= -(2**31) and high < 2**31:
@@ -130,3 +150,8 @@ def spread(some: Some, rows: int) -> Narrow:
 def _filled(points: Narrow, some: Some) -> Narrow:
     points[some.rows] = some.points
     return points
+
+
+def _nothing(rows: int) -> Narrow:
+    """No points for everybody, which take no memory."""
+    return np.broadcast_to(np.zeros(1, dtype=np.int16), rows)

@@ -2,31 +2,30 @@
 
 from __future__ import annotations
 
-from datetime import datetime, timedelta
+from datetime import timedelta
 
 import numpy as np
 from numpy.typing import NDArray
 
 from crmsync.rules import Inactivity, Pattern, Sequence, hundredths
 from crmsync.scoring.activities import Activities, Found, Index
-from crmsync.scoring.days import day_of
+from crmsync.scoring.days import UNKNOWN_DAY
 from crmsync.scoring.fading import NEVER, changes_in, worth
-from crmsync.scoring.values import Column
 
 _DAY_BITS = 23
 _DAY_ZERO = 1 << 20
 
 
-def silence(rule: Inactivity, activities: Activities, since: Column | None) -> Found:
-    """What a rule of inactivity finds. `since` is the column of the date from which on people could have acted."""
+def silence(rule: Inactivity, activities: Activities, since: NDArray[np.int64] | None) -> Found:
+    """What a rule of inactivity finds. `since` (n,) is the local date from which on people could have acted."""
     kinds = rule.on or []
     index = activities.select(kinds, rule.where)
-    last = np.full(activities.rows, -int(NEVER), dtype=np.int64)
+    last = np.full(activities.rows, UNKNOWN_DAY, dtype=np.int64)
     if since is not None:
-        last = np.maximum(last, _dates(since, activities))
+        last = np.maximum(last, since)
     last[activities.person[index]] = activities.day[index]  # the last assignment wins, and it is the newest activity
     today = activities.today_of(kinds) + activities.later.astype(np.int64)
-    known = last > -int(NEVER)
+    known = last > UNKNOWN_DAY
     over = np.where(known, today - last, 0) - rule.after.days
     times = _times(rule, np.where(known, over, -1))
     rows = np.flatnonzero(known)
@@ -46,20 +45,6 @@ def _wait(rule: Inactivity, over: NDArray[np.int64], times: NDArray[np.int64]) -
     if rule.max_times:
         again = np.where(times >= rule.max_times, int(NEVER), again)
     return np.where(over < 0, -over, again).astype(np.int32)
-
-
-def _dates(since: Column, activities: Activities) -> NDArray[np.int64]:
-    """The local date in each row, `-NEVER` where it is not known or not a date."""
-    distinct = [_date(value, activities) for value in since.distinct]
-    return np.array(distinct, dtype=np.int64)[since.codes]
-
-
-def _date(value: object, activities: Activities) -> int:
-    try:
-        at = datetime.fromisoformat(str(value))
-    except ValueError:
-        return -int(NEVER)
-    return at.toordinal() - datetime(1970, 1, 1).toordinal() if at.tzinfo is None else day_of(at, activities.zone)  # noqa: DTZ001
 
 
 def sequence(rule: Sequence, activities: Activities) -> Found:

@@ -9,7 +9,7 @@ import numpy as np
 
 from crmsync.columns import Columns
 from crmsync.rules import TIERS, Behavior, Model
-from crmsync.scoring.activities import Activities
+from crmsync.scoring.activities import Activities, chosen
 
 _STRONG_WORDS = ("demo", "contact", "trial", "pricing", "price", "quote", "sales")
 _WEAK_WORDS = ("blog", "news", "career")
@@ -28,7 +28,7 @@ def tier_of(rule: Behavior) -> str | None:
 
 def tier_counts(model: Model, columns: Columns, now: datetime, zone: tzinfo) -> Mapping[str, int]:
     """How many activities the rules of each tier take; an activity that two rules of a tier take is one."""
-    activities = Activities(model, columns, now, zone, {})
+    activities = Activities(chosen(model, columns.facts), columns, now, zone)
     taken: dict[str, list[int]] = {"low": [], "mid": [], "high": []}
     for rule in model.behavior:
         tier = tier_of(rule)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, MutableMapping, Sequence
 from functools import lru_cache
+from threading import RLock
 from typing import Any
 
 import numpy as np
@@ -48,12 +49,14 @@ class Asker:
         self.lists = {name: [*texts] for name, texts in lists.items()}
         self.warnings: MutableMapping[tuple[str, str], int] = {}
         self._answers: dict[str, Answers] = {}
+        self._one_at_a_time = RLock()
 
     def ask(self, condition: Condition) -> Answers:
         """`NO`, `UNKNOWN` or `YES` for each row."""
         key = condition.model_dump_json(exclude_defaults=True)
-        if key not in self._answers:
-            self._answers[key] = self._answer(condition)
+        with self._one_at_a_time:
+            if key not in self._answers:
+                self._answers[key] = self._answer(condition)
         return self._answers[key]
 
     def _answer(self, condition: Condition) -> Answers:

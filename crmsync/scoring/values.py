@@ -203,8 +203,9 @@ def unknown(rows: int) -> Column:
 def take(columns: Columns, rows: Sequence[int] | NDArray[np.intp]) -> Columns:
     """The people of some rows, in that order (a row may come more than once), with their activities."""
     rows = np.asarray(rows, dtype=np.intp)
-    starts = np.searchsorted(columns.person, rows, side="left")
-    counts = np.searchsorted(columns.person, rows, side="right") - starts
+    alike = rows.astype(columns.person.dtype)  # of another type, the search would copy everybody
+    starts = np.searchsorted(columns.person, alike, side="left")
+    counts = np.searchsorted(columns.person, alike, side="right") - starts
     offset = np.repeat(starts - np.concatenate(([0], np.cumsum(counts)[:-1])) if len(rows) else starts, counts)
     picked = (np.arange(int(counts.sum())) + offset).astype(np.intp)
     used, fact = _renumbered(columns.fact[picked], len(columns.facts))
@@ -215,6 +216,20 @@ def take(columns: Columns, rows: Sequence[int] | NDArray[np.intp]) -> Columns:
         at=columns.at[picked],
         fact=fact,
         facts=[columns.facts[number] for number in used],
+    )
+
+
+def part(columns: Columns, rows: slice) -> Columns:
+    """The people of a stretch of rows with their activities, without their fields; copies nothing but row numbers."""
+    ends = np.array([rows.start, rows.stop], dtype=columns.person.dtype)  # of another type, it would copy everybody
+    acted = slice(*np.searchsorted(columns.person, ends).tolist())
+    return Columns(
+        people=columns.people[rows],
+        fields={},
+        person=columns.person[acted] - np.int32(rows.start),
+        at=columns.at[acted],
+        fact=columns.fact[acted],
+        facts=columns.facts,
     )
 
 
