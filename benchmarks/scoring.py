@@ -184,10 +184,10 @@ def fading(of: Model) -> Model:
 
 def matched(of: Model, found: Activities) -> Matched:
     """What the others get for free."""
-    parts = [found.select(rule.on, rule.where) for rule in of.behavior]
-    index = np.concatenate(parts)
+    parts = [found.taken(rule.on, rule.where) for rule in of.behavior]
+    person, age = (np.concatenate([getattr(part, name) for part in parts]) for name in ("person", "age"))
     number = np.repeat(np.arange(len(parts), dtype=np.int8), [len(part) for part in parts])
-    return Matched(found.person[index], number, found.age[index])
+    return Matched(person, number, age.astype(np.int32))
 
 
 def by_crmsync(of: Model, found: Activities) -> NDArray[np.int64]:

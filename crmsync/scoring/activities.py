@@ -99,11 +99,40 @@ def chosen(model: Model, facts: Sequence[Fact], taken: Mapping[int, str] | None 
     return Chosen(keys, class_of.astype(np.min_scalar_type(len(keys))), warnings)
 
 
-class Activities:
-    """The activities of some columns that have happened by `now` and that some rule of the model takes.
+@dataclass(frozen=True)
+class Acts:
+    """Some activities, ascending by person and time: row of the person, local date, and the day that is today."""
 
-    Arrays of `m`: `person` (row), `at` (seconds), `day` (local date), `age` (whole days). `held` stops the clock for
-    the kinds of a feed that is dead, at the instant it died. `later`: each person so many days later (n,).
+    person: NDArray[np.int32]
+    day: NDArray[np.int32]
+    today: NDArray[np.int32] | np.int32
+
+    def __len__(self) -> int:
+        return len(self.person)
+
+    def only(self, which: Mask | Index | slice) -> Acts:
+        """Some of them."""
+        today = self.today if isinstance(self.today, np.int32) else self.today[which]
+        return Acts(self.person[which], self.day[which], today)
+
+    def within(self, window: int | None) -> Acts:
+        """Those that are not older than `window` days."""
+        if window is None:
+            return self
+        young = self.day >= self.today - np.int32(window)
+        return self if young.all() else self.only(young)
+
+    @property
+    def age(self) -> Index:
+        """The age of each in whole days."""
+        return np.maximum(np.subtract(self.today, self.day, dtype=np.intp), 0)
+
+
+class Activities:
+    """The activities of some columns; what is chosen of them has happened by `now`.
+
+    Arrays of `m`: `person` (row), `at` (seconds), `day` (local date). `held` stops the clock for the kinds of a feed
+    that is dead, at the instant it died. `later`: each person so many days later (n,).
     """
 
     def __init__(
@@ -135,21 +164,20 @@ class Activities:
     def _take(
         self, columns: Columns, class_of: NDArray[np.uint8] | NDArray[np.uint16], until: NDArray[np.int64]
     ) -> None:
-        """Keep the activities that matter, sorted by class and, within it, by person and time."""
-        classes = class_of.take(columns.fact) if len(class_of) else np.zeros(0, np.uint8)
-        kept = classes > 0
-        late = columns.at > (until if len(until) == 1 else until[columns.person])
+        """Sort the activities that matter by class and, within it, by person and time."""
+        self.person, self.at, self.fact = columns.person, columns.at, columns.fact
+        classes = class_of.take(self.fact) if len(class_of) else np.zeros(0, np.uint8)
+        late = self.at > (until if len(until) == 1 else until[self.person])
         self.next_at = np.full(self.rows, FAR, dtype=np.int64)
         if late.any():
-            coming = kept & late
-            np.minimum.at(self.next_at, columns.person[coming], columns.at[coming])
-            kept &= ~late
-        chosen = np.flatnonzero(kept)
-        self.person, self.at, self.fact = columns.person[chosen], columns.at[chosen], columns.fact[chosen]
-        classes = classes[chosen]
-        order = np.argsort(classes, kind="stable")
-        ends = np.cumsum(np.bincount(classes, minlength=len(self._keys) + 1))
-        self._of_class = {number: order[ends[number - 1] : ends[number]] for number in self._keys}
+            coming = late & (classes > 0)
+            np.minimum.at(self.next_at, self.person[coming], self.at[coming])
+            classes[late] = 0
+        kept = np.flatnonzero(classes > 0)
+        classes = classes[kept]
+        self._order = kept[np.argsort(classes, kind="stable")]
+        ends = np.cumsum(np.bincount(classes, minlength=len(self._keys) + 1)).tolist()
+        self._of_class = {number: slice(ends[number - 1], ends[number]) for number in self._keys}
 
     @cached_property
     def day(self) -> NDArray[np.int32]:
@@ -157,16 +185,18 @@ class Activities:
         return days(self.at, self.zone)
 
     @cached_property
-    def age(self) -> NDArray[np.int32]:
-        """The age of each activity in whole days."""
+    def _todays(self) -> NDArray[np.int32] | np.int32:
+        """The day from which each activity's age is counted; one number when it is the same for all."""
         today: NDArray[np.int32] | np.int32 = np.int32(self.today)
         if self.today_of_kind:
             stops = [self.today_of_kind.get(fact.kind, self.today) for fact in self.facts]
             today = np.array(stops, dtype=np.int32)[self.fact]
-        if self.later.any():
-            today = today + self.later[self.person]
-        age: NDArray[np.int32] = np.maximum(today - self.day, 0).astype(np.int32)
-        return age
+        return today + self.later[self.person] if self.later.any() else today
+
+    @cached_property
+    def _sorted(self) -> Acts:
+        """The activities of all classes, sorted by class."""
+        return self.acts(self._order)
 
     @cached_property
     def same_instant(self) -> Index:
@@ -182,13 +212,26 @@ class Activities:
         """Today, or the day on which the clock was stopped for one of these kinds."""
         return min([self.today, *(day for kind, day in self.today_of_kind.items() if takes(kinds, kind))])
 
+    def acts(self, index: Index) -> Acts:
+        """Some of the activities."""
+        today = self._todays
+        return Acts(self.person[index], self.day[index], today if isinstance(today, np.int32) else today[index])
+
+    def taken(self, on: Sequence[str], where: Where) -> Acts:
+        """What `select` chooses."""
+        classes = self._classes(on, where)
+        return self._sorted.only(classes[0]) if len(classes) == 1 else self.acts(self.select(on, where))
+
     def select(self, on: Sequence[str], where: Where) -> Index:
         """The activities of a selection, ascending: by person, then by time."""
-        key = selection_key(on, where)
-        parts = [self._of_class[number] for number, keys in self._keys.items() if key in keys]
+        parts = [self._order[each] for each in self._classes(on, where)]
         if not parts:
             return np.zeros(0, dtype=np.intp)
         return parts[0] if len(parts) == 1 else np.sort(np.concatenate(parts), kind="stable")
+
+    def _classes(self, on: Sequence[str], where: Where) -> Sequence[slice]:
+        key = selection_key(on, where)
+        return [self._of_class[number] for number, keys in self._keys.items() if key in keys]
 
 
 def _asker(model: Model, facts: Sequence[Fact], wheres: Iterable[Where]) -> Asker:
@@ -230,40 +273,35 @@ def _first_of_run(begins: Mask) -> Index:
 
 def newest_first(begins: Mask, most: int) -> Mask:
     """The last `most` of each run; `begins` is true where a run begins."""
+    if most == 1:
+        return np.append(begins[1:], True)
     starts = np.flatnonzero(begins)
     ends = np.append(starts[1:], len(begins))
     return np.repeat(ends, ends - starts) - np.arange(len(begins)) <= most
 
 
-def _limited(rule: Behavior, activities: Activities, index: Index) -> Index:
+def _limited(rule: Behavior, acts: Acts, people: int) -> Acts:
     """The activities that count after `max_per_day` and its like."""
     for most, period in ((rule.per_day, None), (rule.max_per_week, weeks), (rule.max_per_month, months)):
-        if most is not None and len(index):
-            day = activities.day[index]
-            run = _changed(activities.person[index]) | _changed(period(day) if period else day)
-            index = index[newest_first(run, most)]
-    if rule.max_times is not None and len(index):
-        index = index[newest_first(_changed(activities.person[index]), rule.max_times)]
-    if rule.at_least > 1 and len(index):
-        enough = np.bincount(activities.person[index], minlength=activities.rows) >= rule.at_least
-        index = index[enough[activities.person[index]]]
-    return index
-
-
-def within_window(activities: Activities, index: Index, window: int | None) -> Index:
-    """Those of the activities that are not older than `window` days."""
-    return index if window is None else index[activities.age[index] <= window]
+        if most is not None and len(acts):
+            run = _changed(acts.person) | _changed(period(acts.day) if period else acts.day)
+            acts = acts.only(newest_first(run, most))
+    if rule.max_times is not None and len(acts):
+        acts = acts.only(newest_first(_changed(acts.person), rule.max_times))
+    if rule.at_least > 1 and len(acts):
+        enough = np.bincount(acts.person, minlength=people) >= rule.at_least
+        acts = acts.only(enough[acts.person])
+    return acts
 
 
 def behavior(rule: Behavior, activities: Activities) -> Found:
     """What a rule of behavior finds, before its cap."""
-    window = rule.window.days if rule.window else None
-    every = within_window(activities, activities.select(rule.on, rule.where), window)
-    index = _limited(rule, activities, every)
+    every = activities.taken(rule.on, rule.where).within(rule.window.days if rule.window else None)
+    acts = _limited(rule, every, activities.rows)
     table = worth(rule.points, rule.decay, rule.window)
-    found = sums(activities, index, hundredths(rule.points), table, fades=rule.decay is not None)
-    if len(index) < len(every):
-        seen = np.bincount(activities.person[every], minlength=activities.rows)
+    found = sums(acts, hundredths(rule.points), table, fades=rule.decay is not None)
+    if len(acts) < len(every):
+        seen = np.bincount(every.person, minlength=activities.rows)
         found = replace(found, seen=seen[found.rows])
     if rule.unless is None:
         return found
@@ -279,21 +317,20 @@ def _unless(found: Found, there: Mask, wait: NDArray[np.int32]) -> Found:
     return replace(found, full=full, points=points, counted=counted, wait=waits)
 
 
-def sums(activities: Activities, index: Index, full: int, table: NDArray[np.int64], fades: bool) -> Found:
-    """Add up, for each person, what the activities of `index` are worth at their age, and `full` when they were new."""
-    person = activities.person[index]
-    last, starts = _last_of_each(person)
+def sums(acts: Acts, each: int, table: NDArray[np.int64], fades: bool) -> Found:
+    """Add up, for each person, what activities are worth at their age, and `each` for what they were when new."""
+    last, starts = _last_of_each(acts.person)
     counted = last - starts + 1
-    points, wait = counted * full, np.full(len(starts), NEVER, dtype=np.int32)
-    end = len(table) - 1
+    full, wait = counted * each, np.full(len(starts), NEVER, dtype=np.int32)
+    points, end = full, len(table) - 1
     if end and not fades:
-        wait = end - activities.age[index[starts]]  # the oldest leaves the window first
-    elif end and len(index):
-        age = np.minimum(activities.age[index], end)
-        points = np.add.reduceat(table[age], starts)
-        wait = np.minimum.reduceat(changes_in(table)[age], starts)
-    rows = person[starts].astype(np.intp)
-    return Found(rows, counted * full, points, wait, counted, counted, activities.day[index[last]])
+        wait = (end - acts.only(starts).age).astype(np.int32)  # the oldest leaves the window first
+    elif end and len(acts):
+        age = acts.age
+        points = np.add.reduceat(table.take(age, mode="clip"), starts)
+        wait = np.minimum.reduceat(changes_in(table).take(age, mode="clip"), starts)
+    rows = acts.person[starts].astype(np.intp)
+    return Found(rows, full, points, wait, counted, counted, acts.day[last])
 
 
 def _last_of_each(person: NDArray[np.int32]) -> tuple[Index, Index]:
@@ -305,10 +342,10 @@ def _last_of_each(person: NDArray[np.int32]) -> tuple[Index, Index]:
 def newest(activities: Activities, on: Sequence[str], where: Where, window: object) -> tuple[Mask, NDArray[np.int32]]:
     """Who has such an activity inside the window, and in how many days they no longer will."""
     length = getattr(window, "days", None)
-    index = within_window(activities, activities.select(on, where), length)
+    acts = activities.taken(on, where).within(length)
     there, wait = np.zeros(activities.rows, dtype=bool), np.full(activities.rows, NEVER, dtype=np.int32)
-    last, _ = _last_of_each(activities.person[index])
-    there[activities.person[index[last]]] = True
+    acts = acts.only(_last_of_each(acts.person)[0])
+    there[acts.person] = True
     if length is not None:
-        wait[activities.person[index[last]]] = length + 1 - activities.age[index[last]]
+        wait[acts.person] = length + 1 - acts.age
     return there, wait

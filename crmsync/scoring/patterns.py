@@ -53,7 +53,8 @@ def sequence(rule: Sequence, activities: Activities) -> Found:
     if rule.within is not None:
         close = activities.day[ends] - activities.day[starts] < rule.within.days
         ends = ends[close]
-    return _newest(activities, activities.person[ends], activities.day[ends], activities.age[ends], rule)
+    acts = activities.acts(ends)
+    return _newest(acts.person, acts.day, acts.age, rule)
 
 
 def _chains(rule: Sequence, activities: Activities) -> tuple[Index, Index]:
@@ -85,8 +86,7 @@ def pattern(rule: Pattern, activities: Activities) -> Found:
     day = ((ends & ((1 << _DAY_BITS) - 1)) - _DAY_ZERO).astype(np.int32)
     person = (ends >> _DAY_BITS).astype(np.int32)
     today = activities.today_of(rule.on) + activities.later[person]
-    age = np.maximum(today - day, 0).astype(np.int32)
-    return _newest(activities, person, day, age, rule)
+    return _newest(person, day, np.maximum(today - day, 0), rule)
 
 
 def _keys(activities: Activities, index: Index) -> NDArray[np.int64]:
@@ -101,11 +101,7 @@ def _in_stretch(keys: NDArray[np.int64], ends: NDArray[np.int64], within: timede
 
 
 def _newest(
-    activities: Activities,
-    person: NDArray[np.int32],
-    day: NDArray[np.int32],
-    age: NDArray[np.int32],
-    rule: Sequence | Pattern,
+    person: NDArray[np.int32], day: NDArray[np.int32], age: NDArray[np.signedinteger], rule: Sequence | Pattern
 ) -> Found:
     """Points once, for the newest completion of each person that is inside the window (all ascending by person)."""
     window = rule.window
