@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from itertools import product
 from zoneinfo import ZoneInfo
 
+import numpy as np
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from crmsync.scoring import ahead, columns_of, possible, score, short, worth_knowing
-from crmsync.scoring.ranges import candidates
+from crmsync.scoring import ahead, columns_of, copies, lasting, possible, ranges, score, short, worth_knowing
+from crmsync.scoring.candidates import candidates
+from crmsync.scoring.copies import case_of
+from crmsync.scoring.missing import short_many
+from crmsync.scoring.ranges import possible_many
 from crmsync.scoring.values import take
 from tests.scoring import NOW, behavior_rule, did, example, fit_rule, foreseen, model, one, person
 from tests.scoring_strategies import ZONES, models, people
@@ -51,6 +56,17 @@ def test_a_penalty_that_leaves_its_window_brings_a_person_back():
     assert got["until"]["said"] == "cold until 21 December 2026 if nothing happens, then mql"
 
 
+def test_who_is_no_longer_disqualified_comes_back():
+    of = model(
+        behavior=[behavior_rule(points=10)],
+        disqualify=[{"name": "bounced", "on": "email_bounced", "window": "30d"}],
+        bands={"cold": 0, "mql": 10},
+    )
+    got = foreseen(of, did("page_viewed"), did("email_bounced", 10))
+    assert got["disqualified"] == "bounced"
+    assert got["until"]["said"] == "cold until 11 December 2026 if nothing happens, then mql"
+
+
 @quick
 @given(models(), people, st.sampled_from(ZONES))
 def test_a_forecast_is_what_scoring_on_that_day_says(model, people, zone):
@@ -68,6 +84,17 @@ def test_a_forecast_is_what_scoring_on_that_day_says(model, people, zone):
         just_before = score(model, alone, foretold.at - second, zone, [band])
         assert model.band_names()[on_the_day.band[0]] == foretold.band != band
         assert model.band_names()[just_before.band[0]] == band
+
+
+@quick
+@given(models(), people, st.sampled_from(ZONES))
+def test_a_forecast_found_by_halving_is_the_one_found_day_by_day(model, people, zone):
+    columns = columns_of_pairs(people)
+    scores = score(model, columns, NOW, zone)
+    case = case_of(model, scores, columns, range(len(people)), NOW, zone)
+    everybody = np.arange(len(people))
+    days = {at: (later, band) for at, later, band in lasting._scanned(case, everybody, lasting.HORIZON)}
+    assert {at: (later, band) for at, later, band in lasting._moves(case)} == days
 
 
 @quick
@@ -152,6 +179,65 @@ def test_a_range_agrees_with_trying_everything():
     ]
     found = possible(of, score(of, columns, NOW, UTC), columns, 0, NOW, UTC)
     assert (found.lowest, found.highest) == (min(totals), max(totals))
+
+
+@quick
+@given(models(), people, st.sampled_from(ZONES))
+def test_a_range_is_what_trying_everything_gives(model, people, zone):
+    columns = columns_of_pairs(people)
+    scores = score(model, columns, NOW, zone)
+    ranges = possible_many(model, scores, columns, range(len(people)), NOW, zone)
+    for row, found in enumerate(ranges):
+        ways = list(product(*(candidates(model, name) for name in found.unknown)))
+        if not 1 < len(ways) <= 400:
+            continue
+        copies = take(columns, [row] * len(ways))
+        filled = {name: [way[at] for way in ways] for at, name in enumerate(found.unknown)}
+        band = model.band_names()[scores.band[row]]
+        then = score(model, replace(copies, fields={**copies.fields, **filled}), NOW, zone, [band] * len(ways))
+        bands = tuple(model.band_names()[each] for each in sorted(set(then.band.tolist())))
+        assert (found.lowest, found.highest, found.bands) == (then.total.min() / 100, then.total.max() / 100, bands)
+
+
+def test_a_range_over_too_many_ways_tries_each_field_on_its_own(monkeypatch):
+    of = example("points-table")
+    whole = ranged(of)
+    monkeypatch.setattr(ranges, "MOST_COMBINATIONS", 1)
+    assert ranged(of) == whole
+
+
+@quick
+@given(models(), people, st.sampled_from(ZONES))
+def test_many_people_are_told_what_each_is_told_alone(model, people, zone):
+    columns = columns_of_pairs(people)
+    scores = score(model, columns, NOW, zone)
+    everybody = range(len(people))
+    asked = (model, scores, columns)
+    for what in (short_many, possible_many, ahead):
+        together = what(*asked, everybody, NOW, zone)
+        assert together == [what(*asked, [row], NOW, zone)[0] for row in everybody]
+    copies.MOST_COPIES, before = 3, copies.MOST_COPIES
+    try:
+        assert together == ahead(*asked, everybody, NOW, zone)
+        assert short_many(*asked, everybody, NOW, zone) == [short(*asked, row, NOW, zone) for row in everybody]
+    finally:
+        copies.MOST_COPIES = before
+
+
+def test_a_meeting_that_is_still_to_come_is_not_counted_as_held():
+    of = model(behavior=[behavior_rule("meeting_held", 30, "meeting", max_times=2)], bands={"cold": 0, "mql": 60})
+    got = foreseen(of, did("meeting_held", -3))
+    assert got["next"]["said"] == "60 points short of mql"
+    assert got["total"] == 0
+
+
+def test_who_keeps_a_band_from_before_is_told_of_the_one_above_it():
+    of = model(behavior=[behavior_rule(points=45)], bands={"cold": 0, "mql": {"at": 50, "leave": 40}, "sql": 90})
+    columns = columns_of([person(did("page_viewed"))])
+    scores = score(of, columns, NOW, UTC, ["mql"])
+    found = short(of, scores, columns, 0, NOW, UTC)
+    assert (found.band, found.any_of) == ("sql", ("acted",))
+    assert possible(of, scores, columns, 0, NOW, UTC).bands == ("mql",)
 
 
 def test_a_range_knows_regular_expressions_and_lists():

@@ -29,7 +29,7 @@ from crmsync.rules import (
 from crmsync.rules import Sequence as SequenceRule
 from crmsync.scoring.activities import selection_key
 from crmsync.scoring.bounds import most_capped, most_counted, most_of, most_total
-from crmsync.scoring.ranges import candidates
+from crmsync.scoring.candidates import candidates
 from crmsync.scoring.tiers import tier_of
 from crmsync.scoring.titles import reader
 from crmsync.scoring.truth import YES, Asker

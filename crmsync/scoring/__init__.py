@@ -2,9 +2,10 @@
 
 from crmsync.scoring.engine import score
 from crmsync.scoring.explain import Entry, changes, explain
-from crmsync.scoring.forecast import ahead, short
 from crmsync.scoring.gaps import gaps
+from crmsync.scoring.lasting import ahead
 from crmsync.scoring.ledger import Line, Scores
+from crmsync.scoring.missing import short
 from crmsync.scoring.page import page, page_of
 from crmsync.scoring.people import columns_of, document, golden, result, score_people
 from crmsync.scoring.ranges import possible, worth_knowing

@@ -11,8 +11,8 @@ import numpy as np
 
 from crmsync.columns import Columns
 from crmsync.rules import Behavior, Fit, Inactivity, Limit, Model, Rule, Segment, hundredths
+from crmsync.scoring.candidates import candidates
 from crmsync.scoring.engine import score
-from crmsync.scoring.ranges import candidates
 
 MOST_COMBINATIONS = 4_096
 _ANY_TIME = datetime(2026, 1, 15, 12, tzinfo=UTC)

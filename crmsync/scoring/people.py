@@ -16,10 +16,11 @@ from crmsync.model import Scalar
 from crmsync.rules import Golden, Model
 from crmsync.scoring.engine import score
 from crmsync.scoring.explain import explain_many
-from crmsync.scoring.forecast import ahead, short
 from crmsync.scoring.gaps import gaps_many
+from crmsync.scoring.lasting import ahead
 from crmsync.scoring.ledger import Scores
-from crmsync.scoring.ranges import possible
+from crmsync.scoring.missing import short_many
+from crmsync.scoring.ranges import possible_many
 from crmsync.scoring.reasons import reasons
 from crmsync.scoring.words import plain
 from crmsync.tables import Duration
@@ -116,27 +117,27 @@ def score_people(
 
 
 def document(model: Model, scores: Scores, columns: Columns, row: int, now: datetime, zone: tzinfo) -> dict[str, Any]:
-    """Everything scoring says of one person, as plain values for JSON; the forecast takes most of the time."""
-    (said,) = documents(model, scores, columns, [row], now, zone)
-    (until,) = ahead(model, scores, columns, [row], now, zone)
-    missing = short(model, scores, columns, row, now, zone)
-    possibly = possible(model, scores, columns, row, now, zone)
-    return {
-        **said,
-        "until": {"at": until.at.isoformat(), "band": until.band, "said": until.said} if until else None,
-        "next": {"band": missing.band, "points": missing.points, "said": missing.said} if missing else None,
-        "range": {"lowest": possibly.lowest, "highest": possibly.highest, "bands": list(possibly.bands)},
-    }
+    """Everything scoring says of one person, as plain values for JSON."""
+    return next(documents(model, scores, columns, [row], now, zone))
 
 
 def documents(
     model: Model, scores: Scores, columns: Columns, rows: Sequence[int], now: datetime, zone: tzinfo
 ) -> Iterator[dict[str, Any]]:
-    """What scoring says of each of some people without looking ahead."""
-    lines = explain_many(model, scores, columns, rows, now, zone)
-    unknown = gaps_many(model, columns, rows)
-    for row, told, gaps, sentence in zip(rows, lines, unknown, reasons(model, scores, rows), strict=True):
-        yield {**result(model, scores, row), "lines": told, "gaps": gaps, "reason": sentence}
+    """What `document` says, for each of some people."""
+    asked = (model, scores, columns, rows, now, zone)
+    said = (explain_many(*asked), gaps_many(model, columns, rows), reasons(model, scores, rows))
+    foreseen = (ahead(*asked), short_many(*asked), possible_many(*asked))
+    for row, lines, gaps, reason, until, missing, range_ in zip(rows, *said, *foreseen, strict=True):
+        yield {
+            **result(model, scores, row),
+            "lines": lines,
+            "gaps": gaps,
+            "reason": reason,
+            "until": until and {"at": until.at.isoformat(), "band": until.band, "said": until.said},
+            "next": missing and {"band": missing.band, "points": missing.points, "said": missing.said},
+            "range": {"lowest": range_.lowest, "highest": range_.highest, "bands": list(range_.bands)},
+        }
 
 
 def result(model: Model, scores: Scores, row: int) -> dict[str, Any]:

@@ -4,38 +4,33 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
-from datetime import datetime, tzinfo
-from itertools import combinations, pairwise, product
+from datetime import UTC, datetime, tzinfo
+from itertools import pairwise, product
+from math import prod
 
 import numpy as np
+from numpy.typing import NDArray
 
 from crmsync.columns import Columns
 from crmsync.model import Scalar
-from crmsync.rules import Match, Model
-from crmsync.scoring.engine import score
+from crmsync.rules import Fit, Model, Rule, hundredths
+from crmsync.scoring.candidates import candidates
+from crmsync.scoring.copies import Case, Index, batches, case_of, copied
+from crmsync.scoring.engine import Scoring, score
+from crmsync.scoring.known import Known
 from crmsync.scoring.ledger import Scores
-from crmsync.scoring.values import Matching, take
+from crmsync.scoring.titles import reader
+from crmsync.scoring.truth import YES, Asker
+from crmsync.scoring.values import Column, column, take, unknown
 from crmsync.scoring.words import plain
 
 MOST_COMBINATIONS = 2_000
 """Beyond this many combinations of unknown fields, each field is tried on its own, best first."""
 
-_LEVELS: Mapping[str, str] = {
-    "student": "Student",
-    "entry": "Junior",
-    "staff": "Specialist",
-    "manager": "Manager",
-    "director": "Director",
-    "vp": "VP",
-    "c_level": "Chief",
-}
-_DEPARTMENT_WORDS: Mapping[str, str] = {
-    "it": "IT",
-    "hr": "HR",
-    "data": "Data",
-    "general_management": "Board",
-    "research": "Research",
-}
+_ANY_TIME = datetime(2026, 1, 15, 12, tzinfo=UTC)
+
+Kinds = NDArray[np.intp]
+"""For each field that decides something the kind of its value, -1 where it is not known: one row (or many)."""
 
 
 @dataclass(frozen=True)
@@ -48,139 +43,180 @@ class Range:
     unknown: tuple[str, ...]
 
 
-def candidates(model: Model, name: str) -> list[Scalar]:
-    """Values of a field that between them answer the model's questions about it in every way."""
-    asked = [part for each in model.conditions() for part in each.parts() if part.field == name]
-    if any(part.is_ in (True, False) and isinstance(part.is_, bool) for part in asked):
-        return [True, False]
-    numbers = _numbers(asked)
-    texts = _texts(model, asked)
-    if numbers and not texts:
-        return numbers
-    return [*numbers, *texts] or ["something"]
-
-
-def _numbers(asked: Sequence[Match]) -> list[Scalar]:
-    """Each number that a question names, and one on either side of it."""
-    cuts: set[float] = set()
-    for match in asked:
-        cuts.update(each for each in (match.gt, match.gte, match.lt, match.lte) if each is not None)
-        cuts.update(match.between or ())
-        listed = [match.is_, *(match.in_ or ())]
-        cuts.update(each for each in listed if isinstance(each, (int, float)) and not isinstance(each, bool))
-    if not cuts:
-        return []
-    steps = sorted(cuts)
-    between = [(low + high) / 2 for low, high in pairwise(steps)]
-    return [*sorted({steps[0] - 1, *steps, *between, steps[-1] + 1})]
-
-
-def _texts(model: Model, asked: Sequence[Match]) -> list[Scalar]:
-    """Texts that questions name, alone and in pairs, and one that none of them names."""
-    words = [word for match in asked for word in _words(model, match)]
-    titles = _titles(asked)
-    patterns = [match.regex for match in asked if match.regex is not None]
-    if not words and not titles and not patterns and not any(_mail(match) for match in asked):
-        return []
-    made: list[Scalar] = [*dict.fromkeys([*words, *titles, *_mails(model, asked)])]
-    made += [f"{one} {other}" for one, other in combinations([*dict.fromkeys([*words, *titles])][:12], 2)]
-    made += [" ".join(words)] if len(words) > 2 else []
-    chosen = [some for size in range(1, len(patterns) + 1) for some in combinations(patterns, size)][:64]
-    made += [Matching(str(text), some) for some in chosen for text in ("?", *made[:20])]
-    return [*made, "?"]
-
-
-def _words(model: Model, match: Match) -> Iterator[str]:
-    for listed in (match.contains, match.excludes, match.starts_with, match.ends_with, match.has):
-        yield from listed or ()
-    yield from (each for each in (match.is_, *(match.in_ or ())) if isinstance(each, str))
-    yield from model.lists[match.in_list] if match.in_list else ()
-    if match.has_all:
-        yield ";".join(match.has_all)
-
-
-def _titles(asked: Sequence[Match]) -> list[str]:
-    departments = sorted({each for match in asked for each in match.department or ()})
-    if not departments and not any(match.seniority or match.seniority_at_least for match in asked):
-        return []
-    words = ["", *(f", {_DEPARTMENT_WORDS.get(each, each.capitalize())}" for each in departments)]
-    return [f"{level}{word}" for level in _LEVELS.values() for word in words]
-
-
-def _mail(match: Match) -> bool:
-    return match.free_mail is not None or bool(match.domain) or match.domain_list is not None
-
-
-def _mails(model: Model, asked: Sequence[Match]) -> list[str]:
-    named = [each for match in asked for each in (match.domain or ())]
-    named += [each for match in asked if match.domain_list for each in model.lists[match.domain_list]]
-    domains = [each.rpartition("@")[2] for each in named]
-    return [f"someone@{each}" for each in (*domains, "gmail.com", "unlisted.example")] if any(map(_mail, asked)) else []
-
-
 def possible(model: Model, scores: Scores, columns: Columns, row: int, now: datetime, zone: tzinfo) -> Range:
     """The range of one person's total over the fields that rules read and nobody filled in."""
-    lacking = _lacking(model, columns, row)
+    return possible_many(model, scores, columns, [row], now, zone)[0]
+
+
+def possible_many(
+    model: Model, scores: Scores, columns: Columns, rows: Sequence[int], now: datetime, zone: tzinfo
+) -> list[Range]:
+    """What `possible` says, for each of some people."""
+    case = case_of(model, scores, columns, rows, now, zone)
+    read = {name: _answered(model, case, name) for name in sorted(_decisive(model))}
+    lacking = [tuple(name for name in read if read[name].kinds[at] < 0) for at in range(len(case.rows))]
+    seen = [[(int(scores.total[row]), int(scores.band[row]))] for row in case.rows]
+    for at, found in _tried(case, read, [at for at, names in enumerate(lacking) if names]):
+        seen[at] = found
     names = model.band_names()
-    found = [(int(scores.total[row]), int(scores.band[row]))]
-    values = [candidates(model, name) for name in lacking]
-    if lacking and np.prod([float(len(each)) for each in values]) <= MOST_COMBINATIONS:
-        found = _results(model, columns, row, now, zone, lacking, list(product(*values)))
-    elif lacking:
-        found += _climbed(model, columns, row, now, zone, lacking, values)
-    totals, bands = [total for total, _ in found], sorted({band for _, band in found if band >= 0})
-    return Range(plain(min(totals)), plain(max(totals)), tuple(names[each] for each in bands), tuple(lacking))
+    return [
+        Range(
+            plain(min(total for total, _ in found)),
+            plain(max(total for total, _ in found)),
+            tuple(names[band] for band in sorted({band for _, band in found if band >= 0})),
+            unknown,
+        )
+        for found, unknown in zip(seen, lacking, strict=True)
+    ]
 
 
-def _lacking(model: Model, columns: Columns, row: int) -> list[str]:
-    return sorted(
-        name for name in _decisive(model) if name not in columns.fields or columns.fields[name][row] in (None, "")
+@dataclass(frozen=True)
+class Answered:
+    """One field of some people: values that answer every question of the model alike are of one kind.
+
+    `distinct`: a value of each kind, and `None` at the end. `kinds` (n,): of which kind each value is, -1 where
+    it is not known. `options`: of which kinds it could be.
+    """
+
+    distinct: Sequence[Scalar | None]
+    kinds: Kinds
+    options: Sequence[int]
+
+    def codes(self, kinds: Kinds) -> Kinds:
+        """Where the value of each kind stands in `distinct`."""
+        return np.where(kinds < 0, len(self.distinct) - 1, kinds)
+
+
+def _answered(model: Model, case: Case, name: str) -> Answered:
+    known = case.columns.fields.get(name)
+    held = known if isinstance(known, Column) else unknown(len(case.rows))
+    made = column([*held.distinct, *candidates(model, name)])
+    asker = Asker(len(made), {name: made}, model.lists, reader(model.titles))
+    parts = [part for each in model.conditions() for part in each.parts() if part.field == name]
+    answers = np.array([asker.match(name, part) for part in parts]).T
+    _, first, kind = np.unique(answers, axis=0, return_index=True, return_inverse=True)
+    kinds = np.where([value is None for value in made], -1, kind.ravel())
+    options = set(kinds[len(held.distinct) :].tolist()) - {-1}
+    return Answered([*(made[int(at)] for at in first), None], kinds[: len(held.distinct)][held.codes], sorted(options))
+
+
+def _tried(
+    case: Case, read: Mapping[str, Answered], people: Sequence[int]
+) -> Iterator[tuple[int, list[tuple[int, int]]]]:
+    """For each person the totals and bands that come of the ways to fill in what is not known.
+
+    Of ways that differ in nothing but the points of fit, those with the fewest and the most are enough, unless bands
+    lie between them.
+    """
+    if not people:
+        return
+    profiles, profile = np.unique(
+        np.array([each.kinds[people] for each in read.values()]).T, axis=0, return_inverse=True
     )
+    ends, between = _ways(case.model, read, profiles)
+    mine = dict(zip(people, profile.ravel().tolist(), strict=True))
+    found = _outcomes(case, read, mine, people, ends)
+    open_ = [person for person in people if _apart([band for _, band in found[person]])]
+    more = _outcomes(case, read, mine, open_, between)
+    yield from ((person, [*found[person], *more.get(person, ())]) for person in people)
 
 
-def _decisive(model: Model) -> set[str]:
-    """The fields that can change a score or a band: all that are read, save by qualifications."""
-    return {name for each in model.model_copy(update={"qualification": []}).conditions() for name in each.fields()}
+def _apart(bands: Sequence[int]) -> bool:
+    return max(bands) - min(bands) > 1
 
 
-def _results(
-    model: Model,
-    columns: Columns,
-    row: int,
-    now: datetime,
-    zone: tzinfo,
-    names: Sequence[str],
-    values: Sequence[tuple[Scalar | None, ...]],
-) -> list[tuple[int, int]]:
-    """Total and band of the person for each way to fill in the fields."""
-    copies = take(columns, [row] * len(values))
-    filled = {name: [each[at] for each in values] for at, name in enumerate(names)}
-    then = score(model, replace(copies, fields={**copies.fields, **filled}), now, zone)
-    return [(int(total), int(band)) for total, band in zip(then.total, then.band, strict=True)]
+def _outcomes(
+    case: Case, read: Mapping[str, Answered], profile: Mapping[int, int], people: Sequence[int], ways: Sequence[Kinds]
+) -> dict[int, list[tuple[int, int]]]:
+    """Total and band of people for each of the ways that their profile has."""
+    found: dict[int, list[tuple[int, int]]] = {person: [] for person in people}
+    counts = [len(ways[profile[person]]) for person in people]
+    which = np.repeat(np.array(people, dtype=np.intp), counts)
+    kinds = np.concatenate([np.zeros((0, len(read)), dtype=np.intp), *(ways[profile[person]] for person in people)])
+    for some in batches(len(which)):
+        then = _filled(case, read, which[some], kinds[some])
+        for person, total, band in zip(which[some].tolist(), then.total.tolist(), then.band.tolist(), strict=True):
+            found[person].append((total, band))
+    return found
 
 
-def _climbed(
-    model: Model,
-    columns: Columns,
-    row: int,
-    now: datetime,
-    zone: tzinfo,
-    names: Sequence[str],
-    values: Sequence[Sequence[Scalar]],
-) -> list[tuple[int, int]]:
-    """The results on two walks, up and down, that fill in one field after the other with what moves the total most.
+def _filled(case: Case, read: Mapping[str, Answered], which: Index, kinds: Kinds) -> Scores:
+    """The scores of people with the fields that they lack filled in."""
+    copies = copied(case.columns, which)
+    fields = dict(copies.fields)
+    for (name, each), kind in zip(read.items(), kinds.T, strict=True):
+        held = fields.get(name)
+        held = held if isinstance(held, Column) else unknown(len(which))
+        codes = np.where(each.kinds[which] < 0, len(held.distinct) + each.codes(kind), held.codes)
+        fields[name] = Column(codes.astype(np.int32), [*held.distinct, *each.distinct], held.odd)
+    return case.scored(replace(copies, fields=fields), which)
+
+
+def _ways(model: Model, read: Mapping[str, Answered], profiles: Kinds) -> tuple[list[Kinds], list[Kinds]]:
+    """For each profile the ways to fill it in that matter: those with the least and most fit, and those in between."""
+    every = [_all_ways(model, read, profile) for profile in profiles]
+    starts = np.cumsum([0, *map(len, every)])
+    stacked = np.concatenate(every)
+    influence = np.concatenate([_influence(model, read, stacked[some]) for some in batches(len(stacked))])
+    split = [_split(influence[start:end]) for start, end in pairwise(starts.tolist())]
+    ends = [ways[outer] for ways, (outer, _) in zip(every, split, strict=True)]
+    between = [ways[inner] for ways, (_, inner) in zip(every, split, strict=True)]
+    return ends, between
+
+
+def _split(influence: NDArray[np.int64]) -> tuple[Index, Index]:
+    """Of ways that differ in nothing but fit, those with the least and the most, and one for each fit in between."""
+    distinct, first = np.unique(influence, axis=0, return_index=True)
+    begins = np.ones(len(first), dtype=bool)
+    begins[1:] = (distinct[1:, :-1] != distinct[:-1, :-1]).any(axis=1)
+    outer = begins | np.append(begins[1:], True)
+    return first[outer], first[~outer]
+
+
+def _all_ways(model: Model, read: Mapping[str, Answered], profile: Kinds) -> Kinds:
+    """Every way to fill in a profile, or many ways where there are too many."""
+    options = [each.options if kind < 0 else [kind] for each, kind in zip(read.values(), profile, strict=True)]
+    if prod(map(len, options)) > MOST_COMBINATIONS:
+        return _walked(model, read, profile)
+    return np.array(list(product(*options)), dtype=np.intp)
+
+
+def _walked(model: Model, read: Mapping[str, Answered], profile: Kinds) -> Kinds:
+    """The ways met on two walks, up and down, that fill in one field after the other with what moves points most.
 
     Each field has its turn twice, because what a field can do depends on the others.
     """
-    seen = []
-    for best in (max, min):
-        filled: list[Scalar | None] = [None] * len(names)
-        for at, options in [*enumerate(values)] * 2:
-            ways = [(*filled[:at], option, *filled[at + 1 :]) for option in options]
-            results = _results(model, columns, row, now, zone, names, ways)
-            filled[at] = options[results.index(best(results))]
-            seen += results
-    return seen
+    answered, seen = [*read.values()], []
+    points = np.array([hundredths(rule.points) for rule in _asking(model)], dtype=np.int64)
+    for up in (1, -1):
+        way = profile.copy()
+        for place in [*np.flatnonzero(profile < 0).tolist()] * 2:
+            tries = np.repeat(way[None], len(answered[place].options), axis=0)
+            tries[:, place] = answered[place].options
+            influence = _influence(model, read, tries)
+            way = tries[np.argmax(up * (influence[:, -1] + influence[:, 1 : len(points) + 1] @ points))]
+            seen.append(tries)
+    return np.unique(np.concatenate(seen), axis=0)
+
+
+def _asking(model: Model) -> list[Rule]:
+    """The rules about activities that depend on fields."""
+    return [rule for rule in model.rules() if not isinstance(rule, Fit) and (rule.when or rule.segments)]
+
+
+def _influence(model: Model, read: Mapping[str, Answered], ways: Kinds) -> NDArray[np.int64]:
+    """What fields decide, in a row for each way: segment, rules that count, disqualifications; at the end fit."""
+    none = np.zeros(0, dtype=np.int64)
+    fields = {
+        name: Column(each.codes(kind).astype(np.int32), each.distinct, {})
+        for (name, each), kind in zip(read.items(), ways.T, strict=True)
+    }
+    columns = Columns(np.arange(len(ways)), fields, none.astype(np.int32), none, none.astype(np.int32), ())
+    known = Known(model, columns, _ANY_TIME, UTC)
+    scoring = Scoring(known)
+    decided = [known.segment, *(scoring.applies(rule) for rule in _asking(model))]
+    decided += [known.asker.ask(each.when) == YES for each in model.disqualify if each.when]
+    return np.column_stack([*decided, scoring.scores().fit]).astype(np.int64)
 
 
 def worth_knowing(
@@ -189,6 +225,11 @@ def worth_knowing(
     """For each field: how many people lack it, and for how many of them it could change the band; most first."""
     ranked = [(name, *_moved(model, scores, columns, now, zone, name)) for name in sorted(_decisive(model))]
     return sorted((each for each in ranked if each[1]), key=lambda each: (-each[2], -each[1], each[0]))
+
+
+def _decisive(model: Model) -> set[str]:
+    """The fields that can change a score or a band: all that are read, save by qualifications."""
+    return {name for each in model.model_copy(update={"qualification": []}).conditions() for name in each.fields()}
 
 
 def _moved(model: Model, scores: Scores, columns: Columns, now: datetime, zone: tzinfo, name: str) -> tuple[int, int]:
