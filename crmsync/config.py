@@ -7,7 +7,7 @@ import json
 import os
 import re
 import tomllib
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import timedelta
 from importlib.metadata import entry_points
 from pathlib import Path
@@ -175,6 +175,10 @@ class Identity(Table):
     shared_mailboxes: list[str] = ["info", "sales", "office", "contact", "admin", "support", "hello", "team", "mail"]
 
 
+_RULES = {"fit", "behavior", "inactivity", "sequence", "pattern", "lists", "titles", "test", "review"}
+"""Tables of the model that a plan knows through the lines of a score."""
+
+
 class Config(Model, BaseSettings):
     """Everything the worker knows before it starts. Each connector's table is added by `_with_tables`."""
 
@@ -271,10 +275,16 @@ class Config(Model, BaseSettings):
         return ZoneInfo(self.schedule.timezone)
 
     def model_hash(self) -> str:
-        """Twelve hex digits that change when, and only when, the scoring model, its fields or its stages do."""
-        kept = set(Model.model_fields) | {"fields", "stage", "identity"}
-        text = json.dumps(self.model_dump(mode="json", include=kept), sort_keys=True)
-        return hashlib.sha256(text.encode()).hexdigest()[:12]
+        """Twelve hex digits that change when, and only when, something does that a score rests on."""
+        return self._hash((set(Model.model_fields) - {"test", "review"}) | {"fields", "stage", "identity"})
+
+    def plan_hash(self) -> str:
+        """Twelve hex digits that change when something does that a plan rests on besides the lines of a score."""
+        return self._hash((set(Model.model_fields) - _RULES) | {"stage", "write", "route", "owner_pool"})
+
+    def _hash(self, names: Iterable[str]) -> str:
+        shown = self.model_dump(mode="json", include=dict.fromkeys(names, True) | {"schedule": {"timezone"}})
+        return hashlib.sha256(json.dumps(shown, sort_keys=True).encode()).hexdigest()[:12]
 
     @classmethod
     def settings_customise_sources(

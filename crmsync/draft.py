@@ -142,33 +142,31 @@ def _assign(
 def _scored_people(work: Work, tx: Connection, result: Result) -> Iterator[tuple[Scored, list[Holding]]]:
     """Score whoever may have changed, store the scores, and yield with their records those there is news of.
 
-    There is none of people whom time alone was going to move and did not: of them only the next such instant is stored.
+    There is none of people whom time or a changed rule might have moved and did not: of them only the next instant is
+    stored at which they may be.
     """
-    config = work.config
-    wanted = scored.people_to_score(tx, int(work.now.timestamp()), config.model_hash())
+    config, model, plan = work.config, work.config.model_hash(), work.config.plan_hash()
+    wanted = scored.people_to_score(tx, int(work.now.timestamp()), model, plan)
     dirty = scored.dirty_people(tx)
     facts: sheets.Facts = {}
     for start in range(0, len(wanted), scored.PEOPLE_AT_ONCE):
-        some = [int(each) for each in wanted[start : start + scored.PEOPLE_AT_ONCE]]
+        some = wanted[start : start + scored.PEOPLE_AT_ONCE].tolist()
         columns = sheets.columns(tx, some, sorted(config.fields), config.identity.precedence, facts, keep=True)
         before = scored.known_scores(tx, some)
         previous = [before[each].band if each in before else None for each in some]
         scores = score(config, columns, work.now, config.zone, previous)
         rows = _score_rows(scores, config, work, result)
-        news = [
-            place
-            for place, row in enumerate(rows)
-            if row["id"] in dirty or row["id"] not in before or _moved(before[row["id"]], row)
-        ]
+        news = [place for place, row in enumerate(rows) if row["id"] in dirty or _is_news(before.get(row["id"]), row)]
         quiet = {rows[place]["id"]: rows[place]["due"] for place in set(range(len(rows))) - set(news)}
         scored.postpone(tx, {each: due for each, due in quiet.items() if before[each].due != due})
+        scored.renew(tx, some[0], some[-1], model, plan)
         scored.save_scores(tx, [rows[place] for place in news], before)
         work.progress("scored", "", len(some))
         yield from _with_records(tx, config, scores, news)
 
 
-def _moved(before: scored.Known, row: Mapping[str, Any]) -> bool:
-    return (before.lines, before.band, before.model) != (row["lines"], row["band"], row["model"])
+def _is_news(before: scored.Known | None, row: Mapping[str, Any]) -> bool:
+    return before is None or (before.lines, before.band, before.plan) != (row["lines"], row["band"], row["plan"])
 
 
 def _ledgers(scores: Scores) -> list[str]:
@@ -182,7 +180,8 @@ def _ledgers(scores: Scores) -> list[str]:
 
 
 def _score_rows(scores: Scores, config: Config, work: Work, result: Result) -> list[dict[str, Any]]:
-    bands, model, ledgers = config.band_names(), config.model_hash(), _ledgers(scores)
+    bands, ledgers = config.band_names(), _ledgers(scores)
+    settings = {"model": config.model_hash(), "plan": config.plan_hash()}
     return [
         {
             "id": int(scores.people[row]),
@@ -191,7 +190,7 @@ def _score_rows(scores: Scores, config: Config, work: Work, result: Result) -> l
             "total": int(scores.total[row]),
             "band": _band(bands, scores.band[row]),
             "due": int(scores.due[row]),
-            "model": model,
+            **settings,
             "scored_at": work.now_ms,
             "scored_run": result.run,
             "lines": ledgers[row],

@@ -96,6 +96,35 @@ def test_another_order_of_precedence_is_another_truth_about_everybody(state):
     assert held(hubspot)["1"][0] == held(salesforce)["00Q1"][0] == 20
 
 
+def test_a_changed_config_reaches_people_that_nothing_else_happened_to(state):
+    hubspot, salesforce = two_crms()
+    output = 'reason = { hubspot = "crmsync_reason", salesforce = "Crmsync_Reason__c" }\n'
+    cycle(work(state, hubspot, salesforce, settings=config(MODEL.replace(output, ""))))
+    assert not any("reason" in record.current for record in hubspot.records.values())
+    more = cycle(work(state, hubspot, salesforce, now=NOW + timedelta(minutes=15)))
+    assert [counts.kept for counts in more.crms.values()] == [2, 2]
+    assert all(record.current["reason"] for record in (*hubspot.records.values(), *salesforce.records.values()))
+    routed = config(MODEL.replace('bands = ["mql"]', 'bands = ["mql", "cold"]'))
+    cycle(work(state, hubspot, salesforce, settings=routed, now=NOW + timedelta(minutes=30)))
+    assert held(hubspot)["2"][2] == "hubspot-bob"
+
+
+def test_a_rule_that_changes_nothing_for_somebody_is_no_news_of_them(state):
+    hubspot, salesforce = two_crms()
+    cycle(work(state, hubspot, salesforce))
+    other = config(MODEL.replace("points = 20", "points = 25"), guard={"rescored": 1.0})
+    again = balanced(cycle(work(state, hubspot, salesforce, settings=other, now=NOW + timedelta(minutes=15))))
+    assert [counts.rescored for counts in again.crms.values()] == [1, 1]  # Ada, the only VP
+    third = cycle(work(state, hubspot, salesforce, settings=other, now=NOW + timedelta(minutes=30)))
+    assert [counts.rescored for counts in third.crms.values()] == [0, 0]
+    assert {row.model for row in everybody(state)} == {other.model_hash()}
+
+
+def everybody(state):
+    with state.read() as reading:
+        return reading.execute(select(schema.person)).all()
+
+
 def test_law_1_after_a_cycle_the_next_plan_is_empty_and_nothing_is_scored(state):
     crms = two_crms()
     cycle(work(state, *crms))

@@ -187,7 +187,8 @@ person = Table(
     Column("total", BigInteger, nullable=False),
     Column("band", Text, nullable=False),
     Column("due", BigInteger, nullable=False),  # seconds: when time alone will next change the score
-    Column("model", Text, nullable=False),
+    Column("model", Text, nullable=False),  # hashes of what the score rests on, and the plan
+    Column("plan", Text, nullable=False),
     Column("scored_at", BigInteger, nullable=False),
     Column("scored_run", Text, nullable=False),
     Column("lines", Text, nullable=False),  # JSON: [[rule, hundredths], …], sums to total
@@ -195,6 +196,7 @@ person = Table(
     Index("ix_person_due", "due"),
     Index("ix_person_band", "band"),
     Index("ix_person_model", "model"),
+    Index("ix_person_plan", "plan"),
 )
 
 pointer = Table(

@@ -88,15 +88,20 @@ def _assign(
         connection.execute(delete(person).where(person.c.id.in_(some), person.c.id.not_in(inhabited)))
 
 
-def people_to_score(connection: Connection, now: int, model: str) -> NDArray[np.int64]:
-    """The people whose score may have changed, ascending: those with a dirty contact, those due by `now` (seconds), and
-    those whose score is of another model than `model` (its hash).
+def people_to_score(connection: Connection, now: int, model: str, plan: str) -> NDArray[np.int64]:
+    """The people whose score or plan may have changed, ascending.
+
+    Those with a dirty contact, those due by `now` (seconds), and those last scored or planned for with other settings
+    than these (hashes).
     """
     candidates = union(
         select(contact.c.person).where(contact.c.dirty, contact.c.person.is_not(None)),
         select(person.c.id).where(person.c.due <= now),
-        select(person.c.id).where(person.c.model < model),
-        select(person.c.id).where(person.c.model > model),
+        *(
+            select(person.c.id).where(differs)
+            for column, held in ((person.c.model, model), (person.c.plan, plan))
+            for differs in (column < held, column > held)  # an index serves these, and not <>
+        ),
     )
     query = select(contact.c.person).where(contact.c.person.in_(candidates), LIVE).distinct().order_by(contact.c.person)
     return np.fromiter(connection.scalars(query), dtype=np.int64)
@@ -109,12 +114,12 @@ class Known(NamedTuple):
     lines: str
     was: str
     due: int
-    model: str
+    plan: str
 
 
 def known_scores(connection: Connection, people: Sequence[int]) -> dict[int, Known]:
     """The last score of each of these people (ascending) who has one."""
-    query = select(person.c.id, person.c.band, person.c.lines, person.c.was, person.c.due, person.c.model)
+    query = select(person.c.id, person.c.band, person.c.lines, person.c.was, person.c.due, person.c.plan)
     return {row[0]: Known(*row[1:]) for row in tuples(connection, query.where(around(person.c.id, people)))}
 
 
@@ -128,6 +133,12 @@ def postpone(connection: Connection, due: Mapping[int, int]) -> None:
     if due:
         statement = update(person).where(person.c.id == bindparam("person_id")).values(due=bindparam("then"))
         connection.execute(statement, [{"person_id": each, "then": then} for each, then in due.items()])
+
+
+def renew(connection: Connection, first: int, last: int, model: str, plan: str) -> None:
+    """The people from the first to the last (ids) were scored and planned for with these settings."""
+    these = person.c.id.between(first, last) & ((person.c.model != model) | (person.c.plan != plan))
+    connection.execute(update(person).where(these).values(model=model, plan=plan))
 
 
 def save_scores(connection: Connection, rows: list[dict[str, Any]], before: Mapping[int, Known]) -> None:

@@ -178,6 +178,7 @@ def upgrade() -> None:
         sa.Column("band", sa.Text(), nullable=False),
         sa.Column("due", sa.BigInteger(), nullable=False),
         sa.Column("model", sa.Text(), nullable=False),
+        sa.Column("plan", sa.Text(), nullable=False),
         sa.Column("scored_at", sa.BigInteger(), nullable=False),
         sa.Column("scored_run", sa.Text(), nullable=False),
         sa.Column("lines", sa.Text(), nullable=False),
@@ -188,6 +189,7 @@ def upgrade() -> None:
         batch_op.create_index("ix_person_band", ["band"], unique=False)
         batch_op.create_index("ix_person_due", ["due"], unique=False)
         batch_op.create_index("ix_person_model", ["model"], unique=False)
+        batch_op.create_index("ix_person_plan", ["plan"], unique=False)
 
     op.create_table(
         "pointer",
