@@ -31,7 +31,7 @@ from crmsync.scoring.bands import band_of, grade_of
 from crmsync.scoring.days import FAR, midnight
 from crmsync.scoring.fading import NEVER
 from crmsync.scoring.known import Known
-from crmsync.scoring.ledger import Ledger, Line, Scores, Some, Whole, clipped, joined, rounded
+from crmsync.scoring.ledger import EVERYBODY, Ledger, Line, Scores, Some, Whole, clipped, joined, rounded
 from crmsync.scoring.patterns import pattern, sequence, silence
 from crmsync.scoring.truth import YES
 
@@ -167,17 +167,16 @@ class Scoring:
         if rule.when is not None or rule.segments:
             found = found.only(self.applies(rule))
         self.wait[found.rows] = np.minimum(self.wait[found.rows], found.wait)
-        self.ledger.add(Line(rule.name, "behavior", "rule", rule.name), Some(found.rows, found.full))
-        some = Some(found.rows, found.points)
+        lines, points = [Line(rule.name, "behavior", "rule", rule.name)], [found.full]
         if getattr(rule, "decay", None) is not None:
-            some = Some(found.rows, rounded(found.points, self.unit))
-            line = Line(f"{rule.name}: faded with age", "behavior", "decay", rule.name)
-            self.ledger.add(line, Some(found.rows, some.points - found.full))
+            lines.append(Line(f"{rule.name}: faded with age", "behavior", "decay", rule.name))
+            points.append(rounded(found.points, self.unit))
         cap = getattr(rule, "cap", None)
-        if cap is None:
-            return some
-        line = Line(f"{rule.name}: at most {cap:.15g}", "behavior", "cap", rule.name)
-        return self.ledger.limit(line, some, Limit(cap=cap) if cap > 0 else Limit(floor=cap))
+        if cap is not None:
+            lines.append(Line(f"{rule.name}: at most {cap:.15g}", "behavior", "cap", rule.name))
+            points.append(clipped(points[-1], Limit(cap=cap) if cap > 0 else Limit(floor=cap)))
+        self.ledger.steps(lines, found.rows, points)
+        return Some(found.rows, points[-1])
 
     def _group(self, axis: Axis, rules: Sequence[Rule], given: Mapping[str, Some]) -> dict[str | None, Some]:
         """Add the lines of the groups of an axis; what each cut away (a negative number) or filled up."""
@@ -195,7 +194,7 @@ class Scoring:
         together = np.zeros(self.rows, dtype=np.int64)
         for part in parts:
             together[part.rows] += part.points
-        return Some(np.arange(self.rows), together)
+        return Some(EVERYBODY, together)
 
     def _close(self, axis: Literal["fit", "behavior", "total"], limit: Limit) -> None:
         """Clamp and round an axis."""

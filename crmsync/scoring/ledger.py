@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields, replace
+from itertools import pairwise
 from typing import Any, Literal
 
 import numpy as np
@@ -74,11 +75,15 @@ def _chained(points: Sequence[Narrow]) -> Narrow:
     return chained
 
 
+EVERYBODY = slice(None)
+Rows = NDArray[np.intp] | slice
+
+
 @dataclass(frozen=True)
 class Some:
     """Points of some people: of those of `rows`, ascending; everybody else has none."""
 
-    rows: NDArray[np.intp]
+    rows: Rows
     points: Whole
 
 
@@ -93,9 +98,14 @@ class Ledger:
 
     def add(self, line: Line, some: Some) -> None:
         """Add a line."""
-        self.lines.append(line)
-        self.points.append(spread(some, self.rows))
-        self.sums[line.axis][some.rows] += some.points
+        self.steps([line], some.rows, [some.points])
+
+    def steps(self, lines: Sequence[Line], rows: Rows, points: Sequence[Whole]) -> None:
+        """Add lines of one axis that lead from nothing to each of `points` in turn."""
+        self.lines += lines
+        changes = [points[0], *(after - before for before, after in pairwise(points))]
+        self.points += [spread(Some(rows, each), self.rows) for each in changes]
+        self.sums[lines[0].axis][rows] += points[-1]
 
     def limit(self, line: Line, some: Some, limit: Limit) -> Some:
         """Add the line that brings points between the limit's floor and cap; what they are afterwards."""
@@ -107,9 +117,7 @@ class Ledger:
 
     def move(self, line: Line, points: Whole) -> None:
         """Add the line that brings its axis to `points`."""
-        change = points - self.sums[line.axis]
-        rows = np.flatnonzero(change)
-        self.add(line, Some(rows, change[rows]))
+        self.add(line, Some(EVERYBODY, points - self.sums[line.axis]))
 
 
 def clipped(points: Whole, limit: Limit) -> Whole:
@@ -125,7 +133,7 @@ _EXACT_IN_FLOATS = 2**46
 
 def rounded(points: Whole, unit: int) -> Whole:
     """The nearest multiple of `unit`; from the middle to the even one."""
-    if not len(points) or int(np.abs(points).max()) < _EXACT_IN_FLOATS:
+    if not len(points) or max(-int(points.min()), int(points.max())) < _EXACT_IN_FLOATS:
         quick: Whole = (np.rint(points / unit) * unit).astype(np.int64)
         return quick
     low = points // unit
@@ -148,7 +156,7 @@ def spread(some: Some, rows: int) -> Narrow:
 
 
 def _filled(points: Narrow, some: Some) -> Narrow:
-    points[some.rows] = some.points
+    points[some.rows] = some.points.astype(points.dtype)  # quicker than to convert number by number
     return points
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, MutableMapping, Sequence
-from functools import lru_cache
+from functools import lru_cache, partial
 from threading import RLock
 from typing import Any
 
@@ -103,14 +103,15 @@ class Asker:
             return _answers(column.distinct, _equal_test(wanted if isinstance(wanted, list) else [wanted]))
         listed = self.lists[str(wanted)] if key == "in_list" else wanted
         words = tuple(folded(each) for each in ([listed] if isinstance(listed, str) else listed))  # type: ignore[attr-defined]
-        holds = _WORDS[key]
-        return _answers(column.texts, lambda texts: holds(texts, words))
+        return _answers(column.texts, partial(_WORDS[key], wanted=words))
+
+
+_ANSWER = {None: UNKNOWN, True: YES, False: NO}
 
 
 def _answers(values: Sequence[Any], test: Callable[[Any], bool | None]) -> Answers:
     """The answer for each value; unknown where there is none, or none that the test can read."""
-    found = [None if value is None else test(value) for value in values]
-    return np.array([UNKNOWN if each is None else YES if each else NO for each in found], dtype=np.int8)
+    return np.array([_ANSWER[None if value is None else test(value)] for value in values], dtype=np.int8)
 
 
 def _joined(join: np.ufunc, answers: list[Answers]) -> Answers:
@@ -154,8 +155,11 @@ def _domain_test(key: str, wanted: object) -> Test:
 
 def _under(domain: str, domains: frozenset[str]) -> bool:
     """Whether it is one of them or below one: `mail.example.com` is below `example.com`."""
-    parts = domain.split(".")
-    return any(".".join(parts[start:]) in domains for start in range(len(parts)))
+    while domain not in domains:
+        _, dot, domain = domain.partition(".")
+        if not dot:
+            return False
+    return True
 
 
 def _equal_test(wanted: Iterable[object]) -> Test:
@@ -182,7 +186,7 @@ def _contains(texts: Sequence[str], wanted: tuple[str, ...]) -> bool:
     return False
 
 
-_WORDS: Mapping[str, Callable[[Sequence[str], tuple[str, ...]], bool]] = {
+_WORDS: Mapping[str, Callable[..., bool]] = {
     "is": lambda texts, wanted: not set(wanted).isdisjoint(texts),
     "in": lambda texts, wanted: not set(wanted).isdisjoint(texts),
     "in_list": lambda texts, wanted: not set(wanted).isdisjoint(texts),
