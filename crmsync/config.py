@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import hashlib
 import json
 import os
@@ -283,8 +284,11 @@ class Config(Model, BaseSettings):
         return self._hash((set(Model.model_fields) - _RULES) | {"stage", "write", "route", "owner_pool"})
 
     def _hash(self, names: Iterable[str]) -> str:
-        shown = self.model_dump(mode="json", include=dict.fromkeys(names, True) | {"schedule": {"timezone"}})
-        return hashlib.sha256(json.dumps(shown, sort_keys=True).encode()).hexdigest()[:12]
+        return _digest(self.model_dump(mode="json", include=dict.fromkeys(names, True) | {"schedule": {"timezone"}}))
+
+    def mapping_hash(self, crm: str) -> str:
+        """Twelve hex digits that change when something else is to be read of every record of a CRM."""
+        return _digest(dataclasses.asdict(self.field_map(crm)))
 
     @classmethod
     def settings_customise_sources(
@@ -299,6 +303,10 @@ class Config(Model, BaseSettings):
         given = cast(InitSettingsSource, init_settings).init_kwargs
         folder = _FolderSource(settings_cls, str(given.get("secrets") or ""))
         return (env_settings, folder, init_settings)
+
+
+def _digest(shown: Mapping[str, Any]) -> str:
+    return hashlib.sha256(json.dumps(shown, sort_keys=True).encode()).hexdigest()[:12]
 
 
 class _FolderSource(EnvSettingsSource):

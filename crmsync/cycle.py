@@ -149,12 +149,13 @@ def _resume(work: Work, result: Result, crm: str) -> None:
 
 def _pull(work: Work, result: Result, crm: str, full: bool) -> None:
     connector, counts = work.crms[crm], result.crms[crm]
+    contacts = f"contacts:{work.config.mapping_hash(crm)}"  # mapped otherwise, everybody has to be read anew
     streams: list[tuple[str, Callable[[str | None], Iterator[Page[Any]]], Callable[..., None]]] = [
-        ("contacts", connector.contacts, partial(pulled.save_contacts, now=work.now)),
+        (contacts, connector.contacts, partial(pulled.save_contacts, now=work.now)),
         ("activities", connector.activities, pulled.save_activities),
     ]
     for stream, pages, save in streams:
-        key = f"full:{stream}" if full else stream
+        key, what = f"full:{stream}" if full else stream, stream.partition(":")[0]
         with work.store.read() as reading:
             cursor = pulled.read_cursor(reading, crm, key)
         for page in pages(cursor):
@@ -162,13 +163,14 @@ def _pull(work: Work, result: Result, crm: str, full: bool) -> None:
                 save(writing, result.run, page.items)
                 pulled.write_cursor(writing, crm, key, page.cursor)
             failpoint("page_stored")
-            counts.activities += len(page.items) if stream == "activities" else 0
-            work.progress(stream, crm, len(page.items))
-        if cursor is None and stream == "contacts":
+            counts.activities += len(page.items) if what == "activities" else 0
+            work.progress(what, crm, len(page.items))
+        if cursor is None and what == "contacts":
             _look_for_the_missing(work, result, crm)
-    if full:
-        with work.store.begin() as writing:
+    with work.store.begin() as writing:
+        if full:
             pulled.promote_cursors(writing, crm, [stream for stream, _pages, _save in streams])
+        pulled.drop_cursors(writing, crm, "contacts:", keep=contacts)
 
 
 def _look_for_the_missing(work: Work, result: Result, crm: str) -> None:

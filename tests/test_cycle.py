@@ -109,6 +109,25 @@ def test_a_changed_config_reaches_people_that_nothing_else_happened_to(state):
     assert held(hubspot)["2"][2] == "hubspot-bob"
 
 
+def test_a_field_that_is_mapped_anew_is_read_of_everybody(state):
+    hubspot = crm("hubspot")
+    hubspot.edit(contact(1, fields={"title": "VP Sales", "employees": 500}))
+    for later in (NOW, NOW + timedelta(minutes=15)):
+        cycle(work(state, hubspot, now=later))
+    ada = Ref("hubspot", "contact", "1")
+    hubspot.records[ada] = replace(hubspot.records[ada], fields={"title": "VP Sales", "employees": 100})
+    assert cycle(work(state, hubspot, now=later)).crms["hubspot"].pulled == 0  # the CRM says nothing of another field
+    fields = {"title": {"hubspot": "jobtitle"}, "employees": {"hubspot": "staff"}}
+    result = balanced(cycle(work(state, hubspot, settings=config(fields=fields), now=later)))
+    assert result.crms["hubspot"].pulled == 1
+    assert held(hubspot)["1"][0] == 20
+    ours = work(state, hubspot, settings=config(fields=fields), now=later)
+    pulled = [cycle(ours, full=full).crms["hubspot"].pulled for full in (False, False, True, False)]
+    assert pulled == [1, 0, 1, 0]  # the first is the echo of our own write
+    assert {row["stream"].partition(":")[0] for row in stored(state, schema.cursor)} == {"contacts", "activities"}
+    assert len(stored(state, schema.cursor)) == 2
+
+
 def test_a_rule_that_changes_nothing_for_somebody_is_no_news_of_them(state):
     hubspot, salesforce = two_crms()
     cycle(work(state, hubspot, salesforce))
@@ -117,12 +136,12 @@ def test_a_rule_that_changes_nothing_for_somebody_is_no_news_of_them(state):
     assert [counts.rescored for counts in again.crms.values()] == [1, 1]  # Ada, the only VP
     third = cycle(work(state, hubspot, salesforce, settings=other, now=NOW + timedelta(minutes=30)))
     assert [counts.rescored for counts in third.crms.values()] == [0, 0]
-    assert {row.model for row in everybody(state)} == {other.model_hash()}
+    assert {row["model"] for row in stored(state, schema.person)} == {other.model_hash()}
 
 
-def everybody(state):
+def stored(state, table):
     with state.read() as reading:
-        return reading.execute(select(schema.person)).all()
+        return [row._asdict() for row in reading.execute(select(table))]
 
 
 def test_law_1_after_a_cycle_the_next_plan_is_empty_and_nothing_is_scored(state):

@@ -8,7 +8,7 @@ from itertools import islice
 from typing import Any, TypeVar
 
 import orjson
-from sqlalchemy import Connection, bindparam, delete, select, update
+from sqlalchemy import Connection, bindparam, delete, or_, select, update
 
 from crmsync.model import Activity, Contact, Counter, Ref
 from crmsync.people import marks
@@ -94,6 +94,13 @@ def promote_cursors(connection: Connection, crm: str, streams: Sequence[str]) ->
         if value := read_cursor(connection, crm, f"full:{stream}"):
             write_cursor(connection, crm, stream, value)
         connection.execute(delete(cursor).where(cursor.c.crm == crm, cursor.c.stream == f"full:{stream}"))
+
+
+def drop_cursors(connection: Connection, crm: str, begin: str, keep: str) -> None:
+    """Forget the streams that begin like one that is complete, which has taken their place."""
+    ours = or_(*(cursor.c.stream.startswith(each, autoescape=True) for each in (begin, f"full:{begin}")))
+    others = cursor.c.stream.not_in((keep, f"full:{keep}"))
+    connection.execute(delete(cursor).where(cursor.c.crm == crm, ours, others))
 
 
 def save_contacts(connection: Connection, run: str, items: Sequence[Contact], now: datetime) -> None:
