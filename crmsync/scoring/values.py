@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import unicodedata
+from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -96,7 +97,7 @@ class Column(Sequence[Scalar | None]):
     @cached_property
     def domains(self) -> Column:
         """The domain of each distinct value, as a column of its own."""
-        tails = column([value[value.rfind("@") + 1 :] if isinstance(value, str) else None for value in self.distinct])
+        tails = column([value.rpartition("@")[2] if isinstance(value, str) else None for value in self.distinct])
         read = column([domain_of(tail) if isinstance(tail, str) else None for tail in tails.distinct])
         return Column(read.codes[tails.codes], read.distinct, {})
 
@@ -120,13 +121,12 @@ def folded(text: str) -> str:
     return text.lower() if text.isascii() else unicodedata.normalize("NFC", text.casefold())
 
 
-_END_OF_DOMAIN = regex.compile(r"[/:?#]")
-
-
 def domain_of(text: str) -> str:
     """The domain of an e-mail address, a web address or a bare domain: lower case, without `www.`."""
     domain = folded(text.rpartition("@")[2])
-    domain = _END_OF_DOMAIN.split(domain.partition("://")[2] or domain, maxsplit=1)[0]
+    domain = domain.partition("://")[2] or domain
+    for end in "/:?#":
+        domain = domain.partition(end)[0]
     return domain.strip(".").removeprefix("www.")
 
 
@@ -137,7 +137,8 @@ def column(values: Sequence[Any]) -> Column:
     kinds = set(map(type, values))
     mixed = len(kinds - {type(None)}) > 1  # True, 1 and 1.0 are equal to a dict, and different to a rule
     keys = [(type(value), value) for value in values] if mixed else values
-    index = {key: code for code, key in enumerate(dict.fromkeys(keys))}
+    index = defaultdict[Any, int]()
+    index.default_factory = index.__len__  # numbers what it sees for the first time
     codes = np.fromiter(map(index.__getitem__, keys), dtype=np.int32, count=len(keys))
     raw = [key[1] for key in index] if mixed else list(index)
     odd: dict[str, list[int]] = {}
