@@ -64,6 +64,7 @@ def _lint_state(config: Config, now: datetime) -> list[Finding]:
     gaps = worth_knowing(config, scores, columns, now, config.zone)
     return [
         *found,
+        *(Finding("warning", sentence) for sentence in scores.warnings),
         *(
             Finding(
                 "note",

@@ -191,6 +191,8 @@ def print_explanation(console: Console, document: Document) -> None:
     console.print()
     for sentence in _outlook(document):
         console.print(sentence, soft_wrap=True)
+    for warning in document["warnings"]:
+        console.print(f"odd: {warning}", soft_wrap=True)
     if document["gaps"]:
         console.print("Not known: " + "; ".join(document["gaps"]), soft_wrap=True)
     for record in document["records"]:
@@ -261,6 +263,19 @@ def _said(line: Document) -> tuple[str, str, str]:
     points = "" if line["points"] is None else f"{line['points']:{'+' if line['sort'] in RULES else ''}}"
     name = f"{line['sort']} {line['name']}" if line["sort"] in NAMED_BY_SORT else line["name"]
     return points, name, line["says"]
+
+
+def print_tally(console: Console, path: object, people: int, document: Document) -> None:
+    """What is wrong or odd about a file of people; nothing where all is well."""
+    document = printable(document)
+    for problem in document["problems"]:
+        console.print(problem, soft_wrap=True)
+    for warning in document["warnings"]:
+        console.print(f"odd: {warning}", soft_wrap=True)
+    if not people and not document["problems"]:
+        console.print(f"{path} is empty: there was nobody to score.", soft_wrap=True)
+    elif document["problems"]:
+        console.print(f"{people:,} people scored; mistakes in {path}: {len(document['problems']):,}.", soft_wrap=True)
 
 
 def print_status(console: Console, document: Document) -> None:

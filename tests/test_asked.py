@@ -1,11 +1,12 @@
 """What people ask of the state, on both databases: who somebody is, why they have their score, how things stand."""
 
+from contextlib import nullcontext
 from datetime import timedelta
 from decimal import Decimal
 
 import pytest
 
-from crmsync import explain, health
+from crmsync import checking, explain, health
 from crmsync.cycle import cycle
 from crmsync.errors import ConfigError
 from crmsync.model import Ref
@@ -56,6 +57,19 @@ def test_an_explanation_sums_to_the_total(work):
     assert said["name"] == "Ann Able"
     assert sum(Decimal(str(line["points"])) for line in said["lines"]) == said["total"] == said["written"]["total"]
     assert said["history"][0]["state"] == "kept"
+
+
+def test_a_value_that_counts_as_unknown_is_told(work, monkeypatch):
+    (hubspot,) = [each for each in work.crms.values() if each.name == "hubspot"]
+    hubspot.edit(make.contact(3, emails=("cold@firm.example",), fields={"employees": 1e300}))
+    later = work._replace(now=work.now + timedelta(minutes=15))
+    cycle(later)
+    said = explain.explain(later.config, later.store, "cold@firm.example", later.now)
+    assert said["warnings"] == ["employees: the value is a number too large to be true, so it counts as unknown"]
+    monkeypatch.setattr(checking, "has_state", lambda _config: True)
+    monkeypatch.setattr(checking, "opened_state", lambda _config: nullcontext(later.store))
+    odd = checking.checked(later.config, later.now, None)["warnings"]
+    assert "employees: 1 person has a value that is a number too large to be true; it counts as unknown" in odd
 
 
 def test_an_explanation_of_what_cannot_be_told_apart(work):

@@ -3,6 +3,7 @@
 import json
 import logging
 import os
+import re
 import sqlite3
 import stat
 from decimal import Decimal
@@ -425,7 +426,12 @@ def test_score_needs_no_crm(path, tmp_path):
     ("text", "at", "sentence"),
     [
         ('{"id": 1', "2026-11-21T12:00:00Z", "line 1: this is not JSON"),
-        ('{"activities": [{"kind": "x"}]}', "2026-11-21T12:00:00Z", "person no. 1, activity no. 1"),
+        ('{"activities": [{"kind": "x"}]}', "2026-11-21T12:00:00Z", "line 1: activity no. 1: write"),
+        ('{"fields": {"title": {"a": 1}}}', "2026-11-21T12:00:00Z", "line 1: the field 'title' holds a table"),
+        ('{"previous": "hott"}', "2026-11-21T12:00:00Z", "previous 'hott' is no band of the model"),
+        ("[\n{}\n]", "2026-11-21T12:00:00Z", "line 1 begins with '['"),
+        ("{\n}", "2026-11-21T12:00:00Z", "line 1 begins with '{'"),
+        ("id,title\n1,VP", "2026-11-21T12:00:00Z", "line 1 begins with 'id,title'"),
         ("{}", "yesterday", "is not an instant"),
         ("{}", "2026-11-21T12:00:00", "needs its offset"),
     ],
@@ -436,6 +442,81 @@ def test_score_tells_what_is_wrong_with_its_input(path, tmp_path, text, at, sent
     ended = crmsync("score", "--input", people, "--at", at, "-c", path)
     assert ended.code == 2
     assert sentence in ended.err
+    assert ended.out == ""
+    assert sentence in " ".join(crmsync("score", "--input", people, "--at", at, "-c", path, "--json").json["problems"])
+
+
+@pytest.mark.parametrize(
+    ("content", "sentence"),
+    [
+        ('{"id": 1}'.encode("utf-16"), "begins with what is not UTF-8"),
+        ('{"id": "Jürgen"}'.encode("latin-1"), "line 1: this is not UTF-8"),
+        (b'{"id": "\\ud800"}', "line 1: this is not JSON"),
+        (b'{"id": NaN}', "line 1: this is not JSON"),
+    ],
+)
+def test_score_tells_of_another_encoding(path, tmp_path, content, sentence):
+    people = tmp_path / "people.jsonl"
+    people.write_bytes(content)
+    ended = crmsync("score", "--input", people, "-c", path)
+    assert (ended.code, sentence in ended.err) == (2, True)
+
+
+def test_score_of_what_cannot_be_opened(path, tmp_path):
+    for given, said in ((tmp_path, "Is a directory"), (tmp_path / "none.jsonl", "No such file")):
+        ended = crmsync("score", "--input", given, "-c", path)
+        assert (ended.code, said in ended.err) == (2, True)
+
+
+MIXED = """\ufeff{"id": "a", "fields": {"title": "VP Sales 😀"}}
+
+{"id": "b"
+{"id": "c", "fields": {"employees": 1e300, "titel": "VP"}, "activities": [\
+{"kind": "page_vieewd", "at": "2026-11-20T12Z"}]}
+{"id": "d", "field": {}}
+{"id": "e", "fields": {"employees": 1e300}}
+"""
+
+
+@pytest.mark.parametrize("at_once", [1, 2, 10_000])
+def test_score_loses_no_line_for_the_mistakes_of_others(path, tmp_path, monkeypatch, at_once):
+    monkeypatch.setattr("crmsync.people_file.AT_ONCE", at_once)
+    people = tmp_path / "people.jsonl"
+    people.write_text(MIXED, encoding="utf-8", newline="\r\n")
+    ended = crmsync("score", "--input", people, "-c", path)
+    assert ended.code == 4
+    assert [(each["line"], each["person"]) for each in map(json.loads, ended.out.splitlines())] == [
+        (1, "a"), (4, "c"), (6, "e"),
+    ]  # fmt: skip
+    assert ended.err.splitlines() == [
+        f"{people}, line 3: this is not JSON: unexpected end of data, at character 11",
+        f"{people}, line 5: 'field' is not a key crmsync knows; it knows id, fields, activities, previous",
+        "odd: 2 people: employees: the value is a number too large to be true, so it counts as unknown",
+        "odd: 1 person: the config has no field 'titel', so it counts for nothing; did you mean 'title'?",
+        "odd: 1 person: the config has no kind 'page_vieewd', so it counts for nothing; did you mean 'page_viewed'?",
+        f"3 people scored; mistakes in {people}: 2.",
+    ]
+    document = crmsync("score", "--input", people, "-c", path, "--json").json
+    assert (len(document["people"]), len(document["problems"]), len(document["warnings"])) == (3, 2, 3)
+
+
+def test_score_reads_a_pipe_and_says_when_it_is_empty(path):
+    words = ["score", "--input", "-", "-c", str(path)]
+    ended = Ended(CliRunner().invoke(app, words, input='{"id": 1}\n'))
+    assert (ended.code, json.loads(ended.out)["person"]) == (0, 1)
+    ended = Ended(CliRunner().invoke(app, words, input="\n"))
+    assert (ended.code, ended.out, ended.err) == (0, "", "- is empty: there was nobody to score.\n")
+
+
+def test_the_keys_of_an_explanation_and_of_a_score_are_those_of_the_readme(done, tmp_path):
+    people = tmp_path / "people.jsonl"
+    people.write_text('{"id": 1}\n{"id": 2}\n')
+    (row,) = [line for line in (ROOT / "README.md").read_text().splitlines() if line.startswith("| `explain` |")]
+    explained = crmsync("explain", "person:1", "-c", done, "--json").json
+    scored = crmsync("score", "--input", people, "-c", done, "--json").json["people"]
+    assert {*re.findall(r"`([a-z]+)`", row.partition(" | ")[2])} <= {*explained}
+    assert [{*each} - {*explained} for each in scored] == [{"line"}, {"line"}]
+    assert {"until", "next", "range", "warnings", "gaps", "lines"} <= {*scored[0]}
 
 
 @pytest.mark.parametrize("name", ["config.example.toml", "examples/starter.toml", "examples/segments.toml"])

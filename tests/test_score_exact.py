@@ -155,6 +155,39 @@ def test_an_unbelievable_text_is_unknown(value):
     assert bool(scores.warnings) == (value not in ("", "   "))
 
 
+def test_each_person_is_told_what_of_theirs_counts_as_unknown():
+    of = model(
+        fit=[fit_rule(1, "size", field="employees", gt=5), fit_rule(2, "vp", field="title", contains="vp")],
+        behavior=[behavior_rule(where={"seconds": {"gte": 60}}), behavior_rule("x", name="x", where={"url": "/"})],
+    )
+    people = [
+        person(did("page_viewed", seconds="soon"), employees=float("nan"), title="VP"),
+        person(did("page_viewed", seconds=75), did("x", seconds="soon"), employees="250", title=7, other=-0.0),
+        person(did("page_viewed", seconds="75"), employees=250, title="VP"),
+        person(),
+    ]
+    assert [each["warnings"] for each in score_people(of, people, NOW, UTC)] == [
+        [
+            "employees: the value is not a number (NaN), so it counts as unknown",
+            "the attribute seconds: the value cannot be read as its rules ask, so it counts as unknown",
+        ],
+        [
+            "employees: the value cannot be read as its rules ask, so it counts as unknown",
+            "title: the value cannot be read as its rules ask, so it counts as unknown",
+        ],
+        [],
+        [],
+    ]
+
+
+@pytest.mark.parametrize("value", [*HOSTILE[:5], 10**400, "x" * 200_000, "VP \ud800"], ids=lambda each: str(each)[:10])
+def test_who_has_an_unbelievable_value_is_warned(value):
+    of = model(fit=[fit_rule(1, field="f", contains="x"), fit_rule(2, "more", field="f", gt=1)])
+    first, second = score_people(of, [person(f=value), person(f=None)], NOW, UTC)
+    assert len(first["warnings"]) == 1
+    assert second["warnings"] == []
+
+
 def test_a_gap_says_what_was_wrong_with_the_value():
     of = model(fit=[fit_rule(1, "size", field="employees", gt=5), fit_rule(2, "vp", field="title", contains="vp")])
     assert [one(of, employees=value, title="x")["gaps"] for value in (None, float("nan"), "250", 250)] == [
@@ -273,6 +306,21 @@ def test_the_reason_tells_what_weighs_most_first():
         ({"activities": [{"at": "2026-11-21T12:00:00Z"}]}, "person no. 1, activity no. 1: write"),
         ({"field": {}}, "'field' is not a key crmsync knows"),
         ([], "person no. 1: write"),
+        ({"id": {}}, "id is a text or a number"),
+        ({"fields": {"a": {"b": 1}}}, "the field 'a' holds a table"),
+        ({"fields": {"a": [1, "b"]}}, "the field 'a' holds a list; only texts can be in one"),
+        ({"activities": "abc"}, "person no. 1, activity no. 1: write"),
+        ({"activities": [{"kind": None, "at": "2026-11-21T12:00:00Z"}]}, "person no. 1, activity no. 1: write"),
+        ({"activities": [{"kind": "x", "at": 5}]}, "person no. 1, activity no. 1: write"),
+        (
+            {"activities": [{"kind": "x", "at": "2026-11-21T12:00:00Z", "id": []}]},
+            "person no. 1, activity no. 1: write",
+        ),
+        (
+            {"activities": [{"kind": "x", "at": "2026-11-21T12:00:00Z", "attributes": {"a": {}}}]},
+            "person no. 1, activity no. 1: the attribute 'a' holds a table",
+        ),
+        ({"previous": "hot"}, "previous 'hot' is no band of the model; it has none"),
     ],
 )
 def test_a_person_written_wrongly_is_told_where(bad, said):

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import sys
+from collections.abc import Iterable
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Annotated, Any
@@ -11,12 +12,13 @@ import orjson
 import typer
 
 from crmsync import explain as explaining
-from crmsync import health
-from crmsync.cli.frame import DEFAULT_CONFIG, AsJson, ConfigPath, Debug, opened_config, out, told
+from crmsync import health, people_file
+from crmsync.cli.frame import DEFAULT_CONFIG, AsJson, ConfigPath, Debug, err, opened_config, out, told
 from crmsync.config import Config
+from crmsync.ending import DONE, PARTLY, WRONG
 from crmsync.errors import ConfigError
-from crmsync.report import print_explanation, print_model, print_status
-from crmsync.scoring import page_of, score_people
+from crmsync.report import print_explanation, print_model, print_status, print_tally, progress_bar
+from crmsync.scoring import page_of
 from crmsync.workplace import opened_state
 
 Who = Annotated[
@@ -28,7 +30,9 @@ Health = Annotated[
     bool, typer.Option("--health", help="Say only whether runs keep up with the schedule: exit 0 if so, 1 if not.")
 ]
 Runs = Annotated[int, typer.Option("--runs", min=1, help="How many of the last runs to show.")]
-Input = Annotated[Path, typer.Option("--input", "-i", help="A file with one JSON object for each person, one a line.")]
+Input = Annotated[
+    Path, typer.Option("--input", "-i", help="A file with a JSON object for each person, one a line; - reads a pipe.")
+]
 At = Annotated[str | None, typer.Option("--at", help="Score as of this instant, for example 2026-11-21T12:00:00Z.")]
 
 
@@ -103,17 +107,28 @@ def score(
 
     A line is {"id": …, "fields": {"title": …}, "activities": [{"kind": …, "at": …, "attributes": {…}}]}.
     Prints one JSON object for each person, in their order; with --json all in one document.
+    Lines with a mistake are told by their number, the others are scored, and the exit code is 4 (2 if none was right).
 
     Example: crmsync score --input people.jsonl --at 2026-11-21T12:00:00Z
     """
     with told(as_json, debug, config) as ending:
-        settings = opened_config(ending)
-        found = score_people(settings, list(_people(given)), _instant(at), settings.zone)
-        if as_json:
-            ending.document = {"people": list(found)}
-        else:
-            for each in found:
-                typer.echo(orjson.dumps(each).decode())
+        settings, now, tally = opened_config(ending), _instant(at), people_file.Tally()
+        people: list[dict[str, Any]] = []
+        with people_file.opened(given) as file, progress_bar(err()) as progress:
+            for some in people_file.scored(settings, file, str(given), now, tally):
+                if as_json:
+                    people += some
+                else:
+                    _print_lines(some)
+                progress("scored", "", len(some))
+        ending.document = {"people": people, "problems": tally.problems, "warnings": tally.warnings(settings)}
+        ending.code = DONE if not tally.problems else PARTLY if tally.people else WRONG
+        if not as_json:
+            print_tally(err(), given, tally.people, ending.document)
+
+
+def _print_lines(documents: Iterable[dict[str, Any]]) -> None:
+    sys.stdout.write("".join(f"{orjson.dumps(each).decode()}\n" for each in documents))
 
 
 def _instant(written: str | None) -> datetime:
@@ -126,19 +141,3 @@ def _instant(written: str | None) -> datetime:
     if at.tzinfo is None:
         raise ConfigError(f"--at {written!r} needs its offset; write for example {written}Z")
     return at
-
-
-def _people(path: Path) -> Iterator[Any]:
-    try:
-        text = path.read_text(encoding="utf-8")
-    except (OSError, UnicodeDecodeError) as error:
-        raise ConfigError(f"--input {path} cannot be read: {error}") from None
-    problems = []
-    for number, line in enumerate(text.split("\n"), start=1):
-        if line.strip():
-            try:
-                yield orjson.loads(line)
-            except orjson.JSONDecodeError as error:
-                problems.append(f"{path}, line {number}: this is not JSON: {error}")
-    if problems:
-        raise ConfigError(problems)

@@ -7,11 +7,12 @@ from crmsync.scoring.lasting import ahead
 from crmsync.scoring.ledger import Line, Scores
 from crmsync.scoring.missing import short
 from crmsync.scoring.page import page, page_of
-from crmsync.scoring.people import columns_of, document, golden, result, score_people
+from crmsync.scoring.people import document, golden, result, score_people
 from crmsync.scoring.ranges import possible, worth_knowing
 from crmsync.scoring.reasons import reason, reasons
 from crmsync.scoring.tiers import tier_counts
 from crmsync.scoring.values import take
+from crmsync.scoring.written import columns_of
 
 __all__ = [
     "Entry",

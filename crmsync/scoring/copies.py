@@ -20,7 +20,7 @@ from crmsync.scoring.values import Column, column, take
 
 Index = NDArray[np.intp]
 
-MOST_COPIES = 200_000
+MOST_COPIES = 65_536
 """So many are scored at a time, to bound the memory they take."""
 
 

@@ -1,28 +1,26 @@
-"""People written down by hand (a file, a golden lead) as columns, and their scores as documents."""
+"""What scoring says of people, as documents, and whether it says of golden leads what it should."""
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator, Mapping, Sequence
 from datetime import UTC, datetime, timedelta, tzinfo
 from typing import Any
 
-import numpy as np
 from pydantic import TypeAdapter
 
-from crmsync.columns import Columns, Fact
+from crmsync.columns import Columns
 from crmsync.errors import ConfigError
-from crmsync.model import Scalar
 from crmsync.rules import Golden, Model
 from crmsync.scoring.engine import score
 from crmsync.scoring.explain import explain_many
-from crmsync.scoring.gaps import gaps_many
+from crmsync.scoring.gaps import gaps_many, warnings_many
 from crmsync.scoring.lasting import ahead
 from crmsync.scoring.ledger import Scores
 from crmsync.scoring.missing import short_many
 from crmsync.scoring.ranges import possible_many
 from crmsync.scoring.reasons import reasons
 from crmsync.scoring.words import plain
+from crmsync.scoring.written import Written, all_written, columns_of, columns_written
 from crmsync.tables import Duration
 
 GOLDEN_NOW = datetime(2026, 1, 15, 12, tzinfo=UTC)
@@ -31,89 +29,22 @@ GOLDEN_NOW = datetime(2026, 1, 15, 12, tzinfo=UTC)
 _DURATION: TypeAdapter[timedelta] = TypeAdapter(Duration)
 
 
-def columns_of(people: Sequence[Mapping[str, Any]]) -> Columns:
-    """Columns of people given as `{"id", "fields": {…}, "activities": [{"kind", "at", "attributes"}]}`.
-
-    Activities with the same `id` are one; so are, without an id, those that agree in kind, instant and attributes.
-    Raises `ConfigError` with every mistake.
-    """
-    problems: list[str] = []
-    done = [_did(person, number, problems) for number, person in enumerate(people, start=1)]
-    if problems:
-        raise ConfigError(problems)
-    facts: dict[str, int] = {}
-    kept: list[Fact] = []
-    rows: list[tuple[int, int, int]] = []
-    for row, activities in enumerate(done):
-        for at, kind, attributes in activities:
-            key = json.dumps([kind, attributes], sort_keys=True)
-            if key not in facts:
-                facts[key] = len(kept)
-                kept.append(Fact(kind, {name: _scalar(value) for name, value in attributes.items()}))
-            rows.append((row, at, facts[key]))
-    names = sorted({name for person in people for name in person.get("fields", {})})
-    table = np.array(rows, dtype=np.int64).reshape(-1, 3)
-    return Columns(
-        people=np.arange(len(people), dtype=np.int64),
-        fields={name: [_scalar(person.get("fields", {}).get(name)) for person in people] for name in names},
-        person=table[:, 0].astype(np.int32),
-        at=table[:, 1].copy(),
-        fact=table[:, 2].astype(np.int32),
-        facts=kept,
-    )
-
-
-def _scalar(value: Any) -> Any:
-    return tuple(value) if isinstance(value, list) else value
-
-
-def _did(person: Any, number: int, problems: list[str]) -> list[tuple[int, str, dict[str, Scalar]]]:
-    """What one person did, by time, each activity once; mistakes go to `problems`."""
-    if not (isinstance(person, dict) and isinstance(person.get("fields", {}), dict)):
-        problems.append(f'person no. {number}: write {{"id": …, "fields": {{…}}, "activities": [{{…}}]}}')
-        return []
-    if unknown := sorted(set(person) - {"id", "fields", "activities", "previous"}):
-        problems.append(f"person no. {number}: {', '.join(map(repr, unknown))} is not a key crmsync knows")
-    once = {}
-    for place, activity in enumerate(person.get("activities") or (), start=1):
-        try:
-            at = _instant(activity["at"])
-            kind, attributes = str(activity["kind"]), dict(activity.get("attributes") or {})
-        except (KeyError, TypeError, ValueError, AttributeError):
-            problems.append(
-                f'person no. {number}, activity no. {place}: write {{"kind": "page_viewed", '
-                f'"at": "2026-11-21T12:00:00Z", "attributes": {{…}}}}'
-            )
-            continue
-        key = activity.get("id") or json.dumps([kind, at, attributes], sort_keys=True)
-        once[key] = (at, kind, attributes)
-    return sorted(once.values(), key=lambda each: (each[0], each[1], json.dumps(each[2], sort_keys=True)))
-
-
-def _instant(value: Any) -> int:
-    at = value if isinstance(value, datetime) else datetime.fromisoformat(str(value))
-    if at.tzinfo is None:
-        raise ValueError("an instant needs its offset")
-    return int(at.timestamp() // 1)
-
-
 def score_people(
     model: Model, people: Sequence[Mapping[str, Any]], now: datetime, zone: tzinfo
 ) -> Iterator[dict[str, Any]]:
     """A document for each person, in their order, with the keys of an explanation but nothing that a CRM would know.
 
-    `previous` of a person is the band they were in.
+    People are written as `written` reads them. Raises `ConfigError` with every mistake.
     """
-    columns = columns_of(people)
-    scores = score(model, columns, now, zone, [person.get("previous") for person in people])
+    yield from score_written(model, all_written(people, model.band_names()), now, zone)
+
+
+def score_written(model: Model, people: Sequence[Written], now: datetime, zone: tzinfo) -> Iterator[dict[str, Any]]:
+    """What `score_people` says of people who are read already."""
+    columns = columns_written(people)
+    scores = score(model, columns, now, zone, [person.previous for person in people])
     for person, said in zip(people, documents(model, scores, columns, range(len(people)), now, zone), strict=True):
-        yield {
-            "person": person.get("id"),
-            "refs": [],
-            **said,
-            "stage": person.get("fields", {}).get("stage"),
-            "owner": None,
-        }
+        yield {"person": person.id, "refs": [], **said, "stage": person.fields.get("stage"), "owner": None}
 
 
 def document(model: Model, scores: Scores, columns: Columns, row: int, now: datetime, zone: tzinfo) -> dict[str, Any]:
@@ -126,13 +57,15 @@ def documents(
 ) -> Iterator[dict[str, Any]]:
     """What `document` says, for each of some people."""
     asked = (model, scores, columns, rows, now, zone)
-    said = (explain_many(*asked), gaps_many(model, columns, rows), reasons(model, scores, rows))
+    odd = warnings_many(model, columns, rows)
+    said = (explain_many(*asked), gaps_many(model, columns, rows), odd, reasons(model, scores, rows))
     foreseen = (ahead(*asked), short_many(*asked), possible_many(*asked))
-    for row, lines, gaps, reason, until, missing, range_ in zip(rows, *said, *foreseen, strict=True):
+    for row, lines, gaps, warnings, reason, until, missing, range_ in zip(rows, *said, *foreseen, strict=True):
         yield {
             **result(model, scores, row),
             "lines": lines,
             "gaps": gaps,
+            "warnings": warnings,
             "reason": reason,
             "until": until and {"at": until.at.isoformat(), "band": until.band, "said": until.said},
             "next": missing and {"band": missing.band, "points": missing.points, "said": missing.said},

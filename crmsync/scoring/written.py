@@ -1,0 +1,151 @@
+"""People written down by hand (a line of a file, a golden lead), read strictly and put into columns."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from datetime import datetime
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from crmsync.columns import Columns, Fact
+from crmsync.errors import ConfigError
+from crmsync.model import Scalar
+
+KEYS = ("id", "fields", "activities", "previous")
+
+_PLAIN = frozenset({str, int, float, bool, type(None)})
+_ENCODED = json.JSONEncoder(sort_keys=True, default=str).encode
+
+
+class Act(NamedTuple):
+    """Something a person did: seconds since 1970, kind and attributes, and these two as one comparable text."""
+
+    at: int
+    key: str
+    kind: str
+    attributes: Mapping[str, Scalar]
+
+
+class Written(NamedTuple):
+    """A person as written down: what they did by time, each activity once; `previous` is the band they were in."""
+
+    id: Any
+    fields: Mapping[str, Scalar]
+    acts: Sequence[Act]
+    previous: str | None
+
+
+def written(person: Any, bands: Collection[str] | None = None) -> Written:
+    """A person given as `{"id", "fields": {…}, "activities": [{"kind", "at", "attributes"}], "previous"}`.
+
+    Activities with the same `id` are one; so are, without an id, those that agree in kind, instant and attributes.
+    Raises `ConfigError` with every mistake; `bands`, if given, are those that `previous` may name.
+    """
+    if not (isinstance(person, Mapping) and isinstance(person.get("fields") or {}, Mapping)):
+        raise ConfigError('write {"id": …, "fields": {…}, "activities": [{…}]}')
+    problems = [*_strange(person, bands), *_unreadable("the field", person.get("fields") or {})]
+    once: dict[Any, Act] = {}
+    listed = person.get("activities") or ()
+    for place, activity in enumerate(listed if isinstance(listed, list | tuple) else [listed], start=1):
+        try:
+            key, act = _act(activity)
+            once[key] = act
+        except (KeyError, TypeError, ValueError, OverflowError, AttributeError):
+            problems.append(
+                f'activity no. {place}: write {{"kind": "page_viewed", "at": "2026-11-21T12:00:00Z", '
+                f'"attributes": {{…}}}}'
+            )
+        else:
+            problems += [f"activity no. {place}: {each}" for each in _unreadable("the attribute", act.attributes)]
+    if problems:
+        raise ConfigError(problems)
+    fields = {name: _scalar(value) for name, value in (person.get("fields") or {}).items()}
+    return Written(person.get("id"), fields, sorted(once.values(), key=lambda act: act[:2]), person.get("previous"))
+
+
+def _strange(person: Mapping[str, Any], bands: Collection[str] | None) -> Iterator[str]:
+    if unknown := sorted(set(person) - {*KEYS}):
+        yield f"{', '.join(map(repr, unknown))} is not a key crmsync knows; it knows {', '.join(KEYS)}"
+    before = person.get("previous")
+    if before is not None and (not isinstance(before, str) or (bands is not None and before not in bands)):
+        yield f"previous {before!r} is no band of the model; it has {', '.join(bands or ()) or 'none'}"
+    if isinstance(person.get("id"), dict | list):
+        yield "id is a text or a number"
+
+
+def _unreadable(what: str, values: Mapping[str, Any]) -> Iterator[str]:
+    """Sentences about values that are nothing a CRM field can hold."""
+    if _PLAIN.issuperset(map(type, values.values())):
+        return
+    for name, value in values.items():
+        parts = value if isinstance(value, list | tuple) else [value]
+        if any(isinstance(part, dict | list | tuple) for part in parts):
+            yield f"{what} {name!r} holds a table; write a text, a number, true or false, or a list of texts"
+        elif isinstance(value, list | tuple) and not all(isinstance(part, str) for part in parts):
+            yield f"{what} {name!r} holds a list; only texts can be in one"
+
+
+def _act(activity: Any) -> tuple[Any, Act]:
+    """An activity, and the key by which it is told from others."""
+    at, kind = activity["at"], activity["kind"]
+    instant = at if isinstance(at, datetime) else datetime.fromisoformat(at)
+    if instant.tzinfo is None or not isinstance(kind, str) or not kind:
+        raise ValueError("an instant needs its offset, and a kind is a word")
+    attributes = dict(activity.get("attributes") or {})
+    text = _ENCODED([kind, attributes])
+    act = Act(int(instant.timestamp() // 1), text, kind, {name: _scalar(each) for name, each in attributes.items()})
+    given = activity.get("id")
+    if isinstance(given, dict | list):
+        raise ValueError("an id is a text or a number")
+    return (given, "id") if given is not None else (act.at, text), act
+
+
+def _scalar(value: Any) -> Any:
+    return tuple(value) if isinstance(value, list) else value
+
+
+def columns_of(people: Sequence[Mapping[str, Any]]) -> Columns:
+    """Columns of people who are written as `written` reads them. Raises `ConfigError` with every mistake."""
+    return columns_written(all_written(people))
+
+
+def all_written(people: Sequence[Any], bands: Collection[str] | None = None) -> list[Written]:
+    """People as `written` reads them. Raises `ConfigError` with every mistake and the number of the person."""
+    read, problems = [], []
+    for number, person in enumerate(people, start=1):
+        try:
+            read.append(written(person, bands))
+        except ConfigError as error:
+            problems += [f"person no. {number}{_joint(each)}{each}" for each in error.problems]
+    if problems:
+        raise ConfigError(problems)
+    return read
+
+
+def _joint(problem: str) -> str:
+    return ", " if problem.startswith("activity") else ": "
+
+
+def columns_written(people: Sequence[Written]) -> Columns:
+    """Columns of people, in their order."""
+    facts: dict[str, int] = {}
+    kept: list[Fact] = []
+    rows: list[tuple[int, int, int]] = []
+    for row, person in enumerate(people):
+        for act in person.acts:
+            if act.key not in facts:
+                facts[act.key] = len(kept)
+                kept.append(Fact(act.kind, act.attributes))
+            rows.append((row, act.at, facts[act.key]))
+    names = sorted({name for person in people for name in person.fields})
+    table = np.array(rows, dtype=np.int64).reshape(-1, 3)
+    return Columns(
+        people=np.arange(len(people), dtype=np.int64),
+        fields={name: [person.fields.get(name) for person in people] for name in names},
+        person=table[:, 0].astype(np.int32),
+        at=table[:, 1].copy(),
+        fact=table[:, 2].astype(np.int32),
+        facts=kept,
+    )
