@@ -214,8 +214,7 @@ class Activities:
 
     def acts(self, index: Index) -> Acts:
         """Some of the activities."""
-        today = self._todays
-        return Acts(self.person[index], self.day[index], today if isinstance(today, np.int32) else today[index])
+        return Acts(self.person, self.day, self._todays).only(index)
 
     def taken(self, on: Sequence[str], where: Where) -> Acts:
         """What `select` chooses."""

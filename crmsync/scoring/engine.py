@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from datetime import datetime, tzinfo
+from itertools import pairwise
 from typing import Literal
 
 import numpy as np
@@ -35,8 +36,8 @@ from crmsync.scoring.ledger import EVERYBODY, Ledger, Line, Scores, Some, Whole,
 from crmsync.scoring.patterns import pattern, sequence, silence
 from crmsync.scoring.truth import YES
 
-PEOPLE_AT_ONCE = 62_500
-"""Fewer, and threads wait for each other more than numpy works for them."""
+PEOPLE_AT_ONCE = 32_000
+"""With fewer, threads would wait for each other; with more, what they work on would take more memory."""
 
 THREADS = 4
 """What stands between numpy's loops runs one at a time, so that more would be of no use."""
@@ -60,11 +61,12 @@ def score(
 
 def scores_of(known: Known, people_at_once: int = PEOPLE_AT_ONCE, threads: int = THREADS) -> Scores:
     """The scores of everybody, some people at a time; neither how many nor the threads change anything."""
-    starts = range(0, max(known.rows, 1), people_at_once)
-    blocks = [slice(start, min(start + people_at_once, known.rows)) for start in starts]
-    if len(blocks) == 1:
+    count = max(1, -(-known.rows // people_at_once))
+    ends = [known.rows * number // count for number in range(count + 1)]
+    blocks = [slice(start, end) for start, end in pairwise(ends)]
+    if count == 1:
         return replace(Scoring(known).scores(), warnings=known.warnings())
-    with ThreadPoolExecutor(min(threads, len(blocks))) as pool:
+    with ThreadPoolExecutor(min(threads, count)) as pool:
         parts = list(pool.map(lambda rows: Scoring(known, rows).scores(), blocks))
     return replace(joined(parts), warnings=known.warnings())
 
