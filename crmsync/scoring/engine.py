@@ -39,8 +39,8 @@ from crmsync.scoring.truth import YES
 PEOPLE_AT_ONCE = 32_000
 """With fewer, threads would wait for each other; with more, what they work on would take more memory."""
 
-THREADS = 4
-"""What stands between numpy's loops runs one at a time, so that more would be of no use."""
+THREADS = 2
+"""What stands between numpy's loops runs one at a time: a third would mostly wait, and cost the others time."""
 
 
 def score(
