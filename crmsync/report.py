@@ -32,7 +32,7 @@ def progress_bar(console: Console) -> Iterator[Told]:
         yield lambda _what, _crm, _more: None
         return
     columns = (SpinnerColumn(), TextColumn("{task.description}"), TextColumn("{task.completed:,.0f}"))
-    with Progress(*columns, TimeElapsedColumn(), console=console, transient=True) as bars:
+    with Progress(*columns, TimeElapsedColumn(), console=console, transient=True, redirect_stdout=False) as bars:
         tasks: dict[tuple[str, str], Any] = {}
 
         def told(what: str, crm: str, more: int) -> None:

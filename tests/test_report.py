@@ -1,6 +1,7 @@
 """What is drawn for people: only where somebody looks, and nothing of a stranger's text steers the terminal."""
 
 import io
+import sys
 
 import pytest
 from rich.console import Console
@@ -22,6 +23,15 @@ def test_progress_is_drawn_on_a_terminal_and_nowhere_else():
             progress("contacts", "hubspot", 34)
         assert ("hubspot contacts" in file.getvalue()) is terminal
         assert ("1,234" in file.getvalue()) is terminal
+
+
+def test_what_is_printed_beside_a_bar_goes_where_it_belongs(capsys):
+    made, file = console(terminal=True)
+    with report.progress_bar(made) as progress:
+        progress("scored", "", 1)
+        sys.stdout.write("a line of the result\n")
+    assert capsys.readouterr().out == "a line of the result\n"
+    assert "a line of the result" not in file.getvalue()
 
 
 def test_steps_are_drawn_on_a_terminal_and_nowhere_else():

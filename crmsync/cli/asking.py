@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Iterable
+from contextlib import AbstractContextManager, nullcontext
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Annotated, Any
@@ -13,6 +14,7 @@ import typer
 
 from crmsync import explain as explaining
 from crmsync import health, people_file
+from crmsync.apply import Progress
 from crmsync.cli.frame import DEFAULT_CONFIG, AsJson, ConfigPath, Debug, err, opened_config, out, told
 from crmsync.config import Config
 from crmsync.ending import DONE, PARTLY, WRONG
@@ -114,7 +116,7 @@ def score(
     with told(as_json, debug, config) as ending:
         settings, now, tally = opened_config(ending), _instant(at), people_file.Tally()
         people: list[dict[str, Any]] = []
-        with people_file.opened(given) as file, progress_bar(err()) as progress:
+        with people_file.opened(given) as file, _progress(as_json) as progress:
             for some in people_file.scored(settings, file, str(given), now, tally):
                 if as_json:
                     people += some
@@ -125,6 +127,13 @@ def score(
         ending.code = DONE if not tally.problems else PARTLY if tally.people else WRONG
         if not as_json:
             print_tally(err(), given, tally.people, ending.document)
+
+
+def _progress(as_json: bool) -> AbstractContextManager[Progress]:
+    """A bar, unless the lines themselves are printed where it would be."""
+    if not as_json and sys.stdout.isatty():
+        return nullcontext(lambda _what, _crm, _more: None)
+    return progress_bar(err())
 
 
 def _print_lines(documents: Iterable[dict[str, Any]]) -> None:
