@@ -36,7 +36,7 @@ from crmsync.scoring.ledger import EVERYBODY, Ledger, Line, Scores, Some, Whole,
 from crmsync.scoring.patterns import pattern, sequence, silence
 from crmsync.scoring.truth import YES
 
-PEOPLE_AT_ONCE = 32_000
+PEOPLE_AT_ONCE = 64_000
 """With fewer, threads would wait for each other; with more, what they work on would take more memory."""
 
 THREADS = 2

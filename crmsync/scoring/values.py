@@ -24,6 +24,10 @@ LARGEST_NUMBER = 1e15
 """Beyond it a float no longer holds every whole number."""
 
 
+SAMPLE = 1_000
+"""A column whose first so many values are all different is taken as one of which most are."""
+
+
 class Matching(str):
     """A made-up text that exactly these regular expressions match (for asking "what if it were known?")."""
 
@@ -43,7 +47,7 @@ class Matching(str):
 
 @dataclass(frozen=True)
 class Column(Sequence[Scalar | None]):
-    """`n` values as `codes` (n,) into `distinct`; an unknown one is `None`.
+    """`n` values as `codes` (n,) into `distinct` (nearly so: some may be there twice); an unknown one is `None`.
 
     `odd`: what was not believable → the codes of such values.
     """
@@ -97,7 +101,7 @@ class Column(Sequence[Scalar | None]):
     @cached_property
     def domains(self) -> Column:
         """The domain of each distinct value, as a column of its own."""
-        tails = column([value.rpartition("@")[2] if isinstance(value, str) else None for value in self.distinct])
+        tails = column([value[value.rfind("@") + 1 :] if isinstance(value, str) else None for value in self.distinct])
         read = column([domain_of(tail) if isinstance(tail, str) else None for tail in tails.distinct])
         return Column(read.codes[tails.codes], read.distinct, {})
 
@@ -137,16 +141,22 @@ def column(values: Sequence[Any]) -> Column:
     kinds = set(map(type, values))
     mixed = len(kinds - {type(None)}) > 1  # True, 1 and 1.0 are equal to a dict, and different to a rule
     keys = [(type(value), value) for value in values] if mixed else values
+    if len(set(keys[:SAMPLE])) == SAMPLE:  # addresses and the like: next to nothing is there twice, so nobody looks
+        return Column(np.arange(len(values), dtype=np.int32), *_cleaned(list(values)))
     index = defaultdict[Any, int]()
     index.default_factory = index.__len__  # numbers what it sees for the first time
     codes = np.fromiter(map(index.__getitem__, keys), dtype=np.int32, count=len(keys))
-    raw = [key[1] for key in index] if mixed else list(index)
+    return Column(codes, *_cleaned([key[1] for key in index] if mixed else list(index)))
+
+
+def _cleaned(raw: list[Any]) -> tuple[list[Scalar | None], dict[str, list[int]]]:
+    """The values that rules may read, and what was odd about which of them."""
     odd: dict[str, list[int]] = {}
     for code in _suspects(raw):
         raw[code], why = _clean(raw[code])
         if why:
             odd.setdefault(why, []).append(code)
-    return Column(codes, raw, odd)
+    return raw, odd
 
 
 def _suspects(distinct: Sequence[Any]) -> Iterable[int]:

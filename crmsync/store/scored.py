@@ -16,7 +16,7 @@ from crmsync.store.database import around, tuples, upsert
 from crmsync.store.pulled import IN_LIST, chunks, dump
 from crmsync.store.schema import LIVE, contact, identity, person, sheet
 
-PEOPLE_AT_ONCE = 50_000
+PEOPLE_AT_ONCE = 100_000
 """People scored in one go: bounds memory, and each distinct title is read once in so many people."""
 
 
