@@ -68,7 +68,7 @@ def scores_of(known: Known, people_at_once: int = PEOPLE_AT_ONCE, threads: int =
         return replace(Scoring(known).scores(), warnings=known.warnings())
     with ThreadPoolExecutor(min(threads, count)) as pool:
         parts = list(pool.map(lambda rows: Scoring(known, rows).scores(), blocks))
-    return replace(joined(parts), warnings=known.warnings())
+        return replace(joined(parts, pool.map), warnings=known.warnings())
 
 
 class Scoring:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, fields, replace
 from itertools import pairwise
 from typing import Any, Literal
@@ -55,15 +55,15 @@ class Scores:
     warnings: Sequence[str]
 
 
-def joined(parts: Sequence[Scores]) -> Scores:
-    """The scores of several sets of people, one after the other; all by one model."""
+def joined(parts: Sequence[Scores], every: Callable[..., Iterable[Narrow]] = map) -> Scores:
+    """The scores of several sets of people, one after the other; all by one model. `every` may be the map of a pool."""
     first = parts[0]
     whole: dict[str, Any] = {
         each.name: np.concatenate([getattr(part, each.name) for part in parts])
         for each in fields(Scores)
         if isinstance(getattr(first, each.name), np.ndarray)
     }
-    whole["points"] = tuple(_chained(points) for points in zip(*(part.points for part in parts), strict=True))
+    whole["points"] = tuple(every(_chained, zip(*(part.points for part in parts), strict=True)))
     whole["channels"] = {name: np.concatenate([part.channels[name] for part in parts]) for name in first.channels}
     return replace(first, **whole)
 

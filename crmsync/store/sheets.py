@@ -89,29 +89,34 @@ def _sheets(
     precedence: Sequence[str],
     facts: Facts,
     keep: bool,
-) -> tuple[Sequence[str], Sequence[bytes]]:
+) -> tuple[list[str], list[bytes]]:
     """For each of these people the values as in `_merged` and the packed activities; made where no sheet is there."""
     made_for = f"{','.join(precedence)}: {','.join(fields)}"
     query = select(sheet.c.person, sheet.c.known, sheet.c.events).where(
         around(sheet.c.person, people.tolist()), sheet.c.made_for == made_for
     )
-    ids, texts, events = [], [], []
+    ids: list[int] = []
+    texts: list[str] = []
+    events: list[bytes] = []
     for person, known, packed in tuples(connection, query.order_by(sheet.c.person)):
         ids.append(person)
         texts.append(known)
         events.append(packed)
-    if len(ids) == len(people) and np.array_equal(ids, people):
-        return texts, events
-    there = dict(zip(ids, zip(texts, events, strict=True), strict=True))
-    missing = np.array([each for each in people.tolist() if each not in there], dtype=np.int64)
+    missing = np.setdiff1d(people, ids, assume_unique=True)
     if len(missing):
-        there |= zip(missing.tolist(), _made(connection, missing, fields, precedence, facts), strict=True)
-    if keep:
-        names = ("person", "made_for", "known", "events")
-        rows = [dict(zip(names, (each, made_for, *there[each]), strict=True)) for each in missing.tolist()]
-        upsert(connection, sheet, rows)
-    both = [there[each] for each in people.tolist()]
-    return [text for text, _ in both], [packed for _, packed in both]
+        made = list(_made(connection, missing, fields, precedence, facts))
+        if keep:
+            names = ("person", "made_for", "known", "events")
+            rows = [(each, made_for, *rest) for each, rest in zip(missing.tolist(), made, strict=True)]
+            upsert(connection, sheet, [dict(zip(names, row, strict=True)) for row in rows])
+        ids += missing.tolist()
+        texts += [text for text, _ in made]
+        events += [packed for _, packed in made]
+    if np.array_equal(ids, people):
+        return texts, events
+    order = np.argsort(ids)
+    places = order[np.isin(np.array(ids)[order], people)].tolist()
+    return [texts[place] for place in places], [events[place] for place in places]
 
 
 def _made(
