@@ -2,7 +2,7 @@
 
 import threading
 from dataclasses import replace
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 
 import numpy as np
 import pytest
@@ -127,6 +127,17 @@ def test_an_instant_out_of_this_world_is_left_out(state):
     save(state, one)
     happen(state, activity(1, one, days_ago=365 * 60), activity(2, one))
     assert len(rows(state, schema.activity)) == 1
+
+
+def test_the_last_instant_that_can_be_kept_comes_back_as_it_went(state):
+    one, last = contact(1), datetime.fromtimestamp(2**32 - 1, UTC)
+    save(state, one)
+    happen(state, replace(activity(1, one), at=last), activity(2, one, kind="page_viewed"), activity(3, one))
+    settle(state)
+    found = columns_of(state)
+    assert found.at.tolist() == [*[int((NOW - timedelta(days=1)).timestamp())] * 2, 2**32 - 1]
+    assert sorted(found.facts[each].kind for each in found.fact[:2]) == ["form_submitted", "page_viewed"]
+    assert found.facts[found.fact[2]].kind == "form_submitted"
 
 
 def test_S0_19_an_event_in_both_crms_counts_once(state):
