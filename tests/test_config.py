@@ -9,6 +9,7 @@ import pytest
 from crmsync import starter
 from crmsync.config import Schedule, config_class, load
 from crmsync.errors import ConfigError
+from tests.make import MODEL, config
 
 CANARY = "canary-3f9d1c7e55"
 GOOD = """
@@ -339,3 +340,20 @@ def test_a_first_config_has_the_address(write):
 def test_the_schema_for_editors_knows_the_tables():
     schema = config_class().model_json_schema()
     assert {"hubspot", "salesforce", "fit", "bands", "schedule"} <= set(schema["properties"])
+
+
+def test_what_a_score_rests_on_and_what_a_plan_rests_on_besides():
+    was = config()
+    zone = config(schedule={"timezone": "America/New_York"})
+    points = config(MODEL.replace("points = 20", "points = 21"))
+    route = config(MODEL.replace('bands = ["mql"]', 'bands = ["mql", "warm"]'))
+    lead = config(test=[{"name": "nobody", "given": {}, "expect": {"total": 0}}])
+    others = (zone, points, route, lead)
+    assert [each.model_hash() != was.model_hash() for each in others] == [True, True, False, False]
+    assert [each.plan_hash() != was.plan_hash() for each in others] == [True, False, True, False]
+
+
+def test_a_mapping_belongs_to_one_crm():
+    was, now = config(), config(MODEL.replace('"jobtitle"', '"title"'))
+    assert was.mapping_hash("hubspot") != now.mapping_hash("hubspot")
+    assert was.mapping_hash("salesforce") == now.mapping_hash("salesforce")
