@@ -150,14 +150,17 @@ def _resume(work: Work, result: Result, crm: str) -> None:
 def _pull(work: Work, result: Result, crm: str, full: bool) -> None:
     connector, counts = work.crms[crm], result.crms[crm]
     contacts = f"contacts:{work.config.mapping_hash(crm)}"  # mapped otherwise, everybody has to be read anew
-    streams: list[tuple[str, Callable[[str | None], Iterator[Page[Any]]], Callable[..., None]]] = [
-        (contacts, connector.contacts, partial(pulled.save_contacts, now=work.now)),
-        ("activities", connector.activities, pulled.save_activities),
+    streams: list[tuple[str, str, Callable[[str | None], Iterator[Page[Any]]], Callable[..., None]]] = [
+        ("contacts", contacts, connector.contacts, partial(pulled.save_contacts, now=work.now)),
+        ("activities", "activities", connector.activities, pulled.save_activities),
     ]
-    for stream, pages, save in streams:
-        key, what = f"full:{stream}" if full else stream, stream.partition(":")[0]
+    for what, stream, pages, save in streams:
+        key = f"full:{stream}" if full else stream
         with work.store.read() as reading:
             cursor = pulled.read_cursor(reading, crm, key)
+        if cursor is None and what == "contacts":
+            with work.store.begin() as writing:
+                pulled.drop_cursors(writing, crm, "contacts:", keep=contacts)
         for page in pages(cursor):
             with work.store.begin() as writing:
                 save(writing, result.run, page.items)
@@ -167,10 +170,9 @@ def _pull(work: Work, result: Result, crm: str, full: bool) -> None:
             work.progress(what, crm, len(page.items))
         if cursor is None and what == "contacts":
             _look_for_the_missing(work, result, crm)
-    with work.store.begin() as writing:
-        if full:
-            pulled.promote_cursors(writing, crm, [stream for stream, _pages, _save in streams])
-        pulled.drop_cursors(writing, crm, "contacts:", keep=contacts)
+    if full:
+        with work.store.begin() as writing:
+            pulled.promote_cursors(writing, crm, [stream for _what, stream, _pages, _save in streams])
 
 
 def _look_for_the_missing(work: Work, result: Result, crm: str) -> None:

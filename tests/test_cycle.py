@@ -128,6 +128,33 @@ def test_a_field_that_is_mapped_anew_is_read_of_everybody(state):
     assert len(stored(state, schema.cursor)) == 2
 
 
+def test_a_mapping_that_is_taken_back_before_everybody_was_read_is_read_of_everybody_too(state):
+    hubspot = crm("hubspot")
+    hubspot.page_size = 1
+    for number in (1, 2):
+        hubspot.edit(contact(number, fields={"title": "VP Sales"}))
+    for later in (NOW, NOW + timedelta(minutes=15)):
+        cycle(work(state, hubspot, now=later))
+    kept = dict(hubspot.records)
+    other = config(fields={"title": {"hubspot": "role"}, "employees": {"hubspot": "staff"}})
+    for ref, record in kept.items():  # read as the other mapping asks, they have other fields
+        hubspot.records[ref] = replace(record, fields={"title": "Clerk"})
+    pages = hubspot.contacts
+    hubspot.contacts = lambda cursor: stopped_after(pages(cursor), 1)
+    with pytest.raises(Cancelled):
+        cycle(work(state, hubspot, settings=other, now=later))
+    hubspot.contacts, hubspot.records = pages, kept
+    cycle(work(state, hubspot, now=later))
+    assert [row["fields"] for row in stored(state, schema.contact)] == ['{"title":"VP Sales"}'] * 2
+
+
+def stopped_after(pages, number):
+    for place, page in enumerate(pages):
+        if place == number:
+            raise Cancelled("stopped")
+        yield page
+
+
 def test_a_rule_that_changes_nothing_for_somebody_is_no_news_of_them(state):
     hubspot, salesforce = two_crms()
     cycle(work(state, hubspot, salesforce))

@@ -97,7 +97,7 @@ def promote_cursors(connection: Connection, crm: str, streams: Sequence[str]) ->
 
 
 def drop_cursors(connection: Connection, crm: str, begin: str, keep: str) -> None:
-    """Forget the streams that begin like one that is complete, which has taken their place."""
+    """Forget the streams that begin like one that takes their place: what it stores is not what they had read."""
     ours = or_(*(cursor.c.stream.startswith(each, autoescape=True) for each in (begin, f"full:{begin}")))
     others = cursor.c.stream.not_in((keep, f"full:{keep}"))
     connection.execute(delete(cursor).where(cursor.c.crm == crm, ours, others))
@@ -121,7 +121,7 @@ def save_contacts(connection: Connection, run: str, items: Sequence[Contact], no
         for ref, values in changed.items()
     }  # fmt: skip
     _write_contacts(connection, everything, stored)
-    outdate(connection, [stored[ref]["id"] for ref in changed if ref in stored])
+    drop_sheets(connection, [stored[ref]["id"] for ref in changed if ref in stored])
     _touch(connection, run, [stored[ref]["id"] for ref in latest if ref not in changed])
     ids = ids_by_ref(connection, latest)
     _forget(connection, [ids[ref] for ref, values in changed.items() if values["gone"] and not values["merged_into"]])
