@@ -16,7 +16,7 @@ from crmsync.scoring.activities import WhatIf
 from crmsync.scoring.engine import scores_of
 from crmsync.scoring.known import Known
 from crmsync.scoring.ledger import Scores
-from crmsync.scoring.values import Column, column, take
+from crmsync.scoring.values import Column, acts_of, column, take
 
 Index = NDArray[np.intp]
 
@@ -59,10 +59,7 @@ def case_of(
 
 def copied(columns: Columns, which: Index) -> Columns:
     """The people of some rows, as often and in the order that they are named; fields must be encoded."""
-    starts = np.searchsorted(columns.person, which, side="left")
-    counts = np.searchsorted(columns.person, which, side="right") - starts
-    before = np.cumsum(counts) - counts
-    picked = np.arange(int(counts.sum())) + np.repeat(starts - before, counts)
+    picked, counts = acts_of(columns, which)
     return Columns(
         people=columns.people[which],
         fields=_picked(columns.fields, which),  # type: ignore[arg-type]

@@ -23,7 +23,6 @@ MOST_TOGETHER = 5
 TRIED_AT_ONCE = 3
 """Of what brought most before, so many are tried beside what is chosen already."""
 
-
 LEAST = -(2**62)
 
 

@@ -214,11 +214,7 @@ def unknown(rows: int) -> Column:
 def take(columns: Columns, rows: Sequence[int] | NDArray[np.intp]) -> Columns:
     """The people of some rows, in that order (a row may come more than once), with their activities."""
     rows = np.asarray(rows, dtype=np.intp)
-    alike = rows.astype(columns.person.dtype)  # of another type, the search would copy everybody
-    starts = np.searchsorted(columns.person, alike, side="left")
-    counts = np.searchsorted(columns.person, alike, side="right") - starts
-    offset = np.repeat(starts - np.concatenate(([0], np.cumsum(counts)[:-1])) if len(rows) else starts, counts)
-    picked = (np.arange(int(counts.sum())) + offset).astype(np.intp)
+    picked, counts = acts_of(columns, rows)
     used, fact = _renumbered(columns.fact[picked], len(columns.facts))
     return Columns(
         people=columns.people[rows],
@@ -228,6 +224,15 @@ def take(columns: Columns, rows: Sequence[int] | NDArray[np.intp]) -> Columns:
         fact=fact,
         facts=[columns.facts[number] for number in used],
     )
+
+
+def acts_of(columns: Columns, rows: NDArray[np.intp]) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
+    """The places of the activities of some rows, in the order of these, and how many each row has."""
+    alike = rows.astype(columns.person.dtype)  # of another type, the search would copy everybody
+    starts = np.searchsorted(columns.person, alike, side="left")
+    counts = np.searchsorted(columns.person, alike, side="right") - starts
+    before = np.cumsum(counts) - counts
+    return np.arange(int(counts.sum())) + np.repeat(starts - before, counts), counts
 
 
 def part(columns: Columns, rows: slice) -> Columns:
