@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -34,6 +34,15 @@ class Columns:
     at: NDArray[np.int64]
     fact: NDArray[np.int32]
     facts: Sequence[Fact]
+
+
+def renumbered(fact: NDArray[np.integer[Any]]) -> tuple[list[int], NDArray[np.int32]]:
+    """The facts that activities (m,) point to, ascending, and for each activity the place of its fact among these."""
+    there = np.bincount(fact)
+    used = np.flatnonzero(there)
+    places = np.zeros(len(there), dtype=np.int32)
+    places[used] = np.arange(len(used), dtype=np.int32)
+    return used.tolist(), places[fact]
 
 
 def once_per_person(

@@ -14,7 +14,7 @@ import numpy as np
 import regex
 from numpy.typing import NDArray
 
-from crmsync.columns import Columns, Fact
+from crmsync.columns import Columns, Fact, renumbered
 from crmsync.model import Scalar
 
 LONGEST_TEXT = 65_536
@@ -215,7 +215,7 @@ def take(columns: Columns, rows: Sequence[int] | NDArray[np.intp]) -> Columns:
     """The people of some rows, in that order (a row may come more than once), with their activities."""
     rows = np.asarray(rows, dtype=np.intp)
     picked, counts = acts_of(columns, rows)
-    used, fact = _renumbered(columns.fact[picked], len(columns.facts))
+    used, fact = renumbered(columns.fact[picked])
     return Columns(
         people=columns.people[rows],
         fields={name: [values[row] for row in rows] for name, values in columns.fields.items()},
@@ -247,11 +247,3 @@ def part(columns: Columns, rows: slice) -> Columns:
         fact=columns.fact[acted],
         facts=columns.facts,
     )
-
-
-def _renumbered(fact: NDArray[np.int32], known: int) -> tuple[list[int], NDArray[np.int32]]:
-    """The facts that occur, and the activities' numbers among these."""
-    used = np.flatnonzero(np.bincount(fact, minlength=known))
-    numbers = np.zeros(known, dtype=np.int32)
-    numbers[used] = np.arange(len(used), dtype=np.int32)
-    return used.tolist(), numbers[fact]

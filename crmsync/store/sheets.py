@@ -10,7 +10,7 @@ import orjson
 from numpy.typing import NDArray
 from sqlalchemy import Connection, Text, case, cast, func, or_, select
 
-from crmsync.columns import Columns, Fact, once_per_person
+from crmsync.columns import Columns, Fact, once_per_person, renumbered
 from crmsync.model import Scalar
 from crmsync.store.database import around, tuples, upsert
 from crmsync.store.pulled import IN_LIST, chunks
@@ -54,17 +54,15 @@ def columns(
     texts, events = _sheets(connection, ids, fields, precedence, facts, keep)
     flat = np.frombuffer(b"".join(events), dtype="<u4").reshape(-1, 2)
     counts = np.fromiter(map(len, events), np.int64, len(events)) // 8
-    used = np.flatnonzero(np.bincount(flat[:, 1], minlength=1)) if len(flat) else np.zeros(0, dtype=np.int64)
-    _learn(connection, facts, used.tolist())
-    number = np.zeros(int(used[-1]) + 1 if len(used) else 0, dtype=np.int32)
-    number[used] = np.arange(len(used), dtype=np.int32)
+    used, fact_of = renumbered(flat[:, 1])
+    _learn(connection, facts, used)
     return Columns(
         people=ids,
         fields=_columns(texts, fields),
         person=np.repeat(np.arange(len(ids), dtype=np.int32), counts),
         at=flat[:, 0].astype(np.int64),
-        fact=number[flat[:, 1]],
-        facts=[facts[each] for each in used.tolist()],
+        fact=fact_of,
+        facts=[facts[each] for each in used],
     )
 
 
