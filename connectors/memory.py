@@ -2,13 +2,26 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime
 from typing import TypeVar
 
 from crmsync.errors import Cancelled
-from crmsync.model import Activity, Change, Checkup, Contact, CrmField, Owner, Page, Receipt, Ref, Stop
+from crmsync.model import (
+    Activity,
+    Change,
+    Checkup,
+    Contact,
+    CrmField,
+    MissingField,
+    Narrow,
+    Owner,
+    Page,
+    Receipt,
+    Ref,
+    Stop,
+)
 
 Key = TypeVar("Key", Ref, tuple[str, Ref])
 
@@ -22,6 +35,8 @@ class Memory:
         self.writes: list[Change] = []
         self.refusing: dict[Ref, str] = {}
         self.people: list[Owner] = []
+        self.missing: list[MissingField] = []
+        self.order: dict[str, tuple[str, ...]] = {}
         self.records: dict[Ref, Contact] = {}
         self.happened: dict[tuple[str, Ref], Activity] = {}
         self._numbers: dict[Ref | tuple[str, Ref], int] = {}
@@ -62,8 +77,11 @@ class Memory:
 
     def activities(self, cursor: str | None) -> Iterator[Page[Activity]]:
         """What happened since the cursor."""
+        number = cursor or "0"
         for keys, number in self._pages(list(self.happened), cursor):
             yield Page([self.happened[key] for key in keys], number)
+        if cursor is None:
+            yield Page((), number, whole=frozenset({""}))
 
     def _pages(self, keys: list[Key], cursor: str | None) -> Iterator[tuple[list[Key], str]]:
         since = int(cursor or 0)
@@ -84,9 +102,9 @@ class Memory:
         for ref in refs:
             yield self.records.get(ref) or Contact(ref, datetime(1970, 1, 1, tzinfo=UTC), gone=True)
 
-    def write(self, changes: Sequence[Change]) -> Iterator[Receipt]:
-        """Take each change, unless `refusing` has a reason not to."""
-        for change in changes:
+    def write(self, changes: Sequence[Change], narrow: Narrow = list) -> Iterator[Receipt]:
+        """Take each change, unless `refusing` has a reason not to; each is a batch of its own."""
+        for change in (each for one in changes for each in narrow([one])):
             self._call()
             record = self.records.get(change.ref)
             if record is None or record.gone:
@@ -97,6 +115,14 @@ class Memory:
                 self.writes.append(change)
                 self.edit(_changed(record, change))
                 yield Receipt(change.ref, ok=True)
+
+    def missing_fields(self) -> Sequence[MissingField]:
+        """What a test says is missing; a dictionary takes any field."""
+        return self.missing
+
+    def stage_order(self) -> Mapping[str, Sequence[str]]:
+        """What a test says the order is."""
+        return self.order
 
     def fields(self) -> Sequence[CrmField]:
         """A dictionary takes any field."""

@@ -83,7 +83,7 @@ def _send(
     failpoint("sent_stored")
     by_ref = {row.change.ref: row for row in rows}
     accepted: list[Row] = []
-    receipts = connector.write([row.change for row in rows]) if rows else iter(())
+    receipts = connector.write([row.change for row in rows], list) if rows else iter(())
     try:
         for some in chunks(receipts, SETTLED_AT_ONCE):
             accepted += _settle(store, by_ref, some, settings, now)

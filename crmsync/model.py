@@ -137,10 +137,15 @@ T = TypeVar("T")
 
 @dataclass(frozen=True, slots=True)
 class Page(Generic[T]):
-    """Some items, and the cursor from which a later pull goes on once they are stored."""
+    """Some items, and the cursor from which a later pull goes on once they are stored.
+
+    `whole` are beginnings of activity ids (`"meetings:"`, `"00T"`) of which everything the CRM has came since the
+    stream began without a cursor: what is stored under such an id and did not come is no more.
+    """
 
     items: Sequence[T]
     cursor: str
+    whole: frozenset[str] = frozenset()
 
 
 @dataclass(frozen=True, slots=True)
@@ -210,6 +215,19 @@ class CrmField:
     options: tuple[str, ...] = ()
 
 
+class MissingField(NamedTuple):
+    """A field that the config maps and that a CRM does not have, or does not show to this user.
+
+    `role` says what crmsync uses it for and `name` what the config calls it: `("field", "title")`, `("output",
+    "score")`, `("stage", "stage")`. `sentence` tells the admin which field of the CRM is meant and what to do.
+    """
+
+    role: Literal["field", "output", "stage"]
+    name: str
+    kind: str
+    sentence: str
+
+
 @dataclass(frozen=True, slots=True)
 class FieldMap:
     """How the config's names are spelled in one CRM. A value is one spelling for all kinds, or one for each kind."""
@@ -232,6 +250,10 @@ class Checkup:
     account: str
     problems: tuple[str, ...] = ()
     notes: tuple[str, ...] = ()
+
+
+Narrow: TypeAlias = Callable[[Sequence[Change]], Sequence[Change]]
+"""What a batch of changes passes just before it is sent: it comes back with less where a person was faster."""
 
 
 class Connector(Protocol):
@@ -271,8 +293,20 @@ class Connector(Protocol):
         """The records as they are now, not from an index. A record that no longer exists comes back as `gone`."""
         ...
 
-    def write(self, changes: Sequence[Change]) -> Iterator[Receipt]:
-        """Write, and say for each change what became of it. A change without a receipt is unresolved."""
+    def write(self, changes: Sequence[Change], narrow: Narrow = list) -> Iterator[Receipt]:
+        """Write, and say for each change what became of it. A change without a receipt is unresolved.
+
+        Each batch passes `narrow` at the last moment before it is sent, on the thread that iterates; only what that
+        returns is sent, and what it leaves out gets no receipt. A change of stage or owner never waits in a bulk job.
+        """
+        ...
+
+    def missing_fields(self) -> Sequence[MissingField]:
+        """The mapped fields this CRM does not have; cheap, called in each run before anything is pulled."""
+        ...
+
+    def stage_order(self) -> Mapping[str, Sequence[str]]:
+        """By kind of record the CRM's own values of the stage, lowest first; a kind without a known order is absent."""
         ...
 
     def fields(self) -> Sequence[CrmField]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
 
 from connectors.hubspot.activities import Activities
@@ -26,6 +26,8 @@ from crmsync.model import (
     Contact,
     CrmField,
     FieldMap,
+    MissingField,
+    Narrow,
     Notes,
     Owner,
     Page,
@@ -93,9 +95,17 @@ class HubSpot:
             for id in found.keys() - there.keys():
                 yield Contact(Ref(CRM, KIND, id), self._api.server_time, gone=True)
 
-    def write(self, changes: Sequence[Change]) -> Iterator[Receipt]:
+    def write(self, changes: Sequence[Change], narrow: Narrow = list) -> Iterator[Receipt]:
         """Write, and say for each change what became of it."""
         return self._writer.write(changes)
+
+    def missing_fields(self) -> Sequence[MissingField]:
+        """The mapped fields that are not there."""
+        return ()
+
+    def stage_order(self) -> Mapping[str, Sequence[str]]:
+        """The values of the stage in their order."""
+        return {}
 
     def fields(self) -> Sequence[CrmField]:
         """The properties of contacts, and of companies as `company.<property>`."""

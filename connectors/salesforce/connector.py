@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 
 from connectors.salesforce import activities, bulk, contacts, owners, setup
 from connectors.salesforce.answers import CRM
@@ -18,6 +18,8 @@ from crmsync.model import (
     Contact,
     CrmField,
     FieldMap,
+    MissingField,
+    Narrow,
     Notes,
     Owner,
     Page,
@@ -71,11 +73,19 @@ class SalesforceConnector:
         bulk.settle(self._org, self._notes)
         return contacts.read(self._org, self._schema, self._readers, refs)
 
-    def write(self, changes: Sequence[Change]) -> Iterator[Receipt]:
+    def write(self, changes: Sequence[Change], narrow: Narrow = list) -> Iterator[Receipt]:
         """Update by id."""
         writer = Writer(self._org, self._schema, self._readers, self.owners, self._notes)
         bulk.settle(self._org, self._notes)
         return writer.write(changes)
+
+    def missing_fields(self) -> Sequence[MissingField]:
+        """The mapped fields that are not there."""
+        return ()
+
+    def stage_order(self) -> Mapping[str, Sequence[str]]:
+        """The values of the stage in their order."""
+        return {}
 
     def fields(self) -> Sequence[CrmField]:
         """Every field of leads and contacts that the integration user sees."""

@@ -40,6 +40,9 @@ OPEN = text("state IN ('planned', 'sent')")
 PARKED = text("parked <> ''")
 """Contacts with a change that the CRM will not take, in the very words of their index, too."""
 
+WAKING = text("wake IS NOT NULL")
+"""Contacts that time alone makes due, in the very words of their index."""
+
 account = Table(
     "account",
     metadata,
@@ -91,6 +94,8 @@ contact = Table(
     Column("ambiguous", Boolean, nullable=False, server_default=false()),
     Column("person", Id),
     Column("dirty", Boolean, nullable=False, server_default=false()),
+    Column("edited", Boolean, nullable=False, server_default=false()),  # since it was last planned for: fields changed
+    Column("wake", BigInteger),  # when a manual override or the patience with a refusal ends
     Column("attempts", Integer, nullable=False, server_default="0"),
     Column("seen_run", Text, nullable=False, server_default=""),
     UniqueConstraint("crm", "kind", "ref_id"),
@@ -98,6 +103,7 @@ contact = Table(
     Index("ix_contact_dirty", "id", sqlite_where=text("dirty = 1"), postgresql_where=text("dirty")),
     Index("ix_contact_seen_run", "seen_run"),
     Index("ix_contact_parked", "id", sqlite_where=PARKED, postgresql_where=PARKED),
+    Index("ix_contact_wake", "wake", sqlite_where=WAKING, postgresql_where=WAKING),
 )
 
 LIVE = and_(
@@ -169,6 +175,15 @@ activity = Table(
     sqlite_with_rowid=False,
 )
 
+seen_activity = Table(
+    "seen_activity",  # what a full pull under way has brought: the rest is no more
+    metadata,
+    Column("crm", Text, nullable=False),
+    Column("id", Text, nullable=False),
+    PrimaryKeyConstraint("crm", "id"),
+    sqlite_with_rowid=False,
+)
+
 sheet = Table(
     "sheet",  # what scoring reads of a person; gone as soon as one of their records changes
     metadata,
@@ -206,6 +221,18 @@ pointer = Table(
     Column("last", Text, nullable=False),  # the member whose turn it was last
 )
 
+owner = Table(
+    "owner",  # who records can belong to, as of the last run
+    metadata,
+    Column("crm", Text, nullable=False),
+    Column("id", Text, nullable=False),
+    Column("email", Text, nullable=False),
+    Column("name", Text, nullable=False),
+    Column("kind", Text, nullable=False),
+    Column("active", Boolean, nullable=False),
+    PrimaryKeyConstraint("crm", "id"),
+)
+
 model = Table(
     "model",
     metadata,
@@ -222,9 +249,13 @@ run = Table(
     Column("started", BigInteger, nullable=False),
     Column("ended", BigInteger),
     Column("model", Text, nullable=False),
-    Column("verdict", Text, nullable=False),  # running, ok, partial, failed, unsafe, dry
+    Column("verdict", Text, nullable=False),  # running, ok, partial, failed, held, preview, approved, superseded
     Column("result", Text, nullable=False, server_default="{}"),
-    Column("pointers", Text, nullable=False, server_default="{}"),  # where the rotation stands if this plan is applied
+    Column("pointers", Text, nullable=False, server_default="{}"),
+    Column("config", Text, nullable=False, server_default=""),  # the hash of all that its decisions rest on
+    Column("plan", Text, nullable=False, server_default="{}"),  # of a preview or held plan: its numbers and reasons
+    Column("approved_at", BigInteger),
+    Column("approved_by", Text, nullable=False, server_default=""),
     Index("ix_run_started", "started"),
 )
 
@@ -241,7 +272,8 @@ change = Table(
     Column("before", Text, nullable=False),
     Column("after", Text, nullable=False),
     Column("because", Text, nullable=False),
-    Column("state", Text, nullable=False),  # planned, sent, kept, failed, skipped
+    Column("state", Text, nullable=False),  # planned, sent, updated, partly, rejected, edited, unknown
+    Column("refused", Text, nullable=False, server_default="{}"),  # of a partly updated record: field → reason
     Column("reason", Text, nullable=False, server_default=""),
     Column("at", BigInteger, nullable=False),
     Index("ix_change_run", "run", "crm", "state"),

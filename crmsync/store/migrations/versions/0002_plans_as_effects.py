@@ -1,0 +1,47 @@
+"""Plans that are approved as effects, records partly updated, owners by name, and what a full pull has seen."""
+
+import sqlalchemy as sa
+from alembic import op
+
+revision = "0002"
+down_revision = "0001"
+
+STATES = {"kept": "updated", "failed": "rejected", "skipped": "edited"}
+VERDICTS = {"dry": "superseded", "unsafe": "superseded"}
+
+
+def upgrade() -> None:
+    """Bring a state of the version before to this one."""
+    with op.batch_alter_table("contact", schema=None) as batch_op:
+        batch_op.add_column(sa.Column("edited", sa.Boolean(), server_default=sa.false(), nullable=False))
+        batch_op.add_column(sa.Column("wake", sa.BigInteger(), nullable=True))
+    waking = sa.text("wake IS NOT NULL")
+    op.create_index("ix_contact_wake", "contact", ["wake"], sqlite_where=waking, postgresql_where=waking)
+    with op.batch_alter_table("run", schema=None) as batch_op:
+        batch_op.add_column(sa.Column("config", sa.Text(), server_default="", nullable=False))
+        batch_op.add_column(sa.Column("plan", sa.Text(), server_default="{}", nullable=False))
+        batch_op.add_column(sa.Column("approved_at", sa.BigInteger(), nullable=True))
+        batch_op.add_column(sa.Column("approved_by", sa.Text(), server_default="", nullable=False))
+    with op.batch_alter_table("change", schema=None) as batch_op:
+        batch_op.add_column(sa.Column("refused", sa.Text(), server_default="{}", nullable=False))
+    for table, column, renamed in (("change", "state", STATES), ("run", "verdict", VERDICTS)):
+        for old, new in renamed.items():
+            where = sa.table(table, sa.column(column))
+            op.execute(sa.update(where).where(where.c[column] == old).values({column: new}))
+    op.create_table(
+        "owner",
+        sa.Column("crm", sa.Text(), nullable=False),
+        sa.Column("id", sa.Text(), nullable=False),
+        sa.Column("email", sa.Text(), nullable=False),
+        sa.Column("name", sa.Text(), nullable=False),
+        sa.Column("kind", sa.Text(), nullable=False),
+        sa.Column("active", sa.Boolean(), nullable=False),
+        sa.PrimaryKeyConstraint("crm", "id", name=op.f("pk_owner")),
+    )
+    op.create_table(
+        "seen_activity",
+        sa.Column("crm", sa.Text(), nullable=False),
+        sa.Column("id", sa.Text(), nullable=False),
+        sa.PrimaryKeyConstraint("crm", "id", name=op.f("pk_seen_activity")),
+        sqlite_with_rowid=False,
+    )
