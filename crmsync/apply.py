@@ -1,21 +1,21 @@
-"""Doing what the journal says: each change moves planned → sent → kept, failed or skipped, and is never lost."""
+"""Doing what the journal says: each change moves planned → sent → updated, partly, rejected, edited or unknown."""
 
 from __future__ import annotations
 
 import random
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import replace
 
 from sqlalchemy import Connection
 
 from crmsync.config import Write
 from crmsync.failpoint import failpoint
 from crmsync.model import Change, Connector, Contact, Receipt, Ref
-from crmsync.plan import PEOPLES_FIELDS, narrowed, not_kept
+from crmsync.plan import PEOPLES_FIELDS, narrowed, unconfirmed_fields, without
 from crmsync.store import journal
 from crmsync.store.database import Store
 from crmsync.store.journal import Row
 from crmsync.store.pulled import chunks
+from crmsync.store.scored import make_dirty
 
 AT_ONCE = 10_000
 """Changes handed to a connector in one go: enough for it to fill its batches and to choose a bulk job."""
@@ -27,32 +27,33 @@ Progress = Callable[[str, str, int], None]
 """Told (what, crm, how many more) while work goes on."""
 
 
-def apply(
-    store: Store, connector: Connector, runs: Sequence[str], settings: Write, now: int, progress: Progress
-) -> None:
-    """Send the planned changes of these runs to one CRM. `now` is in milliseconds.
+def apply(store: Store, connector: Connector, run: str, settings: Write, now: int, progress: Progress) -> None:
+    """Send the planned changes of a run to one CRM. `now` is in milliseconds.
 
     Whatever the connector raises passes through; every change is then where the journal says it is.
     """
-    while rows := _open(store, connector.name, (journal.PLANNED,), runs):
+    while rows := _open(store, connector.name, (journal.PLANNED,), [run]):
         _send(store, connector, rows, settings, now, progress)
 
 
-def resolve(store: Store, connector: Connector, now: int) -> None:
-    """Find out what became of changes that were sent and never heard of again.
+def resolve(store: Store, connector: Connector, now: int) -> int:
+    """Find out what became of changes that were sent and never heard of again, and say how many there were.
 
-    What the CRM holds as written is kept; the rest is planned again, to be narrowed and sent like any other.
+    What the CRM holds as written was taken; the rest stays unknown. Either way their records are planned for again.
     """
     with store.read() as reading:
         runs = journal.runs_with_sent(reading, connector.name)
-    for rows in chunks(_open(store, connector.name, (journal.SENT,), runs, most=2**31), AT_ONCE):
+    unheard = _open(store, connector.name, (journal.SENT,), runs, most=2**31)  # all: each run leaves a few at most
+    for rows in chunks(unheard, AT_ONCE):
         present = _present(connector, [row.change.ref for row in rows])
-        kept = [row for row in rows if (it := present.get(row.change.ref)) and not not_kept(row.change, it)]
-        again = sorted({row.id for row in rows} - {row.id for row in kept})
+        taken = [row for row in rows if (it := present.get(row.change.ref)) and not unconfirmed_fields(row.change, it)]
+        lost = sorted({row.id for row in rows} - {row.id for row in taken})
         with store.begin() as writing:
-            journal.keep(writing, kept)
-            journal.mark(writing, [row.id for row in kept], journal.KEPT, now)
-            journal.mark(writing, again, journal.PLANNED, now)
+            journal.keep(writing, taken)
+            journal.mark(writing, [row.id for row in taken], journal.UPDATED, now)
+            journal.mark(writing, lost, journal.UNKNOWN, now, "the CRM's answer never came; planned again")
+            make_dirty(writing, [row.contact for row in rows])
+    return len(unheard)
 
 
 def _open(store: Store, crm: str, states: Sequence[str], runs: Sequence[str], most: int = AT_ONCE) -> list[Row]:
@@ -77,13 +78,16 @@ def _send(
     store: Store, connector: Connector, rows: Sequence[Row], settings: Write, now: int, progress: Progress
 ) -> None:
     store.confirm_writer()
-    rows = _give_way(store, connector, rows, now)
     with store.begin() as writing:
         journal.mark(writing, [row.id for row in rows], journal.SENT, now)
     failpoint("sent_stored")
     by_ref = {row.change.ref: row for row in rows}
+
+    def narrow(batch: Sequence[Change]) -> Sequence[Change]:
+        return _give_way(store, connector, by_ref, batch, now)
+
     accepted: list[Row] = []
-    receipts = connector.write([row.change for row in rows], list) if rows else iter(())
+    receipts = connector.write([row.change for row in rows], narrow)
     try:
         for some in chunks(receipts, SETTLED_AT_ONCE):
             accepted += _settle(store, by_ref, some, settings, now)
@@ -95,32 +99,39 @@ def _send(
     _verify(store, connector, [row for row in accepted if _is_read_back(row, accepted, settings)], now)
 
 
-def _give_way(store: Store, connector: Connector, rows: Sequence[Row], now: int) -> list[Row]:
-    """Leave out stages and owners that somebody moved since the plan was made: the person wins."""
-    personal = [row for row in rows if any(name in row.change.after for name in PEOPLES_FIELDS)]
-    present = _present(connector, [row.change.ref for row in personal])
-    going = {row.id: row for row in rows}
+def _give_way(
+    store: Store, connector: Connector, by_ref: dict[Ref, Row], batch: Sequence[Change], now: int
+) -> Sequence[Change]:
+    """A batch without the stages and owners that somebody moved since the plan was made: the person wins.
+
+    It is asked for just before the batch is sent, so that the time in which a person can be faster is a moment.
+    """
+    personal = [change for change in batch if any(name in change.after for name in PEOPLES_FIELDS)]
+    if not personal:
+        return batch
+    present = _present(connector, [change.ref for change in personal])
+    going = {change.ref: change for change in batch}
     with store.begin() as writing:
-        for row in personal:
-            it = present.get(row.change.ref)
-            less = narrowed(row.change, it) if it else None
+        for change in personal:
+            row, it = by_ref[change.ref], present.get(change.ref)
+            less = narrowed(change, it) if it else None
             if less is None:
-                del going[row.id]
-                said = (
-                    "somebody changed it since it was planned" if it else "the record was deleted, merged or converted"
-                )
-                journal.mark(writing, [row.id], journal.SKIPPED, now, said)
-                journal.retry_later(writing, [row.contact])
-            elif less is not row.change:
-                going[row.id] = row._replace(change=less)
-                journal.amend(writing, going[row.id])
+                del going[change.ref]
+                said = "edited after the plan" if it else "the record was deleted, merged or converted"
+                journal.mark(writing, [row.id], journal.EDITED, now, said)
+                make_dirty(writing, [row.contact])
+            elif less is not change:
+                going[change.ref] = less
+                by_ref[change.ref] = row._replace(change=less)
+                journal.amend(writing, by_ref[change.ref])
+                make_dirty(writing, [row.contact])
     return list(going.values())
 
 
 def _settle(
     store: Store, by_ref: Mapping[Ref, Row], receipts: Iterable[Receipt], settings: Write, now: int
 ) -> list[Row]:
-    """Write down what the CRM said. Returns the changes it accepted, narrowed to what it took of them."""
+    """Write down what the CRM said. Returns the changes it accepted whole."""
     accepted = []
     with store.begin() as writing:
         for receipt in receipts:
@@ -129,38 +140,39 @@ def _settle(
                 continue
             if receipt.moved_to or receipt.gone:
                 said = receipt.reason or (f"it is now {receipt.moved_to}" if receipt.moved_to else "it was deleted")
-                journal.mark(writing, [row.id], journal.SKIPPED, now, said)
+                journal.mark(writing, [row.id], journal.EDITED, now, said)
                 journal.bury(writing, [row.contact])
             elif not receipt.ok:
-                _fail(writing, row, receipt.reason or receipt.code, receipt.retry, settings, now)
+                refused = dict.fromkeys(row.change.after, receipt.reason or receipt.code)
+                _refuse(writing, row, refused, receipt.reason or receipt.code, receipt.retry, settings, now)
             elif receipt.refused:
-                taken = _without(row, receipt.refused)
-                journal.keep(writing, [taken])
-                said = "; ".join(f"{name}: {why}" for name, why in sorted(receipt.refused.items()))
-                refused = _only(row, receipt.refused)
-                _fail(writing, refused, said, receipt.retry, settings, now)
+                _refuse(writing, row, receipt.refused, _listed(receipt.refused), receipt.retry, settings, now)
             else:
                 accepted.append(row)
     return accepted
 
 
-def _fail(writing: Connection, row: Row, reason: str, retry: bool, settings: Write, now: int) -> None:
-    journal.mark(writing, [row.id], journal.FAILED, now, reason)
+def _listed(refused: Mapping[str, str]) -> str:
+    return "; ".join(f"{name}: {why}" for name, why in sorted(refused.items()))
+
+
+def _refuse(
+    writing: Connection, row: Row, refused: Mapping[str, str], reason: str, retry: bool, settings: Write, now: int
+) -> None:
+    """The CRM did not take these fields of a change; the rest of it, if there is one, it took."""
+    taken = without(row.change, set(refused))
+    journal.end(writing, row, journal.PARTLY if taken else journal.REJECTED, now, reason, refused)
+    if taken:
+        journal.keep(writing, [row._replace(change=taken)])
+    left = without(row.change, set(row.change.after) - set(refused))
     if retry and journal.attempts(writing, row.contact) + 1 < settings.attempts:
         journal.retry_later(writing, [row.contact])
-    else:
-        journal.park(writing, row, reason, now)
-
-
-def _without(row: Row, names: Iterable[str]) -> Row:
-    return _only(row, set(row.change.after) - set(names))
-
-
-def _only(row: Row, names: Iterable[str]) -> Row:
-    keep = set(names)
-    after = {name: value for name, value in row.change.after.items() if name in keep}
-    before = {name: value for name, value in row.change.before.items() if name in keep}
-    return row._replace(change=replace(row.change, before=before, after=after))
+    elif left:
+        journal.park(writing, row._replace(change=left), reason, now, whole=taken is None)
+        if (
+            taken and "owner" in refused
+        ):  # whoever was to own it may have left just now: somebody else's turn comes at once
+            make_dirty(writing, [row.contact])
 
 
 def _is_read_back(row: Row, accepted: Sequence[Row], settings: Write) -> bool:
@@ -176,36 +188,40 @@ def _keep_unread(store: Store, accepted: Sequence[Row], settings: Write, now: in
     if unread:
         with store.begin() as writing:
             journal.keep(writing, unread)
-            journal.mark(writing, [row.id for row in unread], journal.KEPT, now)
+            journal.mark(writing, [row.id for row in unread], journal.UPDATED, now)
 
 
 def _verify(store: Store, connector: Connector, rows: Sequence[Row], now: int) -> None:
     """Read back what was accepted: a CRM can say yes and keep the old value (a flow, a rule, a backward stage)."""
     for some in chunks(rows, SETTLED_AT_ONCE):
         present = _present(connector, [row.change.ref for row in some])
-        lost = {row.id: not_kept(row.change, it) for row in some if (it := present.get(row.change.ref))}
-        kept = [row for row in some if row.id in lost and not lost[row.id]]
+        lost = {row.id: unconfirmed_fields(row.change, it) for row in some if (it := present.get(row.change.ref))}
+        taken = [row for row in some if row.id in lost and not lost[row.id]]
         with store.begin() as writing:
-            journal.keep(writing, kept)
-            journal.mark(writing, [row.id for row in kept], journal.KEPT, now)
+            journal.keep(writing, taken)
+            journal.mark(writing, [row.id for row in taken], journal.UPDATED, now)
             for row in some:
                 if row.id not in lost:
-                    journal.mark(writing, [row.id], journal.SKIPPED, now, "the record went away after the write")
+                    journal.mark(writing, [row.id], journal.EDITED, now, "the record went away after the write")
                     journal.bury(writing, [row.contact])
                 elif lost[row.id]:
                     _lose(writing, row, lost[row.id], now)
 
 
 def _lose(writing: Connection, row: Row, lost: Mapping[str, object], now: int) -> None:
-    reason = _not_kept_sentence(row.change, lost)
-    journal.keep(writing, [_without(row, lost)])
-    journal.mark(writing, [row.id], journal.FAILED, now, reason)
-    journal.park(writing, _only(row, lost), reason, now)
-
-
-def _not_kept_sentence(change: Change, lost: Mapping[str, object]) -> str:
-    fields = ", ".join(f"{name} is {lost[name]!r} instead of {change.after[name]!r}" for name in sorted(lost))
-    return (
-        f"{change.ref.crm} accepted the change and did not keep it: {fields}; "
+    refused = {name: _unconfirmed(row.change, name, lost[name]) for name in lost}
+    reason = (
+        f"{row.change.ref.crm} accepted the change and did not keep it: "
+        f"{', '.join(refused[name] for name in sorted(refused))}; "
         "look for a workflow, flow, assignment rule or sync that sets it"
     )
+    taken = without(row.change, set(lost))
+    journal.end(writing, row, journal.PARTLY if taken else journal.REJECTED, now, reason, refused)
+    if taken:
+        journal.keep(writing, [row._replace(change=taken)])
+    if left := without(row.change, set(row.change.after) - set(lost)):
+        journal.park(writing, row._replace(change=left), reason, now, whole=False)
+
+
+def _unconfirmed(change: Change, name: str, present: object) -> str:
+    return f"{name} is {present!r} instead of {change.after[name]!r}"

@@ -1,24 +1,48 @@
-"""Score → route → plan: from what is stored to the changes a run wants."""
+"""Score → route → plan: from what is stored to the changes a run wants, and what of them must wait."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from functools import partial
 from typing import Any, NamedTuple
 
 import numpy as np
 from sqlalchemy import Connection
 
-from crmsync import people, plan, route
+from crmsync import approval, people, plan, route
+from crmsync.approval import Approval
 from crmsync.config import Config
-from crmsync.model import Change, Holding, Owner, Scalar
-from crmsync.result import Result, Work
+from crmsync.model import Change, Holding, Scalar
+from crmsync.result import Result, Waiting, Work
 from crmsync.scoring import Scores, reasons, score
 from crmsync.store import journal, scored, sheets
 from crmsync.store.pulled import dump
 
-PARKED_FOR = 86_400_000
-"""Milliseconds after which a change that a CRM would not take is tried again: what was in its way may be mended."""
+
+class Setting(NamedTuple):
+    """What a plan is made under besides the config.
+
+    `crms` take part; `orders` are their own orders of stages by (crm, kind); `config_edited` says that the last plan
+    was made under another config; `unread` are CRMs of which nothing was ever read;
+    `unguarded` says that nobody has to be asked.
+    """
+
+    crms: Sequence[str]
+    owners: route.Owners
+    orders: Mapping[tuple[str, str], Sequence[str]]
+    config_edited: bool = False
+    approval: Approval = Approval()
+    unread: Sequence[str] = ()
+    unguarded: bool = False
+
+
+class Drafted(NamedTuple):
+    """How many records a plan would change in all, why some must wait, whom that concerns (people) and how many."""
+
+    numbers: dict[str, dict[str, int]]
+    reasons: list[str]
+    held: set[int]
+    held_numbers: dict[str, dict[str, int]]
 
 
 class Scored(NamedTuple):
@@ -29,124 +53,237 @@ class Scored(NamedTuple):
     band: str
     outputs: Mapping[str, Scalar]
     because: str
+    is_edited: bool
 
 
 class Desk:
     """The plan in the making, within one transaction: what was decided so far."""
 
-    def __init__(self, work: Work, crms: Sequence[str]) -> None:
-        self.work, self.crms = work, crms
-        self.names = {crm: work.config.field_map(crm) for crm in crms}
-        self.ladder = [stage.name for stage in work.config.stage]
+    def __init__(self, work: Work, setting: Setting, run: str) -> None:
+        self.work, self.setting, self.run = work, setting, run
+        self.names = {crm: work.config.field_map(crm) for crm in setting.crms}
+        self.stage_names = [stage.name for stage in work.config.stage]
         self.stage_of = route.stage_of_band(work.config.stage, work.config.band_names())
-        self.tallies = {crm: plan.Tally() for crm in crms}
+        self.tallies = {crm: plan.Tally() for crm in setting.crms}
         self.changes: list[tuple[int, Change]] = []
-        self.leases: dict[int, Mapping[str, int]] = {}
+        self.overrides: dict[int, scored.Override] = {}
+        self.whys: list[tuple[int, str, str, str]] = []
         self.reads_stage = "stage" in work.config.used_fields()
-        self.again: list[int] = []  # contacts to decide about again in the next cycle
-        self.planned = dict.fromkeys(crms, 0)
+        self.again: set[int] = set()  # contacts to decide about again in the next run
         self.rescored: dict[str, int] = {}
-        self.left_alone: dict[str, dict[str, int]] = {crm: {} for crm in crms}
+        self.protected: dict[str, dict[str, int]] = {crm: {} for crm in setting.crms}
+        self.pointers: Mapping[str, str] = {}
 
-    def decide_all(self, person: Scored, records: Sequence[Holding], owner_of: Mapping[int, str]) -> None:
+    def decide_all(self, person: Scored, records: Sequence[Holding], given: route.Assignment) -> None:
         """Decide about the records of a person in the CRMs that take part."""
+        stage_whys: dict[str, str] = {}
         for held in records:
             self.rescored[held.ref.crm] = self.rescored.get(held.ref.crm, 0) + 1
-            if held.ref.crm in self.crms:
-                self._decide(held, person, owner_of.get(held.id))
+            if held.ref.crm in self.setting.crms:
+                stage_whys[str(held.ref)] = self._decide(held, person, given.owner_of.get(held.id))
             else:
-                self.again.append(held.id)
+                self.again.add(held.id)
+        waiting = given.waiting.get(person.person, "")
+        owner_why = _told_once({str(it.ref): given.why[it.id] for it in records if it.id in given.why})
+        owner_why = owner_why or (f"waits: {waiting}" if waiting else self._no_move_why(person, records))
+        self.whys.append((person.person, _told_once(stage_whys), owner_why, waiting))
 
-    def _decide(self, held: Holding, person: Scored, owner: str | None) -> None:
-        settings = self.work.config.write
+    def _no_move_why(self, person: Scored, records: Sequence[Holding]) -> str:
+        if not self.work.config.write.owner:
+            return "[write] owner is off"
+        owned = all(self.setting.owners.somebody(it.ref.crm, it.owner) for it in records)
+        return "their owner is active" if owned else f"no [[route]] names band {person.band}"
+
+    def _decide(self, held: Holding, person: Scored, owner: str | None) -> str:
+        settings, crm = self.work.config.write, held.ref.crm
         wanted = plan.Wanted(
             person.outputs,
             self.stage_of.get(person.band) if settings.stage else None,
             owner if settings.owner else None,
             person.because,
         )
-        respect = int(settings.respect_people.total_seconds() * 1000)
-        crm = held.ref.crm
-        decision = plan.decide(held, wanted, self.names[crm], self.ladder, self.work.now_ms, respect)
-        if dict(decision.leases) != dict(held.leases):
-            self.leases[held.id] = decision.leases
-        for why in decision.left_alone:
-            self.left_alone[crm][why] = self.left_alone[crm].get(why, 0) + 1
-        if decision.change:
-            self.tallies[crm].add(decision.change)
-            self.planned[crm] += 1
-            if self.reads_stage and "stage" in decision.change.after:
-                self.again.append(held.id)
-            self.changes.append((held.id, decision.change))
+        ladder = plan.Ladder(self.stage_names, self.setting.orders.get((crm, held.ref.kind), ()))
+        override = int(settings.respect_people.total_seconds() * 1000)
+        decision = plan.decide(held, wanted, self.names[crm], ladder, self.work.now_ms, override)
+        if dict(decision.leases) != dict(held.leases) or decision.wake is not None:
+            self.overrides[held.id] = scored.Override(decision.leases, decision.wake)
+        protected, change = list(decision.protected), decision.change
+        if change and self.setting.unread and change.before.get("score") is not None:
+            protected.append(f"{self.setting.unread[0]}_was_never_read")
+            self.again.add(held.id)
+            change = None
+        for why in protected:
+            self.protected[crm][why] = self.protected[crm].get(why, 0) + 1
+        if change:
+            is_odd = person.is_edited or self.setting.config_edited
+            self.tallies[crm].add(person.person, change, is_odd=is_odd)
+            if self.reads_stage and "stage" in change.after:
+                self.again.add(held.id)
+            self.changes.append((held.id, change))
+        return decision.stage_why
 
-    def store(self, tx: Connection, run: str) -> None:
+    def journal_changes(self, tx: Connection) -> None:
         """Journal what was decided since the last time."""
-        journal.add_changes(tx, run, self.changes, self.work.now_ms)
+        journal.add_changes(tx, self.run, self.changes, self.work.now_ms)
         self.changes = []
 
 
-def draft(
-    work: Work, result: Result, crms: Sequence[str], owners: Sequence[Owner], *, going_on: bool, approved: bool
-) -> list[str]:
-    """Score whoever may have changed, decide about their records in `crms`, and store it all in one transaction.
+def _told_once(whys: Mapping[str, str]) -> str:
+    """What holds for each record, in one text: once where it is the same for all."""
+    if len(set(whys.values())) <= 1:
+        return next(iter(whys.values()), "")
+    return "; ".join(f"{ref}: {why}" for ref, why in whys.items())
 
-    Returns why the plan is unsafe, in sentences; none when it is safe or `approved`. Only a safe plan that is
-    `going_on` moves the rotation and settles who is dirty: any other is kept for review and changes nothing else.
+
+def draft(work: Work, result: Result, setting: Setting) -> Drafted:
+    """Plan for whoever may have changed and store it, in one transaction, but for the people who must wait.
+
+    Who must wait is left as if this run had not been: no score of theirs is stored and no turn is used; their changes
+    are kept as a plan of their own, which `result.held` names.
     """
-    config, identity = work.config, work.config.identity
     with work.store.begin() as tx:
-        last = journal.last_model(tx)
-        model_changed = last is not None and last != config.model_hash()
-        resolver = partial(
-            people.resolve, most_records=identity.most_records, shared_mailboxes=identity.shared_mailboxes
-        )
-        scored.refresh_people(tx, resolver)
-        journal.unpark(tx, work.now_ms - PARKED_FOR)
-        desk = Desk(work, crms)
-        waiting: list[tuple[Scored, list[Holding]]] = []
-        for person, records in _scored_people(work, tx, result):
-            if config.write.owner and route.pool_of_band(person.band, config.route) is not None:
-                waiting.append((person, records))
-            else:
-                desk.decide_all(person, records, {})
-            if len(desk.changes) >= scored.PEOPLE_AT_ONCE:
-                desk.store(tx, result.run)
-        pointers = _assign(work, tx, desk, waiting, owners)
-        desk.store(tx, result.run)
-        for crm in [crm for crm, planned in desk.planned.items() if planned]:
-            desk.tallies[crm].records, desk.tallies[crm].scored = scored.carrying(tx, crm)
-        reasons = [] if approved else plan.too_much(desk.tallies, config.guard, model_changed)
-        _count(tx, result, desk)
-        if going_on and not reasons:
-            scored.settle(tx, crms, desk.leases)
-            journal.set_pointers(tx, pointers)
+        promised = _prepare(work, tx, setting)
+        savepoint = tx.begin_nested()
+        desk = _plan(work, tx, setting, result.run, promised)
+        drafted = _judge(work, tx, desk)
+        if drafted.held:
+            savepoint.rollback()
+            desk = _plan(work, tx, setting, result.run, promised, without=drafted.held)
         else:
-            journal.hold(tx, result.run, pointers)
-        scored.make_dirty(tx, desk.again)
-    return reasons
+            savepoint.commit()
+        _close(work, tx, desk, drafted.held)
+        result.held = _hold(work, tx, setting, promised, drafted)
+        if setting.approval.plans:
+            result.approved = approval.take_up(tx, setting.approval, result.run, setting.crms)
+        _count(tx, result, desk)
+    return drafted
+
+
+def draft_preview(work: Work, result: Result, setting: Setting) -> Drafted:
+    """Plan for everybody who may have changed, on a copy of the state, whether or not some of it would have to wait."""
+    with work.store.begin() as tx:
+        desk = _plan(work, tx, setting, result.run, _prepare(work, tx, setting))
+        drafted = _judge(work, tx, desk)
+        _close(work, tx, desk, set())
+        _count(tx, result, desk)
+    result.guard = drafted.reasons
+    return drafted
+
+
+def _prepare(work: Work, tx: Connection, setting: Setting) -> Mapping[int, str]:
+    """Who is who, whom time makes due, and the owners that an interrupted run had chosen (by contact)."""
+    identity = work.config.identity
+    resolver = partial(people.resolve, most_records=identity.most_records, shared_mailboxes=identity.shared_mailboxes)
+    promised = journal.take_unsent(tx, setting.crms)
+    scored.refresh_people(tx, resolver)
+    journal.wake_up(tx, work.now_ms)
+    return promised
+
+
+def _plan(
+    work: Work,
+    tx: Connection,
+    setting: Setting,
+    run: str,
+    promised: Mapping[int, str],
+    *,
+    without: Collection[int] = (),
+    only: Collection[int] | None = None,
+) -> Desk:
+    """Score and decide, and journal the changes. With `only` these people alone, and nothing but their changes."""
+    config, desk = work.config, Desk(work, setting, run)
+    nobody = route.Assignment({}, {}, {}, {})
+    routed: list[tuple[Scored, list[Holding]]] = []
+    for person, records in _scored_people(work, tx, run, without, only):
+        if config.write.owner and route.pool_of_band(person.band, config.route) is not None:
+            routed.append((person, records))
+        else:
+            desk.decide_all(person, records, nobody)
+        if len(desk.changes) >= scored.PEOPLE_AT_ONCE:
+            desk.journal_changes(tx)
+    _assign(work, tx, desk, routed, promised)
+    desk.journal_changes(tx)
+    return desk
 
 
 def _assign(
-    work: Work, tx: Connection, desk: Desk, waiting: list[tuple[Scored, list[Holding]]], owners: Sequence[Owner]
-) -> Mapping[str, str]:
+    work: Work, tx: Connection, desk: Desk, routed: list[tuple[Scored, list[Holding]]], promised: Mapping[int, str]
+) -> None:
     """Serve the people who may need an owner, the hottest first, then those known longest."""
-    directory = route.owners_of(owners, work.config.write.nobody)
-    waiting.sort(key=lambda each: (-each[0].total, each[0].person))
-    complete = [(person.band, records) for person, records in waiting if all(it.ref.crm in desk.crms for it in records)]
-    given = route.assign(complete, work.config.route, work.config.owner_pool, journal.pointers(tx), directory)
-    for person, records in waiting:
-        desk.decide_all(person, records, given.owner_of)
-    return given.pointers
+    routed.sort(key=lambda each: (-each[0].total, each[0].person))
+    served = [
+        route.Waiting(person.person, person.band, records)
+        for person, records in routed
+        if all(it.ref.crm in desk.setting.crms for it in records)
+    ]
+    config, owners = work.config, desk.setting.owners
+    refused = {it.id: str(it.parked["after"]["owner"]) for _, records in routed for it in records if _owner_waits(it)}
+    given = route.assign(served, config.route, config.owner_pool, journal.pointers(tx), owners, {**refused, **promised})
+    for person, records in routed:
+        desk.decide_all(person, records, given)
+    desk.pointers = given.pointers
 
 
-def _scored_people(work: Work, tx: Connection, result: Result) -> Iterator[tuple[Scored, list[Holding]]]:
+def _owner_waits(held: Holding) -> bool:
+    """Whether the CRM refused the whole record when it was to get an owner: whose turn it was stays so."""
+    return bool(held.parked.get("whole", True) and held.parked.get("after", {}).get("owner"))
+
+
+def _judge(work: Work, tx: Connection, desk: Desk) -> Drafted:
+    """What of a plan is too large to be true: the reasons, and the people whose part of it must wait."""
+    for crm, tally in desk.tallies.items():
+        if tally.people["records"]:
+            tally.live, tally.scored = scored.count_scored(tx, crm)
+    approved = desk.setting.approval
+    if desk.setting.unguarded:
+        return Drafted({}, [], set(), {})
+    violations = list(plan.guard_violations(desk.tallies, work.config.guard, approved.numbers))
+    numbers = {crm: tally.numbers() for crm, tally in desk.tallies.items() if tally.people["records"]}
+    held = plan.people_to_hold(desk.tallies, violations, approved.people)
+    held_numbers = {crm: desk.tallies[crm].numbers(held) for crm in numbers}
+    return Drafted(numbers, [each.sentence for each in violations], held, held_numbers)
+
+
+def _close(work: Work, tx: Connection, desk: Desk, held: Collection[int]) -> None:
+    """Settle everybody but those who wait: overrides, turns, and who has to be looked at again."""
+    undecided = scored.contacts_of(tx, held)
+    scored.settle(tx, desk.setting.crms, desk.overrides, undecided)
+    scored.make_dirty(tx, sorted(desk.again))
+    scored.save_whys(tx, desk.whys)
+    journal.set_pointers(tx, desk.pointers)
+    has_work = any(tally.people["records"] for tally in desk.tallies.values())
+    if has_work or not held:  # a first run that waits whole adopts nothing: the config may still change freely
+        journal.adopt_config(tx, work.config.decision_hash())
+
+
+def _hold(
+    work: Work, tx: Connection, setting: Setting, promised: Mapping[int, str], drafted: Drafted
+) -> Waiting | None:
+    """Keep the changes of the people who wait as a plan; one that waited for the same reason keeps its id."""
+    if not drafted.held:
+        approval.end_waiting(tx, "data")
+        return None
+    hashes = (work.config.model_hash(), work.config.decision_hash())
+    waiting = approval.keep_waiting(tx, "data", hashes, drafted.held_numbers, drafted.reasons, work.now_ms)
+    _plan(work, tx, setting, waiting.run, promised, only=drafted.held)
+    return waiting
+
+
+def _scored_people(
+    work: Work, tx: Connection, run: str, without: Collection[int], only: Collection[int] | None
+) -> Iterator[tuple[Scored, list[Holding]]]:
     """Score whoever may have changed, store the scores, and yield with their records those there is news of.
 
     There is none of people whom time or a changed rule might have moved and did not: of them only the next instant is
-    stored at which they may be.
+    stored at which they may be. Of `only` some people nothing is stored.
     """
-    config, model, plan = work.config, work.config.model_hash(), work.config.plan_hash()
-    wanted = scored.people_to_score(tx, int(work.now.timestamp()), model, plan)
+    config, model, plan_hash = work.config, work.config.model_hash(), work.config.plan_hash()
+    if only is None:
+        wanted = scored.people_to_score(tx, int(work.now.timestamp()), model, plan_hash)
+    else:
+        wanted = np.array(sorted(only), dtype=np.int64)
+    if without:
+        wanted = wanted[~np.isin(wanted, np.fromiter(without, dtype=np.int64))]
     dirty = scored.dirty_people(tx)
     facts: sheets.Facts = {}
     for start in range(0, len(wanted), scored.PEOPLE_AT_ONCE):
@@ -155,12 +292,13 @@ def _scored_people(work: Work, tx: Connection, result: Result) -> Iterator[tuple
         before = scored.known_scores(tx, some)
         previous = [before[each].band if each in before else None for each in some]
         scores = score(config, columns, work.now, config.zone, previous)
-        rows = _score_rows(scores, config, work, result)
+        rows = _score_rows(scores, config, work, run)
         news = [place for place, row in enumerate(rows) if row["id"] in dirty or _is_news(before.get(row["id"]), row)]
-        quiet = {rows[place]["id"]: rows[place]["due"] for place in set(range(len(rows))) - set(news)}
-        scored.postpone(tx, {each: due for each, due in quiet.items() if before[each].due != due})
-        scored.renew(tx, some[0], some[-1], model, plan)
-        scored.save_scores(tx, [rows[place] for place in news], before)
+        if only is None:
+            quiet = {rows[place]["id"]: rows[place]["due"] for place in set(range(len(rows))) - set(news)}
+            scored.postpone(tx, {each: due for each, due in quiet.items() if before[each].due != due})
+            scored.renew(tx, some[0], some[-1], model, plan_hash)
+            scored.save_scores(tx, [rows[place] for place in news], before)
         work.progress("scored", "", len(some))
         yield from _with_records(tx, config, scores, news)
 
@@ -179,7 +317,7 @@ def _ledgers(scores: Scores) -> list[str]:
     return [dump(entries[start:end]) for start, end in zip([0, *ends], ends, strict=False)]
 
 
-def _score_rows(scores: Scores, config: Config, work: Work, result: Result) -> list[dict[str, Any]]:
+def _score_rows(scores: Scores, config: Config, work: Work, run: str) -> list[dict[str, Any]]:
     bands, ledgers = config.band_names(), _ledgers(scores)
     settings = {"model": config.model_hash(), "plan": config.plan_hash()}
     return [
@@ -192,7 +330,7 @@ def _score_rows(scores: Scores, config: Config, work: Work, result: Result) -> l
             "due": int(scores.due[row]),
             **settings,
             "scored_at": work.now_ms,
-            "scored_run": result.run,
+            "scored_run": run,
             "lines": ledgers[row],
         }
         for row in range(len(scores.people))
@@ -204,6 +342,7 @@ def _with_records(
 ) -> Iterator[tuple[Scored, list[Holding]]]:
     bands, why = config.band_names(), reasons(config, scores, rows)
     people = scores.people[rows].tolist()
+    edited = scored.edited_people(tx, people)
     records: dict[int, list[Holding]] = {}
     for held in scored.live_contacts(tx, people):
         records.setdefault(held.person, []).append(held)
@@ -216,7 +355,8 @@ def _with_records(
             "band": band,
             "reason": because,
         }
-        yield Scored(person_id, int(scores.total[row]), band, outputs, because), records.get(person_id, [])
+        total, is_edited = int(scores.total[row]), person_id in edited
+        yield Scored(person_id, total, band, outputs, because, is_edited), records.get(person_id, [])
 
 
 def _band(bands: Sequence[str], number: Any) -> str:
@@ -238,6 +378,8 @@ def _count(tx: Connection, result: Result, desk: Desk) -> None:
         counts.scored = reasons_here.pop("scored", 0)
         counts.skipped = reasons_here
         counts.rescored = desk.rescored.get(crm, 0)
-        counts.left_alone = desk.left_alone.get(crm, {})
-        counts.planned = desk.planned.get(crm, 0)
+        counts.protected = desk.protected.get(crm, {})
+        counts.planned = len(desk.tallies[crm].people["records"]) if crm in desk.tallies else 0
     result.bands = scored.band_counts(tx)
+    waiting = scored.waiting_counts(tx)
+    result.waiting_for_owner = {"count": sum(waiting.values()), "reasons": waiting}

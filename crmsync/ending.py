@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from typing import Any, NamedTuple
 
-from crmsync.errors import Cancelled, ConfigError, StateError, Transient, Unavailable, UnsafePlan
+from crmsync.errors import Cancelled, ConfigError, StateError, Transient, Unavailable
 
-DONE, FAILED, WRONG, UNSAFE, PARTLY = 0, 1, 2, 3, 4
-"""Exit codes: done · failed · config or usage · unsafe plan, nothing written · done in part."""
+DONE, FAILED, WRONG, HELD, PARTLY = 0, 1, 2, 3, 4
+"""Exit codes: done · failed · config or usage · held for approval · done in part."""
 
 
 class End(NamedTuple):
@@ -28,9 +28,6 @@ def end_of(error: BaseException) -> End:
     match error:
         case ConfigError():
             return End(WRONG, "config", error.problems, "crmsync check")
-        case UnsafePlan():
-            said = ("The plan would change more than [guard] allows, so nothing was written:", *error.reasons)
-            return End(UNSAFE, "unsafe", said, f"crmsync apply {error.run}")
         case Unavailable():
             until = f" It should be back {error.until}." if error.until else ""
             said = (f"{error.crm} could not be used: {error}.{until} What was pulled is kept.",)
@@ -49,6 +46,6 @@ def end_of(error: BaseException) -> End:
 
 def code_of(verdict: str, problems: list[str]) -> int:
     """The exit code of a run that ended with this verdict, and with these problems beside it."""
-    if verdict in ("ok", "dry"):
+    if verdict in ("ok", "preview"):
         return PARTLY if problems else DONE
-    return {"partial": PARTLY, "unsafe": UNSAFE}.get(verdict, FAILED)
+    return {"partial": PARTLY, "held": HELD}.get(verdict, FAILED)

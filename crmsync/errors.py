@@ -33,16 +33,16 @@ class Unavailable(CrmsyncError):
         super().__init__(message)
 
 
-class UnsafePlan(CrmsyncError):
-    """The plan would change too much: nothing is written and the plan is kept for review."""
-
-    def __init__(self, run: str, reasons: Sequence[str]) -> None:
-        self.run, self.reasons = run, tuple(reasons)
-        super().__init__("; ".join(self.reasons))
-
-
 class StateError(CrmsyncError):
     """The state database cannot be used as it is: locked by another worker, damaged, or of another org."""
+
+
+class StateInUse(StateError):
+    """Another process writes to this state at present: `holder` says which."""
+
+    def __init__(self, holder: str) -> None:
+        self.holder = holder
+        super().__init__(f"this state is in use by {holder}; wait for it or stop it")
 
 
 class Cancelled(CrmsyncError):

@@ -165,8 +165,9 @@ class Change:
 class Holding(NamedTuple):
     """What the state holds of one live record, as a plan needs it.
 
-    `base` is what crmsync last wrote (outputs, `stage`, `owner`), `leases` says per field when somebody else's change
-    of it was noticed (milliseconds), `parked` is the change that the CRM will not take, with its `reason`.
+    `base` is what crmsync last wrote (outputs, `stage`, `owner`), `leases` has per field the `value` that somebody else
+    gave it and `since` when that is known (milliseconds), `parked` is the change that the CRM will not take, with its
+    `reason`.
     """
 
     id: int
@@ -177,7 +178,7 @@ class Holding(NamedTuple):
     owner: str | None
     current: Mapping[str, Scalar]
     base: Mapping[str, Scalar]
-    leases: Mapping[str, int]
+    leases: Mapping[str, Mapping[str, Scalar | None]]
     parked: Mapping[str, Any]
     attempts: int
 

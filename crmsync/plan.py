@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime
 from typing import NamedTuple
 
 from crmsync.config import Guard
@@ -14,6 +15,13 @@ REWRITES = 2
 
 PEOPLES_FIELDS = ("stage", "owner")
 """The CRM's own fields: they belong to people first."""
+
+TENTH_MORE = 1.1
+"""What is approved are numbers: so much more than was seen may be written without asking again."""
+
+
+HANDFUL = 5
+"""Records by which a small plan may grow and still be the same one."""
 
 
 class Wanted(NamedTuple):
@@ -26,66 +34,121 @@ class Wanted(NamedTuple):
 
 
 class Decision(NamedTuple):
-    """A change, or why there is none although something differs; and the leases as they stand now."""
+    """A change, or why there is none although something differs.
+
+    `leases` are the manual overrides that still hold, `protected` says in words that can be counted what was not
+    planned, `wake` is when the first override ends (milliseconds), `stage_why` what was decided of the stage.
+    """
 
     change: Change | None
-    leases: Mapping[str, int]
-    left_alone: Sequence[str] = ()
+    leases: Mapping[str, Mapping[str, Scalar | None]]
+    protected: Sequence[str] = ()
+    wake: int | None = None
+    stage_why: str = ""
 
 
-def decide(held: Holding, wanted: Wanted, names: FieldMap, ladder: Sequence[str], now: int, respect: int) -> Decision:
+class Ladder(NamedTuple):
+    """The order of stages: the names of the config in its order, and a CRM's own values in the CRM's order."""
+
+    names: Sequence[str]
+    values: Sequence[str] = ()
+
+
+def decide(held: Holding, wanted: Wanted, names: FieldMap, ladder: Ladder, now: int, override: int) -> Decision:
     """The change that makes a record hold what is wanted, field by field against the CRM's present value.
 
-    Outputs are ours. A stage only moves forward along `ladder`, and neither it nor the owner is touched while a
-    person's own change is respected: for `respect` milliseconds from when it was noticed (`now` is in milliseconds).
+    Score fields are ours. A stage only moves forward along `ladder`, and neither it nor the owner is touched while a
+    user's own change holds: for `override` milliseconds from when it was noticed (`now` is in milliseconds).
     """
     writable = FieldMap.spelled(names.outputs, held.ref.kind)
     after: dict[str, Scalar | None] = {
         name: value for name, value in wanted.outputs.items() if name in writable and held.current.get(name) != value
     }
-    leases: dict[str, int] = {}
-    left_alone: list[str] = []
-    for name, value in _moves(held, wanted, names, ladder).items():
-        noticed = held.leases.get(name, now) if _touched_by_others(held, name) else None
-        if noticed is not None and now < noticed + respect:
-            leases[name] = noticed
-            left_alone.append(f"{name}_changed_by_a_person")
-        else:
+    leases = {name: lease for name, lease in held.leases.items() if now < since(lease) + override}
+    protected: list[str] = []
+    move, stage_why = _stage_move(held, wanted.stage, names, ladder)
+    if stage_why == NOT_NAMED:
+        protected.append("stage_not_in_config")
+    moves = {"stage": wanted.stage if move else None, "owner": _owner_move(held, wanted.owner)}
+    for name, value in moves.items():
+        if value is not None and name in leases:
+            protected.append(f"{name}_changed_by_a_user")
+        elif value is not None:
             after[name] = value
+    if "stage" in leases and move:
+        stage_why = f"protected: changed by a user, until {_day(since(leases['stage']) + override)}"
+    after, on_hold = _without_refused(after, held)
+    if on_hold:
+        protected.append("on_hold")
+    wake = min((since(lease) + override for lease in leases.values()), default=None)
+    settled = Decision(None, leases, protected, wake, stage_why)
     if not after:
-        return Decision(None, leases, left_alone)
-    if after == held.parked.get("after"):
-        return Decision(None, leases, [*left_alone, "parked"])
+        return settled
     if held.attempts >= REWRITES and all(name in held.base and held.base[name] == after[name] for name in after):
-        return Decision(None, leases, [*left_alone, "changed_back_by_others"])
+        return settled._replace(protected=[*protected, "changed_back_by_others"])
     present: dict[str, Scalar | None] = {**held.current, "stage": held.stage, "owner": held.owner}
     before = {name: present.get(name) for name in after}
-    return Decision(Change(held.ref, before, after, wanted.because, held.group), leases, left_alone)
+    return settled._replace(change=Change(held.ref, before, after, wanted.because, held.group))
 
 
-def _moves(held: Holding, wanted: Wanted, names: FieldMap, ladder: Sequence[str]) -> dict[str, str]:
-    moves: dict[str, str] = {}
-    if (
-        wanted.stage is not None
-        and wanted.stage in FieldMap.spelled(names.stages, held.ref.kind)
-        and _is_forward(held.stage, wanted.stage, ladder)
-    ):
-        moves["stage"] = wanted.stage
-    if wanted.owner is not None and wanted.owner != held.owner:
-        moves["owner"] = wanted.owner
-    return moves
+def since(lease: Mapping[str, Scalar | None]) -> int:
+    """When a user's change was noticed (milliseconds)."""
+    return int(str(lease["since"]))
 
 
-def _is_forward(current: str | None, wanted: str, ladder: Sequence[str]) -> bool:
-    """Whether a stage is further along; a stage that the config does not name is somebody else's business."""
+def _day(at: int) -> str:
+    return f"{datetime.fromtimestamp(at / 1000, UTC):%Y-%m-%d}"
+
+
+def _owner_move(held: Holding, wanted: str | None) -> str | None:
+    return wanted if wanted is not None and wanted != held.owner else None
+
+
+NOT_NAMED = "the config does not name the stage it is in, and the CRM's own order does not say whether to move on"
+
+
+def _stage_move(held: Holding, wanted: str | None, names: FieldMap, ladder: Ladder) -> tuple[bool, str]:
+    """Whether to move to the wanted stage, and why (not)."""
+    spelled = FieldMap.spelled(names.stages, held.ref.kind)
+    if wanted is None:
+        return False, "no stage is earned"
+    if wanted not in spelled:
+        return False, f"[[stage]] {wanted} has no value for {held.ref.crm} {held.ref.kind}s"
+    if held.stage == wanted:
+        return False, f"in {wanted}"
+    forward = _is_forward(held.stage, wanted, spelled, ladder)
+    if forward is None:
+        return False, NOT_NAMED
+    return forward, f"moves forward to {wanted}" if forward else f"already further along: {held.stage}"
+
+
+def _is_forward(current: str | None, wanted: str, spelled: Mapping[str, str], ladder: Ladder) -> bool | None:
+    """Whether a stage is further along; `None` where nobody knows the place of the present one.
+
+    A stage that the config names has its place in the config; another one has it in the CRM's own order.
+    """
     if not current:
         return True
-    return current in ladder and ladder.index(wanted) > ladder.index(current)
+    if current in ladder.names:
+        return ladder.names.index(wanted) > ladder.names.index(current)
+    if current in ladder.values and spelled[wanted] in ladder.values:
+        return ladder.values.index(spelled[wanted]) > ladder.values.index(current)
+    return None
 
 
-def _touched_by_others(held: Holding, name: str) -> bool:
-    present = held.stage if name == "stage" else held.owner
-    return name in held.base and held.base[name] != present
+def _without_refused(after: dict[str, Scalar | None], held: Holding) -> tuple[dict[str, Scalar | None], bool]:
+    """The change without what the CRM refused and would refuse again, and whether anything was left out.
+
+    A record that was refused whole is tried again as soon as anything else is wanted of it; of one that was partly
+    updated only the refused values wait.
+    """
+    refused = held.parked.get("after")
+    if not refused or not after:
+        return after, False
+    same = {name for name in after if name in refused and refused[name] == after[name]}
+    if held.parked.get("whole", True) and same != set(after):
+        return after, False
+    return {name: value for name, value in after.items() if name not in same}, bool(same)
 
 
 def narrowed(change: Change, present: Contact) -> Change | None:
@@ -94,14 +157,17 @@ def narrowed(change: Change, present: Contact) -> Change | None:
     moved = {
         name for name in PEOPLES_FIELDS if name in change.after and _filled(now[name]) != _filled(change.before[name])
     }
-    if not moved:
-        return change
-    after = {name: value for name, value in change.after.items() if name not in moved}
-    before = {name: value for name, value in change.before.items() if name not in moved}
+    return without(change, moved) if moved else change
+
+
+def without(change: Change, names: Collection[str]) -> Change | None:
+    """The change without some fields; `None` when nothing is left."""
+    after = {name: value for name, value in change.after.items() if name not in names}
+    before = {name: value for name, value in change.before.items() if name not in names}
     return replace(change, before=before, after=after) if after else None
 
 
-def not_kept(change: Change, present: Contact) -> dict[str, Scalar | None]:
+def unconfirmed_fields(change: Change, present: Contact) -> dict[str, Scalar | None]:
     """What the CRM holds instead, for each field of the change that it does not hold as written."""
     now: dict[str, Scalar | None] = {**present.current, "stage": present.stage, "owner": present.owner}
     return {name: now.get(name) for name, value in change.after.items() if _filled(now.get(name)) != _filled(value)}
@@ -112,49 +178,109 @@ def _filled(value: Scalar | None) -> Scalar | None:
     return None if value == "" else value
 
 
+CATEGORIES = ("records", "scores", "bands", "stages", "owners")
+"""What the guard counts in a plan, each in records."""
+
+
 @dataclass
 class Tally:
-    """How much a plan changes in one CRM: the `records` there are, how many are `scored` already, and the moves."""
+    """How much a plan changes in one CRM, which has `live` records, of which `scored` carry a score of ours.
 
-    records: int = 0
+    `people` has for each category the person of each record that is counted, one entry a record.
+    """
+
+    live: int = 0
     scored: int = 0
-    rescored: int = 0
-    bands: int = 0
-    stages: int = 0
-    owners: int = 0
+    people: dict[str, list[int]] = field(default_factory=lambda: {name: [] for name in CATEGORIES})
 
-    def add(self, change: Change) -> None:
-        """Count one change; a value that was empty before is no loss and does not count."""
-        self.rescored += change.before.get("score") is not None
-        self.bands += change.before.get("band") is not None
-        self.stages += bool(change.before.get("stage"))
-        self.owners += bool(change.before.get("owner"))
+    def add(self, person: int, change: Change, *, is_odd: bool) -> None:
+        """Count one change; a value that was empty before is no loss and does not count.
+
+        `is_odd` says that the score does not change by time or new activities alone: the config was edited, or the
+        data of the record was.
+        """
+        counted = {
+            "records": True,
+            "scores": is_odd and change.before.get("score") is not None,
+            "bands": change.before.get("band") is not None,
+            "stages": bool(change.before.get("stage")),
+            "owners": bool(change.before.get("owner")),
+        }
+        for name in CATEGORIES:
+            if counted[name]:
+                self.people[name].append(person)
+
+    def numbers(self, of: Collection[int] | None = None) -> dict[str, int]:
+        """How many records are counted in each category, all of them or those `of` some people."""
+        return {
+            name: len(people) if of is None else sum(person in of for person in people)
+            for name, people in self.people.items()
+        }
 
 
-def too_much(tallies: Mapping[str, Tally], guard: Guard, model_changed: bool) -> list[str]:
-    """Why a plan is too large to be true, in sentences; empty when it is not."""
-    reasons: list[str] = []
+class Violation(NamedTuple):
+    """A limit that a plan exceeds in one CRM: the sentence, and how many records of the category may be written."""
+
+    crm: str
+    category: str
+    allowed: int
+    sentence: str
+
+
+def guard_violations(
+    tallies: Mapping[str, Tally], guard: Guard, approved: Mapping[str, Mapping[str, int]]
+) -> Iterator[Violation]:
+    """Why a plan is too large to be true. `approved` are numbers that somebody has seen and agreed to, by CRM."""
     for crm, tally in sorted(tallies.items()):
-        if tally.scored < guard.from_records:
-            continue
-        counted = [
-            ("bands", tally.bands, tally.scored, guard.bands),
-            ("stages", tally.stages, tally.records, guard.stages),
-            ("owners", tally.owners, tally.records, guard.owners),
-        ]
-        if model_changed:
-            counted.insert(0, ("rescored", tally.rescored, tally.scored, guard.rescored))
-        reasons += [
-            f"{crm}: {_WORDS[name]} {moves:,} of {of:,} records ({moves / of:.0%}); [guard] {name} allows {limit:.0%}"
-            for name, moves, of, limit in counted
-            if of and moves / of > limit
-        ]
-    return reasons
+        numbers = tally.numbers()
+        for category, limit, sentence in _limits(crm, tally, guard, numbers):
+            seen = approved.get(crm, {}).get(category)
+            allowed = limit if seen is None else max(limit, int(seen * TENTH_MORE))
+            if numbers[category] > allowed:
+                yield Violation(crm, category, 0 if seen is None else allowed, sentence)
+
+
+def _limits(crm: str, tally: Tally, guard: Guard, numbers: Mapping[str, int]) -> Iterator[tuple[str, int, str]]:
+    """Each limit that holds in a CRM: the category, so many records, and the sentence for who exceeds it."""
+    if not tally.scored:
+        said = f"{crm}: a first run would write {numbers['records']:,} records; [guard] first_run allows"
+        yield "records", guard.first_run, f"{said} {guard.first_run:,} without being asked"
+    if tally.scored < guard.from_records:
+        return
+    shares = {"scores": guard.scores, "bands": guard.bands, "stages": guard.stages, "owners": guard.owners}
+    for name, share in shares.items():
+        of = tally.live if name in ("stages", "owners") else tally.scored
+        said = f"{crm}: {_WORDS[name]} {numbers[name]:,} of {of:,} records ({numbers[name] / of:.0%})"
+        yield name, int(of * share), f"{said}; [guard] {name} allows {share:.0%}"
 
 
 _WORDS = {
-    "rescored": "the changed model would rescore",
+    "scores": "edited data or an edited config would change the score of",
     "bands": "another band for",
     "stages": "another stage for",
     "owners": "another owner for",
 }
+
+
+def people_to_hold(
+    tallies: Mapping[str, Tally], violations: Sequence[Violation], approved_people: Collection[int]
+) -> set[int]:
+    """The people who wait: those counted against an exceeded limit, but for as many as were approved.
+
+    Who was in the approved plan comes first.
+    """
+    waiting: set[int] = set()
+    for each in violations:
+        counted = tallies[each.crm].people[each.category]
+        ordered = sorted(counted, key=lambda person: (person not in approved_people, person))
+        waiting |= set(ordered[each.allowed :])
+    return waiting
+
+
+def is_materially_other(seen: Mapping[str, Mapping[str, int]], now: Mapping[str, Mapping[str, int]]) -> bool:
+    """Whether a plan that waits has grown by more than a tenth (and a handful) since somebody could first see it."""
+    return any(
+        number > int(seen.get(crm, {}).get(category, 0) * TENTH_MORE) + HANDFUL
+        for crm, numbers in now.items()
+        for category, number in numbers.items()
+    )

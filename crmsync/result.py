@@ -1,8 +1,10 @@
-"""What a cycle works with and what it reports."""
+"""What a run works with and what it reports."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import secrets
+from collections.abc import Callable, Mapping
+from contextlib import AbstractContextManager
 from dataclasses import asdict, dataclass, field
 from datetime import datetime
 from typing import Any, Literal, NamedTuple
@@ -13,15 +15,16 @@ from crmsync.model import Connector
 from crmsync.store.database import Store
 from crmsync.store.pulled import to_ms
 
-Verdict = Literal["ok", "partial", "failed", "unsafe", "dry"]
+Verdict = Literal["preview", "ok", "partial", "held", "failed"]
 
 
 @dataclass
 class Counts:
-    """What happened in one CRM: `pulled = scored + Σ skipped`; `planned` is the sum of the four that follow it.
+    """What happened in one CRM: `pulled = scored + Σ skipped`; `planned` is the sum of the five that follow it.
 
-    `rescored` are all records scored, also those that were not pulled (time passed, the model changed); `resumed` are
-    changes of an earlier, cut-off run that were finished first; `left_alone` says why a difference was not planned.
+    `rescored` are all records scored, also those that were not pulled (time passed, the config changed); `resumed` are
+    changes that an earlier run had sent without hearing of them again; `protected` says why a difference was not
+    planned.
     """
 
     pulled: int = 0
@@ -29,22 +32,38 @@ class Counts:
     scored: int = 0
     skipped: dict[str, int] = field(default_factory=dict)
     planned: int = 0
-    kept: int = 0
-    failed: int = 0
-    changed_meanwhile: int = 0
-    unresolved: int = 0
+    updated: int = 0
+    partly: int = 0
+    rejected: int = 0
+    edited: int = 0
+    unknown: int = 0
+    protected: dict[str, int] = field(default_factory=dict)
     api_calls: int = 0
     seconds: float = 0.0
     rescored: int = 0
     resumed: int = 0
-    left_alone: dict[str, int] = field(default_factory=dict)
+
+
+@dataclass
+class Waiting:
+    """A plan that waits for approval: its id and kind, why it waits, and how many records of it by CRM and category.
+
+    `kind` is `config` (an edited config; the last approved one goes on scoring) or `data` (records that look odd, or a
+    first run).
+    """
+
+    run: str
+    kind: Literal["config", "data"]
+    reasons: list[str]
+    records: dict[str, dict[str, int]]
 
 
 @dataclass
 class Result:
-    """How a run ended. `problems` are sentences: why a CRM sat out, why a plan is unsafe.
+    """How a run ended. `problems` are sentences; `skipped` says why a CRM took no part, by its name.
 
-    `guard` says of a dry run why the plan would be held back if it were not one.
+    `guard` says of a preview why it would wait if it were none; `held` is the plan that waits after this run;
+    `waiting_for_owner` counts people by why they have none; `approved` compares what is written with what was seen.
     """
 
     run: str
@@ -52,23 +71,38 @@ class Result:
     crms: dict[str, Counts] = field(default_factory=dict)
     bands: dict[str, int] = field(default_factory=dict)
     problems: list[str] = field(default_factory=list)
+    notes: list[str] = field(default_factory=list)
     guard: list[str] = field(default_factory=list)
+    held: Waiting | None = None
+    waiting_for_owner: dict[str, Any] = field(default_factory=lambda: {"count": 0, "reasons": {}})
+    skipped: dict[str, str] = field(default_factory=dict)
+    approved: dict[str, Any] | None = None
 
     def as_json(self) -> dict[str, Any]:
         """The document that `--json` prints."""
         return asdict(self)
 
 
+Connect = Callable[[Config, Store], AbstractContextManager[Mapping[str, Connector]]]
+"""Makes connectors that read as a config maps and keep their notes in a state, for as long as the block lasts."""
+
+
 class Work(NamedTuple):
-    """What a cycle works with: the config, the state, the CRMs by name, and the instant it takes for now (aware)."""
+    """What a run works with: the config, the state, the CRMs by name, and the instant it takes for now (aware)."""
 
     config: Config
     store: Store
     crms: Mapping[str, Connector]
     now: datetime
     progress: Progress = lambda _what, _crm, _more: None
+    connect: Connect | None = None
 
     @property
     def now_ms(self) -> int:
         """The instant in milliseconds."""
         return to_ms(self.now)
+
+
+def new_run_id(now: datetime) -> str:
+    """A name that sorts by time and that nobody else has: `20261121-204500-1f3a`."""
+    return f"{now:%Y%m%d-%H%M%S}-{secrets.token_hex(2)}"

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 
 from sqlalchemy import make_url
@@ -67,7 +68,14 @@ def connector(config: Config, crm: str, notes: Notes, stop: Stop) -> Iterator[Co
 
 @contextmanager
 def at_work(config: Config, who: str, stop: Stop, progress: Progress) -> Iterator[Work]:
-    """Everything for one cycle, now, as the one writer of the state. Raises `StateError` when somebody else writes."""
+    """Everything for one run, now, as the one writer of the state. Raises `StateInUse` when somebody else writes."""
     with opened_state(config) as store, store.writer(who), connected(config, store, stop) as crms:
         quick_check(store, datetime.now(UTC))
-        yield Work(config, store, crms, datetime.now(UTC), progress)
+        yield Work(config, store, crms, datetime.now(UTC), progress, partial(connected, stop=stop))
+
+
+@contextmanager
+def looking_on(config: Config, stop: Stop, progress: Progress) -> Iterator[Work]:
+    """Everything for a preview, now, beside whoever writes; it makes its connectors itself."""
+    with opened_state(config) as store:
+        yield Work(config, store, {}, datetime.now(UTC), progress, partial(connected, stop=stop))

@@ -5,9 +5,12 @@ import tomllib
 from datetime import UTC, datetime, timedelta
 
 from connectors.memory import Memory
+from crmsync import approval
 from crmsync.config import config_class
+from crmsync.cycle import cycle
 from crmsync.model import Activity, Contact, Owner, Ref
 from crmsync.result import Work
+from crmsync.store import journal
 from crmsync.store.database import open_store
 
 NOW = datetime(2026, 11, 21, 12, 0, tzinfo=UTC)
@@ -102,6 +105,13 @@ def crm(name="hubspot", page_size=100):
 
 def work(store, *crms, now=NOW, settings=None):
     return Work(settings or config(), store, {each.name: each for each in crms}, now)
+
+
+def apply_plan(of, plan_id):
+    """Approve a plan and run, as `crmsync apply` does."""
+    with of.store.begin() as tx:
+        journal.approve(tx, approval.find_plan(tx, of.config.decision_hash(), plan_id).id, of.now_ms, "ann")
+    return cycle(of, "apply")
 
 
 def store(path):

@@ -10,7 +10,7 @@ WORDS = {"crmsync", "crmsync.model", "crmsync.errors"}
 SETTINGS = {"crmsync.config", "crmsync.mistakes", "crmsync.rules", "crmsync.tables"}
 THINKING = {"crmsync.columns", "crmsync.people", "crmsync.route", "crmsync.plan", "crmsync.scoring", "crmsync.lint"}
 MEMORY = {"crmsync.store"}
-DOING = {"crmsync.apply", "crmsync.result", "crmsync.draft", "crmsync.cycle", "crmsync.failpoint"}
+DOING = {"crmsync.apply", "crmsync.approval", "crmsync.result", "crmsync.draft", "crmsync.cycle", "crmsync.failpoint"}
 IMPURE = {
     "time",
     "os",

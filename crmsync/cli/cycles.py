@@ -1,122 +1,237 @@
-"""The commands that run a cycle: plan, sync, apply, backfill."""
+"""The commands that run: plan, sync, apply, backfill."""
 
 from __future__ import annotations
 
+import getpass
+import sys
 from collections.abc import Callable, Mapping
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Annotated, Any
 
 import orjson
 import typer
 
+from crmsync.approval import find_plan, plan_of
 from crmsync.cli.frame import DEFAULT_CONFIG, AsJson, ConfigPath, Debug, Ending, err, opened_config, out, told
 from crmsync.config import Config
-from crmsync.cycle import apply_run, cycle
-from crmsync.ending import code_of
-from crmsync.errors import CrmsyncError, StateError
+from crmsync.cycle import cycle
+from crmsync.cycle import plan as plan_run
+from crmsync.ending import HELD, code_of
+from crmsync.errors import CrmsyncError, StateError, StateInUse
+from crmsync.model import Stop
 from crmsync.report import in_order, print_review, print_run, print_troubles, progress_bar
 from crmsync.result import Result, Work
 from crmsync.review import review
 from crmsync.stopping import stoppable
 from crmsync.store import asked, journal
-from crmsync.workplace import at_work
+from crmsync.store.database import Store
+from crmsync.store.pulled import to_ms
+from crmsync.workplace import at_work, looking_on, opened_state
 
-RunId = Annotated[str, typer.Argument(metavar="RUN", help="The name of the run, as `crmsync plan` printed it.")]
+RunId = Annotated[
+    str | None, typer.Argument(metavar="RUN", help="The plan, as `crmsync plan` or a run named it; else what waits.")
+]
+Yes = Annotated[bool, typer.Option("--yes", "-y", help="Approve without being asked.")]
+
+TAKEN_UP_IN = 120
+"""Seconds for which apply waits until the worker that holds the state has written what was approved."""
 
 
 def plan(config: ConfigPath = DEFAULT_CONFIG, as_json: AsJson = False, debug: Debug = False) -> None:
-    """Pull and score, and show what would change. Nothing is written to a CRM.
+    """Pull and score, and show what would change. Nothing is written to a CRM, and no later run notices.
 
-    The plan is kept: apply exactly what you saw with `crmsync apply RUN`.
+    It works beside `crmsync run`. Approve what you saw with `crmsync apply RUN`.
 
     Example: crmsync plan
     """
-    _run("plan", lambda work: cycle(work, "plan", dry=True), config, as_json, debug)
+    with told(as_json, debug, config) as ending:
+        settings = opened_config(ending)
+        with (
+            stoppable(1, ending.cut_off) as stop,
+            progress_bar(err()) as progress,
+            looking_on(settings, stop, progress) as work,
+        ):
+            ending.document = _whole(work.store, settings, plan_run(work).as_json())
+        ending.code = code_of(ending.document["verdict"], ending.document["problems"])
+        _show(ending, settings)
 
 
 def sync(config: ConfigPath = DEFAULT_CONFIG, as_json: AsJson = False, debug: Debug = False) -> None:
-    """Run one cycle: pull what is new, score, route, write what differs.
+    """Run once: pull what is new, score, route, write what differs.
 
     Example: crmsync sync --json
     """
     _run("sync", lambda work: cycle(work, "sync"), config, as_json, debug)
 
 
-def backfill(config: ConfigPath = DEFAULT_CONFIG, as_json: AsJson = False, debug: Debug = False) -> None:
-    """Run a cycle that pulls everything, not only what is new.
+def backfill(
+    yes: Yes = False, config: ConfigPath = DEFAULT_CONFIG, as_json: AsJson = False, debug: Debug = False
+) -> None:
+    """Run once and pull everything, not only what is new. With --yes nothing waits for approval.
 
     It can be stopped at any moment; run it again and it goes on where it was.
 
     Example: crmsync backfill
     """
-    _run("backfill", lambda work: cycle(work, "backfill", full=True), config, as_json, debug)
+    _run("backfill", lambda work: cycle(work, "backfill", full=True, approved=yes), config, as_json, debug)
 
 
-def apply(run: RunId, config: ConfigPath = DEFAULT_CONFIG, as_json: AsJson = False, debug: Debug = False) -> None:
-    """Write a plan that you have seen: one of `crmsync plan`, or one that was too large to be written unseen.
+def apply(
+    run: RunId = None,
+    yes: Yes = False,
+    config: ConfigPath = DEFAULT_CONFIG,
+    as_json: AsJson = False,
+    debug: Debug = False,
+) -> None:
+    """Approve a plan, and write what is right by now: the numbers that you saw, and a tenth more at most.
+
+    Without RUN it shows the plan that waits and asks. Where `crmsync run` works, that one takes it up at once.
 
     Example: crmsync apply 20261121-204500-1f3a
     """
-    _run("apply", lambda work: apply_run(work, run), config, as_json, debug, run)
+    with told(as_json, debug, config) as ending:
+        settings = opened_config(ending)
+        with stoppable(1, ending.cut_off) as stop:
+            with opened_state(settings) as store:
+                with store.read() as reading:
+                    found = find_plan(reading, settings.decision_hash(), run)
+                if found is None:
+                    _say_nothing_waits(ending)
+                    return
+                if run is None and not yes and not _is_agreed(ending, store, settings, found):
+                    return
+                with store.begin() as tx:
+                    journal.approve(tx, found.id, to_ms(datetime.now(UTC)), getpass.getuser())
+            try:
+                _run_and_show("apply", lambda work: cycle(work, "apply"), settings, ending, stop)
+            except StateInUse as error:
+                _leave_to(error.holder, found, settings, ending, stop)
 
 
-def _run(
-    command: str, act: Callable[[Work], Result], path: Path, as_json: bool, debug: bool, run_id: str | None = None
-) -> None:
+def _say_nothing_waits(ending: Ending) -> None:
+    ending.document = {"verdict": "ok", "held": None, "crms": {}, "problems": []}
+    if not ending.as_json:
+        out().print("Nothing waits for approval. To see what a run would write: crmsync plan", soft_wrap=True)
+
+
+def _is_agreed(ending: Ending, store: Store, config: Config, found: Any) -> bool:
+    """Show a plan and ask; where nobody can be asked, say what to type."""
+    written = plan_of(found)
+    command = ending.typed(f"crmsync apply {found.id}")
+    held = {"run": found.id, "kind": written["kind"], "reasons": written["reasons"], "records": written["records"]}
+    ending.document = {"verdict": "held", "held": held, "crms": {}, "problems": written["reasons"], "next": command}
+    if not ending.as_json:
+        with store.read() as reading:
+            found_changes = review(journal.rows_of(reading, found.id))
+            names = asked.names_of(reading, [row.contact for _moved, row in found_changes.movers])
+        print_review(out(), found_changes.as_json(names), config.band_names())
+        for reason in written["reasons"]:
+            out().print(reason, soft_wrap=True)
+    if (
+        not ending.as_json
+        and sys.stdin.isatty()
+        and typer.confirm(f"Write plan {found.id} as it stands by now?", err=True)
+    ):
+        ending.document = {}
+        return True
+    if not ending.as_json:
+        out().print(f"Nothing was written. To approve this plan: {command}", soft_wrap=True)
+    ending.code = HELD
+    return False
+
+
+def _leave_to(holder: str, found: Any, config: Config, ending: Ending, stop: Stop) -> None:
+    """Somebody else writes to the state: it takes up what was approved, and we wait a while for how that ends."""
+    with opened_state(config) as store:
+        with store.read() as reading:
+            worker = journal.worker_config(reading)
+        if worker not in ("", found.config) and plan_of(found)["kind"] != "data":
+            said = (
+                f"Approved. {holder} works by the config it was started with: start it again, and it writes the plan."
+            )
+            ending.document = {"run": found.id, "verdict": "held", "problems": [said], "crms": {}}
+            ending.code = HELD
+        else:
+            ending.document = _awaited(store, config, found.id, stop)
+            said = f"Approved. {holder} writes it; look with: {ending.typed('crmsync status')}"
+            ending.code = code_of(ending.document.get("verdict", "ok"), ending.document.get("problems", []))
+    if ending.document.get("changes"):
+        _show(ending, config)
+    elif not ending.as_json:
+        out().print(said, soft_wrap=True)
+
+
+def _awaited(store: Store, config: Config, plan_id: str, stop: Stop) -> dict[str, Any]:
+    for _second in range(TAKEN_UP_IN):
+        with store.read() as reading:
+            plan_row, last = journal.find_run(reading, plan_id), journal.recent_runs(reading, 1)
+        if plan_row.verdict == journal.SUPERSEDED and last and last[0].verdict != "running":
+            return _whole(store, config, dict(orjson.loads(last[0].result)))
+        if stop.wait(1.0):
+            break
+    return {"run": plan_id, "verdict": "ok", "problems": [], "crms": {}}
+
+
+def _run(command: str, act: Callable[[Work], Result], path: Path, as_json: bool, debug: bool) -> None:
     with told(as_json, debug, path) as ending:
         config = opened_config(ending)
         with stoppable(1, ending.cut_off) as stop:
-            try:
-                with progress_bar(err()) as progress, at_work(config, f"crmsync {command}", stop, progress) as work:
-                    ending.document = _done(work, act, run_id)
-            except _Ended as ended:
-                ending.document = ended.document
-                _show(ending, config)
-                raise ended.error from None
-        ending.code = code_of(ending.document["verdict"], ending.document["problems"])
+            _run_and_show(command, act, config, ending, stop)
+
+
+def _run_and_show(command: str, act: Callable[[Work], Result], config: Config, ending: Ending, stop: Stop) -> None:
+    try:
+        with progress_bar(err()) as progress, at_work(config, f"crmsync {command}", stop, progress) as work:
+            ending.document = _done(work, act)
+    except _Ended as ended:
+        ending.document = ended.document
         _show(ending, config)
+        raise ended.error from None
+    ending.code = code_of(ending.document["verdict"], ending.document["problems"])
+    _show(ending, config)
 
 
 class _Ended(Exception):
-    """A cycle that raised, with the document of what it did until then."""
+    """A run that raised, with the document of what it did until then."""
 
     def __init__(self, document: dict[str, Any], error: Exception) -> None:
         self.document, self.error = document, error
         super().__init__(str(error))
 
 
-def _done(work: Work, act: Callable[[Work], Result], run_id: str | None) -> dict[str, Any]:
+def _done(work: Work, act: Callable[[Work], Result]) -> dict[str, Any]:
     try:
         result = act(work)
     except CrmsyncError as error:
-        raise _Ended(_whole(work, _stored(work, run_id)), error) from error
-    return _whole(work, result.as_json())
+        raise _Ended(_whole(work.store, work.config, _stored(work)), error) from error
+    return _whole(work.store, work.config, result.as_json())
 
 
-def _whole(work: Work, document: dict[str, Any]) -> dict[str, Any]:
+def _whole(store: Store, config: Config, document: dict[str, Any]) -> dict[str, Any]:
     """The document of a run with its bands in order, and what it changed or would change."""
     if not document:
         return document
-    bands = in_order(document["bands"], work.config.band_names())
-    return {**document, "bands": bands, "changes": _changes(work, document["run"])}
+    bands = in_order(document["bands"], config.band_names())
+    return {**document, "bands": bands, "changes": _changes(store, document["run"])}
 
 
-def _stored(work: Work, run_id: str | None) -> dict[str, Any]:
+def _stored(work: Work) -> dict[str, Any]:
     """What a run that raised has left: its row in the journal, if it came so far."""
     try:
         with work.store.read() as reading:
             recent = journal.recent_runs(reading, 1)
     except StateError:
         return {}
-    ours = [each for each in recent if each.id == run_id or (run_id is None and each.started == work.now_ms)]
+    ours = [each for each in recent if each.started == work.now_ms]
     if not ours:
         return {}
     unfinished = {"run": ours[0].id, "verdict": "failed", "crms": {}, "bands": {}}
     return unfinished if ours[0].verdict == "running" else dict(orjson.loads(ours[0].result))
 
 
-def _changes(work: Work, run_id: str) -> dict[str, Any]:
-    with work.store.read() as reading:
+def _changes(store: Store, run_id: str) -> dict[str, Any]:
+    with store.read() as reading:
         found = review(journal.rows_of(reading, run_id))
         names = asked.names_of(reading, [row.contact for _moved, row in found.movers])
     return found.as_json(names)
@@ -129,25 +244,32 @@ def _show(ending: Ending, config: Config) -> None:
     console = out()
     print_run(console, document)
     print_troubles(console, document["changes"]["troubles"])
-    if document["verdict"] in ("dry", "unsafe"):
+    if document["verdict"] == "preview":
         print_review(console, document["changes"], config.band_names())
     console.print(_last_sentence(ending, document), soft_wrap=True)
 
 
 def _last_sentence(ending: Ending, document: Mapping[str, Any]) -> str:
-    planned, kept = (sum(each[name] for each in document["crms"].values()) for name in ("planned", "kept"))
+    count = {name: sum(each[name] for each in document["crms"].values()) for name in ("planned", "updated", "partly")}
+    written = f"{count['updated']:,} of {count['planned']:,} records updated"
+    written += f", {count['partly']:,} partly" if count["partly"] else ""
     run, writing = document["run"], ending.typed(f"crmsync apply {document['run']}")
     match document["verdict"]:
-        case "dry" if planned and document["guard"]:
-            return "\n".join(["A sync would hold this plan back:", *document["guard"], f"To write it: {writing}"])
-        case "dry" if planned:
+        case "preview" if count["planned"] and document["guard"]:
+            return "\n".join(
+                ["A run would hold this plan for approval:", *document["guard"], f"To approve it: {writing}"]
+            )
+        case "preview" if count["planned"]:
             return f"Nothing was written. To write this plan: {writing}"
-        case "dry":
+        case "preview":
             return "Nothing differs: there is nothing to write."
         case "ok":
-            return f"Done: {kept:,} records written in run {run}."
-        case "partial" if planned == kept:
-            return f"Done in part, because a CRM sat out: {kept:,} records written in run {run}."
+            return f"Done: {count['updated']:,} records updated in run {run}."
         case "partial":
-            return f"Done in part: {kept:,} of {planned:,} records written; the next sync takes up the rest."
-    return f"Run {run} ended {document['verdict']}; {kept:,} records written."
+            return f"Done in part: {written} in run {run}."
+        case "held":
+            held = document["held"]
+            most = max((number for counts in held["records"].values() for number in counts.values()), default=0)
+            look = ending.typed("crmsync apply")
+            return f"{written} in run {run}. {most:,} records wait for approval. To look and approve: {look}"
+    return f"Run {run} ended {document['verdict']}; {written}."

@@ -15,7 +15,7 @@ from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.exc import DatabaseError, OperationalError
 from sqlalchemy.schema import Table
 
-from crmsync.errors import ConfigError, StateError
+from crmsync.errors import ConfigError, StateError, StateInUse
 from crmsync.model import Stop
 from crmsync.store import schema
 
@@ -237,7 +237,7 @@ def _filesystem(folder: Path, mounts: Path = Path("/proc/self/mounts")) -> str:
 def _migrate(engine: Engine) -> None:
     from alembic.runtime.migration import MigrationContext
 
-    with engine.connect() as connection:
+    with engine.connect().execution_options(crmsync_reads=True) as connection:
         at = MigrationContext.configure(connection).get_current_revision()
     if at == HEAD:
         return
@@ -297,6 +297,5 @@ def _postgres_lock(store: Store, who: str, stop: Stop | None) -> Iterator[None]:
 
 
 def _wait_for(holder: str, stop: Stop | None) -> None:
-    sentence = f"this state is in use by {holder or 'another process'}; wait for it or stop it"
     if stop is None or stop.wait(1.0):
-        raise StateError(sentence)
+        raise StateInUse(holder or "another process")

@@ -1,22 +1,44 @@
-"""The journal: runs, the changes each one wants, and what became of them."""
+"""The journal: runs, the plans that wait, the changes each run wants, and what became of them."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
 
 import orjson
-from sqlalchemy import Connection, bindparam, delete, func, select, update
+from sqlalchemy import Connection, bindparam, case, delete, func, select, update
 
 from crmsync.model import Change, Ref, Scalar
 from crmsync.store.database import upsert
-from crmsync.store.pulled import IN_LIST, chunks, drop_sheets, dump, outdate
-from crmsync.store.schema import OPEN, PARKED, change, contact, model, past_field, pointer, run
+from crmsync.store.pulled import IN_LIST, chunks, drop_sheets, dump, ids_by_ref, outdate
+from crmsync.store.schema import OPEN, PARKED, WAKING, change, contact, model, note, past_field, pointer, run
 
 FULL_RUNS = ("backfill", "reconcile")
 """The commands of runs that pull everything."""
 
-PLANNED, SENT, KEPT, FAILED, SKIPPED = "planned", "sent", "kept", "failed", "skipped"
+PLANNED, SENT = "planned", "sent"
+UPDATED, PARTLY, REJECTED, EDITED, UNKNOWN = "updated", "partly", "rejected", "edited", "unknown"
+"""How a change ends: taken, taken in part, refused, left out because somebody was faster, never heard of again."""
+
+PREVIEW, WAITING, APPROVED, SUPERSEDED = "preview", "waiting", "approved", "superseded"
+"""What a plan is that no run wrote: looked at, waiting for approval, approved and to be written, out of date."""
+
+PLANS = (PREVIEW, WAITING, APPROVED, SUPERSEDED)
+
+GOOD = ("ok", "partial", "held")
+"""How a run ends that wrote what it could."""
+
+PATIENCE = 86_400_000
+"""Milliseconds after which a change that a CRM would not take is tried again: what was in its way may be mended."""
+
+PREVIEWS_KEPT = 30 * 86_400_000
+"""Milliseconds for which the changes of a plan that nobody applied are kept."""
+
+ADOPTED = {"crm": "", "name": "config"}
+"""The note that says with which config (by its hash) the state was last planned for."""
+
+WORKER = {"crm": "", "name": "worker_config"}
+"""The note that says by which config (its hash) the daemon on this state works."""
 
 
 class Row(NamedTuple):
@@ -27,13 +49,21 @@ class Row(NamedTuple):
     change: Change
 
 
-def begin_run(connection: Connection, run_id: str, command: str, now: int, config_hash: str, config_text: str) -> None:
-    """Write that a run has started, and with which model."""
+def begin_run(
+    connection: Connection, run_id: str, command: str, now: int, hashes: tuple[str, str], config_text: str
+) -> None:
+    """Write that a run has started, and with which model and config (hashes); whatever ran before was cut off."""
+    keep_text(connection, hashes[1], config_text, now)
+    cut_off = {"verdict": "failed", "ended": now, "result": dump({"problems": ["it was cut off before its end"]})}
+    connection.execute(update(run).where(run.c.verdict == "running").values(cut_off))
+    row = {"id": run_id, "command": command, "started": now, "model": hashes[0], "config": hashes[1]}
+    connection.execute(run.insert().values(**row, verdict="running"))
+
+
+def keep_text(connection: Connection, config_hash: str, text: str, now: int) -> None:
+    """Keep the text of a config: the last approved one goes on scoring while another one waits."""
     if connection.scalar(select(model.c.hash).where(model.c.hash == config_hash)) is None:
-        connection.execute(model.insert().values(hash=config_hash, text=config_text, first_used=now))
-    connection.execute(
-        run.insert().values(id=run_id, command=command, started=now, model=config_hash, verdict="running")
-    )
+        connection.execute(model.insert().values(hash=config_hash, text=text, first_used=now))
 
 
 def end_run(connection: Connection, run_id: str, now: int, verdict: str, result: Mapping[str, Any]) -> None:
@@ -42,69 +72,132 @@ def end_run(connection: Connection, run_id: str, now: int, verdict: str, result:
 
 
 def find_run(connection: Connection, run_id: str) -> Any:
-    """The row of a run, or `None`."""
+    """The row of a run or plan, or `None`."""
     return connection.execute(select(run).where(run.c.id == run_id)).first()
 
 
 def recent_runs(connection: Connection, most: int) -> list[Any]:
-    """The latest runs, newest first."""
-    return list(connection.execute(select(run).order_by(run.c.started.desc(), run.c.id.desc()).limit(most)))
+    """The latest runs, newest first; plans that no run wrote are none."""
+    query = select(run).where(run.c.verdict.not_in(PLANS))
+    return list(connection.execute(query.order_by(run.c.started.desc(), run.c.id.desc()).limit(most)))
 
 
-def last_model(connection: Connection) -> str | None:
-    """The hash of the model that was last written to a CRM."""
-    written = select(run.c.model).where(run.c.verdict.in_(("ok", "partial")))
-    return connection.scalar(written.order_by(run.c.started.desc(), run.c.id.desc()).limit(1))
+def adopted_config(connection: Connection) -> tuple[str, str] | None:
+    """The hash and text of the config with which the state was last planned for; `None` before the first time."""
+    adopted = select(note.c.value).where(note.c.crm == ADOPTED["crm"], note.c.name == ADOPTED["name"])
+    found = connection.execute(select(model.c.hash, model.c.text).where(model.c.hash == adopted.scalar_subquery()))
+    row = found.first()
+    return None if row is None else (row.hash, row.text)
 
 
-def approve(connection: Connection, run_id: str) -> None:
-    """A plan that waited for review goes on: what it would do to the rotation is done now."""
-    found = find_run(connection, run_id)
-    set_pointers(connection, orjson.loads(found.pointers))
-    connection.execute(update(run).where(run.c.id == run_id).values(verdict="running", ended=None))
+def adopt_config(connection: Connection, config_hash: str) -> None:
+    """From now on this config is the one that was approved."""
+    upsert(connection, note, [{**ADOPTED, "value": config_hash}])
 
 
-def hold(connection: Connection, run_id: str, pointers: Mapping[str, str]) -> None:
-    """Keep a plan for review: its contacts stay dirty, so that the next cycle plans for them anew."""
-    connection.execute(update(run).where(run.c.id == run_id).values(pointers=dump(dict(pointers))))
-    planned = select(change.c.contact).where(change.c.run == run_id)
-    connection.execute(update(contact).where(contact.c.id.in_(planned)).values(dirty=True))
+def worker_config(connection: Connection) -> str:
+    """The config (hash) that the daemon on this state was started with; empty where none ever was."""
+    return connection.scalar(select(note.c.value).where(note.c.crm == "", note.c.name == WORKER["name"])) or ""
 
 
-def supersede(connection: Connection, run_id: str) -> None:
-    """An unsafe plan takes the place of earlier ones: a daemon makes one at each tick until somebody looks."""
-    older = list(connection.scalars(select(run.c.id).where(run.c.verdict == "unsafe", run.c.id != run_id)))
-    for some in chunks(older, IN_LIST):
+def set_worker_config(connection: Connection, config_hash: str) -> None:
+    """A daemon works on this state from now on, by this config."""
+    upsert(connection, note, [{**WORKER, "value": config_hash}])
+
+
+def add_plan(
+    connection: Connection, plan_id: str, verdict: str, hashes: tuple[str, str], now: int, plan: Mapping[str, Any]
+) -> None:
+    """Write down a plan that no run writes yet: its numbers, its kind and why it waits."""
+    row = {"id": plan_id, "command": "plan", "started": now, "ended": now, "model": hashes[0], "config": hashes[1]}
+    connection.execute(run.insert().values(**row, verdict=verdict, plan=dump(dict(plan)), result=dump(dict(plan))))
+
+
+def refresh_plan(connection: Connection, plan_id: str, now: int, plan: Mapping[str, Any]) -> None:
+    """Bring a plan that waits up to date: it keeps its id, its numbers are those of now, its changes come anew."""
+    connection.execute(delete(change).where(change.c.run == plan_id))
+    connection.execute(
+        update(run).where(run.c.id == plan_id).values(ended=now, plan=dump(dict(plan)), result=dump(dict(plan)))
+    )
+
+
+def waiting_plans(connection: Connection) -> list[Any]:
+    """The plans that wait for approval, newest first."""
+    return plans(connection, WAITING)
+
+
+def plans(connection: Connection, verdict: str) -> list[Any]:
+    """The plans in one state, newest first."""
+    query = select(run).where(run.c.verdict == verdict)
+    return list(connection.execute(query.order_by(run.c.started.desc(), run.c.id.desc())))
+
+
+def supersede(connection: Connection, plan_ids: Sequence[str]) -> None:
+    """These plans wait no longer: their cause has gone, or another one took their place."""
+    for some in chunks(plan_ids, IN_LIST):
         connection.execute(delete(change).where(change.c.run.in_(some)))
-        connection.execute(update(run).where(run.c.id.in_(some)).values(verdict="superseded"))
+        connection.execute(update(run).where(run.c.id.in_(some)).values(verdict=SUPERSEDED))
 
 
-def prune(connection: Connection, before: int) -> None:
-    """Forget runs that started before an instant, with their changes; those with changes still to be made stay."""
-    undone = select(change.c.run).where(OPEN)
+def approve(connection: Connection, plan_id: str, now: int, by: str) -> None:
+    """Somebody agreed to a plan: the next run with its config writes what is right then, within its numbers."""
+    values = {"verdict": APPROVED, "approved_at": now, "approved_by": by}
+    connection.execute(update(run).where(run.c.id == plan_id).values(values))
+
+
+def values_of(connection: Connection, run_ids: Sequence[str]) -> Iterator[tuple[Ref, str]]:
+    """The record and the wanted values (JSON text) of each change of some runs or plans."""
+    columns = (change.c.crm, change.c.kind, change.c.ref_id, change.c.after)
+    for some in chunks(run_ids, IN_LIST):
+        for crm, kind, ref_id, after in connection.execute(select(*columns).where(change.c.run.in_(some))):
+            yield Ref(crm, kind, ref_id), after
+
+
+def people_of(connection: Connection, run_ids: Sequence[str]) -> frozenset[int]:
+    """The people whose records these runs or plans change."""
+    query = select(contact.c.person).join(change, _SAME_RECORD).where(change.c.run.in_(run_ids)).distinct()
+    return frozenset(each for each in connection.scalars(query) if each is not None)
+
+
+_SAME_RECORD = (
+    (change.c.crm == contact.c.crm) & (change.c.kind == contact.c.kind) & (change.c.ref_id == contact.c.ref_id)
+)
+
+
+def prune(connection: Connection, before: int, now: int) -> None:
+    """Forget runs that started before an instant, with their changes; those with changes still to be made stay.
+
+    The changes of plans that nobody applied go earlier.
+    """
+    undone = select(change.c.run).where(OPEN, change.c.run.in_(select(run.c.id).where(run.c.verdict.not_in(PLANS))))
     old = list(connection.scalars(select(run.c.id).where(run.c.started < before, run.c.id.not_in(undone))))
+    looked_at = select(run.c.id).where(run.c.verdict == PREVIEW, run.c.started < now - PREVIEWS_KEPT)
+    supersede(connection, list(connection.scalars(looked_at)))
     for some in chunks(old, IN_LIST):
         connection.execute(delete(change).where(change.c.run.in_(some)))
         connection.execute(delete(run).where(run.c.id.in_(some)))
     connection.execute(delete(past_field).where(past_field.c.until < before))
 
 
-def runs_to_finish(connection: Connection, crm: str) -> list[str]:
-    """Runs with changes for this CRM that are still to be made, oldest first; those kept for review are not."""
-    query = (
-        select(run.c.id)
-        .join(change, change.c.run == run.c.id)
-        .where(change.c.crm == crm, OPEN, run.c.verdict.not_in(("dry", "unsafe")))
-        .distinct()
-        .order_by(run.c.id)
+def take_unsent(connection: Connection, crms: Collection[str]) -> dict[int, str]:
+    """Take back what an interrupted run planned and never sent: it is decided again, by what is right now.
+
+    Returns the owners that were to be given, by contact: whose turn it was stays so. Their contacts are dirty.
+    """
+    interrupted = select(run.c.id).where(run.c.verdict.not_in(PLANS))
+    query = select(change.c.id, change.c.contact, change.c.after).where(
+        OPEN, change.c.crm.in_(crms), change.c.state == PLANNED, change.c.run.in_(interrupted)
     )
-    return list(connection.scalars(query))
-
-
-def count_open(connection: Connection, crm: str, runs: Sequence[str]) -> int:
-    """How many changes of these runs for one CRM are planned or sent."""
-    query = select(func.count()).where(change.c.crm == crm, OPEN, change.c.run.in_(runs))
-    return connection.scalar(query) or 0
+    owners: dict[int, str] = {}
+    found = connection.execute(query.order_by(change.c.id)).all()
+    for row in found:
+        if owner := orjson.loads(row.after).get("owner"):
+            owners[row.contact] = str(owner)
+    for some in chunks([row.id for row in found], IN_LIST):
+        connection.execute(delete(change).where(change.c.id.in_(some)))
+    for some in chunks([row.contact for row in found], IN_LIST):
+        connection.execute(update(contact).where(contact.c.id.in_(some)).values(dirty=True))
+    return owners
 
 
 def add_changes(
@@ -123,6 +216,12 @@ def add_changes(
         connection.execute(change.insert(), rows)
 
 
+def copy_changes(connection: Connection, run_id: str, rows: Sequence[Row], now: int) -> None:
+    """Journal changes that were planned on a copy of the state: their records have other row ids here, or none yet."""
+    ids = ids_by_ref(connection, {row.change.ref for row in rows})
+    add_changes(connection, run_id, [(ids.get(row.change.ref, 0), row.change) for row in rows], now)
+
+
 def open_rows(connection: Connection, crm: str, states: Sequence[str], runs: Sequence[str], most: int) -> list[Row]:
     """The first `most` changes of these runs in these states for one CRM, in the order they were planned."""
     query = (
@@ -136,9 +235,7 @@ def open_rows(connection: Connection, crm: str, states: Sequence[str], runs: Seq
 
 def last_full_pull(connection: Connection) -> int | None:
     """When everything was last pulled (milliseconds): the latest full run that ended, else the very first run."""
-    full = select(func.max(run.c.started)).where(
-        run.c.command.in_(FULL_RUNS), run.c.verdict.not_in(("running", "failed"))
-    )
+    full = select(func.max(run.c.started)).where(run.c.command.in_(FULL_RUNS), run.c.verdict.in_(GOOD))
     last: int | None = connection.scalar(full) or connection.scalar(select(func.min(run.c.started)))
     return last
 
@@ -174,6 +271,12 @@ def mark(connection: Connection, ids: Sequence[int], state: str, now: int, reaso
         connection.execute(update(change).where(change.c.id.in_(some)).values(state=state, reason=reason, at=now))
 
 
+def end(connection: Connection, row: Row, state: str, now: int, reason: str, refused: Mapping[str, str]) -> None:
+    """How one change ended: in which state, and which fields the CRM refused, each with the reason."""
+    values = {"state": state, "at": now, "reason": reason, "refused": dump(dict(refused))}
+    connection.execute(update(change).where(change.c.id == row.id).values(values))
+
+
 def amend(connection: Connection, row: Row) -> None:
     """Write a change as it will be sent, where less of it is sent than was planned."""
     connection.execute(
@@ -184,7 +287,10 @@ def amend(connection: Connection, row: Row) -> None:
 
 
 def keep(connection: Connection, rows: Sequence[Row]) -> None:
-    """The CRM holds what these changes say: remember it as ours, so that the echo of our own write changes nothing."""
+    """The CRM holds what these changes say: remember it as ours, so that the echo of our own write changes nothing.
+
+    A record that it had refused whole until now is planned for again: less was wanted of it meanwhile.
+    """
     stored = _holdings(connection, [row.contact for row in rows])
     updates = []
     for row in rows:
@@ -200,6 +306,7 @@ def keep(connection: Connection, rows: Sequence[Row]) -> None:
                 "now_owner": plain.get("owner", holding.owner),
                 "now_current": dump(_without_none(orjson.loads(holding.current) | after)),
                 "now_base": dump(_without_none(orjson.loads(holding.base) | dict(row.change.after))),
+                "again": orjson.loads(holding.parked or "{}").get("whole", False),
                 "now_attempts": holding.attempts + 1 if holding.base == _merged(holding.base, row) else 0,
             }
         )
@@ -214,6 +321,7 @@ def keep(connection: Connection, rows: Sequence[Row]) -> None:
                 base=bindparam("now_base"),
                 attempts=bindparam("now_attempts"),
                 parked="",
+                dirty=case((bindparam("again"), True), else_=contact.c.dirty),
             ),
             updates,
         )
@@ -231,9 +339,13 @@ def _without_none(values: Mapping[str, Scalar | None]) -> dict[str, Scalar]:
 def _holdings(connection: Connection, row_ids: Sequence[int]) -> dict[int, Any]:
     found: dict[int, Any] = {}
     for some in chunks(row_ids, IN_LIST):
-        query = select(
-            contact.c.id, contact.c.stage, contact.c.owner, contact.c.current, contact.c.base, contact.c.attempts
-        ).where(contact.c.id.in_(some))
+        query = (
+            select(
+                contact.c.id, contact.c.stage, contact.c.owner, contact.c.current, contact.c.base, contact.c.attempts
+            )
+            .add_columns(contact.c.parked)
+            .where(contact.c.id.in_(some))
+        )
         found |= {row.id: row for row in connection.execute(query)}
     return found
 
@@ -245,10 +357,10 @@ def retry_later(connection: Connection, row_ids: Sequence[int]) -> None:
         connection.execute(statement.values(dirty=True, attempts=contact.c.attempts + 1))
 
 
-def park(connection: Connection, row: Row, reason: str, now: int) -> None:
-    """The CRM will not take this change: leave the contact alone for a while, or until something changes."""
-    value = dump({"after": dict(row.change.after), "reason": reason, "at": now})
-    connection.execute(update(contact).where(contact.c.id == row.contact).values(parked=value))
+def park(connection: Connection, row: Row, reason: str, now: int, *, whole: bool) -> None:
+    """The CRM will not take this change (the record `whole`, or these fields): leave it until something changes."""
+    value = {"after": dict(row.change.after), "reason": reason, "at": now, "whole": whole}
+    connection.execute(update(contact).where(contact.c.id == row.contact).values(parked=dump(value)))
 
 
 def unpark(connection: Connection, before: int) -> None:
@@ -257,6 +369,12 @@ def unpark(connection: Connection, before: int) -> None:
     ready = [row_id for row_id, parked in connection.execute(query) if orjson.loads(parked).get("at", 0) <= before]
     for some in chunks(ready, IN_LIST):
         connection.execute(update(contact).where(contact.c.id.in_(some)).values(parked="", attempts=0, dirty=True))
+
+
+def wake_up(connection: Connection, now: int) -> None:
+    """Time alone makes these contacts due: a user's change has been respected long enough, or a refusal may be over."""
+    unpark(connection, now - PATIENCE)
+    connection.execute(update(contact).where(WAKING, contact.c.wake <= now).values(dirty=True, wake=None))
 
 
 def bury(connection: Connection, row_ids: Sequence[int]) -> None:

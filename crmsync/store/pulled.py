@@ -88,6 +88,17 @@ def write_cursor(connection: Connection, crm: str, stream: str, value: str) -> N
     upsert(connection, cursor, [{"crm": crm, "stream": stream, "value": value}])
 
 
+def drop_cursor(connection: Connection, crm: str, stream: str) -> None:
+    """Forget where a stream was: its next pull begins at the start."""
+    connection.execute(delete(cursor).where(cursor.c.crm == crm, cursor.c.stream == stream))
+
+
+def was_ever_read(connection: Connection, crm: str) -> bool:
+    """Whether a CRM's contacts were read to their end at least once."""
+    streams = connection.scalars(select(cursor.c.stream).where(cursor.c.crm == crm))
+    return any(stream.startswith("contacts:") for stream in streams)
+
+
 def promote_cursors(connection: Connection, crm: str, streams: Sequence[str]) -> None:
     """A full pull is complete: later pulls go on from where it ended."""
     for stream in streams:
@@ -103,8 +114,14 @@ def drop_cursors(connection: Connection, crm: str, begin: str, keep: str) -> Non
     connection.execute(delete(cursor).where(cursor.c.crm == crm, ours, others))
 
 
-def save_contacts(connection: Connection, run: str, items: Sequence[Contact], now: datetime) -> None:
-    """Store contacts as they are now. Those whose stored row differs are marked dirty; a repeat changes nothing."""
+def save_contacts(
+    connection: Connection, run: str, items: Sequence[Contact], now: datetime, *, remapped: bool = False
+) -> None:
+    """Store contacts as they are now. Those whose stored row differs are marked dirty; a repeat changes nothing.
+
+    A stage or owner that is another one than before was changed by somebody else, since what crmsync writes is stored
+    when it is written; unless the config maps otherwise (`remapped`), where another name may mean the same value.
+    """
     latest = {each.ref: each for each in items}
     if not latest:
         return
@@ -117,6 +134,7 @@ def save_contacts(connection: Connection, run: str, items: Sequence[Contact], no
         ref: {
             "crm": ref.crm, "kind": ref.kind, "ref_id": ref.id, "seen_run": run, "known": True, "dirty": True,
             **values, **_patience(stored.get(ref), moved[ref]),
+            "leases": dump(_overrides(None if remapped else stored.get(ref), values, to_ms(now))),
         }
         for ref, values in changed.items()
     }  # fmt: skip
@@ -168,6 +186,15 @@ def _patience(stored: Mapping[str, Any] | None, moved: set[str]) -> dict[str, An
     if stored is None or moved - {"current"}:
         return {"parked": "", "attempts": 0}
     return {"parked": stored["parked"], "attempts": stored["attempts"]}
+
+
+def _overrides(stored: Mapping[str, Any] | None, values: Mapping[str, Any], now: int) -> dict[str, Any]:
+    """The manual overrides of a record: per field the value that somebody gave it, and since when that is known."""
+    if stored is None or not stored["known"] or values["gone"]:
+        return {}
+    leases: dict[str, Any] = orjson.loads(stored["leases"])
+    moved = [name for name in ("stage", "owner") if (stored[name] or None) != (values[name] or None)]
+    return leases | {name: {"value": values[name], "since": now} for name in moved}
 
 
 def rows_by_ref(connection: Connection, refs: Iterable[Ref]) -> dict[Ref, dict[str, Any]]:

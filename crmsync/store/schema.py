@@ -40,6 +40,9 @@ OPEN = text("state IN ('planned', 'sent')")
 PARKED = text("parked <> ''")
 """Contacts with a change that the CRM will not take, in the very words of their index, too."""
 
+UNOWNED = text("waiting <> ''")
+"""People who wait for an owner, in the very words of their index."""
+
 WAKING = text("wake IS NOT NULL")
 """Contacts that time alone makes due, in the very words of their index."""
 
@@ -114,6 +117,9 @@ LIVE = and_(
     contact.c.converted_into == "",
 )
 """Records that are scored and may be written."""
+
+SCORED = contact.c.current.contains('"score":', autoescape=True)
+"""Records that carry a score of ours."""
 
 alias = Table(
     "alias",
@@ -208,10 +214,14 @@ person = Table(
     Column("scored_run", Text, nullable=False),
     Column("lines", Text, nullable=False),  # JSON: [[rule, hundredths], …], sums to total
     Column("was", Text, nullable=False, server_default=""),  # the lines before, for "what changed"
+    Column("stage_why", Text, nullable=False, server_default=""),  # what was decided of the stage, and of the owner
+    Column("owner_why", Text, nullable=False, server_default=""),
+    Column("waiting", Text, nullable=False, server_default=""),  # why they wait for an owner
     Index("ix_person_due", "due"),
     Index("ix_person_band", "band"),
     Index("ix_person_model", "model"),
     Index("ix_person_plan", "plan"),
+    Index("ix_person_waiting", "id", sqlite_where=UNOWNED, postgresql_where=UNOWNED),
 )
 
 pointer = Table(
@@ -249,9 +259,10 @@ run = Table(
     Column("started", BigInteger, nullable=False),
     Column("ended", BigInteger),
     Column("model", Text, nullable=False),
-    Column("verdict", Text, nullable=False),  # running, ok, partial, failed, held, preview, approved, superseded
+    Column(
+        "verdict", Text, nullable=False
+    ),  # running, ok, partial, held, failed; of plans: preview, waiting, approved, superseded
     Column("result", Text, nullable=False, server_default="{}"),
-    Column("pointers", Text, nullable=False, server_default="{}"),
     Column("config", Text, nullable=False, server_default=""),  # the hash of all that its decisions rest on
     Column("plan", Text, nullable=False, server_default="{}"),  # of a preview or held plan: its numbers and reasons
     Column("approved_at", BigInteger),

@@ -10,11 +10,11 @@ import orjson
 from numpy.typing import NDArray
 from sqlalchemy import Connection, bindparam, case, delete, func, select, union, update
 
-from crmsync.model import Holding, Ref
+from crmsync.model import Holding, Ref, Scalar
 from crmsync.people import Marked
 from crmsync.store.database import around, tuples, upsert
 from crmsync.store.pulled import IN_LIST, chunks, dump
-from crmsync.store.schema import LIVE, contact, identity, person, sheet
+from crmsync.store.schema import LIVE, SCORED, UNOWNED, contact, identity, person, sheet
 
 PEOPLE_AT_ONCE = 100_000
 """People scored in one go: bounds memory, and each distinct title is read once in so many people."""
@@ -45,10 +45,11 @@ def _joined(connection: Connection, row_ids: set[int]) -> set[int]:
     return row_ids
 
 
-def _column(connection: Connection, wanted: Any, where: Any, values: Collection[Any]) -> set[Any]:
+def _column(connection: Connection, wanted: Any, where: Any, values: Collection[Any], *conditions: Any) -> set[Any]:
     found: set[Any] = set()
     for some in chunks(sorted(values), IN_LIST):
-        found |= {value for value in connection.scalars(select(wanted).where(where.in_(some))) if value is not None}
+        query = select(wanted).where(where.in_(some), *conditions)
+        found |= {value for value in connection.scalars(query) if value is not None}
     return found
 
 
@@ -91,12 +92,13 @@ def _assign(
 def people_to_score(connection: Connection, now: int, model: str, plan: str) -> NDArray[np.int64]:
     """The people whose score or plan may have changed, ascending.
 
-    Those with a dirty contact, those due by `now` (seconds), and those last scored or planned for with other settings
-    than these (hashes).
+    Those with a dirty contact, those due by `now` (seconds), those who wait for an owner, and those last scored or
+    planned for with other settings than these (hashes).
     """
     candidates = union(
         select(contact.c.person).where(contact.c.dirty, contact.c.person.is_not(None)),
         select(person.c.id).where(person.c.due <= now),
+        select(person.c.id).where(UNOWNED),
         *(
             select(person.c.id).where(differs)
             for column, held in ((person.c.model, model), (person.c.plan, plan))
@@ -124,8 +126,14 @@ def known_scores(connection: Connection, people: Sequence[int]) -> dict[int, Kno
 
 
 def dirty_people(connection: Connection) -> set[int]:
-    """The people with a contact that there is news of."""
-    return set(connection.scalars(select(contact.c.person).where(contact.c.dirty, contact.c.person.is_not(None))))
+    """The people with a contact that there is news of, and those who wait for an owner."""
+    dirty = select(contact.c.person).where(contact.c.dirty, contact.c.person.is_not(None))
+    return {*connection.scalars(dirty), *connection.scalars(select(person.c.id).where(UNOWNED))}
+
+
+def contacts_of(connection: Connection, people: Collection[int]) -> set[int]:
+    """The records of these people, by row id."""
+    return _column(connection, contact.c.id, contact.c.person, people)
 
 
 def postpone(connection: Connection, due: Mapping[int, int]) -> None:
@@ -176,13 +184,32 @@ def _loaded(text: str) -> dict[str, Any]:
     return {} if text in ("", "{}") else orjson.loads(text)
 
 
-def settle(connection: Connection, crms: Collection[str], leases: Mapping[int, Mapping[str, int]]) -> None:
-    """Everybody in these CRMs has been planned for: nobody there is dirty any more, and leases stand as given."""
-    connection.execute(update(contact).where(contact.c.dirty, contact.c.crm.in_(crms)).values(dirty=False))
-    rows = [{"row_id": row_id, "now": dump(dict(each))} for row_id, each in leases.items()]
+class Override(NamedTuple):
+    """The manual overrides of a contact as they stand, and when the first of them ends (milliseconds)."""
+
+    leases: Mapping[str, Mapping[str, Scalar | None]]
+    wake: int | None
+
+
+def settle(
+    connection: Connection, crms: Collection[str], overrides: Mapping[int, Override], undecided: Collection[int] = ()
+) -> None:
+    """Everybody in these CRMs has been planned for, but the `undecided` (row ids): nobody else there is dirty."""
+    edited = _column(connection, contact.c.id, contact.c.id, undecided, contact.c.edited)
+    connection.execute(
+        update(contact).where(contact.c.dirty, contact.c.crm.in_(crms)).values(dirty=False, edited=False)
+    )
+    for some in chunks(sorted(undecided), IN_LIST):
+        connection.execute(update(contact).where(contact.c.id.in_(some)).values(dirty=True))
+    for some in chunks(sorted(edited), IN_LIST):
+        connection.execute(update(contact).where(contact.c.id.in_(some)).values(edited=True))
+    rows = [
+        {"row_id": row_id, "now": dump({name: dict(lease) for name, lease in each.leases.items()}), "then": each.wake}
+        for row_id, each in overrides.items()
+    ]
     if rows:
-        statement = update(contact).where(contact.c.id == bindparam("row_id")).values(leases=bindparam("now"))
-        connection.execute(statement, rows)
+        statement = update(contact).where(contact.c.id == bindparam("row_id"))
+        connection.execute(statement.values(leases=bindparam("now"), wake=bindparam("then")), rows)
 
 
 def make_dirty(connection: Connection, row_ids: Sequence[int]) -> None:
@@ -191,11 +218,36 @@ def make_dirty(connection: Connection, row_ids: Sequence[int]) -> None:
         connection.execute(update(contact).where(contact.c.id.in_(some)).values(dirty=True))
 
 
-def carrying(connection: Connection, crm: str) -> tuple[int, int]:
+def count_scored(connection: Connection, crm: str) -> tuple[int, int]:
     """How many live records a CRM has, and how many of them carry a score of ours."""
-    has_score = func.count(case((contact.c.current.like('%"score":%'), 1)))
-    found = connection.execute(select(func.count(), has_score).where(LIVE, contact.c.crm == crm)).one()
+    found = connection.execute(
+        select(func.count(), func.count(case((SCORED, 1)))).where(LIVE, contact.c.crm == crm)
+    ).one()
     return int(found[0]), int(found[1])
+
+
+def edited_people(connection: Connection, people: Sequence[int]) -> set[int]:
+    """Those of these people (ascending) of whom somebody edited a record since they were last planned for."""
+    query = select(contact.c.person).where(contact.c.edited, around(contact.c.person, people))
+    return set(connection.scalars(query))
+
+
+def waiting_counts(connection: Connection) -> dict[str, int]:
+    """How many people wait for an owner, by why."""
+    living = select(contact.c.person).where(LIVE, contact.c.person == person.c.id).exists()
+    query = select(person.c.waiting, func.count()).where(UNOWNED, living).group_by(person.c.waiting)
+    return dict(connection.execute(query.order_by(person.c.waiting)).all())
+
+
+def save_whys(connection: Connection, whys: Sequence[tuple[int, str, str, str]]) -> None:
+    """Store why people (ids) have their stage and owner, and why they wait for one (`""` where they do not)."""
+    statement = update(person).where(person.c.id == bindparam("person_id"))
+    statement = statement.values(
+        stage_why=bindparam("for_stage"), owner_why=bindparam("for_owner"), waiting=bindparam("lack")
+    )
+    names = ("person_id", "for_stage", "for_owner", "lack")
+    if whys:
+        connection.execute(statement, [dict(zip(names, each, strict=True)) for each in whys])
 
 
 def unseen(connection: Connection, run: str, crm: str) -> tuple[list[Ref], int]:
@@ -214,6 +266,7 @@ def pulled_counts(connection: Connection, run: str) -> dict[str, dict[str, int]]
         (contact.c.converted_into != "", "converted"),
         (contact.c.ambiguous, "ambiguous"),
         (person.c.scored_run == run, "scored"),
+        (contact.c.dirty, "held"),
         else_="unchanged",
     )
     query = (

@@ -1,5 +1,7 @@
 """Plans that are approved as effects, records partly updated, owners by name, and what a full pull has seen."""
 
+import json
+
 import sqlalchemy as sa
 from alembic import op
 
@@ -10,6 +12,15 @@ STATES = {"kept": "updated", "failed": "rejected", "skipped": "edited"}
 VERDICTS = {"dry": "superseded", "unsafe": "superseded"}
 
 
+def _remember_overrides() -> None:
+    """A manual override was an instant (milliseconds) and is now the value, too: `{"stage": {"since": …}}`."""
+    contact = sa.table("contact", sa.column("id"), sa.column("leases"))
+    connection = op.get_bind()
+    for row_id, text in connection.execute(sa.select(contact).where(contact.c.leases != "{}")).all():
+        leases = {name: {"since": at, "value": None} for name, at in json.loads(text).items()}
+        connection.execute(sa.update(contact).where(contact.c.id == row_id).values(leases=json.dumps(leases)))
+
+
 def upgrade() -> None:
     """Bring a state of the version before to this one."""
     with op.batch_alter_table("contact", schema=None) as batch_op:
@@ -17,11 +28,18 @@ def upgrade() -> None:
         batch_op.add_column(sa.Column("wake", sa.BigInteger(), nullable=True))
     waking = sa.text("wake IS NOT NULL")
     op.create_index("ix_contact_wake", "contact", ["wake"], sqlite_where=waking, postgresql_where=waking)
+    with op.batch_alter_table("person", schema=None) as batch_op:
+        for name in ("stage_why", "owner_why", "waiting"):
+            batch_op.add_column(sa.Column(name, sa.Text(), server_default="", nullable=False))
+    unowned = sa.text("waiting <> ''")
+    op.create_index("ix_person_waiting", "person", ["id"], sqlite_where=unowned, postgresql_where=unowned)
+    _remember_overrides()
     with op.batch_alter_table("run", schema=None) as batch_op:
         batch_op.add_column(sa.Column("config", sa.Text(), server_default="", nullable=False))
         batch_op.add_column(sa.Column("plan", sa.Text(), server_default="{}", nullable=False))
         batch_op.add_column(sa.Column("approved_at", sa.BigInteger(), nullable=True))
         batch_op.add_column(sa.Column("approved_by", sa.Text(), server_default="", nullable=False))
+        batch_op.drop_column("pointers")
     with op.batch_alter_table("change", schema=None) as batch_op:
         batch_op.add_column(sa.Column("refused", sa.Text(), server_default="{}", nullable=False))
     for table, column, renamed in (("change", "state", STATES), ("run", "verdict", VERDICTS)):
