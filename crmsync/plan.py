@@ -143,7 +143,7 @@ def too_much(tallies: Mapping[str, Tally], guard: Guard, model_changed: bool) ->
             ("owners", tally.owners, tally.records, guard.owners),
         ]
         if model_changed:
-            counted.insert(0, ("rescored", tally.rescored, tally.scored, guard.rescored))
+            counted.insert(0, ("scores", tally.rescored, tally.scored, guard.scores))
         reasons += [
             f"{crm}: {_WORDS[name]} {moves:,} of {of:,} records ({moves / of:.0%}); [guard] {name} allows {limit:.0%}"
             for name, moves, of, limit in counted
@@ -153,7 +153,7 @@ def too_much(tallies: Mapping[str, Tally], guard: Guard, model_changed: bool) ->
 
 
 _WORDS = {
-    "rescored": "the changed model would rescore",
+    "scores": "the changed model would rescore",
     "bands": "another band for",
     "stages": "another stage for",
     "owners": "another owner for",

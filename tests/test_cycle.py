@@ -158,7 +158,7 @@ def stopped_after(pages, number):
 def test_a_rule_that_changes_nothing_for_somebody_is_no_news_of_them(state):
     hubspot, salesforce = two_crms()
     cycle(work(state, hubspot, salesforce))
-    other = config(MODEL.replace("points = 20", "points = 25"), guard={"rescored": 1.0})
+    other = config(MODEL.replace("points = 20", "points = 25"), guard={"scores": 1.0})
     again = balanced(cycle(work(state, hubspot, salesforce, settings=other, now=NOW + timedelta(minutes=15))))
     assert [counts.rescored for counts in again.crms.values()] == [1, 1]  # Ada, the only VP
     third = cycle(work(state, hubspot, salesforce, settings=other, now=NOW + timedelta(minutes=30)))
