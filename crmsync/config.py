@@ -13,12 +13,12 @@ from datetime import timedelta
 from importlib.metadata import entry_points
 from pathlib import Path
 from types import ModuleType
-from typing import Any, Literal, cast, get_args
+from typing import Any, Literal, NamedTuple, get_args
 from zoneinfo import ZoneInfo, available_timezones
 
 from pydantic import BaseModel, Field, SecretStr, ValidationError, create_model, field_validator, model_validator
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict, SettingsError
-from pydantic_settings.sources import EnvSettingsSource, InitSettingsSource
+from pydantic_settings.sources import EnvSettingsSource
 
 from crmsync.errors import ConfigError
 from crmsync.mistakes import Mistake, mistakes, sentences
@@ -114,7 +114,12 @@ class OwnerPool(Table):
     def _addresses(cls, value: list[str]) -> list[str]:
         if wrong := [each for each in value if "@" not in each]:
             raise ValueError(f"{', '.join(map(repr, wrong))}: name people by their e-mail address")
-        return value
+        addresses = [each.strip() for each in value]
+        lowered = [each.lower() for each in addresses]
+        if twice := [each for each in dict.fromkeys(lowered) if lowered.count(each) > 1]:
+            verb = "stands" if len(twice) == 1 else "stand"
+            raise ValueError(f"{', '.join(twice)} {verb} twice in this pool; name everybody once: turns are even")
+        return addresses
 
 
 class Route(Table):
@@ -125,13 +130,16 @@ class Route(Table):
 
 
 class Guard(Table):
-    """When a plan is too large to be true: nothing is written and the plan waits for `crmsync apply`.
+    """When a plan is too large to be true: it is not written and waits for `crmsync apply`.
 
-    Shares are of the records in one CRM that already carry a value; `from_records` keeps small numbers quiet.
-    `rescored` counts any other score after the model was changed; `bands`, `stages`, `owners` count moves in any cycle.
+    Shares are of the records in one CRM that already carry a score of ours; `from_records` keeps small numbers quiet.
+    `scores` counts other scores although only data of records was edited, or after the model was changed; `bands`,
+    `stages`, `owners` count moves in any run. A first run that would write more than `first_run` records in one CRM
+    waits, too: no share can be said of it.
     """
 
-    rescored: float = Field(default=0.2, ge=0, le=1)
+    first_run: int = Field(default=1000, ge=0)
+    scores: float = Field(default=0.2, ge=0, le=1)
     bands: float = Field(default=0.25, ge=0, le=1)
     stages: float = Field(default=0.25, ge=0, le=1)
     owners: float = Field(default=0.1, ge=0, le=1)
@@ -181,7 +189,7 @@ _RULES = {"fit", "behavior", "inactivity", "sequence", "pattern", "lists", "titl
 
 
 class Config(Model, BaseSettings):
-    """Everything the worker knows before it starts. Each connector's table is added by `_with_tables`."""
+    """Everything the worker knows before it starts. Each connector's table is added by `config_class`."""
 
     model_config = SettingsConfigDict(
         extra="forbid",
@@ -190,7 +198,6 @@ class Config(Model, BaseSettings):
         env_prefix=ENV_PREFIX,
         env_nested_delimiter="__",
         case_sensitive=False,
-        nested_model_default_partial_update=True,
         validate_default=True,
     )
 
@@ -249,6 +256,13 @@ class Config(Model, BaseSettings):
         for route in self.route:
             if route.pool not in pools:
                 yield f"[[route]]: there is no [[owner_pool]] called {route.pool!r}"
+        nobody = {each.strip().lower() for each in self.write.nobody}
+        for pool in self.owner_pool:
+            for member in (each for each in pool.members if each.lower() in nobody):
+                yield (
+                    f"[[owner_pool]] {pool.name}: {member} is in [write] nobody too and would never get anybody; "
+                    "take the address out of one of the two"
+                )
 
     def _twins(self) -> Iterator[str]:
         tables: list[tuple[str, Sequence[Stage | OwnerPool]]] = [("stage", self.stage), ("owner_pool", self.owner_pool)]
@@ -258,7 +272,7 @@ class Config(Model, BaseSettings):
 
     @property
     def crms(self) -> dict[str, Table]:
-        """The settings of each CRM that the file (or the environment) has a table for, by its name."""
+        """The settings of each CRM that the file has a table for, by its name."""
         tables = {name: getattr(self, name, None) for name in connectors()}
         return {name: table for name, table in tables.items() if table is not None}
 
@@ -283,6 +297,15 @@ class Config(Model, BaseSettings):
         """Twelve hex digits that change when something does that a plan rests on besides the lines of a score."""
         return self._hash((set(Model.model_fields) - _RULES) | {"stage", "write", "route", "owner_pool"})
 
+    def decision_hash(self) -> str:
+        """Twelve hex digits that change when something does that a score, a plan or what is read rests on."""
+        model = set(Model.model_fields) - {"test", "review"}
+        return self._hash(model | {"fields", "stage", "identity", "write", "route", "owner_pool"})
+
+    def decision_text(self) -> str:
+        """What the file and the environment say besides CRMs, state and secrets, for `config_of` to read again."""
+        return self.model_dump_json(by_alias=True, exclude_unset=True, exclude={*connectors(), "state", "secrets"})
+
     def _hash(self, names: Iterable[str]) -> str:
         return _digest(self.model_dump(mode="json", include=dict.fromkeys(names, True) | {"schedule": {"timezone"}}))
 
@@ -299,25 +322,23 @@ class Config(Model, BaseSettings):
         dotenv_settings: PydanticBaseSettingsSource,
         file_secret_settings: PydanticBaseSettingsSource,
     ) -> tuple[PydanticBaseSettingsSource, ...]:
-        """The environment wins over the secrets folder, which wins over the file."""
-        given = cast(InitSettingsSource, init_settings).init_kwargs
-        folder = _FolderSource(settings_cls, str(given.get("secrets") or ""))
-        return (env_settings, folder, init_settings)
+        """What it is made with: `load` puts file, secrets folder and environment together, and nothing else does."""
+        return (init_settings,)
 
 
 def _digest(shown: Mapping[str, Any]) -> str:
     return hashlib.sha256(json.dumps(shown, sort_keys=True).encode()).hexdigest()[:12]
 
 
-class _FolderSource(EnvSettingsSource):
-    """A folder of files, each named like an environment variable and holding its value (Docker and systemd secrets)."""
+class _Variables(EnvSettingsSource):
+    """Settings from variables, wherever they come from (the environment; Docker and systemd secrets)."""
 
-    def __init__(self, settings_cls: type[BaseSettings], folder: str) -> None:
-        self.folder = folder
+    def __init__(self, settings_cls: type[BaseSettings], variables: Mapping[str, str]) -> None:
+        self.variables = variables
         super().__init__(settings_cls)
 
     def _load_env_vars(self) -> Mapping[str, str | None]:
-        return {name.lower(): value for name, value in _folder_variables(self.folder).items()}
+        return {name.lower(): value for name, value in self.variables.items()}
 
 
 def _folder_variables(folder: str) -> dict[str, str]:
@@ -345,26 +366,112 @@ def config_class() -> type[Config]:
 
 
 def load(path: Path) -> Config:
-    """Read and check the config. Raises `ConfigError` with every problem, each with the line it is on."""
+    """Read and check the config. Raises `ConfigError` with every problem, each with the line it is on.
+
+    The environment wins over the secrets folder, which wins over the file; but only the file switches a CRM on.
+    """
     text, given = _read(path)
     folder = path.absolute().parent
     secrets = _secrets_folder(given, folder)
-    origins = {**_origins(_folder_variables(secrets), f"the file {{}} in {secrets}"), **_origins(os.environ, _VARIABLE)}
-    problems = list(_leftovers(origins))
-    found = list(_secrets_in_file(given))
+    made, left_out = config_class(), connectors().keys() - given.keys()
+    variables = [each for each in _variables(secrets) if each.table not in left_out]
+    strange = {each.name: said for each in variables if (said := _strange(each, made))}
+    readable = {each.name: each.value for each in variables if each.name not in strange}
+    in_file = list(_secrets_in_file(given))
+    found = list(in_file)
     try:
-        config = config_class()(**_anchored(given, folder, secrets))
+        config = made(**_merged(_anchored(given, folder, secrets), _Variables(made, readable)()))
     except ValidationError as error:
         details = error.errors(include_url=False, include_input=False, include_context=False)
-        found += mistakes(details, config_class())
-    except SettingsError as error:
-        problems = problems or [f"{error}; write a list or table as JSON, or put it into {path}"]
-    if problems or found:
-        raise ConfigError([*problems, *sentences(found, str(path), text, origins)])
+        found += mistakes(details, made)
+    if strange or found:
+        blamed = {each.loc for each in in_file}
+        elsewhere = {each.loc: each.origin for each in variables if each.loc not in blamed}
+        raise ConfigError([*strange.values(), *sentences(found, str(path), text, elsewhere)])
     return config
 
 
-_VARIABLE = "the environment variable {}"
+def config_of(text: str, running: Config) -> Config:
+    """The config of an earlier `decision_text`, with the CRMs, state and secrets of the `running` one.
+
+    Raises `ConfigError` where this version of crmsync does not take it any longer.
+    """
+    now = {name: getattr(running, name) for name in (*running.crms, "state", "secrets")}
+    try:
+        return type(running)(**{**json.loads(text), **now})
+    except ValidationError as error:
+        details = error.errors(include_url=False, include_input=False, include_context=False)
+        again = "the config of that time cannot be used any longer; make a new plan with: crmsync plan"
+        found = sentences(mistakes(details, type(running)), "the kept config", "", {})
+        raise ConfigError([f"{each} ({again})" for each in found]) from None
+
+
+def unused_variables(config: Config) -> list[str]:
+    """Variables for a CRM that the file leaves out, in sentences."""
+    return [
+        f"{each.name} is set, but the file has no [{each.table}]; it is not used"
+        for each in _variables(config.secrets or "")
+        if each.table in connectors() and each.table not in config.crms
+    ]
+
+
+class _Variable(NamedTuple):
+    """A setting from outside the file: its name and value, and where it comes from, in words."""
+
+    name: str
+    value: str
+    origin: str
+
+    @property
+    def loc(self) -> tuple[str | int, ...]:
+        """The path of the setting: `("hubspot", "token")`."""
+        return tuple(self.name[len(ENV_PREFIX) :].lower().split("__"))
+
+    @property
+    def table(self) -> str:
+        """The table, or the key outside of tables, that it sets."""
+        return str(self.loc[0])
+
+
+def _variables(secrets: str) -> list[_Variable]:
+    """Every setting of the secrets folder and the environment, which wins, in the order of their names."""
+    places = [
+        (_folder_variables(secrets), f"the file {{}} in {secrets}"),
+        (os.environ, "the environment variable {}"),
+    ]
+    found = {
+        name.upper(): _Variable(name, value, called.format(name))
+        for variables, called in places
+        for name, value in variables.items()
+        if name.upper().startswith(ENV_PREFIX) and name.upper() not in RESERVED_ENV
+    }
+    return [found[name] for name in sorted(found)]
+
+
+def _strange(variable: _Variable, made: type[Config]) -> str:
+    """Why a variable sets nothing: to pass over it would be to run with the wrong value. Empty where it sets one."""
+    if variable.table not in made.model_fields:
+        return f"{variable.origin} matches no setting; correct it or take it away"
+    if len(variable.loc) == 1 and variable.table != "log":
+        return (
+            f"{variable.origin} names a whole table; name a key of it, with two underscores: "
+            f"{ENV_PREFIX}{variable.table.upper()}__…"
+        )
+    try:
+        _Variables(made, {variable.name: variable.value})()
+    except SettingsError:
+        return f'{variable.origin}: write a list or a table as JSON, for example ["a", "b"]'
+    return ""
+
+
+def _merged(low: Mapping[str, Any], high: Mapping[str, Any]) -> dict[str, Any]:
+    """Tables of tables in one; where both say something, `high` does."""
+    both = {
+        name: _merged(low[name], value)
+        for name, value in high.items()
+        if isinstance(value, Mapping) and isinstance(low.get(name), Mapping)
+    }
+    return {**low, **high, **both}
 
 
 def _read(path: Path) -> tuple[str, dict[str, Any]]:
@@ -439,23 +546,3 @@ def _secrets_in_table(table: Any, model: type[BaseModel], loc: tuple[str, ...]) 
                 yield (*loc, name)
             elif isinstance(each, type) and issubclass(each, BaseModel):
                 yield from _secrets_in_table(table[name], each, (*loc, name))
-
-
-def _origins(variables: Mapping[str, str], called: str) -> dict[tuple[str | int, ...], str]:
-    """Where each setting that does not come from the file comes from, by its path: `("hubspot", "token")`."""
-    return {
-        tuple(name[len(ENV_PREFIX) :].lower().split("__")): called.format(name)
-        for name in sorted(variables)
-        if name.upper().startswith(ENV_PREFIX) and name.upper() not in RESERVED_ENV
-    }
-
-
-def _leftovers(origins: Mapping[tuple[str | int, ...], str]) -> Iterator[str]:
-    """A `CRMSYNC_…` variable that no setting reads is a misspelt one: to say nothing is to run with the wrong value."""
-    known = config_class().model_fields
-    for (table, *rest), origin in origins.items():
-        name = str(table)
-        if name not in known:
-            yield f"{origin} matches no setting; correct it or take it away"
-        elif not rest and name != "log":
-            yield f"{origin} names a whole table; name a key of it, with two underscores: {ENV_PREFIX}{name.upper()}__…"

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from crmsync import starter
-from crmsync.config import Schedule, config_class, load
+from crmsync.config import Schedule, config_class, config_of, load, unused_variables
 from crmsync.errors import ConfigError
 from tests.make import MODEL, config
 
@@ -108,6 +108,14 @@ bands = 3
         ('[bands]\ncold = 0\n[[route]]\nbands = ["cold"]\npool = "x"', "there is no [[owner_pool]] called 'x'"),
         ('[[owner_pool]]\nname = "x"\nmembers = ["Ann"]', "'Ann': name people by their e-mail address"),
         ('[[owner_pool]]\nname = "x"\nmembers = []', "the list is empty; name at least one"),
+        (
+            '[[owner_pool]]\nname = "x"\nmembers = ["ann@a.example", "bob@a.example", " Ann@A.example"]',
+            "owner_pool → no. 1 → members: ann@a.example stands twice in this pool; name everybody once",
+        ),
+        (
+            '[write]\nnobody = ["Ann@a.example"]\n[[owner_pool]]\nname = "x"\nmembers = ["ann@a.example"]',
+            "[[owner_pool]] x: ann@a.example is in [write] nobody too and would never get anybody",
+        ),
         ('[schedule]\ntimezone = "Mars"', "'Mars' is not a time zone"),
         ('[schedule]\nevery = "1s"', 'at least "10s"'),
         ('[fields]\ntitle = { pipedrive = "x" }', "there is no CRM called 'pipedrive'"),
@@ -211,11 +219,48 @@ def test_the_names_that_others_script_against(write, monkeypatch):
     }
     for name, value in names.items():
         monkeypatch.setenv(name, value)
-    config = load(write(GOOD))
+    config = load(write(GOOD + "[salesforce]\n"))
     assert config.hubspot.base_url == "http://127.0.0.1:1"
     assert config.salesforce.instance_url == "http://127.0.0.1:2"
     assert config.salesforce.client_id == "id"
     assert config.state.url == "sqlite:////elsewhere/state.db"
+
+
+def test_only_the_file_switches_a_crm_on(write, tmp_path, monkeypatch):
+    (tmp_path / "secrets").mkdir()
+    (tmp_path / "secrets" / "CRMSYNC_SALESFORCE__CLIENT_SECRET").write_text(CANARY)
+    monkeypatch.setenv("CRMSYNC_SALESFORCE__CLIENT_ID", "id")
+    monkeypatch.setenv("CRMSYNC_SALESFORCE__API_VERSION", "of no use")
+    monkeypatch.setenv("CRMSYNC_HUBSPOT__TOKEN", CANARY)
+    config = load(write('secrets = "secrets"\n' + GOOD))
+    assert list(config.crms) == ["hubspot"]
+    assert unused_variables(config) == [
+        f"CRMSYNC_SALESFORCE__{key} is set, but the file has no [salesforce]; it is not used"
+        for key in ("API_VERSION", "CLIENT_ID", "CLIENT_SECRET")
+    ]
+
+
+def test_every_variable_that_is_used_is_not_called_unused(write, monkeypatch):
+    monkeypatch.setenv("CRMSYNC_HUBSPOT__TOKEN", CANARY)
+    monkeypatch.setenv("CRMSYNC_LOG", "json")
+    assert unused_variables(load(write(GOOD))) == []
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("CRMSYNC_WRITE__NOBODY", "not json"),
+        ("CRMSYNC_WRITE__NOBODY", "ann@acme.example"),
+        ("CRMSYNC_HUBSPOT__ACTIVITIES", "meetings"),
+        ("CRMSYNC_IDENTITY__PRECEDENCE", "hubspot,salesforce"),
+    ],
+)
+def test_a_variable_that_cannot_be_read_is_named_beside_all_other_mistakes(write, monkeypatch, name, value):
+    monkeypatch.setenv(name, value)
+    said = problems(write(GOOD.replace("points = 20", "points = true")))
+    assert said[0].startswith(f"the environment variable {name}: write a list or a table as JSON, for example ")
+    assert "points" in said[1]
+    assert value not in said[0]
 
 
 @pytest.mark.parametrize(
@@ -275,6 +320,13 @@ def test_a_secret_in_the_file_is_refused(write, text):
     said = "\n".join(problems(write(text)))
     assert "does not belong into this file" in said
     assert CANARY not in said
+
+
+def test_a_secret_in_the_file_is_blamed_on_the_file_though_the_variable_is_set_too(write, monkeypatch):
+    monkeypatch.setenv("CRMSYNC_HUBSPOT__TOKEN", "another")
+    path = write(f'[bands]\ncold = 0\n[hubspot]\ntoken = "{CANARY}"')
+    (said,) = problems(path)
+    assert said.startswith(f"{path}, line 4: hubspot → token: a secret does not belong into this file")
 
 
 @pytest.mark.parametrize("where", ["file", "environment", "folder"])
@@ -357,3 +409,65 @@ def test_a_mapping_belongs_to_one_crm():
     was, now = config(), config(MODEL.replace('"jobtitle"', '"title"'))
     assert was.mapping_hash("hubspot") != now.mapping_hash("hubspot")
     assert was.mapping_hash("salesforce") == now.mapping_hash("salesforce")
+
+
+ROOT = Path(__file__).parent.parent
+SHIPPED = [ROOT / "config.example.toml", *sorted((ROOT / "examples").glob("*.toml"))]
+
+
+def first_configs():
+    """Every config that a user may begin with, by its name."""
+    yield from (pytest.param(path.read_text(encoding="utf-8"), id=path.name) for path in SHIPPED)
+    yield from (pytest.param(starter.starter(only), id=f"init {only}") for only in (None, "hubspot", "salesforce"))
+    yield pytest.param(MODEL, id="tests")
+
+
+@pytest.mark.parametrize("text", [*first_configs()])
+@pytest.mark.parametrize("variables", [{}, {"CRMSYNC_WRITE__OWNER": "false", "CRMSYNC_GUARD__SCORES": "0.5"}])
+def test_a_config_that_was_kept_as_text_comes_back_as_it_was(write, monkeypatch, text, variables):
+    for name, value in variables.items():
+        monkeypatch.setenv(name, value)
+    was = load(write(text))
+    monkeypatch.setenv("CRMSYNC_WRITE__OWNER", "true")
+    monkeypatch.setenv("CRMSYNC_GUARD__BANDS", "0.01")
+    back = config_of(was.decision_text(), load(write(GOOD)))
+    assert back.decision_hash() == was.decision_hash()
+    assert back.guard == was.guard
+    assert back.write == was.write
+
+
+def test_a_config_that_comes_back_works_with_the_crms_and_the_state_of_now(write, monkeypatch):
+    monkeypatch.setenv("CRMSYNC_HUBSPOT__TOKEN", CANARY)
+    was, now = load(write(starter.example())), load(write(GOOD))
+    assert CANARY not in was.decision_text()
+    back = config_of(was.decision_text(), now)
+    assert back.crms == now.crms
+    assert (back.state, back.secrets) == (now.state, now.secrets)
+    assert back.guard.first_run == 1000
+
+
+def test_a_kept_config_of_another_version_is_refused_in_words(write):
+    with pytest.raises(ConfigError, match=r"guard → rescored: is not a key crmsync knows.*crmsync plan"):
+        config_of('{"guard": {"rescored": 0.5}}', load(write(GOOD)))
+
+
+def test_what_is_decided_rests_on_more_than_a_score_or_a_plan_alone():
+    was = config()
+    others = {
+        "points": config(MODEL.replace("points = 20", "points = 21")),
+        "zone": config(schedule={"timezone": "America/New_York"}),
+        "field": config(MODEL.replace('"jobtitle"', '"title"')),
+        "stage": config(MODEL.replace('"Working"', '"Working - Contacted"')),
+        "identity": config(identity={"most_records": 3}),
+        "write": config(write={"owner": False}),
+        "member": config(MODEL.replace("bob@", "eve@")),
+        "route": config(MODEL.replace('bands = ["mql"]', 'bands = ["mql", "warm"]')),
+        "test": config(test=[{"name": "nobody", "given": {}, "expect": {"total": 0}}]),
+        "review": config(review={"most_rules": 3}),
+        "guard": config(guard={"bands": 0.5}),
+        "every": config(schedule={"every": "1h"}),
+        "hubspot": config(hubspot={"searches": 3}),
+    }
+    same = [name for name, each in others.items() if each.decision_hash() == was.decision_hash()]
+    assert same == ["test", "review", "guard", "every", "hubspot"]
+    assert len(was.decision_hash()) == 12

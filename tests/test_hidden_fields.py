@@ -1,12 +1,11 @@
 """A field that a CRM no longer shows is no zero: what was known of it holds, in both CRMs and in the score."""
 
 import threading
-import tomllib
 from datetime import timedelta
 
 import pytest
 
-from crmsync.config import config_class, connectors
+from crmsync.config import connectors, load
 from crmsync.cycle import cycle
 from crmsync.result import Work
 from crmsync.starter import demo
@@ -37,7 +36,8 @@ def test_R33_scores_stay_when_a_crm_hides_a_field(sandbox, now, tmp_path, monkey
         monkeypatch.setenv(f"CRMSYNC_{name}", value)
     monkeypatch.setenv("CRMSYNC_SALESFORCE__CLIENT_SECRET", "sandbox")
     text = demo(sandbox.url, ["a@x.example"]).replace('secrets = "secrets"', "#")
-    config = config_class()(**tomllib.loads(text))
+    (tmp_path / "crmsync.toml").write_text(text, encoding="utf-8")
+    config = load(tmp_path / "crmsync.toml")
 
     def one_cycle(at, **how):
         made = connectors()[crm].connect(
