@@ -520,6 +520,37 @@ def test_an_event_that_the_portal_does_not_have_is_left_out(sandbox):
     assert {each.kind for each in pulled(unlisted.activities(None))[0]} == {"page_viewed"}
 
 
+def test_forms_of_every_type_that_people_send_in_are_read(sandbox):
+    for number, kind in enumerate(("hubspot", "captured", "flow", "blog_comment")):
+        attributes = {"form": f"Form {number}", "form_type": kind}
+        of = create(sandbox, email=f"{kind}@acme.example")
+        sandbox.do("hubspot", "add_activity", id=of, kind="form_submitted", attributes=attributes)
+    connector = hubspot(sandbox, activities=FORMS)
+    found, _ = pulled(connector.activities(None))
+    assert {"Form 0", "Form 1", "Form 2"} <= {each.attributes["form"] for each in found}
+    assert "Form 3" not in {each.attributes["form"] for each in found}
+    assert not any("Form 3" in note for note in connector.check().notes)
+
+
+@pytest.mark.parametrize("status", [400, 403, 404])
+def test_a_form_that_hubspot_refuses_costs_that_form_only_and_is_named(sandbox, status):
+    sent(sandbox, create(sandbox, email="a@acme.example"), form="Odd form")
+    sent(sandbox, create(sandbox, email="b@acme.example"), form="Good form")
+    odd = next(each.id for each in sandbox.portal.state.tracking.forms.values() if each.name == "Odd form")
+    sandbox.faults.add(Fault(**refused(status, message="not for this form"), path=f"submissions/forms/{odd}"))
+    connector = hubspot(sandbox)
+    kinds, forms = set(), set()
+    for each in pulled(connector.activities(None))[0]:
+        kinds.add(each.kind)
+        forms.add(each.attributes.get("form"))
+    assert {"page_viewed", "form_submitted"} <= kinds
+    assert "Good form" in forms
+    assert "Odd form" not in forms
+    (note,) = [each for each in hubspot(sandbox).check().notes if "forms" in each]
+    assert "Odd form" in note
+    assert "Good form" not in note
+
+
 def test_forms_that_hubspot_refuses_to_list_are_left_out_and_the_rest_comes(sandbox):
     connector = hubspot(sandbox)
     sandbox.faults.add(Fault(**refused(400, message="no"), path="/forms$", first=2))
@@ -611,11 +642,33 @@ def test_companies_that_are_not_remembered_are_looked_up_page_by_page(sandbox, r
     assert contacts(hubspot(sandbox))[0] == expected
 
 
-def test_a_kind_that_a_feed_delivers_is_not_counted_as_well(sandbox, ready):
-    counted = {kind for each in contacts(ready)[0].values() for kind in each.counters}
-    fed = {each.kind for each in pulled(ready.activities(None))[0]}
+def test_a_kind_that_a_feed_delivers_is_not_counted_as_well(sandbox):
+    notes = {}
+    fed = {each.kind for each in pulled(hubspot(sandbox, notes=notes).activities(None))[0]}
+    counted = {kind for each in contacts(hubspot(sandbox, notes=notes))[0].values() for kind in each.counters}
     assert counted & fed == set()
     assert {"email_opened", "email_clicked"} <= counted
+
+
+def test_a_feed_that_delivers_nothing_leaves_its_kind_to_the_counter(sandbox):
+    notes, nothing = {}, {"do": "answer", "status": 200, "body": {"results": []}}
+    sandbox.faults.add(Fault(**nothing, path="event-occurrences/2026-09$"))
+    connector = hubspot(sandbox, notes=notes)
+    assert "page_viewed" not in {each.kind for each in pulled(connector.activities(None))[0]}
+    assert any("page_viewed" in each.counters for each in contacts(connector)[0].values())
+    sandbox.faults.clear()
+    assert "page_viewed" in {each.kind for each in pulled(connector.activities(None))[0]}
+    for later in (connector, hubspot(sandbox, notes=notes)):
+        assert not any("page_viewed" in each.counters for each in contacts(later)[0].values())
+
+
+def test_a_feed_that_delivered_once_and_is_refused_now_leaves_its_kind_to_the_counter(sandbox):
+    notes = {}
+    pulled(hubspot(sandbox, notes=notes).activities(None))
+    sandbox.portal.switches.tier = "professional"
+    found, _ = contacts(hubspot(sandbox, notes=notes))
+    assert any("page_viewed" in each.counters for each in found.values())
+    assert not any("form_submitted" in each.counters for each in found.values())
 
 
 def test_counters_can_be_switched_off(sandbox):
@@ -647,6 +700,7 @@ def test_smaller_pages_of_events_do_too(sandbox, ready):
 def test_marketing_emails_are_an_option(sandbox):
     feeds = [Feed(source="email_events", kind="email_opened", where={"type": "OPEN"})]
     connector = hubspot(sandbox, activities=feeds)
+    assert any("email_opened" in each.counters for each in contacts(connector)[0].values())
     found, cursor = pulled(connector.activities(None))
     assert {each.kind for each in found} == {"email_opened"}
     assert not any("email_opened" in each.counters for each in contacts(connector)[0].values())
@@ -674,6 +728,104 @@ def test_a_feed_that_the_token_may_not_read_is_left_out_and_the_others_come(sand
     assert "form_submitted" not in kinds
     assert "meeting_held" in kinds
     assert any("forms" in note for note in connector.check().notes)
+
+
+# What came whole
+
+
+def whole(pages):
+    """What a stream says came whole, each beginning of ids once and after everything that has it."""
+    named = []
+    for page in pages:
+        assert not [each for each in page.items if each.id.startswith(tuple(named))]
+        named += page.whole
+    assert len(set(named)) == len(named)
+    return set(named)
+
+
+ENGAGEMENTS = {"emails:", "meetings:", "calls:", "notes:", "communications:", "tasks:"}
+
+
+@pytest.fixture
+def complete(sandbox):
+    """A portal that has every type of event that the default feeds read."""
+    for name in ("content_downloaded", "webinar_registered", "webinar_attended", "event_registered", "event_attended"):
+        sandbox.do("hubspot", "add_activity", id=create(sandbox, email=f"{name}@acme.example"), kind=name)
+    return sandbox
+
+
+def test_a_full_pull_says_of_every_source_that_it_came_whole(complete):
+    connector = hubspot(complete)
+    assert whole(connector.activities(None)) == ENGAGEMENTS | {"forms:", "events:"}
+
+
+def test_a_pull_by_cursor_says_it_of_none(complete):
+    _, cursor = pulled(hubspot(complete).activities(None))
+    other = [Feed(source="meetings", kind="met"), *FORMS]
+    for connector, begun in (
+        (hubspot(complete), cursor),
+        (hubspot(complete, activities=other), cursor),
+        (hubspot(complete), "nonsense"),
+    ):
+        assert whole(connector.activities(begun)) == set()
+
+
+@pytest.mark.parametrize("stopped_after", [1, 2, 3, 5, 8, 12])
+def test_a_full_pull_that_was_interrupted_says_it_too(complete, stopped_after, monkeypatch):
+    monkeypatch.setattr("connectors.hubspot.walk.LIST_PAGE", 20)
+    first = hubspot(complete).activities(None)
+    pages = [next(first) for _ in range(stopped_after)]
+    first.close()
+    pages += hubspot(complete).activities(pages[-1].cursor)
+    named = [each for page in pages for each in page.whole]
+    assert sorted(named) == sorted(ENGAGEMENTS | {"forms:", "events:"})
+    assert whole(hubspot(complete).activities(pages[-1].cursor)) == set()
+
+
+def test_a_source_that_cannot_be_read_is_never_whole(complete):
+    complete.portal.switches.tier = "professional"
+    complete.faults.add(Fault(**refused(403, message="no"), path="/forms$"), Fault(**refused(404), path="/tasks$"))
+    assert whole(hubspot(complete).activities(None)) == ENGAGEMENTS - {"tasks:"}
+
+
+def test_a_refused_form_or_type_of_event_keeps_its_source_from_being_whole(complete):
+    form = next(iter(complete.portal.state.tracking.submissions))
+    event = Fault(**refused(400, message="no"), path="event-occurrences/2026-09$", first=4)
+    complete.faults.add(Fault(**refused(400, message="no"), path=f"submissions/forms/{form}"), event)
+    assert whole(hubspot(complete).activities(None)) == ENGAGEMENTS
+
+
+def test_forms_are_not_whole_where_further_addresses_cannot_be_looked_for(complete):
+    survivor, other = create(complete, email="first@acme.example"), create(complete, email="second@acme.example")
+    sent(complete, other)
+    complete.do("hubspot", "merge", id=survivor, other=other)
+    complete.faults.add(Fault(**refused(400, message="no such property"), path="/contacts/search"))
+    assert whole(hubspot(complete, activities=FORMS).activities(None)) == set()
+
+
+def test_what_was_deleted_does_not_come_with_a_full_pull(complete):
+    before = {each.id for each in pulled(hubspot(complete).activities(None))[0]}
+    call = f"calls:{complete.portal.state.records['calls'].live[0]}"
+    complete.do("hubspot", "archive", type="calls", id=call.partition(":")[2])
+    complete.calls.clear()
+    found, _ = pulled(hubspot(complete).activities(None))
+    assert before - {each.id for each in found} == {call}
+    assert not [each for each in calls(complete) if "archived=true" in each.query]
+
+
+def test_a_kind_that_cannot_be_searched_loses_what_was_deleted_once_a_day(sandbox):
+    feeds = [Feed(source="communications", kind="note_logged")]
+    of = create(sandbox, email="chatty@acme.example")
+    values = {"hs_timestamp": "2026-11-20T09:00:00Z"}
+    message = sandbox.do("hubspot", "create", type="communications", properties=values)["id"]
+    sandbox.do("hubspot", "associate", type="communications", id=message, to="contacts", other=of)
+    sandbox.faults.add(Fault(**refused(400, message="not searchable"), path="communications/search"))
+    connector = hubspot(sandbox, activities=feeds)
+    found, cursor = pulled(connector.activities(None))
+    assert [each.id for each in found] == [f"communications:{message}"]
+    sandbox.do("hubspot", "archive", type="communications", id=message)
+    sandbox.clock.advance(90_000)
+    assert [(each.id, each.gone) for each in pulled(connector.activities(cursor))[0]] == [(found[0].id, True)]
 
 
 # What it writes

@@ -52,7 +52,7 @@ class HubSpot:
         self._webhooks = settings.webhooks
         self._hints = Hints(FieldMap.spelled(names.outputs, KIND).values())
         self._contacts = Contacts(self._api, self._portal, notes, self._reading, self._hints)
-        self._activities = Activities(self._api, self._portal)
+        self._activities = Activities(self._api, self._portal, notes)
         self._moves, self._notes = Moves(self._api, notes), notes
         self._writer = Writer(self._api, self._portal, names, self._moves, notes)
 

@@ -128,7 +128,8 @@ def check(api: Api, portal: Portal, activities: Activities, names: FieldMap) -> 
             problems += error.problems
     if not problems:
         problems += [*_unmapped(portal, names), *_no_room(api, portal, names)]
-    notes = (*_left_out(activities.silent()), *_no_imports(api), *_notes(api, portal))
+    left_out = (*_left_out(activities.silent()), *_refused_forms(activities.refused_forms()))
+    notes = (*left_out, *_no_imports(api), *_notes(api, portal))
     return Checkup(account, tuple(dict.fromkeys(problems)), notes)
 
 
@@ -137,6 +138,13 @@ def _left_out(silent: Mapping[str, str]) -> Iterator[str]:
     for why in dict.fromkeys(silent.values()):
         sources = [source for source, said in silent.items() if said == why]
         yield f"left out of [[hubspot.activities]]: {', '.join(sources)} ({why})"
+
+
+def _refused_forms(refused: Mapping[str, str]) -> Iterator[str]:
+    """The forms that are left out, one sentence for each reason."""
+    for why in dict.fromkeys(refused.values()):
+        names = ", ".join(repr(name) for name, said in refused.items() if said == why)
+        yield f"left out of the source forms: {names} ({why}); if what is sent there matters, make another form"
 
 
 def _no_imports(api: Api) -> Iterator[str]:
