@@ -395,6 +395,38 @@ def test_an_export_that_was_asked_for_is_waited_for_by_the_next_process(sandbox,
     assert len([each for each in calls(sandbox, "export/async") if each.method == "POST"]) == 1
 
 
+def left_export(sandbox, notes):
+    """An export that a process asked for and did not come to read."""
+    sandbox.faults.add(Fault(do="answer", status=503, path="export/async/tasks"))
+    with pytest.raises(Unavailable):
+        contacts(hubspot(sandbox, backfill="export", notes=notes))
+    sandbox.faults.clear()
+
+
+@pytest.mark.parametrize("seen", ["at once", "later", "by the next pull"])
+def test_an_edit_made_while_an_export_waited_is_not_lost(sandbox, ready, seen, monkeypatch):
+    notes, edited = {}, create(sandbox, email="late@acme.example", jobtitle="Before")
+    connector = hubspot(sandbox, backfill="export", notes=notes)
+    left_export(sandbox, notes)
+    (made,) = sandbox.portal.state.exports
+    status = connector._api.place("export_status", id=made)
+    while connector._api.get(status)["status"] != "COMPLETE":
+        pass
+    sandbox.portal.switches.index_lag = 300.0 if seen == "later" else 0.0
+    sandbox.clock.advance(7_200)
+    update(sandbox, edited, jobtitle="After")
+    sandbox.clock.advance(60)
+    with monkeypatch.context() as patched:
+        if seen == "by the next pull":
+            patched.setattr("connectors.hubspot.contacts.WORTH_COUNTING", 0)
+            patched.setattr("connectors.hubspot.contacts.LIST_IS_QUICKER", 0)
+        found, cursor = contacts(connector)
+    sandbox.clock.advance(7_200)
+    later, _ = contacts(connector, cursor)
+    assert (found | later)[edited].fields["title"] == "After"
+    assert (found[edited].fields["title"] == "After") is (seen == "at once")
+
+
 def test_a_file_that_breaks_off_is_fetched_again(sandbox, ready):
     sandbox.faults.add(Fault(do="short", path="hubfs-exports", nth=1))
     assert contacts(hubspot(sandbox, backfill="export"))[0] == contacts(ready)[0]
