@@ -1403,6 +1403,78 @@ def test_check_names_what_is_missing(sandbox):
         assert word in said
 
 
+def test_missing_fields_are_named_with_what_they_are_for(sandbox):
+    names = FieldMap(
+        fields={"title": "job_title", "city": "city", "size": "company.size_of_it", "revenue": "company.annualrevenue"},
+        outputs={"score": "ls_score"},
+        stages={"mql": "marketingqualifiedlead"},
+    )
+    connector = hubspot(sandbox, names)
+    missing = {(each.role, each.name): each for each in connector.missing_fields()}
+    assert set(missing) == {("field", "title"), ("field", "size"), ("output", "score")}
+    assert {each.kind for each in missing.values()} == {"contact"}
+    assert "job_title" in missing["field", "title"].sentence
+    assert "[fields]" in missing["field", "size"].sentence
+    assert "crmsync setup" in missing["output", "score"].sentence
+    assert {each.sentence for each in missing.values()} <= set(connector.check().problems)
+    connector.create_fields()
+    assert {each.role for each in connector.missing_fields()} == {"field"}
+
+
+def test_a_field_that_went_between_two_runs_is_missing_in_the_second(sandbox, ready):
+    assert ready.missing_fields() == []
+    contacts(ready)
+    sandbox.do("hubspot", "hide_property", property="jobtitle")
+    assert [each.name for each in ready.missing_fields()] == ["title"]
+    sandbox.do("hubspot", "show_property", property="jobtitle")
+    assert ready.missing_fields() == []
+    sandbox.do("hubspot", "hide_property", property="lifecyclestage")
+    assert [(each.role, each.name) for each in ready.missing_fields()] == [("stage", "stage")]
+
+
+def test_company_fields_that_the_token_may_not_see_are_missing(sandbox, ready):
+    sandbox.portal.switches.scopes = ["crm.objects.contacts.read", "crm.schemas.contacts.read"]
+    (missing,) = ready.missing_fields()
+    assert (missing.role, missing.name) == ("field", "employees")
+    assert "crm.schemas.companies.read" in missing.sentence
+
+
+@pytest.mark.parametrize("asked_first", ["missing_fields", "stage_order"])
+def test_a_run_asks_for_the_properties_of_each_kind_once(sandbox, ready, asked_first):
+    cursor, behind = contacts(ready)[1], pulled(ready.activities(None))[1]
+    for _ in range(2):
+        sandbox.calls.clear()
+        ready.account()
+        if asked_first == "missing_fields":
+            ready.missing_fields()
+        _, cursor = contacts(ready, cursor)
+        _, behind = pulled(ready.activities(behind))
+        ready.stage_order()
+        list(ready.write([change(create(sandbox, email=f"{cursor[-9:]}@acme.example"), score=1)]))
+        asked = [each.path for each in calls(sandbox, "/properties/")]
+        assert len(asked) == len(set(asked)) == 2
+        assert len(calls(sandbox, "account-info")) <= 1
+
+
+def test_the_order_of_stages_is_told_with_those_of_the_admin(sandbox, ready):
+    default = ("subscriber", "lead", "marketingqualifiedlead", "salesqualifiedlead")
+    rest = ("opportunity", "customer", "evangelist", "other")
+    assert ready.stage_order() == {"contact": (*default, *rest)}
+    sandbox.do("hubspot", "add_stage", id="7000123", label="Nurture", before="marketingqualifiedlead")
+    assert hubspot(sandbox).stage_order() == {"contact": (*default[:2], "7000123", *default[2:], *rest)}
+    sandbox.do("hubspot", "hide_property", property="lifecyclestage")
+    assert hubspot(sandbox).stage_order() == {}
+
+
+def test_check_names_the_stages_that_contacts_can_be_in_and_the_config_does_not_name(sandbox, ready):
+    sandbox.do("hubspot", "add_stage", id="7000123", label="Nurture", before="marketingqualifiedlead")
+    (note,) = [each for each in ready.check().notes if "[[stage]]" in each]
+    assert "subscriber, 7000123" in note
+    assert "customer" not in note
+    stages = {name: name for name in ("subscriber", "lead")}
+    assert not [each for each in hubspot(sandbox, FieldMap(stages=stages)).check().notes if "[[stage]]" in each]
+
+
 def test_check_names_a_portal_without_room_for_our_properties(sandbox):
     sandbox.portal.switches.tier = "free"
     for number in range(8):

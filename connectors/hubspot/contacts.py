@@ -37,7 +37,7 @@ class Contacts:
 
     def since(self, text: str | None) -> Iterator[Page[Contact]]:
         """Pages of contacts that changed since the cursor, or all of them."""
-        self._portal.forget()
+        self._portal.forget_once()
         how = self._how()
         if text is not None:
             yield from self._hinted(how, text)
