@@ -395,6 +395,38 @@ def test_an_export_that_was_asked_for_is_waited_for_by_the_next_process(sandbox,
     assert len([each for each in calls(sandbox, "export/async") if each.method == "POST"]) == 1
 
 
+def left_export(sandbox, notes):
+    """An export that a process asked for and did not come to read."""
+    sandbox.faults.add(Fault(do="answer", status=503, path="export/async/tasks"))
+    with pytest.raises(Unavailable):
+        contacts(hubspot(sandbox, backfill="export", notes=notes))
+    sandbox.faults.clear()
+
+
+@pytest.mark.parametrize("seen", ["at once", "later", "by the next pull"])
+def test_an_edit_made_while_an_export_waited_is_not_lost(sandbox, ready, seen, monkeypatch):
+    notes, edited = {}, create(sandbox, email="late@acme.example", jobtitle="Before")
+    connector = hubspot(sandbox, backfill="export", notes=notes)
+    left_export(sandbox, notes)
+    (made,) = sandbox.portal.state.exports
+    status = connector._api.place("export_status", id=made)
+    while connector._api.get(status)["status"] != "COMPLETE":
+        pass
+    sandbox.portal.switches.index_lag = 300.0 if seen == "later" else 0.0
+    sandbox.clock.advance(7_200)
+    update(sandbox, edited, jobtitle="After")
+    sandbox.clock.advance(60)
+    with monkeypatch.context() as patched:
+        if seen == "by the next pull":
+            patched.setattr("connectors.hubspot.contacts.WORTH_COUNTING", 0)
+            patched.setattr("connectors.hubspot.contacts.LIST_IS_QUICKER", 0)
+        found, cursor = contacts(connector)
+    sandbox.clock.advance(7_200)
+    later, _ = contacts(connector, cursor)
+    assert (found | later)[edited].fields["title"] == "After"
+    assert (found[edited].fields["title"] == "After") is (seen == "at once")
+
+
 def test_a_file_that_breaks_off_is_fetched_again(sandbox, ready):
     sandbox.faults.add(Fault(do="short", path="hubfs-exports", nth=1))
     assert contacts(hubspot(sandbox, backfill="export"))[0] == contacts(ready)[0]
@@ -520,6 +552,37 @@ def test_an_event_that_the_portal_does_not_have_is_left_out(sandbox):
     assert {each.kind for each in pulled(unlisted.activities(None))[0]} == {"page_viewed"}
 
 
+def test_forms_of_every_type_that_people_send_in_are_read(sandbox):
+    for number, kind in enumerate(("hubspot", "captured", "flow", "blog_comment")):
+        attributes = {"form": f"Form {number}", "form_type": kind}
+        of = create(sandbox, email=f"{kind}@acme.example")
+        sandbox.do("hubspot", "add_activity", id=of, kind="form_submitted", attributes=attributes)
+    connector = hubspot(sandbox, activities=FORMS)
+    found, _ = pulled(connector.activities(None))
+    assert {"Form 0", "Form 1", "Form 2"} <= {each.attributes["form"] for each in found}
+    assert "Form 3" not in {each.attributes["form"] for each in found}
+    assert not any("Form 3" in note for note in connector.check().notes)
+
+
+@pytest.mark.parametrize("status", [400, 403, 404])
+def test_a_form_that_hubspot_refuses_costs_that_form_only_and_is_named(sandbox, status):
+    sent(sandbox, create(sandbox, email="a@acme.example"), form="Odd form")
+    sent(sandbox, create(sandbox, email="b@acme.example"), form="Good form")
+    odd = next(each.id for each in sandbox.portal.state.tracking.forms.values() if each.name == "Odd form")
+    sandbox.faults.add(Fault(**refused(status, message="not for this form"), path=f"submissions/forms/{odd}"))
+    connector = hubspot(sandbox)
+    kinds, forms = set(), set()
+    for each in pulled(connector.activities(None))[0]:
+        kinds.add(each.kind)
+        forms.add(each.attributes.get("form"))
+    assert {"page_viewed", "form_submitted"} <= kinds
+    assert "Good form" in forms
+    assert "Odd form" not in forms
+    (note,) = [each for each in hubspot(sandbox).check().notes if "forms" in each]
+    assert "Odd form" in note
+    assert "Good form" not in note
+
+
 def test_forms_that_hubspot_refuses_to_list_are_left_out_and_the_rest_comes(sandbox):
     connector = hubspot(sandbox)
     sandbox.faults.add(Fault(**refused(400, message="no"), path="/forms$", first=2))
@@ -611,11 +674,33 @@ def test_companies_that_are_not_remembered_are_looked_up_page_by_page(sandbox, r
     assert contacts(hubspot(sandbox))[0] == expected
 
 
-def test_a_kind_that_a_feed_delivers_is_not_counted_as_well(sandbox, ready):
-    counted = {kind for each in contacts(ready)[0].values() for kind in each.counters}
-    fed = {each.kind for each in pulled(ready.activities(None))[0]}
+def test_a_kind_that_a_feed_delivers_is_not_counted_as_well(sandbox):
+    notes = {}
+    fed = {each.kind for each in pulled(hubspot(sandbox, notes=notes).activities(None))[0]}
+    counted = {kind for each in contacts(hubspot(sandbox, notes=notes))[0].values() for kind in each.counters}
     assert counted & fed == set()
     assert {"email_opened", "email_clicked"} <= counted
+
+
+def test_a_feed_that_delivers_nothing_leaves_its_kind_to_the_counter(sandbox):
+    notes, nothing = {}, {"do": "answer", "status": 200, "body": {"results": []}}
+    sandbox.faults.add(Fault(**nothing, path="event-occurrences/2026-09$"))
+    connector = hubspot(sandbox, notes=notes)
+    assert "page_viewed" not in {each.kind for each in pulled(connector.activities(None))[0]}
+    assert any("page_viewed" in each.counters for each in contacts(connector)[0].values())
+    sandbox.faults.clear()
+    assert "page_viewed" in {each.kind for each in pulled(connector.activities(None))[0]}
+    for later in (connector, hubspot(sandbox, notes=notes)):
+        assert not any("page_viewed" in each.counters for each in contacts(later)[0].values())
+
+
+def test_a_feed_that_delivered_once_and_is_refused_now_leaves_its_kind_to_the_counter(sandbox):
+    notes = {}
+    pulled(hubspot(sandbox, notes=notes).activities(None))
+    sandbox.portal.switches.tier = "professional"
+    found, _ = contacts(hubspot(sandbox, notes=notes))
+    assert any("page_viewed" in each.counters for each in found.values())
+    assert not any("form_submitted" in each.counters for each in found.values())
 
 
 def test_counters_can_be_switched_off(sandbox):
@@ -647,6 +732,7 @@ def test_smaller_pages_of_events_do_too(sandbox, ready):
 def test_marketing_emails_are_an_option(sandbox):
     feeds = [Feed(source="email_events", kind="email_opened", where={"type": "OPEN"})]
     connector = hubspot(sandbox, activities=feeds)
+    assert any("email_opened" in each.counters for each in contacts(connector)[0].values())
     found, cursor = pulled(connector.activities(None))
     assert {each.kind for each in found} == {"email_opened"}
     assert not any("email_opened" in each.counters for each in contacts(connector)[0].values())
@@ -674,6 +760,104 @@ def test_a_feed_that_the_token_may_not_read_is_left_out_and_the_others_come(sand
     assert "form_submitted" not in kinds
     assert "meeting_held" in kinds
     assert any("forms" in note for note in connector.check().notes)
+
+
+# What came whole
+
+
+def whole(pages):
+    """What a stream says came whole, each beginning of ids once and after everything that has it."""
+    named = []
+    for page in pages:
+        assert not [each for each in page.items if each.id.startswith(tuple(named))]
+        named += page.whole
+    assert len(set(named)) == len(named)
+    return set(named)
+
+
+ENGAGEMENTS = {"emails:", "meetings:", "calls:", "notes:", "communications:", "tasks:"}
+
+
+@pytest.fixture
+def complete(sandbox):
+    """A portal that has every type of event that the default feeds read."""
+    for name in ("content_downloaded", "webinar_registered", "webinar_attended", "event_registered", "event_attended"):
+        sandbox.do("hubspot", "add_activity", id=create(sandbox, email=f"{name}@acme.example"), kind=name)
+    return sandbox
+
+
+def test_a_full_pull_says_of_every_source_that_it_came_whole(complete):
+    connector = hubspot(complete)
+    assert whole(connector.activities(None)) == ENGAGEMENTS | {"forms:", "events:"}
+
+
+def test_a_pull_by_cursor_says_it_of_none(complete):
+    _, cursor = pulled(hubspot(complete).activities(None))
+    other = [Feed(source="meetings", kind="met"), *FORMS]
+    for connector, begun in (
+        (hubspot(complete), cursor),
+        (hubspot(complete, activities=other), cursor),
+        (hubspot(complete), "nonsense"),
+    ):
+        assert whole(connector.activities(begun)) == set()
+
+
+@pytest.mark.parametrize("stopped_after", [1, 2, 3, 5, 8, 12])
+def test_a_full_pull_that_was_interrupted_says_it_too(complete, stopped_after, monkeypatch):
+    monkeypatch.setattr("connectors.hubspot.walk.LIST_PAGE", 20)
+    first = hubspot(complete).activities(None)
+    pages = [next(first) for _ in range(stopped_after)]
+    first.close()
+    pages += hubspot(complete).activities(pages[-1].cursor)
+    named = [each for page in pages for each in page.whole]
+    assert sorted(named) == sorted(ENGAGEMENTS | {"forms:", "events:"})
+    assert whole(hubspot(complete).activities(pages[-1].cursor)) == set()
+
+
+def test_a_source_that_cannot_be_read_is_never_whole(complete):
+    complete.portal.switches.tier = "professional"
+    complete.faults.add(Fault(**refused(403, message="no"), path="/forms$"), Fault(**refused(404), path="/tasks$"))
+    assert whole(hubspot(complete).activities(None)) == ENGAGEMENTS - {"tasks:"}
+
+
+def test_a_refused_form_or_type_of_event_keeps_its_source_from_being_whole(complete):
+    form = next(iter(complete.portal.state.tracking.submissions))
+    event = Fault(**refused(400, message="no"), path="event-occurrences/2026-09$", first=4)
+    complete.faults.add(Fault(**refused(400, message="no"), path=f"submissions/forms/{form}"), event)
+    assert whole(hubspot(complete).activities(None)) == ENGAGEMENTS
+
+
+def test_forms_are_not_whole_where_further_addresses_cannot_be_looked_for(complete):
+    survivor, other = create(complete, email="first@acme.example"), create(complete, email="second@acme.example")
+    sent(complete, other)
+    complete.do("hubspot", "merge", id=survivor, other=other)
+    complete.faults.add(Fault(**refused(400, message="no such property"), path="/contacts/search"))
+    assert whole(hubspot(complete, activities=FORMS).activities(None)) == set()
+
+
+def test_what_was_deleted_does_not_come_with_a_full_pull(complete):
+    before = {each.id for each in pulled(hubspot(complete).activities(None))[0]}
+    call = f"calls:{complete.portal.state.records['calls'].live[0]}"
+    complete.do("hubspot", "archive", type="calls", id=call.partition(":")[2])
+    complete.calls.clear()
+    found, _ = pulled(hubspot(complete).activities(None))
+    assert before - {each.id for each in found} == {call}
+    assert not [each for each in calls(complete) if "archived=true" in each.query]
+
+
+def test_a_kind_that_cannot_be_searched_loses_what_was_deleted_once_a_day(sandbox):
+    feeds = [Feed(source="communications", kind="note_logged")]
+    of = create(sandbox, email="chatty@acme.example")
+    values = {"hs_timestamp": "2026-11-20T09:00:00Z"}
+    message = sandbox.do("hubspot", "create", type="communications", properties=values)["id"]
+    sandbox.do("hubspot", "associate", type="communications", id=message, to="contacts", other=of)
+    sandbox.faults.add(Fault(**refused(400, message="not searchable"), path="communications/search"))
+    connector = hubspot(sandbox, activities=feeds)
+    found, cursor = pulled(connector.activities(None))
+    assert [each.id for each in found] == [f"communications:{message}"]
+    sandbox.do("hubspot", "archive", type="communications", id=message)
+    sandbox.clock.advance(90_000)
+    assert [(each.id, each.gone) for each in pulled(connector.activities(cursor))[0]] == [(found[0].id, True)]
 
 
 # What it writes
@@ -1217,6 +1401,78 @@ def test_check_names_what_is_missing(sandbox):
     said = "\n".join(hubspot(sandbox, names).check().problems)
     for word in ("job_title", "company.size_of_it", "ls_score", "marketing_qualified", "crmsync setup"):
         assert word in said
+
+
+def test_missing_fields_are_named_with_what_they_are_for(sandbox):
+    names = FieldMap(
+        fields={"title": "job_title", "city": "city", "size": "company.size_of_it", "revenue": "company.annualrevenue"},
+        outputs={"score": "ls_score"},
+        stages={"mql": "marketingqualifiedlead"},
+    )
+    connector = hubspot(sandbox, names)
+    missing = {(each.role, each.name): each for each in connector.missing_fields()}
+    assert set(missing) == {("field", "title"), ("field", "size"), ("output", "score")}
+    assert {each.kind for each in missing.values()} == {"contact"}
+    assert "job_title" in missing["field", "title"].sentence
+    assert "[fields]" in missing["field", "size"].sentence
+    assert "crmsync setup" in missing["output", "score"].sentence
+    assert {each.sentence for each in missing.values()} <= set(connector.check().problems)
+    connector.create_fields()
+    assert {each.role for each in connector.missing_fields()} == {"field"}
+
+
+def test_a_field_that_went_between_two_runs_is_missing_in_the_second(sandbox, ready):
+    assert ready.missing_fields() == []
+    contacts(ready)
+    sandbox.do("hubspot", "hide_property", property="jobtitle")
+    assert [each.name for each in ready.missing_fields()] == ["title"]
+    sandbox.do("hubspot", "show_property", property="jobtitle")
+    assert ready.missing_fields() == []
+    sandbox.do("hubspot", "hide_property", property="lifecyclestage")
+    assert [(each.role, each.name) for each in ready.missing_fields()] == [("stage", "stage")]
+
+
+def test_company_fields_that_the_token_may_not_see_are_missing(sandbox, ready):
+    sandbox.portal.switches.scopes = ["crm.objects.contacts.read", "crm.schemas.contacts.read"]
+    (missing,) = ready.missing_fields()
+    assert (missing.role, missing.name) == ("field", "employees")
+    assert "crm.schemas.companies.read" in missing.sentence
+
+
+@pytest.mark.parametrize("asked_first", ["missing_fields", "stage_order"])
+def test_a_run_asks_for_the_properties_of_each_kind_once(sandbox, ready, asked_first):
+    cursor, behind = contacts(ready)[1], pulled(ready.activities(None))[1]
+    for _ in range(2):
+        sandbox.calls.clear()
+        ready.account()
+        if asked_first == "missing_fields":
+            ready.missing_fields()
+        _, cursor = contacts(ready, cursor)
+        _, behind = pulled(ready.activities(behind))
+        ready.stage_order()
+        list(ready.write([change(create(sandbox, email=f"{cursor[-9:]}@acme.example"), score=1)]))
+        asked = [each.path for each in calls(sandbox, "/properties/")]
+        assert len(asked) == len(set(asked)) == 2
+        assert len(calls(sandbox, "account-info")) <= 1
+
+
+def test_the_order_of_stages_is_told_with_those_of_the_admin(sandbox, ready):
+    default = ("subscriber", "lead", "marketingqualifiedlead", "salesqualifiedlead")
+    rest = ("opportunity", "customer", "evangelist", "other")
+    assert ready.stage_order() == {"contact": (*default, *rest)}
+    sandbox.do("hubspot", "add_stage", id="7000123", label="Nurture", before="marketingqualifiedlead")
+    assert hubspot(sandbox).stage_order() == {"contact": (*default[:2], "7000123", *default[2:], *rest)}
+    sandbox.do("hubspot", "hide_property", property="lifecyclestage")
+    assert hubspot(sandbox).stage_order() == {}
+
+
+def test_check_names_the_stages_that_contacts_can_be_in_and_the_config_does_not_name(sandbox, ready):
+    sandbox.do("hubspot", "add_stage", id="7000123", label="Nurture", before="marketingqualifiedlead")
+    (note,) = [each for each in ready.check().notes if "[[stage]]" in each]
+    assert "subscriber, 7000123" in note
+    assert "customer" not in note
+    stages = {name: name for name in ("subscriber", "lead")}
+    assert not [each for each in hubspot(sandbox, FieldMap(stages=stages)).check().notes if "[[stage]]" in each]
 
 
 def test_check_names_a_portal_without_room_for_our_properties(sandbox):

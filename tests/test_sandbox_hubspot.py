@@ -321,11 +321,32 @@ def test_event_occurrences_need_an_enterprise_portal(ask, portal):
 
 
 def test_form_submissions_know_the_address_and_not_the_contact(ask):
-    forms = {each["name"]: each["id"] for each in ask.get("/marketing/v3/forms")["results"]}
+    forms = {each["name"]: each["id"] for each in ask.get("/marketing/v3/forms?formTypes=all")["results"]}
     (found,) = ask.get(f"/form-integrations/v1/submissions/forms/{forms['Request a demo']}")["results"]
     assert {"name": "email", "value": "person1@umbra.example", "objectTypeId": "0-1"} in found["values"]
     assert found["pageUrl"] == "https://www.ours.example/demo"
     assert ask.get(f"/form-integrations/v1/submissions/forms/{forms['Newsletter']}") == {"results": []}
+
+
+def test_forms_are_listed_by_type_and_only_hubspots_own_unless_asked(ask, portal):
+    for kind in ("captured", "flow", "blog_comment"):
+        attributes = {"form": f"A {kind}", "form_type": kind}
+        portal.actions["add_activity"](
+            {"id": only(portal, "First6"), "kind": "form_submitted", "attributes": attributes}
+        )
+
+    def listed(query=""):
+        return {each["formType"] for each in ask.get(f"/marketing/v3/forms{query}")["results"]}
+
+    assert listed() == {"hubspot"}
+    assert listed("?formTypes=captured&formTypes=flow") == {"captured", "flow"}
+    assert listed("?formTypes=all") == {"hubspot", "captured", "flow", "blog_comment"}
+    assert ask("GET", "/marketing/v3/forms?formTypes=popup").status_code == 400
+
+
+def test_a_blog_comment_form_has_no_submissions_to_read(ask):
+    (comments,) = ask.get("/marketing/v3/forms?formTypes=blog_comment")["results"]
+    assert ask("GET", f"/form-integrations/v1/submissions/forms/{comments['id']}").status_code == 400
 
 
 def test_marketing_email_events_are_read_newest_first(ask):

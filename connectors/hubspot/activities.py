@@ -3,27 +3,31 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from datetime import datetime
 
 from connectors.hubspot.addresses import Addresses
 from connectors.hubspot.answers import Forbidden, Refused
 from connectors.hubspot.api import Api, Query
 from connectors.hubspot.cursors import Cursor, dumps, loads
+from connectors.hubspot.delivered import Delivered
 from connectors.hubspot.engagements import pull as pull_engagements
 from connectors.hubspot.feeds import by_source, fingerprint
 from connectors.hubspot.portal import Portal
 from connectors.hubspot.tracked import (
     EMAIL_EVENTS,
+    FORM_QUERY,
     FORMS,
     Pulled,
     event_type,
+    id_prefix,
     is_event,
     pull_email_events,
     pull_events,
     pull_forms,
+    refused_forms,
 )
-from crmsync.model import Activity, Page
+from crmsync.model import Activity, Notes, Page
 from crmsync.tables import Feed
 
 PROBED = 6 * 3_600.0
@@ -33,34 +37,55 @@ PROBED = 6 * 3_600.0
 class Activities:
     """The stream of activities. A feed that this portal or token cannot serve is left out, and `silent` says why."""
 
-    def __init__(self, api: Api, portal: Portal) -> None:
-        self._api, self._portal = api, portal
+    def __init__(self, api: Api, portal: Portal, notes: Notes) -> None:
+        self._api, self._portal, self._delivered = api, portal, Delivered(notes)
         self._feeds = by_source(api.settings.activities)
         self._silent: dict[str, str] = {}
         self._probed_at = float("-inf")
 
     def since(self, text: str | None) -> Iterator[Page[Activity]]:
-        """Pages of activities that are new or changed since the cursor, or all of them."""
+        """Pages of activities that are new or changed since the cursor, or all of them.
+
+        Where all of them come, a source that was listed to its end says so, whichever process did what of it.
+        """
         cursors, silent, addresses = loads(text), self.silent(), Addresses(self._api)
+        if text is None:
+            cursors = {source: Cursor(feeds=fingerprint(feeds), full=True) for source, feeds in self._feeds.items()}
         oldest = self._api.server_time - self._api.settings.history
         for source, feeds in self._feeds.items():
             if source in silent:
                 continue
+            begun = _begun(cursors.get(source), feeds)
             try:
-                for items, cursor in self._pull(source, _begun(cursors.get(source), feeds), oldest, addresses):
+                for items, cursor in self._pull(source, begun, oldest, addresses):
                     cursors[source] = cursor
+                    self._delivered.add(source, items)
                     if items:
                         yield Page(items, dumps(cursors))
             except (Forbidden, Refused) as error:
                 if isinstance(error, Refused) and error.status not in _HOPELESS[_is_tracked(source)]:
                     raise
                 silent[source] = str(error)
-        yield Page((), dumps(cursors))
+                cursors[source] = cursors.get(source, begun)._replace(full=False)
+            if begun.at is None and (whole := self._whole(id_prefix(source), cursors)):
+                yield Page((), dumps(cursors), whole)
+        yield Page((), dumps({source: cursor._replace(full=False) for source, cursor in cursors.items()}))
+
+    def _whole(self, prefix: str, cursors: Mapping[str, Cursor]) -> frozenset[str]:
+        """The prefix, if every source with such ids was listed to its end and nothing of it was refused."""
+        sharing = [cursors.get(source, Cursor()) for source in self._feeds if id_prefix(source) == prefix]
+        return frozenset({prefix} if all(each.full and each.at is not None for each in sharing) else ())
 
     def working_kinds(self) -> set[str]:
-        """The kinds that some feed produces here."""
+        """The kinds that some feed produces here, and has produced before."""
         silent = self.silent()
-        return {feed.kind for source, feeds in self._feeds.items() if source not in silent for feed in feeds}
+        return {
+            feed.kind
+            for source, feeds in self._feeds.items()
+            if source not in silent
+            for feed in feeds
+            if feed.kind in self._delivered.kinds(source)
+        }
 
     def silent(self) -> dict[str, str]:
         """The sources that cannot be read here, each with HubSpot's reason."""
@@ -68,6 +93,10 @@ class Activities:
             self._silent = dict(self._probed())
             self._probed_at = time.monotonic()
         return self._silent
+
+    def refused_forms(self) -> dict[str, str]:
+        """The forms that cannot be read although others can, each with HubSpot's reason; a call for each form."""
+        return refused_forms(self._api) if FORMS in self._feeds and FORMS not in self.silent() else {}
 
     def _probed(self) -> Iterator[tuple[str, str]]:
         """Ask for one item of what depends on the subscription; the others say so when they are read."""
@@ -78,8 +107,8 @@ class Activities:
             for source, kind in events.items():
                 if refused or (known is not None and kind not in known):
                     yield source, refused or "this portal has no such event"
-        for source, name in ((FORMS, "forms"), (EMAIL_EVENTS, "email_events")):
-            if source in self._feeds and (why := self._refusal(name, [("limit", "1")])):
+        for source, name, query in ((FORMS, "forms", FORM_QUERY), (EMAIL_EVENTS, "email_events", [("limit", "1")])):
+            if source in self._feeds and (why := self._refusal(name, query)):
                 yield source, why
 
     def _refusal(self, name: str, query: Query) -> str:
@@ -124,4 +153,4 @@ def _begun(cursor: Cursor | None, feeds: Sequence[Feed]) -> Cursor:
     now = fingerprint(feeds)
     if cursor is None:
         return Cursor(feeds=now)
-    return cursor if cursor.feeds == now else Cursor(feeds=now, again=True)
+    return cursor if cursor.feeds == now else cursor.anew()._replace(feeds=now)

@@ -25,10 +25,10 @@ REMEMBERED = 100_000
 
 
 class Addresses:
-    """Finds contacts by e-mail address, each address once."""
+    """Finds contacts by e-mail address, each address once. `refused` says that some could not be looked for."""
 
     def __init__(self, api: Api) -> None:
-        self._api = api
+        self._api, self.refused = api, False
         self._ids: dict[str, str] = {}
 
     def ids(self, emails: Collection[str]) -> Mapping[str, str]:
@@ -68,7 +68,7 @@ class Addresses:
             else:
                 yield from self._api.in_flight(self._search, chunks(emails, SEARCHED))
         except Refused:
-            return
+            self.refused = True
 
     def _everybody(self, most: int) -> list[Sequence[Record]] | None:
         """Pages of all contacts with further addresses; `None` when they are more than `most` pages."""

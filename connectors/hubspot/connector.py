@@ -16,7 +16,7 @@ from connectors.hubspot.moves import Moves
 from connectors.hubspot.portal import Portal
 from connectors.hubspot.records import COUNTS, KIND, Reading, reading
 from connectors.hubspot.settings import Settings
-from connectors.hubspot.setup import check, create_fields, fields
+from connectors.hubspot.setup import check, create_fields, fields, missing_fields
 from connectors.hubspot.writing import Writer
 from crmsync.errors import ConfigError
 from crmsync.model import (
@@ -52,7 +52,7 @@ class HubSpot:
         self._webhooks = settings.webhooks
         self._hints = Hints(FieldMap.spelled(names.outputs, KIND).values())
         self._contacts = Contacts(self._api, self._portal, notes, self._reading, self._hints)
-        self._activities = Activities(self._api, self._portal)
+        self._activities = Activities(self._api, self._portal, notes)
         self._moves, self._notes = Moves(self._api, notes), notes
         self._writer = Writer(self._api, self._portal, names, self._moves, notes)
 
@@ -100,12 +100,14 @@ class HubSpot:
         return self._writer.write(changes)
 
     def missing_fields(self) -> Sequence[MissingField]:
-        """The mapped fields that are not there."""
-        return ()
+        """The mapped properties that the portal does not have or does not show, asked for again in each run."""
+        self._portal.forget()
+        return list(missing_fields(self._portal, self._names))
 
     def stage_order(self) -> Mapping[str, Sequence[str]]:
-        """The values of the stage in their order."""
-        return {}
+        """The values of the lifecycle stage as this portal orders them, the admin's own among them."""
+        stages = self._portal.stages()
+        return {KIND: stages} if stages else {}
 
     def fields(self) -> Sequence[CrmField]:
         """The properties of contacts, and of companies as `company.<property>`."""

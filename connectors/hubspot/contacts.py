@@ -9,7 +9,7 @@ from connectors.hubspot.api import Api
 from connectors.hubspot.byid import Record, look_up, read_many
 from connectors.hubspot.companies import Companies
 from connectors.hubspot.cursors import DAY, Cursor, dumps, loads, millis_of
-from connectors.hubspot.exports import NoExport, exported
+from connectors.hubspot.exports import Export, NoExport, exported, order
 from connectors.hubspot.hints import Hints
 from connectors.hubspot.portal import Portal
 from connectors.hubspot.records import CHANGED, COMPANY, COMPANY_VALUES, MERGES, Reading, changed_at, contact
@@ -37,7 +37,7 @@ class Contacts:
 
     def since(self, text: str | None) -> Iterator[Page[Contact]]:
         """Pages of contacts that changed since the cursor, or all of them."""
-        self._portal.forget()
+        self._portal.forget_once()
         how = self._how()
         if text is not None:
             yield from self._hinted(how, text)
@@ -77,20 +77,41 @@ class Contacts:
         start = begun.start or now
         if how.company:
             self._companies.remember_all(how.company_properties, for_all=begun.walk is None)
+        export = self._ordered_export(how, begun)
+        start = min(start, export.ordered_at) if export else start
         try:
-            yield from self._exported(how, begun, start)
+            yield from self._exported(how, export, start)
         except NoExport:
             yield from self._listed(how, begun, start)
         for gone in self._in_bin(how, 0):
             yield Page(gone, _text(Cursor(start=start, walk=[])))
-        yield Page((), _text(Cursor(at=start, daily=start)))
+        yield from self._edited_since(how, Cursor(at=start, daily=start), bool(export))
 
-    def _exported(self, how: Reading, begun: Cursor, start: int) -> Iterator[Page[Contact]]:
-        """All contacts from an export. Its pages have no position: whoever comes back reads the same file again."""
+    def _ordered_export(self, how: Reading, begun: Cursor) -> Export | None:
         if self._api.settings.backfill != "export" or begun.walk is not None:
+            return None
+        try:
+            return order(self._api, self._notes, how.properties)
+        except NoExport:
+            return None
+
+    def _exported(self, how: Reading, export: Export | None, start: int) -> Iterator[Page[Contact]]:
+        """All contacts from an export. Its pages have no position: whoever comes back reads the same file again."""
+        if export is None:
             raise NoExport
-        for records in exported(self._api, self._notes, how.properties):
+        for records in exported(self._api, self._notes, export):
             yield Page(self.typed(records, how), _text(Cursor(start=start)))
+
+    def _edited_since(self, how: Reading, done: Cursor, exported: bool) -> Iterator[Page[Contact]]:
+        """What was edited since an export was ordered, which its file may not show. The last page of a full pull."""
+        now, overlap = millis(self._api.server_time), millis_of(self._api.settings.overlap)
+        if exported:
+            try:
+                yield from self._changed(how, done._replace(daily=now), now, overlap)
+                return
+            except (Skipping, _ListIsQuicker):
+                pass  # the next pull reads all of them from the list
+        yield Page((), _text(done))
 
     def _listed(self, how: Reading, begun: Cursor, start: int) -> Iterator[Page[Contact]]:
         listing = Listing(

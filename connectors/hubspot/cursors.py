@@ -20,7 +20,8 @@ class Cursor(NamedTuple):
 
     `at` is up to when changes are in; `None` before the first full pull ends. `start` is when the pull under way began,
     `walk` where its list stands, `last` the last id of its search. `daily` is the latest of the daily looks.
-    `feeds` is a fingerprint of what the records were to become; `again` says that it was another one before.
+    `feeds` is a fingerprint of what the records were to become; `again` says that it was another one before. `full`
+    says that the pull under way began without a cursor and that HubSpot has refused none of these records since.
     """
 
     at: int | None = None
@@ -30,10 +31,15 @@ class Cursor(NamedTuple):
     last: str = ""
     feeds: str = ""
     again: bool = False
+    full: bool = False
 
     def anew(self) -> Cursor:
         """The cursor with which everything is read once more."""
-        return Cursor(feeds=self.feeds, again=True)
+        return Cursor(daily=self.daily, feeds=self.feeds, again=True, full=self.full)
+
+    def ended(self, start: int, daily: int) -> Cursor:
+        """The cursor behind a pull that began at `start`."""
+        return Cursor(at=start, daily=daily, feeds=self.feeds, full=self.full)
 
 
 def dumps(cursors: dict[str, Cursor]) -> str:

@@ -35,7 +35,8 @@ def pull(
     overlap = millis_of(api.settings.overlap)
     wanted = list(dict.fromkeys([AT, CHANGED, *properties(feeds)]))
     if begun.at is None or begun.at > now + overlap:
-        yield from _all(api, source, feeds, begun if begun.at is None else begun.anew(), wanted, oldest)
+        fresh = begun if begun.at is None else begun.anew()._replace(daily=0)
+        yield from _all(api, source, feeds, fresh, wanted, oldest)
         return
     start = begun.start or now
     looks = start - begun.daily > DAY
@@ -55,10 +56,8 @@ def pull(
             yield from _all(api, source, feeds, begun.anew(), wanted, oldest)
         return
     if looks:
-        for records, _ in whole_list(Listing(api, source, ["hs_object_id"], archived=True)):
-            deleted = [each for each in records if millis(changed_at(each)) >= begun.daily - overlap]
-            yield [_gone(source, str(each["id"])) for each in deleted], begun._replace(start=start)
-    yield [], Cursor(at=start, daily=start if looks else begun.daily, feeds=begun.feeds)
+        yield from _deleted(api, source, begun._replace(start=start))
+    yield [], begun.ended(start, start if looks else begun.daily)
 
 
 def _all(
@@ -67,9 +66,19 @@ def _all(
     start = begun.start or millis(api.server_time)
     listing = Listing(api, source, wanted, linked="contacts", beside=lambda records: _linked(api, source, records))
     for records, position in whole_list(listing, begun.walk):
-        going = Cursor(start=start, walk=position, feeds=begun.feeds, again=begun.again)
+        going = begun._replace(start=start, walk=position)
         yield _activities(source, feeds, records, oldest, begun.again), going
-    yield [], Cursor(at=start, daily=start, feeds=begun.feeds)
+    if begun.again:
+        yield from _deleted(api, source, begun._replace(start=start, walk=[]))
+    yield [], begun.ended(start, start)
+
+
+def _deleted(api: Api, source: str, going: Cursor) -> Iterator[tuple[list[Activity], Cursor]]:
+    """What was deleted since the latest daily look, out of the recycle bin."""
+    since = going.daily - millis_of(api.settings.overlap)
+    for records, _ in whole_list(Listing(api, source, ["hs_object_id"], archived=True)):
+        deleted = [str(each["id"]) for each in records if millis(changed_at(each)) >= since]
+        yield [_gone(source, record_id) for record_id in deleted], going
 
 
 def _activities(

@@ -8,14 +8,14 @@ import tempfile
 import zipfile
 from collections.abc import Iterator, Mapping, Sequence
 from datetime import timedelta
-from typing import IO, Any
+from typing import IO, Any, NamedTuple
 
 import orjson
 
 from connectors.hubspot.answers import Forbidden, Refused
 from connectors.hubspot.api import Api
 from connectors.hubspot.byid import Record
-from connectors.hubspot.values import instant
+from connectors.hubspot.values import instant, millis
 from connectors.hubspot.walk import ALMOST_ALL, total
 from crmsync.errors import Unavailable
 from crmsync.model import Notes
@@ -39,10 +39,21 @@ class NoExport(Exception):
     """There is no export to be had, or not one that can be trusted: the list is read instead."""
 
 
-def exported(api: Api, notes: Notes, properties: Sequence[str]) -> Iterator[list[Record]]:
+class Export(NamedTuple):
+    """An export that was ordered; its file may lack what was edited since `ordered_at` (milliseconds, HubSpot's)."""
+
+    id: str
+    ordered_at: int
+
+
+def exported(api: Api, notes: Notes, export: Export) -> Iterator[list[Record]]:
     """All contacts, from an export. Raises `NoExport` before or after them."""
     expected, rows = total(api, "contacts"), 0
-    link = _link(api, notes, properties)
+    try:
+        link = _finished(api, export.id)
+    except (Forbidden, Refused) as error:
+        notes.pop(EXPORT, None)
+        raise NoExport(str(error)) from error
     with tempfile.TemporaryFile() as file:
         api.download(link, file)
         for records in _records(file):
@@ -53,24 +64,20 @@ def exported(api: Api, notes: Notes, properties: Sequence[str]) -> Iterator[list
         raise NoExport(f"it has {rows:,} of {expected:,} contacts")
 
 
-def _link(api: Api, notes: Notes, properties: Sequence[str]) -> str:
-    try:
-        export_id = _begun(api, notes, properties)
-    except (Forbidden, Unavailable) as error:
-        raise NoExport(str(error)) from error  # also when people have used up the thirty exports of the day
-    try:
-        return _finished(api, export_id)
-    except (Forbidden, Refused) as error:
-        notes.pop(EXPORT, None)
-        raise NoExport(str(error)) from error
-
-
-def _begun(api: Api, notes: Notes, properties: Sequence[str]) -> str:
-    """The id of the export: one that an earlier process asked for, or a new one. HubSpot grants thirty in 24 hours."""
+def order(api: Api, notes: Notes, properties: Sequence[str]) -> Export:
+    """An export that an earlier process ordered, or a new one: HubSpot grants thirty in 24 hours. Raises `NoExport`."""
     known = orjson.loads(notes.get(EXPORT) or "{}")
     asked_at = instant(known.get("at"))
     if asked_at and api.server_time - asked_at < STILL_GOOD and known.get("properties") == list(properties):
-        return str(known["id"])
+        return Export(str(known["id"]), millis(asked_at))
+    try:
+        return _order(api, notes, properties)
+    except (Forbidden, Unavailable) as error:
+        raise NoExport(str(error)) from error  # also when people have used up the thirty exports of the day
+
+
+def _order(api: Api, notes: Notes, properties: Sequence[str]) -> Export:
+    ordered_at = api.server_time
     body = {
         "exportType": "VIEW",
         "exportName": "crmsync",
@@ -85,9 +92,9 @@ def _begun(api: Api, notes: Notes, properties: Sequence[str]) -> str:
         "overrideAssociatedObjectsPerDefinitionPerRowLimit": False,
     }
     export_id = str(api.post(api.place("exports"), body)["id"])
-    said = {"id": export_id, "at": api.server_time.isoformat(), "properties": list(properties)}
+    said = {"id": export_id, "at": ordered_at.isoformat(), "properties": list(properties)}
     notes[EXPORT] = orjson.dumps(said).decode()
-    return export_id
+    return Export(export_id, millis(ordered_at))
 
 
 def _finished(api: Api, export_id: str) -> str:

@@ -25,6 +25,7 @@ class Portal:
     def __init__(self, api: Api) -> None:
         self._api = api
         self._kept: dict[str, tuple[float, Any]] = {}
+        self._is_new = False
 
     def definitions(self, kind: str) -> Mapping[str, Definition]:
         """The properties of `contacts` or `companies` by name."""
@@ -42,8 +43,15 @@ class Portal:
         return found
 
     def forget(self) -> None:
-        """Ask anew from here on."""
-        self._kept.clear()
+        """Ask again from here on. Which portal it is does not change."""
+        self._kept = {name: kept for name, kept in self._kept.items() if name == "account"}
+        self._is_new = True
+
+    def forget_once(self) -> None:
+        """The same for a pull, unless what is known was asked for since the last one: then it is of this run."""
+        if not self._is_new:
+            self.forget()
+        self._is_new = False
 
     def account(self) -> str:
         """The portal's id; learns its time zone on the way."""

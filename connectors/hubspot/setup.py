@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 from typing import Any
 
 from connectors.hubspot.activities import Activities
 from connectors.hubspot.answers import Forbidden, Refused
 from connectors.hubspot.api import Api
 from connectors.hubspot.portal import Portal
-from connectors.hubspot.records import COMPANY_PREFIX, KIND, LINKS
+from connectors.hubspot.records import COMPANY_PREFIX, KIND, LINKS, STAGE
 from connectors.hubspot.values import Definition, crm_field
 from crmsync.errors import ConfigError
-from crmsync.model import Checkup, CrmField, FieldMap
+from crmsync.model import Checkup, CrmField, FieldMap, MissingField
 
 GROUP, GROUP_LABEL = "crmsync", "Lead score (crmsync)"
 
@@ -127,8 +127,11 @@ def check(api: Api, portal: Portal, activities: Activities, names: FieldMap) -> 
         except ConfigError as error:
             problems += error.problems
     if not problems:
-        problems += [*_unmapped(portal, names), *_no_room(api, portal, names)]
-    notes = (*_left_out(activities.silent()), *_no_imports(api), *_notes(api, portal))
+        problems += [each.sentence for each in missing_fields(portal, names)]
+        problems += [*_unfit(portal, names), *_no_room(api, portal, names)]
+    stages = () if problems else tuple(_unnamed_stages(portal, names))
+    left_out = (*_left_out(activities.silent()), *_refused_forms(activities.refused_forms()))
+    notes = (*left_out, *stages, *_no_imports(api), *_notes(api, portal))
     return Checkup(account, tuple(dict.fromkeys(problems)), notes)
 
 
@@ -137,6 +140,13 @@ def _left_out(silent: Mapping[str, str]) -> Iterator[str]:
     for why in dict.fromkeys(silent.values()):
         sources = [source for source, said in silent.items() if said == why]
         yield f"left out of [[hubspot.activities]]: {', '.join(sources)} ({why})"
+
+
+def _refused_forms(refused: Mapping[str, str]) -> Iterator[str]:
+    """The forms that are left out, one sentence for each reason."""
+    for why in dict.fromkeys(refused.values()):
+        names = ", ".join(repr(name) for name, said in refused.items() if said == why)
+        yield f"left out of the source forms: {names} ({why}); if what is sent there matters, make another form"
 
 
 def _no_imports(api: Api) -> Iterator[str]:
@@ -156,21 +166,55 @@ def _may_write(api: Api) -> None:
         return
 
 
-def _unmapped(portal: Portal, names: FieldMap) -> Iterator[str]:
+def missing_fields(portal: Portal, names: FieldMap) -> Iterator[MissingField]:
+    """The mapped properties that the portal does not have, or does not show to this token."""
     known = portal.definitions("contacts")
-    companies = {f"{COMPANY_PREFIX}{name}" for name in (portal.definitions("companies") if _of_company(names) else ())}
+    companies, refusal = _company_properties(portal, names)
     for name, prop in FieldMap.spelled(names.fields, KIND).items():
         if prop not in known and prop not in companies:
-            yield f"[fields] {name}: HubSpot has no property {prop!r} (any longer): the field is unknown for everybody"
+            of_company = prop.startswith(COMPANY_PREFIX)
+            said = (of_company and refusal) or (
+                f"HubSpot has no property {prop!r} (any longer), or does not show it to this token, so the field is "
+                "unknown for everybody new: correct [fields], or restore the property in HubSpot"
+            )
+            yield MissingField("field", name, KIND, f"[fields] {name}: {said}")
     for output, prop in FieldMap.spelled(names.outputs, KIND).items():
         if prop not in known:
-            yield f"[write.outputs] {output}: HubSpot has no property {prop!r}: create it with crmsync setup"
-        elif "exists and is" in (said := _found(prop, known[prop], output)):
+            said = f"HubSpot has no property {prop!r}: create it with crmsync setup"
+            yield MissingField("output", output, KIND, f"[write.outputs] {output}: {said}")
+    if STAGE not in known and FieldMap.spelled(names.stages, KIND):
+        said = f"HubSpot does not show the property {STAGE!r} to this token: restore it there, or take [[stage]] out"
+        yield MissingField("stage", "stage", KIND, f"[[stage]]: {said}")
+
+
+def _company_properties(portal: Portal, names: FieldMap) -> tuple[Collection[str], str]:
+    """The company properties as fields spell them, or why they cannot be seen."""
+    if not _of_company(names):
+        return (), ""
+    try:
+        return {f"{COMPANY_PREFIX}{name}" for name in portal.definitions("companies")}, ""
+    except Forbidden as error:
+        return (), str(error)
+
+
+def _unfit(portal: Portal, names: FieldMap) -> Iterator[str]:
+    """The properties that cannot take what is written, and the stages that do not exist."""
+    known, stages = portal.definitions("contacts"), portal.stages()
+    for output, prop in FieldMap.spelled(names.outputs, KIND).items():
+        if prop in known and "exists and is" in (said := _found(prop, known[prop], output)):
             yield f"[write.outputs] {output}: {said}"
-    stages = portal.stages()
     for name, value in FieldMap.spelled(names.stages, KIND).items():
-        if value not in stages:
+        if stages and value not in stages:
             yield f"[[stage]] {name}: HubSpot has no lifecycle stage {value!r}; it has {', '.join(stages)}"
+
+
+def _unnamed_stages(portal: Portal, names: FieldMap) -> Iterator[str]:
+    """The stages below the highest one that the config names: contacts come from there."""
+    stages, named = portal.stages(), set(FieldMap.spelled(names.stages, KIND).values())
+    highest = max((place for place, value in enumerate(stages) if value in named), default=0)
+    if unnamed := [value for value in stages[:highest] if value not in named]:
+        said = "their place is the one HubSpot gives them, and rules cannot ask for them"
+        yield f"no [[stage]] names these lifecycle stages of HubSpot: {', '.join(unnamed)}; {said}"
 
 
 def _no_room(api: Api, portal: Portal, names: FieldMap) -> Iterator[str]:

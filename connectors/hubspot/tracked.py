@@ -9,7 +9,7 @@ from itertools import zip_longest
 from typing import Any, NamedTuple
 
 from connectors.hubspot.addresses import Addresses
-from connectors.hubspot.answers import CRM, Refused
+from connectors.hubspot.answers import CRM, Forbidden, Refused
 from connectors.hubspot.api import Api
 from connectors.hubspot.cursors import DAY, Cursor, millis_of
 from connectors.hubspot.feeds import attributes, fitting
@@ -27,6 +27,12 @@ EVENT_PAGE, SMALLER_EVENT_PAGE = 1_000, 100
 """Events asked for at once, and where HubSpot refuses that (the largest page is not documented, 2026-11-21)."""
 
 FORM_PAGE = SUBMISSION_PAGE = 50
+
+FORM_QUERY = [("limit", str(FORM_PAGE)), *(("formTypes", each) for each in ("hubspot", "captured", "flow"))]
+"""Without types HubSpot lists its own forms only, and `all` would bring blog comments, which it refuses to serve
+(https://github.com/estuary/connectors/issues/4942, 2026-11-27).
+"""
+
 EMAIL_EVENT_PAGE = 1_000
 
 GATHERED, MOST_GATHERED = 1_000, 10_000
@@ -35,6 +41,11 @@ the items that are held back for it.
 """
 
 Pulled = Iterator[tuple[list[Activity], Cursor]]
+
+
+def id_prefix(source: str) -> str:
+    """The beginning of the ids of a source's activities; all types of event share one."""
+    return "events:" if is_event(source) else f"{source}:"
 
 
 def is_event(source: str) -> bool:
@@ -89,7 +100,7 @@ def pull_events(api: Api, kind: str, feeds: Sequence[Feed], begun: Cursor, oldes
                 many = False
                 found = [each for event in results for each in _event(event, feeds)]
                 yield found, begun._replace(start=start, walk=[list(each) for each in left])
-    yield [], Cursor(at=start, daily=span.daily, feeds=begun.feeds)
+    yield [], begun.ended(start, span.daily)
 
 
 class _Slice(NamedTuple):
@@ -187,16 +198,17 @@ def _gathered(pages: Iterable[Sequence[Sent]]) -> Iterator[list[Sent]]:
 
 
 def pull_forms(api: Api, addresses: Addresses, feeds: Sequence[Feed], begun: Cursor, oldest: datetime) -> Pulled:
-    """The forms that were sent since the cursor."""
+    """The forms that were sent since the cursor. A form that HubSpot refuses is left out."""
     start = millis(api.server_time)
     span = _span(api, begun, start, oldest)
-    done = Cursor(at=start, daily=span.daily, feeds=begun.feeds)
+    done = begun.ended(start, span.daily)
     if not span.wide and not _anybody_converted(api, span.since):
         yield [], done
         return
-    for sent in _gathered(_submissions(api, span.since)):
+    forms = _Forms(api, span.since)
+    for sent in _gathered(forms.submissions()):
         yield _of_contacts(sent, addresses, feeds), begun
-    yield [], done
+    yield [], done._replace(full=begun.full and not forms.refused and not addresses.refused)
 
 
 def _anybody_converted(api: Api, since: int) -> bool:
@@ -210,34 +222,63 @@ def _anybody_converted(api: Api, since: int) -> bool:
         return True
 
 
-def _submissions(api: Api, since: int) -> Iterator[list[Sent]]:
-    """Pages of sent forms, several forms at once; HubSpot serves the newest of a form first."""
-    forms = {
-        str(each["id"]): str(each.get("name") or "")
-        for each in pages(api, api.place("forms"), [("limit", str(FORM_PAGE))])
-    }
+class _Forms:
+    """What was sent with the forms of the portal since an instant (milliseconds). `refused` are those that HubSpot
+    does not let anybody read, each with its reason.
+    """
 
-    def one(job: tuple[str, str]) -> tuple[str, str, Mapping[str, Any]]:
+    def __init__(self, api: Api, since: int) -> None:
+        self._api, self._since = api, since
+        self._names = {
+            str(each["id"]): str(each.get("name") or each["id"]) for each in pages(api, api.place("forms"), FORM_QUERY)
+        }
+        self.refused: dict[str, Forbidden | Refused] = {}
+
+    def submissions(self) -> Iterator[list[Sent]]:
+        """Pages of sent forms, several forms at once; HubSpot serves the newest of a form first.
+
+        Raises what HubSpot said when it refuses every form.
+        """
+        jobs = [(form, "") for form in self._names]
+        with self._api.flight() as flight:
+            while jobs or flight.busy:
+                while jobs and flight.room:
+                    flight.add(self._page, jobs.pop(0))
+                for form, after, answer in flight.finished():
+                    items, following = answer.get("results") or (), next_page(answer)
+                    if following and following != after and not any(self._before(each) for each in items):
+                        jobs.append((form, following))
+                    sent = [_sent(form, self._names[form], each) for each in items if not self._before(each)]
+                    yield [each for each in sent if each]
+        if self.refused and len(self.refused) == len(self._names):
+            raise next(iter(self.refused.values()))
+
+    def probe(self) -> dict[str, str]:
+        """The names of the forms that cannot be read, each with HubSpot's reason."""
+        for _ in self._api.in_flight(self._page, [(form, "") for form in self._names]):
+            pass
+        return {
+            self._names[form]: error.said if isinstance(error, Refused) else str(error)
+            for form, error in self.refused.items()
+        }
+
+    def _page(self, job: tuple[str, str]) -> tuple[str, str, Mapping[str, Any]]:
         form, after = job
         query = [("limit", str(SUBMISSION_PAGE)), *([("after", after)] if after else [])]
-        return form, after, api.get(api.place("submissions", id=form), query)
+        try:
+            return form, after, self._api.get(self._api.place("submissions", id=form), query)
+        except (Forbidden, Refused) as error:
+            self.refused[form] = error
+            return form, after, {}
 
-    jobs = [(form, "") for form in forms]
-    with api.flight() as flight:
-        while jobs or flight.busy:
-            while jobs and flight.room:
-                flight.add(one, jobs.pop(0))
-            for form, after, answer in flight.finished():
-                items, following = answer.get("results") or (), next_page(answer)
-                if following and following != after and not any(_before(each, since) for each in items):
-                    jobs.append((form, following))
-                sent = [_sent(form, forms[form], each) for each in items if not _before(each, since)]
-                yield [each for each in sent if each]
+    def _before(self, submission: Mapping[str, Any]) -> bool:
+        at = instant(submission.get("submittedAt"))
+        return at is not None and millis(at) < self._since
 
 
-def _before(submission: Mapping[str, Any], since: int) -> bool:
-    at = instant(submission.get("submittedAt"))
-    return at is not None and millis(at) < since
+def refused_forms(api: Api) -> dict[str, str]:
+    """The names of the forms that cannot be read, each with HubSpot's reason; it costs a call for each form."""
+    return _Forms(api, 0).probe()
 
 
 def _sent(form: str, name: str, submission: Mapping[str, Any]) -> Sent | None:
@@ -268,7 +309,7 @@ def pull_email_events(api: Api, addresses: Addresses, feeds: Sequence[Feed], beg
             if str(answer.get("offset")) == offset:
                 raise Unavailable(CRM, "HubSpot serves the same page of e-mail events again and again")
             offset = str(answer.get("offset"))
-    yield [], Cursor(at=start, daily=span.daily, feeds=begun.feeds)
+    yield [], begun.ended(start, span.daily)._replace(full=begun.full and not addresses.refused)
 
 
 def _event_types(feeds: Iterable[Feed]) -> list[str]:

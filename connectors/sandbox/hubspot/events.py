@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import base64
 from itertools import islice
+from typing import get_args
 
 from connectors.sandbox.hubspot.catalog import object_type
 from connectors.sandbox.hubspot.state import State
-from connectors.sandbox.hubspot.tracking import EmailEvent, Form, Occurrence, Submission, Timeline, guid
+from connectors.sandbox.hubspot.tracking import EmailEvent, Form, FormType, Occurrence, Submission, Timeline, guid
 from connectors.sandbox.hubspot.wire import (
     Call,
     Json,
@@ -98,8 +99,11 @@ def event_types(state: State, call: Call) -> Json:
 
 
 def forms(state: State, call: Call) -> Json:
-    """`GET /marketing/…/forms`."""
-    found = sorted(state.tracking.forms.values())
+    """`GET /marketing/…/forms`: those of the types asked for, and only HubSpot's own unless asked."""
+    wanted, known = call.many("formTypes") or ["hubspot"], get_args(FormType)
+    if unknown := [each for each in wanted if each not in (*known, "all")]:
+        raise bad_request(f"Invalid value for formTypes: {', '.join(unknown)}")
+    found = sorted(each for each in state.tracking.forms.values() if "all" in wanted or each.type in wanted)
     start, limit = _offset(call), call.limit(20, 500)
     answer: Json = {"results": [_form_json(each) for each in found[start : start + limit]]}
     if start + limit < len(found):
@@ -130,7 +134,7 @@ def _form_json(form: Form) -> Json:
         "configuration": {"language": "en", "cloneable": True, "editable": True, "archivable": True},
         "displayOptions": {"renderRawHtml": False, "theme": "default_style", "submitButtonText": "Submit"},
         "legalConsentOptions": {"type": "none"},
-        "formType": "hubspot",
+        "formType": form.type,
     }
 
 
@@ -147,6 +151,9 @@ def submissions(state: State, call: Call) -> Json:
     guid = call.params["id"]
     if guid not in state.tracking.forms:
         raise not_found(f"No form found with guid {guid}")
+    if state.tracking.forms[guid].type == "blog_comment":
+        # https://github.com/estuary/connectors/issues/4942 (2026-11-27)
+        raise bad_request(f"The form {guid} does not keep submissions")
     found = sorted(state.tracking.submissions.get(guid, ()), reverse=True)
     start, limit = _offset(call), call.limit(20, 50)
     answer: Json = {"results": [_submission_json(each) for each in found[start : start + limit]]}

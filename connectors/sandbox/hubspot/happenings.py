@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import get_args
 
 from connectors.sandbox.hubspot.records import Record
 from connectors.sandbox.hubspot.state import PORTAL_ID, State
-from connectors.sandbox.hubspot.tracking import VISITED, About
+from connectors.sandbox.hubspot.tracking import VISITED, About, FormType
 from connectors.sandbox.hubspot.wire import instant, iso
 
 Values = dict[str, str]
@@ -82,7 +83,8 @@ def _visited(contact: Record, at: int) -> Values:
 
 
 def _form(state: State, contact: Record, kind: str, at: int, about: About, known_at: int) -> Values:
-    form = state.tracking.form(str(about.get("form", "Form")), at)
+    name = str(about.get("form", "Form"))
+    form = state.tracking.form(name, at, _form_type(str(about.get("form_type", "")), name))
     names = ("email", "firstname", "lastname", "company")
     values = {name: contact.properties[name] for name in names if name in contact.properties}
     page = str(about.get("url", ""))
@@ -101,6 +103,13 @@ def _form(state: State, contact: Record, kind: str, at: int, about: About, known
         **({"recent_conversion_event_name": title} if last else {}),
         **({"first_conversion_event_name": title} if first else {}),
     }
+
+
+def _form_type(said: str, name: str) -> FormType:
+    """The type a form was said to have; otherwise downloads are asked for in a pop-up."""
+    return next(
+        (each for each in get_args(FormType) if each == said), "flow" if name.startswith("Download") else "hubspot"
+    )
 
 
 def _mail(state: State, contact: Record, kind: str, at: int, about: About, known_at: int) -> Values:

@@ -22,7 +22,8 @@ def load(state: State, world: World) -> None:
     owner_ids = {rep.number: str(_owner_id(rep)) for rep in world.reps}
     _add_industries(state, world.firms)
     companies = {firm.number: _company(state, firm, now) for firm in world.firms}
-    state.tracking.form("Newsletter", now - 3 * _YEAR)
+    state.tracking.form("Newsletter", now - 3 * _YEAR, "captured")
+    state.tracking.form("Blog comments", now - 3 * _YEAR, "blog_comment")
     for human in sorted(world.humans, key=lambda each: (each.created_at, each.number)):
         contacts = list(_contacts(state, human, owner_ids))
         for contact in contacts:

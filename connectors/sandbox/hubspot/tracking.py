@@ -5,7 +5,7 @@ from __future__ import annotations
 import uuid
 from bisect import bisect_left, bisect_right
 from collections.abc import Iterator, Mapping
-from typing import NamedTuple
+from typing import Literal, NamedTuple
 
 _NAMESPACE = uuid.UUID("5a4db0c5-0000-4000-8000-000000000000")
 
@@ -86,12 +86,17 @@ def guid(number: int) -> str:
     return f"5a4db0c5-0000-4000-8000-{number:012x}"
 
 
+FormType = Literal["hubspot", "captured", "flow", "blog_comment"]
+"""HubSpot's own form, one of an external web site, a pop-up, and the comments below a blog."""
+
+
 class Form(NamedTuple):
     """A form of the portal."""
 
     id: str
     name: str
     created: int
+    type: FormType
 
 
 Place = tuple[int, int]
@@ -165,10 +170,10 @@ class Tracking:
         self.by_type.setdefault(each.event_type, Timeline()).add(each)
         self.by_contact.setdefault(each.contact, Timeline()).add(each)
 
-    def form(self, name: str, at: int) -> Form:
+    def form(self, name: str, at: int, form_type: FormType = "hubspot") -> Form:
         """The form of that name, made where there is none."""
         number = str(uuid.uuid5(_NAMESPACE, name))
-        return self.forms.setdefault(number, Form(number, name, at))
+        return self.forms.setdefault(number, Form(number, name, at, form_type))
 
     def submitted(self, form: Form, at: int, values: Mapping[str, str], page: str) -> Submission:
         """Record a form that was sent in."""
