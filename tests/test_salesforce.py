@@ -1,6 +1,8 @@
 """Reading Salesforce: the log-in and what goes wrong on the way, windows, cursors, activities, hidden fields."""
 
 import contextlib
+import csv
+import io
 import json
 import threading
 from datetime import UTC, datetime, timedelta
@@ -20,6 +22,7 @@ from connectors.salesforce.activities import NOBODY, conditions, fits
 from connectors.salesforce.pulling import Place, Source, Window, place, quoted, soql
 from connectors.salesforce.schema import Field, Schema, clamped, clean, fitting, instant, reader
 from connectors.salesforce.settings import normal_address
+from connectors.sandbox.salesforce import bulk as sandbox_bulk
 from crmsync.errors import Cancelled, ConfigError, Unavailable
 from crmsync.model import FieldMap, Ref
 from crmsync.tables import Feed
@@ -631,6 +634,41 @@ def test_a_bulk_query_short_of_rows_is_begun_again(sandbox, crm, bulky, monkeypa
         list(bulky().contacts(None))
 
 
+def on_page(number, change):
+    """The sandbox's pages of a bulk query, of which one has its table (header first) changed."""
+    served, seen = sandbox_bulk.csv_page, []
+
+    def page(*asked):
+        seen.append(served(*asked))
+        table = list(csv.reader(io.StringIO(seen[-1].decode(), newline="")))
+        return sandbox_bulk.csv_text(change(table), ",", "\n") if len(seen) == number else seen[-1]
+
+    return page
+
+
+def test_the_columns_of_a_bulk_page_are_known_by_their_names(sandbox, crm, bulky, monkeypatch):
+    whole = by_ref(pulled(crm.contacts(None))[0])
+    turned = on_page(2, lambda table: [row[::-1] for row in table])
+    monkeypatch.setattr(sandbox_bulk, "csv_page", turned)
+    assert by_ref(pulled(bulky().contacts(None))[0]) == whole
+
+
+def test_the_case_of_a_column_is_salesforces(sandbox, crm, bulky):
+    names = FieldMap(
+        fields={"title": "TITLE", "company": {"lead": "company"}, "industry": {"contact": "account.INDUSTRY"}}
+    )
+    whole = by_ref(pulled(connect(sandbox, names=names).contacts(None))[0])
+    assert {"title", "company", "industry"} <= {name for each in whole.values() for name in each.fields}
+    assert by_ref(pulled(bulky(names=names).contacts(None))[0]) == whole
+
+
+def test_a_bulk_page_that_lacks_a_column_is_begun_again_and_gives_no_values(sandbox, crm, bulky, monkeypatch):
+    with monkeypatch.context() as broken:
+        broken.setattr(sandbox_bulk, "csv_page", on_page(2, lambda table: [row[:-1] for row in table]))
+        cursor = interrupted(bulky().contacts(None), "the column Crmsync_Reason__c is not in its results")
+    assert by_ref(pulled(bulky().contacts(cursor))[0]) == by_ref(pulled(crm.contacts(None))[0])
+
+
 def test_a_bulk_job_that_is_gone_is_begun_again(sandbox, crm, bulky):
     pages = list(bulky().contacts(None))
     at = json.loads(pages[1].cursor)
@@ -818,6 +856,16 @@ def test_an_activity_that_moves_is_its_new_persons(sandbox, crm):
     do(sandbox, "reparent", id=task.id.split(":")[0], fields={"WhoId": other.id})
     moved = [each for each in happened(connect(sandbox), cursor)[0] if each.id == task.id]
     assert [each.ref for each in moved] == [other]
+
+
+def test_the_case_in_a_feed_does_not_matter(sandbox, crm):
+    called = {"source": "Task", "kind": "x", "where": {"TASKSUBTYPE": "Call"}, "attributes": {"subject": "subject"}}
+    found, _ = happened(connect(sandbox, activities=[called]))
+    assert {(each.id.split(":")[0], each.attributes["subject"]) for each in found} == {
+        (each.id.split(":")[0], each.attributes["subject"])
+        for each in happened(crm)[0]
+        if each.kind == "call_completed" and each.id.startswith("00T")
+    }
 
 
 def test_archived_activities_are_read(sandbox, crm):

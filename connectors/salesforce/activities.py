@@ -23,7 +23,7 @@ from connectors.salesforce.pulling import (
     pages,
     place,
 )
-from connectors.salesforce.schema import PREFIXES, UNREADABLE, Schema, instant
+from connectors.salesforce.schema import PREFIXES, Schema, instant, readable
 from crmsync.model import Activity, Page, Ref
 from crmsync.tables import Feed
 
@@ -54,27 +54,35 @@ class Origin:
 def activities(org: Org, schema: Schema, feeds: Sequence[Feed], cursor: str | None) -> Iterator[Page[Activity]]:
     """Pages of everything that changed since the cursor, archived and deleted rows too."""
     at = begun(place(cursor), org)
-    wanted = {name: [feed for feed in feeds if feed.source == name] for name in dict.fromkeys(f.source for f in feeds)}
-    schema.learn(name for each in wanted for name in (each, *ORIGINS[each].objects))
+    names = dict.fromkeys(feed.source for feed in feeds)
+    schema.learn(each for name in names for each in (name, *ORIGINS[name].objects))
+    wanted = {name: [_in_their_case(schema, feed) for feed in feeds if feed.source == name] for name in names}
     for name, some in wanted.items():
         make = partial(source_of, name, some, schema)
         if name in at.finished or not schema.pullable(name):
             continue
         before = kinds_of(at.done[name].mark) if name in at.done else None
         for rows, behind in pages(org, schema, make, at):
+            tell = bool(rows or behind.job or at.job)  # that a job is given up, too
             at = behind
-            if rows or at.job:
+            if tell:
                 yield Page(of_rows(org, schema, some, rows, before) if rows else (), at.spelled())
     yield Page((), after_all(at).spelled())
+
+
+def _in_their_case(schema: Schema, feed: Feed) -> Feed:
+    """The feed with its paths in the case in which Salesforce answers; those that are not there stay as they are."""
+    case = readable(schema, feed.source, (*feed.where, *feed.attributes.values()))
+    where = {case.get(path, path): each for path, each in feed.where.items()}
+    attributes = {name: case.get(path, path) for name, path in feed.attributes.items()}
+    return feed.model_copy(update={"where": where, "attributes": attributes})
 
 
 def source_of(name: str, feeds: Sequence[Feed], schema: Schema) -> Source:
     """What to read of one object: only columns that this user sees and that every API can read."""
     origin = ORIGINS[name]
     asked = [path for feed in feeds for path in (*feed.where, *feed.attributes.values())]
-    wanted = dict.fromkeys((*origin.columns, *asked))
-    known = {path: schema.resolve(name, path) for path in wanted}
-    columns = tuple(path for path, field in known.items() if field and field.type not in UNREADABLE)
+    columns = tuple(dict.fromkeys(readable(schema, name, (*origin.columns, *asked)).values()))
     defined = hashlib.sha256("".join(sorted(feed.model_dump_json() for feed in feeds)).encode()).hexdigest()[:12]
     mark = " ".join([defined, *dict.fromkeys(feed.kind for feed in feeds)])
     where = " AND ".join(f"{flag} = false" for flag in origin.leave_out if schema.resolve(name, flag))

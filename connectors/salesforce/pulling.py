@@ -323,10 +323,11 @@ def _bulk_pages(
 
 
 def _job_pages(org: Org, columns: Sequence[Column], source: Source, at: Place) -> Iterator[tuple[list[Row], Place]]:
-    """The pages of a job from a locator on. Raises `QueryFailed` where it failed or is short of rows."""
+    """The pages of a job from a locator on. Raises `QueryFailed` where it failed, or is short of rows or columns."""
     promised = bulk.ended_query(org, at.job)
+    names = [column.path for column in columns]
     while True:
-        rows, locator = bulk.query_page(org, at.job, at.locator, len(columns))
+        rows, locator = bulk.query_page(org, at.job, at.locator, names)
         at = replace(at, locator=locator, read=at.read + len(rows))
         if not locator:
             break

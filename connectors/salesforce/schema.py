@@ -85,14 +85,21 @@ class Schema:
 
     def resolve(self, name: str, path: str) -> Field | None:
         """The field behind `Industry` or `Account.Industry`, or `None` where this user does not see it."""
-        way, _, last = path.rpartition(".")
+        found = self.find(name, path)
+        return found[1] if found else None
+
+    def find(self, name: str, path: str) -> tuple[str, Field] | None:
+        """The same with the path in the case in which Salesforce answers; it asks for no case."""
+        steps, (*way, last) = [], path.split(".")
         fields = self.of(name)
-        for step in way.split(".") if way else ():
+        for step in way:
             found = [each for each in fields.values() if each.relationship.lower() == step.lower()]
             if not found:
                 return None
+            steps.append(found[0].relationship)
             fields = self.of(found[0].parent)
-        return fields.get(last.lower())
+        field = fields.get(last.lower())
+        return (".".join([*steps, field.name]), field) if field else None
 
     def _fresh(self) -> set[str]:
         return {name for name, (at, _) in self._known.items() if time.monotonic() - at < KEPT_FOR}
@@ -104,6 +111,12 @@ class Schema:
             if error.code in ("NOT_FOUND", "INVALID_TYPE", "INSUFFICIENT_ACCESS"):
                 return {}
             raise
+
+
+def readable(schema: Schema, name: str, paths: Iterable[str]) -> dict[str, str]:
+    """Of these paths the ones this user sees and every API can read, each with the case in which Salesforce answers."""
+    found = {path: schema.find(name, path) for path in paths}
+    return {path: each[0] for path, each in found.items() if each and each[1].type not in UNREADABLE}
 
 
 def _fields(describe: Mapping[str, Any]) -> Fields:
