@@ -75,7 +75,7 @@ class SalesforceConnector:
 
     def write(self, changes: Sequence[Change], narrow: Narrow = list) -> Iterator[Receipt]:
         """Update by id."""
-        writer = Writer(self._org, self._schema, self._readers, self.owners, self._notes)
+        writer = Writer(self._org, self._schema, self._readers, self.owners, self._notes, narrow)
         bulk.settle(self._org, self._notes)
         return writer.write(changes)
 
