@@ -3,6 +3,7 @@
 import contextlib
 import csv
 import io
+import itertools
 import json
 import threading
 from datetime import UTC, datetime, timedelta
@@ -548,7 +549,7 @@ def test_many_rows_come_by_a_bulk_query_and_are_the_same(sandbox, crm):
     assert by_ref(contacts) == whole
     assert len(contacts) == len(whole)
     assert any(call.path.endswith("/jobs/query") for call in sandbox.calls)
-    assert json.loads(cursor)["here"] == ["", [], "", [], "", "", 0, ""]
+    assert json.loads(cursor)["here"] == ["", [], "", [], "", "", 0, "", False]
 
 
 @pytest.fixture
@@ -974,6 +975,7 @@ def edit(sandbox, crm, random):
         ("update", {"id": some("Account"), "fields": {"Industry": random.choice(["Banking", "Energy", "Retail"])}}),
         ("update", {"id": some("Task"), "fields": {"Subject": f"Subject {random.random()}"}}),
         ("delete", {"id": random.choice([some("Task"), some("Event"), who])}),
+        ("delete", {"id": random.choice([some("EmailMessage"), some("CampaignMember")])}),
         ("merge", {"winner": leads[0], "losers": [leads[-1]]}),
         ("convert", {"id": who}),
         ("add_activity", {"who": some("Contact"), "fields": {"TaskSubtype": "Call"}}),
@@ -987,15 +989,104 @@ def edit(sandbox, crm, random):
         do(sandbox, action, **body)
 
 
-def folded(activities, into):
-    """What a store holds after these pages: an id that comes again replaces what was there."""
+def folded(activities, into, came=None):
+    """What a store holds after these pages: an id that comes again replaces what was there, and what was to come whole
+    and did not is no more. `came` are the ids that came before, where the pages go on with a pull that broke off."""
+    came = set() if came is None else came
     for page in activities:
         for id_ in {each.id for each in page.items}:
             into.pop(id_, None)
         for each in page.items:
             if not each.gone:
                 into.setdefault(each.id, {})[each.ref] = each
+        came |= {each.id for each in page.items if not each.gone}
+        for id_ in [each for each in into if each.startswith(tuple(page.whole)) and each not in came]:
+            del into[id_]
     return page.cursor
+
+
+WHOLE = frozenset({"00T", "00U", "02s", "00v"})
+
+
+def whole(pages):
+    return [prefix for page in pages for prefix in page.whole]
+
+
+def test_a_full_pull_says_of_each_source_that_it_came_whole(sandbox, crm):
+    pages = list(crm.activities(None))
+    assert sorted(whole(pages)) == sorted(WHOLE)
+    for number, page in enumerate(pages):
+        for later in pages[number + 1 :]:
+            assert not any(each.id.startswith(tuple(page.whole)) for each in later.items)
+    assert whole(crm.activities(pages[-1].cursor)) == []
+
+
+def test_a_source_without_rows_came_whole_too(sandbox, crm):
+    sandbox.do("salesforce", "capture_emails")
+    assert "02s" in whole(connect(sandbox).activities(None))
+
+
+@pytest.mark.parametrize("by_bulk", [False, True])
+def test_a_full_pull_that_broke_off_says_the_same(sandbox, crm, bulky, by_bulk):
+    sandbox.do("salesforce", "set", page_size=7)
+    made = bulky if by_bulk else (lambda: connect(sandbox))
+    pages = list(made().activities(None))
+    for number in range(0, len(pages), 5):
+        rest = list(made().activities(pages[number].cursor))
+        assert sorted(whole([*pages[: number + 1], *rest])) == sorted(WHOLE)
+
+
+def test_what_is_edited_during_a_full_pull_comes_in_it(sandbox, crm):
+    stored, came = {}, set()
+    folded(crm.activities(None), stored)
+    last = max((each for each in stored if each.startswith("00T")), key=lambda id_: next(iter(stored[id_].values())).at)
+    sandbox.do("salesforce", "set", page_size=7)
+    cursor = folded(itertools.islice(connect(sandbox).activities(None), 1), stored, came)
+    sandbox.clock.advance(7_200)
+    do(sandbox, "update", id=last.split(":")[0], fields={"Subject": "Edited meanwhile"})
+    folded(connect(sandbox).activities(cursor), stored, came)
+    assert {each.attributes["subject"] for each in stored[last].values()} == {"Edited meanwhile"}
+
+
+def test_a_stream_that_goes_on_as_another_begins_again(sandbox, crm):
+    sandbox.do("salesforce", "set", page_size=7)
+    cursor = next(iter(crm.activities(None))).cursor
+    calls = [{"source": "Task", "kind": "phone", "where": {"TaskSubtype": "Call"}}]
+    found, _ = happened(connect(sandbox, activities=calls), cursor)
+    assert found == happened(connect(sandbox, activities=calls))[0]
+
+
+def test_what_goes_on_from_a_cursor_is_not_whole_even_where_a_source_is_read_again(sandbox, crm):
+    _, cursor = happened(crm)
+    made = connect(sandbox, activities=[{"source": "Task", "kind": "phone", "where": {"TaskSubtype": "Call"}}])
+    assert whole(made.activities(cursor)) == []
+
+
+def test_what_the_user_may_not_see_did_not_come_whole(sandbox, crm):
+    sandbox.org.state.tables.pop("campaignmember")
+    do(sandbox, "hide_field", object="Event", field="SystemModstamp")
+    do(sandbox, "hide_field", object="Task", field="TaskSubtype")
+    assert whole(connect(sandbox).activities(None)) == ["02s"]
+
+
+@pytest.mark.parametrize("action", ["delete", "reparent", "purge"])
+def test_a_full_pull_notices_what_went_away_unseen(sandbox, crm, action):
+    stored = {}
+    folded(crm.activities(None), stored)
+    task, mail, member = (next(each for each in stored if each.startswith(one)) for one in ("00T", "02s", "00v"))
+    for each in (task, mail, member):
+        if action == "reparent":
+            do(sandbox, "update", id=task.split(":")[0], fields={"WhoId": None})
+        else:
+            do(sandbox, "delete", id=each.split(":")[0])
+    if action == "purge":
+        do(sandbox, "purge", objects=["Task", "EmailMessage", "CampaignMember"])
+    sandbox.clock.advance(86_400)
+    folded(connect(sandbox).activities(None), stored)
+    fresh = {}
+    folded(connect(sandbox).activities(None), fresh)
+    assert task not in stored
+    assert stored == fresh
 
 
 @pytest.mark.parametrize("seed", range(6))

@@ -13,6 +13,7 @@ from connectors.salesforce.contacts import NEVER
 from connectors.salesforce.org import Org
 from connectors.salesforce.pulling import (
     SHORT_IN_LIST,
+    Place,
     Row,
     Source,
     after_all,
@@ -41,9 +42,11 @@ People = Mapping[str, Sequence[Ref]]
 class Origin:
     """How one object becomes activities: what it needs beside the feeds' columns, who took part, and when.
 
-    `leave_out` are flags of rows that are not occurrences of their own; `objects` are looked at for participants.
+    `prefix` begins the ids of its rows. `leave_out` are flags of rows that are not occurrences of their own; `objects`
+    are looked at for participants.
     """
 
+    prefix: str
     columns: tuple[str, ...]
     leave_out: tuple[str, ...]
     people: Callable[[Org, Schema, Sequence[Row]], People]
@@ -65,9 +68,21 @@ def activities(org: Org, schema: Schema, feeds: Sequence[Feed], cursor: str | No
         for rows, behind in pages(org, schema, make, at):
             tell = bool(rows or behind.job or at.job)  # that a job is given up, too
             at = behind
-            if tell:
-                yield Page(of_rows(org, schema, some, rows, before) if rows else (), at.spelled())
+            whole = _whole(schema, some, at)
+            if tell or whole:
+                yield Page(of_rows(org, schema, some, rows, before) if rows else (), at.spelled(), whole)
     yield Page((), after_all(at).spelled())
+
+
+def _whole(schema: Schema, feeds: Sequence[Feed], at: Place) -> frozenset[str]:
+    """The beginning of a source's ids where a pull that began without a cursor has come to its end.
+
+    Where a column that tells what a row is cannot be read, rows only seem to be nothing.
+    """
+    name = feeds[0].source
+    asked = {path for feed in feeds for path in feed.where}
+    seen = at.whole and name in at.finished and asked <= readable(schema, name, asked).keys()
+    return frozenset({ORIGINS[name].prefix} if seen else ())
 
 
 def _in_their_case(schema: Schema, feed: Feed) -> Feed:
@@ -289,6 +304,7 @@ _ACTIVITY = ("IsDeleted", "WhoId", "WhoCount", "CreatedDate", "LastModifiedDate"
 
 ORIGINS: dict[str, Origin] = {
     "Task": Origin(
+        "00T",
         (*_ACTIVITY, "CompletedDateTime", "TaskSubtype", "IsClosed"),
         ("IsRecurrence",),
         _task_people,
@@ -296,6 +312,7 @@ ORIGINS: dict[str, Origin] = {
         ("TaskWhoRelation", "EmailMessage"),
     ),
     "Event": Origin(
+        "00U",
         (*_ACTIVITY, "StartDateTime", "ActivityDateTime"),
         ("IsChild", "IsRecurrence"),
         _who("Event"),
@@ -303,6 +320,7 @@ ORIGINS: dict[str, Origin] = {
         ("EventWhoRelation",),
     ),
     "EmailMessage": Origin(
+        "02s",
         ("IsDeleted", "Incoming", "MessageDate", "FirstOpenedDate", "CreatedDate", "ActivityId"),
         (),
         _mail_people,
@@ -310,6 +328,7 @@ ORIGINS: dict[str, Origin] = {
         ("EmailMessageRelation", "Task"),
     ),
     "CampaignMember": Origin(
+        "00v",
         (
             "IsDeleted",
             "LeadId",
