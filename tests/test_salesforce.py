@@ -18,7 +18,7 @@ from hypothesis import strategies as st
 from pydantic import ValidationError
 
 import connectors.salesforce as salesforce
-from connectors.salesforce import bulk, org
+from connectors.salesforce import bulk, org, schema
 from connectors.salesforce.activities import NOBODY, conditions, fits
 from connectors.salesforce.pulling import Place, Source, Window, place, quoted, soql
 from connectors.salesforce.schema import Field, Schema, clamped, clean, fitting, instant, reader
@@ -536,6 +536,106 @@ def test_an_org_without_composite_is_read_call_by_call(sandbox, crm):
     assert by_ref(pulled(made.contacts(None))[0]) == whole
     unknown = [Ref("salesforce", "lead", f"00Q0000000{number:05}AAA") for number in range(40_000, 40_500)]
     assert len(list(made.read(unknown))) == 500
+
+
+def roles(crm):
+    return {(each.role, each.name, each.kind) for each in crm.missing_fields()}
+
+
+def test_nothing_is_missing_in_a_healthy_org(sandbox, crm):
+    assert crm.missing_fields() == []
+
+
+@pytest.mark.parametrize("action", ["hide_field", "remove_field"])
+def test_a_field_that_goes_is_missing_in_the_next_run_of_a_daemon(sandbox, crm, action):
+    assert crm.missing_fields() == []
+    for object_, field in (
+        ("Lead", "Title"),
+        ("Account", "Industry"),
+        ("Contact", "Crmsync_Fit__c"),
+        ("Contact", "Crmsync_Stage__c"),
+    ):
+        do(sandbox, action, object=object_, field=field)
+    assert roles(crm) == {
+        ("field", "title", "lead"), ("field", "industry", "contact"), ("output", "fit", "contact"),
+        ("stage", "stage", "contact"),
+    }  # fmt: skip
+    problems = crm.check().problems
+    assert all(each.sentence in problems for each in crm.missing_fields())
+    assert any("correct [fields]" in each for each in problems)
+    assert sum("run: crmsync setup" in each for each in problems) == 2
+
+
+def test_a_field_that_comes_back_is_not_missing(sandbox, crm):
+    do(sandbox, "hide_field", object="Lead", field="Title")
+    assert roles(crm) == {("field", "title", "lead")}
+    do(sandbox, "show_field", object="Lead", field="Title")
+    assert crm.missing_fields() == []
+
+
+def test_a_field_that_no_api_reads_whole_is_missing(sandbox, crm):
+    made = connect(sandbox, names=FieldMap(fields={"place": {"contact": "MailingAddress"}}))
+    [missing] = made.missing_fields()
+    assert "map one of its parts" in missing.sentence
+
+
+def test_what_is_missing_costs_one_call_and_no_describe_again(sandbox, crm):
+    pulled(crm.contacts(None))
+    pulled(crm.activities(None))
+    sandbox.calls.clear()
+    crm.missing_fields()
+    assert len(sandbox.calls) == 1
+    crm.stage_order()
+    pulled(crm.contacts(None))
+    assert [call.path for call in sandbox.calls if "describe" in call.path or call.path.endswith("/composite")] == [
+        sandbox.calls[0].path
+    ]
+
+
+def test_a_describe_that_did_not_change_is_not_sent_again(sandbox, crm, monkeypatch):
+    told = []
+    composite = crm._org.composite
+    monkeypatch.setattr(crm._org, "composite", lambda *asked: told.append(composite(*asked)) or told[-1])
+    crm.missing_fields()
+    crm.missing_fields()
+    do(sandbox, "hide_field", object="Lead", field="Title")
+    crm.missing_fields()
+    assert [{part.status for part in each.values()} for each in told] == [{200}, {304}, {200}]
+
+
+def test_a_describe_is_read_whole_every_hour(sandbox, crm, monkeypatch):
+    told = []
+    composite = crm._org.composite
+    monkeypatch.setattr(crm._org, "composite", lambda *asked: told.append(composite(*asked)) or told[-1])
+    crm.missing_fields()
+    later = schema.time.monotonic() + schema.KEPT_FOR + 1
+    monkeypatch.setattr(schema.time, "monotonic", lambda: later)
+    crm.missing_fields()
+    assert [{part.status for part in each.values()} for each in told] == [{200}, {200}]
+
+
+def test_what_is_missing_is_found_without_composite(sandbox, crm):
+    said = [{"errorCode": "FUNCTIONALITY_NOT_ENABLED", "message": "no composite"}]
+    fault(sandbox, "answer", "/composite$", status=400, body=said)
+    assert crm.missing_fields() == []
+    do(sandbox, "hide_field", object="Lead", field="Title")
+    assert roles(crm) == {("field", "title", "lead")}
+
+
+def test_the_order_of_the_stages_is_the_picklists(sandbox, crm):
+    do(sandbox, "remove_field", object="Contact", field="Crmsync_Stage__c")
+    do(sandbox, "add_field", object="Contact", field="Crmsync_Stage__c", type="picklist", values=["New", "SQL", "MQL"])
+    do(sandbox, "remove_picklist_value", object="Contact", field="Crmsync_Stage__c", value="SQL")
+    assert connect(sandbox).stage_order() == {
+        "lead": ("Open - Not Contacted", "Working - Contacted", "Closed - Converted", "Closed - Not Converted"),
+        "contact": ("New", "MQL"),
+    }
+
+
+def test_a_stage_that_is_no_picklist_has_no_order(sandbox, crm):
+    made = connect(sandbox, stage_field={"lead": "status", "contact": "Title"})
+    assert set(made.stage_order()) == {"lead"}
+    assert connect(sandbox, stage_field={"contact": "Nowhere__c"}).stage_order() == {}
 
 
 # Bulk queries
