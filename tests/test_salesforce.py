@@ -1,6 +1,9 @@
 """Reading Salesforce: the log-in and what goes wrong on the way, windows, cursors, activities, hidden fields."""
 
 import contextlib
+import csv
+import io
+import itertools
 import json
 import threading
 from datetime import UTC, datetime, timedelta
@@ -15,11 +18,12 @@ from hypothesis import strategies as st
 from pydantic import ValidationError
 
 import connectors.salesforce as salesforce
-from connectors.salesforce import bulk, org
+from connectors.salesforce import bulk, org, schema
 from connectors.salesforce.activities import NOBODY, conditions, fits
 from connectors.salesforce.pulling import Place, Source, Window, place, quoted, soql
 from connectors.salesforce.schema import Field, Schema, clamped, clean, fitting, instant, reader
 from connectors.salesforce.settings import normal_address
+from connectors.sandbox.salesforce import bulk as sandbox_bulk
 from crmsync.errors import Cancelled, ConfigError, Unavailable
 from crmsync.model import FieldMap, Ref
 from crmsync.tables import Feed
@@ -534,6 +538,106 @@ def test_an_org_without_composite_is_read_call_by_call(sandbox, crm):
     assert len(list(made.read(unknown))) == 500
 
 
+def roles(crm):
+    return {(each.role, each.name, each.kind) for each in crm.missing_fields()}
+
+
+def test_nothing_is_missing_in_a_healthy_org(sandbox, crm):
+    assert crm.missing_fields() == []
+
+
+@pytest.mark.parametrize("action", ["hide_field", "remove_field"])
+def test_a_field_that_goes_is_missing_in_the_next_run_of_a_daemon(sandbox, crm, action):
+    assert crm.missing_fields() == []
+    for object_, field in (
+        ("Lead", "Title"),
+        ("Account", "Industry"),
+        ("Contact", "Crmsync_Fit__c"),
+        ("Contact", "Crmsync_Stage__c"),
+    ):
+        do(sandbox, action, object=object_, field=field)
+    assert roles(crm) == {
+        ("field", "title", "lead"), ("field", "industry", "contact"), ("output", "fit", "contact"),
+        ("stage", "stage", "contact"),
+    }  # fmt: skip
+    problems = crm.check().problems
+    assert all(each.sentence in problems for each in crm.missing_fields())
+    assert any("correct [fields]" in each for each in problems)
+    assert sum("run: crmsync setup" in each for each in problems) == 2
+
+
+def test_a_field_that_comes_back_is_not_missing(sandbox, crm):
+    do(sandbox, "hide_field", object="Lead", field="Title")
+    assert roles(crm) == {("field", "title", "lead")}
+    do(sandbox, "show_field", object="Lead", field="Title")
+    assert crm.missing_fields() == []
+
+
+def test_a_field_that_no_api_reads_whole_is_missing(sandbox, crm):
+    made = connect(sandbox, names=FieldMap(fields={"place": {"contact": "MailingAddress"}}))
+    [missing] = made.missing_fields()
+    assert "map one of its parts" in missing.sentence
+
+
+def test_what_is_missing_costs_one_call_and_no_describe_again(sandbox, crm):
+    pulled(crm.contacts(None))
+    pulled(crm.activities(None))
+    sandbox.calls.clear()
+    crm.missing_fields()
+    assert len(sandbox.calls) == 1
+    crm.stage_order()
+    pulled(crm.contacts(None))
+    assert [call.path for call in sandbox.calls if "describe" in call.path or call.path.endswith("/composite")] == [
+        sandbox.calls[0].path
+    ]
+
+
+def test_a_describe_that_did_not_change_is_not_sent_again(sandbox, crm, monkeypatch):
+    told = []
+    composite = crm._org.composite
+    monkeypatch.setattr(crm._org, "composite", lambda *asked: told.append(composite(*asked)) or told[-1])
+    crm.missing_fields()
+    crm.missing_fields()
+    do(sandbox, "hide_field", object="Lead", field="Title")
+    crm.missing_fields()
+    assert [{part.status for part in each.values()} for each in told] == [{200}, {304}, {200}]
+
+
+def test_a_describe_is_read_whole_every_hour(sandbox, crm, monkeypatch):
+    told = []
+    composite = crm._org.composite
+    monkeypatch.setattr(crm._org, "composite", lambda *asked: told.append(composite(*asked)) or told[-1])
+    crm.missing_fields()
+    later = schema.time.monotonic() + schema.KEPT_FOR + 1
+    monkeypatch.setattr(schema.time, "monotonic", lambda: later)
+    crm.missing_fields()
+    assert [{part.status for part in each.values()} for each in told] == [{200}, {200}]
+
+
+def test_what_is_missing_is_found_without_composite(sandbox, crm):
+    said = [{"errorCode": "FUNCTIONALITY_NOT_ENABLED", "message": "no composite"}]
+    fault(sandbox, "answer", "/composite$", status=400, body=said)
+    assert crm.missing_fields() == []
+    do(sandbox, "hide_field", object="Lead", field="Title")
+    assert roles(crm) == {("field", "title", "lead")}
+
+
+def test_the_order_of_the_stages_is_the_picklists(sandbox, crm):
+    do(sandbox, "remove_field", object="Contact", field="Crmsync_Stage__c")
+    do(sandbox, "add_field", object="Contact", field="Crmsync_Stage__c", type="picklist", values=["New", "SQL", "MQL"])
+    do(sandbox, "remove_picklist_value", object="Contact", field="Crmsync_Stage__c", value="SQL")
+    assert connect(sandbox).stage_order() == {
+        "lead": ("Open - Not Contacted", "Working - Contacted", "Closed - Converted", "Closed - Not Converted"),
+        "contact": ("New", "MQL"),
+    }
+
+
+def test_a_stage_that_is_no_picklist_has_no_order(sandbox, crm):
+    made = connect(sandbox, stage_field={"lead": "status", "contact": "Title"})
+    assert set(made.stage_order()) == {"lead"}
+    assert connect(sandbox, stage_field={"contact": "Nowhere__c"}).stage_order() == {}
+
+
 # Bulk queries
 
 
@@ -545,7 +649,7 @@ def test_many_rows_come_by_a_bulk_query_and_are_the_same(sandbox, crm):
     assert by_ref(contacts) == whole
     assert len(contacts) == len(whole)
     assert any(call.path.endswith("/jobs/query") for call in sandbox.calls)
-    assert json.loads(cursor)["here"] == ["", [], "", [], "", "", 0, ""]
+    assert json.loads(cursor)["here"] == ["", [], "", [], "", "", 0, "", False]
 
 
 @pytest.fixture
@@ -629,6 +733,41 @@ def test_a_bulk_query_short_of_rows_is_begun_again(sandbox, crm, bulky, monkeypa
     monkeypatch.setattr(bulk, "ended_query", lambda org, job: ended(org, job) and 4_000)
     with pytest.raises(Unavailable, match=r"gave \d+ of 4,000 rows"):
         list(bulky().contacts(None))
+
+
+def on_page(number, change):
+    """The sandbox's pages of a bulk query, of which one has its table (header first) changed."""
+    served, seen = sandbox_bulk.csv_page, []
+
+    def page(*asked):
+        seen.append(served(*asked))
+        table = list(csv.reader(io.StringIO(seen[-1].decode(), newline="")))
+        return sandbox_bulk.csv_text(change(table), ",", "\n") if len(seen) == number else seen[-1]
+
+    return page
+
+
+def test_the_columns_of_a_bulk_page_are_known_by_their_names(sandbox, crm, bulky, monkeypatch):
+    whole = by_ref(pulled(crm.contacts(None))[0])
+    turned = on_page(2, lambda table: [row[::-1] for row in table])
+    monkeypatch.setattr(sandbox_bulk, "csv_page", turned)
+    assert by_ref(pulled(bulky().contacts(None))[0]) == whole
+
+
+def test_the_case_of_a_column_is_salesforces(sandbox, crm, bulky):
+    names = FieldMap(
+        fields={"title": "TITLE", "company": {"lead": "company"}, "industry": {"contact": "account.INDUSTRY"}}
+    )
+    whole = by_ref(pulled(connect(sandbox, names=names).contacts(None))[0])
+    assert {"title", "company", "industry"} <= {name for each in whole.values() for name in each.fields}
+    assert by_ref(pulled(bulky(names=names).contacts(None))[0]) == whole
+
+
+def test_a_bulk_page_that_lacks_a_column_is_begun_again_and_gives_no_values(sandbox, crm, bulky, monkeypatch):
+    with monkeypatch.context() as broken:
+        broken.setattr(sandbox_bulk, "csv_page", on_page(2, lambda table: [row[:-1] for row in table]))
+        cursor = interrupted(bulky().contacts(None), "the column Crmsync_Reason__c is not in its results")
+    assert by_ref(pulled(bulky().contacts(cursor))[0]) == by_ref(pulled(crm.contacts(None))[0])
 
 
 def test_a_bulk_job_that_is_gone_is_begun_again(sandbox, crm, bulky):
@@ -820,6 +959,16 @@ def test_an_activity_that_moves_is_its_new_persons(sandbox, crm):
     assert [each.ref for each in moved] == [other]
 
 
+def test_the_case_in_a_feed_does_not_matter(sandbox, crm):
+    called = {"source": "Task", "kind": "x", "where": {"TASKSUBTYPE": "Call"}, "attributes": {"subject": "subject"}}
+    found, _ = happened(connect(sandbox, activities=[called]))
+    assert {(each.id.split(":")[0], each.attributes["subject"]) for each in found} == {
+        (each.id.split(":")[0], each.attributes["subject"])
+        for each in happened(crm)[0]
+        if each.kind == "call_completed" and each.id.startswith("00T")
+    }
+
+
 def test_archived_activities_are_read(sandbox, crm):
     task = next(each for each in happened(crm)[0] if each.kind == "call_completed")
     do(sandbox, "archive", ids=[task.id.split(":")[0]])
@@ -926,6 +1075,7 @@ def edit(sandbox, crm, random):
         ("update", {"id": some("Account"), "fields": {"Industry": random.choice(["Banking", "Energy", "Retail"])}}),
         ("update", {"id": some("Task"), "fields": {"Subject": f"Subject {random.random()}"}}),
         ("delete", {"id": random.choice([some("Task"), some("Event"), who])}),
+        ("delete", {"id": random.choice([some("EmailMessage"), some("CampaignMember")])}),
         ("merge", {"winner": leads[0], "losers": [leads[-1]]}),
         ("convert", {"id": who}),
         ("add_activity", {"who": some("Contact"), "fields": {"TaskSubtype": "Call"}}),
@@ -939,15 +1089,104 @@ def edit(sandbox, crm, random):
         do(sandbox, action, **body)
 
 
-def folded(activities, into):
-    """What a store holds after these pages: an id that comes again replaces what was there."""
+def folded(activities, into, came=None):
+    """What a store holds after these pages: an id that comes again replaces what was there, and what was to come whole
+    and did not is no more. `came` are the ids that came before, where the pages go on with a pull that broke off."""
+    came = set() if came is None else came
     for page in activities:
         for id_ in {each.id for each in page.items}:
             into.pop(id_, None)
         for each in page.items:
             if not each.gone:
                 into.setdefault(each.id, {})[each.ref] = each
+        came |= {each.id for each in page.items if not each.gone}
+        for id_ in [each for each in into if each.startswith(tuple(page.whole)) and each not in came]:
+            del into[id_]
     return page.cursor
+
+
+WHOLE = frozenset({"00T", "00U", "02s", "00v"})
+
+
+def whole(pages):
+    return [prefix for page in pages for prefix in page.whole]
+
+
+def test_a_full_pull_says_of_each_source_that_it_came_whole(sandbox, crm):
+    pages = list(crm.activities(None))
+    assert sorted(whole(pages)) == sorted(WHOLE)
+    for number, page in enumerate(pages):
+        for later in pages[number + 1 :]:
+            assert not any(each.id.startswith(tuple(page.whole)) for each in later.items)
+    assert whole(crm.activities(pages[-1].cursor)) == []
+
+
+def test_a_source_without_rows_came_whole_too(sandbox, crm):
+    sandbox.do("salesforce", "capture_emails")
+    assert "02s" in whole(connect(sandbox).activities(None))
+
+
+@pytest.mark.parametrize("by_bulk", [False, True])
+def test_a_full_pull_that_broke_off_says_the_same(sandbox, crm, bulky, by_bulk):
+    sandbox.do("salesforce", "set", page_size=7)
+    made = bulky if by_bulk else (lambda: connect(sandbox))
+    pages = list(made().activities(None))
+    for number in range(0, len(pages), 5):
+        rest = list(made().activities(pages[number].cursor))
+        assert sorted(whole([*pages[: number + 1], *rest])) == sorted(WHOLE)
+
+
+def test_what_is_edited_during_a_full_pull_comes_in_it(sandbox, crm):
+    stored, came = {}, set()
+    folded(crm.activities(None), stored)
+    last = max((each for each in stored if each.startswith("00T")), key=lambda id_: next(iter(stored[id_].values())).at)
+    sandbox.do("salesforce", "set", page_size=7)
+    cursor = folded(itertools.islice(connect(sandbox).activities(None), 1), stored, came)
+    sandbox.clock.advance(7_200)
+    do(sandbox, "update", id=last.split(":")[0], fields={"Subject": "Edited meanwhile"})
+    folded(connect(sandbox).activities(cursor), stored, came)
+    assert {each.attributes["subject"] for each in stored[last].values()} == {"Edited meanwhile"}
+
+
+def test_a_stream_that_goes_on_as_another_begins_again(sandbox, crm):
+    sandbox.do("salesforce", "set", page_size=7)
+    cursor = next(iter(crm.activities(None))).cursor
+    calls = [{"source": "Task", "kind": "phone", "where": {"TaskSubtype": "Call"}}]
+    found, _ = happened(connect(sandbox, activities=calls), cursor)
+    assert found == happened(connect(sandbox, activities=calls))[0]
+
+
+def test_what_goes_on_from_a_cursor_is_not_whole_even_where_a_source_is_read_again(sandbox, crm):
+    _, cursor = happened(crm)
+    made = connect(sandbox, activities=[{"source": "Task", "kind": "phone", "where": {"TaskSubtype": "Call"}}])
+    assert whole(made.activities(cursor)) == []
+
+
+def test_what_the_user_may_not_see_did_not_come_whole(sandbox, crm):
+    sandbox.org.state.tables.pop("campaignmember")
+    do(sandbox, "hide_field", object="Event", field="SystemModstamp")
+    do(sandbox, "hide_field", object="Task", field="TaskSubtype")
+    assert whole(connect(sandbox).activities(None)) == ["02s"]
+
+
+@pytest.mark.parametrize("action", ["delete", "reparent", "purge"])
+def test_a_full_pull_notices_what_went_away_unseen(sandbox, crm, action):
+    stored = {}
+    folded(crm.activities(None), stored)
+    task, mail, member = (next(each for each in stored if each.startswith(one)) for one in ("00T", "02s", "00v"))
+    for each in (task, mail, member):
+        if action == "reparent":
+            do(sandbox, "update", id=task.split(":")[0], fields={"WhoId": None})
+        else:
+            do(sandbox, "delete", id=each.split(":")[0])
+    if action == "purge":
+        do(sandbox, "purge", objects=["Task", "EmailMessage", "CampaignMember"])
+    sandbox.clock.advance(86_400)
+    folded(connect(sandbox).activities(None), stored)
+    fresh = {}
+    folded(connect(sandbox).activities(None), fresh)
+    assert task not in stored
+    assert stored == fresh
 
 
 @pytest.mark.parametrize("seed", range(6))

@@ -1,6 +1,8 @@
 """Writing to Salesforce: one bad field or record holds back nothing else, and no job is lost, doubled or given up."""
 
 import json
+import threading
+from dataclasses import replace
 
 import pytest
 
@@ -19,8 +21,8 @@ def change(ref, group="", **after):
     return Change(ref, dict.fromkeys(after), after, group=group)
 
 
-def written(made, *changes):
-    return {receipt.ref: receipt for receipt in made.write(changes)}
+def written(made, *changes, narrow=list):
+    return {receipt.ref: receipt for receipt in made.write(changes, narrow)}
 
 
 def row(sandbox, ref):
@@ -383,6 +385,112 @@ def test_a_refused_row_of_a_job_gets_its_reason_and_the_rest_of_it_is_written(
     assert "Call, first: now" in told[new].refused["stage"]
     assert told[leads[0]].moved_to == Ref("salesforce", "contact", became["contact"])
     assert told[leads[1]].gone
+
+
+def test_a_duplicate_rule_that_only_alerts_lets_the_rows_of_a_job_through(sandbox, crm, leads, in_bulk):
+    for ref in leads[:3]:
+        do(sandbox, "update", id=ref.id, fields={"Email": "same@twin.example"})
+    do(sandbox, "add_duplicate_rule", object="Lead", field="Email")
+    asked = []
+    told = written(
+        in_bulk(), *map(change, leads), narrow=lambda batch: asked.append([each.ref for each in batch]) or batch
+    )
+    assert {each.ok for each in told.values()} == {True}
+    assert {row(sandbox, ref)["Crmsync_Score__c"] for ref in leads} == {42}
+    assert (len(jobs(sandbox)), len(patches(sandbox))) == (1, 1)
+    assert sorted(asked[-1]) == sorted(ref for ref in leads if ref in leads[:3])
+
+
+def test_a_duplicate_rule_that_blocks_is_the_receipt_of_a_jobs_row(sandbox, crm, leads, in_bulk):
+    for ref in leads[:2]:
+        do(sandbox, "update", id=ref.id, fields={"Email": "same@twin.example"})
+    do(sandbox, "add_duplicate_rule", object="Lead", field="Email", block=True)
+    told = written(in_bulk(), *map(change, leads))
+    assert set(told) == set(leads)
+    assert "duplicate rule" in told[leads[0]].reason
+
+
+def test_a_stage_or_an_owner_never_waits_in_a_job(sandbox, crm, leads, in_bulk):
+    owner = crm.owners()[1].id
+    moved, owned, *rest = leads
+    changes = [change(moved, score=1, stage="mql"), change(owned, score=1, owner=owner), *map(change, rest)]
+    assert all(each.ok for each in written(in_bulk(), *changes).values())
+    columns = {name for job in sandbox.org.jobs.all.values() for name in job.columns}
+    ids = {id_ for job in sandbox.org.jobs.all.values() for id_, *_ in job.done}
+    assert columns == {"Id", "Crmsync_Score__c"}
+    assert ids == {ref.id for ref in rest}
+    assert row(sandbox, owned)["OwnerId"] == owner
+
+
+# What is narrowed at the last moment
+
+
+def without(*names, refs=()):
+    """Takes these names out of each change, and out of what comes back the changes of these refs."""
+
+    def narrow(batch):
+        less = [replace(each, after={n: v for n, v in each.after.items() if n not in names}) for each in batch]
+        return [each for each in less if each.after and each.ref not in refs]
+
+    return narrow
+
+
+def test_what_narrowing_takes_away_is_not_sent(sandbox, crm, leads):
+    new = next(ref for ref in leads if row(sandbox, ref)["Status"] != "Working - Contacted")
+    told = written(crm, change(new, score=9, stage="mql"), narrow=without("stage"))[new]
+    assert (told.ok, told.refused) == (True, {})
+    assert row(sandbox, new)["Crmsync_Score__c"] == 9
+    assert row(sandbox, new)["Status"] != "Working - Contacted"
+
+
+def test_an_owner_that_narrowing_takes_away_leaves_the_receipt_of_the_score(sandbox, crm, leads):
+    before, owner = row(sandbox, leads[0])["OwnerId"], crm.owners()[1].id
+    told = written(crm, change(leads[0], score=9, owner=owner), change(leads[1], owner=owner), narrow=without("owner"))
+    assert set(told) == {leads[0]}
+    assert told[leads[0]].ok
+    assert row(sandbox, leads[0])["OwnerId"] == before
+
+
+@pytest.mark.parametrize("threshold", [0, 2000])
+def test_a_change_that_narrowing_leaves_out_has_no_receipt(sandbox, crm, leads, threshold):
+    made = connect(sandbox)
+    object.__setattr__(made._org.settings, "bulk_threshold", threshold)
+    told = written(made, *map(change, leads), narrow=without(refs=leads[:2]))
+    assert set(told) == set(leads[2:])
+    assert row(sandbox, leads[0]).get("Crmsync_Score__c") is None
+
+
+def test_a_batch_that_narrowing_empties_costs_no_call(sandbox, crm, leads):
+    assert written(crm, *map(change, leads), narrow=lambda batch: []) == {}
+    assert patches(sandbox) == []
+
+
+def test_each_call_is_narrowed_just_before_it_is_sent(sandbox, crm, leads, monkeypatch):
+    monkeypatch.setattr(writing, "COLLECTION", 5)
+    monkeypatch.setattr(writing, "LOCK_SIZES", (5, 5, 5, 5))
+    do(sandbox, "lock_rows", ids=[leads[0].id], times=1)
+    seen = []
+    threads = set()
+
+    def narrow(batch):
+        threads.add(threading.get_ident())
+        seen.append((len(patches(sandbox)), len(batch)))
+        return batch
+
+    sandbox.calls.clear()
+    written(crm, *map(change, leads), narrow=narrow)
+    assert [number for number, _ in seen] == list(range(len(patches(sandbox))))
+    assert (seen[0][1], seen[-1][1], threads) == (5, 1, {threading.get_ident()})
+
+
+def test_narrowing_sees_of_a_change_what_is_still_to_be_sent(sandbox, crm, leads):
+    do(sandbox, "add_validation_rule", object="Lead", when="Status = 'Working - Contacted'", message="Call first")
+    new = next(ref for ref in leads if row(sandbox, ref)["Status"] != "Working - Contacted")
+    asked = change(new, score=9, stage="mql", owner=crm.owners()[1].id)
+    seen = []
+    written(crm, asked, narrow=lambda batch: seen.extend(batch) or batch)
+    assert [set(each.after) for each in seen] == [{"score", "stage"}, {"score"}, {"stage"}, {"owner"}]
+    assert all(set(each.before) == set(each.after) for each in seen)
 
 
 def test_locked_rows_of_a_job_are_tried_again(sandbox, crm, leads, in_bulk):

@@ -307,6 +307,18 @@ def test_describe_if_modified(sf, session):
     first = session.get(url, headers=headers)
     again = session.get(url, headers=headers | {"If-Modified-Since": first.headers["Last-Modified"]})
     assert (first.status_code, again.status_code, again.content) == (200, 304, b"")
+    later = session.get(url, headers=headers | {"If-Modified-Since": "Sat, 21 Nov 2026 23:00:00 GMT"})
+    earlier = session.get(url, headers=headers | {"If-Modified-Since": "Sat, 01 Jan 2000 00:00:01 GMT"})
+    assert (later.status_code, earlier.status_code) == (304, 200)
+
+
+def test_describe_tells_of_a_change_within_the_same_second(sf, session, do):
+    url = "https://acme.my.salesforce.com/services/data/v66.0/sobjects/Lead/describe"
+    headers = {"Authorization": f"Bearer {sf.session_id}"}
+    first = session.get(url, headers=headers)
+    do("hide_field", object="Lead", field="Title")
+    again = session.get(url, headers=headers | {"If-Modified-Since": first.headers["Last-Modified"]})
+    assert again.status_code == 200
 
 
 def test_a_new_field_is_invisible_until_it_is_granted(sf):

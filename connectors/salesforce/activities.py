@@ -13,6 +13,7 @@ from connectors.salesforce.contacts import NEVER
 from connectors.salesforce.org import Org
 from connectors.salesforce.pulling import (
     SHORT_IN_LIST,
+    Place,
     Row,
     Source,
     after_all,
@@ -23,7 +24,7 @@ from connectors.salesforce.pulling import (
     pages,
     place,
 )
-from connectors.salesforce.schema import PREFIXES, UNREADABLE, Schema, instant
+from connectors.salesforce.schema import PREFIXES, Schema, instant, readable
 from crmsync.model import Activity, Page, Ref
 from crmsync.tables import Feed
 
@@ -41,9 +42,11 @@ People = Mapping[str, Sequence[Ref]]
 class Origin:
     """How one object becomes activities: what it needs beside the feeds' columns, who took part, and when.
 
-    `leave_out` are flags of rows that are not occurrences of their own; `objects` are looked at for participants.
+    `prefix` begins the ids of its rows. `leave_out` are flags of rows that are not occurrences of their own; `objects`
+    are looked at for participants.
     """
 
+    prefix: str
     columns: tuple[str, ...]
     leave_out: tuple[str, ...]
     people: Callable[[Org, Schema, Sequence[Row]], People]
@@ -54,27 +57,47 @@ class Origin:
 def activities(org: Org, schema: Schema, feeds: Sequence[Feed], cursor: str | None) -> Iterator[Page[Activity]]:
     """Pages of everything that changed since the cursor, archived and deleted rows too."""
     at = begun(place(cursor), org)
-    wanted = {name: [feed for feed in feeds if feed.source == name] for name in dict.fromkeys(f.source for f in feeds)}
-    schema.learn(name for each in wanted for name in (each, *ORIGINS[each].objects))
+    names = dict.fromkeys(feed.source for feed in feeds)
+    schema.learn(each for name in names for each in (name, *ORIGINS[name].objects))
+    wanted = {name: [_in_their_case(schema, feed) for feed in feeds if feed.source == name] for name in names}
     for name, some in wanted.items():
         make = partial(source_of, name, some, schema)
         if name in at.finished or not schema.pullable(name):
             continue
         before = kinds_of(at.done[name].mark) if name in at.done else None
         for rows, behind in pages(org, schema, make, at):
+            tell = bool(rows or behind.job or at.job)  # that a job is given up, too
             at = behind
-            if rows or at.job:
-                yield Page(of_rows(org, schema, some, rows, before) if rows else (), at.spelled())
+            whole = _whole(schema, some, at)
+            if tell or whole:
+                yield Page(of_rows(org, schema, some, rows, before) if rows else (), at.spelled(), whole)
     yield Page((), after_all(at).spelled())
+
+
+def _whole(schema: Schema, feeds: Sequence[Feed], at: Place) -> frozenset[str]:
+    """The beginning of a source's ids where a pull that began without a cursor has come to its end.
+
+    Where a column that tells what a row is cannot be read, rows only seem to be nothing.
+    """
+    name = feeds[0].source
+    asked = {path for feed in feeds for path in feed.where}
+    seen = at.whole and name in at.finished and asked <= readable(schema, name, asked).keys()
+    return frozenset({ORIGINS[name].prefix} if seen else ())
+
+
+def _in_their_case(schema: Schema, feed: Feed) -> Feed:
+    """The feed with its paths in the case in which Salesforce answers; those that are not there stay as they are."""
+    case = readable(schema, feed.source, (*feed.where, *feed.attributes.values()))
+    where = {case.get(path, path): each for path, each in feed.where.items()}
+    attributes = {name: case.get(path, path) for name, path in feed.attributes.items()}
+    return feed.model_copy(update={"where": where, "attributes": attributes})
 
 
 def source_of(name: str, feeds: Sequence[Feed], schema: Schema) -> Source:
     """What to read of one object: only columns that this user sees and that every API can read."""
     origin = ORIGINS[name]
     asked = [path for feed in feeds for path in (*feed.where, *feed.attributes.values())]
-    wanted = dict.fromkeys((*origin.columns, *asked))
-    known = {path: schema.resolve(name, path) for path in wanted}
-    columns = tuple(path for path, field in known.items() if field and field.type not in UNREADABLE)
+    columns = tuple(dict.fromkeys(readable(schema, name, (*origin.columns, *asked)).values()))
     defined = hashlib.sha256("".join(sorted(feed.model_dump_json() for feed in feeds)).encode()).hexdigest()[:12]
     mark = " ".join([defined, *dict.fromkeys(feed.kind for feed in feeds)])
     where = " AND ".join(f"{flag} = false" for flag in origin.leave_out if schema.resolve(name, flag))
@@ -281,6 +304,7 @@ _ACTIVITY = ("IsDeleted", "WhoId", "WhoCount", "CreatedDate", "LastModifiedDate"
 
 ORIGINS: dict[str, Origin] = {
     "Task": Origin(
+        "00T",
         (*_ACTIVITY, "CompletedDateTime", "TaskSubtype", "IsClosed"),
         ("IsRecurrence",),
         _task_people,
@@ -288,6 +312,7 @@ ORIGINS: dict[str, Origin] = {
         ("TaskWhoRelation", "EmailMessage"),
     ),
     "Event": Origin(
+        "00U",
         (*_ACTIVITY, "StartDateTime", "ActivityDateTime"),
         ("IsChild", "IsRecurrence"),
         _who("Event"),
@@ -295,6 +320,7 @@ ORIGINS: dict[str, Origin] = {
         ("EventWhoRelation",),
     ),
     "EmailMessage": Origin(
+        "02s",
         ("IsDeleted", "Incoming", "MessageDate", "FirstOpenedDate", "CreatedDate", "ActivityId"),
         (),
         _mail_people,
@@ -302,6 +328,7 @@ ORIGINS: dict[str, Origin] = {
         ("EmailMessageRelation", "Task"),
     ),
     "CampaignMember": Origin(
+        "00v",
         (
             "IsDeleted",
             "LeadId",

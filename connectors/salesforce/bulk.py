@@ -243,23 +243,39 @@ def ended_query(org: Org, job: str) -> int:
     return int(ended.get("numberRecordsProcessed") or 0)
 
 
-def query_page(org: Org, job: str, locator: str, width: int) -> tuple[list[list[str]], str]:
-    """One page of results, without its header, and the locator of the next one: empty behind the last."""
+def query_page(org: Org, job: str, locator: str, columns: Sequence[str]) -> tuple[list[list[str]], str]:
+    """One page of results, its cells in the order of `columns`, and the locator of the next: empty behind the last.
+
+    Raises `QueryFailed` where a column is missing.
+    """
     at = f"&locator={locator}" if locator else ""
     path = f"jobs/query/{job}/results?maxRecords={RESULT_ROWS}{at}"
-    return org.raw("GET", path, lambda answer: _query_rows(answer, width), headers={"Accept": "text/csv"})
+    return org.raw("GET", path, lambda answer: _query_rows(answer, columns), headers={"Accept": "text/csv"})
 
 
-def _query_rows(answer: requests.Response, width: int) -> tuple[list[list[str]], str]:
+def _query_rows(answer: requests.Response, columns: Sequence[str]) -> tuple[list[list[str]], str]:
     """Whole pages only: a page that is short of rows or cells is read again."""
-    rows = list(csv_rows(answer.content))
+    header, *rows = list(csv_rows(answer.content)) or [[]]
     promised = answer.headers.get("Sforce-NumberOfRecords")
-    if promised and int(promised) != max(len(rows) - 1, 0):
-        raise Transient(f"Salesforce sent {max(len(rows) - 1, 0)} of {promised} rows")
-    if any(len(row) != width for row in rows):
+    if promised and int(promised) != len(rows):
+        raise Transient(f"Salesforce sent {len(rows)} of {promised} rows")
+    if any(len(row) != len(header) for row in rows):
         raise Transient("Salesforce sent rows of the wrong width")
     locator = answer.headers.get("Sforce-Locator", "")
-    return rows[1:], "" if locator == "null" else locator
+    return _in_order(header, rows, columns), "" if locator == "null" else locator
+
+
+def _in_order(header: Sequence[str], rows: list[list[str]], columns: Sequence[str]) -> list[list[str]]:
+    """The cells under the names of `columns`, which Salesforce spells in a case of its own."""
+    places = {name.lower(): place for place, name in enumerate(header)}
+    wanted = [places.get(name.lower(), -1) for name in columns]
+    if not header or wanted == list(range(len(header))):
+        return rows
+    if max(wanted) < 0:
+        raise Transient("Salesforce answered something else than a query's results")
+    if -1 in wanted:
+        raise QueryFailed(f"the column {columns[wanted.index(-1)]} is not in its results")
+    return [[row[place] for place in wanted] for row in rows]
 
 
 def delete_query(org: Org, job: str) -> None:

@@ -26,6 +26,11 @@ class Row:
     silent: bool = False
     under_way: int = 0
 
+    @property
+    def is_spoken_of(self) -> bool:
+        """Whether there is something to tell: an answer may leave a row out, and so may whoever narrows a batch."""
+        return not self.silent and bool(self.taken or self.refused or not self.cells)
+
     def refuse(self, names: Iterable[str], why: Refusal) -> None:
         """These names will not be written."""
         self.refused.update(dict.fromkeys(names, why))

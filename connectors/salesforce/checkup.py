@@ -8,6 +8,7 @@ from datetime import timedelta
 from connectors.salesforce.answers import Refused
 from connectors.salesforce.cells import converted_statuses
 from connectors.salesforce.contacts import Reader
+from connectors.salesforce.missing import missing_input, missing_outputs, missing_stage
 from connectors.salesforce.org import Org
 from connectors.salesforce.pulling import literal
 from connectors.salesforce.schema import NUMBERS, OBJECTS, Field, Schema
@@ -58,44 +59,39 @@ PROBLEM, NOTE = True, False
 
 def _fields(schema: Schema, reader: Reader) -> Iterator[tuple[bool, str]]:
     """Mapped fields that this user does not see, and formulas, which change without a trace."""
-    object_ = OBJECTS[reader.kind]
     for name, path in {"email": "Email", **reader.fields}.items():
-        known = schema.resolve(object_, path)
-        if known is None:
-            yield (
-                PROBLEM,
-                f"{object_}.{path} (the field {name!r}) is not there or not visible to the integration user; "
-                "rules that read it see it as unknown",
-            )
-        elif known.calculated:
+        known = schema.resolve(OBJECTS[reader.kind], path)
+        if sentence := missing_input(schema, reader, name, path):
+            yield PROBLEM, sentence
+        elif known and known.calculated:
             yield (
                 NOTE,
-                f"{object_}.{path} (the field {name!r}) is a formula: when only the formula's value changes, crmsync "
-                "sees it at the next change of the record or at the next full pull",
+                f"{OBJECTS[reader.kind]}.{path} (the field {name!r}) is a formula: when only the formula's value "
+                "changes, crmsync sees it at the next change of the record or at the next full pull",
             )
 
 
 def _outputs(schema: Schema, reader: Reader) -> Iterator[tuple[bool, str]]:
     """Fields of ours that are missing, locked or of the wrong type."""
     object_ = OBJECTS[reader.kind]
+    yield from ((PROBLEM, each.sentence) for each in missing_outputs(schema, reader))
     for name, api in reader.outputs.items():
         known = schema.of(object_).get(api.lower())
-        if known is None:
-            yield PROBLEM, f"{object_}.{api} (the output {name!r}) is not there or not visible; run: crmsync setup"
-        elif not known.writable:
+        if known and not known.writable:
             yield PROBLEM, f"{object_}.{api} (the output {name!r}) may not be edited; grant Edit in the permission set"
-        elif name in NUMERIC and known.type not in NUMBERS:
+        elif known and name in NUMERIC and known.type not in NUMBERS:
             yield PROBLEM, f"{object_}.{api} (the output {name!r}) must be a number, not {known.type}"
 
 
 def _stages(org: Org, schema: Schema, reader: Reader) -> Iterator[tuple[bool, str]]:
     """Stage values that the picklist lacks, or that only a conversion may set."""
     object_, path = OBJECTS[reader.kind], reader.stage_field
-    if not reader.stages:
-        return
+    yield from ((PROBLEM, each.sentence) for each in missing_stage(schema, reader))
     known = schema.of(object_).get(path.lower())
-    if known is None or not known.writable:
-        yield PROBLEM, f"{object_}.{path} (the stage) is not there or may not be edited; run: crmsync setup"
+    if known is None or not reader.stages:
+        return
+    if not known.writable:
+        yield PROBLEM, f"{object_}.{path} (the stage) may not be edited; grant Edit in the permission set"
         return
     yield from _stage_values(object_, known, reader)
     if (reader.kind, known.name) != ("lead", "Status"):

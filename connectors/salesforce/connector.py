@@ -7,6 +7,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from connectors.salesforce import activities, bulk, contacts, owners, setup
 from connectors.salesforce.answers import CRM
 from connectors.salesforce.checkup import check
+from connectors.salesforce.missing import missing_fields
 from connectors.salesforce.org import Org
 from connectors.salesforce.schema import OBJECTS, Schema, crm_field
 from connectors.salesforce.settings import Settings
@@ -75,17 +76,25 @@ class SalesforceConnector:
 
     def write(self, changes: Sequence[Change], narrow: Narrow = list) -> Iterator[Receipt]:
         """Update by id."""
-        writer = Writer(self._org, self._schema, self._readers, self.owners, self._notes)
+        writer = Writer(self._org, self._schema, self._readers, self.owners, self._notes, narrow)
         bulk.settle(self._org, self._notes)
         return writer.write(changes)
 
     def missing_fields(self) -> Sequence[MissingField]:
-        """The mapped fields that are not there."""
-        return ()
+        """Mapped fields, outputs and stages that are not there or not shown, as of now."""
+        self._schema.confirm([*OBJECTS.values(), "Account"])
+        return missing_fields(self._schema, self._readers)
 
     def stage_order(self) -> Mapping[str, Sequence[str]]:
-        """The values of the stage in their order."""
-        return {}
+        """The active values of each stage field in the order of its picklist."""
+        self._schema.learn(OBJECTS.values())
+        found = {
+            kind: self._schema.of(OBJECTS[kind]).get(reader.stage_field.lower())
+            for kind, reader in self._readers.items()
+        }
+        return {
+            kind: field.options for kind, field in found.items() if field and field.options and field.type == "picklist"
+        }
 
     def fields(self) -> Sequence[CrmField]:
         """Every field of leads and contacts that the integration user sees."""

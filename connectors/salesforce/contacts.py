@@ -21,7 +21,7 @@ from connectors.salesforce.pulling import (
     pages,
     place,
 )
-from connectors.salesforce.schema import OBJECTS, UNREADABLE, Schema, instant
+from connectors.salesforce.schema import OBJECTS, Schema, instant, readable
 from connectors.salesforce.settings import Settings
 from crmsync.errors import ConfigError
 from crmsync.model import Contact, FieldMap, Page, Ref, Scalar
@@ -45,27 +45,27 @@ class Reader:
         self.unread: frozenset[str] = frozenset()
         self.stage_field = settings.stage_field.get("lead" if kind == "lead" else "contact", "")
         self.stages = {value: name for name, value in FieldMap.spelled(names.stages, kind).items()}
+        self._read: Mapping[str, str] = {}
 
     def source(self, schema: Schema) -> Source:
         """What to read: only columns that exist, that this user sees, and that every API can read."""
         wanted = dict.fromkeys((*BASE[self.kind], self.stage_field, *self.fields.values(), *self.outputs.values()))
-        known = {path: schema.resolve(OBJECTS[self.kind], path) for path in wanted if path}
-        columns = tuple(path for path, field in known.items() if field and field.type not in UNREADABLE)
-        self.unread = frozenset(name for name, path in self.fields.items() if path not in columns)
-        return Source(OBJECTS[self.kind], OBJECTS[self.kind], columns)
+        self._read = readable(schema, OBJECTS[self.kind], filter(None, wanted))
+        self.unread = frozenset(name for name, path in self.fields.items() if path not in self._read)
+        return Source(OBJECTS[self.kind], OBJECTS[self.kind], tuple(dict.fromkeys(self._read.values())))
 
     def contact(self, row: Row) -> Contact:
         """One record. `changed_at` is the later of its own time and its account's, whose fields may be mapped."""
-        stage = row.get(self.stage_field)
+        stage = row.get(self._read.get(self.stage_field, ""))
         return Contact(
             ref=Ref(CRM, self.kind, str(row["Id"])),
             changed_at=_changed_at(row),
             emails=tuple(str(row[path]) for path in ("Email",) if path in row),
-            fields=_named(self.fields, row),
+            fields=self._named(self.fields, row),
             unread=self.unread,
             stage=None if stage is None else self.stages.get(str(stage), str(stage)),
             owner=_text(row, "OwnerId") or None,
-            current=_named(self.outputs, row),
+            current=self._named(self.outputs, row),
             name=_text(row, "Name"),
             gone=row.get("IsDeleted") is True,
             merged_into=self._other(self.kind, row, "MasterRecordId"),
@@ -75,6 +75,10 @@ class Reader:
             group=_text(row, "AccountId") or _text(row, "Company"),
         )
 
+    def _named(self, names: Mapping[str, str], row: Row) -> dict[str, Scalar]:
+        spelled = {name: self._read.get(path, "") for name, path in names.items()}
+        return {name: row[path] for name, path in spelled.items() if path in row}
+
     @staticmethod
     def _other(kind: str, row: Row, path: str) -> Ref | None:
         return Ref(CRM, kind, str(row[path])) if path in row else None
@@ -82,10 +86,6 @@ class Reader:
 
 def _text(row: Row, path: str) -> str:
     return str(row.get(path, ""))
-
-
-def _named(names: Mapping[str, str], row: Row) -> dict[str, Scalar]:
-    return {name: row[path] for name, path in names.items() if path in row}
 
 
 def _changed_at(row: Row) -> datetime:
@@ -135,8 +135,9 @@ def contacts(
         if make().stream in at.finished:
             continue
         for rows, behind in pages(org, schema, make, at):
+            tell = bool(rows or behind.job or at.job)  # that a job is given up, too
             at = behind
-            if rows or at.job:
+            if tell:
                 yield Page([reader.contact(row) for row in rows], at.spelled())
     yield Page((), after_all(at).spelled())
 

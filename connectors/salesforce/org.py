@@ -10,7 +10,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from email.utils import parsedate_to_datetime
-from typing import Any, TypeVar
+from typing import Any, NamedTuple, TypeVar
 from urllib.parse import quote, urlsplit
 
 import requests
@@ -50,6 +50,14 @@ class Usage:
     allowed: int
     at: float
     calls: int
+
+
+class Part(NamedTuple):
+    """One answer of a composite call."""
+
+    status: int
+    body: Any
+    headers: Mapping[str, str]
 
 
 class _Wire(HTTPAdapter):
@@ -187,25 +195,35 @@ class Org:
                     rows += page["records"]
         return rows
 
-    def composite(self, paths: Mapping[str, str]) -> dict[str, tuple[int, Any]]:
-        """Status and body of up to 25 GETs in one call, by their names; `paths` as in `rest`.
+    def composite(self, paths: Mapping[str, str], since: Mapping[str, str] | None = None) -> dict[str, Part]:
+        """The answers to up to 25 GETs in one call, by their names; `paths` as in `rest`.
 
-        Nothing at all where the org does not do this: every GET can be sent by itself, too.
+        Those that `since` has an HTTP date for answer 304 where nothing changed. Nothing at all where the org does not
+        do this: every GET can be sent by itself, too.
         """
         root = f"/services/data/v{self.settings.api_version}/"
         asked = [{"method": "GET", "url": root + path, "referenceId": name} for name, path in paths.items()]
-        body = {"allOrNone": False, "compositeRequest": asked}
+        dated = [
+            {**each, "httpHeaders": {"If-Modified-Since": date}}
+            if (date := (since or {}).get(each["referenceId"]))
+            else each
+            for each in asked
+        ]
+        body = {"allOrNone": False, "compositeRequest": dated}
         try:
             answer = expected(self.rest("POST", "composite", body), "compositeResponse")
         except Refused:
             return {}
-        return {each["referenceId"]: (each["httpStatusCode"], each["body"]) for each in answer["compositeResponse"]}
+        return {
+            each["referenceId"]: Part(each["httpStatusCode"], each["body"], each.get("httpHeaders") or {})
+            for each in answer["compositeResponse"]
+        }
 
     def _composite_pages(self, queries: Sequence[str]) -> list[dict[str, Any]]:
         paths = {f"q{number}": f"queryAll/?q={quote(soql)}" for number, soql in enumerate(queries)}
         answers = self.composite(paths)
-        refused = any(name not in answers or answers[name][0] != 200 for name in paths)
-        return [self.query(soql) for soql in queries] if refused else [_page(answers[name][1]) for name in paths]
+        refused = any(name not in answers or answers[name].status != 200 for name in paths)
+        return [self.query(soql) for soql in queries] if refused else [_page(answers[name].body) for name in paths]
 
     def _once(self, exchange: Callable[[Salesforce], T]) -> T:
         client = self._client or self._log_in(None)

@@ -65,7 +65,8 @@ class Place:
     """A cursor: what is done, and where the pull that is under way stands.
 
     `until` is the server's time when the pull began, `stream` the one it is reading, after the row `after` or at the
-    `locator` of the Bulk job `job`, which was asked for columns of this `shape` and has had `read` rows read of it.
+    `locator` of the Bulk job `job` that has had `read` rows read of it, asked for what has this `shape`.
+    `whole` says that the pull began without a cursor.
     """
 
     done: Mapping[str, Done] = field(default_factory=dict)
@@ -77,19 +78,20 @@ class Place:
     locator: str = ""
     read: int = 0
     shape: str = ""
+    whole: bool = False
 
     def spelled(self) -> str:
         """The cursor as text."""
         done = {name: [each.until, list(each.columns), each.mark] for name, each in self.done.items()}
         job = [self.job, self.locator, self.read, self.shape]
-        here = [self.until, list(self.finished), self.stream, list(self.after), *job]
+        here = [self.until, list(self.finished), self.stream, list(self.after), *job, self.whole]
         return json.dumps({"v": 1, "done": done, "here": here}, separators=(",", ":"))
 
 
 def place(cursor: str | None) -> Place:
     """Read a cursor. Raises `ConfigError` for one of another kind: going on from a guess would lose records."""
     if not cursor:
-        return Place()
+        return Place(whole=True)
     try:
         told = json.loads(cursor)
         done = {name: Done(until, tuple(columns), mark) for name, (until, columns, mark) in told["done"].items()}
@@ -103,7 +105,10 @@ def place(cursor: str | None) -> Place:
 
 @dataclass(frozen=True)
 class Window:
-    """The instants a stream is read for, both ends included; `since` is `None` for everything."""
+    """The instants a stream is read for, both ends included; `since` is `None` for everything.
+
+    Everything has no end either: a row that is edited while it is read would be beyond it, and seem to be no more.
+    """
 
     since: datetime | None
     until: datetime
@@ -135,7 +140,8 @@ def bulk_soql(source: Source, window: Window) -> str:
 
 def _select(source: Source, window: Window, beyond: Sequence[str]) -> str:
     conditions = [each for each in (source.where, *_within(source, window), *beyond) if each]
-    return f"SELECT {', '.join(_columns(source))} FROM {source.object} WHERE {' AND '.join(conditions)}"
+    where = f" WHERE {' AND '.join(conditions)}" if conditions else ""
+    return f"SELECT {', '.join(_columns(source))} FROM {source.object}{where}"
 
 
 def _columns(source: Source) -> list[str]:
@@ -143,9 +149,10 @@ def _columns(source: Source) -> list[str]:
 
 
 def _within(source: Source, window: Window) -> list[str]:
+    if window.since is None:
+        return []
     stamp = source.order[0] if source.parent is None else "SystemModstamp"
-    since = [f"{stamp} >= {literal(window.since)}"] if window.since else []
-    between = [*since, f"{stamp} <= {literal(window.until)}"]
+    between = [f"{stamp} >= {literal(window.since)}", f"{stamp} <= {literal(window.until)}"]
     if source.parent is None:
         return between
     key, parent = source.parent
@@ -234,7 +241,7 @@ def after_stream(at: Place, source: Source) -> Place:
     """The place once a stream is read to its end."""
     done = {**at.done, source.stream: Done(at.until, source.columns, source.mark)}
     finished = (*at.finished, source.stream)
-    return Place(done, at.until, finished)
+    return Place(done, at.until, finished, whole=at.whole)
 
 
 def after_all(at: Place) -> Place:
@@ -248,18 +255,19 @@ def pages(org: Org, schema: Schema, make: Callable[[], Source], at: Place) -> It
     `make` says what to read: it is asked again when a field has gone since the last describe.
     """
     source = make()
-    within, after = window(source, at), at.after if at.stream == source.stream else ()
+    within = window(source, at)
     if source.parent and within.since is None:
         yield [], after_stream(at, source)  # everything was read anyway
         return
     if at.stream != source.stream or at.shape != shape(source):
-        at = replace(at, job="", locator="", read=0, shape="")
+        at = _beginning(at, source)
+    after = at.after
     large = bool(at.job) or (within.since is None and not after and _is_large(org, source))
     if large:
         with contextlib.suppress(bulk.NotBegun):
             yield from _bulk_pages(org, columns_of(source, schema), source, within, at)
             return
-        at = replace(at, job="", locator="", read=0, shape="")
+        at = _beginning(at, source)
     source, page = _first_page(org, schema, source, make, within, after)
     columns = columns_of(source, schema)
     if not large and not source.parent and page.get("totalSize", 0) > org.settings.bulk_query_threshold:
@@ -269,16 +277,20 @@ def pages(org: Org, schema: Schema, make: Callable[[], Source], at: Place) -> It
     while True:
         rows = [cells(record, columns) for record in page["records"]]
         after = _advanced(source, rows[-1], after) if rows else after
-        at = after_stream(at, source) if page["done"] else replace(at, stream=source.stream, after=after)
+        at = after_stream(at, source) if page["done"] else replace(at, after=after, shape=shape(source))
         yield rows, at
         if page["done"]:
             return
         page = _following(org, schema, source, within, after, page["nextRecordsUrl"])
 
 
+def _beginning(at: Place, source: Source) -> Place:
+    return replace(at, stream=source.stream, after=(), job="", locator="", read=0, shape=shape(source))
+
+
 def shape(source: Source) -> str:
-    """A few signs that change when other columns are asked for: a job's rows can only be read as what they are."""
-    return hashlib.sha256(" ".join(_columns(source)).encode()).hexdigest()[:8]
+    """A few signs that change when something else is asked for: what was read before then is not all of it."""
+    return hashlib.sha256(" ".join([*_columns(source), source.mark]).encode()).hexdigest()[:8]
 
 
 def _is_large(org: Org, source: Source) -> bool:
@@ -308,7 +320,7 @@ def _bulk_pages(
     org: Org, columns: Sequence[Column], source: Source, within: Window, at: Place
 ) -> Iterator[tuple[list[Row], Place]]:
     """The same by Bulk 2.0. The job is in the cursor before it is waited for, its locator before each further page."""
-    afresh = replace(at, stream=source.stream, after=(), job="", locator="", read=0, shape=shape(source))
+    afresh = _beginning(at, source)
     try:
         if at.job:
             with contextlib.suppress(Refused):  # the job is gone: results live a week, and belong to one API version
@@ -323,10 +335,11 @@ def _bulk_pages(
 
 
 def _job_pages(org: Org, columns: Sequence[Column], source: Source, at: Place) -> Iterator[tuple[list[Row], Place]]:
-    """The pages of a job from a locator on. Raises `QueryFailed` where it failed or is short of rows."""
+    """The pages of a job from a locator on. Raises `QueryFailed` where it failed, or is short of rows or columns."""
     promised = bulk.ended_query(org, at.job)
+    names = [column.path for column in columns]
     while True:
-        rows, locator = bulk.query_page(org, at.job, at.locator, len(columns))
+        rows, locator = bulk.query_page(org, at.job, at.locator, names)
         at = replace(at, locator=locator, read=at.read + len(rows))
         if not locator:
             break

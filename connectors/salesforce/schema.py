@@ -6,7 +6,7 @@ import math
 import time
 import unicodedata
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from typing import Any
 
@@ -52,12 +52,22 @@ class Field:
 Fields = Mapping[str, Field]
 
 
+@dataclass(frozen=True)
+class Described:
+    """What describe said of one object, read whole and confirmed when (monotonic), and its `Last-Modified`."""
+
+    fields: Fields
+    read_at: float
+    confirmed_at: float
+    modified: str = ""
+
+
 class Schema:
-    """Describes, asked for once an hour."""
+    """Describes, believed for an hour."""
 
     def __init__(self, org: Org) -> None:
         self._org = org
-        self._known: dict[str, tuple[float, Fields]] = {}
+        self._known: dict[str, Described] = {}
 
     def forget(self) -> None:
         """Ask again: a field has gone."""
@@ -65,18 +75,38 @@ class Schema:
 
     def learn(self, names: Iterable[str]) -> None:
         """Describe several objects in one call."""
-        missing = [name for name in dict.fromkeys(names) if name not in self._fresh()]
-        for start in range(0, len(missing), DESCRIBES_PER_COMPOSITE):
-            paths = {name: f"sobjects/{name}/describe" for name in missing[start : start + DESCRIBES_PER_COMPOSITE]}
-            for name, (status, body) in self._org.composite(paths).items():
-                if status == 200:
-                    self._known[name] = (time.monotonic(), _fields(body))
+        self._ask([name for name in dict.fromkeys(names) if not self._is_fresh(name)], {})
+
+    def confirm(self, names: Iterable[str]) -> None:
+        """Ask once more for these objects and whatever is known, in one call: what did not change comes without a body.
+
+        Once an hour all is read whole: nobody documents whether a permission that was taken away counts as a change, see
+        https://developer.salesforce.com/docs/atlas.en-us.api_rest.meta/api/intro_rest_conditional_requests.htm (2026-11).
+        """
+        before, self._known = self._known, {}
+        self._ask(list(dict.fromkeys((*names, *before))), before)
+
+    def _ask(self, names: Sequence[str], before: Mapping[str, Described]) -> None:
+        now = time.monotonic()
+        since = {
+            name: each.modified for name, each in before.items() if now - each.read_at < KEPT_FOR and each.modified
+        }
+        for start in range(0, len(names), DESCRIBES_PER_COMPOSITE):
+            paths = {name: f"sobjects/{name}/describe" for name in names[start : start + DESCRIBES_PER_COMPOSITE]}
+            for name, part in self._org.composite(paths, since).items():
+                if part.status == 200:
+                    self._known[name] = Described(_fields(part.body), now, now, part.headers.get("Last-Modified", ""))
+                elif part.status == 304:
+                    self._known[name] = replace(before[name], confirmed_at=now)
+                elif part.status == 404:
+                    self._known[name] = Described({}, now, now)
 
     def of(self, name: str) -> Fields:
         """The fields of an object that this user sees; none if it sees nothing of the object."""
-        if name not in self._fresh():
-            self._known[name] = (time.monotonic(), self._asked(name))
-        return self._known[name][1]
+        if not self._is_fresh(name):
+            now = time.monotonic()
+            self._known[name] = Described(self._asked(name), now, now)
+        return self._known[name].fields
 
     def pullable(self, name: str) -> bool:
         """Whether an object can be read in windows; some stamps cannot be asked for (airbytehq/airbyte#68166)."""
@@ -85,17 +115,24 @@ class Schema:
 
     def resolve(self, name: str, path: str) -> Field | None:
         """The field behind `Industry` or `Account.Industry`, or `None` where this user does not see it."""
-        way, _, last = path.rpartition(".")
+        found = self.find(name, path)
+        return found[1] if found else None
+
+    def find(self, name: str, path: str) -> tuple[str, Field] | None:
+        """The same with the path in the case in which Salesforce answers; it asks for no case."""
+        steps, (*way, last) = [], path.split(".")
         fields = self.of(name)
-        for step in way.split(".") if way else ():
+        for step in way:
             found = [each for each in fields.values() if each.relationship.lower() == step.lower()]
             if not found:
                 return None
+            steps.append(found[0].relationship)
             fields = self.of(found[0].parent)
-        return fields.get(last.lower())
+        field = fields.get(last.lower())
+        return (".".join([*steps, field.name]), field) if field else None
 
-    def _fresh(self) -> set[str]:
-        return {name for name, (at, _) in self._known.items() if time.monotonic() - at < KEPT_FOR}
+    def _is_fresh(self, name: str) -> bool:
+        return name in self._known and time.monotonic() - self._known[name].confirmed_at < KEPT_FOR
 
     def _asked(self, name: str) -> Fields:
         try:
@@ -104,6 +141,12 @@ class Schema:
             if error.code in ("NOT_FOUND", "INVALID_TYPE", "INSUFFICIENT_ACCESS"):
                 return {}
             raise
+
+
+def readable(schema: Schema, name: str, paths: Iterable[str]) -> dict[str, str]:
+    """Of these paths the ones this user sees and every API can read, each with the case in which Salesforce answers."""
+    found = {path: schema.find(name, path) for path in paths}
+    return {path: each[0] for path, each in found.items() if each and each[1].type not in UNREADABLE}
 
 
 def _fields(describe: Mapping[str, Any]) -> Fields:

@@ -1,14 +1,14 @@
 """Writing changes: by Collections or Bulk 2.0, round after round, until every row is taken, explained or moved on.
 
 A row whose field was refused is sent again without that field, a locked one in smaller company: what is wrong with one
-field or one record holds back nothing else.
+field or one record holds back nothing else. What people move too, stage and owner, is sent the moment it was looked at.
 """
 
 from __future__ import annotations
 
 import random
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import chain
 from typing import Any
 
@@ -21,7 +21,7 @@ from connectors.salesforce.refusals import LATER, SILENT, Refusal, refusal
 from connectors.salesforce.schema import OBJECTS, Schema
 from connectors.salesforce.whereabouts import whereabouts
 from crmsync.errors import Cancelled
-from crmsync.model import Change, Notes, Owner, Receipt, Ref
+from crmsync.model import Change, Narrow, Notes, Owner, Receipt, Ref
 
 COLLECTION = 200
 """Rows a Collections call may hold."""
@@ -31,6 +31,9 @@ LOCK_SIZES = (COLLECTION, 50, 10, 10)
 
 LOCK_PAUSE = 1.0
 """Seconds before locked rows are tried again, doubled each time, with jitter."""
+
+PEOPLES = frozenset({"stage", "owner"})
+"""What people move, too: no job may write it an hour after it was looked at."""
 
 CULPRIT_HUNTS = 100
 """Calls that one `write` may spend on finding the row for which Salesforce refuses a whole call."""
@@ -43,6 +46,13 @@ class Try:
     row: Row
     names: frozenset[str]
     locks: int = 0
+
+    @property
+    def change(self) -> Change:
+        """The part of the row's change that these names are."""
+        whole = self.row.change
+        before = {name: value for name, value in whole.before.items() if name in self.names}
+        return replace(whole, before=before, after={name: whole.after[name] for name in self.names})
 
 
 Outcomes = Iterator[tuple[Try, Refusal | None]]
@@ -115,8 +125,9 @@ class Writer:
         readers: Mapping[str, Reader],
         owners: Callable[[], Sequence[Owner]],
         notes: Notes,
+        narrow: Narrow,
     ) -> None:
-        self.org, self.schema, self._notes = org, schema, notes
+        self.org, self.schema, self._notes, self._narrow = org, schema, notes, narrow
         self._kinds = tuple(readers)
         self._cells = Cells(org, schema, readers, owners)
         self._hunts = CULPRIT_HUNTS
@@ -129,22 +140,31 @@ class Writer:
                 yield from self._written(kind, sorted(wave, key=lambda row: (row.change.group, row.change.ref.id)))
 
     def _written(self, kind: str, rows: Sequence[Row]) -> Iterator[Receipt]:
+        """What people move goes first, and never by a job."""
+        patient = [row for row in rows if row.cells and not PEOPLES & row.cells.keys()]
+        if len(patient) <= self.org.settings.bulk_threshold:
+            yield from self._sent(kind, rows, self.by_collections)
+            return
+        in_bulk = {id(row) for row in patient}
+        yield from self._sent(kind, [row for row in rows if id(row) not in in_bulk], self.by_collections)
+        yield from self._sent(kind, patient, self.in_bulk)
+
+    def _sent(self, kind: str, rows: Sequence[Row], first: Send) -> Iterator[Receipt]:
         scores = [Try(row, names) for row in rows if (names := frozenset(row.cells) - {"owner"})]
         owned = [row for row in rows if "owner" in row.cells]
-        first = self.in_bulk if len(scores) > self.org.settings.bulk_threshold else self.by_collections
         waiting = {id(row) for row in owned}
         through = [row for row in rows if not row.cells]
         moved: list[Row] = []
         for row in chain(through, self._rounds(kind, scores, first)):
             if row.moved:
                 moved.append(row)
-            elif id(row) not in waiting and not row.silent:
+            elif id(row) not in waiting and row.is_spoken_of:
                 yield receipt(row)
         still = [Try(row, frozenset({"owner"})) for row in owned if not (row.moved or row.silent)]
         for row in self._rounds(kind, still, self.by_collections):
             if row.moved:
                 moved.append(row)
-            elif not row.silent:
+            elif row.is_spoken_of:
                 yield receipt(row)
         yield from self._followed(kind, moved)
 
@@ -177,20 +197,41 @@ class Writer:
                 yield from self._collection(kind, some[start : start + size])
 
     def in_bulk(self, kind: str, tries: Sequence[Try]) -> Outcomes:
-        """Send by Bulk 2.0, or what it does not take by Collections."""
-        by_id = {each.row.change.ref.id: each for each in tries}
+        """Send by Bulk 2.0, or by Collections what it does not take.
+
+        It knows no header that passes duplicate rules which only alert, so that rows they stop are sent once more.
+        """
+        going = self._narrowed(tries)
+        yield from ((each, None) for each in going if not each.names)
+        by_id = {each.row.change.ref.id: each for each in going if each.names}
         rows = {id_: self._api_cells(kind, each) for id_, each in by_id.items()}
+        again: list[Try] = []
         try:
             for id_, why in bulk.ingest(self.org, self._notes, OBJECTS[kind], rows):
-                yield by_id.pop(id_), why
+                each = by_id.pop(id_)
+                if why and why.code == "DUPLICATES_DETECTED":
+                    again.append(each)
+                else:
+                    yield each, why
         except bulk.NotBegun:
-            yield from self.by_collections(kind, list(by_id.values()))
+            again += by_id.values()
+        yield from self.by_collections(kind, again)
+
+    def _narrowed(self, tries: Sequence[Try]) -> list[Try]:
+        """The tries with the names that may still be sent, perhaps none."""
+        left = {change.ref: change.after for change in self._narrow([each.change for each in tries])}
+        return [replace(each, names=each.names & left.get(each.row.change.ref, {}).keys()) for each in tries]
 
     def _api_cells(self, kind: str, each: Try) -> dict[str, Any]:
         spelled = self._cells.spelled(kind)
         return {spelled[name]: each.row.cells[name] for name in sorted(each.names)}
 
     def _collection(self, kind: str, tries: Sequence[Try]) -> Outcomes:
+        going = self._narrowed(tries)
+        yield from ((each, None) for each in going if not each.names)
+        tries = [each for each in going if each.names]
+        if not tries:
+            return
         records = [self._record(kind, each) for each in tries]
         try:
             answer = self.org.rest("PATCH", "composite/sobjects", {"allOrNone": False, "records": records})

@@ -66,15 +66,18 @@ def create_row(state: State, call: Call, name: str) -> Answer:
     return Answer(201, {"id": id_, "success": True, "errors": []}, {"Location": f"{call.base}/sobjects/{name}/{id_}"})
 
 
+def _http_date(text: str, header: str) -> datetime:
+    try:
+        return parsedate_to_datetime(text)
+    except ValueError:
+        raise Refusal("MALFORMED_HEADER", f"{header}: not an HTTP date: {text}") from None
+
+
 def _unmodified(state: State, call: Call, table: Table, row: int) -> None:
     since = call.headers.get("if-unmodified-since")
     if since is None:
         return
-    try:
-        limit = parsedate_to_datetime(since)
-    except ValueError:
-        raise Refusal("MALFORMED_HEADER", f"If-Unmodified-Since: not an HTTP date: {since}") from None
-    if parsed(table.get(row, "LastModifiedDate")) > limit:
+    if parsed(table.get(row, "LastModifiedDate")) > _http_date(since, "If-Unmodified-Since"):
         message = "The record has been modified since the time in If-Unmodified-Since"
         raise Refusal("ENTITY_FAILED_IFLASTMODIFIED_ON_UPDATE", message, status=412)
 
@@ -390,12 +393,13 @@ def describe_all(state: State, call: Call) -> Answer:
 def describe_one(state: State, call: Call, name: str) -> Answer:
     table = table_of(state, name)
     assert state.changed_at is not None
-    changed_at = format_datetime(state.changed_at.astimezone(UTC).replace(microsecond=0), usegmt=True)
-    if call.headers.get("if-modified-since") == changed_at:
+    changed_at = state.changed_at.astimezone(UTC)
+    since = call.headers.get("if-modified-since")
+    if since is not None and changed_at <= _http_date(since, "If-Modified-Since"):
         return Answer(304)
     fields = [describe_field(each) for each in state.visible(name).values()]
     body = describe_fully(table.sobject, call.version, fields, state.children(table.sobject.name))
-    return Answer(200, body, {"Last-Modified": changed_at})
+    return Answer(200, body, {"Last-Modified": format_datetime(changed_at, usegmt=True)})
 
 
 def basic(state: State, call: Call, name: str) -> Answer:

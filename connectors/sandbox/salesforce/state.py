@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
-from datetime import date, datetime
+from datetime import date, datetime, timedelta
 from typing import Any
 
 from connectors.sandbox.people import salesforce_id
@@ -185,9 +185,10 @@ class State:
         return granted
 
     def forget(self) -> None:
-        """Fields or permissions have changed."""
+        """Fields or permissions have changed; no two changes share a second, which is all that a header can tell."""
         self._visible.clear()
-        self.changed_at = self.clock()
+        second = self.clock().replace(microsecond=0)
+        self.changed_at = max(second, self.changed_at + timedelta(seconds=1)) if self.changed_at else second
 
     # --- small facts -------------------------------------------------------------------------------------------------
 

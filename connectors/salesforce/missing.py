@@ -1,0 +1,60 @@
+"""Which fields of the config an org does not have, or does not show to the integration user."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+
+from connectors.salesforce.contacts import Reader
+from connectors.salesforce.schema import OBJECTS, UNREADABLE, Schema
+from crmsync.model import MissingField
+
+
+def missing_fields(schema: Schema, readers: Mapping[str, Reader]) -> list[MissingField]:
+    """Every mapped field, output and stage that is not there, each with a sentence for the admin."""
+    return [
+        each
+        for reader in readers.values()
+        for find in (missing_inputs, missing_outputs, missing_stage)
+        for each in find(schema, reader)
+    ]
+
+
+def missing_inputs(schema: Schema, reader: Reader) -> Iterator[MissingField]:
+    """What `[fields]` maps."""
+    for name, path in reader.fields.items():
+        if sentence := missing_input(schema, reader, name, path):
+            yield MissingField("field", name, reader.kind, sentence)
+
+
+def missing_input(schema: Schema, reader: Reader, name: str, path: str) -> str:
+    """What to say of a field that cannot be read; nothing of one that can."""
+    object_ = OBJECTS[reader.kind]
+    known = schema.resolve(object_, path)
+    if known is None:
+        return (
+            f"{object_}.{path} (the field {name!r}) is not there or not visible to the integration user; rules that "
+            f"read it see it as unknown; correct [fields], or give its permission set 'Read' on {path}"
+        )
+    if known.type in UNREADABLE:
+        return (
+            f"{object_}.{path} (the field {name!r}) is of the type {known.type}, which no API reads whole; map one of "
+            "its parts in [fields]"
+        )
+    return ""
+
+
+def missing_outputs(schema: Schema, reader: Reader) -> Iterator[MissingField]:
+    """What crmsync is to write its scores into."""
+    object_ = OBJECTS[reader.kind]
+    for name, api in reader.outputs.items():
+        if schema.of(object_).get(api.lower()) is None:
+            sentence = f"{object_}.{api} (the output {name!r}) is not there or not visible; run: crmsync setup"
+            yield MissingField("output", name, reader.kind, sentence)
+
+
+def missing_stage(schema: Schema, reader: Reader) -> Iterator[MissingField]:
+    """Where the stage lives, if the config names any."""
+    object_, path = OBJECTS[reader.kind], reader.stage_field
+    if reader.stages and schema.of(object_).get(path.lower()) is None:
+        sentence = f"{object_}.{path} (the stage) is not there or not visible; run: crmsync setup"
+        yield MissingField("stage", "stage", reader.kind, sentence)
