@@ -86,7 +86,10 @@ def ours(count: int) -> list[Measured]:
         ids: list[str] = []
         rest(10)
         rows = [measured("full pull of contacts", count, count / 100, connector, lambda: pull(connector, ids))]
-        changes = [Change(Ref("hubspot", "contact", id), {"score": None}, {"score": 42, "band": "warm"}) for id in ids]
+        changes = [
+            Change(Ref("hubspot", "contact", contact_id), {"score": None}, {"score": 42, "band": "warm"})
+            for contact_id in ids
+        ]
         rest(10)
         rows.append(measured("write of every score", count, count / 100, connector, lambda: write(connector, changes)))
         connector.close()

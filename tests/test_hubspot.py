@@ -67,20 +67,20 @@ def crowd(sandbox, count):
         sandbox.portal.actions["create"]({"properties": {"email": f"crowd{number}@acme.example"}})
 
 
-def update(sandbox, id, **properties):
-    return sandbox.do("hubspot", "update", id=id, properties=properties)
+def update(sandbox, contact_id, **properties):
+    return sandbox.do("hubspot", "update", id=contact_id, properties=properties)
 
 
 def calls(sandbox, part=""):
     return [each for each in sandbox.calls.of("hubspot") if part in each.path]
 
 
-def properties(sandbox, id):
-    return sandbox.portal.state.contacts.by_id[int(id)].properties
+def properties(sandbox, contact_id):
+    return sandbox.portal.state.contacts.by_id[int(contact_id)].properties
 
 
-def change(id, before=None, **after):
-    return Change(Ref("hubspot", "contact", id), before or dict.fromkeys(after), after)
+def change(contact_id, before=None, **after):
+    return Change(Ref("hubspot", "contact", contact_id), before or dict.fromkeys(after), after)
 
 
 def refused(status=400, **body):
@@ -106,8 +106,8 @@ def test_reads_and_writes_the_same_in_every_version(sandbox, version):
     connector.create_fields()
     found, _ = contacts(connector)
     activities, _ = pulled(connector.activities(None))
-    receipts = list(connector.write([change(id, score=7) for id in found]))
-    assert set(found) == {str(id) for id in sandbox.portal.state.contacts.live}
+    receipts = list(connector.write([change(contact_id, score=7) for contact_id in found]))
+    assert set(found) == {str(contact_id) for contact_id in sandbox.portal.state.contacts.live}
     assert {each.kind for each in activities} >= {"page_viewed", "form_submitted", "email_sent", "meeting_held"}
     assert all(each.ok for each in receipts)
     assert {each.current["score"] for each in contacts(connector)[0].values()} == {7}
@@ -115,13 +115,13 @@ def test_reads_and_writes_the_same_in_every_version(sandbox, version):
 
 def test_a_contact_has_typed_fields_of_itself_and_of_its_company(sandbox, ready):
     company = sandbox.do("hubspot", "create", type="companies", properties={"name": "Acme", "numberofemployees": "250"})
-    id = create(
+    contact_id = create(
         sandbox, email="Ann@Acme.example", jobtitle="CTO", lifecyclestage="marketingqualifiedlead", ls_score="42"
     )
-    sandbox.do("hubspot", "associate", id=id, to="companies", other=company["id"], primary=True)
-    update(sandbox, id, associatedcompanyid=company["id"])
-    found = contacts(ready)[0][id]
-    assert found.ref == Ref("hubspot", "contact", id)
+    sandbox.do("hubspot", "associate", id=contact_id, to="companies", other=company["id"], primary=True)
+    update(sandbox, contact_id, associatedcompanyid=company["id"])
+    found = contacts(ready)[0][contact_id]
+    assert found.ref == Ref("hubspot", "contact", contact_id)
     assert found.emails == ("Ann@Acme.example",) or found.emails == ("ann@acme.example",)
     assert found.fields == {"title": "CTO", "employees": 250}
     assert found.stage == "mql"
@@ -129,8 +129,8 @@ def test_a_contact_has_typed_fields_of_itself_and_of_its_company(sandbox, ready)
 
 
 def test_a_stage_that_the_config_does_not_name_keeps_hubspots_value(sandbox, ready):
-    id = create(sandbox, email="e@acme.example", lifecyclestage="evangelist")
-    assert contacts(ready)[0][id].stage == "evangelist"
+    contact_id = create(sandbox, email="e@acme.example", lifecyclestage="evangelist")
+    assert contacts(ready)[0][contact_id].stage == "evangelist"
 
 
 def test_a_pull_by_cursor_brings_what_changed_and_not_the_rest(sandbox, ready):
@@ -138,8 +138,8 @@ def test_a_pull_by_cursor_brings_what_changed_and_not_the_rest(sandbox, ready):
     sandbox.clock.advance(3600)
     _, cursor = contacts(ready, cursor)
     sandbox.clock.advance(3600)
-    id = create(sandbox, email="new@acme.example")
-    assert set(contacts(ready, cursor)[0]) == {id}
+    contact_id = create(sandbox, email="new@acme.example")
+    assert set(contacts(ready, cursor)[0]) == {contact_id}
 
 
 def test_incremental_pulls_add_up_to_a_full_one(sandbox, ready):
@@ -171,12 +171,12 @@ def test_contacts_that_the_index_shows_late_are_not_lost(sandbox, ready):
     _, cursor = contacts(ready)
     sandbox.clock.advance(3600)
     sandbox.portal.switches.index_lag = 30.0
-    id = create(sandbox, email="late@acme.example")
+    contact_id = create(sandbox, email="late@acme.example")
     first, cursor = contacts(ready, cursor)
     sandbox.clock.advance(60)
     second, _ = contacts(ready, cursor)
-    assert id not in first
-    assert id in second
+    assert contact_id not in first
+    assert contact_id in second
 
 
 @pytest.mark.parametrize("count", [199, 200, 201, 1_234])
@@ -208,20 +208,20 @@ def test_a_search_that_compares_ids_as_text_loses_nobody(sandbox, ready):
     _, cursor = contacts(ready)
     sandbox.clock.advance(7200)
     sandbox.do("hubspot", "bulk_edit", properties={"country": "Chile"})
-    assert set(contacts(ready, cursor)[0]) == {str(id) for id in sandbox.portal.state.contacts.live}
+    assert set(contacts(ready, cursor)[0]) == {str(contact_id) for contact_id in sandbox.portal.state.contacts.live}
 
 
 def test_a_large_portal_is_walked_in_several_places_and_every_contact_comes_once(sandbox, ready):
     sandbox.between_requests(lambda: crowd(sandbox, 5_000))
     found = Counter(each.ref.id for each in pulled(ready.contacts(None))[0])
-    assert set(found) == {str(id) for id in sandbox.portal.state.contacts.live}
+    assert set(found) == {str(contact_id) for contact_id in sandbox.portal.state.contacts.live}
     assert set(found.values()) == {1}
     assert len(calls(sandbox, "/contacts")) < 1.5 * len(found) / 100
 
 
 def test_a_walk_goes_on_where_it_was_stopped(sandbox, ready):
     sandbox.between_requests(lambda: crowd(sandbox, 3_000))
-    expected = {str(id) for id in sandbox.portal.state.contacts.live}
+    expected = {str(contact_id) for contact_id in sandbox.portal.state.contacts.live}
     pages = ready.contacts(None)
     seen, cursor = set(), None
     for _ in range(13):
@@ -247,17 +247,17 @@ def test_a_cursor_that_cannot_be_read_is_as_good_as_none(sandbox, ready, cursor)
 
 def test_a_deleted_contact_is_gone(sandbox, ready):
     found, cursor = contacts(ready)
-    id = sorted(found)[3]
-    sandbox.do("hubspot", "archive", id=id)
+    contact_id = sorted(found)[3]
+    sandbox.do("hubspot", "archive", id=contact_id)
     sandbox.clock.advance(90_000)
-    assert contacts(ready, cursor)[0][id].gone
-    assert [each.gone for each in ready.read([Ref("hubspot", "contact", id)])] == [True]
+    assert contacts(ready, cursor)[0][contact_id].gone
+    assert [each.gone for each in ready.read([Ref("hubspot", "contact", contact_id)])] == [True]
 
 
 def test_an_erased_contact_is_gone_when_it_is_read(sandbox, ready):
-    id = sorted(contacts(ready)[0])[3]
-    sandbox.do("hubspot", "gdpr_delete", id=id)
-    assert [each.gone for each in ready.read([Ref("hubspot", "contact", id)])] == [True]
+    contact_id = sorted(contacts(ready)[0])[3]
+    sandbox.do("hubspot", "gdpr_delete", id=contact_id)
+    assert [each.gone for each in ready.read([Ref("hubspot", "contact", contact_id)])] == [True]
 
 
 @pytest.mark.parametrize("missing", ["", "hs_merged_object_ids", "hs_calculated_merged_vids"])
@@ -271,17 +271,17 @@ def test_a_merged_contact_knows_the_ids_it_had(sandbox, ready, missing):
         properties(sandbox, last).pop(missing, None)
     found = contacts(ready, cursor)[0][last]
     assert {a, b, c, first} <= set(found.aliases) or missing
-    for id in (a, b, c, first):
-        (read,) = ready.read([Ref("hubspot", "contact", id)])
+    for contact_id in (a, b, c, first):
+        (read,) = ready.read([Ref("hubspot", "contact", contact_id)])
         assert (read.ref.id, read.gone) == (last, False)
-        assert id in read.aliases
+        assert contact_id in read.aliases
 
 
 def test_a_hundred_and_eighty_are_read_and_the_missing_ones_named(sandbox, ready):
     for number in range(200):
         create(sandbox, email=f"n{number}@acme.example")
-    ids = [str(id) for id in sandbox.portal.state.contacts.live[:180]]
-    read = list(ready.read([Ref("hubspot", "contact", id) for id in [*ids, "999000111", "999000112"]]))
+    ids = [str(contact_id) for contact_id in sandbox.portal.state.contacts.live[:180]]
+    read = list(ready.read([Ref("hubspot", "contact", contact_id) for contact_id in [*ids, "999000111", "999000112"]]))
     assert {each.ref.id for each in read if not each.gone} == set(ids)
     assert {each.ref.id for each in read if each.gone} == {"999000111", "999000112"}
 
@@ -293,20 +293,20 @@ def test_what_is_read_by_id_has_the_companys_values_too(sandbox, ready):
 
 def test_a_companys_change_reaches_its_contacts(sandbox, ready):
     _, cursor = contacts(ready)
-    company = next(id for id in sandbox.portal.state.records["companies"].live if members(sandbox, id))
+    company = next(each for each in sandbox.portal.state.records["companies"].live if members(sandbox, each))
     sandbox.clock.advance(7200)
     sandbox.do("hubspot", "update", type="companies", id=str(company), properties={"numberofemployees": "4321"})
     changed, _ = contacts(ready, cursor)
-    for id in members(sandbox, company):
-        assert changed[str(id)].fields["employees"] == 4321
+    for contact_id in members(sandbox, company):
+        assert changed[str(contact_id)].fields["employees"] == 4321
 
 
 def members(sandbox, company):
     """The contacts whose primary company it is."""
     return [
-        id
-        for id in sandbox.portal.state.contacts.live
-        if properties(sandbox, id).get("associatedcompanyid") == str(company)
+        contact_id
+        for contact_id in sandbox.portal.state.contacts.live
+        if properties(sandbox, contact_id).get("associatedcompanyid") == str(company)
     ]
 
 
@@ -379,8 +379,8 @@ def test_a_large_export_is_an_archive(sandbox, ready, times):
     sandbox.portal.switches.export_times = times
     sandbox.between_requests(lambda: crowd(sandbox, 2_000))
     update(sandbox, sandbox.portal.state.contacts.live[7], jobtitle='Line\r\nbreak \u2028 "quoted" ' + "x" * 200_000)
-    for id in sandbox.portal.state.contacts.live[8:20]:
-        update(sandbox, id, jobtitle="y" * 200_000)
+    for contact_id in sandbox.portal.state.contacts.live[8:20]:
+        update(sandbox, contact_id, jobtitle="y" * 200_000)
     assert contacts(hubspot(sandbox, backfill="export"))[0] == contacts(ready)[0]
 
 
@@ -413,7 +413,7 @@ def test_a_file_that_breaks_off_is_fetched_again(sandbox, ready):
 def test_without_an_export_to_be_trusted_the_list_is_read(sandbox, ready, fault):
     sandbox.faults.add(Fault(**fault))
     found = contacts(hubspot(sandbox, backfill="export"))[0]
-    assert {str(id) for id in sandbox.portal.state.contacts.live} <= set(found)
+    assert {str(contact_id) for contact_id in sandbox.portal.state.contacts.live} <= set(found)
 
 
 # Activities
@@ -422,7 +422,7 @@ def test_without_an_export_to_be_trusted_the_list_is_read(sandbox, ready, fault)
 def test_every_activity_of_the_portal_comes_once_with_a_contact(sandbox, ready):
     found, _ = pulled(ready.activities(None))
     assert len({(each.id, each.ref) for each in found}) == len(found)
-    assert {each.ref.id for each in found} <= {str(id) for id in sandbox.portal.state.contacts.live}
+    assert {each.ref.id for each in found} <= {str(contact_id) for contact_id in sandbox.portal.state.contacts.live}
     assert all(each.at.utcoffset() == timedelta(0) for each in found)
     assert "meetings" in {each.id.split(":")[0] for each in found}
 
@@ -443,11 +443,11 @@ def test_an_idle_portal_costs_few_calls_and_brings_nothing_new(sandbox, ready):
 def test_a_new_activity_comes_with_the_next_pull(sandbox, ready, kind):
     sandbox.clock.advance(3600)
     _, cursor = pulled(ready.activities(None))
-    id = create(sandbox, email="busy@acme.example")
+    contact_id = create(sandbox, email="busy@acme.example")
     attributes = {"form": "Demo request", "url": "https://acme.example/pricing", "outcome": "COMPLETED", "seconds": 60}
-    sandbox.do("hubspot", "add_activity", id=id, kind=kind, attributes=attributes)
+    sandbox.do("hubspot", "add_activity", id=contact_id, kind=kind, attributes=attributes)
     found, _ = pulled(ready.activities(cursor))
-    assert [(each.kind, each.ref.id) for each in found] == [(kind, id)]
+    assert [(each.kind, each.ref.id) for each in found] == [(kind, contact_id)]
 
 
 @pytest.mark.parametrize("count", [101, 501, 1_000])
@@ -460,21 +460,21 @@ def test_a_meeting_with_many_people_is_an_activity_of_each(sandbox, ready, count
         properties={"hs_timestamp": "2026-11-20T09:00:00Z", "hs_meeting_outcome": "COMPLETED"},
     )["id"]
     ids = [create(sandbox, email=f"guest{number}@acme.example") for number in range(count)]
-    for id in ids:
-        sandbox.do("hubspot", "associate", type="meetings", id=meeting, to="contacts", other=id)
+    for contact_id in ids:
+        sandbox.do("hubspot", "associate", type="meetings", id=meeting, to="contacts", other=contact_id)
     found = [each for each in pulled(ready.activities(None))[0] if each.id == f"meetings:{meeting}"]
     assert sorted(each.ref.id for each in found) == sorted(ids)
 
 
 def test_a_meeting_that_is_called_off_is_no_activity_any_more(sandbox, ready):
-    id = create(sandbox, email="host@acme.example")
+    contact_id = create(sandbox, email="host@acme.example")
     meeting = sandbox.do(
         "hubspot",
         "create",
         type="meetings",
         properties={"hs_timestamp": "2026-11-20T09:00:00Z", "hs_meeting_outcome": "SCHEDULED"},
     )["id"]
-    sandbox.do("hubspot", "associate", type="meetings", id=meeting, to="contacts", other=id)
+    sandbox.do("hubspot", "associate", type="meetings", id=meeting, to="contacts", other=contact_id)
     sandbox.clock.advance(3600)
     found, cursor = pulled(ready.activities(None))
     assert [each.kind for each in found if each.id == f"meetings:{meeting}"] == ["meeting_booked"]
@@ -491,12 +491,12 @@ def test_a_deleted_call_is_gone(sandbox, ready):
 
 
 def test_an_old_call_that_gains_a_contact_counts_within_a_day(sandbox, ready):
-    id = create(sandbox, email="joined@acme.example")
+    contact_id = create(sandbox, email="joined@acme.example")
     call = sandbox.do("hubspot", "create", type="calls", properties={"hs_timestamp": "2026-11-20T09:00:00Z"})["id"]
     _, cursor = pulled(ready.activities(None))
-    sandbox.do("hubspot", "associate", type="calls", id=call, to="contacts", other=id)
+    sandbox.do("hubspot", "associate", type="calls", id=call, to="contacts", other=contact_id)
     sandbox.clock.advance(90_000)
-    assert (f"calls:{call}", id) in {(each.id, each.ref.id) for each in pulled(ready.activities(cursor))[0]}
+    assert (f"calls:{call}", contact_id) in {(each.id, each.ref.id) for each in pulled(ready.activities(cursor))[0]}
 
 
 def test_a_portal_without_events_counts_page_views_instead(sandbox, ready):
@@ -529,9 +529,9 @@ def test_forms_that_hubspot_refuses_to_list_are_left_out_and_the_rest_comes(sand
     assert any("forms" in note for note in connector.check().notes)
 
 
-def sent(sandbox, id, number=1, form="Demo request"):
+def sent(sandbox, contact_id, number=1, form="Demo request"):
     attributes = {"form": form, "url": f"https://acme.example/{number}"}
-    sandbox.do("hubspot", "add_activity", id=id, kind="form_submitted", attributes=attributes)
+    sandbox.do("hubspot", "add_activity", id=contact_id, kind="form_submitted", attributes=attributes)
 
 
 FORMS = [Feed(source="forms", kind="form_submitted", attributes={"form": "form"})]
@@ -586,13 +586,13 @@ def test_a_portal_that_cannot_search_second_addresses_keeps_the_other_forms(sand
 
 def test_what_is_typed_for_an_address_and_is_none_does_no_harm(sandbox):
     for number, address in enumerate(("*@acme.example", "x" * 4_000 + "@acme.example", "none", "a b@\N{ROCKET}")):
-        id = create(sandbox, email=f"typo{number}@acme.example")
-        sandbox.portal.state.contacts.by_id[int(id)].properties["email"] = address
-        sent(sandbox, id)
-        sandbox.do("hubspot", "archive", id=id)
+        contact_id = create(sandbox, email=f"typo{number}@acme.example")
+        sandbox.portal.state.contacts.by_id[int(contact_id)].properties["email"] = address
+        sent(sandbox, contact_id)
+        sandbox.do("hubspot", "archive", id=contact_id)
     found, _ = pulled(hubspot(sandbox, activities=FORMS).activities(None))
     assert found
-    assert {each.ref.id for each in found} <= {str(id) for id in sandbox.portal.state.contacts.live}
+    assert {each.ref.id for each in found} <= {str(contact_id) for contact_id in sandbox.portal.state.contacts.live}
 
 
 def test_the_addresses_of_all_forms_are_looked_up_together(sandbox):
@@ -683,7 +683,7 @@ def test_everything_is_written_and_read_back(sandbox, ready):
     ids = sorted(contacts(ready)[0])
     owner = ready.owners()[0].id
     wanted = {"score": 55, "band": "hot", "reason": "Bodø ™ 🚀 שלום", "owner": owner}
-    receipts = list(ready.write([change(id, **wanted) for id in ids]))
+    receipts = list(ready.write([change(contact_id, **wanted) for contact_id in ids]))
     assert sorted(each.ref.id for each in receipts) == ids
     assert all(each.ok and not each.refused for each in receipts)
     for each in ready.read([each.ref for each in receipts]):
@@ -692,16 +692,16 @@ def test_everything_is_written_and_read_back(sandbox, ready):
 
 
 def test_none_clears_a_field(sandbox, ready):
-    id = create(sandbox, email="a@acme.example", ls_score="12", ls_band="hot")
-    list(ready.write([change(id, score=None, band=None)]))
-    assert contacts(ready)[0][id].current == {}
+    contact_id = create(sandbox, email="a@acme.example", ls_score="12", ls_band="hot")
+    list(ready.write([change(contact_id, score=None, band=None)]))
+    assert contacts(ready)[0][contact_id].current == {}
 
 
 def test_text_that_is_no_unicode_or_too_long_is_made_to_fit(sandbox, ready):
-    id = create(sandbox, email="a@acme.example")
-    (receipt,) = ready.write([change(id, reason="a\0b\ud800c" + "x" * 100_000)])
+    contact_id = create(sandbox, email="a@acme.example")
+    (receipt,) = ready.write([change(contact_id, reason="a\0b\ud800c" + "x" * 100_000)])
     assert receipt.ok
-    assert properties(sandbox, id)["ls_reason"].startswith("abcxx")
+    assert properties(sandbox, contact_id)["ls_reason"].startswith("abcxx")
 
 
 @pytest.mark.parametrize("traced", [False, True])
@@ -710,10 +710,10 @@ def test_one_deleted_contact_does_not_lose_its_batch(sandbox, ready, traced, par
     sandbox.portal.switches.traced_updates, sandbox.portal.switches.partial_failures = traced, partial
     ids = [create(sandbox, email=f"n{number}@acme.example") for number in range(100)]
     sandbox.do("hubspot", "archive", id=ids[57])
-    receipts = {each.ref.id: each for each in ready.write([change(id, score=9) for id in ids])}
-    assert {id for id, each in receipts.items() if not each.ok} == {ids[57]}
+    receipts = {each.ref.id: each for each in ready.write([change(contact_id, score=9) for contact_id in ids])}
+    assert {contact_id for contact_id, each in receipts.items() if not each.ok} == {ids[57]}
     assert receipts[ids[57]].gone
-    assert sum(properties(sandbox, id).get("ls_score") == "9" for id in ids) == 99
+    assert sum(properties(sandbox, contact_id).get("ls_score") == "9" for contact_id in ids) == 99
 
 
 @pytest.mark.parametrize("traced", [False, True])
@@ -725,13 +725,16 @@ def test_one_poisonous_value_does_not_lose_its_batch(sandbox, ready, traced, pla
     list(ready.write([change(ids[0], stage="lead")]))
     sandbox.do("hubspot", "remove_option", property="lifecyclestage", value="salesqualifiedlead")
     sandbox.calls.clear()
-    changes = [change(id, score=9, **({"stage": "sql"} if number == place else {})) for number, id in enumerate(ids)]
+    changes = [
+        change(contact_id, score=9, **({"stage": "sql"} if number == place else {}))
+        for number, contact_id in enumerate(ids)
+    ]
     receipts = {each.ref.id: each for each in ready.write(changes)}
     assert len(receipts) == 100
     assert all(each.ok for each in receipts.values())
-    assert {id for id, each in receipts.items() if each.refused} == {ids[place]}
+    assert {contact_id for contact_id, each in receipts.items() if each.refused} == {ids[place]}
     assert set(receipts[ids[place]].refused) == {"stage"}
-    assert sum(properties(sandbox, id).get("ls_score") == "9" for id in ids) == 100
+    assert sum(properties(sandbox, contact_id).get("ls_score") == "9" for contact_id in ids) == 100
     assert len(calls(sandbox, "batch/update")) <= 16
 
 
@@ -740,18 +743,22 @@ def test_three_poisonous_values_are_three_receipts(sandbox, ready):
     list(ready.write([change(ids[0], stage="lead")]))
     sandbox.do("hubspot", "remove_option", property="lifecyclestage", value="salesqualifiedlead")
     bad = {ids[3], ids[4], ids[88]}
-    receipts = list(ready.write([change(id, score=9, **({"stage": "sql"} if id in bad else {})) for id in ids]))
+    receipts = list(
+        ready.write(
+            [change(contact_id, score=9, **({"stage": "sql"} if contact_id in bad else {})) for contact_id in ids]
+        )
+    )
     assert {each.ref.id for each in receipts if each.refused} == bad
     assert len(receipts) == 100
-    assert sum(properties(sandbox, id).get("ls_score") == "9" for id in ids) == 100
+    assert sum(properties(sandbox, contact_id).get("ls_score") == "9" for contact_id in ids) == 100
 
 
 def test_a_stage_that_the_portal_lacks_is_refused_before_it_is_sent(sandbox, ready):
     sandbox.do("hubspot", "remove_option", property="lifecyclestage", value="salesqualifiedlead")
-    id = create(sandbox, email="a@acme.example")
-    (receipt,) = ready.write([change(id, score=9, stage="sql")])
+    contact_id = create(sandbox, email="a@acme.example")
+    (receipt,) = ready.write([change(contact_id, score=9, stage="sql")])
     assert "salesqualifiedlead" in receipt.refused["stage"]
-    assert properties(sandbox, id)["ls_score"] == "9"
+    assert properties(sandbox, contact_id)["ls_score"] == "9"
     assert len(calls(sandbox, "batch/update")) == 1
 
 
@@ -760,40 +767,40 @@ def test_a_property_that_became_read_only_is_left_out_of_the_whole_batch(sandbox
     list(ready.write([change(ids[0], score=1)]))
     sandbox.do("hubspot", "lock_property", property="ls_band")
     sandbox.calls.clear()
-    receipts = list(ready.write([change(id, score=9, band="hot") for id in ids]))
+    receipts = list(ready.write([change(contact_id, score=9, band="hot") for contact_id in ids]))
     assert all(each.ok and set(each.refused) == {"band"} for each in receipts)
-    assert sum(properties(sandbox, id).get("ls_score") == "9" for id in ids) == 50
+    assert sum(properties(sandbox, contact_id).get("ls_score") == "9" for contact_id in ids) == 50
     assert len(calls(sandbox, "batch/update")) <= 3
 
 
 def test_a_property_that_vanished_is_named_and_the_rest_written(sandbox, ready):
-    id = create(sandbox, email="a@acme.example")
-    list(ready.write([change(id, score=1)]))
+    contact_id = create(sandbox, email="a@acme.example")
+    list(ready.write([change(contact_id, score=1)]))
     sandbox.do("hubspot", "hide_property", property="ls_band")
-    (receipt,) = ready.write([change(id, score=9, band="hot")])
+    (receipt,) = ready.write([change(contact_id, score=9, band="hot")])
     assert (receipt.ok, set(receipt.refused)) == (True, {"band"})
-    assert properties(sandbox, id)["ls_score"] == "9"
+    assert properties(sandbox, contact_id)["ls_score"] == "9"
 
 
 def test_a_deactivated_owner_does_not_drag_the_score_down(sandbox, ready):
-    id, owner = create(sandbox, email="a@acme.example"), ready.owners()[0].id
-    list(ready.write([change(id, owner=None, score=1)]))
+    contact_id, owner = create(sandbox, email="a@acme.example"), ready.owners()[0].id
+    list(ready.write([change(contact_id, owner=None, score=1)]))
     sandbox.do("hubspot", "archive_owner", id=owner)
     for connector in (ready, hubspot(sandbox)):
-        (receipt,) = connector.write([change(id, score=9, owner=owner)])
+        (receipt,) = connector.write([change(contact_id, score=9, owner=owner)])
         assert (receipt.ok, set(receipt.refused)) == (True, {"owner"})
-    assert properties(sandbox, id)["ls_score"] == "9"
-    assert not properties(sandbox, id).get("hubspot_owner_id")
+    assert properties(sandbox, contact_id)["ls_score"] == "9"
+    assert not properties(sandbox, contact_id).get("hubspot_owner_id")
 
 
 @pytest.mark.parametrize("portal", ["ignored", "accepted"])
 def test_a_stage_is_not_moved_back(sandbox, ready, portal):
     sandbox.portal.switches.backward_stages = portal
-    id = create(sandbox, email="a@acme.example", lifecyclestage="salesqualifiedlead")
-    (receipt,) = ready.write([change(id, {"stage": "sql", "score": None}, stage="lead", score=9)])
+    contact_id = create(sandbox, email="a@acme.example", lifecyclestage="salesqualifiedlead")
+    (receipt,) = ready.write([change(contact_id, {"stage": "sql", "score": None}, stage="lead", score=9)])
     assert "only moves stages forward" in receipt.refused["stage"]
-    assert properties(sandbox, id)["lifecyclestage"] == "salesqualifiedlead"
-    assert properties(sandbox, id)["ls_score"] == "9"
+    assert properties(sandbox, contact_id)["lifecyclestage"] == "salesqualifiedlead"
+    assert properties(sandbox, contact_id)["ls_score"] == "9"
 
 
 @pytest.mark.parametrize("portal", ["ignored", "accepted"])
@@ -802,32 +809,36 @@ def test_a_stage_is_moved_back_in_two_steps_when_the_admin_wants_that(sandbox, r
     notes = {}
     connector = hubspot(sandbox, notes=notes, backward_stages=True)
     ids = [create(sandbox, email=f"n{number}@acme.example", lifecyclestage="salesqualifiedlead") for number in range(3)]
-    receipts = list(connector.write([change(id, {"stage": "sql", "score": None}, stage="lead", score=9) for id in ids]))
+    receipts = list(
+        connector.write(
+            [change(contact_id, {"stage": "sql", "score": None}, stage="lead", score=9) for contact_id in ids]
+        )
+    )
     assert all(each.ok and not each.refused for each in receipts)
-    assert [properties(sandbox, id)["lifecyclestage"] for id in ids] == ["lead"] * 3
+    assert [properties(sandbox, contact_id)["lifecyclestage"] for contact_id in ids] == ["lead"] * 3
     assert "hubspot.moving_back" not in notes
 
 
 def test_a_move_that_was_cut_in_two_is_finished_before_anything_is_read(sandbox, ready):
     notes = {}
     connector = hubspot(sandbox, notes=notes, backward_stages=True)
-    id = create(sandbox, email="a@acme.example", lifecyclestage="salesqualifiedlead")
+    contact_id = create(sandbox, email="a@acme.example", lifecyclestage="salesqualifiedlead")
     sandbox.faults.add(Fault(do="answer", status=500, path="batch/update", first=2))
     with pytest.raises(Unavailable):
-        list(connector.write([change(id, {"stage": "sql"}, stage="lead")]))
-    assert not properties(sandbox, id).get("lifecyclestage")
+        list(connector.write([change(contact_id, {"stage": "sql"}, stage="lead")]))
+    assert not properties(sandbox, contact_id).get("lifecyclestage")
     sandbox.faults.clear()
-    (read,) = hubspot(sandbox, notes=notes).read([Ref("hubspot", "contact", id)])
+    (read,) = hubspot(sandbox, notes=notes).read([Ref("hubspot", "contact", contact_id)])
     assert read.stage == "lead"
     assert "hubspot.moving_back" not in notes
 
 
 def test_the_order_of_stages_is_the_portals_own(sandbox, ready):
     sandbox.do("hubspot", "add_stage", id="7000123", label="Nurture", before="lead")
-    id = create(sandbox, email="a@acme.example", lifecyclestage="7000123")
-    (receipt,) = ready.write([change(id, {"stage": "7000123"}, stage="lead")])
+    contact_id = create(sandbox, email="a@acme.example", lifecyclestage="7000123")
+    (receipt,) = ready.write([change(contact_id, {"stage": "7000123"}, stage="lead")])
     assert receipt.ok
-    assert properties(sandbox, id)["lifecyclestage"] == "lead"
+    assert properties(sandbox, contact_id)["lifecyclestage"] == "lead"
 
 
 def test_a_conditional_rule_of_the_admin_costs_the_stage_and_not_the_score(sandbox, ready):
@@ -835,7 +846,9 @@ def test_a_conditional_rule_of_the_admin_costs_the_stage_and_not_the_score(sandb
     sandbox.portal.switches.required = [
         {"property": "lifecyclestage", "equals": "salesqualifiedlead", "requires": "phone"}
     ]
-    receipts = list(ready.write([change(id, score=9, stage="sql" if id == ids[4] else "mql") for id in ids]))
+    receipts = list(
+        ready.write([change(contact_id, score=9, stage="sql" if contact_id == ids[4] else "mql") for contact_id in ids])
+    )
     assert {each.ref.id for each in receipts if each.refused} == {ids[4]}
     assert all(each.ok for each in receipts)
     assert properties(sandbox, ids[4])["ls_score"] == "9"
@@ -848,10 +861,10 @@ def test_an_email_address_is_no_id(sandbox, ready):
 
 
 def test_an_id_twice_is_two_batches(sandbox, ready):
-    id = create(sandbox, email="a@acme.example")
-    receipts = list(ready.write([change(id, score=1), change(id, band="hot")]))
+    contact_id = create(sandbox, email="a@acme.example")
+    receipts = list(ready.write([change(contact_id, score=1), change(contact_id, band="hot")]))
     assert [each.ok for each in receipts] == [True, True]
-    assert (properties(sandbox, id)["ls_score"], properties(sandbox, id)["ls_band"]) == ("1", "hot")
+    assert (properties(sandbox, contact_id)["ls_score"], properties(sandbox, contact_id)["ls_band"]) == ("1", "hot")
 
 
 @pytest.mark.parametrize("pair", ["refused", "applied"])
@@ -859,10 +872,17 @@ def test_two_ids_of_one_survivor_are_both_accounted_for(sandbox, ready, pair):
     sandbox.portal.switches.merged_pair = pair
     ids = [create(sandbox, email=f"n{number}@acme.example") for number in range(20)]
     survivor = sandbox.do("hubspot", "merge", id=ids[3], other=ids[11])["id"]
-    receipts = {each.ref.id: each for each in ready.write([change(id, score=9) for id in ids])}
+    receipts = {each.ref.id: each for each in ready.write([change(contact_id, score=9) for contact_id in ids])}
     assert set(receipts) == set(ids)
     assert {receipts[ids[3]].moved_to.id, receipts[ids[11]].moved_to.id} == {survivor}
-    assert sum(properties(sandbox, id).get("ls_score") == "9" for id in ids if id not in (ids[3], ids[11])) == 18
+    assert (
+        sum(
+            properties(sandbox, contact_id).get("ls_score") == "9"
+            for contact_id in ids
+            if contact_id not in (ids[3], ids[11])
+        )
+        == 18
+    )
 
 
 def test_a_locked_record_is_waited_for(sandbox):
@@ -871,7 +891,7 @@ def test_a_locked_record_is_waited_for(sandbox):
     connector.create_fields()
     ids = [create(sandbox, email=f"n{number}@acme.example") for number in range(5)]
     sandbox.do("hubspot", "lock", ids=[ids[2]], times=1)
-    receipts = list(connector.write([change(id, score=9) for id in ids]))
+    receipts = list(connector.write([change(contact_id, score=9) for contact_id in ids]))
     assert all(each.ok for each in receipts)
     assert max(stop.waited) >= 2
 
@@ -879,16 +899,16 @@ def test_a_locked_record_is_waited_for(sandbox):
 def test_a_record_that_stays_locked_is_for_later_and_the_others_are_written(sandbox, ready):
     ids = [create(sandbox, email=f"n{number}@acme.example") for number in range(8)]
     sandbox.do("hubspot", "lock", ids=[ids[2]], times=1_000)
-    receipts = {each.ref.id: each for each in ready.write([change(id, score=9) for id in ids])}
-    assert {id for id, each in receipts.items() if not each.ok} == {ids[2]}
+    receipts = {each.ref.id: each for each in ready.write([change(contact_id, score=9) for contact_id in ids])}
+    assert {contact_id for contact_id, each in receipts.items() if not each.ok} == {ids[2]}
     assert receipts[ids[2]].retry
-    assert sum(properties(sandbox, id).get("ls_score") == "9" for id in ids) == 7
+    assert sum(properties(sandbox, contact_id).get("ls_score") == "9" for contact_id in ids) == 7
 
 
 def test_success_without_results_is_looked_up_and_was_written(sandbox, ready):
     ids = [create(sandbox, email=f"n{number}@acme.example") for number in range(5)]
     sandbox.faults.add(Fault(do="empty", path="batch/update", nth=1))
-    receipts = list(ready.write([change(id, score=9) for id in ids]))
+    receipts = list(ready.write([change(contact_id, score=9) for contact_id in ids]))
     assert [each.ok for each in receipts] == [True] * 5
 
 
@@ -896,7 +916,7 @@ def test_success_without_results_that_wrote_nothing_is_a_failure(sandbox, ready)
     ids = [create(sandbox, email=f"n{number}@acme.example") for number in range(5)]
     body = {"status": "COMPLETE", "results": []}
     sandbox.faults.add(Fault(do="answer", status=200, body=body, path="batch/update", nth=1))
-    receipts = list(ready.write([change(id, score=9) for id in ids]))
+    receipts = list(ready.write([change(contact_id, score=9) for contact_id in ids]))
     assert sorted(each.ref.id for each in receipts) == sorted(ids)
     assert {(each.ok, each.retry, each.code) for each in receipts} == {(False, True, "NOT_KEPT")}
 
@@ -910,27 +930,27 @@ def test_errors_that_name_no_record_are_looked_up(sandbox, ready):
         "errors": [{"status": "error"}],
     }
     sandbox.faults.add(Fault(do="answer", status=207, body=body, path="batch/update", nth=1))
-    receipts = {each.ref.id: each.ok for each in ready.write([change(id, score=9) for id in ids])}
+    receipts = {each.ref.id: each.ok for each in ready.write([change(contact_id, score=9) for contact_id in ids])}
     assert receipts == {ids[0]: True, ids[1]: False, ids[2]: False}
 
 
 def test_an_answer_lost_after_the_write_is_repeated_without_harm(sandbox, ready):
     ids = [create(sandbox, email=f"n{number}@acme.example") for number in range(3)]
     sandbox.faults.add(Fault(do="drop", path="batch/update", nth=1))
-    receipts = list(ready.write([change(id, score=9) for id in ids]))
+    receipts = list(ready.write([change(contact_id, score=9) for contact_id in ids]))
     assert all(each.ok for each in receipts)
 
 
 def test_batches_go_out_several_at_once_and_every_change_has_a_receipt(sandbox, ready):
     ids = [create(sandbox, email=f"n{number}@acme.example") for number in range(1_050)]
     sandbox.calls.clear()
-    receipts = list(ready.write([change(id, score=9) for id in ids]))
+    receipts = list(ready.write([change(contact_id, score=9) for contact_id in ids]))
     assert sorted(each.ref.id for each in receipts) == sorted(ids)
     assert len(calls(sandbox, "batch/update")) == 11
 
 
 def test_nothing_but_updates_by_id_is_ever_sent(sandbox, ready):
-    list(ready.write([change(id, score=9) for id in sorted(contacts(ready)[0])]))
+    list(ready.write([change(contact_id, score=9) for contact_id in sorted(contacts(ready)[0])]))
     pulled(ready.activities(None))
     assert {each.path.rpartition("contacts/")[2] for each in sandbox.calls.writes("hubspot")} == {"batch/update"}
 
@@ -967,7 +987,7 @@ def asked_for(sandbox):
 
 
 def scores_of(sandbox, ids):
-    return {properties(sandbox, id).get("ls_score") for id in ids}
+    return {properties(sandbox, contact_id).get("ls_score") for contact_id in ids}
 
 
 @pytest.mark.parametrize("version", ["2026-09", "2026-03", "v3"])
@@ -976,9 +996,9 @@ def test_a_mass_of_scores_is_one_import(sandbox, many, version):
     connector = hubspot(sandbox, notes=notes, api_version=version, **MASS)
     sandbox.calls.clear()
     because = 'Zoë, "quoted"; semi'
-    receipts = list(connector.write([change(id, score=73, band="mql", reason=because) for id in many]))
+    receipts = list(connector.write([change(contact_id, score=73, band="mql", reason=because) for contact_id in many]))
     assert sorted(each.ref.id for each in receipts if each.ok and not each.refused) == sorted(many)
-    assert {properties(sandbox, id)["ls_reason"] for id in many} == {because}
+    assert {properties(sandbox, contact_id)["ls_reason"] for contact_id in many} == {because}
     assert asked_for(sandbox) == 1
     assert calls(sandbox, "/batch/") == []
     assert len(calls(sandbox, "/imports")) == 5
@@ -995,7 +1015,7 @@ def test_what_an_import_may_not_carry_goes_by_batch(sandbox, many):
         many[3]: {"score": 5, "reason": "two\nlines"},
         many[4]: {"score": 5},
     }
-    changes = [change(id, **odd.get(id, {"score": 5, "reason": "why"})) for id in many]
+    changes = [change(contact_id, **odd.get(contact_id, {"score": 5, "reason": "why"})) for contact_id in many]
     receipts = list(hubspot(sandbox, **MASS).write(changes))
     assert sorted(each.ref.id for each in receipts if each.ok and not each.refused) == sorted(many)
     assert len(sandbox.portal.state.imports["7000001"].rows) == len(many) - len(odd)
@@ -1005,8 +1025,8 @@ def test_what_an_import_may_not_carry_goes_by_batch(sandbox, many):
 
 
 def test_few_scores_are_no_import_and_neither_are_many_without_the_setting(sandbox, many):
-    list(hubspot(sandbox, **MASS).write([change(id, score=5) for id in many[:99]]))
-    list(hubspot(sandbox).write([change(id, score=5) for id in many]))
+    list(hubspot(sandbox, **MASS).write([change(contact_id, score=5) for contact_id in many[:99]]))
+    list(hubspot(sandbox).write([change(contact_id, score=5) for contact_id in many]))
     assert asked_for(sandbox) == 0
     assert scores_of(sandbox, many) == {"5"}
 
@@ -1032,7 +1052,9 @@ def test_each_row_that_an_import_did_not_take_is_a_receipt_in_hubspots_words(san
     list(connector.write([change(ids[0], band="cold")]))
     sandbox.do("hubspot", "remove_option", property="ls_band", value="hot")
     sandbox.do("hubspot", "archive", id=ids[50])
-    changes = [change(id, score=8, band="hot" if id in (ids[7], ids[90]) else "cold") for id in ids]
+    changes = [
+        change(contact_id, score=8, band="hot" if contact_id in (ids[7], ids[90]) else "cold") for contact_id in ids
+    ]
     if shift is not None:
         errors = [
             {
@@ -1046,9 +1068,9 @@ def test_each_row_that_an_import_did_not_take_is_a_receipt_in_hubspots_words(san
         sandbox.faults.add(Fault(do="answer", status=200, body=body, path=r"/imports/.*/errors"))
     receipts = {each.ref.id: each for each in connector.write(changes)}
     assert set(receipts) == set(ids)
-    assert {id for id, each in receipts.items() if each.refused} == {ids[7], ids[90]}
+    assert {contact_id for contact_id, each in receipts.items() if each.refused} == {ids[7], ids[90]}
     assert all("hot" in receipts[ids[place]].refused["band"] for place in (7, 90))
-    assert {id for id, each in receipts.items() if not each.ok} == {ids[50]}
+    assert {contact_id for contact_id, each in receipts.items() if not each.ok} == {ids[50]}
     assert receipts[ids[50]].gone
     assert scores_of(sandbox, set(ids) - {ids[50]}) == {"8"}
     assert len(calls(sandbox, "/batch/read")) <= 3
@@ -1057,7 +1079,7 @@ def test_each_row_that_an_import_did_not_take_is_a_receipt_in_hubspots_words(san
 def test_numbers_of_an_import_that_do_not_add_up_mean_reading_everything(sandbox, many):
     body = {"id": "7000001", "state": "DONE", "metadata": {"counters": {"UPDATED_OBJECTS": 118}}}
     sandbox.faults.add(Fault(do="answer", status=200, body=body, path=r"/imports/[^/]+/7000001$"))
-    receipts = list(hubspot(sandbox, **MASS).write([change(id, score=5) for id in many]))
+    receipts = list(hubspot(sandbox, **MASS).write([change(contact_id, score=5) for contact_id in many]))
     assert sorted(each.ref.id for each in receipts if each.ok) == sorted(many)
     assert scores_of(sandbox, many) == {"5"}
     assert len(calls(sandbox, "/batch/update")) == 2
@@ -1077,7 +1099,7 @@ def test_without_imports_batches_are_written(sandbox, many, fault):
     sandbox.faults.add(Fault(**fault, method="POST", path="/imports"))
     connector = hubspot(sandbox, notes=notes, **MASS)
     for value in (5, 6):
-        assert all(each.ok for each in connector.write([change(id, score=value) for id in many]))
+        assert all(each.ok for each in connector.write([change(contact_id, score=value) for contact_id in many]))
     assert scores_of(sandbox, many) == {"6"}
     assert 1 <= asked_for(sandbox) <= 4
     assert notes == {}
@@ -1092,7 +1114,7 @@ def test_check_says_that_imports_are_not_to_be_had(sandbox, ready):
 @pytest.mark.parametrize("do", ["drop", "truncate", "empty", "html", "reset"])
 def test_an_import_is_never_asked_for_twice(sandbox, many, do):
     sandbox.faults.add(Fault(do=do, method="POST", path="/imports", nth=1))
-    receipts = list(hubspot(sandbox, **MASS).write([change(id, score=5) for id in many]))
+    receipts = list(hubspot(sandbox, **MASS).write([change(contact_id, score=5) for contact_id in many]))
     assert sorted(each.ref.id for each in receipts if each.ok) == sorted(many)
     assert len(sandbox.portal.state.imports) == 1
 
@@ -1101,9 +1123,9 @@ def test_an_import_that_a_process_left_is_waited_for_by_the_next_one(sandbox, ma
     notes = {}
     left = hubspot(sandbox, notes=notes, stop=Switched(2.0), **MASS)
     with pytest.raises(Cancelled):
-        list(left.write([change(id, score=5) for id in many]))
+        list(left.write([change(contact_id, score=5) for contact_id in many]))
     assert json.loads(notes["hubspot.import"])["id"] == "7000001"
-    found = list(hubspot(sandbox, notes=notes).read([Ref("hubspot", "contact", id) for id in many]))
+    found = list(hubspot(sandbox, notes=notes).read([Ref("hubspot", "contact", contact_id) for contact_id in many]))
     assert {each.current["score"] for each in found} == {5}
     assert len(sandbox.portal.state.imports) == 1
     assert notes == {}
@@ -1113,9 +1135,9 @@ def test_an_import_whose_id_never_arrived_is_found_by_its_name(sandbox, many):
     notes = {}
     sandbox.faults.add(Fault(do="drop", method="POST", path="/imports"), Fault(do="html", status=503, path="/imports"))
     with pytest.raises(Unavailable):
-        list(hubspot(sandbox, notes=notes, **MASS).write([change(id, score=5) for id in many]))
+        list(hubspot(sandbox, notes=notes, **MASS).write([change(contact_id, score=5) for contact_id in many]))
     sandbox.faults.clear()
-    found = list(hubspot(sandbox, notes=notes).read([Ref("hubspot", "contact", id) for id in many]))
+    found = list(hubspot(sandbox, notes=notes).read([Ref("hubspot", "contact", contact_id) for contact_id in many]))
     assert {each.current["score"] for each in found} == {5}
     assert notes == {}
 
@@ -1132,7 +1154,7 @@ def test_an_import_that_nobody_knows_any_more_is_forgotten(sandbox, many, status
 def test_an_import_that_did_not_end_well(sandbox, many, state, retry, scores):
     body = {"id": "7000001", "state": state, "metadata": {"counters": {}}}
     sandbox.faults.add(Fault(do="answer", status=200, body=body, path=r"/imports/[^/]+/7000001$"))
-    receipts = list(hubspot(sandbox, **MASS).write([change(id, score=5) for id in many]))
+    receipts = list(hubspot(sandbox, **MASS).write([change(contact_id, score=5) for contact_id in many]))
     assert {(each.ok, each.retry) for each in receipts} == {(not retry, retry)}
     assert len(receipts) == len(many)
     assert scores_of(sandbox, many) == scores
@@ -1143,7 +1165,7 @@ def test_an_import_that_takes_hours_is_left_to_the_next_cycle(sandbox, many):
     notes, stop = {}, Hurry()
     connector = hubspot(sandbox, notes=notes, stop=stop, **MASS)
     with pytest.raises(Unavailable, match="still works"):
-        list(connector.write([change(id, score=5) for id in many]))
+        list(connector.write([change(contact_id, score=5) for contact_id in many]))
     assert 7_200 <= sum(each for each in stop.waited if each) < 7_400
     assert "hubspot.import" in notes
 
@@ -1227,7 +1249,7 @@ def test_a_broken_answer_is_read_again_and_the_pull_is_whole(sandbox, ready, do)
     for number in range(300):
         create(sandbox, email=f"n{number}@acme.example")
     sandbox.faults.add(Fault(do=do, path="objects/2026-09/contacts$", first=2, last=3))
-    assert set(contacts(ready)[0]) == {str(id) for id in sandbox.portal.state.contacts.live}
+    assert set(contacts(ready)[0]) == {str(contact_id) for contact_id in sandbox.portal.state.contacts.live}
 
 
 def test_an_answer_that_stays_broken_ends_the_pull_between_pages(sandbox, ready):
@@ -1242,7 +1264,9 @@ def test_an_answer_that_stays_broken_ends_the_pull_between_pages(sandbox, ready)
         next(pages)
     sandbox.faults.clear()
     assert len(seen) == 200
-    assert {*seen, *contacts(ready, page.cursor)[0]} == {str(id) for id in sandbox.portal.state.contacts.live}
+    assert {*seen, *contacts(ready, page.cursor)[0]} == {
+        str(contact_id) for contact_id in sandbox.portal.state.contacts.live
+    }
 
 
 def test_a_page_served_again_and_again_ends_the_pull(sandbox, ready):
@@ -1257,7 +1281,7 @@ def test_a_search_that_ignores_its_filter_is_replaced_by_the_list(sandbox, ready
     results = [{"id": str(number), "properties": {}} for number in range(200)]
     page = {"total": 5_000, "results": results, "paging": {"next": {"after": "200"}}}
     sandbox.faults.add(Fault(do="answer", status=200, body=page, path="contacts/search$"))
-    assert {str(id) for id in sandbox.portal.state.contacts.live} <= set(contacts(ready, cursor)[0])
+    assert {str(contact_id) for contact_id in sandbox.portal.state.contacts.live} <= set(contacts(ready, cursor)[0])
 
 
 @pytest.mark.parametrize(
@@ -1482,7 +1506,7 @@ def test_stop_is_heard_while_batches_are_under_way(sandbox, ready):
     stop = threading.Event()
     connector = hubspot(sandbox, stop=stop)
     sandbox.faults.add(Fault(do="silence", path="batch/update", first=2))
-    receipts = connector.write([change(id, score=9) for id in ids])
+    receipts = connector.write([change(contact_id, score=9) for contact_id in ids])
     assert next(receipts).ok
     stop.set()
     with pytest.raises(Cancelled):

@@ -74,7 +74,7 @@ def test_what_only_looks_like_a_number_is_unknown(text):
 
 
 @pytest.mark.parametrize(
-    ("type", "field_type", "text", "value"),
+    ("property_type", "field_type", "text", "value"),
     [
         ("string", "text", "", None),
         ("string", "text", "0", "0"),
@@ -87,8 +87,8 @@ def test_what_only_looks_like_a_number_is_unknown(text):
         ("datetime", "date", "2026-03-29T02:30:00Z", "2026-03-29T02:30:00Z"),
     ],
 )
-def test_values_have_the_type_of_their_property(type, field_type, text, value):
-    assert read(text, Definition("p", type, field_type, True)) == value
+def test_values_have_the_type_of_their_property(property_type, field_type, text, value):
+    assert read(text, Definition("p", property_type, field_type, True)) == value
 
 
 @pytest.mark.parametrize(
@@ -243,7 +243,7 @@ class List:
         after = dict(query).get("after", "")
         start = self._start(after)
         page = self.ids[start : start + self.size]
-        answer = {"results": [{"id": str(id)} for id in page]}
+        answer = {"results": [{"id": str(record_id)} for record_id in page]}
         if start + self.size < len(self.ids):
             answer["paging"] = {"next": {"after": self._token(start + self.size)}}
         return answer
@@ -266,8 +266,12 @@ class List:
             return int(after[1:])
         if self.tokens == "offset":
             return int(after)
-        reached = (lambda id: id > int(after)) if self.tokens == "last" else (lambda id: id >= int(after))
-        return next((place for place, id in enumerate(self.ids) if reached(id)), len(self.ids))
+        reached = (
+            (lambda record_id: record_id > int(after))
+            if self.tokens == "last"
+            else (lambda record_id: record_id >= int(after))
+        )
+        return next((place for place, record_id in enumerate(self.ids) if reached(record_id)), len(self.ids))
 
 
 @pytest.fixture(autouse=True)
@@ -293,7 +297,7 @@ def test_a_walk_finds_every_record_whatever_the_tokens_are(ids, tokens, size, da
         for records, _ in walk.whole_list(walk.Listing(List(ids, tokens, size), "x", []))
         for record in records
     )
-    assert set(found) == {str(id) for id in ids}
+    assert set(found) == {str(record_id) for record_id in ids}
 
 
 @unhurried
@@ -325,32 +329,36 @@ class Index:
         left = self.ids
         for each in body["filterGroups"][0]["filters"]:
             if each["propertyName"] == "hs_object_id":
-                left = [id for id in left if self._fits(id, each)]
+                left = [record_id for record_id in left if self._fits(record_id, each)]
         start = int(body.get("after", 0))
         page = left[start : start + walk.SEARCH_PAGE]
-        answer = {"total": len(left), "results": [{"id": id, "properties": {}} for id in page]}
+        answer = {"total": len(left), "results": [{"id": record_id, "properties": {}} for record_id in page]}
         if start + walk.SEARCH_PAGE < len(left):
             answer["paging"] = {"next": {"after": str(start + walk.SEARCH_PAGE)}}
         if self.vanishing and body["limit"] == walk.SEARCH_PAGE:
-            self.ids = [id for id in self.ids if id != self.vanishing[0]]
+            self.ids = [record_id for record_id in self.ids if record_id != self.vanishing[0]]
             del self.vanishing[0]
         return answer
 
-    def _fits(self, id, condition):
-        return id in condition["values"] if "values" in condition else self.key(id) > self.key(condition["value"])
+    def _fits(self, record_id, condition):
+        return (
+            record_id in condition["values"]
+            if "values" in condition
+            else self.key(record_id) > self.key(condition["value"])
+        )
 
 
 @unhurried
 @given(ids=st.sets(st.integers(1, 1_500), max_size=60), size=st.integers(1, 7), as_text=st.booleans())
 def test_a_window_is_whole_or_says_that_it_is_not(ids, size, as_text):
     walk.SEARCH_PAGE = size
-    ids = {str(id) for id in ids}
+    ids = {str(record_id) for record_id in ids}
     found = []
     try:
         for records, _ in walk.Window(Index(ids, as_text), "x", "changed", 0, []).pages():
             found += [record["id"] for record in records]
     except walk.Skipping:
-        assert as_text or not any(id[0] < "9" and len(id) > 1 for id in found)
+        assert as_text or not any(record_id[0] < "9" and len(record_id) > 1 for record_id in found)
         return
     assert set(found) == ids
 
@@ -359,7 +367,7 @@ def test_a_window_is_whole_or_says_that_it_is_not(ids, size, as_text):
 @given(ids=st.sets(st.integers(10, 1_500), min_size=20, max_size=60), data=st.data())
 def test_records_that_vanish_take_nobody_with_them(ids, data):
     walk.SEARCH_PAGE = 5
-    ids = {str(id) for id in ids}
+    ids = {str(record_id) for record_id in ids}
     vanishing = data.draw(st.lists(st.sampled_from(sorted(ids)), unique=True, max_size=3))
     window = walk.Window(Index(ids, vanishing=vanishing), "x", "changed", 0, [])
     try:

@@ -39,9 +39,9 @@ def free_port():
         return line.getsockname()[1]
 
 
-def event(id, portal=PORTAL, kind="contact.propertyChange", **more):
+def event(contact_id, portal=PORTAL, kind="contact.propertyChange", **more):
     return {
-        "objectId": int(id), "portalId": int(portal), "subscriptionType": kind, "propertyName": "jobtitle",
+        "objectId": int(contact_id), "portalId": int(portal), "subscriptionType": kind, "propertyName": "jobtitle",
         "propertyValue": "CEO", "eventId": 1, "subscriptionId": 7, "appId": 9, "occurredAt": 1, **more,
     }  # fmt: skip
 
@@ -245,18 +245,18 @@ def test_hints_are_contacts_of_this_portal(listening, said, ids):
 
 
 def test_five_deliveries_reversed_and_at_once_are_one_hint_each(listening):
-    bodies = [text(event(id), event(id + 1)) for id in range(51, 61)]
+    bodies = [text(event(contact_id), event(contact_id + 1)) for contact_id in range(51, 61)]
     with ThreadPoolExecutor(8) as pool:
         told = list(pool.map(listening.call, (bodies + bodies[::-1]) * 5))
     assert {status for status, _ in told} == {204}
-    assert sorted(listening.hints.take()) == [str(id) for id in range(51, 62)]
+    assert sorted(listening.hints.take()) == [str(contact_id) for contact_id in range(51, 62)]
     assert listening.woken <= 10
 
 
 def test_a_mass_change_does_not_fill_the_memory():
     hints = Hints([])
     for start in range(0, 10 * MOST, 100):
-        hints.add([event(id) for id in range(start, start + 100)])
+        hints.add([event(contact_id) for contact_id in range(start, start + 100)])
     hints.portal = PORTAL
     assert len(hints.take()) == MOST
 
@@ -334,33 +334,33 @@ def lagging(sandbox):
 
 
 def hint(connector, sandbox, *ids):
-    connector._hints.add([event(id, portal=str(sandbox.portal.state.portal_id)) for id in ids])
+    connector._hints.add([event(contact_id, portal=str(sandbox.portal.state.portal_id)) for contact_id in ids])
 
 
 def test_a_hinted_contact_comes_before_the_search_shows_it(sandbox, lagging):
     connector, cursor = lagging
-    id = create(sandbox, email="hot@acme.example", jobtitle="CEO")
-    assert id not in contacts(connector, cursor)[0]
-    hint(connector, sandbox, id)
+    contact_id = create(sandbox, email="hot@acme.example", jobtitle="CEO")
+    assert contact_id not in contacts(connector, cursor)[0]
+    hint(connector, sandbox, contact_id)
     first = next(connector.contacts(cursor))
-    assert [each.ref.id for each in first.items] == [id]
+    assert [each.ref.id for each in first.items] == [contact_id]
     assert first.items[0].fields["title"] == "CEO"
     assert first.cursor == cursor
 
 
 def test_a_search_that_lags_does_not_take_a_hint_back(sandbox, lagging):
     connector, cursor = lagging
-    id = create(sandbox, email="hot@acme.example", jobtitle="Intern")
+    contact_id = create(sandbox, email="hot@acme.example", jobtitle="Intern")
     sandbox.clock.advance(60)
-    update(sandbox, id, jobtitle="CEO")
-    assert contacts(connector, cursor)[0][id].fields["title"] == "Intern"
-    hint(connector, sandbox, id)
-    assert contacts(connector, cursor)[0][id].fields["title"] == "CEO"
-    assert id not in contacts(connector, cursor)[0]
+    update(sandbox, contact_id, jobtitle="CEO")
+    assert contacts(connector, cursor)[0][contact_id].fields["title"] == "Intern"
+    hint(connector, sandbox, contact_id)
+    assert contacts(connector, cursor)[0][contact_id].fields["title"] == "CEO"
+    assert contact_id not in contacts(connector, cursor)[0]
     sandbox.clock.advance(1)
-    update(sandbox, id, jobtitle="CTO")
+    update(sandbox, contact_id, jobtitle="CTO")
     sandbox.clock.advance(60)
-    assert contacts(connector, cursor)[0][id].fields["title"] == "CTO"
+    assert contacts(connector, cursor)[0][contact_id].fields["title"] == "CTO"
 
 
 def test_ids_that_lead_nowhere_do_no_harm(sandbox, lagging):
@@ -374,11 +374,11 @@ def test_ids_that_lead_nowhere_do_no_harm(sandbox, lagging):
 def test_a_hint_in_the_middle_of_a_first_pull_waits(sandbox):
     connector = hubspot(sandbox)
     connector.account()
-    id = create(sandbox, email="hot@acme.example")
-    hint(connector, sandbox, id)
+    contact_id = create(sandbox, email="hot@acme.example")
+    hint(connector, sandbox, contact_id)
     found, cursor = contacts(connector)
-    assert id in found
-    assert [each.ref.id for each in next(connector.contacts(cursor)).items] == [id]
+    assert contact_id in found
+    assert [each.ref.id for each in next(connector.contacts(cursor)).items] == [contact_id]
     connector.close()
 
 
@@ -425,11 +425,11 @@ class Idle:
         self.jobs = {}
         self.added = []
 
-    def get_job(self, id):
-        return self.jobs.get(id)
+    def get_job(self, job_id):
+        return self.jobs.get(job_id)
 
-    def add_job(self, act, trigger, run_date, id, **more):
-        self.jobs[id] = act
+    def add_job(self, act, trigger, run_date, **more):
+        self.jobs[more["id"]] = act
         self.added.append(run_date)
 
 
@@ -550,20 +550,20 @@ def read_until(process, word):
     raise AssertionError(f"{word} never came: {seen}")
 
 
-def score(sandbox, id):
-    return sandbox.portal.state.contacts.by_id[int(id)].properties.get("crmsync_score")
+def score(sandbox, contact_id):
+    return sandbox.portal.state.contacts.by_id[int(contact_id)].properties.get("crmsync_score")
 
 
 def test_a_hot_lead_is_scored_within_seconds_though_the_index_lags(process, sandbox):
     daemon, port = process()
     read_until(daemon, "cycle_done")
     sandbox.portal.switches.index_lag = 30.0
-    id = create(sandbox, email="hot@newco.example", jobtitle="VP Sales")
-    body = text(event(id, portal=str(sandbox.portal.state.portal_id)))
+    contact_id = create(sandbox, email="hot@newco.example", jobtitle="VP Sales")
+    body = text(event(contact_id, portal=str(sandbox.portal.state.portal_id)))
     before = time.monotonic()
     assert call(port, "/hubspot", body)[0] == 204
     seen = read_until(daemon, "cycle_done")
-    assert score(sandbox, id) == "25", seen
+    assert score(sandbox, contact_id) == "25", seen
     assert time.monotonic() - before < 20
     with ThreadPoolExecutor(4) as pool:
         assert {status for status, _ in pool.map(lambda _: call(port, "/hubspot", body), range(8))} == {204}

@@ -36,11 +36,15 @@ def look_up(api: Api, ids: Sequence[str], properties: Sequence[str]) -> Iterator
 
     def one(chunk: Sequence[str]) -> list[tuple[str, Record | None]]:
         found = dict(_by_any_id(_batch_read(api, chunk, properties, archived=False)))
-        rest = [id for id in chunk if id not in found]
+        rest = [contact_id for contact_id in chunk if contact_id not in found]
         if rest:
             deleted = {str(record["id"]) for record in _batch_read(api, rest, ["hs_object_id"], archived=True)}
-            found |= {id: record for id in rest if id not in deleted and (record := _alone(api, id, properties))}
-        return [(id, found.get(id)) for id in chunk]
+            found |= {
+                contact_id: record
+                for contact_id in rest
+                if contact_id not in deleted and (record := _alone(api, contact_id, properties))
+            }
+        return [(contact_id, found.get(contact_id)) for contact_id in chunk]
 
     for answers in api.in_flight(one, chunks(ids, BATCH)):
         yield from answers
@@ -48,7 +52,7 @@ def look_up(api: Api, ids: Sequence[str], properties: Sequence[str]) -> Iterator
 
 def _by_any_id(records: Sequence[Record]) -> Iterator[tuple[str, Record]]:
     for record in records:
-        yield from ((id, record) for id in merged(record.get("properties") or {}))
+        yield from ((contact_id, record) for contact_id in merged(record.get("properties") or {}))
     yield from ((str(record["id"]), record) for record in records)
 
 
@@ -64,9 +68,11 @@ def _batch_read(api: Api, ids: Sequence[str], properties: Sequence[str], archive
     return answer.get("results") or ()
 
 
-def _alone(api: Api, id: str, properties: Sequence[str]) -> Record | None:
+def _alone(api: Api, contact_id: str, properties: Sequence[str]) -> Record | None:
     try:
-        record: Record = api.get(api.place("record", kind="contacts", id=id), [("properties", ",".join(properties))])
+        record: Record = api.get(
+            api.place("record", kind="contacts", id=contact_id), [("properties", ",".join(properties))]
+        )
     except Refused as error:
         if error.status not in (400, 404):
             raise

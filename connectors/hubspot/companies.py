@@ -41,8 +41,8 @@ class Companies:
         else:
             primary = dict(self._primary([str(each["id"]) for each in contacts]))
             ids = [primary.get(str(each["id"]), "") for each in contacts]
-        known = self._known({id for id in ids if id}, properties)
-        return [known.get(id, {}) for id in ids]
+        known = self._known({company_id for company_id in ids if company_id}, properties)
+        return [known.get(company_id, {}) for company_id in ids]
 
     def remember_all(self, properties: Sequence[str], *, for_all: bool) -> None:
         """Forget everything and read all companies, if they are not too many: their list has a hundred in a call.
@@ -58,12 +58,12 @@ class Companies:
     def _known(self, ids: set[str], properties: Sequence[str]) -> Mapping[str, Mapping[str, Any]]:
         """The values of these companies. Several threads ask at once: what is remembered is only ever added to."""
         remembered = self._values
-        known = {id: remembered[id] for id in ids if id in remembered}
+        known = {company_id: remembered[company_id] for company_id in ids if company_id in remembered}
         missing = sorted(ids - known.keys())
         read = {
             str(each["id"]): _only(each, properties) for each in read_many(self._api, "companies", properties, missing)
         }
-        known |= {id: read.get(id, {}) for id in missing}
+        known |= {company_id: read.get(company_id, {}) for company_id in missing}
         if len(remembered) + len(missing) > KEPT:
             self._values = dict(known)
         else:
@@ -88,7 +88,7 @@ class Companies:
         """
         for records, _ in window.pages():
             read = {str(each["id"]): _only(each, properties) for each in records}
-            moved = {id: values for id, values in read.items() if self._told.get(id) != values}
+            moved = {company_id: values for company_id, values in read.items() if self._told.get(company_id) != values}
             self._values |= moved
             found = associations(self._api, "companies", "contacts", moved)
             members = dict.fromkeys(str(each["toObjectId"]) for _, associated in found for each in associated)
@@ -125,9 +125,9 @@ def associations(api: Api, kind: str, to: str, ids: Iterable[str]) -> Iterator[t
         rest: list[Mapping[str, str]] = []
         for answer in api.in_flight(one, chunks(asked, ASSOCIATION_INPUTS)):
             for result in answer.get("results") or ():
-                id, after = str(result["from"]["id"]), next_page(result)
-                found.setdefault(id, []).extend(result.get("to") or ())
-                rest += [{"id": id, "after": after}] if after else []
+                record_id, after = str(result["from"]["id"]), next_page(result)
+                found.setdefault(record_id, []).extend(result.get("to") or ())
+                rest += [{"id": record_id, "after": after}] if after else []
         if rest and rest == asked:
             raise Unavailable(CRM, f"HubSpot serves the same associations of {kind} again and again")
         asked = rest

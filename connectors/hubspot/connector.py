@@ -90,10 +90,10 @@ class HubSpot:
         ids = list(dict.fromkeys(ref.id for ref in refs))
         for some in chunks(ids, READ_AT_ONCE):
             found = dict(look_up(self._api, some, how.properties))
-            there = {id: record for id, record in found.items() if record is not None}
+            there = {contact_id: record for contact_id, record in found.items() if record is not None}
             yield from self._contacts.typed(list(there.values()), how, list(there))
-            for id in found.keys() - there.keys():
-                yield Contact(Ref(CRM, KIND, id), self._api.server_time, gone=True)
+            for contact_id in found.keys() - there.keys():
+                yield Contact(Ref(CRM, KIND, contact_id), self._api.server_time, gone=True)
 
     def write(self, changes: Sequence[Change], narrow: Narrow = list) -> Iterator[Receipt]:
         """Write, and say for each change what became of it."""

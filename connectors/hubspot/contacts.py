@@ -46,9 +46,13 @@ class Contacts:
     def _hinted(self, how: Reading, text: str) -> Iterator[Page[Contact]]:
         """The contacts that HubSpot's webhooks named, as they are now; the cursor stays where it is."""
         searchable = self._api.server_time - self._api.settings.overlap
-        self._hinted_at = {id: at for id, at in self._hinted_at.items() if at > searchable}
+        self._hinted_at = {contact_id: at for contact_id, at in self._hinted_at.items() if at > searchable}
         if ids := self._hints.take():
-            there = {id: record for id, record in look_up(self._api, ids, how.properties) if record is not None}
+            there = {
+                contact_id: record
+                for contact_id, record in look_up(self._api, ids, how.properties)
+                if record is not None
+            }
             found = self.typed(list(there.values()), how, list(there))
             yield Page(found, text)
             self._hinted_at |= {each.ref.id: each.changed_at for each in found}

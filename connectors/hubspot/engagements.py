@@ -80,12 +80,12 @@ def _activities(
     kept = [(each, at, feed) for each, at in timely if (feed := fitting(feeds, each.get("properties") or {}))]
     found: list[Activity] = []
     for record, at, feed in kept:
-        id, said = f"{source}:{record['id']}", attributes(feed, record.get("properties") or {})
-        found += [Activity(Ref(CRM, KIND, each), id, feed.kind, at, said) for each in record[CONTACTS]]
+        activity_id, said = f"{source}:{record['id']}", attributes(feed, record.get("properties") or {})
+        found += [Activity(Ref(CRM, KIND, each), activity_id, feed.kind, at, said) for each in record[CONTACTS]]
     if not known:
         return found
     nobody = {str(each["id"]) for each in records} - {each.id.partition(":")[2] for each in found}
-    return found + [_gone(source, id) for id in sorted(nobody)]
+    return found + [_gone(source, record_id) for record_id in sorted(nobody)]
 
 
 def _associated(api: Api, source: str, records: Sequence[Record]) -> list[Record]:
@@ -110,9 +110,9 @@ def _linked(api: Api, source: str, records: Sequence[Record]) -> list[Record]:
     return [whole.get(str(each["id"]), each) for each in linked]
 
 
-def _gone(source: str, id: str) -> Activity:
+def _gone(source: str, record_id: str) -> Activity:
     """An activity that is no more; whose it was only the state knows."""
-    return Activity(Ref(CRM, KIND, ""), f"{source}:{id}", "", datetime.fromtimestamp(0, tz=UTC), gone=True)
+    return Activity(Ref(CRM, KIND, ""), f"{source}:{record_id}", "", datetime.fromtimestamp(0, tz=UTC), gone=True)
 
 
 def _at(record: Mapping[str, Any]) -> datetime | None:

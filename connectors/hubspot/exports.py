@@ -55,11 +55,11 @@ def exported(api: Api, notes: Notes, properties: Sequence[str]) -> Iterator[list
 
 def _link(api: Api, notes: Notes, properties: Sequence[str]) -> str:
     try:
-        id = _begun(api, notes, properties)
+        export_id = _begun(api, notes, properties)
     except (Forbidden, Unavailable) as error:
         raise NoExport(str(error)) from error  # also when people have used up the thirty exports of the day
     try:
-        return _finished(api, id)
+        return _finished(api, export_id)
     except (Forbidden, Refused) as error:
         notes.pop(EXPORT, None)
         raise NoExport(str(error)) from error
@@ -84,17 +84,17 @@ def _begun(api: Api, notes: Notes, properties: Sequence[str]) -> str:
         "includePrimaryDisplayPropertyForAssociatedObjects": False,
         "overrideAssociatedObjectsPerDefinitionPerRowLimit": False,
     }
-    id = str(api.post(api.place("exports"), body)["id"])
-    said = {"id": id, "at": api.server_time.isoformat(), "properties": list(properties)}
+    export_id = str(api.post(api.place("exports"), body)["id"])
+    said = {"id": export_id, "at": api.server_time.isoformat(), "properties": list(properties)}
     notes[EXPORT] = orjson.dumps(said).decode()
-    return id
+    return export_id
 
 
-def _finished(api: Api, id: str) -> str:
+def _finished(api: Api, export_id: str) -> str:
     """Wait for an export; the address of its file, which is good for five minutes."""
     pause, begun = FIRST_POLL, api.server_time
     while True:
-        answer = api.get(api.place("export_status", id=id))
+        answer = api.get(api.place("export_status", id=export_id))
         if answer.get("status") == "COMPLETE" and answer.get("result"):
             return str(answer["result"])
         if answer.get("status") not in ("PENDING", "PROCESSING") or api.server_time - begun > STILL_GOOD:

@@ -39,15 +39,15 @@ class Hints:
         """The ids of this portal's contacts that wait; none waits afterwards."""
         with self._lock:
             waiting, self._waiting = self._waiting, {}
-        return [id for portal, id in waiting if portal == self.portal]
+        return [contact_id for portal, contact_id in waiting if portal == self.portal]
 
     def _contacts(self, event: dict[str, Any]) -> Iterator[tuple[str, str]]:
         portal = str(event.get("portalId"))
         if self.portal not in ("", portal) or not _of_contacts(event) or str(event.get("propertyName")) in self._ours:
             return
-        for id in (event.get(name) for name in _IDS):
-            if _is_id(id):
-                yield portal, str(id)
+        for contact_id in (event.get(name) for name in _IDS):
+            if _is_id(contact_id):
+                yield portal, str(contact_id)
 
 
 def _list(events: Any) -> list[Any]:
@@ -59,6 +59,6 @@ def _of_contacts(event: dict[str, Any]) -> bool:
     return kind == "contact" or (kind == "object" and event.get("objectTypeId") == CONTACTS)
 
 
-def _is_id(id: Any) -> bool:
-    text = str(id)
-    return isinstance(id, int | str) and text.isascii() and text.isdigit() and len(text) <= _LONGEST_ID
+def _is_id(value: Any) -> bool:
+    text = str(value)
+    return isinstance(value, int | str) and text.isascii() and text.isdigit() and len(text) <= _LONGEST_ID

@@ -68,8 +68,8 @@ class Ended(NamedTuple):
         found = {} if self.state == "DONE" and adds_up else dict.fromkeys(ids, "")
         known = set(ids)
         for each in errors:
-            for id in [each.id] if each.id in known else _around(each.line, ids):
-                found[id] = found.get(id) or each.reason
+            for contact_id in [each.id] if each.id in known else _around(each.line, ids):
+                found[contact_id] = found.get(contact_id) or each.reason
         return found
 
 
@@ -87,8 +87,8 @@ def settle(api: Api, notes: Notes) -> None:
     if not known:
         return
     try:
-        if id := known.get("id") or _named(api, known["name"]):
-            _ended(api, str(id))
+        if import_id := known.get("id") or _named(api, known["name"]):
+            _ended(api, str(import_id))
     except (Forbidden, Refused):
         pass  # HubSpot does not know it any more, or does not tell: the records themselves will
     notes.pop(IMPORT, None)
@@ -103,13 +103,13 @@ def imported(api: Api, notes: Notes, rows: Mapping[str, Mapping[str, str]]) -> E
     name = f"crmsync {api.server_time:%Y-%m-%d %H:%M:%S} {secrets.token_hex(4)}"
     notes[IMPORT] = orjson.dumps({"name": name}).decode()
     try:
-        id = _created(api, name, rows)
+        import_id = _created(api, name, rows)
     except (Forbidden, Refused, NoImport) as error:
         del notes[IMPORT]
         raise NoImport(str(error)) from error
-    notes[IMPORT] = orjson.dumps({"name": name, "id": id}).decode()
-    answer = _ended(api, id)
-    ended = Ended(str(answer["state"]), _updated(answer), _errors(api, id))
+    notes[IMPORT] = orjson.dumps({"name": name, "id": import_id}).decode()
+    answer = _ended(api, import_id)
+    ended = Ended(str(answer["state"]), _updated(answer), _errors(api, import_id))
     del notes[IMPORT]
     return ended
 
@@ -120,12 +120,12 @@ def _created(api: Api, name: str, rows: Mapping[str, Mapping[str, str]]) -> str:
     for _ in range(ATTEMPTS):
         pause = FIRST_POLL
         try:
-            if id := api.upload(where, fields).get("id"):
-                return str(id)
+            if import_id := api.upload(where, fields).get("id"):
+                return str(import_id)
         except Transient as error:
             pause = FIRST_POLL if error.retry_after is None else error.retry_after
-        if id := _named(api, name):
-            return id
+        if import_id := _named(api, name):
+            return import_id
         if pause > SLOWEST_POLL:
             break
         api.pause(pause)
@@ -160,21 +160,21 @@ def _form(name: str, rows: Mapping[str, Mapping[str, str]]) -> list[tuple[str, A
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")
     writer.writerow([RECORD_ID, *properties])
-    writer.writerows([id, *(values[each] for each in properties)] for id, values in rows.items())
+    writer.writerows([contact_id, *(values[each] for each in properties)] for contact_id, values in rows.items())
     file = ("scores.csv", text.getvalue().encode(), "text/csv")
     return [("importRequest", orjson.dumps(asked).decode()), ("files", file)]
 
 
-def _ended(api: Api, id: str) -> Mapping[str, Any]:
+def _ended(api: Api, import_id: str) -> Mapping[str, Any]:
     """The import once it has ended. Raises `Unavailable` when that takes too long; it then runs on."""
     pause, waited = FIRST_POLL, 0.0
     while waited < LONGEST:
-        answer: Mapping[str, Any] = api.get(api.place("import", id=id))
+        answer: Mapping[str, Any] = api.get(api.place("import", id=import_id))
         if answer.get("state") in FINAL:
             return answer
         api.pause(pause)
         waited, pause = waited + pause, min(SLOWEST_POLL, pause * 1.5)
-    raise Unavailable(CRM, f"HubSpot still works on the import {id}; the next cycle looks again")
+    raise Unavailable(CRM, f"HubSpot still works on the import {import_id}; the next cycle looks again")
 
 
 def _updated(answer: Mapping[str, Any]) -> int | None:
@@ -182,11 +182,11 @@ def _updated(answer: Mapping[str, Any]) -> int | None:
     return said if isinstance(said, int) else None
 
 
-def _errors(api: Api, id: str) -> tuple[RowError, ...] | None:
+def _errors(api: Api, import_id: str) -> tuple[RowError, ...] | None:
     """What was not taken; `None` when HubSpot does not say."""
     query = [("limit", str(LISTED)), ("includeErrorMessage", "true"), ("includeRowData", "true")]
     try:
-        return tuple(_row_error(each) for each in pages(api, api.place("import_errors", id=id), query))
+        return tuple(_row_error(each) for each in pages(api, api.place("import_errors", id=import_id), query))
     except (Forbidden, Refused):
         return None
 
@@ -209,8 +209,8 @@ def fits_import(properties: Mapping[str, str]) -> bool:
 def groups(rows: Mapping[str, Mapping[str, str]], least: int) -> Iterator[list[str]]:
     """The ids of rows that have the same properties and are at least `least`; one import takes at most `ROWS`."""
     found: dict[frozenset[str], list[str]] = {}
-    for id, properties in rows.items():
-        found.setdefault(frozenset(properties), []).append(id)
+    for contact_id, properties in rows.items():
+        found.setdefault(frozenset(properties), []).append(contact_id)
     for ids in found.values():
         if len(ids) >= least:
             yield from (ids[start : start + ROWS] for start in range(0, len(ids), ROWS))

@@ -30,7 +30,7 @@ class Moves:
         self._notes[MOVING] = orjson.dumps(dict(stages)).decode()
         self._begun = True
         for ids in chunks(list(stages), BATCH):
-            send(self._api, {id: {STAGE: ""} for id in ids})
+            send(self._api, {contact_id: {STAGE: ""} for contact_id in ids})
 
     def end(self) -> None:
         """The second step is done."""
@@ -45,12 +45,12 @@ class Moves:
         stages: dict[str, str] = orjson.loads(text)
         present = dict(look_up(self._api, list(stages), [STAGE]))
         left = {
-            id: stage
-            for id, stage in stages.items()
-            if (record := present.get(id)) and not (record.get("properties") or {}).get(STAGE)
+            contact_id: stage
+            for contact_id, stage in stages.items()
+            if (record := present.get(contact_id)) and not (record.get("properties") or {}).get(STAGE)
         }
         for ids in chunks(list(left), BATCH):
-            send(self._api, {id: {STAGE: left[id]} for id in ids})
+            send(self._api, {contact_id: {STAGE: left[contact_id]} for contact_id in ids})
         del self._notes[MOVING]
 
 
@@ -59,6 +59,9 @@ def send(api: Api, properties: Mapping[str, Mapping[str, str]]) -> Mapping[str, 
 
     The trace id makes HubSpot name the record in an error, where it does that.
     """
-    inputs = [{"id": id, "properties": values, "objectWriteTraceId": id} for id, values in properties.items()]
+    inputs = [
+        {"id": contact_id, "properties": values, "objectWriteTraceId": contact_id}
+        for contact_id, values in properties.items()
+    ]
     answer: Mapping[str, Any] = api.post(api.place("batch_update", kind="contacts"), {"inputs": inputs})
     return answer

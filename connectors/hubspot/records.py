@@ -111,10 +111,10 @@ def reading(
 
 def contact(record: Mapping[str, Any], asked: str, how: Reading) -> Contact:
     """Read one record. `asked` is the id it was asked for, which may be one it had before a merge."""
-    id, values = str(record["id"]), record.get("properties") or {}
+    contact_id, values = str(record["id"]), record.get("properties") or {}
     stage = values.get(STAGE) or None
     return Contact(
-        ref=Ref(CRM, KIND, id),
+        ref=Ref(CRM, KIND, contact_id),
         changed_at=changed_at(record),
         emails=tuple(dict.fromkeys(_emails(values))),
         unread=how.unread,
@@ -124,7 +124,7 @@ def contact(record: Mapping[str, Any], asked: str, how: Reading) -> Contact:
         owner=values.get(OWNER) or None,
         current=_typed(how.outputs, values),
         name=" ".join(part for each in NAMES if (part := values.get(each))),
-        aliases=tuple(dict.fromkeys(each for each in (*merged(values), asked) if each and each != id)),
+        aliases=tuple(dict.fromkeys(each for each in (*merged(values), asked) if each and each != contact_id)),
         links=tuple(Ref("salesforce", kind, long_id(sf)) for prop, kind in LINKS.items() if (sf := values.get(prop))),
         gone=bool(record.get("archived")),
     )
@@ -166,10 +166,13 @@ def _counter(of: Count, values: Mapping[str, Any]) -> Counter | None:
     return Counter(count, instant(values.get(of.last_at)) if of.last_at else None, attributes)
 
 
-def long_id(id: str) -> str:
+def long_id(salesforce_id: str) -> str:
     """The 18 characters of a Salesforce id that may have been kept with 15; the last three say which are capitals."""
-    if len(id) != 15:
-        return id
+    if len(salesforce_id) != 15:
+        return salesforce_id
     alphabet = "ABCDEFGHIJKLMNOPQRSTUVWXYZ012345"
-    flags = (sum(part[bit].isupper() << bit for bit in range(5)) for part in (id[0:5], id[5:10], id[10:15]))
-    return id + "".join(alphabet[each] for each in flags)
+    flags = (
+        sum(part[bit].isupper() << bit for bit in range(5))
+        for part in (salesforce_id[0:5], salesforce_id[5:10], salesforce_id[10:15])
+    )
+    return salesforce_id + "".join(alphabet[each] for each in flags)

@@ -89,8 +89,15 @@ def _group(api: Api) -> Iterator[str]:
 
 
 def _created(api: Api, output: str, prop: str) -> str:
-    label, type, field_type = SHAPES[output]
-    body = {"name": prop, "label": label, "type": type, "fieldType": field_type, "groupName": GROUP, "formField": False}
+    label, property_type, field_type = SHAPES[output]
+    body = {
+        "name": prop,
+        "label": label,
+        "type": property_type,
+        "fieldType": field_type,
+        "groupName": GROUP,
+        "formField": False,
+    }
     try:
         api.post(api.place("properties", kind="contacts"), body)
     except Refused as error:

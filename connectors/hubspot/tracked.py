@@ -77,9 +77,9 @@ def pull_events(api: Api, kind: str, feeds: Sequence[Feed], begun: Cursor, oldes
         while waiting or flight.busy:
             while waiting and flight.room:
                 flight.add(events.page, waiting.pop(0))
-            for slice, answer in flight.finished():
-                left.remove(slice)
-                following, results = slice.following(answer, kind), answer.get("results") or ()
+            for time_slice, answer in flight.finished():
+                left.remove(time_slice)
+                following, results = time_slice.following(answer, kind), answer.get("results") or ()
                 if following and many:
                     left, results = _slices(span.since, start, api.settings.in_flight), ()
                     waiting = list(left)
@@ -119,24 +119,24 @@ class _Events:
     def __init__(self, api: Api, kind: str) -> None:
         self._api, self._kind, self._size = api, kind, EVENT_PAGE
 
-    def page(self, slice: _Slice) -> tuple[_Slice, Mapping[str, Any]]:
+    def page(self, time_slice: _Slice) -> tuple[_Slice, Mapping[str, Any]]:
         """The next page of a slice. A token that is no longer good means beginning the slice anew."""
         try:
-            return slice, self._answer(slice, self._size)
+            return time_slice, self._answer(time_slice, self._size)
         except Refused:
-            if self._size == SMALLER_EVENT_PAGE and not slice.after:
+            if self._size == SMALLER_EVENT_PAGE and not time_slice.after:
                 raise
         try:
-            answer = self._answer(slice, SMALLER_EVENT_PAGE)
+            answer = self._answer(time_slice, SMALLER_EVENT_PAGE)
         except Refused:
-            answer = self._answer(slice._replace(after=""), SMALLER_EVENT_PAGE)
+            answer = self._answer(time_slice._replace(after=""), SMALLER_EVENT_PAGE)
         self._size = SMALLER_EVENT_PAGE
-        return slice, answer
+        return time_slice, answer
 
-    def _answer(self, slice: _Slice, size: int) -> Mapping[str, Any]:
-        query = [("eventType", self._kind), ("occurredAfter", _iso(slice.low)), ("limit", str(size))]
-        query += [("occurredBefore", _iso(slice.high))] if slice.high else []
-        query += [("after", slice.after)] if slice.after else []
+    def _answer(self, time_slice: _Slice, size: int) -> Mapping[str, Any]:
+        query = [("eventType", self._kind), ("occurredAfter", _iso(time_slice.low)), ("limit", str(size))]
+        query += [("occurredBefore", _iso(time_slice.high))] if time_slice.high else []
+        query += [("after", time_slice.after)] if time_slice.after else []
         answer: Mapping[str, Any] = self._api.get(self._api.place("events"), query)
         return answer
 
@@ -246,8 +246,10 @@ def _sent(form: str, name: str, submission: Mapping[str, Any]) -> Sent | None:
     email = said.get("email", "").strip().lower()
     if at is None or not email:
         return None
-    id = submission.get("conversionId") or hashlib.sha256(f"{form}|{millis(at)}|{email}".encode()).hexdigest()[:16]
-    return Sent(email, f"forms:{id}", at, {**said, "form": name, "pageUrl": submission.get("pageUrl") or ""})
+    submission_id = (
+        submission.get("conversionId") or hashlib.sha256(f"{form}|{millis(at)}|{email}".encode()).hexdigest()[:16]
+    )
+    return Sent(email, f"forms:{submission_id}", at, {**said, "form": name, "pageUrl": submission.get("pageUrl") or ""})
 
 
 def pull_email_events(api: Api, addresses: Addresses, feeds: Sequence[Feed], begun: Cursor, oldest: datetime) -> Pulled:

@@ -66,9 +66,9 @@ class Stretch:
     misses: int = 0
     parent: Stretch | None = None
 
-    def has(self, id: int) -> bool:
+    def has(self, record_id: int) -> bool:
         """Whether an id is in it."""
-        return (self.low is None or id > self.low) and (self.end is None or id <= self.end)
+        return (self.low is None or record_id > self.low) and (self.end is None or record_id <= self.end)
 
     def pages_left(self, top: int) -> float:
         """A guess at the pages left."""
@@ -104,7 +104,7 @@ class Listing:
         if wide and not self.archived:
             ids = [str(record["id"]) for record in records]
             found = {str(each["id"]): each for each in read_many(self.api, self.kind, self.properties, ids)}
-            records = [found[id] for id in ids if id in found]
+            records = [found[record_id] for record_id in ids if record_id in found]
         return {**page, "results": self.beside(records) if self.beside else records}
 
 
@@ -168,7 +168,7 @@ class _Walk:
         if ids is None:
             kept = self._take_unordered(stretch, records, after)
         else:
-            kept = [record for record, id in zip(records, ids, strict=True) if stretch.has(id)]
+            kept = [record for record, record_id in zip(records, ids, strict=True) if stretch.has(record_id)]
             self._move_on(stretch, ids, after, bool(kept))
         self._taken += len(kept)
         return kept
@@ -254,7 +254,7 @@ def compares_numbers(api: Api, kind: str, ids: Sequence[str]) -> bool:
     """
     if api.compares_numbers is None:
         nines = "9" * (max(map(len, ids)) - 1)
-        telling = [id for id in ids if len(id) > len(nines) > 0 and id < nines][:TELLING]
+        telling = [record_id for record_id in ids if len(record_id) > len(nines) > 0 and record_id < nines][:TELLING]
         if not telling:
             return False
         filters = [

@@ -90,8 +90,8 @@ class Writer:
     def _masses(self, inputs: Sequence[Input]) -> tuple[list[list[Input]], list[Input]]:
         """What goes by import, one list for each, and what goes by batch: stages and owners always do."""
         fit = {each.id: each for each in inputs if not {STAGE, OWNER} & each.properties.keys()} if self._imports else {}
-        rows = {id: each.properties for id, each in fit.items() if fits_import(each.properties)}
-        masses = [[fit[id] for id in ids] for ids in groups(rows, self._api.settings.import_threshold)]
+        rows = {contact_id: each.properties for contact_id, each in fit.items() if fits_import(each.properties)}
+        masses = [[fit[contact_id] for contact_id in ids] for ids in groups(rows, self._api.settings.import_threshold)]
         taken = {id(each) for mass in masses for each in mass}
         return masses, [each for each in inputs if id(each) not in taken]
 
@@ -111,13 +111,13 @@ class Writer:
         doubtful = ended.doubtful(list(by_id))
         yield from (each.receipt() for each in inputs if each.id not in doubtful)
         left: list[Input] = []
-        for id, record in self._present({id: by_id[id] for id in doubtful}):
-            it = by_id[id]
+        for contact_id, record in self._present({contact_id: by_id[contact_id] for contact_id in doubtful}):
+            it = by_id[contact_id]
             if receipt := _found(it, record):
                 yield receipt
             elif ended.state in TAKEN_BACK:
                 yield it.failed("CANCELED", "somebody stopped or undid the import in HubSpot", retry=True)
-            elif why := doubtful[id]:
+            elif why := doubtful[contact_id]:
                 yield it.without(dict.fromkeys(_lost(it, record), why)).receipt()
             else:
                 left.append(it)
@@ -235,17 +235,17 @@ class Writer:
             if it := open_inputs.pop(str(result.get("id")), None):
                 yield it.receipt()
         for error in answer.get("errors") or ():
-            for id in _ids(error):
-                if id in open_inputs and error.get("category") not in ("OBJECT_NOT_FOUND", None):
-                    yield from self._salvaged(open_inputs.pop(id), Refused(207, error, "one record"))
+            for contact_id in _ids(error):
+                if contact_id in open_inputs and error.get("category") not in ("OBJECT_NOT_FOUND", None):
+                    yield from self._salvaged(open_inputs.pop(contact_id), Refused(207, error, "one record"))
         if open_inputs:
             yield from self._looked_up(open_inputs)
 
     def _looked_up(self, inputs: Mapping[str, Input]) -> Iterator[Receipt]:
         """Receipts for records that the answer does not account for, out of what they are like now."""
-        for id, record in self._present(inputs):
+        for contact_id, record in self._present(inputs):
             said = "HubSpot reported no error and did not keep the values"
-            yield _found(inputs[id], record) or inputs[id].failed("NOT_KEPT", said, retry=True)
+            yield _found(inputs[contact_id], record) or inputs[contact_id].failed("NOT_KEPT", said, retry=True)
 
     def _present(self, inputs: Mapping[str, Input]) -> Iterator[tuple[str, Record | None]]:
         properties = list({prop for each in inputs.values() for prop in each.properties} | {*MERGES})
