@@ -72,10 +72,10 @@ def _twins(model: Model, scores: Scores) -> Iterator[Finding]:
 
 
 def _strange_kinds(model: Model, columns: Columns, known: Collection[str]) -> Iterator[Finding]:
-    counts = np.bincount(columns.fact, minlength=len(columns.facts))
+    counts = np.bincount(columns.fact, minlength=len(columns.facts)).tolist()
     seen: dict[str, int] = {}
     for fact, count in zip(columns.facts, counts, strict=True):
-        seen[fact.kind] = seen.get(fact.kind, 0) + int(count)
+        seen[fact.kind] = seen.get(fact.kind, 0) + count
     chosen = [on for on, _ in selections(model)]
     for kind, count in sorted(seen.items()):
         if count and kind not in known:
