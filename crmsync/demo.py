@@ -154,7 +154,7 @@ def _cycles(config: Config, stop: Stop, begin: Callable[[str], object]) -> dict[
         begin("The score fields, in both CRMs")
         made = {crm: list(connector.create_fields()) for crm, connector in work.crms.items()}
         begin("A backfill")
-        backfill = cycle(work, "backfill", full=True)
+        backfill = cycle(work, "backfill", full=True, approved=True)
         begin("A second cycle")
         again = work._replace(now=datetime.now(UTC))
         second = cycle(again, "sync")

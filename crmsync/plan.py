@@ -186,12 +186,14 @@ CATEGORIES = ("records", "scores", "bands", "stages", "owners")
 class Tally:
     """How much a plan changes in one CRM, which has `live` records, of which `scored` carry a score of ours.
 
-    `people` has for each category the person of each record that is counted, one entry a record.
+    `people` has for each category the person of each record that is counted, one entry a record; `odd` are those whose
+    score does not change by time or new activities alone.
     """
 
     live: int = 0
     scored: int = 0
     people: dict[str, list[int]] = field(default_factory=lambda: {name: [] for name in CATEGORIES})
+    odd: set[int] = field(default_factory=set)
 
     def add(self, person: int, change: Change, *, is_odd: bool) -> None:
         """Count one change; a value that was empty before is no loss and does not count.
@@ -209,6 +211,8 @@ class Tally:
         for name in CATEGORIES:
             if counted[name]:
                 self.people[name].append(person)
+        if is_odd:
+            self.odd.add(person)
 
     def numbers(self, of: Collection[int] | None = None) -> dict[str, int]:
         """How many records are counted in each category, all of them or those `of` some people."""
@@ -219,10 +223,11 @@ class Tally:
 
 
 class Violation(NamedTuple):
-    """A limit that a plan exceeds in one CRM: the sentence, and how many records of the category may be written."""
+    """A limit that a plan exceeds in one CRM: so many records of a category, of which `allowed` may be written."""
 
     crm: str
     category: str
+    limit: int
     allowed: int
     sentence: str
 
@@ -237,7 +242,7 @@ def guard_violations(
             seen = approved.get(crm, {}).get(category)
             allowed = limit if seen is None else max(limit, int(seen * TENTH_MORE))
             if numbers[category] > allowed:
-                yield Violation(crm, category, 0 if seen is None else allowed, sentence)
+                yield Violation(crm, category, limit, 0 if seen is None else allowed, sentence)
 
 
 def _limits(crm: str, tally: Tally, guard: Guard, numbers: Mapping[str, int]) -> Iterator[tuple[str, int, str]]:
@@ -267,13 +272,16 @@ def people_to_hold(
 ) -> set[int]:
     """The people who wait: those counted against an exceeded limit, but for as many as were approved.
 
-    Who was in the approved plan comes first.
+    Where the odd ones alone exceed it, only they wait. Who was in the approved plan is written first.
     """
     waiting: set[int] = set()
     for each in violations:
-        counted = tallies[each.crm].people[each.category]
-        ordered = sorted(counted, key=lambda person: (person not in approved_people, person))
-        waiting |= set(ordered[each.allowed :])
+        tally = tallies[each.crm]
+        counted = tally.people[each.category]
+        odd = [person for person in counted if person in tally.odd]
+        suspects = odd if len(counted) - len(odd) <= each.limit else counted
+        ordered = sorted(suspects, key=lambda person: (person not in approved_people, person))
+        waiting |= set(ordered[max(each.allowed - (len(counted) - len(suspects)), 0) :])
     return waiting
 
 

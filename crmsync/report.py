@@ -21,7 +21,7 @@ T = TypeVar("T")
 _UNPRINTABLE = re.compile("[\x00-\x1f\x7f-\x9f\u200e\u200f\u202a-\u202e\u2066-\u2069]")
 
 SHOWN_MOVERS = 10
-COUNTS = ("pulled", "activities", "scored", "planned", "kept", "failed", "changed_meanwhile", "unresolved")
+COUNTS = ("pulled", "activities", "scored", "planned", "updated", "partly", "rejected", "edited", "unknown")
 DOING = {"contacts": "contacts", "activities": "activities", "scored": "people scored", "written": "records written"}
 
 
@@ -101,7 +101,7 @@ def print_run(console: Console, document: Document) -> None:
     console.print()
     for crm, each in document["crms"].items():
         _print_reasons(console, f"{crm}: pulled and not scored", each.get("skipped", {}))
-        _print_reasons(console, f"{crm}: left alone", each.get("left_alone", {}))
+        _print_reasons(console, f"{crm}: protected", each.get("protected", {}))
     if document.get("bands"):
         console.print("People per band: " + _listed(document["bands"]), soft_wrap=True)
     for problem in document.get("problems", ()):
@@ -292,7 +292,7 @@ def print_status(console: Console, document: Document) -> None:
         console.print()
     runs = table("run", "command", "ended", "verdict", ">seconds", ">written", title="Last runs")
     for each in document["runs"]:
-        kept = sum(crm["kept"] for crm in each["crms"].values())
+        kept = sum(crm["updated"] for crm in each["crms"].values())
         ended = each["ended"] or "not ended"
         seconds = "" if each["seconds"] is None else f"{each['seconds']:.1f}"
         runs.add_row(each["run"], each["command"], ended, each["verdict"], seconds, f"{kept:,}")
@@ -361,7 +361,7 @@ def print_demo(console: Console, document: Document) -> None:
     console.print(_hottest(document["hottest"]))
     console.print("\nThe second cycle, over CRMs where nothing happened:")
     print_run(console, {**document["second"], "bands": {}})
-    written = sum(each["kept"] for each in document["second"]["crms"].values())
+    written = sum(each["updated"] for each in document["second"]["crms"].values())
     console.print("It wrote nothing." if not written else f"It wrote {written:,} records.")
     console.print()
     _print_following(console, document)

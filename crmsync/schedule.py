@@ -20,17 +20,21 @@ from crmsync import log
 from crmsync.config import Config, Schedule
 from crmsync.cycle import cycle
 from crmsync.ending import end_of
-from crmsync.errors import Cancelled
+from crmsync.errors import Cancelled, StateError
 from crmsync.model import Receiver
 from crmsync.result import Result, Work
 from crmsync.stopping import cut_off
 from crmsync.store import journal
+from crmsync.store.database import Store
 
 DEFAULTS = {"coalesce": True, "max_instances": 1, "misfire_grace_time": None}
 """Late ticks become one cycle that runs however late it is: APScheduler's own grace of one second skips it silently."""
 
 WATCHED_EVERY = 5.0
 """Seconds between looks at whether the cycle makes progress."""
+
+APPROVALS_EVERY = 2.0
+"""Seconds between looks at whether somebody approved a plan."""
 
 SOON = timedelta(seconds=2)
 """From a CRM's call to the cycle that looks: what else it says meanwhile is looked at together."""
@@ -138,6 +142,8 @@ def _tell(result: Result) -> None:
         logger.info("crm_done", crm=crm, **numbers)
     level = logger.info if result.verdict == "ok" else logger.warning
     level("cycle_done", verdict=result.verdict, bands=result.bands, problems=result.problems)
+    if result.held:
+        logger.warning("plan_waits", plan=result.held.run, reasons=result.held.reasons, next="crmsync apply")
 
 
 def scheduler_of(schedule: Schedule, act: Callable[[], object], now: datetime) -> BlockingScheduler:
@@ -148,6 +154,16 @@ def scheduler_of(schedule: Schedule, act: Callable[[], object], now: datetime) -
     scheduler.add_job(act, trigger_of(schedule), id="cycle", name="cycle", next_run_time=now)
     scheduler.add_listener(_late, EVENT_JOB_MISSED | EVENT_JOB_MAX_INSTANCES)
     return scheduler
+
+
+def run_now(scheduler: BlockingScheduler, act: Callable[[], object]) -> Callable[[], None]:
+    """What asks for a run at once, from any thread; one that is under way is waited for. `act` as for `waker`."""
+
+    def wake() -> None:
+        now = datetime.now(UTC)
+        scheduler.add_job(act, "date", run_date=now, id="now", name="now", max_instances=2, replace_existing=True)
+
+    return wake
 
 
 def waker(scheduler: BlockingScheduler, act: Callable[[], object]) -> Callable[[], None]:
@@ -166,6 +182,20 @@ def waker(scheduler: BlockingScheduler, act: Callable[[], object]) -> Callable[[
     return wake
 
 
+def watch_approvals(store: Store, wake: Callable[[], None], stop: threading.Event) -> None:
+    """Ask for a run as soon as somebody approves a plan; each approval asks once, until `stop` is raised."""
+    known: set[str] = set()
+    while not stop.wait(APPROVALS_EVERY):
+        try:
+            with store.read() as reading:
+                approved = {row.id for row in journal.plans(reading, journal.APPROVED)}
+        except StateError:
+            continue  # the run itself says what is wrong with the state
+        if approved - known:
+            wake()
+        known = approved
+
+
 def _late(event: JobEvent) -> None:
     if event.job_id != "cycle":
         return
@@ -178,10 +208,12 @@ def run(
     watch: Watch,
     stop: threading.Event,
     receivers: Sequence[Receiver] = (),
+    store: Store | None = None,
 ) -> None:
     """Run cycles until `stop` is raised; the cycle under way then leaves between two pages.
 
-    `receivers` listen meanwhile. Raises `ConfigError` where one cannot.
+    `receivers` listen meanwhile, and approvals are taken up as they come into the `store`. Raises `ConfigError` where a
+    receiver cannot listen.
     """
     one_at_a_time = threading.Lock()
 
@@ -198,6 +230,9 @@ def run(
         leaving = threading.Thread(target=_leave, args=(scheduler, stop), name="leaving", daemon=True)
         leaving.start()
         threading.Thread(target=_guard, args=(watch, deadline, stop), name="watchdog", daemon=True).start()
+        if store is not None:
+            asking = (store, run_now(scheduler, act), stop)
+            threading.Thread(target=watch_approvals, args=asking, name="approvals", daemon=True).start()
         scheduler.start()
         leaving.join()
 

@@ -24,7 +24,7 @@ from .conftest import NOW
 
 ROOT = Path(__file__).parent.parent
 REPS = ["dana.whitlock@ourproduct.example", "grete.holm@ourproduct.example"]
-COUNTS = {"pulled", "activities", "scored", "skipped", "planned", "kept", "failed", "changed_meanwhile", "unresolved"}
+COUNTS = {"pulled", "activities", "scored", "skipped", "planned", "updated", "partly", "rejected"}
 SECRETS = {
     "CRMSYNC_HUBSPOT__TOKEN": "sandbox-token",
     "CRMSYNC_SALESFORCE__CLIENT_ID": "sandbox",
@@ -111,7 +111,7 @@ def done(tmp_path_factory):
 
 def balance(counts):
     assert counts["pulled"] == counts["scored"] + sum(counts["skipped"].values())
-    outcomes = ("kept", "failed", "changed_meanwhile", "unresolved")
+    outcomes = ("updated", "partly", "rejected", "edited", "unknown")
     assert counts["planned"] == sum(counts[name] for name in outcomes)
 
 
@@ -222,13 +222,13 @@ def test_a_plan_writes_nothing_and_apply_writes_exactly_it(ready, sandbox):
     before = len(sandbox.calls.writes())
     plan = crmsync("plan", "-c", ready, "--json")
     assert plan.code == 0
-    assert plan.json["verdict"] == "dry"
+    assert plan.json["verdict"] == "preview"
     assert len(sandbox.calls.writes()) == before
     planned = {crm: each["planned"] for crm, each in plan.json["crms"].items()}
     applied = crmsync("apply", plan.json["run"], "-c", ready, "--json")
     assert applied.code == 0
     assert applied.json["verdict"] == "ok"
-    assert {crm: each["kept"] for crm, each in applied.json["crms"].items()} == planned
+    assert {crm: each["updated"] for crm, each in applied.json["crms"].items()} == planned
     again = crmsync("sync", "-c", ready, "--json")
     assert [each["planned"] for each in again.json["crms"].values()] == [0, 0]
 
@@ -255,7 +255,7 @@ def test_a_backfill_in_json_has_the_promised_keys_and_balances(ready):
 def test_apply_of_an_unknown_run_is_told(ready):
     ended = crmsync("apply", "20260101-000000-0000", "-c", ready)
     assert ended.code == 2
-    assert "there is no run 20260101-000000-0000" in ended.err
+    assert "there is no plan 20260101-000000-0000" in ended.err
 
 
 def test_an_unsafe_plan_waits_for_review(ready):
@@ -264,20 +264,19 @@ def test_an_unsafe_plan_waits_for_review(ready):
     ready.write_text(text.replace("cold = 0\nwarm = 25", "cold = 0\nwarm = 1"))
     plan = crmsync("plan", "-c", ready)
     assert plan.code == 0
-    assert "A sync would hold this plan back:\nhubspot: another band for " in plan.out
+    assert "A run would hold this plan for approval:\nhubspot: another band for " in plan.out
     words = crmsync("sync", "-c", ready)
     assert words.code == 3
     assert "records by band" in words.out
-    assert "nothing was written" in words.err
-    assert "Traceback" not in words.err
+    assert "wait for approval. To approve them: " in words.out
+    assert words.err == ""
     ended = crmsync("sync", "-c", ready, "--json")
     assert ended.code == 3
-    assert ended.json["verdict"] == "unsafe"
-    assert ended.json["error"] == "unsafe"
+    assert ended.json["verdict"] == "held"
     assert any("[guard]" in each for each in ended.json["problems"])
-    assert ended.json["crms"]["hubspot"]["kept"] == 0
-    assert f"apply {ended.json['run']}" in ended.json["next"]
-    assert crmsync("apply", ended.json["run"], "-c", ready).code == 0
+    assert ended.json["crms"]["hubspot"]["updated"] == 0
+    assert f"apply {ended.json['held']['run']}" in ended.json["next"]
+    assert crmsync("apply", ended.json["held"]["run"], "-c", ready).code == 0
     assert crmsync("sync", "-c", ready, "--json").json["crms"]["hubspot"]["planned"] == 0
 
 
@@ -293,7 +292,7 @@ def test_one_crm_is_down_and_the_other_goes_on(ready, sandbox):
     ended = crmsync("sync", "-c", ready, "--json")
     assert ended.code == 4
     assert ended.json["verdict"] == "partial"
-    assert ended.json["crms"]["hubspot"]["kept"] > 0
+    assert ended.json["crms"]["hubspot"]["updated"] > 0
     assert any(each.startswith("salesforce: ") for each in ended.json["problems"])
 
 

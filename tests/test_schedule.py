@@ -17,7 +17,7 @@ import pytest
 from connectors.sandbox.faults import Fault
 from crmsync import schedule, starter, stopping
 from crmsync.config import Schedule
-from crmsync.errors import Cancelled, ConfigError, StateError, Unavailable, UnsafePlan
+from crmsync.errors import Cancelled, ConfigError, StateError, Unavailable
 from crmsync.health import stale
 from crmsync.store.database import open_store
 from crmsync.store.pulled import to_ms
@@ -111,7 +111,6 @@ def test_a_tick_that_is_a_day_late_runs_once_and_none_is_dropped_for_being_late(
     [
         Unavailable("hubspot", "it is down"),
         ConfigError("the token was revoked"),
-        UnsafePlan("r1", ["too much"]),
         StateError("the disk is full"),
         Cancelled("stopped"),
         KeyError("a fault"),

@@ -13,7 +13,7 @@ from crmsync.cli import asking, cycles, daemon, playing, starting
 app = typer.Typer(
     name="crmsync",
     help="A lead-scoring worker for Salesforce and HubSpot: it pulls, scores, routes, plans and writes back.",
-    epilog="Exit codes: 0 done, 1 failed, 2 config or usage, 3 unsafe plan (nothing written), 4 done in part.",
+    epilog="Exit codes: 0 done, 1 failed, 2 config or usage, 3 held for approval, 4 done in part.",
     no_args_is_help=True,
     rich_markup_mode=None,
     pretty_exceptions_enable=False,

@@ -189,6 +189,8 @@ def _run_and_show(command: str, act: Callable[[Work], Result], config: Config, e
         _show(ending, config)
         raise ended.error from None
     ending.code = code_of(ending.document["verdict"], ending.document["problems"])
+    if held := ending.document["held"]:
+        ending.document["next"] = ending.typed(f"crmsync apply {held['run']}")
     _show(ending, config)
 
 
@@ -213,7 +215,10 @@ def _whole(store: Store, config: Config, document: dict[str, Any]) -> dict[str, 
     if not document:
         return document
     bands = in_order(document["bands"], config.band_names())
-    return {**document, "bands": bands, "changes": _changes(store, document["run"])}
+    whole = {**document, "bands": bands, "changes": _changes(store, document["run"])}
+    if held := document.get("held"):
+        whole["held"] = {**held, "changes": _changes(store, held["run"])}
+    return whole
 
 
 def _stored(work: Work) -> dict[str, Any]:
@@ -244,8 +249,9 @@ def _show(ending: Ending, config: Config) -> None:
     console = out()
     print_run(console, document)
     print_troubles(console, document["changes"]["troubles"])
-    if document["verdict"] == "preview":
-        print_review(console, document["changes"], config.band_names())
+    if document["verdict"] in ("preview", "held"):
+        waiting = document["held"] if document["verdict"] == "held" else document
+        print_review(console, waiting["changes"], config.band_names())
     console.print(_last_sentence(ending, document), soft_wrap=True)
 
 
@@ -270,6 +276,6 @@ def _last_sentence(ending: Ending, document: Mapping[str, Any]) -> str:
         case "held":
             held = document["held"]
             most = max((number for counts in held["records"].values() for number in counts.values()), default=0)
-            look = ending.typed("crmsync apply")
-            return f"{written} in run {run}. {most:,} records wait for approval. To look and approve: {look}"
+            approve = ending.typed(f"crmsync apply {held['run']}")
+            return f"{written} in run {run}. {most:,} records wait for approval. To approve them: {approve}"
     return f"Run {run} ended {document['verdict']}; {written}."

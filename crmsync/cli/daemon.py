@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 from datetime import UTC, datetime
+from functools import partial
 from importlib.metadata import version
 
 from crmsync import log, schedule
@@ -12,6 +13,7 @@ from crmsync.errors import StateError
 from crmsync.model import Receiver
 from crmsync.result import Work
 from crmsync.stopping import stoppable
+from crmsync.store import journal
 from crmsync.store.database import quick_check
 from crmsync.workplace import connected, opened_state
 
@@ -31,12 +33,15 @@ def run(config: ConfigPath = DEFAULT_CONFIG, as_json: AsJson = False, debug: Deb
             logger.info("started", version=version("crmsync"), crms=sorted(crms), model=settings.model_hash())
 
             def work_now() -> Work:
-                return Work(settings, store, crms, datetime.now(UTC), lambda _what, _crm, _more: watch.begin())
+                connect = partial(connected, stop=stop)
+                return Work(settings, store, crms, datetime.now(UTC), lambda _what, _crm, _more: watch.begin(), connect)
 
             try:
                 with store.writer("crmsync run", stop):
                     receivers = [each for each in crms.values() if isinstance(each, Receiver)]
-                    schedule.run(settings, work_now, watch, stop, receivers)
+                    with store.begin() as tx:
+                        journal.set_worker_config(tx, settings.decision_hash())
+                    schedule.run(settings, work_now, watch, stop, receivers, store)
             except StateError:
                 if not stop.is_set():
                     raise

@@ -1,0 +1,421 @@
+"""Plans are safe to make, to keep and to approve: each promise is tried to be broken."""
+
+import random
+from dataclasses import replace
+from datetime import timedelta
+
+import orjson
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from sqlalchemy import select
+
+from crmsync.cycle import cycle, plan
+from crmsync.errors import ConfigError
+from crmsync.explain import explain
+from crmsync.model import MissingField, Receipt, Ref
+from crmsync.store import schema
+from crmsync.store.database import open_store
+from tests.make import MODEL, NOW, activity, apply_plan, config, contact, crm, work
+from tests.test_cycle import balanced, held, totals, two_crms, world
+
+QUIET = {"guard": {"scores": 1.0, "bands": 1.0, "stages": 1.0, "owners": 1.0}}
+ADA = Ref("hubspot", "contact", "1")
+
+
+def minutes(number):
+    return NOW + timedelta(minutes=number)
+
+
+def many(number, **over):
+    """A HubSpot with so many people, all of them VPs."""
+    hubspot = crm("hubspot")
+    for each in range(1, number + 1):
+        hubspot.edit(contact(each, fields={"title": "VP Sales"}, **over))
+    return hubspot
+
+
+# Looking changes nothing
+
+
+BANDS = "[bands]\ncold = 0\nwarm = 20\nmql = 50\n"
+STICKY = config(MODEL.replace(BANDS, "[bands]\ncold = 0\nwarm = 20\nmql = { at = 70, leave = 40 }\n"))
+LOW = config(MODEL.replace(BANDS, "[bands]\ncold = 0\nwarm = 20\nmql = 60\n"))
+
+
+def test_a_band_that_only_a_preview_gave_is_not_held_on_to(state):
+    hubspot, _ = two_crms()
+    cycle(work(state, hubspot, settings=STICKY))
+    assert held(hubspot)["1"] == (65, None, None)
+    assert plan(work(state, hubspot, settings=LOW, now=minutes(1))).bands == {"mql": 1, "cold": 1}
+    cycle(work(state, hubspot, settings=STICKY, now=minutes(2)))
+    assert held(hubspot)["1"] == (65, None, None)
+
+
+def test_a_band_that_a_waiting_plan_gave_is_not_held_on_to(state):
+    hubspot = crm("hubspot")
+    for number in range(1, 31):
+        each = contact(number, fields={"title": "VP Sales", "employees": 500})
+        hubspot.edit(each)
+        hubspot.happen(activity(number, each))
+    cycle(work(state, hubspot, settings=STICKY))
+    waiting = cycle(work(state, hubspot, settings=LOW, now=minutes(1)))
+    assert waiting.verdict == "held"
+    cycle(work(state, hubspot, settings=STICKY, now=minutes(2)))
+    assert set(held(hubspot).values()) == {(65, None, None)}
+
+
+MODELS = st.sampled_from(
+    [
+        MODEL,
+        MODEL.replace("points = 30", "points = 5"),
+        MODEL.replace("mql = 50", "mql = { at = 20, leave = 5 }"),
+        MODEL.replace('bands = ["mql"]', 'bands = ["mql", "warm", "cold"]'),
+        MODEL.replace('title = { hubspot = "jobtitle"', 'title = { hubspot = "role"'),
+        MODEL.replace('["ann@acme.example", "bob@acme.example"]', '["bob@acme.example"]'),
+    ]
+)
+
+
+def edited(rng, crms, minute):
+    """Some records are edited by people, and some things happen."""
+    for each in crms:
+        for ref in rng.sample(sorted(each.records), min(4, len(each.records))):
+            record = each.records[ref]
+            each.edit(
+                replace(
+                    record,
+                    fields={**record.fields, "title": rng.choice(["VP", "Clerk", "CEO"])},
+                    stage=rng.choice([record.stage, "lead", "mql"]),
+                    owner=rng.choice([record.owner, f"{each.name}-bob"]),
+                )
+            )
+            each.happen(activity(f"{minute}.{ref.id}", record, kind="page_viewed", url="/pricing"))
+
+
+@settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(seed=st.integers(0, 10**6), looks=st.lists(st.lists(MODELS, max_size=3), min_size=2, max_size=3))
+def test_law_8_no_sequence_of_plans_changes_what_later_runs_do(tmp_path_factory, seed, looks):
+    path = tmp_path_factory.mktemp("plans")
+    ends = []
+    for looking in (True, False):
+        crms, rng = world(seed), random.Random(seed)
+        state = open_store(f"sqlite:///{path}/{looking}.db")
+        for round_number, models in enumerate(looks):
+            for number, model in enumerate(models if looking else ()):
+                plan(work(state, *crms, settings=config(model), now=minutes(60 * round_number + number)))
+            cycle(work(state, *crms, settings=config(**QUIET), now=minutes(60 * round_number + 30)))
+            edited(rng, crms, round_number)
+        cycle(work(state, *crms, settings=config(**QUIET), now=minutes(600)))
+        ends.append(([held(each) for each in crms], sorted(totals(state).values()), [len(e.writes) for e in crms]))
+        state.close()
+    assert ends[0] == ends[1]
+
+
+# What is approved is an effect
+
+
+def test_O04_an_old_plan_never_overwrites_newer_scores(state):
+    hubspot, _ = two_crms()
+    cycle(work(state, hubspot))
+    hubspot.edit(replace(hubspot.records[ADA], fields={"title": "CEO", "employees": 5}))
+    looked_at = plan(work(state, hubspot, now=minutes(1)))
+    hubspot.edit(replace(hubspot.records[ADA], fields={"title": "Clerk"}))
+    cycle(work(state, hubspot, now=minutes(2)))
+    applied = apply_plan(work(state, hubspot, now=minutes(3)), looked_at.run)
+    assert applied.verdict == "ok"
+    assert applied.approved["no_longer"] == 1
+    assert held(hubspot)["1"][0] == explain(config(), state, "ada@x.example", minutes(4))["total"] == 30
+    assert all(each.planned == 0 for each in cycle(work(state, hubspot, now=minutes(5))).crms.values())
+
+
+def test_a_plan_that_is_days_old_is_written_as_things_are_by_now(state):
+    hubspot = many(40)
+    cycle(work(state, hubspot))
+    other = config(MODEL.replace("points = 20", "points = 12"))
+    waiting = cycle(work(state, hubspot, settings=other, now=minutes(1)))
+    assert (waiting.verdict, waiting.held.kind) == ("held", "config")
+    for number in range(1, 6):
+        hubspot.edit(replace(hubspot.records[Ref("hubspot", "contact", str(number))], fields={"title": "Clerk"}))
+    late = NOW + timedelta(days=11)
+    again = cycle(work(state, hubspot, settings=other, now=late))
+    assert again.held.run == waiting.held.run
+    assert [held(hubspot)[str(number)][0] for number in (1, 6)] == [0, 20]  # the approved config goes on scoring
+    applied = apply_plan(work(state, hubspot, settings=other, now=late + timedelta(minutes=1)), waiting.held.run)
+    assert applied.verdict == "ok"
+    assert [held(hubspot)[str(number)][0] for number in (1, 6)] == [0, 12]
+    assert held_plans(state) == []
+
+
+def held_plans(state):
+    with state.read() as reading:
+        return [row.id for row in reading.execute(select(schema.run).where(schema.run.c.verdict == "waiting"))]
+
+
+def test_while_an_edited_config_waits_nobody_goes_without_a_score(state):
+    hubspot = many(40)
+    cycle(work(state, hubspot))
+    other = config(MODEL.replace("points = 20", "points = 12"))
+    hubspot.edit(contact(99, fields={"title": "VP Sales", "employees": 900}))
+    ran = balanced(cycle(work(state, hubspot, settings=other, now=minutes(1))))
+    assert ran.verdict == "held"
+    assert held(hubspot)["99"][0] == 35  # by the config that was approved last
+    assert held(hubspot)["1"][0] == 20
+    back = cycle(work(state, hubspot, now=minutes(2)))
+    assert back.verdict == "ok"
+    assert held_plans(state) == []
+
+
+def test_what_exceeds_the_approved_numbers_by_more_than_a_tenth_waits_again(state):
+    hubspot = many(100)
+    cycle(work(state, hubspot))
+    for number in range(1, 41):
+        hubspot.edit(replace(hubspot.records[Ref("hubspot", "contact", str(number))], fields={"title": "Clerk"}))
+    waiting = cycle(work(state, hubspot, now=minutes(1)))
+    assert waiting.held.records["hubspot"]["scores"] == 40
+    for number in range(41, 81):
+        hubspot.edit(replace(hubspot.records[Ref("hubspot", "contact", str(number))], fields={"title": "Clerk"}))
+    applied = apply_plan(work(state, hubspot, now=minutes(2)), waiting.held.run)
+    assert applied.verdict == "held"
+    assert applied.held.run != waiting.held.run
+    assert sum(score == 0 for score, _, _ in held(hubspot).values()) == 44
+    assert [held(hubspot)[str(number)][0] for number in (1, 40)] == [0, 0]  # who was seen comes first
+    rest = apply_plan(work(state, hubspot, now=minutes(3)), applied.held.run)
+    assert rest.verdict == "ok"
+    assert sum(score == 0 for score, _, _ in held(hubspot).values()) == 80
+
+
+def test_a_plan_of_another_config_is_not_applied_by_this_one(state):
+    hubspot, _ = two_crms()
+    cycle(work(state, hubspot))
+    other = config(MODEL.replace("points = 30", "points = 25"))
+    looked_at = plan(work(state, hubspot, settings=other, now=minutes(1)))
+    assert "edited config" in looked_at.notes[0]
+    with pytest.raises(ConfigError, match="made by another config"):
+        apply_plan(work(state, hubspot, now=minutes(2)), looked_at.run)
+    assert apply_plan(work(state, hubspot, settings=other, now=minutes(3)), looked_at.run).verdict == "ok"
+    assert held(hubspot)["1"][0] == 60
+
+
+# Odd data wait, and nothing else does
+
+
+def test_W24_a_field_that_is_suddenly_empty_waits_and_the_rest_goes_on(state):
+    hubspot = many(40)
+    cycle(work(state, hubspot))
+    before = dict(hubspot.records)
+    for ref in list(hubspot.records)[:15]:
+        hubspot.edit(replace(hubspot.records[ref], fields={}))
+    late = Ref("hubspot", "contact", "40")
+    hubspot.happen(activity(1, hubspot.records[late]))
+    ran = balanced(cycle(work(state, hubspot, now=minutes(1))))
+    assert (ran.verdict, ran.held.kind) == ("held", "data")
+    assert ran.crms["hubspot"].skipped["held"] == 15
+    assert [held(hubspot)[each][0] for each in ("1", "15", "40")] == [20, 20, 50]
+    assert cycle(work(state, hubspot, now=minutes(2))).held.run == ran.held.run
+    for ref in list(before)[:15]:
+        hubspot.edit(before[ref])
+    mended = cycle(work(state, hubspot, now=minutes(3)))
+    assert (mended.verdict, mended.held, held_plans(state)) == ("ok", None, [])
+    assert set(each[0] for each in held(hubspot).values()) == {20, 50}
+
+
+def test_odd_data_that_are_right_are_approved(state):
+    hubspot = many(40)
+    cycle(work(state, hubspot))
+    for ref in list(hubspot.records)[:15]:
+        hubspot.edit(replace(hubspot.records[ref], fields={}))
+    waiting = cycle(work(state, hubspot, now=minutes(1)))
+    done = apply_plan(work(state, hubspot, now=minutes(2)), waiting.held.run)
+    assert (done.verdict, done.approved["as_seen"]) == ("ok", 15)
+    assert held(hubspot)["1"][0] == 0
+
+
+def test_scores_that_time_moves_do_not_wait(state):
+    hubspot = crm("hubspot")
+    for number in range(1, 41):
+        each = contact(number)
+        hubspot.edit(each)
+        hubspot.happen(activity(number, each))
+    cycle(work(state, hubspot))
+    later = cycle(work(state, hubspot, now=NOW + timedelta(days=70), settings=config(guard={"bands": 1.0})))
+    assert later.verdict == "ok"
+    assert later.crms["hubspot"].updated == 40
+
+
+def test_W25_a_first_run_that_is_large_waits_for_approval(state):
+    hubspot = many(30)
+    careful = config(guard={"first_run": 20})
+    first = cycle(work(state, hubspot, settings=careful))
+    assert (first.verdict, first.held.records["hubspot"]["records"]) == ("held", 30)
+    assert hubspot.writes == []
+    assert cycle(work(state, hubspot, settings=careful, now=minutes(1))).held.run == first.held.run
+    assert apply_plan(work(state, hubspot, settings=careful, now=minutes(2)), first.held.run).verdict == "ok"
+    assert len(hubspot.writes) == 30
+
+
+def test_a_first_run_may_approve_itself(state):
+    hubspot = many(30)
+    assert (
+        cycle(work(state, hubspot, settings=config(guard={"first_run": 20})), "backfill", approved=True).verdict == "ok"
+    )
+
+
+# An empty answer is no CRM
+
+
+def test_W24_an_empty_answer_leaves_no_cursor(state):
+    hubspot, _ = two_crms()
+    cycle(work(state, hubspot))
+    records, hubspot.records = hubspot.records, {}
+    with pytest.raises(Exception, match="without a single record"):
+        cycle(work(state, hubspot, now=minutes(1)), full=True)
+    hubspot.records = records
+    assert cycle(work(state, hubspot, now=minutes(2)), full=True).crms["hubspot"].pulled == 2
+
+
+def test_W24_an_empty_first_answer_takes_no_score_away(state, tmp_path):
+    hubspot, salesforce = two_crms()
+    cycle(work(state, hubspot, salesforce))
+    fresh = open_store(f"sqlite:///{tmp_path}/fresh.db")
+    records, hubspot.records = hubspot.records, {}
+    ran = cycle(work(fresh, hubspot, salesforce, now=minutes(1)))
+    assert "hubspot" in ran.skipped
+    assert held(salesforce)["00Q1"][0] == 65
+    assert ran.crms["salesforce"].protected["hubspot_was_never_read"] >= 1
+    hubspot.records = records
+    assert cycle(work(fresh, hubspot, salesforce, now=minutes(2))).verdict == "ok"
+    assert held(salesforce)["00Q1"][0] == 65
+    fresh.close()
+
+
+# Fields are looked at first
+
+
+@pytest.mark.parametrize(
+    "missing", [MissingField("output", "score", "contact", "no such score field; run: crmsync setup")]
+)
+def test_a_crm_without_our_fields_is_skipped_with_the_sentence(state, missing):
+    hubspot, salesforce = two_crms()
+    hubspot.missing = [missing]
+    ran = cycle(work(state, hubspot, salesforce))
+    assert ran.skipped == {"hubspot": missing.sentence}
+    assert ran.verdict == "partial"
+    assert hubspot.writes == []
+    assert salesforce.writes
+    assert plan(work(state, hubspot, salesforce, now=minutes(1))).skipped == {"hubspot": missing.sentence}
+
+
+def test_a_mistyped_field_that_a_rule_reads_skips_the_crm_and_another_does_not(state):
+    hubspot, _ = two_crms()
+    cycle(work(state, hubspot))
+    text = MODEL.replace('hubspot = "jobtitle"', 'hubspot = "job_titel"')
+    mistyped = config(text, fields={**config(text).fields, "shoe": {"hubspot": "shoe"}})
+    hubspot.missing = [MissingField("field", "shoe", "contact", "there is no shoe")]
+    assert cycle(work(state, hubspot, settings=mistyped, now=minutes(1))).verdict == "ok"
+    hubspot.missing = [MissingField("field", "title", "contact", "there is no job_titel")]
+    other = config(MODEL.replace('hubspot = "jobtitle"', 'hubspot = "job_titel_2"'))
+    with pytest.raises(ConfigError, match="there is no job_titel"):
+        cycle(work(state, hubspot, settings=other, now=minutes(2)))
+    assert held(hubspot)["1"][0] == 65
+
+
+def test_R33_a_field_that_went_away_is_told_and_the_rest_goes_on(state):
+    hubspot, _ = two_crms()
+    cycle(work(state, hubspot))
+    hubspot.missing = [MissingField("field", "title", "contact", "HubSpot shows no jobtitle")]
+    ran = cycle(work(state, hubspot, now=minutes(1)))
+    assert ran.verdict == "partial"
+    assert "HubSpot shows no jobtitle" in ran.problems[0]
+
+
+# Counts that are true
+
+
+def test_a_record_of_which_some_fields_were_taken_is_partly_updated(state):
+    hubspot, _ = two_crms()
+    taken = hubspot.write
+
+    def without_fields(changes, narrow):
+        some = [replace(each, after={n: v for n, v in each.after.items() if n == "stage"}) for each in changes]
+        for receipt in taken([each for each in some if each.after], narrow):
+            yield replace(receipt, refused={"score": "no such property", "fit": "no such property"})
+
+    hubspot.write = without_fields
+    ran = cycle(work(state, hubspot))
+    assert (ran.crms["hubspot"].partly, ran.crms["hubspot"].rejected) == (1, 0)
+    row = next(row for row in rows_of(state, schema.change) if row["state"] == "partly")
+    assert orjson.loads(row["refused"]) == {"score": "no such property", "fit": "no such property"}
+
+
+def rows_of(state, table):
+    with state.read() as reading:
+        return [row._asdict() for row in reading.execute(select(table))]
+
+
+# After any run every record holds its score, or something says why not
+
+
+def assert_accounted_for(state, crms, config_):
+    """Every live record holds what its person scores, or it is refused, protected, pending or waits."""
+    waiting = set(held_plans(state))
+    pending = {
+        (row["crm"], row["kind"], row["ref_id"])
+        for row in rows_of(state, schema.change)
+        if row["state"] in ("planned", "sent") or row["run"] in waiting
+    }
+    scores = {row["id"]: row["total"] // 100 for row in rows_of(state, schema.person)}
+    for row in rows_of(state, schema.contact):
+        if row["gone"] or row["ambiguous"] or not row["known"] or row["merged_into"] or row["converted_into"]:
+            continue
+        where = next(each for each in crms if each.name == row["crm"])
+        live = where.records[Ref(row["crm"], row["kind"], row["ref_id"])]
+        told = row["parked"] or row["dirty"] or (row["crm"], row["kind"], row["ref_id"]) in pending
+        assert told or live.current.get("score") == scores[row["person"]], row
+
+
+@settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(
+    seed=st.integers(0, 10**6),
+    steps=st.lists(st.sampled_from("sync plan apply edit refuse other mend".split()), max_size=14),
+)
+def test_law_1_after_any_run_every_record_holds_its_score_or_a_reason_says_why_not(tmp_path_factory, seed, steps):
+    state = open_store(f"sqlite:///{tmp_path_factory.mktemp('laws')}/state.db")
+    crms, rng, settings_ = world(seed, 30), random.Random(seed), config()
+    plans = []
+    for minute, step in enumerate(["sync", *steps, "sync"]):
+        of = work(state, *crms, settings=settings_, now=minutes(minute))
+        if step == "sync":
+            plans += [made.run] if (made := cycle(of).held) else []
+        elif step == "plan":
+            plans.append(plan(of).run)
+        elif step == "apply" and plans:
+            try:
+                apply_plan(of, rng.choice(plans))
+            except ConfigError:
+                continue
+        elif step == "edit":
+            edited(rng, crms, minute)
+            continue
+        elif step == "other":
+            settings_ = config(MODEL.replace("points = 20", f"points = {rng.choice([20, 21, 35])}"))
+            continue
+        elif step == "refuse":
+            each = rng.choice(crms)
+            each.refusing = {ref: "a rule says no" for ref in rng.sample(sorted(each.records), 3)}
+            continue
+        elif step == "mend":
+            for each in crms:
+                each.refusing = {}
+            continue
+        assert_accounted_for(state, crms, settings_)
+    for each in crms:
+        each.refusing = {}
+    cycle(work(state, *crms, settings=settings_, now=NOW + timedelta(days=2)), approved=True)
+    final = cycle(work(state, *crms, settings=settings_, now=NOW + timedelta(days=2, minutes=1)), approved=True)
+    assert all(counts.planned == 0 for counts in final.crms.values())
+    scores = {row["id"]: row["total"] // 100 for row in rows_of(state, schema.person)}
+    for row in rows_of(state, schema.contact):
+        where = next(each for each in crms if each.name == row["crm"])
+        assert where.records[Ref(row["crm"], row["kind"], row["ref_id"])].current["score"] == scores[row["person"]]
+    state.close()
