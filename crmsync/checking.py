@@ -98,6 +98,13 @@ def _members(config: Config, crm: str, owners: Sequence[Owner]) -> list[dict[str
     ]
 
 
+def _list_members(members: Sequence[Mapping[str, str]]) -> Iterator[str]:
+    """Each pool in a line: who can own records in a CRM, and who cannot."""
+    for pool in dict.fromkeys(each["pool"] for each in members):
+        listed = (f"{each['email']} {_STATES[each['state']]}" for each in members if each["pool"] == pool)
+        yield f"pool {pool}: {', '.join(listed)}"
+
+
 def _lint_members(crm: str, members: Sequence[Mapping[str, str]]) -> Iterator[Finding]:
     """Members whom a CRM would pass over: odd for one, wrong where nobody of a pool is left."""
     for pool in dict.fromkeys(each["pool"] for each in members):
@@ -119,7 +126,7 @@ def _lint_members(crm: str, members: Sequence[Mapping[str, str]]) -> Iterator[Fi
                 )
 
 
-_STATES = {"inactive": "not active", "missing": "not a user"}
+_STATES = {"active": "active", "inactive": "not active", "missing": "not a user"}
 
 
 def _lint_state(config: Config, now: datetime) -> list[Finding]:
@@ -181,6 +188,7 @@ def _asked(config: Config, crm: str, stop: Stop) -> dict[str, Any]:
             said |= {"account": found.account, "problems": found.problems, "notes": found.notes}
             if config.write.owner and _routed_pools(config):
                 said["members"] = _members(config, crm, connected.owners())
+                said["notes"] = (*said["notes"], *_list_members(said["members"]))
     except Unavailable as error:
         said |= {"reached": False, "notes": (*said["notes"], f"not reached: {error}")}
     except ConfigError as error:

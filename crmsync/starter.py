@@ -72,12 +72,13 @@ def _without_owners(text: str) -> str:
     return text[:start] + NO_OWNERS + re.sub("(?m)^(?=.)", "# ", text[start:end]) + text[end:]
 
 
+BOTH_CRMS = "# These are the eight that HubSpot begins with; a stage may have a value in one CRM alone.\n"
 _VALUE = r'(?:"[^"]*"|\{[^{}]*\})'
 
 
 def _without_crm(text: str, crm: str) -> str:
     """The text without the table of a CRM, its fields and values, and the stages that it alone has."""
-    text = _without_table(text, crm)
+    text = replaced(_without_table(text, crm), {BOTH_CRMS: ""})
     text = re.sub(rf'\[\[stage\]\]\nname = "\w+"\nvalues = \{{ {crm} = {_VALUE} \}}\n\n', "", text)
     text = re.sub(rf"\b{crm} = {_VALUE}, |, {crm} = {_VALUE}", "", text)
     return re.sub(rf'(precedence = .*?)(?:"{crm}", |, "{crm}")', r"\1", text)
