@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
-from crmsync.config import Config, connectors
+from crmsync.config import Config, connectors, unused_variables
 from crmsync.ending import DONE, FAILED, WRONG
 from crmsync.errors import ConfigError, Unavailable
 from crmsync.lint import Finding, lint, lint_with_data
-from crmsync.model import KINDS, Stop
-from crmsync.route import pool_of_band, stage_of_band
+from crmsync.model import KINDS, Owner, Stop
+from crmsync.people import normal_email
+from crmsync.route import owners_of, pool_of_band, stage_of_band, state_of
 from crmsync.scoring import golden, score, worth_knowing
 from crmsync.scoring.people import golden_band
+from crmsync.starter import INSTANCE_URL
 from crmsync.store import asked, sheets
 from crmsync.workplace import connector, has_state, opened_state
 
@@ -24,10 +26,18 @@ SAMPLE = 20_000
 def checked(config: Config, now: datetime, stop: Stop | None) -> dict[str, Any]:
     """What is wrong (`problems`), odd (`warnings`) or worth a look (`notes`); with `stop`, each CRM is asked too.
 
-    Where a state is there already, the people in it are looked at as well.
+    Where a state is there already, the people in it are looked at as well. Each of `crms` then has `reached`,
+    `account`, `problems`, `notes`, and `members`: for everybody whom a route may choose the `pool`, the `email` and
+    the `state` there, which is `active`, `inactive` (not a user who can own records any longer) or `missing`.
     """
     today = now.astimezone(config.zone).date()
-    findings = [*lint(config, kinds_of(config), today, config.fields), *_lint_state(config, now)]
+    crms = {crm: _asked(config, crm, stop) for crm in config.crms} if stop else {}
+    findings = [
+        *lint(config, kinds_of(config), today, config.fields),
+        *_lint_state(config, now),
+        *_lint_start(config),
+        *(each for crm, said in crms.items() for each in _lint_members(crm, said["members"])),
+    ]
     problems = [
         *golden(config, config.zone),
         *_misrouted(config),
@@ -35,7 +45,6 @@ def checked(config: Config, now: datetime, stop: Stop | None) -> dict[str, Any]:
     ]
     if not config.crms:
         problems.append(f"the config names no CRM; add a table [{'] or ['.join(sorted(connectors()))}]")
-    crms = {crm: _asked(config, crm, stop) for crm in config.crms} if stop else {}
     wrong = bool(problems) or any(each["problems"] for each in crms.values())
     unreached = any(not each["reached"] for each in crms.values())
     return {
@@ -44,10 +53,80 @@ def checked(config: Config, now: datetime, stop: Stop | None) -> dict[str, Any]:
         "golden_leads": len(config.test),
         "problems": problems,
         "warnings": [each.sentence for each in findings if each.level == "warning"],
-        "notes": [each.sentence for each in findings if each.level == "note"],
+        "notes": [*(each.sentence for each in findings if each.level == "note"), *unused_variables(config)],
         "crms": crms,
         "exit_code": WRONG if wrong else FAILED if unreached else DONE,
     }
+
+
+def _lint_start(config: Config) -> Iterator[Finding]:
+    """What a first config leaves open: the address of the example, and who gets people."""
+    if getattr(config.crms.get("salesforce"), "instance_url", None) == INSTANCE_URL:
+        yield Finding(
+            "warning",
+            f"[salesforce] instance_url is still that of the example, {INSTANCE_URL}; write yours (Setup > My Domain)",
+        )
+    routed = _routed_pools(config)
+    for pool in config.owner_pool:
+        if pool.name not in routed:
+            yield Finding(
+                "warning",
+                f"[[owner_pool]] {pool.name}: no [[route]] leads to it, so its members get nobody; name the pool in "
+                "one, or take it out",
+            )
+    if config.write.owner and not config.route:
+        yield Finding(
+            "note",
+            "nobody gets an owner: the file has no [[route]]; add one and an [[owner_pool]], or set [write] owner = "
+            "false",
+        )
+
+
+def _routed_pools(config: Config) -> set[str]:
+    """The pools that somebody may be given to: a route whose bands are all taken by earlier ones leads nowhere."""
+    return {pool for band in config.band_names() if (pool := pool_of_band(band, config.route)) is not None}
+
+
+def _members(config: Config, crm: str, owners: Sequence[Owner]) -> list[dict[str, str]]:
+    """What one CRM knows of the members of each pool that a route leads to."""
+    directory, routed = owners_of(owners, config.write.nobody), _routed_pools(config)
+    return [
+        {"pool": pool.name, "email": member, "state": state_of(directory, crm, member)}
+        for pool in config.owner_pool
+        if pool.name in routed
+        for member in pool.members
+    ]
+
+
+def _list_members(members: Sequence[Mapping[str, str]]) -> Iterator[str]:
+    """Each pool in a line: who can own records in a CRM, and who cannot."""
+    for pool in dict.fromkeys(each["pool"] for each in members):
+        listed = (f"{each['email']} {_STATES[each['state']]}" for each in members if each["pool"] == pool)
+        yield f"pool {pool}: {', '.join(listed)}"
+
+
+def _lint_members(crm: str, members: Sequence[Mapping[str, str]]) -> Iterator[Finding]:
+    """Members whom a CRM would pass over: odd for one, wrong where nobody of a pool is left."""
+    for pool in dict.fromkeys(each["pool"] for each in members):
+        states = {each["email"]: each["state"] for each in members if each["pool"] == pool}
+        if "active" not in states.values():
+            named = ", ".join(f"{email} is {_STATES[state]}" for email, state in states.items())
+            yield Finding(
+                "error",
+                f"[[owner_pool]] {pool}: nobody of it can own records in {crm} ({named}), so people who are routed to "
+                "it get no owner there; correct the addresses, or add the users",
+            )
+            continue
+        for email, state in states.items():
+            if state != "active":
+                yield Finding(
+                    "warning",
+                    f"[[owner_pool]] {pool}: {email} is {_STATES[state]} in {crm} and gets nobody there; correct the "
+                    "address, activate the user, or take the address out",
+                )
+
+
+_STATES = {"active": "active", "inactive": "not active", "missing": "not a user"}
 
 
 def _lint_state(config: Config, now: datetime) -> list[Finding]:
@@ -79,7 +158,7 @@ def _lint_state(config: Config, now: datetime) -> list[Finding]:
 def _misrouted(config: Config) -> Iterator[str]:
     """Golden leads whose band brings them another stage, or another owner where nobody had a turn yet."""
     stages = stage_of_band(config.stage, config.band_names())
-    members = {pool.name: pool.members for pool in config.owner_pool}
+    first = {pool.name: normal_email(pool.members[0]) for pool in config.owner_pool}
     for test in config.test:
         if test.expect.stage is None and test.expect.owner is None:
             continue
@@ -88,8 +167,9 @@ def _misrouted(config: Config) -> Iterator[str]:
         except ConfigError:
             continue  # golden() has told it
         pool = pool_of_band(band, config.route)
-        got = {"stage": stages.get(band), "owner": members[pool][0] if pool else None}
-        for name, wanted in (("stage", test.expect.stage), ("owner", test.expect.owner)):
+        got = {"stage": stages.get(band), "owner": first[pool] if pool else None}
+        owner = None if test.expect.owner is None else normal_email(test.expect.owner)
+        for name, wanted in (("stage", test.expect.stage), ("owner", owner)):
             if wanted not in (None, got[name]):
                 yield f"test {test.name!r}: {name} is {got[name]!r}, expected {wanted!r} (the band is {band!r})"
 
@@ -101,11 +181,16 @@ def kinds_of(config: Config) -> set[str]:
 
 
 def _asked(config: Config, crm: str, stop: Stop) -> dict[str, Any]:
+    said: dict[str, Any] = {"reached": True, "account": "", "problems": (), "notes": (), "members": []}
     try:
         with connector(config, crm, {}, stop) as connected:
             found = connected.check()
+            said |= {"account": found.account, "problems": found.problems, "notes": found.notes}
+            if config.write.owner and _routed_pools(config):
+                said["members"] = _members(config, crm, connected.owners())
+                said["notes"] = (*said["notes"], *_list_members(said["members"]))
     except Unavailable as error:
-        return {"reached": False, "account": "", "problems": (), "notes": (f"not reached: {error}",)}
+        said |= {"reached": False, "notes": (*said["notes"], f"not reached: {error}")}
     except ConfigError as error:
-        return {"reached": True, "account": "", "problems": error.problems, "notes": ()}
-    return {"reached": True, "account": found.account, "problems": found.problems, "notes": found.notes}
+        said["problems"] = tuple(dict.fromkeys((*said["problems"], *error.problems)))
+    return said

@@ -6,6 +6,12 @@ import re
 from collections.abc import Mapping, Sequence
 from importlib.resources import files
 
+SECRETS = {
+    "hubspot": ("CRMSYNC_HUBSPOT__TOKEN",),
+    "salesforce": ("CRMSYNC_SALESFORCE__CLIENT_ID", "CRMSYNC_SALESFORCE__CLIENT_SECRET"),
+}
+"""The variables that a first config needs, by CRM."""
+
 INSTANCE_URL = "https://acme.my.salesforce.com"
 BASE_URL = "https://api.hubapi.com"
 SALES = ("ann@acme.example", "bob@acme.example")
@@ -17,12 +23,16 @@ def example() -> str:
 
 
 def starter(only: str | None = None, instance_url: str | None = None) -> str:
-    """The config that `crmsync init` writes; `only` leaves the table of the other CRM out."""
-    text = example() if instance_url is None else replaced(example(), {INSTANCE_URL: instance_url})
-    for crm in ("hubspot", "salesforce"):
-        if only not in (None, crm):
-            text = without_table(text, crm)
+    """The config that `crmsync init` writes: it names no owners, and with `only` nothing of the other CRM."""
+    text = _without_owners(example() if instance_url is None else replaced(example(), {INSTANCE_URL: instance_url}))
+    for crm in crms_left_out(only):
+        text = _without_crm(text, crm)
     return text
+
+
+def crms_left_out(only: str | None) -> list[str]:
+    """The CRMs that a first config does without."""
+    return [crm for crm in SECRETS if only not in (None, crm)]
 
 
 def demo(url: str, sales: Sequence[str]) -> str:
@@ -49,13 +59,38 @@ def replaced(text: str, replacements: Mapping[str, str]) -> str:
     return text
 
 
-def without_table(text: str, crm: str) -> str:
-    """The text with the table of a CRM turned into comments."""
+NO_OWNERS = """\
+# Nobody gets an owner yet. Name who takes turns, by the addresses that your CRMs know them by, and take the "# " at the
+# beginning of these lines away. `crmsync check --online` says what the CRMs know of each.
+"""
+
+
+def _without_owners(text: str) -> str:
+    """The text with its pools and routes as comments: people who are made up must not look as if they were there."""
+    start = text.index("[[owner_pool]]")
+    end = text.index("\n\n\n", start)
+    return text[:start] + NO_OWNERS + re.sub("(?m)^(?=.)", "# ", text[start:end]) + text[end:]
+
+
+BOTH_CRMS = "# These are the eight that HubSpot begins with; a stage may have a value in one CRM alone.\n"
+_VALUE = r'(?:"[^"]*"|\{[^{}]*\})'
+
+
+def _without_crm(text: str, crm: str) -> str:
+    """The text without the table of a CRM, its fields and values, and the stages that it alone has."""
+    text = replaced(_without_table(text, crm), {BOTH_CRMS: ""})
+    text = re.sub(rf'\[\[stage\]\]\nname = "\w+"\nvalues = \{{ {crm} = {_VALUE} \}}\n\n', "", text)
+    text = re.sub(rf"\b{crm} = {_VALUE}, |, {crm} = {_VALUE}", "", text)
+    return re.sub(rf'(precedence = .*?)(?:"{crm}", |, "{crm}")', r"\1", text)
+
+
+def _without_table(text: str, crm: str) -> str:
     lines, inside = [], False
     for line in text.splitlines():
         if header := re.match(r"\[+([\w.]+)\]", line):
             inside = header[1].split(".")[0] == crm
         elif line.startswith("# ──"):
             inside = False
-        lines.append(f"# {line}" if inside and line and not line.startswith("#") else line)
+        if not inside:
+            lines.append(line)
     return "\n".join(lines) + "\n"

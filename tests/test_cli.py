@@ -18,6 +18,7 @@ from connectors.sandbox.faults import Fault
 from connectors.sandbox.server import serve
 from crmsync import demo, starter
 from crmsync.cli import app
+from crmsync.config import load
 from crmsync.store.database import open_store
 
 from .conftest import NOW
@@ -109,6 +110,12 @@ def done(tmp_path_factory):
         yield path
 
 
+def with_strangers(path, *members):
+    """Add members to the pool of a config."""
+    more = ", ".join(f'"{each}"' for each in members)
+    path.write_text(path.read_text().replace(f'"{REPS[1]}"]', f'"{REPS[1]}", {more}]'))
+
+
 def balance(counts):
     assert counts["pulled"] == counts["scored"] + sum(counts["skipped"].values())
     outcomes = ("updated", "partly", "rejected", "edited", "unknown")
@@ -140,6 +147,65 @@ def test_init_for_one_crm_refuses_others(tmp_path):
     ended = crmsync("init", "-c", tmp_path / "crmsync.toml", "--only", "pipedrive")
     assert ended.code == 2
     assert "there is hubspot and salesforce" in ended.err
+
+
+@pytest.mark.parametrize(("only", "other"), [("hubspot", "salesforce"), ("salesforce", "hubspot")])
+def test_init_for_one_crm_speaks_of_that_one_alone(tmp_path, only, other):
+    path = tmp_path / "crmsync.toml"
+    ended = crmsync("init", "-c", path, "--only", only)
+    assert ended.code == 0
+    assert f"CRMSYNC_{only.upper()}__" in ended.out
+    assert other.upper() not in ended.out
+    assert not re.findall(rf"(?i){other} =|\[{other}|\"{other}\"|CRMSYNC_{other}", path.read_text())
+    assert "HubSpot" not in path.read_text() or only == "hubspot"
+    config = load(path)
+    assert all(set(values) == {only} for values in (*config.fields.values(), *config.write.outputs.values()))
+    assert all(set(stage.values) == {only} for stage in config.stage)
+    assert [stage.band for stage in config.stage if stage.name == "mql"] == ["mql"]
+    assert config.identity.precedence == [only]
+
+
+@pytest.mark.parametrize(
+    ("words", "sentence"),
+    [
+        (["--instance-url", "https://login.salesforce.com"], "--instance-url https://login.salesforce.com: login."),
+        (["--instance-url", "https://acme.example"], "use the address in Setup > My Domain"),
+        (["--instance-url", ""], "use the address in Setup > My Domain"),
+        (["--only", "hubspot", "--instance-url", "https://acme.my.salesforce.com"], "leave --instance-url out"),
+    ],
+)
+def test_init_refuses_a_bad_address_and_writes_nothing(tmp_path, words, sentence):
+    path = tmp_path / "crmsync.toml"
+    ended = crmsync("init", "-c", path, *words, "--json")
+    assert ended.code == 2
+    assert sentence in ended.json["problems"][0]
+    assert not path.exists()
+
+
+def test_init_takes_the_address_as_people_paste_it(tmp_path):
+    path = tmp_path / "crmsync.toml"
+    assert crmsync("init", "-c", path, "--instance-url", "acme.lightning.force.com/lightning/page/home").code == 0
+    assert load(path).salesforce.instance_url == "https://acme.my.salesforce.com"
+
+
+def test_init_invents_nobody_and_says_so(tmp_path):
+    path = tmp_path / "crmsync.toml"
+    ended = crmsync("init", "-c", path)
+    assert "Nobody gets an owner before you name who takes turns" in ended.out
+    config = load(path)
+    assert (config.owner_pool, config.route) == ([], [])
+    found = crmsync("check", "-c", path, "--json")
+    assert found.code == 0
+    assert "nobody gets an owner: the file has no [[route]]" in " ".join(found.json["notes"])
+    assert "[salesforce] instance_url is still that of the example" in " ".join(found.json["warnings"])
+
+
+def test_what_init_leaves_as_comments_works_without_the_marks(tmp_path):
+    text = starter.starter()
+    start, end = text.index("# [[owner_pool]]"), text.index("# ── Golden")
+    path = tmp_path / "crmsync.toml"
+    path.write_text(text[:start] + re.sub("(?m)^# ", "", text[start:end]) + text[end:])
+    assert load(path).route[0].pool == load(path).owner_pool[0].name == "sales"
 
 
 def test_check_finds_the_example_fine(path):
@@ -177,6 +243,66 @@ def test_check_online_asks_the_crms(ready):
     assert ended.code == 0
     assert ended.json["crms"]["hubspot"]["account"]
     assert ended.json["crms"]["salesforce"]["account"]
+
+
+def test_check_online_names_the_members_of_each_pool(ready, sandbox):
+    with_strangers(ready, "zoe@elsewhere.example", "ivo.marek@ourproduct.example")
+    ended = crmsync("check", "--online", "-c", ready, "--json")
+    assert ended.code == 0
+    for crm in ("hubspot", "salesforce"):
+        states = {each["email"]: each["state"] for each in ended.json["crms"][crm]["members"]}
+        assert states["zoe@elsewhere.example"] == "missing"
+        assert states[REPS[0]] == "active"
+        assert {each["pool"] for each in ended.json["crms"][crm]["members"]} == {"sales"}
+        assert f"zoe@elsewhere.example is not a user in {crm}" in " ".join(ended.json["warnings"])
+    words = crmsync("check", "--online", "-c", ready).out
+    assert words.count(f"pool sales: {REPS[0]} active, {REPS[1]} active, zoe@elsewhere.example not a user, ") == 2
+    assert "odd: [[owner_pool]] sales: zoe@elsewhere.example" in words
+
+
+def test_check_online_names_a_member_who_left(ready, sandbox):
+    table = sandbox.org.state.table("User")
+    (user,) = [id_ for id_, row in table.rows.items() if table.get(row, "Email") == REPS[0]]
+    sandbox.do("salesforce", "deactivate_user", id=user)
+    ended = crmsync("check", "--online", "-c", ready, "--json")
+    assert ended.code == 0
+    assert f"{REPS[0]} is not active in salesforce" in " ".join(ended.json["warnings"])
+
+
+def test_check_online_fails_where_nobody_of_a_pool_can_own_anything(ready):
+    ready.write_text(re.sub(r"members = \[.*\]", 'members = ["ann@acme.example"]', ready.read_text()))
+    ended = crmsync("check", "--online", "-c", ready)
+    assert ended.code == 2
+    assert "wrong: [[owner_pool]] sales: nobody of it can own records in hubspot" in " ".join(ended.out.split())
+    ready.write_text(ready.read_text().replace("\nowner = true", "\nowner = false"))
+    document = crmsync("check", "--online", "-c", ready, "--json").json
+    assert document["ok"] is True
+    assert all(each["members"] == [] for each in document["crms"].values())
+
+
+def test_check_warns_of_a_pool_that_no_route_leads_to(path):
+    path.write_text(path.read_text() + '\n[[owner_pool]]\nname = "spare"\nmembers = ["ann@acme.example"]\n')
+    document = crmsync("check", "-c", path, "--json").json
+    assert document["ok"] is True
+    assert "[[owner_pool]] spare: no [[route]] leads to it" in " ".join(document["warnings"])
+
+
+def test_check_names_variables_of_a_crm_that_the_file_leaves_out(tmp_path):
+    path = tmp_path / "crmsync.toml"
+    crmsync("init", "-c", path, "--only", "hubspot")
+    ended = crmsync("check", "-c", path, "--json")
+    assert ended.code == 0
+    for key in ("CLIENT_ID", "CLIENT_SECRET"):
+        said = f"CRMSYNC_SALESFORCE__{key} is set, but the file has no [salesforce]; it is not used"
+        assert said in ended.json["notes"]
+
+
+def test_a_file_without_a_crm_is_told_so_whatever_is_set(tmp_path):
+    path = tmp_path / "crmsync.toml"
+    path.write_text("[bands]\ncold = 0\n")
+    ended = crmsync("check", "-c", path, "--json")
+    assert ended.code == 2
+    assert "the config names no CRM" in ended.json["problems"][0]
 
 
 def test_check_online_names_what_is_missing(path):

@@ -373,6 +373,19 @@ def test_what_the_example_shows_are_the_defaults(write):
     assert config.write.model_copy(update={"outputs": {}}) == bare.write
 
 
+HUBSPOTS_STAGES = [
+    "subscriber", "lead", "marketingqualifiedlead", "salesqualifiedlead", "opportunity", "customer", "evangelist",
+    "other",
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("text", [starter.example(), starter.starter(), starter.starter("hubspot")])
+def test_the_stages_of_hubspot_are_named_in_their_order(write, text):
+    config = load(write(text))
+    assert [stage.values["hubspot"] for stage in config.stage] == HUBSPOTS_STAGES
+    assert [stage.name for stage in config.stage if stage.band] == ["mql"]
+
+
 def test_the_file_in_the_root_is_the_example():
     root = Path(__file__).parent.parent / "config.example.toml"
     assert root.read_text(encoding="utf-8") == starter.example()

@@ -1,6 +1,8 @@
 """Stages by band, and whose turn it is."""
 
 import pytest
+from hypothesis import given as drawn
+from hypothesis import strategies as st
 
 from crmsync.config import OwnerPool, Route, Stage
 from crmsync.model import Holding, Owner, Ref
@@ -225,3 +227,39 @@ def test_what_was_decided_for_somebody_who_left_or_is_no_member_is_decided_again
     dealt = given(("mql", [record(1)]), directory=directory, promised={1: gone})
     assert dealt.owner_of == {1: "hubspot-ann"}
     assert dealt.why == {1: "pool sales: the first turn"}
+
+
+# Laws
+
+NAMES = ("ann", "bob", "eve", "zoe")
+USERS = st.lists(st.builds(somebody, st.sampled_from(BOTH), st.sampled_from(NAMES), st.booleans()), max_size=8)
+OWNER_IDS = st.one_of(st.none(), st.sampled_from([*NAMES, "stranger"]))
+RECORDS = st.lists(st.tuples(st.sampled_from(BOTH), OWNER_IDS), min_size=1, max_size=4)
+
+
+@drawn(USERS, st.lists(RECORDS, max_size=5), st.sets(st.sampled_from(NAMES), min_size=1))
+def test_everybody_is_given_to_somebody_or_waits_and_the_next_run_agrees(users, people, members):
+    directory = list({(each.crm, each.id): each for each in users}.values())
+    pools = [OwnerPool(name="sales", members=[f"{each}@acme.example" for each in sorted(members)])]
+    numbers = iter(range(1, 100))
+    before = [
+        ("mql", [record(next(numbers), crm, owner and f"{crm}-{owner}") for crm, owner in records])
+        for records in people
+    ]
+    found = owners_of(directory, ())
+    first = given(*before, directory=directory, pools=pools)
+    after = [
+        (band, [each._replace(owner=first.owner_of.get(each.id, each.owner)) for each in records])
+        for band, records in before
+    ]
+    for number, (_, records) in enumerate(after, start=1):
+        lacking = [each for each in records if found.somebody(each.ref.crm, each.owner) is None]
+        assert bool(lacking) == (number in first.waiting)
+    for owner_id in first.owner_of.values():
+        assert any(each.id == owner_id and each.active for each in directory)
+    assert set(first.why) == set(first.owner_of)
+    again = given(*after, directory=directory, pools=pools, pointers=first.pointers)
+    assert (again.owner_of, again.pointers, again.waiting) == ({}, first.pointers, first.waiting)
+    resumed = given(*before, directory=directory, pools=pools, pointers=first.pointers, promised=first.owner_of)
+    assert (resumed.owner_of, resumed.pointers) == (first.owner_of, first.pointers)
+    assert resumed.waiting == first.waiting

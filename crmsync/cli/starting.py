@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
+from pydantic import BaseModel, ValidationError
 
 from crmsync import starter
 from crmsync.checking import checked
@@ -14,6 +15,7 @@ from crmsync.cli.frame import DEFAULT_CONFIG, AsJson, ConfigPath, Debug, err, op
 from crmsync.config import Config, config_class, connectors
 from crmsync.ending import DONE, FAILED, PARTLY
 from crmsync.errors import ConfigError, Unavailable
+from crmsync.mistakes import mistakes
 from crmsync.model import Stop
 from crmsync.report import print_check, steps_bar
 from crmsync.stopping import stoppable
@@ -26,7 +28,7 @@ InstanceUrl = Annotated[
     str | None,
     typer.Option("--instance-url", help="Your Salesforce address, for example https://acme.my.salesforce.com"),
 ]
-Online = Annotated[bool, typer.Option("--online", help="Also ask each CRM: log-in, scopes, fields, limits.")]
+Online = Annotated[bool, typer.Option("--online", help="Also ask each CRM: log-in, scopes, fields, limits, owners.")]
 Schema = Annotated[bool, typer.Option("--schema", help="Print the JSON schema of the config, for editors, and end.")]
 
 
@@ -44,11 +46,26 @@ def init(
     with told(as_json, debug, config) as ending:
         if only is not None and only not in connectors():
             raise ConfigError(f"--only {only}: there is no such CRM; there is {' and '.join(sorted(connectors()))}")
-        _write_new(config, starter.starter(only, instance_url))
+        address = None if instance_url is None else _org_address(instance_url, only)
+        _write_new(config, starter.starter(only, address))
         following = [ending.typed(f"crmsync {each}") for each in ("check --online", "setup", "plan")]
         ending.document = {"config": str(config), "next": following}
         if not as_json:
-            _say_next(config, following)
+            _say_next(config, only, following)
+
+
+def _org_address(given: str, only: str | None) -> str:
+    """The address as the config would take it. Raises `ConfigError` where it would not."""
+    if "salesforce" in starter.crms_left_out(only):
+        raise ConfigError(
+            f"--instance-url is the address of a Salesforce org; leave --instance-url out, or --only {only}"
+        )
+    settings: type[BaseModel] = connectors()["salesforce"].Settings
+    try:
+        return str(settings.model_validate({"instance_url": given}).model_dump()["instance_url"])
+    except ValidationError as error:
+        details = error.errors(include_url=False, include_input=False, include_context=False)
+        raise ConfigError([f"--instance-url {given}: {each.said}" for each in mistakes(details, settings)]) from None
 
 
 def _write_new(path: Path, text: str) -> None:
@@ -61,10 +78,12 @@ def _write_new(path: Path, text: str) -> None:
         raise ConfigError(f"{path} cannot be written: {error.strerror}") from None
 
 
-def _say_next(config: Path, following: list[str]) -> None:
+def _say_next(config: Path, only: str | None, following: list[str]) -> None:
+    crms = [crm for crm in starter.SECRETS if crm not in starter.crms_left_out(only)]
     out().print(
         f"{config} is written. Look through it, and put the secrets into the environment:\n"
-        "  CRMSYNC_HUBSPOT__TOKEN, CRMSYNC_SALESFORCE__CLIENT_ID, CRMSYNC_SALESFORCE__CLIENT_SECRET\n"
+        f"  {', '.join(name for crm in crms for name in starter.SECRETS[crm])}\n"
+        "Nobody gets an owner before you name who takes turns: [[owner_pool]] and [[route]], near the end.\n"
         "Next:\n"
         f"  {following[0]}   what is still missing\n"
         f"  {following[1]}   create the score fields in the CRMs\n"
