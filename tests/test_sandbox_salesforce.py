@@ -344,6 +344,24 @@ def test_a_new_field_is_invisible_until_it_is_granted(sf):
     assert of_tooling["TableEnumOrId"] == "Lead"
 
 
+def test_the_values_of_a_picklist_are_those_its_metadata_names(sf, do):
+    do("add_field", object="Contact", field="Tier__c", type="picklist", values=["A", "B"])
+    asked = {"q": "SELECT Id FROM CustomField WHERE TableEnumOrId = 'Contact' AND DeveloperName = 'Tier'"}
+    path = f"sobjects/CustomField/{sf.toolingexecute('query', params=asked)['records'][0]['Id']}"
+    metadata = sf.toolingexecute(path)["Metadata"]
+    definition = metadata["valueSet"]["valueSetDefinition"]
+    assert [each["valueName"] for each in definition["value"]] == ["A", "B"]
+    definition["value"] = [{"valueName": "C", "label": "C", "default": False}, definition["value"][1]]
+    sf.toolingexecute(path, method="PATCH", data={"Metadata": metadata})
+    field = next(field for field in sf.Contact.describe()["fields"] if field["name"] == "Tier__c")
+    assert [each["value"] for each in field["picklistValues"]] == ["C", "B"]
+    after = sf.toolingexecute(path)["Metadata"]["valueSet"]["valueSetDefinition"]["value"]
+    assert [(each["valueName"], each["isActive"]) for each in after] == [("C", None), ("B", None), ("A", False)]
+    do("set", metadata_forbidden=True)
+    with pytest.raises(SalesforceRefusedRequest):
+        sf.toolingexecute(path, method="PATCH", data={"Metadata": metadata})
+
+
 # --- SOQL ------------------------------------------------------------------------------------------------------------
 
 

@@ -8,10 +8,10 @@ from datetime import timedelta
 from connectors.salesforce.answers import Refused
 from connectors.salesforce.cells import converted_statuses
 from connectors.salesforce.contacts import Reader
-from connectors.salesforce.missing import missing_input, missing_outputs, missing_stage
+from connectors.salesforce.missing import missing_input, missing_outputs, missing_stage, missing_values, value_clicks
 from connectors.salesforce.org import Org
 from connectors.salesforce.pulling import literal
-from connectors.salesforce.schema import NUMBERS, OBJECTS, Field, Schema
+from connectors.salesforce.schema import NUMBERS, OBJECTS, Schema
 from connectors.salesforce.setup import NUMERIC
 from crmsync.errors import ConfigError, Unavailable
 from crmsync.model import Checkup, FieldMap
@@ -93,7 +93,7 @@ def _stages(org: Org, schema: Schema, reader: Reader) -> Iterator[tuple[bool, st
     if not known.writable:
         yield PROBLEM, f"{object_}.{path} (the stage) may not be edited; grant Edit in the permission set"
         return
-    yield from _stage_values(object_, known, reader)
+    yield from _stage_values(schema, reader)
     if (reader.kind, known.name) != ("lead", "Status"):
         return
     for value in sorted(converted_statuses(org) & set(reader.stages)):
@@ -103,10 +103,13 @@ def _stages(org: Org, schema: Schema, reader: Reader) -> Iterator[tuple[bool, st
         )
 
 
-def _stage_values(object_: str, known: Field, reader: Reader) -> Iterator[tuple[bool, str]]:
-    for value, name in reader.stages.items():
-        if known.options and value not in known.options:
-            yield PROBLEM, f"{object_}.{known.name} has no active value {value!r} for the stage {name!r}"
+def _stage_values(schema: Schema, reader: Reader) -> Iterator[tuple[bool, str]]:
+    object_, api = OBJECTS[reader.kind], reader.stage_field
+    remedy = "run: crmsync setup"
+    if not api.endswith("__c"):
+        remedy = f"add it ({value_clicks(object_, api)}) or correct [[stage]]"
+    for value, name in missing_values(schema, reader).items():
+        yield PROBLEM, f"{object_}.{api} has no active value {value!r} for the stage {name!r}; {remedy}"
 
 
 def _visible(org: Org) -> Iterator[tuple[bool, str]]:

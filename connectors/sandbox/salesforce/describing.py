@@ -20,8 +20,8 @@ _SOAP = {
 }
 
 
-def describe_field(each: Field, hidden: frozenset[str] = frozenset()) -> dict[str, Any]:
-    """A field as `describe` tells of it; `hidden` are picklist values that were deactivated."""
+def describe_field(each: Field) -> dict[str, Any]:
+    """A field as `describe` tells of it."""
     number, length = each.type in NUMBERS, 0
     if not number:
         length = each.size
@@ -69,7 +69,6 @@ def describe_field(each: Field, hidden: frozenset[str] = frozenset()) -> dict[st
         "picklistValues": [
             {"active": True, "defaultValue": False, "label": value, "validFor": None, "value": value}
             for value in each.values
-            if value not in hidden
         ],
         "polymorphicForeignKey": each.polymorphic,
         "precision": each.size if number and each.type != "int" else 0,
