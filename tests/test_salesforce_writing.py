@@ -825,6 +825,14 @@ def test_the_check_tells_of_activity_that_is_captured_elsewhere(sandbox, crm):
     assert any("Einstein" in each for each in crm.check().problems)
 
 
+@pytest.mark.parametrize(
+    ("source", "grant"), [("Event", "Access Activities"), ("CampaignMember", "'Read' on Campaign")]
+)
+def test_the_check_says_how_to_show_a_source(sandbox, crm, source, grant):
+    sandbox.org.state.tables.pop(source.lower())
+    assert any(each.startswith(source) and grant in each for each in connect(sandbox).check().notes)
+
+
 def test_the_check_of_a_wrong_secret_is_a_problem(sandbox):
     assert "consumer secret" in connect(sandbox, client_secret="wrong").check().problems[0]
 

@@ -22,6 +22,12 @@ SEEN_SHARE = 0.9
 
 BLIND_DAYS = timedelta(days=30)
 
+GRANTS = {
+    **dict.fromkeys(("Task", "Event", "EmailMessage"), "'Access Activities' under System Permissions"),
+    "CampaignMember": "'Read' on Campaign",
+}
+"""What shows the rows of each activity source."""
+
 
 def check(
     org: Org, schema: Schema, readers: Mapping[str, Reader], names: FieldMap, account: Callable[[], str]
@@ -141,7 +147,11 @@ def _feeds(schema: Schema, feeds: Sequence[Feed]) -> Iterator[tuple[bool, str]]:
     """Sources of activities that this user does not see, or not in full."""
     for source in dict.fromkeys(feed.source for feed in feeds):
         if not schema.of(source):
-            yield NOTE, f"{source} records are not visible to the integration user: no activities come from them"
+            yield (
+                NOTE,
+                f"{source} records are not visible to the integration user: no activities come from them; give its "
+                f"permission set {GRANTS[source]}",
+            )
             continue
         for path in dict.fromkeys(path for feed in feeds if feed.source == source for path in feed.where):
             if not schema.resolve(source, path):
