@@ -686,6 +686,91 @@ def test_fields_are_created_once_and_visible(sandbox):
     assert sandbox.snapshot("salesforce") == before
 
 
+LADDER = {
+    "new": {"lead": "Open - Not Contacted", "contact": "New"},
+    "mql": {"lead": "Working - Contacted", "contact": "MQL"},
+    "sql": {"lead": "Qualified", "contact": "SQL"},
+}
+
+
+def laddered(**more):
+    return FieldMap(outputs=NAMES.outputs, stages={**LADDER, **more})
+
+
+def options(made, name="Crmsync_Stage__c"):
+    return next(each.options for each in made.fields() if (each.kind, each.name) == ("contact", name))
+
+
+def test_a_new_stage_is_added_to_our_own_picklist_in_its_place(sandbox):
+    connect(sandbox).create_fields()
+    sandbox.clock.advance(60)
+    do(sandbox, "add_picklist_value", object="Contact", field="Crmsync_Stage__c", value="Partner")
+    ladder = {"new": LADDER["new"], "raw": {"contact": "Raw"}, **LADDER, "customer": {"contact": "Customer"}}
+    made = connect(sandbox, names=FieldMap(outputs=NAMES.outputs, stages=ladder))
+    [before] = [each for each in made.check().problems if "'Raw'" in each]
+    assert before.endswith("run: crmsync setup")
+    told = made.create_fields()
+    assert "Contact.Crmsync_Stage__c: the values 'Raw', 'SQL', 'Customer' added" in told
+    assert options(made) == ("New", "Raw", "MQL", "SQL", "Customer", "Partner")
+    assert not any("Crmsync_Stage__c" in each for each in made.check().problems)
+    snapshot = sandbox.snapshot("salesforce")
+    assert "Contact.Crmsync_Stage__c: found" in (again := made.create_fields())
+    assert not any("added" in each for each in again if "Crmsync_Stage__c" in each)
+    assert sandbox.snapshot("salesforce") == snapshot
+
+
+def test_a_stage_that_was_taken_away_is_given_back(sandbox):
+    connect(sandbox).create_fields()
+    do(sandbox, "remove_picklist_value", object="Contact", field="Crmsync_Stage__c", value="MQL")
+    do(sandbox, "remove_picklist_value", object="Contact", field="Crmsync_Stage__c", value="New")
+    made = connect(sandbox, names=FieldMap(outputs=NAMES.outputs, stages={"mql": {"contact": "MQL"}}))
+    made.create_fields()
+    assert options(made) == ("MQL",)
+
+
+@pytest.mark.parametrize("stage_field", ["Status", "Tier__c"])
+def test_the_orgs_own_picklist_gets_clicks_and_no_value(sandbox, stage_field):
+    sandbox.do(
+        "salesforce", "add_field", object="Lead", field="Tier__c", type="picklist", values=["Open - Not Contacted"]
+    )
+    made = connect(sandbox, names=laddered(), stage_field={"lead": stage_field, "contact": "Crmsync_Stage__c"})
+    told = [each for each in made.create_fields() if each.startswith(f"Lead.{stage_field}: ")]
+    assert any(
+        "'Qualified'" in each and f"Object Manager > Lead > Fields & Relationships > {stage_field}" in each
+        for each in told
+    )
+    known = next(each for each in made.fields() if (each.kind, each.name) == ("lead", stage_field))
+    assert "Qualified" not in known.options
+    [problem] = [each for each in made.check().problems if "'Qualified'" in each]
+    assert ("Object Manager" in problem) is (stage_field == "Status")
+
+
+def test_without_metadata_rights_a_new_stage_gets_clicks(sandbox):
+    connect(sandbox).create_fields()
+    sandbox.do("salesforce", "set", metadata_forbidden=True)
+    told = connect(sandbox, names=laddered()).create_fields()
+    [said] = [each for each in told if "'SQL'" in each]
+    assert "insufficient access" in said
+    assert "Object Manager > Contact > Fields & Relationships > Crmsync_Stage__c" in said
+
+
+def test_a_picklist_of_a_global_value_set_gets_clicks(sandbox):
+    connect(sandbox).create_fields()
+    asked = {
+        "label": "Lifecycle stage",
+        "type": "Picklist",
+        "valueSet": {"valueSetName": "Stages", "valueSetDefinition": None},
+    }
+    body = {"FullName": "Contact.Crmsync_Stage__c", "Metadata": asked}
+    sandbox.faults.add(
+        Fault(
+            do="answer", vendor="salesforce", method="GET", path="/tooling/sobjects/CustomField/", status=200, body=body
+        )
+    )
+    told = connect(sandbox, names=laddered()).create_fields()
+    assert any("'SQL'" in each and "Picklist Value Sets > Stages" in each for each in told)
+
+
 def test_an_org_that_forbids_metadata_gets_clicks(sandbox):
     sandbox.do("salesforce", "set", metadata_forbidden=True)
     told = connect(sandbox).create_fields()
@@ -738,6 +823,14 @@ def test_the_check_tells_of_activity_that_is_captured_elsewhere(sandbox, crm):
     table = sandbox.org.state.of("Lead")
     table.set(table.rows[lead.ref.id], "LastActivityDate", "2026-11-20")
     assert any("Einstein" in each for each in crm.check().problems)
+
+
+@pytest.mark.parametrize(
+    ("source", "grant"), [("Event", "Access Activities"), ("CampaignMember", "'Read' on Campaign")]
+)
+def test_the_check_says_how_to_show_a_source(sandbox, crm, source, grant):
+    sandbox.org.state.tables.pop(source.lower())
+    assert any(each.startswith(source) and grant in each for each in connect(sandbox).check().notes)
 
 
 def test_the_check_of_a_wrong_secret_is_a_problem(sandbox):

@@ -301,6 +301,26 @@ def test_describe_has_the_shape_of_the_real_one(sf):
     assert {each["name"] for each in sf.describe()["sobjects"]} >= {"Lead", "Contact", "EmailMessage", "QueueSobject"}
 
 
+@pytest.mark.parametrize(
+    ("object_", "field", "said"),
+    [
+        ("Lead", "FirstName", {"permissionable": False, "extraTypeInfo": "personname"}),
+        ("Lead", "LastActivityDate", {"permissionable": False}),
+        ("Lead", "ConvertedContactId", {"permissionable": False}),
+        ("Lead", "Title", {"permissionable": True, "extraTypeInfo": None}),
+        ("Lead", "Industry", {"length": 255}),
+        ("Contact", "IsEmailBounced", {"aggregatable": False}),
+        ("Lead", "Status", {"defaultValue": "Open - Not Contacted", "permissionable": False}),
+        ("Lead", "EmailBouncedDate", {"createable": False, "updateable": True}),
+        ("Event", "StartDateTime", {"permissionable": False}),
+        ("Lead", "Address", {"filterable": True, "sortable": False, "aggregatable": False}),
+    ],
+)
+def test_describe_says_what_was_recorded(sf, object_, field, said):
+    [found] = [each for each in getattr(sf, object_).describe()["fields"] if each["name"] == field]
+    assert found.items() >= said.items()
+
+
 def test_describe_if_modified(sf, session):
     url = "https://acme.my.salesforce.com/services/data/v66.0/sobjects/Lead/describe"
     headers = {"Authorization": f"Bearer {sf.session_id}"}
@@ -342,6 +362,24 @@ def test_a_new_field_is_invisible_until_it_is_granted(sf):
         "query", params={"q": "SELECT Id FROM CustomField WHERE DeveloperName = 'Fit_Score'"}
     )["records"]
     assert of_tooling["TableEnumOrId"] == "Lead"
+
+
+def test_the_values_of_a_picklist_are_those_its_metadata_names(sf, do):
+    do("add_field", object="Contact", field="Tier__c", type="picklist", values=["A", "B"])
+    asked = {"q": "SELECT Id FROM CustomField WHERE TableEnumOrId = 'Contact' AND DeveloperName = 'Tier'"}
+    path = f"sobjects/CustomField/{sf.toolingexecute('query', params=asked)['records'][0]['Id']}"
+    metadata = sf.toolingexecute(path)["Metadata"]
+    definition = metadata["valueSet"]["valueSetDefinition"]
+    assert [each["valueName"] for each in definition["value"]] == ["A", "B"]
+    definition["value"] = [{"valueName": "C", "label": "C", "default": False}, definition["value"][1]]
+    sf.toolingexecute(path, method="PATCH", data={"Metadata": metadata})
+    field = next(field for field in sf.Contact.describe()["fields"] if field["name"] == "Tier__c")
+    assert [each["value"] for each in field["picklistValues"]] == ["C", "B"]
+    after = sf.toolingexecute(path)["Metadata"]["valueSet"]["valueSetDefinition"]["value"]
+    assert [(each["valueName"], each["isActive"]) for each in after] == [("C", None), ("B", None), ("A", False)]
+    do("set", metadata_forbidden=True)
+    with pytest.raises(SalesforceRefusedRequest):
+        sf.toolingexecute(path, method="PATCH", data={"Metadata": metadata})
 
 
 # --- SOQL ------------------------------------------------------------------------------------------------------------
@@ -447,6 +485,36 @@ def test_the_columns_of_a_query(sf):
     answer = sf.restful("query", params={"q": "SELECT Id, Owner.Name FROM Lead", "columns": "true"})
     assert [column["columnName"] for column in answer["columnMetadata"]] == ["Id", "Owner"]
     assert answer["columnMetadata"][1]["joinColumns"][0]["columnName"] == "Name"
+
+
+@pytest.mark.parametrize(
+    "soql",
+    [
+        "SELECT CALENDAR_YEAR(CreatedDate), COUNT(Id) FROM Lead GROUP BY CALENDAR_YEAR(CreatedDate)",
+        "SELECT COUNT(Id) FROM Lead GROUP BY HOUR_IN_DAY(CreatedDate)",
+        "SELECT Status, DAY_ONLY(CreatedDate), COUNT(Id) FROM Lead GROUP BY Status, DAY_ONLY(CreatedDate)",
+        "SELECT CALENDAR_YEAR(CreatedDate), COUNT(Id) FROM Lead",
+        "SELECT FORMAT(AnnualRevenue) FROM Lead",
+    ],
+)
+def test_what_this_org_cannot_work_out_is_refused(sf, soql):
+    with pytest.raises(SalesforceMalformedRequest) as caught:
+        sf.query(soql)
+    assert caught.value.content[0]["errorCode"] == "MALFORMED_QUERY"
+
+
+def test_a_composite_takes_five_queries_and_more_describes(sf):
+    def asked(path, number):
+        calls = [
+            {"method": "GET", "url": f"/services/data/v66.0/{path}", "referenceId": f"r{at}"} for at in range(number)
+        ]
+        return sf.restful("composite", method="POST", json={"compositeRequest": calls})["compositeResponse"]
+
+    assert len(asked("query/?q=SELECT+Id+FROM+Lead", 5)) == 5
+    assert len(asked("sobjects/Lead/describe", 25)) == 25
+    for path in ("query/?q=SELECT+Id+FROM+Lead", "queryAll?q=SELECT+Id+FROM+Lead"):
+        with pytest.raises(SalesforceMalformedRequest, match="LIMIT_EXCEEDED"):
+            asked(path, 6)
 
 
 def test_order_limit_offset(sf, do):

@@ -8,10 +8,10 @@ from datetime import timedelta
 from connectors.salesforce.answers import Refused
 from connectors.salesforce.cells import converted_statuses
 from connectors.salesforce.contacts import Reader
-from connectors.salesforce.missing import missing_input, missing_outputs, missing_stage
+from connectors.salesforce.missing import missing_input, missing_outputs, missing_stage, missing_values, value_clicks
 from connectors.salesforce.org import Org
 from connectors.salesforce.pulling import literal
-from connectors.salesforce.schema import NUMBERS, OBJECTS, Field, Schema
+from connectors.salesforce.schema import NUMBERS, OBJECTS, Schema
 from connectors.salesforce.setup import NUMERIC
 from crmsync.errors import ConfigError, Unavailable
 from crmsync.model import Checkup, FieldMap
@@ -21,6 +21,12 @@ SEEN_SHARE = 0.9
 """Below this share of an object's records, sharing hides some of them from the integration user."""
 
 BLIND_DAYS = timedelta(days=30)
+
+GRANTS = {
+    **dict.fromkeys(("Task", "Event", "EmailMessage"), "'Access Activities' under System Permissions"),
+    "CampaignMember": "'Read' on Campaign",
+}
+"""What shows the rows of each activity source."""
 
 
 def check(
@@ -93,7 +99,7 @@ def _stages(org: Org, schema: Schema, reader: Reader) -> Iterator[tuple[bool, st
     if not known.writable:
         yield PROBLEM, f"{object_}.{path} (the stage) may not be edited; grant Edit in the permission set"
         return
-    yield from _stage_values(object_, known, reader)
+    yield from _stage_values(schema, reader)
     if (reader.kind, known.name) != ("lead", "Status"):
         return
     for value in sorted(converted_statuses(org) & set(reader.stages)):
@@ -103,10 +109,13 @@ def _stages(org: Org, schema: Schema, reader: Reader) -> Iterator[tuple[bool, st
         )
 
 
-def _stage_values(object_: str, known: Field, reader: Reader) -> Iterator[tuple[bool, str]]:
-    for value, name in reader.stages.items():
-        if known.options and value not in known.options:
-            yield PROBLEM, f"{object_}.{known.name} has no active value {value!r} for the stage {name!r}"
+def _stage_values(schema: Schema, reader: Reader) -> Iterator[tuple[bool, str]]:
+    object_, api = OBJECTS[reader.kind], reader.stage_field
+    remedy = "run: crmsync setup"
+    if not api.endswith("__c"):
+        remedy = f"add it ({value_clicks(object_, api)}) or correct [[stage]]"
+    for value, name in missing_values(schema, reader).items():
+        yield PROBLEM, f"{object_}.{api} has no active value {value!r} for the stage {name!r}; {remedy}"
 
 
 def _visible(org: Org) -> Iterator[tuple[bool, str]]:
@@ -138,7 +147,11 @@ def _feeds(schema: Schema, feeds: Sequence[Feed]) -> Iterator[tuple[bool, str]]:
     """Sources of activities that this user does not see, or not in full."""
     for source in dict.fromkeys(feed.source for feed in feeds):
         if not schema.of(source):
-            yield NOTE, f"{source} records are not visible to the integration user: no activities come from them"
+            yield (
+                NOTE,
+                f"{source} records are not visible to the integration user: no activities come from them; give its "
+                f"permission set {GRANTS[source]}",
+            )
             continue
         for path in dict.fromkeys(path for feed in feeds if feed.source == source for path in feed.where):
             if not schema.resolve(source, path):

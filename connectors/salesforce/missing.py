@@ -1,4 +1,4 @@
-"""Which fields of the config an org does not have, or does not show to the integration user."""
+"""Which fields and stages of the config an org does not have, or does not show to the integration user."""
 
 from __future__ import annotations
 
@@ -58,3 +58,18 @@ def missing_stage(schema: Schema, reader: Reader) -> Iterator[MissingField]:
     if reader.stages and schema.of(object_).get(path.lower()) is None:
         sentence = f"{object_}.{path} (the stage) is not there or not visible; run: crmsync setup"
         yield MissingField("stage", "stage", reader.kind, sentence)
+
+
+def missing_values(schema: Schema, reader: Reader) -> dict[str, str]:
+    """The stages, by their values, for which a picklist that this user sees has no active value."""
+    known = schema.of(OBJECTS[reader.kind]).get(reader.stage_field.lower())
+    if known is None or known.type != "picklist":
+        return {}
+    return {value: name for value, name in reader.stages.items() if value not in known.options}
+
+
+def value_clicks(object_: str, api: str) -> str:
+    """How an admin adds a value to a picklist."""
+    return (
+        f"in Setup > Object Manager > {object_} > Fields & Relationships > {api}, click New beside its picklist values"
+    )

@@ -78,10 +78,11 @@ class Schema:
         self._ask([name for name in dict.fromkeys(names) if not self._is_fresh(name)], {})
 
     def confirm(self, names: Iterable[str]) -> None:
-        """Ask once more for these objects and whatever is known, in one call: what did not change comes without a body.
+        """Ask once more for these objects and all that are known, in one call: what did not change has no body.
 
-        Once an hour all is read whole: nobody documents whether a permission that was taken away counts as a change, see
-        https://developer.salesforce.com/docs/atlas.en-us.api_rest.meta/api/intro_rest_conditional_requests.htm (2026-11).
+        Once an hour all is read whole, because nobody documents whether a permission that was taken away is a change
+        (https://developer.salesforce.com/docs/atlas.en-us.api_rest.meta/api/intro_rest_conditional_requests.htm, read
+        2026-11).
         """
         before, self._known = self._known, {}
         self._ask(list(dict.fromkeys((*names, *before))), before)

@@ -1,13 +1,15 @@
-"""Creating the output fields and the permission set that shows them, and saying what is left to click."""
+"""Creating the output fields, the stages and the permission set that shows them, and saying what is left to click."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
+from urllib.parse import quote
 
 from connectors.salesforce.answers import Refused, expected
 from connectors.salesforce.contacts import Reader
+from connectors.salesforce.missing import missing_values, value_clicks
 from connectors.salesforce.org import Org
 from connectors.salesforce.pulling import quoted
 from connectors.salesforce.schema import NUMBERS, OBJECTS, Schema
@@ -24,6 +26,9 @@ LABELS = {
 NUMERIC = ("score", "fit", "behavior")
 TEXT_LENGTHS = {"band": 80, "reason": 255}
 LABEL = "crmsync"
+DESCRIPTION = "Written by crmsync; do not edit."
+OUR_STAGE = "Crmsync_Stage__c"
+"""The picklist the config names by default; another one is ours if setup made it, which its description tells."""
 
 
 @dataclass(frozen=True)
@@ -38,7 +43,7 @@ class Wanted:
     @property
     def metadata(self) -> dict[str, Any]:
         """The field as the Tooling API takes it."""
-        common = {"label": LABELS[self.name], "required": False, "description": "Written by crmsync; do not edit."}
+        common = {"label": LABELS[self.name], "required": False, "description": DESCRIPTION}
         if self.name in NUMERIC:
             return {**common, "type": "Number", "precision": 9, "scale": 0}
         if self.name in TEXT_LENGTHS:
@@ -65,20 +70,90 @@ def create_fields(org: Org, schema: Schema, readers: Mapping[str, Reader], names
     asked = wanted(readers, names)
     ours = [each for each in asked if each.api.endswith("__c")]
     yield from (f"{each.object}.{each.api}: {_foreign(schema, each)}" for each in asked if each not in ours)
-    if not ours:
-        return
     there = []
     for each in ours:
         said, is_there = _created(org, schema, each)
         there += [each] * is_there
         yield f"{each.object}.{each.api}: {said}"
-    yield from _shown(org, there)
+    if ours:
+        yield from _shown(org, there)
     schema.forget()
     yield from (
         f"{each.object}.{each.api}: it exists and is still not visible to the integration user; {_clicks(org, each)}"
         for each in there
         if each.api.lower() not in schema.of(each.object)
     )
+    yield from _staged(org, schema, readers)
+
+
+def _staged(org: Org, schema: Schema, readers: Mapping[str, Reader]) -> Iterator[str]:
+    """Add the stages that a picklist of ours lacks; of another one only tell."""
+    for kind, reader in readers.items():
+        object_, api = OBJECTS[kind], reader.stage_field
+        lacking = [repr(value) for value in missing_values(schema, reader)]
+        if not lacking:
+            continue
+        values = f"the value{'s'[: len(lacking) > 1]} {', '.join(lacking)}"
+        try:
+            remedy = _add_values(org, object_, api, list(reader.stages))
+        except Refused as error:
+            remedy = f"{error.message}; {value_clicks(object_, api)}"
+        if remedy:
+            yield f"{object_}.{api}: {values} not added: {remedy}; or correct [[stage]]"
+        else:
+            yield f"{object_}.{api}: {values} added"
+    schema.forget()
+
+
+def _add_values(org: Org, object_: str, api: str, stages: Sequence[str]) -> str:
+    """Give a picklist of ours these values, beside those it has. Returns what an admin has to do instead.
+
+    The Metadata that is sent takes the place of all there is, so that it is what was read with more in it
+    (https://docs.jitterbit.com/integration-studio/design/connectors/salesforce/salesforce-how-tos/, 2026-11).
+    """
+    known = _custom_field(org, object_, api)
+    metadata = known.get("Metadata") or {}
+    if api.lower() != OUR_STAGE.lower() and metadata.get("description") != DESCRIPTION:
+        return f"the picklist is the org's own; {value_clicks(object_, api)}"
+    values = metadata.get("valueSet") or {}
+    definition = values.get("valueSetDefinition")
+    if not definition:
+        return f"in Setup > Picklist Value Sets > {values.get('valueSetName')}, click New"
+    more = {**definition, "value": with_stages(definition["value"], stages)}
+    body = {
+        "FullName": f"{object_}.{api}",
+        "Metadata": {**metadata, "valueSet": {**values, "valueSetDefinition": more}},
+    }
+    org.rest("PATCH", f"tooling/sobjects/CustomField/{known['Id']}", body)
+    return ""
+
+
+def with_stages(values: Sequence[Mapping[str, Any]], stages: Sequence[str]) -> list[Mapping[str, Any]]:
+    """The values of a picklist with each stage among them, active, new ones behind the stage that is named before."""
+    found = list(values)
+    behind = 0
+    for stage in stages:
+        place = next((at for at, each in enumerate(found) if each.get("valueName") == stage), None)
+        if place is None:
+            place = behind
+            found.insert(place, {"valueName": stage, "label": stage, "default": False})
+        elif found[place].get("isActive") is False:
+            found[place] = {**found[place], "isActive": True}
+        behind = place + 1
+    return found
+
+
+def _custom_field(org: Org, object_: str, api: str) -> dict[str, Any]:
+    """A custom field with its Metadata; nothing where there is none of this name."""
+    soql = (
+        f"SELECT Id FROM CustomField WHERE TableEnumOrId = {quoted(object_)} "
+        f"AND DeveloperName = {quoted(api.removesuffix('__c'))} AND NamespacePrefix = null"
+    )
+    found = expected(org.rest("GET", f"tooling/query?q={quote(soql)}"), "records")["records"]
+    if not found:
+        return {}
+    id_ = str(found[0]["Id"])
+    return {**expected(org.rest("GET", f"tooling/sobjects/CustomField/{id_}"), "Metadata"), "Id": id_}
 
 
 def _foreign(schema: Schema, each: Wanted) -> str:

@@ -15,11 +15,19 @@ from .writing import create, delete
 
 Dispatch: TypeAlias = Callable[[Call], Answer]
 
+MOST_CALLS = 25
+MOST_QUERIES = 5
+"""Of the calls in a composite so many may be queries or Collections."""
+
+_COUNTED = re.compile(r"(query|queryAll)(/.*)?|composite/sobjects(/.*)?")
+
 
 def _inner(call: Call, method: str, url: str, body: Any, headers: Mapping[str, str]) -> Call:
-    parts = urlsplit(url)
-    path = re.sub(r"^(/services/data)?/?v[\d.]+/", "", parts.path)
-    return call.within(method, unquote(path).strip("/"), dict(parse_qsl(parts.query)), body, headers)
+    return call.within(method, _path(url), dict(parse_qsl(urlsplit(url).query)), body, headers)
+
+
+def _path(url: str) -> str:
+    return unquote(re.sub(r"^(/services/data)?/?v[\d.]+/", "", urlsplit(url).path)).strip("/")
 
 
 def _referred(value: Any, answers: Mapping[str, Any]) -> Any:
@@ -47,8 +55,11 @@ def composite(state: State, call: Call, dispatch: Dispatch) -> Answer:
     """`POST /composite`: up to 25 calls, later ones may refer to earlier ones."""
     body = call.record()
     requests = body.get("compositeRequest", [])
-    if len(requests) > 25:
-        raise Refusal("LIMIT_EXCEEDED", "Maximum number of subrequests exceeded: at most 25")
+    if len(requests) > MOST_CALLS:
+        raise Refusal("LIMIT_EXCEEDED", f"Maximum number of subrequests exceeded: at most {MOST_CALLS}")
+    paths = [_path(str(each.get("url", ""))) for each in requests]
+    if sum(_COUNTED.fullmatch(path) is not None for path in paths) > MOST_QUERIES:
+        raise Refusal("LIMIT_EXCEEDED", f"Maximum number of query or Collections subrequests exceeded: {MOST_QUERIES}")
     answers: dict[str, Any] = {}
     told = []
     for each in requests:
@@ -68,8 +79,8 @@ def composite(state: State, call: Call, dispatch: Dispatch) -> Answer:
 def batch(state: State, call: Call, dispatch: Dispatch) -> Answer:
     """`POST /composite/batch`: up to 25 calls that know nothing of each other."""
     requests = call.record().get("batchRequests", [])
-    if len(requests) > 25:
-        raise Refusal("LIMIT_EXCEEDED", "Maximum number of subrequests exceeded: at most 25")
+    if len(requests) > MOST_CALLS:
+        raise Refusal("LIMIT_EXCEEDED", f"Maximum number of subrequests exceeded: at most {MOST_CALLS}")
     results = []
     for each in requests:
         answer = dispatch(_inner(call, each["method"].upper(), each["url"], each.get("richInput"), {}))

@@ -20,14 +20,52 @@ _SOAP = {
 }
 
 
-def describe_field(each: Field, hidden: frozenset[str] = frozenset()) -> dict[str, Any]:
-    """A field as `describe` tells of it; `hidden` are picklist values that were deactivated."""
+_ALWAYS_SEEN = frozenset(
+    {
+        "ActivityDate",
+        "ActivityDateTime",
+        "DurationInMinutes",
+        "EmailBouncedDate",
+        "EmailBouncedReason",
+        "EndDateTime",
+        "EventSubtype",
+        "ShowAs",
+        "StartDateTime",
+        "Subject",
+    }
+)
+"""Fields that no permission set hides, beside those that are required, kept by the system, or parts of a name."""
+
+
+def _is_permissionable(each: Field) -> bool:
+    optional = each.nillable and (each.updateable or each.createable)
+    return (
+        each.custom
+        or each.type == "address"
+        or (optional and each.compound != "Name" and each.name not in _ALWAYS_SEEN)
+    )
+
+
+def _default(each: Field) -> str | bool | None:
+    if each.type == "boolean":
+        return False
+    return each.values[0] if each.type == "picklist" and each.defaulted and each.values else None
+
+
+def _extra_type(each: Field) -> str | None:
+    if each.name == "Name" or each.compound == "Name":
+        return "personname" if each.compound == "Name" or not each.updateable else None
+    return "plaintextarea" if each.type == "textarea" else None
+
+
+def describe_field(each: Field) -> dict[str, Any]:
+    """A field as `describe` tells of it."""
     number, length = each.type in NUMBERS, 0
     if not number:
         length = each.size
     sortable = each.filterable
     return {
-        "aggregatable": sortable,
+        "aggregatable": sortable and each.type not in ("boolean", "address"),
         "aiPredictionField": False,
         "autoNumber": False,
         "byteLength": 18 if each.type in ("id", "reference") else length * 3,
@@ -39,7 +77,7 @@ def describe_field(each: Field, hidden: frozenset[str] = frozenset()) -> dict[st
         "controllerName": None,
         "createable": each.createable,
         "custom": each.custom,
-        "defaultValue": False if each.type == "boolean" else None,
+        "defaultValue": _default(each),
         "defaultValueFormula": None,
         "defaultedOnCreate": each.defaulted,
         "dependentPicklist": False,
@@ -48,8 +86,8 @@ def describe_field(each: Field, hidden: frozenset[str] = frozenset()) -> dict[st
         "displayLocationInDecimal": False,
         "encrypted": False,
         "externalId": each.external,
-        "extraTypeInfo": None,
-        "filterable": each.filterable,
+        "extraTypeInfo": _extra_type(each),
+        "filterable": each.filterable or each.type == "address",
         "filteredLookupInfo": None,
         "formulaTreatNullNumberAsZero": False,
         "groupable": sortable and each.type not in ("double", "currency", "percent", "datetime"),
@@ -65,11 +103,16 @@ def describe_field(each: Field, hidden: frozenset[str] = frozenset()) -> dict[st
         "nameField": each.name == "Name",
         "namePointing": each.polymorphic,
         "nillable": each.nillable,
-        "permissionable": each.nillable or each.custom,
+        "permissionable": _is_permissionable(each),
         "picklistValues": [
-            {"active": True, "defaultValue": False, "label": value, "validFor": None, "value": value}
+            {
+                "active": True,
+                "defaultValue": value == _default(each),
+                "label": value,
+                "validFor": None,
+                "value": value,
+            }
             for value in each.values
-            if value not in hidden
         ],
         "polymorphicForeignKey": each.polymorphic,
         "precision": each.size if number and each.type != "int" else 0,

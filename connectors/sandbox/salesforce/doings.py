@@ -284,9 +284,19 @@ def _remove_picklist_value(state: State, asked: Mapping[str, Any]) -> dict[str, 
     if asked["value"] not in each.values:
         raise ValueError(f"{each.name} has no value {asked['value']}")
     left = tuple(value for value in each.values if value != asked["value"])
-    table.sobject.add(replace(each, values=left, restricted=True))
+    table.sobject.add(replace(each, values=left, inactive=(*each.inactive, asked["value"]), restricted=True))
     state.forget()
     return {"values": list(left)}
+
+
+def _add_picklist_value(state: State, asked: Mapping[str, Any]) -> dict[str, Any]:
+    """Add a value behind the others, or give back one that was taken away."""
+    table, each = _field(state, asked)
+    value = str(asked["value"])
+    left = tuple(inactive for inactive in each.inactive if inactive != value)
+    table.sobject.add(replace(each, values=tuple(dict.fromkeys((*each.values, value))), inactive=left))
+    state.forget()
+    return {"values": [*each.values, value]}
 
 
 def _add_validation_rule(state: State, asked: Mapping[str, Any]) -> dict[str, Any]:
@@ -370,6 +380,7 @@ _DOINGS: dict[str, Doing] = {
     "add_field": _add_field,
     "remove_field": _remove_field,
     "remove_picklist_value": _remove_picklist_value,
+    "add_picklist_value": _add_picklist_value,
     "add_validation_rule": _add_validation_rule,
     "add_duplicate_rule": _add_duplicate_rule,
     "lock_rows": _lock_rows,

@@ -101,7 +101,11 @@ class Org:
             r"jobs/ingest/(\w+)/(successfulResults|failedResults|unprocessedrecords)": {"GET": with_jobs(bulk.results)},
             r"jobs/query/(\w+)/results": {"GET": with_jobs(bulk.query_results)},
             "tooling/sobjects/CustomField": {"POST": tooling.create_field},
-            r"tooling/sobjects/CustomField/(\w+)": {"DELETE": tooling.delete_field},
+            r"tooling/sobjects/CustomField/(\w+)": {
+                "GET": tooling.get_field,
+                "PATCH": tooling.update_field,
+                "DELETE": tooling.delete_field,
+            },
             "tooling/query": {"GET": tooling.query},
         }
 

@@ -287,7 +287,7 @@ class Scope:
             return [self.reach(what)]
         if what.name == "FIELDS":
             return self._fields(what)
-        if what.name in ("TOLABEL", "FORMAT", "CONVERTCURRENCY") and what.arguments:
+        if what.name == "TOLABEL" and what.arguments:  # here a label is its value
             return [self.reach(what.arguments[0])]
         raise self.fail(what.at, f"unexpected token: '{what.name}'", "MALFORMED_QUERY")
 
@@ -423,12 +423,19 @@ def _aggregate(call: Call, values: list[Any]) -> Any:
 
 
 def _check_grouped(scope: Scope) -> None:
+    """Raises `SoqlError`, also for what Salesforce would do and this org cannot: a wrong answer would be worse."""
+    for each in scope.query.group:
+        if isinstance(each, Call):
+            raise scope.fail(each.at, f"GROUP BY {each.name} is not supported in this sandbox", "MALFORMED_QUERY")
     by = {scope.reach(each) for each in scope.query.group if isinstance(each, Path)}
     for item in scope.query.items:
         if isinstance(item, Query):
             raise scope.fail(item.at, "subqueries are not allowed in an aggregate query", "MALFORMED_QUERY")
         if isinstance(item.what, Path) and scope.reach(item.what) not in by:
             message = f"Field must be grouped or aggregated: {item.what.text}"
+            raise scope.fail(item.what.at, message, "MALFORMED_QUERY")
+        if isinstance(item.what, Call) and item.what.name not in _AGGREGATES:
+            message = f"{item.what.name} in an aggregate query is not supported in this sandbox"
             raise scope.fail(item.what.at, message, "MALFORMED_QUERY")
 
 

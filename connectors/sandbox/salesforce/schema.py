@@ -24,7 +24,10 @@ SystemModstamp datetime d
 
 @dataclass(frozen=True)
 class Field:
-    """One field. `size` is its length in characters, or its digits before and after the point together."""
+    """One field. `size` is its length in characters, or its digits before and after the point together.
+
+    `inactive` are values of a picklist that were taken away: records may still hold them, and describe hides them.
+    """
 
     name: str
     type: str
@@ -41,6 +44,8 @@ class Field:
     targets: tuple[str, ...] = ()
     relationship: str | None = None
     values: tuple[str, ...] = ()
+    inactive: tuple[str, ...] = ()
+    description: str | None = None
     custom: bool = False
     external: bool = False
     compound: str | None = None

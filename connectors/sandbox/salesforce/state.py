@@ -24,7 +24,7 @@ ADMIN_PROFILE = salesforce_id("00e", 2)
 API_PROFILE = salesforce_id("00e", 3)
 API_PERMISSIONS = salesforce_id("0PS", 1)
 
-OLDEST, NEWEST = 31, 67
+OLDEST, NEWEST = 31, 68
 
 
 def release(version: int) -> str:

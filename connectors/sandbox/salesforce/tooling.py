@@ -1,9 +1,10 @@
-"""The Tooling API, as far as creating and finding custom fields needs it."""
+"""The Tooling API, as far as creating, finding and changing custom fields needs it."""
 
 from __future__ import annotations
 
 import re
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any
 
 from connectors.sandbox.people import salesforce_id
@@ -55,7 +56,11 @@ def _size(metadata: Mapping[str, Any], type_: str) -> tuple[int, int]:
 
 def _options(metadata: Mapping[str, Any]) -> tuple[str, ...]:
     definition = (metadata.get("valueSet") or {}).get("valueSetDefinition") or {}
-    return tuple(str(each.get("valueName") or each.get("fullName")) for each in definition.get("value", ()))
+    return tuple(
+        str(each.get("valueName") or each.get("fullName"))
+        for each in definition.get("value", ())
+        if each.get("isActive") is not False
+    )
 
 
 def _made(name: str, metadata: Mapping[str, Any]) -> Field:
@@ -81,6 +86,7 @@ def _made(name: str, metadata: Mapping[str, Any]) -> Field:
         filterable=metadata.get("type") != "LongTextArea",
         restricted=bool((metadata.get("valueSet") or {}).get("restricted")),
         values=values,
+        description=metadata.get("description"),
         custom=True,
         external=bool(metadata.get("externalId")),
     )
@@ -183,11 +189,90 @@ def query(state: State, call: Call) -> Answer:
     )
 
 
-def delete_field(state: State, call: Call, id_: str) -> Answer:
+def _found(state: State, id_: str) -> tuple[Table, Field]:
     for table in state.tables.values():
-        for each in list(table.sobject.fields.values()):
+        for each in table.sobject.fields.values():
             if each.custom and field_id(table.sobject.name, each.name) == id_:
-                table.sobject.drop(each.name)
-                state.forget()
-                return Answer(204)
+                return table, each
     raise not_found()
+
+
+def _metadata(each: Field) -> dict[str, Any]:
+    """A field as the Metadata column has it; what this org does not keep is empty."""
+    number = each.type in ("double", "currency", "percent")
+    told: dict[str, Any] = {
+        "label": each.label,
+        "type": next(name for name, type_ in _TYPES.items() if type_ == each.type),
+        "description": each.description,
+        "inlineHelpText": None,
+        "required": False,
+        "externalId": each.external,
+        "length": each.size if each.type == "string" else None,
+        "precision": each.size if number else None,
+        "scale": each.scale if number else None,
+        "valueSet": None,
+    }
+    if each.type in ("picklist", "multipicklist"):
+        values = [(value, None) for value in each.values] + [(value, False) for value in each.inactive]
+        definition = {"sorted": False, "value": [_value(name, is_active) for name, is_active in values]}
+        told["valueSet"] = {
+            "controllingField": None,
+            "restricted": each.restricted,
+            "valueSetDefinition": definition,
+            "valueSetName": None,
+            "valueSettings": [],
+        }
+    return told
+
+
+def _value(name: str, is_active: bool | None) -> dict[str, Any]:
+    return {
+        "color": None,
+        "default": False,
+        "description": None,
+        "isActive": is_active,
+        "label": name,
+        "urls": None,
+        "valueName": name,
+    }
+
+
+def get_field(state: State, call: Call, id_: str) -> Answer:
+    table, each = _found(state, id_)
+    object_ = table.sobject.name
+    return Answer(
+        200,
+        {
+            "attributes": {"type": "CustomField", "url": f"{call.base}/tooling/sobjects/CustomField/{id_}"},
+            "Id": id_,
+            "TableEnumOrId": object_,
+            "DeveloperName": each.name.removesuffix("__c"),
+            "NamespacePrefix": None,
+            "FullName": f"{object_}.{each.name}",
+            "Metadata": _metadata(each),
+        },
+    )
+
+
+def update_field(state: State, call: Call, id_: str) -> Answer:
+    """The whole Metadata takes the place of what was: a picklist value that it leaves out is deactivated."""
+    if state.switches.metadata_forbidden:
+        raise Refusal("INSUFFICIENT_ACCESS", "insufficient access rights on cross-reference id", status=403)
+    table, each = _found(state, id_)
+    metadata = call.record().get("Metadata")
+    if not isinstance(metadata, dict):
+        raise Refusal("REQUIRED_FIELD_MISSING", "Required fields are missing: [Metadata]", ("Metadata",))
+    made = _made(each.name, metadata)
+    if made.type != each.type:
+        raise _invalid(f"This org does not turn a field of type {each.type} into one of type {made.type}")
+    gone = tuple(value for value in (*each.values, *each.inactive) if value not in made.values)
+    table.sobject.add(replace(made, inactive=gone))
+    state.forget()
+    return Answer(204)
+
+
+def delete_field(state: State, call: Call, id_: str) -> Answer:
+    table, each = _found(state, id_)
+    table.sobject.drop(each.name)
+    state.forget()
+    return Answer(204)
