@@ -740,6 +740,19 @@ def test_marketing_emails_are_an_option(sandbox):
     assert pulled(connector.activities(cursor))[0] == []
 
 
+def test_opens_that_hubspot_holds_for_machines_can_be_left_out(sandbox):
+    opened = create(sandbox, email="opened@acme.example")
+    for machine in (0, 1, 1):
+        attributes = {"campaign": "News", "filtered": machine}
+        sandbox.do("hubspot", "add_activity", id=opened, kind="email_opened", attributes=attributes)
+
+    def opens(**where):
+        feeds = [Feed(source="email_events", kind="email_opened", where={"type": "OPEN", **where})]
+        return [each.ref.id for each in pulled(hubspot(sandbox, activities=feeds).activities(None))[0]].count(opened)
+
+    assert (opens(), opens(filteredEvent=False), opens(filteredEvent=True)) == (3, 1, 2)
+
+
 def test_other_feeds_of_a_source_mean_reading_it_again(sandbox, ready):
     _, cursor = pulled(ready.activities(None))
     sandbox.clock.advance(3600)
