@@ -740,6 +740,19 @@ def test_marketing_emails_are_an_option(sandbox):
     assert pulled(connector.activities(cursor))[0] == []
 
 
+def test_opens_that_hubspot_holds_for_machines_can_be_left_out(sandbox):
+    opened = create(sandbox, email="opened@acme.example")
+    for machine in (0, 1, 1):
+        attributes = {"campaign": "News", "filtered": machine}
+        sandbox.do("hubspot", "add_activity", id=opened, kind="email_opened", attributes=attributes)
+
+    def opens(**where):
+        feeds = [Feed(source="email_events", kind="email_opened", where={"type": "OPEN", **where})]
+        return [each.ref.id for each in pulled(hubspot(sandbox, activities=feeds).activities(None))[0]].count(opened)
+
+    assert (opens(), opens(filteredEvent=False), opens(filteredEvent=True)) == (3, 1, 2)
+
+
 def test_other_feeds_of_a_source_mean_reading_it_again(sandbox, ready):
     _, cursor = pulled(ready.activities(None))
     sandbox.clock.advance(3600)
@@ -1137,6 +1150,115 @@ def test_nothing_but_updates_by_id_is_ever_sent(sandbox, ready):
     list(ready.write([change(contact_id, score=9) for contact_id in sorted(contacts(ready)[0])]))
     pulled(ready.activities(None))
     assert {each.path.rpartition("contacts/")[2] for each in sandbox.calls.writes("hubspot")} == {"batch/update"}
+
+
+# The last look before a batch is sent
+
+
+class Look:
+    """A `narrow` that remembers what it was asked, where, and what was written by then."""
+
+    def __init__(self, sandbox, less=lambda change: change):
+        self.sandbox, self.less, self.asked, self.threads, self.written = sandbox, less, [], set(), []
+
+    def __call__(self, changes):
+        self.asked.append([each.ref.id for each in changes])
+        self.threads.add(threading.get_ident())
+        self.written.append(len(self.sandbox.calls.writes("hubspot")))
+        return [left for each in changes if (left := self.less(each))]
+
+
+def test_each_batch_is_looked_at_just_before_it_is_sent(sandbox):
+    connector = hubspot(sandbox, in_flight=1)
+    connector.create_fields()
+    ids = [create(sandbox, email=f"n{number}@acme.example") for number in range(250)]
+    sandbox.calls.clear()
+    look = Look(sandbox)
+    receipts = list(connector.write([change(each, score=9) for each in ids], look))
+    assert sorted(each.ref.id for each in receipts) == sorted(ids)
+    assert [each for batch in look.asked for each in batch] == ids
+    assert [len(each) for each in look.asked] == [100, 100, 50]
+    assert look.threads == {threading.get_ident()}
+    assert look.written == [0, 1, 2]
+
+
+@pytest.mark.parametrize("settings", [{}, {"mass_write": "import", "import_threshold": 100}])
+def test_only_what_the_look_leaves_is_sent(sandbox, ready, settings):
+    ids = [create(sandbox, email=f"n{number}@acme.example") for number in range(250)]
+    skipped, halved = set(ids[100:200]), set(ids[:5])
+
+    def less(each):
+        if each.ref.id in skipped:
+            return None
+        return change(each.ref.id, score=9) if each.ref.id in halved else each
+
+    receipts = list(
+        hubspot(sandbox, **settings).write([change(each, score=9, band="a") for each in ids], Look(sandbox, less))
+    )
+    assert {each.ref.id for each in receipts if each.ok} == set(ids) - skipped
+    assert {properties(sandbox, each).get("ls_score") for each in skipped} == {None}
+    assert {properties(sandbox, each).get("ls_band") for each in halved} == {None}
+    assert {properties(sandbox, each).get("ls_score") for each in halved} == {"9"}
+
+
+def test_a_batch_of_which_nothing_is_left_is_not_sent(sandbox, ready):
+    ids = [create(sandbox, email=f"n{number}@acme.example") for number in range(120)]
+    sandbox.calls.clear()
+    for settings in ({}, MASS, {"backward_stages": True}):
+        stages = {} if settings is MASS else {"stage": "lead"}
+        changes = [change(each, {"stage": "mql"}, score=9, **stages) for each in ids]
+        assert list(hubspot(sandbox, **settings).write(changes, lambda _: [])) == []
+    assert sandbox.calls.writes("hubspot") == []
+
+
+def test_a_batch_that_is_halved_is_looked_at_once(sandbox, ready):
+    ids = [create(sandbox, email=f"n{number}@acme.example") for number in range(8)]
+    list(ready.write([change(ids[0], stage="lead")]))
+    sandbox.do("hubspot", "remove_option", property="lifecyclestage", value="salesqualifiedlead")
+    look = Look(sandbox)
+    receipts = list(
+        ready.write([change(each, score=9, stage="sql" if each == ids[3] else "mql") for each in ids], look)
+    )
+    assert [each.ref.id for each in receipts if each.refused] == [ids[3]]
+    assert look.asked == [ids]
+
+
+def test_a_stage_is_not_cleared_where_a_person_was_faster(sandbox, ready):
+    notes, connector = {}, hubspot(sandbox, backward_stages=True)
+    connector = hubspot(sandbox, notes=notes, backward_stages=True)
+    ids = [create(sandbox, email=f"n{number}@acme.example", lifecyclestage="salesqualifiedlead") for number in range(3)]
+
+    def less(each):
+        return change(each.ref.id, score=9) if each.ref.id == ids[1] else each
+
+    changes = [change(each, {"stage": "sql", "score": None}, stage="lead", score=9) for each in ids]
+    assert all(each.ok for each in connector.write(changes, Look(sandbox, less)))
+    stages = [properties(sandbox, each)["lifecyclestage"] for each in ids]
+    assert stages == ["lead", "salesqualifiedlead", "lead"]
+    assert scores_of(sandbox, ids) == {"9"}
+    assert "hubspot.moving_back" not in notes
+
+
+def test_a_move_that_was_cut_in_two_is_finished_by_the_same_process(sandbox, ready):
+    connector = hubspot(sandbox, backward_stages=True)
+    moved = create(sandbox, email="a@acme.example", lifecyclestage="salesqualifiedlead")
+    sandbox.faults.add(Fault(do="answer", status=500, path="batch/update", first=2))
+    with pytest.raises(Unavailable):
+        list(connector.write([change(moved, {"stage": "sql"}, stage="lead")]))
+    sandbox.faults.clear()
+    assert [each.stage for each in connector.read([Ref("hubspot", "contact", moved)])] == ["lead"]
+
+
+def test_a_stage_or_owner_never_waits_for_an_import_even_where_it_is_refused(sandbox, many):
+    owner = next(each.id for each in hubspot(sandbox).owners() if not each.active)
+    look = Look(sandbox)
+    moved = {each: {"stage": "mql"} for each in many[:2]} | {each: {"owner": owner} for each in many[2:4]}
+    changes = [change(each, score=5, **moved.get(each, {})) for each in many]
+    receipts = list(hubspot(sandbox, **MASS).write(changes, look))
+    assert sorted(each.ref.id for each in receipts if each.ok) == sorted(many)
+    assert look.asked == [many[:4], many[4:]]
+    assert len(sandbox.portal.state.imports["7000001"].rows) == len(many) - 4
+    assert scores_of(sandbox, many) == {"5"}
 
 
 # The import

@@ -16,7 +16,7 @@ from connectors.hubspot import walk
 from connectors.hubspot.answers import DailyLimit, Forbidden, Locked, Refused, Unauthorized, verdict
 from connectors.hubspot.api import Flight, next_midnight
 from connectors.hubspot.cursors import Cursor, dumps, loads
-from connectors.hubspot.feeds import fingerprint, fitting
+from connectors.hubspot.feeds import attributes, fingerprint, fitting
 from connectors.hubspot.records import long_id
 from connectors.hubspot.settings import Settings
 from connectors.hubspot.tokens import Tokens
@@ -190,6 +190,21 @@ def test_the_first_feed_that_fits_names_the_kind():
     assert fitting(feeds, {"status": "BUSY"}) is None
 
 
+@pytest.mark.parametrize("value", [False, "false"])
+def test_a_yes_or_no_fits_however_it_is_written(value):
+    feeds = [Feed(source="email_events", kind="opened", where={"filteredEvent": False})]
+    assert fitting(feeds, {"filteredEvent": value}) is feeds[0]
+    assert fitting(feeds, {"filteredEvent": not value if value is False else "true"}) is None
+    assert fitting(feeds, {}) is None
+    texts = [Feed(source="email_events", kind="opened", where={"filteredEvent": ["", "false"]})]
+    assert fitting(texts, {"filteredEvent": value}) is fitting(texts, {}) is texts[0]
+
+
+def test_a_yes_or_no_stays_one_as_an_attribute():
+    feed = Feed(source="email_events", kind="opened", attributes={"machine": "filteredEvent", "size": "n"})
+    assert attributes(feed, {"filteredEvent": False, "n": 5}) == {"machine": False, "size": "5"}
+
+
 def test_other_feeds_have_another_fingerprint():
     one = [Feed(source="calls", kind="talked")]
     assert fingerprint(one) == fingerprint(list(one))
@@ -205,6 +220,7 @@ cursors = st.builds(
     last=st.text("0123456789", max_size=12),
     feeds=st.text("0123456789abcdef", max_size=8),
     again=st.booleans(),
+    full=st.booleans(),
 )
 
 

@@ -225,6 +225,12 @@ def test_associations_of_a_contact_name_the_primary_company_first(client, portal
     )
 
 
+def test_an_owner_who_left_has_no_user_id(ask):
+    (left,), active = ask.get("/crm/v3/owners?archived=true")["results"], ask.get("/crm/v3/owners")["results"]
+    assert "userId" not in left
+    assert all("userId" in each for each in active)
+
+
 def test_owners_come_active_or_archived(client):
     active, archived = (client.crm.owners.get_all(archived=each) for each in (False, True))
     assert [each.email for each in active] == ["rita@ours.example"]
@@ -862,8 +868,28 @@ def test_nonsense_is_a_400_and_never_a_fault_of_the_sandbox(ask, method, path, b
     assert ask(method, path, body).status_code == 400
 
 
+def test_another_method_is_not_allowed_on_a_known_path(ask):
+    answer = ask("DELETE", "/crm/v3/objects/contacts/batch/read")
+    assert (answer.status_code, answer.headers["allow"]) == (405, "POST")
+    assert ask("PUT", "/crm/owners/2026-09").headers["allow"] == "GET"
+
+
+def test_an_input_without_an_id_spoils_the_batch(ask):
+    answer = ask("POST", "/crm/v3/objects/contacts/batch/read", {"inputs": [{"id": None}]})
+    assert (answer.status_code, answer.json()["message"]) == (400, "Some required fields were not set: [id]")
+
+
+def test_an_unknown_operator_is_a_mistake_in_the_json(ask):
+    said = ask.search(does("firstname", "LIKE", "Ada"))["message"]
+    assert said.startswith("Invalid input JSON on line 1, column ")
+    assert "Enum type must be one of: [" in said
+    assert "CONTAINS_TOKEN" in said
+
+
 def test_an_unknown_path_is_a_page_and_an_unknown_type_a_sentence(ask):
-    assert "<html>" in ask("GET", "/crm/v3/nonsense").text
+    page = ask("GET", "/crm/v3/nonsense")
+    assert "<html>" in page.text
+    assert page.headers["content-type"] == "text/html;charset=iso-8859-1"
     answer = ask("GET", "/crm/v3/objects/butterflies")
     assert (answer.status_code, answer.json()["message"]) == (400, "Unable to infer object type from: butterflies")
 
@@ -932,6 +958,10 @@ def test_a_property_that_makes_no_sense_is_refused(ask, change):
     assert ask("POST", "/crm/v3/properties/contacts", {**NUMBER, **change}).status_code == 400
 
 
+def test_limits_have_a_share_for_each_kind_and_for_all(ask):
+    assert 0 <= ask.get("/crm/limits/2026-09/custom-properties")["overallPercentage"] <= 100
+
+
 def test_a_free_portal_has_room_for_ten_properties(ask, portal):
     portal.actions["set"]({"tier": "free"})
     ask("POST", "/crm/v3/properties/contacts/groups", GROUP)
@@ -996,6 +1026,23 @@ def test_records_without_associations_are_errors_of_their_own(ask, portal):
     }
 
 
+def test_linking_two_records_answers_what_the_specification_says(ask, portal):
+    contact, company = only(portal, "First5"), portal.state.records["companies"].live[0]
+    path = f"/crm/v4/objects/contacts/{contact}/associations"
+    spec = [{"associationCategory": "HUBSPOT_DEFINED", "associationTypeId": 1}]
+    made = ask("PUT", f"{path}/companies/{company}", spec)
+    assert (made.status_code, made.json()["labels"]) == (201, ["Primary"])
+    plain = ask("PUT", f"{path}/default/companies/{company}")
+    assert (plain.status_code, plain.json()["status"]) == (200, "COMPLETE")
+    assert plain.json()["results"] == [
+        {
+            "from": {"id": contact},
+            "to": {"id": str(company)},
+            "associationSpec": {"associationCategory": "HUBSPOT_DEFINED", "associationTypeId": 279},
+        }
+    ]
+
+
 def test_the_client_makes_a_company_the_primary_one(client, portal):
     contact, company = only(portal, "First5"), str(portal.state.records["companies"].live[0])
     spec = [{"associationCategory": "HUBSPOT_DEFINED", "associationTypeId": 1}]
@@ -1032,6 +1079,11 @@ def test_another_token_is_refused(served, portal):
         HubSpot.create(access_token="wrong", host=served.url).crm.contacts.basic_api.get_page()
     assert refusal.value.status == 401
     assert "INVALID_AUTHENTICATION" in refusal.value.body
+
+
+def test_the_word_bearer_has_a_capital(served, portal):
+    headers = {"Authorization": "bearer sandbox-token"}
+    assert requests.get(f"{served.url}/crm/v3/owners", headers=headers, timeout=5).status_code == 401
 
 
 def test_a_token_that_expired_says_when(ask, portal, clock):

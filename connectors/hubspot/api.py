@@ -133,13 +133,12 @@ class Api:
         return Flight(self.settings.in_flight, self.stop)
 
     def in_flight(self, work: Callable[[A], B], jobs: Iterable[A]) -> Iterator[B]:
-        """Do `work` for each job, several at once, and yield what comes back as it comes."""
-        waiting = list(jobs)
-        if len(waiting) == 1:
-            yield work(waiting[0])
-            return
+        """Do `work` for each job, several at once, and yield what comes back as it comes.
+
+        A job is taken when there is room for it, and begun at once.
+        """
         with self.flight() as flight:
-            for job in waiting:
+            for job in jobs:
                 flight.add(work, job)
                 while not flight.room:
                     yield from flight.finished()

@@ -97,7 +97,7 @@ class HubSpot:
 
     def write(self, changes: Sequence[Change], narrow: Narrow = list) -> Iterator[Receipt]:
         """Write, and say for each change what became of it."""
-        return self._writer.write(changes)
+        return self._writer.write(changes, narrow)
 
     def missing_fields(self) -> Sequence[MissingField]:
         """The mapped properties that the portal does not have or does not show, asked for again in each run."""

@@ -28,12 +28,16 @@ def fitting(feeds: Sequence[Feed], values: Mapping[str, Any]) -> Feed | None:
 
 def _fits(value: Any, said: Scalar | list[str]) -> bool:
     wanted = [spelled(each) for each in said] if isinstance(said, list | tuple) else [spelled(said)]
-    return ("" if value is None else str(value)) in wanted
+    return (spelled(value) if value is None or isinstance(value, bool) else str(value)) in wanted
 
 
 def attributes(feed: Feed, values: Mapping[str, Any]) -> dict[str, Scalar]:
-    """The record's values under the names the feed gives them; what is empty is left out."""
-    return {name: str(value) for name, prop in feed.attributes.items() if (value := values.get(prop)) not in (None, "")}
+    """The record's values under the names the feed gives them: texts and truths; what is empty is left out."""
+    return {
+        name: value if isinstance(value, bool) else str(value)
+        for name, prop in feed.attributes.items()
+        if (value := values.get(prop)) not in (None, "")
+    }
 
 
 def properties(feeds: Sequence[Feed]) -> list[str]:

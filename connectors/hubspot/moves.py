@@ -21,26 +21,20 @@ class Moves:
 
     def __init__(self, api: Api, notes: Notes) -> None:
         self._api, self._notes = api, notes
-        self._begun = False
 
     def begin(self, stages: Mapping[str, str]) -> None:
-        """The first step: clear the stage of these contacts, each of which is to get the stage named."""
-        if not stages:
-            return
-        self._notes[MOVING] = orjson.dumps(dict(stages)).decode()
-        self._begun = True
-        for ids in chunks(list(stages), BATCH):
-            send(self._api, {contact_id: {STAGE: ""} for contact_id in ids})
+        """The first step: clear the stage of these contacts, a batch, each of which is to get the stage named."""
+        if stages:
+            self._notes[MOVING] = orjson.dumps(dict(stages)).decode()
+            send(self._api, {contact_id: {STAGE: ""} for contact_id in stages})
 
     def end(self) -> None:
         """The second step is done."""
-        if self._begun:
-            del self._notes[MOVING]
-            self._begun = False
+        self._notes.pop(MOVING, None)
 
     def finish(self) -> None:
-        """The second step of an earlier process that did not come to it."""
-        if self._begun or not (text := self._notes.get(MOVING)):
+        """The second step of an earlier write that did not come to it."""
+        if not (text := self._notes.get(MOVING)):
             return
         stages: dict[str, str] = orjson.loads(text)
         present = dict(look_up(self._api, list(stages), [STAGE]))

@@ -213,8 +213,7 @@ def _unnamed_stages(portal: Portal, names: FieldMap) -> Iterator[str]:
     stages, named = portal.stages(), set(FieldMap.spelled(names.stages, KIND).values())
     highest = max((place for place, value in enumerate(stages) if value in named), default=0)
     if unnamed := [value for value in stages[:highest] if value not in named]:
-        said = "their place is the one HubSpot gives them, and rules cannot ask for them"
-        yield f"no [[stage]] names these lifecycle stages of HubSpot: {', '.join(unnamed)}; {said}"
+        yield f"no [[stage]] names these lifecycle stages: {', '.join(unnamed)}; their place in the order is HubSpot's"
 
 
 def _no_room(api: Api, portal: Portal, names: FieldMap) -> Iterator[str]:

@@ -16,7 +16,7 @@ from connectors.hubspot.moves import Moves, send
 from connectors.hubspot.portal import Portal
 from connectors.hubspot.records import KIND, MERGES, OWNER, STAGE
 from connectors.hubspot.values import number, objection, spelled
-from crmsync.model import Change, FieldMap, Notes, Receipt, Ref, Scalar
+from crmsync.model import Change, FieldMap, Narrow, Notes, Receipt, Ref, Scalar
 
 EVERYWHERE = ("PROPERTY_DOESNT_EXIST", "READ_ONLY_VALUE", "READ_ONLY")
 """Codes of a refusal that every record with the property would meet."""
@@ -69,43 +69,71 @@ class Writer:
         self._outputs = FieldMap.spelled(names.outputs, KIND)
         self._stages = FieldMap.spelled(names.stages, KIND)
 
-    def write(self, changes: Sequence[Change]) -> Iterator[Receipt]:
-        """A receipt for each change, in no particular order."""
+    def write(self, changes: Sequence[Change], narrow: Narrow) -> Iterator[Receipt]:
+        """A receipt for each change that `narrow` leaves, in no particular order."""
         settle(self._api, self._notes)
         self._moves.finish()
         yield from (Receipt(each.ref, False, "NO_ID", NO_ID) for each in changes if not each.ref.id.isdigit())
         inputs = [self._prepared(each) for each in changes if each.ref.id.isdigit()]
-        self._moves.begin({each.id: each.properties[STAGE] for each in inputs if self._is_moved_back(each)})
         yield from (each.receipt() for each in inputs if not each.properties)
         masses, rest = self._masses([each for each in inputs if each.properties])
-        yield from self._in_batches(rest)
-        self._moves.end()
+        yield from self._move_back([each for each in rest if self._is_moved_back(each)], narrow)
+        yield from self._in_batches([each for each in rest if not self._is_moved_back(each)], narrow)
         for mass in masses:
-            yield from self._in_mass(mass)
+            yield from self._in_mass(mass, narrow)
 
-    def _in_batches(self, inputs: Sequence[Input]) -> Iterator[Receipt]:
-        for receipts in self._api.in_flight(lambda batch: list(self._batch(batch)), _batches(inputs)):
+    def _in_batches(self, inputs: Sequence[Input], narrow: Narrow) -> Iterator[Receipt]:
+        """Several batches at once; each is narrowed here, on the thread that iterates, when there is room for it."""
+        batches = (left for batch in _batches(inputs) if (left := self._narrow(batch, narrow)))
+        for receipts in self._api.in_flight(self._write_batch, batches):
             yield from receipts
+
+    def _move_back(self, inputs: Sequence[Input], narrow: Narrow) -> Iterator[Receipt]:
+        """Batches in which a stage is cleared before it is set, one after the other."""
+        for batch in _batches(inputs):
+            left = self._narrow(batch, narrow)
+            self._moves.begin({each.id: each.properties[STAGE] for each in left if self._is_moved_back(each)})
+            receipts = self._write_batch(left)
+            self._moves.end()
+            yield from receipts
+
+    def _narrow(self, inputs: Sequence[Input], narrow: Narrow) -> list[Input]:
+        """What is to be sent of a batch at this moment."""
+        known = {id(each.change): each for each in inputs}
+        left = narrow([each.change for each in inputs])
+        return [known.get(id(change)) or self._prepared(change) for change in left if change.after]
+
+    def _write_batch(self, inputs: Sequence[Input]) -> list[Receipt]:
+        sent = [each for each in inputs if each.properties]
+        return [*(each.receipt() for each in inputs if not each.properties), *(self._batch(sent) if sent else ())]
 
     def _masses(self, inputs: Sequence[Input]) -> tuple[list[list[Input]], list[Input]]:
         """What goes by import, one list for each, and what goes by batch: stages and owners always do."""
-        fit = {each.id: each for each in inputs if not {STAGE, OWNER} & each.properties.keys()} if self._imports else {}
+        fit = (
+            {each.id: each for each in inputs if not {"stage", "owner"} & each.change.after.keys()}
+            if self._imports
+            else {}
+        )
         rows = {contact_id: each.properties for contact_id, each in fit.items() if fits_import(each.properties)}
         masses = [[fit[contact_id] for contact_id in ids] for ids in groups(rows, self._api.settings.import_threshold)]
         taken = {id(each) for mass in masses for each in mass}
         return masses, [each for each in inputs if id(each) not in taken]
 
-    def _in_mass(self, inputs: Sequence[Input]) -> Iterator[Receipt]:
-        """Write by import; in batches when HubSpot does not take it, from then on."""
-        ended = None
-        if self._imports:
+    def _in_mass(self, inputs: Sequence[Input], narrow: Narrow) -> Iterator[Receipt]:
+        """Write by import; in batches what lost a column meanwhile, and all when HubSpot does not take the import."""
+        left, columns, ended = self._narrow(inputs, narrow), inputs[0].properties.keys(), None
+        rows = [each for each in left if each.properties.keys() == columns] if self._imports else []
+        if rows:
             try:
-                ended = imported(self._api, self._notes, {each.id: each.properties for each in inputs})
+                ended = imported(self._api, self._notes, {each.id: each.properties for each in rows})
             except NoImport:
                 self._imports = False
-        yield from self._of_import(inputs, ended) if ended else self._in_batches(inputs)
+        if ended:
+            yield from self._of_import(rows, ended, narrow)
+            left = [each for each in left if each.properties.keys() != columns]
+        yield from self._in_batches(left, narrow)
 
-    def _of_import(self, inputs: Sequence[Input], ended: Ended) -> Iterator[Receipt]:
+    def _of_import(self, inputs: Sequence[Input], ended: Ended, narrow: Narrow) -> Iterator[Receipt]:
         """A receipt for each row; what is in doubt is read, and what HubSpot left out without a word sent by batch."""
         by_id = {each.id: each for each in inputs}
         doubtful = ended.doubtful(list(by_id))
@@ -121,7 +149,7 @@ class Writer:
                 yield it.without(dict.fromkeys(_lost(it, record), why)).receipt()
             else:
                 left.append(it)
-        yield from self._in_batches(left)
+        yield from self._in_batches(left, narrow)
 
     def _prepared(self, change: Change) -> Input:
         """Spell a change in HubSpot's words and leave out what HubSpot would refuse."""

@@ -125,13 +125,26 @@ def one_page_v3(state: State, call: Call) -> Json:
     return answer
 
 
-def put(state: State, call: Call) -> Json:
-    """`PUT …/objects/{a}/{id}/associations/[default/]{b}/{other}`: link two records."""
+def put(state: State, call: Call) -> Reply:
+    """`PUT …/objects/{a}/{id}/associations/{b}/{other}`: link two records by the types in the body."""
+    types = orjson.loads(call.raw) if call.raw.startswith(b"[") else []
+    return Reply(200 if call.version == "v3" else 201, _put(state, call, types))
+
+
+def put_default(state: State, call: Call) -> Reply:
+    """`PUT …/objects/{a}/{id}/associations/default/{b}/{other}`: link two records by the plain type."""
+    linked = _put(state, call, [])
+    _, _, pair = _pair(state, call)
+    spec = [{"associationCategory": each.category, "associationTypeId": each.type_id} for each in plain(pair)]
+    ends = {"from": {"id": str(linked["fromObjectId"])}, "to": {"id": str(linked["toObjectId"])}}
+    return batch_reply(state, call, [{**ends, "associationSpec": each} for each in spec], [])
+
+
+def _put(state: State, call: Call, types: list[Json]) -> Json:
     one, other, pair = _pair(state, call)
     left, right = one.find(call.params["id"]), other.find(call.params["other"])
     if left is None or right is None or not plain(pair):
         raise not_found("resource not found")
-    types = orjson.loads(call.raw) if call.raw.startswith(b"[") else []
     return _linked(state, call, (left, right), _is_primary(pair, types))
 
 

@@ -194,6 +194,7 @@ def _email_event_json(state: State, each: EmailEvent) -> Json:
         "appName": "Batch",
         "portalId": state.portal_id,
         "sentBy": {"id": guid(each.number), "created": each.at},
+        **({"filteredEvent": each.filtered} if each.type in ("OPEN", "CLICK") else {}),
     }
 
 

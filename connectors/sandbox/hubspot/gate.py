@@ -36,7 +36,7 @@ def admit(state: State, call: Call, scopes: tuple[str, ...]) -> None:
 
 def _check_token(gate: Gate, call: Call) -> None:
     scheme, _, token = call.headers.get("authorization", "").partition(" ")
-    if scheme.lower() != "bearer" or token not in gate.expires:
+    if scheme != "Bearer" or token not in gate.expires:
         message = (
             "Authentication credentials not found. This API supports OAuth 2.0 authentication and you can find more "
             "details at https://developers.hubspot.com/docs/methods/auth/oauth-overview"

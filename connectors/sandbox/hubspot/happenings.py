@@ -120,7 +120,7 @@ def _mail(state: State, contact: Record, kind: str, at: int, about: About, known
     recipient, name = contact.properties.get("email", ""), _mail_name(about)
     if kind == "email_sent":
         state.tracking.emailed("SENT", recipient, at, name)
-    state.tracking.emailed(event, recipient, at, name)
+    state.tracking.emailed(event, recipient, at, name, bool(about.get("filtered")))
     last = _later(contact, f"hs_email_last_{word}_date", at)
     return {
         f"hs_email_{counter}": _counted(contact, f"hs_email_{counter}"),

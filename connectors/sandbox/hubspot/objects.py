@@ -111,10 +111,12 @@ def batch_read(state: State, call: Call) -> Reply:
     if unique and unique not in ("hs_object_id", *records.unique):
         raise bad_request(f"Property {unique} is not a unique identifier of {records.kind.type_id}")
     names = body.get("properties") or records.kind.shown
+    if any(each.get("id") is None for each in inputs):
+        raise bad_request("Some required fields were not set: [id]")
     found: dict[int, Record] = {}
     lost = []
     for each in inputs:
-        text = str(each.get("id"))
+        text = str(each["id"])
         record = records.by_unique(unique, text) if unique in records.unique else records.find(text)
         if record and (record.archived_at is not None) == call.flag("archived"):
             found[record.id] = record

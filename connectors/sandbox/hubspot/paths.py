@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 from connectors.sandbox.hubspot import associations, events, gate, jobs, legacy, objects, search, settings, writes
 from connectors.sandbox.hubspot.catalog import object_type
 from connectors.sandbox.hubspot.state import State
-from connectors.sandbox.hubspot.wire import Call
+from connectors.sandbox.hubspot.wire import Call, not_allowed
 
 Handler = Callable[[State, Call], Any]
 
@@ -65,7 +65,7 @@ _TABLE: tuple[tuple[str, str, str, Handler], ...] = (
     ("objects", "POST", "/{type}/gdpr-delete", writes.gdpr_delete),
     ("linked objects", "GET", "/{type}/{id}/associations/{to}", associations.one_page),
     ("linked objects", "PUT", "/{type}/{id}/associations/{to}/{other}", associations.put),
-    ("linked objects", "PUT", "/{type}/{id}/associations/default/{to}/{other}", associations.put),
+    ("linked objects", "PUT", "/{type}/{id}/associations/default/{to}/{other}", associations.put_default),
     ("linked objects", "DELETE", "/{type}/{id}/associations/{to}/{other}", associations.delete),
     ("linked objects v3", "GET", "/{type}/{id}/associations/{to}", associations.one_page_v3),
     ("linked objects v3", "PUT", "/{type}/{id}/associations/{to}/{other}/{label}", associations.put),
@@ -186,7 +186,7 @@ def _plant(node: Node, path: str, method: str, handler: Handler, family: str, ve
 
 
 def find(top: Node, method: str, path: str) -> tuple[Endpoint, dict[str, str]] | None:
-    """The endpoint of a path and the values in it; `None` where there is none."""
+    """The endpoint of a path and the values in it; `None` where there is none. Raises the 405 of another method."""
     node: Node | None = top
     values = []
     for part in path.strip("/").split("/"):
@@ -198,7 +198,10 @@ def find(top: Node, method: str, path: str) -> tuple[Endpoint, dict[str, str]] |
         if following is None:
             return None
         node = following
-    endpoint = node.endpoints.get(method) if node else None
+    assert node is not None
+    if node.endpoints and method not in node.endpoints:
+        raise not_allowed(sorted(node.endpoints))
+    endpoint = node.endpoints.get(method)
     return (endpoint, dict(zip(endpoint.names, values, strict=True))) if endpoint else None
 
 

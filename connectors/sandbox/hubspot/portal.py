@@ -24,7 +24,7 @@ Send = Callable[[MutableMapping[str, Any]], Awaitable[None]]
 
 _LONGEST_QUERY = 16_000
 _TOO_LONG = Reply(414, "<html><body><h1>414 Request-URI Too Large</h1></body></html>")
-_JSON, _HTML = b"application/json;charset=utf-8", b"text/html;charset=utf-8"
+_JSON, _HTML = b"application/json;charset=utf-8", b"text/html;charset=iso-8859-1"
 
 
 class Portal:
@@ -120,5 +120,5 @@ def _written(reply: Reply) -> tuple[bytes, bytes]:
     if isinstance(reply.body, bytes):
         return reply.body, b""
     if isinstance(reply.body, str):
-        return reply.body.encode(), _HTML
+        return reply.body.encode("latin-1", "replace"), _HTML
     return b"" if reply.body is None else orjson.dumps(reply.body), _JSON

@@ -88,11 +88,12 @@ def _checked_groups(records: Records, body: Json) -> list[list[Json]]:
 
 def _check_filter(records: Records, each: Json) -> None:
     name, operator = str(each.get("propertyName", "")), each.get("operator")
+    if operator not in _OPERATORS:
+        known = ", ".join(sorted(_OPERATORS))
+        raise bad_request(f"Invalid input JSON on line 1, column 1: Enum type must be one of: [{known}]")
     problem = ""
     if name not in records.schema.known and not name.startswith("associations."):
         problem = f"There is no property with the name {name} for this object."
-    elif operator not in _OPERATORS:
-        problem = f"Invalid operator {operator} for {name}."
     elif operator in ("IN", "NOT_IN") and not isinstance(each.get("values"), list):
         problem = f"operator {operator} requires values for {name}."
     elif operator == "BETWEEN" and (each.get("value") is None or each.get("highValue") is None):

@@ -343,13 +343,13 @@ def _owner_json(owner: Owner) -> Json:
         "type": "PERSON",
         "firstName": owner.first,
         "lastName": owner.last,
-        "userId": None if owner.archived else owner.user_id,
         "userIdIncludingInactive": owner.user_id,
         "createdAt": iso(owner.created),
         "updatedAt": iso(owner.created),
         "archived": owner.archived,
     }
     if not owner.archived:
+        body["userId"] = owner.user_id
         body["teams"] = [{"id": "178001", "name": "Sales", "primary": True}]
     return body
 
@@ -407,7 +407,7 @@ def usage(state: State, call: Call) -> Json:
 def custom_limits(state: State, call: Call) -> Json:
     """`GET …/limits/…/custom-properties`: how many properties of its own the portal has, and may have."""
     limit = _CUSTOM_LIMIT.get(state.switches.tier, 1_000)
-    results = [
+    results: list[Json] = [
         {
             "objectTypeId": records.kind.type_id,
             "pluralLabel": records.kind.name.title(),
@@ -418,9 +418,11 @@ def custom_limits(state: State, call: Call) -> Json:
         }
         for records in state.records.values()
     ]
+    overall, used = limit * len(results), sum(each["usage"] for each in results)
     return {
-        "overallLimit": limit * len(results),
-        "overallUsage": sum(each["usage"] for each in results),
+        "overallLimit": overall,
+        "overallUsage": used,
+        "overallPercentage": round(100 * used / overall, 2),
         "byObjectType": results,
     }
 

@@ -72,13 +72,14 @@ class Submission(NamedTuple):
 
 
 class EmailEvent(NamedTuple):
-    """What became of one marketing e-mail to one address."""
+    """What became of one marketing e-mail to one address; `filtered` where HubSpot holds a machine for the reader."""
 
     at: int
     number: int
     type: str
     recipient: str
     campaign: int
+    filtered: bool = False
 
 
 def guid(number: int) -> str:
@@ -186,10 +187,10 @@ class Tracking:
         """The id of a marketing e-mail's campaign."""
         return self.campaigns.setdefault(name, 17_000_001 + len(self.campaigns))
 
-    def emailed(self, event: str, recipient: str, at: int, campaign: str) -> EmailEvent:
+    def emailed(self, event: str, recipient: str, at: int, campaign: str, filtered: bool = False) -> EmailEvent:
         """Record what became of a marketing e-mail."""
         self._number += 1
-        each = EmailEvent(at, self._number, event, recipient, self.campaign(campaign))
+        each = EmailEvent(at, self._number, event, recipient, self.campaign(campaign), filtered)
         self.emails.append(each)
         self._emails_sorted = False
         return each

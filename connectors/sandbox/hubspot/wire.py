@@ -128,12 +128,20 @@ def missing_scopes(scopes: Sequence[str]) -> Refusal:
 
 def not_found_page() -> Refusal:
     """The 404 of the web server in front of the API, which is a page for people."""
-    page = (
-        '<html>\n<head>\n<meta http-equiv="Content-Type" content="text/html;charset=utf-8"/>\n'
-        "<title>Error 404 Not Found</title>\n</head>\n<body><h2>HTTP ERROR 404</h2>\n<p>Not Found</p>\n</body>\n"
+    return Refusal(404, _page(404, "Not Found"))
+
+
+def not_allowed(methods: Sequence[str]) -> Refusal:
+    """The 405 of a path that is there for other methods."""
+    return Refusal(405, _page(405, "Method Not Allowed"), {"Allow": ", ".join(methods)})
+
+
+def _page(status: int, words: str) -> str:
+    return (
+        '<html>\n<head>\n<meta http-equiv="Content-Type" content="text/html;charset=iso-8859-1"/>\n'
+        f"<title>Error {status} {words}</title>\n</head>\n<body><h2>HTTP ERROR {status}</h2>\n<p>{words}</p>\n</body>\n"
         "</html>\n"
     )
-    return Refusal(404, page)
 
 
 def not_found(message: str, **context: Sequence[str]) -> Refusal:
