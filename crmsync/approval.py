@@ -49,7 +49,7 @@ def find_plan(connection: Connection, config_hash: str, plan_id: str | None) -> 
     usable = {config_hash, *([adopted[0]] if adopted else [])}
     if plan_id is None:
         plans = [*journal.waiting_plans(connection), *journal.plans(connection, journal.PREVIEW)]
-        return next((row for row in plans if row.config in usable), None)
+        return next((row for row in plans if row.config in usable and plan_of(row)["records"]), None)
     found = journal.find_run(connection, plan_id)
     if found is None:
         raise ConfigError(f"there is no plan {plan_id}; see what waits with: crmsync status")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from functools import partial
@@ -57,13 +57,17 @@ def plan(work: Work) -> Result:
     with work.store.read() as reading:
         adopted = journal.adopted_config(reading)
     with ExitStack() as stack:
+        first = Result(new_run_id(work.now))
         if adopted is None and _entered(stack, work.store):
-            _pull_for_the_first_time(work)
+            first = _pull_for_the_first_time(work, first.run)
         stack.close()
         copy = stack.enter_context(copied(work.store))
         crms = stack.enter_context(work.connect(work.config, copy)) if work.connect else work.crms
         trial = work._replace(store=copy, crms=crms)
-        result, drafted = _preview(trial)
+        result, drafted = _preview(trial, first.run)
+        for crm, counts in first.crms.items():
+            result.crms[crm].activities += counts.activities
+            result.crms[crm].api_calls += counts.api_calls
         if adopted and adopted[0] != work.config.decision_hash():
             result.notes.append("This plan is of an edited config: what was written last was decided by another one.")
         _keep_preview(work, copy, result, drafted)
@@ -79,14 +83,17 @@ def _entered(stack: ExitStack, store: Store) -> bool:
     return True
 
 
-def _pull_for_the_first_time(work: Work) -> None:
-    attempt = _begin(work, new_run_id(work.now))
+def _pull_for_the_first_time(work: Work, run: str) -> Result:
     with ExitStack() as stack:
         crms = stack.enter_context(work.connect(work.config, work.store)) if work.connect else work.crms
+        first = work._replace(crms=crms)
+        attempt = _begin(first, run)
         for crm in crms:
-            with _taking_part(work, attempt, crm):
-                _prepare(work._replace(crms=crms), attempt, crm)
-                _pull(work._replace(crms=crms), attempt.result, crm, full=False)
+            with _taking_part(first, attempt, crm):
+                _prepare(first, attempt, crm)
+                _pull(first, attempt.result, crm, full=False)
+            attempt.result.crms[crm].api_calls = crms[crm].calls - attempt.calls_before[crm]
+    return attempt.result
 
 
 def _keep_preview(work: Work, copy: Store, result: Result, drafted: Drafted) -> None:
@@ -110,9 +117,9 @@ def _hashes(config: Config) -> tuple[str, str]:
     return config.model_hash(), config.decision_hash()
 
 
-def _preview(trial: Work) -> tuple[Result, Drafted]:
+def _preview(trial: Work, run: str) -> tuple[Result, Drafted]:
     """Everything up to the plan, on a state that is a copy."""
-    attempt = _begin(trial, new_run_id(trial.now))
+    attempt = _begin(trial, run)
     _open_run(trial, attempt.result, "plan")
     setting = _pull_all(trial, attempt, full=False, resuming=False)
     with trial.store.read() as reading:
@@ -130,7 +137,7 @@ def _try_edited_config(work: Work) -> Waiting | None:
     if adopted is None or adopted[0] == work.config.decision_hash() or approved:
         return None
     with copied(work.store) as copy:
-        result, drafted = _preview(work._replace(store=copy))
+        result, drafted = _preview(work._replace(store=copy), new_run_id(work.now))
         if not drafted.reasons:
             return None
         hashes = _hashes(work.config)
@@ -219,12 +226,23 @@ def _prepare(work: Work, attempt: Attempt, crm: str) -> None:
         return
     with work.store.read() as reading:
         worked = pulled.read_cursor(reading, crm, _contacts_stream(work, crm)) is not None
-    wrong = [each.sentence for each in missing if each.role != "field" or not worked]
+    wrong = [each for each in missing if each.role != "field" or not worked]
     if wrong:
-        raise ConfigError(list(dict.fromkeys(wrong)))
+        raise ConfigError(_missing_sentences(crm, wrong))
     attempt.result.problems += list(
         dict.fromkeys(f"{crm}: {each.sentence}; what was known of it holds until then" for each in missing)
     )
+
+
+def _missing_sentences(crm: str, missing: Sequence[MissingField]) -> list[str]:
+    """What to say of missing fields; those that setup makes are told together."""
+    ours = [each for each in missing if each.role != "field"]
+    said = [each.sentence for each in missing if each.role == "field" or len(ours) == 1]
+    if len(ours) > 1:
+        names = ", ".join(dict.fromkeys(each.name for each in ours))
+        kinds = " and ".join(dict.fromkeys(f"{each.kind}s" for each in ours))
+        said.append(f"{crm} has no fields for what crmsync writes to {kinds}: {names}; make them with: crmsync setup")
+    return list(dict.fromkeys(said))
 
 
 def _is_needed(config: Config, missing: MissingField) -> bool:

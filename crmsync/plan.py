@@ -255,7 +255,7 @@ def _limits(crm: str, tally: Tally, guard: Guard, numbers: Mapping[str, int]) ->
     shares = {"scores": guard.scores, "bands": guard.bands, "stages": guard.stages, "owners": guard.owners}
     for name, share in shares.items():
         of = tally.live if name in ("stages", "owners") else tally.scored
-        said = f"{crm}: {_WORDS[name]} {numbers[name]:,} of {of:,} records ({numbers[name] / of:.0%})"
+        said = f"{crm}: {_WORDS[name]} {numbers[name]:,} of {of:,} records ({numbers[name] / of:.1%})"
         yield name, int(of * share), f"{said}; [guard] {name} allows {share:.0%}"
 
 
