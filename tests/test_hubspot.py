@@ -1514,6 +1514,16 @@ def test_fields_say_what_can_be_mapped(sandbox, ready):
     assert found["company.numberofemployees"].type == "number"
 
 
+def test_a_yes_or_no_that_was_made_by_the_api_is_one(sandbox):
+    made = {"name": "wants_demo", "label": "x", "type": "enumeration", "fieldType": "booleancheckbox"}
+    post(sandbox, "/crm/v3/properties/contacts", **made, options=YES_NO)
+    wants = create(sandbox, email="a@acme.example", wants_demo="true")
+    connector = hubspot(sandbox, FieldMap(fields={"demo": "wants_demo"}))
+    assert contacts(connector)[0][wants].fields == {"demo": True}
+    (field,) = [each for each in connector.fields() if each.name == "wants_demo"]
+    assert (field.type, field.options) == ("bool", ())
+
+
 def test_check_names_what_is_missing(sandbox):
     names = FieldMap(
         fields={"title": "job_title", "size": "company.size_of_it"},

@@ -81,6 +81,8 @@ def test_what_only_looks_like_a_number_is_unknown(text):
         ("bool", "booleancheckbox", "true", True),
         ("bool", "booleancheckbox", "false", False),
         ("bool", "booleancheckbox", "maybe", None),
+        ("enumeration", "booleancheckbox", "true", True),
+        ("enumeration", "booleancheckbox", "false", False),
         ("enumeration", "checkbox", "a;b", ("a", "b")),
         ("enumeration", "checkbox", ";", None),
         ("enumeration", "select", "a;b", "a;b"),

@@ -78,13 +78,10 @@ class Activities:
 
     def working_kinds(self) -> set[str]:
         """The kinds that some feed produces here, and has produced before."""
-        silent = self.silent()
+        silent, delivered = self.silent(), self._delivered.kinds()
+        working = [source for source in self._feeds if source not in silent]
         return {
-            feed.kind
-            for source, feeds in self._feeds.items()
-            if source not in silent
-            for feed in feeds
-            if feed.kind in self._delivered.kinds(source)
+            feed.kind for source in working for feed in self._feeds[source] if feed.kind in delivered.get(source, ())
         }
 
     def silent(self) -> dict[str, str]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Set
+from collections.abc import Iterable, Mapping, Sequence
 
 import orjson
 
@@ -23,21 +23,18 @@ class Delivered:
         self._notes = notes
         self._noted: set[tuple[str, str]] = set()
 
-    def kinds(self, source: str) -> Set[str]:
-        """The kinds that the source has delivered."""
-        return set(self._read().get(source, ()))
+    def kinds(self) -> Mapping[str, Sequence[str]]:
+        """The kinds that each source has delivered."""
+        known: dict[str, list[str]] = orjson.loads(self._notes.get(DELIVERED) or "{}")
+        return known
 
     def add(self, source: str, items: Iterable[Activity]) -> None:
         """Take note of what came from the source."""
         fresh = {(source, each.kind) for each in items if not each.gone} - self._noted
         if not fresh:
             return
-        known = self._read()
+        known = self.kinds()
         kinds = {*known.get(source, ()), *(kind for _, kind in fresh)}
         if kinds != set(known.get(source, ())):
             self._notes[DELIVERED] = orjson.dumps({**known, source: sorted(kinds)}).decode()
         self._noted |= fresh
-
-    def _read(self) -> dict[str, list[str]]:
-        known: dict[str, list[str]] = orjson.loads(self._notes.get(DELIVERED) or "{}")
-        return known

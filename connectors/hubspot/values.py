@@ -27,6 +27,13 @@ class Definition:
     writable: bool
     options: tuple[str, ...] = ()
 
+    @property
+    def is_yes_or_no(self) -> bool:
+        """Whether it holds true or false. What an API makes is often an enumeration of the two with a checkbox
+        (https://github.com/HubSpot/hubspot-api-python/issues/16, 2026-11-27).
+        """
+        return self.type == "bool" or self.field_type == "booleancheckbox"
+
 
 def definition(answer: Mapping[str, Any]) -> Definition:
     """Read one entry of the properties endpoint."""
@@ -42,8 +49,10 @@ def definition(answer: Mapping[str, Any]) -> Definition:
 
 def crm_field(kind: str, name: str, of: Definition, writable: bool) -> CrmField:
     """A property in the words of the core."""
-    types = {"string": "text", "phone_number": "text", "number": "number", "bool": "bool"}
+    types = {"string": "text", "phone_number": "text", "number": "number"}
     types |= {"date": "date", "datetime": "date", "enumeration": "list" if of.field_type == "checkbox" else "text"}
+    if of.is_yes_or_no:
+        return CrmField(kind, name, "bool", writable)
     options = of.options if of.type == "enumeration" else ()
     return CrmField(kind, name, types.get(of.type, of.type), writable, options)
 
@@ -55,7 +64,7 @@ def read(value: Any, of: Definition) -> Scalar | None:
     text = str(value)
     if of.type == "number":
         return number(text)
-    if of.type == "bool":
+    if of.is_yes_or_no:
         return {"true": True, "false": False}.get(text.lower())
     if of.type in ("date", "datetime"):
         return _iso(text, of.type)

@@ -109,11 +109,8 @@ class Writer:
 
     def _masses(self, inputs: Sequence[Input]) -> tuple[list[list[Input]], list[Input]]:
         """What goes by import, one list for each, and what goes by batch: stages and owners always do."""
-        fit = (
-            {each.id: each for each in inputs if not {"stage", "owner"} & each.change.after.keys()}
-            if self._imports
-            else {}
-        )
+        scored = [each for each in inputs if not {"stage", "owner"} & each.change.after.keys()]
+        fit = {each.id: each for each in scored} if self._imports else {}
         rows = {contact_id: each.properties for contact_id, each in fit.items() if fits_import(each.properties)}
         masses = [[fit[contact_id] for contact_id in ids] for ids in groups(rows, self._api.settings.import_threshold)]
         taken = {id(each) for mass in masses for each in mass}
@@ -121,9 +118,11 @@ class Writer:
 
     def _in_mass(self, inputs: Sequence[Input], narrow: Narrow) -> Iterator[Receipt]:
         """Write by import; in batches what lost a column meanwhile, and all when HubSpot does not take the import."""
+        if not self._imports:
+            yield from self._in_batches(inputs, narrow)
+            return
         left, columns, ended = self._narrow(inputs, narrow), inputs[0].properties.keys(), None
-        rows = [each for each in left if each.properties.keys() == columns] if self._imports else []
-        if rows:
+        if rows := [each for each in left if each.properties.keys() == columns]:
             try:
                 ended = imported(self._api, self._notes, {each.id: each.properties for each in rows})
             except NoImport:
@@ -190,7 +189,7 @@ class Writer:
         try:
             answer = self._sent(inputs, attempts)
         except Refused as error:
-            yield from self._narrowed(inputs, error)
+            yield from self._salvage_batch(inputs, error)
         except Locked as error:
             yield from self._locked(inputs, str(error))
         else:
@@ -211,7 +210,7 @@ class Writer:
         for half in _halves(inputs):
             yield from self._batch(half, 1)
 
-    def _narrowed(self, inputs: Sequence[Input], error: Refused) -> Iterator[Receipt]:
+    def _salvage_batch(self, inputs: Sequence[Input], error: Refused) -> Iterator[Receipt]:
         """Write what can be written of a batch that was refused as a whole.
 
         HubSpot names the property, never the record: a property that no record may have is left out everywhere,
@@ -234,7 +233,9 @@ class Writer:
         try:
             answer = self._sent(first)
         except (Refused, Locked) as other:
-            yield from self._narrowed(first, other) if isinstance(other, Refused) else self._locked(first, str(other))
+            yield from (
+                self._salvage_batch(first, other) if isinstance(other, Refused) else self._locked(first, str(other))
+            )
             yield from self._batch(second)
             return
         yield from self._accounted(first, answer)
