@@ -771,6 +771,13 @@ def test_a_picklist_of_a_global_value_set_gets_clicks(sandbox):
     assert any("'SQL'" in each and "Picklist Value Sets > Stages" in each for each in told)
 
 
+def test_a_picklist_whose_definition_is_not_shown_gets_clicks(sandbox):
+    connect(sandbox).create_fields()
+    fault(sandbox, "answer", "/tooling/query", status=200, body={"records": [], "done": True})
+    [said] = [each for each in connect(sandbox, names=laddered()).create_fields() if "'SQL'" in each]
+    assert "Object Manager > Contact > Fields & Relationships > Crmsync_Stage__c" in said
+
+
 def test_an_org_that_forbids_metadata_gets_clicks(sandbox):
     sandbox.do("salesforce", "set", metadata_forbidden=True)
     told = connect(sandbox).create_fields()

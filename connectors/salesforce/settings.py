@@ -50,7 +50,8 @@ class Settings(Table):
 
     Secrets (`client_secret`, `private_key`, `refresh_token`) belong in the environment or the secrets folder.
     `quota_share` is the share of the org's rolling 24-hour API requests, all tools together, at which crmsync stops.
-    More than `bulk_threshold` changes are written by Bulk API 2.0, more than `bulk_query_threshold` rows read by it.
+    More than `bulk_threshold` changes of scores are written by Bulk API 2.0, never those of a stage or an owner; more
+    than `bulk_query_threshold` rows are read by it.
     A bulk job is waited for at most `bulk_wait`; one that takes longer runs on, and the next cycle looks again.
     `stage_field` names, for each kind, the picklist that holds the lifecycle stage.
     """

@@ -111,14 +111,16 @@ def _add_values(org: Org, object_: str, api: str, stages: Sequence[str]) -> str:
     The Metadata that is sent takes the place of all there is, so that it is what was read with more in it
     (https://docs.jitterbit.com/integration-studio/design/connectors/salesforce/salesforce-how-tos/, 2026-11).
     """
-    known = _custom_field(org, object_, api)
+    known = _custom_field(org, object_, api) if api.endswith("__c") else {}
     metadata = known.get("Metadata") or {}
     if api.lower() != OUR_STAGE.lower() and metadata.get("description") != DESCRIPTION:
         return f"the picklist is the org's own; {value_clicks(object_, api)}"
     values = metadata.get("valueSet") or {}
     definition = values.get("valueSetDefinition")
+    if name := values.get("valueSetName"):
+        return f"in Setup > Picklist Value Sets > {name}, click New"
     if not definition:
-        return f"in Setup > Picklist Value Sets > {values.get('valueSetName')}, click New"
+        return value_clicks(object_, api)
     more = {**definition, "value": with_stages(definition["value"], stages)}
     body = {
         "FullName": f"{object_}.{api}",
