@@ -17,7 +17,7 @@ from crmsync.errors import ConfigError, StateError, StateInUse, Unavailable
 from crmsync.failpoint import failpoint
 from crmsync.model import MissingField, Owner, Page
 from crmsync.result import Counts, Result, Verdict, Waiting, Work, new_run_id
-from crmsync.store import journal, pulled, scored
+from crmsync.store import full_pull, journal, pulled, scored
 from crmsync.store.copy import copied
 from crmsync.store.database import Store, bind_account
 from crmsync.store.owners import save_owners
@@ -320,18 +320,24 @@ def _pull(work: Work, result: Result, crm: str, full: bool) -> None:
         key = f"full:{stream}" if full else stream
         with work.store.read() as reading:
             cursor = pulled.read_cursor(reading, crm, key)
-        if cursor is None and what == "contacts":
+        if cursor is None:
             with work.store.begin() as writing:
-                pulled.drop_cursors(writing, crm, "contacts:", keep=contacts)
+                if what == "contacts":
+                    pulled.drop_cursors(writing, crm, "contacts:", keep=contacts)
+                else:
+                    full_pull.begin_tracking(writing, crm, key)
         for page in pages(cursor):
             with work.store.begin() as writing:
                 save(writing, result.run, page.items)
+                if what == "activities":
+                    result.problems += full_pull.compare_page(writing, crm, key, page)
                 pulled.write_cursor(writing, crm, key, page.cursor)
             failpoint("page_stored")
             counts.activities += len(page.items) if what == "activities" else 0
             work.progress(what, crm, len(page.items))
         if cursor is None and what == "contacts":
             _look_for_the_missing(work, result, crm, key)
+    full_pull.end_tracking(work.store, crm, key)
     if full:
         with work.store.begin() as writing:
             pulled.promote_cursors(writing, crm, [stream for _what, stream, _pages, _save in streams])

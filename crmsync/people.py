@@ -9,13 +9,26 @@ from typing import NamedTuple
 
 from crmsync.model import Contact
 
+MAIL = "mail:"
+"""How the marks begin that are e-mail addresses."""
+
 
 class Marked(NamedTuple):
-    """What of a contact decides who it is: its row id, its CRM, and its marks."""
+    """What of a contact decides who it is: its row id, its CRM, and its marks.
+
+    A record that another one replaced (a merge, a conversion) is `replaced`: the links of the CRM say who it is, and
+    its addresses nothing, for they may be somebody else's by now.
+    """
 
     id: int
     crm: str
     marks: frozenset[str]
+    replaced: bool = False
+
+    @property
+    def counted(self) -> frozenset[str]:
+        """The marks that say who it is."""
+        return frozenset(mark for mark in self.marks if not mark.startswith(MAIL)) if self.replaced else self.marks
 
 
 def normal_email(address: str) -> str:
@@ -33,17 +46,17 @@ def marks(contact: Contact) -> set[str]:
     records |= {f"record:{contact.ref.crm}:{contact.ref.kind}:{old}" for old in contact.aliases}
     if contact.gone and not became:
         return set()
-    return records | {f"mail:{normal_email(address)}" for address in contact.emails if "@" in address}
+    return records | {f"{MAIL}{normal_email(address)}" for address in contact.emails if "@" in address}
 
 
 def ambiguous_mails(contacts: Sequence[Marked], most_records: int, shared_mailboxes: Iterable[str]) -> set[str]:
     """The address marks that cannot say who somebody is (see `config.Identity`)."""
     shared = set(shared_mailboxes)
-    counts = Counter((mark, each.crm) for each in contacts for mark in each.marks if mark.startswith("mail:"))
+    counts = Counter((mark, each.crm) for each in contacts for mark in each.counted if mark.startswith(MAIL))
     return {
         mark
         for (mark, _crm), count in counts.items()
-        if count > (1 if mark[5:].partition("@")[0] in shared else most_records)
+        if count > (1 if mark[len(MAIL) :].partition("@")[0] in shared else most_records)
     }
 
 
@@ -58,12 +71,12 @@ def resolve(
     unclear = {
         each.id
         for each in contacts
-        if doubtful and (mails := {mark for mark in each.marks if mark.startswith("mail:")}) and mails <= doubtful
+        if doubtful and (mails := {mark for mark in each.counted if mark.startswith(MAIL)}) and mails <= doubtful
     }
     parents = {each.id: each.id for each in contacts}
     first: dict[str, int] = {}
     for each in sorted(contacts):
-        for mark in sorted(each.marks - doubtful):
+        for mark in sorted(each.counted - doubtful):
             _join(parents, first.setdefault(mark, each.id), each.id)
     return {row_id: _root(parents, row_id) for row_id in parents if row_id not in unclear}, unclear
 

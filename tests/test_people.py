@@ -11,7 +11,10 @@ SHARED = ("info",)
 
 
 def marked(*contacts):
-    return [Marked(number, each.ref.crm, frozenset(marks(each))) for number, each in enumerate(contacts, start=1)]
+    return [
+        Marked(number, each.ref.crm, frozenset(marks(each)), bool(each.merged_into or each.converted_into))
+        for number, each in enumerate(contacts, start=1)
+    ]
 
 
 def people_of(*contacts, most=5):
@@ -63,6 +66,15 @@ def test_an_address_on_too_many_records_joins_nobody():
     people, unclear = people_of(*(contact(number, emails=("a@x.example",)) for number in range(1, 5)), most=3)
     assert people == {}
     assert unclear == {1, 2, 3, 4}
+
+
+def test_W28_a_replaced_record_neither_makes_an_address_ambiguous_nor_is_made_so_by_one():
+    shared = ("info@firm.example",)
+    merged = contact(1, emails=shared, gone=True, merged_into=Ref("hubspot", "contact", "2"))
+    assert people_of(merged, contact(2, emails=shared)) == ({1: 1, 2: 1}, set())
+    assert people_of(merged, contact(2), contact(3, emails=shared)) == ({1: 1, 2: 1, 3: 3}, set())
+    people, unclear = people_of(merged, contact(2), contact(3, emails=shared), contact(4, emails=shared))
+    assert (people, unclear) == ({1: 1, 2: 1}, {3, 4})
 
 
 def test_a_plus_address_is_somebody_else():

@@ -10,9 +10,9 @@ from sqlalchemy import func, select
 
 from crmsync.columns import once_per_person
 from crmsync.errors import ConfigError, StateError
-from crmsync.model import Counter, Ref
+from crmsync.model import Change, Counter, Ref
 from crmsync.people import resolve
-from crmsync.store import database, pulled, schema, scored, sheets
+from crmsync.store import database, journal, pulled, schema, scored, sheets
 from crmsync.store.database import HEAD, bind_account, open_store, quick_check
 from tests.make import NOW, activity, contact
 
@@ -27,9 +27,9 @@ def happen(state, *activities, run="r1"):
         pulled.save_activities(tx, run, activities)
 
 
-def settle(state):
+def settle(state, most=5, settings=""):
     with state.begin() as tx:
-        scored.refresh_people(tx, lambda marked: resolve(marked, 5, ("info",)))
+        scored.refresh_people(tx, lambda marked: resolve(marked, most, ("info",)), settings)
         scored.settle(tx, ["hubspot", "salesforce"], {})
 
 
@@ -39,7 +39,7 @@ def rows(state, table):
 
 
 def dirty(state):
-    return [row["ref_id"] for row in rows(state, schema.contact) if row["dirty"]]
+    return sorted(row["ref_id"] for row in rows(state, schema.contact) if row["dirty"])
 
 
 def columns_of(state, fields=()):
@@ -336,3 +336,258 @@ def test_events_seen_by_several_records_count_as_often_as_in_the_one_with_most()
     at = np.array([5, 5, 5, 5, 5, 5], dtype=np.int64)
     kind = np.array([1, 1, 1, 1, 2, 1], dtype=np.int32)
     assert once_per_person(person, record, at, kind).tolist() == [True, True, False, False, True, True]
+
+
+def ambiguous(state):
+    return sorted(row["ref_id"] for row in rows(state, schema.contact) if row["ambiguous"])
+
+
+def edited(state):
+    return sorted(row["ref_id"] for row in rows(state, schema.contact) if row["edited"])
+
+
+TWIN = contact("00Qb", "salesforce", "lead", emails=("info@x.example",))
+
+
+@pytest.mark.parametrize(
+    "how",
+    [
+        {"gone": True},
+        {"emails": ("bea@x.example",)},
+        {"emails": ("info@y.example",)},
+        {"gone": True, "merged_into": Ref("salesforce", "lead", "00Qa")},
+        {"converted_into": Ref("salesforce", "contact", "003a")},
+    ],
+    ids=["deleted", "corrected", "moved", "merged", "converted"],
+)
+def test_W28_who_was_ambiguous_is_somebody_again_when_the_twin_is_not_there_any_more(state, how):
+    save(state, contact("00Qa", "salesforce", "lead", emails=("info@x.example",)), TWIN)
+    settle(state)
+    assert ambiguous(state) == ["00Qa", "00Qb"]
+    save(state, replace(TWIN, **how))
+    settle(state)
+    assert ambiguous(state) == []
+    assert len(columns_of(state).people) == (2 if how.keys() == {"emails"} else 1)
+
+
+def test_W28_a_twin_that_a_write_met_as_gone_makes_nobody_ambiguous(state):
+    save(state, contact("00Qa", "salesforce", "lead", emails=("info@x.example",)), TWIN)
+    settle(state)
+    with state.begin() as tx:
+        journal.bury(tx, [row["id"] for row in rows(state, schema.contact) if row["ref_id"] == "00Qb"])
+    settle(state)
+    assert ambiguous(state) == []
+
+
+def test_W28_two_who_share_what_was_ambiguous_are_one_when_the_third_leaves(state):
+    shared = "info@x.example"
+    third = contact(3, emails=(shared, "third@x.example"))
+    save(state, contact(1, emails=(shared, "one@x.example")), third)
+    save(state, contact(2, "salesforce", "lead", emails=(shared, "two@x.example")))
+    settle(state)
+    assert len(columns_of(state).people) == 3
+    save(state, replace(third, emails=("third@x.example",)))
+    settle(state)
+    assert len(columns_of(state).people) == 2
+
+
+def test_R17_a_merge_into_a_shared_mailbox_leaves_the_linked_lead_with_its_person(state):
+    lead = contact("00Q1", "salesforce", "lead", emails=("info@x.example",))
+    save(state, contact(1, emails=("a@x.example",)), contact(2, emails=("info@x.example",)), lead)
+    settle(state)
+    save(state, contact(3, emails=("info@x.example",), aliases=("1", "2"), links=(lead.ref,)), run="r2")
+    settle(state)
+    assert ambiguous(state) == []
+    assert len(columns_of(state).people) == 1
+
+
+def test_other_settings_of_identity_reach_everybody_whom_they_concern(state):
+    mail = ("a@x.example",)
+    save(state, contact(1, emails=mail), contact(2, emails=mail), contact(3), contact(3, "salesforce", "lead"))
+    settle(state, settings="five")
+    assert (ambiguous(state), dirty(state)) == ([], [])
+    settle(state, most=1, settings="one")
+    assert ambiguous(state) == ["1", "2"]
+    with state.begin() as tx:
+        scored.refresh_people(tx, lambda marked: resolve(marked, 5, ()), "five again")
+    assert ambiguous(state) == []
+    assert dirty(state) == ["1", "2"]
+
+
+def clicks(count, **ago):
+    return {"email_clicked": Counter(count, NOW - timedelta(**ago))}
+
+
+def test_S01_a_merge_counts_nothing_again_whatever_the_crm_makes_of_the_counters(state):
+    one, other = contact(1, counters=clicks(5, days=2)), contact(2, counters=clicks(3, days=4))
+    save(state, one, other)
+    assert len(rows(state, schema.activity)) == 2
+    merged = contact(3, aliases=("1", "2"), counters=clicks(5, days=2))  # as the primary record had it
+    save(state, merged)
+    save(state, replace(merged, counters=clicks(8, days=2)))  # and later their sum
+    save(state, replace(merged, counters=clicks(5, days=2)))
+    assert len(rows(state, schema.activity)) == 2
+    assert {row["contact"] for row in rows(state, schema.counter)} == {3}
+    save(state, replace(merged, counters=clicks(6, days=1)))
+    save(state, replace(merged, counters=clicks(6, days=1)))
+    assert len(rows(state, schema.activity)) == 3
+
+
+@pytest.mark.parametrize(("count", "gained"), [(8, 0), (9, 1), (6, 1)])
+def test_S01_a_click_between_the_last_pull_and_the_merge_counts_once(state, count, gained):
+    save(state, contact(1, counters=clicks(5, days=2)), contact(2, counters=clicks(3, days=4)))
+    save(state, contact(1, aliases=("2",), counters=clicks(count, days=2 - gained)))
+    assert len(rows(state, schema.activity)) == 2 + gained
+
+
+def test_S01_counters_without_a_date_that_are_summed_count_nothing_again(state):
+    undated = {"email_clicked": Counter(3)}
+    save(state, contact(1, counters=undated), contact(2, counters=undated))
+    merged = contact(3, aliases=("1", "2"), counters={"email_clicked": Counter(6)})
+    save(state, merged)
+    assert len(rows(state, schema.activity)) == 2
+    save(state, replace(merged, counters={"email_clicked": Counter(7)}))
+    assert len(rows(state, schema.activity)) == 3
+
+
+def test_R17_a_field_that_is_cleared_on_the_survivor_is_not_known(state):
+    old = contact(1, emails=("a@x.example",))
+    other = contact(2, emails=("b@x.example",), fields={"title": "VP"}, stage="mql")
+    save(state, old, other)
+    happen(state, activity(1, other))
+    settle(state)
+    save(state, contact(3, emails=(), aliases=("1", "2")), run="r2")
+    settle(state)
+    found = columns_of(state, ["title"])
+    assert found.fields == {"title": [None], "stage": [None], "email": [None]}
+    assert len(found.at) == 1
+
+
+def test_a_converted_lead_gives_its_history_and_not_its_fields(state):
+    lead = contact("00Q1", "salesforce", "lead", fields={"title": "VP"}, stage="Working")
+    save(state, replace(lead, converted_into=Ref("salesforce", "contact", "0031")))
+    save(state, contact("0031", "salesforce", "contact", emails=(), fields={"employees": 5}))
+    happen(state, activity(1, lead))
+    settle(state)
+    found = columns_of(state, ["title", "employees"])
+    assert found.fields == {"title": [None], "employees": [5], "stage": [None], "email": [None]}
+    assert len(found.at) == 1
+
+
+def test_S04_the_newest_record_counts_however_late_another_was_touched(state):
+    mail = ("a@x.example",)
+    nine, ten, lead = (
+        contact(number, "hubspot", kind, emails=mail, fields={"title": str(number)}, stage=str(number))
+        for number, kind in ((9, "contact"), (10, "contact"), (999, "lead"))
+    )
+    save(state, ten, lead, replace(nine, changed_at=NOW))
+    settle(state)
+    assert columns_of(state, ["title"]).fields == {"title": ["10"], "stage": ["10"], "email": ["a@x.example"]}
+    save(state, replace(ten, changed_at=NOW - timedelta(days=900), fields={}, stage=None))
+    settle(state)
+    assert columns_of(state, ["title"]).fields["title"] == ["9"]
+
+
+NASTY = "a\0b\ud800c\ud83d\ude00"
+NEAT = "ab\ufffdc\U0001f600"
+
+
+def test_R25_text_that_no_database_takes_is_cleaned_where_it_enters(state):
+    one = contact(
+        NASTY, name=NASTY, emails=(f"{NASTY}@x.example",), fields={"title": NASTY, NASTY: (NASTY,)}, stage=NASTY,
+        owner=NASTY, group=NASTY, current={"reason": NASTY}, aliases=(NASTY,), unread=frozenset({NASTY}),
+        links=(Ref("salesforce", "lead", NASTY),), counters={NASTY: Counter(1, NOW, {NASTY: NASTY})},
+    )  # fmt: skip
+    save(state, one, contact(2, name="fine"))
+    happen(state, activity(NASTY, one, **{NASTY: NASTY}), activity(7, contact(2)))
+    settle(state)
+    (row,) = [each for each in rows(state, schema.contact) if each["ref_id"] == NEAT]
+    assert (row["name"], row["stage"], row["owner"], row["grouped"]) == (NEAT,) * 4
+    columns = columns_of(state, ["title"])
+    assert columns.fields["title"] == [NEAT, None]
+    assert {each.kind for each in columns.facts} == {NEAT, "form_submitted"}
+    save(state, one)
+    assert dirty(state) == []
+
+
+def test_a_record_is_edited_when_somebody_changed_what_a_score_rests_on(state):
+    one = contact(1, fields={"title": "VP"}, stage="lead")
+    save(state, one)
+    happen(state, activity(1, one))
+    assert edited(state) == []
+    save(state, replace(one, current={"score": 5}, stage="mql", owner="ann", name="Ann"))
+    assert edited(state) == []
+    save(state, replace(one, fields={"title": "Clerk"}))
+    assert edited(state) == ["1"]
+    save(state, replace(one, fields={"title": "Clerk"}, name="Bea"))
+    assert edited(state) == ["1"]
+    settle(state)
+    assert edited(state) == []
+    save(state, replace(one, fields={"title": "Clerk"}, emails=()))
+    assert edited(state) == ["1"]
+
+
+def test_a_record_is_edited_when_an_activity_is_taken_away(state):
+    one, other = contact(1), contact(2)
+    save(state, one, other)
+    happen(state, activity(1, one), activity(2, other))
+    happen(state, replace(activity(1, one), gone=True), activity(3, other))
+    assert edited(state) == ["1"]
+
+
+def park(state, **of):
+    with state.begin() as tx:
+        refused = {"after": {"score": 5}, "reason": "Budget is required", "at": 0, **of}
+        tx.execute(schema.contact.update().values(parked=pulled.dump(refused), dirty=False))
+
+
+def touched(state, minutes):
+    save(state, replace(contact(1), changed_at=NOW + timedelta(minutes=minutes)), run=f"r{minutes}")
+    (row,) = rows(state, schema.contact)
+    return not row["parked"] and row["dirty"]
+
+
+def test_W08_a_record_that_was_refused_whole_is_tried_again_as_soon_as_it_is_touched(state):
+    save(state, contact(1))
+    touched(state, 1)
+    park(state, whole=True)
+    assert not touched(state, 1)  # it came again because pulls overlap
+    assert touched(state, 2)
+    park(state, whole=True)
+    assert touched(state, 3)
+
+
+def test_W08_the_echo_of_a_write_that_was_taken_in_part_is_no_reason_to_try_again(state):
+    save(state, contact(1))
+    park(state, whole=False)
+    assert not touched(state, 1)
+    assert not touched(state, 1)
+    assert touched(state, 2)
+
+
+def test_W08_what_is_touched_after_each_write_is_not_written_for_ever(state):
+    save(state, contact(1))
+    tries = 0
+    for number in range(20):
+        park(state, whole=False)
+        tries += touched(state, 2 * number + 1) + touched(state, 2 * number + 2)
+    assert tries == pulled.TOUCHES
+
+
+def test_C10_nothing_that_was_written_to_a_deleted_record_is_kept(state):
+    save(state, contact(1, name="Ada", fields={"title": "secret"}, current={"reason": "secret"}))
+    secrets = dict.fromkeys(("base", "leases", "parked"), '{"reason":"secret"}')
+    with state.begin() as tx:
+        tx.execute(schema.contact.update().values(secrets))
+        change = Change(contact(1).ref, {"reason": "secret"}, {"reason": "secret"}, "secret")
+        for number in (1, 2):
+            journal.add_changes(tx, f"r{number}", [(1, change)], 0)
+        tx.execute(schema.change.update().where(schema.change.c.run == "r1").values(state="updated"))
+    save(state, contact(1, name="Ada", gone=True, fields={"title": "secret"}, current={"reason": "secret"}), run="r3")
+    settle(state)
+    for table in schema.metadata.sorted_tables:
+        assert "secret" not in str(rows(state, table))
+        assert "Ada" not in str(rows(state, table))
+    assert [row["state"] for row in rows(state, schema.change)] == ["updated", "edited"]
+    save(state, contact(1, name="Ada", gone=True, fields={"title": "secret"}), run="r4")
+    assert dirty(state) == []

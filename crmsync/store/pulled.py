@@ -3,20 +3,38 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, MutableMapping, Sequence
+from dataclasses import replace
 from datetime import UTC, datetime
 from itertools import islice
 from typing import Any, TypeVar
 
 import orjson
-from sqlalchemy import Connection, bindparam, delete, or_, select, update
+from sqlalchemy import Connection, bindparam, case, delete, func, or_, select, update
 
 from crmsync.model import Activity, Contact, Counter, Ref
-from crmsync.people import marks
+from crmsync.people import MAIL, marks
+from crmsync.store.clean import clean_items
 from crmsync.store.database import Store, upsert
-from crmsync.store.schema import activity, alias, contact, counter, cursor, fact, identity, note, past_field, sheet
+from crmsync.store.schema import (
+    OPEN,
+    activity,
+    alias,
+    change,
+    contact,
+    counter,
+    cursor,
+    fact,
+    identity,
+    note,
+    past_field,
+    sheet,
+)
 
 IN_LIST = 5_000
 """Values in one IN list: SQLite takes 32,766 parameters, PostgreSQL 65,535."""
+
+TOUCHES = 5
+"""How often in a row a change that a CRM takes and does not keep is made again because the record was touched."""
 
 COUNTED = "counter:"
 """How the ids of activities begin that come from a counter."""
@@ -122,7 +140,7 @@ def save_contacts(
     A stage or owner that is another one than before was changed by somebody else, since what crmsync writes is stored
     when it is written; unless the config maps otherwise (`remapped`), where another name may mean the same value.
     """
-    latest = {each.ref: each for each in items}
+    latest = {each.ref: each for each in clean_items(items)}
     if not latest:
         return
     stored = rows_by_ref(connection, latest)
@@ -133,16 +151,19 @@ def save_contacts(
     everything = {
         ref: {
             "crm": ref.crm, "kind": ref.kind, "ref_id": ref.id, "seen_run": run, "known": True, "dirty": True,
-            **values, **_patience(stored.get(ref), moved[ref]),
+            **values, **_patience(stored.get(ref), moved[ref], values["changed_at"]),
+            "edited": _is_edited(stored.get(ref), moved[ref]),
             "leases": dump(_overrides(None if remapped else stored.get(ref), values, to_ms(now))),
         }
         for ref, values in changed.items()
     }  # fmt: skip
     _write_contacts(connection, everything, stored)
     drop_sheets(connection, [stored[ref]["id"] for ref in changed if ref in stored])
-    _touch(connection, run, [stored[ref]["id"] for ref in latest if ref not in changed])
+    unchanged = [ref for ref in latest if ref not in changed]
+    _touch(connection, run, [stored[ref]["id"] for ref in unchanged])
+    _stamp(connection, {ref: rows[ref] for ref in unchanged}, stored)
     ids = ids_by_ref(connection, latest)
-    _forget(connection, [ids[ref] for ref, values in changed.items() if values["gone"] and not values["merged_into"]])
+    _forget(connection, [ids[ref] for ref in changed if _is_erased(latest[ref])])
     _mark(connection, {ids[ref]: latest[ref] for ref in changed})
     for ref, each in latest.items():
         if each.aliases:
@@ -150,7 +171,14 @@ def save_contacts(
     _count(connection, run, {ids[ref]: each for ref, each in latest.items() if each.counters})
 
 
+def _is_erased(each: Contact) -> bool:
+    """Whether nothing of a record may be kept: its deletion may be an erasure that the law asks for."""
+    return each.gone and each.merged_into is None
+
+
 def _row(each: Contact, stored: Mapping[str, Any] | None) -> dict[str, Any]:
+    if _is_erased(each):
+        each = replace(each, name="", emails=(), fields={}, current={})
     fields = dict(each.fields)
     if each.unread and stored is not None and not each.gone:
         held = orjson.loads(stored["fields"])
@@ -181,11 +209,52 @@ def _differences(stored: Mapping[str, Any] | None, values: Mapping[str, Any]) ->
     return {name for name, value in values.items() if stored[name] != value} - _ECHO
 
 
-def _patience(stored: Mapping[str, Any] | None, moved: set[str]) -> dict[str, Any]:
-    """What the CRM refused is tried anew once the record itself changed; not because our outputs in it did."""
+def _is_edited(stored: Mapping[str, Any] | None, moved: set[str]) -> bool:
+    """Whether somebody edited a known record, since it was last planned for, in something that a score rests on."""
+    if stored is None or not stored["known"]:
+        return False
+    return bool(stored["edited"] or moved & {"fields", "emails"})
+
+
+def _patience(stored: Mapping[str, Any] | None, moved: set[str], changed_at: int) -> dict[str, Any]:
+    """What the CRM refused is tried again once somebody changes the record, in whatever field; not because we did.
+
+    A field that crmsync does not read is what mostly satisfies a validation rule ("Budget is required"), and of such a
+    change only the stamp tells. Of a record that was refused whole nothing was taken, so the stamp was moved by others.
+    Where the CRM took a part, or took it and put it back, our own write moves the stamp once: the first move only ends
+    `ours`, and the next one is somebody's. Should something touch the record after each write of ours, it is tried
+    again `TOUCHES` times and then only when the patience with it ends.
+    """
+    tried_again = {"parked": "", "attempts": 0}
     if stored is None or moved - {"current"}:
-        return {"parked": "", "attempts": 0}
-    return {"parked": stored["parked"], "attempts": stored["attempts"]}
+        return tried_again
+    as_it_was = {"parked": stored["parked"], "attempts": stored["attempts"]}
+    if not stored["parked"] or stored["changed_at"] == changed_at:
+        return as_it_was
+    parked = orjson.loads(stored["parked"])
+    if parked.get("whole", True):
+        return tried_again
+    if parked.get("ours", True):
+        return as_it_was | {"parked": dump({**parked, "ours": False})}
+    return {"parked": "", "attempts": stored["attempts"] + 1} if stored["attempts"] < TOUCHES else as_it_was
+
+
+def _stamp(
+    connection: Connection, rows: Mapping[Ref, Mapping[str, Any]], stored: Mapping[Ref, Mapping[str, Any]]
+) -> None:
+    """Keep the stamps of records in which nothing else moved that crmsync reads."""
+    touched = [
+        {"row_id": held["id"], "stamp": values["changed_at"], "again": bool(held["parked"]) and not patience["parked"]}
+        | {f"now_{name}": value for name, value in patience.items()}
+        for ref, values in rows.items()
+        if (held := stored[ref])["changed_at"] != values["changed_at"]
+        and (patience := _patience(held, set(), values["changed_at"]))
+    ]
+    if touched:
+        statement = update(contact).where(contact.c.id == bindparam("row_id"))
+        again = case((bindparam("again"), True), else_=contact.c.dirty)
+        statement = statement.values(parked=bindparam("now_parked"), attempts=bindparam("now_attempts"), dirty=again)
+        connection.execute(statement.values(changed_at=bindparam("stamp")), touched)
 
 
 def _overrides(stored: Mapping[str, Any] | None, values: Mapping[str, Any], now: int) -> dict[str, Any]:
@@ -273,19 +342,35 @@ def _keep_past_fields(
 
 def _forget(connection: Connection, row_ids: Sequence[int]) -> None:
     """Keep nothing personal of a deleted record: the deletion may be an erasure that the law asks for."""
+    blank = {"base": "{}", "leases": "{}", "parked": "", "attempts": 0, "wake": None}
+    blank_change = {"before": "{}", "after": "{}", "refused": "{}", "because": "", "reason": ""}
     for some in chunks(row_ids, IN_LIST):
-        connection.execute(update(contact).where(contact.c.id.in_(some)).values(name="", emails="[]", fields="{}"))
+        connection.execute(update(contact).where(contact.c.id.in_(some)).values(blank))
         connection.execute(delete(past_field).where(past_field.c.contact.in_(some)))
+        theirs = change.c.contact.in_(some)
+        connection.execute(update(change).where(theirs, OPEN).values(state="edited"))  # there is nothing left to write
+        connection.execute(update(change).where(theirs).values(blank_change))
 
 
 def _mark(connection: Connection, contacts: Mapping[int, Contact]) -> None:
+    """Store what the contacts are known by. Whoever shares an address that one of them loses is decided about again.
+
+    They may have been several people because of it, and would not be found by an address that is no longer there.
+    """
+    now = {row_id: marks(each) for row_id, each in contacts.items()}
+    lost: set[str] = set()
     for some in chunks(contacts, IN_LIST):
+        pairs = connection.execute(select(identity.c.contact, identity.c.mark).where(identity.c.contact.in_(some)))
+        lost |= {mark for row_id, mark in pairs if mark.startswith(MAIL) and mark not in now[row_id]}
         connection.execute(delete(identity).where(identity.c.contact.in_(some)))
     upsert(
         connection,
         identity,
-        [{"contact": row_id, "mark": mark} for row_id, each in contacts.items() for mark in sorted(marks(each))],
+        [{"contact": row_id, "mark": mark} for row_id, theirs in now.items() for mark in sorted(theirs)],
     )
+    for marks_ in chunks(sorted(lost), IN_LIST):
+        sharing = select(identity.c.contact).where(identity.c.mark.in_(marks_))
+        connection.execute(update(contact).where(contact.c.id.in_(sharing)).values(dirty=True))
 
 
 def _adopt(connection: Connection, survivor: Contact, row_id: int) -> None:
@@ -304,8 +389,21 @@ def _adopt(connection: Connection, survivor: Contact, row_id: int) -> None:
             .values(merged_into=str(survivor.ref), gone=True)
         )
         connection.execute(update(alias).where(alias.c.contact == old_row).values(contact=row_id))
+        _add_counters(connection, old_row, row_id)
         if _move_activities(connection, old_row, row_id) or merged.rowcount:
             outdate(connection, [old_row, row_id])
+
+
+def _add_counters(connection: Connection, old_row: int, row_id: int) -> None:
+    """What was counted on a record that a merge replaced was counted: its survivor's counters begin above that."""
+    query = select(counter.c.contact, counter.c.kind, counter.c.count).where(counter.c.contact.in_((old_row, row_id)))
+    held: dict[int, dict[str, int]] = {old_row: {}, row_id: {}}
+    for contact_id, kind, count in connection.execute(query):
+        held[contact_id][kind] = count
+    if held[old_row]:
+        sums = {kind: count + held[row_id].get(kind, 0) for kind, count in held[old_row].items()}
+        upsert(connection, counter, [{"contact": row_id, "kind": kind, "count": count} for kind, count in sums.items()])
+        connection.execute(delete(counter).where(counter.c.contact == old_row))
 
 
 def _move_activities(connection: Connection, old_row: int, row_id: int) -> int:
@@ -324,20 +422,48 @@ def _count(connection: Connection, run: str, contacts: Mapping[int, Contact]) ->
     for some in chunks(contacts, IN_LIST):
         query = select(counter.c.contact, counter.c.kind, counter.c.count).where(counter.c.contact.in_(some))
         before |= {(row_id, kind): count for row_id, kind, count in connection.execute(query)}
-    gained, moved = [], []
-    for row_id, each in contacts.items():
-        for kind, now in each.counters.items():
-            had = before.get((row_id, kind))
-            if had == now.count:
-                continue
-            moved.append({"contact": row_id, "kind": kind, "count": now.count})
-            gained += _gains(each, kind, now, had)
-    upsert(connection, counter, moved)
+    moved = [
+        (row_id, kind)
+        for row_id, each in contacts.items()
+        for kind, now in each.counters.items()
+        if before.get((row_id, kind)) != now.count
+    ]
+    last = _last_counted(connection, {row_id for row_id, _kind in moved if contacts[row_id].aliases})
+    rows, gained = [], []
+    for row_id, kind in moved:
+        each, key = contacts[row_id], (row_id, kind)
+        rows.append({"contact": row_id, "kind": kind, "count": each.counters[kind].count})
+        gained += _gains(each, kind, each.counters[kind], before.get(key), last.get(key))
+    upsert(connection, counter, rows)
     save_activities(connection, run, gained)
 
 
-def _gains(each: Contact, kind: str, now: Counter, had: int | None) -> list[Activity]:
+def _last_counted(connection: Connection, row_ids: Iterable[int]) -> dict[tuple[int, str], int]:
+    """When each kind of activity that comes from a counter happened last on these contacts (seconds)."""
+    found: dict[tuple[int, str], int] = {}
+    for some in chunks(sorted(row_ids), IN_LIST):
+        query = (
+            select(activity.c.contact, fact.c.kind, func.max(activity.c.at))
+            .join(fact, fact.c.id == activity.c.fact)
+            .where(activity.c.contact.in_(some), activity.c.id.startswith(COUNTED))
+            .group_by(activity.c.contact, fact.c.kind)
+        )
+        found |= {(row_id, kind): at for row_id, kind, at in connection.execute(query)}
+    return found
+
+
+def _gains(each: Contact, kind: str, now: Counter, had: int | None, last: int | None) -> list[Activity]:
+    """The activities behind a counter that moved.
+
+    What a CRM makes of the counters of merged records is nowhere said: their sum, the larger one, now one and later the
+    other. On a record that others were merged into the date decides: no later than what was counted `last` it is the
+    same events in another sum, and later than that it is one event at least.
+    """
     first = now.count if had is None else had + 1
+    if each.aliases and had is not None and last is not None and now.last_at is not None:
+        if now.last_at.timestamp() < last + 1:
+            return []
+        first = min(first, now.count)
     at = now.last_at or each.changed_at
     return [
         Activity(each.ref, f"{COUNTED}{each.ref.id}:{kind}:{number}", kind, at, now.attributes)
@@ -347,7 +473,7 @@ def _gains(each: Contact, kind: str, now: Counter, had: int | None) -> list[Acti
 
 def save_activities(connection: Connection, run: str, items: Sequence[Activity]) -> None:
     """Store activities. What was stored for an activity id is replaced; contacts that gain or lose one become dirty."""
-    latest = {(each.ref.crm, each.id, each.ref): each for each in items}
+    latest = {(each.ref.crm, each.id, each.ref): each for each in clean_items(items)}
     if not latest:
         return
     ids = _ids_with_stubs(connection, run, {each.ref for each in latest.values() if not each.gone})
@@ -378,7 +504,8 @@ def save_activities(connection: Connection, run: str, items: Sequence[Activity])
             for key in gained
         ],
     )
-    outdate(connection, sorted({key[2] for key in (*lost, *gained)}))
+    outdate(connection, sorted({key[2] for key in gained}))
+    outdate(connection, sorted({key[2] for key in lost}), edited=True)
     _uncount(connection, {(key[2], kinds[at[1]]) for key, at in wanted.items() if not key[1].startswith(COUNTED)})
 
 
@@ -444,10 +571,14 @@ def _known_facts(connection: Connection, facts: Sequence[tuple[str, str]]) -> di
     return found
 
 
-def outdate(connection: Connection, row_ids: Sequence[int]) -> None:
-    """Something changed about these contacts: they are dirty, and the sheets of their people hold no more."""
+def outdate(connection: Connection, row_ids: Sequence[int], *, edited: bool = False) -> None:
+    """Something changed about these contacts: they are dirty, and the sheets of their people hold no more.
+
+    It is `edited` where somebody took something away that a score rests on.
+    """
+    values = {"dirty": True, "edited": True} if edited else {"dirty": True}
     for some in chunks(row_ids, IN_LIST):
-        connection.execute(update(contact).where(contact.c.id.in_(some)).values(dirty=True))
+        connection.execute(update(contact).where(contact.c.id.in_(some)).values(values))
     drop_sheets(connection, row_ids)
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Mapping, Sequence
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypeAlias
 
 import numpy as np
 import orjson
@@ -11,25 +11,50 @@ from numpy.typing import NDArray
 from sqlalchemy import Connection, bindparam, case, delete, func, select, union, update
 
 from crmsync.model import Holding, Ref, Scalar
-from crmsync.people import Marked
+from crmsync.people import MAIL, Marked
 from crmsync.store.database import around, tuples, upsert
 from crmsync.store.pulled import IN_LIST, chunks, dump
-from crmsync.store.schema import LIVE, SCORED, UNOWNED, contact, identity, person, sheet
+from crmsync.store.schema import LIVE, SCORED, UNOWNED, contact, identity, note, person, sheet
 
 PEOPLE_AT_ONCE = 100_000
 """People scored in one go: bounds memory, and each distinct title is read once in so many people."""
 
 
-def refresh_people(
-    connection: Connection, resolve: Callable[[Sequence[Marked]], tuple[dict[int, int], set[int]]]
-) -> None:
-    """Decide anew who the dirty contacts are. Everybody whose person changes becomes dirty too."""
+Resolver: TypeAlias = Callable[[Sequence[Marked]], tuple[dict[int, int], set[int]]]
+"""Decides who is who: each contact's person, and the contacts that cannot be told apart (see `people.resolve`)."""
+
+
+def refresh_people(connection: Connection, resolve: Resolver, settings: str = "") -> None:
+    """Decide anew who the dirty contacts are. Everybody whose person changes becomes dirty too.
+
+    `settings` are those that the resolver decides by: with others than the last time, everybody whom they may concern
+    is decided about again.
+    """
+    _notice_other_settings(connection, settings)
     dirty = connection.scalars(select(contact.c.id).where(contact.c.dirty).order_by(contact.c.id)).all()
     done: set[int] = set()
     for some in chunks(dirty, IN_LIST // 2):
         group = _joined(connection, {row_id for row_id in some if row_id not in done})
         done |= group
         _assign(connection, group, resolve)
+
+
+def _notice_other_settings(connection: Connection, settings: str) -> None:
+    """Make everybody dirty who shares an address with another record of the same CRM, when the settings are others."""
+    now = {"crm": "", "name": "identity", "value": settings}
+    last = connection.scalar(select(note.c.value).where(note.c.crm == now["crm"], note.c.name == now["name"]))
+    if last == settings or not settings:
+        return
+    shared = (
+        select(identity.c.mark)
+        .join(contact, contact.c.id == identity.c.contact)
+        .where(identity.c.mark.startswith(MAIL))
+        .group_by(identity.c.mark, contact.c.crm)
+        .having(func.count() > 1)
+    )
+    sharing = select(identity.c.contact).where(identity.c.mark.in_(shared))
+    connection.execute(update(contact).where(contact.c.id.in_(sharing)).values(dirty=True))
+    upsert(connection, note, [now])
 
 
 def _joined(connection: Connection, row_ids: set[int]) -> set[int]:
@@ -56,17 +81,24 @@ def _column(connection: Connection, wanted: Any, where: Any, values: Collection[
 def _assign(
     connection: Connection,
     row_ids: Collection[int],
-    resolve: Callable[[Sequence[Marked]], tuple[dict[int, int], set[int]]],
+    resolve: Resolver,
 ) -> None:
     now: dict[int, tuple[str, int | None, bool]] = {}
+    became: dict[int, bool] = {}
     held: dict[int, set[str]] = {}
     for some in chunks(sorted(row_ids), IN_LIST):
-        query = select(contact.c.id, contact.c.crm, contact.c.person, contact.c.ambiguous).where(contact.c.id.in_(some))
-        now |= {row.id: (row.crm, row.person, row.ambiguous) for row in connection.execute(query)}
+        query = select(contact.c.id, contact.c.crm, contact.c.person, contact.c.ambiguous)
+        query = query.add_columns(contact.c.gone, (contact.c.merged_into + contact.c.converted_into).label("became"))
+        for row in connection.execute(query.where(contact.c.id.in_(some))):
+            now[row.id] = (row.crm, row.person, row.ambiguous)
+            if not row.gone or row.became:
+                became[row.id] = bool(row.became)
         pairs = select(identity.c.contact, identity.c.mark).where(identity.c.contact.in_(some))
         for row_id, mark in connection.execute(pairs):
             held.setdefault(row_id, set()).add(mark)
-    marked = [Marked(row_id, now[row_id][0], frozenset(held.get(row_id, ()))) for row_id in sorted(now)]
+    marked = [
+        Marked(row_id, now[row_id][0], frozenset(held.get(row_id, ())), replaced) for row_id, replaced in became.items()
+    ]
     people, unclear = resolve(marked)
     moved = [
         {"row_id": row_id, "now": people.get(row_id), "unclear": row_id in unclear}

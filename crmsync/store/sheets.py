@@ -45,9 +45,11 @@ def columns(
 ) -> Columns:
     """What is known of these people (ascending ids), in the shape that scoring reads: fields, stage, e-mail address.
 
-    A field's value is that of the first record that knows it: live before replaced, then by CRM in order of
-    `precedence`, then the latest changed. An event that several records carry is there once. `facts` are those read
-    before, and those that are read now are added. With `keep` the sheets that had to be made are stored.
+    A field's value is that of the first live record that knows it: by CRM in order of `precedence`, a contact before a
+    lead, then the newest, which is the one with the highest id. (When a record was last changed decides nothing: what
+    crmsync writes moves that, and a state built anew would see it differently.) An event that several records carry is
+    there once. `facts` are those read before, and those that are read now are added. With `keep` the sheets that had to
+    be made are stored.
     """
     facts = {} if facts is None else facts
     ids = np.asarray(people, dtype=np.int64)
@@ -142,6 +144,7 @@ class Records(NamedTuple):
 
     id: NDArray[np.int64]
     person: NDArray[np.int64]
+    live: Sequence[bool]
     fields: Sequence[str]
     emails: Sequence[str]
     stage: Sequence[str | None]
@@ -150,16 +153,31 @@ class Records(NamedTuple):
 def _records(connection: Connection, people: NDArray[np.int64], precedence: Sequence[str]) -> Records:
     """The known records of these people, the deleted ones left out."""
     it = contact.c
-    rank = case({crm: place for place, crm in enumerate(precedence)}, value=it.crm, else_=len(precedence))
-    query = select(it.id, it.person, it.fields, it.emails, it.stage, case((LIVE, 0), else_=1), rank, it.changed_at)
+    crms = case({crm: place for place, crm in enumerate(precedence)}, value=it.crm, else_=len(precedence))
+    rank = 2 * crms + case((it.kind == "contact", 0), else_=1)
+    query = select(it.id, it.person, case((LIVE, 0), else_=1), it.fields, it.emails, it.stage, rank, it.ref_id)
     query = query.where(around(it.person, people.tolist()), it.known, or_(~it.gone, it.merged_into != ""))
     found = list(tuples(connection, query))
-    ids, person, fields, emails, stages, replaced, ranks, changed = zip(*found, strict=True) if found else ((),) * 8
+    ids, person, replaced, fields, emails, stages, ranks, refs = zip(*found, strict=True) if found else ((),) * 8
     persons = np.array(person, dtype=np.int64)
-    order = np.lexsort((ids, -np.array(changed, dtype=np.int64), ranks, replaced, persons))
+    order = np.lexsort((_oldness(persons, refs), ranks, replaced, persons))
     order = order[np.isin(persons[order], people)]
     sorted_ = ([column[place] for place in order] for column in (fields, emails, stages))
-    return Records(np.array(ids, dtype=np.int64)[order], persons[order], *sorted_)
+    live = [not replaced[place] for place in order]
+    return Records(np.array(ids, dtype=np.int64)[order], persons[order], live, *sorted_)
+
+
+def _oldness(persons: NDArray[np.int64], refs: Sequence[str]) -> NDArray[np.int64]:
+    """For each record a number that is lower the newer it is, by its id: a longer one is a higher number.
+
+    Where a person has one record only it is 0.
+    """
+    _people, which, counts = np.unique(persons, return_inverse=True, return_counts=True)
+    several = np.flatnonzero(counts[which] > 1)
+    texts = np.array([refs[place] for place in several.tolist()], dtype=np.str_)
+    oldness = np.zeros(len(persons), dtype=np.int64)
+    oldness[several[np.lexsort((texts, np.char.str_len(texts)))]] = -np.arange(len(several))
+    return oldness
 
 
 def _merged(records: Records, rows: Sequence[int], people: int, fields: Sequence[str]) -> Iterable[str]:
@@ -167,7 +185,10 @@ def _merged(records: Records, rows: Sequence[int], people: int, fields: Sequence
     known: list[dict[str, Any]] = [{}] * people
     mails: list[str | None] = [None] * people
     stages: list[str | None] = [None] * people
-    for row, values, emails, stage in zip(rows, records.fields, records.emails, records.stage, strict=True):
+    columns = zip(rows, records.live, records.fields, records.emails, records.stage, strict=True)
+    for row, live, values, emails, stage in columns:
+        if not live:
+            continue
         known[row] = orjson.loads(values) | known[row]
         mails[row] = mails[row] or next(iter(orjson.loads(emails)), None)
         stages[row] = stages[row] or stage

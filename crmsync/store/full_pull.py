@@ -1,0 +1,95 @@
+"""What a pull of everything did not bring: activities that a CRM has no more, and of which no feed will ever tell."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+from sqlalchemy import ColumnElement, Connection, and_, delete, func, select
+
+from crmsync.model import Activity, Page
+from crmsync.store.clean import clean_text
+from crmsync.store.database import Store, upsert
+from crmsync.store.pulled import COUNTED, IN_LIST, chunks, outdate, read_cursor, write_cursor
+from crmsync.store.schema import activity, cursor, seen_activity
+
+TRACKED = "seen:activities"
+"""The row among the cursors that says of which stream `seen_activity` has everything since it began."""
+
+FEW = 20
+"""So many activities may all be gone at once; when it is more of them, the CRM may just not show them any longer."""
+
+
+def begin_tracking(connection: Connection, crm: str, stream: str) -> None:
+    """A stream begins without a cursor: note from now on what comes, unless there is nothing yet to compare it with."""
+    _forget_seen(connection, crm)
+    if connection.scalar(select(activity.c.id).where(activity.c.crm == crm).limit(1)) is not None:
+        write_cursor(connection, crm, TRACKED, stream)
+
+
+def end_tracking(store: Store, crm: str, stream: str) -> None:
+    """The stream came to its end: what was noted of it is of no use any more."""
+    with store.read() as reading:
+        tracked = read_cursor(reading, crm, TRACKED)
+    if tracked == stream:
+        with store.begin() as writing:
+            _forget_seen(writing, crm)
+
+
+def _forget_seen(connection: Connection, crm: str) -> None:
+    connection.execute(delete(seen_activity).where(seen_activity.c.crm == crm))
+    connection.execute(delete(cursor).where(cursor.c.crm == crm, cursor.c.stream == TRACKED))
+
+
+def compare_page(connection: Connection, crm: str, stream: str, page: Page[Activity]) -> list[str]:
+    """Note what came, and delete what did not where the page says that all the CRM has came.
+
+    To be called in the transaction that stores the page, of whatever stream: what another one brings meanwhile is
+    there, too. Returns a sentence for each part of which nothing at all came, and of which nothing is deleted.
+    """
+    tracked = read_cursor(connection, crm, TRACKED)
+    if tracked is None:
+        return []
+    came = {clean_text(each.id) for each in page.items if not each.gone}
+    upsert(connection, seen_activity, [{"crm": crm, "id": each} for each in sorted(came)])
+    if tracked != stream:
+        return []
+    doubts = {begin: _doubt(connection, crm, begin) for begin in sorted(page.whole)}
+    _delete_unseen(connection, crm, [begin for begin, doubt in doubts.items() if not doubt])
+    return [doubt for doubt in doubts.values() if doubt]
+
+
+def _begins(column: Any, begin: str) -> ColumnElement[bool]:
+    return and_(func.substr(column, 1, len(begin)) == begin, func.substr(column, 1, len(COUNTED)) != COUNTED)
+
+
+def _doubt(connection: Connection, crm: str, begin: str) -> str:
+    """Why nothing is deleted of the activities whose ids begin so; empty where there is no doubt."""
+    came = select(seen_activity.c.id).where(seen_activity.c.crm == crm, _begins(seen_activity.c.id, begin))
+    if connection.scalar(came.limit(1)) is not None:
+        return ""
+    stored = select(func.count()).where(activity.c.crm == crm, _begins(activity.c.id, begin))
+    known = connection.scalar(stored) or 0
+    if known <= FEW:
+        return ""
+    of = f" of {begin.rstrip(':')}" if begin else ""
+    return (
+        f"{crm}: not one of the {known:,} activities{of} came when everything was read again, so they are kept; "
+        "look whether the integration user may still read them, then run: crmsync backfill"
+    )
+
+
+def _delete_unseen(connection: Connection, crm: str, begins: Sequence[str]) -> None:
+    for begin in begins:
+        came = select(seen_activity.c.id).where(seen_activity.c.crm == crm, seen_activity.c.id == activity.c.id)
+        unseen = select(activity.c.id, activity.c.contact).where(
+            activity.c.crm == crm, _begins(activity.c.id, begin), ~came.exists()
+        )
+        _delete(connection, crm, [(each.id, each.contact) for each in connection.execute(unseen)])
+
+
+def _delete(connection: Connection, crm: str, rows: Iterable[tuple[str, int]]) -> None:
+    for some in chunks(rows, IN_LIST):
+        ids = [activity_id for activity_id, _contact in some]
+        connection.execute(delete(activity).where(activity.c.crm == crm, activity.c.id.in_(ids)))
+        outdate(connection, sorted({row_id for _activity, row_id in some}), edited=True)
