@@ -4,7 +4,17 @@ import pytest
 
 from crmsync.config import Guard
 from crmsync.model import FieldMap, Holding, Ref
-from crmsync.plan import REWRITES, Tally, Wanted, decide, narrowed, not_kept, too_much
+from crmsync.plan import (
+    REWRITES,
+    Ladder,
+    Tally,
+    Wanted,
+    decide,
+    guard_violations,
+    narrowed,
+    people_to_hold,
+    unconfirmed_fields,
+)
 from tests.make import contact
 
 DAY = 86_400_000
@@ -12,7 +22,7 @@ NAMES = FieldMap(
     outputs={"score": "crmsync_score", "band": "crmsync_band"},
     stages={"lead": "lead", "mql": "marketingqualifiedlead", "sql": {"lead": "Working"}},
 )
-LADDER = ["lead", "mql", "sql"]
+LADDER = Ladder(["lead", "mql", "sql"], ("subscriber", "lead", "marketingqualifiedlead", "7000123", "customer"))
 
 
 def held(**over):
@@ -55,6 +65,9 @@ def test_an_output_that_is_not_mapped_is_not_written():
         ("mql", "mql", False),
         ("mql", "lead", False),
         ("customer", "mql", False),
+        ("subscriber", "mql", True),  # the config does not name it, the portal has it before
+        ("7000123", "mql", False),  # and this one after
+        ("999", "mql", False),  # and of this one nobody knows
         ("lead", "sql", False),  # has no spelling for a HubSpot contact
         ("lead", None, False),
     ],
@@ -64,32 +77,48 @@ def test_a_stage_only_moves_forward_along_the_ladder(current, want, moves):
     assert (change is not None) == moves
 
 
-def test_a_persons_stage_is_respected_and_then_handed_back():
-    record = held(stage="lead", base={"stage": "mql"}, current={"score": 50, "band": "mql"})
+def test_a_stage_that_nobody_knows_the_place_of_is_told():
+    decision = decided(held(stage="999", current={"score": 50, "band": "mql"}), wanted(stage="mql"))
+    assert decision.protected == ["stage_not_in_config"]
+    assert "does not name" in decision.stage_why
+
+
+def test_a_users_stage_is_respected_and_then_handed_back():
+    leases = {"stage": {"value": "lead", "since": 100 * DAY}}
+    record = held(stage="lead", leases=leases, current={"score": 50, "band": "mql"})
     first = decided(record, wanted(stage="mql"), now=100 * DAY)
     assert first.change is None
-    assert first.leases == {"stage": 100 * DAY}
-    assert first.left_alone == ["stage_changed_by_a_person"]
-    later = record._replace(leases=first.leases)
-    assert decided(later, wanted(stage="mql"), now=113 * DAY).change is None
-    assert decided(later, wanted(stage="mql"), now=114 * DAY).change.after == {"stage": "mql"}
+    assert (first.leases, first.wake) == (leases, 114 * DAY)
+    assert first.protected == ["stage_changed_by_a_user"]
+    assert first.stage_why == "protected: changed by a user, until 1970-04-25"
+    assert decided(record, wanted(stage="mql"), now=113 * DAY).change is None
+    ended = decided(record, wanted(stage="mql"), now=114 * DAY)
+    assert ended.change.after == {"stage": "mql"}
+    assert (ended.leases, ended.wake) == ({}, None)
 
 
-def test_a_persons_owner_does_not_stop_the_score():
-    record = held(owner="human", base={"owner": "ours"})
+def test_a_users_owner_does_not_stop_the_score():
+    record = held(owner="human", leases={"owner": {"value": "human", "since": 99 * DAY}})
     decision = decided(record, wanted(owner="ours"))
     assert decision.change.after == {"score": 50, "band": "mql"}
 
 
 def test_a_parked_change_is_not_sent_again_and_another_one_is():
     record = held(current={"band": "mql"}, parked={"after": {"score": 50}, "reason": "a validation rule"})
-    assert decided(record, wanted()).left_alone == ["parked"]
+    assert decided(record, wanted()).protected == ["on_hold"]
     assert decided(record, wanted(score=51)).change.after == {"score": 51}
+
+
+def test_of_a_partly_updated_record_only_the_refused_values_wait():
+    record = held(parked={"after": {"band": "mql"}, "reason": "not in the picklist", "whole": False})
+    decision = decided(record, wanted())
+    assert (decision.change.after, decision.protected) == ({"score": 50}, ["on_hold"])
+    assert decided(record, wanted(band="hot")).change.after == {"score": 50, "band": "hot"}
 
 
 def test_a_value_that_others_keep_changing_back_is_given_up():
     record = held(current={"score": 88, "band": "mql"}, base={"score": 50, "band": "mql"}, attempts=REWRITES)
-    assert decided(record, wanted()).left_alone == ["changed_back_by_others"]
+    assert decided(record, wanted()).protected == ["changed_back_by_others"]
     assert decided(record._replace(attempts=REWRITES - 1), wanted()).change.after == {"score": 50}
 
 
@@ -107,34 +136,60 @@ def test_a_change_of_nothing_but_what_somebody_moved_is_nothing():
 
 def test_what_the_crm_did_not_keep_is_named():
     change = decided(held(), wanted(score=0, stage="mql")).change
-    assert not_kept(change, contact(1, stage="mql", current={"score": 0, "band": "mql"})) == {}
-    assert not_kept(change, contact(1, stage="lead", current={"band": "mql"})) == {"score": None, "stage": "lead"}
+    assert unconfirmed_fields(change, contact(1, stage="mql", current={"score": 0, "band": "mql"})) == {}
+    assert unconfirmed_fields(change, contact(1, stage="lead", current={"band": "mql"})) == {
+        "score": None,
+        "stage": "lead",
+    }
 
 
-def tally(**over):
-    return {"hubspot": Tally(**{"records": 100, "scored": 100, **over})}
+def violated(category, number, guard=None, approved=None, odd=(), **over):
+    """The people who would have to wait where so many records of a category are counted, and the sentences."""
+    tally = Tally(**{"live": 100, "scored": 100, **over})
+    tally.people[category] = list(range(number))
+    tally.odd = set(odd)
+    found = list(guard_violations({"hubspot": tally}, guard or Guard(), approved or {}))
+    return people_to_hold({"hubspot": tally}, found, set()), [each.sentence for each in found]
 
 
-def test_a_plan_that_moves_too_many_bands_is_unsafe():
-    assert too_much(tally(bands=26), Guard(), model_changed=False) == [
-        "hubspot: another band for 26 of 100 records (26%); [guard] bands allows 25%"
-    ]
-    assert not too_much(tally(bands=25), Guard(), model_changed=False)
+def test_a_plan_that_moves_too_many_bands_waits():
+    assert violated("bands", 26) == (
+        set(range(26)),
+        ["hubspot: another band for 26 of 100 records (26.0%); [guard] bands allows 25%"],
+    )
+    assert violated("bands", 25) == (set(), [])
 
 
-def test_time_may_move_every_score_but_a_changed_model_may_not():
-    assert not too_much(tally(rescored=100), Guard(), model_changed=False)
-    assert too_much(tally(rescored=21), Guard(), model_changed=True)
+def test_where_the_odd_ones_alone_are_too_many_only_they_wait():
+    assert violated("bands", 30, odd=range(20))[0] == set(range(20))
+    assert violated("bands", 60, odd=range(20))[0] == set(range(60))
 
 
-def test_a_small_base_and_a_first_run_are_not_guarded():
-    assert not too_much(tally(records=19, scored=19, bands=19), Guard(), model_changed=True)
-    assert not too_much(tally(scored=0, stages=90), Guard(), model_changed=True)
+def test_what_was_approved_goes_and_a_tenth_more():
+    assert violated("bands", 40, approved={"hubspot": {"bands": 40}}) == (set(), [])
+    assert len(violated("bands", 50, approved={"hubspot": {"bands": 40}})[0]) == 6
+
+
+def test_a_small_base_is_not_guarded():
+    assert violated("bands", 19, live=19, scored=19) == (set(), [])
+
+
+def test_a_first_run_is_as_large_as_the_config_allows():
+    assert violated("records", 1000, live=2000, scored=0) == (set(), [])
+    assert len(violated("records", 1001, live=2000, scored=0)[0]) == 1001
 
 
 def test_an_empty_value_is_no_loss():
     one = Tally()
-    one.add(decided(held(), wanted(stage="mql", owner="ann")).change)
-    assert one == Tally()
-    one.add(decided(held(stage="lead", current={"score": 1, "band": "cold"}), wanted(stage="mql")).change)
-    assert one == Tally(rescored=1, bands=1, stages=1)
+    one.add(7, decided(held(), wanted(stage="mql", owner="ann")).change, is_odd=True)
+    assert one.numbers() == {"records": 1, "scores": 0, "bands": 0, "stages": 0, "owners": 0}
+    one.add(
+        7, decided(held(stage="lead", current={"score": 1, "band": "cold"}), wanted(stage="mql")).change, is_odd=True
+    )
+    assert one.numbers() == {"records": 2, "scores": 1, "bands": 1, "stages": 1, "owners": 0}
+
+
+def test_a_score_that_time_moves_is_not_odd():
+    one = Tally()
+    one.add(7, decided(held(current={"score": 1, "band": "mql"}), wanted()).change, is_odd=False)
+    assert one.numbers()["scores"] == 0
