@@ -56,7 +56,7 @@ def test_an_explanation_sums_to_the_total(work):
     assert said["refs"] == ["hubspot:contact:1", "salesforce:lead:2"]
     assert said["name"] == "Ann Able"
     assert sum(Decimal(str(line["points"])) for line in said["lines"]) == said["total"] == said["written"]["total"]
-    assert said["history"][0]["state"] == "kept"
+    assert said["history"][0]["state"] == "updated"
 
 
 def test_a_value_that_counts_as_unknown_is_told(work, monkeypatch):
