@@ -764,3 +764,13 @@ def test_W08_what_was_refused_is_tried_again_when_a_field_that_is_not_mapped_was
     assert cycle(work(state, hubspot, now=NOW + timedelta(minutes=4))).crms["hubspot"].planned == 0
     hubspot.edit(replace(hubspot.records[one.ref], changed_at=NOW))
     assert cycle(work(state, hubspot, now=NOW + timedelta(minutes=5))).crms["hubspot"].updated == 1
+
+
+def test_another_limit_of_shared_addresses_reaches_people_whom_nothing_happened_to(state):
+    hubspot, mail = crm("hubspot"), ("a@x.example",)
+    for number in (1, 2):
+        hubspot.edit(contact(number, emails=mail, fields={"title": "VP Sales"}))
+    cycle(work(state, hubspot, settings=config(identity={"most_records": 1})))
+    assert held(hubspot)["1"][0] is None
+    cycle(work(state, hubspot, now=NOW + timedelta(minutes=1)), approved=True)
+    assert held(hubspot)["1"][0] == held(hubspot)["2"][0] == 20
