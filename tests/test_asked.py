@@ -56,7 +56,7 @@ def test_an_explanation_sums_to_the_total(work):
     assert said["refs"] == ["hubspot:contact:1", "salesforce:lead:2"]
     assert said["name"] == "Ann Able"
     assert sum(Decimal(str(line["points"])) for line in said["lines"]) == said["total"] == said["written"]["total"]
-    assert said["history"][0]["state"] == "kept"
+    assert said["history"][0]["state"] == "updated"
 
 
 def test_a_value_that_counts_as_unknown_is_told(work, monkeypatch):
@@ -124,3 +124,12 @@ def test_a_review_counts_moves_and_names_the_largest(work):
     assert {"crm": "hubspot", "from": None, "to": "mql", "records": 1} in told["bands"]
     assert {"crm": "salesforce", "from": None, "to": "mql", "records": 1} in told["stages"]
     assert told["movers"][0]["moved"] == told["movers"][0]["to"] == 65
+
+
+def test_the_name_of_somebody_is_that_of_the_newest_record(work):
+    hubspot, mail = work.crms["hubspot"], ("cold@firm.example",)
+    for number in (9, 10):
+        hubspot.edit(make.contact(number, emails=mail, name=f"Name {number}", changed_at=make.NOW))
+    cycle(work._replace(now=work.now + timedelta(minutes=15)))
+    said = explain.explain(work.config, work.store, mail[0], work.now)
+    assert (said["name"], said["refs"]) == ("Name 10", ["hubspot:contact:10", "hubspot:contact:9", "hubspot:contact:3"])

@@ -648,3 +648,129 @@ def test_what_was_parked_is_tried_again_after_a_day(state):
     hubspot.refusing.clear()
     assert cycle(work(state, hubspot, now=NOW + timedelta(hours=1))).crms["hubspot"].planned == 0
     assert cycle(work(state, hubspot, now=NOW + timedelta(hours=24))).crms["hubspot"].updated == 1
+
+
+def family(rng):
+    """Up to three records of each of a few people in each CRM, who know different things of them."""
+    crms = crm("hubspot"), crm("salesforce")
+    for number in range(24):
+        where = crms[number % 3 == 2]
+        kind = "lead" if where.name == "salesforce" and number % 2 else "contact"
+        where.edit(contact(number + 1, where.name, kind, **anything(rng)))
+    return crms
+
+
+def anything(rng):
+    title, employees = rng.choice(["VP", "Clerk", None]), rng.choice([5, 500, None])
+    fields = {"title": title, "employees": employees}
+    return {
+        "emails": (rng.choice(["info", "ada", "bo", "cy", "di", "ed"]) + "@x.example",),
+        "fields": {name: value for name, value in fields.items() if value is not None},
+    }
+
+
+def anybody_edits(rng, crms):
+    for each in crms:
+        for ref in rng.sample(sorted(each.records), 3):
+            record = each.records[ref]
+            what = rng.randrange(5)
+            if what == 0:
+                each.edit(replace(record, **anything(rng), changed_at=NOW, gone=False))
+            elif what == 1:
+                each.edit(replace(record, fields={}, changed_at=NOW))
+            elif what == 2:
+                each.edit(replace(record, gone=True))
+            elif what == 3:
+                each.happen(activity(f"late{rng.random()}", record, kind="page_viewed", url="/pricing"))
+            else:
+                each.edit(replace(record, emails=("info@x.example",)))
+
+
+def our_writes_move_stamps(crms, at):
+    for each in crms:
+        for ref in sorted({change.ref for change in each.writes[-5:]}):
+            each.records[ref] = replace(each.records[ref], changed_at=at)
+
+
+def who_has_what(state):
+    """For each live record: whose records it is one of, their score, and the stage and owner it has."""
+    people = {row["id"]: (row["total"], row["lines"]) for row in stored(state, schema.person)}
+    records = [row for row in stored(state, schema.contact) if not row["gone"]]
+    return {
+        (row["crm"], row["kind"], row["ref_id"]): (
+            sorted((it["crm"], it["ref_id"]) for it in records if row["person"] and it["person"] == row["person"]),
+            people.get(row["person"]),
+            row["stage"],
+            row["owner"],
+        )
+        for row in records
+    }
+
+
+@settings(max_examples=10, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(seed=st.integers(0, 10**6))
+def test_law_9_with_several_records_of_one_person_in_one_crm(tmp_path_factory, seed):
+    path, rng = tmp_path_factory.mktemp("family"), random.Random(seed)
+    crms = family(rng)
+    state = open_store(f"sqlite:///{path}/state.db")
+    for hour in range(4):
+        cycle(work(state, *crms, now=NOW + timedelta(hours=hour)), approved=True)
+        our_writes_move_stamps(crms, NOW + timedelta(hours=hour))
+        anybody_edits(rng, crms)
+    for hour in (4, 5):
+        cycle(work(state, *crms, now=NOW + timedelta(hours=hour)), approved=True)
+    written = [len(each.writes) for each in crms]
+    fresh = open_store(f"sqlite:///{path}/fresh.db")
+    cycle(work(fresh, *crms, now=NOW + timedelta(hours=6)), approved=True)
+    assert who_has_what(fresh) == who_has_what(state)
+    assert [len(each.writes) for each in crms] == written
+    state.close()
+    fresh.close()
+
+
+def test_W28_the_twin_that_stays_is_scored_in_the_next_run(state):
+    salesforce, mail = crm("salesforce"), ("info@x.example",)
+    stays, goes = (contact(f"00Q{each}", "salesforce", "lead", emails=mail) for each in "ab")
+    salesforce.edit(replace(stays, fields={"title": "VP Sales"}))
+    salesforce.edit(goes)
+    cycle(work(state, salesforce))
+    assert held(salesforce)["00Qa"][0] is None
+    salesforce.edit(replace(goes, gone=True))
+    cycle(work(state, salesforce, now=NOW + timedelta(minutes=1)))
+    assert held(salesforce)["00Qa"][0] == 20
+
+
+def test_R35_what_we_write_does_not_move_whose_value_counts(state, tmp_path):
+    hubspot, mail = crm("hubspot"), ("a@x.example",)
+    old, new = contact(1, emails=mail, fields={"title": "VP"}), contact(2, emails=mail, fields={"title": "Clerk"})
+    hubspot.edit(old)
+    hubspot.edit(new)
+    cycle(work(state, hubspot))
+    hubspot.edit(replace(hubspot.records[old.ref], changed_at=NOW))  # as our own write stamps it
+    afresh = open_store(f"sqlite:///{tmp_path}/afresh.db")
+    cycle(work(afresh, hubspot, now=NOW + timedelta(minutes=1)))
+    assert held(hubspot)["1"][0] == held(hubspot)["2"][0] == 0
+    afresh.close()
+
+
+def test_W08_what_was_refused_is_tried_again_when_a_field_that_is_not_mapped_was_filled_in(state):
+    hubspot = crm("hubspot")
+    one = contact(1, fields={"title": "VP Sales"})
+    hubspot.edit(one)
+    hubspot.refusing[one.ref] = "Budget is required"
+    for minute in range(3):
+        cycle(work(state, hubspot, now=NOW + timedelta(minutes=minute)))
+    hubspot.refusing.clear()
+    assert cycle(work(state, hubspot, now=NOW + timedelta(minutes=4))).crms["hubspot"].planned == 0
+    hubspot.edit(replace(hubspot.records[one.ref], changed_at=NOW))
+    assert cycle(work(state, hubspot, now=NOW + timedelta(minutes=5))).crms["hubspot"].updated == 1
+
+
+def test_another_limit_of_shared_addresses_reaches_people_whom_nothing_happened_to(state):
+    hubspot, mail = crm("hubspot"), ("a@x.example",)
+    for number in (1, 2):
+        hubspot.edit(contact(number, emails=mail, fields={"title": "VP Sales"}))
+    cycle(work(state, hubspot, settings=config(identity={"most_records": 1})))
+    assert held(hubspot)["1"][0] is None
+    cycle(work(state, hubspot, now=NOW + timedelta(minutes=1)), approved=True)
+    assert held(hubspot)["1"][0] == held(hubspot)["2"][0] == 20

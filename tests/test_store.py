@@ -3,6 +3,7 @@
 import threading
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
+from functools import partial
 
 import numpy as np
 import pytest
@@ -27,9 +28,9 @@ def happen(state, *activities, run="r1"):
         pulled.save_activities(tx, run, activities)
 
 
-def settle(state, most=5, settings=""):
+def settle(state, most=5):
     with state.begin() as tx:
-        scored.refresh_people(tx, lambda marked: resolve(marked, most, ("info",)), settings)
+        scored.refresh_people(tx, partial(resolve, most_records=most, shared_mailboxes=("info",)))
         scored.settle(tx, ["hubspot", "salesforce"], {})
 
 
@@ -404,12 +405,12 @@ def test_R17_a_merge_into_a_shared_mailbox_leaves_the_linked_lead_with_its_perso
 def test_other_settings_of_identity_reach_everybody_whom_they_concern(state):
     mail = ("a@x.example",)
     save(state, contact(1, emails=mail), contact(2, emails=mail), contact(3), contact(3, "salesforce", "lead"))
-    settle(state, settings="five")
+    settle(state)
     assert (ambiguous(state), dirty(state)) == ([], [])
-    settle(state, most=1, settings="one")
+    settle(state, most=1)
     assert ambiguous(state) == ["1", "2"]
     with state.begin() as tx:
-        scored.refresh_people(tx, lambda marked: resolve(marked, 5, ()), "five again")
+        scored.refresh_people(tx, partial(resolve, most_records=5, shared_mailboxes=()))
     assert ambiguous(state) == []
     assert dirty(state) == ["1", "2"]
 

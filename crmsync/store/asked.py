@@ -49,12 +49,13 @@ def _contacts(connection: Connection, *conditions: Any) -> list[Any]:
 
 
 def records_of(connection: Connection, person_id: int) -> list[Any]:
-    """Every record of a person: live ones first, then by CRM and id."""
+    """Every record of a person: live ones first, then by CRM, contacts before leads, the newest first."""
     dead = or_(contact.c.gone, contact.c.merged_into != "", contact.c.converted_into != "")
     query = (
         select(contact)
         .where(contact.c.person == person_id, contact.c.known)
-        .order_by(case((dead, 1), else_=0), contact.c.crm, contact.c.kind, contact.c.ref_id)
+        .order_by(case((dead, 1), else_=0), contact.c.crm, contact.c.kind)
+        .order_by(func.length(contact.c.ref_id).desc(), contact.c.ref_id.desc())
     )
     return list(connection.execute(query))
 

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
+from functools import partial
 from typing import Any, NamedTuple, TypeAlias
 
 import numpy as np
@@ -20,17 +21,16 @@ PEOPLE_AT_ONCE = 100_000
 """People scored in one go: bounds memory, and each distinct title is read once in so many people."""
 
 
-Resolver: TypeAlias = Callable[[Sequence[Marked]], tuple[dict[int, int], set[int]]]
-"""Decides who is who: each contact's person, and the contacts that cannot be told apart (see `people.resolve`)."""
+Resolver: TypeAlias = partial[tuple[dict[int, int], set[int]]]
+"""Decides who is who: `people.resolve` with the settings that it decides by, as keywords."""
 
 
-def refresh_people(connection: Connection, resolve: Resolver, settings: str = "") -> None:
+def refresh_people(connection: Connection, resolve: Resolver) -> None:
     """Decide anew who the dirty contacts are. Everybody whose person changes becomes dirty too.
 
-    `settings` are those that the resolver decides by: with others than the last time, everybody whom they may concern
-    is decided about again.
+    When it was decided by other settings the last time, all whom they may concern are dirty.
     """
-    _notice_other_settings(connection, settings)
+    _notice_other_settings(connection, dump(resolve.keywords))
     dirty = connection.scalars(select(contact.c.id).where(contact.c.dirty).order_by(contact.c.id)).all()
     done: set[int] = set()
     for some in chunks(dirty, IN_LIST // 2):
@@ -43,7 +43,7 @@ def _notice_other_settings(connection: Connection, settings: str) -> None:
     """Make everybody dirty who shares an address with another record of the same CRM, when the settings are others."""
     now = {"crm": "", "name": "identity", "value": settings}
     last = connection.scalar(select(note.c.value).where(note.c.crm == now["crm"], note.c.name == now["name"]))
-    if last == settings or not settings:
+    if last == settings:
         return
     shared = (
         select(identity.c.mark)
