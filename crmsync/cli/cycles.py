@@ -22,9 +22,9 @@ from crmsync.errors import CrmsyncError, StateError, StateInUse
 from crmsync.model import Stop
 from crmsync.report import in_order, print_review, print_run, print_troubles, progress_bar
 from crmsync.result import Result, Work
-from crmsync.review import review
+from crmsync.review import changes_of
 from crmsync.stopping import stoppable
-from crmsync.store import asked, journal
+from crmsync.store import journal
 from crmsync.store.database import Store
 from crmsync.store.pulled import to_ms
 from crmsync.workplace import at_work, looking_on, opened_state
@@ -123,9 +123,7 @@ def _is_agreed(ending: Ending, store: Store, config: Config, found: Any) -> bool
     ending.document = {"verdict": "held", "held": held, "crms": {}, "problems": written["reasons"], "next": command}
     if not ending.as_json:
         with store.read() as reading:
-            found_changes = review(journal.rows_of(reading, found.id))
-            names = asked.names_of(reading, [row.contact for _moved, row in found_changes.movers])
-        print_review(out(), found_changes.as_json(names), config.band_names())
+            print_review(out(), changes_of(reading, found.id, ending.typed), config.band_names())
         for reason in written["reasons"]:
             out().print(reason, soft_wrap=True)
     if (
@@ -237,9 +235,7 @@ def _stored(work: Work) -> dict[str, Any]:
 
 def _changes(store: Store, run_id: str) -> dict[str, Any]:
     with store.read() as reading:
-        found = review(journal.rows_of(reading, run_id))
-        names = asked.names_of(reading, [row.contact for _moved, row in found.movers])
-    return found.as_json(names)
+        return changes_of(reading, run_id)
 
 
 def _show(ending: Ending, config: Config) -> None:
