@@ -159,7 +159,8 @@ def _lint_state(config: Config, now: datetime) -> list[Finding]:
         *(
             Finding(
                 "note",
-                f"{lacking:,} of {len(columns.people):,} people have no {name}; knowing it could move {moving:,} of them",
+                f"{lacking:,} of {len(columns.people):,} people have no {name}; "
+                f"knowing it could move {moving:,} of them",
             )
             for name, lacking, moving in gaps
             if moving

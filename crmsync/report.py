@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import textwrap
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from datetime import datetime
@@ -104,10 +105,11 @@ def printable(value: T) -> T:
 
 def say(console: Console, text: str = "") -> None:
     """Print sentences: wrapped at words on a terminal, each on one line in a pipe or file."""
-    if console.is_terminal:
-        console.print(text, overflow="ignore", crop=False)
-    else:
-        console.print(text, soft_wrap=True)
+    width = console.width if console.is_terminal else len(text) + 1
+    for line in text.splitlines() or [""]:
+        indent = " " * (len(line) - len(line.lstrip()))
+        words = textwrap.fill(line, width, subsequent_indent=indent, break_long_words=False, break_on_hyphens=False)
+        console.print(words, soft_wrap=True)
 
 
 def say_command(console: Console, command: str) -> None:

@@ -106,7 +106,7 @@ def check(
     if schema:
         print_json(config_class().model_json_schema())
         return
-    with told(as_json, debug, config) as ending:
+    with told(as_json, debug, config, "crmsync check") as ending:
         settings = opened_config(ending)
         with stoppable(1, ending.cut_off) as stop:
             found = checked(settings, datetime.now(UTC), stop if online else None)
