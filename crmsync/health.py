@@ -58,11 +58,11 @@ def status(
         return _without_state(config, typed, feeds)
     holder = asked.held_by(store)
     with store.read() as reading:
-        past = _past_runs(reading, holder)
+        past = _past_runs(reading, lambda: holder)
         counts = asked.crm_counts(reading)
         waiting = [_plan(row, typed) for row in journal.waiting_plans(reading)]
         owners = scored.waiting_counts(reading)
-        said = _health(config, past, waiting, counts, now, typed)
+        said = _health(config, past, waiting, lambda: counts, now, typed)
         crms = {crm: {**asked.NONE, **counts.get(crm, {})} for crm in dict.fromkeys((*config.crms, *counts))}
         return {
             "state": store.url,
@@ -88,10 +88,10 @@ def health(config: Config, store: Store | None, now: datetime, typed: Typed = st
     """
     if store is None:
         return _no_run(config, typed)
-    holder = asked.held_by(store)
     with store.read() as reading:
         waiting = [_plan(row, typed) for row in journal.waiting_plans(reading)]
-        return _health(config, _past_runs(reading, holder), waiting, asked.crm_counts(reading), now, typed)
+        past = _past_runs(reading, lambda: asked.held_by(store))
+        return _health(config, past, waiting, lambda: asked.crm_counts(reading), now, typed)
 
 
 def _no_run(config: Config, typed: Typed) -> dict[str, Any]:
@@ -119,12 +119,15 @@ def _without_state(config: Config, typed: Typed, feeds: bool) -> dict[str, Any]:
     }
 
 
-def _past_runs(reading: Connection, holder: str | None) -> list[PastRun]:
-    """The last runs, newest first. One that came to no end is under way only while somebody holds the state."""
+def _past_runs(reading: Connection, holder: Callable[[], str | None]) -> list[PastRun]:
+    """The last runs, newest first. One that came to no end is under way only while somebody holds the state.
+
+    Who holds it is asked for only where that decides: whoever starts to write at that very instant would be refused.
+    """
     found = []
     for place, row in enumerate(journal.recent_runs(reading, LOOKED_AT)):
         verdict, result = row.verdict, orjson.loads(row.result)
-        if verdict == "running" and (place or holder is None):
+        if verdict == "running" and (place or holder() is None):
             verdict, result = "failed", {"problems": [CUT_OFF]}
         ended = from_ms(row.ended) if row.ended else None
         found.append(PastRun(row.id, row.command, verdict, from_ms(row.started), ended, result))
@@ -135,15 +138,18 @@ def _health(
     config: Config,
     past: Sequence[PastRun],
     waiting: Sequence[Mapping[str, Any]],
-    counts: Mapping[str, Mapping[str, Any]],
+    counts: Callable[[], Mapping[str, Mapping[str, Any]]],
     now: datetime,
     typed: Typed,
 ) -> dict[str, Any]:
+    """Whether all is well; `counts` are asked for only where they decide, as they take a while."""
     if not past and not waiting:
         return _no_run(config, typed)
     crms = {}
     for crm in config.crms:
-        why = why_stale(config.schedule, crm, past, now, typed) or why_refused(crm, past, counts.get(crm, {}), typed)
+        why = why_stale(config.schedule, crm, past, now, typed)
+        if not why and _is_all_refused(_last_planned(crm, past)):
+            why = why_refused(crm, past, counts().get(crm, {}), typed)
         crms[crm] = {"healthy": not why, "why": why}
     late = [said for plan in waiting if (said := _why_late(plan, now))]
     health = [f"{crm}: {each['why']}" for crm, each in crms.items() if each["why"]] + late
@@ -205,14 +211,19 @@ def _last_trouble(crm: str, past: Sequence[PastRun], good: PastRun | None, typed
 
 def why_refused(crm: str, past: Sequence[PastRun], counts: Mapping[str, Any], typed: Typed = str) -> str:
     """That the CRM takes nothing at all any more: all of what a run last wanted of it, and that still is on hold."""
-    wanted = (run.result.get("crms", {}).get(crm, {}) for run in past)
-    last: Mapping[str, Any] = next((each for each in wanted if each.get("planned")), {})
+    last = _last_planned(crm, past)
     refused, on_hold, records = last.get("planned", 0), counts.get("parked", 0), counts.get("records", 0)
-    if not (last and on_hold and _is_all_refused(last)) or (refused < MANY and 2 * on_hold < records):
+    if not (on_hold and _is_all_refused(last)) or (refused < MANY and 2 * on_hold < records):
         return ""
     return (
         f"it takes none of our changes; {count_of(on_hold, 'record')} on hold. See why with {typed('crmsync status')}"
     )
+
+
+def _last_planned(crm: str, past: Sequence[PastRun]) -> Mapping[str, Any]:
+    """The counts of the newest run that wanted something of a CRM."""
+    counts = (run.result.get("crms", {}).get(crm, {}) for run in past)
+    return next((each for each in counts if each.get("planned")), {})
 
 
 def _why_late(plan: Mapping[str, Any], now: datetime) -> str:

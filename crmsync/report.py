@@ -205,12 +205,12 @@ def _listed(numbers: Mapping[str, int]) -> str:
     return ", ".join(f"{name} {number:,}" for name, number in numbers.items())
 
 
-def print_troubles(console: Console, troubles: Sequence[Document]) -> None:
+def print_troubles(console: Console, troubles: Sequence[Document], heading: str = "Not written as planned") -> None:
     """What did not go through, by cause: how many records, which fields, what the CRM said, what to do."""
     records = sum(each["records"] for each in troubles)
     if not troubles:
         return
-    say(console, f"Not written as planned: {count_of(records, 'record')}")
+    say(console, f"{heading}: {count_of(records, 'record')}")
     for each in map(printable, troubles[:SHOWN_MOVES]):
         fields = f" ({', '.join(each['fields'])})" if each["fields"] else ""
         head = (
@@ -252,7 +252,7 @@ def print_review(console: Console, changes: Document, bands: Sequence[str]) -> N
 def _print_moves(console: Console, changes: Document) -> None:
     if not changes["people"]:
         return
-    console.print("Who moves", style="bold")
+    console.print("\nWho moves", style="bold")
     for each in changes["people"]:
         moves = [
             f"{name} {each[name]['from'] or nothing} → {each[name]['to'] or nothing}"
@@ -262,7 +262,6 @@ def _print_moves(console: Console, changes: Document) -> None:
         say(console, f"  {each['name']}: {', '.join(moves)}")
     if changes["more_records"]:
         say(console, f"  and {count_of(changes['more_records'], 'more record')}")
-    console.print()
 
 
 def _movers(movers: Sequence[Document]) -> Table:
@@ -457,7 +456,7 @@ def print_status(console: Console, document: Document) -> None:
     _print_waiting_for_owner(console, document["waiting_for_owner"])
     _print_runs(console, document["runs"])
     _print_feeds(console, document.get("feeds", ()))
-    print_refused(console, document["refused"])
+    print_troubles(console, document["refused"], "On hold")
     if document["held_by"]:
         say(console, f"In use by {document['held_by']}.")
 
@@ -515,13 +514,6 @@ def _reasons_of(runs: Sequence[Document]) -> dict[str, tuple[str, int]]:
             newest, number = found.get(reason, (each["run"], 0))
             found[reason] = newest, number + 1
     return found
-
-
-def print_refused(console: Console, refused: Sequence[Document]) -> None:
-    """What is on hold because the CRMs reject it, by cause."""
-    if refused:
-        console.print("On hold: the CRM rejects it", style="bold")
-        print_troubles(console, refused)
 
 
 def _print_feeds(console: Console, feeds: Sequence[Document]) -> None:

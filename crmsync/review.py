@@ -6,6 +6,7 @@ import re
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
+from functools import lru_cache
 from typing import Any
 
 from sqlalchemy import Connection
@@ -178,6 +179,7 @@ _OF_ONE_RECORD = re.compile(
 _COMMAND = re.compile(r"crmsync (?:setup|backfill|check(?: --online)?)")
 
 
+@lru_cache(1_000)
 def cause_of(reason: str) -> str:
     """What a CRM said, without what belongs to one record alone."""
     return _OF_ONE_RECORD.sub(lambda found: "is not as written" if found["other"] else "…", reason)
