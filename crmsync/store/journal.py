@@ -256,12 +256,6 @@ def rows_of(connection: Connection, run_id: str) -> Iterator[tuple[str, str, Row
         yield each.state, each.reason, _row(each)
 
 
-def history(connection: Connection, row_ids: Sequence[int], most: int) -> list[Any]:
-    """The latest changes to these contacts, newest first."""
-    query = select(change).where(change.c.contact.in_(row_ids)).order_by(change.c.id.desc()).limit(most)
-    return list(connection.execute(query))
-
-
 def _row(each: Any) -> Row:
     ref = Ref(each.crm, each.kind, each.ref_id)
     before, after = orjson.loads(each.before), orjson.loads(each.after)
