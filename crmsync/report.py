@@ -564,14 +564,14 @@ def print_demo(console: Console, document: Document) -> None:
     )
     for crm, sentences in document["fields"].items():
         say(console, f"{crm}: the score fields are made, in {len(sentences)} steps")
-    console.print("\nThe first cycle, a backfill:")
+    console.print("\nThe first sync run, a backfill:")
     print_run(console, document["backfill"])
     console.print()
     console.print(_hottest(document["hottest"]))
-    console.print("\nThe second cycle, over CRMs where nothing happened:")
+    console.print("\nThe second sync run, over CRMs where nothing happened:")
     print_run(console, {**document["second"], "bands": {}})
     written = sum(each["updated"] for each in document["second"]["crms"].values())
-    console.print("It wrote nothing." if not written else f"It wrote {written:,} records.")
+    console.print("It wrote nothing." if not written else f"It wrote {count_of(written, 'record')}.")
     console.print()
     _print_following(console, document)
 

@@ -65,7 +65,7 @@ def demo(
     as_json: AsJson = False,
     debug: Debug = False,
 ) -> None:
-    """Show the whole job on this machine: both CRMs, a config, fields, a backfill, a second cycle that writes nothing.
+    """Show the whole job on this machine: both CRMs, a config, fields, a backfill, a second run that writes nothing.
 
     Example: crmsync demo --people 2000 --seed 1 --keep
     """
