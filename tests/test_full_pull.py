@@ -92,6 +92,11 @@ def test_W24_a_part_of_which_nothing_came_is_kept_and_named(state):
     assert len(ids(state)) == 22
 
 
+def test_a_kind_of_ids_that_has_no_name_is_told_by_its_beginning(state):
+    stored(state, *(replace(activity(number, contact(1)), id=f"00T{number}") for number in range(21)))
+    assert "the 21 activities with ids like 00T… came" in pulled_again(state, whole=["00T"])[0]
+
+
 def test_a_few_may_all_be_gone(state):
     one = contact(1)
     stored(state, *(activity(number, one, "call_completed") for number in range(20)))

@@ -72,9 +72,9 @@ def _doubt(connection: Connection, crm: str, begin: str) -> str:
     known = connection.scalar(stored) or 0
     if known <= FEW:
         return ""
-    of = f" of {begin.rstrip(':')}" if begin else ""
+    which = f" of {begin[:-1]}" if begin.endswith(":") else f" with ids like {begin}…" if begin else ""
     return (
-        f"{crm}: not one of the {known:,} activities{of} came when everything was read again, so they are kept; "
+        f"{crm}: not one of the {known:,} activities{which} came when everything was read again, so they are kept; "
         "look whether the integration user may still read them, then run: crmsync backfill"
     )
 
