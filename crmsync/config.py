@@ -211,6 +211,7 @@ class Config(Model, BaseSettings):
     guard: Guard = Guard()
     write: Write = Write()
     identity: Identity = Identity()
+    feeds: dict[str, Duration] = {}
     log: Literal["console", "json"] = "console"
 
     @model_validator(mode="after")

@@ -11,11 +11,13 @@ from sqlalchemy import Connection
 
 from crmsync.approval import plan_of
 from crmsync.config import Config, Schedule
+from crmsync.feeds import DeadFeed, find_dead_feeds
 from crmsync.report import count_of, in_order, minute
 from crmsync.review import group_refusals
 from crmsync.schedule import trigger_of
 from crmsync.store import asked, journal, scored
 from crmsync.store.database import Store
+from crmsync.store.feed_days import DAY, read_feed_days
 from crmsync.store.pulled import from_ms
 
 LOOKED_AT = 500
@@ -62,7 +64,7 @@ def status(
         counts = asked.crm_counts(reading)
         waiting = [_plan(row, typed) for row in journal.waiting_plans(reading)]
         owners = scored.waiting_counts(reading)
-        said = _health(config, past, waiting, lambda: counts, now, typed)
+        said = _health(config, past, waiting, _dead_feeds(config, reading, now), lambda: counts, now, typed)
         crms = {crm: {**asked.NONE, **counts.get(crm, {})} for crm in dict.fromkeys((*config.crms, *counts))}
         return {
             "state": store.url,
@@ -91,7 +93,8 @@ def health(config: Config, store: Store | None, now: datetime, typed: Typed = st
     with store.read() as reading:
         waiting = [_plan(row, typed) for row in journal.waiting_plans(reading)]
         past = _past_runs(reading, lambda: asked.held_by(store))
-        return _health(config, past, waiting, lambda: asked.crm_counts(reading), now, typed)
+        dead = _dead_feeds(config, reading, now)
+        return _health(config, past, waiting, dead, lambda: asked.crm_counts(reading), now, typed)
 
 
 def _no_run(config: Config, typed: Typed) -> dict[str, Any]:
@@ -138,6 +141,7 @@ def _health(
     config: Config,
     past: Sequence[PastRun],
     waiting: Sequence[Mapping[str, Any]],
+    dead: Sequence[DeadFeed],
     counts: Callable[[], Mapping[str, Mapping[str, Any]]],
     now: datetime,
     typed: Typed,
@@ -150,6 +154,7 @@ def _health(
         why = why_stale(config.schedule, crm, past, now, typed)
         if not why and _is_all_refused(_last_planned(crm, past)):
             why = why_refused(crm, past, counts().get(crm, {}), typed)
+        why = why or _why_dead([each for each in dead if each.crm == crm])
         crms[crm] = {"healthy": not why, "why": why}
     late = [said for plan in waiting if (said := _why_late(plan, now))]
     health = [f"{crm}: {each['why']}" for crm, each in crms.items() if each["why"]] + late
@@ -217,6 +222,21 @@ def why_refused(crm: str, past: Sequence[PastRun], counts: Mapping[str, Any], ty
         return ""
     return (
         f"it takes none of our changes; {count_of(on_hold, 'record')} on hold. See why with {typed('crmsync status')}"
+    )
+
+
+def _dead_feeds(config: Config, reading: Connection, now: datetime) -> list[DeadFeed]:
+    return find_dead_feeds(read_feed_days(reading), config.feeds, int(now.timestamp()) // DAY)
+
+
+def _why_dead(dead: Sequence[DeadFeed]) -> str:
+    """That kinds of activity come no more, and what to look at."""
+    if not dead:
+        return ""
+    said = ", ".join(f"no {each.kind} for {each.silent} days (longest pause before: {each.pause})" for each in dead)
+    return (
+        f"{said}; look whether it is still tracked and whether the integration user may read it, "
+        "or say under [feeds] how long it may be silent"
     )
 
 

@@ -8,7 +8,15 @@ import pytest
 ROOT = Path(__file__).parent.parent
 WORDS = {"crmsync", "crmsync.model", "crmsync.errors"}
 SETTINGS = {"crmsync.config", "crmsync.mistakes", "crmsync.rules", "crmsync.tables"}
-THINKING = {"crmsync.columns", "crmsync.people", "crmsync.route", "crmsync.plan", "crmsync.scoring", "crmsync.lint"}
+THINKING = {
+    "crmsync.feeds",
+    "crmsync.columns",
+    "crmsync.people",
+    "crmsync.route",
+    "crmsync.plan",
+    "crmsync.scoring",
+    "crmsync.lint",
+}
 MEMORY = {"crmsync.store"}
 DOING = {"crmsync.apply", "crmsync.approval", "crmsync.result", "crmsync.draft", "crmsync.cycle", "crmsync.failpoint"}
 IMPURE = {

@@ -15,6 +15,7 @@ from crmsync.model import Activity, Contact, Counter, Ref
 from crmsync.people import MAIL, marks
 from crmsync.store.clean import clean_items
 from crmsync.store.database import Store, upsert
+from crmsync.store.feed_days import add_feed_days
 from crmsync.store.schema import (
     OPEN,
     activity,
@@ -504,6 +505,7 @@ def save_activities(connection: Connection, run: str, items: Sequence[Activity])
             for key in gained
         ],
     )
+    add_feed_days(connection, ((key[0], kinds[wanted[key][1]], wanted[key][0]) for key in gained))
     outdate(connection, sorted({key[2] for key in gained}))
     outdate(connection, sorted({key[2] for key in lost}), edited=True)
     _uncount(connection, {(key[2], kinds[at[1]]) for key, at in wanted.items() if not key[1].startswith(COUNTED)})

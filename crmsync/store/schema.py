@@ -181,6 +181,16 @@ activity = Table(
     sqlite_with_rowid=False,
 )
 
+feed_day = Table(
+    "feed_day",  # on which days (since 1970, UTC) each kind of activity happened, and how often
+    metadata,
+    Column("crm", Text, nullable=False),
+    Column("kind", Text, nullable=False),
+    Column("day", Integer, nullable=False),
+    Column("activities", BigInteger, nullable=False),
+    PrimaryKeyConstraint("crm", "kind", "day"),
+)
+
 seen_activity = Table(
     "seen_activity",  # what a full pull under way has brought: the rest is no more
     metadata,

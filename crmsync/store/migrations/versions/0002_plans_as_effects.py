@@ -57,6 +57,19 @@ def upgrade() -> None:
         sa.PrimaryKeyConstraint("crm", "id", name=op.f("pk_owner")),
     )
     op.create_table(
+        "feed_day",
+        sa.Column("crm", sa.Text(), nullable=False),
+        sa.Column("kind", sa.Text(), nullable=False),
+        sa.Column("day", sa.Integer(), nullable=False),
+        sa.Column("activities", sa.BigInteger(), nullable=False),
+        sa.PrimaryKeyConstraint("crm", "kind", "day", name=op.f("pk_feed_day")),
+    )
+    op.execute(
+        "INSERT INTO feed_day (crm, kind, day, activities)"
+        " SELECT activity.crm, fact.kind, activity.at / 86400, count(*)"
+        " FROM activity JOIN fact ON fact.id = activity.fact GROUP BY activity.crm, fact.kind, activity.at / 86400"
+    )
+    op.create_table(
         "seen_activity",
         sa.Column("crm", sa.Text(), nullable=False),
         sa.Column("id", sa.Text(), nullable=False),
