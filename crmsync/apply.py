@@ -39,7 +39,7 @@ def apply(store: Store, connector: Connector, run: str, settings: Write, now: in
 def resolve(store: Store, connector: Connector, now: int) -> int:
     """Find out what became of changes that were sent and never heard of again, and say how many there were.
 
-    What the CRM holds as written was taken; the rest stays unknown. Either way their records are planned for again.
+    What the CRM holds as written was taken; the rest is unsent, to be taken back. Their records are planned for again.
     """
     with store.read() as reading:
         runs = journal.runs_with_sent(reading, connector.name)
@@ -51,7 +51,7 @@ def resolve(store: Store, connector: Connector, now: int) -> int:
         with store.begin() as writing:
             journal.keep(writing, taken)
             journal.mark(writing, [row.id for row in taken], journal.UPDATED, now)
-            journal.mark(writing, lost, journal.UNKNOWN, now, "the CRM's answer never came; planned again")
+            journal.mark(writing, lost, journal.PLANNED, now, "the CRM's answer never came; planned again")
             make_dirty(writing, [row.contact for row in rows])
     return len(unheard)
 

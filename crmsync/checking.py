@@ -6,9 +6,10 @@ from collections.abc import Iterator, Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
+from crmsync.columns import Columns
 from crmsync.config import Config, connectors, unused_variables
 from crmsync.ending import DONE, FAILED, WRONG
-from crmsync.errors import ConfigError, Unavailable
+from crmsync.errors import ConfigError, StateOutdated, Unavailable
 from crmsync.lint import Finding, lint, lint_with_data
 from crmsync.model import KINDS, Owner, Stop
 from crmsync.people import normal_email
@@ -17,7 +18,7 @@ from crmsync.scoring import golden, score, worth_knowing
 from crmsync.scoring.people import golden_band
 from crmsync.starter import INSTANCE_URL
 from crmsync.store import asked, sheets
-from crmsync.workplace import connector, has_state, opened_state
+from crmsync.workplace import connector, existing_state
 
 SAMPLE = 20_000
 """People of the state that a check looks at."""
@@ -129,15 +130,26 @@ def _lint_members(crm: str, members: Sequence[Mapping[str, str]]) -> Iterator[Fi
 _STATES = {"active": "active", "inactive": "not active", "missing": "not a user"}
 
 
+def _sampled(config: Config) -> Columns | None:
+    """Some of the people in the state; `None` where there are none yet."""
+    with existing_state(config) as store:
+        if store is None:
+            return None
+        with store.read() as reading:
+            people = asked.some_people(reading, SAMPLE)
+            return (
+                sheets.columns(reading, people, sorted(config.fields), config.identity.precedence) if people else None
+            )
+
+
 def _lint_state(config: Config, now: datetime) -> list[Finding]:
     """What the people in the state show about the model; nothing where there is no state yet."""
-    if not has_state(config):
+    try:
+        columns = _sampled(config)
+    except StateOutdated as error:
+        return [Finding("note", f"the people in the state were not looked at: {error}")]
+    if columns is None:
         return []
-    with opened_state(config) as store, store.read() as tx:
-        people = asked.some_people(tx, SAMPLE)
-        if not people:
-            return []
-        columns = sheets.columns(tx, people, sorted(config.fields), config.identity.precedence)
     scores = score(config, columns, now, config.zone)
     found = lint_with_data(config, scores, columns, kinds_of(config), int(now.timestamp()))
     gaps = worth_knowing(config, scores, columns, now, config.zone)
@@ -147,7 +159,8 @@ def _lint_state(config: Config, now: datetime) -> list[Finding]:
         *(
             Finding(
                 "note",
-                f"{lacking:,} of {len(people):,} people have no {name}; knowing it could move {moving:,} of them",
+                f"{lacking:,} of {len(columns.people):,} people have no {name}; "
+                f"knowing it could move {moving:,} of them",
             )
             for name, lacking, moving in gaps
             if moving

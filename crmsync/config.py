@@ -387,7 +387,8 @@ def load(path: Path) -> Config:
     if strange or found:
         blamed = {each.loc for each in in_file}
         elsewhere = {each.loc: each.origin for each in variables if each.loc not in blamed}
-        raise ConfigError([*strange.values(), *sentences(found, str(path), text, elsewhere)])
+        problems = [*strange.values(), *sentences(found, str(path), text, elsewhere)]
+        raise ConfigError(problems, next_command="crmsync check")
     return config
 
 
@@ -479,9 +480,9 @@ def _read(path: Path) -> tuple[str, dict[str, Any]]:
         text = path.read_text(encoding="utf-8")
         return text, tomllib.loads(text)
     except FileNotFoundError:
-        raise ConfigError(f"there is no config file {path}; make one with: crmsync init --config {path}") from None
+        raise ConfigError(f"there is no config file {path}", next_command="crmsync init") from None
     except tomllib.TOMLDecodeError as error:
-        raise ConfigError(f"{path} is not valid TOML: {error}") from None
+        raise ConfigError(f"{path} is not valid TOML: {error}", next_command="crmsync check") from None
     except UnicodeDecodeError:
         raise ConfigError(f"{path} is not a text in UTF-8; save it as such") from None
     except OSError as error:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any, NamedTuple
 
-from crmsync.errors import Cancelled, ConfigError, StateError, Transient, Unavailable
+from crmsync.errors import Cancelled, ConfigError, StateError, StateInUse, Transient, Unavailable
 
 DONE, FAILED, WRONG, HELD, PARTLY = 0, 1, 2, 3, 4
 """Exit codes: done · failed · config or usage · held for approval · done in part."""
@@ -27,11 +27,13 @@ def end_of(error: BaseException) -> End:
     """What to say when a command ends with this error."""
     match error:
         case ConfigError():
-            return End(WRONG, "config", error.problems, "crmsync check")
+            return End(WRONG, "config", error.problems, error.next_command)
         case Unavailable():
             until = f" It should be back {error.until}." if error.until else ""
             said = (f"{error.crm} could not be used: {error}.{until} What was pulled is kept.",)
             return End(FAILED, "unavailable", said, "crmsync check --online")
+        case StateInUse():
+            return End(FAILED, "state", (str(error),), "crmsync status")
         case StateError():
             return End(FAILED, "state", (str(error),))
         case Cancelled():

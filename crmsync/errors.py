@@ -10,9 +10,13 @@ class CrmsyncError(Exception):
 
 
 class ConfigError(CrmsyncError):
-    """Somebody must change the config, a credential or a CRM setting: print every problem, exit 2, no traceback."""
+    """Somebody must change the config, a credential or a CRM setting: print every problem, exit 2, no traceback.
 
-    def __init__(self, problems: Sequence[str] | str) -> None:
+    `next_command` is what helps, where one does.
+    """
+
+    def __init__(self, problems: Sequence[str] | str, next_command: str = "") -> None:
+        self.next_command = next_command
         self.problems = (problems,) if isinstance(problems, str) else tuple(problems)
         super().__init__("\n".join(self.problems))
 
@@ -37,12 +41,19 @@ class StateError(CrmsyncError):
     """The state database cannot be used as it is: locked by another worker, damaged, or of another org."""
 
 
+class StateOutdated(StateError):
+    """The state is of an older version, and who only looks does not bring it up to date."""
+
+
 class StateInUse(StateError):
     """Another process writes to this state at present: `holder` says which."""
 
     def __init__(self, holder: str) -> None:
         self.holder = holder
-        super().__init__(f"this state is in use by {holder}; wait for it or stop it")
+        super().__init__(
+            f"this state is in use by {holder}, and one process at a time may change it; to run this command stop that "
+            "one first. Plans, crmsync status and crmsync explain work beside it"
+        )
 
 
 class Cancelled(CrmsyncError):

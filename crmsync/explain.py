@@ -1,8 +1,9 @@
-"""Why one person has the score they have, from what the state holds of them."""
+"""Why one person has the score, stage and owner they have, and whether the CRMs hold them already."""
 
 from __future__ import annotations
 
-from datetime import datetime
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from datetime import datetime, timedelta
 from typing import Any
 
 import orjson
@@ -10,23 +11,31 @@ from sqlalchemy import Connection
 
 from crmsync.config import Config
 from crmsync.errors import ConfigError
-from crmsync.scoring import Entry, changes, document, reasons, score
+from crmsync.model import FieldMap
+from crmsync.plan import since
+from crmsync.scoring import Entry, Scores, changes, document, reasons, score
 from crmsync.scoring.words import plain
-from crmsync.store import asked, journal, sheets
+from crmsync.store import asked, sheets
 from crmsync.store.database import Store
+from crmsync.store.journal import APPROVED, WAITING
+from crmsync.store.owners import owner_names
 from crmsync.store.pulled import from_ms
 
 HISTORY = 10
 """Changes of the past that an explanation shows."""
 
 
-def explain(config: Config, store: Store, who: str, now: datetime) -> dict[str, Any]:
+def explain(
+    config: Config, store: Store | None, who: str, now: datetime, typed: Callable[[str], str] = str
+) -> dict[str, Any]:
     """Everything crmsync can say of one person, scored as of `now` with the present config.
 
-    Raises `ConfigError` when `who` is nobody, or several people.
+    Raises `ConfigError` when `who` is nobody, or several people. `typed` makes a command of ours one to be typed here.
     """
+    if store is None:
+        raise ConfigError("No run yet, so nobody is known", "crmsync plan")
     with store.read() as reading:
-        return _document(config, reading, _person(reading, who), now)
+        return _document(config, reading, _person(reading, who), now, typed)
 
 
 def _person(connection: Connection, who: str) -> int:
@@ -34,7 +43,7 @@ def _person(connection: Connection, who: str) -> int:
     if not found:
         raise ConfigError(
             f"nobody is known as {who!r}; give an e-mail address, a CRM id, crm:kind:id or a person's number, "
-            "of somebody who was pulled already"
+            "of somebody who was pulled already; crmsync sync pulls who is new"
         )
     people = sorted({each.person for each in found if each.person is not None})
     if not people:
@@ -53,7 +62,7 @@ def _unscored(row: Any, who: str) -> str:
         )
     if row.gone:
         return f"{who!r} was deleted in {row.crm} and is no longer scored"
-    return f"{who!r} was pulled and not scored yet; run: crmsync sync"
+    return f"{who!r} was pulled and not scored yet; the next run does that: crmsync sync"
 
 
 def _called(connection: Connection, person_id: int) -> str:
@@ -61,13 +70,18 @@ def _called(connection: Connection, person_id: int) -> str:
     return f"{first.name or 'no name'}, {first.crm}:{first.kind}:{first.ref_id}"
 
 
-def _document(config: Config, connection: Connection, person_id: int, now: datetime) -> dict[str, Any]:
+def _document(
+    config: Config, connection: Connection, person_id: int, now: datetime, typed: Callable[[str], str]
+) -> dict[str, Any]:
     columns = sheets.columns(connection, [person_id], sorted(config.fields), config.identity.precedence)
     before = asked.stored_score(connection, person_id)
     scores = score(config, columns, now, config.zone, [before.band if before else None])
     records = asked.records_of(connection, person_id)
     live = [each for each in records if not (each.gone or each.merged_into or each.converted_into)]
     said = document(config, scores, columns, 0, now, config.zone)
+    names = owner_names(connection)
+    pending = {each.contact: each for each in asked.pending_changes(connection, [each.id for each in live])}
+    told = [_record(config, each, said, pending.get(each.id), names, typed) for each in records]
     return {
         "person": person_id,
         "name": next((each.name for each in records if each.name), ""),
@@ -75,29 +89,92 @@ def _document(config: Config, connection: Connection, person_id: int, now: datet
         "refs": [_ref(each) for each in live],
         **said,
         "changed": _changed(before, said["lines"]),
+        "band_why": _band_why(config, scores, score(config, columns, now, config.zone)),
         "stage": next((each.stage for each in live if each.stage), None),
-        "owner": next((each.owner for each in live if each.owner), None),
-        "records": [_record(each) for each in records],
+        "stage_why": before.stage_why if before else "",
+        "owner": next((names.get((each.crm, each.owner), each.owner) for each in live if each.owner), None),
+        "owners": _owners(connection, live),
+        "owner_why": before.owner_why if before else "",
+        "waiting": before.waiting if before else "",
+        "overrides": list(_overrides(live, names, config.write.respect_people, now)),
+        "records": told,
         "written": _written(before),
-        "history": [_past(each) for each in journal.history(connection, [each.id for each in records], HISTORY)],
+        "history": [_past(each) for each in asked.past_changes(connection, [each.id for each in records], HISTORY)],
     }
+
+
+def _band_why(config: Config, scores: Scores, alone: Scores) -> str:
+    """That somebody is only in their band because they were before; empty where the points alone bring it."""
+    names, band, without = config.band_names(), int(scores.band[0]), int(alone.band[0])
+    if band <= without:
+        return ""
+    kept = config.bands[names[band]]
+    bottom = "" if kept.leave is None else f" until the score falls below {kept.leave:g}"
+    needed = "" if kept.at is None else f", which takes {kept.at:g} points to come to"
+    return f"Stays in {names[band]}{needed}, from before{bottom}; by these points alone it would be {names[without]}"
+
+
+def _owners(connection: Connection, live: Sequence[Any]) -> dict[str, dict[str, str]]:
+    """By record who owns it: the id in its CRM, the e-mail address, the name."""
+    known = asked.owners_of(connection, {(each.crm, each.owner) for each in live if each.owner})
+    return {
+        _ref(each): {"id": each.owner, "email": "", "name": "", **known.get((each.crm, each.owner), {})}
+        for each in live
+        if each.owner
+    }
+
+
+def _overrides(
+    live: Sequence[Any], names: Mapping[tuple[str, str], str], lasts: timedelta, now: datetime
+) -> Iterator[dict[str, Any]]:
+    """The manual overrides that hold: which field of which record, its value then, until when."""
+    for each in live:
+        for field, lease in orjson.loads(each.leases).items():
+            until, value = from_ms(since(lease)) + lasts, lease.get("value")
+            if until > now:
+                named = names.get((each.crm, value), value) if field == "owner" else value
+                yield {"ref": _ref(each), "field": field, "value": named, "until": until.isoformat()}
 
 
 def _ref(row: Any) -> str:
     return f"{row.crm}:{row.kind}:{row.ref_id}"
 
 
-def _record(row: Any) -> dict[str, Any]:
+def _record(
+    config: Config,
+    row: Any,
+    said: Mapping[str, Any],
+    pending: asked.Delivery | None,
+    names: Mapping[tuple[str, str], str],
+    typed: Callable[[str], str],
+) -> dict[str, Any]:
+    """One record, and how far what is explained has come to it: `delivery` and the `run` or plan that has it."""
     became = row.merged_into or row.converted_into
     parked = orjson.loads(row.parked) if row.parked else {}
+    waits = pending is not None and pending.verdict in (WAITING, APPROVED)
     return {
         "ref": _ref(row),
+        "name": row.name,
         "stage": row.stage,
-        "owner": row.owner,
+        "owner": names.get((row.crm, row.owner), row.owner),
         "holds": orjson.loads(row.current),
         "state": "deleted" if row.gone and not became else f"became {became}" if became else "live",
         "parked": parked.get("reason"),
+        "delivery": _delivery(config, row, said, pending, waits=waits),
+        "run": pending.run if pending else None,
+        "next": typed(f"crmsync apply {pending.run}") if pending and waits else None,
     }
+
+
+def _delivery(config: Config, row: Any, said: Mapping[str, Any], pending: asked.Delivery | None, *, waits: bool) -> str:
+    if pending:
+        return "held" if waits else "pending"
+    if row.parked:
+        return "on_hold"
+    wanted = {"score": said["total"], "band": said["band"] or "", "fit": said["fit"], "behavior": said["behavior"]}
+    mapped = FieldMap.spelled(config.field_map(row.crm).outputs, row.kind)
+    holds = orjson.loads(row.current)
+    return "written" if all(holds.get(name, "") == wanted[name] for name in wanted if name in mapped) else "differs"
 
 
 def _changed(before: Any, lines: list[Any]) -> list[Any]:

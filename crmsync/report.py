@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+import textwrap
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from datetime import datetime
 from typing import Any, TypeVar, cast
@@ -21,7 +22,42 @@ T = TypeVar("T")
 _UNPRINTABLE = re.compile("[\x00-\x1f\x7f-\x9f\u200e\u200f\u202a-\u202e\u2066-\u2069]")
 
 SHOWN_MOVERS = 10
-COUNTS = ("pulled", "activities", "scored", "planned", "updated", "partly", "rejected", "edited", "unknown")
+SHOWN_MOVES = 20
+
+COUNTS = {
+    "pulled": "pulled",
+    "activities": "activities",
+    "scored": "scored",
+    "planned": "to update",
+    "updated": "updated (verified)",
+    "partly": "partly updated",
+    "rejected": "rejected by the CRM",
+    "edited": "skipped: edited after the plan",
+    "unknown": "outcome unknown",
+    "api_calls": "API calls",
+}
+SKIPPED = {
+    "ambiguous": "not matched (same address on several people)",
+    "unchanged": "without changes",
+    "held": "held for approval",
+}
+PROTECTED = {
+    "stage_changed_by_a_user": "stage changed by a user",
+    "owner_changed_by_a_user": "owner changed by a user",
+    "on_hold": "on hold (the CRM rejects it)",
+}
+OUTCOMES = {
+    "preview": "preview",
+    "ok": "succeeded",
+    "partial": "completed with errors",
+    "held": "held for approval",
+}
+STATES = {
+    "partly": "partly updated",
+    "rejected": "rejected by the CRM",
+    "edited": "skipped: edited after the plan",
+    "unknown": "outcome unknown",
+}
 DOING = {"contacts": "contacts", "activities": "activities", "scored": "people scored", "written": "records written"}
 
 
@@ -67,8 +103,31 @@ def printable(value: T) -> T:
     return value
 
 
+def say(console: Console, text: str = "") -> None:
+    """Print sentences: wrapped at words on a terminal, each on one line in a pipe or file."""
+    width = console.width if console.is_terminal else len(text) + 1
+    for line in text.splitlines() or [""]:
+        indent = " " * (len(line) - len(line.lstrip()))
+        words = textwrap.fill(line, width, subsequent_indent=indent, break_long_words=False, break_on_hyphens=False)
+        console.print(words, soft_wrap=True)
+
+
+def say_command(console: Console, command: str) -> None:
+    """Print a command on a line of its own, which a terminal may wrap and still copies whole."""
+    console.print(f"  {command}", soft_wrap=True)
+
+
+def count_of(number: int, thing: str) -> str:
+    """A number and its noun: `1 record`, `1,234 records`, `2 people`."""
+    many = {"person": "people"}.get(thing, f"{thing}s")
+    return f"{number:,} {thing if number == 1 else many}"
+
+
 def table(*headings: str, title: str | None = None, one_line: bool = False) -> Table:
-    """An empty table; a heading that starts with ">" is aligned right. `one_line` cuts the last column to what fits."""
+    """An empty table; a heading that starts with ">" is aligned right. `one_line` cuts the last column to what fits.
+
+    Numbers and headings are never broken; texts only between words.
+    """
     made = Table(
         title=title,
         title_justify="left",
@@ -79,71 +138,130 @@ def table(*headings: str, title: str | None = None, one_line: bool = False) -> T
         expand=one_line,
     )
     for heading in headings:
-        cut = one_line and heading == headings[-1]
+        is_number, name = heading.startswith(">"), heading.lstrip(">")
+        is_cut = one_line and heading == headings[-1]
         made.add_column(
-            heading.lstrip(">"),
-            justify="right" if heading.startswith(">") else "left",
-            overflow="ellipsis" if cut else "fold",
-            no_wrap=one_line,
-            ratio=1 if cut else None,
+            name,
+            justify="right" if is_number else "left",
+            overflow="ellipsis" if is_cut else "fold",
+            no_wrap=one_line or is_number,
+            min_width=len(name),
+            ratio=1 if is_cut else None,
         )
     return made
+
+
+def _numbers(crms: Mapping[str, Document], names: Mapping[str, str]) -> Table:
+    """A line for each sort of number, a column for each CRM: it fits anywhere. What is zero everywhere is left out."""
+    made = table("", *(f">{crm}" for crm in crms))
+    for name, said in names.items():
+        if any(each.get(name) for each in crms.values()):
+            made.add_row(said, *(_cell(each.get(name)) for each in crms.values()))
+    return made
+
+
+def _cell(value: Any) -> str:
+    return f"{value:,}" if isinstance(value, int) else "" if value is None else str(value)
 
 
 def print_run(console: Console, document: Document) -> None:
     """How a run ended: the counts of each CRM, what was not scored or written and why, people per band."""
     document = printable(document)
-    counts = table("crm", *(f">{name.replace('_', ' ')}" for name in COUNTS), ">api calls", ">seconds")
-    for crm, each in document["crms"].items():
-        numbers = [f"{each[name]:,}" for name in (*COUNTS, "api_calls")]
-        counts.add_row(crm, *numbers, f"{each['seconds']:.1f}")
-    console.print(counts)
+    names = dict(COUNTS)
+    if document.get("verdict") != "preview" and any(_taken(each) for each in document["crms"].values()):
+        del names["planned"]  # it is the sum of the lines below it
+    seconds = {crm: {**each, "time": f"{each['seconds']:.1f} s"} for crm, each in document["crms"].items()}
+    console.print(_numbers(seconds, {**names, "time": "time"}))
     console.print()
     for crm, each in document["crms"].items():
-        _print_reasons(console, f"{crm}: pulled and not scored", each.get("skipped", {}))
-        _print_reasons(console, f"{crm}: protected", each.get("protected", {}))
+        _print_reasons(console, f"{crm}, skipped", each.get("skipped", {}), SKIPPED)
+        _print_reasons(console, f"{crm}, protected", each.get("protected", {}), PROTECTED)
     if document.get("bands"):
-        console.print("People per band: " + _listed(document["bands"]), soft_wrap=True)
-    for problem in document.get("problems", ()):
-        console.print(problem, soft_wrap=True)
+        say(console, "People per band: " + _listed(document["bands"]))
+    _print_waiting_for_owner(console, document.get("waiting_for_owner", {}))
+    for sentence in (*document.get("problems", ()), *document.get("notes", ())):
+        say(console, sentence)
 
 
-def _print_reasons(console: Console, what: str, reasons: Mapping[str, int]) -> None:
+def _taken(counts: Document) -> int:
+    return sum(int(counts.get(name, 0)) for name in ("updated", *STATES))
+
+
+def _print_reasons(console: Console, what: str, reasons: Mapping[str, int], words: Mapping[str, str]) -> None:
     if reasons:
-        console.print(f"{what}: {_listed(reasons)}", soft_wrap=True)
+        told = ", ".join(f"{number:,} {words.get(why, why.replace('_', ' '))}" for why, number in reasons.items())
+        say(console, f"{what}: {told}")
+
+
+def _print_waiting_for_owner(console: Console, waiting: Document) -> None:
+    if not waiting.get("count"):
+        return
+    say(console, f"Waiting for an owner: {count_of(waiting['count'], 'person')}")
+    for why, people in waiting["reasons"].items():
+        say(console, f"  {people:,}: {why}")
 
 
 def _listed(numbers: Mapping[str, int]) -> str:
-    return ", ".join(f"{name.replace('_', ' ')} {number:,}" for name, number in numbers.items())
+    return ", ".join(f"{name} {number:,}" for name, number in numbers.items())
 
 
-def print_troubles(console: Console, troubles: Iterable[Document]) -> None:
-    """Which changes did not go through, and what the CRM said."""
-    for each in map(printable, troubles):
-        said = each["reason"] or "no reason given"
-        console.print(f"{each['crm']}: {each['records']:,} {each['state']}: {said}", soft_wrap=True)
+def print_troubles(console: Console, troubles: Sequence[Document], heading: str = "Not written as planned") -> None:
+    """What did not go through, by cause: how many records, which fields, what the CRM said, what to do."""
+    records = sum(each["records"] for each in troubles)
+    if not troubles:
+        return
+    say(console, f"{heading}: {count_of(records, 'record')}")
+    for each in map(printable, troubles[:SHOWN_MOVES]):
+        fields = f" ({', '.join(each['fields'])})" if each["fields"] else ""
+        head = (
+            f"{each['crm']}, {count_of(each['records'], 'record')}, {STATES.get(each['state'], each['state'])}{fields}"
+        )
+        say(console, f"  {head}: {each['cause']}")
+        say(console, f"    for example {', '.join(each['examples'])}")
+        if each["fix"]:
+            say(console, f"    → {each['fix']}")
+    if len(troubles) > SHOWN_MOVES:
+        left = sum(each["records"] for each in troubles[SHOWN_MOVES:])
+        say(console, f"  and {count_of(left, 'record')} of {count_of(len(troubles) - SHOWN_MOVES, 'other cause')}")
 
 
 def print_review(console: Console, changes: Document, bands: Sequence[str]) -> None:
-    """What a plan would change: bands old → new, stages, owners, and the scores that move most."""
+    """What a plan would change: who moves, by name; stages, owners, bands old → new, the scores that move most."""
     changes = printable(changes)
+    _print_moves(console, changes)
+    for what, nothing in (("stages", "(empty)"), ("owners", "unassigned")):
+        moved = [
+            f"{each['crm']}: {each['from'] or nothing} → {each['to'] or nothing}: {each['records']:,}"
+            for each in changes[what]
+        ]
+        if moved:
+            more = f", and {len(moved) - 20:,} more" if len(moved) > 20 else ""
+            say(console, f"{what.capitalize()}, in records: {', '.join(moved[:20])}{more}")
+    console.print()
     for crm in changes["records"]:
         moves = [each for each in changes["bands"] if each["crm"] == crm]
         if moves:
             console.print(f"{crm}: records by band, old (down) → new (across)", style="bold")
             console.print(_matrix(moves, bands))
             console.print()
-    for what in ("stages", "owners"):
-        moved = [
-            f"{each['crm']}: {each['from'] or 'nothing'} → {each['to'] or 'nothing'} {each['records']:,}"
-            for each in changes[what]
-        ]
-        if moved:
-            console.print(f"{what.capitalize()}: " + ", ".join(moved[:20]), soft_wrap=True)
     if changes["movers"]:
-        console.print()
         console.print(_movers(changes["movers"]))
         console.print()
+
+
+def _print_moves(console: Console, changes: Document) -> None:
+    if not changes["people"]:
+        return
+    console.print("\nWho moves", style="bold")
+    for each in changes["people"]:
+        moves = [
+            f"{name} {each[name]['from'] or nothing} → {each[name]['to'] or nothing}"
+            for name, nothing in (("stage", "(empty)"), ("owner", "unassigned"), ("band", "(empty)"))
+            if name in each
+        ]
+        say(console, f"  {each['name']}: {', '.join(moves)}")
+    if changes["more_records"]:
+        say(console, f"  and {count_of(changes['more_records'], 'more record')}")
 
 
 def _movers(movers: Sequence[Document]) -> Table:
@@ -173,14 +291,15 @@ def _points(value: Any) -> str:
 
 
 def print_explanation(console: Console, document: Document) -> None:
-    """Why somebody has their score: the ledger, what is missing, and what the CRMs hold."""
+    """Why somebody has their score, stage and owner: the ledger, what is missing, and what the CRMs hold."""
     document = printable(document)
     who = " ".join(each for each in (document["name"], *(f"<{mail}>" for mail in document["emails"])) if each)
-    console.print(f"{who or 'no name'}, person {document['person']}", soft_wrap=True)
+    say(console, f"{who or 'no name'}, crmsync id {document['person']}")
     grade = f", grade {document['grade']}" if document.get("grade") else ""
-    console.print(
+    say(
+        console,
         f"{document['total']:g} points: {document['band'] or 'no band'}{grade} "
-        f"(fit {document['fit']:g}, behavior {document['behavior']:g})"
+        f"(fit {document['fit']:g}, behavior {document['behavior']:g})",
     )
     console.print()
     lines = table(">points", "rule", "why")
@@ -189,14 +308,12 @@ def print_explanation(console: Console, document: Document) -> None:
     lines.add_row(f"{document['total']:g}", "total", "")
     console.print(lines)
     console.print()
-    for sentence in _outlook(document):
-        console.print(sentence, soft_wrap=True)
-    for warning in document["warnings"]:
-        console.print(f"odd: {warning}", soft_wrap=True)
-    if document["gaps"]:
-        console.print("Not known: " + "; ".join(document["gaps"]), soft_wrap=True)
+    for sentence in (*_outlook(document), *_decisions(document)):
+        say(console, sentence)
     for record in document["records"]:
-        console.print(_record(record), soft_wrap=True)
+        say(console, _record(record))
+        if record["next"]:
+            say_command(console, record["next"])
 
 
 def _outlook(document: Document) -> Iterator[str]:
@@ -204,6 +321,8 @@ def _outlook(document: Document) -> Iterator[str]:
     if document["changed"]:
         moved = ", ".join(f"{each['rule']} {each['points']:+g}" for each in document["changed"])
         yield f"Since the last score: {moved}"
+    if document["band_why"]:
+        yield document["band_why"]
     for ahead in (document["until"], document["next"]):
         if ahead:
             yield str(ahead["said"])
@@ -211,17 +330,45 @@ def _outlook(document: Document) -> Iterator[str]:
     if lowest != highest:
         bands = " or ".join(document["range"]["bands"])
         yield f"With what is not known: {lowest:g} to {highest:g} points ({bands})"
+    for warning in document["warnings"]:
+        yield f"odd: {warning}"
+    if document["gaps"]:
+        yield "Not known: " + "; ".join(document["gaps"])
+
+
+def _decisions(document: Document) -> Iterator[str]:
+    """What was decided of the stage and the owner, and why, as of the last run."""
+    if document["stage_why"]:
+        yield f"Stage: {document['stage'] or '(empty)'}; {document['stage_why']}"
+    if document["waiting"]:
+        yield f"Owner: waits for one, because {document['waiting']}"
+    elif document["owner_why"]:
+        yield f"Owner: {document['owner'] or 'unassigned'}; {document['owner_why']}"
+    for each in document["overrides"]:
+        held = f"{each['field']} {each['value'] or '(empty)'}"
+        yield f"Protected: {each['ref']}: a user set {held}, which holds until {each['until'][:10]}"
+
+
+DELIVERY = {
+    "written": "written",
+    "pending": "not written yet: a pending update of run {run}",
+    "held": "not written yet: it waits for approval in plan {run}; to approve it",
+    "on_hold": "not written: on hold, the CRM rejects it: {parked}",
+    "differs": "not written yet: the next run brings it up to date",
+}
 
 
 def _record(record: Document) -> str:
-    parts = [f"stage {record['stage'] or 'none'}", f"owner {record['owner'] or 'nobody'}"]
+    crm, kind, ref_id = record["ref"].split(":", 2)
+    who = ", ".join(each for each in (record["name"], f"{crm} {kind} {ref_id}") if each)
+    parts = [f"stage {record['stage'] or '(empty)'}", f"owner {record['owner'] or 'unassigned'}"]
     if "score" in record["holds"]:
         parts.append(f"score {_points(record['holds']['score'])}")
     if record["state"] != "live":
         parts.append(record["state"])
-    if record["parked"]:
-        parts.append(f"not written: {record['parked']}")
-    return f"{record['ref']}: {', '.join(parts)}"
+    else:
+        parts.append(DELIVERY[record["delivery"]].format(run=record["run"], parked=record["parked"]))
+    return f"{who}: {', '.join(parts)}"
 
 
 PARTS = {
@@ -255,7 +402,7 @@ def print_model(console: Console, document: Document) -> None:
     console.print(made)
     console.print()
     ages = f"Ages are whole days in {document['timezone']}."
-    console.print(f"{len(rules)} rules. {ages} The model is {document['model']}.", soft_wrap=True)
+    say(console, f"{len(rules)} rules. {ages} The model is {document['model']}.")
 
 
 def _said(line: Document) -> tuple[str, str, str]:
@@ -269,48 +416,110 @@ def print_tally(console: Console, path: object, people: int, document: Document)
     """What is wrong or odd about a file of people; nothing where all is well."""
     document = printable(document)
     for problem in document["problems"]:
-        console.print(problem, soft_wrap=True)
+        say(console, problem)
     for warning in document["warnings"]:
-        console.print(f"odd: {warning}", soft_wrap=True)
+        say(console, f"odd: {warning}")
     if not people and not document["problems"]:
-        console.print(f"{path} is empty: there was nobody to score.", soft_wrap=True)
+        say(console, f"{path} is empty: there was nobody to score.")
     elif document["problems"]:
-        console.print(f"{people:,} people scored; mistakes in {path}: {len(document['problems']):,}.", soft_wrap=True)
+        say(console, f"{people:,} people scored; mistakes in {path}: {len(document['problems']):,}.")
+
+
+STANDING = {
+    "account": "account",
+    "health": "health",
+    "last_good": "last good run",
+    "records": "records",
+    "ambiguous": "not matched",
+    "open_changes": "pending updates",
+    "parked": "on hold",
+}
 
 
 def print_status(console: Console, document: Document) -> None:
-    """How things stand: the CRMs, people per band, the last runs, feeds, and what the CRMs refuse."""
+    """How things stand: health, what waits for somebody, the last runs and why they ended so, what is refused."""
     document = printable(document)
-    crms = table("crm", "account", ">records", ">ambiguous", ">parked", ">open changes", "last good run")
-    for crm, each in document["crms"].items():
-        numbers = [f"{each[name]:,}" for name in ("records", "ambiguous", "parked", "open_changes")]
-        crms.add_row(crm, each["account"], *numbers, each["last_good"] or "never")
-    console.print(crms)
+    for sentence in document["health"] or ["Healthy."]:
+        say(console, sentence)
+    if not document["runs"] and not document["waiting"]:
+        return
     console.print()
-    if document["bands"]:
-        console.print("People per band: " + _listed(document["bands"]), soft_wrap=True)
-        console.print()
-    runs = table("run", "command", "ended", "verdict", ">seconds", ">written", title="Last runs")
-    for each in document["runs"]:
-        kept = sum(crm["updated"] for crm in each["crms"].values())
-        ended = each["ended"] or "not ended"
-        seconds = "" if each["seconds"] is None else f"{each['seconds']:.1f}"
-        runs.add_row(each["run"], each["command"], ended, each["verdict"], seconds, f"{kept:,}")
-    console.print(runs)
+    for plan in document["waiting"]:
+        _print_plan(console, plan)
+    crms = {
+        crm: {**each, "health": "ok" if each["healthy"] else "see above", "last_good": each["last_good"] or "never"}
+        for crm, each in document["crms"].items()
+    }
+    console.print(_numbers(crms, STANDING))
     console.print()
-    _print_feeds(console, document["feeds"])
-    for each in document["parked"]:
-        console.print(f"parked: {each['ref']}: {each['reason']}", soft_wrap=True)
+    _print_bands(console, document)
+    _print_waiting_for_owner(console, document["waiting_for_owner"])
+    _print_runs(console, document["runs"])
+    _print_feeds(console, document.get("feeds", ()))
+    print_troubles(console, document["refused"], "On hold")
     if document["held_by"]:
-        console.print(f"In use by {document['held_by']}.", soft_wrap=True)
-    for sentence in document["health"]:
-        console.print(sentence, soft_wrap=True)
+        say(console, f"In use by {document['held_by']}.")
+
+
+def _print_plan(console: Console, plan: Document) -> None:
+    most = max((number for counts in plan["records"].values() for number in counts.values()), default=0)
+    since = minute(datetime.fromisoformat(plan["since"]))
+    say(console, f"Waits for approval: plan {plan['run']}, {count_of(most, 'record')}, since {since}")
+    for reason in plan["reasons"]:
+        say(console, f"  {reason}")
+    say_command(console, plan["next"])
+    console.print()
+
+
+def _print_bands(console: Console, document: Document) -> None:
+    """What the CRMs hold, and beside it how many more are to come to a band."""
+    held, waiting = document["bands"], document["bands_waiting"]
+    if not held and not waiting:
+        return
+    said = [
+        f"{band} {held.get(band, 0):,}" + (f" ({waiting[band]:,} more wait)" if band in waiting else "")
+        for band in {**held, **waiting}
+    ]
+    say(console, f"People per band, as the CRMs hold it: {', '.join(said)}")
+
+
+def _print_runs(console: Console, runs: Sequence[Document]) -> None:
+    made = table("run", "command", "outcome", ">updated", ">seconds", title="Last runs")
+    for each in runs:
+        updated = sum(crm["updated"] + crm.get("partly", 0) for crm in each["crms"].values())
+        seconds = "" if each["seconds"] is None else f"{each['seconds']:.1f}"
+        outcome = OUTCOMES.get(each["verdict"], each["verdict"])
+        made.add_row(each["run"], each["command"], outcome, f"{updated:,}", seconds)
+    console.print()
+    console.print(made)
+    for reason, (newest, number) in _reasons_of(runs).items():
+        earlier = f" and {number - 1} before" if number > 1 else ""
+        say(console, f"Run {newest}{earlier}: {reason}")
+    console.print()
+
+
+def _reasons_of(runs: Sequence[Document]) -> dict[str, tuple[str, int]]:
+    """Why runs did not end well: the reason, the newest run that has it, and how many have."""
+    found: dict[str, tuple[str, int]] = {}
+    for each in runs:
+        if each["verdict"] not in ("partial", "held", "failed"):
+            continue
+        counts = [
+            f"{crm}: {counts[name]:,} {STATES[name]}"
+            for crm, counts in each["crms"].items()
+            for name in ("rejected", "partly", "unknown")
+            if counts.get(name)
+        ]
+        for reason in dict.fromkeys((*each["problems"], *counts)):
+            newest, number = found.get(reason, (each["run"], 0))
+            found[reason] = newest, number + 1
+    return found
 
 
 def _print_feeds(console: Console, feeds: Sequence[Document]) -> None:
     if not feeds:
         return
-    made = table("crm", "activity", ">number", "last", title="Feeds")
+    made = table("crm", "activity type", ">number", "last", title="Activity sources")
     for each in feeds:
         made.add_row(each["crm"], each["kind"], f"{each['activities']:,}", each["last"])
     console.print(made)
@@ -326,21 +535,21 @@ def print_check(console: Console, document: Document) -> None:
     """What is wrong and what is odd, and what to do next."""
     document = printable(document)
     for problem in document["problems"]:
-        console.print(f"wrong: {problem}", soft_wrap=True)
+        say(console, f"wrong: {problem}")
     for crm, each in document["crms"].items():
-        console.print(f"{crm}: account {each['account'] or 'unknown'}", soft_wrap=True)
+        say(console, f"{crm}: account {each['account'] or 'unknown'}")
         for problem in each["problems"]:
-            console.print(f"  wrong: {problem}", soft_wrap=True)
+            say(console, f"  wrong: {problem}")
         for note in each["notes"]:
-            console.print(f"  {note}", soft_wrap=True)
+            say(console, f"  {note}")
     for warning in document["warnings"]:
-        console.print(f"odd: {warning}", soft_wrap=True)
+        say(console, f"odd: {warning}")
     for note in document["notes"]:
-        console.print(f"note: {note}", soft_wrap=True)
+        say(console, f"note: {note}")
     said = "fine" if document["ok"] else "not ready"
-    console.print(
+    say(
+        console,
         f"{document['config']} is {said}: {document['rules']} rules, {document['golden_leads']} golden leads.",
-        soft_wrap=True,
     )
 
 
@@ -348,21 +557,21 @@ def print_demo(console: Console, document: Document) -> None:
     """What the demo did, and what to try next."""
     document = printable(document)
     sandbox = document["sandbox"]
-    console.print(
+    say(
+        console,
         f"Both CRMs ran at {sandbox['url']} with {sandbox['people']:,} invented people; "
         f"the config is {document['config']}.",
-        soft_wrap=True,
     )
     for crm, sentences in document["fields"].items():
-        console.print(f"{crm}: the score fields are made, in {len(sentences)} steps", soft_wrap=True)
-    console.print("\nThe first cycle, a backfill:")
+        say(console, f"{crm}: the score fields are made, in {len(sentences)} steps")
+    console.print("\nThe first sync run, a backfill:")
     print_run(console, document["backfill"])
     console.print()
     console.print(_hottest(document["hottest"]))
-    console.print("\nThe second cycle, over CRMs where nothing happened:")
+    console.print("\nThe second sync run, over CRMs where nothing happened:")
     print_run(console, {**document["second"], "bands": {}})
     written = sum(each["updated"] for each in document["second"]["crms"].values())
-    console.print("It wrote nothing." if not written else f"It wrote {written:,} records.")
+    console.print("It wrote nothing." if not written else f"It wrote {count_of(written, 'record')}.")
     console.print()
     _print_following(console, document)
 
@@ -378,14 +587,14 @@ def _hottest(leads: Sequence[Document]) -> Table:
 def _print_following(console: Console, document: Document) -> None:
     if document["ignored_environment"]:
         names = ", ".join(document["ignored_environment"])
-        console.print(f"Left out, so that no real CRM was touched: {names} of your environment.", soft_wrap=True)
+        say(console, f"Left out, so that no real CRM was touched: {names} of your environment.")
     if process := document["sandbox"]["process"]:
         console.print(f"The sandbox goes on; stop it with: kill {process}")
     else:
         console.print("The sandbox has ended; demo --keep leaves it running, for plan and run.")
     console.print("Next:")
     for command in document["next"]:
-        console.print(f"  {command}", soft_wrap=True)
+        say_command(console, command)
 
 
 def in_order(counts: Mapping[str, int], bands: Sequence[str]) -> dict[str, int]:

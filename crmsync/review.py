@@ -1,68 +1,116 @@
-"""What a plan would change, summed up for the person who is to say yes to it."""
+"""What a plan would change, summed up for the person who is to say yes to it, and what a CRM would not take."""
 
 from __future__ import annotations
 
+import re
 from collections import Counter
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
+from functools import lru_cache
 from typing import Any
 
+from sqlalchemy import Connection
+
 from crmsync.model import Scalar
+from crmsync.store import asked, journal
+from crmsync.store.asked import Refusal
 from crmsync.store.journal import Row
+from crmsync.store.owners import owner_names
 
 MOVERS = 20
+"""People that a review names, of each sort."""
+
+KEPT = 100 * MOVERS
+"""Rows among which they are chosen, so that a plan of any size takes no more memory."""
+
+CAUSES = 20
+"""Causes of refusals that are told one by one."""
+
 NOTHING = "–"
 """What stands for no value in a matrix."""
+
+OwnerNames = Mapping[tuple[str, str], str]
+"""What to call an owner, by CRM and id."""
 
 
 @dataclass
 class Review:
-    """A plan in numbers: records by CRM and by (old, new) value, and the rows whose score moves most."""
+    """A plan in numbers: records by CRM and by (old, new) value, and the rows that move somebody most.
+
+    `moving` counts the records whose band, stage or owner changes, `moved` has some of these rows.
+    """
 
     records: Counter[str] = field(default_factory=Counter)
     bands: Counter[tuple[str, str, str]] = field(default_factory=Counter)
     stages: Counter[tuple[str, str, str]] = field(default_factory=Counter)
     owners: Counter[tuple[str, str, str]] = field(default_factory=Counter)
+    moving: int = 0
+    moved: list[tuple[float, Row]] = field(default_factory=list)
     movers: list[tuple[float, Row]] = field(default_factory=list)
-    troubles: Counter[tuple[str, str, str]] = field(default_factory=Counter)
 
-    def as_json(self, names: Mapping[int, str]) -> dict[str, Any]:
+    def as_json(self, names: Mapping[int, str], owners: OwnerNames) -> dict[str, Any]:
         """The review as plain values; `names` says what to call a contact, by its row id."""
+        people = _people(self.moved, names, owners)
         return {
             "records": dict(self.records),
-            "bands": _moves(self.bands),
-            "stages": _moves(self.stages),
-            "owners": _moves(self.owners),
+            "people": people,
+            "more_records": self.moving - sum(len(each["refs"]) for each in people),
+            "bands": _moves(self.bands, {}),
+            "stages": _moves(self.stages, {}),
+            "owners": _moves(self.owners, owners),
             "movers": [_mover(moved, row, names) for moved, row in self.movers],
-            "troubles": [
-                {"crm": crm, "state": state, "reason": reason, "records": number}
-                for (crm, state, reason), number in self.troubles.most_common(20)
-            ],
         }
 
 
-def review(rows: Iterable[tuple[str, str, Row]]) -> Review:
-    """Sum up the changes (state, reason, row) of a run."""
+def changes_of(reading: Connection, run_id: str, typed: Callable[[str], str] = str) -> dict[str, Any]:
+    """What a run changed or would change, in plain values, and in `troubles` what of it did not go through."""
+    found = review(row for _state, _reason, row in journal.rows_of(reading, run_id))
+    shown = [row.contact for _moved, row in (*found.movers, *found.moved)]
+    return {
+        **found.as_json(asked.names_of(reading, shown), owner_names(reading)),
+        "troubles": group_refusals(asked.refused_changes(reading, run_id), typed),
+    }
+
+
+def review(rows: Iterable[Row]) -> Review:
+    """Sum up changes."""
     found = Review()
-    for state, reason, row in rows:
-        crm = row.change.ref.crm
+    for row in rows:
+        crm, before, after = row.change.ref.crm, row.change.before, row.change.after
         found.records[crm] += 1
         for name, counter in (("band", found.bands), ("stage", found.stages), ("owner", found.owners)):
-            if name in row.change.after:
-                counter[(crm, _word(row.change.before.get(name)), _word(row.change.after[name]))] += 1
-        if state in ("failed", "skipped"):
-            found.troubles[(crm, state, reason)] += 1
+            if name in after:
+                counter[(crm, _word(before.get(name)), _word(after[name]))] += 1
+        if weight := _weight(row):
+            found.moving += 1
+            _keep_largest(found.moved, (weight, row))
         if moved := _moved(row):
-            found.movers.append((moved, row))
-            if len(found.movers) > 100 * MOVERS:
-                found.movers = _largest(found.movers)
-    found.movers = _largest(found.movers)
+            _keep_largest(found.movers, (moved, row))
+    found.moved.sort(key=_largest_first)
+    found.movers.sort(key=_largest_first)
+    del found.movers[MOVERS:]
     return found
 
 
-def _largest(movers: list[tuple[float, Row]]) -> list[tuple[float, Row]]:
-    """The largest moves, the first record of a person standing for the rest of equal ones."""
-    return sorted(movers, key=lambda each: (-abs(each[0]), each[1].id))[:MOVERS]
+def _weight(row: Row) -> float:
+    """How much a change concerns people: another stage before another owner before another band; then the score."""
+    after = row.change.after
+    moves = [name in after for name in ("band", "owner", "stage")]
+    if not any(moves):
+        return 0.0
+    return sum(2.0**place for place, is_moved in enumerate(moves, 40) if is_moved) + _number(after.get("score"))
+
+
+def _keep_largest(rows: list[tuple[float, Row]], row: tuple[float, Row]) -> None:
+    """Add a row; of very many only the largest stay."""
+    rows.append(row)
+    if len(rows) > KEPT:
+        rows.sort(key=_largest_first)
+        del rows[KEPT // 2 :]
+
+
+def _largest_first(row: tuple[float, Row]) -> tuple[float, int]:
+    return -abs(row[0]), row[1].id
 
 
 def _moved(row: Row) -> float:
@@ -78,11 +126,33 @@ def _word(value: Scalar | None) -> str:
     return NOTHING if value in (None, "") else str(value)
 
 
-def _moves(counter: Counter[tuple[str, str, str]]) -> list[dict[str, Any]]:
+def _moves(counter: Counter[tuple[str, str, str]], names: OwnerNames) -> list[dict[str, Any]]:
     return [
-        {"crm": crm, "from": None if old == NOTHING else old, "to": None if new == NOTHING else new, "records": number}
+        {"crm": crm, "from": _named(names, crm, old), "to": _named(names, crm, new), "records": number}
         for (crm, old, new), number in sorted(counter.items())
     ]
+
+
+def _named(names: OwnerNames, crm: str, value: str) -> str | None:
+    return None if value == NOTHING else names.get((crm, value), value)
+
+
+def _people(moved: Iterable[tuple[float, Row]], names: Mapping[int, str], owners: OwnerNames) -> list[dict[str, Any]]:
+    """Who moves, each with all records: by e-mail address, as names alone may be several people's."""
+    people: dict[str, dict[str, Any]] = {}
+    for _weight, row in moved:
+        ref, name = row.change.ref, names.get(row.contact, "")
+        key = name if "@" in name else str(ref)
+        if key not in people and len(people) == MOVERS:
+            continue
+        person = people.setdefault(key, {"name": name or str(ref), "refs": []})
+        person["refs"].append(str(ref))
+        for each, called in (("score", {}), ("band", {}), ("stage", {}), ("owner", owners)):
+            if each in row.change.after:
+                before, after = (_word(values.get(each)) for values in (row.change.before, row.change.after))
+                said = {"from": _named(called, ref.crm, before), "to": _named(called, ref.crm, after)}
+                person.setdefault(each, said)
+    return list(people.values())
 
 
 def _mover(moved: float, row: Row, names: Mapping[int, str]) -> dict[str, Any]:
@@ -95,3 +165,59 @@ def _mover(moved: float, row: Row, names: Mapping[int, str]) -> dict[str, Any]:
         "moved": int(moved) if moved == int(moved) else round(moved, 2),
         "because": change.because,
     }
+
+
+_OF_ONE_RECORD = re.compile(
+    r"(?P<other>\b(?:is|was) .+? instead of .+?(?=[,;]|$))"
+    r"|\S+@\S+"
+    r"|\b[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}\b"
+    r"|\b(?=[A-Za-z]*\d)[A-Za-z0-9]{15}(?:[A-Za-z0-9]{3})?\b"
+    r"|\b\d{5,}\b"
+)
+"""What differs from record to record in what a CRM says: values, addresses, ids, large numbers."""
+
+_COMMAND = re.compile(r"crmsync (?:setup|backfill|check(?: --online)?)")
+
+
+@lru_cache(1_000)
+def cause_of(reason: str) -> str:
+    """What a CRM said, without what belongs to one record alone."""
+    return _OF_ONE_RECORD.sub(lambda found: "is not as written" if found["other"] else "…", reason)
+
+
+def group_refusals(refusals: Iterable[Refusal], typed: Callable[[str], str] = str) -> list[dict[str, Any]]:
+    """What did not go through by CRM, outcome, cause and fields: how many records, a few of them, what helps.
+
+    Where there are very many causes, the rare ones are told as one.
+    """
+    groups: dict[tuple[str, str, str, tuple[str, ...]], dict[str, Any]] = {}
+    for each in refusals:
+        causes = sorted({cause_of(why) for why in each.reasons})
+        key = each.crm, each.state, "; ".join(causes), tuple(sorted(each.fields))
+        if key not in groups and len(groups) >= 10 * CAUSES:
+            key = each.crm, each.state, "other causes", ()
+        group = groups.setdefault(key, {"records": 0, "examples": []})
+        group["records"] += 1
+        if len(group["examples"]) < 3:
+            group["examples"].append(each.name or each.ref)
+    found = [
+        {
+            "crm": crm,
+            "state": state,
+            "cause": cause,
+            "fields": list(fields),
+            **group,
+            "fix": _fix(crm, state, cause, typed),
+        }
+        for (crm, state, cause, fields), group in groups.items()
+    ]
+    return sorted(found, key=lambda each: -each["records"])
+
+
+def _fix(crm: str, state: str, cause: str, typed: Callable[[str], str]) -> str:
+    """What to do about a refusal; a cause that names a command of ours has said it."""
+    if state not in (journal.REJECTED, journal.PARTLY):
+        return ""
+    if command := _COMMAND.search(cause):
+        return typed(command[0])
+    return f"mend it in {crm}; it is tried again after a day, or after {typed('crmsync setup')}"

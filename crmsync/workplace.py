@@ -6,7 +6,6 @@ from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from datetime import UTC, datetime
 from functools import partial
-from pathlib import Path
 
 from sqlalchemy import make_url
 
@@ -15,14 +14,24 @@ from crmsync.config import Config, connectors
 from crmsync.errors import ConfigError
 from crmsync.model import Connector, Notes, Stop
 from crmsync.result import Work
-from crmsync.store.database import Store, open_store, quick_check
+from crmsync.store.database import Store, is_there, open_existing_store, open_store, quick_check
 from crmsync.store.pulled import StoredNotes
 
 
 def has_state(config: Config) -> bool:
     """Whether there is a state already; asking makes none."""
-    url = make_url(config.state.url)
-    return url.drivername != "sqlite" or Path(url.database or "").is_file()
+    return is_there(make_url(config.state.url))
+
+
+@contextmanager
+def existing_state(config: Config) -> Iterator[Store | None]:
+    """The state as it is, for who only looks; `None` where there is none. Raises `StateError` for an older one."""
+    store = open_existing_store(config.state.url)
+    try:
+        yield store
+    finally:
+        if store is not None:
+            store.close()
 
 
 @contextmanager
@@ -52,7 +61,7 @@ def connected(config: Config, store: Store, stop: Stop) -> Iterator[dict[str, Co
             except ConfigError as error:
                 problems += error.problems
         if problems:
-            raise ConfigError(problems)
+            raise ConfigError(problems, next_command="crmsync check --online")
         yield crms
 
 

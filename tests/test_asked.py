@@ -1,17 +1,19 @@
 """What people ask of the state, on both databases: who somebody is, why they have their score, how things stand."""
 
 from contextlib import nullcontext
+from dataclasses import replace
 from datetime import timedelta
 from decimal import Decimal
 
 import pytest
+from sqlalchemy import select
 
 from crmsync import checking, explain, health
-from crmsync.cycle import cycle
+from crmsync.cycle import cycle, plan
 from crmsync.errors import ConfigError
-from crmsync.model import Ref
-from crmsync.review import review
-from crmsync.store import asked, journal
+from crmsync.model import Change, Ref
+from crmsync.review import cause_of, changes_of
+from crmsync.store import asked, journal, schema
 
 from . import make
 
@@ -57,6 +59,7 @@ def test_an_explanation_sums_to_the_total(work):
     assert said["name"] == "Ann Able"
     assert sum(Decimal(str(line["points"])) for line in said["lines"]) == said["total"] == said["written"]["total"]
     assert said["history"][0]["state"] == "updated"
+    assert [each["delivery"] for each in said["records"]] == ["written", "written"]
 
 
 def test_a_value_that_counts_as_unknown_is_told(work, monkeypatch):
@@ -66,8 +69,7 @@ def test_a_value_that_counts_as_unknown_is_told(work, monkeypatch):
     cycle(later)
     said = explain.explain(later.config, later.store, "cold@firm.example", later.now)
     assert said["warnings"] == ["employees: the value is a number too large to be true, so it counts as unknown"]
-    monkeypatch.setattr(checking, "has_state", lambda _config: True)
-    monkeypatch.setattr(checking, "opened_state", lambda _config: nullcontext(later.store))
+    monkeypatch.setattr(checking, "existing_state", lambda _config: nullcontext(later.store))
     odd = checking.checked(later.config, later.now, None)["warnings"]
     assert "employees: 1 person has a value that is a number too large to be true; it counts as unknown" in odd
 
@@ -87,7 +89,7 @@ def test_an_explanation_of_several_names_them(work):
 
 
 def test_the_status_counts(work):
-    said = health.status(work.config, work.store, work.now)
+    said = health.status(work.config, work.store, work.now, feeds=True)
     assert said["crms"]["hubspot"]["records"] == 4
     assert said["crms"]["hubspot"]["ambiguous"] == 2
     assert said["crms"]["salesforce"]["open_changes"] == 0
@@ -96,6 +98,100 @@ def test_the_status_counts(work):
     ]
     assert said["bands"] == {"cold": 1, "mql": 1}
     assert said["healthy"]
+    assert "feeds" not in health.status(work.config, work.store, work.now)
+
+
+def status(work, **over):
+    return health.status(work.config, work.store, work.now + timedelta(**over))
+
+
+def minutes(work, number, **over):
+    return work._replace(now=work.now + timedelta(minutes=number), **over)
+
+
+def test_a_plan_changes_nothing_in_the_status_but_that_it_was_made(work):
+    before = status(work)
+    dearer = make.config(make.MODEL.replace("mql = 50", "mql = 500"))
+    assert plan(minutes(work, 1, config=dearer)).crms["hubspot"].planned == 1
+    assert status(work) == before
+
+
+def test_bands_are_what_the_crms_hold_and_what_waits_stands_beside(work):
+    dearer = make.config(make.MODEL.replace("mql = 50", "mql = 500"), guard={"from_records": 1, "bands": 0.1})
+    later = minutes(work, 15, config=dearer)
+    assert cycle(later).held
+    said = status(later)
+    assert said["bands"] == {"cold": 1, "mql": 1}
+    assert said["bands_waiting"] == {"warm": 1}
+    assert said["crms"]["hubspot"]["open_changes"] == 0
+    assert said["waiting"][0]["kind"] == "config"
+    assert any("another band" in each for each in said["waiting"][0]["reasons"])
+
+
+def test_pending_updates_are_those_of_runs_and_each_counts_once(work):
+    with work.store.begin() as tx:
+        query = select(schema.contact.c.id).where(schema.contact.c.ref_id == "1")
+        (row_id,) = tx.scalars(query)
+        change = Change(Ref("hubspot", "contact", "1"), {"score": 1}, {"score": 2})
+        (run,) = journal.recent_runs(tx, 1)
+        journal.add_plan(tx, "seen", journal.PREVIEW, ("m", "c"), work.now_ms, {})
+        journal.add_changes(tx, "seen", [(row_id, change)], work.now_ms)
+        journal.add_changes(tx, run.id, [(row_id, change)], work.now_ms)
+        journal.add_changes(tx, run.id, [(row_id, change)], work.now_ms, journal.SENT)
+    assert status(work)["crms"]["hubspot"]["open_changes"] == 1
+
+
+def test_who_waits_for_an_owner_is_counted_by_why(work):
+    for crm in work.crms.values():
+        crm.people = [replace(each, active=False) for each in crm.people]
+    later = minutes(work, 15)
+    cycle(later)
+    said = status(later)["waiting_for_owner"]
+    assert said["count"] == 1
+    assert ["nobody of pool sales is active in hubspot" in why for why in said["reasons"]] == [True]
+    explained = explain.explain(later.config, later.store, "person1@firm.example", later.now)
+    assert "nobody of pool sales is active" in explained["waiting"]
+
+
+def refuse(work, number, reason, first=10):
+    """A hundred new records, of which the CRM refuses so many for a reason of each one's own."""
+    hubspot = work.crms["hubspot"]
+    for each in range(first, first + number):
+        hubspot.edit(make.contact(each, name=f"Person {each}"))
+        hubspot.refusing[Ref("hubspot", "contact", str(each))] = reason.format(id=10_000_000 + each)
+
+
+def test_what_a_crm_refuses_is_told_once_for_each_cause(work):
+    refuse(work, 30, "the record {id} is locked by someone{id}@x.example")
+    refuse(work, 4, "there is no property crmsync_score: create it with crmsync setup", first=100)
+    later = minutes(work, 15)
+    ran = cycle(later)
+    locked, missing = status(later)["refused"]
+    assert (locked["crm"], locked["records"], locked["cause"]) == ("hubspot", 30, "the record … is locked by …")
+    assert locked["examples"] == [f"person{each}@firm.example" for each in (10, 11, 12)]
+    assert locked["fix"].startswith("mend it in hubspot")
+    assert (missing["records"], missing["fix"]) == (4, "crmsync setup")
+    assert "score" in missing["fields"]
+    with later.store.read() as reading:
+        troubles = changes_of(reading, ran.run)["troubles"]
+    assert [(each["state"], each["records"]) for each in troubles] == [("rejected", 30), ("rejected", 4)]
+
+
+def test_a_record_that_is_partly_refused_names_each_reason_once(work):
+    taken = work.crms["hubspot"].write
+
+    def without_fields(changes, narrow):
+        for receipt in taken(changes, narrow):
+            yield replace(receipt, refused={"score": "no such property", "fit": "no such property"})
+
+    work.crms["hubspot"].write = without_fields
+    work.crms["hubspot"].edit(make.contact(9))
+    later = minutes(work, 15)
+    cycle(later)
+    (refused,) = status(later)["refused"]
+    assert (refused["cause"], refused["fields"], refused["state"]) == ("no such property", ["fit", "score"], "partly")
+    (record,) = explain.explain(later.config, later.store, "hubspot:contact:9", later.now)["records"]
+    assert record["delivery"] == "on_hold"
 
 
 def test_the_status_names_what_a_crm_refuses(work):
@@ -116,14 +212,113 @@ def test_who_writes_is_told(state):
     assert asked.held_by(state) is None
 
 
-def test_a_review_counts_moves_and_names_the_largest(work):
+def test_a_review_counts_moves_and_names_who_moves_first(work):
     with work.store.read() as reading:
         (run,) = journal.recent_runs(reading, 1)
-        told = review(journal.rows_of(reading, run.id)).as_json({})
+        told = changes_of(reading, run.id)
     assert told["records"] == {"hubspot": 2, "salesforce": 1}
     assert {"crm": "hubspot", "from": None, "to": "mql", "records": 1} in told["bands"]
     assert {"crm": "salesforce", "from": None, "to": "mql", "records": 1} in told["stages"]
     assert told["movers"][0]["moved"] == told["movers"][0]["to"] == 65
+    first, second = told["people"]
+    assert (first["name"], first["refs"]) == ("person1@firm.example", ["hubspot:contact:1", "salesforce:lead:2"])
+    assert first["stage"] == {"from": None, "to": "mql"}
+    assert first["owner"] == {"from": None, "to": "ann@acme.example"}
+    assert second["name"] == "cold@firm.example"
+    assert "stage" not in second
+    assert told["more_records"] == 0
+    assert {"crm": "hubspot", "from": None, "to": "ann@acme.example", "records": 1} in told["owners"]
+
+
+def test_a_review_of_many_says_how_many_it_does_not_name(work):
+    for number in range(100, 160):
+        work.crms["hubspot"].edit(make.contact(number))
+    with minutes(work, 15).store.read() as reading:
+        ran = cycle(minutes(work, 15))
+    with work.store.read() as reading:
+        told = changes_of(reading, ran.run)
+    assert (len(told["people"]), told["more_records"]) == (20, 40)
+
+
+@pytest.mark.parametrize(
+    ("said", "cause"),
+    [
+        ("the record 00Q5g00000AbCdEEAV is locked", "the record … is locked"),
+        ("contact 100000001599 is gone", "contact … is gone"),
+        ("correlation 5f0c1e1e-0d7e-4c53-9e9a-2a4b0c3d4e5f", "correlation …"),
+        ("stage is 'lead' instead of 'mql'; look for a flow", "stage is not as written; look for a flow"),
+        ("score is 12 instead of 77, band is None instead of 'mql'", "score is not as written, band is not as written"),
+        ('Property "crmsync_score" does not exist (400)', 'Property "crmsync_score" does not exist (400)'),
+        ("owned by vera@kestrel.example", "owned by …"),
+    ],
+)
+def test_a_cause_has_nothing_of_one_record(said, cause):
+    assert cause_of(said) == cause
+
+
+# Explaining more than the score
+
+
+def explained(work, who="person1@firm.example"):
+    return explain.explain(work.config, work.store, who, work.now)
+
+
+def test_an_explanation_names_the_owner_and_says_why(work):
+    said = explained(work)
+    assert said["owner"] == "ann@acme.example"
+    assert said["owners"]["hubspot:contact:1"] == {"id": "hubspot-ann", "email": "ann@acme.example", "name": "Ann"}
+    assert said["owners"]["salesforce:lead:2"]["id"] == "salesforce-ann"
+    assert "pool sales" in said["owner_why"]
+    assert said["stage_why"] in ("moves forward to mql", "in mql")
+    assert said["waiting"] == ""
+    assert [each["owner"] for each in said["records"]] == ["ann@acme.example"] * 2
+
+
+def test_an_explanation_says_until_when_a_users_change_holds(work):
+    hubspot = work.crms["hubspot"]
+    record = hubspot.records[Ref("hubspot", "contact", "1")]
+    hubspot.edit(replace(record, stage="lead", changed_at=work.now))
+    later = minutes(work, 15)
+    cycle(later)
+    (override,) = explained(later)["overrides"]
+    assert (override["ref"], override["field"], override["value"]) == ("hubspot:contact:1", "stage", "lead")
+    assert override["until"] == (later.now + timedelta(days=14)).isoformat()
+    assert explained(minutes(work, 15 + 60 * 24 * 15))["overrides"] == []
+
+
+def test_an_explanation_says_whether_it_is_written(work):
+    hubspot = work.crms["hubspot"]
+    hubspot.happen(make.activity(7, make.contact(3), kind="page_viewed", url="/pricing"))
+    hubspot.refusing[Ref("hubspot", "contact", "3")] = "the title is locked"
+    later = minutes(work, 15)
+    cycle(later)
+    (record,) = explained(later, "cold@firm.example")["records"]
+    assert (record["delivery"], "locked" in record["parked"]) == ("on_hold", True)
+    assert explained(minutes(work, 90 * 24 * 60))["records"][0]["delivery"] == "differs"
+    dearer = make.config(make.MODEL.replace("mql = 50", "mql = 500"), guard={"from_records": 1, "bands": 0.1})
+    waiting = minutes(work, 30, config=dearer)
+    held = cycle(waiting).held
+    first = explained(waiting)["records"][0]
+    assert (first["delivery"], first["run"], first["next"]) == ("held", held.run, f"crmsync apply {held.run}")
+
+
+def test_an_explanation_says_that_somebody_stays_in_a_band(work):
+    kept = make.config(make.MODEL.replace("mql = 50", "mql = { at = 80, leave = 60 }"))
+    with work.store.begin() as tx:
+        tx.execute(schema.person.update().values(band="mql"))
+    said = explained(work._replace(config=kept))
+    assert said["band"] == "mql"
+    assert said["band_why"] == (
+        "Stays in mql, which takes 80 points to come to, from before until the score falls below 60; "
+        "by these points alone it would be warm"
+    )
+    assert explained(work)["band_why"] == ""
+
+
+def test_plans_are_no_history(work):
+    dearer = make.config(make.MODEL.replace("mql = 50", "mql = 500"))
+    plan(minutes(work, 1, config=dearer))
+    assert {each["state"] for each in explained(work)["history"]} == {"updated"}
 
 
 def test_the_name_of_somebody_is_that_of_the_newest_record(work):

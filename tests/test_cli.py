@@ -361,9 +361,11 @@ def test_a_plan_writes_nothing_and_apply_writes_exactly_it(ready, sandbox):
 
 def test_a_plan_in_words_shows_bands_movers_and_the_next_command(ready):
     ended = crmsync("plan", "-c", ready)
-    assert "records by band, old (down) → new (across)" in ended.out
+    assert "Who moves\n" in ended.out
+    assert ended.out.index("Who moves") < ended.out.index("records by band, old (down) → new (across)")
+    assert "rejected" not in ended.out
     assert "Scores that move most" in ended.out
-    assert "Nothing was written. To write this plan: " in ended.out
+    assert "Nothing was written. To write this plan:\n" in ended.out
     assert f" --config {ready}" in ended.out
 
 
@@ -394,7 +396,7 @@ def test_an_unsafe_plan_waits_for_review(ready):
     words = crmsync("sync", "-c", ready)
     assert words.code == 3
     assert "records by band" in words.out
-    assert "wait for approval. To approve them: " in words.out
+    assert "Waiting for approval: " in words.out
     assert words.err == ""
     ended = crmsync("sync", "-c", ready, "--json")
     assert ended.code == 3
@@ -484,6 +486,11 @@ def test_explain_in_words(done):
     assert ended.code == 0
     assert "points: " in ended.out
     assert "total" in ended.out
+    assert "crmsync id 1\n" in ended.out
+    assert re.search(r"hubspot contact \d+: .*, written\n", ended.out)
+    assert "Stage: " in ended.out
+    assert "Owner: " in ended.out
+    assert "owner 4162" not in ended.out
 
 
 @pytest.mark.parametrize("who", ["nobody@nowhere.example", "hubspot:contact:1", "'; --", "999999999999999999999", "%"])
@@ -500,10 +507,15 @@ def test_status_tells_how_things_stand(done):
     assert ended.json["runs"][0]["verdict"] == "ok"
     assert ended.json["crms"]["hubspot"]["records"] > 0
     assert ended.json["held_by"] is None
-    assert {"form_submitted", "page_viewed"} <= {each["kind"] for each in ended.json["feeds"]}
+    assert "feeds" not in ended.json
+    feeds = crmsync("status", "--feeds", "-c", done, "--json").json["feeds"]
+    assert {"form_submitted", "page_viewed"} <= {each["kind"] for each in feeds}
     words = crmsync("status", "-c", done)
+    assert words.out.startswith("Healthy.\n")
     assert "Last runs" in words.out
-    assert "People per band: cold " in words.out
+    assert "succeeded" in words.out
+    assert "People per band, as the CRMs hold it: cold " in words.out
+    assert {"waiting", "waiting_for_owner", "refused", "parked", "bands", "crms", "runs"} <= set(ended.json)
 
 
 def test_status_says_who_is_at_work(done):
@@ -518,13 +530,18 @@ def test_health_follows_the_last_good_run(done):
     with time_machine.travel(NOW.replace(hour=20), tick=True):
         ended = crmsync("status", "--health", "-c", done)
     assert ended.code == 1
-    assert "Out of date: the last good run ended at 2026-11-21 09:00 UTC" in ended.out
+    assert "hubspot: no good run since 2026-11-21 09:00 UTC; one was due by 2026-11-21 10:30 UTC" in ended.out
+    assert "Nothing ran since: look whether crmsync run is at work, or run crmsync sync" in ended.out
 
 
 def test_health_before_the_first_run(path):
     ended = crmsync("status", "--health", "-c", path, "--json")
     assert ended.code == 1
     assert ended.json["healthy"] is False
+    assert ended.json["crms"]["hubspot"]["why"] == f"No run yet. Next: crmsync plan --config {path}"
+    status = crmsync("status", "-c", path)
+    assert (status.code, status.out) == (0, f"No run yet. Next: crmsync plan --config {path}\n")
+    assert not (path.parent / "crmsync.db").exists()
 
 
 def test_health_of_a_state_that_cannot_be_read(path):
@@ -676,7 +693,46 @@ def test_every_command_without_a_config_says_how_to_make_one(tmp_path, words):
     ended = crmsync(*words, "-c", tmp_path / "none.toml", "--json")
     assert ended.code == 2
     assert ended.json["error"] == "config"
-    assert "crmsync init" in ended.json["problems"][0]
+    assert ended.json["problems"] == [f"there is no config file {tmp_path}/none.toml"]
+    assert ended.json["next"] == f"crmsync init --config {tmp_path}/none.toml"
+
+
+@pytest.mark.parametrize(
+    ("words", "following"),
+    [
+        (["check"], None),
+        (["sync"], "crmsync check --config {path}"),
+        (["status", "--health"], "crmsync check --config {path}"),
+    ],
+)
+@pytest.mark.parametrize("broken", ["[guard]\nbands = 20\n", "[bands\n", "pionts = 3\n"])
+def test_what_is_wrong_with_the_config_is_not_sent_in_circles(tmp_path, words, following, broken):
+    path = tmp_path / "crmsync.toml"
+    path.write_text(broken)
+    ended = crmsync(*words, "-c", path, "--json")
+    assert (ended.code, ended.json["error"]) == (2, "config")
+    assert ended.json.get("next") == (following and following.format(path=path))
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        ["explain", "nobody@nowhere.example"],
+        ["apply", "20260101-000000-0000"],
+        ["score", "--input", "none.jsonl"],
+        ["score", "--input", "none.jsonl", "--at", "noon"],
+    ],
+)
+def test_what_is_no_mistake_in_the_config_does_not_send_to_check(done, words):
+    ended = crmsync(*words, "-c", done, "--json")
+    assert (ended.code, ended.json.get("next")) == (2, None)
+
+
+def test_what_concerns_no_config_does_not_send_to_check(tmp_path, sandbox):
+    port = sandbox.url.rpartition(":")[2]
+    for words in (["init", "--only", "hubspo", "-c", tmp_path / "new.toml"], ["sandbox", "--port", port]):
+        ended = crmsync(*words, "--json")
+        assert (ended.code, ended.json.get("next")) == (2, None)
 
 
 @pytest.mark.parametrize("words", [["plann"], ["sync", "--colour"], ["explain"], []])

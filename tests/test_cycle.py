@@ -334,7 +334,7 @@ def test_law_9_incremental_equals_a_full_pull(tmp_path_factory, seed):
     assert totals(state) == incremental
     state.close()
     fresh = open_store(f"sqlite:///{path}/fresh.db")
-    plan(work(fresh, *crms, now=NOW + timedelta(hours=3)))
+    cycle(work(fresh, *crms, now=NOW + timedelta(hours=3)), approved=True)
     assert sorted(totals(fresh).values()) == sorted(incremental.values())
     fresh.close()
 

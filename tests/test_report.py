@@ -1,6 +1,7 @@
 """What is drawn for people: only where somebody looks, and nothing of a stranger's text steers the terminal."""
 
 import io
+import re
 import sys
 
 import pytest
@@ -9,10 +10,24 @@ from rich.console import Console
 from crmsync import report
 
 
-def console(terminal=False):
+def console(terminal=False, width=100):
     file = io.StringIO()
-    made = Console(file=file, force_terminal=terminal, width=100, emoji=False, markup=False, highlight=False)
+    made = Console(
+        file=file, force_terminal=terminal, width=width, emoji=False, markup=False, highlight=False, color_system=None
+    )
     return made, file
+
+
+def printed(draw, *given, width=80, terminal=True):
+    """The lines that are drawn, without the blanks at their ends."""
+    made, file = console(terminal, width)
+    draw(made, *given)
+    return [line.rstrip() for line in re.sub("\x1b\\[[0-9;]*m", "", file.getvalue()).splitlines()]
+
+
+def trouble(cause, **over):
+    given = {"crm": "hubspot", "state": "rejected", "cause": cause, "fields": ["score"], "records": 1}
+    return {**given, "examples": ["ann@firm.example"], "fix": "crmsync setup", **over}
 
 
 def test_progress_is_drawn_on_a_terminal_and_nowhere_else():
@@ -45,15 +60,15 @@ def test_steps_are_drawn_on_a_terminal_and_nowhere_else():
 @pytest.mark.parametrize("name", ["\x1b[31mred", "a\rb", "\x9b2J", "x\x00y", "\u202egnp.exe", "a\nb\tc"])
 def test_a_strangers_text_does_not_steer_the_terminal(name):
     made, file = console()
-    report.print_troubles(made, [{"crm": "hubspot", "records": 1, "state": "failed", "reason": name}])
-    said = file.getvalue().removesuffix("\n")
-    assert said.isprintable()
+    report.print_troubles(made, [trouble(name, examples=[name], fix=name)])
+    assert all(line.isprintable() for line in file.getvalue().split("\n"))
+    assert len(file.getvalue().split("\n")) == 5
 
 
 def test_a_strangers_text_is_not_read_as_markup():
     made, file = console()
     reason = "[red]not red[/red] :smile: [/]"
-    report.print_troubles(made, [{"crm": "hubspot", "records": 1, "state": "failed", "reason": reason}])
+    report.print_troubles(made, [trouble(reason)])
     assert reason in file.getvalue()
 
 
@@ -63,3 +78,141 @@ def test_a_document_is_cleaned_throughout():
 
 def test_bands_come_in_their_order_and_forgotten_ones_last():
     assert list(report.in_order({"mql": 1, "old": 2, "cold": 3}, ["cold", "warm", "mql"])) == ["cold", "mql", "old"]
+
+
+# Eighty columns
+
+
+LONG = (
+    "Salesforce refuses the log-in: the consumer secret is not the one of this External Client App; copy it again and "
+    "put it into CRMSYNC_SALESFORCE__CLIENT_SECRET, then start crmsync run again"
+)
+
+
+def counts(**over):
+    zero = dict.fromkeys(("updated", "partly", "rejected", "edited", "unknown"), 0)
+    given = {"pulled": 1_234, "activities": 56_789, "scored": 1_200, "planned": 1_000, **zero}
+    return {**given, "skipped": {"ambiguous": 6}, "protected": {}, "api_calls": 42, "seconds": 1.25, **over}
+
+
+def run(verdict, **over):
+    document = {"run": "20261121-090000-62c4", "verdict": verdict, "bands": {"cold": 1_000}, "problems": [LONG]}
+    return {**document, "notes": [], "crms": {"hubspot": counts(**over), "salesforce": counts(**over)}}
+
+
+def test_sentences_break_at_words_on_a_terminal_and_nowhere_in_a_pipe():
+    for width in (40, 80, 200):
+        lines = printed(report.say, LONG, width=width)
+        assert " ".join(lines) == LONG
+        assert max(map(len, lines)) <= width
+    assert printed(report.say, LONG, terminal=False) == [LONG]
+    assert printed(report.say, f"  {LONG} {'x' * 90}")[1].startswith("  External Client App")
+    assert printed(report.say, "x" * 90) == ["x" * 90]
+
+
+@pytest.mark.parametrize("width", [60, 80, 120, 200])
+def test_counts_fit_any_terminal_and_what_is_zero_is_left_out(width):
+    lines = printed(report.print_run, run("preview"), width=width)
+    assert max(map(len, lines)) <= width
+    assert ["to", "update", "1,000", "1,000"] in [line.split() for line in lines]
+    assert not any(word in " ".join(lines) for word in ("updated", "rejected", "unknown", "edited"))
+    assert "hubspot, skipped: 6 not matched (same address on several people)" in lines or width == 60
+
+
+def test_a_run_shows_what_became_of_what_it_planned():
+    words = " ".join(printed(report.print_run, run("partial", updated=900, rejected=60, partly=40)))
+    for said in ("updated (verified) 900 900", "rejected by the CRM 60 60", "partly updated 40 40"):
+        assert said in re.sub(" +", " ", words)
+    assert "to update" not in words
+
+
+def test_troubles_are_told_once_for_each_cause():
+    lines = printed(report.print_troubles, [trouble(LONG, records=3_024), trouble("it is locked", records=1)])
+    assert lines[0] == "Not written as planned: 3,025 records"
+    assert " ".join(line.strip() for line in lines).count("consumer secret") == 1
+    assert "  hubspot, 1 record, rejected by the CRM (score): it is locked" in lines
+    assert max(map(len, lines)) <= 80
+    lines = printed(report.print_troubles, [trouble(str(each)) for each in range(50)])
+    assert lines[-1] == "  and 30 records of 30 other causes"
+    assert printed(report.print_troubles, []) == []
+
+
+def moves(**over):
+    move = {"crm": "hubspot", "from": None, "to": "mql", "records": 1}
+    return {
+        "records": {"hubspot": 9},
+        "people": [
+            {
+                "name": "charlotte.khan@dunmore-software.example",
+                "refs": ["hubspot:contact:51"],
+                "stage": {"from": None, "to": "mql"},
+                "owner": {"from": None, "to": "dana@ourproduct.example"},
+                "band": {"from": "hot", "to": "mql"},
+            }
+        ],
+        "more_records": 31,
+        "bands": [{**move, "from": "hot", "records": 1_234}],
+        "stages": [{**move, "to": f"stage {each}"} for each in range(25)],
+        "owners": [{**move, "to": "dana@ourproduct.example"}],
+        "movers": [],
+        **over,
+    }
+
+
+def test_a_plan_names_people_first_and_says_what_it_cuts():
+    lines = printed(report.print_review, moves(), ["cold", "hot", "mql"], width=900)
+    assert lines[1:4] == [
+        "Who moves",
+        "  charlotte.khan@dunmore-software.example: stage (empty) → mql, "
+        "owner unassigned → dana@ourproduct.example, band hot → mql",
+        "  and 31 more records",
+    ]
+    assert "Owners, in records: hubspot: unassigned → dana@ourproduct.example: 1" in lines
+    assert next(line for line in lines if line.startswith("Stages")).endswith("stage 19: 1, and 5 more")
+    assert any(line.split() == ["hot", "1,234"] for line in lines)
+    assert max(map(len, printed(report.print_review, moves(), ["cold", "hot", "mql"]))) <= 80
+
+
+def standing(**over):
+    crm = {"account": "00D000000000001EAA", "records": 3_025, "ambiguous": 6, "parked": 0, "open_changes": 0}
+    told = {"last_good": "2026-11-21 09:00 UTC", "healthy": True, "why": ""}
+    ran = {"run": "20261121-090000-62c4", "command": "reconcile", "verdict": "partial", "seconds": 12.3}
+    return {
+        "crms": {"hubspot": {**crm, **told}, "salesforce": {**crm, **told}},
+        "bands": {"cold": 1_395, "mql": 11},
+        "bands_waiting": {"mql": 5},
+        "runs": [{**ran, "crms": {"hubspot": counts(updated=1)}, "problems": [LONG]}] * 3,
+        "waiting": [],
+        "waiting_for_owner": {"count": 2, "reasons": {"nobody of pool sales is active in salesforce": 2}},
+        "refused": [],
+        "held_by": None,
+        "healthy": True,
+        "health": [],
+        **over,
+    }
+
+
+def test_the_status_says_why_what_waits_and_what_the_crms_hold():
+    plan = {
+        "run": "20261121-100000-aaaa", "kind": "data", "reasons": ["hubspot: another band for 27% of records"],
+        "records": {"hubspot": {"records": 1, "bands": 1}}, "since": "2026-11-21T10:00:00+00:00",
+        "next": "crmsync apply 20261121-100000-aaaa",
+    }  # fmt: skip
+    lines = printed(report.print_status, standing(waiting=[plan], refused=[trouble("it is locked", records=9)]))
+    words = " ".join(" ".join(lines).split())
+    assert "Waits for approval: plan 20261121-100000-aaaa, 1 record, since 2026-11-21 10:00 UTC" in words
+    assert "  crmsync apply 20261121-100000-aaaa" in lines
+    assert "completed with errors" in words
+    assert f"Run 20261121-090000-62c4 and 2 before: {LONG}" in words
+    assert "mql 11 (5 more wait)" in words
+    assert "Waiting for an owner: 2 people 2: nobody of pool sales is active in salesforce" in words
+    assert "9 records, rejected by the CRM (score): it is locked" in words
+    assert "on hold" not in words.partition("On hold")[0]
+    for whole in ("last good run", "2026-11-21 09:00 UTC", "00D000000000001EAA", "updated", "seconds"):
+        assert any(whole in line for line in lines)
+    assert max(map(len, lines)) <= 80
+
+
+@pytest.mark.parametrize(("number", "said"), [(1, "1 record"), (0, "0 records"), (1_234, "1,234 records")])
+def test_numbers_and_nouns_agree(number, said):
+    assert report.count_of(number, "record") == said

@@ -9,7 +9,6 @@ import threading
 import time
 from datetime import UTC, datetime, timedelta
 from itertools import pairwise
-from types import SimpleNamespace
 from zoneinfo import ZoneInfo
 
 import pytest
@@ -20,9 +19,7 @@ from crmsync import schedule, starter, stopping
 from crmsync.cli import app
 from crmsync.config import Schedule
 from crmsync.errors import Cancelled, ConfigError, StateError, Unavailable
-from crmsync.health import stale
 from crmsync.store.database import open_store
-from crmsync.store.pulled import to_ms
 
 BERLIN, NEW_YORK = ZoneInfo("Europe/Berlin"), ZoneInfo("America/New_York")
 START = datetime(2026, 11, 21, 9, 0, tzinfo=UTC)
@@ -139,35 +136,7 @@ def test_a_cycle_without_progress_is_noticed(monkeypatch):
     assert not watch.stalled(60)
 
 
-# Health
-
-
-def row(verdict, started, ended=None):
-    return SimpleNamespace(
-        id="r", verdict=verdict, started=to_ms(started), ended=None if ended is None else to_ms(ended), result="{}"
-    )
-
-
-@pytest.mark.parametrize(
-    ("settings", "age", "healthy"),
-    [
-        (Schedule(every="15m"), timedelta(minutes=85), True),
-        (Schedule(every="15m"), timedelta(minutes=95), False),
-        (Schedule(every="7d"), timedelta(days=13), True),
-        (Schedule(cron="0 6 * * *"), timedelta(hours=44), True),
-        (Schedule(cron="0 6 * * *"), timedelta(hours=47), False),
-    ],
-)
-def test_health_is_the_age_of_the_last_good_run_against_the_schedule(settings, age, healthy):
-    good = row("ok", START, START)
-    failed = row("failed", START + age - timedelta(minutes=1), START + age - timedelta(minutes=1))
-    assert (stale(settings, [failed, good], START + age) == []) is healthy
-
-
-def test_health_before_the_first_good_run_counts_from_the_first_start():
-    recent = [row("running", START + timedelta(minutes=50)), row("failed", START, START)]
-    assert stale(Schedule(), recent, START + timedelta(minutes=60)) == []
-    assert "no run was good since" in stale(Schedule(), recent, START + timedelta(hours=3))[0]
+# Signals
 
 
 def test_a_signal_in_the_midst_of_looking_at_the_flag_does_not_hang(monkeypatch):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from contextlib import AbstractContextManager, nullcontext
 from datetime import UTC, datetime
 from pathlib import Path
@@ -11,17 +11,18 @@ from typing import Annotated, Any
 
 import orjson
 import typer
+from rich.console import Console
 
 from crmsync import explain as explaining
 from crmsync import health, people_file
 from crmsync.apply import Progress
-from crmsync.cli.frame import DEFAULT_CONFIG, AsJson, ConfigPath, Debug, err, opened_config, out, told
+from crmsync.cli.frame import DEFAULT_CONFIG, AsJson, ConfigPath, Debug, Ending, err, opened_config, out, told
 from crmsync.config import Config
-from crmsync.ending import DONE, PARTLY, WRONG
+from crmsync.ending import DONE, FAILED, PARTLY, WRONG
 from crmsync.errors import ConfigError
-from crmsync.report import print_explanation, print_model, print_status, print_tally, progress_bar
+from crmsync.report import print_explanation, print_model, print_status, print_tally, printable, progress_bar, say
 from crmsync.scoring import page_of
-from crmsync.workplace import opened_state
+from crmsync.workplace import existing_state
 
 Who = Annotated[
     str | None,
@@ -30,6 +31,9 @@ Who = Annotated[
 WholeModel = Annotated[bool, typer.Option("--model", help="Show the whole model on a page instead of a person.")]
 Health = Annotated[
     bool, typer.Option("--health", help="Say only whether runs keep up with the schedule: exit 0 if so, 1 if not.")
+]
+Feeds = Annotated[
+    bool, typer.Option("--feeds", help="Also say what each activity source has brought; it reads every activity.")
 ]
 Runs = Annotated[int, typer.Option("--runs", min=1, help="How many of the last runs to show.")]
 Input = Annotated[
@@ -57,45 +61,43 @@ def explain(
         raise typer.BadParameter("say who, or --model for the whole model: one of the two")
     with told(as_json, debug, config) as ending:
         settings = opened_config(ending)
-        ending.document = page_of(settings) if who is None else _explained(settings, who)
+        ending.document = page_of(settings) if who is None else _explained(ending, settings, who)
         if not as_json:
             (print_model if who is None else print_explanation)(out(), ending.document)
 
 
-def _explained(config: Config, who: str) -> dict[str, Any]:
-    with opened_state(config) as store:
-        return explaining.explain(config, store, who, datetime.now(UTC))
+def _explained(ending: Ending, config: Config, who: str) -> dict[str, Any]:
+    with existing_state(config) as store:
+        return explaining.explain(config, store, who, datetime.now(UTC), ending.typed)
 
 
 def status(
     only_health: Health = False,
+    feeds: Feeds = False,
     runs: Runs = 5,
     config: ConfigPath = DEFAULT_CONFIG,
     as_json: AsJson = False,
     debug: Debug = False,
 ) -> None:
-    """Show the last runs, the CRMs, people per band, and what a CRM refuses.
+    """Show whether all is well, what waits for you, the last runs, people per band, and what a CRM rejects.
 
     Example: crmsync status --health
     """
     with told(as_json, debug, config) as ending:
         settings, now = opened_config(ending), datetime.now(UTC)
-        with opened_state(settings) as store:
+        with existing_state(settings) as store:
             if only_health:
-                problems = health.health(settings, store, now)
-                ending.document, ending.code = {"healthy": not problems, "health": problems}, int(bool(problems))
+                ending.document = health.health(settings, store, now, ending.typed)
+                ending.code = DONE if ending.document["healthy"] else FAILED
             else:
-                ending.document = health.status(settings, store, now, runs)
+                ending.document = health.status(settings, store, now, ending.typed, runs=runs, feeds=feeds)
         if not as_json:
-            _print(ending.document)
+            (_print_health if only_health else print_status)(out(), ending.document)
 
 
-def _print(document: dict[str, Any]) -> None:
-    if "runs" in document:
-        print_status(out(), document)
-    else:
-        for sentence in document["health"] or ["Healthy."]:
-            out().print(sentence, soft_wrap=True)
+def _print_health(console: Console, document: Mapping[str, Any]) -> None:
+    for sentence in document["health"] or ["Healthy."]:
+        say(console, printable(sentence))
 
 
 def score(

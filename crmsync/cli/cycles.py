@@ -20,11 +20,20 @@ from crmsync.cycle import plan as plan_run
 from crmsync.ending import HELD, code_of
 from crmsync.errors import CrmsyncError, StateError, StateInUse
 from crmsync.model import Stop
-from crmsync.report import in_order, print_review, print_run, print_troubles, progress_bar
+from crmsync.report import (
+    count_of,
+    in_order,
+    print_review,
+    print_run,
+    print_troubles,
+    progress_bar,
+    say,
+    say_command,
+)
 from crmsync.result import Result, Work
-from crmsync.review import review
+from crmsync.review import changes_of
 from crmsync.stopping import stoppable
-from crmsync.store import asked, journal
+from crmsync.store import journal
 from crmsync.store.database import Store
 from crmsync.store.pulled import to_ms
 from crmsync.workplace import at_work, looking_on, opened_state
@@ -112,7 +121,8 @@ def apply(
 def _say_nothing_waits(ending: Ending) -> None:
     ending.document = {"verdict": "ok", "held": None, "crms": {}, "problems": []}
     if not ending.as_json:
-        out().print("Nothing waits for approval. To see what a run would write: crmsync plan", soft_wrap=True)
+        say(out(), "Nothing waits for approval. To see what a run would write:")
+        say_command(out(), ending.typed("crmsync plan"))
 
 
 def _is_agreed(ending: Ending, store: Store, config: Config, found: Any) -> bool:
@@ -123,11 +133,9 @@ def _is_agreed(ending: Ending, store: Store, config: Config, found: Any) -> bool
     ending.document = {"verdict": "held", "held": held, "crms": {}, "problems": written["reasons"], "next": command}
     if not ending.as_json:
         with store.read() as reading:
-            found_changes = review(journal.rows_of(reading, found.id))
-            names = asked.names_of(reading, [row.contact for _moved, row in found_changes.movers])
-        print_review(out(), found_changes.as_json(names), config.band_names())
+            print_review(out(), changes_of(reading, found.id, ending.typed), config.band_names())
         for reason in written["reasons"]:
-            out().print(reason, soft_wrap=True)
+            say(out(), reason)
     if (
         not ending.as_json
         and sys.stdin.isatty()
@@ -136,7 +144,8 @@ def _is_agreed(ending: Ending, store: Store, config: Config, found: Any) -> bool
         ending.document = {}
         return True
     if not ending.as_json:
-        out().print(f"Nothing was written. To approve this plan: {command}", soft_wrap=True)
+        say(out(), "Nothing was written. To approve this plan:")
+        say_command(out(), command)
     ending.code = HELD
     return False
 
@@ -159,7 +168,7 @@ def _leave_to(holder: str, found: Any, config: Config, ending: Ending, stop: Sto
     if ending.document.get("changes"):
         _show(ending, config)
     elif not ending.as_json:
-        out().print(said, soft_wrap=True)
+        say(out(), said)
 
 
 def _awaited(store: Store, config: Config, plan_id: str, stop: Stop) -> dict[str, Any]:
@@ -237,9 +246,7 @@ def _stored(work: Work) -> dict[str, Any]:
 
 def _changes(store: Store, run_id: str) -> dict[str, Any]:
     with store.read() as reading:
-        found = review(journal.rows_of(reading, run_id))
-        names = asked.names_of(reading, [row.contact for _moved, row in found.movers])
-    return found.as_json(names)
+        return changes_of(reading, run_id)
 
 
 def _show(ending: Ending, config: Config) -> None:
@@ -252,30 +259,33 @@ def _show(ending: Ending, config: Config) -> None:
     if document["verdict"] in ("preview", "held"):
         waiting = document["held"] if document["verdict"] == "held" else document
         print_review(console, waiting["changes"], config.band_names())
-    console.print(_last_sentence(ending, document), soft_wrap=True)
+    sentence, command = _last_words(document)
+    say(console, sentence)
+    if command:
+        say_command(console, ending.typed(command))
 
 
-def _last_sentence(ending: Ending, document: Mapping[str, Any]) -> str:
+def _last_words(document: Mapping[str, Any]) -> tuple[str, str]:
+    """How it ended in a sentence, and the command that comes next where there is one."""
     count = {name: sum(each[name] for each in document["crms"].values()) for name in ("planned", "updated", "partly")}
-    written = f"{count['updated']:,} of {count['planned']:,} records updated"
+    written = f"{count['updated']:,} of {count_of(count['planned'], 'record')} updated"
     written += f", {count['partly']:,} partly" if count["partly"] else ""
-    run, writing = document["run"], ending.typed(f"crmsync apply {document['run']}")
+    run, writing = document["run"], f"crmsync apply {document['run']}"
     match document["verdict"]:
         case "preview" if count["planned"] and document["guard"]:
-            return "\n".join(
-                ["A run would hold this plan for approval:", *document["guard"], f"To approve it: {writing}"]
-            )
+            said = ["A run would hold this plan for approval:", *document["guard"], "To approve it:"]
+            return "\n".join(said), writing
         case "preview" if count["planned"]:
-            return f"Nothing was written. To write this plan: {writing}"
+            return "Nothing was written. To write this plan:", writing
         case "preview":
-            return "Nothing differs: there is nothing to write."
+            return "Nothing differs: there is nothing to write.", ""
         case "ok":
-            return f"Done: {count['updated']:,} records updated in run {run}."
+            return f"Done: {count_of(count['updated'], 'record')} updated in run {run}.", ""
         case "partial":
-            return f"Done in part: {written} in run {run}."
+            return f"Done in part: {written} in run {run}.", ""
         case "held":
             held = document["held"]
             most = max((number for counts in held["records"].values() for number in counts.values()), default=0)
-            approve = ending.typed(f"crmsync apply {held['run']}")
-            return f"{written} in run {run}. {most:,} records wait for approval. To approve them: {approve}"
-    return f"Run {run} ended {document['verdict']}; {written}."
+            waits = f"Waiting for approval: {count_of(most, 'record')}. To approve:"
+            return f"{written} in run {run}. {waits}", f"crmsync apply {held['run']}"
+    return f"Run {run} ended {document['verdict']}; {written}.", ""

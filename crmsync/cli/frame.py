@@ -21,7 +21,7 @@ from crmsync import log
 from crmsync.config import Config, load
 from crmsync.ending import FAILED, End, end_of
 from crmsync.errors import CrmsyncError
-from crmsync.report import printable
+from crmsync.report import printable, say
 
 DEFAULT_CONFIG = Path("crmsync.toml")
 
@@ -49,7 +49,7 @@ def _console(file: Any) -> Console:
 
 @dataclass
 class Ending:
-    """What a command will print at its end, filled in while it works."""
+    """What a command will print at its end, filled in while it works; `command` is what it never sends somebody to."""
 
     as_json: bool
     debug: bool
@@ -57,6 +57,7 @@ class Ending:
     code: int = 0
     secrets: list[str] = field(default_factory=list)
     config: Path = DEFAULT_CONFIG
+    command: str = ""
 
     def cut_off(self) -> None:
         """The last words of a command that was stopped and did not heed it in time."""
@@ -65,7 +66,7 @@ class Ending:
     def tell(self, end: End) -> None:
         """Say how the command ended, with an error."""
         said = tuple(log.without_secrets(printable(each), self.secrets) for each in end.said)
-        clean = end._replace(said=said, next=self.typed(end.next))
+        clean = end._replace(said=said, next="" if end.next == self.command else self.typed(end.next))
         self.code = end.code
         if self.as_json:
             told_before = [each for each in self.document.get("problems", ()) if each not in clean.said]
@@ -73,7 +74,7 @@ class Ending:
             return
         console = err()
         for sentence in clean.said:
-            console.print(sentence, soft_wrap=True)
+            say(console, sentence)
         if clean.next:
             console.print(f"Next: {clean.next}", soft_wrap=True)
 
@@ -100,9 +101,9 @@ def print_json(document: dict[str, Any]) -> None:
 
 
 @contextmanager
-def told(as_json: bool, debug: bool, config: Path = DEFAULT_CONFIG) -> Iterator[Ending]:
+def told(as_json: bool, debug: bool, config: Path = DEFAULT_CONFIG, command: str = "") -> Iterator[Ending]:
     """Run a command: what goes wrong becomes sentences and an exit code, and `--json` prints exactly one document."""
-    ending = Ending(as_json, debug, config=config)
+    ending = Ending(as_json, debug, config=config, command=command)
     log.start("console", logging.DEBUG if debug else logging.WARNING)
     try:
         yield ending

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from functools import partial
 from pathlib import Path
 from typing import Annotated
 
@@ -11,7 +12,7 @@ import typer
 from crmsync import demo as demonstrating
 from crmsync.cli.frame import AsJson, Debug, err, out, program, told
 from crmsync.errors import ConfigError
-from crmsync.report import print_demo, steps_bar
+from crmsync.report import print_demo, say, steps_bar
 from crmsync.stopping import stoppable
 
 People = Annotated[int, typer.Option("--people", min=1, max=1_000_000, help="How many invented people.")]
@@ -45,8 +46,7 @@ def sandbox(
 
     with told(as_json, debug) as ending:
         script = scripts.load(faults) if faults else []
-        say = err().print if as_json else out().print
-        run(people, seed, port, _seconds(latency), rate_limits, script, lambda text: say(text, soft_wrap=True))
+        run(people, seed, port, _seconds(latency), rate_limits, script, partial(say, err() if as_json else out()))
         ending.document = {"stopped": True}
 
 
@@ -65,7 +65,7 @@ def demo(
     as_json: AsJson = False,
     debug: Debug = False,
 ) -> None:
-    """Show the whole job on this machine: both CRMs, a config, fields, a backfill, a second cycle that writes nothing.
+    """Show the whole job on this machine: both CRMs, a config, fields, a backfill, a second run that writes nothing.
 
     Example: crmsync demo --people 2000 --seed 1 --keep
     """

@@ -17,7 +17,7 @@ from crmsync.ending import DONE, FAILED, PARTLY
 from crmsync.errors import ConfigError, Unavailable
 from crmsync.mistakes import mistakes
 from crmsync.model import Stop
-from crmsync.report import print_check, steps_bar
+from crmsync.report import print_check, say, steps_bar
 from crmsync.stopping import stoppable
 from crmsync.store import journal
 from crmsync.store.pulled import to_ms
@@ -106,7 +106,7 @@ def check(
     if schema:
         print_json(config_class().model_json_schema())
         return
-    with told(as_json, debug, config) as ending:
+    with told(as_json, debug, config, "crmsync check") as ending:
         settings = opened_config(ending)
         with stoppable(1, ending.cut_off) as stop:
             found = checked(settings, datetime.now(UTC), stop if online else None)
@@ -135,7 +135,7 @@ def setup(config: ConfigPath = DEFAULT_CONFIG, as_json: AsJson = False, debug: D
         if not as_json:
             for crm, (sentences, _bad) in said.items():
                 for sentence in sentences:
-                    out().print(f"{crm}: {sentence}", soft_wrap=True)
+                    say(out(), f"{crm}: {sentence}")
 
 
 def _try_again(settings: Config) -> None:

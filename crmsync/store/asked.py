@@ -3,15 +3,36 @@
 from __future__ import annotations
 
 import fcntl
-from collections.abc import Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
 
 import orjson
-from sqlalchemy import Connection, case, func, or_, select, text
+from sqlalchemy import JSON, Connection, and_, case, cast, distinct, func, or_, select, text
 
 from crmsync.people import normal_email
-from crmsync.store.database import ADVISORY_LOCK, Store
-from crmsync.store.schema import account, activity, alias, change, contact, fact, identity, person
+from crmsync.store.database import ADVISORY_LOCK, Store, tuples
+from crmsync.store.journal import APPROVED, EDITED, PARTLY, PLANS, REJECTED, UNKNOWN, WAITING
+from crmsync.store.schema import (
+    LIVE,
+    OPEN,
+    PARKED,
+    account,
+    activity,
+    alias,
+    change,
+    contact,
+    fact,
+    identity,
+    owner,
+    person,
+    run,
+)
+
+NONE = {"account": "", "records": 0, "ambiguous": 0, "parked": 0, "open_changes": 0}
+"""What is counted of a CRM, before anything is."""
+
+PENDING = and_(OPEN, change.c.run.in_(select(run.c.id).where(run.c.verdict.not_in(PLANS))))
+"""Changes that a run still has to make; those of plans that nobody approved are none."""
 
 
 def find_contacts(connection: Connection, who: str) -> list[Any]:
@@ -100,34 +121,138 @@ def hottest(connection: Connection, bands: Sequence[str], most: int) -> list[Hot
 def names_of(connection: Connection, row_ids: Sequence[int]) -> dict[int, str]:
     """What to call these contacts: the e-mail address, or the name."""
     query = select(contact.c.id, contact.c.name, contact.c.emails).where(contact.c.id.in_(row_ids))
-    return {row_id: (orjson.loads(emails) or [name])[0] or name for row_id, name, emails in connection.execute(query)}
+    return {row_id: _called(name, emails) for row_id, name, emails in connection.execute(query)}
 
 
 def crm_counts(connection: Connection) -> dict[str, dict[str, Any]]:
-    """For each CRM its account, how many live records it has, which are ambiguous, parked and open."""
+    """For each CRM its account, and how many live records it has, not matched ones, ones on hold, pending updates."""
     live = ~or_(contact.c.gone, contact.c.merged_into != "", contact.c.converted_into != "")
     query = (
         select(
             contact.c.crm,
             func.sum(case((live, 1), else_=0)),
             func.sum(case((live & contact.c.ambiguous, 1), else_=0)),
-            func.sum(case((contact.c.parked != "", 1), else_=0)),
         )
         .where(contact.c.known)
         .group_by(contact.c.crm)
     )
-    counts: dict[str, dict[str, Any]] = {
-        crm: {"account": number, "records": 0, "ambiguous": 0, "parked": 0, "open_changes": 0}
-        for crm, number in connection.execute(select(account.c.crm, account.c.account))
-    }
-    for crm, records, ambiguous, parked in connection.execute(query):
-        counts.setdefault(crm, {"account": "", "open_changes": 0}).update(
-            records=int(records or 0), ambiguous=int(ambiguous or 0), parked=int(parked or 0)
-        )
-    still_open = select(change.c.crm, func.count()).where(change.c.state.in_(("planned", "sent")))
-    for crm, number in connection.execute(still_open.group_by(change.c.crm)):
-        counts.setdefault(crm, {})["open_changes"] = number
-    return counts
+    found: dict[str, dict[str, Any]] = {}
+    for crm, number in connection.execute(select(account.c.crm, account.c.account)):
+        found.setdefault(crm, dict(NONE))["account"] = number
+    for crm, records, ambiguous in connection.execute(query):
+        found.setdefault(crm, dict(NONE)).update(records=int(records or 0), ambiguous=int(ambiguous or 0))
+    on_hold = select(contact.c.crm, func.count()).where(PARKED).group_by(contact.c.crm)
+    pending = select(change.c.crm, func.count(distinct(change.c.contact))).where(PENDING).group_by(change.c.crm)
+    for name, counted in (("parked", on_hold), ("open_changes", pending)):
+        for crm, number in connection.execute(counted):
+            found.setdefault(crm, dict(NONE))[name] = number
+    return found
+
+
+def held_bands(connection: Connection) -> dict[str, int]:
+    """People by the band that the CRMs hold of them; who has two in two CRMs is counted in both."""
+    band = _json_value(connection, contact.c.current, "band")
+    query = select(band, func.count(distinct(contact.c.person))).where(LIVE).group_by(band)
+    return {name: number for name, number in connection.execute(query) if name}
+
+
+def waiting_bands(connection: Connection) -> dict[str, int]:
+    """People by the band that pending updates and plans that wait for approval would bring them."""
+    band = _json_value(connection, change.c.after, "band")
+    waiting = change.c.run.in_(select(run.c.id).where(run.c.verdict.in_((WAITING, APPROVED))))
+    query = select(band, func.count(distinct(contact.c.person))).join(contact, contact.c.id == change.c.contact)
+    return {name: number for name, number in connection.execute(query.where(PENDING | waiting).group_by(band)) if name}
+
+
+def _json_value(connection: Connection, column: Any, name: str) -> Any:
+    """One value of a column that holds JSON, as text."""
+    if connection.dialect.name == "postgresql":
+        return cast(column, JSON)[name].as_string()
+    return func.json_extract(column, f"$.{name}")
+
+
+class Refusal(NamedTuple):
+    """A record that a CRM did not take as it was planned: which fields, and what it said of them."""
+
+    crm: str
+    state: str
+    ref: str
+    name: str
+    reasons: Collection[str]
+    fields: Collection[str]
+
+
+def refused_records(connection: Connection) -> Iterator[Refusal]:
+    """The records on hold: what the CRM will not take of them, by its last words."""
+    last = (
+        select(change.c.refused)
+        .where(change.c.contact == contact.c.id, change.c.state.in_((REJECTED, PARTLY)))
+        .order_by(change.c.id.desc())
+        .limit(1)
+    )
+    it = contact.c
+    query = select(it.crm, it.kind, it.ref_id, it.name, it.emails, it.parked, last.scalar_subquery()).where(PARKED)
+    for crm, kind, ref_id, name, emails, parked, refused in tuples(connection, query.order_by(it.id)):
+        told = orjson.loads(parked)
+        reasons = _reasons(told.get("reason", ""), orjson.loads(refused or "{}"))
+        state = REJECTED if told.get("whole", True) else PARTLY
+        yield Refusal(crm, state, f"{crm}:{kind}:{ref_id}", _called(name, emails), reasons, told["after"])
+
+
+def refused_changes(connection: Connection, run_id: str) -> Iterator[Refusal]:
+    """The changes of a run that did not go through as they were planned."""
+    it = change.c
+    query = (
+        select(it.crm, it.kind, it.ref_id, it.state, it.reason, it.refused, contact.c.name, contact.c.emails)
+        .outerjoin(contact, contact.c.id == it.contact)
+        .where(it.run == run_id, it.state.in_((REJECTED, PARTLY, EDITED, UNKNOWN)))
+        .order_by(it.id)
+    )
+    for crm, kind, ref_id, state, reason, refused, name, emails in tuples(connection, query):
+        fields = orjson.loads(refused)
+        called = _called(name or "", emails or "[]")
+        yield Refusal(crm, state, f"{crm}:{kind}:{ref_id}", called, _reasons(reason, fields), fields)
+
+
+def _reasons(reason: str, refused: Mapping[str, str]) -> Collection[str]:
+    """What was said, each thing once: a reason that only lists the fields' own is theirs."""
+    listed = "; ".join(f"{name}: {why}" for name, why in sorted(refused.items()))
+    return set(refused.values()) if reason == listed else [reason or "no reason given"]
+
+
+def _called(name: str, emails: str) -> str:
+    return str((orjson.loads(emails) or [name])[0] or name)
+
+
+def owners_of(connection: Connection, wanted: Collection[tuple[str, str]]) -> dict[tuple[str, str], dict[str, str]]:
+    """The e-mail address and name of some owners, by CRM and id, as far as they are known."""
+    query = select(owner.c.crm, owner.c.id, owner.c.email, owner.c.name).where(
+        owner.c.id.in_([owner_id for _crm, owner_id in wanted])
+    )
+    return {(crm, owner_id): {"email": email, "name": name} for crm, owner_id, email, name in connection.execute(query)}
+
+
+class Delivery(NamedTuple):
+    """A change of a record that is not written yet: of which run or plan, and that one's verdict."""
+
+    contact: int
+    run: str
+    verdict: str
+
+
+def pending_changes(connection: Connection, row_ids: Sequence[int]) -> list[Delivery]:
+    """What is planned for these contacts and not written: pending updates, and what waits for approval."""
+    waits = run.c.verdict.in_((WAITING, APPROVED))
+    query = select(change.c.contact, change.c.run, run.c.verdict).join(run, run.c.id == change.c.run)
+    found = connection.execute(query.where(change.c.contact.in_(row_ids), PENDING | waits).order_by(change.c.id))
+    return [Delivery(*row) for row in found]
+
+
+def past_changes(connection: Connection, row_ids: Sequence[int], most: int) -> list[Any]:
+    """The latest changes to these contacts that runs made or tried, newest first."""
+    plans = select(run.c.id).where(run.c.verdict.in_(PLANS))
+    query = select(change).where(change.c.contact.in_(row_ids), change.c.run.not_in(plans))
+    return list(connection.execute(query.order_by(change.c.id.desc()).limit(most)))
 
 
 def parked_changes(connection: Connection, most: int) -> list[Any]:

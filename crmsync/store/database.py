@@ -5,17 +5,17 @@ from __future__ import annotations
 import fcntl
 import os
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from datetime import datetime
 from pathlib import Path
 from typing import Any
 
-from sqlalchemy import Connection, Engine, create_engine, event, func, make_url, select
+from sqlalchemy import URL, Connection, Engine, create_engine, event, func, make_url, select
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.exc import DatabaseError, OperationalError
 from sqlalchemy.schema import Table
 
-from crmsync.errors import ConfigError, StateError, StateInUse
+from crmsync.errors import ConfigError, StateError, StateInUse, StateOutdated
 from crmsync.model import Stop
 from crmsync.store import schema
 
@@ -81,8 +81,37 @@ class Store:
 def open_store(url: str) -> Store:
     """Open the state at `url`, creating or migrating it.
 
-    Raises `ConfigError` for an address that cannot be used and `StateError` for a state that cannot.
+    Raises `ConfigError` for an address that cannot be used and `StateError` for a state that cannot: `StateInUse` where
+    it is of an older version and somebody works on it.
     """
+    with _opened(_address(url)) as store:
+        _migrate(store)
+    return store
+
+
+def open_existing_store(url: str) -> Store | None:
+    """Open the state at `url` to look at it: nothing is created, changed or waited for. `None` where there is none.
+
+    Raises like `open_store`, and `StateError` for a state of an older version.
+    """
+    address = _address(url)
+    if not is_there(address):
+        return None
+    with _opened(address) as store:
+        version = _version(store.engine)
+    if version is None:
+        store.close()
+        return None
+    if version != HEAD:
+        store.close()
+        raise StateOutdated(
+            f"the state at {store.url} is of an older version ({version}, this crmsync works with {HEAD}); "
+            "the next run brings it up to date: start crmsync run again, or run crmsync sync"
+        )
+    return store
+
+
+def _address(url: str) -> URL:
     try:
         parsed = make_url(url)
     except Exception as error:
@@ -93,20 +122,32 @@ def open_store(url: str) -> Store:
         parsed = parsed.set(drivername="postgresql+psycopg")
     if parsed.drivername not in ("sqlite", "postgresql+psycopg"):
         raise ConfigError(f"[state] url: {parsed.drivername!r} is not supported; use sqlite:/// or postgresql://")
-    if parsed.drivername == "sqlite" and parsed.database:
-        _refuse_network_filesystem(Path(parsed.database))
-    engine = create_engine(parsed, connect_args={"timeout": BUSY_SECONDS} if parsed.drivername == "sqlite" else {})
-    if parsed.drivername == "sqlite":
+    return parsed
+
+
+def is_there(address: URL) -> bool:
+    """Whether there may be a state; an empty file is none."""
+    path = Path(address.database or "")
+    return address.drivername != "sqlite" or (path.is_file() and path.stat().st_size > 0)
+
+
+@contextmanager
+def _opened(address: URL) -> Iterator[Store]:
+    """A state that stays open, unless the block raises."""
+    if address.drivername == "sqlite" and address.database:
+        _refuse_network_filesystem(Path(address.database))
+    is_sqlite = address.drivername == "sqlite"
+    engine = create_engine(address, connect_args={"timeout": BUSY_SECONDS} if is_sqlite else {})
+    if is_sqlite:
         event.listen(engine, "connect", _prepare_sqlite)
         event.listen(engine, "begin", _begin_sqlite)
-    store = Store(engine, parsed.render_as_string(hide_password=True))
+    store = Store(engine, address.render_as_string(hide_password=True))
     try:
         with _told(store.url):
-            _migrate(engine)
+            yield store
     except BaseException:
         store.close()
         raise
-    return store
 
 
 def quick_check(store: Store, now: datetime) -> None:
@@ -234,15 +275,27 @@ def _filesystem(folder: Path, mounts: Path = Path("/proc/self/mounts")) -> str:
     return kind
 
 
-def _migrate(engine: Engine) -> None:
+def _version(engine: Engine) -> str | None:
+    """The newest migration that was made, or `None`. Raises `StateError` for one that this crmsync does not know."""
     from alembic.runtime.migration import MigrationContext
 
     with engine.connect().execution_options(crmsync_reads=True) as connection:
         at = MigrationContext.configure(connection).get_current_revision()
-    if at == HEAD:
-        return
     if at is not None and at > HEAD:
         raise StateError(f"the state was made by a newer crmsync (its version is {at}, this one knows {HEAD}); upgrade")
+    return at
+
+
+def _migrate(store: Store) -> None:
+    """Bring a state up to date; an older one belongs to nobody else meanwhile."""
+    at = _version(store.engine)
+    if at == HEAD:
+        return
+    with store.writer("crmsync, which brings the state up to date") if at else nullcontext():
+        _upgrade(store.engine)
+
+
+def _upgrade(engine: Engine) -> None:
     from alembic import command
     from alembic.config import Config as AlembicConfig
 

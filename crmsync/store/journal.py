@@ -180,12 +180,13 @@ def prune(connection: Connection, before: int, now: int) -> None:
 
 
 def take_unsent(connection: Connection, crms: Collection[str]) -> dict[int, str]:
-    """Take back what an interrupted run planned and never sent: it is decided again, by what is right now.
+    """Take back what an interrupted run planned and no CRM took: it is decided again, by what is right now.
 
-    Returns the owners that were to be given, by contact: whose turn it was stays so. Their contacts are dirty.
+    What was sent all the same, and carries a reason therefore, ends as unknown; of the rest nothing remains. Returns
+    the owners that were to be given, by contact: whose turn it was stays so. Their contacts are dirty.
     """
     interrupted = select(run.c.id).where(run.c.verdict.not_in(PLANS))
-    query = select(change.c.id, change.c.contact, change.c.after).where(
+    query = select(change.c.id, change.c.contact, change.c.after, change.c.reason).where(
         OPEN, change.c.crm.in_(crms), change.c.state == PLANNED, change.c.run.in_(interrupted)
     )
     owners: dict[int, str] = {}
@@ -193,7 +194,9 @@ def take_unsent(connection: Connection, crms: Collection[str]) -> dict[int, str]
     for row in found:
         if owner := orjson.loads(row.after).get("owner"):
             owners[row.contact] = str(owner)
-    for some in chunks([row.id for row in found], IN_LIST):
+    for some in chunks([row.id for row in found if row.reason], IN_LIST):
+        connection.execute(update(change).where(change.c.id.in_(some)).values(state=UNKNOWN))
+    for some in chunks([row.id for row in found if not row.reason], IN_LIST):
         connection.execute(delete(change).where(change.c.id.in_(some)))
     for some in chunks([row.contact for row in found], IN_LIST):
         connection.execute(update(contact).where(contact.c.id.in_(some)).values(dirty=True))
@@ -251,12 +254,6 @@ def rows_of(connection: Connection, run_id: str) -> Iterator[tuple[str, str, Row
     """Every change of a run as (state, reason, row), in the order they were planned."""
     for each in connection.execute(select(change).where(change.c.run == run_id).order_by(change.c.id)):
         yield each.state, each.reason, _row(each)
-
-
-def history(connection: Connection, row_ids: Sequence[int], most: int) -> list[Any]:
-    """The latest changes to these contacts, newest first."""
-    query = select(change).where(change.c.contact.in_(row_ids)).order_by(change.c.id.desc()).limit(most)
-    return list(connection.execute(query))
 
 
 def _row(each: Any) -> Row:
