@@ -348,7 +348,7 @@ def _forget(connection: Connection, row_ids: Sequence[int]) -> None:
 
 
 def _mark(connection: Connection, now: Mapping[int, set[str]]) -> None:
-    """Store what contacts (row ids) are known by. Whoever shares an address that one of them loses is decided about too.
+    """Store what contacts (row ids) are known by. Whoever shares an address that one of them loses is decided about.
 
     They may have been several people because of it, and would not be found by an address that is no longer there.
     """
