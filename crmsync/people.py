@@ -39,13 +39,13 @@ def normal_email(address: str) -> str:
 def marks(contact: Contact) -> set[str]:
     """Everything that two contacts of one person have in common: addresses, and records that the CRM itself links.
 
-    A deleted record has none: nothing it says counts any more, unless a merge or conversion says who it became.
+    A deleted record has none: nothing it says counts any more, but for who it became by a merge or a conversion.
     """
     became = [ref for ref in (contact.merged_into, contact.converted_into) if ref is not None]
     records = {f"record:{ref}" for ref in (contact.ref, *contact.links, *became)}
     records |= {f"record:{contact.ref.crm}:{contact.ref.kind}:{old}" for old in contact.aliases}
-    if contact.gone and not became:
-        return set()
+    if contact.gone:
+        return records if became else set()
     return records | {f"{MAIL}{normal_email(address)}" for address in contact.emails if "@" in address}
 
 

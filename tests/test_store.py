@@ -592,3 +592,18 @@ def test_C10_nothing_that_was_written_to_a_deleted_record_is_kept(state):
     assert [row["state"] for row in rows(state, schema.change)] == ["updated", "edited"]
     save(state, contact(1, name="Ada", gone=True, fields={"title": "secret"}), run="r4")
     assert dirty(state) == []
+
+
+@pytest.mark.parametrize("how", ["by the survivor", "by the loser"])
+def test_C10_nothing_of_somebody_stays_with_a_record_that_was_merged_away(state, how):
+    ada = contact(1, emails=("ada@x.example",), name="Ada", fields={"title": "secret"})
+    survivor = contact(2, aliases=("1",) if how == "by the survivor" else ())
+    save(state, ada, replace(survivor, aliases=()))
+    if how == "by the loser":
+        save(state, replace(ada, gone=True, merged_into=survivor.ref))
+    save(state, survivor)
+    settle(state)
+    assert len(columns_of(state).people) == 1
+    save(state, replace(survivor, gone=True))
+    for table in (schema.contact, schema.identity):
+        assert not any(each in str(rows(state, table)) for each in ("ada@x.example", "Ada", "secret"))

@@ -164,21 +164,16 @@ def save_contacts(
     _touch(connection, run, [stored[ref]["id"] for ref in unchanged])
     _stamp(connection, {ref: rows[ref] for ref in unchanged}, stored)
     ids = ids_by_ref(connection, latest)
-    _forget(connection, [ids[ref] for ref in changed if _is_erased(latest[ref])])
-    _mark(connection, {ids[ref]: latest[ref] for ref in changed})
+    _forget(connection, [ids[ref] for ref in changed if latest[ref].gone and latest[ref].merged_into is None])
+    _mark(connection, {ids[ref]: marks(latest[ref]) for ref in changed})
     for ref, each in latest.items():
         if each.aliases:
             _adopt(connection, each, ids[ref])
     _count(connection, run, {ids[ref]: each for ref, each in latest.items() if each.counters})
 
 
-def _is_erased(each: Contact) -> bool:
-    """Whether nothing of a record may be kept: its deletion may be an erasure that the law asks for."""
-    return each.gone and each.merged_into is None
-
-
 def _row(each: Contact, stored: Mapping[str, Any] | None) -> dict[str, Any]:
-    if _is_erased(each):
+    if each.gone:  # it may be an erasure that the law asks for, now or later of the record that it was merged into
         each = replace(each, name="", emails=(), fields={}, current={})
     fields = dict(each.fields)
     if each.unread and stored is not None and not each.gone:
@@ -353,14 +348,13 @@ def _forget(connection: Connection, row_ids: Sequence[int]) -> None:
         connection.execute(update(change).where(theirs).values(blank_change))
 
 
-def _mark(connection: Connection, contacts: Mapping[int, Contact]) -> None:
-    """Store what the contacts are known by. Whoever shares an address that one of them loses is decided about again.
+def _mark(connection: Connection, now: Mapping[int, set[str]]) -> None:
+    """Store what contacts (row ids) are known by. Whoever shares an address that one of them loses is decided about.
 
     They may have been several people because of it, and would not be found by an address that is no longer there.
     """
-    now = {row_id: marks(each) for row_id, each in contacts.items()}
     lost: set[str] = set()
-    for some in chunks(contacts, IN_LIST):
+    for some in chunks(now, IN_LIST):
         pairs = connection.execute(select(identity.c.contact, identity.c.mark).where(identity.c.contact.in_(some)))
         lost |= {mark for row_id, mark in pairs if mark.startswith(MAIL) and mark not in now[row_id]}
         connection.execute(delete(identity).where(identity.c.contact.in_(some)))
@@ -383,12 +377,15 @@ def _adopt(connection: Connection, survivor: Contact, row_id: int) -> None:
         [{"crm": crm, "kind": kind, "old_id": old, "contact": row_id} for old in survivor.aliases],
     )
     replaced = ids_by_exact_ref(connection, [Ref(crm, kind, old) for old in survivor.aliases if old != survivor.ref.id])
-    for old_row in replaced.values():
+    nothing = {"name": "", "emails": "[]", "fields": "{}", "current": "{}"}
+    for old_ref, old_row in replaced.items():
         merged = connection.execute(
             update(contact)
             .where(contact.c.id == old_row, contact.c.merged_into != str(survivor.ref))
-            .values(merged_into=str(survivor.ref), gone=True)
+            .values(nothing | {"merged_into": str(survivor.ref), "gone": True})
         )
+        if merged.rowcount:
+            _mark(connection, {old_row: {f"record:{old_ref}", f"record:{survivor.ref}"}})
         connection.execute(update(alias).where(alias.c.contact == old_row).values(contact=row_id))
         _add_counters(connection, old_row, row_id)
         if _move_activities(connection, old_row, row_id) or merged.rowcount:
