@@ -299,6 +299,7 @@ def cut_after(number, patch, *crms):
             raise PowerCutError
 
     patch.setattr(cycle_module, "failpoint", passing)
+    patch.setattr("crmsync.pull.failpoint", passing)
     patch.setattr("crmsync.apply.failpoint", passing)
     for each in crms:
         taken = each.write

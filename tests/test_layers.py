@@ -18,7 +18,16 @@ THINKING = {
     "crmsync.lint",
 }
 MEMORY = {"crmsync.store"}
-DOING = {"crmsync.apply", "crmsync.approval", "crmsync.result", "crmsync.draft", "crmsync.cycle", "crmsync.failpoint"}
+DOING = {
+    "crmsync.apply",
+    "crmsync.attempt",
+    "crmsync.pull",
+    "crmsync.approval",
+    "crmsync.result",
+    "crmsync.draft",
+    "crmsync.cycle",
+    "crmsync.failpoint",
+}
 IMPURE = {
     "time",
     "os",

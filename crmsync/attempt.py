@@ -1,0 +1,94 @@
+"""A run under way: what it reports, which CRMs are skipped and why, and how it ends."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+
+from crmsync.config import Config
+from crmsync.errors import ConfigError, StateError, Unavailable
+from crmsync.result import Counts, Result, Verdict, Work
+from crmsync.store import journal
+
+
+@dataclass
+class Attempt:
+    """A run under way: what it reports, the CRMs that are skipped and why, their calls until then, its begin."""
+
+    result: Result
+    skipped: dict[str, Exception] = field(default_factory=dict)
+    calls_before: dict[str, int] = field(default_factory=dict)
+    begun: float = field(default_factory=time.monotonic)
+
+
+def begin_attempt(work: Work, run_id: str) -> Attempt:
+    result = Result(run_id, crms={crm: Counts() for crm in work.crms})
+    return Attempt(result, calls_before={crm: connector.calls for crm, connector in work.crms.items()})
+
+
+def open_run(work: Work, result: Result, command: str) -> None:
+    text = work.config.decision_text()
+    with work.store.begin() as writing:
+        journal.begin_run(writing, result.run, command, work.now_ms, hashes_of(work.config), text)
+
+
+@contextmanager
+def failing_loudly(work: Work, attempt: Attempt) -> Iterator[None]:
+    """A run that comes to no end has failed, and its row says why."""
+    try:
+        yield
+    except (Unavailable, ConfigError):
+        end_attempt(work, attempt, "failed")
+        raise
+    except StateError:
+        raise
+    except BaseException as error:
+        attempt.result.problems.append(str(error) or type(error).__name__)
+        end_attempt(work, attempt, "failed")
+        raise
+
+
+@contextmanager
+def taking_part(work: Work, attempt: Attempt, crm: str) -> Iterator[None]:
+    """Work with one CRM: its time is counted, and when it cannot be used it is skipped for the rest of the run."""
+    start = time.monotonic()
+    try:
+        yield
+    except (Unavailable, ConfigError) as error:
+        attempt.skipped[crm] = error
+    finally:
+        counts = attempt.result.crms[crm]
+        counts.seconds = round(counts.seconds + time.monotonic() - start, 3)
+
+
+def crms_left(work: Work, attempt: Attempt) -> list[str]:
+    """The CRMs that take part. Raises what befell them when there is none left."""
+    alive = [crm for crm in work.crms if crm not in attempt.skipped]
+    if alive or not attempt.skipped:
+        return alive
+    mistakes = [error for error in attempt.skipped.values() if isinstance(error, ConfigError)]
+    if mistakes:
+        problems = [problem for error in mistakes for problem in error.problems]
+        raise ConfigError(problems, next_command="crmsync check --online")
+    raise next(iter(attempt.skipped.values()))
+
+
+def end_attempt(work: Work, attempt: Attempt, verdict: Verdict) -> Result:
+    result = attempt.result
+    result.verdict = verdict
+    result.skipped = {crm: str(error) for crm, error in sorted(attempt.skipped.items())}
+    result.problems += [f"{crm}: {why}" for crm, why in result.skipped.items()]
+    if result.held:
+        result.problems += result.held.reasons
+    for crm, connector in work.crms.items():
+        result.crms[crm].api_calls = connector.calls - attempt.calls_before[crm]
+    ended = work.now_ms + int((time.monotonic() - attempt.begun) * 1000)
+    with work.store.begin() as writing:
+        journal.end_run(writing, result.run, ended, verdict, result.as_json())
+    return result
+
+
+def hashes_of(config: Config) -> tuple[str, str]:
+    return config.model_hash(), config.decision_hash()

@@ -1,0 +1,159 @@
+"""Pull: from every CRM that can be used, page by page, each page with its cursor."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack
+from functools import partial
+from typing import Any
+
+from crmsync import route
+from crmsync.apply import resolve
+from crmsync.attempt import Attempt, begin_attempt, crms_left, taking_part
+from crmsync.config import Config
+from crmsync.draft import Setting
+from crmsync.errors import ConfigError, Unavailable
+from crmsync.failpoint import failpoint
+from crmsync.model import MissingField, Owner, Page
+from crmsync.result import Result, Work
+from crmsync.store import full_pull, pulled, scored
+from crmsync.store.database import bind_account
+from crmsync.store.owners import save_owners
+from crmsync.store.pulled import chunks
+
+
+def pull_all(work: Work, attempt: Attempt, *, full: bool, resuming: bool) -> Setting:
+    """Pull from every CRM that can be used, and ask who can own records and how stages follow each other."""
+    result = attempt.result
+    owners: list[Owner] = []
+    orders: dict[tuple[str, str], Any] = {}
+    for crm in work.crms:
+        with taking_part(work, attempt, crm):
+            _prepare(work, attempt, crm)
+            if resuming:
+                result.crms[crm].resumed = resolve(work.store, work.crms[crm], work.now_ms)
+            _pull(work, result, crm, full)
+            theirs = work.crms[crm].owners()
+            with work.store.begin() as writing:
+                save_owners(writing, [crm], theirs)
+            owners += theirs
+            orders |= {(crm, kind): values for kind, values in work.crms[crm].stage_order().items()}
+    alive = crms_left(work, attempt)
+    with work.store.read() as reading:
+        unread = [crm for crm in work.crms if crm not in alive and not pulled.was_ever_read(reading, crm)]
+    return Setting(alive, route.owners_of(owners, work.config.write.nobody), orders, unread=unread)
+
+
+def pull_first(work: Work, run: str) -> Result:
+    with ExitStack() as stack:
+        crms = stack.enter_context(work.connect(work.config, work.store)) if work.connect else work.crms
+        first = work._replace(crms=crms)
+        attempt = begin_attempt(first, run)
+        for crm in crms:
+            with taking_part(first, attempt, crm):
+                _prepare(first, attempt, crm)
+                _pull(first, attempt.result, crm, full=False)
+            attempt.result.crms[crm].api_calls = crms[crm].calls - attempt.calls_before[crm]
+    return attempt.result
+
+
+def _prepare(work: Work, attempt: Attempt, crm: str) -> None:
+    """Look whose account it is, and whether the fields are there that rules read and that crmsync writes.
+
+    A mapping that never worked is a mistake in the file, and the CRM is skipped. A field that was there until now is
+    not shown any more: what was known of it holds, the rest goes on, and the run says so.
+    """
+    connector = work.crms[crm]
+    bind_account(work.store, crm, connector.account())
+    missing = [each for each in connector.missing_fields() if _is_needed(work.config, each)]
+    if not missing:
+        return
+    with work.store.read() as reading:
+        worked = pulled.read_cursor(reading, crm, _contacts_stream(work, crm)) is not None
+    wrong = [each for each in missing if each.role != "field" or not worked]
+    if wrong:
+        raise ConfigError(_missing_sentences(crm, wrong))
+    attempt.result.problems += list(
+        dict.fromkeys(f"{crm}: {each.sentence}; what was known of it holds until then" for each in missing)
+    )
+
+
+def _missing_sentences(crm: str, missing: Sequence[MissingField]) -> list[str]:
+    """What to say of missing fields; those that setup makes are told together."""
+    ours = [each for each in missing if each.role != "field"]
+    said = [each.sentence for each in missing if each.role == "field" or len(ours) == 1]
+    if len(ours) > 1:
+        names = ", ".join(dict.fromkeys(each.name for each in ours))
+        kinds = " and ".join(dict.fromkeys(f"{each.kind}s" for each in ours))
+        said.append(f"{crm} has no fields for what crmsync writes to {kinds}: {names}; make them with: crmsync setup")
+    return list(dict.fromkeys(said))
+
+
+def _is_needed(config: Config, missing: MissingField) -> bool:
+    if missing.role == "field":
+        return missing.name in config.used_fields()
+    return missing.role == "output" or config.write.stage
+
+
+def _contacts_stream(work: Work, crm: str) -> str:
+    """Mapped otherwise, everybody has to be read again: each mapping has a cursor of its own."""
+    return f"contacts:{work.config.mapping_hash(crm)}"
+
+
+def _pull(work: Work, result: Result, crm: str, full: bool) -> None:
+    connector, counts = work.crms[crm], result.crms[crm]
+    contacts = _contacts_stream(work, crm)
+    with work.store.read() as reading:
+        remapped = pulled.read_cursor(reading, crm, contacts) is None
+    streams: list[tuple[str, str, Callable[[str | None], Iterator[Page[Any]]], Callable[..., None]]] = [
+        ("contacts", contacts, connector.contacts, partial(pulled.save_contacts, now=work.now, remapped=remapped)),
+        ("activities", "activities", connector.activities, pulled.save_activities),
+    ]
+    for what, stream, pages, save in streams:
+        key = f"full:{stream}" if full else stream
+        with work.store.read() as reading:
+            cursor = pulled.read_cursor(reading, crm, key)
+        if cursor is None:
+            with work.store.begin() as writing:
+                if what == "contacts":
+                    pulled.drop_cursors(writing, crm, "contacts:", keep=contacts)
+                else:
+                    full_pull.begin_tracking(writing, crm, key)
+        for page in pages(cursor):
+            with work.store.begin() as writing:
+                save(writing, result.run, page.items)
+                if what == "activities":
+                    result.problems += full_pull.compare_page(writing, crm, key, page)
+                pulled.write_cursor(writing, crm, key, page.cursor)
+            failpoint("page_stored")
+            counts.activities += len(page.items) if what == "activities" else 0
+            work.progress(what, crm, len(page.items))
+        if cursor is None and what == "contacts":
+            _find_missing_records(work, result, crm, key)
+    full_pull.end_tracking(work.store, crm, key)
+    if full:
+        with work.store.begin() as writing:
+            pulled.promote_cursors(writing, crm, [stream for _what, stream, _pages, _save in streams])
+
+
+def _find_missing_records(work: Work, result: Result, crm: str, stream: str) -> None:
+    """After a pull of everything: records that did not come are read by id, and those that are gone are buried.
+
+    Raises `Unavailable` when nothing came at all: an empty answer is a broken feed before it is an empty CRM. Its
+    cursor goes too, or the next pull would go on from there.
+    """
+    with work.store.read() as reading:
+        missing, seen = scored.unseen(reading, result.run, crm)
+    if not seen:
+        with work.store.begin() as writing:
+            pulled.drop_cursor(writing, crm, stream)
+        known = f"where crmsync knows {len(missing):,}" if missing else "and crmsync has not seen one before"
+        raise Unavailable(
+            crm,
+            f"it answered without a single record {known}, and nothing is changed; look at what the integration user "
+            f"may see, and if {crm} is really empty, take its table out of the config",
+        )
+    for some in chunks(missing, 1_000):
+        items = list(work.crms[crm].read(some))
+        with work.store.begin() as writing:
+            pulled.save_contacts(writing, result.run, items, work.now)
