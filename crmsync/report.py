@@ -205,6 +205,18 @@ def _listed(numbers: Mapping[str, int]) -> str:
     return ", ".join(f"{name} {number:,}" for name, number in numbers.items())
 
 
+def print_approved(console: Console, approved: Document) -> None:
+    """How what was written compares with the plan that somebody had approved."""
+    parts = (
+        ("as_seen", "as you saw it"),
+        ("other_values", "with other values, as things are by now"),
+        ("no_longer", "no longer needed"),
+        ("new", "new since"),
+    )
+    said = ", ".join(f"{approved[name]:,} {words}" for name, words in parts if approved[name])
+    say(console, f"Of plan {', '.join(approved['plans'])}: {said or 'nothing was left to write'}.")
+
+
 def print_troubles(console: Console, troubles: Sequence[Document], heading: str = "Not written as planned") -> None:
     """What did not go through, by cause: how many records, which fields, what the CRM said, what to do."""
     records = sum(each["records"] for each in troubles)

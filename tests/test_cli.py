@@ -404,7 +404,9 @@ def test_an_unsafe_plan_waits_for_review(ready):
     assert any("[guard]" in each for each in ended.json["problems"])
     assert ended.json["crms"]["hubspot"]["updated"] == 0
     assert f"apply {ended.json['held']['run']}" in ended.json["next"]
-    assert crmsync("apply", ended.json["held"]["run"], "-c", ready).code == 0
+    applied = crmsync("apply", ended.json["held"]["run"], "-c", ready)
+    assert applied.code == 0
+    assert re.search(rf"Of plan {ended.json['held']['run']}: \d+ as you saw it\.", applied.out)
     assert crmsync("sync", "-c", ready, "--json").json["crms"]["hubspot"]["planned"] == 0
 
 

@@ -23,6 +23,7 @@ from crmsync.model import Stop
 from crmsync.report import (
     count_of,
     in_order,
+    print_approved,
     print_review,
     print_run,
     print_troubles,
@@ -255,6 +256,8 @@ def _show(ending: Ending, config: Config) -> None:
         return
     console = out()
     print_run(console, document)
+    if document["approved"]:
+        print_approved(console, document["approved"])
     print_troubles(console, document["changes"]["troubles"])
     if document["verdict"] in ("preview", "held"):
         waiting = document["held"] if document["verdict"] == "held" else document
