@@ -1,0 +1,137 @@
+"""Reading while records change, fields hide and processes start without a terminal; over real HTTP."""
+
+import os
+import signal
+import subprocess
+import sys
+import threading
+from datetime import datetime, timedelta
+
+import pytest
+from apscheduler.jobstores.memory import MemoryJobStore
+
+from connectors.sandbox.salesforce import describing
+from crmsync import schedule
+from crmsync.config import Schedule
+from crmsync.model import FieldMap
+from tests import salesforce_org
+from tests.salesforce_org import connect, org_with_our_fields, pulled  # noqa: F401
+from tests.test_connector import news, remote, writable  # noqa: F401
+from tests.test_hubspot import create, hubspot
+from tests.test_schedule import QUICK, SECRETS, config, left, read_until  # noqa: F401
+
+
+@pytest.fixture(name="remote")
+def _remote(remote):  # noqa: F811
+    return remote
+
+
+def test_R06_every_edit_of_a_record_comes_though_all_lie_within_the_look_back(remote):  # noqa: F811
+    _, cursor = pulled(remote.connect().contacts(None))
+    ref = writable(remote)[0]
+    for title in ("first", "second", "third"):
+        remote.retitle(ref, title)
+        contacts, cursor = pulled(remote.connect().contacts(cursor))
+        assert [each.fields["title"] for each in contacts if each.ref == ref][-1] == title
+
+
+def test_R10_a_source_whose_stamp_cannot_be_filtered_is_left_out_and_said(sandbox, crm, monkeypatch):
+    told = describing.describe_field
+
+    def unfilterable(each):
+        said = told(each)
+        return {**said, "filterable": False} if each.name == "SystemModstamp" else said
+
+    task = sandbox.org.state.of("Task").sobject
+    monkeypatch.setattr(
+        describing, "describe_field", lambda each: unfilterable(each) if each in task.fields.values() else told(each)
+    )
+    made = connect(sandbox)
+    kinds = {each.id[:3] for each in pulled(made.activities(None))[0]}
+    assert "00T" not in kinds
+    assert "00U" in kinds
+    assert any(note.startswith("Task") for note in made.check().notes)
+
+
+def test_R12_an_old_call_that_gains_a_contact_counts_after_a_full_pull(sandbox):
+    connector = hubspot(sandbox)
+    call = sandbox.do("hubspot", "create", type="calls", properties={"hs_timestamp": "2026-11-20T09:00:00Z"})["id"]
+    pulled(connector.activities(None))
+    sandbox.clock.advance(30 * 86_400)
+    contact_id = create(sandbox, email="joined@acme.example")
+    sandbox.do("hubspot", "associate", type="calls", id=call, to="contacts", other=contact_id)
+    full, _ = pulled(connector.activities(None))
+    assert (f"calls:{call}", contact_id) in {(each.id, each.ref.id) for each in full}
+
+
+def test_R29_five_hundred_fields_of_a_lead_all_come(sandbox):
+    for number in range(500):
+        name = f"A_custom_field_with_a_long_name_{number:03}__c"
+        sandbox.do("salesforce", "add_field", object="Lead", field=name, type="string")
+    names = {f"f{number}": {"lead": f"A_custom_field_with_a_long_name_{number:03}__c"} for number in range(500)}
+    made = connect(sandbox, names=FieldMap(fields=names))
+    lead = next(each.ref for each in salesforce_org.live(made))
+    wanted = {f"A_custom_field_with_a_long_name_{number:03}__c": f"value {number}" for number in range(500)}
+    sandbox.do("salesforce", "update", id=lead.id, fields=wanted)
+    expected = {f"f{number}": f"value {number}" for number in range(500)}
+    assert salesforce_org.by_ref(pulled(made.contacts(None))[0])[lead].fields == expected
+    assert [each.fields for each in made.read([lead])] == [expected]
+
+
+def test_A14_many_pulls_leave_no_threads_and_no_sockets_behind(remote):  # noqa: F811
+    crm = remote.connect()
+
+    def held():
+        return len(os.listdir("/proc/self/fd")), threading.active_count()
+
+    _, cursor = pulled(crm.contacts(None))
+    before = held()
+    for _ in range(40):
+        pulled(crm.contacts(cursor))
+        crm.owners()
+    crm.close()
+    files, threads = held()
+    assert files <= before[0] + 8
+    assert threads <= before[1] + 4
+
+
+# The process
+
+
+def test_J09_the_schedule_is_the_configs_at_each_start_and_stored_nowhere():
+    stores, ticks = [], []
+
+    def act():
+        stores.append(type(scheduler._lookup_jobstore("default")))
+        ticks.append(scheduler.get_job("cycle").trigger.interval)
+        scheduler.shutdown(wait=False)
+
+    for every in ("10m", "2h"):
+        scheduler = schedule.scheduler_of(Schedule(every=every), act, datetime.now(salesforce_org_zone()))
+        scheduler.start()
+    assert stores == [MemoryJobStore] * 2
+    assert ticks == [timedelta(minutes=10), timedelta(hours=2)]
+
+
+def salesforce_org_zone():
+    from datetime import UTC
+
+    return UTC
+
+
+def test_J12_the_daemon_works_without_a_terminal_and_without_an_open_input(config, sandbox):  # noqa: F811
+    around = {name: value for name, value in os.environ.items() if not name.startswith("CRMSYNC_")}
+    process = subprocess.Popen(
+        ["/bin/sh", "-c", 'exec "$@" <&-', "sh", sys.executable, "-c", QUICK, "run", "-c", str(config)],
+        stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True, env={**around, **SECRETS}, start_new_session=True,
+    )  # fmt: skip
+    given_up = threading.Timer(60, process.kill)
+    given_up.start()
+    try:
+        for _ in range(2):
+            read_until(process, "cycle_done")
+        assert left(process, signal.SIGTERM)[1] == 0
+    finally:
+        given_up.cancel()
+        process.kill()
+        process.communicate()
