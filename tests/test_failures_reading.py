@@ -5,9 +5,9 @@ import signal
 import subprocess
 import sys
 import threading
+import time
 from datetime import UTC, datetime, timedelta
 
-import pytest
 from apscheduler.jobstores.memory import MemoryJobStore
 
 from connectors.sandbox.salesforce import records
@@ -41,6 +41,16 @@ def test_R10_a_source_whose_stamp_cannot_be_filtered_is_left_out_and_the_others_
     kinds = {each.id[:3] for each in pulled(connect(sandbox).activities(None))[0]}
     assert "00T" not in kinds
     assert {"00U", "02s", "00v"} <= kinds
+
+
+def test_A09_searches_are_paced_by_a_limit_of_their_own(sandbox):
+    connector = hubspot(sandbox, searches=2)
+    _, cursor = pulled(connector.contacts(None))
+    sandbox.calls.clear()
+    begun = time.monotonic()
+    while len(searches := [call for call in sandbox.calls.of("hubspot") if call.path.endswith("/search")]) < 5:
+        pulled(connector.contacts(cursor))
+    assert time.monotonic() - begun >= (len(searches) - 1) // 2 - 1
 
 
 def test_R12_an_old_call_that_gains_a_contact_counts_after_a_full_pull(sandbox):

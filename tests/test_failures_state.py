@@ -16,8 +16,9 @@ from pydantic import ValidationError
 from sqlalchemy import func, select
 
 from crmsync.cycle import cycle
-from crmsync.errors import StateError, Unavailable
-from crmsync.model import Page
+from crmsync.errors import ConfigError, StateError, Unavailable
+from crmsync.explain import explain
+from crmsync.model import Page, Ref
 from crmsync.store import database, pulled, schema
 from crmsync.store.database import open_store, quick_check
 from tests.make import NOW, config, contact, crm, store, work
@@ -238,6 +239,30 @@ def test_S09_a_run_scores_everybody_by_the_config_it_began_with(state):
     result = cycle(work(state, *crms, settings=settings)._replace(progress=edit))
     assert result.verdict == "ok"
     assert {each["model"] for each in rows(state, schema.person)} == {settings.model_hash()}
+
+
+# Whose state it is, and what it remembers
+
+
+def test_D08_a_run_with_the_credentials_of_another_account_writes_nothing(state):
+    hubspot, salesforce = two_crms()
+    cycle(work(state, hubspot, salesforce))
+    other = crm("hubspot")
+    other.edit(contact(1, fields={"title": "VP Sales"}))
+    other.account = lambda: "memory:another"
+    with pytest.raises(ConfigError, match="belongs to hubspot account memory:hubspot"):
+        cycle(work(state, other))
+    assert other.writes == []
+
+
+def test_O03_a_refusal_is_kept_word_for_word_and_explained_to_who_asks(state):
+    hubspot, _ = two_crms()
+    ada = Ref("hubspot", "contact", "1")
+    hubspot.refusing[ada] = "FIELD_CUSTOM_VALIDATION_EXCEPTION: Budget is required"
+    cycle(work(state, hubspot))
+    said = explain(config(), state, "ada@x.example", NOW)
+    assert "Budget is required" in next(each for each in said["records"] if each["ref"] == str(ada))["parked"]
+    assert "Budget is required" in said["history"][0]["reason"]
 
 
 # What a disk or a database says
