@@ -44,7 +44,7 @@ def test_R10_a_source_whose_stamp_cannot_be_filtered_is_left_out_and_the_others_
 
 
 def test_A09_searches_are_paced_by_a_limit_of_their_own(sandbox):
-    connector = hubspot(sandbox, searches=2)
+    connector = hubspot(sandbox, stop=threading.Event(), searches=2)
     _, cursor = pulled(connector.contacts(None))
     sandbox.calls.clear()
     begun = time.monotonic()
@@ -108,8 +108,7 @@ def test_J12_the_daemon_works_without_a_terminal_and_without_an_open_input(confi
     given_up = threading.Timer(60, process.kill)
     given_up.start()
     try:
-        for _ in range(2):
-            read_until(process, "cycle_done")
+        read_until(process, "cycle_done")
         assert left(process, signal.SIGTERM)[1] == 0
     finally:
         given_up.cancel()
