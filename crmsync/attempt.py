@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 
 from crmsync.config import Config
 from crmsync.errors import ConfigError, StateError, Unavailable
+from crmsync.redaction import hide_secrets, secrets_of
 from crmsync.result import Counts, Result, Verdict, Work
 from crmsync.store import journal
 
@@ -82,6 +83,9 @@ def end_attempt(work: Work, attempt: Attempt, verdict: Verdict) -> Result:
     result.problems += [f"{crm}: {why}" for crm, why in result.skipped.items()]
     if result.held:
         result.problems += result.held.reasons
+    secrets = secrets_of(work.config)  # a CRM may repeat in a refusal what it was sent
+    result.skipped = {crm: hide_secrets(why, secrets) for crm, why in result.skipped.items()}
+    result.problems = [hide_secrets(problem, secrets) for problem in result.problems]
     for crm, connector in work.crms.items():
         result.crms[crm].api_calls = connector.calls - attempt.calls_before[crm]
     ended = work.now_ms + int((time.monotonic() - attempt.begun) * 1000)

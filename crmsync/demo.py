@@ -23,6 +23,7 @@ from crmsync.ending import code_of
 from crmsync.errors import Cancelled, ConfigError, CrmsyncError
 from crmsync.explain import hottest
 from crmsync.model import Stop
+from crmsync.redaction import secrets_of
 from crmsync.report import in_order
 from crmsync.result import Result, Work
 from crmsync.workplace import at_work
@@ -145,7 +146,7 @@ def _configured(folder: Path, url: str) -> Config:
         path.touch(mode=0o600)
         path.write_text(secret + "\n", encoding="utf-8")
     config = load(folder / "config.toml")
-    log.start(config.log, 30, log.secrets_of(config))
+    log.start(config.log, 30, secrets_of(config))
     return config
 
 

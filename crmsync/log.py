@@ -5,32 +5,18 @@ from __future__ import annotations
 import logging
 import re
 import sys
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, Literal
 
 import structlog
-from pydantic import BaseModel, SecretStr
-from sqlalchemy import make_url
-from sqlalchemy.exc import ArgumentError
 from structlog.tracebacks import ExceptionDictTransformer
 from structlog.typing import EventDict, Processor
 
-from crmsync.config import Config
+from crmsync.redaction import HIDDEN, hide_secrets
 
-HIDDEN = "[hidden]"
 LIBRARIES = ("urllib3", "requests", "hubspot", "simple_salesforce", "apscheduler", "alembic", "asyncio")
 """Who is told of only from a warning on, unless everything is asked for."""
 
-SHORTEST_SECRET = 8
-"""Shorter values are not looked for in texts: they would blot out ordinary words."""
-
-_CREDENTIAL = re.compile(
-    r"""(?ix)
-    (?P<kept> \b (?: bearer | basic ) \s+ )  [\w.~+/!=-]{12,}
-    | (?P<key> ["']? \b (?: authorization | access_token | refresh_token | client_secret | assertion | password | sid )
-        ["']? \s* [=:] \s* ["']? )  (?: (?: bearer | basic ) \s+ )?  [^\s"'&,;)}]{6,}
-    """
-)
 _CREDENTIAL_KEYS = re.compile(r"(?i)authorization|token$|secret$|password$|private_key$")
 
 
@@ -100,7 +86,7 @@ class _Redactor:
     """The last step before an event is written: known secrets and anything that looks like one are taken out."""
 
     def __init__(self, secrets: Sequence[str]) -> None:
-        self.secrets = sorted((each for each in secrets if len(each) >= SHORTEST_SECRET), key=len, reverse=True)
+        self.secrets = secrets
 
     def __call__(self, _logger: Any, _method: str, event: EventDict) -> EventDict:
         return {name: self._cleaned(name, value) for name, value in event.items()}
@@ -114,38 +100,4 @@ class _Redactor:
             return {str(key): self._cleaned(str(key), each) for key, each in value.items()}
         if isinstance(value, list | tuple | set | frozenset):
             return [self._cleaned(name, each) for each in value]
-        return self.hide(value if isinstance(value, str) else repr(value))
-
-    def hide(self, text: str) -> str:
-        """The text without secrets."""
-        for secret in self.secrets:
-            text = text.replace(secret, HIDDEN)
-        return _CREDENTIAL.sub(lambda found: (found["kept"] or found["key"] or "") + HIDDEN, text)
-
-
-def without_secrets(text: str, secrets: Sequence[str]) -> str:
-    """A text for people, with the known secrets and anything that looks like one taken out."""
-    return _Redactor(secrets).hide(text)
-
-
-def secrets_of(config: Config) -> list[str]:
-    """Every secret that the config holds."""
-    found = [secret for table in config.crms.values() for secret in _secrets_in(table)]
-    return [*found, *_password(config.state.url)]
-
-
-def _secrets_in(table: BaseModel) -> Iterator[str]:
-    for name in type(table).model_fields:
-        value = getattr(table, name)
-        if isinstance(value, SecretStr) and value.get_secret_value():
-            yield value.get_secret_value()
-        elif isinstance(value, BaseModel):
-            yield from _secrets_in(value)
-
-
-def _password(url: str) -> list[str]:
-    try:
-        password = make_url(url).password
-    except ArgumentError:
-        return []
-    return [str(password)] if password else []
+        return hide_secrets(value if isinstance(value, str) else repr(value), self.secrets)

@@ -21,6 +21,7 @@ MEMORY = {"crmsync.store"}
 DOING = {
     "crmsync.apply",
     "crmsync.attempt",
+    "crmsync.redaction",
     "crmsync.pull",
     "crmsync.approval",
     "crmsync.result",

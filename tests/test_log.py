@@ -9,6 +9,7 @@ from pydantic import SecretStr
 
 from crmsync import log
 from crmsync.config import config_class
+from crmsync.redaction import hide_secrets, secrets_of
 
 CANARY = "canary-3f9d1c7e55"
 
@@ -125,7 +126,7 @@ def test_a_known_secret_never_comes_out(told, style, leak):
     ],
 )
 def test_what_looks_like_a_secret_is_hidden_even_where_it_is_not_known(text):
-    hidden = log.without_secrets(text, [])
+    hidden = hide_secrets(text, [])
     assert CANARY not in hidden
     assert log.HIDDEN in hidden
 
@@ -153,4 +154,4 @@ def test_the_secrets_of_a_config_are_known():
         state={"url": "postgresql://user:four@host/db"},
         bands={"cold": 0},
     )
-    assert set(log.secrets_of(config)) == {"one", "two", "three", "four"}
+    assert set(secrets_of(config)) == {"one", "two", "three", "four"}

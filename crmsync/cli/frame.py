@@ -21,6 +21,7 @@ from crmsync import log
 from crmsync.config import Config, load
 from crmsync.ending import FAILED, End, end_of
 from crmsync.errors import CrmsyncError
+from crmsync.redaction import hide_secrets, secrets_of
 from crmsync.report import printable, say
 
 DEFAULT_CONFIG = Path("crmsync.toml")
@@ -65,7 +66,7 @@ class Ending:
 
     def tell(self, end: End) -> None:
         """Say how the command ended, with an error."""
-        said = tuple(log.without_secrets(printable(each), self.secrets) for each in end.said)
+        said = tuple(hide_secrets(printable(each), self.secrets) for each in end.said)
         clean = end._replace(said=said, next="" if end.next == self.command else self.typed(end.next))
         self.code = end.code
         if self.as_json:
@@ -128,6 +129,6 @@ def told(as_json: bool, debug: bool, config: Path = DEFAULT_CONFIG, command: str
 def opened_config(ending: Ending, level: int = logging.WARNING) -> Config:
     """Read the config; from here on its log style counts and its secrets are kept out of everything."""
     config = load(ending.config)
-    ending.secrets = log.secrets_of(config)
+    ending.secrets = secrets_of(config)
     log.start(config.log, logging.DEBUG if ending.debug else level, ending.secrets)
     return config
