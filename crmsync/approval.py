@@ -41,14 +41,16 @@ def find_approval(connection: Connection, config_hash: str) -> Approval:
 
 
 def find_plan(connection: Connection, config_hash: str, plan_id: str | None) -> Any:
-    """The row of the plan that is meant; without an id the one that waits, else the newest preview, else `None`.
+    """The row of the plan that is meant; without an id the one that waits, else a preview that no run came after.
 
     Raises `ConfigError` for a plan that cannot be approved, or that another config than this one (hash) made.
     """
     adopted = journal.adopted_config(connection)
     usable = {config_hash, *([adopted[0]] if adopted else [])}
     if plan_id is None:
-        plans = [*journal.waiting_plans(connection), *journal.plans(connection, journal.PREVIEW)]
+        last = max((row.started for row in journal.recent_runs(connection, 1)), default=0)
+        fresh = [row for row in journal.plans(connection, journal.PREVIEW) if row.started > last]
+        plans = [*journal.waiting_plans(connection), *fresh]
         return next((row for row in plans if row.config in usable and plan_of(row)["records"]), None)
     found = journal.find_run(connection, plan_id)
     if found is None:
