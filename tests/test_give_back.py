@@ -1,0 +1,368 @@
+"""A stage or owner that somebody set while our write was on its way is given back, or it is said that it could not be."""
+
+import tomllib
+from dataclasses import replace
+from datetime import timedelta
+
+import pytest
+from sqlalchemy import select
+
+from connectors.hubspot import Settings, connect
+from connectors.hubspot.history import replaced, versions
+from connectors.sandbox.faults import Fault
+from crmsync.cycle import cycle
+from crmsync.errors import Unavailable
+from crmsync.model import Change, Receipt, Ref
+from crmsync.store import schema
+from crmsync.store.database import open_store
+from tests.make import config, contact, crm, work
+from tests.test_connector import Hurried
+from tests.test_cycle import balanced, held
+from tests.test_overrides import ADA, DAYS, NEVER_FADES, edit, hot, run
+
+WRITE = tomllib.loads(NEVER_FADES)["write"]
+
+
+def too_late(hubspot, **theirs):
+    """Let somebody edit Ada between our last look at her and the landing of the next write."""
+    taken = hubspot.write
+
+    def write(changes, narrow=list):
+        hubspot.write = taken
+
+        def slow(batch):
+            going = list(narrow(batch))
+            edit(hubspot, ADA, **theirs)
+            return going
+
+        return taken(changes, slow)
+
+    hubspot.write = write
+
+
+def rows(state):
+    """How the changes of Ada ended: the state, the reason and what was refused."""
+    it = schema.change.c
+    with state.read() as reading:
+        query = select(it.state, it.reason, it.refused).where(it.ref_id == ADA.id).order_by(it.id)
+        return [tuple(row) for row in reading.execute(query)]
+
+
+THEIRS = [{"stage": "sql"}, {"owner": "hubspot-bob"}, {"stage": "sql", "owner": "hubspot-bob"}]
+
+
+@pytest.mark.parametrize("theirs", THEIRS)
+def test_who_edits_while_the_write_is_on_its_way_wins(state, theirs):
+    hubspot = hot()
+    too_late(hubspot, **theirs)
+    ran = run(state, hubspot, at=DAYS[0])
+    expected = (65, theirs.get("stage", "mql"), theirs.get("owner", "hubspot-ann"))
+    assert held(hubspot)["1"] == expected
+    assert (ran.crms["hubspot"].partly, ran.crms["hubspot"].updated) == (1, 0)
+    ((ended, reason, refused),) = rows(state)
+    assert ended == "partly"
+    assert all(f'"{name}":"somebody set it a moment before; given back"' in refused for name in theirs)
+    assert "somebody set it a moment before; given back" in reason
+    for day in DAYS[1:14]:
+        assert run(state, hubspot, at=day).crms["hubspot"].planned == 0
+        assert held(hubspot)["1"] == expected
+
+
+def test_a_cleared_owner_is_a_value_too(state):
+    hubspot = hot()
+    edit(hubspot, ADA, owner="hubspot-eve")  # who left: somebody else's turn
+    too_late(hubspot, owner=None)
+    run(state, hubspot, at=DAYS[0])
+    assert held(hubspot)["1"] == (65, "mql", None)
+    assert run(state, hubspot, at=DAYS[1]).crms["hubspot"].planned == 0
+
+
+def test_the_override_ends_by_itself(state):
+    hubspot = hot()
+    edit(hubspot, ADA, stage=None)
+    too_late(hubspot, stage="lead", owner="hubspot-bob")
+    run(state, hubspot, at=DAYS[0])
+    for day in DAYS[1:14]:
+        run(state, hubspot, at=day)
+        assert held(hubspot)["1"] == (65, "lead", "hubspot-bob")
+    run(state, hubspot, at=DAYS[14])
+    assert held(hubspot)["1"][1] == "mql"
+
+
+@pytest.mark.parametrize("theirs", THEIRS)
+def test_a_change_of_nothing_else_is_edited(state, theirs):
+    hubspot = hot()
+    both = {"stage": "sql", "owner": "hubspot-bob"}
+    quiet = {"stage": False, "owner": False}
+    run(state, hubspot, at=DAYS[0], write={**WRITE, **quiet})
+    too_late(hubspot, **theirs)
+    ran = run(state, hubspot, at=DAYS[1])
+    _first, (ended, _reason, _refused) = rows(state)
+    assert held(hubspot)["1"] == (65, theirs.get("stage", "mql"), theirs.get("owner", "hubspot-ann"))
+    assert ended == ("edited" if theirs == both else "partly")
+    assert ran.crms["hubspot"].edited == (theirs == both)
+    assert run(state, hubspot, at=DAYS[2]).crms["hubspot"].planned == 0
+
+
+def test_what_cannot_be_given_back_is_told_with_the_value(state):
+    hubspot = hot()
+    refuse_again(hubspot, "stage", "stages only move forward")
+    too_late(hubspot, stage="sql")
+    ran = run(state, hubspot, at=DAYS[0])
+    ((ended, reason, _refused),) = rows(state)
+    assert (ran.verdict, ran.crms["hubspot"].partly, ended) == ("partial", 1, "partly")
+    assert reason == (
+        "stage: somebody set it to sql a moment before, which could not be given back; set it in hubspot "
+        "(stages only move forward)"
+    )
+    assert held(hubspot)["1"] == (65, "mql", "hubspot-ann")
+    assert run(state, hubspot, at=DAYS[1]).crms["hubspot"].planned == 0
+
+
+def refuse_again(hubspot, name, why):
+    """Let the CRM refuse a field from its second write on."""
+    taken = hubspot.write
+
+    def write(changes, narrow=list):
+        for change in changes:
+            if hubspot.writes and name in change.after:
+                yield Receipt(change.ref, ok=False, reason=why)
+            else:
+                yield from taken([change], narrow)
+
+    hubspot.write = write
+
+
+def test_a_change_that_was_refused_in_part_is_looked_at_too(state):
+    hubspot = hot()
+    taken = hubspot.write
+
+    def write(changes, narrow=list):
+        for receipt in taken(changes, narrow):
+            yield replace(receipt, refused={"band": "not an option"})
+
+    hubspot.write = write
+    too_late(hubspot, owner="hubspot-bob")
+    run(state, hubspot, at=DAYS[0])
+    ((ended, reason, _refused),) = rows(state)
+    assert ended == "partly"
+    assert reason == "band: not an option; owner: somebody set it a moment before; given back"
+    assert held(hubspot)["1"][2] == "hubspot-bob"
+
+
+def test_a_run_that_was_cut_off_after_the_write_gives_back_in_the_next_one(state):
+    hubspot = hot()
+    too_late(hubspot, owner="hubspot-bob")
+
+    def down(_changes):
+        raise Unavailable("hubspot", "it does not answer")
+
+    kept, hubspot.overwritten = hubspot.overwritten, down
+    ran = balanced(cycle(work(state, hubspot, now=DAYS[0], settings=config(NEVER_FADES))))
+    assert (held(hubspot)["1"][2], ran.crms["hubspot"].unknown) == ("hubspot-ann", 1)
+    hubspot.overwritten = kept
+    again = run(state, hubspot, at=DAYS[0] + timedelta(minutes=15))
+    assert (held(hubspot)["1"][2], again.crms["hubspot"].resumed) == ("hubspot-bob", 1)
+    assert rows(state)[0][0] == "partly"
+    assert run(state, hubspot, at=DAYS[1]).crms["hubspot"].planned == 0
+
+
+def test_nothing_is_asked_where_no_stage_and_no_owner_was_written(state):
+    hubspot = crm()
+    hubspot.edit(contact(1, fields={"title": "VP Sales"}, stage="lead"))
+
+    def asked(_changes):
+        raise AssertionError
+
+    hubspot.overwritten = asked
+    assert run(state, hubspot, at=DAYS[0]).crms["hubspot"].updated == 1
+
+
+# HubSpot, over real HTTP
+
+
+class Late:
+    """Lets somebody act between our last look and the landing of a write: just before the nth batch update is sent."""
+
+    def __init__(self, connector, act, nth=1):
+        self.post, self.act, self.left = connector._api.post, act, nth
+        connector._api.post = self
+
+    def __call__(self, path, *rest):
+        if path.endswith("batch/update"):
+            self.left -= 1
+            if self.left == 0:
+                self.act()
+        return self.post(path, *rest)
+
+
+@pytest.fixture
+def portal(sandbox):
+    """A connector to a portal that has our properties; `backward_stages` is what the config says."""
+    made = []
+
+    def connected(**settings):
+        settings = {"token": "sandbox-token", "burst": 100_000, "searches": 100_000, **settings}
+        made.append(connect(Settings(base_url=sandbox.url, **settings), SCHEME.field_map("hubspot"), {}, Hurried()))
+        made[-1].create_fields()
+        sandbox.clock.advance(3_600)
+        sandbox.calls.clear()
+        return made[-1]
+
+    yield connected
+    for each in made:
+        each.close()
+
+
+SCHEME = config(NEVER_FADES)
+
+
+def person(sandbox, number=1, **values):
+    values = {"email": f"new{number}@acme.example", **values}
+    return sandbox.do("hubspot", "create", properties=values)["id"]
+
+
+def people(connector):
+    return [each.id for each in connector.owners() if each.active and each.kind == "user"]
+
+
+def held_there(sandbox, contact_id):
+    properties = sandbox.portal.state.contacts.by_id[int(contact_id)].properties
+    return properties.get("lifecyclestage", ""), properties.get("hubspot_owner_id", "")
+
+
+def written(connector, contact_id, before, **after):
+    change = Change(Ref("hubspot", "contact", contact_id), before, after)
+    assert all(each.ok for each in connector.write([change]))
+    return connector.overwritten([change]).get(change.ref, {})
+
+
+def histories_asked(sandbox):
+    return [each for each in sandbox.calls.of("hubspot") if b"propertiesWithHistory" in (each.body or b"")]
+
+
+def test_hubspot_knows_whom_our_write_replaced(sandbox, portal):
+    connector = portal()
+    ann, bob = people(connector)[:2]
+    contact_id = person(sandbox, lifecyclestage="subscriber")
+    theirs = {"hubspot_owner_id": bob, "lifecyclestage": "lead"}
+    Late(connector, lambda: sandbox.do("hubspot", "update", id=contact_id, properties=theirs))
+    before = {"stage": "subscriber", "owner": None, "score": None}
+    assert written(connector, contact_id, before, stage="mql", owner=ann, score=3) == {"stage": "lead", "owner": bob}
+
+
+def test_hubspot_knows_of_an_owner_who_was_taken_away(sandbox, portal):
+    connector = portal()
+    ann, bob = people(connector)[:2]
+    contact_id = person(sandbox, hubspot_owner_id=bob)
+    Late(connector, lambda: sandbox.do("hubspot", "update", id=contact_id, properties={"hubspot_owner_id": ""}))
+    assert written(connector, contact_id, {"owner": bob}, owner=ann) == {"owner": None}
+
+
+def test_a_stage_that_the_config_does_not_name_comes_back_as_hubspot_has_it(sandbox, portal):
+    connector = portal()
+    contact_id = person(sandbox)
+    theirs = {"lifecyclestage": "subscriber"}
+    sandbox.do("hubspot", "update", id=contact_id, properties={"lifecyclestage": ""})
+    Late(connector, lambda: sandbox.do("hubspot", "update", id=contact_id, properties=theirs))
+    assert written(connector, contact_id, {"stage": None}, stage="mql") == {"stage": "subscriber"}
+
+
+def test_our_own_clearing_of_a_stage_that_moves_back_is_nobody_elses(sandbox, portal):
+    connector = portal(backward_stages=True)
+    first, second = (person(sandbox, number, lifecyclestage="opportunity") for number in (1, 2))
+    assert written(connector, first, {"stage": "opportunity"}, stage="lead") == {}
+    theirs = {"lifecyclestage": "customer"}
+    Late(connector, lambda: sandbox.do("hubspot", "update", id=second, properties=theirs))
+    assert written(connector, second, {"stage": "opportunity"}, stage="lead") == {"stage": "customer"}
+
+
+def test_who_chose_our_value_after_another_one_is_not_given_that_one_back(sandbox, portal):
+    connector = portal()
+    ann, bob = people(connector)[:2]
+    contact_id = person(sandbox)
+
+    def hesitate():
+        for owner in (bob, ann):
+            sandbox.do("hubspot", "update", id=contact_id, properties={"hubspot_owner_id": owner})
+
+    Late(connector, hesitate)
+    assert written(connector, contact_id, {"owner": None}, owner=ann) == {}
+
+
+def test_histories_are_asked_for_fifty_at_a_time_and_only_of_what_was_written(sandbox, portal):
+    connector = portal()
+    refs = [Ref("hubspot", "contact", person(sandbox, number)) for number in range(51)]
+    ann = people(connector)[0]
+    changes = [Change(ref, {"owner": None}, {"owner": ann}) for ref in refs]
+    list(connector.write(changes))
+    calls = connector.calls
+    assert connector.overwritten(changes) == {}
+    assert connector.calls - calls == 2
+    assert connector.overwritten([Change(ref, {"score": None}, {"score": 1}) for ref in refs]) == {}
+    assert connector.calls - calls == 2
+
+
+def test_a_portal_that_refuses_histories_is_written_to_all_the_same(sandbox, portal):
+    connector = portal()
+    contact_id, ann = person(sandbox), people(connector)[0]
+    body = {"status": "error", "category": "VALIDATION_ERROR", "message": "no histories"}
+    list(connector.write([Change(Ref("hubspot", "contact", contact_id), {"owner": None}, {"owner": ann})]))
+    sandbox.faults.add(Fault(do="answer", status=400, path="batch/read", body=body))
+    assert connector.overwritten([Change(Ref("hubspot", "contact", contact_id), {"owner": None}, {"owner": ann})]) == {}
+
+
+def listed(*values):
+    """A history with a second between two values, oldest first."""
+    return [
+        {"value": value, "timestamp": f"2026-11-21T09:00:{number:02}Z", "sourceType": "INTEGRATION"}
+        for number, value in enumerate(values)
+    ]
+
+
+@pytest.mark.parametrize("order", [1, -1])
+@pytest.mark.parametrize(
+    ("values", "theirs"),
+    [
+        (("bob", "eve", "ann"), "eve"),
+        (("bob", "", "ann"), ""),
+        (("bob", "ann"), None),
+        (("bob", "eve", "bob", "ann"), None),
+        (("bob", "eve", "ann", "ann"), "eve"),
+        (("bob", "ann", "eve"), None),
+        (("ann",), None),
+        ((), None),
+    ],
+)
+def test_a_history_is_read_whichever_way_it_comes(values, theirs, order):
+    record = {"propertiesWithHistory": {"hubspot_owner_id": listed(*values)[::order]}}
+    assert replaced(versions(record, "hubspot_owner_id"), "bob", "ann", was_cleared=False) == theirs
+
+
+def test_of_one_instant_the_value_that_hubspot_lists_first_is_the_latest():
+    same = [{**each, "timestamp": "1763715600000"} for each in listed("ann", "eve", "bob")]
+    record = {"propertiesWithHistory": {"hubspot_owner_id": same}}
+    assert replaced(versions(record, "hubspot_owner_id"), "bob", "ann", was_cleared=False) == "eve"
+
+
+# The same from pull to pull
+
+
+@pytest.fixture
+def store(tmp_path):
+    made = open_store(f"sqlite:///{tmp_path}/state.db")
+    yield made
+    made.close()
+
+
+def hot_there(sandbox, connector, **values):
+    """A contact that earns the stage `mql` and an owner, in a portal whose other contacts are up to date."""
+    contact_id = person(sandbox, jobtitle="VP Sales", **values)
+    sandbox.do("hubspot", "add_activity", id=contact_id, kind="form_submitted", attributes={"form": "Demo"})
+    return contact_id
+
+
+def sync(sandbox, store, connector, settings):
+    sandbox.clock.advance(900)
+    now = sandbox.clock.now()
+    return balanced(cycle(work(store, connector, now=now, settings=settings), approved=True))
