@@ -1,4 +1,4 @@
-"""A stage or owner that somebody set while our write was on its way is given back, or it is said that it could not be."""
+"""A stage or owner that somebody set while our write was on its way is given back, or said to need them once more."""
 
 import tomllib
 from dataclasses import replace
@@ -188,12 +188,12 @@ class Late:
         self.post, self.act, self.left = connector._api.post, act, nth
         connector._api.post = self
 
-    def __call__(self, path, *rest):
-        if path.endswith("batch/update"):
+    def __call__(self, place, *rest):
+        if place.path.endswith("batch/update"):
             self.left -= 1
             if self.left == 0:
                 self.act()
-        return self.post(path, *rest)
+        return self.post(place, *rest)
 
 
 @pytest.fixture
@@ -235,10 +235,6 @@ def written(connector, contact_id, before, **after):
     change = Change(Ref("hubspot", "contact", contact_id), before, after)
     assert all(each.ok for each in connector.write([change]))
     return connector.overwritten([change]).get(change.ref, {})
-
-
-def histories_asked(sandbox):
-    return [each for each in sandbox.calls.of("hubspot") if b"propertiesWithHistory" in (each.body or b"")]
 
 
 def test_hubspot_knows_whom_our_write_replaced(sandbox, portal):
@@ -355,14 +351,68 @@ def store(tmp_path):
     made.close()
 
 
-def hot_there(sandbox, connector, **values):
-    """A contact that earns the stage `mql` and an owner, in a portal whose other contacts are up to date."""
+def hot_there(sandbox, **values):
+    """A contact that earns the stage `mql` and an owner."""
     contact_id = person(sandbox, jobtitle="VP Sales", **values)
-    sandbox.do("hubspot", "add_activity", id=contact_id, kind="form_submitted", attributes={"form": "Demo"})
+    for _ in range(2):
+        sandbox.do("hubspot", "add_activity", id=contact_id, kind="form_submitted", attributes={"form": "Demo"})
     return contact_id
 
 
-def sync(sandbox, store, connector, settings):
-    sandbox.clock.advance(900)
-    now = sandbox.clock.now()
-    return balanced(cycle(work(store, connector, now=now, settings=settings), approved=True))
+def sync(sandbox, store, connector, days=0.0):
+    sandbox.clock.advance(days * 86_400 + 900)
+    sales = next(each.email for each in connector.owners() if each.id == people(connector)[0])
+    settings = config(NEVER_FADES, owner_pool=[{"name": "sales", "members": [sales]}])
+    return balanced(cycle(work(store, connector, now=sandbox.clock(), settings=settings), approved=True))
+
+
+def ended(store, contact_id):
+    it = schema.change.c
+    with store.read() as reading:
+        query = select(it.state, it.reason).where(it.ref_id == contact_id).order_by(it.id.desc())
+        return tuple(reading.execute(query).first())
+
+
+def late_in_the_run(sandbox, connector, contact_id, **theirs):
+    """Somebody edits a contact just before the batch update that writes it is sent."""
+    post, left = connector._api.post, [contact_id]
+
+    def late(place, *rest):
+        if place.path.endswith("batch/update") and left and contact_id in str(rest):
+            left.clear()
+            sandbox.do("hubspot", "update", id=contact_id, properties=theirs)
+        return post(place, *rest)
+
+    connector._api.post = late
+
+
+def test_what_a_person_set_meanwhile_stands_after_the_run_and_is_respected(sandbox, portal, store):
+    connector = portal(backward_stages=True)
+    bob = people(connector)[-1]
+    sync(sandbox, store, connector)
+    contact_id = hot_there(sandbox, lifecyclestage="subscriber")
+    late_in_the_run(sandbox, connector, contact_id, hubspot_owner_id=bob, lifecyclestage="lead")
+    ran = sync(sandbox, store, connector)
+    assert held_there(sandbox, contact_id) == ("lead", bob)
+    assert ran.crms["hubspot"].partly == 1
+    said = "somebody set it a moment before; given back"
+    assert ended(store, contact_id) == ("partly", f"owner: {said}; stage: {said}")
+    for days in (0, 5, 5):
+        sync(sandbox, store, connector, days)
+        assert held_there(sandbox, contact_id) == ("lead", bob)
+    sync(sandbox, store, connector, 5)
+    assert held_there(sandbox, contact_id)[0] == "marketingqualifiedlead"
+
+
+def test_a_stage_that_hubspot_does_not_take_back_is_told(sandbox, portal, store):
+    connector = portal()
+    sync(sandbox, store, connector)
+    contact_id = hot_there(sandbox, lifecyclestage="subscriber")
+    late_in_the_run(sandbox, connector, contact_id, lifecyclestage="lead")
+    ran = sync(sandbox, store, connector)
+    assert held_there(sandbox, contact_id)[0] == "marketingqualifiedlead"
+    assert (ran.verdict, ran.crms["hubspot"].partly) == ("partial", 1)
+    state_, reason = ended(store, contact_id)
+    assert state_ == "partly"
+    assert "set it to lead a moment before, which could not be given back; set it in hubspot (HubSpot only" in reason
+    assert sync(sandbox, store, connector).crms["hubspot"].planned == 0
