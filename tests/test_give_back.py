@@ -13,7 +13,9 @@ from connectors.sandbox.faults import Fault
 from crmsync.cycle import cycle
 from crmsync.errors import Unavailable
 from crmsync.model import Change, Receipt, Ref
+from crmsync.review import group_refusals
 from crmsync.store import schema
+from crmsync.store.asked import refused_changes
 from crmsync.store.database import open_store
 from tests.make import config, contact, crm, work
 from tests.test_connector import Hurried
@@ -133,6 +135,23 @@ def refuse_again(hubspot, name, why):
     hubspot.write = write
 
 
+def test_who_sets_it_once_more_while_it_is_given_back_wins_too(state):
+    hubspot = hot()
+    taken = hubspot.write
+
+    def write(changes, narrow=list):
+        yield from taken(changes, narrow)
+        if len(hubspot.writes) == 2:
+            edit(hubspot, ADA, owner="hubspot-queue")
+
+    hubspot.write = write
+    too_late(hubspot, owner="hubspot-bob")
+    run(state, hubspot, at=DAYS[0])
+    for day in DAYS[1:14]:
+        run(state, hubspot, at=day)
+        assert held(hubspot)["1"][2] == "hubspot-queue"
+
+
 def test_a_change_that_was_refused_in_part_is_looked_at_too(state):
     hubspot = hot()
     taken = hubspot.write
@@ -167,6 +186,19 @@ def test_a_run_that_was_cut_off_after_the_write_gives_back_in_the_next_one(state
     assert run(state, hubspot, at=DAYS[1]).crms["hubspot"].planned == 0
 
 
+def test_the_report_asks_to_mend_nothing_where_a_users_value_is_the_cause(state):
+    hubspot = hot()
+    too_late(hubspot, owner="hubspot-bob")
+    ran = run(state, hubspot, at=DAYS[0])
+    with state.read() as reading:
+        (group,) = group_refusals(refused_changes(reading, ran.run))
+    assert (group["cause"], group["fields"], group["fix"]) == (
+        "somebody set it a moment before; given back",
+        ["owner"],
+        "",
+    )
+
+
 def test_nothing_is_asked_where_no_stage_and_no_owner_was_written(state):
     hubspot = crm()
     hubspot.edit(contact(1, fields={"title": "VP Sales"}, stage="lead"))
@@ -181,19 +213,21 @@ def test_nothing_is_asked_where_no_stage_and_no_owner_was_written(state):
 # HubSpot, over real HTTP
 
 
-class Late:
-    """Lets somebody act between our last look and the landing of a write: just before the nth batch update is sent."""
+def late(connector, contact_id, act):
+    """Let somebody act between our last look and the landing of a write: just before the call that writes a contact."""
+    post, left = connector._api.post, [contact_id]
 
-    def __init__(self, connector, act, nth=1):
-        self.post, self.act, self.left = connector._api.post, act, nth
-        connector._api.post = self
+    def slow(place, *rest):
+        if place.path.endswith("batch/update") and left and contact_id in str(rest):
+            left.clear()
+            act()
+        return post(place, *rest)
 
-    def __call__(self, place, *rest):
-        if place.path.endswith("batch/update"):
-            self.left -= 1
-            if self.left == 0:
-                self.act()
-        return self.post(place, *rest)
+    connector._api.post = slow
+
+
+def late_edit(sandbox, connector, contact_id, **theirs):
+    late(connector, contact_id, lambda: sandbox.do("hubspot", "update", id=contact_id, properties=theirs))
 
 
 @pytest.fixture
@@ -242,7 +276,7 @@ def test_hubspot_knows_whom_our_write_replaced(sandbox, portal):
     ann, bob = people(connector)[:2]
     contact_id = person(sandbox, lifecyclestage="subscriber")
     theirs = {"hubspot_owner_id": bob, "lifecyclestage": "lead"}
-    Late(connector, lambda: sandbox.do("hubspot", "update", id=contact_id, properties=theirs))
+    late_edit(sandbox, connector, contact_id, **theirs)
     before = {"stage": "subscriber", "owner": None, "score": None}
     assert written(connector, contact_id, before, stage="mql", owner=ann, score=3) == {"stage": "lead", "owner": bob}
 
@@ -251,7 +285,7 @@ def test_hubspot_knows_of_an_owner_who_was_taken_away(sandbox, portal):
     connector = portal()
     ann, bob = people(connector)[:2]
     contact_id = person(sandbox, hubspot_owner_id=bob)
-    Late(connector, lambda: sandbox.do("hubspot", "update", id=contact_id, properties={"hubspot_owner_id": ""}))
+    late_edit(sandbox, connector, contact_id, hubspot_owner_id="")
     assert written(connector, contact_id, {"owner": bob}, owner=ann) == {"owner": None}
 
 
@@ -260,7 +294,7 @@ def test_a_stage_that_the_config_does_not_name_comes_back_as_hubspot_has_it(sand
     contact_id = person(sandbox)
     theirs = {"lifecyclestage": "subscriber"}
     sandbox.do("hubspot", "update", id=contact_id, properties={"lifecyclestage": ""})
-    Late(connector, lambda: sandbox.do("hubspot", "update", id=contact_id, properties=theirs))
+    late_edit(sandbox, connector, contact_id, **theirs)
     assert written(connector, contact_id, {"stage": None}, stage="mql") == {"stage": "subscriber"}
 
 
@@ -269,7 +303,7 @@ def test_our_own_clearing_of_a_stage_that_moves_back_is_nobody_elses(sandbox, po
     first, second = (person(sandbox, number, lifecyclestage="opportunity") for number in (1, 2))
     assert written(connector, first, {"stage": "opportunity"}, stage="lead") == {}
     theirs = {"lifecyclestage": "customer"}
-    Late(connector, lambda: sandbox.do("hubspot", "update", id=second, properties=theirs))
+    late_edit(sandbox, connector, second, **theirs)
     assert written(connector, second, {"stage": "opportunity"}, stage="lead") == {"stage": "customer"}
 
 
@@ -282,7 +316,7 @@ def test_who_chose_our_value_after_another_one_is_not_given_that_one_back(sandbo
         for owner in (bob, ann):
             sandbox.do("hubspot", "update", id=contact_id, properties={"hubspot_owner_id": owner})
 
-    Late(connector, hesitate)
+    late(connector, contact_id, hesitate)
     assert written(connector, contact_id, {"owner": None}, owner=ann) == {}
 
 
@@ -335,6 +369,13 @@ def test_a_history_is_read_whichever_way_it_comes(values, theirs, order):
     assert replaced(versions(record, "hubspot_owner_id"), "bob", "ann", was_cleared=False) == theirs
 
 
+def test_a_value_from_long_before_our_write_did_not_come_in_between():
+    """A merge mixes the histories of two records."""
+    bob, eve, ann = listed("bob", "eve", "ann")
+    record = {"propertiesWithHistory": {"hubspot_owner_id": [{**ann, "timestamp": "2026-11-21T11:00:00Z"}, eve, bob]}}
+    assert replaced(versions(record, "hubspot_owner_id"), "bob", "ann", was_cleared=False) is None
+
+
 def test_of_one_instant_the_value_that_hubspot_lists_first_is_the_latest():
     same = [{**each, "timestamp": "1763715600000"} for each in listed("ann", "eve", "bob")]
     record = {"propertiesWithHistory": {"hubspot_owner_id": same}}
@@ -373,25 +414,12 @@ def ended(store, contact_id):
         return tuple(reading.execute(query).first())
 
 
-def late_in_the_run(sandbox, connector, contact_id, **theirs):
-    """Somebody edits a contact just before the batch update that writes it is sent."""
-    post, left = connector._api.post, [contact_id]
-
-    def late(place, *rest):
-        if place.path.endswith("batch/update") and left and contact_id in str(rest):
-            left.clear()
-            sandbox.do("hubspot", "update", id=contact_id, properties=theirs)
-        return post(place, *rest)
-
-    connector._api.post = late
-
-
 def test_what_a_person_set_meanwhile_stands_after_the_run_and_is_respected(sandbox, portal, store):
     connector = portal(backward_stages=True)
     bob = people(connector)[-1]
     sync(sandbox, store, connector)
     contact_id = hot_there(sandbox, lifecyclestage="subscriber")
-    late_in_the_run(sandbox, connector, contact_id, hubspot_owner_id=bob, lifecyclestage="lead")
+    late_edit(sandbox, connector, contact_id, hubspot_owner_id=bob, lifecyclestage="lead")
     ran = sync(sandbox, store, connector)
     assert held_there(sandbox, contact_id) == ("lead", bob)
     assert ran.crms["hubspot"].partly == 1
@@ -408,7 +436,7 @@ def test_a_stage_that_hubspot_does_not_take_back_is_told(sandbox, portal, store)
     connector = portal()
     sync(sandbox, store, connector)
     contact_id = hot_there(sandbox, lifecyclestage="subscriber")
-    late_in_the_run(sandbox, connector, contact_id, lifecyclestage="lead")
+    late_edit(sandbox, connector, contact_id, lifecyclestage="lead")
     ran = sync(sandbox, store, connector)
     assert held_there(sandbox, contact_id)[0] == "marketingqualifiedlead"
     assert (ran.verdict, ran.crms["hubspot"].partly) == ("partial", 1)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
 
@@ -10,10 +11,16 @@ from connectors.hubspot.api import Api
 from connectors.hubspot.byid import Record, chunks
 from connectors.hubspot.values import instant, millis
 
+_log = logging.getLogger(__name__)
+
 BATCH = 50
 """Records that one call reads with their history at most."""
 
 HISTORY = "propertiesWithHistory"
+
+LAST_LOOK = 3_600_000
+"""Milliseconds that surely lie between the last look at a record and the landing of its write, with all waits. A value
+that was set earlier was there at that look, or came out of another record's history by a merge."""
 
 BY_HAND = "CRM_UI"
 """How the source of a value begins that somebody set in HubSpot's own pages."""
@@ -34,7 +41,8 @@ def read_histories(api: Api, properties: Sequence[str], ids: Sequence[str]) -> I
         body = {"properties": ["hs_object_id"], HISTORY: list(properties), "inputs": [{"id": each} for each in chunk]}
         try:
             answer = api.post(api.place("batch_read", kind="contacts"), body)
-        except (Refused, Forbidden):
+        except (Refused, Forbidden) as error:
+            _log.warning("histories_refused", extra={"why": str(error)})
             return ()
         return answer.get("results") or ()
 
@@ -68,5 +76,6 @@ def replaced(kept: Sequence[Version], before: str, ours: str, *, was_cleared: bo
     others = [place for place, each in enumerate(kept) if each.value not in ((ours, "") if was_cleared else (ours,))]
     if not others:
         return None
-    setter, former = kept[others[-1] + 1], kept[others[-1]].value
-    return None if former == before or setter.source.startswith(BY_HAND) else former
+    former, setter = kept[others[-1]], kept[others[-1] + 1]
+    is_old, by_hand = former.at < setter.at - LAST_LOOK, setter.source.startswith(BY_HAND)
+    return None if former.value == before or is_old or by_hand else former.value
