@@ -20,6 +20,7 @@ from crmsync.model import (
     Page,
     Receipt,
     Ref,
+    Scalar,
     Stop,
 )
 
@@ -38,12 +39,15 @@ class Memory:
         self.missing: list[MissingField] = []
         self.order: dict[str, tuple[str, ...]] = {}
         self.records: dict[Ref, Contact] = {}
+        self.former: dict[Ref, list[Contact]] = {}
         self.happened: dict[tuple[str, Ref], Activity] = {}
         self._numbers: dict[Ref | tuple[str, Ref], int] = {}
         self._last = 0
 
     def edit(self, contact: Contact) -> None:
         """Put a record as somebody (or crmsync itself) leaves it."""
+        if held := self.records.get(contact.ref):
+            self.former.setdefault(contact.ref, []).append(held)
         self.records[contact.ref] = contact
         self._number(contact.ref)
 
@@ -115,6 +119,19 @@ class Memory:
                 self.writes.append(change)
                 self.edit(_changed(record, change))
                 yield Receipt(change.ref, ok=True)
+
+    def overwritten(self, changes: Sequence[Change]) -> Mapping[Ref, Mapping[str, Scalar | None]]:
+        """The last other value of each stage and owner, where it is not the one that the change began with."""
+        self._call()
+        found = {change.ref: dict(self._replaced(change)) for change in changes}
+        return {ref: values for ref, values in found.items() if values}
+
+    def _replaced(self, change: Change) -> Iterator[tuple[str, Scalar | None]]:
+        for name in {"stage", "owner"} & change.after.keys():
+            values = [getattr(each, name) for each in self.former.get(change.ref, ())]
+            others = [value for value in values if value != change.after[name]]
+            if others and others[-1] != change.before[name]:
+                yield name, others[-1]
 
     def missing_fields(self) -> Sequence[MissingField]:
         """What a test says is missing; a dictionary takes any field."""

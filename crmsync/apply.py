@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import random
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import NamedTuple
 
 from sqlalchemy import Connection
 
 from crmsync.config import Write
 from crmsync.failpoint import failpoint
-from crmsync.model import Change, Connector, Contact, Receipt, Ref
+from crmsync.model import Change, Connector, Contact, Receipt, Ref, Scalar
 from crmsync.plan import PEOPLES_FIELDS, narrowed, unconfirmed_fields, without
 from crmsync.store import journal
 from crmsync.store.database import Store
@@ -48,9 +49,12 @@ def resolve(store: Store, connector: Connector, now: int) -> int:
         present = _present(connector, [row.change.ref for row in rows])
         taken = [row for row in rows if (it := present.get(row.change.ref)) and not unconfirmed_fields(row.change, it)]
         lost = sorted({row.id for row in rows} - {row.id for row in taken})
+        replaced = _give_back(connector, taken)
         with store.begin() as writing:
             journal.keep(writing, taken)
             journal.mark(writing, [row.id for row in taken], journal.UPDATED, now)
+            for row in taken:
+                _end_replaced(writing, Taken(row), replaced.get(row.id, {}), now)
             journal.mark(writing, lost, journal.PLANNED, now, "the CRM's answer never came; planned again")
             make_dirty(writing, [row.contact for row in rows])
     return len(unheard)
@@ -87,16 +91,18 @@ def _send(
         return _give_way(store, connector, by_ref, batch, now)
 
     accepted: list[Row] = []
+    partly: list[Taken] = []
     receipts = connector.write([row.change for row in rows], narrow)
     try:
         for some in chunks(receipts, SETTLED_AT_ONCE):
-            accepted += _settle(store, by_ref, some, settings, now)
+            accepted += _settle(store, by_ref, some, settings, now, partly)
             progress("written", connector.name, len(some))
             failpoint("batch_written")
     finally:
         _keep_unread(store, accepted, settings, now)
     failpoint("before_verify")
     _verify(store, connector, [row for row in accepted if _is_read_back(row, accepted, settings)], now)
+    _verify_partly(store, connector, partly, now)
 
 
 def _give_way(
@@ -106,7 +112,7 @@ def _give_way(
 
     It is asked for just before the batch is sent, so that the time in which a person can be faster is a moment.
     """
-    personal = [change for change in batch if any(name in change.after for name in PEOPLES_FIELDS)]
+    personal = [change for change in batch if _is_personal(change)]
     if not personal:
         return batch
     present = _present(connector, [change.ref for change in personal])
@@ -128,10 +134,23 @@ def _give_way(
     return list(going.values())
 
 
+class Taken(NamedTuple):
+    """The part of a change that the CRM took, and why it did not take the other fields, if it said more than that."""
+
+    row: Row
+    refused: Mapping[str, str] = {}
+    reason: str = ""
+
+
 def _settle(
-    store: Store, by_ref: Mapping[Ref, Row], receipts: Iterable[Receipt], settings: Write, now: int
+    store: Store,
+    by_ref: Mapping[Ref, Row],
+    receipts: Iterable[Receipt],
+    settings: Write,
+    now: int,
+    partly: list[Taken],
 ) -> list[Row]:
-    """Write down what the CRM said. Returns the changes it accepted whole."""
+    """Write down what the CRM said. Returns the changes it accepted whole; `partly` gets those it accepted in part."""
     accepted = []
     with store.begin() as writing:
         for receipt in receipts:
@@ -147,6 +166,8 @@ def _settle(
                 _refuse(writing, row, refused, receipt.reason or receipt.code, receipt.retry, settings, now)
             elif receipt.refused:
                 _refuse(writing, row, receipt.refused, _listed(receipt.refused), receipt.retry, settings, now)
+                if taken := without(row.change, set(receipt.refused)):
+                    partly.append(Taken(row._replace(change=taken), receipt.refused))
             else:
                 accepted.append(row)
     return accepted
@@ -177,7 +198,7 @@ def _refuse(
 
 def _is_read_back(row: Row, accepted: Sequence[Row], settings: Write) -> bool:
     """Every stage and owner is read back, and of the rest a sample that depends on nothing but the record."""
-    if any(name in row.change.after for name in PEOPLES_FIELDS):
+    if _is_personal(row.change):
         return True
     share = settings.verify_sample / max(len(accepted), 1)
     return random.Random(row.change.ref.id).random() < share
@@ -197,18 +218,98 @@ def _verify(store: Store, connector: Connector, rows: Sequence[Row], now: int) -
         present = _present(connector, [row.change.ref for row in some])
         lost = {row.id: unconfirmed_fields(row.change, it) for row in some if (it := present.get(row.change.ref))}
         taken = [row for row in some if row.id in lost and not lost[row.id]]
+        held = [Taken(row) for row in taken]
         with store.begin() as writing:
-            journal.keep(writing, taken)
-            journal.mark(writing, [row.id for row in taken], journal.UPDATED, now)
             for row in some:
                 if row.id not in lost:
                     journal.mark(writing, [row.id], journal.EDITED, now, "the record went away after the write")
                     journal.bury(writing, [row.contact])
-                elif lost[row.id]:
-                    _lose(writing, row, lost[row.id], now)
+                elif lost[row.id] and (rest := _lose(writing, row, lost[row.id], now)):
+                    held.append(rest)
+        replaced = _give_back(connector, [each.row for each in held])
+        with store.begin() as writing:
+            journal.keep(writing, taken)
+            journal.mark(writing, [row.id for row in taken], journal.UPDATED, now)
+            for each in held:
+                _end_replaced(writing, each, replaced.get(each.row.id, {}), now)
 
 
-def _lose(writing: Connection, row: Row, lost: Mapping[str, object], now: int) -> None:
+def _verify_partly(store: Store, connector: Connector, partly: Sequence[Taken], now: int) -> None:
+    """The same for the stages and owners of changes that the CRM refused in part."""
+    personal = [each for each in partly if _is_personal(each.row.change)]
+    for some in chunks(personal, SETTLED_AT_ONCE):
+        present = _present(connector, [each.row.change.ref for each in some])
+        held = [
+            each
+            for each in some
+            if (it := present.get(each.row.change.ref)) and not unconfirmed_fields(each.row.change, it)
+        ]
+        replaced = _give_back(connector, [each.row for each in held])
+        with store.begin() as writing:
+            for each in held:
+                _end_replaced(writing, each, replaced.get(each.row.id, {}), now)
+
+
+def _is_personal(change: Change) -> bool:
+    return any(name in change.after for name in PEOPLES_FIELDS)
+
+
+class Replaced(NamedTuple):
+    """A stage or owner of somebody else that our write replaced: what the CRM holds now, and what to say of it."""
+
+    present: Scalar | None
+    is_ours: bool
+    said: str
+
+
+def _give_back(connector: Connector, rows: Sequence[Row]) -> dict[int, dict[str, Replaced]]:
+    """Write once more what somebody set after the last look and our write replaced; by row and field what came of it.
+
+    Whatever a CRM may say, only what it holds afterwards counts.
+    """
+    personal = {row.change.ref: row for row in rows if _is_personal(row.change)}
+    theirs = connector.overwritten([row.change for row in personal.values()]) if personal else {}
+    changes = [_change_back(personal[ref].change, values) for ref, values in theirs.items()]
+    receipts = {each.ref: each for each in connector.write(changes)} if changes else {}
+    present = _present(connector, list(theirs))
+    return {
+        personal[change.ref].id: {name: _replaced(change, name, it, receipts.get(change.ref)) for name in change.after}
+        for change in changes
+        if (it := present.get(change.ref))
+    }
+
+
+def _change_back(ours: Change, values: Mapping[str, Scalar | None]) -> Change:
+    before = {name: ours.after[name] for name in values}
+    return Change(ours.ref, before, dict(values), "somebody set it a moment before", ours.group)
+
+
+def _replaced(change: Change, name: str, present: Contact, receipt: Receipt | None) -> Replaced:
+    """What came of giving one field back. Where the CRM holds a third value, somebody has set it once more since."""
+    now = {"stage": present.stage, "owner": present.owner}[name]
+    if (now or None) != (change.before[name] or None):
+        return Replaced(now, False, journal.GIVEN_BACK)
+    why = (receipt.refused.get(name) or receipt.reason) if receipt else ""
+    said = f"somebody set it to {change.after[name] or 'nothing'} a moment before, which {journal.NOT_GIVEN_BACK}"
+    return Replaced(now, True, f"{said}; set it in {change.ref.crm}" + (f" ({why})" if why else ""))
+
+
+def _end_replaced(writing: Connection, taken: Taken, replaced: Mapping[str, Replaced], now: int) -> None:
+    """Somebody else's value counts where it stands again; else the change says that it has to be set in the CRM."""
+    if not replaced:
+        return
+    row, said = taken.row, {name: each.said for name, each in replaced.items()}
+    theirs = {name: each.present for name, each in replaced.items() if not each.is_ours}
+    ours, refused = without(row.change, set(theirs)), {**taken.refused, **said}
+    reason = f"{taken.reason}; {_listed(said)}" if taken.reason else _listed(refused)
+    state = journal.PARTLY if ours else journal.REJECTED if taken.refused else journal.EDITED
+    journal.end(writing, row, state, now, reason, refused)
+    if theirs:
+        journal.respect(writing, row.contact, theirs, now)
+
+
+def _lose(writing: Connection, row: Row, lost: Mapping[str, object], now: int) -> Taken | None:
+    """The CRM did not keep these fields of a change. Returns the rest of it, if there is one."""
     refused = {name: _unconfirmed(row.change, name, lost[name]) for name in lost}
     reason = (
         f"{row.change.ref.crm} accepted the change and did not keep it: "
@@ -221,6 +322,7 @@ def _lose(writing: Connection, row: Row, lost: Mapping[str, object], now: int) -
         journal.keep(writing, [row._replace(change=taken)])
     if left := without(row.change, set(row.change.after) - set(lost)):
         journal.park(writing, row._replace(change=left), reason, now, whole=False)
+    return Taken(row._replace(change=taken), refused, reason) if taken else None
 
 
 def _unconfirmed(change: Change, name: str, present: object) -> str:

@@ -302,6 +302,13 @@ class Connector(Protocol):
         """
         ...
 
+    def overwritten(self, changes: Sequence[Change]) -> Mapping[Ref, Mapping[str, Scalar | None]]:
+        """The values of stage and owner that somebody else set after `before` was read and that our write replaced.
+
+        Asked of changes that were just written and that the CRM holds. As far as the CRM keeps a history; else nothing.
+        """
+        ...
+
     def missing_fields(self) -> Sequence[MissingField]:
         """The mapped fields this CRM does not have; cheap, called in each run before anything is pulled."""
         ...

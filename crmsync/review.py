@@ -216,8 +216,13 @@ def group_refusals(refusals: Iterable[Refusal], typed: Callable[[str], str] = st
 
 def _fix(crm: str, state: str, cause: str, typed: Callable[[str], str]) -> str:
     """What to do about a refusal; a cause that names a command of ours has said it."""
-    if state not in (journal.REJECTED, journal.PARTLY):
+    if state not in (journal.REJECTED, journal.PARTLY) or _is_of_a_user(cause):
         return ""
     if command := _COMMAND.search(cause):
         return typed(command[0])
     return f"mend it in {crm}; it is tried again after a day, or after {typed('crmsync setup')}"
+
+
+def _is_of_a_user(cause: str) -> bool:
+    """Whether a user's own value is the cause: it stands again, or the cause says to set it again."""
+    return cause == journal.GIVEN_BACK or journal.NOT_GIVEN_BACK in cause

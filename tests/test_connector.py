@@ -619,6 +619,17 @@ def test_an_owner_is_written_by_id(rig, crm):
     assert now_of(crm, ref).owner == somebody
 
 
+@writing
+def test_nothing_was_overwritten_where_nobody_interfered(rig, crm):
+    somebody = next(owner.id for owner in crm.owners() if owner.active and owner.kind == "user" and owner.email)
+    refs = writable(rig)
+    before = {each.ref: {"score": None, "stage": each.stage, "owner": each.owner} for each in crm.read(refs)}
+    changes = [Change(ref, before[ref], {"score": 9, "stage": "mql", "owner": somebody}) for ref in refs]
+    list(crm.write(changes))
+    assert dict(crm.overwritten(changes)) == {}
+    assert dict(crm.overwritten([])) == {}
+
+
 def test_owners_are_all_there_the_inactive_too(crm):
     owners = crm.owners()
     assert {owner.active for owner in owners} == {True, False}

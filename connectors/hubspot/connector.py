@@ -33,6 +33,7 @@ from crmsync.model import (
     Page,
     Receipt,
     Ref,
+    Scalar,
     Stop,
 )
 
@@ -98,6 +99,10 @@ class HubSpot:
     def write(self, changes: Sequence[Change], narrow: Narrow = list) -> Iterator[Receipt]:
         """Write, and say for each change what became of it."""
         return self._writer.write(changes, narrow)
+
+    def overwritten(self, changes: Sequence[Change]) -> Mapping[Ref, Mapping[str, Scalar | None]]:
+        """The stages and owners of others that these changes replaced, by the history of the properties."""
+        return self._writer.overwritten(changes)
 
     def missing_fields(self) -> Sequence[MissingField]:
         """The mapped properties that the portal does not have or does not show, asked for again in each run."""

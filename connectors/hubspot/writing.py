@@ -11,6 +11,7 @@ import orjson
 from connectors.hubspot.answers import CRM, LOCK_WAIT, Locked, Refused
 from connectors.hubspot.api import Api
 from connectors.hubspot.byid import BATCH, Record, chunks, look_up
+from connectors.hubspot.history import read_histories, replaced, versions
 from connectors.hubspot.imports import TAKEN_BACK, Ended, NoImport, fits_import, groups, imported, settle
 from connectors.hubspot.moves import Moves, send
 from connectors.hubspot.portal import Portal
@@ -20,6 +21,9 @@ from crmsync.model import Change, FieldMap, Narrow, Notes, Receipt, Ref, Scalar
 
 EVERYWHERE = ("PROPERTY_DOESNT_EXIST", "READ_ONLY_VALUE", "READ_ONLY")
 """Codes of a refusal that every record with the property would meet."""
+
+PERSONAL = {"stage": STAGE, "owner": OWNER}
+"""The properties that people set too, by our names."""
 
 NO_ID = "this is not the id of a HubSpot contact; crmsync never writes by e-mail address"
 
@@ -82,6 +86,31 @@ class Writer:
         for mass in masses:
             yield from self._in_mass(mass, narrow)
 
+    def overwritten(self, changes: Sequence[Change]) -> Mapping[Ref, Mapping[str, Scalar | None]]:
+        """The stages and owners of others that changes replaced which were just written."""
+        moved = {each.ref.id: each for each in changes if PERSONAL.keys() & each.after.keys()}
+        asked = [prop for name, prop in PERSONAL.items() if any(name in each.after for each in moved.values())]
+        records = {str(each.get("id")): each for each in read_histories(self._api, asked, list(moved))}
+        found = {
+            each.ref: dict(self._replaced(each, records[contact_id]))
+            for contact_id, each in moved.items()
+            if contact_id in records
+        }
+        return {ref: values for ref, values in found.items() if values}
+
+    def _replaced(self, change: Change, record: Record) -> Iterator[tuple[str, str | None]]:
+        for name in PERSONAL.keys() & change.after.keys():
+            before, ours = (self._value(name, values.get(name)) for values in (change.before, change.after))
+            was_cleared = name == "stage" and self._is_moved_back(self._prepared(change))
+            theirs = replaced(versions(record, PERSONAL[name]), before, ours, was_cleared=was_cleared)
+            if theirs is not None:
+                yield name, self._named(name, theirs)
+
+    def _named(self, name: str, value: str) -> str | None:
+        """A value as the connector reads it: a stage by its name in the config, if it has one."""
+        names = {spelling: stage for stage, spelling in reversed(self._stages.items())} if name == "stage" else {}
+        return names.get(value, value) or None
+
     def _in_batches(self, inputs: Sequence[Input], narrow: Narrow) -> Iterator[Receipt]:
         """Several batches at once; each is narrowed here, on the thread that iterates, when there is room for it."""
         batches = (left for batch in _batches(inputs) if (left := self._narrow(batch, narrow)))
@@ -109,7 +138,7 @@ class Writer:
 
     def _masses(self, inputs: Sequence[Input]) -> tuple[list[list[Input]], list[Input]]:
         """What goes by import, one list for each, and what goes by batch: stages and owners always do."""
-        scored = [each for each in inputs if not {"stage", "owner"} & each.change.after.keys()]
+        scored = [each for each in inputs if not PERSONAL.keys() & each.change.after.keys()]
         fit = {each.id: each for each in scored} if self._imports else {}
         rows = {contact_id: each.properties for contact_id, each in fit.items() if fits_import(each.properties)}
         masses = [[fit[contact_id] for contact_id in ids] for ids in groups(rows, self._api.settings.import_threshold)]
@@ -160,7 +189,7 @@ class Writer:
         )
 
     def _spelling(self, name: str) -> str:
-        return {"stage": STAGE, "owner": OWNER}.get(name) or self._outputs.get(name, name)
+        return PERSONAL.get(name) or self._outputs.get(name, name)
 
     def _value(self, name: str, value: Scalar | None) -> str:
         return spelled(self._stages.get(value, value) if name == "stage" and isinstance(value, str) else value)

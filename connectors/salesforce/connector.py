@@ -26,6 +26,7 @@ from crmsync.model import (
     Page,
     Receipt,
     Ref,
+    Scalar,
     Stop,
 )
 
@@ -79,6 +80,10 @@ class SalesforceConnector:
         writer = Writer(self._org, self._schema, self._readers, self.owners, self._notes, narrow)
         bulk.settle(self._org, self._notes)
         return writer.write(changes)
+
+    def overwritten(self, changes: Sequence[Change]) -> Mapping[Ref, Mapping[str, Scalar | None]]:
+        """Nothing: Salesforce keeps a history only of fields for which an admin has it tracked."""
+        return {}
 
     def missing_fields(self) -> Sequence[MissingField]:
         """Mapped fields, outputs and stages that are not there or not shown, as of now."""

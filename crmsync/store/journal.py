@@ -20,6 +20,9 @@ PLANNED, SENT = "planned", "sent"
 UPDATED, PARTLY, REJECTED, EDITED, UNKNOWN = "updated", "partly", "rejected", "edited", "unknown"
 """How a change ends: taken, taken in part, refused, left out because somebody was faster, never heard of again."""
 
+GIVEN_BACK, NOT_GIVEN_BACK = "somebody set it a moment before; given back", "could not be given back"
+"""How it is said of a stage or owner that our write replaced somebody else's value."""
+
 PREVIEW, WAITING, APPROVED, SUPERSEDED = "preview", "waiting", "approved", "superseded"
 """What a plan is that no run wrote: looked at, waiting for approval, approved and to be written, out of date."""
 
@@ -345,6 +348,20 @@ def _holdings(connection: Connection, row_ids: Sequence[int]) -> dict[int, Any]:
         )
         found |= {row.id: row for row in connection.execute(query)}
     return found
+
+
+def respect(connection: Connection, row_id: int, values: Mapping[str, Scalar | None], now: int) -> None:
+    """The CRM holds these stages and owners of somebody else where we had written ours: manual overrides from now on.
+
+    The record is planned for again, which says when they end.
+    """
+    query = select(contact.c.base, contact.c.leases).where(contact.c.id == row_id)
+    for base, leases in connection.execute(query).all():
+        ours = {name: value for name, value in orjson.loads(base).items() if name not in values}
+        theirs = {name: {"value": value, "since": now} for name, value in values.items()}
+        changed = {**values, "base": dump(ours), "leases": dump(orjson.loads(leases) | theirs), "dirty": True}
+        connection.execute(update(contact).where(contact.c.id == row_id).values(changed))
+    drop_sheets(connection, [row_id] if "stage" in values else [])
 
 
 def retry_later(connection: Connection, row_ids: Sequence[int]) -> None:

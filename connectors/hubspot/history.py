@@ -1,0 +1,81 @@
+"""What stood in a property before our own write, out of the history that HubSpot keeps of it."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any, NamedTuple
+
+from connectors.hubspot.answers import Forbidden, Refused
+from connectors.hubspot.api import Api
+from connectors.hubspot.byid import Record, chunks
+from connectors.hubspot.values import instant, millis
+
+_log = logging.getLogger(__name__)
+
+BATCH = 50
+"""Records that one call reads with their history at most."""
+
+HISTORY = "propertiesWithHistory"
+
+LAST_LOOK = 3_600_000
+"""Milliseconds that surely lie between the last look at a record and the landing of its write, with all waits. A value
+that was set earlier was there at that look, or came out of another record's history by a merge."""
+
+BY_HAND = "CRM_UI"
+"""How the source of a value begins that somebody set in HubSpot's own pages."""
+
+
+class Version(NamedTuple):
+    """A value that a property had from an instant on (milliseconds), and what set it."""
+
+    at: int
+    value: str
+    source: str
+
+
+def read_histories(api: Api, properties: Sequence[str], ids: Sequence[str]) -> Iterator[Record]:
+    """The contacts with the history of these properties; those of which HubSpot gives none are left out."""
+
+    def one(chunk: Sequence[str]) -> Sequence[Record]:
+        body = {"properties": ["hs_object_id"], HISTORY: list(properties), "inputs": [{"id": each} for each in chunk]}
+        try:
+            answer = api.post(api.place("batch_read", kind="contacts"), body)
+        except (Refused, Forbidden) as error:
+            _log.warning("histories_refused", extra={"why": str(error)})
+            return ()
+        return answer.get("results") or ()
+
+    for found in api.in_flight(one, chunks(ids, BATCH)):
+        yield from found
+
+
+def versions(record: Record, prop: str) -> list[Version]:
+    """The values that a property had, oldest first; the order in which they come is not documented.
+
+    Of one instant the later one is known by that order alone, so that it is kept or turned round as a whole.
+    """
+    found = [_version(each) for each in (record.get(HISTORY) or {}).get(prop) or ()]
+    is_oldest_first = bool(found) and found[0].at < found[-1].at
+    return sorted(found if is_oldest_first else found[::-1], key=lambda each: each.at)
+
+
+def _version(each: Mapping[str, Any]) -> Version:
+    at = instant(each.get("timestamp"))
+    return Version(millis(at) if at else 0, str(each.get("value") or ""), str(each.get("sourceType") or ""))
+
+
+def replaced(kept: Sequence[Version], before: str, ours: str, *, was_cleared: bool) -> str | None:
+    """The value that ours took the place of, where it is not the one that ours was meant for; `None` otherwise.
+
+    Nothing is known where the history does not reach back so far, or where somebody set our value by hand. A stage
+    that is moved back is cleared by ourselves first (`was_cleared`).
+    """
+    if not kept or kept[-1].value != ours:
+        return None
+    others = [place for place, each in enumerate(kept) if each.value not in ((ours, "") if was_cleared else (ours,))]
+    if not others:
+        return None
+    former, setter = kept[others[-1]], kept[others[-1] + 1]
+    is_old, by_hand = former.at < setter.at - LAST_LOOK, setter.source.startswith(BY_HAND)
+    return None if former.value == before or is_old or by_hand else former.value
