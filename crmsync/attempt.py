@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 
+from sqlalchemy.exc import SQLAlchemyError
+
 from crmsync.config import Config
-from crmsync.errors import ConfigError, StateError, Unavailable
+from crmsync.errors import Cancelled, ConfigError, StateError, Transient, Unavailable
 from crmsync.redaction import hide_secrets, secrets_of
 from crmsync.result import Counts, Result, Verdict, Work
-from crmsync.store import journal
+from crmsync.store import journal, scored
 
 
 @dataclass
@@ -41,12 +43,14 @@ def failing_loudly(work: Work, attempt: Attempt) -> Iterator[None]:
     try:
         yield
     except (Unavailable, ConfigError):
+        count_outcomes(work, attempt.result)
         end_attempt(work, attempt, "failed")
         raise
     except StateError:
         raise
     except BaseException as error:
         attempt.result.problems.append(str(error) or type(error).__name__)
+        count_outcomes(work, attempt.result)
         end_attempt(work, attempt, "failed")
         raise
 
@@ -59,6 +63,14 @@ def taking_part(work: Work, attempt: Attempt, crm: str) -> Iterator[None]:
         yield
     except (Unavailable, ConfigError) as error:
         attempt.skipped[crm] = error
+    except (StateError, Cancelled, SQLAlchemyError):
+        raise
+    except Exception as error:  # noqa: BLE001  whatever a CRM's odd answer leads to concerns that CRM alone
+        said = (
+            str(error) if isinstance(error, Transient) else f"it answered what cannot be read ({type(error).__name__})"
+        )
+        attempt.skipped[crm] = Unavailable(crm, f"{said}; if it goes on, run crmsync sync --debug and report it")
+        attempt.skipped[crm].__cause__ = error
     finally:
         counts = attempt.result.crms[crm]
         counts.seconds = round(counts.seconds + time.monotonic() - start, 3)
@@ -96,3 +108,18 @@ def end_attempt(work: Work, attempt: Attempt, verdict: Verdict) -> Result:
 
 def hashes_of(config: Config) -> tuple[str, str]:
     return config.model_hash(), config.decision_hash()
+
+
+def count_outcomes(work: Work, result: Result) -> None:
+    """Count what became of the changes of a run, and where people stand now."""
+    with work.store.read() as reading:
+        states = journal.state_counts(reading, result.run)
+        result.bands = scored.band_counts(reading)
+    for crm, counts in result.crms.items():
+        here: Mapping[str, int] = states.get(crm, {})
+        counts.planned = sum(here.values())
+        counts.updated = here.get(journal.UPDATED, 0)
+        counts.partly = here.get(journal.PARTLY, 0)
+        counts.rejected = here.get(journal.REJECTED, 0)
+        counts.edited = here.get(journal.EDITED, 0)
+        counts.unknown = sum(here.get(state, 0) for state in (journal.UNKNOWN, journal.SENT, journal.PLANNED))

@@ -394,11 +394,13 @@ def load(path: Path) -> Config:
 
 
 def config_of(text: str, running: Config) -> Config:
-    """The config of an earlier `decision_text`, with the CRMs, state and secrets of the `running` one.
+    """The config of an earlier `decision_text`; what no decision rests on (limits, CRMs, state) is the `running` one's.
 
     Raises `ConfigError` where this version of crmsync does not take it any longer.
     """
-    now = {name: getattr(running, name) for name in (*running.crms, "state", "secrets")}
+    own = (*running.crms, "state", "secrets", "guard", "feeds", "log")
+    now = {name: getattr(running, name) for name in own}
+    now["schedule"] = {**running.schedule.model_dump(exclude_unset=True), **json.loads(text).get("schedule", {})}
     try:
         return type(running)(**{**json.loads(text), **now})
     except ValidationError as error:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 
 from crmsync import approval
@@ -10,6 +10,7 @@ from crmsync.apply import apply
 from crmsync.attempt import (
     Attempt,
     begin_attempt,
+    count_outcomes,
     crms_left,
     end_attempt,
     failing_loudly,
@@ -18,12 +19,12 @@ from crmsync.attempt import (
     taking_part,
 )
 from crmsync.config import config_of
-from crmsync.draft import Drafted, Setting, draft, draft_preview
+from crmsync.draft import Drafted, draft, draft_preview
 from crmsync.errors import StateInUse
 from crmsync.failpoint import failpoint
 from crmsync.pull import pull_all, pull_first
 from crmsync.result import Result, Waiting, Work, new_run_id
-from crmsync.store import journal, scored
+from crmsync.store import journal
 from crmsync.store.copy import copied
 from crmsync.store.database import Store
 from crmsync.store.pulled import IN_LIST, chunks
@@ -36,11 +37,13 @@ def cycle(work: Work, command: str = "sync", *, full: bool = False, approved: bo
     goes on scoring. A CRM that cannot be used is skipped. Raises `Unavailable` or `ConfigError` when none can be used,
     `Cancelled` (the next run goes on where this one stopped), `StateError`.
     """
-    waiting = None if approved else _try_edited_config(work)
+    waiting, calls = (None, {}) if approved else _try_edited_config(work)
     if waiting is None:
-        return _run(work, command, full=full, approved=approved)
-    with _last_approved(work) as before:
-        return _run(before, command, full=full, config_plan=waiting)
+        result = _run(work, command, full=full, approved=approved, calls=calls)
+    else:
+        with _last_approved(work) as before:
+            result = _run(before, command, full=full, config_plan=waiting, calls=calls)
+    return result
 
 
 def plan(work: Work) -> Result:
@@ -95,35 +98,60 @@ def _copy_changes(work: Work, copy: Store, run: str, plan_id: str) -> None:
                 journal.copy_changes(writing, plan_id, rows, work.now_ms)
 
 
-def _preview(trial: Work, run: str) -> tuple[Result, Drafted]:
+def _preview(trial: Work, run: str, *, without_odd_data: bool = False) -> tuple[Result, Drafted]:
     """Everything up to the plan, on a state that is a copy."""
     attempt = begin_attempt(trial, run)
     open_run(trial, attempt.result, "plan")
     setting = pull_all(trial, attempt, full=False, resuming=False)
-    with trial.store.read() as reading:
-        adopted = journal.adopted_config(reading)
-    edited = adopted is not None and adopted[0] != trial.config.decision_hash()
-    drafted = draft_preview(trial, attempt.result, setting._replace(config_edited=edited))
+    setting = setting._replace(edited=_edited_crms(trial, setting.crms))
+    drafted = draft_preview(trial, attempt.result, setting, without_odd_data=without_odd_data)
     return end_attempt(trial, attempt, "preview"), drafted
 
 
-def _try_edited_config(work: Work) -> Waiting | None:
-    """Plan by an edited config on a copy of the state, and let the plan wait when it is too large to be true."""
+def _edited_crms(work: Work, crms: Sequence[str]) -> list[str]:
+    """The CRMs whose records were last planned for with another config."""
+    with work.store.read() as reading:
+        adopted, by_crm = journal.adopted_config(reading), journal.adopted_configs(reading)
+    if adopted is None:
+        return []
+    return [crm for crm in crms if by_crm.get(crm, adopted[0]) != work.config.decision_hash()]
+
+
+def _try_edited_config(work: Work) -> tuple[Waiting | None, dict[str, int]]:
+    """Plan by an edited config on a copy of the state, and let the plan wait when it is too large to be true.
+
+    Returns the plan, and how many calls that cost each CRM.
+    """
     with work.store.read() as reading:
         adopted = journal.adopted_config(reading)
-        approved = approval.find_approval(reading, work.config.decision_hash()).plans
+        approved = approval.find_approval(reading, work.config.decision_hash(), work.now_ms).plans
+        waits = next((row for row in journal.waiting_plans(reading) if row.config == work.config.decision_hash()), None)
     if adopted is None or adopted[0] == work.config.decision_hash() or approved:
-        return None
-    with copied(work.store) as copy:
-        result, drafted = _preview(work._replace(store=copy), new_run_id(work.now))
+        return None, {}
+    if waits is not None and work.now_ms - waits.ended < REREAD_EVERY and _reads_otherwise(work, adopted[1]):
+        return approval.waiting_of(waits), {}
+    with ExitStack() as stack:
+        copy = stack.enter_context(copied(work.store))
+        crms = stack.enter_context(work.connect(work.config, copy)) if work.connect else work.crms
+        result, drafted = _preview(work._replace(store=copy, crms=crms), new_run_id(work.now), without_odd_data=True)
+        calls = {crm: counts.api_calls for crm, counts in result.crms.items()}
         if not drafted.reasons:
-            return None
+            return None, calls
         hashes = hashes_of(work.config)
         with work.store.begin() as writing:
             journal.keep_text(writing, hashes[1], work.config.decision_text(), work.now_ms)
             waiting = approval.keep_waiting(writing, "config", hashes, drafted.numbers, drafted.reasons, work.now_ms)
         _copy_changes(work, copy, result.run, waiting.run)
-    return waiting
+    return waiting, calls
+
+
+REREAD_EVERY = 86_400_000
+"""Milliseconds after which a plan that waits is made again where that means to read every record of a CRM again."""
+
+
+def _reads_otherwise(work: Work, adopted_text: str) -> bool:
+    before = config_of(adopted_text, work.config)
+    return any(before.mapping_hash(crm) != work.config.mapping_hash(crm) for crm in work.crms)
 
 
 @contextmanager
@@ -140,58 +168,51 @@ def _last_approved(work: Work) -> Iterator[Work]:
             yield work._replace(config=config, crms=crms)
 
 
-def _run(work: Work, command: str, *, full: bool, approved: bool = False, config_plan: Waiting | None = None) -> Result:
+def _run(
+    work: Work,
+    command: str,
+    *,
+    full: bool,
+    approved: bool = False,
+    config_plan: Waiting | None = None,
+    calls: Mapping[str, int],
+) -> Result:
     attempt = begin_attempt(work, new_run_id(work.now))
     result = attempt.result
+    attempt.calls_before.update({crm: before - calls.get(crm, 0) for crm, before in attempt.calls_before.items()})
     open_run(work, result, command)
     with failing_loudly(work, attempt):
-        setting = pull_all(work, attempt, full=full, resuming=True)
-        draft(work, result, _agreed(work, setting, approved))
-        if config_plan is not None:
-            result.held = config_plan
-        else:
-            _end_waiting_config(work)
+        setting = pull_all(work, attempt, full=full, resuming=True, trusting=approved)
+        setting = setting._replace(edited=_edited_crms(work, setting.crms), unguarded=approved)
+        with work.store.read() as reading:
+            agreed = approval.find_approval(reading, work.config.decision_hash(), work.now_ms)
+        draft(work, result, setting._replace(approval=agreed))
+        _report_waiting(work, result, config_plan)
         failpoint("plan_stored")
-        return _write(work, attempt)
+        return _write(work, attempt, agreed.plans)
 
 
-def _agreed(work: Work, setting: Setting, approved: bool) -> Setting:
-    """The setting with what was approved, and whether another config decided until now."""
-    with work.store.read() as reading:
-        adopted = journal.adopted_config(reading)
-        agreed = approval.find_approval(reading, work.config.decision_hash())
-    edited = adopted is not None and adopted[0] != work.config.decision_hash()
-    return setting._replace(config_edited=edited, approval=agreed, unguarded=approved)
+def _report_waiting(work: Work, result: Result, config_plan: Waiting | None) -> None:
+    """What waits after this run: the edited config's plan first; where odd data wait as well, a note says so."""
+    if config_plan is None:
+        with work.store.begin() as writing:
+            approval.end_waiting(writing, "config")
+        return
+    if result.held is not None:
+        result.notes.append(f"Plan {result.held.run} waits as well: {'; '.join(result.held.reasons)}")
+    result.held = config_plan
 
 
-def _end_waiting_config(work: Work) -> None:
-    with work.store.begin() as writing:
-        approval.end_waiting(writing, "config")
-
-
-def _write(work: Work, attempt: Attempt) -> Result:
+def _write(work: Work, attempt: Attempt, approved: Sequence[str]) -> Result:
     result = attempt.result
     for crm in crms_left(work, attempt):
         with taking_part(work, attempt, crm):
             apply(work.store, work.crms[crm], result.run, work.config.write, work.now_ms, work.progress)
-    _count_states(work, result)
+    count_outcomes(work, result)
     with work.store.begin() as writing:
+        approval.use_up(writing, approved, [crm for crm in work.crms if crm not in attempt.skipped], work.now_ms)
         oldest = work.now_ms - int(work.config.state.keep.total_seconds() * 1000)
         journal.prune(writing, oldest, work.now_ms)
     untaken = any(counts.partly or counts.rejected or counts.unknown for counts in result.crms.values())
     trouble = untaken or attempt.skipped or result.problems
     return end_attempt(work, attempt, "held" if result.held else "partial" if trouble else "ok")
-
-
-def _count_states(work: Work, result: Result) -> None:
-    with work.store.read() as reading:
-        states = journal.state_counts(reading, result.run)
-        result.bands = scored.band_counts(reading)
-    for crm, counts in result.crms.items():
-        here: Mapping[str, int] = states.get(crm, {})
-        counts.planned = sum(here.values())
-        counts.updated = here.get(journal.UPDATED, 0)
-        counts.partly = here.get(journal.PARTLY, 0)
-        counts.rejected = here.get(journal.REJECTED, 0)
-        counts.edited = here.get(journal.EDITED, 0)
-        counts.unknown = sum(here.get(state, 0) for state in (journal.UNKNOWN, journal.SENT, journal.PLANNED))

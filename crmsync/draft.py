@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from functools import partial
 from typing import Any, NamedTuple
 
@@ -22,26 +22,26 @@ from crmsync.store.pulled import dump
 class Setting(NamedTuple):
     """What a plan is made under besides the config.
 
-    `crms` take part; `orders` are their own orders of stages by (crm, kind); `config_edited` says that the last plan
-    was made under another config; `unread` are CRMs of which nothing was ever read;
-    `unguarded` says that nobody has to be asked.
+    `crms` take part; `orders` are their own orders of stages by (crm, kind); `edited` are CRMs that were last planned
+    for with another config; `unread` are CRMs of which nothing was ever read; `unguarded` says that nobody has to be
+    asked.
     """
 
     crms: Sequence[str]
     owners: route.Owners
     orders: Mapping[tuple[str, str], Sequence[str]]
-    config_edited: bool = False
+    edited: Collection[str] = ()
     approval: Approval = Approval()
     unread: Sequence[str] = ()
     unguarded: bool = False
 
 
 class Drafted(NamedTuple):
-    """How many records a plan would change in all, why some must wait, whom that concerns (people) and how many."""
+    """How many records a plan would change in all, why some must wait, whom that concerns and how many records."""
 
     numbers: dict[str, dict[str, int]]
     reasons: list[str]
-    held: set[int]
+    held: plan.Held
     held_numbers: dict[str, dict[str, int]]
 
 
@@ -54,22 +54,25 @@ class Scored(NamedTuple):
     outputs: Mapping[str, Scalar]
     because: str
     is_edited: bool
+    is_new: bool
 
 
 class Desk:
     """The plan in the making, within one transaction: what was decided so far."""
 
-    def __init__(self, work: Work, setting: Setting, run: str) -> None:
-        self.work, self.setting, self.run = work, setting, run
+    def __init__(self, work: Work, setting: Setting, run: str, takes: Callable[[int, str], bool]) -> None:
+        self.work, self.setting, self.run, self.takes = work, setting, run, takes
         self.names = {crm: work.config.field_map(crm) for crm in setting.crms}
         self.stage_names = [stage.name for stage in work.config.stage]
         self.stage_of = route.stage_of_band(work.config.stage, work.config.band_names())
         self.tallies = {crm: plan.Tally() for crm in setting.crms}
         self.changes: list[tuple[int, Change]] = []
+        self.given_up: list[tuple[int, Change]] = []
         self.overrides: dict[int, scored.Override] = {}
         self.whys: list[tuple[int, str, str, str]] = []
         self.reads_stage = "stage" in work.config.used_fields()
         self.again: set[int] = set()  # contacts to decide about again in the next run
+        self.edited_again: set[int] = set()  # those of them whose people's data were edited
         self.rescored: dict[str, int] = {}
         self.protected: dict[str, dict[str, int]] = {crm: {} for crm in setting.crms}
         self.pointers: Mapping[str, str] = {}
@@ -79,10 +82,11 @@ class Desk:
         stage_whys: dict[str, str] = {}
         for held in records:
             self.rescored[held.ref.crm] = self.rescored.get(held.ref.crm, 0) + 1
-            if held.ref.crm in self.setting.crms:
-                stage_whys[str(held.ref)] = self._decide(held, person, given.owner_of.get(held.id))
-            else:
+            if held.ref.crm not in self.setting.crms:
                 self.again.add(held.id)
+                self.edited_again |= {held.id} if person.is_edited else set()
+            elif self.takes(person.person, held.ref.crm):
+                stage_whys[str(held.ref)] = self._decide(held, person, given.owner_of.get(held.id))
         waiting = given.waiting.get(person.person, "")
         owner_why = _told_once({str(it.ref): given.why[it.id] for it in records if it.id in given.why})
         owner_why = owner_why or (f"waits: {waiting}" if waiting else self._no_move_why(person, records))
@@ -91,8 +95,20 @@ class Desk:
     def _no_move_why(self, person: Scored, records: Sequence[Holding]) -> str:
         if not self.work.config.write.owner:
             return "[write] owner is off"
+        if any(self.is_overridden(it) for it in records):
+            return "protected: changed by a user"
         owned = all(self.setting.owners.somebody(it.ref.crm, it.owner) for it in records)
         return "their owner is active" if owned else f"no [[route]] names band {person.band}"
+
+    @property
+    def override_ms(self) -> int:
+        """For how long a user's change is respected (milliseconds)."""
+        return int(self.work.config.write.respect_people.total_seconds() * 1000)
+
+    def is_overridden(self, held: Holding) -> bool:
+        """Whether a user's own choice of the owner still holds."""
+        lease = held.leases.get("owner")
+        return lease is not None and self.work.now_ms < plan.since(lease) + self.override_ms
 
     def _decide(self, held: Holding, person: Scored, owner: str | None) -> str:
         settings, crm = self.work.config.write, held.ref.crm
@@ -103,10 +119,11 @@ class Desk:
             person.because,
         )
         ladder = plan.Ladder(self.stage_names, self.setting.orders.get((crm, held.ref.kind), ()))
-        override = int(settings.respect_people.total_seconds() * 1000)
-        decision = plan.decide(held, wanted, self.names[crm], ladder, self.work.now_ms, override)
+        decision = plan.decide(held, wanted, self.names[crm], ladder, self.work.now_ms, self.override_ms)
         if dict(decision.leases) != dict(held.leases) or decision.wake is not None:
             self.overrides[held.id] = scored.Override(decision.leases, decision.wake)
+        if decision.given_up:
+            self.given_up.append((held.id, decision.given_up))
         protected, change = list(decision.protected), decision.change
         if change and self.setting.unread and change.before.get("score") is not None:
             protected.append(f"{self.setting.unread[0]}_was_never_read")
@@ -115,12 +132,15 @@ class Desk:
         for why in protected:
             self.protected[crm][why] = self.protected[crm].get(why, 0) + 1
         if change:
-            is_odd = person.is_edited or self.setting.config_edited
-            self.tallies[crm].add(person.person, change, is_odd=is_odd)
-            if self.reads_stage and "stage" in change.after:
-                self.again.add(held.id)
-            self.changes.append((held.id, change))
+            self._keep(held, person, change)
         return decision.stage_why
+
+    def _keep(self, held: Holding, person: Scored, change: Change) -> None:
+        is_odd = person.is_edited or person.is_new or held.ref.crm in self.setting.edited
+        self.tallies[held.ref.crm].add(person.person, change, is_odd=is_odd)
+        if self.reads_stage and "stage" in change.after:
+            self.again.add(held.id)
+        self.changes.append((held.id, change))
 
     def journal_changes(self, tx: Connection) -> None:
         """Journal what was decided since the last time."""
@@ -136,35 +156,42 @@ def _told_once(whys: Mapping[str, str]) -> str:
 
 
 def draft(work: Work, result: Result, setting: Setting) -> Drafted:
-    """Plan for whoever may have changed and store it, in one transaction, but for the people who must wait.
+    """Plan for whoever may have changed and store it, in one transaction, but for those who must wait.
 
     Who must wait is left as if this run had not been: no score of theirs is stored and no turn is used; their changes
     are kept as a plan of their own, which `result.held` names.
     """
     with work.store.begin() as tx:
         promised = _prepare(work, tx, setting)
+        left = approval.people_left_waiting(tx, setting.crms)
         savepoint = tx.begin_nested()
-        desk = _plan(work, tx, setting, result.run, promised)
+        desk = _plan(work, tx, setting, result.run, promised, without=plan.Held(left))
         drafted = _judge(work, tx, desk)
+        held = drafted.held._replace(people=drafted.held.people | left)
         if drafted.held:
             savepoint.rollback()
-            desk = _plan(work, tx, setting, result.run, promised, without=drafted.held)
+            desk = _plan(work, tx, setting, result.run, promised, without=held)
         else:
             savepoint.commit()
-        _close(work, tx, desk, drafted.held)
+        _close(work, tx, desk, held)
         result.held = _hold(work, tx, setting, promised, drafted)
         if setting.approval.plans:
-            result.approved = approval.take_up(tx, setting.approval, result.run, setting.crms)
+            result.approved = approval.compare_plans(tx, setting.approval, result.run)
         _count(tx, result, desk)
     return drafted
 
 
-def draft_preview(work: Work, result: Result, setting: Setting) -> Drafted:
-    """Plan for everybody who may have changed, on a copy of the state, whether or not some of it would have to wait."""
+def draft_preview(work: Work, result: Result, setting: Setting, *, without_odd_data: bool = False) -> Drafted:
+    """Plan on a copy of the state for everybody who may have changed, whether or not some of it would have to wait.
+
+    Whose odd data wait already are no reason against an edited config: with `without_odd_data` they are left out.
+    """
     with work.store.begin() as tx:
-        desk = _plan(work, tx, setting, result.run, _prepare(work, tx, setting))
+        prepared = _prepare(work, tx, setting)
+        left = plan.Held(approval.people_with_odd_data(tx) if without_odd_data else frozenset())
+        desk = _plan(work, tx, setting, result.run, prepared, without=left)
         drafted = _judge(work, tx, desk)
-        _close(work, tx, desk, set())
+        _close(work, tx, desk, left)
         _count(tx, result, desk)
     result.guard = drafted.reasons
     return drafted
@@ -187,14 +214,20 @@ def _plan(
     run: str,
     promised: Mapping[int, str],
     *,
-    without: Collection[int] = (),
-    only: Collection[int] | None = None,
+    without: plan.Held = plan.NOBODY,
+    only: plan.Held | None = None,
 ) -> Desk:
-    """Score and decide, and journal the changes. With `only` these people alone, and nothing but their changes."""
-    config, desk = work.config, Desk(work, setting, run)
+    """Score and decide, and journal the changes. With `only` of those alone, and nothing but their changes."""
+
+    def takes(person: int, crm: str) -> bool:
+        return only.holds(person, crm) if only is not None else not without.holds(person, crm)
+
+    config, desk = work.config, Desk(work, setting, run, takes)
     nobody = route.Assignment({}, {}, {}, {})
     routed: list[tuple[Scored, list[Holding]]] = []
-    for person, records in _scored_people(work, tx, run, without, only):
+    for person, records in _scored_people(
+        work, tx, run, without.people, only.everybody() if only is not None else None
+    ):
         if config.write.owner and route.pool_of_band(person.band, config.route) is not None:
             routed.append((person, records))
         else:
@@ -209,16 +242,23 @@ def _plan(
 def _assign(
     work: Work, tx: Connection, desk: Desk, routed: list[tuple[Scored, list[Holding]]], promised: Mapping[int, str]
 ) -> None:
-    """Serve the people who may need an owner, the hottest first, then those known longest."""
+    """Serve the people who may need an owner, the hottest first, then those known longest.
+
+    Records that a user left without an owner are theirs, and those in a CRM that the config no longer has are nobody's.
+    """
     routed.sort(key=lambda each: (-each[0].total, each[0].person))
-    served = [
-        route.Waiting(person.person, person.band, records)
-        for person, records in routed
-        if all(it.ref.crm in desk.setting.crms for it in records)
-    ]
+    served, absent = [], {}
+    for person, records in routed:
+        ours = [it for it in records if it.ref.crm in work.crms and not (desk.is_overridden(it) and not it.owner)]
+        missing = sorted({it.ref.crm for it in ours} - set(desk.setting.crms))
+        if not missing:
+            served.append(route.Waiting(person.person, person.band, ours))
+        elif not all(desk.setting.owners.somebody(it.ref.crm, it.owner) for it in ours if it.ref.crm not in missing):
+            absent[person.person] = f"{missing[0]} takes no part in this run"
     config, owners = work.config, desk.setting.owners
     refused = {it.id: str(it.parked["after"]["owner"]) for _, records in routed for it in records if _owner_waits(it)}
     given = route.assign(served, config.route, config.owner_pool, journal.pointers(tx), owners, {**refused, **promised})
+    given = given._replace(waiting={**given.waiting, **absent})
     for person, records in routed:
         desk.decide_all(person, records, given)
     desk.pointers = given.pointers
@@ -230,41 +270,60 @@ def _owner_waits(held: Holding) -> bool:
 
 
 def _judge(work: Work, tx: Connection, desk: Desk) -> Drafted:
-    """What of a plan is too large to be true: the reasons, and the people whose part of it must wait."""
+    """What of a plan is too large to be true: the reasons, and whose part of it must wait."""
     for crm, tally in desk.tallies.items():
         if tally.people["records"]:
             tally.live, tally.scored = scored.count_scored(tx, crm)
     approved = desk.setting.approval
     if desk.setting.unguarded:
-        return Drafted({}, [], set(), {})
+        return Drafted({}, [], plan.Held(), {})
     violations = list(plan.guard_violations(desk.tallies, work.config.guard, approved.numbers))
     numbers = {crm: tally.numbers() for crm, tally in desk.tallies.items() if tally.people["records"]}
-    held = plan.people_to_hold(desk.tallies, violations, approved.people)
-    held_numbers = {crm: desk.tallies[crm].numbers(held) for crm in numbers}
+    held = _without_half(tx, plan.people_to_hold(desk.tallies, violations, approved.people))
+    held_numbers = {
+        crm: desk.tallies[crm].numbers(held.people | held.first.get(crm, frozenset()))
+        for crm in numbers
+        if held.people or held.first.get(crm)
+    }
     return Drafted(numbers, [each.sentence for each in violations], held, held_numbers)
 
 
-def _close(work: Work, tx: Connection, desk: Desk, held: Collection[int]) -> None:
+def _without_half(tx: Connection, held: plan.Held) -> plan.Held:
+    """Whose first scores wait in every CRM they are in wait as a whole: no score of theirs may be stored."""
+    crms = scored.crms_of(tx, frozenset[int]().union(*held.first.values()))
+    whole = {each for each, where in crms.items() if all(each in held.first.get(crm, ()) for crm in where)}
+    return plan.Held(held.people | whole, {crm: people - whole for crm, people in held.first.items()})
+
+
+def _close(work: Work, tx: Connection, desk: Desk, held: plan.Held) -> None:
     """Settle everybody but those who wait: overrides, turns, and who has to be looked at again."""
-    undecided = scored.contacts_of(tx, held)
+    undecided = scored.contacts_of(tx, held.people)
+    for crm, some in held.first.items():
+        undecided |= scored.contacts_of(tx, some, crm)
     scored.settle(tx, desk.setting.crms, desk.overrides, undecided)
     scored.make_dirty(tx, sorted(desk.again))
+    scored.make_dirty(tx, sorted(desk.edited_again), edited=True)
     scored.save_whys(tx, desk.whys)
+    journal.park_changes(tx, desk.given_up, CHANGED_BACK, work.now_ms)
     journal.set_pointers(tx, desk.pointers)
     has_work = any(tally.people["records"] for tally in desk.tallies.values())
     if has_work or not held:  # a first run that waits whole adopts nothing: the config may still change freely
-        journal.adopt_config(tx, work.config.decision_hash())
+        journal.adopt_config(tx, work.config.decision_hash(), desk.setting.crms)
+
+
+CHANGED_BACK = "something else keeps changing it back; look for a workflow, flow or sync that sets it"
 
 
 def _hold(
     work: Work, tx: Connection, setting: Setting, promised: Mapping[int, str], drafted: Drafted
 ) -> Waiting | None:
-    """Keep the changes of the people who wait as a plan; one that waited for the same reason keeps its id."""
+    """Keep the changes of those who wait as a plan; one that waited for the same reason keeps its id."""
     if not drafted.held:
-        approval.end_waiting(tx, "data")
-        return None
-    hashes = (work.config.model_hash(), work.config.decision_hash())
-    waiting = approval.keep_waiting(tx, "data", hashes, drafted.held_numbers, drafted.reasons, work.now_ms)
+        approval.end_waiting(tx, "data", setting.crms)
+        return next((each for each in approval.plans_waiting(tx) if each.kind == "data"), None)
+    hashes, now = (work.config.model_hash(), work.config.decision_hash()), work.now_ms
+    numbers, reasons = drafted.held_numbers, drafted.reasons
+    waiting = approval.keep_waiting(tx, "data", hashes, numbers, reasons, now, setting.crms)
     _plan(work, tx, setting, waiting.run, promised, only=drafted.held)
     return waiting
 
@@ -279,12 +338,12 @@ def _scored_people(
     """
     config, model, plan_hash = work.config, work.config.model_hash(), work.config.plan_hash()
     if only is None:
-        wanted = scored.people_to_score(tx, int(work.now.timestamp()), model, plan_hash)
+        wanted = scored.people_to_score(tx, int(work.now.timestamp()), model, plan_hash, list(work.crms))
     else:
         wanted = np.array(sorted(only), dtype=np.int64)
     if without:
         wanted = wanted[~np.isin(wanted, np.fromiter(without, dtype=np.int64))]
-    dirty = scored.dirty_people(tx)
+    dirty = scored.dirty_people(tx, list(work.crms))
     facts: sheets.Facts = {}
     for start in range(0, len(wanted), scored.PEOPLE_AT_ONCE):
         some = wanted[start : start + scored.PEOPLE_AT_ONCE].tolist()
@@ -300,7 +359,7 @@ def _scored_people(
             scored.renew(tx, some[0], some[-1], model, plan_hash)
             scored.save_scores(tx, [rows[place] for place in news], before)
         work.progress("scored", "", len(some))
-        yield from _with_records(tx, config, scores, news)
+        yield from _with_records(tx, config, scores, news, before)
 
 
 def _is_news(before: scored.Known | None, row: Mapping[str, Any]) -> bool:
@@ -338,7 +397,7 @@ def _score_rows(scores: Scores, config: Config, work: Work, run: str) -> list[di
 
 
 def _with_records(
-    tx: Connection, config: Config, scores: Scores, rows: Sequence[int]
+    tx: Connection, config: Config, scores: Scores, rows: Sequence[int], before: Mapping[int, scored.Known]
 ) -> Iterator[tuple[Scored, list[Holding]]]:
     bands, why = config.band_names(), reasons(config, scores, rows)
     people = scores.people[rows].tolist()
@@ -355,8 +414,8 @@ def _with_records(
             "band": band,
             "reason": because,
         }
-        total, is_edited = int(scores.total[row]), person_id in edited
-        yield Scored(person_id, total, band, outputs, because, is_edited), records.get(person_id, [])
+        total, is_edited, is_new = int(scores.total[row]), person_id in edited, person_id not in before
+        yield Scored(person_id, total, band, outputs, because, is_edited, is_new), records.get(person_id, [])
 
 
 def _band(bands: Sequence[str], number: Any) -> str:

@@ -20,10 +20,6 @@ TENTH_MORE = 1.1
 """What is approved are numbers: so much more than was seen may be written without asking again."""
 
 
-HANDFUL = 5
-"""Records by which a small plan may grow and still be the same one."""
-
-
 class Wanted(NamedTuple):
     """What a record should hold. `None` for a stage or owner means: whatever is there."""
 
@@ -37,7 +33,8 @@ class Decision(NamedTuple):
     """A change, or why there is none although something differs.
 
     `leases` are the manual overrides that still hold, `protected` says in words that can be counted what was not
-    planned, `wake` is when the first override ends (milliseconds), `stage_why` what was decided of the stage.
+    planned, `wake` is when the first override ends (milliseconds), `stage_why` what was decided of the stage, and
+    `given_up` what is left for a while, since something else keeps changing it back.
     """
 
     change: Change | None
@@ -45,6 +42,7 @@ class Decision(NamedTuple):
     protected: Sequence[str] = ()
     wake: int | None = None
     stage_why: str = ""
+    given_up: Change | None = None
 
 
 class Ladder(NamedTuple):
@@ -84,11 +82,11 @@ def decide(held: Holding, wanted: Wanted, names: FieldMap, ladder: Ladder, now: 
     settled = Decision(None, leases, protected, wake, stage_why)
     if not after:
         return settled
-    if held.attempts >= REWRITES and all(name in held.base and held.base[name] == after[name] for name in after):
-        return settled._replace(protected=[*protected, "changed_back_by_others"])
     present: dict[str, Scalar | None] = {**held.current, "stage": held.stage, "owner": held.owner}
-    before = {name: present.get(name) for name in after}
-    return settled._replace(change=Change(held.ref, before, after, wanted.because, held.group))
+    change = Change(held.ref, {name: present.get(name) for name in after}, after, wanted.because, held.group)
+    if held.attempts >= REWRITES and all(name in held.base and held.base[name] == after[name] for name in after):
+        return settled._replace(protected=[*protected, "changed_back_by_others"], given_up=change)
+    return settled._replace(change=change)
 
 
 def since(lease: Mapping[str, Scalar | None]) -> int:
@@ -178,8 +176,8 @@ def _filled(value: Scalar | None) -> Scalar | None:
     return None if value == "" else value
 
 
-CATEGORIES = ("records", "scores", "bands", "stages", "owners")
-"""What the guard counts in a plan, each in records."""
+CATEGORIES = ("records", "first", "scores", "bands", "stages", "owners")
+"""What is counted of a plan, each in records: all of them, those that get their first score, and other moves."""
 
 
 @dataclass
@@ -203,6 +201,7 @@ class Tally:
         """
         counted = {
             "records": True,
+            "first": "score" in change.after and change.before.get("score") is None,
             "scores": is_odd and change.before.get("score") is not None,
             "bands": change.before.get("band") is not None,
             "stages": bool(change.before.get("stage")),
@@ -240,16 +239,16 @@ def guard_violations(
         numbers = tally.numbers()
         for category, limit, sentence in _limits(crm, tally, guard, numbers):
             seen = approved.get(crm, {}).get(category)
-            allowed = limit if seen is None else max(limit, int(seen * TENTH_MORE))
+            allowed = limit if seen is None else max(limit, a_tenth_more(seen))
             if numbers[category] > allowed:
                 yield Violation(crm, category, limit, 0 if seen is None else allowed, sentence)
 
 
 def _limits(crm: str, tally: Tally, guard: Guard, numbers: Mapping[str, int]) -> Iterator[tuple[str, int, str]]:
     """Each limit that holds in a CRM: the category, so many records, and the sentence for who exceeds it."""
-    if not tally.scored:
-        said = f"{crm}: a first run would write {numbers['records']:,} records; [guard] first_run allows"
-        yield "records", guard.first_run, f"{said} {guard.first_run:,} without being asked"
+    first = max(guard.first_run, int(tally.scored * guard.scores))
+    said = f"{crm}: {numbers['first']:,} records would get their first score; [guard] first_run allows {first:,}"
+    yield "first", first, said
     if tally.scored < guard.from_records:
         return
     shares = {"scores": guard.scores, "bands": guard.bands, "stages": guard.stages, "owners": guard.owners}
@@ -267,28 +266,60 @@ _WORDS = {
 }
 
 
+class Held(NamedTuple):
+    """Who waits: `people` with all their records, and of `first` by CRM their records there alone."""
+
+    people: frozenset[int] = frozenset()
+    first: Mapping[str, frozenset[int]] = {}
+
+    def __bool__(self) -> bool:
+        return bool(self.people or any(self.first.values()))
+
+    def holds(self, person: int, crm: str) -> bool:
+        """Whether the records that a person has in a CRM wait."""
+        return person in self.people or person in self.first.get(crm, ())
+
+    def everybody(self) -> frozenset[int]:
+        """All of whom something waits."""
+        return self.people.union(*self.first.values())
+
+
+NOBODY = Held()
+
+
 def people_to_hold(
     tallies: Mapping[str, Tally], violations: Sequence[Violation], approved_people: Collection[int]
-) -> set[int]:
-    """The people who wait: those counted against an exceeded limit, but for as many as were approved.
+) -> Held:
+    """Who waits: those counted against an exceeded limit, but for as many as were approved.
 
-    Where the odd ones alone exceed it, only they wait. Who was in the approved plan is written first.
+    Where the odd ones alone exceed it, only they wait. Who was in the approved plan is written first. A first score
+    that waits in one CRM keeps nobody's score from the other.
     """
     waiting: set[int] = set()
+    first: dict[str, frozenset[int]] = {}
     for each in violations:
         tally = tallies[each.crm]
         counted = tally.people[each.category]
         odd = [person for person in counted if person in tally.odd]
         suspects = odd if len(counted) - len(odd) <= each.limit else counted
         ordered = sorted(suspects, key=lambda person: (person not in approved_people, person))
-        waiting |= set(ordered[max(each.allowed - (len(counted) - len(suspects)), 0) :])
-    return waiting
+        late = ordered[max(each.allowed - (len(counted) - len(suspects)), 0) :]
+        if each.category == "first":
+            first[each.crm] = frozenset(late)
+        else:
+            waiting |= set(late)
+    return Held(frozenset(waiting), first)
+
+
+def a_tenth_more(number: int) -> int:
+    """So many may be written where `number` was seen and agreed to."""
+    return int(number * TENTH_MORE)
 
 
 def is_materially_other(seen: Mapping[str, Mapping[str, int]], now: Mapping[str, Mapping[str, int]]) -> bool:
-    """Whether a plan that waits has grown by more than a tenth (and a handful) since somebody could first see it."""
+    """Whether a plan that waits has grown by more than a tenth since somebody could first see it."""
     return any(
-        number > int(seen.get(crm, {}).get(category, 0) * TENTH_MORE) + HANDFUL
+        number > a_tenth_more(seen.get(crm, {}).get(category, 0))
         for crm, numbers in now.items()
         for category, number in numbers.items()
     )

@@ -16,13 +16,13 @@ from crmsync.errors import ConfigError, Unavailable
 from crmsync.failpoint import failpoint
 from crmsync.model import MissingField, Owner, Page
 from crmsync.result import Result, Work
-from crmsync.store import full_pull, pulled, scored
+from crmsync.store import full_pull, journal, pulled, scored
 from crmsync.store.database import bind_account
 from crmsync.store.owners import save_owners
 from crmsync.store.pulled import chunks
 
 
-def pull_all(work: Work, attempt: Attempt, *, full: bool, resuming: bool) -> Setting:
+def pull_all(work: Work, attempt: Attempt, *, full: bool, resuming: bool, trusting: bool = False) -> Setting:
     """Pull from every CRM that can be used, and ask who can own records and how stages follow each other."""
     result = attempt.result
     owners: list[Owner] = []
@@ -32,7 +32,7 @@ def pull_all(work: Work, attempt: Attempt, *, full: bool, resuming: bool) -> Set
             _prepare(work, attempt, crm)
             if resuming:
                 result.crms[crm].resumed = resolve(work.store, work.crms[crm], work.now_ms)
-            _pull(work, result, crm, full)
+            _pull(work, result, crm, full=full, trusting=trusting)
             theirs = work.crms[crm].owners()
             with work.store.begin() as writing:
                 save_owners(writing, [crm], theirs)
@@ -100,50 +100,81 @@ def _contacts_stream(work: Work, crm: str) -> str:
     return f"contacts:{work.config.mapping_hash(crm)}"
 
 
-def _pull(work: Work, result: Result, crm: str, full: bool) -> None:
-    connector, counts = work.crms[crm], result.crms[crm]
-    contacts = _contacts_stream(work, crm)
+def _pull(work: Work, result: Result, crm: str, *, full: bool, trusting: bool = False) -> None:
+    """Pull one CRM; `full` from the start, `trusting` that activities which do not come are gone, however many."""
+    connector, contacts = work.crms[crm], _contacts_stream(work, crm)
+    save = partial(pulled.save_contacts, now=work.now, noticing=_noticed_fields(work, crm))
+    _pull_contacts(work, result, crm, connector.contacts, contacts, save, full=full)
+    _pull_activities(work, result, crm, connector.activities, full=full, trusting=trusting)
+    with work.store.begin() as writing:
+        pulled.write_cursor(writing, crm, MAPPING, contacts)
+        if full:
+            pulled.promote_cursors(writing, crm, [contacts, ACTIVITIES])
+
+
+def _noticed_fields(work: Work, crm: str) -> Sequence[str]:
+    """The fields whose change a person must have made: none before anything was ever planned, no stage read anew."""
     with work.store.read() as reading:
-        remapped = pulled.read_cursor(reading, crm, contacts) is None
-    streams: list[tuple[str, str, Callable[[str | None], Iterator[Page[Any]]], Callable[..., None]]] = [
-        ("contacts", contacts, connector.contacts, partial(pulled.save_contacts, now=work.now, remapped=remapped)),
-        ("activities", "activities", connector.activities, pulled.save_activities),
-    ]
-    for what, stream, pages, save in streams:
-        key = f"full:{stream}" if full else stream
-        with work.store.read() as reading:
-            cursor = pulled.read_cursor(reading, crm, key)
+        if journal.adopted_config(reading) is None:
+            return ()
+        remapped = pulled.read_cursor(reading, crm, MAPPING) not in (None, _contacts_stream(work, crm))
+    return ("owner",) if remapped else ("stage", "owner")
+
+
+MAPPING = "mapping"
+"""The row among the cursors that says by which mapping the records were last read to their end."""
+
+ACTIVITIES = "activities"
+
+Pages = Callable[[str | None], Iterator[Page[Any]]]
+
+
+def _pull_contacts(
+    work: Work, result: Result, crm: str, pages: Pages, stream: str, save: Callable[..., None], *, full: bool
+) -> None:
+    key = f"full:{stream}" if full else stream
+    with work.store.read() as reading:
+        cursor = pulled.read_cursor(reading, crm, key)
+    with work.store.begin() as writing:
         if cursor is None:
-            with work.store.begin() as writing:
-                if what == "contacts":
-                    pulled.drop_cursors(writing, crm, "contacts:", keep=contacts)
-                else:
-                    full_pull.begin_tracking(writing, crm, key)
-        for page in pages(cursor):
-            with work.store.begin() as writing:
-                save(writing, result.run, page.items)
-                if what == "activities":
-                    result.problems += full_pull.compare_page(writing, crm, key, page)
-                pulled.write_cursor(writing, crm, key, page.cursor)
-            failpoint("page_stored")
-            counts.activities += len(page.items) if what == "activities" else 0
-            work.progress(what, crm, len(page.items))
-        if cursor is None and what == "contacts":
-            _find_missing_records(work, result, crm, key)
-    full_pull.end_tracking(work.store, crm, key)
-    if full:
+            pulled.drop_cursors(writing, crm, "contacts:", keep=stream)
+        runs = pulled.note_full_run(writing, crm, result.run, begins=cursor is None) if full or cursor is None else []
+    for page in pages(cursor):
         with work.store.begin() as writing:
-            pulled.promote_cursors(writing, crm, [stream for _what, stream, _pages, _save in streams])
+            save(writing, result.run, page.items)
+            pulled.write_cursor(writing, crm, key, page.cursor)
+        failpoint("page_stored")
+        work.progress("contacts", crm, len(page.items))
+    if runs:
+        _find_missing_records(work, crm, key, runs)
 
 
-def _find_missing_records(work: Work, result: Result, crm: str, stream: str) -> None:
-    """After a pull of everything: records that did not come are read by id, and those that are gone are buried.
+def _pull_activities(work: Work, result: Result, crm: str, pages: Pages, *, full: bool, trusting: bool) -> None:
+    key = f"full:{ACTIVITIES}" if full else ACTIVITIES
+    with work.store.read() as reading:
+        cursor = pulled.read_cursor(reading, crm, key)
+    if cursor is None:
+        with work.store.begin() as writing:
+            full_pull.begin_tracking(writing, crm, key)
+    for page in pages(cursor):
+        with work.store.begin() as writing:
+            pulled.save_activities(writing, result.run, page.items)
+            result.problems += full_pull.compare_page(writing, crm, key, page, trusting=trusting)
+            pulled.write_cursor(writing, crm, key, page.cursor)
+        failpoint("page_stored")
+        result.crms[crm].activities += len(page.items)
+        work.progress("activities", crm, len(page.items))
+    full_pull.end_tracking(work.store, crm, key)
 
-    Raises `Unavailable` when nothing came at all: an empty answer is a broken feed before it is an empty CRM. Its
-    cursor goes too, or the next pull would go on from there.
+
+def _find_missing_records(work: Work, crm: str, stream: str, runs: Sequence[str]) -> None:
+    """After a pull of everything, in one run or several: records that did not come are read by id.
+
+    Those that are gone are buried. Raises `Unavailable` when nothing came at all: an empty answer is a broken feed
+    before it is an empty CRM. Its cursor goes too, or the next pull would go on from there.
     """
     with work.store.read() as reading:
-        missing, seen = scored.unseen(reading, result.run, crm)
+        missing, seen = scored.unseen(reading, runs, crm)
     if not seen:
         with work.store.begin() as writing:
             pulled.drop_cursor(writing, crm, stream)
@@ -156,4 +187,6 @@ def _find_missing_records(work: Work, result: Result, crm: str, stream: str) -> 
     for some in chunks(missing, 1_000):
         items = list(work.crms[crm].read(some))
         with work.store.begin() as writing:
-            pulled.save_contacts(writing, result.run, items, work.now)
+            pulled.save_contacts(writing, runs[-1], items, work.now)
+    with work.store.begin() as writing:
+        pulled.drop_cursor(writing, crm, pulled.FULL_RUNS)

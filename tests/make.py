@@ -110,7 +110,8 @@ def work(store, *crms, now=NOW, settings=None):
 def apply_plan(of, plan_id):
     """Approve a plan and run, as `crmsync apply` does."""
     with of.store.begin() as tx:
-        journal.approve(tx, approval.find_plan(tx, of.config.decision_hash(), plan_id).id, of.now_ms, "ann")
+        found = approval.find_plan(tx, of.config.decision_hash(), plan_id)
+        assert journal.approve(tx, found.id, of.now_ms, "ann")
     return cycle(of, "apply")
 
 

@@ -11,6 +11,7 @@ from typing import Annotated, Any
 
 import orjson
 import typer
+from sqlalchemy import Connection
 
 from crmsync.approval import find_plan, plan_of
 from crmsync.cli.frame import DEFAULT_CONFIG, AsJson, ConfigPath, Debug, Ending, err, opened_config, out, told
@@ -18,7 +19,7 @@ from crmsync.config import Config
 from crmsync.cycle import cycle
 from crmsync.cycle import plan as plan_run
 from crmsync.ending import HELD, code_of
-from crmsync.errors import CrmsyncError, StateError, StateInUse
+from crmsync.errors import ConfigError, CrmsyncError, StateError, StateInUse
 from crmsync.model import Stop
 from crmsync.report import (
     count_of,
@@ -112,11 +113,57 @@ def apply(
                 if run is None and not yes and not _is_agreed(ending, store, settings, found):
                     return
                 with store.begin() as tx:
-                    journal.approve(tx, found.id, to_ms(datetime.now(UTC)), getpass.getuser())
-            try:
-                _run_and_show("apply", lambda work: cycle(work, "apply"), settings, ending, stop)
-            except StateInUse as error:
-                _leave_to(error.holder, found, settings, ending, stop)
+                    if not journal.approve(tx, found.id, to_ms(datetime.now(UTC)), getpass.getuser()):
+                        raise ConfigError(f"plan {found.id} does not wait any more; look again with: crmsync apply")
+            _write_approved(found, settings, ending, stop)
+
+
+def _write_approved(found: Any, config: Config, ending: Ending, stop: Stop) -> None:
+    """Write what was approved; where somebody else works on the state, wait for them to do it or to leave."""
+    for _second in range(TAKEN_UP_IN):
+        try:
+            _run_and_show("apply", lambda work: cycle(work, "apply"), config, ending, stop)
+            return
+        except StateInUse as error:
+            holder = error.holder
+        with opened_state(config) as store, store.read() as reading:
+            if holder.startswith(("crmsync run", "another")) and _is_left_to_successor(reading, found):
+                said = (
+                    f"Approved. {holder} works by the config it was started with; start it again, and it writes this."
+                )
+                _say_approved(ending, found, said)
+                return
+            if taken := _run_that_took_up(reading, found.id):
+                ending.document = {**taken, "changes": changes_of(reading, taken["run"], ending.typed)}
+                ending.code = code_of(taken["verdict"], taken["problems"])
+                break
+        if stop.wait(1.0):
+            break
+    else:
+        _say_approved(ending, found, f"Approved, and not written yet: {holder} is at work; the next run writes it.")
+        return
+    _show(ending, config)
+
+
+def _is_left_to_successor(reading: Connection, found: Any) -> bool:
+    """Whether the daemon on this state was started with another config than the plan's, and never writes it."""
+    return plan_of(found)["kind"] != "data" and journal.worker_config(reading) not in ("", found.config)
+
+
+def _run_that_took_up(reading: Connection, plan_id: str) -> dict[str, Any]:
+    """The result of the run that wrote an approved plan; empty until it has ended."""
+    for row in journal.recent_runs(reading, 5):
+        result: dict[str, Any] = orjson.loads(row.result)
+        if plan_id in (result.get("approved") or {}).get("plans", ()) and row.verdict != "running":
+            return result
+    return {}
+
+
+def _say_approved(ending: Ending, found: Any, sentence: str) -> None:
+    ending.document = {"run": found.id, "verdict": "held", "held": None, "problems": [sentence], "crms": {}}
+    ending.code = HELD
+    if not ending.as_json:
+        say(out(), sentence)
 
 
 def _say_nothing_waits(ending: Ending) -> None:
@@ -149,38 +196,6 @@ def _is_agreed(ending: Ending, store: Store, config: Config, found: Any) -> bool
         say_command(out(), command)
     ending.code = HELD
     return False
-
-
-def _leave_to(holder: str, found: Any, config: Config, ending: Ending, stop: Stop) -> None:
-    """Somebody else writes to the state: it takes up what was approved, and we wait a while for how that ends."""
-    with opened_state(config) as store:
-        with store.read() as reading:
-            worker = journal.worker_config(reading)
-        if worker not in ("", found.config) and plan_of(found)["kind"] != "data":
-            said = (
-                f"Approved. {holder} works by the config it was started with: start it again, and it writes the plan."
-            )
-            ending.document = {"run": found.id, "verdict": "held", "problems": [said], "crms": {}}
-            ending.code = HELD
-        else:
-            ending.document = _awaited(store, config, found.id, stop)
-            said = f"Approved. {holder} writes it; look with: {ending.typed('crmsync status')}"
-            ending.code = code_of(ending.document.get("verdict", "ok"), ending.document.get("problems", []))
-    if ending.document.get("changes"):
-        _show(ending, config)
-    elif not ending.as_json:
-        say(out(), said)
-
-
-def _awaited(store: Store, config: Config, plan_id: str, stop: Stop) -> dict[str, Any]:
-    for _second in range(TAKEN_UP_IN):
-        with store.read() as reading:
-            plan_row, last = journal.find_run(reading, plan_id), journal.recent_runs(reading, 1)
-        if plan_row.verdict == journal.SUPERSEDED and last and last[0].verdict != "running":
-            return _whole(store, config, dict(orjson.loads(last[0].result)))
-        if stop.wait(1.0):
-            break
-    return {"run": plan_id, "verdict": "ok", "problems": [], "crms": {}}
 
 
 def _run(command: str, act: Callable[[Work], Result], path: Path, as_json: bool, debug: bool) -> None:

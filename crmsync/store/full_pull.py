@@ -16,8 +16,8 @@ from crmsync.store.schema import activity, cursor, seen_activity
 TRACKED = "seen:activities"
 """The row among the cursors that says of which stream `seen_activity` has everything since it began."""
 
-FEW = 20
-"""So many activities may all be gone at once; when it is more of them, the CRM may just not show them any longer."""
+FEW, MANY = 20, 0.2
+"""So many activities may be gone at once, and such a share: when it is more, the CRM may just not show them."""
 
 
 def begin_tracking(connection: Connection, crm: str, stream: str) -> None:
@@ -41,11 +41,14 @@ def _forget_seen(connection: Connection, crm: str) -> None:
     connection.execute(delete(cursor).where(cursor.c.crm == crm, cursor.c.stream == TRACKED))
 
 
-def compare_page(connection: Connection, crm: str, stream: str, page: Page[Activity]) -> list[str]:
+def compare_page(
+    connection: Connection, crm: str, stream: str, page: Page[Activity], *, trusting: bool = False
+) -> list[str]:
     """Note what came, and delete what did not where the page says that all the CRM has came.
 
     To be called in the transaction that stores the page, of whatever stream: what another one brings meanwhile is
-    there, too. Returns a sentence for each part of which nothing at all came, and of which nothing is deleted.
+    there, too. Returns a sentence for each part of which so much did not come that nothing of it is deleted, unless
+    somebody said that it is `trusting`.
     """
     tracked = read_cursor(connection, crm, TRACKED)
     if tracked is None:
@@ -54,7 +57,7 @@ def compare_page(connection: Connection, crm: str, stream: str, page: Page[Activ
     upsert(connection, seen_activity, [{"crm": crm, "id": each} for each in sorted(came)])
     if tracked != stream:
         return []
-    doubts = {begin: _doubt(connection, crm, begin) for begin in sorted(page.whole)}
+    doubts = {begin: "" if trusting else _doubt(connection, crm, begin) for begin in sorted(page.whole)}
     _delete_unseen(connection, crm, [begin for begin, doubt in doubts.items() if not doubt])
     return [doubt for doubt in doubts.values() if doubt]
 
@@ -65,25 +68,28 @@ def _begins(column: Any, begin: str) -> ColumnElement[bool]:
 
 def _doubt(connection: Connection, crm: str, begin: str) -> str:
     """Why nothing is deleted of the activities whose ids begin so; empty where there is no doubt."""
-    came = select(seen_activity.c.id).where(seen_activity.c.crm == crm, _begins(seen_activity.c.id, begin))
-    if connection.scalar(came.limit(1)) is not None:
+    stored = activity.c.crm == crm, _begins(activity.c.id, begin)
+    known = connection.scalar(select(func.count()).where(*stored)) or 0
+    unseen = connection.scalar(select(func.count()).where(*stored, ~_came().exists())) or 0
+    if unseen <= FEW or unseen <= known * MANY:
         return ""
-    stored = select(func.count()).where(activity.c.crm == crm, _begins(activity.c.id, begin))
-    known = connection.scalar(stored) or 0
-    if known <= FEW:
-        return ""
-    which = f" of {begin[:-1]}" if begin.endswith(":") else f" with ids like {begin}…" if begin else ""
+    of = f" of {begin.rstrip(':')}" if begin else ""
     return (
-        f"{crm}: not one of the {known:,} activities{which} came when everything was read again, so they are kept; "
-        "look whether the integration user may still read them, then run: crmsync backfill"
+        f"{crm}: {unseen:,} of the {known:,} activities{of} did not come when everything was read again, so they are "
+        "kept; look whether the integration user may still read them; where they are really gone, run: "
+        "crmsync backfill --yes"
     )
+
+
+def _came() -> Any:
+    """The activity at hand among those that came."""
+    return select(seen_activity.c.id).where(seen_activity.c.crm == activity.c.crm, seen_activity.c.id == activity.c.id)
 
 
 def _delete_unseen(connection: Connection, crm: str, begins: Sequence[str]) -> None:
     for begin in begins:
-        came = select(seen_activity.c.id).where(seen_activity.c.crm == crm, seen_activity.c.id == activity.c.id)
         unseen = select(activity.c.id, activity.c.contact).where(
-            activity.c.crm == crm, _begins(activity.c.id, begin), ~came.exists()
+            activity.c.crm == crm, _begins(activity.c.id, begin), ~_came().exists()
         )
         _delete(connection, crm, [(each.id, each.contact) for each in connection.execute(unseen)])
 

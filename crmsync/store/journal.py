@@ -27,6 +27,7 @@ PREVIEW, WAITING, APPROVED, SUPERSEDED = "preview", "waiting", "approved", "supe
 """What a plan is that no run wrote: looked at, waiting for approval, approved and to be written, out of date."""
 
 PLANS = (PREVIEW, WAITING, APPROVED, SUPERSEDED)
+APPROVABLE = (PREVIEW, WAITING, APPROVED)
 
 GOOD = ("ok", "partial", "held")
 """How a run ends that wrote what it could."""
@@ -37,8 +38,8 @@ PATIENCE = 86_400_000
 PREVIEWS_KEPT = 30 * 86_400_000
 """Milliseconds for which the changes of a plan that nobody applied are kept."""
 
-ADOPTED = {"crm": "", "name": "config"}
-"""The note that says with which config (by its hash) the state was last planned for."""
+ADOPTED = "config"
+"""The note that says with which config (by its hash) the state was last planned for; one for each CRM is beside it."""
 
 WORKER = {"crm": "", "name": "worker_config"}
 """The note that says by which config (its hash) the daemon on this state works."""
@@ -87,15 +88,22 @@ def recent_runs(connection: Connection, most: int) -> list[Any]:
 
 def adopted_config(connection: Connection) -> tuple[str, str] | None:
     """The hash and text of the config with which the state was last planned for; `None` before the first time."""
-    adopted = select(note.c.value).where(note.c.crm == ADOPTED["crm"], note.c.name == ADOPTED["name"])
+    adopted = select(note.c.value).where(note.c.crm == "", note.c.name == ADOPTED)
     found = connection.execute(select(model.c.hash, model.c.text).where(model.c.hash == adopted.scalar_subquery()))
     row = found.first()
     return None if row is None else (row.hash, row.text)
 
 
-def adopt_config(connection: Connection, config_hash: str) -> None:
-    """From now on this config is the one that was approved."""
-    upsert(connection, note, [{**ADOPTED, "value": config_hash}])
+def adopted_configs(connection: Connection) -> dict[str, str]:
+    """For each CRM the config (hash) with which its records were last planned for."""
+    query = select(note.c.name, note.c.value).where(note.c.crm == "", note.c.name.startswith(f"{ADOPTED}:"))
+    return {name.removeprefix(f"{ADOPTED}:"): value for name, value in connection.execute(query)}
+
+
+def adopt_config(connection: Connection, config_hash: str, crms: Collection[str]) -> None:
+    """From now on this config is the one that was approved, and these CRMs were planned for with it."""
+    names = [ADOPTED, *(f"{ADOPTED}:{crm}" for crm in crms)]
+    upsert(connection, note, [{"crm": "", "name": name, "value": config_hash} for name in names])
 
 
 def worker_config(connection: Connection) -> str:
@@ -116,12 +124,18 @@ def add_plan(
     connection.execute(run.insert().values(**row, verdict=verdict, plan=dump(dict(plan)), result=dump(dict(plan))))
 
 
-def refresh_plan(connection: Connection, plan_id: str, now: int, plan: Mapping[str, Any]) -> None:
-    """Bring a plan that waits up to date: it keeps its id, its numbers are those of now, its changes come anew."""
-    connection.execute(delete(change).where(change.c.run == plan_id))
-    connection.execute(
-        update(run).where(run.c.id == plan_id).values(ended=now, plan=dump(dict(plan)), result=dump(dict(plan)))
-    )
+def refresh_plan(connection: Connection, plan_id: str, now: int, plan: Mapping[str, Any], *, drop: bool) -> None:
+    """Bring a plan that waits up to date: it keeps its id; with `drop` its changes come again, else more are added."""
+    if drop:
+        connection.execute(delete(change).where(change.c.run == plan_id))
+    connection.execute(update(run).where(run.c.id == plan_id).values(ended=now))
+    rewrite_plan(connection, plan_id, plan)
+
+
+def rewrite_plan(connection: Connection, plan_id: str, plan: Mapping[str, Any]) -> None:
+    """Store what is written down of a plan."""
+    text = dump(dict(plan))
+    connection.execute(update(run).where(run.c.id == plan_id).values(plan=text, result=text))
 
 
 def waiting_plans(connection: Connection) -> list[Any]:
@@ -142,10 +156,14 @@ def supersede(connection: Connection, plan_ids: Sequence[str]) -> None:
         connection.execute(update(run).where(run.c.id.in_(some)).values(verdict=SUPERSEDED))
 
 
-def approve(connection: Connection, plan_id: str, now: int, by: str) -> None:
-    """Somebody agreed to a plan: the next run with its config writes what is right then, within its numbers."""
+def approve(connection: Connection, plan_id: str, now: int, by: str) -> bool:
+    """Somebody agreed to a plan: the next run with its config writes what is right then, within its numbers.
+
+    False where it cannot be approved any more: another one came first, or its cause has gone.
+    """
     values = {"verdict": APPROVED, "approved_at": now, "approved_by": by}
-    connection.execute(update(run).where(run.c.id == plan_id).values(values))
+    waits = (run.c.id == plan_id) & run.c.verdict.in_(APPROVABLE)
+    return bool(connection.execute(update(run).where(waits).values(values)).rowcount)
 
 
 def values_of(connection: Connection, run_ids: Sequence[str]) -> Iterator[tuple[Ref, str]]:
@@ -173,7 +191,9 @@ def prune(connection: Connection, before: int, now: int) -> None:
     The changes of plans that nobody applied go earlier.
     """
     undone = select(change.c.run).where(OPEN, change.c.run.in_(select(run.c.id).where(run.c.verdict.not_in(PLANS))))
-    old = list(connection.scalars(select(run.c.id).where(run.c.started < before, run.c.id.not_in(undone))))
+    waits = run.c.verdict.in_((WAITING, APPROVED))
+    past = run.c.started < before, run.c.id.not_in(undone), ~waits
+    old = list(connection.scalars(select(run.c.id).where(*past)))
     looked_at = select(run.c.id).where(run.c.verdict == PREVIEW, run.c.started < now - PREVIEWS_KEPT)
     supersede(connection, list(connection.scalars(looked_at)))
     for some in chunks(old, IN_LIST):
@@ -375,6 +395,12 @@ def park(connection: Connection, row: Row, reason: str, now: int, *, whole: bool
     """The CRM will not take this change (the record `whole`, or these fields): leave it until something changes."""
     value = {"after": dict(row.change.after), "reason": reason, "at": now, "whole": whole}
     connection.execute(update(contact).where(contact.c.id == row.contact).values(parked=dump(value)))
+
+
+def park_changes(connection: Connection, changes: Sequence[tuple[int, Change]], reason: str, now: int) -> None:
+    """Leave these changes of contacts (row ids) for a while."""
+    for row_id, each in changes:
+        park(connection, Row(0, row_id, each), reason, now, whole=False)
 
 
 def unpark(connection: Connection, before: int) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, MutableMapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, MutableMapping, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime
 from itertools import islice
@@ -107,6 +107,18 @@ def write_cursor(connection: Connection, crm: str, stream: str, value: str) -> N
     upsert(connection, cursor, [{"crm": crm, "stream": stream, "value": value}])
 
 
+FULL_RUNS = "full:runs"
+"""The row among the cursors that names the runs which take part in a pull of everything under way."""
+
+
+def note_full_run(connection: Connection, crm: str, run: str, *, begins: bool) -> list[str]:
+    """A run takes part in a pull of everything, which it begins or goes on with: all that did so far."""
+    before = None if begins else read_cursor(connection, crm, FULL_RUNS)
+    runs = [*(orjson.loads(before) if before else []), run]
+    write_cursor(connection, crm, FULL_RUNS, dump(runs))
+    return runs
+
+
 def drop_cursor(connection: Connection, crm: str, stream: str) -> None:
     """Forget where a stream was: its next pull begins at the start."""
     connection.execute(delete(cursor).where(cursor.c.crm == crm, cursor.c.stream == stream))
@@ -133,13 +145,17 @@ def drop_cursors(connection: Connection, crm: str, begin: str, keep: str) -> Non
     connection.execute(delete(cursor).where(cursor.c.crm == crm, ours, others))
 
 
+PEOPLES = ("stage", "owner")
+
+
 def save_contacts(
-    connection: Connection, run: str, items: Sequence[Contact], now: datetime, *, remapped: bool = False
+    connection: Connection, run: str, items: Sequence[Contact], now: datetime, *, noticing: Collection[str] = PEOPLES
 ) -> None:
     """Store contacts as they are now. Those whose stored row differs are marked dirty; a repeat changes nothing.
 
     A stage or owner that is another one than before was changed by somebody else, since what crmsync writes is stored
-    when it is written; unless the config maps otherwise (`remapped`), where another name may mean the same value.
+    when it is written; `noticing` says of which of the two that holds (where the config maps otherwise, another name of
+    a stage may mean the same value).
     """
     latest = {each.ref: each for each in clean_items(items)}
     if not latest:
@@ -154,7 +170,7 @@ def save_contacts(
             "crm": ref.crm, "kind": ref.kind, "ref_id": ref.id, "seen_run": run, "known": True, "dirty": True,
             **values, **_patience(stored.get(ref), moved[ref], values["changed_at"]),
             "edited": _is_edited(stored.get(ref), moved[ref]),
-            "leases": dump(_overrides(None if remapped else stored.get(ref), values, to_ms(now))),
+            "leases": dump(_overrides(stored.get(ref), values, to_ms(now), noticing)),
         }
         for ref, values in changed.items()
     }  # fmt: skip
@@ -253,12 +269,14 @@ def _stamp(
         connection.execute(statement.values(changed_at=bindparam("stamp")), touched)
 
 
-def _overrides(stored: Mapping[str, Any] | None, values: Mapping[str, Any], now: int) -> dict[str, Any]:
+def _overrides(
+    stored: Mapping[str, Any] | None, values: Mapping[str, Any], now: int, noticing: Collection[str]
+) -> dict[str, Any]:
     """The manual overrides of a record: per field the value that somebody gave it, and since when that is known."""
     if stored is None or not stored["known"] or values["gone"]:
         return {}
     leases: dict[str, Any] = orjson.loads(stored["leases"])
-    moved = [name for name in ("stage", "owner") if (stored[name] or None) != (values[name] or None)]
+    moved = [name for name in noticing if (stored[name] or None) != (values[name] or None)]
     return leases | {name: {"value": values[name], "since": now} for name in moved}
 
 

@@ -121,14 +121,14 @@ def _assign(
         connection.execute(delete(person).where(person.c.id.in_(some), person.c.id.not_in(inhabited)))
 
 
-def people_to_score(connection: Connection, now: int, model: str, plan: str) -> NDArray[np.int64]:
+def people_to_score(connection: Connection, now: int, model: str, plan: str, crms: Sequence[str]) -> NDArray[np.int64]:
     """The people whose score or plan may have changed, ascending.
 
     Those with a dirty contact, those due by `now` (seconds), those who wait for an owner, and those last scored or
-    planned for with other settings than these (hashes).
+    planned for with other settings than these (hashes). A record of a CRM that is not among `crms` makes nobody due.
     """
     candidates = union(
-        select(contact.c.person).where(contact.c.dirty, contact.c.person.is_not(None)),
+        select(contact.c.person).where(contact.c.dirty, contact.c.crm.in_(crms), contact.c.person.is_not(None)),
         select(person.c.id).where(person.c.due <= now),
         select(person.c.id).where(UNOWNED),
         *(
@@ -157,15 +157,26 @@ def known_scores(connection: Connection, people: Sequence[int]) -> dict[int, Kno
     return {row[0]: Known(*row[1:]) for row in tuples(connection, query.where(around(person.c.id, people)))}
 
 
-def dirty_people(connection: Connection) -> set[int]:
-    """The people with a contact that there is news of, and those who wait for an owner."""
-    dirty = select(contact.c.person).where(contact.c.dirty, contact.c.person.is_not(None))
+def dirty_people(connection: Connection, crms: Sequence[str]) -> set[int]:
+    """The people with a contact in one of these CRMs that there is news of, and those who wait for an owner."""
+    dirty = select(contact.c.person).where(contact.c.dirty, contact.c.crm.in_(crms), contact.c.person.is_not(None))
     return {*connection.scalars(dirty), *connection.scalars(select(person.c.id).where(UNOWNED))}
 
 
-def contacts_of(connection: Connection, people: Collection[int]) -> set[int]:
-    """The records of these people, by row id."""
-    return _column(connection, contact.c.id, contact.c.person, people)
+def contacts_of(connection: Connection, people: Collection[int], crm: str | None = None) -> set[int]:
+    """The records of these people, by row id; those in one CRM where it is given."""
+    conditions = () if crm is None else (contact.c.crm == crm,)
+    return _column(connection, contact.c.id, contact.c.person, people, *conditions)
+
+
+def crms_of(connection: Connection, people: Collection[int]) -> dict[int, set[str]]:
+    """For each of these people the CRMs in which they have a live record."""
+    found: dict[int, set[str]] = {}
+    for some in chunks(sorted(people), IN_LIST):
+        query = select(contact.c.person, contact.c.crm).where(LIVE, contact.c.person.in_(some)).distinct()
+        for person_id, crm in connection.execute(query):
+            found.setdefault(person_id, set()).add(crm)
+    return found
 
 
 def postpone(connection: Connection, due: Mapping[int, int]) -> None:
@@ -244,10 +255,11 @@ def settle(
         connection.execute(statement.values(leases=bindparam("now"), wake=bindparam("then")), rows)
 
 
-def make_dirty(connection: Connection, row_ids: Sequence[int]) -> None:
-    """These contacts are planned for again in the next cycle."""
+def make_dirty(connection: Connection, row_ids: Sequence[int], *, edited: bool = False) -> None:
+    """These contacts are planned for again in the next run; `edited` says that data of their people were edited."""
+    values = {"dirty": True, **({"edited": True} if edited else {})}
     for some in chunks(row_ids, IN_LIST):
-        connection.execute(update(contact).where(contact.c.id.in_(some)).values(dirty=True))
+        connection.execute(update(contact).where(contact.c.id.in_(some)).values(values))
 
 
 def count_scored(connection: Connection, crm: str) -> tuple[int, int]:
@@ -282,11 +294,12 @@ def save_whys(connection: Connection, whys: Sequence[tuple[int, str, str, str]])
         connection.execute(statement, [dict(zip(names, each, strict=True)) for each in whys])
 
 
-def unseen(connection: Connection, run: str, crm: str) -> tuple[list[Ref], int]:
-    """The live records of a CRM that this run has not pulled, and how many it has."""
-    query = select(contact.c.kind, contact.c.ref_id).where(LIVE, contact.c.crm == crm, contact.c.seen_run != run)
+def unseen(connection: Connection, runs: Sequence[str], crm: str) -> tuple[list[Ref], int]:
+    """The live records of a CRM that these runs have not pulled, and how many they have."""
+    unread = contact.c.seen_run.not_in(runs)
+    query = select(contact.c.kind, contact.c.ref_id).where(LIVE, contact.c.crm == crm, unread)
     missing = [Ref(crm, kind, ref_id) for kind, ref_id in connection.execute(query.order_by(contact.c.id))]
-    seen = select(func.count()).select_from(contact).where(contact.c.crm == crm, contact.c.seen_run == run)
+    seen = select(func.count()).select_from(contact).where(contact.c.crm == crm, contact.c.seen_run.in_(runs))
     return missing, connection.scalar(seen) or 0
 
 
