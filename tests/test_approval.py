@@ -1,7 +1,7 @@
 """Plans are safe to make, to keep and to approve: each promise is tried to be broken."""
 
 import random
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from dataclasses import replace
 from datetime import timedelta
 
@@ -12,10 +12,10 @@ from hypothesis import strategies as st
 from sqlalchemy import select
 
 from crmsync.cycle import cycle, plan
-from crmsync.errors import ConfigError
+from crmsync.errors import ConfigError, Unavailable
 from crmsync.explain import explain
 from crmsync.model import MissingField, Ref
-from crmsync.store import schema
+from crmsync.store import journal, schema
 from crmsync.store.database import open_store
 from tests.make import MODEL, NOW, activity, apply_plan, config, contact, crm, work
 from tests.test_cycle import balanced, held, totals, two_crms, world
@@ -430,3 +430,197 @@ def test_law_1_after_any_run_every_record_holds_its_score_or_a_reason_says_why_n
     assert all(counts.planned == 0 for counts in final.crms.values())
     assert_accounted_for(state, story.crms, told=False)
     state.close()
+
+
+# What gets round an approval
+
+
+def set_titles(of, numbers, title, kind="contact"):
+    for number in numbers:
+        ref = Ref(of.name, kind, str(number))
+        of.edit(replace(of.records[ref], fields={"title": title} if title else {}))
+
+
+def leads(number, **over):
+    """A Salesforce with so many leads of its own."""
+    salesforce = crm("salesforce")
+    for each in range(1, number + 1):
+        salesforce.edit(contact(each, "salesforce", "lead", **{"emails": (f"sf{each}@x.example",), **over}))
+    return salesforce
+
+
+@contextmanager
+def down(of):
+    """A CRM that does not answer."""
+
+    def unavailable():
+        raise Unavailable(of.name, "it does not answer")
+
+    real, of.account = of.account, unavailable
+    yield
+    of.account = real
+
+
+def test_an_approval_is_used_up_by_each_crm_once(state):
+    hubspot, salesforce = many(200), leads(40, fields={"title": "VP"})
+    cycle(work(state, hubspot, salesforce))
+    set_titles(hubspot, range(1, 46), "Clerk")
+    set_titles(salesforce, range(1, 16), "Clerk", "lead")
+    waiting = cycle(work(state, hubspot, salesforce, now=minutes(1))).held.run
+    with down(salesforce):
+        apply_plan(work(state, hubspot, salesforce, now=minutes(2)), waiting)
+        set_titles(hubspot, range(46, 95), "Clerk")
+        again = cycle(work(state, hubspot, salesforce, now=minutes(3)))
+    assert (again.verdict, again.crms["hubspot"].updated) == ("held", 0)
+    assert sum(score == 0 for score, _, _ in held(hubspot).values()) == 45
+    back = cycle(work(state, hubspot, salesforce, now=minutes(4)))
+    assert back.crms["salesforce"].updated == 15  # its part of the approval was still good
+
+
+def test_an_approval_is_good_for_a_day(state):
+    hubspot = many(40)
+    cycle(work(state, hubspot))
+    set_titles(hubspot, range(1, 16), None)
+    waiting = cycle(work(state, hubspot, now=minutes(1))).held.run
+    with state.begin() as tx:
+        assert journal.approve(tx, waiting, work(state, hubspot, now=minutes(2)).now_ms, "ann")
+    late = cycle(work(state, hubspot, now=NOW + timedelta(days=2)))
+    assert (late.verdict, late.crms["hubspot"].updated) == ("held", 0)
+
+
+def test_a_second_yes_to_a_plan_that_was_written_is_none(state):
+    hubspot = many(40)
+    cycle(work(state, hubspot))
+    set_titles(hubspot, range(1, 16), None)
+    waiting = cycle(work(state, hubspot, now=minutes(1))).held.run
+    apply_plan(work(state, hubspot, now=minutes(2)), waiting)
+    with state.begin() as tx:
+        assert not journal.approve(tx, waiting, 0, "bob")
+
+
+def test_what_was_approved_and_cut_off_is_not_asked_again(state):
+    hubspot = many(40)
+    cycle(work(state, hubspot))
+    set_titles(hubspot, range(1, 21), None)
+    waiting = cycle(work(state, hubspot, now=minutes(1))).held.run
+    taken = hubspot.write
+
+    def failing(_changes, _narrow):
+        raise Unavailable("hubspot", "it does not answer")
+        yield
+
+    hubspot.write = failing
+    assert apply_plan(work(state, hubspot, now=minutes(2)), waiting).verdict == "partial"
+    hubspot.write = taken
+    after = cycle(work(state, hubspot, now=minutes(3)))
+    assert (after.verdict, after.crms["hubspot"].updated) == ("ok", 20)
+
+
+def test_an_edited_config_does_not_get_in_behind_an_outage(state):
+    hubspot, salesforce = many(40), leads(1)
+    cycle(work(state, hubspot, salesforce))
+    other = config(MODEL.replace("points = 20", "points = 25"))
+    with down(hubspot):
+        cycle(work(state, hubspot, salesforce, settings=other, now=minutes(1)))
+    back = cycle(work(state, hubspot, salesforce, settings=other, now=minutes(2)))
+    assert (back.verdict, back.crms["hubspot"].updated) == ("held", 0)
+
+
+def test_odd_data_wait_while_the_crm_they_are_of_is_down(state):
+    hubspot = many(200)
+    salesforce = crm("salesforce")
+    for number in range(1, 41):
+        mail = (f"person{number}@firm.example",)
+        salesforce.edit(contact(number, "salesforce", "lead", emails=mail, fields={"employees": 500}))
+    cycle(work(state, hubspot, salesforce))
+    for ref in list(salesforce.records):
+        salesforce.edit(replace(salesforce.records[ref], fields={}))
+    waiting = cycle(work(state, hubspot, salesforce, now=minutes(1)))
+    assert waiting.verdict == "held"
+    with down(salesforce):
+        meanwhile = cycle(work(state, hubspot, salesforce, now=minutes(2)))
+    assert meanwhile.crms["hubspot"].updated == 0
+    assert meanwhile.held.run == waiting.held.run == cycle(work(state, hubspot, salesforce, now=minutes(3))).held.run
+    assert held(hubspot)["1"][0] == 35
+
+
+def test_the_rest_of_a_first_run_waits_again_and_one_score_opens_no_door(state, tmp_path):
+    hubspot, careful = many(30), config(guard={"first_run": 20})
+    waiting = cycle(work(state, hubspot, settings=careful)).held.run
+    for number in range(31, 101):
+        hubspot.edit(contact(number, fields={"title": "VP"}))
+    assert apply_plan(work(state, hubspot, settings=careful, now=minutes(1)), waiting).held.records
+    assert cycle(work(state, hubspot, settings=careful, now=minutes(2))).verdict == "held"
+    assert len(hubspot.writes) == 33
+
+
+def test_a_state_that_was_lost_does_not_let_odd_data_in(state, tmp_path):
+    hubspot = many(60)
+    cycle(work(state, hubspot))
+    set_titles(hubspot, range(1, 61), None)
+    fresh = open_store(f"sqlite:///{tmp_path}/fresh.db")
+    ran = cycle(work(fresh, hubspot, now=minutes(1)))
+    assert (ran.verdict, ran.crms["hubspot"].updated) == ("held", 0)
+    fresh.close()
+
+
+def test_a_first_run_in_one_crm_keeps_nobodys_score_from_the_other(state):
+    hubspot, careful = many(40), config(guard={"first_run": 20})
+    cycle(work(state, hubspot, settings=careful), approved=True)
+    salesforce = crm("salesforce")
+    for number in range(1, 41):
+        salesforce.edit(contact(number, "salesforce", "lead", emails=(f"person{number}@firm.example",)))
+    hubspot.happen(activity(1, hubspot.records[ADA]))
+    ran = cycle(work(state, hubspot, salesforce, settings=careful, now=minutes(1)))
+    assert (ran.verdict, salesforce.writes) == ("held", [])
+    assert held(hubspot)["1"][0] == 50
+
+
+def test_an_edit_that_changes_nobody_gets_in_while_odd_data_wait(state):
+    hubspot = many(40)
+    cycle(work(state, hubspot))
+    set_titles(hubspot, range(1, 16), None)
+    cycle(work(state, hubspot, now=minutes(1)))
+    renamed = config(MODEL.replace('name = "Looked at prices"', 'name = "Prices"'))
+    ran = cycle(work(state, hubspot, settings=renamed, now=minutes(2)))
+    assert (ran.held.kind, ran.crms["hubspot"].updated) == ("data", 0)
+    assert held(hubspot)["1"][0] == 20
+
+
+def test_the_limits_of_the_file_hold_while_an_edited_config_waits(state):
+    hubspot = many(60)
+    cycle(work(state, hubspot, settings=config(**QUIET)))
+    strict = config(MODEL.replace("points = 20", "points = 25"), guard={"scores": 0.05, "bands": 0.05})
+    assert cycle(work(state, hubspot, settings=strict, now=minutes(1))).held.kind == "config"
+    set_titles(hubspot, range(1, 41), None)
+    assert cycle(work(state, hubspot, settings=strict, now=minutes(2))).crms["hubspot"].updated == 0
+
+
+def test_a_waiting_plan_is_not_pruned(state):
+    hubspot, short = many(40), config(state={"url": "sqlite:///x.db", "keep": "7d"})
+    cycle(work(state, hubspot, settings=short))
+    set_titles(hubspot, range(1, 16), None)
+    waiting = cycle(work(state, hubspot, settings=short, now=minutes(1))).held.run
+    late = cycle(work(state, hubspot, settings=short, now=NOW + timedelta(days=8)))
+    assert late.held.run == waiting in held_plans(state)
+
+
+def test_a_plan_that_grows_by_more_than_a_tenth_is_another_plan(state):
+    hubspot = many(300)
+    cycle(work(state, hubspot))
+    set_titles(hubspot, range(1, 71), None)
+    seen = cycle(work(state, hubspot, now=minutes(1))).held.run
+    set_titles(hubspot, range(71, 77), None)
+    assert cycle(work(state, hubspot, now=minutes(2))).held.run == seen
+    set_titles(hubspot, range(77, 91), None)
+    applied = apply_plan(work(state, hubspot, now=minutes(3)), seen)
+    assert applied.crms["hubspot"].updated == 77
+    assert applied.held.run != seen
+
+
+def test_an_answer_that_cannot_be_read_costs_that_crm_alone(state):
+    hubspot, salesforce = two_crms()
+    salesforce.account = lambda: [][0]
+    ran = cycle(work(state, hubspot, salesforce))
+    assert (ran.verdict, held(hubspot)["1"][0]) == ("partial", 65)
+    assert "IndexError" in ran.skipped["salesforce"]

@@ -88,13 +88,35 @@ def test_W24_a_part_of_which_nothing_came_is_kept_and_named(state):
     stored(state, *calls, activity(1, one), activity(2, one))
     said = pulled_again(state, activity(1, one), whole=["call_completed:", "form_submitted:"])
     assert len(said) == 1
-    assert said[0].startswith("hubspot: not one of the 21 activities of call_completed came")
+    assert said[0].startswith("hubspot: 21 of the 21 activities of call_completed did not come")
     assert len(ids(state)) == 22
 
 
 def test_a_kind_of_ids_that_has_no_name_is_told_by_its_beginning(state):
     stored(state, *(replace(activity(number, contact(1)), id=f"00T{number}") for number in range(21)))
-    assert "the 21 activities with ids like 00T… came" in pulled_again(state, whole=["00T"])[0]
+    assert "21 of the 21 activities with ids like 00T… did not come" in pulled_again(state, whole=["00T"])[0]
+
+
+def test_W24_a_large_part_that_did_not_come_is_kept_until_somebody_says_that_it_is_gone(state):
+    one = contact(1)
+    calls = [activity(number, one, "call_completed") for number in range(100)]
+    stored(state, *calls)
+    assert len(pulled_again(state, *calls[:70], whole=["call_completed:"])) == 1
+    assert len(ids(state)) == 100
+    assert pulled_again(state, *calls[:81], whole=["call_completed:"]) == []
+    assert len(ids(state)) == 81
+
+
+def test_W24_a_backfill_that_asks_nobody_believes_it(state):
+    hubspot, one = crm(), contact(1)
+    hubspot.edit(one)
+    for number in range(30):
+        hubspot.happen(activity(number, one))
+    cycle(work(state, hubspot))
+    hubspot.happened.clear()
+    later = work(state, hubspot, now=NOW + timedelta(minutes=1))
+    assert cycle(later, "backfill", full=True, approved=True).problems == []
+    assert ids(state) == []
 
 
 def test_a_few_may_all_be_gone(state):
@@ -167,7 +189,8 @@ def test_S08_a_purged_activity_is_found_by_a_full_pull_that_was_cut_off_and_went
     cycle(work(state, hubspot, now=NOW + timedelta(minutes=2)), "backfill", full=True)
     assert ids(state) == ["form_submitted:1", "form_submitted:3"]
     assert rows(state, schema.seen_activity) == []
-    assert len(rows(state, schema.cursor)) == 2
+    streams = sorted(row["stream"].partition(":")[0] for row in rows(state, schema.cursor))
+    assert streams == ["activities", "contacts", "mapping"]
 
 
 def test_S08_points_for_what_was_purged_go_with_a_backfill(state):
@@ -189,7 +212,7 @@ def test_a_run_says_which_activities_it_kept_although_none_came(state):
     cycle(work(state, hubspot))
     hubspot.happened.clear()
     result = cycle(work(state, hubspot, now=NOW + timedelta(minutes=1)), "backfill", full=True)
-    assert any("not one of the 30 activities came" in each for each in result.problems)
+    assert any("30 of the 30 activities did not come" in each for each in result.problems)
     assert hubspot.records[Ref("hubspot", "contact", "1")].current["score"] == 30 * 30
 
 

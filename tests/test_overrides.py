@@ -6,6 +6,7 @@ from datetime import timedelta
 import pytest
 
 from crmsync.cycle import cycle
+from crmsync.explain import explain
 from crmsync.model import Owner, Receipt, Ref
 from tests.make import MODEL, NOW, activity, config, contact, crm, owners, work
 from tests.test_cycle import after_pull, balanced, held, two_crms
@@ -117,6 +118,52 @@ def test_W29_whom_a_user_chose_between_the_write_and_the_look_at_it_stays(state)
     for day in DAYS[1:4]:
         run(state, hubspot, at=day)
     assert held(hubspot)["1"][2] == "hubspot-bob"
+
+
+def test_overrides_outlive_another_mapping(state):
+    hubspot = hot()
+    run(state, hubspot, at=DAYS[0])
+    edit(hubspot, ADA, stage="lead", owner=None)
+    run(state, hubspot, at=DAYS[1])
+    fields = {**config().fields, "phone": {"hubspot": "phone"}}
+    edit(hubspot, ADA, fields={**hubspot.records[ADA].fields, "phone": "1"})
+    for day in DAYS[2:4]:
+        run(state, hubspot, at=day, fields=fields)
+    assert held(hubspot)["1"][1:] == ("lead", None)
+
+
+def test_an_owner_that_a_user_cleared_costs_nobody_a_turn(state):
+    hubspot = hot()
+    run(state, hubspot, at=DAYS[0])
+    edit(hubspot, ADA, owner=None)
+    for day in DAYS[1:4]:
+        hubspot.happen(activity(f"p{day}", hubspot.records[ADA], kind="page_viewed", url="/pricing"))
+        run(state, hubspot, at=day)
+    other = contact(2, emails=("bea@x.example",), fields={"title": "VP Sales", "employees": 500}, stage="lead")
+    hubspot.edit(other)
+    hubspot.happen(activity(2, other))
+    run(state, hubspot, at=DAYS[4])
+    assert held(hubspot)["2"][2] == "hubspot-bob"  # the turn after Ann's
+
+
+def test_a_value_that_others_keep_changing_back_is_on_a_list(state):
+    hubspot = hot()
+    run(state, hubspot, at=DAYS[0])
+    for number in range(1, 6):
+        edit(hubspot, ADA, current={**hubspot.records[ADA].current, "score": 999})
+        run(state, hubspot, at=NOW + timedelta(minutes=number))
+    said = explain(config(NEVER_FADES), state, "ada@x.example", NOW + timedelta(hours=1))
+    assert "keeps changing it back" in said["records"][0]["parked"]
+
+
+def test_people_of_a_crm_that_the_file_no_longer_has_get_their_owner(state):
+    hubspot, salesforce = two_crms()
+    hubspot.happened.clear()
+    run(state, hubspot, salesforce, at=DAYS[0])
+    hubspot.happen(activity(5, hubspot.records[ADA]))
+    ran = run(state, hubspot, at=DAYS[1])
+    assert held(hubspot)["1"][2] == "hubspot-ann"
+    assert run(state, hubspot, at=DAYS[2]).crms["hubspot"].rescored == ran.waiting_for_owner["count"] == 0
 
 
 # Owners who leave

@@ -73,9 +73,9 @@ def _doubt(connection: Connection, crm: str, begin: str) -> str:
     unseen = connection.scalar(select(func.count()).where(*stored, ~_came().exists())) or 0
     if unseen <= FEW or unseen <= known * MANY:
         return ""
-    of = f" of {begin.rstrip(':')}" if begin else ""
+    which = f" of {begin[:-1]}" if begin.endswith(":") else f" with ids like {begin}…" if begin else ""
     return (
-        f"{crm}: {unseen:,} of the {known:,} activities{of} did not come when everything was read again, so they are "
+        f"{crm}: {unseen:,} of the {known:,} activities{which} did not come when everything was read again, so they are "
         "kept; look whether the integration user may still read them; where they are really gone, run: "
         "crmsync backfill --yes"
     )

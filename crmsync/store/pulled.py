@@ -112,8 +112,13 @@ FULL_RUNS = "full:runs"
 
 
 def note_full_run(connection: Connection, crm: str, run: str, *, begins: bool) -> list[str]:
-    """A run takes part in a pull of everything, which it begins or goes on with: all that did so far."""
+    """A run takes part in a pull of everything, which it begins or goes on with: all that did so far.
+
+    None where the records were read to their end before.
+    """
     before = None if begins else read_cursor(connection, crm, FULL_RUNS)
+    if not begins and before is None:
+        return []
     runs = [*(orjson.loads(before) if before else []), run]
     write_cursor(connection, crm, FULL_RUNS, dump(runs))
     return runs
