@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import random
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import replace
 from typing import NamedTuple
 
 from sqlalchemy import Connection
@@ -28,13 +29,20 @@ Progress = Callable[[str, str, int], None]
 """Told (what, crm, how many more) while work goes on."""
 
 
-def apply(store: Store, connector: Connector, run: str, settings: Write, now: int, progress: Progress) -> None:
+Hide = Callable[[str], str]
+"""Takes secrets out of a text: a CRM may repeat in a refusal what it was sent."""
+
+
+def apply(
+    store: Store, connector: Connector, run: str, settings: Write, now: int, progress: Progress, hide: Hide = str
+) -> None:
     """Send the planned changes of a run to one CRM. `now` is in milliseconds.
 
-    Whatever the connector raises passes through; every change is then where the journal says it is.
+    What the CRM says is stored as `hide` leaves it. Whatever the connector raises passes through; every change is then
+    where the journal says it is.
     """
     while rows := _open(store, connector.name, (journal.PLANNED,), [run]):
-        _send(store, connector, rows, settings, now, progress)
+        _send(store, connector, rows, settings, now, progress, hide)
 
 
 def resolve(store: Store, connector: Connector, now: int) -> int:
@@ -79,7 +87,13 @@ def _present(connector: Connector, refs: Sequence[Ref]) -> dict[Ref, Contact]:
 
 
 def _send(
-    store: Store, connector: Connector, rows: Sequence[Row], settings: Write, now: int, progress: Progress
+    store: Store,
+    connector: Connector,
+    rows: Sequence[Row],
+    settings: Write,
+    now: int,
+    progress: Progress,
+    hide: Hide,
 ) -> None:
     store.confirm_writer()
     with store.begin() as writing:
@@ -92,7 +106,7 @@ def _send(
 
     accepted: list[Row] = []
     partly: list[Taken] = []
-    receipts = connector.write([row.change for row in rows], narrow)
+    receipts = (_without_secrets(each, hide) for each in connector.write([row.change for row in rows], narrow))
     try:
         for some in chunks(receipts, SETTLED_AT_ONCE):
             accepted += _settle(store, by_ref, some, settings, now, partly)
@@ -103,6 +117,11 @@ def _send(
     failpoint("before_verify")
     _verify(store, connector, [row for row in accepted if _is_read_back(row, accepted, settings)], now)
     _verify_partly(store, connector, partly, now)
+
+
+def _without_secrets(receipt: Receipt, hide: Hide) -> Receipt:
+    refused = {name: hide(why) for name, why in receipt.refused.items()}
+    return replace(receipt, reason=hide(receipt.reason), refused=refused)
 
 
 def _give_way(
@@ -270,10 +289,11 @@ def _give_back(connector: Connector, rows: Sequence[Row]) -> dict[int, dict[str,
     personal = {row.change.ref: row for row in rows if _is_personal(row.change)}
     theirs = connector.overwritten([row.change for row in personal.values()]) if personal else {}
     changes = [_change_back(personal[ref].change, values) for ref, values in theirs.items()]
-    receipts = {each.ref: each for each in connector.write(changes)} if changes else {}
+    if changes:
+        list(connector.write(changes))
     present = _present(connector, list(theirs))
     return {
-        personal[change.ref].id: {name: _replaced(change, name, it, receipts.get(change.ref)) for name in change.after}
+        personal[change.ref].id: {name: _replaced(change, name, it) for name in change.after}
         for change in changes
         if (it := present.get(change.ref))
     }
@@ -284,14 +304,13 @@ def _change_back(ours: Change, values: Mapping[str, Scalar | None]) -> Change:
     return Change(ours.ref, before, dict(values), "somebody set it a moment before", ours.group)
 
 
-def _replaced(change: Change, name: str, present: Contact, receipt: Receipt | None) -> Replaced:
+def _replaced(change: Change, name: str, present: Contact) -> Replaced:
     """What came of giving one field back. Where the CRM holds a third value, somebody has set it once more since."""
     now = {"stage": present.stage, "owner": present.owner}[name]
     if (now or None) != (change.before[name] or None):
         return Replaced(now, False, journal.GIVEN_BACK)
-    why = (receipt.refused.get(name) or receipt.reason) if receipt else ""
     said = f"somebody set it to {change.after[name] or 'nothing'} a moment before, which {journal.NOT_GIVEN_BACK}"
-    return Replaced(now, True, f"{said}; set it in {change.ref.crm}" + (f" ({why})" if why else ""))
+    return Replaced(now, True, f"{said}; set it in {change.ref.crm}")
 
 
 def _end_replaced(writing: Connection, taken: Taken, replaced: Mapping[str, Replaced], now: int) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
+from functools import partial
 
 from crmsync import approval
 from crmsync.apply import apply
@@ -23,6 +24,7 @@ from crmsync.draft import Drafted, draft, draft_preview
 from crmsync.errors import StateInUse
 from crmsync.failpoint import failpoint
 from crmsync.pull import pull_all, pull_first
+from crmsync.redaction import hide_secrets, secrets_of
 from crmsync.result import Result, Waiting, Work, new_run_id
 from crmsync.store import journal
 from crmsync.store.copy import copied
@@ -205,9 +207,10 @@ def _report_waiting(work: Work, result: Result, config_plan: Waiting | None) -> 
 
 def _write(work: Work, attempt: Attempt, approved: Sequence[str]) -> Result:
     result = attempt.result
+    hide = partial(hide_secrets, secrets=secrets_of(work.config))
     for crm in crms_left(work, attempt):
         with taking_part(work, attempt, crm):
-            apply(work.store, work.crms[crm], result.run, work.config.write, work.now_ms, work.progress)
+            apply(work.store, work.crms[crm], result.run, work.config.write, work.now_ms, work.progress, hide)
     count_outcomes(work, result)
     with work.store.begin() as writing:
         approval.use_up(writing, approved, [crm for crm in work.crms if crm not in attempt.skipped], work.now_ms)

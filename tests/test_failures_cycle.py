@@ -262,3 +262,18 @@ def test_C04_no_secret_is_in_the_state_after_runs_that_went_well_and_runs_that_d
     runs.state.close()
     for file in tmp_path.glob("state.db*"):
         assert TOKEN.encode() not in file.read_bytes(), file.name
+
+
+@pytest.mark.parametrize(("crm", "path"), [("hubspot", "/batch/update$"), ("salesforce", "/composite/sobjects$")])
+def test_C04_no_secret_is_in_the_state_though_the_crm_repeats_it_in_a_refusal(runs, tmp_path, crm, path):
+    said = f"No. You sent: Authorization: Bearer {TOKEN}"
+    body = {"status": "error", "message": said, "category": "VALIDATION_ERROR"}
+    if crm == "salesforce":
+        body = [{"errorCode": "INVALID_FIELD", "message": said}]
+    runs.sandbox.faults.add(Fault(do="answer", vendor=crm, path=path, status=400, body=body))
+    result = runs.run(crm)
+    assert result.crms[crm].rejected > 0
+    assert any("No. You sent" in each["reason"] for each in runs.rows(schema.change))
+    runs.state.close()
+    for file in tmp_path.glob("state.db*"):
+        assert TOKEN.encode() not in file.read_bytes(), file.name

@@ -75,8 +75,8 @@ def _doubt(connection: Connection, crm: str, begin: str) -> str:
         return ""
     which = f" of {begin[:-1]}" if begin.endswith(":") else f" with ids like {begin}…" if begin else ""
     return (
-        f"{crm}: {unseen:,} of the {known:,} activities{which} did not come when everything was read again, so they are "
-        "kept; look whether the integration user may still read them; where they are really gone, run: "
+        f"{crm}: {unseen:,} of the {known:,} activities{which} did not come when everything was read again, so they "
+        "are kept; look whether the integration user may still read them; where they are really gone, run: "
         "crmsync backfill --yes"
     )
 
