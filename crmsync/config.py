@@ -134,8 +134,8 @@ class Guard(Table):
 
     Shares are of the records in one CRM that already carry a score of ours; `from_records` keeps small numbers quiet.
     `scores` counts other scores although only data of records was edited, or after the model was changed; `bands`,
-    `stages`, `owners` count moves in any run. A first run that would write more than `first_run` records in one CRM
-    waits, too: no share can be said of it.
+    `stages`, `owners` count moves in any run. More than `first_run` records that get their first score in one CRM wait,
+    too, or more than the share of `scores` where that is a larger number.
     """
 
     first_run: int = Field(default=1000, ge=0)

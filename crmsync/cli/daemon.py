@@ -41,7 +41,11 @@ def run(config: ConfigPath = DEFAULT_CONFIG, as_json: AsJson = False, debug: Deb
                     receivers = [each for each in crms.values() if isinstance(each, Receiver)]
                     with store.begin() as tx:
                         journal.set_worker_config(tx, settings.decision_hash())
-                    schedule.run(settings, work_now, watch, stop, receivers, store)
+                    try:
+                        schedule.run(settings, work_now, watch, stop, receivers, store)
+                    finally:
+                        with store.begin() as tx:
+                            journal.set_worker_config(tx, "")
             except StateError:
                 if not stop.is_set():
                     raise
