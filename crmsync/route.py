@@ -194,7 +194,7 @@ class _Dealer:
 
     def _strangers(self, held: Mapping[Ref, str], crm: str) -> Iterator[str]:
         """That the owner whom the person has elsewhere cannot own a record in a CRM."""
-        for ref, human in held.items():
+        for ref, human in sorted(held.items()):
             if (crm, human) not in self.owners.by_email:
                 unknown = state_of(self.owners, crm, human) == "missing"
                 yield f"their owner in {ref.crm} is {'unknown to' if unknown else 'not active in'} {crm}"
