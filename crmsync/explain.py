@@ -148,7 +148,10 @@ def _record(
     names: Mapping[tuple[str, str], str],
     typed: Callable[[str], str],
 ) -> dict[str, Any]:
-    """One record, and how far what is explained has come to it: `delivery` and the `run` or plan that has it."""
+    """One record, and how far what is explained has come to it.
+
+    `delivery` is that in a word, `run` the run or plan that has the change, `pending` the values of it.
+    """
     became = row.merged_into or row.converted_into
     parked = orjson.loads(row.parked) if row.parked else {}
     waits = pending is not None and pending.verdict in (WAITING, APPROVED)
@@ -162,6 +165,7 @@ def _record(
         "parked": parked.get("reason"),
         "delivery": _delivery(config, row, said, pending, waits=waits),
         "run": pending.run if pending else None,
+        "pending": orjson.loads(pending.after) if pending else {},
         "next": typed(f"crmsync apply {pending.run}") if pending and waits else None,
     }
 

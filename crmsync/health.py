@@ -164,9 +164,15 @@ def _health(
 def why_stale(schedule: Schedule, crm: str, past: Sequence[PastRun], now: datetime, typed: Typed = str) -> str:
     """Why a CRM is out of date by its runs (newest first); empty where the last good one is not older than allowed.
 
-    Two ticks may pass, and the stall timeout of a run. Who never had a good run counts from the first one that began.
+    Two ticks may pass, and the stall timeout of a run, while the first one is under way too. What does not mend itself
+    is told at once, and so is a CRM that the newest run failed for when none ever was good.
     """
     good = next((each for each in past if is_good_for(crm, each)), None)
+    newest = next((each for each in past if each.verdict != "running"), None)
+    if newest is not None and crm in newest.result.get("to_mend", ()):
+        return _last_trouble(crm, past, good, typed)
+    if newest is not None and good is None:
+        return f"no good run yet, since {minute(past[-1].started)}. {_last_trouble(crm, past, good, typed)}"
     since = (good.ended if good else past[-1].started if past else None) or now
     limit = _due_by(schedule, since)
     if now <= limit:

@@ -123,6 +123,12 @@ def count_of(number: int, thing: str) -> str:
     return f"{number:,} {thing if number == 1 else many}"
 
 
+def count_waiting(records: Mapping[str, Mapping[str, int]]) -> str:
+    """How many records of a plan wait, CRM by CRM: `130 records in hubspot, 113 records in salesforce`."""
+    numbers = {crm: max(counts.values(), default=0) for crm, counts in records.items()}
+    return ", ".join(f"{count_of(number, 'record')} in {crm}" for crm, number in numbers.items() if number) or "nothing"
+
+
 def table(*headings: str, title: str | None = None, one_line: bool = False) -> Table:
     """An empty table; a heading that starts with ">" is aligned right. `one_line` cuts the last column to what fits.
 
@@ -362,11 +368,10 @@ def _decisions(document: Document) -> Iterator[str]:
 
 
 DELIVERY = {
-    "written": "written",
-    "pending": "not written yet: a pending update of run {run}",
-    "held": "not written yet: it waits for approval in plan {run}; to approve it",
-    "on_hold": "not written: on hold, the CRM rejects it: {parked}",
-    "differs": "not written yet: the next run brings it up to date",
+    "pending": "{value} is pending, of run {run}",
+    "held": "{value} waits for approval in plan {run}; to approve it",
+    "on_hold": "on hold, the CRM rejects the update: {parked}",
+    "differs": "the next run brings it up to date",
 }
 
 
@@ -374,13 +379,13 @@ def _record(record: Document) -> str:
     crm, kind, ref_id = record["ref"].split(":", 2)
     who = ", ".join(each for each in (record["name"], f"{crm} {kind} {ref_id}") if each)
     parts = [f"stage {record['stage'] or '(empty)'}", f"owner {record['owner'] or 'unassigned'}"]
-    if "score" in record["holds"]:
-        parts.append(f"score {_points(record['holds']['score'])}")
-    if record["state"] != "live":
-        parts.append(record["state"])
-    else:
-        parts.append(DELIVERY[record["delivery"]].format(run=record["run"], parked=record["parked"]))
-    return f"{who}: {', '.join(parts)}"
+    score = f"score {_points(record['holds']['score'])}" if "score" in record["holds"] else ""
+    if record["state"] != "live" or record["delivery"] == "written":
+        ending = record["state"] if record["state"] != "live" else "written"
+        return f"{who}: {', '.join(each for each in (*parts, score, ending) if each)}"
+    value = _points(record["pending"]["score"]) if "score" in record["pending"] else "another update"
+    delivery = DELIVERY[record["delivery"]].format(value=value, run=record["run"], parked=record["parked"])
+    return f"{who}: {', '.join(parts)}, holds {score or 'no score yet'}; {delivery}"
 
 
 PARTS = {
@@ -474,9 +479,8 @@ def print_status(console: Console, document: Document) -> None:
 
 
 def _print_plan(console: Console, plan: Document) -> None:
-    most = max((number for counts in plan["records"].values() for number in counts.values()), default=0)
     since = minute(datetime.fromisoformat(plan["since"]))
-    say(console, f"Waits for approval: plan {plan['run']}, {count_of(most, 'record')}, since {since}")
+    say(console, f"Waits for approval: plan {plan['run']}, {count_waiting(plan['records'])}, since {since}")
     for reason in plan["reasons"]:
         say(console, f"  {reason}")
     say_command(console, plan["next"])

@@ -300,6 +300,7 @@ def test_an_explanation_says_whether_it_is_written(work):
     held = cycle(waiting).held
     first = explained(waiting)["records"][0]
     assert (first["delivery"], first["run"], first["next"]) == ("held", held.run, f"crmsync apply {held.run}")
+    assert first["pending"]["band"] == "warm"
 
 
 def test_an_explanation_says_that_somebody_stays_in_a_band(work):

@@ -410,6 +410,17 @@ def test_an_unsafe_plan_waits_for_review(ready):
     assert crmsync("sync", "-c", ready, "--json").json["crms"]["hubspot"]["planned"] == 0
 
 
+def test_who_ends_the_input_at_the_question_has_not_said_yes(ready, sandbox, monkeypatch):
+    assert crmsync("plan", "-c", ready).code == 0
+    before = len(sandbox.calls.writes())
+    monkeypatch.setattr("click.testing._NamedTextIOWrapper.isatty", lambda self: self.name == "<stdin>")
+    ended = crmsync("apply", "-c", ready)
+    assert ended.code == 3
+    assert "Nothing was written. To approve this plan:" in ended.out
+    assert "fault in crmsync" not in ended.err
+    assert len(sandbox.calls.writes()) == before
+
+
 @pytest.fixture
 def impatient(monkeypatch):
     """Retries that do not wait."""
@@ -424,6 +435,22 @@ def test_one_crm_is_down_and_the_other_goes_on(ready, sandbox):
     assert ended.json["verdict"] == "partial"
     assert ended.json["crms"]["hubspot"]["updated"] > 0
     assert any(each.startswith("salesforce: ") for each in ended.json["problems"])
+
+
+@pytest.mark.usefixtures("impatient")
+def test_a_plan_without_one_crm_does_not_say_that_nothing_differs(ready, sandbox):
+    assert crmsync("backfill", "-c", ready).code == 0
+    assert "Nothing differs: there is nothing to write." in crmsync("plan", "-c", ready).out
+    sandbox.faults.add(Fault(do="answer", vendor="hubspot", status=503))
+    ended = crmsync("plan", "-c", ready)
+    assert ended.code == 4
+    assert "Nothing to write in salesforce; hubspot could not be looked at." in ended.out
+    sandbox.faults.add(Fault(do="html", status=503))
+    ended = crmsync("plan", "-c", ready)
+    assert ended.code == 1
+    assert "hubspot could not be used: " in ended.err
+    assert "salesforce could not be used: " in ended.err
+    assert "is kept" not in ended.err
 
 
 @pytest.mark.usefixtures("impatient")

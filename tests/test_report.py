@@ -137,6 +137,46 @@ def test_troubles_are_told_once_for_each_cause():
     assert printed(report.print_troubles, []) == []
 
 
+@pytest.mark.parametrize(
+    ("records", "said"),
+    [
+        (
+            {"hubspot": {"records": 130, "bands": 9}, "salesforce": {"records": 113}},
+            "130 records in hubspot, 113 records in salesforce",
+        ),
+        ({"hubspot": {"records": 1}, "salesforce": {"records": 0}}, "1 record in hubspot"),
+        ({}, "nothing"),
+    ],
+)
+def test_what_waits_is_counted_in_each_crm(records, said):
+    assert report.count_waiting(records) == said
+
+
+@pytest.mark.parametrize(
+    ("over", "said"),
+    [
+        ({"delivery": "written"}, "stage mql, owner unassigned, score 75, written"),
+        (
+            {"delivery": "held", "pending": {"score": 87}},
+            "stage mql, owner unassigned, holds score 75; 87 waits for approval in plan p1; to approve it",
+        ),
+        (
+            {"delivery": "pending", "pending": {"stage": "sql"}},
+            "stage mql, owner unassigned, holds score 75; another update is pending, of run p1",
+        ),
+        (
+            {"delivery": "differs", "holds": {}},
+            "stage mql, owner unassigned, holds no score yet; the next run brings it up to date",
+        ),
+        ({"state": "deleted"}, "stage mql, owner unassigned, score 75, deleted"),
+    ],
+)
+def test_an_explanation_tells_what_a_record_holds_from_what_is_to_come(over, said):
+    record = {"ref": "hubspot:contact:1", "name": "", "stage": "mql", "owner": "", "holds": {"score": 75}}
+    record |= {"state": "live", "delivery": "written", "run": "p1", "parked": None, "pending": {}, **over}
+    assert report._record(record) == f"hubspot contact 1: {said}"
+
+
 def moves(**over):
     move = {"crm": "hubspot", "from": None, "to": "mql", "records": 1}
     return {
@@ -200,7 +240,7 @@ def test_the_status_says_why_what_waits_and_what_the_crms_hold():
     }  # fmt: skip
     lines = printed(report.print_status, standing(waiting=[plan], refused=[trouble("it is locked", records=9)]))
     words = " ".join(" ".join(lines).split())
-    assert "Waits for approval: plan 20261121-100000-aaaa, 1 record, since 2026-11-21 10:00 UTC" in words
+    assert "Waits for approval: plan 20261121-100000-aaaa, 1 record in hubspot, since 2026-11-21 10:00 UTC" in words
     assert "  crmsync apply 20261121-100000-aaaa" in lines
     assert "completed with errors" in words
     assert f"Run 20261121-090000-62c4 and 2 before: {LONG}" in words

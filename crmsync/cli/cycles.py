@@ -23,6 +23,7 @@ from crmsync.errors import ConfigError, CrmsyncError, StateError, StateInUse
 from crmsync.model import Stop
 from crmsync.report import (
     count_of,
+    count_waiting,
     in_order,
     print_approved,
     print_review,
@@ -184,11 +185,7 @@ def _is_agreed(ending: Ending, store: Store, config: Config, found: Any) -> bool
             print_review(out(), changes_of(reading, found.id, ending.typed), config.band_names())
         for reason in written["reasons"]:
             say(out(), reason)
-    if (
-        not ending.as_json
-        and sys.stdin.isatty()
-        and typer.confirm(f"Write plan {found.id} as it stands by now?", err=True)
-    ):
+    if not ending.as_json and sys.stdin.isatty() and _says_yes(f"Write plan {found.id} as it stands by now?"):
         ending.document = {}
         return True
     if not ending.as_json:
@@ -196,6 +193,15 @@ def _is_agreed(ending: Ending, store: Store, config: Config, found: Any) -> bool
         say_command(out(), command)
     ending.code = HELD
     return False
+
+
+def _says_yes(question: str) -> bool:
+    """Ask; whoever ends the input instead of answering does not say yes."""
+    try:
+        return typer.confirm(question, err=True)
+    except typer.Abort:
+        err().print()
+        return False
 
 
 def _run(command: str, act: Callable[[Work], Result], path: Path, as_json: bool, debug: bool) -> None:
@@ -295,6 +301,10 @@ def _last_words(document: Mapping[str, Any]) -> tuple[str, str]:
             return "\n".join(said), writing
         case "preview" if count["planned"]:
             return "Nothing was written. To write this plan:", writing
+        case "preview" if document["skipped"]:
+            looked_at = [crm for crm in document["crms"] if crm not in document["skipped"]]
+            unseen = " and ".join(document["skipped"])
+            return f"Nothing to write in {' and '.join(looked_at)}; {unseen} could not be looked at.", ""
         case "preview":
             return "Nothing differs: there is nothing to write.", ""
         case "ok":
@@ -303,7 +313,6 @@ def _last_words(document: Mapping[str, Any]) -> tuple[str, str]:
             return f"Done in part: {written} in run {run}.", ""
         case "held":
             held = document["held"]
-            most = max((number for counts in held["records"].values() for number in counts.values()), default=0)
-            waits = f"Waiting for approval: {count_of(most, 'record')}. To approve:"
+            waits = f"Waiting for approval: {count_waiting(held['records'])}. To approve:"
             return f"{written} in run {run}. {waits}", f"crmsync apply {held['run']}"
     return f"Run {run} ended {document['verdict']}; {written}.", ""

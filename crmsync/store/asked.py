@@ -233,17 +233,18 @@ def owners_of(connection: Connection, wanted: Collection[tuple[str, str]]) -> di
 
 
 class Delivery(NamedTuple):
-    """A change of a record that is not written yet: of which run or plan, and that one's verdict."""
+    """A change of a record that is not written yet: of which run or plan, that one's verdict, the values (JSON)."""
 
     contact: int
     run: str
     verdict: str
+    after: str
 
 
 def pending_changes(connection: Connection, row_ids: Sequence[int]) -> list[Delivery]:
     """What is planned for these contacts and not written: pending updates, and what waits for approval."""
     waits = run.c.verdict.in_((WAITING, APPROVED))
-    query = select(change.c.contact, change.c.run, run.c.verdict).join(run, run.c.id == change.c.run)
+    query = select(change.c.contact, change.c.run, run.c.verdict, change.c.after).join(run, run.c.id == change.c.run)
     found = connection.execute(query.where(change.c.contact.in_(row_ids), PENDING | waits).order_by(change.c.id))
     return [Delivery(*row) for row in found]
 
