@@ -11,7 +11,7 @@ from crmsync.config import Config, connectors, unused_variables
 from crmsync.ending import DONE, FAILED, WRONG
 from crmsync.errors import ConfigError, StateOutdated, Unavailable
 from crmsync.lint import Finding, lint, lint_with_data
-from crmsync.model import KINDS, Owner, Stop
+from crmsync.model import KINDS, MissingField, Owner, Stop
 from crmsync.people import normal_email
 from crmsync.route import owners_of, pool_of_band, stage_of_band, state_of
 from crmsync.scoring import golden, score, worth_knowing
@@ -28,8 +28,9 @@ def checked(config: Config, now: datetime, stop: Stop | None) -> dict[str, Any]:
     """What is wrong (`problems`), odd (`warnings`) or worth a look (`notes`); with `stop`, each CRM is asked too.
 
     Where a state is there already, the people in it are looked at as well. Each of `crms` then has `reached`,
-    `account`, `problems`, `notes`, and `members`: for everybody whom a route may choose the `pool`, the `email` and
-    the `state` there, which is `active`, `inactive` (not a user who can own records any longer) or `missing`.
+    `account`, `problems`, `setup_creates` (the problems that `crmsync setup` solves), `notes`, and `members`: for
+    everybody whom a route may choose the `pool`, the `email` and the `state` there, which is `active`, `inactive` (not
+    a user who can own records any longer) or `missing`.
     """
     today = now.astimezone(config.zone).date()
     crms = {crm: _asked(config, crm, stop) for crm in config.crms} if stop else {}
@@ -193,12 +194,25 @@ def kinds_of(config: Config) -> set[str]:
     return {*KINDS, *(feed.kind for feed in feeds)}
 
 
+def _creatable(missing: Sequence[MissingField]) -> list[str]:
+    """The problems that `crmsync setup` solves."""
+    return [each.sentence for each in missing if each.role != "field" and "crmsync setup" in each.sentence]
+
+
 def _asked(config: Config, crm: str, stop: Stop) -> dict[str, Any]:
-    said: dict[str, Any] = {"reached": True, "account": "", "problems": (), "notes": (), "members": []}
+    said: dict[str, Any] = {
+        "reached": True,
+        "account": "",
+        "problems": (),
+        "notes": (),
+        "members": [],
+        "setup_creates": [],
+    }
     try:
         with connector(config, crm, {}, stop) as connected:
             found = connected.check()
             said |= {"account": found.account, "problems": found.problems, "notes": found.notes}
+            said["setup_creates"] = _creatable(connected.missing_fields()) if found.problems else []
             if config.write.owner and _routed_pools(config):
                 said["members"] = _members(config, crm, connected.owners())
                 said["notes"] = (*said["notes"], *_list_members(said["members"]))

@@ -458,11 +458,13 @@ def print_status(console: Console, document: Document) -> None:
     document = printable(document)
     for sentence in document["health"] or ["Healthy."]:
         say(console, sentence)
-    if not document["runs"] and not document["waiting"]:
+    if not document["runs"] and not document["waiting"] and not document["approved"]:
         return
     console.print()
     for plan in document["waiting"]:
         _print_plan(console, plan)
+    for plan in document["approved"]:
+        _print_approved_plan(console, plan)
     crms = {
         crm: {**each, "health": "ok" if each["healthy"] else "see above", "last_good": each["last_good"] or "never"}
         for crm, each in document["crms"].items()
@@ -471,7 +473,8 @@ def print_status(console: Console, document: Document) -> None:
     console.print()
     _print_bands(console, document)
     _print_waiting_for_owner(console, document["waiting_for_owner"])
-    _print_runs(console, document["runs"])
+    told = [*document["health"], *(reason for plan in document["waiting"] for reason in plan["reasons"])]
+    _print_runs(console, document["runs"], told)
     _print_feeds(console, document.get("feeds", ()))
     print_troubles(console, document["refused"], "On hold")
     if document["held_by"]:
@@ -487,6 +490,13 @@ def _print_plan(console: Console, plan: Document) -> None:
     console.print()
 
 
+def _print_approved_plan(console: Console, plan: Document) -> None:
+    at = minute(datetime.fromisoformat(plan["at"]))
+    say(console, f"Approved and not written yet: plan {plan['run']}, {count_waiting(plan['records'])}, at {at}")
+    say(console, "  The next run with its config writes it; restart crmsync run if it was started with another config.")
+    console.print()
+
+
 def _print_bands(console: Console, document: Document) -> None:
     """What the CRMs hold, and beside it how many more are to come to a band."""
     held, waiting = document["bands"], document["bands_waiting"]
@@ -499,7 +509,8 @@ def _print_bands(console: Console, document: Document) -> None:
     say(console, f"People per band, as the CRMs hold it: {', '.join(said)}")
 
 
-def _print_runs(console: Console, runs: Sequence[Document]) -> None:
+def _print_runs(console: Console, runs: Sequence[Document], told: Sequence[str]) -> None:
+    """The last runs, and why the newest did not end well, as far as that is not `told` already."""
     made = table("run", "command", "outcome", ">updated", ">seconds", title="Last runs")
     for each in runs:
         updated = sum(crm["updated"] + crm.get("partly", 0) for crm in each["crms"].values())
@@ -508,28 +519,29 @@ def _print_runs(console: Console, runs: Sequence[Document]) -> None:
         made.add_row(each["run"], each["command"], outcome, f"{updated:,}", seconds)
     console.print()
     console.print(made)
-    for reason, (newest, number) in _reasons_of(runs).items():
-        earlier = f" and {number - 1} before" if number > 1 else ""
-        say(console, f"Run {newest}{earlier}: {reason}")
+    for reason in _reasons_of(runs):
+        if not any(_told_reason(reason) in sentence for sentence in told):
+            say(console, reason)
     console.print()
 
 
-def _reasons_of(runs: Sequence[Document]) -> dict[str, tuple[str, int]]:
-    """Why runs did not end well: the reason, the newest run that has it, and how many have."""
-    found: dict[str, tuple[str, int]] = {}
-    for each in runs:
-        if each["verdict"] not in ("partial", "held", "failed"):
-            continue
-        counts = [
-            f"{crm}: {counts[name]:,} {STATES[name]}"
-            for crm, counts in each["crms"].items()
-            for name in ("rejected", "partly", "unknown")
-            if counts.get(name)
-        ]
-        for reason in dict.fromkeys((*each["problems"], *counts)):
-            newest, number = found.get(reason, (each["run"], 0))
-            found[reason] = newest, number + 1
-    return found
+def _told_reason(reason: str) -> str:
+    """A reason as other sentences may contain it: without the run and the CRM before it."""
+    return reason.split(": ", 2)[-1]
+
+
+def _reasons_of(runs: Sequence[Document]) -> list[str]:
+    """Why the newest run that ended did not end well, each reason once."""
+    newest = next((each for each in runs if each["verdict"] != "running"), None)
+    if newest is None or newest["verdict"] not in ("partial", "held", "failed"):
+        return []
+    counts = [
+        f"{crm}: {counts[name]:,} {STATES[name]}"
+        for crm, counts in newest["crms"].items()
+        for name in ("rejected", "partly", "unknown")
+        if counts.get(name)
+    ]
+    return [f"Run {newest['run']}: {reason}" for reason in dict.fromkeys((*newest["problems"], *counts))]
 
 
 def _print_feeds(console: Console, feeds: Sequence[Document]) -> None:
@@ -554,7 +566,7 @@ def print_check(console: Console, document: Document) -> None:
         say(console, f"wrong: {problem}")
     for crm, each in document["crms"].items():
         say(console, f"{crm}: account {each['account'] or 'unknown'}")
-        for problem in each["problems"]:
+        for problem in _summed_up(each["problems"], each["setup_creates"]):
             say(console, f"  wrong: {problem}")
         for note in each["notes"]:
             say(console, f"  {note}")
@@ -567,6 +579,14 @@ def print_check(console: Console, document: Document) -> None:
         console,
         f"{document['config']} is {said}: {document['rules']} rules, {document['golden_leads']} golden leads.",
     )
+
+
+def _summed_up(problems: Sequence[str], creatable: Sequence[str]) -> list[str]:
+    """What is wrong in a CRM, with one sentence for all that one command creates."""
+    if len(creatable) < 2:
+        return list(problems)
+    rest = [problem for problem in problems if problem not in creatable]
+    return [f"the score fields are not there yet ({len(creatable)} are missing): crmsync setup", *rest]
 
 
 def print_demo(console: Console, document: Document) -> None:

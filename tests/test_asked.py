@@ -116,6 +116,18 @@ def test_a_plan_changes_nothing_in_the_status_but_that_it_was_made(work):
     assert status(work) == before
 
 
+def test_what_is_approved_and_not_written_is_listed_until_it_is_void(work):
+    planned = plan(minutes(work, 1, config=make.config(make.MODEL.replace("mql = 50", "mql = 500"))))
+    approved_at = minutes(work, 2).now
+    assert status(work)["approved"] == []
+    with work.store.begin() as tx:
+        journal.approve(tx, planned.run, minutes(work, 2).now_ms, "ann")
+    (approved,) = status(work, minutes=3)["approved"]
+    assert (approved["run"], approved["at"]) == (planned.run, approved_at.isoformat())
+    assert approved["records"]["hubspot"]["records"] == 1
+    assert status(work, days=2)["approved"] == []
+
+
 def test_bands_are_what_the_crms_hold_and_what_waits_stands_beside(work):
     dearer = make.config(make.MODEL.replace("mql = 50", "mql = 500"), guard={"from_records": 1, "bands": 0.1})
     later = minutes(work, 15, config=dearer)

@@ -309,6 +309,9 @@ def test_check_online_names_what_is_missing(path):
     ended = crmsync("check", "--online", "-c", path, "--json")
     assert ended.code == 2
     assert any("crmsync_score" in each for each in ended.json["crms"]["hubspot"]["problems"])
+    words = crmsync("check", "--online", "-c", path).out
+    assert words.count("wrong: the score fields are not there yet (") == 2
+    assert words.count("wrong: ") == 2
 
 
 def test_check_online_says_when_a_token_is_wrong(ready, monkeypatch):
@@ -327,7 +330,8 @@ def test_missing_credentials_are_named(path, monkeypatch):
     assert ended.code == 2
     assert "CRMSYNC_HUBSPOT__TOKEN" in ended.json["crms"]["hubspot"]["problems"][0]
     assert "CRMSYNC_SALESFORCE__CLIENT_SECRET" in ended.json["crms"]["salesforce"]["problems"][0]
-    assert crmsync("setup", "-c", path).code == 1
+    ended = crmsync("setup", "-c", path)
+    assert (ended.code, f"Next: crmsync check --online --config {path}" in ended.out) == (2, True)
 
 
 def test_check_prints_a_schema():

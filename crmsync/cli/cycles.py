@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import getpass
 import sys
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Annotated, Any
@@ -217,7 +217,7 @@ def _run_and_show(command: str, act: Callable[[Work], Result], config: Config, e
             ending.document = _done(work, act)
     except _Ended as ended:
         ending.document = ended.document
-        _show(ending, config)
+        _show(ending, config, told=[f"{crm}: {why}" for crm, why in ended.document.get("skipped", {}).items()])
         raise ended.error from None
     ending.code = code_of(ending.document["verdict"], ending.document["problems"])
     if held := ending.document["held"]:
@@ -271,10 +271,12 @@ def _changes(store: Store, run_id: str) -> dict[str, Any]:
         return changes_of(reading, run_id)
 
 
-def _show(ending: Ending, config: Config) -> None:
+def _show(ending: Ending, config: Config, told: Sequence[str] = ()) -> None:
+    """Print how a run ended; the error that follows has `told` some of its problems."""
     document = ending.document
     if ending.as_json or not document.get("crms"):
         return
+    document = {**document, "problems": [each for each in document["problems"] if each not in told]}
     console = out()
     print_run(console, document)
     if document["approved"]:
