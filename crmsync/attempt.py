@@ -81,9 +81,11 @@ def crms_left(work: Work, attempt: Attempt) -> list[str]:
     alive = [crm for crm in work.crms if crm not in attempt.skipped]
     if alive or not attempt.skipped:
         return alive
-    errors = attempt.skipped.values()
-    down = [error for error in errors if isinstance(error, Unavailable)]
-    mistakes = [problem for error in errors if isinstance(error, ConfigError) for problem in error.problems]
+    errors = attempt.skipped.items()
+    down = [error for _crm, error in errors if isinstance(error, Unavailable)]
+    mistakes = [
+        f"{crm}: {problem}" for crm, error in errors if isinstance(error, ConfigError) for problem in error.problems
+    ]
     if mistakes:
         raise ConfigError([*mistakes, *map(describe_outage, down)], next_command="crmsync check --online")
     raise Unavailable(down[0].crm, str(down[0]), down[0].until, others=down[1:])

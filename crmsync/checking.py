@@ -6,13 +6,15 @@ from collections.abc import Iterator, Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
+from sqlalchemy import Connection
+
 from crmsync.columns import Columns
 from crmsync.config import Config, connectors, unused_variables
-from crmsync.ending import DONE, FAILED, WRONG
 from crmsync.errors import ConfigError, StateOutdated, Unavailable
 from crmsync.lint import Finding, lint, lint_with_data
 from crmsync.model import KINDS, MissingField, Owner, Stop
 from crmsync.people import normal_email
+from crmsync.report import count_of
 from crmsync.route import owners_of, pool_of_band, stage_of_band, state_of
 from crmsync.scoring import golden, score, worth_knowing
 from crmsync.scoring.people import golden_band
@@ -22,6 +24,9 @@ from crmsync.workplace import connector, existing_state
 
 SAMPLE = 20_000
 """People of the state that a check looks at."""
+
+STAGES_NAMED = 10
+"""Stages without a name in the config that a check lists."""
 
 
 def checked(config: Config, now: datetime, stop: Stop | None) -> dict[str, Any]:
@@ -57,7 +62,6 @@ def checked(config: Config, now: datetime, stop: Stop | None) -> dict[str, Any]:
         "warnings": [each.sentence for each in findings if each.level == "warning"],
         "notes": [*(each.sentence for each in findings if each.level == "note"), *unused_variables(config)],
         "crms": crms,
-        "exit_code": WRONG if wrong else FAILED if unreached else DONE,
     }
 
 
@@ -131,24 +135,41 @@ def _lint_members(crm: str, members: Sequence[Mapping[str, str]]) -> Iterator[Fi
 _STATES = {"active": "active", "inactive": "not active", "missing": "not a user"}
 
 
-def _sampled(config: Config) -> Columns | None:
+def _sampled(config: Config, reading: Connection) -> Columns | None:
     """Some of the people in the state; `None` where there are none yet."""
-    with existing_state(config) as store:
-        if store is None:
-            return None
-        with store.read() as reading:
-            people = asked.some_people(reading, SAMPLE)
-            return (
-                sheets.columns(reading, people, sorted(config.fields), config.identity.precedence) if people else None
-            )
+    people = asked.some_people(reading, SAMPLE)
+    return sheets.columns(reading, people, sorted(config.fields), config.identity.precedence) if people else None
+
+
+def _lint_stages(config: Config, reading: Connection) -> Iterator[Finding]:
+    """The stages that records are in and the config does not name."""
+    if not (config.write.stage and config.stage):
+        return
+    named = {stage.name for stage in config.stage}
+    counts = [each for each in asked.stage_counts(reading) if each[2] not in named]
+    for crm, kind, stage, many in counts[:STAGES_NAMED]:
+        are = "is" if many == 1 else "are"
+        yield Finding(
+            "note",
+            f"{crm}: {count_of(many, kind)} {are} in the stage {stage}, which no [[stage]] names; they move on only "
+            "where the CRM's own order of stages says so",
+        )
 
 
 def _lint_state(config: Config, now: datetime) -> list[Finding]:
     """What the people in the state show about the model; nothing where there is no state yet."""
     try:
-        columns = _sampled(config)
+        with existing_state(config) as store:
+            if store is None:
+                return []
+            with store.read() as reading:
+                columns, stages = _sampled(config, reading), list(_lint_stages(config, reading))
     except StateOutdated as error:
         return [Finding("note", f"the people in the state were not looked at: {error}")]
+    return [*_lint_people(config, columns, now), *stages]
+
+
+def _lint_people(config: Config, columns: Columns | None, now: datetime) -> list[Finding]:
     if columns is None:
         return []
     scores = score(config, columns, now, config.zone)

@@ -4,7 +4,16 @@ from __future__ import annotations
 
 from typing import Any, NamedTuple
 
-from crmsync.errors import Cancelled, ConfigError, StateError, StateInUse, Transient, Unavailable, describe_outage
+from crmsync.errors import (
+    Cancelled,
+    ConfigError,
+    SeveralFound,
+    StateError,
+    StateInUse,
+    Transient,
+    Unavailable,
+    describe_outage,
+)
 
 DONE, FAILED, WRONG, HELD, PARTLY = 0, 1, 2, 3, 4
 """Exit codes: done · failed · config or usage · held for approval · done in part."""
@@ -28,6 +37,8 @@ def end_of(error: BaseException, *, kept: bool = False) -> End:
     match error:
         case ConfigError():
             return End(WRONG, "config", error.problems, error.next_command)
+        case SeveralFound():
+            return End(FAILED, "several", (str(error), *error.meant))
         case Unavailable():
             said = tuple(describe_outage(each) for each in (error, *error.others))
             said += ("What was pulled is kept.",) if kept else ()

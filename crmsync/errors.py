@@ -21,6 +21,14 @@ class ConfigError(CrmsyncError):
         super().__init__("\n".join(self.problems))
 
 
+class SeveralFound(CrmsyncError):
+    """A name that is several people's: `meant` says who, each with what to type for them alone."""
+
+    def __init__(self, message: str, meant: Sequence[str]) -> None:
+        self.meant = tuple(meant)
+        super().__init__(message)
+
+
 class Transient(CrmsyncError):
     """The same request may succeed later: the retry repeats it, after `retry_after` seconds if the vendor says so."""
 

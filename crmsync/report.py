@@ -364,7 +364,7 @@ def _decisions(document: Document) -> Iterator[str]:
         yield f"Owner: {document['owner'] or 'unassigned'}; {document['owner_why']}"
     for each in document["overrides"]:
         held = f"{each['field']} {each['value'] or '(empty)'}"
-        yield f"Protected: {each['ref']}: a user set {held}, which holds until {each['until'][:10]}"
+        yield f"Protected: {_called_record(each)}: a user set {held}, which holds until {each['until'][:10]}"
 
 
 DELIVERY = {
@@ -375,9 +375,14 @@ DELIVERY = {
 }
 
 
-def _record(record: Document) -> str:
+def _called_record(record: Document) -> str:
+    """A record as people know it: the name, and where it is."""
     crm, kind, ref_id = record["ref"].split(":", 2)
-    who = ", ".join(each for each in (record["name"], f"{crm} {kind} {ref_id}") if each)
+    return ", ".join(each for each in (record["name"], f"{crm} {kind} {ref_id}") if each)
+
+
+def _record(record: Document) -> str:
+    who = _called_record(record)
     parts = [f"stage {record['stage'] or '(empty)'}", f"owner {record['owner'] or 'unassigned'}"]
     score = f"score {_points(record['holds']['score'])}" if "score" in record["holds"] else ""
     if record["state"] != "live" or record["delivery"] == "written":
@@ -439,7 +444,7 @@ def print_tally(console: Console, path: object, people: int, document: Document)
     if not people and not document["problems"]:
         say(console, f"{path} is empty: there was nobody to score.")
     elif document["problems"]:
-        say(console, f"{people:,} people scored; mistakes in {path}: {len(document['problems']):,}.")
+        say(console, f"{count_of(people, 'person')} scored; mistakes in {path}: {len(document['problems']):,}.")
 
 
 STANDING = {
@@ -627,7 +632,7 @@ def _print_following(console: Console, document: Document) -> None:
     if process := document["sandbox"]["process"]:
         console.print(f"The sandbox goes on; stop it with: kill {process}")
     else:
-        console.print("The sandbox has ended; demo --keep leaves it running, for plan and run.")
+        console.print("The sandbox has ended; with --keep it goes on, for plan and run.")
     console.print("Next:")
     for command in document["next"]:
         say_command(console, command)

@@ -128,6 +128,44 @@ def test_what_is_approved_and_not_written_is_listed_until_it_is_void(work):
     assert status(work, days=2)["approved"] == []
 
 
+def test_a_stage_that_the_config_does_not_name_is_told(work, monkeypatch):
+    work.crms["hubspot"].edit(make.contact(3, emails=("cold@firm.example",), stage="Recycled"))
+    later = minutes(work, 15)
+    cycle(later)
+    monkeypatch.setattr(checking, "existing_state", lambda _config: nullcontext(later.store))
+    notes = checking.checked(later.config, later.now, None)["notes"]
+    assert [each for each in notes if "no [[stage]] names" in each] == [
+        "hubspot: 1 contact is in the stage Recycled, which no [[stage]] names; they move on only where the CRM's own "
+        "order of stages says so"
+    ]
+
+
+@pytest.mark.parametrize(
+    ("owner", "why"),
+    [
+        ("hubspot-ann", "their owner is active"),
+        ("hubspot-eve", "their owner stays; no [[route]] names band cold"),
+        ("", "no [[route]] names band cold"),
+    ],
+)
+def test_an_explanation_says_why_an_owner_stays(work, owner, why):
+    routes = make.MODEL[: make.MODEL.index("[[route]]")] + make.MODEL[make.MODEL.index("[fields]") :]
+    later = minutes(work, 15, config=make.config(routes))
+    work.crms["hubspot"].edit(make.contact(7, emails=("new@firm.example",), owner=owner, changed_at=later.now))
+    cycle(later)
+    said = explain.explain(later.config, later.store, "new@firm.example", later.now)
+    assert said["owner_why"] == why
+
+
+def test_an_explanation_calls_records_by_their_names(work):
+    said = explained(work)
+    work.crms["hubspot"].edit(make.contact(6, emails=("person1@firm.example",), name="Ann Able", changed_at=work.now))
+    cycle(minutes(work, 15))
+    said = explained(minutes(work, 16))
+    assert "same owner as Ann Able (hubspot contact" in said["owner_why"]
+    assert "hubspot:contact:" not in said["owner_why"]
+
+
 def test_bands_are_what_the_crms_hold_and_what_waits_stands_beside(work):
     dearer = make.config(make.MODEL.replace("mql = 50", "mql = 500"), guard={"from_records": 1, "bands": 0.1})
     later = minutes(work, 15, config=dearer)

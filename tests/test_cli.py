@@ -122,6 +122,11 @@ def balance(counts):
     assert counts["planned"] == sum(counts[name] for name in outcomes)
 
 
+def test_the_version_is_printed():
+    ended = crmsync("--version")
+    assert (ended.code, ended.out.startswith("crmsync ")) == (0, True)
+
+
 # Before the first cycle
 
 
@@ -214,6 +219,7 @@ def test_check_finds_the_example_fine(path):
     assert ended.json["ok"] is True
     assert ended.json["problems"] == []
     assert ended.json["golden_leads"] == 3
+    assert "exit_code" not in ended.json
 
 
 def test_check_fails_when_a_golden_lead_comes_out_differently(path):
@@ -505,6 +511,27 @@ def test_explain_finds_somebody_by_whatever_they_are_known(done):
         assert crmsync("explain", who, "-c", done, "--json").json["person"] == 1
 
 
+def test_explain_finds_somebody_by_name_and_lists_who_share_it(done):
+    with sqlite3.connect(done.parent / "crmsync.db") as state:
+        people = state.execute("SELECT name, min(person), max(person) FROM contact WHERE person IS NOT NULL GROUP BY 1")
+        rows = [row for row in people.fetchall() if row[0].isascii()]
+    state.close()
+    name, person = next((name, one) for name, one, other in rows if one == other)
+    assert crmsync("explain", name.upper(), "-c", done, "--json").json["person"] == person
+    with sqlite3.connect(done.parent / "crmsync.db") as state:
+        other = state.execute("SELECT max(person) FROM contact WHERE person != ?", (person,)).fetchone()[0]
+        old = state.execute("SELECT id, name FROM contact WHERE person = ?", (other,)).fetchall()
+        state.execute("UPDATE contact SET name = ? WHERE person = ?", (name, other))
+        state.commit()
+        ended, words = crmsync("explain", name, "-c", done, "--json"), crmsync("explain", name, "-c", done)
+        state.executemany("UPDATE contact SET name = ? WHERE id = ?", [(was, row) for row, was in old])
+    state.close()
+    assert (ended.code, ended.json["error"]) == (1, "several")
+    assert "may mean 2 people; say which by the crmsync id:" in words.err
+    for each in (person, other):
+        assert re.search(rf"  person:{each}  {name} <", words.err)
+
+
 def test_explain_finds_short_salesforce_ids(done):
     with sqlite3.connect(done.parent / "crmsync.db") as state:
         query = "SELECT ref_id FROM contact WHERE crm = 'salesforce' AND person IS NOT NULL LIMIT 1"
@@ -595,6 +622,8 @@ def test_score_needs_no_crm(path, tmp_path):
     assert (first["person"], second["person"]) == ("a", "b")
     assert first["total"] == sum(line["points"] for line in first["lines"])
     assert len(crmsync("score", "--input", people, "-c", path, "--json").json["people"]) == 2
+    people.write_text('{"id": 1}\n{"id": 2\n')
+    assert f"1 person scored; mistakes in {people}: 1." in crmsync("score", "--input", people, "-c", path).err
 
 
 @pytest.mark.parametrize(
@@ -820,6 +849,11 @@ def test_the_demo_runs_the_whole_job(tmp_path, monkeypatch):
     for name in demo.SECRETS:
         assert stat.S_IMODE((folder / "secrets" / name).stat().st_mode) == 0o600
     assert crmsync("check", "-c", folder / "config.toml").code == 0
+    following = document["next"]
+    assert [each.split()[1] for each in following] == ["explain", "status", "demo"]
+    assert following[2] == f"crmsync demo --people 12 --folder {folder} --keep"
+    assert re.fullmatch(r"crmsync explain person:\d+ --config .*", following[0])
+    assert crmsync(*following[0].split()[1:]).code == 0
 
 
 def test_the_demo_leaves_other_folders_alone(tmp_path):

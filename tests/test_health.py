@@ -212,7 +212,7 @@ def test_every_crm_is_named_where_one_is_down_and_one_refuses(work):
     with pytest.raises(ConfigError) as raised:
         cycle(work)
     assert raised.value.problems == (
-        "HubSpot does not accept the token", "salesforce could not be used: it is down."
+        "hubspot: HubSpot does not accept the token", "salesforce could not be used: it is down."
     )  # fmt: skip
 
 

@@ -112,9 +112,16 @@ def check(
         with stoppable(1, ending.cut_off) as stop:
             found = checked(settings, datetime.now(UTC), stop if online else None)
         ending.document = {"config": str(config), **found}
-        ending.code = found["exit_code"]
+        ending.code = _code_of_check(found)
         if not as_json:
             print_check(out(), ending.document)
+
+
+def _code_of_check(found: Mapping[str, Any]) -> int:
+    """Wrong where somebody must mend something; failed where all that is known is that a CRM was not reached."""
+    if found["ok"]:
+        return DONE
+    return WRONG if found["problems"] or any(each["problems"] for each in found["crms"].values()) else FAILED
 
 
 def setup(config: ConfigPath = DEFAULT_CONFIG, as_json: AsJson = False, debug: Debug = False) -> None:

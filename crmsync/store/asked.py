@@ -60,6 +60,14 @@ def find_contacts(connection: Connection, who: str) -> list[Any]:
     return _contacts(connection, or_(*meant))
 
 
+def find_named(connection: Connection, name: str) -> list[Any]:
+    """The records of whoever has exactly this name, in capitals or not."""
+    wanted = name.strip()
+    if not wanted:
+        return []
+    return _contacts(connection, or_(contact.c.name == wanted, func.lower(contact.c.name) == func.lower(wanted)))
+
+
 def _escaped(pattern: str) -> str:
     return pattern.replace("\\", "\\\\").replace("%", "\\%").replace("_", "\\_")
 
@@ -147,6 +155,14 @@ def crm_counts(connection: Connection) -> dict[str, dict[str, Any]]:
         for crm, number in connection.execute(counted):
             found.setdefault(crm, dict(NONE))[name] = number
     return found
+
+
+def stage_counts(connection: Connection) -> list[tuple[str, str, str, int]]:
+    """For each CRM, kind and stage how many records are in it, the most first."""
+    it = contact.c
+    query = select(it.crm, it.kind, it.stage, func.count()).where(LIVE, it.stage.is_not(None), it.stage != "")
+    found = tuples(connection, query.group_by(it.crm, it.kind, it.stage))
+    return sorted(((crm, kind, stage, int(many)) for crm, kind, stage, many in found), key=lambda each: -each[3])
 
 
 def held_bands(connection: Connection) -> dict[str, int]:
