@@ -330,8 +330,10 @@ def print_explanation(console: Console, document: Document) -> None:
         say(console, sentence)
     for record in document["records"]:
         say(console, _record(record))
-        if record["next"]:
-            say_command(console, record["next"])
+    if commands := dict.fromkeys(record["next"] for record in document["records"] if record["next"]):
+        console.print("To approve it:")
+        for command in commands:
+            say_command(console, command)
 
 
 def _outlook(document: Document) -> Iterator[str]:
@@ -369,7 +371,7 @@ def _decisions(document: Document) -> Iterator[str]:
 
 DELIVERY = {
     "pending": "{value} is pending, of run {run}",
-    "held": "{value} waits for approval in plan {run}; to approve it",
+    "held": "{value} waits for approval in plan {run}",
     "on_hold": "on hold, the CRM rejects the update: {parked}",
     "differs": "the next run brings it up to date",
 }

@@ -478,7 +478,9 @@ def test_a_wrong_token_everywhere_is_a_matter_of_the_config(ready, monkeypatch):
         monkeypatch.setenv(name, "canary-3f9d1c7e55")
     ended = crmsync("sync", "-c", ready)
     assert ended.code == 2
-    assert "canary" not in ended.out + ended.err
+    said = ended.out + ended.err
+    assert "canary" not in said
+    assert (said.count("HubSpot does not accept the token"), said.count("Salesforce refused the log-in")) == (1, 1)
 
 
 def test_two_writers_do_not_meet(ready):

@@ -158,7 +158,7 @@ def test_what_waits_is_counted_in_each_crm(records, said):
         ({"delivery": "written"}, "stage mql, owner unassigned, score 75, written"),
         (
             {"delivery": "held", "pending": {"score": 87}},
-            "stage mql, owner unassigned, holds score 75; 87 waits for approval in plan p1; to approve it",
+            "stage mql, owner unassigned, holds score 75; 87 waits for approval in plan p1",
         ),
         (
             {"delivery": "pending", "pending": {"stage": "sql"}},
