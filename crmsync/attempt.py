@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from sqlalchemy.exc import SQLAlchemyError
 
 from crmsync.config import Config
-from crmsync.errors import Cancelled, ConfigError, StateError, Transient, Unavailable
+from crmsync.errors import Cancelled, ConfigError, StateError, Transient, Unavailable, describe_outage
 from crmsync.redaction import hide_secrets, secrets_of
 from crmsync.result import Counts, Result, Verdict, Work
 from crmsync.store import journal, scored
@@ -81,17 +81,21 @@ def crms_left(work: Work, attempt: Attempt) -> list[str]:
     alive = [crm for crm in work.crms if crm not in attempt.skipped]
     if alive or not attempt.skipped:
         return alive
-    mistakes = [error for error in attempt.skipped.values() if isinstance(error, ConfigError)]
+    errors = attempt.skipped.items()
+    down = [error for _crm, error in errors if isinstance(error, Unavailable)]
+    mistakes = [
+        f"{crm}: {problem}" for crm, error in errors if isinstance(error, ConfigError) for problem in error.problems
+    ]
     if mistakes:
-        problems = [problem for error in mistakes for problem in error.problems]
-        raise ConfigError(problems, next_command="crmsync check --online")
-    raise next(iter(attempt.skipped.values()))
+        raise ConfigError([*mistakes, *map(describe_outage, down)], next_command="crmsync check --online")
+    raise Unavailable(down[0].crm, str(down[0]), down[0].until, others=down[1:])
 
 
 def end_attempt(work: Work, attempt: Attempt, verdict: Verdict) -> Result:
     result = attempt.result
     result.verdict = verdict
     result.skipped = {crm: str(error) for crm, error in sorted(attempt.skipped.items())}
+    result.to_mend = sorted(crm for crm, error in attempt.skipped.items() if isinstance(error, ConfigError))
     result.problems += [f"{crm}: {why}" for crm, why in result.skipped.items()]
     if result.held:
         result.problems += result.held.reasons

@@ -6,13 +6,15 @@ from collections.abc import Iterator, Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
+from sqlalchemy import Connection
+
 from crmsync.columns import Columns
 from crmsync.config import Config, connectors, unused_variables
-from crmsync.ending import DONE, FAILED, WRONG
 from crmsync.errors import ConfigError, StateOutdated, Unavailable
 from crmsync.lint import Finding, lint, lint_with_data
-from crmsync.model import KINDS, Owner, Stop
+from crmsync.model import KINDS, MissingField, Owner, Stop
 from crmsync.people import normal_email
+from crmsync.report import count_of
 from crmsync.route import owners_of, pool_of_band, stage_of_band, state_of
 from crmsync.scoring import golden, score, worth_knowing
 from crmsync.scoring.people import golden_band
@@ -23,13 +25,17 @@ from crmsync.workplace import connector, existing_state
 SAMPLE = 20_000
 """People of the state that a check looks at."""
 
+STAGES_NAMED = 10
+"""Stages without a name in the config that a check lists."""
+
 
 def checked(config: Config, now: datetime, stop: Stop | None) -> dict[str, Any]:
     """What is wrong (`problems`), odd (`warnings`) or worth a look (`notes`); with `stop`, each CRM is asked too.
 
     Where a state is there already, the people in it are looked at as well. Each of `crms` then has `reached`,
-    `account`, `problems`, `notes`, and `members`: for everybody whom a route may choose the `pool`, the `email` and
-    the `state` there, which is `active`, `inactive` (not a user who can own records any longer) or `missing`.
+    `account`, `problems`, `setup_creates` (the problems that `crmsync setup` solves), `notes`, and `members`: for
+    everybody whom a route may choose the `pool`, the `email` and the `state` there, which is `active`, `inactive` (not
+    a user who can own records any longer) or `missing`.
     """
     today = now.astimezone(config.zone).date()
     crms = {crm: _asked(config, crm, stop) for crm in config.crms} if stop else {}
@@ -56,7 +62,6 @@ def checked(config: Config, now: datetime, stop: Stop | None) -> dict[str, Any]:
         "warnings": [each.sentence for each in findings if each.level == "warning"],
         "notes": [*(each.sentence for each in findings if each.level == "note"), *unused_variables(config)],
         "crms": crms,
-        "exit_code": WRONG if wrong else FAILED if unreached else DONE,
     }
 
 
@@ -130,24 +135,41 @@ def _lint_members(crm: str, members: Sequence[Mapping[str, str]]) -> Iterator[Fi
 _STATES = {"active": "active", "inactive": "not active", "missing": "not a user"}
 
 
-def _sampled(config: Config) -> Columns | None:
+def _sampled(config: Config, reading: Connection) -> Columns | None:
     """Some of the people in the state; `None` where there are none yet."""
-    with existing_state(config) as store:
-        if store is None:
-            return None
-        with store.read() as reading:
-            people = asked.some_people(reading, SAMPLE)
-            return (
-                sheets.columns(reading, people, sorted(config.fields), config.identity.precedence) if people else None
-            )
+    people = asked.some_people(reading, SAMPLE)
+    return sheets.columns(reading, people, sorted(config.fields), config.identity.precedence) if people else None
+
+
+def _lint_stages(config: Config, reading: Connection) -> Iterator[Finding]:
+    """The stages that records are in and the config does not name."""
+    if not (config.write.stage and config.stage):
+        return
+    named = {stage.name for stage in config.stage}
+    counts = [each for each in asked.stage_counts(reading) if each[2] not in named]
+    for crm, kind, stage, many in counts[:STAGES_NAMED]:
+        are = "is" if many == 1 else "are"
+        yield Finding(
+            "note",
+            f"{crm}: {count_of(many, kind)} {are} in the stage {stage}, which no [[stage]] names; they move on only "
+            "where the CRM's own order of stages says so",
+        )
 
 
 def _lint_state(config: Config, now: datetime) -> list[Finding]:
     """What the people in the state show about the model; nothing where there is no state yet."""
     try:
-        columns = _sampled(config)
+        with existing_state(config) as store:
+            if store is None:
+                return []
+            with store.read() as reading:
+                columns, stages = _sampled(config, reading), list(_lint_stages(config, reading))
     except StateOutdated as error:
         return [Finding("note", f"the people in the state were not looked at: {error}")]
+    return [*_lint_people(config, columns, now), *stages]
+
+
+def _lint_people(config: Config, columns: Columns | None, now: datetime) -> list[Finding]:
     if columns is None:
         return []
     scores = score(config, columns, now, config.zone)
@@ -193,12 +215,25 @@ def kinds_of(config: Config) -> set[str]:
     return {*KINDS, *(feed.kind for feed in feeds)}
 
 
+def _creatable(missing: Sequence[MissingField]) -> list[str]:
+    """The problems that `crmsync setup` solves."""
+    return [each.sentence for each in missing if each.role != "field" and "crmsync setup" in each.sentence]
+
+
 def _asked(config: Config, crm: str, stop: Stop) -> dict[str, Any]:
-    said: dict[str, Any] = {"reached": True, "account": "", "problems": (), "notes": (), "members": []}
+    said: dict[str, Any] = {
+        "reached": True,
+        "account": "",
+        "problems": (),
+        "notes": (),
+        "members": [],
+        "setup_creates": [],
+    }
     try:
         with connector(config, crm, {}, stop) as connected:
             found = connected.check()
             said |= {"account": found.account, "problems": found.problems, "notes": found.notes}
+            said["setup_creates"] = _creatable(connected.missing_fields()) if found.problems else []
             if config.write.owner and _routed_pools(config):
                 said["members"] = _members(config, crm, connected.owners())
                 said["notes"] = (*said["notes"], *_list_members(said["members"]))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import http.client
 import os
+import shlex
 import signal
 import socket
 import subprocess
@@ -28,7 +29,7 @@ from crmsync.report import in_order
 from crmsync.result import Result, Work
 from crmsync.workplace import at_work
 
-FOLDER = Path("crmsync-demo")
+FOLDER, PEOPLE, SEED = Path("crmsync-demo"), 2_000, 1
 STEPS = 6
 PATIENCE = 60.0
 """Seconds the sandbox may take to answer for the first time."""
@@ -62,7 +63,7 @@ def demo(
         "sandbox": {"url": url, "people": people, "seed": seed, "process": process_id if keep else None},
         "ignored_environment": ignored,
         **done,
-        "next": _following(program, path, done["hottest"], keep, people, seed, url),
+        "next": _following(program, path, done["hottest"], keep, _typed_again(folder, people, seed)),
         "exit_code": max(code_of(each["verdict"], each["problems"]) for each in (done["backfill"], done["second"])),
     }
 
@@ -177,12 +178,17 @@ def _hottest(work: Work) -> list[dict[str, Any]]:
         return hottest(work.config, reading, work.now, 10)
 
 
-def _following(
-    program: str, path: Path, hot: list[dict[str, Any]], keep: bool, people: int, seed: int, url: str
-) -> list[str]:
-    who = next((each["email"] or f"person:{each['person']}" for each in hot), "person:1")
-    with_sandbox = [f"{program} plan --config {path}", f"{program} run --config {path}"]
+def _following(program: str, path: Path, hot: list[dict[str, Any]], keep: bool, again: str) -> list[str]:
+    """What to type next; `again` is the demo as it was typed. Without its sandbox there is no CRM to plan for."""
+    who = next((f"person:{each['person']}" for each in hot), "person:1")
     looking = [f"{program} explain {who} --config {path}", f"{program} status --config {path}"]
-    if keep:
-        return [*looking, *with_sandbox]
-    return [*looking, f"{program} demo --keep", *with_sandbox]
+    if not keep:
+        return [*looking, f"{program} {again} --keep"]
+    return [*looking, f"{program} plan --config {path}", f"{program} run --config {path}"]
+
+
+def _typed_again(folder: Path, people: int, seed: int) -> str:
+    """The demo with the options that were given."""
+    given = (("--people", people, PEOPLE), ("--seed", seed, SEED), ("--folder", folder, FOLDER))
+    said = [f"{name} {shlex.quote(str(value))}" for name, value, usual in given if value != usual]
+    return " ".join(["demo", *said])

@@ -97,8 +97,10 @@ class Desk:
             return "[write] owner is off"
         if any(self.is_overridden(it) for it in records):
             return "protected: changed by a user"
-        owned = all(self.setting.owners.somebody(it.ref.crm, it.owner) for it in records)
-        return "their owner is active" if owned else f"no [[route]] names band {person.band}"
+        if all(self.setting.owners.somebody(it.ref.crm, it.owner) for it in records):
+            return "their owner is active"
+        unrouted = f"no [[route]] names band {person.band}"
+        return f"their owner stays; {unrouted}" if any(it.owner for it in records) else unrouted
 
     @property
     def override_ms(self) -> int:

@@ -4,7 +4,16 @@ from __future__ import annotations
 
 from typing import Any, NamedTuple
 
-from crmsync.errors import Cancelled, ConfigError, StateError, StateInUse, Transient, Unavailable
+from crmsync.errors import (
+    Cancelled,
+    ConfigError,
+    SeveralFound,
+    StateError,
+    StateInUse,
+    Transient,
+    Unavailable,
+    describe_outage,
+)
 
 DONE, FAILED, WRONG, HELD, PARTLY = 0, 1, 2, 3, 4
 """Exit codes: done · failed · config or usage · held for approval · done in part."""
@@ -23,14 +32,16 @@ class End(NamedTuple):
         return {"error": self.kind, "problems": list(self.said), **({"next": self.next} if self.next else {})}
 
 
-def end_of(error: BaseException) -> End:
-    """What to say when a command ends with this error."""
+def end_of(error: BaseException, *, kept: bool = False) -> End:
+    """What to say when a command ends with this error; `kept` is what a run had done until then."""
     match error:
         case ConfigError():
             return End(WRONG, "config", error.problems, error.next_command)
+        case SeveralFound():
+            return End(FAILED, "several", (str(error), *error.meant))
         case Unavailable():
-            until = f" It should be back {error.until}." if error.until else ""
-            said = (f"{error.crm} could not be used: {error}.{until} What was pulled is kept.",)
+            said = tuple(describe_outage(each) for each in (error, *error.others))
+            said += ("What was pulled is kept.",) if kept else ()
             return End(FAILED, "unavailable", said, "crmsync check --online")
         case StateInUse():
             return End(FAILED, "state", (str(error),), "crmsync status")

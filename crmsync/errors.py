@@ -21,6 +21,14 @@ class ConfigError(CrmsyncError):
         super().__init__("\n".join(self.problems))
 
 
+class SeveralFound(CrmsyncError):
+    """A name that is several people's: `meant` says who, each with what to type for them alone."""
+
+    def __init__(self, message: str, meant: Sequence[str]) -> None:
+        self.meant = tuple(meant)
+        super().__init__(message)
+
+
 class Transient(CrmsyncError):
     """The same request may succeed later: the retry repeats it, after `retry_after` seconds if the vendor says so."""
 
@@ -30,11 +38,20 @@ class Transient(CrmsyncError):
 
 
 class Unavailable(CrmsyncError):
-    """This CRM sits out this cycle; the other one goes on. `until` is a hint in words ("midnight in Europe/Berlin")."""
+    """This CRM sits out this cycle; the other one goes on. `until` is a hint in words ("midnight in Europe/Berlin").
 
-    def __init__(self, crm: str, message: str, until: str = "") -> None:
-        self.crm, self.until = crm, until
+    Where no CRM is left, `others` are those of the other CRMs.
+    """
+
+    def __init__(self, crm: str, message: str, until: str = "", others: Sequence[Unavailable] = ()) -> None:
+        self.crm, self.until, self.others = crm, until, others
         super().__init__(message)
+
+
+def describe_outage(error: Unavailable) -> str:
+    """In a sentence: which CRM could not be used, why, and until when."""
+    until = f" It should be back {error.until}." if error.until else ""
+    return f"{error.crm} could not be used: {error}.{until}"
 
 
 class StateError(CrmsyncError):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from datetime import datetime, timedelta
 from typing import Any
@@ -10,7 +11,7 @@ import orjson
 from sqlalchemy import Connection
 
 from crmsync.config import Config
-from crmsync.errors import ConfigError
+from crmsync.errors import ConfigError, SeveralFound
 from crmsync.model import FieldMap
 from crmsync.plan import since
 from crmsync.scoring import Entry, Scores, changes, document, reasons, score
@@ -24,13 +25,17 @@ from crmsync.store.pulled import from_ms
 HISTORY = 10
 """Changes of the past that an explanation shows."""
 
+CANDIDATES = 10
+"""People of one name who are listed."""
+
 
 def explain(
     config: Config, store: Store | None, who: str, now: datetime, typed: Callable[[str], str] = str
 ) -> dict[str, Any]:
     """Everything crmsync can say of one person, scored as of `now` with the present config.
 
-    Raises `ConfigError` when `who` is nobody, or several people. `typed` makes a command of ours one to be typed here.
+    Raises `ConfigError` when `who` is nobody, `SeveralFound` for several people. `typed` makes a command of ours one to
+    be typed here.
     """
     if store is None:
         raise ConfigError("No run yet, so nobody is known", "crmsync plan")
@@ -39,18 +44,19 @@ def explain(
 
 
 def _person(connection: Connection, who: str) -> int:
-    found = asked.find_contacts(connection, who)
+    found = asked.find_contacts(connection, who) or asked.find_named(connection, who)
     if not found:
         raise ConfigError(
-            f"nobody is known as {who!r}; give an e-mail address, a CRM id, crm:kind:id or a person's number, "
-            "of somebody who was pulled already; crmsync sync pulls who is new"
+            f"nobody is known as {who!r}; give an e-mail address, a whole name, a CRM id, crm:kind:id, or person: and "
+            "a crmsync id, of somebody who was pulled already; crmsync sync pulls who is new"
         )
     people = sorted({each.person for each in found if each.person is not None})
     if not people:
         raise ConfigError(_unscored(found[0], who))
     if len(people) > 1:
-        meant = "; ".join(f"person:{each} ({_called(connection, each)})" for each in people[:10])
-        raise ConfigError(f"{who!r} may mean {len(people)} people; say which: {meant}")
+        meant = [f"  person:{each}  {_called(connection, each)}" for each in people[:CANDIDATES]]
+        left = [f"  and {len(people) - CANDIDATES:,} more"] if len(people) > CANDIDATES else []
+        raise SeveralFound(f"{who!r} may mean {len(people):,} people; say which by the crmsync id:", [*meant, *left])
     return int(people[0])
 
 
@@ -67,7 +73,18 @@ def _unscored(row: Any, who: str) -> str:
 
 def _called(connection: Connection, person_id: int) -> str:
     first = asked.records_of(connection, person_id)[0]
-    return f"{first.name or 'no name'}, {first.crm}:{first.kind}:{first.ref_id}"
+    addresses = "".join(f" <{each}>" for each in orjson.loads(first.emails)[:1])
+    return f"{first.name or 'no name'}{addresses}, {first.crm} {first.kind} {first.ref_id}"
+
+
+def _with_names(text: str, records: Sequence[Any]) -> str:
+    """A sentence with names in the place of the references to a person's records, and ids only to tell them apart."""
+    names = [(each.name, each.crm, each.kind) for each in records]
+    for each, (name, crm, kind) in zip(records, names, strict=True):
+        if name:
+            number = "" if names.count((name, crm, kind)) == 1 else f" {each.ref_id}"
+            text = f"{name} ({crm} {kind}{number})".join(re.split(rf"{re.escape(_ref(each))}(?!\w)", text))
+    return text
 
 
 def _document(
@@ -91,10 +108,10 @@ def _document(
         "changed": _changed(before, said["lines"]),
         "band_why": _band_why(config, scores, score(config, columns, now, config.zone)),
         "stage": next((each.stage for each in live if each.stage), None),
-        "stage_why": before.stage_why if before else "",
+        "stage_why": _with_names(before.stage_why, records) if before else "",
         "owner": next((names.get((each.crm, each.owner), each.owner) for each in live if each.owner), None),
         "owners": _owners(connection, live),
-        "owner_why": before.owner_why if before else "",
+        "owner_why": _with_names(before.owner_why, records) if before else "",
         "waiting": before.waiting if before else "",
         "overrides": list(_overrides(live, names, config.write.respect_people, now)),
         "records": told,
@@ -133,7 +150,7 @@ def _overrides(
             until, value = from_ms(since(lease)) + lasts, lease.get("value")
             if until > now:
                 named = names.get((each.crm, value), value) if field == "owner" else value
-                yield {"ref": _ref(each), "field": field, "value": named, "until": until.isoformat()}
+                yield {"ref": _ref(each), "name": each.name, "field": field, "value": named, "until": until.isoformat()}
 
 
 def _ref(row: Any) -> str:
@@ -148,7 +165,10 @@ def _record(
     names: Mapping[tuple[str, str], str],
     typed: Callable[[str], str],
 ) -> dict[str, Any]:
-    """One record, and how far what is explained has come to it: `delivery` and the `run` or plan that has it."""
+    """One record, and how far what is explained has come to it.
+
+    `delivery` is that in a word, `run` the run or plan that has the change, `pending` the values of it.
+    """
     became = row.merged_into or row.converted_into
     parked = orjson.loads(row.parked) if row.parked else {}
     waits = pending is not None and pending.verdict in (WAITING, APPROVED)
@@ -162,6 +182,7 @@ def _record(
         "parked": parked.get("reason"),
         "delivery": _delivery(config, row, said, pending, waits=waits),
         "run": pending.run if pending else None,
+        "pending": orjson.loads(pending.after) if pending else {},
         "next": typed(f"crmsync apply {pending.run}") if pending and waits else None,
     }
 

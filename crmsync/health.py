@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 import orjson
 from sqlalchemy import Connection
 
-from crmsync.approval import plan_of
+from crmsync.approval import GOOD_FOR, plan_of
 from crmsync.config import Config, Schedule
 from crmsync.feeds import DeadFeed, find_dead_feeds
 from crmsync.report import count_of, in_order, minute
@@ -73,6 +73,7 @@ def status(
             "bands_waiting": in_order(asked.waiting_bands(reading), config.band_names()),
             "runs": [_run(each) for each in past[:runs]],
             "waiting": waiting,
+            "approved": _approved(reading, now),
             "waiting_for_owner": {"count": sum(owners.values()), "reasons": owners},
             "refused": group_refusals(asked.refused_records(reading), typed),
             "parked": [_parked(each) for each in asked.parked_changes(reading, EXAMPLES)],
@@ -112,6 +113,7 @@ def _without_state(config: Config, typed: Typed, feeds: bool) -> dict[str, Any]:
         "bands_waiting": {},
         "runs": [],
         "waiting": [],
+        "approved": [],
         "waiting_for_owner": {"count": 0, "reasons": {}},
         "refused": [],
         "parked": [],
@@ -164,9 +166,15 @@ def _health(
 def why_stale(schedule: Schedule, crm: str, past: Sequence[PastRun], now: datetime, typed: Typed = str) -> str:
     """Why a CRM is out of date by its runs (newest first); empty where the last good one is not older than allowed.
 
-    Two ticks may pass, and the stall timeout of a run. Who never had a good run counts from the first one that began.
+    Two ticks may pass, and the stall timeout of a run, while the first one is under way too. What does not mend itself
+    is told at once, and so is a CRM that the newest run failed for when none ever was good.
     """
     good = next((each for each in past if is_good_for(crm, each)), None)
+    newest = next((each for each in past if each.verdict != "running"), None)
+    if newest is not None and crm in newest.result.get("to_mend", ()):
+        return _last_trouble(crm, past, good, typed)
+    if newest is not None and good is None:
+        return f"no good run yet, since {minute(past[-1].started)}. {_last_trouble(crm, past, good, typed)}"
     since = (good.ended if good else past[-1].started if past else None) or now
     limit = _due_by(schedule, since)
     if now <= limit:
@@ -261,6 +269,15 @@ def _plan(row: Any, typed: Typed) -> dict[str, Any]:
         "since": from_ms(row.started).isoformat(),
         "next": typed(f"crmsync apply {row.id}"),
     }
+
+
+def _approved(reading: Connection, now: datetime) -> list[dict[str, Any]]:
+    """What was approved, is not written yet, and still may be."""
+    oldest = int(now.timestamp() * 1000) - GOOD_FOR
+    rows = [row for row in journal.plans(reading, journal.APPROVED) if row.approved_at >= oldest]
+    return [
+        {"run": row.id, "records": plan_of(row)["records"], "at": from_ms(row.approved_at).isoformat()} for row in rows
+    ]
 
 
 def _standing(crm: str, past: Sequence[PastRun], said: Mapping[str, Any]) -> dict[str, Any]:

@@ -72,20 +72,20 @@ def _prepare(work: Work, attempt: Attempt, crm: str) -> None:
         worked = pulled.read_cursor(reading, crm, _contacts_stream(work, crm)) is not None
     wrong = [each for each in missing if each.role != "field" or not worked]
     if wrong:
-        raise ConfigError(_missing_sentences(crm, wrong))
+        raise ConfigError(_missing_sentences(wrong))
     attempt.result.problems += list(
         dict.fromkeys(f"{crm}: {each.sentence}; what was known of it holds until then" for each in missing)
     )
 
 
-def _missing_sentences(crm: str, missing: Sequence[MissingField]) -> list[str]:
+def _missing_sentences(missing: Sequence[MissingField]) -> list[str]:
     """What to say of missing fields; those that setup makes are told together."""
     ours = [each for each in missing if each.role != "field"]
     said = [each.sentence for each in missing if each.role == "field" or len(ours) == 1]
     if len(ours) > 1:
         names = ", ".join(dict.fromkeys(each.name for each in ours))
         kinds = " and ".join(dict.fromkeys(f"{each.kind}s" for each in ours))
-        said.append(f"{crm} has no fields for what crmsync writes to {kinds}: {names}; make them with: crmsync setup")
+        said.append(f"there are no fields for what crmsync writes to {kinds}: {names}; make them with: crmsync setup")
     return list(dict.fromkeys(said))
 
 

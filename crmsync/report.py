@@ -123,6 +123,12 @@ def count_of(number: int, thing: str) -> str:
     return f"{number:,} {thing if number == 1 else many}"
 
 
+def count_waiting(records: Mapping[str, Mapping[str, int]]) -> str:
+    """How many records of a plan wait, CRM by CRM: `130 records in hubspot, 113 records in salesforce`."""
+    numbers = {crm: max(counts.values(), default=0) for crm, counts in records.items()}
+    return ", ".join(f"{count_of(number, 'record')} in {crm}" for crm, number in numbers.items() if number) or "nothing"
+
+
 def table(*headings: str, title: str | None = None, one_line: bool = False) -> Table:
     """An empty table; a heading that starts with ">" is aligned right. `one_line` cuts the last column to what fits.
 
@@ -324,8 +330,10 @@ def print_explanation(console: Console, document: Document) -> None:
         say(console, sentence)
     for record in document["records"]:
         say(console, _record(record))
-        if record["next"]:
-            say_command(console, record["next"])
+    if commands := dict.fromkeys(record["next"] for record in document["records"] if record["next"]):
+        console.print("To approve it:")
+        for command in commands:
+            say_command(console, command)
 
 
 def _outlook(document: Document) -> Iterator[str]:
@@ -358,29 +366,33 @@ def _decisions(document: Document) -> Iterator[str]:
         yield f"Owner: {document['owner'] or 'unassigned'}; {document['owner_why']}"
     for each in document["overrides"]:
         held = f"{each['field']} {each['value'] or '(empty)'}"
-        yield f"Protected: {each['ref']}: a user set {held}, which holds until {each['until'][:10]}"
+        yield f"Protected: {_called_record(each)}: a user set {held}, which holds until {each['until'][:10]}"
 
 
 DELIVERY = {
-    "written": "written",
-    "pending": "not written yet: a pending update of run {run}",
-    "held": "not written yet: it waits for approval in plan {run}; to approve it",
-    "on_hold": "not written: on hold, the CRM rejects it: {parked}",
-    "differs": "not written yet: the next run brings it up to date",
+    "pending": "{value} is pending, of run {run}",
+    "held": "{value} waits for approval in plan {run}",
+    "on_hold": "on hold, the CRM rejects the update: {parked}",
+    "differs": "the next run brings it up to date",
 }
 
 
-def _record(record: Document) -> str:
+def _called_record(record: Document) -> str:
+    """A record as people know it: the name, and where it is."""
     crm, kind, ref_id = record["ref"].split(":", 2)
-    who = ", ".join(each for each in (record["name"], f"{crm} {kind} {ref_id}") if each)
+    return ", ".join(each for each in (record["name"], f"{crm} {kind} {ref_id}") if each)
+
+
+def _record(record: Document) -> str:
+    who = _called_record(record)
     parts = [f"stage {record['stage'] or '(empty)'}", f"owner {record['owner'] or 'unassigned'}"]
-    if "score" in record["holds"]:
-        parts.append(f"score {_points(record['holds']['score'])}")
-    if record["state"] != "live":
-        parts.append(record["state"])
-    else:
-        parts.append(DELIVERY[record["delivery"]].format(run=record["run"], parked=record["parked"]))
-    return f"{who}: {', '.join(parts)}"
+    score = f"score {_points(record['holds']['score'])}" if "score" in record["holds"] else ""
+    if record["state"] != "live" or record["delivery"] == "written":
+        ending = record["state"] if record["state"] != "live" else "written"
+        return f"{who}: {', '.join(each for each in (*parts, score, ending) if each)}"
+    value = _points(record["pending"]["score"]) if "score" in record["pending"] else "another update"
+    delivery = DELIVERY[record["delivery"]].format(value=value, run=record["run"], parked=record["parked"])
+    return f"{who}: {', '.join(parts)}, holds {score or 'no score yet'}; {delivery}"
 
 
 PARTS = {
@@ -434,7 +446,7 @@ def print_tally(console: Console, path: object, people: int, document: Document)
     if not people and not document["problems"]:
         say(console, f"{path} is empty: there was nobody to score.")
     elif document["problems"]:
-        say(console, f"{people:,} people scored; mistakes in {path}: {len(document['problems']):,}.")
+        say(console, f"{count_of(people, 'person')} scored; mistakes in {path}: {len(document['problems']):,}.")
 
 
 STANDING = {
@@ -453,11 +465,13 @@ def print_status(console: Console, document: Document) -> None:
     document = printable(document)
     for sentence in document["health"] or ["Healthy."]:
         say(console, sentence)
-    if not document["runs"] and not document["waiting"]:
+    if not document["runs"] and not document["waiting"] and not document["approved"]:
         return
     console.print()
     for plan in document["waiting"]:
         _print_plan(console, plan)
+    for plan in document["approved"]:
+        _print_approved_plan(console, plan)
     crms = {
         crm: {**each, "health": "ok" if each["healthy"] else "see above", "last_good": each["last_good"] or "never"}
         for crm, each in document["crms"].items()
@@ -466,7 +480,8 @@ def print_status(console: Console, document: Document) -> None:
     console.print()
     _print_bands(console, document)
     _print_waiting_for_owner(console, document["waiting_for_owner"])
-    _print_runs(console, document["runs"])
+    told = [*document["health"], *(reason for plan in document["waiting"] for reason in plan["reasons"])]
+    _print_runs(console, document["runs"], told)
     _print_feeds(console, document.get("feeds", ()))
     print_troubles(console, document["refused"], "On hold")
     if document["held_by"]:
@@ -474,12 +489,18 @@ def print_status(console: Console, document: Document) -> None:
 
 
 def _print_plan(console: Console, plan: Document) -> None:
-    most = max((number for counts in plan["records"].values() for number in counts.values()), default=0)
     since = minute(datetime.fromisoformat(plan["since"]))
-    say(console, f"Waits for approval: plan {plan['run']}, {count_of(most, 'record')}, since {since}")
+    say(console, f"Waits for approval: plan {plan['run']}, {count_waiting(plan['records'])}, since {since}")
     for reason in plan["reasons"]:
         say(console, f"  {reason}")
     say_command(console, plan["next"])
+    console.print()
+
+
+def _print_approved_plan(console: Console, plan: Document) -> None:
+    at = minute(datetime.fromisoformat(plan["at"]))
+    say(console, f"Approved and not written yet: plan {plan['run']}, {count_waiting(plan['records'])}, at {at}")
+    say(console, "  The next run with its config writes it; restart crmsync run if it was started with another config.")
     console.print()
 
 
@@ -495,7 +516,8 @@ def _print_bands(console: Console, document: Document) -> None:
     say(console, f"People per band, as the CRMs hold it: {', '.join(said)}")
 
 
-def _print_runs(console: Console, runs: Sequence[Document]) -> None:
+def _print_runs(console: Console, runs: Sequence[Document], told: Sequence[str]) -> None:
+    """The last runs, and why the newest did not end well, as far as that is not `told` already."""
     made = table("run", "command", "outcome", ">updated", ">seconds", title="Last runs")
     for each in runs:
         updated = sum(crm["updated"] + crm.get("partly", 0) for crm in each["crms"].values())
@@ -504,28 +526,29 @@ def _print_runs(console: Console, runs: Sequence[Document]) -> None:
         made.add_row(each["run"], each["command"], outcome, f"{updated:,}", seconds)
     console.print()
     console.print(made)
-    for reason, (newest, number) in _reasons_of(runs).items():
-        earlier = f" and {number - 1} before" if number > 1 else ""
-        say(console, f"Run {newest}{earlier}: {reason}")
+    for reason in _reasons_of(runs):
+        if not any(_told_reason(reason) in sentence for sentence in told):
+            say(console, reason)
     console.print()
 
 
-def _reasons_of(runs: Sequence[Document]) -> dict[str, tuple[str, int]]:
-    """Why runs did not end well: the reason, the newest run that has it, and how many have."""
-    found: dict[str, tuple[str, int]] = {}
-    for each in runs:
-        if each["verdict"] not in ("partial", "held", "failed"):
-            continue
-        counts = [
-            f"{crm}: {counts[name]:,} {STATES[name]}"
-            for crm, counts in each["crms"].items()
-            for name in ("rejected", "partly", "unknown")
-            if counts.get(name)
-        ]
-        for reason in dict.fromkeys((*each["problems"], *counts)):
-            newest, number = found.get(reason, (each["run"], 0))
-            found[reason] = newest, number + 1
-    return found
+def _told_reason(reason: str) -> str:
+    """A reason as other sentences may contain it: without the run and the CRM before it."""
+    return reason.split(": ", 2)[-1]
+
+
+def _reasons_of(runs: Sequence[Document]) -> list[str]:
+    """Why the newest run that ended did not end well, each reason once."""
+    newest = next((each for each in runs if each["verdict"] != "running"), None)
+    if newest is None or newest["verdict"] not in ("partial", "held", "failed"):
+        return []
+    counts = [
+        f"{crm}: {counts[name]:,} {STATES[name]}"
+        for crm, counts in newest["crms"].items()
+        for name in ("rejected", "partly", "unknown")
+        if counts.get(name)
+    ]
+    return [f"Run {newest['run']}: {reason}" for reason in dict.fromkeys((*newest["problems"], *counts))]
 
 
 def _print_feeds(console: Console, feeds: Sequence[Document]) -> None:
@@ -550,7 +573,7 @@ def print_check(console: Console, document: Document) -> None:
         say(console, f"wrong: {problem}")
     for crm, each in document["crms"].items():
         say(console, f"{crm}: account {each['account'] or 'unknown'}")
-        for problem in each["problems"]:
+        for problem in _summed_up(each["problems"], each["setup_creates"]):
             say(console, f"  wrong: {problem}")
         for note in each["notes"]:
             say(console, f"  {note}")
@@ -563,6 +586,14 @@ def print_check(console: Console, document: Document) -> None:
         console,
         f"{document['config']} is {said}: {document['rules']} rules, {document['golden_leads']} golden leads.",
     )
+
+
+def _summed_up(problems: Sequence[str], creatable: Sequence[str]) -> list[str]:
+    """What is wrong in a CRM, with one sentence for all that one command creates."""
+    if len(creatable) < 2:
+        return list(problems)
+    rest = [problem for problem in problems if problem not in creatable]
+    return [f"the score fields are not there yet ({len(creatable)} are missing): crmsync setup", *rest]
 
 
 def print_demo(console: Console, document: Document) -> None:
@@ -603,7 +634,7 @@ def _print_following(console: Console, document: Document) -> None:
     if process := document["sandbox"]["process"]:
         console.print(f"The sandbox goes on; stop it with: kill {process}")
     else:
-        console.print("The sandbox has ended; demo --keep leaves it running, for plan and run.")
+        console.print("The sandbox has ended; with --keep it goes on, for plan and run.")
     console.print("Next:")
     for command in document["next"]:
         say_command(console, command)

@@ -116,7 +116,7 @@ def tick(work_now: Callable[[], Work], watch: Watch) -> Result | None:
     except Cancelled:
         logger.info("cycle_stopped")
     except Exception as error:
-        end = end_of(error)
+        end = end_of(error, kept=True)
         fault = error if end.kind == "fault" else None
         logger.error("cycle_failed", kind=end.kind, problems=list(end.said), next=end.next, exc_info=fault)
     else:

@@ -116,6 +116,56 @@ def test_a_plan_changes_nothing_in_the_status_but_that_it_was_made(work):
     assert status(work) == before
 
 
+def test_what_is_approved_and_not_written_is_listed_until_it_is_void(work):
+    planned = plan(minutes(work, 1, config=make.config(make.MODEL.replace("mql = 50", "mql = 500"))))
+    approved_at = minutes(work, 2).now
+    assert status(work)["approved"] == []
+    with work.store.begin() as tx:
+        journal.approve(tx, planned.run, minutes(work, 2).now_ms, "ann")
+    (approved,) = status(work, minutes=3)["approved"]
+    assert (approved["run"], approved["at"]) == (planned.run, approved_at.isoformat())
+    assert approved["records"]["hubspot"]["records"] == 1
+    assert status(work, days=2)["approved"] == []
+
+
+def test_a_stage_that_the_config_does_not_name_is_told(work, monkeypatch):
+    work.crms["hubspot"].edit(make.contact(3, emails=("cold@firm.example",), stage="Recycled"))
+    later = minutes(work, 15)
+    cycle(later)
+    monkeypatch.setattr(checking, "existing_state", lambda _config: nullcontext(later.store))
+    notes = checking.checked(later.config, later.now, None)["notes"]
+    assert [each for each in notes if "no [[stage]] names" in each] == [
+        "hubspot: 1 contact is in the stage Recycled, which no [[stage]] names; they move on only where the CRM's own "
+        "order of stages says so"
+    ]
+
+
+@pytest.mark.parametrize(
+    ("owner", "why"),
+    [
+        ("hubspot-ann", "their owner is active"),
+        ("hubspot-eve", "their owner stays; no [[route]] names band cold"),
+        ("", "no [[route]] names band cold"),
+    ],
+)
+def test_an_explanation_says_why_an_owner_stays(work, owner, why):
+    routes = make.MODEL[: make.MODEL.index("[[route]]")] + make.MODEL[make.MODEL.index("[fields]") :]
+    later = minutes(work, 15, config=make.config(routes))
+    work.crms["hubspot"].edit(make.contact(7, emails=("new@firm.example",), owner=owner, changed_at=later.now))
+    cycle(later)
+    said = explain.explain(later.config, later.store, "new@firm.example", later.now)
+    assert said["owner_why"] == why
+
+
+def test_an_explanation_calls_records_by_their_names(work):
+    said = explained(work)
+    work.crms["hubspot"].edit(make.contact(6, emails=("person1@firm.example",), name="Ann Able", changed_at=work.now))
+    cycle(minutes(work, 15))
+    said = explained(minutes(work, 16))
+    assert "same owner as Ann Able (hubspot contact" in said["owner_why"]
+    assert "hubspot:contact:" not in said["owner_why"]
+
+
 def test_bands_are_what_the_crms_hold_and_what_waits_stands_beside(work):
     dearer = make.config(make.MODEL.replace("mql = 50", "mql = 500"), guard={"from_records": 1, "bands": 0.1})
     later = minutes(work, 15, config=dearer)
@@ -300,6 +350,7 @@ def test_an_explanation_says_whether_it_is_written(work):
     held = cycle(waiting).held
     first = explained(waiting)["records"][0]
     assert (first["delivery"], first["run"], first["next"]) == ("held", held.run, f"crmsync apply {held.run}")
+    assert first["pending"]["band"] == "warm"
 
 
 def test_an_explanation_says_that_somebody_stays_in_a_band(work):

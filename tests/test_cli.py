@@ -122,6 +122,11 @@ def balance(counts):
     assert counts["planned"] == sum(counts[name] for name in outcomes)
 
 
+def test_the_version_is_printed():
+    ended = crmsync("--version")
+    assert (ended.code, ended.out.startswith("crmsync ")) == (0, True)
+
+
 # Before the first cycle
 
 
@@ -214,6 +219,7 @@ def test_check_finds_the_example_fine(path):
     assert ended.json["ok"] is True
     assert ended.json["problems"] == []
     assert ended.json["golden_leads"] == 3
+    assert "exit_code" not in ended.json
 
 
 def test_check_fails_when_a_golden_lead_comes_out_differently(path):
@@ -309,6 +315,9 @@ def test_check_online_names_what_is_missing(path):
     ended = crmsync("check", "--online", "-c", path, "--json")
     assert ended.code == 2
     assert any("crmsync_score" in each for each in ended.json["crms"]["hubspot"]["problems"])
+    words = crmsync("check", "--online", "-c", path).out
+    assert words.count("wrong: the score fields are not there yet (") == 2
+    assert words.count("wrong: ") == 2
 
 
 def test_check_online_says_when_a_token_is_wrong(ready, monkeypatch):
@@ -327,7 +336,8 @@ def test_missing_credentials_are_named(path, monkeypatch):
     assert ended.code == 2
     assert "CRMSYNC_HUBSPOT__TOKEN" in ended.json["crms"]["hubspot"]["problems"][0]
     assert "CRMSYNC_SALESFORCE__CLIENT_SECRET" in ended.json["crms"]["salesforce"]["problems"][0]
-    assert crmsync("setup", "-c", path).code == 1
+    ended = crmsync("setup", "-c", path)
+    assert (ended.code, f"Next: crmsync check --online --config {path}" in ended.out) == (2, True)
 
 
 def test_check_prints_a_schema():
@@ -410,6 +420,17 @@ def test_an_unsafe_plan_waits_for_review(ready):
     assert crmsync("sync", "-c", ready, "--json").json["crms"]["hubspot"]["planned"] == 0
 
 
+def test_who_ends_the_input_at_the_question_has_not_said_yes(ready, sandbox, monkeypatch):
+    assert crmsync("plan", "-c", ready).code == 0
+    before = len(sandbox.calls.writes())
+    monkeypatch.setattr("click.testing._NamedTextIOWrapper.isatty", lambda self: self.name == "<stdin>")
+    ended = crmsync("apply", "-c", ready)
+    assert ended.code == 3
+    assert "Nothing was written. To approve this plan:" in ended.out
+    assert "fault in crmsync" not in ended.err
+    assert len(sandbox.calls.writes()) == before
+
+
 @pytest.fixture
 def impatient(monkeypatch):
     """Retries that do not wait."""
@@ -427,6 +448,22 @@ def test_one_crm_is_down_and_the_other_goes_on(ready, sandbox):
 
 
 @pytest.mark.usefixtures("impatient")
+def test_a_plan_without_one_crm_does_not_say_that_nothing_differs(ready, sandbox):
+    assert crmsync("backfill", "-c", ready).code == 0
+    assert "Nothing differs: there is nothing to write." in crmsync("plan", "-c", ready).out
+    sandbox.faults.add(Fault(do="answer", vendor="hubspot", status=503))
+    ended = crmsync("plan", "-c", ready)
+    assert ended.code == 4
+    assert "Nothing to write in salesforce; hubspot could not be looked at." in ended.out
+    sandbox.faults.add(Fault(do="html", status=503))
+    ended = crmsync("plan", "-c", ready)
+    assert ended.code == 1
+    assert "hubspot could not be used: " in ended.err
+    assert "salesforce could not be used: " in ended.err
+    assert "is kept" not in ended.err
+
+
+@pytest.mark.usefixtures("impatient")
 def test_both_crms_are_down(ready, sandbox):
     sandbox.faults.add(Fault(do="html", status=503))
     ended = crmsync("sync", "-c", ready, "--json")
@@ -441,7 +478,9 @@ def test_a_wrong_token_everywhere_is_a_matter_of_the_config(ready, monkeypatch):
         monkeypatch.setenv(name, "canary-3f9d1c7e55")
     ended = crmsync("sync", "-c", ready)
     assert ended.code == 2
-    assert "canary" not in ended.out + ended.err
+    said = ended.out + ended.err
+    assert "canary" not in said
+    assert (said.count("HubSpot does not accept the token"), said.count("Salesforce refused the log-in")) == (1, 1)
 
 
 def test_two_writers_do_not_meet(ready):
@@ -472,6 +511,27 @@ def test_explain_finds_somebody_by_whatever_they_are_known(done):
     mail, ref = first["emails"][0], first["refs"][0]
     for who in (mail, mail.upper(), ref, ref.split(":")[2], 1):
         assert crmsync("explain", who, "-c", done, "--json").json["person"] == 1
+
+
+def test_explain_finds_somebody_by_name_and_lists_who_share_it(done):
+    with sqlite3.connect(done.parent / "crmsync.db") as state:
+        people = state.execute("SELECT name, min(person), max(person) FROM contact WHERE person IS NOT NULL GROUP BY 1")
+        rows = [row for row in people.fetchall() if row[0].isascii()]
+    state.close()
+    name, person = next((name, one) for name, one, other in rows if one == other)
+    assert crmsync("explain", name.upper(), "-c", done, "--json").json["person"] == person
+    with sqlite3.connect(done.parent / "crmsync.db") as state:
+        other = state.execute("SELECT max(person) FROM contact WHERE person != ?", (person,)).fetchone()[0]
+        old = state.execute("SELECT id, name FROM contact WHERE person = ?", (other,)).fetchall()
+        state.execute("UPDATE contact SET name = ? WHERE person = ?", (name, other))
+        state.commit()
+        ended, words = crmsync("explain", name, "-c", done, "--json"), crmsync("explain", name, "-c", done)
+        state.executemany("UPDATE contact SET name = ? WHERE id = ?", [(was, row) for row, was in old])
+    state.close()
+    assert (ended.code, ended.json["error"]) == (1, "several")
+    assert "may mean 2 people; say which by the crmsync id:" in words.err
+    for each in (person, other):
+        assert re.search(rf"  person:{each}  {name} <", words.err)
 
 
 def test_explain_finds_short_salesforce_ids(done):
@@ -564,6 +624,8 @@ def test_score_needs_no_crm(path, tmp_path):
     assert (first["person"], second["person"]) == ("a", "b")
     assert first["total"] == sum(line["points"] for line in first["lines"])
     assert len(crmsync("score", "--input", people, "-c", path, "--json").json["people"]) == 2
+    people.write_text('{"id": 1}\n{"id": 2\n')
+    assert f"1 person scored; mistakes in {people}: 1." in crmsync("score", "--input", people, "-c", path).err
 
 
 @pytest.mark.parametrize(
@@ -789,6 +851,11 @@ def test_the_demo_runs_the_whole_job(tmp_path, monkeypatch):
     for name in demo.SECRETS:
         assert stat.S_IMODE((folder / "secrets" / name).stat().st_mode) == 0o600
     assert crmsync("check", "-c", folder / "config.toml").code == 0
+    following = document["next"]
+    assert [each.split()[1] for each in following] == ["explain", "status", "demo"]
+    assert following[2] == f"crmsync demo --people 12 --folder {folder} --keep"
+    assert re.fullmatch(r"crmsync explain person:\d+ --config .*", following[0])
+    assert crmsync(*following[0].split()[1:]).code == 0
 
 
 def test_the_demo_leaves_other_folders_alone(tmp_path):

@@ -1,6 +1,7 @@
 """Whether each CRM is kept up to date, by its own runs, by what it takes, by what waits, and what to do where not."""
 
 from datetime import UTC, datetime, timedelta
+from functools import partial
 
 import orjson
 import pytest
@@ -9,7 +10,8 @@ from sqlalchemy import update
 from crmsync import health
 from crmsync.config import Schedule
 from crmsync.cycle import cycle
-from crmsync.errors import Unavailable
+from crmsync.ending import end_of
+from crmsync.errors import ConfigError, Unavailable
 from crmsync.health import PastRun, is_good_for, why_refused, why_stale
 from crmsync.model import Ref
 from crmsync.store import schema
@@ -92,10 +94,14 @@ def test_where_nothing_runs_any_more_the_sentence_says_so():
     )
 
 
-def test_a_crm_without_any_good_run_counts_from_the_first_run():
+def test_a_crm_without_any_good_run_is_not_well_once_a_run_has_ended():
     past = [ran("partial", START + timedelta(minutes=50), skipped=["hubspot"]), ran("partial", skipped=["hubspot"])]
-    assert why_stale(Schedule(), "hubspot", past, later(minutes=80)) == ""
-    assert "no good run yet, since 2026-11-21 09:00 UTC" in why_stale(Schedule(), "hubspot", past, later(hours=3))
+    for age in (timedelta(minutes=51), timedelta(hours=3)):
+        said = why_stale(Schedule(), "hubspot", past, START + age)
+        assert said.startswith("no good run yet, since 2026-11-21 09:00 UTC. Run r1 skipped it: the token is refused")
+    under_way = [ran("running", START)]
+    assert why_stale(Schedule(), "hubspot", under_way, later(minutes=80)) == ""
+    assert "no good run yet, since 2026-11-21 09:00 UTC" in why_stale(Schedule(), "hubspot", under_way, later(hours=3))
 
 
 @pytest.mark.parametrize(
@@ -106,6 +112,17 @@ def test_a_crm_that_takes_nothing_is_not_well_though_nothing_is_planned_any_more
     past = [ran(), ran("partial", planned=refused, rejected=refused), ran(planned=5, updated=5)]
     assert (why_refused("hubspot", past, {"parked": on_hold, "records": records}) == "") is healthy
     assert why_refused("hubspot", [ran(planned=2, updated=2), *past], {"parked": on_hold, "records": records}) == ""
+
+
+def test_what_somebody_must_mend_is_told_at_once_until_it_is_mended():
+    refused = ran("partial", later(minutes=15), skipped=["hubspot"])
+    refused = refused._replace(result={**refused.result, "to_mend": ["hubspot"]})
+    said = why_stale(Schedule(), "hubspot", [refused, ran()], later(minutes=16))
+    assert said == "Run r1 skipped it: the token is refused; make a new one"
+    assert why_stale(Schedule(), "salesforce", [refused, ran()], later(minutes=16)) == ""
+    under_way = ran("running", later(minutes=30))
+    assert why_stale(Schedule(), "hubspot", [under_way, refused, ran()], later(minutes=31)) == said
+    assert why_stale(Schedule(), "hubspot", [ran(at=later(minutes=30)), refused], later(minutes=31)) == ""
 
 
 # With a state
@@ -147,6 +164,56 @@ def test_a_crm_that_is_skipped_for_hours_is_not_healthy_and_the_other_is(work):
     assert "make a new service key" in said["crms"]["hubspot"]["why"]
     assert said["health"] == [f"hubspot: {said['crms']['hubspot']['why']}"]
     assert health.status(work.config, work.store, at(work, hours=3).now)["crms"]["hubspot"]["healthy"] is False
+
+
+def test_a_refused_log_in_is_not_healthy_at_once(work):
+    cycle(work)
+
+    def refused():
+        raise ConfigError("HubSpot does not accept the token: make a new service key")
+
+    work.crms["hubspot"].account = refused
+    result = cycle(at(work, minutes=15))
+    assert (result.verdict, result.to_mend) == ("partial", ["hubspot"])
+    said = healthy(work, minutes=16)
+    assert (said["healthy"], said["crms"]["salesforce"]["healthy"]) == (False, True)
+    assert said["health"] == [
+        f"hubspot: Run {result.run} skipped it: HubSpot does not accept the token: make a new service key"
+    ]
+
+
+def test_the_only_run_failed_and_that_is_not_healthy(work):
+    def down(crm):
+        raise Unavailable(crm, f"{crm} is down")
+
+    for name, crm in work.crms.items():
+        crm.account = partial(down, name)
+    with pytest.raises(Unavailable) as raised:
+        cycle(work)
+    assert end_of(raised.value, kept=True).said == (
+        "hubspot could not be used: hubspot is down.",
+        "salesforce could not be used: salesforce is down.",
+        "What was pulled is kept.",
+    )
+    assert "What was pulled is kept." not in end_of(raised.value).said
+    said = healthy(work, minutes=1)
+    assert not said["healthy"]
+    assert all("no good run yet, since " in each and "is down" in each for each in said["health"])
+
+
+def test_every_crm_is_named_where_one_is_down_and_one_refuses(work):
+    def down():
+        raise Unavailable("salesforce", "it is down")
+
+    def refused():
+        raise ConfigError("HubSpot does not accept the token")
+
+    work.crms["hubspot"].account, work.crms["salesforce"].account = refused, down
+    with pytest.raises(ConfigError) as raised:
+        cycle(work)
+    assert raised.value.problems == (
+        "hubspot: HubSpot does not accept the token", "salesforce could not be used: it is down."
+    )  # fmt: skip
 
 
 def test_a_crm_that_refuses_every_write_is_not_healthy(work):

@@ -137,6 +137,46 @@ def test_troubles_are_told_once_for_each_cause():
     assert printed(report.print_troubles, []) == []
 
 
+@pytest.mark.parametrize(
+    ("records", "said"),
+    [
+        (
+            {"hubspot": {"records": 130, "bands": 9}, "salesforce": {"records": 113}},
+            "130 records in hubspot, 113 records in salesforce",
+        ),
+        ({"hubspot": {"records": 1}, "salesforce": {"records": 0}}, "1 record in hubspot"),
+        ({}, "nothing"),
+    ],
+)
+def test_what_waits_is_counted_in_each_crm(records, said):
+    assert report.count_waiting(records) == said
+
+
+@pytest.mark.parametrize(
+    ("over", "said"),
+    [
+        ({"delivery": "written"}, "stage mql, owner unassigned, score 75, written"),
+        (
+            {"delivery": "held", "pending": {"score": 87}},
+            "stage mql, owner unassigned, holds score 75; 87 waits for approval in plan p1",
+        ),
+        (
+            {"delivery": "pending", "pending": {"stage": "sql"}},
+            "stage mql, owner unassigned, holds score 75; another update is pending, of run p1",
+        ),
+        (
+            {"delivery": "differs", "holds": {}},
+            "stage mql, owner unassigned, holds no score yet; the next run brings it up to date",
+        ),
+        ({"state": "deleted"}, "stage mql, owner unassigned, score 75, deleted"),
+    ],
+)
+def test_an_explanation_tells_what_a_record_holds_from_what_is_to_come(over, said):
+    record = {"ref": "hubspot:contact:1", "name": "", "stage": "mql", "owner": "", "holds": {"score": 75}}
+    record |= {"state": "live", "delivery": "written", "run": "p1", "parked": None, "pending": {}, **over}
+    assert report._record(record) == f"hubspot contact 1: {said}"
+
+
 def moves(**over):
     move = {"crm": "hubspot", "from": None, "to": "mql", "records": 1}
     return {
@@ -183,6 +223,7 @@ def standing(**over):
         "bands_waiting": {"mql": 5},
         "runs": [{**ran, "crms": {"hubspot": counts(updated=1)}, "problems": [LONG]}] * 3,
         "waiting": [],
+        "approved": [],
         "waiting_for_owner": {"count": 2, "reasons": {"nobody of pool sales is active in salesforce": 2}},
         "refused": [],
         "held_by": None,
@@ -200,10 +241,11 @@ def test_the_status_says_why_what_waits_and_what_the_crms_hold():
     }  # fmt: skip
     lines = printed(report.print_status, standing(waiting=[plan], refused=[trouble("it is locked", records=9)]))
     words = " ".join(" ".join(lines).split())
-    assert "Waits for approval: plan 20261121-100000-aaaa, 1 record, since 2026-11-21 10:00 UTC" in words
+    assert "Waits for approval: plan 20261121-100000-aaaa, 1 record in hubspot, since 2026-11-21 10:00 UTC" in words
     assert "  crmsync apply 20261121-100000-aaaa" in lines
     assert "completed with errors" in words
-    assert f"Run 20261121-090000-62c4 and 2 before: {LONG}" in words
+    assert words.count(LONG) == 1
+    assert f"Run 20261121-090000-62c4: {LONG}" in words
     assert "mql 11 (5 more wait)" in words
     assert "Waiting for an owner: 2 people 2: nobody of pool sales is active in salesforce" in words
     assert "9 records, rejected by the CRM (score): it is locked" in words
@@ -211,6 +253,24 @@ def test_the_status_says_why_what_waits_and_what_the_crms_hold():
     for whole in ("last good run", "2026-11-21 09:00 UTC", "00D000000000001EAA", "updated", "seconds"):
         assert any(whole in line for line in lines)
     assert max(map(len, lines)) <= 80
+
+
+def test_the_status_tells_each_reason_once_and_none_of_runs_that_are_past():
+    run = standing()["runs"][0]
+    good = {**run, "verdict": "ok", "problems": []}
+    assert "External Client App" not in " ".join(printed(report.print_status, standing(runs=[good, run])))
+    under_way = {**run, "verdict": "running", "problems": []}
+    failed = {**run, "problems": [f"salesforce: {LONG}", "the disk is full", "the disk is full"]}
+    health = [f"salesforce: Run 20261121-090000-62c4 skipped it: {LONG}"]
+    words = " ".join(printed(report.print_status, standing(runs=[under_way, failed, run], health=health)))
+    assert (words.count(LONG), words.count("the disk is full")) == (1, 1)
+
+
+def test_the_status_lists_what_is_approved_and_not_written():
+    plan = {"run": "p1", "records": {"hubspot": {"records": 2}}, "at": "2026-11-21T10:00:00+00:00"}
+    lines = printed(report.print_status, standing(approved=[plan]))
+    assert "Approved and not written yet: plan p1, 2 records in hubspot, at 2026-11-21 10:00 UTC" in " ".join(lines)
+    assert "restart crmsync run if it was started with another config" in " ".join(" ".join(lines).split())
 
 
 @pytest.mark.parametrize(("number", "said"), [(1, "1 record"), (0, "0 records"), (1_234, "1,234 records")])

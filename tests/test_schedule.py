@@ -273,7 +273,7 @@ def test_a_daemon_waits_behind_another_writer_and_takes_over(started, config, sa
     store, before = open_store(f"sqlite:///{config.parent}/crmsync.db"), len(sandbox.calls)
     with store.writer("the other one"):
         process = started("run")
-        read_until(process, "started")
+        assert "the other one" in read_until(process, "standing_by")
         assert len(sandbox.calls) == before
     store.close()
     read_until(process, "cycle_done")

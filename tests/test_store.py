@@ -266,9 +266,16 @@ def test_J04_a_writer_whose_lock_is_gone_stops(state):
 
 def test_a_standby_leaves_when_it_is_asked_to(state):
     other, stop = open_store(state.engine.url.render_as_string(hide_password=False)), threading.Event()
-    stop.set()
-    with state.writer("crmsync run"), pytest.raises(StateError), other.writer("crmsync run", stop):
+    threading.Timer(1.5, stop.set).start()
+    holders = []
+    with (
+        state.writer("crmsync run"),
+        pytest.raises(StateError),
+        other.writer("crmsync run", stop, holders.append),
+    ):
         pass
+    (holder,) = holders
+    assert holder == "another process" or holder.startswith("crmsync run (process ")
     other.close()
 
 

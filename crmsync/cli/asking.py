@@ -26,7 +26,9 @@ from crmsync.workplace import existing_state
 
 Who = Annotated[
     str | None,
-    typer.Argument(metavar="WHO", help="An e-mail address, a CRM id, crm:kind:id, or a person's number."),
+    typer.Argument(
+        metavar="WHO", help="An e-mail address, a whole name, a CRM id, crm:kind:id, or person: and a crmsync id."
+    ),
 ]
 WholeModel = Annotated[bool, typer.Option("--model", help="Show the whole model on a page instead of a person.")]
 Health = Annotated[

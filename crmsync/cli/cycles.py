@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import getpass
 import sys
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Annotated, Any
@@ -23,6 +23,7 @@ from crmsync.errors import ConfigError, CrmsyncError, StateError, StateInUse
 from crmsync.model import Stop
 from crmsync.report import (
     count_of,
+    count_waiting,
     in_order,
     print_approved,
     print_review,
@@ -184,11 +185,7 @@ def _is_agreed(ending: Ending, store: Store, config: Config, found: Any) -> bool
             print_review(out(), changes_of(reading, found.id, ending.typed), config.band_names())
         for reason in written["reasons"]:
             say(out(), reason)
-    if (
-        not ending.as_json
-        and sys.stdin.isatty()
-        and typer.confirm(f"Write plan {found.id} as it stands by now?", err=True)
-    ):
+    if not ending.as_json and sys.stdin.isatty() and _says_yes(f"Write plan {found.id} as it stands by now?"):
         ending.document = {}
         return True
     if not ending.as_json:
@@ -196,6 +193,15 @@ def _is_agreed(ending: Ending, store: Store, config: Config, found: Any) -> bool
         say_command(out(), command)
     ending.code = HELD
     return False
+
+
+def _says_yes(question: str) -> bool:
+    """Ask; whoever ends the input instead of answering does not say yes."""
+    try:
+        return typer.confirm(question, err=True)
+    except typer.Abort:
+        err().print()
+        return False
 
 
 def _run(command: str, act: Callable[[Work], Result], path: Path, as_json: bool, debug: bool) -> None:
@@ -211,7 +217,7 @@ def _run_and_show(command: str, act: Callable[[Work], Result], config: Config, e
             ending.document = _done(work, act)
     except _Ended as ended:
         ending.document = ended.document
-        _show(ending, config)
+        _show(ending, config, told=[f"{crm}: {why}" for crm, why in ended.document.get("skipped", {}).items()])
         raise ended.error from None
     ending.code = code_of(ending.document["verdict"], ending.document["problems"])
     if held := ending.document["held"]:
@@ -265,10 +271,12 @@ def _changes(store: Store, run_id: str) -> dict[str, Any]:
         return changes_of(reading, run_id)
 
 
-def _show(ending: Ending, config: Config) -> None:
+def _show(ending: Ending, config: Config, told: Sequence[str] = ()) -> None:
+    """Print how a run ended; the error that follows has `told` some of its problems."""
     document = ending.document
     if ending.as_json or not document.get("crms"):
         return
+    document = {**document, "problems": [each for each in document["problems"] if each not in told]}
     console = out()
     print_run(console, document)
     if document["approved"]:
@@ -295,6 +303,10 @@ def _last_words(document: Mapping[str, Any]) -> tuple[str, str]:
             return "\n".join(said), writing
         case "preview" if count["planned"]:
             return "Nothing was written. To write this plan:", writing
+        case "preview" if document["skipped"]:
+            looked_at = [crm for crm in document["crms"] if crm not in document["skipped"]]
+            unseen = " and ".join(document["skipped"])
+            return f"Nothing to write in {' and '.join(looked_at)}; {unseen} could not be looked at.", ""
         case "preview":
             return "Nothing differs: there is nothing to write.", ""
         case "ok":
@@ -303,7 +315,6 @@ def _last_words(document: Mapping[str, Any]) -> tuple[str, str]:
             return f"Done in part: {written} in run {run}.", ""
         case "held":
             held = document["held"]
-            most = max((number for counts in held["records"].values() for number in counts.values()), default=0)
-            waits = f"Waiting for approval: {count_of(most, 'record')}. To approve:"
+            waits = f"Waiting for approval: {count_waiting(held['records'])}. To approve:"
             return f"{written} in run {run}. {waits}", f"crmsync apply {held['run']}"
     return f"Run {run} ended {document['verdict']}; {written}.", ""

@@ -37,7 +37,7 @@ def run(config: ConfigPath = DEFAULT_CONFIG, as_json: AsJson = False, debug: Deb
                 return Work(settings, store, crms, datetime.now(UTC), lambda _what, _crm, _more: watch.begin(), connect)
 
             try:
-                with store.writer("crmsync run", stop):
+                with store.writer("crmsync run", stop, lambda holder: logger.info("standing_by", holder=holder)):
                     receivers = [each for each in crms.values() if isinstance(each, Receiver)]
                     with store.begin() as tx:
                         journal.set_worker_config(tx, settings.decision_hash())

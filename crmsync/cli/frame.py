@@ -113,7 +113,7 @@ def told(as_json: bool, debug: bool, config: Path = DEFAULT_CONFIG, command: str
     except CrmsyncError as error:
         if debug:
             log.get().debug("ended", exc_info=error)
-        ending.tell(end_of(error))
+        ending.tell(end_of(error, kept="run" in ending.document))
     except (typer.Exit, KeyboardInterrupt):
         raise
     except BrokenPipeError:

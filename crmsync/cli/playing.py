@@ -58,8 +58,8 @@ def _seconds(latency: str) -> float:
 
 
 def demo(
-    people: People = 2_000,
-    seed: Seed = 1,
+    people: People = demonstrating.PEOPLE,
+    seed: Seed = demonstrating.SEED,
     keep: Keep = False,
     folder: Folder = demonstrating.FOLDER,
     as_json: AsJson = False,

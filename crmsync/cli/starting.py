@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 from pydantic import BaseModel, ValidationError
@@ -13,7 +14,7 @@ from crmsync import starter
 from crmsync.checking import checked
 from crmsync.cli.frame import DEFAULT_CONFIG, AsJson, ConfigPath, Debug, err, opened_config, out, print_json, told
 from crmsync.config import Config, config_class, connectors
-from crmsync.ending import DONE, FAILED, PARTLY
+from crmsync.ending import DONE, FAILED, PARTLY, WRONG
 from crmsync.errors import ConfigError, Unavailable
 from crmsync.mistakes import mistakes
 from crmsync.model import Stop
@@ -111,9 +112,16 @@ def check(
         with stoppable(1, ending.cut_off) as stop:
             found = checked(settings, datetime.now(UTC), stop if online else None)
         ending.document = {"config": str(config), **found}
-        ending.code = found["exit_code"]
+        ending.code = _code_of_check(found)
         if not as_json:
             print_check(out(), ending.document)
+
+
+def _code_of_check(found: Mapping[str, Any]) -> int:
+    """Wrong where somebody must mend something; failed where all that is known is that a CRM was not reached."""
+    if found["ok"]:
+        return DONE
+    return WRONG if found["problems"] or any(each["problems"] for each in found["crms"].values()) else FAILED
 
 
 def setup(config: ConfigPath = DEFAULT_CONFIG, as_json: AsJson = False, debug: Debug = False) -> None:
@@ -130,12 +138,20 @@ def setup(config: ConfigPath = DEFAULT_CONFIG, as_json: AsJson = False, debug: D
                 said[crm] = _created(settings, crm, stop)
             _try_again(settings)
         ending.document = {"crms": {crm: list(sentences) for crm, (sentences, _bad) in said.items()}}
-        bad = [crm for crm, (_sentences, failed) in said.items() if failed]
-        ending.code = DONE if not bad else PARTLY if len(bad) < len(said) else FAILED
+        codes = [code for _sentences, code in said.values()]
+        ending.code = PARTLY if any(codes) and DONE in codes else max(codes, default=WRONG)
+        if WRONG in codes:
+            ending.document["next"] = ending.typed("crmsync check --online")
         if not as_json:
-            for crm, (sentences, _bad) in said.items():
-                for sentence in sentences:
-                    say(out(), f"{crm}: {sentence}")
+            _print_created(ending.document)
+
+
+def _print_created(document: Mapping[str, Any]) -> None:
+    for crm, sentences in document["crms"].items():
+        for sentence in sentences:
+            say(out(), sentence if sentence.startswith(f"{crm}: ") else f"{crm}: {sentence}")
+    if following := document.get("next"):
+        out().print(f"Next: {following}", soft_wrap=True)
 
 
 def _try_again(settings: Config) -> None:
@@ -145,12 +161,12 @@ def _try_again(settings: Config) -> None:
             journal.unpark(tx, to_ms(datetime.now(UTC)))
 
 
-def _created(settings: Config, crm: str, stop: Stop) -> tuple[list[str], bool]:
-    """What was done about one CRM's fields, and whether it failed."""
+def _created(settings: Config, crm: str, stop: Stop) -> tuple[list[str], int]:
+    """What was done about one CRM's fields, and the exit code of that."""
     try:
         with connector(settings, crm, {}, stop) as connected:
-            return list(connected.create_fields()), False
+            return list(connected.create_fields()), DONE
     except Unavailable as error:
-        return [f"not reached: {error}"], True
+        return [f"not reached: {error}"], FAILED
     except ConfigError as error:
-        return list(error.problems), True
+        return list(error.problems), WRONG

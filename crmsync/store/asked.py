@@ -60,6 +60,14 @@ def find_contacts(connection: Connection, who: str) -> list[Any]:
     return _contacts(connection, or_(*meant))
 
 
+def find_named(connection: Connection, name: str) -> list[Any]:
+    """The records of whoever has exactly this name, in capitals or not."""
+    wanted = name.strip()
+    if not wanted:
+        return []
+    return _contacts(connection, or_(contact.c.name == wanted, func.lower(contact.c.name) == func.lower(wanted)))
+
+
 def _escaped(pattern: str) -> str:
     return pattern.replace("\\", "\\\\").replace("%", "\\%").replace("_", "\\_")
 
@@ -149,6 +157,14 @@ def crm_counts(connection: Connection) -> dict[str, dict[str, Any]]:
     return found
 
 
+def stage_counts(connection: Connection) -> list[tuple[str, str, str, int]]:
+    """For each CRM, kind and stage how many records are in it, the most first."""
+    it = contact.c
+    query = select(it.crm, it.kind, it.stage, func.count()).where(LIVE, it.stage.is_not(None), it.stage != "")
+    found = tuples(connection, query.group_by(it.crm, it.kind, it.stage))
+    return sorted(((crm, kind, stage, int(many)) for crm, kind, stage, many in found), key=lambda each: -each[3])
+
+
 def held_bands(connection: Connection) -> dict[str, int]:
     """People by the band that the CRMs hold of them; who has two in two CRMs is counted in both."""
     band = _json_value(connection, contact.c.current, "band")
@@ -233,17 +249,18 @@ def owners_of(connection: Connection, wanted: Collection[tuple[str, str]]) -> di
 
 
 class Delivery(NamedTuple):
-    """A change of a record that is not written yet: of which run or plan, and that one's verdict."""
+    """A change of a record that is not written yet: of which run or plan, that one's verdict, the values (JSON)."""
 
     contact: int
     run: str
     verdict: str
+    after: str
 
 
 def pending_changes(connection: Connection, row_ids: Sequence[int]) -> list[Delivery]:
     """What is planned for these contacts and not written: pending updates, and what waits for approval."""
     waits = run.c.verdict.in_((WAITING, APPROVED))
-    query = select(change.c.contact, change.c.run, run.c.verdict).join(run, run.c.id == change.c.run)
+    query = select(change.c.contact, change.c.run, run.c.verdict, change.c.after).join(run, run.c.id == change.c.run)
     found = connection.execute(query.where(change.c.contact.in_(row_ids), PENDING | waits).order_by(change.c.id))
     return [Delivery(*row) for row in found]
 

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import fcntl
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, nullcontext
 from datetime import datetime
+from functools import partial
+from itertools import count
 from pathlib import Path
 from typing import Any
 
@@ -67,14 +69,16 @@ class Store:
                 raise StateError("the lock on the state was lost; start again, and what was under way goes on")
 
     @contextmanager
-    def writer(self, who: str, stop: Stop | None = None) -> Iterator[None]:
+    def writer(
+        self, who: str, stop: Stop | None = None, standing_by: Callable[[str], object] = lambda _holder: None
+    ) -> Iterator[None]:
         """Be the one process that changes this state.
 
         Without `stop` raises `StateError` at once if another is; with it waits as a standby until the other leaves or
-        `stop` is raised (then `StateError`, too).
+        `stop` is raised (then `StateError`, too); `standing_by` is told once who holds it.
         """
         lock = _postgres_lock if self.engine.dialect.name == "postgresql" else _file_lock
-        with lock(self, who, stop):
+        with lock(self, who, partial(_wait_for, stop=stop, tell=_once(standing_by))):
             yield
 
 
@@ -308,7 +312,7 @@ def _upgrade(engine: Engine) -> None:
 
 
 @contextmanager
-def _file_lock(store: Store, who: str, stop: Stop | None) -> Iterator[None]:
+def _file_lock(store: Store, who: str, wait_for: Callable[[str], None]) -> Iterator[None]:
     database = store.engine.url.database
     if not database or database == ":memory:":
         yield
@@ -316,7 +320,7 @@ def _file_lock(store: Store, who: str, stop: Stop | None) -> Iterator[None]:
     with open(f"{database}.lock", "a+", encoding="utf-8") as file:
         while not _flocked(file.fileno()):
             file.seek(0)
-            _wait_for(file.read().strip(), stop)
+            wait_for(file.read().strip())
         file.seek(0)
         file.truncate()
         file.write(f"{who} (process {os.getpid()})")
@@ -336,11 +340,11 @@ def _flocked(descriptor: int) -> bool:
 
 
 @contextmanager
-def _postgres_lock(store: Store, who: str, stop: Stop | None) -> Iterator[None]:
+def _postgres_lock(store: Store, who: str, wait_for: Callable[[str], None]) -> Iterator[None]:
     with _told(store.url), store.engine.connect() as connection:
         connection = connection.execution_options(isolation_level="AUTOCOMMIT")
         while not connection.scalar(select(func.pg_try_advisory_lock(ADVISORY_LOCK))):
-            _wait_for("another process", stop)
+            wait_for("another process")
         store._lock = connection
         try:
             yield
@@ -349,6 +353,15 @@ def _postgres_lock(store: Store, who: str, stop: Stop | None) -> Iterator[None]:
             connection.scalar(select(func.pg_advisory_unlock(ADVISORY_LOCK)))
 
 
-def _wait_for(holder: str, stop: Stop | None) -> None:
-    if stop is None or stop.wait(1.0):
+def _wait_for(holder: str, stop: Stop | None, tell: Callable[[str], object]) -> None:
+    if stop is None:
         raise StateInUse(holder or "another process")
+    tell(holder or "another process")
+    if stop.wait(1.0):
+        raise StateInUse(holder or "another process")
+
+
+def _once(tell: Callable[[str], object]) -> Callable[[str], object]:
+    """The same, of which only the first call is heard: who waits asks every second."""
+    calls = count()
+    return lambda holder: tell(holder) if next(calls) == 0 else None
