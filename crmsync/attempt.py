@@ -88,7 +88,9 @@ def crms_left(work: Work, attempt: Attempt) -> list[str]:
     ]
     if mistakes:
         raise ConfigError([*mistakes, *map(describe_outage, down)], next_command="crmsync check --online")
-    raise Unavailable(down[0].crm, str(down[0]), down[0].until, others=down[1:])
+    first = down[0]
+    first.others = down[1:]
+    raise first
 
 
 def end_attempt(work: Work, attempt: Attempt, verdict: Verdict) -> Result:

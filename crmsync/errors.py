@@ -43,8 +43,9 @@ class Unavailable(CrmsyncError):
     Where no CRM is left, `others` are those of the other CRMs.
     """
 
-    def __init__(self, crm: str, message: str, until: str = "", others: Sequence[Unavailable] = ()) -> None:
-        self.crm, self.until, self.others = crm, until, others
+    def __init__(self, crm: str, message: str, until: str = "") -> None:
+        self.crm, self.until = crm, until
+        self.others: Sequence[Unavailable] = ()
         super().__init__(message)
 
 

@@ -173,7 +173,7 @@ def why_stale(schedule: Schedule, crm: str, past: Sequence[PastRun], now: dateti
     newest = next((each for each in past if each.verdict != "running"), None)
     if newest is not None and crm in newest.result.get("to_mend", ()):
         return _last_trouble(crm, past, good, typed)
-    if newest is not None and good is None:
+    if newest is not None and good is None and not _is_of_others(crm, newest):
         return f"no good run yet, since {minute(past[-1].started)}. {_last_trouble(crm, past, good, typed)}"
     since = (good.ended if good else past[-1].started if past else None) or now
     limit = _due_by(schedule, since)
@@ -181,6 +181,11 @@ def why_stale(schedule: Schedule, crm: str, past: Sequence[PastRun], now: dateti
         return ""
     last = f"no good run since {minute(since)}" if good else f"no good run yet, since {minute(since)}"
     return f"{last}; one was due by {minute(limit)}. {_last_trouble(crm, past, good, typed)}"
+
+
+def _is_of_others(crm: str, run: PastRun) -> bool:
+    """Whether a run went well and did not know a CRM: the config has got it since."""
+    return run.verdict in journal.GOOD and crm not in run.result.get("crms", {})
 
 
 def _due_by(schedule: Schedule, since: datetime) -> datetime:

@@ -99,6 +99,7 @@ def test_a_crm_without_any_good_run_is_not_well_once_a_run_has_ended():
     for age in (timedelta(minutes=51), timedelta(hours=3)):
         said = why_stale(Schedule(), "hubspot", past, START + age)
         assert said.startswith("no good run yet, since 2026-11-21 09:00 UTC. Run r1 skipped it: the token is refused")
+    assert why_stale(Schedule(), "hubspot", [ran(crms=["salesforce"])], later(minutes=80)) == ""
     under_way = [ran("running", START)]
     assert why_stale(Schedule(), "hubspot", under_way, later(minutes=80)) == ""
     assert "no good run yet, since 2026-11-21 09:00 UTC" in why_stale(Schedule(), "hubspot", under_way, later(hours=3))
