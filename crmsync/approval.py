@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from typing import Any, Literal, NamedTuple
 
 import orjson
 from sqlalchemy import Connection
 
 from crmsync.errors import ConfigError
-from crmsync.plan import is_materially_other
+from crmsync.model import Change
+from crmsync.plan import Tally, a_tenth_more, is_materially_other
 from crmsync.result import Waiting, new_run_id
 from crmsync.store import journal
 from crmsync.store.pulled import from_ms
@@ -34,7 +35,7 @@ class Approval(NamedTuple):
 def find_approval(connection: Connection, config_hash: str, now: int) -> Approval:
     """What was approved for this config within the last day (`now` in milliseconds), and is not written yet.
 
-    The numbers are those that could be seen when the plan got its id, by CRM; what a CRM has used up is not there.
+    The numbers are, by CRM, a tenth more than could be seen when the plan got its id, less what was written of it.
     """
     rows = [row for row in journal.plans(connection, journal.APPROVED) if row.config == config_hash]
     rows = [row for row in rows if now - row.approved_at <= GOOD_FOR]
@@ -42,10 +43,19 @@ def find_approval(connection: Connection, config_hash: str, now: int) -> Approva
     for row in rows:
         plan = plan_of(row)
         for crm in plan["seen"].keys() - plan["used"]:
-            mine = numbers.setdefault(crm, {})
-            numbers[crm] = {name: max(number, mine.get(name, 0)) for name, number in plan["seen"][crm].items()}
+            mine, spent = numbers.setdefault(crm, {}), _count(journal.written_changes(connection, plan["runs"], crm))
+            for name, number in plan["seen"][crm].items():
+                mine[name] = max(mine.get(name, 0), a_tenth_more(number) - spent[name], 0)
     plans = [row.id for row in rows]
     return Approval(plans, numbers, journal.people_of(connection, plans) if plans else frozenset())
+
+
+def _count(changes: Iterable[Change]) -> dict[str, int]:
+    """How many records some changes concern in each category of the guard."""
+    tally = Tally()
+    for each in changes:
+        tally.add(0, each, is_odd=True)
+    return tally.numbers()
 
 
 def find_plan(connection: Connection, config_hash: str, plan_id: str | None) -> Any:
@@ -80,9 +90,10 @@ def _is_of(connection: Connection, row: Any, config_hash: str) -> bool:
 def plan_of(row: Any) -> dict[str, Any]:
     """What was written down of a plan.
 
-    `kind`, `reasons`, `records` (of now) and `seen` (when it got its id); `used` are the CRMs that wrote it.
+    `kind`, `reasons`, `records` (of now) and `seen` (when it got its id); `runs` were to write it, and `used` are the
+    CRMs that did.
     """
-    return {"kind": "", "reasons": [], "records": {}, "seen": {}, "used": [], **orjson.loads(row.plan)}
+    return {"kind": "", "reasons": [], "records": {}, "seen": {}, "used": [], "runs": [], **orjson.loads(row.plan)}
 
 
 def waiting_of(row: Any) -> Waiting:
@@ -96,6 +107,16 @@ def plans_waiting(connection: Connection) -> list[Waiting]:
     return [waiting_of(row) for row in journal.waiting_plans(connection)]
 
 
+class Left(NamedTuple):
+    """Who waits for a CRM that takes no part (people), and which CRMs these are: nothing is decided of that."""
+
+    people: frozenset[int] = frozenset()
+    crms: frozenset[str] = frozenset()
+
+
+NOTHING_LEFT = Left()
+
+
 def keep_waiting(
     connection: Connection,
     kind: Kind,
@@ -103,63 +124,85 @@ def keep_waiting(
     records: Numbers,
     reasons: Sequence[str],
     now: int,
-    crms: Collection[str] = (),
-) -> Waiting:
-    """Let a plan wait; its changes are to be journaled under the id that this returns.
+    *,
+    left: Left = NOTHING_LEFT,
+    limits: str = "",
+) -> Waiting | None:
+    """Let a plan wait, if anything does; its changes are to be journaled under the id that this returns.
 
     One that waits already for the same config keeps its id and is brought up to date, unless it became another plan.
-    Where it waits for a CRM that is not among those that took part, if these are given, the new part is added to it.
+    What of it was `left` is part of the plan as it was; every other plan of its kind is out of date.
     """
     older = [row for row in journal.waiting_plans(connection) if plan_of(row)["kind"] == kind]
+    kept = [
+        (change_id, change)
+        for change_id, person, change in journal.waiting_rows(connection, [row.id for row in older])
+        if person in left.people or change.ref.crm in left.crms
+    ]
+    records = _summed(records, _count_by_crm([change for _id, change in kept]))
+    if not any(counts["records"] for counts in records.values()):
+        journal.supersede(connection, [row.id for row in older])
+        return None
     same = next((row for row in older if row.config == hashes[1]), None)
-    before = plan_of(same) if same is not None else {"records": {}, "seen": {}, "reasons": []}
-    added = bool(crms) and not before["records"].keys() <= set(crms)
-    if added:
-        records = _summed(before["records"], records)
-        reasons = list(dict.fromkeys([*before["reasons"], *reasons]))
-    plan = {"kind": kind, "reasons": list(reasons), "records": records, "seen": before["seen"]}
-    if same is not None and (added or not is_materially_other(before["seen"], records)):
+    seen = plan_of(same)["seen"] if same is not None else {}
+    reasons = list(dict.fromkeys([*reasons, *(why for row in older if kept for why in plan_of(row)["reasons"])]))
+    plan = {"kind": kind, "reasons": reasons, "records": records, "seen": seen, "limits": limits}
+    ids = {change_id for change_id, _change in kept}
+    if same is not None and not is_materially_other(seen, records):
         plan_id = same.id
-        journal.refresh_plan(connection, plan_id, now, plan, drop=not added)
+        journal.refresh_plan(connection, plan_id, now, plan, but=ids)
     else:
         plan_id = new_run_id(from_ms(now))
         journal.add_plan(connection, plan_id, journal.WAITING, hashes, now, {**plan, "seen": records})
+    journal.move_changes(connection, sorted(ids), plan_id)
     journal.supersede(connection, [row.id for row in older if row.id != plan_id])
-    return Waiting(plan_id, kind, list(reasons), {crm: dict(counts) for crm, counts in records.items()})
+    return Waiting(plan_id, kind, reasons, {crm: dict(counts) for crm, counts in records.items()})
+
+
+def _count_by_crm(changes: Sequence[Change]) -> dict[str, dict[str, int]]:
+    crms = sorted({each.ref.crm for each in changes})
+    return {crm: _count(each for each in changes if each.ref.crm == crm) for crm in crms}
 
 
 def _summed(one: Numbers, other: Numbers) -> dict[str, dict[str, int]]:
-    """The numbers of two plans that have no record in common."""
-    return {
-        crm: {
-            name: one.get(crm, {}).get(name, 0) + other.get(crm, {}).get(name, 0)
-            for name in {**one.get(crm, {}), **other.get(crm, {})}
-        }
-        for crm in {**one, **other}
+    """The numbers of two plans that have no record in common; a CRM of which nothing waits is not there."""
+    names = {crm: {**one.get(crm, {}), **other.get(crm, {})} for crm in {**one, **other}}
+    summed = {
+        crm: {name: one.get(crm, {}).get(name, 0) + other.get(crm, {}).get(name, 0) for name in counts}
+        for crm, counts in names.items()
     }
+    return {crm: counts for crm, counts in summed.items() if counts["records"]}
 
 
-def people_left_waiting(connection: Connection, crms: Collection[str]) -> frozenset[int]:
-    """The people of plans of odd data that wait for a CRM which takes no part: nothing is decided of them."""
-    rows = [row for row in journal.waiting_plans(connection) if plan_of(row)["kind"] == "data"]
-    left = [row.id for row in rows if not plan_of(row)["records"].keys() <= set(crms)]
-    return journal.people_of(connection, left) if left else frozenset()
+def people_left_waiting(connection: Connection, absent: Collection[str]) -> frozenset[int]:
+    """The people of plans of odd data whose score would change in a CRM that takes no part: they go on waiting.
+
+    Who only waits there for a first score does not: the other CRM gets theirs.
+    """
+    rows = [row.id for row in journal.waiting_plans(connection) if plan_of(row)["kind"] == "data"] if absent else []
+    waiting = journal.waiting_rows(connection, rows) if rows else ()
+    return frozenset(
+        person for _id, person, change in waiting if change.ref.crm in absent and change.before.get("score") is not None
+    )
 
 
 def people_with_odd_data(connection: Connection) -> frozenset[int]:
-    """The people of plans of odd data that wait, whatever they wait for."""
-    rows = [row.id for row in journal.waiting_plans(connection) if plan_of(row)["kind"] == "data"]
+    """The people of plans of odd data that wait or were just approved."""
+    plans = [*journal.waiting_plans(connection), *journal.plans(connection, journal.APPROVED)]
+    rows = [row.id for row in plans if plan_of(row)["kind"] == "data"]
     return journal.people_of(connection, rows) if rows else frozenset()
 
 
-def end_waiting(connection: Connection, kind: Kind, crms: Collection[str] | None = None) -> None:
-    """Plans of this kind wait no longer, since their cause has gone; with `crms` those that concern these alone."""
-    rows = [each for each in plans_waiting(connection) if each.kind == kind]
-    journal.supersede(connection, [each.run for each in rows if crms is None or each.records.keys() <= set(crms)])
+def end_waiting(connection: Connection, kind: Kind) -> None:
+    """Plans of this kind wait no longer: their cause has gone."""
+    journal.supersede(connection, [each.run for each in plans_waiting(connection) if each.kind == kind])
 
 
-def compare_plans(connection: Connection, approval: Approval, run: str) -> dict[str, Any]:
-    """How what a run writes compares with what was approved."""
+def take_up(connection: Connection, approval: Approval, run: str) -> dict[str, Any]:
+    """A run is to write what was approved: note that, and say how what it writes compares with what was seen."""
+    for plan_id in approval.plans:
+        plan = plan_of(journal.find_run(connection, plan_id))
+        journal.rewrite_plan(connection, plan_id, {**plan, "runs": [*plan["runs"], run]})
     seen = dict(journal.values_of(connection, approval.plans))
     now = dict(journal.values_of(connection, [run]))
     return {

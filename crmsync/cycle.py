@@ -127,7 +127,9 @@ def _try_edited_config(work: Work) -> tuple[Waiting | None, dict[str, int]]:
     with work.store.read() as reading:
         adopted = journal.adopted_config(reading)
         approved = approval.find_approval(reading, work.config.decision_hash(), work.now_ms).plans
-        waits = next((row for row in journal.waiting_plans(reading) if row.config == work.config.decision_hash()), None)
+        mine = [row for row in journal.waiting_plans(reading) if row.config == work.config.decision_hash()]
+    limits = work.config.guard.model_dump_json()
+    waits = next((row for row in mine if approval.plan_of(row).get("limits") == limits), None)
     if adopted is None or adopted[0] == work.config.decision_hash() or approved:
         return None, {}
     if waits is not None and work.now_ms - waits.ended < REREAD_EVERY and _reads_otherwise(work, adopted[1]):
@@ -142,8 +144,11 @@ def _try_edited_config(work: Work) -> tuple[Waiting | None, dict[str, int]]:
         hashes = hashes_of(work.config)
         with work.store.begin() as writing:
             journal.keep_text(writing, hashes[1], work.config.decision_text(), work.now_ms)
-            waiting = approval.keep_waiting(writing, "config", hashes, drafted.numbers, drafted.reasons, work.now_ms)
-        _copy_changes(work, copy, result.run, waiting.run)
+            waiting = approval.keep_waiting(
+                writing, "config", hashes, drafted.numbers, drafted.reasons, work.now_ms, limits=limits
+            )
+        if waiting is not None:
+            _copy_changes(work, copy, result.run, waiting.run)
     return waiting, calls
 
 

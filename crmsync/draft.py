@@ -46,14 +46,14 @@ class Drafted(NamedTuple):
 
 
 class Scored(NamedTuple):
-    """One person as the plan needs them."""
+    """One person as the plan needs them; `edited` are records (row ids), among them perhaps others' too."""
 
     person: int
     total: int
     band: str
     outputs: Mapping[str, Scalar]
     because: str
-    is_edited: bool
+    edited: Collection[int]
     is_new: bool
 
 
@@ -72,7 +72,6 @@ class Desk:
         self.whys: list[tuple[int, str, str, str]] = []
         self.reads_stage = "stage" in work.config.used_fields()
         self.again: set[int] = set()  # contacts to decide about again in the next run
-        self.edited_again: set[int] = set()  # those of them whose people's data were edited
         self.rescored: dict[str, int] = {}
         self.protected: dict[str, dict[str, int]] = {crm: {} for crm in setting.crms}
         self.pointers: Mapping[str, str] = {}
@@ -83,8 +82,7 @@ class Desk:
         for held in records:
             self.rescored[held.ref.crm] = self.rescored.get(held.ref.crm, 0) + 1
             if held.ref.crm not in self.setting.crms:
-                self.again.add(held.id)
-                self.edited_again |= {held.id} if person.is_edited else set()
+                self.again |= {held.id} if held.ref.crm in self.work.crms else set()
             elif self.takes(person.person, held.ref.crm):
                 stage_whys[str(held.ref)] = self._decide(held, person, given.owner_of.get(held.id))
         waiting = given.waiting.get(person.person, "")
@@ -138,7 +136,7 @@ class Desk:
         return decision.stage_why
 
     def _keep(self, held: Holding, person: Scored, change: Change) -> None:
-        is_odd = person.is_edited or person.is_new or held.ref.crm in self.setting.edited
+        is_odd = held.id in person.edited or person.is_new or held.ref.crm in self.setting.edited
         self.tallies[held.ref.crm].add(person.person, change, is_odd=is_odd)
         if self.reads_stage and "stage" in change.after:
             self.again.add(held.id)
@@ -165,7 +163,8 @@ def draft(work: Work, result: Result, setting: Setting) -> Drafted:
     """
     with work.store.begin() as tx:
         promised = _prepare(work, tx, setting)
-        left = approval.people_left_waiting(tx, setting.crms)
+        absent = () if setting.unguarded else set(work.crms) - set(setting.crms)
+        left = approval.people_left_waiting(tx, absent)
         savepoint = tx.begin_nested()
         desk = _plan(work, tx, setting, result.run, promised, without=plan.Held(left))
         drafted = _judge(work, tx, desk)
@@ -176,9 +175,9 @@ def draft(work: Work, result: Result, setting: Setting) -> Drafted:
         else:
             savepoint.commit()
         _close(work, tx, desk, held)
-        result.held = _hold(work, tx, setting, promised, drafted)
+        result.held = _hold(work, tx, setting, promised, drafted, approval.Left(left, frozenset(absent)))
         if setting.approval.plans:
-            result.approved = approval.compare_plans(tx, setting.approval, result.run)
+            result.approved = approval.take_up(tx, setting.approval, result.run)
         _count(tx, result, desk)
     return drafted
 
@@ -204,7 +203,10 @@ def _prepare(work: Work, tx: Connection, setting: Setting) -> Mapping[int, str]:
     identity = work.config.identity
     resolver = partial(people.resolve, most_records=identity.most_records, shared_mailboxes=identity.shared_mailboxes)
     promised = journal.take_unsent(tx, setting.crms)
+    adopted = journal.adopted_configs(tx)
+    scored.plan_all_again(tx, [crm for crm in setting.crms if adopted and crm not in adopted])
     scored.refresh_people(tx, resolver)
+    scored.spread_edits(tx, setting.crms)
     journal.wake_up(tx, work.now_ms)
     return promised
 
@@ -304,29 +306,30 @@ def _close(work: Work, tx: Connection, desk: Desk, held: plan.Held) -> None:
         undecided |= scored.contacts_of(tx, some, crm)
     scored.settle(tx, desk.setting.crms, desk.overrides, undecided)
     scored.make_dirty(tx, sorted(desk.again))
-    scored.make_dirty(tx, sorted(desk.edited_again), edited=True)
     scored.save_whys(tx, desk.whys)
     journal.park_changes(tx, desk.given_up, CHANGED_BACK, work.now_ms)
     journal.set_pointers(tx, desk.pointers)
     has_work = any(tally.people["records"] for tally in desk.tallies.values())
     if has_work or not held:  # a first run that waits whole adopts nothing: the config may still change freely
-        journal.adopt_config(tx, work.config.decision_hash(), desk.setting.crms)
+        journal.adopt_config(tx, work.config.decision_hash(), desk.setting.crms, list(work.crms))
 
 
 CHANGED_BACK = "something else keeps changing it back; look for a workflow, flow or sync that sets it"
 
 
 def _hold(
-    work: Work, tx: Connection, setting: Setting, promised: Mapping[int, str], drafted: Drafted
+    work: Work,
+    tx: Connection,
+    setting: Setting,
+    promised: Mapping[int, str],
+    drafted: Drafted,
+    left: approval.Left,
 ) -> Waiting | None:
     """Keep the changes of those who wait as a plan; one that waited for the same reason keeps its id."""
-    if not drafted.held:
-        approval.end_waiting(tx, "data", setting.crms)
-        return next((each for each in approval.plans_waiting(tx) if each.kind == "data"), None)
     hashes, now = (work.config.model_hash(), work.config.decision_hash()), work.now_ms
-    numbers, reasons = drafted.held_numbers, drafted.reasons
-    waiting = approval.keep_waiting(tx, "data", hashes, numbers, reasons, now, setting.crms)
-    _plan(work, tx, setting, waiting.run, promised, only=drafted.held)
+    waiting = approval.keep_waiting(tx, "data", hashes, drafted.held_numbers, drafted.reasons, now, left=left)
+    if waiting is not None and drafted.held:
+        _plan(work, tx, setting, waiting.run, promised, only=drafted.held)
     return waiting
 
 
@@ -403,7 +406,7 @@ def _with_records(
 ) -> Iterator[tuple[Scored, list[Holding]]]:
     bands, why = config.band_names(), reasons(config, scores, rows)
     people = scores.people[rows].tolist()
-    edited = scored.edited_people(tx, people)
+    edited = scored.edited_contacts(tx, people)
     records: dict[int, list[Holding]] = {}
     for held in scored.live_contacts(tx, people):
         records.setdefault(held.person, []).append(held)
@@ -416,8 +419,8 @@ def _with_records(
             "band": band,
             "reason": because,
         }
-        total, is_edited, is_new = int(scores.total[row]), person_id in edited, person_id not in before
-        yield Scored(person_id, total, band, outputs, because, is_edited, is_new), records.get(person_id, [])
+        total, is_new = int(scores.total[row]), person_id not in before
+        yield Scored(person_id, total, band, outputs, because, edited, is_new), records.get(person_id, [])
 
 
 def _band(bands: Sequence[str], number: Any) -> str:

@@ -234,12 +234,12 @@ class Violation(NamedTuple):
 def guard_violations(
     tallies: Mapping[str, Tally], guard: Guard, approved: Mapping[str, Mapping[str, int]]
 ) -> Iterator[Violation]:
-    """Why a plan is too large to be true. `approved` are numbers that somebody has seen and agreed to, by CRM."""
+    """Why a plan is too large to be true. `approved` are numbers that may be written since somebody agreed, by CRM."""
     for crm, tally in sorted(tallies.items()):
         numbers = tally.numbers()
         for category, limit, sentence in _limits(crm, tally, guard, numbers):
             seen = approved.get(crm, {}).get(category)
-            allowed = limit if seen is None else max(limit, a_tenth_more(seen))
+            allowed = limit if seen is None else max(limit, seen)
             if numbers[category] > allowed:
                 yield Violation(crm, category, limit, 0 if seen is None else allowed, sentence)
 

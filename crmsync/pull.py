@@ -138,7 +138,7 @@ def _pull_contacts(
     with work.store.begin() as writing:
         if cursor is None:
             pulled.drop_cursors(writing, crm, "contacts:", keep=stream)
-        runs = pulled.note_full_run(writing, crm, result.run, begins=cursor is None) if full or cursor is None else []
+        runs = pulled.note_full_run(writing, crm, result.run, begins=cursor is None)
     for page in pages(cursor):
         with work.store.begin() as writing:
             save(writing, result.run, page.items)

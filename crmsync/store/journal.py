@@ -100,8 +100,14 @@ def adopted_configs(connection: Connection) -> dict[str, str]:
     return {name.removeprefix(f"{ADOPTED}:"): value for name, value in connection.execute(query)}
 
 
-def adopt_config(connection: Connection, config_hash: str, crms: Collection[str]) -> None:
-    """From now on this config is the one that was approved, and these CRMs were planned for with it."""
+def adopt_config(connection: Connection, config_hash: str, crms: Collection[str], configured: Collection[str]) -> None:
+    """From now on this config is the one that was approved, and these CRMs were planned for with it.
+
+    Of a CRM that is not `configured` any more nothing is remembered: all of it is planned for when it comes back.
+    """
+    known = {f"{ADOPTED}:{crm}" for crm in configured}
+    gone = note.c.name.startswith(f"{ADOPTED}:") & note.c.name.not_in(known)
+    connection.execute(delete(note).where(note.c.crm == "", gone))
     names = [ADOPTED, *(f"{ADOPTED}:{crm}" for crm in crms)]
     upsert(connection, note, [{"crm": "", "name": name, "value": config_hash} for name in names])
 
@@ -124,12 +130,18 @@ def add_plan(
     connection.execute(run.insert().values(**row, verdict=verdict, plan=dump(dict(plan)), result=dump(dict(plan))))
 
 
-def refresh_plan(connection: Connection, plan_id: str, now: int, plan: Mapping[str, Any], *, drop: bool) -> None:
-    """Bring a plan that waits up to date: it keeps its id; with `drop` its changes come again, else more are added."""
-    if drop:
-        connection.execute(delete(change).where(change.c.run == plan_id))
+def refresh_plan(connection: Connection, plan_id: str, now: int, plan: Mapping[str, Any], but: Collection[int]) -> None:
+    """Bring a plan that waits up to date: it keeps its id, and of its changes these (ids); the rest comes again."""
+    stale = select(change.c.id).where(change.c.run == plan_id)
+    drop_changes(connection, [each for each in connection.scalars(stale) if each not in but])
     connection.execute(update(run).where(run.c.id == plan_id).values(ended=now))
     rewrite_plan(connection, plan_id, plan)
+
+
+def drop_changes(connection: Connection, change_ids: Sequence[int]) -> None:
+    """Forget these changes."""
+    for some in chunks(change_ids, IN_LIST):
+        connection.execute(delete(change).where(change.c.id.in_(some)))
 
 
 def rewrite_plan(connection: Connection, plan_id: str, plan: Mapping[str, Any]) -> None:
@@ -172,6 +184,27 @@ def values_of(connection: Connection, run_ids: Sequence[str]) -> Iterator[tuple[
     for some in chunks(run_ids, IN_LIST):
         for crm, kind, ref_id, after in connection.execute(select(*columns).where(change.c.run.in_(some))):
             yield Ref(crm, kind, ref_id), after
+
+
+def waiting_rows(connection: Connection, plan_ids: Sequence[str]) -> Iterator[tuple[int, int, Change]]:
+    """Each change of some plans: its id, the person (0 where nobody is known), and the change."""
+    query = select(change, contact.c.person).outerjoin(contact, _SAME_RECORD).where(change.c.run.in_(plan_ids))
+    for each in connection.execute(query):
+        yield each.id, each.person or 0, _row(each).change
+
+
+def move_changes(connection: Connection, change_ids: Sequence[int], plan_id: str) -> None:
+    """These changes belong to another plan from now on."""
+    for some in chunks(change_ids, IN_LIST):
+        connection.execute(update(change).where(change.c.id.in_(some)).values(run=plan_id))
+
+
+def written_changes(connection: Connection, run_ids: Sequence[str], crm: str) -> Iterator[Change]:
+    """What some runs have written to a CRM."""
+    done = change.c.state.in_((UPDATED, PARTLY))
+    for some in chunks(run_ids, IN_LIST):
+        query = select(change).where(change.c.run.in_(some), change.c.crm == crm, done)
+        yield from (_row(each).change for each in connection.execute(query))
 
 
 def people_of(connection: Connection, run_ids: Sequence[str]) -> frozenset[int]:

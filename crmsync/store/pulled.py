@@ -227,9 +227,9 @@ def _differences(stored: Mapping[str, Any] | None, values: Mapping[str, Any]) ->
 
 
 def _is_edited(stored: Mapping[str, Any] | None, moved: set[str]) -> bool:
-    """Whether somebody edited a known record, since it was last planned for, in something that a score rests on."""
+    """Whether somebody made a record, or edited it since it was last planned for in something that a score rests on."""
     if stored is None or not stored["known"]:
-        return False
+        return True
     return bool(stored["edited"] or moved & {"fields", "emails"})
 
 

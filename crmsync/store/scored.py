@@ -255,11 +255,15 @@ def settle(
         connection.execute(statement.values(leases=bindparam("now"), wake=bindparam("then")), rows)
 
 
-def make_dirty(connection: Connection, row_ids: Sequence[int], *, edited: bool = False) -> None:
-    """These contacts are planned for again in the next run; `edited` says that data of their people were edited."""
-    values = {"dirty": True, **({"edited": True} if edited else {})}
+def make_dirty(connection: Connection, row_ids: Sequence[int]) -> None:
+    """These contacts are planned for again in the next run."""
     for some in chunks(row_ids, IN_LIST):
-        connection.execute(update(contact).where(contact.c.id.in_(some)).values(values))
+        connection.execute(update(contact).where(contact.c.id.in_(some)).values(dirty=True))
+
+
+def plan_all_again(connection: Connection, crms: Collection[str]) -> None:
+    """Every record of these CRMs is planned for in this run: they took no part while the others were planned for."""
+    connection.execute(update(contact).where(LIVE, contact.c.crm.in_(crms)).values(dirty=True))
 
 
 def count_scored(connection: Connection, crm: str) -> tuple[int, int]:
@@ -270,9 +274,16 @@ def count_scored(connection: Connection, crm: str) -> tuple[int, int]:
     return int(found[0]), int(found[1])
 
 
-def edited_people(connection: Connection, people: Sequence[int]) -> set[int]:
-    """Those of these people (ascending) of whom somebody edited a record since they were last planned for."""
-    query = select(contact.c.person).where(contact.c.edited, around(contact.c.person, people))
+def spread_edits(connection: Connection, crms: Collection[str]) -> None:
+    """What was edited in a record of these CRMs concerns all records of its person: each until it is planned for."""
+    fresh = select(contact.c.person).where(contact.c.edited, contact.c.dirty, contact.c.crm.in_(crms))
+    theirs = contact.c.person.in_(fresh.where(contact.c.person.is_not(None)))
+    connection.execute(update(contact).where(theirs, ~contact.c.edited).values(edited=True))
+
+
+def edited_contacts(connection: Connection, people: Sequence[int]) -> set[int]:
+    """The records (row ids) of these people (ascending) for which an edit was not planned for yet."""
+    query = select(contact.c.id).where(contact.c.edited, around(contact.c.person, people))
     return set(connection.scalars(query))
 
 
