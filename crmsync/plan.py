@@ -238,10 +238,9 @@ def guard_violations(
     for crm, tally in sorted(tallies.items()):
         numbers = tally.numbers()
         for category, limit, sentence in _limits(crm, tally, guard, numbers):
-            seen = approved.get(crm, {}).get(category)
-            allowed = limit if seen is None else max(limit, seen)
-            if numbers[category] > allowed:
-                yield Violation(crm, category, limit, 0 if seen is None else allowed, sentence)
+            allowed = approved.get(crm, {}).get(category, 0)
+            if numbers[category] > max(limit, allowed):
+                yield Violation(crm, category, limit, allowed, sentence)
 
 
 def _limits(crm: str, tally: Tally, guard: Guard, numbers: Mapping[str, int]) -> Iterator[tuple[str, int, str]]:
