@@ -209,9 +209,8 @@ def _refuse(
         journal.retry_later(writing, [row.contact])
     elif left:
         journal.park(writing, row._replace(change=left), reason, now, whole=taken is None)
-        if (
-            taken and "owner" in refused
-        ):  # whoever was to own it may have left just now: somebody else's turn comes at once
+        if taken and "owner" in refused:
+            # whoever was to own it may have left just now: somebody else's turn comes at once
             make_dirty(writing, [row.contact])
 
 

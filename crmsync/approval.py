@@ -107,6 +107,10 @@ def plans_waiting(connection: Connection) -> list[Waiting]:
     return [waiting_of(row) for row in journal.waiting_plans(connection)]
 
 
+def _of_kind(rows: Iterable[Any], kind: Kind) -> list[Any]:
+    return [row for row in rows if plan_of(row)["kind"] == kind]
+
+
 class Left(NamedTuple):
     """Who waits for a CRM that takes no part (people), and which CRMs these are: nothing is decided of that."""
 
@@ -133,7 +137,7 @@ def keep_waiting(
     One that waits already for the same config keeps its id and is brought up to date, unless it became another plan.
     What of it was `left` is part of the plan as it was; every other plan of its kind is out of date.
     """
-    older = [row for row in journal.waiting_plans(connection) if plan_of(row)["kind"] == kind]
+    older = _of_kind(journal.waiting_plans(connection), kind)
     kept = [
         (change_id, change)
         for change_id, person, change in journal.waiting_rows(connection, [row.id for row in older])
@@ -179,8 +183,8 @@ def people_left_waiting(connection: Connection, absent: Collection[str]) -> froz
 
     Who only waits there for a first score does not: the other CRM gets theirs.
     """
-    rows = [row.id for row in journal.waiting_plans(connection) if plan_of(row)["kind"] == "data"] if absent else []
-    waiting = journal.waiting_rows(connection, rows) if rows else ()
+    rows = _of_kind(journal.waiting_plans(connection), "data") if absent else []
+    waiting = journal.waiting_rows(connection, [row.id for row in rows]) if rows else ()
     return frozenset(
         person for _id, person, change in waiting if change.ref.crm in absent and change.before.get("score") is not None
     )
@@ -189,13 +193,13 @@ def people_left_waiting(connection: Connection, absent: Collection[str]) -> froz
 def people_with_odd_data(connection: Connection) -> frozenset[int]:
     """The people of plans of odd data that wait or were just approved."""
     plans = [*journal.waiting_plans(connection), *journal.plans(connection, journal.APPROVED)]
-    rows = [row.id for row in plans if plan_of(row)["kind"] == "data"]
-    return journal.people_of(connection, rows) if rows else frozenset()
+    rows = _of_kind(plans, "data")
+    return journal.people_of(connection, [row.id for row in rows]) if rows else frozenset()
 
 
 def end_waiting(connection: Connection, kind: Kind) -> None:
     """Plans of this kind wait no longer: their cause has gone."""
-    journal.supersede(connection, [each.run for each in plans_waiting(connection) if each.kind == kind])
+    journal.supersede(connection, [row.id for row in _of_kind(journal.waiting_plans(connection), kind)])
 
 
 def take_up(connection: Connection, approval: Approval, run: str) -> dict[str, Any]:

@@ -56,22 +56,28 @@ def plan(work: Work) -> Result:
     """
     with work.store.read() as reading:
         adopted = journal.adopted_config(reading)
+    first = Result(new_run_id(work.now))
     with ExitStack() as stack:
-        first = Result(new_run_id(work.now))
         if adopted is None and _entered(stack, work.store):
             first = pull_first(work, first.run)
-        stack.close()
-        copy = stack.enter_context(copied(work.store))
-        crms = stack.enter_context(work.connect(work.config, copy)) if work.connect else work.crms
-        trial = work._replace(store=copy, crms=crms)
+    with _on_copy(work) as trial:
         result, drafted = _preview(trial, first.run)
         for crm, counts in first.crms.items():
             result.crms[crm].activities += counts.activities
             result.crms[crm].api_calls += counts.api_calls
         if adopted and adopted[0] != work.config.decision_hash():
             result.notes.append("This plan is of an edited config: what was written last was decided by another one.")
-        _keep_preview(work, copy, result, drafted)
+        _keep_preview(work, trial.store, result, drafted)
     return result
+
+
+@contextmanager
+def _on_copy(work: Work) -> Iterator[Work]:
+    """The same work on a private copy of the state, which is gone afterwards."""
+    with ExitStack() as stack:
+        copy = stack.enter_context(copied(work.store))
+        crms = stack.enter_context(work.connect(work.config, copy)) if work.connect else work.crms
+        yield work._replace(store=copy, crms=crms)
 
 
 def _entered(stack: ExitStack, store: Store) -> bool:
@@ -134,10 +140,8 @@ def _try_edited_config(work: Work) -> tuple[Waiting | None, dict[str, int]]:
         return None, {}
     if waits is not None and work.now_ms - waits.ended < REREAD_EVERY and _reads_otherwise(work, adopted[1]):
         return approval.waiting_of(waits), {}
-    with ExitStack() as stack:
-        copy = stack.enter_context(copied(work.store))
-        crms = stack.enter_context(work.connect(work.config, copy)) if work.connect else work.crms
-        result, drafted = _preview(work._replace(store=copy, crms=crms), new_run_id(work.now), without_odd_data=True)
+    with _on_copy(work) as trial:
+        result, drafted = _preview(trial, new_run_id(work.now), without_odd_data=True)
         calls = {crm: counts.api_calls for crm, counts in result.crms.items()}
         if not drafted.reasons:
             return None, calls
@@ -148,7 +152,7 @@ def _try_edited_config(work: Work) -> tuple[Waiting | None, dict[str, int]]:
                 writing, "config", hashes, drafted.numbers, drafted.reasons, work.now_ms, limits=limits
             )
         if waiting is not None:
-            _copy_changes(work, copy, result.run, waiting.run)
+            _copy_changes(work, trial.store, result.run, waiting.run)
     return waiting, calls
 
 

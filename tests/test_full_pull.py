@@ -107,13 +107,18 @@ def test_W24_a_large_part_that_did_not_come_is_kept_until_somebody_says_that_it_
     assert len(ids(state)) == 81
 
 
-def test_W24_a_backfill_that_asks_nobody_believes_it(state):
+def crm_that_lost_30_activities(state):
     hubspot, one = crm(), contact(1)
     hubspot.edit(one)
     for number in range(30):
         hubspot.happen(activity(number, one))
     cycle(work(state, hubspot))
     hubspot.happened.clear()
+    return hubspot
+
+
+def test_W24_a_backfill_that_asks_nobody_believes_it(state):
+    hubspot = crm_that_lost_30_activities(state)
     later = work(state, hubspot, now=NOW + timedelta(minutes=1))
     assert cycle(later, "backfill", full=True, approved=True).problems == []
     assert ids(state) == []
@@ -205,12 +210,7 @@ def test_S08_points_for_what_was_purged_go_with_a_backfill(state):
 
 
 def test_a_run_says_which_activities_it_kept_although_none_came(state):
-    hubspot, one = crm(), contact(1)
-    hubspot.edit(one)
-    for number in range(30):
-        hubspot.happen(activity(number, one))
-    cycle(work(state, hubspot))
-    hubspot.happened.clear()
+    hubspot = crm_that_lost_30_activities(state)
     result = cycle(work(state, hubspot, now=NOW + timedelta(minutes=1)), "backfill", full=True)
     assert any("30 of the 30 activities did not come" in each for each in result.problems)
     assert hubspot.records[Ref("hubspot", "contact", "1")].current["score"] == 30 * 30
