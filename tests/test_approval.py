@@ -516,6 +516,95 @@ def test_what_was_approved_and_cut_off_is_not_asked_again(state):
     assert (after.verdict, after.crms["hubspot"].updated) == ("ok", 20)
 
 
+def test_an_approval_is_spent_by_what_was_written_also_when_it_was_cut_off(state):
+    hubspot = many(400)
+    cycle(work(state, hubspot))
+    set_titles(hubspot, range(1, 101), None)
+    waiting = cycle(work(state, hubspot, now=minutes(1))).held.run
+    taken = hubspot.write
+
+    def cut_off(changes, narrow=list):
+        for number, receipt in enumerate(taken(changes, narrow)):
+            if number == 99:
+                raise Unavailable("hubspot", "it does not answer")
+            yield receipt
+
+    hubspot.write = cut_off
+    assert apply_plan(work(state, hubspot, now=minutes(2)), waiting).verdict == "partial"
+    hubspot.write = taken
+    set_titles(hubspot, range(101, 201), None)
+    after = cycle(work(state, hubspot, now=minutes(3)))
+    assert after.verdict == "held"
+    assert sum(score == 0 for score, _stage, _owner in held(hubspot).values()) <= 110
+
+
+@pytest.mark.parametrize("days", [0, 9])
+def test_a_crm_that_is_taken_out_of_the_file_freezes_nobody(state, days):
+    hubspot, salesforce, careful = many(40), crm("salesforce"), config(guard={"first_run": 20})
+    cycle(work(state, hubspot, settings=careful), approved=True)
+    for number in range(1, 41):
+        salesforce.edit(contact(number, "salesforce", "lead", emails=(f"person{number}@firm.example",)))
+    waiting = cycle(work(state, hubspot, salesforce, settings=careful, now=minutes(1)))
+    assert waiting.held.records.keys() == {"salesforce"}
+    hubspot.happen(activity(1, hubspot.records[ADA]))
+    with down(salesforce):
+        assert cycle(work(state, hubspot, salesforce, settings=careful, now=minutes(2))).held.run == waiting.held.run
+    later = minutes(3 + days * 24 * 60)
+    assert cycle(work(state, hubspot, settings=careful, now=later)).held is None
+    assert held(hubspot)["1"][0] == explain(careful, state, "person1@firm.example", later)["total"]
+
+
+def test_records_edited_a_few_at_a_time_while_a_crm_is_away_are_not_odd_for_ever(state):
+    hubspot, salesforce = many(100), crm("salesforce")
+    for number in range(1, 101):
+        salesforce.edit(contact(number, "salesforce", "lead", emails=(f"person{number}@firm.example",)))
+    cycle(work(state, hubspot, salesforce))
+    for start in range(1, 101, 10):
+        for number in range(start, start + 10):
+            ref = Ref("hubspot", "contact", str(number))
+            hubspot.edit(replace(hubspot.records[ref], fields={"title": "VP Sales", "employees": number}))
+        assert cycle(work(state, hubspot, now=minutes(start))).verdict == "ok"
+    for number in range(1, 41):
+        record = hubspot.records[Ref("hubspot", "contact", str(number))]
+        hubspot.happen(activity(number, record, kind="page_viewed", url="/pricing"))
+    ran = cycle(work(state, hubspot, now=minutes(120)))
+    assert (ran.verdict, ran.crms["hubspot"].updated) == ("ok", 40)
+
+
+def test_wider_limits_let_a_waiting_edited_mapping_in_at_once(state):
+    hubspot = many(40)
+    cycle(work(state, hubspot))
+    set_titles(hubspot, range(1, 41), "Clerk")
+    other = MODEL.replace('title = { hubspot = "jobtitle"', 'title = { hubspot = "role"')
+    assert cycle(work(state, hubspot, settings=config(other), now=minutes(1))).held.kind == "config"
+    assert cycle(work(state, hubspot, settings=config(other, **QUIET), now=minutes(2))).verdict == "ok"
+    assert held(hubspot)["1"][0] == 0
+
+
+def test_a_pull_by_a_new_mapping_that_was_cut_off_still_finds_who_is_gone(state):
+    hubspot = many(10)
+    cycle(work(state, hubspot))
+    other = config(MODEL.replace('title = { hubspot = "jobtitle"', 'title = { hubspot = "role"'))
+    lost = Ref("hubspot", "contact", "9")
+    hubspot.records.pop(lost)
+    hubspot.page_size, pages = 3, hubspot.contacts
+
+    def cut_off(cursor):
+        for number, page in enumerate(pages(cursor)):
+            if number == 1:
+                raise Unavailable("hubspot", "it does not answer")
+            yield page
+
+    hubspot.contacts = cut_off
+    with suppress(Unavailable):
+        cycle(work(state, hubspot, settings=other, now=minutes(1)), approved=True)
+    hubspot.contacts = pages
+    cycle(work(state, hubspot, settings=other, now=minutes(2)), approved=True)
+    with state.read() as reading:
+        gone = reading.scalars(select(schema.contact.c.ref_id).where(schema.contact.c.gone)).all()
+    assert gone == ["9"]
+
+
 def test_an_edited_config_does_not_get_in_behind_an_outage(state):
     hubspot, salesforce = many(40), leads(1)
     cycle(work(state, hubspot, salesforce))
