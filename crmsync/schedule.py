@@ -116,8 +116,8 @@ def tick(work_now: Callable[[], Work], watch: Watch) -> Result | None:
         work = work_now()
         full = reconciles(work)
         result = cycle(work, "reconcile" if full else "run", full=full)
-    except Cancelled:
-        logger.info("cycle_stopped")
+    except (Cancelled, LostLock) as error:
+        logger.info("cycle_stopped", why=str(error))
     except Exception as error:
         end = end_of(error, kept=True)
         fault = error if end.kind == "fault" else None

@@ -61,6 +61,12 @@ def _postgres() -> Iterator[str]:
         shutil.rmtree(folder, ignore_errors=True)
 
 
+@pytest.fixture
+def postgres_url(_postgres: str) -> str:
+    """The address of the PostgreSQL server."""
+    return _postgres
+
+
 @pytest.fixture(params=["sqlite", "postgresql"])
 def state_url(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[str]:
     """The address of an empty state: each test that asks runs once on each database."""

@@ -31,7 +31,9 @@ def run(config: ConfigPath = DEFAULT_CONFIG, as_json: AsJson = False, debug: Deb
         settings = opened_config(ending, logging.INFO)
         with stoppable(0) as stop, opened_state(settings) as store:
             quick_check(store, datetime.now(UTC))
-            log.get().info("started", version=version("crmsync"), crms=settings.crms, model=settings.model_hash())
+            log.get().info(
+                "started", version=version("crmsync"), crms=sorted(settings.crms), model=settings.model_hash()
+            )
             while not stop.is_set():
                 try:
                     _take_turn(settings, store, stop)

@@ -179,7 +179,8 @@ class Store:
         row = schema.writer
         with self.begin() as writing:
             before = writing.execute(select(row.c.epoch, row.c.left_at).with_for_update()).one()
-            writing.execute(update(row).values(epoch=before.epoch + 1, holder=who, config="", left_at=None))
+            mine = {"epoch": before.epoch + 1, "holder": f"{who} (process {os.getpid()})"}
+            writing.execute(update(row).values(**mine, config="", left_at=None))
         return before.epoch + 1, before.left_at
 
     def _end_turn(self) -> None:

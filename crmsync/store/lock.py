@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Protocol, TextIO
 
 from sqlalchemy import Connection, Engine, func, select, text
-from sqlalchemy.exc import SQLAlchemyError
+from sqlalchemy.exc import ProgrammingError, SQLAlchemyError
 
 from crmsync.errors import ConfigError
 
@@ -149,7 +149,11 @@ class PostgresLock:
 
     def holder(self) -> str:
         with self._engine.connect() as connection:
-            return "another process" if connection.scalar(_HELD_BY_ANYBODY, {"lock": ADVISORY_LOCK}) else ""
+            if not connection.scalar(_HELD_BY_ANYBODY, {"lock": ADVISORY_LOCK}):
+                return ""
+            with contextlib.suppress(ProgrammingError):  # while the state is being made there is no such table
+                return connection.scalar(text("SELECT holder FROM writer")) or "another process"
+        return "another process"
 
     def is_held(self) -> bool:
         with self._one_at_a_time:
