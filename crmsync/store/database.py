@@ -18,6 +18,7 @@ from sqlalchemy.exc import DBAPIError, InterfaceError, OperationalError
 from sqlalchemy.schema import Table
 
 from crmsync.errors import Cancelled, ConfigError, LostLock, StateError, StateInUse, StateOutdated
+from crmsync.failpoint import failpoint
 from crmsync.model import Stop
 from crmsync.store import schema
 from crmsync.store.lock import Lock, lock_of
@@ -106,6 +107,8 @@ class Store:
             if self._turn is not None:
                 self._turn.fence(connection)
             yield connection
+            failpoint("commit")
+        failpoint("committed")
 
     @contextmanager
     def read(self) -> Iterator[Connection]:
@@ -208,6 +211,7 @@ class WriterStop:
 
     def is_set(self) -> bool:
         """Whether to leave; asked before each attempt of a request, so that none begins after the turn is over."""
+        failpoint("request")
         return self._stop.is_set() or not self._store.may_write()
 
     def wait(self, timeout: float | None = None) -> bool:
