@@ -79,7 +79,7 @@ def allowed(name):
     if within(name, THINKING):
         return WORDS | SETTINGS | THINKING
     if within(name, MEMORY):
-        return WORDS | {"crmsync.columns", "crmsync.people"} | MEMORY
+        return WORDS | {"crmsync.columns", "crmsync.people", "crmsync.failpoint"} | MEMORY
     if name in DOING:
         return WORDS | SETTINGS | THINKING | MEMORY | DOING
     return None
