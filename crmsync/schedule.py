@@ -130,7 +130,7 @@ def tick(work_now: Callable[[], Work], watch: Watch) -> Result | None:
 def reconciles(work: Work) -> bool:
     """Whether it is time to pull everything again, or a pull of everything was cut off."""
     with work.store.read() as reading:
-        last = journal.last_full_pull(reading)
+        last = journal.last_full_pull(reading, work.now_ms)
     every = int(work.config.schedule.reconcile.total_seconds() * 1000)
     return last is not None and work.now_ms - last >= every
 

@@ -13,7 +13,7 @@ from crmsync.apply import Progress
 from crmsync.config import Config, connectors
 from crmsync.errors import ConfigError
 from crmsync.model import Connector, Notes, Stop
-from crmsync.result import Work
+from crmsync.result import Work, stopwatch
 from crmsync.store.database import Store, is_there, open_existing_store, open_store, quick_check
 from crmsync.store.pulled import StoredNotes
 
@@ -80,11 +80,11 @@ def at_work(config: Config, who: str, stop: Stop, progress: Progress) -> Iterato
     """Everything for one run, now, as the one writer of the state. Raises `StateInUse` when somebody else writes."""
     with opened_state(config) as store, store.writer(who), connected(config, store, stop) as crms:
         quick_check(store, datetime.now(UTC))
-        yield Work(config, store, crms, datetime.now(UTC), progress, partial(connected, stop=stop))
+        yield Work(config, store, crms, datetime.now(UTC), progress, partial(connected, stop=stop), stopwatch())
 
 
 @contextmanager
 def looking_on(config: Config, stop: Stop, progress: Progress) -> Iterator[Work]:
     """Everything for a preview, now, beside whoever writes; it makes its connectors itself."""
     with opened_state(config) as store:
-        yield Work(config, store, {}, datetime.now(UTC), progress, partial(connected, stop=stop))
+        yield Work(config, store, {}, datetime.now(UTC), progress, partial(connected, stop=stop), stopwatch())

@@ -139,6 +139,10 @@ class Org:
         told, at = self._clock
         return told + timedelta(seconds=int(time.monotonic() - at))
 
+    def told_time(self) -> datetime | None:
+        """The same without asking for it; `None` before the first answer."""
+        return self.now() if self._clock else None
+
     def identity(self) -> str:
         """The address that came with the token: it ends in the org's id and the user's."""
         if self.token is None:
@@ -243,7 +247,7 @@ class Org:
         """A client with a token that is not the spent one; whoever comes second takes the first one's."""
         with self._logging_in:
             if self._client is None or self._client is spent:
-                self.token = exchanged(lambda: new_token(self._session, self.settings, self._told_time()))
+                self.token = exchanged(lambda: new_token(self._session, self.settings, self.told_time()))
                 self._client = self._client_with(self.token)
             return self._client
 
@@ -277,9 +281,6 @@ class Org:
         wait = retry_after_seconds(response.headers.get("Retry-After"), datetime.now(UTC))
         if wait is not None and response.status_code in (429, 503):
             raise Transient(f"Salesforce answered {response.status_code}", retry_after=wait)
-
-    def _told_time(self) -> datetime | None:
-        return self.now() if self._clock else None
 
     def _mind_the_quota(self) -> None:
         """Bulk answers may not say how much is used: what we sent since somebody said so is added."""

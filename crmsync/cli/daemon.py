@@ -11,7 +11,7 @@ from crmsync import log, schedule
 from crmsync.cli.frame import DEFAULT_CONFIG, AsJson, ConfigPath, Debug, opened_config, told
 from crmsync.errors import StateError
 from crmsync.model import Receiver
-from crmsync.result import Work
+from crmsync.result import Work, stopwatch
 from crmsync.stopping import stoppable
 from crmsync.store import journal
 from crmsync.store.database import quick_check
@@ -33,8 +33,11 @@ def run(config: ConfigPath = DEFAULT_CONFIG, as_json: AsJson = False, debug: Deb
             logger.info("started", version=version("crmsync"), crms=sorted(crms), model=settings.model_hash())
 
             def work_now() -> Work:
+                def progress(_what: str, _crm: str, _more: int) -> None:
+                    watch.begin()
+
                 connect = partial(connected, stop=stop)
-                return Work(settings, store, crms, datetime.now(UTC), lambda _what, _crm, _more: watch.begin(), connect)
+                return Work(settings, store, crms, datetime.now(UTC), progress, connect, stopwatch())
 
             try:
                 with store.writer("crmsync run", stop, lambda holder: logger.info("standing_by", holder=holder)):
