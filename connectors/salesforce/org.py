@@ -21,7 +21,7 @@ from simple_salesforce.util import exception_handler
 from connectors.http import PATIENCE, TIMEOUT, checked_address, is_loopback, patiently, retry_after_seconds
 from connectors.salesforce.answers import CRM, Expired, Refused, exchanged, expected
 from connectors.salesforce.settings import SUFFIXES, Settings
-from connectors.salesforce.tokens import Token, new_token
+from connectors.salesforce.tokens import JWT_LIFE, Token, new_token
 from crmsync.errors import ConfigError, Transient, Unavailable
 from crmsync.model import Stop
 
@@ -247,9 +247,22 @@ class Org:
         """A client with a token that is not the spent one; whoever comes second takes the first one's."""
         with self._logging_in:
             if self._client is None or self._client is spent:
-                self.token = exchanged(lambda: new_token(self._session, self.settings, self.told_time()))
+                self.token = self._new_token()
                 self._client = self._client_with(self.token)
             return self._client
+
+    def _new_token(self) -> Token:
+        """A token; where a JWT by this machine's clock was refused, one more by Salesforce's, as the refusal told it."""
+        told = self.told_time()
+        try:
+            return exchanged(lambda: new_token(self._session, self.settings, told))
+        except ConfigError:
+            theirs = self.told_time()
+            if self.settings.auth != "jwt" or told is not None or theirs is None:
+                raise
+            if abs(theirs - datetime.now(UTC)) < JWT_LIFE:
+                raise
+            return exchanged(lambda: new_token(self._session, self.settings, theirs))
 
     def _client_with(self, token: Token) -> Salesforce:
         client = Salesforce(

@@ -35,7 +35,7 @@ from crmsync.report import (
 )
 from crmsync.result import Result, Work
 from crmsync.review import changes_of
-from crmsync.stopping import stoppable
+from crmsync.stopping import interruptible, stoppable
 from crmsync.store import journal
 from crmsync.store.database import Store
 from crmsync.store.future import LEEWAY
@@ -203,7 +203,8 @@ def _is_agreed(ending: Ending, store: Store, config: Config, found: Any) -> bool
 def _says_yes(question: str) -> bool:
     """Ask; whoever ends the input instead of answering does not say yes."""
     try:
-        return typer.confirm(question, err=True)
+        with interruptible():
+            return typer.confirm(question, err=True)
     except typer.Abort:
         err().print()
         return False
