@@ -1,5 +1,6 @@
 """Clocks that are wrong: nothing is decided by them, and what they left behind is put right."""
 
+import signal
 import sqlite3
 import subprocess
 import sys
@@ -22,7 +23,7 @@ from typer.testing import CliRunner
 from connectors.hubspot.api import PARKED
 from connectors.sandbox.faults import Fault
 from connectors.sandbox.salesforce import oauth
-from crmsync import health, schedule
+from crmsync import health, schedule, stopping
 from crmsync.cli import app
 from crmsync.clock import judge_clocks
 from crmsync.config import Schedule
@@ -31,13 +32,13 @@ from crmsync.ending import end_of
 from crmsync.errors import ConfigError, Unavailable, WrongClock
 from crmsync.schedule import clock_setting, follow_clock, trigger_of
 from crmsync.store import journal, schema
-from crmsync.store.database import open_store
-from tests import test_hubspot
-from tests.make import NOW, apply_plan, config, contact, work
+from crmsync.store.database import BUSY_SECONDS, open_store
+from tests import make, test_hubspot
+from tests.make import NOW, apply_plan, contact, work
 from tests.salesforce_org import connect as salesforce
-from tests.test_beside import SECRETS, environment
-from tests.test_beside import folder as folder  # noqa: PLC0414  a fixture
+from tests.test_beside import environment
 from tests.test_cycle import held, two_crms, world
+from tests.test_schedule import SECRETS, config, read_until, started  # noqa: F401
 
 DAYS = timedelta(days=20)
 DECAY = {"guard": {"scores": 1.0, "bands": 1.0, "stages": 1.0, "owners": 1.0}}
@@ -89,11 +90,11 @@ def test_R36_nothing_is_pulled_or_scored_or_written_by_a_wrong_clock(state, wron
     before, contacts, people = [held(each) for each in crms], rows(state, schema.contact), rows(state, schema.person)
     crms[0].edit(contact(3))
     for run in (cycle, plan):
-        with pytest.raises(WrongClock, match="20 days (ahead of|behind) hubspot's and salesforce's"):
+        with pytest.raises(WrongClock, match=r"20 days (ahead of|behind) hubspot's and salesforce's"):
             run(work(state, *crms, now=NOW + wrong))
     with pytest.raises(WrongClock):
         cycle(work(state, *crms, now=NOW + wrong), "backfill", full=True, approved=True)
-    assert [each for each in rows(state, schema.contact)] == contacts
+    assert rows(state, schema.contact) == contacts
     assert rows(state, schema.person) == people
     assert [len(each.writes) for each in crms] == [len(before[0]), len(before[1])]
     failed = [row for row in rows(state, schema.run) if row["verdict"] == "failed"]
@@ -110,7 +111,7 @@ def test_R36_what_was_approved_waits_for_a_right_clock(state):
     with pytest.raises(WrongClock):
         apply_plan(work(state, *crms, now=NOW + DAYS), dry.run)
     assert not crms[0].writes
-    edited = config(**DECAY, write={**config().write.model_dump(), "owner": False})
+    edited = make.config(**DECAY, write={**make.config().write.model_dump(), "owner": False})
     cycle(work(state, *crms))
     with pytest.raises(WrongClock):
         cycle(work(state, *crms, settings=edited, now=NOW + DAYS))
@@ -147,27 +148,37 @@ def test_R36_what_passed_since_the_run_began_is_counted(state):
         cycle(work(state, hubspot))
 
 
-def test_R36_commands_end_with_a_sentence_by_a_sandbox_whose_clock_is_behind(folder, sandbox):
+def test_R36_commands_end_with_a_sentence_by_a_sandbox_whose_clock_is_behind(config, sandbox, monkeypatch):  # noqa: F811
+    for name, value in SECRETS.items():
+        monkeypatch.setenv(name, value)
     sandbox.clock.advance(-DAYS.total_seconds())
+    before = len(sandbox.calls.writes())
     for words in (["plan"], ["sync"], ["backfill", "--yes"]):
-        command = [sys.executable, "-m", "crmsync", *words, "--json"]
-        ended = subprocess.run(command, cwd=folder, env=environment(), capture_output=True, text=True, check=False)
+        ended = CliRunner().invoke(app, [*words, "--json", "-c", str(config)])
         said = orjson.loads(ended.stdout)
-        assert (ended.returncode, said["error"]) == (1, "clock"), ended.stderr
-        (sentence,) = [each for each in said["problems"] if "clock" in each]
+        assert (ended.exit_code, said["error"]) == (1, "clock"), ended.stderr
+        (sentence,) = said["problems"]
         assert sentence.startswith("this machine's clock is 20 days ahead of hubspot's and salesforce's")
-    assert not [call for call in sandbox.calls.writes() if "properties" not in call.path and "batch" in call.path]
+    assert len(sandbox.calls.writes()) == before
+
+
+def test_R36_a_daemon_waits_until_its_clock_is_right(started, sandbox):  # noqa: F811
+    sandbox.clock.advance(-DAYS.total_seconds())
+    process = started("run")
+    assert "20 days ahead of hubspot's and salesforce's" in read_until(process, "cycle_failed")
+    sandbox.clock.advance(DAYS.total_seconds())
+    read_until(process, "cycle_done")
 
 
 # The CRMs' own clocks
 
 
-def test_both_crms_tell_their_time_without_a_call_of_its_own(sandbox):
+def test_both_crms_tell_their_time_without_a_call_of_its_own(sandbox, now):
     for made in (test_hubspot.hubspot(sandbox), salesforce(sandbox)):
         assert made.clock() is None
         made.account()
         calls = made.calls
-        assert timedelta(0) <= made.clock() - NOW < timedelta(minutes=1)
+        assert timedelta(0) <= made.clock() - now < timedelta(minutes=1)
         assert made.calls == calls
         made.close()
 
@@ -180,22 +191,19 @@ def test_a_note_that_parks_for_more_than_a_day_is_not_believed(sandbox):
     made.close()
 
 
-def test_a_jwt_by_a_wrong_clock_is_made_again_by_salesforces(sandbox, monkeypatch):
+def test_a_jwt_by_a_wrong_clock_is_made_again_by_salesforces(sandbox, now, monkeypatch):
     monkeypatch.setattr(oauth, "time", SimpleNamespace(time=lambda: sandbox.clock().timestamp()))
     key = rsa.generate_private_key(public_exponent=65537, key_size=2048)
-    public = key.public_key().public_bytes(serialization.Encoding.PEM, serialization.PublicFormat.SubjectPublicKeyInfo)
-    secret = key.private_bytes(
-        serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
-    )
-    sandbox.do("salesforce", "register_key", public_key=public.decode())
-    with time_machine.travel(NOW + DAYS, tick=True):
-        made = salesforce(sandbox, auth="jwt", username="crmsync@sandbox.example", private_key=secret.decode())
+    none = serialization.NoEncryption()
+    pem = key.private_bytes(serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, none).decode()
+    how = {"auth": "jwt", "username": "crmsync@sandbox.example", "private_key": pem}
+    with time_machine.travel(now + DAYS, tick=True):
+        made = salesforce(sandbox, **how)
         assert made.account()
-        assert abs(made.clock() - NOW) < timedelta(minutes=1)
         made.close()
     sandbox.faults.add(Fault(do="answer", path="/oauth2/token", status=400, body={"error": "invalid_grant"}))
-    with time_machine.travel(NOW, tick=True):
-        made = salesforce(sandbox, auth="jwt", username="crmsync@sandbox.example", private_key=secret.decode())
+    with time_machine.travel(now, tick=True):
+        made = salesforce(sandbox, **how)
         with pytest.raises(ConfigError, match="invalid_grant"):
             made.account()
         assert made.calls == 1
@@ -231,7 +239,7 @@ def test_R37_scores_of_a_clock_that_was_ahead_are_mended_by_the_next_run(state, 
 
 def test_R37_a_good_run_of_the_future_is_none(state):
     crms = two_crms()
-    settings = config(hubspot={})
+    settings = make.config(hubspot={})
     cycle(work(state, crms[0], settings=settings))
     ahead = cycle(work(state, crms[0], settings=settings, now=NOW + DAYS), "backfill", full=True)
     assert ahead.verdict == "ok"
@@ -251,7 +259,7 @@ def test_R37_a_good_run_of_the_future_is_none(state):
 
 def test_R37_where_all_runs_are_of_the_future_the_sentence_says_so(state):
     hubspot, _ = two_crms()
-    settings = config(hubspot={})
+    settings = make.config(hubspot={})
     cycle(work(state, hubspot, settings=settings, now=NOW + DAYS))
     said = health.health(settings, state, NOW)
     assert not said["healthy"]
@@ -260,7 +268,7 @@ def test_R37_where_all_runs_are_of_the_future_the_sentence_says_so(state):
 
 def test_R37_an_approval_of_the_future_is_not_good_for_ever(state):
     crms = two_crms()
-    small = config(guard={"first_run": 1})
+    small = make.config(guard={"first_run": 1})
     waits = cycle(work(state, *crms, settings=small)).held
     with state.begin() as tx:
         assert journal.approve(tx, waits.run, int((NOW + DAYS).timestamp() * 1000), "ann")
@@ -284,7 +292,7 @@ def test_R37_overrides_and_refusals_of_the_future_end_as_if_they_were_of_now(sta
     for row in rows(state, schema.contact):
         assert row["parked"] == ""
         assert orjson.loads(row["leases"])["stage"]["since"] == int(soon.timestamp() * 1000)
-        assert row["wake"] - int(soon.timestamp() * 1000) == config().write.respect_people.total_seconds() * 1000
+        assert row["wake"] - int(soon.timestamp() * 1000) == make.config().write.respect_people.total_seconds() * 1000
 
 
 def test_R37_nothing_is_forgotten_by_a_clock_that_no_crm_confirms(state):
@@ -419,26 +427,40 @@ def test_J14_a_daemon_goes_on_when_the_clock_is_set_back(monkeypatch):
 # SIGTERM while C waits
 
 LOCKED = """
-from crmsync import cli, stopping
-stopping.GRACE = 0.5
-cli.main()
+import sys, threading
+from crmsync import stopping
+from crmsync.store.database import BUSY_SECONDS, open_store
+stopping.GRACE = 0.2
+last_words = threading.Event().wait if sys.argv[2] == "unheard" else lambda: print("cut off")
+store = open_store(sys.argv[1])
+with stopping.stoppable(1, last_words):
+    print("waiting", flush=True)
+    with store.begin():
+        print("got the lock")
 """
 
 
-def test_J11_a_command_that_waits_for_somebodys_lock_is_cut_off(folder):
-    ended = CliRunner().invoke(app, ["setup", "-c", str(folder / "crmsync.toml")], env=SECRETS)
-    assert ended.exit_code == 0
-    subprocess.run([sys.executable, "-m", "crmsync", "sync"], cwd=folder, env=environment(), check=False)
-    with closing(sqlite3.connect(folder / "crmsync.db", isolation_level=None)) as other:
+@pytest.mark.parametrize(("words", "said"), [("heard", "cut off\n"), ("unheard", "")])
+def test_J11_who_waits_for_somebodys_lock_is_cut_off_though_no_python_runs(tmp_path, words, said):
+    url = f"sqlite:///{tmp_path}/state.db"
+    open_store(url).close()
+    with closing(sqlite3.connect(tmp_path / "state.db", isolation_level=None)) as other:
         other.execute("BEGIN IMMEDIATE")
-        command = [sys.executable, "-c", LOCKED, "backfill", "--json"]
-        with subprocess.Popen(command, cwd=folder, env=environment(), stdout=-1, stderr=-1, text=True) as process:
-            seen = f"/proc/{process.pid}/task/{process.pid}/wchan"
-            assert seen
-            time.sleep(3)
+        command = [sys.executable, "-c", LOCKED, url, words]
+        with subprocess.Popen(command, env=environment(), stdout=-1, text=True) as process:
+            assert process.stdout.readline() == "waiting\n"
+            threading.Event().wait(0.3)  # until SQLite has it: what came before would be heard in any case
             process.terminate()
             begun = time.monotonic()
             out, _err = process.communicate(timeout=60)
-            assert time.monotonic() - begun < 20
-    assert process.returncode == 1
-    assert orjson.loads(out)["error"] == "cancelled"
+            assert time.monotonic() - begun < BUSY_SECONDS / 2
+    assert (process.returncode, out) == (1, said)
+
+
+def test_J11_ctrl_c_at_a_question_is_heard_at_once(monkeypatch):
+    monkeypatch.setattr(stopping, "_cut_off_later", lambda _code, _words: None)
+    with stopping.stoppable(1) as stop:
+        with pytest.raises(KeyboardInterrupt), stopping.interruptible():
+            signal.raise_signal(signal.SIGINT)
+        assert stop.wait(10)
+        signal.raise_signal(signal.SIGINT)  # and raises nothing any more

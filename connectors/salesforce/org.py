@@ -252,7 +252,7 @@ class Org:
             return self._client
 
     def _new_token(self) -> Token:
-        """A token; where a JWT by this machine's clock was refused, one more by Salesforce's, as the refusal told it."""
+        """A token; a JWT by our clock that was refused is made once more by Salesforce's, which the refusal told."""
         told = self.told_time()
         try:
             return exchanged(lambda: new_token(self._session, self.settings, told))
