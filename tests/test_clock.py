@@ -247,6 +247,7 @@ def test_R37_a_good_run_of_the_future_is_none(state):
     said = health.health(settings, state, four)
     assert not said["healthy"]
     assert "no good run since 2026-11-21 12:00 UTC" in said["health"][0]
+    assert "Nothing ran since" in said["health"][0]
     with state.read() as reading:
         assert journal.last_full_pull(reading, int(four.timestamp() * 1000)) == int(NOW.timestamp() * 1000)
     now = cycle(work(state, crms[0], settings=settings, now=four))

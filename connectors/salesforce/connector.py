@@ -1,4 +1,4 @@
-"""The Salesforce connector: the nine verbs of `crmsync.model.Connector`, for leads and contacts."""
+"""The Salesforce connector: the verbs of `crmsync.model.Connector`, for leads and contacts."""
 
 from __future__ import annotations
 
