@@ -9,6 +9,7 @@ ROOT = Path(__file__).parent.parent
 WORDS = {"crmsync", "crmsync.model", "crmsync.errors"}
 SETTINGS = {"crmsync.config", "crmsync.mistakes", "crmsync.rules", "crmsync.tables"}
 THINKING = {
+    "crmsync.clock",
     "crmsync.feeds",
     "crmsync.columns",
     "crmsync.people",
