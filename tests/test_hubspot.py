@@ -1666,7 +1666,8 @@ def test_a_page_served_again_and_again_ends_the_pull(sandbox, ready):
 
 def test_a_search_that_ignores_its_filter_is_replaced_by_the_list(sandbox, ready):
     _, cursor = contacts(ready)
-    results = [{"id": str(number), "properties": {}} for number in range(200)]
+    told = {"createdAt": "2026-01-01T00:00:00Z"}
+    results = [{"id": str(each), "properties": {"hs_object_id": str(each)}, **told} for each in range(200)]
     page = {"total": 5_000, "results": results, "paging": {"next": {"after": "200"}}}
     sandbox.faults.add(Fault(do="answer", status=200, body=page, path="contacts/search$"))
     assert {str(contact_id) for contact_id in sandbox.portal.state.contacts.live} <= set(contacts(ready, cursor)[0])
