@@ -192,8 +192,11 @@ class Org:
         return _objects(self._to_the_end(self.query(soql)))
 
     def _to_the_end(self, first: dict[str, Any]) -> list[Any]:
-        rows = list(first["records"])
+        rows, links = list(first["records"]), set[str]()
         while not first["done"]:
+            if first["nextRecordsUrl"] in links:
+                raise Unavailable(CRM, "Salesforce returns the same page again and again")
+            links.add(first["nextRecordsUrl"])
             first = self.more(first["nextRecordsUrl"])
             rows += first["records"]
         return rows

@@ -319,6 +319,8 @@ def pages(org: Org, schema: Schema, make: Callable[[], Source], at: Place) -> It
             return
     while True:
         rows = readable_rows(org, source, columns, page["records"])
+        if not rows and not page["done"]:
+            raise Unavailable(CRM, f"Salesforce answered a page of {source.object} of which nothing can be read")
         after = _advanced(source, rows[-1], after) if rows else after
         at = after_stream(at, source) if page["done"] else replace(at, after=after, shape=shape(source))
         yield rows, at
