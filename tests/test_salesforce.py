@@ -323,7 +323,10 @@ def test_a_netrc_does_not_replace_the_token(mock, monkeypatch, tmp_path):
     netrc.write_text("machine acme.my.salesforce.com login me password other")
     monkeypatch.setenv("NETRC", str(netrc))
     logged_in(mock)
-    mock.get(f"{ACME}/services/data/v66.0/queryAll/", json={"totalSize": 1, "done": True, "records": [{"Id": "00D000000000001AAA"}]})
+    mock.get(
+        f"{ACME}/services/data/v66.0/queryAll/",
+        json={"totalSize": 1, "done": True, "records": [{"Id": "00D000000000001AAA"}]},
+    )
     acme().account()
     assert mock.calls[-1].request.headers["Authorization"] == f"Bearer {CANARY}"
     assert "Authorization" not in mock.calls[0].request.headers

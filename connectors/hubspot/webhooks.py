@@ -19,6 +19,7 @@ from starlette.applications import Starlette
 from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response
 from starlette.routing import Route
+from uvicorn.protocols.http.h11_impl import H11Protocol
 
 from connectors.hubspot.hints import Hints
 from connectors.hubspot.settings import Webhooks
@@ -36,6 +37,9 @@ MOST_BODY = 2 * 1024 * 1024
 
 BODY_DEADLINE = 3.0
 """Seconds for the whole body; HubSpot itself gives up on an answer after five."""
+
+HEAD_DEADLINE = 5.0
+"""Seconds for the head of a call: callers who never end theirs would keep HubSpot out, since each takes a place."""
 
 MOST_CALLERS = 64
 
@@ -112,6 +116,35 @@ def _parsed(body: bytes) -> object:
         return None
 
 
+class _Impatient(H11Protocol):
+    """A connection that is closed when the head of a call is not whole in time."""
+
+    _deadline: asyncio.TimerHandle | None = None
+
+    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
+        super().connection_made(transport)
+        self._mind_the_time()
+
+    def data_received(self, data: bytes) -> None:
+        super().data_received(data)
+        self._mind_the_time()
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        self._relax()
+        super().connection_lost(exc)
+
+    def _mind_the_time(self) -> None:
+        if self.cycle is not None and not self.cycle.response_complete:
+            self._relax()
+        elif self._deadline is None:
+            self._deadline = self.loop.call_later(HEAD_DEADLINE, self.transport.close)
+
+    def _relax(self) -> None:
+        if self._deadline is not None:
+            self._deadline.cancel()
+        self._deadline = None
+
+
 class _Server(uvicorn.Server):
     """uvicorn that says when it listens, and that stops at once."""
 
@@ -120,7 +153,7 @@ class _Server(uvicorn.Server):
         super().__init__(
             uvicorn.Config(
                 app,
-                http="h11",
+                http=_Impatient,
                 loop="asyncio",
                 ws="none",
                 lifespan="off",

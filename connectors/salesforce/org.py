@@ -299,7 +299,8 @@ class Org:
     def _seen(self, response: requests.Response) -> None:
         if at := http_date(response.headers.get("Date")):
             self._clock = (at, time.monotonic())
-        told = response.headers.get("Sforce-Limit-Info", "")
+        # Taken away, because simple-salesforce makes numbers of it whatever it says (1.12.10, 2026-11).
+        told = response.headers.pop("Sforce-Limit-Info", "")
         if found := re.match(r"\s*api-usage=([0-9]{1,12})/([1-9][0-9]{0,11})\b", told):
             self.usage = Usage(int(found[1]), int(found[2]), time.monotonic(), self.calls)
         # simple-salesforce's exceptions do not carry the headers that say how long to wait.
