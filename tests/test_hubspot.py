@@ -9,7 +9,7 @@ from datetime import timedelta
 
 import pytest
 
-from connectors.hubspot import Settings, connect
+from connectors.hubspot import Settings, api, connect
 from connectors.hubspot.answers import Forbidden, Unauthorized
 from connectors.sandbox.faults import Fault
 from crmsync.errors import Cancelled, ConfigError, Unavailable
@@ -382,6 +382,29 @@ def test_a_large_export_is_an_archive(sandbox, ready, times):
     for contact_id in sandbox.portal.state.contacts.live[8:20]:
         update(sandbox, contact_id, jobtitle="y" * 200_000)
     assert contacts(hubspot(sandbox, backfill="export"))[0] == contacts(ready)[0]
+
+
+@pytest.mark.parametrize(
+    ("base", "address"),
+    [
+        ("https://api.hubapi.com", "http://127.0.0.1:1/x"),
+        ("https://api.hubapi.com", "https://127.0.0.1:1/x"),
+        ("https://api.hubapi.com", "https://169.254.169.254/latest"),
+        ("http://127.0.0.1:1", "https://10.0.0.1/x"),
+        ("http://127.0.0.1:1", "http://8.8.8.8/x"),
+    ],
+)
+def test_a_file_is_not_fetched_from_inside_the_network(base, address, tmp_path):
+    made = connect(Settings(base_url=base, token="x"), NAMES, {}, Hurry())
+    with (tmp_path / "file").open("wb") as file, pytest.raises(Unavailable, match="named an address for a file"):
+        made._api.download(address, file)
+    assert made.calls == 0
+
+
+def test_a_file_without_end_is_given_up(sandbox, ready, monkeypatch):
+    monkeypatch.setattr(api, "MOST_FILE", 1_000)
+    with pytest.raises(Unavailable, match="the file that HubSpot made has more than"):
+        contacts(hubspot(sandbox, backfill="export"))
 
 
 def test_an_export_that_was_asked_for_is_waited_for_by_the_next_process(sandbox, ready):

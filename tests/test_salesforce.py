@@ -305,6 +305,34 @@ def test_a_log_in_that_names_another_host_gets_no_token(mock, evil):
     assert CANARY not in str(told.value)
 
 
+def test_a_log_in_that_names_another_my_domain_gets_no_token_and_says_what_to_write(mock):
+    logged_in(mock, instance_url="https://renamed.my.salesforce.com")
+    with pytest.raises(ConfigError, match=r'set instance_url = "https://renamed\.my\.salesforce\.com"'):
+        acme().account()
+    assert [call.request.url for call in mock.calls] == [f"{ACME}/services/oauth2/token"]
+
+
+@pytest.mark.parametrize(
+    ("configured", "named", "is_ours"),
+    [
+        (ACME, ACME, True),
+        (ACME, "https://ACME.my.salesforce.com/", True),
+        ("http://127.0.0.1:8400", "http://127.0.0.1:8400", True),
+        ("http://127.0.0.1:8400", "http://127.0.0.1:9999", False),
+        ("http://127.0.0.1:8400", "http://localhost:8400", False),
+        (ACME, "http://127.0.0.1:8400", False),
+        (ACME, "https://169.254.169.254", False),
+        (ACME, "https://[", False),
+    ],
+)
+def test_a_token_goes_to_the_configured_address_only(configured, named, is_ours):
+    if is_ours:
+        assert org.allowed_instance(configured, named) == configured
+    else:
+        with pytest.raises(ConfigError, match="crmsync"):
+            org.allowed_instance(configured, named)
+
+
 @pytest.mark.parametrize(
     "link", ["https://evil.example/services/data/v66.0/query/01g-2", "@evil.example/query/01g-2", "/query/../../x"]
 )

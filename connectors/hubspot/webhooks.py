@@ -19,7 +19,7 @@ from starlette.applications import Starlette
 from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response
 from starlette.routing import Route
-from uvicorn.protocols.http.h11_impl import H11Protocol
+from uvicorn.protocols.http.h11_impl import H11Protocol, RequestResponseCycle
 
 from connectors.hubspot.hints import Hints
 from connectors.hubspot.settings import Webhooks
@@ -134,7 +134,8 @@ class _Impatient(H11Protocol):
         super().connection_lost(exc)
 
     def _mind_the_time(self) -> None:
-        if self.cycle is not None and not self.cycle.response_complete:
+        cycle: RequestResponseCycle | None = self.cycle  # none before the first call
+        if cycle is not None and not cycle.response_complete:
             self._relax()
         elif self._deadline is None:
             self._deadline = self.loop.call_later(HEAD_DEADLINE, self.transport.close)

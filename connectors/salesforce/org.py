@@ -352,10 +352,10 @@ def allowed_instance(ours: str, named: str) -> str:
     Whoever can answer a log-in could have the token sent to an org of their own; and an org that was renamed answers
     under both names for a while.
     """
-    configured, other = urlsplit(ours), urlsplit(named if "//" in named else f"https://{named}")
-    if other.scheme == configured.scheme and other.netloc.lower() == configured.netloc.lower():
-        return ours
     try:
+        configured, other = urlsplit(ours), urlsplit(named if "//" in named else f"https://{named}")
+        if (other.scheme, other.netloc.lower()) == (configured.scheme, configured.netloc.lower()):
+            return ours
         new = normal_address(named)
     except ValueError as error:
         raise ConfigError(f"the log-in names an address that crmsync does not send its token to: {error}") from None
