@@ -199,13 +199,18 @@ def _why_odd(record: Mapping[str, Any], record_id: str) -> str:
     values = record.get("properties")
     if not record_id:
         return "without an id"
-    if not isinstance(values, dict) or all(each is None for each in values.values()):
+    types = set(map(type, values.values())) if isinstance(values, dict) else set()
+    if not isinstance(values, dict) or types <= {NONE}:
         return "without its properties"
-    if not all(map(_is_plain, values.values())) or not isinstance(record.get("archived"), bool | None):
+    are_plain = types <= {str, NONE} or all(map(_is_plain, values.values()))
+    if not are_plain or not isinstance(record.get("archived"), bool | None):
         return "with values of another type than documented"
     if values.get("hs_object_id") is not None and text(values["hs_object_id"]) != record_id:
         return "with the properties of another record"
     return "" if stamp_of(record) else "without a time stamp"
+
+
+NONE = type(None)
 
 
 def _is_plain(value: Any) -> bool:
@@ -214,7 +219,7 @@ def _is_plain(value: Any) -> bool:
 
 def _with_texts(record: Mapping[str, Any], record_id: str) -> Mapping[str, Any]:
     values = record["properties"]
-    if record["id"] == record_id and {type(each) for each in values.values()} <= {str, type(None)}:
+    if record["id"] == record_id and set(map(type, values.values())) <= {str, NONE}:
         return record
     texts = {name: None if each is None else text(each) for name, each in values.items()}
     return {**record, "id": record_id, "properties": texts}

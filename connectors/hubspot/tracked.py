@@ -157,7 +157,7 @@ def _event(api: Api, event: Mapping[str, Any], feeds: Sequence[Feed]) -> Iterato
     if text(event.get("objectType")).upper() not in ("CONTACT", "0-1", ""):
         return
     if not (at and event_id and contact_id and isinstance(values, dict | None)):
-        api.note_odd([Odd(f"event {event_id}" if event_id else "one of the events", "without id, time or contact")])
+        api.note_odd([Odd("one of the events", "without id, time or contact")])
     elif feed := fitting(feeds, values or {}):
         yield Activity(Ref(CRM, KIND, contact_id), f"events:{event_id}", feed.kind, at, attributes(feed, values or {}))
 

@@ -193,16 +193,17 @@ def id_lists(ids: Sequence[str], most: int = IN_LIST) -> Iterator[str]:
 
 
 class Column(NamedTuple):
-    """A column of a query: its path, the way to it in a JSON record, and how its value is read."""
+    """A column of a query: its path, the way to it in a JSON record, how its value is read, and whether not every text
+    will do.
+    """
 
     path: str
     steps: tuple[str, ...]
     read: Callable[[Any], Scalar | None]
+    is_strict: bool = False
 
     def is_plain(self, value: Any) -> bool:
         """Whether a value of JSON is one that a field of any type may have, and an id or a truth is one."""
-        if value is None:
-            return True
         if self.path == "Id":
             return is_id(value)
         if isinstance(value, float):
@@ -214,7 +215,11 @@ class Column(NamedTuple):
 def columns_of(source: Source, schema: Schema) -> list[Column]:
     """The columns of a source, in the order of its query."""
     known = {path: schema.resolve(source.object, path) for path in _columns(source)}
-    return [Column(path, tuple(path.split(".")), reader(it.type if it else "string")) for path, it in known.items()]
+    readers = {path: reader(it.type if it else "string") for path, it in known.items()}
+    return [
+        Column(path, tuple(path.split(".")), read, path == "Id" or read is READ_BOOLEAN)
+        for path, read in readers.items()
+    ]
 
 
 def readable_rows(org: Org, source: Source, columns: Sequence[Column], records: Iterable[Any]) -> list[Row]:
@@ -265,12 +270,13 @@ def _read(values: Iterable[Any], columns: Sequence[Column]) -> Row:
 def _walk(record: Any, column: Column) -> Any:
     value = record
     for step in column.steps:
-        if value is None and value is not record:
-            return None
-        if not isinstance(value, dict) or step not in value:
-            raise _Unreadable("without its fields")
-        value = value[step]
-    if column.is_plain(value):
+        try:
+            value = value[step]
+        except (KeyError, TypeError):
+            if value is None and value is not record:
+                return None
+            raise _Unreadable("without its fields") from None
+    if value is None or (type(value) is str and not column.is_strict) or column.is_plain(value):
         return value
     raise _Unreadable("with values of another type than documented")
 
