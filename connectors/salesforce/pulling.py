@@ -262,7 +262,7 @@ def _odd(object_: str, record: Any, columns: Sequence[Column], why: str) -> Odd:
 def _read(values: Iterable[Any], columns: Sequence[Column]) -> Row:
     return {
         path: known
-        for (path, _steps, read), value in zip(columns, values, strict=True)
+        for (path, _steps, read, _strict), value in zip(columns, values, strict=True)
         if value is not None and value != "" and (known := read(value)) is not None
     }
 
