@@ -401,6 +401,12 @@ def test_a_file_is_not_fetched_from_inside_the_network(base, address, tmp_path):
     assert made.calls == 0
 
 
+def test_an_export_that_never_ends_is_replaced_by_the_list(sandbox, ready):
+    sandbox.faults.add(Fault(do="answer", status=200, body={"status": "PENDING"}, path="tasks/.*/status$"))
+    found, _ = contacts(hubspot(sandbox, backfill="export"))
+    assert {str(contact_id) for contact_id in sandbox.portal.state.contacts.live} == set(found)
+
+
 def test_a_file_without_end_is_given_up(sandbox, ready, monkeypatch):
     monkeypatch.setattr(api, "MOST_FILE", 1_000)
     with pytest.raises(Unavailable, match="the file that HubSpot made has more than"):

@@ -25,7 +25,10 @@ EXPORT = "hubspot.export"
 """The note that holds, as JSON, the id of an export that was asked for, and when."""
 
 STILL_GOOD = timedelta(hours=20)
-"""How long an export is waited for and read again; after that another one is asked for."""
+"""How long an export is read again; after that another one is asked for."""
+
+LONGEST = 2 * 3_600.0
+"""Seconds for which an export is waited for in one run; then the list is read, which takes less for a million."""
 
 FIRST_POLL, SLOWEST_POLL = 2.0, 60.0
 """Seconds between looks at an export; they grow from the one to the other."""
@@ -110,16 +113,16 @@ def _order(api: Api, notes: Notes, properties: Sequence[str]) -> Export:
 
 def _finished(api: Api, export_id: str) -> str:
     """Wait for an export; the address of its file, which is good for five minutes."""
-    pause, begun = FIRST_POLL, api.server_time
+    pause, waited = FIRST_POLL, 0.0
     while True:
         answer = api.get(api.place("export_status", id=export_id))
         status, link = text(answer.get("status")), text(answer.get("result"))
         if status == "COMPLETE" and link:
             return link
-        if status not in ("PENDING", "PROCESSING") or api.server_time - begun > STILL_GOOD:
+        if status not in ("PENDING", "PROCESSING") or waited > LONGEST:
             raise Refused(200, {"message": f"the export is {status}"}, "the export")
         api.pause(pause)
-        pause = min(SLOWEST_POLL, pause * 1.5)
+        waited, pause = waited + pause, min(SLOWEST_POLL, pause * 1.5)
 
 
 def _records(file: IO[bytes], properties: Sequence[str]) -> Iterator[list[Record]]:
