@@ -1278,6 +1278,23 @@ def test_a_move_that_was_cut_in_two_is_finished_by_the_same_process(sandbox, rea
     assert [each.stage for each in connector.read([Ref("hubspot", "contact", moved)])] == ["lead"]
 
 
+def test_a_move_that_was_cut_in_two_is_finished_as_soon_as_its_contact_can_be_read(sandbox, ready):
+    notes = {}
+    connector = hubspot(sandbox, notes=notes, backward_stages=True)
+    moved = create(sandbox, email="a@acme.example", lifecyclestage="salesqualifiedlead")
+    sandbox.faults.add(Fault(do="answer", status=500, path="batch/update", first=2))
+    with pytest.raises(Unavailable):
+        list(connector.write([change(moved, {"stage": "sql"}, stage="lead")]))
+    sandbox.faults.clear()
+    odd = {"id": moved, "properties": None}
+    sandbox.faults.add(Fault(do="answer", status=200, body={"results": [odd]}, path="batch/read$"))
+    sandbox.faults.add(Fault(do="answer", status=200, body=odd, path=f"contacts/{moved}$"))
+    assert list(connector.read([Ref("hubspot", "contact", moved)])) == []
+    sandbox.faults.clear()
+    assert [each.stage for each in connector.read([Ref("hubspot", "contact", moved)])] == ["lead"]
+    assert "hubspot.moving_back" not in notes
+
+
 def test_a_stage_or_owner_never_waits_for_an_import_even_where_it_is_refused(sandbox, many):
     owner = next(each.id for each in hubspot(sandbox).owners() if not each.active)
     look = Look(sandbox)

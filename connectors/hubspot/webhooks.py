@@ -13,7 +13,6 @@ from base64 import b64encode
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 
-import orjson
 import uvicorn
 from starlette.applications import Starlette
 from starlette.requests import ClientDisconnect, Request
@@ -21,6 +20,7 @@ from starlette.responses import Response
 from starlette.routing import Route
 from uvicorn.protocols.http.h11_impl import H11Protocol, RequestResponseCycle
 
+from connectors.http import NotJson, parse_json
 from connectors.hubspot.hints import Hints
 from connectors.hubspot.settings import Webhooks
 from crmsync.errors import ConfigError
@@ -111,8 +111,8 @@ async def _body(request: Request) -> bytes | None:
 def _parsed(body: bytes) -> object:
     """What a genuine call says; nothing where that is not JSON: HubSpot would only send the same again."""
     try:
-        return orjson.loads(body)
-    except orjson.JSONDecodeError:
+        return parse_json(body)
+    except NotJson:
         return None
 
 
