@@ -1,4 +1,4 @@
-"""Taking secrets out of texts: those that the config holds, and whatever looks like one, also in what a CRM says."""
+"""Taking secrets out of texts, also out of what a CRM says, and taking people out of what is logged."""
 
 from __future__ import annotations
 
@@ -23,6 +23,27 @@ _CREDENTIAL = re.compile(
         ["']? \s* [=:] \s* ["']? )  (?: (?: bearer | basic ) \s+ )?  [^\s"'&,;)}]{6,}
     """
 )
+
+
+_QUOTATION = re.compile("“[^”]*(?:”|$)")
+
+_PEOPLE = re.compile(
+    r"""(?x)
+    (?P<query> (?<= [\w/] ) \? [^\s"'?]* = [^\s"']* )
+    | (?<! // ) (?<! [\w.+%-] ) [\w.+%-]+ (?: @ | %40 ) [\w-]+ (?: \. [\w-]+ )+
+    """
+)
+"""What is asked for in a web address, and e-mail addresses."""
+
+
+def hide_people(text: str) -> str:
+    """The text without what may be personal: what remains are our own words, codes, names of fields, and ids."""
+    return _PEOPLE.sub(lambda found: "?…" if found["query"] else HIDDEN, hide_quotations(text))
+
+
+def hide_quotations(text: str) -> str:
+    """The text without what a CRM said in its own words (see `quote_crm`)."""
+    return _QUOTATION.sub("“…”", text)
 
 
 def hide_secrets(text: str, secrets: Sequence[str]) -> str:

@@ -7,7 +7,7 @@ from datetime import datetime
 from typing import Any
 
 from connectors.http import retry_after_seconds
-from crmsync.errors import ConfigError, CrmsyncError, Transient, Unavailable
+from crmsync.errors import ConfigError, CrmsyncError, Transient, Unavailable, quote_crm
 
 CRM = "hubspot"
 
@@ -27,10 +27,13 @@ class Refused(Unavailable):
     def __init__(self, status: int, body: Mapping[str, Any], task: str) -> None:
         self.status, self.body = status, body
         self.category = str(body.get("category") or "")
-        self.said = str(body.get("message") or f"status {status}")
+        message = body.get("message")
+        self.said = str(message or f"status {status}")
+        words = f"{self.category} {quote_crm(self.said)}".lstrip() if message else self.said
         trace = body.get("correlationId")
         super().__init__(
-            CRM, f"HubSpot refused to {task}: {self.said}" + (f" (correlation id {trace})" if trace else "")
+            CRM,
+            f"HubSpot refused to {task}: {words}" + (f" (correlation id {trace})" if trace else ""),
         )
 
 
@@ -90,11 +93,13 @@ def verdict(status: int, body: Any, headers: Mapping[str, str], now: datetime, t
 
 def _refused(status: int, body: Mapping[str, Any], is_json: bool, task: str) -> CrmsyncError:
     if status == 401:
-        return Unauthorized(str(body.get("category") or body.get("message") or "status 401"))
+        said = quote_crm(str(body["message"])) if body.get("message") else "status 401"
+        return Unauthorized(str(body.get("category") or said))
     if status == 403 and not is_json:
         return Transient(f"a web page came from in front of HubSpot when it was to {task}")
     if status == 403:
-        return Forbidden(str(body.get("message") or "status 403"), missing_scopes(body), task)
+        said = quote_crm(str(body["message"])) if body.get("message") else "status 403"
+        return Forbidden(said, missing_scopes(body), task)
     if status == 410:
         return ConfigError(f"HubSpot no longer lets anybody {task} in this version: set another [hubspot] api_version")
     return Refused(status, body, task)

@@ -15,7 +15,7 @@ import jwt
 import requests
 
 from connectors.salesforce.settings import Settings
-from crmsync.errors import ConfigError, Transient
+from crmsync.errors import ConfigError, Transient, quote_crm
 
 JWT_LIFE = timedelta(minutes=3)
 """Salesforce takes an assertion that ends at most five minutes ahead."""
@@ -162,6 +162,6 @@ def _refuse(status: int, answer: dict[str, Any], settings: Settings) -> NoReturn
     if status >= 500 or status in (408, 429) or code in ("server_error", "temporarily_unavailable") or not code:
         raise Transient(f"Salesforce's log-in answered {status}")
     if "rate" in code or "rate" in said.lower().split():
-        raise Transient(f"Salesforce's log-in answered {status}: {said}", retry_after=30.0)
+        raise Transient(f"Salesforce's log-in answered {status}: {quote_crm(said)}", retry_after=30.0)
     reason = _REASONS.get(code) or _GRANT_REASONS[settings.auth]
-    raise ConfigError(f"Salesforce refused the log-in ({code}: {said}): {reason}")
+    raise ConfigError(f"Salesforce refused the log-in ({code}: {quote_crm(said)}): {reason}")

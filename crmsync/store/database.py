@@ -141,7 +141,8 @@ def _opened(address: URL) -> Iterator[Store]:
     if address.drivername == "sqlite" and address.database:
         _refuse_network_filesystem(Path(address.database))
     is_sqlite = address.drivername == "sqlite"
-    engine = create_engine(address, connect_args={"timeout": BUSY_SECONDS} if is_sqlite else {})
+    waiting = {"timeout": BUSY_SECONDS} if is_sqlite else {}
+    engine = create_engine(address, connect_args=waiting, hide_parameters=True)
     if is_sqlite:
         event.listen(engine, "connect", _prepare_sqlite)
         event.listen(engine, "begin", _begin_sqlite)
@@ -236,14 +237,14 @@ def _told(url: str) -> Iterator[None]:
     try:
         yield
     except (DatabaseError, OperationalError) as error:
-        said = str(error.orig)
+        said = str(error.orig).partition("\n")[0]  # PostgreSQL's further lines repeat values
         if "malformed" in said or "not a database" in said:
             raise StateError(_damaged(url)) from error
+        if not isinstance(error, OperationalError):
+            raise
         if "locked" in said or "readonly" in said or "unable to open" in said or "full" in said:
             raise StateError(f"the state at {url} cannot be used: {said}; nothing was written to it") from error
-        if isinstance(error, OperationalError):
-            raise StateError(f"the state database at {url} does not answer: {said.splitlines()[0]}") from error
-        raise
+        raise StateError(f"the state database at {url} does not answer: {said}") from error
 
 
 def _damaged(url: str) -> str:
