@@ -14,6 +14,7 @@ from importlib.metadata import entry_points
 from pathlib import Path
 from types import ModuleType
 from typing import Any, Literal, NamedTuple, get_args
+from urllib.parse import parse_qsl
 from zoneinfo import ZoneInfo, available_timezones
 
 from pydantic import BaseModel, Field, SecretStr, ValidationError, create_model, field_validator, model_validator
@@ -534,11 +535,21 @@ def _secrets_in_file(given: Mapping[str, Any]) -> Iterator[Mistake]:
             )
     state = given.get("state")
     url = state.get("url") if isinstance(state, dict) else None
-    if isinstance(url, str) and re.match(r"[^/]*//[^/@]*:[^/@]+@", url):
+    if isinstance(url, str) and _holds_password(url):
         yield Mistake(
             ("state", "url"),
             "a password does not belong into this file; set the whole address as CRMSYNC_STATE__URL in the environment",
         )
+
+
+SECRET_PARAMETER = re.compile("(?i)pass|secret|scram")
+"""Names of what PostgreSQL takes in the query of an address and that is a password, or leads to one."""
+
+
+def _holds_password(url: str) -> bool:
+    """Whether a password stands in an address: before its host, or in its query."""
+    names = [name for name, _value in parse_qsl(url.partition("?")[2], keep_blank_values=True)]
+    return any(map(SECRET_PARAMETER.search, names)) or re.match(r"[^/]*//[^/@]*:[^/@]+@", url) is not None
 
 
 def _secrets_in_table(table: Any, model: type[BaseModel], loc: tuple[str, ...]) -> Iterator[tuple[str, ...]]:

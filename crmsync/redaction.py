@@ -9,7 +9,7 @@ from pydantic import BaseModel, SecretStr
 from sqlalchemy import make_url
 from sqlalchemy.exc import ArgumentError
 
-from crmsync.config import Config
+from crmsync.config import SECRET_PARAMETER, Config
 
 HIDDEN = "[hidden]"
 
@@ -57,7 +57,7 @@ def hide_secrets(text: str, secrets: Sequence[str]) -> str:
 def secrets_of(config: Config) -> list[str]:
     """Every secret that the config holds."""
     found = [secret for table in config.crms.values() for secret in _secrets_in(table)]
-    return [*found, *_password(config.state.url)]
+    return [*found, *_passwords(config.state.url)]
 
 
 def _secrets_in(table: BaseModel) -> Iterator[str]:
@@ -69,9 +69,11 @@ def _secrets_in(table: BaseModel) -> Iterator[str]:
             yield from _secrets_in(value)
 
 
-def _password(url: str) -> list[str]:
+def _passwords(url: str) -> list[str]:
+    """The passwords of an address, before its host and in its query."""
     try:
-        password = make_url(url).password
-    except ArgumentError:
+        address = make_url(url)
+    except (ArgumentError, ValueError):
         return []
-    return [str(password)] if password else []
+    query = [values for name, values in address.normalized_query.items() if SECRET_PARAMETER.search(name)]
+    return [*filter(None, [address.password]), *(value for values in query for value in values)]

@@ -148,6 +148,12 @@ def test_ordinary_words_stay(told):
     assert event["ok"] is True
 
 
+@pytest.mark.parametrize("name", ["password", "passfile", "sslpassword", "scram_client_key"])
+def test_a_secret_in_the_query_of_an_address_is_known(name):
+    url = f"postgresql://db.example/state?user=u&{name}=fo%2Fur&sslmode=verify-full"
+    assert secrets_of(config_class()(state={"url": url}, bands={"cold": 0})) == ["fo/ur"]
+
+
 def test_the_secrets_of_a_config_are_known():
     config = config_class()(
         hubspot={"token": SecretStr("one")},

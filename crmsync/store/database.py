@@ -120,13 +120,23 @@ def _address(url: str) -> URL:
         parsed = make_url(url)
     except Exception as error:
         raise ConfigError(
-            f"[state] url = {url!r} is not an address; write sqlite:///crmsync.db or postgresql://…"
+            "[state] url is not an address; write sqlite:///crmsync.db or postgresql://user@host/database"
         ) from error
     if parsed.drivername in ("postgresql", "postgres"):
         parsed = parsed.set(drivername="postgresql+psycopg")
     if parsed.drivername not in ("sqlite", "postgresql+psycopg"):
         raise ConfigError(f"[state] url: {parsed.drivername!r} is not supported; use sqlite:/// or postgresql://")
     return parsed
+
+
+SHOWN = frozenset({"host", "port", "dbname", "user", "service"})
+"""What is shown of the query of an address: the rest may be a password."""
+
+
+def shown_address(address: URL) -> str:
+    """The address of a state without its secrets, in whatever place they stand."""
+    query = {name: value for name, value in address.query.items() if name in SHOWN}
+    return address.set(query=query).render_as_string(hide_password=True)
 
 
 def is_there(address: URL) -> bool:
@@ -146,7 +156,7 @@ def _opened(address: URL) -> Iterator[Store]:
     if is_sqlite:
         event.listen(engine, "connect", _prepare_sqlite)
         event.listen(engine, "begin", _begin_sqlite)
-    store = Store(engine, address.render_as_string(hide_password=True))
+    store = Store(engine, shown_address(address))
     try:
         with _told(store.url):
             yield store
