@@ -356,6 +356,18 @@ def _folder_variables(folder: str) -> dict[str, str]:
         raise ConfigError(f"the secrets folder {folder} cannot be read ({error.strerror})") from None
 
 
+def secret_files(config: Config) -> list[Path]:
+    """The files with secrets that this config reads: those of the secrets folder, and those that tables name."""
+    folder = config.secrets or ""
+    named = [
+        Path(value)
+        for table in config.crms.values()
+        for name in type(table).model_fields
+        if name.endswith("_file") and (value := getattr(table, name))
+    ]
+    return [*(Path(folder) / name for name in _folder_variables(folder)), *named]
+
+
 def connectors() -> dict[str, ModuleType]:
     """Every installed connector by name; a connector is a module with `Settings` and `connect`."""
     return {each.name: each.load() for each in entry_points(group="crmsync.connectors")}

@@ -134,7 +134,8 @@ def _keep(settings: Settings, rotated: str) -> None:
     path = Path(settings.refresh_token_file)
     text = json.dumps({"seed": _seed(settings), "token": rotated})
     fresh = path.with_name(path.name + ".new")
-    with open(os.open(fresh, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "w", encoding="utf-8") as file:
+    fresh.unlink(missing_ok=True)  # what lies there may be readable to others
+    with open(os.open(fresh, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w", encoding="utf-8") as file:
         file.write(text)
         file.flush()
         os.fsync(file.fileno())

@@ -5,7 +5,7 @@ from __future__ import annotations
 import fcntl
 import os
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager, nullcontext
+from contextlib import contextmanager, nullcontext, suppress
 from datetime import datetime
 from functools import partial
 from itertools import count
@@ -88,9 +88,23 @@ def open_store(url: str) -> Store:
     Raises `ConfigError` for an address that cannot be used and `StateError` for a state that cannot: `StateInUse` where
     it is of an older version and somebody works on it.
     """
-    with _opened(_address(url)) as store:
+    address = _address(url)
+    with _opened(address) as store:
+        _make_private(address)
         _migrate(store)
     return store
+
+
+def _make_private(address: URL) -> None:
+    """A state holds people: its files are for their owner alone; SQLite makes those beside it like the first one."""
+    if address.drivername != "sqlite" or not address.database or address.database == ":memory:":
+        return
+    with suppress(OSError):  # only where it is new: to close a file takes SQLite's locks on it away from this process
+        os.close(os.open(address.database, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600))
+    for end in ("", "-wal", "-shm", ".lock"):
+        with suppress(OSError):  # it may be another user's
+            if os.stat(f"{address.database}{end}").st_mode & 0o077:
+                os.chmod(f"{address.database}{end}", 0o600)
 
 
 def open_existing_store(url: str) -> Store | None:
@@ -328,7 +342,7 @@ def _file_lock(store: Store, who: str, wait_for: Callable[[str], None]) -> Itera
     if not database or database == ":memory:":
         yield
         return
-    with open(f"{database}.lock", "a+", encoding="utf-8") as file:
+    with open(f"{database}.lock", "a+", encoding="utf-8", opener=_open_private) as file:
         while not _flocked(file.fileno()):
             file.seek(0)
             wait_for(file.read().strip())
@@ -340,6 +354,10 @@ def _file_lock(store: Store, who: str, wait_for: Callable[[str], None]) -> Itera
             yield
         finally:
             file.truncate(0)
+
+
+def _open_private(path: str, flags: int) -> int:
+    return os.open(path, flags, 0o600)
 
 
 def _flocked(descriptor: int) -> bool:
