@@ -104,7 +104,7 @@ class Memory:
         """The records as they are now."""
         self._call()
         for ref in refs:
-            yield self.records.get(ref) or Contact(ref, datetime(1970, 1, 1, tzinfo=UTC), gone=True)
+            yield self.records.get(ref) or Contact(ref, datetime(1970, 1, 1, tzinfo=UTC), gone=True, erased=True)
 
     def write(self, changes: Sequence[Change], narrow: Narrow = list) -> Iterator[Receipt]:
         """Take each change, unless `refusing` has a reason not to; each is a batch of its own."""

@@ -476,7 +476,7 @@ def _strange(variable: _Variable, made: type[Config]) -> str:
         )
     try:
         _Variables(made, {variable.name: variable.value})()
-    except SettingsError:
+    except (SettingsError, RecursionError):
         return f'{variable.origin}: write a list or a table as JSON, for example ["a", "b"]'
     return ""
 
@@ -494,15 +494,39 @@ def _merged(low: Mapping[str, Any], high: Mapping[str, Any]) -> dict[str, Any]:
 def _read(path: Path) -> tuple[str, dict[str, Any]]:
     try:
         text = path.read_text(encoding="utf-8")
-        return text, tomllib.loads(text)
+        given = tomllib.loads(text)
+        if _is_deep(given):
+            raise RecursionError
+        return text, given
     except FileNotFoundError:
         raise ConfigError(f"there is no config file {path}", next_command="crmsync init") from None
     except tomllib.TOMLDecodeError as error:
         raise ConfigError(f"{path} is not valid TOML: {error}", next_command="crmsync check") from None
     except UnicodeDecodeError:
         raise ConfigError(f"{path} is not a text in UTF-8; save it as such") from None
+    except RecursionError:
+        raise ConfigError(
+            f"{path} has lists or tables inside one another, more than {DEEPEST} deep; write conditions side by side "
+            "with all = […] or any = […], or take out what was pasted by mistake"
+        ) from None
     except OSError as error:
         raise ConfigError(f"{path} cannot be read: {error.strerror}") from None
+
+
+DEEPEST = 100
+"""Lists and tables inside one another: what reads them goes as deep as they do."""
+
+
+def _is_deep(given: Any) -> bool:
+    level = [given]
+    for _depth in range(DEEPEST):
+        level = [
+            inner
+            for each in level
+            if isinstance(each, dict | list)
+            for inner in (each.values() if isinstance(each, dict) else each)
+        ]
+    return bool(level)
 
 
 def _secrets_folder(given: Mapping[str, Any], folder: Path) -> str:

@@ -110,6 +110,7 @@ def _pull(work: Work, result: Result, crm: str, *, full: bool, trusting: bool = 
         pulled.write_cursor(writing, crm, MAPPING, contacts)
         if full:
             pulled.promote_cursors(writing, crm, [contacts, ACTIVITIES])
+            pulled.drop_unused_facts(writing)
 
 
 def _noticed_fields(work: Work, crm: str) -> Sequence[str]:
@@ -175,6 +176,7 @@ def _find_missing_records(work: Work, crm: str, stream: str, runs: Sequence[str]
     """
     with work.store.read() as reading:
         missing, seen = scored.unseen(reading, runs, crm)
+        deleted = scored.remains(reading, crm)
     if not seen:
         with work.store.begin() as writing:
             pulled.drop_cursor(writing, crm, stream)
@@ -184,7 +186,7 @@ def _find_missing_records(work: Work, crm: str, stream: str, runs: Sequence[str]
             f"it answered without a single record {known}, and nothing is changed; look at what the integration user "
             f"may see, and if {crm} is really empty, take its table out of the config",
         )
-    for some in chunks(missing, 1_000):
+    for some in chunks([*missing, *deleted], 1_000):
         items = list(work.crms[crm].read(some))
         with work.store.begin() as writing:
             pulled.save_contacts(writing, runs[-1], items, work.now)

@@ -502,3 +502,23 @@ def test_a_password_in_the_address_of_the_state_is_refused(write, url):
     assert "a password does not belong into this file; set the whole address as CRMSYNC_STATE__URL" in told[0]
     assert CANARY not in str(told)
     assert load(write(GOOD + '[state]\nurl = "postgresql://me@db.example/state?sslmode=require"\n'))
+
+
+@pytest.mark.parametrize("depth", [101, 600, 5000])
+@pytest.mark.parametrize("text", ["x = {}{}", "[[fit]]\nwhen = {}{{ field = 'title', exists = true }}{}"])
+def test_a_file_that_is_too_deep_is_told(write, text, depth):
+    begin, end = ("[", "]") if text.startswith("x") else ("{ not = ", " }")
+    assert "inside one another, more than 100 deep" in problems(write(text.format(begin * depth, end * depth)))[0]
+
+
+def test_conditions_may_be_deep(write):
+    rule = "{ field = 'title', contains = 'x' }"
+    for _ in range(95):
+        rule = f"{{ not = {rule} }}"
+    config = load(write(GOOD + f"[[fit]]\nname = 'x'\npoints = 1\nwhen = {rule}\n"))
+    assert config.decision_hash()
+
+
+def test_a_variable_that_is_too_deep_is_told(write, monkeypatch):
+    monkeypatch.setenv("CRMSYNC_HUBSPOT__ACTIVITIES", "[" * 100_000 + "]" * 100_000)
+    assert "write a list or a table as JSON" in problems(write(GOOD))[0]

@@ -143,14 +143,14 @@ def contacts(
 
 
 def read(org: Org, schema: Schema, all_readers: Mapping[str, Reader], refs: Sequence[Ref]) -> Iterator[Contact]:
-    """The records as they are now, in no particular order; one that Salesforce does not know comes back as `gone`."""
+    """The records as they are now, in no particular order; one that Salesforce does not know is `erased`."""
     for kind, reader in all_readers.items():
         ids = list(dict.fromkeys(ref.id for ref in refs if ref.kind == kind))
         found: set[str] = set()
         for row in _rows_of(org, schema, reader, ids) if ids else ():
             found.add(str(row["Id"]))
             yield reader.contact(row)
-        yield from (Contact(Ref(CRM, kind, each), NEVER, gone=True) for each in ids if each not in found)
+        yield from (Contact(Ref(CRM, kind, each), NEVER, gone=True, erased=True) for each in ids if each not in found)
 
 
 def _rows_of(org: Org, schema: Schema, reader: Reader, ids: Sequence[str]) -> Iterator[Row]:

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import fcntl
 import os
+import sqlite3
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager, nullcontext, suppress
+from contextlib import closing, contextmanager, nullcontext, suppress
 from datetime import datetime
 from functools import partial
 from itertools import count
 from pathlib import Path
 from typing import Any
+from urllib.parse import quote
 
 from sqlalchemy import URL, Connection, Engine, create_engine, event, func, make_url, select
 from sqlalchemy.dialects import postgresql, sqlite
@@ -115,7 +117,7 @@ def open_existing_store(url: str) -> Store | None:
     address = _address(url)
     if not is_there(address):
         return None
-    with _opened(address) as store:
+    with _opened(address, looking=True) as store:
         version = _version(store.engine)
     if version is None:
         store.close()
@@ -160,14 +162,18 @@ def is_there(address: URL) -> bool:
 
 
 @contextmanager
-def _opened(address: URL) -> Iterator[Store]:
+def _opened(address: URL, *, looking: bool = False) -> Iterator[Store]:
     """A state that stays open, unless the block raises."""
-    if address.drivername == "sqlite" and address.database:
-        _refuse_network_filesystem(Path(address.database))
-    is_sqlite = address.drivername == "sqlite"
-    waiting = {"timeout": BUSY_SECONDS} if is_sqlite else {}
-    engine = create_engine(address, connect_args=waiting, hide_parameters=True)
-    if is_sqlite:
+    if address.drivername != "sqlite":
+        engine = create_engine(address, hide_parameters=True)
+    elif looking and address.database and not os.access(Path(address.database).resolve().parent, os.W_OK):
+        engine = create_engine(address, creator=_read_only(Path(address.database)), hide_parameters=True)
+        event.listen(engine, "connect", _begin_ourselves)
+        event.listen(engine, "begin", _begin_sqlite)
+    else:
+        if address.database:
+            _refuse_network_filesystem(Path(address.database))
+        engine = create_engine(address, connect_args={"timeout": BUSY_SECONDS}, hide_parameters=True)
         event.listen(engine, "connect", _prepare_sqlite)
         event.listen(engine, "begin", _begin_sqlite)
     store = Store(engine, shown_address(address))
@@ -195,6 +201,15 @@ def quick_check(store: Store, now: datetime) -> None:
         raise StateError(_damaged(store.url))
     with store.begin() as writing:
         upsert(writing, schema.note, [checked])
+
+
+def wipe_log(store: Store) -> None:
+    """Take what was deleted out of SQLite's log, too, unless somebody reads at the moment: then the next run does."""
+    if store.engine.dialect.name == "sqlite":
+        with _told(store.url), closing(store.engine.raw_connection()) as connection:
+            cursor = connection.cursor()
+            for pragma in ("busy_timeout=0", "wal_checkpoint(TRUNCATE)", f"busy_timeout={BUSY_SECONDS * 1000}"):
+                cursor.execute(f"PRAGMA {pragma}").fetchall()
 
 
 def bind_account(store: Store, crm: str, account: str) -> None:
@@ -242,10 +257,35 @@ def tuples(connection: Connection, query: Any) -> Iterator[tuple[Any, ...]]:
         yield from iter(result.cursor.fetchone, None)
 
 
-def _prepare_sqlite(connection: Any, _record: Any) -> None:
-    connection.isolation_level = None  # we begin transactions ourselves: the driver's deferred BEGIN fails at once
+def _read_only(path: Path) -> Callable[[], sqlite3.Connection]:
+    """How to connect to a file beside which nothing can be made. Raises `StateError` where it cannot be read so."""
+    log = path.with_name(path.name + "-wal")
+    shared = path.with_name(path.name + "-shm").exists()
+    if log.exists() and log.stat().st_size > 0 and not shared:
+        raise StateError(
+            f"the state {path} was not closed, and it can be read only after it was opened where it can be written: "
+            "copy it, with the files beside it, to such a folder, or run crmsync status there"
+        )
+    # where nobody has it open, it needs no locks and no shared memory, which could not be made
+    options = "mode=ro" if log.exists() and shared else "mode=ro&immutable=1"
+    address = f"file:{quote(str(path.resolve()))}?{options}"
+    return lambda: sqlite3.connect(address, uri=True, timeout=BUSY_SECONDS, check_same_thread=False)
+
+
+def _begin_ourselves(connection: Any, _record: Any) -> None:
+    connection.isolation_level = None  # the driver's deferred BEGIN fails at once
+
+
+def _prepare_sqlite(connection: Any, record: Any) -> None:
+    _begin_ourselves(connection, record)
     cursor = connection.cursor()
-    for pragma in ("journal_mode=WAL", "synchronous=FULL", "cache_size=-65536", "temp_store=MEMORY"):
+    for pragma in (
+        "journal_mode=WAL",
+        "synchronous=FULL",
+        "cache_size=-65536",
+        "temp_store=MEMORY",
+        "secure_delete=ON",
+    ):
         cursor.execute(f"PRAGMA {pragma}")
     cursor.close()
 
