@@ -1,7 +1,7 @@
 """Says what crmsync is made of (`sbom`) and whether anything of it is known to be vulnerable (`audit`).
 
 Run it with the Python of the tools' own environment: `make audit`, `make sbom`. `audit` ends with 0 when every locked
-package was looked up and none is vulnerable, 1 when one is, and 3 when one could not be looked up: that is no good news.
+package was looked up and none is vulnerable, 1 when one is, and 3 when one could not be looked up.
 """
 
 import json
@@ -42,7 +42,7 @@ def audit():
     """Look up every locked package."""
     tool = Path(sys.executable).with_name("pip-audit")
     options = ["--disable-pip", "--require-hashes", "--progress-spinner", "off", "--format", "json"]
-    ended = subprocess.run([tool, *options, "--requirement", LOCK], stdout=subprocess.PIPE, check=False)
+    ended = subprocess.run([tool, *options, "--requirement", LOCK], capture_output=True, check=False)
     code, said = judge(ended.stdout, locked(Path(LOCK).read_text(encoding="utf-8")))
     sys.stdout.write("".join(f"{each}\n" for each in said))
     return code
@@ -60,9 +60,10 @@ def sbom():
     subprocess.run([sys.executable, "-W", "ignore", tool, "requirements", *options, LOCK], check=True)
     packages = locked(Path(LOCK).read_text(encoding="utf-8"))
     wrong = differences(json.loads(Path(SBOM).read_text(encoding="utf-8")), packages)
-    print(
-        f"{SBOM} differs from {LOCK}: {', '.join(wrong)}" if wrong else f"{SBOM}: {len(packages)} packages, as locked."
+    said = (
+        f"differs from {LOCK}: {', '.join(wrong)}" if wrong else f"lists {len(packages)} packages, exactly as locked."
     )
+    sys.stdout.write(f"{SBOM} {said}\n")
     return 1 if wrong else 0
 
 
