@@ -1,5 +1,7 @@
 # One image: the worker and what it needs, hash by hash. Config and secrets come from outside, the state lives in /data.
-FROM python:3.11-slim AS build
+# `make image` gives it with the digest that the registry names for it.
+ARG BASE=python:3.11-slim
+FROM ${BASE} AS build
 WORKDIR /src
 COPY requirements.lock ./
 RUN python -m venv /opt/crmsync && /opt/crmsync/bin/pip install --no-cache-dir --require-hashes -r requirements.lock
@@ -8,7 +10,7 @@ COPY crmsync crmsync
 COPY connectors connectors
 RUN /opt/crmsync/bin/pip install --no-cache-dir --no-deps --no-build-isolation .
 
-FROM python:3.11-slim
+FROM ${BASE}
 RUN useradd --system --uid 10001 --home-dir /data --shell /usr/sbin/nologin crmsync \
     && install -d -o crmsync -g crmsync /data
 COPY --from=build /opt/crmsync /opt/crmsync

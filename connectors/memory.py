@@ -112,7 +112,7 @@ class Memory:
         """The records as they are now."""
         self._call()
         for ref in (each for each in refs if each not in self.unreadable):
-            yield self.records.get(ref) or Contact(ref, datetime(1970, 1, 1, tzinfo=UTC), gone=True)
+            yield self.records.get(ref) or Contact(ref, datetime(1970, 1, 1, tzinfo=UTC), gone=True, erased=True)
 
     def write(self, changes: Sequence[Change], narrow: Narrow = list) -> Iterator[Receipt]:
         """Take each change, unless `refusing` has a reason not to; each is a batch of its own."""

@@ -185,8 +185,8 @@ def _settle(
                 continue
             if receipt.moved_to or receipt.gone:
                 said = receipt.reason or (f"it is now {receipt.moved_to}" if receipt.moved_to else "it was deleted")
+                journal.bury(writing, [row.contact], moved=not receipt.gone)
                 journal.mark(writing, [row.id], journal.EDITED, now, said)
-                journal.bury(writing, [row.contact])
             elif not receipt.ok:
                 refused = dict.fromkeys(row.change.after, receipt.reason or receipt.code)
                 _refuse(writing, row, refused, receipt.reason or receipt.code, receipt.retry, settings, now)
@@ -248,8 +248,8 @@ def _verify(store: Store, connector: Connector, rows: Sequence[Row], now: int) -
         with store.begin() as writing:
             for row in some:
                 if row.id not in lost:
-                    journal.mark(writing, [row.id], journal.EDITED, now, "the record went away after the write")
                     journal.bury(writing, [row.contact])
+                    journal.mark(writing, [row.id], journal.EDITED, now, "the record went away after the write")
                 elif lost[row.id] and (rest := _lose(writing, row, lost[row.id], now)):
                     held.append(rest)
         replaced = _give_back(connector, [each.row for each in held])

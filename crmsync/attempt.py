@@ -11,7 +11,7 @@ from datetime import timedelta
 from sqlalchemy.exc import SQLAlchemyError
 
 from crmsync.config import Config
-from crmsync.errors import Cancelled, ConfigError, StateError, Transient, Unavailable, describe_outage
+from crmsync.errors import Cancelled, ConfigError, CrmsyncError, StateError, Transient, Unavailable, describe_outage
 from crmsync.redaction import hide_secrets, secrets_of
 from crmsync.result import Counts, Result, Verdict, Work
 from crmsync.store import journal, scored
@@ -54,7 +54,8 @@ def failing_loudly(work: Work, attempt: Attempt) -> Iterator[None]:
     except StateError:
         raise
     except BaseException as error:
-        attempt.result.problems.append(str(error) or type(error).__name__)
+        said = str(error) if isinstance(error, CrmsyncError) else ""  # others repeat values
+        attempt.result.problems.append(said or type(error).__name__)
         count_outcomes(work, attempt.result)
         end_attempt(work, attempt, "failed")
         raise

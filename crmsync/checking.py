@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import os
+import shlex
+import stat
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import suppress
 from datetime import datetime
 from typing import Any
 
 from sqlalchemy import Connection
 
 from crmsync.columns import Columns
-from crmsync.config import Config, connectors, unused_variables
+from crmsync.config import Config, connectors, secret_files, unused_variables
 from crmsync.errors import ConfigError, StateOutdated, Unavailable
 from crmsync.lint import Finding, lint, lint_with_data
 from crmsync.model import KINDS, MissingField, Owner, Stop
@@ -43,6 +47,7 @@ def checked(config: Config, now: datetime, stop: Stop | None) -> dict[str, Any]:
         *lint(config, kinds_of(config), today, config.fields),
         *_lint_state(config, now),
         *_lint_start(config),
+        *_lint_secret_files(config),
         *(each for crm, said in crms.items() for each in _lint_members(crm, said["members"])),
     ]
     problems = [
@@ -86,6 +91,24 @@ def _lint_start(config: Config) -> Iterator[Finding]:
             "nobody gets an owner: the file has no [[route]]; add one and an [[owner_pool]], or set [write] owner = "
             "false",
         )
+
+
+def _lint_secret_files(config: Config) -> Iterator[Finding]:
+    """Files with secrets that others can change or read; what a container mounts is root's and cannot be mended."""
+    for path in secret_files(config):
+        with suppress(OSError):  # who reads it says that it is not there
+            found = path.stat()
+            mode, remedy = stat.S_IMODE(found.st_mode), f"type: chmod 600 {shlex.quote(str(path))}"
+            if mode & 0o022:
+                yield Finding("error", f"{path} holds a secret, and others can change it (mode {mode:o}); {remedy}")
+            elif mode & 0o044 and found.st_uid == os.geteuid():
+                yield Finding("warning", f"{path} holds a secret, and others can read it (mode {mode:o}); {remedy}")
+            elif mode & 0o004:
+                yield Finding(
+                    "note",
+                    f"{path} holds a secret, and every user of this machine or container can read it (mode {mode:o}), "
+                    "as is usual for secrets that a container mounts",
+                )
 
 
 def _routed_pools(config: Config) -> set[str]:

@@ -14,6 +14,7 @@ from importlib.metadata import entry_points
 from pathlib import Path
 from types import ModuleType
 from typing import Any, Literal, NamedTuple, get_args
+from urllib.parse import parse_qsl
 from zoneinfo import ZoneInfo, available_timezones
 
 from pydantic import BaseModel, Field, SecretStr, ValidationError, create_model, field_validator, model_validator
@@ -365,6 +366,18 @@ def _folder_variables(folder: str) -> dict[str, str]:
         raise ConfigError(f"the secrets folder {folder} cannot be read ({error.strerror})") from None
 
 
+def secret_files(config: Config) -> list[Path]:
+    """The files with secrets that this config reads: those of the secrets folder, and those that tables name."""
+    folder = config.secrets or ""
+    named = [
+        Path(value)
+        for table in config.crms.values()
+        for name in type(table).model_fields
+        if name.endswith("_file") and (value := getattr(table, name))
+    ]
+    return [*(Path(folder) / name for name in _folder_variables(folder)), *named]
+
+
 def connectors() -> dict[str, ModuleType]:
     """Every installed connector by name; a connector is a module with `Settings` and `connect`."""
     return {each.name: each.load() for each in entry_points(group="crmsync.connectors")}
@@ -473,7 +486,7 @@ def _strange(variable: _Variable, made: type[Config]) -> str:
         )
     try:
         _Variables(made, {variable.name: variable.value})()
-    except SettingsError:
+    except (SettingsError, RecursionError):
         return f'{variable.origin}: write a list or a table as JSON, for example ["a", "b"]'
     return ""
 
@@ -491,15 +504,39 @@ def _merged(low: Mapping[str, Any], high: Mapping[str, Any]) -> dict[str, Any]:
 def _read(path: Path) -> tuple[str, dict[str, Any]]:
     try:
         text = path.read_text(encoding="utf-8")
-        return text, tomllib.loads(text)
+        given = tomllib.loads(text)
+        if _is_deep(given):
+            raise RecursionError
+        return text, given
     except FileNotFoundError:
         raise ConfigError(f"there is no config file {path}", next_command="crmsync init") from None
     except tomllib.TOMLDecodeError as error:
         raise ConfigError(f"{path} is not valid TOML: {error}", next_command="crmsync check") from None
     except UnicodeDecodeError:
         raise ConfigError(f"{path} is not a text in UTF-8; save it as such") from None
+    except RecursionError:
+        raise ConfigError(
+            f"{path} has lists or tables inside one another, more than {DEEPEST} deep; write conditions side by side "
+            "with all = […] or any = […], or take out what was pasted by mistake"
+        ) from None
     except OSError as error:
         raise ConfigError(f"{path} cannot be read: {error.strerror}") from None
+
+
+DEEPEST = 100
+"""Lists and tables inside one another: what reads them goes as deep as they do."""
+
+
+def _is_deep(given: Any) -> bool:
+    level = [given]
+    for _depth in range(DEEPEST):
+        level = [
+            inner
+            for each in level
+            if isinstance(each, dict | list)
+            for inner in (each.values() if isinstance(each, dict) else each)
+        ]
+    return bool(level)
 
 
 def _secrets_folder(given: Mapping[str, Any], folder: Path) -> str:
@@ -544,11 +581,21 @@ def _secrets_in_file(given: Mapping[str, Any]) -> Iterator[Mistake]:
             )
     state = given.get("state")
     url = state.get("url") if isinstance(state, dict) else None
-    if isinstance(url, str) and re.match(r"[^/]*//[^/@]*:[^/@]+@", url):
+    if isinstance(url, str) and _holds_password(url):
         yield Mistake(
             ("state", "url"),
             "a password does not belong into this file; set the whole address as CRMSYNC_STATE__URL in the environment",
         )
+
+
+SECRET_PARAMETER = re.compile("(?i)pass|secret|scram")
+"""Names of what PostgreSQL takes in the query of an address and that is a password, or leads to one."""
+
+
+def _holds_password(url: str) -> bool:
+    """Whether a password stands in an address: before its host, or in its query."""
+    names = [name for name, _value in parse_qsl(url.partition("?")[2], keep_blank_values=True)]
+    return any(map(SECRET_PARAMETER.search, names)) or re.match(r"[^/]*//[^/@]*:[^/@]+@", url) is not None
 
 
 def _secrets_in_table(table: Any, model: type[BaseModel], loc: tuple[str, ...]) -> Iterator[tuple[str, ...]]:

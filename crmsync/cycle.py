@@ -28,7 +28,7 @@ from crmsync.redaction import hide_secrets, secrets_of
 from crmsync.result import Result, Waiting, Work, new_run_id
 from crmsync.store import journal
 from crmsync.store.copy import copied
-from crmsync.store.database import Store
+from crmsync.store.database import Store, wipe_log
 from crmsync.store.pulled import IN_LIST, chunks
 
 
@@ -226,6 +226,7 @@ def _write(work: Work, attempt: Attempt, approved: Sequence[str]) -> Result:
         if attempt.ahead:  # what is forgotten goes by a clock that a CRM agrees with
             oldest = work.now_ms - int(work.config.state.keep.total_seconds() * 1000)
             journal.prune(writing, oldest, work.now_ms)
+    wipe_log(work.store)
     untaken = any(counts.partly or counts.rejected or counts.unknown for counts in result.crms.values())
     trouble = untaken or attempt.skipped or result.problems
     return end_attempt(work, attempt, "held" if result.held else "partial" if trouble else "ok")

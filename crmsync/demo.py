@@ -145,6 +145,7 @@ def _configured(folder: Path, url: str) -> Config:
     for name, secret in SECRETS.items():
         path = folder / "secrets" / name
         path.touch(mode=0o600)
+        path.chmod(0o600)
         path.write_text(secret + "\n", encoding="utf-8")
     config = load(folder / "config.toml")
     log.start(config.log, 30, secrets_of(config))

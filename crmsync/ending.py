@@ -56,7 +56,7 @@ def end_of(error: BaseException, *, kept: bool = False) -> End:
         case Transient():
             said = (f"A CRM did not answer as it should: {error}",)
             return End(FAILED, "unavailable", said, "crmsync check --online")
-    said = (f"This is a fault in crmsync itself ({type(error).__name__}); nothing is lost by starting it again.",)
+    said = (f"This is a fault in crmsync itself ({type(error).__name__}); everything that was stored is kept.",)
     return End(FAILED, "fault", said, "the same command with --debug, and report what it prints")
 
 

@@ -49,6 +49,12 @@ class Unavailable(CrmsyncError):
         super().__init__(message)
 
 
+def quote_crm(said: str) -> str:
+    """The words of a CRM as a quotation: logs leave it out, since a CRM may repeat the values that it was sent."""
+    inner = said.replace("“", '"').replace("”", '"')
+    return f"“{inner}”"
+
+
 def describe_outage(error: Unavailable) -> str:
     """In a sentence: which CRM could not be used, why, and until when."""
     until = f" It should be back {error.until}." if error.until else ""

@@ -7,7 +7,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any, NamedTuple
 
 import orjson
-from sqlalchemy import Connection
+from sqlalchemy import Connection, make_url
 
 from crmsync.approval import is_in_force, plan_of
 from crmsync.config import Config, Schedule
@@ -16,7 +16,7 @@ from crmsync.report import count_of, in_order, minute
 from crmsync.review import group_refusals
 from crmsync.schedule import trigger_of
 from crmsync.store import asked, journal, scored
-from crmsync.store.database import Store
+from crmsync.store.database import Store, shown_address
 from crmsync.store.feed_days import DAY, read_feed_days
 from crmsync.store.future import LEEWAY
 from crmsync.store.pulled import from_ms, to_ms
@@ -109,7 +109,7 @@ def _no_run(config: Config, typed: Typed) -> dict[str, Any]:
 def _without_state(config: Config, typed: Typed, feeds: bool) -> dict[str, Any]:
     said = _no_run(config, typed)
     return {
-        "state": config.state.url,
+        "state": shown_address(make_url(config.state.url)),
         "crms": {crm: {**asked.NONE, "last_good": None, **said["crms"][crm]} for crm in config.crms},
         "bands": {},
         "bands_waiting": {},

@@ -1,18 +1,19 @@
-"""What the worker tells while it works: events with keys and values on stderr, and never a secret among them."""
+"""What the worker tells while it works: events on stderr, and never a secret or anything of a person among them."""
 
 from __future__ import annotations
 
 import logging
 import re
 import sys
+import traceback
 from collections.abc import Mapping, Sequence
 from typing import Any, Literal
 
 import structlog
-from structlog.tracebacks import ExceptionDictTransformer
 from structlog.typing import EventDict, Processor
 
-from crmsync.redaction import HIDDEN, hide_secrets
+from crmsync.errors import CrmsyncError
+from crmsync.redaction import HIDDEN, hide_people, hide_secrets
 
 LIBRARIES = ("urllib3", "requests", "hubspot", "simple_salesforce", "apscheduler", "alembic", "asyncio")
 """Who is told of only from a warning on, unless everything is asked for."""
@@ -34,6 +35,7 @@ def start(style: Literal["console", "json"], level: int, secrets: Sequence[str] 
     )
     handler = logging.StreamHandler(sys.stderr)
     handler.setFormatter(_formatter(style, secrets))
+    logging.raiseExceptions = False  # a line that cannot be written would be printed as it is
     root = logging.getLogger()
     root.handlers[:] = [handler]
     root.setLevel(level)
@@ -49,12 +51,12 @@ _SHARED: Sequence[Processor] = (
 
 
 def _formatter(style: str, secrets: Sequence[str]) -> logging.Formatter:
-    """How a line is made, of our own events and of what libraries log; the last step but one takes secrets out."""
+    """How a line is made, of our own events and of what libraries log; the last but one hides secrets and people."""
     return structlog.stdlib.ProcessorFormatter(
         foreign_pre_chain=[*_SHARED, structlog.stdlib.ExtraAdder()],
         processors=[
             structlog.stdlib.ProcessorFormatter.remove_processors_meta,
-            _tracebacks(style),
+            structlog.processors.ExceptionRenderer(_as_dicts if style == "json" else _as_text),
             _Redactor(secrets),
             _renderer(style),
         ],
@@ -67,23 +69,51 @@ def get(**bound: Any) -> structlog.stdlib.BoundLogger:
     return logger
 
 
-def _tracebacks(style: str) -> Processor:
-    """Exceptions without local variables: structlog's own choices print them, tokens too (structlog 26.1, 2026-11)."""
-    if style == "json":
-        return structlog.processors.ExceptionRenderer(ExceptionDictTransformer(show_locals=False))
-    return structlog.processors.format_exc_info
+def _as_dicts(exc_info: Any) -> list[dict[str, Any]]:
+    """An exception and its causes, the first one last. Only our own say what happened: others repeat values."""
+    return [
+        {
+            "exc_type": type(error).__name__,
+            "exc_value": _words_of(error),
+            "frames": [f"{frame.filename}:{frame.lineno} {frame.name}" for frame in _frames(error)],
+        }
+        for error in _causes(exc_info[1])
+    ]
+
+
+def _as_text(exc_info: Any) -> str:
+    """The same for people."""
+    parts = [
+        f"{type(error).__name__}: {_words_of(error)}\n{''.join(_frames(error).format()).rstrip()}"
+        for error in _causes(exc_info[1])
+    ]
+    return "Traceback of " + "\nbecause of ".join(parts)
+
+
+def _causes(error: BaseException | None) -> list[BaseException]:
+    found: list[BaseException] = []
+    while error is not None and error not in found:
+        found.append(error)
+        error = error.__cause__ or (None if error.__suppress_context__ else error.__context__)
+    return found
+
+
+def _words_of(error: BaseException) -> str:
+    return str(error) if isinstance(error, CrmsyncError) else HIDDEN
+
+
+def _frames(error: BaseException) -> traceback.StackSummary:
+    return traceback.extract_tb(error.__traceback__)
 
 
 def _renderer(style: str) -> Processor:
     if style == "json":
         return structlog.processors.JSONRenderer(ensure_ascii=False)
-    return structlog.dev.ConsoleRenderer(
-        colors=sys.stderr.isatty(), exception_formatter=structlog.dev.plain_traceback, pad_event_to=24
-    )
+    return structlog.dev.ConsoleRenderer(colors=sys.stderr.isatty(), pad_event_to=24)
 
 
 class _Redactor:
-    """The last step before an event is written: known secrets and anything that looks like one are taken out."""
+    """The last step before an event is written: secrets, what looks like one, and people are taken out."""
 
     def __init__(self, secrets: Sequence[str]) -> None:
         self.secrets = secrets
@@ -100,4 +130,6 @@ class _Redactor:
             return {str(key): self._cleaned(str(key), each) for key, each in value.items()}
         if isinstance(value, list | tuple | set | frozenset):
             return [self._cleaned(name, each) for each in value]
-        return hide_secrets(value if isinstance(value, str) else repr(value), self.secrets)
+        if isinstance(value, BaseException):
+            value = f"{type(value).__name__}: {_words_of(value)}"
+        return hide_people(hide_secrets(value if isinstance(value, str) else repr(value), self.secrets))

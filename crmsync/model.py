@@ -82,7 +82,8 @@ class Contact:
     `fields` is keyed by the config's canonical names. `current` holds our outputs as the CRM has them now.
     `aliases` are ids that this record used to have (a HubSpot merge makes a new id), `links` are records elsewhere
     that the CRM itself says are the same human. `unread` names mapped fields that the CRM does not show (any longer):
-    what was known of them still holds. `group` orders writes against lock contention (Salesforce: account).
+    what was known of them still holds. `group` orders writes against lock contention (Salesforce: account). A `gone`
+    record is `erased` where the CRM does not have it in its recycle bin either: nothing of it may stay.
     """
 
     ref: Ref
@@ -101,6 +102,7 @@ class Contact:
     converted_into: Ref | None = None
     group: str = ""
     unread: frozenset[str] = frozenset()
+    erased: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -309,7 +311,7 @@ class Connector(Protocol):
         ...
 
     def read(self, refs: Sequence[Ref]) -> Iterator[Contact]:
-        """The records as they are now, not from an index. A record that no longer exists comes back as `gone`.
+        """The records as they are now, not from an index. One that no longer exists is `gone`, and `erased`.
 
         One of which the CRM's answer cannot be read does not come back at all.
         """

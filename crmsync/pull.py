@@ -129,6 +129,7 @@ def _pull(work: Work, result: Result, crm: str, *, full: bool, trusting: bool = 
         pulled.write_cursor(writing, crm, MAPPING, contacts)
         if full:
             pulled.promote_cursors(writing, crm, [contacts, ACTIVITIES])
+            pulled.drop_unused_facts(writing)
 
 
 def _noticed_fields(work: Work, crm: str) -> Sequence[str]:
@@ -258,6 +259,7 @@ def _find_missing_records(work: Work, crm: str, stream: str, runs: Sequence[str]
     """
     with work.store.read() as reading:
         missing, seen = scored.unseen(reading, runs, crm)
+        deleted = scored.remains(reading, crm)
     if not seen:
         with work.store.begin() as writing:
             pulled.drop_cursor(writing, crm, stream)
@@ -267,7 +269,7 @@ def _find_missing_records(work: Work, crm: str, stream: str, runs: Sequence[str]
             f"it answered without a single record {known}, and nothing is changed; look at what the integration user "
             f"may see, and if {crm} is really empty, take its table out of the config",
         )
-    odd = _read_by_id(work, crm, missing, partial(pulled.save_contacts, run=runs[-1], now=work.now))
+    odd = _read_by_id(work, crm, [*missing, *deleted], partial(pulled.save_contacts, run=runs[-1], now=work.now))
     with work.store.begin() as writing:
         pulled.drop_cursor(writing, crm, pulled.FULL_RUNS)
     return odd

@@ -1,4 +1,4 @@
-"""Taking secrets out of texts: those that the config holds, and whatever looks like one, also in what a CRM says."""
+"""Taking secrets out of texts, also out of what a CRM says, and taking people out of what is logged."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from pydantic import BaseModel, SecretStr
 from sqlalchemy import make_url
 from sqlalchemy.exc import ArgumentError
 
-from crmsync.config import Config
+from crmsync.config import SECRET_PARAMETER, Config
 
 HIDDEN = "[hidden]"
 
@@ -25,6 +25,27 @@ _CREDENTIAL = re.compile(
 )
 
 
+_QUOTATION = re.compile("“[^”]*(?:”|$)")
+
+_PEOPLE = re.compile(
+    r"""(?x)
+    (?P<query> (?<= [\w/] ) \? [^\s"'?]* = [^\s"']* )
+    | (?<! // ) (?<! [\w.+%-] ) [\w.+%-]+ (?: @ | %40 ) [\w-]+ (?: \. [\w-]+ )+
+    """
+)
+"""What is asked for in a web address, and e-mail addresses."""
+
+
+def hide_people(text: str) -> str:
+    """The text without what may be personal: what remains are our own words, codes, names of fields, and ids."""
+    return _PEOPLE.sub(lambda found: "?…" if found["query"] else HIDDEN, hide_quotations(text))
+
+
+def hide_quotations(text: str) -> str:
+    """The text without what a CRM said in its own words (see `quote_crm`)."""
+    return _QUOTATION.sub("“…”", text)
+
+
 def hide_secrets(text: str, secrets: Sequence[str]) -> str:
     """The text with the known secrets, and anything that looks like one, taken out."""
     for secret in sorted(secrets, key=len, reverse=True):
@@ -36,7 +57,7 @@ def hide_secrets(text: str, secrets: Sequence[str]) -> str:
 def secrets_of(config: Config) -> list[str]:
     """Every secret that the config holds."""
     found = [secret for table in config.crms.values() for secret in _secrets_in(table)]
-    return [*found, *_password(config.state.url)]
+    return [*found, *_passwords(config.state.url)]
 
 
 def _secrets_in(table: BaseModel) -> Iterator[str]:
@@ -48,9 +69,11 @@ def _secrets_in(table: BaseModel) -> Iterator[str]:
             yield from _secrets_in(value)
 
 
-def _password(url: str) -> list[str]:
+def _passwords(url: str) -> list[str]:
+    """The passwords of an address, before its host and in its query."""
     try:
-        password = make_url(url).password
-    except ArgumentError:
+        address = make_url(url)
+    except (ArgumentError, ValueError):
         return []
-    return [str(password)] if password else []
+    query = [values for name, values in address.normalized_query.items() if SECRET_PARAMETER.search(name)]
+    return [*filter(None, [address.password]), *(value for values in query for value in values)]

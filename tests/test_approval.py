@@ -695,6 +695,19 @@ def test_a_waiting_plan_is_not_pruned(state):
     assert late.held.run == waiting in held_plans(state)
 
 
+def test_a_preview_is_pruned(state):
+    hubspot, short = many(40), config(state={"url": "sqlite:///x.db", "keep": "7d"})
+    cycle(work(state, hubspot, settings=short))
+    set_titles(hubspot, range(1, 6), None)
+    seen = plan(work(state, hubspot, settings=short, now=minutes(1))).run
+    with state.read() as reading:
+        assert len(list(journal.rows_of(reading, seen))) == 5
+    cycle(work(state, hubspot, settings=short, now=NOW + timedelta(days=8)))
+    with state.read() as reading:
+        assert journal.find_run(reading, seen) is None
+        assert list(journal.rows_of(reading, seen)) == []
+
+
 def test_a_plan_that_grows_by_more_than_a_tenth_is_another_plan(state):
     hubspot = many(300)
     cycle(work(state, hubspot))

@@ -485,3 +485,40 @@ def test_what_is_decided_rests_on_more_than_a_score_or_a_plan_alone():
     same = [name for name, each in others.items() if each.decision_hash() == was.decision_hash()]
     assert same == ["test", "review", "guard", "every", "hubspot"]
     assert len(was.decision_hash()) == 12
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        f"postgresql://someone:{CANARY}@db.example/state",
+        f"postgresql://db.example/state?user=someone&password={CANARY}",
+        f"postgresql://db.example/state?pass%77ord={CANARY}",
+        f"postgresql://db.example/state?sslpassword={CANARY}",
+        f"postgresql://db.example/state?passfile=/run/{CANARY}",
+    ],
+)
+def test_a_password_in_the_address_of_the_state_is_refused(write, url):
+    told = problems(write(GOOD + f'[state]\nurl = "{url}"\n'))
+    assert "a password does not belong into this file; set the whole address as CRMSYNC_STATE__URL" in told[0]
+    assert CANARY not in str(told)
+    assert load(write(GOOD + '[state]\nurl = "postgresql://me@db.example/state?sslmode=require"\n'))
+
+
+@pytest.mark.parametrize("depth", [101, 600, 5000])
+@pytest.mark.parametrize("text", ["x = {}{}", "[[fit]]\nwhen = {}{{ field = 'title', exists = true }}{}"])
+def test_a_file_that_is_too_deep_is_told(write, text, depth):
+    begin, end = ("[", "]") if text.startswith("x") else ("{ not = ", " }")
+    assert "inside one another, more than 100 deep" in problems(write(text.format(begin * depth, end * depth)))[0]
+
+
+def test_conditions_may_be_deep(write):
+    rule = "{ field = 'title', contains = 'x' }"
+    for _ in range(95):
+        rule = f"{{ not = {rule} }}"
+    config = load(write(GOOD + f"[[fit]]\nname = 'x'\npoints = 1\nwhen = {rule}\n"))
+    assert config.decision_hash()
+
+
+def test_a_variable_that_is_too_deep_is_told(write, monkeypatch):
+    monkeypatch.setenv("CRMSYNC_HUBSPOT__ACTIVITIES", "[" * 100_000 + "]" * 100_000)
+    assert "write a list or a table as JSON" in problems(write(GOOD))[0]

@@ -7,7 +7,7 @@ from functools import partial
 
 import numpy as np
 import pytest
-from sqlalchemy import func, select
+from sqlalchemy import func, make_url, select
 
 from crmsync.columns import once_per_person
 from crmsync.errors import Cancelled, ConfigError, StateError
@@ -16,6 +16,8 @@ from crmsync.people import resolve
 from crmsync.store import database, journal, pulled, schema, scored, sheets
 from crmsync.store.database import HEAD, bind_account, open_store, quick_check
 from tests.make import NOW, activity, contact
+
+CANARY = "canary-3f9d1c7e55"
 
 
 def save(state, *contacts, run="r1"):
@@ -612,3 +614,14 @@ def test_C10_nothing_of_somebody_stays_with_a_record_that_was_merged_away(state,
     save(state, replace(survivor, gone=True))
     for table in (schema.contact, schema.identity):
         assert not any(each in str(rows(state, table)) for each in ("ada@x.example", "Ada", "secret"))
+
+
+@pytest.mark.parametrize("name", ["password", "passfile", "sslpassword"])
+def test_C04_a_password_in_the_address_of_a_state_is_shown_nowhere(name):
+    url = f"postgresql://someone:{CANARY}@127.0.0.1:1/state?host=127.0.0.1&{name}={CANARY}&connect_timeout=1"
+    assert "someone" in database.shown_address(make_url(url))
+    for wrong in (url, url.replace("://", ":/"), url.replace("postgresql:", "oracle:"), url.replace(":1/", ":x/")):
+        with pytest.raises((ConfigError, StateError)) as told:
+            open_store(wrong)
+        assert CANARY not in str(told.value)
+    assert CANARY not in database.shown_address(make_url(url))

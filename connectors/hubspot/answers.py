@@ -10,7 +10,7 @@ from typing import Any
 from connectors.http import retry_after_seconds
 from connectors.hubspot.paths import Place
 from connectors.hubspot.values import instant
-from crmsync.errors import ConfigError, CrmsyncError, Transient, Unavailable
+from crmsync.errors import ConfigError, CrmsyncError, Transient, Unavailable, quote_crm
 from crmsync.model import Odd, Ref
 
 CRM = "hubspot"
@@ -32,10 +32,13 @@ class Refused(Unavailable):
     def __init__(self, status: int, body: Mapping[str, Any], task: str) -> None:
         self.status, self.body = status, body
         self.category = text(body.get("category"))
-        self.said = text(body.get("message")) or f"status {status}"
+        message = text(body.get("message"))
+        self.said = message or f"status {status}"
+        words = f"{self.category} {quote_crm(self.said)}".lstrip() if message else self.said
         trace = text(body.get("correlationId"))
         super().__init__(
-            CRM, f"HubSpot refused to {task}: {self.said}" + (f" (correlation id {trace})" if trace else "")
+            CRM,
+            f"HubSpot refused to {task}: {words}" + (f" (correlation id {trace})" if trace else ""),
         )
 
 
@@ -95,11 +98,13 @@ def verdict(status: int, body: Any, headers: Mapping[str, str], now: datetime, t
 
 def _refused(status: int, body: Mapping[str, Any], is_json: bool, task: str) -> CrmsyncError:
     if status == 401:
-        return Unauthorized(text(body.get("category")) or text(body.get("message")) or "status 401")
+        said = quote_crm(text(body.get("message"))) if text(body.get("message")) else "status 401"
+        return Unauthorized(text(body.get("category")) or said)
     if status == 403 and not is_json:
         return Transient(f"a web page came from in front of HubSpot when it was to {task}")
     if status == 403:
-        return Forbidden(text(body.get("message")) or "status 403", missing_scopes(body), task)
+        said = quote_crm(text(body.get("message"))) if text(body.get("message")) else "status 403"
+        return Forbidden(said, missing_scopes(body), task)
     if status == 410:
         return ConfigError(f"HubSpot no longer lets anybody {task} in this version: set another [hubspot] api_version")
     return Refused(status, body, task)

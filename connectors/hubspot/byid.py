@@ -49,6 +49,12 @@ def look_up(api: Api, ids: Sequence[str], properties: Sequence[str]) -> Iterator
         yield from answers
 
 
+def in_bin(api: Api, ids: Sequence[str]) -> Iterator[str]:
+    """Those of these contacts that are in the recycle bin; of what was erased, by law or by time, nothing is there."""
+    for chunk in chunks(ids, BATCH):
+        yield from (str(each["id"]) for each in _batch_read(api, chunk, ["hs_object_id"], archived=True))
+
+
 def _by_any_id(records: Sequence[Record]) -> Iterator[tuple[str, Record]]:
     for record in records:
         yield from ((contact_id, record) for contact_id in merged(record["properties"]))

@@ -9,7 +9,7 @@ from datetime import datetime
 from connectors.hubspot.activities import Activities
 from connectors.hubspot.answers import CRM, KIND
 from connectors.hubspot.api import Api
-from connectors.hubspot.byid import chunks, look_up
+from connectors.hubspot.byid import chunks, in_bin, look_up
 from connectors.hubspot.contacts import Contacts
 from connectors.hubspot.hints import Hints
 from connectors.hubspot.imports import settle
@@ -98,8 +98,10 @@ class HubSpot:
             found = dict(look_up(self._api, some, how.properties))
             there = {contact_id: record for contact_id, record in found.items() if record is not None}
             yield from self._contacts.typed(list(there.values()), how, list(there))
-            for contact_id in found.keys() - there.keys():
-                yield Contact(Ref(CRM, KIND, contact_id), self._api.server_time, gone=True)
+            gone = sorted(found.keys() - there.keys())
+            deleted = set(in_bin(self._api, gone))
+            for each in gone:
+                yield Contact(Ref(CRM, KIND, each), self._api.server_time, gone=True, erased=each not in deleted)
 
     def write(self, changes: Sequence[Change], narrow: Narrow = list) -> Iterator[Receipt]:
         """Write, and say for each change what became of it."""

@@ -11,7 +11,7 @@ import urllib3
 from simple_salesforce.exceptions import SalesforceError
 
 from connectors.http import NotJson, clean
-from crmsync.errors import ConfigError, CrmsyncError, Transient, Unavailable
+from crmsync.errors import ConfigError, CrmsyncError, Transient, Unavailable, quote_crm
 
 CRM = "salesforce"
 T = TypeVar("T")
@@ -24,9 +24,10 @@ class Expired(Exception):
 class Refused(ConfigError):
     """Salesforce read the request and said no. `code` is its error code, such as `INVALID_FIELD`."""
 
-    def __init__(self, code: str, message: str) -> None:
-        self.code, self.message = code, message
-        super().__init__(f"Salesforce refused a request: {message} ({code})")
+    def __init__(self, code: str, said: str) -> None:
+        advice = f"; {ADVICE[code]}" if code in ADVICE else ""
+        self.code, self.message = code, said + advice
+        super().__init__(f"Salesforce refused a request: {quote_crm(said)}{advice} ({code})")
 
 
 PASSING = frozenset(
@@ -82,12 +83,14 @@ def _judge(status: int, content: Any) -> NoReturn:
     if code == "REQUEST_LIMIT_EXCEEDED":
         raise _limit(message)
     if status >= 500 or status in RETRY_STATUSES or code in PASSING:
-        raise Transient(f"Salesforce answered {code or status}: {message}" if message else f"Salesforce said {status}")
+        raise Transient(
+            f"Salesforce answered {code or status}: {quote_crm(message)}" if message else f"Salesforce said {status}"
+        )
     if not code:
         raise Transient(f"Salesforce answered {status} with something that is not JSON")
     if status == 410:
         raise ConfigError(ADVICE["UNSUPPORTED_API_VERSION"])
-    raise Refused(code, f"{message}; {ADVICE[code]}" if code in ADVICE else message)
+    raise Refused(code, message)
 
 
 def _said(content: Any) -> tuple[str, str]:
@@ -106,7 +109,7 @@ def _limit(message: str) -> CrmsyncError:
             "the org's API requests of the last 24 hours are used up",
             until="the 24-hour window moves on; it frees requests bit by bit",
         )
-    return Transient(f"Salesforce is busy: {message}", retry_after=CONCURRENCY_PAUSE)
+    return Transient(f"Salesforce is busy: {quote_crm(message)}", retry_after=CONCURRENCY_PAUSE)
 
 
 def expected(value: Any, *keys: str) -> dict[str, Any]:

@@ -18,7 +18,7 @@ from connectors.http import header_number
 from connectors.salesforce.answers import CRM, Refused, bulk_job, id_in
 from connectors.salesforce.org import Org
 from connectors.salesforce.refusals import SILENT, Refusal, refusal_of_bulk
-from crmsync.errors import Cancelled, Transient, Unavailable
+from crmsync.errors import Cancelled, Transient, Unavailable, quote_crm
 from crmsync.model import Notes
 
 BODY = 100_000_000
@@ -251,7 +251,7 @@ def ended_query(org: Org, job: str) -> int:
     """Wait for a query job and return its number of rows. Raises `QueryFailed` where it gave up: that is no answer."""
     ended = wait(org, f"jobs/query/{job}")
     if ended["state"] != "JobComplete":
-        raise QueryFailed(str(ended.get("errorMessage") or ended["state"]))
+        raise QueryFailed(quote_crm(str(ended.get("errorMessage") or ended["state"])))
     return int(ended.get("numberRecordsProcessed") or 0)
 
 

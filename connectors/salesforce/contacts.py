@@ -145,13 +145,13 @@ def contacts(
 
 
 def read(org: Org, schema: Schema, all_readers: Mapping[str, Reader], refs: Sequence[Ref]) -> Iterator[Contact]:
-    """The records as they are now, in no particular order; one that Salesforce does not know comes back as `gone`."""
+    """The records as they are now, in no particular order; one that Salesforce does not know is `erased`."""
     for kind, reader in all_readers.items():
         ids = list(dict.fromkeys(ref.id for ref in refs if ref.kind == kind))
         for start in range(0, len(ids), IN_LIST * QUERIES_PER_COMPOSITE):
             rows, gone = _rows_of(org, schema, reader, ids[start : start + IN_LIST * QUERIES_PER_COMPOSITE])
             yield from map(reader.contact, rows)
-            yield from (Contact(Ref(CRM, kind, each), NEVER, gone=True) for each in gone)
+            yield from (Contact(Ref(CRM, kind, each), NEVER, gone=True, erased=True) for each in gone)
 
 
 def _rows_of(org: Org, schema: Schema, reader: Reader, ids: Sequence[str]) -> tuple[list[Row], list[str]]:

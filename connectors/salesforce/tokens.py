@@ -17,7 +17,7 @@ import requests
 from connectors.http import parse_json
 from connectors.salesforce.answers import text
 from connectors.salesforce.settings import Settings
-from crmsync.errors import ConfigError, Transient
+from crmsync.errors import ConfigError, Transient, quote_crm
 
 JWT_LIFE = timedelta(minutes=3)
 """Salesforce takes an assertion that ends at most five minutes ahead."""
@@ -142,7 +142,8 @@ def _keep(settings: Settings, rotated: str) -> None:
     path = Path(settings.refresh_token_file)
     text = json.dumps({"seed": _seed(settings), "token": rotated})
     fresh = path.with_name(path.name + ".new")
-    with open(os.open(fresh, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "w", encoding="utf-8") as file:
+    fresh.unlink(missing_ok=True)  # what lies there may be readable to others
+    with open(os.open(fresh, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w", encoding="utf-8") as file:
         file.write(text)
         file.flush()
         os.fsync(file.fileno())
@@ -170,6 +171,6 @@ def _refuse(status: int, answer: dict[str, Any], settings: Settings) -> NoReturn
     if status >= 500 or status in (408, 429) or code in ("server_error", "temporarily_unavailable") or not code:
         raise Transient(f"Salesforce's log-in answered {status}")
     if "rate" in code or "rate" in said.lower().split():
-        raise Transient(f"Salesforce's log-in answered {status}: {said}", retry_after=30.0)
+        raise Transient(f"Salesforce's log-in answered {status}: {quote_crm(said)}", retry_after=30.0)
     reason = _REASONS.get(code) or _GRANT_REASONS[settings.auth]
-    raise ConfigError(f"Salesforce refused the log-in ({code}: {said}): {reason}")
+    raise ConfigError(f"Salesforce refused the log-in ({code}: {quote_crm(said)}): {reason}")

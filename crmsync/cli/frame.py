@@ -21,7 +21,7 @@ from crmsync import log
 from crmsync.config import Config, load
 from crmsync.ending import FAILED, End, end_of
 from crmsync.errors import CrmsyncError
-from crmsync.redaction import hide_secrets, secrets_of
+from crmsync.redaction import hide_quotations, hide_secrets, secrets_of
 from crmsync.report import printable, say
 
 DEFAULT_CONFIG = Path("crmsync.toml")
@@ -75,7 +75,7 @@ class Ending:
             return
         console = err()
         for sentence in clean.said:
-            say(console, sentence)
+            say(console, sentence if console.is_terminal else hide_quotations(sentence))
         if clean.next:
             console.print(f"Next: {clean.next}", soft_wrap=True)
 

@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import os
+import sqlite3
 import time
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import closing, contextmanager, suppress
 from datetime import datetime
 from functools import partial
 from pathlib import Path
 from threading import Event
 from typing import Any
+from urllib.parse import quote
 
 from sqlalchemy import URL, Connection, Engine, create_engine, event, exists, func, make_url, select, update
 from sqlalchemy.dialects import postgresql, sqlite
@@ -225,9 +227,23 @@ def open_store(url: str, lease: float | None = None) -> Store:
     Raises `ConfigError` for an address that cannot be used and `StateError` for a state that cannot: `StateInUse` where
     it is of an older version and somebody works on it.
     """
-    with _opened(_address(url), lease) as store:
+    address = _address(url)
+    with _opened(address, lease) as store:
+        _make_private(address)
         _migrate(store)
     return store
+
+
+def _make_private(address: URL) -> None:
+    """A state holds people: its files are for their owner alone; SQLite makes those beside it like the first one."""
+    if address.drivername != "sqlite" or not address.database or address.database == ":memory:":
+        return
+    with suppress(OSError):  # only where it is new: to close a file takes SQLite's locks on it away from this process
+        os.close(os.open(address.database, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600))
+    for end in ("", "-wal", "-shm", ".lock"):
+        with suppress(OSError):  # it may be another user's
+            if os.stat(f"{address.database}{end}").st_mode & 0o077:
+                os.chmod(f"{address.database}{end}", 0o600)
 
 
 def open_existing_store(url: str) -> Store | None:
@@ -238,7 +254,7 @@ def open_existing_store(url: str) -> Store | None:
     address = _address(url)
     if not is_there(address):
         return None
-    with _opened(address) as store:
+    with _opened(address, looking=True) as store:
         version = _version(store.engine)
     if version is None:
         store.close()
@@ -257,13 +273,23 @@ def _address(url: str) -> URL:
         parsed = make_url(url)
     except Exception as error:
         raise ConfigError(
-            f"[state] url = {url!r} is not an address; write sqlite:///crmsync.db or postgresql://…"
+            "[state] url is not an address; write sqlite:///crmsync.db or postgresql://user@host/database"
         ) from error
     if parsed.drivername in ("postgresql", "postgres"):
         parsed = parsed.set(drivername="postgresql+psycopg")
     if parsed.drivername not in ("sqlite", "postgresql+psycopg"):
         raise ConfigError(f"[state] url: {parsed.drivername!r} is not supported; use sqlite:/// or postgresql://")
     return parsed
+
+
+SHOWN = frozenset({"host", "port", "dbname", "user", "service"})
+"""What is shown of the query of an address: the rest may be a password."""
+
+
+def shown_address(address: URL) -> str:
+    """The address of a state without its secrets, in whatever place they stand."""
+    query = {name: value for name, value in address.query.items() if name in SHOWN}
+    return address.set(query=query).render_as_string(hide_password=True)
 
 
 def is_there(address: URL) -> bool:
@@ -273,20 +299,23 @@ def is_there(address: URL) -> bool:
 
 
 @contextmanager
-def _opened(address: URL, lease: float | None = None) -> Iterator[Store]:
+def _opened(address: URL, lease: float | None = None, *, looking: bool = False) -> Iterator[Store]:
     """A state that stays open, unless the block raises."""
-    if address.drivername == "sqlite" and address.database:
-        _refuse_network_filesystem(Path(address.database))
-    is_sqlite = address.drivername == "sqlite"
-    if is_sqlite:
-        engine = create_engine(address, connect_args={"timeout": BUSY_SECONDS})
-        event.listen(engine, "connect", _prepare_sqlite)
+    if address.drivername != "sqlite":
+        own = {name: value for name, value in SILENT_CONNECTION.items() if name not in address.query}
+        engine = create_engine(address, connect_args=own, pool_pre_ping=True, hide_parameters=True)
+        event.listen(engine, "connect", _prepare_postgres)
+    elif looking and address.database and not os.access(Path(address.database).resolve().parent, os.W_OK):
+        engine = create_engine(address, creator=_read_only(Path(address.database)), hide_parameters=True)
+        event.listen(engine, "connect", _begin_ourselves)
         event.listen(engine, "begin", _begin_sqlite)
     else:
-        own = {name: value for name, value in SILENT_CONNECTION.items() if name not in address.query}
-        engine = create_engine(address, connect_args=own, pool_pre_ping=True)
-        event.listen(engine, "connect", _prepare_postgres)
-    store = Store(engine, address.render_as_string(hide_password=True), lease)
+        if address.database:
+            _refuse_network_filesystem(Path(address.database))
+        engine = create_engine(address, connect_args={"timeout": BUSY_SECONDS}, hide_parameters=True)
+        event.listen(engine, "connect", _prepare_sqlite)
+        event.listen(engine, "begin", _begin_sqlite)
+    store = Store(engine, shown_address(address), lease)
     try:
         with _told(store.url):
             yield store
@@ -311,6 +340,15 @@ def quick_check(store: Store, now: datetime) -> None:
         raise StateError(_damaged(store.url))
     with store.begin() as writing:
         upsert(writing, schema.note, [checked])
+
+
+def wipe_log(store: Store) -> None:
+    """Take what was deleted out of SQLite's log, too, unless somebody reads at the moment: then the next run does."""
+    if store.engine.dialect.name == "sqlite":
+        with _told(store.url), closing(store.engine.raw_connection()) as connection:
+            cursor = connection.cursor()
+            for pragma in ("busy_timeout=0", "wal_checkpoint(TRUNCATE)", f"busy_timeout={BUSY_SECONDS * 1000}"):
+                cursor.execute(f"PRAGMA {pragma}").fetchall()
 
 
 def bind_account(store: Store, crm: str, account: str) -> None:
@@ -358,10 +396,35 @@ def tuples(connection: Connection, query: Any) -> Iterator[tuple[Any, ...]]:
         yield from iter(result.cursor.fetchone, None)
 
 
-def _prepare_sqlite(connection: Any, _record: Any) -> None:
-    connection.isolation_level = None  # we begin transactions ourselves: the driver's deferred BEGIN fails at once
+def _read_only(path: Path) -> Callable[[], sqlite3.Connection]:
+    """How to connect to a file beside which nothing can be made. Raises `StateError` where it cannot be read so."""
+    log = path.with_name(path.name + "-wal")
+    shared = path.with_name(path.name + "-shm").exists()
+    if log.exists() and log.stat().st_size > 0 and not shared:
+        raise StateError(
+            f"the state {path} was not closed, and it can be read only after it was opened where it can be written: "
+            "copy it, with the files beside it, to such a folder, or run crmsync status there"
+        )
+    # where nobody has it open, it needs no locks and no shared memory, which could not be made
+    options = "mode=ro" if log.exists() and shared else "mode=ro&immutable=1"
+    address = f"file:{quote(str(path.resolve()))}?{options}"
+    return lambda: sqlite3.connect(address, uri=True, timeout=BUSY_SECONDS, check_same_thread=False)
+
+
+def _begin_ourselves(connection: Any, _record: Any) -> None:
+    connection.isolation_level = None  # the driver's deferred BEGIN fails at once
+
+
+def _prepare_sqlite(connection: Any, record: Any) -> None:
+    _begin_ourselves(connection, record)
     cursor = connection.cursor()
-    for pragma in ("journal_mode=WAL", "synchronous=FULL", "cache_size=-65536", "temp_store=MEMORY"):
+    for pragma in (
+        "journal_mode=WAL",
+        "synchronous=FULL",
+        "cache_size=-65536",
+        "temp_store=MEMORY",
+        "secure_delete=ON",
+    ):
         cursor.execute(f"PRAGMA {pragma}")
     cursor.close()
 
@@ -382,14 +445,14 @@ def _told(url: str) -> Iterator[None]:
     try:
         yield
     except DBAPIError as error:
-        said = str(error.orig)
+        said = str(error.orig).partition("\n")[0]  # PostgreSQL's further lines repeat values
         if "malformed" in said or "not a database" in said:
             raise StateError(_damaged(url)) from error
+        if not (isinstance(error, OperationalError | InterfaceError) or error.connection_invalidated):
+            raise
         if "locked" in said or "readonly" in said or "unable to open" in said or "full" in said:
             raise StateError(f"the state at {url} cannot be used: {said}; nothing was written to it") from error
-        if isinstance(error, OperationalError | InterfaceError) or error.connection_invalidated:
-            raise StateError(f"the state database at {url} does not answer: {said.splitlines()[0]}") from error
-        raise
+        raise StateError(f"the state database at {url} does not answer: {said}") from error
 
 
 def _database_ms(connection: Connection) -> int:

@@ -10,7 +10,7 @@ from sqlalchemy import Connection, bindparam, case, delete, func, select, update
 
 from crmsync.model import Change, Ref, Scalar
 from crmsync.store.database import upsert
-from crmsync.store.pulled import IN_LIST, chunks, drop_sheets, dump, ids_by_ref, outdate
+from crmsync.store.pulled import IN_LIST, chunks, drop_sheets, dump, forget, ids_by_ref, outdate
 from crmsync.store.schema import OPEN, PARKED, WAKING, change, contact, model, note, past_field, pointer, run, writer
 
 FULL_RUNS = ("backfill", "reconcile")
@@ -455,8 +455,13 @@ def wake_up(connection: Connection, now: int) -> None:
     connection.execute(update(contact).where(WAKING, contact.c.wake <= now).values(dirty=True, wake=None))
 
 
-def bury(connection: Connection, row_ids: Sequence[int]) -> None:
-    """These records are gone from the CRM: stop scoring and writing them."""
+def bury(connection: Connection, row_ids: Sequence[int], *, moved: bool = False) -> None:
+    """These records are gone from the CRM: stop scoring and writing them.
+
+    Nothing personal of them is kept, unless they were `moved` into others: those say what becomes of it.
+    """
+    if not moved:
+        forget(connection, row_ids)
     for some in chunks(row_ids, IN_LIST):
         connection.execute(update(contact).where(contact.c.id.in_(some)).values(gone=True))
     outdate(connection, row_ids)

@@ -9,7 +9,7 @@ from itertools import islice
 from typing import Any, TypeVar
 
 import orjson
-from sqlalchemy import Connection, bindparam, case, delete, func, or_, select, update
+from sqlalchemy import Connection, bindparam, case, delete, func, or_, select, tuple_, update
 
 from crmsync.model import Activity, Contact, Counter, Ref
 from crmsync.people import MAIL, marks
@@ -28,6 +28,7 @@ from crmsync.store.schema import (
     identity,
     note,
     past_field,
+    person,
     sheet,
 )
 
@@ -185,7 +186,9 @@ def save_contacts(
     _touch(connection, run, [stored[ref]["id"] for ref in unchanged])
     _stamp(connection, {ref: rows[ref] for ref in unchanged}, stored)
     ids = ids_by_ref(connection, latest)
-    _forget(connection, [ids[ref] for ref in changed if latest[ref].gone and latest[ref].merged_into is None])
+    own = ids_by_exact_ref(connection, latest)
+    forget(connection, [own[ref] for ref in changed if latest[ref].gone and latest[ref].merged_into is None])
+    _erase(connection, [own[ref] for ref, each in latest.items() if each.erased])
     _mark(connection, {ids[ref]: marks(latest[ref]) for ref in changed})
     for ref, each in latest.items():
         if each.aliases:
@@ -195,7 +198,7 @@ def save_contacts(
 
 def _row(each: Contact, stored: Mapping[str, Any] | None) -> dict[str, Any]:
     if each.gone:  # it may be an erasure that the law asks for, now or later of the record that it was merged into
-        each = replace(each, name="", emails=(), fields={}, current={})
+        each = replace(each, name="", emails=(), fields={}, current={}, group="")
     fields = dict(each.fields)
     if each.unread and stored is not None and not each.gone:
         held = orjson.loads(stored["fields"])
@@ -359,16 +362,39 @@ def _keep_past_fields(
     upsert(connection, past_field, rows)
 
 
-def _forget(connection: Connection, row_ids: Sequence[int]) -> None:
-    """Keep nothing personal of a deleted record: the deletion may be an erasure that the law asks for."""
-    blank = {"base": "{}", "leases": "{}", "parked": "", "attempts": 0, "wake": None}
-    blank_change = {"before": "{}", "after": "{}", "refused": "{}", "because": "", "reason": ""}
-    for some in chunks(row_ids, IN_LIST):
+def forget(connection: Connection, row_ids: Sequence[int]) -> None:
+    """Keep nothing personal of a deleted record but what it did: the CRM may bring the record back, and not that."""
+    blank: dict[str, Any] = dict.fromkeys(("name", "grouped", "parked"), "")
+    blank |= dict.fromkeys(("emails", "links"), "[]") | dict.fromkeys(("fields", "current", "base", "leases"), "{}")
+    blank |= {"attempts": 0, "wake": None}
+    blank_change = {"before": "{}", "after": "{}", "refused": "{}", "because": "", "reason": "", "grouped": ""}
+    for some in chunks(row_ids, IN_LIST // 2):
+        refs = select(contact.c.crm, contact.c.kind, contact.c.ref_id).where(contact.c.id.in_(some))
+        # a plan that was made on a copy of the state does not know the record's row
+        unplaced = (change.c.contact == 0) & tuple_(change.c.crm, change.c.kind, change.c.ref_id).in_(refs)
+        theirs = change.c.contact.in_(some) | unplaced
         connection.execute(update(contact).where(contact.c.id.in_(some)).values(blank))
         connection.execute(delete(past_field).where(past_field.c.contact.in_(some)))
-        theirs = change.c.contact.in_(some)
         connection.execute(update(change).where(theirs, OPEN).values(state="edited"))  # there is nothing left to write
         connection.execute(update(change).where(theirs).values(blank_change))
+        people = select(contact.c.person).where(contact.c.id.in_(some))
+        connection.execute(update(person).where(person.c.id.in_(people)).values(was=""))
+    _mark(connection, {row_id: set() for row_id in row_ids})
+    drop_sheets(connection, row_ids)
+
+
+def _erase(connection: Connection, row_ids: Sequence[int]) -> None:
+    """Keep of a record that will not come back only that there was one with this id."""
+    forget(connection, row_ids)
+    for some in chunks(row_ids, IN_LIST):
+        connection.execute(update(contact).where(contact.c.id.in_(some)).values(stage=None, owner=None))
+        for table in (activity, counter, alias):
+            connection.execute(delete(table).where(table.c.contact.in_(some)))
+
+
+def drop_unused_facts(connection: Connection) -> None:
+    """Forget what activities said that are no more: names of forms, pages, subjects."""
+    connection.execute(delete(fact).where(fact.c.id.not_in(select(activity.c.fact).distinct())))
 
 
 def _mark(connection: Connection, now: Mapping[int, set[str]]) -> None:

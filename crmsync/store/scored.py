@@ -9,13 +9,13 @@ from typing import Any, NamedTuple, TypeAlias
 import numpy as np
 import orjson
 from numpy.typing import NDArray
-from sqlalchemy import Connection, bindparam, case, delete, func, select, union, update
+from sqlalchemy import Connection, bindparam, case, delete, func, or_, select, union, update
 
 from crmsync.model import Holding, Ref, Scalar
 from crmsync.people import MAIL, Marked
 from crmsync.store.database import around, tuples, upsert
 from crmsync.store.pulled import IN_LIST, chunks, dump
-from crmsync.store.schema import LIVE, SCORED, UNOWNED, contact, identity, note, person, sheet
+from crmsync.store.schema import LIVE, SCORED, UNOWNED, activity, contact, identity, note, person, sheet
 
 PEOPLE_AT_ONCE = 100_000
 """People scored in one go: bounds memory, and each distinct title is read once in so many people."""
@@ -312,6 +312,14 @@ def unseen(connection: Connection, runs: Sequence[str], crm: str) -> tuple[list[
     missing = [Ref(crm, kind, ref_id) for kind, ref_id in connection.execute(query.order_by(contact.c.id))]
     seen = select(func.count()).select_from(contact).where(contact.c.crm == crm, contact.c.seen_run.in_(runs))
     return missing, connection.scalar(seen) or 0
+
+
+def remains(connection: Connection, crm: str) -> list[Ref]:
+    """The deleted records of a CRM of which something is left: it may have erased them since."""
+    acts = select(activity.c.id).where(activity.c.contact == contact.c.id).exists()
+    left = or_(acts, contact.c.emails != "[]", contact.c.base != "{}")
+    query = select(contact.c.kind, contact.c.ref_id).where(contact.c.crm == crm, contact.c.gone, left)
+    return [Ref(crm, kind, ref_id) for kind, ref_id in connection.execute(query.order_by(contact.c.id))]
 
 
 def pulled_counts(connection: Connection, run: str) -> dict[str, dict[str, int]]:
