@@ -12,7 +12,7 @@ demo: .venv/demo
 	$(BIN)/crmsync demo
 
 test: .venv/test lint
-	$(BIN)/pytest -q -n 2
+	$(BIN)/pytest -q -rs -n 2
 
 lint: .venv/test
 	$(BIN)/ruff check .
