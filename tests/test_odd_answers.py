@@ -283,7 +283,8 @@ def test_an_odd_record_is_read_again_in_each_run_and_what_was_known_of_it_stays(
     before = end_of(runs)
     poison, sound = sorted(alone(runs, "hubspot", "contact", 20), key=before["hubspot"].get)[:2]
     for each in (poison, sound):
-        runs.do("hubspot", "update", id=each, properties={"jobtitle": "Chief Executive Officer"})
+        title = "Intern" if before["hubspot"][each] >= 20 else "Chief Executive Officer"
+        runs.do("hubspot", "update", id=each, properties={"jobtitle": title})
     rewritten.rewrite = one_odd_record(poison, ODD_RECORD["properties"])
     result = runs.run(*CRMS)
     assert result.verdict == "partial"
@@ -312,7 +313,8 @@ def test_an_odd_lead_is_named_and_read_again_and_what_was_known_of_it_stays(runs
     before = end_of(runs)
     poison, sound = sorted(alone(runs, "salesforce", "lead", 20), key=before["salesforce"].get)[:2]
     for each in (poison, sound):
-        runs.do("salesforce", "update", id=each, fields={"Title": "Chief Executive Officer"})
+        title = "Intern" if before["salesforce"][each] >= 20 else "Chief Executive Officer"
+        runs.do("salesforce", "update", id=each, fields={"Title": title})
 
     def rewrite(vendor, _method, _path, told):
         if vendor != "salesforce" or poison.encode() not in told.body or b'"records"' not in told.body:
