@@ -20,13 +20,14 @@ from connectors.sandbox.generate import world
 from crmsync import log, starter
 from crmsync.config import ENV_PREFIX, RESERVED_ENV, Config, load
 from crmsync.cycle import cycle
+from crmsync.elapsed import stopwatch
 from crmsync.ending import code_of
 from crmsync.errors import Cancelled, ConfigError, CrmsyncError
 from crmsync.explain import hottest
 from crmsync.model import Stop
 from crmsync.redaction import secrets_of
 from crmsync.report import in_order
-from crmsync.result import Result, Work, stopwatch
+from crmsync.result import Result, Work
 from crmsync.workplace import at_work
 
 FOLDER, PEOPLE, SEED = Path("crmsync-demo"), 2_000, 1

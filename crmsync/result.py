@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import secrets
-import time
 from collections.abc import Callable, Mapping
 from contextlib import AbstractContextManager
 from dataclasses import asdict, dataclass, field
@@ -88,12 +87,6 @@ class Result:
 
 Connect = Callable[[Config, Store], AbstractContextManager[Mapping[str, Connector]]]
 """Makes connectors that read as a config maps and keep their notes in a state, for as long as the block lasts."""
-
-
-def stopwatch() -> Callable[[], float]:
-    """What says how many seconds have passed since, by a clock that nobody sets."""
-    begun = time.monotonic()
-    return lambda: time.monotonic() - begun
 
 
 def _stand_still() -> float:

@@ -9,6 +9,7 @@ from collections.abc import Callable, Sequence
 from contextlib import ExitStack, suppress
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
+from functools import partial
 
 from apscheduler.events import EVENT_JOB_MAX_INSTANCES, EVENT_JOB_MISSED, JobEvent
 from apscheduler.jobstores.base import JobLookupError
@@ -21,6 +22,7 @@ from apscheduler.triggers.interval import IntervalTrigger
 from crmsync import log
 from crmsync.config import Config, Schedule
 from crmsync.cycle import cycle
+from crmsync.elapsed import elapsed
 from crmsync.ending import end_of
 from crmsync.errors import Cancelled, LostLock, StateError
 from crmsync.model import Receiver
@@ -35,11 +37,8 @@ DEFAULTS = {"coalesce": True, "max_instances": 1, "misfire_grace_time": None}
 WATCHED_EVERY = 5.0
 """Seconds between looks at whether the cycle makes progress."""
 
-TURN_WATCHED_EVERY = 1.0
-"""Seconds between looks at whether this process is still the one that writes."""
-
-APPROVALS_EVERY = 2.0
-"""Seconds between looks at whether somebody approved a plan."""
+STATE_EVERY = 1.0
+"""Seconds between looks at whether this process is still the one that writes, and whether somebody approved a plan."""
 
 SOON = timedelta(seconds=2)
 """From a CRM's call to the cycle that looks: what else it says meanwhile is looked at together."""
@@ -124,7 +123,7 @@ def tick(work_now: Callable[[], Work], watch: Watch) -> Result | None:
     """One cycle of the daemon. Whatever it raises is told and kept: the next tick goes on."""
     logger = log.get()
     watch.begin()
-    watch.began = passed()
+    watch.began = elapsed()
     try:
         work = work_now()
         full = reconciles(work)
@@ -200,18 +199,13 @@ def waker(scheduler: BlockingScheduler, act: Callable[[], object]) -> Callable[[
     return wake
 
 
-def passed() -> float:
-    """Seconds by a clock that nobody sets, and that goes on while the machine sleeps where the system has one."""
-    return time.clock_gettime(getattr(time, "CLOCK_BOOTTIME", time.CLOCK_MONOTONIC))
-
-
-def clock_setting(wall: Callable[[], datetime], passed: Callable[[], float]) -> Callable[[], timedelta]:
-    """What says how far the clock on the wall was set since it last said so; `passed` counts seconds regardless."""
-    known = wall() - timedelta(seconds=passed())
+def clock_setting(wall: Callable[[], datetime], seconds: Callable[[], float]) -> Callable[[], timedelta]:
+    """What says how far the clock on the wall was set since it last said so; `seconds` pass regardless."""
+    known = wall() - timedelta(seconds=seconds())
 
     def setting() -> timedelta:
         nonlocal known
-        now = wall() - timedelta(seconds=passed())
+        now = wall() - timedelta(seconds=seconds())
         moved = now - known
         if abs(moved) < JUMP:
             return timedelta()
@@ -253,20 +247,6 @@ def _next_slot(trigger: BaseTrigger, now: datetime, ran_ago: timedelta) -> datet
     return due  # type: ignore[no-any-return]
 
 
-def watch_approvals(store: Store, wake: Callable[[], None], stop: threading.Event) -> None:
-    """Ask for a run as soon as somebody approves a plan; each approval asks once, until `stop` is raised."""
-    known: set[str] = set()
-    while not stop.wait(APPROVALS_EVERY):
-        try:
-            with store.read() as reading:
-                approved = {row.id for row in journal.plans(reading, journal.APPROVED)}
-        except StateError:
-            continue  # the run itself says what is wrong with the state
-        if approved - known:
-            wake()
-        known = approved
-
-
 def _late(event: JobEvent) -> None:
     if event.job_id != "cycle":
         return
@@ -298,25 +278,41 @@ def run(
     with ExitStack() as listening:
         for each in receivers:
             listening.enter_context(each.receiving(waker(scheduler, act)))
-        threading.Thread(target=_watch_turn, args=(store, stop, leave), name="turn", daemon=True).start()
         leaving = threading.Thread(target=_leave, args=(scheduler, leave), name="leaving", daemon=True)
         leaving.start()
-        threading.Thread(target=_guard, args=(watch, deadline, leave), name="watchdog", daemon=True).start()
-        threading.Thread(target=_watch_clock, args=(scheduler, watch, leave), name="clock", daemon=True).start()
-        if store is not None:
-            asking = (store, run_now(scheduler, act), leave)
-            threading.Thread(target=watch_approvals, args=asking, name="approvals", daemon=True).start()
+        for attend in (
+            partial(_attend_state, store, run_now(scheduler, act), stop, leave),
+            partial(_attend_cycle, watch, deadline, leave),
+            partial(_attend_clock, scheduler, watch, leave),
+        ):
+            threading.Thread(target=attend, daemon=True).start()
         scheduler.start()
         leaving.join()
     if not stop.is_set():
         raise LostLock
 
 
-def _watch_turn(store: Store | None, stop: threading.Event, leave: threading.Event) -> None:
-    """Raise `leave` when told to stop, or when this process may not write any more."""
-    while not stop.wait(TURN_WATCHED_EVERY) and (store is None or store.may_write()):
-        pass
+def _attend_state(store: Store | None, wake: Callable[[], None], stop: threading.Event, leave: threading.Event) -> None:
+    """Raise `leave` when told to stop, or when this process may not write any more.
+
+    Ask for a run as soon as somebody approves a plan; each approval asks once.
+    """
+    known: set[str] = set()
+    while not stop.wait(STATE_EVERY) and (store is None or store.may_write()):
+        approved = _approved(store)
+        if approved - known:
+            wake()
+        known = approved
     leave.set()
+
+
+def _approved(store: Store | None) -> set[str]:
+    """The plans that somebody approved; where the state does not say, the run itself will."""
+    with suppress(StateError):
+        if store is not None:
+            with store.read() as reading:
+                return {row.id for row in journal.plans(reading, journal.APPROVED)}
+    return set()
 
 
 def _leave(scheduler: BlockingScheduler, stop: threading.Event) -> None:
@@ -325,21 +321,22 @@ def _leave(scheduler: BlockingScheduler, stop: threading.Event) -> None:
     scheduler.shutdown(wait=True)
 
 
-def _watch_clock(scheduler: BlockingScheduler, watch: Watch, stop: threading.Event) -> None:
+def _attend_clock(scheduler: BlockingScheduler, watch: Watch, stop: threading.Event) -> None:
     """Have the scheduler follow whoever sets the clock: it keeps instants, and waits for as long as they are off."""
 
     def wall() -> datetime:
         return datetime.now(UTC)
 
-    setting = clock_setting(wall, passed)
+    setting = clock_setting(wall, elapsed)
     while not stop.wait(CLOCK_EVERY):
         if moved := setting():
             log.get().warning("clock_was_set", seconds=round(moved.total_seconds()))
-            ran_ago = None if watch.began is None else timedelta(seconds=passed() - watch.began)
+            ran_ago = None if watch.began is None else timedelta(seconds=elapsed() - watch.began)
             follow_clock(scheduler, moved, wall(), ran_ago)
 
 
-def _guard(watch: Watch, deadline: float, stop: threading.Event) -> None:
+def _attend_cycle(watch: Watch, deadline: float, stop: threading.Event) -> None:
+    """End the process where a cycle does not get on, for its supervisor to start it anew."""
     while not stop.wait(min(WATCHED_EVERY, deadline / 2)):
         if watch.stalled(deadline):
             log.get().error("cycle_hangs", seconds=int(deadline), next="the supervisor starts the daemon anew")

@@ -12,9 +12,10 @@ from sqlalchemy import make_url
 from crmsync import log
 from crmsync.apply import Progress
 from crmsync.config import Config, connectors
+from crmsync.elapsed import stopwatch
 from crmsync.errors import ConfigError
 from crmsync.model import Connector, Notes, Stop
-from crmsync.result import Work, stopwatch
+from crmsync.result import Work
 from crmsync.store.database import Store, WriterStop, is_there, open_existing_store, open_store, quick_check
 from crmsync.store.pulled import StoredNotes
 

@@ -29,6 +29,7 @@ DOING = {
     "crmsync.draft",
     "crmsync.cycle",
     "crmsync.failpoint",
+    "crmsync.elapsed",
 }
 IMPURE = {
     "time",
@@ -80,7 +81,7 @@ def allowed(name):
     if within(name, THINKING):
         return WORDS | SETTINGS | THINKING
     if within(name, MEMORY):
-        return WORDS | {"crmsync.columns", "crmsync.people", "crmsync.failpoint"} | MEMORY
+        return WORDS | {"crmsync.columns", "crmsync.people", "crmsync.failpoint", "crmsync.elapsed"} | MEMORY
     if name in DOING:
         return WORDS | SETTINGS | THINKING | MEMORY | DOING
     return None

@@ -11,9 +11,10 @@ from threading import Event
 from crmsync import log, schedule
 from crmsync.cli.frame import DEFAULT_CONFIG, AsJson, ConfigPath, Debug, opened_config, told
 from crmsync.config import Config
+from crmsync.elapsed import stopwatch
 from crmsync.errors import Cancelled, StateError
 from crmsync.model import Receiver
-from crmsync.result import Work, stopwatch
+from crmsync.result import Work
 from crmsync.stopping import stoppable
 from crmsync.store import journal
 from crmsync.store.database import STANDBY_POLL, Store, quick_check

@@ -8,7 +8,6 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import closing, contextmanager, suppress
 from datetime import datetime
-from functools import partial
 from pathlib import Path
 from threading import Event
 from typing import Any
@@ -19,6 +18,7 @@ from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.exc import DBAPIError, InterfaceError, OperationalError
 from sqlalchemy.schema import Table
 
+from crmsync.elapsed import elapsed
 from crmsync.errors import Cancelled, ConfigError, LostLock, StateError, StateInUse, StateOutdated
 from crmsync.failpoint import failpoint
 from crmsync.model import Stop
@@ -55,9 +55,6 @@ SILENT_CONNECTION = {
 
 OPEN_TRANSACTION = 60_000
 """Milliseconds after which PostgreSQL ends a transaction that does nothing: a paused worker must not hold others up."""
-
-elapsed = partial(time.clock_gettime, getattr(time, "CLOCK_BOOTTIME", time.CLOCK_MONOTONIC))
-"""Seconds that have passed, those of a suspended machine included."""
 
 
 class Turn:
