@@ -59,3 +59,20 @@ def test_what_is_not_yet_done_is_said_in_sentences_and_promises_no_test():
         assert len(cells) == 1
         assert cells[0].endswith(".")
         assert links(cells[0]) == []
+
+
+README = (TESTS.parent / "README.md").read_text(encoding="utf-8")
+PROMISES = re.findall(
+    r"^- (\*\*.+?)(?=^- |^$)", README.partition("## What it promises")[2].partition("\n## ")[0], re.S | re.M
+)
+
+
+def test_the_readme_promises_something():
+    assert len(PROMISES) > 10
+
+
+@pytest.mark.parametrize("promise", PROMISES, ids=lambda promise: promise.split("**")[1][:30])
+def test_every_promise_of_the_readme_has_lines_with_tests(promise):
+    named = re.search(r"\(([A-Z]\d\d(?:, [A-Z]\d\d)*)\)\s*$", promise)
+    assert named, "it ends with the lines that hold it"
+    assert set(named[1].split(", ")) <= {row[0] for row in rows(TESTED)}
