@@ -554,6 +554,26 @@ def test_a_job_that_outlives_us_is_waited_for_and_not_sent_again(sandbox, crm, l
     assert not jobs(sandbox)
 
 
+def test_a_job_whose_data_never_came_whole_cannot_begin_any_more(sandbox, crm, leads, in_bulk):
+    """Whoever made it may only be paused: it comes back, ends the upload, and old scores go over newer ones."""
+    notes = {}
+
+    class Paused(Hurried):
+        """A worker that is stopped as soon as its job is made, before any data is sent."""
+
+        def is_set(self):
+            return bool(notes)
+
+    with pytest.raises(Cancelled):
+        written(in_bulk(notes=notes, stop=Paused()), *map(change, leads))
+    (note,) = notes
+    made = in_bulk(notes=notes)
+    assert {each.current.get("score") for each in made.read(leads)} == {None}
+    assert notes == {}
+    job = sandbox.org.jobs.all[note.partition(":")[2]]
+    assert job.state == "Aborted"
+
+
 def test_a_stop_during_a_job_leaves_it_running(sandbox, crm, leads, in_bulk):
     class Stopped(Hurried):
         def wait(self, timeout=None):
