@@ -147,7 +147,6 @@ class Org:
 
     def call(self, exchange: Callable[[Salesforce], T]) -> T:
         """Do one exchange patiently. Raises `Unavailable`, `ConfigError` (`Refused` too) or `Cancelled`."""
-        self._mind_the_quota()
         return patiently(CRM, lambda: self._once(exchange), self.stop)
 
     def rest(self, method: str, path: str, body: object = None) -> Any:
@@ -226,6 +225,7 @@ class Org:
         return [self.query(soql) for soql in queries] if refused else [_page(answers[name].body) for name in paths]
 
     def _once(self, exchange: Callable[[Salesforce], T]) -> T:
+        self._mind_the_quota()
         client = self._client or self._log_in(None)
         try:
             return exchanged(lambda: exchange(client))
