@@ -2,9 +2,13 @@
 
 PYTHON ?= $(shell command -v python3.11 || command -v python3)
 BIN := .venv/bin
+EXAMPLES ?= 1000
+SAMPLE ?= 200
+SEED ?= 1
+MODULES ?=
 LOCK := $(BIN)/uv pip compile -q --universal --python-version 3.11 --generate-hashes --no-header pyproject.toml
 
-.PHONY: demo test lint format bench lock clean
+.PHONY: demo test lint format bench answers mutants lock clean
 
 demo: .venv/demo
 	$(BIN)/crmsync demo
@@ -27,6 +31,13 @@ bench: .venv/test
 	$(BIN)/python benchmarks/hubspot.py
 	$(BIN)/python benchmarks/salesforce.py
 
+answers: .venv/test .venv-answers/bin/st
+	ANSWERS=$(EXAMPLES) $(BIN)/pytest -q -n 2 --timeout 7200 tests/test_answers.py
+	$(BIN)/python benchmarks/answers.py .venv-answers/bin/st --examples $(EXAMPLES)
+
+mutants: .venv-mutants/ready
+	.venv-mutants/bin/python benchmarks/mutants.py --sample $(SAMPLE) --seed $(SEED) $(MODULES)
+
 lock: .venv/test
 	$(BIN)/python -m pip install -q --disable-pip-version-check uv
 	$(LOCK) --group build -o requirements.lock
@@ -46,5 +57,16 @@ lock: .venv/test
 	$(BIN)/python -m pip install -q --disable-pip-version-check --no-deps --no-build-isolation -e .
 	touch $@ .venv/demo
 
+.venv-answers/bin/st:
+	$(PYTHON) -m venv .venv-answers
+	.venv-answers/bin/python -m pip install -q --disable-pip-version-check "schemathesis>=4.32,<5"
+
+.venv-mutants/ready: requirements-dev.lock pyproject.toml
+	$(PYTHON) -m venv .venv-mutants
+	.venv-mutants/bin/python -m pip install -q --disable-pip-version-check --require-hashes -r requirements-dev.lock
+	.venv-mutants/bin/python -m pip install -q --disable-pip-version-check "mutmut==3.8.1"
+	.venv-mutants/bin/python -m pip install -q --disable-pip-version-check --no-deps --no-build-isolation -e .
+	touch $@
+
 clean:
-	rm -rf .venv crmsync-demo
+	rm -rf .venv .venv-answers .venv-mutants mutants crmsync-demo
