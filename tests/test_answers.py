@@ -36,7 +36,7 @@ CALLS = [f"{method} {path}" for method, path, _ in OPERATIONS]
 
 @pytest.fixture(scope="module")
 def portal():
-    """Each thing that is asked of the connector, with the portal that it is asked about: one with our fields, or a bare one."""
+    """Each thing that is asked of the connector, with its portal: one that has our fields, or a bare one."""
     with serve(people=4, seed=1, now=NOW) as sandbox, serve(people=0, now=NOW) as bare:
         made = hubspot(sandbox)
         made.create_fields()

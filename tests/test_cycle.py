@@ -479,6 +479,53 @@ def test_W16_what_a_crm_accepts_and_does_not_keep_is_found(state):
     assert cycle(work(state, hubspot)).crms["hubspot"].planned == 0
 
 
+@pytest.mark.parametrize("name", ["stage", "owner"])
+def test_W16_every_stage_and_owner_is_read_back_though_no_score_is(state, name):
+    hubspot, _ = two_crms()
+    taken, ada, read = hubspot.write, Ref("hubspot", "contact", "1"), []
+
+    def forgetful(changes, narrow):
+        yield from taken(changes, narrow)
+        hubspot.edit(replace(hubspot.records[ada], **{name: None}))
+
+    def reading(refs):
+        read.append(list(refs))
+        return looked_at(refs)
+
+    hubspot.write, looked_at, hubspot.read = forgetful, hubspot.read, reading
+    result = balanced(cycle(work(state, hubspot, settings=replace_verify(config(), 0))))
+    assert (result.crms["hubspot"].updated, result.crms["hubspot"].partly) == (1, 1)
+    assert read[-1] == [ada]
+
+
+@pytest.mark.parametrize("sample", [0, 2])
+def test_W16_of_the_scores_a_sample_is_read_back(state, sample):
+    hubspot = crm()
+    for number in range(1, 3):
+        hubspot.edit(contact(number))
+    taken = hubspot.write
+
+    def forgetful(changes, narrow):
+        yield from taken(changes, narrow)
+        for record in list(hubspot.records.values()):
+            hubspot.edit(replace(record, current={**record.current, "score": 99}))
+
+    hubspot.write = forgetful
+    result = balanced(cycle(work(state, hubspot, settings=replace_verify(config(), sample))))
+    assert result.crms["hubspot"].partly == sample
+
+
+def test_the_hottest_get_their_turn_first_and_among_equals_those_known_longest(state):
+    hubspot = crm()
+    for number, looks in ((1, 2), (2, 3), (3, 2), (4, 0)):
+        hubspot.edit(asks := contact(number, fields={"title": "VP Sales", "employees": 500}))
+        for look in range(looks):
+            hubspot.happen(activity(10 * number + look, asks, kind="page_viewed", url="https://x.example/pricing"))
+    cycle(work(state, hubspot))
+    owners = {ref.id: record.owner for ref, record in hubspot.records.items()}
+    assert owners == {"2": "hubspot-ann", "1": "hubspot-bob", "3": "hubspot-ann", "4": None}
+
+
 def test_W18_a_record_deleted_between_pull_and_push_is_skipped_and_buried(state):
     hubspot, _ = two_crms()
     bo = Ref("hubspot", "contact", "2")
