@@ -1,7 +1,7 @@
 """Changes the code in small ways and counts how many of the changes a test notices; `make mutants` runs this.
 
-A sample of mutmut's mutants is drawn by seed, evenly over the modules. Prints the score of each module and the survivors
-as diffs, and fails below 90 %.
+A sample of mutants, which are mutmut's, is drawn by seed, evenly over the modules. Prints the score of each module and
+the survivors as diffs, and fails below 90 %.
 """
 
 import argparse
