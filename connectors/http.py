@@ -1,19 +1,25 @@
-"""What both CRMs need of HTTP: one retry policy, a token bucket, and which addresses a token may be sent to."""
+"""What both CRMs need of HTTP: one retry policy, a token bucket, safe addresses, and bodies whatever is in them."""
 
 from __future__ import annotations
 
+import io
 import ipaddress
+import json
+import math
 import random
+import re
+import socket
 import threading
 import time
 from collections import deque
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from datetime import datetime
+from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
-from typing import TypeVar
+from typing import Any, TypeVar
 from urllib.parse import urlsplit
 
+import orjson
 import tenacity
 
 from crmsync.errors import Cancelled, Transient, Unavailable
@@ -27,6 +33,15 @@ TIMEOUT = (CONNECT_TIMEOUT, READ_TIMEOUT)
 ATTEMPTS = 6
 PATIENCE = 300.0
 """Seconds one exchange may take with all its repeats; a vendor that asks for a longer wait is out for this cycle."""
+
+MOST_BYTES = 256 * 1024 * 1024
+"""Bytes that an answer may have once it is decoded: a few megabytes on the line can become gigabytes."""
+
+MOST_DIGITS = 400
+"""Digits of a whole number that is taken for one; Python refuses to make one of more than 4,300."""
+
+BELIEVED_YEARS = range(2000, 2200)
+"""The years in which a `Date` header is believed."""
 
 ANSWER_POLL = 0.02
 """Seconds between looks at a bucket whose tokens are all held by calls that have no answer yet."""
@@ -83,12 +98,87 @@ def retry_after_seconds(value: str | None, now: datetime) -> float | None:
     """The `Retry-After` header (RFC 9110 §10.2.3): seconds or an HTTP date; `None` where it says nothing usable."""
     if not value:
         return None
-    if value.strip().isdigit():
-        return float(value)
+    if (seconds := header_number(value)) is not None:
+        return float(seconds)
+    at = http_date(value)
+    return max(0.0, (at - now).total_seconds()) if at else None
+
+
+def http_date(value: str | None) -> datetime | None:
+    """The instant of a `Date` or `Retry-After` header, aware UTC; `None` where it is none that can be believed."""
     try:
-        return max(0.0, (parsedate_to_datetime(value) - now).total_seconds())
-    except (TypeError, ValueError):
+        at = parsedate_to_datetime(value or "")
+        return at.astimezone(UTC) if at.year in BELIEVED_YEARS else None
+    except (TypeError, ValueError, OverflowError, IndexError):
         return None
+
+
+def header_number(value: str | None) -> int | None:
+    """A whole number out of a header; `None` where it is none: a header is advice, and odd advice is not taken."""
+    text = (value or "").strip()
+    return int(text) if re.fullmatch(r"[0-9]{1,15}", text) else None
+
+
+class NotJson(ValueError):
+    """A body that nothing can be made of."""
+
+
+def parse_json(content: bytes) -> Any:
+    """What a body says, its texts cleaned. Raises `NotJson`, however deep, long or broken it is.
+
+    The fast parser refuses a whole page for half a character or one endless number; then a patient one reads it.
+    """
+    try:
+        try:
+            parsed = orjson.loads(content)
+        except orjson.JSONDecodeError:
+            text = content.decode("utf-8-sig", "replace")
+            parsed = json.loads(text, parse_int=_whole_number, parse_constant=lambda _name: math.nan)
+        return _cleaned(parsed) if _UNCLEAN.search(content) else parsed
+    except (ValueError, RecursionError):
+        raise NotJson("it is not JSON that can be read") from None
+
+
+_UNCLEAN = re.compile(rb"\\u(?:0000|[dD][89a-fA-F])")
+"""How JSON spells what no database takes, among harmless pairs."""
+
+
+def _whole_number(digits: str) -> int | float:
+    return int(digits) if len(digits) <= MOST_DIGITS else math.inf
+
+
+def _cleaned(value: Any) -> Any:
+    if isinstance(value, str):
+        return clean(value)
+    if isinstance(value, dict):
+        return {clean(name): _cleaned(each) for name, each in value.items()}
+    return [_cleaned(each) for each in value] if isinstance(value, list) else value
+
+
+def clean(text: str) -> str:
+    """Text without NUL and lone surrogates, which no database and no UTF-8 body takes."""
+    if text.isascii() and "\x00" not in text:
+        return text
+    return text.replace("\x00", "").encode("utf-16", "surrogatepass").decode("utf-16", "replace")
+
+
+def whole_body(crm: str, response: Any, seconds: float) -> bytes:
+    """The decoded body of a urllib3 response, a piece at a time.
+
+    Raises `Transient` when it drips past its deadline (a read timeout alone lets a byte a minute pass for ever), and
+    `Unavailable` when it is too large.
+    """
+    deadline, whole, size = time.monotonic() + seconds, io.BytesIO(), 0
+    while part := response.read1(1 << 20, decode_content=True):
+        size += whole.write(part)
+        if size > MOST_BYTES:
+            response.close()
+            raise Unavailable(crm, f"it sent an answer of more than {MOST_BYTES >> 20:,} MB, which no answer needs")
+        if time.monotonic() > deadline:
+            response.close()
+            raise Transient("the answer took too long to arrive")
+    response.release_conn()
+    return whole.getvalue()
 
 
 def _wait(state: tenacity.RetryCallState) -> float:
@@ -134,11 +224,21 @@ def patiently(crm: str, exchange: Callable[[], T], stop: Stop) -> T:
 
 def is_loopback(url: str) -> bool:
     """Whether the address can only be this machine."""
-    host = urlsplit(url).hostname or ""
     try:
-        return ipaddress.ip_address(host).is_loopback
+        host = urlsplit(url).hostname or ""
+        return host == "localhost" or ipaddress.ip_address(host).is_loopback
     except ValueError:
-        return host == "localhost"
+        return False
+
+
+def is_private(url: str) -> bool:
+    """Whether the host of an address is, or resolves to, anything that is not on the public internet."""
+    try:
+        parts = urlsplit(url)
+        found = socket.getaddrinfo(parts.hostname or "", parts.port or 443, type=socket.SOCK_STREAM)
+        return not all(ipaddress.ip_address(str(address[0]).partition("%")[0]).is_global for *_, address in found)
+    except (OSError, ValueError):
+        return True
 
 
 def checked_address(url: str, suffixes: tuple[str, ...]) -> str:

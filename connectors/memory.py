@@ -16,6 +16,7 @@ from crmsync.model import (
     CrmField,
     MissingField,
     Narrow,
+    Odd,
     Owner,
     Page,
     Receipt,
@@ -36,6 +37,7 @@ class Memory:
         self.writes: list[Change] = []
         self.refusing: dict[Ref, str] = {}
         self.people: list[Owner] = []
+        self.unreadable: set[Ref] = set()
         self.missing: list[MissingField] = []
         self.order: dict[str, tuple[str, ...]] = {}
         self.records: dict[Ref, Contact] = {}
@@ -77,7 +79,8 @@ class Memory:
     def contacts(self, cursor: str | None) -> Iterator[Page[Contact]]:
         """Records edited since the cursor, in the order of their last edit."""
         for refs, number in self._pages(list(self.records), cursor):
-            yield Page([self.records[ref] for ref in refs], number)
+            odd = [Odd(f"{ref.kind} {ref.id}", "without its properties", ref) for ref in refs if ref in self.unreadable]
+            yield Page([self.records[ref] for ref in refs if ref not in self.unreadable], number, odd=odd)
 
     def activities(self, cursor: str | None) -> Iterator[Page[Activity]]:
         """What happened since the cursor."""
@@ -103,7 +106,7 @@ class Memory:
     def read(self, refs: Sequence[Ref]) -> Iterator[Contact]:
         """The records as they are now."""
         self._call()
-        for ref in refs:
+        for ref in (each for each in refs if each not in self.unreadable):
             yield self.records.get(ref) or Contact(ref, datetime(1970, 1, 1, tzinfo=UTC), gone=True)
 
     def write(self, changes: Sequence[Change], narrow: Narrow = list) -> Iterator[Receipt]:

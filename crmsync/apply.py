@@ -75,14 +75,18 @@ def _open(store: Store, crm: str, states: Sequence[str], runs: Sequence[str], mo
 
 def _present(connector: Connector, refs: Sequence[Ref]) -> dict[Ref, Contact]:
     """The records as they are now, by the ref that was asked for; those that are gone or replaced are left out."""
+    return {ref: each for ref, each in _read(connector, refs).items() if each}
+
+
+def _read(connector: Connector, refs: Sequence[Ref]) -> dict[Ref, Contact | None]:
+    """The same with `None` for those that are gone or replaced: only what cannot be read is left out."""
     asked = {(ref.kind, ref.id): ref for ref in refs}
-    found: dict[Ref, Contact] = {}
+    found: dict[Ref, Contact | None] = {}
     for each in connector.read(refs) if refs else ():
-        if each.gone or each.merged_into or each.converted_into:
-            continue
+        is_there = not (each.gone or each.merged_into or each.converted_into)
         for known_as in (each.ref.id, *each.aliases):
             if ref := asked.get((each.ref.kind, known_as)):
-                found[ref] = each
+                found[ref] = each if is_there else found.get(ref)
     return found
 
 
@@ -134,7 +138,7 @@ def _give_way(
     personal = [change for change in batch if _is_personal(change)]
     if not personal:
         return batch
-    present = _present(connector, [change.ref for change in personal])
+    present = _read(connector, [change.ref for change in personal])
     going = {change.ref: change for change in batch}
     with store.begin() as writing:
         for change in personal:
@@ -143,6 +147,7 @@ def _give_way(
             if less is None:
                 del going[change.ref]
                 said = "edited after the plan" if it else "the record was deleted, merged or converted"
+                said = said if change.ref in present else UNREADABLE
                 journal.mark(writing, [row.id], journal.EDITED, now, said)
                 make_dirty(writing, [row.contact])
             elif less is not change:
@@ -151,6 +156,9 @@ def _give_way(
                 journal.amend(writing, by_ref[change.ref])
                 make_dirty(writing, [row.contact])
     return list(going.values())
+
+
+UNREADABLE = "the CRM's answer about the record cannot be read, so nothing was written over it"
 
 
 class Taken(NamedTuple):
@@ -233,8 +241,9 @@ def _keep_unread(store: Store, accepted: Sequence[Row], settings: Write, now: in
 def _verify(store: Store, connector: Connector, rows: Sequence[Row], now: int) -> None:
     """Read back what was accepted: a CRM can say yes and keep the old value (a flow, a rule, a backward stage)."""
     for some in chunks(rows, SETTLED_AT_ONCE):
-        present = _present(connector, [row.change.ref for row in some])
-        lost = {row.id: unconfirmed_fields(row.change, it) for row in some if (it := present.get(row.change.ref))}
+        present = _read(connector, [row.change.ref for row in some])
+        some = [row for row in some if row.change.ref in present]  # the others stay sent: the next run looks again
+        lost = {row.id: unconfirmed_fields(row.change, it) for row in some if (it := present[row.change.ref])}
         taken = [row for row in some if row.id in lost and not lost[row.id]]
         held = [Taken(row) for row in taken]
         with store.begin() as writing:

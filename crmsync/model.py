@@ -135,9 +135,22 @@ class Owner:
 T = TypeVar("T")
 
 
+class Odd(NamedTuple):
+    """Something of an answer that cannot be read: what it is called, why, and which record, where that is known.
+
+    Neither may name anything personal. What was known of it holds.
+    """
+
+    what: str
+    why: str
+    ref: Ref | None = None
+
+
 @dataclass(frozen=True, slots=True)
 class Page(Generic[T]):
     """Some items, and the cursor from which a later pull goes on once they are stored.
+
+    `odd` is what came with them and could not be read; it is not among the items.
 
     `whole` are beginnings of activity ids (`"meetings:"`, `"00T"`) of which everything the CRM has came since the
     stream began without a cursor: what is stored under such an id and did not come is no more.
@@ -146,6 +159,7 @@ class Page(Generic[T]):
     items: Sequence[T]
     cursor: str
     whole: frozenset[str] = frozenset()
+    odd: Sequence[Odd] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -291,7 +305,10 @@ class Connector(Protocol):
         ...
 
     def read(self, refs: Sequence[Ref]) -> Iterator[Contact]:
-        """The records as they are now, not from an index. A record that no longer exists comes back as `gone`."""
+        """The records as they are now, not from an index. A record that no longer exists comes back as `gone`.
+
+        One of which the CRM's answer cannot be read does not come back at all.
+        """
         ...
 
     def write(self, changes: Sequence[Change], narrow: Narrow = list) -> Iterator[Receipt]:

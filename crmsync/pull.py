@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import ExitStack
+from contextlib import ExitStack, contextmanager
 from functools import partial
 from typing import Any
 
@@ -14,10 +14,11 @@ from crmsync.config import Config
 from crmsync.draft import Setting
 from crmsync.errors import ConfigError, Unavailable
 from crmsync.failpoint import failpoint
-from crmsync.model import MissingField, Owner, Page
+from crmsync.model import MissingField, Odd, Owner, Page, Ref
 from crmsync.result import Result, Work
 from crmsync.store import full_pull, journal, pulled, scored
 from crmsync.store.database import bind_account
+from crmsync.store.odd_records import read_odd_records, update_odd_records
 from crmsync.store.owners import save_owners
 from crmsync.store.pulled import chunks
 
@@ -139,14 +140,26 @@ def _pull_contacts(
         if cursor is None:
             pulled.drop_cursors(writing, crm, "contacts:", keep=stream)
         runs = pulled.note_full_run(writing, crm, result.run, begins=cursor is None)
-    for page in pages(cursor):
-        with work.store.begin() as writing:
-            save(writing, result.run, page.items)
-            pulled.write_cursor(writing, crm, key, page.cursor)
-        failpoint("page_stored")
-        work.progress("contacts", crm, len(page.items))
-    if runs:
-        _find_missing_records(work, crm, key, runs)
+    with _naming(result, crm) as odd:
+        with work.store.read() as reading:
+            unread = read_odd_records(reading, crm)
+        odd += _read_by_id(work, crm, unread, partial(save, run=result.run))
+        for page in pages(cursor):
+            _refuse_odd_page(crm, page)
+            odd += page.odd
+            with work.store.begin() as writing:
+                save(writing, run=result.run, items=page.items)
+                update_odd_records(
+                    writing,
+                    crm,
+                    add=[each.ref for each in page.odd if each.ref],
+                    drop={each.ref for each in page.items},
+                )
+                pulled.write_cursor(writing, crm, key, page.cursor)
+            failpoint("page_stored")
+            work.progress("contacts", crm, len(page.items))
+        if runs:
+            odd += _find_missing_records(work, crm, key, runs)
 
 
 def _pull_activities(work: Work, result: Result, crm: str, pages: Pages, *, full: bool, trusting: bool) -> None:
@@ -156,22 +169,74 @@ def _pull_activities(work: Work, result: Result, crm: str, pages: Pages, *, full
     if cursor is None:
         with work.store.begin() as writing:
             full_pull.begin_tracking(writing, crm, key)
-    for page in pages(cursor):
-        with work.store.begin() as writing:
-            pulled.save_activities(writing, result.run, page.items)
-            result.problems += full_pull.compare_page(writing, crm, key, page, trusting=trusting)
-            pulled.write_cursor(writing, crm, key, page.cursor)
-        failpoint("page_stored")
-        result.crms[crm].activities += len(page.items)
-        work.progress("activities", crm, len(page.items))
+    with _naming(result, crm) as odd:
+        for page in pages(cursor):
+            _refuse_odd_page(crm, page)
+            odd += page.odd
+            with work.store.begin() as writing:
+                pulled.save_activities(writing, result.run, page.items)
+                result.problems += full_pull.compare_page(writing, crm, key, page, trusting=trusting)
+                pulled.write_cursor(writing, crm, key, page.cursor)
+            failpoint("page_stored")
+            result.crms[crm].activities += len(page.items)
+            work.progress("activities", crm, len(page.items))
     full_pull.end_tracking(work.store, crm, key)
 
 
-def _find_missing_records(work: Work, crm: str, stream: str, runs: Sequence[str]) -> None:
+FEW_ODD, ODD_SHARE = 10, 0.5
+"""So much of a page may be unreadable: a number, or a share of it. Beyond that it is the CRM that is odd."""
+
+NAMED = 10
+"""Things that cannot be read which a sentence names."""
+
+
+def _refuse_odd_page(crm: str, page: Page[Any]) -> None:
+    """Raise `Unavailable` where so much of a page cannot be read that it is no answer; the cursor stays before it."""
+    if len(page.odd) > FEW_ODD and len(page.odd) > ODD_SHARE * (len(page.odd) + len(page.items)):
+        raise Unavailable(
+            crm,
+            f"{len(page.odd):,} of {len(page.odd) + len(page.items):,} records came {page.odd[0].why}, which is no "
+            "answer, and nothing of it is believed",
+        )
+
+
+@contextmanager
+def _naming(result: Result, crm: str) -> Iterator[list[Odd]]:
+    """A list for what cannot be read, which the run's problems name at the end of the block."""
+    odd: list[Odd] = []
+    try:
+        yield odd
+    finally:
+        for why in dict.fromkeys(each.why for each in odd):
+            names = list(dict.fromkeys(each.what for each in odd if each.why == why))
+            more = f" and {len(names) - NAMED:,} more" if len(names) > NAMED else ""
+            result.problems.append(
+                f"{crm}: {', '.join(names[:NAMED])}{more} came {why}; what was known of it holds until it can be read"
+            )
+
+
+def _read_by_id(work: Work, crm: str, refs: Sequence[Ref], save: Callable[..., None]) -> list[Odd]:
+    """Store records as they are now. Returns those of which the answer cannot be read."""
+    odd: list[Odd] = []
+    for some in chunks(refs, 1_000):
+        items = list(work.crms[crm].read(some))
+        came = {
+            Ref(each.ref.crm, each.ref.kind, known_as) for each in items for known_as in (each.ref.id, *each.aliases)
+        }
+        left = [ref for ref in some if ref not in came]
+        with work.store.begin() as writing:
+            save(writing, items=items)
+            update_odd_records(writing, crm, add=left, drop=came)
+        odd += [Odd(f"{ref.kind} {ref.id}", "so that it cannot be read", ref) for ref in left]
+    return odd
+
+
+def _find_missing_records(work: Work, crm: str, stream: str, runs: Sequence[str]) -> list[Odd]:
     """After a pull of everything, in one run or several: records that did not come are read by id.
 
-    Those that are gone are buried. Raises `Unavailable` when nothing came at all: an empty answer is a broken feed
-    before it is an empty CRM. Its cursor goes too, or the next pull would go on from there.
+    Those that are gone are buried; those that cannot be read are returned. Raises `Unavailable` when nothing came at
+    all: an empty answer is a broken feed before it is an empty CRM. Its cursor goes too, or the next pull would go on
+    from there.
     """
     with work.store.read() as reading:
         missing, seen = scored.unseen(reading, runs, crm)
@@ -184,9 +249,7 @@ def _find_missing_records(work: Work, crm: str, stream: str, runs: Sequence[str]
             f"it answered without a single record {known}, and nothing is changed; look at what the integration user "
             f"may see, and if {crm} is really empty, take its table out of the config",
         )
-    for some in chunks(missing, 1_000):
-        items = list(work.crms[crm].read(some))
-        with work.store.begin() as writing:
-            pulled.save_contacts(writing, runs[-1], items, work.now)
+    odd = _read_by_id(work, crm, missing, partial(pulled.save_contacts, run=runs[-1], now=work.now))
     with work.store.begin() as writing:
         pulled.drop_cursor(writing, crm, pulled.FULL_RUNS)
+    return odd

@@ -44,13 +44,13 @@ class Runs:
         settings, names = self.config.crms[crm], self.config.field_map(crm)
         return connectors()[crm].connect(settings, names, StoredNotes(self.state, crm), Hurried())
 
-    def run(self, *crms, act=None, full=False):
+    def run(self, *crms, act=None, full=False, approved=True):
         """One run; `act` happens between its pull and its write."""
         made = {crm: self.connect(crm) for crm in crms}
         if act is not None:
             after_pull(made[crms[-1]], act)
         self.sandbox.clock.advance(60)
-        result = cycle(Work(self.config, self.state, made, self.sandbox.clock()), full=full, approved=True)
+        result = cycle(Work(self.config, self.state, made, self.sandbox.clock()), full=full, approved=approved)
         for each in made.values():
             each.close()
         return balanced(result)

@@ -1,13 +1,33 @@
-"""What both CRMs need of HTTP: patience, pace, and where a token may go."""
+"""What both CRMs need of HTTP: patience, pace, where a token may go, and bodies whatever is in them."""
 
+import gzip
+import io
+import math
 import threading
+import tracemalloc
 from datetime import UTC, datetime
 
 import pytest
+import urllib3
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from connectors.http import ATTEMPTS, PATIENCE, Bucket, checked_address, is_loopback, patiently, retry_after_seconds
+import connectors.http
+from connectors.http import (
+    ATTEMPTS,
+    PATIENCE,
+    Bucket,
+    NotJson,
+    checked_address,
+    header_number,
+    http_date,
+    is_loopback,
+    is_private,
+    parse_json,
+    patiently,
+    retry_after_seconds,
+    whole_body,
+)
 from crmsync.errors import Cancelled, ConfigError, Transient, Unavailable
 
 NOW = datetime(2026, 11, 21, 9, 0, tzinfo=UTC)
@@ -172,6 +192,77 @@ def test_many_threads_share_a_bucket():
     for each in threads:
         each.join()
     assert len(taken) == 50
+
+
+# Bodies
+
+
+@pytest.mark.parametrize(
+    ("content", "said"),
+    [
+        (b'{"a": "\\ud800x\\u0000"}', {"a": "\ufffdx"}),
+        (b'{"a\\u0000": ["\\ud83d\\ude00"]}', {"a": ["\U0001f600"]}),
+        (b'{"a": ' + b"7" * 5_000 + b"}", {"a": math.inf}),
+        (b'{"a": 1e999, "b": 12345678901234567890123}', {"a": math.inf, "b": 12345678901234567890123}),
+        (b'{"a": "\xff"}', {"a": "\ufffd"}),
+        (b'\xef\xbb\xbf{"a": 1}', {"a": 1}),
+    ],
+)
+def test_json_that_the_fast_parser_refuses_is_read_all_the_same(content, said):
+    assert parse_json(content) == said
+
+
+@pytest.mark.parametrize("content", [b"", b"<html>", b"[" * 200_000, b'{"a": ', b"\xff\xfe{"])
+def test_what_is_no_json_is_told_as_that(content):
+    with pytest.raises(NotJson):
+        parse_json(content)
+
+
+def compressed(content):
+    return urllib3.HTTPResponse(
+        io.BytesIO(gzip.compress(content)), {"content-encoding": "gzip"}, 200, preload_content=False
+    )
+
+
+def test_a_body_is_read_whole_and_decoded():
+    assert whole_body("crm", compressed(b"x" * 3_000_000), 10) == b"x" * 3_000_000
+
+
+def test_a_body_that_grows_without_end_is_given_up_a_piece_at_a_time(monkeypatch):
+    monkeypatch.setattr(connectors.http, "MOST_BYTES", 4 << 20)
+    bomb = compressed(bytes(64 << 20))
+    tracemalloc.start()
+    with pytest.raises(Unavailable, match="more than 4 MB"):
+        whole_body("crm", bomb, 10)
+    assert tracemalloc.get_traced_memory()[1] < 16 << 20
+    tracemalloc.stop()
+
+
+@pytest.mark.parametrize("value", ["²", "-5", "1.5", "7" * 16, "", None, "many"])
+def test_a_header_that_is_no_number_is_none(value):
+    assert header_number(value) is None
+
+
+@pytest.mark.parametrize(
+    "value", ["soon", "Fri, 31 Dec 9999 23:59:59 GMT", "Thu, 01 Jan 1970 00:00:00 GMT", "1 Jan 2026 +999999", "", None]
+)
+def test_a_date_that_nobody_can_believe_is_none(value):
+    assert http_date(value) is None
+
+
+@pytest.mark.parametrize(
+    ("url", "private"),
+    [
+        ("https://127.0.0.1/x", True),
+        ("https://10.0.0.1", True),
+        ("https://169.254.169.254/latest", True),
+        ("https://[::1]/", True),
+        ("https://[", True),
+        ("https://8.8.8.8/file", False),
+    ],
+)
+def test_an_address_off_the_public_internet_is_known(url, private):
+    assert is_private(url) is private
 
 
 # Words

@@ -9,7 +9,7 @@ from datetime import timedelta
 
 import pytest
 
-from connectors.hubspot import Settings, connect
+from connectors.hubspot import Settings, api, connect
 from connectors.hubspot.answers import Forbidden, Unauthorized
 from connectors.sandbox.faults import Fault
 from crmsync.errors import Cancelled, ConfigError, Unavailable
@@ -382,6 +382,35 @@ def test_a_large_export_is_an_archive(sandbox, ready, times):
     for contact_id in sandbox.portal.state.contacts.live[8:20]:
         update(sandbox, contact_id, jobtitle="y" * 200_000)
     assert contacts(hubspot(sandbox, backfill="export"))[0] == contacts(ready)[0]
+
+
+@pytest.mark.parametrize(
+    ("base", "address"),
+    [
+        ("https://api.hubapi.com", "http://127.0.0.1:1/x"),
+        ("https://api.hubapi.com", "https://127.0.0.1:1/x"),
+        ("https://api.hubapi.com", "https://169.254.169.254/latest"),
+        ("http://127.0.0.1:1", "https://10.0.0.1/x"),
+        ("http://127.0.0.1:1", "http://8.8.8.8/x"),
+    ],
+)
+def test_a_file_is_not_fetched_from_inside_the_network(base, address, tmp_path):
+    made = connect(Settings(base_url=base, token="x"), NAMES, {}, Hurry())
+    with (tmp_path / "file").open("wb") as file, pytest.raises(Unavailable, match="named an address for a file"):
+        made._api.download(address, file)
+    assert made.calls == 0
+
+
+def test_an_export_that_never_ends_is_replaced_by_the_list(sandbox, ready):
+    sandbox.faults.add(Fault(do="answer", status=200, body={"status": "PENDING"}, path="tasks/.*/status$"))
+    found, _ = contacts(hubspot(sandbox, backfill="export"))
+    assert {str(contact_id) for contact_id in sandbox.portal.state.contacts.live} == set(found)
+
+
+def test_a_file_without_end_is_given_up(sandbox, ready, monkeypatch):
+    monkeypatch.setattr(api, "MOST_FILE", 1_000)
+    with pytest.raises(Unavailable, match="the file that HubSpot made has more than"):
+        contacts(hubspot(sandbox, backfill="export"))
 
 
 def test_an_export_that_was_asked_for_is_waited_for_by_the_next_process(sandbox, ready):
@@ -1249,6 +1278,23 @@ def test_a_move_that_was_cut_in_two_is_finished_by_the_same_process(sandbox, rea
     assert [each.stage for each in connector.read([Ref("hubspot", "contact", moved)])] == ["lead"]
 
 
+def test_a_move_that_was_cut_in_two_is_finished_as_soon_as_its_contact_can_be_read(sandbox, ready):
+    notes = {}
+    connector = hubspot(sandbox, notes=notes, backward_stages=True)
+    moved = create(sandbox, email="a@acme.example", lifecyclestage="salesqualifiedlead")
+    sandbox.faults.add(Fault(do="answer", status=500, path="batch/update", first=2))
+    with pytest.raises(Unavailable):
+        list(connector.write([change(moved, {"stage": "sql"}, stage="lead")]))
+    sandbox.faults.clear()
+    odd = {"id": moved, "properties": None}
+    sandbox.faults.add(Fault(do="answer", status=200, body={"results": [odd]}, path="batch/read$"))
+    sandbox.faults.add(Fault(do="answer", status=200, body=odd, path=f"contacts/{moved}$"))
+    assert list(connector.read([Ref("hubspot", "contact", moved)])) == []
+    sandbox.faults.clear()
+    assert [each.stage for each in connector.read([Ref("hubspot", "contact", moved)])] == ["lead"]
+    assert "hubspot.moving_back" not in notes
+
+
 def test_a_stage_or_owner_never_waits_for_an_import_even_where_it_is_refused(sandbox, many):
     owner = next(each.id for each in hubspot(sandbox).owners() if not each.active)
     look = Look(sandbox)
@@ -1666,7 +1712,8 @@ def test_a_page_served_again_and_again_ends_the_pull(sandbox, ready):
 
 def test_a_search_that_ignores_its_filter_is_replaced_by_the_list(sandbox, ready):
     _, cursor = contacts(ready)
-    results = [{"id": str(number), "properties": {}} for number in range(200)]
+    told = {"createdAt": "2026-01-01T00:00:00Z"}
+    results = [{"id": str(each), "properties": {"hs_object_id": str(each)}, **told} for each in range(200)]
     page = {"total": 5_000, "results": results, "paging": {"next": {"after": "200"}}}
     sandbox.faults.add(Fault(do="answer", status=200, body=page, path="contacts/search$"))
     assert {str(contact_id) for contact_id in sandbox.portal.state.contacts.live} <= set(contacts(ready, cursor)[0])

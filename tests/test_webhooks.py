@@ -261,6 +261,35 @@ def test_a_mass_change_does_not_fill_the_memory():
     assert len(hints.take()) == MOST
 
 
+def test_callers_who_never_end_their_head_keep_nobody_out(monkeypatch):
+    monkeypatch.setattr(webhooks, "HEAD_DEADLINE", 0.3)
+    monkeypatch.setattr(webhooks, "MOST_CALLERS", 8)
+    place = Place()
+    address = ("127.0.0.1", place.settings.port)
+    with webhooks.receiving(place.settings, place.hints, place.wake):
+        lines = [socket.create_connection(address, timeout=10) for _ in range(10)]
+        for line in lines:
+            line.sendall(b"POST /hubspot HTTP/1.1\r\nHost: half")
+        for line in lines:
+            while line.recv(1_000):  # what had no place hears 503, and all of them are hung up on
+                pass
+            line.close()
+        assert place.call(text(event(51)))[0] == 204
+
+
+def test_a_second_call_of_a_connection_has_a_deadline_too(monkeypatch):
+    monkeypatch.setattr(webhooks, "HEAD_DEADLINE", 0.3)
+    place = Place()
+    with webhooks.receiving(place.settings, place.hints, place.wake):
+        line = http.client.HTTPConnection("127.0.0.1", place.settings.port, timeout=10)
+        body = text(event(51))
+        line.request("POST", place.settings.path, body, signed(body))
+        assert line.getresponse().read() == b""
+        line.sock.sendall(b"POST /hubspot HTTP/1.1\r\nHost: half")
+        assert line.sock.recv(1_000) == b""
+        line.close()
+
+
 # The settings
 
 

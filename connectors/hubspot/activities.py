@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from datetime import datetime
 
 from connectors.hubspot.addresses import Addresses
-from connectors.hubspot.answers import Forbidden, Refused
+from connectors.hubspot.answers import Forbidden, Refused, text
 from connectors.hubspot.api import Api, Query
 from connectors.hubspot.cursors import Cursor, dumps, loads
 from connectors.hubspot.delivered import Delivered
@@ -27,7 +27,7 @@ from connectors.hubspot.tracked import (
     pull_forms,
     refused_forms,
 )
-from crmsync.model import Activity, Notes, Page
+from crmsync.model import Activity, Notes, Odd, Page
 from crmsync.tables import Feed
 
 PROBED = 6 * 3_600.0
@@ -46,9 +46,13 @@ class Activities:
     def since(self, text: str | None) -> Iterator[Page[Activity]]:
         """Pages of activities that are new or changed since the cursor, or all of them.
 
-        Where all of them come, a source that was listed to its end says so, whichever process did what of it.
+        Where all of them come, a source that was listed to its end says so, whichever process did what of it; one of
+        which something could not be read does not.
         """
+        self._api.take_odd()
         cursors, silent, addresses = loads(text), self.silent(), Addresses(self._api)
+        odd: list[Odd] = []
+        unread: set[str] = set()
         if text is None:
             cursors = {source: Cursor(feeds=fingerprint(feeds), full=True) for source, feeds in self._feeds.items()}
         oldest = self._api.server_time - self._api.settings.history
@@ -58,10 +62,13 @@ class Activities:
             begun = _begun(cursors.get(source), feeds)
             try:
                 for items, cursor in self._pull(source, begun, oldest, addresses):
-                    cursors[source] = cursor
+                    odd += self._api.take_odd()
+                    unread |= {source} if odd else set()
+                    cursors[source] = cursor._replace(full=cursor.full and source not in unread)
                     self._delivered.add(source, items)
-                    if items:
-                        yield Page(items, dumps(cursors))
+                    if items or odd:
+                        yield Page(items, dumps(cursors), odd=odd)
+                        odd = []
             except (Forbidden, Refused) as error:
                 if isinstance(error, Refused) and error.status not in _HOPELESS[_is_tracked(source)]:
                     raise
@@ -122,7 +129,8 @@ class Activities:
     def _event_types(self) -> set[str] | None:
         """The types of events of this portal; `None` when it does not say."""
         try:
-            return set(self._api.get(self._api.place("event_types")).get("eventTypes") or ())
+            known = self._api.get(self._api.place("event_types")).get("eventTypes")
+            return set(filter(None, map(text, known))) if isinstance(known, list) else None
         except (Forbidden, Refused):
             return None
 

@@ -45,14 +45,13 @@ class Addresses:
 
     def _remember(self, records: Sequence[Record]) -> None:
         for record in records:
-            values = record.get("properties") or {}
-            for address in ";".join(str(values.get(each) or "") for each in EMAILS).split(";"):
-                self._ids[address.strip().lower()] = str(record["id"])
+            for address in ";".join(record["properties"].get(each) or "" for each in EMAILS).split(";"):
+                self._ids[address.strip().lower()] = record["id"]
 
     def _read(self, emails: Sequence[str]) -> Sequence[Record]:
         body = {"idProperty": "email", "properties": list(EMAILS), "inputs": [{"id": each} for each in emails]}
-        answer = self._api.post(self._api.place("batch_read", kind="contacts"), body)
-        return answer.get("results") or ()
+        found: Sequence[Record] = self._api.post(self._api.place("batch_read", kind="contacts"), body)["results"]
+        return found
 
     def _with_others(self, emails: Sequence[str]) -> Iterator[Sequence[Record]]:
         """The contacts that may have one of these as a further address, in the fewest searches.
@@ -78,7 +77,7 @@ class Addresses:
             answer = self._api.search("contacts", {**_body(has), **({"after": after} if after else {})})
             if int(answer.get("total") or 0) > min(most * SEARCH_PAGE, CEILING):
                 return None
-            pages.append(answer.get("results") or ())
+            pages.append(answer["results"])
             if (following := next_page(answer)) in ("", after):
                 return pages
             after = following
@@ -89,8 +88,8 @@ class Addresses:
         groups = [
             {"filters": [{"propertyName": ADDITIONAL, "operator": "CONTAINS_TOKEN", "value": each}]} for each in emails
         ]
-        answer = self._api.search("contacts", _body(groups))
-        return answer.get("results") or ()
+        found: Sequence[Record] = self._api.search("contacts", _body(groups))["results"]
+        return found
 
 
 def _body(groups: Sequence[Mapping[str, object]]) -> dict[str, object]:

@@ -1,15 +1,20 @@
-"""What HubSpot's refusals mean: each answer that is no success becomes one of our errors, here and nowhere else."""
+"""What HubSpot's answers mean: refusals become our errors, and successes what the code may rely on, here alone."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import math
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
 from connectors.http import retry_after_seconds
+from connectors.hubspot.paths import Place
+from connectors.hubspot.values import instant
 from crmsync.errors import ConfigError, CrmsyncError, Transient, Unavailable
+from crmsync.model import Odd, Ref
 
 CRM = "hubspot"
+KIND = "contact"
 
 LOCK_WAIT = 2.0
 """Seconds a record stays locked (https://developers.hubspot.com/docs/api-reference/error-handling, 2026-11-21)."""
@@ -26,9 +31,9 @@ class Refused(Unavailable):
 
     def __init__(self, status: int, body: Mapping[str, Any], task: str) -> None:
         self.status, self.body = status, body
-        self.category = str(body.get("category") or "")
-        self.said = str(body.get("message") or f"status {status}")
-        trace = body.get("correlationId")
+        self.category = text(body.get("category"))
+        self.said = text(body.get("message")) or f"status {status}"
+        trace = text(body.get("correlationId"))
         super().__init__(
             CRM, f"HubSpot refused to {task}: {self.said}" + (f" (correlation id {trace})" if trace else "")
         )
@@ -90,18 +95,18 @@ def verdict(status: int, body: Any, headers: Mapping[str, str], now: datetime, t
 
 def _refused(status: int, body: Mapping[str, Any], is_json: bool, task: str) -> CrmsyncError:
     if status == 401:
-        return Unauthorized(str(body.get("category") or body.get("message") or "status 401"))
+        return Unauthorized(text(body.get("category")) or text(body.get("message")) or "status 401")
     if status == 403 and not is_json:
         return Transient(f"a web page came from in front of HubSpot when it was to {task}")
     if status == 403:
-        return Forbidden(str(body.get("message") or "status 403"), missing_scopes(body), task)
+        return Forbidden(text(body.get("message")) or "status 403", missing_scopes(body), task)
     if status == 410:
         return ConfigError(f"HubSpot no longer lets anybody {task} in this version: set another [hubspot] api_version")
     return Refused(status, body, task)
 
 
 def _limited(body: Mapping[str, Any], wait: float | None) -> CrmsyncError:
-    policy, said = str(body.get("policyName") or ""), str(body.get("message") or "")
+    policy, said = text(body.get("policyName")), text(body.get("message"))
     if policy == "DAILY" or "daily" in said.lower():
         return DailyLimit(CRM, "HubSpot's calls for today are used up (they are shared by all integrations)")
     seconds = SEARCH_WAIT if policy == "SECONDLY" or "your secondly" in said else BURST_WAIT
@@ -110,10 +115,159 @@ def _limited(body: Mapping[str, Any], wait: float | None) -> CrmsyncError:
 
 def missing_scopes(body: Mapping[str, Any]) -> tuple[str, ...]:
     """The scopes a MISSING_SCOPES answer names, wherever it does."""
-    places = [body, *(each for each in body.get("errors") or () if isinstance(each, dict))]
     found: list[str] = []
-    for place in places:
-        context = place.get("context") or {}
+    for context in (object_in(place, "context") for place in [body, *objects_in(body, "errors")]):
         for key in ("requiredGranularScopes", "requiredScopes"):
-            found += [str(scope) for scope in context.get(key) or ()]
-    return tuple(dict.fromkeys(found))
+            found += [text(scope) for scope in list_in(context, key)]
+    return tuple(dict.fromkeys(filter(None, found)))
+
+
+# Successes
+
+
+def shaped(answer: Any, where: Place, method: str) -> tuple[dict[str, Any], list[Odd]]:
+    """The answer as its endpoint's `shape` promises it, and what of it cannot be read.
+
+    Always an object. `objects` has a list of objects under `results`, `linked` lists of associations there, `records`
+    records with an id, a time stamp and properties, each of them text or nothing; and `record` is one such record, or
+    an empty object where that is odd. A next page and a total are such. Raises `Transient`: half an answer is an
+    upstream failure, and repeating it helps.
+    """
+    if not isinstance(answer, dict):
+        raise _of_another_shape(where, "no object")
+    if where.shape == "object" or (where.creates and method != "GET"):
+        return answer, []
+    if where.shape == "record":
+        records, odd = readable_records([answer], where.kind)
+        return dict(records[0]) if records else {}, odd
+    results = answer.get("results")
+    if not isinstance(results, list):
+        raise _of_another_shape(where, "no results")
+    _check_paging(answer, where)
+    if where.shape == "records":
+        records, odd = readable_records(results, where.kind)
+        return {**answer, "results": records}, odd
+    if not all(isinstance(each, dict) for each in results):
+        raise _of_another_shape(where, "results that are no objects")
+    if where.shape == "linked" and not all(map(_is_link, results)):
+        raise _of_another_shape(where, "associations without ids")
+    return answer, []
+
+
+def _of_another_shape(where: Place, said: str) -> Transient:
+    return Transient(f"HubSpot could not {where.words} (its answer has {said}, which is not as documented)")
+
+
+def unreadable(task: str) -> Unavailable:
+    """What to raise where an answer lacks what nobody can go on without."""
+    return Unavailable(CRM, f"HubSpot could not {task} (its answer is not as documented)")
+
+
+def _check_paging(answer: Mapping[str, Any], where: Place) -> None:
+    paging, total = answer.get("paging"), answer.get("total")
+    following = paging.get("next") if isinstance(paging, dict) else paging
+    after = following.get("after") if isinstance(following, dict) else following
+    if after is not None and not id_of(after) and not isinstance(after, str):
+        raise _of_another_shape(where, "a next page that is none")
+    if total is not None and not id_of(total):
+        raise _of_another_shape(where, "a total that is no number")
+
+
+def _is_link(result: Mapping[str, Any]) -> bool:
+    to = result.get("to")
+    if not id_of(object_in(result, "from").get("id")) or not isinstance(to, list | None):
+        return False
+    return all(isinstance(each, dict) and id_of(each.get("toObjectId")) for each in to or ())
+
+
+def readable_records(results: Sequence[Any], kind: str) -> tuple[list[Mapping[str, Any]], list[Odd]]:
+    """Of records of a kind those that can be read, their properties as text, and why the others cannot."""
+    records: list[Mapping[str, Any]] = []
+    odd: list[Odd] = []
+    for each in results:
+        record = each if isinstance(each, dict) else {}
+        record_id = id_of(record.get("id"))
+        if why := _why_odd(record, record_id):
+            what = f"{kind} {record_id}" if record_id else f"one of the {kind}"
+            odd.append(Odd(what, why, Ref(CRM, KIND, record_id) if record_id and kind == "contacts" else None))
+        else:
+            records.append(_with_texts(record, record_id))
+    return records, odd
+
+
+def _why_odd(record: Mapping[str, Any], record_id: str) -> str:
+    values = record.get("properties")
+    if not record_id:
+        return "without an id"
+    types = set(map(type, values.values())) if isinstance(values, dict) else set()
+    if not isinstance(values, dict) or types <= {NONE}:
+        return "without its properties"
+    are_plain = types <= {str, NONE} or all(map(_is_plain, values.values()))
+    if not are_plain or not isinstance(record.get("archived"), bool | None):
+        return "with values of another type than documented"
+    if values.get("hs_object_id") is not None and text(values["hs_object_id"]) != record_id:
+        return "with the properties of another record"
+    return "" if stamp_of(record) else "without a time stamp"
+
+
+NONE = type(None)
+
+
+def _is_plain(value: Any) -> bool:
+    return value is None or isinstance(value, str | int) or (isinstance(value, float) and math.isfinite(value))
+
+
+def _with_texts(record: Mapping[str, Any], record_id: str) -> Mapping[str, Any]:
+    values = record["properties"]
+    if record["id"] == record_id and set(map(type, values.values())) <= {str, NONE}:
+        return record
+    texts = {name: None if each is None else text(each) for name, each in values.items()}
+    return {**record, "id": record_id, "properties": texts}
+
+
+def stamp_of(record: Mapping[str, Any]) -> datetime | None:
+    """When a record last changed, if HubSpot says so anywhere."""
+    values = record.get("properties") or {}
+    told = (
+        record.get("archivedAt"), values.get("lastmodifieddate"), values.get("hs_lastmodifieddate"),
+        record.get("updatedAt"), record.get("createdAt"),
+    )  # fmt: skip
+    return next((at for each in told if (at := instant(each))), None)
+
+
+# Whatever stands there
+
+
+def id_of(value: Any) -> str:
+    """An id or another whole number as text; empty where it is none."""
+    if isinstance(value, bool) or not isinstance(value, int | str):
+        return ""
+    said = str(value)
+    return said if said.isascii() and said.isdigit() and len(said) <= LONGEST_ID else ""
+
+
+LONGEST_ID = 25
+
+
+def text(value: Any) -> str:
+    """A text, number or truth as text; empty where it is neither."""
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    return str(value) if isinstance(value, str | int | float) else ""
+
+
+def object_in(value: Mapping[str, Any], name: str) -> Mapping[str, Any]:
+    """The object of that name, an empty one where there is none."""
+    found = value.get(name)
+    return found if isinstance(found, dict) else {}
+
+
+def list_in(value: Mapping[str, Any], name: str) -> list[Any]:
+    """The list of that name, an empty one where there is none."""
+    found = value.get(name)
+    return found if isinstance(found, list) else []
+
+
+def objects_in(value: Mapping[str, Any], name: str) -> list[Mapping[str, Any]]:
+    """The objects in the list of that name."""
+    return [each for each in list_in(value, name) if isinstance(each, dict)]

@@ -3,34 +3,48 @@
 from __future__ import annotations
 
 import threading
-import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from contextlib import ExitStack
 from datetime import UTC, datetime, timedelta
-from email.utils import parsedate_to_datetime
 from typing import IO, Any, NamedTuple, TypeVar
 from zoneinfo import ZoneInfo
 
 import hubspot
-import orjson
 import urllib3
 from hubspot.crm.objects.exceptions import ApiException
 from urllib3.util.retry import Retry
 
-from connectors.http import TIMEOUT, Bucket, is_loopback, patiently
-from connectors.hubspot.answers import CRM, DailyLimit, Unauthorized, verdict
+from connectors.http import (
+    TIMEOUT,
+    Bucket,
+    NotJson,
+    header_number,
+    http_date,
+    is_loopback,
+    is_private,
+    parse_json,
+    patiently,
+    whole_body,
+)
+from connectors.hubspot.answers import CRM, DailyLimit, Unauthorized, shaped, verdict
 from connectors.hubspot.paths import Place, place
 from connectors.hubspot.settings import Settings
 from connectors.hubspot.tokens import Tokens
 from crmsync.errors import Cancelled, Transient, Unavailable
-from crmsync.model import Notes, Stop
+from crmsync.model import Notes, Odd, Stop
 
 STARTING_RATE = 100
 """Calls in 10 seconds that every portal has (Free and Starter); HubSpot's answers say when it is more."""
 
 BODY_DEADLINE = 120.0
 """Seconds for the whole body of one answer, however slowly it drips."""
+
+MOST_FILE = 16 * 1024**3
+"""Bytes of a file that HubSpot made: an export of millions of contacts has some gigabytes."""
+
+MOST_ODD = 10_000
+"""Things that could not be read which are remembered until somebody asks."""
 
 STOP_POLL = 0.2
 """Seconds between looks at `stop` while a call is under way."""
@@ -68,6 +82,7 @@ class Api:
         self.daily: tuple[int, int] | None = None
         self.compares_numbers: bool | None = None
         self._notes, self._lock = notes, threading.Lock()
+        self._odd: list[Odd] = []
         self._burst = Bucket(settings.burst or STARTING_RATE, 10.0)
         self._searches = Bucket(settings.searches, 1.0)
         self._client = _held_client(settings)
@@ -76,6 +91,17 @@ class Api:
     def place(self, name: str, **parts: str) -> Place:
         """Where an endpoint is in the configured version."""
         return place(self.settings.api_version, name, **parts)
+
+    def take_odd(self) -> list[Odd]:
+        """What could not be read of the answers since this was asked last."""
+        with self._lock:
+            odd, self._odd = self._odd, []
+        return list(dict.fromkeys(odd))
+
+    def note_odd(self, odd: Sequence[Odd]) -> None:
+        """Remember what could not be read of an answer."""
+        with self._lock:
+            self._odd += odd[: MOST_ODD - len(self._odd)]
 
     def get(self, where: Place, query: Query = ()) -> Any:
         """GET and return the parsed JSON."""
@@ -147,8 +173,11 @@ class Api:
 
     def download(self, address: str, file: IO[bytes]) -> None:
         """Write what is at an address into a file, without the token. Raises `Unavailable`."""
-        if not (address.startswith("https://") or is_loopback(address)):
+        ours = is_loopback(self.settings.base_url) and is_loopback(address)
+        if not ours and not address.startswith("https://"):
             raise Unavailable(CRM, "HubSpot named an address for a file that is not https")
+        if not ours and is_private(address):
+            raise Unavailable(CRM, "HubSpot named an address for a file that is not on the public internet")
         patiently(CRM, lambda: self._abandonable(lambda: self._download(address, file)), self.stop)
 
     def _download(self, address: str, file: IO[bytes]) -> None:
@@ -158,12 +187,15 @@ class Api:
             self.calls += 1
         try:
             pool = self._client.rest_client.pool_manager
-            response = pool.request(
+            response = pool.urlopen(
                 "GET", address, preload_content=False, redirect=False, timeout=urllib3.Timeout(*TIMEOUT)
             )
             if response.status != 200:
                 raise Transient(f"the file that HubSpot made cannot be had (status {response.status})")
             for part in response.stream(1 << 20):
+                if file.tell() + len(part) > MOST_FILE:
+                    response.close()
+                    raise Unavailable(CRM, f"the file that HubSpot made has more than {MOST_FILE >> 30} GB")
                 file.write(part)
             response.release_conn()
         except (urllib3.exceptions.HTTPError, OSError) as error:
@@ -227,13 +259,17 @@ class Api:
                 self._answered += 1
         self._learn(answer.headers, answered)
         try:
-            parsed = orjson.loads(answer.content) if answer.content else None
-        except orjson.JSONDecodeError:
+            parsed = parse_json(answer.content) if answer.content else None
+        except NotJson:
             parsed = None
         error = verdict(answer.status, parsed, answer.headers, self.server_time, where.words)
         if error is not None:
             raise error
-        return parsed
+        if answer.status == 204:
+            return {}
+        said, odd = shaped(parsed, where, method)
+        self.note_odd(odd)
+        return said
 
     def _exchanged(
         self,
@@ -258,7 +294,7 @@ class Api:
                 _preload_content=False,
                 _request_timeout=TIMEOUT,
             )
-            return _Answer(response.status, response.headers, _body(response))
+            return _Answer(response.status, response.headers, response.data or b"")
         except ApiException as error:
             return _refusal(error)
         except (UnicodeDecodeError, AttributeError) as error:
@@ -286,13 +322,13 @@ class Api:
 
         HubSpot had surely counted this call and the `answered` ones before it, and perhaps none of our others.
         """
-        if said := headers.get("Date"):
-            self.server_time = _http_date(said) or self.server_time
+        if at := http_date(headers.get("Date")):
+            self.server_time = at
             self._ahead = self.server_time - datetime.now(UTC)
-        rate = _number(headers.get("X-HubSpot-RateLimit-Max"))
+        rate = header_number(headers.get("X-HubSpot-RateLimit-Max"))
         if rate and self.settings.burst is None and headers.get("X-HubSpot-RateLimit-Interval-Milliseconds") == "10000":
             self._burst.rate = rate
-        limit, left = (_number(headers.get(f"X-HubSpot-RateLimit-Daily{end}")) for end in ("", "-Remaining"))
+        limit, left = (header_number(headers.get(f"X-HubSpot-RateLimit-Daily{end}")) for end in ("", "-Remaining"))
         if limit and left is not None:
             with self._lock:
                 self.daily = (limit, left - (self.calls - answered - 1))
@@ -381,20 +417,20 @@ def _held_client(settings: Settings) -> Any:
         connection_pool_maxsize=2 * settings.in_flight,  # a page may look up what belongs to its records
     ).crm.objects.basic_api.api_client
     client.set_default_header("Accept-Encoding", "gzip")
+    pool = client.rest_client.pool_manager
+    pool.request = _reading_all(pool.request)
     return client
 
 
-def _body(response: Any) -> bytes:
-    """The whole body. Raises `Transient` when it drips past its deadline."""
-    deadline = time.monotonic() + BODY_DEADLINE
-    parts: list[bytes] = []
-    while part := response.read1(1 << 20, decode_content=True):
-        parts.append(part)
-        if time.monotonic() > deadline:
-            response.close()
-            raise Transient("HubSpot's answer took too long to arrive")
-    response.release_conn()
-    return b"".join(parts)
+def _reading_all(request: Callable[..., Any]) -> Callable[..., Any]:
+    """The same request with the whole body read within its limits; the client itself reads that of an error without."""
+
+    def reading(*args: Any, **options: Any) -> Any:
+        response = request(*args, **options)
+        body = whole_body(CRM, response, BODY_DEADLINE)
+        return urllib3.HTTPResponse(body, response.headers, response.status, reason=response.reason)
+
+    return reading
 
 
 def _refusal(error: ApiException) -> _Answer:
@@ -410,18 +446,7 @@ def _plain(error: BaseException) -> str:
     return type(reason if isinstance(reason, BaseException) else error).__name__
 
 
-def _http_date(value: str) -> datetime | None:
-    try:
-        return parsedate_to_datetime(value).astimezone(UTC)
-    except ValueError:
-        return None
-
-
 def _content_type(form: Form) -> str:
     if any(isinstance(value, tuple) for _, value in form):
         return "multipart/form-data"
     return "application/x-www-form-urlencoded" if form else "application/json"
-
-
-def _number(value: str | None) -> int | None:
-    return int(value) if value and value.isdigit() else None

@@ -16,12 +16,12 @@ Record = Mapping[str, Any]
 
 
 def read_many(api: Api, kind: str, properties: Sequence[str], ids: Sequence[str]) -> Iterator[Record]:
-    """The records with these ids; those that do not exist are left out."""
+    """The records with these ids; those that do not exist, or cannot be read, are left out."""
 
     def one(chunk: Sequence[str]) -> Sequence[Record]:
         body = {"properties": list(properties), "inputs": [{"id": each} for each in chunk]}
-        answer = api.post(api.place("batch_read", kind=kind), body)
-        return answer.get("results") or ()
+        found: Sequence[Record] = api.post(api.place("batch_read", kind=kind), body)["results"]
+        return found
 
     for found in api.in_flight(one, chunks(ids, BATCH)):
         yield from found
@@ -31,19 +31,18 @@ def look_up(api: Api, ids: Sequence[str], properties: Sequence[str]) -> Iterator
     """Contacts by id, from the record and not from an index: each id with its record, `None` when there is none.
 
     An id that a merge retired brings the record that took its place; whether a batch follows such ids is not
-    documented, so what is neither there nor in the recycle bin is asked for alone.
+    documented, so what is neither there nor in the recycle bin is asked for alone. Ids whose record cannot be read are
+    left out.
     """
 
     def one(chunk: Sequence[str]) -> list[tuple[str, Record | None]]:
         found = dict(_by_any_id(_batch_read(api, chunk, properties, archived=False)))
         rest = [contact_id for contact_id in chunk if contact_id not in found]
         if rest:
-            deleted = {str(record["id"]) for record in _batch_read(api, rest, ["hs_object_id"], archived=True)}
-            found |= {
-                contact_id: record
-                for contact_id in rest
-                if contact_id not in deleted and (record := _alone(api, contact_id, properties))
-            }
+            deleted = {record["id"] for record in _batch_read(api, rest, ["hs_object_id"], archived=True)}
+            alone = {each: _alone(api, each, properties) for each in rest if each not in deleted}
+            found |= {contact_id: record for contact_id, record in alone.items() if record}
+            chunk = [each for each in chunk if alone.get(each) != {}]
         return [(contact_id, found.get(contact_id)) for contact_id in chunk]
 
     for answers in api.in_flight(one, chunks(ids, BATCH)):
@@ -52,23 +51,24 @@ def look_up(api: Api, ids: Sequence[str], properties: Sequence[str]) -> Iterator
 
 def _by_any_id(records: Sequence[Record]) -> Iterator[tuple[str, Record]]:
     for record in records:
-        yield from ((contact_id, record) for contact_id in merged(record.get("properties") or {}))
-    yield from ((str(record["id"]), record) for record in records)
+        yield from ((contact_id, record) for contact_id in merged(record["properties"]))
+    yield from ((record["id"], record) for record in records)
 
 
 def _batch_read(api: Api, ids: Sequence[str], properties: Sequence[str], archived: bool) -> Sequence[Record]:
     body = {"properties": list(properties), "inputs": [{"id": each} for each in ids]}
     query = [("archived", "true")] if archived else []
     try:
-        answer = api.post(api.place("batch_read", kind="contacts"), body, query)
+        found: Sequence[Record] = api.post(api.place("batch_read", kind="contacts"), body, query)["results"]
     except Refused as error:
         if error.status != 404:
             raise
         return ()
-    return answer.get("results") or ()
+    return found
 
 
 def _alone(api: Api, contact_id: str, properties: Sequence[str]) -> Record | None:
+    """The record of an id, `None` where there is none, an empty one where it cannot be read."""
     try:
         record: Record = api.get(
             api.place("record", kind="contacts", id=contact_id), [("properties", ",".join(properties))]

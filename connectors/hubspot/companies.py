@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
-from connectors.hubspot.answers import CRM
+from connectors.hubspot.answers import CRM, Refused, id_of, object_in, objects_in
 from connectors.hubspot.api import Api
 from connectors.hubspot.byid import BATCH, Record, chunks, read_many
 from connectors.hubspot.portal import next_page
@@ -31,18 +31,20 @@ class Companies:
         self._told: dict[str, Mapping[str, Any]] = {}
         """Values that all contacts of a company were given; what one of them was given says nothing of the others."""
 
-    def of(self, contacts: Sequence[Record], properties: Sequence[str], on_contact: bool) -> list[Mapping[str, Any]]:
-        """The values for each contact, empty where it has no company.
+    def of(
+        self, contacts: Sequence[Record], properties: Sequence[str], on_contact: bool
+    ) -> list[Mapping[str, Any] | None]:
+        """The values for each contact, empty where it has no company, `None` where its company cannot be read.
 
         `on_contact` says that the portal keeps the primary company's id on the contact; otherwise it is looked up.
         """
         if on_contact:
-            ids = [str((each.get("properties") or {}).get(COMPANY) or "") for each in contacts]
+            ids = [each["properties"].get(COMPANY) or "" for each in contacts]
         else:
-            primary = dict(self._primary([str(each["id"]) for each in contacts]))
-            ids = [primary.get(str(each["id"]), "") for each in contacts]
+            primary = dict(self._primary([each["id"] for each in contacts]))
+            ids = [primary.get(each["id"], "") for each in contacts]
         known = self._known({company_id for company_id in ids if company_id}, properties)
-        return [known.get(company_id, {}) for company_id in ids]
+        return [known[company_id] if company_id else {} for company_id in ids]
 
     def remember_all(self, properties: Sequence[str], *, for_all: bool) -> None:
         """Forget everything and read all companies, if they are not too many: their list has a hundred in a call.
@@ -52,29 +54,38 @@ class Companies:
         self._values = {}
         if total(self._api, "companies") <= KEPT:
             for records, _ in whole_list(Listing(self._api, "companies", properties)):
-                self._values |= {str(each["id"]): _only(each, properties) for each in records}
+                self._values |= {each["id"]: _only(each, properties) for each in records}
         self._told = dict(self._values) if for_all else {}
 
-    def _known(self, ids: set[str], properties: Sequence[str]) -> Mapping[str, Mapping[str, Any]]:
+    def _known(self, ids: set[str], properties: Sequence[str]) -> Mapping[str, Mapping[str, Any] | None]:
         """The values of these companies. Several threads ask at once: what is remembered is only ever added to."""
         remembered = self._values
         known = {company_id: remembered[company_id] for company_id in ids if company_id in remembered}
         missing = sorted(ids - known.keys())
-        read = {
-            str(each["id"]): _only(each, properties) for each in read_many(self._api, "companies", properties, missing)
-        }
-        known |= {company_id: read.get(company_id, {}) for company_id in missing}
+        read = {each["id"]: _only(each, properties) for each in read_many(self._api, "companies", properties, missing)}
+        left = [company_id for company_id in missing if company_id not in read]
+        known |= read | {company_id: {} for company_id in left if not self._is_there(company_id)}
         if len(remembered) + len(missing) > KEPT:
             self._values = dict(known)
         else:
             remembered.update(known)
-        return known
+        return known | dict.fromkeys(ids - known.keys())
+
+    def _is_there(self, company_id: str) -> bool:
+        """Whether there is a company that a batch did not bring: its values are unknown and not empty."""
+        try:
+            self._api.get(self._api.place("record", kind="companies", id=company_id))
+        except Refused as error:
+            if error.status not in (400, 404):
+                raise
+            return False
+        return True
 
     def _primary(self, contacts: Sequence[str]) -> Iterator[tuple[str, str]]:
         for contact, associated in associations(self._api, "contacts", "companies", contacts):
             best = min(associated, key=lambda each: PRIMARY not in _types(each), default=None)
             if best is not None:
-                yield contact, str(best["toObjectId"])
+                yield contact, id_of(best["toObjectId"])
 
     def changed(self, since: int, properties: Sequence[str]) -> Window:
         """The companies that changed since then (milliseconds): for `members`."""
@@ -87,11 +98,11 @@ class Companies:
         same values are left out.
         """
         for records, _ in window.pages():
-            read = {str(each["id"]): _only(each, properties) for each in records}
+            read = {each["id"]: _only(each, properties) for each in records}
             moved = {company_id: values for company_id, values in read.items() if self._told.get(company_id) != values}
             self._values |= moved
             found = associations(self._api, "companies", "contacts", moved)
-            members = dict.fromkeys(str(each["toObjectId"]) for _, associated in found for each in associated)
+            members = dict.fromkeys(id_of(each["toObjectId"]) for _, associated in found for each in associated)
             for chunk in chunks(list(members), BATCH):
                 yield list(chunk)
             self._told |= moved
@@ -100,12 +111,12 @@ class Companies:
 
 
 def _only(record: Record, properties: Sequence[str]) -> dict[str, Any]:
-    values = record.get("properties") or {}
+    values = record["properties"]
     return {name: values.get(name) for name in properties}
 
 
 def _types(associated: Mapping[str, Any]) -> set[int]:
-    return {int(each["typeId"]) for each in associated.get("associationTypes") or ()}
+    return {int(number) for each in objects_in(associated, "associationTypes") if (number := id_of(each.get("typeId")))}
 
 
 def associations(api: Api, kind: str, to: str, ids: Iterable[str]) -> Iterator[tuple[str, list[Mapping[str, Any]]]]:
@@ -124,8 +135,8 @@ def associations(api: Api, kind: str, to: str, ids: Iterable[str]) -> Iterator[t
     while asked:
         rest: list[Mapping[str, str]] = []
         for answer in api.in_flight(one, chunks(asked, ASSOCIATION_INPUTS)):
-            for result in answer.get("results") or ():
-                record_id, after = str(result["from"]["id"]), next_page(result)
+            for result in answer["results"]:
+                record_id, after = id_of(object_in(result, "from").get("id")), next_page(result)
                 found.setdefault(record_id, []).extend(result.get("to") or ())
                 rest += [{"id": record_id, "after": after}] if after else []
         if rest and rest == asked:

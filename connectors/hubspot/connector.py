@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
 
 from connectors.hubspot.activities import Activities
-from connectors.hubspot.answers import CRM
+from connectors.hubspot.answers import CRM, KIND
 from connectors.hubspot.api import Api
 from connectors.hubspot.byid import chunks, look_up
 from connectors.hubspot.contacts import Contacts
@@ -14,7 +14,7 @@ from connectors.hubspot.hints import Hints
 from connectors.hubspot.imports import settle
 from connectors.hubspot.moves import Moves
 from connectors.hubspot.portal import Portal
-from connectors.hubspot.records import COUNTS, KIND, Reading, reading
+from connectors.hubspot.records import COUNTS, Reading, reading
 from connectors.hubspot.settings import Settings
 from connectors.hubspot.setup import check, create_fields, fields, missing_fields
 from connectors.hubspot.writing import Writer

@@ -38,6 +38,7 @@ class Contacts:
     def since(self, text: str | None) -> Iterator[Page[Contact]]:
         """Pages of contacts that changed since the cursor, or all of them."""
         self._portal.forget_once()
+        self._api.take_odd()
         how = self._how()
         if text is not None:
             yield from self._hinted(how, text)
@@ -54,7 +55,7 @@ class Contacts:
                 if record is not None
             }
             found = self.typed(list(there.values()), how, list(there))
-            yield Page(found, text)
+            yield self._page(found, text)
             self._hinted_at |= {each.ref.id: each.changed_at for each in found}
 
     def _is_newer(self, found: Contact) -> bool:
@@ -84,7 +85,7 @@ class Contacts:
         except NoExport:
             yield from self._listed(how, begun, start)
         for gone in self._in_bin(how, 0):
-            yield Page(gone, _text(Cursor(start=start, walk=[])))
+            yield self._page(gone, _text(Cursor(start=start, walk=[])))
         yield from self._edited_since(how, Cursor(at=start, daily=start), bool(export))
 
     def _ordered_export(self, how: Reading, begun: Cursor) -> Export | None:
@@ -99,8 +100,8 @@ class Contacts:
         """All contacts from an export. Its pages have no position: whoever comes back reads the same file again."""
         if export is None:
             raise NoExport
-        for records in exported(self._api, self._notes, export):
-            yield Page(self.typed(records, how), _text(Cursor(start=start)))
+        for records in exported(self._api, self._notes, export, how.properties):
+            yield self._page(self.typed(records, how), _text(Cursor(start=start)))
 
     def _edited_since(self, how: Reading, done: Cursor, exported: bool) -> Iterator[Page[Contact]]:
         """What was edited since an export was ordered, which its file may not show. The last page of a full pull."""
@@ -111,14 +112,14 @@ class Contacts:
                 return
             except (Skipping, _ListIsQuicker):
                 pass  # the next pull reads all of them from the list
-        yield Page((), _text(done))
+        yield self._page((), _text(done))
 
     def _listed(self, how: Reading, begun: Cursor, start: int) -> Iterator[Page[Contact]]:
         listing = Listing(
             self._api, "contacts", how.properties, beside=lambda records: self._with_companies(records, how)
         )
         for records, position in whole_list(listing, begun.walk):
-            yield Page([contact(each, "", how) for each in records], _text(Cursor(start=start, walk=position)))
+            yield self._page([contact(each, "", how) for each in records], _text(Cursor(start=start, walk=position)))
 
     def _changed(self, how: Reading, begun: Cursor, now: int, overlap: int) -> Iterator[Page[Contact]]:
         start, since = begun.start or now, (begun.at or 0) - overlap
@@ -128,15 +129,19 @@ class Contacts:
         self._refuse_most(window, "contacts")
         for records, last in window.pages():
             found = [each for each in self.typed(records, how) if self._is_newer(each)]
-            yield Page(found, _text(begun._replace(start=start, last=last)))
+            yield self._page(found, _text(begun._replace(start=start, last=last)))
         for records in self._of_changed_companies(how, since):
-            yield Page(self.typed(records, how), _text(begun._replace(start=start)))
+            yield self._page(self.typed(records, how), _text(begun._replace(start=start)))
         looked = begun.daily
         if start - begun.daily > DAY:
             looked = start
             for gone in self._in_bin(how, begun.daily - overlap):
-                yield Page(gone, _text(begun._replace(start=start)))
-        yield Page((), _text(Cursor(at=start, daily=looked)))
+                yield self._page(gone, _text(begun._replace(start=start)))
+        yield self._page((), _text(Cursor(at=start, daily=looked)))
+
+    def _page(self, items: Sequence[Contact], cursor: str) -> Page[Contact]:
+        """A page with what could not be read by now: some pages are asked for ahead of it."""
+        return Page(items, cursor, odd=self._api.take_odd())
 
     def _refuse_most(self, window: Window, kind: str) -> None:
         if window.total > WORTH_COUNTING and window.total > LIST_IS_QUICKER * total(self._api, kind):

@@ -6,13 +6,13 @@ from collections.abc import Iterator, Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any
 
-from connectors.hubspot.answers import CRM, Refused
+from connectors.hubspot.answers import CRM, KIND, Refused, id_of, object_in, objects_in
 from connectors.hubspot.api import Api
 from connectors.hubspot.byid import Record
 from connectors.hubspot.companies import associations
 from connectors.hubspot.cursors import DAY, Cursor, millis_of
 from connectors.hubspot.feeds import attributes, fitting, properties
-from connectors.hubspot.records import KIND, changed_at
+from connectors.hubspot.records import changed_at
 from connectors.hubspot.values import instant, millis
 from connectors.hubspot.walk import Listing, Skipping, Window, whole_list
 from crmsync.model import Activity, Ref
@@ -77,7 +77,7 @@ def _deleted(api: Api, source: str, going: Cursor) -> Iterator[tuple[list[Activi
     """What was deleted since the latest daily look, out of the recycle bin."""
     since = going.daily - millis_of(api.settings.overlap)
     for records, _ in whole_list(Listing(api, source, ["hs_object_id"], archived=True)):
-        deleted = [str(each["id"]) for each in records if millis(changed_at(each)) >= since]
+        deleted = [each["id"] for each in records if millis(changed_at(each)) >= since]
         yield [_gone(source, record_id) for record_id in deleted], going
 
 
@@ -86,21 +86,21 @@ def _activities(
 ) -> list[Activity]:
     """The records as activities. `known` says that they may be stored already: what is none (any more) is named too."""
     timely = [(each, at) for each in records if (at := _at(each)) and at >= oldest]
-    kept = [(each, at, feed) for each, at in timely if (feed := fitting(feeds, each.get("properties") or {}))]
+    kept = [(each, at, feed) for each, at in timely if (feed := fitting(feeds, each["properties"]))]
     found: list[Activity] = []
     for record, at, feed in kept:
-        activity_id, said = f"{source}:{record['id']}", attributes(feed, record.get("properties") or {})
+        activity_id, said = f"{source}:{record['id']}", attributes(feed, record["properties"])
         found += [Activity(Ref(CRM, KIND, each), activity_id, feed.kind, at, said) for each in record[CONTACTS]]
     if not known:
         return found
-    nobody = {str(each["id"]) for each in records} - {each.id.partition(":")[2] for each in found}
+    nobody = {each["id"] for each in records} - {each.id.partition(":")[2] for each in found}
     return found + [_gone(source, record_id) for record_id in sorted(nobody)]
 
 
 def _associated(api: Api, source: str, records: Sequence[Record]) -> list[Record]:
     """The records with the ids of their contacts, asked for in batches."""
-    found = dict(associations(api, source, "contacts", [str(each["id"]) for each in records])) if records else {}
-    ids = [dict.fromkeys(str(other["toObjectId"]) for other in found.get(str(each["id"]), ())) for each in records]
+    found = dict(associations(api, source, "contacts", [each["id"] for each in records])) if records else {}
+    ids = [dict.fromkeys(id_of(other["toObjectId"]) for other in found.get(each["id"], ())) for each in records]
     return [{**record, CONTACTS: list(contacts)} for record, contacts in zip(records, ids, strict=True)]
 
 
@@ -109,14 +109,18 @@ def _linked(api: Api, source: str, records: Sequence[Record]) -> list[Record]:
 
     A page without any may come from a version that does not bring them (2026-09 is not documented to, 2026-11-21).
     """
-    lists = [(each.get("associations") or {}).get("contacts") or {} for each in records]
+    lists = [object_in(object_in(each, "associations"), "contacts") for each in records]
     if not any(lists):
         return _associated(api, source, records)
-    ids = [dict.fromkeys(str(other["id"]) for other in each.get("results") or ()) for each in lists]
-    cut = [record for record, each in zip(records, lists, strict=True) if each.get("paging")]
-    whole = {str(each["id"]): each for each in _associated(api, source, cut)}
+    ids = [dict.fromkeys(id_of(other.get("id")) for other in objects_in(each, "results")) for each in lists]
+    cut = [
+        record
+        for record, each, theirs in zip(records, lists, ids, strict=True)
+        if each.get("paging") or "" in theirs or (each and not isinstance(each.get("results"), list))
+    ]
+    whole = {each["id"]: each for each in _associated(api, source, cut)}
     linked: list[Record] = [{**record, CONTACTS: list(each)} for record, each in zip(records, ids, strict=True)]
-    return [whole.get(str(each["id"]), each) for each in linked]
+    return [whole.get(each["id"], each) for each in linked]
 
 
 def _gone(source: str, record_id: str) -> Activity:
@@ -125,5 +129,4 @@ def _gone(source: str, record_id: str) -> Activity:
 
 
 def _at(record: Mapping[str, Any]) -> datetime | None:
-    values = record.get("properties") or {}
-    return instant(values.get(AT)) or instant(record.get("createdAt"))
+    return instant(record["properties"].get(AT)) or instant(record.get("createdAt"))

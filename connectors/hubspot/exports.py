@@ -6,13 +6,14 @@ import csv
 import io
 import tempfile
 import zipfile
+import zlib
 from collections.abc import Iterator, Mapping, Sequence
 from datetime import timedelta
 from typing import IO, Any, NamedTuple
 
 import orjson
 
-from connectors.hubspot.answers import Forbidden, Refused
+from connectors.hubspot.answers import Forbidden, Refused, id_of, readable_records, text, unreadable
 from connectors.hubspot.api import Api
 from connectors.hubspot.byid import Record
 from connectors.hubspot.values import instant, millis
@@ -24,7 +25,10 @@ EXPORT = "hubspot.export"
 """The note that holds, as JSON, the id of an export that was asked for, and when."""
 
 STILL_GOOD = timedelta(hours=20)
-"""How long an export is waited for and read again; after that another one is asked for."""
+"""How long an export is read again; after that another one is asked for."""
+
+LONGEST = 2 * 3_600.0
+"""Seconds for which an export is waited for in one run; then the list is read, which takes less for a million."""
 
 FIRST_POLL, SLOWEST_POLL = 2.0, 60.0
 """Seconds between looks at an export; they grow from the one to the other."""
@@ -33,6 +37,9 @@ ROWS = 1_000
 """Records that are handed on at a time."""
 
 LONGEST_FIELD = 1 << 24
+
+BROKEN = (csv.Error, zipfile.BadZipFile, zlib.error, EOFError, RuntimeError)
+"""What a file raises that is not as it should be; the last one for a file that wants a password."""
 
 
 class NoExport(Exception):
@@ -46,8 +53,8 @@ class Export(NamedTuple):
     ordered_at: int
 
 
-def exported(api: Api, notes: Notes, export: Export) -> Iterator[list[Record]]:
-    """All contacts, from an export. Raises `NoExport` before or after them."""
+def exported(api: Api, notes: Notes, export: Export, properties: Sequence[str]) -> Iterator[list[Record]]:
+    """All contacts, from an export of these properties. Raises `NoExport` before or after them."""
     expected, rows = total(api, "contacts"), 0
     try:
         link = _finished(api, export.id)
@@ -56,9 +63,14 @@ def exported(api: Api, notes: Notes, export: Export) -> Iterator[list[Record]]:
         raise NoExport(str(error)) from error
     with tempfile.TemporaryFile() as file:
         api.download(link, file)
-        for records in _records(file):
-            rows += len(records)
-            yield records
+        try:
+            for found in _records(file, properties):
+                rows += len(found)
+                records, odd = readable_records(found, "contacts")
+                api.note_odd(odd)
+                yield records
+        except BROKEN as error:
+            raise NoExport(f"its file is broken ({type(error).__name__})") from error
     notes.pop(EXPORT, None)
     if rows < expected * ALMOST_ALL:
         raise NoExport(f"it has {rows:,} of {expected:,} contacts")
@@ -91,7 +103,9 @@ def _order(api: Api, notes: Notes, properties: Sequence[str]) -> Export:
         "includePrimaryDisplayPropertyForAssociatedObjects": False,
         "overrideAssociatedObjectsPerDefinitionPerRowLimit": False,
     }
-    export_id = str(api.post(api.place("exports"), body)["id"])
+    export_id = id_of(api.post(api.place("exports"), body).get("id"))
+    if not export_id:
+        raise unreadable("export contacts")
     said = {"id": export_id, "at": ordered_at.isoformat(), "properties": list(properties)}
     notes[EXPORT] = orjson.dumps(said).decode()
     return Export(export_id, millis(ordered_at))
@@ -99,25 +113,26 @@ def _order(api: Api, notes: Notes, properties: Sequence[str]) -> Export:
 
 def _finished(api: Api, export_id: str) -> str:
     """Wait for an export; the address of its file, which is good for five minutes."""
-    pause, begun = FIRST_POLL, api.server_time
+    pause, waited = FIRST_POLL, 0.0
     while True:
         answer = api.get(api.place("export_status", id=export_id))
-        if answer.get("status") == "COMPLETE" and answer.get("result"):
-            return str(answer["result"])
-        if answer.get("status") not in ("PENDING", "PROCESSING") or api.server_time - begun > STILL_GOOD:
-            raise Refused(200, {"message": f"the export is {answer.get('status')}"}, "the export")
+        status, link = text(answer.get("status")), text(answer.get("result"))
+        if status == "COMPLETE" and link:
+            return link
+        if status not in ("PENDING", "PROCESSING") or waited > LONGEST:
+            raise Refused(200, {"message": f"the export is {status}"}, "the export")
         api.pause(pause)
-        pause = min(SLOWEST_POLL, pause * 1.5)
+        waited, pause = waited + pause, min(SLOWEST_POLL, pause * 1.5)
 
 
-def _records(file: IO[bytes]) -> Iterator[list[Record]]:
+def _records(file: IO[bytes], properties: Sequence[str]) -> Iterator[list[Record]]:
     """The rows of a CSV file, or of all CSV files in an archive, as records."""
     csv.field_size_limit(LONGEST_FIELD)
     for member in _members(file):
-        with io.TextIOWrapper(member, encoding="utf-8-sig", newline="") as text:
-            rows = csv.DictReader(text)
-            if "hs_object_id" not in (rows.fieldnames or ()):
-                raise NoExport("its columns do not have the names of properties")
+        with io.TextIOWrapper(member, encoding="utf-8-sig", errors="replace", newline="") as lines:
+            rows = csv.DictReader(line.replace("\0", "") for line in lines)
+            if not {"hs_object_id", *properties} <= set(rows.fieldnames or ()):
+                raise NoExport("its columns are not all the properties that were asked for")
             batch: list[Record] = []
             for row in rows:
                 batch.append(_record(row))

@@ -6,7 +6,7 @@ import logging
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
 
-from connectors.hubspot.answers import Forbidden, Refused
+from connectors.hubspot.answers import Forbidden, Refused, object_in, objects_in, text
 from connectors.hubspot.api import Api
 from connectors.hubspot.byid import Record, chunks
 from connectors.hubspot.values import instant, millis
@@ -44,7 +44,8 @@ def read_histories(api: Api, properties: Sequence[str], ids: Sequence[str]) -> I
         except (Refused, Forbidden) as error:
             _log.warning("histories_refused", extra={"why": str(error)})
             return ()
-        return answer.get("results") or ()
+        found: Sequence[Record] = answer["results"]
+        return found
 
     for found in api.in_flight(one, chunks(ids, BATCH)):
         yield from found
@@ -55,14 +56,14 @@ def versions(record: Record, prop: str) -> list[Version]:
 
     Of one instant the later one is known by that order alone, so that it is kept or turned round as a whole.
     """
-    found = [_version(each) for each in (record.get(HISTORY) or {}).get(prop) or ()]
+    found = [_version(each) for each in objects_in(object_in(record, HISTORY), prop)]
     is_oldest_first = bool(found) and found[0].at < found[-1].at
     return sorted(found if is_oldest_first else found[::-1], key=lambda each: each.at)
 
 
 def _version(each: Mapping[str, Any]) -> Version:
     at = instant(each.get("timestamp"))
-    return Version(millis(at) if at else 0, str(each.get("value") or ""), str(each.get("sourceType") or ""))
+    return Version(millis(at) if at else 0, text(each.get("value")), text(each.get("sourceType")))
 
 
 def replaced(kept: Sequence[Version], before: str, ours: str, *, was_cleared: bool) -> str | None:

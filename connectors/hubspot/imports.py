@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 
 import orjson
 
-from connectors.hubspot.answers import CRM, Forbidden, Refused
+from connectors.hubspot.answers import CRM, Forbidden, Refused, id_of, list_in, object_in, text
 from connectors.hubspot.api import Api
 from connectors.hubspot.portal import pages
 from crmsync.errors import Transient, Unavailable
@@ -120,8 +120,8 @@ def _created(api: Api, name: str, rows: Mapping[str, Mapping[str, str]]) -> str:
     for _ in range(ATTEMPTS):
         pause = FIRST_POLL
         try:
-            if import_id := api.upload(where, fields).get("id"):
-                return str(import_id)
+            if import_id := id_of(api.upload(where, fields).get("id")):
+                return import_id
         except Transient as error:
             pause = FIRST_POLL if error.retry_after is None else error.retry_after
         if import_id := _named(api, name):
@@ -135,7 +135,7 @@ def _created(api: Api, name: str, rows: Mapping[str, Mapping[str, str]]) -> str:
 def _named(api: Api, name: str) -> str:
     """The id of the import of that name, `""` if HubSpot has none; the list has the newest first."""
     answer = api.get(api.place("imports"), [("limit", str(LISTED))])
-    return next((str(each["id"]) for each in answer.get("results") or () if each.get("importName") == name), "")
+    return next((id_of(each.get("id")) for each in answer["results"] if each.get("importName") == name), "")
 
 
 def _form(name: str, rows: Mapping[str, Mapping[str, str]]) -> list[tuple[str, Any]]:
@@ -170,7 +170,7 @@ def _ended(api: Api, import_id: str) -> Mapping[str, Any]:
     pause, waited = FIRST_POLL, 0.0
     while waited < LONGEST:
         answer: Mapping[str, Any] = api.get(api.place("import", id=import_id))
-        if answer.get("state") in FINAL:
+        if text(answer.get("state")) in FINAL:
             return answer
         api.pause(pause)
         waited, pause = waited + pause, min(SLOWEST_POLL, pause * 1.5)
@@ -178,7 +178,7 @@ def _ended(api: Api, import_id: str) -> Mapping[str, Any]:
 
 
 def _updated(answer: Mapping[str, Any]) -> int | None:
-    said = ((answer.get("metadata") or {}).get("counters") or {}).get("UPDATED_OBJECTS")
+    said = object_in(object_in(answer, "metadata"), "counters").get("UPDATED_OBJECTS")
     return said if isinstance(said, int) else None
 
 
@@ -192,13 +192,14 @@ def _errors(api: Api, import_id: str) -> tuple[RowError, ...] | None:
 
 
 def _row_error(said: Mapping[str, Any]) -> RowError:
-    source = said.get("sourceData") or {}
-    row, line = source.get("rowData") or [""], source.get("lineNumber")
-    return RowError(str(row[0]), line if isinstance(line, int) else None, _reason(said))
+    source = object_in(said, "sourceData")
+    row, line = list_in(source, "rowData") or [""], source.get("lineNumber")
+    return RowError(text(row[0]), line if isinstance(line, int) else None, _reason(said))
 
 
 def _reason(said: Mapping[str, Any]) -> str:
-    return f"HubSpot's import did not take it: {said.get('errorMessage') or said.get('errorType') or 'no reason given'}"
+    why = text(said.get("errorMessage")) or text(said.get("errorType"))
+    return f"HubSpot's import did not take it: {why or 'no reason given'}"
 
 
 def fits_import(properties: Mapping[str, str]) -> bool:

@@ -41,11 +41,14 @@ class Moves:
         left = {
             contact_id: stage
             for contact_id, stage in stages.items()
-            if (record := present.get(contact_id)) and not (record.get("properties") or {}).get(STAGE)
+            if (record := present.get(contact_id)) and not record["properties"].get(STAGE)
         }
         for ids in chunks(list(left), BATCH):
             send(self._api, {contact_id: {STAGE: left[contact_id]} for contact_id in ids})
-        del self._notes[MOVING]
+        if unread := {contact_id: stage for contact_id, stage in stages.items() if contact_id not in present}:
+            self._notes[MOVING] = orjson.dumps(unread).decode()
+        else:
+            del self._notes[MOVING]
 
 
 def send(api: Api, properties: Mapping[str, Mapping[str, str]]) -> Mapping[str, Any]:

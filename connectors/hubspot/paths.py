@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from typing import Literal, NamedTuple
 
 DATED = {
     "list": "/crm/objects/{version}/{kind}",
@@ -87,15 +87,39 @@ WORDS = {
 """What each endpoint is for, as a message says it after "to"."""
 
 
+Shape = Literal["object", "objects", "record", "records", "linked"]
+
+SHAPES: dict[str, Shape] = {
+    **dict.fromkeys(("list", "search", "batch_read"), "records"),
+    "record": "record",
+    "associations": "linked",
+    **dict.fromkeys(("properties", "groups", "owners", "imports", "import_errors", "usage"), "objects"),
+    **dict.fromkeys(("events", "forms", "submissions"), "objects"),
+}
+"""What each endpoint answers where that is more than an object; see `answers.shaped`."""
+
+CREATING = ("properties", "groups", "imports")
+"""The endpoints that answer a POST with the one object that it made."""
+
+
 class Place(NamedTuple):
-    """Where an endpoint is, and what it is for."""
+    """Where an endpoint is, what it is for, what it answers, and of which kind of record."""
 
     path: str
     words: str
+    shape: Shape = "object"
+    kind: str = ""
+    creates: bool = False
 
 
 def place(version: str, name: str, **parts: str) -> Place:
     """An endpoint, for example `place("2026-09", "search", kind="contacts")`."""
     table = LEGACY if version == "v3" else DATED
     template = WITHOUT_SUCCESSOR.get(name) or table[name]
-    return Place(template.format(version=version, **parts), WORDS[name].format(**parts))
+    return Place(
+        template.format(version=version, **parts),
+        WORDS[name].format(**parts),
+        SHAPES.get(name, "object"),
+        parts.get("kind", ""),
+        name in CREATING,
+    )

@@ -8,7 +8,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
-from connectors.hubspot.answers import CRM, Forbidden, Refused
+from connectors.hubspot.answers import CRM, Forbidden, Refused, id_of, object_in, text, unreadable
 from connectors.hubspot.api import Api, Query
 from connectors.hubspot.paths import Place
 from connectors.hubspot.values import Definition, definition
@@ -63,16 +63,18 @@ class Portal:
         except (Forbidden, Refused):
             return self._account_of_a_record()
         try:
-            self._api.zone = ZoneInfo(str(details.get("timeZone") or "UTC"))
-        except (ZoneInfoNotFoundError, ValueError):
+            self._api.zone = ZoneInfo(text(details.get("timeZone")) or "UTC")
+        except (ZoneInfoNotFoundError, ValueError, OSError):
             self._api.zone = ZoneInfo("UTC")
-        return str(details["portalId"])
+        if portal := id_of(details.get("portalId")):
+            return portal
+        raise unreadable("read the account's details")
 
     def _account_of_a_record(self) -> str:
         """The portal's id out of a record's address, for credentials that may not read the account's details."""
         answer = self._api.get(self._api.place("list", kind="contacts"), [("limit", "1")])
-        for record in answer.get("results") or ():
-            if found := re.search(r"/contacts/(\d+)/", str(record.get("url") or "")):
+        for record in answer["results"]:
+            if found := re.search(r"/contacts/(\d+)/", text(record.get("url"))):
                 return found[1]
         raise ConfigError("HubSpot does not say which portal this token belongs to: give it a scope of the account")
 
@@ -84,8 +86,10 @@ class Portal:
 
     def _definitions(self, kind: str) -> dict[str, Definition]:
         answer = self._api.get(self._api.place("properties", kind=kind))
-        found = (definition(each) for each in answer["results"] if not each.get("archived"))
-        return {each.name: each for each in found}
+        found = [definition(each) for each in answer["results"] if not each.get("archived")]
+        if None in found:
+            raise unreadable(f"use the properties of {kind}")
+        return {each.name: each for each in found if each}
 
     def _stages(self) -> tuple[str, ...]:
         stage = self.definitions("contacts").get("lifecyclestage")
@@ -99,13 +103,16 @@ class Portal:
 
 
 def _owner(answer: Mapping[str, Any], archived: bool) -> Owner:
-    names = (str(answer.get(part) or "") for part in ("firstName", "lastName"))
+    owner_id, is_archived = id_of(answer.get("id")), answer.get("archived")
+    if not owner_id or not isinstance(is_archived, bool | None):
+        raise unreadable("read owners")
+    names = (text(answer.get(part)) for part in ("firstName", "lastName"))
     return Owner(
         crm=CRM,
-        id=str(answer["id"]),
-        email=str(answer.get("email") or ""),
+        id=owner_id,
+        email=text(answer.get("email")),
         name=" ".join(name for name in names if name),
-        active=not (archived or answer.get("archived")),
+        active=not (archived or is_archived),
         kind="queue" if answer.get("type") == "QUEUE" else "user",
     )
 
@@ -115,7 +122,7 @@ def pages(api: Api, where: Place, query: Query) -> Iterator[Mapping[str, Any]]:
     after, seen = "", set[str]()
     while True:
         answer = api.get(where, [*query, *([("after", after)] if after else [])])
-        yield from answer.get("results") or ()
+        yield from answer["results"]
         after = next_page(answer)
         if not after:
             return
@@ -126,4 +133,4 @@ def pages(api: Api, where: Place, query: Query) -> Iterator[Mapping[str, Any]]:
 
 def next_page(answer: Mapping[str, Any]) -> str:
     """The token of the next page, `""` after the last one."""
-    return str(((answer.get("paging") or {}).get("next") or {}).get("after") or "")
+    return text(object_in(object_in(answer, "paging"), "next").get("after"))

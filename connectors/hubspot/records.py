@@ -7,11 +7,10 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any, NamedTuple
 
-from connectors.hubspot.answers import CRM
+from connectors.hubspot.answers import CRM, KIND, stamp_of
 from connectors.hubspot.values import Definition, instant, number, read
 from crmsync.model import Contact, Counter, FieldMap, Ref, Scalar
 
-KIND = "contact"
 CHANGED = "lastmodifieddate"
 """The property that moves with every change of a contact; `hs_lastmodifieddate` is the other kinds'."""
 
@@ -19,7 +18,8 @@ STAGE, OWNER, COMPANY = "lifecyclestage", "hubspot_owner_id", "associatedcompany
 COMPANY_PREFIX = "company."
 
 COMPANY_VALUES = "company"
-"""Under this name a contact's record carries its company's values, once they were looked up."""
+"""Under this name a contact's record carries its company's values, once they were looked up; `None` if they cannot be
+read."""
 
 LINKS = {"salesforceleadid": "lead", "salesforcecontactid": "contact"}
 """Properties in which HubSpot's own Salesforce sync keeps the other record's id."""
@@ -111,14 +111,14 @@ def reading(
 
 def contact(record: Mapping[str, Any], asked: str, how: Reading) -> Contact:
     """Read one record. `asked` is the id it was asked for, which may be one it had before a merge."""
-    contact_id, values = str(record["id"]), record.get("properties") or {}
+    contact_id, values, company = record["id"], record["properties"], record.get(COMPANY_VALUES, {})
     stage = values.get(STAGE) or None
     return Contact(
         ref=Ref(CRM, KIND, contact_id),
         changed_at=changed_at(record),
         emails=tuple(dict.fromkeys(_emails(values))),
-        unread=how.unread,
-        fields=_typed(how.contact, values) | _typed(how.company, record.get(COMPANY_VALUES) or {}),
+        unread=how.unread | (frozenset(how.company) if company is None else frozenset()),
+        fields=_typed(how.contact, values) | _typed(how.company, company or {}),
         counters={count.kind: found for count in how.counts if (found := _counter(count, values))},
         stage=how.stages.get(stage, stage) if stage else None,
         owner=values.get(OWNER) or None,
@@ -132,11 +132,7 @@ def contact(record: Mapping[str, Any], asked: str, how: Reading) -> Contact:
 
 def changed_at(record: Mapping[str, Any]) -> datetime:
     """When the record last changed; long ago if HubSpot does not say."""
-    values = record.get("properties") or {}
-    for value in (record.get("archivedAt"), values.get(CHANGED), record.get("updatedAt"), record.get("createdAt")):
-        if at := instant(value):
-            return at
-    return datetime(1970, 1, 1, tzinfo=UTC)
+    return stamp_of(record) or datetime(1970, 1, 1, tzinfo=UTC)
 
 
 def merged(values: Mapping[str, Any]) -> Iterator[str]:

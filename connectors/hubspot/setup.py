@@ -6,10 +6,10 @@ from collections.abc import Callable, Collection, Iterator, Mapping
 from typing import Any
 
 from connectors.hubspot.activities import Activities
-from connectors.hubspot.answers import Forbidden, Refused
+from connectors.hubspot.answers import KIND, Forbidden, Refused, id_of, objects_in, text
 from connectors.hubspot.api import Api
 from connectors.hubspot.portal import Portal
-from connectors.hubspot.records import COMPANY_PREFIX, KIND, LINKS, STAGE
+from connectors.hubspot.records import COMPANY_PREFIX, LINKS, STAGE
 from connectors.hubspot.values import Definition, crm_field
 from crmsync.errors import ConfigError
 from crmsync.model import Checkup, CrmField, FieldMap, MissingField
@@ -49,7 +49,7 @@ def create_fields(api: Api, portal: Portal, names: FieldMap) -> Iterator[str]:
     yield from (_found(prop, known[prop], output) for output, prop in wanted.items() if prop in known)
     if not missing:
         return
-    archived = {str(each["name"]) for each in _archived(api)}
+    archived = {text(each.get("name")) for each in _archived(api)}
     yield from _group(api)
     for output, prop in missing.items():
         if prop in archived:
@@ -72,12 +72,12 @@ def _found(prop: str, of: Definition, output: str) -> str:
 
 def _archived(api: Api) -> list[Mapping[str, Any]]:
     answer = api.get(api.place("properties", kind="contacts"), [("archived", "true")])
-    return [each for each in answer.get("results") or () if each.get("archived", True)]
+    return [each for each in answer["results"] if each.get("archived", True)]
 
 
 def _group(api: Api) -> Iterator[str]:
     where = api.place("groups", kind="contacts")
-    if any(each.get("name") == GROUP for each in api.get(where).get("results") or ()):
+    if any(each.get("name") == GROUP for each in api.get(where)["results"]):
         return
     try:
         api.post(where, {"name": GROUP, "label": GROUP_LABEL, "displayOrder": -1})
@@ -225,8 +225,8 @@ def _no_room(api: Api, portal: Portal, names: FieldMap) -> Iterator[str]:
         answer = api.get(api.place("property_limits"))
     except (Refused, ConfigError):
         return
-    for each in answer.get("byObjectType") or ():
-        left = int(each.get("limit") or 0) - int(each.get("usage") or 0)
+    for each in objects_in(answer, "byObjectType"):
+        left = int(id_of(each.get("limit")) or 0) - int(id_of(each.get("usage")) or 0)
         if each.get("objectTypeId") == CONTACTS and left < len(missing):
             yield (
                 f"HubSpot has room for {max(left, 0)} more custom contact properties and crmsync setup would create "
@@ -240,7 +240,7 @@ def _of_company(names: FieldMap) -> bool:
 
 def _notes(api: Api, portal: Portal) -> Iterator[str]:
     try:
-        for each in api.get(api.place("usage")).get("results") or ():
+        for each in api.get(api.place("usage"))["results"]:
             yield f"{int(each['currentUsage']):,} of {int(each['usageLimit']):,} calls of today are used"
     except (Refused, ConfigError, KeyError, TypeError, ValueError):
         yield "HubSpot does not say how many of today's calls are used"

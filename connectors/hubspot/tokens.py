@@ -13,10 +13,10 @@ from typing import Any
 
 from pydantic import SecretStr
 
-from connectors.hubspot.answers import Refused, Unauthorized
+from connectors.hubspot.answers import Refused, Unauthorized, id_of
 from connectors.hubspot.paths import place
 from connectors.hubspot.settings import Settings
-from crmsync.errors import ConfigError
+from crmsync.errors import ConfigError, Transient
 
 EARLY = 120.0
 """Seconds before its end at which an access token is renewed; HubSpot's live 30 minutes."""
@@ -71,10 +71,13 @@ class Tokens:
                 "HubSpot no longer accepts the OAuth refresh token or the client secret: install the app again and set "
                 "CRMSYNC_HUBSPOT__REFRESH_TOKEN"
             ) from None
-        self._access = SecretStr(answer["access_token"])
-        self._ends = self._clock() + float(answer.get("expires_in") or 1800)
-        if answer.get("refresh_token") not in (None, refresh):
-            self._keep(answer["refresh_token"])
+        access, following = answer.get("access_token"), answer.get("refresh_token")
+        if not isinstance(access, str) or not access or not isinstance(following, str | None):
+            raise Transient("HubSpot's log-in answered without a token")
+        self._access = SecretStr(access)
+        self._ends = self._clock() + int(id_of(answer.get("expires_in")) or 1800)
+        if following not in (None, refresh):
+            self._keep(following)
 
     def _configured(self) -> str:
         assert self._settings.refresh_token is not None

@@ -9,16 +9,15 @@ from itertools import zip_longest
 from typing import Any, NamedTuple
 
 from connectors.hubspot.addresses import Addresses
-from connectors.hubspot.answers import CRM, Forbidden, Refused
+from connectors.hubspot.answers import CRM, KIND, Forbidden, Refused, id_of, objects_in, text, unreadable
 from connectors.hubspot.api import Api
 from connectors.hubspot.cursors import DAY, Cursor, millis_of
 from connectors.hubspot.feeds import attributes, fitting
 from connectors.hubspot.portal import next_page, pages
-from connectors.hubspot.records import KIND
 from connectors.hubspot.settings import CUSTOM_EVENT
 from connectors.hubspot.values import instant, millis
 from crmsync.errors import Unavailable
-from crmsync.model import Activity, Ref
+from crmsync.model import Activity, Odd, Ref
 from crmsync.tables import Feed
 
 FORMS, EMAIL_EVENTS = "forms", "email_events"
@@ -90,7 +89,7 @@ def pull_events(api: Api, kind: str, feeds: Sequence[Feed], begun: Cursor, oldes
                 flight.add(events.page, waiting.pop(0))
             for time_slice, answer in flight.finished():
                 left.remove(time_slice)
-                following, results = time_slice.following(answer, kind), answer.get("results") or ()
+                following, results = time_slice.following(answer, kind), answer["results"]
                 if following and many:
                     left, results = _slices(span.since, start, api.settings.in_flight), ()
                     waiting = list(left)
@@ -98,7 +97,7 @@ def pull_events(api: Api, kind: str, feeds: Sequence[Feed], begun: Cursor, oldes
                     left.append(following)
                     waiting.append(following)
                 many = False
-                found = [each for event in results for each in _event(event, feeds)]
+                found = [each for event in results for each in _event(api, event, feeds)]
                 yield found, begun._replace(start=start, walk=[list(each) for each in left])
     yield [], begun.ended(start, span.daily)
 
@@ -152,13 +151,15 @@ class _Events:
         return answer
 
 
-def _event(event: Mapping[str, Any], feeds: Sequence[Feed]) -> Iterator[Activity]:
-    values = event.get("properties") or {}
-    feed, at = fitting(feeds, values), instant(event.get("occurredAt"))
-    if feed and at and str(event.get("objectType") or "").upper() in ("CONTACT", "0-1", ""):
-        yield Activity(
-            Ref(CRM, KIND, str(event["objectId"])), f"events:{event['id']}", feed.kind, at, attributes(feed, values)
-        )
+def _event(api: Api, event: Mapping[str, Any], feeds: Sequence[Feed]) -> Iterator[Activity]:
+    values, event_id, contact_id = event.get("properties"), text(event.get("id")), id_of(event.get("objectId"))
+    at = instant(event.get("occurredAt"))
+    if text(event.get("objectType")).upper() not in ("CONTACT", "0-1", ""):
+        return
+    if not (at and event_id and contact_id and isinstance(values, dict | None)):
+        api.note_odd([Odd("one of the events", "without id, time or contact")])
+    elif feed := fitting(feeds, values or {}):
+        yield Activity(Ref(CRM, KIND, contact_id), f"events:{event_id}", feed.kind, at, attributes(feed, values or {}))
 
 
 def _iso(at: int) -> str:
@@ -217,7 +218,7 @@ def _anybody_converted(api: Api, since: int) -> bool:
     body = {"filterGroups": [{"filters": [condition]}], "properties": ["hs_object_id"], "limit": 1}
     try:
         answer = api.search("contacts", body)
-        return bool(answer.get("results"))
+        return bool(answer["results"])
     except Refused:
         return True
 
@@ -230,7 +231,9 @@ class _Forms:
     def __init__(self, api: Api, since: int) -> None:
         self._api, self._since = api, since
         self._names = {
-            str(each["id"]): str(each.get("name") or each["id"]) for each in pages(api, api.place("forms"), FORM_QUERY)
+            form: text(each.get("name")) or form
+            for each in pages(api, api.place("forms"), FORM_QUERY)
+            if (form := text(each.get("id")))
         }
         self.refused: dict[str, Forbidden | Refused] = {}
 
@@ -245,7 +248,7 @@ class _Forms:
                 while jobs and flight.room:
                     flight.add(self._page, jobs.pop(0))
                 for form, after, answer in flight.finished():
-                    items, following = answer.get("results") or (), next_page(answer)
+                    items, following = answer["results"], next_page(answer)
                     if following and following != after and not any(self._before(each) for each in items):
                         jobs.append((form, following))
                     sent = [_sent(form, self._names[form], each) for each in items if not self._before(each)]
@@ -269,7 +272,7 @@ class _Forms:
             return form, after, self._api.get(self._api.place("submissions", id=form), query)
         except (Forbidden, Refused) as error:
             self.refused[form] = error
-            return form, after, {}
+            return form, after, {"results": []}
 
     def _before(self, submission: Mapping[str, Any]) -> bool:
         at = instant(submission.get("submittedAt"))
@@ -283,14 +286,14 @@ def refused_forms(api: Api) -> dict[str, str]:
 
 def _sent(form: str, name: str, submission: Mapping[str, Any]) -> Sent | None:
     at = instant(submission.get("submittedAt"))
-    said = {str(each.get("name")): str(each.get("value") or "") for each in submission.get("values") or ()}
+    said = {text(each.get("name")): text(each.get("value")) for each in objects_in(submission, "values")}
     email = said.get("email", "").strip().lower()
     if at is None or not email:
         return None
     submission_id = (
-        submission.get("conversionId") or hashlib.sha256(f"{form}|{millis(at)}|{email}".encode()).hexdigest()[:16]
+        text(submission.get("conversionId")) or hashlib.sha256(f"{form}|{millis(at)}|{email}".encode()).hexdigest()[:16]
     )
-    return Sent(email, f"forms:{submission_id}", at, {**said, "form": name, "pageUrl": submission.get("pageUrl") or ""})
+    return Sent(email, f"forms:{submission_id}", at, {**said, "form": name, "pageUrl": text(submission.get("pageUrl"))})
 
 
 def pull_email_events(api: Api, addresses: Addresses, feeds: Sequence[Feed], begun: Cursor, oldest: datetime) -> Pulled:
@@ -302,13 +305,15 @@ def pull_email_events(api: Api, addresses: Addresses, feeds: Sequence[Feed], beg
         while True:
             query = [("eventType", kind), ("startTimestamp", str(span.since)), ("limit", str(EMAIL_EVENT_PAGE))]
             answer = api.get(api.place("email_events"), [*query, *([("offset", offset)] if offset else [])])
-            sent = [each for event in answer.get("events") or () if (each := _email_event(event))]
+            if not isinstance(answer.get("events"), list):
+                raise unreadable("read marketing e-mail events")
+            sent = [each for event in objects_in(answer, "events") if (each := _email_event(event))]
             yield _of_contacts(sent, addresses, feeds), begun
             if not answer.get("hasMore"):
                 break
-            if str(answer.get("offset")) == offset:
+            if text(answer.get("offset")) in ("", offset):
                 raise Unavailable(CRM, "HubSpot serves the same page of e-mail events again and again")
-            offset = str(answer.get("offset"))
+            offset = text(answer.get("offset"))
     yield [], begun.ended(start, span.daily)._replace(full=begun.full and not addresses.refused)
 
 
@@ -319,5 +324,5 @@ def _event_types(feeds: Iterable[Feed]) -> list[str]:
 
 
 def _email_event(event: Mapping[str, Any]) -> Sent | None:
-    at, email = instant(event.get("created")), str(event.get("recipient") or "").strip().lower()
-    return Sent(email, f"email_events:{event['id']}", at, event) if at and email else None
+    at, email, event_id = instant(event.get("created")), text(event.get("recipient")).strip().lower(), event.get("id")
+    return Sent(email, f"email_events:{text(event_id)}", at, event) if at and email and text(event_id) else None

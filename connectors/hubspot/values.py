@@ -35,15 +35,29 @@ class Definition:
         return self.type == "bool" or self.field_type == "booleancheckbox"
 
 
-def definition(answer: Mapping[str, Any]) -> Definition:
-    """Read one entry of the properties endpoint."""
-    options = sorted(answer.get("options") or (), key=lambda option: int(option.get("displayOrder") or 0))
+def definition(answer: Mapping[str, Any]) -> Definition | None:
+    """Read one entry of the properties endpoint; `None` where it is none."""
+    name, options, kept = answer.get("name"), answer.get("options") or [], answer.get("modificationMetadata") or {}
+    types = [answer.get("type") or "string", answer.get("fieldType") or "text"]
+    if not name or not all(isinstance(each, str) for each in (name, *types)):
+        return None
+    if not isinstance(options, list) or not isinstance(kept, dict) or not all(map(_is_option, options)):
+        return None
+    ordered = sorted(options, key=lambda option: option.get("displayOrder") or 0)
     return Definition(
-        name=str(answer["name"]),
-        type=str(answer.get("type") or "string"),
-        field_type=str(answer.get("fieldType") or "text"),
-        writable=not (answer.get("modificationMetadata") or {}).get("readOnlyValue") and not answer.get("calculated"),
-        options=tuple(str(option["value"]) for option in options if not option.get("archived")),
+        name=str(name),
+        type=types[0],
+        field_type=types[1],
+        writable=not kept.get("readOnlyValue") and not answer.get("calculated"),
+        options=tuple(str(option["value"]) for option in ordered if not option.get("archived")),
+    )
+
+
+def _is_option(option: Any) -> bool:
+    return (
+        isinstance(option, dict)
+        and isinstance(option.get("value"), str | int)
+        and isinstance(option.get("displayOrder"), int | None)
     )
 
 

@@ -100,10 +100,10 @@ class Listing:
         query += [("associations", self.linked)] if self.linked else []
         query += [("after", after)] if after else []
         page: Mapping[str, Any] = self.api.get(self.api.place("list", kind=self.kind), query)
-        records: list[Record] = list(page.get("results") or ())
+        records: list[Record] = list(page["results"])
         if wide and not self.archived:
-            ids = [str(record["id"]) for record in records]
-            found = {str(each["id"]): each for each in read_many(self.api, self.kind, self.properties, ids)}
+            ids = [record["id"] for record in records]
+            found = {each["id"]: each for each in read_many(self.api, self.kind, self.properties, ids)}
             records = [found[record_id] for record_id in ids if record_id in found]
         return {**page, "results": self.beside(records) if self.beside else records}
 
@@ -236,9 +236,8 @@ def _total_and_top(api: Api, kind: str) -> tuple[int, int]:
     sort = [{"propertyName": "hs_object_id", "direction": "DESCENDING"}]
     try:
         answer = api.search(kind, {"filterGroups": [], "sorts": sort, "properties": ["hs_object_id"], "limit": 1})
-        results = answer.get("results") or ()
-        return int(answer.get("total") or 0), max((int(record["id"]) for record in results), default=0)
-    except (Refused, ValueError):
+        return int(answer.get("total") or 0), max((int(record["id"]) for record in answer["results"]), default=0)
+    except Refused:
         return 0, 0
 
 
@@ -262,7 +261,7 @@ def compares_numbers(api: Api, kind: str, ids: Sequence[str]) -> bool:
             {"propertyName": "hs_object_id", "operator": "GT", "value": nines},
         ]
         body = {"filterGroups": [{"filters": filters}], "properties": ["hs_object_id"], "limit": 1}
-        api.compares_numbers = bool(api.search(kind, body).get("results"))
+        api.compares_numbers = bool(api.search(kind, body)["results"])
     return api.compares_numbers
 
 
@@ -293,7 +292,7 @@ class Window:
         """
         offset = ""
         while True:
-            records: list[Record] = list(self._page.get("results") or ())
+            records: list[Record] = list(self._page["results"])
             after = next_page(self._page)
             if records:
                 last = self._in_order(records)
@@ -317,7 +316,7 @@ class Window:
 
     def _move_on(self, records: Sequence[Record], last: str) -> None:
         """Go on after the last id. An offset would skip a record whenever one before it disappears."""
-        if not compares_numbers(self._api, self._kind, [str(record["id"]) for record in records]):
+        if not compares_numbers(self._api, self._kind, [record["id"] for record in records]):
             raise Skipping
         self._page, self._last = self._search(last), last
 
@@ -340,4 +339,4 @@ class Window:
     def _complete(self, records: list[Record]) -> list[Record]:
         if self._wanted is self._properties:
             return records
-        return list(read_many(self._api, self._kind, self._properties, [str(record["id"]) for record in records]))
+        return list(read_many(self._api, self._kind, self._properties, [record["id"] for record in records]))

@@ -13,13 +13,14 @@ from base64 import b64encode
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 
-import orjson
 import uvicorn
 from starlette.applications import Starlette
 from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response
 from starlette.routing import Route
+from uvicorn.protocols.http.h11_impl import H11Protocol, RequestResponseCycle
 
+from connectors.http import NotJson, parse_json
 from connectors.hubspot.hints import Hints
 from connectors.hubspot.settings import Webhooks
 from crmsync.errors import ConfigError
@@ -36,6 +37,9 @@ MOST_BODY = 2 * 1024 * 1024
 
 BODY_DEADLINE = 3.0
 """Seconds for the whole body; HubSpot itself gives up on an answer after five."""
+
+HEAD_DEADLINE = 5.0
+"""Seconds for the head of a call: callers who never end theirs would keep HubSpot out, since each takes a place."""
 
 MOST_CALLERS = 64
 
@@ -107,9 +111,39 @@ async def _body(request: Request) -> bytes | None:
 def _parsed(body: bytes) -> object:
     """What a genuine call says; nothing where that is not JSON: HubSpot would only send the same again."""
     try:
-        return orjson.loads(body)
-    except orjson.JSONDecodeError:
+        return parse_json(body)
+    except NotJson:
         return None
+
+
+class _Impatient(H11Protocol):
+    """A connection that is closed when the head of a call is not whole in time."""
+
+    _deadline: asyncio.TimerHandle | None = None
+
+    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
+        super().connection_made(transport)
+        self._mind_the_time()
+
+    def data_received(self, data: bytes) -> None:
+        super().data_received(data)
+        self._mind_the_time()
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        self._relax()
+        super().connection_lost(exc)
+
+    def _mind_the_time(self) -> None:
+        cycle: RequestResponseCycle | None = self.cycle  # none before the first call
+        if cycle is not None and not cycle.response_complete:
+            self._relax()
+        elif self._deadline is None:
+            self._deadline = self.loop.call_later(HEAD_DEADLINE, self.transport.close)
+
+    def _relax(self) -> None:
+        if self._deadline is not None:
+            self._deadline.cancel()
+        self._deadline = None
 
 
 class _Server(uvicorn.Server):
@@ -120,7 +154,7 @@ class _Server(uvicorn.Server):
         super().__init__(
             uvicorn.Config(
                 app,
-                http="h11",
+                http=_Impatient,
                 loop="asyncio",
                 ws="none",
                 lifespan="off",

@@ -8,14 +8,14 @@ from typing import Any
 
 import orjson
 
-from connectors.hubspot.answers import CRM, LOCK_WAIT, Locked, Refused
+from connectors.hubspot.answers import CRM, KIND, LOCK_WAIT, Locked, Refused, object_in, objects_in, text
 from connectors.hubspot.api import Api
 from connectors.hubspot.byid import BATCH, Record, chunks, look_up
 from connectors.hubspot.history import read_histories, replaced, versions
 from connectors.hubspot.imports import TAKEN_BACK, Ended, NoImport, fits_import, groups, imported, settle
 from connectors.hubspot.moves import Moves, send
 from connectors.hubspot.portal import Portal
-from connectors.hubspot.records import KIND, MERGES, OWNER, STAGE
+from connectors.hubspot.records import MERGES, OWNER, STAGE
 from connectors.hubspot.values import number, objection, spelled
 from crmsync.model import Change, FieldMap, Narrow, Notes, Receipt, Ref, Scalar
 
@@ -90,7 +90,7 @@ class Writer:
         """The stages and owners of others that changes replaced which were just written."""
         moved = {each.ref.id: each for each in changes if PERSONAL.keys() & each.after.keys()}
         asked = [prop for name, prop in PERSONAL.items() if any(name in each.after for each in moved.values())]
-        records = {str(each.get("id")): each for each in read_histories(self._api, asked, list(moved))}
+        records = {each["id"]: each for each in read_histories(self._api, asked, list(moved))}
         found = {
             each.ref: dict(self._replaced(each, records[contact_id]))
             for contact_id, each in moved.items()
@@ -289,10 +289,10 @@ class Writer:
     def _accounted(self, inputs: Sequence[Input], answer: Mapping[str, Any]) -> Iterator[Receipt]:
         """A receipt for each input out of an answer's body; its status says nothing (200, 207 and 201 all occur)."""
         open_inputs = {each.id: each for each in inputs}
-        for result in answer.get("results") or ():
-            if it := open_inputs.pop(str(result.get("id")), None):
+        for result in objects_in(answer, "results"):
+            if it := open_inputs.pop(text(result.get("id")), None):
                 yield it.receipt()
-        for error in answer.get("errors") or ():
+        for error in objects_in(answer, "errors"):
             for contact_id in _ids(error):
                 if contact_id in open_inputs and error.get("category") not in ("OBJECT_NOT_FOUND", None):
                     yield from self._salvaged(open_inputs.pop(contact_id), Refused(207, error, "one record"))
@@ -314,15 +314,15 @@ def _found(it: Input, record: Record | None) -> Receipt | None:
     """The receipt that a record as it is now gives; `None` when it does not hold what was sent."""
     if record is None:
         return it.failed("OBJECT_NOT_FOUND", "the contact was deleted in HubSpot", gone=True)
-    if str(record["id"]) != it.id or not _lost(it, record):
-        return it.receipt(str(record["id"]))
+    if record["id"] != it.id or not _lost(it, record):
+        return it.receipt(record["id"])
     return None
 
 
 def _lost(it: Input, record: Record | None) -> list[str]:
     """The properties that a record does not have as they were sent."""
-    values = (record or {}).get("properties") or {}
-    return [prop for prop, value in it.properties.items() if not _same(str(values.get(prop) or ""), value)]
+    values = record["properties"] if record else {}
+    return [prop for prop, value in it.properties.items() if not _same(values.get(prop) or "", value)]
 
 
 def _same(one: str, other: str) -> bool:
@@ -331,25 +331,28 @@ def _same(one: str, other: str) -> bool:
 
 def _blamed(error: Refused) -> Iterator[tuple[str, str, str]]:
     """The properties that a refusal names, each with HubSpot's code and reason."""
-    for each in error.body.get("errors") or ():
-        names = (each.get("context") or {}).get("propertyName") or ()
-        for prop in [names] if isinstance(names, str) else names:
-            yield str(prop), str(each.get("code") or ""), str(each.get("message") or error.said)
+    for each in objects_in(error.body, "errors"):
+        for prop in _texts(object_in(each, "context"), "propertyName"):
+            yield prop, text(each.get("code")), text(each.get("message")) or error.said
     _, _, listed = error.said.partition("Property values were not valid: ")
     try:
         named = orjson.loads(listed) if listed else []
     except orjson.JSONDecodeError:
         return
-    for each in named:
-        yield str(each.get("name")), str(each.get("error") or ""), str(each.get("message") or error.said)
+    for each in objects_in({"named": named}, "named"):
+        yield text(each.get("name")), text(each.get("error")), text(each.get("message")) or error.said
 
 
 def _ids(error: Mapping[str, Any]) -> Iterator[str]:
     """The records that a partial error is about."""
-    context = error.get("context") or {}
     for key in ("ids", "id", "objectWriteTraceId"):
-        said = context.get(key) or ()
-        yield from ([str(said)] if isinstance(said, str | int) else map(str, said))
+        yield from _texts(object_in(error, "context"), key)
+
+
+def _texts(value: Mapping[str, Any], name: str) -> list[str]:
+    """The texts of that name, be it one or a list."""
+    said = value.get(name)
+    return [text(each) for each in (said if isinstance(said, list) else [said] if said else [])]
 
 
 def _batches(inputs: Sequence[Input]) -> Iterator[Sequence[Input]]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from functools import partial
 
@@ -18,11 +18,11 @@ from connectors.salesforce.pulling import (
     Source,
     after_all,
     begun,
-    cells,
     columns_of,
     id_lists,
     pages,
     place,
+    readable_rows,
 )
 from connectors.salesforce.schema import PREFIXES, Schema, instant, readable
 from crmsync.model import Activity, Page, Ref
@@ -57,6 +57,7 @@ class Origin:
 def activities(org: Org, schema: Schema, feeds: Sequence[Feed], cursor: str | None) -> Iterator[Page[Activity]]:
     """Pages of everything that changed since the cursor, archived and deleted rows too."""
     at = begun(place(cursor), org)
+    org.take_odd()
     names = dict.fromkeys(feed.source for feed in feeds)
     schema.learn(each for name in names for each in (name, *ORIGINS[name].objects))
     wanted = {name: [_in_their_case(schema, feed) for feed in feeds if feed.source == name] for name in names}
@@ -66,11 +67,13 @@ def activities(org: Org, schema: Schema, feeds: Sequence[Feed], cursor: str | No
             continue
         before = kinds_of(at.done[name].mark) if name in at.done else None
         for rows, behind in pages(org, schema, make, at):
-            tell = bool(rows or behind.job or at.job)  # that a job is given up, too
-            at = behind
+            found = of_rows(org, schema, some, rows, before) if rows else ()
+            odd = org.take_odd()
+            tell = bool(rows or odd or behind.job or at.job)  # that a job is given up, too
+            at = replace(behind, whole=behind.whole and not odd)
             whole = _whole(schema, some, at)
             if tell or whole:
-                yield Page(of_rows(org, schema, some, rows, before) if rows else (), at.spelled(), whole)
+                yield Page(found, at.spelled(), whole, odd)
     yield Page((), after_all(at).spelled())
 
 
@@ -230,7 +233,8 @@ def _looked_up(org: Org, schema: Schema, name: str, key: str, wanted: Sequence[s
     names = ", ".join(column.path for column in columns)
     alive = " AND IsDeleted = false" if schema.resolve(name, "IsDeleted") else ""
     queries = [f"SELECT {names} FROM {name} WHERE {key} IN {some}{alive}" for some in id_lists(ids, SHORT_IN_LIST)]
-    return [cells(record, columns) for record in org.many_rows(queries)]
+    rows = readable_rows(org, source, columns, org.many_rows(queries))
+    return [row for row in rows if key in row]
 
 
 def _task_people(org: Org, schema: Schema, rows: Sequence[Row]) -> People:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from typing import Any, NoReturn, TypeVar
 
@@ -9,6 +10,7 @@ import requests
 import urllib3
 from simple_salesforce.exceptions import SalesforceError
 
+from connectors.http import NotJson, clean
 from crmsync.errors import ConfigError, CrmsyncError, Transient, Unavailable
 
 CRM = "salesforce"
@@ -61,7 +63,7 @@ def exchanged(send: Callable[[], T]) -> T:
         return send()
     except SalesforceError as error:
         _judge(int(error.status), error.content)
-    except requests.exceptions.JSONDecodeError:
+    except NotJson:
         raise Transient("Salesforce answered something that is not JSON, as it does during maintenance") from None
     except (requests.RequestException, urllib3.exceptions.HTTPError) as error:
         raise Transient(f"Salesforce could not be reached ({type(error).__name__})") from None
@@ -93,7 +95,7 @@ def _said(content: Any) -> tuple[str, str]:
     first = content[0] if isinstance(content, list) and content else content
     if not isinstance(first, dict):
         return "", ""
-    return str(first.get("errorCode") or first.get("error") or ""), str(first.get("message") or "")[:1000]
+    return text(first.get("errorCode")) or text(first.get("error")), text(first.get("message"))[:1000]
 
 
 def _limit(message: str) -> CrmsyncError:
@@ -110,5 +112,78 @@ def _limit(message: str) -> CrmsyncError:
 def expected(value: Any, *keys: str) -> dict[str, Any]:
     """`value` if it is an object with these keys. Raises `Transient`: half an answer is an upstream failure."""
     if not isinstance(value, dict) or any(key not in value for key in keys):
-        raise Transient("Salesforce answered JSON of another shape than documented")
+        raise odd_answer()
     return value
+
+
+def odd_answer() -> Transient:
+    """What to raise for an answer that is not as it should be, where the exchange can be repeated."""
+    return Transient("Salesforce answered JSON of another shape than documented")
+
+
+def unreadable(what: str) -> Unavailable:
+    """What to raise where an answer lacks what nobody can go on without."""
+    return Unavailable(CRM, f"Salesforce's answer about {what} is of another shape than documented")
+
+
+def having(*keys: str) -> Callable[[Any], dict[str, Any]]:
+    """Reads an object that has these keys, none of them empty: for `Org.rest`."""
+
+    def read(value: Any) -> dict[str, Any]:
+        found = expected(value, *keys)
+        if any(found[key] is None for key in keys):
+            raise odd_answer()
+        return found
+
+    return read
+
+
+def id_in(value: Any) -> dict[str, Any]:
+    """Reads an object with an `id`."""
+    if not is_id(expected(value, "id")["id"]):
+        raise odd_answer()
+    return expected(value)
+
+
+def bulk_job(value: Any) -> dict[str, Any]:
+    """Reads what is said of a bulk job: its `state`, and how many rows it had where it says so."""
+    found = expected(value, "state")
+    if not isinstance(found["state"], str) or not isinstance(found.get("numberRecordsProcessed"), int | None):
+        raise odd_answer()
+    return found
+
+
+def page(value: Any) -> dict[str, Any]:
+    """Reads a page of a query: a list of `records`, and where it goes on unless it is `done`.
+
+    What the records are is for `pulling.readable_cells` to say: one odd record is not an odd page.
+    """
+    found = expected(value, "records", "done")
+    if not isinstance(found["records"], list) or not isinstance(found["done"], bool):
+        raise odd_answer()
+    if not found["done"] and not isinstance(found.get("nextRecordsUrl"), str):
+        raise Transient("Salesforce says that there are more rows and not where")
+    if type(found.get("totalSize", 0)) is not int:
+        raise odd_answer()
+    return found
+
+
+def counted(value: Any) -> dict[str, int]:
+    """Reads `limits/recordCount`: how many records there are of each object, roughly."""
+    listed = expected(value, "sObjects")["sObjects"]
+    if not isinstance(listed, list):
+        raise odd_answer()
+    found = [(expected(each, "count")["count"], text(each.get("name"))) for each in listed]
+    if any(type(count) is not int for count, _ in found):
+        raise odd_answer()
+    return {name: count for count, name in found}
+
+
+def is_id(value: Any) -> bool:
+    """Whether it looks like a Salesforce id."""
+    return isinstance(value, str) and re.fullmatch(r"[A-Za-z0-9]{15,18}", value, re.ASCII) is not None
+
+
+def text(value: Any) -> str:
+    """A text, cleaned, or a number as text; empty where it is neither."""
+    return clean(str(value)) if isinstance(value, str | int | float) else ""

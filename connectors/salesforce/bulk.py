@@ -10,10 +10,12 @@ import math
 import sys
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
+from urllib.parse import quote
 
 import requests
 
-from connectors.salesforce.answers import CRM, Refused, expected
+from connectors.http import header_number
+from connectors.salesforce.answers import CRM, Refused, bulk_job, id_in
 from connectors.salesforce.org import Org
 from connectors.salesforce.refusals import SILENT, Refusal, refusal_of_bulk
 from crmsync.errors import Cancelled, Transient, Unavailable
@@ -43,15 +45,18 @@ class NotBegun(Exception):
 
 
 def csv_rows(body: bytes) -> Iterator[list[str]]:
-    """The rows of a CSV body, its header first."""
-    return csv.reader(io.StringIO(body.decode("utf-8-sig", "replace"), newline=""))
+    """The rows of a CSV body, its header first. Raises `Transient` where it is none."""
+    try:
+        yield from csv.reader(io.StringIO(body.decode("utf-8-sig", "replace").replace("\0", ""), newline=""))
+    except csv.Error:
+        raise Transient("Salesforce answered CSV that cannot be read") from None
 
 
 def wait(org: Org, path: str) -> dict[str, Any]:
     """The job once it has ended. Raises `Unavailable` when it takes longer than `bulk_wait`; it then runs on."""
     waited, number = 0.0, 0
     while True:
-        job = expected(org.rest("GET", path), "state")
+        job: dict[str, Any] = org.rest("GET", path, read=bulk_job)
         if job["state"] in ENDED:
             return job
         pause = PAUSES[min(number, len(PAUSES) - 1)]
@@ -87,7 +92,7 @@ def settle(org: Org, notes: Notes) -> None:
     for note in [each for each in notes if each.startswith(NOTE)]:
         job = note.removeprefix(NOTE)
         try:
-            state = expected(org.rest("GET", f"jobs/ingest/{job}"), "state")["state"]
+            state = org.rest("GET", f"jobs/ingest/{job}", read=bulk_job)["state"]
         except Refused:
             state = "Gone"
         if state == "Open":
@@ -165,7 +170,7 @@ def _created(org: Org, notes: Notes, object_: str) -> str:
         "columnDelimiter": "COMMA",
         "lineEnding": "LF",
     }
-    job = str(expected(org.rest("POST", "jobs/ingest", asked), "id")["id"])
+    job = str(org.rest("POST", "jobs/ingest", asked, read=id_in)["id"])
     notes[NOTE + job] = json.dumps({"object": object_, "api_version": org.settings.api_version})
     return job
 
@@ -175,7 +180,7 @@ def _begin(org: Org, job: str) -> None:
     try:
         org.rest("PATCH", f"jobs/ingest/{job}", {"state": "UploadComplete"})
     except Refused:
-        if expected(org.rest("GET", f"jobs/ingest/{job}"), "state")["state"] == "Open":
+        if org.rest("GET", f"jobs/ingest/{job}", read=bulk_job)["state"] == "Open":
             raise
 
 
@@ -229,7 +234,7 @@ class QueryFailed(Exception):
 def begin_query(org: Org, soql: str) -> str:
     """Begin a query job that sees deleted and archived rows, and return its id."""
     try:
-        job = expected(org.rest("POST", "jobs/query", {"operation": "queryAll", "query": soql}), "id")
+        job = org.rest("POST", "jobs/query", {"operation": "queryAll", "query": soql}, read=id_in)
     except Refused as error:
         raise NotBegun(error.message) from error
     return str(job["id"])
@@ -248,7 +253,7 @@ def query_page(org: Org, job: str, locator: str, columns: Sequence[str]) -> tupl
 
     Raises `QueryFailed` where a column is missing.
     """
-    at = f"&locator={locator}" if locator else ""
+    at = f"&locator={quote(locator, safe='')}" if locator else ""
     path = f"jobs/query/{job}/results?maxRecords={RESULT_ROWS}{at}"
     return org.raw("GET", path, lambda answer: _query_rows(answer, columns), headers={"Accept": "text/csv"})
 
@@ -256,8 +261,8 @@ def query_page(org: Org, job: str, locator: str, columns: Sequence[str]) -> tupl
 def _query_rows(answer: requests.Response, columns: Sequence[str]) -> tuple[list[list[str]], str]:
     """Whole pages only: a page that is short of rows or cells is read again."""
     header, *rows = list(csv_rows(answer.content)) or [[]]
-    promised = answer.headers.get("Sforce-NumberOfRecords")
-    if promised and int(promised) != len(rows):
+    promised = header_number(answer.headers.get("Sforce-NumberOfRecords"))
+    if promised is not None and promised != len(rows):
         raise Transient(f"Salesforce sent {len(rows)} of {promised} rows")
     if any(len(row) != len(header) for row in rows):
         raise Transient("Salesforce sent rows of the wrong width")

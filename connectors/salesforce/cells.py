@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any
 
+from connectors.salesforce.answers import text
 from connectors.salesforce.contacts import Reader
 from connectors.salesforce.org import Org
 from connectors.salesforce.refusals import Refusal
@@ -47,7 +48,7 @@ class Unwritable(Exception):
 def converted_statuses(org: Org) -> frozenset[str]:
     """The values of `Lead.Status` that mean "converted"."""
     rows = org.rows("SELECT ApiName, MasterLabel FROM LeadStatus WHERE IsConverted = true")
-    return frozenset(str(each.get("ApiName") or each.get("MasterLabel")) for each in rows)
+    return frozenset(text(each.get("ApiName")) or text(each.get("MasterLabel")) for each in rows)
 
 
 class Cells:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from datetime import timedelta
 
-from connectors.salesforce.answers import Refused
+from connectors.salesforce.answers import Refused, counted, page
 from connectors.salesforce.cells import converted_statuses
 from connectors.salesforce.contacts import Reader
 from connectors.salesforce.missing import missing_input, missing_outputs, missing_stage, missing_values, value_clicks
@@ -120,8 +120,7 @@ def _stage_values(schema: Schema, reader: Reader) -> Iterator[tuple[bool, str]]:
 
 def _visible(org: Org) -> Iterator[tuple[bool, str]]:
     """Sharing hides records without an error: compare what is seen with what there is."""
-    counted = org.rest("GET", f"limits/recordCount?sObjects={','.join(OBJECTS.values())}") or {}
-    there = {each["name"]: int(each["count"]) for each in counted.get("sObjects", ())}
+    there = org.rest("GET", f"limits/recordCount?sObjects={','.join(OBJECTS.values())}", read=counted)
     for object_ in OBJECTS.values():
         seen = _count(org, f"SELECT COUNT() FROM {object_}")
         if seen < SEEN_SHARE * there.get(object_, 0):
@@ -176,13 +175,13 @@ def _blindness(org: Org, schema: Schema, feeds: Sequence[Feed]) -> Iterator[tupl
 
 
 def _count(org: Org, soql: str) -> int:
-    return int(org.call(lambda client: client.query(soql))["totalSize"])
+    return int(org.call(lambda client: page(client.query(soql))).get("totalSize") or 0)
 
 
 def _quota(org: Org) -> Iterator[tuple[bool, str]]:
-    limits = org.rest("GET", "limits") or {}
-    daily = limits.get("DailyApiRequests")
-    if not daily:
+    limits = org.rest("GET", "limits")
+    daily = limits.get("DailyApiRequests") if isinstance(limits, dict) else None
+    if not isinstance(daily, dict) or not all(type(daily.get(name)) is int for name in ("Max", "Remaining")):
         return
     used = daily["Max"] - daily["Remaining"]
     over = used >= org.settings.quota_share * daily["Max"]

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 
 from connectors.salesforce import activities, bulk, contacts, owners, setup
-from connectors.salesforce.answers import CRM
+from connectors.salesforce.answers import CRM, is_id, unreadable
 from connectors.salesforce.checkup import check
 from connectors.salesforce.missing import missing_fields
 from connectors.salesforce.org import Org
@@ -51,7 +51,10 @@ class SalesforceConnector:
     def account(self) -> str:
         """The org's 18-character id."""
         if not self._account:
-            self._account = str(self._org.rows("SELECT Id FROM Organization LIMIT 1")[0]["Id"])
+            rows = self._org.rows("SELECT Id FROM Organization LIMIT 1")
+            if not rows or not is_id(rows[0].get("Id")):
+                raise unreadable("the org's id")
+            self._account = str(rows[0]["Id"])
         return self._account
 
     def check(self) -> Checkup:

@@ -15,11 +15,11 @@ from connectors.salesforce.pulling import (
     Source,
     after_all,
     begun,
-    cells,
     columns_of,
     id_lists,
     pages,
     place,
+    readable_rows,
 )
 from connectors.salesforce.schema import OBJECTS, Schema, instant, readable
 from connectors.salesforce.settings import Settings
@@ -131,44 +131,52 @@ def contacts(
 ) -> Iterator[Page[Contact]]:
     """Pages of everything that changed since the cursor, the deleted, merged and converted ones too."""
     at = begun(place(cursor), org)
+    org.take_odd()
     for reader, make in streams(all_readers, schema):
         if make().stream in at.finished:
             continue
         for rows, behind in pages(org, schema, make, at):
-            tell = bool(rows or behind.job or at.job)  # that a job is given up, too
+            odd = org.take_odd()
+            tell = bool(rows or odd or behind.job or at.job)  # that a job is given up, too
             at = behind
             if tell:
-                yield Page([reader.contact(row) for row in rows], at.spelled())
-    yield Page((), after_all(at).spelled())
+                yield Page([reader.contact(row) for row in rows], at.spelled(), odd=odd)
+    yield Page((), after_all(at).spelled(), odd=org.take_odd())
 
 
 def read(org: Org, schema: Schema, all_readers: Mapping[str, Reader], refs: Sequence[Ref]) -> Iterator[Contact]:
     """The records as they are now, in no particular order; one that Salesforce does not know comes back as `gone`."""
     for kind, reader in all_readers.items():
         ids = list(dict.fromkeys(ref.id for ref in refs if ref.kind == kind))
-        found: set[str] = set()
-        for row in _rows_of(org, schema, reader, ids) if ids else ():
-            found.add(str(row["Id"]))
-            yield reader.contact(row)
-        yield from (Contact(Ref(CRM, kind, each), NEVER, gone=True) for each in ids if each not in found)
+        for start in range(0, len(ids), IN_LIST * QUERIES_PER_COMPOSITE):
+            rows, gone = _rows_of(org, schema, reader, ids[start : start + IN_LIST * QUERIES_PER_COMPOSITE])
+            yield from map(reader.contact, rows)
+            yield from (Contact(Ref(CRM, kind, each), NEVER, gone=True) for each in gone)
 
 
-def _rows_of(org: Org, schema: Schema, reader: Reader, ids: Sequence[str]) -> Iterator[Row]:
-    """The rows with these ids, without the columns that are no longer there."""
-    for start in range(0, len(ids), IN_LIST * QUERIES_PER_COMPOSITE):
-        some = ids[start : start + IN_LIST * QUERIES_PER_COMPOSITE]
-        try:
-            yield from rows_by_id(org, schema, reader.source(schema), some)
-        except Refused as error:
-            if error.code != "INVALID_FIELD":
-                raise
-            schema.forget()
-            yield from rows_by_id(org, schema, reader.source(schema), some)
+def _rows_of(org: Org, schema: Schema, reader: Reader, ids: Sequence[str]) -> tuple[list[Row], list[str]]:
+    """The rows with these ids, without the columns that are no longer there, and the ids that are gone."""
+    try:
+        return rows_by_id(org, schema, reader.source(schema), ids)
+    except Refused as error:
+        if error.code != "INVALID_FIELD":
+            raise
+    schema.forget()
+    return rows_by_id(org, schema, reader.source(schema), ids)
 
 
-def rows_by_id(org: Org, schema: Schema, source: Source, ids: Sequence[str]) -> list[Row]:
-    """The rows with these ids, deleted ones too."""
+def rows_by_id(org: Org, schema: Schema, source: Source, ids: Sequence[str]) -> tuple[list[Row], list[str]]:
+    """The rows with these ids, deleted ones too, and the ids that there are none for.
+
+    An id whose row cannot be read is in neither; nor is any that did not come beside a row that hides its own.
+    """
     columns = columns_of(source, schema)
     names = ", ".join(column.path for column in columns)
     queries = [f"SELECT {names} FROM {source.object} WHERE Id IN {some}" for some in id_lists(ids)]
-    return [cells(record, columns) for record in org.many_rows(queries)]
+    before = org.take_odd()
+    rows = readable_rows(org, source, columns, org.many_rows(queries))
+    odd = org.take_odd()
+    org.note_odd([*before, *odd])
+    found = {str(row["Id"]) for row in rows} | {each.ref.id for each in odd if each.ref}
+    nameless = any(each.ref is None for each in odd)
+    return rows, [] if nameless else [each for each in ids if each not in found]

@@ -9,7 +9,6 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
-from email.utils import parsedate_to_datetime
 from typing import Any, NamedTuple, TypeVar
 from urllib.parse import quote, urlsplit
 
@@ -18,12 +17,22 @@ from requests.adapters import HTTPAdapter
 from simple_salesforce.api import Salesforce
 from simple_salesforce.util import exception_handler
 
-from connectors.http import PATIENCE, TIMEOUT, checked_address, is_loopback, patiently, retry_after_seconds
-from connectors.salesforce.answers import CRM, Expired, Refused, exchanged, expected
-from connectors.salesforce.settings import SUFFIXES, Settings
+from connectors.http import (
+    PATIENCE,
+    TIMEOUT,
+    NotJson,
+    http_date,
+    is_loopback,
+    parse_json,
+    patiently,
+    retry_after_seconds,
+    whole_body,
+)
+from connectors.salesforce.answers import CRM, Expired, Refused, exchanged, expected, odd_answer, page, unreadable
+from connectors.salesforce.settings import Settings, normal_address
 from connectors.salesforce.tokens import Token, new_token
 from crmsync.errors import ConfigError, Transient, Unavailable
-from crmsync.model import Stop
+from crmsync.model import Odd, Stop
 
 T = TypeVar("T")
 
@@ -37,6 +46,9 @@ HEADERS = {
 
 QUERIES_PER_COMPOSITE = 5
 """A composite request counts as one call and may hold five queries."""
+
+MOST_ODD = 10_000
+"""Things that could not be read which are remembered until somebody asks."""
 
 USAGE_GOES_STALE = 300.0
 """Seconds after which one call is risked to learn the org's usage anew: its 24-hour window rolls."""
@@ -71,19 +83,18 @@ class _Wire(HTTPAdapter):
         if self.plain and request.url:  # simple-salesforce writes https:// whatever it is given
             request.url = request.url.replace("https://", "http://", 1)
         response = super().send(request, *args, **{**options, "stream": True})
-        response.raw = io.BytesIO(_whole_body(response, time.monotonic() + PATIENCE))
+        response.raw = io.BytesIO(whole_body(CRM, response.raw, PATIENCE))
         return response
 
 
-def _whole_body(response: requests.Response, deadline: float) -> bytes:
-    parts = []
-    while part := response.raw.read1(65536, decode_content=True):
-        parts.append(part)
-        if time.monotonic() > deadline:
-            response.raw.close()
-            raise requests.exceptions.ReadTimeout("the answer came too slowly")
-    response.raw.release_conn()
-    return b"".join(parts)
+class _Client(Salesforce):
+    """simple-salesforce that survives any body; `restful` asks for the length of what it gets."""
+
+    def parse_result_to_json(self, result: requests.Response) -> Any:
+        said = parse_json(result.content)
+        if not isinstance(said, dict | list):
+            raise NotJson("it is neither an object nor a list")
+        return said
 
 
 class _Session(requests.Session):
@@ -109,6 +120,10 @@ class _Session(requests.Session):
         return response
 
 
+def _whatever(answer: Any) -> Any:
+    return answer
+
+
 def _as_it_is(request: requests.PreparedRequest) -> requests.PreparedRequest:
     return request
 
@@ -121,6 +136,7 @@ class Org:
         self.calls = 0
         self.usage: Usage | None = None
         self.token: Token | None = None
+        self._odd: list[Odd] = []
         self._client: Salesforce | None = None
         self._clock: tuple[datetime, float] | None = None
         self._logging_in = threading.Lock()
@@ -149,10 +165,10 @@ class Org:
         """Do one exchange patiently. Raises `Unavailable`, `ConfigError` (`Refused` too) or `Cancelled`."""
         return patiently(CRM, lambda: self._once(exchange), self.stop)
 
-    def rest(self, method: str, path: str, body: object = None) -> Any:
-        """JSON of `path` below `/services/data/vNN.0/`."""
+    def rest(self, method: str, path: str, body: object = None, read: Callable[[Any], Any] = _whatever) -> Any:
+        """What `read` makes of the JSON of `path` below `/services/data/vNN.0/`, repeated on `Transient`."""
         options: dict[str, Any] = {} if body is None else {"json": body}
-        return self.call(lambda client: client.restful(path, method=method, **options))
+        return self.call(lambda client: read(client.restful(path, method=method, **options)))
 
     def raw(self, method: str, path: str, read: Callable[[requests.Response], T], **options: Any) -> T:
         """What `read` makes of an answer that is not JSON, repeated on `Transient`; `path` as in `rest`."""
@@ -160,7 +176,7 @@ class Org:
 
     def query(self, soql: str) -> dict[str, Any]:
         """The first page of a query that sees deleted and archived rows too."""
-        return self.call(lambda client: _page(client.query(soql, include_deleted=True)))
+        return self.call(lambda client: page(client.query(soql, include_deleted=True)))
 
     def more(self, link: str) -> dict[str, Any]:
         """The page behind a `nextRecordsUrl`, of which only the locator is believed."""
@@ -168,31 +184,42 @@ class Org:
         if not found:
             raise Unavailable(CRM, "Salesforce gave a link to the next page that is none")
         everything = found[1].lower() == "queryall"
-        return self.call(lambda client: _page(client.query_more(found[2], include_deleted=everything)))
+        return self.call(lambda client: page(client.query_more(found[2], include_deleted=everything)))
 
     def rows(self, soql: str) -> list[dict[str, Any]]:
         """All rows of a query that is known to be small."""
-        page = self.query(soql)
-        rows = list(page["records"])
-        while not page["done"]:
-            page = self.more(page["nextRecordsUrl"])
-            rows += page["records"]
+        return _objects(self._to_the_end(self.query(soql)))
+
+    def _to_the_end(self, first: dict[str, Any]) -> list[Any]:
+        rows, links = list(first["records"]), set[str]()
+        while not first["done"]:
+            if first["nextRecordsUrl"] in links:
+                raise Unavailable(CRM, "Salesforce returns the same page again and again")
+            links.add(first["nextRecordsUrl"])
+            first = self.more(first["nextRecordsUrl"])
+            rows += first["records"]
         return rows
 
-    def many_rows(self, queries: Sequence[str]) -> list[dict[str, Any]]:
-        """The rows of several queries, five to a call."""
-        rows: list[dict[str, Any]] = []
+    def many_rows(self, queries: Sequence[str]) -> list[Any]:
+        """The rows of several queries, five to a call, whatever they are."""
+        rows: list[Any] = []
         for start in range(0, len(queries), QUERIES_PER_COMPOSITE):
             some = queries[start : start + QUERIES_PER_COMPOSITE]
             if len(some) == 1:
-                rows += self.rows(some[0])
+                rows += self._to_the_end(self.query(some[0]))
                 continue
-            for page in self._composite_pages(some):
-                rows += page["records"]
-                while not page["done"]:
-                    page = self.more(page["nextRecordsUrl"])
-                    rows += page["records"]
+            for first in self._composite_pages(some):
+                rows += self._to_the_end(first)
         return rows
+
+    def take_odd(self) -> list[Odd]:
+        """What could not be read of the rows since this was asked last."""
+        odd, self._odd = self._odd, []
+        return list(dict.fromkeys(odd))
+
+    def note_odd(self, odd: Sequence[Odd]) -> None:
+        """Remember what could not be read of some rows."""
+        self._odd += odd[: MOST_ODD - len(self._odd)]
 
     def composite(self, paths: Mapping[str, str], since: Mapping[str, str] | None = None) -> dict[str, Part]:
         """The answers to up to 25 GETs in one call, by their names; `paths` as in `rest`.
@@ -210,19 +237,20 @@ class Org:
         ]
         body = {"allOrNone": False, "compositeRequest": dated}
         try:
-            answer = expected(self.rest("POST", "composite", body), "compositeResponse")
+            parts: dict[str, Part] = self.rest("POST", "composite", body, read=_parts)
         except Refused:
             return {}
-        return {
-            each["referenceId"]: Part(each["httpStatusCode"], each["body"], each.get("httpHeaders") or {})
-            for each in answer["compositeResponse"]
-        }
+        return parts
 
     def _composite_pages(self, queries: Sequence[str]) -> list[dict[str, Any]]:
         paths = {f"q{number}": f"queryAll/?q={quote(soql)}" for number, soql in enumerate(queries)}
         answers = self.composite(paths)
-        refused = any(name not in answers or answers[name].status != 200 for name in paths)
-        return [self.query(soql) for soql in queries] if refused else [_page(answers[name].body) for name in paths]
+        if any(name not in answers or answers[name].status != 200 for name in paths):
+            return [self.query(soql) for soql in queries]
+        try:
+            return [page(answers[name].body) for name in paths]
+        except Transient:
+            return [self.query(soql) for soql in queries]
 
     def _once(self, exchange: Callable[[Salesforce], T]) -> T:
         self._mind_the_quota()
@@ -248,9 +276,9 @@ class Org:
             return self._client
 
     def _client_with(self, token: Token) -> Salesforce:
-        client = Salesforce(
+        client = _Client(
             session_id=token.access,
-            instance_url=_allowed(token.instance_url),
+            instance_url=allowed_instance(self.settings.instance_url, token.instance_url),
             version=self.settings.api_version,
             session=self._session,
             object_pairs_hook=None,
@@ -269,9 +297,11 @@ class Org:
         self.calls += 1
 
     def _seen(self, response: requests.Response) -> None:
-        if date := response.headers.get("Date"):
-            self._clock = (parsedate_to_datetime(date).astimezone(UTC), time.monotonic())
-        if found := re.match(r"\s*api-usage=(\d+)/(\d+)", response.headers.get("Sforce-Limit-Info", "")):
+        if at := http_date(response.headers.get("Date")):
+            self._clock = (at, time.monotonic())
+        # Taken away, because simple-salesforce makes numbers of it whatever it says (1.12.10, 2026-11).
+        told = response.headers.pop("Sforce-Limit-Info", "")
+        if found := re.match(r"\s*api-usage=([0-9]{1,12})/([1-9][0-9]{0,11})\b", told):
             self.usage = Usage(int(found[1]), int(found[2]), time.monotonic(), self.calls)
         # simple-salesforce's exceptions do not carry the headers that say how long to wait.
         wait = retry_after_seconds(response.headers.get("Retry-After"), datetime.now(UTC))
@@ -296,15 +326,40 @@ class Org:
             )
 
 
-def _page(answer: Any) -> dict[str, Any]:
-    page = expected(answer, "records", "done")
-    if not page["done"] and "nextRecordsUrl" not in page:
-        raise Transient("Salesforce says that there are more rows and not where")
-    return page
+def _objects(rows: Sequence[Any]) -> list[dict[str, Any]]:
+    if not all(isinstance(row, dict) for row in rows):
+        raise unreadable("its own records")
+    return list(rows)
 
 
-def _allowed(url: str) -> str:
+def _parts(answer: Any) -> dict[str, Part]:
+    listed = expected(answer, "compositeResponse")["compositeResponse"]
+    if not isinstance(listed, list):
+        raise odd_answer()
+    parts: dict[str, Part] = {}
+    for each in listed:
+        name, status = expected(each, "referenceId", "httpStatusCode", "body")["referenceId"], each["httpStatusCode"]
+        headers = each.get("httpHeaders") or {}
+        if not isinstance(name, str) or type(status) is not int or not isinstance(headers, dict):
+            raise odd_answer()
+        parts[name] = Part(status, each["body"], {key: str(value) for key, value in headers.items()})
+    return parts
+
+
+def allowed_instance(ours: str, named: str) -> str:
+    """The address that a log-in names, if it is the configured one. Raises `ConfigError` with what to do otherwise.
+
+    Whoever can answer a log-in could have the token sent to an org of their own; and an org that was renamed answers
+    under both names for a while.
+    """
     try:
-        return checked_address(url, SUFFIXES)
+        configured, other = urlsplit(ours), urlsplit(named if "//" in named else f"https://{named}")
+        if (other.scheme, other.netloc.lower()) == (configured.scheme, configured.netloc.lower()):
+            return ours
+        new = normal_address(named)
     except ValueError as error:
         raise ConfigError(f"the log-in names an address that crmsync does not send its token to: {error}") from None
+    raise ConfigError(
+        f"the log-in names another address than instance_url in [salesforce], which is {ours}, and crmsync sends its "
+        f'token to that one only; if the org was renamed, set instance_url = "{new}"'
+    )

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from connectors.salesforce.answers import CRM, Refused
+from connectors.salesforce.answers import CRM, Refused, is_id, text, unreadable
 from connectors.salesforce.org import Org
 from crmsync.model import Owner
 
@@ -10,8 +10,10 @@ from crmsync.model import Owner
 def owners(org: Org) -> list[Owner]:
     """Users of the full CRM, the inactive ones too, and the queues that may own leads."""
     users = org.rows("SELECT Id, Name, Email, IsActive FROM User WHERE UserType = 'Standard'")
+    if not all(is_id(each.get("Id")) and isinstance(each.get("IsActive"), bool) for each in users):
+        raise unreadable("users")
     people = [
-        Owner(CRM, each["Id"], each.get("Email") or "", each.get("Name") or "", active=bool(each.get("IsActive")))
+        Owner(CRM, each["Id"], text(each.get("Email")), text(each.get("Name")), active=each["IsActive"])
         for each in users
     ]
     return people + _queues(org)
@@ -22,5 +24,7 @@ def _queues(org: Org) -> list[Owner]:
         queues = org.rows("SELECT QueueId, Queue.Name, Queue.Email FROM QueueSobject WHERE SobjectType = 'Lead'")
     except Refused:
         return []  # an org or a user without queues
-    named = [(each["QueueId"], each.get("Queue") or {}) for each in queues]
-    return [Owner(CRM, id_, q.get("Email") or "", q.get("Name") or "", kind="queue") for id_, q in named]
+    named = [(each.get("QueueId"), each.get("Queue") or {}) for each in queues]
+    if not all(is_id(id_) and isinstance(queue, dict) for id_, queue in named):
+        raise unreadable("queues")
+    return [Owner(CRM, str(id_), text(q.get("Email")), text(q.get("Name")), kind="queue") for id_, q in named]

@@ -5,17 +5,18 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import json
+import math
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from typing import Any, NamedTuple, TypeAlias
 
 from connectors.salesforce import bulk
-from connectors.salesforce.answers import CRM, Refused, expected
+from connectors.salesforce.answers import CRM, Refused, counted, is_id
 from connectors.salesforce.org import Org
-from connectors.salesforce.schema import Field, Schema, instant, reader
+from connectors.salesforce.schema import KINDS, READ_BOOLEAN, Field, Schema, instant, reader
 from crmsync.errors import ConfigError, Unavailable
-from crmsync.model import Scalar
+from crmsync.model import Odd, Ref, Scalar
 
 OVERLAP = timedelta(minutes=15)
 """How far back each pull looks: a row carries the time its transaction ran and appears when that commits, up to ten
@@ -192,44 +193,92 @@ def id_lists(ids: Sequence[str], most: int = IN_LIST) -> Iterator[str]:
 
 
 class Column(NamedTuple):
-    """A column of a query: its path, the way to it in a JSON record, and how its value is read."""
+    """A column of a query: its path, the way to it in a JSON record, how its value is read, and whether not every text
+    will do.
+    """
 
     path: str
     steps: tuple[str, ...]
     read: Callable[[Any], Scalar | None]
+    is_strict: bool = False
+
+    def is_plain(self, value: Any) -> bool:
+        """Whether a value of JSON is one that a field of any type may have, and an id or a truth is one."""
+        if self.path == "Id":
+            return is_id(value)
+        if isinstance(value, float):
+            return math.isfinite(value)
+        is_truth = isinstance(value, bool) or value in ("true", "false")
+        return isinstance(value, str | int) and (self.read is not READ_BOOLEAN or is_truth)
 
 
 def columns_of(source: Source, schema: Schema) -> list[Column]:
     """The columns of a source, in the order of its query."""
     known = {path: schema.resolve(source.object, path) for path in _columns(source)}
-    return [Column(path, tuple(path.split(".")), reader(it.type if it else "string")) for path, it in known.items()]
+    readers = {path: reader(it.type if it else "string") for path, it in known.items()}
+    return [
+        Column(path, tuple(path.split(".")), read, path == "Id" or read is READ_BOOLEAN)
+        for path, read in readers.items()
+    ]
 
 
-def cells(record: Mapping[str, Any], columns: Sequence[Column]) -> Row:
-    """One record of a JSON page."""
-    return _read((_walk(record, column.steps) for column in columns), columns)
+def readable_rows(org: Org, source: Source, columns: Sequence[Column], records: Iterable[Any]) -> list[Row]:
+    """The records of a page of JSON, or of CSV, that can be read; the org remembers why the others cannot.
+
+    Salesforce answers every column that was asked for, if only with nothing: a record without one is no answer.
+    """
+    rows: list[Row] = []
+    odd: list[Odd] = []
+    needed = [each.path for each in columns if each.path in NEEDED or each.path in source.order]
+    for record in records:
+        try:
+            values = record if isinstance(record, list) else [_walk(record, column) for column in columns]
+            row = _read(values, columns)
+            if missing := [path for path in needed if path not in row]:
+                raise _Unreadable(f"without a {NEEDED.get(missing[0], missing[0])}")
+            rows.append(row)
+        except _Unreadable as error:
+            odd.append(_odd(source.object, record, columns, str(error)))
+    org.note_odd(odd)
+    return rows
 
 
-def csv_cells(row: Sequence[str], columns: Sequence[Column]) -> Row:
-    """One row of a CSV page."""
-    return _read(row, columns)
+NEEDED = {"Id": "record's id", "SystemModstamp": "time stamp"}
+
+
+class _Unreadable(Exception):
+    """Why a record cannot be read, as it stands after "it came"."""
+
+
+def _odd(object_: str, record: Any, columns: Sequence[Column], why: str) -> Odd:
+    places = {column.path: place for place, column in enumerate(columns)}
+    told = record[places["Id"]] if isinstance(record, list) and "Id" in places else None
+    id_ = record.get("Id") if isinstance(record, dict) else told
+    if not is_id(id_):
+        return Odd(f"one of the {object_} records", why)
+    return Odd(f"{object_} {id_}", why, Ref(CRM, KINDS[object_], str(id_)) if object_ in KINDS else None)
 
 
 def _read(values: Iterable[Any], columns: Sequence[Column]) -> Row:
     return {
         path: known
-        for (path, _steps, read), value in zip(columns, values, strict=True)
+        for (path, _steps, read, _strict), value in zip(columns, values, strict=True)
         if value is not None and value != "" and (known := read(value)) is not None
     }
 
 
-def _walk(record: Mapping[str, Any], steps: Sequence[str]) -> Any:
-    value: Any = record
-    for step in steps:
-        if value is None:
-            return None
-        value = value.get(step)
-    return value
+def _walk(record: Any, column: Column) -> Any:
+    value = record
+    for step in column.steps:
+        try:
+            value = value[step]
+        except (KeyError, TypeError):
+            if value is None and value is not record:
+                return None
+            raise _Unreadable("without its fields") from None
+    if value is None or (type(value) is str and not column.is_strict) or column.is_plain(value):
+        return value
+    raise _Unreadable("with values of another type than documented")
 
 
 def begun(at: Place, org: Org) -> Place:
@@ -275,7 +324,9 @@ def pages(org: Org, schema: Schema, make: Callable[[], Source], at: Place) -> It
             yield from _bulk_pages(org, columns, source, within, at)
             return
     while True:
-        rows = [cells(record, columns) for record in page["records"]]
+        rows = readable_rows(org, source, columns, page["records"])
+        if not rows and not page["done"]:
+            raise Unavailable(CRM, f"Salesforce answered a page of {source.object} of which nothing can be read")
         after = _advanced(source, rows[-1], after) if rows else after
         at = after_stream(at, source) if page["done"] else replace(at, after=after, shape=shape(source))
         yield rows, at
@@ -296,10 +347,10 @@ def shape(source: Source) -> str:
 def _is_large(org: Org, source: Source) -> bool:
     """Whether a whole object is too much for REST, by Salesforce's own rough count; sorting it might take too long."""
     try:
-        counted = expected(org.rest("GET", f"limits/recordCount?sObjects={source.object}"), "sObjects")
+        counts = org.rest("GET", f"limits/recordCount?sObjects={source.object}", read=counted)
     except Refused:
         return False
-    return any(int(each["count"]) > org.settings.bulk_query_threshold for each in counted["sObjects"])
+    return any(count > org.settings.bulk_query_threshold for count in counts.values())
 
 
 def _first_page(
@@ -343,10 +394,10 @@ def _job_pages(org: Org, columns: Sequence[Column], source: Source, at: Place) -
         at = replace(at, locator=locator, read=at.read + len(rows))
         if not locator:
             break
-        yield [csv_cells(row, columns) for row in rows], at
+        yield readable_rows(org, source, columns, rows), at
     if at.read != promised:
         raise bulk.QueryFailed(f"it gave {at.read:,} of {promised:,} rows")
-    yield [csv_cells(row, columns) for row in rows], after_stream(at, source)
+    yield readable_rows(org, source, columns, rows), after_stream(at, source)
     bulk.delete_query(org, at.job)
 
 

@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any, Literal
 
+from connectors.salesforce.answers import text
+
 Kind = Literal["row", "field", "lock", "moved", "silent"]
 
 
@@ -120,9 +122,9 @@ def refusal(errors: Any) -> Refusal:
     first = errors[0] if isinstance(errors, list) and errors and isinstance(errors[0], dict) else {}
     fields = first.get("fields")
     return Refusal(
-        str(first.get("statusCode") or first.get("errorCode") or "UNKNOWN"),
-        str(first.get("message") or "")[:500],
-        tuple(str(each) for each in fields) if isinstance(fields, list) else (),
+        text(first.get("statusCode")) or text(first.get("errorCode")) or "UNKNOWN",
+        text(first.get("message"))[:500],
+        tuple(map(text, fields)) if isinstance(fields, list) else (),
     )
 
 

@@ -6,12 +6,15 @@ import math
 import time
 import unicodedata
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from typing import Any
 
-from connectors.salesforce.answers import Refused
+from connectors.http import clean
+from connectors.salesforce.answers import Refused, expected, odd_answer
 from connectors.salesforce.org import Org
+from crmsync.errors import Transient
 from crmsync.model import CrmField, Scalar
 
 OBJECTS = {"lead": "Lead", "contact": "Contact"}
@@ -96,8 +99,10 @@ class Schema:
             paths = {name: f"sobjects/{name}/describe" for name in names[start : start + DESCRIBES_PER_COMPOSITE]}
             for name, part in self._org.composite(paths, since).items():
                 if part.status == 200:
-                    self._known[name] = Described(_fields(part.body), now, now, part.headers.get("Last-Modified", ""))
-                elif part.status == 304:
+                    with suppress(Transient):  # it is asked for alone when it is needed
+                        fields = _fields(part.body)
+                        self._known[name] = Described(fields, now, now, part.headers.get("Last-Modified", ""))
+                elif part.status == 304 and name in before:
                     self._known[name] = replace(before[name], confirmed_at=now)
                 elif part.status == 404:
                     self._known[name] = Described({}, now, now)
@@ -137,7 +142,8 @@ class Schema:
 
     def _asked(self, name: str) -> Fields:
         try:
-            return _fields(self._org.rest("GET", f"sobjects/{name}/describe"))
+            found: Fields = self._org.rest("GET", f"sobjects/{name}/describe", read=_fields)
+            return found
         except Refused as error:
             if error.code in ("NOT_FOUND", "INVALID_TYPE", "INSUFFICIENT_ACCESS"):
                 return {}
@@ -150,24 +156,38 @@ def readable(schema: Schema, name: str, paths: Iterable[str]) -> dict[str, str]:
     return {path: each[0] for path, each in found.items() if each and each[1].type not in UNREADABLE}
 
 
-def _fields(describe: Mapping[str, Any]) -> Fields:
-    return {each["name"].lower(): _field(each) for each in describe["fields"]}
+def _fields(describe: Any) -> Fields:
+    """What a describe says. Raises `Transient` where any of it is not as documented: a field must not seem gone."""
+    listed = expected(describe, "fields")["fields"]
+    if not isinstance(listed, list) or not listed:
+        raise odd_answer()
+    fields = [_field(each) for each in listed]
+    return {each.name.lower(): each for each in fields}
 
 
-def _field(said: Mapping[str, Any]) -> Field:
-    parents: Sequence[str] = said.get("referenceTo") or ()
+def _field(told: Any) -> Field:
+    said = expected(told, "name", "type")
+    parents, values = said.get("referenceTo") or [], said.get("picklistValues") or []
+    texts = [said["name"], said["type"], said.get("relationshipName") or ""]
+    sizes = [said.get(name) or 0 for name in ("length", "precision", "scale", "digits")]
+    if not all(isinstance(each, list) for each in (parents, values)):
+        raise odd_answer()
+    texts += [*parents, *(expected(each, "value")["value"] for each in values)]
+    if not all(isinstance(each, str) for each in texts) or not all(isinstance(each, int) for each in sizes):
+        raise odd_answer()
+    length, precision, scale, digits = sizes
     return Field(
         name=said["name"],
         type=said["type"],
-        length=said.get("length") or 0,
-        precision=said.get("precision") or 0,
-        scale=said.get("scale") or 0,
-        digits=said.get("digits") or 0,
+        length=length,
+        precision=precision,
+        scale=scale,
+        digits=digits,
         writable=bool(said.get("updateable")),
         calculated=bool(said.get("calculated")),
         restricted=bool(said.get("restrictedPicklist")),
         filterable=bool(said.get("filterable", True)),
-        options=tuple(each["value"] for each in said.get("picklistValues") or () if each.get("active", True)),
+        options=tuple(each["value"] for each in values if each.get("active", True)),
         relationship=said.get("relationshipName") or "",
         parent=parents[0] if parents else "",
     )
@@ -190,8 +210,8 @@ def reader(type_: str) -> Callable[[Any], Scalar | None]:
 
 def _text(value: Any) -> str | None:
     if isinstance(value, str):
-        return clean(value) or None
-    return None if isinstance(value, dict | list) else clean(str(value)) or None
+        return value or None
+    return None if isinstance(value, dict | list) else str(value) or None
 
 
 def _boolean(value: Any) -> bool:
@@ -199,7 +219,7 @@ def _boolean(value: Any) -> bool:
 
 
 def _choices(value: Any) -> tuple[str, ...] | None:
-    return tuple(each for each in clean(str(value)).split(";") if each) or None
+    return tuple(each for each in str(value).split(";") if each) or None
 
 
 def _moment(value: Any) -> str | None:
@@ -222,18 +242,13 @@ def _number(value: Any) -> float | int | None:
 _WHOLE_SECONDS = frozenset({".000+0000", ".000Z", "Z"})
 """How Salesforce ends its own stamps: they need no parsing to become ISO 8601."""
 
+READ_BOOLEAN = _boolean
+
 _READERS: dict[str, Callable[[Any], Scalar | None]] = {
     "boolean": _boolean,
     "multipicklist": _choices,
     "datetime": _moment,
 }
-
-
-def clean(text: str) -> str:
-    """Text without NUL and lone surrogates, which no database and no UTF-8 body takes."""
-    if text.isascii() and "\x00" not in text:
-        return text
-    return text.replace("\x00", "").encode("utf-16", "surrogatepass").decode("utf-16", "replace")
 
 
 def instant(text: object) -> datetime | None:

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 from urllib.parse import quote
 
-from connectors.salesforce.answers import Refused, expected
+from connectors.salesforce.answers import Refused, having, id_in, is_id, page, text, unreadable
 from connectors.salesforce.contacts import Reader
 from connectors.salesforce.missing import missing_values, value_clicks
 from connectors.salesforce.org import Org
@@ -151,11 +151,13 @@ def _custom_field(org: Org, object_: str, api: str) -> dict[str, Any]:
         f"SELECT Id FROM CustomField WHERE TableEnumOrId = {quoted(object_)} "
         f"AND DeveloperName = {quoted(api.removesuffix('__c'))} AND NamespacePrefix = null"
     )
-    found = expected(org.rest("GET", f"tooling/query?q={quote(soql)}"), "records")["records"]
+    found = org.rest("GET", f"tooling/query?q={quote(soql)}", read=page)["records"]
     if not found:
         return {}
+    if not isinstance(found[0], dict) or not is_id(found[0].get("Id")):
+        raise unreadable("custom fields")
     id_ = str(found[0]["Id"])
-    return {**expected(org.rest("GET", f"tooling/sobjects/CustomField/{id_}"), "Metadata"), "Id": id_}
+    return {**org.rest("GET", f"tooling/sobjects/CustomField/{id_}", read=having("Metadata")), "Id": id_}
 
 
 def _foreign(schema: Schema, each: Wanted) -> str:
@@ -226,15 +228,15 @@ def _permission_set(org: Org) -> tuple[str, bool]:
     name = org.settings.permission_set
     found = org.rows(f"SELECT Id FROM PermissionSet WHERE Name = {quoted(name)} LIMIT 1")
     if found:
-        return str(found[0]["Id"]), False
+        return text(found[0].get("Id")), False
     body = {"Name": name, "Label": LABEL, "Description": "Shows crmsync the fields it writes."}
-    return str(expected(org.rest("POST", "sobjects/PermissionSet", body), "id")["id"]), True
+    return str(org.rest("POST", "sobjects/PermissionSet", body, read=id_in)["id"]), True
 
 
 def _rights(org: Org, set_id: str) -> dict[str, dict[str, Any]]:
     """The field permissions of a permission set, by `Lead.Field__c`."""
     found = org.rows(f"SELECT Id, Field, PermissionsEdit FROM FieldPermissions WHERE ParentId = {quoted(set_id)}")
-    return {each["Field"]: each for each in found}
+    return {text(each.get("Field")): each for each in found}
 
 
 def _granted(org: Org, set_id: str, each: Wanted, rights: Mapping[str, Mapping[str, Any]]) -> bool:
@@ -245,7 +247,7 @@ def _granted(org: Org, set_id: str, each: Wanted, rights: Mapping[str, Mapping[s
         return False
     given = {"PermissionsRead": True, "PermissionsEdit": True}
     if there:
-        org.rest("PATCH", f"sobjects/FieldPermissions/{there['Id']}", given)
+        org.rest("PATCH", f"sobjects/FieldPermissions/{text(there.get('Id'))}", given)
     else:
         new = {"ParentId": set_id, "SobjectType": each.object, "Field": field, **given}
         org.rest("POST", "sobjects/FieldPermissions", new)
@@ -267,6 +269,5 @@ def user_id(org: Org) -> str:
     """Who crmsync is in the org: the last part of the identity address that came with the token."""
     identity = org.identity()
     if not identity:
-        told: Any = org.call(lambda client: client.oauth2("userinfo"))
-        identity = str(expected(told, "user_id")["user_id"])
+        identity = str(org.call(lambda client: having("user_id")(client.oauth2("userinfo")))["user_id"])
     return identity.rstrip("/").rpartition("/")[2]

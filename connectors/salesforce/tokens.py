@@ -14,6 +14,8 @@ from typing import Any, NoReturn
 import jwt
 import requests
 
+from connectors.http import parse_json
+from connectors.salesforce.answers import text
 from connectors.salesforce.settings import Settings
 from crmsync.errors import ConfigError, Transient
 
@@ -40,15 +42,21 @@ def new_token(session: requests.Session, settings: Settings, now: datetime | Non
     answer = _json(response)
     if response.status_code != 200:
         _refuse(response.status_code, answer, settings)
-    if "access_token" not in answer or "instance_url" not in answer:
+    access, instance, rotated = (answer.get(name) for name in ("access_token", "instance_url", "refresh_token"))
+    if not _is_sendable(access) or not _is_sendable(instance) or not (rotated is None or _is_sendable(rotated)):
         raise Transient("Salesforce's log-in answered without a token")
-    if rotated := answer.get("refresh_token"):
+    if rotated:
         _keep(settings, rotated)
-    return Token(answer["access_token"], answer["instance_url"], str(answer.get("id", "")))
+    return Token(str(access), str(instance), text(answer.get("id")))
+
+
+def _is_sendable(value: Any) -> bool:
+    """Whether it is a text that may stand in a header."""
+    return isinstance(value, str) and value.isascii() and value.isprintable() and bool(value.strip())
 
 
 def _json(response: requests.Response) -> dict[str, Any]:
-    answer = response.json()
+    answer = parse_json(response.content)
     if not isinstance(answer, dict):
         raise Transient("Salesforce's log-in answered JSON of another shape than documented")
     return answer
@@ -158,7 +166,7 @@ _GRANT_REASONS = {
 
 
 def _refuse(status: int, answer: dict[str, Any], settings: Settings) -> NoReturn:
-    code, said = str(answer.get("error", "")), str(answer.get("error_description", ""))[:300]
+    code, said = text(answer.get("error")), text(answer.get("error_description"))[:300]
     if status >= 500 or status in (408, 429) or code in ("server_error", "temporarily_unavailable") or not code:
         raise Transient(f"Salesforce's log-in answered {status}")
     if "rate" in code or "rate" in said.lower().split():

@@ -22,12 +22,16 @@ def whereabouts(org: Org, schema: Schema, kind: str, ids: Sequence[str]) -> dict
     columns = tuple(each for each in COLUMNS if schema.resolve(OBJECTS[kind], each))
     source = Source(OBJECTS[kind], OBJECTS[kind], columns, order=("Id",))
     known: dict[str, Row] = {}
-    asked = set(ids)
+    asked, unread = set(ids), set[str]()
     for _ in range(HOPS):
-        known |= {str(row["Id"]): row for row in rows_by_id(org, schema, source, sorted(asked))}
+        rows, gone = rows_by_id(org, schema, source, sorted(asked))
+        known |= {str(row["Id"]): row for row in rows}
+        unread |= asked - known.keys() - set(gone)
         asked = {str(row["MasterRecordId"]) for row in known.values() if "MasterRecordId" in row} - set(known)
         if not asked:
             break
+    if unread:  # where it went may hang on what cannot be read: whoever asked looks again later
+        ids = [each for each in ids if each in known and "MasterRecordId" not in known[each]]
     ends = {each: _end(each, kind, known) for each in ids}
     return {each: end for each, end in ends.items() if end != Ref(CRM, kind, each)}
 

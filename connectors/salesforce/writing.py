@@ -13,7 +13,7 @@ from itertools import chain
 from typing import Any
 
 from connectors.salesforce import bulk
-from connectors.salesforce.answers import Refused
+from connectors.salesforce.answers import Refused, is_id
 from connectors.salesforce.cells import Cells, Row
 from connectors.salesforce.contacts import Reader
 from connectors.salesforce.org import Org
@@ -290,15 +290,17 @@ def _waves(rows: Sequence[Row]) -> list[list[Row]]:
 
 def _outcomes(records: Sequence[Mapping[str, Any]], answer: Any) -> list[Refusal | None]:
     """What a Collections call says of each record: by position, and by id where it says less than it was asked."""
-    said = answer if isinstance(answer, list) else []
-    if len(said) == len(records):
-        return [None if each.get("success") is True else refusal(each.get("errors")) for each in said]
-    by_id = {str(each.get("id"))[:15]: each for each in said if each.get("id")}
-    found = [by_id.get(str(record["id"])[:15]) for record in records]
-    return [
-        SILENT if each is None else None if each.get("success") is True else refusal(each.get("errors"))
-        for each in found
-    ]
+    said = [each if isinstance(each, dict) else None for each in (answer if isinstance(answer, list) else [])]
+    if len(said) != len(records):
+        by_id = {each["id"][:15]: each for each in said if each and is_id(each.get("id"))}
+        said = [by_id.get(str(record["id"])[:15]) for record in records]
+    return [_outcome(each) for each in said]
+
+
+def _outcome(said: Mapping[str, Any] | None) -> Refusal | None:
+    if said is None or not isinstance(said.get("success"), bool):
+        return SILENT
+    return None if said["success"] else refusal(said.get("errors"))
 
 
 def _named_column(error: Refused) -> tuple[str, ...]:
