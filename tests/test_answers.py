@@ -165,3 +165,10 @@ def test_no_answer_of_the_specification_or_beside_it_is_a_fault(portal, heard, m
         ask(portal, name, answers, method, path)
 
     holds()
+
+
+@pytest.mark.parametrize(("method", "path"), [each[:2] for each in OPERATIONS], ids=CALLS)
+@pytest.mark.parametrize("answer", [(204, b""), (200, b""), (200, b"null")], ids=["no content", "no body", "null"])
+def test_an_answer_that_says_nothing_is_no_fault(portal, heard, answer, method, path):
+    for name in {name for name, _ in to(method, path, heard)}:
+        ask(portal, name, [answer], method, path)

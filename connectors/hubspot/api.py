@@ -265,8 +265,6 @@ class Api:
         error = verdict(answer.status, parsed, answer.headers, self.server_time, where.words)
         if error is not None:
             raise error
-        if answer.status == 204:
-            return {}
         said, odd = shaped(parsed, where, method)
         self.note_odd(odd)
         return said
