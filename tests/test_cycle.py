@@ -498,6 +498,25 @@ def test_W16_every_stage_and_owner_is_read_back_though_no_score_is(state, name):
     assert read[-1] == [ada]
 
 
+def test_W16_a_stage_that_a_crm_does_not_keep_waits_and_the_next_score_goes_without_it(state):
+    hubspot, _ = two_crms()
+    taken, ada = hubspot.write, Ref("hubspot", "contact", "1")
+
+    def forgetful(changes, narrow):
+        yield from taken(changes, narrow)
+        hubspot.edit(replace(hubspot.records[ada], stage=None))
+
+    hubspot.write = forgetful
+    cycle(work(state, hubspot))
+    hubspot.happen(activity(9, hubspot.records[ada], kind="page_viewed", url="https://x.example/pricing"))
+    hubspot.writes.clear()
+    result = balanced(cycle(work(state, hubspot, now=NOW + timedelta(minutes=15))))
+    assert (result.crms["hubspot"].updated, result.crms["hubspot"].partly) == (1, 0)
+    (change,) = hubspot.writes
+    assert change.after["score"] == 80
+    assert "stage" not in change.after
+
+
 @pytest.mark.parametrize("sample", [0, 2])
 def test_W16_of_the_scores_a_sample_is_read_back(state, sample):
     hubspot = crm()
