@@ -17,7 +17,7 @@ from crmsync.errors import Cancelled, ConfigError, Unavailable
 from crmsync.explain import explain
 from crmsync.model import Receipt, Ref
 from crmsync.schedule import reconciles
-from crmsync.store import schema
+from crmsync.store import journal, schema
 from crmsync.store.database import open_store
 from tests.make import MODEL, NOW, activity, apply_plan, config, contact, crm, work
 
@@ -543,6 +543,27 @@ def test_the_hottest_get_their_turn_first_and_among_equals_those_known_longest(s
     cycle(work(state, hubspot))
     owners = {ref.id: record.owner for ref, record in hubspot.records.items()}
     assert owners == {"2": "hubspot-ann", "1": "hubspot-bob", "3": "hubspot-ann", "4": None}
+
+
+def why_not_written(state, run):
+    with state.read() as reading:
+        return {row.change.ref.id: why for _, why, row in journal.rows_of(reading, run) if why}
+
+
+def test_W18_why_a_change_was_not_written_is_kept(state):
+    hubspot, _ = two_crms()
+    ada, moved = Ref("hubspot", "contact", "1"), Ref("hubspot", "contact", "77")
+    after_pull(hubspot, lambda: hubspot.edit(replace(hubspot.records[ada], gone=True)))
+    hubspot.write = lambda changes, narrow: (Receipt(each.ref, ok=False, gone=True) for each in narrow(changes))
+    first = cycle(work(state, hubspot))
+    assert why_not_written(state, first.run) == {
+        "1": "the record was deleted, merged or converted",
+        "2": "it was deleted",
+    }
+    hubspot.edit(contact(3))
+    hubspot.write = lambda changes, narrow: (Receipt(each.ref, ok=False, moved_to=moved) for each in narrow(changes))
+    second = cycle(work(state, hubspot, now=NOW + timedelta(minutes=15)))
+    assert why_not_written(state, second.run) == {"3": "it is now hubspot:contact:77"}
 
 
 def test_W18_a_record_deleted_between_pull_and_push_is_skipped_and_buried(state):
