@@ -2,11 +2,15 @@
 
 PYTHON ?= $(shell command -v python3.11 || command -v python3)
 BIN := .venv/bin
-LOCK := $(BIN)/uv pip compile -q --universal --python-version 3.11 --generate-hashes --no-header
 TOOLS := .venv-tools/bin
 BASE := python:3.11-slim
+EXAMPLES ?= 1000
+SAMPLE ?= 200
+SEED ?= 1
+MODULES ?=
+LOCK := $(BIN)/uv pip compile -q --universal --python-version 3.11 --generate-hashes --no-header
 
-.PHONY: demo test lint format bench sweep lock audit sbom image clean
+.PHONY: demo test lint format bench sweep answers mutants lock audit sbom image clean
 
 demo: .venv/demo
 	$(BIN)/crmsync demo
@@ -31,6 +35,13 @@ bench: .venv/test
 
 sweep: .venv/test
 	CRMSYNC_SWEEP=1 $(BIN)/pytest -q -n 2 tests/test_kill.py
+
+answers: .venv/test .venv-answers/bin/st
+	ANSWERS=$(EXAMPLES) $(BIN)/pytest -q -n 2 --timeout 7200 tests/test_answers.py
+	$(BIN)/python benchmarks/answers.py .venv-answers/bin/st --examples $(EXAMPLES)
+
+mutants: .venv-mutants/ready
+	.venv-mutants/bin/python benchmarks/mutants.py --sample $(SAMPLE) --seed $(SEED) $(MODULES)
 
 lock: .venv/test
 	$(BIN)/python -m pip install -q --disable-pip-version-check uv
@@ -72,5 +83,16 @@ image:
 	$(TOOLS)/python -m pip install -q --disable-pip-version-check --require-hashes -r requirements-tools.lock
 	touch $@
 
+.venv-answers/bin/st: | .venv/bin/python
+	$(BIN)/python -m venv .venv-answers
+	.venv-answers/bin/python -m pip install -q --disable-pip-version-check "schemathesis>=4.32,<5"
+
+.venv-mutants/ready: requirements-dev.lock pyproject.toml | .venv/bin/python
+	$(BIN)/python -m venv .venv-mutants
+	.venv-mutants/bin/python -m pip install -q --disable-pip-version-check --require-hashes -r requirements-dev.lock
+	.venv-mutants/bin/python -m pip install -q --disable-pip-version-check "mutmut==3.8.1"
+	.venv-mutants/bin/python -m pip install -q --disable-pip-version-check --no-deps --no-build-isolation -e .
+	touch $@
+
 clean:
-	rm -rf .venv .venv-tools sbom.json crmsync-demo
+	rm -rf .venv .venv-* mutants sbom.json crmsync-demo

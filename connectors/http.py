@@ -182,10 +182,11 @@ def whole_body(crm: str, response: Any, seconds: float) -> bytes:
 
 
 def _wait(state: tenacity.RetryCallState) -> float:
+    """Longer each time, and never shorter than the vendor asks, who may say "a second" for ten seconds."""
     error = state.outcome.exception() if state.outcome else None
-    if isinstance(error, Transient) and error.retry_after is not None:
-        return error.retry_after + random.uniform(0, 0.25)
-    return min(60.0, 0.5 * 2.0**state.attempt_number) * random.uniform(0.5, 1.0)
+    asked = error.retry_after if isinstance(error, Transient) else None
+    longer = min(60.0, 0.5 * 2.0**state.attempt_number) * random.uniform(0.5, 1.0)
+    return max(longer, (asked or 0.0) + random.uniform(0, 0.25))
 
 
 def _hopeless(state: tenacity.RetryCallState) -> bool:

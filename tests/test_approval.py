@@ -11,6 +11,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from sqlalchemy import select
 
+from crmsync import approval
 from crmsync.cycle import cycle, plan
 from crmsync.errors import ConfigError, Unavailable
 from crmsync.explain import explain
@@ -219,6 +220,25 @@ def test_W24_a_field_that_is_suddenly_empty_waits_and_the_rest_goes_on(state):
     mended = cycle(work(state, hubspot, now=minutes(3)))
     assert (mended.verdict, mended.held, held_plans(state)) == ("ok", None, [])
     assert {each[0] for each in held(hubspot).values()} == {20, 50}
+
+
+def test_odd_data_of_the_approved_config_wait_for_an_edited_one_too_and_its_other_plans_do_not(state):
+    written = {"records": {"hubspot": {"records": 1}}}
+    with state.begin() as tx:
+        for plan_id, kind, config_hash in (("A", "data", "old"), ("B", "config", "old"), ("C", "data", "older")):
+            journal.keep_text(tx, config_hash, config_hash, 1)
+            journal.add_plan(tx, plan_id, journal.WAITING, ("model", config_hash), 1, {**written, "kind": kind})
+        journal.adopt_config(tx, "old", ["hubspot"], ["hubspot"])
+        assert approval.find_plan(tx, "new", "A").id == approval.find_plan(tx, "new", None).id == "A"
+        for plan_id in "BC":
+            with pytest.raises(ConfigError, match="another config"):
+                approval.find_plan(tx, "new", plan_id)
+        assert approval.find_plan(tx, "older", "C").id == "C"
+        assert [(each.run, each.kind) for each in approval.plans_waiting(tx)] == [
+            ("C", "data"),
+            ("B", "config"),
+            ("A", "data"),
+        ]
 
 
 def test_odd_data_that_are_right_are_approved(state):

@@ -17,7 +17,7 @@ from crmsync.errors import Cancelled, ConfigError, Unavailable
 from crmsync.explain import explain
 from crmsync.model import Receipt, Ref
 from crmsync.schedule import reconciles
-from crmsync.store import schema
+from crmsync.store import journal, schema
 from crmsync.store.database import open_store
 from tests.make import MODEL, NOW, activity, apply_plan, config, contact, crm, work
 
@@ -477,6 +477,93 @@ def test_W16_what_a_crm_accepts_and_does_not_keep_is_found(state):
     assert held(hubspot)["1"][0] == 65
     hubspot.write = taken
     assert cycle(work(state, hubspot)).crms["hubspot"].planned == 0
+
+
+@pytest.mark.parametrize("name", ["stage", "owner"])
+def test_W16_every_stage_and_owner_is_read_back_though_no_score_is(state, name):
+    hubspot, _ = two_crms()
+    taken, ada, read = hubspot.write, Ref("hubspot", "contact", "1"), []
+
+    def forgetful(changes, narrow):
+        yield from taken(changes, narrow)
+        hubspot.edit(replace(hubspot.records[ada], **{name: None}))
+
+    def reading(refs):
+        read.append(list(refs))
+        return looked_at(refs)
+
+    hubspot.write, looked_at, hubspot.read = forgetful, hubspot.read, reading
+    result = balanced(cycle(work(state, hubspot, settings=replace_verify(config(), 0))))
+    assert (result.crms["hubspot"].updated, result.crms["hubspot"].partly) == (1, 1)
+    assert read[-1] == [ada]
+
+
+def test_W16_a_stage_that_a_crm_does_not_keep_waits_and_the_next_score_goes_without_it(state):
+    hubspot, _ = two_crms()
+    taken, ada = hubspot.write, Ref("hubspot", "contact", "1")
+
+    def forgetful(changes, narrow):
+        yield from taken(changes, narrow)
+        hubspot.edit(replace(hubspot.records[ada], stage=None))
+
+    hubspot.write = forgetful
+    cycle(work(state, hubspot))
+    hubspot.happen(activity(9, hubspot.records[ada], kind="page_viewed", url="https://x.example/pricing"))
+    hubspot.writes.clear()
+    result = balanced(cycle(work(state, hubspot, now=NOW + timedelta(minutes=15))))
+    assert (result.crms["hubspot"].updated, result.crms["hubspot"].partly) == (1, 0)
+    (change,) = hubspot.writes
+    assert change.after["score"] == 80
+    assert "stage" not in change.after
+
+
+@pytest.mark.parametrize("sample", [0, 2])
+def test_W16_of_the_scores_a_sample_is_read_back(state, sample):
+    hubspot = crm()
+    for number in range(1, 3):
+        hubspot.edit(contact(number))
+    taken = hubspot.write
+
+    def forgetful(changes, narrow):
+        yield from taken(changes, narrow)
+        for record in list(hubspot.records.values()):
+            hubspot.edit(replace(record, current={**record.current, "score": 99}))
+
+    hubspot.write = forgetful
+    result = balanced(cycle(work(state, hubspot, settings=replace_verify(config(), sample))))
+    assert result.crms["hubspot"].partly == sample
+
+
+def test_the_hottest_get_their_turn_first_and_among_equals_those_known_longest(state):
+    hubspot = crm()
+    for number, looks in ((1, 2), (2, 3), (3, 2), (4, 0)):
+        hubspot.edit(asks := contact(number, fields={"title": "VP Sales", "employees": 500}))
+        for look in range(looks):
+            hubspot.happen(activity(10 * number + look, asks, kind="page_viewed", url="https://x.example/pricing"))
+    cycle(work(state, hubspot))
+    owners = {ref.id: record.owner for ref, record in hubspot.records.items()}
+    assert owners == {"2": "hubspot-ann", "1": "hubspot-bob", "3": "hubspot-ann", "4": None}
+
+
+def why_not_written(state, run):
+    with state.read() as reading:
+        return {row.change.ref.id: why for _, why, row in journal.rows_of(reading, run) if why}
+
+
+def test_W18_why_a_change_was_not_written_is_kept(state):
+    hubspot, _ = two_crms()
+    ada, moved = Ref("hubspot", "contact", "1"), Ref("hubspot", "contact", "77")
+    after_pull(hubspot, lambda: hubspot.edit(replace(hubspot.records[ada], gone=True)))
+    hubspot.write = lambda changes, narrow: (Receipt(each.ref, ok=False, gone=True) for each in narrow(changes))
+    first = cycle(work(state, hubspot))
+    assert why_not_written(state, first.run) == {
+        "1": "the record was deleted, merged or converted",
+        "2": "it was deleted",
+    }
+    hubspot.edit(contact(3))
+    hubspot.write = lambda changes, narrow: (Receipt(each.ref, ok=False, moved_to=moved) for each in narrow(changes))
+    second = cycle(work(state, hubspot, now=NOW + timedelta(minutes=15)))
+    assert why_not_written(state, second.run) == {"3": "it is now hubspot:contact:77"}
 
 
 def test_W18_a_record_deleted_between_pull_and_push_is_skipped_and_buried(state):

@@ -50,6 +50,11 @@ def test_a_merged_record_stays_with_its_survivor_and_a_deleted_one_with_nobody()
     assert people_of(merged, contact(2), deleted, contact(4, emails=("b@x.example",)))[0] == {1: 1, 2: 1, 3: 3, 4: 4}
 
 
+def test_a_deleted_record_is_not_held_together_by_what_it_was_linked_to():
+    deleted = contact(1, gone=True, emails=(), links=(Ref("salesforce", "lead", "00Q1"),))
+    assert people_of(deleted, contact("00Q1", "salesforce", "lead", emails=()))[0] == {1: 1, 2: 2}
+
+
 def test_a_shared_mailbox_on_several_records_says_nothing_about_anybody():
     shared = ("info@firm.example",)
     people, unclear = people_of(contact(1, emails=shared), contact(2, emails=shared), contact(3))

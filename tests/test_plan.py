@@ -1,13 +1,18 @@
 """Decisions about one record, and about a whole plan: values in, values out."""
 
+import time
+from datetime import UTC, datetime
+
 import pytest
 
 from crmsync.config import Guard
 from crmsync.model import FieldMap, Holding, Ref
 from crmsync.plan import (
     REWRITES,
+    Held,
     Ladder,
     Tally,
+    Violation,
     Wanted,
     decide,
     guard_violations,
@@ -196,3 +201,27 @@ def test_a_score_that_time_moves_is_not_odd():
     one = Tally()
     one.add(7, decided(held(current={"score": 1, "band": "mql"}), wanted()).change, is_odd=False)
     assert one.numbers()["scores"] == 0
+
+
+def test_first_scores_wait_in_their_crm_alone_and_other_moves_wait_with_the_whole_person():
+    tally = Tally(live=100, scored=0)
+    tally.people["first"] = [1, 2, 3]
+    first = [Violation("hubspot", "first", 1, 0, "")]
+    assert people_to_hold({"hubspot": tally}, first, {2}) == Held(first={"hubspot": frozenset({1, 2, 3})})
+    approved = [Violation("hubspot", "first", 1, 1, "")]
+    assert people_to_hold({"hubspot": tally}, approved, {2}) == Held(first={"hubspot": frozenset({1, 3})})
+    tally.people["bands"] = [4, 5]
+    assert people_to_hold({"hubspot": tally}, [Violation("hubspot", "bands", 1, 0, "")], ()) == Held(frozenset({4, 5}))
+
+
+def test_a_protected_stage_says_the_day_in_utc_until_when(monkeypatch):
+    monkeypatch.setenv("TZ", "Pacific/Auckland")
+    time.tzset()
+    try:
+        late = int(datetime(2026, 11, 21, 23, 30, tzinfo=UTC).timestamp() * 1000)
+        lease = {"stage": {"value": "lead", "since": late}}
+        told = decide(held(stage="lead", leases=lease), wanted(stage="mql"), NAMES, LADDER, late, DAY)
+    finally:
+        monkeypatch.undo()
+        time.tzset()
+    assert told.stage_why == "protected: changed by a user, until 2026-11-22"

@@ -263,3 +263,9 @@ def test_everybody_is_given_to_somebody_or_waits_and_the_next_run_agrees(users, 
     resumed = given(*before, directory=directory, pools=pools, pointers=first.pointers, promised=first.owner_of)
     assert (resumed.owner_of, resumed.pointers) == (first.owner_of, first.pointers)
     assert resumed.waiting == first.waiting
+
+
+def test_an_owner_who_left_one_crm_is_told_apart_from_one_it_never_knew():
+    directory = [*everybody(), somebody("hubspot", "dan"), somebody("salesforce", "dan", active=False)]
+    dealt = given(both(hubspot="hubspot-dan"), directory=directory)
+    assert dealt.why[2] == "pool sales: the first turn; their owner in hubspot is not active in salesforce"

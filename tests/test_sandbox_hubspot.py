@@ -1292,7 +1292,7 @@ def test_an_import_updates_by_id_and_reports_each_bad_cell(client, portal, ask, 
     text = f"id,phone,lifecyclestage\n{one},+49,customer\n{other},,nonsense\n999,1,lead\n"
     clock.at += timedelta(minutes=1)
     last, errors = imported(client, portal, tmp_path, text)
-    assert errors == [("INVALID_OPTION", 3), ("UNKNOWN_OBJECT", 4)]
+    assert errors == [("INVALID_ENUMERATION_OPTION", 3), ("INVALID_OBJECT_ID", 4)]
     assert last.metadata.counters == {
         "TOTAL_ROWS": 3,
         "UPDATED_OBJECTS": 2,
@@ -1302,6 +1302,15 @@ def test_an_import_updates_by_id_and_reports_each_bad_cell(client, portal, ask, 
     assert stage(ask, one) == "customer"
     assert stage(ask, one, name="phone") == "+49"
     assert len(portal.state.contacts.live) == 30
+
+
+@pytest.mark.parametrize(
+    "wanted", [b"[]", b"true", b'{"files": true}', b'{"files": [{"fileImportPage": {"columnMappings": [7]}}]}', b"{"]
+)
+def test_an_import_request_of_another_form_is_refused(ask, wanted):
+    head, form = {"Authorization": "Bearer sandbox-token"}, {"importRequest": (None, wanted)}
+    path = f"{ask.url}/crm/imports/2026-09"
+    assert ask.session.post(path, files=form, headers=head, timeout=10).status_code == 400
 
 
 def test_an_import_that_does_not_say_update_creates_contacts(client, portal, tmp_path):

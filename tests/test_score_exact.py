@@ -10,8 +10,9 @@ import pytest
 from pydantic import ValidationError
 
 from crmsync.errors import ConfigError
-from crmsync.rules import Model
+from crmsync.rules import Band, Model
 from crmsync.scoring import columns_of, reason, score, score_people
+from crmsync.scoring.bands import band_of, grade_of
 from crmsync.scoring.days import day_of, days, midnight
 from crmsync.scoring.words import cut
 from tests.scoring import NOW, behavior_rule, did, fit_rule, model, one, person, points, total
@@ -355,3 +356,21 @@ def test_a_model_that_makes_no_sense_is_refused_with_a_sentence(tables, said):
     with pytest.raises(ValidationError) as error:
         Model(**tables)
     assert said in str(error.value)
+
+
+def test_who_has_exactly_the_points_of_a_grade_has_the_grade():
+    points = np.array([4000, 3999, 2000, 1999, 0, -1], dtype=np.int64)
+    assert grade_of({"A": 40, "B": 20, "C": 0}, points).tolist() == [0, 1, 1, 2, 2, 2]
+    assert grade_of({"A": 40}, points).tolist() == [0] * 6
+    assert grade_of({}, points).tolist() == [-1] * 6
+
+
+def test_who_has_exactly_the_points_of_a_band_is_in_it_and_stays_down_to_its_last_point():
+    bands = {"cold": Band(at=0), "warm": Band(at=20, min_fit=5, min_behavior=3), "hot": Band(at=50, leave=40)}
+    total = np.array([1999, 2000, 4999, 5000, 4999, 4000, 3999, 5000, 5000], dtype=np.int64)
+    fit = np.array([500] * 7 + [499, 500], dtype=np.int64)
+    behavior = np.array([300] * 8 + [299], dtype=np.int64)
+    before = np.array([-1, -1, 1, 1, 2, 2, 2, 2, 2], dtype=np.int8)
+    band, reach = band_of(bands, total, fit, behavior, before)
+    assert band.tolist() == [0, 1, 1, 2, 2, 2, 1, 0, 0]
+    assert reach.tolist() == [0, 1, 1, 2, 2, 2, 1, 2, 2]

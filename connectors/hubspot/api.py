@@ -73,13 +73,13 @@ class _Answer(NamedTuple):
 class Api:
     """HubSpot over HTTP. `calls` counts requests; `server_time` is HubSpot's clock as of its latest answer.
 
-    `daily` is today's limit and what is left of it, `compares_numbers` what `walk` found out about searches by id; both
-    are `None` while they are not known.
+    `daily` is today's limit and what is surely left of it, `compares_numbers` what `walk` found out about searches by
+    id; both are `None` while they are not known.
     """
 
     def __init__(self, settings: Settings, notes: Notes, stop: Stop) -> None:
         self.settings, self.stop = settings, stop
-        self.calls = 0
+        self.calls = self._answered = 0
         self.server_time = datetime.now(UTC)
         self._heard: tuple[datetime, float] | None = None
         self._day_ends = self.server_time
@@ -133,9 +133,9 @@ class Api:
 
         Raises `Refused`, `Locked`, `Forbidden`, `Unauthorized` (see `answers`), `Unavailable` or `Cancelled`.
         """
-        self._refuse_while_parked()
 
         def exchange() -> Any:
+            self._refuse_while_parked()
             with ExitStack() as held:
                 held.enter_context(self._burst.slot(self.stop))
                 if searches:
@@ -258,10 +258,13 @@ class Api:
     ) -> Any:
         if self.stop.is_set():
             raise Cancelled("stopped before a call to HubSpot")
-        with self._lock:
-            self.calls += 1
-        answer = self._exchanged(method, where, token, body, query, form)
-        self._learn(answer.headers)
+        answered = self._count()
+        try:
+            answer = self._exchanged(method, where, token, body, query, form)
+        finally:
+            with self._lock:
+                self._answered += 1
+        self._learn(answer.headers, answered)
         try:
             parsed = parse_json(answer.content) if answer.content else None
         except NotJson:
@@ -269,8 +272,6 @@ class Api:
         error = verdict(answer.status, parsed, answer.headers, self.server_time, where.words)
         if error is not None:
             raise error
-        if answer.status == 204:
-            return {}
         said, odd = shaped(parsed, where, method)
         self.note_odd(odd)
         return said
@@ -310,8 +311,22 @@ class Api:
         except (urllib3.exceptions.HTTPError, OSError) as error:
             raise Transient(f"HubSpot cannot be reached ({_plain(error)})") from error
 
-    def _learn(self, headers: Mapping[str, str]) -> None:
-        """Take the clock, the burst limit and the day's rest from an answer's headers; searches carry no limits."""
+    def _count(self) -> int:
+        """Count a call that is about to be sent, and say how many were answered before. Raises `Unavailable` when the
+        day's share is used: searches and writes are answered without the day's rest, so it is counted down here too.
+        """
+        with self._lock:
+            self._refuse_beyond_share()
+            self.calls += 1
+            if self.daily:
+                self.daily = (self.daily[0], self.daily[1] - 1)
+            return self._answered
+
+    def _learn(self, headers: Mapping[str, str], answered: int) -> None:
+        """Take the clock, the burst limit and the day's rest from an answer's headers.
+
+        HubSpot had surely counted this call and the `answered` ones before it, and perhaps none of our others.
+        """
         if at := http_date(headers.get("Date")):
             self.server_time, self._heard = at, (at, time.monotonic())
         rate = header_number(headers.get("X-HubSpot-RateLimit-Max"))
@@ -319,7 +334,9 @@ class Api:
             self._burst.rate = rate
         limit, left = (header_number(headers.get(f"X-HubSpot-RateLimit-Daily{end}")) for end in ("", "-Remaining"))
         if limit and left is not None:
-            self.daily, self._day_ends = (limit, left), next_midnight(self.server_time, self.zone)
+            with self._lock:
+                self.daily = (limit, left - (self.calls - answered - 1))
+                self._day_ends = next_midnight(self.server_time, self.zone)
 
     def clock(self) -> datetime | None:
         """HubSpot's clock as its latest answer said, carried on by one that nobody sets; `None` before the first."""
@@ -335,6 +352,9 @@ class Api:
             raise self._parked("HubSpot's calls for today are used up", datetime.fromisoformat(until))
         if until:
             del self._notes[PARKED]
+
+    def _refuse_beyond_share(self) -> None:
+        now = self.clock() or datetime.now(UTC)
         if self.daily and now < self._day_ends and self.daily[1] <= self.daily[0] * (1 - self.settings.daily_share):
             share = f"{self.settings.daily_share:.0%} of today's {self.daily[0]:,} calls to HubSpot are used"
             why = f"{share}, and crmsync leaves the rest to other integrations ([hubspot] daily_share)"

@@ -167,7 +167,6 @@ class Org:
 
     def call(self, exchange: Callable[[Salesforce], T]) -> T:
         """Do one exchange patiently. Raises `Unavailable`, `ConfigError` (`Refused` too) or `Cancelled`."""
-        self._mind_the_quota()
         return patiently(CRM, lambda: self._once(exchange), self.stop)
 
     def rest(self, method: str, path: str, body: object = None, read: Callable[[Any], Any] = _whatever) -> Any:
@@ -258,6 +257,7 @@ class Org:
             return [self.query(soql) for soql in queries]
 
     def _once(self, exchange: Callable[[Salesforce], T]) -> T:
+        self._mind_the_quota()
         client = self._client or self._log_in(None)
         try:
             return exchanged(lambda: exchange(client))

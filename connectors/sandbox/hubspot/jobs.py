@@ -150,12 +150,12 @@ def start_import(state: State, call: Call) -> Json:
     parts = _parts(call)
     try:
         wanted = orjson.loads(parts["importRequest"])
-        mappings = wanted["files"][0]["fileImportPage"]["columnMappings"]
-    except (KeyError, IndexError, orjson.JSONDecodeError) as problem:
-        raise bad_request("The importRequest is missing or incomplete.") from problem
+        mappings = [dict(each) for each in wanted["files"][0]["fileImportPage"]["columnMappings"]]
+        rows = list(csv.DictReader(io.StringIO(parts.get("files", b"").decode("utf-8-sig"))))
+    except (KeyError, IndexError, TypeError, ValueError, csv.Error) as problem:
+        raise bad_request("The importRequest or its file is missing, incomplete or of another form.") from problem
     for each in mappings:
         _check_mapping(state, each)
-    rows = list(csv.DictReader(io.StringIO(parts.get("files", b"").decode("utf-8-sig"))))
     if len(rows) > _MOST_ROWS:
         raise Refusal(429, error(f"A file may have {_MOST_ROWS} rows.", "RATE_LIMITS"))
     _check_daily([each.asked_at for each in state.imports.values()], call.now, _MOST_IMPORTS, "imports")
@@ -179,7 +179,7 @@ def _parts(call: Call) -> dict[str, bytes]:
 def _check_mapping(state: State, mapping: Json) -> None:
     kind = object_type(str(mapping.get("columnObjectTypeId")))
     name = mapping.get("propertyName")
-    if kind is None or (name and name not in state.records[kind.name].schema.known):
+    if kind is None or "columnName" not in mapping or (name and name not in state.records[kind.name].schema.known):
         raise bad_request(f"Column {mapping.get('columnName')} is mapped to {name}, which does not exist.")
 
 
@@ -189,7 +189,7 @@ def _import_json(made: Import) -> Json:
         "state": made.state,
         "createdAt": iso(made.asked_at),
         "updatedAt": iso(made.asked_at),
-        "importName": made.wanted.get("name", ""),
+        "importName": str(made.wanted.get("name", "")),
         "importSource": "API",
         "optOutImport": False,
         "mappedObjectTypeIds": ["0-1"],
@@ -239,13 +239,27 @@ def import_errors(state: State, call: Call) -> Json:
     return answer
 
 
+_ERROR_TYPES = {
+    "INVALID_OPTION": "INVALID_ENUMERATION_OPTION",
+    "INVALID_INTEGER": "COULD_NOT_PARSE_NUMBER",
+    "INVALID_DATE": "COULD_NOT_PARSE_DATE",
+}
+"""What an import calls what a write calls otherwise."""
+
+
 def _error_json(found: Import, each: BadCell, call: Call, number: int) -> Json:
     body: Json = {
         "id": str(number),
         "createdAt": call.now,
-        "errorType": each.code,
+        "errorType": _ERROR_TYPES.get(each.code, each.code),
         "objectTypeId": "0-1",
-        "sourceData": {"fileId": 1, "lineNumber": each.line, "pageName": None},
+        "sourceData": {
+            "fileId": 1,
+            "lineNumber": each.line,
+            "containsEncryptedProperties": False,
+            "rowData": [],
+            "additionalRowData": [],
+        },
         "invalidValue": each.value,
     }
     if call.flag("includeErrorMessage"):
@@ -280,7 +294,7 @@ def _write_row(state: State, found: Import, row: dict[str, str], line: int, oper
         state.change("contacts", record, clean, at, "IMPORT")
         return "UPDATED_OBJECTS"
     if operation == "UPDATE":
-        found.errors.append(BadCell(line, "UNKNOWN_OBJECT", "", "No record was found for this row"))
+        found.errors.append(BadCell(line, "INVALID_OBJECT_ID", "", "No record was found for this row"))
         return "ERRORS"
     state.make("contacts", clean, at, "IMPORT")
     return "CREATED_OBJECTS"
