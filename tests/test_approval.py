@@ -722,7 +722,8 @@ def test_a_preview_is_pruned(state):
     seen = plan(work(state, hubspot, settings=short, now=minutes(1))).run
     with state.read() as reading:
         assert len(list(journal.rows_of(reading, seen))) == 5
-    cycle(work(state, hubspot, settings=short, now=NOW + timedelta(days=8)))
+    hubspot.time = NOW + timedelta(days=8)
+    cycle(work(state, hubspot, settings=short, now=hubspot.time))
     with state.read() as reading:
         assert journal.find_run(reading, seen) is None
         assert list(journal.rows_of(reading, seen)) == []

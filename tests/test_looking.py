@@ -3,7 +3,6 @@
 import json
 import os
 import sqlite3
-import time
 from contextlib import contextmanager
 from datetime import UTC, datetime
 
@@ -60,13 +59,11 @@ def writing(store):
 
 @pytest.mark.parametrize("words", LOOKING)
 def test_looking_does_not_wait_for_a_transaction_that_writes(path, state_url, monkeypatch, words):
-    monkeypatch.setattr(database, "BUSY_SECONDS", 2)
+    monkeypatch.setattr(database, "BUSY_SECONDS", 1)  # whoever waited would end with an error
     store = filled(state_url)
     try:
         with writing(store):
-            begun = time.monotonic()
             ended = crmsync(*words, "-c", path, "--json")
-            assert time.monotonic() - begun < 2
         assert ended.exit_code == 0, ended.output
         assert "halfway" not in ended.stdout
     finally:
@@ -74,7 +71,7 @@ def test_looking_does_not_wait_for_a_transaction_that_writes(path, state_url, mo
 
 
 def test_a_state_that_is_up_to_date_is_opened_without_a_transaction_that_writes(state_url, monkeypatch):
-    monkeypatch.setattr(database, "BUSY_SECONDS", 2)
+    monkeypatch.setattr(database, "BUSY_SECONDS", 1)  # whoever waited would end with an error
     store = filled(state_url)
     with writing(store):
         open_store(state_url).close()
