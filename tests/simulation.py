@@ -183,8 +183,8 @@ class Crm(Memory):
         self.workflow: Callable[[Contact], Contact] | None = None
         self.replaced_by: dict[Ref, Ref] = {}
 
-    def _call(self) -> None:
-        choke(f"{self.name} call")
+    def _call(self, what: str = "call") -> None:
+        choke(f"{self.name} {what}")
         actor = getattr(_here, "actor", None)
         if actor is not None and actor.stop.is_set():
             raise Cancelled(f"stopped before a call to {self.name}")
@@ -194,7 +194,7 @@ class Crm(Memory):
             raise Unavailable(self.name, "it does not answer")
 
     def read(self, refs) -> Iterator[Contact]:
-        self._call()
+        self._call("look")
         for ref in refs:
             survivor = self.replaced_by.get(ref)
             if survivor is not None and self.name == "hubspot":
@@ -213,7 +213,7 @@ class Crm(Memory):
             batch = list(narrow(changes[start : start + self.batch]))
             if not batch:
                 continue
-            self._call()
+            self._call("write")
             yield from self._send(batch)
 
     def _send(self, batch) -> list[Receipt]:
@@ -628,6 +628,15 @@ class Simulation:
                 return
         raise BrokenLawError("a_run_comes_to_an_end", actor.called)
 
+    def go_to(self, actor: Actor, place: str) -> None:
+        """Let somebody go on until just before they read, look at or write to a CRM, or there is nothing to do."""
+        for _ in range(1_000):
+            if actor.at == DONE:
+                return
+            actor.go_on()
+            if actor.at in ("idle", "standing by") or actor.at.endswith(place):
+                return
+
     def end(self, actor: Actor) -> None:
         """Tell somebody to stop (SIGTERM), and let them."""
         actor.stop.set()
@@ -649,7 +658,7 @@ class Simulation:
         running = self.running()
         if deed in ("start", "run", "approve", "edit the config", "wait", "come", "change who can own"):
             self._act_alone(deed, which, crm, rng)
-        elif deed in ("go on", "finish", "kill", "stop", "lose the lock"):
+        elif deed in ("go on", "go on to a place", "finish", "kill", "stop", "lose the lock"):
             if running:
                 self._act_on_process(deed, running[which % len(running)], other)
         elif deed in ("go down", "come up", "next request", "land", "mend", "workflow", "take back an activity"):
@@ -690,6 +699,8 @@ class Simulation:
                     if actor.at == DONE:
                         break
                     actor.go_on()
+            case "go on to a place":
+                self.go_to(actor, PLACES[other % len(PLACES)])
             case "finish":
                 self.finish(actor)
             case "kill":
@@ -983,7 +994,7 @@ PROCESSES = ("daemon A", "daemon B", "sync", "backfill", "backfill --yes", "plan
 
 DEEDS = {
     # processes
-    "start": 6, "go on": 16, "finish": 4, "run": 6, "kill": 3, "stop": 1, "lose the lock": 3 if FENCED else 0,
+    "start": 6, "go on": 8, "go on to a place": 8, "finish": 4, "run": 6, "kill": 3, "stop": 1, "lose the lock": 3 if FENCED else 0,
     # people
     "come": 2, "delete": 2, "restore": 2, "merge": 2, "do something": 3, "take back an activity": 1, "edit fields": 4,
     "edit the stage": 3, "edit the owner": 3, "edit the address": 2, "edit our field": 1,
@@ -994,6 +1005,7 @@ DEEDS = {
 }  # fmt: skip
 """What can happen, and how often."""
 
+PLACES = ("write", "write", "look", "call", "begin")
 FATES = ("late", "lost", "answer lost", "answered")
 
 
