@@ -176,6 +176,7 @@ class Crm(Memory):
         self.people = owners(name)
         self.simulation = simulation
         self.batch = 2
+        self.handled: list[Ref] = []
         self.is_down = False
         self.fates: list[str] = []
         self.flying: list[list] = []
@@ -210,11 +211,11 @@ class Crm(Memory):
     def write(self, changes, narrow=list) -> Iterator[Receipt]:
         """A batch of a few is narrowed, and sent in one request."""
         for start in range(0, len(changes), self.batch):
+            self.handled = [change.ref for change in changes[start : start + self.batch]]
             batch = list(narrow(changes[start : start + self.batch]))
-            if not batch:
-                continue
-            self._call("write")
-            yield from self._send(batch)
+            if batch:
+                self._call("write")
+                yield from self._send(batch)
 
     def _send(self, batch) -> list[Receipt]:
         fate = self.fates.pop(0) if self.fates else "answered"
@@ -655,10 +656,14 @@ class Simulation:
         rng = random.Random(other)
         crm = self.crms["hubspot" if other % 2 == 0 else "salesforce"]
         refs = [(each, ref) for each in self.crms.values() for ref in self.live(each)]
+        handled = [(each, ref) for each, ref in refs if ref in each.handled]
+        refs = handled if handled and other % 3 == 0 else refs
         running = self.running()
         if deed in ("start", "run", "approve", "edit the config", "wait", "come", "change who can own"):
             self._act_alone(deed, which, crm, rng)
         elif deed in ("go on", "go on to a place", "finish", "kill", "stop", "lose the lock"):
+            if deed == "kill" and not running:
+                running = [self.command("sync")]
             if running:
                 self._act_on_process(deed, running[which % len(running)], other)
         elif deed in ("go down", "come up", "next request", "land", "mend", "workflow", "take back an activity"):
@@ -704,6 +709,11 @@ class Simulation:
             case "finish":
                 self.finish(actor)
             case "kill":
+                for _ in range(other % 90):
+                    if actor.at not in (DONE, "standing by"):
+                        actor.go_on()
+                if actor.at == DONE:
+                    return
                 self.seen[f"kill at {actor.at}"] += 1
                 actor.kill()
             case "stop":
@@ -994,7 +1004,7 @@ PROCESSES = ("daemon A", "daemon B", "sync", "backfill", "backfill --yes", "plan
 
 DEEDS = {
     # processes
-    "start": 6, "go on": 8, "go on to a place": 8, "finish": 4, "run": 6, "kill": 3, "stop": 1, "lose the lock": 3 if FENCED else 0,
+    "start": 6, "go on": 8, "go on to a place": 8, "finish": 4, "run": 4, "kill": 6, "stop": 1, "lose the lock": 3 if FENCED else 0,
     # people
     "come": 2, "delete": 2, "restore": 2, "merge": 2, "do something": 3, "take back an activity": 1, "edit fields": 4,
     "edit the stage": 3, "edit the owner": 3, "edit the address": 2, "edit our field": 1,
