@@ -4,7 +4,7 @@ PYTHON ?= $(shell command -v python3.11 || command -v python3)
 BIN := .venv/bin
 LOCK := $(BIN)/uv pip compile -q --universal --python-version 3.11 --generate-hashes --no-header pyproject.toml
 
-.PHONY: demo test lint format bench lock clean
+.PHONY: demo test lint format bench sweep lock clean
 
 demo: .venv/demo
 	$(BIN)/crmsync demo
@@ -26,6 +26,9 @@ bench: .venv/test
 	$(BIN)/python benchmarks/scoring.py --people 100000
 	$(BIN)/python benchmarks/hubspot.py
 	$(BIN)/python benchmarks/salesforce.py
+
+sweep: .venv/test
+	CRMSYNC_SWEEP=1 $(BIN)/pytest -q -n 2 tests/test_kill.py
 
 lock: .venv/test
 	$(BIN)/python -m pip install -q --disable-pip-version-check uv

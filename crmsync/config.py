@@ -35,10 +35,20 @@ Spelling = str | dict[str, str]
 
 
 class State(Table):
-    """Where everything durable is kept."""
+    """Where everything durable is kept.
+
+    `lease` is how long a worker that takes over from one that vanished waits, where that one had sent changes that may
+    still arrive; if it is left out, 90 seconds on PostgreSQL, where the other may only be paused, and 5 on SQLite.
+    """
 
     url: str = "sqlite:///crmsync.db"
     keep: Duration = timedelta(days=400)
+    lease: Duration | None = Field(default=None, ge=timedelta(seconds=1))
+
+    @property
+    def lease_seconds(self) -> float | None:
+        """The lease in seconds."""
+        return None if self.lease is None else self.lease.total_seconds()
 
 
 _CRON = ((0, 59), (0, 23), (1, 31), (1, 12), (0, 7))

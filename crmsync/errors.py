@@ -74,5 +74,15 @@ class StateInUse(StateError):
         )
 
 
+class LostLock(StateError):
+    """This process may not write to the state any more: its lock went away, or another process took over."""
+
+    def __init__(self) -> None:
+        super().__init__(
+            "the lock on the state was lost, so that another worker may have taken over; nothing more was sent, and "
+            "the next run goes on from what was stored"
+        )
+
+
 class Cancelled(CrmsyncError):
     """Somebody asked the worker to stop (SIGTERM): leave between pages, everything so far is kept."""

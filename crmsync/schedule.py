@@ -20,7 +20,7 @@ from crmsync import log
 from crmsync.config import Config, Schedule
 from crmsync.cycle import cycle
 from crmsync.ending import end_of
-from crmsync.errors import Cancelled, StateError
+from crmsync.errors import Cancelled, LostLock, StateError
 from crmsync.model import Receiver
 from crmsync.result import Result, Work
 from crmsync.stopping import cut_off
@@ -32,6 +32,9 @@ DEFAULTS = {"coalesce": True, "max_instances": 1, "misfire_grace_time": None}
 
 WATCHED_EVERY = 5.0
 """Seconds between looks at whether the cycle makes progress."""
+
+TURN_WATCHED_EVERY = 1.0
+"""Seconds between looks at whether this process is still the one that writes."""
 
 APPROVALS_EVERY = 2.0
 """Seconds between looks at whether somebody approved a plan."""
@@ -113,8 +116,8 @@ def tick(work_now: Callable[[], Work], watch: Watch) -> Result | None:
         work = work_now()
         full = reconciles(work)
         result = cycle(work, "reconcile" if full else "run", full=full)
-    except Cancelled:
-        logger.info("cycle_stopped")
+    except (Cancelled, LostLock) as error:
+        logger.info("cycle_stopped", why=str(error))
     except Exception as error:
         end = end_of(error, kept=True)
         fault = error if end.kind == "fault" else None
@@ -213,13 +216,13 @@ def run(
     """Run cycles until `stop` is raised; the cycle under way then leaves between two pages.
 
     `receivers` listen meanwhile, and approvals are taken up as they come into the `store`. Raises `ConfigError` where a
-    receiver cannot listen.
+    receiver cannot listen, and `LostLock` as soon as this process may not write to the store any more.
     """
-    one_at_a_time = threading.Lock()
+    one_at_a_time, leave = threading.Lock(), threading.Event()
 
     def act() -> None:
         with one_at_a_time:
-            if not stop.is_set():
+            if not leave.is_set():
                 tick(work_now, watch)
 
     scheduler = scheduler_of(config.schedule, act, datetime.now(UTC))
@@ -227,14 +230,24 @@ def run(
     with ExitStack() as listening:
         for each in receivers:
             listening.enter_context(each.receiving(waker(scheduler, act)))
-        leaving = threading.Thread(target=_leave, args=(scheduler, stop), name="leaving", daemon=True)
+        threading.Thread(target=_watch_turn, args=(store, stop, leave), name="turn", daemon=True).start()
+        leaving = threading.Thread(target=_leave, args=(scheduler, leave), name="leaving", daemon=True)
         leaving.start()
-        threading.Thread(target=_guard, args=(watch, deadline, stop), name="watchdog", daemon=True).start()
+        threading.Thread(target=_guard, args=(watch, deadline, leave), name="watchdog", daemon=True).start()
         if store is not None:
-            asking = (store, run_now(scheduler, act), stop)
+            asking = (store, run_now(scheduler, act), leave)
             threading.Thread(target=watch_approvals, args=asking, name="approvals", daemon=True).start()
         scheduler.start()
         leaving.join()
+    if not stop.is_set():
+        raise LostLock
+
+
+def _watch_turn(store: Store | None, stop: threading.Event, leave: threading.Event) -> None:
+    """Raise `leave` when told to stop, or when this process may not write any more."""
+    while not stop.wait(TURN_WATCHED_EVERY) and (store is None or store.may_write()):
+        pass
+    leave.set()
 
 
 def _leave(scheduler: BlockingScheduler, stop: threading.Event) -> None:

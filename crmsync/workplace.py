@@ -9,12 +9,13 @@ from functools import partial
 
 from sqlalchemy import make_url
 
+from crmsync import log
 from crmsync.apply import Progress
 from crmsync.config import Config, connectors
 from crmsync.errors import ConfigError
 from crmsync.model import Connector, Notes, Stop
 from crmsync.result import Work
-from crmsync.store.database import Store, is_there, open_existing_store, open_store, quick_check
+from crmsync.store.database import Store, WriterStop, is_there, open_existing_store, open_store, quick_check
 from crmsync.store.pulled import StoredNotes
 
 
@@ -37,7 +38,7 @@ def existing_state(config: Config) -> Iterator[Store | None]:
 @contextmanager
 def opened_state(config: Config) -> Iterator[Store]:
     """The state that the config names. Raises `ConfigError` or `StateError` where it cannot be used."""
-    store = open_store(config.state.url)
+    store = open_store(config.state.url, config.state.lease_seconds)
     try:
         yield store
     finally:
@@ -57,7 +58,8 @@ def connected(config: Config, store: Store, stop: Stop) -> Iterator[dict[str, Co
         crms: dict[str, Connector] = {}
         for name in config.crms:
             try:
-                crms[name] = stack.enter_context(connector(config, name, StoredNotes(store, name), stop))
+                leave = WriterStop(stop, store)
+                crms[name] = stack.enter_context(connector(config, name, StoredNotes(store, name), leave))
             except ConfigError as error:
                 problems += error.problems
         if problems:
@@ -78,9 +80,19 @@ def connector(config: Config, crm: str, notes: Notes, stop: Stop) -> Iterator[Co
 @contextmanager
 def at_work(config: Config, who: str, stop: Stop, progress: Progress) -> Iterator[Work]:
     """Everything for one run, now, as the one writer of the state. Raises `StateInUse` when somebody else writes."""
-    with opened_state(config) as store, store.writer(who), connected(config, store, stop) as crms:
+    with (
+        opened_state(config) as store,
+        store.writer(who, stop, landing=say_landing),
+        connected(config, store, stop) as crms,
+    ):
         quick_check(store, datetime.now(UTC))
         yield Work(config, store, crms, datetime.now(UTC), progress, partial(connected, stop=stop))
+
+
+def say_landing(seconds: float) -> None:
+    """Tell why nothing happens for so long."""
+    why = "an earlier worker vanished, and what it had sent may still arrive"
+    log.get().warning("waiting_to_take_over", seconds=round(seconds), why=why)
 
 
 @contextmanager

@@ -61,16 +61,28 @@ def _postgres() -> Iterator[str]:
         shutil.rmtree(folder, ignore_errors=True)
 
 
+@pytest.fixture
+def postgres_url(_postgres: str) -> str:
+    """The address of the PostgreSQL server."""
+    return _postgres
+
+
 @pytest.fixture(params=["sqlite", "postgresql"])
 def state_url(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[str]:
     """The address of an empty state: each test that asks runs once on each database."""
     if request.param == "sqlite":
         yield f"sqlite:///{tmp_path}/state.db"
         return
+    yield request.getfixturevalue("new_database")
+
+
+@pytest.fixture
+def new_database(postgres_url: str) -> Iterator[str]:
+    """The address of an empty state on PostgreSQL."""
     import psycopg
     from sqlalchemy import make_url
 
-    server = make_url(request.getfixturevalue("_postgres"))
+    server = make_url(postgres_url)
     name = f"test_{next(_numbers)}"
     with psycopg.connect(server.render_as_string(hide_password=False), autocommit=True) as connection:
         connection.execute(f'CREATE DATABASE "{name}" TEMPLATE made')

@@ -219,6 +219,8 @@ class Api:
         query: Query = (),
         form: Form = (),
     ) -> Any:
+        if self.stop.is_set():
+            raise Cancelled("stopped before a call to HubSpot")
         with self._lock:
             self.calls += 1
         answer = self._exchanged(method, where, token, body, query, form)

@@ -1,4 +1,4 @@
-"""Bulk API 2.0, both ways: jobs whose ids are kept before anything is uploaded, and that are never aborted."""
+"""Bulk API 2.0, both ways: jobs whose ids are kept before anything is uploaded, none aborted once it has begun."""
 
 from __future__ import annotations
 
@@ -90,13 +90,20 @@ def settle(org: Org, notes: Notes) -> None:
             state = expected(org.rest("GET", f"jobs/ingest/{job}"), "state")["state"]
         except Refused:
             state = "Gone"
-        if state == "Open":
-            del notes[note]  # its data never arrived whole, so Salesforce never begins it
-        elif state == "Gone":
+        if (state == "Open" and _is_aborted(org, job)) or state == "Gone":
             del notes[note]
         else:
             wait(org, f"jobs/ingest/{job}")
             _forget(org, notes, job)
+
+
+def _is_aborted(org: Org, job: str) -> bool:
+    """Whether a job whose data never arrived whole will never begin, even if whoever made it comes back."""
+    try:
+        org.rest("PATCH", f"jobs/ingest/{job}", {"state": "Aborted"})
+    except Refused:
+        return False
+    return True
 
 
 def bodies(rows: Mapping[str, Mapping[str, Any]], most: int = BODY) -> Iterator[tuple[bytes, list[str]]]:

@@ -22,7 +22,7 @@ from connectors.http import PATIENCE, TIMEOUT, checked_address, is_loopback, pat
 from connectors.salesforce.answers import CRM, Expired, Refused, exchanged, expected
 from connectors.salesforce.settings import SUFFIXES, Settings
 from connectors.salesforce.tokens import Token, new_token
-from crmsync.errors import ConfigError, Transient, Unavailable
+from crmsync.errors import Cancelled, ConfigError, Transient, Unavailable
 from crmsync.model import Stop
 
 T = TypeVar("T")
@@ -266,6 +266,8 @@ class Org:
         return response
 
     def _count(self) -> None:
+        if self.stop.is_set():
+            raise Cancelled("stopped before a call to Salesforce")
         self.calls += 1
 
     def _seen(self, response: requests.Response) -> None:

@@ -6,16 +6,18 @@ import logging
 from datetime import UTC, datetime
 from functools import partial
 from importlib.metadata import version
+from threading import Event
 
 from crmsync import log, schedule
 from crmsync.cli.frame import DEFAULT_CONFIG, AsJson, ConfigPath, Debug, opened_config, told
-from crmsync.errors import StateError
+from crmsync.config import Config
+from crmsync.errors import Cancelled, StateError
 from crmsync.model import Receiver
 from crmsync.result import Work
 from crmsync.stopping import stoppable
 from crmsync.store import journal
-from crmsync.store.database import quick_check
-from crmsync.workplace import connected, opened_state
+from crmsync.store.database import STANDBY_POLL, Store, quick_check
+from crmsync.workplace import connected, opened_state, say_landing
 
 
 def run(config: ConfigPath = DEFAULT_CONFIG, as_json: AsJson = False, debug: Debug = False) -> None:
@@ -27,27 +29,37 @@ def run(config: ConfigPath = DEFAULT_CONFIG, as_json: AsJson = False, debug: Deb
     """
     with told(as_json, debug, config) as ending:
         settings = opened_config(ending, logging.INFO)
-        with stoppable(0) as stop, opened_state(settings) as store, connected(settings, store, stop) as crms:
+        with stoppable(0) as stop, opened_state(settings) as store:
             quick_check(store, datetime.now(UTC))
-            logger, watch = log.get(), schedule.Watch()
-            logger.info("started", version=version("crmsync"), crms=sorted(crms), model=settings.model_hash())
-
-            def work_now() -> Work:
-                connect = partial(connected, stop=stop)
-                return Work(settings, store, crms, datetime.now(UTC), lambda _what, _crm, _more: watch.begin(), connect)
-
-            try:
-                with store.writer("crmsync run", stop, lambda holder: logger.info("standing_by", holder=holder)):
-                    receivers = [each for each in crms.values() if isinstance(each, Receiver)]
-                    with store.begin() as tx:
-                        journal.set_worker_config(tx, settings.decision_hash())
-                    try:
-                        schedule.run(settings, work_now, watch, stop, receivers, store)
-                    finally:
-                        with store.begin() as tx:
-                            journal.set_worker_config(tx, "")
-            except StateError:
-                if not stop.is_set():
-                    raise
-            logger.info("stopped")
+            log.get().info(
+                "started", version=version("crmsync"), crms=sorted(settings.crms), model=settings.model_hash()
+            )
+            while not stop.is_set():
+                try:
+                    _take_turn(settings, store, stop)
+                except Cancelled:
+                    break
+                except StateError as error:
+                    log.get().warning("turn_ended", why=str(error), next="this worker stands by, to take over again")
+                    stop.wait(STANDBY_POLL)
+            log.get().info("stopped")
         ending.document = {"stopped": True}
+
+
+def _take_turn(settings: Config, store: Store, stop: Event) -> None:
+    """Become the one writer, and run on schedule until told to stop. Raises `LostLock` when the lock is lost."""
+    logger, watch = log.get(), schedule.Watch()
+
+    def stand_by(holder: str) -> None:
+        logger.info("standing_by", holder=holder)
+
+    with connected(settings, store, stop) as crms, store.writer("crmsync run", stop, stand_by, say_landing):
+        with store.begin() as tx:
+            journal.set_worker_config(tx, settings.decision_hash())
+
+        def work_now() -> Work:
+            connect = partial(connected, stop=stop)
+            return Work(settings, store, crms, datetime.now(UTC), lambda _what, _crm, _more: watch.begin(), connect)
+
+        receivers = [each for each in crms.values() if isinstance(each, Receiver)]
+        schedule.run(settings, work_now, watch, stop, receivers, store)

@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-import fcntl
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
 
 import orjson
-from sqlalchemy import JSON, Connection, and_, case, cast, distinct, func, or_, select, text
+from sqlalchemy import JSON, Connection, and_, case, cast, distinct, func, or_, select
 
 from crmsync.people import normal_email
-from crmsync.store.database import ADVISORY_LOCK, Store, tuples
+from crmsync.store.database import Store, tuples
 from crmsync.store.journal import APPROVED, EDITED, PARTLY, PLANS, REJECTED, UNKNOWN, WAITING
+from crmsync.store.lock import lock_of
 from crmsync.store.schema import (
     LIVE,
     OPEN,
@@ -294,27 +294,7 @@ def feeds(connection: Connection, now: int) -> list[tuple[str, str, int, int]]:
     return [(crm, kind, int(many), int(last)) for crm, kind, many, last in connection.execute(query)]
 
 
-_POSTGRES_LOCK = text(
-    "SELECT 1 FROM pg_locks WHERE locktype = 'advisory' AND granted AND objid = :lock"
-    " AND database = (SELECT oid FROM pg_database WHERE datname = current_database()) LIMIT 1"
-)
-
-
 def held_by(store: Store) -> str | None:
     """Who is writing to this state at present, or `None`."""
-    if store.engine.dialect.name == "postgresql":
-        with store.read() as connection:
-            found = connection.scalar(_POSTGRES_LOCK, {"lock": ADVISORY_LOCK})
-        return "another process" if found else None
-    database = store.engine.url.database
-    if not database or database == ":memory:":
-        return None
-    try:
-        with open(f"{database}.lock", encoding="utf-8") as file:
-            try:
-                fcntl.flock(file.fileno(), fcntl.LOCK_SH | fcntl.LOCK_NB)
-            except BlockingIOError:
-                return file.read().strip() or "another process"
-    except OSError:
-        return None
-    return None
+    lock = lock_of(store.engine)
+    return (lock.holder() if lock else "") or None

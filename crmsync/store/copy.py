@@ -12,7 +12,7 @@ from sqlalchemy import delete, select
 
 from crmsync.store.database import Store, open_store
 from crmsync.store.pulled import IN_LIST, chunks
-from crmsync.store.schema import metadata, note
+from crmsync.store.schema import metadata, note, writer
 
 
 @contextmanager
@@ -44,6 +44,8 @@ def _copy_rows(store: Store, copy: Store) -> None:
     """Every row, as of one instant."""
     with store.engine.connect().execution_options(isolation_level="REPEATABLE READ", yield_per=IN_LIST) as source:
         for table in metadata.sorted_tables:
+            if table is writer:  # nobody else works on a copy
+                continue
             for rows in chunks(source.execute(select(table)).mappings(), IN_LIST):
                 with copy.begin() as writing:
                     writing.execute(table.insert(), [dict(row) for row in rows])

@@ -2,26 +2,28 @@
 
 from __future__ import annotations
 
-import fcntl
 import os
+import time
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager, nullcontext
+from contextlib import contextmanager, suppress
 from datetime import datetime
 from functools import partial
-from itertools import count
 from pathlib import Path
+from threading import Event
 from typing import Any
 
-from sqlalchemy import URL, Connection, Engine, create_engine, event, func, make_url, select
+from sqlalchemy import URL, Connection, Engine, create_engine, event, exists, func, make_url, select, update
 from sqlalchemy.dialects import postgresql, sqlite
-from sqlalchemy.exc import DatabaseError, OperationalError
+from sqlalchemy.exc import DBAPIError, InterfaceError, OperationalError
 from sqlalchemy.schema import Table
 
-from crmsync.errors import ConfigError, StateError, StateInUse, StateOutdated
+from crmsync.errors import Cancelled, ConfigError, LostLock, StateError, StateInUse, StateOutdated
+from crmsync.failpoint import failpoint
 from crmsync.model import Stop
 from crmsync.store import schema
+from crmsync.store.lock import Lock, lock_of
 
-HEAD = "0002"
+HEAD = "0003"
 """The newest migration; a test holds it against `migrations/versions`."""
 
 NETWORK_FILESYSTEMS = frozenset({"nfs", "nfs4", "cifs", "smb3", "smbfs", "fuse.sshfs", "afs", "ceph", "glusterfs"})
@@ -31,21 +33,82 @@ BUSY_SECONDS = 30
 LONGEST_LIST = 30_000
 """Values in one condition: SQLite takes 32,766."""
 
-ADVISORY_LOCK = 0x63726D73  # "crms"
+STANDBY_POLL = 1.0
+"""Seconds between attempts of a standby to take the lock."""
+
+MIGRATION_POLL, MIGRATION_POLLS = 0.1, 100
+"""Seconds between looks whether somebody else has brought the state up to date, and how many."""
+
+CONFIRMATIONS = 3
+"""How often a lock is asked for again where the answer itself took too long."""
+
+SILENT_CONNECTION = {
+    "connect_timeout": 10,
+    "keepalives_idle": 5,
+    "keepalives_interval": 5,
+    "keepalives_count": 3,
+    "tcp_user_timeout": 15_000,  # milliseconds
+}
+"""How soon a connection to PostgreSQL whose other end is gone is noticed; seconds, unless said otherwise."""
+
+OPEN_TRANSACTION = 60_000
+"""Milliseconds after which PostgreSQL ends a transaction that does nothing: a paused worker must not hold others up."""
+
+elapsed = partial(time.clock_gettime, getattr(time, "CLOCK_BOOTTIME", time.CLOCK_MONOTONIC))
+"""Seconds that have passed, those of a suspended machine included."""
+
+
+class Turn:
+    """A turn to write: from taking the lock, which raised the epoch to this one, until it is given back or lost."""
+
+    def __init__(self, lock: Lock, epoch: int, lease: float) -> None:
+        self._lock, self._epoch, self._lease = lock, epoch, lease
+        self._lost = False
+
+    def lasts(self) -> bool:
+        """Whether the lock is held as of now; once it is not, the turn is over for good.
+
+        The answer is believed for a sixth of the lease, which leaves five for the longest request that it allows.
+        """
+        for _ in range(CONFIRMATIONS):
+            asked = elapsed()
+            if self._lost or not self._lock.is_held():
+                break
+            if elapsed() - asked <= self._lease / 6:
+                return True
+        self._lost = True
+        return False
+
+    def fence(self, writing: Connection) -> None:
+        """Raise `LostLock` where this is not the present turn; nobody takes over until the transaction has ended."""
+        epoch = writing.scalar(select(schema.writer.c.epoch).with_for_update(read=True))
+        if self._lost or epoch != self._epoch:
+            self._lost = True
+            raise LostLock
 
 
 class Store:
-    """The state database. `begin()` is a transaction that writes, `read()` one that only reads."""
+    """The state database. `begin()` is a transaction that writes, `read()` one that only reads.
 
-    def __init__(self, engine: Engine, url: str) -> None:
-        self.engine, self.url = engine, url
-        self._lock: Connection | None = None
+    `lease` is for how many seconds a request of a worker that vanished may still arrive; else the lock says it.
+    """
+
+    def __init__(self, engine: Engine, url: str, lease: float | None = None) -> None:
+        self.engine, self.url, self.lease = engine, url, lease
+        self._turn: Turn | None = None
 
     @contextmanager
     def begin(self) -> Iterator[Connection]:
-        """A writing transaction: commits at the end of the block, leaves nothing behind when it raises."""
+        """A writing transaction: commits at the end of the block, leaves nothing behind when it raises.
+
+        Raises `LostLock` where this process was the writer and is not any more.
+        """
         with _told(self.url), self.engine.begin() as connection:
+            if self._turn is not None:
+                self._turn.fence(connection)
             yield connection
+            failpoint("commit")
+        failpoint("committed")
 
     @contextmanager
     def read(self) -> Iterator[Connection]:
@@ -57,38 +120,112 @@ class Store:
         """Close every connection."""
         self.engine.dispose()
 
-    def confirm_writer(self) -> None:
-        """Raise `StateError` when the lock went away with its connection: another worker may be writing by now."""
-        if self._lock is None:
-            return
-        with _told(self.url):
-            held = self._lock.exec_driver_sql(
-                "SELECT count(*) FROM pg_locks WHERE locktype = 'advisory' AND pid = pg_backend_pid()"
-            )
-            if not held.scalar():
-                raise StateError("the lock on the state was lost; start again, and what was under way goes on")
+    def may_write(self) -> bool:
+        """Whether this process may go on writing: it is the writer, or never meant to be."""
+        return self._turn is None or self._turn.lasts()
 
     @contextmanager
     def writer(
-        self, who: str, stop: Stop | None = None, standing_by: Callable[[str], object] = lambda _holder: None
+        self,
+        who: str,
+        stop: Stop | None = None,
+        standing_by: Callable[[str], object] | None = None,
+        landing: Callable[[float], object] = lambda _seconds: None,
     ) -> Iterator[None]:
         """Be the one process that changes this state.
 
-        Without `stop` raises `StateError` at once if another is; with it waits as a standby until the other leaves or
-        `stop` is raised (then `StateError`, too); `standing_by` is told once who holds it.
+        Raises `StateInUse` if another is; with `standing_by`, which is told once who that is, it waits for the other to
+        leave. Where that one left changes behind that it had sent, it waits until they cannot arrive any more, which
+        `landing` is told in seconds. Raises `Cancelled` when `stop` is raised meanwhile.
         """
-        lock = _postgres_lock if self.engine.dialect.name == "postgresql" else _file_lock
-        with lock(self, who, partial(_wait_for, stop=stop, tell=_once(standing_by))):
+        lock = lock_of(self.engine)
+        if lock is None:
             yield
+            return
+        stop = stop or Event()
+        try:
+            self._take(lock, who, stop, standing_by)
+            lease = lock.lease if self.lease is None else self.lease
+            epoch, left_at = self._begin_turn(who)
+            self._turn = Turn(lock, epoch, lease)
+            if seconds := self._seconds_to_land(lease, left_at):
+                landing(seconds)
+                if stop.wait(seconds):
+                    raise Cancelled("stopped while waiting for what an earlier worker had sent")
+            yield
+        finally:
+            self._end_turn()
+            lock.release()
+
+    def _take(self, lock: Lock, who: str, stop: Stop, standing_by: Callable[[str], object] | None) -> None:
+        told = False
+        while True:
+            try:
+                with _told(self.url):
+                    if lock.take(who):
+                        return
+                    holder = lock.holder() or "another process"
+            except StateError as error:
+                if standing_by is None:
+                    raise
+                holder = f"nobody ({error})"
+            if standing_by is None:
+                raise StateInUse(holder)
+            if not told:
+                standing_by(holder)
+                told = True
+            if stop.wait(STANDBY_POLL):
+                raise Cancelled(f"stopped while {holder} works on the state")
+
+    def _begin_turn(self, who: str) -> tuple[int, int | None]:
+        """Raise the epoch. Returns it, and when the turn before ended (milliseconds), if it ended by itself."""
+        row = schema.writer
+        with self.begin() as writing:
+            before = writing.execute(select(row.c.epoch, row.c.left_at).with_for_update()).one()
+            mine = {"epoch": before.epoch + 1, "holder": f"{who} (process {os.getpid()})"}
+            writing.execute(update(row).values(**mine, config="", left_at=None))
+        return before.epoch + 1, before.left_at
+
+    def _end_turn(self) -> None:
+        """Say that this turn ended by itself, unless it was lost."""
+        with suppress(StateError):
+            if self._turn is not None:
+                with self.begin() as writing:
+                    writing.execute(update(schema.writer).values(holder="", config="", left_at=_database_ms(writing)))
+        self._turn = None
+
+    def _seconds_to_land(self, lease: float, left_at: int | None) -> float:
+        """How long something that was sent in an earlier turn, and was never heard of again, may still arrive."""
+        with self.read() as reading:
+            if not reading.scalar(select(exists().where(schema.change.c.state == "sent"))):
+                return 0.0
+            since = 0.0 if left_at is None else (_database_ms(reading) - left_at) / 1000
+        return min(max(lease - since, 0.0), lease)
 
 
-def open_store(url: str) -> Store:
-    """Open the state at `url`, creating or migrating it.
+class WriterStop:
+    """A stop for connectors that is raised, too, as soon as this process may not write any more."""
+
+    def __init__(self, stop: Stop, store: Store) -> None:
+        self._stop, self._store = stop, store
+
+    def is_set(self) -> bool:
+        """Whether to leave; asked before each attempt of a request, so that none begins after the turn is over."""
+        failpoint("request")
+        return self._stop.is_set() or not self._store.may_write()
+
+    def wait(self, timeout: float | None = None) -> bool:
+        """Wait for the stop itself; the turn is looked at before the next request."""
+        return self._stop.wait(timeout)
+
+
+def open_store(url: str, lease: float | None = None) -> Store:
+    """Open the state at `url`, creating or migrating it; `lease` as for `Store`.
 
     Raises `ConfigError` for an address that cannot be used and `StateError` for a state that cannot: `StateInUse` where
     it is of an older version and somebody works on it.
     """
-    with _opened(_address(url)) as store:
+    with _opened(_address(url), lease) as store:
         _migrate(store)
     return store
 
@@ -136,16 +273,20 @@ def is_there(address: URL) -> bool:
 
 
 @contextmanager
-def _opened(address: URL) -> Iterator[Store]:
+def _opened(address: URL, lease: float | None = None) -> Iterator[Store]:
     """A state that stays open, unless the block raises."""
     if address.drivername == "sqlite" and address.database:
         _refuse_network_filesystem(Path(address.database))
     is_sqlite = address.drivername == "sqlite"
-    engine = create_engine(address, connect_args={"timeout": BUSY_SECONDS} if is_sqlite else {})
     if is_sqlite:
+        engine = create_engine(address, connect_args={"timeout": BUSY_SECONDS})
         event.listen(engine, "connect", _prepare_sqlite)
         event.listen(engine, "begin", _begin_sqlite)
-    store = Store(engine, address.render_as_string(hide_password=True))
+    else:
+        own = {name: value for name, value in SILENT_CONNECTION.items() if name not in address.query}
+        engine = create_engine(address, connect_args=own, pool_pre_ping=True)
+        event.listen(engine, "connect", _prepare_postgres)
+    store = Store(engine, address.render_as_string(hide_password=True), lease)
     try:
         with _told(store.url):
             yield store
@@ -225,6 +366,11 @@ def _prepare_sqlite(connection: Any, _record: Any) -> None:
     cursor.close()
 
 
+def _prepare_postgres(connection: Any, _record: Any) -> None:
+    connection.execute(f"SET idle_in_transaction_session_timeout = {OPEN_TRANSACTION}")
+    connection.commit()
+
+
 def _begin_sqlite(connection: Connection) -> None:
     reads = connection.get_execution_options().get("crmsync_reads")
     connection.exec_driver_sql("BEGIN" if reads else "BEGIN IMMEDIATE")
@@ -235,15 +381,22 @@ def _told(url: str) -> Iterator[None]:
     """Turn what a database driver raises into a sentence for the admin."""
     try:
         yield
-    except (DatabaseError, OperationalError) as error:
+    except DBAPIError as error:
         said = str(error.orig)
         if "malformed" in said or "not a database" in said:
             raise StateError(_damaged(url)) from error
         if "locked" in said or "readonly" in said or "unable to open" in said or "full" in said:
             raise StateError(f"the state at {url} cannot be used: {said}; nothing was written to it") from error
-        if isinstance(error, OperationalError):
+        if isinstance(error, OperationalError | InterfaceError) or error.connection_invalidated:
             raise StateError(f"the state database at {url} does not answer: {said.splitlines()[0]}") from error
         raise
+
+
+def _database_ms(connection: Connection) -> int:
+    """The instant by the database's clock, in milliseconds: the same for all who share it."""
+    if connection.dialect.name == "postgresql":
+        return int(connection.scalars(select(func.extract("epoch", func.clock_timestamp()))).one() * 1000)
+    return int(time.time() * 1000)
 
 
 def _damaged(url: str) -> str:
@@ -291,12 +444,24 @@ def _version(engine: Engine) -> str | None:
 
 
 def _migrate(store: Store) -> None:
-    """Bring a state up to date; an older one belongs to nobody else meanwhile."""
-    at = _version(store.engine)
-    if at == HEAD:
+    """Bring a state up to date, under the lock: whoever comes at the same time waits until that is done."""
+    if _version(store.engine) == HEAD:
         return
-    with store.writer("crmsync, which brings the state up to date") if at else nullcontext():
-        _upgrade(store.engine)
+    lock = lock_of(store.engine)
+    try:
+        for _ in range(MIGRATION_POLLS):
+            if lock is None or lock.take("crmsync, which brings the state up to date"):
+                break
+            time.sleep(MIGRATION_POLL)
+            if _version(store.engine) == HEAD:
+                return
+        else:
+            raise StateInUse((lock and lock.holder()) or "another process")
+        if _version(store.engine) != HEAD:
+            _upgrade(store.engine)
+    finally:
+        if lock is not None:
+            lock.release()
 
 
 def _upgrade(engine: Engine) -> None:
@@ -309,59 +474,3 @@ def _upgrade(engine: Engine) -> None:
     with engine.begin() as connection:
         settings.attributes["connection"] = connection
         command.upgrade(settings, "head")
-
-
-@contextmanager
-def _file_lock(store: Store, who: str, wait_for: Callable[[str], None]) -> Iterator[None]:
-    database = store.engine.url.database
-    if not database or database == ":memory:":
-        yield
-        return
-    with open(f"{database}.lock", "a+", encoding="utf-8") as file:
-        while not _flocked(file.fileno()):
-            file.seek(0)
-            wait_for(file.read().strip())
-        file.seek(0)
-        file.truncate()
-        file.write(f"{who} (process {os.getpid()})")
-        file.flush()
-        try:
-            yield
-        finally:
-            file.truncate(0)
-
-
-def _flocked(descriptor: int) -> bool:
-    try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        return False
-    return True
-
-
-@contextmanager
-def _postgres_lock(store: Store, who: str, wait_for: Callable[[str], None]) -> Iterator[None]:
-    with _told(store.url), store.engine.connect() as connection:
-        connection = connection.execution_options(isolation_level="AUTOCOMMIT")
-        while not connection.scalar(select(func.pg_try_advisory_lock(ADVISORY_LOCK))):
-            wait_for("another process")
-        store._lock = connection
-        try:
-            yield
-        finally:
-            store._lock = None
-            connection.scalar(select(func.pg_advisory_unlock(ADVISORY_LOCK)))
-
-
-def _wait_for(holder: str, stop: Stop | None, tell: Callable[[str], object]) -> None:
-    if stop is None:
-        raise StateInUse(holder or "another process")
-    tell(holder or "another process")
-    if stop.wait(1.0):
-        raise StateInUse(holder or "another process")
-
-
-def _once(tell: Callable[[str], object]) -> Callable[[str], object]:
-    """The same, of which only the first call is heard: who waits asks every second."""
-    calls = count()
-    return lambda holder: tell(holder) if next(calls) == 0 else None

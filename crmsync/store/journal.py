@@ -11,7 +11,7 @@ from sqlalchemy import Connection, bindparam, case, delete, func, select, update
 from crmsync.model import Change, Ref, Scalar
 from crmsync.store.database import upsert
 from crmsync.store.pulled import IN_LIST, chunks, drop_sheets, dump, ids_by_ref, outdate
-from crmsync.store.schema import OPEN, PARKED, WAKING, change, contact, model, note, past_field, pointer, run
+from crmsync.store.schema import OPEN, PARKED, WAKING, change, contact, model, note, past_field, pointer, run, writer
 
 FULL_RUNS = ("backfill", "reconcile")
 """The commands of runs that pull everything."""
@@ -40,9 +40,6 @@ PREVIEWS_KEPT = 30 * 86_400_000
 
 ADOPTED = "config"
 """The note that says with which config (by its hash) the state was last planned for; one for each CRM is beside it."""
-
-WORKER = {"crm": "", "name": "worker_config"}
-"""The note that says by which config (its hash) the daemon on this state works."""
 
 
 class Row(NamedTuple):
@@ -113,13 +110,13 @@ def adopt_config(connection: Connection, config_hash: str, crms: Collection[str]
 
 
 def worker_config(connection: Connection) -> str:
-    """The config (hash) that the daemon on this state was started with; empty where none ever was."""
-    return connection.scalar(select(note.c.value).where(note.c.crm == "", note.c.name == WORKER["name"])) or ""
+    """The config (hash) that the daemon on this state was started with; empty where there is none at work."""
+    return connection.scalar(select(writer.c.config)) or ""
 
 
 def set_worker_config(connection: Connection, config_hash: str) -> None:
-    """A daemon works on this state from now on, by this config."""
-    upsert(connection, note, [{**WORKER, "value": config_hash}])
+    """The present writer is a daemon, and works by this config."""
+    connection.execute(update(writer).values(config=config_hash))
 
 
 def add_plan(

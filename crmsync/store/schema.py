@@ -46,6 +46,16 @@ UNOWNED = text("waiting <> ''")
 WAKING = text("wake IS NOT NULL")
 """Contacts that time alone makes due, in the very words of their index."""
 
+writer = Table(
+    "writer",  # one row: whose turn it is to write
+    metadata,
+    Column("id", Integer, primary_key=True, autoincrement=False),
+    Column("epoch", BigInteger, nullable=False),  # one more with each turn; compared in each transaction that writes
+    Column("holder", Text, nullable=False, server_default=""),
+    Column("config", Text, nullable=False, server_default=""),  # of a daemon: the hash of the config it works by
+    Column("left_at", BigInteger),  # when the last turn ended by itself, by the database's clock
+)
+
 account = Table(
     "account",
     metadata,
