@@ -15,7 +15,9 @@ from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass, replace
 from datetime import timedelta
 from functools import cache, partial
+from inspect import signature
 from pathlib import Path
+from types import SimpleNamespace
 from unittest import mock
 
 import orjson
@@ -29,21 +31,22 @@ from crmsync import config as config_module
 from crmsync import result as result_module
 from crmsync.config import config_of
 from crmsync.cycle import cycle, plan
-from crmsync.errors import Cancelled, ConfigError, StateError, StateInUse, Unavailable
-from crmsync.model import Activity, Contact, Owner, Receipt, Ref
+from crmsync.errors import Cancelled, ConfigError, LostLock, StateError, StateInUse, Unavailable
+from crmsync.model import Activity, Contact, Receipt, Ref
 from crmsync.plan import a_tenth_more
 from crmsync.result import Result, Work
 from crmsync.store import copy as copy_module
 from crmsync.store import database as database_module
 from crmsync.store import journal, schema
-from crmsync.store.database import Store, open_store
-from crmsync.store.pulled import from_ms, to_ms
+from crmsync.store.database import STANDBY_POLL, Store, WriterStop, open_store
+from crmsync.store.lock import Lock, lock_of
+from crmsync.store.pulled import to_ms
 from tests.make import MODEL, NOW, config, owners
 
 OURS = {"score", "fit", "behavior", "band", "reason"}
 DIRECT = {"stage", "owner"}
-FENCED = hasattr(errors, "LostLock")
-"""Whether the state tells a writer that lost its lock: only then a lock may be taken from one that is paused."""
+LOOKS_AT_CLOCKS = hasattr(errors, "WrongClock")
+"""Whether a run holds this machine's clock against those of the CRMs; without that a wrong one is simply believed."""
 
 GUARD = {"from_records": 2, "first_run": 3, "scores": 0.4, "bands": 0.5, "stages": 0.5, "owners": 0.5}
 """Limits that tiny worlds exceed now and then."""
@@ -65,6 +68,9 @@ FOREVER = timedelta(days=45)
 
 DONE = "ended"
 WHICH = st.integers(0, 2**16)
+
+
+CLOCK_ERRORS = (errors.WrongClock,) if LOOKS_AT_CLOCKS else ()
 
 
 class KilledError(BaseException):
@@ -97,10 +103,13 @@ def choke(where: str) -> None:
 
 
 class Stop:
-    """The flag that tells an actor to leave; who waits on it gives the baton back."""
+    """The flag that tells an actor to leave; who waits on it gives the baton back.
 
-    def __init__(self) -> None:
-        self.raised = False
+    A wait for what an earlier worker had sent is over when it has `landed`.
+    """
+
+    def __init__(self, landed: Callable[[], object] = lambda: None) -> None:
+        self.raised, self.landed = False, landed
 
     def is_set(self) -> bool:
         return self.raised
@@ -109,17 +118,22 @@ class Stop:
         self.raised = True
 
     def wait(self, timeout: float | None = None) -> bool:
+        is_for_landing = timeout is not None and timeout > STANDBY_POLL
         if not self.raised:
-            choke("standing by")
+            choke("waiting to take over" if is_for_landing else "standing by")
+        if is_for_landing and not self.raised:
+            self.landed()
         return self.raised
 
 
 class Actor(threading.Thread):
     """A process: it is at a choke point, or has ended with an `outcome`."""
 
-    def __init__(self, name: str, act: Callable[["Actor"], object]) -> None:
+    def __init__(self, name: str, act: Callable[["Actor"], object], landed: Callable[[], object]) -> None:
         super().__init__(daemon=True)
-        self.called, self.act, self.stop = name, act, Stop()
+        self.called, self.act, self.stop = name, act, Stop(landed)
+        self.leave: Stop | WriterStop = self.stop
+        self.locks: list[Lock] = []
         self.at, self.killed, self.writing = "start", False, 0
         self.outcome: object = None
         self.fault: BaseException | None = None
@@ -163,6 +177,8 @@ class Actor(threading.Thread):
         self.killed = True
         while self.at != DONE:
             self.go_on()
+        for lock in self.locks:  # the system takes them back
+            lock.release()
 
 
 # The CRMs
@@ -187,7 +203,7 @@ class Crm(Memory):
     def _call(self, what: str = "call") -> None:
         choke(f"{self.name} {what}")
         actor = getattr(_here, "actor", None)
-        if actor is not None and actor.stop.is_set():
+        if actor is not None and actor.leave.is_set():
             raise Cancelled(f"stopped before a call to {self.name}")
         self.calls += 1
         if self.is_down:
@@ -202,6 +218,10 @@ class Crm(Memory):
                 yield self.records[self.survivor(ref)]
             else:
                 yield self.records.get(ref) or Contact(ref, NOW, gone=True)
+
+    def clock(self):
+        """The CRM's own clock, which is right."""
+        return self.simulation.now if self.simulation.crms_tell_the_time else None
 
     def survivor(self, ref: Ref) -> Ref:
         while ref in self.replaced_by:
@@ -333,6 +353,7 @@ class Simulation:
     def __init__(self, folder: Path, url: str = "", page_size: int = 2) -> None:
         self.folder, self.now = folder, NOW
         self.skew = timedelta()
+        self.crms_tell_the_time = True
         self.crms = {name: Crm(name, self) for name in ("hubspot", "salesforce")}
         for each in self.crms.values():
             each.page_size = page_size
@@ -379,9 +400,23 @@ class Simulation:
         self._patches.enter_context(mock.patch.object(copy_module.tempfile, "TemporaryDirectory", folders.take))
         engines = mock.patch.object(database_module, "create_engine", lambda url, **_how: lasting_engine(url))
         self._patches.enter_context(engines)
+        self._patches.enter_context(mock.patch.object(database_module, "lock_of", self._lock_of))
+        clock = SimpleNamespace(time=lambda: self.now.timestamp())
+        self._patches.enter_context(mock.patch.object(database_module, "time", clock))
         token = mock.patch.object(result_module.secrets, "token_hex", lambda _n: f"{next(numbers) % 65536:04x}")
         self._patches.enter_context(token)
         self._patches.enter_context(mock.patch.object(config_module, "connectors", cache(config_module.connectors)))
+
+    def _lock_of(self, engine: Engine) -> Lock | None:
+        lock, actor = lock_of(engine), getattr(_here, "actor", None)
+        if lock is not None and actor is not None:
+            actor.locks.append(lock)
+        return lock
+
+    def land(self) -> None:
+        """Whatever was sent arrives."""
+        for crm in self.crms.values():
+            crm.land()
 
     @property
     def database(self) -> str | None:
@@ -530,7 +565,7 @@ class Simulation:
     # Processes
 
     def _start(self, name: str, act: Callable[[Actor], object]) -> Actor:
-        actor = Actor(name, act)
+        actor = Actor(name, act, self.land)
         self.actors.append(actor)
         return actor
 
@@ -540,13 +575,17 @@ class Simulation:
 
         def act(actor: Actor) -> None:
             store = open_store(self.url)
+            actor.leave = WriterStop(actor.stop, store)
             try:
                 while not actor.stop.is_set():
                     try:
                         with store.writer("crmsync run", actor.stop, lambda _holder: None):
                             self._serve(actor, store, settings)
+                    except Cancelled:
+                        break
                     except StateError as error:
                         self.seen[type(error).__name__] += 1
+                        actor.stop.wait(STANDBY_POLL)
             finally:
                 store.close()
 
@@ -556,12 +595,12 @@ class Simulation:
         with store.begin() as tx:
             journal.set_worker_config(tx, settings.decision_hash())
         while not actor.stop.is_set():
+            if not store.may_write():
+                raise LostLock
             work = self.work(store, settings)
             full = schedule.reconciles(work)
             self._run(actor, work, "reconcile" if full else "run", full=full)
             choke("idle")
-        with store.begin() as tx:
-            journal.set_worker_config(tx, "")
 
     def command(self, name: str) -> Actor:
         """A command of the command line: sync, backfill, backfill --yes, plan."""
@@ -573,12 +612,13 @@ class Simulation:
                     with _in_words():
                         plan(self.work(store))
                     return
-                with store.writer(f"crmsync {name}"):
+                actor.leave = WriterStop(actor.stop, store)
+                with store.writer(f"crmsync {name}", actor.stop):
                     full = name.startswith("backfill")
                     itself = name.endswith("yes")
                     self._run(actor, self.work(store), "backfill" if full else name, full=full, approved=itself)
-            except StateInUse:
-                self.seen["state in use"] += 1
+            except (StateInUse, Cancelled) as error:
+                self.seen[type(error).__name__] += 1
             except StateError as error:
                 self.seen[type(error).__name__] += 1
             finally:
@@ -590,7 +630,7 @@ class Simulation:
         before = len(self.failures)
         try:
             result = cycle(work, command, **how)
-        except (Unavailable, ConfigError, Cancelled) as error:
+        except (Unavailable, ConfigError, Cancelled, *CLOCK_ERRORS) as error:
             self.seen[f"run: {type(error).__name__}"] += 1
             return None
         self.seen[f"run: {result.verdict}"] += 1
@@ -609,9 +649,13 @@ class Simulation:
             if not plans:
                 return
             with suppress(ConfigError):
-                found = approval.find_plan(tx, self.config.decision_hash(), plans[which % len(plans)].id)
+                found = self._find_plan(tx, plans[which % len(plans)].id)
                 if journal.approve(tx, found.id, to_ms(self.now + self.skew), "ann"):
                     self.seen["approved"] += 1
+
+    def _find_plan(self, tx, plan_id: str):
+        now = (to_ms(self.now + self.skew),) if len(signature(approval.find_plan).parameters) > 3 else ()
+        return approval.find_plan(tx, self.config.decision_hash(), plan_id, *now)
 
     def lose_lock(self, actor: Actor) -> None:
         """The lock of somebody who is paused goes away, as when a network or an operator ends it."""
@@ -659,7 +703,7 @@ class Simulation:
         handled = [(each, ref) for each, ref in refs if ref in each.handled]
         refs = handled if handled and other % 3 == 0 else refs
         running = self.running()
-        if deed in ("start", "run", "approve", "edit the config", "wait", "come", "change who can own"):
+        if deed in ("start", "run", "approve", "edit the config", "wait", "come", "change who can own", "set the clock"):
             self._act_alone(deed, which, crm, rng)
         elif deed in ("go on", "go on to a place", "finish", "kill", "stop", "lose the lock"):
             if deed == "kill" and not running:
@@ -694,6 +738,8 @@ class Simulation:
                 self.owner_leaves(crm, f"{crm.name}-{rng.choice(['ann', 'bob'])}", rng.random() < 0.5)
             case "wait":
                 self.now += timedelta(hours=(1, 5, 30, 8 * 24)[which % 4])
+            case "set the clock":
+                self.skew = timedelta(hours=(0, 0, 20, -20, 24 * 20, -24 * 20)[which % 6])
             case "come" if sum(len(each.records) for each in self.crms.values()) < 14:
                 self.add_person(rng)
 
@@ -792,8 +838,8 @@ class Simulation:
 
     def come_to_rest(self) -> None:
         """Faults are over, whoever is in the middle of something ends it, and whatever is under way arrives."""
+        self.land()
         for crm in self.crms.values():
-            crm.land()
             crm.is_down, crm.fates = False, []
             crm.refusing, crm.refusing_fields, crm.workflow = {}, {}, None
         self.skew = timedelta()
@@ -807,7 +853,7 @@ class Simulation:
     def sync(self, later: timedelta = timedelta(minutes=15), **how) -> Result:
         """An undisturbed run."""
         self.now += later
-        with self.watching.writer("crmsync sync"):
+        with self.watching.writer("crmsync sync", Stop(self.land)):
             result = cycle(self.work(self.watching), "backfill" if how.get("full") else "sync", **how)
         if how.get("approved"):
             self.approved_by_itself.add(result.run)
@@ -844,7 +890,7 @@ class Simulation:
         with self.watching.begin() as tx:
             for row in journal.waiting_plans(tx):
                 with suppress(ConfigError):
-                    found = approval.find_plan(tx, self.config.decision_hash(), row.id)
+                    found = self._find_plan(tx, row.id)
                     journal.approve(tx, found.id, to_ms(self.now), "ann")
 
     def _check_at_rest(self, result: Result, *, strictly: bool = False) -> None:
@@ -935,7 +981,7 @@ class Simulation:
 
 @contextmanager
 def _in_words() -> Iterator[None]:
-    with suppress(Unavailable, ConfigError, Cancelled):
+    with suppress(Unavailable, ConfigError, Cancelled, *CLOCK_ERRORS):
         yield
 
 
@@ -1004,12 +1050,13 @@ PROCESSES = ("daemon A", "daemon B", "sync", "backfill", "backfill --yes", "plan
 
 DEEDS = {
     # processes
-    "start": 6, "go on": 8, "go on to a place": 8, "finish": 4, "run": 4, "kill": 6, "stop": 1, "lose the lock": 3 if FENCED else 0,
+    "start": 6, "go on": 8, "go on to a place": 8, "finish": 4, "run": 4, "kill": 6, "stop": 1, "lose the lock": 3,
     # people
     "come": 2, "delete": 2, "restore": 2, "merge": 2, "do something": 3, "take back an activity": 1, "edit fields": 4,
     "edit the stage": 3, "edit the owner": 3, "edit the address": 2, "edit our field": 1,
     # an admin, and time
     "approve": 3, "edit the config": 1, "change who can own": 1, "wait": 3,
+    "set the clock": 2 if LOOKS_AT_CLOCKS else 0,
     # CRMs
     "go down": 1, "come up": 1, "next request": 4, "land": 2, "refuse": 2, "mend": 2, "workflow": 2,
 }  # fmt: skip
