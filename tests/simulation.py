@@ -23,7 +23,7 @@ from unittest import mock
 import orjson
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, rule
-from sqlalchemy import URL, Engine, create_engine, make_url, select
+from sqlalchemy import URL, Engine, create_engine, func, make_url, select
 
 from connectors.memory import Memory, _changed
 from crmsync import approval, errors, schedule
@@ -39,7 +39,7 @@ from crmsync.store import copy as copy_module
 from crmsync.store import database as database_module
 from crmsync.store import journal, schema
 from crmsync.store.database import STANDBY_POLL, Store, WriterStop, open_store
-from crmsync.store.lock import Lock, lock_of
+from crmsync.store.lock import Lock, PostgresLock, lock_of
 from crmsync.store.pulled import to_ms
 from tests.make import MODEL, NOW, config, owners
 
@@ -323,10 +323,14 @@ def fresh_state(folder: Path, name: str) -> str:
     return f"sqlite:///{path}"
 
 
-@cache
-def lasting_engine(address: URL) -> Engine:
-    """One engine for each file: it keeps the statements that it compiled, which costs more than running them."""
-    return create_engine(address, connect_args={"timeout": 5} if address.drivername == "sqlite" else {})
+lasting_engines: dict[URL, Engine] = {}
+
+
+def lasting_engine(address: URL, **how) -> Engine:
+    """One engine for each database: it keeps the statements that it compiled, which costs more than running them."""
+    if address not in lasting_engines:
+        lasting_engines[address] = create_engine(address, **how)
+    return lasting_engines[address]
 
 
 class Folders:
@@ -398,12 +402,12 @@ class Simulation:
             self._patches.enter_context(mock.patch.object(Store, name, choking(name)))
         folders = Folders(self.folder)
         self._patches.enter_context(mock.patch.object(copy_module.tempfile, "TemporaryDirectory", folders.take))
-        engines = mock.patch.object(database_module, "create_engine", lambda url, **_how: lasting_engine(url))
+        engines = mock.patch.object(database_module, "create_engine", lasting_engine)
         self._patches.enter_context(engines)
         self._patches.enter_context(mock.patch.object(database_module, "lock_of", self._lock_of))
         clock = SimpleNamespace(time=lambda: self.now.timestamp())
         self._patches.enter_context(mock.patch.object(database_module, "time", clock))
-        token = mock.patch.object(result_module.secrets, "token_hex", lambda _n: f"{next(numbers) % 65536:04x}")
+        token = mock.patch.object(result_module.secrets, "token_hex", side_effect=lambda _n: f"{next(numbers):04x}")
         self._patches.enter_context(token)
         self._patches.enter_context(mock.patch.object(config_module, "connectors", cache(config_module.connectors)))
 
@@ -429,6 +433,8 @@ class Simulation:
                 actor.kill()
         self.watching.close()
         self._patches.close()
+        for engine in lasting_engines.values():
+            engine.dispose()
 
     @property
     def config(self):
@@ -659,9 +665,15 @@ class Simulation:
 
     def lose_lock(self, actor: Actor) -> None:
         """The lock of somebody who is paused goes away, as when a network or an operator ends it."""
-        path = Path(self.watching.engine.url.database + ".lock")
-        path.unlink(missing_ok=True)
-        self.seen["lock lost"] += 1
+        held = [lock for lock in actor.locks if lock.is_held()]
+        for lock in held:
+            self.seen["lock lost"] += 1
+            if isinstance(lock, PostgresLock):
+                session = lock._connection.scalar(select(func.pg_backend_pid()))
+                with self.watching.engine.connect() as connection:
+                    connection.execute(select(func.pg_terminate_backend(session)))
+            else:
+                Path(f"{make_url(self.url).database}.lock").unlink(missing_ok=True)
 
     def finish(self, actor: Actor) -> None:
         """Let somebody go on until there is nothing for them to do at present."""
@@ -672,6 +684,20 @@ class Simulation:
             if actor.at in ("idle", "standing by"):
                 return
         raise BrokenLawError("a_run_comes_to_an_end", actor.called)
+
+    def let(self, actor: Actor, steps: int) -> None:
+        """Let somebody go on for so many choke points."""
+        for _ in range(steps):
+            if actor.at != DONE:
+                actor.go_on()
+
+    def _kill(self, actor: Actor, later: int) -> None:
+        for _ in range(later):
+            if actor.at not in (DONE, "standing by"):
+                actor.go_on()
+        if actor.at != DONE:
+            self.seen[f"kill at {actor.at}"] += 1
+            actor.kill()
 
     def go_to(self, actor: Actor, place: str) -> None:
         """Let somebody go on until just before they read, look at or write to a CRM, or there is nothing to do."""
@@ -703,14 +729,14 @@ class Simulation:
         handled = [(each, ref) for each, ref in refs if ref in each.handled]
         refs = handled if handled and other % 3 == 0 else refs
         running = self.running()
-        if deed in ("start", "run", "approve", "edit the config", "wait", "come", "change who can own", "set the clock"):
+        if deed in ADMIN:
             self._act_alone(deed, which, crm, rng)
-        elif deed in ("go on", "go on to a place", "finish", "kill", "stop", "lose the lock"):
+        elif deed in PROCESS:
             if deed == "kill" and not running:
                 running = [self.command("sync")]
             if running:
                 self._act_on_process(deed, running[which % len(running)], other)
-        elif deed in ("go down", "come up", "next request", "land", "mend", "workflow", "take back an activity"):
+        elif deed in CRM:
             self._act_on_crm(deed, crm, which, rng)
         elif deed == "restore":
             gone = [ref for ref, record in sorted(crm.records.items()) if record.gone and not record.merged_into]
@@ -746,22 +772,13 @@ class Simulation:
     def _act_on_process(self, deed: str, actor: Actor, other: int) -> None:
         match deed:
             case "go on":
-                for _ in range(other % 60 + 1):
-                    if actor.at == DONE:
-                        break
-                    actor.go_on()
+                self.let(actor, other % 60 + 1)
             case "go on to a place":
                 self.go_to(actor, PLACES[other % len(PLACES)])
             case "finish":
                 self.finish(actor)
             case "kill":
-                for _ in range(other % 90):
-                    if actor.at not in (DONE, "standing by"):
-                        actor.go_on()
-                if actor.at == DONE:
-                    return
-                self.seen[f"kill at {actor.at}"] += 1
-                actor.kill()
+                self._kill(actor, other % 90)
             case "stop":
                 self.end(actor)
             case "lose the lock":
@@ -784,21 +801,11 @@ class Simulation:
                 crm.happen(replace(crm.happened[key], gone=True))
 
     def _act_on_record(self, deed: str, crm: Crm, ref: Ref, rng) -> None:
-        record = crm.records[ref]
         match deed:
-            case "edit fields":
-                self.edit(crm, ref, fields=some_fields(rng))
-            case "edit the stage":
-                self.edit(crm, ref, stage=rng.choice(["lead", "mql", "customer", None]))
-            case "edit the owner":
-                owner = rng.choice(["ann", "bob", "eve", "queue", None])
-                self.edit(crm, ref, owner=f"{crm.name}-{owner}" if owner else None)
-            case "edit the address":
-                self.edit(crm, ref, emails=(f"{rng.choice(['ada', 'bo', 'info', 'zed'])}@x.example",))
-            case "edit our field":
-                self.edit(crm, ref, current={**record.current, "score": rng.randrange(90)})
+            case "edit fields" | "edit the stage" | "edit the owner" | "edit the address" | "edit our field":
+                self.edit(crm, ref, **edited(deed, crm.records[ref], rng))
             case "do something":
-                self.happen(rng, crm, record)
+                self.happen(rng, crm, crm.records[ref])
             case "delete":
                 self.delete(crm, ref)
             case "merge":
@@ -807,10 +814,8 @@ class Simulation:
                     self.merge(crm, ref, rng.choice(others))
             case "refuse":
                 field = rng.choice(["", "stage", "owner", "score"])
-                if field:
-                    crm.refusing_fields[ref] = field
-                else:
-                    crm.refusing[ref] = "a rule says no"
+                refusing = crm.refusing_fields if field else crm.refusing
+                refusing[ref] = field or "a rule says no"
 
     # What must hold
 
@@ -926,7 +931,8 @@ class Simulation:
                 score = record.current.get("score")
                 law = "every_record_holds_its_score_or_a_list_says_why_not"
                 demand(score == should["score"], law, lambda: (ref, record, known, should))  # noqa: B023
-                demand(known["total"] == should["total"], "what_is_stored_is_what_is_computed_anew", (ref, known, should))
+                law = "what_is_stored_is_what_is_computed_anew"
+                demand(known["total"] == should["total"], law, (ref, known, should))
                 demand(known["stage"] == record.stage, "the_state_knows_the_stage", (ref, known, record))
                 demand(known["owner"] == record.owner, "the_state_knows_the_owner", (ref, known, record))
             if strictly:
@@ -979,6 +985,21 @@ class Simulation:
         return [row for row in self._rows(schema.change) if row["state"] in ("planned", "sent", "updated")][-6:]
 
 
+def edited(deed: str, record: Contact, rng) -> dict:
+    """What a person gives a record."""
+    match deed:
+        case "edit the stage":
+            return {"stage": rng.choice(["lead", "mql", "customer", None])}
+        case "edit the owner":
+            owner = rng.choice(["ann", "bob", "eve", "queue", None])
+            return {"owner": f"{record.ref.crm}-{owner}" if owner else None}
+        case "edit the address":
+            return {"emails": (f"{rng.choice(['ada', 'bo', 'info', 'zed'])}@x.example",)}
+        case "edit our field":
+            return {"current": {**record.current, "score": rng.randrange(90)}}
+    return {"fields": some_fields(rng)}
+
+
 @contextmanager
 def _in_words() -> Iterator[None]:
     with suppress(Unavailable, ConfigError, Cancelled, *CLOCK_ERRORS):
@@ -1017,9 +1038,7 @@ def records_of(store: Store) -> dict[tuple[str, str, str], dict]:
         rows = [row._asdict() for row in reading.execute(select(schema.contact))]
         people = {row.id: row.total for row in reading.execute(select(schema.person))}
     live = [
-        row
-        for row in rows
-        if row["known"] and not row["gone"] and not row["merged_into"] and not row["converted_into"]
+        row for row in rows if row["known"] and not row["gone"] and not row["merged_into"] and not row["converted_into"]
     ]
     together: dict[int, list] = {}
     for row in live:
@@ -1063,6 +1082,9 @@ DEEDS = {
 """What can happen, and how often."""
 
 PLACES = ("write", "write", "look", "call", "begin")
+ADMIN = {"start", "run", "approve", "edit the config", "wait", "come", "change who can own", "set the clock"}
+PROCESS = {"go on", "go on to a place", "finish", "kill", "stop", "lose the lock"}
+CRM = {"go down", "come up", "next request", "land", "mend", "workflow", "take back an activity"}
 FATES = ("late", "lost", "answer lost", "answered")
 
 
@@ -1070,6 +1092,7 @@ class World(RuleBasedStateMachine):
     """Hypothesis says what happens and who goes on; what fails shrinks, and replays by its seed."""
 
     folder: Path
+    url = ""
     exercised: Counter[str] = Counter()
 
     @initialize(
@@ -1082,12 +1105,16 @@ class World(RuleBasedStateMachine):
     def begin(self, seed: int, people: int, page_size: int, never: set[str], known: bool) -> None:
         """A world of a few people, in which some things never happen; it is `known` to crmsync, or new."""
         rng = random.Random(seed)
-        self.it, self.never = Simulation(self.folder, page_size=page_size), never
+        self.it, self.never = Simulation(self.folder, self.make_state(), page_size), never
         self.it.add_anchors()
         for _ in range(people):
             self.it.add_person(rng)
         if known:
             self.it.sync(approved=True)
+
+    def make_state(self) -> str:
+        """The address of an empty state; a copy of a file where this gives none."""
+        return self.url
 
     @rule(deed=st.sampled_from([name for name, often in DEEDS.items() for _ in range(often)]), which=WHICH, other=WHICH)
     def act(self, deed: str, which: int, other: int) -> None:
