@@ -38,6 +38,7 @@ class Memory:
         self.people: list[Owner] = []
         self.missing: list[MissingField] = []
         self.order: dict[str, tuple[str, ...]] = {}
+        self.time: datetime | None = None
         self.records: dict[Ref, Contact] = {}
         self.former: dict[Ref, list[Contact]] = {}
         self.happened: dict[tuple[str, Ref], Activity] = {}
@@ -69,6 +70,10 @@ class Memory:
         """One name, one account."""
         self._call()
         return f"memory:{self.name}"
+
+    def clock(self) -> datetime | None:
+        """What a test says the time is; a dictionary has no clock."""
+        return self.time
 
     def check(self) -> Checkup:
         """Nothing can be wrong with a dictionary."""

@@ -13,6 +13,7 @@ from crmsync.model import Change
 from crmsync.plan import Tally, a_tenth_more, is_materially_other
 from crmsync.result import Waiting, new_run_id
 from crmsync.store import journal
+from crmsync.store.future import LEEWAY
 from crmsync.store.pulled import from_ms
 
 Numbers = Mapping[str, Mapping[str, int]]
@@ -38,7 +39,7 @@ def find_approval(connection: Connection, config_hash: str, now: int) -> Approva
     The numbers are, by CRM, a tenth more than could be seen when the plan got its id, less what was written of it.
     """
     rows = [row for row in journal.plans(connection, journal.APPROVED) if row.config == config_hash]
-    rows = [row for row in rows if now - row.approved_at <= GOOD_FOR]
+    rows = [row for row in rows if is_in_force(row, now)]
     numbers: dict[str, dict[str, int]] = {}
     for row in rows:
         plan = plan_of(row)
@@ -50,6 +51,11 @@ def find_approval(connection: Connection, config_hash: str, now: int) -> Approva
     return Approval(plans, numbers, journal.people_of(connection, plans) if plans else frozenset())
 
 
+def is_in_force(row: Any, now: int) -> bool:
+    """Whether an approval was given within the last day; one from the future was given by a clock that was wrong."""
+    return -LEEWAY <= now - int(row.approved_at) <= GOOD_FOR
+
+
 def _count(changes: Iterable[Change]) -> dict[str, int]:
     """How many records some changes concern in each category of the guard."""
     tally = Tally()
@@ -58,13 +64,15 @@ def _count(changes: Iterable[Change]) -> dict[str, int]:
     return tally.numbers()
 
 
-def find_plan(connection: Connection, config_hash: str, plan_id: str | None) -> Any:
+def find_plan(connection: Connection, config_hash: str, plan_id: str | None, now: int) -> Any:
     """The row of the plan that is meant; without an id the one that waits, else a preview that no run came after.
+
+    Runs that are dated after `now` (milliseconds) say nothing of that.
 
     Raises `ConfigError` for a plan that cannot be approved, or that another config than this one (hash) made.
     """
     if plan_id is None:
-        last = max((row.started for row in journal.recent_runs(connection, 1)), default=0)
+        last = max((row.started for row in journal.recent_runs(connection, 1, now + LEEWAY)), default=0)
         fresh = [row for row in journal.plans(connection, journal.PREVIEW) if row.started > last]
         plans = [*journal.waiting_plans(connection), *fresh]
         usable = [row for row in plans if _is_of(connection, row, config_hash) and plan_of(row)["records"]]
@@ -223,7 +231,7 @@ def use_up(connection: Connection, plans: Sequence[str], crms: Collection[str], 
     for row in journal.plans(connection, journal.APPROVED):
         plan = plan_of(row)
         used = {*plan["used"], *(crms if row.id in plans else ())}
-        if plan["seen"].keys() <= used or now - row.approved_at > GOOD_FOR:
+        if plan["seen"].keys() <= used or not is_in_force(row, now):
             journal.supersede(connection, [row.id])
         elif used != set(plan["used"]):
             journal.rewrite_plan(connection, row.id, {**plan, "used": sorted(used)})

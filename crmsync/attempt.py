@@ -6,6 +6,7 @@ import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from datetime import timedelta
 
 from sqlalchemy.exc import SQLAlchemyError
 
@@ -18,12 +19,16 @@ from crmsync.store import journal, scored
 
 @dataclass
 class Attempt:
-    """A run under way: what it reports, the CRMs that are skipped and why, their calls until then, its begin."""
+    """A run under way: what it reports, the CRMs that are skipped and why, their calls until then, its begin.
+
+    `ahead` is by how much the run's clock is ahead of each CRM's that has one.
+    """
 
     result: Result
     skipped: dict[str, Exception] = field(default_factory=dict)
     calls_before: dict[str, int] = field(default_factory=dict)
     begun: float = field(default_factory=time.monotonic)
+    ahead: dict[str, timedelta] = field(default_factory=dict)
 
 
 def begin_attempt(work: Work, run_id: str) -> Attempt:

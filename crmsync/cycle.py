@@ -138,7 +138,7 @@ def _try_edited_config(work: Work) -> tuple[Waiting | None, dict[str, int]]:
     waits = next((row for row in mine if approval.plan_of(row).get("limits") == limits), None)
     if adopted is None or adopted[0] == work.config.decision_hash() or approved:
         return None, {}
-    if waits is not None and work.now_ms - waits.ended < REREAD_EVERY and _reads_otherwise(work, adopted[1]):
+    if waits is not None and abs(work.now_ms - waits.ended) < REREAD_EVERY and _reads_otherwise(work, adopted[1]):
         return approval.waiting_of(waits), {}
     with _on_copy(work) as trial:
         result, drafted = _preview(trial, new_run_id(work.now), without_odd_data=True)
@@ -223,8 +223,9 @@ def _write(work: Work, attempt: Attempt, approved: Sequence[str]) -> Result:
     count_outcomes(work, result)
     with work.store.begin() as writing:
         approval.use_up(writing, approved, [crm for crm in work.crms if crm not in attempt.skipped], work.now_ms)
-        oldest = work.now_ms - int(work.config.state.keep.total_seconds() * 1000)
-        journal.prune(writing, oldest, work.now_ms)
+        if attempt.ahead:  # what is forgotten goes by a clock that a CRM agrees with
+            oldest = work.now_ms - int(work.config.state.keep.total_seconds() * 1000)
+            journal.prune(writing, oldest, work.now_ms)
     untaken = any(counts.partly or counts.rejected or counts.unknown for counts in result.crms.values())
     trouble = untaken or attempt.skipped or result.problems
     return end_attempt(work, attempt, "held" if result.held else "partial" if trouble else "ok")

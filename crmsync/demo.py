@@ -26,7 +26,7 @@ from crmsync.explain import hottest
 from crmsync.model import Stop
 from crmsync.redaction import secrets_of
 from crmsync.report import in_order
-from crmsync.result import Result, Work
+from crmsync.result import Result, Work, stopwatch
 from crmsync.workplace import at_work
 
 FOLDER, PEOPLE, SEED = Path("crmsync-demo"), 2_000, 1
@@ -158,7 +158,7 @@ def _cycles(config: Config, stop: Stop, begin: Callable[[str], object]) -> dict[
         begin("A backfill")
         backfill = cycle(work, "backfill", full=True, approved=True)
         begin("A second cycle")
-        again = work._replace(now=datetime.now(UTC))
+        again = work._replace(now=datetime.now(UTC), elapsed=stopwatch())
         second = cycle(again, "sync")
         begin("Done")
         return {

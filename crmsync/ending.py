@@ -12,6 +12,7 @@ from crmsync.errors import (
     StateInUse,
     Transient,
     Unavailable,
+    WrongClock,
     describe_outage,
 )
 
@@ -43,6 +44,8 @@ def end_of(error: BaseException, *, kept: bool = False) -> End:
             said = tuple(describe_outage(each) for each in (error, *error.others))
             said += ("What was pulled is kept.",) if kept else ()
             return End(FAILED, "unavailable", said, "crmsync check --online")
+        case WrongClock():
+            return End(FAILED, "clock", (str(error),))
         case StateInUse():
             return End(FAILED, "state", (str(error),), "crmsync status")
         case StateError():

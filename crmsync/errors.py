@@ -55,6 +55,10 @@ def describe_outage(error: Unavailable) -> str:
     return f"{error.crm} could not be used: {error}.{until}"
 
 
+class WrongClock(CrmsyncError):
+    """No CRM agrees with this machine about the time: nothing may be decided by its clock."""
+
+
 class StateError(CrmsyncError):
     """The state database cannot be used as it is: locked by another worker, damaged, or of another org."""
 

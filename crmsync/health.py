@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 import orjson
 from sqlalchemy import Connection
 
-from crmsync.approval import GOOD_FOR, plan_of
+from crmsync.approval import is_in_force, plan_of
 from crmsync.config import Config, Schedule
 from crmsync.feeds import DeadFeed, find_dead_feeds
 from crmsync.report import count_of, in_order, minute
@@ -18,7 +18,8 @@ from crmsync.schedule import trigger_of
 from crmsync.store import asked, journal, scored
 from crmsync.store.database import Store
 from crmsync.store.feed_days import DAY, read_feed_days
-from crmsync.store.pulled import from_ms
+from crmsync.store.future import LEEWAY
+from crmsync.store.pulled import from_ms, to_ms
 
 LOOKED_AT = 500
 """Runs among which the last good one is looked for."""
@@ -33,6 +34,7 @@ MANY = 10
 """Refused changes that are no chance any more, in a CRM of any size."""
 
 CUT_OFF = "it was cut off before its end"
+IN_FUTURE = "its date is still to come, so this machine's clock is wrong or was"
 
 Typed = Callable[[str], str]
 """A command as it must be typed here."""
@@ -60,7 +62,7 @@ def status(
         return _without_state(config, typed, feeds)
     holder = asked.held_by(store)
     with store.read() as reading:
-        past = _past_runs(reading, lambda: holder)
+        past = _past_runs(reading, lambda: holder, now)
         counts = asked.crm_counts(reading)
         waiting = [_plan(row, typed) for row in journal.waiting_plans(reading)]
         owners = scored.waiting_counts(reading)
@@ -93,7 +95,7 @@ def health(config: Config, store: Store | None, now: datetime, typed: Typed = st
         return _no_run(config, typed)
     with store.read() as reading:
         waiting = [_plan(row, typed) for row in journal.waiting_plans(reading)]
-        past = _past_runs(reading, lambda: asked.held_by(store))
+        past = _past_runs(reading, lambda: asked.held_by(store), now)
         dead = _dead_feeds(config, reading, now)
         return _health(config, past, waiting, dead, lambda: asked.crm_counts(reading), now, typed)
 
@@ -124,15 +126,18 @@ def _without_state(config: Config, typed: Typed, feeds: bool) -> dict[str, Any]:
     }
 
 
-def _past_runs(reading: Connection, holder: Callable[[], str | None]) -> list[PastRun]:
+def _past_runs(reading: Connection, holder: Callable[[], str | None], now: datetime) -> list[PastRun]:
     """The last runs, newest first. One that came to no end is under way only while somebody holds the state.
 
     Who holds it is asked for only where that decides: whoever starts to write at that very instant would be refused.
+    Runs of the future are left out, and where there are no others none of them was good.
     """
-    found = []
-    for place, row in enumerate(journal.recent_runs(reading, LOOKED_AT)):
+    found, until = [], to_ms(now) + LEEWAY
+    for place, row in enumerate(journal.recent_runs(reading, LOOKED_AT, until) or journal.recent_runs(reading, 1)):
         verdict, result = row.verdict, orjson.loads(row.result)
-        if verdict == "running" and (place or holder() is None):
+        if row.started > until:
+            verdict, result = "failed", {"problems": [IN_FUTURE]}
+        elif verdict == "running" and (place or holder() is None):
             verdict, result = "failed", {"problems": [CUT_OFF]}
         ended = from_ms(row.ended) if row.ended else None
         found.append(PastRun(row.id, row.command, verdict, from_ms(row.started), ended, result))
@@ -278,8 +283,7 @@ def _plan(row: Any, typed: Typed) -> dict[str, Any]:
 
 def _approved(reading: Connection, now: datetime) -> list[dict[str, Any]]:
     """What was approved, is not written yet, and still may be."""
-    oldest = int(now.timestamp() * 1000) - GOOD_FOR
-    rows = [row for row in journal.plans(reading, journal.APPROVED) if row.approved_at >= oldest]
+    rows = [row for row in journal.plans(reading, journal.APPROVED) if is_in_force(row, to_ms(now))]
     return [
         {"run": row.id, "records": plan_of(row)["records"], "at": from_ms(row.approved_at).isoformat()} for row in rows
     ]

@@ -274,6 +274,10 @@ class Connector(Protocol):
         """The portal or org the credentials belong to; cheap, called at each cycle."""
         ...
 
+    def clock(self) -> datetime | None:
+        """The CRM's own clock as of now, as its latest answer said (aware UTC); `None` where it has none."""
+        ...
+
     def check(self) -> Checkup:
         """Everything `crmsync check --online` asks: connectivity, scopes, fields, limits."""
         ...

@@ -10,6 +10,7 @@ from typing import Any
 from crmsync import route
 from crmsync.apply import resolve
 from crmsync.attempt import Attempt, begin_attempt, crms_left, taking_part
+from crmsync.clock import judge_clocks
 from crmsync.config import Config
 from crmsync.draft import Setting
 from crmsync.errors import ConfigError, Unavailable
@@ -18,6 +19,7 @@ from crmsync.model import MissingField, Owner, Page
 from crmsync.result import Result, Work
 from crmsync.store import full_pull, journal, pulled, scored
 from crmsync.store.database import bind_account
+from crmsync.store.future import mend_future
 from crmsync.store.owners import save_owners
 from crmsync.store.pulled import chunks
 
@@ -27,9 +29,9 @@ def pull_all(work: Work, attempt: Attempt, *, full: bool, resuming: bool, trusti
     result = attempt.result
     owners: list[Owner] = []
     orders: dict[tuple[str, str], Any] = {}
-    for crm in work.crms:
+    _prepare_all(work, attempt)
+    for crm in [each for each in work.crms if each not in attempt.skipped]:
         with taking_part(work, attempt, crm):
-            _prepare(work, attempt, crm)
             if resuming:
                 result.crms[crm].resumed = resolve(work.store, work.crms[crm], work.now_ms)
             _pull(work, result, crm, full=full, trusting=trusting)
@@ -49,12 +51,26 @@ def pull_first(work: Work, run: str) -> Result:
         crms = stack.enter_context(work.connect(work.config, work.store)) if work.connect else work.crms
         first = work._replace(crms=crms)
         attempt = begin_attempt(first, run)
+        _prepare_all(first, attempt)
         for crm in crms:
-            with taking_part(first, attempt, crm):
-                _prepare(first, attempt, crm)
-                _pull(first, attempt.result, crm, full=False)
+            if crm not in attempt.skipped:
+                with taking_part(first, attempt, crm):
+                    _pull(first, attempt.result, crm, full=False)
             attempt.result.crms[crm].api_calls = crms[crm].calls - attempt.calls_before[crm]
     return attempt.result
+
+
+def _prepare_all(work: Work, attempt: Attempt) -> None:
+    """Look at each CRM and at its clock before anything is read: all that follows goes by the time.
+
+    Raises `WrongClock` where ours is wrong; a CRM with a wrong one is skipped.
+    """
+    for crm in work.crms:
+        with taking_part(work, attempt, crm):
+            _prepare(work, attempt, crm)
+    attempt.skipped = {**judge_clocks(attempt.ahead), **attempt.skipped}
+    if len(attempt.skipped) < len(work.crms):
+        mend_future(work.store, work.now_ms)
 
 
 def _prepare(work: Work, attempt: Attempt, crm: str) -> None:
@@ -66,6 +82,8 @@ def _prepare(work: Work, attempt: Attempt, crm: str) -> None:
     connector = work.crms[crm]
     bind_account(work.store, crm, connector.account())
     missing = [each for each in connector.missing_fields() if _is_needed(work.config, each)]
+    if theirs := connector.clock():
+        attempt.ahead[crm] = work.present - theirs
     if not missing:
         return
     with work.store.read() as reading:

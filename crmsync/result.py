@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import secrets
+import time
 from collections.abc import Callable, Mapping
 from contextlib import AbstractContextManager
 from dataclasses import asdict, dataclass, field
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any, Literal, NamedTuple
 
 from crmsync.apply import Progress
@@ -89,8 +90,21 @@ Connect = Callable[[Config, Store], AbstractContextManager[Mapping[str, Connecto
 """Makes connectors that read as a config maps and keep their notes in a state, for as long as the block lasts."""
 
 
+def stopwatch() -> Callable[[], float]:
+    """What says how many seconds have passed since, by a clock that nobody sets."""
+    begun = time.monotonic()
+    return lambda: time.monotonic() - begun
+
+
+def _stand_still() -> float:
+    return 0.0
+
+
 class Work(NamedTuple):
-    """What a run works with: the config, the state, the CRMs by name, and the instant it takes for now (aware)."""
+    """What a run works with: the config, the state, the CRMs by name, and the instant it takes for now (aware).
+
+    `elapsed` says how many seconds ago that was.
+    """
 
     config: Config
     store: Store
@@ -98,6 +112,12 @@ class Work(NamedTuple):
     now: datetime
     progress: Progress = lambda _what, _crm, _more: None
     connect: Connect | None = None
+    elapsed: Callable[[], float] = _stand_still
+
+    @property
+    def present(self) -> datetime:
+        """What the time must be by now if `now` was right."""
+        return self.now + timedelta(seconds=self.elapsed())
 
     @property
     def now_ms(self) -> int:

@@ -6,11 +6,13 @@ import logging
 import threading
 import time
 from collections.abc import Callable, Sequence
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 
 from apscheduler.events import EVENT_JOB_MAX_INSTANCES, EVENT_JOB_MISSED, JobEvent
+from apscheduler.jobstores.base import JobLookupError
+from apscheduler.schedulers.base import BaseScheduler
 from apscheduler.schedulers.blocking import BlockingScheduler
 from apscheduler.triggers.base import BaseTrigger
 from apscheduler.triggers.cron import CronTrigger
@@ -44,6 +46,12 @@ SOON = timedelta(seconds=2)
 
 APART = timedelta(seconds=30)
 """Between two such cycles: each costs calls of the day even where it finds nothing."""
+
+CLOCK_EVERY = 5.0
+"""Seconds between looks at whether somebody set this machine's clock."""
+
+JUMP = timedelta(seconds=2)
+"""What is less moves no run by more than that."""
 
 _WEEKDAYS = ("sun", "mon", "tue", "wed", "thu", "fri", "sat")
 
@@ -87,9 +95,13 @@ class _OncePerHour(CronTrigger):  # type: ignore[misc]
 
 @dataclass
 class Watch:
-    """What the daemon is at: when the cycle under way began or last got on (monotonic seconds), else `None`."""
+    """What the daemon is at: when the cycle under way began or last got on (monotonic seconds), else `None`.
+
+    `began` is when the last cycle began, as `passed` counts.
+    """
 
     since: float | None = None
+    began: float | None = None
     lock: threading.Lock = field(default_factory=threading.Lock)
 
     def begin(self) -> None:
@@ -112,6 +124,7 @@ def tick(work_now: Callable[[], Work], watch: Watch) -> Result | None:
     """One cycle of the daemon. Whatever it raises is told and kept: the next tick goes on."""
     logger = log.get()
     watch.begin()
+    watch.began = passed()
     try:
         work = work_now()
         full = reconciles(work)
@@ -133,7 +146,7 @@ def tick(work_now: Callable[[], Work], watch: Watch) -> Result | None:
 def reconciles(work: Work) -> bool:
     """Whether it is time to pull everything again, or a pull of everything was cut off."""
     with work.store.read() as reading:
-        last = journal.last_full_pull(reading)
+        last = journal.last_full_pull(reading, work.now_ms)
     every = int(work.config.schedule.reconcile.total_seconds() * 1000)
     return last is not None and work.now_ms - last >= every
 
@@ -174,15 +187,70 @@ def waker(scheduler: BlockingScheduler, act: Callable[[], object]) -> Callable[[
 
     `act` must run one cycle at a time by itself: one more may wait for it.
     """
-    due = datetime.now(UTC) - APART
+    free = time.monotonic()
 
     def wake() -> None:
-        nonlocal due
+        nonlocal free
         if scheduler.get_job("soon") is None:
-            due = max(datetime.now(UTC) + SOON, due + APART)
+            wait = max(SOON, timedelta(seconds=free - time.monotonic()))
+            free = time.monotonic() + (wait + APART).total_seconds()
+            due = datetime.now(UTC) + wait
             scheduler.add_job(act, "date", run_date=due, id="soon", name="soon", max_instances=2, replace_existing=True)
 
     return wake
+
+
+def passed() -> float:
+    """Seconds by a clock that nobody sets, and that goes on while the machine sleeps where the system has one."""
+    return time.clock_gettime(getattr(time, "CLOCK_BOOTTIME", time.CLOCK_MONOTONIC))
+
+
+def clock_setting(wall: Callable[[], datetime], passed: Callable[[], float]) -> Callable[[], timedelta]:
+    """What says how far the clock on the wall was set since it last said so; `passed` counts seconds regardless."""
+    known = wall() - timedelta(seconds=passed())
+
+    def setting() -> timedelta:
+        nonlocal known
+        now = wall() - timedelta(seconds=passed())
+        moved = now - known
+        if abs(moved) < JUMP:
+            return timedelta()
+        known = now
+        return moved
+
+    return setting
+
+
+def follow_clock(scheduler: BaseScheduler, moved: timedelta, now: datetime, ran_ago: timedelta | None) -> None:
+    """Move what is due along with a clock that was `moved` to `now`: an interval is elapsed time, a cron is not.
+
+    `ran_ago` is how long ago the last cycle began.
+    """
+    for job in scheduler.get_jobs():
+        trigger, due = job.trigger, job.next_run_time
+        if due is None:
+            continue
+        if not isinstance(trigger, CronTrigger) or ran_ago is None:
+            longest = trigger.interval if isinstance(trigger, IntervalTrigger) else APART
+            due = min(due + moved, now + longest)
+        elif moved < timedelta():
+            due = _next_slot(trigger, now, ran_ago)
+        with suppress(JobLookupError):  # it ran meanwhile
+            job.modify(next_run_time=due)
+
+
+def _next_slot(trigger: BaseTrigger, now: datetime, ran_ago: timedelta) -> datetime | None:
+    """The next slot of a clock that was set back, but for those that were served a moment ago.
+
+    A moment is half of what slots are apart: none is served twice for it, and none is waited for that long ago was.
+    """
+    due = trigger.get_next_fire_time(None, now)
+    following = due and trigger.get_next_fire_time(due, due)
+    apart = following and following.astimezone(UTC) - due.astimezone(UTC)
+    while following and ran_ago + (due - now) < apart / 2:
+        apart = following.astimezone(UTC) - due.astimezone(UTC)
+        due, following = following, trigger.get_next_fire_time(following, following)
+    return due  # type: ignore[no-any-return]
 
 
 def watch_approvals(store: Store, wake: Callable[[], None], stop: threading.Event) -> None:
@@ -234,6 +302,7 @@ def run(
         leaving = threading.Thread(target=_leave, args=(scheduler, leave), name="leaving", daemon=True)
         leaving.start()
         threading.Thread(target=_guard, args=(watch, deadline, leave), name="watchdog", daemon=True).start()
+        threading.Thread(target=_watch_clock, args=(scheduler, watch, leave), name="clock", daemon=True).start()
         if store is not None:
             asking = (store, run_now(scheduler, act), leave)
             threading.Thread(target=watch_approvals, args=asking, name="approvals", daemon=True).start()
@@ -254,6 +323,20 @@ def _leave(scheduler: BlockingScheduler, stop: threading.Event) -> None:
     """Once told to stop, wait for the cycle under way to leave: the state must not be closed under it."""
     stop.wait()
     scheduler.shutdown(wait=True)
+
+
+def _watch_clock(scheduler: BlockingScheduler, watch: Watch, stop: threading.Event) -> None:
+    """Have the scheduler follow whoever sets the clock: it keeps instants, and waits for as long as they are off."""
+
+    def wall() -> datetime:
+        return datetime.now(UTC)
+
+    setting = clock_setting(wall, passed)
+    while not stop.wait(CLOCK_EVERY):
+        if moved := setting():
+            log.get().warning("clock_was_set", seconds=round(moved.total_seconds()))
+            ran_ago = None if watch.began is None else timedelta(seconds=passed() - watch.began)
+            follow_clock(scheduler, moved, wall(), ran_ago)
 
 
 def _guard(watch: Watch, deadline: float, stop: threading.Event) -> None:

@@ -16,37 +16,57 @@ GRACE = 6.0
 That is as safe as a `kill -9`, which every step of a cycle is made for.
 """
 
+LAST_WORDS = 1.0
+"""Seconds for the last words: whoever should read them may not be reading."""
+
+_SIGNALS = (signal.SIGTERM, signal.SIGINT)
+
 
 @contextmanager
 def stoppable(code: int, last_words: Callable[[], object] = lambda: None) -> Iterator[threading.Event]:
     """An event that SIGTERM and SIGINT raise.
 
-    Where the process is still there `GRACE` seconds later (a log-in that never answers, a page that drips), it says its
-    `last_words` and exits with `code`.
+    Where the process is still there `GRACE` seconds later (a log-in that never answers, a database that waits for
+    somebody's lock), it says its `last_words` and exits with `code`.
     """
     stop = threading.Event()
     told, tell = os.pipe()
+    os.set_blocking(tell, False)
 
     def listen() -> None:
-        if os.read(told, 1):
-            stop.set()
-            _cut_off_later(code, last_words)
+        while numbers := os.read(told, 64):
+            if not stop.is_set() and any(number in _SIGNALS for number in numbers):
+                stop.set()
+                _cut_off_later(code, last_words)
 
-    def leave(_number: int, _frame: FrameType | None) -> None:
-        # Not stop.set(): it hangs for good where the signal meets this very thread inside stop.wait() (CPython 3.11).
-        os.write(tell, b"!")
-
+    # Written to by the interpreter's own handler, at once: one in Python waits for as long as the main thread is in C.
     listener = threading.Thread(target=listen, name="signals", daemon=True)
     listener.start()
-    before = {number: signal.signal(number, leave) for number in (signal.SIGTERM, signal.SIGINT)}
+    before = {number: signal.signal(number, _go_on) for number in _SIGNALS}
+    told_before = signal.set_wakeup_fd(tell, warn_on_full_buffer=False)
     try:
         yield stop
     finally:
+        signal.set_wakeup_fd(told_before)
         for number, handler in before.items():
             signal.signal(number, handler)
         os.close(tell)
         listener.join()
         os.close(told)
+
+
+def _go_on(_number: int, _frame: FrameType | None) -> None:
+    """Nothing: the pipe is told, and an exception here could be raised anywhere."""
+
+
+@contextmanager
+def interruptible() -> Iterator[None]:
+    """Ctrl-C raises `KeyboardInterrupt` at once, for as long as somebody is asked something."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, before)
 
 
 def _cut_off_later(code: int, last_words: Callable[[], object]) -> None:
@@ -57,9 +77,15 @@ def _cut_off_later(code: int, last_words: Callable[[], object]) -> None:
 
 def cut_off(code: int, last_words: Callable[[], object]) -> None:
     """End the process at once, without waiting for any thread."""
-    try:
+
+    def speak() -> None:
         last_words()
         sys.stdout.flush()
         sys.stderr.flush()
+
+    speaking = threading.Thread(target=speak, name="last words", daemon=True)
+    try:
+        speaking.start()
+        speaking.join(LAST_WORDS)
     finally:
         os._exit(code)

@@ -14,7 +14,7 @@ from crmsync.apply import Progress
 from crmsync.config import Config, connectors
 from crmsync.errors import ConfigError
 from crmsync.model import Connector, Notes, Stop
-from crmsync.result import Work
+from crmsync.result import Work, stopwatch
 from crmsync.store.database import Store, WriterStop, is_there, open_existing_store, open_store, quick_check
 from crmsync.store.pulled import StoredNotes
 
@@ -86,7 +86,7 @@ def at_work(config: Config, who: str, stop: Stop, progress: Progress) -> Iterato
         connected(config, store, stop) as crms,
     ):
         quick_check(store, datetime.now(UTC))
-        yield Work(config, store, crms, datetime.now(UTC), progress, partial(connected, stop=stop))
+        yield Work(config, store, crms, datetime.now(UTC), progress, partial(connected, stop=stop), stopwatch())
 
 
 def say_landing(seconds: float) -> None:
@@ -99,4 +99,4 @@ def say_landing(seconds: float) -> None:
 def looking_on(config: Config, stop: Stop, progress: Progress) -> Iterator[Work]:
     """Everything for a preview, now, beside whoever writes; it makes its connectors itself."""
     with opened_state(config) as store:
-        yield Work(config, store, {}, datetime.now(UTC), progress, partial(connected, stop=stop))
+        yield Work(config, store, {}, datetime.now(UTC), progress, partial(connected, stop=stop), stopwatch())

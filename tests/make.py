@@ -110,7 +110,7 @@ def work(store, *crms, now=NOW, settings=None):
 def apply_plan(of, plan_id):
     """Approve a plan and run, as `crmsync apply` does."""
     with of.store.begin() as tx:
-        found = approval.find_plan(tx, of.config.decision_hash(), plan_id)
+        found = approval.find_plan(tx, of.config.decision_hash(), plan_id, of.now_ms)
         assert journal.approve(tx, found.id, of.now_ms, "ann")
     return cycle(of, "apply")
 

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+from connectors.sandbox.server import Clock
 from crmsync import starter
 
 ROOT = Path(__file__).parent.parent
@@ -22,6 +23,7 @@ SECRETS = {
 
 @pytest.fixture
 def folder(sandbox, tmp_path):
+    sandbox.clock = Clock()  # a command goes by this machine's
     text = starter.demo(sandbox.url, ["dana.whitlock@ourproduct.example"])
     text = starter.replaced(
         text, {'secrets = "secrets"      ': '# secrets = "secrets"    ', "first_run = 1000": "first_run = 5"}

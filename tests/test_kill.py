@@ -9,6 +9,7 @@ import time
 
 import pytest
 
+from connectors.sandbox.server import Clock
 from crmsync import failpoint
 from crmsync.starter import demo
 from tests.test_one_writer import take_lock_away
@@ -22,6 +23,7 @@ SECRETS = {
 
 @pytest.fixture
 def folder(sandbox, tmp_path):
+    sandbox.clock = Clock()  # a command goes by this machine's
     sales = [rep.email for rep in sandbox.world.reps if rep.active]
     text = demo(sandbox.url, sales).replace('secrets = "secrets"', "#")
     (tmp_path / "crmsync.toml").write_text(text, encoding="utf-8")
@@ -76,6 +78,7 @@ def undisturbed(sandbox, folder):
         _ends[0] = end_state(sandbox)
         assert sum("crmsync_score" in record for record in _ends[0].values()) > 20
         sandbox.reset()
+        sandbox.clock = Clock()
         for old in folder.glob("crmsync.db*"):
             old.unlink()
         assert crmsync(folder, "setup").returncode == 0

@@ -9,6 +9,7 @@ ROOT = Path(__file__).parent.parent
 WORDS = {"crmsync", "crmsync.model", "crmsync.errors"}
 SETTINGS = {"crmsync.config", "crmsync.mistakes", "crmsync.rules", "crmsync.tables"}
 THINKING = {
+    "crmsync.clock",
     "crmsync.feeds",
     "crmsync.columns",
     "crmsync.people",
@@ -79,7 +80,7 @@ def allowed(name):
     if within(name, THINKING):
         return WORDS | SETTINGS | THINKING
     if within(name, MEMORY):
-        return WORDS | {"crmsync.columns", "crmsync.people"} | MEMORY
+        return WORDS | {"crmsync.columns", "crmsync.people", "crmsync.failpoint"} | MEMORY
     if name in DOING:
         return WORDS | SETTINGS | THINKING | MEMORY | DOING
     return None

@@ -15,6 +15,7 @@ import pytest
 from typer.testing import CliRunner
 
 from connectors.sandbox.faults import Fault
+from connectors.sandbox.server import Clock
 from crmsync import schedule, starter, stopping
 from crmsync.cli import app
 from crmsync.config import Schedule
@@ -167,6 +168,7 @@ SECRETS = {
 
 @pytest.fixture
 def config(sandbox, tmp_path):
+    sandbox.clock = Clock()  # a command goes by this machine's
     path = tmp_path / "crmsync.toml"
     text = starter.demo(sandbox.url, ["dana.whitlock@ourproduct.example"])
     path.write_text(

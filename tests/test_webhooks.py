@@ -23,6 +23,7 @@ from hypothesis import strategies as st
 from connectors.hubspot import Settings, connect, webhooks
 from connectors.hubspot.hints import MOST, Hints
 from connectors.hubspot.settings import Webhooks
+from connectors.sandbox.server import Clock
 from crmsync import schedule, starter
 from crmsync.config import Schedule, load
 from crmsync.errors import ConfigError
@@ -443,7 +444,7 @@ def test_many_hints_are_one_cycle_and_the_next_one_keeps_its_distance():
     wake()
     first, second = scheduler.added
     assert timedelta(0) <= first - before - schedule.SOON < timedelta(seconds=5)
-    assert second - first == schedule.APART
+    assert abs(second - first - schedule.APART) < timedelta(seconds=5)
 
 
 def test_a_hint_during_a_cycle_is_looked_at_after_it_and_never_beside_it(monkeypatch):
@@ -499,6 +500,7 @@ cli.main()
 @pytest.fixture
 def process(sandbox, tmp_path):
     """`crmsync run` with webhooks, after its first cycle, and the port at which it listens."""
+    sandbox.clock = Clock()  # a command goes by this machine's
     path, port = tmp_path / "crmsync.toml", free_port()
     words = starter.replaced(
         starter.demo(sandbox.url, ["dana.whitlock@ourproduct.example"]),

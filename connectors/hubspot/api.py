@@ -38,6 +38,9 @@ STOP_POLL = 0.2
 PARKED = "hubspot.parked_until"
 """The note that says until when (ISO 8601, UTC) the portal's calls of the day are used up."""
 
+LONGEST_DAY = timedelta(hours=26)
+"""No midnight is farther off than that: a note that says so was written by a wrong clock, or is read by one."""
+
 Query = Sequence[tuple[str, str]]
 Form = Sequence[tuple[str, Any]]
 """Names and values; a file is its name, its content and its type."""
@@ -63,7 +66,8 @@ class Api:
         self.settings, self.stop = settings, stop
         self.calls = 0
         self.server_time = datetime.now(UTC)
-        self._ahead, self._day_ends = timedelta(), self.server_time
+        self._heard: tuple[datetime, float] | None = None
+        self._day_ends = self.server_time
         self.zone = ZoneInfo("UTC")
         self.daily: tuple[int, int] | None = None
         self.compares_numbers: bool | None = None
@@ -271,9 +275,8 @@ class Api:
 
     def _learn(self, headers: Mapping[str, str]) -> None:
         """Take the clock, the burst limit and the day's rest from an answer's headers; searches carry no limits."""
-        if said := headers.get("Date"):
-            self.server_time = _http_date(said) or self.server_time
-            self._ahead = self.server_time - datetime.now(UTC)
+        if (said := headers.get("Date")) and (told := _http_date(said)):
+            self.server_time, self._heard = told, (told, time.monotonic())
         rate = _number(headers.get("X-HubSpot-RateLimit-Max"))
         if rate and self.settings.burst is None and headers.get("X-HubSpot-RateLimit-Interval-Milliseconds") == "10000":
             self._burst.rate = rate
@@ -281,10 +284,17 @@ class Api:
         if limit and left is not None:
             self.daily, self._day_ends = (limit, left), next_midnight(self.server_time, self.zone)
 
+    def clock(self) -> datetime | None:
+        """HubSpot's clock as its latest answer said, carried on by one that nobody sets; `None` before the first."""
+        if self._heard is None:
+            return None
+        told, at = self._heard
+        return told + timedelta(seconds=time.monotonic() - at)
+
     def _refuse_while_parked(self) -> None:
-        now = datetime.now(UTC) + self._ahead
+        now = self.clock() or datetime.now(UTC)
         until = self._notes.get(PARKED)
-        if until and datetime.fromisoformat(until) > now:
+        if until and now < datetime.fromisoformat(until) < now + LONGEST_DAY:
             raise self._parked("HubSpot's calls for today are used up", datetime.fromisoformat(until))
         if until:
             del self._notes[PARKED]

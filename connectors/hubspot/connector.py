@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
+from datetime import datetime
 
 from connectors.hubspot.activities import Activities
 from connectors.hubspot.answers import CRM
@@ -66,6 +67,10 @@ class HubSpot:
         """The portal's id."""
         self._hints.portal = self._portal.account()
         return self._hints.portal
+
+    def clock(self) -> datetime | None:
+        """HubSpot's clock, by its latest answer."""
+        return self._api.clock()
 
     def check(self) -> Checkup:
         """Everything an admin should know before a run."""

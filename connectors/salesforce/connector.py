@@ -1,8 +1,9 @@
-"""The Salesforce connector: the nine verbs of `crmsync.model.Connector`, for leads and contacts."""
+"""The Salesforce connector: the verbs of `crmsync.model.Connector`, for leads and contacts."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
+from datetime import datetime
 
 from connectors.salesforce import activities, bulk, contacts, owners, setup
 from connectors.salesforce.answers import CRM
@@ -53,6 +54,10 @@ class SalesforceConnector:
         if not self._account:
             self._account = str(self._org.rows("SELECT Id FROM Organization LIMIT 1")[0]["Id"])
         return self._account
+
+    def clock(self) -> datetime | None:
+        """Salesforce's clock, by its latest answer."""
+        return self._org.told_time()
 
     def check(self) -> Checkup:
         """Log-in, fields, stages, sharing, activities and limits."""

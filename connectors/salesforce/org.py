@@ -21,7 +21,7 @@ from simple_salesforce.util import exception_handler
 from connectors.http import PATIENCE, TIMEOUT, checked_address, is_loopback, patiently, retry_after_seconds
 from connectors.salesforce.answers import CRM, Expired, Refused, exchanged, expected
 from connectors.salesforce.settings import SUFFIXES, Settings
-from connectors.salesforce.tokens import Token, new_token
+from connectors.salesforce.tokens import JWT_LIFE, Token, new_token
 from crmsync.errors import Cancelled, ConfigError, Transient, Unavailable
 from crmsync.model import Stop
 
@@ -139,6 +139,10 @@ class Org:
         told, at = self._clock
         return told + timedelta(seconds=int(time.monotonic() - at))
 
+    def told_time(self) -> datetime | None:
+        """The same without asking for it; `None` before the first answer."""
+        return self.now() if self._clock else None
+
     def identity(self) -> str:
         """The address that came with the token: it ends in the org's id and the user's."""
         if self.token is None:
@@ -243,9 +247,22 @@ class Org:
         """A client with a token that is not the spent one; whoever comes second takes the first one's."""
         with self._logging_in:
             if self._client is None or self._client is spent:
-                self.token = exchanged(lambda: new_token(self._session, self.settings, self._told_time()))
+                self.token = self._new_token()
                 self._client = self._client_with(self.token)
             return self._client
+
+    def _new_token(self) -> Token:
+        """A token; a JWT by our clock that was refused is made once more by Salesforce's, which the refusal told."""
+        told = self.told_time()
+        try:
+            return exchanged(lambda: new_token(self._session, self.settings, told))
+        except ConfigError:
+            theirs = self.told_time()
+            if self.settings.auth != "jwt" or told is not None or theirs is None:
+                raise
+            if abs(theirs - datetime.now(UTC)) < JWT_LIFE:
+                raise
+            return exchanged(lambda: new_token(self._session, self.settings, theirs))
 
     def _client_with(self, token: Token) -> Salesforce:
         client = Salesforce(
@@ -279,9 +296,6 @@ class Org:
         wait = retry_after_seconds(response.headers.get("Retry-After"), datetime.now(UTC))
         if wait is not None and response.status_code in (429, 503):
             raise Transient(f"Salesforce answered {response.status_code}", retry_after=wait)
-
-    def _told_time(self) -> datetime | None:
-        return self.now() if self._clock else None
 
     def _mind_the_quota(self) -> None:
         """Bulk answers may not say how much is used: what we sent since somebody said so is added."""

@@ -35,9 +35,10 @@ from crmsync.report import (
 )
 from crmsync.result import Result, Work
 from crmsync.review import changes_of
-from crmsync.stopping import stoppable
+from crmsync.stopping import interruptible, stoppable
 from crmsync.store import journal
 from crmsync.store.database import Store
+from crmsync.store.future import LEEWAY
 from crmsync.store.pulled import to_ms
 from crmsync.workplace import at_work, looking_on, opened_state
 
@@ -107,14 +108,14 @@ def apply(
         with stoppable(1, ending.cut_off) as stop:
             with opened_state(settings) as store:
                 with store.read() as reading:
-                    found = find_plan(reading, settings.decision_hash(), run)
+                    found = find_plan(reading, settings.decision_hash(), run, _now_ms())
                 if found is None:
                     _say_nothing_waits(ending)
                     return
                 if run is None and not yes and not _is_agreed(ending, store, settings, found):
                     return
                 with store.begin() as tx:
-                    if not journal.approve(tx, found.id, to_ms(datetime.now(UTC)), getpass.getuser()):
+                    if not journal.approve(tx, found.id, _now_ms(), getpass.getuser()):
                         raise ConfigError(f"plan {found.id} does not wait any more; look again with: crmsync apply")
             _write_approved(found, settings, ending, stop)
 
@@ -153,7 +154,7 @@ def _is_left_to_successor(reading: Connection, found: Any) -> bool:
 
 def _run_that_took_up(reading: Connection, plan_id: str) -> dict[str, Any]:
     """The result of the run that wrote an approved plan; empty until it has ended."""
-    for row in journal.recent_runs(reading, 5):
+    for row in journal.recent_runs(reading, 5, _now_ms() + LEEWAY):
         result: dict[str, Any] = orjson.loads(row.result)
         if plan_id in (result.get("approved") or {}).get("plans", ()) and row.verdict != "running":
             return result
@@ -165,6 +166,10 @@ def _say_approved(ending: Ending, found: Any, sentence: str) -> None:
     ending.code = HELD
     if not ending.as_json:
         say(out(), sentence)
+
+
+def _now_ms() -> int:
+    return to_ms(datetime.now(UTC))
 
 
 def _say_nothing_waits(ending: Ending) -> None:
@@ -198,7 +203,8 @@ def _is_agreed(ending: Ending, store: Store, config: Config, found: Any) -> bool
 def _says_yes(question: str) -> bool:
     """Ask; whoever ends the input instead of answering does not say yes."""
     try:
-        return typer.confirm(question, err=True)
+        with interruptible():
+            return typer.confirm(question, err=True)
     except typer.Abort:
         err().print()
         return False
@@ -217,7 +223,8 @@ def _run_and_show(command: str, act: Callable[[Work], Result], config: Config, e
             ending.document = _done(work, act)
     except _Ended as ended:
         ending.document = ended.document
-        _show(ending, config, told=[f"{crm}: {why}" for crm, why in ended.document.get("skipped", {}).items()])
+        skipped = [f"{crm}: {why}" for crm, why in ended.document.get("skipped", {}).items()]
+        _show(ending, config, told=[*skipped, str(ended.error)])
         raise ended.error from None
     ending.code = code_of(ending.document["verdict"], ending.document["problems"])
     if held := ending.document["held"]:
@@ -256,7 +263,7 @@ def _stored(work: Work) -> dict[str, Any]:
     """What a run that raised has left: its row in the journal, if it came so far."""
     try:
         with work.store.read() as reading:
-            recent = journal.recent_runs(reading, 1)
+            recent = journal.recent_runs(reading, 1, work.now_ms)
     except StateError:
         return {}
     ours = [each for each in recent if each.started == work.now_ms]

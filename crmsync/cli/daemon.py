@@ -13,7 +13,7 @@ from crmsync.cli.frame import DEFAULT_CONFIG, AsJson, ConfigPath, Debug, opened_
 from crmsync.config import Config
 from crmsync.errors import Cancelled, StateError
 from crmsync.model import Receiver
-from crmsync.result import Work
+from crmsync.result import Work, stopwatch
 from crmsync.stopping import stoppable
 from crmsync.store import journal
 from crmsync.store.database import STANDBY_POLL, Store, quick_check
@@ -57,9 +57,11 @@ def _take_turn(settings: Config, store: Store, stop: Event) -> None:
         with store.begin() as tx:
             journal.set_worker_config(tx, settings.decision_hash())
 
+        def progress(_what: str, _crm: str, _more: int) -> None:
+            watch.begin()
+
         def work_now() -> Work:
-            connect = partial(connected, stop=stop)
-            return Work(settings, store, crms, datetime.now(UTC), lambda _what, _crm, _more: watch.begin(), connect)
+            return Work(settings, store, crms, datetime.now(UTC), progress, partial(connected, stop=stop), stopwatch())
 
         receivers = [each for each in crms.values() if isinstance(each, Receiver)]
         schedule.run(settings, work_now, watch, stop, receivers, store)

@@ -77,9 +77,9 @@ def find_run(connection: Connection, run_id: str) -> Any:
     return connection.execute(select(run).where(run.c.id == run_id)).first()
 
 
-def recent_runs(connection: Connection, most: int) -> list[Any]:
-    """The latest runs, newest first; plans that no run wrote are none."""
-    query = select(run).where(run.c.verdict.not_in(PLANS))
+def recent_runs(connection: Connection, most: int, until: int | None = None) -> list[Any]:
+    """The latest runs that began until an instant (milliseconds), newest first; plans that no run wrote are none."""
+    query = select(run).where(run.c.verdict.not_in(PLANS), *(() if until is None else (run.c.started <= until,)))
     return list(connection.execute(query.order_by(run.c.started.desc(), run.c.id.desc()).limit(most)))
 
 
@@ -289,10 +289,14 @@ def open_rows(connection: Connection, crm: str, states: Sequence[str], runs: Seq
     return [_row(each) for each in connection.execute(query)]
 
 
-def last_full_pull(connection: Connection) -> int | None:
-    """When everything was last pulled (milliseconds): the latest full run that ended, else the very first run."""
-    full = select(func.max(run.c.started)).where(run.c.command.in_(FULL_RUNS), run.c.verdict.in_(GOOD))
-    last: int | None = connection.scalar(full) or connection.scalar(select(func.min(run.c.started)))
+def last_full_pull(connection: Connection, now: int) -> int | None:
+    """When everything was last pulled (milliseconds): the latest full run that ended, else the very first run.
+
+    One that is dated after `now` says nothing of that.
+    """
+    past = run.c.started <= now
+    full = select(func.max(run.c.started)).where(run.c.command.in_(FULL_RUNS), run.c.verdict.in_(GOOD), past)
+    last: int | None = connection.scalar(full) or connection.scalar(select(func.min(run.c.started)).where(past))
     return last
 
 
@@ -433,10 +437,14 @@ def park_changes(connection: Connection, changes: Sequence[tuple[int, Change]], 
         park(connection, Row(0, row_id, each), reason, now, whole=False)
 
 
-def unpark(connection: Connection, before: int) -> None:
-    """Try again what was parked before an instant (milliseconds): somebody may have mended what was in its way."""
+def unpark(connection: Connection, before: int, after: int | None = None) -> None:
+    """Try again what was parked before an instant (milliseconds), or `after` another one: a clock was wrong then.
+
+    Somebody may have mended what was in its way.
+    """
     query = select(contact.c.id, contact.c.parked).where(PARKED)
-    ready = [row_id for row_id, parked in connection.execute(query) if orjson.loads(parked).get("at", 0) <= before]
+    parked = {row.id: orjson.loads(row.parked).get("at", 0) for row in connection.execute(query)}
+    ready = [row_id for row_id, at in parked.items() if at <= before or (after is not None and at > after)]
     for some in chunks(ready, IN_LIST):
         connection.execute(update(contact).where(contact.c.id.in_(some)).values(parked="", attempts=0, dirty=True))
 
