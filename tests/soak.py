@@ -50,7 +50,7 @@ def test_soak_on_sqlite(tmp_path):
 
 
 @pytest.mark.timeout(0)
-def test_soak_on_postgresql(tmp_path, _postgres):
+def test_soak_on_postgresql(tmp_path, _postgres):  # noqa: PT019  it gives the address
     server = make_url(_postgres)
 
     def make_state(_machine: World) -> str:
