@@ -156,7 +156,7 @@ def _pull_contacts(
     with work.store.begin() as writing:
         if cursor is None:
             pulled.drop_cursors(writing, crm, "contacts:", keep=stream)
-        runs = pulled.note_full_run(writing, crm, result.run, begins=cursor is None)
+        runs = pulled.note_full_run(writing, crm, key, result.run, begins=cursor is None)
     for page in pages(cursor):
         with work.store.begin() as writing:
             save(writing, result.run, page.items)
@@ -207,4 +207,4 @@ def _find_missing_records(work: Work, crm: str, stream: str, runs: Sequence[str]
         with work.store.begin() as writing:
             pulled.save_contacts(writing, runs[-1], items, work.now)
     with work.store.begin() as writing:
-        pulled.drop_cursor(writing, crm, pulled.FULL_RUNS)
+        pulled.end_full_run(writing, crm, stream)
