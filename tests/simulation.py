@@ -13,7 +13,7 @@ from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass, replace
-from datetime import timedelta
+from datetime import datetime, timedelta
 from functools import cache, partial
 from pathlib import Path
 from types import SimpleNamespace
@@ -187,6 +187,8 @@ class Crm(Memory):
         self.simulation = simulation
         self.batch = 2
         self.handled: list[Ref] = []
+        self.looked: dict[tuple[str, Ref], int] = {}
+        self.keeps_history = name == "hubspot"
         self.is_down = False
         self.fates: list[str] = []
         self.flying: list[list] = []
@@ -207,6 +209,7 @@ class Crm(Memory):
     def read(self, refs) -> Iterator[Contact]:
         self._call("look")
         for ref in refs:
+            self.looked[self.sender(), ref] = next(self.simulation.moments)
             survivor = self.replaced_by.get(ref)
             if survivor is not None and self.name == "hubspot":
                 yield self.records[self.survivor(ref)]
@@ -233,8 +236,7 @@ class Crm(Memory):
 
     def _send(self, batch) -> list[Receipt]:
         fate = self.fates.pop(0) if self.fates else "answered"
-        actor = getattr(_here, "actor", None)
-        sender = actor.called if actor else ""
+        sender = self.sender()
         self.simulation.seen[f"request {fate}"] += 1
         if fate in ("late", "lost"):
             if fate == "late":
@@ -246,6 +248,11 @@ class Crm(Memory):
             self.simulation.failures.append(self.name)
             raise Unavailable(self.name, "the line broke before the answer")
         return receipts
+
+    @staticmethod
+    def sender() -> str:
+        actor = getattr(_here, "actor", None)
+        return actor.called if actor else ""
 
     def take(self, sender: str, change, late: bool = False) -> Receipt:
         record = self.records.get(change.ref)
@@ -274,7 +281,7 @@ class Crm(Memory):
 
     def overwritten(self, changes):
         """HubSpot keeps a history of its values, Salesforce does not."""
-        if self.name != "hubspot":
+        if not self.keeps_history:
             return {}
         return super().overwritten(changes)
 
@@ -303,7 +310,8 @@ class Edit:
     """What a person gave a record, and when."""
 
     value: str | None
-    at: object
+    at: datetime
+    moment: int
 
 
 def fresh_state(folder: Path, name: str) -> str:
@@ -360,6 +368,7 @@ class Simulation:
         self.failures: list[str] = []
         self.theirs: dict[tuple[Ref, str], Edit] = {}
         self.seen: Counter[str] = Counter()
+        self.moments = itertools.count(1)
         self.number = itertools.count(1)
         self.approved_by_itself: set[str] = set()
         self.results: list[Result] = []
@@ -436,7 +445,12 @@ class Simulation:
         return settings_of(self.model)
 
     def work(self, store: Store, settings=None) -> Work:
-        return Work(settings or self.config, store, self.crms, self.now + self.skew)
+        begun = self.now
+
+        def elapsed() -> float:
+            return (self.now - begun).total_seconds()
+
+        return Work(settings or self.config, store, self.crms, begun + self.skew, elapsed=elapsed)
 
     def configure(self, model: int) -> None:
         """Another config file. Where it reads a stage otherwise, nothing can be noticed of stages for once."""
@@ -499,7 +513,7 @@ class Simulation:
         if adopted is None or stored is None or not stored[0] or stored[1] or (stored[2] or None) == (value or None):
             self.theirs.pop((record.ref, name), None)
         else:
-            self.theirs[record.ref, name] = Edit(value, self.now)
+            self.theirs[record.ref, name] = Edit(value, self.now, next(self.moments))
 
     def forget(self, ref: Ref) -> None:
         """What was expected of a record ends with it."""
@@ -541,10 +555,9 @@ class Simulation:
         gives_back = change.because == "somebody set it a moment before"
         for name in DIRECT & change.after.keys():
             edit = self.theirs.get((change.ref, name))
-            unseen = (getattr(record, name) or None) != (change.before[name] or None)
-            if edit is None or gives_back:
+            if edit is None or gives_back or (crm.keeps_history and not late):
                 continue
-            if late or (unseen and crm.name != "hubspot"):
+            if edit.moment > crm.looked.get((sender, change.ref), 0):  # nobody could know
                 self.seen["person overwritten in flight"] += 1
                 self.theirs.pop((change.ref, name))
         if "stage" in change.after and not gives_back:
