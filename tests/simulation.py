@@ -453,9 +453,7 @@ class Simulation:
         return Work(settings or self.config, store, self.crms, begun + self.skew, elapsed=elapsed)
 
     def configure(self, model: int) -> None:
-        """Another config file. Where it reads a stage otherwise, nothing can be noticed of stages for once."""
-        if any(settings_of(self.model).mapping_hash(crm) != settings_of(model).mapping_hash(crm) for crm in self.crms):
-            self.theirs = {key: edit for key, edit in self.theirs.items() if key[1] != "stage"}
+        """Another config file."""
         self.model = model
 
     # What people and things do
