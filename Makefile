@@ -4,13 +4,16 @@ PYTHON ?= $(shell command -v python3.11 || command -v python3)
 BIN := .venv/bin
 LOCK := $(BIN)/uv pip compile -q --universal --python-version 3.11 --generate-hashes --no-header pyproject.toml
 
-.PHONY: demo test lint format bench sweep lock clean
+.PHONY: demo test soak lint format bench sweep lock clean
 
 demo: .venv/demo
 	$(BIN)/crmsync demo
 
 test: .venv/test lint
 	$(BIN)/pytest -q -n 2
+
+soak: .venv/test
+	SEED=$(SEED) MINUTES=$(MINUTES) $(BIN)/pytest -q -s -p no:randomly tests/soak.py
 
 lint: .venv/test
 	$(BIN)/ruff check .
