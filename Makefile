@@ -6,11 +6,10 @@ TOOLS := .venv-tools/bin
 BASE := python:3.11-slim
 EXAMPLES ?= 1000
 SAMPLE ?= 200
-SEED ?= 1
 MODULES ?=
 LOCK := $(BIN)/uv pip compile -q --universal --python-version 3.11 --generate-hashes --no-header
 
-.PHONY: demo test lint format bench sweep answers mutants lock audit sbom image clean
+.PHONY: demo test lint format bench sweep soak answers mutants lock audit sbom image clean
 
 demo: .venv/demo
 	$(BIN)/crmsync demo
@@ -36,12 +35,15 @@ bench: .venv/test
 sweep: .venv/test
 	CRMSYNC_SWEEP=1 $(BIN)/pytest -q -n 2 tests/test_kill.py
 
+soak: .venv/test
+	SEED=$(SEED) MINUTES=$(MINUTES) $(BIN)/pytest -q -s -p no:randomly tests/soak.py
+
 answers: .venv/test .venv-answers/bin/st
 	ANSWERS=$(EXAMPLES) $(BIN)/pytest -q -n 2 --timeout 7200 tests/test_answers.py
 	$(BIN)/python benchmarks/answers.py .venv-answers/bin/st --examples $(EXAMPLES)
 
 mutants: .venv-mutants/ready
-	.venv-mutants/bin/python benchmarks/mutants.py --sample $(SAMPLE) --seed $(SEED) $(MODULES)
+	.venv-mutants/bin/python benchmarks/mutants.py --sample $(SAMPLE) --seed $(or $(SEED),1) $(MODULES)
 
 lock: .venv/test
 	$(BIN)/python -m pip install -q --disable-pip-version-check uv

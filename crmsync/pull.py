@@ -126,7 +126,7 @@ def _pull(work: Work, result: Result, crm: str, *, full: bool, trusting: bool = 
     _pull_contacts(work, result, crm, connector.contacts, contacts, save, full=full)
     _pull_activities(work, result, crm, connector.activities, full=full, trusting=trusting)
     with work.store.begin() as writing:
-        pulled.write_cursor(writing, crm, MAPPING, contacts)
+        pulled.write_cursor(writing, crm, MAPPING, f"{contacts} {_stage_values(work, crm)}")
         if full:
             pulled.promote_cursors(writing, crm, [contacts, ACTIVITIES])
             pulled.drop_unused_facts(writing)
@@ -137,12 +137,19 @@ def _noticed_fields(work: Work, crm: str) -> Sequence[str]:
     with work.store.read() as reading:
         if journal.adopted_config(reading) is None:
             return ()
-        remapped = pulled.read_cursor(reading, crm, MAPPING) not in (None, _contacts_stream(work, crm))
-    return ("owner",) if remapped else ("stage", "owner")
+        mapping = pulled.read_cursor(reading, crm, MAPPING)
+    stream, _, stages = (mapping or "").partition(" ")
+    same_names = mapping is None or stream == _contacts_stream(work, crm) or stages == _stage_values(work, crm)
+    return ("stage", "owner") if same_names else ("owner",)
+
+
+def _stage_values(work: Work, crm: str) -> str:
+    """By which names the values of a stage are read."""
+    return pulled.dump(dict(work.config.field_map(crm).stages))
 
 
 MAPPING = "mapping"
-"""The row among the cursors that says by which mapping the records were last read to their end."""
+"""The row among the cursors that says by which mapping the records were last read to their end, and which stages."""
 
 ACTIVITIES = "activities"
 
@@ -158,7 +165,7 @@ def _pull_contacts(
     with work.store.begin() as writing:
         if cursor is None:
             pulled.drop_cursors(writing, crm, "contacts:", keep=stream)
-        runs = pulled.note_full_run(writing, crm, result.run, begins=cursor is None)
+        runs = pulled.note_full_run(writing, crm, key, result.run, begins=cursor is None)
     with _naming(result, crm) as odd:
         with work.store.read() as reading:
             unread = read_odd_records(reading, crm)
@@ -271,5 +278,5 @@ def _find_missing_records(work: Work, crm: str, stream: str, runs: Sequence[str]
         )
     odd = _read_by_id(work, crm, [*missing, *deleted], partial(pulled.save_contacts, run=runs[-1], now=work.now))
     with work.store.begin() as writing:
-        pulled.drop_cursor(writing, crm, pulled.FULL_RUNS)
+        pulled.end_full_run(writing, crm, stream)
     return odd

@@ -221,3 +221,27 @@ def test_an_activity_that_came_as_deleted_did_not_come(state):
     stored(state, activity(1, one), activity(2, one))
     pulled_again(state, replace(activity(1, one), gone=True), activity(2, one))
     assert ids(state) == ["form_submitted:2"]
+
+
+def test_a_sync_takes_no_part_in_a_backfill_that_was_cut_off_before(state):
+    """It read nothing new, which is no empty answer, looks for nobody by id, and leaves the search to the backfill."""
+    hubspot = crm()
+    for number in (1, 2, 3):
+        hubspot.edit(contact(number))
+    for minute in range(2):
+        cycle(work(state, hubspot, now=NOW + timedelta(minutes=minute)))
+    pages, read, asked = hubspot.contacts, hubspot.read, []
+
+    def cut_off(_cursor):
+        raise Cancelled("stopped")
+        yield
+
+    hubspot.contacts = cut_off
+    with pytest.raises(Cancelled):
+        cycle(work(state, hubspot, now=NOW + timedelta(minutes=2)), "backfill", full=True)
+    hubspot.contacts, hubspot.read = pages, lambda refs: asked.extend(refs) or read(refs)
+    assert cycle(work(state, hubspot, now=NOW + timedelta(minutes=3))).verdict == "ok"
+    assert asked == []
+    hubspot.records.pop(Ref("hubspot", "contact", "3"))
+    cycle(work(state, hubspot, now=NOW + timedelta(minutes=4)), "backfill", full=True)
+    assert [row["ref_id"] for row in rows(state, schema.contact) if row["gone"]] == ["3"]

@@ -132,6 +132,16 @@ def test_overrides_outlive_another_mapping(state):
     assert held(hubspot)["1"][1:] == ("lead", None)
 
 
+def test_a_stage_that_a_user_changed_while_another_mapping_came_is_theirs(state):
+    hubspot = hot()
+    run(state, hubspot, at=DAYS[0])
+    fields = {**config().fields, "phone": {"hubspot": "phone"}}
+    edit(hubspot, ADA, stage="lead")
+    for day in DAYS[1:3]:
+        run(state, hubspot, at=day, fields=fields)
+    assert held(hubspot)["1"][1] == "lead"
+
+
 def test_an_owner_that_a_user_cleared_costs_nobody_a_turn(state):
     hubspot = hot()
     run(state, hubspot, at=DAYS[0])

@@ -109,20 +109,36 @@ def write_cursor(connection: Connection, crm: str, stream: str, value: str) -> N
 
 
 FULL_RUNS = "full:runs"
-"""The row among the cursors that names the runs which take part in a pull of everything under way."""
+"""The row among the cursors that names, by stream, the runs which take part in a pull of everything under way."""
 
 
-def note_full_run(connection: Connection, crm: str, run: str, *, begins: bool) -> list[str]:
-    """A run takes part in a pull of everything, which it begins or goes on with: all that did so far.
+def note_full_run(connection: Connection, crm: str, stream: str, run: str, *, begins: bool) -> list[str]:
+    """A run takes part in a stream's pull of everything, which it begins or goes on with: all that did so far.
 
-    None where the records were read to their end before.
+    None where the stream was read to its end before: another stream's pull of everything is none of its business.
     """
-    before = None if begins else read_cursor(connection, crm, FULL_RUNS)
-    if not begins and before is None:
+    under_way = _full_runs(connection, crm)
+    if not begins and stream not in under_way:
         return []
-    runs = [*(orjson.loads(before) if before else []), run]
-    write_cursor(connection, crm, FULL_RUNS, dump(runs))
+    runs = [*(() if begins else under_way[stream]), run]
+    write_cursor(connection, crm, FULL_RUNS, dump({**under_way, stream: runs}))
     return runs
+
+
+def end_full_run(connection: Connection, crm: str, stream: str) -> None:
+    """A stream's pull of everything came to its end."""
+    under_way = _full_runs(connection, crm)
+    under_way.pop(stream, None)
+    if under_way:
+        write_cursor(connection, crm, FULL_RUNS, dump(under_way))
+    else:
+        drop_cursor(connection, crm, FULL_RUNS)
+
+
+def _full_runs(connection: Connection, crm: str) -> dict[str, list[str]]:
+    """The runs by stream; those of an older crmsync, which named no stream, are not known."""
+    runs = orjson.loads(read_cursor(connection, crm, FULL_RUNS) or "{}")
+    return runs if isinstance(runs, dict) else {}
 
 
 def drop_cursor(connection: Connection, crm: str, stream: str) -> None:

@@ -1,0 +1,167 @@
+"""The simulation: whoever takes part goes on in any order, and at rest what was promised holds."""
+
+import random
+from collections import Counter
+
+import pytest
+from hypothesis import HealthCheck, settings
+from hypothesis.stateful import run_state_machine_as_test
+
+from crmsync import apply, plan, pull
+from crmsync.model import Ref
+from crmsync.store import database
+from tests.make import activity, contact
+from tests.simulation import DEEDS, DONE, BrokenLawError, Simulation, World
+
+STORIES, STEPS = 28, 100
+"""In each half; a story has nineteen runs or so, those at its end included."""
+
+
+@pytest.mark.timeout(900)
+@pytest.mark.parametrize("half", [1, 2])
+def test_whatever_happens_what_was_promised_holds_at_rest(tmp_path, half):
+    machine = type(f"Half{half}", (World,), {"folder": tmp_path, "exercised": Counter()})
+    run_state_machine_as_test(
+        machine,
+        settings=settings(
+            max_examples=STORIES,
+            stateful_step_count=STEPS,
+            deadline=None,
+            suppress_health_check=list(HealthCheck),
+        ),
+    )
+
+
+EVE = Ref("hubspot", "contact", "001")
+
+
+@pytest.fixture
+def world(tmp_path):
+    """Eve and a few quiet people are in HubSpot, and crmsync knows them."""
+    made = Simulation(tmp_path)
+    made.add_anchors()
+    hubspot = made.crms["hubspot"]
+    for number in range(1, 8):
+        hubspot.edit(contact(f"{number:03}", emails=(f"p{number}@x.example",), fields={"title": "VP"}, stage="lead"))
+    made.sync(approved=True)
+    yield made
+    made.close()
+
+
+def heat(world):
+    """Eve is to become mql, with an owner."""
+    hubspot = world.crms["hubspot"]
+    world.edit(hubspot, EVE, fields={"title": "VP", "employees": 500})
+    hubspot.happen(activity(1, hubspot.records[EVE]))
+    return hubspot
+
+
+def test_a_story_ends_the_same_each_time(tmp_path):
+    ends = []
+    for time in range(2):
+        (tmp_path / str(time)).mkdir()
+        world, rng = Simulation(tmp_path / str(time)), random.Random(7)
+        world.add_anchors()
+        for _ in range(4):
+            world.add_person(rng)
+        for _ in range(60):
+            world.act(rng.choice(sorted(DEEDS)), rng.randrange(2**16), rng.randrange(2**16))
+        world.come_to_rest()
+        ends.append(([crm.records for crm in world.crms.values()], [crm.writes for crm in world.crms.values()]))
+        world.close()
+    assert ends[0] == ends[1]
+
+
+def test_whoever_is_killed_leaves_the_lock_and_nothing_else_happens_of_them(world):
+    hubspot = heat(world)
+    killed = world.command("sync")
+    world.go_to(killed, "write")
+    assert killed.at == "hubspot write"
+    writes = len(hubspot.writes)
+    killed.kill()
+    assert (killed.at, len(hubspot.writes)) == (DONE, writes)
+    world.finish(world.command("sync"))
+    assert hubspot.records[EVE].stage == "mql"
+    world.check()
+
+
+def test_a_paused_worker_whose_lock_was_taken_over_writes_nothing_any_more(world):
+    hubspot = heat(world)
+    paused = world.daemon("daemon A")
+    world.go_to(paused, "write")
+    world.lose_lock(paused)
+    world.edit(hubspot, EVE, fields={"title": "Clerk"})
+    world.finish(world.command("sync"))
+    writes = len(hubspot.writes)
+    world.finish(paused)
+    assert len(hubspot.writes) == writes
+    assert world.seen["LostLock"] == 1
+    world.check()
+
+
+def test_a_person_who_is_faster_wins_over_a_write_under_way(world):
+    hubspot = heat(world)
+    running = world.command("sync")
+    world.go_to(running, "write")
+    world.edit(hubspot, EVE, owner="hubspot-bob")
+    world.finish(running)
+    world.check()
+    assert hubspot.records[EVE].owner == "hubspot-bob"
+
+
+def sent_and_not_heard_of(world):
+    heat(world).fates.append("answer lost")
+    world.finish(world.command("sync"))
+
+
+def edited_while_it_is_looked_at(world):
+    hubspot = heat(world)
+    hubspot.keeps_history = False
+    running = world.command("sync")
+    world.go_to(running, "look")
+    world.edit(hubspot, EVE, stage="customer")
+    world.finish(running)
+
+
+def taken_over(world):
+    hubspot = heat(world)
+    paused = world.daemon("daemon A")
+    world.go_to(paused, "write")
+    world.lose_lock(paused)
+    world.edit(hubspot, EVE, fields={"title": "Clerk"})
+    world.finish(world.command("sync"))
+    world.finish(paused)
+
+
+def many_come(world):
+    for number in range(100, 115):
+        world.add_person(random.Random(number), number)
+    world.finish(world.command("sync"))
+
+
+BREAKS = [
+    (sent_and_not_heard_of, pull, "resolve", lambda *_: 0, "the journal has nothing open"),
+    (edited_while_it_is_looked_at, apply, "narrowed", lambda change, _present: change, "people win"),
+    (many_come, plan, "guard_violations", lambda *_: (), "large surprises wait"),
+    (taken_over, database.Turn, "fence", lambda *_: None, "."),
+]
+"""A story, what of the product is broken, and the law that does not hold then."""
+
+
+def play(world, story):
+    story(world)
+    world.check()
+
+
+@pytest.mark.parametrize(("story", "where", "name", "broken", "law"), BREAKS, ids=[row[2] for row in BREAKS])
+def test_a_broken_product_is_noticed(world, monkeypatch, story, where, name, broken, law):
+    monkeypatch.setattr(where, name, broken)
+    if where is database.Turn:
+        monkeypatch.setattr(where, "lasts", lambda _turn: True)
+    with pytest.raises(BrokenLawError, match=law):
+        play(world, story)
+
+
+@pytest.mark.parametrize("story", [sent_and_not_heard_of, edited_while_it_is_looked_at, many_come, taken_over])
+def test_the_same_story_is_no_matter_to_the_product_as_it_is(world, story):
+    play(world, story)
