@@ -770,7 +770,7 @@ class Simulation:
             case "wait":
                 self.now += timedelta(hours=(1, 5, 30, 8 * 24)[which % 4])
             case "set the clock":
-                self.skew = timedelta(hours=(0, 0, 20, -20, 24 * 20, -24 * 20)[which % 6])
+                self.skew = timedelta(minutes=(0, 3, -3, 4, -4, 1200, -1200, 28_800)[which % 8])
             case "come" if sum(len(each.records) for each in self.crms.values()) < 14:
                 self.add_person(rng)
 
@@ -798,6 +798,7 @@ class Simulation:
             case "land":
                 crm.land()
             case "mend":
+                self.skew = timedelta()
                 crm.refusing, crm.refusing_fields, crm.workflow = {}, {}, None
             case "workflow":
                 crm.workflow = partial(rewrite, rng.choice(["stage", "owner", "score"]))
@@ -1080,9 +1081,9 @@ DEEDS = {
     "edit the stage": 3, "edit the owner": 3, "edit the address": 2, "edit our field": 1,
     # an admin, and time
     "approve": 3, "edit the config": 1, "change who can own": 1, "wait": 3,
-    "set the clock": 2,
+    "set the clock": 1,
     # CRMs
-    "go down": 1, "come up": 1, "next request": 4, "land": 2, "refuse": 2, "mend": 2, "workflow": 2,
+    "go down": 1, "come up": 2, "next request": 4, "land": 2, "refuse": 2, "mend": 2, "workflow": 2,
 }  # fmt: skip
 """What can happen, and how often."""
 
