@@ -941,11 +941,21 @@ class Simulation:
                 demand(known["total"] == should["total"], law, (ref, known, should))
                 demand(known["stage"] == record.stage, "the_state_knows_the_stage", (ref, known, record))
                 demand(known["owner"] == record.owner, "the_state_knows_the_owner", (ref, known, record))
+            if not strictly:
+                self._check_reasons(self._changes(made.run, anew), listed)
             if strictly:
                 changes = lambda: self._changes(made.run, anew)  # noqa: E731
                 demand(not planned(made), "a_state_built_anew_would_write_nothing", changes)
         finally:
             anew.close()
+
+    def _check_reasons(self, changes: list[dict], listed: set[tuple[str, str, str]]) -> None:
+        """What a state built anew would write has a reason not to be: a list has the record, or somebody set it."""
+        overrides = {key_of(row): orjson.loads(row["leases"]) for row in self._rows(schema.contact)}
+        for row in changes:
+            key, after = key_of(row), orjson.loads(row["after"])
+            unexplained = after.keys() - overrides[key].keys()
+            demand(key in listed or not unexplained, "what_is_not_written_has_a_reason", row)
 
     def _listed(self) -> set[tuple[str, str, str]]:
         """The records of which a list says why they may not hold what they should."""
