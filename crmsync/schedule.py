@@ -270,7 +270,7 @@ def run(
 
     def act() -> None:
         with one_at_a_time:
-            if not leave.is_set():
+            if not (stop.is_set() or leave.is_set()):
                 tick(work_now, watch)
 
     scheduler = scheduler_of(config.schedule, act, datetime.now(UTC))

@@ -229,11 +229,11 @@ def test_odd_data_of_the_approved_config_wait_for_an_edited_one_too_and_its_othe
             journal.keep_text(tx, config_hash, config_hash, 1)
             journal.add_plan(tx, plan_id, journal.WAITING, ("model", config_hash), 1, {**written, "kind": kind})
         journal.adopt_config(tx, "old", ["hubspot"], ["hubspot"])
-        assert approval.find_plan(tx, "new", "A").id == approval.find_plan(tx, "new", None).id == "A"
+        assert approval.find_plan(tx, "new", "A", 1).id == approval.find_plan(tx, "new", None, 1).id == "A"
         for plan_id in "BC":
             with pytest.raises(ConfigError, match="another config"):
-                approval.find_plan(tx, "new", plan_id)
-        assert approval.find_plan(tx, "older", "C").id == "C"
+                approval.find_plan(tx, "new", plan_id, 1)
+        assert approval.find_plan(tx, "older", "C", 1).id == "C"
         assert [(each.run, each.kind) for each in approval.plans_waiting(tx)] == [
             ("C", "data"),
             ("B", "config"),

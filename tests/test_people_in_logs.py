@@ -174,7 +174,7 @@ def test_C10_nobody_is_named_in_the_log_though_a_crm_repeats_them(daemon, sandbo
 def test_C10_nobody_is_named_in_the_log_of_a_fault_in_the_database(daemon, monkeypatch):
     """What a database says of a value that it does not take: parameters, and PostgreSQL's own words."""
 
-    def broken(tx, _run, items, **_options):
+    def broken(tx, *, items, **_options):
         first = next(each for each in items if each.emails)
         if tx.dialect.name == "sqlite":
             tx.execute(text("INSERT INTO contact (crm, kind, ref_id, id) VALUES (:a, :b, :c, 1)"), _three(first))
@@ -192,7 +192,7 @@ def _three(contact):
 
 @pytest.mark.parametrize("style", ["console"])
 def test_C10_nobody_is_named_in_the_log_though_the_database_does_not_take_a_number(daemon, monkeypatch):
-    def broken(tx, _run, items, **_options):
+    def broken(tx, *, items, **_options):
         first = next(each for each in items if each.emails)
         if tx.dialect.name == "sqlite":
             tx.execute(text("INSERT INTO feed_day VALUES (:a, :b, :c, NULL)"), _three(first))

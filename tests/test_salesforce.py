@@ -319,7 +319,7 @@ def test_a_log_in_that_names_another_my_domain_gets_no_token_and_says_what_to_wr
         (ACME, "https://ACME.my.salesforce.com/", True),
         ("http://127.0.0.1:8400", "http://127.0.0.1:8400", True),
         ("http://127.0.0.1:8400", "http://127.0.0.1:9999", False),
-        ("http://127.0.0.1:8400", "http://localhost:8400", False),
+        ("http://127.0.0.1:8400", "http://localhost:8400", True),
         (ACME, "http://127.0.0.1:8400", False),
         (ACME, "https://169.254.169.254", False),
         (ACME, "https://[", False),
