@@ -34,12 +34,12 @@ SMALL_BATCHES = "from connectors.hubspot import writing as hubspot\nhubspot.BATC
 class Worker:
     """`crmsync …` as a process of its own; `said` is what it has logged so far."""
 
-    def __init__(self, path, url, words, **env):
+    def __init__(self, path, url, words):
         clean = {name: value for name, value in os.environ.items() if not name.startswith("CRMSYNC_")}
         self.process = subprocess.Popen(
             [sys.executable, "-c", SMALL_BATCHES, *words, "-c", str(path)],
             stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
-            env={**clean, **SECRETS, "CRMSYNC_STATE__URL": url, "CRMSYNC_STATE__LEASE": "1s", **env},
+            env={**clean, **SECRETS, "CRMSYNC_STATE__URL": url, "CRMSYNC_STATE__LEASE": "1s"},
         )  # fmt: skip
         self.said = []
         threading.Thread(target=self._listen, daemon=True).start()
@@ -63,12 +63,12 @@ class Worker:
 
 
 @pytest.fixture
-def worker(config, state_url):  # noqa: F811
-    """Starts a worker on the state; ends what a test left running."""
+def worker(config):  # noqa: F811
+    """Starts a worker on a state; ends what a test left running."""
     running = []
 
-    def start(*words, url=state_url, **env):
-        running.append(Worker(config, url, words, **env))
+    def start(url, *words):
+        running.append(Worker(config, url, words))
         return running[-1]
 
     yield start
@@ -104,7 +104,7 @@ def ask(url, query):
 
 
 def test_a_daemon_that_lost_its_lock_stands_by_and_takes_it_again(worker, state_url):
-    daemon = worker("run")
+    daemon = worker(state_url, "run")
     daemon.wait_for("cycle_done")
     take_lock_away(state_url)
     daemon.wait_for("turn_ended")
@@ -117,9 +117,9 @@ def test_a_daemon_that_lost_its_lock_stands_by_and_takes_it_again(worker, state_
 
 
 def test_of_two_daemons_one_is_at_work_whoever_loses_the_lock(worker, state_url):
-    first = worker("run")
+    first = worker(state_url, "run")
     first.wait_for("cycle_done")
-    second = worker("run")
+    second = worker(state_url, "run")
     second.wait_for("standing_by")
     take_lock_away(state_url)
     first.wait_for("turn_ended")
@@ -135,7 +135,7 @@ def test_of_two_daemons_one_is_at_work_whoever_loses_the_lock(worker, state_url)
 def test_a_paused_worker_that_comes_back_overwrites_nothing(worker, state_url, sandbox, config, tmp_path):  # noqa: F811
     """It is paused while it sends; another one takes over and writes newer scores; then it goes on."""
     sandbox.faults.add(Fault(do="delay", delay=0.5, path="/batch/update", vendor="hubspot"))
-    first = worker("backfill", "--yes")
+    first = worker(state_url, "backfill", "--yes")
     until(lambda: any("batch/update" in call.path for call in sandbox.calls))
     first.process.send_signal(signal.SIGSTOP)
     take_lock_away(state_url)
@@ -143,7 +143,7 @@ def test_a_paused_worker_that_comes_back_overwrites_nothing(worker, state_url, s
     for contact_id in hubspot:
         sandbox.do("hubspot", "update", id=contact_id, properties={"jobtitle": "Intern"})
     sandbox.faults.clear()
-    second = worker("backfill", "--yes", "--json")
+    second = worker(state_url, "backfill", "--yes", "--json")
     assert second.process.wait(60) == 0, second.said
     calls = len(sandbox.calls.writes())
     first.process.send_signal(signal.SIGCONT)
@@ -155,7 +155,7 @@ def test_a_paused_worker_that_comes_back_overwrites_nothing(worker, state_url, s
 
 def is_settled(worker, tmp_path):
     """A fresh state, pulled from the CRMs as they are now, finds nothing to write."""
-    looking = worker("plan", "--json", url=f"sqlite:///{tmp_path}/fresh.db")
+    looking = worker(f"sqlite:///{tmp_path}/fresh.db", "plan", "--json")
     out, _ = looking.process.communicate(timeout=60)
     counts = json.loads(out)["crms"]
     return {crm: each["planned"] for crm, each in counts.items()} == {"hubspot": 0, "salesforce": 0}
@@ -378,7 +378,7 @@ def test_a_daemon_works_on_after_postgresql_was_restarted(worker):
         pgexec("pg_ctl", ("-w", "-D", f"{folder}/data", "-m", "fast", *words), bin_path=server.bin_path, user=server.system_user)  # fmt: skip  # noqa: E501
 
     try:
-        daemon = worker("run", url=server.get_uri())
+        daemon = worker(server.get_uri(), "run")
         daemon.wait_for("cycle_done")
         control("restart", "-l", f"{folder}/data/log")
         daemon.wait_for("turn_ended")
