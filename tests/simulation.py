@@ -896,7 +896,7 @@ class Simulation:
     def check(self) -> None:
         """Come to rest and see whether what was promised holds: now, and when no override holds any more."""
         self.come_to_rest()
-        if self.has_purged:  # which nothing but a full pull can find out
+        for _ in range(2 * self.has_purged):  # only a full pull finds out; the first may be one that was cut off
             self.sync(full=True)
         for later in (timedelta(minutes=15), timedelta(minutes=15), timedelta()):
             result = self.sync(later)
