@@ -48,24 +48,35 @@ def apply(
 def resolve(store: Store, connector: Connector, now: int) -> int:
     """Find out what became of changes that were sent and never heard of again, and say how many there were.
 
-    What the CRM holds as written was taken; the rest is unsent, to be taken back. Their records are planned for again.
+    What the CRM holds as written was taken and is ours; the rest is unsent, to be taken back. Their records are planned
+    for again.
     """
     with store.read() as reading:
         runs = journal.runs_with_sent(reading, connector.name)
     unheard = _open(store, connector.name, (journal.SENT,), runs, most=2**31)  # all: each run leaves a few at most
     for rows in chunks(unheard, AT_ONCE):
         present = _present(connector, [row.change.ref for row in rows])
-        taken = [row for row in rows if (it := present.get(row.change.ref)) and not unconfirmed_fields(row.change, it)]
-        lost = sorted({row.id for row in rows} - {row.id for row in taken})
-        replaced = _give_back(connector, taken)
+        held = {row.id: _held_part(row, present.get(row.change.ref)) for row in rows}
+        ours = [part for part in held.values() if part is not None]
+        taken = [row.id for row in rows if (part := held[row.id]) and part.change.after == row.change.after]
+        lost = sorted({row.id for row in rows} - set(taken))
+        replaced = _give_back(connector, ours)
         with store.begin() as writing:
-            journal.keep(writing, taken)
-            journal.mark(writing, [row.id for row in taken], journal.UPDATED, now)
-            for row in taken:
-                _end_replaced(writing, Taken(row), replaced.get(row.id, {}), now)
+            journal.keep(writing, ours)
+            journal.mark(writing, taken, journal.UPDATED, now)
             journal.mark(writing, lost, journal.PLANNED, now, "the CRM's answer never came; planned again")
+            for part in ours:
+                _end_replaced(writing, Taken(part), replaced.get(part.id, {}), now)
             make_dirty(writing, [row.contact for row in rows])
     return len(unheard)
+
+
+def _held_part(row: Row, present: Contact | None) -> Row | None:
+    """A change without the fields that the CRM does not hold as written; `None` where nothing of it is there."""
+    if present is None:
+        return None
+    part = without(row.change, set(unconfirmed_fields(row.change, present)))
+    return row._replace(change=part) if part else None
 
 
 def _open(store: Store, crm: str, states: Sequence[str], runs: Sequence[str], most: int = AT_ONCE) -> list[Row]:

@@ -245,3 +245,24 @@ def test_a_sync_takes_no_part_in_a_backfill_that_was_cut_off_before(state):
     hubspot.records.pop(Ref("hubspot", "contact", "3"))
     cycle(work(state, hubspot, now=NOW + timedelta(minutes=4)), "backfill", full=True)
     assert [row["ref_id"] for row in rows(state, schema.contact) if row["gone"]] == ["3"]
+
+
+def test_what_a_sync_read_while_a_backfill_was_cut_off_is_not_missing(state):
+    """The sync reads the echo of all that was written; what the backfill had read before came all the same."""
+    hubspot = crm()
+    for number in (1, 2, 3):
+        hubspot.edit(contact(number))
+    cycle(work(state, hubspot))
+    everything, asked, read = list(hubspot.contacts(None)), [], hubspot.read
+
+    def cut_off(_cursor):
+        yield from everything
+        raise Cancelled("stopped")
+
+    pages, hubspot.contacts = hubspot.contacts, cut_off
+    with pytest.raises(Cancelled):
+        cycle(work(state, hubspot, now=NOW + timedelta(minutes=1)), "backfill", full=True)
+    hubspot.contacts, hubspot.read = pages, lambda refs: asked.extend(refs) or read(refs)
+    cycle(work(state, hubspot, now=NOW + timedelta(minutes=2)))
+    assert cycle(work(state, hubspot, now=NOW + timedelta(minutes=3)), "backfill", full=True).verdict == "ok"
+    assert asked == []

@@ -1,13 +1,17 @@
 """People win: what a user changed is respected for its time, remembered by value, and handed back by itself."""
 
+from contextlib import suppress
 from dataclasses import replace
 from datetime import timedelta
 
 import pytest
+from sqlalchemy import select
 
 from crmsync.cycle import cycle
+from crmsync.errors import Unavailable
 from crmsync.explain import explain
 from crmsync.model import Owner, Receipt, Ref
+from crmsync.store import schema
 from tests.make import MODEL, NOW, activity, config, contact, crm, owners, work
 from tests.test_cycle import after_pull, balanced, held, two_crms
 
@@ -140,6 +144,26 @@ def test_a_stage_that_a_user_changed_while_another_mapping_came_is_theirs(state)
     for day in DAYS[1:3]:
         run(state, hubspot, at=day, fields=fields)
     assert held(hubspot)["1"][1] == "lead"
+
+
+def test_W03_what_was_taken_in_part_before_the_answer_was_lost_is_no_users_change(state):
+    hubspot = hot()
+    taken = hubspot.write
+
+    def write(changes, narrow):
+        some = [replace(each, after={n: v for n, v in each.after.items() if n != "score"}) for each in changes]
+        list(taken(some, narrow))
+        raise Unavailable("hubspot", "the line broke before the answer")
+        yield
+
+    hubspot.write = write
+    with suppress(Unavailable):
+        run(state, hubspot, at=DAYS[0])
+    hubspot.write = taken
+    assert run(state, hubspot, at=DAYS[1]).crms["hubspot"].protected == {}
+    assert held(hubspot)["1"] == (65, "mql", "hubspot-ann")
+    with state.read() as reading:
+        assert reading.scalars(select(schema.contact.c.leases)).all() == ["{}"]
 
 
 def test_an_owner_that_a_user_cleared_costs_nobody_a_turn(state):

@@ -109,20 +109,22 @@ def write_cursor(connection: Connection, crm: str, stream: str, value: str) -> N
 
 
 FULL_RUNS = "full:runs"
-"""The row among the cursors that names, by stream, the runs which take part in a pull of everything under way."""
+"""The row among the cursors that says, by stream, which runs have read since its pull of everything under way began."""
 
 
 def note_full_run(connection: Connection, crm: str, stream: str, run: str, *, begins: bool) -> list[str]:
-    """A run takes part in a stream's pull of everything, which it begins or goes on with: all that did so far.
+    """A run reads a stream. Returns the runs since its pull of everything began, which is now or was cut off before.
 
-    None where the stream was read to its end before: another stream's pull of everything is none of its business.
+    None where the stream was read to its end before. What it brings counts for another stream's pull of everything.
     """
     under_way = _full_runs(connection, crm)
-    if not begins and stream not in under_way:
+    if begins:
+        under_way[stream] = []
+    if not under_way:
         return []
-    runs = [*(() if begins else under_way[stream]), run]
-    write_cursor(connection, crm, FULL_RUNS, dump({**under_way, stream: runs}))
-    return runs
+    now = {each: [*runs, run] for each, runs in under_way.items()}
+    write_cursor(connection, crm, FULL_RUNS, dump(now))
+    return now.get(stream, [])
 
 
 def end_full_run(connection: Connection, crm: str, stream: str) -> None:
