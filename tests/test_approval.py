@@ -95,7 +95,7 @@ def edited(rng, crms, minute):
             each.happen(activity(f"{minute}.{ref.id}", record, kind="page_viewed", url="/pricing"))
 
 
-@settings(max_examples=12, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=8, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(seed=st.integers(0, 10**6), looks=st.lists(st.lists(MODELS, max_size=3), min_size=2, max_size=3))
 def test_law_8_no_sequence_of_plans_changes_what_later_runs_do(tmp_path_factory, seed, looks):
     path = tmp_path_factory.mktemp("plans")
@@ -434,7 +434,7 @@ class Story:
 STEPS = st.lists(st.sampled_from(["sync", "plan", "apply", "edit", "refuse", "other", "mend"]), max_size=14)
 
 
-@settings(max_examples=12, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=6, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(seed=st.integers(0, 10**6), steps=STEPS)
 def test_law_1_after_any_run_every_record_holds_its_score_or_a_reason_says_why_not(tmp_path_factory, seed, steps):
     state = open_store(f"sqlite:///{tmp_path_factory.mktemp('laws')}/state.db")

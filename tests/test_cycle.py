@@ -262,7 +262,7 @@ class PowerCutError(BaseException):
     """Nothing catches it, as nothing catches a power cut."""
 
 
-@settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=12, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(seed=st.integers(0, 10**6), cut=st.integers(1, 60))
 def test_law_2_cut_off_anywhere_and_run_again_the_end_is_the_same(tmp_path_factory, seed, cut):
     path = tmp_path_factory.mktemp("cuts")
@@ -321,7 +321,7 @@ def edits(rng, hubspot, salesforce):
             each.happen(activity(f"late{rng.random()}", record, kind="page_viewed", url="/pricing"))
 
 
-@settings(max_examples=8, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=4, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(seed=st.integers(0, 10**6))
 def test_law_9_incremental_equals_a_full_pull(tmp_path_factory, seed):
     path, rng = tmp_path_factory.mktemp("full"), random.Random(seed)
@@ -709,7 +709,7 @@ def test_R11_the_daemon_pulls_everything_again_when_it_is_time(state):
     assert reconciles(work(state, *crms, now=late + timedelta(days=7)))
 
 
-@settings(max_examples=15, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=8, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(seed=st.integers(0, 10**6), people=st.integers(1, 60))
 def test_laws_1_4_7_8_hold_in_any_world(tmp_path_factory, seed, people):
     crms = world(seed, people)
@@ -797,7 +797,7 @@ def who_has_what(state):
     }
 
 
-@settings(max_examples=10, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=5, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(seed=st.integers(0, 10**6))
 def test_law_9_with_several_records_of_one_person_in_one_crm(tmp_path_factory, seed):
     path, rng = tmp_path_factory.mktemp("family"), random.Random(seed)

@@ -100,8 +100,7 @@ FEW = [
     ("request:113", "pause", "sqlite"),
     ("committed:63", "pause", "postgresql"),
     ("request:120", "pause", "postgresql"),
-    ("request:121", "kill", "sqlite"),
-    ("batch_written:1", "kill", "postgresql"),
+    ("batch_written:1", "kill", "sqlite"),
 ]
 """While pulling; before, amid and after the requests that write, to each CRM. `make sweep` takes them all."""
 
