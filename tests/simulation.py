@@ -210,11 +210,8 @@ class Crm(Memory):
         self._call("look")
         for ref in refs:
             self.looked[self.sender(), ref] = next(self.simulation.moments)
-            survivor = self.replaced_by.get(ref)
-            if survivor is not None and self.name == "hubspot":
-                yield self.records[self.survivor(ref)]
-            else:
-                yield self.records.get(ref) or Contact(ref, NOW, gone=True)
+            now = self.survivor(ref) if self.name == "hubspot" else ref
+            yield self.records.get(now) or Contact(ref, NOW, gone=True)
 
     def clock(self):
         """The CRM's own clock, which is right."""
