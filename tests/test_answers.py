@@ -18,7 +18,7 @@ from tests.answers import answered, operations, pattern, violations
 from tests.conftest import NOW
 from tests.test_hubspot import Hurry, change, hubspot, pulled
 
-EXAMPLES = int(os.environ.get("ANSWERS", "12"))
+EXAMPLES = int(os.environ.get("ANSWERS", "5"))
 """Answers to each call; `make answers` asks for a thousand."""
 
 PHASES = [Phase.generate]

@@ -20,7 +20,7 @@ from crmsync.store.odd_records import read_odd_records
 from tests.test_failures_cycle import _small, alone, runs, sandbox  # noqa: F401
 
 CRMS = ("hubspot", "salesforce")
-ROUNDS = int(os.environ.get("FUZZ", "6"))
+ROUNDS = int(os.environ.get("FUZZ", "4"))
 """Runs with rewritten answers for each CRM; the environment may ask for more."""
 
 TOGETHER = 6
