@@ -196,7 +196,7 @@ class Store:
     def _seconds_to_land(self, lease: float, left_at: int | None) -> float:
         """How long something that was sent in an earlier turn, and was never heard of again, may still arrive."""
         with self.read() as reading:
-            if not reading.scalar(select(exists().where(schema.change.c.state == "sent"))):
+            if not reading.scalar(select(exists().where(schema.OPEN, schema.change.c.state == "sent"))):
                 return 0.0
             since = 0.0 if left_at is None else (_database_ms(reading) - left_at) / 1000
         return min(max(lease - since, 0.0), lease)
