@@ -88,16 +88,22 @@ def test_whoever_is_killed_leaves_the_lock_and_nothing_else_happens_of_them(worl
     world.check()
 
 
-def test_a_paused_worker_whose_lock_was_taken_over_writes_nothing_any_more(world):
+def pause_and_take_over(world):
+    """A daemon is paused before it writes, loses its lock, and another run does newer work; the one that is paused."""
     hubspot = heat(world)
     paused = world.daemon("daemon A")
     world.go_to(paused, "write")
     world.lose_lock(paused)
     world.edit(hubspot, EVE, fields={"title": "Clerk"})
     world.finish(world.command("sync"))
-    writes = len(hubspot.writes)
+    return paused
+
+
+def test_a_paused_worker_whose_lock_was_taken_over_writes_nothing_any_more(world):
+    paused = pause_and_take_over(world)
+    writes = len(world.crms["hubspot"].writes)
     world.finish(paused)
-    assert len(hubspot.writes) == writes
+    assert len(world.crms["hubspot"].writes) == writes
     assert world.seen["LostLock"] == 1
     world.check()
 
@@ -127,13 +133,7 @@ def edited_while_it_is_looked_at(world):
 
 
 def taken_over(world):
-    hubspot = heat(world)
-    paused = world.daemon("daemon A")
-    world.go_to(paused, "write")
-    world.lose_lock(paused)
-    world.edit(hubspot, EVE, fields={"title": "Clerk"})
-    world.finish(world.command("sync"))
-    world.finish(paused)
+    world.finish(pause_and_take_over(world))
 
 
 def many_come(world):
