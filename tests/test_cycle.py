@@ -740,6 +740,38 @@ def test_what_was_parked_is_tried_again_after_a_day(state):
     assert cycle(work(state, hubspot, now=NOW + timedelta(hours=24))).crms["hubspot"].updated == 1
 
 
+def test_W08_a_refused_stage_stays_on_hold_while_scores_go_on_being_written(state):
+    hubspot, _ = two_crms()
+    taken, ada = hubspot.write, Ref("hubspot", "contact", "1")
+
+    def without_stage(changes, narrow=list):
+        for each in changes:
+            after = {name: value for name, value in each.after.items() if name != "stage"}
+            for receipt in taken([replace(each, after=after)]):
+                yield replace(receipt, refused={"stage": "not this"} if "stage" in each.after else {})
+
+    hubspot.write = without_stage
+    cycle(work(state, hubspot))
+    hubspot.happen(activity(9, hubspot.records[ada]))
+    assert cycle(work(state, hubspot, now=NOW + timedelta(hours=1))).crms["hubspot"].updated == 1
+    assert explain(config(), state, "ada@x.example", NOW)["records"][0]["parked"] == "stage: not this"
+    hubspot.write = taken
+    assert cycle(work(state, hubspot, now=NOW + timedelta(hours=25))).crms["hubspot"].updated == 1
+    assert hubspot.records[ada].stage == "mql"
+
+
+def test_R15_a_purged_record_that_shared_its_address_makes_nobody_ambiguous_any_more(state):
+    hubspot, _ = two_crms()
+    twins = [contact(number, emails=("info@x.example",), fields={"title": "VP"}) for number in (7, 8)]
+    for each in twins:
+        hubspot.edit(each)
+    settings = config(identity={"most_records": 1})
+    assert cycle(work(state, hubspot, settings=settings)).crms["hubspot"].skipped["ambiguous"] == 2
+    del hubspot.records[twins[0].ref]
+    cycle(work(state, hubspot, settings=settings, now=NOW + timedelta(hours=1)), full=True)
+    assert held(hubspot)["8"][0] == 20
+
+
 def family(rng):
     """Up to three records of each of a few people in each CRM, who know different things of them."""
     crms = crm("hubspot"), crm("salesforce")

@@ -343,7 +343,8 @@ def amend(connection: Connection, row: Row) -> None:
 def keep(connection: Connection, rows: Sequence[Row]) -> None:
     """The CRM holds what these changes say: remember it as ours, so that the echo of our own write changes nothing.
 
-    A record that it had refused whole until now is planned for again: less was wanted of it meanwhile.
+    A record that it had refused whole until now is planned for again: less was wanted of it meanwhile. Of one that was
+    partly updated what was refused and is not among these stays parked.
     """
     stored = _holdings(connection, [row.contact for row in rows])
     updates = []
@@ -361,6 +362,7 @@ def keep(connection: Connection, rows: Sequence[Row]) -> None:
                 "now_current": dump(_without_none(orjson.loads(holding.current) | after)),
                 "now_base": dump(_without_none(orjson.loads(holding.base) | dict(row.change.after))),
                 "again": orjson.loads(holding.parked or "{}").get("whole", False),
+                "still_parked": _still_parked(holding.parked, row.change),
                 "now_attempts": holding.attempts + 1 if holding.base == _merged(holding.base, row) else 0,
             }
         )
@@ -374,12 +376,19 @@ def keep(connection: Connection, rows: Sequence[Row]) -> None:
                 current=bindparam("now_current"),
                 base=bindparam("now_base"),
                 attempts=bindparam("now_attempts"),
-                parked="",
+                parked=bindparam("still_parked"),
                 dirty=case((bindparam("again"), True), else_=contact.c.dirty),
             ),
             updates,
         )
     drop_sheets(connection, [row.contact for row in rows if "stage" in row.change.after])
+
+
+def _still_parked(parked: str, taken: Change) -> str:
+    """What is parked of a record once the CRM took another change; that write moves the record's stamp once more."""
+    held = orjson.loads(parked or "{}")
+    left = {name: value for name, value in held.get("after", {}).items() if name not in taken.after}
+    return "" if held.get("whole", True) or not left else dump({**held, "after": left, "ours": True})
 
 
 def _merged(base: str, row: Row) -> str:
@@ -428,6 +437,10 @@ def retry_later(connection: Connection, row_ids: Sequence[int]) -> None:
 def park(connection: Connection, row: Row, reason: str, now: int, *, whole: bool) -> None:
     """The CRM will not take this change (the record `whole`, or these fields): leave it until something changes."""
     value = {"after": dict(row.change.after), "reason": reason, "at": now, "whole": whole}
+    stored = connection.scalar(select(contact.c.parked).where(contact.c.id == row.contact))
+    if not whole and (before := orjson.loads(_still_parked(stored or "", row.change) or "{}")):
+        reasons = dict.fromkeys([before["reason"], reason])
+        value |= {"after": before["after"] | value["after"], "reason": "; ".join(reasons), "at": before["at"]}
     connection.execute(update(contact).where(contact.c.id == row.contact).values(parked=dump(value)))
 
 

@@ -306,9 +306,9 @@ def save_whys(connection: Connection, whys: Sequence[tuple[int, str, str, str]])
 
 
 def unseen(connection: Connection, runs: Sequence[str], crm: str) -> tuple[list[Ref], int]:
-    """The live records of a CRM that these runs have not pulled, and how many they have."""
-    unread = contact.c.seen_run.not_in(runs)
-    query = select(contact.c.kind, contact.c.ref_id).where(LIVE, contact.c.crm == crm, unread)
+    """The records of a CRM, deleted ones aside, that these runs have not pulled, and how many they have."""
+    there = contact.c.known & ~contact.c.gone & (contact.c.crm == crm)
+    query = select(contact.c.kind, contact.c.ref_id).where(there, contact.c.seen_run.not_in(runs))
     missing = [Ref(crm, kind, ref_id) for kind, ref_id in connection.execute(query.order_by(contact.c.id))]
     seen = select(func.count()).select_from(contact).where(contact.c.crm == crm, contact.c.seen_run.in_(runs))
     return missing, connection.scalar(seen) or 0
