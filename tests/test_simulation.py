@@ -5,8 +5,9 @@ import random
 from collections import Counter
 from contextlib import contextmanager
 
+import hypothesis
 import pytest
-from hypothesis import HealthCheck, settings
+from hypothesis import HealthCheck, Phase, settings
 from hypothesis.stateful import run_state_machine_as_test
 from sqlalchemy.exc import IntegrityError
 
@@ -15,24 +16,25 @@ from crmsync.store import database
 from tests.make import activity, contact
 from tests.simulation import DEEDS, DONE, BrokenLawError, Simulation, World
 
+SEED = int(os.environ.get("SEED") or 1)
 STORIES, STEPS = 28, 100
-"""In each half; a story has nineteen runs or so, those at its end included."""
+"""In each half; a story has nineteen runs or so, those at its end included. They are the same ones each time."""
 
 
-@pytest.mark.skipif("SIMULATE" not in os.environ, reason="SIMULATE=1 plays a thousand runs, and make soak many more")
 @pytest.mark.timeout(900)
 @pytest.mark.parametrize("half", [1, 2])
 def test_whatever_happens_what_was_promised_holds_at_rest(tmp_path, half):
     machine = type(f"Half{half}", (World,), {"folder": tmp_path, "exercised": Counter()})
-    run_state_machine_as_test(
-        machine,
-        settings=settings(
-            max_examples=STORIES,
-            stateful_step_count=STEPS,
-            deadline=None,
-            suppress_health_check=list(HealthCheck),
-        ),
+    how = settings(
+        max_examples=STORIES,
+        stateful_step_count=STEPS,
+        deadline=None,
+        database=None,
+        phases=[Phase.generate],  # to cut a story down takes minutes: make soak does
+        suppress_health_check=list(HealthCheck),
     )
+    run_state_machine_as_test(hypothesis.seed(SEED * 2 + half)(machine), settings=how)
+    assert machine.exercised["undisturbed run"] > STORIES
 
 
 EVE = Ref("hubspot", "contact", "001")
