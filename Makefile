@@ -33,7 +33,7 @@ bench: .venv/test
 	$(BIN)/python benchmarks/salesforce.py
 
 sweep: .venv/test
-	CRMSYNC_SWEEP=1 $(BIN)/pytest -q -n 2 tests/test_kill.py
+	CRMSYNC_SWEEP=$(or $(CASES),all) SEED=$(SEED) $(BIN)/pytest -q -n 2 tests/test_kill.py
 
 soak: .venv/test
 	SEED=$(SEED) MINUTES=$(MINUTES) $(BIN)/pytest -q -s -p no:randomly tests/soak.py
