@@ -197,7 +197,7 @@ def serve_org(leads: int, tasks: int, there: Connection) -> None:
 
 def fill(org: Any, leads: int, tasks: int) -> None:
     """Plain records, each with a stamp of its own minute."""
-    from connectors.sandbox.people import salesforce_id
+    from connectors.sandbox.world import salesforce_id
 
     owner = org.state.of("User").ids[0]
     ids = [salesforce_id("00Q", 1_000 + number) for number in range(leads)]

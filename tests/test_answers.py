@@ -10,7 +10,7 @@ import pytest
 from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 
-from connectors.hubspot.api import _Answer
+from connectors.hubspot.client import _Answer
 from connectors.sandbox.server import serve
 from crmsync.errors import CrmsyncError
 from crmsync.model import Ref

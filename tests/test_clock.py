@@ -20,9 +20,9 @@ from cryptography.hazmat.primitives.asymmetric import rsa
 from sqlalchemy import select, update
 from typer.testing import CliRunner
 
-from connectors.hubspot.api import PARKED
+from connectors.hubspot.client import PARKED
 from connectors.sandbox.faults import Fault
-from connectors.sandbox.salesforce import oauth
+from connectors.sandbox.salesforce import auth
 from crmsync import health, schedule, stopping
 from crmsync.cli import app
 from crmsync.clock import judge_clocks
@@ -192,7 +192,7 @@ def test_a_note_that_parks_for_more_than_a_day_is_not_believed(sandbox):
 
 
 def test_a_jwt_by_a_wrong_clock_is_made_again_by_salesforces(sandbox, now, monkeypatch):
-    monkeypatch.setattr(oauth, "time", SimpleNamespace(time=lambda: sandbox.clock().timestamp()))
+    monkeypatch.setattr(auth, "time", SimpleNamespace(time=lambda: sandbox.clock().timestamp()))
     key = rsa.generate_private_key(public_exponent=65537, key_size=2048)
     none = serialization.NoEncryption()
     pem = key.private_bytes(serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, none).decode()

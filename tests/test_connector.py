@@ -11,8 +11,8 @@ import pytest
 import urllib3
 
 import connectors.hubspot as hubspot
-import connectors.hubspot.walk as hubspot_walk
 import connectors.salesforce as salesforce
+from connectors.hubspot import paging as hubspot_paging
 from connectors.memory import Memory
 from connectors.sandbox.faults import Fault
 from crmsync.errors import Cancelled, ConfigError, Unavailable
@@ -139,8 +139,8 @@ class InHubSpot(OverHttp):
         return hubspot.Settings(base_url=url, token=secret, searches=10_000, burst=10_000)
 
     def paged(self, size):
-        self.monkeypatch.setattr(hubspot_walk, "LIST_PAGE", size)
-        self.monkeypatch.setattr(hubspot_walk, "SEARCH_PAGE", size)
+        self.monkeypatch.setattr(hubspot_paging, "LIST_PAGE", size)
+        self.monkeypatch.setattr(hubspot_paging, "SEARCH_PAGE", size)
 
     def refs(self):
         return {Ref("hubspot", "contact", each) for each in self.sandbox.snapshot("hubspot")["contacts"]}

@@ -9,8 +9,8 @@ from datetime import timedelta
 
 import pytest
 
-from connectors.hubspot import Settings, api, connect
-from connectors.hubspot.answers import Forbidden, Unauthorized
+from connectors.hubspot import Settings, client, connect
+from connectors.hubspot.errors import Forbidden, Unauthorized
 from connectors.sandbox.faults import Fault
 from crmsync.errors import Cancelled, ConfigError, Unavailable
 from crmsync.model import Change, FieldMap, Ref
@@ -408,7 +408,7 @@ def test_an_export_that_never_ends_is_replaced_by_the_list(sandbox, ready):
 
 
 def test_a_file_without_end_is_given_up(sandbox, ready, monkeypatch):
-    monkeypatch.setattr(api, "MOST_FILE", 1_000)
+    monkeypatch.setattr(client, "MOST_FILE", 1_000)
     with pytest.raises(Unavailable, match="the file that HubSpot made has more than"):
         contacts(hubspot(sandbox, backfill="export"))
 
@@ -656,7 +656,7 @@ def test_many_strange_addresses_are_looked_for_with_few_searches(sandbox):
 
 
 def test_more_second_addresses_than_fit_a_page_are_searched_for_by_what_they_are(sandbox, monkeypatch):
-    monkeypatch.setattr("connectors.hubspot.addresses.SEARCH_PAGE", 3)
+    monkeypatch.setattr("connectors.hubspot.email_lookup.SEARCH_PAGE", 3)
     survivor = create(sandbox, email="first@acme.example")
     for number in range(8):
         other = create(sandbox, email=f"second{number}@acme.example")
@@ -699,7 +699,7 @@ def test_the_addresses_of_all_forms_are_looked_up_together(sandbox):
 def test_companies_that_are_not_remembered_are_looked_up_page_by_page(sandbox, ready, monkeypatch):
     expected = contacts(ready)[0]
     monkeypatch.setattr("connectors.hubspot.companies.KEPT", 3)
-    monkeypatch.setattr("connectors.hubspot.walk.LIST_PAGE", 9)
+    monkeypatch.setattr("connectors.hubspot.paging.LIST_PAGE", 9)
     assert contacts(hubspot(sandbox))[0] == expected
 
 
@@ -737,7 +737,7 @@ def test_counters_can_be_switched_off(sandbox):
 
 
 def test_a_pull_of_events_goes_on_where_it_was_stopped(sandbox, monkeypatch):
-    monkeypatch.setattr("connectors.hubspot.tracked.EVENT_PAGE", 7)
+    monkeypatch.setattr("connectors.hubspot.events.EVENT_PAGE", 7)
     feeds = [Feed(source="e_visited_page", kind="page_viewed")]
     expected = {each.id for each in pulled(hubspot(sandbox, activities=feeds).activities(None))[0]}
     pages, seen, cursor = hubspot(sandbox, activities=feeds).activities(None), set(), None
@@ -846,7 +846,7 @@ def test_a_pull_by_cursor_says_it_of_none(complete):
 
 @pytest.mark.parametrize("stopped_after", [1, 2, 3, 5, 8, 12])
 def test_a_full_pull_that_was_interrupted_says_it_too(complete, stopped_after, monkeypatch):
-    monkeypatch.setattr("connectors.hubspot.walk.LIST_PAGE", 20)
+    monkeypatch.setattr("connectors.hubspot.paging.LIST_PAGE", 20)
     first = hubspot(complete).activities(None)
     pages = [next(first) for _ in range(stopped_after)]
     first.close()
@@ -1832,14 +1832,14 @@ def test_a_page_in_another_encoding_is_no_bug(sandbox, ready):
 
 
 def test_a_server_that_never_answers_is_given_up(sandbox, monkeypatch):
-    monkeypatch.setattr("connectors.hubspot.api.TIMEOUT", (1.0, 0.05))
+    monkeypatch.setattr("connectors.hubspot.client.TIMEOUT", (1.0, 0.05))
     sandbox.faults.add(Fault(do="silence", path="owners"))
     with pytest.raises(Unavailable, match="ReadTimeoutError"):
         hubspot(sandbox).owners()
 
 
 def test_a_body_that_drips_is_given_up_and_asked_for_again(sandbox, monkeypatch):
-    monkeypatch.setattr("connectors.hubspot.api.BODY_DEADLINE", 0.05)
+    monkeypatch.setattr("connectors.hubspot.client.BODY_DEADLINE", 0.05)
     sandbox.faults.add(Fault(do="drip", seconds=0.0005, path="owners", nth=1))
     assert hubspot(sandbox).owners()
     assert len(calls(sandbox, "owners")) == 3

@@ -12,15 +12,15 @@ from hypothesis import given
 from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 
-from connectors.hubspot import walk
-from connectors.hubspot.answers import DailyLimit, Forbidden, Locked, Refused, Unauthorized, verdict
-from connectors.hubspot.api import Flight, next_midnight
+from connectors.hubspot import paging
+from connectors.hubspot.client import Flight, next_midnight
 from connectors.hubspot.cursors import Cursor, dumps, loads
+from connectors.hubspot.errors import DailyLimit, Forbidden, Locked, Refused, Unauthorized, verdict
 from connectors.hubspot.feeds import attributes, fingerprint, fitting
-from connectors.hubspot.records import long_id
+from connectors.hubspot.mapping import long_id
+from connectors.hubspot.properties import Definition, instant, number, read, spelled
 from connectors.hubspot.settings import Settings
 from connectors.hubspot.tokens import Tokens
-from connectors.hubspot.values import Definition, instant, number, read, spelled
 from crmsync.errors import ConfigError, Transient, Unavailable
 from crmsync.tables import Feed
 
@@ -295,10 +295,10 @@ class List:
 @pytest.fixture(autouse=True)
 def _small(monkeypatch):
     """Small pages; the tests change them at will, and they are put back."""
-    monkeypatch.setattr(walk, "WORTH_SPLITTING", 5)
-    monkeypatch.setattr(walk, "FEWEST_PAGES", 1)
-    monkeypatch.setattr(walk, "LIST_PAGE", 5)
-    monkeypatch.setattr(walk, "SEARCH_PAGE", 5)
+    monkeypatch.setattr(paging, "WORTH_SPLITTING", 5)
+    monkeypatch.setattr(paging, "FEWEST_PAGES", 1)
+    monkeypatch.setattr(paging, "LIST_PAGE", 5)
+    monkeypatch.setattr(paging, "SEARCH_PAGE", 5)
 
 
 id_lists = st.lists(st.integers(1, 60) | st.integers(10**11, 10**11 + 300), unique=True, max_size=80).map(sorted)
@@ -309,10 +309,10 @@ id_lists = st.lists(st.integers(1, 60) | st.integers(10**11, 10**11 + 300), uniq
 def test_a_walk_finds_every_record_whatever_the_tokens_are(ids, tokens, size, data):
     if tokens == "shuffled":
         ids = data.draw(st.permutations(ids))
-    walk.LIST_PAGE = size
+    paging.LIST_PAGE = size
     found = Counter(
         record["id"]
-        for records, _ in walk.whole_list(walk.Listing(List(ids, tokens, size), "x", []))
+        for records, _ in paging.whole_list(paging.Listing(List(ids, tokens, size), "x", []))
         for record in records
     )
     assert set(found) == {str(record_id) for record_id in ids}
@@ -323,14 +323,14 @@ def test_a_walk_finds_every_record_whatever_the_tokens_are(ids, tokens, size, da
     ids=id_lists, tokens=st.sampled_from(("last", "next", "opaque")), size=st.integers(2, 9), stop=st.integers(1, 12)
 )
 def test_a_walk_goes_on_from_any_of_its_positions(ids, tokens, size, stop):
-    walk.LIST_PAGE = size
+    paging.LIST_PAGE = size
     found, position = [], None
-    pages = walk.whole_list(walk.Listing(List(ids, tokens, size), "x", []))
+    pages = paging.whole_list(paging.Listing(List(ids, tokens, size), "x", []))
     for records, where in islice(pages, stop):
         found += [record["id"] for record in records]
         position = where
     pages.close()
-    rest = walk.whole_list(walk.Listing(List(ids, tokens, size), "x", []), position)
+    rest = paging.whole_list(paging.Listing(List(ids, tokens, size), "x", []), position)
     found += [record["id"] for records, _ in rest for record in records]
     assert sorted(map(int, found)) == ids
 
@@ -349,11 +349,11 @@ class Index:
             if each["propertyName"] == "hs_object_id":
                 left = [record_id for record_id in left if self._fits(record_id, each)]
         start = int(body.get("after", 0))
-        page = left[start : start + walk.SEARCH_PAGE]
+        page = left[start : start + paging.SEARCH_PAGE]
         answer = {"total": len(left), "results": [{"id": record_id, "properties": {}} for record_id in page]}
-        if start + walk.SEARCH_PAGE < len(left):
-            answer["paging"] = {"next": {"after": str(start + walk.SEARCH_PAGE)}}
-        if self.vanishing and body["limit"] == walk.SEARCH_PAGE:
+        if start + paging.SEARCH_PAGE < len(left):
+            answer["paging"] = {"next": {"after": str(start + paging.SEARCH_PAGE)}}
+        if self.vanishing and body["limit"] == paging.SEARCH_PAGE:
             self.ids = [record_id for record_id in self.ids if record_id != self.vanishing[0]]
             del self.vanishing[0]
         return answer
@@ -369,13 +369,13 @@ class Index:
 @unhurried
 @given(ids=st.sets(st.integers(1, 1_500), max_size=60), size=st.integers(1, 7), as_text=st.booleans())
 def test_a_window_is_whole_or_says_that_it_is_not(ids, size, as_text):
-    walk.SEARCH_PAGE = size
+    paging.SEARCH_PAGE = size
     ids = {str(record_id) for record_id in ids}
     found = []
     try:
-        for records, _ in walk.Window(Index(ids, as_text), "x", "changed", 0, []).pages():
+        for records, _ in paging.Window(Index(ids, as_text), "x", "changed", 0, []).pages():
             found += [record["id"] for record in records]
-    except walk.Skipping:
+    except paging.Skipping:
         assert as_text or not any(record_id[0] < "9" and len(record_id) > 1 for record_id in found)
         return
     assert set(found) == ids
@@ -384,20 +384,20 @@ def test_a_window_is_whole_or_says_that_it_is_not(ids, size, as_text):
 @unhurried
 @given(ids=st.sets(st.integers(10, 1_500), min_size=20, max_size=60), data=st.data())
 def test_records_that_vanish_take_nobody_with_them(ids, data):
-    walk.SEARCH_PAGE = 5
+    paging.SEARCH_PAGE = 5
     ids = {str(record_id) for record_id in ids}
     vanishing = data.draw(st.lists(st.sampled_from(sorted(ids)), unique=True, max_size=3))
-    window = walk.Window(Index(ids, vanishing=vanishing), "x", "changed", 0, [])
+    window = paging.Window(Index(ids, vanishing=vanishing), "x", "changed", 0, [])
     try:
         found = {record["id"] for records, _ in window.pages() for record in records}
-    except walk.Skipping:
+    except paging.Skipping:
         assert vanishing  # those that would have told how ids are compared: the whole list is read instead
         return
     assert ids - set(vanishing) <= found
 
 
 def test_a_window_of_an_empty_portal():
-    assert list(walk.Window(Index([]), "x", "changed", 0, []).pages()) == []
+    assert list(paging.Window(Index([]), "x", "changed", 0, []).pages()) == []
 
 
 def test_overlap_is_counted_in_milliseconds():

@@ -18,9 +18,9 @@ from hypothesis import strategies as st
 from pydantic import ValidationError
 
 import connectors.salesforce as salesforce
-from connectors.salesforce import bulk, org, schema
+from connectors.salesforce import bulk, client, schema
 from connectors.salesforce.activities import NOBODY, conditions, fits
-from connectors.salesforce.pulling import Place, Source, Window, place, quoted, soql
+from connectors.salesforce.paging import Place, Source, Window, place, quoted, soql
 from connectors.salesforce.schema import Field, Schema, clamped, clean, fitting, instant, reader
 from connectors.salesforce.settings import normal_address
 from connectors.sandbox.salesforce import bulk as sandbox_bulk
@@ -214,8 +214,8 @@ def test_a_page_that_goes_wrong_is_read_again_whole(sandbox, crm, do, how, numbe
     [("silence", "oauth2/token"), ("silence", "/query"), ("silence", "/describe"), ("drip", "/describe")],
 )
 def test_no_call_waits_for_ever(sandbox, monkeypatch, do, path):
-    monkeypatch.setattr(org, "TIMEOUT", (0.2, 0.2))
-    monkeypatch.setattr(org, "PATIENCE", 0.3)
+    monkeypatch.setattr(client, "TIMEOUT", (0.2, 0.2))
+    monkeypatch.setattr(client, "PATIENCE", 0.3)
     fault(sandbox, do, path, seconds=0.002, times=1)
     assert pulled(connect(sandbox).contacts(None))[0]
 
@@ -247,7 +247,7 @@ def test_the_quota_is_looked_at_again_after_a_while(sandbox, crm, monkeypatch):
     with pytest.raises(Unavailable):
         list(crm.contacts(None))
     do(sandbox, "set_usage", used=100, max=1000)
-    monkeypatch.setattr(org, "USAGE_GOES_STALE", 0.0)
+    monkeypatch.setattr(client, "USAGE_GOES_STALE", 0.0)
     assert pulled(crm.contacts(None))[0]
 
 
@@ -327,10 +327,10 @@ def test_a_log_in_that_names_another_my_domain_gets_no_token_and_says_what_to_wr
 )
 def test_a_token_goes_to_the_configured_address_only(configured, named, is_ours):
     if is_ours:
-        assert org.allowed_instance(configured, named) == configured
+        assert client.allowed_instance(configured, named) == configured
     else:
         with pytest.raises(ConfigError, match="crmsync"):
-            org.allowed_instance(configured, named)
+            client.allowed_instance(configured, named)
 
 
 @pytest.mark.parametrize(
@@ -763,7 +763,7 @@ def test_a_field_that_goes_during_a_bulk_query_begins_another(sandbox, crm, bulk
 
 def test_a_bulk_query_short_of_rows_is_begun_again(sandbox, crm, bulky, monkeypatch):
     ended = bulk.ended_query
-    monkeypatch.setattr(bulk, "ended_query", lambda org, job: ended(org, job) and 4_000)
+    monkeypatch.setattr(bulk, "ended_query", lambda org, job: ended(client, job) and 4_000)
     with pytest.raises(Unavailable, match=r"gave \d+ of 4,000 rows"):
         list(bulky().contacts(None))
 

@@ -6,10 +6,10 @@ from dataclasses import replace
 
 import pytest
 
-from connectors.salesforce import bulk, writing
-from connectors.salesforce.cells import Row
-from connectors.salesforce.refusals import Refusal, refusal, refusal_of_bulk
-from connectors.salesforce.writing import Try, judged
+from connectors.salesforce import bulk, writer
+from connectors.salesforce.payload import Row
+from connectors.salesforce.row_errors import Refusal, refusal, refusal_of_bulk
+from connectors.salesforce.writer import Try, judged
 from connectors.sandbox.faults import Fault
 from crmsync.errors import Cancelled, ConfigError, Unavailable
 from crmsync.model import Change, FieldMap, Ref
@@ -466,8 +466,8 @@ def test_a_batch_that_narrowing_empties_costs_no_call(sandbox, crm, leads):
 
 
 def test_each_call_is_narrowed_just_before_it_is_sent(sandbox, crm, leads, monkeypatch):
-    monkeypatch.setattr(writing, "COLLECTION", 5)
-    monkeypatch.setattr(writing, "LOCK_SIZES", (5, 5, 5, 5))
+    monkeypatch.setattr(writer, "COLLECTION", 5)
+    monkeypatch.setattr(writer, "LOCK_SIZES", (5, 5, 5, 5))
     do(sandbox, "lock_rows", ids=[leads[0].id], times=1)
     seen = []
     threads = set()
@@ -685,7 +685,7 @@ def test_a_lock_is_not_tried_for_ever():
     while tries:
         tries = [more for one in tries for more in judged(one, Refusal("UNABLE_TO_LOCK_ROW", ""), SPELLED)]
         rounds += 1
-    assert rounds == len(writing.LOCK_SIZES)
+    assert rounds == len(writer.LOCK_SIZES)
 
 
 # Fields and the check-up
@@ -892,8 +892,8 @@ def test_an_org_without_lead_access_says_what_to_grant(sandbox, crm):
 
 
 def test_receipts_come_while_the_rest_is_still_to_be_sent(sandbox, crm, leads, monkeypatch):
-    monkeypatch.setattr(writing, "COLLECTION", 5)
-    monkeypatch.setattr(writing, "LOCK_SIZES", (5, 5, 5, 5))
+    monkeypatch.setattr(writer, "COLLECTION", 5)
+    monkeypatch.setattr(writer, "LOCK_SIZES", (5, 5, 5, 5))
     receipts = crm.write([change(ref) for ref in leads])
     next(receipts)
     assert len(patches(sandbox)) == 1

@@ -17,7 +17,7 @@ from starlette.applications import Starlette
 
 from connectors.sandbox.hubspot import Portal
 from connectors.sandbox.hubspot.wire import Call
-from connectors.sandbox.people import Firm, Happening, Human, Rep, World, salesforce_id
+from connectors.sandbox.world import Firm, Happening, Human, Rep, World, salesforce_id
 
 NOW = datetime(2026, 11, 21, 9, 0, tzinfo=UTC)
 DAY = timedelta(days=1)

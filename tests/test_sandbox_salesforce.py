@@ -20,9 +20,9 @@ from simple_salesforce.exceptions import (
     SalesforceResourceNotFound,
 )
 
-from connectors.sandbox.people import Firm, Happening, Human, Rep, World, salesforce_id, with_checksum
 from connectors.sandbox.salesforce.schema import sobjects
 from connectors.sandbox.salesforce.table import Table
+from connectors.sandbox.world import Firm, Happening, Human, Rep, World, salesforce_id, with_checksum
 
 NOW = datetime(2026, 11, 21, 9, 0, tzinfo=UTC)
 QUEUE = salesforce_id("00G", 1)

@@ -10,9 +10,10 @@ import pytest
 import tenacity
 
 from connectors.http import ATTEMPTS, PATIENCE, Bucket
-from connectors.hubspot import Settings, api
+from connectors.hubspot import Settings
+from connectors.hubspot import client as hubspot_client
 from connectors.hubspot import connect as hubspot
-from connectors.salesforce import org
+from connectors.salesforce import client as salesforce_client
 from connectors.sandbox.faults import Fault, Script
 from connectors.sandbox.server import Clock, serve
 from crmsync.config import connectors
@@ -116,9 +117,9 @@ def time(sandbox, monkeypatch):
 
     sandbox.clock = made
     monkeypatch.setattr(tenacity, "time", SimpleNamespace(monotonic=made.monotonic))
-    monkeypatch.setattr(org, "time", SimpleNamespace(monotonic=made.monotonic))
-    monkeypatch.setattr(api, "Bucket", partial(Bucket, clock=made.monotonic))
-    monkeypatch.setattr(api, "datetime", Present)
+    monkeypatch.setattr(salesforce_client, "time", SimpleNamespace(monotonic=made.monotonic))
+    monkeypatch.setattr(hubspot_client, "Bucket", partial(Bucket, clock=made.monotonic))
+    monkeypatch.setattr(hubspot_client, "datetime", Present)
     return made
 
 
@@ -209,7 +210,7 @@ def undisturbed(_small, tmp_path_factory):
         with pytest.MonkeyPatch.context() as patch:
             time = Time()
             _small.clock = time
-            patch.setattr(api, "Bucket", partial(Bucket, clock=time.monotonic))
+            patch.setattr(hubspot_client, "Bucket", partial(Bucket, clock=time.monotonic))
             made = stormy(_small, tmp_path_factory.mktemp("calm"), patch)
             made.run(crm)
             held[crm] = made.end(crm)

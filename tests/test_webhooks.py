@@ -21,8 +21,8 @@ from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 
 from connectors.hubspot import Settings, connect, webhooks
-from connectors.hubspot.hints import MOST, Hints
 from connectors.hubspot.settings import Webhooks
+from connectors.hubspot.webhook_queue import MOST, Hints
 from connectors.sandbox.server import Clock
 from crmsync import schedule, starter
 from crmsync.config import Schedule, load

@@ -6,15 +6,13 @@ import time
 from collections.abc import Iterator, Mapping, Sequence
 from datetime import datetime
 
-from connectors.hubspot.addresses import Addresses
-from connectors.hubspot.answers import Forbidden, Refused, text
-from connectors.hubspot.api import Api, Query
+from connectors.hubspot.client import Api, Query
 from connectors.hubspot.cursors import Cursor, dumps, loads
-from connectors.hubspot.delivered import Delivered
+from connectors.hubspot.delivered_feeds import Delivered
+from connectors.hubspot.email_lookup import Addresses
 from connectors.hubspot.engagements import pull as pull_engagements
-from connectors.hubspot.feeds import by_source, fingerprint
-from connectors.hubspot.portal import Portal
-from connectors.hubspot.tracked import (
+from connectors.hubspot.errors import Forbidden, Refused, text
+from connectors.hubspot.events import (
     EMAIL_EVENTS,
     FORM_QUERY,
     FORMS,
@@ -27,6 +25,8 @@ from connectors.hubspot.tracked import (
     pull_forms,
     refused_forms,
 )
+from connectors.hubspot.feeds import by_source, fingerprint
+from connectors.hubspot.schema import Portal
 from crmsync.model import Activity, Notes, Odd, Page
 from crmsync.tables import Feed
 

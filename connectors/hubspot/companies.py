@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
-from connectors.hubspot.answers import CRM, Refused, id_of, object_in, objects_in
-from connectors.hubspot.api import Api
-from connectors.hubspot.byid import BATCH, Record, chunks, read_many
-from connectors.hubspot.portal import next_page
-from connectors.hubspot.records import COMPANY
-from connectors.hubspot.walk import Listing, Window, total, whole_list
+from connectors.hubspot.batch_read import BATCH, Record, chunks, read_many
+from connectors.hubspot.client import Api
+from connectors.hubspot.errors import CRM, Refused, id_of, object_in, objects_in
+from connectors.hubspot.mapping import COMPANY
+from connectors.hubspot.paging import Listing, Window, total, whole_list
+from connectors.hubspot.schema import next_page
 from crmsync.errors import Unavailable
 
 PRIMARY = 1

@@ -7,18 +7,20 @@ from contextlib import AbstractContextManager, nullcontext
 from datetime import datetime
 
 from connectors.hubspot.activities import Activities
-from connectors.hubspot.answers import CRM, KIND
-from connectors.hubspot.api import Api
-from connectors.hubspot.byid import chunks, in_bin, look_up
+from connectors.hubspot.backward_stages import Moves
+from connectors.hubspot.batch_read import chunks, in_bin, look_up
+from connectors.hubspot.bulk_import import settle
+from connectors.hubspot.check import check
+from connectors.hubspot.client import Api
 from connectors.hubspot.contacts import Contacts
-from connectors.hubspot.hints import Hints
-from connectors.hubspot.imports import settle
-from connectors.hubspot.moves import Moves
-from connectors.hubspot.portal import Portal
-from connectors.hubspot.records import COUNTS, Reading, reading
+from connectors.hubspot.errors import CRM, KIND
+from connectors.hubspot.mapping import COUNTS, Reading, reading
+from connectors.hubspot.missing_fields import missing_fields
+from connectors.hubspot.schema import Portal
 from connectors.hubspot.settings import Settings
-from connectors.hubspot.setup import check, create_fields, fields, missing_fields
-from connectors.hubspot.writing import Writer
+from connectors.hubspot.setup import create_fields, fields
+from connectors.hubspot.webhook_queue import Hints
+from connectors.hubspot.writer import Writer
 from crmsync.errors import ConfigError
 from crmsync.model import (
     Activity,

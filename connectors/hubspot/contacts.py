@@ -5,16 +5,16 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 from datetime import datetime
 
-from connectors.hubspot.api import Api
-from connectors.hubspot.byid import Record, look_up, read_many
+from connectors.hubspot.batch_read import Record, look_up, read_many
+from connectors.hubspot.bulk_export import Export, NoExport, exported, order
+from connectors.hubspot.client import Api
 from connectors.hubspot.companies import Companies
 from connectors.hubspot.cursors import DAY, Cursor, dumps, loads, millis_of
-from connectors.hubspot.exports import Export, NoExport, exported, order
-from connectors.hubspot.hints import Hints
-from connectors.hubspot.portal import Portal
-from connectors.hubspot.records import CHANGED, COMPANY, COMPANY_VALUES, MERGES, Reading, changed_at, contact
-from connectors.hubspot.values import millis
-from connectors.hubspot.walk import Listing, Skipping, Window, total, whole_list
+from connectors.hubspot.mapping import CHANGED, COMPANY, COMPANY_VALUES, MERGES, Reading, changed_at, contact
+from connectors.hubspot.paging import Listing, Skipping, Window, total, whole_list
+from connectors.hubspot.properties import millis
+from connectors.hubspot.schema import Portal
+from connectors.hubspot.webhook_queue import Hints
 from crmsync.model import Contact, Notes, Page
 
 STREAM = "contacts"

@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 
 import orjson
 
-from connectors.hubspot.walk import Position
+from connectors.hubspot.paging import Position
 
 VERSION = 1
 

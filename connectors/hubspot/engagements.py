@@ -6,15 +6,15 @@ from collections.abc import Iterator, Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any
 
-from connectors.hubspot.answers import CRM, KIND, Refused, id_of, object_in, objects_in
-from connectors.hubspot.api import Api
-from connectors.hubspot.byid import Record
+from connectors.hubspot.batch_read import Record
+from connectors.hubspot.client import Api
 from connectors.hubspot.companies import associations
 from connectors.hubspot.cursors import DAY, Cursor, millis_of
+from connectors.hubspot.errors import CRM, KIND, Refused, id_of, object_in, objects_in
 from connectors.hubspot.feeds import attributes, fitting, properties
-from connectors.hubspot.records import changed_at
-from connectors.hubspot.values import instant, millis
-from connectors.hubspot.walk import Listing, Skipping, Window, whole_list
+from connectors.hubspot.mapping import changed_at
+from connectors.hubspot.paging import Listing, Skipping, Window, whole_list
+from connectors.hubspot.properties import instant, millis
 from crmsync.model import Activity, Ref
 from crmsync.tables import Feed
 

@@ -6,7 +6,7 @@ import hashlib
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
-from connectors.hubspot.values import spelled
+from connectors.hubspot.properties import spelled
 from crmsync.model import Scalar
 from crmsync.tables import Feed
 

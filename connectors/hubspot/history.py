@@ -6,10 +6,10 @@ import logging
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
 
-from connectors.hubspot.answers import Forbidden, Refused, object_in, objects_in, text
-from connectors.hubspot.api import Api
-from connectors.hubspot.byid import Record, chunks
-from connectors.hubspot.values import instant, millis
+from connectors.hubspot.batch_read import Record, chunks
+from connectors.hubspot.client import Api
+from connectors.hubspot.errors import Forbidden, Refused, object_in, objects_in, text
+from connectors.hubspot.properties import instant, millis
 
 _log = logging.getLogger(__name__)
 

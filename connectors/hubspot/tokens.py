@@ -13,8 +13,8 @@ from typing import Any
 
 from pydantic import SecretStr
 
-from connectors.hubspot.answers import Refused, Unauthorized, id_of
-from connectors.hubspot.paths import place
+from connectors.hubspot.endpoints import place
+from connectors.hubspot.errors import Refused, Unauthorized, id_of
 from connectors.hubspot.settings import Settings
 from crmsync.errors import ConfigError, Transient
 

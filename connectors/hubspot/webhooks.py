@@ -21,8 +21,8 @@ from starlette.routing import Route
 from uvicorn.protocols.http.h11_impl import H11Protocol, RequestResponseCycle
 
 from connectors.http import NotJson, parse_json
-from connectors.hubspot.hints import Hints
 from connectors.hubspot.settings import Webhooks
+from connectors.hubspot.webhook_queue import Hints
 from crmsync.errors import ConfigError
 
 WINDOW = 300_000

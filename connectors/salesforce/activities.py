@@ -8,10 +8,10 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 from functools import partial
 
-from connectors.salesforce.answers import CRM
+from connectors.salesforce.client import Org
 from connectors.salesforce.contacts import NEVER
-from connectors.salesforce.org import Org
-from connectors.salesforce.pulling import (
+from connectors.salesforce.errors import CRM
+from connectors.salesforce.paging import (
     SHORT_IN_LIST,
     Place,
     Row,

@@ -15,9 +15,9 @@ from urllib.parse import quote
 import requests
 
 from connectors.http import header_number
-from connectors.salesforce.answers import CRM, Refused, bulk_job, id_in
-from connectors.salesforce.org import Org
-from connectors.salesforce.refusals import SILENT, Refusal, refusal_of_bulk
+from connectors.salesforce.client import Org
+from connectors.salesforce.errors import CRM, Refused, bulk_job, id_in
+from connectors.salesforce.row_errors import SILENT, Refusal, refusal_of_bulk
 from crmsync.errors import Cancelled, Transient, Unavailable, quote_crm
 from crmsync.model import Notes
 

@@ -6,13 +6,13 @@ from collections.abc import Iterator, Mapping, Sequence
 from datetime import datetime
 
 from connectors.salesforce import activities, bulk, contacts, owners, setup
-from connectors.salesforce.answers import CRM, is_id, unreadable
-from connectors.salesforce.checkup import check
-from connectors.salesforce.missing import missing_fields
-from connectors.salesforce.org import Org
+from connectors.salesforce.check import check
+from connectors.salesforce.client import Org
+from connectors.salesforce.errors import CRM, is_id, unreadable
+from connectors.salesforce.missing_fields import missing_fields
 from connectors.salesforce.schema import OBJECTS, Schema, crm_field
 from connectors.salesforce.settings import Settings
-from connectors.salesforce.writing import Writer
+from connectors.salesforce.writer import Writer
 from crmsync.model import (
     Activity,
     Change,

@@ -7,9 +7,9 @@ from dataclasses import replace
 from datetime import UTC, datetime
 from functools import partial
 
-from connectors.salesforce.answers import CRM, Refused
-from connectors.salesforce.org import QUERIES_PER_COMPOSITE, Org
-from connectors.salesforce.pulling import (
+from connectors.salesforce.client import QUERIES_PER_COMPOSITE, Org
+from connectors.salesforce.errors import CRM, Refused
+from connectors.salesforce.paging import (
     IN_LIST,
     Row,
     Source,

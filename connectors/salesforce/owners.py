@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from connectors.salesforce.answers import CRM, Refused, is_id, text, unreadable
-from connectors.salesforce.org import Org
+from connectors.salesforce.client import Org
+from connectors.salesforce.errors import CRM, Refused, is_id, text, unreadable
 from crmsync.model import Owner
 
 

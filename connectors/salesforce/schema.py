@@ -12,8 +12,8 @@ from datetime import UTC, datetime
 from typing import Any
 
 from connectors.http import clean
-from connectors.salesforce.answers import Refused, expected, odd_answer
-from connectors.salesforce.org import Org
+from connectors.salesforce.client import Org
+from connectors.salesforce.errors import Refused, expected, odd_answer
 from crmsync.errors import Transient
 from crmsync.model import CrmField, Scalar
 

@@ -7,11 +7,11 @@ from dataclasses import dataclass
 from typing import Any
 from urllib.parse import quote
 
-from connectors.salesforce.answers import Refused, having, id_in, is_id, page, text, unreadable
+from connectors.salesforce.client import Org
 from connectors.salesforce.contacts import Reader
-from connectors.salesforce.missing import missing_values, value_clicks
-from connectors.salesforce.org import Org
-from connectors.salesforce.pulling import quoted
+from connectors.salesforce.errors import Refused, having, id_in, is_id, page, text, unreadable
+from connectors.salesforce.missing_fields import missing_values, value_clicks
+from connectors.salesforce.paging import quoted
 from connectors.salesforce.schema import NUMBERS, OBJECTS, Schema
 from crmsync.model import FieldMap
 

@@ -15,7 +15,7 @@ import jwt
 import requests
 
 from connectors.http import parse_json
-from connectors.salesforce.answers import text
+from connectors.salesforce.errors import text
 from connectors.salesforce.settings import Settings
 from crmsync.errors import ConfigError, Transient, quote_crm
 

@@ -10,8 +10,8 @@ from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import TypeVar
 
-from connectors.sandbox import pools
-from connectors.sandbox.people import Firm, Happening, Human, Rep, World
+from connectors.sandbox import names as stock
+from connectors.sandbox.world import Firm, Happening, Human, Rep, World
 
 DAYS = 90
 """How far back the happenings reach."""
@@ -37,8 +37,14 @@ def world(people: int, seed: int, now: datetime) -> World:
 
 def _reps() -> tuple[Rep, ...]:
     return tuple(
-        Rep(number, first, last, f"{_ascii(first)}.{_ascii(last)}@ourproduct.example", active=number != len(pools.REPS))
-        for number, (first, last) in enumerate(pools.REPS, start=1)
+        Rep(
+            number,
+            first,
+            last,
+            f"{_ascii(first)}.{_ascii(last)}@ourproduct.example",
+            active=number != len(stock.REPS),
+        )
+        for number, (first, last) in enumerate(stock.REPS, start=1)
     )
 
 
@@ -63,9 +69,9 @@ def _ascii(text: str) -> str:
 def _firms(rng: random.Random, count: int) -> Iterator[Firm]:
     taken: set[str] = set()
     for number in range(1, count + 1):
-        country = rng.choices(pools.COUNTRIES, [each.weight for each in pools.COUNTRIES])[0]
-        industry, _, tails = rng.choices(pools.INDUSTRIES, [weight for _, weight, _ in pools.INDUSTRIES])[0]
-        name = f"{rng.choice(pools.FIRM_HEADS)} {rng.choice(tails)}"
+        country = rng.choices(stock.COUNTRIES, [each.weight for each in stock.COUNTRIES])[0]
+        industry, _, tails = rng.choices(stock.INDUSTRIES, [weight for _, weight, _ in stock.INDUSTRIES])[0]
+        name = f"{rng.choice(stock.FIRM_HEADS)} {rng.choice(tails)}"
         domain = _unused(_ascii(name).replace(".", "-"), taken, "{}-{}") + ".example"
         employees = _employees(rng)
         yield Firm(
@@ -80,7 +86,7 @@ def _firms(rng: random.Random, count: int) -> Iterator[Firm]:
 
 
 def _employees(rng: random.Random) -> int:
-    low, high = _one(rng, [((low, high), weight) for low, high, weight in pools.SIZES])
+    low, high = _one(rng, [((low, high), weight) for low, high, weight in stock.SIZES])
     return rng.randint(low, high)
 
 
@@ -112,7 +118,7 @@ def _human(
     played = CAST.get(number % 1_000)
     name = played or rng.choices(tuple(CHARACTERS), [each.weight for each in CHARACTERS.values()])[0]
     firm = firms[number // 1_000 % len(firms)] if name == "shared mailbox" else rng.choice(firms)
-    country = next(each for each in pools.COUNTRIES if each.name == firm.country)
+    country = next(each for each in stock.COUNTRIES if each.name == firm.country)
     recent = rng.random() < 0.2 and not played
     created_at = now - timedelta(
         seconds=rng.randrange(3_600, 60 * 86_400) if recent else rng.randrange(100, 900) * 86_400
@@ -123,7 +129,7 @@ def _human(
         first=rng.choice(country.first),
         last=rng.choice(country.last),
         email=None,
-        title=CHARACTERS[name].title or (_one(rng, pools.TITLES) if rng.random() > 0.1 else None),
+        title=CHARACTERS[name].title or (_one(rng, stock.TITLES) if rng.random() > 0.1 else None),
         firm=firm,
         country=firm.country if rng.random() > 0.08 else None,
         in_hubspot=in_hubspot,
@@ -147,7 +153,7 @@ def _with_email(rng: random.Random, human: Human, name: str, taken: set[str]) ->
         return replace(human, email=_unused(f"{local}@students.university.example", taken, "{1}.{0}"))
     if rng.random() < 0.13:
         # A number nobody chooses keeps the free-mail addresses from being anybody's.
-        return replace(human, email=f"{local}.invented{human.number}@{rng.choice(pools.FREE_MAIL)}")
+        return replace(human, email=f"{local}.invented{human.number}@{rng.choice(stock.FREE_MAIL)}")
     return replace(human, email=_unused(f"{local}@{human.firm.domain}", taken, "{1}.{0}"))
 
 
@@ -204,7 +210,7 @@ def _after(rng: random.Random, at: datetime, low: int, high: int) -> datetime:
 
 def _visit(rng: random.Random, at: datetime) -> Iterator[Happening]:
     for _ in range(rng.randint(1, 4)):
-        yield _page(rng, at, _one(rng, pools.PAGES))
+        yield _page(rng, at, _one(rng, stock.PAGES))
         at = _after(rng, at, 20, 400)
 
 
@@ -214,11 +220,11 @@ def _page(rng: random.Random, at: datetime, url: str) -> Happening:
 
 def _pricing(rng: random.Random, at: datetime) -> Iterator[Happening]:
     yield from _visit(rng, at)
-    yield _page(rng, _after(rng, at, 60, 900), pools.PRICING)
+    yield _page(rng, _after(rng, at, 60, 900), stock.PRICING)
 
 
 def _careers(rng: random.Random, at: datetime) -> Iterator[Happening]:
-    for url in pools.CAREERS:
+    for url in stock.CAREERS:
         yield _page(rng, at, url)
         at = _after(rng, at, 20, 200)
 
@@ -236,7 +242,7 @@ _newsletter_form = _form("Newsletter", "https://www.ourproduct.example/blog")
 
 
 def _download(rng: random.Random, at: datetime) -> Iterator[Happening]:
-    asset = rng.choice(pools.ASSETS)
+    asset = rng.choice(stock.ASSETS)
     url = "https://www.ourproduct.example/resources"
     if rng.random() < 0.5:
         yield Happening("form_submitted", at, {"form": f"Download: {asset}", "url": url})
@@ -247,7 +253,7 @@ def _mailing(opens: float, clicks: float) -> Episode:
     """A marketing e-mail, which HubSpot sends: opened and clicked with these chances."""
 
     def mailing(rng: random.Random, at: datetime) -> Iterator[Happening]:
-        about = {"subject": rng.choice(pools.NEWSLETTERS), "campaign": "Newsletter"}
+        about = {"subject": rng.choice(stock.NEWSLETTERS), "campaign": "Newsletter"}
         yield Happening("email_sent", at, about)
         if rng.random() < opens:
             at = _after(rng, at, 60, 100_000)
@@ -255,13 +261,13 @@ def _mailing(opens: float, clicks: float) -> Episode:
             if rng.random() < clicks:
                 at = _after(rng, at, 5, 300)
                 yield Happening("email_clicked", at, about)
-                yield _page(rng, _after(rng, at, 1, 5), _one(rng, pools.PAGES))
+                yield _page(rng, _after(rng, at, 1, 5), _one(rng, stock.PAGES))
 
     return mailing
 
 
 def _sales_mail(rng: random.Random, at: datetime) -> Iterator[Happening]:
-    about, seen_by = {"subject": rng.choice(pools.SALES_SUBJECTS), "campaign": ""}, _seen(rng)
+    about, seen_by = {"subject": rng.choice(stock.SALES_SUBJECTS), "campaign": ""}, _seen(rng)
     yield Happening("email_sent", at, about, seen_by)
     if rng.random() < 0.6:
         yield Happening("email_opened", _after(rng, at, 60, 90_000), about, seen_by)
@@ -277,7 +283,7 @@ def _reply(rng: random.Random, at: datetime) -> Iterator[Happening]:
 
 def _mail_ends_in(kind: str) -> Episode:
     def ends(rng: random.Random, at: datetime) -> Iterator[Happening]:
-        about = {"subject": rng.choice(pools.NEWSLETTERS), "campaign": "Newsletter"}
+        about = {"subject": rng.choice(stock.NEWSLETTERS), "campaign": "Newsletter"}
         yield Happening("email_sent", at, about, BOTH)
         yield Happening(kind, _after(rng, at, 5, 600), about, BOTH)
 
@@ -285,7 +291,7 @@ def _mail_ends_in(kind: str) -> Episode:
 
 
 def _meeting(rng: random.Random, at: datetime) -> Iterator[Happening]:
-    subject, chance = rng.choice(pools.MEETING_SUBJECTS), rng.random()
+    subject, chance = rng.choice(stock.MEETING_SUBJECTS), rng.random()
     if chance < 0.75:
         yield Happening("meeting_held", at, {"subject": subject, "outcome": "COMPLETED"}, _seen(rng))
     else:
@@ -301,7 +307,7 @@ def _coming_meeting(rng: random.Random, now: datetime) -> Iterator[Happening]:
 def _call(rng: random.Random, at: datetime) -> Iterator[Happening]:
     outcome = rng.choice(("CONNECTED", "CONNECTED", "LEFT_VOICEMAIL", "NO_ANSWER", "BUSY"))
     seconds = rng.randrange(60, 2_400) if outcome == "CONNECTED" else rng.randrange(0, 40)
-    subject = rng.choice(pools.CALL_SUBJECTS)
+    subject = rng.choice(stock.CALL_SUBJECTS)
     about: Mapping[str, str | int] = {"subject": subject, "outcome": outcome, "seconds": seconds}
     yield Happening("call_completed", at, about, _seen(rng))
 
@@ -318,42 +324,42 @@ def _programme(prefix: str, names: Sequence[str], attends: float) -> Episode:
     return programme
 
 
-_webinar = _programme("webinar", pools.WEBINARS, 0.55)
-_event = _programme("event", pools.EVENTS, 0.7)
+_webinar = _programme("webinar", stock.WEBINARS, 0.55)
+_event = _programme("event", stock.EVENTS, 0.7)
 
 
 def _response(rng: random.Random, at: datetime) -> Iterator[Happening]:
-    yield Happening("campaign_responded", at, {"campaign": rng.choice(pools.CAMPAIGNS)}, SALESFORCE)
+    yield Happening("campaign_responded", at, {"campaign": rng.choice(stock.CAMPAIGNS)}, SALESFORCE)
 
 
 def _task(rng: random.Random, at: datetime) -> Iterator[Happening]:
-    yield Happening("task_completed", at, {"subject": rng.choice(pools.TASK_SUBJECTS)}, _seen(rng, both=0.0))
+    yield Happening("task_completed", at, {"subject": rng.choice(stock.TASK_SUBJECTS)}, _seen(rng, both=0.0))
 
 
 def _note(rng: random.Random, at: datetime) -> Iterator[Happening]:
-    yield Happening("note_logged", at, {"subject": rng.choice(pools.NOTES)}, _seen(rng, both=0.0))
+    yield Happening("note_logged", at, {"subject": rng.choice(stock.NOTES)}, _seen(rng, both=0.0))
 
 
 def _everything(rng: random.Random, at: datetime) -> Iterator[Happening]:
     """Every kind there is, once, so that the smallest world has them all."""
     abouts: Mapping[str, Mapping[str, str | int]] = {
-        "page_viewed": {"url": pools.PRICING, "seconds": 95},
+        "page_viewed": {"url": stock.PRICING, "seconds": 95},
         "form_submitted": {"form": "Request a demo", "url": "https://www.ourproduct.example/demo"},
-        "content_downloaded": {"asset": pools.ASSETS[0]},
-        "email_sent": {"subject": pools.NEWSLETTERS[0], "campaign": "Newsletter"},
-        "email_opened": {"subject": pools.NEWSLETTERS[0], "campaign": "Newsletter"},
-        "email_clicked": {"subject": pools.NEWSLETTERS[0], "campaign": "Newsletter"},
-        "email_replied": {"subject": pools.SALES_SUBJECTS[0], "campaign": ""},
-        "meeting_booked": {"subject": pools.MEETING_SUBJECTS[0], "outcome": "RESCHEDULED"},
-        "meeting_held": {"subject": pools.MEETING_SUBJECTS[0], "outcome": "COMPLETED"},
-        "call_completed": {"subject": pools.CALL_SUBJECTS[0], "outcome": "CONNECTED", "seconds": 840},
-        "webinar_registered": {"campaign": pools.WEBINARS[0]},
-        "webinar_attended": {"campaign": pools.WEBINARS[0]},
-        "event_registered": {"campaign": pools.EVENTS[0]},
-        "event_attended": {"campaign": pools.EVENTS[0]},
-        "campaign_responded": {"campaign": pools.CAMPAIGNS[0]},
-        "task_completed": {"subject": pools.TASK_SUBJECTS[0]},
-        "note_logged": {"subject": pools.NOTES[0]},
+        "content_downloaded": {"asset": stock.ASSETS[0]},
+        "email_sent": {"subject": stock.NEWSLETTERS[0], "campaign": "Newsletter"},
+        "email_opened": {"subject": stock.NEWSLETTERS[0], "campaign": "Newsletter"},
+        "email_clicked": {"subject": stock.NEWSLETTERS[0], "campaign": "Newsletter"},
+        "email_replied": {"subject": stock.SALES_SUBJECTS[0], "campaign": ""},
+        "meeting_booked": {"subject": stock.MEETING_SUBJECTS[0], "outcome": "RESCHEDULED"},
+        "meeting_held": {"subject": stock.MEETING_SUBJECTS[0], "outcome": "COMPLETED"},
+        "call_completed": {"subject": stock.CALL_SUBJECTS[0], "outcome": "CONNECTED", "seconds": 840},
+        "webinar_registered": {"campaign": stock.WEBINARS[0]},
+        "webinar_attended": {"campaign": stock.WEBINARS[0]},
+        "event_registered": {"campaign": stock.EVENTS[0]},
+        "event_attended": {"campaign": stock.EVENTS[0]},
+        "campaign_responded": {"campaign": stock.CAMPAIGNS[0]},
+        "task_completed": {"subject": stock.TASK_SUBJECTS[0]},
+        "note_logged": {"subject": stock.NOTES[0]},
     }
     online = ("page_viewed", "form_submitted", "content_downloaded", "email_clicked")
     for kind, about in abouts.items():

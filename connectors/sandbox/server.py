@@ -27,8 +27,8 @@ from connectors.sandbox.control import control
 from connectors.sandbox.faults import Answer, Connection, Fault, Script, answer, play
 from connectors.sandbox.generate import world
 from connectors.sandbox.hubspot import Portal
-from connectors.sandbox.people import World
 from connectors.sandbox.salesforce import Org
+from connectors.sandbox.world import World
 from crmsync.errors import ConfigError
 
 SALESFORCE = ("/services/", "/id/")

@@ -7,7 +7,7 @@ from dataclasses import fields
 from datetime import datetime
 from typing import Any, Literal, get_args, get_origin, get_type_hints
 
-from connectors.sandbox.hubspot import happenings, writes
+from connectors.sandbox.hubspot import activity_effects, writes
 from connectors.sandbox.hubspot.catalog import option, stage_date
 from connectors.sandbox.hubspot.records import Record, Records, write
 from connectors.sandbox.hubspot.schema import as_text
@@ -110,7 +110,7 @@ def _add_activity(state: State, now: int, body: Json) -> Json:
     """The contact `id` did `kind`, at `at` (ISO 8601, now unless said), with `attributes`."""
     contact = _record(state, {"id": body.get("id")})
     at = milliseconds(datetime.fromisoformat(body["at"])) if "at" in body else now
-    values = happenings.record(state, contact, str(body["kind"]), at, body.get("attributes") or {}, now)
+    values = activity_effects.record(state, contact, str(body["kind"]), at, body.get("attributes") or {}, now)
     state.touch(contact, values, now)
     return {}
 

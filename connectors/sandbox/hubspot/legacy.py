@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from itertools import islice
 
+from connectors.sandbox.hubspot.admin import pipelines
 from connectors.sandbox.hubspot.catalog import TYPES
 from connectors.sandbox.hubspot.records import Record
-from connectors.sandbox.hubspot.settings import pipelines
 from connectors.sandbox.hubspot.state import State
 from connectors.sandbox.hubspot.tracking import EmailEvent, guid
 from connectors.sandbox.hubspot.wire import Call, Json, Reply, instant, page_size

@@ -5,12 +5,12 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 
+from connectors.sandbox.hubspot.activity_effects import record
 from connectors.sandbox.hubspot.catalog import DEAL_STAGES, option
-from connectors.sandbox.hubspot.happenings import record
 from connectors.sandbox.hubspot.records import Record
 from connectors.sandbox.hubspot.state import Owner, State
 from connectors.sandbox.hubspot.wire import iso, milliseconds
-from connectors.sandbox.people import Firm, Human, Rep, World, salesforce_id
+from connectors.sandbox.world import Firm, Human, Rep, World, salesforce_id
 
 _YEAR = 365 * 86_400_000
 

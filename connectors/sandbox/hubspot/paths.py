@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator
 from functools import cache
 from typing import Any, NamedTuple
 
-from connectors.sandbox.hubspot import associations, events, gate, jobs, legacy, objects, search, settings, writes
+from connectors.sandbox.hubspot import admin, associations, auth, events, jobs, legacy, objects, search, writes
 from connectors.sandbox.hubspot.catalog import object_type
 from connectors.sandbox.hubspot.state import State
 from connectors.sandbox.hubspot.wire import Call, not_allowed
@@ -77,28 +77,28 @@ _TABLE: tuple[tuple[str, str, str, Handler], ...] = (
     ("associations v3", "POST", "/{type}/{to}/batch/read", associations.batch_read_v3),
     ("associations v3", "POST", "/{type}/{to}/batch/create", associations.batch_create),
     ("associations v3", "POST", "/{type}/{to}/batch/archive", associations.batch_archive),
-    ("properties", "GET", "/{type}", settings.properties),
-    ("properties", "POST", "/{type}", settings.create_property),
-    ("properties", "POST", "/{type}/batch/create", settings.create_properties),
-    ("properties", "POST", "/{type}/batch/read", settings.read_properties),
-    ("properties", "POST", "/{type}/batch/archive", settings.archive_properties),
-    ("properties", "GET", "/{type}/groups", settings.groups),
-    ("properties", "POST", "/{type}/groups", settings.create_group),
-    ("properties", "GET", "/{type}/groups/{name}", settings.group),
-    ("properties", "PATCH", "/{type}/groups/{name}", settings.update_group),
-    ("properties", "DELETE", "/{type}/groups/{name}", settings.archive_group),
-    ("properties", "GET", "/{type}/{name}", settings.property_),
-    ("properties", "PATCH", "/{type}/{name}", settings.update_property),
-    ("properties", "DELETE", "/{type}/{name}", settings.archive_property),
-    ("pipelines", "GET", "/{type}", settings.pipelines),
-    ("pipelines", "GET", "/{type}/{id}", settings.pipeline),
-    ("pipelines", "GET", "/{type}/{id}/stages", settings.stages),
-    ("owners", "GET", "", settings.owners),
-    ("owners", "GET", "/{id}", settings.owner),
-    ("schemas", "GET", "", settings.schemas),
-    ("limits", "GET", "/custom-properties", settings.custom_limits),
-    ("account", "GET", "/details", settings.account),
-    ("account", "GET", "/api-usage/daily/private-apps", settings.usage),
+    ("properties", "GET", "/{type}", admin.properties),
+    ("properties", "POST", "/{type}", admin.create_property),
+    ("properties", "POST", "/{type}/batch/create", admin.create_properties),
+    ("properties", "POST", "/{type}/batch/read", admin.read_properties),
+    ("properties", "POST", "/{type}/batch/archive", admin.archive_properties),
+    ("properties", "GET", "/{type}/groups", admin.groups),
+    ("properties", "POST", "/{type}/groups", admin.create_group),
+    ("properties", "GET", "/{type}/groups/{name}", admin.group),
+    ("properties", "PATCH", "/{type}/groups/{name}", admin.update_group),
+    ("properties", "DELETE", "/{type}/groups/{name}", admin.archive_group),
+    ("properties", "GET", "/{type}/{name}", admin.property_),
+    ("properties", "PATCH", "/{type}/{name}", admin.update_property),
+    ("properties", "DELETE", "/{type}/{name}", admin.archive_property),
+    ("pipelines", "GET", "/{type}", admin.pipelines),
+    ("pipelines", "GET", "/{type}/{id}", admin.pipeline),
+    ("pipelines", "GET", "/{type}/{id}/stages", admin.stages),
+    ("owners", "GET", "", admin.owners),
+    ("owners", "GET", "/{id}", admin.owner),
+    ("schemas", "GET", "", admin.schemas),
+    ("limits", "GET", "/custom-properties", admin.custom_limits),
+    ("account", "GET", "/details", admin.account),
+    ("account", "GET", "/api-usage/daily/private-apps", admin.usage),
     ("occurrences", "GET", "", events.occurrences),
     ("occurrences", "GET", "/event-types", events.event_types),
     ("forms", "GET", "", events.forms),
@@ -127,8 +127,8 @@ _TABLE: tuple[tuple[str, str, str, Handler], ...] = (
     ("imports", "GET", "/{id}", jobs.import_status),
     ("imports", "GET", "/{id}/errors", jobs.import_errors),
     ("imports", "POST", "/{id}/cancel", jobs.cancel_import),
-    ("oauth", "POST", "/token", gate.token),
-    ("oauth", "GET", "/access-tokens/{id}", gate.token_details),
+    ("oauth", "POST", "/token", auth.token),
+    ("oauth", "GET", "/access-tokens/{id}", auth.token_details),
 )
 # The pre-GA specification of 2026-09 has no endpoint for one record's associations.
 _WITHOUT_ONE_PAGE = ("2026-09", "2026-09-beta")

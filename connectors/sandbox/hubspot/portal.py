@@ -10,13 +10,13 @@ from urllib.parse import parse_qs
 import orjson
 from starlette.routing import Route
 
-from connectors.sandbox.hubspot import gate
+from connectors.sandbox.hubspot import auth
 from connectors.sandbox.hubspot.actions import actions
 from connectors.sandbox.hubspot.load import load
 from connectors.sandbox.hubspot.paths import OPEN, find, scopes, tree
 from connectors.sandbox.hubspot.state import State, Tier, snapshot_of, switches_of
 from connectors.sandbox.hubspot.wire import Call, Refusal, Reply, correlation, milliseconds, not_found_page
-from connectors.sandbox.people import World
+from connectors.sandbox.world import World
 
 Scope = MutableMapping[str, Any]
 Receive = Callable[[], Awaitable[MutableMapping[str, Any]]]
@@ -72,10 +72,10 @@ class Portal:
             raise not_found_page()
         call.version = endpoint.version
         if endpoint.family not in OPEN:
-            gate.admit(self.state, call, scopes(endpoint, call))
+            auth.admit(self.state, call, scopes(endpoint, call))
         answer = endpoint.handler(self.state, call)
         reply = answer if isinstance(answer, Reply) else Reply(200, answer)
-        return reply._replace(headers={**reply.headers, **gate.rate_headers(self.state, call)})
+        return reply._replace(headers={**reply.headers, **auth.rate_headers(self.state, call)})
 
 
 class _Endpoint:

@@ -10,17 +10,16 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from connectors.sandbox.people import salesforce_id
+from connectors.sandbox.salesforce.query import Found, run
+from connectors.sandbox.salesforce.reading import reader
+from connectors.sandbox.salesforce.state import INTEGRATION_USER, State
+from connectors.sandbox.salesforce.table import Table
+from connectors.sandbox.salesforce.values import Refusal, csv_cells
+from connectors.sandbox.salesforce.wire import Answer, Call
+from connectors.sandbox.salesforce.writes import Hand, create, delete, full_id, row_of, unknown_fields, update
 from connectors.sandbox.soql import Call as Function
 from connectors.sandbox.soql import Column, Query, SoqlError, parse
-
-from .query import Found, run
-from .reading import reader
-from .state import INTEGRATION_USER, State
-from .table import Table
-from .values import Refusal, csv_cells
-from .wire import Answer, Call
-from .writing import Hand, create, delete, full_id, row_of, unknown_fields, update
+from connectors.sandbox.world import salesforce_id
 
 LARGEST_UPLOAD = 150_000_000
 DELIMITERS = {"COMMA": ",", "TAB": "\t", "SEMICOLON": ";", "PIPE": "|", "CARET": "^", "BACKQUOTE": "`"}

@@ -13,16 +13,15 @@ from xml.sax.saxutils import escape
 
 import orjson
 
-from connectors.sandbox.people import salesforce_id
+from connectors.sandbox.salesforce.bulk import csv_page, csv_text, run_in_bulk, told, write_row
+from connectors.sandbox.salesforce.query import Found
+from connectors.sandbox.salesforce.shaping import shaped
+from connectors.sandbox.salesforce.state import INTEGRATION_USER, State
+from connectors.sandbox.salesforce.values import Refusal
+from connectors.sandbox.salesforce.wire import Answer, Call
+from connectors.sandbox.salesforce.writes import Hand
 from connectors.sandbox.soql import SoqlError
-
-from .bulk import csv_page, csv_text, run_in_bulk, told, write_row
-from .query import Found
-from .shaping import shaped
-from .state import INTEGRATION_USER, State
-from .values import Refusal
-from .wire import Answer, Call
-from .writing import Hand
+from connectors.sandbox.world import salesforce_id
 
 _NAMESPACE = "http://www.force.com/2009/06/asyncapi/dataload"
 _OPERATIONS = frozenset({"query", "queryAll", "insert", "update", "upsert", "delete", "hardDelete"})

@@ -7,11 +7,11 @@ from collections.abc import Callable, Mapping
 from typing import Any, TypeAlias
 from urllib.parse import parse_qsl, unquote, urlsplit
 
-from .records import hand, table_of
-from .state import State
-from .values import Refusal
-from .wire import Answer, Call
-from .writing import create, delete
+from connectors.sandbox.salesforce.records import hand, table_of
+from connectors.sandbox.salesforce.state import State
+from connectors.sandbox.salesforce.values import Refusal
+from connectors.sandbox.salesforce.wire import Answer, Call
+from connectors.sandbox.salesforce.writes import create, delete
 
 Dispatch: TypeAlias = Callable[[Call], Answer]
 

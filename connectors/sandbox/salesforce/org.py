@@ -14,14 +14,13 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
-from connectors.sandbox.people import World
-
-from . import bulk, bulk1, composite, oauth, records, tooling
-from .doings import doings
-from .loading import furnish, load
-from .state import State
-from .values import Refusal
-from .wire import Answer, Call, Handle, not_found, refusal
+from connectors.sandbox.salesforce import auth, bulk, bulk1, composite, records, tooling
+from connectors.sandbox.salesforce.actions import doings
+from connectors.sandbox.salesforce.load import furnish, load
+from connectors.sandbox.salesforce.state import State
+from connectors.sandbox.salesforce.values import Refusal
+from connectors.sandbox.salesforce.wire import Answer, Call, Handle, not_found, refusal
+from connectors.sandbox.world import World
 
 LONGEST_URL = 16_384
 _Table: TypeAlias = list[tuple[re.Pattern[str], dict[str, Handle]]]
@@ -41,7 +40,7 @@ class Org:
         self.switches = self.state.switches
         if self._rate_limits:
             self.switches.max_usage = 100_000
-        self.sessions = oauth.Sessions()
+        self.sessions = auth.Sessions()
         self.locators = records.Locators()
         self.jobs, self.old_jobs = bulk.Jobs(), bulk1.Jobs()
         furnish(self.state)
@@ -160,9 +159,9 @@ class Org:
     def _oauth(self, request: Request, body: bytes) -> Answer:
         what, address = request.path_params["what"], _address(request)
         if what == "token":
-            return oauth.token(self.state, self.sessions, body, request.headers, address)
+            return auth.token(self.state, self.sessions, body, request.headers, address)
         if what == "introspect":
-            return oauth.introspected(self.sessions, body)
+            return auth.introspected(self.sessions, body)
         if what == "userinfo":
             return self._identity(request, body)
         if what == "revoke":
@@ -172,13 +171,13 @@ class Org:
 
     def _identity(self, request: Request, body: bytes) -> Answer:
         try:
-            oauth.admit(self.state, self.sessions, request.headers)
+            auth.admit(self.state, self.sessions, request.headers)
         except Refusal as error:
             return refusal(error)
-        return Answer(200, oauth.identity(self.state, _address(request)))
+        return Answer(200, auth.identity(self.state, _address(request)))
 
     def _soap(self, request: Request, body: bytes) -> Answer:
-        return oauth.soap_refused(request.path_params["version"])
+        return auth.soap_refused(request.path_params["version"])
 
     def _versions(self, request: Request, body: bytes) -> Answer:
         return Answer(200, records.versions())
@@ -191,7 +190,7 @@ class Org:
             )
         try:
             records.check_version(request.path_params["version"])
-            oauth.admit(self.state, self.sessions, request.headers)
+            auth.admit(self.state, self.sessions, request.headers)
         except Refusal as error:
             return self._counted(refusal(error))
         return self._counted(self.dispatch(_call(request, body)))
@@ -199,7 +198,7 @@ class Org:
     def _old_bulk(self, request: Request, body: bytes) -> Answer:
         call = _call(request, body)
         try:
-            oauth.admit(self.state, self.sessions, request.headers)
+            auth.admit(self.state, self.sessions, request.headers)
             return _handled(self.state, self._old_table, call)
         except Refusal as error:
             return bulk1.refused(error, call)

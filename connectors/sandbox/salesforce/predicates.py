@@ -8,11 +8,10 @@ from collections.abc import Callable, Iterator
 from datetime import UTC, date, datetime, time
 from typing import Any, TypeAlias
 
+from connectors.sandbox.salesforce.reading import Reader
+from connectors.sandbox.salesforce.schema import NUMBERS, Field
+from connectors.sandbox.salesforce.values import wire
 from connectors.sandbox.soql import Condition, Joined
-
-from .reading import Reader
-from .schema import NUMBERS, Field
-from .values import wire
 
 Predicate: TypeAlias = Callable[[int], bool]
 """Decides about a row."""

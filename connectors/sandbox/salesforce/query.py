@@ -8,7 +8,21 @@ from datetime import date, datetime
 from itertools import islice
 from typing import Any
 
-from connectors.sandbox.people import with_checksum
+from connectors.sandbox.salesforce.dates import days_of
+from connectors.sandbox.salesforce.predicates import (
+    Predicate,
+    comparable,
+    compared,
+    conjuncts,
+    first_moment,
+    is_null,
+    joined,
+    like,
+)
+from connectors.sandbox.salesforce.reading import Data, Reach, Reader, Shape, reader
+from connectors.sandbox.salesforce.schema import NAME_FIELDS, NUMBERS, Field
+from connectors.sandbox.salesforce.table import Table
+from connectors.sandbox.salesforce.values import is_id, wire
 from connectors.sandbox.soql import (
     Call,
     Column,
@@ -24,13 +38,7 @@ from connectors.sandbox.soql import (
     Value,
     pointing,
 )
-
-from .dates import days_of
-from .predicates import Predicate, comparable, compared, conjuncts, first_moment, is_null, joined, like
-from .reading import Data, Reach, Reader, Shape, reader
-from .schema import NAME_FIELDS, NUMBERS, Field
-from .table import Table
-from .values import is_id, wire
+from connectors.sandbox.world import with_checksum
 
 
 @dataclass

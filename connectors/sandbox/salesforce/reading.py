@@ -7,10 +7,9 @@ from dataclasses import dataclass, field
 from datetime import date
 from typing import Any, Protocol, TypeAlias
 
+from connectors.sandbox.salesforce.schema import Field
+from connectors.sandbox.salesforce.table import Table
 from connectors.sandbox.soql import Query
-
-from .schema import Field
-from .table import Table
 
 Reader: TypeAlias = Callable[[int], Any]
 """Reads one value of a row."""

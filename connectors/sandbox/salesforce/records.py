@@ -7,19 +7,27 @@ from datetime import UTC, datetime
 from email.utils import format_datetime, parsedate_to_datetime
 from typing import Any
 
-from connectors.sandbox.people import salesforce_id
+from connectors.sandbox.salesforce.describe import describe_briefly, describe_field, describe_fully
+from connectors.sandbox.salesforce.query import Found, no_type, run
+from connectors.sandbox.salesforce.reading import Shape
+from connectors.sandbox.salesforce.schema import NUMBERS, TEXT
+from connectors.sandbox.salesforce.shaping import shaped
+from connectors.sandbox.salesforce.state import NEWEST, OLDEST, State, release
+from connectors.sandbox.salesforce.table import Table
+from connectors.sandbox.salesforce.values import Refusal, parsed, stamp
+from connectors.sandbox.salesforce.wire import Answer, Call, not_found, row_error
+from connectors.sandbox.salesforce.writes import (
+    Hand,
+    create,
+    delete,
+    full_id,
+    no_column,
+    row_of,
+    unknown_fields,
+    update,
+)
 from connectors.sandbox.soql import SoqlError, parse
-
-from .describing import describe_briefly, describe_field, describe_fully
-from .query import Found, no_type, run
-from .reading import Shape
-from .schema import NUMBERS, TEXT
-from .shaping import shaped
-from .state import NEWEST, OLDEST, State, release
-from .table import Table
-from .values import Refusal, parsed, stamp
-from .wire import Answer, Call, not_found, row_error
-from .writing import Hand, create, delete, full_id, no_column, row_of, unknown_fields, update
+from connectors.sandbox.world import salesforce_id
 
 MAX_ROWS = 200
 """Records in one Collections call."""

@@ -5,12 +5,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
+from connectors.sandbox.salesforce.query import Scope, below
+from connectors.sandbox.salesforce.reading import Data, Shape, name_reader, values
+from connectors.sandbox.salesforce.schema import Field
+from connectors.sandbox.salesforce.table import Table
 from connectors.sandbox.soql import Query
-
-from .query import Scope, below
-from .reading import Data, Shape, name_reader, values
-from .schema import Field
-from .table import Table
 
 
 def _parents(data: Data, ids: list[Any], key: Field, shape: Shape, base: str) -> list[dict[str, Any] | None]:

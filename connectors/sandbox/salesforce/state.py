@@ -7,12 +7,11 @@ from dataclasses import dataclass, field, replace
 from datetime import date, datetime, timedelta
 from typing import Any
 
-from connectors.sandbox.people import salesforce_id
+from connectors.sandbox.salesforce.schema import Field, sobjects
+from connectors.sandbox.salesforce.table import Table
+from connectors.sandbox.salesforce.values import stamp
 from connectors.sandbox.soql import Condition
-
-from .schema import Field, sobjects
-from .table import Table
-from .values import stamp
+from connectors.sandbox.world import salesforce_id
 
 ORG_ID = salesforce_id("00D", 1)
 INTEGRATION_USER = salesforce_id("005", 900_001)

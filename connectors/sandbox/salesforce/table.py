@@ -6,9 +6,8 @@ from bisect import bisect_left
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
-from connectors.sandbox.people import salesforce_id
-
-from .schema import SObject
+from connectors.sandbox.salesforce.schema import SObject
+from connectors.sandbox.world import salesforce_id
 
 
 class Table:

@@ -7,13 +7,12 @@ from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
 
-from connectors.sandbox.people import salesforce_id
-
-from .schema import Field
-from .state import State
-from .table import Table
-from .values import Refusal
-from .wire import Answer, Call, not_found
+from connectors.sandbox.salesforce.schema import Field
+from connectors.sandbox.salesforce.state import State
+from connectors.sandbox.salesforce.table import Table
+from connectors.sandbox.salesforce.values import Refusal
+from connectors.sandbox.salesforce.wire import Answer, Call, not_found
+from connectors.sandbox.world import salesforce_id
 
 _TYPES = {
     "Number": "double",

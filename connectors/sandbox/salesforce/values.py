@@ -11,7 +11,7 @@ from datetime import UTC, date, datetime
 from functools import lru_cache
 from typing import Any
 
-from .schema import NUMBERS, TEXT, Field
+from connectors.sandbox.salesforce.schema import NUMBERS, TEXT, Field
 
 
 class Refusal(Exception):

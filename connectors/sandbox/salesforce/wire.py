@@ -8,7 +8,7 @@ from typing import Any, TypeAlias
 
 import orjson
 
-from .values import Refusal
+from connectors.sandbox.salesforce.values import Refusal
 
 
 @dataclass(frozen=True)

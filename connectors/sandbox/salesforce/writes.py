@@ -8,14 +8,13 @@ from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any
 
-from connectors.sandbox.people import with_checksum
-
-from .query import Scope
-from .schema import Field
-from .sharing import involve
-from .state import INTEGRATION_USER, LEAD_QUEUE, DuplicateRule, State
-from .table import Table
-from .values import Refusal, is_id, parsed, taken, wire
+from connectors.sandbox.salesforce.query import Scope
+from connectors.sandbox.salesforce.schema import Field
+from connectors.sandbox.salesforce.shared_activities import involve
+from connectors.sandbox.salesforce.state import INTEGRATION_USER, LEAD_QUEUE, DuplicateRule, State
+from connectors.sandbox.salesforce.table import Table
+from connectors.sandbox.salesforce.values import Refusal, is_id, parsed, taken, wire
+from connectors.sandbox.world import with_checksum
 
 
 @dataclass(frozen=True)

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
-from connectors.hubspot.answers import Refused
-from connectors.hubspot.api import Api
-from connectors.hubspot.records import merged
+from connectors.hubspot.client import Api
+from connectors.hubspot.errors import Refused
+from connectors.hubspot.mapping import merged
 
 BATCH = 100
 """Records that one call reads or writes at most."""

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterator, Mapping, Sequence
 
-from connectors.hubspot.answers import Refused
-from connectors.hubspot.api import Api
-from connectors.hubspot.byid import BATCH, Record, chunks
-from connectors.hubspot.portal import next_page
-from connectors.hubspot.records import ADDITIONAL, EMAILS
-from connectors.hubspot.walk import SEARCH_PAGE
+from connectors.hubspot.batch_read import BATCH, Record, chunks
+from connectors.hubspot.client import Api
+from connectors.hubspot.errors import Refused
+from connectors.hubspot.mapping import ADDITIONAL, EMAILS
+from connectors.hubspot.paging import SEARCH_PAGE
+from connectors.hubspot.schema import next_page
 
 SEARCHED = 5
 """Addresses that one search looks for: HubSpot takes five filter groups."""

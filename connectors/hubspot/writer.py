@@ -8,15 +8,15 @@ from typing import Any
 
 import orjson
 
-from connectors.hubspot.answers import CRM, KIND, LOCK_WAIT, Locked, Refused, object_in, objects_in, text
-from connectors.hubspot.api import Api
-from connectors.hubspot.byid import BATCH, Record, chunks, look_up
+from connectors.hubspot.backward_stages import Moves, send
+from connectors.hubspot.batch_read import BATCH, Record, chunks, look_up
+from connectors.hubspot.bulk_import import TAKEN_BACK, Ended, NoImport, fits_import, groups, imported, settle
+from connectors.hubspot.client import Api
+from connectors.hubspot.errors import CRM, KIND, LOCK_WAIT, Locked, Refused, object_in, objects_in, text
 from connectors.hubspot.history import read_histories, replaced, versions
-from connectors.hubspot.imports import TAKEN_BACK, Ended, NoImport, fits_import, groups, imported, settle
-from connectors.hubspot.moves import Moves, send
-from connectors.hubspot.portal import Portal
-from connectors.hubspot.records import MERGES, OWNER, STAGE
-from connectors.hubspot.values import number, objection, spelled
+from connectors.hubspot.mapping import MERGES, OWNER, STAGE
+from connectors.hubspot.properties import number, objection, spelled
+from connectors.hubspot.schema import Portal
 from crmsync.model import Change, FieldMap, Narrow, Notes, Receipt, Ref, Scalar
 
 EVERYWHERE = ("PROPERTY_DOESNT_EXIST", "READ_ONLY_VALUE", "READ_ONLY")

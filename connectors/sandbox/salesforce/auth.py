@@ -13,9 +13,9 @@ from urllib.parse import parse_qsl
 
 import jwt
 
-from .state import INTEGRATION_USER, ORG_ID, State
-from .values import Refusal
-from .wire import Answer
+from connectors.sandbox.salesforce.state import INTEGRATION_USER, ORG_ID, State
+from connectors.sandbox.salesforce.values import Refusal
+from connectors.sandbox.salesforce.wire import Answer
 
 CLIENT = "sandbox"
 """The client id and the client secret the sandbox accepts."""

@@ -13,13 +13,13 @@ from itertools import chain
 from typing import Any
 
 from connectors.salesforce import bulk
-from connectors.salesforce.answers import Refused, is_id
-from connectors.salesforce.cells import Cells, Row
+from connectors.salesforce.client import Org
 from connectors.salesforce.contacts import Reader
-from connectors.salesforce.org import Org
-from connectors.salesforce.refusals import LATER, SILENT, Refusal, refusal
+from connectors.salesforce.errors import Refused, is_id
+from connectors.salesforce.moved_records import whereabouts
+from connectors.salesforce.payload import Cells, Row
+from connectors.salesforce.row_errors import LATER, SILENT, Refusal, refusal
 from connectors.salesforce.schema import OBJECTS, Schema
-from connectors.salesforce.whereabouts import whereabouts
 from crmsync.errors import Cancelled
 from crmsync.model import Change, Narrow, Notes, Owner, Receipt, Ref
 

@@ -6,7 +6,7 @@ from collections import deque
 from typing import Any
 from urllib.parse import parse_qs
 
-from connectors.sandbox.hubspot.settings import next_midnight
+from connectors.sandbox.hubspot.admin import next_midnight
 from connectors.sandbox.hubspot.state import REFRESH, Gate, State, Switches
 from connectors.sandbox.hubspot.wire import (
     Call,

@@ -28,8 +28,8 @@ from connectors.http import (
     patiently,
     whole_body,
 )
-from connectors.hubspot.answers import CRM, DailyLimit, Unauthorized, shaped, verdict
-from connectors.hubspot.paths import Place, place
+from connectors.hubspot.endpoints import Place, place
+from connectors.hubspot.errors import CRM, DailyLimit, Unauthorized, shaped, verdict
 from connectors.hubspot.settings import Settings
 from connectors.hubspot.tokens import Tokens
 from crmsync.errors import Cancelled, Transient, Unavailable

@@ -12,8 +12,8 @@ from datetime import UTC, datetime, timedelta
 from typing import Any, NamedTuple, TypeAlias
 
 from connectors.salesforce import bulk
-from connectors.salesforce.answers import CRM, Refused, counted, is_id
-from connectors.salesforce.org import Org
+from connectors.salesforce.client import Org
+from connectors.salesforce.errors import CRM, Refused, counted, is_id
 from connectors.salesforce.schema import KINDS, READ_BOOLEAN, Field, Schema, instant, reader
 from crmsync.errors import ConfigError, Unavailable
 from crmsync.model import Odd, Ref, Scalar

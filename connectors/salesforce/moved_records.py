@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
-from connectors.salesforce.answers import CRM
+from connectors.salesforce.client import Org
 from connectors.salesforce.contacts import rows_by_id
-from connectors.salesforce.org import Org
-from connectors.salesforce.pulling import Row, Source
+from connectors.salesforce.errors import CRM
+from connectors.salesforce.paging import Row, Source
 from connectors.salesforce.schema import OBJECTS, Schema
 from crmsync.model import Ref
 

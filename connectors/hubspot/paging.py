@@ -9,10 +9,10 @@ from typing import Any
 
 import orjson
 
-from connectors.hubspot.answers import CRM, Refused
-from connectors.hubspot.api import Api
-from connectors.hubspot.byid import Record, read_many
-from connectors.hubspot.portal import next_page
+from connectors.hubspot.batch_read import Record, read_many
+from connectors.hubspot.client import Api
+from connectors.hubspot.errors import CRM, Refused
+from connectors.hubspot.schema import next_page
 from crmsync.errors import Unavailable
 
 LIST_PAGE = 100

@@ -7,8 +7,8 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any, NamedTuple
 
-from connectors.hubspot.answers import CRM, KIND, stamp_of
-from connectors.hubspot.values import Definition, instant, number, read
+from connectors.hubspot.errors import CRM, KIND, stamp_of
+from connectors.hubspot.properties import Definition, instant, number, read
 from crmsync.model import Contact, Counter, FieldMap, Ref, Scalar
 
 CHANGED = "lastmodifieddate"

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any, Literal
 
-from connectors.salesforce.answers import text
+from connectors.salesforce.errors import text
 
 Kind = Literal["row", "field", "lock", "moved", "silent"]
 

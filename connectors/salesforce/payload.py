@@ -7,10 +7,10 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any
 
-from connectors.salesforce.answers import text
+from connectors.salesforce.client import Org
 from connectors.salesforce.contacts import Reader
-from connectors.salesforce.org import Org
-from connectors.salesforce.refusals import Refusal
+from connectors.salesforce.errors import text
+from connectors.salesforce.row_errors import Refusal
 from connectors.salesforce.schema import OBJECTS, Field, Schema, fitting
 from crmsync.model import Change, Owner, Scalar
 

@@ -8,14 +8,14 @@ from datetime import UTC, datetime, timedelta
 from itertools import zip_longest
 from typing import Any, NamedTuple
 
-from connectors.hubspot.addresses import Addresses
-from connectors.hubspot.answers import CRM, KIND, Forbidden, Refused, id_of, objects_in, text, unreadable
-from connectors.hubspot.api import Api
+from connectors.hubspot.client import Api
 from connectors.hubspot.cursors import DAY, Cursor, millis_of
+from connectors.hubspot.email_lookup import Addresses
+from connectors.hubspot.errors import CRM, KIND, Forbidden, Refused, id_of, objects_in, text, unreadable
 from connectors.hubspot.feeds import attributes, fitting
-from connectors.hubspot.portal import next_page, pages
+from connectors.hubspot.properties import instant, millis
+from connectors.hubspot.schema import next_page, pages
 from connectors.hubspot.settings import CUSTOM_EVENT
-from connectors.hubspot.values import instant, millis
 from crmsync.errors import Unavailable
 from crmsync.model import Activity, Odd, Ref
 from crmsync.tables import Feed

@@ -28,7 +28,7 @@ from connectors.http import (
     retry_after_seconds,
     whole_body,
 )
-from connectors.salesforce.answers import CRM, Expired, Refused, exchanged, expected, odd_answer, page, unreadable
+from connectors.salesforce.errors import CRM, Expired, Refused, exchanged, expected, odd_answer, page, unreadable
 from connectors.salesforce.settings import Settings, normal_address
 from connectors.salesforce.tokens import JWT_LIFE, Token, new_token
 from crmsync.errors import Cancelled, ConfigError, Transient, Unavailable

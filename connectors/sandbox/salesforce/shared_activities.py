@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from .schema import Field, sobjects
-from .state import State
-from .table import Table
+from connectors.sandbox.salesforce.schema import Field, sobjects
+from connectors.sandbox.salesforce.state import State
+from connectors.sandbox.salesforce.table import Table
 
 _COUNT = Field("WhoCount", "int", 8, label="Relation Count", nillable=True)
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from .schema import NUMBERS, Field, SObject
+from connectors.sandbox.salesforce.schema import NUMBERS, Field, SObject
 
 _SOAP = {
     "id": "tns:ID",

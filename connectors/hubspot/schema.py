@@ -8,10 +8,10 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
-from connectors.hubspot.answers import CRM, Forbidden, Refused, id_of, object_in, text, unreadable
-from connectors.hubspot.api import Api, Query
-from connectors.hubspot.paths import Place
-from connectors.hubspot.values import Definition, definition
+from connectors.hubspot.client import Api, Query
+from connectors.hubspot.endpoints import Place
+from connectors.hubspot.errors import CRM, Forbidden, Refused, id_of, object_in, text, unreadable
+from connectors.hubspot.properties import Definition, definition
 from crmsync.errors import ConfigError, Unavailable
 from crmsync.model import Owner
 

@@ -7,9 +7,9 @@ from typing import Any
 
 import orjson
 
-from connectors.hubspot.api import Api
-from connectors.hubspot.byid import BATCH, chunks, look_up
-from connectors.hubspot.records import STAGE
+from connectors.hubspot.batch_read import BATCH, chunks, look_up
+from connectors.hubspot.client import Api
+from connectors.hubspot.mapping import STAGE
 from crmsync.model import Notes
 
 MOVING = "hubspot.moving_back"

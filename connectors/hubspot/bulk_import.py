@@ -10,9 +10,9 @@ from typing import Any, NamedTuple
 
 import orjson
 
-from connectors.hubspot.answers import CRM, Forbidden, Refused, id_of, list_in, object_in, text
-from connectors.hubspot.api import Api
-from connectors.hubspot.portal import pages
+from connectors.hubspot.client import Api
+from connectors.hubspot.errors import CRM, Forbidden, Refused, id_of, list_in, object_in, text
+from connectors.hubspot.schema import pages
 from crmsync.errors import Transient, Unavailable
 from crmsync.model import Notes
 

@@ -7,16 +7,15 @@ from dataclasses import fields, replace
 from functools import partial
 from typing import Any, TypeAlias
 
+from connectors.sandbox.salesforce.auth import Sessions
+from connectors.sandbox.salesforce.query import Scope
+from connectors.sandbox.salesforce.schema import Field, label
+from connectors.sandbox.salesforce.shared_activities import involve, switch_on
+from connectors.sandbox.salesforce.state import ADMIN_USER, INTEGRATION_USER, DuplicateRule, Rule, State, Switches
+from connectors.sandbox.salesforce.table import Table
+from connectors.sandbox.salesforce.values import Refusal
+from connectors.sandbox.salesforce.writes import CHILDREN, Hand, create, delete, full_id, update
 from connectors.sandbox.soql import SoqlError, parse_condition
-
-from .oauth import Sessions
-from .query import Scope
-from .schema import Field, label
-from .sharing import involve, switch_on
-from .state import ADMIN_USER, INTEGRATION_USER, DuplicateRule, Rule, State, Switches
-from .table import Table
-from .values import Refusal
-from .writing import CHILDREN, Hand, create, delete, full_id, update
 
 Doing: TypeAlias = Callable[[State, Mapping[str, Any]], dict[str, Any]]
 

@@ -8,8 +8,8 @@ from datetime import datetime
 from typing import Any
 
 from connectors.http import retry_after_seconds
-from connectors.hubspot.paths import Place
-from connectors.hubspot.values import instant
+from connectors.hubspot.endpoints import Place
+from connectors.hubspot.properties import instant
 from crmsync.errors import ConfigError, CrmsyncError, Transient, Unavailable, quote_crm
 from crmsync.model import Odd, Ref
 

@@ -9,9 +9,7 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Any
 
-from connectors.sandbox.people import Firm, Happening, Human, Rep, World, salesforce_id
-
-from .state import (
+from connectors.sandbox.salesforce.state import (
     ADMIN_PROFILE,
     ADMIN_USER,
     API_PERMISSIONS,
@@ -23,8 +21,9 @@ from .state import (
     STANDARD_PROFILE,
     State,
 )
-from .values import stamp
-from .writing import RESPONDED
+from connectors.sandbox.salesforce.values import stamp
+from connectors.sandbox.salesforce.writes import RESPONDED
+from connectors.sandbox.world import Firm, Happening, Human, Rep, World, salesforce_id
 
 FOUNDED = datetime.fromisoformat("2024-03-04T08:00:00+00:00")
 _CHUNK = 10_000

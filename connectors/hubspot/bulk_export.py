@@ -13,11 +13,11 @@ from typing import IO, Any, NamedTuple
 
 import orjson
 
-from connectors.hubspot.answers import Forbidden, Refused, id_of, readable_records, text, unreadable
-from connectors.hubspot.api import Api
-from connectors.hubspot.byid import Record
-from connectors.hubspot.values import instant, millis
-from connectors.hubspot.walk import ALMOST_ALL, total
+from connectors.hubspot.batch_read import Record
+from connectors.hubspot.client import Api
+from connectors.hubspot.errors import Forbidden, Refused, id_of, readable_records, text, unreadable
+from connectors.hubspot.paging import ALMOST_ALL, total
+from connectors.hubspot.properties import instant, millis
 from crmsync.errors import Unavailable
 from crmsync.model import Notes
 

@@ -5,12 +5,18 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from datetime import timedelta
 
-from connectors.salesforce.answers import Refused, counted, page
-from connectors.salesforce.cells import converted_statuses
+from connectors.salesforce.client import Org
 from connectors.salesforce.contacts import Reader
-from connectors.salesforce.missing import missing_input, missing_outputs, missing_stage, missing_values, value_clicks
-from connectors.salesforce.org import Org
-from connectors.salesforce.pulling import literal
+from connectors.salesforce.errors import Refused, counted, page
+from connectors.salesforce.missing_fields import (
+    missing_input,
+    missing_outputs,
+    missing_stage,
+    missing_values,
+    value_clicks,
+)
+from connectors.salesforce.paging import literal
+from connectors.salesforce.payload import converted_statuses
 from connectors.salesforce.schema import NUMBERS, OBJECTS, Schema
 from connectors.salesforce.setup import NUMERIC
 from crmsync.errors import ConfigError, Unavailable

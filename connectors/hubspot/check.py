@@ -1,0 +1,128 @@
+"""What `crmsync check --online` asks a HubSpot portal."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+
+from connectors.hubspot.activities import Activities
+from connectors.hubspot.client import Api
+from connectors.hubspot.errors import KIND, Forbidden, Refused, id_of, objects_in
+from connectors.hubspot.mapping import COMPANY_PREFIX, LINKS
+from connectors.hubspot.missing_fields import missing_fields
+from connectors.hubspot.schema import Portal
+from connectors.hubspot.setup import CONTACTS, _found
+from crmsync.errors import ConfigError
+from crmsync.model import Checkup, FieldMap
+
+
+def check(api: Api, portal: Portal, activities: Activities, names: FieldMap) -> Checkup:
+    """Everything an admin should know before a run. Raises `ConfigError` when the token does not work at all."""
+    portal.forget()
+    account = portal.account()
+    problems: list[str] = []
+    probes: list[Callable[[], object]] = [
+        lambda: api.get(api.place("list", kind="contacts"), [("limit", "1")]),
+        lambda: portal.definitions("contacts"),
+        lambda: portal.owners(),
+        lambda: _may_write(api),
+    ]
+    if any(each.startswith(COMPANY_PREFIX) for each in FieldMap.spelled(names.fields, KIND).values()):
+        probes.append(lambda: api.get(api.place("list", kind="companies"), [("limit", "1")]))
+        probes.append(lambda: portal.definitions("companies"))
+    for probe in probes:
+        try:
+            probe()
+        except ConfigError as error:
+            problems += error.problems
+    if not problems:
+        problems += [each.sentence for each in missing_fields(portal, names)]
+        problems += [*_unfit(portal, names), *_no_room(api, portal, names)]
+    stages = () if problems else tuple(_unnamed_stages(portal, names))
+    left_out = (*_left_out(activities.silent()), *_refused_forms(activities.refused_forms()))
+    notes = (*left_out, *stages, *_no_imports(api), *_notes(api, portal))
+    return Checkup(account, tuple(dict.fromkeys(problems)), notes)
+
+
+def _left_out(silent: Mapping[str, str]) -> Iterator[str]:
+    """The feeds that this portal cannot serve, one sentence for each reason."""
+    for why in dict.fromkeys(silent.values()):
+        sources = [source for source, said in silent.items() if said == why]
+        yield f"left out of [[hubspot.activities]]: {', '.join(sources)} ({why})"
+
+
+def _refused_forms(refused: Mapping[str, str]) -> Iterator[str]:
+    """The forms that are left out, one sentence for each reason."""
+    for why in dict.fromkeys(refused.values()):
+        names = ", ".join(repr(name) for name, said in refused.items() if said == why)
+        yield f"left out of the source forms: {names} ({why}); if what is sent there matters, make another form"
+
+
+def _no_imports(api: Api) -> Iterator[str]:
+    """Without imports everything is written in batches, which the admin may not expect."""
+    if api.settings.mass_write == "import":
+        try:
+            api.get(api.place("imports"), [("limit", "1")])
+        except (Forbidden, Refused) as error:
+            yield f"[hubspot] mass_write: scores are written in batches as long as imports are not to be had ({error})"
+
+
+def _may_write(api: Api) -> None:
+    """Ask to update no record at all: without the scope HubSpot says so, otherwise nothing happens."""
+    try:
+        api.post(api.place("batch_update", kind="contacts"), {"inputs": []})
+    except Refused:
+        return
+
+
+def _unfit(portal: Portal, names: FieldMap) -> Iterator[str]:
+    """The properties that cannot take what is written, and the stages that do not exist."""
+    known, stages = portal.definitions("contacts"), portal.stages()
+    for output, prop in FieldMap.spelled(names.outputs, KIND).items():
+        if prop in known and "exists and is" in (said := _found(prop, known[prop], output)):
+            yield f"[write.outputs] {output}: {said}"
+    for name, value in FieldMap.spelled(names.stages, KIND).items():
+        if stages and value not in stages:
+            yield f"[[stage]] {name}: HubSpot has no lifecycle stage {value!r}; it has {', '.join(stages)}"
+
+
+def _unnamed_stages(portal: Portal, names: FieldMap) -> Iterator[str]:
+    """The stages below the highest one that the config names: contacts come from there."""
+    stages, named = portal.stages(), set(FieldMap.spelled(names.stages, KIND).values())
+    highest = max((place for place, value in enumerate(stages) if value in named), default=0)
+    if unnamed := [value for value in stages[:highest] if value not in named]:
+        yield f"no [[stage]] names these lifecycle stages: {', '.join(unnamed)}; their place in the order is HubSpot's"
+
+
+def _no_room(api: Api, portal: Portal, names: FieldMap) -> Iterator[str]:
+    """Free portals have room for ten custom properties."""
+    missing = set(FieldMap.spelled(names.outputs, KIND).values()) - portal.definitions("contacts").keys()
+    if not missing:
+        return
+    try:
+        answer = api.get(api.place("property_limits"))
+    except (Refused, ConfigError):
+        return
+    for each in objects_in(answer, "byObjectType"):
+        left = int(id_of(each.get("limit")) or 0) - int(id_of(each.get("usage")) or 0)
+        if each.get("objectTypeId") == CONTACTS and left < len(missing):
+            yield (
+                f"HubSpot has room for {max(left, 0)} more custom contact properties and crmsync setup would create "
+                f"{len(missing)}: delete some there, or leave outputs out of [write.outputs]"
+            )
+
+
+def _notes(api: Api, portal: Portal) -> Iterator[str]:
+    try:
+        for each in api.get(api.place("usage"))["results"]:
+            yield f"{int(each['currentUsage']):,} of {int(each['usageLimit']):,} calls of today are used"
+    except (Refused, ConfigError, KeyError, TypeError, ValueError):
+        yield "HubSpot does not say how many of today's calls are used"
+    try:
+        known = portal.definitions("contacts")
+    except ConfigError:
+        return
+    if any(link in known for link in LINKS):
+        yield (
+            "this portal has HubSpot's own Salesforce sync: let each field be written by one system only "
+            '(set score, stage and owner to "Don\'t sync" there, or leave one CRM out of [write])'
+        )

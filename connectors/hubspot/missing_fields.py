@@ -1,0 +1,45 @@
+"""Which fields and stages of the config a portal does not have, or has in another form."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterator
+
+from connectors.hubspot.errors import KIND, Forbidden
+from connectors.hubspot.mapping import COMPANY_PREFIX, STAGE
+from connectors.hubspot.schema import Portal
+from crmsync.model import FieldMap, MissingField
+
+
+def missing_fields(portal: Portal, names: FieldMap) -> Iterator[MissingField]:
+    """The mapped properties that the portal does not have, or does not show to this token."""
+    known = portal.definitions("contacts")
+    companies, refusal = _company_properties(portal, names)
+    for name, prop in FieldMap.spelled(names.fields, KIND).items():
+        if prop not in known and prop not in companies:
+            of_company = prop.startswith(COMPANY_PREFIX)
+            said = (of_company and refusal) or (
+                f"HubSpot has no property {prop!r} (any longer), or does not show it to this token, so the field is "
+                "unknown for everybody new: correct [fields], or restore the property in HubSpot"
+            )
+            yield MissingField("field", name, KIND, f"[fields] {name}: {said}")
+    for output, prop in FieldMap.spelled(names.outputs, KIND).items():
+        if prop not in known:
+            said = f"HubSpot has no property {prop!r}: create it with crmsync setup"
+            yield MissingField("output", output, KIND, f"[write.outputs] {output}: {said}")
+    if STAGE not in known and FieldMap.spelled(names.stages, KIND):
+        said = f"HubSpot does not show the property {STAGE!r} to this token: restore it there, or take [[stage]] out"
+        yield MissingField("stage", "stage", KIND, f"[[stage]]: {said}")
+
+
+def _company_properties(portal: Portal, names: FieldMap) -> tuple[Collection[str], str]:
+    """The company properties as fields spell them, or why they cannot be seen."""
+    if not _of_company(names):
+        return (), ""
+    try:
+        return {f"{COMPANY_PREFIX}{name}" for name in portal.definitions("companies")}, ""
+    except Forbidden as error:
+        return (), str(error)
+
+
+def _of_company(names: FieldMap) -> bool:
+    return any(each.startswith(COMPANY_PREFIX) for each in FieldMap.spelled(names.fields, KIND).values())
