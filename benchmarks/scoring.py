@@ -32,8 +32,10 @@ from crmsync.rules import Model
 from crmsync.scoring import explain, reasons, score, take
 from crmsync.scoring.activities import Activities, behavior, chosen
 from crmsync.scoring.values import column
-from crmsync.store import pulled, schema, scored, sheets
+from crmsync.store import schema, score_inputs
 from crmsync.store.database import Store, open_store
+from crmsync.store.records import outdate
+from crmsync.store.scores import PEOPLE_AT_ONCE
 
 NOW = datetime(2026, 11, 21, 12, tzinfo=UTC)
 PER_PERSON = 20
@@ -327,15 +329,15 @@ def cycles(url: str, people: int) -> None:
 
     def work(rows: Sequence[int]) -> None:
         with store.begin() as tx:
-            facts: sheets.Facts = {}
-            for start in range(0, len(rows), scored.PEOPLE_AT_ONCE):
-                some = rows[start : start + scored.PEOPLE_AT_ONCE]
-                score(of, sheets.columns(tx, some, FIELDS, ["hubspot"], facts, keep=True), NOW, UTC)
+            facts: score_inputs.Facts = {}
+            for start in range(0, len(rows), PEOPLE_AT_ONCE):
+                some = rows[start : start + PEOPLE_AT_ONCE]
+                score(of, score_inputs.columns(tx, some, FIELDS, ["hubspot"], facts, keep=True), NOW, UTC)
 
     few = sorted(np.random.default_rng(5).choice(people, 1000, replace=False).tolist())
     for told, rows in (("for the first time", range(people)), ("again", range(people)), ("who changed", few)):
         with store.begin() as tx:
-            pulled.outdate(tx, few)
+            outdate(tx, few)
         busy = time.process_time()
         seconds, _ = timed(lambda rows=rows: work(rows))  # type: ignore[misc]
         busy = time.process_time() - busy

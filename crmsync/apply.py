@@ -16,8 +16,8 @@ from crmsync.plan import PEOPLES_FIELDS, narrowed, unconfirmed_fields, without
 from crmsync.store import journal
 from crmsync.store.database import Store
 from crmsync.store.journal import Row
-from crmsync.store.pulled import chunks
-from crmsync.store.scored import make_dirty
+from crmsync.store.scores import make_dirty
+from crmsync.store.sql import chunks
 
 AT_ONCE = 10_000
 """Changes handed to a connector in one go: enough for it to fill its batches and to choose a bulk job."""
@@ -62,7 +62,7 @@ def resolve(store: Store, connector: Connector, now: int) -> int:
         lost = sorted({row.id for row in rows} - set(taken))
         replaced = _give_back(connector, ours)
         with store.begin() as writing:
-            journal.keep(writing, ours)
+            journal.record_written(writing, ours)
             journal.mark(writing, taken, journal.UPDATED, now)
             journal.mark(writing, lost, journal.PLANNED, now, "the CRM's answer never came; planned again")
             for part in ours:
@@ -196,7 +196,7 @@ def _settle(
                 continue
             if receipt.moved_to or receipt.gone:
                 said = receipt.reason or (f"it is now {receipt.moved_to}" if receipt.moved_to else "it was deleted")
-                journal.bury(writing, [row.contact], moved=not receipt.gone)
+                journal.mark_gone(writing, [row.contact], moved=not receipt.gone)
                 journal.mark(writing, [row.id], journal.EDITED, now, said)
             elif not receipt.ok:
                 refused = dict.fromkeys(row.change.after, receipt.reason or receipt.code)
@@ -221,7 +221,7 @@ def _refuse(
     taken = without(row.change, set(refused))
     journal.end(writing, row, journal.PARTLY if taken else journal.REJECTED, now, reason, refused)
     if taken:
-        journal.keep(writing, [row._replace(change=taken)])
+        journal.record_written(writing, [row._replace(change=taken)])
     left = without(row.change, set(row.change.after) - set(refused))
     if retry and journal.attempts(writing, row.contact) + 1 < settings.attempts:
         journal.retry_later(writing, [row.contact])
@@ -244,7 +244,7 @@ def _keep_unread(store: Store, accepted: Sequence[Row], settings: Write, now: in
     unread = [row for row in accepted if not _is_read_back(row, accepted, settings)]
     if unread:
         with store.begin() as writing:
-            journal.keep(writing, unread)
+            journal.record_written(writing, unread)
             journal.mark(writing, [row.id for row in unread], journal.UPDATED, now)
 
 
@@ -259,13 +259,13 @@ def _verify(store: Store, connector: Connector, rows: Sequence[Row], now: int) -
         with store.begin() as writing:
             for row in some:
                 if row.id not in lost:
-                    journal.bury(writing, [row.contact])
+                    journal.mark_gone(writing, [row.contact])
                     journal.mark(writing, [row.id], journal.EDITED, now, "the record went away after the write")
                 elif lost[row.id] and (rest := _lose(writing, row, lost[row.id], now)):
                     held.append(rest)
         replaced = _give_back(connector, [each.row for each in held])
         with store.begin() as writing:
-            journal.keep(writing, taken)
+            journal.record_written(writing, taken)
             journal.mark(writing, [row.id for row in taken], journal.UPDATED, now)
             for each in held:
                 _end_replaced(writing, each, replaced.get(each.row.id, {}), now)
@@ -356,7 +356,7 @@ def _lose(writing: Connection, row: Row, lost: Mapping[str, object], now: int) -
     taken = without(row.change, set(lost))
     journal.end(writing, row, journal.PARTLY if taken else journal.REJECTED, now, reason, refused)
     if taken:
-        journal.keep(writing, [row._replace(change=taken)])
+        journal.record_written(writing, [row._replace(change=taken)])
     if left := without(row.change, set(row.change.after) - set(lost)):
         journal.park(writing, row._replace(change=left), reason, now, whole=False)
     return Taken(row._replace(change=taken), refused, reason) if taken else None

@@ -14,7 +14,7 @@ from crmsync.plan import Tally, a_tenth_more, is_materially_other
 from crmsync.result import Waiting, new_run_id
 from crmsync.store import journal
 from crmsync.store.future import LEEWAY
-from crmsync.store.pulled import from_ms
+from crmsync.store.sql import from_ms
 
 Numbers = Mapping[str, Mapping[str, int]]
 """By CRM and category of the guard: so many records."""

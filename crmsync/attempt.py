@@ -14,7 +14,8 @@ from crmsync.config import Config
 from crmsync.errors import Cancelled, ConfigError, CrmsyncError, StateError, Transient, Unavailable, describe_outage
 from crmsync.redaction import hide_secrets, secrets_of
 from crmsync.result import Counts, Result, Verdict, Work
-from crmsync.store import journal, scored
+from crmsync.store import journal
+from crmsync.store.scores import band_counts
 
 
 @dataclass
@@ -126,7 +127,7 @@ def count_outcomes(work: Work, result: Result) -> None:
     """Count what became of the changes of a run, and where people stand now."""
     with work.store.read() as reading:
         states = journal.state_counts(reading, result.run)
-        result.bands = scored.band_counts(reading)
+        result.bands = band_counts(reading)
     for crm, counts in result.crms.items():
         here: Mapping[str, int] = states.get(crm, {})
         counts.planned = sum(here.values())

@@ -23,7 +23,8 @@ from crmsync.route import owners_of, pool_of_band, stage_of_band, state_of
 from crmsync.scoring import golden, score, worth_knowing
 from crmsync.scoring.people import golden_band
 from crmsync.starter import INSTANCE_URL
-from crmsync.store import asked, sheets
+from crmsync.store import score_inputs
+from crmsync.store.queries import some_people, stage_counts
 from crmsync.workplace import connector, existing_state
 
 SAMPLE = 20_000
@@ -160,8 +161,8 @@ _STATES = {"active": "active", "inactive": "not active", "missing": "not a user"
 
 def _sampled(config: Config, reading: Connection) -> Columns | None:
     """Some of the people in the state; `None` where there are none yet."""
-    people = asked.some_people(reading, SAMPLE)
-    return sheets.columns(reading, people, sorted(config.fields), config.identity.precedence) if people else None
+    people = some_people(reading, SAMPLE)
+    return score_inputs.columns(reading, people, sorted(config.fields), config.identity.precedence) if people else None
 
 
 def _lint_stages(config: Config, reading: Connection) -> Iterator[Finding]:
@@ -169,7 +170,7 @@ def _lint_stages(config: Config, reading: Connection) -> Iterator[Finding]:
     if not (config.write.stage and config.stage):
         return
     named = {stage.name for stage in config.stage}
-    counts = [each for each in asked.stage_counts(reading) if each[2] not in named]
+    counts = [each for each in stage_counts(reading) if each[2] not in named]
     for crm, kind, stage, many in counts[:STAGES_NAMED]:
         are = "is" if many == 1 else "are"
         yield Finding(

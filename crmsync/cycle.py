@@ -29,7 +29,7 @@ from crmsync.result import Result, Waiting, Work, new_run_id
 from crmsync.store import journal
 from crmsync.store.copy import copied
 from crmsync.store.database import Store, wipe_log
-from crmsync.store.pulled import IN_LIST, chunks
+from crmsync.store.sql import IN_LIST, chunks
 
 
 def cycle(work: Work, command: str = "sync", *, full: bool = False, approved: bool = False) -> Result:

@@ -15,8 +15,33 @@ from crmsync.config import Config
 from crmsync.model import Change, Holding, Scalar
 from crmsync.result import Result, Waiting, Work
 from crmsync.scoring import Scores, reasons, score
-from crmsync.store import journal, scored, sheets
-from crmsync.store.pulled import dump
+from crmsync.store import journal, score_inputs
+from crmsync.store.people import refresh_people
+from crmsync.store.scores import (
+    PEOPLE_AT_ONCE,
+    Override,
+    StoredScore,
+    band_counts,
+    clear_dirty,
+    contacts_of,
+    count_scored,
+    crms_of,
+    dirty_people,
+    edited_contacts,
+    known_scores,
+    live_contacts,
+    make_dirty,
+    people_to_score,
+    plan_all_again,
+    pulled_counts,
+    save_scores,
+    save_whys,
+    set_due,
+    set_model,
+    spread_edits,
+    waiting_counts,
+)
+from crmsync.store.sql import dump
 
 
 class Setting(NamedTuple):
@@ -68,7 +93,7 @@ class Desk:
         self.tallies = {crm: plan.Tally() for crm in setting.crms}
         self.changes: list[tuple[int, Change]] = []
         self.given_up: list[tuple[int, Change]] = []
-        self.overrides: dict[int, scored.Override] = {}
+        self.overrides: dict[int, Override] = {}
         self.whys: list[tuple[int, str, str, str]] = []
         self.reads_stage = "stage" in work.config.used_fields()
         self.again: set[int] = set()  # contacts to decide about again in the next run
@@ -121,7 +146,7 @@ class Desk:
         ladder = plan.Ladder(self.stage_names, self.setting.orders.get((crm, held.ref.kind), ()))
         decision = plan.decide(held, wanted, self.names[crm], ladder, self.work.now_ms, self.override_ms)
         if dict(decision.leases) != dict(held.leases) or decision.wake is not None:
-            self.overrides[held.id] = scored.Override(decision.leases, decision.wake)
+            self.overrides[held.id] = Override(decision.leases, decision.wake)
         if decision.given_up:
             self.given_up.append((held.id, decision.given_up))
         protected, change = list(decision.protected), decision.change
@@ -204,9 +229,9 @@ def _prepare(work: Work, tx: Connection, setting: Setting) -> Mapping[int, str]:
     resolver = partial(people.resolve, most_records=identity.most_records, shared_mailboxes=identity.shared_mailboxes)
     promised = journal.take_unsent(tx, setting.crms)
     adopted = journal.adopted_configs(tx)
-    scored.plan_all_again(tx, [crm for crm in setting.crms if adopted and crm not in adopted])
-    scored.refresh_people(tx, resolver)
-    scored.spread_edits(tx, setting.crms)
+    plan_all_again(tx, [crm for crm in setting.crms if adopted and crm not in adopted])
+    refresh_people(tx, resolver)
+    spread_edits(tx, setting.crms)
     journal.wake_up(tx, work.now_ms)
     return promised
 
@@ -236,7 +261,7 @@ def _plan(
             routed.append((person, records))
         else:
             desk.decide_all(person, records, nobody)
-        if len(desk.changes) >= scored.PEOPLE_AT_ONCE:
+        if len(desk.changes) >= PEOPLE_AT_ONCE:
             desk.journal_changes(tx)
     _assign(work, tx, desk, routed, promised)
     desk.journal_changes(tx)
@@ -277,7 +302,7 @@ def _judge(work: Work, tx: Connection, desk: Desk) -> Drafted:
     """What of a plan is too large to be true: the reasons, and whose part of it must wait."""
     for crm, tally in desk.tallies.items():
         if tally.people["records"]:
-            tally.live, tally.scored = scored.count_scored(tx, crm)
+            tally.live, tally.scored = count_scored(tx, crm)
     approved = desk.setting.approval
     if desk.setting.unguarded:
         return Drafted({}, [], plan.Held(), {})
@@ -294,19 +319,19 @@ def _judge(work: Work, tx: Connection, desk: Desk) -> Drafted:
 
 def _without_half(tx: Connection, held: plan.Held) -> plan.Held:
     """Whose first scores wait in every CRM they are in wait as a whole: no score of theirs may be stored."""
-    crms = scored.crms_of(tx, frozenset[int]().union(*held.first.values()))
+    crms = crms_of(tx, frozenset[int]().union(*held.first.values()))
     whole = {each for each, where in crms.items() if all(each in held.first.get(crm, ()) for crm in where)}
     return plan.Held(held.people | whole, {crm: people - whole for crm, people in held.first.items()})
 
 
 def _close(work: Work, tx: Connection, desk: Desk, held: plan.Held) -> None:
     """Settle everybody but those who wait: overrides, turns, and who has to be looked at again."""
-    undecided = scored.contacts_of(tx, held.people)
+    undecided = contacts_of(tx, held.people)
     for crm, some in held.first.items():
-        undecided |= scored.contacts_of(tx, some, crm)
-    scored.settle(tx, desk.setting.crms, desk.overrides, undecided)
-    scored.make_dirty(tx, sorted(desk.again))
-    scored.save_whys(tx, desk.whys)
+        undecided |= contacts_of(tx, some, crm)
+    clear_dirty(tx, desk.setting.crms, desk.overrides, undecided)
+    make_dirty(tx, sorted(desk.again))
+    save_whys(tx, desk.whys)
     journal.park_changes(tx, desk.given_up, CHANGED_BACK, work.now_ms)
     journal.set_pointers(tx, desk.pointers)
     has_work = any(tally.people["records"] for tally in desk.tallies.values())
@@ -343,31 +368,31 @@ def _scored_people(
     """
     config, model, plan_hash = work.config, work.config.model_hash(), work.config.plan_hash()
     if only is None:
-        wanted = scored.people_to_score(tx, int(work.now.timestamp()), model, plan_hash, list(work.crms))
+        wanted = people_to_score(tx, int(work.now.timestamp()), model, plan_hash, list(work.crms))
     else:
         wanted = np.array(sorted(only), dtype=np.int64)
     if without:
         wanted = wanted[~np.isin(wanted, np.fromiter(without, dtype=np.int64))]
-    dirty = scored.dirty_people(tx, list(work.crms))
-    facts: sheets.Facts = {}
-    for start in range(0, len(wanted), scored.PEOPLE_AT_ONCE):
-        some = wanted[start : start + scored.PEOPLE_AT_ONCE].tolist()
-        columns = sheets.columns(tx, some, sorted(config.fields), config.identity.precedence, facts, keep=True)
-        before = scored.known_scores(tx, some)
+    dirty = dirty_people(tx, list(work.crms))
+    facts: score_inputs.Facts = {}
+    for start in range(0, len(wanted), PEOPLE_AT_ONCE):
+        some = wanted[start : start + PEOPLE_AT_ONCE].tolist()
+        columns = score_inputs.columns(tx, some, sorted(config.fields), config.identity.precedence, facts, keep=True)
+        before = known_scores(tx, some)
         previous = [before[each].band if each in before else None for each in some]
         scores = score(config, columns, work.now, config.zone, previous)
         rows = _score_rows(scores, config, work, run)
         news = [place for place, row in enumerate(rows) if row["id"] in dirty or _is_news(before.get(row["id"]), row)]
         if only is None:
             quiet = {rows[place]["id"]: rows[place]["due"] for place in set(range(len(rows))) - set(news)}
-            scored.postpone(tx, {each: due for each, due in quiet.items() if before[each].due != due})
-            scored.renew(tx, some[0], some[-1], model, plan_hash)
-            scored.save_scores(tx, [rows[place] for place in news], before)
+            set_due(tx, {each: due for each, due in quiet.items() if before[each].due != due})
+            set_model(tx, some[0], some[-1], model, plan_hash)
+            save_scores(tx, [rows[place] for place in news], before)
         work.progress("scored", "", len(some))
         yield from _with_records(tx, config, scores, news, before)
 
 
-def _is_news(before: scored.Known | None, row: Mapping[str, Any]) -> bool:
+def _is_news(before: StoredScore | None, row: Mapping[str, Any]) -> bool:
     return before is None or (before.lines, before.band, before.plan) != (row["lines"], row["band"], row["plan"])
 
 
@@ -402,13 +427,13 @@ def _score_rows(scores: Scores, config: Config, work: Work, run: str) -> list[di
 
 
 def _with_records(
-    tx: Connection, config: Config, scores: Scores, rows: Sequence[int], before: Mapping[int, scored.Known]
+    tx: Connection, config: Config, scores: Scores, rows: Sequence[int], before: Mapping[int, StoredScore]
 ) -> Iterator[tuple[Scored, list[Holding]]]:
     bands, why = config.band_names(), reasons(config, scores, rows)
     people = scores.people[rows].tolist()
-    edited = scored.edited_contacts(tx, people)
+    edited = edited_contacts(tx, people)
     records: dict[int, list[Holding]] = {}
-    for held in scored.live_contacts(tx, people):
+    for held in live_contacts(tx, people):
         records.setdefault(held.person, []).append(held)
     for row, person_id, because in zip(rows, people, why, strict=True):
         band = _band(bands, scores.band[row])
@@ -435,7 +460,7 @@ def _points(hundredths: Any) -> int | float:
 
 
 def _count(tx: Connection, result: Result, desk: Desk) -> None:
-    became = scored.pulled_counts(tx, result.run)
+    became = pulled_counts(tx, result.run)
     for crm, counts in result.crms.items():
         reasons_here = dict(became.get(crm, {}))
         counts.pulled = sum(reasons_here.values())
@@ -444,6 +469,6 @@ def _count(tx: Connection, result: Result, desk: Desk) -> None:
         counts.rescored = desk.rescored.get(crm, 0)
         counts.protected = desk.protected.get(crm, {})
         counts.planned = len(desk.tallies[crm].people["records"]) if crm in desk.tallies else 0
-    result.bands = scored.band_counts(tx)
-    waiting = scored.waiting_counts(tx)
+    result.bands = band_counts(tx)
+    waiting = waiting_counts(tx)
     result.waiting_for_owner = {"count": sum(waiting.values()), "reasons": waiting}

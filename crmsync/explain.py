@@ -16,11 +16,22 @@ from crmsync.model import FieldMap
 from crmsync.plan import since
 from crmsync.scoring import Entry, Scores, changes, document, reasons, score
 from crmsync.scoring.words import plain
-from crmsync.store import asked, sheets
+from crmsync.store import score_inputs
 from crmsync.store.database import Store
 from crmsync.store.journal import APPROVED, WAITING
 from crmsync.store.owners import owner_names
-from crmsync.store.pulled import from_ms
+from crmsync.store.queries import (
+    Delivery,
+    find_contacts,
+    find_hottest,
+    find_named,
+    owners_of,
+    past_changes,
+    pending_changes,
+    records_of,
+    stored_score,
+)
+from crmsync.store.sql import from_ms
 
 HISTORY = 10
 """Changes of the past that an explanation shows."""
@@ -44,7 +55,7 @@ def explain(
 
 
 def _person(connection: Connection, who: str) -> int:
-    found = asked.find_contacts(connection, who) or asked.find_named(connection, who)
+    found = find_contacts(connection, who) or find_named(connection, who)
     if not found:
         raise ConfigError(
             f"nobody is known as {who!r}; give an e-mail address, a whole name, a CRM id, crm:kind:id, or person: and "
@@ -72,7 +83,7 @@ def _unscored(row: Any, who: str) -> str:
 
 
 def _called(connection: Connection, person_id: int) -> str:
-    first = asked.records_of(connection, person_id)[0]
+    first = records_of(connection, person_id)[0]
     addresses = "".join(f" <{each}>" for each in orjson.loads(first.emails)[:1])
     return f"{first.name or 'no name'}{addresses}, {first.crm} {first.kind} {first.ref_id}"
 
@@ -90,14 +101,14 @@ def _with_names(text: str, records: Sequence[Any]) -> str:
 def _document(
     config: Config, connection: Connection, person_id: int, now: datetime, typed: Callable[[str], str]
 ) -> dict[str, Any]:
-    columns = sheets.columns(connection, [person_id], sorted(config.fields), config.identity.precedence)
-    before = asked.stored_score(connection, person_id)
+    columns = score_inputs.columns(connection, [person_id], sorted(config.fields), config.identity.precedence)
+    before = stored_score(connection, person_id)
     scores = score(config, columns, now, config.zone, [before.band if before else None])
-    records = asked.records_of(connection, person_id)
+    records = records_of(connection, person_id)
     live = [each for each in records if not (each.gone or each.merged_into or each.converted_into)]
     said = document(config, scores, columns, 0, now, config.zone)
     names = owner_names(connection)
-    pending = {each.contact: each for each in asked.pending_changes(connection, [each.id for each in live])}
+    pending = {each.contact: each for each in pending_changes(connection, [each.id for each in live])}
     told = [_record(config, each, said, pending.get(each.id), names, typed) for each in records]
     return {
         "person": person_id,
@@ -116,7 +127,7 @@ def _document(
         "overrides": list(_overrides(live, names, config.write.respect_people, now)),
         "records": told,
         "written": _written(before),
-        "history": [_past(each) for each in asked.past_changes(connection, [each.id for each in records], HISTORY)],
+        "history": [_past(each) for each in past_changes(connection, [each.id for each in records], HISTORY)],
     }
 
 
@@ -133,7 +144,7 @@ def _band_why(config: Config, scores: Scores, alone: Scores) -> str:
 
 def _owners(connection: Connection, live: Sequence[Any]) -> dict[str, dict[str, str]]:
     """By record who owns it: the id in its CRM, the e-mail address, the name."""
-    known = asked.owners_of(connection, {(each.crm, each.owner) for each in live if each.owner})
+    known = owners_of(connection, {(each.crm, each.owner) for each in live if each.owner})
     return {
         _ref(each): {"id": each.owner, "email": "", "name": "", **known.get((each.crm, each.owner), {})}
         for each in live
@@ -161,7 +172,7 @@ def _record(
     config: Config,
     row: Any,
     said: Mapping[str, Any],
-    pending: asked.Delivery | None,
+    pending: Delivery | None,
     names: Mapping[tuple[str, str], str],
     typed: Callable[[str], str],
 ) -> dict[str, Any]:
@@ -187,7 +198,7 @@ def _record(
     }
 
 
-def _delivery(config: Config, row: Any, said: Mapping[str, Any], pending: asked.Delivery | None, *, waits: bool) -> str:
+def _delivery(config: Config, row: Any, said: Mapping[str, Any], pending: Delivery | None, *, waits: bool) -> str:
     if pending:
         return "held" if waits else "pending"
     if row.parked:
@@ -233,9 +244,9 @@ def _past(row: Any) -> dict[str, Any]:
 
 def hottest(config: Config, connection: Connection, now: datetime, most: int) -> list[dict[str, Any]]:
     """The people with the most points in the highest bands, each with the reasons in one line."""
-    hot = asked.hottest(connection, config.band_names(), most)
+    hot = find_hottest(connection, config.band_names(), most)
     people = sorted(each.person for each in hot)
-    columns = sheets.columns(connection, people, sorted(config.fields), config.identity.precedence)
+    columns = score_inputs.columns(connection, people, sorted(config.fields), config.identity.precedence)
     bands = {each.person: each.band for each in hot}
     scores = score(config, columns, now, config.zone, [bands[each] for each in people])
     why = dict(zip(people, reasons(config, scores, range(len(people))), strict=True))

@@ -15,11 +15,22 @@ from crmsync.feeds import DeadFeed, find_dead_feeds
 from crmsync.report import count_of, in_order, minute
 from crmsync.review import group_refusals
 from crmsync.schedule import trigger_of
-from crmsync.store import asked, journal, scored
-from crmsync.store.database import Store, shown_address
+from crmsync.store import journal
+from crmsync.store.address import shown_address
+from crmsync.store.database import Store, held_by
 from crmsync.store.feed_days import DAY, read_feed_days
 from crmsync.store.future import LEEWAY
-from crmsync.store.pulled import from_ms, to_ms
+from crmsync.store.queries import (
+    NONE,
+    count_feeds,
+    crm_counts,
+    held_bands,
+    parked_changes,
+    refused_records,
+    waiting_bands,
+)
+from crmsync.store.scores import waiting_counts
+from crmsync.store.sql import from_ms, to_ms
 
 LOOKED_AT = 500
 """Runs among which the last good one is looked for."""
@@ -60,25 +71,25 @@ def status(
     """
     if store is None:
         return _without_state(config, typed, feeds)
-    holder = asked.held_by(store)
+    holder = held_by(store)
     with store.read() as reading:
         past = _past_runs(reading, lambda: holder, now)
-        counts = asked.crm_counts(reading)
+        counts = crm_counts(reading)
         waiting = [_plan(row, typed) for row in journal.waiting_plans(reading)]
-        owners = scored.waiting_counts(reading)
+        owners = waiting_counts(reading)
         said = _health(config, past, waiting, _dead_feeds(config, reading, now), lambda: counts, now, typed)
-        crms = {crm: {**asked.NONE, **counts.get(crm, {})} for crm in dict.fromkeys((*config.crms, *counts))}
+        crms = {crm: {**NONE, **counts.get(crm, {})} for crm in dict.fromkeys((*config.crms, *counts))}
         return {
             "state": store.url,
             "crms": {crm: {**each, **_standing(crm, past, said)} for crm, each in crms.items()},
-            "bands": in_order(asked.held_bands(reading), config.band_names()),
-            "bands_waiting": in_order(asked.waiting_bands(reading), config.band_names()),
+            "bands": in_order(held_bands(reading), config.band_names()),
+            "bands_waiting": in_order(waiting_bands(reading), config.band_names()),
             "runs": [_run(each) for each in past[:runs]],
             "waiting": waiting,
             "approved": _approved(reading, now),
             "waiting_for_owner": {"count": sum(owners.values()), "reasons": owners},
-            "refused": group_refusals(asked.refused_records(reading), typed),
-            "parked": [_parked(each) for each in asked.parked_changes(reading, EXAMPLES)],
+            "refused": group_refusals(refused_records(reading), typed),
+            "parked": [_parked(each) for each in parked_changes(reading, EXAMPLES)],
             **({"feeds": _feeds(reading, now)} if feeds else {}),
             "held_by": holder,
             "healthy": said["healthy"],
@@ -95,9 +106,9 @@ def health(config: Config, store: Store | None, now: datetime, typed: Typed = st
         return _no_run(config, typed)
     with store.read() as reading:
         waiting = [_plan(row, typed) for row in journal.waiting_plans(reading)]
-        past = _past_runs(reading, lambda: asked.held_by(store), now)
+        past = _past_runs(reading, lambda: held_by(store), now)
         dead = _dead_feeds(config, reading, now)
-        return _health(config, past, waiting, dead, lambda: asked.crm_counts(reading), now, typed)
+        return _health(config, past, waiting, dead, lambda: crm_counts(reading), now, typed)
 
 
 def _no_run(config: Config, typed: Typed) -> dict[str, Any]:
@@ -110,7 +121,7 @@ def _without_state(config: Config, typed: Typed, feeds: bool) -> dict[str, Any]:
     said = _no_run(config, typed)
     return {
         "state": shown_address(make_url(config.state.url)),
-        "crms": {crm: {**asked.NONE, "last_good": None, **said["crms"][crm]} for crm in config.crms},
+        "crms": {crm: {**NONE, "last_good": None, **said["crms"][crm]} for crm in config.crms},
         "bands": {},
         "bands_waiting": {},
         "runs": [],
@@ -314,7 +325,7 @@ def _run(run: PastRun) -> dict[str, Any]:
 def _feeds(connection: Connection, now: datetime) -> list[dict[str, Any]]:
     return [
         {"crm": crm, "kind": kind, "activities": many, "last": minute(datetime.fromtimestamp(last, UTC))}
-        for crm, kind, many, last in asked.feeds(connection, int(now.timestamp()))
+        for crm, kind, many, last in count_feeds(connection, int(now.timestamp()))
     ]
 
 

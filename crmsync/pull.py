@@ -17,12 +17,26 @@ from crmsync.errors import ConfigError, Unavailable
 from crmsync.failpoint import failpoint
 from crmsync.model import MissingField, Odd, Owner, Page, Ref
 from crmsync.result import Result, Work
-from crmsync.store import full_pull, journal, pulled, scored
+from crmsync.store import full_pull, journal
+from crmsync.store.activities import save_activities
+from crmsync.store.contacts import save_contacts
+from crmsync.store.cursors import (
+    drop_cursor,
+    drop_cursors,
+    end_full_run,
+    note_full_run,
+    promote_cursors,
+    read_cursor,
+    was_ever_read,
+    write_cursor,
+)
 from crmsync.store.database import bind_account
+from crmsync.store.erasure import drop_unused_facts
 from crmsync.store.future import mend_future
 from crmsync.store.odd_records import read_odd_records, update_odd_records
 from crmsync.store.owners import save_owners
-from crmsync.store.pulled import chunks
+from crmsync.store.scores import find_remains, find_unpulled
+from crmsync.store.sql import chunks, dump
 
 
 def pull_all(work: Work, attempt: Attempt, *, full: bool, resuming: bool, trusting: bool = False) -> Setting:
@@ -43,7 +57,7 @@ def pull_all(work: Work, attempt: Attempt, *, full: bool, resuming: bool, trusti
             orders |= {(crm, kind): values for kind, values in work.crms[crm].stage_order().items()}
     alive = crms_left(work, attempt)
     with work.store.read() as reading:
-        unread = [crm for crm in work.crms if crm not in alive and not pulled.was_ever_read(reading, crm)]
+        unread = [crm for crm in work.crms if crm not in alive and not was_ever_read(reading, crm)]
     return Setting(alive, route.owners_of(owners, work.config.write.nobody), orders, unread=unread)
 
 
@@ -88,7 +102,7 @@ def _prepare(work: Work, attempt: Attempt, crm: str) -> None:
     if not missing:
         return
     with work.store.read() as reading:
-        worked = pulled.read_cursor(reading, crm, _contacts_stream(work, crm)) is not None
+        worked = read_cursor(reading, crm, _contacts_stream(work, crm)) is not None
     wrong = [each for each in missing if each.role != "field" or not worked]
     if wrong:
         raise ConfigError(_missing_sentences(wrong))
@@ -122,14 +136,14 @@ def _contacts_stream(work: Work, crm: str) -> str:
 def _pull(work: Work, result: Result, crm: str, *, full: bool, trusting: bool = False) -> None:
     """Pull one CRM; `full` from the start, `trusting` that activities which do not come are gone, however many."""
     connector, contacts = work.crms[crm], _contacts_stream(work, crm)
-    save = partial(pulled.save_contacts, now=work.now, noticing=_noticed_fields(work, crm))
+    save = partial(save_contacts, now=work.now, noticing=_noticed_fields(work, crm))
     _pull_contacts(work, result, crm, connector.contacts, contacts, save, full=full)
     _pull_activities(work, result, crm, connector.activities, full=full, trusting=trusting)
     with work.store.begin() as writing:
-        pulled.write_cursor(writing, crm, MAPPING, f"{contacts} {_stage_values(work, crm)}")
+        write_cursor(writing, crm, MAPPING, f"{contacts} {_stage_values(work, crm)}")
         if full:
-            pulled.promote_cursors(writing, crm, [contacts, ACTIVITIES])
-            pulled.drop_unused_facts(writing)
+            promote_cursors(writing, crm, [contacts, ACTIVITIES])
+            drop_unused_facts(writing)
 
 
 def _noticed_fields(work: Work, crm: str) -> Sequence[str]:
@@ -137,7 +151,7 @@ def _noticed_fields(work: Work, crm: str) -> Sequence[str]:
     with work.store.read() as reading:
         if journal.adopted_config(reading) is None:
             return ()
-        mapping = pulled.read_cursor(reading, crm, MAPPING)
+        mapping = read_cursor(reading, crm, MAPPING)
     stream, _, stages = (mapping or "").partition(" ")
     same_names = mapping is None or stream == _contacts_stream(work, crm) or stages == _stage_values(work, crm)
     return ("stage", "owner") if same_names else ("owner",)
@@ -145,7 +159,7 @@ def _noticed_fields(work: Work, crm: str) -> Sequence[str]:
 
 def _stage_values(work: Work, crm: str) -> str:
     """By which names the values of a stage are read."""
-    return pulled.dump(dict(work.config.field_map(crm).stages))
+    return dump(dict(work.config.field_map(crm).stages))
 
 
 MAPPING = "mapping"
@@ -161,11 +175,11 @@ def _pull_contacts(
 ) -> None:
     key = f"full:{stream}" if full else stream
     with work.store.read() as reading:
-        cursor = pulled.read_cursor(reading, crm, key)
+        cursor = read_cursor(reading, crm, key)
     with work.store.begin() as writing:
         if cursor is None:
-            pulled.drop_cursors(writing, crm, "contacts:", keep=stream)
-        runs = pulled.note_full_run(writing, crm, key, result.run, begins=cursor is None)
+            drop_cursors(writing, crm, "contacts:", keep=stream)
+        runs = note_full_run(writing, crm, key, result.run, begins=cursor is None)
     with _naming(result, crm) as odd:
         with work.store.read() as reading:
             unread = read_odd_records(reading, crm)
@@ -181,7 +195,7 @@ def _pull_contacts(
                     add=[each.ref for each in page.odd if each.ref],
                     drop={each.ref for each in page.items},
                 )
-                pulled.write_cursor(writing, crm, key, page.cursor)
+                write_cursor(writing, crm, key, page.cursor)
             failpoint("page_stored")
             work.progress("contacts", crm, len(page.items))
         if runs:
@@ -191,7 +205,7 @@ def _pull_contacts(
 def _pull_activities(work: Work, result: Result, crm: str, pages: Pages, *, full: bool, trusting: bool) -> None:
     key = f"full:{ACTIVITIES}" if full else ACTIVITIES
     with work.store.read() as reading:
-        cursor = pulled.read_cursor(reading, crm, key)
+        cursor = read_cursor(reading, crm, key)
     if cursor is None:
         with work.store.begin() as writing:
             full_pull.begin_tracking(writing, crm, key)
@@ -200,9 +214,9 @@ def _pull_activities(work: Work, result: Result, crm: str, pages: Pages, *, full
             _refuse_odd_page(crm, page)
             odd += page.odd
             with work.store.begin() as writing:
-                pulled.save_activities(writing, result.run, page.items)
+                save_activities(writing, result.run, page.items)
                 result.problems += full_pull.compare_page(writing, crm, key, page, trusting=trusting)
-                pulled.write_cursor(writing, crm, key, page.cursor)
+                write_cursor(writing, crm, key, page.cursor)
             failpoint("page_stored")
             result.crms[crm].activities += len(page.items)
             work.progress("activities", crm, len(page.items))
@@ -265,18 +279,18 @@ def _find_missing_records(work: Work, crm: str, stream: str, runs: Sequence[str]
     from there.
     """
     with work.store.read() as reading:
-        missing, seen = scored.unseen(reading, runs, crm)
-        deleted = scored.remains(reading, crm)
+        missing, seen = find_unpulled(reading, runs, crm)
+        deleted = find_remains(reading, crm)
     if not seen:
         with work.store.begin() as writing:
-            pulled.drop_cursor(writing, crm, stream)
+            drop_cursor(writing, crm, stream)
         known = f"where crmsync knows {len(missing):,}" if missing else "and crmsync has not seen one before"
         raise Unavailable(
             crm,
             f"it answered without a single record {known}, and nothing is changed; look at what the integration user "
             f"may see, and if {crm} is really empty, take its table out of the config",
         )
-    odd = _read_by_id(work, crm, [*missing, *deleted], partial(pulled.save_contacts, run=runs[-1], now=work.now))
+    odd = _read_by_id(work, crm, [*missing, *deleted], partial(save_contacts, run=runs[-1], now=work.now))
     with work.store.begin() as writing:
-        pulled.end_full_run(writing, crm, stream)
+        end_full_run(writing, crm, stream)
     return odd

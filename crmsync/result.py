@@ -13,7 +13,7 @@ from crmsync.apply import Progress
 from crmsync.config import Config
 from crmsync.model import Connector
 from crmsync.store.database import Store
-from crmsync.store.pulled import to_ms
+from crmsync.store.sql import to_ms
 
 Verdict = Literal["preview", "ok", "partial", "held", "failed"]
 

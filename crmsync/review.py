@@ -12,10 +12,10 @@ from typing import Any
 from sqlalchemy import Connection
 
 from crmsync.model import Scalar
-from crmsync.store import asked, journal
-from crmsync.store.asked import Refusal
+from crmsync.store import journal
 from crmsync.store.journal import Row
 from crmsync.store.owners import owner_names
+from crmsync.store.queries import Refusal, names_of, refused_changes
 
 MOVERS = 20
 """People that a review names, of each sort."""
@@ -67,8 +67,8 @@ def changes_of(reading: Connection, run_id: str, typed: Callable[[str], str] = s
     found = review(row for _state, _reason, row in journal.rows_of(reading, run_id))
     shown = [row.contact for _moved, row in (*found.movers, *found.moved)]
     return {
-        **found.as_json(asked.names_of(reading, shown), owner_names(reading)),
-        "troubles": group_refusals(asked.refused_changes(reading, run_id), typed),
+        **found.as_json(names_of(reading, shown), owner_names(reading)),
+        "troubles": group_refusals(refused_changes(reading, run_id), typed),
     }
 
 

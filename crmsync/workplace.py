@@ -16,8 +16,9 @@ from crmsync.elapsed import stopwatch
 from crmsync.errors import ConfigError
 from crmsync.model import Connector, Notes, Stop
 from crmsync.result import Work
-from crmsync.store.database import Store, WriterStop, is_there, open_existing_store, open_store, quick_check
-from crmsync.store.pulled import StoredNotes
+from crmsync.store.address import is_there
+from crmsync.store.cursors import StoredNotes
+from crmsync.store.database import Store, WriterStop, open_existing_store, open_store, quick_check
 
 
 def has_state(config: Config) -> bool:

@@ -39,7 +39,7 @@ from crmsync.store import database as database_module
 from crmsync.store import journal, schema
 from crmsync.store.database import STANDBY_POLL, Store, WriterStop, open_store
 from crmsync.store.lock import Lock, PostgresLock, lock_of
-from crmsync.store.pulled import to_ms
+from crmsync.store.sql import to_ms
 from tests.make import MODEL, NOW, config, owners
 
 OURS = {"score", "fit", "behavior", "band", "reason"}

@@ -13,7 +13,9 @@ from crmsync.cycle import cycle, plan
 from crmsync.errors import ConfigError
 from crmsync.model import Change, Ref
 from crmsync.review import cause_of, changes_of
-from crmsync.store import asked, journal, schema
+from crmsync.store import journal, schema
+from crmsync.store.database import held_by
+from crmsync.store.queries import find_contacts
 
 from . import make
 
@@ -37,7 +39,7 @@ def work(state):
 
 def found(work, who):
     with work.store.read() as reading:
-        return {each.person for each in asked.find_contacts(reading, who)}
+        return {each.person for each in find_contacts(reading, who)}
 
 
 @pytest.mark.parametrize(
@@ -256,10 +258,10 @@ def test_the_status_names_what_a_crm_refuses(work):
 
 
 def test_who_writes_is_told(state):
-    assert asked.held_by(state) is None
+    assert held_by(state) is None
     with state.writer("crmsync sync"):
-        assert asked.held_by(state)
-    assert asked.held_by(state) is None
+        assert held_by(state)
+    assert held_by(state) is None
 
 
 def test_a_review_counts_moves_and_names_who_moves_first(work):

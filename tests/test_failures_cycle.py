@@ -11,7 +11,7 @@ from crmsync.errors import ConfigError
 from crmsync.result import Work
 from crmsync.starter import demo
 from crmsync.store import schema
-from crmsync.store.pulled import StoredNotes
+from crmsync.store.cursors import StoredNotes
 from tests.conftest import NOW
 from tests.make import store
 from tests.salesforce_org import Hurried

@@ -19,7 +19,9 @@ from crmsync.cycle import cycle
 from crmsync.errors import ConfigError, StateError, Unavailable
 from crmsync.explain import explain
 from crmsync.model import Page, Ref
-from crmsync.store import database, pulled, schema
+from crmsync.store import database, schema
+from crmsync.store.contacts import save_contacts
+from crmsync.store.cursors import read_cursor, write_cursor
 from crmsync.store.database import open_store, quick_check
 from tests.make import NOW, config, contact, crm, store, work
 from tests.test_cycle import two_crms, world
@@ -64,7 +66,7 @@ def test_D01_D09_who_reads_and_then_writes_waits_for_another_writer(tmp_path):
 
     def other():
         with state.begin() as tx:
-            pulled.write_cursor(tx, "hubspot", "contacts", "1")
+            write_cursor(tx, "hubspot", "contacts", "1")
             begun.set()
             threading.Event().wait(0.2)
 
@@ -72,11 +74,11 @@ def test_D01_D09_who_reads_and_then_writes_waits_for_another_writer(tmp_path):
     thread.start()
     begun.wait(5)
     with state.begin() as tx:
-        assert pulled.read_cursor(tx, "hubspot", "contacts") == "1"
-        pulled.write_cursor(tx, "hubspot", "contacts", "2")
+        assert read_cursor(tx, "hubspot", "contacts") == "1"
+        write_cursor(tx, "hubspot", "contacts", "2")
     thread.join()
     with state.read() as reading:
-        assert pulled.read_cursor(reading, "hubspot", "contacts") == "2"
+        assert read_cursor(reading, "hubspot", "contacts") == "2"
     state.close()
 
 
@@ -96,7 +98,7 @@ def test_D02_D09_eight_readers_and_a_writer_never_meet_a_lock(state):
         each.start()
     for number in range(15):
         with state.begin() as tx:
-            pulled.save_contacts(tx, "r", [contact(number)], NOW)
+            save_contacts(tx, "r", [contact(number)], NOW)
     ended.set()
     for each in readers:
         each.join()
@@ -120,8 +122,8 @@ def test_J10_a_log_that_was_torn_anywhere_leaves_pages_that_agree_with_their_cur
     state = store(tmp_path)
     for number in range(1, 9):
         with state.begin() as tx:
-            pulled.save_contacts(tx, "r", [contact(f"{number}.{each}") for each in range(5)], NOW)
-            pulled.write_cursor(tx, "hubspot", "contacts", str(number))
+            save_contacts(tx, "r", [contact(f"{number}.{each}") for each in range(5)], NOW)
+            write_cursor(tx, "hubspot", "contacts", str(number))
     for each in ("state.db", "state.db-wal"):
         shutil.copy(tmp_path / each, tmp_path / f"whole.{each}")
     state.close()
@@ -136,7 +138,7 @@ def test_J10_a_log_that_was_torn_anywhere_leaves_pages_that_agree_with_their_cur
         cut = store(folder)
         quick_check(cut, NOW)
         with cut.read() as reading:
-            cursor = int(pulled.read_cursor(reading, "hubspot", "contacts") or 0)
+            cursor = int(read_cursor(reading, "hubspot", "contacts") or 0)
         assert len(rows(cut, schema.contact)) == 5 * cursor
         found.add(cursor)
         cut.close()
@@ -154,12 +156,12 @@ def test_R30_a_state_of_the_first_version_goes_on_from_its_cursors(tmp_path, mon
         old = store(tmp_path)
     with old.begin() as tx:
         assert tx.exec_driver_sql("SELECT version_num FROM alembic_version").scalar() == "0001"
-        pulled.write_cursor(tx, "hubspot", "contacts:abc", "7")
+        write_cursor(tx, "hubspot", "contacts:abc", "7")
     old.close()
     new = store(tmp_path)
     with new.read() as reading:
         assert reading.exec_driver_sql("SELECT version_num FROM alembic_version").scalar() == database.HEAD
-        assert pulled.read_cursor(reading, "hubspot", "contacts:abc") == "7"
+        assert read_cursor(reading, "hubspot", "contacts:abc") == "7"
     new.close()
 
 

@@ -9,7 +9,9 @@ from sqlalchemy import select
 from crmsync.cycle import cycle
 from crmsync.errors import Cancelled
 from crmsync.model import Counter, Page, Ref
-from crmsync.store import full_pull, pulled, schema
+from crmsync.store import full_pull, schema
+from crmsync.store.activities import save_activities
+from crmsync.store.contacts import save_contacts
 from tests.make import NOW, activity, contact, crm, work
 
 
@@ -33,7 +35,7 @@ def settle(state):
 
 def stored(state, *items):
     with state.begin() as tx:
-        pulled.save_activities(tx, "r0", items)
+        save_activities(tx, "r0", items)
     settle(state)
 
 
@@ -44,7 +46,7 @@ def begin(state, stream="full:activities"):
 
 def come(state, *items, whole=(), stream="full:activities"):
     with state.begin() as tx:
-        pulled.save_activities(tx, "r1", items)
+        save_activities(tx, "r1", items)
         return full_pull.compare_page(tx, "hubspot", stream, Page(items, "1", frozenset(whole)))
 
 
@@ -77,7 +79,7 @@ def test_only_what_came_whole_is_compared(state):
 def test_what_was_counted_stays(state):
     clicked = contact(1, counters={"email_clicked": Counter(1, NOW - timedelta(days=2))})
     with state.begin() as tx:
-        pulled.save_contacts(tx, "r1", [clicked], NOW)
+        save_contacts(tx, "r1", [clicked], NOW)
     pulled_again(state)
     assert ids(state) == ["counter:1:email_clicked:1"]
 

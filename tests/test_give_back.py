@@ -15,8 +15,8 @@ from crmsync.errors import Unavailable
 from crmsync.model import Change, Receipt, Ref
 from crmsync.review import group_refusals
 from crmsync.store import schema
-from crmsync.store.asked import refused_changes
 from crmsync.store.database import open_store
+from crmsync.store.queries import refused_changes
 from tests.make import config, contact, crm, work
 from tests.test_connector import Hurried
 from tests.test_cycle import balanced, held

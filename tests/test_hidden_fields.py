@@ -10,7 +10,7 @@ from crmsync.cycle import cycle
 from crmsync.result import Work
 from crmsync.starter import demo
 from crmsync.store import schema
-from crmsync.store.pulled import StoredNotes
+from crmsync.store.cursors import StoredNotes
 from tests.make import contact, store
 from tests.test_store import rows, save
 

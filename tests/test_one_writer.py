@@ -23,12 +23,12 @@ from connectors import hubspot, salesforce
 from connectors.sandbox.faults import Fault
 from crmsync.errors import Cancelled, ConfigError, LostLock, StateInUse
 from crmsync.model import FieldMap
-from crmsync.store import asked, database, lock, schema
-from crmsync.store.database import WriterStop, open_store
+from crmsync.store import lock, schema, turn
+from crmsync.store.database import WriterStop, held_by, open_store
 from crmsync.store.lock import FileLock
 from tests.test_schedule import QUICK, SECRETS, config, until  # noqa: F401
 
-SMALL_BATCHES = "from connectors.hubspot import writing as hubspot\nhubspot.BATCH = 5\n" + QUICK
+SMALL_BATCHES = "from connectors.hubspot import writer as hubspot\nhubspot.BATCH = 5\n" + QUICK
 
 
 class Worker:
@@ -204,7 +204,7 @@ def test_a_turn_that_is_over_does_not_end_the_next_one(state, state_url, other):
         take_lock_away(state_url)
         turns.enter_context(other.writer("crmsync sync"))
         first.close()
-        assert asked.held_by(other).startswith("crmsync sync")
+        assert held_by(other).startswith("crmsync sync")
         assert count_of(other) == 0
 
 
@@ -218,7 +218,7 @@ def test_a_lock_that_takes_too_long_to_confirm_is_not_believed(state, monkeypatc
     """Paused between question and answer: by the time it goes on, somebody else may be at work."""
     seconds = count(step=state.lease or 90)
     with state.writer("crmsync run"):
-        monkeypatch.setattr(database, "elapsed", lambda: next(seconds))
+        monkeypatch.setattr(turn, "elapsed", lambda: next(seconds))
         assert not state.may_write()
 
 
@@ -271,7 +271,7 @@ def test_who_waits_to_take_over_leaves_when_told(state):
     stop.set()
     with pytest.raises(Cancelled), state.writer("crmsync run", stop):
         raise AssertionError("it did not wait")
-    assert asked.held_by(state) is None
+    assert held_by(state) is None
 
 
 def test_no_request_begins_after_a_turn_is_over(state, state_url, sandbox):

@@ -763,7 +763,7 @@ def test_a_field_that_goes_during_a_bulk_query_begins_another(sandbox, crm, bulk
 
 def test_a_bulk_query_short_of_rows_is_begun_again(sandbox, crm, bulky, monkeypatch):
     ended = bulk.ended_query
-    monkeypatch.setattr(bulk, "ended_query", lambda org, job: ended(client, job) and 4_000)
+    monkeypatch.setattr(bulk, "ended_query", lambda org, job: ended(org, job) and 4_000)
     with pytest.raises(Unavailable, match=r"gave \d+ of 4,000 rows"):
         list(bulky().contacts(None))
 

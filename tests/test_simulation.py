@@ -12,7 +12,7 @@ from hypothesis.stateful import run_state_machine_as_test
 from sqlalchemy.exc import IntegrityError
 
 from crmsync.model import Ref
-from crmsync.store import database
+from crmsync.store.turn import Turn
 from tests.make import activity, contact
 from tests.simulation import DEEDS, DONE, BrokenLawError, Simulation, World
 
@@ -194,7 +194,7 @@ BREAKS = [
     (refused, "crmsync.store.journal.unpark", lambda *_: None, "the next plan|a state built anew|every record"),
     (many_come, "crmsync.plan.guard_violations", lambda *_: (), "large surprises wait"),
     (looked_at, "crmsync.cycle.copied", the_state_itself, "."),
-    (taken_over, "crmsync.store.database.Turn.fence", lambda *_: None, "."),
+    (taken_over, "crmsync.store.turn.Turn.fence", lambda *_: None, "."),
 ]
 """A story, what of the product is broken, and the law that does not hold then."""
 
@@ -208,7 +208,7 @@ def play(world, story):
 def test_a_broken_product_is_noticed(world, monkeypatch, story, name, broken, law):
     monkeypatch.setattr(name, broken)
     if story is taken_over:
-        monkeypatch.setattr(database.Turn, "lasts", lambda _turn: True)
+        monkeypatch.setattr(Turn, "lasts", lambda _turn: True)
     with pytest.raises((BrokenLawError, IntegrityError), match=law):
         play(world, story)
 

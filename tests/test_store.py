@@ -13,8 +13,16 @@ from crmsync.columns import once_per_person
 from crmsync.errors import Cancelled, ConfigError, StateError
 from crmsync.model import Change, Counter, Ref
 from crmsync.people import resolve
-from crmsync.store import database, journal, pulled, schema, scored, sheets
+from crmsync.store import address, journal, schema, score_inputs
+from crmsync.store.activities import save_activities
+from crmsync.store.address import shown_address
+from crmsync.store.contacts import TOUCHES, save_contacts
+from crmsync.store.cursors import StoredNotes, read_cursor, write_cursor
 from crmsync.store.database import HEAD, bind_account, open_store, quick_check
+from crmsync.store.people import refresh_people
+from crmsync.store.records import ids_by_ref
+from crmsync.store.scores import clear_dirty, pulled_counts
+from crmsync.store.sql import dump
 from tests.make import NOW, activity, contact
 
 CANARY = "canary-3f9d1c7e55"
@@ -22,18 +30,18 @@ CANARY = "canary-3f9d1c7e55"
 
 def save(state, *contacts, run="r1"):
     with state.begin() as tx:
-        pulled.save_contacts(tx, run, contacts, NOW)
+        save_contacts(tx, run, contacts, NOW)
 
 
 def happen(state, *activities, run="r1"):
     with state.begin() as tx:
-        pulled.save_activities(tx, run, activities)
+        save_activities(tx, run, activities)
 
 
 def settle(state, most=5):
     with state.begin() as tx:
-        scored.refresh_people(tx, partial(resolve, most_records=most, shared_mailboxes=("info",)))
-        scored.settle(tx, ["hubspot", "salesforce"], {})
+        refresh_people(tx, partial(resolve, most_records=most, shared_mailboxes=("info",)))
+        clear_dirty(tx, ["hubspot", "salesforce"], {})
 
 
 def rows(state, table):
@@ -49,7 +57,7 @@ def columns_of(state, fields=()):
     with state.begin() as tx:
         live = select(schema.contact.c.person).where(schema.LIVE).distinct().order_by(schema.contact.c.person)
         people = list(tx.scalars(live))
-        return sheets.columns(tx, people, list(fields), ["salesforce", "hubspot"], keep=True)
+        return score_inputs.columns(tx, people, list(fields), ["salesforce", "hubspot"], keep=True)
 
 
 def test_a_record_that_comes_again_unchanged_is_an_echo(state):
@@ -74,15 +82,15 @@ def test_a_record_that_changed_is_dirty_and_its_old_value_stays(state):
 def test_a_page_and_its_cursor_are_stored_together_or_not_at_all(state):
     def failing():
         with state.begin() as tx:
-            pulled.save_contacts(tx, "r1", [contact(1)], NOW)
-            pulled.write_cursor(tx, "hubspot", "contacts", "7")
+            save_contacts(tx, "r1", [contact(1)], NOW)
+            write_cursor(tx, "hubspot", "contacts", "7")
             raise RuntimeError("the power went")
 
     with pytest.raises(RuntimeError):
         failing()
     assert rows(state, schema.contact) == []
     with state.read() as reading:
-        assert pulled.read_cursor(reading, "hubspot", "contacts") is None
+        assert read_cursor(reading, "hubspot", "contacts") is None
 
 
 def test_an_activity_that_comes_again_changes_nothing(state):
@@ -216,8 +224,8 @@ def test_a_merge_leaves_one_person_with_both_histories(state):
     assert len(found.people) == 1
     assert len(found.at) == 2
     with state.read() as reading:
-        assert scored.pulled_counts(reading, "r2") == {"hubspot": {"unchanged": 1}}
-        ids = pulled.ids_by_ref(reading, [Ref("hubspot", "contact", "1"), Ref("hubspot", "contact", "3")])
+        assert pulled_counts(reading, "r2") == {"hubspot": {"unchanged": 1}}
+        ids = ids_by_ref(reading, [Ref("hubspot", "contact", "1"), Ref("hubspot", "contact", "3")])
     assert len(set(ids.values())) == 1
 
 
@@ -232,11 +240,11 @@ def test_people_that_part_are_two_again(state):
 
 
 def test_notes_are_durable_and_a_mapping(state):
-    notes = pulled.StoredNotes(state, "salesforce")
+    notes = StoredNotes(state, "salesforce")
     notes["job"] = "750"
     notes["job"] = "751"
-    assert dict(pulled.StoredNotes(state, "salesforce")) == {"job": "751"}
-    assert len(pulled.StoredNotes(state, "hubspot")) == 0
+    assert dict(StoredNotes(state, "salesforce")) == {"job": "751"}
+    assert len(StoredNotes(state, "hubspot")) == 0
     del notes["job"]
     assert "job" not in notes
 
@@ -316,7 +324,7 @@ def test_a_torn_page_is_found(tmp_path):
 
 
 def test_sqlite_on_a_network_disk_is_refused(tmp_path, monkeypatch):
-    monkeypatch.setattr(database, "_filesystem", lambda _folder: "nfs4")
+    monkeypatch.setattr(address, "_filesystem", lambda _folder: "nfs4")
     with pytest.raises(ConfigError, match="network file system"):
         open_store(f"sqlite:///{tmp_path}/state.db")
 
@@ -379,7 +387,7 @@ def test_W28_a_twin_that_a_write_met_as_gone_makes_nobody_ambiguous(state):
     save(state, contact("00Qa", "salesforce", "lead", emails=("info@x.example",)), TWIN)
     settle(state)
     with state.begin() as tx:
-        journal.bury(tx, [row["id"] for row in rows(state, schema.contact) if row["ref_id"] == "00Qb"])
+        journal.mark_gone(tx, [row["id"] for row in rows(state, schema.contact) if row["ref_id"] == "00Qb"])
     settle(state)
     assert ambiguous(state) == []
 
@@ -414,7 +422,7 @@ def test_other_settings_of_identity_reach_everybody_whom_they_concern(state):
     settle(state, most=1)
     assert ambiguous(state) == ["1", "2"]
     with state.begin() as tx:
-        scored.refresh_people(tx, partial(resolve, most_records=5, shared_mailboxes=()))
+        refresh_people(tx, partial(resolve, most_records=5, shared_mailboxes=()))
     assert ambiguous(state) == []
     assert dirty(state) == ["1", "2"]
 
@@ -546,7 +554,7 @@ def test_a_record_is_edited_when_an_activity_is_taken_away(state):
 def park(state, **of):
     with state.begin() as tx:
         refused = {"after": {"score": 5}, "reason": "Budget is required", "at": 0, **of}
-        tx.execute(schema.contact.update().values(parked=pulled.dump(refused), dirty=False))
+        tx.execute(schema.contact.update().values(parked=dump(refused), dirty=False))
 
 
 def touched(state, minutes):
@@ -579,7 +587,7 @@ def test_W08_what_is_touched_after_each_write_is_not_written_for_ever(state):
     for number in range(20):
         park(state, whole=False)
         tries += touched(state, 2 * number + 1) + touched(state, 2 * number + 2)
-    assert tries == pulled.TOUCHES
+    assert tries == TOUCHES
 
 
 def test_C10_nothing_that_was_written_to_a_deleted_record_is_kept(state):
@@ -619,9 +627,9 @@ def test_C10_nothing_of_somebody_stays_with_a_record_that_was_merged_away(state,
 @pytest.mark.parametrize("name", ["password", "passfile", "sslpassword"])
 def test_C04_a_password_in_the_address_of_a_state_is_shown_nowhere(name):
     url = f"postgresql://someone:{CANARY}@127.0.0.1:1/state?host=127.0.0.1&{name}={CANARY}&connect_timeout=1"
-    assert "someone" in database.shown_address(make_url(url))
+    assert "someone" in shown_address(make_url(url))
     for wrong in (url, url.replace("://", ":/"), url.replace("postgresql:", "oracle:"), url.replace(":1/", ":x/")):
         with pytest.raises((ConfigError, StateError)) as told:
             open_store(wrong)
         assert CANARY not in str(told.value)
-    assert CANARY not in database.shown_address(make_url(url))
+    assert CANARY not in shown_address(make_url(url))

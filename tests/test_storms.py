@@ -18,7 +18,7 @@ from connectors.sandbox.faults import Fault, Script
 from connectors.sandbox.server import Clock, serve
 from crmsync.config import connectors
 from crmsync.errors import Unavailable
-from crmsync.store.pulled import StoredNotes
+from crmsync.store.cursors import StoredNotes
 from tests import salesforce_org
 from tests.conftest import NOW
 from tests.test_failures_cycle import TOKEN, Runs

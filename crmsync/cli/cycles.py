@@ -39,7 +39,7 @@ from crmsync.stopping import interruptible, stoppable
 from crmsync.store import journal
 from crmsync.store.database import Store
 from crmsync.store.future import LEEWAY
-from crmsync.store.pulled import to_ms
+from crmsync.store.sql import to_ms
 from crmsync.workplace import at_work, looking_on, opened_state
 
 RunId = Annotated[

@@ -21,7 +21,7 @@ from crmsync.model import Stop
 from crmsync.report import print_check, say, steps_bar
 from crmsync.stopping import stoppable
 from crmsync.store import journal
-from crmsync.store.pulled import to_ms
+from crmsync.store.sql import to_ms
 from crmsync.workplace import connector, has_state, opened_state
 
 Only = Annotated[str | None, typer.Option("--only", help="Work with this CRM alone: hubspot or salesforce.")]

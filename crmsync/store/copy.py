@@ -11,8 +11,8 @@ from pathlib import Path
 from sqlalchemy import delete, select
 
 from crmsync.store.database import Store, open_store
-from crmsync.store.pulled import IN_LIST, chunks
 from crmsync.store.schema import metadata, note, writer
+from crmsync.store.sql import IN_LIST, chunks
 
 
 @contextmanager

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import sqlite3
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager, suppress
 from datetime import datetime
 from pathlib import Path
@@ -13,36 +13,32 @@ from threading import Event
 from typing import Any
 from urllib.parse import quote
 
-from sqlalchemy import URL, Connection, Engine, create_engine, event, exists, func, make_url, select, update
-from sqlalchemy.dialects import postgresql, sqlite
+from sqlalchemy import URL, Connection, Engine, create_engine, event, exists, func, select, update
 from sqlalchemy.exc import DBAPIError, InterfaceError, OperationalError
-from sqlalchemy.schema import Table
 
-from crmsync.elapsed import elapsed
-from crmsync.errors import Cancelled, ConfigError, LostLock, StateError, StateInUse, StateOutdated
+from crmsync.errors import Cancelled, ConfigError, StateError, StateInUse, StateOutdated
 from crmsync.failpoint import failpoint
 from crmsync.model import Stop
 from crmsync.store import schema
+from crmsync.store.address import address_of, is_there, make_private, refuse_network_filesystem, shown_address
 from crmsync.store.lock import Lock, lock_of
+from crmsync.store.sql import upsert
+from crmsync.store.turn import Turn
 
 HEAD = "0003"
 """The newest migration; a test holds it against `migrations/versions`."""
 
-NETWORK_FILESYSTEMS = frozenset({"nfs", "nfs4", "cifs", "smb3", "smbfs", "fuse.sshfs", "afs", "ceph", "glusterfs"})
-"""Where SQLite's WAL loses data: it needs shared memory and real locks (https://www.sqlite.org/wal.html, 2026-11)."""
 
 BUSY_SECONDS = 30
-LONGEST_LIST = 30_000
-"""Values in one condition: SQLite takes 32,766."""
+
 
 STANDBY_POLL = 1.0
 """Seconds between attempts of a standby to take the lock."""
 
+
 MIGRATION_POLL, MIGRATION_POLLS = 0.1, 100
 """Seconds between looks whether somebody else has brought the state up to date, and how many."""
 
-CONFIRMATIONS = 3
-"""How often a lock is asked for again where the answer itself took too long."""
 
 SILENT_CONNECTION = {
     "connect_timeout": 10,
@@ -53,37 +49,9 @@ SILENT_CONNECTION = {
 }
 """How soon a connection to PostgreSQL whose other end is gone is noticed; seconds, unless said otherwise."""
 
+
 OPEN_TRANSACTION = 60_000
 """Milliseconds after which PostgreSQL ends a transaction that does nothing: a paused worker must not hold others up."""
-
-
-class Turn:
-    """A turn to write: from taking the lock, which raised the epoch to this one, until it is given back or lost."""
-
-    def __init__(self, lock: Lock, epoch: int, lease: float) -> None:
-        self._lock, self._epoch, self._lease = lock, epoch, lease
-        self._lost = False
-
-    def lasts(self) -> bool:
-        """Whether the lock is held as of now; once it is not, the turn is over for good.
-
-        The answer is believed for a sixth of the lease, which leaves five for the longest request that it allows.
-        """
-        for _ in range(CONFIRMATIONS):
-            asked = elapsed()
-            if self._lost or not self._lock.is_held():
-                break
-            if elapsed() - asked <= self._lease / 6:
-                return True
-        self._lost = True
-        return False
-
-    def fence(self, writing: Connection) -> None:
-        """Raise `LostLock` where this is not the present turn; nobody takes over until the transaction has ended."""
-        epoch = writing.scalar(select(schema.writer.c.epoch).with_for_update(read=True))
-        if self._lost or epoch != self._epoch:
-            self._lost = True
-            raise LostLock
 
 
 class Store:
@@ -224,23 +192,11 @@ def open_store(url: str, lease: float | None = None) -> Store:
     Raises `ConfigError` for an address that cannot be used and `StateError` for a state that cannot: `StateInUse` where
     it is of an older version and somebody works on it.
     """
-    address = _address(url)
+    address = address_of(url)
     with _opened(address, lease) as store:
-        _make_private(address)
+        make_private(address)
         _migrate(store)
     return store
-
-
-def _make_private(address: URL) -> None:
-    """A state holds people: its files are for their owner alone; SQLite makes those beside it like the first one."""
-    if address.drivername != "sqlite" or not address.database or address.database == ":memory:":
-        return
-    with suppress(OSError):  # only where it is new: to close a file takes SQLite's locks on it away from this process
-        os.close(os.open(address.database, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600))
-    for end in ("", "-wal", "-shm", ".lock"):
-        with suppress(OSError):  # it may be another user's
-            if os.stat(f"{address.database}{end}").st_mode & 0o077:
-                os.chmod(f"{address.database}{end}", 0o600)
 
 
 def open_existing_store(url: str) -> Store | None:
@@ -248,7 +204,7 @@ def open_existing_store(url: str) -> Store | None:
 
     Raises like `open_store`, and `StateError` for a state of an older version.
     """
-    address = _address(url)
+    address = address_of(url)
     if not is_there(address):
         return None
     with _opened(address, looking=True) as store:
@@ -265,36 +221,6 @@ def open_existing_store(url: str) -> Store | None:
     return store
 
 
-def _address(url: str) -> URL:
-    try:
-        parsed = make_url(url)
-    except Exception as error:
-        raise ConfigError(
-            "[state] url is not an address; write sqlite:///crmsync.db or postgresql://user@host/database"
-        ) from error
-    if parsed.drivername in ("postgresql", "postgres"):
-        parsed = parsed.set(drivername="postgresql+psycopg")
-    if parsed.drivername not in ("sqlite", "postgresql+psycopg"):
-        raise ConfigError(f"[state] url: {parsed.drivername!r} is not supported; use sqlite:/// or postgresql://")
-    return parsed
-
-
-SHOWN = frozenset({"host", "port", "dbname", "user", "service"})
-"""What is shown of the query of an address: the rest may be a password."""
-
-
-def shown_address(address: URL) -> str:
-    """The address of a state without its secrets, in whatever place they stand."""
-    query = {name: value for name, value in address.query.items() if name in SHOWN}
-    return address.set(query=query).render_as_string(hide_password=True)
-
-
-def is_there(address: URL) -> bool:
-    """Whether there may be a state; an empty file is none."""
-    path = Path(address.database or "")
-    return address.drivername != "sqlite" or (path.is_file() and path.stat().st_size > 0)
-
-
 @contextmanager
 def _opened(address: URL, lease: float | None = None, *, looking: bool = False) -> Iterator[Store]:
     """A state that stays open, unless the block raises."""
@@ -308,7 +234,7 @@ def _opened(address: URL, lease: float | None = None, *, looking: bool = False) 
         event.listen(engine, "begin", _begin_sqlite)
     else:
         if address.database:
-            _refuse_network_filesystem(Path(address.database))
+            refuse_network_filesystem(Path(address.database))
         engine = create_engine(address, connect_args={"timeout": BUSY_SECONDS}, hide_parameters=True)
         event.listen(engine, "connect", _prepare_sqlite)
         event.listen(engine, "begin", _begin_sqlite)
@@ -360,37 +286,6 @@ def bind_account(store: Store, crm: str, account: str) -> None:
             f"the state at {store.url} belongs to {crm} account {known}, but the credentials open account {account}; "
             "use the right credentials, or give this account a state of its own under [state] url"
         )
-
-
-def upsert(connection: Connection, table: Table, rows: list[dict[str, Any]]) -> None:
-    """Insert rows, or overwrite the given columns of those whose primary key is there. All rows have the same keys."""
-    if not rows:
-        return
-    insert = postgresql.insert if connection.dialect.name == "postgresql" else sqlite.insert
-    statement = insert(table)
-    keys = [column.name for column in table.primary_key]
-    changing = {name: statement.excluded[name] for name in rows[0] if name not in keys}
-    if changing:
-        statement = statement.on_conflict_do_update(index_elements=keys, set_=changing)
-    else:
-        statement = statement.on_conflict_do_nothing(index_elements=keys)
-    connection.execute(statement, rows)
-
-
-def around(column: Any, ids: Sequence[int]) -> Any:
-    """A condition that finds at least these ids (ascending): a range, many times cheaper, where they lie close."""
-    if ids and (ids[-1] - ids[0] < 4 * len(ids) or len(ids) > LONGEST_LIST):
-        return column.between(ids[0], ids[-1])
-    return column.in_(ids)
-
-
-def tuples(connection: Connection, query: Any) -> Iterator[tuple[Any, ...]]:
-    """The rows of a query as the driver gives them, for those that come by the million: numbers, texts and bytes only.
-
-    SQLAlchemy's own rows take longer to make than SQLite takes to find them.
-    """
-    with connection.execute(query) as result:
-        yield from iter(result.cursor.fetchone, None)
 
 
 def _read_only(path: Path) -> Callable[[], sqlite3.Connection]:
@@ -466,32 +361,6 @@ def _damaged(url: str) -> str:
     )
 
 
-def _refuse_network_filesystem(path: Path) -> None:
-    folder = path.resolve().parent
-    if not folder.is_dir():
-        raise ConfigError(f"[state] url: there is no folder {folder}")
-    if not os.access(folder, os.W_OK):
-        raise ConfigError(f"[state] url: the folder {folder} cannot be written")
-    kind = _filesystem(folder)
-    if kind in NETWORK_FILESYSTEMS:
-        raise ConfigError(
-            f"[state] url: {folder} is on a network file system ({kind}), where SQLite can lose data; "
-            "use a local disk or postgresql://"
-        )
-
-
-def _filesystem(folder: Path, mounts: Path = Path("/proc/self/mounts")) -> str:
-    """The type of the file system that holds `folder`; empty where the system does not say."""
-    if not mounts.exists():
-        return ""
-    best, kind = "", ""
-    for line in mounts.read_text(encoding="utf-8", errors="replace").splitlines():
-        _device, point, filesystem, *_ = line.split(" ")
-        if folder.is_relative_to(point) and len(point) >= len(best):
-            best, kind = point, filesystem
-    return kind
-
-
 def _version(engine: Engine) -> str | None:
     """The newest migration that was made, or `None`. Raises `StateError` for one that this crmsync does not know."""
     from alembic.runtime.migration import MigrationContext
@@ -534,3 +403,9 @@ def _upgrade(engine: Engine) -> None:
     with engine.begin() as connection:
         settings.attributes["connection"] = connection
         command.upgrade(settings, "head")
+
+
+def held_by(store: Store) -> str | None:
+    """Who is writing to this state at present, or `None`."""
+    lock = lock_of(store.engine)
+    return (lock.holder() if lock else "") or None

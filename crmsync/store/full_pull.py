@@ -8,10 +8,13 @@ from typing import Any
 from sqlalchemy import ColumnElement, Connection, and_, delete, func, select
 
 from crmsync.model import Activity, Page
+from crmsync.store.activities import COUNTED
 from crmsync.store.clean import clean_text
-from crmsync.store.database import Store, upsert
-from crmsync.store.pulled import COUNTED, IN_LIST, chunks, outdate, read_cursor, write_cursor
+from crmsync.store.cursors import read_cursor, write_cursor
+from crmsync.store.database import Store
+from crmsync.store.records import outdate
 from crmsync.store.schema import activity, cursor, seen_activity
+from crmsync.store.sql import IN_LIST, chunks, upsert
 
 TRACKED = "seen:activities"
 """The row among the cursors that says of which stream `seen_activity` has everything since it began."""

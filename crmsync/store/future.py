@@ -9,8 +9,8 @@ from sqlalchemy import Connection, or_, select, update
 
 from crmsync.store import journal
 from crmsync.store.database import Store
-from crmsync.store.pulled import dump
 from crmsync.store.schema import contact, person, run
+from crmsync.store.sql import dump
 
 LEEWAY = 600_000
 """Milliseconds: two machines on one state may each be five minutes off."""

@@ -9,9 +9,10 @@ import orjson
 from sqlalchemy import Connection, bindparam, case, delete, func, select, update
 
 from crmsync.model import Change, Ref, Scalar
-from crmsync.store.database import upsert
-from crmsync.store.pulled import IN_LIST, chunks, drop_sheets, dump, forget, ids_by_ref, outdate
+from crmsync.store.erasure import clear_personal_data
+from crmsync.store.records import drop_sheets, ids_by_ref, outdate
 from crmsync.store.schema import OPEN, PARKED, WAKING, change, contact, model, note, past_field, pointer, run, writer
+from crmsync.store.sql import IN_LIST, chunks, dump, upsert
 
 FULL_RUNS = ("backfill", "reconcile")
 """The commands of runs that pull everything."""
@@ -340,7 +341,7 @@ def amend(connection: Connection, row: Row) -> None:
     )
 
 
-def keep(connection: Connection, rows: Sequence[Row]) -> None:
+def record_written(connection: Connection, rows: Sequence[Row]) -> None:
     """The CRM holds what these changes say: remember it as ours, so that the echo of our own write changes nothing.
 
     A record that it had refused whole until now is planned for again: less was wanted of it meanwhile. Of one that was
@@ -468,13 +469,13 @@ def wake_up(connection: Connection, now: int) -> None:
     connection.execute(update(contact).where(WAKING, contact.c.wake <= now).values(dirty=True, wake=None))
 
 
-def bury(connection: Connection, row_ids: Sequence[int], *, moved: bool = False) -> None:
+def mark_gone(connection: Connection, row_ids: Sequence[int], *, moved: bool = False) -> None:
     """These records are gone from the CRM: stop scoring and writing them.
 
     Nothing personal of them is kept, unless they were `moved` into others: those say what becomes of it.
     """
     if not moved:
-        forget(connection, row_ids)
+        clear_personal_data(connection, row_ids)
     for some in chunks(row_ids, IN_LIST):
         connection.execute(update(contact).where(contact.c.id.in_(some)).values(gone=True))
     outdate(connection, row_ids)

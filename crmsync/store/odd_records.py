@@ -8,8 +8,8 @@ import orjson
 from sqlalchemy import Connection, select
 
 from crmsync.model import Ref
-from crmsync.store.database import upsert
 from crmsync.store.schema import note
+from crmsync.store.sql import upsert
 
 ODD_RECORDS = "odd_records"
 """The note that holds, as JSON, the kind and id of each."""

@@ -8,9 +8,8 @@ from typing import Any
 from sqlalchemy import Connection, delete, select, update
 
 from crmsync.model import Owner
-from crmsync.store.database import upsert
-from crmsync.store.pulled import IN_LIST, chunks
 from crmsync.store.schema import LIVE, contact, owner
+from crmsync.store.sql import IN_LIST, chunks, upsert
 
 
 def save_owners(connection: Connection, crms: Collection[str], owners: Sequence[Owner]) -> None:

@@ -3,122 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
-from functools import partial
-from typing import Any, NamedTuple, TypeAlias
+from typing import Any, NamedTuple
 
 import numpy as np
 import orjson
 from numpy.typing import NDArray
-from sqlalchemy import Connection, bindparam, case, delete, func, or_, select, union, update
+from sqlalchemy import Connection, bindparam, case, func, or_, select, union, update
 
 from crmsync.model import Holding, Ref, Scalar
-from crmsync.people import MAIL, Marked
-from crmsync.store.database import around, tuples, upsert
-from crmsync.store.pulled import IN_LIST, chunks, dump
-from crmsync.store.schema import LIVE, SCORED, UNOWNED, activity, contact, identity, note, person, sheet
+from crmsync.store.people import read_column
+from crmsync.store.schema import LIVE, SCORED, UNOWNED, activity, contact, person
+from crmsync.store.sql import IN_LIST, around, chunks, dump, tuples, upsert
 
 PEOPLE_AT_ONCE = 100_000
 """People scored in one go: bounds memory, and each distinct title is read once in so many people."""
-
-
-Resolver: TypeAlias = partial[tuple[dict[int, int], set[int]]]
-"""Decides who is who: `people.resolve` with the settings that it decides by, as keywords."""
-
-
-def refresh_people(connection: Connection, resolve: Resolver) -> None:
-    """Decide anew who the dirty contacts are. Everybody whose person changes becomes dirty too.
-
-    When it was decided by other settings the last time, all whom they may concern are dirty.
-    """
-    _notice_other_settings(connection, dump(resolve.keywords))
-    dirty = connection.scalars(select(contact.c.id).where(contact.c.dirty).order_by(contact.c.id)).all()
-    done: set[int] = set()
-    for some in chunks(dirty, IN_LIST // 2):
-        group = _joined(connection, {row_id for row_id in some if row_id not in done})
-        done |= group
-        _assign(connection, group, resolve)
-
-
-def _notice_other_settings(connection: Connection, settings: str) -> None:
-    """Make everybody dirty who shares an address with another record of the same CRM, when the settings are others."""
-    now = {"crm": "", "name": "identity", "value": settings}
-    last = connection.scalar(select(note.c.value).where(note.c.crm == now["crm"], note.c.name == now["name"]))
-    if last == settings:
-        return
-    shared = (
-        select(identity.c.mark)
-        .join(contact, contact.c.id == identity.c.contact)
-        .where(identity.c.mark.startswith(MAIL))
-        .group_by(identity.c.mark, contact.c.crm)
-        .having(func.count() > 1)
-    )
-    sharing = select(identity.c.contact).where(identity.c.mark.in_(shared))
-    connection.execute(update(contact).where(contact.c.id.in_(sharing)).values(dirty=True))
-    upsert(connection, note, [now])
-
-
-def _joined(connection: Connection, row_ids: set[int]) -> set[int]:
-    """The contacts that share a person or (over any number of steps) a mark with these."""
-    people = _column(connection, contact.c.person, contact.c.id, row_ids)
-    row_ids |= _column(connection, contact.c.id, contact.c.person, people)
-    fresh, seen_marks = row_ids, set[Any]()
-    while fresh:
-        new_marks = _column(connection, identity.c.mark, identity.c.contact, fresh) - seen_marks
-        seen_marks |= new_marks
-        fresh = _column(connection, identity.c.contact, identity.c.mark, new_marks) - row_ids
-        row_ids |= fresh
-    return row_ids
-
-
-def _column(connection: Connection, wanted: Any, where: Any, values: Collection[Any], *conditions: Any) -> set[Any]:
-    found: set[Any] = set()
-    for some in chunks(sorted(values), IN_LIST):
-        query = select(wanted).where(where.in_(some), *conditions)
-        found |= {value for value in connection.scalars(query) if value is not None}
-    return found
-
-
-def _assign(
-    connection: Connection,
-    row_ids: Collection[int],
-    resolve: Resolver,
-) -> None:
-    now: dict[int, tuple[str, int | None, bool]] = {}
-    became: dict[int, bool] = {}
-    held: dict[int, set[str]] = {}
-    for some in chunks(sorted(row_ids), IN_LIST):
-        query = select(contact.c.id, contact.c.crm, contact.c.person, contact.c.ambiguous)
-        query = query.add_columns(contact.c.gone, (contact.c.merged_into + contact.c.converted_into).label("became"))
-        for row in connection.execute(query.where(contact.c.id.in_(some))):
-            now[row.id] = (row.crm, row.person, row.ambiguous)
-            if not row.gone or row.became:
-                became[row.id] = bool(row.became)
-        pairs = select(identity.c.contact, identity.c.mark).where(identity.c.contact.in_(some))
-        for row_id, mark in connection.execute(pairs):
-            held.setdefault(row_id, set()).add(mark)
-    marked = [
-        Marked(row_id, now[row_id][0], frozenset(held.get(row_id, ())), replaced) for row_id, replaced in became.items()
-    ]
-    people, unclear = resolve(marked)
-    moved = [
-        {"row_id": row_id, "now": people.get(row_id), "unclear": row_id in unclear}
-        for row_id, (_crm, was, was_unclear) in now.items()
-        if (people.get(row_id), row_id in unclear) != (was, was_unclear)
-    ]
-    if not moved:
-        return
-    connection.execute(
-        update(contact)
-        .where(contact.c.id == bindparam("row_id"))
-        .values(person=bindparam("now"), ambiguous=bindparam("unclear"), dirty=True),
-        moved,
-    )
-    left = {now[row_id][1] for row_id in now} | set(people.values())
-    for some in chunks(sorted(each for each in left if each is not None), IN_LIST):
-        connection.execute(update(contact).where(contact.c.person.in_(some)).values(dirty=True))
-        connection.execute(delete(sheet).where(sheet.c.person.in_(some)))
-        inhabited = select(contact.c.person).where(contact.c.person.in_(some))
-        connection.execute(delete(person).where(person.c.id.in_(some), person.c.id.not_in(inhabited)))
 
 
 def people_to_score(connection: Connection, now: int, model: str, plan: str, crms: Sequence[str]) -> NDArray[np.int64]:
@@ -141,7 +39,7 @@ def people_to_score(connection: Connection, now: int, model: str, plan: str, crm
     return np.fromiter(connection.scalars(query), dtype=np.int64)
 
 
-class Known(NamedTuple):
+class StoredScore(NamedTuple):
     """What the last run found of a person: `lines` and `was` as JSON text, `due` in seconds."""
 
     band: str
@@ -151,10 +49,10 @@ class Known(NamedTuple):
     plan: str
 
 
-def known_scores(connection: Connection, people: Sequence[int]) -> dict[int, Known]:
+def known_scores(connection: Connection, people: Sequence[int]) -> dict[int, StoredScore]:
     """The last score of each of these people (ascending) who has one."""
     query = select(person.c.id, person.c.band, person.c.lines, person.c.was, person.c.due, person.c.plan)
-    return {row[0]: Known(*row[1:]) for row in tuples(connection, query.where(around(person.c.id, people)))}
+    return {row[0]: StoredScore(*row[1:]) for row in tuples(connection, query.where(around(person.c.id, people)))}
 
 
 def dirty_people(connection: Connection, crms: Sequence[str]) -> set[int]:
@@ -166,7 +64,7 @@ def dirty_people(connection: Connection, crms: Sequence[str]) -> set[int]:
 def contacts_of(connection: Connection, people: Collection[int], crm: str | None = None) -> set[int]:
     """The records of these people, by row id; those in one CRM where it is given."""
     conditions = () if crm is None else (contact.c.crm == crm,)
-    return _column(connection, contact.c.id, contact.c.person, people, *conditions)
+    return read_column(connection, contact.c.id, contact.c.person, people, *conditions)
 
 
 def crms_of(connection: Connection, people: Collection[int]) -> dict[int, set[str]]:
@@ -179,26 +77,26 @@ def crms_of(connection: Connection, people: Collection[int]) -> dict[int, set[st
     return found
 
 
-def postpone(connection: Connection, due: Mapping[int, int]) -> None:
+def set_due(connection: Connection, due: Mapping[int, int]) -> None:
     """Store when time will next change these people's scores, which it has not done now."""
     if due:
         statement = update(person).where(person.c.id == bindparam("person_id")).values(due=bindparam("then"))
         connection.execute(statement, [{"person_id": each, "then": then} for each, then in due.items()])
 
 
-def renew(connection: Connection, first: int, last: int, model: str, plan: str) -> None:
+def set_model(connection: Connection, first: int, last: int, model: str, plan: str) -> None:
     """The people from the first to the last (ids) were scored and planned for with these settings."""
     these = person.c.id.between(first, last) & ((person.c.model != model) | (person.c.plan != plan))
     connection.execute(update(person).where(these).values(model=model, plan=plan))
 
 
-def save_scores(connection: Connection, rows: list[dict[str, Any]], before: Mapping[int, Known]) -> None:
+def save_scores(connection: Connection, rows: list[dict[str, Any]], before: Mapping[int, StoredScore]) -> None:
     """Store what the people scored; all columns but `was` are given, `lines` as JSON text."""
     for some in chunks(rows, IN_LIST):
         upsert(connection, person, [{**row, "was": _was(before.get(row["id"]), row["lines"])} for row in some])
 
 
-def _was(before: Known | None, lines: str) -> str:
+def _was(before: StoredScore | None, lines: str) -> str:
     if before is None:
         return ""
     return before.was if before.lines == lines else before.lines
@@ -234,11 +132,11 @@ class Override(NamedTuple):
     wake: int | None
 
 
-def settle(
+def clear_dirty(
     connection: Connection, crms: Collection[str], overrides: Mapping[int, Override], undecided: Collection[int] = ()
 ) -> None:
     """Everybody in these CRMs has been planned for, but the `undecided` (row ids): nobody else there is dirty."""
-    edited = _column(connection, contact.c.id, contact.c.id, undecided, contact.c.edited)
+    edited = read_column(connection, contact.c.id, contact.c.id, undecided, contact.c.edited)
     connection.execute(
         update(contact).where(contact.c.dirty, contact.c.crm.in_(crms)).values(dirty=False, edited=False)
     )
@@ -305,7 +203,7 @@ def save_whys(connection: Connection, whys: Sequence[tuple[int, str, str, str]])
         connection.execute(statement, [dict(zip(names, each, strict=True)) for each in whys])
 
 
-def unseen(connection: Connection, runs: Sequence[str], crm: str) -> tuple[list[Ref], int]:
+def find_unpulled(connection: Connection, runs: Sequence[str], crm: str) -> tuple[list[Ref], int]:
     """The records of a CRM, deleted ones aside, that these runs have not pulled, and how many they have."""
     there = contact.c.known & ~contact.c.gone & (contact.c.crm == crm)
     query = select(contact.c.kind, contact.c.ref_id).where(there, contact.c.seen_run.not_in(runs))
@@ -314,7 +212,7 @@ def unseen(connection: Connection, runs: Sequence[str], crm: str) -> tuple[list[
     return missing, connection.scalar(seen) or 0
 
 
-def remains(connection: Connection, crm: str) -> list[Ref]:
+def find_remains(connection: Connection, crm: str) -> list[Ref]:
     """The deleted records of a CRM of which something is left: it may have erased them since."""
     acts = select(activity.c.id).where(activity.c.contact == contact.c.id).exists()
     left = or_(acts, contact.c.emails != "[]", contact.c.base != "{}")

@@ -9,9 +9,7 @@ import orjson
 from sqlalchemy import JSON, Connection, and_, case, cast, distinct, func, or_, select
 
 from crmsync.people import normal_email
-from crmsync.store.database import Store, tuples
 from crmsync.store.journal import APPROVED, EDITED, PARTLY, PLANS, REJECTED, UNKNOWN, WAITING
-from crmsync.store.lock import lock_of
 from crmsync.store.schema import (
     LIVE,
     OPEN,
@@ -27,9 +25,11 @@ from crmsync.store.schema import (
     person,
     run,
 )
+from crmsync.store.sql import tuples
 
 NONE = {"account": "", "records": 0, "ambiguous": 0, "parked": 0, "open_changes": 0}
 """What is counted of a CRM, before anything is."""
+
 
 PENDING = and_(OPEN, change.c.run.in_(select(run.c.id).where(run.c.verdict.not_in(PLANS))))
 """Changes that a run still has to make; those of plans that nobody approved are none."""
@@ -109,7 +109,7 @@ class Hot(NamedTuple):
     band: str
 
 
-def hottest(connection: Connection, bands: Sequence[str], most: int) -> list[Hot]:
+def find_hottest(connection: Connection, bands: Sequence[str], most: int) -> list[Hot]:
     """The people with the most points in the highest of `bands` (lowest first)."""
     height = case({name: place for place, name in enumerate(bands)}, value=person.c.band, else_=-1)
     top = connection.execute(
@@ -277,7 +277,7 @@ def parked_changes(connection: Connection, most: int) -> list[Any]:
     return list(connection.execute(select(contact).where(contact.c.parked != "").order_by(contact.c.id).limit(most)))
 
 
-def feeds(connection: Connection, now: int) -> list[tuple[str, str, int, int]]:
+def count_feeds(connection: Connection, now: int) -> list[tuple[str, str, int, int]]:
     """For each CRM and kind of activity how many there are until `now`, and when the last one was (seconds)."""
     per_fact = (
         select(activity.c.crm, activity.c.fact, func.count().label("many"), func.max(activity.c.at).label("last"))
@@ -292,9 +292,3 @@ def feeds(connection: Connection, now: int) -> list[tuple[str, str, int, int]]:
         .order_by(per_fact.c.crm, fact.c.kind)
     )
     return [(crm, kind, int(many), int(last)) for crm, kind, many, last in connection.execute(query)]
-
-
-def held_by(store: Store) -> str | None:
-    """Who is writing to this state at present, or `None`."""
-    lock = lock_of(store.engine)
-    return (lock.holder() if lock else "") or None

@@ -12,9 +12,8 @@ from sqlalchemy import Connection, Text, case, cast, func, or_, select
 
 from crmsync.columns import Columns, Fact, once_per_person, renumbered
 from crmsync.model import Scalar
-from crmsync.store.database import around, tuples, upsert
-from crmsync.store.pulled import IN_LIST, chunks
 from crmsync.store.schema import LIVE, activity, contact, fact, sheet
+from crmsync.store.sql import IN_LIST, around, chunks, tuples, upsert
 
 Facts = MutableMapping[int, Fact]
 """Distinct activities by id: what was read of them so far."""

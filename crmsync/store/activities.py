@@ -1,0 +1,196 @@
+"""Activities as pulled, and those that a counter stands for."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from datetime import datetime
+
+from sqlalchemy import Connection, delete, func, select, update
+
+from crmsync.model import Activity, Contact, Counter, Ref
+from crmsync.store.clean import clean_items
+from crmsync.store.feed_days import add_feed_days
+from crmsync.store.records import ids_by_ref, outdate
+from crmsync.store.schema import activity, contact, counter, fact
+from crmsync.store.sql import IN_LIST, chunks, dump, upsert
+
+COUNTED = "counter:"
+"""How the ids of activities begin that come from a counter."""
+
+
+def add_counters(connection: Connection, old_row: int, row_id: int) -> None:
+    """What was counted on a record that a merge replaced was counted: its survivor's counters begin above that."""
+    query = select(counter.c.contact, counter.c.kind, counter.c.count).where(counter.c.contact.in_((old_row, row_id)))
+    held: dict[int, dict[str, int]] = {old_row: {}, row_id: {}}
+    for contact_id, kind, count in connection.execute(query):
+        held[contact_id][kind] = count
+    if held[old_row]:
+        sums = {kind: count + held[row_id].get(kind, 0) for kind, count in held[old_row].items()}
+        upsert(connection, counter, [{"contact": row_id, "kind": kind, "count": count} for kind, count in sums.items()])
+        connection.execute(delete(counter).where(counter.c.contact == old_row))
+
+
+def move_activities(connection: Connection, old_row: int, row_id: int) -> int:
+    have = select(activity.c.id).where(activity.c.contact == row_id)
+    connection.execute(delete(activity).where(activity.c.contact == old_row, activity.c.id.in_(have)))
+    moved = connection.execute(update(activity).where(activity.c.contact == old_row).values(contact=row_id))
+    return moved.rowcount
+
+
+def count_activities(connection: Connection, run: str, contacts: Mapping[int, Contact]) -> None:
+    """Turn what a counter gained since the last pull into activities, each dated as the CRM dates the last one.
+
+    The first sight of a counter yields one activity: when the others happened nobody knows.
+    """
+    before: dict[tuple[int, str], int] = {}
+    for some in chunks(contacts, IN_LIST):
+        query = select(counter.c.contact, counter.c.kind, counter.c.count).where(counter.c.contact.in_(some))
+        before |= {(row_id, kind): count for row_id, kind, count in connection.execute(query)}
+    moved = [
+        (row_id, kind)
+        for row_id, each in contacts.items()
+        for kind, now in each.counters.items()
+        if before.get((row_id, kind)) != now.count
+    ]
+    last = _last_counted(connection, {row_id for row_id, _kind in moved if contacts[row_id].aliases})
+    rows, gained = [], []
+    for row_id, kind in moved:
+        each, key = contacts[row_id], (row_id, kind)
+        rows.append({"contact": row_id, "kind": kind, "count": each.counters[kind].count})
+        gained += _gains(each, kind, each.counters[kind], before.get(key), last.get(key))
+    upsert(connection, counter, rows)
+    save_activities(connection, run, gained)
+
+
+def _last_counted(connection: Connection, row_ids: Iterable[int]) -> dict[tuple[int, str], int]:
+    """When each kind of activity that comes from a counter happened last on these contacts (seconds)."""
+    found: dict[tuple[int, str], int] = {}
+    for some in chunks(sorted(row_ids), IN_LIST):
+        query = (
+            select(activity.c.contact, fact.c.kind, func.max(activity.c.at))
+            .join(fact, fact.c.id == activity.c.fact)
+            .where(activity.c.contact.in_(some), activity.c.id.startswith(COUNTED))
+            .group_by(activity.c.contact, fact.c.kind)
+        )
+        found |= {(row_id, kind): at for row_id, kind, at in connection.execute(query)}
+    return found
+
+
+def _gains(each: Contact, kind: str, now: Counter, had: int | None, last: int | None) -> list[Activity]:
+    """The activities behind a counter that moved.
+
+    What a CRM makes of the counters of merged records is nowhere said: their sum, the larger one, now one and later the
+    other. On a record that others were merged into the date decides: no later than what was counted `last` it is the
+    same events in another sum, and later than that it is one event at least.
+    """
+    first = now.count if had is None else had + 1
+    if each.aliases and had is not None and last is not None and now.last_at is not None:
+        if now.last_at.timestamp() < last + 1:
+            return []
+        first = min(first, now.count)
+    at = now.last_at or each.changed_at
+    return [
+        Activity(each.ref, f"{COUNTED}{each.ref.id}:{kind}:{number}", kind, at, now.attributes)
+        for number in range(max(first, 1), now.count + 1)
+    ]
+
+
+def save_activities(connection: Connection, run: str, items: Sequence[Activity]) -> None:
+    """Store activities. What was stored for an activity id is replaced; contacts that gain or lose one become dirty."""
+    latest = {(each.ref.crm, each.id, each.ref): each for each in clean_items(items)}
+    if not latest:
+        return
+    ids = _ids_with_stubs(connection, run, {each.ref for each in latest.values() if not each.gone})
+    facts = _fact_ids(
+        connection, {(each.kind, dump(dict(each.attributes))) for each in latest.values() if not each.gone}
+    )
+    kinds = {fact_id: kind for (kind, _attributes), fact_id in facts.items()}
+    wanted = {
+        (each.ref.crm, each.id, ids[each.ref]): (
+            int(each.at.timestamp()),
+            facts[each.kind, dump(dict(each.attributes))],
+        )
+        for each in latest.values()
+        if not each.gone and _datable(each.at)
+    }
+    stored = _stored_activities(connection, {(crm, activity_id) for crm, activity_id, _ref in latest})
+    lost = [key for key in stored if key not in wanted]
+    gained = [key for key in wanted if stored.get(key) != wanted[key]]
+    for crm, activity_id, row_id in lost:
+        connection.execute(
+            delete(activity).where(activity.c.crm == crm, activity.c.id == activity_id, activity.c.contact == row_id)
+        )
+    upsert(
+        connection,
+        activity,
+        [
+            {"crm": key[0], "id": key[1], "contact": key[2], "at": wanted[key][0], "fact": wanted[key][1]}
+            for key in gained
+        ],
+    )
+    add_feed_days(connection, ((key[0], kinds[wanted[key][1]], wanted[key][0]) for key in gained))
+    outdate(connection, sorted({key[2] for key in gained}))
+    outdate(connection, sorted({key[2] for key in lost}), edited=True)
+    _uncount(connection, {(key[2], kinds[at[1]]) for key, at in wanted.items() if not key[1].startswith(COUNTED)})
+
+
+def _uncount(connection: Connection, told: set[tuple[int, str]]) -> None:
+    """Take back what was counted of a kind on each record of which the CRM now tells it: it would count twice."""
+    for kind in sorted({kind for _, kind in told}):
+        for some in chunks((row_id for row_id, each in told if each == kind), IN_LIST):
+            query = select(counter.c.contact).where(counter.c.contact.in_(some), counter.c.kind == kind)
+            if counted := list(connection.scalars(query)):
+                of_kind = activity.c.id.startswith(COUNTED) & activity.c.id.contains(f":{kind}:", autoescape=True)
+                connection.execute(delete(activity).where(activity.c.contact.in_(counted), of_kind))
+                connection.execute(delete(counter).where(counter.c.contact.in_(counted), counter.c.kind == kind))
+                outdate(connection, counted)
+
+
+def _datable(at: datetime) -> bool:
+    """Seconds are kept in 32 bits without a sign: an instant before 1970 or after 2105 is a mistake in the CRM."""
+    return 0 <= at.timestamp() < 2**32
+
+
+def _stored_activities(
+    connection: Connection, ids: Iterable[tuple[str, str]]
+) -> dict[tuple[str, str, int], tuple[int, int]]:
+    found: dict[tuple[str, str, int], tuple[int, int]] = {}
+    by_crm: dict[str, list[str]] = {}
+    for crm, activity_id in ids:
+        by_crm.setdefault(crm, []).append(activity_id)
+    for crm, all_ids in by_crm.items():
+        for some in chunks(all_ids, IN_LIST):
+            query = select(activity).where(activity.c.crm == crm, activity.c.id.in_(some))
+            found |= {(row.crm, row.id, row.contact): (row.at, row.fact) for row in connection.execute(query)}
+    return found
+
+
+def _ids_with_stubs(connection: Connection, run: str, refs: set[Ref]) -> dict[Ref, int]:
+    """Row ids for the activities' records; one that was not pulled yet gets a row that waits for it."""
+    ids = ids_by_ref(connection, refs)
+    missing = sorted(refs - ids.keys())
+    if missing:
+        rows = [{"crm": ref.crm, "kind": ref.kind, "ref_id": ref.id, "seen_run": ""} for ref in missing]
+        connection.execute(contact.insert(), rows)
+        ids |= ids_by_ref(connection, missing)
+    return ids
+
+
+def _fact_ids(connection: Connection, facts: set[tuple[str, str]]) -> dict[tuple[str, str], int]:
+    ordered = sorted(facts)
+    found = _known_facts(connection, ordered)
+    missing = [each for each in ordered if each not in found]
+    if missing:
+        connection.execute(fact.insert(), [{"kind": kind, "attributes": attributes} for kind, attributes in missing])
+        found |= _known_facts(connection, missing)
+    return found
+
+
+def _known_facts(connection: Connection, facts: Sequence[tuple[str, str]]) -> dict[tuple[str, str], int]:
+    found: dict[tuple[str, str], int] = {}
+    for some in chunks(facts, IN_LIST):
+        query = select(fact.c.kind, fact.c.attributes, fact.c.id).where(
+            fact.c.attributes.in_({attributes for _kind, attributes in some})
+        )
+        found |= {(kind, attributes): fact_id for kind, attributes, fact_id in connection.execute(query)}
+    return found

@@ -1,0 +1,226 @@
+"""What was pulled: contacts, activities and cursors, written page by page, each page with its cursor."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import replace
+from datetime import datetime
+from typing import Any
+
+import orjson
+from sqlalchemy import Connection, bindparam, case, update
+
+from crmsync.model import Contact, Ref
+from crmsync.people import marks
+from crmsync.store.activities import add_counters, count_activities, move_activities
+from crmsync.store.clean import clean_items
+from crmsync.store.erasure import clear_personal_data, erase
+from crmsync.store.records import drop_sheets, ids_by_exact_ref, ids_by_ref, outdate, rows_by_ref, save_identity_keys
+from crmsync.store.schema import (
+    alias,
+    contact,
+    past_field,
+)
+from crmsync.store.sql import IN_LIST, chunks, dump, to_ms, upsert
+
+TOUCHES = 5
+"""How often in a row a change that a CRM takes and does not keep is made again because the record was touched."""
+
+
+PERSONAL = ("stage", "owner")
+
+
+def save_contacts(
+    connection: Connection, run: str, items: Sequence[Contact], now: datetime, *, noticing: Collection[str] = PERSONAL
+) -> None:
+    """Store contacts as they are now. Those whose stored row differs are marked dirty; a repeat changes nothing.
+
+    A stage or owner that is another one than before was changed by somebody else, since what crmsync writes is stored
+    when it is written; `noticing` says of which of the two that holds (where the config maps otherwise, another name of
+    a stage may mean the same value).
+    """
+    latest = {each.ref: each for each in clean_items(items)}
+    if not latest:
+        return
+    stored = rows_by_ref(connection, latest)
+    rows = {ref: _row(each, stored.get(ref)) for ref, each in latest.items()}
+    moved = {ref: _differences(stored.get(ref), values) for ref, values in rows.items()}
+    changed = {ref: values for ref, values in rows.items() if moved[ref]}
+    _keep_past_fields(connection, stored, changed, to_ms(now))
+    everything = {
+        ref: {
+            "crm": ref.crm, "kind": ref.kind, "ref_id": ref.id, "seen_run": run, "known": True, "dirty": True,
+            **values, **_patience(stored.get(ref), moved[ref], values["changed_at"]),
+            "edited": _is_edited(stored.get(ref), moved[ref]),
+            "leases": dump(_overrides(stored.get(ref), values, to_ms(now), noticing)),
+        }
+        for ref, values in changed.items()
+    }  # fmt: skip
+    _write_contacts(connection, everything, stored)
+    drop_sheets(connection, [stored[ref]["id"] for ref in changed if ref in stored])
+    unchanged = [ref for ref in latest if ref not in changed]
+    _touch(connection, run, [stored[ref]["id"] for ref in unchanged])
+    _stamp(connection, {ref: rows[ref] for ref in unchanged}, stored)
+    ids = ids_by_ref(connection, latest)
+    own = ids_by_exact_ref(connection, latest)
+    clear_personal_data(
+        connection, [own[ref] for ref in changed if latest[ref].gone and latest[ref].merged_into is None]
+    )
+    erase(connection, [own[ref] for ref, each in latest.items() if each.erased])
+    save_identity_keys(connection, {ids[ref]: marks(latest[ref]) for ref in changed})
+    for ref, each in latest.items():
+        if each.aliases:
+            _adopt(connection, each, ids[ref])
+    count_activities(connection, run, {ids[ref]: each for ref, each in latest.items() if each.counters})
+
+
+def _row(each: Contact, stored: Mapping[str, Any] | None) -> dict[str, Any]:
+    if each.gone:  # it may be an erasure that the law asks for, now or later of the record that it was merged into
+        each = replace(each, name="", emails=(), fields={}, current={}, group="")
+    fields = dict(each.fields)
+    if each.unread and stored is not None and not each.gone:
+        held = orjson.loads(stored["fields"])
+        fields = {name: held[name] for name in each.unread if name in held} | fields
+    return {
+        "changed_at": to_ms(each.changed_at),
+        "name": each.name,
+        "emails": dump(list(each.emails)),
+        "fields": dump(fields),
+        "links": dump([list(link) for link in each.links]),
+        "grouped": each.group,
+        "stage": each.stage,
+        "owner": each.owner,
+        "current": dump(dict(each.current)),
+        "gone": each.gone,
+        "merged_into": str(each.merged_into or ""),
+        "converted_into": str(each.converted_into or ""),
+    }
+
+
+_ECHO = frozenset({"changed_at"})
+"""What our own writes move too: a record that differs in nothing else has not changed."""
+
+
+def _differences(stored: Mapping[str, Any] | None, values: Mapping[str, Any]) -> set[str]:
+    if stored is None or not stored["known"]:
+        return set(values)
+    return {name for name, value in values.items() if stored[name] != value} - _ECHO
+
+
+def _is_edited(stored: Mapping[str, Any] | None, moved: set[str]) -> bool:
+    """Whether somebody made a record, or edited it since it was last planned for in something that a score rests on."""
+    if stored is None or not stored["known"]:
+        return True
+    return bool(stored["edited"] or moved & {"fields", "emails"})
+
+
+def _patience(stored: Mapping[str, Any] | None, moved: set[str], changed_at: int) -> dict[str, Any]:
+    """What the CRM refused is tried again once somebody changes the record, in whatever field; not because we did.
+
+    A field that crmsync does not read is what mostly satisfies a validation rule ("Budget is required"), and of such a
+    change only the stamp tells. Of a record that was refused whole nothing was taken, so the stamp was moved by others.
+    Where the CRM took a part, or took it and put it back, our own write moves the stamp once: the first move only ends
+    `ours`, and the next one is somebody's. Should something touch the record after each write of ours, it is tried
+    again `TOUCHES` times and then only when the patience with it ends.
+    """
+    tried_again = {"parked": "", "attempts": 0}
+    if stored is None or moved - {"current"}:
+        return tried_again
+    as_it_was = {"parked": stored["parked"], "attempts": stored["attempts"]}
+    if not stored["parked"] or stored["changed_at"] == changed_at:
+        return as_it_was
+    parked = orjson.loads(stored["parked"])
+    if parked.get("whole", True):
+        return tried_again
+    if parked.get("ours", True):
+        return as_it_was | {"parked": dump({**parked, "ours": False})}
+    return {"parked": "", "attempts": stored["attempts"] + 1} if stored["attempts"] < TOUCHES else as_it_was
+
+
+def _stamp(
+    connection: Connection, rows: Mapping[Ref, Mapping[str, Any]], stored: Mapping[Ref, Mapping[str, Any]]
+) -> None:
+    """Keep the stamps of records in which nothing else moved that crmsync reads."""
+    touched = [
+        {"row_id": held["id"], "stamp": values["changed_at"], "again": bool(held["parked"]) and not patience["parked"]}
+        | {f"now_{name}": value for name, value in patience.items()}
+        for ref, values in rows.items()
+        if (held := stored[ref])["changed_at"] != values["changed_at"]
+        and (patience := _patience(held, set(), values["changed_at"]))
+    ]
+    if touched:
+        statement = update(contact).where(contact.c.id == bindparam("row_id"))
+        again = case((bindparam("again"), True), else_=contact.c.dirty)
+        statement = statement.values(parked=bindparam("now_parked"), attempts=bindparam("now_attempts"), dirty=again)
+        connection.execute(statement.values(changed_at=bindparam("stamp")), touched)
+
+
+def _overrides(
+    stored: Mapping[str, Any] | None, values: Mapping[str, Any], now: int, noticing: Collection[str]
+) -> dict[str, Any]:
+    """The manual overrides of a record: per field the value that somebody gave it, and since when that is known."""
+    if stored is None or not stored["known"] or values["gone"]:
+        return {}
+    leases: dict[str, Any] = orjson.loads(stored["leases"])
+    moved = [name for name in noticing if (stored[name] or None) != (values[name] or None)]
+    return leases | {name: {"value": values[name], "since": now} for name in moved}
+
+
+def _write_contacts(
+    connection: Connection, rows: Mapping[Ref, dict[str, Any]], stored: Mapping[Ref, Mapping[str, Any]]
+) -> None:
+    fresh = [row for ref, row in rows.items() if ref not in stored]
+    again = [{**row, "row_id": stored[ref]["id"]} for ref, row in rows.items() if ref in stored]
+    if fresh:
+        connection.execute(contact.insert(), fresh)
+    if again:
+        connection.execute(update(contact).where(contact.c.id == bindparam("row_id")), again)
+
+
+def _touch(connection: Connection, run: str, ids: Sequence[int]) -> None:
+    for some in chunks(ids, IN_LIST):
+        connection.execute(update(contact).where(contact.c.id.in_(some)).values(seen_run=run))
+
+
+def _keep_past_fields(
+    connection: Connection,
+    stored: Mapping[Ref, Mapping[str, Any]],
+    changed: Mapping[Ref, Mapping[str, Any]],
+    until: int,
+) -> None:
+    """Keep the old value of each mapped field that changes, so that a score can be computed as of any past instant."""
+    rows = []
+    for ref, values in changed.items():
+        if ref not in stored or not stored[ref]["known"] or values["gone"] or stored[ref]["fields"] == values["fields"]:
+            continue
+        before, after = orjson.loads(stored[ref]["fields"]), orjson.loads(values["fields"])
+        rows += [
+            {"contact": stored[ref]["id"], "field": name, "until": until, "value": dump(before.get(name))}
+            for name in before.keys() | after.keys()
+            if before.get(name) != after.get(name)
+        ]
+    upsert(connection, past_field, rows)
+
+
+def _adopt(connection: Connection, survivor: Contact, row_id: int) -> None:
+    """Fold records that a merge replaced into their survivor: their ids lead to it and their history is its own."""
+    crm, kind = survivor.ref.crm, survivor.ref.kind
+    upsert(
+        connection,
+        alias,
+        [{"crm": crm, "kind": kind, "old_id": old, "contact": row_id} for old in survivor.aliases],
+    )
+    replaced = ids_by_exact_ref(connection, [Ref(crm, kind, old) for old in survivor.aliases if old != survivor.ref.id])
+    nothing = {"name": "", "emails": "[]", "fields": "{}", "current": "{}"}
+    for old_ref, old_row in replaced.items():
+        merged = connection.execute(
+            update(contact)
+            .where(contact.c.id == old_row, contact.c.merged_into != str(survivor.ref))
+            .values(nothing | {"merged_into": str(survivor.ref), "gone": True})
+        )
+        if merged.rowcount:
+            save_identity_keys(connection, {old_row: {f"record:{old_ref}", f"record:{survivor.ref}"}})
+        connection.execute(update(alias).where(alias.c.contact == old_row).values(contact=row_id))
+        add_counters(connection, old_row, row_id)
+        if move_activities(connection, old_row, row_id) or merged.rowcount:
+            outdate(connection, [old_row, row_id])

@@ -1,0 +1,47 @@
+"""Deletion and erasure: what is kept of a record that its CRM no longer has."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from sqlalchemy import Connection, delete, select, tuple_, update
+
+from crmsync.store.records import drop_sheets, save_identity_keys
+from crmsync.store.schema import OPEN, activity, alias, change, contact, counter, fact, past_field, person
+from crmsync.store.sql import IN_LIST, chunks
+
+
+def clear_personal_data(connection: Connection, row_ids: Sequence[int]) -> None:
+    """Keep nothing personal of a deleted record but what it did: the CRM may bring the record back, and not that."""
+    blank: dict[str, Any] = dict.fromkeys(("name", "grouped", "parked"), "")
+    blank |= dict.fromkeys(("emails", "links"), "[]") | dict.fromkeys(("fields", "current", "base", "leases"), "{}")
+    blank |= {"attempts": 0, "wake": None}
+    blank_change = {"before": "{}", "after": "{}", "refused": "{}", "because": "", "reason": "", "grouped": ""}
+    for some in chunks(row_ids, IN_LIST // 2):
+        refs = select(contact.c.crm, contact.c.kind, contact.c.ref_id).where(contact.c.id.in_(some))
+        # a plan that was made on a copy of the state does not know the record's row
+        unplaced = (change.c.contact == 0) & tuple_(change.c.crm, change.c.kind, change.c.ref_id).in_(refs)
+        theirs = change.c.contact.in_(some) | unplaced
+        connection.execute(update(contact).where(contact.c.id.in_(some)).values(blank))
+        connection.execute(delete(past_field).where(past_field.c.contact.in_(some)))
+        connection.execute(update(change).where(theirs, OPEN).values(state="edited"))  # there is nothing left to write
+        connection.execute(update(change).where(theirs).values(blank_change))
+        people = select(contact.c.person).where(contact.c.id.in_(some))
+        connection.execute(update(person).where(person.c.id.in_(people)).values(was=""))
+    save_identity_keys(connection, {row_id: set() for row_id in row_ids})
+    drop_sheets(connection, row_ids)
+
+
+def erase(connection: Connection, row_ids: Sequence[int]) -> None:
+    """Keep of a record that will not come back only that there was one with this id."""
+    clear_personal_data(connection, row_ids)
+    for some in chunks(row_ids, IN_LIST):
+        connection.execute(update(contact).where(contact.c.id.in_(some)).values(stage=None, owner=None))
+        for table in (activity, counter, alias):
+            connection.execute(delete(table).where(table.c.contact.in_(some)))
+
+
+def drop_unused_facts(connection: Connection) -> None:
+    """Forget what activities said that are no more: names of forms, pages, subjects."""
+    connection.execute(delete(fact).where(fact.c.id.not_in(select(activity.c.fact).distinct())))

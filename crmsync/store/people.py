@@ -1,0 +1,112 @@
+"""Which records are one person."""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+from functools import partial
+from typing import Any, TypeAlias
+
+from sqlalchemy import Connection, bindparam, delete, func, select, update
+
+from crmsync.people import MAIL, Marked
+from crmsync.store.schema import contact, identity, note, person, sheet
+from crmsync.store.sql import IN_LIST, chunks, dump, upsert
+
+Resolver: TypeAlias = partial[tuple[dict[int, int], set[int]]]
+"""Decides who is who: `people.resolve` with the settings that it decides by, as keywords."""
+
+
+def refresh_people(connection: Connection, resolve: Resolver) -> None:
+    """Decide anew who the dirty contacts are. Everybody whose person changes becomes dirty too.
+
+    When it was decided by other settings the last time, all whom they may concern are dirty.
+    """
+    _notice_other_settings(connection, dump(resolve.keywords))
+    dirty = connection.scalars(select(contact.c.id).where(contact.c.dirty).order_by(contact.c.id)).all()
+    done: set[int] = set()
+    for some in chunks(dirty, IN_LIST // 2):
+        group = _joined(connection, {row_id for row_id in some if row_id not in done})
+        done |= group
+        _assign(connection, group, resolve)
+
+
+def _notice_other_settings(connection: Connection, settings: str) -> None:
+    """Make everybody dirty who shares an address with another record of the same CRM, when the settings are others."""
+    now = {"crm": "", "name": "identity", "value": settings}
+    last = connection.scalar(select(note.c.value).where(note.c.crm == now["crm"], note.c.name == now["name"]))
+    if last == settings:
+        return
+    shared = (
+        select(identity.c.mark)
+        .join(contact, contact.c.id == identity.c.contact)
+        .where(identity.c.mark.startswith(MAIL))
+        .group_by(identity.c.mark, contact.c.crm)
+        .having(func.count() > 1)
+    )
+    sharing = select(identity.c.contact).where(identity.c.mark.in_(shared))
+    connection.execute(update(contact).where(contact.c.id.in_(sharing)).values(dirty=True))
+    upsert(connection, note, [now])
+
+
+def _joined(connection: Connection, row_ids: set[int]) -> set[int]:
+    """The contacts that share a person or (over any number of steps) a mark with these."""
+    people = read_column(connection, contact.c.person, contact.c.id, row_ids)
+    row_ids |= read_column(connection, contact.c.id, contact.c.person, people)
+    fresh, seen_marks = row_ids, set[Any]()
+    while fresh:
+        new_marks = read_column(connection, identity.c.mark, identity.c.contact, fresh) - seen_marks
+        seen_marks |= new_marks
+        fresh = read_column(connection, identity.c.contact, identity.c.mark, new_marks) - row_ids
+        row_ids |= fresh
+    return row_ids
+
+
+def read_column(connection: Connection, wanted: Any, where: Any, values: Collection[Any], *conditions: Any) -> set[Any]:
+    found: set[Any] = set()
+    for some in chunks(sorted(values), IN_LIST):
+        query = select(wanted).where(where.in_(some), *conditions)
+        found |= {value for value in connection.scalars(query) if value is not None}
+    return found
+
+
+def _assign(
+    connection: Connection,
+    row_ids: Collection[int],
+    resolve: Resolver,
+) -> None:
+    now: dict[int, tuple[str, int | None, bool]] = {}
+    became: dict[int, bool] = {}
+    held: dict[int, set[str]] = {}
+    for some in chunks(sorted(row_ids), IN_LIST):
+        query = select(contact.c.id, contact.c.crm, contact.c.person, contact.c.ambiguous)
+        query = query.add_columns(contact.c.gone, (contact.c.merged_into + contact.c.converted_into).label("became"))
+        for row in connection.execute(query.where(contact.c.id.in_(some))):
+            now[row.id] = (row.crm, row.person, row.ambiguous)
+            if not row.gone or row.became:
+                became[row.id] = bool(row.became)
+        pairs = select(identity.c.contact, identity.c.mark).where(identity.c.contact.in_(some))
+        for row_id, mark in connection.execute(pairs):
+            held.setdefault(row_id, set()).add(mark)
+    marked = [
+        Marked(row_id, now[row_id][0], frozenset(held.get(row_id, ())), replaced) for row_id, replaced in became.items()
+    ]
+    people, unclear = resolve(marked)
+    moved = [
+        {"row_id": row_id, "now": people.get(row_id), "unclear": row_id in unclear}
+        for row_id, (_crm, was, was_unclear) in now.items()
+        if (people.get(row_id), row_id in unclear) != (was, was_unclear)
+    ]
+    if not moved:
+        return
+    connection.execute(
+        update(contact)
+        .where(contact.c.id == bindparam("row_id"))
+        .values(person=bindparam("now"), ambiguous=bindparam("unclear"), dirty=True),
+        moved,
+    )
+    left = {now[row_id][1] for row_id in now} | set(people.values())
+    for some in chunks(sorted(each for each in left if each is not None), IN_LIST):
+        connection.execute(update(contact).where(contact.c.person.in_(some)).values(dirty=True))
+        connection.execute(delete(sheet).where(sheet.c.person.in_(some)))
+        inhabited = select(contact.c.person).where(contact.c.person.in_(some))
+        connection.execute(delete(person).where(person.c.id.in_(some), person.c.id.not_in(inhabited)))

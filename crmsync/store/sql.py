@@ -1,0 +1,76 @@
+"""SQL that both databases understand, and values as the state keeps them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+from datetime import UTC, datetime
+from itertools import islice
+from typing import Any, TypeVar
+
+import orjson
+from sqlalchemy import Connection
+from sqlalchemy.dialects import postgresql, sqlite
+from sqlalchemy.schema import Table
+
+IN_LIST = 5_000
+"""Values in one IN list: SQLite takes 32,766 parameters, PostgreSQL 65,535."""
+
+
+T = TypeVar("T")
+
+
+def chunks(items: Iterable[T], size: int) -> Iterable[list[T]]:
+    """The items in lists of at most `size`."""
+    iterator = iter(items)
+    while chunk := list(islice(iterator, size)):
+        yield chunk
+
+
+def dump(value: Any) -> str:
+    """JSON with sorted keys: equal values are equal texts."""
+    return orjson.dumps(value, option=orjson.OPT_SORT_KEYS).decode()
+
+
+def to_ms(at: datetime) -> int:
+    """Milliseconds since 1970."""
+    return int(at.timestamp() * 1000)
+
+
+def from_ms(at: int) -> datetime:
+    """The aware UTC instant of `to_ms`."""
+    return datetime.fromtimestamp(at / 1000, UTC)
+
+
+LONGEST_LIST = 30_000
+"""Values in one condition: SQLite takes 32,766."""
+
+
+def upsert(connection: Connection, table: Table, rows: list[dict[str, Any]]) -> None:
+    """Insert rows, or overwrite the given columns of those whose primary key is there. All rows have the same keys."""
+    if not rows:
+        return
+    insert = postgresql.insert if connection.dialect.name == "postgresql" else sqlite.insert
+    statement = insert(table)
+    keys = [column.name for column in table.primary_key]
+    changing = {name: statement.excluded[name] for name in rows[0] if name not in keys}
+    if changing:
+        statement = statement.on_conflict_do_update(index_elements=keys, set_=changing)
+    else:
+        statement = statement.on_conflict_do_nothing(index_elements=keys)
+    connection.execute(statement, rows)
+
+
+def around(column: Any, ids: Sequence[int]) -> Any:
+    """A condition that finds at least these ids (ascending): a range, many times cheaper, where they lie close."""
+    if ids and (ids[-1] - ids[0] < 4 * len(ids) or len(ids) > LONGEST_LIST):
+        return column.between(ids[0], ids[-1])
+    return column.in_(ids)
+
+
+def tuples(connection: Connection, query: Any) -> Iterator[tuple[Any, ...]]:
+    """The rows of a query as the driver gives them, for those that come by the million: numbers, texts and bytes only.
+
+    SQLAlchemy's own rows take longer to make than SQLite takes to find them.
+    """
+    with connection.execute(query) as result:
+        yield from iter(result.cursor.fetchone, None)
