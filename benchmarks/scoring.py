@@ -28,7 +28,7 @@ from numpy.typing import NDArray
 from sqlalchemy import insert
 
 from crmsync.columns import Columns, Fact
-from crmsync.rules import Model
+from crmsync.config.model import Model
 from crmsync.scoring import explain, reasons, score, take
 from crmsync.scoring.activities import Activities, behavior, chosen
 from crmsync.scoring.values import column

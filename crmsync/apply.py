@@ -9,7 +9,7 @@ from typing import NamedTuple
 
 from sqlalchemy import Connection
 
-from crmsync.config import Write
+from crmsync.config.settings import Write
 from crmsync.failpoint import failpoint
 from crmsync.model import Change, Connector, Contact, Receipt, Ref, Scalar
 from crmsync.plan import PEOPLES_FIELDS, narrowed, unconfirmed_fields, without

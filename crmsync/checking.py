@@ -14,21 +14,23 @@ from sqlalchemy import Connection
 
 from crmsync.columns import Columns
 from crmsync.config import Config, connectors, secret_files, unused_variables
+from crmsync.config.settings import kinds_of
+from crmsync.config.template import INSTANCE_URL
 from crmsync.errors import ConfigError, StateOutdated, Unavailable
 from crmsync.lint import Finding, lint, lint_with_data
-from crmsync.model import KINDS, MissingField, Owner, Stop
+from crmsync.model import MissingField, Owner, Stop
 from crmsync.people import normal_email
 from crmsync.report import count_of
 from crmsync.route import owners_of, pool_of_band, stage_of_band, state_of
 from crmsync.scoring import golden, score, worth_knowing
 from crmsync.scoring.people import golden_band
-from crmsync.starter import INSTANCE_URL
 from crmsync.store import score_inputs
 from crmsync.store.queries import some_people, stage_counts
 from crmsync.workplace import connector, existing_state
 
 SAMPLE = 20_000
 """People of the state that a check looks at."""
+
 
 STAGES_NAMED = 10
 """Stages without a name in the config that a check lists."""
@@ -231,12 +233,6 @@ def _misrouted(config: Config) -> Iterator[str]:
         for name, wanted in (("stage", test.expect.stage), ("owner", owner)):
             if wanted not in (None, got[name]):
                 yield f"test {test.name!r}: {name} is {got[name]!r}, expected {wanted!r} (the band is {band!r})"
-
-
-def kinds_of(config: Config) -> set[str]:
-    """Every kind of activity that the config's CRMs may bring."""
-    feeds = [feed for table in config.crms.values() for feed in getattr(table, "activities", ())]
-    return {*KINDS, *(feed.kind for feed in feeds)}
 
 
 def _creatable(missing: Sequence[MissingField]) -> list[str]:

@@ -17,8 +17,10 @@ from pathlib import Path
 from typing import Any
 
 from connectors.sandbox.generate import world
-from crmsync import log, starter
-from crmsync.config import ENV_PREFIX, RESERVED_ENV, Config, load
+from crmsync import log
+from crmsync.config import Config, load, template
+from crmsync.config.load import RESERVED_ENV
+from crmsync.config.settings import ENV_PREFIX
 from crmsync.cycle import cycle
 from crmsync.elapsed import stopwatch
 from crmsync.ending import code_of
@@ -142,7 +144,7 @@ def _answers(port: int) -> bool:
 
 def _configured(folder: Path, url: str) -> Config:
     sales = [rep.email for rep in world(1, 1, datetime.now(UTC)).reps if rep.active]
-    (folder / "config.toml").write_text(starter.demo(url, sales), encoding="utf-8")
+    (folder / "config.toml").write_text(template.demo(url, sales), encoding="utf-8")
     for name, secret in SECRETS.items():
         path = folder / "secrets" / name
         path.touch(mode=0o600)

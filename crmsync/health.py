@@ -10,7 +10,8 @@ import orjson
 from sqlalchemy import Connection, make_url
 
 from crmsync.approval import is_in_force, plan_of
-from crmsync.config import Config, Schedule
+from crmsync.config import Config
+from crmsync.config.settings import Schedule
 from crmsync.feeds import DeadFeed, find_dead_feeds
 from crmsync.report import count_of, in_order, minute
 from crmsync.review import group_refusals

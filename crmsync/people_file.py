@@ -15,10 +15,11 @@ from typing import Any, BinaryIO, NamedTuple
 
 import orjson
 
-from crmsync.checking import kinds_of
 from crmsync.config import Config
+from crmsync.config.conditions import BUILTIN_FIELDS
+from crmsync.config.model import selections
+from crmsync.config.settings import kinds_of
 from crmsync.errors import ConfigError
-from crmsync.rules import BUILTIN_FIELDS, selections
 from crmsync.scoring.people import score_written
 from crmsync.scoring.written import Written, written
 

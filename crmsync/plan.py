@@ -7,7 +7,7 @@ from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from typing import NamedTuple
 
-from crmsync.config import Guard
+from crmsync.config.settings import Guard
 from crmsync.model import Change, Contact, FieldMap, Holding, Scalar
 
 REWRITES = 2

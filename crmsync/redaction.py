@@ -9,7 +9,8 @@ from pydantic import BaseModel, SecretStr
 from sqlalchemy import make_url
 from sqlalchemy.exc import ArgumentError
 
-from crmsync.config import SECRET_PARAMETER, Config
+from crmsync.config import Config
+from crmsync.config.load import SECRET_PARAMETER
 
 HIDDEN = "[hidden]"
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Literal, NamedTuple
 
-from crmsync.config import OwnerPool, Route, Stage
+from crmsync.config.settings import OwnerPool, Route, Stage
 from crmsync.model import Holding, Owner, Ref
 from crmsync.people import normal_email
 

@@ -20,7 +20,8 @@ from apscheduler.triggers.cron import CronTrigger
 from apscheduler.triggers.interval import IntervalTrigger
 
 from crmsync import log
-from crmsync.config import Config, Schedule
+from crmsync.config import Config
+from crmsync.config.settings import Schedule
 from crmsync.cycle import cycle
 from crmsync.elapsed import elapsed
 from crmsync.ending import end_of

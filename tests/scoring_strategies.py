@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from pydantic import ValidationError
 
 from crmsync.columns import Columns, Fact
-from crmsync.rules import Model
+from crmsync.config.model import Model
 
 NOW = datetime(2026, 11, 21, 12, tzinfo=UTC)
 ZONES = (UTC, ZoneInfo("Europe/Berlin"), ZoneInfo("America/New_York"), ZoneInfo("Asia/Kolkata"))

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from connectors.sandbox.server import Clock
-from crmsync import starter
+from crmsync.config import template
 
 ROOT = Path(__file__).parent.parent
 SECRETS = {
@@ -24,8 +24,8 @@ SECRETS = {
 @pytest.fixture
 def folder(sandbox, tmp_path):
     sandbox.clock = Clock()  # a command goes by this machine's
-    text = starter.demo(sandbox.url, ["dana.whitlock@ourproduct.example"])
-    text = starter.replaced(
+    text = template.demo(sandbox.url, ["dana.whitlock@ourproduct.example"])
+    text = template.replaced(
         text, {'secrets = "secrets"      ': '# secrets = "secrets"    ', "first_run = 1000": "first_run = 5"}
     )
     (tmp_path / "crmsync.toml").write_text(text)

@@ -16,9 +16,9 @@ from typer.testing import CliRunner
 
 from connectors.sandbox.faults import Fault
 from connectors.sandbox.server import serve
-from crmsync import demo, starter
+from crmsync import demo
 from crmsync.cli import app
-from crmsync.config import load
+from crmsync.config import load, template
 from crmsync.store.database import open_store
 
 from .conftest import NOW
@@ -64,7 +64,7 @@ def crmsync(*words):
 
 
 def config_text(url):
-    return starter.replaced(starter.demo(url, REPS), {'secrets = "secrets"      ': '# secrets = "secrets"    '})
+    return template.replaced(template.demo(url, REPS), {'secrets = "secrets"      ': '# secrets = "secrets"    '})
 
 
 @pytest.fixture(scope="module")
@@ -206,7 +206,7 @@ def test_init_invents_nobody_and_says_so(tmp_path):
 
 
 def test_what_init_leaves_as_comments_works_without_the_marks(tmp_path):
-    text = starter.starter()
+    text = template.starter()
     start, end = text.index("# [[owner_pool]]"), text.index("# ── Golden")
     path = tmp_path / "crmsync.toml"
     path.write_text(text[:start] + re.sub("(?m)^# ", "", text[start:end]) + text[end:])

@@ -26,7 +26,7 @@ from connectors.sandbox.salesforce import auth
 from crmsync import health, schedule, stopping
 from crmsync.cli import app
 from crmsync.clock import judge_clocks
-from crmsync.config import Schedule
+from crmsync.config.settings import Schedule
 from crmsync.cycle import cycle, plan
 from crmsync.ending import end_of
 from crmsync.errors import ConfigError, Unavailable, WrongClock

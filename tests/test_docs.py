@@ -8,10 +8,9 @@ import pytest
 from pydantic import BaseModel
 from typer.testing import CliRunner
 
-from crmsync import starter
 from crmsync.cli import app
-from crmsync.config import config_class, connectors
-from crmsync.mistakes import _members
+from crmsync.config import config_class, connectors, template
+from crmsync.config.mistakes import _members
 from crmsync.result import Counts, Result
 from crmsync.review import Review
 
@@ -101,7 +100,7 @@ def test_every_config_key_is_in_the_example(table):
             for key in keys(each)
         }
         wanted = set(shell) | inside
-    text = starter.example()
+    text = template.example()
     missing = {
         key for key in wanted if not re.search(rf"(^|[\[{{.\s#]){re.escape(key)}(\s*=|[\].])", text, re.MULTILINE)
     }

@@ -6,10 +6,10 @@ from sqlalchemy import select
 from connectors.sandbox.faults import Fault
 from connectors.sandbox.server import serve
 from crmsync.config import connectors, load
+from crmsync.config.template import demo
 from crmsync.cycle import cycle
 from crmsync.errors import ConfigError
 from crmsync.result import Work
-from crmsync.starter import demo
 from crmsync.store import schema
 from crmsync.store.cursors import StoredNotes
 from tests.conftest import NOW

@@ -8,7 +8,7 @@ import pytest
 from sqlalchemy import update
 
 from crmsync import health
-from crmsync.config import Schedule
+from crmsync.config.settings import Schedule
 from crmsync.cycle import cycle
 from crmsync.ending import end_of
 from crmsync.errors import ConfigError, Unavailable

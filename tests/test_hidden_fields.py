@@ -6,9 +6,9 @@ from datetime import timedelta
 import pytest
 
 from crmsync.config import connectors, load
+from crmsync.config.template import demo
 from crmsync.cycle import cycle
 from crmsync.result import Work
-from crmsync.starter import demo
 from crmsync.store import schema
 from crmsync.store.cursors import StoredNotes
 from tests.make import contact, store

@@ -21,8 +21,8 @@ from connectors.hubspot.mapping import long_id
 from connectors.hubspot.properties import Definition, instant, number, read, spelled
 from connectors.hubspot.settings import Settings
 from connectors.hubspot.tokens import Tokens
+from crmsync.config.tables import Feed
 from crmsync.errors import ConfigError, Transient, Unavailable
-from crmsync.tables import Feed
 
 unhurried = hypothesis_settings(deadline=None, max_examples=60)
 NOW = datetime(2026, 11, 21, 9, 0, tzinfo=UTC)

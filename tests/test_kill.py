@@ -10,7 +10,7 @@ import time
 import pytest
 
 from connectors.sandbox.server import Clock
-from crmsync.starter import demo
+from crmsync.config.template import demo
 from tests.test_one_writer import take_lock_away
 
 SECRETS = {

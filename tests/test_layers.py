@@ -7,7 +7,12 @@ import pytest
 
 ROOT = Path(__file__).parent.parent
 WORDS = {"crmsync", "crmsync.model", "crmsync.errors"}
-SETTINGS = {"crmsync.config", "crmsync.mistakes", "crmsync.rules", "crmsync.tables"}
+SETTINGS = {
+    "crmsync.config",
+    "crmsync.config.mistakes",
+    "crmsync.config.rules",
+    "crmsync.config.tables",
+}
 THINKING = {
     "crmsync.clock",
     "crmsync.feeds",
@@ -104,7 +109,7 @@ def test_thinking_does_no_input_or_output(path):
 )
 def test_a_connector_knows_the_words_and_itself(path):
     vendor = ".".join(name_of(path).split(".")[:2])
-    may = WORDS | {"crmsync.tables", "connectors.http", vendor}
+    may = WORDS | {"crmsync.config.tables", "connectors.http", vendor}
     assert not {name for name in ours(path) if not within(name, may) and name != "connectors"}
 
 

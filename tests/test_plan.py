@@ -5,7 +5,7 @@ from datetime import UTC, datetime
 
 import pytest
 
-from crmsync.config import Guard
+from crmsync.config.settings import Guard
 from crmsync.model import FieldMap, Holding, Ref
 from crmsync.plan import (
     REWRITES,

@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given as drawn
 from hypothesis import strategies as st
 
-from crmsync.config import OwnerPool, Route, Stage
+from crmsync.config.settings import OwnerPool, Route, Stage
 from crmsync.model import Holding, Owner, Ref
 from crmsync.route import Waiting, assign, next_member, owners_of, stage_of_band, state_of
 from tests.make import owners

@@ -16,9 +16,10 @@ from typer.testing import CliRunner
 
 from connectors.sandbox.faults import Fault
 from connectors.sandbox.server import Clock
-from crmsync import schedule, starter, stopping
+from crmsync import schedule, stopping
 from crmsync.cli import app
-from crmsync.config import Schedule
+from crmsync.config import template
+from crmsync.config.settings import Schedule
 from crmsync.errors import Cancelled, ConfigError, StateError, Unavailable
 from crmsync.store.database import open_store
 
@@ -170,9 +171,9 @@ SECRETS = {
 def config(sandbox, tmp_path):
     sandbox.clock = Clock()  # a command goes by this machine's
     path = tmp_path / "crmsync.toml"
-    text = starter.demo(sandbox.url, ["dana.whitlock@ourproduct.example"])
+    text = template.demo(sandbox.url, ["dana.whitlock@ourproduct.example"])
     path.write_text(
-        starter.replaced(
+        template.replaced(
             text, {'secrets = "secrets"      ': '# secrets = "secrets"    ', 'log = "console"': 'log = "json"'}
         )
     )

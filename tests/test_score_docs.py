@@ -9,10 +9,11 @@ from datetime import date
 
 import pytest
 
-from crmsync import rules
+from crmsync.config import rules
+from crmsync.config.conditions import DEPARTMENTS, MATCH_KEYS, SENIORITIES
+from crmsync.config.model import Model
 from crmsync.lint import lint
 from crmsync.model import KINDS
-from crmsync.rules import DEPARTMENTS, MATCH_KEYS, SENIORITIES, Model
 from crmsync.scoring import golden, score_people
 from tests.scoring import EXAMPLES, NOW, UTC
 

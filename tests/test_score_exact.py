@@ -9,8 +9,8 @@ import numpy as np
 import pytest
 from pydantic import ValidationError
 
+from crmsync.config.model import Band, Model
 from crmsync.errors import ConfigError
-from crmsync.rules import Band, Model
 from crmsync.scoring import columns_of, reason, score, score_people
 from crmsync.scoring.bands import band_of, grade_of
 from crmsync.scoring.days import day_of, days, midnight

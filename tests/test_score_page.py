@@ -9,9 +9,10 @@ from pathlib import Path
 import pytest
 from rich.console import Console
 
-from crmsync import report, starter
-from crmsync.config import load
-from crmsync.rules import DEPARTMENTS, MATCH_KEYS, SENIORITIES, Model
+from crmsync import report
+from crmsync.config import load, template
+from crmsync.config.conditions import DEPARTMENTS, MATCH_KEYS, SENIORITIES
+from crmsync.config.model import Model
 from crmsync.scoring import page, page_of
 from tests.scoring import EXAMPLES, behavior_rule, fit_rule, model
 
@@ -321,7 +322,7 @@ def test_a_config_fits_on_a_page_and_names_every_part(path):
 
 def test_the_keys_of_the_readme_are_those_of_a_page(tmp_path: Path):
     path = tmp_path / "crmsync.toml"
-    path.write_text(starter.example(), encoding="utf-8")
+    path.write_text(template.example(), encoding="utf-8")
     document = page_of(load(path))
     (row,) = [line for line in README.splitlines() if line.startswith("| `explain --model` |")]
     assert set(re.findall(r"`([a-z_]+)`", row.partition(" | ")[2])) == {*document, "sort", "points", "name", "says"}

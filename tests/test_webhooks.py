@@ -24,8 +24,9 @@ from connectors.hubspot import Settings, connect, webhooks
 from connectors.hubspot.settings import Webhooks
 from connectors.hubspot.webhook_queue import MOST, Hints
 from connectors.sandbox.server import Clock
-from crmsync import schedule, starter
-from crmsync.config import Schedule, load
+from crmsync import schedule
+from crmsync.config import load, template
+from crmsync.config.settings import Schedule
 from crmsync.errors import ConfigError
 from crmsync.model import FieldMap
 from tests.test_hubspot import contacts, create, hubspot, pulled, update
@@ -531,8 +532,8 @@ def process(sandbox, tmp_path):
     """`crmsync run` with webhooks, after its first cycle, and the port at which it listens."""
     sandbox.clock = Clock()  # a command goes by this machine's
     path, port = tmp_path / "crmsync.toml", free_port()
-    words = starter.replaced(
-        starter.demo(sandbox.url, ["dana.whitlock@ourproduct.example"]),
+    words = template.replaced(
+        template.demo(sandbox.url, ["dana.whitlock@ourproduct.example"]),
         {
             'secrets = "secrets"      ': '# secrets = "secrets"    ',
             'log = "console"': 'log = "json"',

@@ -27,8 +27,8 @@ from connectors.hubspot.events import (
 )
 from connectors.hubspot.feeds import by_source, fingerprint
 from connectors.hubspot.schema import Portal
+from crmsync.config.tables import Feed
 from crmsync.model import Activity, Notes, Odd, Page
-from crmsync.tables import Feed
 
 PROBED = 6 * 3_600.0
 """Seconds for which a feed that cannot be read is not tried again."""

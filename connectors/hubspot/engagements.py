@@ -15,8 +15,8 @@ from connectors.hubspot.feeds import attributes, fitting, properties
 from connectors.hubspot.mapping import changed_at
 from connectors.hubspot.paging import Listing, Skipping, Window, whole_list
 from connectors.hubspot.properties import instant, millis
+from crmsync.config.tables import Feed
 from crmsync.model import Activity, Ref
-from crmsync.tables import Feed
 
 CHANGED, AT = "hs_lastmodifieddate", "hs_timestamp"
 

@@ -16,9 +16,9 @@ from connectors.hubspot.feeds import attributes, fitting
 from connectors.hubspot.properties import instant, millis
 from connectors.hubspot.schema import next_page, pages
 from connectors.hubspot.settings import CUSTOM_EVENT
+from crmsync.config.tables import Feed
 from crmsync.errors import Unavailable
 from crmsync.model import Activity, Odd, Ref
-from crmsync.tables import Feed
 
 FORMS, EMAIL_EVENTS = "forms", "email_events"
 

@@ -7,8 +7,8 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from connectors.hubspot.properties import spelled
+from crmsync.config.tables import Feed
 from crmsync.model import Scalar
-from crmsync.tables import Feed
 
 
 def by_source(feeds: Iterable[Feed]) -> dict[str, list[Feed]]:

@@ -9,7 +9,7 @@ from urllib.parse import urlsplit
 from pydantic import Field, SecretStr, field_validator, model_validator
 
 from connectors.http import checked_address, is_loopback
-from crmsync.tables import Duration, Feed, Table
+from crmsync.config.tables import Duration, Feed, Table
 
 CUSTOM_EVENT = "pe_"
 """A feed's source `pe_<name>` is this portal's custom event of that name; HubSpot spells it `pe<portal>_<name>`."""

@@ -25,8 +25,8 @@ from connectors.salesforce.paging import (
     readable_rows,
 )
 from connectors.salesforce.schema import PREFIXES, Schema, instant, readable
+from crmsync.config.tables import Feed
 from crmsync.model import Activity, Page, Ref
-from crmsync.tables import Feed
 
 MOST_JUDGED = 10_000
 """Distinct combinations of values that are remembered while a page is read."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from crmsync.tables import Feed
+from crmsync.config.tables import Feed
 
 SOURCES = ("Task", "Event", "EmailMessage", "CampaignMember")
 """The objects that activities are read from."""

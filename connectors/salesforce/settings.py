@@ -10,7 +10,7 @@ from pydantic import Field, SecretStr, field_validator, model_validator
 
 from connectors.http import checked_address, is_loopback
 from connectors.salesforce.feeds import DEFAULT_FEEDS, SOURCES
-from crmsync.tables import Duration, Feed, Table
+from crmsync.config.tables import Duration, Feed, Table
 
 SUFFIXES = ("my.salesforce.com", "my.salesforce.mil", "my.sfcrmproducts.cn")
 """Hosts of Salesforce itself, where every org has its own My Domain."""

@@ -16,8 +16,8 @@ import orjson
 from pydantic import Field, ValidationError, field_validator, model_validator
 from starlette.types import Receive
 
+from crmsync.config.tables import Table
 from crmsync.errors import ConfigError
-from crmsync.tables import Table
 
 MAINTENANCE = (
     b"<!DOCTYPE html><html><head><title>Maintenance</title></head><body><h1>We will be right back</h1></body></html>"

@@ -10,13 +10,12 @@ from typing import Annotated, Any
 import typer
 from pydantic import BaseModel, ValidationError
 
-from crmsync import starter
 from crmsync.checking import checked
 from crmsync.cli.frame import DEFAULT_CONFIG, AsJson, ConfigPath, Debug, err, opened_config, out, print_json, told
-from crmsync.config import Config, config_class, connectors
+from crmsync.config import Config, config_class, connectors, template
+from crmsync.config.mistakes import mistakes
 from crmsync.ending import DONE, FAILED, PARTLY, WRONG
 from crmsync.errors import ConfigError, Unavailable
-from crmsync.mistakes import mistakes
 from crmsync.model import Stop
 from crmsync.report import print_check, say, steps_bar
 from crmsync.stopping import stoppable
@@ -48,7 +47,7 @@ def init(
         if only is not None and only not in connectors():
             raise ConfigError(f"--only {only}: there is no such CRM; there is {' and '.join(sorted(connectors()))}")
         address = None if instance_url is None else _org_address(instance_url, only)
-        _write_new(config, starter.starter(only, address))
+        _write_new(config, template.starter(only, address))
         following = [ending.typed(f"crmsync {each}") for each in ("check --online", "setup", "plan")]
         ending.document = {"config": str(config), "next": following}
         if not as_json:
@@ -57,7 +56,7 @@ def init(
 
 def _org_address(given: str, only: str | None) -> str:
     """The address as the config would take it. Raises `ConfigError` where it would not."""
-    if "salesforce" in starter.crms_left_out(only):
+    if "salesforce" in template.crms_left_out(only):
         raise ConfigError(
             f"--instance-url is the address of a Salesforce org; leave --instance-url out, or --only {only}"
         )
@@ -80,10 +79,10 @@ def _write_new(path: Path, text: str) -> None:
 
 
 def _say_next(config: Path, only: str | None, following: list[str]) -> None:
-    crms = [crm for crm in starter.SECRETS if crm not in starter.crms_left_out(only)]
+    crms = [crm for crm in template.SECRETS if crm not in template.crms_left_out(only)]
     out().print(
         f"{config} is written. Look through it, and put the secrets into the environment:\n"
-        f"  {', '.join(name for crm in crms for name in starter.SECRETS[crm])}\n"
+        f"  {', '.join(name for crm in crms for name in template.SECRETS[crm])}\n"
         "Nobody gets an owner before you name who takes turns: [[owner_pool]] and [[route]], near the end.\n"
         "Next:\n"
         f"  {following[0]}   what is still missing\n"

@@ -10,8 +10,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from crmsync.columns import Columns
+from crmsync.config.model import Model, selections, takes
+from crmsync.config.rules import Behavior
 from crmsync.lint.finding import Finding
-from crmsync.rules import Behavior, Model, selections, takes
 from crmsync.scoring.ledger import Scores
 from crmsync.scoring.titles import reader
 from crmsync.scoring.truth import YES, Asker

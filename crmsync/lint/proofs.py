@@ -12,21 +12,12 @@ from itertools import combinations, product
 import numpy as np
 from numpy.typing import NDArray
 
+from crmsync.config.conditions import Condition
+from crmsync.config.model import Model, matches, selections
+from crmsync.config.rules import TIERS, Behavior, Disqualify, Fit, Pattern, Rule
+from crmsync.config.rules import Sequence as SequenceRule
+from crmsync.config.units import hundredths
 from crmsync.lint.finding import Finding
-from crmsync.rules import (
-    TIERS,
-    Behavior,
-    Condition,
-    Disqualify,
-    Fit,
-    Model,
-    Pattern,
-    Rule,
-    hundredths,
-    matches,
-    selections,
-)
-from crmsync.rules import Sequence as SequenceRule
 from crmsync.scoring.activities import selection_key
 from crmsync.scoring.bounds import most_capped, most_counted, most_of, most_total
 from crmsync.scoring.candidates import candidates

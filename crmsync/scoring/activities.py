@@ -11,7 +11,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from crmsync.columns import Columns, Fact
-from crmsync.rules import Behavior, Model, Where, hundredths, selections, takes
+from crmsync.config.conditions import Where
+from crmsync.config.model import Model, selections, takes
+from crmsync.config.rules import Behavior
+from crmsync.config.units import hundredths
 from crmsync.scoring.days import FAR, day_of, days, midnight, months, weeks
 from crmsync.scoring.fading import NEVER, changes_in, worth
 from crmsync.scoring.titles import reader

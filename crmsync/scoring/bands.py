@@ -7,7 +7,8 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from crmsync.rules import Band, hundredths
+from crmsync.config.model import Band
+from crmsync.config.units import hundredths
 from crmsync.scoring.ledger import Whole
 
 LOWEST = -(2**62)

@@ -10,7 +10,9 @@ from itertools import product
 import numpy as np
 
 from crmsync.columns import Columns
-from crmsync.rules import Behavior, Fit, Inactivity, Limit, Model, Rule, Segment, hundredths
+from crmsync.config.model import Limit, Model, Segment
+from crmsync.config.rules import Behavior, Fit, Inactivity, Rule
+from crmsync.config.units import hundredths
 from crmsync.scoring.candidates import candidates
 from crmsync.scoring.engine import score
 

@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from itertools import combinations, pairwise
 
+from crmsync.config.conditions import Match
+from crmsync.config.model import Model
 from crmsync.model import Scalar
-from crmsync.rules import Match, Model
 from crmsync.scoring.values import Matching
 
 _LEVELS: Mapping[str, str] = {

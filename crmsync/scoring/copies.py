@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from crmsync.columns import Columns
-from crmsync.rules import Model
+from crmsync.config.model import Model
 from crmsync.scoring.activities import WhatIf
 from crmsync.scoring.engine import scores_of
 from crmsync.scoring.known import Known

@@ -13,20 +13,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from crmsync.columns import Columns
-from crmsync.rules import (
-    Axis,
-    Behavior,
-    Condition,
-    Disqualify,
-    Inactivity,
-    Limit,
-    Model,
-    Pattern,
-    Rule,
-    Weights,
-    hundredths,
-)
-from crmsync.rules import Sequence as SequenceRule
+from crmsync.config.conditions import Condition
+from crmsync.config.model import Limit, Model, Weights
+from crmsync.config.rules import Axis, Behavior, Disqualify, Inactivity, Pattern, Rule
+from crmsync.config.rules import Sequence as SequenceRule
+from crmsync.config.units import hundredths
 from crmsync.scoring.activities import Found, Mask, behavior, newest
 from crmsync.scoring.bands import band_of, grade_of
 from crmsync.scoring.days import FAR, midnight

@@ -9,9 +9,11 @@ from typing import TypedDict
 import numpy as np
 
 from crmsync.columns import Columns
+from crmsync.config.conditions import Condition
+from crmsync.config.model import Band, Model
+from crmsync.config.rules import Behavior, Fit, Inactivity, Pattern, Rule
+from crmsync.config.rules import Sequence as SequenceRule
 from crmsync.model import Scalar
-from crmsync.rules import Band, Behavior, Condition, Fit, Inactivity, Model, Pattern, Rule
-from crmsync.rules import Sequence as SequenceRule
 from crmsync.scoring.activities import Found
 from crmsync.scoring.engine import Scoring
 from crmsync.scoring.known import Known

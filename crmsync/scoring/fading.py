@@ -9,7 +9,8 @@ from functools import lru_cache
 import numpy as np
 from numpy.typing import NDArray
 
-from crmsync.rules import Decay, hundredths
+from crmsync.config.rules import Decay
+from crmsync.config.units import hundredths
 
 LONGEST = 36_600
 """Ages beyond a hundred years are the same to us."""

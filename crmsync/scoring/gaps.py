@@ -8,7 +8,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from crmsync.columns import Columns
-from crmsync.rules import Condition, Model, selections, takes
+from crmsync.config.conditions import Condition
+from crmsync.config.model import Model, selections, takes
 from crmsync.scoring.titles import reader
 from crmsync.scoring.truth import UNKNOWN, Asker
 from crmsync.scoring.values import Column, attributes, column, take

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from crmsync.columns import Columns
-from crmsync.rules import Model
+from crmsync.config.model import Model
 from crmsync.scoring.activities import Activities, WhatIf, chosen
 from crmsync.scoring.bands import remembered
 from crmsync.scoring.days import dates

@@ -10,8 +10,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from crmsync.columns import Columns
-from crmsync.rules import Behavior, Disqualify, Model, Pattern, Rule, Selection
-from crmsync.rules import Sequence as SequenceRule
+from crmsync.config.model import Model
+from crmsync.config.rules import Behavior, Disqualify, Pattern, Rule, Selection
+from crmsync.config.rules import Sequence as SequenceRule
 from crmsync.scoring.activities import Activities, WhatIf, newest
 from crmsync.scoring.copies import Case, Index, batches, case_of, copied
 from crmsync.scoring.days import FAR, day_of, midnight

@@ -10,7 +10,8 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from crmsync.rules import Limit, hundredths
+from crmsync.config.model import Limit
+from crmsync.config.units import hundredths
 
 Sort = Literal["rule", "decay", "cap", "group", "channel", "clamp", "weight", "rounding"]
 Whole = NDArray[np.int64]

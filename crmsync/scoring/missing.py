@@ -10,7 +10,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from crmsync.columns import Columns, Fact
-from crmsync.rules import Behavior, Model, hundredths
+from crmsync.config.model import Model
+from crmsync.config.rules import Behavior
+from crmsync.config.units import hundredths
 from crmsync.scoring.activities import WhatIf, selection_key
 from crmsync.scoring.copies import Case, Index, batches, case_of, copied
 from crmsync.scoring.explain import bands_of

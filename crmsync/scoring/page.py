@@ -6,7 +6,9 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
 
 from crmsync.config import Config
-from crmsync.rules import Band, Disqualify, Limit, Model, Segment, Weights, hundredths
+from crmsync.config.model import Band, Limit, Model, Segment, Weights
+from crmsync.config.rules import Disqualify
+from crmsync.config.units import hundredths
 from crmsync.scoring.words import asked, limited, plain, spelled_word, told, within_days
 
 RULES = ("fit", "behavior", "inactivity", "sequence", "pattern")

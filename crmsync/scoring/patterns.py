@@ -7,7 +7,8 @@ from datetime import timedelta
 import numpy as np
 from numpy.typing import NDArray
 
-from crmsync.rules import Inactivity, Pattern, Sequence, hundredths
+from crmsync.config.rules import Inactivity, Pattern, Sequence
+from crmsync.config.units import hundredths
 from crmsync.scoring.activities import Activities, Found, Index
 from crmsync.scoring.days import UNKNOWN_DAY
 from crmsync.scoring.fading import NEVER, changes_in, worth

@@ -9,8 +9,9 @@ from typing import Any
 from pydantic import TypeAdapter
 
 from crmsync.columns import Columns
+from crmsync.config.model import Golden, Model
+from crmsync.config.tables import Duration
 from crmsync.errors import ConfigError
-from crmsync.rules import Golden, Model
 from crmsync.scoring.engine import score
 from crmsync.scoring.explain import explain_many
 from crmsync.scoring.gaps import gaps_many, warnings_many
@@ -21,7 +22,6 @@ from crmsync.scoring.ranges import possible_many
 from crmsync.scoring.reasons import reasons
 from crmsync.scoring.words import plain
 from crmsync.scoring.written import Written, all_written, columns_of, columns_written
-from crmsync.tables import Duration
 
 GOLDEN_NOW = datetime(2026, 1, 15, 12, tzinfo=UTC)
 """The instant of a golden lead that does not name one: a Thursday noon."""

@@ -12,8 +12,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from crmsync.columns import Columns
+from crmsync.config.model import Model
+from crmsync.config.rules import Fit, Rule
+from crmsync.config.units import hundredths
 from crmsync.model import Scalar
-from crmsync.rules import Fit, Model, Rule, hundredths
 from crmsync.scoring.candidates import candidates
 from crmsync.scoring.copies import Case, Index, batches, case_of, copied
 from crmsync.scoring.engine import Scoring, score

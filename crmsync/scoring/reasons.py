@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from crmsync.rules import Model
+from crmsync.config.model import Model
 from crmsync.scoring.explain import held_back
 from crmsync.scoring.ledger import Line, Scores
 from crmsync.scoring.words import cut, spelled

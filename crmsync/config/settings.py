@@ -1,35 +1,28 @@
-"""The config: one TOML file that admins own, secrets from the environment or a folder, every problem told at once."""
+"""What the tables of the config file say, and how they go together."""
 
 from __future__ import annotations
 
 import dataclasses
 import hashlib
 import json
-import os
 import re
-import tomllib
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import timedelta
 from importlib.metadata import entry_points
-from pathlib import Path
 from types import ModuleType
-from typing import Any, Literal, NamedTuple, get_args
-from urllib.parse import parse_qsl
+from typing import Any, Literal
 from zoneinfo import ZoneInfo, available_timezones
 
-from pydantic import BaseModel, Field, SecretStr, ValidationError, create_model, field_validator, model_validator
-from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict, SettingsError
-from pydantic_settings.sources import EnvSettingsSource
+from pydantic import Field, create_model, field_validator, model_validator
+from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
 
-from crmsync.errors import ConfigError
-from crmsync.mistakes import Mistake, mistakes, sentences
-from crmsync.model import OUTPUTS, FieldMap
-from crmsync.rules import BUILTIN_FIELDS, Model
-from crmsync.tables import Duration, Table
+from crmsync.config.conditions import BUILTIN_FIELDS
+from crmsync.config.model import Model
+from crmsync.config.tables import Duration, Table
+from crmsync.model import KINDS, OUTPUTS, FieldMap
 
 ENV_PREFIX = "CRMSYNC_"
-RESERVED_ENV = frozenset({"CRMSYNC_CONFIG", "CRMSYNC_FAILPOINT", "CRMSYNC_SECRETS"})
-"""Variables that start like a setting and are not one: the paths of config and secrets, and the tests' fail points."""
+
 
 Spelling = str | dict[str, str]
 """A field or value as one CRM spells it: one spelling, or one for each kind: `{lead = "Company", contact = "…"}`."""
@@ -342,42 +335,6 @@ def _digest(shown: Mapping[str, Any]) -> str:
     return hashlib.sha256(json.dumps(shown, sort_keys=True).encode()).hexdigest()[:12]
 
 
-class _Variables(EnvSettingsSource):
-    """Settings from variables, wherever they come from (the environment; Docker and systemd secrets)."""
-
-    def __init__(self, settings_cls: type[BaseSettings], variables: Mapping[str, str]) -> None:
-        self.variables = variables
-        super().__init__(settings_cls)
-
-    def _load_env_vars(self) -> Mapping[str, str | None]:
-        return {name.lower(): value for name, value in self.variables.items()}
-
-
-def _folder_variables(folder: str) -> dict[str, str]:
-    """What the files of a secrets folder say. Raises `ConfigError` where one cannot be read."""
-    if not folder:
-        return {}
-    try:
-        files = [path for path in sorted(Path(folder).iterdir()) if path.name.upper().startswith(ENV_PREFIX)]
-        return {path.name: path.read_text(encoding="utf-8").strip() for path in files if path.is_file()}
-    except UnicodeDecodeError:
-        raise ConfigError(f"the secrets folder {folder} has a file that is not a text in UTF-8") from None
-    except OSError as error:
-        raise ConfigError(f"the secrets folder {folder} cannot be read ({error.strerror})") from None
-
-
-def secret_files(config: Config) -> list[Path]:
-    """The files with secrets that this config reads: those of the secrets folder, and those that tables name."""
-    folder = config.secrets or ""
-    named = [
-        Path(value)
-        for table in config.crms.values()
-        for name in type(table).model_fields
-        if name.endswith("_file") and (value := getattr(table, name))
-    ]
-    return [*(Path(folder) / name for name in _folder_variables(folder)), *named]
-
-
 def connectors() -> dict[str, ModuleType]:
     """Every installed connector by name; a connector is a module with `Settings` and `connect`."""
     return {each.name: each.load() for each in entry_points(group="crmsync.connectors")}
@@ -389,221 +346,7 @@ def config_class() -> type[Config]:
     return create_model("Config", __base__=Config, **tables)
 
 
-def load(path: Path) -> Config:
-    """Read and check the config. Raises `ConfigError` with every problem, each with the line it is on.
-
-    The environment wins over the secrets folder, which wins over the file; but only the file switches a CRM on.
-    """
-    text, given = _read(path)
-    folder = path.absolute().parent
-    secrets = _secrets_folder(given, folder)
-    made, left_out = config_class(), connectors().keys() - given.keys()
-    variables = [each for each in _variables(secrets) if each.table not in left_out]
-    strange = {each.name: said for each in variables if (said := _strange(each, made))}
-    readable = {each.name: each.value for each in variables if each.name not in strange}
-    in_file = list(_secrets_in_file(given))
-    found = list(in_file)
-    try:
-        config = made(**_merged(_anchored(given, folder, secrets), _Variables(made, readable)()))
-    except ValidationError as error:
-        details = error.errors(include_url=False, include_input=False, include_context=False)
-        found += mistakes(details, made)
-    if strange or found:
-        blamed = {each.loc for each in in_file}
-        elsewhere = {each.loc: each.origin for each in variables if each.loc not in blamed}
-        problems = [*strange.values(), *sentences(found, str(path), text, elsewhere)]
-        raise ConfigError(problems, next_command="crmsync check")
-    return config
-
-
-def config_of(text: str, running: Config) -> Config:
-    """The config of an earlier `decision_text`; what no decision rests on (limits, CRMs, state) is the `running` one's.
-
-    Raises `ConfigError` where this version of crmsync does not take it any longer.
-    """
-    own = (*running.crms, "state", "secrets", "guard", "feeds", "log")
-    now = {name: getattr(running, name) for name in own}
-    now["schedule"] = {**running.schedule.model_dump(exclude_unset=True), **json.loads(text).get("schedule", {})}
-    try:
-        return type(running)(**{**json.loads(text), **now})
-    except ValidationError as error:
-        details = error.errors(include_url=False, include_input=False, include_context=False)
-        again = "the config of that time cannot be used any longer; make a new plan with: crmsync plan"
-        found = sentences(mistakes(details, type(running)), "the kept config", "", {})
-        raise ConfigError([f"{each} ({again})" for each in found]) from None
-
-
-def unused_variables(config: Config) -> list[str]:
-    """Variables for a CRM that the file leaves out, in sentences."""
-    return [
-        f"{each.name} is set, but the file has no [{each.table}]; it is not used"
-        for each in _variables(config.secrets or "")
-        if each.table in connectors() and each.table not in config.crms
-    ]
-
-
-class _Variable(NamedTuple):
-    """A setting from outside the file: its name and value, and where it comes from, in words."""
-
-    name: str
-    value: str
-    origin: str
-
-    @property
-    def loc(self) -> tuple[str | int, ...]:
-        """The path of the setting: `("hubspot", "token")`."""
-        return tuple(self.name[len(ENV_PREFIX) :].lower().split("__"))
-
-    @property
-    def table(self) -> str:
-        """The table, or the key outside of tables, that it sets."""
-        return str(self.loc[0])
-
-
-def _variables(secrets: str) -> list[_Variable]:
-    """Every setting of the secrets folder and the environment, which wins, in the order of their names."""
-    places = [
-        (_folder_variables(secrets), f"the file {{}} in {secrets}"),
-        (os.environ, "the environment variable {}"),
-    ]
-    found = {
-        name.upper(): _Variable(name, value, called.format(name))
-        for variables, called in places
-        for name, value in variables.items()
-        if name.upper().startswith(ENV_PREFIX) and name.upper() not in RESERVED_ENV
-    }
-    return [found[name] for name in sorted(found)]
-
-
-def _strange(variable: _Variable, made: type[Config]) -> str:
-    """Why a variable sets nothing: to pass over it would be to run with the wrong value. Empty where it sets one."""
-    if variable.table not in made.model_fields:
-        return f"{variable.origin} matches no setting; correct it or take it away"
-    if len(variable.loc) == 1 and variable.table != "log":
-        return (
-            f"{variable.origin} names a whole table; name a key of it, with two underscores: "
-            f"{ENV_PREFIX}{variable.table.upper()}__…"
-        )
-    try:
-        _Variables(made, {variable.name: variable.value})()
-    except (SettingsError, RecursionError):
-        return f'{variable.origin}: write a list or a table as JSON, for example ["a", "b"]'
-    return ""
-
-
-def _merged(low: Mapping[str, Any], high: Mapping[str, Any]) -> dict[str, Any]:
-    """Tables of tables in one; where both say something, `high` does."""
-    both = {
-        name: _merged(low[name], value)
-        for name, value in high.items()
-        if isinstance(value, Mapping) and isinstance(low.get(name), Mapping)
-    }
-    return {**low, **high, **both}
-
-
-def _read(path: Path) -> tuple[str, dict[str, Any]]:
-    try:
-        text = path.read_text(encoding="utf-8")
-        given = tomllib.loads(text)
-        if _is_deep(given):
-            raise RecursionError
-        return text, given
-    except FileNotFoundError:
-        raise ConfigError(f"there is no config file {path}", next_command="crmsync init") from None
-    except tomllib.TOMLDecodeError as error:
-        raise ConfigError(f"{path} is not valid TOML: {error}", next_command="crmsync check") from None
-    except UnicodeDecodeError:
-        raise ConfigError(f"{path} is not a text in UTF-8; save it as such") from None
-    except RecursionError:
-        raise ConfigError(
-            f"{path} has lists or tables inside one another, more than {DEEPEST} deep; write conditions side by side "
-            "with all = […] or any = […], or take out what was pasted by mistake"
-        ) from None
-    except OSError as error:
-        raise ConfigError(f"{path} cannot be read: {error.strerror}") from None
-
-
-DEEPEST = 100
-"""Lists and tables inside one another: what reads them goes as deep as they do."""
-
-
-def _is_deep(given: Any) -> bool:
-    level = [given]
-    for _depth in range(DEEPEST):
-        level = [
-            inner
-            for each in level
-            if isinstance(each, dict | list)
-            for inner in (each.values() if isinstance(each, dict) else each)
-        ]
-    return bool(level)
-
-
-def _secrets_folder(given: Mapping[str, Any], folder: Path) -> str:
-    """The folder of secrets, absolute; empty where there is none."""
-    if wanted := os.environ.get("CRMSYNC_SECRETS"):
-        return str(Path(wanted).resolve())
-    return str(folder / given["secrets"]) if isinstance(given.get("secrets"), str) else ""
-
-
-def _anchored(given: dict[str, Any], folder: Path, secrets: str) -> dict[str, Any]:
-    """Relative paths in the file are relative to the file."""
-    anchored = {name: _files_anchored(value, folder) for name, value in given.items()}
-    if secrets:
-        anchored["secrets"] = secrets
-    state = anchored.setdefault("state", {})
-    url = state.get("url", State.model_fields["url"].default) if isinstance(state, dict) else None
-    found = re.fullmatch(r"sqlite:///([^/].*)", url) if isinstance(url, str) else None
-    if found and found[1] != ":memory:":
-        state["url"] = f"sqlite:///{folder / found[1]}"
-    return anchored
-
-
-def _files_anchored(table: Any, folder: Path) -> Any:
-    if not isinstance(table, dict):
-        return table
-    return {
-        name: str(folder / value) if name.endswith("_file") and isinstance(value, str) and value else value
-        for name, value in table.items()
-    }
-
-
-def _secrets_in_file(given: Mapping[str, Any]) -> Iterator[Mistake]:
-    """Secrets that stand in the file, which is shown, copied and put under version control."""
-    for crm, module in connectors().items():
-        for loc in _secrets_in_table(given.get(crm), module.Settings, (crm,)):
-            variable = ENV_PREFIX + "__".join(loc).upper()
-            yield Mistake(
-                loc,
-                f"a secret does not belong into this file; set {variable} in the environment, or put it into a "
-                "file of that name in the secrets folder, and take it out here (and have the CRM make a new one if "
-                "this file was ever shared)",
-            )
-    state = given.get("state")
-    url = state.get("url") if isinstance(state, dict) else None
-    if isinstance(url, str) and _holds_password(url):
-        yield Mistake(
-            ("state", "url"),
-            "a password does not belong into this file; set the whole address as CRMSYNC_STATE__URL in the environment",
-        )
-
-
-SECRET_PARAMETER = re.compile("(?i)pass|secret|scram")
-"""Names of what PostgreSQL takes in the query of an address and that is a password, or leads to one."""
-
-
-def _holds_password(url: str) -> bool:
-    """Whether a password stands in an address: before its host, or in its query."""
-    names = [name for name, _value in parse_qsl(url.partition("?")[2], keep_blank_values=True)]
-    return any(map(SECRET_PARAMETER.search, names)) or re.match(r"[^/]*//[^/@]*:[^/@]+@", url) is not None
-
-
-def _secrets_in_table(table: Any, model: type[BaseModel], loc: tuple[str, ...]) -> Iterator[tuple[str, ...]]:
-    """Where secrets stand in a table of the file and in the tables inside it."""
-    for name in table if isinstance(table, dict) else ():
-        info = model.model_fields.get(name)
-        for each in (info.annotation, *get_args(info.annotation)) if info else ():
-            if each is SecretStr:
-                yield (*loc, name)
-            elif isinstance(each, type) and issubclass(each, BaseModel):
-                yield from _secrets_in_table(table[name], each, (*loc, name))
+def kinds_of(config: Config) -> set[str]:
+    """Every kind of activity that the config's CRMs may bring."""
+    feeds = [feed for table in config.crms.values() for feed in getattr(table, "activities", ())]
+    return {*KINDS, *(feed.kind for feed in feeds)}

@@ -1,0 +1,156 @@
+"""The `when` and `where` of a rule: what is asked about a field or an attribute."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator
+from typing import Annotated, Any, Literal
+
+import regex
+from pydantic import AfterValidator, BeforeValidator, Field, field_validator, model_validator
+
+from crmsync.config.tables import Table
+from crmsync.config.units import Texts, _listed, _some
+
+BUILTIN_FIELDS = ("email", "stage")
+"""Fields every person has without a mapping: the first e-mail address, and the lifecycle stage by its config name."""
+
+
+SENIORITIES = ("student", "entry", "staff", "manager", "director", "vp", "c_level")
+"""From the lowest to the highest."""
+
+
+DEPARTMENTS = (
+    *("it", "security", "engineering", "data", "product", "operations", "finance", "procurement"),
+    *("marketing", "sales", "support", "hr", "legal", "research", "education", "general_management"),
+)
+
+
+def _readable_pattern(value: str) -> str:
+    try:
+        regex.compile(value)
+    except regex.error as error:
+        raise ValueError(f"this is not a regular expression: {error}") from None
+    return value
+
+
+def _number(value: Any) -> Any:
+    if isinstance(value, bool) or not isinstance(value, (int, float)) or not math.isfinite(value):
+        raise ValueError("write a number, for example 200")
+    return value
+
+
+Number = Annotated[float, BeforeValidator(_number)]
+
+
+Seniority = Annotated[list[Literal[SENIORITIES]], BeforeValidator(_listed), AfterValidator(_some)]  # type: ignore[valid-type]
+
+
+Department = Annotated[list[Literal[DEPARTMENTS]], BeforeValidator(_listed), AfterValidator(_some)]  # type: ignore[valid-type]
+
+
+class Match(Table):
+    """What one value must be like; every key that is given must hold.
+
+    Text is compared without regard to case; a list of texts means any of them. On a multi-select a text key holds when
+    it holds for one of the values. A value of the wrong type is unknown to the rule.
+    """
+
+    is_: str | bool | float | None = Field(default=None, alias="is")
+    in_: list[str | float] | None = Field(default=None, alias="in", min_length=1)
+    contains: Texts | None = None
+    excludes: Texts | None = None
+    starts_with: Texts | None = None
+    ends_with: Texts | None = None
+    regex: Annotated[str, AfterValidator(_readable_pattern)] | None = None
+    gt: Number | None = None
+    gte: Number | None = None
+    lt: Number | None = None
+    lte: Number | None = None
+    between: tuple[Number, Number] | None = None
+    exists: Literal[True] | None = None
+    missing: Literal[True] | None = None
+    has: Texts | None = None
+    has_all: Texts | None = None
+    in_list: str | None = None
+    domain: Texts | None = None
+    domain_list: str | None = None
+    free_mail: bool | None = None
+    seniority: Seniority | None = None
+    seniority_at_least: Literal[SENIORITIES] | None = None  # type: ignore[valid-type]
+    department: Department | None = None
+
+    @field_validator("is_", mode="before")
+    @classmethod
+    def _finite(cls, value: Any) -> Any:
+        if isinstance(value, float) and not math.isfinite(value):
+            raise ValueError("write a text, a number, true or false")
+        return value
+
+    @field_validator("between")
+    @classmethod
+    def _ascending(cls, value: tuple[float, float] | None) -> tuple[float, float] | None:
+        if value and value[0] > value[1]:
+            raise ValueError("write the smaller number first")
+        return value
+
+    def keys(self) -> dict[str, Any]:
+        """The keys that are given, by the name an admin writes, in a fixed order."""
+        return {name: getattr(self, attribute) for attribute, name in MATCH_KEYS.items() if self._given(attribute)}
+
+    def _given(self, attribute: str) -> bool:
+        return getattr(self, attribute) is not None
+
+
+MATCH_KEYS = {attribute: info.alias or attribute for attribute, info in Match.model_fields.items()}
+
+
+def _match(value: Any) -> Any:
+    if isinstance(value, (str, bool, int, float)):
+        return {"is": value}
+    return {"in": value} if isinstance(value, list) else value
+
+
+def _any_key(value: Match) -> Match:
+    if not value.keys():
+        raise ValueError('say what the value must be like, for example { contains = "pricing" }')
+    return value
+
+
+Where = dict[str, Annotated[Match, BeforeValidator(_match), AfterValidator(_any_key)]]
+"""Attribute → what it must be like. A bare value means `is`, a bare list means `in`."""
+
+
+class Condition(Match):
+    """A question about a person: one field and what it must be like, or several questions joined.
+
+    A field that is not known makes the answer "unknown", and unknown gives no points, not even to `not`.
+    """
+
+    field: str | None = None
+    all_: list[Condition] | None = Field(default=None, alias="all", min_length=1)
+    any_: list[Condition] | None = Field(default=None, alias="any", min_length=1)
+    not_: Condition | None = Field(default=None, alias="not")
+
+    @model_validator(mode="after")
+    def _one_question(self) -> Condition:
+        joined = [each for each in (self.all_, self.any_, self.not_) if each is not None]
+        if len(joined) + (self.field is not None) != 1:
+            raise ValueError('write one of: a field with its test, "all", "any" or "not"')
+        if joined and self.keys():
+            raise ValueError('a test needs its field: { field = "title", contains = "…" }')
+        if self.field is not None and not self.keys():
+            raise ValueError(
+                f'say what {self.field!r} must be like, for example {{ field = "{self.field}", is = "…" }}'
+            )
+        return self
+
+    def parts(self) -> Iterator[Condition]:
+        """This question and every one inside it."""
+        yield self
+        for part in (*(self.all_ or ()), *(self.any_ or ()), *((self.not_,) if self.not_ else ())):
+            yield from part.parts()
+
+    def fields(self) -> set[str]:
+        """The fields it reads."""
+        return {part.field for part in self.parts() if part.field is not None}

@@ -1,0 +1,308 @@
+"""A scoring model: rules, bands, segments and what holds them together."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping
+from datetime import date, datetime, timedelta
+from itertools import pairwise
+from typing import Annotated, Any, Literal
+
+from pydantic import BeforeValidator, Field, field_validator, model_validator
+
+from crmsync.config.conditions import DEPARTMENTS, SENIORITIES, Condition, Match, Where
+from crmsync.config.rules import (
+    NOT_THEIR_DOING,
+    Axis,
+    Behavior,
+    Disqualify,
+    Fit,
+    Inactivity,
+    Pattern,
+    Qualification,
+    Rule,
+    Sequence,
+)
+from crmsync.config.tables import Table
+from crmsync.config.units import Days, Points, Texts
+
+
+class Limit(Table):
+    """The most (`cap`) and the least (`floor`) that rules give together."""
+
+    cap: Points | None = None
+    floor: Points | None = None
+
+    @model_validator(mode="after")
+    def _ordered(self) -> Limit:
+        if self.cap is not None and self.floor is not None and self.cap < self.floor:
+            raise ValueError("the cap is below the floor")
+        return self
+
+
+class Weights(Table):
+    """How much fit and behavior count in the total; at most four decimals."""
+
+    fit: float = Field(default=1.0, ge=0, le=100)
+    behavior: float = Field(default=1.0, ge=0, le=100)
+
+    @model_validator(mode="after")
+    def _exact(self) -> Weights:
+        if any(round(each, 4) != each for each in (self.fit, self.behavior)):
+            raise ValueError("weights have at most four decimals")
+        if not self.fit and not self.behavior:
+            raise ValueError("both weights are 0, so that every total would be 0")
+        return self
+
+
+class Score(Table):
+    """How scores are rounded (`decimals`) and limited. There is no limit that is not written here."""
+
+    decimals: int = Field(default=0, ge=0, le=2)
+    fit: Limit = Limit()
+    behavior: Limit = Limit()
+    total: Limit = Limit()
+
+
+class Band(Table):
+    """What it takes to be in a band: `at` points in total, and the gates. It is left below `leave` (or below `at`)."""
+
+    at: Points | None = None
+    leave: Points | None = None
+    min_fit: Points | None = None
+    min_behavior: Points | None = None
+
+    @model_validator(mode="after")
+    def _leaves_below(self) -> Band:
+        if self.leave is not None and (self.at is None or self.leave > self.at):
+            raise ValueError("leave is a number of points at or below at")
+        return self
+
+
+def _band(value: Any) -> Any:
+    return {"at": value} if isinstance(value, (int, float)) and not isinstance(value, bool) else value
+
+
+Bands = dict[str, Annotated[Band, BeforeValidator(_band)]]
+
+
+class Segment(Table):
+    """People who are scored by rules of their own. The first segment that fits a person is theirs.
+
+    A rule with `segments` counts for these only. `weights` and `bands` replace the model's.
+    """
+
+    name: str
+    when: Condition
+    weights: Weights | None = None
+    bands: Bands = {}
+
+
+class Titles(Table):
+    """Words of your own for job titles: `seniority = { vp = ["Prokurist"] }`, `department = { it = ["EDV"] }`."""
+
+    seniority: dict[Literal[SENIORITIES], Texts] = {}  # type: ignore[valid-type]
+    department: dict[Literal[DEPARTMENTS], Texts] = {}  # type: ignore[valid-type]
+
+
+class Review(Table):
+    """When somebody last looked at the model, and how often that should be."""
+
+    on: date | None = None
+    every: Days = timedelta(days=92)
+    most_rules: int = Field(default=40, ge=1)
+
+
+class Expect(Table):
+    """What a golden lead must come to. `lines` pins the points of single rules, decay and cap included."""
+
+    total: Points | None = None
+    fit: Points | None = None
+    behavior: Points | None = None
+    band: str | None = None
+    grade: str | None = None
+    grid: str | None = None
+    segment: str | None = None
+    stage: str | None = None
+    owner: str | None = None
+    qualified: bool | None = None
+    disqualified: str | None = None
+    lines: dict[str, Points] = {}
+
+
+class Golden(Table):
+    """A golden lead: a person made up for the purpose, and what the model must say of them.
+
+    `given` has fields by their names, and `activities`, each with `kind`, `ago` ("3d"), `times` and attributes.
+    `previous` is the band they were in before; `at` the instant of the test.
+    """
+
+    name: str
+    given: dict[str, Any] = {}
+    previous: str | None = None
+    at: datetime | None = None
+    expect: Expect
+
+    @field_validator("at")
+    @classmethod
+    def _aware(cls, value: datetime | None) -> datetime | None:
+        if value is not None and value.tzinfo is None:
+            raise ValueError("write the instant with its offset, for example 2026-11-21T12:00:00Z")
+        return value
+
+
+class Model(Table):
+    """A scoring model."""
+
+    score: Score = Score()
+    weights: Weights = Weights()
+    fit: list[Fit] = []
+    behavior: list[Behavior] = []
+    inactivity: list[Inactivity] = []
+    sequence: list[Sequence] = []
+    pattern: list[Pattern] = []
+    disqualify: list[Disqualify] = []
+    qualification: list[Qualification] = []
+    segment: list[Segment] = []
+    channels: dict[str, Limit] = {}
+    groups: dict[str, Limit] = {}
+    lists: dict[str, Texts] = {}
+    titles: Titles = Titles()
+    bands: Bands = {}
+    grades: dict[str, Points] = {}
+    grid: dict[str, Points] = {}
+    review: Review = Review()
+    test: list[Golden] = []
+
+    @model_validator(mode="after")
+    def _rules_agree(self) -> Model:
+        problems = [*self._twice(), *self._unknown_names(), *self._straddling_groups()]
+        problems += _unordered("[bands]", self.bands)
+        for segment in self.segment:
+            problems += self._odd_bands(segment)
+        problems += [*_rising("[grades]", self.grades), *_rising("[grid]", self.grid)]
+        if problems:
+            raise ValueError("\n".join(problems))
+        return self
+
+    def rules(self) -> tuple[Rule, ...]:
+        """Every rule that gives points, in the order of the ledger."""
+        return (*self.fit, *self.behavior, *self.inactivity, *self.sequence, *self.pattern)
+
+    def axis(self, rule: Rule) -> Axis:
+        """The axis that a rule's points count for."""
+        return "fit" if isinstance(rule, Fit) else "behavior"
+
+    def conditions(self) -> Iterator[Condition]:
+        """Every question asked about a person, the outermost ones."""
+        asking: tuple[Rule | Disqualify | Qualification | Segment, ...] = (
+            *self.rules(),
+            *self.disqualify,
+            *self.qualification,
+            *self.segment,
+        )
+        yield from (each.when for each in asking if each.when is not None)
+
+    def used_fields(self) -> set[str]:
+        """The canonical fields that some rule reads."""
+        read = {name for condition in self.conditions() for name in condition.fields()}
+        return read | {each.since for each in self.inactivity if each.since}
+
+    def band_names(self) -> list[str]:
+        """The bands from the lowest to the highest."""
+        return list(self.bands)
+
+    def _twice(self) -> Iterator[str]:
+        for what, names in (
+            ("rules", [rule.name for rule in self.rules()]),
+            ("[[segment]]", [each.name for each in self.segment]),
+            ("[[disqualify]]", [each.name for each in self.disqualify]),
+            ("[[qualification]]", [each.name for each in self.qualification]),
+            ("[[test]]", [each.name for each in self.test]),
+        ):
+            for name in sorted({each for each in names if names.count(each) > 1}):
+                yield f"two {what} are called {name!r}; explanations could not tell them apart"
+
+    def _unknown_names(self) -> Iterator[str]:
+        segments = [each.name for each in self.segment]
+        for rule in self.rules():
+            yield from _strangers(rule.name, "[[segment]]", rule.segments, segments)
+            yield from _strangers(rule.name, "[groups]", [rule.group] if rule.group else [], self.groups)
+            channel = getattr(rule, "channel", None)
+            yield from _strangers(rule.name, "[channels]", [channel] if channel else [], self.channels)
+        for match in matches(self):
+            for name in (match.in_list, match.domain_list):
+                if name is not None and name not in self.lists:
+                    yield f"a rule reads the list {name!r}, which [lists] does not have"
+        for test in self.test:
+            for band in (test.previous, test.expect.band):
+                yield from _strangers(f"test {test.name}", "[bands]", [band] if band else [], self.bands)
+
+    def _straddling_groups(self) -> Iterator[str]:
+        for name in self.groups:
+            homes = {(self.axis(rule), getattr(rule, "channel", None)) for rule in self.rules() if rule.group == name}
+            if len({axis for axis, _ in homes}) > 1:
+                yield f"the group {name!r} has rules of fit and of behavior; a group belongs to one of them"
+            elif len(homes) > 1:
+                yield f"the group {name!r} has rules of several channels; give them all the same channel"
+
+    def _odd_bands(self, segment: Segment) -> Iterator[str]:
+        where = f"[[segment]] {segment.name}"
+        if segment.bands and list(segment.bands) != list(self.bands):
+            yield f"{where}: name the same bands as [bands], in the same order: {', '.join(self.bands) or 'none'}"
+        yield from _unordered(where, segment.bands)
+
+
+def _strangers(who: str, table: str, names: Iterable[str], known: Iterable[str]) -> Iterator[str]:
+    for name in names:
+        if name not in known:
+            yield f"{who!r} names {name!r}, which {table} does not have"
+
+
+def _unordered(where: str, bands: Mapping[str, Band]) -> Iterator[str]:
+    """Sentences about bands whose points do not rise from the first to the last."""
+    cuts = [(name, band.at) for name, band in bands.items() if band.at is not None]
+    for (low, below), (high, above) in pairwise(cuts):
+        if above <= below:
+            yield f"{where}: {high!r} begins at {above:g}, which is not above {low!r} at {below:g}; lowest first"
+    for name in list(bands)[1:]:
+        if bands[name].at is None and bands[name].min_fit is None and bands[name].min_behavior is None:
+            yield f"{where}: {name!r} has no points to reach and no gate; only the first band may be without"
+
+
+def _rising(where: str, grades: Mapping[str, float]) -> Iterator[str]:
+    cuts = list(grades.items())
+    for (best, above), (next_best, below) in pairwise(cuts):
+        if below >= above:
+            yield f"{where}: {next_best!r} needs {below:g}, which is not less than {best!r} with {above:g}; best first"
+
+
+def matches(model: Model) -> Iterator[Match]:
+    """Every test of a value, of a person's field or of an activity's attribute."""
+    for condition in model.conditions():
+        yield from condition.parts()
+    for _, where in selections(model):
+        yield from where.values()
+
+
+def takes(on: Iterable[str], kind: str) -> bool:
+    """Whether a selection of the kinds `on` takes activities of a kind."""
+    kinds = list(on)
+    return kind in kinds if kinds else kind not in NOT_THEIR_DOING
+
+
+def selections(model: Model) -> Iterator[tuple[list[str], Where]]:
+    """Every choice of activities a model makes: kinds (none means all that are a person's own doing) and attributes."""
+    for behavior in model.behavior:
+        yield behavior.on, behavior.where
+        if behavior.unless:
+            yield behavior.unless.on, behavior.unless.where
+    for quiet in model.inactivity:
+        yield quiet.on or [], quiet.where
+    for sequence in model.sequence:
+        yield from ((step.on, step.where) for step in sequence.steps)
+    for pattern in model.pattern:
+        yield pattern.on, pattern.where
+        yield from ((step.on, step.where) for step in pattern.covering)
+    for each in model.disqualify:
+        if each.on:
+            yield each.on, each.where

@@ -1,0 +1,219 @@
+"""The scoring language: the tables of a model as an admin writes them."""
+
+from __future__ import annotations
+
+import re
+from typing import Annotated, Literal
+
+from pydantic import Field, field_validator, model_validator
+
+from crmsync.config.conditions import Condition, Where
+from crmsync.config.tables import Table
+from crmsync.config.units import Days, Points, Texts
+
+Axis = Literal["fit", "behavior"]
+
+
+TIERS = {"low": "low", "mid": "mid", "high": "high", "passive": "low", "research": "mid"}
+"""How much intent an activity shows; the words on the right are the tiers, `passive` and `research` other names."""
+
+
+NOT_THEIR_DOING = frozenset({"email_sent", "email_bounced", "email_unsubscribed", "task_completed", "note_logged"})
+"""Kinds that do not end a silence, because somebody else did them or because they are a goodbye."""
+
+
+class Decay(Table):
+    """How points fade with age: halved each `half_life`, down to nothing over `linear`, or by `steps`.
+
+    `steps = { "15d" = 50, "30d" = 25, "60d" = 0 }` keeps 50 % from an age of 15 days on, and so forth.
+    """
+
+    half_life: Days | None = None
+    linear: Days | None = None
+    steps: dict[Days, Annotated[float, Field(ge=0, le=100)]] | None = Field(default=None, min_length=1)
+
+    @model_validator(mode="after")
+    def _one_way(self) -> Decay:
+        if sum(each is not None for each in (self.half_life, self.linear, self.steps)) != 1:
+            raise ValueError("write one of half_life, linear or steps")
+        if self.steps:
+            shares = [100.0, *(self.steps[age] for age in sorted(self.steps))]
+            if shares != sorted(shares, reverse=True):
+                raise ValueError("the percentages of steps must not rise with age")
+        return self
+
+
+class Rule(Table):
+    """What every rule has: a name that explanations show, points, and who it is for."""
+
+    name: str = Field(min_length=1, max_length=120)
+    points: Points
+    when: Condition | None = None
+    segments: list[str] = []
+    group: str | None = None
+
+    @field_validator("name")
+    @classmethod
+    def _plain(cls, value: str) -> str:
+        if re.search(r"[\x00-\x1f\ud800-\udfff]", value) or value != value.strip():
+            raise ValueError("a name is one line of text without spaces around it")
+        return value
+
+    @field_validator("points")
+    @classmethod
+    def _worth_something(cls, value: float) -> float:
+        if value == 0:
+            raise ValueError("a rule of 0 points does nothing; give it points or remove it")
+        return value
+
+
+class Fit(Rule):
+    """Points for what a person and their company are."""
+
+    when: Condition
+
+
+class Selection(Table):
+    """Activities: their kind, their attributes, and how old they may be."""
+
+    on: Texts
+    where: Where = {}
+    window: Days | None = None
+
+
+class _Limits(Rule):
+    channel: str | None = None
+    tier: Literal["low", "mid", "high", "passive", "research"] | None = None
+
+
+class Behavior(_Limits):
+    """Points for each activity of a kind.
+
+    Of the activities inside `window` the newest count first: at most `max_per_day` of a day, `max_per_week` of a week
+    (Monday to Sunday) or `max_per_month` of a calendar month, and `max_times` in all; under `at_least` none counts.
+    `distinct_days` counts days instead of activities. `unless` takes all points away while such an activity exists.
+    """
+
+    on: Texts
+    where: Where = {}
+    window: Days | None = None
+    decay: Decay | None = None
+    cap: Points | None = None
+    max_times: int | None = Field(default=None, ge=1)
+    max_per_day: int | None = Field(default=None, ge=1)
+    max_per_week: int | None = Field(default=None, ge=1)
+    max_per_month: int | None = Field(default=None, ge=1)
+    distinct_days: bool = False
+    at_least: int = Field(default=1, ge=1)
+    unless: Selection | None = None
+
+    @model_validator(mode="after")
+    def _limits_agree(self) -> Behavior:
+        if self.cap is not None and self.cap * self.points <= 0:
+            raise ValueError("the cap has the sign of the points: a negative cap for negative points")
+        if self.max_per_week and self.max_per_month:
+            raise ValueError("weeks and months overlap; choose max_per_week or max_per_month")
+        if self.distinct_days and (self.max_per_day or 1) != 1:
+            raise ValueError("distinct_days counts a day once; leave out max_per_day")
+        if self.max_times and self.max_times < self.at_least:
+            raise ValueError("at_least is more than max_times, so that the rule never counts")
+        return self
+
+    @property
+    def per_day(self) -> int | None:
+        """How many activities of one day count."""
+        return 1 if self.distinct_days else self.max_per_day
+
+
+class Inactivity(_Limits):
+    """Points (negative ones) for silence: once `after`, or again `every` so often, at most `max_times`.
+
+    Silence is the age of the newest activity of the kinds `on` (all kinds that are a person's own doing, if not given).
+    Who never did anything is silent since the date in the field `since`; without it nothing is known and nothing given.
+    """
+
+    on: Texts | None = None
+    where: Where = {}
+    after: Days
+    every: Days | None = None
+    max_times: int | None = Field(default=None, ge=1)
+    since: str | None = None
+
+    @model_validator(mode="after")
+    def _repeats(self) -> Inactivity:
+        if self.max_times and not self.every:
+            raise ValueError("max_times limits a repetition; say how often it repeats with every")
+        if self.where and not self.on:
+            raise ValueError("where needs on: say which kind has these attributes")
+        return self
+
+
+class Step(Table):
+    """A step of a sequence: so many activities (on different days, with `distinct_days`)."""
+
+    on: Texts
+    where: Where = {}
+    times: int = Field(default=1, ge=1, le=20)
+    distinct_days: bool = False
+
+
+class Sequence(_Limits):
+    """Points, once, for activities one after the other: each step strictly later than the one before.
+
+    `within` is how many calendar days the whole may span, both ends counted; `window` how long ago it may have ended.
+    """
+
+    steps: list[Step] = Field(min_length=1, max_length=10)
+    within: Days | None = None
+    window: Days | None = None
+    decay: Decay | None = None
+
+
+class Pattern(_Limits):
+    """Points, once, for a stretch of `within` calendar days with enough activities, on enough days, covering a set.
+
+    `covering` lists kinds with attributes of which each must occur in the stretch; `window` is how long ago it may have
+    ended.
+    """
+
+    on: Texts
+    where: Where = {}
+    within: Days
+    times: int = Field(default=1, ge=1)
+    days: int = Field(default=1, ge=1)
+    covering: list[Step] = []
+    window: Days | None = None
+    decay: Decay | None = None
+
+    @model_validator(mode="after")
+    def _fits(self) -> Pattern:
+        if self.days > self.within.days:
+            raise ValueError(f"{self.days} days do not fit within {self.within.days} days")
+        if any(step.times != 1 or step.distinct_days for step in self.covering):
+            raise ValueError("covering takes kinds and attributes only")
+        return self
+
+
+class Disqualify(Table):
+    """A reason to keep a person in the lowest band, whatever their score: a question, or an activity of theirs."""
+
+    name: str
+    when: Condition | None = None
+    on: Texts | None = None
+    where: Where = {}
+    window: Days | None = None
+
+    @model_validator(mode="after")
+    def _some_ground(self) -> Disqualify:
+        if self.when is None and self.on is None:
+            raise ValueError("say what disqualifies: a question (when) or a kind of activity (on)")
+        if self.on is None and (self.where or self.window):
+            raise ValueError("where and window need on")
+        return self
+
+
+class Qualification(Table):
+    """Something sales wants to know (budget, authority, timing); kept apart from the score."""
+
+    name: str
+    when: Condition

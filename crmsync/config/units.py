@@ -1,0 +1,58 @@
+"""Points, days and lists as the file gives them."""
+
+from __future__ import annotations
+
+import math
+from datetime import timedelta
+from typing import Annotated, Any
+
+from pydantic import AfterValidator, BeforeValidator
+
+from crmsync.config.tables import Duration
+
+MOST_POINTS = 100_000
+
+
+def _points(value: Any) -> Any:
+    if isinstance(value, bool) or not isinstance(value, (int, float)) or not math.isfinite(value):
+        raise ValueError("write a number, for example 25 or -7.5")
+    if abs(value) > MOST_POINTS:
+        raise ValueError(f"points lie between -{MOST_POINTS} and {MOST_POINTS}")
+    if round(value, 2) != value:
+        raise ValueError("points have at most two decimals")
+    return float(value) + 0.0
+
+
+Points = Annotated[float, BeforeValidator(_points)]
+"""Points: a number with at most two decimals."""
+
+
+def hundredths(points: float) -> int:
+    """Points as the whole number of hundredths that everything is calculated in."""
+    return round(points * 100)
+
+
+def _listed(value: Any) -> Any:
+    return [value] if isinstance(value, str) else value
+
+
+def _some(value: list[str]) -> list[str]:
+    if not value:
+        raise ValueError("the list is empty; name at least one")
+    return value
+
+
+Texts = Annotated[list[str], BeforeValidator(_listed), AfterValidator(_some)]
+"""One text or a list of them."""
+
+
+def _whole_days(value: timedelta) -> timedelta:
+    if value.seconds or value.days < 1:
+        raise ValueError('ages are whole days here; write for example "30d" or "2w"')
+    if value.days > 36_500:
+        raise ValueError("that is more than a hundred years")
+    return value
+
+
+Days = Annotated[Duration, AfterValidator(_whole_days)]
+"""A duration of whole days."""
