@@ -27,7 +27,8 @@ import hubspot
 
 from connectors.hubspot import Settings, connect
 from connectors.hubspot.connector import HubSpot
-from crmsync.model import Change, FieldMap, Ref
+from crmsync.connector import FieldMap
+from crmsync.model import Change, Ref
 
 LATENCY = 0.25
 RATE = 19.0

@@ -20,7 +20,9 @@ KILLED, SURVIVED, NO_TEST = 1, 0, 33
 
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("modules", nargs="*", help="files to change, such as crmsync/plan.py; all that are configured")
+    parser.add_argument(
+        "modules", nargs="*", help="files to change, such as crmsync/planning/guard.py; all that are configured"
+    )
     parser.add_argument("--sample", type=int, default=200, help="mutants in all; 0 for every one")
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--processes", default="2")

@@ -27,7 +27,8 @@ from simple_salesforce.api import Salesforce
 from connectors.salesforce import Settings
 from connectors.salesforce.bulk import RESULT_ROWS
 from connectors.salesforce.connector import SalesforceConnector
-from crmsync.model import Change, FieldMap, Ref
+from crmsync.connector import FieldMap
+from crmsync.model import Change, Ref
 
 NOW = datetime(2026, 11, 21, 9, 0, tzinfo=UTC)
 AT_ONCE = 10_000

@@ -22,8 +22,8 @@ from urllib.parse import urlsplit
 import orjson
 import tenacity
 
+from crmsync.connector import Stop
 from crmsync.errors import Cancelled, Transient, Unavailable
-from crmsync.model import Stop
 
 CONNECT_TIMEOUT = 10.0
 READ_TIMEOUT = 60.0

@@ -7,23 +7,9 @@ from dataclasses import replace
 from datetime import UTC, datetime
 from typing import TypeVar
 
+from crmsync.connector import Checkup, CrmField, MissingField, Narrow, Stop
 from crmsync.errors import Cancelled
-from crmsync.model import (
-    Activity,
-    Change,
-    Checkup,
-    Contact,
-    CrmField,
-    MissingField,
-    Narrow,
-    Odd,
-    Owner,
-    Page,
-    Receipt,
-    Ref,
-    Scalar,
-    Stop,
-)
+from crmsync.model import Activity, Change, Contact, Odd, Owner, Page, Receipt, Ref, Scalar
 
 Key = TypeVar("Key", Ref, tuple[str, Ref])
 

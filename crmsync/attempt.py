@@ -13,9 +13,10 @@ from sqlalchemy.exc import SQLAlchemyError
 from crmsync.config import Config
 from crmsync.errors import Cancelled, ConfigError, CrmsyncError, StateError, Transient, Unavailable, describe_outage
 from crmsync.redaction import hide_secrets, secrets_of
-from crmsync.result import Counts, Result, Verdict, Work
+from crmsync.result import Counts, Result, Verdict
 from crmsync.store import journal
 from crmsync.store.scores import band_counts
+from crmsync.work import Work
 
 
 @dataclass

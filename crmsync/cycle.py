@@ -6,8 +6,6 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from functools import partial
 
-from crmsync import approval
-from crmsync.apply import apply
 from crmsync.attempt import (
     Attempt,
     begin_attempt,
@@ -20,16 +18,19 @@ from crmsync.attempt import (
     taking_part,
 )
 from crmsync.config import config_of
-from crmsync.draft import Drafted, draft, draft_preview
 from crmsync.errors import StateInUse
 from crmsync.failpoint import failpoint
+from crmsync.planning import approval
+from crmsync.planning.apply import apply
+from crmsync.planning.builder import Drafted, draft, draft_preview
 from crmsync.pull import pull_all, pull_first
 from crmsync.redaction import hide_secrets, secrets_of
-from crmsync.result import Result, Waiting, Work, new_run_id
+from crmsync.result import Result, Waiting, new_run_id
 from crmsync.store import journal
 from crmsync.store.copy import copied
 from crmsync.store.database import Store, wipe_log
 from crmsync.store.sql import IN_LIST, chunks
+from crmsync.work import Work
 
 
 def cycle(work: Work, command: str = "sync", *, full: bool = False, approved: bool = False) -> Result:

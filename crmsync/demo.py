@@ -18,19 +18,20 @@ from typing import Any
 
 from connectors.sandbox.generate import world
 from crmsync import log
+from crmsync.bootstrap import at_work
 from crmsync.config import Config, load, template
 from crmsync.config.load import RESERVED_ENV
 from crmsync.config.settings import ENV_PREFIX
+from crmsync.connector import Stop
 from crmsync.cycle import cycle
 from crmsync.elapsed import stopwatch
-from crmsync.ending import code_of
 from crmsync.errors import Cancelled, ConfigError, CrmsyncError
-from crmsync.explain import hottest
-from crmsync.model import Stop
+from crmsync.exit_codes import code_of
 from crmsync.redaction import secrets_of
-from crmsync.report import in_order
-from crmsync.result import Result, Work
-from crmsync.workplace import at_work
+from crmsync.reporting.console import in_order
+from crmsync.reporting.person import hottest
+from crmsync.result import Result
+from crmsync.work import Work
 
 FOLDER, PEOPLE, SEED = Path("crmsync-demo"), 2_000, 1
 STEPS = 6

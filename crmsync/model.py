@@ -19,17 +19,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, MutableMapping, Sequence
-from contextlib import AbstractContextManager
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import Any, Generic, Literal, NamedTuple, Protocol, TypeAlias, TypeVar, runtime_checkable
+from typing import Any, Generic, Literal, NamedTuple, TypeAlias, TypeVar
 
 Scalar: TypeAlias = str | int | float | bool | tuple[str, ...]
 """A field's value. A tuple is a multi-select; dates are ISO 8601 text; a value that is not known is absent."""
 
+
 OUTPUTS = ("score", "fit", "behavior", "band", "reason")
 """The fields of ours a connector may be asked to write, beside `stage` and `owner`."""
+
 
 KINDS = (
     "page_viewed",
@@ -216,158 +217,3 @@ class Receipt:
     retry: bool = False
     moved_to: Ref | None = None
     gone: bool = False
-
-
-@dataclass(frozen=True, slots=True)
-class CrmField:
-    """A field as the CRM describes it: `type` is `text`, `number`, `bool`, `date`, `list` or the CRM's own word.
-
-    `options` are the values a picklist takes, in its order, and empty elsewhere.
-    """
-
-    kind: str
-    name: str
-    type: str
-    writable: bool
-    options: tuple[str, ...] = ()
-
-
-class MissingField(NamedTuple):
-    """A field that the config maps and that a CRM does not have, or does not show to this user.
-
-    `role` says what crmsync uses it for and `name` what the config calls it: `("field", "title")`, `("output",
-    "score")`, `("stage", "stage")`. `sentence` tells the admin which field of the CRM is meant and what to do.
-    """
-
-    role: Literal["field", "output", "stage"]
-    name: str
-    kind: str
-    sentence: str
-
-
-@dataclass(frozen=True, slots=True)
-class FieldMap:
-    """How the config's names are spelled in one CRM. A value is one spelling for all kinds, or one for each kind."""
-
-    fields: Mapping[str, str | Mapping[str, str]] = field(default_factory=dict)
-    outputs: Mapping[str, str | Mapping[str, str]] = field(default_factory=dict)
-    stages: Mapping[str, str | Mapping[str, str]] = field(default_factory=dict)
-
-    @staticmethod
-    def spelled(names: Mapping[str, str | Mapping[str, str]], kind: str) -> dict[str, str]:
-        """The spelling of each name for records of `kind`; names that this kind does not have are left out."""
-        spelled = {name: each if isinstance(each, str) else each.get(kind, "") for name, each in names.items()}
-        return {name: each for name, each in spelled.items() if each}
-
-
-@dataclass(frozen=True, slots=True)
-class Checkup:
-    """What a CRM said of itself: `account` identifies the portal or org, `problems` are sentences for the admin."""
-
-    account: str
-    problems: tuple[str, ...] = ()
-    notes: tuple[str, ...] = ()
-
-
-Narrow: TypeAlias = Callable[[Sequence[Change]], Sequence[Change]]
-"""What a batch of changes passes just before it is sent: it comes back with less where a person was faster."""
-
-
-class Connector(Protocol):
-    """A CRM. Any method may raise `Unavailable`, `ConfigError` or `Cancelled` (see `crmsync.errors`).
-
-    Connectors update by id only: a scoring job never creates a CRM record.
-    """
-
-    name: str
-
-    @property
-    def calls(self) -> int:
-        """HTTP requests sent so far, retries included."""
-        ...
-
-    def account(self) -> str:
-        """The portal or org the credentials belong to; cheap, called at each cycle."""
-        ...
-
-    def clock(self) -> datetime | None:
-        """The CRM's own clock as of now, as its latest answer said (aware UTC); `None` where it has none."""
-        ...
-
-    def check(self) -> Checkup:
-        """Everything `crmsync check --online` asks: connectivity, scopes, fields, limits."""
-        ...
-
-    def contacts(self, cursor: str | None) -> Iterator[Page[Contact]]:
-        """Contacts changed since the cursor; all of them when there is none. Deleted and merged ones come too."""
-        ...
-
-    def activities(self, cursor: str | None) -> Iterator[Page[Activity]]:
-        """Activities that are new or changed since the cursor; all of them when there is none."""
-        ...
-
-    def owners(self) -> Sequence[Owner]:
-        """Everybody records can belong to, the inactive ones too."""
-        ...
-
-    def read(self, refs: Sequence[Ref]) -> Iterator[Contact]:
-        """The records as they are now, not from an index. One that no longer exists is `gone`, and `erased`.
-
-        One of which the CRM's answer cannot be read does not come back at all.
-        """
-        ...
-
-    def write(self, changes: Sequence[Change], narrow: Narrow = list) -> Iterator[Receipt]:
-        """Write, and say for each change what became of it. A change without a receipt is unresolved.
-
-        Each batch passes `narrow` at the last moment before it is sent, on the thread that iterates; only what that
-        returns is sent, and what it leaves out gets no receipt. A change of stage or owner never waits in a bulk job.
-        """
-        ...
-
-    def overwritten(self, changes: Sequence[Change]) -> Mapping[Ref, Mapping[str, Scalar | None]]:
-        """The values of stage and owner that somebody else set after `before` was read and that our write replaced.
-
-        Asked of changes that were just written and that the CRM holds. As far as the CRM keeps a history; else nothing.
-        """
-        ...
-
-    def missing_fields(self) -> Sequence[MissingField]:
-        """The mapped fields this CRM does not have; cheap, called in each run before anything is pulled."""
-        ...
-
-    def stage_order(self) -> Mapping[str, Sequence[str]]:
-        """By kind of record the CRM's own values of the stage, lowest first; a kind without a known order is absent."""
-        ...
-
-    def fields(self) -> Sequence[CrmField]:
-        """The fields of the kinds this connector reads and writes."""
-        ...
-
-    def create_fields(self) -> Sequence[str]:
-        """Create the output fields that are missing; one sentence for each thing done, found or left to do."""
-        ...
-
-    def close(self) -> None:
-        """Give connections back."""
-        ...
-
-
-@runtime_checkable
-class Receiver(Protocol):
-    """A connector that can be told of changes by its CRM; none has to be."""
-
-    def receiving(self, wake: Callable[[], object]) -> AbstractContextManager[None]:
-        """Listen until the block ends, if the config asks for that; `wake`, from any thread, asks for a cycle soon."""
-        ...
-
-
-class Stop(Protocol):
-    """A flag that somebody else raises: a `threading.Event`."""
-
-    def is_set(self) -> bool: ...
-    def wait(self, timeout: float | None = None) -> bool: ...
-
-
-Notes: TypeAlias = MutableMapping[str, str]
-"""What a connector must remember between runs (a job id before its upload): durable as soon as it is set."""

@@ -7,16 +7,17 @@ from contextlib import ExitStack, contextmanager
 from functools import partial
 from typing import Any
 
-from crmsync import route
-from crmsync.apply import resolve
 from crmsync.attempt import Attempt, begin_attempt, crms_left, taking_part
-from crmsync.clock import judge_clocks
+from crmsync.clock_skew import judge_clocks
 from crmsync.config import Config
-from crmsync.draft import Setting
+from crmsync.connector import MissingField
 from crmsync.errors import ConfigError, Unavailable
 from crmsync.failpoint import failpoint
-from crmsync.model import MissingField, Odd, Owner, Page, Ref
-from crmsync.result import Result, Work
+from crmsync.model import Odd, Owner, Page, Ref
+from crmsync.planning.apply import resolve
+from crmsync.planning.builder import Setting
+from crmsync.result import Result
+from crmsync.routing.owners import owners_of
 from crmsync.store import full_pull, journal
 from crmsync.store.activities import save_activities
 from crmsync.store.contacts import save_contacts
@@ -37,6 +38,7 @@ from crmsync.store.odd_records import read_odd_records, update_odd_records
 from crmsync.store.owners import save_owners
 from crmsync.store.scores import find_remains, find_unpulled
 from crmsync.store.sql import chunks, dump
+from crmsync.work import Work
 
 
 def pull_all(work: Work, attempt: Attempt, *, full: bool, resuming: bool, trusting: bool = False) -> Setting:
@@ -58,7 +60,7 @@ def pull_all(work: Work, attempt: Attempt, *, full: bool, resuming: bool, trusti
     alive = crms_left(work, attempt)
     with work.store.read() as reading:
         unread = [crm for crm in work.crms if crm not in alive and not was_ever_read(reading, crm)]
-    return Setting(alive, route.owners_of(owners, work.config.write.nobody), orders, unread=unread)
+    return Setting(alive, owners_of(owners, work.config.write.nobody), orders, unread=unread)
 
 
 def pull_first(work: Work, run: str) -> Result:

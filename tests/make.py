@@ -5,13 +5,13 @@ import tomllib
 from datetime import UTC, datetime, timedelta
 
 from connectors.memory import Memory
-from crmsync import approval
 from crmsync.config import config_class
 from crmsync.cycle import cycle
 from crmsync.model import Activity, Contact, Owner, Ref
-from crmsync.result import Work
+from crmsync.planning import approval
 from crmsync.store import journal
 from crmsync.store.database import open_store
+from crmsync.work import Work
 
 NOW = datetime(2026, 11, 21, 12, 0, tzinfo=UTC)
 

@@ -6,7 +6,7 @@ import pytest
 
 import connectors.salesforce as salesforce
 from connectors.sandbox.faults import Fault
-from crmsync.model import FieldMap
+from crmsync.connector import FieldMap
 
 NAMES = FieldMap(
     fields={

@@ -25,21 +25,23 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, rule
 from sqlalchemy import URL, Engine, create_engine, func, make_url, select
 
 from connectors.memory import Memory, _changed
-from crmsync import approval, schedule
 from crmsync import result as result_module
 from crmsync.config import config_of, connectors
 from crmsync.config import settings as config_module
 from crmsync.cycle import cycle, plan
+from crmsync.daemon import scheduler
 from crmsync.errors import Cancelled, ConfigError, LostLock, StateError, StateInUse, Unavailable, WrongClock
 from crmsync.model import Activity, Contact, Receipt, Ref
-from crmsync.plan import a_tenth_more
-from crmsync.result import Result, Work
+from crmsync.planning import approval
+from crmsync.planning.guard import a_tenth_more
+from crmsync.result import Result
 from crmsync.store import copy as copy_module
 from crmsync.store import database as database_module
 from crmsync.store import journal, schema
 from crmsync.store.database import STANDBY_POLL, Store, WriterStop, open_store
 from crmsync.store.lock import Lock, PostgresLock, lock_of
 from crmsync.store.sql import to_ms
+from crmsync.work import Work
 from tests.make import MODEL, NOW, config, owners
 
 OURS = {"score", "fit", "behavior", "band", "reason"}
@@ -614,7 +616,7 @@ class Simulation:
             if not store.may_write():
                 raise LostLock
             work = self.work(store, settings)
-            full = schedule.reconciles(work)
+            full = scheduler.reconciles(work)
             self._run(actor, work, "reconcile" if full else "run", full=full)
             choke("idle")
 

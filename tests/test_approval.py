@@ -11,11 +11,12 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from sqlalchemy import select
 
-from crmsync import approval
+from crmsync.connector import MissingField
 from crmsync.cycle import cycle, plan
 from crmsync.errors import ConfigError, Unavailable
-from crmsync.explain import explain
-from crmsync.model import MissingField, Ref
+from crmsync.model import Ref
+from crmsync.planning import approval
+from crmsync.reporting.person import explain
 from crmsync.store import journal, schema
 from crmsync.store.database import open_store
 from tests.make import MODEL, NOW, activity, apply_plan, config, contact, crm, work

@@ -8,11 +8,13 @@ from decimal import Decimal
 import pytest
 from sqlalchemy import select
 
-from crmsync import checking, explain, health
+from crmsync import doctor
 from crmsync.cycle import cycle, plan
 from crmsync.errors import ConfigError
 from crmsync.model import Change, Ref
-from crmsync.review import cause_of, changes_of
+from crmsync.planning.review import cause_of, changes_of
+from crmsync.reporting import person as explain
+from crmsync.reporting import status as health
 from crmsync.store import journal, schema
 from crmsync.store.database import held_by
 from crmsync.store.queries import find_contacts
@@ -71,8 +73,8 @@ def test_a_value_that_counts_as_unknown_is_told(work, monkeypatch):
     cycle(later)
     said = explain.explain(later.config, later.store, "cold@firm.example", later.now)
     assert said["warnings"] == ["employees: the value is a number too large to be true, so it counts as unknown"]
-    monkeypatch.setattr(checking, "existing_state", lambda _config: nullcontext(later.store))
-    odd = checking.checked(later.config, later.now, None)["warnings"]
+    monkeypatch.setattr(doctor, "existing_state", lambda _config: nullcontext(later.store))
+    odd = doctor.checked(later.config, later.now, None)["warnings"]
     assert "employees: 1 person has a value that is a number too large to be true; it counts as unknown" in odd
 
 
@@ -134,8 +136,8 @@ def test_a_stage_that_the_config_does_not_name_is_told(work, monkeypatch):
     work.crms["hubspot"].edit(make.contact(3, emails=("cold@firm.example",), stage="Recycled"))
     later = minutes(work, 15)
     cycle(later)
-    monkeypatch.setattr(checking, "existing_state", lambda _config: nullcontext(later.store))
-    notes = checking.checked(later.config, later.now, None)["notes"]
+    monkeypatch.setattr(doctor, "existing_state", lambda _config: nullcontext(later.store))
+    notes = doctor.checked(later.config, later.now, None)["notes"]
     assert [each for each in notes if "no [[stage]] names" in each] == [
         "hubspot: 1 contact is in the stage Recycled, which no [[stage]] names; they move on only where the CRM's own "
         "order of stages says so"

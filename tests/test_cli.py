@@ -686,7 +686,7 @@ MIXED = """\ufeff{"id": "a", "fields": {"title": "VP Sales 😀"}}
 
 @pytest.mark.parametrize("at_once", [1, 2, 10_000])
 def test_score_loses_no_line_for_the_mistakes_of_others(path, tmp_path, monkeypatch, at_once):
-    monkeypatch.setattr("crmsync.people_file.AT_ONCE", at_once)
+    monkeypatch.setattr("crmsync.batch.people_file.AT_ONCE", at_once)
     people = tmp_path / "people.jsonl"
     people.write_text(MIXED, encoding="utf-8", newline="\r\n")
     ended = crmsync("score", "--input", people, "-c", path)
@@ -817,7 +817,7 @@ def test_a_fault_of_crmsync_is_one_sentence(done, monkeypatch, debug):
         token = "canary-3f9d1c7e55"
         raise KeyError(len(token))
 
-    monkeypatch.setattr("crmsync.explain.explain", broken)
+    monkeypatch.setattr("crmsync.reporting.person.explain", broken)
     ended = crmsync("explain", "person:1", "-c", done, *debug)
     assert ended.code == 1
     assert "This is a fault in crmsync itself (KeyError)" in ended.err

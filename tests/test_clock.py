@@ -23,14 +23,16 @@ from typer.testing import CliRunner
 from connectors.hubspot.client import PARKED
 from connectors.sandbox.faults import Fault
 from connectors.sandbox.salesforce import auth
-from crmsync import health, schedule, stopping
 from crmsync.cli import app
-from crmsync.clock import judge_clocks
+from crmsync.clock_skew import judge_clocks
 from crmsync.config.settings import Schedule
 from crmsync.cycle import cycle, plan
-from crmsync.ending import end_of
+from crmsync.daemon import scheduler as schedule
+from crmsync.daemon import signals
+from crmsync.daemon.scheduler import clock_setting, follow_clock, trigger_of
 from crmsync.errors import ConfigError, Unavailable, WrongClock
-from crmsync.schedule import clock_setting, follow_clock, trigger_of
+from crmsync.exit_codes import end_of
+from crmsync.reporting import status
 from crmsync.store import journal, schema
 from crmsync.store.database import BUSY_SECONDS, open_store
 from tests import make, test_hubspot
@@ -244,15 +246,15 @@ def test_R37_a_good_run_of_the_future_is_none(state):
     ahead = cycle(work(state, crms[0], settings=settings, now=NOW + DAYS), "backfill", full=True)
     assert ahead.verdict == "ok"
     four = NOW + timedelta(hours=4)
-    said = health.health(settings, state, four)
+    said = status.health(settings, state, four)
     assert not said["healthy"]
     assert "no good run since 2026-11-21 12:00 UTC" in said["health"][0]
     assert "Nothing ran since" in said["health"][0]
     with state.read() as reading:
         assert journal.last_full_pull(reading, int(four.timestamp() * 1000)) == int(NOW.timestamp() * 1000)
     now = cycle(work(state, crms[0], settings=settings, now=four))
-    assert health.health(settings, state, four)["healthy"]
-    first, second, _third = health.status(settings, state, four)["runs"]
+    assert status.health(settings, state, four)["healthy"]
+    first, second, _third = status.status(settings, state, four)["runs"]
     assert (first["run"], second["run"]) == (now.run, ahead.run)
     assert (second["verdict"], second["started"]) == ("failed", "2026-11-21 15:59 UTC")
     assert second["problems"][0] == "it went by a clock that was ahead"
@@ -262,7 +264,7 @@ def test_R37_where_all_runs_are_of_the_future_the_sentence_says_so(state):
     hubspot, _ = two_crms()
     settings = make.config(hubspot={})
     cycle(work(state, hubspot, settings=settings, now=NOW + DAYS))
-    said = health.health(settings, state, NOW)
+    said = status.health(settings, state, NOW)
     assert not said["healthy"]
     assert "its date is still to come, so this machine's clock is wrong or was" in said["health"][0]
 
@@ -276,7 +278,7 @@ def test_R37_an_approval_of_the_future_is_not_good_for_ever(state):
     again = cycle(work(state, *crms, settings=small, now=NOW + timedelta(minutes=1)))
     assert again.held is not None
     assert not crms[0].writes
-    assert health.status(small, state, NOW)["approved"] == []
+    assert status.status(small, state, NOW)["approved"] == []
 
 
 def test_R37_overrides_and_refusals_of_the_future_end_as_if_they_were_of_now(state):
@@ -459,9 +461,9 @@ def test_J11_who_waits_for_somebodys_lock_is_cut_off_though_no_python_runs(tmp_p
 
 
 def test_J11_ctrl_c_at_a_question_is_heard_at_once(monkeypatch):
-    monkeypatch.setattr(stopping, "_cut_off_later", lambda _code, _words: None)
-    with stopping.stoppable(1) as stop:
-        with pytest.raises(KeyboardInterrupt), stopping.interruptible():
+    monkeypatch.setattr(signals, "_cut_off_later", lambda _code, _words: None)
+    with signals.stoppable(1) as stop:
+        with pytest.raises(KeyboardInterrupt), signals.interruptible():
             signal.raise_signal(signal.SIGINT)
         assert stop.wait(10)
         signal.raise_signal(signal.SIGINT)  # and raises nothing any more

@@ -15,8 +15,9 @@ import connectors.salesforce as salesforce
 from connectors.hubspot import paging as hubspot_paging
 from connectors.memory import Memory
 from connectors.sandbox.faults import Fault
+from crmsync.connector import FieldMap
 from crmsync.errors import Cancelled, ConfigError, Unavailable
-from crmsync.model import KINDS, Change, FieldMap, Ref
+from crmsync.model import KINDS, Change, Ref
 from tests import make
 
 CANARY = "canary-3f9a77"

@@ -13,10 +13,10 @@ from sqlalchemy import select
 
 from crmsync import cycle as cycle_module
 from crmsync.cycle import cycle, plan
+from crmsync.daemon.scheduler import reconciles
 from crmsync.errors import Cancelled, ConfigError, Unavailable
-from crmsync.explain import explain
 from crmsync.model import Receipt, Ref
-from crmsync.schedule import reconciles
+from crmsync.reporting.person import explain
 from crmsync.store import journal, schema
 from crmsync.store.database import open_store
 from tests.make import MODEL, NOW, activity, apply_plan, config, contact, crm, work
@@ -300,7 +300,7 @@ def cut_after(number, patch, *crms):
 
     patch.setattr(cycle_module, "failpoint", passing)
     patch.setattr("crmsync.pull.failpoint", passing)
-    patch.setattr("crmsync.apply.failpoint", passing)
+    patch.setattr("crmsync.planning.apply.failpoint", passing)
     for each in crms:
         taken = each.write
 

@@ -11,8 +11,8 @@ from typer.testing import CliRunner
 from crmsync.cli import app
 from crmsync.config import config_class, connectors, template
 from crmsync.config.mistakes import _members
+from crmsync.planning.review import Review
 from crmsync.result import Counts, Result
-from crmsync.review import Review
 
 ROOT = Path(__file__).parent.parent
 README = (ROOT / "README.md").read_text(encoding="utf-8")

@@ -9,9 +9,9 @@ from crmsync.config import connectors, load
 from crmsync.config.template import demo
 from crmsync.cycle import cycle
 from crmsync.errors import ConfigError
-from crmsync.result import Work
 from crmsync.store import schema
 from crmsync.store.cursors import StoredNotes
+from crmsync.work import Work
 from tests.conftest import NOW
 from tests.make import store
 from tests.salesforce_org import Hurried

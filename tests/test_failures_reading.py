@@ -11,8 +11,8 @@ from datetime import UTC, datetime, timedelta
 from apscheduler.jobstores.memory import MemoryJobStore
 
 from connectors.sandbox.salesforce import records
-from crmsync import schedule
 from crmsync.config.settings import Schedule
+from crmsync.daemon import scheduler as schedule
 from tests.salesforce_org import connect, org_with_our_fields, pulled  # noqa: F401
 from tests.test_connector import news, remote, writable  # noqa: F401
 from tests.test_hubspot import create, hubspot

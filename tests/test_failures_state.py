@@ -17,8 +17,8 @@ from sqlalchemy import func, select
 
 from crmsync.cycle import cycle
 from crmsync.errors import ConfigError, StateError, Unavailable
-from crmsync.explain import explain
 from crmsync.model import Page, Ref
+from crmsync.reporting.person import explain
 from crmsync.store import database, schema
 from crmsync.store.contacts import save_contacts
 from crmsync.store.cursors import read_cursor, write_cursor

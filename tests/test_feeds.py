@@ -5,8 +5,8 @@ from datetime import timedelta
 import pytest
 
 from crmsync.cycle import cycle
-from crmsync.feeds import find_dead_feeds
-from crmsync.health import health
+from crmsync.dead_feeds import find_dead_feeds
+from crmsync.reporting.status import health
 from crmsync.store import feed_days
 from tests.make import NOW, activity, config, contact, crm, work
 

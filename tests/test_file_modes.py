@@ -8,8 +8,8 @@ import pytest
 
 from connectors.salesforce.settings import Settings
 from connectors.salesforce.tokens import _keep
-from crmsync.checking import _lint_secret_files
 from crmsync.config import load
+from crmsync.doctor import _lint_secret_files
 from crmsync.store import schema
 from crmsync.store.copy import copied
 from crmsync.store.database import open_existing_store, open_store

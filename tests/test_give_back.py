@@ -13,7 +13,7 @@ from connectors.sandbox.faults import Fault
 from crmsync.cycle import cycle
 from crmsync.errors import Unavailable
 from crmsync.model import Change, Receipt, Ref
-from crmsync.review import group_refusals
+from crmsync.planning.review import group_refusals
 from crmsync.store import schema
 from crmsync.store.database import open_store
 from crmsync.store.queries import refused_changes

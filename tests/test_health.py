@@ -7,13 +7,13 @@ import orjson
 import pytest
 from sqlalchemy import update
 
-from crmsync import health
 from crmsync.config.settings import Schedule
 from crmsync.cycle import cycle
-from crmsync.ending import end_of
 from crmsync.errors import ConfigError, Unavailable
-from crmsync.health import PastRun, is_good_for, why_refused, why_stale
+from crmsync.exit_codes import end_of
 from crmsync.model import Ref
+from crmsync.reporting import status
+from crmsync.reporting.status import PastRun, is_good_for, why_refused, why_stale
 from crmsync.store import schema
 
 from . import make
@@ -143,7 +143,7 @@ def at(work, **over):
 
 
 def healthy(work, **over):
-    return health.health(work.config, work.store, work.now + timedelta(**over))
+    return status.health(work.config, work.store, work.now + timedelta(**over))
 
 
 def test_a_crm_that_is_skipped_for_hours_is_not_healthy_and_the_other_is(work):
@@ -164,7 +164,7 @@ def test_a_crm_that_is_skipped_for_hours_is_not_healthy_and_the_other_is(work):
     assert (said["healthy"], said["crms"]["salesforce"]["healthy"]) == (False, True)
     assert "make a new service key" in said["crms"]["hubspot"]["why"]
     assert said["health"] == [f"hubspot: {said['crms']['hubspot']['why']}"]
-    assert health.status(work.config, work.store, at(work, hours=3).now)["crms"]["hubspot"]["healthy"] is False
+    assert status.status(work.config, work.store, at(work, hours=3).now)["crms"]["hubspot"]["healthy"] is False
 
 
 def test_a_refused_log_in_is_not_healthy_at_once(work):
@@ -250,7 +250,7 @@ def test_a_plan_that_waits_for_longer_than_a_day_is_a_fault(work):
     assert said["health"] == [
         f"Plan {held.run} waits for approval since 2026-11-21 12:00 UTC. To look and approve: crmsync apply {held.run}"
     ]
-    (plan,) = health.status(settings, work.store, at(work, hours=25).now)["waiting"]
+    (plan,) = status.status(settings, work.store, at(work, hours=25).now)["waiting"]
     assert (plan["run"], plan["kind"], plan["next"]) == (held.run, "data", f"crmsync apply {held.run}")
     assert plan["reasons"]
     assert plan["records"]["hubspot"]["records"] == 2
@@ -262,9 +262,9 @@ def test_a_run_that_was_killed_is_not_under_way_for_ever(work):
     with work.store.begin() as tx:
         tx.execute(update(schema.run).values(verdict="running", ended=None, result="{}"))
     with work.store.writer("crmsync run"):
-        runs = health.status(work.config, work.store, at(work, minutes=16).now)["runs"]
+        runs = status.status(work.config, work.store, at(work, minutes=16).now)["runs"]
     assert [each["verdict"] for each in runs] == ["running", "failed"]
-    runs = health.status(work.config, work.store, at(work, minutes=16).now)["runs"]
+    runs = status.status(work.config, work.store, at(work, minutes=16).now)["runs"]
     assert [(each["verdict"], each["problems"]) for each in runs] == [
         ("failed", ["it was cut off before its end"]),
         ("failed", ["it was cut off before its end"]),
@@ -274,10 +274,10 @@ def test_a_run_that_was_killed_is_not_under_way_for_ever(work):
 
 def test_before_the_first_run_nothing_is_healthy_and_the_next_step_is_a_plan(work):
     for said in (
-        health.health(work.config, None, work.now),
-        health.health(work.config, work.store, work.now),
-        health.status(work.config, None, work.now),
-        health.status(work.config, work.store, work.now),
+        status.health(work.config, None, work.now),
+        status.health(work.config, work.store, work.now),
+        status.status(work.config, None, work.now),
+        status.status(work.config, work.store, work.now),
     ):
         assert (said["healthy"], said["health"]) == (False, ["No run yet. Next: crmsync plan"])
         assert set(said["crms"]) == {"hubspot", "salesforce"}
@@ -285,7 +285,7 @@ def test_before_the_first_run_nothing_is_healthy_and_the_next_step_is_a_plan(wor
 
 def test_the_document_is_json(work):
     cycle(work)
-    without, whole = health.status(work.config, None, work.now), health.status(work.config, work.store, work.now)
+    without, whole = status.status(work.config, None, work.now), status.status(work.config, work.store, work.now)
     assert set(without) == set(whole)
     assert {crm: set(each) for crm, each in without["crms"].items()} == {
         crm: set(each) for crm, each in whole["crms"].items()

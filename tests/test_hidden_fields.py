@@ -8,9 +8,9 @@ import pytest
 from crmsync.config import connectors, load
 from crmsync.config.template import demo
 from crmsync.cycle import cycle
-from crmsync.result import Work
 from crmsync.store import schema
 from crmsync.store.cursors import StoredNotes
+from crmsync.work import Work
 from tests.make import contact, store
 from tests.test_store import rows, save
 

@@ -13,8 +13,9 @@ from connectors.hubspot import Settings, client, connect
 from connectors.hubspot.errors import Forbidden, Unauthorized
 from connectors.sandbox.faults import Fault
 from crmsync.config.tables import Feed
+from crmsync.connector import FieldMap
 from crmsync.errors import Cancelled, ConfigError, Unavailable
-from crmsync.model import Change, FieldMap, Ref
+from crmsync.model import Change, Ref
 
 NAMES = FieldMap(
     fields={"title": "jobtitle", "country": "country", "employees": "company.numberofemployees"},

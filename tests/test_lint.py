@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from crmsync.checking import checked
 from crmsync.config import load
+from crmsync.doctor import checked
 from crmsync.lint import lint, lint_with_data
 from crmsync.model import KINDS
 from crmsync.scoring import columns_of, golden, score

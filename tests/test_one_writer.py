@@ -21,8 +21,8 @@ from sqlalchemy import func, insert, make_url, select, update
 
 from connectors import hubspot, salesforce
 from connectors.sandbox.faults import Fault
+from crmsync.connector import FieldMap
 from crmsync.errors import Cancelled, ConfigError, LostLock, StateInUse
-from crmsync.model import FieldMap
 from crmsync.store import lock, schema, turn
 from crmsync.store.database import WriterStop, held_by, open_store
 from crmsync.store.lock import FileLock

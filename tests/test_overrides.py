@@ -9,8 +9,8 @@ from sqlalchemy import select
 
 from crmsync.cycle import cycle
 from crmsync.errors import Unavailable
-from crmsync.explain import explain
 from crmsync.model import Owner, Receipt, Ref
+from crmsync.reporting.person import explain
 from crmsync.store import schema
 from tests.make import MODEL, NOW, activity, config, contact, crm, owners, work
 from tests.test_cycle import after_pull, balanced, held, two_crms

@@ -3,8 +3,8 @@
 from hypothesis import given
 from hypothesis import strategies as st
 
+from crmsync.identity.matching import Marked, marks, normal_email, resolve
 from crmsync.model import Ref
-from crmsync.people import Marked, marks, normal_email, resolve
 from tests.make import contact
 
 SHARED = ("info",)

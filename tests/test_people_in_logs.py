@@ -11,12 +11,13 @@ from sqlalchemy import text
 
 from connectors.sandbox.faults import Fault
 from connectors.sandbox.server import serve
-from crmsync import log, schedule
+from crmsync import log
+from crmsync.bootstrap import connected
 from crmsync.config import load
+from crmsync.daemon import scheduler
 from crmsync.redaction import secrets_of
-from crmsync.result import Work
 from crmsync.store.database import open_store
-from crmsync.workplace import connected
+from crmsync.work import Work
 
 from .conftest import NOW
 from .salesforce_org import Hurried
@@ -119,7 +120,7 @@ def daemon(style, path, state_url, capsys):
         log.start(style, logging.DEBUG, secrets_of(config))
         capsys.readouterr()
         with connected(config, store, stop) as crms:
-            schedule.tick(lambda: Work(config, store, crms, NOW), schedule.Watch())
+            scheduler.tick(lambda: Work(config, store, crms, NOW), scheduler.Watch())
         captured = capsys.readouterr()
         assert captured.out == ""
         return captured.err
@@ -203,7 +204,7 @@ def test_C10_nobody_is_named_in_the_log_though_the_database_does_not_take_a_numb
 
 
 @SQLITE
-@pytest.mark.parametrize("where", ["crmsync.draft.score", "crmsync.attempt.scored.band_counts"])
+@pytest.mark.parametrize("where", ["crmsync.planning.builder.score", "crmsync.attempt.scored.band_counts"])
 def test_C10_nobody_is_named_in_the_log_of_a_fault_in_crmsync(daemon, monkeypatch, where):
     value = f"{CANARY} Ada"
 

@@ -6,20 +6,10 @@ from datetime import UTC, datetime
 import pytest
 
 from crmsync.config.settings import Guard
-from crmsync.model import FieldMap, Holding, Ref
-from crmsync.plan import (
-    REWRITES,
-    Held,
-    Ladder,
-    Tally,
-    Violation,
-    Wanted,
-    decide,
-    guard_violations,
-    narrowed,
-    people_to_hold,
-    unconfirmed_fields,
-)
+from crmsync.connector import FieldMap
+from crmsync.model import Holding, Ref
+from crmsync.planning.changes import REWRITES, Ladder, Wanted, decide, narrowed, unconfirmed_fields
+from crmsync.planning.guard import Held, Tally, Violation, guard_violations, people_to_hold
 from tests.make import contact
 
 DAY = 86_400_000

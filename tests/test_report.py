@@ -7,7 +7,7 @@ import sys
 import pytest
 from rich.console import Console
 
-from crmsync import report
+from crmsync.reporting import console as report
 
 
 def console(terminal=False, width=100):

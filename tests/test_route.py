@@ -6,7 +6,9 @@ from hypothesis import strategies as st
 
 from crmsync.config.settings import OwnerPool, Route, Stage
 from crmsync.model import Holding, Owner, Ref
-from crmsync.route import Waiting, assign, next_member, owners_of, stage_of_band, state_of
+from crmsync.routing.assignment import Unassigned, assign, next_member
+from crmsync.routing.lifecycle import stage_of_band
+from crmsync.routing.owners import owners_of, state_of
 from tests.make import owners
 
 POOLS = [OwnerPool(name="sales", members=["ann@acme.example", "bob@acme.example"])]
@@ -33,7 +35,7 @@ def everybody(crms=BOTH):
 
 def given(*people, pointers=None, directory=None, pools=POOLS, nobody=(), promised=None):
     found = owners_of(everybody() if directory is None else directory, nobody)
-    waiting = [Waiting(number, band, records) for number, (band, records) in enumerate(people, start=1)]
+    waiting = [Unassigned(number, band, records) for number, (band, records) in enumerate(people, start=1)]
     return assign(waiting, ROUTES, pools, pointers or {}, found, promised or {})
 
 

@@ -25,8 +25,9 @@ from connectors.salesforce.schema import Field, Schema, clamped, clean, fitting,
 from connectors.salesforce.settings import normal_address
 from connectors.sandbox.salesforce import bulk as sandbox_bulk
 from crmsync.config.tables import Feed
+from crmsync.connector import FieldMap
 from crmsync.errors import Cancelled, ConfigError, Unavailable
-from crmsync.model import FieldMap, Ref
+from crmsync.model import Ref
 from tests.salesforce_org import NAMES, Hurried, by_ref, connect, do, fault, live, org_with_our_fields, pulled  # noqa: F401
 
 CANARY = "canary-3f9a77"

@@ -11,8 +11,9 @@ from connectors.salesforce.payload import Row
 from connectors.salesforce.row_errors import Refusal, refusal, refusal_of_bulk
 from connectors.salesforce.writer import Try, judged
 from connectors.sandbox.faults import Fault
+from crmsync.connector import FieldMap
 from crmsync.errors import Cancelled, ConfigError, Unavailable
-from crmsync.model import Change, FieldMap, Ref
+from crmsync.model import Change, Ref
 from tests.salesforce_org import NAMES, Hurried, connect, do, fault, live, org_with_our_fields, pulled  # noqa: F401
 
 

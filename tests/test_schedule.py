@@ -16,10 +16,11 @@ from typer.testing import CliRunner
 
 from connectors.sandbox.faults import Fault
 from connectors.sandbox.server import Clock
-from crmsync import schedule, stopping
 from crmsync.cli import app
 from crmsync.config import template
 from crmsync.config.settings import Schedule
+from crmsync.daemon import scheduler as schedule
+from crmsync.daemon import signals
 from crmsync.errors import Cancelled, ConfigError, StateError, Unavailable
 from crmsync.store.database import open_store
 
@@ -142,8 +143,8 @@ def test_a_cycle_without_progress_is_noticed(monkeypatch):
 
 
 def test_a_signal_in_the_midst_of_looking_at_the_flag_does_not_hang(monkeypatch):
-    monkeypatch.setattr(stopping, "_cut_off_later", lambda _code, _words: None)
-    with stopping.stoppable(0) as stop:
+    monkeypatch.setattr(signals, "_cut_off_later", lambda _code, _words: None)
+    with signals.stoppable(0) as stop:
         with stop._cond:
             os.kill(os.getpid(), signal.SIGTERM)
         assert stop.wait(10)

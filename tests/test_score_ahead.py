@@ -11,12 +11,13 @@ import numpy as np
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from crmsync.scoring import ahead, columns_of, copies, lasting, possible, ranges, result, score, short, worth_knowing
-from crmsync.scoring.candidates import candidates
-from crmsync.scoring.copies import case_of
-from crmsync.scoring.missing import short_many
-from crmsync.scoring.ranges import possible_many
+from crmsync.scoring import ahead, columns_of, possible, result, score, short, worth_knowing
 from crmsync.scoring.values import take
+from crmsync.scoring.whatif import forecast, ranges, scenarios
+from crmsync.scoring.whatif.candidates import candidates
+from crmsync.scoring.whatif.next_band import short_many
+from crmsync.scoring.whatif.ranges import possible_many
+from crmsync.scoring.whatif.scenarios import case_of
 from tests.scoring import NOW, behavior_rule, did, example, fit_rule, foreseen, model, one, person
 from tests.scoring_strategies import ZONES, models, people
 from tests.scoring_strategies import columns_of as columns_of_pairs
@@ -93,8 +94,8 @@ def test_a_forecast_found_by_halving_is_the_one_found_day_by_day(model, people, 
     scores = score(model, columns, NOW, zone)
     case = case_of(model, scores, columns, range(len(people)), NOW, zone)
     everybody = np.arange(len(people))
-    days = {at: (later, band) for at, later, band in lasting._scanned(case, everybody, lasting.HORIZON)}
-    assert {at: (later, band) for at, later, band in lasting._moves(case)} == days
+    days = {at: (later, band) for at, later, band in forecast._scanned(case, everybody, forecast.HORIZON)}
+    assert {at: (later, band) for at, later, band in forecast._moves(case)} == days
 
 
 @quick
@@ -224,12 +225,12 @@ def test_many_people_are_told_what_each_is_told_alone(model, people, zone):
     for what in (short_many, possible_many, ahead):
         together = what(*asked, everybody, NOW, zone)
         assert together == [what(*asked, [row], NOW, zone)[0] for row in everybody]
-    copies.MOST_COPIES, before = 3, copies.MOST_COPIES
+    scenarios.MOST_COPIES, before = 3, scenarios.MOST_COPIES
     try:
         assert together == ahead(*asked, everybody, NOW, zone)
         assert short_many(*asked, everybody, NOW, zone) == [short(*asked, row, NOW, zone) for row in everybody]
     finally:
-        copies.MOST_COPIES = before
+        scenarios.MOST_COPIES = before
 
 
 def test_a_meeting_that_is_still_to_come_is_not_counted_as_held():

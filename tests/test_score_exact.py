@@ -13,8 +13,8 @@ from crmsync.config.model import Band, Model
 from crmsync.errors import ConfigError
 from crmsync.scoring import columns_of, reason, score, score_people
 from crmsync.scoring.bands import band_of, grade_of
-from crmsync.scoring.days import day_of, days, midnight
-from crmsync.scoring.words import cut
+from crmsync.scoring.calendar import day_of, days, midnight
+from crmsync.scoring.wording import cut
 from tests.scoring import NOW, behavior_rule, did, fit_rule, model, one, person, points, total
 
 BERLIN, NEW_YORK, HAVANA = ZoneInfo("Europe/Berlin"), ZoneInfo("America/New_York"), ZoneInfo("America/Havana")

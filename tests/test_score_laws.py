@@ -13,8 +13,8 @@ from hypothesis import strategies as st
 
 from crmsync.columns import Columns
 from crmsync.scoring import changes, columns_of, explain, reasons, score
+from crmsync.scoring.context import Known
 from crmsync.scoring.engine import scores_of
-from crmsync.scoring.known import Known
 from crmsync.scoring.values import take
 from tests.reference_score import reference
 from tests.scoring import example

@@ -9,10 +9,10 @@ from pathlib import Path
 import pytest
 from rich.console import Console
 
-from crmsync import report
 from crmsync.config import load, template
 from crmsync.config.conditions import DEPARTMENTS, MATCH_KEYS, SENIORITIES
 from crmsync.config.model import Model
+from crmsync.reporting import console
 from crmsync.scoring import page, page_of
 from tests.scoring import EXAMPLES, behavior_rule, fit_rule, model
 
@@ -304,7 +304,7 @@ def test_every_test_of_a_value_has_words_of_its_own():
 
 def printed(document):
     file = io.StringIO()
-    report.print_model(Console(file=file, width=120, emoji=False, markup=False, highlight=False), document)
+    console.print_model(Console(file=file, width=120, emoji=False, markup=False, highlight=False), document)
     return file.getvalue()
 
 

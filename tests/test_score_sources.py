@@ -11,7 +11,7 @@ from crmsync.config.model import Model
 from crmsync.lint import lint, lint_with_data
 from crmsync.model import KINDS
 from crmsync.scoring import columns_of, golden, page, score, tier_counts, worth_knowing
-from crmsync.scoring.people import golden_failures
+from crmsync.scoring.golden import golden_failures
 from tests.scoring import NOW, UTC, behavior_rule, did, example, fit_rule, model, one, person, points, total
 
 PRICING = {"url": "/pricing"}

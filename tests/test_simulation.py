@@ -188,11 +188,11 @@ def the_state_itself(store):
 
 BREAKS = [
     (sent_and_not_heard_of, "crmsync.pull.resolve", lambda *_: 0, "the journal has nothing open"),
-    (edited_while_it_is_looked_at, "crmsync.apply.narrowed", lambda change, _present: change, "people win"),
-    (edited_and_edited_back, "crmsync.apply.make_dirty", lambda *_: None, "."),
-    (changed_by_a_user, "crmsync.plan.since", lambda _lease: 0, "people win"),
+    (edited_while_it_is_looked_at, "crmsync.planning.apply.narrowed", lambda change, _present: change, "people win"),
+    (edited_and_edited_back, "crmsync.planning.apply.make_dirty", lambda *_: None, "."),
+    (changed_by_a_user, "crmsync.planning.changes.since", lambda _lease: 0, "people win"),
     (refused, "crmsync.store.journal.unpark", lambda *_: None, "the next plan|a state built anew|every record"),
-    (many_come, "crmsync.plan.guard_violations", lambda *_: (), "large surprises wait"),
+    (many_come, "crmsync.planning.guard.guard_violations", lambda *_: (), "large surprises wait"),
     (looked_at, "crmsync.cycle.copied", the_state_itself, "."),
     (taken_over, "crmsync.store.turn.Turn.fence", lambda *_: None, "."),
 ]

@@ -9,10 +9,10 @@ import numpy as np
 import pytest
 from sqlalchemy import func, make_url, select
 
-from crmsync.columns import once_per_person
 from crmsync.errors import Cancelled, ConfigError, StateError
+from crmsync.identity.duplicates import once_per_person
+from crmsync.identity.matching import resolve
 from crmsync.model import Change, Counter, Ref
-from crmsync.people import resolve
 from crmsync.store import address, journal, schema, score_inputs
 from crmsync.store.activities import save_activities
 from crmsync.store.address import shown_address

@@ -24,11 +24,11 @@ from connectors.hubspot import Settings, connect, webhooks
 from connectors.hubspot.settings import Webhooks
 from connectors.hubspot.webhook_queue import MOST, Hints
 from connectors.sandbox.server import Clock
-from crmsync import schedule
 from crmsync.config import load, template
 from crmsync.config.settings import Schedule
+from crmsync.connector import FieldMap
+from crmsync.daemon import scheduler as schedule
 from crmsync.errors import ConfigError
-from crmsync.model import FieldMap
 from tests.test_hubspot import contacts, create, hubspot, pulled, update
 
 SECRET = "webhook-secret-4711"

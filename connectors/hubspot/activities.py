@@ -28,7 +28,8 @@ from connectors.hubspot.events import (
 from connectors.hubspot.feeds import by_source, fingerprint
 from connectors.hubspot.schema import Portal
 from crmsync.config.tables import Feed
-from crmsync.model import Activity, Notes, Odd, Page
+from crmsync.connector import Notes
+from crmsync.model import Activity, Odd, Page
 
 PROBED = 6 * 3_600.0
 """Seconds for which a feed that cannot be read is not tried again."""

@@ -10,7 +10,7 @@ import orjson
 from connectors.hubspot.batch_read import BATCH, chunks, look_up
 from connectors.hubspot.client import Api
 from connectors.hubspot.mapping import STAGE
-from crmsync.model import Notes
+from crmsync.connector import Notes
 
 MOVING = "hubspot.moving_back"
 """The note that holds, as JSON, the stage of each contact that is between the two steps."""

@@ -18,8 +18,8 @@ from connectors.hubspot.client import Api
 from connectors.hubspot.errors import Forbidden, Refused, id_of, readable_records, text, unreadable
 from connectors.hubspot.paging import ALMOST_ALL, total
 from connectors.hubspot.properties import instant, millis
+from crmsync.connector import Notes
 from crmsync.errors import Unavailable
-from crmsync.model import Notes
 
 EXPORT = "hubspot.export"
 """The note that holds, as JSON, the id of an export that was asked for, and when."""

@@ -13,8 +13,8 @@ import orjson
 from connectors.hubspot.client import Api
 from connectors.hubspot.errors import CRM, Forbidden, Refused, id_of, list_in, object_in, text
 from connectors.hubspot.schema import pages
+from crmsync.connector import Notes
 from crmsync.errors import Transient, Unavailable
-from crmsync.model import Notes
 
 IMPORT = "hubspot.import"
 """The note that holds, as JSON, the name of the import under way and, as soon as there is one, its id."""

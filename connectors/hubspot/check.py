@@ -11,8 +11,8 @@ from connectors.hubspot.mapping import COMPANY_PREFIX, LINKS
 from connectors.hubspot.missing_fields import missing_fields
 from connectors.hubspot.schema import Portal
 from connectors.hubspot.setup import CONTACTS, _found
+from crmsync.connector import Checkup, FieldMap
 from crmsync.errors import ConfigError
-from crmsync.model import Checkup, FieldMap
 
 
 def check(api: Api, portal: Portal, activities: Activities, names: FieldMap) -> Checkup:

@@ -32,8 +32,9 @@ from connectors.hubspot.endpoints import Place, place
 from connectors.hubspot.errors import CRM, DailyLimit, Unauthorized, shaped, verdict
 from connectors.hubspot.settings import Settings
 from connectors.hubspot.tokens import Tokens
+from crmsync.connector import Notes, Stop
 from crmsync.errors import Cancelled, Transient, Unavailable
-from crmsync.model import Notes, Odd, Stop
+from crmsync.model import Odd
 
 STARTING_RATE = 100
 """Calls in 10 seconds that every portal has (Free and Starter); HubSpot's answers say when it is more."""

@@ -21,24 +21,9 @@ from connectors.hubspot.settings import Settings
 from connectors.hubspot.setup import create_fields, fields
 from connectors.hubspot.webhook_queue import Hints
 from connectors.hubspot.writer import Writer
+from crmsync.connector import Checkup, CrmField, FieldMap, MissingField, Narrow, Notes, Stop
 from crmsync.errors import ConfigError
-from crmsync.model import (
-    Activity,
-    Change,
-    Checkup,
-    Contact,
-    CrmField,
-    FieldMap,
-    MissingField,
-    Narrow,
-    Notes,
-    Owner,
-    Page,
-    Receipt,
-    Ref,
-    Scalar,
-    Stop,
-)
+from crmsync.model import Activity, Change, Contact, Owner, Page, Receipt, Ref, Scalar
 
 READ_AT_ONCE = 1_000
 """Records that are read together, so that their companies are too."""

@@ -15,7 +15,8 @@ from connectors.hubspot.paging import Listing, Skipping, Window, total, whole_li
 from connectors.hubspot.properties import millis
 from connectors.hubspot.schema import Portal
 from connectors.hubspot.webhook_queue import Hints
-from crmsync.model import Contact, Notes, Page
+from crmsync.connector import Notes
+from crmsync.model import Contact, Page
 
 STREAM = "contacts"
 

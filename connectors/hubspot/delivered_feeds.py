@@ -6,7 +6,8 @@ from collections.abc import Iterable, Mapping, Sequence
 
 import orjson
 
-from crmsync.model import Activity, Notes
+from crmsync.connector import Notes
+from crmsync.model import Activity
 
 DELIVERED = "hubspot.delivered"
 """The note that holds, as JSON, the kinds that each source has delivered at least once."""

@@ -9,7 +9,8 @@ from typing import Any, NamedTuple
 
 from connectors.hubspot.errors import CRM, KIND, stamp_of
 from connectors.hubspot.properties import Definition, instant, number, read
-from crmsync.model import Contact, Counter, FieldMap, Ref, Scalar
+from crmsync.connector import FieldMap
+from crmsync.model import Contact, Counter, Ref, Scalar
 
 CHANGED = "lastmodifieddate"
 """The property that moves with every change of a contact; `hs_lastmodifieddate` is the other kinds'."""

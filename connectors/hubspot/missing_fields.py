@@ -7,7 +7,7 @@ from collections.abc import Collection, Iterator
 from connectors.hubspot.errors import KIND, Forbidden
 from connectors.hubspot.mapping import COMPANY_PREFIX, STAGE
 from connectors.hubspot.schema import Portal
-from crmsync.model import FieldMap, MissingField
+from crmsync.connector import FieldMap, MissingField
 
 
 def missing_fields(portal: Portal, names: FieldMap) -> Iterator[MissingField]:

@@ -9,7 +9,8 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from crmsync.model import CrmField, Scalar
+from crmsync.connector import CrmField
+from crmsync.model import Scalar
 
 TEXT_LIMIT = 65_536
 """Characters a text property holds (https://developers.hubspot.com/docs/api-reference/crm-properties, 2026-11-21)."""

@@ -10,7 +10,7 @@ from connectors.hubspot.errors import KIND, Refused, text
 from connectors.hubspot.mapping import COMPANY_PREFIX
 from connectors.hubspot.properties import Definition, crm_field
 from connectors.hubspot.schema import Portal
-from crmsync.model import CrmField, FieldMap
+from crmsync.connector import CrmField, FieldMap
 
 GROUP, GROUP_LABEL = "crmsync", "Lead score (crmsync)"
 

@@ -17,7 +17,8 @@ from connectors.hubspot.history import read_histories, replaced, versions
 from connectors.hubspot.mapping import MERGES, OWNER, STAGE
 from connectors.hubspot.properties import number, objection, spelled
 from connectors.hubspot.schema import Portal
-from crmsync.model import Change, FieldMap, Narrow, Notes, Receipt, Ref, Scalar
+from crmsync.connector import FieldMap, Narrow, Notes
+from crmsync.model import Change, Receipt, Ref, Scalar
 
 EVERYWHERE = ("PROPERTY_DOESNT_EXIST", "READ_ONLY_VALUE", "READ_ONLY")
 """Codes of a refusal that every record with the property would meet."""

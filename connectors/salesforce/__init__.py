@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from connectors.salesforce.connector import SalesforceConnector
 from connectors.salesforce.settings import Settings
-from crmsync.model import Connector, FieldMap, Notes, Stop
+from crmsync.connector import Connector, FieldMap, Notes, Stop
 
 __all__ = ["Settings", "connect"]
 

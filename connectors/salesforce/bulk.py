@@ -18,8 +18,8 @@ from connectors.http import header_number
 from connectors.salesforce.client import Org
 from connectors.salesforce.errors import CRM, Refused, bulk_job, id_in
 from connectors.salesforce.row_errors import SILENT, Refusal, refusal_of_bulk
+from crmsync.connector import Notes
 from crmsync.errors import Cancelled, Transient, Unavailable, quote_crm
-from crmsync.model import Notes
 
 BODY = 100_000_000
 """Bytes of CSV for one job: Salesforce takes 150 MB after its own encoding, which adds half (2026-11)."""

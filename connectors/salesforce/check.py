@@ -20,8 +20,8 @@ from connectors.salesforce.payload import converted_statuses
 from connectors.salesforce.schema import NUMBERS, OBJECTS, Schema
 from connectors.salesforce.setup import NUMERIC
 from crmsync.config.tables import Feed
+from crmsync.connector import Checkup, FieldMap
 from crmsync.errors import ConfigError, Unavailable
-from crmsync.model import Checkup, FieldMap
 
 SEEN_SHARE = 0.9
 """Below this share of an object's records, sharing hides some of them from the integration user."""

@@ -31,8 +31,9 @@ from connectors.http import (
 from connectors.salesforce.errors import CRM, Expired, Refused, exchanged, expected, odd_answer, page, unreadable
 from connectors.salesforce.settings import Settings, normal_address
 from connectors.salesforce.tokens import JWT_LIFE, Token, new_token
+from crmsync.connector import Stop
 from crmsync.errors import Cancelled, ConfigError, Transient, Unavailable
-from crmsync.model import Odd, Stop
+from crmsync.model import Odd
 
 T = TypeVar("T")
 

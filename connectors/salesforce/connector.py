@@ -1,4 +1,4 @@
-"""The Salesforce connector: the verbs of `crmsync.model.Connector`, for leads and contacts."""
+"""The Salesforce connector: the verbs of `crmsync.connector.Connector`, for leads and contacts."""
 
 from __future__ import annotations
 
@@ -13,27 +13,12 @@ from connectors.salesforce.missing_fields import missing_fields
 from connectors.salesforce.schema import OBJECTS, Schema, crm_field
 from connectors.salesforce.settings import Settings
 from connectors.salesforce.writer import Writer
-from crmsync.model import (
-    Activity,
-    Change,
-    Checkup,
-    Contact,
-    CrmField,
-    FieldMap,
-    MissingField,
-    Narrow,
-    Notes,
-    Owner,
-    Page,
-    Receipt,
-    Ref,
-    Scalar,
-    Stop,
-)
+from crmsync.connector import Checkup, CrmField, FieldMap, MissingField, Narrow, Notes, Stop
+from crmsync.model import Activity, Change, Contact, Owner, Page, Receipt, Ref, Scalar
 
 
 class SalesforceConnector:
-    """One org. See `crmsync.model.Connector` for what each method promises."""
+    """One org. See `crmsync.connector.Connector` for what each method promises."""
 
     name = CRM
 

@@ -23,8 +23,9 @@ from connectors.salesforce.paging import (
 )
 from connectors.salesforce.schema import OBJECTS, Schema, instant, readable
 from connectors.salesforce.settings import Settings
+from crmsync.connector import FieldMap
 from crmsync.errors import ConfigError
-from crmsync.model import Contact, FieldMap, Page, Ref, Scalar
+from crmsync.model import Contact, Page, Ref, Scalar
 
 BASE = {
     "lead": ("IsDeleted", "MasterRecordId", "Email", "Name", "OwnerId", "Company", "IsConverted", "ConvertedContactId"),

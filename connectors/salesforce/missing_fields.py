@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping
 
 from connectors.salesforce.contacts import Reader
 from connectors.salesforce.schema import OBJECTS, UNREADABLE, Schema
-from crmsync.model import MissingField
+from crmsync.connector import MissingField
 
 
 def missing_fields(schema: Schema, readers: Mapping[str, Reader]) -> list[MissingField]:

@@ -14,8 +14,9 @@ from typing import Any
 from connectors.http import clean
 from connectors.salesforce.client import Org
 from connectors.salesforce.errors import Refused, expected, odd_answer
+from crmsync.connector import CrmField
 from crmsync.errors import Transient
-from crmsync.model import CrmField, Scalar
+from crmsync.model import Scalar
 
 OBJECTS = {"lead": "Lead", "contact": "Contact"}
 KINDS = {name: kind for kind, name in OBJECTS.items()}

@@ -13,7 +13,7 @@ from connectors.salesforce.errors import Refused, having, id_in, is_id, page, te
 from connectors.salesforce.missing_fields import missing_values, value_clicks
 from connectors.salesforce.paging import quoted
 from connectors.salesforce.schema import NUMBERS, OBJECTS, Schema
-from crmsync.model import FieldMap
+from crmsync.connector import FieldMap
 
 LABELS = {
     "score": "Lead score",

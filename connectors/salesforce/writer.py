@@ -20,8 +20,9 @@ from connectors.salesforce.moved_records import whereabouts
 from connectors.salesforce.payload import Cells, Row
 from connectors.salesforce.row_errors import LATER, SILENT, Refusal, refusal
 from connectors.salesforce.schema import OBJECTS, Schema
+from crmsync.connector import Narrow, Notes
 from crmsync.errors import Cancelled
-from crmsync.model import Change, Narrow, Notes, Owner, Receipt, Ref
+from crmsync.model import Change, Owner, Receipt, Ref
 
 COLLECTION = 200
 """Rows a Collections call may hold."""

@@ -8,7 +8,7 @@ from typing import Annotated
 
 import typer
 
-from crmsync.cli import asking, cycles, daemon, playing, starting
+from crmsync.cli import cycles, daemon, inspect, setup, tryout
 
 app = typer.Typer(
     name="crmsync",
@@ -21,19 +21,19 @@ app = typer.Typer(
 )
 
 for command in (
-    playing.demo,
-    starting.init,
-    starting.check,
-    starting.setup,
+    tryout.demo,
+    setup.init,
+    setup.check,
+    setup.setup,
     cycles.plan,
     cycles.apply,
     cycles.backfill,
     cycles.sync,
     daemon.run,
-    asking.explain,
-    asking.status,
-    asking.score,
-    playing.sandbox,
+    inspect.explain,
+    inspect.status,
+    inspect.score,
+    tryout.sandbox,
 ):
     app.command()(command)
 

@@ -13,15 +13,18 @@ import orjson
 import typer
 from sqlalchemy import Connection
 
-from crmsync.approval import find_plan, plan_of
-from crmsync.cli.frame import DEFAULT_CONFIG, AsJson, ConfigPath, Debug, Ending, err, opened_config, out, told
+from crmsync.bootstrap import at_work, looking_on, opened_state
+from crmsync.cli.command import DEFAULT_CONFIG, AsJson, ConfigPath, Debug, Ending, err, opened_config, out, told
 from crmsync.config import Config
+from crmsync.connector import Stop
 from crmsync.cycle import cycle
 from crmsync.cycle import plan as plan_run
-from crmsync.ending import HELD, code_of
+from crmsync.daemon.signals import interruptible, stoppable
 from crmsync.errors import ConfigError, CrmsyncError, StateError, StateInUse
-from crmsync.model import Stop
-from crmsync.report import (
+from crmsync.exit_codes import HELD, code_of
+from crmsync.planning.approval import find_plan, plan_of
+from crmsync.planning.review import changes_of
+from crmsync.reporting.console import (
     count_of,
     count_waiting,
     in_order,
@@ -33,14 +36,12 @@ from crmsync.report import (
     say,
     say_command,
 )
-from crmsync.result import Result, Work
-from crmsync.review import changes_of
-from crmsync.stopping import interruptible, stoppable
+from crmsync.result import Result
 from crmsync.store import journal
 from crmsync.store.database import Store
 from crmsync.store.future import LEEWAY
 from crmsync.store.sql import to_ms
-from crmsync.workplace import at_work, looking_on, opened_state
+from crmsync.work import Work
 
 RunId = Annotated[
     str | None, typer.Argument(metavar="RUN", help="The plan, as `crmsync plan` or a run named it; else what waits.")

@@ -8,17 +8,18 @@ from functools import partial
 from importlib.metadata import version
 from threading import Event
 
-from crmsync import log, schedule
-from crmsync.cli.frame import DEFAULT_CONFIG, AsJson, ConfigPath, Debug, opened_config, told
+from crmsync import log
+from crmsync.bootstrap import connected, opened_state, say_landing
+from crmsync.cli.command import DEFAULT_CONFIG, AsJson, ConfigPath, Debug, opened_config, told
 from crmsync.config import Config
+from crmsync.connector import Receiver
+from crmsync.daemon import scheduler
+from crmsync.daemon.signals import stoppable
 from crmsync.elapsed import stopwatch
 from crmsync.errors import Cancelled, StateError
-from crmsync.model import Receiver
-from crmsync.result import Work
-from crmsync.stopping import stoppable
 from crmsync.store import journal
 from crmsync.store.database import STANDBY_POLL, Store, quick_check
-from crmsync.workplace import connected, opened_state, say_landing
+from crmsync.work import Work
 
 
 def run(config: ConfigPath = DEFAULT_CONFIG, as_json: AsJson = False, debug: Debug = False) -> None:
@@ -49,7 +50,7 @@ def run(config: ConfigPath = DEFAULT_CONFIG, as_json: AsJson = False, debug: Deb
 
 def _take_turn(settings: Config, store: Store, stop: Event) -> None:
     """Become the one writer, and run on schedule until told to stop. Raises `LostLock` when the lock is lost."""
-    logger, watch = log.get(), schedule.Watch()
+    logger, watch = log.get(), scheduler.Watch()
 
     def stand_by(holder: str) -> None:
         logger.info("standing_by", holder=holder)
@@ -65,4 +66,4 @@ def _take_turn(settings: Config, store: Store, stop: Event) -> None:
             return Work(settings, store, crms, datetime.now(UTC), progress, partial(connected, stop=stop), stopwatch())
 
         receivers = [each for each in crms.values() if isinstance(each, Receiver)]
-        schedule.run(settings, work_now, watch, stop, receivers, store)
+        scheduler.run(settings, work_now, watch, stop, receivers, store)

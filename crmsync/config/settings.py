@@ -19,7 +19,8 @@ from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, Settings
 from crmsync.config.conditions import BUILTIN_FIELDS
 from crmsync.config.model import Model
 from crmsync.config.tables import Duration, Table
-from crmsync.model import KINDS, OUTPUTS, FieldMap
+from crmsync.connector import FieldMap
+from crmsync.model import KINDS, OUTPUTS
 
 ENV_PREFIX = "CRMSYNC_"
 

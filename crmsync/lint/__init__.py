@@ -1,7 +1,7 @@
 """The linter: what is wrong with a model, by itself and once there are people to try it on."""
 
+from crmsync.lint.data_checks import lint_with_data
 from crmsync.lint.finding import Finding
-from crmsync.lint.people import lint_with_data
-from crmsync.lint.proofs import lint
+from crmsync.lint.model_checks import lint
 
 __all__ = ["Finding", "lint", "lint_with_data"]

@@ -1,18 +1,19 @@
 """Scoring: a pure function from columns to a ledger of points, and everything that can be said about it."""
 
+from crmsync.lint.tiers import tier_counts
+from crmsync.scoring.document import document, result, score_people
 from crmsync.scoring.engine import score
-from crmsync.scoring.explain import Entry, changes, explain
-from crmsync.scoring.gaps import gaps
-from crmsync.scoring.lasting import ahead
+from crmsync.scoring.explanation.gaps import gaps
+from crmsync.scoring.explanation.lines import Entry, changes, explain
+from crmsync.scoring.explanation.model_page import page, page_of
+from crmsync.scoring.explanation.summary import reason, reasons
+from crmsync.scoring.golden import golden
 from crmsync.scoring.ledger import Line, Scores
-from crmsync.scoring.missing import short
-from crmsync.scoring.page import page, page_of
-from crmsync.scoring.people import document, golden, result, score_people
-from crmsync.scoring.ranges import possible, worth_knowing
-from crmsync.scoring.reasons import reason, reasons
-from crmsync.scoring.tiers import tier_counts
+from crmsync.scoring.people_json import columns_of
 from crmsync.scoring.values import take
-from crmsync.scoring.written import columns_of
+from crmsync.scoring.whatif.forecast import ahead
+from crmsync.scoring.whatif.next_band import short
+from crmsync.scoring.whatif.ranges import possible, worth_knowing
 
 __all__ = [
     "Entry",

@@ -15,10 +15,11 @@ from crmsync.config.conditions import Where
 from crmsync.config.model import Model, selections, takes
 from crmsync.config.rules import Behavior
 from crmsync.config.units import hundredths
-from crmsync.scoring.days import FAR, day_of, days, midnight, months, weeks
-from crmsync.scoring.fading import NEVER, changes_in, worth
+from crmsync.scoring.calendar import FAR, day_of, days, midnight, months, weeks
+from crmsync.scoring.conditions import Asker
+from crmsync.scoring.decay import NEVER, changes_in, worth
+from crmsync.scoring.operators import YES
 from crmsync.scoring.titles import reader
-from crmsync.scoring.truth import YES, Asker
 from crmsync.scoring.values import attributes, column
 
 Index = NDArray[np.intp]

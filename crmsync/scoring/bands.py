@@ -7,9 +7,9 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from crmsync.config.model import Band
+from crmsync.config.model import Band, Model
 from crmsync.config.units import hundredths
-from crmsync.scoring.ledger import Whole
+from crmsync.scoring.ledger import Scores, Whole
 
 LOWEST = -(2**62)
 
@@ -54,3 +54,9 @@ def grade_of(grades: Mapping[str, float], points: Whole) -> NDArray[np.int8]:
         return np.full(len(points), -1, dtype=np.int8)
     missed = sum((points < hundredths(cut)).astype(np.int8) for cut in cuts[:-1])
     return np.zeros(len(points), dtype=np.int8) + missed
+
+
+def bands_of(model: Model, scores: Scores, row: int) -> Mapping[str, Band]:
+    """The bands that count for a person: those of their segment, or the model's."""
+    segment = int(scores.segment[row])
+    return model.segment[segment].bands or model.bands if segment >= 0 else model.bands

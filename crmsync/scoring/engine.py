@@ -20,12 +20,12 @@ from crmsync.config.rules import Sequence as SequenceRule
 from crmsync.config.units import hundredths
 from crmsync.scoring.activities import Found, Mask, behavior, newest
 from crmsync.scoring.bands import band_of, grade_of
-from crmsync.scoring.days import FAR, midnight
-from crmsync.scoring.fading import NEVER
-from crmsync.scoring.known import Known
+from crmsync.scoring.calendar import FAR, midnight
+from crmsync.scoring.context import Known
+from crmsync.scoring.decay import NEVER
 from crmsync.scoring.ledger import EVERYBODY, Ledger, Line, Scores, Some, Whole, clipped, joined, rounded
+from crmsync.scoring.operators import YES
 from crmsync.scoring.patterns import pattern, sequence, silence
-from crmsync.scoring.truth import YES
 
 PEOPLE_AT_ONCE = 64_000
 """With fewer, threads would wait for each other; with more, what they work on would take more memory."""

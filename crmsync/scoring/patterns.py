@@ -10,8 +10,8 @@ from numpy.typing import NDArray
 from crmsync.config.rules import Inactivity, Pattern, Sequence
 from crmsync.config.units import hundredths
 from crmsync.scoring.activities import Activities, Found, Index
-from crmsync.scoring.days import UNKNOWN_DAY
-from crmsync.scoring.fading import NEVER, changes_in, worth
+from crmsync.scoring.calendar import UNKNOWN_DAY
+from crmsync.scoring.decay import NEVER, changes_in, worth
 
 _DAY_BITS = 23
 _DAY_ZERO = 1 << 20

@@ -10,8 +10,8 @@ from typing import Any
 import orjson
 from sqlalchemy import Connection, bindparam, case, update
 
+from crmsync.identity.matching import marks
 from crmsync.model import Contact, Ref
-from crmsync.people import marks
 from crmsync.store.activities import add_counters, count_activities, move_activities
 from crmsync.store.clean import clean_items
 from crmsync.store.erasure import clear_personal_data, erase

@@ -16,9 +16,9 @@ from urllib.parse import quote
 from sqlalchemy import URL, Connection, Engine, create_engine, event, exists, func, select, update
 from sqlalchemy.exc import DBAPIError, InterfaceError, OperationalError
 
+from crmsync.connector import Stop
 from crmsync.errors import Cancelled, ConfigError, StateError, StateInUse, StateOutdated
 from crmsync.failpoint import failpoint
-from crmsync.model import Stop
 from crmsync.store import schema
 from crmsync.store.address import address_of, is_there, make_private, refuse_network_filesystem, shown_address
 from crmsync.store.lock import Lock, lock_of

@@ -8,7 +8,7 @@ from typing import Any, TypeAlias
 
 from sqlalchemy import Connection, bindparam, delete, func, select, update
 
-from crmsync.people import MAIL, Marked
+from crmsync.identity.matching import MAIL, Marked
 from crmsync.store.schema import contact, identity, note, person, sheet
 from crmsync.store.sql import IN_LIST, chunks, dump, upsert
 

@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 import orjson
 from sqlalchemy import JSON, Connection, and_, case, cast, distinct, func, or_, select
 
-from crmsync.people import normal_email
+from crmsync.identity.matching import normal_email
 from crmsync.store.journal import APPROVED, EDITED, PARTLY, PLANS, REJECTED, UNKNOWN, WAITING
 from crmsync.store.schema import (
     LIVE,

@@ -7,8 +7,8 @@ from typing import Any
 
 from sqlalchemy import Connection, delete, select, update
 
+from crmsync.identity.matching import MAIL
 from crmsync.model import Ref
-from crmsync.people import MAIL
 from crmsync.store.schema import alias, contact, identity, sheet
 from crmsync.store.sql import IN_LIST, chunks, upsert
 

@@ -10,7 +10,8 @@ import orjson
 from numpy.typing import NDArray
 from sqlalchemy import Connection, Text, case, cast, func, or_, select
 
-from crmsync.columns import Columns, Fact, once_per_person, renumbered
+from crmsync.columns import Columns, Fact, renumbered
+from crmsync.identity.duplicates import once_per_person
 from crmsync.model import Scalar
 from crmsync.store.schema import LIVE, activity, contact, fact, sheet
 from crmsync.store.sql import IN_LIST, around, chunks, tuples, upsert

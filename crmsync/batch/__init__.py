@@ -1,0 +1,1 @@
+"""People in files instead of CRMs."""

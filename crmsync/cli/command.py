@@ -1,0 +1,134 @@
+"""What every command shares: its options, where its output goes, and how it ends."""
+
+from __future__ import annotations
+
+import logging
+import os
+import shlex
+import shutil
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Annotated, Any
+
+import orjson
+import typer
+from rich.console import Console
+
+from crmsync import log
+from crmsync.config import Config, load
+from crmsync.errors import CrmsyncError
+from crmsync.exit_codes import FAILED, End, end_of
+from crmsync.redaction import hide_quotations, hide_secrets, secrets_of
+from crmsync.reporting.console import printable, say
+
+DEFAULT_CONFIG = Path("crmsync.toml")
+
+ConfigPath = Annotated[
+    Path, typer.Option("--config", "-c", envvar="CRMSYNC_CONFIG", help="The config file.", show_default=True)
+]
+AsJson = Annotated[bool, typer.Option("--json", help="Print one JSON document on stdout; the rest goes to stderr.")]
+Debug = Annotated[bool, typer.Option("--debug", help="Log everything, and show where a fault of crmsync is.")]
+
+
+def out() -> Console:
+    """Where results are printed. Text of the CRMs is never read as markup."""
+    return _console(sys.stdout)
+
+
+def err() -> Console:
+    """Where everything beside the results is printed."""
+    return _console(sys.stderr)
+
+
+def _console(file: Any) -> Console:
+    width = None if file.isatty() else 120
+    return Console(file=file, width=width, emoji=False, markup=False, highlight=False)
+
+
+@dataclass
+class Ending:
+    """What a command will print at its end, filled in while it works; `command` is what it never sends somebody to."""
+
+    as_json: bool
+    debug: bool
+    document: dict[str, Any] = field(default_factory=dict)
+    code: int = 0
+    secrets: list[str] = field(default_factory=list)
+    config: Path = DEFAULT_CONFIG
+    command: str = ""
+
+    def cut_off(self) -> None:
+        """The last words of a command that was stopped and did not heed it in time."""
+        self.tell(End(FAILED, "cancelled", ("Stopped as asked; everything so far is kept.",)))
+
+    def tell(self, end: End) -> None:
+        """Say how the command ended, with an error."""
+        said = tuple(hide_secrets(printable(each), self.secrets) for each in end.said)
+        clean = end._replace(said=said, next="" if end.next == self.command else self.typed(end.next))
+        self.code = end.code
+        if self.as_json:
+            told_before = [each for each in self.document.get("problems", ()) if each not in clean.said]
+            print_json({**self.document, **clean.as_json(), "problems": [*clean.said, *told_before]})
+            return
+        console = err()
+        for sentence in clean.said:
+            say(console, sentence if console.is_terminal else hide_quotations(sentence))
+        if clean.next:
+            console.print(f"Next: {clean.next}", soft_wrap=True)
+
+    def typed(self, command: str) -> str:
+        """A command as it must be typed here: the program's path and the config's where they are not the usual ones."""
+        if not command.startswith("crmsync "):
+            return command
+        named = "" if self.config == DEFAULT_CONFIG else f" --config {shlex.quote(str(self.config))}"
+        return f"{program()}{command.removeprefix('crmsync')}{named}"
+
+
+def program() -> str:
+    """How crmsync is called here."""
+    if shutil.which("crmsync"):
+        return "crmsync"
+    path = Path(sys.argv[0])
+    return os.path.relpath(path) if path.name == "crmsync" else "crmsync"
+
+
+def print_json(document: dict[str, Any]) -> None:
+    """Print the one document on stdout."""
+    sys.stdout.write(orjson.dumps(document, option=orjson.OPT_INDENT_2, default=str).decode() + "\n")
+    sys.stdout.flush()
+
+
+@contextmanager
+def told(as_json: bool, debug: bool, config: Path = DEFAULT_CONFIG, command: str = "") -> Iterator[Ending]:
+    """Run a command: what goes wrong becomes sentences and an exit code, and `--json` prints exactly one document."""
+    ending = Ending(as_json, debug, config=config, command=command)
+    log.start("console", logging.DEBUG if debug else logging.WARNING)
+    try:
+        yield ending
+        if as_json:
+            print_json(ending.document)
+    except CrmsyncError as error:
+        if debug:
+            log.get().debug("ended", exc_info=error)
+        ending.tell(end_of(error, kept="run" in ending.document))
+    except (typer.Exit, KeyboardInterrupt):
+        raise
+    except BrokenPipeError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    except Exception as error:  # noqa: BLE001  the last one to catch it: an admin gets a sentence, not a traceback
+        if debug:
+            log.get().error("fault", exc_info=error)
+        ending.tell(end_of(error))
+    if ending.code:
+        raise typer.Exit(ending.code)
+
+
+def opened_config(ending: Ending, level: int = logging.WARNING) -> Config:
+    """Read the config; from here on its log style counts and its secrets are kept out of everything."""
+    config = load(ending.config)
+    ending.secrets = secrets_of(config)
+    log.start(config.log, logging.DEBUG if ending.debug else level, ending.secrets)
+    return config

@@ -1,0 +1,165 @@
+"""The commands that only look: explain, status, score."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterable, Mapping
+from contextlib import AbstractContextManager, nullcontext
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Annotated, Any
+
+import orjson
+import typer
+from rich.console import Console
+
+from crmsync.batch import people_file
+from crmsync.bootstrap import existing_state
+from crmsync.cli.command import DEFAULT_CONFIG, AsJson, ConfigPath, Debug, Ending, err, opened_config, out, told
+from crmsync.config import Config
+from crmsync.errors import ConfigError
+from crmsync.exit_codes import DONE, FAILED, PARTLY, WRONG
+from crmsync.reporting import person as explaining
+from crmsync.reporting import status as health
+from crmsync.reporting.console import (
+    print_explanation,
+    print_model,
+    print_status,
+    print_tally,
+    printable,
+    progress_bar,
+    say,
+)
+from crmsync.scoring import page_of
+from crmsync.work import Progress
+
+Who = Annotated[
+    str | None,
+    typer.Argument(
+        metavar="WHO", help="An e-mail address, a whole name, a CRM id, crm:kind:id, or person: and a crmsync id."
+    ),
+]
+WholeModel = Annotated[bool, typer.Option("--model", help="Show the whole model on a page instead of a person.")]
+Health = Annotated[
+    bool, typer.Option("--health", help="Say only whether runs keep up with the schedule: exit 0 if so, 1 if not.")
+]
+Feeds = Annotated[
+    bool, typer.Option("--feeds", help="Also say what each activity source has brought; it reads every activity.")
+]
+Runs = Annotated[int, typer.Option("--runs", min=1, help="How many of the last runs to show.")]
+Input = Annotated[
+    Path, typer.Option("--input", "-i", help="A file with a JSON object for each person, one a line; - reads a pipe.")
+]
+At = Annotated[str | None, typer.Option("--at", help="Score as of this instant, for example 2026-11-21T12:00:00Z.")]
+
+
+def explain(
+    who: Who = None,
+    model: WholeModel = False,
+    config: ConfigPath = DEFAULT_CONFIG,
+    as_json: AsJson = False,
+    debug: Debug = False,
+) -> None:
+    """Show why somebody has their score: every line of it, what is not known of them, what the CRMs hold.
+
+    With --model, show the whole model in plain words, on one page; it needs no CRM and no state.
+
+    Example: crmsync explain vera@kestrel.example
+
+    Example: crmsync explain --model
+    """
+    if (who is None) is not model:
+        raise typer.BadParameter("say who, or --model for the whole model: one of the two")
+    with told(as_json, debug, config) as ending:
+        settings = opened_config(ending)
+        ending.document = page_of(settings) if who is None else _explained(ending, settings, who)
+        if not as_json:
+            (print_model if who is None else print_explanation)(out(), ending.document)
+
+
+def _explained(ending: Ending, config: Config, who: str) -> dict[str, Any]:
+    with existing_state(config) as store:
+        return explaining.explain(config, store, who, datetime.now(UTC), ending.typed)
+
+
+def status(
+    only_health: Health = False,
+    feeds: Feeds = False,
+    runs: Runs = 5,
+    config: ConfigPath = DEFAULT_CONFIG,
+    as_json: AsJson = False,
+    debug: Debug = False,
+) -> None:
+    """Show whether all is well, what waits for you, the last runs, people per band, and what a CRM rejects.
+
+    Example: crmsync status --health
+    """
+    with told(as_json, debug, config) as ending:
+        settings, now = opened_config(ending), datetime.now(UTC)
+        with existing_state(settings) as store:
+            if only_health:
+                ending.document = health.health(settings, store, now, ending.typed)
+                ending.code = DONE if ending.document["healthy"] else FAILED
+            else:
+                ending.document = health.status(settings, store, now, ending.typed, runs=runs, feeds=feeds)
+        if not as_json:
+            (_print_health if only_health else print_status)(out(), ending.document)
+
+
+def _print_health(console: Console, document: Mapping[str, Any]) -> None:
+    for sentence in document["health"] or ["Healthy."]:
+        say(console, printable(sentence))
+
+
+def score(
+    given: Input,
+    at: At = None,
+    config: ConfigPath = DEFAULT_CONFIG,
+    as_json: AsJson = False,
+    debug: Debug = False,
+) -> None:
+    """Score people from a file with the config's model. No CRM and no state is needed.
+
+    A line is {"id": …, "fields": {"title": …}, "activities": [{"kind": …, "at": …, "attributes": {…}}]}.
+    Prints one JSON object for each person, in their order; with --json all in one document.
+    Lines with a mistake are told by their number, the others are scored, and the exit code is 4 (2 if none was right).
+
+    Example: crmsync score --input people.jsonl --at 2026-11-21T12:00:00Z
+    """
+    with told(as_json, debug, config) as ending:
+        settings, now, tally = opened_config(ending), _instant(at), people_file.Tally()
+        people: list[dict[str, Any]] = []
+        with people_file.opened(given) as file, _progress(as_json) as progress:
+            for some in people_file.scored(settings, file, str(given), now, tally):
+                if as_json:
+                    people += some
+                else:
+                    _print_lines(some)
+                progress("scored", "", len(some))
+        ending.document = {"people": people, "problems": tally.problems, "warnings": tally.warnings(settings)}
+        ending.code = DONE if not tally.problems else PARTLY if tally.people else WRONG
+        if not as_json:
+            print_tally(err(), given, tally.people, ending.document)
+
+
+def _progress(as_json: bool) -> AbstractContextManager[Progress]:
+    """A bar, unless the lines themselves are printed where it would be."""
+    if not as_json and sys.stdout.isatty():
+        return nullcontext(lambda _what, _crm, _more: None)
+    return progress_bar(err())
+
+
+def _print_lines(documents: Iterable[dict[str, Any]]) -> None:
+    sys.stdout.write("".join(f"{orjson.dumps(each).decode()}\n" for each in documents))
+
+
+def _instant(written: str | None) -> datetime:
+    if written is None:
+        return datetime.now(UTC)
+    try:
+        at = datetime.fromisoformat(written)
+    except ValueError:
+        raise ConfigError(f"--at {written!r} is not an instant; write for example 2026-11-21T12:00:00Z") from None
+    if at.tzinfo is None:
+        raise ConfigError(f"--at {written!r} needs its offset; write for example {written}Z")
+    return at

@@ -1,0 +1,171 @@
+"""The commands before the first cycle: init, check, setup."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+from pydantic import BaseModel, ValidationError
+
+from crmsync.bootstrap import connector, has_state, opened_state
+from crmsync.cli.command import DEFAULT_CONFIG, AsJson, ConfigPath, Debug, err, opened_config, out, print_json, told
+from crmsync.config import Config, config_class, connectors, template
+from crmsync.config.mistakes import mistakes
+from crmsync.connector import Stop
+from crmsync.daemon.signals import stoppable
+from crmsync.doctor import checked
+from crmsync.errors import ConfigError, Unavailable
+from crmsync.exit_codes import DONE, FAILED, PARTLY, WRONG
+from crmsync.reporting.console import print_check, say, steps_bar
+from crmsync.store import journal
+from crmsync.store.sql import to_ms
+
+Only = Annotated[str | None, typer.Option("--only", help="Work with this CRM alone: hubspot or salesforce.")]
+InstanceUrl = Annotated[
+    str | None,
+    typer.Option("--instance-url", help="Your Salesforce address, for example https://acme.my.salesforce.com"),
+]
+Online = Annotated[bool, typer.Option("--online", help="Also ask each CRM: log-in, scopes, fields, limits, owners.")]
+Schema = Annotated[bool, typer.Option("--schema", help="Print the JSON schema of the config, for editors, and end.")]
+
+
+def init(
+    config: ConfigPath = DEFAULT_CONFIG,
+    only: Only = None,
+    instance_url: InstanceUrl = None,
+    as_json: AsJson = False,
+    debug: Debug = False,
+) -> None:
+    """Write a config with a first scoring model and every key explained. It never overwrites a file.
+
+    Example: crmsync init --instance-url https://acme.my.salesforce.com
+    """
+    with told(as_json, debug, config) as ending:
+        if only is not None and only not in connectors():
+            raise ConfigError(f"--only {only}: there is no such CRM; there is {' and '.join(sorted(connectors()))}")
+        address = None if instance_url is None else _org_address(instance_url, only)
+        _write_new(config, template.starter(only, address))
+        following = [ending.typed(f"crmsync {each}") for each in ("check --online", "setup", "plan")]
+        ending.document = {"config": str(config), "next": following}
+        if not as_json:
+            _say_next(config, only, following)
+
+
+def _org_address(given: str, only: str | None) -> str:
+    """The address as the config would take it. Raises `ConfigError` where it would not."""
+    if "salesforce" in template.crms_left_out(only):
+        raise ConfigError(
+            f"--instance-url is the address of a Salesforce org; leave --instance-url out, or --only {only}"
+        )
+    settings: type[BaseModel] = connectors()["salesforce"].Settings
+    try:
+        return str(settings.model_validate({"instance_url": given}).model_dump()["instance_url"])
+    except ValidationError as error:
+        details = error.errors(include_url=False, include_input=False, include_context=False)
+        raise ConfigError([f"--instance-url {given}: {each.said}" for each in mistakes(details, settings)]) from None
+
+
+def _write_new(path: Path, text: str) -> None:
+    try:
+        with open(path, "x", encoding="utf-8") as file:
+            file.write(text)
+    except FileExistsError:
+        raise ConfigError(f"{path} is there already and stays as it is; choose another with --config") from None
+    except OSError as error:
+        raise ConfigError(f"{path} cannot be written: {error.strerror}") from None
+
+
+def _say_next(config: Path, only: str | None, following: list[str]) -> None:
+    crms = [crm for crm in template.SECRETS if crm not in template.crms_left_out(only)]
+    out().print(
+        f"{config} is written. Look through it, and put the secrets into the environment:\n"
+        f"  {', '.join(name for crm in crms for name in template.SECRETS[crm])}\n"
+        "Nobody gets an owner before you name who takes turns: [[owner_pool]] and [[route]], near the end.\n"
+        "Next:\n"
+        f"  {following[0]}   what is still missing\n"
+        f"  {following[1]}   create the score fields in the CRMs\n"
+        f"  {following[2]}   see what would be written",
+        soft_wrap=True,
+    )
+
+
+def check(
+    online: Online = False,
+    schema: Schema = False,
+    config: ConfigPath = DEFAULT_CONFIG,
+    as_json: AsJson = False,
+    debug: Debug = False,
+) -> None:
+    """Check the config: every mistake at once, the golden leads, and what looks odd in the model.
+
+    Example: crmsync check --online
+    """
+    if schema:
+        print_json(config_class().model_json_schema())
+        return
+    with told(as_json, debug, config, "crmsync check") as ending:
+        settings = opened_config(ending)
+        with stoppable(1, ending.cut_off) as stop:
+            found = checked(settings, datetime.now(UTC), stop if online else None)
+        ending.document = {"config": str(config), **found}
+        ending.code = _code_of_check(found)
+        if not as_json:
+            print_check(out(), ending.document)
+
+
+def _code_of_check(found: Mapping[str, Any]) -> int:
+    """Wrong where somebody must mend something; failed where all that is known is that a CRM was not reached."""
+    if found["ok"]:
+        return DONE
+    return WRONG if found["problems"] or any(each["problems"] for each in found["crms"].values()) else FAILED
+
+
+def setup(config: ConfigPath = DEFAULT_CONFIG, as_json: AsJson = False, debug: Debug = False) -> None:
+    """Create the fields that crmsync writes in each CRM, where they are missing. Repeating it does no harm.
+
+    Example: crmsync setup
+    """
+    with told(as_json, debug, config) as ending:
+        settings = opened_config(ending)
+        with stoppable(1, ending.cut_off) as stop, steps_bar(err(), len(settings.crms)) as begin:
+            said = {}
+            for crm in settings.crms:
+                begin(crm)
+                said[crm] = _created(settings, crm, stop)
+            _try_again(settings)
+        ending.document = {"crms": {crm: list(sentences) for crm, (sentences, _bad) in said.items()}}
+        codes = [code for _sentences, code in said.values()]
+        ending.code = PARTLY if any(codes) and DONE in codes else max(codes, default=WRONG)
+        if WRONG in codes:
+            ending.document["next"] = ending.typed("crmsync check --online")
+        if not as_json:
+            _print_created(ending.document)
+
+
+def _print_created(document: Mapping[str, Any]) -> None:
+    for crm, sentences in document["crms"].items():
+        for sentence in sentences:
+            say(out(), sentence if sentence.startswith(f"{crm}: ") else f"{crm}: {sentence}")
+    if following := document.get("next"):
+        out().print(f"Next: {following}", soft_wrap=True)
+
+
+def _try_again(settings: Config) -> None:
+    """What a CRM would not take for want of a field is tried again in the next cycle."""
+    if has_state(settings):
+        with opened_state(settings) as store, store.begin() as tx:
+            journal.unpark(tx, to_ms(datetime.now(UTC)))
+
+
+def _created(settings: Config, crm: str, stop: Stop) -> tuple[list[str], int]:
+    """What was done about one CRM's fields, and the exit code of that."""
+    try:
+        with connector(settings, crm, {}, stop) as connected:
+            return list(connected.create_fields()), DONE
+    except Unavailable as error:
+        return [f"not reached: {error}"], FAILED
+    except ConfigError as error:
+        return list(error.problems), WRONG

@@ -1,0 +1,77 @@
+"""The commands to try crmsync with: sandbox and demo."""
+
+from __future__ import annotations
+
+import re
+from functools import partial
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from crmsync import demo as demonstrating
+from crmsync.cli.command import AsJson, Debug, err, out, program, told
+from crmsync.daemon.signals import stoppable
+from crmsync.errors import ConfigError
+from crmsync.reporting.console import print_demo, say, steps_bar
+
+People = Annotated[int, typer.Option("--people", min=1, max=1_000_000, help="How many invented people.")]
+Seed = Annotated[int, typer.Option("--seed", help="The same seed makes the same people.")]
+Port = Annotated[int, typer.Option("--port", min=0, max=65_535, help="The port on 127.0.0.1; 0 takes a free one.")]
+Latency = Annotated[str, typer.Option("--latency", help="How long each answer is held back, for example 250ms or 1s.")]
+RateLimits = Annotated[bool, typer.Option("--rate-limits", help="Refuse calls beyond the vendors' limits.")]
+Faults = Annotated[Path | None, typer.Option("--faults", help="A TOML or JSON file that says which calls go wrong.")]
+Keep = Annotated[bool, typer.Option("--keep", help="Leave the sandbox running afterwards.")]
+Folder = Annotated[Path, typer.Option("--folder", help="Where the demo's config and state go.")]
+
+
+def sandbox(
+    port: Port = 8_400,
+    people: People = 2_000,
+    seed: Seed = 1,
+    latency: Latency = "0ms",
+    rate_limits: RateLimits = False,
+    faults: Faults = None,
+    as_json: AsJson = False,
+    debug: Debug = False,
+) -> None:
+    """Run both CRMs on this machine, with invented people, until told to stop.
+
+    It accepts the HubSpot token sandbox-token, and sandbox as the Salesforce client id and secret.
+
+    Example: crmsync sandbox --port 8400 --people 2000 --seed 1
+    """
+    from connectors.sandbox import faults as scripts
+    from connectors.sandbox.server import run
+
+    with told(as_json, debug) as ending:
+        script = scripts.load(faults) if faults else []
+        run(people, seed, port, _seconds(latency), rate_limits, script, partial(say, err() if as_json else out()))
+        ending.document = {"stopped": True}
+
+
+def _seconds(latency: str) -> float:
+    found = re.fullmatch(r"(\d+(?:\.\d+)?)(ms|s)", latency.strip())
+    if not found:
+        raise ConfigError(f"--latency {latency!r}: write for example 250ms or 1s")
+    return float(found[1]) / (1000 if found[2] == "ms" else 1)
+
+
+def demo(
+    people: People = demonstrating.PEOPLE,
+    seed: Seed = demonstrating.SEED,
+    keep: Keep = False,
+    folder: Folder = demonstrating.FOLDER,
+    as_json: AsJson = False,
+    debug: Debug = False,
+) -> None:
+    """Show the whole job on this machine: both CRMs, a config, fields, a backfill, a second run that writes nothing.
+
+    Example: crmsync demo --people 2000 --seed 1 --keep
+    """
+    with told(as_json, debug, folder / "config.toml") as ending, stoppable(1, ending.cut_off) as stop:
+        with steps_bar(err(), demonstrating.STEPS) as begin:
+            ending.document = demonstrating.demo(folder, people, seed, keep, stop, begin, program())
+        ending.code = ending.document.pop("exit_code")
+        if not as_json:
+            print_demo(out(), ending.document)

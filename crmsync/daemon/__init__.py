@@ -1,0 +1,1 @@
+"""The long-running worker: when it runs, and how it ends."""

@@ -1,0 +1,345 @@
+"""The daemon: a cycle at once, then on schedule, one at a time, through whatever befalls a CRM."""
+
+from __future__ import annotations
+
+import logging
+import threading
+import time
+from collections.abc import Callable, Sequence
+from contextlib import ExitStack, suppress
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from functools import partial
+
+from apscheduler.events import EVENT_JOB_MAX_INSTANCES, EVENT_JOB_MISSED, JobEvent
+from apscheduler.jobstores.base import JobLookupError
+from apscheduler.schedulers.base import BaseScheduler
+from apscheduler.schedulers.blocking import BlockingScheduler
+from apscheduler.triggers.base import BaseTrigger
+from apscheduler.triggers.cron import CronTrigger
+from apscheduler.triggers.interval import IntervalTrigger
+
+from crmsync import log
+from crmsync.config import Config
+from crmsync.config.settings import Schedule
+from crmsync.connector import Receiver
+from crmsync.cycle import cycle
+from crmsync.daemon.signals import cut_off
+from crmsync.elapsed import elapsed
+from crmsync.errors import Cancelled, LostLock, StateError
+from crmsync.exit_codes import end_of
+from crmsync.result import Result
+from crmsync.store import journal
+from crmsync.store.database import Store
+from crmsync.work import Work
+
+DEFAULTS = {"coalesce": True, "max_instances": 1, "misfire_grace_time": None}
+"""Late ticks become one cycle that runs however late it is: APScheduler's own grace of one second skips it silently."""
+
+WATCHED_EVERY = 5.0
+"""Seconds between looks at whether the cycle makes progress."""
+
+STATE_EVERY = 1.0
+"""Seconds between looks at whether this process is still the one that writes, and whether somebody approved a plan."""
+
+SOON = timedelta(seconds=2)
+"""From a CRM's call to the cycle that looks: what else it says meanwhile is looked at together."""
+
+APART = timedelta(seconds=30)
+"""Between two such cycles: each costs calls of the day even where it finds nothing."""
+
+CLOCK_EVERY = 5.0
+"""Seconds between looks at whether somebody set this machine's clock."""
+
+JUMP = timedelta(seconds=2)
+"""What is less moves no run by more than that."""
+
+_WEEKDAYS = ("sun", "mon", "tue", "wed", "thu", "fri", "sat")
+
+
+def trigger_of(schedule: Schedule) -> BaseTrigger:
+    """When cycles begin. Raises `ValueError` for a cron line that cannot be read."""
+    if schedule.cron is None:
+        return IntervalTrigger(seconds=int(schedule.every.total_seconds()), timezone=UTC)
+    minute, hour, day, month, weekday = schedule.cron.split()
+    return _OncePerHour(
+        minute=minute, hour=hour, day=day, month=month, day_of_week=_weekdays(weekday), timezone=schedule.timezone
+    )
+
+
+def _weekdays(field: str) -> str:
+    """Weekdays by name: crontab's 0 and 7 are Sunday, APScheduler's 0 is Monday (agronholm/apscheduler#286)."""
+    days = {number % 7 for part in field.split(",") for number in _numbers(part)}
+    return ",".join(_WEEKDAYS[day] for day in sorted(days))
+
+
+def _numbers(part: str) -> range:
+    """The weekdays of one part of a crontab field: `*`, `5`, `1-5`, each with a step or none."""
+    span, _, step = part.partition("/")
+    first, _, last = ("0-6" if span == "*" else span).partition("-")
+    return range(int(first), int(last or first) + 1, int(step or 1))
+
+
+class _OncePerHour(CronTrigger):  # type: ignore[misc]
+    """A cron that does not run again in the hour that autumn repeats, where it names its hours.
+
+    APScheduler 3.11.3 runs `30 2 * * *` twice on that night (agronholm/apscheduler#1059, 2026-11).
+    """
+
+    def get_next_fire_time(self, previous_fire_time: datetime | None, now: datetime) -> datetime | None:
+        following: datetime | None = super().get_next_fire_time(previous_fire_time, now)
+        every_hour = next(str(each) for each in self.fields if each.name == "hour").startswith("*")
+        while following is not None and following.fold and not every_hour:
+            following = super().get_next_fire_time(following, following)
+        return following
+
+
+@dataclass
+class Watch:
+    """What the daemon is at: when the cycle under way began or last got on (monotonic seconds), else `None`.
+
+    `began` is when the last cycle began, as `passed` counts.
+    """
+
+    since: float | None = None
+    began: float | None = None
+    lock: threading.Lock = field(default_factory=threading.Lock)
+
+    def begin(self) -> None:
+        """A cycle begins, or got on."""
+        with self.lock:
+            self.since = time.monotonic()
+
+    def end(self) -> None:
+        """The cycle is over."""
+        with self.lock:
+            self.since = None
+
+    def stalled(self, deadline: float) -> bool:
+        """Whether the cycle under way has not got on for so many seconds."""
+        with self.lock:
+            return self.since is not None and time.monotonic() - self.since > deadline
+
+
+def tick(work_now: Callable[[], Work], watch: Watch) -> Result | None:
+    """One cycle of the daemon. Whatever it raises is told and kept: the next tick goes on."""
+    logger = log.get()
+    watch.begin()
+    watch.began = elapsed()
+    try:
+        work = work_now()
+        full = reconciles(work)
+        result = cycle(work, "reconcile" if full else "run", full=full)
+    except (Cancelled, LostLock) as error:
+        logger.info("cycle_stopped", why=str(error))
+    except Exception as error:
+        end = end_of(error, kept=True)
+        fault = error if end.kind == "fault" else None
+        logger.error("cycle_failed", kind=end.kind, problems=list(end.said), next=end.next, exc_info=fault)
+    else:
+        _tell(result)
+        return result
+    finally:
+        watch.end()
+    return None
+
+
+def reconciles(work: Work) -> bool:
+    """Whether it is time to pull everything again, or a pull of everything was cut off."""
+    with work.store.read() as reading:
+        last = journal.last_full_pull(reading, work.now_ms)
+    every = int(work.config.schedule.reconcile.total_seconds() * 1000)
+    return last is not None and work.now_ms - last >= every
+
+
+def _tell(result: Result) -> None:
+    logger = log.get(run=result.run)
+    for crm, counts in result.crms.items():
+        numbers = {name: value for name, value in vars(counts).items() if value}
+        logger.info("crm_done", crm=crm, **numbers)
+    level = logger.info if result.verdict == "ok" else logger.warning
+    level("cycle_done", verdict=result.verdict, bands=result.bands, problems=result.problems)
+    if result.held:
+        logger.warning("plan_waits", plan=result.held.run, reasons=result.held.reasons, next="crmsync apply")
+
+
+def scheduler_of(schedule: Schedule, act: Callable[[], object], now: datetime) -> BlockingScheduler:
+    """A scheduler with the one job, due at `now` for the first time; not started yet."""
+    quiet = logging.getLogger("apscheduler.quiet")
+    quiet.setLevel(logging.ERROR)
+    scheduler = BlockingScheduler(job_defaults=DEFAULTS, timezone=UTC, logger=quiet)
+    scheduler.add_job(act, trigger_of(schedule), id="cycle", name="cycle", next_run_time=now)
+    scheduler.add_listener(_late, EVENT_JOB_MISSED | EVENT_JOB_MAX_INSTANCES)
+    return scheduler
+
+
+def run_now(scheduler: BlockingScheduler, act: Callable[[], object]) -> Callable[[], None]:
+    """What asks for a run at once, from any thread; one that is under way is waited for. `act` as for `waker`."""
+
+    def wake() -> None:
+        now = datetime.now(UTC)
+        scheduler.add_job(act, "date", run_date=now, id="now", name="now", max_instances=2, replace_existing=True)
+
+    return wake
+
+
+def waker(scheduler: BlockingScheduler, act: Callable[[], object]) -> Callable[[], None]:
+    """What asks for a cycle soon, from any thread and however often; one that is under way is waited for.
+
+    `act` must run one cycle at a time by itself: one more may wait for it.
+    """
+    free = time.monotonic()
+
+    def wake() -> None:
+        nonlocal free
+        if scheduler.get_job("soon") is None:
+            wait = max(SOON, timedelta(seconds=free - time.monotonic()))
+            free = time.monotonic() + (wait + APART).total_seconds()
+            due = datetime.now(UTC) + wait
+            scheduler.add_job(act, "date", run_date=due, id="soon", name="soon", max_instances=2, replace_existing=True)
+
+    return wake
+
+
+def clock_setting(wall: Callable[[], datetime], seconds: Callable[[], float]) -> Callable[[], timedelta]:
+    """What says how far the clock on the wall was set since it last said so; `seconds` pass regardless."""
+    known = wall() - timedelta(seconds=seconds())
+
+    def setting() -> timedelta:
+        nonlocal known
+        now = wall() - timedelta(seconds=seconds())
+        moved = now - known
+        if abs(moved) < JUMP:
+            return timedelta()
+        known = now
+        return moved
+
+    return setting
+
+
+def follow_clock(scheduler: BaseScheduler, moved: timedelta, now: datetime, ran_ago: timedelta | None) -> None:
+    """Move what is due along with a clock that was `moved` to `now`: an interval is elapsed time, a cron is not.
+
+    `ran_ago` is how long ago the last cycle began.
+    """
+    for job in scheduler.get_jobs():
+        trigger, due = job.trigger, job.next_run_time
+        if due is None:
+            continue
+        if not isinstance(trigger, CronTrigger) or ran_ago is None:
+            longest = trigger.interval if isinstance(trigger, IntervalTrigger) else APART
+            due = min(due + moved, now + longest)
+        elif moved < timedelta():
+            due = _next_slot(trigger, now, ran_ago)
+        with suppress(JobLookupError):  # it ran meanwhile
+            job.modify(next_run_time=due)
+
+
+def _next_slot(trigger: BaseTrigger, now: datetime, ran_ago: timedelta) -> datetime | None:
+    """The next slot of a clock that was set back, but for those that were served a moment ago.
+
+    A moment is half of what slots are apart: none is served twice for it, and none is waited for that long ago was.
+    """
+    due = trigger.get_next_fire_time(None, now)
+    following = due and trigger.get_next_fire_time(due, due)
+    apart = following and following.astimezone(UTC) - due.astimezone(UTC)
+    while following and ran_ago + (due - now) < apart / 2:
+        apart = following.astimezone(UTC) - due.astimezone(UTC)
+        due, following = following, trigger.get_next_fire_time(following, following)
+    return due  # type: ignore[no-any-return]
+
+
+def _late(event: JobEvent) -> None:
+    if event.job_id != "cycle":
+        return
+    log.get().info("tick_skipped", why="the cycle before it is still under way")
+
+
+def run(
+    config: Config,
+    work_now: Callable[[], Work],
+    watch: Watch,
+    stop: threading.Event,
+    receivers: Sequence[Receiver] = (),
+    store: Store | None = None,
+) -> None:
+    """Run cycles until `stop` is raised; the cycle under way then leaves between two pages.
+
+    `receivers` listen meanwhile, and approvals are taken up as they come into the `store`. Raises `ConfigError` where a
+    receiver cannot listen, and `LostLock` as soon as this process may not write to the store any more.
+    """
+    one_at_a_time, leave = threading.Lock(), threading.Event()
+
+    def act() -> None:
+        with one_at_a_time:
+            if not (stop.is_set() or leave.is_set()):
+                tick(work_now, watch)
+
+    scheduler = scheduler_of(config.schedule, act, datetime.now(UTC))
+    deadline = config.schedule.deadline.total_seconds()
+    with ExitStack() as listening:
+        for each in receivers:
+            listening.enter_context(each.receiving(waker(scheduler, act)))
+        leaving = threading.Thread(target=_leave, args=(scheduler, leave), name="leaving", daemon=True)
+        leaving.start()
+        for attend in (
+            partial(_attend_state, store, run_now(scheduler, act), stop, leave),
+            partial(_attend_cycle, watch, deadline, leave),
+            partial(_attend_clock, scheduler, watch, leave),
+        ):
+            threading.Thread(target=attend, daemon=True).start()
+        scheduler.start()
+        leaving.join()
+    if not stop.is_set():
+        raise LostLock
+
+
+def _attend_state(store: Store | None, wake: Callable[[], None], stop: threading.Event, leave: threading.Event) -> None:
+    """Raise `leave` when told to stop, or when this process may not write any more.
+
+    Ask for a run as soon as somebody approves a plan; each approval asks once.
+    """
+    known: set[str] = set()
+    while not stop.wait(STATE_EVERY) and (store is None or store.may_write()):
+        approved = _approved(store)
+        if approved - known:
+            wake()
+        known = approved
+    leave.set()
+
+
+def _approved(store: Store | None) -> set[str]:
+    """The plans that somebody approved; where the state does not say, the run itself will."""
+    with suppress(StateError):
+        if store is not None:
+            with store.read() as reading:
+                return {row.id for row in journal.plans(reading, journal.APPROVED)}
+    return set()
+
+
+def _leave(scheduler: BlockingScheduler, stop: threading.Event) -> None:
+    """Once told to stop, wait for the cycle under way to leave: the state must not be closed under it."""
+    stop.wait()
+    scheduler.shutdown(wait=True)
+
+
+def _attend_clock(scheduler: BlockingScheduler, watch: Watch, stop: threading.Event) -> None:
+    """Have the scheduler follow whoever sets the clock: it keeps instants, and waits for as long as they are off."""
+
+    def wall() -> datetime:
+        return datetime.now(UTC)
+
+    setting = clock_setting(wall, elapsed)
+    while not stop.wait(CLOCK_EVERY):
+        if moved := setting():
+            log.get().warning("clock_was_set", seconds=round(moved.total_seconds()))
+            ran_ago = None if watch.began is None else timedelta(seconds=elapsed() - watch.began)
+            follow_clock(scheduler, moved, wall(), ran_ago)
+
+
+def _attend_cycle(watch: Watch, deadline: float, stop: threading.Event) -> None:
+    """End the process where a cycle does not get on, for its supervisor to start it anew."""
+    while not stop.wait(min(WATCHED_EVERY, deadline / 2)):
+        if watch.stalled(deadline):
+            log.get().error("cycle_hangs", seconds=int(deadline), next="the supervisor starts the daemon anew")
+            cut_off(1, lambda: None)

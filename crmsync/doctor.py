@@ -1,0 +1,267 @@
+"""The doctor: what is wrong or odd about a config, by itself and against the CRMs."""
+
+from __future__ import annotations
+
+import os
+import shlex
+import stat
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import suppress
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import Connection
+
+from crmsync.bootstrap import connector, existing_state
+from crmsync.columns import Columns
+from crmsync.config import Config, connectors, secret_files, unused_variables
+from crmsync.config.settings import kinds_of
+from crmsync.config.template import INSTANCE_URL
+from crmsync.connector import MissingField, Stop
+from crmsync.errors import ConfigError, StateOutdated, Unavailable
+from crmsync.identity.matching import normal_email
+from crmsync.lint import Finding, lint, lint_with_data
+from crmsync.model import Owner
+from crmsync.reporting.console import count_of
+from crmsync.routing.assignment import pool_of_band
+from crmsync.routing.lifecycle import stage_of_band
+from crmsync.routing.owners import owners_of, state_of
+from crmsync.scoring import golden, score, worth_knowing
+from crmsync.scoring.golden import golden_band
+from crmsync.store import score_inputs
+from crmsync.store.queries import some_people, stage_counts
+
+SAMPLE = 20_000
+"""People of the state that a check looks at."""
+
+
+STAGES_NAMED = 10
+"""Stages without a name in the config that a check lists."""
+
+
+def checked(config: Config, now: datetime, stop: Stop | None) -> dict[str, Any]:
+    """What is wrong (`problems`), odd (`warnings`) or worth a look (`notes`); with `stop`, each CRM is asked too.
+
+    Where a state is there already, the people in it are looked at as well. Each of `crms` then has `reached`,
+    `account`, `problems`, `setup_creates` (the problems that `crmsync setup` solves), `notes`, and `members`: for
+    everybody whom a route may choose the `pool`, the `email` and the `state` there, which is `active`, `inactive` (not
+    a user who can own records any longer) or `missing`.
+    """
+    today = now.astimezone(config.zone).date()
+    crms = {crm: _asked(config, crm, stop) for crm in config.crms} if stop else {}
+    findings = [
+        *lint(config, kinds_of(config), today, config.fields),
+        *_lint_state(config, now),
+        *_lint_start(config),
+        *_lint_secret_files(config),
+        *(each for crm, said in crms.items() for each in _lint_members(crm, said["members"])),
+    ]
+    problems = [
+        *golden(config, config.zone),
+        *_misrouted(config),
+        *(each.sentence for each in findings if each.level == "error"),
+    ]
+    if not config.crms:
+        problems.append(f"the config names no CRM; add a table [{'] or ['.join(sorted(connectors()))}]")
+    wrong = bool(problems) or any(each["problems"] for each in crms.values())
+    unreached = any(not each["reached"] for each in crms.values())
+    return {
+        "ok": not wrong and not unreached,
+        "rules": len(config.rules()),
+        "golden_leads": len(config.test),
+        "problems": problems,
+        "warnings": [each.sentence for each in findings if each.level == "warning"],
+        "notes": [*(each.sentence for each in findings if each.level == "note"), *unused_variables(config)],
+        "crms": crms,
+    }
+
+
+def _lint_start(config: Config) -> Iterator[Finding]:
+    """What a first config leaves open: the address of the example, and who gets people."""
+    if getattr(config.crms.get("salesforce"), "instance_url", None) == INSTANCE_URL:
+        yield Finding(
+            "warning",
+            f"[salesforce] instance_url is still that of the example, {INSTANCE_URL}; write yours (Setup > My Domain)",
+        )
+    routed = _routed_pools(config)
+    for pool in config.owner_pool:
+        if pool.name not in routed:
+            yield Finding(
+                "warning",
+                f"[[owner_pool]] {pool.name}: no [[route]] leads to it, so its members get nobody; name the pool in "
+                "one, or take it out",
+            )
+    if config.write.owner and not config.route:
+        yield Finding(
+            "note",
+            "nobody gets an owner: the file has no [[route]]; add one and an [[owner_pool]], or set [write] owner = "
+            "false",
+        )
+
+
+def _lint_secret_files(config: Config) -> Iterator[Finding]:
+    """Files with secrets that others can change or read; what a container mounts is root's and cannot be mended."""
+    for path in secret_files(config):
+        with suppress(OSError):  # who reads it says that it is not there
+            found = path.stat()
+            mode, remedy = stat.S_IMODE(found.st_mode), f"type: chmod 600 {shlex.quote(str(path))}"
+            if mode & 0o022:
+                yield Finding("error", f"{path} holds a secret, and others can change it (mode {mode:o}); {remedy}")
+            elif mode & 0o044 and found.st_uid == os.geteuid():
+                yield Finding("warning", f"{path} holds a secret, and others can read it (mode {mode:o}); {remedy}")
+            elif mode & 0o004:
+                yield Finding(
+                    "note",
+                    f"{path} holds a secret, and every user of this machine or container can read it (mode {mode:o}), "
+                    "as is usual for secrets that a container mounts",
+                )
+
+
+def _routed_pools(config: Config) -> set[str]:
+    """The pools that somebody may be given to: a route whose bands are all taken by earlier ones leads nowhere."""
+    return {pool for band in config.band_names() if (pool := pool_of_band(band, config.route)) is not None}
+
+
+def _members(config: Config, crm: str, owners: Sequence[Owner]) -> list[dict[str, str]]:
+    """What one CRM knows of the members of each pool that a route leads to."""
+    directory, routed = owners_of(owners, config.write.nobody), _routed_pools(config)
+    return [
+        {"pool": pool.name, "email": member, "state": state_of(directory, crm, member)}
+        for pool in config.owner_pool
+        if pool.name in routed
+        for member in pool.members
+    ]
+
+
+def _list_members(members: Sequence[Mapping[str, str]]) -> Iterator[str]:
+    """Each pool in a line: who can own records in a CRM, and who cannot."""
+    for pool in dict.fromkeys(each["pool"] for each in members):
+        listed = (f"{each['email']} {_STATES[each['state']]}" for each in members if each["pool"] == pool)
+        yield f"pool {pool}: {', '.join(listed)}"
+
+
+def _lint_members(crm: str, members: Sequence[Mapping[str, str]]) -> Iterator[Finding]:
+    """Members whom a CRM would pass over: odd for one, wrong where nobody of a pool is left."""
+    for pool in dict.fromkeys(each["pool"] for each in members):
+        states = {each["email"]: each["state"] for each in members if each["pool"] == pool}
+        if "active" not in states.values():
+            named = ", ".join(f"{email} is {_STATES[state]}" for email, state in states.items())
+            yield Finding(
+                "error",
+                f"[[owner_pool]] {pool}: nobody of it can own records in {crm} ({named}), so people who are routed to "
+                "it get no owner there; correct the addresses, or add the users",
+            )
+            continue
+        for email, state in states.items():
+            if state != "active":
+                yield Finding(
+                    "warning",
+                    f"[[owner_pool]] {pool}: {email} is {_STATES[state]} in {crm} and gets nobody there; correct the "
+                    "address, activate the user, or take the address out",
+                )
+
+
+_STATES = {"active": "active", "inactive": "not active", "missing": "not a user"}
+
+
+def _sampled(config: Config, reading: Connection) -> Columns | None:
+    """Some of the people in the state; `None` where there are none yet."""
+    people = some_people(reading, SAMPLE)
+    return score_inputs.columns(reading, people, sorted(config.fields), config.identity.precedence) if people else None
+
+
+def _lint_stages(config: Config, reading: Connection) -> Iterator[Finding]:
+    """The stages that records are in and the config does not name."""
+    if not (config.write.stage and config.stage):
+        return
+    named = {stage.name for stage in config.stage}
+    counts = [each for each in stage_counts(reading) if each[2] not in named]
+    for crm, kind, stage, many in counts[:STAGES_NAMED]:
+        are = "is" if many == 1 else "are"
+        yield Finding(
+            "note",
+            f"{crm}: {count_of(many, kind)} {are} in the stage {stage}, which no [[stage]] names; they move on only "
+            "where the CRM's own order of stages says so",
+        )
+
+
+def _lint_state(config: Config, now: datetime) -> list[Finding]:
+    """What the people in the state show about the model; nothing where there is no state yet."""
+    try:
+        with existing_state(config) as store:
+            if store is None:
+                return []
+            with store.read() as reading:
+                columns, stages = _sampled(config, reading), list(_lint_stages(config, reading))
+    except StateOutdated as error:
+        return [Finding("note", f"the people in the state were not looked at: {error}")]
+    return [*_lint_people(config, columns, now), *stages]
+
+
+def _lint_people(config: Config, columns: Columns | None, now: datetime) -> list[Finding]:
+    if columns is None:
+        return []
+    scores = score(config, columns, now, config.zone)
+    found = lint_with_data(config, scores, columns, kinds_of(config), int(now.timestamp()))
+    gaps = worth_knowing(config, scores, columns, now, config.zone)
+    return [
+        *found,
+        *(Finding("warning", sentence) for sentence in scores.warnings),
+        *(
+            Finding(
+                "note",
+                f"{lacking:,} of {len(columns.people):,} people have no {name}; "
+                f"knowing it could move {moving:,} of them",
+            )
+            for name, lacking, moving in gaps
+            if moving
+        ),
+    ]
+
+
+def _misrouted(config: Config) -> Iterator[str]:
+    """Golden leads whose band brings them another stage, or another owner where nobody had a turn yet."""
+    stages = stage_of_band(config.stage, config.band_names())
+    first = {pool.name: normal_email(pool.members[0]) for pool in config.owner_pool}
+    for test in config.test:
+        if test.expect.stage is None and test.expect.owner is None:
+            continue
+        try:
+            band = golden_band(config, test, config.zone)
+        except ConfigError:
+            continue  # golden() has told it
+        pool = pool_of_band(band, config.route)
+        got = {"stage": stages.get(band), "owner": first[pool] if pool else None}
+        owner = None if test.expect.owner is None else normal_email(test.expect.owner)
+        for name, wanted in (("stage", test.expect.stage), ("owner", owner)):
+            if wanted not in (None, got[name]):
+                yield f"test {test.name!r}: {name} is {got[name]!r}, expected {wanted!r} (the band is {band!r})"
+
+
+def _creatable(missing: Sequence[MissingField]) -> list[str]:
+    """The problems that `crmsync setup` solves."""
+    return [each.sentence for each in missing if each.role != "field" and "crmsync setup" in each.sentence]
+
+
+def _asked(config: Config, crm: str, stop: Stop) -> dict[str, Any]:
+    said: dict[str, Any] = {
+        "reached": True,
+        "account": "",
+        "problems": (),
+        "notes": (),
+        "members": [],
+        "setup_creates": [],
+    }
+    try:
+        with connector(config, crm, {}, stop) as connected:
+            found = connected.check()
+            said |= {"account": found.account, "problems": found.problems, "notes": found.notes}
+            said["setup_creates"] = _creatable(connected.missing_fields()) if found.problems else []
+            if config.write.owner and _routed_pools(config):
+                said["members"] = _members(config, crm, connected.owners())
+                said["notes"] = (*said["notes"], *_list_members(said["members"]))
+    except Unavailable as error:
+        said |= {"reached": False, "notes": (*said["notes"], f"not reached: {error}")}
+    except ConfigError as error:
+        said["problems"] = tuple(dict.fromkeys((*said["problems"], *error.problems)))
+    return said

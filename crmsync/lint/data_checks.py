@@ -1,0 +1,111 @@
+"""What looks wrong with a model once there are people who were scored by it."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterator
+from datetime import timedelta
+from itertools import combinations
+
+import numpy as np
+from numpy.typing import NDArray
+
+from crmsync.columns import Columns
+from crmsync.config.model import Model, selections, takes
+from crmsync.config.rules import Behavior
+from crmsync.lint.finding import Finding
+from crmsync.scoring.conditions import Asker
+from crmsync.scoring.ledger import Scores
+from crmsync.scoring.operators import YES
+from crmsync.scoring.titles import reader
+from crmsync.scoring.values import attributes
+
+FEWEST_PEOPLE = 20
+"""Fewer people than this say nothing about a rule."""
+
+TWINS = 0.95
+"""Correlation above which two rules say the same."""
+
+SILENT = timedelta(days=14)
+
+
+def lint_with_data(
+    model: Model, scores: Scores, columns: Columns, known_kinds: Collection[str], now: int
+) -> list[Finding]:
+    """What can be said of a model once people were scored by it; `now` in seconds since 1970."""
+    checks = (
+        _dead_rules(model, scores),
+        _twins(model, scores),
+        _strange_kinds(model, columns, known_kinds),
+        _gone_silent(model, columns, now),
+    )
+    return [finding for check in checks for finding in check]
+
+
+def _given(scores: Scores) -> dict[str, NDArray[np.bool_]]:
+    """For each rule, who got points from it."""
+    lines = zip(scores.lines, scores.points, strict=True)
+    return {line.about: points != 0 for line, points in lines if line.sort == "rule"}
+
+
+def _dead_rules(model: Model, scores: Scores) -> Iterator[Finding]:
+    if len(scores.people) < FEWEST_PEOPLE:
+        return
+    for name, given in _given(scores).items():
+        if not given.any():
+            yield Finding("warning", f'"{name}" gave points to none of {len(scores.people)} people')
+        elif given.all():
+            yield Finding("note", f'"{name}" gave points to everybody, so that it tells nobody apart')
+
+
+def _twins(model: Model, scores: Scores) -> Iterator[Finding]:
+    """Rules that nearly always count for the same people: their correlation is above 0.95."""
+    if len(scores.people) < FEWEST_PEOPLE:
+        return
+    given = {name: who for name, who in _given(scores).items() if who.any() and not who.all()}
+    if len(given) < 2:
+        return
+    alike: NDArray[np.float64] = np.corrcoef(np.array(list(given.values()), dtype=np.float64))
+    for (one, left), (other, right) in combinations(enumerate(given), 2):
+        if alike[one, other] > TWINS:
+            sentence = (
+                f'"{left}" and "{right}" count for the same people (correlation {alike[one, other]:.2f}); one may do'
+            )
+            yield Finding("warning", sentence)
+
+
+def _strange_kinds(model: Model, columns: Columns, known: Collection[str]) -> Iterator[Finding]:
+    counts = np.bincount(columns.fact, minlength=len(columns.facts)).tolist()
+    seen: dict[str, int] = {}
+    for fact, count in zip(columns.facts, counts, strict=True):
+        seen[fact.kind] = seen.get(fact.kind, 0) + count
+    chosen = [on for on, _ in selections(model)]
+    for kind, count in sorted(seen.items()):
+        if count and kind not in known:
+            yield Finding("warning", f'{count} activities are of the kind "{kind}", which no feed is known to produce')
+        elif count and not any(takes(on, kind) for on in chosen):
+            yield Finding("note", f'{count} activities of the kind "{kind}" are read by no rule')
+
+
+def _gone_silent(model: Model, columns: Columns, now: int) -> Iterator[Finding]:
+    """Rules whose activities came and no longer come: a page was renamed, a form replaced, a feed has died."""
+    for rule in model.behavior:
+        newest = _newest(model, rule, columns, now)
+        if newest is not None and now - newest > SILENT.total_seconds():
+            days = int(now - newest) // 86_400
+            yield Finding("warning", f'"{rule.name}" went silent: the last activity it counts was {days} days ago')
+
+
+def _newest(model: Model, rule: Behavior, columns: Columns, now: int) -> int | None:
+    """The instant of the newest activity that a rule takes."""
+    taken = np.isin(np.array([fact.kind for fact in columns.facts], dtype=object), rule.on)
+    asker = Asker(
+        len(columns.facts),
+        {name: attributes(columns.facts, name) for name in rule.where},
+        model.lists,
+        reader(model.titles),
+        untyped=True,
+    )
+    for name, match in rule.where.items():
+        taken &= asker.match(name, match) == YES
+    at = columns.at[taken[columns.fact] & (columns.at <= now)] if len(taken) else columns.at
+    return int(at.max()) if len(at) else None

@@ -1,0 +1,334 @@
+"""What is wrong with a model, proven from its rules alone."""
+
+from __future__ import annotations
+
+import difflib
+import math
+import re
+from collections.abc import Collection, Iterator, Sequence
+from datetime import date, timedelta
+from itertools import combinations, product
+
+import numpy as np
+from numpy.typing import NDArray
+
+from crmsync.config.conditions import Condition
+from crmsync.config.model import Model, matches, selections
+from crmsync.config.rules import TIERS, Behavior, Disqualify, Fit, Pattern, Rule
+from crmsync.config.rules import Sequence as SequenceRule
+from crmsync.config.units import hundredths
+from crmsync.lint.finding import Finding
+from crmsync.lint.tiers import tier_of
+from crmsync.scoring.activities import selection_key
+from crmsync.scoring.conditions import Asker
+from crmsync.scoring.operators import YES
+from crmsync.scoring.titles import reader
+from crmsync.scoring.values import column
+from crmsync.scoring.whatif.bounds import most_capped, most_counted, most_of, most_total
+from crmsync.scoring.whatif.candidates import candidates
+
+MOST_COMBINATIONS = 20_000
+
+
+_OUTCOME = re.compile(
+    r"(^|_)(won|lost|closed?|deal|deals|opportunity|opportunities|converted|conversion|customer|churn\w*|mrr|arr|contract"
+    r"|invoice\w*|lifecycle|lifecyclestage)(_|$)"
+)
+_OUTCOME_STAGES = re.compile(r"customer|won|lost|closed|opportunity|evangelist")
+_OURS = re.compile(r"crmsync\w*|lead_?score|score|band")
+
+
+def lint(model: Model, known_kinds: Collection[str], today: date, mapped: Collection[str] = ()) -> list[Finding]:
+    """What can be said of a model without data. The feeds produce `known_kinds`; `mapped` are the names in [fields]."""
+    checks: Sequence[Iterator[Finding]] = (
+        _kinds(model, known_kinds),
+        _unreachable_bands(model),
+        _idle_caps(model),
+        _idle_decay(model),
+        _weak_and_strong(model),
+        _one_signal(model),
+        _leaks(model),
+        _unused(model, mapped),
+        _twice_the_same(model),
+        _segments(model),
+        _impossible(model),
+        _signs(model),
+        _fitless(model),
+        _size_and_age(model, today),
+    )
+    order = {"error": 0, "warning": 1, "note": 2}
+    return sorted((finding for check in checks for finding in check), key=lambda each: order[each.level])
+
+
+def _points(hundreds: float) -> str:
+    return f"{hundreds / 100:.15g}"
+
+
+def _kinds(model: Model, known: Collection[str]) -> Iterator[Finding]:
+    used = {kind for on, _ in selections(model) for kind in on}
+    for test in model.test:
+        given = test.given.get("activities")
+        used |= (
+            {str(each.get("kind")) for each in given if isinstance(each, dict)} if isinstance(given, list) else set()
+        )
+    for kind in sorted(used - set(known)):
+        near = difflib.get_close_matches(kind, list(known), n=1)
+        hint = f'did you mean "{near[0]}"?' if near else f"the feeds produce {', '.join(sorted(known))}"
+        yield Finding("error", f'no feed produces the kind "{kind}", so rules on it never count; {hint}')
+
+
+def _unreachable_bands(model: Model) -> Iterator[Finding]:
+    said = set()
+    for segment in (None, *model.segment):
+        fit, acted, total = most_total(model, segment)
+        bands = (segment.bands if segment else None) or model.bands
+        where = f' for the segment "{segment.name}"' if segment else ""
+        for name in list(bands)[1:]:
+            band = bands[name]
+            for what, needed, possible in (
+                ("points", band.at, total),
+                ("points of fit", band.min_fit, fit),
+                ("points of behavior", band.min_behavior, acted),
+            ):
+                if needed is not None and hundredths(needed) > possible and (name, what) not in said:
+                    said.add((name, what))
+                    sentence = (
+                        f'the band "{name}" can never be reached{where}: it takes {needed:.15g} {what}, and the most '
+                        f"anybody can have is {_points(possible)} (fit {_points(fit)}, behavior {_points(acted)})"
+                    )
+                    yield Finding("error", sentence)
+
+
+def _idle_caps(model: Model) -> Iterator[Finding]:
+    for rule in model.behavior:
+        if rule.cap is None:
+            continue
+        possible = abs(hundredths(rule.points)) * most_counted(rule)
+        if possible <= abs(hundredths(rule.cap)):
+            sentence = (
+                f'the cap {rule.cap:.15g} of "{rule.name}" never binds: the rule gives {_points(possible)} at the most'
+            )
+            yield Finding("warning", sentence)
+        elif abs(rule.cap) < abs(rule.points):
+            sentence = f'the cap {rule.cap:.15g} of "{rule.name}" is below its {rule.points:.15g} points'
+            yield Finding("warning", sentence)
+    for what, limits in (("group", model.groups), ("channel", model.channels)):
+        for name, limit in limits.items():
+            members = [rule for rule in model.rules() if getattr(rule, what, None) == name]
+            possible = sum(most_capped(rule) for rule in members)
+            if members and limit.cap is not None and possible <= hundredths(limit.cap):
+                sentence = (
+                    f'the cap {limit.cap:.15g} of the {what} "{name}" never binds: '
+                    f"its rules together give {_points(possible)} at the most"
+                )
+                yield Finding("warning", sentence)
+
+
+def _idle_decay(model: Model) -> Iterator[Finding]:
+    fading: tuple[Behavior | SequenceRule | Pattern, ...] = (*model.behavior, *model.sequence, *model.pattern)
+    for rule in fading:
+        if rule.decay is None or rule.window is None:
+            continue
+        first = min(rule.decay.steps) if rule.decay.steps else timedelta(days=1)
+        if first > rule.window:
+            sentence = f'"{rule.name}" leaves its window after {rule.window.days} days, before it begins to fade'
+            yield Finding("warning", sentence)
+
+
+def _weak_and_strong(model: Model) -> Iterator[Finding]:
+    """One strong action says more than ten weak ones: ten of a weak rule must stay below one of a strong rule."""
+    positive = [rule for rule in model.behavior if rule.points > 0]
+    strong = [rule for rule in positive if tier_of(rule) == "high"]
+    for weak in (rule for rule in positive if tier_of(rule) == "low"):
+        ten = min(hundredths(weak.points) * min(10, most_counted(weak)), most_of(model, [weak]))
+        for rule in strong:
+            if ten >= hundredths(rule.points):
+                than = "as much as" if ten == hundredths(rule.points) else "more than"
+                sentence = (
+                    f'ten times "{weak.name}" ({_points(ten)}) is {than} "{rule.name}" once ({rule.points:.15g}); '
+                    f"give {weak.name} a cap or fewer points"
+                )
+                yield Finding("warning", sentence)
+
+
+def _one_signal(model: Model) -> Iterator[Finding]:
+    positive = [rule for rule in model.rules() if rule.points > 0]
+    acting = [rule for rule in positive if isinstance(rule, Behavior)]
+    if positive and len(acting) == len(positive) and all(tier_of(rule) == "low" for rule in acting):
+        kinds = ", ".join(sorted({kind for rule in acting for kind in rule.on}))
+        yield Finding("error", f"the model listens to weak signals only ({kinds}); add what shows intent, or fit")
+    elif len(positive) == 1:
+        yield Finding("warning", f'everything hangs on one rule, "{positive[0].name}"; one signal is easily wrong')
+
+
+def _leaks(model: Model) -> Iterator[Finding]:
+    for rule in model.rules():
+        for part in rule.when.parts() if rule.when else ():
+            name = part.field or ""
+            told = " ".join(str(wanted) for wanted in part.keys().values()).lower()
+            if _OUTCOME_STAGES.search(told) if name == "stage" else _OUTCOME.search(name.lower()):
+                sentence = (
+                    f'"{rule.name}" reads {name!r}, which is known only after the outcome that the score should '
+                    f"foretell; use it to judge the model, not in it"
+                )
+                yield Finding("warning", sentence)
+            elif _OURS.fullmatch(name.lower()):
+                yield Finding("error", f'"{rule.name}" reads {name!r}, a score; the score would feed on itself')
+
+
+def _unused(model: Model, mapped: Collection[str]) -> Iterator[Finding]:
+    rules = model.rules()
+    listed = {name for match in matches(model) for name in (match.in_list, match.domain_list) if name}
+    used: Sequence[tuple[str, Collection[str], set[str | None]]] = (
+        ("channel", model.channels, {getattr(rule, "channel", None) for rule in rules}),
+        ("group", model.groups, {rule.group for rule in rules}),
+        ("list", model.lists, {*listed}),
+    )
+    for what, names, users in used:
+        for name in names:
+            if name not in users:
+                yield Finding("warning", f'no rule uses the {what} "{name}"')
+    for segment in model.segment:
+        named = any(segment.name in rule.segments for rule in rules)
+        if not (named or segment.weights or segment.bands):
+            yield Finding("note", f'the segment "{segment.name}" is scored like everybody else')
+    for name in sorted(set(mapped) - model.used_fields()):
+        yield Finding("note", f"no rule reads the field {name!r}")
+    for axis in ("fit", "behavior"):
+        weights = [model.weights, *(each.weights or model.weights for each in model.segment)]
+        if all(getattr(each, axis) == 0 for each in weights) and any(model.axis(rule) == axis for rule in rules):
+            yield Finding("warning", f"{axis} has the weight 0, so that its rules never reach the total")
+
+
+def _twice_the_same(model: Model) -> Iterator[Finding]:
+    def key(rule: Rule) -> str:
+        asked = rule.when.model_dump_json(exclude_defaults=True) if rule.when else ""
+        acted = selection_key(rule.on, rule.where) if isinstance(rule, Behavior) else ""
+        return repr((asked, acted, sorted(rule.segments), getattr(rule, "window", None)))
+
+    for rules in (model.fit, model.behavior):
+        for one, other in combinations(rules, 2):
+            if key(one) == key(other):
+                sentence = f'"{one.name}" and "{other.name}" always count together; make them one rule'
+                yield Finding("warning", sentence)
+    for one, other in combinations(model.behavior, 2):
+        same = selection_key(one.on, one.where) == selection_key(other.on, other.where)
+        if same and one.tier and other.tier and TIERS[one.tier] != TIERS[other.tier]:
+            sentence = (
+                f'"{one.name}" and "{other.name}" take the same activities and are of different tiers; choose one'
+            )
+            yield Finding("warning", sentence)
+    for name, limit in model.groups.items():
+        yield from _overshadowed(name, limit.cap, [rule for rule in model.rules() if rule.group == name])
+
+
+def _overshadowed(name: str, cap: float | None, members: Sequence[Rule]) -> Iterator[Finding]:
+    """In a group whose cap one rule fills alone, the others count for nothing beside it."""
+    if cap is None:
+        return
+    for rule in members:
+        if rule.points >= cap and len(members) > 1:
+            others = ", ".join(f'"{each.name}"' for each in members if each is not rule)
+            yield Finding(
+                "note", f'"{rule.name}" fills the group "{name}" alone ({cap:.15g}); beside it {others} add nothing'
+            )
+
+
+def _segments(model: Model) -> Iterator[Finding]:
+    if not model.segment:
+        return
+    answers = _tried(model, [segment.when for segment in model.segment])
+    if answers is None:
+        return
+    yes = np.array(answers) == YES
+    first = np.argmax(yes, axis=0)
+    for number, segment in enumerate(model.segment):
+        mine = yes[number]
+        if mine.any() and not (mine & (first == number)).any():
+            before = ", ".join(
+                f'"{model.segment[each].name}"' for each in sorted({int(first[at]) for at in np.flatnonzero(mine)})
+            )
+            yield Finding(
+                "error", f'the segment "{segment.name}" is never used: {before} before it takes everybody in it'
+            )
+    for (one, left), (other, right) in combinations(enumerate(model.segment), 2):
+        if (yes[one] & yes[other]).any():
+            sentence = (
+                f'the segments "{left.name}" and "{right.name}" overlap; who is in both is scored as "{left.name}"'
+            )
+            yield Finding("warning", sentence)
+    yield from _hidden_rules(model)
+
+
+def _hidden_rules(model: Model) -> Iterator[Finding]:
+    names = {segment.name for segment in model.segment}
+    for rule in model.rules():
+        if names and set(rule.segments) == names:
+            yield Finding("note", f'"{rule.name}" names every segment and so leaves out only people without one')
+
+
+def _tried(model: Model, conditions: Sequence[Condition]) -> list[NDArray[np.int8]] | None:
+    """The answers to some questions for everything their fields can be; `None` when that is too much to try."""
+    names = sorted({name for condition in conditions for name in condition.fields()})
+    values = [[None, *candidates(model, name)] for name in names]
+    if math.prod(len(each) for each in values) > MOST_COMBINATIONS:
+        return None
+    people = list(product(*values))
+    columns = {name: column([person[at] for person in people]) for at, name in enumerate(names)}
+    asker = Asker(len(people), columns, model.lists, reader(model.titles))
+    return [asker.ask(condition) for condition in conditions]
+
+
+def _impossible(model: Model) -> Iterator[Finding]:
+    """Questions about numbers and yes-or-no fields that nothing can answer with yes."""
+    asking: tuple[Rule | Disqualify, ...] = (*model.rules(), *model.disqualify)
+    for rule in asking:
+        if rule.when is None or any(_open(part) for part in rule.when.parts()):
+            continue
+        answers = _tried(model, [rule.when])
+        if answers is not None and not (answers[0] == YES).any():
+            yield Finding("error", f'nobody can ever meet the condition of "{rule.name}"')
+
+
+def _open(part: Condition) -> bool:
+    """Whether there are more answers to a question than trying its own words shows."""
+    closed = {"gt", "gte", "lt", "lte", "between", "exists", "missing"}
+    return bool(set(part.keys()) - closed) and not isinstance(part.is_, bool)
+
+
+def _signs(model: Model) -> Iterator[Finding]:
+    goodbye = {"email_unsubscribed", "email_bounced"}
+    for rule in (*model.behavior, *model.inactivity):
+        if rule.points > 0 and (not isinstance(rule, Behavior) or set(rule.on) <= goodbye):
+            yield Finding(
+                "warning", f'"{rule.name}" rewards people for turning away; did you mean {-rule.points:.15g}?'
+            )
+
+
+def _fitless(model: Model) -> Iterator[Finding]:
+    if not model.fit or not model.bands:
+        return
+    name, band = list(model.bands.items())[-1]
+    gated = any(each.min_fit is not None for each in model.bands.values())
+    acted = most_of(model, [rule for rule in model.rules() if not isinstance(rule, Fit)]) * model.weights.behavior
+    if not gated and band.at is not None and acted >= hundredths(band.at) and name != next(iter(model.bands)):
+        yield Finding(
+            "note", f'activity alone reaches the band "{name}", whoever it is; min_fit would ask for fit as well'
+        )
+
+
+def _size_and_age(model: Model, today: date) -> Iterator[Finding]:
+    if len(model.rules()) > model.review.most_rules:
+        count, most = len(model.rules()), model.review.most_rules
+        sentence = f"{count} rules are more than {most}; nobody can explain them in one meeting"
+        yield Finding("warning", sentence)
+    if model.review.on is not None and today - model.review.on > model.review.every:
+        days = (today - model.review.on).days
+        sentence = (
+            f"the model was last reviewed on {model.review.on}, {days} days ago; look at it and set [review] on anew"
+        )
+        yield Finding("warning", sentence)
+    if model.rules() and not model.test:
+        yield Finding(
+            "note", "there are no golden leads; a [[test]] tells the next admin what the rules are meant to do"
+        )

@@ -1,0 +1,1 @@
+"""Planning: what to change in the CRMs, how much of it at once, and doing it."""

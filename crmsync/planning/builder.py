@@ -1,0 +1,481 @@
+"""Score → route → plan: from what is stored to the changes a run wants, and what of them must wait."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from functools import partial
+from typing import Any, NamedTuple
+
+import numpy as np
+from sqlalchemy import Connection
+
+from crmsync.config import Config
+from crmsync.identity import matching
+from crmsync.model import Change, Holding, Scalar
+from crmsync.planning import approval
+from crmsync.planning.approval import Approval
+from crmsync.planning.changes import Ladder, Wanted, decide, since
+from crmsync.planning.guard import NOBODY, Held, Tally, guard_violations, people_to_hold
+from crmsync.result import Result, Waiting
+from crmsync.routing.assignment import Assignment, Unassigned, assign, pool_of_band
+from crmsync.routing.lifecycle import stage_of_band
+from crmsync.routing.owners import Owners
+from crmsync.scoring import Scores, reasons, score
+from crmsync.store import journal, score_inputs
+from crmsync.store.people import refresh_people
+from crmsync.store.scores import (
+    PEOPLE_AT_ONCE,
+    Override,
+    StoredScore,
+    band_counts,
+    clear_dirty,
+    contacts_of,
+    count_scored,
+    crms_of,
+    dirty_people,
+    edited_contacts,
+    known_scores,
+    live_contacts,
+    make_dirty,
+    people_to_score,
+    plan_all_again,
+    pulled_counts,
+    save_scores,
+    save_whys,
+    set_due,
+    set_model,
+    spread_edits,
+    waiting_counts,
+)
+from crmsync.store.sql import dump
+from crmsync.work import Work
+
+
+class Setting(NamedTuple):
+    """What a plan is made under besides the config.
+
+    `crms` take part; `orders` are their own orders of stages by (crm, kind); `edited` are CRMs that were last planned
+    for with another config; `unread` are CRMs of which nothing was ever read; `unguarded` says that nobody has to be
+    asked.
+    """
+
+    crms: Sequence[str]
+    owners: Owners
+    orders: Mapping[tuple[str, str], Sequence[str]]
+    edited: Collection[str] = ()
+    approval: Approval = Approval()
+    unread: Sequence[str] = ()
+    unguarded: bool = False
+
+
+class Drafted(NamedTuple):
+    """How many records a plan would change in all, why some must wait, whom that concerns and how many records."""
+
+    numbers: dict[str, dict[str, int]]
+    reasons: list[str]
+    held: Held
+    held_numbers: dict[str, dict[str, int]]
+
+
+class Scored(NamedTuple):
+    """One person as the plan needs them; `edited` are records (row ids), among them perhaps others' too."""
+
+    person: int
+    total: int
+    band: str
+    outputs: Mapping[str, Scalar]
+    because: str
+    edited: Collection[int]
+    is_new: bool
+
+
+class Desk:
+    """The plan in the making, within one transaction: what was decided so far."""
+
+    def __init__(self, work: Work, setting: Setting, run: str, takes: Callable[[int, str], bool]) -> None:
+        self.work, self.setting, self.run, self.takes = work, setting, run, takes
+        self.names = {crm: work.config.field_map(crm) for crm in setting.crms}
+        self.stage_names = [stage.name for stage in work.config.stage]
+        self.stage_of = stage_of_band(work.config.stage, work.config.band_names())
+        self.tallies = {crm: Tally() for crm in setting.crms}
+        self.changes: list[tuple[int, Change]] = []
+        self.given_up: list[tuple[int, Change]] = []
+        self.overrides: dict[int, Override] = {}
+        self.whys: list[tuple[int, str, str, str]] = []
+        self.reads_stage = "stage" in work.config.used_fields()
+        self.again: set[int] = set()  # contacts to decide about again in the next run
+        self.rescored: dict[str, int] = {}
+        self.protected: dict[str, dict[str, int]] = {crm: {} for crm in setting.crms}
+        self.pointers: Mapping[str, str] = {}
+
+    def decide_all(self, person: Scored, records: Sequence[Holding], given: Assignment) -> None:
+        """Decide about the records of a person in the CRMs that take part."""
+        stage_whys: dict[str, str] = {}
+        for held in records:
+            self.rescored[held.ref.crm] = self.rescored.get(held.ref.crm, 0) + 1
+            if held.ref.crm not in self.setting.crms:
+                self.again |= {held.id} if held.ref.crm in self.work.crms else set()
+            elif self.takes(person.person, held.ref.crm):
+                stage_whys[str(held.ref)] = self._decide(held, person, given.owner_of.get(held.id))
+        waiting = given.waiting.get(person.person, "")
+        owner_why = _told_once({str(it.ref): given.why[it.id] for it in records if it.id in given.why})
+        owner_why = owner_why or (f"waits: {waiting}" if waiting else self._no_move_why(person, records))
+        self.whys.append((person.person, _told_once(stage_whys), owner_why, waiting))
+
+    def _no_move_why(self, person: Scored, records: Sequence[Holding]) -> str:
+        if not self.work.config.write.owner:
+            return "[write] owner is off"
+        if any(self.is_overridden(it) for it in records):
+            return "protected: changed by a user"
+        if all(self.setting.owners.somebody(it.ref.crm, it.owner) for it in records):
+            return "their owner is active"
+        unrouted = f"no [[route]] names band {person.band}"
+        return f"their owner stays; {unrouted}" if any(it.owner for it in records) else unrouted
+
+    @property
+    def override_ms(self) -> int:
+        """For how long a user's change is respected (milliseconds)."""
+        return int(self.work.config.write.respect_people.total_seconds() * 1000)
+
+    def is_overridden(self, held: Holding) -> bool:
+        """Whether a user's own choice of the owner still holds."""
+        lease = held.leases.get("owner")
+        return lease is not None and self.work.now_ms < since(lease) + self.override_ms
+
+    def _decide(self, held: Holding, person: Scored, owner: str | None) -> str:
+        settings, crm = self.work.config.write, held.ref.crm
+        wanted = Wanted(
+            person.outputs,
+            self.stage_of.get(person.band) if settings.stage else None,
+            owner if settings.owner else None,
+            person.because,
+        )
+        ladder = Ladder(self.stage_names, self.setting.orders.get((crm, held.ref.kind), ()))
+        decision = decide(held, wanted, self.names[crm], ladder, self.work.now_ms, self.override_ms)
+        if dict(decision.leases) != dict(held.leases) or decision.wake is not None:
+            self.overrides[held.id] = Override(decision.leases, decision.wake)
+        if decision.given_up:
+            self.given_up.append((held.id, decision.given_up))
+        protected, change = list(decision.protected), decision.change
+        if change and self.setting.unread and change.before.get("score") is not None:
+            protected.append(f"{self.setting.unread[0]}_was_never_read")
+            self.again.add(held.id)
+            change = None
+        for why in protected:
+            self.protected[crm][why] = self.protected[crm].get(why, 0) + 1
+        if change:
+            self._keep(held, person, change)
+        return decision.stage_why
+
+    def _keep(self, held: Holding, person: Scored, change: Change) -> None:
+        is_odd = held.id in person.edited or person.is_new or held.ref.crm in self.setting.edited
+        self.tallies[held.ref.crm].add(person.person, change, is_odd=is_odd)
+        if self.reads_stage and "stage" in change.after:
+            self.again.add(held.id)
+        self.changes.append((held.id, change))
+
+    def journal_changes(self, tx: Connection) -> None:
+        """Journal what was decided since the last time."""
+        journal.add_changes(tx, self.run, self.changes, self.work.now_ms)
+        self.changes = []
+
+
+def _told_once(whys: Mapping[str, str]) -> str:
+    """What holds for each record, in one text: once where it is the same for all."""
+    if len(set(whys.values())) <= 1:
+        return next(iter(whys.values()), "")
+    return "; ".join(f"{ref}: {why}" for ref, why in whys.items())
+
+
+def draft(work: Work, result: Result, setting: Setting) -> Drafted:
+    """Plan for whoever may have changed and store it, in one transaction, but for those who must wait.
+
+    Who must wait is left as if this run had not been: no score of theirs is stored and no turn is used; their changes
+    are kept as a plan of their own, which `result.held` names.
+    """
+    with work.store.begin() as tx:
+        promised = _prepare(work, tx, setting)
+        absent = () if setting.unguarded else set(work.crms) - set(setting.crms)
+        left = approval.people_left_waiting(tx, absent)
+        savepoint = tx.begin_nested()
+        desk = _plan(work, tx, setting, result.run, promised, without=Held(left))
+        drafted = _judge(work, tx, desk)
+        held = drafted.held._replace(people=drafted.held.people | left)
+        if drafted.held:
+            savepoint.rollback()
+            desk = _plan(work, tx, setting, result.run, promised, without=held)
+        else:
+            savepoint.commit()
+        _close(work, tx, desk, held)
+        result.held = _hold(work, tx, setting, promised, drafted, approval.Left(left, frozenset(absent)))
+        if setting.approval.plans:
+            result.approved = approval.take_up(tx, setting.approval, result.run)
+        _count(tx, result, desk)
+    return drafted
+
+
+def draft_preview(work: Work, result: Result, setting: Setting, *, without_odd_data: bool = False) -> Drafted:
+    """Plan on a copy of the state for everybody who may have changed, whether or not some of it would have to wait.
+
+    Whose odd data wait already are no reason against an edited config: with `without_odd_data` they are left out.
+    """
+    with work.store.begin() as tx:
+        prepared = _prepare(work, tx, setting)
+        left = Held(approval.people_with_odd_data(tx) if without_odd_data else frozenset())
+        desk = _plan(work, tx, setting, result.run, prepared, without=left)
+        drafted = _judge(work, tx, desk)
+        _close(work, tx, desk, left)
+        _count(tx, result, desk)
+    result.guard = drafted.reasons
+    return drafted
+
+
+def _prepare(work: Work, tx: Connection, setting: Setting) -> Mapping[int, str]:
+    """Who is who, whom time makes due, and the owners that an interrupted run had chosen (by contact)."""
+    identity = work.config.identity
+    resolver = partial(matching.resolve, most_records=identity.most_records, shared_mailboxes=identity.shared_mailboxes)
+    promised = journal.take_unsent(tx, setting.crms)
+    adopted = journal.adopted_configs(tx)
+    plan_all_again(tx, [crm for crm in setting.crms if adopted and crm not in adopted])
+    refresh_people(tx, resolver)
+    spread_edits(tx, setting.crms)
+    journal.wake_up(tx, work.now_ms)
+    return promised
+
+
+def _plan(
+    work: Work,
+    tx: Connection,
+    setting: Setting,
+    run: str,
+    promised: Mapping[int, str],
+    *,
+    without: Held = NOBODY,
+    only: Held | None = None,
+) -> Desk:
+    """Score and decide, and journal the changes. With `only` of those alone, and nothing but their changes."""
+
+    def takes(person: int, crm: str) -> bool:
+        return only.holds(person, crm) if only is not None else not without.holds(person, crm)
+
+    config, desk = work.config, Desk(work, setting, run, takes)
+    nobody = Assignment({}, {}, {}, {})
+    routed: list[tuple[Scored, list[Holding]]] = []
+    for person, records in _scored_people(
+        work, tx, run, without.people, only.everybody() if only is not None else None
+    ):
+        if config.write.owner and pool_of_band(person.band, config.route) is not None:
+            routed.append((person, records))
+        else:
+            desk.decide_all(person, records, nobody)
+        if len(desk.changes) >= PEOPLE_AT_ONCE:
+            desk.journal_changes(tx)
+    _assign(work, tx, desk, routed, promised)
+    desk.journal_changes(tx)
+    return desk
+
+
+def _assign(
+    work: Work, tx: Connection, desk: Desk, routed: list[tuple[Scored, list[Holding]]], promised: Mapping[int, str]
+) -> None:
+    """Serve the people who may need an owner, the hottest first, then those known longest.
+
+    Records that a user left without an owner are theirs, and those in a CRM that the config no longer has are nobody's.
+    """
+    routed.sort(key=lambda each: (-each[0].total, each[0].person))
+    served, absent = [], {}
+    for person, records in routed:
+        ours = [it for it in records if it.ref.crm in work.crms and not (desk.is_overridden(it) and not it.owner)]
+        missing = sorted({it.ref.crm for it in ours} - set(desk.setting.crms))
+        if not missing:
+            served.append(Unassigned(person.person, person.band, ours))
+        elif not all(desk.setting.owners.somebody(it.ref.crm, it.owner) for it in ours if it.ref.crm not in missing):
+            absent[person.person] = f"{missing[0]} takes no part in this run"
+    config, owners = work.config, desk.setting.owners
+    refused = {it.id: str(it.parked["after"]["owner"]) for _, records in routed for it in records if _owner_waits(it)}
+    given = assign(served, config.route, config.owner_pool, journal.pointers(tx), owners, {**refused, **promised})
+    given = given._replace(waiting={**given.waiting, **absent})
+    for person, records in routed:
+        desk.decide_all(person, records, given)
+    desk.pointers = given.pointers
+
+
+def _owner_waits(held: Holding) -> bool:
+    """Whether the CRM refused the whole record when it was to get an owner: whose turn it was stays so."""
+    return bool(held.parked.get("whole", True) and held.parked.get("after", {}).get("owner"))
+
+
+def _judge(work: Work, tx: Connection, desk: Desk) -> Drafted:
+    """What of a plan is too large to be true: the reasons, and whose part of it must wait."""
+    for crm, tally in desk.tallies.items():
+        if tally.people["records"]:
+            tally.live, tally.scored = count_scored(tx, crm)
+    approved = desk.setting.approval
+    if desk.setting.unguarded:
+        return Drafted({}, [], Held(), {})
+    violations = list(guard_violations(desk.tallies, work.config.guard, approved.numbers))
+    numbers = {crm: tally.numbers() for crm, tally in desk.tallies.items() if tally.people["records"]}
+    held = _without_half(tx, people_to_hold(desk.tallies, violations, approved.people))
+    held_numbers = {
+        crm: desk.tallies[crm].numbers(held.people | held.first.get(crm, frozenset()))
+        for crm in numbers
+        if held.people or held.first.get(crm)
+    }
+    return Drafted(numbers, [each.sentence for each in violations], held, held_numbers)
+
+
+def _without_half(tx: Connection, held: Held) -> Held:
+    """Whose first scores wait in every CRM they are in wait as a whole: no score of theirs may be stored."""
+    crms = crms_of(tx, frozenset[int]().union(*held.first.values()))
+    whole = {each for each, where in crms.items() if all(each in held.first.get(crm, ()) for crm in where)}
+    return Held(held.people | whole, {crm: people - whole for crm, people in held.first.items()})
+
+
+def _close(work: Work, tx: Connection, desk: Desk, held: Held) -> None:
+    """Settle everybody but those who wait: overrides, turns, and who has to be looked at again."""
+    undecided = contacts_of(tx, held.people)
+    for crm, some in held.first.items():
+        undecided |= contacts_of(tx, some, crm)
+    clear_dirty(tx, desk.setting.crms, desk.overrides, undecided)
+    make_dirty(tx, sorted(desk.again))
+    save_whys(tx, desk.whys)
+    journal.park_changes(tx, desk.given_up, CHANGED_BACK, work.now_ms)
+    journal.set_pointers(tx, desk.pointers)
+    has_work = any(tally.people["records"] for tally in desk.tallies.values())
+    if has_work or not held:  # a first run that waits whole adopts nothing: the config may still change freely
+        journal.adopt_config(tx, work.config.decision_hash(), desk.setting.crms, list(work.crms))
+
+
+CHANGED_BACK = "something else keeps changing it back; look for a workflow, flow or sync that sets it"
+
+
+def _hold(
+    work: Work,
+    tx: Connection,
+    setting: Setting,
+    promised: Mapping[int, str],
+    drafted: Drafted,
+    left: approval.Left,
+) -> Waiting | None:
+    """Keep the changes of those who wait as a plan; one that waited for the same reason keeps its id."""
+    hashes, now = (work.config.model_hash(), work.config.decision_hash()), work.now_ms
+    waiting = approval.keep_waiting(tx, "data", hashes, drafted.held_numbers, drafted.reasons, now, left=left)
+    if waiting is not None and drafted.held:
+        _plan(work, tx, setting, waiting.run, promised, only=drafted.held)
+    return waiting
+
+
+def _scored_people(
+    work: Work, tx: Connection, run: str, without: Collection[int], only: Collection[int] | None
+) -> Iterator[tuple[Scored, list[Holding]]]:
+    """Score whoever may have changed, store the scores, and yield with their records those there is news of.
+
+    There is none of people whom time or a changed rule might have moved and did not: of them only the next instant is
+    stored at which they may be. Of `only` some people nothing is stored.
+    """
+    config, model, plan_hash = work.config, work.config.model_hash(), work.config.plan_hash()
+    if only is None:
+        wanted = people_to_score(tx, int(work.now.timestamp()), model, plan_hash, list(work.crms))
+    else:
+        wanted = np.array(sorted(only), dtype=np.int64)
+    if without:
+        wanted = wanted[~np.isin(wanted, np.fromiter(without, dtype=np.int64))]
+    dirty = dirty_people(tx, list(work.crms))
+    facts: score_inputs.Facts = {}
+    for start in range(0, len(wanted), PEOPLE_AT_ONCE):
+        some = wanted[start : start + PEOPLE_AT_ONCE].tolist()
+        columns = score_inputs.columns(tx, some, sorted(config.fields), config.identity.precedence, facts, keep=True)
+        before = known_scores(tx, some)
+        previous = [before[each].band if each in before else None for each in some]
+        scores = score(config, columns, work.now, config.zone, previous)
+        rows = _score_rows(scores, config, work, run)
+        news = [place for place, row in enumerate(rows) if row["id"] in dirty or _is_news(before.get(row["id"]), row)]
+        if only is None:
+            quiet = {rows[place]["id"]: rows[place]["due"] for place in set(range(len(rows))) - set(news)}
+            set_due(tx, {each: due for each, due in quiet.items() if before[each].due != due})
+            set_model(tx, some[0], some[-1], model, plan_hash)
+            save_scores(tx, [rows[place] for place in news], before)
+        work.progress("scored", "", len(some))
+        yield from _with_records(tx, config, scores, news, before)
+
+
+def _is_news(before: StoredScore | None, row: Mapping[str, Any]) -> bool:
+    return before is None or (before.lines, before.band, before.plan) != (row["lines"], row["band"], row["plan"])
+
+
+def _ledgers(scores: Scores) -> list[str]:
+    """For each person the lines that have points, as JSON: `[[line, hundredths], …]`; they sum to the total."""
+    names = [line.name for line in scores.lines]
+    points = np.stack(scores.points, axis=1) if scores.points else np.zeros((len(scores.people), 0), dtype=np.int64)
+    rows, lines = np.nonzero(points)
+    entries = [[names[line], value] for line, value in zip(lines.tolist(), points[rows, lines].tolist(), strict=True)]
+    ends = np.searchsorted(rows, np.arange(1, len(points) + 1)).tolist()
+    return [dump(entries[start:end]) for start, end in zip([0, *ends], ends, strict=False)]
+
+
+def _score_rows(scores: Scores, config: Config, work: Work, run: str) -> list[dict[str, Any]]:
+    bands, ledgers = config.band_names(), _ledgers(scores)
+    settings = {"model": config.model_hash(), "plan": config.plan_hash()}
+    return [
+        {
+            "id": int(scores.people[row]),
+            "fit": int(scores.fit[row]),
+            "behavior": int(scores.behavior[row]),
+            "total": int(scores.total[row]),
+            "band": _band(bands, scores.band[row]),
+            "due": int(scores.due[row]),
+            **settings,
+            "scored_at": work.now_ms,
+            "scored_run": run,
+            "lines": ledgers[row],
+        }
+        for row in range(len(scores.people))
+    ]
+
+
+def _with_records(
+    tx: Connection, config: Config, scores: Scores, rows: Sequence[int], before: Mapping[int, StoredScore]
+) -> Iterator[tuple[Scored, list[Holding]]]:
+    bands, why = config.band_names(), reasons(config, scores, rows)
+    people = scores.people[rows].tolist()
+    edited = edited_contacts(tx, people)
+    records: dict[int, list[Holding]] = {}
+    for held in live_contacts(tx, people):
+        records.setdefault(held.person, []).append(held)
+    for row, person_id, because in zip(rows, people, why, strict=True):
+        band = _band(bands, scores.band[row])
+        outputs: dict[str, Scalar] = {
+            "score": _points(scores.total[row]),
+            "fit": _points(scores.fit[row]),
+            "behavior": _points(scores.behavior[row]),
+            "band": band,
+            "reason": because,
+        }
+        total, is_new = int(scores.total[row]), person_id not in before
+        yield Scored(person_id, total, band, outputs, because, edited, is_new), records.get(person_id, [])
+
+
+def _band(bands: Sequence[str], number: Any) -> str:
+    """The name of a band; a model without bands has none."""
+    return bands[number] if number >= 0 else ""
+
+
+def _points(hundredths: Any) -> int | float:
+    """Points as they are written: a whole number wherever it is one."""
+    whole, rest = divmod(int(hundredths), 100)
+    return whole if rest == 0 else int(hundredths) / 100
+
+
+def _count(tx: Connection, result: Result, desk: Desk) -> None:
+    became = pulled_counts(tx, result.run)
+    for crm, counts in result.crms.items():
+        reasons_here = dict(became.get(crm, {}))
+        counts.pulled = sum(reasons_here.values())
+        counts.scored = reasons_here.pop("scored", 0)
+        counts.skipped = reasons_here
+        counts.rescored = desk.rescored.get(crm, 0)
+        counts.protected = desk.protected.get(crm, {})
+        counts.planned = len(desk.tallies[crm].people["records"]) if crm in desk.tallies else 0
+    result.bands = band_counts(tx)
+    waiting = waiting_counts(tx)
+    result.waiting_for_owner = {"count": sum(waiting.values()), "reasons": waiting}

@@ -1,0 +1,174 @@
+"""What to change: the difference between what the CRM holds and what it should, and whether that is too much."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import replace
+from datetime import UTC, datetime
+from typing import NamedTuple
+
+from crmsync.connector import FieldMap
+from crmsync.model import Change, Contact, Holding, Scalar
+
+REWRITES = 2
+"""How often the same value is written again after something else changed it back, before crmsync gives way."""
+
+
+PEOPLES_FIELDS = ("stage", "owner")
+"""The CRM's own fields: they belong to people first."""
+
+
+class Wanted(NamedTuple):
+    """What a record should hold. `None` for a stage or owner means: whatever is there."""
+
+    outputs: Mapping[str, Scalar | None]
+    stage: str | None
+    owner: str | None
+    because: str
+
+
+class Decision(NamedTuple):
+    """A change, or why there is none although something differs.
+
+    `leases` are the manual overrides that still hold, `protected` says in words that can be counted what was not
+    planned, `wake` is when the first override ends (milliseconds), `stage_why` what was decided of the stage, and
+    `given_up` what is left for a while, since something else keeps changing it back.
+    """
+
+    change: Change | None
+    leases: Mapping[str, Mapping[str, Scalar | None]]
+    protected: Sequence[str] = ()
+    wake: int | None = None
+    stage_why: str = ""
+    given_up: Change | None = None
+
+
+class Ladder(NamedTuple):
+    """The order of stages: the names of the config in its order, and a CRM's own values in the CRM's order."""
+
+    names: Sequence[str]
+    values: Sequence[str] = ()
+
+
+def decide(held: Holding, wanted: Wanted, names: FieldMap, ladder: Ladder, now: int, override: int) -> Decision:
+    """The change that makes a record hold what is wanted, field by field against the CRM's present value.
+
+    Score fields are ours. A stage only moves forward along `ladder`, and neither it nor the owner is touched while a
+    user's own change holds: for `override` milliseconds from when it was noticed (`now` is in milliseconds).
+    """
+    writable = FieldMap.spelled(names.outputs, held.ref.kind)
+    after: dict[str, Scalar | None] = {
+        name: value for name, value in wanted.outputs.items() if name in writable and held.current.get(name) != value
+    }
+    leases = {name: lease for name, lease in held.leases.items() if now < since(lease) + override}
+    protected: list[str] = []
+    move, stage_why = _stage_move(held, wanted.stage, names, ladder)
+    if stage_why == NOT_NAMED:
+        protected.append("stage_not_in_config")
+    moves = {"stage": wanted.stage if move else None, "owner": _owner_move(held, wanted.owner)}
+    for name, value in moves.items():
+        if value is not None and name in leases:
+            protected.append(f"{name}_changed_by_a_user")
+        elif value is not None:
+            after[name] = value
+    if "stage" in leases and move:
+        stage_why = f"protected: changed by a user, until {_day(since(leases['stage']) + override)}"
+    after, on_hold = _without_refused(after, held)
+    if on_hold:
+        protected.append("on_hold")
+    wake = min((since(lease) + override for lease in leases.values()), default=None)
+    settled = Decision(None, leases, protected, wake, stage_why)
+    if not after:
+        return settled
+    present: dict[str, Scalar | None] = {**held.current, "stage": held.stage, "owner": held.owner}
+    change = Change(held.ref, {name: present.get(name) for name in after}, after, wanted.because, held.group)
+    if held.attempts >= REWRITES and all(name in held.base and held.base[name] == after[name] for name in after):
+        return settled._replace(protected=[*protected, "changed_back_by_others"], given_up=change)
+    return settled._replace(change=change)
+
+
+def since(lease: Mapping[str, Scalar | None]) -> int:
+    """When a user's change was noticed (milliseconds)."""
+    return int(str(lease["since"]))
+
+
+def _day(at: int) -> str:
+    return f"{datetime.fromtimestamp(at / 1000, UTC):%Y-%m-%d}"
+
+
+def _owner_move(held: Holding, wanted: str | None) -> str | None:
+    return wanted if wanted is not None and wanted != held.owner else None
+
+
+NOT_NAMED = "the config does not name the stage it is in, and the CRM's own order does not say whether to move on"
+
+
+def _stage_move(held: Holding, wanted: str | None, names: FieldMap, ladder: Ladder) -> tuple[bool, str]:
+    """Whether to move to the wanted stage, and why (not)."""
+    spelled = FieldMap.spelled(names.stages, held.ref.kind)
+    if wanted is None:
+        return False, "no stage is earned"
+    if wanted not in spelled:
+        return False, f"[[stage]] {wanted} has no value for {held.ref.crm} {held.ref.kind}s"
+    if held.stage == wanted:
+        return False, f"in {wanted}"
+    forward = _is_forward(held.stage, wanted, spelled, ladder)
+    if forward is None:
+        return False, NOT_NAMED
+    return forward, f"moves forward to {wanted}" if forward else f"already further along: {held.stage}"
+
+
+def _is_forward(current: str | None, wanted: str, spelled: Mapping[str, str], ladder: Ladder) -> bool | None:
+    """Whether a stage is further along; `None` where nobody knows the place of the present one.
+
+    A stage that the config names has its place in the config; another one has it in the CRM's own order.
+    """
+    if not current:
+        return True
+    if current in ladder.names:
+        return ladder.names.index(wanted) > ladder.names.index(current)
+    if current in ladder.values and spelled[wanted] in ladder.values:
+        return ladder.values.index(spelled[wanted]) > ladder.values.index(current)
+    return None
+
+
+def _without_refused(after: dict[str, Scalar | None], held: Holding) -> tuple[dict[str, Scalar | None], bool]:
+    """The change without what the CRM refused and would refuse again, and whether anything was left out.
+
+    A record that was refused whole is tried again as soon as anything else is wanted of it; of one that was partly
+    updated only the refused values wait.
+    """
+    refused = held.parked.get("after")
+    if not refused or not after:
+        return after, False
+    same = {name for name in after if name in refused and refused[name] == after[name]}
+    if held.parked.get("whole", True) and same != set(after):
+        return after, False
+    return {name: value for name, value in after.items() if name not in same}, bool(same)
+
+
+def narrowed(change: Change, present: Contact) -> Change | None:
+    """The change without the people's fields that somebody moved since it was planned; `None` when nothing is left."""
+    now = {"stage": present.stage, "owner": present.owner}
+    moved = {
+        name for name in PEOPLES_FIELDS if name in change.after and _filled(now[name]) != _filled(change.before[name])
+    }
+    return without(change, moved) if moved else change
+
+
+def without(change: Change, names: Collection[str]) -> Change | None:
+    """The change without some fields; `None` when nothing is left."""
+    after = {name: value for name, value in change.after.items() if name not in names}
+    before = {name: value for name, value in change.before.items() if name not in names}
+    return replace(change, before=before, after=after) if after else None
+
+
+def unconfirmed_fields(change: Change, present: Contact) -> dict[str, Scalar | None]:
+    """What the CRM holds instead, for each field of the change that it does not hold as written."""
+    now: dict[str, Scalar | None] = {**present.current, "stage": present.stage, "owner": present.owner}
+    return {name: now.get(name) for name, value in change.after.items() if _filled(now.get(name)) != _filled(value)}
+
+
+def _filled(value: Scalar | None) -> Scalar | None:
+    """CRMs do not tell "" from nothing."""
+    return None if value == "" else value

@@ -1,0 +1,161 @@
+"""The guard: how much a run may change without being asked."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import NamedTuple
+
+from crmsync.config.settings import Guard
+from crmsync.model import Change
+
+TENTH_MORE = 1.1
+"""What is approved are numbers: so much more than was seen may be written without asking again."""
+
+
+CATEGORIES = ("records", "first", "scores", "bands", "stages", "owners")
+"""What is counted of a plan, each in records: all of them, those that get their first score, and other moves."""
+
+
+@dataclass
+class Tally:
+    """How much a plan changes in one CRM, which has `live` records, of which `scored` carry a score of ours.
+
+    `people` has for each category the person of each record that is counted, one entry a record; `odd` are those whose
+    score does not change by time or new activities alone.
+    """
+
+    live: int = 0
+    scored: int = 0
+    people: dict[str, list[int]] = field(default_factory=lambda: {name: [] for name in CATEGORIES})
+    odd: set[int] = field(default_factory=set)
+
+    def add(self, person: int, change: Change, *, is_odd: bool) -> None:
+        """Count one change; a value that was empty before is no loss and does not count.
+
+        `is_odd` says that the score does not change by time or new activities alone: the config was edited, or the
+        data of the record was.
+        """
+        counted = {
+            "records": True,
+            "first": "score" in change.after and change.before.get("score") is None,
+            "scores": is_odd and change.before.get("score") is not None,
+            "bands": change.before.get("band") is not None,
+            "stages": bool(change.before.get("stage")),
+            "owners": bool(change.before.get("owner")),
+        }
+        for name in CATEGORIES:
+            if counted[name]:
+                self.people[name].append(person)
+        if is_odd:
+            self.odd.add(person)
+
+    def numbers(self, of: Collection[int] | None = None) -> dict[str, int]:
+        """How many records are counted in each category, all of them or those `of` some people."""
+        return {
+            name: len(people) if of is None else sum(person in of for person in people)
+            for name, people in self.people.items()
+        }
+
+
+class Violation(NamedTuple):
+    """A limit that a plan exceeds in one CRM: so many records of a category, of which `allowed` may be written."""
+
+    crm: str
+    category: str
+    limit: int
+    allowed: int
+    sentence: str
+
+
+def guard_violations(
+    tallies: Mapping[str, Tally], guard: Guard, approved: Mapping[str, Mapping[str, int]]
+) -> Iterator[Violation]:
+    """Why a plan is too large to be true. `approved` are numbers that may be written since somebody agreed, by CRM."""
+    for crm, tally in sorted(tallies.items()):
+        numbers = tally.numbers()
+        for category, limit, sentence in _limits(crm, tally, guard, numbers):
+            allowed = approved.get(crm, {}).get(category, 0)
+            if numbers[category] > max(limit, allowed):
+                yield Violation(crm, category, limit, allowed, sentence)
+
+
+def _limits(crm: str, tally: Tally, guard: Guard, numbers: Mapping[str, int]) -> Iterator[tuple[str, int, str]]:
+    """Each limit that holds in a CRM: the category, so many records, and the sentence for who exceeds it."""
+    first = max(guard.first_run, int(tally.scored * guard.scores))
+    said = f"{crm}: {numbers['first']:,} records would get their first score; [guard] first_run allows {first:,}"
+    yield "first", first, said
+    if tally.scored < guard.from_records:
+        return
+    shares = {"scores": guard.scores, "bands": guard.bands, "stages": guard.stages, "owners": guard.owners}
+    for name, share in shares.items():
+        of = tally.live if name in ("stages", "owners") else tally.scored
+        said = f"{crm}: {_WORDS[name]} {numbers[name]:,} of {of:,} records ({numbers[name] / of:.1%})"
+        yield name, int(of * share), f"{said}; [guard] {name} allows {share:.0%}"
+
+
+_WORDS = {
+    "scores": "edited data or an edited config would change the score of",
+    "bands": "another band for",
+    "stages": "another stage for",
+    "owners": "another owner for",
+}
+
+
+class Held(NamedTuple):
+    """Who waits: `people` with all their records, and of `first` by CRM their records there alone."""
+
+    people: frozenset[int] = frozenset()
+    first: Mapping[str, frozenset[int]] = {}
+
+    def __bool__(self) -> bool:
+        return bool(self.people or any(self.first.values()))
+
+    def holds(self, person: int, crm: str) -> bool:
+        """Whether the records that a person has in a CRM wait."""
+        return person in self.people or person in self.first.get(crm, ())
+
+    def everybody(self) -> frozenset[int]:
+        """All of whom something waits."""
+        return self.people.union(*self.first.values())
+
+
+NOBODY = Held()
+
+
+def people_to_hold(
+    tallies: Mapping[str, Tally], violations: Sequence[Violation], approved_people: Collection[int]
+) -> Held:
+    """Who waits: those counted against an exceeded limit, but for as many as were approved.
+
+    Where the odd ones alone exceed it, only they wait. Who was in the approved plan is written first. A first score
+    that waits in one CRM keeps nobody's score from the other.
+    """
+    waiting: set[int] = set()
+    first: dict[str, frozenset[int]] = {}
+    for each in violations:
+        tally = tallies[each.crm]
+        counted = tally.people[each.category]
+        odd = [person for person in counted if person in tally.odd]
+        suspects = odd if len(counted) - len(odd) <= each.limit else counted
+        ordered = sorted(suspects, key=lambda person: (person not in approved_people, person))
+        late = ordered[max(each.allowed - (len(counted) - len(suspects)), 0) :]
+        if each.category == "first":
+            first[each.crm] = frozenset(late)
+        else:
+            waiting |= set(late)
+    return Held(frozenset(waiting), first)
+
+
+def a_tenth_more(number: int) -> int:
+    """So many may be written where `number` was seen and agreed to."""
+    return int(number * TENTH_MORE)
+
+
+def is_materially_other(seen: Mapping[str, Mapping[str, int]], now: Mapping[str, Mapping[str, int]]) -> bool:
+    """Whether a plan that waits has grown by more than a tenth since somebody could first see it."""
+    return any(
+        number > a_tenth_more(seen.get(crm, {}).get(category, 0))
+        for crm, numbers in now.items()
+        for category, number in numbers.items()
+    )

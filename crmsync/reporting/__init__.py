@@ -1,0 +1,1 @@
+"""Reporting: what people and programs read of runs, people and the state."""

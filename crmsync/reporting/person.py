@@ -1,0 +1,253 @@
+"""Why one person has the score, stage and owner they have, and whether the CRMs hold them already."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from datetime import datetime, timedelta
+from typing import Any
+
+import orjson
+from sqlalchemy import Connection
+
+from crmsync.config import Config
+from crmsync.connector import FieldMap
+from crmsync.errors import ConfigError, SeveralFound
+from crmsync.planning.changes import since
+from crmsync.scoring import Entry, Scores, changes, document, reasons, score
+from crmsync.scoring.wording import plain
+from crmsync.store import score_inputs
+from crmsync.store.database import Store
+from crmsync.store.journal import APPROVED, WAITING
+from crmsync.store.owners import owner_names
+from crmsync.store.queries import (
+    Delivery,
+    find_contacts,
+    find_hottest,
+    find_named,
+    owners_of,
+    past_changes,
+    pending_changes,
+    records_of,
+    stored_score,
+)
+from crmsync.store.sql import from_ms
+
+HISTORY = 10
+"""Changes of the past that an explanation shows."""
+
+CANDIDATES = 10
+"""People of one name who are listed."""
+
+
+def explain(
+    config: Config, store: Store | None, who: str, now: datetime, typed: Callable[[str], str] = str
+) -> dict[str, Any]:
+    """Everything crmsync can say of one person, scored as of `now` with the present config.
+
+    Raises `ConfigError` when `who` is nobody, `SeveralFound` for several people. `typed` makes a command of ours one to
+    be typed here.
+    """
+    if store is None:
+        raise ConfigError("No run yet, so nobody is known", "crmsync plan")
+    with store.read() as reading:
+        return _document(config, reading, _person(reading, who), now, typed)
+
+
+def _person(connection: Connection, who: str) -> int:
+    found = find_contacts(connection, who) or find_named(connection, who)
+    if not found:
+        raise ConfigError(
+            f"nobody is known as {who!r}; give an e-mail address, a whole name, a CRM id, crm:kind:id, or person: and "
+            "a crmsync id, of somebody who was pulled already; crmsync sync pulls who is new"
+        )
+    people = sorted({each.person for each in found if each.person is not None})
+    if not people:
+        raise ConfigError(_unscored(found[0], who))
+    if len(people) > 1:
+        meant = [f"  person:{each}  {_called(connection, each)}" for each in people[:CANDIDATES]]
+        left = [f"  and {len(people) - CANDIDATES:,} more"] if len(people) > CANDIDATES else []
+        raise SeveralFound(f"{who!r} may mean {len(people):,} people; say which by the crmsync id:", [*meant, *left])
+    return int(people[0])
+
+
+def _unscored(row: Any, who: str) -> str:
+    if row.ambiguous:
+        return (
+            f"{who!r} is on records that cannot be told apart (a shared mailbox, or an address on too many records), "
+            "so they are not scored; [identity] in the config says when"
+        )
+    if row.gone:
+        return f"{who!r} was deleted in {row.crm} and is no longer scored"
+    return f"{who!r} was pulled and not scored yet; the next run does that: crmsync sync"
+
+
+def _called(connection: Connection, person_id: int) -> str:
+    first = records_of(connection, person_id)[0]
+    addresses = "".join(f" <{each}>" for each in orjson.loads(first.emails)[:1])
+    return f"{first.name or 'no name'}{addresses}, {first.crm} {first.kind} {first.ref_id}"
+
+
+def _with_names(text: str, records: Sequence[Any]) -> str:
+    """A sentence with names in the place of the references to a person's records, and ids only to tell them apart."""
+    names = [(each.name, each.crm, each.kind) for each in records]
+    for each, (name, crm, kind) in zip(records, names, strict=True):
+        if name:
+            number = "" if names.count((name, crm, kind)) == 1 else f" {each.ref_id}"
+            text = f"{name} ({crm} {kind}{number})".join(re.split(rf"{re.escape(_ref(each))}(?!\w)", text))
+    return text
+
+
+def _document(
+    config: Config, connection: Connection, person_id: int, now: datetime, typed: Callable[[str], str]
+) -> dict[str, Any]:
+    columns = score_inputs.columns(connection, [person_id], sorted(config.fields), config.identity.precedence)
+    before = stored_score(connection, person_id)
+    scores = score(config, columns, now, config.zone, [before.band if before else None])
+    records = records_of(connection, person_id)
+    live = [each for each in records if not (each.gone or each.merged_into or each.converted_into)]
+    said = document(config, scores, columns, 0, now, config.zone)
+    names = owner_names(connection)
+    pending = {each.contact: each for each in pending_changes(connection, [each.id for each in live])}
+    told = [_record(config, each, said, pending.get(each.id), names, typed) for each in records]
+    return {
+        "person": person_id,
+        "name": next((each.name for each in records if each.name), ""),
+        "emails": sorted({address for each in records for address in orjson.loads(each.emails)}),
+        "refs": [_ref(each) for each in live],
+        **said,
+        "changed": _changed(before, said["lines"]),
+        "band_why": _band_why(config, scores, score(config, columns, now, config.zone)),
+        "stage": next((each.stage for each in live if each.stage), None),
+        "stage_why": _with_names(before.stage_why, records) if before else "",
+        "owner": next((names.get((each.crm, each.owner), each.owner) for each in live if each.owner), None),
+        "owners": _owners(connection, live),
+        "owner_why": _with_names(before.owner_why, records) if before else "",
+        "waiting": before.waiting if before else "",
+        "overrides": list(_overrides(live, names, config.write.respect_people, now)),
+        "records": told,
+        "written": _written(before),
+        "history": [_past(each) for each in past_changes(connection, [each.id for each in records], HISTORY)],
+    }
+
+
+def _band_why(config: Config, scores: Scores, alone: Scores) -> str:
+    """That somebody is only in their band because they were before; empty where the points alone bring it."""
+    names, band, without = config.band_names(), int(scores.band[0]), int(alone.band[0])
+    if band <= without:
+        return ""
+    kept = config.bands[names[band]]
+    bottom = "" if kept.leave is None else f" until the score falls below {kept.leave:g}"
+    needed = "" if kept.at is None else f", which takes {kept.at:g} points to come to"
+    return f"Stays in {names[band]}{needed}, from before{bottom}; by these points alone it would be {names[without]}"
+
+
+def _owners(connection: Connection, live: Sequence[Any]) -> dict[str, dict[str, str]]:
+    """By record who owns it: the id in its CRM, the e-mail address, the name."""
+    known = owners_of(connection, {(each.crm, each.owner) for each in live if each.owner})
+    return {
+        _ref(each): {"id": each.owner, "email": "", "name": "", **known.get((each.crm, each.owner), {})}
+        for each in live
+        if each.owner
+    }
+
+
+def _overrides(
+    live: Sequence[Any], names: Mapping[tuple[str, str], str], lasts: timedelta, now: datetime
+) -> Iterator[dict[str, Any]]:
+    """The manual overrides that hold: which field of which record, its value then, until when."""
+    for each in live:
+        for field, lease in orjson.loads(each.leases).items():
+            until, value = from_ms(since(lease)) + lasts, lease.get("value")
+            if until > now:
+                named = names.get((each.crm, value), value) if field == "owner" else value
+                yield {"ref": _ref(each), "name": each.name, "field": field, "value": named, "until": until.isoformat()}
+
+
+def _ref(row: Any) -> str:
+    return f"{row.crm}:{row.kind}:{row.ref_id}"
+
+
+def _record(
+    config: Config,
+    row: Any,
+    said: Mapping[str, Any],
+    pending: Delivery | None,
+    names: Mapping[tuple[str, str], str],
+    typed: Callable[[str], str],
+) -> dict[str, Any]:
+    """One record, and how far what is explained has come to it.
+
+    `delivery` is that in a word, `run` the run or plan that has the change, `pending` the values of it.
+    """
+    became = row.merged_into or row.converted_into
+    parked = orjson.loads(row.parked) if row.parked else {}
+    waits = pending is not None and pending.verdict in (WAITING, APPROVED)
+    return {
+        "ref": _ref(row),
+        "name": row.name,
+        "stage": row.stage,
+        "owner": names.get((row.crm, row.owner), row.owner),
+        "holds": orjson.loads(row.current),
+        "state": "deleted" if row.gone and not became else f"became {became}" if became else "live",
+        "parked": parked.get("reason"),
+        "delivery": _delivery(config, row, said, pending, waits=waits),
+        "run": pending.run if pending else None,
+        "pending": orjson.loads(pending.after) if pending else {},
+        "next": typed(f"crmsync apply {pending.run}") if pending and waits else None,
+    }
+
+
+def _delivery(config: Config, row: Any, said: Mapping[str, Any], pending: Delivery | None, *, waits: bool) -> str:
+    if pending:
+        return "held" if waits else "pending"
+    if row.parked:
+        return "on_hold"
+    wanted = {"score": said["total"], "band": said["band"] or "", "fit": said["fit"], "behavior": said["behavior"]}
+    mapped = FieldMap.spelled(config.field_map(row.crm).outputs, row.kind)
+    holds = orjson.loads(row.current)
+    return "written" if all(holds.get(name, "") == wanted[name] for name in wanted if name in mapped) else "differs"
+
+
+def _changed(before: Any, lines: list[Any]) -> list[Any]:
+    """What made the difference since the score was last another one; empty where it never was."""
+    if before is None or not before.was:
+        return []
+    was: list[Entry] = [{"rule": rule, "points": plain(points), "why": ""} for rule, points in orjson.loads(before.was)]
+    return list(changes(was, lines))
+
+
+def _written(before: Any) -> dict[str, Any] | None:
+    if before is None:
+        return None
+    return {
+        "total": plain(before.total),
+        "band": before.band,
+        "run": before.scored_run,
+        "at": from_ms(before.scored_at).isoformat(),
+        "model": before.model,
+    }
+
+
+def _past(row: Any) -> dict[str, Any]:
+    return {
+        "run": row.run,
+        "ref": _ref(row),
+        "state": row.state,
+        "before": orjson.loads(row.before),
+        "after": orjson.loads(row.after),
+        "because": row.because,
+        "reason": row.reason,
+        "at": from_ms(row.at).isoformat(),
+    }
+
+
+def hottest(config: Config, connection: Connection, now: datetime, most: int) -> list[dict[str, Any]]:
+    """The people with the most points in the highest bands, each with the reasons in one line."""
+    hot = find_hottest(connection, config.band_names(), most)
+    people = sorted(each.person for each in hot)
+    columns = score_inputs.columns(connection, people, sorted(config.fields), config.identity.precedence)
+    bands = {each.person: each.band for each in hot}
+    scores = score(config, columns, now, config.zone, [bands[each] for each in people])
+    why = dict(zip(people, reasons(config, scores, range(len(people))), strict=True))
+    return [{**each._asdict(), "total": plain(each.total), "reason": why[each.person]} for each in hot]

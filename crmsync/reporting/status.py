@@ -1,0 +1,335 @@
+"""How things stand: the last runs, what waits, what the state holds, and whether each CRM is kept up to date."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from datetime import UTC, datetime, timedelta
+from typing import Any, NamedTuple
+
+import orjson
+from sqlalchemy import Connection, make_url
+
+from crmsync.config import Config
+from crmsync.config.settings import Schedule
+from crmsync.daemon.scheduler import trigger_of
+from crmsync.dead_feeds import DeadFeed, find_dead_feeds
+from crmsync.planning.approval import is_in_force, plan_of
+from crmsync.planning.review import group_refusals
+from crmsync.reporting.console import count_of, in_order, minute
+from crmsync.store import journal
+from crmsync.store.address import shown_address
+from crmsync.store.database import Store, held_by
+from crmsync.store.feed_days import DAY, read_feed_days
+from crmsync.store.future import LEEWAY
+from crmsync.store.queries import (
+    NONE,
+    count_feeds,
+    crm_counts,
+    held_bands,
+    parked_changes,
+    refused_records,
+    waiting_bands,
+)
+from crmsync.store.scores import waiting_counts
+from crmsync.store.sql import from_ms, to_ms
+
+LOOKED_AT = 500
+"""Runs among which the last good one is looked for."""
+
+EXAMPLES = 20
+"""Records on hold that the status names."""
+
+LONG_WAIT = timedelta(days=1)
+"""How long a plan may wait for approval before that is a fault."""
+
+MANY = 10
+"""Refused changes that are no chance any more, in a CRM of any size."""
+
+CUT_OFF = "it was cut off before its end"
+IN_FUTURE = "its date is still to come, so this machine's clock is wrong or was"
+
+Typed = Callable[[str], str]
+"""A command as it must be typed here."""
+
+
+class PastRun(NamedTuple):
+    """A run as it ended; `result` is its document, and `ended` is `None` while it is under way."""
+
+    id: str
+    command: str
+    verdict: str
+    started: datetime
+    ended: datetime | None
+    result: Mapping[str, Any]
+
+
+def status(
+    config: Config, store: Store | None, now: datetime, typed: Typed = str, *, runs: int = 10, feeds: bool = False
+) -> dict[str, Any]:
+    """Everything `crmsync status` says; with `feeds` what every activity source has brought, which reads them all.
+
+    Raises `StateError` when the state cannot be read.
+    """
+    if store is None:
+        return _without_state(config, typed, feeds)
+    holder = held_by(store)
+    with store.read() as reading:
+        past = _past_runs(reading, lambda: holder, now)
+        counts = crm_counts(reading)
+        waiting = [_plan(row, typed) for row in journal.waiting_plans(reading)]
+        owners = waiting_counts(reading)
+        said = _health(config, past, waiting, _dead_feeds(config, reading, now), lambda: counts, now, typed)
+        crms = {crm: {**NONE, **counts.get(crm, {})} for crm in dict.fromkeys((*config.crms, *counts))}
+        return {
+            "state": store.url,
+            "crms": {crm: {**each, **_standing(crm, past, said)} for crm, each in crms.items()},
+            "bands": in_order(held_bands(reading), config.band_names()),
+            "bands_waiting": in_order(waiting_bands(reading), config.band_names()),
+            "runs": [_run(each) for each in past[:runs]],
+            "waiting": waiting,
+            "approved": _approved(reading, now),
+            "waiting_for_owner": {"count": sum(owners.values()), "reasons": owners},
+            "refused": group_refusals(refused_records(reading), typed),
+            "parked": [_parked(each) for each in parked_changes(reading, EXAMPLES)],
+            **({"feeds": _feeds(reading, now)} if feeds else {}),
+            "held_by": holder,
+            "healthy": said["healthy"],
+            "health": said["health"],
+        }
+
+
+def health(config: Config, store: Store | None, now: datetime, typed: Typed = str) -> dict[str, Any]:
+    """Whether each CRM is kept up to date, and if not, why: `healthy`, `crms` with `healthy` and `why`, `health`.
+
+    Raises `StateError` for a state beyond reading.
+    """
+    if store is None:
+        return _no_run(config, typed)
+    with store.read() as reading:
+        waiting = [_plan(row, typed) for row in journal.waiting_plans(reading)]
+        past = _past_runs(reading, lambda: held_by(store), now)
+        dead = _dead_feeds(config, reading, now)
+        return _health(config, past, waiting, dead, lambda: crm_counts(reading), now, typed)
+
+
+def _no_run(config: Config, typed: Typed) -> dict[str, Any]:
+    sentence = f"No run yet. Next: {typed('crmsync plan')}"
+    crms = {crm: {"healthy": False, "why": sentence} for crm in config.crms}
+    return {"healthy": False, "crms": crms, "health": [sentence]}
+
+
+def _without_state(config: Config, typed: Typed, feeds: bool) -> dict[str, Any]:
+    said = _no_run(config, typed)
+    return {
+        "state": shown_address(make_url(config.state.url)),
+        "crms": {crm: {**NONE, "last_good": None, **said["crms"][crm]} for crm in config.crms},
+        "bands": {},
+        "bands_waiting": {},
+        "runs": [],
+        "waiting": [],
+        "approved": [],
+        "waiting_for_owner": {"count": 0, "reasons": {}},
+        "refused": [],
+        "parked": [],
+        **({"feeds": []} if feeds else {}),
+        "held_by": None,
+        "healthy": False,
+        "health": said["health"],
+    }
+
+
+def _past_runs(reading: Connection, holder: Callable[[], str | None], now: datetime) -> list[PastRun]:
+    """The last runs, newest first. One that came to no end is under way only while somebody holds the state.
+
+    Who holds it is asked for only where that decides: whoever starts to write at that very instant would be refused.
+    Runs of the future are left out, and where there are no others none of them was good.
+    """
+    found, until = [], to_ms(now) + LEEWAY
+    for place, row in enumerate(journal.recent_runs(reading, LOOKED_AT, until) or journal.recent_runs(reading, 1)):
+        verdict, result = row.verdict, orjson.loads(row.result)
+        if row.started > until:
+            verdict, result = "failed", {"problems": [IN_FUTURE]}
+        elif verdict == "running" and (place or holder() is None):
+            verdict, result = "failed", {"problems": [CUT_OFF]}
+        ended = from_ms(row.ended) if row.ended else None
+        found.append(PastRun(row.id, row.command, verdict, from_ms(row.started), ended, result))
+    return found
+
+
+def _health(
+    config: Config,
+    past: Sequence[PastRun],
+    waiting: Sequence[Mapping[str, Any]],
+    dead: Sequence[DeadFeed],
+    counts: Callable[[], Mapping[str, Mapping[str, Any]]],
+    now: datetime,
+    typed: Typed,
+) -> dict[str, Any]:
+    """Whether all is well; `counts` are asked for only where they decide, as they take a while."""
+    if not past and not waiting:
+        return _no_run(config, typed)
+    crms = {}
+    for crm in config.crms:
+        why = why_stale(config.schedule, crm, past, now, typed)
+        if not why and _is_all_refused(_last_planned(crm, past)):
+            why = why_refused(crm, past, counts().get(crm, {}), typed)
+        why = why or _why_dead([each for each in dead if each.crm == crm])
+        crms[crm] = {"healthy": not why, "why": why}
+    late = [said for plan in waiting if (said := _why_late(plan, now))]
+    health = [f"{crm}: {each['why']}" for crm, each in crms.items() if each["why"]] + late
+    return {"healthy": not health, "crms": crms, "health": health}
+
+
+def why_stale(schedule: Schedule, crm: str, past: Sequence[PastRun], now: datetime, typed: Typed = str) -> str:
+    """Why a CRM is out of date by its runs (newest first); empty where the last good one is not older than allowed.
+
+    Two ticks may pass, and the stall timeout of a run, while the first one is under way too. What does not mend itself
+    is told at once, and so is a CRM that the newest run failed for when none ever was good.
+    """
+    good = next((each for each in past if is_good_for(crm, each)), None)
+    newest = next((each for each in past if each.verdict != "running"), None)
+    if newest is not None and crm in newest.result.get("to_mend", ()):
+        return _last_trouble(crm, past, good, typed)
+    if newest is not None and good is None and not _is_of_others(crm, newest):
+        return f"no good run yet, since {minute(past[-1].started)}. {_last_trouble(crm, past, good, typed)}"
+    since = (good.ended if good else past[-1].started if past else None) or now
+    limit = _due_by(schedule, since)
+    if now <= limit:
+        return ""
+    last = f"no good run since {minute(since)}" if good else f"no good run yet, since {minute(since)}"
+    return f"{last}; one was due by {minute(limit)}. {_last_trouble(crm, past, good, typed)}"
+
+
+def _is_of_others(crm: str, run: PastRun) -> bool:
+    """Whether a run went well and did not know a CRM: the config has got it since."""
+    return run.verdict in journal.GOOD and crm not in run.result.get("crms", {})
+
+
+def _due_by(schedule: Schedule, since: datetime) -> datetime:
+    trigger, due = trigger_of(schedule), since
+    for _tick in range(2):
+        due = trigger.get_next_fire_time(due, due) or due
+    return (due + schedule.deadline).astimezone(UTC)
+
+
+def is_good_for(crm: str, run: PastRun) -> bool:
+    """Whether a run brought a CRM up to date: it took part to the end, and not every change was refused."""
+    counts = run.result.get("crms", {}).get(crm)
+    if run.verdict not in journal.GOOD or counts is None or crm in run.result.get("skipped", {}):
+        return False
+    return not _is_all_refused(counts)
+
+
+def _is_all_refused(counts: Mapping[str, Any]) -> bool:
+    refused = counts.get("rejected", 0) + counts.get("unknown", 0)
+    return bool(refused) and refused == counts.get("planned", 0)
+
+
+def _last_trouble(crm: str, past: Sequence[PastRun], good: PastRun | None, typed: Typed) -> str:
+    """What kept the newest run from being good for a CRM, and what to do."""
+    newest = next((each for each in past if each.verdict != "running"), None)
+    if newest is None or newest is good:
+        return f"Nothing ran since: look whether crmsync run is at work, or run {typed('crmsync sync')}"
+    if why := newest.result.get("skipped", {}).get(crm):
+        return f"Run {newest.id} skipped it: {why}"
+    if counts := newest.result.get("crms", {}).get(crm):
+        if _is_all_refused(counts):
+            said = f"In run {newest.id} the CRM took none of {count_of(counts['planned'], 'change')}"
+            return f"{said}; see why with {typed('crmsync status')}"
+        reasons = newest.result.get("problems") or ["no reason was given"]
+        return f"Run {newest.id} failed: {'; '.join(reasons)}"
+    if newest.verdict in journal.GOOD:
+        return f"Run {newest.id} did not know it: start crmsync run again, for it to read the config"
+    reasons = newest.result.get("problems") or ["no reason was given"]
+    return f"Run {newest.id} failed: {'; '.join(reasons)}; try with {typed('crmsync sync')}"
+
+
+def why_refused(crm: str, past: Sequence[PastRun], counts: Mapping[str, Any], typed: Typed = str) -> str:
+    """That the CRM takes nothing at all any more: all of what a run last wanted of it, and that still is on hold."""
+    last = _last_planned(crm, past)
+    refused, on_hold, records = last.get("planned", 0), counts.get("parked", 0), counts.get("records", 0)
+    if not (on_hold and _is_all_refused(last)) or (refused < MANY and 2 * on_hold < records):
+        return ""
+    return (
+        f"it takes none of our changes; {count_of(on_hold, 'record')} on hold. See why with {typed('crmsync status')}"
+    )
+
+
+def _dead_feeds(config: Config, reading: Connection, now: datetime) -> list[DeadFeed]:
+    return find_dead_feeds(read_feed_days(reading), config.feeds, int(now.timestamp()) // DAY)
+
+
+def _why_dead(dead: Sequence[DeadFeed]) -> str:
+    """That kinds of activity come no more, and what to look at."""
+    if not dead:
+        return ""
+    said = ", ".join(f"no {each.kind} for {each.silent} days (longest pause before: {each.pause})" for each in dead)
+    return (
+        f"{said}; look whether it is still tracked and whether the integration user may read it, "
+        "or say under [feeds] how long it may be silent"
+    )
+
+
+def _last_planned(crm: str, past: Sequence[PastRun]) -> Mapping[str, Any]:
+    """The counts of the newest run that wanted something of a CRM."""
+    counts = (run.result.get("crms", {}).get(crm, {}) for run in past)
+    return next((each for each in counts if each.get("planned")), {})
+
+
+def _why_late(plan: Mapping[str, Any], now: datetime) -> str:
+    since = datetime.fromisoformat(plan["since"])
+    if now - since <= LONG_WAIT:
+        return ""
+    return f"Plan {plan['run']} waits for approval since {minute(since)}. To look and approve: {plan['next']}"
+
+
+def _plan(row: Any, typed: Typed) -> dict[str, Any]:
+    plan = plan_of(row)
+    return {
+        "run": row.id,
+        **{name: plan[name] for name in ("kind", "reasons", "records")},
+        "since": from_ms(row.started).isoformat(),
+        "next": typed(f"crmsync apply {row.id}"),
+    }
+
+
+def _approved(reading: Connection, now: datetime) -> list[dict[str, Any]]:
+    """What was approved, is not written yet, and still may be."""
+    rows = [row for row in journal.plans(reading, journal.APPROVED) if is_in_force(row, to_ms(now))]
+    return [
+        {"run": row.id, "records": plan_of(row)["records"], "at": from_ms(row.approved_at).isoformat()} for row in rows
+    ]
+
+
+def _standing(crm: str, past: Sequence[PastRun], said: Mapping[str, Any]) -> dict[str, Any]:
+    """When a CRM was last up to date, and whether it is well; one that the config has no table for is not judged."""
+    ended = next((each.ended for each in past if is_good_for(crm, each)), None)
+    health_of = said["crms"].get(crm, {"healthy": True, "why": ""})
+    return {"last_good": minute(ended) if ended else None, **health_of}
+
+
+def _run(run: PastRun) -> dict[str, Any]:
+    crms = run.result.get("crms", {})
+    return {
+        "run": run.id,
+        "command": run.command,
+        "verdict": run.verdict,
+        "started": minute(run.started),
+        "ended": minute(run.ended) if run.ended else None,
+        "seconds": round(sum(each["seconds"] for each in crms.values()), 3) if crms else None,
+        "crms": crms,
+        "skipped": run.result.get("skipped", {}),
+        "problems": run.result.get("problems", []),
+    }
+
+
+def _feeds(connection: Connection, now: datetime) -> list[dict[str, Any]]:
+    return [
+        {"crm": crm, "kind": kind, "activities": many, "last": minute(datetime.fromtimestamp(last, UTC))}
+        for crm, kind, many, last in count_feeds(connection, int(now.timestamp()))
+    ]
+
+
+def _parked(row: Any) -> dict[str, Any]:
+    parked = orjson.loads(row.parked)
+    return {"ref": f"{row.crm}:{row.kind}:{row.ref_id}", "reason": parked.get("reason", ""), "after": parked["after"]}

@@ -1,0 +1,1 @@
+"""Routing: the stage and the owner of each person."""

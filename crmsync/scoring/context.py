@@ -1,0 +1,76 @@
+"""What is asked once for everybody, before any points are given: fields, segments, and the distinct activities."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from datetime import datetime, tzinfo
+
+import numpy as np
+from numpy.typing import NDArray
+
+from crmsync.columns import Columns
+from crmsync.config.model import Model
+from crmsync.scoring.activities import Activities, WhatIf, chosen
+from crmsync.scoring.bands import remembered
+from crmsync.scoring.calendar import dates
+from crmsync.scoring.conditions import Asker
+from crmsync.scoring.operators import YES
+from crmsync.scoring.titles import reader
+from crmsync.scoring.values import column, part
+
+
+class Known:
+    """One set of columns, looked at with one model as of `now` (aware).
+
+    `segment` (n,): index of the segment, -1 for none. `since`: for each field that silence may begin at, the local date
+    in each row (n,). See `score` for `previous` and `held`.
+    """
+
+    def __init__(
+        self,
+        model: Model,
+        columns: Columns,
+        now: datetime,
+        zone: tzinfo,
+        previous: Sequence[str | None] | None = None,
+        held: Mapping[str, datetime] | None = None,
+        what_if: WhatIf | None = None,
+    ) -> None:
+        self.model, self.columns, self.now, self.zone, self.held = model, columns, now, zone, held
+        self.rows = len(columns.people)
+        self.previous = remembered(previous, model.band_names(), self.rows)
+        read = {name: column(columns.fields[name]) for name in model.used_fields() if name in columns.fields}
+        self.asker = Asker(self.rows, read, model.lists, reader(model.titles))
+        self.chosen = chosen(model, columns.facts, what_if.taken if what_if else None)
+        self.later = what_if.later if what_if else None
+        self.segment = self._segments()
+        since = {rule.since for rule in model.inactivity if rule.since}
+        self.since = {name: dates(read[name].distinct, zone)[read[name].codes] for name in since & read.keys()}
+
+    def activities(self, rows: slice) -> Activities:
+        """What some of the people did."""
+        later = None if self.later is None else self.later[rows]
+        return Activities(self.chosen, part(self.columns, rows), self.now, self.zone, self.held, later)
+
+    def warnings(self) -> tuple[str, ...]:
+        """Sentences about the values that count as unknown; complete once everything has been asked."""
+        people = [
+            f"{name}: {count} {'person has' if count == 1 else 'people have'} a value that {_said(why)}; "
+            f"it counts as unknown"
+            for (name, why), count in sorted(self.asker.warnings.items())
+        ]
+        facts = [
+            f"activities: the attribute {name} has a value that {_said(why)}; it counts as unknown"
+            for name, why in sorted(self.chosen.warnings)
+        ]
+        return (*people, *facts)
+
+    def _segments(self) -> NDArray[np.int16]:
+        segment = np.full(self.rows, -1, dtype=np.int16)
+        for number, each in enumerate(self.model.segment):
+            segment[(segment < 0) & (self.asker.ask(each.when) == YES)] = number
+        return segment
+
+
+def _said(why: str) -> str:
+    return why if why.startswith("cannot") else f"is {why}"

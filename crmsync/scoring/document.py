@@ -1,0 +1,86 @@
+"""What scoring says of people, as documents, and whether it says of golden leads what it should."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from datetime import datetime, tzinfo
+from typing import Any
+
+from crmsync.columns import Columns
+from crmsync.config.model import Model
+from crmsync.scoring.engine import score
+from crmsync.scoring.explanation.gaps import gaps_many, warnings_many
+from crmsync.scoring.explanation.lines import explain_many
+from crmsync.scoring.explanation.summary import reasons
+from crmsync.scoring.ledger import Scores
+from crmsync.scoring.people_json import Written, all_written, columns_written
+from crmsync.scoring.whatif.forecast import ahead
+from crmsync.scoring.whatif.next_band import short_many
+from crmsync.scoring.whatif.ranges import possible_many
+from crmsync.scoring.wording import plain
+
+
+def score_people(
+    model: Model, people: Sequence[Mapping[str, Any]], now: datetime, zone: tzinfo
+) -> Iterator[dict[str, Any]]:
+    """A document for each person, in their order, with the keys of an explanation but nothing that a CRM would know.
+
+    People are written as `written` reads them. Raises `ConfigError` with every mistake.
+    """
+    yield from score_written(model, all_written(people, model.band_names()), now, zone)
+
+
+def score_written(model: Model, people: Sequence[Written], now: datetime, zone: tzinfo) -> Iterator[dict[str, Any]]:
+    """What `score_people` says of people who are read already."""
+    columns = columns_written(people)
+    scores = score(model, columns, now, zone, [person.previous for person in people])
+    for person, said in zip(people, documents(model, scores, columns, range(len(people)), now, zone), strict=True):
+        yield {"person": person.id, "refs": [], **said, "stage": person.fields.get("stage"), "owner": None}
+
+
+def document(model: Model, scores: Scores, columns: Columns, row: int, now: datetime, zone: tzinfo) -> dict[str, Any]:
+    """Everything scoring says of one person, as plain values for JSON."""
+    return next(documents(model, scores, columns, [row], now, zone))
+
+
+def documents(
+    model: Model, scores: Scores, columns: Columns, rows: Sequence[int], now: datetime, zone: tzinfo
+) -> Iterator[dict[str, Any]]:
+    """What `document` says, for each of some people."""
+    asked = (model, scores, columns, rows, now, zone)
+    odd = warnings_many(model, columns, rows)
+    said = (explain_many(*asked), gaps_many(model, columns, rows), odd, reasons(model, scores, rows))
+    foreseen = (ahead(*asked), short_many(*asked), possible_many(*asked))
+    for row, lines, gaps, warnings, reason, until, missing, range_ in zip(rows, *said, *foreseen, strict=True):
+        yield {
+            **result(model, scores, row),
+            "lines": lines,
+            "gaps": gaps,
+            "warnings": warnings,
+            "reason": reason,
+            "until": until and {"at": until.at.isoformat(), "band": until.band, "said": until.said},
+            "next": missing and {"band": missing.band, "points": missing.points, "said": missing.said},
+            "range": {"lowest": range_.lowest, "highest": range_.highest, "bands": list(range_.bands)},
+        }
+
+
+def result(model: Model, scores: Scores, row: int) -> dict[str, Any]:
+    """The results of one person by name: points, band, grade, grid, segment …; `None` where there is none."""
+    grade = _named(list(model.grades), scores.grade[row])
+    level = _named(list(model.grid), scores.level[row])
+    return {
+        "fit": plain(int(scores.fit[row])),
+        "behavior": plain(int(scores.behavior[row])),
+        "total": plain(int(scores.total[row])),
+        "band": _named(model.band_names(), scores.band[row]),
+        "grade": grade,
+        "grid": f"{grade}{level}" if grade and level else None,
+        "segment": _named([each.name for each in model.segment], scores.segment[row]),
+        "disqualified": _named([each.name for each in model.disqualify], scores.disqualified[row]),
+        "qualified": [False, None, True][scores.qualified[row]] if model.qualification else None,
+        "channels": {name: plain(int(points[row])) for name, points in scores.channels.items()},
+    }
+
+
+def _named(names: Sequence[str], number: int) -> str | None:
+    return names[number] if number >= 0 else None

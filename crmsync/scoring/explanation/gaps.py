@@ -1,0 +1,109 @@
+"""What is not known of people, and which rules wait for it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+
+from crmsync.columns import Columns
+from crmsync.config.conditions import Condition
+from crmsync.config.model import Model, selections, takes
+from crmsync.scoring.conditions import Asker
+from crmsync.scoring.operators import UNKNOWN
+from crmsync.scoring.titles import reader
+from crmsync.scoring.values import Column, attributes, column, take
+
+
+def gaps(model: Model, columns: Columns, row: int) -> list[str]:
+    """The fields that rules read and nobody filled in (or not with anything usable), each with the rules that wait."""
+    return gaps_many(model, columns, [row])[0]
+
+
+def gaps_many(model: Model, columns: Columns, rows: Sequence[int]) -> list[list[str]]:
+    """What `gaps` says, for each of some people."""
+    read = {
+        name: column([values[row] for row in rows])
+        for name, values in columns.fields.items()
+        if name in model.used_fields()
+    }
+    asker = Asker(len(rows), read, model.lists, reader(model.titles))
+    waiting: list[dict[str, list[str]]] = [{} for _ in rows]
+    for rule in model.rules():
+        for name, unknown in _unknown(asker, rule.when.parts() if rule.when else ()).items():
+            for at in unknown.tolist():
+                waiting[at].setdefault(name, []).append(rule.name)
+    return [
+        [f"{name} {_why(read.get(name), at)}: {', '.join(rules)}" for name, rules in sorted(each.items())]
+        for at, each in enumerate(waiting)
+    ]
+
+
+def warnings_many(model: Model, columns: Columns, rows: Sequence[int]) -> list[list[str]]:
+    """For each of some people, a sentence on every value that is there, that rules read, and that counts as unknown."""
+    some = take(columns, rows)
+    read = {name: column(values) for name, values in some.fields.items() if name in model.used_fields()}
+    asker = Asker(len(rows), read, model.lists, reader(model.titles))
+    asked = [part for each in model.conditions() for part in each.parts() if part.field in read]
+    odd = [
+        _odd(name, values, [asker.match(name, part) for part in asked if part.field == name])
+        for name, values in read.items()
+    ]
+    told: list[dict[str, None]] = [{} for _ in rows]
+    for sentence, places in (found for each in odd for found in each.items()):
+        for at in places.tolist():
+            told[at][sentence] = None
+    for sentence, facts in _odd_attributes(model, some).items():
+        for at in np.unique(some.person[np.isin(some.fact, facts)]).tolist():
+            told[at][sentence] = None
+    return [[*each] for each in told]
+
+
+def _odd_attributes(model: Model, columns: Columns) -> dict[str, NDArray[np.intp]]:
+    """Sentences on attributes that rules read and cannot use, each with the facts that have such a value."""
+    found: dict[str, NDArray[np.intp]] = {}
+    for on, where in selections(model):
+        chosen = np.array([at for at, fact in enumerate(columns.facts) if takes(on, fact.kind)], dtype=np.intp)
+        facts = [columns.facts[at] for at in chosen.tolist()]
+        read = {name: attributes(facts, name) for name in where}
+        asker = Asker(len(facts), read, model.lists, reader(model.titles), untyped=True)
+        for name, match in where.items():
+            for sentence, places in _odd(f"the attribute {name}", read[name], [asker.match(name, match)]).items():
+                found[sentence] = np.union1d(found.get(sentence, chosen[:0]), chosen[places])
+    return found
+
+
+def _odd(name: str, values: Column, answers: Sequence[NDArray[np.int8]]) -> dict[str, NDArray[np.intp]]:
+    """Sentences on values of a column that count as unknown, each with the rows that have such a value."""
+    found = {
+        f"{name}: the value is {why}, so it counts as unknown": np.flatnonzero(np.isin(values.codes, codes))
+        for why, codes in values.odd.items()
+    }
+    there = ~values.missing[values.codes]
+    unread = [there & (each == UNKNOWN) for each in answers]
+    if unread and np.any(unread):
+        sentence = f"{name}: the value cannot be read as its rules ask, so it counts as unknown"
+        found[sentence] = np.flatnonzero(np.any(unread, axis=0))
+    return found
+
+
+def _unknown(asker: Asker, parts: Iterable[Condition]) -> dict[str, NDArray[np.intp]]:
+    """For each field of a question, where its answer is not known."""
+    places: dict[str, NDArray[np.intp]] = {}
+    for part in parts:
+        if part.field is not None:
+            found = np.flatnonzero(asker.match(part.field, part) == UNKNOWN)
+            places[part.field] = np.union1d(places[part.field], found) if part.field in places else found
+    return places
+
+
+def _why(values: Column | None, at: int) -> str:
+    """Why the value of a row is not known."""
+    code = -1 if values is None else int(values.codes[at])
+    odd = next((why for why, codes in values.odd.items() if code in codes), "") if values is not None else ""
+    if odd:
+        return f"is not known, as its value is {odd}"
+    if values is None or values.distinct[code] is None:
+        return "is not known"
+    return "cannot be read as its rules ask"

@@ -1,0 +1,179 @@
+"""Why a person has the score they have: the lines in words, and the one sentence that fits into a CRM field."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from datetime import datetime, tzinfo
+from typing import TypedDict
+
+import numpy as np
+
+from crmsync.columns import Columns
+from crmsync.config.conditions import Condition
+from crmsync.config.model import Band, Model
+from crmsync.config.rules import Behavior, Fit, Inactivity, Pattern, Rule
+from crmsync.config.rules import Sequence as SequenceRule
+from crmsync.model import Scalar
+from crmsync.scoring.activities import Found
+from crmsync.scoring.bands import bands_of
+from crmsync.scoring.context import Known
+from crmsync.scoring.engine import Scoring
+from crmsync.scoring.ledger import Line, Scores
+from crmsync.scoring.values import take
+from crmsync.scoring.wording import cut, faded, limited, plain, spelled, spelled_date
+
+
+class Entry(TypedDict):
+    """A line of an explanation: the points are whole or have up to two decimals, and sum to the total."""
+
+    rule: str
+    points: int | float
+    why: str
+
+
+def explain(
+    model: Model,
+    scores: Scores,
+    columns: Columns,
+    row: int,
+    now: datetime,
+    zone: tzinfo,
+    held: Mapping[str, datetime] | None = None,
+) -> list[Entry]:
+    """The lines of one person that have points, and what held them back; they sum to the total exactly."""
+    return explain_many(model, scores, columns, [row], now, zone, held)[0]
+
+
+def explain_many(
+    model: Model,
+    scores: Scores,
+    columns: Columns,
+    rows: Sequence[int],
+    now: datetime,
+    zone: tzinfo,
+    held: Mapping[str, datetime] | None = None,
+) -> list[list[Entry]]:
+    """What `explain` says, for each of some people."""
+    teller = _Teller(Scoring(Known(model, take(columns, rows), now, zone, held=held)), columns)
+    return [[*teller.lines(scores, at, row), *held_back(model, scores, row)] for at, row in enumerate(rows)]
+
+
+class _Teller:
+    """Knows why some people have the points they have: `at` is their place among them, `row` that in all columns."""
+
+    def __init__(self, scoring: Scoring, columns: Columns) -> None:
+        self.scoring, self.columns, self.model = scoring, columns, scoring.model
+        self.rules = {rule.name: rule for rule in self.model.rules()}
+        self._found: dict[str, Found] = {}
+
+    def lines(self, scores: Scores, at: int, row: int) -> Iterator[Entry]:
+        """The lines of one person."""
+        for line, points in zip(scores.lines, scores.points, strict=True):
+            if points[row]:
+                yield {"rule": line.name, "points": plain(int(points[row])), "why": self.why(line, at, row)}
+
+    def why(self, line: Line, at: int, row: int) -> str:
+        """Why one line has points."""
+        if line.sort == "rule":
+            return self._rule(self.rules[line.about], at, row)
+        if line.sort == "decay":
+            return faded(self.rules[line.about].decay)  # type: ignore[attr-defined]
+        if line.sort == "weight":
+            return f"{line.about} counts {self._weight(line.about, at):.15g} times"
+        return _limit_why(self.model, line, self.rules.get(line.about))
+
+    def _rule(self, rule: Rule, at: int, row: int) -> str:
+        about = _known(rule.when, self.columns, row)
+        if isinstance(rule, Fit):
+            return about
+        if rule.name not in self._found:
+            self._found[rule.name] = self.scoring.found(rule)
+        said = _found_why(rule, self._found[rule.name], at, self.scoring.activities.today)
+        return f"{said}; {about}" if about else said
+
+    def _weight(self, axis: str, at: int) -> float:
+        segment = int(self.scoring.segment[at])
+        own = self.model.segment[segment].weights if segment >= 0 else None
+        return float(getattr(own or self.model.weights, axis))
+
+
+def _limit_why(model: Model, line: Line, rule: Rule | None) -> str:
+    if line.sort == "rounding":
+        return "rounded to " + ("whole points", "one decimal", "two decimals")[model.score.decimals]
+    if line.sort == "cap":
+        return f"this rule gives at most {getattr(rule, 'cap', 0):.15g} points"
+    if line.sort == "clamp":
+        return f"{line.about} is {limited(getattr(model.score, line.about))}"
+    limits = model.groups if line.sort == "group" else model.channels
+    return f"the rules of {line.about!r} together give {limited(limits[line.about])}"
+
+
+def _found_why(rule: Rule, found: Found, row: int, today: int) -> str:
+    at = int(np.searchsorted(found.rows, row))
+    newest, counted, seen = int(found.newest[at]), int(found.counted[at]), int(found.seen[at])
+    if isinstance(rule, Inactivity):
+        silent = f"silent since {spelled_date(newest)} ({today - newest} days)"
+        return f"{silent}, {counted} × since day {rule.after.days}" if rule.every else silent
+    if isinstance(rule, SequenceRule | Pattern):
+        return f"completed on {spelled_date(newest)} ({_ago(today - newest)})"
+    times, on = ("once", "on") if counted == 1 else (f"{counted} times", "last on")
+    limit = f", {counted} of {seen} count" if seen > counted else ""
+    window = f", in the last {rule.window.days} days" if isinstance(rule, Behavior) and rule.window else ""
+    return f"{times}, {on} {spelled_date(newest)} ({_ago(today - newest)}){window}{limit}"
+
+
+def _ago(age: int) -> str:
+    return {0: "today", 1: "yesterday"}.get(age, f"{age} days ago")
+
+
+def _known(condition: Condition | None, columns: Columns, row: int) -> str:
+    """What is known of the fields that a question reads."""
+    names = sorted(condition.fields()) if condition else []
+    return ", ".join(f"{name} {_shown(_value(columns, name, row))}" for name in names)
+
+
+def _value(columns: Columns, name: str, row: int) -> Scalar | None:
+    return columns.fields[name][row] if name in columns.fields else None
+
+
+def _shown(value: Scalar | None) -> str:
+    if value is None:
+        return "is not known"
+    if isinstance(value, bool):
+        return "is yes" if value else "is no"
+    if isinstance(value, (int, float)):
+        return f"is {value}"
+    text = value if isinstance(value, str) else ", ".join(value)
+    return f'is "{cut(text.encode(errors="replace").decode(), 80)}"'
+
+
+def held_back(model: Model, scores: Scores, row: int) -> Iterator[Entry]:
+    """Lines of no points: what keeps a person below the band that their points would give."""
+    if scores.disqualified[row] >= 0:
+        name = model.disqualify[scores.disqualified[row]].name
+        yield {"rule": f"Disqualified: {name}", "points": 0, "why": f"kept in the lowest band: {name}"}
+    elif scores.reach[row] > scores.band[row]:
+        name = model.band_names()[scores.band[row] + 1]
+        yield {"rule": f"Gate of {name}", "points": 0, "why": _gate(bands_of(model, scores, row)[name], scores, row)}
+
+
+def _gate(band: Band, scores: Scores, row: int) -> str:
+    gates = (("fit", band.min_fit, scores.fit[row]), ("behavior", band.min_behavior, scores.behavior[row]))
+    blocked = [
+        f"blocked by {axis} gate: {axis} {spelled(int(points))} is below the minimum of {least:.15g}"
+        for axis, least, points in gates
+        if least is not None and points < round(least * 100)
+    ]
+    return "; ".join(blocked)
+
+
+def changes(before: Sequence[Entry], after: Sequence[Entry]) -> list[Entry]:
+    """What changed between two explanations of a person; the points sum to the difference of the totals."""
+    old, new = ({line["rule"]: line for line in lines} for lines in (before, after))
+    changed: list[Entry] = []
+    for rule in [*new, *(rule for rule in old if rule not in new)]:
+        was, now = (round(lines[rule]["points"] * 100) if rule in lines else 0 for lines in (old, new))
+        if was != now:
+            why = new[rule]["why"] if rule in new else "no longer counts"
+            changed.append({"rule": rule, "points": plain(now - was), "why": why})
+    return changed

@@ -1,0 +1,59 @@
+"""The one sentence on a score that fits into a CRM field."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+
+from crmsync.config.model import Model
+from crmsync.scoring.explanation.lines import held_back
+from crmsync.scoring.ledger import Line, Scores
+from crmsync.scoring.wording import cut, spelled
+
+
+def reason(model: Model, scores: Scores, row: int) -> str:
+    """One sentence on a person's score, at most 255 characters."""
+    return reasons(model, scores, [row])[0]
+
+
+def reasons(model: Model, scores: Scores, rows: Sequence[int] | NDArray[np.intp]) -> list[str]:
+    """One sentence for each of some people: band and points, then what weighs most, rules net of decay and cap."""
+    rows = np.asarray(rows, dtype=np.intp)
+    names, nets = _nets(scores, rows)
+    order = np.argsort(-np.abs(nets), axis=0, kind="stable")
+    present = (nets != 0).sum(axis=0)
+    return [
+        cut(
+            _sentence(
+                model, scores, int(row), [(names[each], int(nets[each, at])) for each in order[: present[at], at]]
+            )
+        )
+        for at, row in enumerate(rows)
+    ]
+
+
+def _nets(scores: Scores, rows: NDArray[np.intp]) -> tuple[list[str], NDArray[np.int64]]:
+    """For each rule (and each limit) what it gives after its own decay and cap, for some people."""
+    numbers: dict[str, int] = {}
+    for line in scores.lines:
+        if line.sort != "rounding":
+            numbers.setdefault(_heading(line), len(numbers))
+    nets = np.zeros((len(numbers), len(rows)), dtype=np.int64)
+    for line, points in zip(scores.lines, scores.points, strict=True):
+        if line.sort != "rounding":
+            nets[numbers[_heading(line)]] += points[rows]
+    return list(numbers), nets
+
+
+def _heading(line: Line) -> str:
+    return line.about if line.sort in ("rule", "decay", "cap") else line.name
+
+
+def _sentence(model: Model, scores: Scores, row: int, parts: Sequence[tuple[str, int]]) -> str:
+    band = f"{model.band_names()[scores.band[row]]}, " if scores.band[row] >= 0 else ""
+    head = f"{band}{spelled(int(scores.total[row]))} points"
+    back = [f"{line['rule']} ({line['why']})" for line in held_back(model, scores, row)]
+    told = [*back, *(f"{name} {spelled(points, '+')}" for name, points in parts)]
+    return f"{head}: {', '.join(told) or 'nothing counts yet'}"

@@ -1,0 +1,96 @@
+"""Test leads: people of the config file whose band or points are known beforehand."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from datetime import UTC, datetime, timedelta, tzinfo
+from typing import Any
+
+from pydantic import TypeAdapter
+
+from crmsync.config.model import Golden, Model
+from crmsync.config.tables import Duration
+from crmsync.errors import ConfigError
+from crmsync.scoring.document import result
+from crmsync.scoring.engine import score
+from crmsync.scoring.explanation.lines import explain_many
+from crmsync.scoring.ledger import Scores
+from crmsync.scoring.people_json import columns_of
+from crmsync.scoring.wording import plain
+
+GOLDEN_NOW = datetime(2026, 1, 15, 12, tzinfo=UTC)
+"""The instant of a golden lead that does not name one: a Thursday noon."""
+
+
+_DURATION: TypeAdapter[timedelta] = TypeAdapter(Duration)
+
+
+def golden(model: Model, zone: tzinfo = UTC) -> list[str]:
+    """What is wrong with the golden leads: a sentence for each that fails, with the rules that made its score."""
+    return [sentence for test in model.test for sentence in golden_failures(model, test, zone)]
+
+
+def golden_failures(model: Model, test: Golden, zone: tzinfo) -> list[str]:
+    """What one golden lead should be and is not (the stage and the owner are not scoring's to check)."""
+    now = test.at or GOLDEN_NOW
+    try:
+        columns = columns_of([golden_person(test, now)])
+    except ConfigError as error:
+        return [f"test {test.name!r}: {problem}" for problem in error.problems]
+    scores = score(model, columns, now, zone, [test.previous])
+    got = result(model, scores, 0)
+    (lines,) = explain_many(model, scores, columns, [0], now, zone)
+    wanted = test.expect.model_dump(exclude_none=True, exclude={"lines", "stage", "owner"})
+    wrong = [
+        f"{name} is {got[name]!r}, expected {_plainly(value)!r}" for name, value in wanted.items() if got[name] != value
+    ]
+    wrong += _pinned(scores, test)
+    told = ", ".join(f"{line['rule']} {line['points']:+}" for line in lines) or "no rule gave points"
+    return [f"test {test.name!r}: {'; '.join(wrong)} (the rules: {told})"] if wrong else []
+
+
+def golden_band(model: Model, test: Golden, zone: tzinfo) -> str:
+    """The band that a golden lead comes to. Raises `ConfigError` where it is not written right."""
+    now = test.at or GOLDEN_NOW
+    columns = columns_of([golden_person(test, now)])
+    scores = score(model, columns, now, zone, [test.previous])
+    return model.band_names()[int(scores.band[0])]
+
+
+def _plainly(value: Any) -> Any:
+    return int(value) if isinstance(value, float) and value.is_integer() else value
+
+
+def _pinned(scores: Scores, test: Golden) -> Iterator[str]:
+    given: dict[str, int] = {}
+    for line, points in zip(scores.lines, scores.points, strict=True):
+        if line.sort in ("rule", "decay", "cap"):
+            given[line.about] = given.get(line.about, 0) + int(points[0])
+    for name, wanted in test.expect.lines.items():
+        if name not in given:
+            yield f"there is no rule {name!r}"
+        elif given[name] != round(wanted * 100):
+            yield f"the rule {name!r} gives {plain(given[name])}, expected {wanted:.15g}"
+
+
+def golden_person(test: Golden, now: datetime) -> dict[str, Any]:
+    """A golden lead in the form of `columns_of`."""
+    given = dict(test.given)
+    activities = [each for written in given.pop("activities", []) for each in _repeated(written, now)]
+    return {"id": test.name, "fields": given, "activities": activities}
+
+
+def _repeated(written: Any, now: datetime) -> list[dict[str, Any]]:
+    """An activity of a golden lead, `times` of them a second apart."""
+    if not isinstance(written, Mapping):
+        return [{}]
+    rest = dict(written)
+    kind, ago, times = rest.pop("kind", None), rest.pop("ago", "0d"), rest.pop("times", 1)
+    try:
+        first = now - _DURATION.validate_python(ago)
+    except ValueError:
+        return [{}]
+    return [
+        {"kind": kind, "at": first - timedelta(seconds=number), "attributes": rest} if kind else {}
+        for number in range(times)
+    ]

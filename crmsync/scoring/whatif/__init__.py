@@ -1,0 +1,1 @@
+"""What a score could become: later, with more known, or with more done."""

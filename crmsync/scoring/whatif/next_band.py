@@ -1,0 +1,162 @@
+"""What is missing to the next band, and what somebody would have to do to get there."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from datetime import datetime, tzinfo
+
+import numpy as np
+from numpy.typing import NDArray
+
+from crmsync.columns import Columns, Fact
+from crmsync.config.model import Model
+from crmsync.config.rules import Behavior
+from crmsync.config.units import hundredths
+from crmsync.scoring.activities import WhatIf, selection_key
+from crmsync.scoring.bands import bands_of
+from crmsync.scoring.ledger import Scores, Whole
+from crmsync.scoring.whatif.scenarios import Case, Index, batches, case_of, copied
+from crmsync.scoring.wording import plain
+
+MOST_TOGETHER = 5
+"""More things than this to do are no advice."""
+
+TRIED_AT_ONCE = 3
+"""Of what brought most before, so many are tried beside what is chosen already."""
+
+LEAST = -(2**62)
+
+
+@dataclass(frozen=True)
+class Short:
+    """What is missing to the next band: its name, the points, single rules that each reach it, or several together."""
+
+    band: str
+    points: int | float
+    any_of: tuple[str, ...]
+    together: tuple[str, ...]
+    said: str
+
+
+def short(model: Model, scores: Scores, columns: Columns, row: int, now: datetime, zone: tzinfo) -> Short | None:
+    """What a person lacks for the next band; `None` in the highest one, or when the person is disqualified."""
+    return short_many(model, scores, columns, [row], now, zone)[0]
+
+
+def short_many(
+    model: Model, scores: Scores, columns: Columns, rows: Sequence[int], now: datetime, zone: tzinfo
+) -> list[Short | None]:
+    """What `short` says, for each of some people."""
+    case = _until_now(case_of(model, scores, columns, rows, now, zone))
+    open_ = np.flatnonzero((case.band + 1 < len(model.bands)) & (scores.disqualified[case.rows] < 0))
+    told: list[Short | None] = [None] * len(rows)
+    rules = [rule for rule in model.behavior if rule.points > 0]
+    for some in batches(len(open_), max(1, len(rules))):
+        which = open_[some]
+        for at, reached in zip(which.tolist(), _reached(case, which, rules), strict=True):
+            told[at] = _short(case, at, *reached)
+    return told
+
+
+def _until_now(case: Case) -> Case:
+    """The case without what has not happened yet."""
+    past = case.columns.at <= int(case.now.timestamp())
+    columns = case.columns
+    kept = replace(columns, person=columns.person[past], at=columns.at[past], fact=columns.fact[past])
+    return replace(case, columns=kept)
+
+
+def _short(case: Case, at: int, alone: Sequence[str], together: Sequence[str]) -> Short:
+    row = int(case.rows[at])
+    band = case.model.band_names()[case.band[at] + 1]
+    needed = bands_of(case.model, case.scores, row)[band].at
+    lacking = max(0, hundredths(needed) - int(case.scores.total[row])) if needed is not None else 0
+    return Short(band, plain(lacking), tuple(alone), tuple(together), _said(band, lacking, alone, together))
+
+
+def _said(band: str, lacking: int, alone: Sequence[str], together: Sequence[str]) -> str:
+    head = f"{plain(lacking)} points short of {band}" if lacking else f"held below {band} by a gate"
+    if alone:
+        return f"{head}: {' or '.join(alone)}"
+    return f"{head}: {' and '.join(together)}" if together else head
+
+
+def _reached(case: Case, which: Index, rules: Sequence[Behavior]) -> list[tuple[list[str], list[str]]]:
+    """For each person the rules that alone reach the next band; where there is none, several that do together."""
+    if not rules:
+        return [([], []) for _ in which]
+    goal = case.band[which].astype(np.int64) + 1
+    chosen = np.zeros((len(which), len(rules)), dtype=bool)
+    everyone = np.repeat(np.arange(len(which)), len(rules))
+    band, total = _tried(case, which, rules, chosen, everyone, np.tile(np.arange(len(rules)), len(which)))
+    band, total = band.reshape(chosen.shape), total.reshape(chosen.shape)
+    alone = band >= goal[:, None]
+    seeking = np.flatnonzero(~alone.any(axis=1))
+    gain = total[seeking] - case.scores.total[case.rows[which[seeking]]][:, None]
+    found = _together(case, which[seeking], rules, goal[seeking], gain)
+    together = dict(zip(seeking.tolist(), found, strict=True))
+    return [
+        (
+            [rules[number].name for number in np.flatnonzero(alone[at]).tolist()],
+            [rules[number].name for number in together.get(at, ())],
+        )
+        for at in range(len(which))
+    ]
+
+
+def _together(case: Case, which: Index, rules: Sequence[Behavior], goal: Whole, gain: Whole) -> list[list[int]]:
+    """Rules that together reach a band: always the one more that brings most; nothing when `MOST_TOGETHER` do not.
+
+    `gain` (people, rules) is what each rule brought when it was last tried: the best of these are tried again.
+    """
+    order: list[list[int]] = [[] for _ in which]
+    chosen, base = np.zeros(gain.shape, dtype=bool), case.scores.total[case.rows[which]].copy()
+    going = np.arange(len(which))
+    for step in range(min(MOST_TOGETHER, len(rules))):
+        width = min(TRIED_AT_ONCE, len(rules) - step)
+        tries = np.argsort(np.where(chosen[going], -LEAST, -gain[going]), axis=1, kind="stable")[:, :width]
+        owner, rule = np.repeat(going, width), tries.ravel()
+        band, total = _tried(case, which, rules, chosen, owner, rule)
+        gain[owner, rule] = total - base[owner]
+        band, total = band.reshape(tries.shape), total.reshape(tries.shape)
+        each, best = np.arange(len(going)), _best(band, total)
+        chosen[going, tries[each, best]] = True
+        base[going] = total[each, best]
+        for person, number in zip(going.tolist(), tries[each, best].tolist(), strict=True):
+            order[person].append(number)
+        going = going[band[each, best] < goal[going]]
+    for person in going.tolist():
+        order[person] = []
+    return order
+
+
+def _best(band: NDArray[np.int8], total: Whole) -> Index:
+    """For each person the try that leads to the highest band, and among these to the highest total."""
+    highest = band == band.max(axis=1, keepdims=True)
+    best: Index = np.where(highest, total, LEAST).argmax(axis=1)
+    return best
+
+
+def _tried(
+    case: Case, which: Index, rules: Sequence[Behavior], chosen: NDArray[np.bool_], owner: Index, rule: Index
+) -> tuple[NDArray[np.int8], Whole]:
+    """The band and total of people (`owner`, an index of `which`) had they just done what `rule` and the chosen ask."""
+    copies = copied(case.columns, which[owner])
+    done = chosen[owner]
+    done[np.arange(len(owner)), rule] = True
+    person, number = np.nonzero(done)
+    known = len(copies.facts)
+    everyone = np.concatenate([copies.person, person.astype(np.int32)])
+    order = np.argsort(everyone, kind="stable")
+    at = np.full(len(person), int(case.now.timestamp()), dtype=np.int64)
+    acted = replace(
+        copies,
+        person=everyone[order],
+        at=np.concatenate([copies.at, at])[order],
+        fact=np.concatenate([copies.fact, (number + known).astype(np.int32)])[order],
+        facts=[*copies.facts, *(Fact(each.on[0], {}) for each in rules)],
+    )
+    taken = {known + place: selection_key(each.on, each.where) for place, each in enumerate(rules)}
+    then = case.scored(acted, which[owner], WhatIf(np.zeros(len(owner), dtype=np.int32), taken))
+    return then.band, then.total

@@ -1,0 +1,246 @@
+"""What fields that nobody filled in could change: the range of a score, and which of them are worth knowing."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime, tzinfo
+from itertools import pairwise, product
+from math import prod
+
+import numpy as np
+from numpy.typing import NDArray
+
+from crmsync.columns import Columns
+from crmsync.config.model import Model
+from crmsync.config.rules import Fit, Rule
+from crmsync.config.units import hundredths
+from crmsync.model import Scalar
+from crmsync.scoring.conditions import Asker
+from crmsync.scoring.context import Known
+from crmsync.scoring.engine import Scoring, score
+from crmsync.scoring.ledger import Scores
+from crmsync.scoring.operators import YES
+from crmsync.scoring.titles import reader
+from crmsync.scoring.values import Column, column, take, unknown
+from crmsync.scoring.whatif.candidates import candidates
+from crmsync.scoring.whatif.scenarios import Case, Index, batches, case_of, copied
+from crmsync.scoring.wording import plain
+
+MOST_COMBINATIONS = 2_000
+"""Beyond this many combinations of unknown fields, each field is tried on its own, best first."""
+
+_ANY_TIME = datetime(2026, 1, 15, 12, tzinfo=UTC)
+
+Kinds = NDArray[np.intp]
+"""For each field that decides something the kind of its value, -1 where it is not known: one row (or many)."""
+
+
+@dataclass(frozen=True)
+class Range:
+    """The lowest and highest total over the fields that are not known, and the bands that come with them."""
+
+    lowest: int | float
+    highest: int | float
+    bands: tuple[str, ...]
+    unknown: tuple[str, ...]
+
+
+def possible(model: Model, scores: Scores, columns: Columns, row: int, now: datetime, zone: tzinfo) -> Range:
+    """The range of one person's total over the fields that rules read and nobody filled in."""
+    return possible_many(model, scores, columns, [row], now, zone)[0]
+
+
+def possible_many(
+    model: Model, scores: Scores, columns: Columns, rows: Sequence[int], now: datetime, zone: tzinfo
+) -> list[Range]:
+    """What `possible` says, for each of some people."""
+    case = case_of(model, scores, columns, rows, now, zone)
+    read = {name: _answered(model, case, name) for name in sorted(_decisive(model))}
+    lacking = [tuple(name for name in read if read[name].kinds[at] < 0) for at in range(len(case.rows))]
+    seen = [[(int(scores.total[row]), int(scores.band[row]))] for row in case.rows]
+    for at, found in _tried(case, read, [at for at, names in enumerate(lacking) if names]):
+        seen[at] = found
+    names = model.band_names()
+    return [
+        Range(
+            plain(min(total for total, _ in found)),
+            plain(max(total for total, _ in found)),
+            tuple(names[band] for band in sorted({band for _, band in found if band >= 0})),
+            unknown,
+        )
+        for found, unknown in zip(seen, lacking, strict=True)
+    ]
+
+
+@dataclass(frozen=True)
+class Answered:
+    """One field of some people: values that answer every question of the model alike are of one kind.
+
+    `distinct`: a value of each kind, and `None` at the end. `kinds` (n,): of which kind each value is, -1 where
+    it is not known. `options`: of which kinds it could be.
+    """
+
+    distinct: Sequence[Scalar | None]
+    kinds: Kinds
+    options: Sequence[int]
+
+    def codes(self, kinds: Kinds) -> Kinds:
+        """Where the value of each kind stands in `distinct`."""
+        return np.where(kinds < 0, len(self.distinct) - 1, kinds)
+
+
+def _answered(model: Model, case: Case, name: str) -> Answered:
+    known = case.columns.fields.get(name)
+    held = known if isinstance(known, Column) else unknown(len(case.rows))
+    made = column([*held.distinct, *candidates(model, name)])
+    asker = Asker(len(made), {name: made}, model.lists, reader(model.titles))
+    parts = [part for each in model.conditions() for part in each.parts() if part.field == name]
+    answers = np.array([asker.match(name, part) for part in parts]).T
+    _, first, kind = np.unique(answers, axis=0, return_index=True, return_inverse=True)
+    kinds = np.where([value is None for value in made], -1, kind.ravel())
+    options = set(kinds[len(held.distinct) :].tolist()) - {-1}
+    return Answered([*(made[int(at)] for at in first), None], kinds[: len(held.distinct)][held.codes], sorted(options))
+
+
+def _tried(
+    case: Case, read: Mapping[str, Answered], people: Sequence[int]
+) -> Iterator[tuple[int, list[tuple[int, int]]]]:
+    """For each person the totals and bands that come of the ways to fill in what is not known.
+
+    Of ways that differ in nothing but the points of fit, those with the fewest and the most are enough, unless bands
+    lie between them.
+    """
+    if not people:
+        return
+    profiles, profile = np.unique(
+        np.array([each.kinds[people] for each in read.values()]).T, axis=0, return_inverse=True
+    )
+    ends, between = _ways(case.model, read, profiles)
+    mine = dict(zip(people, profile.ravel().tolist(), strict=True))
+    found = _outcomes(case, read, mine, people, ends)
+    open_ = [person for person in people if _apart([band for _, band in found[person]])]
+    more = _outcomes(case, read, mine, open_, between)
+    yield from ((person, [*found[person], *more.get(person, ())]) for person in people)
+
+
+def _apart(bands: Sequence[int]) -> bool:
+    return max(bands) - min(bands) > 1
+
+
+def _outcomes(
+    case: Case, read: Mapping[str, Answered], profile: Mapping[int, int], people: Sequence[int], ways: Sequence[Kinds]
+) -> dict[int, list[tuple[int, int]]]:
+    """Total and band of people for each of the ways that their profile has."""
+    found: dict[int, list[tuple[int, int]]] = {person: [] for person in people}
+    counts = [len(ways[profile[person]]) for person in people]
+    which = np.repeat(np.array(people, dtype=np.intp), counts)
+    kinds = np.concatenate([np.zeros((0, len(read)), dtype=np.intp), *(ways[profile[person]] for person in people)])
+    for some in batches(len(which)):
+        then = _filled(case, read, which[some], kinds[some])
+        for person, total, band in zip(which[some].tolist(), then.total.tolist(), then.band.tolist(), strict=True):
+            found[person].append((total, band))
+    return found
+
+
+def _filled(case: Case, read: Mapping[str, Answered], which: Index, kinds: Kinds) -> Scores:
+    """The scores of people with the fields that they lack filled in."""
+    copies = copied(case.columns, which)
+    fields = dict(copies.fields)
+    for (name, each), kind in zip(read.items(), kinds.T, strict=True):
+        held = fields.get(name)
+        held = held if isinstance(held, Column) else unknown(len(which))
+        codes = np.where(each.kinds[which] < 0, len(held.distinct) + each.codes(kind), held.codes)
+        fields[name] = Column(codes.astype(np.int32), [*held.distinct, *each.distinct], held.odd)
+    return case.scored(replace(copies, fields=fields), which)
+
+
+def _ways(model: Model, read: Mapping[str, Answered], profiles: Kinds) -> tuple[list[Kinds], list[Kinds]]:
+    """For each profile the ways to fill it in that matter: those with the least and most fit, and those in between."""
+    every = [_all_ways(model, read, profile) for profile in profiles]
+    starts = np.cumsum([0, *map(len, every)])
+    stacked = np.concatenate(every)
+    influence = np.concatenate([_influence(model, read, stacked[some]) for some in batches(len(stacked))])
+    split = [_split(influence[start:end]) for start, end in pairwise(starts.tolist())]
+    ends = [ways[outer] for ways, (outer, _) in zip(every, split, strict=True)]
+    between = [ways[inner] for ways, (_, inner) in zip(every, split, strict=True)]
+    return ends, between
+
+
+def _split(influence: NDArray[np.int64]) -> tuple[Index, Index]:
+    """Of ways that differ in nothing but fit, those with the least and the most, and one for each fit in between."""
+    distinct, first = np.unique(influence, axis=0, return_index=True)
+    begins = np.ones(len(first), dtype=bool)
+    begins[1:] = (distinct[1:, :-1] != distinct[:-1, :-1]).any(axis=1)
+    outer = begins | np.append(begins[1:], True)
+    return first[outer], first[~outer]
+
+
+def _all_ways(model: Model, read: Mapping[str, Answered], profile: Kinds) -> Kinds:
+    """Every way to fill in a profile, or many ways where there are too many."""
+    options = [each.options if kind < 0 else [kind] for each, kind in zip(read.values(), profile, strict=True)]
+    if prod(map(len, options)) > MOST_COMBINATIONS:
+        return _walked(model, read, profile)
+    return np.array(list(product(*options)), dtype=np.intp)
+
+
+def _walked(model: Model, read: Mapping[str, Answered], profile: Kinds) -> Kinds:
+    """The ways met on two walks, up and down, that fill in one field after the other with what moves points most.
+
+    Each field has its turn twice, because what a field can do depends on the others.
+    """
+    answered, seen = [*read.values()], []
+    points = np.array([hundredths(rule.points) for rule in _asking(model)], dtype=np.int64)
+    for up in (1, -1):
+        way = profile.copy()
+        for place in [*np.flatnonzero(profile < 0).tolist()] * 2:
+            tries = np.repeat(way[None], len(answered[place].options), axis=0)
+            tries[:, place] = answered[place].options
+            influence = _influence(model, read, tries)
+            way = tries[np.argmax(up * (influence[:, -1] + influence[:, 1 : len(points) + 1] @ points))]
+            seen.append(tries)
+    return np.unique(np.concatenate(seen), axis=0)
+
+
+def _asking(model: Model) -> list[Rule]:
+    """The rules about activities that depend on fields."""
+    return [rule for rule in model.rules() if not isinstance(rule, Fit) and (rule.when or rule.segments)]
+
+
+def _influence(model: Model, read: Mapping[str, Answered], ways: Kinds) -> NDArray[np.int64]:
+    """What fields decide, in a row for each way: segment, rules that count, disqualifications; at the end fit."""
+    none = np.zeros(0, dtype=np.int64)
+    fields = {
+        name: Column(each.codes(kind).astype(np.int32), each.distinct, {})
+        for (name, each), kind in zip(read.items(), ways.T, strict=True)
+    }
+    columns = Columns(np.arange(len(ways)), fields, none.astype(np.int32), none, none.astype(np.int32), ())
+    known = Known(model, columns, _ANY_TIME, UTC)
+    scoring = Scoring(known)
+    decided = [known.segment, *(scoring.applies(rule) for rule in _asking(model))]
+    decided += [known.asker.ask(each.when) == YES for each in model.disqualify if each.when]
+    return np.column_stack([*decided, scoring.scores().fit]).astype(np.int64)
+
+
+def worth_knowing(
+    model: Model, scores: Scores, columns: Columns, now: datetime, zone: tzinfo
+) -> list[tuple[str, int, int]]:
+    """For each field: how many people lack it, and for how many of them it could change the band; most first."""
+    ranked = [(name, *_moved(model, scores, columns, now, zone, name)) for name in sorted(_decisive(model))]
+    return sorted((each for each in ranked if each[1]), key=lambda each: (-each[2], -each[1], each[0]))
+
+
+def _decisive(model: Model) -> set[str]:
+    """The fields that can change a score or a band: all that are read, save by qualifications."""
+    return {name for each in model.model_copy(update={"qualification": []}).conditions() for name in each.fields()}
+
+
+def _moved(model: Model, scores: Scores, columns: Columns, now: datetime, zone: tzinfo, name: str) -> tuple[int, int]:
+    values = columns.fields.get(name, [None] * len(columns.people))
+    rows = [row for row, value in enumerate(values) if value in (None, "")]
+    some = take(columns, rows)
+    moved = np.zeros(len(rows), dtype=bool)
+    for value in candidates(model, name) if rows else ():
+        then = score(model, replace(some, fields={**some.fields, name: [value] * len(rows)}), now, zone)
+        moved |= then.band != scores.band[rows]
+    return len(rows), int(moved.sum())
