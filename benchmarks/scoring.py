@@ -29,12 +29,12 @@ from sqlalchemy import insert
 
 from crmsync.columns import Columns, Fact
 from crmsync.config.model import Model
-from crmsync.scoring import explain, reasons, score, take
-from crmsync.scoring.activities import Activities, behavior, chosen
-from crmsync.scoring.values import column
+from crmsync.scoring import explain_score, score, summarize_many, take_rows
+from crmsync.scoring.activities import ActivityTable, find_behavior, select_facts
+from crmsync.scoring.values import make_column
 from crmsync.store import schema, score_inputs
 from crmsync.store.database import Store, open_store
-from crmsync.store.records import outdate
+from crmsync.store.records import mark_dirty
 from crmsync.store.scores import PEOPLE_AT_ONCE
 
 NOW = datetime(2026, 11, 21, 12, tzinfo=UTC)
@@ -152,7 +152,7 @@ def whole(of: Model, everybody: Columns) -> None:
     """Score everybody, chunk by chunk: from plain lists of values, and from columns that are encoded already."""
     some = list(chunks(everybody, CHUNK))
     first, _ = timed(lambda: [score(of, each, NOW, UTC) for each in some])
-    coded = [replace(each, fields={name: column(values) for name, values in each.fields.items()}) for each in some]
+    coded = [replace(each, fields={name: make_column(values) for name, values in each.fields.items()}) for each in some]
     again, hot = timed(lambda: sum(int((score(of, each, NOW, UTC).band == 2).sum()) for each in coded), 2)
     people, acts = len(everybody.people), len(everybody.at)
     say(f"{people:>11,} people {acts:>12,} activities {first:8.2f} s  {again:8.2f} s encoded   {hot:,} mql")
@@ -161,10 +161,10 @@ def whole(of: Model, everybody: Columns) -> None:
 def changed(of: Model, everybody: Columns) -> None:
     """The thousand people of a cycle: scored, with a reason each, and one of them explained."""
     rows = np.sort(np.random.default_rng(3).choice(len(everybody.people), 1000, replace=False))
-    some = take(everybody, rows)
+    some = take_rows(everybody, rows)
     seconds, scores = timed(lambda: score(of, some, NOW, UTC), 3)
-    told, _ = timed(lambda: reasons(of, scores, range(1000)), 3)
-    why, _ = timed(lambda: explain(of, scores, some, 0, NOW, UTC), 3)
+    told, _ = timed(lambda: summarize_many(of, scores, range(1000)), 3)
+    why, _ = timed(lambda: explain_score(of, scores, some, 0, NOW, UTC), 3)
     say(
         f"1,000 changed people: scores {seconds:.3f} s, their reasons {told:.3f} s; one explanation {why * 1000:.1f} ms"
     )
@@ -184,7 +184,7 @@ def fading(of: Model) -> Model:
     return Model().model_copy(update={"behavior": rules})
 
 
-def matched(of: Model, found: Activities) -> Matched:
+def matched(of: Model, found: ActivityTable) -> Matched:
     """What the others get for free."""
     parts = [found.taken(rule.on, rule.where) for rule in of.behavior]
     person, age = (np.concatenate([getattr(part, name) for part in parts]) for name in ("person", "age"))
@@ -192,11 +192,11 @@ def matched(of: Model, found: Activities) -> Matched:
     return Matched(person, number, age.astype(np.int32))
 
 
-def by_crmsync(of: Model, found: Activities) -> NDArray[np.int64]:
+def by_crmsync(of: Model, found: ActivityTable) -> NDArray[np.int64]:
     """The sum of each person, in hundredths, from activities that are already matched."""
     total = np.zeros(found.rows, dtype=np.int64)
     for rule in of.behavior:
-        acted = behavior(rule, found)
+        acted = find_behavior(rule, found)
         total[acted.rows] += np.minimum(acted.points, round((rule.cap or 0) * 100))
     return total
 
@@ -262,7 +262,7 @@ def by_python(of: Model, given: Matched) -> dict[int, float]:
 def compared(of: Model, everybody: Columns) -> None:
     """The same sums by all four, as times of ours."""
     part = fading(of)
-    seconds, found = timed(lambda: Activities(chosen(part, everybody.facts), everybody, NOW, UTC))
+    seconds, found = timed(lambda: ActivityTable(select_facts(part, everybody.facts), everybody, NOW, UTC))
     given = matched(part, found)
     ours, _ = timed(lambda: by_crmsync(part, found), 3)
     say(f"\nthe {len(part.behavior)} rules that fade, {len(given.person):,} activities (times of crmsync's)")
@@ -332,12 +332,12 @@ def cycles(url: str, people: int) -> None:
             facts: score_inputs.Facts = {}
             for start in range(0, len(rows), PEOPLE_AT_ONCE):
                 some = rows[start : start + PEOPLE_AT_ONCE]
-                score(of, score_inputs.columns(tx, some, FIELDS, ["hubspot"], facts, keep=True), NOW, UTC)
+                score(of, score_inputs.read_columns(tx, some, FIELDS, ["hubspot"], facts, keep=True), NOW, UTC)
 
     few = sorted(np.random.default_rng(5).choice(people, 1000, replace=False).tolist())
     for told, rows in (("for the first time", range(people)), ("again", range(people)), ("who changed", few)):
         with store.begin() as tx:
-            outdate(tx, few)
+            mark_dirty(tx, few)
         busy = time.process_time()
         seconds, _ = timed(lambda rows=rows: work(rows))  # type: ignore[misc]
         busy = time.process_time() - busy

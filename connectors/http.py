@@ -49,7 +49,7 @@ ANSWER_POLL = 0.02
 T = TypeVar("T")
 
 
-class Bucket:
+class TokenBucket:
     """A token bucket: at most `rate` calls in any `per` seconds, spread so that a full burst never overruns a window.
 
     `rate` may be changed when the CRM says what it is.
@@ -149,13 +149,13 @@ def _whole_number(digits: str) -> int | float:
 
 def _cleaned(value: Any) -> Any:
     if isinstance(value, str):
-        return clean(value)
+        return clean_text(value)
     if isinstance(value, dict):
-        return {clean(name): _cleaned(each) for name, each in value.items()}
+        return {clean_text(name): _cleaned(each) for name, each in value.items()}
     return [_cleaned(each) for each in value] if isinstance(value, list) else value
 
 
-def clean(text: str) -> str:
+def clean_text(text: str) -> str:
     """Text without NUL and lone surrogates, which no database and no UTF-8 body takes."""
     if text.isascii() and "\x00" not in text:
         return text
@@ -194,7 +194,7 @@ def _hopeless(state: tenacity.RetryCallState) -> bool:
     return (state.seconds_since_start or 0.0) + state.upcoming_sleep > PATIENCE
 
 
-def patiently(crm: str, exchange: Callable[[], T], stop: Stop) -> T:
+def with_retries(crm: str, exchange: Callable[[], T], stop: Stop) -> T:
     """Do one HTTP exchange (send, read the whole body, parse), and again while it raises `Transient`.
 
     Raises `Unavailable` when patience is over and `Cancelled` as soon as `stop` is raised. Anything else passes through

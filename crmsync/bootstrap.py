@@ -47,7 +47,7 @@ def opened_state(config: Config) -> Iterator[Store]:
 
 
 @contextmanager
-def connected(config: Config, store: Store, stop: Stop) -> Iterator[dict[str, Connector]]:
+def connect_all(config: Config, store: Store, stop: Stop) -> Iterator[dict[str, Connector]]:
     """A connector for each CRM that the config has a table for; none of them has made a call yet.
 
     Raises `ConfigError` where there is none, or where credentials are missing.
@@ -60,7 +60,7 @@ def connected(config: Config, store: Store, stop: Stop) -> Iterator[dict[str, Co
         for name in config.crms:
             try:
                 leave = WriterStop(stop, store)
-                crms[name] = stack.enter_context(connector(config, name, StoredNotes(store, name), leave))
+                crms[name] = stack.enter_context(connect_one(config, name, StoredNotes(store, name), leave))
             except ConfigError as error:
                 problems += error.problems
         if problems:
@@ -69,7 +69,7 @@ def connected(config: Config, store: Store, stop: Stop) -> Iterator[dict[str, Co
 
 
 @contextmanager
-def connector(config: Config, crm: str, notes: Notes, stop: Stop) -> Iterator[Connector]:
+def connect_one(config: Config, crm: str, notes: Notes, stop: Stop) -> Iterator[Connector]:
     """The connector of one CRM; closed afterwards. Raises `ConfigError` where credentials are missing."""
     made: Connector = connectors()[crm].connect(config.crms[crm], config.field_map(crm), notes, stop)
     try:
@@ -79,25 +79,25 @@ def connector(config: Config, crm: str, notes: Notes, stop: Stop) -> Iterator[Co
 
 
 @contextmanager
-def at_work(config: Config, who: str, stop: Stop, progress: Progress) -> Iterator[Work]:
+def open_work(config: Config, who: str, stop: Stop, progress: Progress) -> Iterator[Work]:
     """Everything for one run, now, as the one writer of the state. Raises `StateInUse` when somebody else writes."""
     with (
         opened_state(config) as store,
         store.writer(who, stop, landing=say_landing),
-        connected(config, store, stop) as crms,
+        connect_all(config, store, stop) as crms,
     ):
         quick_check(store, datetime.now(UTC))
-        yield Work(config, store, crms, datetime.now(UTC), progress, partial(connected, stop=stop), stopwatch())
+        yield Work(config, store, crms, datetime.now(UTC), progress, partial(connect_all, stop=stop), stopwatch())
 
 
 def say_landing(seconds: float) -> None:
     """Tell why nothing happens for so long."""
     why = "an earlier worker vanished, and what it had sent may still arrive"
-    log.get().warning("waiting_to_take_over", seconds=round(seconds), why=why)
+    log.get_logger().warning("waiting_to_take_over", seconds=round(seconds), why=why)
 
 
 @contextmanager
 def looking_on(config: Config, stop: Stop, progress: Progress) -> Iterator[Work]:
     """Everything for a preview, now, beside whoever writes; it makes its connectors itself."""
     with opened_state(config) as store:
-        yield Work(config, store, {}, datetime.now(UTC), progress, partial(connected, stop=stop), stopwatch())
+        yield Work(config, store, {}, datetime.now(UTC), progress, partial(connect_all, stop=stop), stopwatch())

@@ -36,7 +36,7 @@ class Columns:
     facts: Sequence[Fact]
 
 
-def renumbered(fact: NDArray[np.integer[Any]]) -> tuple[list[int], NDArray[np.int32]]:
+def renumber_facts(fact: NDArray[np.integer[Any]]) -> tuple[list[int], NDArray[np.int32]]:
     """The facts that activities (m,) point to, ascending, and for each activity the place of its fact among these."""
     there = np.bincount(fact)
     used = np.flatnonzero(there)

@@ -21,19 +21,19 @@ from crmsync.config import config_of
 from crmsync.errors import StateInUse
 from crmsync.failpoint import failpoint
 from crmsync.planning import approval
-from crmsync.planning.apply import apply
-from crmsync.planning.builder import Drafted, draft, draft_preview
+from crmsync.planning.apply import apply_changes
+from crmsync.planning.builder import BuiltPlan, build_plan, build_preview
 from crmsync.pull import pull_all, pull_first
 from crmsync.redaction import hide_secrets, secrets_of
-from crmsync.result import Result, Waiting, new_run_id
+from crmsync.result import Result, WaitingPlan, new_run_id
 from crmsync.store import journal
-from crmsync.store.copy import copied
+from crmsync.store.copy import copy_state
 from crmsync.store.database import Store, wipe_log
-from crmsync.store.sql import IN_LIST, chunks
+from crmsync.store.sql import IN_LIST, in_chunks
 from crmsync.work import Work
 
 
-def cycle(work: Work, command: str = "sync", *, full: bool = False, approved: bool = False) -> Result:
+def run_cycle(work: Work, command: str = "sync", *, full: bool = False, approved: bool = False) -> Result:
     """Run once: `full` pulls everything again, `approved` asks nobody.
 
     An edited config is tried on a copy of the state first. While its plan waits for approval, the last approved config
@@ -49,7 +49,7 @@ def cycle(work: Work, command: str = "sync", *, full: bool = False, approved: bo
     return result
 
 
-def plan(work: Work) -> Result:
+def preview_run(work: Work) -> Result:
     """Pull and score on a copy of the state, and say what a run would change; the plan is kept to be applied.
 
     The state itself learns nothing from it, so that no later run can tell that somebody looked; only before the very
@@ -76,7 +76,7 @@ def plan(work: Work) -> Result:
 def _on_copy(work: Work) -> Iterator[Work]:
     """The same work on a private copy of the state, which is gone afterwards."""
     with ExitStack() as stack:
-        copy = stack.enter_context(copied(work.store))
+        copy = stack.enter_context(copy_state(work.store))
         crms = stack.enter_context(work.connect(work.config, copy)) if work.connect else work.crms
         yield work._replace(store=copy, crms=crms)
 
@@ -90,7 +90,7 @@ def _entered(stack: ExitStack, store: Store) -> bool:
     return True
 
 
-def _keep_preview(work: Work, copy: Store, result: Result, drafted: Drafted) -> None:
+def _keep_preview(work: Work, copy: Store, result: Result, drafted: BuiltPlan) -> None:
     hashes = hashes_of(work.config)
     written = {"kind": "preview", "reasons": drafted.reasons, "records": drafted.numbers, "seen": drafted.numbers}
     with work.store.begin() as writing:
@@ -102,18 +102,18 @@ def _keep_preview(work: Work, copy: Store, result: Result, drafted: Drafted) -> 
 def _copy_changes(work: Work, copy: Store, run: str, plan_id: str) -> None:
     """Take the changes that were planned on a copy over into the journal, a few at a time."""
     with copy.read() as reading:
-        for rows in chunks((row for _state, _reason, row in journal.rows_of(reading, run)), IN_LIST):
+        for rows in in_chunks((row for _state, _reason, row in journal.rows_of(reading, run)), IN_LIST):
             with work.store.begin() as writing:
                 journal.copy_changes(writing, plan_id, rows, work.now_ms)
 
 
-def _preview(trial: Work, run: str, *, without_odd_data: bool = False) -> tuple[Result, Drafted]:
+def _preview(trial: Work, run: str, *, without_odd_data: bool = False) -> tuple[Result, BuiltPlan]:
     """Everything up to the plan, on a state that is a copy."""
     attempt = begin_attempt(trial, run)
     open_run(trial, attempt.result, "plan")
     setting = pull_all(trial, attempt, full=False, resuming=False)
     setting = setting._replace(edited=_edited_crms(trial, setting.crms))
-    drafted = draft_preview(trial, attempt.result, setting, without_odd_data=without_odd_data)
+    drafted = build_preview(trial, attempt.result, setting, without_odd_data=without_odd_data)
     return end_attempt(trial, attempt, "preview"), drafted
 
 
@@ -126,7 +126,7 @@ def _edited_crms(work: Work, crms: Sequence[str]) -> list[str]:
     return [crm for crm in crms if by_crm.get(crm, adopted[0]) != work.config.decision_hash()]
 
 
-def _try_edited_config(work: Work) -> tuple[Waiting | None, dict[str, int]]:
+def _try_edited_config(work: Work) -> tuple[WaitingPlan | None, dict[str, int]]:
     """Plan by an edited config on a copy of the state, and let the plan wait when it is too large to be true.
 
     Returns the plan, and how many calls that cost each CRM.
@@ -186,7 +186,7 @@ def _run(
     *,
     full: bool,
     approved: bool = False,
-    config_plan: Waiting | None = None,
+    config_plan: WaitingPlan | None = None,
     calls: Mapping[str, int],
 ) -> Result:
     attempt = begin_attempt(work, new_run_id(work.now))
@@ -198,13 +198,13 @@ def _run(
         setting = setting._replace(edited=_edited_crms(work, setting.crms), unguarded=approved)
         with work.store.read() as reading:
             agreed = approval.find_approval(reading, work.config.decision_hash(), work.now_ms)
-        draft(work, result, setting._replace(approval=agreed))
+        build_plan(work, result, setting._replace(approval=agreed))
         _report_waiting(work, result, config_plan)
         failpoint("plan_stored")
         return _write(work, attempt, agreed.plans)
 
 
-def _report_waiting(work: Work, result: Result, config_plan: Waiting | None) -> None:
+def _report_waiting(work: Work, result: Result, config_plan: WaitingPlan | None) -> None:
     """What waits after this run: the edited config's plan first; where odd data wait as well, a note says so."""
     if config_plan is None:
         with work.store.begin() as writing:
@@ -220,13 +220,13 @@ def _write(work: Work, attempt: Attempt, approved: Sequence[str]) -> Result:
     hide = partial(hide_secrets, secrets=secrets_of(work.config))
     for crm in crms_left(work, attempt):
         with taking_part(work, attempt, crm):
-            apply(work.store, work.crms[crm], result.run, work.config.write, work.now_ms, work.progress, hide)
+            apply_changes(work.store, work.crms[crm], result.run, work.config.write, work.now_ms, work.progress, hide)
     count_outcomes(work, result)
     with work.store.begin() as writing:
         approval.use_up(writing, approved, [crm for crm in work.crms if crm not in attempt.skipped], work.now_ms)
         if attempt.ahead:  # what is forgotten goes by a clock that a CRM agrees with
             oldest = work.now_ms - int(work.config.state.keep.total_seconds() * 1000)
-            journal.prune(writing, oldest, work.now_ms)
+            journal.prune_runs(writing, oldest, work.now_ms)
     wipe_log(work.store)
     untaken = any(counts.partly or counts.rejected or counts.unknown for counts in result.crms.values())
     trouble = untaken or attempt.skipped or result.problems

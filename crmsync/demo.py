@@ -16,20 +16,20 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from connectors.sandbox.generate import world
+from connectors.sandbox.generate import make_world
 from crmsync import log
-from crmsync.bootstrap import at_work
+from crmsync.bootstrap import open_work
 from crmsync.config import Config, load, template
 from crmsync.config.load import RESERVED_ENV
 from crmsync.config.settings import ENV_PREFIX
 from crmsync.connector import Stop
-from crmsync.cycle import cycle
+from crmsync.cycle import run_cycle
 from crmsync.elapsed import stopwatch
 from crmsync.errors import Cancelled, ConfigError, CrmsyncError
 from crmsync.exit_codes import code_of
 from crmsync.redaction import secrets_of
 from crmsync.reporting.console import in_order
-from crmsync.reporting.person import hottest
+from crmsync.reporting.person import hottest_people
 from crmsync.result import Result
 from crmsync.work import Work
 
@@ -46,7 +46,7 @@ SECRETS = {
 """What the sandbox accepts."""
 
 
-def demo(
+def run_demo(
     folder: Path, people: int, seed: int, keep: bool, stop: Stop, begin: Callable[[str], object], program: str
 ) -> dict[str, Any]:
     """Run the demo and tell what happened. `begin` is called with each step as it starts.
@@ -144,27 +144,27 @@ def _answers(port: int) -> bool:
 
 
 def _configured(folder: Path, url: str) -> Config:
-    sales = [rep.email for rep in world(1, 1, datetime.now(UTC)).reps if rep.active]
-    (folder / "config.toml").write_text(template.demo(url, sales), encoding="utf-8")
+    sales = [rep.email for rep in make_world(1, 1, datetime.now(UTC)).reps if rep.active]
+    (folder / "config.toml").write_text(template.demo_config(url, sales), encoding="utf-8")
     for name, secret in SECRETS.items():
         path = folder / "secrets" / name
         path.touch(mode=0o600)
         path.chmod(0o600)
         path.write_text(secret + "\n", encoding="utf-8")
     config = load(folder / "config.toml")
-    log.start(config.log, 30, secrets_of(config))
+    log.start_logging(config.log, 30, secrets_of(config))
     return config
 
 
 def _cycles(config: Config, stop: Stop, begin: Callable[[str], object]) -> dict[str, Any]:
-    with at_work(config, "crmsync demo", stop, lambda _what, _crm, _more: None) as work:
+    with open_work(config, "crmsync demo", stop, lambda _what, _crm, _more: None) as work:
         begin("The score fields, in both CRMs")
         made = {crm: list(connector.create_fields()) for crm, connector in work.crms.items()}
         begin("A backfill")
-        backfill = cycle(work, "backfill", full=True, approved=True)
+        backfill = run_cycle(work, "backfill", full=True, approved=True)
         begin("A second cycle")
         again = work._replace(now=datetime.now(UTC), elapsed=stopwatch())
-        second = cycle(again, "sync")
+        second = run_cycle(again, "sync")
         begin("Done")
         return {
             "fields": made,
@@ -180,7 +180,7 @@ def _ordered(result: Result, config: Config) -> dict[str, Any]:
 
 def _hottest(work: Work) -> list[dict[str, Any]]:
     with work.store.read() as reading:
-        return hottest(work.config, reading, work.now, 10)
+        return hottest_people(work.config, reading, work.now, 10)
 
 
 def _following(program: str, path: Path, hot: list[dict[str, Any]], keep: bool, again: str) -> list[str]:

@@ -12,7 +12,7 @@ from typing import Any
 
 from sqlalchemy import Connection
 
-from crmsync.bootstrap import connector, existing_state
+from crmsync.bootstrap import connect_one, existing_state
 from crmsync.columns import Columns
 from crmsync.config import Config, connectors, secret_files, unused_variables
 from crmsync.config.settings import kinds_of
@@ -20,13 +20,13 @@ from crmsync.config.template import INSTANCE_URL
 from crmsync.connector import MissingField, Stop
 from crmsync.errors import ConfigError, StateOutdated, Unavailable
 from crmsync.identity.matching import normal_email
-from crmsync.lint import Finding, lint, lint_with_data
+from crmsync.lint import Finding, lint_model, lint_with_data
 from crmsync.model import Owner
 from crmsync.reporting.console import count_of
 from crmsync.routing.assignment import pool_of_band
 from crmsync.routing.lifecycle import stage_of_band
 from crmsync.routing.owners import owners_of, state_of
-from crmsync.scoring import golden, score, worth_knowing
+from crmsync.scoring import failed_tests, score, worth_knowing
 from crmsync.scoring.golden import golden_band
 from crmsync.store import score_inputs
 from crmsync.store.queries import some_people, stage_counts
@@ -39,7 +39,7 @@ STAGES_NAMED = 10
 """Stages without a name in the config that a check lists."""
 
 
-def checked(config: Config, now: datetime, stop: Stop | None) -> dict[str, Any]:
+def diagnose(config: Config, now: datetime, stop: Stop | None) -> dict[str, Any]:
     """What is wrong (`problems`), odd (`warnings`) or worth a look (`notes`); with `stop`, each CRM is asked too.
 
     Where a state is there already, the people in it are looked at as well. Each of `crms` then has `reached`,
@@ -50,14 +50,14 @@ def checked(config: Config, now: datetime, stop: Stop | None) -> dict[str, Any]:
     today = now.astimezone(config.zone).date()
     crms = {crm: _asked(config, crm, stop) for crm in config.crms} if stop else {}
     findings = [
-        *lint(config, kinds_of(config), today, config.fields),
+        *lint_model(config, kinds_of(config), today, config.fields),
         *_lint_state(config, now),
         *_lint_start(config),
         *_lint_secret_files(config),
         *(each for crm, said in crms.items() for each in _lint_members(crm, said["members"])),
     ]
     problems = [
-        *golden(config, config.zone),
+        *failed_tests(config, config.zone),
         *_misrouted(config),
         *(each.sentence for each in findings if each.level == "error"),
     ]
@@ -167,7 +167,11 @@ _STATES = {"active": "active", "inactive": "not active", "missing": "not a user"
 def _sampled(config: Config, reading: Connection) -> Columns | None:
     """Some of the people in the state; `None` where there are none yet."""
     people = some_people(reading, SAMPLE)
-    return score_inputs.columns(reading, people, sorted(config.fields), config.identity.precedence) if people else None
+    return (
+        score_inputs.read_columns(reading, people, sorted(config.fields), config.identity.precedence)
+        if people
+        else None
+    )
 
 
 def _lint_stages(config: Config, reading: Connection) -> Iterator[Finding]:
@@ -253,7 +257,7 @@ def _asked(config: Config, crm: str, stop: Stop) -> dict[str, Any]:
         "setup_creates": [],
     }
     try:
-        with connector(config, crm, {}, stop) as connected:
+        with connect_one(config, crm, {}, stop) as connected:
             found = connected.check()
             said |= {"account": found.account, "problems": found.problems, "notes": found.notes}
             said["setup_creates"] = _creatable(connected.missing_fields()) if found.problems else []

@@ -8,12 +8,12 @@ from collections.abc import Callable
 _CLOCK = getattr(time, "CLOCK_BOOTTIME", time.CLOCK_MONOTONIC)
 
 
-def elapsed() -> float:
+def seconds_elapsed() -> float:
     """Seconds since some instant in the past."""
     return time.clock_gettime(_CLOCK)
 
 
 def stopwatch() -> Callable[[], float]:
     """What says how many seconds have passed since now."""
-    begun = elapsed()
-    return lambda: elapsed() - begun
+    begun = seconds_elapsed()
+    return lambda: seconds_elapsed() - begun

@@ -20,7 +20,7 @@ DONE, FAILED, WRONG, HELD, PARTLY = 0, 1, 2, 3, 4
 """Exit codes: done · failed · config or usage · held for approval · done in part."""
 
 
-class End(NamedTuple):
+class Outcome(NamedTuple):
     """How a command ended: `kind` is a stable word for scripts, `said` sentences for the admin."""
 
     code: int
@@ -33,31 +33,31 @@ class End(NamedTuple):
         return {"error": self.kind, "problems": list(self.said), **({"next": self.next} if self.next else {})}
 
 
-def end_of(error: BaseException, *, kept: bool = False) -> End:
+def outcome_of(error: BaseException, *, kept: bool = False) -> Outcome:
     """What to say when a command ends with this error; `kept` is what a run had done until then."""
     match error:
         case ConfigError():
-            return End(WRONG, "config", error.problems, error.next_command)
+            return Outcome(WRONG, "config", error.problems, error.next_command)
         case SeveralFound():
-            return End(FAILED, "several", (str(error), *error.meant))
+            return Outcome(FAILED, "several", (str(error), *error.meant))
         case Unavailable():
             said = tuple(describe_outage(each) for each in (error, *error.others))
             said += ("What was pulled is kept.",) if kept else ()
-            return End(FAILED, "unavailable", said, "crmsync check --online")
+            return Outcome(FAILED, "unavailable", said, "crmsync check --online")
         case WrongClock():
-            return End(FAILED, "clock", (str(error),))
+            return Outcome(FAILED, "clock", (str(error),))
         case StateInUse():
-            return End(FAILED, "state", (str(error),), "crmsync status")
+            return Outcome(FAILED, "state", (str(error),), "crmsync status")
         case StateError():
-            return End(FAILED, "state", (str(error),))
+            return Outcome(FAILED, "state", (str(error),))
         case Cancelled():
             said = ("Stopped as asked; everything so far is kept, and the next run goes on from there.",)
-            return End(FAILED, "cancelled", said)
+            return Outcome(FAILED, "cancelled", said)
         case Transient():
             said = (f"A CRM did not answer as it should: {error}",)
-            return End(FAILED, "unavailable", said, "crmsync check --online")
+            return Outcome(FAILED, "unavailable", said, "crmsync check --online")
     said = (f"This is a fault in crmsync itself ({type(error).__name__}); everything that was stored is kept.",)
-    return End(FAILED, "fault", said, "the same command with --debug, and report what it prints")
+    return Outcome(FAILED, "fault", said, "the same command with --debug, and report what it prints")
 
 
 def code_of(verdict: str, problems: list[str]) -> int:

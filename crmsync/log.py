@@ -21,7 +21,7 @@ LIBRARIES = ("urllib3", "requests", "hubspot", "simple_salesforce", "apscheduler
 _CREDENTIAL_KEYS = re.compile(r"(?i)authorization|token$|secret$|password$|private_key$")
 
 
-def start(style: Literal["console", "json"], level: int, secrets: Sequence[str] = ()) -> None:
+def start_logging(style: Literal["console", "json"], level: int, secrets: Sequence[str] = ()) -> None:
     """Send everything that is logged, by crmsync and by libraries, to stderr from `level` on, without `secrets`."""
     structlog.configure(
         processors=[
@@ -63,7 +63,7 @@ def _formatter(style: str, secrets: Sequence[str]) -> logging.Formatter:
     )
 
 
-def get(**bound: Any) -> structlog.stdlib.BoundLogger:
+def get_logger(**bound: Any) -> structlog.stdlib.BoundLogger:
     """A logger with these keys on each event."""
     logger: structlog.stdlib.BoundLogger = structlog.stdlib.get_logger("crmsync", **bound)
     return logger

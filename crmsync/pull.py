@@ -14,7 +14,7 @@ from crmsync.connector import MissingField
 from crmsync.errors import ConfigError, Unavailable
 from crmsync.failpoint import failpoint
 from crmsync.model import Odd, Owner, Page, Ref
-from crmsync.planning.apply import resolve
+from crmsync.planning.apply import resolve_unknown
 from crmsync.planning.builder import Setting
 from crmsync.result import Result
 from crmsync.routing.owners import owners_of
@@ -37,7 +37,7 @@ from crmsync.store.future import mend_future
 from crmsync.store.odd_records import read_odd_records, update_odd_records
 from crmsync.store.owners import save_owners
 from crmsync.store.scores import find_remains, find_unpulled
-from crmsync.store.sql import chunks, dump
+from crmsync.store.sql import dump_json, in_chunks
 from crmsync.work import Work
 
 
@@ -50,7 +50,7 @@ def pull_all(work: Work, attempt: Attempt, *, full: bool, resuming: bool, trusti
     for crm in [each for each in work.crms if each not in attempt.skipped]:
         with taking_part(work, attempt, crm):
             if resuming:
-                result.crms[crm].resumed = resolve(work.store, work.crms[crm], work.now_ms)
+                result.crms[crm].resumed = resolve_unknown(work.store, work.crms[crm], work.now_ms)
             _pull(work, result, crm, full=full, trusting=trusting)
             theirs = work.crms[crm].owners()
             with work.store.begin() as writing:
@@ -161,7 +161,7 @@ def _noticed_fields(work: Work, crm: str) -> Sequence[str]:
 
 def _stage_values(work: Work, crm: str) -> str:
     """By which names the values of a stage are read."""
-    return dump(dict(work.config.field_map(crm).stages))
+    return dump_json(dict(work.config.field_map(crm).stages))
 
 
 MAPPING = "mapping"
@@ -260,7 +260,7 @@ def _naming(result: Result, crm: str) -> Iterator[list[Odd]]:
 def _read_by_id(work: Work, crm: str, refs: Sequence[Ref], save: Callable[..., None]) -> list[Odd]:
     """Store records as they are now. Returns those of which the answer cannot be read."""
     odd: list[Odd] = []
-    for some in chunks(refs, 1_000):
+    for some in in_chunks(refs, 1_000):
         items = list(work.crms[crm].read(some))
         came = {
             Ref(each.ref.crm, each.ref.kind, known_as) for each in items for known_as in (each.ref.id, *each.aliases)

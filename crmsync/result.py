@@ -37,7 +37,7 @@ class Counts:
 
 
 @dataclass
-class Waiting:
+class WaitingPlan:
     """A plan that waits for approval: its id and kind, why it waits, and how many records of it by CRM and category.
 
     `kind` is `config` (an edited config; the last approved one goes on scoring) or `data` (records that look odd, or a
@@ -66,7 +66,7 @@ class Result:
     problems: list[str] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
     guard: list[str] = field(default_factory=list)
-    held: Waiting | None = None
+    held: WaitingPlan | None = None
     waiting_for_owner: dict[str, Any] = field(default_factory=lambda: {"count": 0, "reasons": {}})
     skipped: dict[str, str] = field(default_factory=dict)
     to_mend: list[str] = field(default_factory=list)

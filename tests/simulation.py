@@ -28,7 +28,7 @@ from connectors.memory import Memory, _changed
 from crmsync import result as result_module
 from crmsync.config import config_of, connectors
 from crmsync.config import settings as config_module
-from crmsync.cycle import cycle, plan
+from crmsync.cycle import preview_run, run_cycle
 from crmsync.daemon import scheduler
 from crmsync.errors import Cancelled, ConfigError, LostLock, StateError, StateInUse, Unavailable, WrongClock
 from crmsync.model import Activity, Contact, Receipt, Ref
@@ -616,7 +616,7 @@ class Simulation:
             if not store.may_write():
                 raise LostLock
             work = self.work(store, settings)
-            full = scheduler.reconciles(work)
+            full = scheduler.is_full_resync_due(work)
             self._run(actor, work, "reconcile" if full else "run", full=full)
             choke("idle")
 
@@ -628,7 +628,7 @@ class Simulation:
             try:
                 if name == "plan":
                     with _in_words():
-                        plan(self.work(store))
+                        preview_run(self.work(store))
                     return
                 actor.leave = WriterStop(actor.stop, store)
                 with store.writer(f"crmsync {name}", actor.stop):
@@ -647,7 +647,7 @@ class Simulation:
     def _run(self, actor: Actor, work: Work, command: str, **how) -> Result | None:
         before = len(self.failures)
         try:
-            result = cycle(work, command, **how)
+            result = run_cycle(work, command, **how)
         except (Unavailable, ConfigError, Cancelled, WrongClock) as error:
             self.seen[f"run: {type(error).__name__}"] += 1
             return None
@@ -663,12 +663,12 @@ class Simulation:
     def approve(self, which: int = 0) -> None:
         """Somebody approves a plan that can be approved, by the config of now."""
         with self.watching.begin() as tx:
-            plans = [*journal.waiting_plans(tx), *journal.plans(tx, journal.PREVIEW)]
+            plans = [*journal.waiting_plans(tx), *journal.list_plans(tx, journal.PREVIEW)]
             if not plans:
                 return
             with suppress(ConfigError):
                 found = self._find_plan(tx, plans[which % len(plans)].id)
-                if journal.approve(tx, found.id, to_ms(self.now + self.skew), "ann"):
+                if journal.approve_plan(tx, found.id, to_ms(self.now + self.skew), "ann"):
                     self.seen["approved"] += 1
 
     def _find_plan(self, tx, plan_id: str):
@@ -849,7 +849,7 @@ class Simulation:
         if result.run in self.approved_by_itself:
             return
         with self.watching.read() as reading:
-            plans = [*journal.plans(reading, journal.APPROVED), *journal.plans(reading, journal.SUPERSEDED)]
+            plans = [*journal.list_plans(reading, journal.APPROVED), *journal.list_plans(reading, journal.SUPERSEDED)]
             runs = {row.id: row for row in plans}
             rows = [(state, row.change) for state, _reason, row in journal.rows_of(reading, result.run)]
         seen: Counter[str] = Counter()
@@ -884,7 +884,7 @@ class Simulation:
         """An undisturbed run."""
         self.now += later
         with self.watching.writer("crmsync sync", Stop(self.land)):
-            result = cycle(self.work(self.watching), "backfill" if how.get("full") else "sync", **how)
+            result = run_cycle(self.work(self.watching), "backfill" if how.get("full") else "sync", **how)
         if how.get("approved"):
             self.approved_by_itself.add(result.run)
         check_balance(result)
@@ -927,7 +927,7 @@ class Simulation:
             for row in journal.waiting_plans(tx):
                 with suppress(ConfigError):
                     found = self._find_plan(tx, row.id)
-                    journal.approve(tx, found.id, to_ms(self.now), "ann")
+                    journal.approve_plan(tx, found.id, to_ms(self.now), "ann")
 
     def _check_at_rest(self, result: Result, *, strictly: bool = False) -> None:
         rows = self._rows(schema.change)
@@ -949,7 +949,7 @@ class Simulation:
         anew = open_store(fresh_state(self.folder, "anew"))
         copies = {name: crm.copied() for name, crm in self.crms.items()}
         try:
-            made = cycle(Work(settings, anew, copies, self.now), "sync", approved=True)
+            made = run_cycle(Work(settings, anew, copies, self.now), "sync", approved=True)
             wanted, told = records_of(anew), records_of(self.watching)
             listed = set() if strictly else self._listed()
             demand(told.keys() <= wanted.keys(), "who_is_gone_is_gone", lambda: told.keys() - wanted.keys())
@@ -1013,7 +1013,7 @@ class Simulation:
         tables = [table for table in schema.metadata.sorted_tables if table.name not in ("run", "change", "model")]
         before = {table.name: self._rows(table) for table in tables}
         writes = [len(crm.writes) for crm in self.crms.values()]
-        result = plan(self.work(self.watching))
+        result = preview_run(self.work(self.watching))
         demand(not planned(result), "a_plan_over_crms_at_rest_is_empty", lambda: self._changes(result.run))
         demand([len(crm.writes) for crm in self.crms.values()] == writes, "a_preview_writes_nothing")
         for table in tables:

@@ -9,10 +9,10 @@ import pytest
 from sqlalchemy import select
 
 from crmsync import doctor
-from crmsync.cycle import cycle, plan
+from crmsync.cycle import preview_run, run_cycle
 from crmsync.errors import ConfigError
 from crmsync.model import Change, Ref
-from crmsync.planning.review import cause_of, changes_of
+from crmsync.planning.review import changes_of, refusal_cause
 from crmsync.reporting import person as explain
 from crmsync.reporting import status as health
 from crmsync.store import journal, schema
@@ -35,7 +35,7 @@ def work(state):
             crm.edit(record)
     hubspot.happen(make.activity(1, hot))
     made = make.work(state, hubspot, salesforce)
-    cycle(made)
+    run_cycle(made)
     return made
 
 
@@ -58,7 +58,7 @@ def test_nobody_is_found(work, who):
 
 
 def test_an_explanation_sums_to_the_total(work):
-    said = explain.explain(work.config, work.store, "person1@firm.example", work.now)
+    said = explain.explain_person(work.config, work.store, "person1@firm.example", work.now)
     assert said["refs"] == ["hubspot:contact:1", "salesforce:lead:2"]
     assert said["name"] == "Ann Able"
     assert sum(Decimal(str(line["points"])) for line in said["lines"]) == said["total"] == said["written"]["total"]
@@ -70,30 +70,30 @@ def test_a_value_that_counts_as_unknown_is_told(work, monkeypatch):
     (hubspot,) = [each for each in work.crms.values() if each.name == "hubspot"]
     hubspot.edit(make.contact(3, emails=("cold@firm.example",), fields={"employees": 1e300}))
     later = work._replace(now=work.now + timedelta(minutes=15))
-    cycle(later)
-    said = explain.explain(later.config, later.store, "cold@firm.example", later.now)
+    run_cycle(later)
+    said = explain.explain_person(later.config, later.store, "cold@firm.example", later.now)
     assert said["warnings"] == ["employees: the value is a number too large to be true, so it counts as unknown"]
     monkeypatch.setattr(doctor, "existing_state", lambda _config: nullcontext(later.store))
-    odd = doctor.checked(later.config, later.now, None)["warnings"]
+    odd = doctor.diagnose(later.config, later.now, None)["warnings"]
     assert "employees: 1 person has a value that is a number too large to be true; it counts as unknown" in odd
 
 
 def test_an_explanation_of_what_cannot_be_told_apart(work):
     with pytest.raises(ConfigError, match="cannot be told apart"):
-        explain.explain(work.config, work.store, "info@firm.example", work.now)
+        explain.explain_person(work.config, work.store, "info@firm.example", work.now)
 
 
 def test_an_explanation_of_several_names_them(work):
     with work.store.read() as reading:
         people = sorted(each for each in found(work, "person1@firm.example") | found(work, "cold@firm.example"))
         assert len(people) == 2
-        hottest = explain.hottest(work.config, reading, work.now, 5)
+        hottest = explain.hottest_people(work.config, reading, work.now, 5)
     assert [each["person"] for each in hottest] == people
     assert "Asked for a demo" in hottest[0]["reason"]
 
 
 def test_the_status_counts(work):
-    said = health.status(work.config, work.store, work.now, feeds=True)
+    said = health.status_document(work.config, work.store, work.now, feeds=True)
     assert said["crms"]["hubspot"]["records"] == 4
     assert said["crms"]["hubspot"]["ambiguous"] == 2
     assert said["crms"]["salesforce"]["open_changes"] == 0
@@ -102,11 +102,11 @@ def test_the_status_counts(work):
     ]
     assert said["bands"] == {"cold": 1, "mql": 1}
     assert said["healthy"]
-    assert "feeds" not in health.status(work.config, work.store, work.now)
+    assert "feeds" not in health.status_document(work.config, work.store, work.now)
 
 
 def status(work, **over):
-    return health.status(work.config, work.store, work.now + timedelta(**over))
+    return health.status_document(work.config, work.store, work.now + timedelta(**over))
 
 
 def minutes(work, number, **over):
@@ -116,16 +116,16 @@ def minutes(work, number, **over):
 def test_a_plan_changes_nothing_in_the_status_but_that_it_was_made(work):
     before = status(work)
     dearer = make.config(make.MODEL.replace("mql = 50", "mql = 500"))
-    assert plan(minutes(work, 1, config=dearer)).crms["hubspot"].planned == 1
+    assert preview_run(minutes(work, 1, config=dearer)).crms["hubspot"].planned == 1
     assert status(work) == before
 
 
 def test_what_is_approved_and_not_written_is_listed_until_it_is_void(work):
-    planned = plan(minutes(work, 1, config=make.config(make.MODEL.replace("mql = 50", "mql = 500"))))
+    planned = preview_run(minutes(work, 1, config=make.config(make.MODEL.replace("mql = 50", "mql = 500"))))
     approved_at = minutes(work, 2).now
     assert status(work)["approved"] == []
     with work.store.begin() as tx:
-        journal.approve(tx, planned.run, minutes(work, 2).now_ms, "ann")
+        journal.approve_plan(tx, planned.run, minutes(work, 2).now_ms, "ann")
     (approved,) = status(work, minutes=3)["approved"]
     assert (approved["run"], approved["at"]) == (planned.run, approved_at.isoformat())
     assert approved["records"]["hubspot"]["records"] == 1
@@ -135,9 +135,9 @@ def test_what_is_approved_and_not_written_is_listed_until_it_is_void(work):
 def test_a_stage_that_the_config_does_not_name_is_told(work, monkeypatch):
     work.crms["hubspot"].edit(make.contact(3, emails=("cold@firm.example",), stage="Recycled"))
     later = minutes(work, 15)
-    cycle(later)
+    run_cycle(later)
     monkeypatch.setattr(doctor, "existing_state", lambda _config: nullcontext(later.store))
-    notes = doctor.checked(later.config, later.now, None)["notes"]
+    notes = doctor.diagnose(later.config, later.now, None)["notes"]
     assert [each for each in notes if "no [[stage]] names" in each] == [
         "hubspot: 1 contact is in the stage Recycled, which no [[stage]] names; they move on only where the CRM's own "
         "order of stages says so"
@@ -156,15 +156,15 @@ def test_an_explanation_says_why_an_owner_stays(work, owner, why):
     routes = make.MODEL[: make.MODEL.index("[[route]]")] + make.MODEL[make.MODEL.index("[fields]") :]
     later = minutes(work, 15, config=make.config(routes))
     work.crms["hubspot"].edit(make.contact(7, emails=("new@firm.example",), owner=owner, changed_at=later.now))
-    cycle(later)
-    said = explain.explain(later.config, later.store, "new@firm.example", later.now)
+    run_cycle(later)
+    said = explain.explain_person(later.config, later.store, "new@firm.example", later.now)
     assert said["owner_why"] == why
 
 
 def test_an_explanation_calls_records_by_their_names(work):
     said = explained(work)
     work.crms["hubspot"].edit(make.contact(6, emails=("person1@firm.example",), name="Ann Able", changed_at=work.now))
-    cycle(minutes(work, 15))
+    run_cycle(minutes(work, 15))
     said = explained(minutes(work, 16))
     assert "same owner as Ann Able (hubspot contact" in said["owner_why"]
     assert "hubspot:contact:" not in said["owner_why"]
@@ -173,7 +173,7 @@ def test_an_explanation_calls_records_by_their_names(work):
 def test_bands_are_what_the_crms_hold_and_what_waits_stands_beside(work):
     dearer = make.config(make.MODEL.replace("mql = 50", "mql = 500"), guard={"from_records": 1, "bands": 0.1})
     later = minutes(work, 15, config=dearer)
-    assert cycle(later).held
+    assert run_cycle(later).held
     said = status(later)
     assert said["bands"] == {"cold": 1, "mql": 1}
     assert said["bands_waiting"] == {"warm": 1}
@@ -199,11 +199,11 @@ def test_who_waits_for_an_owner_is_counted_by_why(work):
     for crm in work.crms.values():
         crm.people = [replace(each, active=False) for each in crm.people]
     later = minutes(work, 15)
-    cycle(later)
+    run_cycle(later)
     said = status(later)["waiting_for_owner"]
     assert said["count"] == 1
     assert ["nobody of pool sales is active in hubspot" in why for why in said["reasons"]] == [True]
-    explained = explain.explain(later.config, later.store, "person1@firm.example", later.now)
+    explained = explain.explain_person(later.config, later.store, "person1@firm.example", later.now)
     assert "nobody of pool sales is active" in explained["waiting"]
 
 
@@ -219,7 +219,7 @@ def test_what_a_crm_refuses_is_told_once_for_each_cause(work):
     refuse(work, 30, "the record {id} is locked by someone{id}@x.example")
     refuse(work, 4, "there is no property crmsync_score: create it with crmsync setup", first=100)
     later = minutes(work, 15)
-    ran = cycle(later)
+    ran = run_cycle(later)
     locked, missing = status(later)["refused"]
     assert (locked["crm"], locked["records"], locked["cause"]) == ("hubspot", 30, "the record … is locked by …")
     assert locked["examples"] == [f"person{each}@firm.example" for each in (10, 11, 12)]
@@ -241,10 +241,10 @@ def test_a_record_that_is_partly_refused_names_each_reason_once(work):
     work.crms["hubspot"].write = without_fields
     work.crms["hubspot"].edit(make.contact(9))
     later = minutes(work, 15)
-    cycle(later)
+    run_cycle(later)
     (refused,) = status(later)["refused"]
     assert (refused["cause"], refused["fields"], refused["state"]) == ("no such property", ["fit", "score"], "partly")
-    (record,) = explain.explain(later.config, later.store, "hubspot:contact:9", later.now)["records"]
+    (record,) = explain.explain_person(later.config, later.store, "hubspot:contact:9", later.now)["records"]
     assert record["delivery"] == "on_hold"
 
 
@@ -253,8 +253,8 @@ def test_the_status_names_what_a_crm_refuses(work):
     hubspot.refusing[Ref("hubspot", "contact", "3")] = "the title is locked"
     hubspot.edit(make.contact(3, emails=("cold@firm.example",), fields={"title": "CEO"}))
     later = work._replace(now=work.now + timedelta(minutes=15))
-    cycle(later)
-    (parked,) = health.status(later.config, later.store, later.now)["parked"]
+    run_cycle(later)
+    (parked,) = health.status_document(later.config, later.store, later.now)["parked"]
     assert parked["ref"] == "hubspot:contact:3"
     assert "the title is locked" in parked["reason"]
 
@@ -288,7 +288,7 @@ def test_a_review_of_many_says_how_many_it_does_not_name(work):
     for number in range(100, 160):
         work.crms["hubspot"].edit(make.contact(number))
     with minutes(work, 15).store.read() as reading:
-        ran = cycle(minutes(work, 15))
+        ran = run_cycle(minutes(work, 15))
     with work.store.read() as reading:
         told = changes_of(reading, ran.run)
     assert (len(told["people"]), told["more_records"]) == (20, 40)
@@ -307,14 +307,14 @@ def test_a_review_of_many_says_how_many_it_does_not_name(work):
     ],
 )
 def test_a_cause_has_nothing_of_one_record(said, cause):
-    assert cause_of(said) == cause
+    assert refusal_cause(said) == cause
 
 
 # Explaining more than the score
 
 
 def explained(work, who="person1@firm.example"):
-    return explain.explain(work.config, work.store, who, work.now)
+    return explain.explain_person(work.config, work.store, who, work.now)
 
 
 def test_an_explanation_names_the_owner_and_says_why(work):
@@ -333,7 +333,7 @@ def test_an_explanation_says_until_when_a_users_change_holds(work):
     record = hubspot.records[Ref("hubspot", "contact", "1")]
     hubspot.edit(replace(record, stage="lead", changed_at=work.now))
     later = minutes(work, 15)
-    cycle(later)
+    run_cycle(later)
     (override,) = explained(later)["overrides"]
     assert (override["ref"], override["field"], override["value"]) == ("hubspot:contact:1", "stage", "lead")
     assert override["until"] == (later.now + timedelta(days=14)).isoformat()
@@ -345,13 +345,13 @@ def test_an_explanation_says_whether_it_is_written(work):
     hubspot.happen(make.activity(7, make.contact(3), kind="page_viewed", url="/pricing"))
     hubspot.refusing[Ref("hubspot", "contact", "3")] = "the title is locked"
     later = minutes(work, 15)
-    cycle(later)
+    run_cycle(later)
     (record,) = explained(later, "cold@firm.example")["records"]
     assert (record["delivery"], "locked" in record["parked"]) == ("on_hold", True)
     assert explained(minutes(work, 90 * 24 * 60))["records"][0]["delivery"] == "differs"
     dearer = make.config(make.MODEL.replace("mql = 50", "mql = 500"), guard={"from_records": 1, "bands": 0.1})
     waiting = minutes(work, 30, config=dearer)
-    held = cycle(waiting).held
+    held = run_cycle(waiting).held
     first = explained(waiting)["records"][0]
     assert (first["delivery"], first["run"], first["next"]) == ("held", held.run, f"crmsync apply {held.run}")
     assert first["pending"]["band"] == "warm"
@@ -372,7 +372,7 @@ def test_an_explanation_says_that_somebody_stays_in_a_band(work):
 
 def test_plans_are_no_history(work):
     dearer = make.config(make.MODEL.replace("mql = 50", "mql = 500"))
-    plan(minutes(work, 1, config=dearer))
+    preview_run(minutes(work, 1, config=dearer))
     assert {each["state"] for each in explained(work)["history"]} == {"updated"}
 
 
@@ -380,6 +380,6 @@ def test_the_name_of_somebody_is_that_of_the_newest_record(work):
     hubspot, mail = work.crms["hubspot"], ("cold@firm.example",)
     for number in (9, 10):
         hubspot.edit(make.contact(number, emails=mail, name=f"Name {number}", changed_at=make.NOW))
-    cycle(work._replace(now=work.now + timedelta(minutes=15)))
-    said = explain.explain(work.config, work.store, mail[0], work.now)
+    run_cycle(work._replace(now=work.now + timedelta(minutes=15)))
+    said = explain.explain_person(work.config, work.store, mail[0], work.now)
     assert (said["name"], said["refs"]) == ("Name 10", ["hubspot:contact:10", "hubspot:contact:9", "hubspot:contact:3"])

@@ -24,8 +24,8 @@ SECRETS = {
 @pytest.fixture
 def folder(sandbox, tmp_path):
     sandbox.clock = Clock()  # a command goes by this machine's
-    text = template.demo(sandbox.url, ["dana.whitlock@ourproduct.example"])
-    text = template.replaced(
+    text = template.demo_config(sandbox.url, ["dana.whitlock@ourproduct.example"])
+    text = template.replace_keys(
         text, {'secrets = "secrets"      ': '# secrets = "secrets"    ', "first_run = 1000": "first_run = 5"}
     )
     (tmp_path / "crmsync.toml").write_text(text)

@@ -64,7 +64,9 @@ def crmsync(*words):
 
 
 def config_text(url):
-    return template.replaced(template.demo(url, REPS), {'secrets = "secrets"      ': '# secrets = "secrets"    '})
+    return template.replace_keys(
+        template.demo_config(url, REPS), {'secrets = "secrets"      ': '# secrets = "secrets"    '}
+    )
 
 
 @pytest.fixture(scope="module")
@@ -206,7 +208,7 @@ def test_init_invents_nobody_and_says_so(tmp_path):
 
 
 def test_what_init_leaves_as_comments_works_without_the_marks(tmp_path):
-    text = template.starter()
+    text = template.starter_config()
     start, end = text.index("# [[owner_pool]]"), text.index("# ── Golden")
     path = tmp_path / "crmsync.toml"
     path.write_text(text[:start] + re.sub("(?m)^# ", "", text[start:end]) + text[end:])
@@ -817,7 +819,7 @@ def test_a_fault_of_crmsync_is_one_sentence(done, monkeypatch, debug):
         token = "canary-3f9d1c7e55"
         raise KeyError(len(token))
 
-    monkeypatch.setattr("crmsync.reporting.person.explain", broken)
+    monkeypatch.setattr("crmsync.reporting.person.explain_person", broken)
     ended = crmsync("explain", "person:1", "-c", done, *debug)
     assert ended.code == 1
     assert "This is a fault in crmsync itself (KeyError)" in ended.err

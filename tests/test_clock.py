@@ -26,12 +26,12 @@ from connectors.sandbox.salesforce import auth
 from crmsync.cli import app
 from crmsync.clock_skew import judge_clocks
 from crmsync.config.settings import Schedule
-from crmsync.cycle import cycle, plan
+from crmsync.cycle import preview_run, run_cycle
 from crmsync.daemon import scheduler as schedule
 from crmsync.daemon import signals
 from crmsync.daemon.scheduler import clock_setting, follow_clock, trigger_of
 from crmsync.errors import ConfigError, Unavailable, WrongClock
-from crmsync.exit_codes import end_of
+from crmsync.exit_codes import outcome_of
 from crmsync.reporting import status
 from crmsync.store import journal, schema
 from crmsync.store.database import BUSY_SECONDS, open_store
@@ -65,7 +65,7 @@ def by(**ahead):
 def test_a_clock_that_no_crm_agrees_with_is_told_with_what_to_do(ahead, sentence):
     with pytest.raises(WrongClock) as raised:
         judge_clocks(ahead)
-    end = end_of(raised.value)
+    end = outcome_of(raised.value)
     assert (end.code, end.kind) == (1, "clock")
     assert f"this machine's clock is {sentence}, and nothing is scored by a wrong clock; set it" in end.said[0]
 
@@ -88,41 +88,41 @@ def test_R36_nothing_is_pulled_or_scored_or_written_by_a_wrong_clock(state, wron
     crms = two_crms()
     for each in crms:
         each.time = NOW
-    cycle(work(state, *crms))
+    run_cycle(work(state, *crms))
     before, contacts, people = [held(each) for each in crms], rows(state, schema.contact), rows(state, schema.person)
     crms[0].edit(contact(3))
-    for run in (cycle, plan):
+    for run in (run_cycle, preview_run):
         with pytest.raises(WrongClock, match=r"20 days (ahead of|behind) hubspot's and salesforce's"):
             run(work(state, *crms, now=NOW + wrong))
     with pytest.raises(WrongClock):
-        cycle(work(state, *crms, now=NOW + wrong), "backfill", full=True, approved=True)
+        run_cycle(work(state, *crms, now=NOW + wrong), "backfill", full=True, approved=True)
     assert rows(state, schema.contact) == contacts
     assert rows(state, schema.person) == people
     assert [len(each.writes) for each in crms] == [len(before[0]), len(before[1])]
     failed = [row for row in rows(state, schema.run) if row["verdict"] == "failed"]
     assert len(failed) == 2
     assert "set it (for example with NTP) and run again" in orjson.loads(failed[0]["result"])["problems"][0]
-    assert cycle(work(state, *crms)).verdict == "ok"
+    assert run_cycle(work(state, *crms)).verdict == "ok"
 
 
 def test_R36_what_was_approved_waits_for_a_right_clock(state):
     crms = two_crms()
     for each in crms:
         each.time = NOW
-    dry = plan(work(state, *crms))
+    dry = preview_run(work(state, *crms))
     with pytest.raises(WrongClock):
         apply_plan(work(state, *crms, now=NOW + DAYS), dry.run)
     assert not crms[0].writes
     edited = make.config(**DECAY, write={**make.config().write.model_dump(), "owner": False})
-    cycle(work(state, *crms))
+    run_cycle(work(state, *crms))
     with pytest.raises(WrongClock):
-        cycle(work(state, *crms, settings=edited, now=NOW + DAYS))
+        run_cycle(work(state, *crms, settings=edited, now=NOW + DAYS))
 
 
 def test_R36_a_crm_with_an_odd_clock_is_skipped_and_the_other_goes_on(state):
     hubspot, salesforce = two_crms()
     hubspot.time, salesforce.time = NOW + timedelta(minutes=2), NOW - DAYS
-    result = cycle(work(state, hubspot, salesforce))
+    result = run_cycle(work(state, hubspot, salesforce))
     assert result.verdict == "partial"
     assert result.skipped["salesforce"].startswith("its clock is 20 days behind this machine's, which agrees with hub")
     assert hubspot.writes
@@ -138,16 +138,16 @@ def test_R36_the_clock_is_held_against_a_crm_that_misses_a_field(state):
 
     salesforce.account = refused
     with pytest.raises(WrongClock, match="ahead of hubspot's, and"):
-        cycle(work(state, hubspot, salesforce, now=NOW + DAYS))
+        run_cycle(work(state, hubspot, salesforce, now=NOW + DAYS))
 
 
 def test_R36_what_passed_since_the_run_began_is_counted(state):
     hubspot, _ = two_crms()
     hubspot.time = NOW + timedelta(hours=2)
     long_copy = work(state, hubspot)._replace(elapsed=lambda: 7_200.0)
-    assert cycle(long_copy).verdict == "ok"
+    assert run_cycle(long_copy).verdict == "ok"
     with pytest.raises(WrongClock, match="2 hours behind"):
-        cycle(work(state, hubspot))
+        run_cycle(work(state, hubspot))
 
 
 def test_R36_commands_end_with_a_sentence_by_a_sandbox_whose_clock_is_behind(config, sandbox, monkeypatch):  # noqa: F811
@@ -222,39 +222,39 @@ def scores(state):
 
 def test_R37_scores_of_a_clock_that_was_ahead_are_mended_by_the_next_run(state, tmp_path):
     crms, twins = world(5), world(5)
-    cycle(work(state, *crms), approved=True)
-    cycle(work(state, *crms, now=NOW + DAYS * 3), approved=True)
+    run_cycle(work(state, *crms), approved=True)
+    run_cycle(work(state, *crms, now=NOW + DAYS * 3), approved=True)
     hurt = [held(each) for each in crms]
     hour = timedelta(hours=1)
-    cycle(work(state, *crms, now=NOW + hour), approved=True)
+    run_cycle(work(state, *crms, now=NOW + hour), approved=True)
     other = open_store(f"sqlite:///{tmp_path}/twin.db")
-    cycle(work(other, *twins), approved=True)
-    cycle(work(other, *twins, now=NOW + hour), approved=True)
+    run_cycle(work(other, *twins), approved=True)
+    run_cycle(work(other, *twins, now=NOW + hour), approved=True)
     assert [{key: value[0] for key, value in held(each).items()} for each in crms] == [
         {key: value[0] for key, value in held(each).items()} for each in twins
     ]
     assert hurt != [held(each) for each in crms]
     assert scores(state) == scores(other)
-    assert cycle(work(state, *crms, now=NOW + 2 * hour)).crms["hubspot"].planned == 0
+    assert run_cycle(work(state, *crms, now=NOW + 2 * hour)).crms["hubspot"].planned == 0
     other.close()
 
 
 def test_R37_a_good_run_of_the_future_is_none(state):
     crms = two_crms()
     settings = make.config(hubspot={})
-    cycle(work(state, crms[0], settings=settings))
-    ahead = cycle(work(state, crms[0], settings=settings, now=NOW + DAYS), "backfill", full=True)
+    run_cycle(work(state, crms[0], settings=settings))
+    ahead = run_cycle(work(state, crms[0], settings=settings, now=NOW + DAYS), "backfill", full=True)
     assert ahead.verdict == "ok"
     four = NOW + timedelta(hours=4)
-    said = status.health(settings, state, four)
+    said = status.health_document(settings, state, four)
     assert not said["healthy"]
     assert "no good run since 2026-11-21 12:00 UTC" in said["health"][0]
     assert "Nothing ran since" in said["health"][0]
     with state.read() as reading:
         assert journal.last_full_pull(reading, int(four.timestamp() * 1000)) == int(NOW.timestamp() * 1000)
-    now = cycle(work(state, crms[0], settings=settings, now=four))
-    assert status.health(settings, state, four)["healthy"]
-    first, second, _third = status.status(settings, state, four)["runs"]
+    now = run_cycle(work(state, crms[0], settings=settings, now=four))
+    assert status.health_document(settings, state, four)["healthy"]
+    first, second, _third = status.status_document(settings, state, four)["runs"]
     assert (first["run"], second["run"]) == (now.run, ahead.run)
     assert (second["verdict"], second["started"]) == ("failed", "2026-11-21 15:59 UTC")
     assert second["problems"][0] == "it went by a clock that was ahead"
@@ -263,8 +263,8 @@ def test_R37_a_good_run_of_the_future_is_none(state):
 def test_R37_where_all_runs_are_of_the_future_the_sentence_says_so(state):
     hubspot, _ = two_crms()
     settings = make.config(hubspot={})
-    cycle(work(state, hubspot, settings=settings, now=NOW + DAYS))
-    said = status.health(settings, state, NOW)
+    run_cycle(work(state, hubspot, settings=settings, now=NOW + DAYS))
+    said = status.health_document(settings, state, NOW)
     assert not said["healthy"]
     assert "its date is still to come, so this machine's clock is wrong or was" in said["health"][0]
 
@@ -272,26 +272,26 @@ def test_R37_where_all_runs_are_of_the_future_the_sentence_says_so(state):
 def test_R37_an_approval_of_the_future_is_not_good_for_ever(state):
     crms = two_crms()
     small = make.config(guard={"first_run": 1})
-    waits = cycle(work(state, *crms, settings=small)).held
+    waits = run_cycle(work(state, *crms, settings=small)).held
     with state.begin() as tx:
-        assert journal.approve(tx, waits.run, int((NOW + DAYS).timestamp() * 1000), "ann")
-    again = cycle(work(state, *crms, settings=small, now=NOW + timedelta(minutes=1)))
+        assert journal.approve_plan(tx, waits.run, int((NOW + DAYS).timestamp() * 1000), "ann")
+    again = run_cycle(work(state, *crms, settings=small, now=NOW + timedelta(minutes=1)))
     assert again.held is not None
     assert not crms[0].writes
-    assert status.status(small, state, NOW)["approved"] == []
+    assert status.status_document(small, state, NOW)["approved"] == []
 
 
 def test_R37_overrides_and_refusals_of_the_future_end_as_if_they_were_of_now(state):
     hubspot, _ = two_crms()
-    cycle(work(state, hubspot))
-    cycle(work(state, hubspot, now=NOW + DAYS))
+    run_cycle(work(state, hubspot))
+    run_cycle(work(state, hubspot, now=NOW + DAYS))
     far = int((NOW + DAYS).timestamp() * 1000)
     lease = orjson.dumps({"stage": {"since": far, "value": "lead"}}).decode()
     parked = orjson.dumps({"after": {"score": 1}, "reason": "no", "at": far, "whole": False}).decode()
     with state.begin() as tx:
         tx.execute(update(schema.contact).values(leases=lease, parked=parked))
     soon = NOW + timedelta(hours=1)
-    cycle(work(state, hubspot, now=soon))
+    run_cycle(work(state, hubspot, now=soon))
     for row in rows(state, schema.contact):
         assert row["parked"] == ""
         assert orjson.loads(row["leases"])["stage"]["since"] == int(soon.timestamp() * 1000)
@@ -300,12 +300,12 @@ def test_R37_overrides_and_refusals_of_the_future_end_as_if_they_were_of_now(sta
 
 def test_R37_nothing_is_forgotten_by_a_clock_that_no_crm_confirms(state):
     hubspot, _ = two_crms()
-    first = cycle(work(state, hubspot))
+    first = run_cycle(work(state, hubspot))
     late = NOW + timedelta(days=500)
-    cycle(work(state, hubspot, now=late), approved=True)
+    run_cycle(work(state, hubspot, now=late), approved=True)
     assert first.run in [row["id"] for row in rows(state, schema.run)]
     hubspot.time = late
-    cycle(work(state, hubspot, now=late), approved=True)
+    run_cycle(work(state, hubspot, now=late), approved=True)
     assert first.run not in [row["id"] for row in rows(state, schema.run)]
 
 
@@ -422,7 +422,7 @@ def test_J14_a_daemon_goes_on_when_the_clock_is_set_back(monkeypatch):
     given_up.start()
     settings = SimpleNamespace(schedule=Schedule(every="10s"))
     monkeypatch.setattr(schedule, "trigger_of", lambda _: schedule.IntervalTrigger(seconds=1, timezone=UTC))
-    schedule.run(settings, None, schedule.Watch(), stop)
+    schedule.run_daemon(settings, None, schedule.Watch(), stop)
     given_up.cancel()
     assert len(ran) == 4
 
@@ -462,8 +462,8 @@ def test_J11_who_waits_for_somebodys_lock_is_cut_off_though_no_python_runs(tmp_p
 
 def test_J11_ctrl_c_at_a_question_is_heard_at_once(monkeypatch):
     monkeypatch.setattr(signals, "_cut_off_later", lambda _code, _words: None)
-    with signals.stoppable(1) as stop:
-        with pytest.raises(KeyboardInterrupt), signals.interruptible():
+    with signals.raise_stop_on_signals(1) as stop:
+        with pytest.raises(KeyboardInterrupt), signals.allow_interrupt():
             signal.raise_signal(signal.SIGINT)
         assert stop.wait(10)
         signal.raise_signal(signal.SIGINT)  # and raises nothing any more

@@ -360,13 +360,13 @@ def test_a_config_does_not_show_its_secrets(write, monkeypatch):
 
 
 def test_the_example_is_read_as_it_is(write):
-    config = load(write(template.example()))
+    config = load(write(template.example_config()))
     assert set(config.crms) == {"hubspot", "salesforce"}
     assert config.test
 
 
 def test_what_the_example_shows_are_the_defaults(write):
-    config, bare = load(write(template.example())), config_class()()
+    config, bare = load(write(template.example_config())), config_class()()
     assert config.guard == bare.guard
     assert config.identity == bare.identity
     assert config.schedule == bare.schedule
@@ -380,7 +380,9 @@ HUBSPOTS_STAGES = [
 ]  # fmt: skip
 
 
-@pytest.mark.parametrize("text", [template.example(), template.starter(), template.starter("hubspot")])
+@pytest.mark.parametrize(
+    "text", [template.example_config(), template.starter_config(), template.starter_config("hubspot")]
+)
 def test_the_stages_of_hubspot_are_named_in_their_order(write, text):
     config = load(write(text))
     assert [stage.values["hubspot"] for stage in config.stage] == HUBSPOTS_STAGES
@@ -389,16 +391,16 @@ def test_the_stages_of_hubspot_are_named_in_their_order(write, text):
 
 def test_the_file_in_the_root_is_the_example():
     root = Path(__file__).parent.parent / "config.example.toml"
-    assert root.read_text(encoding="utf-8") == template.example()
+    assert root.read_text(encoding="utf-8") == template.example_config()
 
 
 @pytest.mark.parametrize("only", ["hubspot", "salesforce"])
 def test_a_first_config_for_one_crm_is_read(write, only):
-    assert list(load(write(template.starter(only))).crms) == [only]
+    assert list(load(write(template.starter_config(only))).crms) == [only]
 
 
 def test_a_first_config_has_the_address(write):
-    text = template.starter(instance_url="https://globex.my.salesforce.com")
+    text = template.starter_config(instance_url="https://globex.my.salesforce.com")
     assert load(write(text)).salesforce.instance_url == "https://globex.my.salesforce.com"
     assert tomllib.loads(text)
 
@@ -432,7 +434,9 @@ SHIPPED = [ROOT / "config.example.toml", *sorted((ROOT / "examples").glob("*.tom
 def first_configs():
     """Every config that a user may begin with, by its name."""
     yield from (pytest.param(path.read_text(encoding="utf-8"), id=path.name) for path in SHIPPED)
-    yield from (pytest.param(template.starter(only), id=f"init {only}") for only in (None, "hubspot", "salesforce"))
+    yield from (
+        pytest.param(template.starter_config(only), id=f"init {only}") for only in (None, "hubspot", "salesforce")
+    )
     yield pytest.param(MODEL, id="tests")
 
 
@@ -453,7 +457,7 @@ def test_a_config_that_was_kept_as_text_comes_back_as_it_was(write, monkeypatch,
 
 def test_a_config_that_comes_back_works_with_the_crms_and_the_state_of_now(write, monkeypatch):
     monkeypatch.setenv("CRMSYNC_HUBSPOT__TOKEN", CANARY)
-    was, now = load(write(template.example())), load(write(GOOD))
+    was, now = load(write(template.example_config())), load(write(GOOD))
     assert CANARY not in was.decision_text()
     back = config_of(was.decision_text(), now)
     assert back.crms == now.crms

@@ -12,11 +12,11 @@ from hypothesis import strategies as st
 from sqlalchemy import select
 
 from crmsync import cycle as cycle_module
-from crmsync.cycle import cycle, plan
-from crmsync.daemon.scheduler import reconciles
+from crmsync.cycle import preview_run, run_cycle
+from crmsync.daemon.scheduler import is_full_resync_due
 from crmsync.errors import Cancelled, ConfigError, Unavailable
 from crmsync.model import Receipt, Ref
-from crmsync.reporting.person import explain
+from crmsync.reporting.person import explain_person
 from crmsync.store import journal, schema
 from crmsync.store.database import open_store
 from tests.make import MODEL, NOW, activity, apply_plan, config, contact, crm, work
@@ -53,7 +53,7 @@ def balanced(result):
 
 def test_one_cycle_writes_scores_stages_and_owners_to_both_crms(state):
     hubspot, salesforce = two_crms()
-    result = balanced(cycle(work(state, hubspot, salesforce)))
+    result = balanced(run_cycle(work(state, hubspot, salesforce)))
     assert result.verdict == "ok"
     assert held(hubspot) == {"1": (65, "mql", "hubspot-ann"), "2": (15, None, None)}
     assert held(salesforce) == {"00Q1": (65, "mql", "salesforce-ann"), "0032": (0, None, "salesforce-bob")}
@@ -72,14 +72,14 @@ when = { field = "stage", is = "mql" }
 def test_S4_12_a_stage_that_we_wrote_counts_in_the_next_cycle_as_one_that_was_pulled(state, tmp_path):
     hubspot, salesforce = two_crms()
     settings = config(MODEL + STAGE_RULE)
-    cycle(work(state, hubspot, salesforce, settings=settings))
+    run_cycle(work(state, hubspot, salesforce, settings=settings))
     assert held(hubspot)["1"][:2] == (65, "mql")
-    cycle(work(state, hubspot, salesforce, settings=settings, now=NOW + timedelta(minutes=15)))
+    run_cycle(work(state, hubspot, salesforce, settings=settings, now=NOW + timedelta(minutes=15)))
     assert held(hubspot)["1"][:2] == held(salesforce)["00Q1"][:2] == (60, "mql")
-    third = balanced(cycle(work(state, hubspot, salesforce, settings=settings, now=NOW + timedelta(minutes=30))))
+    third = balanced(run_cycle(work(state, hubspot, salesforce, settings=settings, now=NOW + timedelta(minutes=30))))
     assert all(counts.planned == counts.rescored == 0 for counts in third.crms.values())
     afresh = open_store(f"sqlite:///{tmp_path}/afresh.db")
-    again = cycle(work(afresh, hubspot, salesforce, settings=settings, now=NOW + timedelta(minutes=45)))
+    again = run_cycle(work(afresh, hubspot, salesforce, settings=settings, now=NOW + timedelta(minutes=45)))
     assert all(counts.planned == 0 for counts in again.crms.values())
     afresh.close()
 
@@ -88,24 +88,24 @@ def test_another_order_of_precedence_is_another_truth_about_everybody(state):
     hubspot, salesforce = crm("hubspot"), crm("salesforce")
     hubspot.edit(contact(1, emails=("a@x.example",), fields={"title": "VP Sales"}))
     salesforce.edit(contact("00Q1", "salesforce", "lead", emails=("a@x.example",), fields={"title": "Clerk"}))
-    cycle(work(state, hubspot, salesforce, settings=config(identity={"precedence": ["salesforce", "hubspot"]})))
+    run_cycle(work(state, hubspot, salesforce, settings=config(identity={"precedence": ["salesforce", "hubspot"]})))
     assert held(hubspot)["1"][0] == 0
     settings = config(identity={"precedence": ["hubspot", "salesforce"]})
-    assert explain(settings, state, "a@x.example", NOW)["total"] == 20
-    cycle(work(state, hubspot, salesforce, settings=settings, now=NOW + timedelta(minutes=15)))
+    assert explain_person(settings, state, "a@x.example", NOW)["total"] == 20
+    run_cycle(work(state, hubspot, salesforce, settings=settings, now=NOW + timedelta(minutes=15)))
     assert held(hubspot)["1"][0] == held(salesforce)["00Q1"][0] == 20
 
 
 def test_a_changed_config_reaches_people_that_nothing_else_happened_to(state):
     hubspot, salesforce = two_crms()
     output = 'reason = { hubspot = "crmsync_reason", salesforce = "Crmsync_Reason__c" }\n'
-    cycle(work(state, hubspot, salesforce, settings=config(MODEL.replace(output, ""))))
+    run_cycle(work(state, hubspot, salesforce, settings=config(MODEL.replace(output, ""))))
     assert not any("reason" in record.current for record in hubspot.records.values())
-    more = cycle(work(state, hubspot, salesforce, now=NOW + timedelta(minutes=15)))
+    more = run_cycle(work(state, hubspot, salesforce, now=NOW + timedelta(minutes=15)))
     assert [counts.updated for counts in more.crms.values()] == [2, 2]
     assert all(record.current["reason"] for record in (*hubspot.records.values(), *salesforce.records.values()))
     routed = config(MODEL.replace('bands = ["mql"]', 'bands = ["mql", "cold"]'))
-    cycle(work(state, hubspot, salesforce, settings=routed, now=NOW + timedelta(minutes=30)))
+    run_cycle(work(state, hubspot, salesforce, settings=routed, now=NOW + timedelta(minutes=30)))
     assert held(hubspot)["2"][2] == "hubspot-bob"
 
 
@@ -113,16 +113,18 @@ def test_a_field_that_is_mapped_anew_is_read_of_everybody(state):
     hubspot = crm("hubspot")
     hubspot.edit(contact(1, fields={"title": "VP Sales", "employees": 500}))
     for later in (NOW, NOW + timedelta(minutes=15)):
-        cycle(work(state, hubspot, now=later))
+        run_cycle(work(state, hubspot, now=later))
     ada = Ref("hubspot", "contact", "1")
     hubspot.records[ada] = replace(hubspot.records[ada], fields={"title": "VP Sales", "employees": 100})
-    assert cycle(work(state, hubspot, now=later)).crms["hubspot"].pulled == 0  # the CRM says nothing of another field
+    assert (
+        run_cycle(work(state, hubspot, now=later)).crms["hubspot"].pulled == 0
+    )  # the CRM says nothing of another field
     fields = {"title": {"hubspot": "jobtitle"}, "employees": {"hubspot": "staff"}}
-    result = balanced(cycle(work(state, hubspot, settings=config(fields=fields), now=later)))
+    result = balanced(run_cycle(work(state, hubspot, settings=config(fields=fields), now=later)))
     assert result.crms["hubspot"].pulled == 1
     assert held(hubspot)["1"][0] == 20
     ours = work(state, hubspot, settings=config(fields=fields), now=later)
-    pulled = [cycle(ours, full=full).crms["hubspot"].pulled for full in (False, False, True, False)]
+    pulled = [run_cycle(ours, full=full).crms["hubspot"].pulled for full in (False, False, True, False)]
     assert pulled == [1, 0, 1, 0]  # the first is the echo of our own write
     streams = sorted(row["stream"].partition(":")[0] for row in stored(state, schema.cursor))
     assert streams == ["activities", "contacts", "mapping"]
@@ -134,7 +136,7 @@ def test_a_mapping_that_is_taken_back_before_everybody_was_read_is_read_of_every
     for number in (1, 2):
         hubspot.edit(contact(number, fields={"title": "VP Sales"}))
     for later in (NOW, NOW + timedelta(minutes=15)):
-        cycle(work(state, hubspot, now=later))
+        run_cycle(work(state, hubspot, now=later))
     kept = dict(hubspot.records)
     other = config(fields={"title": {"hubspot": "role"}, "employees": {"hubspot": "staff"}})
     for ref, record in kept.items():  # read as the other mapping asks, they have other fields
@@ -142,9 +144,9 @@ def test_a_mapping_that_is_taken_back_before_everybody_was_read_is_read_of_every
     pages = hubspot.contacts
     hubspot.contacts = lambda cursor: stopped_after(pages(cursor), 1)
     with pytest.raises(Cancelled):
-        cycle(work(state, hubspot, settings=other, now=later))
+        run_cycle(work(state, hubspot, settings=other, now=later))
     hubspot.contacts, hubspot.records = pages, kept
-    cycle(work(state, hubspot, now=later))
+    run_cycle(work(state, hubspot, now=later))
     assert [row["fields"] for row in stored(state, schema.contact)] == ['{"title":"VP Sales"}'] * 2
 
 
@@ -157,11 +159,11 @@ def stopped_after(pages, number):
 
 def test_a_rule_that_changes_nothing_for_somebody_is_no_news_of_them(state):
     hubspot, salesforce = two_crms()
-    cycle(work(state, hubspot, salesforce))
+    run_cycle(work(state, hubspot, salesforce))
     other = config(MODEL.replace("points = 20", "points = 25"), guard={"scores": 1.0})
-    again = balanced(cycle(work(state, hubspot, salesforce, settings=other, now=NOW + timedelta(minutes=15))))
+    again = balanced(run_cycle(work(state, hubspot, salesforce, settings=other, now=NOW + timedelta(minutes=15))))
     assert [counts.rescored for counts in again.crms.values()] == [1, 1]  # Ada, the only VP
-    third = cycle(work(state, hubspot, salesforce, settings=other, now=NOW + timedelta(minutes=30)))
+    third = run_cycle(work(state, hubspot, salesforce, settings=other, now=NOW + timedelta(minutes=30)))
     assert [counts.rescored for counts in third.crms.values()] == [0, 0]
     assert {row["model"] for row in stored(state, schema.person)} == {other.model_hash()}
 
@@ -173,10 +175,10 @@ def stored(state, table):
 
 def test_law_1_after_a_cycle_the_next_plan_is_empty_and_nothing_is_scored(state):
     crms = two_crms()
-    cycle(work(state, *crms))
+    run_cycle(work(state, *crms))
     before = [len(each.writes) for each in crms]
     for later in (timedelta(minutes=15), timedelta(minutes=30)):
-        again = balanced(cycle(work(state, *crms, now=NOW + later)))
+        again = balanced(run_cycle(work(state, *crms, now=NOW + later)))
         assert again.verdict == "ok"
         assert all(counts.planned == counts.rescored == 0 for counts in again.crms.values())
     assert [len(each.writes) for each in crms] == before
@@ -184,18 +186,18 @@ def test_law_1_after_a_cycle_the_next_plan_is_empty_and_nothing_is_scored(state)
 
 def test_law_7_no_change_names_a_field_we_do_not_own(state):
     hubspot, salesforce = two_crms()
-    cycle(work(state, hubspot, salesforce))
+    run_cycle(work(state, hubspot, salesforce))
     assert {name for each in (*hubspot.writes, *salesforce.writes) for name in each.after} <= OURS | {"stage", "owner"}
 
 
 def test_law_8_a_dry_run_writes_nothing_and_its_plan_can_be_applied(state):
     crms = two_crms()
-    dry = balanced_plan(plan(work(state, *crms)))
+    dry = balanced_plan(preview_run(work(state, *crms)))
     assert [each.writes for each in crms] == [[], []]
     applied = balanced(apply_plan(work(state, *crms), dry.run))
     assert applied.verdict == "ok"
     assert held(crms[0])["1"] == (65, "mql", "hubspot-ann")
-    assert all(counts.planned == 0 for counts in cycle(work(state, *crms)).crms.values())
+    assert all(counts.planned == 0 for counts in run_cycle(work(state, *crms)).crms.values())
 
 
 def balanced_plan(result):
@@ -206,15 +208,15 @@ def balanced_plan(result):
 
 def test_a_dry_run_does_not_move_the_rotation(state):
     crms = two_crms()
-    plan(work(state, *crms))
-    plan(work(state, *crms))
-    cycle(work(state, *crms))
+    preview_run(work(state, *crms))
+    preview_run(work(state, *crms))
+    run_cycle(work(state, *crms))
     assert held(crms[0])["1"][2] == "hubspot-ann"
 
 
 def test_a_plan_is_applied_once(state):
     crms = two_crms()
-    dry = plan(work(state, *crms))
+    dry = preview_run(work(state, *crms))
     apply_plan(work(state, *crms), dry.run)
     with pytest.raises(ConfigError, match="does not wait for approval"):
         apply_plan(work(state, *crms), dry.run)
@@ -246,7 +248,7 @@ def at_page_size(size, seed, path):
     for each in crms:
         each.page_size = size
     state = open_store(f"sqlite:///{path}/{seed}-{size}.db")
-    cycle(work(state, *crms))
+    run_cycle(work(state, *crms))
     state.close()
     return [held(each) for each in crms]
 
@@ -270,14 +272,14 @@ def test_law_2_cut_off_anywhere_and_run_again_the_end_is_the_same(tmp_path_facto
     for each in (*undisturbed, *disturbed):
         each.page_size = 7
     state = open_store(f"sqlite:///{path}/undisturbed.db")
-    cycle(work(state, *undisturbed))
+    run_cycle(work(state, *undisturbed))
     state.close()
     with pytest.MonkeyPatch.context() as patch:
         cut_after(cut, patch, *disturbed)
         for _attempt in range(4):
             state = open_store(f"sqlite:///{path}/disturbed.db")
             try:
-                cycle(work(state, *disturbed))
+                run_cycle(work(state, *disturbed))
                 break
             except PowerCutError:
                 continue
@@ -329,13 +331,13 @@ def test_law_9_incremental_equals_a_full_pull(tmp_path_factory, seed):
     state = open_store(f"sqlite:///{path}/state.db")
     for round_number in range(3):
         edits(rng, *crms)
-        cycle(work(state, *crms, now=NOW + timedelta(hours=round_number)), approved=True)
+        run_cycle(work(state, *crms, now=NOW + timedelta(hours=round_number)), approved=True)
     incremental = totals(state)
-    cycle(work(state, *crms, now=NOW + timedelta(hours=3)), full=True, approved=True)
+    run_cycle(work(state, *crms, now=NOW + timedelta(hours=3)), full=True, approved=True)
     assert totals(state) == incremental
     state.close()
     fresh = open_store(f"sqlite:///{path}/fresh.db")
-    cycle(work(fresh, *crms, now=NOW + timedelta(hours=3)), approved=True)
+    run_cycle(work(fresh, *crms, now=NOW + timedelta(hours=3)), approved=True)
     assert sorted(totals(fresh).values()) == sorted(incremental.values())
     fresh.close()
 
@@ -347,7 +349,7 @@ def totals(state):
 
 def test_law_4_the_stored_lines_sum_to_the_written_score(state):
     crms = world(7)
-    cycle(work(state, *crms))
+    run_cycle(work(state, *crms))
     for total, _fit, lines in totals(state).values():
         assert sum(points for _name, points in orjson.loads(lines)) == total
 
@@ -359,13 +361,13 @@ def test_a_crm_that_is_down_sits_out_and_catches_up(state):
         raise Unavailable("salesforce", "it does not answer")
 
     real, salesforce.account = salesforce.account, down
-    result = balanced(cycle(work(state, hubspot, salesforce)))
+    result = balanced(run_cycle(work(state, hubspot, salesforce)))
     assert result.verdict == "partial"
     assert result.problems == ["salesforce: it does not answer"]
     assert held(hubspot)["1"] == (65, "mql", "hubspot-ann")
     assert salesforce.writes == []
     salesforce.account = real
-    assert balanced(cycle(work(state, hubspot, salesforce))).verdict == "ok"
+    assert balanced(run_cycle(work(state, hubspot, salesforce))).verdict == "ok"
     assert held(salesforce) == {"00Q1": (65, "mql", "salesforce-ann"), "0032": (0, None, "salesforce-bob")}
 
 
@@ -377,47 +379,47 @@ def test_when_no_crm_is_left_the_run_has_failed_and_says_so(state):
 
     hubspot.account = down
     with pytest.raises(Unavailable):
-        cycle(work(state, hubspot))
+        run_cycle(work(state, hubspot))
     with state.read() as reading:
         assert [row.verdict for row in reading.execute(select(schema.run))] == ["failed"]
 
 
 def test_W24_an_empty_answer_changes_nothing(state):
     hubspot, _salesforce = two_crms()
-    cycle(work(state, hubspot))
+    run_cycle(work(state, hubspot))
     before = held(hubspot)
     empty = crm("hubspot")
     with pytest.raises(Unavailable, match="without a single record where crmsync knows 2"):
-        cycle(work(state, empty), full=True)
+        run_cycle(work(state, empty), full=True)
     assert held(hubspot) == before
     assert empty.writes == []
 
 
 def test_W24_a_changed_model_that_would_rescore_everybody_waits_for_review(state):
     crms = world(3)
-    cycle(work(state, *crms))
+    run_cycle(work(state, *crms))
     before = [held(each) for each in crms]
     changed = config(MODEL.replace("points = 30", "points = 5"))
-    waiting = cycle(work(state, *crms, settings=changed))
+    waiting = run_cycle(work(state, *crms, settings=changed))
     assert waiting.verdict == "held"
     assert "an edited config would change the score" in waiting.held.reasons[0]
     assert [held(each) for each in crms] == before
     assert balanced(apply_plan(work(state, *crms, settings=changed), waiting.held.run)).verdict == "ok"
     assert [held(each) for each in crms] != before
-    assert all(each.planned == 0 for each in cycle(work(state, *crms, settings=changed)).crms.values())
+    assert all(each.planned == 0 for each in run_cycle(work(state, *crms, settings=changed)).crms.values())
 
 
 def test_W08_a_refused_row_is_told_parked_and_tried_again_when_it_changes(state):
     hubspot, _ = two_crms()
     ada = Ref("hubspot", "contact", "1")
     hubspot.refusing[ada] = "a validation rule says no"
-    result = balanced(cycle(work(state, hubspot)))
+    result = balanced(run_cycle(work(state, hubspot)))
     assert result.verdict == "partial"
     assert (result.crms["hubspot"].updated, result.crms["hubspot"].rejected) == (1, 1)
-    assert cycle(work(state, hubspot)).crms["hubspot"].planned == 0
+    assert run_cycle(work(state, hubspot)).crms["hubspot"].planned == 0
     hubspot.refusing.clear()
     hubspot.edit(replace(hubspot.records[ada], fields={"title": "CEO", "employees": 900}))
-    assert cycle(work(state, hubspot)).crms["hubspot"].updated == 1
+    assert run_cycle(work(state, hubspot)).crms["hubspot"].updated == 1
 
 
 def test_W30_a_row_that_may_go_through_later_is_retried_up_to_a_limit(state):
@@ -425,7 +427,7 @@ def test_W30_a_row_that_may_go_through_later_is_retried_up_to_a_limit(state):
     hubspot.write = lambda changes, _narrow: [
         Receipt(each.ref, ok=False, reason="locked", retry=True) for each in changes
     ]
-    planned = [cycle(work(state, hubspot)).crms["hubspot"].planned for _ in range(8)]
+    planned = [run_cycle(work(state, hubspot)).crms["hubspot"].planned for _ in range(8)]
     assert planned == [2, 2, 2, 2, 2, 0, 0, 0]
 
 
@@ -433,11 +435,11 @@ def test_W03_a_change_without_a_receipt_is_unresolved_and_found_out_next_time(st
     hubspot, _ = two_crms()
     taken = hubspot.write
     hubspot.write = lambda changes, narrow: list(taken(changes, narrow))[:1]  # applied both, told of one
-    result = balanced(cycle(work(state, hubspot)))
+    result = balanced(run_cycle(work(state, hubspot)))
     assert result.verdict == "partial"
     assert result.crms["hubspot"].unknown == 1
     hubspot.write = taken
-    again = balanced(cycle(work(state, hubspot)))
+    again = balanced(run_cycle(work(state, hubspot)))
     assert again.crms["hubspot"].resumed == 1  # it was looked up: the CRM held it already
     assert len(hubspot.writes) == 2
 
@@ -458,7 +460,7 @@ def test_W29_an_owner_that_a_person_sets_meanwhile_wins(state):
     hubspot, _ = two_crms()
     ada = Ref("hubspot", "contact", "1")
     after_pull(hubspot, lambda: hubspot.edit(replace(hubspot.records[ada], owner="hubspot-bob")))
-    balanced(cycle(work(state, hubspot)))
+    balanced(run_cycle(work(state, hubspot)))
     assert held(hubspot)["1"] == (65, "mql", "hubspot-bob")
 
 
@@ -472,11 +474,11 @@ def test_W16_what_a_crm_accepts_and_does_not_keep_is_found(state):
         hubspot.edit(replace(hubspot.records[ada], stage=None))
 
     hubspot.write = forgetful
-    result = balanced(cycle(work(state, hubspot)))
+    result = balanced(run_cycle(work(state, hubspot)))
     assert (result.verdict, result.crms["hubspot"].partly) == ("partial", 1)
     assert held(hubspot)["1"][0] == 65
     hubspot.write = taken
-    assert cycle(work(state, hubspot)).crms["hubspot"].planned == 0
+    assert run_cycle(work(state, hubspot)).crms["hubspot"].planned == 0
 
 
 @pytest.mark.parametrize("name", ["stage", "owner"])
@@ -493,7 +495,7 @@ def test_W16_every_stage_and_owner_is_read_back_though_no_score_is(state, name):
         return looked_at(refs)
 
     hubspot.write, looked_at, hubspot.read = forgetful, hubspot.read, reading
-    result = balanced(cycle(work(state, hubspot, settings=replace_verify(config(), 0))))
+    result = balanced(run_cycle(work(state, hubspot, settings=replace_verify(config(), 0))))
     assert (result.crms["hubspot"].updated, result.crms["hubspot"].partly) == (1, 1)
     assert read[-1] == [ada]
 
@@ -507,10 +509,10 @@ def test_W16_a_stage_that_a_crm_does_not_keep_waits_and_the_next_score_goes_with
         hubspot.edit(replace(hubspot.records[ada], stage=None))
 
     hubspot.write = forgetful
-    cycle(work(state, hubspot))
+    run_cycle(work(state, hubspot))
     hubspot.happen(activity(9, hubspot.records[ada], kind="page_viewed", url="https://x.example/pricing"))
     hubspot.writes.clear()
-    result = balanced(cycle(work(state, hubspot, now=NOW + timedelta(minutes=15))))
+    result = balanced(run_cycle(work(state, hubspot, now=NOW + timedelta(minutes=15))))
     assert (result.crms["hubspot"].updated, result.crms["hubspot"].partly) == (1, 0)
     (change,) = hubspot.writes
     assert change.after["score"] == 80
@@ -530,7 +532,7 @@ def test_W16_of_the_scores_a_sample_is_read_back(state, sample):
             hubspot.edit(replace(record, current={**record.current, "score": 99}))
 
     hubspot.write = forgetful
-    result = balanced(cycle(work(state, hubspot, settings=replace_verify(config(), sample))))
+    result = balanced(run_cycle(work(state, hubspot, settings=replace_verify(config(), sample))))
     assert result.crms["hubspot"].partly == sample
 
 
@@ -540,7 +542,7 @@ def test_the_hottest_get_their_turn_first_and_among_equals_those_known_longest(s
         hubspot.edit(asks := contact(number, fields={"title": "VP Sales", "employees": 500}))
         for look in range(looks):
             hubspot.happen(activity(10 * number + look, asks, kind="page_viewed", url="https://x.example/pricing"))
-    cycle(work(state, hubspot))
+    run_cycle(work(state, hubspot))
     owners = {ref.id: record.owner for ref, record in hubspot.records.items()}
     assert owners == {"2": "hubspot-ann", "1": "hubspot-bob", "3": "hubspot-ann", "4": None}
 
@@ -555,14 +557,14 @@ def test_W18_why_a_change_was_not_written_is_kept(state):
     ada, moved = Ref("hubspot", "contact", "1"), Ref("hubspot", "contact", "77")
     after_pull(hubspot, lambda: hubspot.edit(replace(hubspot.records[ada], gone=True)))
     hubspot.write = lambda changes, narrow: (Receipt(each.ref, ok=False, gone=True) for each in narrow(changes))
-    first = cycle(work(state, hubspot))
+    first = run_cycle(work(state, hubspot))
     assert why_not_written(state, first.run) == {
         "1": "the record was deleted, merged or converted",
         "2": "it was deleted",
     }
     hubspot.edit(contact(3))
     hubspot.write = lambda changes, narrow: (Receipt(each.ref, ok=False, moved_to=moved) for each in narrow(changes))
-    second = cycle(work(state, hubspot, now=NOW + timedelta(minutes=15)))
+    second = run_cycle(work(state, hubspot, now=NOW + timedelta(minutes=15)))
     assert why_not_written(state, second.run) == {"3": "it is now hubspot:contact:77"}
 
 
@@ -570,9 +572,9 @@ def test_W18_a_record_deleted_between_pull_and_push_is_skipped_and_buried(state)
     hubspot, _ = two_crms()
     bo = Ref("hubspot", "contact", "2")
     after_pull(hubspot, lambda: hubspot.edit(replace(hubspot.records[bo], gone=True)))
-    result = balanced(cycle(work(state, hubspot)))
+    result = balanced(run_cycle(work(state, hubspot)))
     assert result.crms["hubspot"].edited == 1
-    assert cycle(work(state, hubspot)).crms["hubspot"].planned == 0
+    assert run_cycle(work(state, hubspot)).crms["hubspot"].planned == 0
 
 
 def test_W19_two_systems_that_overwrite_each_other_settle(state):
@@ -589,7 +591,7 @@ def test_W19_two_systems_that_overwrite_each_other_settle(state):
     quiet = replace_verify(config(), 0)
     writes = []
     for hour in range(8):
-        cycle(work(state, hubspot, now=NOW + timedelta(hours=hour), settings=quiet), approved=True)
+        run_cycle(work(state, hubspot, now=NOW + timedelta(hours=hour), settings=quiet), approved=True)
         writes.append(len(hubspot.writes))
     assert writes[-1] == writes[-3]
     assert writes[-1] <= 2 * 3
@@ -609,19 +611,19 @@ def test_stop_between_pages_keeps_what_was_stored_and_goes_on_there(state):
         hubspot.stop.set()
 
     with pytest.raises(Cancelled):
-        cycle(work(state, hubspot)._replace(progress=progress))
+        run_cycle(work(state, hubspot)._replace(progress=progress))
     assert len(asked) == 1
     hubspot.stop.clear()
-    result = balanced(cycle(work(state, hubspot)))
+    result = balanced(run_cycle(work(state, hubspot)))
     assert result.crms["hubspot"].pulled == 1
     assert held(hubspot) == {"1": (65, "mql", "hubspot-ann"), "2": (15, None, None)}
 
 
 def test_scores_move_with_time_alone(state):
     hubspot, _ = two_crms()
-    cycle(work(state, hubspot))
+    run_cycle(work(state, hubspot))
     assert held(hubspot)["1"][0] == 65
-    later = cycle(work(state, hubspot, now=NOW + timedelta(days=60)), approved=True)
+    later = run_cycle(work(state, hubspot, now=NOW + timedelta(days=60)), approved=True)
     assert held(hubspot)["1"] == (35, "mql", "hubspot-ann")  # the demo left its window; a stage never moves back
     assert later.crms["hubspot"].pulled <= 2
     assert later.crms["hubspot"].rescored == 1  # the look at the prices has no window: time does nothing to it
@@ -629,26 +631,26 @@ def test_scores_move_with_time_alone(state):
 
 def test_time_that_passes_while_a_crm_is_down_is_caught_up_when_it_is_back(state):
     hubspot, salesforce = two_crms()
-    cycle(work(state, hubspot, salesforce))
+    run_cycle(work(state, hubspot, salesforce))
 
     def down():
         raise Unavailable("salesforce", "it does not answer")
 
     real, salesforce.account = salesforce.account, down
     late = NOW + timedelta(days=60)
-    cycle(work(state, hubspot, salesforce, now=late), approved=True)
+    run_cycle(work(state, hubspot, salesforce, now=late), approved=True)
     assert (held(hubspot)["1"][0], held(salesforce)["00Q1"][0]) == (35, 65)
     salesforce.account = real
-    cycle(work(state, hubspot, salesforce, now=late + timedelta(minutes=15)), approved=True)
+    run_cycle(work(state, hubspot, salesforce, now=late + timedelta(minutes=15)), approved=True)
     assert held(salesforce)["00Q1"][0] == 35
 
 
 def test_a_plan_that_waits_keeps_its_id_while_it_is_the_same(state):
     crms = world(3)
-    cycle(work(state, *crms))
+    run_cycle(work(state, *crms))
     changed = config(MODEL.replace("points = 30", "points = 5"))
-    first = cycle(work(state, *crms, settings=changed))
-    second = cycle(work(state, *crms, settings=changed, now=NOW + timedelta(minutes=15)))
+    first = run_cycle(work(state, *crms, settings=changed))
+    second = run_cycle(work(state, *crms, settings=changed, now=NOW + timedelta(minutes=15)))
     assert first.held.run == second.held.run
     with state.read() as reading:
         waiting = select(schema.change.c.run).where(schema.change.c.state == "planned").distinct()
@@ -657,23 +659,23 @@ def test_a_plan_that_waits_keeps_its_id_while_it_is_the_same(state):
 
 def test_old_runs_are_forgotten_and_the_present_is_not(state):
     crms = two_crms()
-    cycle(work(state, *crms))
+    run_cycle(work(state, *crms))
     crms[0].time = NOW + timedelta(days=500)
-    long_after = cycle(work(state, *crms, now=crms[0].time), approved=True)
+    long_after = run_cycle(work(state, *crms, now=crms[0].time), approved=True)
     with state.read() as reading:
         assert list(reading.scalars(select(schema.run.c.id))) == [long_after.run]
     crms[0].time += timedelta(hours=1)
-    assert cycle(work(state, *crms, now=crms[0].time)).crms["hubspot"].planned == 0
+    assert run_cycle(work(state, *crms, now=crms[0].time)).crms["hubspot"].planned == 0
 
 
 def test_C10_nothing_personal_stays_of_a_deleted_record(state):
     hubspot, _ = two_crms()
     ada = Ref("hubspot", "contact", "1")
-    cycle(work(state, hubspot))
+    run_cycle(work(state, hubspot))
     hubspot.edit(replace(hubspot.records[ada], fields={"title": "Secret title"}))
-    cycle(work(state, hubspot), approved=True)
+    run_cycle(work(state, hubspot), approved=True)
     hubspot.edit(replace(hubspot.records[ada], gone=True))
-    cycle(work(state, hubspot), approved=True)
+    run_cycle(work(state, hubspot), approved=True)
     with state.read() as reading:
         for table in schema.metadata.sorted_tables:
             assert "ada@x.example" not in str(list(reading.execute(select(table))))
@@ -682,13 +684,13 @@ def test_C10_nothing_personal_stays_of_a_deleted_record(state):
 
 def test_explain_says_what_changed_since_the_last_score(state):
     crms = two_crms()
-    cycle(work(state, *crms))
+    run_cycle(work(state, *crms))
     hubspot = crms[0]
     ada = hubspot.records[Ref("hubspot", "contact", "1")]
     hubspot.happen(activity(9, ada, kind="page_viewed", url="/pricing"))
     hubspot.edit(replace(ada, fields={"title": "Clerk", "employees": 500}))
-    cycle(work(state, *crms, now=NOW + timedelta(hours=1)), approved=True)
-    said = explain(config(), state, "ada@x.example", NOW + timedelta(hours=1))
+    run_cycle(work(state, *crms, now=NOW + timedelta(hours=1)), approved=True)
+    said = explain_person(config(), state, "ada@x.example", NOW + timedelta(hours=1))
     assert {each["rule"]: each["points"] for each in said["changed"]} == {"VP or above": -20, "Looked at prices": 15}
     assert sum(each["points"] for each in said["lines"]) == said["total"] == 60
 
@@ -696,17 +698,17 @@ def test_explain_says_what_changed_since_the_last_score(state):
 def test_R11_the_daemon_pulls_everything_again_when_it_is_time(state):
     crms = two_crms()
     hubspot, late = crms[0], NOW + timedelta(days=8)
-    assert not reconciles(work(state, *crms))
+    assert not is_full_resync_due(work(state, *crms))
     for hours in (0, 1):  # the second cycle has seen the echo of what the first one wrote
-        cycle(work(state, *crms, now=NOW + timedelta(hours=hours)), "run")
+        run_cycle(work(state, *crms, now=NOW + timedelta(hours=hours)), "run")
     bo = Ref("hubspot", "contact", "2")
     hubspot.records[bo] = replace(hubspot.records[bo], fields={"title": "CEO"})  # a formula: no stamp moves
-    assert cycle(work(state, *crms, now=late), "run").crms["hubspot"].rescored == 0
-    assert reconciles(work(state, *crms, now=late))
-    cycle(work(state, *crms, now=late), "reconcile", full=True)
+    assert run_cycle(work(state, *crms, now=late), "run").crms["hubspot"].rescored == 0
+    assert is_full_resync_due(work(state, *crms, now=late))
+    run_cycle(work(state, *crms, now=late), "reconcile", full=True)
     assert held(hubspot)["2"][0] == 35
-    assert not reconciles(work(state, *crms, now=late + timedelta(days=6)))
-    assert reconciles(work(state, *crms, now=late + timedelta(days=7)))
+    assert not is_full_resync_due(work(state, *crms, now=late + timedelta(days=6)))
+    assert is_full_resync_due(work(state, *crms, now=late + timedelta(days=7)))
 
 
 @settings(max_examples=8, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
@@ -714,9 +716,9 @@ def test_R11_the_daemon_pulls_everything_again_when_it_is_time(state):
 def test_laws_1_4_7_8_hold_in_any_world(tmp_path_factory, seed, people):
     crms = world(seed, people)
     state = open_store(f"sqlite:///{tmp_path_factory.mktemp('laws')}/state.db")
-    dry = plan(work(state, *crms))
+    dry = preview_run(work(state, *crms))
     assert [each.writes for each in crms] == [[], []]  # 8
-    done = balanced(cycle(work(state, *crms)))
+    done = balanced(run_cycle(work(state, *crms)))
     assert [done.crms[each.name].planned for each in crms] == [dry.crms[each.name].planned for each in crms]
     written = [change for each in crms for change in each.writes]
     assert {name for change in written for name in change.after} <= OURS | {"stage", "owner"}  # 7
@@ -724,7 +726,7 @@ def test_laws_1_4_7_8_hold_in_any_world(tmp_path_factory, seed, people):
         assert sum(points for _name, points in orjson.loads(lines)) == total  # 4
     scores = sorted(total // 100 for total, _fit, _lines in totals(state).values())
     assert set(scores) == {record.current["score"] for each in crms for record in each.records.values()}
-    again = cycle(work(state, *crms, now=NOW + timedelta(minutes=15)))
+    again = run_cycle(work(state, *crms, now=NOW + timedelta(minutes=15)))
     assert all(counts.planned == 0 for counts in again.crms.values())  # 1
     assert [change for each in crms for change in each.writes] == written
     state.close()
@@ -734,10 +736,10 @@ def test_what_was_parked_is_tried_again_after_a_day(state):
     hubspot, _ = two_crms()
     ada = Ref("hubspot", "contact", "1")
     hubspot.refusing[ada] = "a field is missing"
-    cycle(work(state, hubspot))
+    run_cycle(work(state, hubspot))
     hubspot.refusing.clear()
-    assert cycle(work(state, hubspot, now=NOW + timedelta(hours=1))).crms["hubspot"].planned == 0
-    assert cycle(work(state, hubspot, now=NOW + timedelta(hours=24))).crms["hubspot"].updated == 1
+    assert run_cycle(work(state, hubspot, now=NOW + timedelta(hours=1))).crms["hubspot"].planned == 0
+    assert run_cycle(work(state, hubspot, now=NOW + timedelta(hours=24))).crms["hubspot"].updated == 1
 
 
 def test_W08_a_refused_stage_stays_on_hold_while_scores_go_on_being_written(state):
@@ -751,12 +753,12 @@ def test_W08_a_refused_stage_stays_on_hold_while_scores_go_on_being_written(stat
                 yield replace(receipt, refused={"stage": "not this"} if "stage" in each.after else {})
 
     hubspot.write = without_stage
-    cycle(work(state, hubspot))
+    run_cycle(work(state, hubspot))
     hubspot.happen(activity(9, hubspot.records[ada]))
-    assert cycle(work(state, hubspot, now=NOW + timedelta(hours=1))).crms["hubspot"].updated == 1
-    assert explain(config(), state, "ada@x.example", NOW)["records"][0]["parked"] == "stage: not this"
+    assert run_cycle(work(state, hubspot, now=NOW + timedelta(hours=1))).crms["hubspot"].updated == 1
+    assert explain_person(config(), state, "ada@x.example", NOW)["records"][0]["parked"] == "stage: not this"
     hubspot.write = taken
-    assert cycle(work(state, hubspot, now=NOW + timedelta(hours=25))).crms["hubspot"].updated == 1
+    assert run_cycle(work(state, hubspot, now=NOW + timedelta(hours=25))).crms["hubspot"].updated == 1
     assert hubspot.records[ada].stage == "mql"
 
 
@@ -766,9 +768,9 @@ def test_R15_a_purged_record_that_shared_its_address_makes_nobody_ambiguous_any_
     for each in twins:
         hubspot.edit(each)
     settings = config(identity={"most_records": 1})
-    assert cycle(work(state, hubspot, settings=settings)).crms["hubspot"].skipped["ambiguous"] == 2
+    assert run_cycle(work(state, hubspot, settings=settings)).crms["hubspot"].skipped["ambiguous"] == 2
     del hubspot.records[twins[0].ref]
-    cycle(work(state, hubspot, settings=settings, now=NOW + timedelta(hours=1)), full=True)
+    run_cycle(work(state, hubspot, settings=settings, now=NOW + timedelta(hours=1)), full=True)
     assert held(hubspot)["8"][0] == 20
 
 
@@ -836,14 +838,14 @@ def test_law_9_with_several_records_of_one_person_in_one_crm(tmp_path_factory, s
     crms = family(rng)
     state = open_store(f"sqlite:///{path}/state.db")
     for hour in range(4):
-        cycle(work(state, *crms, now=NOW + timedelta(hours=hour)), approved=True)
+        run_cycle(work(state, *crms, now=NOW + timedelta(hours=hour)), approved=True)
         our_writes_move_stamps(crms, NOW + timedelta(hours=hour))
         anybody_edits(rng, crms)
     for hour in (4, 5):
-        cycle(work(state, *crms, now=NOW + timedelta(hours=hour)), approved=True)
+        run_cycle(work(state, *crms, now=NOW + timedelta(hours=hour)), approved=True)
     written = [len(each.writes) for each in crms]
     fresh = open_store(f"sqlite:///{path}/fresh.db")
-    cycle(work(fresh, *crms, now=NOW + timedelta(hours=6)), approved=True)
+    run_cycle(work(fresh, *crms, now=NOW + timedelta(hours=6)), approved=True)
     assert who_has_what(fresh) == who_has_what(state)
     assert [len(each.writes) for each in crms] == written
     state.close()
@@ -855,10 +857,10 @@ def test_W28_the_twin_that_stays_is_scored_in_the_next_run(state):
     stays, goes = (contact(f"00Q{each}", "salesforce", "lead", emails=mail) for each in "ab")
     salesforce.edit(replace(stays, fields={"title": "VP Sales"}))
     salesforce.edit(goes)
-    cycle(work(state, salesforce))
+    run_cycle(work(state, salesforce))
     assert held(salesforce)["00Qa"][0] is None
     salesforce.edit(replace(goes, gone=True))
-    cycle(work(state, salesforce, now=NOW + timedelta(minutes=1)))
+    run_cycle(work(state, salesforce, now=NOW + timedelta(minutes=1)))
     assert held(salesforce)["00Qa"][0] == 20
 
 
@@ -867,10 +869,10 @@ def test_R35_what_we_write_does_not_move_whose_value_counts(state, tmp_path):
     old, new = contact(1, emails=mail, fields={"title": "VP"}), contact(2, emails=mail, fields={"title": "Clerk"})
     hubspot.edit(old)
     hubspot.edit(new)
-    cycle(work(state, hubspot))
+    run_cycle(work(state, hubspot))
     hubspot.edit(replace(hubspot.records[old.ref], changed_at=NOW))  # as our own write stamps it
     afresh = open_store(f"sqlite:///{tmp_path}/afresh.db")
-    cycle(work(afresh, hubspot, now=NOW + timedelta(minutes=1)))
+    run_cycle(work(afresh, hubspot, now=NOW + timedelta(minutes=1)))
     assert held(hubspot)["1"][0] == held(hubspot)["2"][0] == 0
     afresh.close()
 
@@ -881,18 +883,18 @@ def test_W08_what_was_refused_is_tried_again_when_a_field_that_is_not_mapped_was
     hubspot.edit(one)
     hubspot.refusing[one.ref] = "Budget is required"
     for minute in range(3):
-        cycle(work(state, hubspot, now=NOW + timedelta(minutes=minute)))
+        run_cycle(work(state, hubspot, now=NOW + timedelta(minutes=minute)))
     hubspot.refusing.clear()
-    assert cycle(work(state, hubspot, now=NOW + timedelta(minutes=4))).crms["hubspot"].planned == 0
+    assert run_cycle(work(state, hubspot, now=NOW + timedelta(minutes=4))).crms["hubspot"].planned == 0
     hubspot.edit(replace(hubspot.records[one.ref], changed_at=NOW))
-    assert cycle(work(state, hubspot, now=NOW + timedelta(minutes=5))).crms["hubspot"].updated == 1
+    assert run_cycle(work(state, hubspot, now=NOW + timedelta(minutes=5))).crms["hubspot"].updated == 1
 
 
 def test_another_limit_of_shared_addresses_reaches_people_whom_nothing_happened_to(state):
     hubspot, mail = crm("hubspot"), ("a@x.example",)
     for number in (1, 2):
         hubspot.edit(contact(number, emails=mail, fields={"title": "VP Sales"}))
-    cycle(work(state, hubspot, settings=config(identity={"most_records": 1})))
+    run_cycle(work(state, hubspot, settings=config(identity={"most_records": 1})))
     assert held(hubspot)["1"][0] is None
-    cycle(work(state, hubspot, now=NOW + timedelta(minutes=1)), approved=True)
+    run_cycle(work(state, hubspot, now=NOW + timedelta(minutes=1)), approved=True)
     assert held(hubspot)["1"][0] == held(hubspot)["2"][0] == 20

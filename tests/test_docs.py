@@ -11,7 +11,7 @@ from typer.testing import CliRunner
 from crmsync.cli import app
 from crmsync.config import config_class, connectors, template
 from crmsync.config.mistakes import _members
-from crmsync.planning.review import Review
+from crmsync.planning.review import PlanReview
 from crmsync.result import Counts, Result
 
 ROOT = Path(__file__).parent.parent
@@ -100,7 +100,7 @@ def test_every_config_key_is_in_the_example(table):
             for key in keys(each)
         }
         wanted = set(shell) | inside
-    text = template.example()
+    text = template.example_config()
     missing = {
         key for key in wanted if not re.search(rf"(^|[\[{{.\s#]){re.escape(key)}(\s*=|[\].])", text, re.MULTILINE)
     }
@@ -123,7 +123,7 @@ def test_the_json_keys_of_the_readme_are_those_of_a_run():
     counts, result = Counts(), Result("r")
     assert named("| … each of `crms` |") == set(vars(counts))
     assert named("| `plan`, `sync`, `apply`, `backfill` |") == {*result.as_json(), "changes"}
-    assert named("| … `changes` |") == {*Review().as_json({}, {}), "troubles"}
+    assert named("| … `changes` |") == {*PlanReview().as_json({}, {}), "troubles"}
 
 
 def test_the_container_runs_the_daemon_and_asks_for_its_health():

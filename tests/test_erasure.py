@@ -5,10 +5,10 @@ from datetime import timedelta
 import pytest
 from sqlalchemy import select
 
-from crmsync.cycle import cycle, plan
+from crmsync.cycle import preview_run, run_cycle
 from crmsync.model import Page, Ref
 from crmsync.store import schema
-from crmsync.store.copy import copied
+from crmsync.store.copy import copy_state
 
 from .make import NOW, activity, contact, crm, work
 from .test_failures_cycle import VARIABLES, Runs
@@ -47,17 +47,17 @@ def known(state):
         made.edit(each)
     for each in happenings(someone()):
         made.happen(each)
-    cycle(work(state, made), approved=True)
+    run_cycle(work(state, made), approved=True)
     made.edit(someone(fields={"title": f"CEO {CANARY} now"}, changed_at=NOW))  # a past field, a score before
     made.refusing[ADA] = f"{CANARY} is no option"
-    cycle(work(state, made, now=NOW + timedelta(hours=1)), approved=True)
+    run_cycle(work(state, made, now=NOW + timedelta(hours=1)), approved=True)
     made.edit(someone(fields={"title": f"Clerk {CANARY}"}, owner="hubspot-bob", changed_at=NOW + timedelta(hours=1)))
-    plan(work(state, made, now=NOW + timedelta(hours=2)))  # waits, as a preview does
+    preview_run(work(state, made, now=NOW + timedelta(hours=2)))  # waits, as a preview does
     return made
 
 
 def later(state, made, *, full, hours):
-    return cycle(work(state, made, now=NOW + timedelta(hours=hours)), full=full, approved=True)
+    return run_cycle(work(state, made, now=NOW + timedelta(hours=hours)), full=full, approved=True)
 
 
 def test_C10_nothing_stays_of_who_was_erased(state, known):
@@ -139,7 +139,7 @@ def test_C10_no_byte_of_the_files_is_of_who_was_erased(sandbox, tmp_path, monkey
     else:
         runs.do(name, "add_activity", who=ref, fields={"Subject": f"call {CANARY}"})
     runs.run(name)
-    with copied(runs.state) as copy:
+    with copy_state(runs.state) as copy:
         assert CANARY.encode() in (tmp_path / copy.engine.url.database).read_bytes()
     if name == "hubspot":
         runs.do(name, "gdpr_delete", id=ref)

@@ -6,8 +6,8 @@ from sqlalchemy import select
 from connectors.sandbox.faults import Fault
 from connectors.sandbox.server import serve
 from crmsync.config import connectors, load
-from crmsync.config.template import demo
-from crmsync.cycle import cycle
+from crmsync.config.template import demo_config
+from crmsync.cycle import run_cycle
 from crmsync.errors import ConfigError
 from crmsync.store import schema
 from crmsync.store.cursors import StoredNotes
@@ -33,7 +33,7 @@ class Runs:
     def __init__(self, sandbox, folder):
         self.sandbox, self.state = sandbox, store(folder)
         sales = [rep.email for rep in sandbox.world.reps if rep.active]
-        text = demo(sandbox.url, sales).replace('secrets = "secrets"', "#")
+        text = demo_config(sandbox.url, sales).replace('secrets = "secrets"', "#")
         (folder / "crmsync.toml").write_text(text, encoding="utf-8")
         self.config = load(folder / "crmsync.toml")
         for crm in ("hubspot", "salesforce"):
@@ -50,7 +50,7 @@ class Runs:
         if act is not None:
             after_pull(made[crms[-1]], act)
         self.sandbox.clock.advance(60)
-        result = cycle(Work(self.config, self.state, made, self.sandbox.clock()), full=full, approved=approved)
+        result = run_cycle(Work(self.config, self.state, made, self.sandbox.clock()), full=full, approved=approved)
         for each in made.values():
             each.close()
         return balanced(result)

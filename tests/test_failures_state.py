@@ -15,10 +15,10 @@ from alembic.config import Config as AlembicConfig
 from pydantic import ValidationError
 from sqlalchemy import func, select
 
-from crmsync.cycle import cycle
+from crmsync.cycle import run_cycle
 from crmsync.errors import ConfigError, StateError, Unavailable
 from crmsync.model import Page, Ref
-from crmsync.reporting.person import explain
+from crmsync.reporting.person import explain_person
 from crmsync.store import database, schema
 from crmsync.store.contacts import save_contacts
 from crmsync.store.cursors import read_cursor, write_cursor
@@ -55,7 +55,7 @@ def test_D01_no_transaction_is_open_while_a_crm_is_asked(tmp_path):
     for each in crms:
         each.page_size = 4
         look(each)
-    assert cycle(work(state, *crms)).verdict == "ok"
+    assert run_cycle(work(state, *crms)).verdict == "ok"
     assert len(asked) > 30
     state.close()
 
@@ -194,7 +194,7 @@ def test_R23_what_a_pull_holds_in_memory_does_not_grow_with_what_it_pulls(tmp_pa
     endless.made.owners = lambda: _unavailable()
     tracemalloc.start()
     with pytest.raises(Unavailable):
-        cycle(work(state, endless.made))
+        run_cycle(work(state, endless.made))
     tracemalloc.stop()
     assert len(rows(state, schema.contact)) == 2_000
     assert endless.held[-1] - endless.held[4] < 100 * 4_000 * 2
@@ -214,9 +214,9 @@ def test_J13_what_a_daemon_holds_in_memory_does_not_grow_with_its_runs(tmp_path)
                 for each in crms:
                     patch.setattr(each, "owners", _unavailable)
                 with pytest.raises(Unavailable):
-                    cycle(of, "run")
+                    run_cycle(of, "run")
         else:
-            cycle(of, "run")
+            run_cycle(of, "run")
         if number == 4:
             tracemalloc.start()
         if number in (11, 19):
@@ -238,7 +238,7 @@ def test_S09_a_run_scores_everybody_by_the_config_it_began_with(state):
             with pytest.raises(ValidationError, match="frozen"):
                 change()
 
-    result = cycle(work(state, *crms, settings=settings)._replace(progress=edit))
+    result = run_cycle(work(state, *crms, settings=settings)._replace(progress=edit))
     assert result.verdict == "ok"
     assert {each["model"] for each in rows(state, schema.person)} == {settings.model_hash()}
 
@@ -248,12 +248,12 @@ def test_S09_a_run_scores_everybody_by_the_config_it_began_with(state):
 
 def test_D08_a_run_with_the_credentials_of_another_account_writes_nothing(state):
     hubspot, salesforce = two_crms()
-    cycle(work(state, hubspot, salesforce))
+    run_cycle(work(state, hubspot, salesforce))
     other = crm("hubspot")
     other.edit(contact(1, fields={"title": "VP Sales"}))
     other.account = lambda: "memory:another"
     with pytest.raises(ConfigError, match="belongs to hubspot account memory:hubspot"):
-        cycle(work(state, other))
+        run_cycle(work(state, other))
     assert other.writes == []
 
 
@@ -261,8 +261,8 @@ def test_O03_a_refusal_is_kept_word_for_word_and_explained_to_who_asks(state):
     hubspot, _ = two_crms()
     ada = Ref("hubspot", "contact", "1")
     hubspot.refusing[ada] = "FIELD_CUSTOM_VALIDATION_EXCEPTION: Budget is required"
-    cycle(work(state, hubspot))
-    said = explain(config(), state, "ada@x.example", NOW)
+    run_cycle(work(state, hubspot))
+    said = explain_person(config(), state, "ada@x.example", NOW)
     assert "Budget is required" in next(each for each in said["records"] if each["ref"] == str(ada))["parked"]
     assert "Budget is required" in said["history"][0]["reason"]
 
@@ -283,11 +283,11 @@ def test_J08_a_full_disk_ends_a_run_in_words_and_the_next_one_goes_on(tmp_path):
     database.event.listen(state.engine, "connect", cramped)
     state.engine.dispose()
     with pytest.raises(StateError, match="full"):
-        cycle(work(state, *crms))
+        run_cycle(work(state, *crms))
     assert [each.writes for each in crms] == [[], []]
     state.close()
     state = open_store(f"sqlite:///{tmp_path}/state.db")
     quick_check(state, NOW)
-    assert cycle(work(state, *crms)).verdict == "ok"
+    assert run_cycle(work(state, *crms)).verdict == "ok"
     assert crms[0].writes
     state.close()

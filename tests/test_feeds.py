@@ -4,9 +4,9 @@ from datetime import timedelta
 
 import pytest
 
-from crmsync.cycle import cycle
+from crmsync.cycle import run_cycle
 from crmsync.dead_feeds import find_dead_feeds
-from crmsync.reporting.status import health
+from crmsync.reporting.status import health_document
 from crmsync.store import feed_days
 from tests.make import NOW, activity, config, contact, crm, work
 
@@ -54,15 +54,15 @@ def test_a_dead_feed_makes_its_crm_unhealthy_and_one_that_wakes_does_not(state):
     for number in range(30):
         hubspot.happen(activity(number, ada, kind="page_viewed", days_ago=number + 1, url="/x"))
     settings = config(hubspot={}, schedule={"every": "30d"})
-    cycle(work(state, hubspot, settings=settings))
-    assert health(settings, state, NOW)["healthy"]
+    run_cycle(work(state, hubspot, settings=settings))
+    assert health_document(settings, state, NOW)["healthy"]
     late = NOW + timedelta(days=9)
-    said = health(settings, state, late)["crms"]["hubspot"]
+    said = health_document(settings, state, late)["crms"]["hubspot"]
     assert not said["healthy"]
     assert "no page_viewed for 10 days (longest pause before: 1)" in said["why"]
     hubspot.happen(activity(99, ada, kind="page_viewed", days_ago=-9, url="/x"))
-    cycle(work(state, hubspot, settings=settings, now=late))
-    assert health(settings, state, late)["healthy"]
+    run_cycle(work(state, hubspot, settings=settings, now=late))
+    assert health_document(settings, state, late)["healthy"]
 
 
 def test_days_are_counted_once_an_activity(state):

@@ -11,7 +11,7 @@ from connectors.salesforce.tokens import _keep
 from crmsync.config import load
 from crmsync.doctor import _lint_secret_files
 from crmsync.store import schema
-from crmsync.store.copy import copied
+from crmsync.store.copy import copy_state
 from crmsync.store.database import open_existing_store, open_store
 
 
@@ -31,7 +31,7 @@ def test_C12_a_state_is_made_for_its_owner_alone(tmp_path):
         with store.begin() as tx:
             tx.execute(schema.account.insert().values(crm="x", account="y"))
         assert modes(tmp_path) == dict.fromkeys(("state.db", "state.db-shm", "state.db-wal", "state.db.lock"), "600")
-        with copied(store) as copy:
+        with copy_state(store) as copy:
             path = tmp_path / copy.engine.url.database
             assert modes(path.parent)["copy.db"] == "600"
             assert stat.S_IMODE(path.parent.stat().st_mode) == 0o700

@@ -6,7 +6,7 @@ from datetime import timedelta
 import pytest
 from sqlalchemy import select
 
-from crmsync.cycle import cycle
+from crmsync.cycle import run_cycle
 from crmsync.errors import Cancelled
 from crmsync.model import Counter, Page, Ref
 from crmsync.store import full_pull, schema
@@ -114,7 +114,7 @@ def crm_that_lost_30_activities(state):
     hubspot.edit(one)
     for number in range(30):
         hubspot.happen(activity(number, one))
-    cycle(work(state, hubspot))
+    run_cycle(work(state, hubspot))
     hubspot.happened.clear()
     return hubspot
 
@@ -122,7 +122,7 @@ def crm_that_lost_30_activities(state):
 def test_W24_a_backfill_that_asks_nobody_believes_it(state):
     hubspot = crm_that_lost_30_activities(state)
     later = work(state, hubspot, now=NOW + timedelta(minutes=1))
-    assert cycle(later, "backfill", full=True, approved=True).problems == []
+    assert run_cycle(later, "backfill", full=True, approved=True).problems == []
     assert ids(state) == []
 
 
@@ -179,7 +179,7 @@ def test_S08_a_purged_activity_is_found_by_a_full_pull_that_was_cut_off_and_went
     hubspot.edit(one)
     for number in (1, 2, 3):
         hubspot.happen(activity(number, one, days_ago=number))
-    cycle(work(state, hubspot))
+    run_cycle(work(state, hubspot))
     assert len(ids(state)) == 3
     del hubspot.happened["form_submitted:2", one.ref]
     pages = hubspot.activities
@@ -191,9 +191,9 @@ def test_S08_a_purged_activity_is_found_by_a_full_pull_that_was_cut_off_and_went
 
     hubspot.activities = cut
     with pytest.raises(Cancelled):
-        cycle(work(state, hubspot, now=NOW + timedelta(minutes=1)), "backfill", full=True)
+        run_cycle(work(state, hubspot, now=NOW + timedelta(minutes=1)), "backfill", full=True)
     hubspot.activities = lambda cursor: [*pages(cursor), Page((), cursor or "9", whole=frozenset({""}))]
-    cycle(work(state, hubspot, now=NOW + timedelta(minutes=2)), "backfill", full=True)
+    run_cycle(work(state, hubspot, now=NOW + timedelta(minutes=2)), "backfill", full=True)
     assert ids(state) == ["form_submitted:1", "form_submitted:3"]
     assert rows(state, schema.seen_activity) == []
     streams = sorted(row["stream"].partition(":")[0] for row in rows(state, schema.cursor))
@@ -204,16 +204,16 @@ def test_S08_points_for_what_was_purged_go_with_a_backfill(state):
     hubspot, one = crm(), contact(1)
     hubspot.edit(one)
     hubspot.happen(activity(1, one))
-    cycle(work(state, hubspot))
+    run_cycle(work(state, hubspot))
     assert hubspot.records[one.ref].current["score"] == 30
     hubspot.happened.clear()
-    cycle(work(state, hubspot, now=NOW + timedelta(minutes=1)), "backfill", full=True)
+    run_cycle(work(state, hubspot, now=NOW + timedelta(minutes=1)), "backfill", full=True)
     assert hubspot.records[one.ref].current["score"] == 0
 
 
 def test_a_run_says_which_activities_it_kept_although_none_came(state):
     hubspot = crm_that_lost_30_activities(state)
-    result = cycle(work(state, hubspot, now=NOW + timedelta(minutes=1)), "backfill", full=True)
+    result = run_cycle(work(state, hubspot, now=NOW + timedelta(minutes=1)), "backfill", full=True)
     assert any("30 of the 30 activities did not come" in each for each in result.problems)
     assert hubspot.records[Ref("hubspot", "contact", "1")].current["score"] == 30 * 30
 
@@ -231,7 +231,7 @@ def test_a_sync_takes_no_part_in_a_backfill_that_was_cut_off_before(state):
     for number in (1, 2, 3):
         hubspot.edit(contact(number))
     for minute in range(2):
-        cycle(work(state, hubspot, now=NOW + timedelta(minutes=minute)))
+        run_cycle(work(state, hubspot, now=NOW + timedelta(minutes=minute)))
     pages, read, asked = hubspot.contacts, hubspot.read, []
 
     def cut_off(_cursor):
@@ -240,12 +240,12 @@ def test_a_sync_takes_no_part_in_a_backfill_that_was_cut_off_before(state):
 
     hubspot.contacts = cut_off
     with pytest.raises(Cancelled):
-        cycle(work(state, hubspot, now=NOW + timedelta(minutes=2)), "backfill", full=True)
+        run_cycle(work(state, hubspot, now=NOW + timedelta(minutes=2)), "backfill", full=True)
     hubspot.contacts, hubspot.read = pages, lambda refs: asked.extend(refs) or read(refs)
-    assert cycle(work(state, hubspot, now=NOW + timedelta(minutes=3))).verdict == "ok"
+    assert run_cycle(work(state, hubspot, now=NOW + timedelta(minutes=3))).verdict == "ok"
     assert asked == []
     hubspot.records.pop(Ref("hubspot", "contact", "3"))
-    cycle(work(state, hubspot, now=NOW + timedelta(minutes=4)), "backfill", full=True)
+    run_cycle(work(state, hubspot, now=NOW + timedelta(minutes=4)), "backfill", full=True)
     assert [row["ref_id"] for row in rows(state, schema.contact) if row["gone"]] == ["3"]
 
 
@@ -254,7 +254,7 @@ def test_what_a_sync_read_while_a_backfill_was_cut_off_is_not_missing(state):
     hubspot = crm()
     for number in (1, 2, 3):
         hubspot.edit(contact(number))
-    cycle(work(state, hubspot))
+    run_cycle(work(state, hubspot))
     everything, asked, read = list(hubspot.contacts(None)), [], hubspot.read
 
     def cut_off(_cursor):
@@ -263,8 +263,8 @@ def test_what_a_sync_read_while_a_backfill_was_cut_off_is_not_missing(state):
 
     pages, hubspot.contacts = hubspot.contacts, cut_off
     with pytest.raises(Cancelled):
-        cycle(work(state, hubspot, now=NOW + timedelta(minutes=1)), "backfill", full=True)
+        run_cycle(work(state, hubspot, now=NOW + timedelta(minutes=1)), "backfill", full=True)
     hubspot.contacts, hubspot.read = pages, lambda refs: asked.extend(refs) or read(refs)
-    cycle(work(state, hubspot, now=NOW + timedelta(minutes=2)))
-    assert cycle(work(state, hubspot, now=NOW + timedelta(minutes=3)), "backfill", full=True).verdict == "ok"
+    run_cycle(work(state, hubspot, now=NOW + timedelta(minutes=2)))
+    assert run_cycle(work(state, hubspot, now=NOW + timedelta(minutes=3)), "backfill", full=True).verdict == "ok"
     assert asked == []

@@ -8,9 +8,9 @@ import pytest
 from sqlalchemy import select
 
 from connectors.hubspot import Settings, connect
-from connectors.hubspot.history import replaced, versions
+from connectors.hubspot.history import replaced_value, versions_of
 from connectors.sandbox.faults import Fault
-from crmsync.cycle import cycle
+from crmsync.cycle import run_cycle
 from crmsync.errors import Unavailable
 from crmsync.model import Change, Receipt, Ref
 from crmsync.planning.review import group_refusals
@@ -174,7 +174,7 @@ def test_a_run_that_was_cut_off_after_the_write_gives_back_in_the_next_one(state
         raise Unavailable("hubspot", "it does not answer")
 
     kept, hubspot.overwritten = hubspot.overwritten, down
-    ran = balanced(cycle(work(state, hubspot, now=DAYS[0], settings=config(NEVER_FADES))))
+    ran = balanced(run_cycle(work(state, hubspot, now=DAYS[0], settings=config(NEVER_FADES))))
     assert (held(hubspot)["1"][2], ran.crms["hubspot"].unknown) == ("hubspot-ann", 1)
     hubspot.overwritten = kept
     again = run(state, hubspot, at=DAYS[0] + timedelta(minutes=15))
@@ -363,20 +363,20 @@ def listed(*values):
 )
 def test_a_history_is_read_whichever_way_it_comes(values, theirs, order):
     record = {"propertiesWithHistory": {"hubspot_owner_id": listed(*values)[::order]}}
-    assert replaced(versions(record, "hubspot_owner_id"), "bob", "ann", was_cleared=False) == theirs
+    assert replaced_value(versions_of(record, "hubspot_owner_id"), "bob", "ann", was_cleared=False) == theirs
 
 
 def test_a_value_from_long_before_our_write_did_not_come_in_between():
     """A merge mixes the histories of two records."""
     bob, eve, ann = listed("bob", "eve", "ann")
     record = {"propertiesWithHistory": {"hubspot_owner_id": [{**ann, "timestamp": "2026-11-21T11:00:00Z"}, eve, bob]}}
-    assert replaced(versions(record, "hubspot_owner_id"), "bob", "ann", was_cleared=False) is None
+    assert replaced_value(versions_of(record, "hubspot_owner_id"), "bob", "ann", was_cleared=False) is None
 
 
 def test_of_one_instant_the_value_that_hubspot_lists_first_is_the_latest():
     same = [{**each, "timestamp": "1763715600000"} for each in listed("ann", "eve", "bob")]
     record = {"propertiesWithHistory": {"hubspot_owner_id": same}}
-    assert replaced(versions(record, "hubspot_owner_id"), "bob", "ann", was_cleared=False) == "eve"
+    assert replaced_value(versions_of(record, "hubspot_owner_id"), "bob", "ann", was_cleared=False) == "eve"
 
 
 # The same from pull to pull
@@ -401,7 +401,7 @@ def sync(sandbox, store, connector, days=0.0):
     sandbox.clock.advance(days * 86_400 + 900)
     sales = next(each.email for each in connector.owners() if each.id == people(connector)[0])
     settings = config(NEVER_FADES, owner_pool=[{"name": "sales", "members": [sales]}])
-    return balanced(cycle(work(store, connector, now=sandbox.clock(), settings=settings), approved=True))
+    return balanced(run_cycle(work(store, connector, now=sandbox.clock(), settings=settings), approved=True))
 
 
 def ended(store, contact_id):

@@ -8,9 +8,9 @@ import pytest
 from sqlalchemy import update
 
 from crmsync.config.settings import Schedule
-from crmsync.cycle import cycle
+from crmsync.cycle import run_cycle
 from crmsync.errors import ConfigError, Unavailable
-from crmsync.exit_codes import end_of
+from crmsync.exit_codes import outcome_of
 from crmsync.model import Ref
 from crmsync.reporting import status
 from crmsync.reporting.status import PastRun, is_good_for, why_refused, why_stale
@@ -143,11 +143,11 @@ def at(work, **over):
 
 
 def healthy(work, **over):
-    return status.health(work.config, work.store, work.now + timedelta(**over))
+    return status.health_document(work.config, work.store, work.now + timedelta(**over))
 
 
 def test_a_crm_that_is_skipped_for_hours_is_not_healthy_and_the_other_is(work):
-    cycle(work)
+    run_cycle(work)
     assert healthy(work) == {
         "healthy": True,
         "crms": {"hubspot": {"healthy": True, "why": ""}, "salesforce": {"healthy": True, "why": ""}},
@@ -159,22 +159,22 @@ def test_a_crm_that_is_skipped_for_hours_is_not_healthy_and_the_other_is(work):
 
     work.crms["hubspot"].account = refused
     for hour in (1, 2, 3):
-        assert cycle(at(work, hours=hour)).verdict == "partial"
+        assert run_cycle(at(work, hours=hour)).verdict == "partial"
     said = healthy(work, hours=3)
     assert (said["healthy"], said["crms"]["salesforce"]["healthy"]) == (False, True)
     assert "make a new service key" in said["crms"]["hubspot"]["why"]
     assert said["health"] == [f"hubspot: {said['crms']['hubspot']['why']}"]
-    assert status.status(work.config, work.store, at(work, hours=3).now)["crms"]["hubspot"]["healthy"] is False
+    assert status.status_document(work.config, work.store, at(work, hours=3).now)["crms"]["hubspot"]["healthy"] is False
 
 
 def test_a_refused_log_in_is_not_healthy_at_once(work):
-    cycle(work)
+    run_cycle(work)
 
     def refused():
         raise ConfigError("HubSpot does not accept the token: make a new service key")
 
     work.crms["hubspot"].account = refused
-    result = cycle(at(work, minutes=15))
+    result = run_cycle(at(work, minutes=15))
     assert (result.verdict, result.to_mend) == ("partial", ["hubspot"])
     said = healthy(work, minutes=16)
     assert (said["healthy"], said["crms"]["salesforce"]["healthy"]) == (False, True)
@@ -190,13 +190,13 @@ def test_the_only_run_failed_and_that_is_not_healthy(work):
     for name, crm in work.crms.items():
         crm.account = partial(down, name)
     with pytest.raises(Unavailable) as raised:
-        cycle(work)
-    assert end_of(raised.value, kept=True).said == (
+        run_cycle(work)
+    assert outcome_of(raised.value, kept=True).said == (
         "hubspot could not be used: hubspot is down.",
         "salesforce could not be used: salesforce is down.",
         "What was pulled is kept.",
     )
-    assert "What was pulled is kept." not in end_of(raised.value).said
+    assert "What was pulled is kept." not in outcome_of(raised.value).said
     said = healthy(work, minutes=1)
     assert not said["healthy"]
     assert all("no good run yet, since " in each and "is down" in each for each in said["health"])
@@ -211,7 +211,7 @@ def test_every_crm_is_named_where_one_is_down_and_one_refuses(work):
 
     work.crms["hubspot"].account, work.crms["salesforce"].account = refused, down
     with pytest.raises(ConfigError) as raised:
-        cycle(work)
+        run_cycle(work)
     assert raised.value.problems == (
         "hubspot: HubSpot does not accept the token", "salesforce could not be used: it is down."
     )  # fmt: skip
@@ -220,13 +220,13 @@ def test_every_crm_is_named_where_one_is_down_and_one_refuses(work):
 def test_a_crm_that_refuses_every_write_is_not_healthy(work):
     hubspot = work.crms["hubspot"]
     hubspot.refusing = dict.fromkeys(hubspot.records, "a rule says no")
-    cycle(work)
-    cycle(at(work, minutes=15))
+    run_cycle(work)
+    run_cycle(at(work, minutes=15))
     said = healthy(work, minutes=16)
     assert said["crms"]["salesforce"]["healthy"]
     assert "it takes none of our changes; 2 records on hold" in said["crms"]["hubspot"]["why"]
     hubspot.refusing = {}
-    cycle(at(work, days=2))
+    run_cycle(at(work, days=2))
     assert healthy(work, days=2)["healthy"]
 
 
@@ -234,37 +234,37 @@ def test_a_crm_of_which_one_record_is_refused_is_healthy(work):
     for number in range(3, 40):
         work.crms["hubspot"].edit(make.contact(number))
     work.crms["hubspot"].refusing = {Ref("hubspot", "contact", "1"): "a rule says no"}
-    cycle(work)
+    run_cycle(work)
     assert healthy(work)["healthy"]
 
 
 def test_a_plan_that_waits_for_longer_than_a_day_is_a_fault(work):
     settings = make.config(make.MODEL, **CRMS, guard={"first_run": 1})
     waiting = work._replace(config=settings)
-    held = cycle(waiting).held
+    held = run_cycle(waiting).held
     assert healthy(waiting, minutes=5)["healthy"]
     for hour in range(1, 26):
-        cycle(at(waiting, hours=hour))
+        run_cycle(at(waiting, hours=hour))
     said = healthy(waiting, hours=25)
     assert not said["healthy"]
     assert said["health"] == [
         f"Plan {held.run} waits for approval since 2026-11-21 12:00 UTC. To look and approve: crmsync apply {held.run}"
     ]
-    (plan,) = status.status(settings, work.store, at(work, hours=25).now)["waiting"]
+    (plan,) = status.status_document(settings, work.store, at(work, hours=25).now)["waiting"]
     assert (plan["run"], plan["kind"], plan["next"]) == (held.run, "data", f"crmsync apply {held.run}")
     assert plan["reasons"]
     assert plan["records"]["hubspot"]["records"] == 2
 
 
 def test_a_run_that_was_killed_is_not_under_way_for_ever(work):
-    cycle(work)
-    cycle(at(work, minutes=15))
+    run_cycle(work)
+    run_cycle(at(work, minutes=15))
     with work.store.begin() as tx:
         tx.execute(update(schema.run).values(verdict="running", ended=None, result="{}"))
     with work.store.writer("crmsync run"):
-        runs = status.status(work.config, work.store, at(work, minutes=16).now)["runs"]
+        runs = status.status_document(work.config, work.store, at(work, minutes=16).now)["runs"]
     assert [each["verdict"] for each in runs] == ["running", "failed"]
-    runs = status.status(work.config, work.store, at(work, minutes=16).now)["runs"]
+    runs = status.status_document(work.config, work.store, at(work, minutes=16).now)["runs"]
     assert [(each["verdict"], each["problems"]) for each in runs] == [
         ("failed", ["it was cut off before its end"]),
         ("failed", ["it was cut off before its end"]),
@@ -274,18 +274,21 @@ def test_a_run_that_was_killed_is_not_under_way_for_ever(work):
 
 def test_before_the_first_run_nothing_is_healthy_and_the_next_step_is_a_plan(work):
     for said in (
-        status.health(work.config, None, work.now),
-        status.health(work.config, work.store, work.now),
-        status.status(work.config, None, work.now),
-        status.status(work.config, work.store, work.now),
+        status.health_document(work.config, None, work.now),
+        status.health_document(work.config, work.store, work.now),
+        status.status_document(work.config, None, work.now),
+        status.status_document(work.config, work.store, work.now),
     ):
         assert (said["healthy"], said["health"]) == (False, ["No run yet. Next: crmsync plan"])
         assert set(said["crms"]) == {"hubspot", "salesforce"}
 
 
 def test_the_document_is_json(work):
-    cycle(work)
-    without, whole = status.status(work.config, None, work.now), status.status(work.config, work.store, work.now)
+    run_cycle(work)
+    without, whole = (
+        status.status_document(work.config, None, work.now),
+        status.status_document(work.config, work.store, work.now),
+    )
     assert set(without) == set(whole)
     assert {crm: set(each) for crm, each in without["crms"].items()} == {
         crm: set(each) for crm, each in whole["crms"].items()

@@ -6,8 +6,8 @@ from datetime import timedelta
 import pytest
 
 from crmsync.config import connectors, load
-from crmsync.config.template import demo
-from crmsync.cycle import cycle
+from crmsync.config.template import demo_config
+from crmsync.cycle import run_cycle
 from crmsync.store import schema
 from crmsync.store.cursors import StoredNotes
 from crmsync.work import Work
@@ -35,7 +35,7 @@ def test_R33_scores_stay_when_a_crm_hides_a_field(sandbox, now, tmp_path, monkey
     for name, value in (("HUBSPOT__TOKEN", "sandbox-token"), ("SALESFORCE__CLIENT_ID", "sandbox")):
         monkeypatch.setenv(f"CRMSYNC_{name}", value)
     monkeypatch.setenv("CRMSYNC_SALESFORCE__CLIENT_SECRET", "sandbox")
-    text = demo(sandbox.url, ["a@x.example"]).replace('secrets = "secrets"', "#")
+    text = demo_config(sandbox.url, ["a@x.example"]).replace('secrets = "secrets"', "#")
     (tmp_path / "crmsync.toml").write_text(text, encoding="utf-8")
     config = load(tmp_path / "crmsync.toml")
 
@@ -44,7 +44,7 @@ def test_R33_scores_stay_when_a_crm_hides_a_field(sandbox, now, tmp_path, monkey
             config.crms[crm], config.field_map(crm), StoredNotes(state, crm), threading.Event()
         )
         made.create_fields()
-        result = cycle(Work(config, state, {crm: made}, at), **how)
+        result = run_cycle(Work(config, state, {crm: made}, at), **how)
         made.close()
         return result
 

@@ -16,17 +16,17 @@ import connectors.http
 from connectors.http import (
     ATTEMPTS,
     PATIENCE,
-    Bucket,
     NotJson,
+    TokenBucket,
     checked_address,
     header_number,
     http_date,
     is_loopback,
     is_private,
     parse_json,
-    patiently,
     retry_after_seconds,
     whole_body,
+    with_retries,
 )
 from crmsync.errors import Cancelled, ConfigError, Transient, Unavailable
 
@@ -70,14 +70,14 @@ def failing(times, error):
 
 def test_an_exchange_is_repeated_while_it_may_succeed_later():
     exchange, tried = failing(3, Transient("busy"))
-    assert patiently("x", exchange, Time()) == "answer"
+    assert with_retries("x", exchange, Time()) == "answer"
     assert len(tried) == 4
 
 
 def test_patience_ends_and_says_why():
     exchange, tried = failing(99, Transient("busy"))
     with pytest.raises(Unavailable, match="busy") as told:
-        patiently("x", exchange, Time())
+        with_retries("x", exchange, Time())
     assert len(tried) == ATTEMPTS
     assert told.value.crm == "x"
 
@@ -86,34 +86,34 @@ def test_patience_ends_and_says_why():
 def test_what_waiting_does_not_mend_passes_through_at_once(error):
     exchange, tried = failing(99, error)
     with pytest.raises(type(error)):
-        patiently("x", exchange, Time())
+        with_retries("x", exchange, Time())
     assert len(tried) == 1
 
 
 def test_the_vendors_wait_is_kept_to():
     stop = Time()
-    patiently("x", failing(1, Transient("busy", 11.0))[0], stop)
+    with_retries("x", failing(1, Transient("busy", 11.0))[0], stop)
     assert 11.0 <= stop.waited[0] <= 11.5
 
 
 def test_a_wait_longer_than_all_patience_is_not_begun():
     stop = Time()
     with pytest.raises(Unavailable):
-        patiently("x", failing(1, Transient("busy", PATIENCE * 10))[0], stop)
+        with_retries("x", failing(1, Transient("busy", PATIENCE * 10))[0], stop)
     assert stop.waited == []
 
 
 def test_stop_is_noticed_before_a_call():
     exchange, tried = failing(0, KeyError())
     with pytest.raises(Cancelled):
-        patiently("x", exchange, Time(stopped_after=0))
+        with_retries("x", exchange, Time(stopped_after=0))
     assert tried == []
 
 
 def test_stop_is_noticed_during_a_wait():
     exchange, tried = failing(99, Transient("busy", 100.0))
     with pytest.raises(Cancelled):
-        patiently("x", exchange, Time(stopped_after=50))
+        with_retries("x", exchange, Time(stopped_after=50))
     assert len(tried) == 1
 
 
@@ -127,7 +127,7 @@ def test_stop_is_noticed_during_a_wait():
 )
 def test_no_window_ever_holds_one_call_too_many(rate, steps):
     time, counted = Time(), []
-    bucket = Bucket(rate, 10_000, time)
+    bucket = TokenBucket(rate, 10_000, time)
     for before, during in steps:
         time.now += before
         with bucket.slot(time):
@@ -141,7 +141,7 @@ def test_no_window_ever_holds_one_call_too_many(rate, steps):
 @given(rate=st.integers(1, 5), count=st.integers(1, 40))
 def test_no_time_is_wasted(rate, count):
     time = Time()
-    bucket = Bucket(rate, 10.0, time)
+    bucket = TokenBucket(rate, 10.0, time)
     for _ in range(count):
         bucket.take(time)
     assert time.now == pytest.approx((count - 1) // rate * 10.0)
@@ -149,14 +149,14 @@ def test_no_time_is_wasted(rate, count):
 
 def test_a_call_without_an_answer_keeps_its_token():
     time = Time(stopped_after=30)
-    bucket = Bucket(1, 10.0, time)
+    bucket = TokenBucket(1, 10.0, time)
     with bucket.slot(time), pytest.raises(Cancelled):
         bucket.take(time)
 
 
 def test_a_failed_call_gives_its_token_back():
     time = Time()
-    bucket = Bucket(1, 10.0, time)
+    bucket = TokenBucket(1, 10.0, time)
     with pytest.raises(KeyError), bucket.slot(time):
         raise KeyError
     bucket.take(time)
@@ -165,7 +165,7 @@ def test_a_failed_call_gives_its_token_back():
 
 def test_the_rate_may_change():
     time = Time()
-    bucket = Bucket(1, 10.0, time)
+    bucket = TokenBucket(1, 10.0, time)
     bucket.rate = 3
     for _ in range(3):
         bucket.take(time)
@@ -173,7 +173,7 @@ def test_the_rate_may_change():
 
 
 def test_many_threads_share_a_bucket():
-    bucket, stop, taken = Bucket(50, 60.0), threading.Event(), []
+    bucket, stop, taken = TokenBucket(50, 60.0), threading.Event(), []
 
     def work():
         try:

@@ -14,11 +14,11 @@ from hypothesis import strategies as st
 
 from connectors.hubspot import paging
 from connectors.hubspot.client import Flight, next_midnight
-from connectors.hubspot.cursors import Cursor, dumps, loads
-from connectors.hubspot.errors import DailyLimit, Forbidden, Locked, Refused, Unauthorized, verdict
-from connectors.hubspot.feeds import attributes, fingerprint, fitting
+from connectors.hubspot.cursors import Cursor, dump_cursors, load_cursors
+from connectors.hubspot.errors import DailyLimit, Forbidden, Locked, RequestRefused, Unauthorized, classify
+from connectors.hubspot.feeds import fingerprint_of, fitting_feed, read_attributes
 from connectors.hubspot.mapping import long_id
-from connectors.hubspot.properties import Definition, instant, number, read, spelled
+from connectors.hubspot.properties import Definition, instant_of, number_of, property_text, read_value
 from connectors.hubspot.settings import Settings
 from connectors.hubspot.tokens import Tokens
 from crmsync.config.tables import Feed
@@ -46,18 +46,18 @@ NOW = datetime(2026, 11, 21, 9, 0, tzinfo=UTC)
     ],
 )
 def test_an_instant_however_hubspot_writes_it(value, at):
-    assert instant(value).isoformat() == at
+    assert instant_of(value).isoformat() == at
 
 
 @pytest.mark.parametrize("value", [None, "", "soon", "99999999999999999999", "0001-01-01T00:00:00+14:00", "2026-13-01"])
 def test_what_is_no_instant_is_unknown(value):
-    assert instant(value) is None
+    assert instant_of(value) is None
 
 
 def test_a_date_is_never_shifted_by_a_zone():
     date = Definition("d", "date", "date", True)
-    assert read("2026-03-29", date) == "2026-03-29"
-    assert read("1774742400000", date) == "2026-03-29"
+    assert read_value("2026-03-29", date) == "2026-03-29"
+    assert read_value("1774742400000", date) == "2026-03-29"
 
 
 @pytest.mark.parametrize(
@@ -65,12 +65,12 @@ def test_a_date_is_never_shifted_by_a_zone():
     [("42", 42), ("42.0", 42), ("-0", 0), ("1.5", 1.5), ("1e3", 1000), ("NaN", None), ("Infinity", None), ("x", None)],
 )
 def test_numbers(text, value):
-    assert number(text) == value
+    assert number_of(text) == value
 
 
 @pytest.mark.parametrize("text", ["1_000", "1,000", "0x10", "٣٣x", "--1"])
 def test_what_only_looks_like_a_number_is_unknown(text):
-    assert number(text) is None
+    assert number_of(text) is None
 
 
 @pytest.mark.parametrize(
@@ -90,7 +90,7 @@ def test_what_only_looks_like_a_number_is_unknown(text):
     ],
 )
 def test_values_have_the_type_of_their_property(property_type, field_type, text, value):
-    assert read(text, Definition("p", property_type, field_type, True)) == value
+    assert read_value(text, Definition("p", property_type, field_type, True)) == value
 
 
 @pytest.mark.parametrize(
@@ -107,13 +107,13 @@ def test_values_have_the_type_of_their_property(property_type, field_type, text,
     ],
 )
 def test_values_as_hubspot_takes_them(value, text):
-    assert spelled(value) == text
+    assert property_text(value) == text
 
 
 @unhurried
 @given(st.text(max_size=80))
 def test_any_text_can_be_written(text):
-    assert "\0" not in spelled(text).encode().decode()
+    assert "\0" not in property_text(text).encode().decode()
 
 
 def test_a_short_salesforce_id_becomes_the_long_one():
@@ -133,15 +133,15 @@ def test_a_short_salesforce_id_becomes_the_long_one():
         (207, {"errors": []}, type(None)),
         (200, None, Transient),
         (301, None, Unavailable),
-        (400, {"category": "VALIDATION_ERROR"}, Refused),
+        (400, {"category": "VALIDATION_ERROR"}, RequestRefused),
         (401, None, Unauthorized),
         (403, {"category": "MISSING_SCOPES"}, Forbidden),
         (403, None, Transient),
-        (404, None, Refused),
-        (409, {"category": "OBJECT_ALREADY_EXISTS"}, Refused),
+        (404, None, RequestRefused),
+        (409, {"category": "OBJECT_ALREADY_EXISTS"}, RequestRefused),
         (409, {}, Locked),
         (410, None, ConfigError),
-        (414, None, Refused),
+        (414, None, RequestRefused),
         (423, {}, Locked),
         (429, {"policyName": "DAILY"}, DailyLimit),
         (429, {"message": "You have reached your daily limit."}, DailyLimit),
@@ -152,7 +152,7 @@ def test_a_short_salesforce_id_becomes_the_long_one():
     ],
 )
 def test_every_answer_means_one_thing(status, body, kind):
-    assert isinstance(verdict(status, body, {}, NOW, "read x"), kind)
+    assert isinstance(classify(status, body, {}, NOW, "read x"), kind)
 
 
 @pytest.mark.parametrize(
@@ -163,7 +163,7 @@ def test_every_answer_means_one_thing(status, body, kind):
     ],
 )
 def test_missing_scopes_are_found_wherever_they_are(body):
-    assert verdict(403, body, {}, NOW, "read x").scopes == ("crm.lists.read",)
+    assert classify(403, body, {}, NOW, "read x").scopes == ("crm.lists.read",)
 
 
 @pytest.mark.parametrize(
@@ -187,30 +187,30 @@ def test_the_first_feed_that_fits_names_the_kind():
         Feed(source="calls", kind="talked", where={"status": ["DONE", "HELD"]}),
         Feed(source="calls", kind="unknown", where={"status": ""}),
     ]
-    assert fitting(feeds, {"status": "HELD"}).kind == "talked"
-    assert fitting(feeds, {"status": None}).kind == "unknown"
-    assert fitting(feeds, {"status": "BUSY"}) is None
+    assert fitting_feed(feeds, {"status": "HELD"}).kind == "talked"
+    assert fitting_feed(feeds, {"status": None}).kind == "unknown"
+    assert fitting_feed(feeds, {"status": "BUSY"}) is None
 
 
 @pytest.mark.parametrize("value", [False, "false"])
 def test_a_yes_or_no_fits_however_it_is_written(value):
     feeds = [Feed(source="email_events", kind="opened", where={"filteredEvent": False})]
-    assert fitting(feeds, {"filteredEvent": value}) is feeds[0]
-    assert fitting(feeds, {"filteredEvent": not value if value is False else "true"}) is None
-    assert fitting(feeds, {}) is None
+    assert fitting_feed(feeds, {"filteredEvent": value}) is feeds[0]
+    assert fitting_feed(feeds, {"filteredEvent": not value if value is False else "true"}) is None
+    assert fitting_feed(feeds, {}) is None
     texts = [Feed(source="email_events", kind="opened", where={"filteredEvent": ["", "false"]})]
-    assert fitting(texts, {"filteredEvent": value}) is fitting(texts, {}) is texts[0]
+    assert fitting_feed(texts, {"filteredEvent": value}) is fitting_feed(texts, {}) is texts[0]
 
 
 def test_a_yes_or_no_stays_one_as_an_attribute():
     feed = Feed(source="email_events", kind="opened", attributes={"machine": "filteredEvent", "size": "n"})
-    assert attributes(feed, {"filteredEvent": False, "n": 5}) == {"machine": False, "size": "5"}
+    assert read_attributes(feed, {"filteredEvent": False, "n": 5}) == {"machine": False, "size": "5"}
 
 
 def test_other_feeds_have_another_fingerprint():
     one = [Feed(source="calls", kind="talked")]
-    assert fingerprint(one) == fingerprint(list(one))
-    assert fingerprint(one) != fingerprint([Feed(source="calls", kind="talked", where={"a": "b"})])
+    assert fingerprint_of(one) == fingerprint_of(list(one))
+    assert fingerprint_of(one) != fingerprint_of([Feed(source="calls", kind="talked", where={"a": "b"})])
 
 
 cursors = st.builds(
@@ -229,7 +229,7 @@ cursors = st.builds(
 @unhurried
 @given(st.dictionaries(st.text("abc_", min_size=1), cursors))
 def test_cursors_survive_being_text(some):
-    assert loads(dumps(some)) == some
+    assert load_cursors(dump_cursors(some)) == some
 
 
 # Walks

@@ -10,7 +10,7 @@ import time
 import pytest
 
 from connectors.sandbox.server import Clock
-from crmsync.config.template import demo
+from crmsync.config.template import demo_config
 from tests.test_one_writer import take_lock_away
 
 SECRETS = {
@@ -24,7 +24,7 @@ SECRETS = {
 def folder(sandbox, tmp_path):
     sandbox.clock = Clock()  # a command goes by this machine's
     sales = [rep.email for rep in sandbox.world.reps if rep.active]
-    text = demo(sandbox.url, sales).replace('secrets = "secrets"', "#")
+    text = demo_config(sandbox.url, sales).replace('secrets = "secrets"', "#")
     (tmp_path / "crmsync.toml").write_text(text, encoding="utf-8")
     assert crmsync(tmp_path, "setup").returncode == 0
     return tmp_path

@@ -9,17 +9,17 @@ from pathlib import Path
 import pytest
 
 from crmsync.config import load
-from crmsync.doctor import checked
-from crmsync.lint import lint, lint_with_data
+from crmsync.doctor import diagnose
+from crmsync.lint import lint_model, lint_with_data
 from crmsync.model import KINDS
-from crmsync.scoring import columns_of, golden, score
+from crmsync.scoring import columns_of, failed_tests, score
 from tests.scoring import EXAMPLES, NOW, behavior_rule, did, example, fit_rule, model, person
 
 TODAY = date(2026, 11, 21)
 
 
 def said(of, level=None, mapped=()):
-    return [each.sentence for each in lint(of, KINDS, TODAY, mapped) if level in (None, each.level)]
+    return [each.sentence for each in lint_model(of, KINDS, TODAY, mapped) if level in (None, each.level)]
 
 
 def found(pattern, of, level=None, mapped=()):
@@ -31,9 +31,9 @@ def found(pattern, of, level=None, mapped=()):
 )
 def test_the_examples_pass(path):
     of = load(path if path.is_absolute() else EXAMPLES.parent / path)
-    assert golden(of) == []
+    assert failed_tests(of) == []
     assert said(of, "error") == []
-    assert checked(of, NOW, None)["ok"]
+    assert diagnose(of, NOW, None)["ok"]
 
 
 def test_the_starter_has_nothing_to_think_about():

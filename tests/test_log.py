@@ -40,33 +40,33 @@ def told(capsys):
 
 
 def test_json_has_one_event_a_line_with_its_keys(told):
-    log.start("json", logging.INFO)
-    log.get(run="r1", crm="hubspot").info("crm_done", pulled=3)
+    log.start_logging("json", logging.INFO)
+    log.get_logger(run="r1", crm="hubspot").info("crm_done", pulled=3)
     event = json.loads(told())
     assert event.pop("timestamp").endswith("Z")
     assert event == {"event": "crm_done", "level": "info", "run": "r1", "crm": "hubspot", "pulled": 3}
 
 
 def test_console_is_for_people(told):
-    log.start("console", logging.INFO)
-    log.get().info("crm_done", pulled=3)
+    log.start_logging("console", logging.INFO)
+    log.get_logger().info("crm_done", pulled=3)
     said = told()
     assert "crm_done" in said
     assert "pulled=3" in said
 
 
 def test_what_is_below_the_level_is_not_told(told):
-    log.start("json", logging.WARNING)
-    log.get().info("crm_done")
+    log.start_logging("json", logging.WARNING)
+    log.get_logger().info("crm_done")
     logging.getLogger("urllib3.connectionpool").info("Starting new connection")
     assert told() == ""
 
 
 def test_libraries_are_quiet_unless_everything_is_asked_for(told):
-    log.start("json", logging.INFO)
+    log.start_logging("json", logging.INFO)
     logging.getLogger("apscheduler.scheduler").info("Added job")
     assert told() == ""
-    log.start("json", logging.DEBUG)
+    log.start_logging("json", logging.DEBUG)
     logging.getLogger("urllib3.connectionpool").debug("GET /crm/v3/objects/contacts 200")
     assert json.loads(told())["event"] == "GET /crm/v3/objects/contacts 200"
 
@@ -78,11 +78,11 @@ def _raise():
 
 @pytest.mark.parametrize("style", ["json", "console"])
 def test_a_traceback_does_not_show_local_variables(told, style):
-    log.start(style, logging.DEBUG)
+    log.start_logging(style, logging.DEBUG)
     try:
         _raise()
     except ValueError as error:
-        log.get().error("fault", exc_info=error)
+        log.get_logger().error("fault", exc_info=error)
     said = told()
     assert "ValueError" in said
     assert "_raise" in said
@@ -93,20 +93,20 @@ def test_a_traceback_does_not_show_local_variables(told, style):
 @pytest.mark.parametrize(
     "leak",
     [
-        lambda: log.get().info("call", url=f"https://x/?hapikey={CANARY}"),
-        lambda: log.get().info("call", headers={"Authorization": f"Bearer {CANARY}"}),
-        lambda: log.get().info("call", body=[{"deep": (CANARY,)}]),
-        lambda: log.get().info(f"call with {CANARY}"),
-        lambda: log.get().info("call", thing=ValueError(CANARY)),
-        lambda: log.get(account=CANARY).info("call"),
+        lambda: log.get_logger().info("call", url=f"https://x/?hapikey={CANARY}"),
+        lambda: log.get_logger().info("call", headers={"Authorization": f"Bearer {CANARY}"}),
+        lambda: log.get_logger().info("call", body=[{"deep": (CANARY,)}]),
+        lambda: log.get_logger().info(f"call with {CANARY}"),
+        lambda: log.get_logger().info("call", thing=ValueError(CANARY)),
+        lambda: log.get_logger(account=CANARY).info("call"),
         lambda: logging.getLogger("urllib3").debug("header: %s", CANARY),
         lambda: logging.getLogger("simple_salesforce").debug("x", extra={"session": CANARY}),
         lambda: logging.getLogger("hubspot").error("failed", exc_info=ValueError(CANARY)),
-        lambda: log.get().error("failed", exc_info=ValueError(f"401 for {CANARY}")),
+        lambda: log.get_logger().error("failed", exc_info=ValueError(f"401 for {CANARY}")),
     ],
 )
 def test_a_known_secret_never_comes_out(told, style, leak):
-    log.start(style, logging.DEBUG, [CANARY])
+    log.start_logging(style, logging.DEBUG, [CANARY])
     leak()
     said = told()
     assert said
@@ -134,14 +134,14 @@ def test_what_looks_like_a_secret_is_hidden_even_where_it_is_not_known(text):
 
 @pytest.mark.parametrize("name", ["authorization", "access_token", "client_secret", "password", "hubspot_token"])
 def test_a_key_that_says_secret_hides_its_value(told, name):
-    log.start("json", logging.INFO)
-    log.get().info("call", **{name: CANARY})
+    log.start_logging("json", logging.INFO)
+    log.get_logger().info("call", **{name: CANARY})
     assert json.loads(told())[name] == log.HIDDEN
 
 
 def test_ordinary_words_stay(told):
-    log.start("json", logging.INFO, ["short"])
-    log.get().info("call", said="a short basic sentence about tokens and passwords", count=None, ok=True)
+    log.start_logging("json", logging.INFO, ["short"])
+    log.get_logger().info("call", said="a short basic sentence about tokens and passwords", count=None, ok=True)
     event = json.loads(told())
     assert event["said"] == "a short basic sentence about tokens and passwords"
     assert event["count"] is None
@@ -168,18 +168,20 @@ def test_the_secrets_of_a_config_are_known():
 @pytest.mark.parametrize(
     "leak",
     [
-        lambda: log.get().error("failed", exc_info=_chain()),
-        lambda: log.get().error("failed", why=KeyError("Ada Lovelace")),
-        lambda: log.get().info("done", problems=[f"hubspot: it said {quote_crm('Ada Lovelace is no “option”')} (X)"]),
-        lambda: log.get().info("done", why=f"cut off: {quote_crm('Ada Lovelace')}"[:-3]),
-        lambda: log.get().info("call", said="GET https://x.example/contacts?name=Ada+Lovelace&x=1 200"),
+        lambda: log.get_logger().error("failed", exc_info=_chain()),
+        lambda: log.get_logger().error("failed", why=KeyError("Ada Lovelace")),
+        lambda: log.get_logger().info(
+            "done", problems=[f"hubspot: it said {quote_crm('Ada Lovelace is no “option”')} (X)"]
+        ),
+        lambda: log.get_logger().info("done", why=f"cut off: {quote_crm('Ada Lovelace')}"[:-3]),
+        lambda: log.get_logger().info("call", said="GET https://x.example/contacts?name=Ada+Lovelace&x=1 200"),
         lambda: logging.getLogger("urllib3").debug('"GET /services/data/v1/query/?q=Ada%20Lovelace HTTP/1.1" 200'),
-        lambda: log.get().info("call", said="POST /contacts/v1/contact/email/Ada.Lovelace@x.example/profile"),
-        lambda: log.get().info("call", said="email=Ada.Lovelace%40x.example"),
+        lambda: log.get_logger().info("call", said="POST /contacts/v1/contact/email/Ada.Lovelace@x.example/profile"),
+        lambda: log.get_logger().info("call", said="email=Ada.Lovelace%40x.example"),
     ],
 )
 def test_nobody_is_named_in_a_log(told, style, leak):
-    log.start(style, logging.DEBUG)
+    log.start_logging(style, logging.DEBUG)
     leak()
     said = told()
     assert said
@@ -200,8 +202,8 @@ def _chain():
 
 
 def test_a_traceback_says_what_our_own_errors_say_and_of_others_where_they_were_raised(told):
-    log.start("console", logging.INFO)
-    log.get().error("failed", exc_info=_chain())
+    log.start_logging("console", logging.INFO)
+    log.get_logger().error("failed", exc_info=_chain())
     said = told()
     assert "Unavailable: it answered what cannot be read" in said
     assert f"ValueError: {HIDDEN}" in said
@@ -209,6 +211,6 @@ def test_a_traceback_says_what_our_own_errors_say_and_of_others_where_they_were_
 
 
 def test_addresses_of_servers_stay(told):
-    log.start("json", logging.INFO)
-    log.get().info("failed", problems=["the state at postgresql://crm@db.acme.example/state does not answer"])
+    log.start_logging("json", logging.INFO)
+    log.get_logger().info("failed", problems=["the state at postgresql://crm@db.acme.example/state does not answer"])
     assert "postgresql://crm@db.acme.example/state" in told()

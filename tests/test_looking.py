@@ -11,7 +11,7 @@ from sqlalchemy import make_url, text
 from typer.testing import CliRunner
 
 from crmsync.cli import app
-from crmsync.cycle import cycle
+from crmsync.cycle import run_cycle
 from crmsync.errors import StateError, StateInUse
 from crmsync.store import database
 from crmsync.store.database import open_existing_store, open_store
@@ -45,7 +45,7 @@ def filled(url):
     store = open_store(url)
     hubspot = make.crm("hubspot")
     hubspot.edit(make.contact(1))
-    cycle(make.work(store, hubspot, now=datetime.now(UTC)))
+    run_cycle(make.work(store, hubspot, now=datetime.now(UTC)))
     return store
 
 

@@ -11,7 +11,7 @@ import pytest
 
 from connectors.hubspot.settings import Settings as HubSpotSettings
 from connectors.sandbox import server
-from connectors.sandbox.faults import Answer
+from connectors.sandbox.faults import FaultyAnswer
 from crmsync.errors import ConfigError, CrmsyncError, Unavailable
 from crmsync.model import Ref
 from crmsync.pull import _refuse_odd_page
@@ -62,12 +62,12 @@ def spelled(value):
 
 def with_body(told, body):
     kept = [(key, value) for key, value in told.headers if key.lower() != b"content-length"]
-    return Answer(told.status, [*kept, (b"content-length", b"%d" % len(body))], body)
+    return FaultyAnswer(told.status, [*kept, (b"content-length", b"%d" % len(body))], body)
 
 
 def with_header(told, name, value):
     kept = [each for each in told.headers if each[0].lower() != name.lower().encode()]
-    return Answer(told.status, [*kept, (name.lower().encode(), value.encode("utf-8"))], told.body)
+    return FaultyAnswer(told.status, [*kept, (name.lower().encode(), value.encode("utf-8"))], told.body)
 
 
 def in_json(crm, ends, change):
@@ -214,7 +214,7 @@ def test_a_retry_after_that_is_odd_is_waited_out_by_the_policy(runs, rewritten):
 
     def rewrite(vendor, _method, _path, told):
         asked.append(vendor)
-        limited = Answer(429, [], orjson.dumps({"policyName": "SECONDLY", "message": "slow down"}))
+        limited = FaultyAnswer(429, [], orjson.dumps({"policyName": "SECONDLY", "message": "slow down"}))
         return with_header(limited, "Retry-After", "²") if len(asked) % 5 == 1 else None
 
     rewritten.rewrite = rewrite
@@ -226,7 +226,7 @@ def test_a_refusal_of_odd_shape_is_still_a_refusal(runs, rewritten):  # noqa: F8
         if vendor != "hubspot" or not path.endswith("/owners/2026-09"):
             return None
         said = {"message": ["no"], "category": {}, "errors": [{"context": ["a"]}, 7], "context": "x"}
-        return Answer(403, told.headers, b"") and with_body(Answer(403, told.headers, b""), spelled(said))
+        return FaultyAnswer(403, told.headers, b"") and with_body(FaultyAnswer(403, told.headers, b""), spelled(said))
 
     rewritten.rewrite = rewrite
     result = runs.run(*CRMS)

@@ -5,7 +5,7 @@ from dataclasses import replace
 import pytest
 from sqlalchemy import select
 
-from crmsync.cycle import cycle
+from crmsync.cycle import run_cycle
 from crmsync.model import Ref
 from crmsync.store import schema
 from crmsync.store.odd_records import MOST, read_odd_records, update_odd_records
@@ -38,14 +38,14 @@ def states(kept):
 def test_a_record_that_cannot_be_read_before_the_write_is_left_alone_and_planned_again(kept):
     hubspot, salesforce = two_crms()
     after_pull(hubspot, lambda: hubspot.unreadable.add(ADA))
-    balanced(cycle(work(kept, hubspot, salesforce)))
+    balanced(run_cycle(work(kept, hubspot, salesforce)))
     assert held(hubspot)["1"] == (None, None, None)
     assert ("edited", "the CRM's answer about the record cannot be read, so nothing was written over it") in states(
         kept
     )
     assert not row(kept).gone
     hubspot.unreadable.clear()
-    assert balanced(cycle(work(kept, hubspot, salesforce))).verdict == "ok"
+    assert balanced(run_cycle(work(kept, hubspot, salesforce))).verdict == "ok"
     assert held(hubspot)["1"] == (65, "mql", "hubspot-ann")
 
 
@@ -58,22 +58,22 @@ def test_a_record_that_cannot_be_read_after_the_write_is_looked_up_in_the_next_r
         hubspot.unreadable.add(ADA)
 
     hubspot.write = writing
-    result = balanced(cycle(work(kept, hubspot, salesforce)))
+    result = balanced(run_cycle(work(kept, hubspot, salesforce)))
     assert result.crms["hubspot"].unknown == 1
     assert not row(kept).gone
     hubspot.write = write
     hubspot.unreadable.clear()
-    again = cycle(work(kept, hubspot, salesforce))
+    again = run_cycle(work(kept, hubspot, salesforce))
     assert again.crms["hubspot"].resumed == 1
     assert again.verdict == "ok"
-    assert balanced(cycle(work(kept, hubspot, salesforce))).crms["hubspot"].planned == 0
+    assert balanced(run_cycle(work(kept, hubspot, salesforce))).crms["hubspot"].planned == 0
 
 
 def test_a_record_that_did_not_come_and_cannot_be_read_is_not_buried(kept):
     hubspot, salesforce = two_crms()
-    cycle(work(kept, hubspot, salesforce))
+    run_cycle(work(kept, hubspot, salesforce))
     hubspot.unreadable.add(ADA)
-    result = cycle(work(kept, hubspot, salesforce), full=True)
+    result = run_cycle(work(kept, hubspot, salesforce), full=True)
     assert any("contact 1 came" in each and "what was known of it holds" in each for each in result.problems)
     assert result.verdict == "partial"
     assert (row(kept).gone, row(kept).emails) == (False, '["ada@x.example"]')
@@ -85,28 +85,28 @@ def test_a_page_that_is_mostly_odd_is_no_answer_and_the_cursor_stays_before_it(k
         hubspot.edit(contact(number))
     salesforce.edit(contact("0031", crm="salesforce"))
     hubspot.unreadable = set(list(hubspot.records)[:16])
-    result = cycle(work(kept, hubspot, salesforce))
+    result = run_cycle(work(kept, hubspot, salesforce))
     assert "16 of 30 records came without its properties, which is no answer" in result.skipped["hubspot"]
     assert result.crms["salesforce"].updated == 1
     hubspot.unreadable = set(list(hubspot.records)[:12])
-    result = cycle(work(kept, hubspot, salesforce))
+    result = run_cycle(work(kept, hubspot, salesforce))
     assert result.crms["hubspot"].updated == 18
     assert any(each.count("contact") == 10 and "and 2 more came" in each for each in result.problems)
     hubspot.unreadable.clear()
-    assert cycle(work(kept, hubspot, salesforce)).crms["hubspot"].updated == 12
+    assert run_cycle(work(kept, hubspot, salesforce)).crms["hubspot"].updated == 12
 
 
 def test_a_record_that_can_be_read_again_brings_what_changed_meanwhile(kept):
     hubspot, salesforce = two_crms()
-    cycle(work(kept, hubspot, salesforce))
+    run_cycle(work(kept, hubspot, salesforce))
     bo = Ref("hubspot", "contact", "2")
     hubspot.edit(replace(hubspot.records[bo], fields={"title": "CEO"}))
     hubspot.unreadable.add(bo)
     for _ in range(2):
-        assert any("contact 2 came" in each for each in cycle(work(kept, hubspot, salesforce)).problems)
+        assert any("contact 2 came" in each for each in run_cycle(work(kept, hubspot, salesforce)).problems)
     assert hubspot.records[bo].current["score"] == 15
     hubspot.unreadable.clear()
-    assert cycle(work(kept, hubspot, salesforce)).verdict == "ok"
+    assert run_cycle(work(kept, hubspot, salesforce)).verdict == "ok"
     assert hubspot.records[bo].current["score"] == 35
 
 

@@ -7,10 +7,10 @@ from datetime import timedelta
 import pytest
 from sqlalchemy import select
 
-from crmsync.cycle import cycle
+from crmsync.cycle import run_cycle
 from crmsync.errors import Unavailable
 from crmsync.model import Owner, Receipt, Ref
-from crmsync.reporting.person import explain
+from crmsync.reporting.person import explain_person
 from crmsync.store import schema
 from tests.make import MODEL, NOW, activity, config, contact, crm, owners, work
 from tests.test_cycle import after_pull, balanced, held, two_crms
@@ -34,7 +34,7 @@ def hot():
 
 
 def run(state, *crms, at, model=NEVER_FADES, **tables):
-    return balanced(cycle(work(state, *crms, now=at, settings=config(model, **tables))))
+    return balanced(run_cycle(work(state, *crms, now=at, settings=config(model, **tables))))
 
 
 def test_a_stage_that_a_user_gave_and_took_back_is_theirs_though_crmsync_never_wrote_it(state):
@@ -186,7 +186,7 @@ def test_a_value_that_others_keep_changing_back_is_on_a_list(state):
     for number in range(1, 6):
         edit(hubspot, ADA, current={**hubspot.records[ADA].current, "score": 999})
         run(state, hubspot, at=NOW + timedelta(minutes=number))
-    said = explain(config(NEVER_FADES), state, "ada@x.example", NOW + timedelta(hours=1))
+    said = explain_person(config(NEVER_FADES), state, "ada@x.example", NOW + timedelta(hours=1))
     assert "keeps changing it back" in said["records"][0]["parked"]
 
 

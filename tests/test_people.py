@@ -3,7 +3,7 @@
 from hypothesis import given
 from hypothesis import strategies as st
 
-from crmsync.identity.matching import Marked, marks, normal_email, resolve
+from crmsync.identity.matching import Identified, identity_keys, match_people, normal_email
 from crmsync.model import Ref
 from tests.make import contact
 
@@ -12,13 +12,13 @@ SHARED = ("info",)
 
 def marked(*contacts):
     return [
-        Marked(number, each.ref.crm, frozenset(marks(each)), bool(each.merged_into or each.converted_into))
+        Identified(number, each.ref.crm, frozenset(identity_keys(each)), bool(each.merged_into or each.converted_into))
         for number, each in enumerate(contacts, start=1)
     ]
 
 
 def people_of(*contacts, most=5):
-    return resolve(marked(*contacts), most, SHARED)
+    return match_people(marked(*contacts), most, SHARED)
 
 
 def test_one_address_in_both_crms_is_one_person():
@@ -89,7 +89,9 @@ def test_a_plus_address_is_somebody_else():
 
 @given(st.lists(st.sets(st.sampled_from("abcdefgh"), max_size=3), max_size=12), st.randoms())
 def test_the_order_of_the_contacts_does_not_matter(all_marks, random):
-    contacts = [Marked(n, "hubspot", frozenset(f"record:{mark}" for mark in some)) for n, some in enumerate(all_marks)]
+    contacts = [
+        Identified(n, "hubspot", frozenset(f"record:{mark}" for mark in some)) for n, some in enumerate(all_marks)
+    ]
     shuffled = list(contacts)
     random.shuffle(shuffled)
-    assert resolve(contacts, 5, SHARED) == resolve(shuffled, 5, SHARED)
+    assert match_people(contacts, 5, SHARED) == match_people(shuffled, 5, SHARED)

@@ -12,7 +12,7 @@ from sqlalchemy import text
 from connectors.sandbox.faults import Fault
 from connectors.sandbox.server import serve
 from crmsync import log
-from crmsync.bootstrap import connected
+from crmsync.bootstrap import connect_all
 from crmsync.config import load
 from crmsync.daemon import scheduler
 from crmsync.redaction import secrets_of
@@ -58,10 +58,10 @@ def people_of(world):
 
 @pytest.fixture(scope="module")
 def _canaries():
-    from connectors.sandbox.generate import world
+    from connectors.sandbox.generate import make_world
 
     def of_canaries(*given, **options):
-        made = world(*given, **options)
+        made = make_world(*given, **options)
         return dataclasses.replace(made, humans=tuple(people_of(made)))
 
     with pytest.MonkeyPatch.context() as patch:
@@ -117,10 +117,10 @@ def daemon(style, path, state_url, capsys):
     stop = Hurried()
 
     def run():
-        log.start(style, logging.DEBUG, secrets_of(config))
+        log.start_logging(style, logging.DEBUG, secrets_of(config))
         capsys.readouterr()
-        with connected(config, store, stop) as crms:
-            scheduler.tick(lambda: Work(config, store, crms, NOW), scheduler.Watch())
+        with connect_all(config, store, stop) as crms:
+            scheduler.run_scheduled(lambda: Work(config, store, crms, NOW), scheduler.Watch())
         captured = capsys.readouterr()
         assert captured.out == ""
         return captured.err

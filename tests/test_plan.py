@@ -8,8 +8,15 @@ import pytest
 from crmsync.config.settings import Guard
 from crmsync.connector import FieldMap
 from crmsync.model import Holding, Ref
-from crmsync.planning.changes import REWRITES, Ladder, Wanted, decide, narrowed, unconfirmed_fields
-from crmsync.planning.guard import Held, Tally, Violation, guard_violations, people_to_hold
+from crmsync.planning.changes import (
+    REWRITES,
+    Ladder,
+    WantedValues,
+    decide_change,
+    unconfirmed_fields,
+    without_human_edits,
+)
+from crmsync.planning.guard import ChangeCounts, Held, Violation, guard_violations, people_to_hold
 from tests.make import contact
 
 DAY = 86_400_000
@@ -29,11 +36,11 @@ def held(**over):
 
 
 def wanted(score=50, band="mql", stage=None, owner=None):
-    return Wanted({"score": score, "band": band}, stage, owner, "because")
+    return WantedValues({"score": score, "band": band}, stage, owner, "because")
 
 
 def decided(holding, want, now=100 * DAY):
-    return decide(holding, want, NAMES, LADDER, now, 14 * DAY)
+    return decide_change(holding, want, NAMES, LADDER, now, 14 * DAY)
 
 
 def test_only_what_differs_is_planned():
@@ -47,7 +54,7 @@ def test_nothing_differs_nothing_is_planned():
 
 
 def test_an_output_that_is_not_mapped_is_not_written():
-    decision = decided(held(), Wanted({"score": 50, "reason": "…"}, None, None, ""))
+    decision = decided(held(), WantedValues({"score": 50, "reason": "…"}, None, None, ""))
     assert decision.change.after == {"score": 50}
 
 
@@ -119,14 +126,14 @@ def test_a_value_that_others_keep_changing_back_is_given_up():
 
 def test_a_change_gives_way_to_what_somebody_moved_meanwhile():
     change = decided(held(stage="lead"), wanted(stage="mql", owner="ann")).change
-    assert narrowed(change, contact(1, stage="lead")) is change
-    assert set(narrowed(change, contact(1, stage="customer")).after) == {"score", "band", "owner"}
-    assert set(narrowed(change, contact(1, stage="lead", owner="eve")).after) == {"score", "band", "stage"}
+    assert without_human_edits(change, contact(1, stage="lead")) is change
+    assert set(without_human_edits(change, contact(1, stage="customer")).after) == {"score", "band", "owner"}
+    assert set(without_human_edits(change, contact(1, stage="lead", owner="eve")).after) == {"score", "band", "stage"}
 
 
 def test_a_change_of_nothing_but_what_somebody_moved_is_nothing():
     change = decided(held(stage="lead", current={"score": 50, "band": "mql"}), wanted(stage="mql")).change
-    assert narrowed(change, contact(1, stage="customer")) is None
+    assert without_human_edits(change, contact(1, stage="customer")) is None
 
 
 def test_what_the_crm_did_not_keep_is_named():
@@ -140,7 +147,7 @@ def test_what_the_crm_did_not_keep_is_named():
 
 def violated(category, number, guard=None, approved=None, odd=(), **over):
     """The people who would have to wait where so many records of a category are counted, and the sentences."""
-    tally = Tally(**{"live": 100, "scored": 100, **over})
+    tally = ChangeCounts(**{"live": 100, "scored": 100, **over})
     tally.people[category] = list(range(number))
     tally.odd = set(odd)
     found = list(guard_violations({"hubspot": tally}, guard or Guard(), approved or {}))
@@ -178,7 +185,7 @@ def test_a_first_run_is_as_large_as_the_config_allows():
 
 
 def test_an_empty_value_is_no_loss():
-    one = Tally()
+    one = ChangeCounts()
     one.add(7, decided(held(), wanted(stage="mql", owner="ann")).change, is_odd=True)
     assert one.numbers() == {"records": 1, "first": 1, "scores": 0, "bands": 0, "stages": 0, "owners": 0}
     one.add(
@@ -188,13 +195,13 @@ def test_an_empty_value_is_no_loss():
 
 
 def test_a_score_that_time_moves_is_not_odd():
-    one = Tally()
+    one = ChangeCounts()
     one.add(7, decided(held(current={"score": 1, "band": "mql"}), wanted()).change, is_odd=False)
     assert one.numbers()["scores"] == 0
 
 
 def test_first_scores_wait_in_their_crm_alone_and_other_moves_wait_with_the_whole_person():
-    tally = Tally(live=100, scored=0)
+    tally = ChangeCounts(live=100, scored=0)
     tally.people["first"] = [1, 2, 3]
     first = [Violation("hubspot", "first", 1, 0, "")]
     assert people_to_hold({"hubspot": tally}, first, {2}) == Held(first={"hubspot": frozenset({1, 2, 3})})
@@ -210,7 +217,7 @@ def test_a_protected_stage_says_the_day_in_utc_until_when(monkeypatch):
     try:
         late = int(datetime(2026, 11, 21, 23, 30, tzinfo=UTC).timestamp() * 1000)
         lease = {"stage": {"value": "lead", "since": late}}
-        told = decide(held(stage="lead", leases=lease), wanted(stage="mql"), NAMES, LADDER, late, DAY)
+        told = decide_change(held(stage="lead", leases=lease), wanted(stage="mql"), NAMES, LADDER, late, DAY)
     finally:
         monkeypatch.undo()
         time.tzset()

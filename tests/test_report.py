@@ -73,7 +73,9 @@ def test_a_strangers_text_is_not_read_as_markup():
 
 
 def test_a_document_is_cleaned_throughout():
-    assert report.printable({"a\x1b": ["b\x1b", ("c\x00", 3, None, True)]}) == {"a ": ["b ", ["c ", 3, None, True]]}
+    assert report.make_printable({"a\x1b": ["b\x1b", ("c\x00", 3, None, True)]}) == {
+        "a ": ["b ", ["c ", 3, None, True]]
+    }
 
 
 def test_bands_come_in_their_order_and_forgotten_ones_last():
@@ -102,12 +104,12 @@ def run(verdict, **over):
 
 def test_sentences_break_at_words_on_a_terminal_and_nowhere_in_a_pipe():
     for width in (40, 80, 200):
-        lines = printed(report.say, LONG, width=width)
+        lines = printed(report.print_sentences, LONG, width=width)
         assert " ".join(lines) == LONG
         assert max(map(len, lines)) <= width
-    assert printed(report.say, LONG, terminal=False) == [LONG]
-    assert printed(report.say, f"  {LONG} {'x' * 90}")[1].startswith("  External Client App")
-    assert printed(report.say, "x" * 90) == ["x" * 90]
+    assert printed(report.print_sentences, LONG, terminal=False) == [LONG]
+    assert printed(report.print_sentences, f"  {LONG} {'x' * 90}")[1].startswith("  External Client App")
+    assert printed(report.print_sentences, "x" * 90) == ["x" * 90]
 
 
 @pytest.mark.parametrize("width", [60, 80, 120, 200])

@@ -6,7 +6,7 @@ from hypothesis import strategies as st
 
 from crmsync.config.settings import OwnerPool, Route, Stage
 from crmsync.model import Holding, Owner, Ref
-from crmsync.routing.assignment import Unassigned, assign, next_member
+from crmsync.routing.assignment import Unassigned, assign_owners, next_member
 from crmsync.routing.lifecycle import stage_of_band
 from crmsync.routing.owners import owners_of, state_of
 from tests.make import owners
@@ -36,7 +36,7 @@ def everybody(crms=BOTH):
 def given(*people, pointers=None, directory=None, pools=POOLS, nobody=(), promised=None):
     found = owners_of(everybody() if directory is None else directory, nobody)
     waiting = [Unassigned(number, band, records) for number, (band, records) in enumerate(people, start=1)]
-    return assign(waiting, ROUTES, pools, pointers or {}, found, promised or {})
+    return assign_owners(waiting, ROUTES, pools, pointers or {}, found, promised or {})
 
 
 def test_a_band_earns_the_furthest_stage_it_reaches():

@@ -19,9 +19,9 @@ from pydantic import ValidationError
 
 import connectors.salesforce as salesforce
 from connectors.salesforce import bulk, client, schema
-from connectors.salesforce.activities import NOBODY, conditions, fits
-from connectors.salesforce.paging import Place, Source, Window, place, quoted, soql
-from connectors.salesforce.schema import Field, Schema, clamped, clean, fitting, instant, reader
+from connectors.salesforce.activities import NOBODY, conditions_of, meets_all
+from connectors.salesforce.paging import Cursor, Source, Window, query_of, read_cursor, text_literal
+from connectors.salesforce.schema import Field, Schema, clamp_text, clean, fit_value, instant_of, reader_of
 from connectors.salesforce.settings import normal_address
 from connectors.sandbox.salesforce import bulk as sandbox_bulk
 from crmsync.config.tables import Feed
@@ -403,7 +403,7 @@ class Typed(Schema):
 
 
 def test_a_window_is_read_in_the_order_of_its_keyset():
-    assert soql(LEADS, HOUR, ("2026-11-21T08:30:00+00:00", "00Q1"), Typed()) == (
+    assert query_of(LEADS, HOUR, ("2026-11-21T08:30:00+00:00", "00Q1"), Typed()) == (
         "SELECT SystemModstamp, Id, Email FROM Lead "
         "WHERE SystemModstamp >= 2026-11-21T08:00:00Z AND SystemModstamp <= 2026-11-21T09:00:00Z "
         "AND SystemModstamp >= 2026-11-21T08:30:00Z AND (SystemModstamp > 2026-11-21T08:30:00Z "
@@ -412,20 +412,20 @@ def test_a_window_is_read_in_the_order_of_its_keyset():
 
 
 def test_text_in_a_query_is_quoted():
-    assert quoted("O'Brien\\ \n' OR Id != '") == "'O\\'Brien\\\\ \\n\\' OR Id != \\''"
+    assert text_literal("O'Brien\\ \n' OR Id != '") == "'O\\'Brien\\\\ \\n\\' OR Id != \\''"
 
 
 @pytest.mark.parametrize("cursor", ["x", "[]", "{}", '{"v":2,"done":{},"here":["",[],"",[],"","",0]}'])
 def test_a_cursor_of_another_kind_is_not_guessed_at(cursor):
     with pytest.raises(ConfigError, match="crmsync backfill"):
-        place(cursor)
+        read_cursor(cursor)
 
 
 def test_a_cursor_is_read_as_it_was_written():
-    at = Place(
+    at = Cursor(
         until="2026-11-21T09:00:00Z", finished=("Lead",), stream="Contact", job="750", locator="abc", read=7, shape="x"
     )
-    assert place(at.spelled()) == at
+    assert read_cursor(at.spelled()) == at
 
 
 def test_rows_that_appear_late_are_read_by_the_next_pull(sandbox, crm):
@@ -861,7 +861,7 @@ def test_hostile_text_is_read_as_it_is(sandbox, crm, bulky, by_bulk):
     ],
 )  # fmt: skip
 def test_a_value_is_read_in_the_type_that_describe_says(value, type_, read):
-    assert (None if value in (None, "") else reader(type_)(value)) == read
+    assert (None if value in (None, "") else reader_of(type_)(value)) == read
 
 
 @pytest.mark.parametrize(
@@ -875,7 +875,7 @@ def test_a_value_is_read_in_the_type_that_describe_says(value, type_, read):
     ],
 )
 def test_instants_are_aware_utc_or_unknown(text, at):
-    assert instant(text) == at
+    assert instant_of(text) == at
 
 
 @pytest.mark.parametrize(
@@ -888,13 +888,13 @@ def test_instants_are_aware_utc_or_unknown(text, at):
     ],
 )  # fmt: skip
 def test_text_is_cut_between_signs(text, length, kept):
-    assert clamped(text, length) == kept
+    assert clamp_text(text, length) == kept
 
 
 @settings(max_examples=60)
 @given(st.text(max_size=40), st.integers(0, 20))
 def test_cut_text_fits_and_is_a_beginning(text, length):
-    cut = clamped(clean(text), length)
+    cut = clamp_text(clean(text), length)
     assert clean(text).startswith(cut)
     assert len(cut.encode("utf-16-le")) // 2 <= length
 
@@ -910,13 +910,13 @@ def test_cut_text_fits_and_is_a_beginning(text, length):
     ],
 )
 def test_a_value_is_sent_as_the_field_takes_it(value, field, sent):
-    assert fitting(value, field) == sent
+    assert fit_value(value, field) == sent
 
 
 @pytest.mark.parametrize("value", [1000, 999.7, float("nan"), float("inf"), "many"])
 def test_a_number_that_does_not_fit_is_refused_with_a_sentence(value):
     with pytest.raises(ValueError, match="Score__c"):
-        fitting(value, Field("Score__c", "double", precision=3))
+        fit_value(value, Field("Score__c", "double", precision=3))
 
 
 # Activities
@@ -938,7 +938,7 @@ def feed(**where):
     ],
 )  # fmt: skip
 def test_where_asks_for_values_and_leaves_others_out(where, row, fit):
-    assert fits(conditions(feed(**where)), row) is fit
+    assert meets_all(conditions_of(feed(**where)), row) is fit
 
 
 def happened(crm, cursor=None):

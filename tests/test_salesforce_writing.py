@@ -7,9 +7,9 @@ from dataclasses import replace
 import pytest
 
 from connectors.salesforce import bulk, writer
-from connectors.salesforce.payload import Row
-from connectors.salesforce.row_errors import Refusal, refusal, refusal_of_bulk
-from connectors.salesforce.writer import Try, judged
+from connectors.salesforce.payload import Update
+from connectors.salesforce.row_errors import RowError, first_error, refusal_of_bulk
+from connectors.salesforce.writer import Try, judge_row
 from connectors.sandbox.faults import Fault
 from crmsync.connector import FieldMap
 from crmsync.errors import Cancelled, ConfigError, Unavailable
@@ -353,7 +353,7 @@ def test_bulk_writes_what_collections_write(sandbox, crm, leads, contacts, in_bu
         for number, ref in enumerate([*leads, *contacts])
     ]
     assert all(each.ok and not each.refused for each in written(crm, *changes).values())
-    whole = {each.change.ref: row(sandbox, each.change.ref) for each in map(Row, changes)}
+    whole = {each.change.ref: row(sandbox, each.change.ref) for each in map(Update, changes)}
     written(crm, *(change(each.ref, score=None, reason="old", band="old") for each in changes))
     sandbox.calls.clear()
     assert all(each.ok and not each.refused for each in written(in_bulk(), *changes).values())
@@ -613,7 +613,7 @@ def test_a_note_of_a_job_that_is_no_more_is_dropped(sandbox, crm, leads, in_bulk
 
 def test_bodies_are_split_by_size_and_hold_each_row_once():
     rows = {f"00Q{number}": {"Score__c": number, "Reason__c": "é" * 50} for number in range(100)}
-    parts = list(bulk.bodies(rows, most=2_000))
+    parts = list(bulk.csv_bodies(rows, most=2_000))
     assert all(len(body) <= 2_000 for body, _ in parts)
     assert [each for _, ids in parts for each in ids] == list(rows)
     assert all(body.startswith(b"Id,Reason__c,Score__c\n") for body, _ in parts)
@@ -621,7 +621,7 @@ def test_bodies_are_split_by_size_and_hold_each_row_once():
 
 def test_cells_of_a_body():
     rows = {"1": {"A": None, "B": True}, "2": {"A": 1.5, "B": 'x,"y"'}, "3": {"C": 1e-7}}
-    [(body, _)] = bulk.bodies(rows)
+    [(body, _)] = bulk.csv_bodies(rows)
     assert body.decode() == 'Id,A,B,C\n1,#N/A,true,\n2,1.5,"x,""y""",\n3,,,0.0000001\n'
 
 
@@ -633,13 +633,13 @@ def test_cells_of_a_body():
     [
         (
             "FIELD_CUSTOM_VALIDATION_EXCEPTION:Call, first: now:Status --",
-            Refusal("FIELD_CUSTOM_VALIDATION_EXCEPTION", "Call, first: now", ("Status",)),
+            RowError("FIELD_CUSTOM_VALIDATION_EXCEPTION", "Call, first: now", ("Status",)),
         ),
-        ("UNABLE_TO_LOCK_ROW:no exclusive access:--", Refusal("UNABLE_TO_LOCK_ROW", "no exclusive access")),
-        ("INVALID_FIELD:a:b c --", Refusal("INVALID_FIELD", "a", ("b", "c"))),
-        ("CODE:told\nin two lines", Refusal("CODE", "told\nin two lines")),
-        ("something else: entirely", Refusal("UNKNOWN", "something else: entirely")),
-        ("", Refusal("UNKNOWN", "")),
+        ("UNABLE_TO_LOCK_ROW:no exclusive access:--", RowError("UNABLE_TO_LOCK_ROW", "no exclusive access")),
+        ("INVALID_FIELD:a:b c --", RowError("INVALID_FIELD", "a", ("b", "c"))),
+        ("CODE:told\nin two lines", RowError("CODE", "told\nin two lines")),
+        ("something else: entirely", RowError("UNKNOWN", "something else: entirely")),
+        ("", RowError("UNKNOWN", "")),
     ],
 )  # fmt: skip
 def test_an_error_cell_is_read_as_far_as_it_is_one(text, told):
@@ -649,8 +649,8 @@ def test_an_error_cell_is_read_as_far_as_it_is_one(text, told):
 def test_both_spellings_of_an_error_are_read():
     one = {"statusCode": "X", "message": "m", "fields": ["A"]}
     other = {"errorCode": "X", "message": "m", "fields": ["A"]}
-    assert refusal([one]) == refusal([other]) == Refusal("X", "m", ("A",))
-    assert refusal([]).code == refusal(None).code == "UNKNOWN"
+    assert first_error([one]) == first_error([other]) == RowError("X", "m", ("A",))
+    assert first_error([]).code == first_error(None).code == "UNKNOWN"
 
 
 SPELLED = {"score": "S__c", "band": "B__c", "stage": "Status", "owner": "OwnerId"}
@@ -663,28 +663,28 @@ def names(tries):
 @pytest.mark.parametrize(
     ("why", "sent", "following", "refused"),
     [
-        (Refusal("X", "", ("B__c",)), {"score", "band"}, [["score"]], {"band"}),
-        (Refusal("X", "", ("Id",)), {"score", "band"}, [], {"score", "band"}),
-        (Refusal("REQUIRED_FIELD_MISSING", "m"), {"score", "band", "stage"}, [["band", "score"], ["stage"]], set()),
-        (Refusal("STRING_TOO_LONG", "m"), {"score", "band"}, [["band"], ["score"]], set()),
-        (Refusal("STRING_TOO_LONG", "m"), {"score"}, [], {"score"}),
-        (Refusal("UNABLE_TO_LOCK_ROW", "m"), {"score", "band"}, [["band", "score"]], set()),
-        (Refusal("ENTITY_IS_DELETED", "m"), {"score", "band"}, [], {"score", "band"}),
+        (RowError("X", "", ("B__c",)), {"score", "band"}, [["score"]], {"band"}),
+        (RowError("X", "", ("Id",)), {"score", "band"}, [], {"score", "band"}),
+        (RowError("REQUIRED_FIELD_MISSING", "m"), {"score", "band", "stage"}, [["band", "score"], ["stage"]], set()),
+        (RowError("STRING_TOO_LONG", "m"), {"score", "band"}, [["band"], ["score"]], set()),
+        (RowError("STRING_TOO_LONG", "m"), {"score"}, [], {"score"}),
+        (RowError("UNABLE_TO_LOCK_ROW", "m"), {"score", "band"}, [["band", "score"]], set()),
+        (RowError("ENTITY_IS_DELETED", "m"), {"score", "band"}, [], {"score", "band"}),
     ],
 )  # fmt: skip
 def test_what_is_sent_after_a_refusal(why, sent, following, refused):
     ref = Ref("salesforce", "lead", "00Q1")
-    each = Try(Row(change(ref)), frozenset(sent))
-    assert names(judged(each, why, SPELLED)) == following
+    each = Try(Update(change(ref)), frozenset(sent))
+    assert names(judge_row(each, why, SPELLED)) == following
     assert set(each.row.refused) == refused
 
 
 def test_a_lock_is_not_tried_for_ever():
-    each = Try(Row(change(Ref("salesforce", "lead", "00Q1"))), frozenset({"score", "band"}))
+    each = Try(Update(change(Ref("salesforce", "lead", "00Q1"))), frozenset({"score", "band"}))
     rounds = 0
     tries = [each]
     while tries:
-        tries = [more for one in tries for more in judged(one, Refusal("UNABLE_TO_LOCK_ROW", ""), SPELLED)]
+        tries = [more for one in tries for more in judge_row(one, RowError("UNABLE_TO_LOCK_ROW", ""), SPELLED)]
         rounds += 1
     assert rounds == len(writer.LOCK_SIZES)
 

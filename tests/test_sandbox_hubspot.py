@@ -15,8 +15,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from starlette.applications import Starlette
 
-from connectors.sandbox.hubspot import Portal
-from connectors.sandbox.hubspot.wire import Call
+from connectors.sandbox.hubspot import SandboxPortal
+from connectors.sandbox.hubspot.wire import HubspotCall
 from connectors.sandbox.world import Firm, Happening, Human, Rep, World, salesforce_id
 
 NOW = datetime(2026, 11, 21, 9, 0, tzinfo=UTC)
@@ -120,15 +120,15 @@ def clock() -> Clock:
 
 
 @pytest.fixture
-def portal(served: Served, clock: Clock) -> Portal:
-    made = Portal(clock)
+def portal(served: Served, clock: Clock) -> SandboxPortal:
+    made = SandboxPortal(clock)
     made.load(WORLD)
     served.app = Starlette(routes=made.routes())
     return made
 
 
 @pytest.fixture
-def client(served: Served, portal: Portal) -> HubSpot:
+def client(served: Served, portal: SandboxPortal) -> HubSpot:
     return HubSpot.create(access_token="sandbox-token", host=served.url)
 
 
@@ -157,12 +157,12 @@ class Asker:
 
 
 @pytest.fixture
-def ask(served: Served, portal: Portal) -> Iterator[Asker]:
+def ask(served: Served, portal: SandboxPortal) -> Iterator[Asker]:
     with requests.Session() as session:
         yield Asker(served.url, session)
 
 
-def only(portal: Portal, first: str) -> str:
+def only(portal: SandboxPortal, first: str) -> str:
     """The id of the contact with that first name."""
     found = [each for each in portal.state.contacts.by_id.values() if each.properties.get("firstname") == first]
     return str(found[0].id)
@@ -478,7 +478,7 @@ def test_search_refuses_what_hubspot_refuses(ask, body):
 
 
 def test_search_stops_at_ten_thousand_though_it_counts_more(served, clock):
-    big = Portal(clock)
+    big = SandboxPortal(clock)
     big.load(World(NOW, (), (), tuple(human(number, firm=None) for number in range(1, 10_051))))
     served.app = Starlette(routes=big.routes())
     with requests.Session() as session:
@@ -528,7 +528,7 @@ edits = st.lists(st.tuples(st.sampled_from(["edit", "archive", "restore", "back"
 @settings(max_examples=60, deadline=None)
 def test_a_window_of_time_finds_exactly_the_records_that_are_in_it(edits, low, span, after):
     clock = Clock()
-    portal = Portal(clock)
+    portal = SandboxPortal(clock)
     portal.load(World(NOW - DAY, (), (), tuple(human(number, firm=None) for number in range(1, 31))))
     contacts = portal.state.contacts
     ids = list(contacts.live)
@@ -542,7 +542,7 @@ def test_a_window_of_time_finds_exactly_the_records_that_are_in_it(edits, low, s
     start = int(NOW.timestamp() * 1000) + low * 1000
     window = [does("lastmodifieddate", "GTE", start), does("lastmodifieddate", "LT", start + span * 1000)]
     body = {"filterGroups": [{"filters": [*window, does("hs_object_id", "GT", str(ids[after]))]}], "limit": 200}
-    call = Call("POST", "/crm/v3/objects/contacts/search", 0, headers=TOKEN, raw=orjson.dumps(body))
+    call = HubspotCall("POST", "/crm/v3/objects/contacts/search", 0, headers=TOKEN, raw=orjson.dumps(body))
     found = {int(each["id"]) for each in portal.answer(call).body["results"]}
     live = (contacts.by_id[number] for number in contacts.live)
     assert found == {each.id for each in live if start <= each.updated < start + span * 1000 and each.id > ids[after]}
@@ -1188,7 +1188,7 @@ def test_a_workflow_can_undo_what_a_client_set(ask, portal):
 
 
 def test_the_snapshot_is_equal_for_equal_ends(portal, clock):
-    other = Portal(clock)
+    other = SandboxPortal(clock)
     other.load(WORLD)
     clock.at += timedelta(hours=1)
     contact = only(portal, "First7")
@@ -1371,6 +1371,6 @@ def test_an_address_can_be_too_long(ask):
 
 @pytest.mark.parametrize(("tier", "burst"), [("free", "100"), ("enterprise", "190")])
 def test_a_bigger_subscription_has_a_bigger_burst(served, clock, tier, burst):
-    served.app = Starlette(routes=Portal(clock, tier=tier).routes())
+    served.app = Starlette(routes=SandboxPortal(clock, tier=tier).routes())
     answer = Asker(served.url, requests)("GET", "/crm/v3/owners")
     assert answer.headers["X-HubSpot-RateLimit-Max"] == burst

@@ -21,7 +21,7 @@ from simple_salesforce.exceptions import (
 )
 
 from connectors.sandbox.salesforce.schema import sobjects
-from connectors.sandbox.salesforce.table import Table
+from connectors.sandbox.salesforce.table import ObjectTable
 from connectors.sandbox.world import Firm, Happening, Human, Rep, World, salesforce_id, with_checksum
 
 NOW = datetime(2026, 11, 21, 9, 0, tzinfo=UTC)
@@ -581,7 +581,7 @@ def test_multi_select_picklists(sf, do):
     st.integers(0, 9),
 )
 def test_the_index_of_stamps_is_what_sorting_gives(first, moves, low, high):
-    table = Table(sobjects()["lead"])
+    table = ObjectTable(sobjects()["lead"])
     table.extend([{"Id": salesforce_id("00Q", n), "SystemModstamp": str(stamp)} for n, stamp in enumerate(first)])
     list(table.by_stamp(""))
     for n, stamp in moves:

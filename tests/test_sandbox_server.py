@@ -19,8 +19,8 @@ import pytest
 import urllib3
 
 from connectors.sandbox.calls import writes
-from connectors.sandbox.faults import Does, Fault, Script, load, parse
-from connectors.sandbox.generate import world
+from connectors.sandbox.faults import Does, Fault, Script, load_script, parse_script
+from connectors.sandbox.generate import make_world
 from connectors.sandbox.server import Clock, serve
 from crmsync.errors import ConfigError
 from crmsync.model import KINDS
@@ -70,23 +70,23 @@ def raw(
 
 
 def test_the_same_seed_makes_the_same_world(now):
-    assert world(150, 7, now) == world(150, 7, now)
-    assert world(150, 7, now) != world(150, 8, now)
+    assert make_world(150, 7, now) == make_world(150, 7, now)
+    assert make_world(150, 7, now) != make_world(150, 8, now)
 
 
 def test_a_world_of_two_thousand_takes_less_than_a_second(now):
     began = time.process_time()
-    assert len(world(2_000, 1, now).humans) == 2_000
+    assert len(make_world(2_000, 1, now).humans) == 2_000
     assert time.process_time() - began < 1
 
 
 @pytest.mark.parametrize("people", [10, 60, 400])
 def test_every_kind_of_activity_happens(people, now):
-    assert {each.kind for human in world(people, 1, now).humans for each in human.happenings} == set(KINDS)
+    assert {each.kind for human in make_world(people, 1, now).humans for each in human.happenings} == set(KINDS)
 
 
 def test_people_are_spread_over_both_crms_as_promised(now):
-    humans = world(2_000, 1, now).humans
+    humans = make_world(2_000, 1, now).humans
     spread = Counter((human.in_hubspot > 0, bool(human.in_salesforce)) for human in humans)
     assert 0.45 < spread[True, True] / 2_000 < 0.55
     assert 0.2 < spread[True, False] / 2_000 < 0.3
@@ -95,7 +95,7 @@ def test_people_are_spread_over_both_crms_as_promised(now):
 
 
 def test_records_are_as_untidy_as_real_ones(now):
-    made = world(2_000, 1, now)
+    made = make_world(2_000, 1, now)
     humans = made.humans
     in_salesforce = [human for human in humans if human.in_salesforce]
     shared = Counter(human.email for human in humans if human.email)
@@ -113,14 +113,14 @@ def test_records_are_as_untidy_as_real_ones(now):
 
 
 def test_most_people_do_little_and_few_are_hot(now):
-    counts = sorted(len(human.happenings) for human in world(2_000, 1, now).humans)
+    counts = sorted(len(human.happenings) for human in make_world(2_000, 1, now).humans)
     assert counts[1_000] <= 6
     assert counts[-40] >= 25
-    assert any(human.title == "Competitive Analyst" for human in world(60, 1, now).humans)
+    assert any(human.title == "Competitive Analyst" for human in make_world(60, 1, now).humans)
 
 
 def test_nothing_but_a_meeting_is_in_the_future_and_nothing_is_older_than_ninety_days(now):
-    happenings = [each for human in world(2_000, 1, now).humans for each in human.happenings]
+    happenings = [each for human in make_world(2_000, 1, now).humans for each in human.happenings]
     coming = [each for each in happenings if each.at > now]
     assert {each.kind for each in coming} == {"meeting_booked"}
     assert len(coming) < 100
@@ -128,13 +128,13 @@ def test_nothing_but_a_meeting_is_in_the_future_and_nothing_is_older_than_ninety
 
 
 def test_a_crm_records_only_people_it_knows(now):
-    for human in world(2_000, 1, now).humans:
+    for human in make_world(2_000, 1, now).humans:
         known = {crm for crm, has in (("hubspot", human.in_hubspot), ("salesforce", human.in_salesforce)) if has}
         assert all(each.seen_by and each.seen_by <= known for each in human.happenings)
 
 
 def test_addresses_belong_to_nobody(now):
-    for human in world(2_000, 1, now).humans:
+    for human in make_world(2_000, 1, now).humans:
         assert not human.email or human.email.endswith(".example") or ".invented" in human.email
 
 
@@ -391,13 +391,13 @@ def test_a_script_is_read_from_toml_and_json(tmp_path):
     toml, listed = tmp_path / "faults.toml", tmp_path / "faults.json"
     toml.write_text('[[fault]]\ndo = "drop"\npath = "/batch/update$"\nnth = 2\n')
     listed.write_text('[{"do": "drop", "path": "/batch/update$", "nth": 2}]')
-    assert load(toml) == load(listed) == [Fault(do="drop", path="/batch/update$", nth=2)]
+    assert load_script(toml) == load_script(listed) == [Fault(do="drop", path="/batch/update$", nth=2)]
 
 
 def test_the_script_in_the_documentation_is_a_good_one(tmp_path):
     page = (Path(__file__).parents[1] / "docs" / "sandbox.md").read_text(encoding="utf-8")
     (tmp_path / "faults.toml").write_text(page.split("```toml\n")[1].split("```")[0])
-    assert [fault.do for fault in load(tmp_path / "faults.toml")] == ["drop", "html", "truncate"]
+    assert [fault.do for fault in load_script(tmp_path / "faults.toml")] == ["drop", "html", "truncate"]
     told = set(re.findall(r"^\| `(\w+)` \|", page.split("| `do` |")[1], re.MULTILINE))
     assert told == set(get_args(Does))
 
@@ -410,7 +410,7 @@ def test_every_mistake_in_a_script_is_told_in_a_sentence(tmp_path):
         '[[fault]]\ndo = "reset"\nnth = 0\n'
     )
     with pytest.raises(ConfigError) as caught:
-        load(path)
+        load_script(path)
     told = [problem.removeprefix(f"{path}: ") for problem in caught.value.problems]
     assert [problem.split(": ")[0] for problem in told] == [f"fault no. {n}" for n in (1, 2, 3, 3, 4, 5, 6, 7)]
     assert "do: Input should be 'answer', 'delay'" in told[0]
@@ -431,17 +431,17 @@ def test_every_mistake_in_a_script_is_told_in_a_sentence(tmp_path):
 def test_a_script_that_cannot_be_read_is_said_in_a_sentence(name, text, said, tmp_path):
     (tmp_path / name).write_text(text)
     with pytest.raises(ConfigError, match=said):
-        load(tmp_path / name)
+        load_script(tmp_path / name)
 
 
 def test_a_script_that_is_not_there_is_said_in_a_sentence(tmp_path):
     with pytest.raises(ConfigError, match="cannot be read"):
-        load(tmp_path / "absent.toml")
+        load_script(tmp_path / "absent.toml")
 
 
 def test_a_fault_that_is_not_a_table_is_said_in_a_sentence():
     with pytest.raises(ConfigError, match=r"fault no\. 1: Input should be"):
-        parse(["reset"])
+        parse_script(["reset"])
 
 
 # Control

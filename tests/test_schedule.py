@@ -124,7 +124,7 @@ def test_a_cycle_that_fails_is_told_and_the_next_one_goes_on(monkeypatch, error)
 
     monkeypatch.setattr(schedule, "cycle", failing)
     watch = schedule.Watch()
-    assert schedule.tick(lambda: None, watch) is None
+    assert schedule.run_scheduled(lambda: None, watch) is None
     assert watch.since is None
 
 
@@ -144,7 +144,7 @@ def test_a_cycle_without_progress_is_noticed(monkeypatch):
 
 def test_a_signal_in_the_midst_of_looking_at_the_flag_does_not_hang(monkeypatch):
     monkeypatch.setattr(signals, "_cut_off_later", lambda _code, _words: None)
-    with signals.stoppable(0) as stop:
+    with signals.raise_stop_on_signals(0) as stop:
         with stop._cond:
             os.kill(os.getpid(), signal.SIGTERM)
         assert stop.wait(10)
@@ -172,9 +172,9 @@ SECRETS = {
 def config(sandbox, tmp_path):
     sandbox.clock = Clock()  # a command goes by this machine's
     path = tmp_path / "crmsync.toml"
-    text = template.demo(sandbox.url, ["dana.whitlock@ourproduct.example"])
+    text = template.demo_config(sandbox.url, ["dana.whitlock@ourproduct.example"])
     path.write_text(
-        template.replaced(
+        template.replace_keys(
             text, {'secrets = "secrets"      ': '# secrets = "secrets"    ', 'log = "console"': 'log = "json"'}
         )
     )

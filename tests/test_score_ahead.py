@@ -11,13 +11,13 @@ import numpy as np
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from crmsync.scoring import ahead, columns_of, possible, result, score, short, worth_knowing
-from crmsync.scoring.values import take
+from crmsync.scoring import columns_of, find_next_band, forecast_bands, possible_range, result_of, score, worth_knowing
+from crmsync.scoring.values import take_rows
 from crmsync.scoring.whatif import forecast, ranges, scenarios
-from crmsync.scoring.whatif.candidates import candidates
-from crmsync.scoring.whatif.next_band import short_many
-from crmsync.scoring.whatif.ranges import possible_many
-from crmsync.scoring.whatif.scenarios import case_of
+from crmsync.scoring.whatif.candidates import candidate_values
+from crmsync.scoring.whatif.next_band import find_next_bands
+from crmsync.scoring.whatif.ranges import possible_ranges
+from crmsync.scoring.whatif.scenarios import scenarios_of
 from tests.scoring import NOW, behavior_rule, did, example, fit_rule, foreseen, model, one, person
 from tests.scoring_strategies import ZONES, models, people
 from tests.scoring_strategies import columns_of as columns_of_pairs
@@ -75,11 +75,11 @@ def test_a_forecast_is_what_scoring_on_that_day_says(model, people, zone):
         [(fields, [each for each in done if each[0] <= int(NOW.timestamp())]) for fields, done in people]
     )
     scores = score(model, columns, NOW, zone)
-    for row, foretold in enumerate(ahead(model, scores, columns, range(len(people)), NOW, zone)):
+    for row, foretold in enumerate(forecast_bands(model, scores, columns, range(len(people)), NOW, zone)):
         band = model.band_names()[scores.band[row]]
         if foretold is None:
             continue
-        alone = take(columns, [row])
+        alone = take_rows(columns, [row])
         second = timedelta(seconds=1)
         on_the_day = score(model, alone, foretold.at, zone, [band])
         just_before = score(model, alone, foretold.at - second, zone, [band])
@@ -92,7 +92,7 @@ def test_a_forecast_is_what_scoring_on_that_day_says(model, people, zone):
 def test_a_forecast_found_by_halving_is_the_one_found_day_by_day(model, people, zone):
     columns = columns_of_pairs(people)
     scores = score(model, columns, NOW, zone)
-    case = case_of(model, scores, columns, range(len(people)), NOW, zone)
+    case = scenarios_of(model, scores, columns, range(len(people)), NOW, zone)
     everybody = np.arange(len(people))
     days = {at: (later, band) for at, later, band in forecast._scanned(case, everybody, forecast.HORIZON)}
     assert {at: (later, band) for at, later, band in forecast._moves(case)} == days
@@ -108,8 +108,8 @@ def test_nothing_changes_before_it_is_due(model, people, zone, permille):
     for row, due in enumerate(scores.due.tolist()):
         span = min(due - 1 - int(NOW.timestamp()), 400 * 86_400)
         later = NOW + timedelta(seconds=span * permille // 400)
-        then = score(model, take(columns, [row]), later, zone, [names[row]])
-        assert result(model, then, 0) == result(model, again, row)
+        then = score(model, take_rows(columns, [row]), later, zone, [names[row]])
+        assert result_of(model, then, 0) == result_of(model, again, row)
         assert net(then, 0) == net(again, row)
 
 
@@ -164,7 +164,7 @@ def test_nobody_is_short_of_more_than_the_highest_band():
 
 def ranged(of, **fields):
     columns = columns_of([person(**fields)])
-    return possible(of, score(of, columns, NOW, UTC), columns, 0, NOW, UTC)
+    return possible_range(of, score(of, columns, NOW, UTC), columns, 0, NOW, UTC)
 
 
 def test_an_unknown_size_leaves_a_range_and_may_change_the_band():
@@ -186,7 +186,7 @@ def test_a_range_agrees_with_trying_everything():
             ("VP", "Director", "Student", "CEO"), (1, 200, 201, 10_000), ("Technology", "Mining")
         )
     ]
-    found = possible(of, score(of, columns, NOW, UTC), columns, 0, NOW, UTC)
+    found = possible_range(of, score(of, columns, NOW, UTC), columns, 0, NOW, UTC)
     assert (found.lowest, found.highest) == (min(totals), max(totals))
 
 
@@ -195,12 +195,12 @@ def test_a_range_agrees_with_trying_everything():
 def test_a_range_is_what_trying_everything_gives(model, people, zone):
     columns = columns_of_pairs(people)
     scores = score(model, columns, NOW, zone)
-    ranges = possible_many(model, scores, columns, range(len(people)), NOW, zone)
+    ranges = possible_ranges(model, scores, columns, range(len(people)), NOW, zone)
     for row, found in enumerate(ranges):
-        ways = list(product(*(candidates(model, name) for name in found.unknown)))
+        ways = list(product(*(candidate_values(model, name) for name in found.unknown)))
         if not 1 < len(ways) <= 400:
             continue
-        copies = take(columns, [row] * len(ways))
+        copies = take_rows(columns, [row] * len(ways))
         filled = {name: [way[at] for way in ways] for at, name in enumerate(found.unknown)}
         band = model.band_names()[scores.band[row]]
         then = score(model, replace(copies, fields={**copies.fields, **filled}), NOW, zone, [band] * len(ways))
@@ -222,13 +222,15 @@ def test_many_people_are_told_what_each_is_told_alone(model, people, zone):
     scores = score(model, columns, NOW, zone)
     everybody = range(len(people))
     asked = (model, scores, columns)
-    for what in (short_many, possible_many, ahead):
+    for what in (find_next_bands, possible_ranges, forecast_bands):
         together = what(*asked, everybody, NOW, zone)
         assert together == [what(*asked, [row], NOW, zone)[0] for row in everybody]
     scenarios.MOST_COPIES, before = 3, scenarios.MOST_COPIES
     try:
-        assert together == ahead(*asked, everybody, NOW, zone)
-        assert short_many(*asked, everybody, NOW, zone) == [short(*asked, row, NOW, zone) for row in everybody]
+        assert together == forecast_bands(*asked, everybody, NOW, zone)
+        assert find_next_bands(*asked, everybody, NOW, zone) == [
+            find_next_band(*asked, row, NOW, zone) for row in everybody
+        ]
     finally:
         scenarios.MOST_COPIES = before
 
@@ -244,9 +246,9 @@ def test_who_keeps_a_band_from_before_is_told_of_the_one_above_it():
     of = model(behavior=[behavior_rule(points=45)], bands={"cold": 0, "mql": {"at": 50, "leave": 40}, "sql": 90})
     columns = columns_of([person(did("page_viewed"))])
     scores = score(of, columns, NOW, UTC, ["mql"])
-    found = short(of, scores, columns, 0, NOW, UTC)
+    found = find_next_band(of, scores, columns, 0, NOW, UTC)
     assert (found.band, found.any_of) == ("sql", ("acted",))
-    assert possible(of, scores, columns, 0, NOW, UTC).bands == ("mql",)
+    assert possible_range(of, scores, columns, 0, NOW, UTC).bands == ("mql",)
 
 
 def test_a_range_knows_regular_expressions_and_lists():
@@ -275,10 +277,10 @@ def test_the_fields_worth_knowing_come_first():
 
 def test_candidates_stand_on_both_sides_of_every_number():
     of = model(fit=[fit_rule(1, "a", field="employees", gt=200), fit_rule(2, "b", field="employees", lte=50)])
-    assert candidates(of, "employees") == [49, 50, 125, 200, 201]
+    assert candidate_values(of, "employees") == [49, 50, 125, 200, 201]
 
 
 def test_short_of_nothing_without_bands():
     of = model(behavior=[behavior_rule()])
     columns = columns_of([person()])
-    assert short(of, score(of, columns, NOW, UTC), columns, 0, NOW, UTC) is None
+    assert find_next_band(of, score(of, columns, NOW, UTC), columns, 0, NOW, UTC) is None

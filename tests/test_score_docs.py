@@ -12,9 +12,9 @@ import pytest
 from crmsync.config import rules
 from crmsync.config.conditions import DEPARTMENTS, MATCH_KEYS, SENIORITIES
 from crmsync.config.model import Model
-from crmsync.lint import lint
+from crmsync.lint import lint_model
 from crmsync.model import KINDS
-from crmsync.scoring import golden, score_people
+from crmsync.scoring import failed_tests, score_people
 from tests.scoring import EXAMPLES, NOW, UTC
 
 PAGE = (EXAMPLES.parent / "docs" / "scoring.md").read_text(encoding="utf-8")
@@ -24,8 +24,8 @@ BLOCKS = re.findall(r"```toml\n(.*?)```", PAGE, re.DOTALL)
 @pytest.mark.parametrize("block", BLOCKS, ids=[block.splitlines()[0] for block in BLOCKS])
 def test_each_example_is_a_model(block):
     model = Model(**tomllib.loads(block))
-    assert golden(model) == []
-    unreached = [each.sentence for each in lint(model, KINDS, date(2026, 11, 21)) if each.level == "error"]
+    assert failed_tests(model) == []
+    unreached = [each.sentence for each in lint_model(model, KINDS, date(2026, 11, 21)) if each.level == "error"]
     assert [each for each in unreached if "can never be reached" not in each and "weak signals" not in each] == []
 
 

@@ -11,10 +11,10 @@ from pydantic import ValidationError
 
 from crmsync.config.model import Band, Model
 from crmsync.errors import ConfigError
-from crmsync.scoring import columns_of, reason, score, score_people
+from crmsync.scoring import columns_of, score, score_people, summarize
 from crmsync.scoring.bands import band_of, grade_of
-from crmsync.scoring.calendar import day_of, days, midnight
-from crmsync.scoring.wording import cut
+from crmsync.scoring.calendar import day_of, local_days, midnight_of
+from crmsync.scoring.wording import truncate
 from tests.scoring import NOW, behavior_rule, did, fit_rule, model, one, person, points, total
 
 BERLIN, NEW_YORK, HAVANA = ZoneInfo("Europe/Berlin"), ZoneInfo("America/New_York"), ZoneInfo("America/Havana")
@@ -48,13 +48,13 @@ def test_days_agree_with_the_calendar(zone):
     start = int(datetime(2019, 1, 1, tzinfo=UTC).timestamp())
     instants = np.arange(start, start + 8 * 366 * 86_400, 40_000, dtype=np.int64)
     expected = [day_of(datetime.fromtimestamp(int(each), UTC), zone) for each in instants]
-    assert days(instants, zone).tolist() == expected
+    assert local_days(instants, zone).tolist() == expected
 
 
 @pytest.mark.parametrize("zone", [UTC, BERLIN, HAVANA])
 def test_midnight_is_the_first_second_of_a_day(zone):
     for number in range(20_500, 20_900):
-        first = midnight(number, zone)
+        first = midnight_of(number, zone)
         assert day_of(datetime.fromtimestamp(first, UTC), zone) == number
         assert day_of(datetime.fromtimestamp(first - 1, UTC), zone) == number - 1
 
@@ -283,11 +283,11 @@ def test_the_reason_is_one_sentence_cut_between_graphemes():
     rules = [behavior_rule(points=50 - number, name=f"{family * 3} {number}") for number in range(9)]
     of = model(behavior=[{**rule, "on": "page_viewed"} for rule in rules])
     columns = columns_of([person(did("page_viewed"))])
-    said = reason(of, score(of, columns, NOW, UTC), 0)
+    said = summarize(of, score(of, columns, NOW, UTC), 0)
     assert len(said.encode("utf-16-le")) // 2 <= 255
     assert said.endswith("…")
     assert "\u200d…" not in said
-    assert cut("e\u0301" * 200).rstrip("…").endswith("e\u0301")
+    assert truncate("e\u0301" * 200).rstrip("…").endswith("e\u0301")
 
 
 def test_the_reason_tells_what_weighs_most_first():
@@ -297,7 +297,7 @@ def test_the_reason_tells_what_weighs_most_first():
         bands={"cold": 0, "mql": 30},
     )
     columns = columns_of([person(did("page_viewed", 30, times=2), title="VP")])
-    assert reason(of, score(of, columns, NOW, UTC), 0) == "mql, 60 points: acted +40, VP +20"
+    assert summarize(of, score(of, columns, NOW, UTC), 0) == "mql, 60 points: acted +40, VP +20"
 
 
 @pytest.mark.parametrize(

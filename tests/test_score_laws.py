@@ -12,10 +12,10 @@ from hypothesis import HealthCheck, assume, given, settings
 from hypothesis import strategies as st
 
 from crmsync.columns import Columns
-from crmsync.scoring import changes, columns_of, explain, reasons, score
-from crmsync.scoring.context import Known
+from crmsync.scoring import columns_of, compare_lines, explain_score, score, summarize_many
+from crmsync.scoring.context import ScoringContext
 from crmsync.scoring.engine import scores_of
-from crmsync.scoring.values import take
+from crmsync.scoring.values import take_rows
 from tests.reference_score import reference
 from tests.scoring import example
 from tests.scoring_strategies import KINDS, NOW, ZONES, activities, attributes, instants, models, people
@@ -58,7 +58,7 @@ def test_lines_sum_to_the_total_and_to_the_axes(model, people, zone):
         assert sum(each for _, each in points) == scores.total[row]
         assert sum(each for axis, each in points if axis == "fit") == scores.fit[row]
         assert sum(each for axis, each in points if axis == "behavior") == scores.behavior[row]
-        told = explain(model, scores, columns, row, NOW, zone)
+        told = explain_score(model, scores, columns, row, NOW, zone)
         assert round(sum(line["points"] for line in told) * 100) == scores.total[row]
         if model.score.decimals == 0 and all(rule.points == int(rule.points) for rule in model.rules()):
             assert sum(line["points"] for line in told) == scores.total[row] / 100
@@ -71,7 +71,7 @@ def test_the_order_of_people_and_facts_does_not_matter(model, people, zone, shuf
     scores = score(model, columns, NOW, zone)
     order = list(range(len(people)))
     shuffler.shuffle(order)
-    assert same(scores, score(model, take(columns, order), NOW, zone), order)
+    assert same(scores, score(model, take_rows(columns, order), NOW, zone), order)
     names = list(range(len(columns.facts)))
     shuffler.shuffle(names)
     renamed = np.argsort(names).astype(np.int32)[columns.fact] if len(columns.fact) else columns.fact
@@ -98,7 +98,7 @@ def test_scoring_one_by_one_equals_scoring_together(model, people, zone):
     columns = columns_of_pairs(people)
     scores = score(model, columns, NOW, zone)
     for row in range(len(people)):
-        assert same(scores, score(model, take(columns, [row]), NOW, zone), [row])
+        assert same(scores, score(model, take_rows(columns, [row]), NOW, zone), [row])
 
 
 def identical(one, other):
@@ -116,14 +116,14 @@ def identical(one, other):
 @given(models(), people, zones, st.integers(1, 4), st.integers(1, 4), st.data())
 def test_blocks_and_threads_change_nothing(model, people, zone, people_at_once, threads, data):
     columns = columns_of_pairs(people)
-    known = partial(Known, model, columns, NOW, zone, [data.draw(bands) for _ in people])
+    known = partial(ScoringContext, model, columns, NOW, zone, [data.draw(bands) for _ in people])
     at_once = scores_of(known(), len(people), threads=1)
     assert identical(at_once, scores_of(known(), people_at_once, threads))
 
 
 def test_warnings_count_everybody_whatever_the_blocks():
     columns = columns_of([{"id": number, "fields": {"title": "x" * 70_000}} for number in range(5)])
-    (warning,) = scores_of(Known(example("segments"), columns, NOW, ZONES[0]), 2).warnings
+    (warning,) = scores_of(ScoringContext(example("segments"), columns, NOW, ZONES[0]), 2).warnings
     assert warning.startswith("title: 5 people have a value that is a text of more than")
 
 
@@ -174,16 +174,16 @@ def test_changes_between_two_scores_sum_to_their_difference(model, some, others,
     for each in (some, others):
         columns = columns_of_pairs(each)
         scores = score(model, columns, NOW, zone)
-        said.append((int(scores.total[0]), explain(model, scores, columns, 0, NOW, zone)))
+        said.append((int(scores.total[0]), explain_score(model, scores, columns, 0, NOW, zone)))
     (old, before), (new, after) = said
-    assert round(sum(line["points"] for line in changes(before, after)) * 100) == new - old
+    assert round(sum(line["points"] for line in compare_lines(before, after)) * 100) == new - old
 
 
 @often(20)
 @given(models(), people, zones)
 def test_a_reason_fits_its_field(model, people, zone):
     scores = score(model, columns_of_pairs(people), NOW, zone)
-    for text in reasons(model, scores, range(len(people))):
+    for text in summarize_many(model, scores, range(len(people))):
         assert 0 < len(text) <= 255
 
 

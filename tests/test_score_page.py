@@ -13,7 +13,7 @@ from crmsync.config import load, template
 from crmsync.config.conditions import DEPARTMENTS, MATCH_KEYS, SENIORITIES
 from crmsync.config.model import Model
 from crmsync.reporting import console
-from crmsync.scoring import page, page_of
+from crmsync.scoring import describe_model, page_of
 from tests.scoring import EXAMPLES, behavior_rule, fit_rule, model
 
 README = (EXAMPLES.parent / "README.md").read_text(encoding="utf-8")
@@ -21,7 +21,7 @@ CONFIGS = [EXAMPLES.parent / "config.example.toml", *sorted(EXAMPLES.glob("*.tom
 
 
 def said(of):
-    return {line.name: line.says for lines in page(of).values() for line in lines}
+    return {line.name: line.says for lines in describe_model(of).values() for line in lines}
 
 
 def test_rules_read_aloud():
@@ -241,7 +241,7 @@ def test_every_setting_of_a_rule_is_said(table, least, change):
         own = {"segment": [*PARTS["segment"], of]} if table == "segment" else {table: [of]}
         return Model(**{**parts, **own})
 
-    assert page(made(rule)) != page(made({**rule, **change}))
+    assert describe_model(made(rule)) != describe_model(made({**rule, **change}))
 
 
 def test_no_setting_of_a_rule_was_forgotten_here():
@@ -254,7 +254,7 @@ def test_no_setting_of_a_rule_was_forgotten_here():
 
 def changed(**tables):
     base = {"channels": {"c": {}}, "groups": {"g": {}}, "bands": {"low": 0, "high": 50}, "grades": {"A": 9, "B": 0}}
-    return page(Model(**{**base, "grid": {"1": 9, "2": 0}, **tables}))
+    return describe_model(Model(**{**base, "grid": {"1": 9, "2": 0}, **tables}))
 
 
 @pytest.mark.parametrize(
@@ -322,7 +322,7 @@ def test_a_config_fits_on_a_page_and_names_every_part(path):
 
 def test_the_keys_of_the_readme_are_those_of_a_page(tmp_path: Path):
     path = tmp_path / "crmsync.toml"
-    path.write_text(template.example(), encoding="utf-8")
+    path.write_text(template.example_config(), encoding="utf-8")
     document = page_of(load(path))
     (row,) = [line for line in README.splitlines() if line.startswith("| `explain --model` |")]
     assert set(re.findall(r"`([a-z_]+)`", row.partition(" | ")[2])) == {*document, "sort", "points", "name", "says"}

@@ -8,9 +8,9 @@ import pytest
 from pydantic import ValidationError
 
 from crmsync.config.model import Model
-from crmsync.lint import lint, lint_with_data
+from crmsync.lint import lint_model, lint_with_data
 from crmsync.model import KINDS
-from crmsync.scoring import columns_of, golden, page, score, tier_counts, worth_knowing
+from crmsync.scoring import columns_of, describe_model, failed_tests, score, tier_counts, worth_knowing
 from crmsync.scoring.golden import golden_failures
 from tests.scoring import NOW, UTC, behavior_rule, did, example, fit_rule, model, one, person, points, total
 
@@ -44,7 +44,7 @@ def test_there_are_24_worked_cases():
 
 @pytest.mark.parametrize("name", ["starter", "segments"])
 def test_the_other_examples_pass_their_own_tests(name):
-    assert golden(example(name)) == []
+    assert failed_tests(example(name)) == []
 
 
 # S0 ───────────────────────────────────────────────────────────────────────────────────────────────────────────────────
@@ -179,7 +179,7 @@ def test_S0_11_the_other_names_of_the_tiers_mean_the_same():
 
 
 def warned(of):
-    return " ".join(finding.sentence for finding in lint(of, KINDS, TODAY) if finding.level == "warning")
+    return " ".join(finding.sentence for finding in lint_model(of, KINDS, TODAY) if finding.level == "warning")
 
 
 def test_S0_12_one_strong_action_says_more_than_ten_weak_ones():
@@ -343,7 +343,7 @@ def test_S0_22_a_line_at_50_and_one_at_70(line, handed_over):
 
 def test_S0_30_mistakes_of_models_are_found():
     weak = model(behavior=[behavior_rule("email_opened")])
-    assert [f.level for f in lint(weak, KINDS, TODAY) if "weak signals only" in f.sentence] == ["error"]
+    assert [f.level for f in lint_model(weak, KINDS, TODAY) if "weak signals only" in f.sentence] == ["error"]
     many = model(behavior=[behavior_rule(name=f"rule {n}", where={"url": f"/{n}"}) for n in range(41)])
     assert "41 rules are more than 40" in warned(many)
     old = {"on": date(2026, 8, 1)}
@@ -351,7 +351,7 @@ def test_S0_30_mistakes_of_models_are_found():
 
 
 def test_S0_31_the_whole_model_fits_on_a_page():
-    parts = page(example("starter"))
+    parts = describe_model(example("starter"))
     assert ("fit", 15, "Over 200 employees", "employees is over 200") in parts["rules"]
     assert [line.name for line in parts["rules"]] == [rule.name for rule in example("starter").rules()]
     assert len(parts["rules"]) <= 10
@@ -685,7 +685,7 @@ def test_S4_05_an_unknown_kind_is_never_scored():
     of = model(behavior=[behavior_rule()])
     assert total(of, did("page_vieewd")) == 0
     wrong = model(behavior=[behavior_rule("page_vieewd")])
-    (finding,) = [each for each in lint(wrong, KINDS, TODAY) if each.level == "error"]
+    (finding,) = [each for each in lint_model(wrong, KINDS, TODAY) if each.level == "error"]
     assert 'no feed produces the kind "page_vieewd"' in finding.sentence
     assert 'did you mean "page_viewed"?' in finding.sentence
 

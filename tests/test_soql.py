@@ -7,25 +7,25 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from connectors.sandbox.soql import (
-    Call,
-    Column,
     Comparison,
+    FunctionCall,
     Joined,
     Membership,
     Negation,
     Path,
     Query,
+    SelectColumn,
     SoqlError,
-    parse,
+    parse_query,
 )
 
 
 def paths(query: Query) -> list[str]:
-    return [item.what.text for item in query.items if isinstance(item, Column) and isinstance(item.what, Path)]
+    return [item.what.text for item in query.items if isinstance(item, SelectColumn) and isinstance(item.what, Path)]
 
 
 def test_a_query_with_everything():
-    query = parse(
+    query = parse_query(
         "select Id, Owner.Name, (SELECT Id FROM Tasks ORDER BY Id LIMIT 3) from Lead l "
         "where Email like '%@x.example' and not (IsConverted = true or Title = null) "
         "order by SystemModstamp desc nulls last, Id limit 10 offset 5 all rows"
@@ -50,12 +50,16 @@ def test_a_query_with_everything():
     ],
 )
 def test_words_of_the_language_are_names_where_a_name_stands(text):
-    assert parse(text).source
+    assert parse_query(text).source
 
 
 def test_functions_are_told_from_fields():
-    query = parse("SELECT COUNT(Id) total, MAX(CreatedDate), Status FROM Lead GROUP BY Status HAVING Status != null")
-    calls = [item.what for item in query.items if isinstance(item, Column) and isinstance(item.what, Call)]
+    query = parse_query(
+        "SELECT COUNT(Id) total, MAX(CreatedDate), Status FROM Lead GROUP BY Status HAVING Status != null"
+    )
+    calls = [
+        item.what for item in query.items if isinstance(item, SelectColumn) and isinstance(item.what, FunctionCall)
+    ]
     assert [(call.name, [each.text for each in call.arguments]) for call in calls] == [
         ("COUNT", ["Id"]),
         ("MAX", ["CreatedDate"]),
@@ -80,17 +84,17 @@ def test_functions_are_told_from_fields():
     ],
 )
 def test_literals(text, kind, value):
-    where = parse(f"SELECT Id FROM Lead WHERE X = {text}").where
+    where = parse_query(f"SELECT Id FROM Lead WHERE X = {text}").where
     assert isinstance(where, Comparison)
     assert (where.right.kind, where.right.value) == (kind, value)
 
 
 def test_members_are_literals_or_a_query():
-    literal = parse("SELECT Id FROM Lead WHERE Status NOT  IN ('a', 'b')").where
+    literal = parse_query("SELECT Id FROM Lead WHERE Status NOT  IN ('a', 'b')").where
     assert isinstance(literal, Membership)
     assert literal.operator == "not in"
     assert [member.value for member in literal.members] == ["a", "b"]
-    semi = parse("SELECT Id FROM Lead WHERE Id IN (SELECT LeadId FROM CampaignMember)").where
+    semi = parse_query("SELECT Id FROM Lead WHERE Id IN (SELECT LeadId FROM CampaignMember)").where
     assert isinstance(semi, Membership)
     assert isinstance(semi.members, Query)
 
@@ -111,14 +115,14 @@ def test_members_are_literals_or_a_query():
 )
 def test_mistakes_are_told_as_salesforce_tells_them(text, said):
     with pytest.raises(SoqlError) as caught:
-        parse(text)
+        parse_query(text)
     assert caught.value.code == "MALFORMED_QUERY"
     assert said in caught.value.message
 
 
 def test_the_caret_points_at_the_culprit():
     with pytest.raises(SoqlError) as caught:
-        parse("SELECT Id FROM Lead WHERE a ! 1")
+        parse_query("SELECT Id FROM Lead WHERE a ! 1")
     lines = caught.value.message.split("\n")
     assert lines[1][len(lines[2]) - 1] == "!"
     assert lines[3] == "ERROR at Row:1:Column:29"
@@ -126,6 +130,6 @@ def test_the_caret_points_at_the_culprit():
 
 @given(st.text(st.characters(exclude_characters="'\\", exclude_categories=["Cs"])))
 def test_text_survives_quoting(text):
-    where = parse(f"SELECT Id FROM Lead WHERE X = '{text}'").where
+    where = parse_query(f"SELECT Id FROM Lead WHERE X = '{text}'").where
     assert isinstance(where, Comparison)
     assert where.right.value == text

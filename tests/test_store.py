@@ -11,7 +11,7 @@ from sqlalchemy import func, make_url, select
 
 from crmsync.errors import Cancelled, ConfigError, StateError
 from crmsync.identity.duplicates import once_per_person
-from crmsync.identity.matching import resolve
+from crmsync.identity.matching import match_people
 from crmsync.model import Change, Counter, Ref
 from crmsync.store import address, journal, schema, score_inputs
 from crmsync.store.activities import save_activities
@@ -22,7 +22,7 @@ from crmsync.store.database import HEAD, bind_account, open_store, quick_check
 from crmsync.store.people import refresh_people
 from crmsync.store.records import ids_by_ref
 from crmsync.store.scores import clear_dirty, pulled_counts
-from crmsync.store.sql import dump
+from crmsync.store.sql import dump_json
 from tests.make import NOW, activity, contact
 
 CANARY = "canary-3f9d1c7e55"
@@ -40,7 +40,7 @@ def happen(state, *activities, run="r1"):
 
 def settle(state, most=5):
     with state.begin() as tx:
-        refresh_people(tx, partial(resolve, most_records=most, shared_mailboxes=("info",)))
+        refresh_people(tx, partial(match_people, most_records=most, shared_mailboxes=("info",)))
         clear_dirty(tx, ["hubspot", "salesforce"], {})
 
 
@@ -57,7 +57,7 @@ def columns_of(state, fields=()):
     with state.begin() as tx:
         live = select(schema.contact.c.person).where(schema.LIVE).distinct().order_by(schema.contact.c.person)
         people = list(tx.scalars(live))
-        return score_inputs.columns(tx, people, list(fields), ["salesforce", "hubspot"], keep=True)
+        return score_inputs.read_columns(tx, people, list(fields), ["salesforce", "hubspot"], keep=True)
 
 
 def test_a_record_that_comes_again_unchanged_is_an_echo(state):
@@ -422,7 +422,7 @@ def test_other_settings_of_identity_reach_everybody_whom_they_concern(state):
     settle(state, most=1)
     assert ambiguous(state) == ["1", "2"]
     with state.begin() as tx:
-        refresh_people(tx, partial(resolve, most_records=5, shared_mailboxes=()))
+        refresh_people(tx, partial(match_people, most_records=5, shared_mailboxes=()))
     assert ambiguous(state) == []
     assert dirty(state) == ["1", "2"]
 
@@ -554,7 +554,7 @@ def test_a_record_is_edited_when_an_activity_is_taken_away(state):
 def park(state, **of):
     with state.begin() as tx:
         refused = {"after": {"score": 5}, "reason": "Budget is required", "at": 0, **of}
-        tx.execute(schema.contact.update().values(parked=dump(refused), dirty=False))
+        tx.execute(schema.contact.update().values(parked=dump_json(refused), dirty=False))
 
 
 def touched(state, minutes):

@@ -9,7 +9,7 @@ from types import SimpleNamespace
 import pytest
 import tenacity
 
-from connectors.http import ATTEMPTS, PATIENCE, Bucket
+from connectors.http import ATTEMPTS, PATIENCE, TokenBucket
 from connectors.hubspot import Settings
 from connectors.hubspot import client as hubspot_client
 from connectors.hubspot import connect as hubspot
@@ -118,7 +118,7 @@ def time(sandbox, monkeypatch):
     sandbox.clock = made
     monkeypatch.setattr(tenacity, "time", SimpleNamespace(monotonic=made.monotonic))
     monkeypatch.setattr(salesforce_client, "time", SimpleNamespace(monotonic=made.monotonic))
-    monkeypatch.setattr(hubspot_client, "Bucket", partial(Bucket, clock=made.monotonic))
+    monkeypatch.setattr(hubspot_client, "Bucket", partial(TokenBucket, clock=made.monotonic))
     monkeypatch.setattr(hubspot_client, "datetime", Present)
     return made
 
@@ -210,7 +210,7 @@ def undisturbed(_small, tmp_path_factory):
         with pytest.MonkeyPatch.context() as patch:
             time = Time()
             _small.clock = time
-            patch.setattr(hubspot_client, "Bucket", partial(Bucket, clock=time.monotonic))
+            patch.setattr(hubspot_client, "Bucket", partial(TokenBucket, clock=time.monotonic))
             made = stormy(_small, tmp_path_factory.mktemp("calm"), patch)
             made.run(crm)
             held[crm] = made.end(crm)

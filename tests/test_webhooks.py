@@ -90,7 +90,7 @@ def call(port, path, body, headers=None, method="POST", **more):
 @pytest.fixture
 def listening():
     place = Place()
-    with webhooks.receiving(place.settings, place.hints, place.wake):
+    with webhooks.receive(place.settings, place.hints, place.wake):
         yield place
 
 
@@ -163,7 +163,7 @@ def test_a_clock_may_be_five_minutes_off(listening, minutes):
 
 def test_host_and_path_may_be_whatever_the_proxy_makes_of_them():
     place = Place(path="/inside/hook")
-    with webhooks.receiving(place.settings, place.hints, place.wake):
+    with webhooks.receive(place.settings, place.hints, place.wake):
         told = place.call(text(event(51)), Host="10.0.0.7:81", **{"X-Forwarded-Host": "evil.example"})
     assert told[0] == 204
 
@@ -184,13 +184,13 @@ def test_a_host_that_a_caller_names_is_not_what_is_signed(listening):
 )
 def test_only_the_characters_that_hubspot_names_are_decoded(address, uri):
     right = Signature.get_signature(SECRET, "[]", "v3", http_uri=uri, http_method="POST", timestamp="17")
-    assert webhooks.signature(SECRET, address, b"[]", "17") == right
+    assert webhooks.sign(SECRET, address, b"[]", "17") == right
 
 
 def test_a_body_that_is_not_text_is_only_bytes(listening):
     at = millis()
     headers = {
-        "X-HubSpot-Signature-v3": webhooks.signature(SECRET, PUBLIC, b"\xff\x00", at),
+        "X-HubSpot-Signature-v3": webhooks.sign(SECRET, PUBLIC, b"\xff\x00", at),
         "X-HubSpot-Request-Timestamp": at,
     }
     assert listening.call(b"\xff\x00", headers) == (204, b"")
@@ -268,7 +268,7 @@ def test_callers_who_never_end_their_head_keep_nobody_out(monkeypatch):
     monkeypatch.setattr(webhooks, "MOST_CALLERS", 8)
     place = Place()
     address = ("127.0.0.1", place.settings.port)
-    with webhooks.receiving(place.settings, place.hints, place.wake):
+    with webhooks.receive(place.settings, place.hints, place.wake):
         lines = [socket.create_connection(address, timeout=10) for _ in range(10)]
         for line in lines:
             line.sendall(b"POST /hubspot HTTP/1.1\r\nHost: half")
@@ -282,7 +282,7 @@ def test_callers_who_never_end_their_head_keep_nobody_out(monkeypatch):
 def test_a_second_call_of_a_connection_has_a_deadline_too(monkeypatch):
     monkeypatch.setattr(webhooks, "HEAD_DEADLINE", 0.3)
     place = Place()
-    with webhooks.receiving(place.settings, place.hints, place.wake):
+    with webhooks.receive(place.settings, place.hints, place.wake):
         line = http.client.HTTPConnection("127.0.0.1", place.settings.port, timeout=10)
         body = text(event(51))
         line.request("POST", place.settings.path, body, signed(body))
@@ -298,7 +298,7 @@ def test_a_second_call_of_a_connection_has_a_deadline_too(monkeypatch):
 def test_a_port_in_use_is_a_sentence(listening):
     with (
         pytest.raises(ConfigError, match=r"choose another host or port in \[hubspot.webhooks\]"),
-        webhooks.receiving(listening.settings, Hints([]), lambda: None),
+        webhooks.receive(listening.settings, Hints([]), lambda: None),
     ):
         pass
 
@@ -466,7 +466,7 @@ class Idle:
 
 def test_many_hints_are_one_cycle_and_the_next_one_keeps_its_distance():
     scheduler = Idle()
-    wake = schedule.waker(scheduler, lambda: None)
+    wake = schedule.wake_scheduler(scheduler, lambda: None)
     before = datetime.now(UTC)
     for _ in range(100):
         wake()
@@ -508,7 +508,7 @@ def test_a_hint_during_a_cycle_is_looked_at_after_it_and_never_beside_it(monkeyp
     monkeypatch.setattr(schedule, "tick", tick)
     given_up = threading.Timer(20, stop.set)
     given_up.start()
-    schedule.run(SimpleNamespace(schedule=Schedule(every="7d")), None, schedule.Watch(), stop, [Receiving()])
+    schedule.run_daemon(SimpleNamespace(schedule=Schedule(every="7d")), None, schedule.Watch(), stop, [Receiving()])
     given_up.cancel()
     assert told == [0, 1, 2]
     assert not beside
@@ -532,8 +532,8 @@ def process(sandbox, tmp_path):
     """`crmsync run` with webhooks, after its first cycle, and the port at which it listens."""
     sandbox.clock = Clock()  # a command goes by this machine's
     path, port = tmp_path / "crmsync.toml", free_port()
-    words = template.replaced(
-        template.demo(sandbox.url, ["dana.whitlock@ourproduct.example"]),
+    words = template.replace_keys(
+        template.demo_config(sandbox.url, ["dana.whitlock@ourproduct.example"]),
         {
             'secrets = "secrets"      ': '# secrets = "secrets"    ',
             'log = "console"': 'log = "json"',

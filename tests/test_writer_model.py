@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 
 import pytest
 
-from crmsync.cycle import cycle
+from crmsync.cycle import run_cycle
 from crmsync.errors import LostLock
 from crmsync.store.database import WriterStop, open_store
 from tests.make import NOW, contact, crm, work
@@ -194,7 +194,7 @@ class Story:
         before, self.crm.stop = self.crm.stop, WriterStop(threading.Event(), store)
         try:
             with store.writer("crmsync run", stop):
-                return cycle(work(store, self.crm), approved=True)
+                return run_cycle(work(store, self.crm), approved=True)
         finally:
             self.crm.stop = before
 

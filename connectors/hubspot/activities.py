@@ -7,11 +7,11 @@ from collections.abc import Iterator, Mapping, Sequence
 from datetime import datetime
 
 from connectors.hubspot.client import Api, Query
-from connectors.hubspot.cursors import Cursor, dumps, loads
+from connectors.hubspot.cursors import Cursor, dump_cursors, load_cursors
 from connectors.hubspot.delivered_feeds import Delivered
 from connectors.hubspot.email_lookup import Addresses
-from connectors.hubspot.engagements import pull as pull_engagements
-from connectors.hubspot.errors import Forbidden, Refused, text
+from connectors.hubspot.engagements import pull_source as pull_engagements
+from connectors.hubspot.errors import Forbidden, RequestRefused, text_of
 from connectors.hubspot.events import (
     EMAIL_EVENTS,
     FORM_QUERY,
@@ -25,7 +25,7 @@ from connectors.hubspot.events import (
     pull_forms,
     refused_forms,
 )
-from connectors.hubspot.feeds import by_source, fingerprint
+from connectors.hubspot.feeds import by_source, fingerprint_of
 from connectors.hubspot.schema import Portal
 from crmsync.config.tables import Feed
 from crmsync.connector import Notes
@@ -35,7 +35,7 @@ PROBED = 6 * 3_600.0
 """Seconds for which a feed that cannot be read is not tried again."""
 
 
-class Activities:
+class ActivityStream:
     """The stream of activities. A feed that this portal or token cannot serve is left out, and `silent` says why."""
 
     def __init__(self, api: Api, portal: Portal, notes: Notes) -> None:
@@ -51,11 +51,11 @@ class Activities:
         which something could not be read does not.
         """
         self._api.take_odd()
-        cursors, silent, addresses = loads(text), self.silent(), Addresses(self._api)
+        cursors, silent, addresses = load_cursors(text), self.silent(), Addresses(self._api)
         odd: list[Odd] = []
         unread: set[str] = set()
         if text is None:
-            cursors = {source: Cursor(feeds=fingerprint(feeds), full=True) for source, feeds in self._feeds.items()}
+            cursors = {source: Cursor(feeds=fingerprint_of(feeds), full=True) for source, feeds in self._feeds.items()}
         oldest = self._api.server_time - self._api.settings.history
         for source, feeds in self._feeds.items():
             if source in silent:
@@ -68,16 +68,16 @@ class Activities:
                     cursors[source] = cursor._replace(full=cursor.full and source not in unread)
                     self._delivered.add(source, items)
                     if items or odd:
-                        yield Page(items, dumps(cursors), odd=odd)
+                        yield Page(items, dump_cursors(cursors), odd=odd)
                         odd = []
-            except (Forbidden, Refused) as error:
-                if isinstance(error, Refused) and error.status not in _HOPELESS[_is_tracked(source)]:
+            except (Forbidden, RequestRefused) as error:
+                if isinstance(error, RequestRefused) and error.status not in _HOPELESS[_is_tracked(source)]:
                     raise
                 silent[source] = str(error)
                 cursors[source] = cursors.get(source, begun)._replace(full=False)
             if begun.at is None and (whole := self._whole(id_prefix(source), cursors)):
-                yield Page((), dumps(cursors), whole)
-        yield Page((), dumps({source: cursor._replace(full=False) for source, cursor in cursors.items()}))
+                yield Page((), dump_cursors(cursors), whole)
+        yield Page((), dump_cursors({source: cursor._replace(full=False) for source, cursor in cursors.items()}))
 
     def _whole(self, prefix: str, cursors: Mapping[str, Cursor]) -> frozenset[str]:
         """The prefix, if every source with such ids was listed to its end and nothing of it was refused."""
@@ -122,7 +122,7 @@ class Activities:
             self._api.get(self._api.place(name), query)
         except Forbidden as error:
             return str(error)
-        except Refused as error:
+        except RequestRefused as error:
             # An event type that a portal does not have may be refused as well; others may be there all the same.
             return "" if name == "events" and error.status != 404 else str(error)
         return ""
@@ -131,8 +131,8 @@ class Activities:
         """The types of events of this portal; `None` when it does not say."""
         try:
             known = self._api.get(self._api.place("event_types")).get("eventTypes")
-            return set(filter(None, map(text, known))) if isinstance(known, list) else None
-        except (Forbidden, Refused):
+            return set(filter(None, map(text_of, known))) if isinstance(known, list) else None
+        except (Forbidden, RequestRefused):
             return None
 
     def _pull(self, source: str, begun: Cursor, oldest: datetime, addresses: Addresses) -> Pulled:
@@ -156,7 +156,7 @@ def _is_tracked(source: str) -> bool:
 
 def _begun(cursor: Cursor | None, feeds: Sequence[Feed]) -> Cursor:
     """Where to go on: from the beginning when the source is new or its feeds are not what they were."""
-    now = fingerprint(feeds)
+    now = fingerprint_of(feeds)
     if cursor is None:
         return Cursor(feeds=now)
     return cursor if cursor.feeds == now else cursor.anew()._replace(feeds=now)

@@ -7,7 +7,7 @@ from typing import Any
 
 import orjson
 
-from connectors.hubspot.batch_read import BATCH, chunks, look_up
+from connectors.hubspot.batch_read import BATCH, cut_into_batches, look_up
 from connectors.hubspot.client import Api
 from connectors.hubspot.mapping import STAGE
 from crmsync.connector import Notes
@@ -26,7 +26,7 @@ class Moves:
         """The first step: clear the stage of these contacts, a batch, each of which is to get the stage named."""
         if stages:
             self._notes[MOVING] = orjson.dumps(dict(stages)).decode()
-            send(self._api, {contact_id: {STAGE: ""} for contact_id in stages})
+            update_contacts(self._api, {contact_id: {STAGE: ""} for contact_id in stages})
 
     def end(self) -> None:
         """The second step is done."""
@@ -43,15 +43,15 @@ class Moves:
             for contact_id, stage in stages.items()
             if (record := present.get(contact_id)) and not record["properties"].get(STAGE)
         }
-        for ids in chunks(list(left), BATCH):
-            send(self._api, {contact_id: {STAGE: left[contact_id]} for contact_id in ids})
+        for ids in cut_into_batches(list(left), BATCH):
+            update_contacts(self._api, {contact_id: {STAGE: left[contact_id]} for contact_id in ids})
         if unread := {contact_id: stage for contact_id, stage in stages.items() if contact_id not in present}:
             self._notes[MOVING] = orjson.dumps(unread).decode()
         else:
             del self._notes[MOVING]
 
 
-def send(api: Api, properties: Mapping[str, Mapping[str, str]]) -> Mapping[str, Any]:
+def update_contacts(api: Api, properties: Mapping[str, Mapping[str, str]]) -> Mapping[str, Any]:
     """Update contacts by id, at most a hundred, each to its properties.
 
     The trace id makes HubSpot name the record in an error, where it does that.

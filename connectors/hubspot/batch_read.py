@@ -6,8 +6,8 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from connectors.hubspot.client import Api
-from connectors.hubspot.errors import Refused
-from connectors.hubspot.mapping import merged
+from connectors.hubspot.errors import RequestRefused
+from connectors.hubspot.mapping import merged_ids
 
 BATCH = 100
 """Records that one call reads or writes at most."""
@@ -23,7 +23,7 @@ def read_many(api: Api, kind: str, properties: Sequence[str], ids: Sequence[str]
         found: Sequence[Record] = api.post(api.place("batch_read", kind=kind), body)["results"]
         return found
 
-    for found in api.in_flight(one, chunks(ids, BATCH)):
+    for found in api.in_flight(one, cut_into_batches(ids, BATCH)):
         yield from found
 
 
@@ -45,19 +45,19 @@ def look_up(api: Api, ids: Sequence[str], properties: Sequence[str]) -> Iterator
             chunk = [each for each in chunk if alone.get(each) != {}]
         return [(contact_id, found.get(contact_id)) for contact_id in chunk]
 
-    for answers in api.in_flight(one, chunks(ids, BATCH)):
+    for answers in api.in_flight(one, cut_into_batches(ids, BATCH)):
         yield from answers
 
 
 def in_bin(api: Api, ids: Sequence[str]) -> Iterator[str]:
     """Those of these contacts that are in the recycle bin; of what was erased, by law or by time, nothing is there."""
-    for chunk in chunks(ids, BATCH):
+    for chunk in cut_into_batches(ids, BATCH):
         yield from (str(each["id"]) for each in _batch_read(api, chunk, ["hs_object_id"], archived=True))
 
 
 def _by_any_id(records: Sequence[Record]) -> Iterator[tuple[str, Record]]:
     for record in records:
-        yield from ((contact_id, record) for contact_id in merged(record["properties"]))
+        yield from ((contact_id, record) for contact_id in merged_ids(record["properties"]))
     yield from ((record["id"], record) for record in records)
 
 
@@ -66,7 +66,7 @@ def _batch_read(api: Api, ids: Sequence[str], properties: Sequence[str], archive
     query = [("archived", "true")] if archived else []
     try:
         found: Sequence[Record] = api.post(api.place("batch_read", kind="contacts"), body, query)["results"]
-    except Refused as error:
+    except RequestRefused as error:
         if error.status != 404:
             raise
         return ()
@@ -79,14 +79,14 @@ def _alone(api: Api, contact_id: str, properties: Sequence[str]) -> Record | Non
         record: Record = api.get(
             api.place("record", kind="contacts", id=contact_id), [("properties", ",".join(properties))]
         )
-    except Refused as error:
+    except RequestRefused as error:
         if error.status not in (400, 404):
             raise
         return None
     return record
 
 
-def chunks(items: Sequence[Any], size: int) -> Iterator[Sequence[Any]]:
+def cut_into_batches(items: Sequence[Any], size: int) -> Iterator[Sequence[Any]]:
     """The items in pieces of at most `size`."""
     for start in range(0, len(items), size):
         yield items[start : start + size]

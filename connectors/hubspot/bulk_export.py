@@ -15,9 +15,9 @@ import orjson
 
 from connectors.hubspot.batch_read import Record
 from connectors.hubspot.client import Api
-from connectors.hubspot.errors import Forbidden, Refused, id_of, readable_records, text, unreadable
-from connectors.hubspot.paging import ALMOST_ALL, total
-from connectors.hubspot.properties import instant, millis
+from connectors.hubspot.errors import Forbidden, RequestRefused, id_of, readable_records, text_of, unreadable
+from connectors.hubspot.paging import ALMOST_ALL, count_records
+from connectors.hubspot.properties import instant_of, to_millis
 from crmsync.connector import Notes
 from crmsync.errors import Unavailable
 
@@ -53,12 +53,12 @@ class Export(NamedTuple):
     ordered_at: int
 
 
-def exported(api: Api, notes: Notes, export: Export, properties: Sequence[str]) -> Iterator[list[Record]]:
+def export_contacts(api: Api, notes: Notes, export: Export, properties: Sequence[str]) -> Iterator[list[Record]]:
     """All contacts, from an export of these properties. Raises `NoExport` before or after them."""
-    expected, rows = total(api, "contacts"), 0
+    expected, rows = count_records(api, "contacts"), 0
     try:
         link = _finished(api, export.id)
-    except (Forbidden, Refused) as error:
+    except (Forbidden, RequestRefused) as error:
         notes.pop(EXPORT, None)
         raise NoExport(str(error)) from error
     with tempfile.TemporaryFile() as file:
@@ -76,12 +76,12 @@ def exported(api: Api, notes: Notes, export: Export, properties: Sequence[str]) 
         raise NoExport(f"it has {rows:,} of {expected:,} contacts")
 
 
-def order(api: Api, notes: Notes, properties: Sequence[str]) -> Export:
+def order_export(api: Api, notes: Notes, properties: Sequence[str]) -> Export:
     """An export that an earlier process ordered, or a new one: HubSpot grants thirty in 24 hours. Raises `NoExport`."""
     known = orjson.loads(notes.get(EXPORT) or "{}")
-    asked_at = instant(known.get("at"))
+    asked_at = instant_of(known.get("at"))
     if asked_at and api.server_time - asked_at < STILL_GOOD and known.get("properties") == list(properties):
-        return Export(str(known["id"]), millis(asked_at))
+        return Export(str(known["id"]), to_millis(asked_at))
     try:
         return _order(api, notes, properties)
     except (Forbidden, Unavailable) as error:
@@ -108,7 +108,7 @@ def _order(api: Api, notes: Notes, properties: Sequence[str]) -> Export:
         raise unreadable("export contacts")
     said = {"id": export_id, "at": ordered_at.isoformat(), "properties": list(properties)}
     notes[EXPORT] = orjson.dumps(said).decode()
-    return Export(export_id, millis(ordered_at))
+    return Export(export_id, to_millis(ordered_at))
 
 
 def _finished(api: Api, export_id: str) -> str:
@@ -116,11 +116,11 @@ def _finished(api: Api, export_id: str) -> str:
     pause, waited = FIRST_POLL, 0.0
     while True:
         answer = api.get(api.place("export_status", id=export_id))
-        status, link = text(answer.get("status")), text(answer.get("result"))
+        status, link = text_of(answer.get("status")), text_of(answer.get("result"))
         if status == "COMPLETE" and link:
             return link
         if status not in ("PENDING", "PROCESSING") or waited > LONGEST:
-            raise Refused(200, {"message": f"the export is {status}"}, "the export")
+            raise RequestRefused(200, {"message": f"the export is {status}"}, "the export")
         api.pause(pause)
         waited, pause = waited + pause, min(SLOWEST_POLL, pause * 1.5)
 

@@ -11,8 +11,8 @@ from typing import Any, NamedTuple
 import orjson
 
 from connectors.hubspot.client import Api
-from connectors.hubspot.errors import CRM, Forbidden, Refused, id_of, list_in, object_in, text
-from connectors.hubspot.schema import pages
+from connectors.hubspot.errors import CRM, Forbidden, RequestRefused, id_of, list_in, object_in, text_of
+from connectors.hubspot.schema import list_all
 from crmsync.connector import Notes
 from crmsync.errors import Transient, Unavailable
 
@@ -81,7 +81,7 @@ def _around(line: int | None, ids: Sequence[str]) -> Sequence[str]:
     return () if line is None else ids[max(line - 2, 0) : line + 1]
 
 
-def settle(api: Api, notes: Notes) -> None:
+def await_earlier_import(api: Api, notes: Notes) -> None:
     """Wait for an import that an earlier process asked for: nothing is read or written over its head."""
     known = orjson.loads(notes.get(IMPORT) or "{}")
     if not known:
@@ -89,12 +89,12 @@ def settle(api: Api, notes: Notes) -> None:
     try:
         if import_id := known.get("id") or _named(api, known["name"]):
             _ended(api, str(import_id))
-    except (Forbidden, Refused):
+    except (Forbidden, RequestRefused):
         pass  # HubSpot does not know it any more, or does not tell: the records themselves will
     notes.pop(IMPORT, None)
 
 
-def imported(api: Api, notes: Notes, rows: Mapping[str, Mapping[str, str]]) -> Ended:
+def import_rows(api: Api, notes: Notes, rows: Mapping[str, Mapping[str, str]]) -> Ended:
     """Update contacts by id, all with the same properties, and wait until HubSpot is done.
 
     The name is noted before the import is asked for, so that it is never asked for twice. Raises `NoImport`, and
@@ -104,7 +104,7 @@ def imported(api: Api, notes: Notes, rows: Mapping[str, Mapping[str, str]]) -> E
     notes[IMPORT] = orjson.dumps({"name": name}).decode()
     try:
         import_id = _created(api, name, rows)
-    except (Forbidden, Refused, NoImport) as error:
+    except (Forbidden, RequestRefused, NoImport) as error:
         del notes[IMPORT]
         raise NoImport(str(error)) from error
     notes[IMPORT] = orjson.dumps({"name": name, "id": import_id}).decode()
@@ -170,7 +170,7 @@ def _ended(api: Api, import_id: str) -> Mapping[str, Any]:
     pause, waited = FIRST_POLL, 0.0
     while waited < LONGEST:
         answer: Mapping[str, Any] = api.get(api.place("import", id=import_id))
-        if text(answer.get("state")) in FINAL:
+        if text_of(answer.get("state")) in FINAL:
             return answer
         api.pause(pause)
         waited, pause = waited + pause, min(SLOWEST_POLL, pause * 1.5)
@@ -186,19 +186,19 @@ def _errors(api: Api, import_id: str) -> tuple[RowError, ...] | None:
     """What was not taken; `None` when HubSpot does not say."""
     query = [("limit", str(LISTED)), ("includeErrorMessage", "true"), ("includeRowData", "true")]
     try:
-        return tuple(_row_error(each) for each in pages(api, api.place("import_errors", id=import_id), query))
-    except (Forbidden, Refused):
+        return tuple(_row_error(each) for each in list_all(api, api.place("import_errors", id=import_id), query))
+    except (Forbidden, RequestRefused):
         return None
 
 
 def _row_error(said: Mapping[str, Any]) -> RowError:
     source = object_in(said, "sourceData")
     row, line = list_in(source, "rowData") or [""], source.get("lineNumber")
-    return RowError(text(row[0]), line if isinstance(line, int) else None, _reason(said))
+    return RowError(text_of(row[0]), line if isinstance(line, int) else None, _reason(said))
 
 
 def _reason(said: Mapping[str, Any]) -> str:
-    why = text(said.get("errorMessage")) or text(said.get("errorType"))
+    why = text_of(said.get("errorMessage")) or text_of(said.get("errorType"))
     return f"HubSpot's import did not take it: {why or 'no reason given'}"
 
 
@@ -207,7 +207,7 @@ def fits_import(properties: Mapping[str, str]) -> bool:
     return all(value and "\n" not in value and "\r" not in value for value in properties.values())
 
 
-def groups(rows: Mapping[str, Mapping[str, str]], least: int) -> Iterator[list[str]]:
+def group_rows(rows: Mapping[str, Mapping[str, str]], least: int) -> Iterator[list[str]]:
     """The ids of rows that have the same properties and are at least `least`; one import takes at most `ROWS`."""
     found: dict[frozenset[str], list[str]] = {}
     for contact_id, properties in rows.items():

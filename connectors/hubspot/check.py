@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
 
-from connectors.hubspot.activities import Activities
+from connectors.hubspot.activities import ActivityStream
 from connectors.hubspot.client import Api
-from connectors.hubspot.errors import KIND, Forbidden, Refused, id_of, objects_in
+from connectors.hubspot.errors import KIND, Forbidden, RequestRefused, id_of, objects_in
 from connectors.hubspot.mapping import COMPANY_PREFIX, LINKS
 from connectors.hubspot.missing_fields import missing_fields
 from connectors.hubspot.schema import Portal
@@ -15,7 +15,7 @@ from crmsync.connector import Checkup, FieldMap
 from crmsync.errors import ConfigError
 
 
-def check(api: Api, portal: Portal, activities: Activities, names: FieldMap) -> Checkup:
+def check(api: Api, portal: Portal, activities: ActivityStream, names: FieldMap) -> Checkup:
     """Everything an admin should know before a run. Raises `ConfigError` when the token does not work at all."""
     portal.forget()
     account = portal.account()
@@ -62,7 +62,7 @@ def _no_imports(api: Api) -> Iterator[str]:
     if api.settings.mass_write == "import":
         try:
             api.get(api.place("imports"), [("limit", "1")])
-        except (Forbidden, Refused) as error:
+        except (Forbidden, RequestRefused) as error:
             yield f"[hubspot] mass_write: scores are written in batches as long as imports are not to be had ({error})"
 
 
@@ -70,7 +70,7 @@ def _may_write(api: Api) -> None:
     """Ask to update no record at all: without the scope HubSpot says so, otherwise nothing happens."""
     try:
         api.post(api.place("batch_update", kind="contacts"), {"inputs": []})
-    except Refused:
+    except RequestRefused:
         return
 
 
@@ -100,7 +100,7 @@ def _no_room(api: Api, portal: Portal, names: FieldMap) -> Iterator[str]:
         return
     try:
         answer = api.get(api.place("property_limits"))
-    except (Refused, ConfigError):
+    except (RequestRefused, ConfigError):
         return
     for each in objects_in(answer, "byObjectType"):
         left = int(id_of(each.get("limit")) or 0) - int(id_of(each.get("usage")) or 0)
@@ -115,7 +115,7 @@ def _notes(api: Api, portal: Portal) -> Iterator[str]:
     try:
         for each in api.get(api.place("usage"))["results"]:
             yield f"{int(each['currentUsage']):,} of {int(each['usageLimit']):,} calls of today are used"
-    except (Refused, ConfigError, KeyError, TypeError, ValueError):
+    except (RequestRefused, ConfigError, KeyError, TypeError, ValueError):
         yield "HubSpot does not say how many of today's calls are used"
     try:
         known = portal.definitions("contacts")

@@ -18,18 +18,18 @@ from urllib3.util.retry import Retry
 
 from connectors.http import (
     TIMEOUT,
-    Bucket,
     NotJson,
+    TokenBucket,
     header_number,
     http_date,
     is_loopback,
     is_private,
     parse_json,
-    patiently,
     whole_body,
+    with_retries,
 )
-from connectors.hubspot.endpoints import Place, place
-from connectors.hubspot.errors import CRM, DailyLimit, Unauthorized, shaped, verdict
+from connectors.hubspot.endpoints import Endpoint, endpoint_of
+from connectors.hubspot.errors import CRM, DailyLimit, Unauthorized, check_shape, classify
 from connectors.hubspot.settings import Settings
 from connectors.hubspot.tokens import Tokens
 from crmsync.connector import Notes, Stop
@@ -89,14 +89,14 @@ class Api:
         self.compares_numbers: bool | None = None
         self._notes, self._lock = notes, threading.Lock()
         self._odd: list[Odd] = []
-        self._burst = Bucket(settings.burst or STARTING_RATE, 10.0)
-        self._searches = Bucket(settings.searches, 1.0)
+        self._burst = TokenBucket(settings.burst or STARTING_RATE, 10.0)
+        self._searches = TokenBucket(settings.searches, 1.0)
         self._client = _held_client(settings)
         self._tokens = Tokens(settings, self._send)
 
-    def place(self, name: str, **parts: str) -> Place:
+    def place(self, name: str, **parts: str) -> Endpoint:
         """Where an endpoint is in the configured version."""
-        return place(self.settings.api_version, name, **parts)
+        return endpoint_of(self.settings.api_version, name, **parts)
 
     def take_odd(self) -> list[Odd]:
         """What could not be read of the answers since this was asked last."""
@@ -109,11 +109,11 @@ class Api:
         with self._lock:
             self._odd += odd[: MOST_ODD - len(self._odd)]
 
-    def get(self, where: Place, query: Query = ()) -> Any:
+    def get(self, where: Endpoint, query: Query = ()) -> Any:
         """GET and return the parsed JSON."""
         return self.call("GET", where, query=query)
 
-    def post(self, where: Place, body: Mapping[str, Any], query: Query = ()) -> Any:
+    def post(self, where: Endpoint, body: Mapping[str, Any], query: Query = ()) -> Any:
         """POST JSON and return the parsed JSON."""
         return self.call("POST", where, body, query)
 
@@ -124,7 +124,7 @@ class Api:
     def call(
         self,
         method: str,
-        where: Place,
+        where: Endpoint,
         body: Mapping[str, Any] | None = None,
         query: Query = (),
         *,
@@ -144,11 +144,11 @@ class Api:
                 return self._abandonable(lambda: self._authorised(method, where, body, query))
 
         try:
-            return patiently(CRM, exchange, self.stop)
+            return with_retries(CRM, exchange, self.stop)
         except DailyLimit as error:
             raise self._park(str(error)) from error
 
-    def upload(self, where: Place, form: Form) -> Mapping[str, Any]:
+    def upload(self, where: Endpoint, form: Form) -> Mapping[str, Any]:
         """POST a form with a file once, and return the parsed JSON. Raises `Transient` besides what `call` raises:
         whoever sends something that must not be done twice knows how to repeat it.
         """
@@ -184,7 +184,7 @@ class Api:
             raise Unavailable(CRM, "HubSpot named an address for a file that is not https")
         if not ours and is_private(address):
             raise Unavailable(CRM, "HubSpot named an address for a file that is not on the public internet")
-        patiently(CRM, lambda: self._abandonable(lambda: self._download(address, file)), self.stop)
+        with_retries(CRM, lambda: self._abandonable(lambda: self._download(address, file)), self.stop)
 
     def _download(self, address: str, file: IO[bytes]) -> None:
         file.seek(0)
@@ -235,7 +235,7 @@ class Api:
     def _authorised(
         self,
         method: str,
-        where: Place,
+        where: Endpoint,
         body: Mapping[str, Any] | None = None,
         query: Query = (),
         form: Form = (),
@@ -251,7 +251,7 @@ class Api:
     def _send(
         self,
         method: str,
-        where: Place,
+        where: Endpoint,
         token: str | None,
         body: Mapping[str, Any] | None = None,
         query: Query = (),
@@ -270,17 +270,17 @@ class Api:
             parsed = parse_json(answer.content) if answer.content else None
         except NotJson:
             parsed = None
-        error = verdict(answer.status, parsed, answer.headers, self.server_time, where.words)
+        error = classify(answer.status, parsed, answer.headers, self.server_time, where.words)
         if error is not None:
             raise error
-        said, odd = shaped(parsed, where, method)
+        said, odd = check_shape(parsed, where, method)
         self.note_odd(odd)
         return said
 
     def _exchanged(
         self,
         method: str,
-        where: Place,
+        where: Endpoint,
         token: str | None,
         body: Mapping[str, Any] | None,
         query: Query,

@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
-from connectors.hubspot.batch_read import BATCH, Record, chunks, read_many
+from connectors.hubspot.batch_read import BATCH, Record, cut_into_batches, read_many
 from connectors.hubspot.client import Api
-from connectors.hubspot.errors import CRM, Refused, id_of, object_in, objects_in
+from connectors.hubspot.errors import CRM, RequestRefused, id_of, object_in, objects_in
 from connectors.hubspot.mapping import COMPANY
-from connectors.hubspot.paging import Listing, Window, total, whole_list
+from connectors.hubspot.paging import Listing, Window, count_records, whole_list
 from connectors.hubspot.schema import next_page
 from crmsync.errors import Unavailable
 
@@ -52,7 +52,7 @@ class Companies:
         `for_all` says that all contacts will be given these values, not only the rest of them.
         """
         self._values = {}
-        if total(self._api, "companies") <= KEPT:
+        if count_records(self._api, "companies") <= KEPT:
             for records, _ in whole_list(Listing(self._api, "companies", properties)):
                 self._values |= {each["id"]: _only(each, properties) for each in records}
         self._told = dict(self._values) if for_all else {}
@@ -75,14 +75,14 @@ class Companies:
         """Whether there is a company that a batch did not bring: its values are unknown and not empty."""
         try:
             self._api.get(self._api.place("record", kind="companies", id=company_id))
-        except Refused as error:
+        except RequestRefused as error:
             if error.status not in (400, 404):
                 raise
             return False
         return True
 
     def _primary(self, contacts: Sequence[str]) -> Iterator[tuple[str, str]]:
-        for contact, associated in associations(self._api, "contacts", "companies", contacts):
+        for contact, associated in read_associations(self._api, "contacts", "companies", contacts):
             best = min(associated, key=lambda each: PRIMARY not in _types(each), default=None)
             if best is not None:
                 yield contact, id_of(best["toObjectId"])
@@ -101,9 +101,9 @@ class Companies:
             read = {each["id"]: _only(each, properties) for each in records}
             moved = {company_id: values for company_id, values in read.items() if self._told.get(company_id) != values}
             self._values |= moved
-            found = associations(self._api, "companies", "contacts", moved)
+            found = read_associations(self._api, "companies", "contacts", moved)
             members = dict.fromkeys(id_of(each["toObjectId"]) for _, associated in found for each in associated)
-            for chunk in chunks(list(members), BATCH):
+            for chunk in cut_into_batches(list(members), BATCH):
                 yield list(chunk)
             self._told |= moved
         if len(self._told) > KEPT:
@@ -119,7 +119,9 @@ def _types(associated: Mapping[str, Any]) -> set[int]:
     return {int(number) for each in objects_in(associated, "associationTypes") if (number := id_of(each.get("typeId")))}
 
 
-def associations(api: Api, kind: str, to: str, ids: Iterable[str]) -> Iterator[tuple[str, list[Mapping[str, Any]]]]:
+def read_associations(
+    api: Api, kind: str, to: str, ids: Iterable[str]
+) -> Iterator[tuple[str, list[Mapping[str, Any]]]]:
     """What each record is associated with, every page of it. Records without associations are left out.
 
     HubSpot reports those as errors (NO_ASSOCIATIONS_FOUND), and ids it does not know too; neither is a failure here.
@@ -134,7 +136,7 @@ def associations(api: Api, kind: str, to: str, ids: Iterable[str]) -> Iterator[t
     found: dict[str, list[Mapping[str, Any]]] = {}
     while asked:
         rest: list[Mapping[str, str]] = []
-        for answer in api.in_flight(one, chunks(asked, ASSOCIATION_INPUTS)):
+        for answer in api.in_flight(one, cut_into_batches(asked, ASSOCIATION_INPUTS)):
             for result in answer["results"]:
                 record_id, after = id_of(object_in(result, "from").get("id")), next_page(result)
                 found.setdefault(record_id, []).extend(result.get("to") or ())

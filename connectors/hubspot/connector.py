@@ -6,19 +6,19 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from datetime import datetime
 
-from connectors.hubspot.activities import Activities
+from connectors.hubspot.activities import ActivityStream
 from connectors.hubspot.backward_stages import Moves
-from connectors.hubspot.batch_read import chunks, in_bin, look_up
-from connectors.hubspot.bulk_import import settle
+from connectors.hubspot.batch_read import cut_into_batches, in_bin, look_up
+from connectors.hubspot.bulk_import import await_earlier_import
 from connectors.hubspot.check import check
 from connectors.hubspot.client import Api
 from connectors.hubspot.contacts import Contacts
 from connectors.hubspot.errors import CRM, KIND
-from connectors.hubspot.mapping import COUNTS, Reading, reading
+from connectors.hubspot.mapping import COUNTS, Reading, plan_reading
 from connectors.hubspot.missing_fields import missing_fields
 from connectors.hubspot.schema import Portal
 from connectors.hubspot.settings import Settings
-from connectors.hubspot.setup import create_fields, fields
+from connectors.hubspot.setup import create_fields, list_fields
 from connectors.hubspot.webhook_queue import Hints
 from connectors.hubspot.writer import Writer
 from crmsync.connector import Checkup, CrmField, FieldMap, MissingField, Narrow, Notes, Stop
@@ -41,7 +41,7 @@ class HubSpot:
         self._webhooks = settings.webhooks
         self._hints = Hints(FieldMap.spelled(names.outputs, KIND).values())
         self._contacts = Contacts(self._api, self._portal, notes, self._reading, self._hints)
-        self._activities = Activities(self._api, self._portal, notes)
+        self._activities = ActivityStream(self._api, self._portal, notes)
         self._moves, self._notes = Moves(self._api, notes), notes
         self._writer = Writer(self._api, self._portal, names, self._moves, notes)
 
@@ -77,11 +77,11 @@ class HubSpot:
 
     def read(self, refs: Sequence[Ref]) -> Iterator[Contact]:
         """The records as they are now; an id that a merge retired brings the record that took its place."""
-        settle(self._api, self._notes)
+        await_earlier_import(self._api, self._notes)
         self._moves.finish()
         how = self._reading()
         ids = list(dict.fromkeys(ref.id for ref in refs))
-        for some in chunks(ids, READ_AT_ONCE):
+        for some in cut_into_batches(ids, READ_AT_ONCE):
             found = dict(look_up(self._api, some, how.properties))
             there = {contact_id: record for contact_id, record in found.items() if record is not None}
             yield from self._contacts.typed(list(there.values()), how, list(there))
@@ -110,7 +110,7 @@ class HubSpot:
 
     def fields(self) -> Sequence[CrmField]:
         """The properties of contacts, and of companies as `company.<property>`."""
-        return list(fields(self._portal))
+        return list(list_fields(self._portal))
 
     def create_fields(self) -> Sequence[str]:
         """Create the output properties that are missing."""
@@ -120,9 +120,9 @@ class HubSpot:
         """Listen for HubSpot's webhooks where the config asks for that. Raises `ConfigError` for a port in use."""
         if self._webhooks is None:
             return nullcontext()
-        from connectors.hubspot.webhooks import receiving  # a web server, which most commands do not need
+        from connectors.hubspot.webhooks import receive  # a web server, which most commands do not need
 
-        return receiving(self._webhooks, self._hints, wake)
+        return receive(self._webhooks, self._hints, wake)
 
     def close(self) -> None:
         """Give connections back."""
@@ -130,7 +130,7 @@ class HubSpot:
 
     def _reading(self) -> Reading:
         wanted = {each.kind for each in COUNTS} - self._activities.working_kinds() if self._counting else set()
-        return reading(
+        return plan_reading(
             self._names, self._portal.definitions("contacts"), lambda: self._portal.definitions("companies"), wanted
         )
 

@@ -6,13 +6,13 @@ from collections.abc import Callable, Iterator, Sequence
 from datetime import datetime
 
 from connectors.hubspot.batch_read import Record, look_up, read_many
-from connectors.hubspot.bulk_export import Export, NoExport, exported, order
+from connectors.hubspot.bulk_export import Export, NoExport, export_contacts, order_export
 from connectors.hubspot.client import Api
 from connectors.hubspot.companies import Companies
-from connectors.hubspot.cursors import DAY, Cursor, dumps, loads, millis_of
-from connectors.hubspot.mapping import CHANGED, COMPANY, COMPANY_VALUES, MERGES, Reading, changed_at, contact
-from connectors.hubspot.paging import Listing, Skipping, Window, total, whole_list
-from connectors.hubspot.properties import millis
+from connectors.hubspot.cursors import DAY, Cursor, dump_cursors, load_cursors, millis_of
+from connectors.hubspot.mapping import CHANGED, COMPANY, COMPANY_VALUES, MERGES, Reading, changed_at, contact_of
+from connectors.hubspot.paging import Listing, Skipping, Window, count_records, whole_list
+from connectors.hubspot.properties import to_millis
 from connectors.hubspot.schema import Portal
 from connectors.hubspot.webhook_queue import Hints
 from crmsync.connector import Notes
@@ -65,7 +65,7 @@ class Contacts:
         return known is None or found.changed_at > known
 
     def _pulled(self, how: Reading, text: str | None) -> Iterator[Page[Contact]]:
-        begun, now = loads(text).get(STREAM, Cursor()), millis(self._api.server_time)
+        begun, now = load_cursors(text).get(STREAM, Cursor()), to_millis(self._api.server_time)
         overlap = millis_of(self._api.settings.overlap)
         if begun.at is None or begun.at > now + overlap:
             yield from self._all(how, begun if begun.at is None else Cursor(), now)
@@ -93,7 +93,7 @@ class Contacts:
         if self._api.settings.backfill != "export" or begun.walk is not None:
             return None
         try:
-            return order(self._api, self._notes, how.properties)
+            return order_export(self._api, self._notes, how.properties)
         except NoExport:
             return None
 
@@ -101,12 +101,12 @@ class Contacts:
         """All contacts from an export. Its pages have no position: whoever comes back reads the same file again."""
         if export is None:
             raise NoExport
-        for records in exported(self._api, self._notes, export, how.properties):
+        for records in export_contacts(self._api, self._notes, export, how.properties):
             yield self._page(self.typed(records, how), _text(Cursor(start=start)))
 
     def _edited_since(self, how: Reading, done: Cursor, exported: bool) -> Iterator[Page[Contact]]:
         """What was edited since an export was ordered, which its file may not show. The last page of a full pull."""
-        now, overlap = millis(self._api.server_time), millis_of(self._api.settings.overlap)
+        now, overlap = to_millis(self._api.server_time), millis_of(self._api.settings.overlap)
         if exported:
             try:
                 yield from self._changed(how, done._replace(daily=now), now, overlap)
@@ -120,7 +120,7 @@ class Contacts:
             self._api, "contacts", how.properties, beside=lambda records: self._with_companies(records, how)
         )
         for records, position in whole_list(listing, begun.walk):
-            yield self._page([contact(each, "", how) for each in records], _text(Cursor(start=start, walk=position)))
+            yield self._page([contact_of(each, "", how) for each in records], _text(Cursor(start=start, walk=position)))
 
     def _changed(self, how: Reading, begun: Cursor, now: int, overlap: int) -> Iterator[Page[Contact]]:
         start, since = begun.start or now, (begun.at or 0) - overlap
@@ -145,7 +145,7 @@ class Contacts:
         return Page(items, cursor, odd=self._api.take_odd())
 
     def _refuse_most(self, window: Window, kind: str) -> None:
-        if window.total > WORTH_COUNTING and window.total > LIST_IS_QUICKER * total(self._api, kind):
+        if window.total > WORTH_COUNTING and window.total > LIST_IS_QUICKER * count_records(self._api, kind):
             raise _ListIsQuicker
 
     def _of_changed_companies(self, how: Reading, since: int) -> Iterator[list[Record]]:
@@ -158,7 +158,7 @@ class Contacts:
     def typed(self, records: Sequence[Record], how: Reading, asked: Sequence[str] = ()) -> list[Contact]:
         """The records with their companies as contacts; `asked` are the ids they were asked for, if it was by id."""
         known_as = asked or [""] * len(records)
-        return [contact(*each, how) for each in zip(self._with_companies(records, how), known_as, strict=True)]
+        return [contact_of(*each, how) for each in zip(self._with_companies(records, how), known_as, strict=True)]
 
     def _with_companies(self, records: Sequence[Record], how: Reading) -> list[Record]:
         if not how.company:
@@ -169,13 +169,13 @@ class Contacts:
     def _in_bin(self, how: Reading, since: int) -> Iterator[list[Contact]]:
         """The contacts that were deleted since then, with what was merged into them; HubSpot keeps them for a while."""
         for records, _ in whole_list(Listing(self._api, "contacts", MERGES, archived=True)):
-            gone = [each for each in records if millis(changed_at(each)) >= since]
+            gone = [each for each in records if to_millis(changed_at(each)) >= since]
             if gone:
-                yield [contact({**each, "archived": True}, "", how) for each in gone]
+                yield [contact_of({**each, "archived": True}, "", how) for each in gone]
 
 
 def _text(cursor: Cursor) -> str:
-    return dumps({STREAM: cursor})
+    return dump_cursors({STREAM: cursor})
 
 
 class _ListIsQuicker(Exception):

@@ -42,7 +42,7 @@ class Cursor(NamedTuple):
         return Cursor(at=start, daily=daily, feeds=self.feeds, full=self.full)
 
 
-def dumps(cursors: dict[str, Cursor]) -> str:
+def dump_cursors(cursors: dict[str, Cursor]) -> str:
     """All the cursors of a stream as one text."""
     plain = {
         name: {k: v for k, v in each._asdict().items() if v not in (None, "", False)} for name, each in cursors.items()
@@ -50,7 +50,7 @@ def dumps(cursors: dict[str, Cursor]) -> str:
     return orjson.dumps({"v": VERSION, **plain}).decode()
 
 
-def loads(text: str | None) -> dict[str, Cursor]:
+def load_cursors(text: str | None) -> dict[str, Cursor]:
     """The cursors in a text; one that cannot be read, or of another version, is as good as none."""
     try:
         said: dict[str, Any] = orjson.loads(text or "")

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterator, Mapping, Sequence
 
-from connectors.hubspot.batch_read import BATCH, Record, chunks
+from connectors.hubspot.batch_read import BATCH, Record, cut_into_batches
 from connectors.hubspot.client import Api
-from connectors.hubspot.errors import Refused
+from connectors.hubspot.errors import RequestRefused
 from connectors.hubspot.mapping import ADDITIONAL, EMAILS
 from connectors.hubspot.paging import SEARCH_PAGE
 from connectors.hubspot.schema import next_page
@@ -36,7 +36,7 @@ class Addresses:
         if len(self._ids) + len(emails) > REMEMBERED:
             self._ids = {}
         missing = sorted({each for each in emails if "@" in each and len(each) <= LONGEST} - self._ids.keys())
-        for records in self._api.in_flight(self._read, chunks(missing, BATCH)):
+        for records in self._api.in_flight(self._read, cut_into_batches(missing, BATCH)):
             self._remember(records)
         for records in self._with_others([each for each in missing if each not in self._ids]):
             self._remember(records)
@@ -65,8 +65,8 @@ class Addresses:
             if len(emails) > SEARCHED and (whole := self._everybody(len(emails) // SEARCHED)) is not None:
                 yield from whole
             else:
-                yield from self._api.in_flight(self._search, chunks(emails, SEARCHED))
-        except Refused:
+                yield from self._api.in_flight(self._search, cut_into_batches(emails, SEARCHED))
+        except RequestRefused:
             self.refused = True
 
     def _everybody(self, most: int) -> list[Sequence[Record]] | None:

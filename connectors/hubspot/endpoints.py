@@ -102,7 +102,7 @@ CREATING = ("properties", "groups", "imports")
 """The endpoints that answer a POST with the one object that it made."""
 
 
-class Place(NamedTuple):
+class Endpoint(NamedTuple):
     """Where an endpoint is, what it is for, what it answers, and of which kind of record."""
 
     path: str
@@ -112,11 +112,11 @@ class Place(NamedTuple):
     creates: bool = False
 
 
-def place(version: str, name: str, **parts: str) -> Place:
+def endpoint_of(version: str, name: str, **parts: str) -> Endpoint:
     """An endpoint, for example `place("2026-09", "search", kind="contacts")`."""
     table = LEGACY if version == "v3" else DATED
     template = WITHOUT_SUCCESSOR.get(name) or table[name]
-    return Place(
+    return Endpoint(
         template.format(version=version, **parts),
         WORDS[name].format(**parts),
         SHAPES.get(name, "object"),

@@ -8,13 +8,13 @@ from typing import Any
 
 from connectors.hubspot.batch_read import Record
 from connectors.hubspot.client import Api
-from connectors.hubspot.companies import associations
+from connectors.hubspot.companies import read_associations
 from connectors.hubspot.cursors import DAY, Cursor, millis_of
-from connectors.hubspot.errors import CRM, KIND, Refused, id_of, object_in, objects_in
-from connectors.hubspot.feeds import attributes, fitting, properties
+from connectors.hubspot.errors import CRM, KIND, RequestRefused, id_of, object_in, objects_in
+from connectors.hubspot.feeds import fitting_feed, properties_of, read_attributes
 from connectors.hubspot.mapping import changed_at
 from connectors.hubspot.paging import Listing, Skipping, Window, whole_list
-from connectors.hubspot.properties import instant, millis
+from connectors.hubspot.properties import instant_of, to_millis
 from crmsync.config.tables import Feed
 from crmsync.model import Activity, Ref
 
@@ -27,13 +27,13 @@ WIDE = 7 * DAY
 """How far back the daily look goes: associating an old call with another contact does not change the call."""
 
 
-def pull(
+def pull_source(
     api: Api, source: str, feeds: Sequence[Feed], begun: Cursor, oldest: datetime
 ) -> Iterator[tuple[list[Activity], Cursor]]:
     """What is new of a source; with each piece the cursor behind it. Raises `Forbidden` or `Refused`."""
-    now = millis(api.server_time)
+    now = to_millis(api.server_time)
     overlap = millis_of(api.settings.overlap)
-    wanted = list(dict.fromkeys([AT, CHANGED, *properties(feeds)]))
+    wanted = list(dict.fromkeys([AT, CHANGED, *properties_of(feeds)]))
     if begun.at is None or begun.at > now + overlap:
         fresh = begun if begun.at is None else begun.anew()._replace(daily=0)
         yield from _all(api, source, feeds, fresh, wanted, oldest)
@@ -50,7 +50,7 @@ def pull(
     except Skipping:
         yield from _all(api, source, feeds, begun.anew(), wanted, oldest)
         return
-    except Refused:
+    except RequestRefused:
         # Not every kind can be searched, and the documentation leaves out communications (2026-11-21).
         if looks:
             yield from _all(api, source, feeds, begun.anew(), wanted, oldest)
@@ -63,7 +63,7 @@ def pull(
 def _all(
     api: Api, source: str, feeds: Sequence[Feed], begun: Cursor, wanted: Sequence[str], oldest: datetime
 ) -> Iterator[tuple[list[Activity], Cursor]]:
-    start = begun.start or millis(api.server_time)
+    start = begun.start or to_millis(api.server_time)
     listing = Listing(api, source, wanted, linked="contacts", beside=lambda records: _linked(api, source, records))
     for records, position in whole_list(listing, begun.walk):
         going = begun._replace(start=start, walk=position)
@@ -77,7 +77,7 @@ def _deleted(api: Api, source: str, going: Cursor) -> Iterator[tuple[list[Activi
     """What was deleted since the latest daily look, out of the recycle bin."""
     since = going.daily - millis_of(api.settings.overlap)
     for records, _ in whole_list(Listing(api, source, ["hs_object_id"], archived=True)):
-        deleted = [each["id"] for each in records if millis(changed_at(each)) >= since]
+        deleted = [each["id"] for each in records if to_millis(changed_at(each)) >= since]
         yield [_gone(source, record_id) for record_id in deleted], going
 
 
@@ -86,10 +86,10 @@ def _activities(
 ) -> list[Activity]:
     """The records as activities. `known` says that they may be stored already: what is none (any more) is named too."""
     timely = [(each, at) for each in records if (at := _at(each)) and at >= oldest]
-    kept = [(each, at, feed) for each, at in timely if (feed := fitting(feeds, each["properties"]))]
+    kept = [(each, at, feed) for each, at in timely if (feed := fitting_feed(feeds, each["properties"]))]
     found: list[Activity] = []
     for record, at, feed in kept:
-        activity_id, said = f"{source}:{record['id']}", attributes(feed, record["properties"])
+        activity_id, said = f"{source}:{record['id']}", read_attributes(feed, record["properties"])
         found += [Activity(Ref(CRM, KIND, each), activity_id, feed.kind, at, said) for each in record[CONTACTS]]
     if not known:
         return found
@@ -99,7 +99,7 @@ def _activities(
 
 def _associated(api: Api, source: str, records: Sequence[Record]) -> list[Record]:
     """The records with the ids of their contacts, asked for in batches."""
-    found = dict(associations(api, source, "contacts", [each["id"] for each in records])) if records else {}
+    found = dict(read_associations(api, source, "contacts", [each["id"] for each in records])) if records else {}
     ids = [dict.fromkeys(id_of(other["toObjectId"]) for other in found.get(each["id"], ())) for each in records]
     return [{**record, CONTACTS: list(contacts)} for record, contacts in zip(records, ids, strict=True)]
 
@@ -129,4 +129,4 @@ def _gone(source: str, record_id: str) -> Activity:
 
 
 def _at(record: Mapping[str, Any]) -> datetime | None:
-    return instant(record["properties"].get(AT)) or instant(record.get("createdAt"))
+    return instant_of(record["properties"].get(AT)) or instant_of(record.get("createdAt"))

@@ -8,8 +8,8 @@ from datetime import datetime
 from typing import Any
 
 from connectors.http import retry_after_seconds
-from connectors.hubspot.endpoints import Place
-from connectors.hubspot.properties import instant
+from connectors.hubspot.endpoints import Endpoint
+from connectors.hubspot.properties import instant_of
 from crmsync.errors import ConfigError, CrmsyncError, Transient, Unavailable, quote_crm
 from crmsync.model import Odd, Ref
 
@@ -23,7 +23,7 @@ BURST_WAIT = 10.0
 SEARCH_WAIT = 1.0
 
 
-class Refused(Unavailable):
+class RequestRefused(Unavailable):
     """HubSpot understood the request and does not do it; whoever sent it may know what to do about that.
 
     `body` is the answer, `{}` where it was not JSON.
@@ -31,11 +31,11 @@ class Refused(Unavailable):
 
     def __init__(self, status: int, body: Mapping[str, Any], task: str) -> None:
         self.status, self.body = status, body
-        self.category = text(body.get("category"))
-        message = text(body.get("message"))
+        self.category = text_of(body.get("category"))
+        message = text_of(body.get("message"))
         self.said = message or f"status {status}"
         words = f"{self.category} {quote_crm(self.said)}".lstrip() if message else self.said
-        trace = text(body.get("correlationId"))
+        trace = text_of(body.get("correlationId"))
         super().__init__(
             CRM,
             f"HubSpot refused to {task}: {words}" + (f" (correlation id {trace})" if trace else ""),
@@ -70,7 +70,7 @@ class DailyLimit(Unavailable):
     """The portal's calls of today are used up."""
 
 
-def verdict(status: int, body: Any, headers: Mapping[str, str], now: datetime, task: str) -> CrmsyncError | None:
+def classify(status: int, body: Any, headers: Mapping[str, str], now: datetime, task: str) -> CrmsyncError | None:
     """What an answer means: `None` for a success, otherwise the error to raise.
 
     `body` is the parsed JSON, or `None` where it was something else (an HTML page). `task` says what was to be done, as
@@ -98,20 +98,20 @@ def verdict(status: int, body: Any, headers: Mapping[str, str], now: datetime, t
 
 def _refused(status: int, body: Mapping[str, Any], is_json: bool, task: str) -> CrmsyncError:
     if status == 401:
-        said = quote_crm(text(body.get("message"))) if text(body.get("message")) else "status 401"
-        return Unauthorized(text(body.get("category")) or said)
+        said = quote_crm(text_of(body.get("message"))) if text_of(body.get("message")) else "status 401"
+        return Unauthorized(text_of(body.get("category")) or said)
     if status == 403 and not is_json:
         return Transient(f"a web page came from in front of HubSpot when it was to {task}")
     if status == 403:
-        said = quote_crm(text(body.get("message"))) if text(body.get("message")) else "status 403"
+        said = quote_crm(text_of(body.get("message"))) if text_of(body.get("message")) else "status 403"
         return Forbidden(said, missing_scopes(body), task)
     if status == 410:
         return ConfigError(f"HubSpot no longer lets anybody {task} in this version: set another [hubspot] api_version")
-    return Refused(status, body, task)
+    return RequestRefused(status, body, task)
 
 
 def _limited(body: Mapping[str, Any], wait: float | None) -> CrmsyncError:
-    policy, said = text(body.get("policyName")), text(body.get("message"))
+    policy, said = text_of(body.get("policyName")), text_of(body.get("message"))
     if policy == "DAILY" or "daily" in said.lower():
         return DailyLimit(CRM, "HubSpot's calls for today are used up (they are shared by all integrations)")
     seconds = SEARCH_WAIT if policy == "SECONDLY" or "your secondly" in said else BURST_WAIT
@@ -123,14 +123,14 @@ def missing_scopes(body: Mapping[str, Any]) -> tuple[str, ...]:
     found: list[str] = []
     for context in (object_in(place, "context") for place in [body, *objects_in(body, "errors")]):
         for key in ("requiredGranularScopes", "requiredScopes"):
-            found += [text(scope) for scope in list_in(context, key)]
+            found += [text_of(scope) for scope in list_in(context, key)]
     return tuple(dict.fromkeys(filter(None, found)))
 
 
 # Successes
 
 
-def shaped(answer: Any, where: Place, method: str) -> tuple[dict[str, Any], list[Odd]]:
+def check_shape(answer: Any, where: Endpoint, method: str) -> tuple[dict[str, Any], list[Odd]]:
     """The answer as its endpoint's `shape` promises it, and what of it cannot be read.
 
     Always an object. `objects` has a list of objects under `results`, `linked` lists of associations there, `records`
@@ -159,7 +159,7 @@ def shaped(answer: Any, where: Place, method: str) -> tuple[dict[str, Any], list
     return answer, []
 
 
-def _of_another_shape(where: Place, said: str) -> Transient:
+def _of_another_shape(where: Endpoint, said: str) -> Transient:
     return Transient(f"HubSpot could not {where.words} (its answer has {said}, which is not as documented)")
 
 
@@ -168,7 +168,7 @@ def unreadable(task: str) -> Unavailable:
     return Unavailable(CRM, f"HubSpot could not {task} (its answer is not as documented)")
 
 
-def _check_paging(answer: Mapping[str, Any], where: Place) -> None:
+def _check_paging(answer: Mapping[str, Any], where: Endpoint) -> None:
     paging, total = answer.get("paging"), answer.get("total")
     following = paging.get("next") if isinstance(paging, dict) else paging
     after = following.get("after") if isinstance(following, dict) else following
@@ -210,7 +210,7 @@ def _why_odd(record: Mapping[str, Any], record_id: str) -> str:
     are_plain = types <= {str, NONE} or all(map(_is_plain, values.values()))
     if not are_plain or not isinstance(record.get("archived"), bool | None):
         return "with values of another type than documented"
-    if values.get("hs_object_id") is not None and text(values["hs_object_id"]) != record_id:
+    if values.get("hs_object_id") is not None and text_of(values["hs_object_id"]) != record_id:
         return "with the properties of another record"
     return "" if stamp_of(record) else "without a time stamp"
 
@@ -226,7 +226,7 @@ def _with_texts(record: Mapping[str, Any], record_id: str) -> Mapping[str, Any]:
     values = record["properties"]
     if record["id"] == record_id and set(map(type, values.values())) <= {str, NONE}:
         return record
-    texts = {name: None if each is None else text(each) for name, each in values.items()}
+    texts = {name: None if each is None else text_of(each) for name, each in values.items()}
     return {**record, "id": record_id, "properties": texts}
 
 
@@ -237,7 +237,7 @@ def stamp_of(record: Mapping[str, Any]) -> datetime | None:
         record.get("archivedAt"), values.get("lastmodifieddate"), values.get("hs_lastmodifieddate"),
         record.get("updatedAt"), record.get("createdAt"),
     )  # fmt: skip
-    return next((at for each in told if (at := instant(each))), None)
+    return next((at for each in told if (at := instant_of(each))), None)
 
 
 # Whatever stands there
@@ -254,7 +254,7 @@ def id_of(value: Any) -> str:
 LONGEST_ID = 25
 
 
-def text(value: Any) -> str:
+def text_of(value: Any) -> str:
     """A text, number or truth as text; empty where it is neither."""
     if isinstance(value, bool):
         return "true" if value else "false"

@@ -11,10 +11,10 @@ from typing import Any, NamedTuple
 from connectors.hubspot.client import Api
 from connectors.hubspot.cursors import DAY, Cursor, millis_of
 from connectors.hubspot.email_lookup import Addresses
-from connectors.hubspot.errors import CRM, KIND, Forbidden, Refused, id_of, objects_in, text, unreadable
-from connectors.hubspot.feeds import attributes, fitting
-from connectors.hubspot.properties import instant, millis
-from connectors.hubspot.schema import next_page, pages
+from connectors.hubspot.errors import CRM, KIND, Forbidden, RequestRefused, id_of, objects_in, text_of, unreadable
+from connectors.hubspot.feeds import fitting_feed, read_attributes
+from connectors.hubspot.properties import instant_of, to_millis
+from connectors.hubspot.schema import list_all, next_page
 from connectors.hubspot.settings import CUSTOM_EVENT
 from crmsync.config.tables import Feed
 from crmsync.errors import Unavailable
@@ -67,7 +67,7 @@ class _Span(NamedTuple):
 
 def _span(api: Api, begun: Cursor, start: int, oldest: datetime) -> _Span:
     """What to read: what is new, with an overlap; once a day what came late within a whole day, too."""
-    first = millis(oldest)
+    first = to_millis(oldest)
     if begun.at is None:
         return _Span(first, start, True)
     if start - begun.daily > DAY:
@@ -77,7 +77,7 @@ def _span(api: Api, begun: Cursor, start: int, oldest: datetime) -> _Span:
 
 def pull_events(api: Api, kind: str, feeds: Sequence[Feed], begun: Cursor, oldest: datetime) -> Pulled:
     """The events of a type since the cursor; the first time, if they are many, several stretches of time at once."""
-    start = begun.start or millis(api.server_time)
+    start = begun.start or to_millis(api.server_time)
     span = _span(api, begun, start, oldest)
     events = _Events(api, kind)
     left = [_Slice(*each) for each in begun.walk] if begun.walk is not None else _slices(span.since, start, 1)
@@ -133,12 +133,12 @@ class _Events:
         """The next page of a slice. A token that is no longer good means beginning the slice anew."""
         try:
             return time_slice, self._answer(time_slice, self._size)
-        except Refused:
+        except RequestRefused:
             if self._size == SMALLER_EVENT_PAGE and not time_slice.after:
                 raise
         try:
             answer = self._answer(time_slice, SMALLER_EVENT_PAGE)
-        except Refused:
+        except RequestRefused:
             answer = self._answer(time_slice._replace(after=""), SMALLER_EVENT_PAGE)
         self._size = SMALLER_EVENT_PAGE
         return time_slice, answer
@@ -152,14 +152,16 @@ class _Events:
 
 
 def _event(api: Api, event: Mapping[str, Any], feeds: Sequence[Feed]) -> Iterator[Activity]:
-    values, event_id, contact_id = event.get("properties"), text(event.get("id")), id_of(event.get("objectId"))
-    at = instant(event.get("occurredAt"))
-    if text(event.get("objectType")).upper() not in ("CONTACT", "0-1", ""):
+    values, event_id, contact_id = event.get("properties"), text_of(event.get("id")), id_of(event.get("objectId"))
+    at = instant_of(event.get("occurredAt"))
+    if text_of(event.get("objectType")).upper() not in ("CONTACT", "0-1", ""):
         return
     if not (at and event_id and contact_id and isinstance(values, dict | None)):
         api.note_odd([Odd("one of the events", "without id, time or contact")])
-    elif feed := fitting(feeds, values or {}):
-        yield Activity(Ref(CRM, KIND, contact_id), f"events:{event_id}", feed.kind, at, attributes(feed, values or {}))
+    elif feed := fitting_feed(feeds, values or {}):
+        yield Activity(
+            Ref(CRM, KIND, contact_id), f"events:{event_id}", feed.kind, at, read_attributes(feed, values or {})
+        )
 
 
 def _iso(at: int) -> str:
@@ -177,10 +179,10 @@ class Sent(NamedTuple):
 
 def _of_contacts(items: Sequence[Sent], addresses: Addresses, feeds: Sequence[Feed]) -> list[Activity]:
     """The items as activities; those of addresses that no contact has are left out."""
-    fit = [(each, feed) for each in items if (feed := fitting(feeds, each.values))]
+    fit = [(each, feed) for each in items if (feed := fitting_feed(feeds, each.values))]
     ids = addresses.ids({each.email for each, _ in fit})
     return [
-        Activity(Ref(CRM, KIND, ids[each.email]), each.id, feed.kind, each.at, attributes(feed, each.values))
+        Activity(Ref(CRM, KIND, ids[each.email]), each.id, feed.kind, each.at, read_attributes(feed, each.values))
         for each, feed in fit
         if ids[each.email]
     ]
@@ -200,7 +202,7 @@ def _gathered(pages: Iterable[Sequence[Sent]]) -> Iterator[list[Sent]]:
 
 def pull_forms(api: Api, addresses: Addresses, feeds: Sequence[Feed], begun: Cursor, oldest: datetime) -> Pulled:
     """The forms that were sent since the cursor. A form that HubSpot refuses is left out."""
-    start = millis(api.server_time)
+    start = to_millis(api.server_time)
     span = _span(api, begun, start, oldest)
     done = begun.ended(start, span.daily)
     if not span.wide and not _anybody_converted(api, span.since):
@@ -219,7 +221,7 @@ def _anybody_converted(api: Api, since: int) -> bool:
     try:
         answer = api.search("contacts", body)
         return bool(answer["results"])
-    except Refused:
+    except RequestRefused:
         return True
 
 
@@ -231,11 +233,11 @@ class _Forms:
     def __init__(self, api: Api, since: int) -> None:
         self._api, self._since = api, since
         self._names = {
-            form: text(each.get("name")) or form
-            for each in pages(api, api.place("forms"), FORM_QUERY)
-            if (form := text(each.get("id")))
+            form: text_of(each.get("name")) or form
+            for each in list_all(api, api.place("forms"), FORM_QUERY)
+            if (form := text_of(each.get("id")))
         }
-        self.refused: dict[str, Forbidden | Refused] = {}
+        self.refused: dict[str, Forbidden | RequestRefused] = {}
 
     def submissions(self) -> Iterator[list[Sent]]:
         """Pages of sent forms, several forms at once; HubSpot serves the newest of a form first.
@@ -261,7 +263,7 @@ class _Forms:
         for _ in self._api.in_flight(self._page, [(form, "") for form in self._names]):
             pass
         return {
-            self._names[form]: error.said if isinstance(error, Refused) else str(error)
+            self._names[form]: error.said if isinstance(error, RequestRefused) else str(error)
             for form, error in self.refused.items()
         }
 
@@ -270,13 +272,13 @@ class _Forms:
         query = [("limit", str(SUBMISSION_PAGE)), *([("after", after)] if after else [])]
         try:
             return form, after, self._api.get(self._api.place("submissions", id=form), query)
-        except (Forbidden, Refused) as error:
+        except (Forbidden, RequestRefused) as error:
             self.refused[form] = error
             return form, after, {"results": []}
 
     def _before(self, submission: Mapping[str, Any]) -> bool:
-        at = instant(submission.get("submittedAt"))
-        return at is not None and millis(at) < self._since
+        at = instant_of(submission.get("submittedAt"))
+        return at is not None and to_millis(at) < self._since
 
 
 def refused_forms(api: Api) -> dict[str, str]:
@@ -285,20 +287,23 @@ def refused_forms(api: Api) -> dict[str, str]:
 
 
 def _sent(form: str, name: str, submission: Mapping[str, Any]) -> Sent | None:
-    at = instant(submission.get("submittedAt"))
-    said = {text(each.get("name")): text(each.get("value")) for each in objects_in(submission, "values")}
+    at = instant_of(submission.get("submittedAt"))
+    said = {text_of(each.get("name")): text_of(each.get("value")) for each in objects_in(submission, "values")}
     email = said.get("email", "").strip().lower()
     if at is None or not email:
         return None
     submission_id = (
-        text(submission.get("conversionId")) or hashlib.sha256(f"{form}|{millis(at)}|{email}".encode()).hexdigest()[:16]
+        text_of(submission.get("conversionId"))
+        or hashlib.sha256(f"{form}|{to_millis(at)}|{email}".encode()).hexdigest()[:16]
     )
-    return Sent(email, f"forms:{submission_id}", at, {**said, "form": name, "pageUrl": text(submission.get("pageUrl"))})
+    return Sent(
+        email, f"forms:{submission_id}", at, {**said, "form": name, "pageUrl": text_of(submission.get("pageUrl"))}
+    )
 
 
 def pull_email_events(api: Api, addresses: Addresses, feeds: Sequence[Feed], begun: Cursor, oldest: datetime) -> Pulled:
     """The marketing e-mail events since the cursor, of the types that the feeds name in `where = { type = … }`."""
-    start = millis(api.server_time)
+    start = to_millis(api.server_time)
     span = _span(api, begun, start, oldest)
     for kind in _event_types(feeds):
         offset = ""
@@ -311,9 +316,9 @@ def pull_email_events(api: Api, addresses: Addresses, feeds: Sequence[Feed], beg
             yield _of_contacts(sent, addresses, feeds), begun
             if not answer.get("hasMore"):
                 break
-            if text(answer.get("offset")) in ("", offset):
+            if text_of(answer.get("offset")) in ("", offset):
                 raise Unavailable(CRM, "HubSpot serves the same page of e-mail events again and again")
-            offset = text(answer.get("offset"))
+            offset = text_of(answer.get("offset"))
     yield [], begun.ended(start, span.daily)._replace(full=begun.full and not addresses.refused)
 
 
@@ -324,5 +329,9 @@ def _event_types(feeds: Iterable[Feed]) -> list[str]:
 
 
 def _email_event(event: Mapping[str, Any]) -> Sent | None:
-    at, email, event_id = instant(event.get("created")), text(event.get("recipient")).strip().lower(), event.get("id")
-    return Sent(email, f"email_events:{text(event_id)}", at, event) if at and email and text(event_id) else None
+    at, email, event_id = (
+        instant_of(event.get("created")),
+        text_of(event.get("recipient")).strip().lower(),
+        event.get("id"),
+    )
+    return Sent(email, f"email_events:{text_of(event_id)}", at, event) if at and email and text_of(event_id) else None

@@ -6,7 +6,7 @@ import hashlib
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
-from connectors.hubspot.properties import spelled
+from connectors.hubspot.properties import property_text
 from crmsync.config.tables import Feed
 from crmsync.model import Scalar
 
@@ -19,7 +19,7 @@ def by_source(feeds: Iterable[Feed]) -> dict[str, list[Feed]]:
     return sources
 
 
-def fitting(feeds: Sequence[Feed], values: Mapping[str, Any]) -> Feed | None:
+def fitting_feed(feeds: Sequence[Feed], values: Mapping[str, Any]) -> Feed | None:
     """The first feed whose `where` fits a record's values; `None` when the record is no activity."""
     return next(
         (feed for feed in feeds if all(_fits(values.get(prop), said) for prop, said in feed.where.items())), None
@@ -27,11 +27,11 @@ def fitting(feeds: Sequence[Feed], values: Mapping[str, Any]) -> Feed | None:
 
 
 def _fits(value: Any, said: Scalar | list[str]) -> bool:
-    wanted = [spelled(each) for each in said] if isinstance(said, list | tuple) else [spelled(said)]
-    return (spelled(value) if value is None or isinstance(value, bool) else str(value)) in wanted
+    wanted = [property_text(each) for each in said] if isinstance(said, list | tuple) else [property_text(said)]
+    return (property_text(value) if value is None or isinstance(value, bool) else str(value)) in wanted
 
 
-def attributes(feed: Feed, values: Mapping[str, Any]) -> dict[str, Scalar]:
+def read_attributes(feed: Feed, values: Mapping[str, Any]) -> dict[str, Scalar]:
     """The record's values under the names the feed gives them: texts and truths; what is empty is left out."""
     return {
         name: value if isinstance(value, bool) else str(value)
@@ -40,12 +40,12 @@ def attributes(feed: Feed, values: Mapping[str, Any]) -> dict[str, Scalar]:
     }
 
 
-def properties(feeds: Sequence[Feed]) -> list[str]:
+def properties_of(feeds: Sequence[Feed]) -> list[str]:
     """The properties that the feeds of one source read."""
     return list(dict.fromkeys(prop for feed in feeds for prop in (*feed.where, *feed.attributes.values())))
 
 
-def fingerprint(feeds: Sequence[Feed]) -> str:
+def fingerprint_of(feeds: Sequence[Feed]) -> str:
     """Eight hex digits that change when the feeds of a source do, so that it is read anew."""
     text = "|".join(feed.model_dump_json() for feed in feeds)
     return hashlib.sha256(text.encode()).hexdigest()[:8]

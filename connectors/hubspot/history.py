@@ -6,10 +6,10 @@ import logging
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
 
-from connectors.hubspot.batch_read import Record, chunks
+from connectors.hubspot.batch_read import Record, cut_into_batches
 from connectors.hubspot.client import Api
-from connectors.hubspot.errors import Forbidden, Refused, object_in, objects_in, text
-from connectors.hubspot.properties import instant, millis
+from connectors.hubspot.errors import Forbidden, RequestRefused, object_in, objects_in, text_of
+from connectors.hubspot.properties import instant_of, to_millis
 
 _log = logging.getLogger(__name__)
 
@@ -41,17 +41,17 @@ def read_histories(api: Api, properties: Sequence[str], ids: Sequence[str]) -> I
         body = {"properties": ["hs_object_id"], HISTORY: list(properties), "inputs": [{"id": each} for each in chunk]}
         try:
             answer = api.post(api.place("batch_read", kind="contacts"), body)
-        except (Refused, Forbidden) as error:
+        except (RequestRefused, Forbidden) as error:
             _log.warning("histories_refused", extra={"why": str(error)})
             return ()
         found: Sequence[Record] = answer["results"]
         return found
 
-    for found in api.in_flight(one, chunks(ids, BATCH)):
+    for found in api.in_flight(one, cut_into_batches(ids, BATCH)):
         yield from found
 
 
-def versions(record: Record, prop: str) -> list[Version]:
+def versions_of(record: Record, prop: str) -> list[Version]:
     """The values that a property had, oldest first; the order in which they come is not documented.
 
     Of one instant the later one is known by that order alone, so that it is kept or turned round as a whole.
@@ -62,11 +62,11 @@ def versions(record: Record, prop: str) -> list[Version]:
 
 
 def _version(each: Mapping[str, Any]) -> Version:
-    at = instant(each.get("timestamp"))
-    return Version(millis(at) if at else 0, text(each.get("value")), text(each.get("sourceType")))
+    at = instant_of(each.get("timestamp"))
+    return Version(to_millis(at) if at else 0, text_of(each.get("value")), text_of(each.get("sourceType")))
 
 
-def replaced(kept: Sequence[Version], before: str, ours: str, *, was_cleared: bool) -> str | None:
+def replaced_value(kept: Sequence[Version], before: str, ours: str, *, was_cleared: bool) -> str | None:
     """The value that ours took the place of, where it is not the one that ours was meant for; `None` otherwise.
 
     Nothing is known where the history does not reach back so far, or where somebody set our value by hand. A stage

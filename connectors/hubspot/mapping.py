@@ -8,7 +8,7 @@ from datetime import UTC, datetime
 from typing import Any, NamedTuple
 
 from connectors.hubspot.errors import CRM, KIND, stamp_of
-from connectors.hubspot.properties import Definition, instant, number, read
+from connectors.hubspot.properties import Definition, instant_of, number_of, read_value
 from crmsync.connector import FieldMap
 from crmsync.model import Contact, Counter, Ref, Scalar
 
@@ -78,7 +78,7 @@ class Reading:
         return tuple(dict.fromkeys(each.name for each in self.company.values()))
 
 
-def reading(
+def plan_reading(
     names: FieldMap,
     contacts: Mapping[str, Definition],
     companies: Callable[[], Mapping[str, Definition]],
@@ -110,7 +110,7 @@ def reading(
     )
 
 
-def contact(record: Mapping[str, Any], asked: str, how: Reading) -> Contact:
+def contact_of(record: Mapping[str, Any], asked: str, how: Reading) -> Contact:
     """Read one record. `asked` is the id it was asked for, which may be one it had before a merge."""
     contact_id, values, company = record["id"], record["properties"], record.get(COMPANY_VALUES, {})
     stage = values.get(STAGE) or None
@@ -125,7 +125,7 @@ def contact(record: Mapping[str, Any], asked: str, how: Reading) -> Contact:
         owner=values.get(OWNER) or None,
         current=_typed(how.outputs, values),
         name=" ".join(part for each in NAMES if (part := values.get(each))),
-        aliases=tuple(dict.fromkeys(each for each in (*merged(values), asked) if each and each != contact_id)),
+        aliases=tuple(dict.fromkeys(each for each in (*merged_ids(values), asked) if each and each != contact_id)),
         links=tuple(Ref("salesforce", kind, long_id(sf)) for prop, kind in LINKS.items() if (sf := values.get(prop))),
         gone=bool(record.get("archived")),
     )
@@ -136,7 +136,7 @@ def changed_at(record: Mapping[str, Any]) -> datetime:
     return stamp_of(record) or datetime(1970, 1, 1, tzinfo=UTC)
 
 
-def merged(values: Mapping[str, Any]) -> Iterator[str]:
+def merged_ids(values: Mapping[str, Any]) -> Iterator[str]:
     """The ids a record had before merges."""
     for prop in MERGES:
         for part in str(values.get(prop) or "").split(";"):
@@ -149,18 +149,18 @@ def _emails(values: Mapping[str, Any]) -> Iterator[str]:
 
 
 def _typed(definitions: Mapping[str, Definition], values: Mapping[str, Any]) -> dict[str, Scalar]:
-    typed = ((name, read(values.get(of.name), of)) for name, of in definitions.items())
+    typed = ((name, read_value(values.get(of.name), of)) for name, of in definitions.items())
     return {name: value for name, value in typed if value is not None}
 
 
 def _counter(of: Count, values: Mapping[str, Any]) -> Counter | None:
     """A count above zero; a yes counts as one."""
     said = str(values.get(of.total) or "")
-    count = 1 if said == "true" else number(said)
+    count = 1 if said == "true" else number_of(said)
     if not isinstance(count, int) or count <= 0:
         return None
     attributes = {name: text for name, prop in of.attributes.items() if (text := values.get(prop))}
-    return Counter(count, instant(values.get(of.last_at)) if of.last_at else None, attributes)
+    return Counter(count, instant_of(values.get(of.last_at)) if of.last_at else None, attributes)
 
 
 def long_id(salesforce_id: str) -> str:

@@ -11,7 +11,7 @@ import orjson
 
 from connectors.hubspot.batch_read import Record, read_many
 from connectors.hubspot.client import Api
-from connectors.hubspot.errors import CRM, Refused
+from connectors.hubspot.errors import CRM, RequestRefused
 from connectors.hubspot.schema import next_page
 from crmsync.errors import Unavailable
 
@@ -237,11 +237,11 @@ def _total_and_top(api: Api, kind: str) -> tuple[int, int]:
     try:
         answer = api.search(kind, {"filterGroups": [], "sorts": sort, "properties": ["hs_object_id"], "limit": 1})
         return int(answer.get("total") or 0), max((int(record["id"]) for record in answer["results"]), default=0)
-    except Refused:
+    except RequestRefused:
         return 0, 0
 
 
-def total(api: Api, kind: str) -> int:
+def count_records(api: Api, kind: str) -> int:
     """How many records of a kind there are."""
     return _total_and_top(api, kind)[0]
 

@@ -36,7 +36,7 @@ class Definition:
         return self.type == "bool" or self.field_type == "booleancheckbox"
 
 
-def definition(answer: Mapping[str, Any]) -> Definition | None:
+def definition_of(answer: Mapping[str, Any]) -> Definition | None:
     """Read one entry of the properties endpoint; `None` where it is none."""
     name, options, kept = answer.get("name"), answer.get("options") or [], answer.get("modificationMetadata") or {}
     types = [answer.get("type") or "string", answer.get("fieldType") or "text"]
@@ -72,13 +72,13 @@ def crm_field(kind: str, name: str, of: Definition, writable: bool) -> CrmField:
     return CrmField(kind, name, types.get(of.type, of.type), writable, options)
 
 
-def read(value: Any, of: Definition) -> Scalar | None:
+def read_value(value: Any, of: Definition) -> Scalar | None:
     """A property's value; `None` where it is empty or not what its type promises."""
     if value is None or value == "":
         return None
     text = str(value)
     if of.type == "number":
-        return number(text)
+        return number_of(text)
     if of.is_yes_or_no:
         return {"true": True, "false": False}.get(text.lower())
     if of.type in ("date", "datetime"):
@@ -88,7 +88,7 @@ def read(value: Any, of: Definition) -> Scalar | None:
     return text
 
 
-def number(text: str) -> int | float | None:
+def number_of(text: str) -> int | float | None:
     """A finite number, whole where it is one."""
     try:
         value = math.nan if "_" in text else float(text)
@@ -100,13 +100,13 @@ def number(text: str) -> int | float | None:
 
 
 def _iso(text: str, kind: str) -> str | None:
-    at = instant(text)
+    at = instant_of(text)
     if at is None:
         return None
     return at.date().isoformat() if kind == "date" else at.isoformat().replace("+00:00", "Z")
 
 
-def instant(value: Any) -> datetime | None:
+def instant_of(value: Any) -> datetime | None:
     """An aware UTC instant from any way HubSpot writes one: epoch milliseconds, ISO 8601, a date (its midnight UTC)."""
     if value is None or value == "":
         return None
@@ -120,12 +120,12 @@ def instant(value: Any) -> datetime | None:
         return None
 
 
-def millis(at: datetime) -> int:
+def to_millis(at: datetime) -> int:
     """Milliseconds since 1970, UTC."""
     return (at - _EPOCH) // timedelta(milliseconds=1)
 
 
-def spelled(value: Scalar | None) -> str:
+def property_text(value: Scalar | None) -> str:
     """A value as HubSpot takes it; `None` clears. Text loses what is not Unicode text, and what does not fit."""
     if value is None:
         return ""
@@ -140,7 +140,7 @@ def spelled(value: Scalar | None) -> str:
     return str(value)
 
 
-def objection(value: str, of: Definition | None, name: str) -> str:
+def objection_to(value: str, of: Definition | None, name: str) -> str:
     """Why HubSpot would refuse this text for a property, in words; `""` when nothing speaks against it."""
     if of is None:
         return f"HubSpot has no contact property {name!r}: create it with crmsync setup, or correct [write.outputs]"
@@ -148,7 +148,7 @@ def objection(value: str, of: Definition | None, name: str) -> str:
         return f"the HubSpot property {name!r} is read-only: choose another one in [write.outputs]"
     if not value:
         return ""
-    if of.type == "number" and number(value) is None:
+    if of.type == "number" and number_of(value) is None:
         return f"the HubSpot property {name!r} takes numbers only"
     if of.type == "enumeration" and of.options:
         return _unknown_options(value.split(";") if of.field_type == "checkbox" else [value], of, name)

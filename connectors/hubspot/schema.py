@@ -9,9 +9,9 @@ from typing import Any
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from connectors.hubspot.client import Api, Query
-from connectors.hubspot.endpoints import Place
-from connectors.hubspot.errors import CRM, Forbidden, Refused, id_of, object_in, text, unreadable
-from connectors.hubspot.properties import Definition, definition
+from connectors.hubspot.endpoints import Endpoint
+from connectors.hubspot.errors import CRM, Forbidden, RequestRefused, id_of, object_in, text_of, unreadable
+from connectors.hubspot.properties import Definition, definition_of
 from crmsync.errors import ConfigError, Unavailable
 from crmsync.model import Owner
 
@@ -60,10 +60,10 @@ class Portal:
     def _account(self) -> str:
         try:
             details = self._api.get(self._api.place("account"))
-        except (Forbidden, Refused):
+        except (Forbidden, RequestRefused):
             return self._account_of_a_record()
         try:
-            self._api.zone = ZoneInfo(text(details.get("timeZone")) or "UTC")
+            self._api.zone = ZoneInfo(text_of(details.get("timeZone")) or "UTC")
         except (ZoneInfoNotFoundError, ValueError, OSError):
             self._api.zone = ZoneInfo("UTC")
         if portal := id_of(details.get("portalId")):
@@ -74,7 +74,7 @@ class Portal:
         """The portal's id out of a record's address, for credentials that may not read the account's details."""
         answer = self._api.get(self._api.place("list", kind="contacts"), [("limit", "1")])
         for record in answer["results"]:
-            if found := re.search(r"/contacts/(\d+)/", text(record.get("url"))):
+            if found := re.search(r"/contacts/(\d+)/", text_of(record.get("url"))):
                 return found[1]
         raise ConfigError("HubSpot does not say which portal this token belongs to: give it a scope of the account")
 
@@ -86,7 +86,7 @@ class Portal:
 
     def _definitions(self, kind: str) -> dict[str, Definition]:
         answer = self._api.get(self._api.place("properties", kind=kind))
-        found = [definition(each) for each in answer["results"] if not each.get("archived")]
+        found = [definition_of(each) for each in answer["results"] if not each.get("archived")]
         if None in found:
             raise unreadable(f"use the properties of {kind}")
         return {each.name: each for each in found if each}
@@ -98,7 +98,7 @@ class Portal:
     def _owners(self) -> Iterator[Owner]:
         for archived in (False, True):
             query = [("limit", "100"), ("archived", "true" if archived else "false")]
-            for each in pages(self._api, self._api.place("owners"), query):
+            for each in list_all(self._api, self._api.place("owners"), query):
                 yield _owner(each, archived)
 
 
@@ -106,18 +106,18 @@ def _owner(answer: Mapping[str, Any], archived: bool) -> Owner:
     owner_id, is_archived = id_of(answer.get("id")), answer.get("archived")
     if not owner_id or not isinstance(is_archived, bool | None):
         raise unreadable("read owners")
-    names = (text(answer.get(part)) for part in ("firstName", "lastName"))
+    names = (text_of(answer.get(part)) for part in ("firstName", "lastName"))
     return Owner(
         crm=CRM,
         id=owner_id,
-        email=text(answer.get("email")),
+        email=text_of(answer.get("email")),
         name=" ".join(name for name in names if name),
         active=not (archived or is_archived),
         kind="queue" if answer.get("type") == "QUEUE" else "user",
     )
 
 
-def pages(api: Api, where: Place, query: Query) -> Iterator[Mapping[str, Any]]:
+def list_all(api: Api, where: Endpoint, query: Query) -> Iterator[Mapping[str, Any]]:
     """Every result of a listing, page after page. Raises `Unavailable` when HubSpot serves a page twice."""
     after, seen = "", set[str]()
     while True:
@@ -133,4 +133,4 @@ def pages(api: Api, where: Place, query: Query) -> Iterator[Mapping[str, Any]]:
 
 def next_page(answer: Mapping[str, Any]) -> str:
     """The token of the next page, `""` after the last one."""
-    return text(object_in(object_in(answer, "paging"), "next").get("after"))
+    return text_of(object_in(object_in(answer, "paging"), "next").get("after"))

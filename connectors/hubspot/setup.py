@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from connectors.hubspot.client import Api
-from connectors.hubspot.errors import KIND, Refused, text
+from connectors.hubspot.errors import KIND, RequestRefused, text_of
 from connectors.hubspot.mapping import COMPANY_PREFIX
 from connectors.hubspot.properties import Definition, crm_field
 from connectors.hubspot.schema import Portal
@@ -33,7 +33,7 @@ FITTING_TYPES = {"number": {"number"}, "string": {"string", "enumeration"}}
 """The types an existing property may have to take what we write."""
 
 
-def fields(portal: Portal) -> Iterator[CrmField]:
+def list_fields(portal: Portal) -> Iterator[CrmField]:
     """Every contact property, and every company property as `company.<property>`."""
     for of in portal.definitions("contacts").values():
         yield crm_field(KIND, of.name, of, of.writable)
@@ -50,7 +50,7 @@ def create_fields(api: Api, portal: Portal, names: FieldMap) -> Iterator[str]:
     yield from (_found(prop, known[prop], output) for output, prop in wanted.items() if prop in known)
     if not missing:
         return
-    archived = {text(each.get("name")) for each in _archived(api)}
+    archived = {text_of(each.get("name")) for each in _archived(api)}
     yield from _group(api)
     for output, prop in missing.items():
         if prop in archived:
@@ -82,7 +82,7 @@ def _group(api: Api) -> Iterator[str]:
         return
     try:
         api.post(where, {"name": GROUP, "label": GROUP_LABEL, "displayOrder": -1})
-    except Refused as error:
+    except RequestRefused as error:
         if error.category != "OBJECT_ALREADY_EXISTS" and error.status != 409:
             raise
         return
@@ -101,7 +101,7 @@ def _created(api: Api, output: str, prop: str) -> str:
     }
     try:
         api.post(api.place("properties", kind="contacts"), body)
-    except Refused as error:
+    except RequestRefused as error:
         if error.category == "OBJECT_ALREADY_EXISTS" or error.status == 409:
             return f"the HubSpot property {prop!r} exists"
         return f"HubSpot did not create the property {prop!r}: {error.said}"

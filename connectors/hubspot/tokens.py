@@ -13,8 +13,8 @@ from typing import Any
 
 from pydantic import SecretStr
 
-from connectors.hubspot.endpoints import place
-from connectors.hubspot.errors import Refused, Unauthorized, id_of
+from connectors.hubspot.endpoints import endpoint_of
+from connectors.hubspot.errors import RequestRefused, Unauthorized, id_of
 from connectors.hubspot.settings import Settings
 from crmsync.errors import ConfigError, Transient
 
@@ -65,8 +65,8 @@ class Tokens:
             "refresh_token": refresh,
         }
         try:
-            answer = self._send("POST", place(given.api_version, "token"), None, form=list(form.items()))
-        except (Refused, Unauthorized):
+            answer = self._send("POST", endpoint_of(given.api_version, "token"), None, form=list(form.items()))
+        except (RequestRefused, Unauthorized):
             raise ConfigError(
                 "HubSpot no longer accepts the OAuth refresh token or the client secret: install the app again and set "
                 "CRMSYNC_HUBSPOT__REFRESH_TOKEN"

@@ -49,21 +49,21 @@ _DECODED = {f"%{ord(each):02X}": each for each in ":/?@!$'()*,;"}
 _log = logging.getLogger(__name__)
 
 
-def signature(secret: str, address: str, body: bytes, timestamp: str) -> str:
+def sign(secret: str, address: str, body: bytes, timestamp: str) -> str:
     """HubSpot's signature, version 3, of a POST of `body` to `address` at `timestamp` (milliseconds, as text)."""
     uri = re.sub("%[0-9A-Fa-f]{2}", lambda found: _DECODED.get(found[0].upper(), found[0]), address)
     signed = b"POST" + uri.encode() + body + timestamp.encode()
     return b64encode(hmac.digest(secret.encode(), signed, "sha256")).decode()
 
 
-def refusal(settings: Webhooks, headers: Mapping[str, str], body: bytes, now: int) -> str:
+def why_refused(settings: Webhooks, headers: Mapping[str, str], body: bytes, now: int) -> str:
     """Why a call is not HubSpot's, for the log; `""` if it is. `now` is in milliseconds since 1970."""
     given, timestamp = headers.get("x-hubspot-signature-v3", ""), headers.get("x-hubspot-request-timestamp", "")
     if not given:
         return "it has no signature of version 3"
     if not re.fullmatch(r"[0-9]{1,15}", timestamp) or abs(now - int(timestamp)) > WINDOW:
         return "its timestamp is more than five minutes off; if all are refused, correct this machine's clock"
-    right = signature(settings.secret(), settings.public_url, body, timestamp)
+    right = sign(settings.secret(), settings.public_url, body, timestamp)
     if not hmac.compare_digest(given.encode("latin-1"), right.encode()):
         return (
             "its signature is wrong; if all are refused, public_url is not letter by letter the target URL that "
@@ -72,13 +72,13 @@ def refusal(settings: Webhooks, headers: Mapping[str, str], body: bytes, now: in
     return ""
 
 
-def application(settings: Webhooks, hints: Hints, wake: Callable[[], object]) -> Starlette:
+def application_of(settings: Webhooks, hints: Hints, wake: Callable[[], object]) -> Starlette:
     """What answers HubSpot: 204 once its hints are taken, 401 to everybody else. `wake` is called for what is new."""
     told = set[str]()
 
     async def receive(request: Request) -> Response:
         body = await _body(request)
-        why = _NO_BODY if body is None else refusal(settings, request.headers, body, time.time_ns() // 1_000_000)
+        why = _NO_BODY if body is None else why_refused(settings, request.headers, body, time.time_ns() // 1_000_000)
         if body is None or why:
             if why not in told:
                 told.add(why)
@@ -177,10 +177,10 @@ class _Server(uvicorn.Server):
 
 
 @contextmanager
-def receiving(settings: Webhooks, hints: Hints, wake: Callable[[], object]) -> Iterator[None]:
+def receive(settings: Webhooks, hints: Hints, wake: Callable[[], object]) -> Iterator[None]:
     """Listen in a thread until the block ends. Raises `ConfigError` where the port cannot be had."""
     line = _listening(settings)
-    server = _Server(application(settings, hints, wake))
+    server = _Server(application_of(settings, hints, wake))
     thread = threading.Thread(target=server.run, args=([line],), name="webhooks", daemon=True)
     thread.start()
     server.ready.wait(10)

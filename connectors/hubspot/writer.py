@@ -8,14 +8,22 @@ from typing import Any
 
 import orjson
 
-from connectors.hubspot.backward_stages import Moves, send
-from connectors.hubspot.batch_read import BATCH, Record, chunks, look_up
-from connectors.hubspot.bulk_import import TAKEN_BACK, Ended, NoImport, fits_import, groups, imported, settle
+from connectors.hubspot.backward_stages import Moves, update_contacts
+from connectors.hubspot.batch_read import BATCH, Record, cut_into_batches, look_up
+from connectors.hubspot.bulk_import import (
+    TAKEN_BACK,
+    Ended,
+    NoImport,
+    await_earlier_import,
+    fits_import,
+    group_rows,
+    import_rows,
+)
 from connectors.hubspot.client import Api
-from connectors.hubspot.errors import CRM, KIND, LOCK_WAIT, Locked, Refused, object_in, objects_in, text
-from connectors.hubspot.history import read_histories, replaced, versions
+from connectors.hubspot.errors import CRM, KIND, LOCK_WAIT, Locked, RequestRefused, object_in, objects_in, text_of
+from connectors.hubspot.history import read_histories, replaced_value, versions_of
 from connectors.hubspot.mapping import MERGES, OWNER, STAGE
-from connectors.hubspot.properties import number, objection, spelled
+from connectors.hubspot.properties import number_of, objection_to, property_text
 from connectors.hubspot.schema import Portal
 from crmsync.connector import FieldMap, Narrow, Notes
 from crmsync.model import Change, Receipt, Ref, Scalar
@@ -76,7 +84,7 @@ class Writer:
 
     def write(self, changes: Sequence[Change], narrow: Narrow) -> Iterator[Receipt]:
         """A receipt for each change that `narrow` leaves, in no particular order."""
-        settle(self._api, self._notes)
+        await_earlier_import(self._api, self._notes)
         self._moves.finish()
         yield from (Receipt(each.ref, False, "NO_ID", NO_ID) for each in changes if not each.ref.id.isdigit())
         inputs = [self._prepared(each) for each in changes if each.ref.id.isdigit()]
@@ -103,7 +111,7 @@ class Writer:
         for name in PERSONAL.keys() & change.after.keys():
             before, ours = (self._value(name, values.get(name)) for values in (change.before, change.after))
             was_cleared = name == "stage" and self._is_moved_back(self._prepared(change))
-            theirs = replaced(versions(record, PERSONAL[name]), before, ours, was_cleared=was_cleared)
+            theirs = replaced_value(versions_of(record, PERSONAL[name]), before, ours, was_cleared=was_cleared)
             if theirs is not None:
                 yield name, self._named(name, theirs)
 
@@ -142,7 +150,9 @@ class Writer:
         scored = [each for each in inputs if not PERSONAL.keys() & each.change.after.keys()]
         fit = {each.id: each for each in scored} if self._imports else {}
         rows = {contact_id: each.properties for contact_id, each in fit.items() if fits_import(each.properties)}
-        masses = [[fit[contact_id] for contact_id in ids] for ids in groups(rows, self._api.settings.import_threshold)]
+        masses = [
+            [fit[contact_id] for contact_id in ids] for ids in group_rows(rows, self._api.settings.import_threshold)
+        ]
         taken = {id(each) for mass in masses for each in mass}
         return masses, [each for each in inputs if id(each) not in taken]
 
@@ -154,7 +164,7 @@ class Writer:
         left, columns, ended = self._narrow(inputs, narrow), inputs[0].properties.keys(), None
         if rows := [each for each in left if each.properties.keys() == columns]:
             try:
-                ended = imported(self._api, self._notes, {each.id: each.properties for each in rows})
+                ended = import_rows(self._api, self._notes, {each.id: each.properties for each in rows})
             except NoImport:
                 self._imports = False
         if ended:
@@ -193,7 +203,7 @@ class Writer:
         return PERSONAL.get(name) or self._outputs.get(name, name)
 
     def _value(self, name: str, value: Scalar | None) -> str:
-        return spelled(self._stages.get(value, value) if name == "stage" and isinstance(value, str) else value)
+        return property_text(self._stages.get(value, value) if name == "stage" and isinstance(value, str) else value)
 
     def _objection(self, it: Input, prop: str, value: str) -> str:
         if prop == OWNER:
@@ -203,7 +213,7 @@ class Writer:
             return (
                 "HubSpot only moves stages forward: it would ignore this ([hubspot] backward_stages moves them anyway)"
             )
-        return objection(value, self._portal.definitions("contacts").get(prop), prop)
+        return objection_to(value, self._portal.definitions("contacts").get(prop), prop)
 
     def _takes_records(self, owner: str) -> bool:
         return any(each.id == owner and each.active for each in self._portal.owners())
@@ -218,7 +228,7 @@ class Writer:
         """Write one batch. One that is refused as a whole is narrowed down; the others are written all the same."""
         try:
             answer = self._sent(inputs, attempts)
-        except Refused as error:
+        except RequestRefused as error:
             yield from self._salvage_batch(inputs, error)
         except Locked as error:
             yield from self._locked(inputs, str(error))
@@ -228,10 +238,10 @@ class Writer:
     def _sent(self, inputs: Sequence[Input], attempts: int = LOCKED_ATTEMPTS) -> Mapping[str, Any]:
         for _ in range(attempts - 1):
             try:
-                return send(self._api, {each.id: each.properties for each in inputs})
+                return update_contacts(self._api, {each.id: each.properties for each in inputs})
             except Locked:
                 self._api.pause(LOCK_WAIT)
-        return send(self._api, {each.id: each.properties for each in inputs})
+        return update_contacts(self._api, {each.id: each.properties for each in inputs})
 
     def _locked(self, inputs: Sequence[Input], said: str) -> Iterator[Receipt]:
         if len(inputs) == 1:
@@ -240,7 +250,7 @@ class Writer:
         for half in _halves(inputs):
             yield from self._batch(half, 1)
 
-    def _salvage_batch(self, inputs: Sequence[Input], error: Refused) -> Iterator[Receipt]:
+    def _salvage_batch(self, inputs: Sequence[Input], error: RequestRefused) -> Iterator[Receipt]:
         """Write what can be written of a batch that was refused as a whole.
 
         HubSpot names the property, never the record: a property that no record may have is left out everywhere,
@@ -257,14 +267,16 @@ class Writer:
         else:
             yield from self._halved(inputs, error)
 
-    def _halved(self, inputs: Sequence[Input], error: Refused) -> Iterator[Receipt]:
+    def _halved(self, inputs: Sequence[Input], error: RequestRefused) -> Iterator[Receipt]:
         """The same where at least one input is a culprit: when the first half is fine, the second is not sent whole."""
         first, second = _halves(inputs)
         try:
             answer = self._sent(first)
-        except (Refused, Locked) as other:
+        except (RequestRefused, Locked) as other:
             yield from (
-                self._salvage_batch(first, other) if isinstance(other, Refused) else self._locked(first, str(other))
+                self._salvage_batch(first, other)
+                if isinstance(other, RequestRefused)
+                else self._locked(first, str(other))
             )
             yield from self._batch(second)
             return
@@ -277,7 +289,7 @@ class Writer:
         else:
             yield from self._batch(second)
 
-    def _salvaged(self, it: Input, error: Refused) -> Iterator[Receipt]:
+    def _salvaged(self, it: Input, error: RequestRefused) -> Iterator[Receipt]:
         """Write a culprit without what HubSpot blames; if it blames nothing of ours, without stage and owner."""
         blamed = {prop: why for prop, _, why in _blamed(error) if prop in it.properties}
         blamed = blamed or {prop: error.said for prop in (STAGE, OWNER) if prop in it.properties}
@@ -291,12 +303,12 @@ class Writer:
         """A receipt for each input out of an answer's body; its status says nothing (200, 207 and 201 all occur)."""
         open_inputs = {each.id: each for each in inputs}
         for result in objects_in(answer, "results"):
-            if it := open_inputs.pop(text(result.get("id")), None):
+            if it := open_inputs.pop(text_of(result.get("id")), None):
                 yield it.receipt()
         for error in objects_in(answer, "errors"):
             for contact_id in _ids(error):
                 if contact_id in open_inputs and error.get("category") not in ("OBJECT_NOT_FOUND", None):
-                    yield from self._salvaged(open_inputs.pop(contact_id), Refused(207, error, "one record"))
+                    yield from self._salvaged(open_inputs.pop(contact_id), RequestRefused(207, error, "one record"))
         if open_inputs:
             yield from self._looked_up(open_inputs)
 
@@ -327,21 +339,21 @@ def _lost(it: Input, record: Record | None) -> list[str]:
 
 
 def _same(one: str, other: str) -> bool:
-    return one == other or (number(one) is not None and number(one) == number(other))
+    return one == other or (number_of(one) is not None and number_of(one) == number_of(other))
 
 
-def _blamed(error: Refused) -> Iterator[tuple[str, str, str]]:
+def _blamed(error: RequestRefused) -> Iterator[tuple[str, str, str]]:
     """The properties that a refusal names, each with HubSpot's code and reason."""
     for each in objects_in(error.body, "errors"):
         for prop in _texts(object_in(each, "context"), "propertyName"):
-            yield prop, text(each.get("code")), text(each.get("message")) or error.said
+            yield prop, text_of(each.get("code")), text_of(each.get("message")) or error.said
     _, _, listed = error.said.partition("Property values were not valid: ")
     try:
         named = orjson.loads(listed) if listed else []
     except orjson.JSONDecodeError:
         return
     for each in objects_in({"named": named}, "named"):
-        yield text(each.get("name")), text(each.get("error")), text(each.get("message")) or error.said
+        yield text_of(each.get("name")), text_of(each.get("error")), text_of(each.get("message")) or error.said
 
 
 def _ids(error: Mapping[str, Any]) -> Iterator[str]:
@@ -353,7 +365,7 @@ def _ids(error: Mapping[str, Any]) -> Iterator[str]:
 def _texts(value: Mapping[str, Any], name: str) -> list[str]:
     """The texts of that name, be it one or a list."""
     said = value.get(name)
-    return [text(each) for each in (said if isinstance(said, list) else [said] if said else [])]
+    return [text_of(each) for each in (said if isinstance(said, list) else [said] if said else [])]
 
 
 def _batches(inputs: Sequence[Input]) -> Iterator[Sequence[Input]]:
@@ -362,7 +374,7 @@ def _batches(inputs: Sequence[Input]) -> Iterator[Sequence[Input]]:
     while rest:
         first = {each.id: each for each in reversed(rest)}
         rest = [each for each in rest if first[each.id] is not each]
-        yield from chunks(list(first.values())[::-1], BATCH)
+        yield from cut_into_batches(list(first.values())[::-1], BATCH)
 
 
 def _halves(inputs: Sequence[Input]) -> tuple[Sequence[Input], Sequence[Input]]:

@@ -13,18 +13,18 @@ from connectors.salesforce.contacts import NEVER
 from connectors.salesforce.errors import CRM
 from connectors.salesforce.paging import (
     SHORT_IN_LIST,
-    Place,
+    Cursor,
     Row,
     Source,
     after_all,
-    begun,
-    columns_of,
+    begin_pull,
     id_lists,
-    pages,
-    place,
+    pull_pages,
+    query_columns,
+    read_cursor,
     readable_rows,
 )
-from connectors.salesforce.schema import PREFIXES, Schema, instant, readable
+from connectors.salesforce.schema import PREFIXES, Schema, instant_of, readable_paths
 from crmsync.config.tables import Feed
 from crmsync.model import Activity, Page, Ref
 
@@ -54,9 +54,9 @@ class Origin:
     objects: tuple[str, ...] = ()
 
 
-def activities(org: Org, schema: Schema, feeds: Sequence[Feed], cursor: str | None) -> Iterator[Page[Activity]]:
+def pull_activities(org: Org, schema: Schema, feeds: Sequence[Feed], cursor: str | None) -> Iterator[Page[Activity]]:
     """Pages of everything that changed since the cursor, archived and deleted rows too."""
-    at = begun(place(cursor), org)
+    at = begin_pull(read_cursor(cursor), org)
     org.take_odd()
     names = dict.fromkeys(feed.source for feed in feeds)
     schema.learn(each for name in names for each in (name, *ORIGINS[name].objects))
@@ -65,8 +65,8 @@ def activities(org: Org, schema: Schema, feeds: Sequence[Feed], cursor: str | No
         make = partial(source_of, name, some, schema)
         if name in at.finished or not schema.pullable(name):
             continue
-        before = kinds_of(at.done[name].mark) if name in at.done else None
-        for rows, behind in pages(org, schema, make, at):
+        before = kinds_of_feed(at.done[name].mark) if name in at.done else None
+        for rows, behind in pull_pages(org, schema, make, at):
             found = of_rows(org, schema, some, rows, before) if rows else ()
             odd = org.take_odd()
             tell = bool(rows or odd or behind.job or at.job)  # that a job is given up, too
@@ -77,20 +77,20 @@ def activities(org: Org, schema: Schema, feeds: Sequence[Feed], cursor: str | No
     yield Page((), after_all(at).spelled())
 
 
-def _whole(schema: Schema, feeds: Sequence[Feed], at: Place) -> frozenset[str]:
+def _whole(schema: Schema, feeds: Sequence[Feed], at: Cursor) -> frozenset[str]:
     """The beginning of a source's ids where a pull that began without a cursor has come to its end.
 
     Where a column that tells what a row is cannot be read, rows only seem to be nothing.
     """
     name = feeds[0].source
     asked = {path for feed in feeds for path in feed.where}
-    seen = at.whole and name in at.finished and asked <= readable(schema, name, asked).keys()
+    seen = at.whole and name in at.finished and asked <= readable_paths(schema, name, asked).keys()
     return frozenset({ORIGINS[name].prefix} if seen else ())
 
 
 def _in_their_case(schema: Schema, feed: Feed) -> Feed:
     """The feed with its paths in the case in which Salesforce answers; those that are not there stay as they are."""
-    case = readable(schema, feed.source, (*feed.where, *feed.attributes.values()))
+    case = readable_paths(schema, feed.source, (*feed.where, *feed.attributes.values()))
     where = {case.get(path, path): each for path, each in feed.where.items()}
     attributes = {name: case.get(path, path) for name, path in feed.attributes.items()}
     return feed.model_copy(update={"where": where, "attributes": attributes})
@@ -100,14 +100,14 @@ def source_of(name: str, feeds: Sequence[Feed], schema: Schema) -> Source:
     """What to read of one object: only columns that this user sees and that every API can read."""
     origin = ORIGINS[name]
     asked = [path for feed in feeds for path in (*feed.where, *feed.attributes.values())]
-    columns = tuple(dict.fromkeys(readable(schema, name, (*origin.columns, *asked)).values()))
+    columns = tuple(dict.fromkeys(readable_paths(schema, name, (*origin.columns, *asked)).values()))
     defined = hashlib.sha256("".join(sorted(feed.model_dump_json() for feed in feeds)).encode()).hexdigest()[:12]
     mark = " ".join([defined, *dict.fromkeys(feed.kind for feed in feeds)])
     where = " AND ".join(f"{flag} = false" for flag in origin.leave_out if schema.resolve(name, flag))
     return Source(name, name, columns, where, mark=mark)
 
 
-def kinds_of(mark: str) -> list[str]:
+def kinds_of_feed(mark: str) -> list[str]:
     """The kinds that a source was read for."""
     return mark.split(" ")[1:]
 
@@ -120,7 +120,7 @@ def of_rows(
     `before` are the kinds the source was read for until now; where it never was, nothing can be gone.
     """
     origin = ORIGINS[feeds[0].source]
-    choose = chooser(feeds)
+    choose = choose_feeds(feeds)
     people = origin.people(org, schema, [row for row in rows if row.get("IsDeleted") is not True])
     found: list[Activity] = []
     dropped = set(before or ()) - {feed.kind for feed in feeds}
@@ -137,11 +137,11 @@ def of_rows(
     return found
 
 
-def chooser(feeds: Sequence[Feed]) -> Callable[[Row], Sequence[tuple[str, Feed | None]]]:
+def choose_feeds(feeds: Sequence[Feed]) -> Callable[[Row], Sequence[tuple[str, Feed | None]]]:
     """Says of a row for each kind which feed it fits, if any. Rows that agree in what feeds ask for are judged once."""
     paths = list(dict.fromkeys(path for feed in feeds for path in feed.where))
     kinds = list(dict.fromkeys(feed.kind for feed in feeds))
-    asked = {kind: [(feed, conditions(feed)) for feed in feeds if feed.kind == kind] for kind in kinds}
+    asked = {kind: [(feed, conditions_of(feed)) for feed in feeds if feed.kind == kind] for kind in kinds}
     judged: dict[tuple[object, ...], list[tuple[str, Feed | None]]] = {}
 
     def choose(row: Row) -> Sequence[tuple[str, Feed | None]]:
@@ -150,7 +150,8 @@ def chooser(feeds: Sequence[Feed]) -> Callable[[Row], Sequence[tuple[str, Feed |
             if len(judged) > MOST_JUDGED:
                 judged.clear()
             judged[key] = [
-                (kind, next((feed for feed, where in some if fits(where, row)), None)) for kind, some in asked.items()
+                (kind, next((feed for feed, where in some if meets_all(where, row)), None))
+                for kind, some in asked.items()
             ]
         return judged[key]
 
@@ -167,7 +168,7 @@ def _activities(feed: Feed, id_: str, at: datetime, row: Row, people: Sequence[R
 
 
 @dataclass(frozen=True)
-class Condition:
+class FeedCondition:
     """What a feed asks of a column: one of `allowed` (any, where there are none), none of `refused`; lower case."""
 
     path: str
@@ -175,7 +176,7 @@ class Condition:
     refused: frozenset[str]
 
 
-def conditions(feed: Feed) -> list[Condition]:
+def conditions_of(feed: Feed) -> list[FeedCondition]:
     """The feed's `where`: values that start with `!` are refused."""
     return [
         _condition(path, [wanted] if isinstance(wanted, str | int | float) else wanted)
@@ -183,15 +184,15 @@ def conditions(feed: Feed) -> list[Condition]:
     ]
 
 
-def _condition(path: str, wanted: Sequence[object]) -> Condition:
+def _condition(path: str, wanted: Sequence[object]) -> FeedCondition:
     if wanted == [False]:
-        return Condition(path, frozenset({"false", ""}), frozenset())
+        return FeedCondition(path, frozenset({"false", ""}), frozenset())
     texts = [str(each).lower() for each in wanted]
     refused = frozenset(each[1:] for each in texts if each.startswith("!"))
-    return Condition(path, frozenset(each for each in texts if not each.startswith("!")), refused)
+    return FeedCondition(path, frozenset(each for each in texts if not each.startswith("!")), refused)
 
 
-def fits(where: Sequence[Condition], row: Row) -> bool:
+def meets_all(where: Sequence[FeedCondition], row: Row) -> bool:
     """Whether a row meets all the conditions of a feed."""
     for each in where:
         have = str(row.get(each.path, "")).lower()
@@ -200,14 +201,14 @@ def fits(where: Sequence[Condition], row: Row) -> bool:
     return True
 
 
-def person(id_: object) -> Ref | None:
+def person_ref(id_: object) -> Ref | None:
     """The lead or contact behind an id of either, such as a `WhoId`."""
     kind = PREFIXES.get(str(id_)[:3])
     return Ref(CRM, kind, str(id_)) if kind else None
 
 
 def _refs(ids: Iterable[object]) -> list[Ref]:
-    return [ref for ref in map(person, ids) if ref]
+    return [ref for ref in map(person_ref, ids) if ref]
 
 
 def _who(object_: str) -> Callable[[Org, Schema, Sequence[Row]], People]:
@@ -229,7 +230,7 @@ def _looked_up(org: Org, schema: Schema, name: str, key: str, wanted: Sequence[s
     if not ids or key.lower() not in schema.of(name):
         return []
     source = Source(name, name, (key, *wanted), order=())
-    columns = [column for column in columns_of(source, schema) if schema.resolve(name, column.path)]
+    columns = [column for column in query_columns(source, schema) if schema.resolve(name, column.path)]
     names = ", ".join(column.path for column in columns)
     alive = " AND IsDeleted = false" if schema.resolve(name, "IsDeleted") else ""
     queries = [f"SELECT {names} FROM {name} WHERE {key} IN {some}{alive}" for some in id_lists(ids, SHORT_IN_LIST)]
@@ -270,37 +271,39 @@ def _member_people(org: Org, schema: Schema, rows: Sequence[Row]) -> People:
 
 def _task_at(kind: str, row: Row) -> datetime | None:
     """When it was done. `ActivityDate` is a due date, often in the future: it counts only if it was closed after it."""
-    created = instant(row.get("CreatedDate"))
+    created = instant_of(row.get("CreatedDate"))
     if kind.startswith("email_") or created is None:
         return created
-    due, modified = instant(row.get("ActivityDate")), instant(row.get("LastModifiedDate")) or created
-    return instant(row.get("CompletedDateTime")) or (due if due and due <= modified else created)
+    due, modified = instant_of(row.get("ActivityDate")), instant_of(row.get("LastModifiedDate")) or created
+    return instant_of(row.get("CompletedDateTime")) or (due if due and due <= modified else created)
 
 
 def _event_at(kind: str, row: Row) -> datetime | None:
     start = (
-        instant(row.get("StartDateTime")) or instant(row.get("ActivityDateTime")) or instant(row.get("ActivityDate"))
+        instant_of(row.get("StartDateTime"))
+        or instant_of(row.get("ActivityDateTime"))
+        or instant_of(row.get("ActivityDate"))
     )
-    created = instant(row.get("CreatedDate"))
+    created = instant_of(row.get("CreatedDate"))
     if kind == "meeting_booked":
         return min((each for each in (created, start) if each), default=None)
     return start or created
 
 
 def _mail_at(kind: str, row: Row) -> datetime | None:
-    sent = instant(row.get("MessageDate")) or instant(row.get("CreatedDate"))
-    return (instant(row.get("FirstOpenedDate")) or sent) if kind == "email_opened" else sent
+    sent = instant_of(row.get("MessageDate")) or instant_of(row.get("CreatedDate"))
+    return (instant_of(row.get("FirstOpenedDate")) or sent) if kind == "email_opened" else sent
 
 
 def _member_at(kind: str, row: Row) -> datetime | None:
     """When they signed up or answered; what they attended, on the campaign's first day if it comes later."""
-    joined = instant(row.get("CreatedDate"))
-    answered = instant(row.get("FirstRespondedDate"))
+    joined = instant_of(row.get("CreatedDate"))
+    answered = instant_of(row.get("FirstRespondedDate"))
     if joined is None or kind.endswith("_registered"):
         return joined
     told = [joined, *([answered] if answered else [])]
-    if kind.endswith("_attended") and (starts := instant(row.get("Campaign.StartDate"))):
-        told.append(min(starts, instant(row.get("LastModifiedDate")) or starts))
+    if kind.endswith("_attended") and (starts := instant_of(row.get("Campaign.StartDate"))):
+        told.append(min(starts, instant_of(row.get("LastModifiedDate")) or starts))
     return max(told)
 
 

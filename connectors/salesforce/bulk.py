@@ -16,8 +16,8 @@ import requests
 
 from connectors.http import header_number
 from connectors.salesforce.client import Org
-from connectors.salesforce.errors import CRM, Refused, bulk_job, id_in
-from connectors.salesforce.row_errors import SILENT, Refusal, refusal_of_bulk
+from connectors.salesforce.errors import CRM, RequestRefused, bulk_job, id_in
+from connectors.salesforce.row_errors import SILENT, RowError, refusal_of_bulk
 from crmsync.connector import Notes
 from crmsync.errors import Cancelled, Transient, Unavailable, quote_crm
 
@@ -52,7 +52,7 @@ def csv_rows(body: bytes) -> Iterator[list[str]]:
         raise Transient("Salesforce answered CSV that cannot be read") from None
 
 
-def wait(org: Org, path: str) -> dict[str, Any]:
+def await_job(org: Org, path: str) -> dict[str, Any]:
     """The job once it has ended. Raises `Unavailable` when it takes longer than `bulk_wait`; it then runs on."""
     waited, number = 0.0, 0
     while True:
@@ -69,36 +69,36 @@ def wait(org: Org, path: str) -> dict[str, Any]:
         waited, number = waited + pause, number + 1
 
 
-def ingest(
+def update_rows(
     org: Org, notes: Notes, object_: str, rows: Mapping[str, Mapping[str, Any]]
-) -> Iterator[tuple[str, Refusal | None]]:
+) -> Iterator[tuple[str, RowError | None]]:
     """Update rows (cells by API name, by record id) and say of each id what became of it.
 
     The job's id is in `notes` before its data is sent, so that whoever comes after a crash waits for it first.
     Raises `NotBegun` where Salesforce does not take the next part of the rows.
     """
-    for body, ids in bodies(rows):
+    for body, ids in csv_bodies(rows):
         try:
             job = _uploaded(org, notes, object_, body)
-        except Refused as error:
+        except RequestRefused as error:
             raise NotBegun(error.message) from error
-        ended = wait(org, f"jobs/ingest/{job}")
+        ended = await_job(org, f"jobs/ingest/{job}")
         yield from _results(org, job, ended, ids)
         _forget(org, notes, job)
 
 
-def settle(org: Org, notes: Notes) -> None:
+def await_earlier_jobs(org: Org, notes: Notes) -> None:
     """Wait for the jobs an earlier run has left: nothing is read or written over their heads."""
     for note in [each for each in notes if each.startswith(NOTE)]:
         job = note.removeprefix(NOTE)
         try:
             state = org.rest("GET", f"jobs/ingest/{job}", read=bulk_job)["state"]
-        except Refused:
+        except RequestRefused:
             state = "Gone"
         if (state == "Open" and _is_aborted(org, job)) or state == "Gone":
             del notes[note]
         else:
-            wait(org, f"jobs/ingest/{job}")
+            await_job(org, f"jobs/ingest/{job}")
             _forget(org, notes, job)
 
 
@@ -106,12 +106,12 @@ def _is_aborted(org: Org, job: str) -> bool:
     """Whether a job whose data never arrived whole will never begin, even if whoever made it comes back."""
     try:
         org.rest("PATCH", f"jobs/ingest/{job}", {"state": "Aborted"})
-    except Refused:
+    except RequestRefused:
         return False
     return True
 
 
-def bodies(rows: Mapping[str, Mapping[str, Any]], most: int = BODY) -> Iterator[tuple[bytes, list[str]]]:
+def csv_bodies(rows: Mapping[str, Mapping[str, Any]], most: int = BODY) -> Iterator[tuple[bytes, list[str]]]:
     """CSV bodies of at most `most` bytes with the ids each holds. Rows need not have the same columns."""
     columns = sorted({column for cells in rows.values() for column in cells})
     header = _line(["Id", *columns])
@@ -153,7 +153,7 @@ def _uploaded(org: Org, notes: Notes, object_: str, body: bytes) -> str:
         try:
             headers = {"Content-Type": "text/csv; charset=UTF-8"}
             org.raw("PUT", f"jobs/ingest/{job}/batches", _taken, data=body, headers=headers)
-        except Refused:
+        except RequestRefused:
             del notes[NOTE + job]
             if last:
                 raise
@@ -186,21 +186,21 @@ def _begin(org: Org, job: str) -> None:
     """Close the upload; a repeat of it is refused, and then the job's state tells that it was heard."""
     try:
         org.rest("PATCH", f"jobs/ingest/{job}", {"state": "UploadComplete"})
-    except Refused:
+    except RequestRefused:
         if org.rest("GET", f"jobs/ingest/{job}", read=bulk_job)["state"] == "Open":
             raise
 
 
-def _results(org: Org, job: str, ended: Mapping[str, Any], ids: Sequence[str]) -> Iterator[tuple[str, Refusal | None]]:
+def _results(org: Org, job: str, ended: Mapping[str, Any], ids: Sequence[str]) -> Iterator[tuple[str, RowError | None]]:
     """By id, never by position: Salesforce returns rows in an order of its own."""
     known = {each[:15]: each for each in ids}
-    told: dict[str, Refusal | None] = {}
+    told: dict[str, RowError | None] = {}
     for id_ in _result_ids(org, job, "successfulResults"):
         told[id_[:15]] = None
     for id_, error in _failed(org, job):
         told[id_[:15]] = refusal_of_bulk(error)
     if ended["state"] != "JobComplete":
-        unprocessed = Refusal("JOB_FAILED", str(ended.get("errorMessage") or ended["state"])[:500])
+        unprocessed = RowError("JOB_FAILED", str(ended.get("errorMessage") or ended["state"])[:500])
         for id_ in _result_ids(org, job, "unprocessedrecords"):
             told.setdefault(id_[:15], unprocessed)
     yield from ((full, told.get(short, SILENT)) for short, full in known.items())
@@ -229,7 +229,7 @@ def _named_rows(answer: requests.Response) -> list[dict[str, str]]:
 
 def _forget(org: Org, notes: Notes, job: str) -> None:
     """Tidy up after a job whose end is known; Salesforce would do it in a week."""
-    with contextlib.suppress(Refused, Unavailable):
+    with contextlib.suppress(RequestRefused, Unavailable):
         org.raw("DELETE", f"jobs/ingest/{job}", lambda answer: None)
     del notes[NOTE + job]
 
@@ -242,14 +242,14 @@ def begin_query(org: Org, soql: str) -> str:
     """Begin a query job that sees deleted and archived rows, and return its id."""
     try:
         job = org.rest("POST", "jobs/query", {"operation": "queryAll", "query": soql}, read=id_in)
-    except Refused as error:
+    except RequestRefused as error:
         raise NotBegun(error.message) from error
     return str(job["id"])
 
 
 def ended_query(org: Org, job: str) -> int:
     """Wait for a query job and return its number of rows. Raises `QueryFailed` where it gave up: that is no answer."""
-    ended = wait(org, f"jobs/query/{job}")
+    ended = await_job(org, f"jobs/query/{job}")
     if ended["state"] != "JobComplete":
         raise QueryFailed(quote_crm(str(ended.get("errorMessage") or ended["state"])))
     return int(ended.get("numberRecordsProcessed") or 0)
@@ -292,5 +292,5 @@ def _in_order(header: Sequence[str], rows: list[list[str]], columns: Sequence[st
 
 def delete_query(org: Org, job: str) -> None:
     """Tidy up after a query that was read to its end."""
-    with contextlib.suppress(Refused, Unavailable):
+    with contextlib.suppress(RequestRefused, Unavailable):
         org.raw("DELETE", f"jobs/query/{job}", lambda answer: None)

@@ -6,8 +6,8 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from datetime import timedelta
 
 from connectors.salesforce.client import Org
-from connectors.salesforce.contacts import Reader
-from connectors.salesforce.errors import Refused, counted, page
+from connectors.salesforce.contacts import RecordReader
+from connectors.salesforce.errors import RequestRefused, query_page, record_counts
 from connectors.salesforce.missing_fields import (
     missing_input,
     missing_outputs,
@@ -15,7 +15,7 @@ from connectors.salesforce.missing_fields import (
     missing_values,
     value_clicks,
 )
-from connectors.salesforce.paging import literal
+from connectors.salesforce.paging import instant_literal
 from connectors.salesforce.payload import converted_statuses
 from connectors.salesforce.schema import NUMBERS, OBJECTS, Schema
 from connectors.salesforce.setup import NUMERIC
@@ -36,7 +36,7 @@ GRANTS = {
 
 
 def check(
-    org: Org, schema: Schema, readers: Mapping[str, Reader], names: FieldMap, account: Callable[[], str]
+    org: Org, schema: Schema, readers: Mapping[str, RecordReader], names: FieldMap, account: Callable[[], str]
 ) -> Checkup:
     """Everything an admin should know before the first run. Never raises for what the org says; it tells it."""
     schema.forget()
@@ -61,7 +61,7 @@ def check(
         try:
             for is_problem, sentence in part():
                 (problems if is_problem else notes).append(sentence)
-        except (Refused, Unavailable) as error:
+        except (RequestRefused, Unavailable) as error:
             notes.append(f"could not be checked: {error}")
     return Checkup(found, tuple(problems), tuple(notes))
 
@@ -69,7 +69,7 @@ def check(
 PROBLEM, NOTE = True, False
 
 
-def _fields(schema: Schema, reader: Reader) -> Iterator[tuple[bool, str]]:
+def _fields(schema: Schema, reader: RecordReader) -> Iterator[tuple[bool, str]]:
     """Mapped fields that this user does not see, and formulas, which change without a trace."""
     for name, path in {"email": "Email", **reader.fields}.items():
         known = schema.resolve(OBJECTS[reader.kind], path)
@@ -83,7 +83,7 @@ def _fields(schema: Schema, reader: Reader) -> Iterator[tuple[bool, str]]:
             )
 
 
-def _outputs(schema: Schema, reader: Reader) -> Iterator[tuple[bool, str]]:
+def _outputs(schema: Schema, reader: RecordReader) -> Iterator[tuple[bool, str]]:
     """Fields of ours that are missing, locked or of the wrong type."""
     object_ = OBJECTS[reader.kind]
     yield from ((PROBLEM, each.sentence) for each in missing_outputs(schema, reader))
@@ -95,7 +95,7 @@ def _outputs(schema: Schema, reader: Reader) -> Iterator[tuple[bool, str]]:
             yield PROBLEM, f"{object_}.{api} (the output {name!r}) must be a number, not {known.type}"
 
 
-def _stages(org: Org, schema: Schema, reader: Reader) -> Iterator[tuple[bool, str]]:
+def _stages(org: Org, schema: Schema, reader: RecordReader) -> Iterator[tuple[bool, str]]:
     """Stage values that the picklist lacks, or that only a conversion may set."""
     object_, path = OBJECTS[reader.kind], reader.stage_field
     yield from ((PROBLEM, each.sentence) for each in missing_stage(schema, reader))
@@ -115,7 +115,7 @@ def _stages(org: Org, schema: Schema, reader: Reader) -> Iterator[tuple[bool, st
         )
 
 
-def _stage_values(schema: Schema, reader: Reader) -> Iterator[tuple[bool, str]]:
+def _stage_values(schema: Schema, reader: RecordReader) -> Iterator[tuple[bool, str]]:
     object_, api = OBJECTS[reader.kind], reader.stage_field
     remedy = "run: crmsync setup"
     if not api.endswith("__c"):
@@ -126,7 +126,7 @@ def _stage_values(schema: Schema, reader: Reader) -> Iterator[tuple[bool, str]]:
 
 def _visible(org: Org) -> Iterator[tuple[bool, str]]:
     """Sharing hides records without an error: compare what is seen with what there is."""
-    there = org.rest("GET", f"limits/recordCount?sObjects={','.join(OBJECTS.values())}", read=counted)
+    there = org.rest("GET", f"limits/recordCount?sObjects={','.join(OBJECTS.values())}", read=record_counts)
     for object_ in OBJECTS.values():
         seen = _count(org, f"SELECT COUNT() FROM {object_}")
         if seen < SEEN_SHARE * there.get(object_, 0):
@@ -168,7 +168,7 @@ def _feeds(schema: Schema, feeds: Sequence[Feed]) -> Iterator[tuple[bool, str]]:
 
 def _blindness(org: Org, schema: Schema, feeds: Sequence[Feed]) -> Iterator[tuple[bool, str]]:
     """Einstein Activity Capture can keep e-mails outside the records: then leads are active and nothing is logged."""
-    since = literal(org.now() - BLIND_DAYS)
+    since = instant_literal(org.now() - BLIND_DAYS)
     active = _count(org, f"SELECT COUNT() FROM Lead WHERE LastActivityDate >= {since[:10]}")
     sources = [each for each in dict.fromkeys(feed.source for feed in feeds) if schema.of(each)]
     logged = sum(_count(org, f"SELECT COUNT() FROM {each} WHERE SystemModstamp >= {since}") for each in sources)
@@ -181,7 +181,7 @@ def _blindness(org: Org, schema: Schema, feeds: Sequence[Feed]) -> Iterator[tupl
 
 
 def _count(org: Org, soql: str) -> int:
-    return int(org.call(lambda client: page(client.query(soql))).get("totalSize") or 0)
+    return int(org.call(lambda client: query_page(client.query(soql))).get("totalSize") or 0)
 
 
 def _quota(org: Org) -> Iterator[tuple[bool, str]]:

@@ -24,11 +24,20 @@ from connectors.http import (
     http_date,
     is_loopback,
     parse_json,
-    patiently,
     retry_after_seconds,
     whole_body,
+    with_retries,
 )
-from connectors.salesforce.errors import CRM, Expired, Refused, exchanged, expected, odd_answer, page, unreadable
+from connectors.salesforce.errors import (
+    CRM,
+    Expired,
+    RequestRefused,
+    check_object,
+    odd_answer,
+    query_page,
+    run_exchange,
+    unreadable,
+)
 from connectors.salesforce.settings import Settings, normal_address
 from connectors.salesforce.tokens import JWT_LIFE, Token, new_token
 from crmsync.connector import Stop
@@ -168,7 +177,7 @@ class Org:
 
     def call(self, exchange: Callable[[Salesforce], T]) -> T:
         """Do one exchange patiently. Raises `Unavailable`, `ConfigError` (`Refused` too) or `Cancelled`."""
-        return patiently(CRM, lambda: self._once(exchange), self.stop)
+        return with_retries(CRM, lambda: self._once(exchange), self.stop)
 
     def rest(self, method: str, path: str, body: object = None, read: Callable[[Any], Any] = _whatever) -> Any:
         """What `read` makes of the JSON of `path` below `/services/data/vNN.0/`, repeated on `Transient`."""
@@ -181,7 +190,7 @@ class Org:
 
     def query(self, soql: str) -> dict[str, Any]:
         """The first page of a query that sees deleted and archived rows too."""
-        return self.call(lambda client: page(client.query(soql, include_deleted=True)))
+        return self.call(lambda client: query_page(client.query(soql, include_deleted=True)))
 
     def more(self, link: str) -> dict[str, Any]:
         """The page behind a `nextRecordsUrl`, of which only the locator is believed."""
@@ -189,7 +198,7 @@ class Org:
         if not found:
             raise Unavailable(CRM, "Salesforce gave a link to the next page that is none")
         everything = found[1].lower() == "queryall"
-        return self.call(lambda client: page(client.query_more(found[2], include_deleted=everything)))
+        return self.call(lambda client: query_page(client.query_more(found[2], include_deleted=everything)))
 
     def rows(self, soql: str) -> list[dict[str, Any]]:
         """All rows of a query that is known to be small."""
@@ -243,7 +252,7 @@ class Org:
         body = {"allOrNone": False, "compositeRequest": dated}
         try:
             parts: dict[str, Part] = self.rest("POST", "composite", body, read=_parts)
-        except Refused:
+        except RequestRefused:
             return {}
         return parts
 
@@ -253,7 +262,7 @@ class Org:
         if any(name not in answers or answers[name].status != 200 for name in paths):
             return [self.query(soql) for soql in queries]
         try:
-            return [page(answers[name].body) for name in paths]
+            return [query_page(answers[name].body) for name in paths]
         except Transient:
             return [self.query(soql) for soql in queries]
 
@@ -261,11 +270,11 @@ class Org:
         self._mind_the_quota()
         client = self._client or self._log_in(None)
         try:
-            return exchanged(lambda: exchange(client))
+            return run_exchange(lambda: exchange(client))
         except Expired:
             client = self._log_in(client)
         try:
-            return exchanged(lambda: exchange(client))
+            return run_exchange(lambda: exchange(client))
         except Expired:
             raise ConfigError(
                 "Salesforce gives out a token and then refuses it; check the IP ranges and the 'API Enabled' "
@@ -284,14 +293,14 @@ class Org:
         """A token; a JWT by our clock that was refused is made once more by Salesforce's, which the refusal told."""
         told = self.told_time()
         try:
-            return exchanged(lambda: new_token(self._session, self.settings, told))
+            return run_exchange(lambda: new_token(self._session, self.settings, told))
         except ConfigError:
             theirs = self.told_time()
             if self.settings.auth != "jwt" or told is not None or theirs is None:
                 raise
             if abs(theirs - datetime.now(UTC)) < JWT_LIFE:
                 raise
-            return exchanged(lambda: new_token(self._session, self.settings, theirs))
+            return run_exchange(lambda: new_token(self._session, self.settings, theirs))
 
     def _client_with(self, token: Token) -> Salesforce:
         client = _Client(
@@ -350,12 +359,15 @@ def _objects(rows: Sequence[Any]) -> list[dict[str, Any]]:
 
 
 def _parts(answer: Any) -> dict[str, Part]:
-    listed = expected(answer, "compositeResponse")["compositeResponse"]
+    listed = check_object(answer, "compositeResponse")["compositeResponse"]
     if not isinstance(listed, list):
         raise odd_answer()
     parts: dict[str, Part] = {}
     for each in listed:
-        name, status = expected(each, "referenceId", "httpStatusCode", "body")["referenceId"], each["httpStatusCode"]
+        name, status = (
+            check_object(each, "referenceId", "httpStatusCode", "body")["referenceId"],
+            each["httpStatusCode"],
+        )
         headers = each.get("httpHeaders") or {}
         if not isinstance(name, str) or type(status) is not int or not isinstance(headers, dict):
             raise odd_answer()

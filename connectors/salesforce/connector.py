@@ -26,7 +26,7 @@ class SalesforceConnector:
         self._names, self._notes = names, notes
         self._org = Org(settings, stop)
         self._schema = Schema(self._org)
-        self._readers = contacts.readers(settings, names)
+        self._readers = contacts.readers_of(settings, names)
         self._account = ""
 
     @property
@@ -53,25 +53,25 @@ class SalesforceConnector:
 
     def contacts(self, cursor: str | None) -> Iterator[Page[Contact]]:
         """Leads and contacts, and the contacts of accounts that changed."""
-        return contacts.contacts(self._org, self._schema, self._readers, cursor)
+        return contacts.pull_contacts(self._org, self._schema, self._readers, cursor)
 
     def activities(self, cursor: str | None) -> Iterator[Page[Activity]]:
         """What `[[salesforce.activities]]` makes of tasks, events, e-mails and campaign members."""
-        return activities.activities(self._org, self._schema, self._org.settings.activities, cursor)
+        return activities.pull_activities(self._org, self._schema, self._org.settings.activities, cursor)
 
     def owners(self) -> Sequence[Owner]:
         """Users, and the queues of leads."""
-        return owners.owners(self._org)
+        return owners.list_owners(self._org)
 
     def read(self, refs: Sequence[Ref]) -> Iterator[Contact]:
         """The records as the database has them now."""
-        bulk.settle(self._org, self._notes)
-        return contacts.read(self._org, self._schema, self._readers, refs)
+        bulk.await_earlier_jobs(self._org, self._notes)
+        return contacts.read_records(self._org, self._schema, self._readers, refs)
 
     def write(self, changes: Sequence[Change], narrow: Narrow = list) -> Iterator[Receipt]:
         """Update by id."""
         writer = Writer(self._org, self._schema, self._readers, self.owners, self._notes, narrow)
-        bulk.settle(self._org, self._notes)
+        bulk.await_earlier_jobs(self._org, self._notes)
         return writer.write(changes)
 
     def overwritten(self, changes: Sequence[Change]) -> Mapping[Ref, Mapping[str, Scalar | None]]:

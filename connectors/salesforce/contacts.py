@@ -8,20 +8,20 @@ from datetime import UTC, datetime
 from functools import partial
 
 from connectors.salesforce.client import QUERIES_PER_COMPOSITE, Org
-from connectors.salesforce.errors import CRM, Refused
+from connectors.salesforce.errors import CRM, RequestRefused
 from connectors.salesforce.paging import (
     IN_LIST,
     Row,
     Source,
     after_all,
-    begun,
-    columns_of,
+    begin_pull,
     id_lists,
-    pages,
-    place,
+    pull_pages,
+    query_columns,
+    read_cursor,
     readable_rows,
 )
-from connectors.salesforce.schema import OBJECTS, Schema, instant, readable
+from connectors.salesforce.schema import OBJECTS, Schema, instant_of, readable_paths
 from connectors.salesforce.settings import Settings
 from crmsync.connector import FieldMap
 from crmsync.errors import ConfigError
@@ -36,7 +36,7 @@ BASE = {
 NEVER = datetime.min.replace(tzinfo=UTC)
 
 
-class Reader:
+class RecordReader:
     """Turns rows of one kind into contacts. `unread` are the mapped fields that were not there to be read last time."""
 
     def __init__(self, kind: str, settings: Settings, names: FieldMap) -> None:
@@ -51,7 +51,7 @@ class Reader:
     def source(self, schema: Schema) -> Source:
         """What to read: only columns that exist, that this user sees, and that every API can read."""
         wanted = dict.fromkeys((*BASE[self.kind], self.stage_field, *self.fields.values(), *self.outputs.values()))
-        self._read = readable(schema, OBJECTS[self.kind], filter(None, wanted))
+        self._read = readable_paths(schema, OBJECTS[self.kind], filter(None, wanted))
         self.unread = frozenset(name for name, path in self.fields.items() if path not in self._read)
         return Source(OBJECTS[self.kind], OBJECTS[self.kind], tuple(dict.fromkeys(self._read.values())))
 
@@ -90,24 +90,26 @@ def _text(row: Row, path: str) -> str:
 
 
 def _changed_at(row: Row) -> datetime:
-    own = instant(row.get("SystemModstamp")) or NEVER
+    own = instant_of(row.get("SystemModstamp")) or NEVER
     accounts = row.get("Account.SystemModstamp")
-    return max(own, instant(accounts) or NEVER) if accounts else own
+    return max(own, instant_of(accounts) or NEVER) if accounts else own
 
 
-def readers(settings: Settings, names: FieldMap) -> dict[str, Reader]:
+def readers_of(settings: Settings, names: FieldMap) -> dict[str, RecordReader]:
     """A reader for each kind."""
-    return {kind: Reader(kind, settings, names) for kind in OBJECTS}
+    return {kind: RecordReader(kind, settings, names) for kind in OBJECTS}
 
 
-def streams(all_readers: Mapping[str, Reader], schema: Schema) -> list[tuple[Reader, Callable[[], Source]]]:
+def streams_of(
+    all_readers: Mapping[str, RecordReader], schema: Schema
+) -> list[tuple[RecordReader, Callable[[], Source]]]:
     """What a pull reads, in order: leads, contacts, and the contacts of accounts that changed.
 
     An account's change does not touch its contacts, so that where an account's field is mapped they are read for it.
     Raises `ConfigError` where the integration user does not see leads or contacts at all.
     """
     schema.learn([*OBJECTS.values(), "Account"])
-    each: list[tuple[Reader, Callable[[], Source]]] = []
+    each: list[tuple[RecordReader, Callable[[], Source]]] = []
     for kind, reader in all_readers.items():
         if not schema.pullable(OBJECTS[kind]):
             raise ConfigError(
@@ -127,16 +129,16 @@ def by_account(source: Source) -> Source:
     return replace(source, stream="ContactByAccount", columns=columns, order=("Id",), parent=("AccountId", "Account"))
 
 
-def contacts(
-    org: Org, schema: Schema, all_readers: Mapping[str, Reader], cursor: str | None
+def pull_contacts(
+    org: Org, schema: Schema, all_readers: Mapping[str, RecordReader], cursor: str | None
 ) -> Iterator[Page[Contact]]:
     """Pages of everything that changed since the cursor, the deleted, merged and converted ones too."""
-    at = begun(place(cursor), org)
+    at = begin_pull(read_cursor(cursor), org)
     org.take_odd()
-    for reader, make in streams(all_readers, schema):
+    for reader, make in streams_of(all_readers, schema):
         if make().stream in at.finished:
             continue
-        for rows, behind in pages(org, schema, make, at):
+        for rows, behind in pull_pages(org, schema, make, at):
             odd = org.take_odd()
             tell = bool(rows or odd or behind.job or at.job)  # that a job is given up, too
             at = behind
@@ -145,7 +147,9 @@ def contacts(
     yield Page((), after_all(at).spelled(), odd=org.take_odd())
 
 
-def read(org: Org, schema: Schema, all_readers: Mapping[str, Reader], refs: Sequence[Ref]) -> Iterator[Contact]:
+def read_records(
+    org: Org, schema: Schema, all_readers: Mapping[str, RecordReader], refs: Sequence[Ref]
+) -> Iterator[Contact]:
     """The records as they are now, in no particular order; one that Salesforce does not know is `erased`."""
     for kind, reader in all_readers.items():
         ids = list(dict.fromkeys(ref.id for ref in refs if ref.kind == kind))
@@ -155,11 +159,11 @@ def read(org: Org, schema: Schema, all_readers: Mapping[str, Reader], refs: Sequ
             yield from (Contact(Ref(CRM, kind, each), NEVER, gone=True, erased=True) for each in gone)
 
 
-def _rows_of(org: Org, schema: Schema, reader: Reader, ids: Sequence[str]) -> tuple[list[Row], list[str]]:
+def _rows_of(org: Org, schema: Schema, reader: RecordReader, ids: Sequence[str]) -> tuple[list[Row], list[str]]:
     """The rows with these ids, without the columns that are no longer there, and the ids that are gone."""
     try:
         return rows_by_id(org, schema, reader.source(schema), ids)
-    except Refused as error:
+    except RequestRefused as error:
         if error.code != "INVALID_FIELD":
             raise
     schema.forget()
@@ -171,7 +175,7 @@ def rows_by_id(org: Org, schema: Schema, source: Source, ids: Sequence[str]) -> 
 
     An id whose row cannot be read is in neither; nor is any that did not come beside a row that hides its own.
     """
-    columns = columns_of(source, schema)
+    columns = query_columns(source, schema)
     names = ", ".join(column.path for column in columns)
     queries = [f"SELECT {names} FROM {source.object} WHERE Id IN {some}" for some in id_lists(ids)]
     before = org.take_odd()

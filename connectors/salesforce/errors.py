@@ -10,7 +10,7 @@ import requests
 import urllib3
 from simple_salesforce.exceptions import SalesforceError
 
-from connectors.http import NotJson, clean
+from connectors.http import NotJson, clean_text
 from crmsync.errors import ConfigError, CrmsyncError, Transient, Unavailable, quote_crm
 
 CRM = "salesforce"
@@ -21,7 +21,7 @@ class Expired(Exception):
     """The access token is no longer taken: log in again and repeat."""
 
 
-class Refused(ConfigError):
+class RequestRefused(ConfigError):
     """Salesforce read the request and said no. `code` is its error code, such as `INVALID_FIELD`."""
 
     def __init__(self, code: str, said: str) -> None:
@@ -58,7 +58,7 @@ ADVICE = {
 }
 
 
-def exchanged(send: Callable[[], T]) -> T:
+def run_exchange(send: Callable[[], T]) -> T:
     """The value of one exchange. Raises `Expired`, `Transient`, `Unavailable`, `Refused` or `ConfigError`."""
     try:
         return send()
@@ -90,7 +90,7 @@ def _judge(status: int, content: Any) -> NoReturn:
         raise Transient(f"Salesforce answered {status} with something that is not JSON")
     if status == 410:
         raise ConfigError(ADVICE["UNSUPPORTED_API_VERSION"])
-    raise Refused(code, message)
+    raise RequestRefused(code, message)
 
 
 def _said(content: Any) -> tuple[str, str]:
@@ -98,7 +98,7 @@ def _said(content: Any) -> tuple[str, str]:
     first = content[0] if isinstance(content, list) and content else content
     if not isinstance(first, dict):
         return "", ""
-    return text(first.get("errorCode")) or text(first.get("error")), text(first.get("message"))[:1000]
+    return text_of(first.get("errorCode")) or text_of(first.get("error")), text_of(first.get("message"))[:1000]
 
 
 def _limit(message: str) -> CrmsyncError:
@@ -112,7 +112,7 @@ def _limit(message: str) -> CrmsyncError:
     return Transient(f"Salesforce is busy: {quote_crm(message)}", retry_after=CONCURRENCY_PAUSE)
 
 
-def expected(value: Any, *keys: str) -> dict[str, Any]:
+def check_object(value: Any, *keys: str) -> dict[str, Any]:
     """`value` if it is an object with these keys. Raises `Transient`: half an answer is an upstream failure."""
     if not isinstance(value, dict) or any(key not in value for key in keys):
         raise odd_answer()
@@ -129,11 +129,11 @@ def unreadable(what: str) -> Unavailable:
     return Unavailable(CRM, f"Salesforce's answer about {what} is of another shape than documented")
 
 
-def having(*keys: str) -> Callable[[Any], dict[str, Any]]:
+def object_with(*keys: str) -> Callable[[Any], dict[str, Any]]:
     """Reads an object that has these keys, none of them empty: for `Org.rest`."""
 
     def read(value: Any) -> dict[str, Any]:
-        found = expected(value, *keys)
+        found = check_object(value, *keys)
         if any(found[key] is None for key in keys):
             raise odd_answer()
         return found
@@ -143,25 +143,25 @@ def having(*keys: str) -> Callable[[Any], dict[str, Any]]:
 
 def id_in(value: Any) -> dict[str, Any]:
     """Reads an object with an `id`."""
-    if not is_id(expected(value, "id")["id"]):
+    if not is_id(check_object(value, "id")["id"]):
         raise odd_answer()
-    return expected(value)
+    return check_object(value)
 
 
 def bulk_job(value: Any) -> dict[str, Any]:
     """Reads what is said of a bulk job: its `state`, and how many rows it had where it says so."""
-    found = expected(value, "state")
+    found = check_object(value, "state")
     if not isinstance(found["state"], str) or not isinstance(found.get("numberRecordsProcessed"), int | None):
         raise odd_answer()
     return found
 
 
-def page(value: Any) -> dict[str, Any]:
+def query_page(value: Any) -> dict[str, Any]:
     """Reads a page of a query: a list of `records`, and where it goes on unless it is `done`.
 
     What the records are is for `pulling.readable_cells` to say: one odd record is not an odd page.
     """
-    found = expected(value, "records", "done")
+    found = check_object(value, "records", "done")
     if not isinstance(found["records"], list) or not isinstance(found["done"], bool):
         raise odd_answer()
     if not found["done"] and not isinstance(found.get("nextRecordsUrl"), str):
@@ -171,12 +171,12 @@ def page(value: Any) -> dict[str, Any]:
     return found
 
 
-def counted(value: Any) -> dict[str, int]:
+def record_counts(value: Any) -> dict[str, int]:
     """Reads `limits/recordCount`: how many records there are of each object, roughly."""
-    listed = expected(value, "sObjects")["sObjects"]
+    listed = check_object(value, "sObjects")["sObjects"]
     if not isinstance(listed, list):
         raise odd_answer()
-    found = [(expected(each, "count")["count"], text(each.get("name"))) for each in listed]
+    found = [(check_object(each, "count")["count"], text_of(each.get("name"))) for each in listed]
     if any(type(count) is not int for count, _ in found):
         raise odd_answer()
     return {name: count for count, name in found}
@@ -187,6 +187,6 @@ def is_id(value: Any) -> bool:
     return isinstance(value, str) and re.fullmatch(r"[A-Za-z0-9]{15,18}", value, re.ASCII) is not None
 
 
-def text(value: Any) -> str:
+def text_of(value: Any) -> str:
     """A text, cleaned, or a number as text; empty where it is neither."""
-    return clean(str(value)) if isinstance(value, str | int | float) else ""
+    return clean_text(str(value)) if isinstance(value, str | int | float) else ""

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 
-from connectors.salesforce.contacts import Reader
+from connectors.salesforce.contacts import RecordReader
 from connectors.salesforce.schema import OBJECTS, UNREADABLE, Schema
 from crmsync.connector import MissingField
 
 
-def missing_fields(schema: Schema, readers: Mapping[str, Reader]) -> list[MissingField]:
+def missing_fields(schema: Schema, readers: Mapping[str, RecordReader]) -> list[MissingField]:
     """Every mapped field, output and stage that is not there, each with a sentence for the admin."""
     return [
         each
@@ -19,14 +19,14 @@ def missing_fields(schema: Schema, readers: Mapping[str, Reader]) -> list[Missin
     ]
 
 
-def missing_inputs(schema: Schema, reader: Reader) -> Iterator[MissingField]:
+def missing_inputs(schema: Schema, reader: RecordReader) -> Iterator[MissingField]:
     """What `[fields]` maps."""
     for name, path in reader.fields.items():
         if sentence := missing_input(schema, reader, name, path):
             yield MissingField("field", name, reader.kind, sentence)
 
 
-def missing_input(schema: Schema, reader: Reader, name: str, path: str) -> str:
+def missing_input(schema: Schema, reader: RecordReader, name: str, path: str) -> str:
     """What to say of a field that cannot be read; nothing of one that can."""
     object_ = OBJECTS[reader.kind]
     known = schema.resolve(object_, path)
@@ -43,7 +43,7 @@ def missing_input(schema: Schema, reader: Reader, name: str, path: str) -> str:
     return ""
 
 
-def missing_outputs(schema: Schema, reader: Reader) -> Iterator[MissingField]:
+def missing_outputs(schema: Schema, reader: RecordReader) -> Iterator[MissingField]:
     """What crmsync is to write its scores into."""
     object_ = OBJECTS[reader.kind]
     for name, api in reader.outputs.items():
@@ -52,7 +52,7 @@ def missing_outputs(schema: Schema, reader: Reader) -> Iterator[MissingField]:
             yield MissingField("output", name, reader.kind, sentence)
 
 
-def missing_stage(schema: Schema, reader: Reader) -> Iterator[MissingField]:
+def missing_stage(schema: Schema, reader: RecordReader) -> Iterator[MissingField]:
     """Where the stage lives, if the config names any."""
     object_, path = OBJECTS[reader.kind], reader.stage_field
     if reader.stages and schema.of(object_).get(path.lower()) is None:
@@ -60,7 +60,7 @@ def missing_stage(schema: Schema, reader: Reader) -> Iterator[MissingField]:
         yield MissingField("stage", "stage", reader.kind, sentence)
 
 
-def missing_values(schema: Schema, reader: Reader) -> dict[str, str]:
+def missing_values(schema: Schema, reader: RecordReader) -> dict[str, str]:
     """The stages, by their values, for which a picklist that this user sees has no active value."""
     known = schema.of(OBJECTS[reader.kind]).get(reader.stage_field.lower())
     if known is None or known.type != "picklist":

@@ -3,17 +3,17 @@
 from __future__ import annotations
 
 from connectors.salesforce.client import Org
-from connectors.salesforce.errors import CRM, Refused, is_id, text, unreadable
+from connectors.salesforce.errors import CRM, RequestRefused, is_id, text_of, unreadable
 from crmsync.model import Owner
 
 
-def owners(org: Org) -> list[Owner]:
+def list_owners(org: Org) -> list[Owner]:
     """Users of the full CRM, the inactive ones too, and the queues that may own leads."""
     users = org.rows("SELECT Id, Name, Email, IsActive FROM User WHERE UserType = 'Standard'")
     if not all(is_id(each.get("Id")) and isinstance(each.get("IsActive"), bool) for each in users):
         raise unreadable("users")
     people = [
-        Owner(CRM, each["Id"], text(each.get("Email")), text(each.get("Name")), active=each["IsActive"])
+        Owner(CRM, each["Id"], text_of(each.get("Email")), text_of(each.get("Name")), active=each["IsActive"])
         for each in users
     ]
     return people + _queues(org)
@@ -22,9 +22,9 @@ def owners(org: Org) -> list[Owner]:
 def _queues(org: Org) -> list[Owner]:
     try:
         queues = org.rows("SELECT QueueId, Queue.Name, Queue.Email FROM QueueSobject WHERE SobjectType = 'Lead'")
-    except Refused:
+    except RequestRefused:
         return []  # an org or a user without queues
     named = [(each.get("QueueId"), each.get("Queue") or {}) for each in queues]
     if not all(is_id(id_) and isinstance(queue, dict) for id_, queue in named):
         raise unreadable("queues")
-    return [Owner(CRM, str(id_), text(q.get("Email")), text(q.get("Name")), kind="queue") for id_, q in named]
+    return [Owner(CRM, str(id_), text_of(q.get("Email")), text_of(q.get("Name")), kind="queue") for id_, q in named]

@@ -13,8 +13,8 @@ from typing import Any, NamedTuple, TypeAlias
 
 from connectors.salesforce import bulk
 from connectors.salesforce.client import Org
-from connectors.salesforce.errors import CRM, Refused, counted, is_id
-from connectors.salesforce.schema import KINDS, READ_BOOLEAN, Field, Schema, instant, reader
+from connectors.salesforce.errors import CRM, RequestRefused, is_id, record_counts
+from connectors.salesforce.schema import KINDS, READ_BOOLEAN, Field, Schema, instant_of, reader_of
 from crmsync.errors import ConfigError, Unavailable
 from crmsync.model import Odd, Ref, Scalar
 
@@ -62,7 +62,7 @@ class Done:
 
 
 @dataclass(frozen=True)
-class Place:
+class Cursor:
     """A cursor: what is done, and where the pull that is under way stands.
 
     `until` is the server's time when the pull began, `stream` the one it is reading, after the row `after` or at the
@@ -89,16 +89,16 @@ class Place:
         return json.dumps({"v": 1, "done": done, "here": here}, separators=(",", ":"))
 
 
-def place(cursor: str | None) -> Place:
+def read_cursor(cursor: str | None) -> Cursor:
     """Read a cursor. Raises `ConfigError` for one of another kind: going on from a guess would lose records."""
     if not cursor:
-        return Place(whole=True)
+        return Cursor(whole=True)
     try:
         told = json.loads(cursor)
         done = {name: Done(until, tuple(columns), mark) for name, (until, columns, mark) in told["done"].items()}
         until, finished, stream, after, *job = told["here"]
         if told["v"] == 1:
-            return Place(done, until, tuple(finished), stream, tuple(after), *job)
+            return Cursor(done, until, tuple(finished), stream, tuple(after), *job)
     except (ValueError, KeyError, TypeError):
         pass
     raise ConfigError("the stored Salesforce cursor is not one that this version reads; run: crmsync backfill")
@@ -115,7 +115,7 @@ class Window:
     until: datetime
 
 
-def window(source: Source, at: Place) -> Window:
+def window_of(source: Source, at: Cursor) -> Window:
     """What to read of a stream: everything the first time, and again when it is asked for more than it was."""
     until = _instant(at.until)
     known = at.done.get(source.stream)
@@ -125,10 +125,10 @@ def window(source: Source, at: Place) -> Window:
 
 
 def _instant(text: str) -> datetime:
-    return instant(text) or datetime.min.replace(tzinfo=UTC)
+    return instant_of(text) or datetime.min.replace(tzinfo=UTC)
 
 
-def soql(source: Source, window: Window, after: After, schema: Schema) -> str:
+def query_of(source: Source, window: Window, after: After, schema: Schema) -> str:
     """The query for a window, after a row."""
     beyond = [_beyond(source, after, schema)] if after else []
     return f"{_select(source, window, beyond)} ORDER BY {', '.join(source.order)}"
@@ -153,7 +153,7 @@ def _within(source: Source, window: Window) -> list[str]:
     if window.since is None:
         return []
     stamp = source.order[0] if source.parent is None else "SystemModstamp"
-    between = [f"{stamp} >= {literal(window.since)}", f"{stamp} <= {literal(window.until)}"]
+    between = [f"{stamp} >= {instant_literal(window.since)}", f"{stamp} <= {instant_literal(window.until)}"]
     if source.parent is None:
         return between
     key, parent = source.parent
@@ -172,15 +172,15 @@ def _beyond(source: Source, after: After, schema: Schema) -> str:
 
 
 def _literal_of(known: Field | None, value: str) -> str:
-    return literal(_instant(value)) if known and known.type == "datetime" else quoted(value)
+    return instant_literal(_instant(value)) if known and known.type == "datetime" else text_literal(value)
 
 
-def literal(at: datetime) -> str:
+def instant_literal(at: datetime) -> str:
     """An aware instant in SOQL, whole seconds, never quoted."""
     return at.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
 
 
-def quoted(text: str) -> str:
+def text_literal(text: str) -> str:
     """Text in SOQL."""
     escaped = text.replace("\\", "\\\\").replace("'", "\\'").replace("\n", "\\n").replace("\r", "\\r")
     return f"'{escaped}'"
@@ -189,10 +189,10 @@ def quoted(text: str) -> str:
 def id_lists(ids: Sequence[str], most: int = IN_LIST) -> Iterator[str]:
     """`('…','…')` lists that fit a query."""
     for start in range(0, len(ids), most):
-        yield "(" + ",".join(quoted(each) for each in ids[start : start + most]) + ")"
+        yield "(" + ",".join(text_literal(each) for each in ids[start : start + most]) + ")"
 
 
-class Column(NamedTuple):
+class QueryColumn(NamedTuple):
     """A column of a query: its path, the way to it in a JSON record, how its value is read, and whether not every text
     will do.
     """
@@ -212,17 +212,17 @@ class Column(NamedTuple):
         return isinstance(value, str | int) and (self.read is not READ_BOOLEAN or is_truth)
 
 
-def columns_of(source: Source, schema: Schema) -> list[Column]:
+def query_columns(source: Source, schema: Schema) -> list[QueryColumn]:
     """The columns of a source, in the order of its query."""
     known = {path: schema.resolve(source.object, path) for path in _columns(source)}
-    readers = {path: reader(it.type if it else "string") for path, it in known.items()}
+    readers = {path: reader_of(it.type if it else "string") for path, it in known.items()}
     return [
-        Column(path, tuple(path.split(".")), read, path == "Id" or read is READ_BOOLEAN)
+        QueryColumn(path, tuple(path.split(".")), read, path == "Id" or read is READ_BOOLEAN)
         for path, read in readers.items()
     ]
 
 
-def readable_rows(org: Org, source: Source, columns: Sequence[Column], records: Iterable[Any]) -> list[Row]:
+def readable_rows(org: Org, source: Source, columns: Sequence[QueryColumn], records: Iterable[Any]) -> list[Row]:
     """The records of a page of JSON, or of CSV, that can be read; the org remembers why the others cannot.
 
     Salesforce answers every column that was asked for, if only with nothing: a record without one is no answer.
@@ -250,7 +250,7 @@ class _Unreadable(Exception):
     """Why a record cannot be read, as it stands after "it came"."""
 
 
-def _odd(object_: str, record: Any, columns: Sequence[Column], why: str) -> Odd:
+def _odd(object_: str, record: Any, columns: Sequence[QueryColumn], why: str) -> Odd:
     places = {column.path: place for place, column in enumerate(columns)}
     told = record[places["Id"]] if isinstance(record, list) and "Id" in places else None
     id_ = record.get("Id") if isinstance(record, dict) else told
@@ -259,7 +259,7 @@ def _odd(object_: str, record: Any, columns: Sequence[Column], why: str) -> Odd:
     return Odd(f"{object_} {id_}", why, Ref(CRM, KINDS[object_], str(id_)) if object_ in KINDS else None)
 
 
-def _read(values: Iterable[Any], columns: Sequence[Column]) -> Row:
+def _read(values: Iterable[Any], columns: Sequence[QueryColumn]) -> Row:
     return {
         path: known
         for (path, _steps, read, _strict), value in zip(columns, values, strict=True)
@@ -267,7 +267,7 @@ def _read(values: Iterable[Any], columns: Sequence[Column]) -> Row:
     }
 
 
-def _walk(record: Any, column: Column) -> Any:
+def _walk(record: Any, column: QueryColumn) -> Any:
     value = record
     for step in column.steps:
         try:
@@ -281,44 +281,44 @@ def _walk(record: Any, column: Column) -> Any:
     raise _Unreadable("with values of another type than documented")
 
 
-def begun(at: Place, org: Org) -> Place:
+def begin_pull(at: Cursor, org: Org) -> Cursor:
     """The place of a pull under way, or of one that begins now."""
-    return at if at.until else replace(at, until=literal(org.now()))
+    return at if at.until else replace(at, until=instant_literal(org.now()))
 
 
-def after_stream(at: Place, source: Source) -> Place:
+def after_stream(at: Cursor, source: Source) -> Cursor:
     """The place once a stream is read to its end."""
     done = {**at.done, source.stream: Done(at.until, source.columns, source.mark)}
     finished = (*at.finished, source.stream)
-    return Place(done, at.until, finished, whole=at.whole)
+    return Cursor(done, at.until, finished, whole=at.whole)
 
 
-def after_all(at: Place) -> Place:
+def after_all(at: Cursor) -> Cursor:
     """The place once every stream is read: the next pull opens a window of its own."""
-    return Place(at.done)
+    return Cursor(at.done)
 
 
-def pages(org: Org, schema: Schema, make: Callable[[], Source], at: Place) -> Iterator[tuple[list[Row], Place]]:
+def pull_pages(org: Org, schema: Schema, make: Callable[[], Source], at: Cursor) -> Iterator[tuple[list[Row], Cursor]]:
     """The pages of one stream from a place on, each with the place behind it; the last place is behind the stream.
 
     `make` says what to read: it is asked again when a field has gone since the last describe.
     """
     source = make()
-    within = window(source, at)
+    within = window_of(source, at)
     if source.parent and within.since is None:
         yield [], after_stream(at, source)  # everything was read anyway
         return
-    if at.stream != source.stream or at.shape != shape(source):
+    if at.stream != source.stream or at.shape != fingerprint_of(source):
         at = _beginning(at, source)
     after = at.after
     large = bool(at.job) or (within.since is None and not after and _is_large(org, source))
     if large:
         with contextlib.suppress(bulk.NotBegun):
-            yield from _bulk_pages(org, columns_of(source, schema), source, within, at)
+            yield from _bulk_pages(org, query_columns(source, schema), source, within, at)
             return
         at = _beginning(at, source)
     source, page = _first_page(org, schema, source, make, within, after)
-    columns = columns_of(source, schema)
+    columns = query_columns(source, schema)
     if not large and not source.parent and page.get("totalSize", 0) > org.settings.bulk_query_threshold:
         with contextlib.suppress(bulk.NotBegun):
             yield from _bulk_pages(org, columns, source, within, at)
@@ -328,18 +328,18 @@ def pages(org: Org, schema: Schema, make: Callable[[], Source], at: Place) -> It
         if not rows and not page["done"]:
             raise Unavailable(CRM, f"Salesforce answered a page of {source.object} of which nothing can be read")
         after = _advanced(source, rows[-1], after) if rows else after
-        at = after_stream(at, source) if page["done"] else replace(at, after=after, shape=shape(source))
+        at = after_stream(at, source) if page["done"] else replace(at, after=after, shape=fingerprint_of(source))
         yield rows, at
         if page["done"]:
             return
         page = _following(org, schema, source, within, after, page["nextRecordsUrl"])
 
 
-def _beginning(at: Place, source: Source) -> Place:
-    return replace(at, stream=source.stream, after=(), job="", locator="", read=0, shape=shape(source))
+def _beginning(at: Cursor, source: Source) -> Cursor:
+    return replace(at, stream=source.stream, after=(), job="", locator="", read=0, shape=fingerprint_of(source))
 
 
-def shape(source: Source) -> str:
+def fingerprint_of(source: Source) -> str:
     """A few signs that change when something else is asked for: what was read before then is not all of it."""
     return hashlib.sha256(" ".join([*_columns(source), source.mark]).encode()).hexdigest()[:8]
 
@@ -347,8 +347,8 @@ def shape(source: Source) -> str:
 def _is_large(org: Org, source: Source) -> bool:
     """Whether a whole object is too much for REST, by Salesforce's own rough count; sorting it might take too long."""
     try:
-        counts = org.rest("GET", f"limits/recordCount?sObjects={source.object}", read=counted)
-    except Refused:
+        counts = org.rest("GET", f"limits/recordCount?sObjects={source.object}", read=record_counts)
+    except RequestRefused:
         return False
     return any(count > org.settings.bulk_query_threshold for count in counts.values())
 
@@ -358,23 +358,25 @@ def _first_page(
 ) -> tuple[Source, dict[str, Any]]:
     """The first page, without the columns that are no longer there."""
     try:
-        return source, org.query(soql(source, within, after, schema))
-    except Refused as error:
+        return source, org.query(query_of(source, within, after, schema))
+    except RequestRefused as error:
         if error.code != "INVALID_FIELD":
             raise
     schema.forget()
     source = make()
-    return source, org.query(soql(source, within, after, schema))
+    return source, org.query(query_of(source, within, after, schema))
 
 
 def _bulk_pages(
-    org: Org, columns: Sequence[Column], source: Source, within: Window, at: Place
-) -> Iterator[tuple[list[Row], Place]]:
+    org: Org, columns: Sequence[QueryColumn], source: Source, within: Window, at: Cursor
+) -> Iterator[tuple[list[Row], Cursor]]:
     """The same by Bulk 2.0. The job is in the cursor before it is waited for, its locator before each further page."""
     afresh = _beginning(at, source)
     try:
         if at.job:
-            with contextlib.suppress(Refused):  # the job is gone: results live a week, and belong to one API version
+            with contextlib.suppress(
+                RequestRefused
+            ):  # the job is gone: results live a week, and belong to one API version
                 yield from _job_pages(org, columns, source, at)
                 return
         at = replace(afresh, job=bulk.begin_query(org, bulk_soql(source, within)))
@@ -385,7 +387,9 @@ def _bulk_pages(
         raise Unavailable(CRM, f"a bulk query of {source.object} has to be begun again: {error}") from error
 
 
-def _job_pages(org: Org, columns: Sequence[Column], source: Source, at: Place) -> Iterator[tuple[list[Row], Place]]:
+def _job_pages(
+    org: Org, columns: Sequence[QueryColumn], source: Source, at: Cursor
+) -> Iterator[tuple[list[Row], Cursor]]:
     """The pages of a job from a locator on. Raises `QueryFailed` where it failed, or is short of rows or columns."""
     promised = bulk.ended_query(org, at.job)
     names = [column.path for column in columns]
@@ -405,10 +409,10 @@ def _following(org: Org, schema: Schema, source: Source, within: Window, after: 
     """The next page; where its locator has expired, a new query from the last row on."""
     try:
         return org.more(link)
-    except Refused as error:
+    except RequestRefused as error:
         if error.code != "INVALID_QUERY_LOCATOR":
             raise
-    return org.query(soql(source, within, after, schema))
+    return org.query(query_of(source, within, after, schema))
 
 
 def _advanced(source: Source, last: Row, before: After) -> After:

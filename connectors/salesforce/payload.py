@@ -8,22 +8,22 @@ from functools import cached_property
 from typing import Any
 
 from connectors.salesforce.client import Org
-from connectors.salesforce.contacts import Reader
-from connectors.salesforce.errors import text
-from connectors.salesforce.row_errors import Refusal
-from connectors.salesforce.schema import OBJECTS, Field, Schema, fitting
+from connectors.salesforce.contacts import RecordReader
+from connectors.salesforce.errors import text_of
+from connectors.salesforce.row_errors import RowError
+from connectors.salesforce.schema import OBJECTS, Field, Schema, fit_value
 from crmsync.model import Change, Owner, Scalar
 
 
 @dataclass
-class Row:
+class Update:
     """A change under way: the cells it writes, by name, and what became of them so far."""
 
     change: Change
     cells: dict[str, Any] = field(default_factory=dict)
     taken: set[str] = field(default_factory=set)
-    refused: dict[str, Refusal] = field(default_factory=dict)
-    moved: Refusal | None = None
+    refused: dict[str, RowError] = field(default_factory=dict)
+    moved: RowError | None = None
     silent: bool = False
     under_way: int = 0
 
@@ -32,7 +32,7 @@ class Row:
         """Whether there is something to tell: an answer may leave a row out, and so may whoever narrows a batch."""
         return not self.silent and bool(self.taken or self.refused or not self.cells)
 
-    def refuse(self, names: Iterable[str], why: Refusal) -> None:
+    def refuse(self, names: Iterable[str], why: RowError) -> None:
         """These names will not be written."""
         self.refused.update(dict.fromkeys(names, why))
 
@@ -41,21 +41,21 @@ class Unwritable(Exception):
     """A value that is refused before it is sent."""
 
     def __init__(self, code: str, message: str) -> None:
-        self.refusal = Refusal(code, message)
+        self.refusal = RowError(code, message)
         super().__init__(message)
 
 
 def converted_statuses(org: Org) -> frozenset[str]:
     """The values of `Lead.Status` that mean "converted"."""
     rows = org.rows("SELECT ApiName, MasterLabel FROM LeadStatus WHERE IsConverted = true")
-    return frozenset(text(each.get("ApiName")) or text(each.get("MasterLabel")) for each in rows)
+    return frozenset(text_of(each.get("ApiName")) or text_of(each.get("MasterLabel")) for each in rows)
 
 
 class Cells:
     """Makes rows of changes. Users and converted statuses are asked for once, when first needed."""
 
     def __init__(
-        self, org: Org, schema: Schema, readers: Mapping[str, Reader], owners: Callable[[], Sequence[Owner]]
+        self, org: Org, schema: Schema, readers: Mapping[str, RecordReader], owners: Callable[[], Sequence[Owner]]
     ) -> None:
         self._org, self._schema, self._readers, self._read_owners = org, schema, readers, owners
 
@@ -64,9 +64,9 @@ class Cells:
         reader = self._readers[kind]
         return {**reader.outputs, "stage": reader.stage_field, "owner": "OwnerId"}
 
-    def row(self, change: Change) -> Row:
+    def row(self, change: Change) -> Update:
         """A change with its cells checked against describe; what cannot be written is refused without asking."""
-        row = Row(change)
+        row = Update(change)
         for name, value in change.after.items():
             try:
                 row.cells[name] = self._cell(change, name, value)
@@ -83,7 +83,7 @@ class Cells:
         if value is None or value == "":
             return None
         try:
-            return fitting(value, known)
+            return fit_value(value, known)
         except ValueError as error:
             raise Unwritable("UNFIT", str(error)) from None
 

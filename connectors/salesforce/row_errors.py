@@ -5,13 +5,13 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any, Literal
 
-from connectors.salesforce.errors import text
+from connectors.salesforce.errors import text_of
 
 Kind = Literal["row", "field", "lock", "moved", "silent"]
 
 
 @dataclass(frozen=True)
-class Refusal:
+class RowError:
     """Why one row was not taken. `fields` are the API names Salesforce blames, if it does."""
 
     code: str
@@ -41,7 +41,7 @@ class Refusal:
         return f"{WORDS[self.code]} (Salesforce: {said})" if self.code in WORDS else f"{self.code}: {said}"
 
 
-SILENT = Refusal("NO_RESULT", "Salesforce did not say what became of the row")
+SILENT = RowError("NO_RESULT", "Salesforce did not say what became of the row")
 """Stands for a row that an answer leaves out."""
 
 LOCKS = frozenset(
@@ -117,22 +117,22 @@ WORDS = {
 }
 
 
-def refusal(errors: Any) -> Refusal:
+def first_error(errors: Any) -> RowError:
     """The first error of a refused row, as Collections (`statusCode`) or REST (`errorCode`) spell it."""
     first = errors[0] if isinstance(errors, list) and errors and isinstance(errors[0], dict) else {}
     fields = first.get("fields")
-    return Refusal(
-        text(first.get("statusCode")) or text(first.get("errorCode")) or "UNKNOWN",
-        text(first.get("message"))[:500],
-        tuple(map(text, fields)) if isinstance(fields, list) else (),
+    return RowError(
+        text_of(first.get("statusCode")) or text_of(first.get("errorCode")) or "UNKNOWN",
+        text_of(first.get("message"))[:500],
+        tuple(map(text_of, fields)) if isinstance(fields, list) else (),
     )
 
 
-def refusal_of_bulk(text: str) -> Refusal:
+def refusal_of_bulk(text: str) -> RowError:
     """The `sf__Error` cell of a Bulk 2.0 result: `CODE:message:field field --`, as far as it is so."""
     code, colon, rest = text.partition(":")
     if not colon or not code.replace("_", "").isupper():
-        return Refusal("UNKNOWN", text[:500])
+        return RowError("UNKNOWN", text[:500])
     message, _, named = rest.rpartition(":")
     fields = tuple(named.removesuffix("--").split()) if named.rstrip().endswith("--") else ()
-    return Refusal(code, (message if fields or named.strip() == "--" else rest)[:500], fields)
+    return RowError(code, (message if fields or named.strip() == "--" else rest)[:500], fields)

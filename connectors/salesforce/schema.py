@@ -11,9 +11,9 @@ from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from typing import Any
 
-from connectors.http import clean
+from connectors.http import clean_text
 from connectors.salesforce.client import Org
-from connectors.salesforce.errors import Refused, expected, odd_answer
+from connectors.salesforce.errors import RequestRefused, check_object, odd_answer
 from crmsync.connector import CrmField
 from crmsync.errors import Transient
 from crmsync.model import Scalar
@@ -145,13 +145,13 @@ class Schema:
         try:
             found: Fields = self._org.rest("GET", f"sobjects/{name}/describe", read=_fields)
             return found
-        except Refused as error:
+        except RequestRefused as error:
             if error.code in ("NOT_FOUND", "INVALID_TYPE", "INSUFFICIENT_ACCESS"):
                 return {}
             raise
 
 
-def readable(schema: Schema, name: str, paths: Iterable[str]) -> dict[str, str]:
+def readable_paths(schema: Schema, name: str, paths: Iterable[str]) -> dict[str, str]:
     """Of these paths the ones this user sees and every API can read, each with the case in which Salesforce answers."""
     found = {path: schema.find(name, path) for path in paths}
     return {path: each[0] for path, each in found.items() if each and each[1].type not in UNREADABLE}
@@ -159,7 +159,7 @@ def readable(schema: Schema, name: str, paths: Iterable[str]) -> dict[str, str]:
 
 def _fields(describe: Any) -> Fields:
     """What a describe says. Raises `Transient` where any of it is not as documented: a field must not seem gone."""
-    listed = expected(describe, "fields")["fields"]
+    listed = check_object(describe, "fields")["fields"]
     if not isinstance(listed, list) or not listed:
         raise odd_answer()
     fields = [_field(each) for each in listed]
@@ -167,13 +167,13 @@ def _fields(describe: Any) -> Fields:
 
 
 def _field(told: Any) -> Field:
-    said = expected(told, "name", "type")
+    said = check_object(told, "name", "type")
     parents, values = said.get("referenceTo") or [], said.get("picklistValues") or []
     texts = [said["name"], said["type"], said.get("relationshipName") or ""]
     sizes = [said.get(name) or 0 for name in ("length", "precision", "scale", "digits")]
     if not all(isinstance(each, list) for each in (parents, values)):
         raise odd_answer()
-    texts += [*parents, *(expected(each, "value")["value"] for each in values)]
+    texts += [*parents, *(check_object(each, "value")["value"] for each in values)]
     if not all(isinstance(each, str) for each in texts) or not all(isinstance(each, int) for each in sizes):
         raise odd_answer()
     length, precision, scale, digits = sizes
@@ -202,7 +202,7 @@ def crm_field(kind: str, field: Field) -> CrmField:
     return CrmField(kind, field.name, word, field.writable, field.options)
 
 
-def reader(type_: str) -> Callable[[Any], Scalar | None]:
+def reader_of(type_: str) -> Callable[[Any], Scalar | None]:
     """How a value that JSON or CSV holds becomes one of the type that describe says; `None` where it is not known."""
     if type_ in NUMBERS:
         return _number
@@ -226,7 +226,7 @@ def _choices(value: Any) -> tuple[str, ...] | None:
 def _moment(value: Any) -> str | None:
     if isinstance(value, str) and value[19:] in _WHOLE_SECONDS:
         return value[:19] + "+00:00"
-    at = instant(value)
+    at = instant_of(value)
     return at.isoformat() if at else None
 
 
@@ -252,7 +252,7 @@ _READERS: dict[str, Callable[[Any], Scalar | None]] = {
 }
 
 
-def instant(text: object) -> datetime | None:
+def instant_of(text: object) -> datetime | None:
     """`2020-10-22T21:03:23.000+0000` (REST), `…T21:03:23.000Z` (Bulk) or ISO 8601, as aware UTC."""
     try:
         at = datetime.fromisoformat(str(text))
@@ -263,7 +263,7 @@ def instant(text: object) -> datetime | None:
     return at.replace(tzinfo=UTC) if at.tzinfo is None else at.astimezone(UTC)
 
 
-def fitting(value: Scalar, field: Field) -> str | int | float | bool:
+def fit_value(value: Scalar, field: Field) -> str | int | float | bool:
     """The value as the field takes it: text clamped to its length, a number rounded to its scale.
 
     Raises `ValueError` with a sentence for the admin where the field cannot hold it.
@@ -272,12 +272,12 @@ def fitting(value: Scalar, field: Field) -> str | int | float | bool:
         return _fitting_number(value, field)
     if field.type == "boolean":
         return bool(value)
-    text = clean(";".join(value) if isinstance(value, tuple) else _spelled(value))
+    text = clean_text(";".join(value) if isinstance(value, tuple) else _spelled(value))
     if field.type in ("picklist", "multipicklist") and field.restricted and not isinstance(value, tuple):
         if text not in field.options:
             raise ValueError(f"{field.name} has no active value {text!r}; add it to the picklist or correct the config")
         return text
-    return clamped(text, field.length) if field.length else text
+    return clamp_text(text, field.length) if field.length else text
 
 
 def _spelled(value: Scalar) -> str:
@@ -294,7 +294,7 @@ def _fitting_number(value: Scalar, field: Field) -> int | float:
     return int(number) if number.is_integer() else number
 
 
-def clamped(text: str, length: int) -> str:
+def clamp_text(text: str, length: int) -> str:
     """At most `length` UTF-16 units of `text` (as Salesforce counts), not cut inside what a reader sees as one sign."""
     if _units(text) <= length:
         return text

@@ -8,10 +8,10 @@ from typing import Any
 from urllib.parse import quote
 
 from connectors.salesforce.client import Org
-from connectors.salesforce.contacts import Reader
-from connectors.salesforce.errors import Refused, having, id_in, is_id, page, text, unreadable
+from connectors.salesforce.contacts import RecordReader
+from connectors.salesforce.errors import RequestRefused, id_in, is_id, object_with, query_page, text_of, unreadable
 from connectors.salesforce.missing_fields import missing_values, value_clicks
-from connectors.salesforce.paging import quoted
+from connectors.salesforce.paging import text_literal
 from connectors.salesforce.schema import NUMBERS, OBJECTS, Schema
 from crmsync.connector import FieldMap
 
@@ -32,7 +32,7 @@ OUR_STAGE = "Crmsync_Stage__c"
 
 
 @dataclass(frozen=True)
-class Wanted:
+class WantedField:
     """An output field that an object should have."""
 
     object: str
@@ -53,21 +53,21 @@ class Wanted:
         return {**common, "type": "Picklist", "valueSet": set_}
 
 
-def wanted(readers: Mapping[str, Reader], names: FieldMap) -> list[Wanted]:
+def wanted_fields(readers: Mapping[str, RecordReader], names: FieldMap) -> list[WantedField]:
     """The fields the config names, of each kind; a stage field only where it is not one of Salesforce's own."""
     found = []
     for kind, reader in readers.items():
-        found += [Wanted(OBJECTS[kind], api, name) for name, api in reader.outputs.items()]
+        found += [WantedField(OBJECTS[kind], api, name) for name, api in reader.outputs.items()]
         stages = tuple(dict.fromkeys(FieldMap.spelled(names.stages, kind).values()))
         if stages and reader.stage_field.endswith("__c"):
-            found.append(Wanted(OBJECTS[kind], reader.stage_field, "stage", stages))
+            found.append(WantedField(OBJECTS[kind], reader.stage_field, "stage", stages))
     return found
 
 
-def create_fields(org: Org, schema: Schema, readers: Mapping[str, Reader], names: FieldMap) -> Iterator[str]:
+def create_fields(org: Org, schema: Schema, readers: Mapping[str, RecordReader], names: FieldMap) -> Iterator[str]:
     """Create what is missing, show it to the integration user, and tell each step; repeating it changes nothing."""
     schema.forget()
-    asked = wanted(readers, names)
+    asked = wanted_fields(readers, names)
     ours = [each for each in asked if each.api.endswith("__c")]
     yield from (f"{each.object}.{each.api}: {_foreign(schema, each)}" for each in asked if each not in ours)
     there = []
@@ -86,7 +86,7 @@ def create_fields(org: Org, schema: Schema, readers: Mapping[str, Reader], names
     yield from _staged(org, schema, readers)
 
 
-def _staged(org: Org, schema: Schema, readers: Mapping[str, Reader]) -> Iterator[str]:
+def _staged(org: Org, schema: Schema, readers: Mapping[str, RecordReader]) -> Iterator[str]:
     """Add the stages that a picklist of ours lacks; of another one only tell."""
     for kind, reader in readers.items():
         object_, api = OBJECTS[kind], reader.stage_field
@@ -96,7 +96,7 @@ def _staged(org: Org, schema: Schema, readers: Mapping[str, Reader]) -> Iterator
         values = f"the value{'s'[: len(lacking) > 1]} {', '.join(lacking)}"
         try:
             remedy = _add_values(org, object_, api, list(reader.stages))
-        except Refused as error:
+        except RequestRefused as error:
             remedy = f"{error.message}; {value_clicks(object_, api)}"
         if remedy:
             yield f"{object_}.{api}: {values} not added: {remedy}; or correct [[stage]]"
@@ -148,26 +148,26 @@ def with_stages(values: Sequence[Mapping[str, Any]], stages: Sequence[str]) -> l
 def _custom_field(org: Org, object_: str, api: str) -> dict[str, Any]:
     """A custom field with its Metadata; nothing where there is none of this name."""
     soql = (
-        f"SELECT Id FROM CustomField WHERE TableEnumOrId = {quoted(object_)} "
-        f"AND DeveloperName = {quoted(api.removesuffix('__c'))} AND NamespacePrefix = null"
+        f"SELECT Id FROM CustomField WHERE TableEnumOrId = {text_literal(object_)} "
+        f"AND DeveloperName = {text_literal(api.removesuffix('__c'))} AND NamespacePrefix = null"
     )
-    found = org.rest("GET", f"tooling/query?q={quote(soql)}", read=page)["records"]
+    found = org.rest("GET", f"tooling/query?q={quote(soql)}", read=query_page)["records"]
     if not found:
         return {}
     if not isinstance(found[0], dict) or not is_id(found[0].get("Id")):
         raise unreadable("custom fields")
     id_ = str(found[0]["Id"])
-    return {**org.rest("GET", f"tooling/sobjects/CustomField/{id_}", read=having("Metadata")), "Id": id_}
+    return {**org.rest("GET", f"tooling/sobjects/CustomField/{id_}", read=object_with("Metadata")), "Id": id_}
 
 
-def _foreign(schema: Schema, each: Wanted) -> str:
+def _foreign(schema: Schema, each: WantedField) -> str:
     known = schema.of(each.object).get(each.api.lower())
     if known is None:
         return "crmsync creates only custom fields, whose names end in __c; correct the name or create the field"
     return "found" if known.writable else "found, but the integration user may not edit it"
 
 
-def _created(org: Org, schema: Schema, each: Wanted) -> tuple[str, bool]:
+def _created(org: Org, schema: Schema, each: WantedField) -> tuple[str, bool]:
     """What to say, and whether the field is there now."""
     known = schema.of(each.object).get(each.api.lower())
     if known:
@@ -176,14 +176,14 @@ def _created(org: Org, schema: Schema, each: Wanted) -> tuple[str, bool]:
     body = {"FullName": f"{each.object}.{each.api}", "Metadata": each.metadata}
     try:
         org.rest("POST", "tooling/sobjects/CustomField", body)
-    except Refused as error:
+    except RequestRefused as error:
         if error.code in ("DUPLICATE_DEVELOPER_NAME", "DUPLICATE_VALUE"):
             return "found, not yet visible to the integration user", True
         return f"not created: {error.message}; {_by_hand(each)}", False
     return "created", True
 
 
-def _by_hand(each: Wanted) -> str:
+def _by_hand(each: WantedField) -> str:
     kind = {"Number": "Number (9 digits, 0 decimals)", "Text": "Text", "Picklist": "Picklist (restricted)"}
     made = kind[each.metadata["type"]]
     values = f" with the values {', '.join(each.stages)}" if each.stages else ""
@@ -193,28 +193,28 @@ def _by_hand(each: Wanted) -> str:
     )
 
 
-def _clicks(org: Org, each: Wanted) -> str:
+def _clicks(org: Org, each: WantedField) -> str:
     return (
         f"in Setup > Permission Sets > {org.settings.permission_set} > Object Settings > {each.object} > Edit, "
         f"tick Read and Edit for {each.api}, and assign the permission set to the integration user"
     )
 
 
-def _shown(org: Org, fields: list[Wanted]) -> Iterator[str]:
+def _shown(org: Org, fields: list[WantedField]) -> Iterator[str]:
     """Grant the permission set's rights on the fields: a field made by the API is visible to nobody."""
     name = org.settings.permission_set
     try:
         set_id, made = _permission_set(org)
         rights = _rights(org, set_id)
         assigned = _assigned(org, set_id)
-    except Refused as error:
+    except RequestRefused as error:
         yield f"permission set {name}: {error.message}; an admin has to grant Read and Edit on the fields above"
         return
     granted = 0
     for each in fields:
         try:
             granted += _granted(org, set_id, each, rights)
-        except Refused as error:
+        except RequestRefused as error:
             yield f"{each.object}.{each.api}: {error.message}; {_clicks(org, each)}"
     done = [
         "created" if made else "found",
@@ -226,20 +226,20 @@ def _shown(org: Org, fields: list[Wanted]) -> Iterator[str]:
 
 def _permission_set(org: Org) -> tuple[str, bool]:
     name = org.settings.permission_set
-    found = org.rows(f"SELECT Id FROM PermissionSet WHERE Name = {quoted(name)} LIMIT 1")
+    found = org.rows(f"SELECT Id FROM PermissionSet WHERE Name = {text_literal(name)} LIMIT 1")
     if found:
-        return text(found[0].get("Id")), False
+        return text_of(found[0].get("Id")), False
     body = {"Name": name, "Label": LABEL, "Description": "Shows crmsync the fields it writes."}
     return str(org.rest("POST", "sobjects/PermissionSet", body, read=id_in)["id"]), True
 
 
 def _rights(org: Org, set_id: str) -> dict[str, dict[str, Any]]:
     """The field permissions of a permission set, by `Lead.Field__c`."""
-    found = org.rows(f"SELECT Id, Field, PermissionsEdit FROM FieldPermissions WHERE ParentId = {quoted(set_id)}")
-    return {text(each.get("Field")): each for each in found}
+    found = org.rows(f"SELECT Id, Field, PermissionsEdit FROM FieldPermissions WHERE ParentId = {text_literal(set_id)}")
+    return {text_of(each.get("Field")): each for each in found}
 
 
-def _granted(org: Org, set_id: str, each: Wanted, rights: Mapping[str, Mapping[str, Any]]) -> bool:
+def _granted(org: Org, set_id: str, each: WantedField, rights: Mapping[str, Mapping[str, Any]]) -> bool:
     """Whether the right had to be given: it may be there already, or there without Edit."""
     field = f"{each.object}.{each.api}"
     there = rights.get(field)
@@ -247,7 +247,7 @@ def _granted(org: Org, set_id: str, each: Wanted, rights: Mapping[str, Mapping[s
         return False
     given = {"PermissionsRead": True, "PermissionsEdit": True}
     if there:
-        org.rest("PATCH", f"sobjects/FieldPermissions/{text(there.get('Id'))}", given)
+        org.rest("PATCH", f"sobjects/FieldPermissions/{text_of(there.get('Id'))}", given)
     else:
         new = {"ParentId": set_id, "SobjectType": each.object, "Field": field, **given}
         org.rest("POST", "sobjects/FieldPermissions", new)
@@ -258,7 +258,7 @@ def _assigned(org: Org, set_id: str) -> bool:
     user = user_id(org)
     there = org.rows(
         "SELECT Id FROM PermissionSetAssignment "
-        f"WHERE PermissionSetId = {quoted(set_id)} AND AssigneeId = {quoted(user)}"
+        f"WHERE PermissionSetId = {text_literal(set_id)} AND AssigneeId = {text_literal(user)}"
     )
     if not there:
         org.rest("POST", "sobjects/PermissionSetAssignment", {"AssigneeId": user, "PermissionSetId": set_id})
@@ -269,5 +269,5 @@ def user_id(org: Org) -> str:
     """Who crmsync is in the org: the last part of the identity address that came with the token."""
     identity = org.identity()
     if not identity:
-        identity = str(org.call(lambda client: having("user_id")(client.oauth2("userinfo")))["user_id"])
+        identity = str(org.call(lambda client: object_with("user_id")(client.oauth2("userinfo")))["user_id"])
     return identity.rstrip("/").rpartition("/")[2]

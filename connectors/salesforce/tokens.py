@@ -15,7 +15,7 @@ import jwt
 import requests
 
 from connectors.http import parse_json
-from connectors.salesforce.errors import text
+from connectors.salesforce.errors import text_of
 from connectors.salesforce.settings import Settings
 from crmsync.errors import ConfigError, Transient, quote_crm
 
@@ -47,7 +47,7 @@ def new_token(session: requests.Session, settings: Settings, now: datetime | Non
         raise Transient("Salesforce's log-in answered without a token")
     if rotated:
         _keep(settings, rotated)
-    return Token(str(access), str(instance), text(answer.get("id")))
+    return Token(str(access), str(instance), text_of(answer.get("id")))
 
 
 def _is_sendable(value: Any) -> bool:
@@ -167,7 +167,7 @@ _GRANT_REASONS = {
 
 
 def _refuse(status: int, answer: dict[str, Any], settings: Settings) -> NoReturn:
-    code, said = text(answer.get("error")), text(answer.get("error_description"))[:300]
+    code, said = text_of(answer.get("error")), text_of(answer.get("error_description"))[:300]
     if status >= 500 or status in (408, 429) or code in ("server_error", "temporarily_unavailable") or not code:
         raise Transient(f"Salesforce's log-in answered {status}")
     if "rate" in code or "rate" in said.lower().split():

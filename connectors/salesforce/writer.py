@@ -14,11 +14,11 @@ from typing import Any
 
 from connectors.salesforce import bulk
 from connectors.salesforce.client import Org
-from connectors.salesforce.contacts import Reader
-from connectors.salesforce.errors import Refused, is_id
-from connectors.salesforce.moved_records import whereabouts
-from connectors.salesforce.payload import Cells, Row
-from connectors.salesforce.row_errors import LATER, SILENT, Refusal, refusal
+from connectors.salesforce.contacts import RecordReader
+from connectors.salesforce.errors import RequestRefused, is_id
+from connectors.salesforce.moved_records import find_moved_records
+from connectors.salesforce.payload import Cells, Update
+from connectors.salesforce.row_errors import LATER, SILENT, RowError, first_error
 from connectors.salesforce.schema import OBJECTS, Schema
 from crmsync.connector import Narrow, Notes
 from crmsync.errors import Cancelled
@@ -44,7 +44,7 @@ CULPRIT_HUNTS = 100
 class Try:
     """Some names of one row, sent together; `locks` is how often they were found locked."""
 
-    row: Row
+    row: Update
     names: frozenset[str]
     locks: int = 0
 
@@ -56,11 +56,11 @@ class Try:
         return replace(whole, before=before, after={name: whole.after[name] for name in self.names})
 
 
-Outcomes = Iterator[tuple[Try, Refusal | None]]
+Outcomes = Iterator[tuple[Try, RowError | None]]
 Send = Callable[[str, Sequence[Try]], Outcomes]
 
 
-def judged(each: Try, why: Refusal | None, spelled: Mapping[str, str]) -> list[Try]:
+def judge_row(each: Try, why: RowError | None, spelled: Mapping[str, str]) -> list[Try]:
     """Note on its row what became of a try, and say what to send next.
 
     `spelled` is the API name of each name.
@@ -80,7 +80,7 @@ def judged(each: Try, why: Refusal | None, spelled: Mapping[str, str]) -> list[T
     return []
 
 
-def _without_culprit(each: Try, why: Refusal, spelled: Mapping[str, str]) -> list[Try]:
+def _without_culprit(each: Try, why: RowError, spelled: Mapping[str, str]) -> list[Try]:
     """The rest of a refused row without the blamed names; where nobody is blamed, its parts one after the other."""
     blamed = {api.lower() for api in why.fields_beside_id}
     culprits = frozenset(name for name in each.names if spelled[name].lower() in blamed)
@@ -94,7 +94,7 @@ def _without_culprit(each: Try, why: Refusal, spelled: Mapping[str, str]) -> lis
     return [Try(each.row, part, each.locks) for part in parts]
 
 
-def _parts(names: frozenset[str], why: Refusal) -> list[frozenset[str]]:
+def _parts(names: frozenset[str], why: RowError) -> list[frozenset[str]]:
     """Rules of an org watch the stage, so that it is sent alone; a field that nobody names is found one by one."""
     if why.kind == "field":
         return [frozenset({name}) for name in sorted(names)]
@@ -102,7 +102,7 @@ def _parts(names: frozenset[str], why: Refusal) -> list[frozenset[str]]:
     return [part for part in parts if part]
 
 
-def receipt(row: Row) -> Receipt:
+def receipt_of(row: Update) -> Receipt:
     """What to tell the core of a row that is through."""
     reasons = dict.fromkeys(each.words for each in row.refused.values())
     codes = [each.code for each in row.refused.values()]
@@ -123,7 +123,7 @@ class Writer:
         self,
         org: Org,
         schema: Schema,
-        readers: Mapping[str, Reader],
+        readers: Mapping[str, RecordReader],
         owners: Callable[[], Sequence[Owner]],
         notes: Notes,
         narrow: Narrow,
@@ -140,7 +140,7 @@ class Writer:
             for wave in _waves(rows):
                 yield from self._written(kind, sorted(wave, key=lambda row: (row.change.group, row.change.ref.id)))
 
-    def _written(self, kind: str, rows: Sequence[Row]) -> Iterator[Receipt]:
+    def _written(self, kind: str, rows: Sequence[Update]) -> Iterator[Receipt]:
         """What people move goes first, and never by a job."""
         patient = [row for row in rows if row.cells and not PEOPLES & row.cells.keys()]
         if len(patient) <= self.org.settings.bulk_threshold:
@@ -150,26 +150,26 @@ class Writer:
         yield from self._sent(kind, [row for row in rows if id(row) not in in_bulk], self.by_collections)
         yield from self._sent(kind, patient, self.in_bulk)
 
-    def _sent(self, kind: str, rows: Sequence[Row], first: Send) -> Iterator[Receipt]:
+    def _sent(self, kind: str, rows: Sequence[Update], first: Send) -> Iterator[Receipt]:
         scores = [Try(row, names) for row in rows if (names := frozenset(row.cells) - {"owner"})]
         owned = [row for row in rows if "owner" in row.cells]
         waiting = {id(row) for row in owned}
         through = [row for row in rows if not row.cells]
-        moved: list[Row] = []
+        moved: list[Update] = []
         for row in chain(through, self._rounds(kind, scores, first)):
             if row.moved:
                 moved.append(row)
             elif id(row) not in waiting and row.is_spoken_of:
-                yield receipt(row)
+                yield receipt_of(row)
         still = [Try(row, frozenset({"owner"})) for row in owned if not (row.moved or row.silent)]
         for row in self._rounds(kind, still, self.by_collections):
             if row.moved:
                 moved.append(row)
             elif row.is_spoken_of:
-                yield receipt(row)
+                yield receipt_of(row)
         yield from self._followed(kind, moved)
 
-    def _rounds(self, kind: str, tries: Sequence[Try], send: Send) -> Iterator[Row]:
+    def _rounds(self, kind: str, tries: Sequence[Try], send: Send) -> Iterator[Update]:
         """Send until nothing is left to send; rows come out as soon as all their tries are through."""
         for each in tries:
             each.row.under_way += 1
@@ -177,7 +177,7 @@ class Writer:
         while tries:
             now, following = _once_each(tries)
             for each, why in send(kind, now):
-                again = judged(each, why, self._cells.spelled(kind))
+                again = judge_row(each, why, self._cells.spelled(kind))
                 each.row.under_way += len(again) - 1
                 following += again
                 if not each.row.under_way:
@@ -208,7 +208,7 @@ class Writer:
         rows = {id_: self._api_cells(kind, each) for id_, each in by_id.items()}
         again: list[Try] = []
         try:
-            for id_, why in bulk.ingest(self.org, self._notes, OBJECTS[kind], rows):
+            for id_, why in bulk.update_rows(self.org, self._notes, OBJECTS[kind], rows):
                 each = by_id.pop(id_)
                 if why and why.code == "DUPLICATES_DETECTED":
                     again.append(each)
@@ -236,18 +236,18 @@ class Writer:
         records = [self._record(kind, each) for each in tries]
         try:
             answer = self.org.rest("PATCH", "composite/sobjects", {"allOrNone": False, "records": records})
-        except Refused as error:
+        except RequestRefused as error:
             yield from self._whole_refused(kind, tries, error)
             return
         yield from zip(tries, _outcomes(records, answer), strict=True)
 
-    def _whole_refused(self, kind: str, tries: Sequence[Try], error: Refused) -> Outcomes:
+    def _whole_refused(self, kind: str, tries: Sequence[Try], error: RequestRefused) -> Outcomes:
         """Salesforce refused a whole call: for a column it names, or for a row that halving finds."""
         self._hunts -= 1
         column = _named_column(error)
         if column or len(tries) == 1 or self._hunts < 0:
             self.schema.forget()
-            yield from ((each, Refusal(error.code, error.message, column)) for each in tries)
+            yield from ((each, RowError(error.code, error.message, column)) for each in tries)
             return
         half = len(tries) // 2
         yield from self._collection(kind, tries[:half])
@@ -257,12 +257,12 @@ class Writer:
         head = {"attributes": {"type": OBJECTS[kind]}, "id": each.row.change.ref.id}
         return {**head, **self._api_cells(kind, each)}
 
-    def _followed(self, kind: str, rows: Sequence[Row]) -> Iterator[Receipt]:
+    def _followed(self, kind: str, rows: Sequence[Update]) -> Iterator[Receipt]:
         """Where the records went that Salesforce would not write to: merged, converted, deleted, or still there."""
-        found = whereabouts(self.org, self.schema, kind, [row.change.ref.id for row in rows]) if rows else {}
+        found = find_moved_records(self.org, self.schema, kind, [row.change.ref.id for row in rows]) if rows else {}
         for row in rows:
             here = found.get(row.change.ref.id, ())
-            said = receipt(row)
+            said = receipt_of(row)
             moved = here if isinstance(here, Ref) else None
             yield Receipt(
                 said.ref, said.ok, said.code, said.reason, said.refused, said.retry, moved_to=moved, gone=here is None
@@ -278,9 +278,9 @@ def _once_each(tries: Sequence[Try]) -> tuple[list[Try], list[Try]]:
     return now, [each for each in tries if first[id(each.row)] is not each]
 
 
-def _waves(rows: Sequence[Row]) -> list[list[Row]]:
+def _waves(rows: Sequence[Update]) -> list[list[Update]]:
     """The rows in turns in which no record comes twice: a call that names an id twice is refused."""
-    waves: list[dict[Ref, Row]] = []
+    waves: list[dict[Ref, Update]] = []
     for row in rows:
         free = next((wave for wave in waves if row.change.ref not in wave), None)
         if free is None:
@@ -289,7 +289,7 @@ def _waves(rows: Sequence[Row]) -> list[list[Row]]:
     return [list(wave.values()) for wave in waves]
 
 
-def _outcomes(records: Sequence[Mapping[str, Any]], answer: Any) -> list[Refusal | None]:
+def _outcomes(records: Sequence[Mapping[str, Any]], answer: Any) -> list[RowError | None]:
     """What a Collections call says of each record: by position, and by id where it says less than it was asked."""
     said = [each if isinstance(each, dict) else None for each in (answer if isinstance(answer, list) else [])]
     if len(said) != len(records):
@@ -298,13 +298,13 @@ def _outcomes(records: Sequence[Mapping[str, Any]], answer: Any) -> list[Refusal
     return [_outcome(each) for each in said]
 
 
-def _outcome(said: Mapping[str, Any] | None) -> Refusal | None:
+def _outcome(said: Mapping[str, Any] | None) -> RowError | None:
     if said is None or not isinstance(said.get("success"), bool):
         return SILENT
-    return None if said["success"] else refusal(said.get("errors"))
+    return None if said["success"] else first_error(said.get("errors"))
 
 
-def _named_column(error: Refused) -> tuple[str, ...]:
+def _named_column(error: RequestRefused) -> tuple[str, ...]:
     """The column that `No such column 'X' on sobject of type Lead` names."""
     parts = error.message.split("'")
     return (parts[1],) if error.code == "INVALID_FIELD" and len(parts) >= 3 else ()

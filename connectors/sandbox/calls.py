@@ -17,7 +17,7 @@ _READING = re.compile(
 _COMPOSITE = re.compile(r"/composite(/batch)?$")
 
 
-class Call(NamedTuple):
+class LoggedCall(NamedTuple):
     """One request as the sandbox saw it; `status` is 0 where it sent no answer, `at` in monotonic seconds."""
 
     vendor: str
@@ -29,23 +29,23 @@ class Call(NamedTuple):
     at: float
 
 
-class Calls(deque[Call]):
+class Calls(deque[LoggedCall]):
     """The latest calls to either CRM, oldest first, and how many there ever were; control calls do not count."""
 
     def __init__(self, most: int = 200_000) -> None:
         super().__init__(maxlen=most)
         self.counts: Counter[str] = Counter()
 
-    def note(self, call: Call) -> None:
+    def note(self, call: LoggedCall) -> None:
         """Remember a call."""
         self.append(call)
         self.counts[call.vendor] += 1
 
-    def of(self, vendor: str) -> list[Call]:
+    def of(self, vendor: str) -> list[LoggedCall]:
         """The calls to one CRM."""
         return [call for call in self if call.vendor == vendor]
 
-    def writes(self, vendor: str | None = None) -> list[Call]:
+    def writes(self, vendor: str | None = None) -> list[LoggedCall]:
         """The calls that could have changed a record, whatever became of them."""
         return [call for call in self if call.wrote and vendor in (None, call.vendor)]
 

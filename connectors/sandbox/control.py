@@ -14,7 +14,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
-from connectors.sandbox.faults import parse
+from connectors.sandbox.faults import parse_script
 from crmsync.errors import ConfigError
 
 if TYPE_CHECKING:
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 Control = Callable[["Sandbox", Any, Request], Any]
 
 
-def control(sandbox: Sandbox) -> Starlette:
+def control_routes(sandbox: Sandbox) -> Starlette:
     """The application behind `/sandbox`; it answers this machine only."""
 
     def route(path: str, answer: Control, *methods: str) -> Route:
@@ -111,7 +111,7 @@ def _faults(sandbox: Sandbox, body: Any, request: Request) -> Any:
     if request.method == "DELETE":
         sandbox.faults.clear()
     elif request.method == "POST":
-        sandbox.faults.add(*parse(body))
+        sandbox.faults.add(*parse_script(body))
     return {"faults": [{**fault.model_dump(mode="json"), "fired": n} for fault, n in sandbox.faults.fired()]}
 
 

@@ -134,7 +134,7 @@ class _Line:
 # Reading a script
 
 
-def load(path: Path) -> list[Fault]:
+def load_script(path: Path) -> list[Fault]:
     """The faults of a TOML or JSON file. Raises `ConfigError` with a sentence for every mistake."""
     try:
         text = path.read_text(encoding="utf-8")
@@ -146,12 +146,12 @@ def load(path: Path) -> list[Fault]:
             f"the fault script {path} is not valid {path.suffix[1:].upper() or 'TOML'}: {error}"
         ) from None
     try:
-        return parse(data)
+        return parse_script(data)
     except ConfigError as error:
         raise ConfigError([f"{path}: {problem}" for problem in error.problems]) from None
 
 
-def parse(data: object) -> list[Fault]:
+def parse_script(data: object) -> list[Fault]:
     """Faults from a list of tables, or a table `fault` that holds it. Raises `ConfigError` with every mistake."""
     if isinstance(data, Mapping) and set(data) == {"fault"}:
         data = data["fault"]
@@ -180,7 +180,7 @@ def _sentences(error: ValidationError) -> list[str]:
 # Playing a fault
 
 
-class Answer(NamedTuple):
+class FaultyAnswer(NamedTuple):
     """An HTTP answer as a whole."""
 
     status: int
@@ -192,10 +192,10 @@ class Answer(NamedTuple):
         return next((value for key, value in self.headers if key.lower() == name), None)
 
 
-def answer(status: int, body: bytes, content_type: str, headers: Mapping[str, str] | None = None) -> Answer:
+def answer(status: int, body: bytes, content_type: str, headers: Mapping[str, str] | None = None) -> FaultyAnswer:
     """An answer with the length of its body."""
     named = {"content-type": content_type, "content-length": str(len(body)), **(headers or {})}
-    return Answer(status, [(key.lower().encode(), value.encode()) for key, value in named.items()], body)
+    return FaultyAnswer(status, [(key.lower().encode(), value.encode()) for key, value in named.items()], body)
 
 
 class Connection:
@@ -237,7 +237,7 @@ class Connection:
             pass
 
 
-async def play(fault: Fault, ask: Callable[[], Awaitable[Answer]], line: Connection) -> Answer | None:
+async def play(fault: Fault, ask: Callable[[], Awaitable[FaultyAnswer]], line: Connection) -> FaultyAnswer | None:
     """What to answer; `None` where the line was dealt with. `ask` has the CRM apply the request."""
     await asyncio.sleep(fault.delay)
     if fault.do in ("answer", "html"):
@@ -256,7 +256,7 @@ async def play(fault: Fault, ask: Callable[[], Awaitable[Answer]], line: Connect
     return None
 
 
-async def _spoil(fault: Fault, told: Answer, line: Connection) -> None:
+async def _spoil(fault: Fault, told: FaultyAnswer, line: Connection) -> None:
     """The request was applied; the answer does not get through."""
     if fault.do == "drop":
         await line.reset()
@@ -266,7 +266,7 @@ async def _spoil(fault: Fault, told: Answer, line: Connection) -> None:
         await line.send_and_close(_cut(told, chunked=fault.do == "truncate"))
 
 
-def _instead(fault: Fault) -> Answer:
+def _instead(fault: Fault) -> FaultyAnswer:
     if fault.do == "html":
         return answer(fault.status or 200, MAINTENANCE, "text/html; charset=utf-8", fault.headers)
     if isinstance(fault.body, str):
@@ -274,14 +274,14 @@ def _instead(fault: Fault) -> Answer:
     return answer(fault.status or 200, orjson.dumps(fault.body), "application/json; charset=utf-8", fault.headers)
 
 
-def emptied(told: Answer) -> Answer:
+def emptied(told: FaultyAnswer) -> FaultyAnswer:
     """The same answer without its results."""
     if (told.header(b"content-type") or b"").startswith(b"text/csv"):
         body = told.body.splitlines(keepends=True)[0] if told.body else b""
     else:
         body = orjson.dumps(_without_results(orjson.loads(told.body or b"{}")))
     kept = [(key, value) for key, value in told.headers if key.lower() != b"content-length"]
-    return Answer(told.status, [*kept, (b"content-length", str(len(body)).encode())], body)
+    return FaultyAnswer(told.status, [*kept, (b"content-length", str(len(body)).encode())], body)
 
 
 def _without_results(value: Any) -> Any:
@@ -290,7 +290,7 @@ def _without_results(value: Any) -> Any:
     return {key: [] if key in ("results", "records") else each for key, each in value.items()}
 
 
-def _head(told: Answer, length: int | None) -> bytes:
+def _head(told: FaultyAnswer, length: int | None) -> bytes:
     """The status line and headers; chunked where there is no length."""
     framing = (b"transfer-encoding", b"chunked") if length is None else (b"content-length", str(length).encode())
     kept = [(key, value) for key, value in told.headers if key.lower() not in (b"content-length", b"connection")]
@@ -298,7 +298,7 @@ def _head(told: Answer, length: int | None) -> bytes:
     return b"HTTP/1.1 %d %s\r\n%s\r\n" % (told.status, HTTPStatus(told.status).phrase.encode(), lines)
 
 
-def _cut(told: Answer, *, chunked: bool) -> bytes:
+def _cut(told: FaultyAnswer, *, chunked: bool) -> bytes:
     half = told.body[: len(told.body) // 2]
     if not chunked:
         return _head(told, len(told.body)) + half

@@ -24,7 +24,7 @@ Episode = Callable[[random.Random, datetime], Iterable[Happening]]
 """Something that happens to somebody from an instant on, for example an e-mail that is sent, opened and clicked."""
 
 
-def world(people: int, seed: int, now: datetime) -> World:
+def make_world(people: int, seed: int, now: datetime) -> World:
     """A world of `people` humans as of `now` (aware UTC). Equal arguments make equal worlds."""
     rng = random.Random(seed)
     now = now.replace(microsecond=0)

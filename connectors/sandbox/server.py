@@ -22,12 +22,12 @@ from starlette.routing import BaseRoute
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from uvicorn.protocols.http.h11_impl import H11Protocol
 
-from connectors.sandbox.calls import Call, Calls, overheard, writes
-from connectors.sandbox.control import control
-from connectors.sandbox.faults import Answer, Connection, Fault, Script, answer, play
-from connectors.sandbox.generate import world
-from connectors.sandbox.hubspot import Portal
-from connectors.sandbox.salesforce import Org
+from connectors.sandbox.calls import Calls, LoggedCall, overheard, writes
+from connectors.sandbox.control import control_routes
+from connectors.sandbox.faults import Connection, Fault, FaultyAnswer, Script, answer, play
+from connectors.sandbox.generate import make_world
+from connectors.sandbox.hubspot import SandboxPortal
+from connectors.sandbox.salesforce import SandboxOrg
 from connectors.sandbox.world import World
 from crmsync.errors import ConfigError
 
@@ -91,11 +91,11 @@ class Sandbox:
     ) -> None:
         self._now, self._scripted = now, tuple(faults)
         self.latency, self.rate_limits, self.port = latency, rate_limits, 0
-        self.world: World = world(people, seed, Clock(now)())
+        self.world: World = make_world(people, seed, Clock(now)())
         self.connections: dict[Any, asyncio.Transport] = {}
         self.loop: asyncio.AbstractEventLoop | None = None
         self.closing = False
-        self._control = control(self)
+        self._control = control_routes(self)
         self._date: tuple[int, bytes] = (0, b"")
         self.reset()
 
@@ -107,8 +107,8 @@ class Sandbox:
     def reset(self) -> None:
         """Everything as it was at the start: records, clock, faults and calls."""
         self.clock, self.faults, self.calls = Clock(self._now), Script(self._scripted), Calls()
-        self.portal = Portal(lambda: self.clock(), rate_limits=self.rate_limits)
-        self.org = Org(lambda: self.clock(), rate_limits=self.rate_limits)
+        self.portal = SandboxPortal(lambda: self.clock(), rate_limits=self.rate_limits)
+        self.org = SandboxOrg(lambda: self.clock(), rate_limits=self.rate_limits)
         self.vendors: Mapping[str, Vendor] = {"hubspot": self.portal, "salesforce": self.org}
         for each in self.vendors.values():
             each.load(self.world)
@@ -154,13 +154,13 @@ class Sandbox:
             await asyncio.sleep(self.latency)
         body, receive = await overheard(path, receive)
 
-        async def ask() -> Answer:
+        async def ask() -> FaultyAnswer:
             return self._dated(await _captured(app, scope, receive))
 
         fault, status = self.faults.due(vendor, method, path), 0
         try:
             if fault is None:
-                told: Answer | None = await ask()
+                told: FaultyAnswer | None = await ask()
             else:
                 told = await play(fault, ask, Connection(self.connections[scope["client"]], receive))
                 told = told and self._dated(told)
@@ -168,11 +168,11 @@ class Sandbox:
         finally:
             query = unquote(scope["query_string"].decode("latin-1"))
             wrote = writes(method, path, body)
-            calls.note(Call(vendor, method, path, query, status, wrote, time.monotonic()))
+            calls.note(LoggedCall(vendor, method, path, query, status, wrote, time.monotonic()))
         if told:
             await _send(send, _compressed(told, scope))
 
-    def _dated(self, told: Answer) -> Answer:
+    def _dated(self, told: FaultyAnswer) -> FaultyAnswer:
         """The same answer with the sandbox's time in its `Date` header."""
         if told.header(b"date"):
             return told
@@ -180,7 +180,7 @@ class Sandbox:
         second = int(now.timestamp())
         if self._date[0] != second:
             self._date = (second, format_datetime(now.astimezone(UTC), usegmt=True).encode())
-        return Answer(told.status, [*told.headers, (b"date", self._date[1])], told.body)
+        return FaultyAnswer(told.status, [*told.headers, (b"date", self._date[1])], told.body)
 
 
 def _application(vendor: Vendor) -> ASGIApp:
@@ -189,7 +189,7 @@ def _application(vendor: Vendor) -> ASGIApp:
     return app
 
 
-async def _captured(app: ASGIApp, scope: Scope, receive: Receive) -> Answer:
+async def _captured(app: ASGIApp, scope: Scope, receive: Receive) -> FaultyAnswer:
     """The whole answer of a CRM; 500 and a line in the log where the sandbox itself has a fault."""
     status, headers, parts = 0, [], []
 
@@ -205,10 +205,10 @@ async def _captured(app: ASGIApp, scope: Scope, receive: Receive) -> Answer:
     except Exception:  # noqa: BLE001  whatever it is, it is a fault of the sandbox and must be seen
         _log.exception("the sandbox failed at %s %s", scope["method"], scope["path"])
         return answer(500, b"the sandbox itself failed; its log says where", "text/plain")
-    return Answer(status, list(headers), b"".join(parts))
+    return FaultyAnswer(status, list(headers), b"".join(parts))
 
 
-def _compressed(told: Answer, scope: Scope) -> Answer:
+def _compressed(told: FaultyAnswer, scope: Scope) -> FaultyAnswer:
     """The answer as gzip, where the client asks for that and it is worth it."""
     if len(told.body) < WORTH_GZIP or told.header(b"content-encoding"):
         return told
@@ -218,10 +218,10 @@ def _compressed(told: Answer, scope: Scope) -> Answer:
     body = gzip.compress(told.body, compresslevel=1, mtime=0)
     kept = [each for each in told.headers if each[0].lower() != b"content-length"]
     coded = [(b"content-encoding", b"gzip"), (b"vary", b"accept-encoding"), (b"content-length", b"%d" % len(body))]
-    return Answer(told.status, kept + coded, body)
+    return FaultyAnswer(told.status, kept + coded, body)
 
 
-async def _send(send: Send, told: Answer) -> None:
+async def _send(send: Send, told: FaultyAnswer) -> None:
     await send({"type": "http.response.start", "status": told.status, "headers": told.headers})
     await send({"type": "http.response.body", "body": told.body})
 
@@ -329,7 +329,7 @@ def serve(
         thread.join(10)
 
 
-def run(
+def run_sandbox(
     people: int = 2_000,
     seed: int = 1,
     port: int = 8_400,

@@ -96,7 +96,7 @@ class Path:
 
 
 @dataclass(frozen=True)
-class Call:
+class FunctionCall:
     """A function: `COUNT(Id)`, `MAX(SystemModstamp)`, `FIELDS(ALL)`."""
 
     name: str
@@ -105,10 +105,10 @@ class Call:
 
 
 @dataclass(frozen=True)
-class Column:
+class SelectColumn:
     """One selected thing and the name it is given."""
 
-    what: Path | Call
+    what: Path | FunctionCall
     alias: str | None
 
 
@@ -125,7 +125,7 @@ class Value:
 class Comparison:
     """`Title LIKE '%chief%'`."""
 
-    left: Path | Call
+    left: Path | FunctionCall
     operator: str
     right: Value
 
@@ -134,7 +134,7 @@ class Comparison:
 class Membership:
     """`Id IN (…)`: the members are literals or another query."""
 
-    left: Path | Call
+    left: Path | FunctionCall
     operator: str
     members: tuple[Value, ...] | Query
 
@@ -144,24 +144,24 @@ class Joined:
     """Conditions joined by `and` or `or`."""
 
     word: Literal["and", "or"]
-    conditions: tuple[Condition, ...]
+    conditions: tuple[WhereCondition, ...]
 
 
 @dataclass(frozen=True)
 class Negation:
     """`NOT …`."""
 
-    condition: Condition
+    condition: WhereCondition
 
 
-Condition: TypeAlias = Comparison | Membership | Joined | Negation
+WhereCondition: TypeAlias = Comparison | Membership | Joined | Negation
 
 
 @dataclass(frozen=True)
 class Sort:
     """One key of an `ORDER BY`; Salesforce puts nulls first unless told otherwise."""
 
-    by: Path | Call
+    by: Path | FunctionCall
     descending: bool
     nulls_last: bool
 
@@ -170,13 +170,13 @@ class Sort:
 class Query:
     """A whole query. `at` is where the object's name stands."""
 
-    items: tuple[Column | Query, ...]
+    items: tuple[SelectColumn | Query, ...]
     source: str
     at: int
     alias: str | None
-    where: Condition | None
-    group: tuple[Path | Call, ...]
-    having: Condition | None
+    where: WhereCondition | None
+    group: tuple[Path | FunctionCall, ...]
+    having: WhereCondition | None
     order: tuple[Sort, ...]
     limit: int | None
     offset: int
@@ -259,52 +259,52 @@ class _Trees(lark.Transformer[lark.Token, Any]):
     def path(self, token: lark.Token) -> Path:
         return Path(str(token), _place(token))
 
-    def call(self, token: lark.Token, *arguments: Path | None) -> Call:
-        return Call(str(token).upper(), tuple(each for each in arguments if each), _place(token))
+    def call(self, token: lark.Token, *arguments: Path | None) -> FunctionCall:
+        return FunctionCall(str(token).upper(), tuple(each for each in arguments if each), _place(token))
 
     def alias(self, token: lark.Token) -> str:
         return str(token)
 
-    def column(self, what: Path | Call, alias: str | None) -> Column:
-        return Column(what, alias)
+    def column(self, what: Path | FunctionCall, alias: str | None) -> SelectColumn:
+        return SelectColumn(what, alias)
 
-    def operand(self, what: Path | Call) -> Path | Call:
+    def operand(self, what: Path | FunctionCall) -> Path | FunctionCall:
         return what
 
     def value(self, token: lark.Token) -> Value:
         return _literal(token)
 
-    def comparison(self, left: Path | Call, operator: lark.Token, right: Value) -> Comparison:
+    def comparison(self, left: Path | FunctionCall, operator: lark.Token, right: Value) -> Comparison:
         return Comparison(left, str(operator).lower().replace("<>", "!="), right)
 
-    def membership(self, left: Path | Call, operator: lark.Token, members: Any) -> Membership:
+    def membership(self, left: Path | FunctionCall, operator: lark.Token, members: Any) -> Membership:
         return Membership(left, " ".join(str(operator).lower().split()), members)
 
     def members(self, *members: Any) -> Any:
         return members[0] if isinstance(members[0], Query) else members
 
-    def both(self, *conditions: Condition) -> Joined:
+    def both(self, *conditions: WhereCondition) -> Joined:
         return Joined("and", conditions)
 
-    def either(self, *conditions: Condition) -> Joined:
+    def either(self, *conditions: WhereCondition) -> Joined:
         return Joined("or", conditions)
 
-    def negation(self, condition: Condition) -> Negation:
+    def negation(self, condition: WhereCondition) -> Negation:
         return Negation(condition)
 
-    def sort(self, by: Path | Call, direction: lark.Token | None, place: lark.Token | None) -> Sort:
+    def sort(self, by: Path | FunctionCall, direction: lark.Token | None, place: lark.Token | None) -> Sort:
         descending = direction is not None and direction.lower() == "desc"
         return Sort(by, descending, place is not None and place.lower() == "last")
 
-    def where(self, condition: Condition) -> Condition:
+    def where(self, condition: WhereCondition) -> WhereCondition:
         return condition
 
     having = where
 
-    def items(self, *items: Column | Query) -> tuple[Column | Query, ...]:
+    def items(self, *items: SelectColumn | Query) -> tuple[SelectColumn | Query, ...]:
         return items
 
-    def group(self, *parts: Any) -> tuple[tuple[Path | Call, ...], Condition | None]:
+    def group(self, *parts: Any) -> tuple[tuple[Path | FunctionCall, ...], WhereCondition | None]:
         return parts[:-1], parts[-1]
 
     def order(self, *sorts: Sort) -> tuple[Sort, ...]:
@@ -371,7 +371,7 @@ def _complaint(text: str, error: lark.UnexpectedInput) -> SoqlError:
 
 
 @lru_cache(maxsize=512)
-def parse(text: str) -> Query:
+def parse_query(text: str) -> Query:
     """The tree of a query. Raises `SoqlError` (MALFORMED_QUERY) as Salesforce would."""
     try:
         tree = _Trees().transform(_PARSER.parse(text))
@@ -386,8 +386,8 @@ def parse(text: str) -> Query:
 
 
 @lru_cache(maxsize=512)
-def parse_condition(text: str) -> Condition:
+def parse_condition(text: str) -> WhereCondition:
     """The tree of what could stand after `WHERE`. Raises `SoqlError` (MALFORMED_QUERY)."""
-    condition = parse(f"SELECT Id FROM Anything WHERE {text}").where
+    condition = parse_query(f"SELECT Id FROM Anything WHERE {text}").where
     assert condition is not None
     return condition

@@ -17,26 +17,26 @@ import orjson
 
 from crmsync.config import Config
 from crmsync.config.conditions import BUILTIN_FIELDS
-from crmsync.config.model import selections
+from crmsync.config.model import selections_of
 from crmsync.config.settings import kinds_of
 from crmsync.errors import ConfigError
-from crmsync.scoring.document import score_written
-from crmsync.scoring.people_json import Written, written
+from crmsync.scoring.document import score_parsed
+from crmsync.scoring.people_json import ParsedPerson, parse_person
 
 AT_ONCE = 10_000
 """So many people are in memory at a time."""
 
 
-class Line(NamedTuple):
+class FileLine(NamedTuple):
     """One line of the file: its number, and the person in it or what is wrong with it."""
 
     number: int
-    person: Written | None
+    person: ParsedPerson | None
     problems: tuple[str, ...] = ()
 
 
 @dataclass
-class Tally:
+class FileTally:
     """What became of a file: how many people were scored, what is wrong with lines, and what is odd about people."""
 
     people: int = 0
@@ -48,7 +48,7 @@ class Tally:
     def warnings(self, config: Config) -> list[str]:
         """Sentences about what was not used, or not as it was meant."""
         known = [*sorted({*config.fields, *config.used_fields(), *BUILTIN_FIELDS})]
-        kinds = [*sorted({*kinds_of(config), *(kind for on, _ in selections(config) for kind in on)})]
+        kinds = [*sorted({*kinds_of(config), *(kind for on, _ in selections_of(config) for kind in on)})]
         return [
             *(f"{_people(number)}: {sentence}" for sentence, number in self.odd.most_common()),
             *(_unknown("field", name, number, known) for name, number in self.fields.items() if name not in known),
@@ -67,7 +67,7 @@ def _unknown(what: str, name: str, number: int, known: Collection[str]) -> str:
 
 
 @contextmanager
-def opened(path: Path) -> Iterator[BinaryIO]:
+def open_people(path: Path) -> Iterator[BinaryIO]:
     """The file, or what comes in by a pipe where the path is "-". Raises `ConfigError` where it cannot be read."""
     if str(path) == "-":
         yield sys.stdin.buffer
@@ -80,8 +80,8 @@ def opened(path: Path) -> Iterator[BinaryIO]:
         yield file
 
 
-def scored(
-    config: Config, file: Iterable[bytes], name: str, now: datetime, tally: Tally
+def score_people_file(
+    config: Config, file: Iterable[bytes], name: str, now: datetime, tally: FileTally
 ) -> Iterator[list[dict[str, Any]]]:
     """The documents of the people in a file, some at a time, each with the number of its line; the rest is in `tally`.
 
@@ -95,12 +95,12 @@ def scored(
         people = [person for _, person in good]
         tally.fields.update(each for person in people for each in person.fields)
         tally.kinds.update(kind for person in people for kind in {act.kind for act in person.acts})
-        documents = list(score_written(config, people, now, config.zone))
+        documents = list(score_parsed(config, people, now, config.zone))
         tally.odd.update(each for document in documents for each in document["warnings"])
         yield [{"line": number, **document} for (number, _), document in zip(good, documents, strict=True)]
 
 
-def _lines(file: Iterable[bytes], name: str, bands: Collection[str]) -> Iterator[Line]:
+def _lines(file: Iterable[bytes], name: str, bands: Collection[str]) -> Iterator[FileLine]:
     """The lines that are not empty. Raises `ConfigError` when the first one shows that this is another kind of file."""
     first = True
     for number, raw in enumerate(file, start=1):
@@ -127,13 +127,13 @@ def _begun(text: bytes) -> str:
         return "what is not UTF-8"
 
 
-def _line(number: int, text: bytes, bands: Collection[str]) -> Line:
+def _line(number: int, text: bytes, bands: Collection[str]) -> FileLine:
     try:
-        return Line(number, written(orjson.loads(text), bands))
+        return FileLine(number, parse_person(orjson.loads(text), bands))
     except orjson.JSONDecodeError as error:
-        return Line(number, None, (_not_json(text, error),))
+        return FileLine(number, None, (_not_json(text, error),))
     except ConfigError as error:
-        return Line(number, None, error.problems)
+        return FileLine(number, None, error.problems)
 
 
 def _not_json(text: bytes, error: orjson.JSONDecodeError) -> str:

@@ -20,9 +20,9 @@ from rich.console import Console
 from crmsync import log
 from crmsync.config import Config, load
 from crmsync.errors import CrmsyncError
-from crmsync.exit_codes import FAILED, End, end_of
+from crmsync.exit_codes import FAILED, Outcome, outcome_of
 from crmsync.redaction import hide_quotations, hide_secrets, secrets_of
-from crmsync.reporting.console import printable, say
+from crmsync.reporting.console import make_printable, print_sentences
 
 DEFAULT_CONFIG = Path("crmsync.toml")
 
@@ -33,12 +33,12 @@ AsJson = Annotated[bool, typer.Option("--json", help="Print one JSON document on
 Debug = Annotated[bool, typer.Option("--debug", help="Log everything, and show where a fault of crmsync is.")]
 
 
-def out() -> Console:
+def results_console() -> Console:
     """Where results are printed. Text of the CRMs is never read as markup."""
     return _console(sys.stdout)
 
 
-def err() -> Console:
+def messages_console() -> Console:
     """Where everything beside the results is printed."""
     return _console(sys.stderr)
 
@@ -62,20 +62,20 @@ class Ending:
 
     def cut_off(self) -> None:
         """The last words of a command that was stopped and did not heed it in time."""
-        self.tell(End(FAILED, "cancelled", ("Stopped as asked; everything so far is kept.",)))
+        self.tell(Outcome(FAILED, "cancelled", ("Stopped as asked; everything so far is kept.",)))
 
-    def tell(self, end: End) -> None:
+    def tell(self, end: Outcome) -> None:
         """Say how the command ended, with an error."""
-        said = tuple(hide_secrets(printable(each), self.secrets) for each in end.said)
+        said = tuple(hide_secrets(make_printable(each), self.secrets) for each in end.said)
         clean = end._replace(said=said, next="" if end.next == self.command else self.typed(end.next))
         self.code = end.code
         if self.as_json:
             told_before = [each for each in self.document.get("problems", ()) if each not in clean.said]
             print_json({**self.document, **clean.as_json(), "problems": [*clean.said, *told_before]})
             return
-        console = err()
+        console = messages_console()
         for sentence in clean.said:
-            say(console, sentence if console.is_terminal else hide_quotations(sentence))
+            print_sentences(console, sentence if console.is_terminal else hide_quotations(sentence))
         if clean.next:
             console.print(f"Next: {clean.next}", soft_wrap=True)
 
@@ -84,10 +84,10 @@ class Ending:
         if not command.startswith("crmsync "):
             return command
         named = "" if self.config == DEFAULT_CONFIG else f" --config {shlex.quote(str(self.config))}"
-        return f"{program()}{command.removeprefix('crmsync')}{named}"
+        return f"{program_name()}{command.removeprefix('crmsync')}{named}"
 
 
-def program() -> str:
+def program_name() -> str:
     """How crmsync is called here."""
     if shutil.which("crmsync"):
         return "crmsync"
@@ -102,26 +102,26 @@ def print_json(document: dict[str, Any]) -> None:
 
 
 @contextmanager
-def told(as_json: bool, debug: bool, config: Path = DEFAULT_CONFIG, command: str = "") -> Iterator[Ending]:
+def run_command(as_json: bool, debug: bool, config: Path = DEFAULT_CONFIG, command: str = "") -> Iterator[Ending]:
     """Run a command: what goes wrong becomes sentences and an exit code, and `--json` prints exactly one document."""
     ending = Ending(as_json, debug, config=config, command=command)
-    log.start("console", logging.DEBUG if debug else logging.WARNING)
+    log.start_logging("console", logging.DEBUG if debug else logging.WARNING)
     try:
         yield ending
         if as_json:
             print_json(ending.document)
     except CrmsyncError as error:
         if debug:
-            log.get().debug("ended", exc_info=error)
-        ending.tell(end_of(error, kept="run" in ending.document))
+            log.get_logger().debug("ended", exc_info=error)
+        ending.tell(outcome_of(error, kept="run" in ending.document))
     except (typer.Exit, KeyboardInterrupt):
         raise
     except BrokenPipeError:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
     except Exception as error:  # noqa: BLE001  the last one to catch it: an admin gets a sentence, not a traceback
         if debug:
-            log.get().error("fault", exc_info=error)
-        ending.tell(end_of(error))
+            log.get_logger().error("fault", exc_info=error)
+        ending.tell(outcome_of(error))
     if ending.code:
         raise typer.Exit(ending.code)
 
@@ -130,5 +130,5 @@ def opened_config(ending: Ending, level: int = logging.WARNING) -> Config:
     """Read the config; from here on its log style counts and its secrets are kept out of everything."""
     config = load(ending.config)
     ending.secrets = secrets_of(config)
-    log.start(config.log, logging.DEBUG if ending.debug else level, ending.secrets)
+    log.start_logging(config.log, logging.DEBUG if ending.debug else level, ending.secrets)
     return config

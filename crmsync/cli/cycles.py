@@ -13,13 +13,23 @@ import orjson
 import typer
 from sqlalchemy import Connection
 
-from crmsync.bootstrap import at_work, looking_on, opened_state
-from crmsync.cli.command import DEFAULT_CONFIG, AsJson, ConfigPath, Debug, Ending, err, opened_config, out, told
+from crmsync.bootstrap import looking_on, open_work, opened_state
+from crmsync.cli.command import (
+    DEFAULT_CONFIG,
+    AsJson,
+    ConfigPath,
+    Debug,
+    Ending,
+    messages_console,
+    opened_config,
+    results_console,
+    run_command,
+)
 from crmsync.config import Config
 from crmsync.connector import Stop
-from crmsync.cycle import cycle
-from crmsync.cycle import plan as plan_run
-from crmsync.daemon.signals import interruptible, stoppable
+from crmsync.cycle import preview_run as plan_run
+from crmsync.cycle import run_cycle
+from crmsync.daemon.signals import allow_interrupt, raise_stop_on_signals
 from crmsync.errors import ConfigError, CrmsyncError, StateError, StateInUse
 from crmsync.exit_codes import HELD, code_of
 from crmsync.planning.approval import find_plan, plan_of
@@ -31,9 +41,9 @@ from crmsync.reporting.console import (
     print_approved,
     print_review,
     print_run,
+    print_sentences,
     print_troubles,
     progress_bar,
-    say,
     say_command,
 )
 from crmsync.result import Result
@@ -59,11 +69,11 @@ def plan(config: ConfigPath = DEFAULT_CONFIG, as_json: AsJson = False, debug: De
 
     Example: crmsync plan
     """
-    with told(as_json, debug, config) as ending:
+    with run_command(as_json, debug, config) as ending:
         settings = opened_config(ending)
         with (
-            stoppable(1, ending.cut_off) as stop,
-            progress_bar(err()) as progress,
+            raise_stop_on_signals(1, ending.cut_off) as stop,
+            progress_bar(messages_console()) as progress,
             looking_on(settings, stop, progress) as work,
         ):
             ending.document = _whole(work.store, settings, plan_run(work).as_json())
@@ -76,7 +86,7 @@ def sync(config: ConfigPath = DEFAULT_CONFIG, as_json: AsJson = False, debug: De
 
     Example: crmsync sync --json
     """
-    _run("sync", lambda work: cycle(work, "sync"), config, as_json, debug)
+    _run("sync", lambda work: run_cycle(work, "sync"), config, as_json, debug)
 
 
 def backfill(
@@ -88,7 +98,7 @@ def backfill(
 
     Example: crmsync backfill
     """
-    _run("backfill", lambda work: cycle(work, "backfill", full=True, approved=yes), config, as_json, debug)
+    _run("backfill", lambda work: run_cycle(work, "backfill", full=True, approved=yes), config, as_json, debug)
 
 
 def apply(
@@ -104,9 +114,9 @@ def apply(
 
     Example: crmsync apply 20261121-204500-1f3a
     """
-    with told(as_json, debug, config) as ending:
+    with run_command(as_json, debug, config) as ending:
         settings = opened_config(ending)
-        with stoppable(1, ending.cut_off) as stop:
+        with raise_stop_on_signals(1, ending.cut_off) as stop:
             with opened_state(settings) as store:
                 with store.read() as reading:
                     found = find_plan(reading, settings.decision_hash(), run, _now_ms())
@@ -116,7 +126,7 @@ def apply(
                 if run is None and not yes and not _is_agreed(ending, store, settings, found):
                     return
                 with store.begin() as tx:
-                    if not journal.approve(tx, found.id, _now_ms(), getpass.getuser()):
+                    if not journal.approve_plan(tx, found.id, _now_ms(), getpass.getuser()):
                         raise ConfigError(f"plan {found.id} does not wait any more; look again with: crmsync apply")
             _write_approved(found, settings, ending, stop)
 
@@ -125,7 +135,7 @@ def _write_approved(found: Any, config: Config, ending: Ending, stop: Stop) -> N
     """Write what was approved; where somebody else works on the state, wait for them to do it or to leave."""
     for _second in range(TAKEN_UP_IN):
         try:
-            _run_and_show("apply", lambda work: cycle(work, "apply"), config, ending, stop)
+            _run_and_show("apply", lambda work: run_cycle(work, "apply"), config, ending, stop)
             return
         except StateInUse as error:
             holder = error.holder
@@ -166,7 +176,7 @@ def _say_approved(ending: Ending, found: Any, sentence: str) -> None:
     ending.document = {"run": found.id, "verdict": "held", "held": None, "problems": [sentence], "crms": {}}
     ending.code = HELD
     if not ending.as_json:
-        say(out(), sentence)
+        print_sentences(results_console(), sentence)
 
 
 def _now_ms() -> int:
@@ -176,8 +186,8 @@ def _now_ms() -> int:
 def _say_nothing_waits(ending: Ending) -> None:
     ending.document = {"verdict": "ok", "held": None, "crms": {}, "problems": []}
     if not ending.as_json:
-        say(out(), "Nothing waits for approval. To see what a run would write:")
-        say_command(out(), ending.typed("crmsync plan"))
+        print_sentences(results_console(), "Nothing waits for approval. To see what a run would write:")
+        say_command(results_console(), ending.typed("crmsync plan"))
 
 
 def _is_agreed(ending: Ending, store: Store, config: Config, found: Any) -> bool:
@@ -188,15 +198,15 @@ def _is_agreed(ending: Ending, store: Store, config: Config, found: Any) -> bool
     ending.document = {"verdict": "held", "held": held, "crms": {}, "problems": written["reasons"], "next": command}
     if not ending.as_json:
         with store.read() as reading:
-            print_review(out(), changes_of(reading, found.id, ending.typed), config.band_names())
+            print_review(results_console(), changes_of(reading, found.id, ending.typed), config.band_names())
         for reason in written["reasons"]:
-            say(out(), reason)
+            print_sentences(results_console(), reason)
     if not ending.as_json and sys.stdin.isatty() and _says_yes(f"Write plan {found.id} as it stands by now?"):
         ending.document = {}
         return True
     if not ending.as_json:
-        say(out(), "Nothing was written. To approve this plan:")
-        say_command(out(), command)
+        print_sentences(results_console(), "Nothing was written. To approve this plan:")
+        say_command(results_console(), command)
     ending.code = HELD
     return False
 
@@ -204,23 +214,26 @@ def _is_agreed(ending: Ending, store: Store, config: Config, found: Any) -> bool
 def _says_yes(question: str) -> bool:
     """Ask; whoever ends the input instead of answering does not say yes."""
     try:
-        with interruptible():
+        with allow_interrupt():
             return typer.confirm(question, err=True)
     except typer.Abort:
-        err().print()
+        messages_console().print()
         return False
 
 
 def _run(command: str, act: Callable[[Work], Result], path: Path, as_json: bool, debug: bool) -> None:
-    with told(as_json, debug, path) as ending:
+    with run_command(as_json, debug, path) as ending:
         config = opened_config(ending)
-        with stoppable(1, ending.cut_off) as stop:
+        with raise_stop_on_signals(1, ending.cut_off) as stop:
             _run_and_show(command, act, config, ending, stop)
 
 
 def _run_and_show(command: str, act: Callable[[Work], Result], config: Config, ending: Ending, stop: Stop) -> None:
     try:
-        with progress_bar(err()) as progress, at_work(config, f"crmsync {command}", stop, progress) as work:
+        with (
+            progress_bar(messages_console()) as progress,
+            open_work(config, f"crmsync {command}", stop, progress) as work,
+        ):
             ending.document = _done(work, act)
     except _Ended as ended:
         ending.document = ended.document
@@ -285,7 +298,7 @@ def _show(ending: Ending, config: Config, told: Sequence[str] = ()) -> None:
     if ending.as_json or not document.get("crms"):
         return
     document = {**document, "problems": [each for each in document["problems"] if each not in told]}
-    console = out()
+    console = results_console()
     print_run(console, document)
     if document["approved"]:
         print_approved(console, document["approved"])
@@ -294,7 +307,7 @@ def _show(ending: Ending, config: Config, told: Sequence[str] = ()) -> None:
         waiting = document["held"] if document["verdict"] == "held" else document
         print_review(console, waiting["changes"], config.band_names())
     sentence, command = _last_words(document)
-    say(console, sentence)
+    print_sentences(console, sentence)
     if command:
         say_command(console, ending.typed(command))
 

@@ -9,12 +9,12 @@ from importlib.metadata import version
 from threading import Event
 
 from crmsync import log
-from crmsync.bootstrap import connected, opened_state, say_landing
-from crmsync.cli.command import DEFAULT_CONFIG, AsJson, ConfigPath, Debug, opened_config, told
+from crmsync.bootstrap import connect_all, opened_state, say_landing
+from crmsync.cli.command import DEFAULT_CONFIG, AsJson, ConfigPath, Debug, opened_config, run_command
 from crmsync.config import Config
 from crmsync.connector import Receiver
 from crmsync.daemon import scheduler
-from crmsync.daemon.signals import stoppable
+from crmsync.daemon.signals import raise_stop_on_signals
 from crmsync.elapsed import stopwatch
 from crmsync.errors import Cancelled, StateError
 from crmsync.store import journal
@@ -29,11 +29,11 @@ def run(config: ConfigPath = DEFAULT_CONFIG, as_json: AsJson = False, debug: Deb
 
     Example: crmsync run --config crmsync.toml
     """
-    with told(as_json, debug, config) as ending:
+    with run_command(as_json, debug, config) as ending:
         settings = opened_config(ending, logging.INFO)
-        with stoppable(0) as stop, opened_state(settings) as store:
+        with raise_stop_on_signals(0) as stop, opened_state(settings) as store:
             quick_check(store, datetime.now(UTC))
-            log.get().info(
+            log.get_logger().info(
                 "started", version=version("crmsync"), crms=sorted(settings.crms), model=settings.model_hash()
             )
             while not stop.is_set():
@@ -42,20 +42,22 @@ def run(config: ConfigPath = DEFAULT_CONFIG, as_json: AsJson = False, debug: Deb
                 except Cancelled:
                     break
                 except StateError as error:
-                    log.get().warning("turn_ended", why=str(error), next="this worker stands by, to take over again")
+                    log.get_logger().warning(
+                        "turn_ended", why=str(error), next="this worker stands by, to take over again"
+                    )
                     stop.wait(STANDBY_POLL)
-            log.get().info("stopped")
+            log.get_logger().info("stopped")
         ending.document = {"stopped": True}
 
 
 def _take_turn(settings: Config, store: Store, stop: Event) -> None:
     """Become the one writer, and run on schedule until told to stop. Raises `LostLock` when the lock is lost."""
-    logger, watch = log.get(), scheduler.Watch()
+    logger, watch = log.get_logger(), scheduler.Watch()
 
     def stand_by(holder: str) -> None:
         logger.info("standing_by", holder=holder)
 
-    with connected(settings, store, stop) as crms, store.writer("crmsync run", stop, stand_by, say_landing):
+    with connect_all(settings, store, stop) as crms, store.writer("crmsync run", stop, stand_by, say_landing):
         with store.begin() as tx:
             journal.set_worker_config(tx, settings.decision_hash())
 
@@ -63,7 +65,9 @@ def _take_turn(settings: Config, store: Store, stop: Event) -> None:
             watch.begin()
 
         def work_now() -> Work:
-            return Work(settings, store, crms, datetime.now(UTC), progress, partial(connected, stop=stop), stopwatch())
+            return Work(
+                settings, store, crms, datetime.now(UTC), progress, partial(connect_all, stop=stop), stopwatch()
+            )
 
         receivers = [each for each in crms.values() if isinstance(each, Receiver)]
-        scheduler.run(settings, work_now, watch, stop, receivers, store)
+        scheduler.run_daemon(settings, work_now, watch, stop, receivers, store)

@@ -15,20 +15,30 @@ from rich.console import Console
 
 from crmsync.batch import people_file
 from crmsync.bootstrap import existing_state
-from crmsync.cli.command import DEFAULT_CONFIG, AsJson, ConfigPath, Debug, Ending, err, opened_config, out, told
+from crmsync.cli.command import (
+    DEFAULT_CONFIG,
+    AsJson,
+    ConfigPath,
+    Debug,
+    Ending,
+    messages_console,
+    opened_config,
+    results_console,
+    run_command,
+)
 from crmsync.config import Config
 from crmsync.errors import ConfigError
 from crmsync.exit_codes import DONE, FAILED, PARTLY, WRONG
 from crmsync.reporting import person as explaining
 from crmsync.reporting import status as health
 from crmsync.reporting.console import (
+    make_printable,
     print_explanation,
     print_model,
+    print_sentences,
     print_status,
     print_tally,
-    printable,
     progress_bar,
-    say,
 )
 from crmsync.scoring import page_of
 from crmsync.work import Progress
@@ -70,16 +80,16 @@ def explain(
     """
     if (who is None) is not model:
         raise typer.BadParameter("say who, or --model for the whole model: one of the two")
-    with told(as_json, debug, config) as ending:
+    with run_command(as_json, debug, config) as ending:
         settings = opened_config(ending)
         ending.document = page_of(settings) if who is None else _explained(ending, settings, who)
         if not as_json:
-            (print_model if who is None else print_explanation)(out(), ending.document)
+            (print_model if who is None else print_explanation)(results_console(), ending.document)
 
 
 def _explained(ending: Ending, config: Config, who: str) -> dict[str, Any]:
     with existing_state(config) as store:
-        return explaining.explain(config, store, who, datetime.now(UTC), ending.typed)
+        return explaining.explain_person(config, store, who, datetime.now(UTC), ending.typed)
 
 
 def status(
@@ -94,21 +104,21 @@ def status(
 
     Example: crmsync status --health
     """
-    with told(as_json, debug, config) as ending:
+    with run_command(as_json, debug, config) as ending:
         settings, now = opened_config(ending), datetime.now(UTC)
         with existing_state(settings) as store:
             if only_health:
-                ending.document = health.health(settings, store, now, ending.typed)
+                ending.document = health.health_document(settings, store, now, ending.typed)
                 ending.code = DONE if ending.document["healthy"] else FAILED
             else:
-                ending.document = health.status(settings, store, now, ending.typed, runs=runs, feeds=feeds)
+                ending.document = health.status_document(settings, store, now, ending.typed, runs=runs, feeds=feeds)
         if not as_json:
-            (_print_health if only_health else print_status)(out(), ending.document)
+            (_print_health if only_health else print_status)(results_console(), ending.document)
 
 
 def _print_health(console: Console, document: Mapping[str, Any]) -> None:
     for sentence in document["health"] or ["Healthy."]:
-        say(console, printable(sentence))
+        print_sentences(console, make_printable(sentence))
 
 
 def score(
@@ -126,11 +136,11 @@ def score(
 
     Example: crmsync score --input people.jsonl --at 2026-11-21T12:00:00Z
     """
-    with told(as_json, debug, config) as ending:
-        settings, now, tally = opened_config(ending), _instant(at), people_file.Tally()
+    with run_command(as_json, debug, config) as ending:
+        settings, now, tally = opened_config(ending), _instant(at), people_file.FileTally()
         people: list[dict[str, Any]] = []
-        with people_file.opened(given) as file, _progress(as_json) as progress:
-            for some in people_file.scored(settings, file, str(given), now, tally):
+        with people_file.open_people(given) as file, _progress(as_json) as progress:
+            for some in people_file.score_people_file(settings, file, str(given), now, tally):
                 if as_json:
                     people += some
                 else:
@@ -139,14 +149,14 @@ def score(
         ending.document = {"people": people, "problems": tally.problems, "warnings": tally.warnings(settings)}
         ending.code = DONE if not tally.problems else PARTLY if tally.people else WRONG
         if not as_json:
-            print_tally(err(), given, tally.people, ending.document)
+            print_tally(messages_console(), given, tally.people, ending.document)
 
 
 def _progress(as_json: bool) -> AbstractContextManager[Progress]:
     """A bar, unless the lines themselves are printed where it would be."""
     if not as_json and sys.stdout.isatty():
         return nullcontext(lambda _what, _crm, _more: None)
-    return progress_bar(err())
+    return progress_bar(messages_console())
 
 
 def _print_lines(documents: Iterable[dict[str, Any]]) -> None:

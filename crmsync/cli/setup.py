@@ -10,16 +10,26 @@ from typing import Annotated, Any
 import typer
 from pydantic import BaseModel, ValidationError
 
-from crmsync.bootstrap import connector, has_state, opened_state
-from crmsync.cli.command import DEFAULT_CONFIG, AsJson, ConfigPath, Debug, err, opened_config, out, print_json, told
+from crmsync.bootstrap import connect_one, has_state, opened_state
+from crmsync.cli.command import (
+    DEFAULT_CONFIG,
+    AsJson,
+    ConfigPath,
+    Debug,
+    messages_console,
+    opened_config,
+    print_json,
+    results_console,
+    run_command,
+)
 from crmsync.config import Config, config_class, connectors, template
-from crmsync.config.mistakes import mistakes
+from crmsync.config.mistakes import find_mistakes
 from crmsync.connector import Stop
-from crmsync.daemon.signals import stoppable
-from crmsync.doctor import checked
+from crmsync.daemon.signals import raise_stop_on_signals
+from crmsync.doctor import diagnose
 from crmsync.errors import ConfigError, Unavailable
 from crmsync.exit_codes import DONE, FAILED, PARTLY, WRONG
-from crmsync.reporting.console import print_check, say, steps_bar
+from crmsync.reporting.console import print_check, print_sentences, steps_bar
 from crmsync.store import journal
 from crmsync.store.sql import to_ms
 
@@ -43,11 +53,11 @@ def init(
 
     Example: crmsync init --instance-url https://acme.my.salesforce.com
     """
-    with told(as_json, debug, config) as ending:
+    with run_command(as_json, debug, config) as ending:
         if only is not None and only not in connectors():
             raise ConfigError(f"--only {only}: there is no such CRM; there is {' and '.join(sorted(connectors()))}")
         address = None if instance_url is None else _org_address(instance_url, only)
-        _write_new(config, template.starter(only, address))
+        _write_new(config, template.starter_config(only, address))
         following = [ending.typed(f"crmsync {each}") for each in ("check --online", "setup", "plan")]
         ending.document = {"config": str(config), "next": following}
         if not as_json:
@@ -65,7 +75,9 @@ def _org_address(given: str, only: str | None) -> str:
         return str(settings.model_validate({"instance_url": given}).model_dump()["instance_url"])
     except ValidationError as error:
         details = error.errors(include_url=False, include_input=False, include_context=False)
-        raise ConfigError([f"--instance-url {given}: {each.said}" for each in mistakes(details, settings)]) from None
+        raise ConfigError(
+            [f"--instance-url {given}: {each.said}" for each in find_mistakes(details, settings)]
+        ) from None
 
 
 def _write_new(path: Path, text: str) -> None:
@@ -80,7 +92,7 @@ def _write_new(path: Path, text: str) -> None:
 
 def _say_next(config: Path, only: str | None, following: list[str]) -> None:
     crms = [crm for crm in template.SECRETS if crm not in template.crms_left_out(only)]
-    out().print(
+    results_console().print(
         f"{config} is written. Look through it, and put the secrets into the environment:\n"
         f"  {', '.join(name for crm in crms for name in template.SECRETS[crm])}\n"
         "Nobody gets an owner before you name who takes turns: [[owner_pool]] and [[route]], near the end.\n"
@@ -106,14 +118,14 @@ def check(
     if schema:
         print_json(config_class().model_json_schema())
         return
-    with told(as_json, debug, config, "crmsync check") as ending:
+    with run_command(as_json, debug, config, "crmsync check") as ending:
         settings = opened_config(ending)
-        with stoppable(1, ending.cut_off) as stop:
-            found = checked(settings, datetime.now(UTC), stop if online else None)
+        with raise_stop_on_signals(1, ending.cut_off) as stop:
+            found = diagnose(settings, datetime.now(UTC), stop if online else None)
         ending.document = {"config": str(config), **found}
         ending.code = _code_of_check(found)
         if not as_json:
-            print_check(out(), ending.document)
+            print_check(results_console(), ending.document)
 
 
 def _code_of_check(found: Mapping[str, Any]) -> int:
@@ -128,9 +140,12 @@ def setup(config: ConfigPath = DEFAULT_CONFIG, as_json: AsJson = False, debug: D
 
     Example: crmsync setup
     """
-    with told(as_json, debug, config) as ending:
+    with run_command(as_json, debug, config) as ending:
         settings = opened_config(ending)
-        with stoppable(1, ending.cut_off) as stop, steps_bar(err(), len(settings.crms)) as begin:
+        with (
+            raise_stop_on_signals(1, ending.cut_off) as stop,
+            steps_bar(messages_console(), len(settings.crms)) as begin,
+        ):
             said = {}
             for crm in settings.crms:
                 begin(crm)
@@ -148,22 +163,22 @@ def setup(config: ConfigPath = DEFAULT_CONFIG, as_json: AsJson = False, debug: D
 def _print_created(document: Mapping[str, Any]) -> None:
     for crm, sentences in document["crms"].items():
         for sentence in sentences:
-            say(out(), sentence if sentence.startswith(f"{crm}: ") else f"{crm}: {sentence}")
+            print_sentences(results_console(), sentence if sentence.startswith(f"{crm}: ") else f"{crm}: {sentence}")
     if following := document.get("next"):
-        out().print(f"Next: {following}", soft_wrap=True)
+        results_console().print(f"Next: {following}", soft_wrap=True)
 
 
 def _try_again(settings: Config) -> None:
     """What a CRM would not take for want of a field is tried again in the next cycle."""
     if has_state(settings):
         with opened_state(settings) as store, store.begin() as tx:
-            journal.unpark(tx, to_ms(datetime.now(UTC)))
+            journal.unpark_changes(tx, to_ms(datetime.now(UTC)))
 
 
 def _created(settings: Config, crm: str, stop: Stop) -> tuple[list[str], int]:
     """What was done about one CRM's fields, and the exit code of that."""
     try:
-        with connector(settings, crm, {}, stop) as connected:
+        with connect_one(settings, crm, {}, stop) as connected:
             return list(connected.create_fields()), DONE
     except Unavailable as error:
         return [f"not reached: {error}"], FAILED

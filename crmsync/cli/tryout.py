@@ -10,10 +10,10 @@ from typing import Annotated
 import typer
 
 from crmsync import demo as demonstrating
-from crmsync.cli.command import AsJson, Debug, err, out, program, told
-from crmsync.daemon.signals import stoppable
+from crmsync.cli.command import AsJson, Debug, messages_console, program_name, results_console, run_command
+from crmsync.daemon.signals import raise_stop_on_signals
 from crmsync.errors import ConfigError
-from crmsync.reporting.console import print_demo, say, steps_bar
+from crmsync.reporting.console import print_demo, print_sentences, steps_bar
 
 People = Annotated[int, typer.Option("--people", min=1, max=1_000_000, help="How many invented people.")]
 Seed = Annotated[int, typer.Option("--seed", help="The same seed makes the same people.")]
@@ -42,11 +42,19 @@ def sandbox(
     Example: crmsync sandbox --port 8400 --people 2000 --seed 1
     """
     from connectors.sandbox import faults as scripts
-    from connectors.sandbox.server import run
+    from connectors.sandbox.server import run_sandbox
 
-    with told(as_json, debug) as ending:
-        script = scripts.load(faults) if faults else []
-        run(people, seed, port, _seconds(latency), rate_limits, script, partial(say, err() if as_json else out()))
+    with run_command(as_json, debug) as ending:
+        script = scripts.load_script(faults) if faults else []
+        run_sandbox(
+            people,
+            seed,
+            port,
+            _seconds(latency),
+            rate_limits,
+            script,
+            partial(print_sentences, messages_console() if as_json else results_console()),
+        )
         ending.document = {"stopped": True}
 
 
@@ -69,9 +77,12 @@ def demo(
 
     Example: crmsync demo --people 2000 --seed 1 --keep
     """
-    with told(as_json, debug, folder / "config.toml") as ending, stoppable(1, ending.cut_off) as stop:
-        with steps_bar(err(), demonstrating.STEPS) as begin:
-            ending.document = demonstrating.demo(folder, people, seed, keep, stop, begin, program())
+    with (
+        run_command(as_json, debug, folder / "config.toml") as ending,
+        raise_stop_on_signals(1, ending.cut_off) as stop,
+    ):
+        with steps_bar(messages_console(), demonstrating.STEPS) as begin:
+            ending.document = demonstrating.run_demo(folder, people, seed, keep, stop, begin, program_name())
         ending.code = ending.document.pop("exit_code")
         if not as_json:
-            print_demo(out(), ending.document)
+            print_demo(results_console(), ending.document)

@@ -15,7 +15,7 @@ from pydantic import BaseModel, SecretStr, ValidationError
 from pydantic_settings import BaseSettings, SettingsError
 from pydantic_settings.sources import EnvSettingsSource
 
-from crmsync.config.mistakes import Mistake, mistakes, sentences
+from crmsync.config.mistakes import Mistake, describe_mistakes, find_mistakes
 from crmsync.config.settings import ENV_PREFIX, Config, State, config_class, connectors
 from crmsync.errors import ConfigError
 
@@ -77,11 +77,11 @@ def load(path: Path) -> Config:
         config = made(**_merged(_anchored(given, folder, secrets), _Variables(made, readable)()))
     except ValidationError as error:
         details = error.errors(include_url=False, include_input=False, include_context=False)
-        found += mistakes(details, made)
+        found += find_mistakes(details, made)
     if strange or found:
         blamed = {each.loc for each in in_file}
         elsewhere = {each.loc: each.origin for each in variables if each.loc not in blamed}
-        problems = [*strange.values(), *sentences(found, str(path), text, elsewhere)]
+        problems = [*strange.values(), *describe_mistakes(found, str(path), text, elsewhere)]
         raise ConfigError(problems, next_command="crmsync check")
     return config
 
@@ -99,7 +99,7 @@ def config_of(text: str, running: Config) -> Config:
     except ValidationError as error:
         details = error.errors(include_url=False, include_input=False, include_context=False)
         again = "the config of that time cannot be used any longer; make a new plan with: crmsync plan"
-        found = sentences(mistakes(details, type(running)), "the kept config", "", {})
+        found = describe_mistakes(find_mistakes(details, type(running)), "the kept config", "", {})
         raise ConfigError([f"{each} ({again})" for each in found]) from None
 
 

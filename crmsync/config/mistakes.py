@@ -40,7 +40,7 @@ _PLAIN = {
 }
 
 
-def mistakes(errors: Iterable[ErrorDetails], model: type[BaseModel]) -> list[Mistake]:
+def find_mistakes(errors: Iterable[ErrorDetails], model: type[BaseModel]) -> list[Mistake]:
     """The errors of pydantic in plain words, those about alternatives of one value as one."""
     found: dict[Loc, list[str]] = {}
     for each in errors:
@@ -116,7 +116,7 @@ def _without_alternatives(loc: Loc, model: type[BaseModel]) -> Loc:
     return kept
 
 
-def sentences(found: Iterable[Mistake], path: str, text: str, elsewhere: Mapping[Loc, str]) -> list[str]:
+def describe_mistakes(found: Iterable[Mistake], path: str, text: str, elsewhere: Mapping[Loc, str]) -> list[str]:
     """Each mistake with the line of the file it is on, in the order of the lines; `elsewhere` names other origins."""
     placed = [((_line_of(text, each.loc) if each.loc else _line_named(text, each.said)) or 0, each) for each in found]
     return [

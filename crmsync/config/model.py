@@ -229,7 +229,7 @@ class Model(Table):
             yield from _strangers(rule.name, "[groups]", [rule.group] if rule.group else [], self.groups)
             channel = getattr(rule, "channel", None)
             yield from _strangers(rule.name, "[channels]", [channel] if channel else [], self.channels)
-        for match in matches(self):
+        for match in matches_of(self):
             for name in (match.in_list, match.domain_list):
                 if name is not None and name not in self.lists:
                     yield f"a rule reads the list {name!r}, which [lists] does not have"
@@ -276,21 +276,21 @@ def _rising(where: str, grades: Mapping[str, float]) -> Iterator[str]:
             yield f"{where}: {next_best!r} needs {below:g}, which is not less than {best!r} with {above:g}; best first"
 
 
-def matches(model: Model) -> Iterator[Match]:
+def matches_of(model: Model) -> Iterator[Match]:
     """Every test of a value, of a person's field or of an activity's attribute."""
     for condition in model.conditions():
         yield from condition.parts()
-    for _, where in selections(model):
+    for _, where in selections_of(model):
         yield from where.values()
 
 
-def takes(on: Iterable[str], kind: str) -> bool:
+def selects_kind(on: Iterable[str], kind: str) -> bool:
     """Whether a selection of the kinds `on` takes activities of a kind."""
     kinds = list(on)
     return kind in kinds if kinds else kind not in NOT_THEIR_DOING
 
 
-def selections(model: Model) -> Iterator[tuple[list[str], Where]]:
+def selections_of(model: Model) -> Iterator[tuple[list[str], Where]]:
     """Every choice of activities a model makes: kinds (none means all that are a person's own doing) and attributes."""
     for behavior in model.behavior:
         yield behavior.on, behavior.where

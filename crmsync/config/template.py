@@ -17,14 +17,16 @@ BASE_URL = "https://api.hubapi.com"
 SALES = ("ann@acme.example", "bob@acme.example")
 
 
-def example() -> str:
+def example_config() -> str:
     """The whole example."""
     return files("crmsync").joinpath("config.example.toml").read_text(encoding="utf-8")
 
 
-def starter(only: str | None = None, instance_url: str | None = None) -> str:
+def starter_config(only: str | None = None, instance_url: str | None = None) -> str:
     """The config that `crmsync init` writes: it names no owners, and with `only` nothing of the other CRM."""
-    text = _without_owners(example() if instance_url is None else replaced(example(), {INSTANCE_URL: instance_url}))
+    text = _without_owners(
+        example_config() if instance_url is None else replace_keys(example_config(), {INSTANCE_URL: instance_url})
+    )
     for crm in crms_left_out(only):
         text = _without_crm(text, crm)
     return text
@@ -35,11 +37,11 @@ def crms_left_out(only: str | None) -> list[str]:
     return [crm for crm in SECRETS if only not in (None, crm)]
 
 
-def demo(url: str, sales: Sequence[str]) -> str:
+def demo_config(url: str, sales: Sequence[str]) -> str:
     """The config of the demo: the example, pointed at a sandbox that holds both CRMs at `url`."""
     members = ", ".join(f'"{each}"' for each in sales)
-    return replaced(
-        example(),
+    return replace_keys(
+        example_config(),
         {
             '# secrets = "secrets"    ': 'secrets = "secrets"      ',
             f'base_url = "{BASE_URL}"': f'base_url = "{url}"',
@@ -50,7 +52,7 @@ def demo(url: str, sales: Sequence[str]) -> str:
     )
 
 
-def replaced(text: str, replacements: Mapping[str, str]) -> str:
+def replace_keys(text: str, replacements: Mapping[str, str]) -> str:
     """The text with each key, which it has exactly once, replaced. Raises `ValueError` where it has not."""
     for old, new in replacements.items():
         if text.count(old) != 1:
@@ -78,7 +80,7 @@ _VALUE = r'(?:"[^"]*"|\{[^{}]*\})'
 
 def _without_crm(text: str, crm: str) -> str:
     """The text without the table of a CRM, its fields and values, and the stages that it alone has."""
-    text = replaced(_without_table(text, crm), {BOTH_CRMS: ""})
+    text = replace_keys(_without_table(text, crm), {BOTH_CRMS: ""})
     text = re.sub(rf'\[\[stage\]\]\nname = "\w+"\nvalues = \{{ {crm} = {_VALUE} \}}\n\n', "", text)
     text = re.sub(rf"\b{crm} = {_VALUE}, |, {crm} = {_VALUE}", "", text)
     return re.sub(rf'(precedence = .*?)(?:"{crm}", |, "{crm}")', r"\1", text)

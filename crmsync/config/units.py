@@ -27,7 +27,7 @@ Points = Annotated[float, BeforeValidator(_points)]
 """Points: a number with at most two decimals."""
 
 
-def hundredths(points: float) -> int:
+def to_hundredths(points: float) -> int:
     """Points as the whole number of hundredths that everything is calculated in."""
     return round(points * 100)
 

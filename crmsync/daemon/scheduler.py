@@ -23,11 +23,11 @@ from crmsync import log
 from crmsync.config import Config
 from crmsync.config.settings import Schedule
 from crmsync.connector import Receiver
-from crmsync.cycle import cycle
+from crmsync.cycle import run_cycle
 from crmsync.daemon.signals import cut_off
-from crmsync.elapsed import elapsed
+from crmsync.elapsed import seconds_elapsed
 from crmsync.errors import Cancelled, LostLock, StateError
-from crmsync.exit_codes import end_of
+from crmsync.exit_codes import outcome_of
 from crmsync.result import Result
 from crmsync.store import journal
 from crmsync.store.database import Store
@@ -121,19 +121,19 @@ class Watch:
             return self.since is not None and time.monotonic() - self.since > deadline
 
 
-def tick(work_now: Callable[[], Work], watch: Watch) -> Result | None:
+def run_scheduled(work_now: Callable[[], Work], watch: Watch) -> Result | None:
     """One cycle of the daemon. Whatever it raises is told and kept: the next tick goes on."""
-    logger = log.get()
+    logger = log.get_logger()
     watch.begin()
-    watch.began = elapsed()
+    watch.began = seconds_elapsed()
     try:
         work = work_now()
-        full = reconciles(work)
-        result = cycle(work, "reconcile" if full else "run", full=full)
+        full = is_full_resync_due(work)
+        result = run_cycle(work, "reconcile" if full else "run", full=full)
     except (Cancelled, LostLock) as error:
         logger.info("cycle_stopped", why=str(error))
     except Exception as error:
-        end = end_of(error, kept=True)
+        end = outcome_of(error, kept=True)
         fault = error if end.kind == "fault" else None
         logger.error("cycle_failed", kind=end.kind, problems=list(end.said), next=end.next, exc_info=fault)
     else:
@@ -144,7 +144,7 @@ def tick(work_now: Callable[[], Work], watch: Watch) -> Result | None:
     return None
 
 
-def reconciles(work: Work) -> bool:
+def is_full_resync_due(work: Work) -> bool:
     """Whether it is time to pull everything again, or a pull of everything was cut off."""
     with work.store.read() as reading:
         last = journal.last_full_pull(reading, work.now_ms)
@@ -153,7 +153,7 @@ def reconciles(work: Work) -> bool:
 
 
 def _tell(result: Result) -> None:
-    logger = log.get(run=result.run)
+    logger = log.get_logger(run=result.run)
     for crm, counts in result.crms.items():
         numbers = {name: value for name, value in vars(counts).items() if value}
         logger.info("crm_done", crm=crm, **numbers)
@@ -183,7 +183,7 @@ def run_now(scheduler: BlockingScheduler, act: Callable[[], object]) -> Callable
     return wake
 
 
-def waker(scheduler: BlockingScheduler, act: Callable[[], object]) -> Callable[[], None]:
+def wake_scheduler(scheduler: BlockingScheduler, act: Callable[[], object]) -> Callable[[], None]:
     """What asks for a cycle soon, from any thread and however often; one that is under way is waited for.
 
     `act` must run one cycle at a time by itself: one more may wait for it.
@@ -252,10 +252,10 @@ def _next_slot(trigger: BaseTrigger, now: datetime, ran_ago: timedelta) -> datet
 def _late(event: JobEvent) -> None:
     if event.job_id != "cycle":
         return
-    log.get().info("tick_skipped", why="the cycle before it is still under way")
+    log.get_logger().info("tick_skipped", why="the cycle before it is still under way")
 
 
-def run(
+def run_daemon(
     config: Config,
     work_now: Callable[[], Work],
     watch: Watch,
@@ -273,13 +273,13 @@ def run(
     def act() -> None:
         with one_at_a_time:
             if not (stop.is_set() or leave.is_set()):
-                tick(work_now, watch)
+                run_scheduled(work_now, watch)
 
     scheduler = scheduler_of(config.schedule, act, datetime.now(UTC))
     deadline = config.schedule.deadline.total_seconds()
     with ExitStack() as listening:
         for each in receivers:
-            listening.enter_context(each.receiving(waker(scheduler, act)))
+            listening.enter_context(each.receiving(wake_scheduler(scheduler, act)))
         leaving = threading.Thread(target=_leave, args=(scheduler, leave), name="leaving", daemon=True)
         leaving.start()
         for attend in (
@@ -313,7 +313,7 @@ def _approved(store: Store | None) -> set[str]:
     with suppress(StateError):
         if store is not None:
             with store.read() as reading:
-                return {row.id for row in journal.plans(reading, journal.APPROVED)}
+                return {row.id for row in journal.list_plans(reading, journal.APPROVED)}
     return set()
 
 
@@ -329,11 +329,11 @@ def _attend_clock(scheduler: BlockingScheduler, watch: Watch, stop: threading.Ev
     def wall() -> datetime:
         return datetime.now(UTC)
 
-    setting = clock_setting(wall, elapsed)
+    setting = clock_setting(wall, seconds_elapsed)
     while not stop.wait(CLOCK_EVERY):
         if moved := setting():
-            log.get().warning("clock_was_set", seconds=round(moved.total_seconds()))
-            ran_ago = None if watch.began is None else timedelta(seconds=elapsed() - watch.began)
+            log.get_logger().warning("clock_was_set", seconds=round(moved.total_seconds()))
+            ran_ago = None if watch.began is None else timedelta(seconds=seconds_elapsed() - watch.began)
             follow_clock(scheduler, moved, wall(), ran_ago)
 
 
@@ -341,5 +341,5 @@ def _attend_cycle(watch: Watch, deadline: float, stop: threading.Event) -> None:
     """End the process where a cycle does not get on, for its supervisor to start it anew."""
     while not stop.wait(min(WATCHED_EVERY, deadline / 2)):
         if watch.stalled(deadline):
-            log.get().error("cycle_hangs", seconds=int(deadline), next="the supervisor starts the daemon anew")
+            log.get_logger().error("cycle_hangs", seconds=int(deadline), next="the supervisor starts the daemon anew")
             cut_off(1, lambda: None)

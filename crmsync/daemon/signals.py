@@ -23,7 +23,7 @@ _SIGNALS = (signal.SIGTERM, signal.SIGINT)
 
 
 @contextmanager
-def stoppable(code: int, last_words: Callable[[], object] = lambda: None) -> Iterator[threading.Event]:
+def raise_stop_on_signals(code: int, last_words: Callable[[], object] = lambda: None) -> Iterator[threading.Event]:
     """An event that SIGTERM and SIGINT raise.
 
     Where the process is still there `GRACE` seconds later (a log-in that never answers, a database that waits for
@@ -60,7 +60,7 @@ def _go_on(_number: int, _frame: FrameType | None) -> None:
 
 
 @contextmanager
-def interruptible() -> Iterator[None]:
+def allow_interrupt() -> Iterator[None]:
     """Ctrl-C raises `KeyboardInterrupt` at once, for as long as somebody is asked something."""
     before = signal.signal(signal.SIGINT, signal.default_int_handler)
     try:

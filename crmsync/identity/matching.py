@@ -13,7 +13,7 @@ MAIL = "mail:"
 """How the marks begin that are e-mail addresses."""
 
 
-class Marked(NamedTuple):
+class Identified(NamedTuple):
     """What of a contact decides who it is: its row id, its CRM, and its marks.
 
     A record that another one replaced (a merge, a conversion) is `replaced`: the links of the CRM say who it is, and
@@ -36,7 +36,7 @@ def normal_email(address: str) -> str:
     return unicodedata.normalize("NFC", address).strip().lower()
 
 
-def marks(contact: Contact) -> set[str]:
+def identity_keys(contact: Contact) -> set[str]:
     """Everything that two contacts of one person have in common: addresses, and records that the CRM itself links.
 
     A deleted record has none: nothing it says counts any more, but for who it became by a merge or a conversion.
@@ -49,7 +49,7 @@ def marks(contact: Contact) -> set[str]:
     return records | {f"{MAIL}{normal_email(address)}" for address in contact.emails if "@" in address}
 
 
-def ambiguous_mails(contacts: Sequence[Marked], most_records: int, shared_mailboxes: Iterable[str]) -> set[str]:
+def ambiguous_mails(contacts: Sequence[Identified], most_records: int, shared_mailboxes: Iterable[str]) -> set[str]:
     """The address marks that cannot say who somebody is (see `config.Identity`)."""
     shared = set(shared_mailboxes)
     counts = Counter((mark, each.crm) for each in contacts for mark in each.counted if mark.startswith(MAIL))
@@ -60,8 +60,8 @@ def ambiguous_mails(contacts: Sequence[Marked], most_records: int, shared_mailbo
     }
 
 
-def resolve(
-    contacts: Sequence[Marked], most_records: int, shared_mailboxes: Iterable[str]
+def match_people(
+    contacts: Sequence[Identified], most_records: int, shared_mailboxes: Iterable[str]
 ) -> tuple[dict[int, int], set[int]]:
     """Each contact's person (the lowest row id of those joined), and the contacts that cannot be told apart.
 

@@ -2,6 +2,6 @@
 
 from crmsync.lint.data_checks import lint_with_data
 from crmsync.lint.finding import Finding
-from crmsync.lint.model_checks import lint
+from crmsync.lint.model_checks import lint_model
 
-__all__ = ["Finding", "lint", "lint_with_data"]
+__all__ = ["Finding", "lint_model", "lint_with_data"]

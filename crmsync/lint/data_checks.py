@@ -10,14 +10,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from crmsync.columns import Columns
-from crmsync.config.model import Model, selections, takes
+from crmsync.config.model import Model, selections_of, selects_kind
 from crmsync.config.rules import Behavior
 from crmsync.lint.finding import Finding
-from crmsync.scoring.conditions import Asker
+from crmsync.scoring.conditions import ConditionEvaluator
 from crmsync.scoring.ledger import Scores
 from crmsync.scoring.operators import YES
-from crmsync.scoring.titles import reader
-from crmsync.scoring.values import attributes
+from crmsync.scoring.titles import title_reader
+from crmsync.scoring.values import attribute_column
 
 FEWEST_PEOPLE = 20
 """Fewer people than this say nothing about a rule."""
@@ -78,11 +78,11 @@ def _strange_kinds(model: Model, columns: Columns, known: Collection[str]) -> It
     seen: dict[str, int] = {}
     for fact, count in zip(columns.facts, counts, strict=True):
         seen[fact.kind] = seen.get(fact.kind, 0) + count
-    chosen = [on for on, _ in selections(model)]
+    chosen = [on for on, _ in selections_of(model)]
     for kind, count in sorted(seen.items()):
         if count and kind not in known:
             yield Finding("warning", f'{count} activities are of the kind "{kind}", which no feed is known to produce')
-        elif count and not any(takes(on, kind) for on in chosen):
+        elif count and not any(selects_kind(on, kind) for on in chosen):
             yield Finding("note", f'{count} activities of the kind "{kind}" are read by no rule')
 
 
@@ -98,11 +98,11 @@ def _gone_silent(model: Model, columns: Columns, now: int) -> Iterator[Finding]:
 def _newest(model: Model, rule: Behavior, columns: Columns, now: int) -> int | None:
     """The instant of the newest activity that a rule takes."""
     taken = np.isin(np.array([fact.kind for fact in columns.facts], dtype=object), rule.on)
-    asker = Asker(
+    asker = ConditionEvaluator(
         len(columns.facts),
-        {name: attributes(columns.facts, name) for name in rule.where},
+        {name: attribute_column(columns.facts, name) for name in rule.where},
         model.lists,
-        reader(model.titles),
+        title_reader(model.titles),
         untyped=True,
     )
     for name, match in rule.where.items():

@@ -13,19 +13,19 @@ import numpy as np
 from numpy.typing import NDArray
 
 from crmsync.config.conditions import Condition
-from crmsync.config.model import Model, matches, selections
+from crmsync.config.model import Model, matches_of, selections_of
 from crmsync.config.rules import TIERS, Behavior, Disqualify, Fit, Pattern, Rule
 from crmsync.config.rules import Sequence as SequenceRule
-from crmsync.config.units import hundredths
+from crmsync.config.units import to_hundredths
 from crmsync.lint.finding import Finding
 from crmsync.lint.tiers import tier_of
 from crmsync.scoring.activities import selection_key
-from crmsync.scoring.conditions import Asker
+from crmsync.scoring.conditions import ConditionEvaluator
 from crmsync.scoring.operators import YES
-from crmsync.scoring.titles import reader
-from crmsync.scoring.values import column
+from crmsync.scoring.titles import title_reader
+from crmsync.scoring.values import make_column
 from crmsync.scoring.whatif.bounds import most_capped, most_counted, most_of, most_total
-from crmsync.scoring.whatif.candidates import candidates
+from crmsync.scoring.whatif.candidates import candidate_values
 
 MOST_COMBINATIONS = 20_000
 
@@ -38,7 +38,7 @@ _OUTCOME_STAGES = re.compile(r"customer|won|lost|closed|opportunity|evangelist")
 _OURS = re.compile(r"crmsync\w*|lead_?score|score|band")
 
 
-def lint(model: Model, known_kinds: Collection[str], today: date, mapped: Collection[str] = ()) -> list[Finding]:
+def lint_model(model: Model, known_kinds: Collection[str], today: date, mapped: Collection[str] = ()) -> list[Finding]:
     """What can be said of a model without data. The feeds produce `known_kinds`; `mapped` are the names in [fields]."""
     checks: Sequence[Iterator[Finding]] = (
         _kinds(model, known_kinds),
@@ -65,7 +65,7 @@ def _points(hundreds: float) -> str:
 
 
 def _kinds(model: Model, known: Collection[str]) -> Iterator[Finding]:
-    used = {kind for on, _ in selections(model) for kind in on}
+    used = {kind for on, _ in selections_of(model) for kind in on}
     for test in model.test:
         given = test.given.get("activities")
         used |= (
@@ -90,7 +90,7 @@ def _unreachable_bands(model: Model) -> Iterator[Finding]:
                 ("points of fit", band.min_fit, fit),
                 ("points of behavior", band.min_behavior, acted),
             ):
-                if needed is not None and hundredths(needed) > possible and (name, what) not in said:
+                if needed is not None and to_hundredths(needed) > possible and (name, what) not in said:
                     said.add((name, what))
                     sentence = (
                         f'the band "{name}" can never be reached{where}: it takes {needed:.15g} {what}, and the most '
@@ -103,8 +103,8 @@ def _idle_caps(model: Model) -> Iterator[Finding]:
     for rule in model.behavior:
         if rule.cap is None:
             continue
-        possible = abs(hundredths(rule.points)) * most_counted(rule)
-        if possible <= abs(hundredths(rule.cap)):
+        possible = abs(to_hundredths(rule.points)) * most_counted(rule)
+        if possible <= abs(to_hundredths(rule.cap)):
             sentence = (
                 f'the cap {rule.cap:.15g} of "{rule.name}" never binds: the rule gives {_points(possible)} at the most'
             )
@@ -116,7 +116,7 @@ def _idle_caps(model: Model) -> Iterator[Finding]:
         for name, limit in limits.items():
             members = [rule for rule in model.rules() if getattr(rule, what, None) == name]
             possible = sum(most_capped(rule) for rule in members)
-            if members and limit.cap is not None and possible <= hundredths(limit.cap):
+            if members and limit.cap is not None and possible <= to_hundredths(limit.cap):
                 sentence = (
                     f'the cap {limit.cap:.15g} of the {what} "{name}" never binds: '
                     f"its rules together give {_points(possible)} at the most"
@@ -140,10 +140,10 @@ def _weak_and_strong(model: Model) -> Iterator[Finding]:
     positive = [rule for rule in model.behavior if rule.points > 0]
     strong = [rule for rule in positive if tier_of(rule) == "high"]
     for weak in (rule for rule in positive if tier_of(rule) == "low"):
-        ten = min(hundredths(weak.points) * min(10, most_counted(weak)), most_of(model, [weak]))
+        ten = min(to_hundredths(weak.points) * min(10, most_counted(weak)), most_of(model, [weak]))
         for rule in strong:
-            if ten >= hundredths(rule.points):
-                than = "as much as" if ten == hundredths(rule.points) else "more than"
+            if ten >= to_hundredths(rule.points):
+                than = "as much as" if ten == to_hundredths(rule.points) else "more than"
                 sentence = (
                     f'ten times "{weak.name}" ({_points(ten)}) is {than} "{rule.name}" once ({rule.points:.15g}); '
                     f"give {weak.name} a cap or fewer points"
@@ -178,7 +178,7 @@ def _leaks(model: Model) -> Iterator[Finding]:
 
 def _unused(model: Model, mapped: Collection[str]) -> Iterator[Finding]:
     rules = model.rules()
-    listed = {name for match in matches(model) for name in (match.in_list, match.domain_list) if name}
+    listed = {name for match in matches_of(model) for name in (match.in_list, match.domain_list) if name}
     used: Sequence[tuple[str, Collection[str], set[str | None]]] = (
         ("channel", model.channels, {getattr(rule, "channel", None) for rule in rules}),
         ("group", model.groups, {rule.group for rule in rules}),
@@ -270,12 +270,12 @@ def _hidden_rules(model: Model) -> Iterator[Finding]:
 def _tried(model: Model, conditions: Sequence[Condition]) -> list[NDArray[np.int8]] | None:
     """The answers to some questions for everything their fields can be; `None` when that is too much to try."""
     names = sorted({name for condition in conditions for name in condition.fields()})
-    values = [[None, *candidates(model, name)] for name in names]
+    values = [[None, *candidate_values(model, name)] for name in names]
     if math.prod(len(each) for each in values) > MOST_COMBINATIONS:
         return None
     people = list(product(*values))
-    columns = {name: column([person[at] for person in people]) for at, name in enumerate(names)}
-    asker = Asker(len(people), columns, model.lists, reader(model.titles))
+    columns = {name: make_column([person[at] for person in people]) for at, name in enumerate(names)}
+    asker = ConditionEvaluator(len(people), columns, model.lists, title_reader(model.titles))
     return [asker.ask(condition) for condition in conditions]
 
 
@@ -311,7 +311,7 @@ def _fitless(model: Model) -> Iterator[Finding]:
     name, band = list(model.bands.items())[-1]
     gated = any(each.min_fit is not None for each in model.bands.values())
     acted = most_of(model, [rule for rule in model.rules() if not isinstance(rule, Fit)]) * model.weights.behavior
-    if not gated and band.at is not None and acted >= hundredths(band.at) and name != next(iter(model.bands)):
+    if not gated and band.at is not None and acted >= to_hundredths(band.at) and name != next(iter(model.bands)):
         yield Finding(
             "note", f'activity alone reaches the band "{name}", whoever it is; min_fit would ask for fit as well'
         )

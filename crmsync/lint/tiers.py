@@ -10,7 +10,7 @@ import numpy as np
 from crmsync.columns import Columns
 from crmsync.config.model import Model
 from crmsync.config.rules import TIERS, Behavior
-from crmsync.scoring.activities import Activities, chosen
+from crmsync.scoring.activities import ActivityTable, select_facts
 
 _STRONG_WORDS = ("demo", "contact", "trial", "pricing", "price", "quote", "sales")
 _WEAK_WORDS = ("blog", "news", "career")
@@ -29,7 +29,7 @@ def tier_of(rule: Behavior) -> str | None:
 
 def tier_counts(model: Model, columns: Columns, now: datetime, zone: tzinfo) -> Mapping[str, int]:
     """How many activities the rules of each tier take; an activity that two rules of a tier take is one."""
-    activities = Activities(chosen(model, columns.facts), columns, now, zone)
+    activities = ActivityTable(select_facts(model, columns.facts), columns, now, zone)
     taken: dict[str, list[int]] = {"low": [], "mid": [], "high": []}
     for rule in model.behavior:
         tier = tier_of(rule)

@@ -13,12 +13,12 @@ from crmsync.config.settings import Write
 from crmsync.connector import Connector
 from crmsync.failpoint import failpoint
 from crmsync.model import Change, Contact, Receipt, Ref, Scalar
-from crmsync.planning.changes import PEOPLES_FIELDS, narrowed, unconfirmed_fields, without
+from crmsync.planning.changes import PEOPLES_FIELDS, unconfirmed_fields, without_fields, without_human_edits
 from crmsync.store import journal
 from crmsync.store.database import Store
-from crmsync.store.journal import Row
+from crmsync.store.journal import JournalRow
 from crmsync.store.scores import make_dirty
-from crmsync.store.sql import chunks
+from crmsync.store.sql import in_chunks
 from crmsync.work import Progress
 
 AT_ONCE = 10_000
@@ -33,7 +33,7 @@ Hide = Callable[[str], str]
 """Takes secrets out of a text: a CRM may repeat in a refusal what it was sent."""
 
 
-def apply(
+def apply_changes(
     store: Store, connector: Connector, run: str, settings: Write, now: int, progress: Progress, hide: Hide = str
 ) -> None:
     """Send the planned changes of a run to one CRM. `now` is in milliseconds.
@@ -45,7 +45,7 @@ def apply(
         _send(store, connector, rows, settings, now, progress, hide)
 
 
-def resolve(store: Store, connector: Connector, now: int) -> int:
+def resolve_unknown(store: Store, connector: Connector, now: int) -> int:
     """Find out what became of changes that were sent and never heard of again, and say how many there were.
 
     What the CRM holds as written was taken and is ours; the rest is unsent, to be taken back. Their records are planned
@@ -54,7 +54,7 @@ def resolve(store: Store, connector: Connector, now: int) -> int:
     with store.read() as reading:
         runs = journal.runs_with_sent(reading, connector.name)
     unheard = _open(store, connector.name, (journal.SENT,), runs, most=2**31)  # all: each run leaves a few at most
-    for rows in chunks(unheard, AT_ONCE):
+    for rows in in_chunks(unheard, AT_ONCE):
         present = _present(connector, [row.change.ref for row in rows])
         held = {row.id: _held_part(row, present.get(row.change.ref)) for row in rows}
         ours = [part for part in held.values() if part is not None]
@@ -63,23 +63,23 @@ def resolve(store: Store, connector: Connector, now: int) -> int:
         replaced = _give_back(connector, ours)
         with store.begin() as writing:
             journal.record_written(writing, ours)
-            journal.mark(writing, taken, journal.UPDATED, now)
-            journal.mark(writing, lost, journal.PLANNED, now, "the CRM's answer never came; planned again")
+            journal.mark_changes(writing, taken, journal.UPDATED, now)
+            journal.mark_changes(writing, lost, journal.PLANNED, now, "the CRM's answer never came; planned again")
             for part in ours:
                 _end_replaced(writing, Taken(part), replaced.get(part.id, {}), now)
             make_dirty(writing, [row.contact for row in rows])
     return len(unheard)
 
 
-def _held_part(row: Row, present: Contact | None) -> Row | None:
+def _held_part(row: JournalRow, present: Contact | None) -> JournalRow | None:
     """A change without the fields that the CRM does not hold as written; `None` where nothing of it is there."""
     if present is None:
         return None
-    part = without(row.change, set(unconfirmed_fields(row.change, present)))
+    part = without_fields(row.change, set(unconfirmed_fields(row.change, present)))
     return row._replace(change=part) if part else None
 
 
-def _open(store: Store, crm: str, states: Sequence[str], runs: Sequence[str], most: int = AT_ONCE) -> list[Row]:
+def _open(store: Store, crm: str, states: Sequence[str], runs: Sequence[str], most: int = AT_ONCE) -> list[JournalRow]:
     with store.read() as reading:
         return journal.open_rows(reading, crm, states, runs, most)
 
@@ -104,25 +104,25 @@ def _read(connector: Connector, refs: Sequence[Ref]) -> dict[Ref, Contact | None
 def _send(
     store: Store,
     connector: Connector,
-    rows: Sequence[Row],
+    rows: Sequence[JournalRow],
     settings: Write,
     now: int,
     progress: Progress,
     hide: Hide,
 ) -> None:
     with store.begin() as writing:
-        journal.mark(writing, [row.id for row in rows], journal.SENT, now)
+        journal.mark_changes(writing, [row.id for row in rows], journal.SENT, now)
     failpoint("sent_stored")
     by_ref = {row.change.ref: row for row in rows}
 
     def narrow(batch: Sequence[Change]) -> Sequence[Change]:
         return _give_way(store, connector, by_ref, batch, now)
 
-    accepted: list[Row] = []
+    accepted: list[JournalRow] = []
     partly: list[Taken] = []
     receipts = (_without_secrets(each, hide) for each in connector.write([row.change for row in rows], narrow))
     try:
-        for some in chunks(receipts, SETTLED_AT_ONCE):
+        for some in in_chunks(receipts, SETTLED_AT_ONCE):
             accepted += _settle(store, by_ref, some, settings, now, partly)
             progress("written", connector.name, len(some))
             failpoint("batch_written")
@@ -139,7 +139,7 @@ def _without_secrets(receipt: Receipt, hide: Hide) -> Receipt:
 
 
 def _give_way(
-    store: Store, connector: Connector, by_ref: dict[Ref, Row], batch: Sequence[Change], now: int
+    store: Store, connector: Connector, by_ref: dict[Ref, JournalRow], batch: Sequence[Change], now: int
 ) -> Sequence[Change]:
     """A batch without the stages and owners that somebody moved since the plan was made: the person wins.
 
@@ -153,17 +153,17 @@ def _give_way(
     with store.begin() as writing:
         for change in personal:
             row, it = by_ref[change.ref], present.get(change.ref)
-            less = narrowed(change, it) if it else None
+            less = without_human_edits(change, it) if it else None
             if less is None:
                 del going[change.ref]
                 said = "edited after the plan" if it else "the record was deleted, merged or converted"
                 said = said if change.ref in present else UNREADABLE
-                journal.mark(writing, [row.id], journal.EDITED, now, said)
+                journal.mark_changes(writing, [row.id], journal.EDITED, now, said)
                 make_dirty(writing, [row.contact])
             elif less is not change:
                 going[change.ref] = less
                 by_ref[change.ref] = row._replace(change=less)
-                journal.amend(writing, by_ref[change.ref])
+                journal.amend_change(writing, by_ref[change.ref])
                 make_dirty(writing, [row.contact])
     return list(going.values())
 
@@ -174,19 +174,19 @@ UNREADABLE = "the CRM's answer about the record cannot be read, so nothing was w
 class Taken(NamedTuple):
     """The part of a change that the CRM took, and why it did not take the other fields, if it said more than that."""
 
-    row: Row
+    row: JournalRow
     refused: Mapping[str, str] = {}
     reason: str = ""
 
 
 def _settle(
     store: Store,
-    by_ref: Mapping[Ref, Row],
+    by_ref: Mapping[Ref, JournalRow],
     receipts: Iterable[Receipt],
     settings: Write,
     now: int,
     partly: list[Taken],
-) -> list[Row]:
+) -> list[JournalRow]:
     """Write down what the CRM said. Returns the changes it accepted whole; `partly` gets those it accepted in part."""
     accepted = []
     with store.begin() as writing:
@@ -197,13 +197,13 @@ def _settle(
             if receipt.moved_to or receipt.gone:
                 said = receipt.reason or (f"it is now {receipt.moved_to}" if receipt.moved_to else "it was deleted")
                 journal.mark_gone(writing, [row.contact], moved=not receipt.gone)
-                journal.mark(writing, [row.id], journal.EDITED, now, said)
+                journal.mark_changes(writing, [row.id], journal.EDITED, now, said)
             elif not receipt.ok:
                 refused = dict.fromkeys(row.change.after, receipt.reason or receipt.code)
                 _refuse(writing, row, refused, receipt.reason or receipt.code, receipt.retry, settings, now)
             elif receipt.refused:
                 _refuse(writing, row, receipt.refused, _listed(receipt.refused), receipt.retry, settings, now)
-                if taken := without(row.change, set(receipt.refused)):
+                if taken := without_fields(row.change, set(receipt.refused)):
                     partly.append(Taken(row._replace(change=taken), receipt.refused))
             else:
                 accepted.append(row)
@@ -215,24 +215,30 @@ def _listed(refused: Mapping[str, str]) -> str:
 
 
 def _refuse(
-    writing: Connection, row: Row, refused: Mapping[str, str], reason: str, retry: bool, settings: Write, now: int
+    writing: Connection,
+    row: JournalRow,
+    refused: Mapping[str, str],
+    reason: str,
+    retry: bool,
+    settings: Write,
+    now: int,
 ) -> None:
     """The CRM did not take these fields of a change; the rest of it, if there is one, it took."""
-    taken = without(row.change, set(refused))
-    journal.end(writing, row, journal.PARTLY if taken else journal.REJECTED, now, reason, refused)
+    taken = without_fields(row.change, set(refused))
+    journal.end_change(writing, row, journal.PARTLY if taken else journal.REJECTED, now, reason, refused)
     if taken:
         journal.record_written(writing, [row._replace(change=taken)])
-    left = without(row.change, set(row.change.after) - set(refused))
-    if retry and journal.attempts(writing, row.contact) + 1 < settings.attempts:
+    left = without_fields(row.change, set(row.change.after) - set(refused))
+    if retry and journal.count_attempts(writing, row.contact) + 1 < settings.attempts:
         journal.retry_later(writing, [row.contact])
     elif left:
-        journal.park(writing, row._replace(change=left), reason, now, whole=taken is None)
+        journal.park_change(writing, row._replace(change=left), reason, now, whole=taken is None)
         if taken and "owner" in refused:
             # whoever was to own it may have left just now: somebody else's turn comes at once
             make_dirty(writing, [row.contact])
 
 
-def _is_read_back(row: Row, accepted: Sequence[Row], settings: Write) -> bool:
+def _is_read_back(row: JournalRow, accepted: Sequence[JournalRow], settings: Write) -> bool:
     """Every stage and owner is read back, and of the rest a sample that depends on nothing but the record."""
     if _is_personal(row.change):
         return True
@@ -240,17 +246,17 @@ def _is_read_back(row: Row, accepted: Sequence[Row], settings: Write) -> bool:
     return random.Random(row.change.ref.id).random() < share
 
 
-def _keep_unread(store: Store, accepted: Sequence[Row], settings: Write, now: int) -> None:
+def _keep_unread(store: Store, accepted: Sequence[JournalRow], settings: Write, now: int) -> None:
     unread = [row for row in accepted if not _is_read_back(row, accepted, settings)]
     if unread:
         with store.begin() as writing:
             journal.record_written(writing, unread)
-            journal.mark(writing, [row.id for row in unread], journal.UPDATED, now)
+            journal.mark_changes(writing, [row.id for row in unread], journal.UPDATED, now)
 
 
-def _verify(store: Store, connector: Connector, rows: Sequence[Row], now: int) -> None:
+def _verify(store: Store, connector: Connector, rows: Sequence[JournalRow], now: int) -> None:
     """Read back what was accepted: a CRM can say yes and keep the old value (a flow, a rule, a backward stage)."""
-    for some in chunks(rows, SETTLED_AT_ONCE):
+    for some in in_chunks(rows, SETTLED_AT_ONCE):
         present = _read(connector, [row.change.ref for row in some])
         some = [row for row in some if row.change.ref in present]  # the others stay sent: the next run looks again
         lost = {row.id: unconfirmed_fields(row.change, it) for row in some if (it := present[row.change.ref])}
@@ -260,13 +266,13 @@ def _verify(store: Store, connector: Connector, rows: Sequence[Row], now: int) -
             for row in some:
                 if row.id not in lost:
                     journal.mark_gone(writing, [row.contact])
-                    journal.mark(writing, [row.id], journal.EDITED, now, "the record went away after the write")
+                    journal.mark_changes(writing, [row.id], journal.EDITED, now, "the record went away after the write")
                 elif lost[row.id] and (rest := _lose(writing, row, lost[row.id], now)):
                     held.append(rest)
         replaced = _give_back(connector, [each.row for each in held])
         with store.begin() as writing:
             journal.record_written(writing, taken)
-            journal.mark(writing, [row.id for row in taken], journal.UPDATED, now)
+            journal.mark_changes(writing, [row.id for row in taken], journal.UPDATED, now)
             for each in held:
                 _end_replaced(writing, each, replaced.get(each.row.id, {}), now)
 
@@ -274,7 +280,7 @@ def _verify(store: Store, connector: Connector, rows: Sequence[Row], now: int) -
 def _verify_partly(store: Store, connector: Connector, partly: Sequence[Taken], now: int) -> None:
     """The same for the stages and owners of changes that the CRM refused in part."""
     personal = [each for each in partly if _is_personal(each.row.change)]
-    for some in chunks(personal, SETTLED_AT_ONCE):
+    for some in in_chunks(personal, SETTLED_AT_ONCE):
         present = _present(connector, [each.row.change.ref for each in some])
         held = [
             each
@@ -299,7 +305,7 @@ class Replaced(NamedTuple):
     said: str
 
 
-def _give_back(connector: Connector, rows: Sequence[Row]) -> dict[int, dict[str, Replaced]]:
+def _give_back(connector: Connector, rows: Sequence[JournalRow]) -> dict[int, dict[str, Replaced]]:
     """Write once more what somebody set after the last look and our write replaced; by row and field what came of it.
 
     Whatever a CRM may say, only what it holds afterwards counts.
@@ -337,15 +343,15 @@ def _end_replaced(writing: Connection, taken: Taken, replaced: Mapping[str, Repl
         return
     row, said = taken.row, {name: each.said for name, each in replaced.items()}
     theirs = {name: each.present for name, each in replaced.items() if not each.is_ours}
-    ours, refused = without(row.change, set(theirs)), {**taken.refused, **said}
+    ours, refused = without_fields(row.change, set(theirs)), {**taken.refused, **said}
     reason = f"{taken.reason}; {_listed(said)}" if taken.reason else _listed(refused)
     state = journal.PARTLY if ours else journal.REJECTED if taken.refused else journal.EDITED
-    journal.end(writing, row, state, now, reason, refused)
+    journal.end_change(writing, row, state, now, reason, refused)
     if theirs:
-        journal.respect(writing, row.contact, theirs, now)
+        journal.respect_override(writing, row.contact, theirs, now)
 
 
-def _lose(writing: Connection, row: Row, lost: Mapping[str, object], now: int) -> Taken | None:
+def _lose(writing: Connection, row: JournalRow, lost: Mapping[str, object], now: int) -> Taken | None:
     """The CRM did not keep these fields of a change. Returns the rest of it, if there is one."""
     refused = {name: _unconfirmed(row.change, name, lost[name]) for name in lost}
     reason = (
@@ -353,12 +359,12 @@ def _lose(writing: Connection, row: Row, lost: Mapping[str, object], now: int) -
         f"{', '.join(refused[name] for name in sorted(refused))}; "
         "look for a workflow, flow, assignment rule or sync that sets it"
     )
-    taken = without(row.change, set(lost))
-    journal.end(writing, row, journal.PARTLY if taken else journal.REJECTED, now, reason, refused)
+    taken = without_fields(row.change, set(lost))
+    journal.end_change(writing, row, journal.PARTLY if taken else journal.REJECTED, now, reason, refused)
     if taken:
         journal.record_written(writing, [row._replace(change=taken)])
-    if left := without(row.change, set(row.change.after) - set(lost)):
-        journal.park(writing, row._replace(change=left), reason, now, whole=False)
+    if left := without_fields(row.change, set(row.change.after) - set(lost)):
+        journal.park_change(writing, row._replace(change=left), reason, now, whole=False)
     return Taken(row._replace(change=taken), refused, reason) if taken else None
 
 

@@ -10,8 +10,8 @@ from sqlalchemy import Connection
 
 from crmsync.errors import ConfigError
 from crmsync.model import Change
-from crmsync.planning.guard import Tally, a_tenth_more, is_materially_other
-from crmsync.result import Waiting, new_run_id
+from crmsync.planning.guard import ChangeCounts, a_tenth_more, is_materially_other
+from crmsync.result import WaitingPlan, new_run_id
 from crmsync.store import journal
 from crmsync.store.future import LEEWAY
 from crmsync.store.sql import from_ms
@@ -38,7 +38,7 @@ def find_approval(connection: Connection, config_hash: str, now: int) -> Approva
 
     The numbers are, by CRM, a tenth more than could be seen when the plan got its id, less what was written of it.
     """
-    rows = [row for row in journal.plans(connection, journal.APPROVED) if row.config == config_hash]
+    rows = [row for row in journal.list_plans(connection, journal.APPROVED) if row.config == config_hash]
     rows = [row for row in rows if is_in_force(row, now)]
     numbers: dict[str, dict[str, int]] = {}
     for row in rows:
@@ -58,7 +58,7 @@ def is_in_force(row: Any, now: int) -> bool:
 
 def _count(changes: Iterable[Change]) -> dict[str, int]:
     """How many records some changes concern in each category of the guard."""
-    tally = Tally()
+    tally = ChangeCounts()
     for each in changes:
         tally.add(0, each, is_odd=True)
     return tally.numbers()
@@ -73,7 +73,7 @@ def find_plan(connection: Connection, config_hash: str, plan_id: str | None, now
     """
     if plan_id is None:
         last = max((row.started for row in journal.recent_runs(connection, 1, now + LEEWAY)), default=0)
-        fresh = [row for row in journal.plans(connection, journal.PREVIEW) if row.started > last]
+        fresh = [row for row in journal.list_plans(connection, journal.PREVIEW) if row.started > last]
         plans = [*journal.waiting_plans(connection), *fresh]
         usable = [row for row in plans if _is_of(connection, row, config_hash) and plan_of(row)["records"]]
         return next(iter(usable), None)
@@ -104,13 +104,13 @@ def plan_of(row: Any) -> dict[str, Any]:
     return {"kind": "", "reasons": [], "records": {}, "seen": {}, "used": [], "runs": [], **orjson.loads(row.plan)}
 
 
-def waiting_of(row: Any) -> Waiting:
+def waiting_of(row: Any) -> WaitingPlan:
     """A plan that waits, as a run reports it."""
     plan = plan_of(row)
-    return Waiting(row.id, plan["kind"], plan["reasons"], plan["records"])
+    return WaitingPlan(row.id, plan["kind"], plan["reasons"], plan["records"])
 
 
-def plans_waiting(connection: Connection) -> list[Waiting]:
+def plans_waiting(connection: Connection) -> list[WaitingPlan]:
     """The plans that wait, newest first."""
     return [waiting_of(row) for row in journal.waiting_plans(connection)]
 
@@ -139,7 +139,7 @@ def keep_waiting(
     *,
     left: Left = NOTHING_LEFT,
     limits: str = "",
-) -> Waiting | None:
+) -> WaitingPlan | None:
     """Let a plan wait, if anything does; its changes are to be journaled under the id that this returns.
 
     One that waits already for the same config keeps its id and is brought up to date, unless it became another plan.
@@ -153,7 +153,7 @@ def keep_waiting(
     ]
     records = _summed(records, _count_by_crm([change for _id, change in kept]))
     if not any(counts["records"] for counts in records.values()):
-        journal.supersede(connection, [row.id for row in older])
+        journal.supersede_plans(connection, [row.id for row in older])
         return None
     same = next((row for row in older if row.config == hashes[1]), None)
     seen = plan_of(same)["seen"] if same is not None else {}
@@ -167,8 +167,8 @@ def keep_waiting(
         plan_id = new_run_id(from_ms(now))
         journal.add_plan(connection, plan_id, journal.WAITING, hashes, now, {**plan, "seen": records})
     journal.move_changes(connection, sorted(ids), plan_id)
-    journal.supersede(connection, [row.id for row in older if row.id != plan_id])
-    return Waiting(plan_id, kind, reasons, {crm: dict(counts) for crm, counts in records.items()})
+    journal.supersede_plans(connection, [row.id for row in older if row.id != plan_id])
+    return WaitingPlan(plan_id, kind, reasons, {crm: dict(counts) for crm, counts in records.items()})
 
 
 def _count_by_crm(changes: Sequence[Change]) -> dict[str, dict[str, int]]:
@@ -200,14 +200,14 @@ def people_left_waiting(connection: Connection, absent: Collection[str]) -> froz
 
 def people_with_odd_data(connection: Connection) -> frozenset[int]:
     """The people of plans of odd data that wait or were just approved."""
-    plans = [*journal.waiting_plans(connection), *journal.plans(connection, journal.APPROVED)]
+    plans = [*journal.waiting_plans(connection), *journal.list_plans(connection, journal.APPROVED)]
     rows = _of_kind(plans, "data")
     return journal.people_of(connection, [row.id for row in rows]) if rows else frozenset()
 
 
 def end_waiting(connection: Connection, kind: Kind) -> None:
     """Plans of this kind wait no longer: their cause has gone."""
-    journal.supersede(connection, [row.id for row in _of_kind(journal.waiting_plans(connection), kind)])
+    journal.supersede_plans(connection, [row.id for row in _of_kind(journal.waiting_plans(connection), kind)])
 
 
 def take_up(connection: Connection, approval: Approval, run: str) -> dict[str, Any]:
@@ -228,10 +228,10 @@ def take_up(connection: Connection, approval: Approval, run: str) -> dict[str, A
 
 def use_up(connection: Connection, plans: Sequence[str], crms: Collection[str], now: int) -> None:
     """These CRMs have written what was approved, and may not a second time; what nobody used within a day is void."""
-    for row in journal.plans(connection, journal.APPROVED):
+    for row in journal.list_plans(connection, journal.APPROVED):
         plan = plan_of(row)
         used = {*plan["used"], *(crms if row.id in plans else ())}
         if plan["seen"].keys() <= used or not is_in_force(row, now):
-            journal.supersede(connection, [row.id])
+            journal.supersede_plans(connection, [row.id])
         elif used != set(plan["used"]):
             journal.rewrite_plan(connection, row.id, {**plan, "used": sorted(used)})

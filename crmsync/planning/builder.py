@@ -14,13 +14,13 @@ from crmsync.identity import matching
 from crmsync.model import Change, Holding, Scalar
 from crmsync.planning import approval
 from crmsync.planning.approval import Approval
-from crmsync.planning.changes import Ladder, Wanted, decide, since
-from crmsync.planning.guard import NOBODY, Held, Tally, guard_violations, people_to_hold
-from crmsync.result import Result, Waiting
-from crmsync.routing.assignment import Assignment, Unassigned, assign, pool_of_band
+from crmsync.planning.changes import Ladder, WantedValues, decide_change, noticed_at
+from crmsync.planning.guard import NOBODY, ChangeCounts, Held, guard_violations, people_to_hold
+from crmsync.result import Result, WaitingPlan
+from crmsync.routing.assignment import Assignment, Unassigned, assign_owners, pool_of_band
 from crmsync.routing.lifecycle import stage_of_band
 from crmsync.routing.owners import Owners
-from crmsync.scoring import Scores, reasons, score
+from crmsync.scoring import Scores, score, summarize_many
 from crmsync.store import journal, score_inputs
 from crmsync.store.people import refresh_people
 from crmsync.store.scores import (
@@ -47,7 +47,7 @@ from crmsync.store.scores import (
     spread_edits,
     waiting_counts,
 )
-from crmsync.store.sql import dump
+from crmsync.store.sql import dump_json
 from crmsync.work import Work
 
 
@@ -68,7 +68,7 @@ class Setting(NamedTuple):
     unguarded: bool = False
 
 
-class Drafted(NamedTuple):
+class BuiltPlan(NamedTuple):
     """How many records a plan would change in all, why some must wait, whom that concerns and how many records."""
 
     numbers: dict[str, dict[str, int]]
@@ -89,7 +89,7 @@ class Scored(NamedTuple):
     is_new: bool
 
 
-class Desk:
+class PlanBuilder:
     """The plan in the making, within one transaction: what was decided so far."""
 
     def __init__(self, work: Work, setting: Setting, run: str, takes: Callable[[int, str], bool]) -> None:
@@ -97,7 +97,7 @@ class Desk:
         self.names = {crm: work.config.field_map(crm) for crm in setting.crms}
         self.stage_names = [stage.name for stage in work.config.stage]
         self.stage_of = stage_of_band(work.config.stage, work.config.band_names())
-        self.tallies = {crm: Tally() for crm in setting.crms}
+        self.tallies = {crm: ChangeCounts() for crm in setting.crms}
         self.changes: list[tuple[int, Change]] = []
         self.given_up: list[tuple[int, Change]] = []
         self.overrides: dict[int, Override] = {}
@@ -140,18 +140,18 @@ class Desk:
     def is_overridden(self, held: Holding) -> bool:
         """Whether a user's own choice of the owner still holds."""
         lease = held.leases.get("owner")
-        return lease is not None and self.work.now_ms < since(lease) + self.override_ms
+        return lease is not None and self.work.now_ms < noticed_at(lease) + self.override_ms
 
     def _decide(self, held: Holding, person: Scored, owner: str | None) -> str:
         settings, crm = self.work.config.write, held.ref.crm
-        wanted = Wanted(
+        wanted = WantedValues(
             person.outputs,
             self.stage_of.get(person.band) if settings.stage else None,
             owner if settings.owner else None,
             person.because,
         )
         ladder = Ladder(self.stage_names, self.setting.orders.get((crm, held.ref.kind), ()))
-        decision = decide(held, wanted, self.names[crm], ladder, self.work.now_ms, self.override_ms)
+        decision = decide_change(held, wanted, self.names[crm], ladder, self.work.now_ms, self.override_ms)
         if dict(decision.leases) != dict(held.leases) or decision.wake is not None:
             self.overrides[held.id] = Override(decision.leases, decision.wake)
         if decision.given_up:
@@ -187,7 +187,7 @@ def _told_once(whys: Mapping[str, str]) -> str:
     return "; ".join(f"{ref}: {why}" for ref, why in whys.items())
 
 
-def draft(work: Work, result: Result, setting: Setting) -> Drafted:
+def build_plan(work: Work, result: Result, setting: Setting) -> BuiltPlan:
     """Plan for whoever may have changed and store it, in one transaction, but for those who must wait.
 
     Who must wait is left as if this run had not been: no score of theirs is stored and no turn is used; their changes
@@ -214,7 +214,7 @@ def draft(work: Work, result: Result, setting: Setting) -> Drafted:
     return drafted
 
 
-def draft_preview(work: Work, result: Result, setting: Setting, *, without_odd_data: bool = False) -> Drafted:
+def build_preview(work: Work, result: Result, setting: Setting, *, without_odd_data: bool = False) -> BuiltPlan:
     """Plan on a copy of the state for everybody who may have changed, whether or not some of it would have to wait.
 
     Whose odd data wait already are no reason against an edited config: with `without_odd_data` they are left out.
@@ -233,7 +233,9 @@ def draft_preview(work: Work, result: Result, setting: Setting, *, without_odd_d
 def _prepare(work: Work, tx: Connection, setting: Setting) -> Mapping[int, str]:
     """Who is who, whom time makes due, and the owners that an interrupted run had chosen (by contact)."""
     identity = work.config.identity
-    resolver = partial(matching.resolve, most_records=identity.most_records, shared_mailboxes=identity.shared_mailboxes)
+    resolver = partial(
+        matching.match_people, most_records=identity.most_records, shared_mailboxes=identity.shared_mailboxes
+    )
     promised = journal.take_unsent(tx, setting.crms)
     adopted = journal.adopted_configs(tx)
     plan_all_again(tx, [crm for crm in setting.crms if adopted and crm not in adopted])
@@ -252,13 +254,13 @@ def _plan(
     *,
     without: Held = NOBODY,
     only: Held | None = None,
-) -> Desk:
+) -> PlanBuilder:
     """Score and decide, and journal the changes. With `only` of those alone, and nothing but their changes."""
 
     def takes(person: int, crm: str) -> bool:
         return only.holds(person, crm) if only is not None else not without.holds(person, crm)
 
-    config, desk = work.config, Desk(work, setting, run, takes)
+    config, desk = work.config, PlanBuilder(work, setting, run, takes)
     nobody = Assignment({}, {}, {}, {})
     routed: list[tuple[Scored, list[Holding]]] = []
     for person, records in _scored_people(
@@ -276,7 +278,11 @@ def _plan(
 
 
 def _assign(
-    work: Work, tx: Connection, desk: Desk, routed: list[tuple[Scored, list[Holding]]], promised: Mapping[int, str]
+    work: Work,
+    tx: Connection,
+    desk: PlanBuilder,
+    routed: list[tuple[Scored, list[Holding]]],
+    promised: Mapping[int, str],
 ) -> None:
     """Serve the people who may need an owner, the hottest first, then those known longest.
 
@@ -293,7 +299,9 @@ def _assign(
             absent[person.person] = f"{missing[0]} takes no part in this run"
     config, owners = work.config, desk.setting.owners
     refused = {it.id: str(it.parked["after"]["owner"]) for _, records in routed for it in records if _owner_waits(it)}
-    given = assign(served, config.route, config.owner_pool, journal.pointers(tx), owners, {**refused, **promised})
+    given = assign_owners(
+        served, config.route, config.owner_pool, journal.read_pointers(tx), owners, {**refused, **promised}
+    )
     given = given._replace(waiting={**given.waiting, **absent})
     for person, records in routed:
         desk.decide_all(person, records, given)
@@ -305,14 +313,14 @@ def _owner_waits(held: Holding) -> bool:
     return bool(held.parked.get("whole", True) and held.parked.get("after", {}).get("owner"))
 
 
-def _judge(work: Work, tx: Connection, desk: Desk) -> Drafted:
+def _judge(work: Work, tx: Connection, desk: PlanBuilder) -> BuiltPlan:
     """What of a plan is too large to be true: the reasons, and whose part of it must wait."""
     for crm, tally in desk.tallies.items():
         if tally.people["records"]:
             tally.live, tally.scored = count_scored(tx, crm)
     approved = desk.setting.approval
     if desk.setting.unguarded:
-        return Drafted({}, [], Held(), {})
+        return BuiltPlan({}, [], Held(), {})
     violations = list(guard_violations(desk.tallies, work.config.guard, approved.numbers))
     numbers = {crm: tally.numbers() for crm, tally in desk.tallies.items() if tally.people["records"]}
     held = _without_half(tx, people_to_hold(desk.tallies, violations, approved.people))
@@ -321,7 +329,7 @@ def _judge(work: Work, tx: Connection, desk: Desk) -> Drafted:
         for crm in numbers
         if held.people or held.first.get(crm)
     }
-    return Drafted(numbers, [each.sentence for each in violations], held, held_numbers)
+    return BuiltPlan(numbers, [each.sentence for each in violations], held, held_numbers)
 
 
 def _without_half(tx: Connection, held: Held) -> Held:
@@ -331,7 +339,7 @@ def _without_half(tx: Connection, held: Held) -> Held:
     return Held(held.people | whole, {crm: people - whole for crm, people in held.first.items()})
 
 
-def _close(work: Work, tx: Connection, desk: Desk, held: Held) -> None:
+def _close(work: Work, tx: Connection, desk: PlanBuilder, held: Held) -> None:
     """Settle everybody but those who wait: overrides, turns, and who has to be looked at again."""
     undecided = contacts_of(tx, held.people)
     for crm, some in held.first.items():
@@ -354,9 +362,9 @@ def _hold(
     tx: Connection,
     setting: Setting,
     promised: Mapping[int, str],
-    drafted: Drafted,
+    drafted: BuiltPlan,
     left: approval.Left,
-) -> Waiting | None:
+) -> WaitingPlan | None:
     """Keep the changes of those who wait as a plan; one that waited for the same reason keeps its id."""
     hashes, now = (work.config.model_hash(), work.config.decision_hash()), work.now_ms
     waiting = approval.keep_waiting(tx, "data", hashes, drafted.held_numbers, drafted.reasons, now, left=left)
@@ -384,7 +392,9 @@ def _scored_people(
     facts: score_inputs.Facts = {}
     for start in range(0, len(wanted), PEOPLE_AT_ONCE):
         some = wanted[start : start + PEOPLE_AT_ONCE].tolist()
-        columns = score_inputs.columns(tx, some, sorted(config.fields), config.identity.precedence, facts, keep=True)
+        columns = score_inputs.read_columns(
+            tx, some, sorted(config.fields), config.identity.precedence, facts, keep=True
+        )
         before = known_scores(tx, some)
         previous = [before[each].band if each in before else None for each in some]
         scores = score(config, columns, work.now, config.zone, previous)
@@ -410,7 +420,7 @@ def _ledgers(scores: Scores) -> list[str]:
     rows, lines = np.nonzero(points)
     entries = [[names[line], value] for line, value in zip(lines.tolist(), points[rows, lines].tolist(), strict=True)]
     ends = np.searchsorted(rows, np.arange(1, len(points) + 1)).tolist()
-    return [dump(entries[start:end]) for start, end in zip([0, *ends], ends, strict=False)]
+    return [dump_json(entries[start:end]) for start, end in zip([0, *ends], ends, strict=False)]
 
 
 def _score_rows(scores: Scores, config: Config, work: Work, run: str) -> list[dict[str, Any]]:
@@ -436,7 +446,7 @@ def _score_rows(scores: Scores, config: Config, work: Work, run: str) -> list[di
 def _with_records(
     tx: Connection, config: Config, scores: Scores, rows: Sequence[int], before: Mapping[int, StoredScore]
 ) -> Iterator[tuple[Scored, list[Holding]]]:
-    bands, why = config.band_names(), reasons(config, scores, rows)
+    bands, why = config.band_names(), summarize_many(config, scores, rows)
     people = scores.people[rows].tolist()
     edited = edited_contacts(tx, people)
     records: dict[int, list[Holding]] = {}
@@ -466,7 +476,7 @@ def _points(hundredths: Any) -> int | float:
     return whole if rest == 0 else int(hundredths) / 100
 
 
-def _count(tx: Connection, result: Result, desk: Desk) -> None:
+def _count(tx: Connection, result: Result, desk: PlanBuilder) -> None:
     became = pulled_counts(tx, result.run)
     for crm, counts in result.crms.items():
         reasons_here = dict(became.get(crm, {}))

@@ -18,7 +18,7 @@ PEOPLES_FIELDS = ("stage", "owner")
 """The CRM's own fields: they belong to people first."""
 
 
-class Wanted(NamedTuple):
+class WantedValues(NamedTuple):
     """What a record should hold. `None` for a stage or owner means: whatever is there."""
 
     outputs: Mapping[str, Scalar | None]
@@ -50,7 +50,9 @@ class Ladder(NamedTuple):
     values: Sequence[str] = ()
 
 
-def decide(held: Holding, wanted: Wanted, names: FieldMap, ladder: Ladder, now: int, override: int) -> Decision:
+def decide_change(
+    held: Holding, wanted: WantedValues, names: FieldMap, ladder: Ladder, now: int, override: int
+) -> Decision:
     """The change that makes a record hold what is wanted, field by field against the CRM's present value.
 
     Score fields are ours. A stage only moves forward along `ladder`, and neither it nor the owner is touched while a
@@ -60,7 +62,7 @@ def decide(held: Holding, wanted: Wanted, names: FieldMap, ladder: Ladder, now: 
     after: dict[str, Scalar | None] = {
         name: value for name, value in wanted.outputs.items() if name in writable and held.current.get(name) != value
     }
-    leases = {name: lease for name, lease in held.leases.items() if now < since(lease) + override}
+    leases = {name: lease for name, lease in held.leases.items() if now < noticed_at(lease) + override}
     protected: list[str] = []
     move, stage_why = _stage_move(held, wanted.stage, names, ladder)
     if stage_why == NOT_NAMED:
@@ -72,11 +74,11 @@ def decide(held: Holding, wanted: Wanted, names: FieldMap, ladder: Ladder, now: 
         elif value is not None:
             after[name] = value
     if "stage" in leases and move:
-        stage_why = f"protected: changed by a user, until {_day(since(leases['stage']) + override)}"
+        stage_why = f"protected: changed by a user, until {_day(noticed_at(leases['stage']) + override)}"
     after, on_hold = _without_refused(after, held)
     if on_hold:
         protected.append("on_hold")
-    wake = min((since(lease) + override for lease in leases.values()), default=None)
+    wake = min((noticed_at(lease) + override for lease in leases.values()), default=None)
     settled = Decision(None, leases, protected, wake, stage_why)
     if not after:
         return settled
@@ -87,7 +89,7 @@ def decide(held: Holding, wanted: Wanted, names: FieldMap, ladder: Ladder, now: 
     return settled._replace(change=change)
 
 
-def since(lease: Mapping[str, Scalar | None]) -> int:
+def noticed_at(lease: Mapping[str, Scalar | None]) -> int:
     """When a user's change was noticed (milliseconds)."""
     return int(str(lease["since"]))
 
@@ -147,16 +149,16 @@ def _without_refused(after: dict[str, Scalar | None], held: Holding) -> tuple[di
     return {name: value for name, value in after.items() if name not in same}, bool(same)
 
 
-def narrowed(change: Change, present: Contact) -> Change | None:
+def without_human_edits(change: Change, present: Contact) -> Change | None:
     """The change without the people's fields that somebody moved since it was planned; `None` when nothing is left."""
     now = {"stage": present.stage, "owner": present.owner}
     moved = {
         name for name in PEOPLES_FIELDS if name in change.after and _filled(now[name]) != _filled(change.before[name])
     }
-    return without(change, moved) if moved else change
+    return without_fields(change, moved) if moved else change
 
 
-def without(change: Change, names: Collection[str]) -> Change | None:
+def without_fields(change: Change, names: Collection[str]) -> Change | None:
     """The change without some fields; `None` when nothing is left."""
     after = {name: value for name, value in change.after.items() if name not in names}
     before = {name: value for name, value in change.before.items() if name not in names}

@@ -18,7 +18,7 @@ CATEGORIES = ("records", "first", "scores", "bands", "stages", "owners")
 
 
 @dataclass
-class Tally:
+class ChangeCounts:
     """How much a plan changes in one CRM, which has `live` records, of which `scored` carry a score of ours.
 
     `people` has for each category the person of each record that is counted, one entry a record; `odd` are those whose
@@ -69,7 +69,7 @@ class Violation(NamedTuple):
 
 
 def guard_violations(
-    tallies: Mapping[str, Tally], guard: Guard, approved: Mapping[str, Mapping[str, int]]
+    tallies: Mapping[str, ChangeCounts], guard: Guard, approved: Mapping[str, Mapping[str, int]]
 ) -> Iterator[Violation]:
     """Why a plan is too large to be true. `approved` are numbers that may be written since somebody agreed, by CRM."""
     for crm, tally in sorted(tallies.items()):
@@ -80,7 +80,7 @@ def guard_violations(
                 yield Violation(crm, category, limit, allowed, sentence)
 
 
-def _limits(crm: str, tally: Tally, guard: Guard, numbers: Mapping[str, int]) -> Iterator[tuple[str, int, str]]:
+def _limits(crm: str, tally: ChangeCounts, guard: Guard, numbers: Mapping[str, int]) -> Iterator[tuple[str, int, str]]:
     """Each limit that holds in a CRM: the category, so many records, and the sentence for who exceeds it."""
     first = max(guard.first_run, int(tally.scored * guard.scores))
     said = f"{crm}: {numbers['first']:,} records would get their first score; [guard] first_run allows {first:,}"
@@ -124,7 +124,7 @@ NOBODY = Held()
 
 
 def people_to_hold(
-    tallies: Mapping[str, Tally], violations: Sequence[Violation], approved_people: Collection[int]
+    tallies: Mapping[str, ChangeCounts], violations: Sequence[Violation], approved_people: Collection[int]
 ) -> Held:
     """Who waits: those counted against an exceeded limit, but for as many as were approved.
 

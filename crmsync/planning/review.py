@@ -13,9 +13,9 @@ from sqlalchemy import Connection
 
 from crmsync.model import Scalar
 from crmsync.store import journal
-from crmsync.store.journal import Row
+from crmsync.store.journal import JournalRow
 from crmsync.store.owners import owner_names
-from crmsync.store.queries import Refusal, names_of, refused_changes
+from crmsync.store.queries import RecordRefusal, names_of, refused_changes
 
 MOVERS = 20
 """People that a review names, of each sort."""
@@ -34,7 +34,7 @@ OwnerNames = Mapping[tuple[str, str], str]
 
 
 @dataclass
-class Review:
+class PlanReview:
     """A plan in numbers: records by CRM and by (old, new) value, and the rows that move somebody most.
 
     `moving` counts the records whose band, stage or owner changes, `moved` has some of these rows.
@@ -45,8 +45,8 @@ class Review:
     stages: Counter[tuple[str, str, str]] = field(default_factory=Counter)
     owners: Counter[tuple[str, str, str]] = field(default_factory=Counter)
     moving: int = 0
-    moved: list[tuple[float, Row]] = field(default_factory=list)
-    movers: list[tuple[float, Row]] = field(default_factory=list)
+    moved: list[tuple[float, JournalRow]] = field(default_factory=list)
+    movers: list[tuple[float, JournalRow]] = field(default_factory=list)
 
     def as_json(self, names: Mapping[int, str], owners: OwnerNames) -> dict[str, Any]:
         """The review as plain values; `names` says what to call a contact, by its row id."""
@@ -64,7 +64,7 @@ class Review:
 
 def changes_of(reading: Connection, run_id: str, typed: Callable[[str], str] = str) -> dict[str, Any]:
     """What a run changed or would change, in plain values, and in `troubles` what of it did not go through."""
-    found = review(row for _state, _reason, row in journal.rows_of(reading, run_id))
+    found = review_changes(row for _state, _reason, row in journal.rows_of(reading, run_id))
     shown = [row.contact for _moved, row in (*found.movers, *found.moved)]
     return {
         **found.as_json(names_of(reading, shown), owner_names(reading)),
@@ -72,9 +72,9 @@ def changes_of(reading: Connection, run_id: str, typed: Callable[[str], str] = s
     }
 
 
-def review(rows: Iterable[Row]) -> Review:
+def review_changes(rows: Iterable[JournalRow]) -> PlanReview:
     """Sum up changes."""
-    found = Review()
+    found = PlanReview()
     for row in rows:
         crm, before, after = row.change.ref.crm, row.change.before, row.change.after
         found.records[crm] += 1
@@ -92,7 +92,7 @@ def review(rows: Iterable[Row]) -> Review:
     return found
 
 
-def _weight(row: Row) -> float:
+def _weight(row: JournalRow) -> float:
     """How much a change concerns people: another stage before another owner before another band; then the score."""
     after = row.change.after
     moves = [name in after for name in ("band", "owner", "stage")]
@@ -101,7 +101,7 @@ def _weight(row: Row) -> float:
     return sum(2.0**place for place, is_moved in enumerate(moves, 40) if is_moved) + _number(after.get("score"))
 
 
-def _keep_largest(rows: list[tuple[float, Row]], row: tuple[float, Row]) -> None:
+def _keep_largest(rows: list[tuple[float, JournalRow]], row: tuple[float, JournalRow]) -> None:
     """Add a row; of very many only the largest stay."""
     rows.append(row)
     if len(rows) > KEPT:
@@ -109,11 +109,11 @@ def _keep_largest(rows: list[tuple[float, Row]], row: tuple[float, Row]) -> None
         del rows[KEPT // 2 :]
 
 
-def _largest_first(row: tuple[float, Row]) -> tuple[float, int]:
+def _largest_first(row: tuple[float, JournalRow]) -> tuple[float, int]:
     return -abs(row[0]), row[1].id
 
 
-def _moved(row: Row) -> float:
+def _moved(row: JournalRow) -> float:
     before, after = row.change.before.get("score"), row.change.after.get("score")
     return _number(after) - _number(before) if "score" in row.change.after else 0.0
 
@@ -137,7 +137,9 @@ def _named(names: OwnerNames, crm: str, value: str) -> str | None:
     return None if value == NOTHING else names.get((crm, value), value)
 
 
-def _people(moved: Iterable[tuple[float, Row]], names: Mapping[int, str], owners: OwnerNames) -> list[dict[str, Any]]:
+def _people(
+    moved: Iterable[tuple[float, JournalRow]], names: Mapping[int, str], owners: OwnerNames
+) -> list[dict[str, Any]]:
     """Who moves, each with all records: by e-mail address, as names alone may be several people's."""
     people: dict[str, dict[str, Any]] = {}
     for _weight, row in moved:
@@ -155,7 +157,7 @@ def _people(moved: Iterable[tuple[float, Row]], names: Mapping[int, str], owners
     return list(people.values())
 
 
-def _mover(moved: float, row: Row, names: Mapping[int, str]) -> dict[str, Any]:
+def _mover(moved: float, row: JournalRow, names: Mapping[int, str]) -> dict[str, Any]:
     change = row.change
     return {
         "ref": str(change.ref),
@@ -180,19 +182,19 @@ _COMMAND = re.compile(r"crmsync (?:setup|backfill|check(?: --online)?)")
 
 
 @lru_cache(1_000)
-def cause_of(reason: str) -> str:
+def refusal_cause(reason: str) -> str:
     """What a CRM said, without what belongs to one record alone."""
     return _OF_ONE_RECORD.sub(lambda found: "is not as written" if found["other"] else "…", reason)
 
 
-def group_refusals(refusals: Iterable[Refusal], typed: Callable[[str], str] = str) -> list[dict[str, Any]]:
+def group_refusals(refusals: Iterable[RecordRefusal], typed: Callable[[str], str] = str) -> list[dict[str, Any]]:
     """What did not go through by CRM, outcome, cause and fields: how many records, a few of them, what helps.
 
     Where there are very many causes, the rare ones are told as one.
     """
     groups: dict[tuple[str, str, str, tuple[str, ...]], dict[str, Any]] = {}
     for each in refusals:
-        causes = sorted({cause_of(why) for why in each.reasons})
+        causes = sorted({refusal_cause(why) for why in each.reasons})
         key = each.crm, each.state, "; ".join(causes), tuple(sorted(each.fields))
         if key not in groups and len(groups) >= 10 * CAUSES:
             key = each.crm, each.state, "other causes", ()

@@ -92,18 +92,18 @@ def steps_bar(console: Console, steps: int) -> Iterator[Any]:
         yield begin
 
 
-def printable(value: T) -> T:
+def make_printable(value: T) -> T:
     """The same document with a space for every character that would steer a terminal: names come from strangers."""
     if isinstance(value, str):
         return cast(T, _UNPRINTABLE.sub(" ", value))
     if isinstance(value, Mapping):
-        return cast(T, {printable(name): printable(each) for name, each in value.items()})
+        return cast(T, {make_printable(name): make_printable(each) for name, each in value.items()})
     if isinstance(value, list | tuple):
-        return cast(T, [printable(each) for each in value])
+        return cast(T, [make_printable(each) for each in value])
     return value
 
 
-def say(console: Console, text: str = "") -> None:
+def print_sentences(console: Console, text: str = "") -> None:
     """Print sentences: wrapped at words on a terminal, each on one line in a pipe or file."""
     width = console.width if console.is_terminal else len(text) + 1
     for line in text.splitlines() or [""]:
@@ -129,7 +129,7 @@ def count_waiting(records: Mapping[str, Mapping[str, int]]) -> str:
     return ", ".join(f"{count_of(number, 'record')} in {crm}" for crm, number in numbers.items() if number) or "nothing"
 
 
-def table(*headings: str, title: str | None = None, one_line: bool = False) -> Table:
+def make_table(*headings: str, title: str | None = None, one_line: bool = False) -> Table:
     """An empty table; a heading that starts with ">" is aligned right. `one_line` cuts the last column to what fits.
 
     Numbers and headings are never broken; texts only between words.
@@ -159,7 +159,7 @@ def table(*headings: str, title: str | None = None, one_line: bool = False) -> T
 
 def _numbers(crms: Mapping[str, Document], names: Mapping[str, str]) -> Table:
     """A line for each sort of number, a column for each CRM: it fits anywhere. What is zero everywhere is left out."""
-    made = table("", *(f">{crm}" for crm in crms))
+    made = make_table("", *(f">{crm}" for crm in crms))
     for name, said in names.items():
         if any(each.get(name) for each in crms.values()):
             made.add_row(said, *(_cell(each.get(name)) for each in crms.values()))
@@ -172,7 +172,7 @@ def _cell(value: Any) -> str:
 
 def print_run(console: Console, document: Document) -> None:
     """How a run ended: the counts of each CRM, what was not scored or written and why, people per band."""
-    document = printable(document)
+    document = make_printable(document)
     names = dict(COUNTS)
     if document.get("verdict") != "preview" and any(_taken(each) for each in document["crms"].values()):
         del names["planned"]  # it is the sum of the lines below it
@@ -183,10 +183,10 @@ def print_run(console: Console, document: Document) -> None:
         _print_reasons(console, f"{crm}, skipped", each.get("skipped", {}), SKIPPED)
         _print_reasons(console, f"{crm}, protected", each.get("protected", {}), PROTECTED)
     if document.get("bands"):
-        say(console, "People per band: " + _listed(document["bands"]))
+        print_sentences(console, "People per band: " + _listed(document["bands"]))
     _print_waiting_for_owner(console, document.get("waiting_for_owner", {}))
     for sentence in (*document.get("problems", ()), *document.get("notes", ())):
-        say(console, sentence)
+        print_sentences(console, sentence)
 
 
 def _taken(counts: Document) -> int:
@@ -196,15 +196,15 @@ def _taken(counts: Document) -> int:
 def _print_reasons(console: Console, what: str, reasons: Mapping[str, int], words: Mapping[str, str]) -> None:
     if reasons:
         told = ", ".join(f"{number:,} {words.get(why, why.replace('_', ' '))}" for why, number in reasons.items())
-        say(console, f"{what}: {told}")
+        print_sentences(console, f"{what}: {told}")
 
 
 def _print_waiting_for_owner(console: Console, waiting: Document) -> None:
     if not waiting.get("count"):
         return
-    say(console, f"Waiting for an owner: {count_of(waiting['count'], 'person')}")
+    print_sentences(console, f"Waiting for an owner: {count_of(waiting['count'], 'person')}")
     for why, people in waiting["reasons"].items():
-        say(console, f"  {people:,}: {why}")
+        print_sentences(console, f"  {people:,}: {why}")
 
 
 def _listed(numbers: Mapping[str, int]) -> str:
@@ -220,7 +220,7 @@ def print_approved(console: Console, approved: Document) -> None:
         ("new", "new since"),
     )
     said = ", ".join(f"{approved[name]:,} {words}" for name, words in parts if approved[name])
-    say(console, f"Of plan {', '.join(approved['plans'])}: {said or 'nothing was left to write'}.")
+    print_sentences(console, f"Of plan {', '.join(approved['plans'])}: {said or 'nothing was left to write'}.")
 
 
 def print_troubles(console: Console, troubles: Sequence[Document], heading: str = "Not written as planned") -> None:
@@ -228,24 +228,26 @@ def print_troubles(console: Console, troubles: Sequence[Document], heading: str 
     records = sum(each["records"] for each in troubles)
     if not troubles:
         return
-    say(console, f"{heading}: {count_of(records, 'record')}")
-    for each in map(printable, troubles[:SHOWN_MOVES]):
+    print_sentences(console, f"{heading}: {count_of(records, 'record')}")
+    for each in map(make_printable, troubles[:SHOWN_MOVES]):
         fields = f" ({', '.join(each['fields'])})" if each["fields"] else ""
         head = (
             f"{each['crm']}, {count_of(each['records'], 'record')}, {STATES.get(each['state'], each['state'])}{fields}"
         )
-        say(console, f"  {head}: {each['cause']}")
-        say(console, f"    for example {', '.join(each['examples'])}")
+        print_sentences(console, f"  {head}: {each['cause']}")
+        print_sentences(console, f"    for example {', '.join(each['examples'])}")
         if each["fix"]:
-            say(console, f"    → {each['fix']}")
+            print_sentences(console, f"    → {each['fix']}")
     if len(troubles) > SHOWN_MOVES:
         left = sum(each["records"] for each in troubles[SHOWN_MOVES:])
-        say(console, f"  and {count_of(left, 'record')} of {count_of(len(troubles) - SHOWN_MOVES, 'other cause')}")
+        print_sentences(
+            console, f"  and {count_of(left, 'record')} of {count_of(len(troubles) - SHOWN_MOVES, 'other cause')}"
+        )
 
 
 def print_review(console: Console, changes: Document, bands: Sequence[str]) -> None:
     """What a plan would change: who moves, by name; stages, owners, bands old → new, the scores that move most."""
-    changes = printable(changes)
+    changes = make_printable(changes)
     _print_moves(console, changes)
     for what, nothing in (("stages", "(empty)"), ("owners", "unassigned")):
         moved = [
@@ -254,7 +256,7 @@ def print_review(console: Console, changes: Document, bands: Sequence[str]) -> N
         ]
         if moved:
             more = f", and {len(moved) - 20:,} more" if len(moved) > 20 else ""
-            say(console, f"{what.capitalize()}, in records: {', '.join(moved[:20])}{more}")
+            print_sentences(console, f"{what.capitalize()}, in records: {', '.join(moved[:20])}{more}")
     console.print()
     for crm in changes["records"]:
         moves = [each for each in changes["bands"] if each["crm"] == crm]
@@ -277,14 +279,14 @@ def _print_moves(console: Console, changes: Document) -> None:
             for name, nothing in (("stage", "(empty)"), ("owner", "unassigned"), ("band", "(empty)"))
             if name in each
         ]
-        say(console, f"  {each['name']}: {', '.join(moves)}")
+        print_sentences(console, f"  {each['name']}: {', '.join(moves)}")
     if changes["more_records"]:
-        say(console, f"  and {count_of(changes['more_records'], 'more record')}")
+        print_sentences(console, f"  and {count_of(changes['more_records'], 'more record')}")
 
 
 def _movers(movers: Sequence[Document]) -> Table:
     """The largest moves, each person once: their records mostly move alike."""
-    made = table(">from", ">to", "who", "because", title="Scores that move most", one_line=True)
+    made = make_table(">from", ">to", "who", "because", title="Scores that move most", one_line=True)
     shown: set[tuple[str, Any]] = set()
     for each in movers:
         who = each["name"] or each["ref"]
@@ -297,7 +299,7 @@ def _movers(movers: Sequence[Document]) -> Table:
 def _matrix(moves: Sequence[Document], bands: Sequence[str]) -> Table:
     olds = [band for band in (None, *bands) if any(each["from"] == band for each in moves)]
     others = sorted({each["from"] for each in moves} - {None, *bands})
-    made = table("", *(f">{band}" for band in bands))
+    made = make_table("", *(f">{band}" for band in bands))
     for old in [*olds, *others]:
         cells = {each["to"]: each["records"] for each in moves if each["from"] == old}
         made.add_row(old or "no band yet", *(f"{cells[band]:,}" if band in cells else "" for band in bands))
@@ -310,26 +312,26 @@ def _points(value: Any) -> str:
 
 def print_explanation(console: Console, document: Document) -> None:
     """Why somebody has their score, stage and owner: the ledger, what is missing, and what the CRMs hold."""
-    document = printable(document)
+    document = make_printable(document)
     who = " ".join(each for each in (document["name"], *(f"<{mail}>" for mail in document["emails"])) if each)
-    say(console, f"{who or 'no name'}, crmsync id {document['person']}")
+    print_sentences(console, f"{who or 'no name'}, crmsync id {document['person']}")
     grade = f", grade {document['grade']}" if document.get("grade") else ""
-    say(
+    print_sentences(
         console,
         f"{document['total']:g} points: {document['band'] or 'no band'}{grade} "
         f"(fit {document['fit']:g}, behavior {document['behavior']:g})",
     )
     console.print()
-    lines = table(">points", "rule", "why")
+    lines = make_table(">points", "rule", "why")
     for line in document["lines"]:
         lines.add_row(f"{line['points']:+g}", line["rule"], line["why"])
     lines.add_row(f"{document['total']:g}", "total", "")
     console.print(lines)
     console.print()
     for sentence in (*_outlook(document), *_decisions(document)):
-        say(console, sentence)
+        print_sentences(console, sentence)
     for record in document["records"]:
-        say(console, _record(record))
+        print_sentences(console, _record(record))
     if commands := dict.fromkeys(record["next"] for record in document["records"] if record["next"]):
         console.print("To approve it:")
         for command in commands:
@@ -412,11 +414,11 @@ NAMED_BY_SORT = ("group", "channel", "grade", "grid")
 
 def print_model(console: Console, document: Document) -> None:
     """The whole model on a page, to be read aloud in a meeting."""
-    document = printable(document)
+    document = make_printable(document)
     rules = document["rules"]
     fit = [line for line in rules if line["sort"] == "fit"]
     parts = {**document, "fit": fit, "behavior": [line for line in rules if line not in fit]}
-    made = table(">points", "rule", "when")
+    made = make_table(">points", "rule", "when")
     for part, (title, note) in PARTS.items():
         if parts[part]:
             made.add_row()
@@ -426,7 +428,7 @@ def print_model(console: Console, document: Document) -> None:
     console.print(made)
     console.print()
     ages = f"Ages are whole days in {document['timezone']}."
-    say(console, f"{len(rules)} rules. {ages} The model is {document['model']}.")
+    print_sentences(console, f"{len(rules)} rules. {ages} The model is {document['model']}.")
 
 
 def _said(line: Document) -> tuple[str, str, str]:
@@ -438,15 +440,17 @@ def _said(line: Document) -> tuple[str, str, str]:
 
 def print_tally(console: Console, path: object, people: int, document: Document) -> None:
     """What is wrong or odd about a file of people; nothing where all is well."""
-    document = printable(document)
+    document = make_printable(document)
     for problem in document["problems"]:
-        say(console, problem)
+        print_sentences(console, problem)
     for warning in document["warnings"]:
-        say(console, f"odd: {warning}")
+        print_sentences(console, f"odd: {warning}")
     if not people and not document["problems"]:
-        say(console, f"{path} is empty: there was nobody to score.")
+        print_sentences(console, f"{path} is empty: there was nobody to score.")
     elif document["problems"]:
-        say(console, f"{count_of(people, 'person')} scored; mistakes in {path}: {len(document['problems']):,}.")
+        print_sentences(
+            console, f"{count_of(people, 'person')} scored; mistakes in {path}: {len(document['problems']):,}."
+        )
 
 
 STANDING = {
@@ -462,9 +466,9 @@ STANDING = {
 
 def print_status(console: Console, document: Document) -> None:
     """How things stand: health, what waits for somebody, the last runs and why they ended so, what is refused."""
-    document = printable(document)
+    document = make_printable(document)
     for sentence in document["health"] or ["Healthy."]:
-        say(console, sentence)
+        print_sentences(console, sentence)
     if not document["runs"] and not document["waiting"] and not document["approved"]:
         return
     console.print()
@@ -485,22 +489,26 @@ def print_status(console: Console, document: Document) -> None:
     _print_feeds(console, document.get("feeds", ()))
     print_troubles(console, document["refused"], "On hold")
     if document["held_by"]:
-        say(console, f"In use by {document['held_by']}.")
+        print_sentences(console, f"In use by {document['held_by']}.")
 
 
 def _print_plan(console: Console, plan: Document) -> None:
-    since = minute(datetime.fromisoformat(plan["since"]))
-    say(console, f"Waits for approval: plan {plan['run']}, {count_waiting(plan['records'])}, since {since}")
+    since = format_minute(datetime.fromisoformat(plan["since"]))
+    print_sentences(console, f"Waits for approval: plan {plan['run']}, {count_waiting(plan['records'])}, since {since}")
     for reason in plan["reasons"]:
-        say(console, f"  {reason}")
+        print_sentences(console, f"  {reason}")
     say_command(console, plan["next"])
     console.print()
 
 
 def _print_approved_plan(console: Console, plan: Document) -> None:
-    at = minute(datetime.fromisoformat(plan["at"]))
-    say(console, f"Approved and not written yet: plan {plan['run']}, {count_waiting(plan['records'])}, at {at}")
-    say(console, "  The next run with its config writes it; restart crmsync run if it was started with another config.")
+    at = format_minute(datetime.fromisoformat(plan["at"]))
+    print_sentences(
+        console, f"Approved and not written yet: plan {plan['run']}, {count_waiting(plan['records'])}, at {at}"
+    )
+    print_sentences(
+        console, "  The next run with its config writes it; restart crmsync run if it was started with another config."
+    )
     console.print()
 
 
@@ -513,12 +521,12 @@ def _print_bands(console: Console, document: Document) -> None:
         f"{band} {held.get(band, 0):,}" + (f" ({waiting[band]:,} more wait)" if band in waiting else "")
         for band in {**held, **waiting}
     ]
-    say(console, f"People per band, as the CRMs hold it: {', '.join(said)}")
+    print_sentences(console, f"People per band, as the CRMs hold it: {', '.join(said)}")
 
 
 def _print_runs(console: Console, runs: Sequence[Document], told: Sequence[str]) -> None:
     """The last runs, and why the newest did not end well, as far as that is not `told` already."""
-    made = table("run", "command", "outcome", ">updated", ">seconds", title="Last runs")
+    made = make_table("run", "command", "outcome", ">updated", ">seconds", title="Last runs")
     for each in runs:
         updated = sum(crm["updated"] + crm.get("partly", 0) for crm in each["crms"].values())
         seconds = "" if each["seconds"] is None else f"{each['seconds']:.1f}"
@@ -528,7 +536,7 @@ def _print_runs(console: Console, runs: Sequence[Document], told: Sequence[str])
     console.print(made)
     for reason in _reasons_of(runs):
         if not any(_told_reason(reason) in sentence for sentence in told):
-            say(console, reason)
+            print_sentences(console, reason)
     console.print()
 
 
@@ -554,35 +562,35 @@ def _reasons_of(runs: Sequence[Document]) -> list[str]:
 def _print_feeds(console: Console, feeds: Sequence[Document]) -> None:
     if not feeds:
         return
-    made = table("crm", "activity type", ">number", "last", title="Activity sources")
+    made = make_table("crm", "activity type", ">number", "last", title="Activity sources")
     for each in feeds:
         made.add_row(each["crm"], each["kind"], f"{each['activities']:,}", each["last"])
     console.print(made)
     console.print()
 
 
-def minute(at: datetime) -> str:
+def format_minute(at: datetime) -> str:
     """An instant for people: `2026-11-21 09:15 UTC`."""
     return f"{at:%Y-%m-%d %H:%M} UTC"
 
 
 def print_check(console: Console, document: Document) -> None:
     """What is wrong and what is odd, and what to do next."""
-    document = printable(document)
+    document = make_printable(document)
     for problem in document["problems"]:
-        say(console, f"wrong: {problem}")
+        print_sentences(console, f"wrong: {problem}")
     for crm, each in document["crms"].items():
-        say(console, f"{crm}: account {each['account'] or 'unknown'}")
+        print_sentences(console, f"{crm}: account {each['account'] or 'unknown'}")
         for problem in _summed_up(each["problems"], each["setup_creates"]):
-            say(console, f"  wrong: {problem}")
+            print_sentences(console, f"  wrong: {problem}")
         for note in each["notes"]:
-            say(console, f"  {note}")
+            print_sentences(console, f"  {note}")
     for warning in document["warnings"]:
-        say(console, f"odd: {warning}")
+        print_sentences(console, f"odd: {warning}")
     for note in document["notes"]:
-        say(console, f"note: {note}")
+        print_sentences(console, f"note: {note}")
     said = "fine" if document["ok"] else "not ready"
-    say(
+    print_sentences(
         console,
         f"{document['config']} is {said}: {document['rules']} rules, {document['golden_leads']} golden leads.",
     )
@@ -598,15 +606,15 @@ def _summed_up(problems: Sequence[str], creatable: Sequence[str]) -> list[str]:
 
 def print_demo(console: Console, document: Document) -> None:
     """What the demo did, and what to try next."""
-    document = printable(document)
+    document = make_printable(document)
     sandbox = document["sandbox"]
-    say(
+    print_sentences(
         console,
         f"Both CRMs ran at {sandbox['url']} with {sandbox['people']:,} invented people; "
         f"the config is {document['config']}.",
     )
     for crm, sentences in document["fields"].items():
-        say(console, f"{crm}: the score fields are made, in {len(sentences)} steps")
+        print_sentences(console, f"{crm}: the score fields are made, in {len(sentences)} steps")
     console.print("\nThe first sync run, a backfill:")
     print_run(console, document["backfill"])
     console.print()
@@ -620,7 +628,7 @@ def print_demo(console: Console, document: Document) -> None:
 
 
 def _hottest(leads: Sequence[Document]) -> Table:
-    made = table(">points", "band", "who", "because", title="The ten hottest leads", one_line=True)
+    made = make_table(">points", "band", "who", "because", title="The ten hottest leads", one_line=True)
     for each in leads:
         because = each["reason"].partition(": ")[2]
         made.add_row(f"{each['total']:g}", each["band"], each["email"] or each["name"], because)
@@ -630,7 +638,7 @@ def _hottest(leads: Sequence[Document]) -> Table:
 def _print_following(console: Console, document: Document) -> None:
     if document["ignored_environment"]:
         names = ", ".join(document["ignored_environment"])
-        say(console, f"Left out, so that no real CRM was touched: {names} of your environment.")
+        print_sentences(console, f"Left out, so that no real CRM was touched: {names} of your environment.")
     if process := document["sandbox"]["process"]:
         console.print(f"The sandbox goes on; stop it with: kill {process}")
     else:

@@ -13,9 +13,9 @@ from sqlalchemy import Connection
 from crmsync.config import Config
 from crmsync.connector import FieldMap
 from crmsync.errors import ConfigError, SeveralFound
-from crmsync.planning.changes import since
-from crmsync.scoring import Entry, Scores, changes, document, reasons, score
-from crmsync.scoring.wording import plain
+from crmsync.planning.changes import noticed_at
+from crmsync.scoring import Entry, Scores, compare_lines, person_document, score, summarize_many
+from crmsync.scoring.wording import to_points
 from crmsync.store import score_inputs
 from crmsync.store.database import Store
 from crmsync.store.journal import APPROVED, WAITING
@@ -25,7 +25,7 @@ from crmsync.store.queries import (
     find_contacts,
     find_hottest,
     find_named,
-    owners_of,
+    find_owners,
     past_changes,
     pending_changes,
     records_of,
@@ -40,7 +40,7 @@ CANDIDATES = 10
 """People of one name who are listed."""
 
 
-def explain(
+def explain_person(
     config: Config, store: Store | None, who: str, now: datetime, typed: Callable[[str], str] = str
 ) -> dict[str, Any]:
     """Everything crmsync can say of one person, scored as of `now` with the present config.
@@ -101,12 +101,12 @@ def _with_names(text: str, records: Sequence[Any]) -> str:
 def _document(
     config: Config, connection: Connection, person_id: int, now: datetime, typed: Callable[[str], str]
 ) -> dict[str, Any]:
-    columns = score_inputs.columns(connection, [person_id], sorted(config.fields), config.identity.precedence)
+    columns = score_inputs.read_columns(connection, [person_id], sorted(config.fields), config.identity.precedence)
     before = stored_score(connection, person_id)
     scores = score(config, columns, now, config.zone, [before.band if before else None])
     records = records_of(connection, person_id)
     live = [each for each in records if not (each.gone or each.merged_into or each.converted_into)]
-    said = document(config, scores, columns, 0, now, config.zone)
+    said = person_document(config, scores, columns, 0, now, config.zone)
     names = owner_names(connection)
     pending = {each.contact: each for each in pending_changes(connection, [each.id for each in live])}
     told = [_record(config, each, said, pending.get(each.id), names, typed) for each in records]
@@ -144,7 +144,7 @@ def _band_why(config: Config, scores: Scores, alone: Scores) -> str:
 
 def _owners(connection: Connection, live: Sequence[Any]) -> dict[str, dict[str, str]]:
     """By record who owns it: the id in its CRM, the e-mail address, the name."""
-    known = owners_of(connection, {(each.crm, each.owner) for each in live if each.owner})
+    known = find_owners(connection, {(each.crm, each.owner) for each in live if each.owner})
     return {
         _ref(each): {"id": each.owner, "email": "", "name": "", **known.get((each.crm, each.owner), {})}
         for each in live
@@ -158,7 +158,7 @@ def _overrides(
     """The manual overrides that hold: which field of which record, its value then, until when."""
     for each in live:
         for field, lease in orjson.loads(each.leases).items():
-            until, value = from_ms(since(lease)) + lasts, lease.get("value")
+            until, value = from_ms(noticed_at(lease)) + lasts, lease.get("value")
             if until > now:
                 named = names.get((each.crm, value), value) if field == "owner" else value
                 yield {"ref": _ref(each), "name": each.name, "field": field, "value": named, "until": until.isoformat()}
@@ -213,15 +213,17 @@ def _changed(before: Any, lines: list[Any]) -> list[Any]:
     """What made the difference since the score was last another one; empty where it never was."""
     if before is None or not before.was:
         return []
-    was: list[Entry] = [{"rule": rule, "points": plain(points), "why": ""} for rule, points in orjson.loads(before.was)]
-    return list(changes(was, lines))
+    was: list[Entry] = [
+        {"rule": rule, "points": to_points(points), "why": ""} for rule, points in orjson.loads(before.was)
+    ]
+    return list(compare_lines(was, lines))
 
 
 def _written(before: Any) -> dict[str, Any] | None:
     if before is None:
         return None
     return {
-        "total": plain(before.total),
+        "total": to_points(before.total),
         "band": before.band,
         "run": before.scored_run,
         "at": from_ms(before.scored_at).isoformat(),
@@ -242,12 +244,12 @@ def _past(row: Any) -> dict[str, Any]:
     }
 
 
-def hottest(config: Config, connection: Connection, now: datetime, most: int) -> list[dict[str, Any]]:
+def hottest_people(config: Config, connection: Connection, now: datetime, most: int) -> list[dict[str, Any]]:
     """The people with the most points in the highest bands, each with the reasons in one line."""
     hot = find_hottest(connection, config.band_names(), most)
     people = sorted(each.person for each in hot)
-    columns = score_inputs.columns(connection, people, sorted(config.fields), config.identity.precedence)
+    columns = score_inputs.read_columns(connection, people, sorted(config.fields), config.identity.precedence)
     bands = {each.person: each.band for each in hot}
     scores = score(config, columns, now, config.zone, [bands[each] for each in people])
-    why = dict(zip(people, reasons(config, scores, range(len(people))), strict=True))
-    return [{**each._asdict(), "total": plain(each.total), "reason": why[each.person]} for each in hot]
+    why = dict(zip(people, summarize_many(config, scores, range(len(people))), strict=True))
+    return [{**each._asdict(), "total": to_points(each.total), "reason": why[each.person]} for each in hot]

@@ -15,7 +15,7 @@ from crmsync.daemon.scheduler import trigger_of
 from crmsync.dead_feeds import DeadFeed, find_dead_feeds
 from crmsync.planning.approval import is_in_force, plan_of
 from crmsync.planning.review import group_refusals
-from crmsync.reporting.console import count_of, in_order, minute
+from crmsync.reporting.console import count_of, format_minute, in_order
 from crmsync.store import journal
 from crmsync.store.address import shown_address
 from crmsync.store.database import Store, held_by
@@ -63,7 +63,7 @@ class PastRun(NamedTuple):
     result: Mapping[str, Any]
 
 
-def status(
+def status_document(
     config: Config, store: Store | None, now: datetime, typed: Typed = str, *, runs: int = 10, feeds: bool = False
 ) -> dict[str, Any]:
     """Everything `crmsync status` says; with `feeds` what every activity source has brought, which reads them all.
@@ -98,7 +98,7 @@ def status(
         }
 
 
-def health(config: Config, store: Store | None, now: datetime, typed: Typed = str) -> dict[str, Any]:
+def health_document(config: Config, store: Store | None, now: datetime, typed: Typed = str) -> dict[str, Any]:
     """Whether each CRM is kept up to date, and if not, why: `healthy`, `crms` with `healthy` and `why`, `health`.
 
     Raises `StateError` for a state beyond reading.
@@ -191,13 +191,13 @@ def why_stale(schedule: Schedule, crm: str, past: Sequence[PastRun], now: dateti
     if newest is not None and crm in newest.result.get("to_mend", ()):
         return _last_trouble(crm, past, good, typed)
     if newest is not None and good is None and not _is_of_others(crm, newest):
-        return f"no good run yet, since {minute(past[-1].started)}. {_last_trouble(crm, past, good, typed)}"
+        return f"no good run yet, since {format_minute(past[-1].started)}. {_last_trouble(crm, past, good, typed)}"
     since = (good.ended if good else past[-1].started if past else None) or now
     limit = _due_by(schedule, since)
     if now <= limit:
         return ""
-    last = f"no good run since {minute(since)}" if good else f"no good run yet, since {minute(since)}"
-    return f"{last}; one was due by {minute(limit)}. {_last_trouble(crm, past, good, typed)}"
+    last = f"no good run since {format_minute(since)}" if good else f"no good run yet, since {format_minute(since)}"
+    return f"{last}; one was due by {format_minute(limit)}. {_last_trouble(crm, past, good, typed)}"
 
 
 def _is_of_others(crm: str, run: PastRun) -> bool:
@@ -280,7 +280,7 @@ def _why_late(plan: Mapping[str, Any], now: datetime) -> str:
     since = datetime.fromisoformat(plan["since"])
     if now - since <= LONG_WAIT:
         return ""
-    return f"Plan {plan['run']} waits for approval since {minute(since)}. To look and approve: {plan['next']}"
+    return f"Plan {plan['run']} waits for approval since {format_minute(since)}. To look and approve: {plan['next']}"
 
 
 def _plan(row: Any, typed: Typed) -> dict[str, Any]:
@@ -295,7 +295,7 @@ def _plan(row: Any, typed: Typed) -> dict[str, Any]:
 
 def _approved(reading: Connection, now: datetime) -> list[dict[str, Any]]:
     """What was approved, is not written yet, and still may be."""
-    rows = [row for row in journal.plans(reading, journal.APPROVED) if is_in_force(row, to_ms(now))]
+    rows = [row for row in journal.list_plans(reading, journal.APPROVED) if is_in_force(row, to_ms(now))]
     return [
         {"run": row.id, "records": plan_of(row)["records"], "at": from_ms(row.approved_at).isoformat()} for row in rows
     ]
@@ -305,7 +305,7 @@ def _standing(crm: str, past: Sequence[PastRun], said: Mapping[str, Any]) -> dic
     """When a CRM was last up to date, and whether it is well; one that the config has no table for is not judged."""
     ended = next((each.ended for each in past if is_good_for(crm, each)), None)
     health_of = said["crms"].get(crm, {"healthy": True, "why": ""})
-    return {"last_good": minute(ended) if ended else None, **health_of}
+    return {"last_good": format_minute(ended) if ended else None, **health_of}
 
 
 def _run(run: PastRun) -> dict[str, Any]:
@@ -314,8 +314,8 @@ def _run(run: PastRun) -> dict[str, Any]:
         "run": run.id,
         "command": run.command,
         "verdict": run.verdict,
-        "started": minute(run.started),
-        "ended": minute(run.ended) if run.ended else None,
+        "started": format_minute(run.started),
+        "ended": format_minute(run.ended) if run.ended else None,
         "seconds": round(sum(each["seconds"] for each in crms.values()), 3) if crms else None,
         "crms": crms,
         "skipped": run.result.get("skipped", {}),
@@ -325,7 +325,7 @@ def _run(run: PastRun) -> dict[str, Any]:
 
 def _feeds(connection: Connection, now: datetime) -> list[dict[str, Any]]:
     return [
-        {"crm": crm, "kind": kind, "activities": many, "last": minute(datetime.fromtimestamp(last, UTC))}
+        {"crm": crm, "kind": kind, "activities": many, "last": format_minute(datetime.fromtimestamp(last, UTC))}
         for crm, kind, many, last in count_feeds(connection, int(now.timestamp()))
     ]
 

@@ -41,7 +41,7 @@ class Assignment(NamedTuple):
     waiting: Mapping[int, str]
 
 
-def assign(
+def assign_owners(
     people: Iterable[Unassigned],
     routes: Sequence[Route],
     pools: Sequence[OwnerPool],
@@ -57,7 +57,7 @@ def assign(
     gets the record: a second owner is better than nobody. A record with an active owner is never touched, and whoever
     lacks an owner in some CRM afterwards is `waiting`.
     """
-    dealer = _Dealer(pools, pointers, owners, promised)
+    dealer = _Assigner(pools, pointers, owners, promised)
     for person in people:
         pool = pool_of_band(person.band, routes)
         if pool is not None:
@@ -65,7 +65,7 @@ def assign(
     return Assignment(dealer.owner_of, dealer.why, dealer.turns, dealer.waiting)
 
 
-class _Dealer:
+class _Assigner:
     """An assignment in the making."""
 
     def __init__(

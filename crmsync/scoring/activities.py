@@ -12,22 +12,22 @@ from numpy.typing import NDArray
 
 from crmsync.columns import Columns, Fact
 from crmsync.config.conditions import Where
-from crmsync.config.model import Model, selections, takes
+from crmsync.config.model import Model, selections_of, selects_kind
 from crmsync.config.rules import Behavior
-from crmsync.config.units import hundredths
-from crmsync.scoring.calendar import FAR, day_of, days, midnight, months, weeks
-from crmsync.scoring.conditions import Asker
-from crmsync.scoring.decay import NEVER, changes_in, worth
+from crmsync.config.units import to_hundredths
+from crmsync.scoring.calendar import FAR, day_of, local_days, midnight_of, months_of, weeks_of
+from crmsync.scoring.conditions import ConditionEvaluator
+from crmsync.scoring.decay import NEVER, changes_in, value_by_age
 from crmsync.scoring.operators import YES
-from crmsync.scoring.titles import reader
-from crmsync.scoring.values import attributes, column
+from crmsync.scoring.titles import title_reader
+from crmsync.scoring.values import attribute_column, make_column
 
 Index = NDArray[np.intp]
 Mask = NDArray[np.bool_]
 
 
 @dataclass(frozen=True)
-class Found:
+class RuleResult:
     """What a rule found, for the people of `rows` (ascending) and nobody else, in hundredths of a point.
 
     `full` is the points before they faded, `points` what is left; `counted` of `seen` activities were taken, the newest
@@ -42,10 +42,10 @@ class Found:
     seen: NDArray[np.int64]
     newest: NDArray[np.int32]
 
-    def only(self, mask: Mask) -> Found:
+    def only(self, mask: Mask) -> RuleResult:
         """The same for those of the people for whom `mask` (over everybody) is true."""
         kept = mask[self.rows]
-        return Found(*(getattr(self, each.name)[kept] for each in fields(self)))
+        return RuleResult(*(getattr(self, each.name)[kept] for each in fields(self)))
 
 
 @dataclass(frozen=True)
@@ -66,7 +66,7 @@ def selection_key(on: Sequence[str], where: Where) -> str:
 
 
 @dataclass(frozen=True)
-class Chosen:
+class FactSelection:
     """Which facts the selections of a model take; facts that the same selections take are of one class.
 
     `keys`: for each class, from 1, its selections. `class_of` (one per fact): 0 where none takes it. `warnings`: what
@@ -78,16 +78,16 @@ class Chosen:
     warnings: Mapping[tuple[str, str], int]
 
 
-def chosen(model: Model, facts: Sequence[Fact], taken: Mapping[int, str] | None = None) -> Chosen:
+def select_facts(model: Model, facts: Sequence[Fact], taken: Mapping[int, str] | None = None) -> FactSelection:
     """Ask each distinct fact once; attributes are read for the kinds that a selection names only. See `WhatIf`."""
-    kinds = column([fact.kind for fact in facts])
+    kinds = make_column([fact.kind for fact in facts])
     alike: dict[tuple[str, ...], list[Where]] = {}
-    for on, where in selections(model):
+    for on, where in selections_of(model):
         alike.setdefault(tuple(sorted(on)), []).append(where)
     masks: dict[str, Mask] = {}
     warnings: dict[tuple[str, str], int] = {}
     for named, wheres in alike.items():
-        of_kind = np.array([takes(named, str(kind)) for kind in kinds.distinct], dtype=bool)
+        of_kind = np.array([selects_kind(named, str(kind)) for kind in kinds.distinct], dtype=bool)
         rows = np.flatnonzero(of_kind[kinds.codes])
         asker = _asker(model, [facts[row] for row in rows.tolist()], wheres)
         for where in wheres:
@@ -100,11 +100,11 @@ def chosen(model: Model, facts: Sequence[Fact], taken: Mapping[int, str] | None 
     for fact, key in (taken or {}).items():
         masks[key][fact] = True
     keys, class_of = _classes(masks, len(facts))
-    return Chosen(keys, class_of.astype(np.min_scalar_type(len(keys))), warnings)
+    return FactSelection(keys, class_of.astype(np.min_scalar_type(len(keys))), warnings)
 
 
 @dataclass(frozen=True)
-class Acts:
+class ActivitySlice:
     """Some activities, ascending by person and time: row of the person, local date, and the day that is today."""
 
     person: NDArray[np.int32]
@@ -114,12 +114,12 @@ class Acts:
     def __len__(self) -> int:
         return len(self.person)
 
-    def only(self, which: Mask | Index | slice) -> Acts:
+    def only(self, which: Mask | Index | slice) -> ActivitySlice:
         """Some of them."""
         today = self.today if isinstance(self.today, np.int32) else self.today[which]
-        return Acts(self.person[which], self.day[which], today)
+        return ActivitySlice(self.person[which], self.day[which], today)
 
-    def within(self, window: int | None) -> Acts:
+    def within(self, window: int | None) -> ActivitySlice:
         """Those that are not older than `window` days."""
         if window is None:
             return self
@@ -132,7 +132,7 @@ class Acts:
         return np.maximum(np.subtract(self.today, self.day, dtype=np.intp), 0)
 
 
-class Activities:
+class ActivityTable:
     """The activities of some columns; what is chosen of them has happened by `now`.
 
     Arrays of `m`: `person` (row), `at` (seconds), `day` (local date). `held` stops the clock for the kinds of a feed
@@ -141,7 +141,7 @@ class Activities:
 
     def __init__(
         self,
-        chosen: Chosen,
+        chosen: FactSelection,
         columns: Columns,
         now: datetime,
         zone: tzinfo,
@@ -162,7 +162,7 @@ class Activities:
         if not self.later.any():
             return np.full(1, second, dtype=np.int64)
         ahead, which = np.unique(self.later, return_inverse=True)
-        starts = [midnight(self.today + int(each), self.zone) if each else second for each in ahead]
+        starts = [midnight_of(self.today + int(each), self.zone) if each else second for each in ahead]
         return np.array(starts, dtype=np.int64)[which]
 
     def _take(
@@ -186,7 +186,7 @@ class Activities:
     @cached_property
     def day(self) -> NDArray[np.int32]:
         """The local date of each activity."""
-        return days(self.at, self.zone)
+        return local_days(self.at, self.zone)
 
     @cached_property
     def _todays(self) -> NDArray[np.int32] | np.int32:
@@ -198,7 +198,7 @@ class Activities:
         return today + self.later[self.person] if self.later.any() else today
 
     @cached_property
-    def _sorted(self) -> Acts:
+    def _sorted(self) -> ActivitySlice:
         """The activities of all classes, sorted by class."""
         return self.acts(self._order)
 
@@ -214,13 +214,13 @@ class Activities:
 
     def today_of(self, kinds: Sequence[str]) -> int:
         """Today, or the day on which the clock was stopped for one of these kinds."""
-        return min([self.today, *(day for kind, day in self.today_of_kind.items() if takes(kinds, kind))])
+        return min([self.today, *(day for kind, day in self.today_of_kind.items() if selects_kind(kinds, kind))])
 
-    def acts(self, index: Index) -> Acts:
+    def acts(self, index: Index) -> ActivitySlice:
         """Some of the activities."""
-        return Acts(self.person, self.day, self._todays).only(index)
+        return ActivitySlice(self.person, self.day, self._todays).only(index)
 
-    def taken(self, on: Sequence[str], where: Where) -> Acts:
+    def taken(self, on: Sequence[str], where: Where) -> ActivitySlice:
         """What `select` chooses."""
         classes = self._classes(on, where)
         return self._sorted.only(classes[0]) if len(classes) == 1 else self.acts(self.select(on, where))
@@ -237,11 +237,11 @@ class Activities:
         return [self._of_class[number] for number, keys in self._keys.items() if key in keys]
 
 
-def _asker(model: Model, facts: Sequence[Fact], wheres: Iterable[Where]) -> Asker:
+def _asker(model: Model, facts: Sequence[Fact], wheres: Iterable[Where]) -> ConditionEvaluator:
     """Answers questions about the attributes of some facts."""
     names = {name for where in wheres for name in where}
-    read = {name: attributes(facts, name) for name in names}
-    return Asker(len(facts), read, model.lists, reader(model.titles), untyped=True)
+    read = {name: attribute_column(facts, name) for name in names}
+    return ConditionEvaluator(len(facts), read, model.lists, title_reader(model.titles), untyped=True)
 
 
 def _classes(masks: Mapping[str, Mask], facts: int) -> tuple[dict[int, frozenset[str]], NDArray[np.uint16]]:
@@ -283,9 +283,9 @@ def newest_first(begins: Mask, most: int) -> Mask:
     return np.repeat(ends, ends - starts) - np.arange(len(begins)) <= most
 
 
-def _limited(rule: Behavior, acts: Acts, people: int) -> Acts:
+def _limited(rule: Behavior, acts: ActivitySlice, people: int) -> ActivitySlice:
     """The activities that count after `max_per_day` and its like."""
-    for most, period in ((rule.per_day, None), (rule.max_per_week, weeks), (rule.max_per_month, months)):
+    for most, period in ((rule.per_day, None), (rule.max_per_week, weeks_of), (rule.max_per_month, months_of)):
         if most is not None and len(acts):
             run = _changed(acts.person) | _changed(period(acts.day) if period else acts.day)
             acts = acts.only(newest_first(run, most))
@@ -297,21 +297,21 @@ def _limited(rule: Behavior, acts: Acts, people: int) -> Acts:
     return acts
 
 
-def behavior(rule: Behavior, activities: Activities) -> Found:
+def find_behavior(rule: Behavior, activities: ActivityTable) -> RuleResult:
     """What a rule of behavior finds, before its cap."""
     every = activities.taken(rule.on, rule.where).within(rule.window.days if rule.window else None)
     acts = _limited(rule, every, activities.rows)
-    table = worth(rule.points, rule.decay, rule.window)
-    found = sums(acts, hundredths(rule.points), table, fades=rule.decay is not None)
+    table = value_by_age(rule.points, rule.decay, rule.window)
+    found = add_up(acts, to_hundredths(rule.points), table, fades=rule.decay is not None)
     if len(acts) < len(every):
         seen = np.bincount(every.person, minlength=activities.rows)
         found = replace(found, seen=seen[found.rows])
     if rule.unless is None:
         return found
-    return _unless(found, *newest(activities, rule.unless.on, rule.unless.where, rule.unless.window))
+    return _unless(found, *has_recent(activities, rule.unless.on, rule.unless.where, rule.unless.window))
 
 
-def _unless(found: Found, there: Mask, wait: NDArray[np.int32]) -> Found:
+def _unless(found: RuleResult, there: Mask, wait: NDArray[np.int32]) -> RuleResult:
     """Nothing for people who did what the rule excludes, until that has left its window."""
     out = there[found.rows]
     zero = np.int64(0)
@@ -320,7 +320,7 @@ def _unless(found: Found, there: Mask, wait: NDArray[np.int32]) -> Found:
     return replace(found, full=full, points=points, counted=counted, wait=waits)
 
 
-def sums(acts: Acts, each: int, table: NDArray[np.int64], fades: bool) -> Found:
+def add_up(acts: ActivitySlice, each: int, table: NDArray[np.int64], fades: bool) -> RuleResult:
     """Add up, for each person, what activities are worth at their age, and `each` for what they were when new."""
     last, starts = _last_of_each(acts.person)
     counted = last - starts + 1
@@ -333,7 +333,7 @@ def sums(acts: Acts, each: int, table: NDArray[np.int64], fades: bool) -> Found:
         points = np.add.reduceat(table.take(age, mode="clip"), starts)
         wait = np.minimum.reduceat(changes_in(table).take(age, mode="clip"), starts)
     rows = acts.person[starts].astype(np.intp)
-    return Found(rows, full, points, wait, counted, counted, acts.day[last])
+    return RuleResult(rows, full, points, wait, counted, counted, acts.day[last])
 
 
 def _last_of_each(person: NDArray[np.int32]) -> tuple[Index, Index]:
@@ -342,7 +342,9 @@ def _last_of_each(person: NDArray[np.int32]) -> tuple[Index, Index]:
     return np.append(starts[1:], len(person))[: len(starts)] - 1, starts
 
 
-def newest(activities: Activities, on: Sequence[str], where: Where, window: object) -> tuple[Mask, NDArray[np.int32]]:
+def has_recent(
+    activities: ActivityTable, on: Sequence[str], where: Where, window: object
+) -> tuple[Mask, NDArray[np.int32]]:
     """Who has such an activity inside the window, and in how many days they no longer will."""
     length = getattr(window, "days", None)
     acts = activities.taken(on, where).within(length)

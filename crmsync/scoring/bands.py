@@ -8,18 +8,18 @@ import numpy as np
 from numpy.typing import NDArray
 
 from crmsync.config.model import Band, Model
-from crmsync.config.units import hundredths
-from crmsync.scoring.ledger import Scores, Whole
+from crmsync.config.units import to_hundredths
+from crmsync.scoring.ledger import Points, Scores
 
 LOWEST = -(2**62)
 
 
 def _cut(points: float | None) -> int:
-    return LOWEST if points is None else hundredths(points)
+    return LOWEST if points is None else to_hundredths(points)
 
 
 def band_of(
-    bands: Mapping[str, Band], total: Whole, fit: Whole, behavior: Whole, previous: NDArray[np.int8]
+    bands: Mapping[str, Band], total: Points, fit: Points, behavior: Points, previous: NDArray[np.int8]
 ) -> tuple[NDArray[np.int8], NDArray[np.int8]]:
     """The band of each person, and the one that the total alone would give.
 
@@ -39,7 +39,7 @@ def band_of(
     return (band, reach) if bands else (band - np.int8(1), reach - np.int8(1))
 
 
-def remembered(previous: Sequence[str | None] | None, bands: Sequence[str], rows: int) -> NDArray[np.int8]:
+def remember_bands(previous: Sequence[str | None] | None, bands: Sequence[str], rows: int) -> NDArray[np.int8]:
     """The band that each person was in before, as an index; -1 when there was none."""
     if previous is None:
         return np.full(rows, -1, dtype=np.int8)
@@ -47,12 +47,12 @@ def remembered(previous: Sequence[str | None] | None, bands: Sequence[str], rows
     return np.array([numbers.get(name, -1) if name else -1 for name in previous], dtype=np.int8)
 
 
-def grade_of(grades: Mapping[str, float], points: Whole) -> NDArray[np.int8]:
+def grade_of(grades: Mapping[str, float], points: Points) -> NDArray[np.int8]:
     """The first grade whose points are reached, else the last; -1 without grades."""
     cuts = list(grades.values())
     if not cuts:
         return np.full(len(points), -1, dtype=np.int8)
-    missed = sum((points < hundredths(cut)).astype(np.int8) for cut in cuts[:-1])
+    missed = sum((points < to_hundredths(cut)).astype(np.int8) for cut in cuts[:-1])
     return np.zeros(len(points), dtype=np.int8) + missed
 
 

@@ -48,13 +48,13 @@ def _turn_within(low: int, high: int, zone: tzinfo, moments: list[int], offsets:
     offsets.append(_offset(high, zone))
 
 
-def days(at: NDArray[np.int64], zone: tzinfo) -> NDArray[np.int32]:
+def local_days(at: NDArray[np.int64], zone: tzinfo) -> NDArray[np.int32]:
     """The local date of each instant, as days since 1970-01-01."""
     if not len(at):
         return np.zeros(0, np.int32)
     first, last = int(at.min()), int(at.max())
     if first < _EARLIEST or last > FAR:
-        return days(np.clip(at, _EARLIEST, FAR), zone)
+        return local_days(np.clip(at, _EARLIEST, FAR), zone)
     if zone is UTC or getattr(zone, "key", "") == "UTC":
         return _divided(at, DAY, first, last)
     moments, offsets = _turns(first, last, zone)
@@ -85,7 +85,7 @@ def day_of(now: datetime, zone: tzinfo) -> int:
     return local.toordinal() - _EPOCH.toordinal()
 
 
-def dates(values: Sequence[object], zone: tzinfo) -> NDArray[np.int64]:
+def local_dates(values: Sequence[object], zone: tzinfo) -> NDArray[np.int64]:
     """The local date of each value, as days since 1970-01-01; `UNKNOWN_DAY` for what is no date."""
     return np.array([_date(value, zone) for value in values], dtype=np.int64)
 
@@ -99,7 +99,7 @@ def _date(value: object, zone: tzinfo) -> int:
 
 
 @lru_cache(maxsize=4096)
-def midnight(number: int, zone: tzinfo) -> int:
+def midnight_of(number: int, zone: tzinfo) -> int:
     """The first second (since 1970, UTC) of a local date."""
     guess = number * DAY - _offset(number * DAY, zone)
     first = guess - DAY
@@ -113,11 +113,11 @@ def midnight(number: int, zone: tzinfo) -> int:
     return reached
 
 
-def weeks(day_numbers: NDArray[np.int32]) -> NDArray[np.int32]:
+def weeks_of(day_numbers: NDArray[np.int32]) -> NDArray[np.int32]:
     """A number for each week, Monday to Sunday (1970-01-01 was a Thursday)."""
     return (day_numbers + np.int32(3)) // np.int32(7)
 
 
-def months(day_numbers: NDArray[np.int32]) -> NDArray[np.int32]:
+def months_of(day_numbers: NDArray[np.int32]) -> NDArray[np.int32]:
     """A number for each calendar month."""
     return day_numbers.astype("datetime64[D]").astype("datetime64[M]").astype(np.int32)

@@ -25,11 +25,11 @@ from crmsync.scoring.operators import (
     _regex_test,
     _title_test,
 )
-from crmsync.scoring.titles import Reader
-from crmsync.scoring.values import Column, folded, unknown
+from crmsync.scoring.titles import TitleReader
+from crmsync.scoring.values import Column, fold_text, unknown_column
 
 
-class Asker:
+class ConditionEvaluator:
     """Answers questions about one set of columns, each question once, and remembers what was odd.
 
     `columns` has the fields by name; `lists` the config's lists, `reader` reads titles. With `untyped`, a number may
@@ -41,7 +41,7 @@ class Asker:
         rows: int,
         columns: Mapping[str, Column],
         lists: Mapping[str, Iterable[str]],
-        reader: Reader,
+        reader: TitleReader,
         untyped: bool = False,
     ) -> None:
         self.rows, self.columns, self.reader, self.untyped = rows, columns, reader, untyped
@@ -69,7 +69,7 @@ class Asker:
 
     def match(self, name: str, match: Match) -> Answers:
         """The answer for each row of one column."""
-        column = self.columns.get(name) or unknown(self.rows)
+        column = self.columns.get(name) or unknown_column(self.rows)
         answers = np.full(len(column.distinct), YES, dtype=np.int8)
         for key, wanted in match.keys().items():
             answers = np.minimum(answers, self._key(name, column, key, wanted))
@@ -101,5 +101,5 @@ class Asker:
         if key in ("is", "in") and not _all_text(wanted):
             return _answers(column.distinct, _equal_test(wanted if isinstance(wanted, list) else [wanted]))
         listed = self.lists[str(wanted)] if key == "in_list" else wanted
-        words = tuple(folded(each) for each in ([listed] if isinstance(listed, str) else listed))  # type: ignore[attr-defined]
+        words = tuple(fold_text(each) for each in ([listed] if isinstance(listed, str) else listed))  # type: ignore[attr-defined]
         return _answers(column.texts, partial(_WORDS[key], wanted=words))

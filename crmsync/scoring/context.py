@@ -10,16 +10,16 @@ from numpy.typing import NDArray
 
 from crmsync.columns import Columns
 from crmsync.config.model import Model
-from crmsync.scoring.activities import Activities, WhatIf, chosen
-from crmsync.scoring.bands import remembered
-from crmsync.scoring.calendar import dates
-from crmsync.scoring.conditions import Asker
+from crmsync.scoring.activities import ActivityTable, WhatIf, select_facts
+from crmsync.scoring.bands import remember_bands
+from crmsync.scoring.calendar import local_dates
+from crmsync.scoring.conditions import ConditionEvaluator
 from crmsync.scoring.operators import YES
-from crmsync.scoring.titles import reader
-from crmsync.scoring.values import column, part
+from crmsync.scoring.titles import title_reader
+from crmsync.scoring.values import make_column, slice_rows
 
 
-class Known:
+class ScoringContext:
     """One set of columns, looked at with one model as of `now` (aware).
 
     `segment` (n,): index of the segment, -1 for none. `since`: for each field that silence may begin at, the local date
@@ -38,19 +38,19 @@ class Known:
     ) -> None:
         self.model, self.columns, self.now, self.zone, self.held = model, columns, now, zone, held
         self.rows = len(columns.people)
-        self.previous = remembered(previous, model.band_names(), self.rows)
-        read = {name: column(columns.fields[name]) for name in model.used_fields() if name in columns.fields}
-        self.asker = Asker(self.rows, read, model.lists, reader(model.titles))
-        self.chosen = chosen(model, columns.facts, what_if.taken if what_if else None)
+        self.previous = remember_bands(previous, model.band_names(), self.rows)
+        read = {name: make_column(columns.fields[name]) for name in model.used_fields() if name in columns.fields}
+        self.asker = ConditionEvaluator(self.rows, read, model.lists, title_reader(model.titles))
+        self.chosen = select_facts(model, columns.facts, what_if.taken if what_if else None)
         self.later = what_if.later if what_if else None
         self.segment = self._segments()
         since = {rule.since for rule in model.inactivity if rule.since}
-        self.since = {name: dates(read[name].distinct, zone)[read[name].codes] for name in since & read.keys()}
+        self.since = {name: local_dates(read[name].distinct, zone)[read[name].codes] for name in since & read.keys()}
 
-    def activities(self, rows: slice) -> Activities:
+    def activities(self, rows: slice) -> ActivityTable:
         """What some of the people did."""
         later = None if self.later is None else self.later[rows]
-        return Activities(self.chosen, part(self.columns, rows), self.now, self.zone, self.held, later)
+        return ActivityTable(self.chosen, slice_rows(self.columns, rows), self.now, self.zone, self.held, later)
 
     def warnings(self) -> tuple[str, ...]:
         """Sentences about the values that count as unknown; complete once everything has been asked."""

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from crmsync.config.rules import Decay
-from crmsync.config.units import hundredths
+from crmsync.config.units import to_hundredths
 
 LONGEST = 36_600
 """Ages beyond a hundred years are the same to us."""
@@ -21,7 +21,7 @@ NEVER = np.int32(2**30)
 """In days: "does not change any more"."""
 
 
-def worth(points: float, decay: Decay | None, window: timedelta | None) -> NDArray[np.int64]:
+def value_by_age(points: float, decay: Decay | None, window: timedelta | None) -> NDArray[np.int64]:
     """Hundredths of a point by age in days; the last entry holds for every greater age.
 
     With a window of N days the age N still counts and N + 1 is 0.
@@ -29,7 +29,7 @@ def worth(points: float, decay: Decay | None, window: timedelta | None) -> NDArr
     steps = tuple(sorted((age.days, share) for age, share in decay.steps.items())) if decay and decay.steps else ()
     half = decay.half_life.days if decay and decay.half_life else None
     linear = decay.linear.days if decay and decay.linear else None
-    return _worth(hundredths(points), half, linear, steps, window.days if window else None)
+    return _worth(to_hundredths(points), half, linear, steps, window.days if window else None)
 
 
 @lru_cache(maxsize=4096)

@@ -11,13 +11,13 @@ from crmsync.config.model import Model
 from crmsync.scoring.engine import score
 from crmsync.scoring.explanation.gaps import gaps_many, warnings_many
 from crmsync.scoring.explanation.lines import explain_many
-from crmsync.scoring.explanation.summary import reasons
+from crmsync.scoring.explanation.summary import summarize_many
 from crmsync.scoring.ledger import Scores
-from crmsync.scoring.people_json import Written, all_written, columns_written
-from crmsync.scoring.whatif.forecast import ahead
-from crmsync.scoring.whatif.next_band import short_many
-from crmsync.scoring.whatif.ranges import possible_many
-from crmsync.scoring.wording import plain
+from crmsync.scoring.people_json import ParsedPerson, columns_of_parsed, parse_people
+from crmsync.scoring.whatif.forecast import forecast_bands
+from crmsync.scoring.whatif.next_band import find_next_bands
+from crmsync.scoring.whatif.ranges import possible_ranges
+from crmsync.scoring.wording import to_points
 
 
 def score_people(
@@ -27,33 +27,37 @@ def score_people(
 
     People are written as `written` reads them. Raises `ConfigError` with every mistake.
     """
-    yield from score_written(model, all_written(people, model.band_names()), now, zone)
+    yield from score_parsed(model, parse_people(people, model.band_names()), now, zone)
 
 
-def score_written(model: Model, people: Sequence[Written], now: datetime, zone: tzinfo) -> Iterator[dict[str, Any]]:
+def score_parsed(model: Model, people: Sequence[ParsedPerson], now: datetime, zone: tzinfo) -> Iterator[dict[str, Any]]:
     """What `score_people` says of people who are read already."""
-    columns = columns_written(people)
+    columns = columns_of_parsed(people)
     scores = score(model, columns, now, zone, [person.previous for person in people])
-    for person, said in zip(people, documents(model, scores, columns, range(len(people)), now, zone), strict=True):
+    for person, said in zip(
+        people, person_documents(model, scores, columns, range(len(people)), now, zone), strict=True
+    ):
         yield {"person": person.id, "refs": [], **said, "stage": person.fields.get("stage"), "owner": None}
 
 
-def document(model: Model, scores: Scores, columns: Columns, row: int, now: datetime, zone: tzinfo) -> dict[str, Any]:
+def person_document(
+    model: Model, scores: Scores, columns: Columns, row: int, now: datetime, zone: tzinfo
+) -> dict[str, Any]:
     """Everything scoring says of one person, as plain values for JSON."""
-    return next(documents(model, scores, columns, [row], now, zone))
+    return next(person_documents(model, scores, columns, [row], now, zone))
 
 
-def documents(
+def person_documents(
     model: Model, scores: Scores, columns: Columns, rows: Sequence[int], now: datetime, zone: tzinfo
 ) -> Iterator[dict[str, Any]]:
     """What `document` says, for each of some people."""
     asked = (model, scores, columns, rows, now, zone)
     odd = warnings_many(model, columns, rows)
-    said = (explain_many(*asked), gaps_many(model, columns, rows), odd, reasons(model, scores, rows))
-    foreseen = (ahead(*asked), short_many(*asked), possible_many(*asked))
+    said = (explain_many(*asked), gaps_many(model, columns, rows), odd, summarize_many(model, scores, rows))
+    foreseen = (forecast_bands(*asked), find_next_bands(*asked), possible_ranges(*asked))
     for row, lines, gaps, warnings, reason, until, missing, range_ in zip(rows, *said, *foreseen, strict=True):
         yield {
-            **result(model, scores, row),
+            **result_of(model, scores, row),
             "lines": lines,
             "gaps": gaps,
             "warnings": warnings,
@@ -64,21 +68,21 @@ def documents(
         }
 
 
-def result(model: Model, scores: Scores, row: int) -> dict[str, Any]:
+def result_of(model: Model, scores: Scores, row: int) -> dict[str, Any]:
     """The results of one person by name: points, band, grade, grid, segment …; `None` where there is none."""
     grade = _named(list(model.grades), scores.grade[row])
     level = _named(list(model.grid), scores.level[row])
     return {
-        "fit": plain(int(scores.fit[row])),
-        "behavior": plain(int(scores.behavior[row])),
-        "total": plain(int(scores.total[row])),
+        "fit": to_points(int(scores.fit[row])),
+        "behavior": to_points(int(scores.behavior[row])),
+        "total": to_points(int(scores.total[row])),
         "band": _named(model.band_names(), scores.band[row]),
         "grade": grade,
         "grid": f"{grade}{level}" if grade and level else None,
         "segment": _named([each.name for each in model.segment], scores.segment[row]),
         "disqualified": _named([each.name for each in model.disqualify], scores.disqualified[row]),
         "qualified": [False, None, True][scores.qualified[row]] if model.qualification else None,
-        "channels": {name: plain(int(points[row])) for name, points in scores.channels.items()},
+        "channels": {name: to_points(int(points[row])) for name, points in scores.channels.items()},
     }
 
 

@@ -17,15 +17,25 @@ from crmsync.config.conditions import Condition
 from crmsync.config.model import Limit, Model, Weights
 from crmsync.config.rules import Axis, Behavior, Disqualify, Inactivity, Pattern, Rule
 from crmsync.config.rules import Sequence as SequenceRule
-from crmsync.config.units import hundredths
-from crmsync.scoring.activities import Found, Mask, behavior, newest
+from crmsync.config.units import to_hundredths
+from crmsync.scoring.activities import Mask, RuleResult, find_behavior, has_recent
 from crmsync.scoring.bands import band_of, grade_of
-from crmsync.scoring.calendar import FAR, midnight
-from crmsync.scoring.context import Known
+from crmsync.scoring.calendar import FAR, midnight_of
+from crmsync.scoring.context import ScoringContext
 from crmsync.scoring.decay import NEVER
-from crmsync.scoring.ledger import EVERYBODY, Ledger, Line, Scores, Some, Whole, clipped, joined, rounded
+from crmsync.scoring.ledger import (
+    EVERYBODY,
+    Ledger,
+    Line,
+    PartialPoints,
+    Points,
+    Scores,
+    clip_points,
+    join_scores,
+    round_points,
+)
 from crmsync.scoring.operators import YES
-from crmsync.scoring.patterns import pattern, sequence, silence
+from crmsync.scoring.patterns import find_inactivity, find_pattern, find_sequence
 
 PEOPLE_AT_ONCE = 64_000
 """With fewer, threads would wait for each other; with more, what they work on would take more memory."""
@@ -47,10 +57,10 @@ def score(
     `previous` is each person's band at the last run. `held` names activity kinds whose feed is dead and since when:
     for these, nothing fades and no silence grows.
     """
-    return scores_of(Known(model, columns, now, zone, previous, held))
+    return scores_of(ScoringContext(model, columns, now, zone, previous, held))
 
 
-def scores_of(known: Known, people_at_once: int = PEOPLE_AT_ONCE, threads: int = THREADS) -> Scores:
+def scores_of(known: ScoringContext, people_at_once: int = PEOPLE_AT_ONCE, threads: int = THREADS) -> Scores:
     """The scores of everybody, some people at a time; neither how many nor the threads change anything."""
     count = max(1, -(-known.rows // people_at_once))
     ends = [known.rows * number // count for number in range(count + 1)]
@@ -59,13 +69,13 @@ def scores_of(known: Known, people_at_once: int = PEOPLE_AT_ONCE, threads: int =
         return replace(Scoring(known).scores(), warnings=known.warnings())
     with ThreadPoolExecutor(min(threads, count)) as pool:
         parts = list(pool.map(lambda rows: Scoring(known, rows).scores(), blocks))
-        return replace(joined(parts, pool.map), warnings=known.warnings())
+        return replace(join_scores(parts, pool.map), warnings=known.warnings())
 
 
 class Scoring:
     """One evaluation of some of the people: what the rules came to, kept while the lines are added."""
 
-    def __init__(self, known: Known, rows: slice = slice(None)) -> None:
+    def __init__(self, known: ScoringContext, rows: slice = slice(None)) -> None:
         self.known, self.model = known, known.model
         self.block = slice(*rows.indices(known.rows))
         self.rows = self.block.stop - self.block.start
@@ -74,7 +84,7 @@ class Scoring:
         self.segment = known.segment[self.block]
         self.wait = np.full(self.rows, NEVER, dtype=np.int32)
         self.ledger = Ledger(self.rows)
-        self.channels: dict[str, Whole] = {}
+        self.channels: dict[str, Points] = {}
 
     def scores(self) -> Scores:
         """Everything, in the order of the ledger."""
@@ -109,17 +119,17 @@ class Scoring:
             warnings=(),
         )
 
-    def found(self, rule: Rule) -> Found:
+    def found(self, rule: Rule) -> RuleResult:
         """What a rule that is not about fit has found, for everybody it may be for or not."""
         if isinstance(rule, Behavior):
-            return behavior(rule, self.activities)
+            return find_behavior(rule, self.activities)
         if isinstance(rule, Inactivity):
             since = self.known.since.get(rule.since or "")
-            return silence(rule, self.activities, None if since is None else since[self.block])
+            return find_inactivity(rule, self.activities, None if since is None else since[self.block])
         if isinstance(rule, SequenceRule):
-            return sequence(rule, self.activities)
+            return find_sequence(rule, self.activities)
         assert isinstance(rule, Pattern)
-        return pattern(rule, self.activities)
+        return find_pattern(rule, self.activities)
 
     def applies(self, rule: Rule) -> Mask:
         """Whom a rule is for: those of its segments for whom its question is answered yes."""
@@ -138,7 +148,7 @@ class Scoring:
         given = {}
         for rule in self.model.fit:
             rows = np.flatnonzero(self.applies(rule))
-            given[rule.name] = Some(rows, np.full(len(rows), hundredths(rule.points), dtype=np.int64))
+            given[rule.name] = PartialPoints(rows, np.full(len(rows), to_hundredths(rule.points), dtype=np.int64))
             self.ledger.add(Line(rule.name, "fit", "rule", rule.name), given[rule.name])
         self._group("fit", self.model.fit, given)
 
@@ -154,7 +164,7 @@ class Scoring:
             line = Line(f"Limit of the channel {name}", "behavior", "channel", name)
             self.channels[name] = self.ledger.limit(line, self._together(parts), limit).points
 
-    def _acted(self, rule: Rule) -> Some:
+    def _acted(self, rule: Rule) -> PartialPoints:
         """Add the lines of one rule about activities; what it gives after its cap."""
         found = self.found(rule)
         if rule.when is not None or rule.segments:
@@ -163,52 +173,54 @@ class Scoring:
         lines, points = [Line(rule.name, "behavior", "rule", rule.name)], [found.full]
         if getattr(rule, "decay", None) is not None:
             lines.append(Line(f"{rule.name}: faded with age", "behavior", "decay", rule.name))
-            points.append(rounded(found.points, self.unit))
+            points.append(round_points(found.points, self.unit))
         cap = getattr(rule, "cap", None)
         if cap is not None:
             lines.append(Line(f"{rule.name}: at most {cap:.15g}", "behavior", "cap", rule.name))
-            points.append(clipped(points[-1], Limit(cap=cap) if cap > 0 else Limit(floor=cap)))
+            points.append(clip_points(points[-1], Limit(cap=cap) if cap > 0 else Limit(floor=cap)))
         self.ledger.steps(lines, found.rows, points)
-        return Some(found.rows, points[-1])
+        return PartialPoints(found.rows, points[-1])
 
-    def _group(self, axis: Axis, rules: Sequence[Rule], given: Mapping[str, Some]) -> dict[str | None, Some]:
+    def _group(
+        self, axis: Axis, rules: Sequence[Rule], given: Mapping[str, PartialPoints]
+    ) -> dict[str | None, PartialPoints]:
         """Add the lines of the groups of an axis; what each cut away (a negative number) or filled up."""
-        cut: dict[str | None, Some] = {}
+        cut: dict[str | None, PartialPoints] = {}
         for name, limit in self.model.groups.items():
             members = [given[rule.name] for rule in rules if rule.group == name]
             if members:
                 together = self._together(members)
                 kept = self.ledger.limit(Line(f"Limit of the group {name}", axis, "group", name), together, limit)
-                cut[name] = Some(kept.rows, kept.points - together.points)
+                cut[name] = PartialPoints(kept.rows, kept.points - together.points)
         return cut
 
-    def _together(self, parts: Sequence[Some]) -> Some:
+    def _together(self, parts: Sequence[PartialPoints]) -> PartialPoints:
         """The sum of some points, for everybody."""
         together = np.zeros(self.rows, dtype=np.int64)
         for part in parts:
             together[part.rows] += part.points
-        return Some(EVERYBODY, together)
+        return PartialPoints(EVERYBODY, together)
 
     def _close(self, axis: Literal["fit", "behavior", "total"], limit: Limit) -> None:
         """Clamp and round an axis."""
         if limit.cap is not None or limit.floor is not None:
             line = Line(f"Limit of {axis}", axis, "clamp", axis)
-            self.ledger.move(line, clipped(self.ledger.sums[axis], limit))
+            self.ledger.move(line, clip_points(self.ledger.sums[axis], limit))
         if self.unit > 1:
             line = Line(f"Rounding of {axis}", axis, "rounding", axis)
-            self.ledger.move(line, rounded(self.ledger.sums[axis], self.unit))
+            self.ledger.move(line, round_points(self.ledger.sums[axis], self.unit))
 
-    def _weigh(self, fit: Whole, acted: Whole) -> None:
+    def _weigh(self, fit: Points, acted: Points) -> None:
         """Add what the weights make of fit and behavior; a segment may have weights of its own."""
         own = [self.model.weights, *(each.weights or self.model.weights for each in self.model.segment)]
         for axis, points in (("fit", fit), ("behavior", acted)):
             weights = np.array([_ten_thousandths(each, axis) for each in own], dtype=np.int64)
             if (weights != 10_000).any():
-                weighed = rounded(points * weights[self.segment + 1], 10_000 * self.unit) // 10_000
+                weighed = round_points(points * weights[self.segment + 1], 10_000 * self.unit) // 10_000
                 line = Line(f"Weight of {axis}", "total", "weight", axis)
                 self.ledger.move(line, self.ledger.sums["total"] + weighed - points)
 
-    def _bands(self, total: Whole, fit: Whole, acted: Whole) -> tuple[NDArray[np.int8], NDArray[np.int8]]:
+    def _bands(self, total: Points, fit: Points, acted: Points) -> tuple[NDArray[np.int8], NDArray[np.int8]]:
         previous = self.known.previous[self.block]
         band, reach = band_of(self.model.bands, total, fit, acted, previous)
         for number, each in enumerate(self.model.segment):
@@ -226,7 +238,7 @@ class Scoring:
     def _fails(self, rule: Disqualify) -> Mask:
         fails = np.ones(self.rows, dtype=bool)
         if rule.on is not None:
-            fails, wait = newest(self.activities, rule.on, rule.where, rule.window)
+            fails, wait = has_recent(self.activities, rule.on, rule.where, rule.window)
             self.wait = np.minimum(self.wait, wait)
         if rule.when is not None:
             fails = fails & (self._ask(rule.when) == YES)
@@ -238,9 +250,11 @@ class Scoring:
             qualified = np.minimum(qualified, self._ask(each.when))
         return qualified
 
-    def _due(self) -> Whole:
+    def _due(self) -> Points:
         waits, which = np.unique(self.wait, return_inverse=True)
-        at = [FAR if wait >= NEVER else midnight(self.activities.today + int(wait), self.known.zone) for wait in waits]
+        at = [
+            FAR if wait >= NEVER else midnight_of(self.activities.today + int(wait), self.known.zone) for wait in waits
+        ]
         return np.minimum(np.array(at, dtype=np.int64)[which], self.activities.next_at)
 
 

@@ -11,12 +11,12 @@ from pydantic import TypeAdapter
 from crmsync.config.model import Golden, Model
 from crmsync.config.tables import Duration
 from crmsync.errors import ConfigError
-from crmsync.scoring.document import result
+from crmsync.scoring.document import result_of
 from crmsync.scoring.engine import score
 from crmsync.scoring.explanation.lines import explain_many
 from crmsync.scoring.ledger import Scores
 from crmsync.scoring.people_json import columns_of
-from crmsync.scoring.wording import plain
+from crmsync.scoring.wording import to_points
 
 GOLDEN_NOW = datetime(2026, 1, 15, 12, tzinfo=UTC)
 """The instant of a golden lead that does not name one: a Thursday noon."""
@@ -25,7 +25,7 @@ GOLDEN_NOW = datetime(2026, 1, 15, 12, tzinfo=UTC)
 _DURATION: TypeAdapter[timedelta] = TypeAdapter(Duration)
 
 
-def golden(model: Model, zone: tzinfo = UTC) -> list[str]:
+def failed_tests(model: Model, zone: tzinfo = UTC) -> list[str]:
     """What is wrong with the golden leads: a sentence for each that fails, with the rules that made its score."""
     return [sentence for test in model.test for sentence in golden_failures(model, test, zone)]
 
@@ -38,7 +38,7 @@ def golden_failures(model: Model, test: Golden, zone: tzinfo) -> list[str]:
     except ConfigError as error:
         return [f"test {test.name!r}: {problem}" for problem in error.problems]
     scores = score(model, columns, now, zone, [test.previous])
-    got = result(model, scores, 0)
+    got = result_of(model, scores, 0)
     (lines,) = explain_many(model, scores, columns, [0], now, zone)
     wanted = test.expect.model_dump(exclude_none=True, exclude={"lines", "stage", "owner"})
     wrong = [
@@ -70,7 +70,7 @@ def _pinned(scores: Scores, test: Golden) -> Iterator[str]:
         if name not in given:
             yield f"there is no rule {name!r}"
         elif given[name] != round(wanted * 100):
-            yield f"the rule {name!r} gives {plain(given[name])}, expected {wanted:.15g}"
+            yield f"the rule {name!r} gives {to_points(given[name])}, expected {wanted:.15g}"
 
 
 def golden_person(test: Golden, now: datetime) -> dict[str, Any]:

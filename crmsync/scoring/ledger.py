@@ -11,11 +11,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from crmsync.config.model import Limit
-from crmsync.config.units import hundredths
+from crmsync.config.units import to_hundredths
 
 Sort = Literal["rule", "decay", "cap", "group", "channel", "clamp", "weight", "rounding"]
-Whole = NDArray[np.int64]
-Narrow = NDArray[np.int16] | NDArray[np.int32] | NDArray[np.int64]
+Points = NDArray[np.int64]
+NarrowPoints = NDArray[np.int16] | NDArray[np.int32] | NDArray[np.int64]
 
 
 @dataclass(frozen=True)
@@ -40,10 +40,10 @@ class Scores:
 
     people: NDArray[np.int64]
     lines: Sequence[Line]
-    points: Sequence[Narrow]
-    fit: Whole
-    behavior: Whole
-    total: Whole
+    points: Sequence[NarrowPoints]
+    fit: Points
+    behavior: Points
+    total: Points
     band: NDArray[np.int8]
     reach: NDArray[np.int8]
     grade: NDArray[np.int8]
@@ -51,12 +51,12 @@ class Scores:
     segment: NDArray[np.int16]
     disqualified: NDArray[np.int16]
     qualified: NDArray[np.int8]
-    due: Whole
-    channels: Mapping[str, Whole]
+    due: Points
+    channels: Mapping[str, Points]
     warnings: Sequence[str]
 
 
-def joined(parts: Sequence[Scores], every: Callable[..., Iterable[Narrow]] = map) -> Scores:
+def join_scores(parts: Sequence[Scores], every: Callable[..., Iterable[NarrowPoints]] = map) -> Scores:
     """The scores of several sets of people, one after the other; all by one model. `every` may be the map of a pool."""
     first = parts[0]
     whole: dict[str, Any] = {
@@ -69,10 +69,10 @@ def joined(parts: Sequence[Scores], every: Callable[..., Iterable[Narrow]] = map
     return replace(first, **whole)
 
 
-def _chained(points: Sequence[Narrow]) -> Narrow:
+def _chained(points: Sequence[NarrowPoints]) -> NarrowPoints:
     if all(each.strides == (0,) for each in points):
         return _nothing(sum(map(len, points)))
-    chained: Narrow = np.concatenate(points)  # type: ignore[assignment]
+    chained: NarrowPoints = np.concatenate(points)  # type: ignore[assignment]
     return chained
 
 
@@ -81,11 +81,11 @@ Rows = NDArray[np.intp] | slice
 
 
 @dataclass(frozen=True)
-class Some:
+class PartialPoints:
     """Points of some people: of those of `rows`, ascending; everybody else has none."""
 
     rows: Rows
-    points: Whole
+    points: Points
 
 
 class Ledger:
@@ -94,37 +94,37 @@ class Ledger:
     def __init__(self, rows: int) -> None:
         self.rows = rows
         self.lines: list[Line] = []
-        self.points: list[Narrow] = []
-        self.sums: dict[str, Whole] = {axis: np.zeros(rows, dtype=np.int64) for axis in ("fit", "behavior", "total")}
+        self.points: list[NarrowPoints] = []
+        self.sums: dict[str, Points] = {axis: np.zeros(rows, dtype=np.int64) for axis in ("fit", "behavior", "total")}
 
-    def add(self, line: Line, some: Some) -> None:
+    def add(self, line: Line, some: PartialPoints) -> None:
         """Add a line."""
         self.steps([line], some.rows, [some.points])
 
-    def steps(self, lines: Sequence[Line], rows: Rows, points: Sequence[Whole]) -> None:
+    def steps(self, lines: Sequence[Line], rows: Rows, points: Sequence[Points]) -> None:
         """Add lines of one axis that lead from nothing to each of `points` in turn."""
         self.lines += lines
         changes = [points[0], *(after - before for before, after in pairwise(points))]
-        self.points += [spread(Some(rows, each), self.rows) for each in changes]
+        self.points += [spread_points(PartialPoints(rows, each), self.rows) for each in changes]
         self.sums[lines[0].axis][rows] += points[-1]
 
-    def limit(self, line: Line, some: Some, limit: Limit) -> Some:
+    def limit(self, line: Line, some: PartialPoints, limit: Limit) -> PartialPoints:
         """Add the line that brings points between the limit's floor and cap; what they are afterwards."""
         if limit.cap is None and limit.floor is None:
             return some
-        kept = clipped(some.points, limit)
-        self.add(line, Some(some.rows, kept - some.points))
-        return Some(some.rows, kept)
+        kept = clip_points(some.points, limit)
+        self.add(line, PartialPoints(some.rows, kept - some.points))
+        return PartialPoints(some.rows, kept)
 
-    def move(self, line: Line, points: Whole) -> None:
+    def move(self, line: Line, points: Points) -> None:
         """Add the line that brings its axis to `points`."""
-        self.add(line, Some(EVERYBODY, points - self.sums[line.axis]))
+        self.add(line, PartialPoints(EVERYBODY, points - self.sums[line.axis]))
 
 
-def clipped(points: Whole, limit: Limit) -> Whole:
+def clip_points(points: Points, limit: Limit) -> Points:
     """Points between the limit's floor and cap."""
-    low = None if limit.floor is None else hundredths(limit.floor)
-    high = None if limit.cap is None else hundredths(limit.cap)
+    low = None if limit.floor is None else to_hundredths(limit.floor)
+    high = None if limit.cap is None else to_hundredths(limit.cap)
     return np.clip(points, low, high)
 
 
@@ -132,19 +132,19 @@ _EXACT_IN_FLOATS = 2**46
 """Below it, for the units we round to, a quotient in floats is on the same side of every half as the exact one."""
 
 
-def rounded(points: Whole, unit: int) -> Whole:
+def round_points(points: Points, unit: int) -> Points:
     """The nearest multiple of `unit`; from the middle to the even one."""
     if not len(points) or max(-int(points.min()), int(points.max())) < _EXACT_IN_FLOATS:
-        quick: Whole = (np.rint(points / unit) * unit).astype(np.int64)
+        quick: Points = (np.rint(points / unit) * unit).astype(np.int64)
         return quick
     low = points // unit
     twice = 2 * (points - low * unit)
     up = (twice > unit) | ((twice == unit) & (low % 2 == 1))
-    nearest: Whole = (low + up) * unit
+    nearest: Points = (low + up) * unit
     return nearest
 
 
-def spread(some: Some, rows: int) -> Narrow:
+def spread_points(some: PartialPoints, rows: int) -> NarrowPoints:
     """Points for everybody, in as few bytes as they need."""
     low, high = (int(some.points.min()), int(some.points.max())) if len(some.points) else (0, 0)
     if low == high == 0:
@@ -156,11 +156,11 @@ def spread(some: Some, rows: int) -> Narrow:
     return _filled(np.zeros(rows, dtype=np.int64), some)
 
 
-def _filled(points: Narrow, some: Some) -> Narrow:
+def _filled(points: NarrowPoints, some: PartialPoints) -> NarrowPoints:
     points[some.rows] = some.points.astype(points.dtype)  # quicker than to convert number by number
     return points
 
 
-def _nothing(rows: int) -> Narrow:
+def _nothing(rows: int) -> NarrowPoints:
     """No points for everybody, which take no memory."""
     return np.broadcast_to(np.zeros(1, dtype=np.int16), rows)

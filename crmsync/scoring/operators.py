@@ -13,8 +13,8 @@ from numpy.typing import NDArray
 
 from crmsync.config.conditions import SENIORITIES
 from crmsync.model import Scalar
-from crmsync.scoring.titles import Reader
-from crmsync.scoring.values import Matching, domain_of, folded
+from crmsync.scoring.titles import TitleReader
+from crmsync.scoring.values import Matching, domain_of, fold_text
 
 NO, UNKNOWN, YES = np.int8(0), np.int8(1), np.int8(2)
 """In this order, so that "all" is the least of some answers, "any" the greatest, and "not" their mirror image."""
@@ -60,7 +60,7 @@ def _all_text(wanted: object) -> bool:
     return all(isinstance(each, str) for each in (wanted if isinstance(wanted, list) else [wanted]))
 
 
-def _title_test(key: str, wanted: object, reader: Reader) -> Test:
+def _title_test(key: str, wanted: object, reader: TitleReader) -> Test:
     if key == "department":
         departments = frozenset(wanted)  # type: ignore[call-overload]
         return lambda value: bool(departments & reader.read(value).departments) if isinstance(value, str) else None
@@ -87,7 +87,7 @@ def _under(domain: str, domains: frozenset[str]) -> bool:
 
 def _equal_test(wanted: Iterable[object]) -> Test:
     """Whether a value is one of several of mixed types; a type that none of them has cannot be compared."""
-    texts = {folded(each) for each in wanted if isinstance(each, str)}
+    texts = {fold_text(each) for each in wanted if isinstance(each, str)}
     flags = {each for each in wanted if isinstance(each, bool)}
     numbers = {float(each) for each in wanted if isinstance(each, (int, float)) and not isinstance(each, bool)}
 
@@ -96,7 +96,7 @@ def _equal_test(wanted: Iterable[object]) -> Test:
             return value in flags if flags else None
         if isinstance(value, (int, float)):
             return value in numbers if numbers else None
-        return any(folded(each) in texts for each in _texts(value)) if texts else None
+        return any(fold_text(each) in texts for each in _texts(value)) if texts else None
 
     return test
 

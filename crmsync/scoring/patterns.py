@@ -8,16 +8,16 @@ import numpy as np
 from numpy.typing import NDArray
 
 from crmsync.config.rules import Inactivity, Pattern, Sequence
-from crmsync.config.units import hundredths
-from crmsync.scoring.activities import Activities, Found, Index
+from crmsync.config.units import to_hundredths
+from crmsync.scoring.activities import ActivityTable, Index, RuleResult
 from crmsync.scoring.calendar import UNKNOWN_DAY
-from crmsync.scoring.decay import NEVER, changes_in, worth
+from crmsync.scoring.decay import NEVER, changes_in, value_by_age
 
 _DAY_BITS = 23
 _DAY_ZERO = 1 << 20
 
 
-def silence(rule: Inactivity, activities: Activities, since: NDArray[np.int64] | None) -> Found:
+def find_inactivity(rule: Inactivity, activities: ActivityTable, since: NDArray[np.int64] | None) -> RuleResult:
     """What a rule of inactivity finds. `since` (n,) is the local date from which on people could have acted."""
     kinds = rule.on or []
     index = activities.select(kinds, rule.where)
@@ -31,8 +31,8 @@ def silence(rule: Inactivity, activities: Activities, since: NDArray[np.int64] |
     times = _times(rule, np.where(known, over, -1))
     rows = np.flatnonzero(known)
     times, over = times[rows], over[rows]
-    points = times * hundredths(rule.points)
-    return Found(rows, points, points, _wait(rule, over, times), times, times, last[rows].astype(np.int32))
+    points = times * to_hundredths(rule.points)
+    return RuleResult(rows, points, points, _wait(rule, over, times), times, times, last[rows].astype(np.int32))
 
 
 def _times(rule: Inactivity, over: NDArray[np.int64]) -> NDArray[np.int64]:
@@ -48,7 +48,7 @@ def _wait(rule: Inactivity, over: NDArray[np.int64], times: NDArray[np.int64]) -
     return np.where(over < 0, -over, again).astype(np.int32)
 
 
-def sequence(rule: Sequence, activities: Activities) -> Found:
+def find_sequence(rule: Sequence, activities: ActivityTable) -> RuleResult:
     """What a rule of sequence finds: for each person the newest way through all the steps."""
     ends, starts = _chains(rule, activities)
     if rule.within is not None:
@@ -58,7 +58,7 @@ def sequence(rule: Sequence, activities: Activities) -> Found:
     return _newest(acts.person, acts.day, acts.age, rule)
 
 
-def _chains(rule: Sequence, activities: Activities) -> tuple[Index, Index]:
+def _chains(rule: Sequence, activities: ActivityTable) -> tuple[Index, Index]:
     """Activities that complete the steps, each with the start of the shortest chain to it."""
     steps = [(step, number) for step in rule.steps for number in range(step.times)]
     ends = activities.select(steps[0][0].on, steps[0][0].where)
@@ -74,7 +74,7 @@ def _chains(rule: Sequence, activities: Activities) -> tuple[Index, Index]:
     return ends, starts
 
 
-def pattern(rule: Pattern, activities: Activities) -> Found:
+def find_pattern(rule: Pattern, activities: ActivityTable) -> RuleResult:
     """What a rule of pattern finds: for each person the newest day on which such a stretch ended."""
     visits = _keys(activities, activities.select(rule.on, rule.where))
     covered = [_keys(activities, activities.select(step.on, step.where)) for step in rule.covering]
@@ -90,7 +90,7 @@ def pattern(rule: Pattern, activities: Activities) -> Found:
     return _newest(person, day, np.maximum(today - day, 0), rule)
 
 
-def _keys(activities: Activities, index: Index) -> NDArray[np.int64]:
+def _keys(activities: ActivityTable, index: Index) -> NDArray[np.int64]:
     """Person and day of each activity as one ascending number."""
     return (activities.person[index].astype(np.int64) << _DAY_BITS) | (activities.day[index] + _DAY_ZERO)
 
@@ -103,14 +103,14 @@ def _in_stretch(keys: NDArray[np.int64], ends: NDArray[np.int64], within: timede
 
 def _newest(
     person: NDArray[np.int32], day: NDArray[np.int32], age: NDArray[np.signedinteger], rule: Sequence | Pattern
-) -> Found:
+) -> RuleResult:
     """Points once, for the newest completion of each person that is inside the window (all ascending by person)."""
     window = rule.window
     if window is not None:
         person, day, age = (each[age <= window.days] for each in (person, day, age))
     last = np.flatnonzero(np.append(person[1:] != person[:-1], True)) if len(person) else np.zeros(0, dtype=np.intp)
-    table = worth(rule.points, rule.decay, window)
+    table = value_by_age(rule.points, rule.decay, window)
     ages = np.minimum(age[last], len(table) - 1)
     once = np.ones(len(last), dtype=np.int64)
-    full = once * hundredths(rule.points)
-    return Found(person[last].astype(np.intp), full, table[ages], changes_in(table)[ages], once, once, day[last])
+    full = once * to_hundredths(rule.points)
+    return RuleResult(person[last].astype(np.intp), full, table[ages], changes_in(table)[ages], once, once, day[last])

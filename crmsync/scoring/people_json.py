@@ -28,7 +28,7 @@ class Act(NamedTuple):
     attributes: Mapping[str, Scalar]
 
 
-class Written(NamedTuple):
+class ParsedPerson(NamedTuple):
     """A person as written down: what they did by time, each activity once; `previous` is the band they were in."""
 
     id: Any
@@ -37,7 +37,7 @@ class Written(NamedTuple):
     previous: str | None
 
 
-def written(person: Any, bands: Collection[str] | None = None) -> Written:
+def parse_person(person: Any, bands: Collection[str] | None = None) -> ParsedPerson:
     """A person given as `{"id", "fields": {…}, "activities": [{"kind", "at", "attributes"}], "previous"}`.
 
     Activities with the same `id` are one; so are, without an id, those that agree in kind, instant and attributes.
@@ -62,7 +62,9 @@ def written(person: Any, bands: Collection[str] | None = None) -> Written:
     if problems:
         raise ConfigError(problems)
     fields = {name: _scalar(value) for name, value in (person.get("fields") or {}).items()}
-    return Written(person.get("id"), fields, sorted(once.values(), key=lambda act: act[:2]), person.get("previous"))
+    return ParsedPerson(
+        person.get("id"), fields, sorted(once.values(), key=lambda act: act[:2]), person.get("previous")
+    )
 
 
 def _strange(person: Mapping[str, Any], bands: Collection[str] | None) -> Iterator[str]:
@@ -108,15 +110,15 @@ def _scalar(value: Any) -> Any:
 
 def columns_of(people: Sequence[Mapping[str, Any]]) -> Columns:
     """Columns of people who are written as `written` reads them. Raises `ConfigError` with every mistake."""
-    return columns_written(all_written(people))
+    return columns_of_parsed(parse_people(people))
 
 
-def all_written(people: Sequence[Any], bands: Collection[str] | None = None) -> list[Written]:
+def parse_people(people: Sequence[Any], bands: Collection[str] | None = None) -> list[ParsedPerson]:
     """People as `written` reads them. Raises `ConfigError` with every mistake and the number of the person."""
     read, problems = [], []
     for number, person in enumerate(people, start=1):
         try:
-            read.append(written(person, bands))
+            read.append(parse_person(person, bands))
         except ConfigError as error:
             problems += [f"person no. {number}{_joint(each)}{each}" for each in error.problems]
     if problems:
@@ -128,7 +130,7 @@ def _joint(problem: str) -> str:
     return ", " if problem.startswith("activity") else ": "
 
 
-def columns_written(people: Sequence[Written]) -> Columns:
+def columns_of_parsed(people: Sequence[ParsedPerson]) -> Columns:
     """Columns of people, in their order."""
     facts: dict[str, int] = {}
     kept: list[Fact] = []

@@ -132,7 +132,7 @@ def _alias(spellings: Sequence[str]) -> regex.Pattern[str]:
     return _words("|".join(regex.escape(each.strip().casefold()) for each in spellings))
 
 
-def reader(titles: Titles) -> Reader:
+def title_reader(titles: Titles) -> TitleReader:
     """A reader of titles that knows the admin's own words, which come before the built-in ones."""
     return _reader(
         tuple((level, tuple(words)) for level, words in titles.seniority.items()),
@@ -145,14 +145,14 @@ Words = tuple[tuple[str, regex.Pattern[str]], ...]
 
 
 @lru_cache(maxsize=64)
-def _reader(seniority: Aliases, department: Aliases) -> Reader:
-    return Reader(
+def _reader(seniority: Aliases, department: Aliases) -> TitleReader:
+    return TitleReader(
         tuple((level, _alias(words)) for level, words in seniority),
         tuple((each, _alias(words)) for each, words in department),
     )
 
 
-class Reader:
+class TitleReader:
     """Reads titles, each once; the admin's own words come first."""
 
     def __init__(self, seniority: Words, department: Words) -> None:

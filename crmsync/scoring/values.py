@@ -14,7 +14,7 @@ import numpy as np
 import regex
 from numpy.typing import NDArray
 
-from crmsync.columns import Columns, Fact, renumbered
+from crmsync.columns import Columns, Fact, renumber_facts
 from crmsync.model import Scalar
 
 LONGEST_TEXT = 65_536
@@ -101,8 +101,10 @@ class Column(Sequence[Scalar | None]):
     @cached_property
     def domains(self) -> Column:
         """The domain of each distinct value, as a column of its own."""
-        tails = column([value[value.rfind("@") + 1 :] if isinstance(value, str) else None for value in self.distinct])
-        read = column([domain_of(tail) if isinstance(tail, str) else None for tail in tails.distinct])
+        tails = make_column(
+            [value[value.rfind("@") + 1 :] if isinstance(value, str) else None for value in self.distinct]
+        )
+        read = make_column([domain_of(tail) if isinstance(tail, str) else None for tail in tails.distinct])
         return Column(read.codes[tails.codes], read.distinct, {})
 
 
@@ -115,11 +117,11 @@ def _typed(value: Scalar | None) -> Scalar | None:
 
 def _folded_texts(value: Scalar | None) -> Sequence[str] | None:
     if isinstance(value, str):
-        return (folded(value),)
-    return tuple(folded(each) for each in value) if isinstance(value, tuple) else None
+        return (fold_text(value),)
+    return tuple(fold_text(each) for each in value) if isinstance(value, tuple) else None
 
 
-def folded(text: str) -> str:
+def fold_text(text: str) -> str:
     """Text as it is compared: without regard to case, to surrounding blanks and to how accents are encoded."""
     text = text.strip()
     return text.lower() if text.isascii() else unicodedata.normalize("NFC", text.casefold())
@@ -127,14 +129,14 @@ def folded(text: str) -> str:
 
 def domain_of(text: str) -> str:
     """The domain of an e-mail address, a web address or a bare domain: lower case, without `www.`."""
-    domain = folded(text.rpartition("@")[2])
+    domain = fold_text(text.rpartition("@")[2])
     domain = domain.partition("://")[2] or domain
     for end in "/:?#":
         domain = domain.partition(end)[0]
     return domain.strip(".").removeprefix("www.")
 
 
-def column(values: Sequence[Any]) -> Column:
+def make_column(values: Sequence[Any]) -> Column:
     """A column of what was pulled; one that is a `Column` already stays as it is."""
     if isinstance(values, Column):
         return values
@@ -201,21 +203,21 @@ def _clean_number(value: float) -> tuple[Scalar | None, str]:
     return value, ""
 
 
-def attributes(facts: Sequence[Fact], name: str) -> Column:
+def attribute_column(facts: Sequence[Fact], name: str) -> Column:
     """One attribute of the distinct facts, as a column."""
-    return column([fact.attributes.get(name) for fact in facts])
+    return make_column([fact.attributes.get(name) for fact in facts])
 
 
-def unknown(rows: int) -> Column:
+def unknown_column(rows: int) -> Column:
     """A column nobody filled in."""
     return Column(np.zeros(rows, dtype=np.int32), [None], {})
 
 
-def take(columns: Columns, rows: Sequence[int] | NDArray[np.intp]) -> Columns:
+def take_rows(columns: Columns, rows: Sequence[int] | NDArray[np.intp]) -> Columns:
     """The people of some rows, in that order (a row may come more than once), with their activities."""
     rows = np.asarray(rows, dtype=np.intp)
     picked, counts = acts_of(columns, rows)
-    used, fact = renumbered(columns.fact[picked])
+    used, fact = renumber_facts(columns.fact[picked])
     return Columns(
         people=columns.people[rows],
         fields={name: [values[row] for row in rows] for name, values in columns.fields.items()},
@@ -235,7 +237,7 @@ def acts_of(columns: Columns, rows: NDArray[np.intp]) -> tuple[NDArray[np.intp],
     return np.arange(int(counts.sum())) + np.repeat(starts - before, counts), counts
 
 
-def part(columns: Columns, rows: slice) -> Columns:
+def slice_rows(columns: Columns, rows: slice) -> Columns:
     """The people of a stretch of rows with their activities, without their fields; copies nothing but row numbers."""
     ends = np.array([rows.start, rows.stop], dtype=columns.person.dtype)  # of another type, it would copy everybody
     acted = slice(*np.searchsorted(columns.person, ends).tolist())

@@ -17,23 +17,23 @@ LONGEST_REASON = 255
 """What a text field of Salesforce holds, counted as it counts: in UTF-16 units."""
 
 
-def plain(hundredths: int) -> int | float:
+def to_points(hundredths: int) -> int | float:
     """Hundredths as points: 2500 → 25, 2550 → 25.5."""
     return hundredths // 100 if hundredths % 100 == 0 else hundredths / 100
 
 
-def spelled(hundredths: int, sign: str = "") -> str:
+def format_points(hundredths: int, sign: str = "") -> str:
     """Points in words: 2500 → "25", with the sign "+": "+25"."""
-    return f"{plain(hundredths):{sign}}"
+    return f"{to_points(hundredths):{sign}}"
 
 
-def spelled_date(day: int) -> str:
+def format_date(day: int) -> str:
     """Days since 1970-01-01 as a date an English reader knows: "4 December 2026"."""
     on = date.fromordinal(date(1970, 1, 1).toordinal() + day)
     return f"{on.day} {on:%B %Y}"
 
 
-def cut(text: str, most: int = LONGEST_REASON) -> str:
+def truncate(text: str, most: int = LONGEST_REASON) -> str:
     """Text of at most `most` UTF-16 units, cut between graphemes and marked with "…" if it was longer."""
     if _length(text) <= most:
         return text
@@ -50,9 +50,9 @@ def _length(text: str) -> int:
     return len(text) if text.isascii() else len(text.encode("utf-16-le", errors="surrogatepass")) // 2
 
 
-def told(rule: Rule) -> str:
+def describe_rule(rule: Rule) -> str:
     """What a rule asks for, and everything that changes what it gives."""
-    asking = [] if rule.when is None else [asked(rule.when)]
+    asking = [] if rule.when is None else [describe_condition(rule.when)]
     parts = asking if isinstance(rule, Fit) else [_of(rule), *(f"only if {each}" for each in asking)]
     channel = getattr(rule, "channel", None)
     belongs = (("segment", rule.segments), ("group", rule.group), ("channel", channel))
@@ -65,7 +65,7 @@ def _belonging(what: str, names: str | list[str]) -> str:
 
 def _of(rule: Rule) -> str:
     if isinstance(rule, Behavior):
-        return ", ".join([f"{_each(rule)} {selected(rule.on, rule.where)}", *_limits(rule)])
+        return ", ".join([f"{_each(rule)} {describe_selection(rule.on, rule.where)}", *_limits(rule)])
     if isinstance(rule, Inactivity):
         return ", ".join(_silence(rule))
     if isinstance(rule, SequenceRule):
@@ -81,7 +81,7 @@ def _each(rule: Behavior) -> str:
 
 
 def _silence(rule: Inactivity) -> Iterator[str]:
-    yield f"{f'no {selected(rule.on, rule.where)}' if rule.on else 'nothing done'} for {_days(rule.after)}"
+    yield f"{f'no {describe_selection(rule.on, rule.where)}' if rule.on else 'nothing done'} for {_days(rule.after)}"
     if rule.every:
         yield f"again every {_days(rule.every)} after that"
     if rule.max_times:
@@ -92,7 +92,7 @@ def _silence(rule: Inactivity) -> Iterator[str]:
 
 def _stretch(rule: Pattern) -> Iterator[str]:
     times = f"at least {rule.times} × " if rule.times > 1 else ""
-    yield f"once: {times}{selected(rule.on, rule.where)}"
+    yield f"once: {times}{describe_selection(rule.on, rule.where)}"
     if rule.days > 1:
         yield f"on at least {rule.days} days"
     yield f"within {_days(rule.within)}"
@@ -104,15 +104,15 @@ def _completed(rule: SequenceRule | Pattern) -> Iterator[str]:
     if rule.window:
         yield f"completed in the last {_days(rule.window)}"
     if rule.decay:
-        yield faded(rule.decay)
+        yield describe_decay(rule.decay)
 
 
 def _step(step: Step) -> str:
     times = f"{step.times} × " if step.times > 1 else ""
-    return f"{times}{selected(step.on, step.where)}{' on different days' if step.distinct_days else ''}"
+    return f"{times}{describe_selection(step.on, step.where)}{' on different days' if step.distinct_days else ''}"
 
 
-def selected(on: list[str], where: Mapping[str, Match]) -> str:
+def describe_selection(on: list[str], where: Mapping[str, Match]) -> str:
     """A choice of activities in words: their kinds and attributes."""
     kinds = " or ".join(kind.replace("_", " ") for kind in on)
     tests = " and ".join(f"{name} {_match(match)}" for name, match in where.items())
@@ -121,7 +121,7 @@ def selected(on: list[str], where: Mapping[str, Match]) -> str:
 
 def within_days(on: list[str], where: Mapping[str, Match], window: timedelta | None) -> str:
     """A choice of activities that may be so old."""
-    return selected(on, where) + (f" in the last {_days(window)}" if window else "")
+    return describe_selection(on, where) + (f" in the last {_days(window)}" if window else "")
 
 
 def _days(length: timedelta) -> str:
@@ -146,14 +146,14 @@ def _limits(rule: Behavior) -> Iterator[str]:
     if rule.window:
         yield f"in the last {_days(rule.window)}"
     if rule.decay:
-        yield faded(rule.decay)
+        yield describe_decay(rule.decay)
     if rule.cap is not None:
         yield f"no more than {rule.cap:.15g} points"
     if rule.unless:
         yield f"unless {within_days(rule.unless.on, rule.unless.where, rule.unless.window)}"
 
 
-def faded(decay: Decay) -> str:
+def describe_decay(decay: Decay) -> str:
     """How points fade, in words."""
     if decay.half_life:
         return f"halved every {_days(decay.half_life)}"
@@ -163,24 +163,26 @@ def faded(decay: Decay) -> str:
     return "keeping " + ", ".join(f"{share:.15g} % from day {age.days} on" for age, share in steps)
 
 
-def limited(limit: Limit) -> str:
+def describe_limit(limit: Limit) -> str:
     """A limit in words; empty when it has neither a cap nor a floor."""
     cap = [f"at most {limit.cap:.15g}"] if limit.cap is not None else []
     return " and ".join([*cap, *([f"at least {limit.floor:.15g}"] if limit.floor is not None else [])])
 
 
-def asked(condition: Condition) -> str:
+def describe_condition(condition: Condition) -> str:
     """A question about a person in words."""
     if condition.field is not None:
         return f"{condition.field} {_match(condition)}"
     if condition.not_ is not None:
-        return f"not ({asked(condition.not_)})"
+        return f"not ({describe_condition(condition.not_)})"
     joint = " and " if condition.all_ is not None else " or "
     return joint.join(_bracketed(part) for part in condition.all_ or condition.any_ or ())
 
 
 def _bracketed(part: Condition) -> str:
-    return f"({asked(part)})" if part.all_ or part.any_ or len(part.keys()) > 1 else asked(part)
+    return (
+        f"({describe_condition(part)})" if part.all_ or part.any_ or len(part.keys()) > 1 else describe_condition(part)
+    )
 
 
 def _match(match: Match) -> str:
@@ -201,13 +203,13 @@ def _one(value: Any) -> str:
 _SPELLED = {"vp": "VP", "c_level": "C-level", "it": "IT", "hr": "HR", "general_management": "general management"}
 
 
-def spelled_word(word: str) -> str:
+def format_word(word: str) -> str:
     """A level or department of job titles as people write it: "c_level" → "C-level"."""
     return _SPELLED.get(word, word)
 
 
 def _of_titles(wanted: list[str]) -> str:
-    return _any_of([spelled_word(each) for each in wanted])
+    return _any_of([format_word(each) for each in wanted])
 
 
 _WORDS: Mapping[str, Callable[[Any], str]] = {
@@ -232,6 +234,6 @@ _WORDS: Mapping[str, Callable[[Any], str]] = {
     "domain_list": lambda wanted: f"is at a domain of the list {wanted}",
     "free_mail": lambda wanted: "is a free-mail address" if wanted else "is no free-mail address",
     "seniority": lambda wanted: f"reads as {_of_titles(wanted)}",
-    "seniority_at_least": lambda wanted: f"reads as {spelled_word(wanted)} or above",
+    "seniority_at_least": lambda wanted: f"reads as {format_word(wanted)} or above",
     "department": lambda wanted: f"reads as {_of_titles(wanted)}",
 }

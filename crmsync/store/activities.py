@@ -10,9 +10,9 @@ from sqlalchemy import Connection, delete, func, select, update
 from crmsync.model import Activity, Contact, Counter, Ref
 from crmsync.store.clean import clean_items
 from crmsync.store.feed_days import add_feed_days
-from crmsync.store.records import ids_by_ref, outdate
+from crmsync.store.records import ids_by_ref, mark_dirty
 from crmsync.store.schema import activity, contact, counter, fact
-from crmsync.store.sql import IN_LIST, chunks, dump, upsert
+from crmsync.store.sql import IN_LIST, dump_json, in_chunks, upsert
 
 COUNTED = "counter:"
 """How the ids of activities begin that come from a counter."""
@@ -43,7 +43,7 @@ def count_activities(connection: Connection, run: str, contacts: Mapping[int, Co
     The first sight of a counter yields one activity: when the others happened nobody knows.
     """
     before: dict[tuple[int, str], int] = {}
-    for some in chunks(contacts, IN_LIST):
+    for some in in_chunks(contacts, IN_LIST):
         query = select(counter.c.contact, counter.c.kind, counter.c.count).where(counter.c.contact.in_(some))
         before |= {(row_id, kind): count for row_id, kind, count in connection.execute(query)}
     moved = [
@@ -65,7 +65,7 @@ def count_activities(connection: Connection, run: str, contacts: Mapping[int, Co
 def _last_counted(connection: Connection, row_ids: Iterable[int]) -> dict[tuple[int, str], int]:
     """When each kind of activity that comes from a counter happened last on these contacts (seconds)."""
     found: dict[tuple[int, str], int] = {}
-    for some in chunks(sorted(row_ids), IN_LIST):
+    for some in in_chunks(sorted(row_ids), IN_LIST):
         query = (
             select(activity.c.contact, fact.c.kind, func.max(activity.c.at))
             .join(fact, fact.c.id == activity.c.fact)
@@ -102,13 +102,13 @@ def save_activities(connection: Connection, run: str, items: Sequence[Activity])
         return
     ids = _ids_with_stubs(connection, run, {each.ref for each in latest.values() if not each.gone})
     facts = _fact_ids(
-        connection, {(each.kind, dump(dict(each.attributes))) for each in latest.values() if not each.gone}
+        connection, {(each.kind, dump_json(dict(each.attributes))) for each in latest.values() if not each.gone}
     )
     kinds = {fact_id: kind for (kind, _attributes), fact_id in facts.items()}
     wanted = {
         (each.ref.crm, each.id, ids[each.ref]): (
             int(each.at.timestamp()),
-            facts[each.kind, dump(dict(each.attributes))],
+            facts[each.kind, dump_json(dict(each.attributes))],
         )
         for each in latest.values()
         if not each.gone and _datable(each.at)
@@ -129,21 +129,21 @@ def save_activities(connection: Connection, run: str, items: Sequence[Activity])
         ],
     )
     add_feed_days(connection, ((key[0], kinds[wanted[key][1]], wanted[key][0]) for key in gained))
-    outdate(connection, sorted({key[2] for key in gained}))
-    outdate(connection, sorted({key[2] for key in lost}), edited=True)
+    mark_dirty(connection, sorted({key[2] for key in gained}))
+    mark_dirty(connection, sorted({key[2] for key in lost}), edited=True)
     _uncount(connection, {(key[2], kinds[at[1]]) for key, at in wanted.items() if not key[1].startswith(COUNTED)})
 
 
 def _uncount(connection: Connection, told: set[tuple[int, str]]) -> None:
     """Take back what was counted of a kind on each record of which the CRM now tells it: it would count twice."""
     for kind in sorted({kind for _, kind in told}):
-        for some in chunks((row_id for row_id, each in told if each == kind), IN_LIST):
+        for some in in_chunks((row_id for row_id, each in told if each == kind), IN_LIST):
             query = select(counter.c.contact).where(counter.c.contact.in_(some), counter.c.kind == kind)
             if counted := list(connection.scalars(query)):
                 of_kind = activity.c.id.startswith(COUNTED) & activity.c.id.contains(f":{kind}:", autoescape=True)
                 connection.execute(delete(activity).where(activity.c.contact.in_(counted), of_kind))
                 connection.execute(delete(counter).where(counter.c.contact.in_(counted), counter.c.kind == kind))
-                outdate(connection, counted)
+                mark_dirty(connection, counted)
 
 
 def _datable(at: datetime) -> bool:
@@ -159,7 +159,7 @@ def _stored_activities(
     for crm, activity_id in ids:
         by_crm.setdefault(crm, []).append(activity_id)
     for crm, all_ids in by_crm.items():
-        for some in chunks(all_ids, IN_LIST):
+        for some in in_chunks(all_ids, IN_LIST):
             query = select(activity).where(activity.c.crm == crm, activity.c.id.in_(some))
             found |= {(row.crm, row.id, row.contact): (row.at, row.fact) for row in connection.execute(query)}
     return found
@@ -188,7 +188,7 @@ def _fact_ids(connection: Connection, facts: set[tuple[str, str]]) -> dict[tuple
 
 def _known_facts(connection: Connection, facts: Sequence[tuple[str, str]]) -> dict[tuple[str, str], int]:
     found: dict[tuple[str, str], int] = {}
-    for some in chunks(facts, IN_LIST):
+    for some in in_chunks(facts, IN_LIST):
         query = select(fact.c.kind, fact.c.attributes, fact.c.id).where(
             fact.c.attributes.in_({attributes for _kind, attributes in some})
         )

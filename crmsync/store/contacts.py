@@ -10,18 +10,25 @@ from typing import Any
 import orjson
 from sqlalchemy import Connection, bindparam, case, update
 
-from crmsync.identity.matching import marks
+from crmsync.identity.matching import identity_keys
 from crmsync.model import Contact, Ref
 from crmsync.store.activities import add_counters, count_activities, move_activities
 from crmsync.store.clean import clean_items
-from crmsync.store.erasure import clear_personal_data, erase
-from crmsync.store.records import drop_sheets, ids_by_exact_ref, ids_by_ref, outdate, rows_by_ref, save_identity_keys
+from crmsync.store.erasure import clear_personal_data, erase_records
+from crmsync.store.records import (
+    drop_score_inputs,
+    ids_by_exact_ref,
+    ids_by_ref,
+    mark_dirty,
+    rows_by_ref,
+    save_identity_keys,
+)
 from crmsync.store.schema import (
     alias,
     contact,
     past_field,
 )
-from crmsync.store.sql import IN_LIST, chunks, dump, to_ms, upsert
+from crmsync.store.sql import IN_LIST, dump_json, in_chunks, to_ms, upsert
 
 TOUCHES = 5
 """How often in a row a change that a CRM takes and does not keep is made again because the record was touched."""
@@ -52,12 +59,12 @@ def save_contacts(
             "crm": ref.crm, "kind": ref.kind, "ref_id": ref.id, "seen_run": run, "known": True, "dirty": True,
             **values, **_patience(stored.get(ref), moved[ref], values["changed_at"]),
             "edited": _is_edited(stored.get(ref), moved[ref]),
-            "leases": dump(_overrides(stored.get(ref), values, to_ms(now), noticing)),
+            "leases": dump_json(_overrides(stored.get(ref), values, to_ms(now), noticing)),
         }
         for ref, values in changed.items()
     }  # fmt: skip
     _write_contacts(connection, everything, stored)
-    drop_sheets(connection, [stored[ref]["id"] for ref in changed if ref in stored])
+    drop_score_inputs(connection, [stored[ref]["id"] for ref in changed if ref in stored])
     unchanged = [ref for ref in latest if ref not in changed]
     _touch(connection, run, [stored[ref]["id"] for ref in unchanged])
     _stamp(connection, {ref: rows[ref] for ref in unchanged}, stored)
@@ -66,8 +73,8 @@ def save_contacts(
     clear_personal_data(
         connection, [own[ref] for ref in changed if latest[ref].gone and latest[ref].merged_into is None]
     )
-    erase(connection, [own[ref] for ref, each in latest.items() if each.erased])
-    save_identity_keys(connection, {ids[ref]: marks(latest[ref]) for ref in changed})
+    erase_records(connection, [own[ref] for ref, each in latest.items() if each.erased])
+    save_identity_keys(connection, {ids[ref]: identity_keys(latest[ref]) for ref in changed})
     for ref, each in latest.items():
         if each.aliases:
             _adopt(connection, each, ids[ref])
@@ -84,13 +91,13 @@ def _row(each: Contact, stored: Mapping[str, Any] | None) -> dict[str, Any]:
     return {
         "changed_at": to_ms(each.changed_at),
         "name": each.name,
-        "emails": dump(list(each.emails)),
-        "fields": dump(fields),
-        "links": dump([list(link) for link in each.links]),
+        "emails": dump_json(list(each.emails)),
+        "fields": dump_json(fields),
+        "links": dump_json([list(link) for link in each.links]),
         "grouped": each.group,
         "stage": each.stage,
         "owner": each.owner,
-        "current": dump(dict(each.current)),
+        "current": dump_json(dict(each.current)),
         "gone": each.gone,
         "merged_into": str(each.merged_into or ""),
         "converted_into": str(each.converted_into or ""),
@@ -133,7 +140,7 @@ def _patience(stored: Mapping[str, Any] | None, moved: set[str], changed_at: int
     if parked.get("whole", True):
         return tried_again
     if parked.get("ours", True):
-        return as_it_was | {"parked": dump({**parked, "ours": False})}
+        return as_it_was | {"parked": dump_json({**parked, "ours": False})}
     return {"parked": "", "attempts": stored["attempts"] + 1} if stored["attempts"] < TOUCHES else as_it_was
 
 
@@ -178,7 +185,7 @@ def _write_contacts(
 
 
 def _touch(connection: Connection, run: str, ids: Sequence[int]) -> None:
-    for some in chunks(ids, IN_LIST):
+    for some in in_chunks(ids, IN_LIST):
         connection.execute(update(contact).where(contact.c.id.in_(some)).values(seen_run=run))
 
 
@@ -195,7 +202,7 @@ def _keep_past_fields(
             continue
         before, after = orjson.loads(stored[ref]["fields"]), orjson.loads(values["fields"])
         rows += [
-            {"contact": stored[ref]["id"], "field": name, "until": until, "value": dump(before.get(name))}
+            {"contact": stored[ref]["id"], "field": name, "until": until, "value": dump_json(before.get(name))}
             for name in before.keys() | after.keys()
             if before.get(name) != after.get(name)
         ]
@@ -223,4 +230,4 @@ def _adopt(connection: Connection, survivor: Contact, row_id: int) -> None:
         connection.execute(update(alias).where(alias.c.contact == old_row).values(contact=row_id))
         add_counters(connection, old_row, row_id)
         if move_activities(connection, old_row, row_id) or merged.rowcount:
-            outdate(connection, [old_row, row_id])
+            mark_dirty(connection, [old_row, row_id])

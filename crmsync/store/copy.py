@@ -12,11 +12,11 @@ from sqlalchemy import delete, select
 
 from crmsync.store.database import Store, open_store
 from crmsync.store.schema import metadata, note, writer
-from crmsync.store.sql import IN_LIST, chunks
+from crmsync.store.sql import IN_LIST, in_chunks
 
 
 @contextmanager
-def copied(store: Store) -> Iterator[Store]:
+def copy_state(store: Store) -> Iterator[Store]:
     """The state as it is at this instant, in a file of its own that goes with the block; nobody waits for it.
 
     It knows nothing of what connectors have under way (jobs, moves), so that nobody who looks goes on with those.
@@ -46,6 +46,6 @@ def _copy_rows(store: Store, copy: Store) -> None:
         for table in metadata.sorted_tables:
             if table is writer:  # nobody else works on a copy
                 continue
-            for rows in chunks(source.execute(select(table)).mappings(), IN_LIST):
+            for rows in in_chunks(source.execute(select(table)).mappings(), IN_LIST):
                 with copy.begin() as writing:
                     writing.execute(table.insert(), [dict(row) for row in rows])

@@ -10,7 +10,7 @@ from sqlalchemy import Connection, delete, or_, select
 
 from crmsync.store.database import Store
 from crmsync.store.schema import cursor, note
-from crmsync.store.sql import dump, upsert
+from crmsync.store.sql import dump_json, upsert
 
 
 class StoredNotes(MutableMapping[str, str]):
@@ -70,7 +70,7 @@ def note_full_run(connection: Connection, crm: str, stream: str, run: str, *, be
     if not under_way:
         return []
     now = {each: [*runs, run] for each, runs in under_way.items()}
-    write_cursor(connection, crm, FULL_RUNS, dump(now))
+    write_cursor(connection, crm, FULL_RUNS, dump_json(now))
     return now.get(stream, [])
 
 
@@ -79,7 +79,7 @@ def end_full_run(connection: Connection, crm: str, stream: str) -> None:
     under_way = _full_runs(connection, crm)
     under_way.pop(stream, None)
     if under_way:
-        write_cursor(connection, crm, FULL_RUNS, dump(under_way))
+        write_cursor(connection, crm, FULL_RUNS, dump_json(under_way))
     else:
         drop_cursor(connection, crm, FULL_RUNS)
 

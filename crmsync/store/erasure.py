@@ -7,9 +7,9 @@ from typing import Any
 
 from sqlalchemy import Connection, delete, select, tuple_, update
 
-from crmsync.store.records import drop_sheets, save_identity_keys
+from crmsync.store.records import drop_score_inputs, save_identity_keys
 from crmsync.store.schema import OPEN, activity, alias, change, contact, counter, fact, past_field, person
-from crmsync.store.sql import IN_LIST, chunks
+from crmsync.store.sql import IN_LIST, in_chunks
 
 
 def clear_personal_data(connection: Connection, row_ids: Sequence[int]) -> None:
@@ -18,7 +18,7 @@ def clear_personal_data(connection: Connection, row_ids: Sequence[int]) -> None:
     blank |= dict.fromkeys(("emails", "links"), "[]") | dict.fromkeys(("fields", "current", "base", "leases"), "{}")
     blank |= {"attempts": 0, "wake": None}
     blank_change = {"before": "{}", "after": "{}", "refused": "{}", "because": "", "reason": "", "grouped": ""}
-    for some in chunks(row_ids, IN_LIST // 2):
+    for some in in_chunks(row_ids, IN_LIST // 2):
         refs = select(contact.c.crm, contact.c.kind, contact.c.ref_id).where(contact.c.id.in_(some))
         # a plan that was made on a copy of the state does not know the record's row
         unplaced = (change.c.contact == 0) & tuple_(change.c.crm, change.c.kind, change.c.ref_id).in_(refs)
@@ -30,13 +30,13 @@ def clear_personal_data(connection: Connection, row_ids: Sequence[int]) -> None:
         people = select(contact.c.person).where(contact.c.id.in_(some))
         connection.execute(update(person).where(person.c.id.in_(people)).values(was=""))
     save_identity_keys(connection, {row_id: set() for row_id in row_ids})
-    drop_sheets(connection, row_ids)
+    drop_score_inputs(connection, row_ids)
 
 
-def erase(connection: Connection, row_ids: Sequence[int]) -> None:
+def erase_records(connection: Connection, row_ids: Sequence[int]) -> None:
     """Keep of a record that will not come back only that there was one with this id."""
     clear_personal_data(connection, row_ids)
-    for some in chunks(row_ids, IN_LIST):
+    for some in in_chunks(row_ids, IN_LIST):
         connection.execute(update(contact).where(contact.c.id.in_(some)).values(stage=None, owner=None))
         for table in (activity, counter, alias):
             connection.execute(delete(table).where(table.c.contact.in_(some)))

@@ -12,9 +12,9 @@ from crmsync.store.activities import COUNTED
 from crmsync.store.clean import clean_text
 from crmsync.store.cursors import read_cursor, write_cursor
 from crmsync.store.database import Store
-from crmsync.store.records import outdate
+from crmsync.store.records import mark_dirty
 from crmsync.store.schema import activity, cursor, seen_activity
-from crmsync.store.sql import IN_LIST, chunks, upsert
+from crmsync.store.sql import IN_LIST, in_chunks, upsert
 
 TRACKED = "seen:activities"
 """The row among the cursors that says of which stream `seen_activity` has everything since it began."""
@@ -98,7 +98,7 @@ def _delete_unseen(connection: Connection, crm: str, begins: Sequence[str]) -> N
 
 
 def _delete(connection: Connection, crm: str, rows: Iterable[tuple[str, int]]) -> None:
-    for some in chunks(rows, IN_LIST):
+    for some in in_chunks(rows, IN_LIST):
         ids = [activity_id for activity_id, _contact in some]
         connection.execute(delete(activity).where(activity.c.crm == crm, activity.c.id.in_(ids)))
-        outdate(connection, sorted({row_id for _activity, row_id in some}), edited=True)
+        mark_dirty(connection, sorted({row_id for _activity, row_id in some}), edited=True)

@@ -10,7 +10,7 @@ from sqlalchemy import Connection, or_, select, update
 from crmsync.store import journal
 from crmsync.store.database import Store
 from crmsync.store.schema import contact, person, run
-from crmsync.store.sql import dump
+from crmsync.store.sql import dump_json
 
 LEEWAY = 600_000
 """Milliseconds: two machines on one state may each be five minutes off."""
@@ -36,12 +36,12 @@ def mend_future(store: Store, now: int) -> None:
     with store.begin() as tx:
         for row in rows:
             _redate(tx, row, now - 1)
-        approved = [row.id for row in journal.plans(tx, journal.APPROVED) if row.approved_at > later]
-        journal.supersede(tx, approved)
+        approved = [row.id for row in journal.list_plans(tx, journal.APPROVED) if row.approved_at > later]
+        journal.supersede_plans(tx, approved)
         if any(row.verdict in journal.GOOD for row in rows) or _is_anybody_scored_after(tx, later):
             tx.execute(update(person).values(due=0))
         _shorten_overrides(tx, later, now)
-        journal.unpark(tx, now - journal.PATIENCE, later)
+        journal.unpark_changes(tx, now - journal.PATIENCE, later)
 
 
 def _redate(tx: Connection, row: Any, at: int) -> None:
@@ -49,7 +49,7 @@ def _redate(tx: Connection, row: Any, at: int) -> None:
     if row.verdict in journal.GOOD:
         result = orjson.loads(row.result)
         problems = [BY_A_WRONG_CLOCK, *result.get("problems", ())]
-        values |= {"verdict": "failed", "result": dump({**result, "verdict": "failed", "problems": problems})}
+        values |= {"verdict": "failed", "result": dump_json({**result, "verdict": "failed", "problems": problems})}
     tx.execute(update(run).where(run.c.id == row.id).values(values))
 
 
@@ -64,4 +64,4 @@ def _shorten_overrides(tx: Connection, later: int, now: int) -> None:
         if all(int(lease["since"]) <= later for lease in leases.values()):
             continue
         sooner = {name: {**lease, "since": min(int(lease["since"]), now)} for name, lease in leases.items()}
-        tx.execute(update(contact).where(contact.c.id == row_id).values(leases=dump(sooner), dirty=True))
+        tx.execute(update(contact).where(contact.c.id == row_id).values(leases=dump_json(sooner), dirty=True))

@@ -10,9 +10,9 @@ from sqlalchemy import Connection, bindparam, case, delete, func, select, update
 
 from crmsync.model import Change, Ref, Scalar
 from crmsync.store.erasure import clear_personal_data
-from crmsync.store.records import drop_sheets, ids_by_ref, outdate
+from crmsync.store.records import drop_score_inputs, ids_by_ref, mark_dirty
 from crmsync.store.schema import OPEN, PARKED, WAKING, change, contact, model, note, past_field, pointer, run, writer
-from crmsync.store.sql import IN_LIST, chunks, dump, upsert
+from crmsync.store.sql import IN_LIST, dump_json, in_chunks, upsert
 
 FULL_RUNS = ("backfill", "reconcile")
 """The commands of runs that pull everything."""
@@ -43,7 +43,7 @@ ADOPTED = "config"
 """The note that says with which config (by its hash) the state was last planned for; one for each CRM is beside it."""
 
 
-class Row(NamedTuple):
+class JournalRow(NamedTuple):
     """A change in the journal: `id` is its own, `contact` the row id of its record."""
 
     id: int
@@ -56,7 +56,7 @@ def begin_run(
 ) -> None:
     """Write that a run has started, and with which model and config (hashes); whatever ran before was cut off."""
     keep_text(connection, hashes[1], config_text, now)
-    cut_off = {"verdict": "failed", "ended": now, "result": dump({"problems": ["it was cut off before its end"]})}
+    cut_off = {"verdict": "failed", "ended": now, "result": dump_json({"problems": ["it was cut off before its end"]})}
     connection.execute(update(run).where(run.c.verdict == "running").values(cut_off))
     row = {"id": run_id, "command": command, "started": now, "model": hashes[0], "config": hashes[1]}
     connection.execute(run.insert().values(**row, verdict="running"))
@@ -70,7 +70,9 @@ def keep_text(connection: Connection, config_hash: str, text: str, now: int) -> 
 
 def end_run(connection: Connection, run_id: str, now: int, verdict: str, result: Mapping[str, Any]) -> None:
     """Write how a run ended."""
-    connection.execute(update(run).where(run.c.id == run_id).values(ended=now, verdict=verdict, result=dump(result)))
+    connection.execute(
+        update(run).where(run.c.id == run_id).values(ended=now, verdict=verdict, result=dump_json(result))
+    )
 
 
 def find_run(connection: Connection, run_id: str) -> Any:
@@ -125,7 +127,9 @@ def add_plan(
 ) -> None:
     """Write down a plan that no run writes yet: its numbers, its kind and why it waits."""
     row = {"id": plan_id, "command": "plan", "started": now, "ended": now, "model": hashes[0], "config": hashes[1]}
-    connection.execute(run.insert().values(**row, verdict=verdict, plan=dump(dict(plan)), result=dump(dict(plan))))
+    connection.execute(
+        run.insert().values(**row, verdict=verdict, plan=dump_json(dict(plan)), result=dump_json(dict(plan)))
+    )
 
 
 def refresh_plan(connection: Connection, plan_id: str, now: int, plan: Mapping[str, Any], but: Collection[int]) -> None:
@@ -138,35 +142,35 @@ def refresh_plan(connection: Connection, plan_id: str, now: int, plan: Mapping[s
 
 def drop_changes(connection: Connection, change_ids: Sequence[int]) -> None:
     """Forget these changes."""
-    for some in chunks(change_ids, IN_LIST):
+    for some in in_chunks(change_ids, IN_LIST):
         connection.execute(delete(change).where(change.c.id.in_(some)))
 
 
 def rewrite_plan(connection: Connection, plan_id: str, plan: Mapping[str, Any]) -> None:
     """Store what is written down of a plan."""
-    text = dump(dict(plan))
+    text = dump_json(dict(plan))
     connection.execute(update(run).where(run.c.id == plan_id).values(plan=text, result=text))
 
 
 def waiting_plans(connection: Connection) -> list[Any]:
     """The plans that wait for approval, newest first."""
-    return plans(connection, WAITING)
+    return list_plans(connection, WAITING)
 
 
-def plans(connection: Connection, verdict: str) -> list[Any]:
+def list_plans(connection: Connection, verdict: str) -> list[Any]:
     """The plans in one state, newest first."""
     query = select(run).where(run.c.verdict == verdict)
     return list(connection.execute(query.order_by(run.c.started.desc(), run.c.id.desc())))
 
 
-def supersede(connection: Connection, plan_ids: Sequence[str]) -> None:
+def supersede_plans(connection: Connection, plan_ids: Sequence[str]) -> None:
     """These plans wait no longer: their cause has gone, or another one took their place."""
-    for some in chunks(plan_ids, IN_LIST):
+    for some in in_chunks(plan_ids, IN_LIST):
         connection.execute(delete(change).where(change.c.run.in_(some)))
         connection.execute(update(run).where(run.c.id.in_(some)).values(verdict=SUPERSEDED))
 
 
-def approve(connection: Connection, plan_id: str, now: int, by: str) -> bool:
+def approve_plan(connection: Connection, plan_id: str, now: int, by: str) -> bool:
     """Somebody agreed to a plan: the next run with its config writes what is right then, within its numbers.
 
     False where it cannot be approved any more: another one came first, or its cause has gone.
@@ -179,7 +183,7 @@ def approve(connection: Connection, plan_id: str, now: int, by: str) -> bool:
 def values_of(connection: Connection, run_ids: Sequence[str]) -> Iterator[tuple[Ref, str]]:
     """The record and the wanted values (JSON text) of each change of some runs or plans."""
     columns = (change.c.crm, change.c.kind, change.c.ref_id, change.c.after)
-    for some in chunks(run_ids, IN_LIST):
+    for some in in_chunks(run_ids, IN_LIST):
         for crm, kind, ref_id, after in connection.execute(select(*columns).where(change.c.run.in_(some))):
             yield Ref(crm, kind, ref_id), after
 
@@ -193,14 +197,14 @@ def waiting_rows(connection: Connection, plan_ids: Sequence[str]) -> Iterator[tu
 
 def move_changes(connection: Connection, change_ids: Sequence[int], plan_id: str) -> None:
     """These changes belong to another plan from now on."""
-    for some in chunks(change_ids, IN_LIST):
+    for some in in_chunks(change_ids, IN_LIST):
         connection.execute(update(change).where(change.c.id.in_(some)).values(run=plan_id))
 
 
 def written_changes(connection: Connection, run_ids: Sequence[str], crm: str) -> Iterator[Change]:
     """What some runs have written to a CRM."""
     done = change.c.state.in_((UPDATED, PARTLY))
-    for some in chunks(run_ids, IN_LIST):
+    for some in in_chunks(run_ids, IN_LIST):
         query = select(change).where(change.c.run.in_(some), change.c.crm == crm, done)
         yield from (_row(each).change for each in connection.execute(query))
 
@@ -216,7 +220,7 @@ _SAME_RECORD = (
 )
 
 
-def prune(connection: Connection, before: int, now: int) -> None:
+def prune_runs(connection: Connection, before: int, now: int) -> None:
     """Forget runs that started before an instant, with their changes; those with changes still to be made stay.
 
     The changes of plans that nobody applied go earlier.
@@ -226,8 +230,8 @@ def prune(connection: Connection, before: int, now: int) -> None:
     past = run.c.started < before, run.c.id.not_in(undone), ~waits
     old = list(connection.scalars(select(run.c.id).where(*past)))
     looked_at = select(run.c.id).where(run.c.verdict == PREVIEW, run.c.started < now - PREVIEWS_KEPT)
-    supersede(connection, list(connection.scalars(looked_at)))
-    for some in chunks(old, IN_LIST):
+    supersede_plans(connection, list(connection.scalars(looked_at)))
+    for some in in_chunks(old, IN_LIST):
         connection.execute(delete(change).where(change.c.run.in_(some)))
         connection.execute(delete(run).where(run.c.id.in_(some)))
     connection.execute(delete(past_field).where(past_field.c.until < before))
@@ -248,11 +252,11 @@ def take_unsent(connection: Connection, crms: Collection[str]) -> dict[int, str]
     for row in found:
         if owner := orjson.loads(row.after).get("owner"):
             owners[row.contact] = str(owner)
-    for some in chunks([row.id for row in found if row.reason], IN_LIST):
+    for some in in_chunks([row.id for row in found if row.reason], IN_LIST):
         connection.execute(update(change).where(change.c.id.in_(some)).values(state=UNKNOWN))
-    for some in chunks([row.id for row in found if not row.reason], IN_LIST):
+    for some in in_chunks([row.id for row in found if not row.reason], IN_LIST):
         connection.execute(delete(change).where(change.c.id.in_(some)))
-    for some in chunks([row.contact for row in found], IN_LIST):
+    for some in in_chunks([row.contact for row in found], IN_LIST):
         connection.execute(update(contact).where(contact.c.id.in_(some)).values(dirty=True))
     return owners
 
@@ -264,7 +268,7 @@ def add_changes(
     rows = [
         {
             "run": run_id, "contact": row_id, "crm": each.ref.crm, "kind": each.ref.kind, "ref_id": each.ref.id,
-            "grouped": each.group, "before": dump(dict(each.before)), "after": dump(dict(each.after)),
+            "grouped": each.group, "before": dump_json(dict(each.before)), "after": dump_json(dict(each.after)),
             "because": each.because, "state": state, "at": now,
         }
         for row_id, each in changes
@@ -273,13 +277,15 @@ def add_changes(
         connection.execute(change.insert(), rows)
 
 
-def copy_changes(connection: Connection, run_id: str, rows: Sequence[Row], now: int) -> None:
+def copy_changes(connection: Connection, run_id: str, rows: Sequence[JournalRow], now: int) -> None:
     """Journal changes that were planned on a copy of the state: their records have other row ids here, or none yet."""
     ids = ids_by_ref(connection, {row.change.ref for row in rows})
     add_changes(connection, run_id, [(ids.get(row.change.ref, 0), row.change) for row in rows], now)
 
 
-def open_rows(connection: Connection, crm: str, states: Sequence[str], runs: Sequence[str], most: int) -> list[Row]:
+def open_rows(
+    connection: Connection, crm: str, states: Sequence[str], runs: Sequence[str], most: int
+) -> list[JournalRow]:
     """The first `most` changes of these runs in these states for one CRM, in the order they were planned."""
     query = (
         select(change)
@@ -308,40 +314,42 @@ def runs_with_sent(connection: Connection, crm: str) -> list[str]:
     )
 
 
-def rows_of(connection: Connection, run_id: str) -> Iterator[tuple[str, str, Row]]:
+def rows_of(connection: Connection, run_id: str) -> Iterator[tuple[str, str, JournalRow]]:
     """Every change of a run as (state, reason, row), in the order they were planned."""
     for each in connection.execute(select(change).where(change.c.run == run_id).order_by(change.c.id)):
         yield each.state, each.reason, _row(each)
 
 
-def _row(each: Any) -> Row:
+def _row(each: Any) -> JournalRow:
     ref = Ref(each.crm, each.kind, each.ref_id)
     before, after = orjson.loads(each.before), orjson.loads(each.after)
-    return Row(each.id, each.contact, Change(ref, before, after, each.because, each.grouped))
+    return JournalRow(each.id, each.contact, Change(ref, before, after, each.because, each.grouped))
 
 
-def mark(connection: Connection, ids: Sequence[int], state: str, now: int, reason: str = "") -> None:
+def mark_changes(connection: Connection, ids: Sequence[int], state: str, now: int, reason: str = "") -> None:
     """Move changes to a state."""
-    for some in chunks(ids, IN_LIST):
+    for some in in_chunks(ids, IN_LIST):
         connection.execute(update(change).where(change.c.id.in_(some)).values(state=state, reason=reason, at=now))
 
 
-def end(connection: Connection, row: Row, state: str, now: int, reason: str, refused: Mapping[str, str]) -> None:
+def end_change(
+    connection: Connection, row: JournalRow, state: str, now: int, reason: str, refused: Mapping[str, str]
+) -> None:
     """How one change ended: in which state, and which fields the CRM refused, each with the reason."""
-    values = {"state": state, "at": now, "reason": reason, "refused": dump(dict(refused))}
+    values = {"state": state, "at": now, "reason": reason, "refused": dump_json(dict(refused))}
     connection.execute(update(change).where(change.c.id == row.id).values(values))
 
 
-def amend(connection: Connection, row: Row) -> None:
+def amend_change(connection: Connection, row: JournalRow) -> None:
     """Write a change as it will be sent, where less of it is sent than was planned."""
     connection.execute(
         update(change)
         .where(change.c.id == row.id)
-        .values(after=dump(dict(row.change.after)), before=dump(dict(row.change.before)))
+        .values(after=dump_json(dict(row.change.after)), before=dump_json(dict(row.change.before)))
     )
 
 
-def record_written(connection: Connection, rows: Sequence[Row]) -> None:
+def record_written(connection: Connection, rows: Sequence[JournalRow]) -> None:
     """The CRM holds what these changes say: remember it as ours, so that the echo of our own write changes nothing.
 
     A record that it had refused whole until now is planned for again: less was wanted of it meanwhile. Of one that was
@@ -360,8 +368,8 @@ def record_written(connection: Connection, rows: Sequence[Row]) -> None:
                 "row_id": row.contact,
                 "now_stage": plain.get("stage", holding.stage),
                 "now_owner": plain.get("owner", holding.owner),
-                "now_current": dump(_without_none(orjson.loads(holding.current) | after)),
-                "now_base": dump(_without_none(orjson.loads(holding.base) | dict(row.change.after))),
+                "now_current": dump_json(_without_none(orjson.loads(holding.current) | after)),
+                "now_base": dump_json(_without_none(orjson.loads(holding.base) | dict(row.change.after))),
                 "again": orjson.loads(holding.parked or "{}").get("whole", False),
                 "still_parked": _still_parked(holding.parked, row.change),
                 "now_attempts": holding.attempts + 1 if holding.base == _merged(holding.base, row) else 0,
@@ -382,18 +390,18 @@ def record_written(connection: Connection, rows: Sequence[Row]) -> None:
             ),
             updates,
         )
-    drop_sheets(connection, [row.contact for row in rows if "stage" in row.change.after])
+    drop_score_inputs(connection, [row.contact for row in rows if "stage" in row.change.after])
 
 
 def _still_parked(parked: str, taken: Change) -> str:
     """What is parked of a record once the CRM took another change; that write moves the record's stamp once more."""
     held = orjson.loads(parked or "{}")
     left = {name: value for name, value in held.get("after", {}).items() if name not in taken.after}
-    return "" if held.get("whole", True) or not left else dump({**held, "after": left, "ours": True})
+    return "" if held.get("whole", True) or not left else dump_json({**held, "after": left, "ours": True})
 
 
-def _merged(base: str, row: Row) -> str:
-    return dump(_without_none(orjson.loads(base) | dict(row.change.after)))
+def _merged(base: str, row: JournalRow) -> str:
+    return dump_json(_without_none(orjson.loads(base) | dict(row.change.after)))
 
 
 def _without_none(values: Mapping[str, Scalar | None]) -> dict[str, Scalar]:
@@ -402,7 +410,7 @@ def _without_none(values: Mapping[str, Scalar | None]) -> dict[str, Scalar]:
 
 def _holdings(connection: Connection, row_ids: Sequence[int]) -> dict[int, Any]:
     found: dict[int, Any] = {}
-    for some in chunks(row_ids, IN_LIST):
+    for some in in_chunks(row_ids, IN_LIST):
         query = (
             select(
                 contact.c.id, contact.c.stage, contact.c.owner, contact.c.current, contact.c.base, contact.c.attempts
@@ -414,7 +422,7 @@ def _holdings(connection: Connection, row_ids: Sequence[int]) -> dict[int, Any]:
     return found
 
 
-def respect(connection: Connection, row_id: int, values: Mapping[str, Scalar | None], now: int) -> None:
+def respect_override(connection: Connection, row_id: int, values: Mapping[str, Scalar | None], now: int) -> None:
     """The CRM holds these stages and owners of somebody else where we had written ours: manual overrides from now on.
 
     The record is planned for again, which says when they end.
@@ -423,35 +431,35 @@ def respect(connection: Connection, row_id: int, values: Mapping[str, Scalar | N
     for base, leases in connection.execute(query).all():
         ours = {name: value for name, value in orjson.loads(base).items() if name not in values}
         theirs = {name: {"value": value, "since": now} for name, value in values.items()}
-        changed = {**values, "base": dump(ours), "leases": dump(orjson.loads(leases) | theirs), "dirty": True}
+        changed = {**values, "base": dump_json(ours), "leases": dump_json(orjson.loads(leases) | theirs), "dirty": True}
         connection.execute(update(contact).where(contact.c.id == row_id).values(changed))
-    drop_sheets(connection, [row_id] if "stage" in values else [])
+    drop_score_inputs(connection, [row_id] if "stage" in values else [])
 
 
 def retry_later(connection: Connection, row_ids: Sequence[int]) -> None:
     """These contacts are planned for again in the next run."""
-    for some in chunks(row_ids, IN_LIST):
+    for some in in_chunks(row_ids, IN_LIST):
         statement = update(contact).where(contact.c.id.in_(some))
         connection.execute(statement.values(dirty=True, attempts=contact.c.attempts + 1))
 
 
-def park(connection: Connection, row: Row, reason: str, now: int, *, whole: bool) -> None:
+def park_change(connection: Connection, row: JournalRow, reason: str, now: int, *, whole: bool) -> None:
     """The CRM will not take this change (the record `whole`, or these fields): leave it until something changes."""
     value = {"after": dict(row.change.after), "reason": reason, "at": now, "whole": whole}
     stored = connection.scalar(select(contact.c.parked).where(contact.c.id == row.contact))
     if not whole and (before := orjson.loads(_still_parked(stored or "", row.change) or "{}")):
         reasons = dict.fromkeys([before["reason"], reason])
         value |= {"after": before["after"] | value["after"], "reason": "; ".join(reasons), "at": before["at"]}
-    connection.execute(update(contact).where(contact.c.id == row.contact).values(parked=dump(value)))
+    connection.execute(update(contact).where(contact.c.id == row.contact).values(parked=dump_json(value)))
 
 
 def park_changes(connection: Connection, changes: Sequence[tuple[int, Change]], reason: str, now: int) -> None:
     """Leave these changes of contacts (row ids) for a while."""
     for row_id, each in changes:
-        park(connection, Row(0, row_id, each), reason, now, whole=False)
+        park_change(connection, JournalRow(0, row_id, each), reason, now, whole=False)
 
 
-def unpark(connection: Connection, before: int, after: int | None = None) -> None:
+def unpark_changes(connection: Connection, before: int, after: int | None = None) -> None:
     """Try again what was parked before an instant (milliseconds), or `after` another one: a clock was wrong then.
 
     Somebody may have mended what was in its way.
@@ -459,13 +467,13 @@ def unpark(connection: Connection, before: int, after: int | None = None) -> Non
     query = select(contact.c.id, contact.c.parked).where(PARKED)
     parked = {row.id: orjson.loads(row.parked).get("at", 0) for row in connection.execute(query)}
     ready = [row_id for row_id, at in parked.items() if at <= before or (after is not None and at > after)]
-    for some in chunks(ready, IN_LIST):
+    for some in in_chunks(ready, IN_LIST):
         connection.execute(update(contact).where(contact.c.id.in_(some)).values(parked="", attempts=0, dirty=True))
 
 
 def wake_up(connection: Connection, now: int) -> None:
     """Time alone makes these contacts due: a user's change has been respected long enough, or a refusal may be over."""
-    unpark(connection, now - PATIENCE)
+    unpark_changes(connection, now - PATIENCE)
     connection.execute(update(contact).where(WAKING, contact.c.wake <= now).values(dirty=True, wake=None))
 
 
@@ -476,9 +484,9 @@ def mark_gone(connection: Connection, row_ids: Sequence[int], *, moved: bool = F
     """
     if not moved:
         clear_personal_data(connection, row_ids)
-    for some in chunks(row_ids, IN_LIST):
+    for some in in_chunks(row_ids, IN_LIST):
         connection.execute(update(contact).where(contact.c.id.in_(some)).values(gone=True))
-    outdate(connection, row_ids)
+    mark_dirty(connection, row_ids)
 
 
 def state_counts(connection: Connection, run_id: str) -> dict[str, dict[str, int]]:
@@ -490,7 +498,7 @@ def state_counts(connection: Connection, run_id: str) -> dict[str, dict[str, int
     return counts
 
 
-def pointers(connection: Connection) -> dict[str, str]:
+def read_pointers(connection: Connection) -> dict[str, str]:
     """For each pool the member whose turn it was last."""
     return dict(connection.execute(select(pointer.c.pool, pointer.c.last)).all())
 
@@ -500,6 +508,6 @@ def set_pointers(connection: Connection, pools: Mapping[str, str]) -> None:
     upsert(connection, pointer, [{"pool": pool, "last": last} for pool, last in pools.items()])
 
 
-def attempts(connection: Connection, row_id: int) -> int:
+def count_attempts(connection: Connection, row_id: int) -> int:
     """How often in a row a change to this contact did not go through, or had to be made again."""
     return connection.scalar(select(contact.c.attempts).where(contact.c.id == row_id)) or 0

@@ -9,7 +9,7 @@ from sqlalchemy import Connection, delete, select, update
 
 from crmsync.model import Owner
 from crmsync.store.schema import LIVE, contact, owner
-from crmsync.store.sql import IN_LIST, chunks, upsert
+from crmsync.store.sql import IN_LIST, in_chunks, upsert
 
 
 def save_owners(connection: Connection, crms: Collection[str], owners: Sequence[Owner]) -> None:
@@ -22,7 +22,7 @@ def save_owners(connection: Connection, crms: Collection[str], owners: Sequence[
         connection.execute(delete(owner).where(owner.c.crm == crm, owner.c.id == owner_id))
     for crm in crms:
         left = [each.id for each in owners if each.crm == crm and not each.active and _was_active(before, each)]
-        for some in chunks(left, IN_LIST):
+        for some in in_chunks(left, IN_LIST):
             theirs = contact.c.crm == crm, contact.c.owner.in_(some)
             connection.execute(update(contact).where(LIVE, *theirs).values(dirty=True))
 

@@ -8,9 +8,9 @@ from typing import Any, TypeAlias
 
 from sqlalchemy import Connection, bindparam, delete, func, select, update
 
-from crmsync.identity.matching import MAIL, Marked
+from crmsync.identity.matching import MAIL, Identified
 from crmsync.store.schema import contact, identity, note, person, sheet
-from crmsync.store.sql import IN_LIST, chunks, dump, upsert
+from crmsync.store.sql import IN_LIST, dump_json, in_chunks, upsert
 
 Resolver: TypeAlias = partial[tuple[dict[int, int], set[int]]]
 """Decides who is who: `people.resolve` with the settings that it decides by, as keywords."""
@@ -21,10 +21,10 @@ def refresh_people(connection: Connection, resolve: Resolver) -> None:
 
     When it was decided by other settings the last time, all whom they may concern are dirty.
     """
-    _notice_other_settings(connection, dump(resolve.keywords))
+    _notice_other_settings(connection, dump_json(resolve.keywords))
     dirty = connection.scalars(select(contact.c.id).where(contact.c.dirty).order_by(contact.c.id)).all()
     done: set[int] = set()
-    for some in chunks(dirty, IN_LIST // 2):
+    for some in in_chunks(dirty, IN_LIST // 2):
         group = _joined(connection, {row_id for row_id in some if row_id not in done})
         done |= group
         _assign(connection, group, resolve)
@@ -63,7 +63,7 @@ def _joined(connection: Connection, row_ids: set[int]) -> set[int]:
 
 def read_column(connection: Connection, wanted: Any, where: Any, values: Collection[Any], *conditions: Any) -> set[Any]:
     found: set[Any] = set()
-    for some in chunks(sorted(values), IN_LIST):
+    for some in in_chunks(sorted(values), IN_LIST):
         query = select(wanted).where(where.in_(some), *conditions)
         found |= {value for value in connection.scalars(query) if value is not None}
     return found
@@ -77,7 +77,7 @@ def _assign(
     now: dict[int, tuple[str, int | None, bool]] = {}
     became: dict[int, bool] = {}
     held: dict[int, set[str]] = {}
-    for some in chunks(sorted(row_ids), IN_LIST):
+    for some in in_chunks(sorted(row_ids), IN_LIST):
         query = select(contact.c.id, contact.c.crm, contact.c.person, contact.c.ambiguous)
         query = query.add_columns(contact.c.gone, (contact.c.merged_into + contact.c.converted_into).label("became"))
         for row in connection.execute(query.where(contact.c.id.in_(some))):
@@ -88,7 +88,8 @@ def _assign(
         for row_id, mark in connection.execute(pairs):
             held.setdefault(row_id, set()).add(mark)
     marked = [
-        Marked(row_id, now[row_id][0], frozenset(held.get(row_id, ())), replaced) for row_id, replaced in became.items()
+        Identified(row_id, now[row_id][0], frozenset(held.get(row_id, ())), replaced)
+        for row_id, replaced in became.items()
     ]
     people, unclear = resolve(marked)
     moved = [
@@ -105,7 +106,7 @@ def _assign(
         moved,
     )
     left = {now[row_id][1] for row_id in now} | set(people.values())
-    for some in chunks(sorted(each for each in left if each is not None), IN_LIST):
+    for some in in_chunks(sorted(each for each in left if each is not None), IN_LIST):
         connection.execute(update(contact).where(contact.c.person.in_(some)).values(dirty=True))
         connection.execute(delete(sheet).where(sheet.c.person.in_(some)))
         inhabited = select(contact.c.person).where(contact.c.person.in_(some))

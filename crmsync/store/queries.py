@@ -25,7 +25,7 @@ from crmsync.store.schema import (
     person,
     run,
 )
-from crmsync.store.sql import tuples
+from crmsync.store.sql import plain_rows
 
 NONE = {"account": "", "records": 0, "ambiguous": 0, "parked": 0, "open_changes": 0}
 """What is counted of a CRM, before anything is."""
@@ -161,7 +161,7 @@ def stage_counts(connection: Connection) -> list[tuple[str, str, str, int]]:
     """For each CRM, kind and stage how many records are in it, the most first."""
     it = contact.c
     query = select(it.crm, it.kind, it.stage, func.count()).where(LIVE, it.stage.is_not(None), it.stage != "")
-    found = tuples(connection, query.group_by(it.crm, it.kind, it.stage))
+    found = plain_rows(connection, query.group_by(it.crm, it.kind, it.stage))
     return sorted(((crm, kind, stage, int(many)) for crm, kind, stage, many in found), key=lambda each: -each[3])
 
 
@@ -187,7 +187,7 @@ def _json_value(connection: Connection, column: Any, name: str) -> Any:
     return func.json_extract(column, f"$.{name}")
 
 
-class Refusal(NamedTuple):
+class RecordRefusal(NamedTuple):
     """A record that a CRM did not take as it was planned: which fields, and what it said of them."""
 
     crm: str
@@ -198,7 +198,7 @@ class Refusal(NamedTuple):
     fields: Collection[str]
 
 
-def refused_records(connection: Connection) -> Iterator[Refusal]:
+def refused_records(connection: Connection) -> Iterator[RecordRefusal]:
     """The records on hold: what the CRM will not take of them, by its last words."""
     last = (
         select(change.c.refused)
@@ -208,14 +208,14 @@ def refused_records(connection: Connection) -> Iterator[Refusal]:
     )
     it = contact.c
     query = select(it.crm, it.kind, it.ref_id, it.name, it.emails, it.parked, last.scalar_subquery()).where(PARKED)
-    for crm, kind, ref_id, name, emails, parked, refused in tuples(connection, query.order_by(it.id)):
+    for crm, kind, ref_id, name, emails, parked, refused in plain_rows(connection, query.order_by(it.id)):
         told = orjson.loads(parked)
         reasons = _reasons(told.get("reason", ""), orjson.loads(refused or "{}"))
         state = REJECTED if told.get("whole", True) else PARTLY
-        yield Refusal(crm, state, f"{crm}:{kind}:{ref_id}", _called(name, emails), reasons, told["after"])
+        yield RecordRefusal(crm, state, f"{crm}:{kind}:{ref_id}", _called(name, emails), reasons, told["after"])
 
 
-def refused_changes(connection: Connection, run_id: str) -> Iterator[Refusal]:
+def refused_changes(connection: Connection, run_id: str) -> Iterator[RecordRefusal]:
     """The changes of a run that did not go through as they were planned."""
     it = change.c
     query = (
@@ -224,10 +224,10 @@ def refused_changes(connection: Connection, run_id: str) -> Iterator[Refusal]:
         .where(it.run == run_id, it.state.in_((REJECTED, PARTLY, EDITED, UNKNOWN)))
         .order_by(it.id)
     )
-    for crm, kind, ref_id, state, reason, refused, name, emails in tuples(connection, query):
+    for crm, kind, ref_id, state, reason, refused, name, emails in plain_rows(connection, query):
         fields = orjson.loads(refused)
         called = _called(name or "", emails or "[]")
-        yield Refusal(crm, state, f"{crm}:{kind}:{ref_id}", called, _reasons(reason, fields), fields)
+        yield RecordRefusal(crm, state, f"{crm}:{kind}:{ref_id}", called, _reasons(reason, fields), fields)
 
 
 def _reasons(reason: str, refused: Mapping[str, str]) -> Collection[str]:
@@ -240,7 +240,7 @@ def _called(name: str, emails: str) -> str:
     return str((orjson.loads(emails) or [name])[0] or name)
 
 
-def owners_of(connection: Connection, wanted: Collection[tuple[str, str]]) -> dict[tuple[str, str], dict[str, str]]:
+def find_owners(connection: Connection, wanted: Collection[tuple[str, str]]) -> dict[tuple[str, str], dict[str, str]]:
     """The e-mail address and name of some owners, by CRM and id, as far as they are known."""
     query = select(owner.c.crm, owner.c.id, owner.c.email, owner.c.name).where(
         owner.c.id.in_([owner_id for _crm, owner_id in wanted])

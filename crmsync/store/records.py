@@ -10,7 +10,7 @@ from sqlalchemy import Connection, delete, select, update
 from crmsync.identity.matching import MAIL
 from crmsync.model import Ref
 from crmsync.store.schema import alias, contact, identity, sheet
-from crmsync.store.sql import IN_LIST, chunks, upsert
+from crmsync.store.sql import IN_LIST, in_chunks, upsert
 
 
 def rows_by_ref(connection: Connection, refs: Iterable[Ref]) -> dict[Ref, dict[str, Any]]:
@@ -42,7 +42,7 @@ def _by_kind(refs: Iterable[Ref]) -> Iterable[tuple[str, str, list[str]]]:
     for ref in refs:
         grouped.setdefault((ref.crm, ref.kind), []).append(ref.id)
     for (crm, kind), ids in grouped.items():
-        for some in chunks(ids, IN_LIST):
+        for some in in_chunks(ids, IN_LIST):
             yield crm, kind, some
 
 
@@ -57,7 +57,7 @@ def save_identity_keys(connection: Connection, now: Mapping[int, set[str]]) -> N
     They may have been several people because of it, and would not be found by an address that is no longer there.
     """
     lost: set[str] = set()
-    for some in chunks(now, IN_LIST):
+    for some in in_chunks(now, IN_LIST):
         pairs = connection.execute(select(identity.c.contact, identity.c.mark).where(identity.c.contact.in_(some)))
         lost |= {mark for row_id, mark in pairs if mark.startswith(MAIL) and mark not in now[row_id]}
         connection.execute(delete(identity).where(identity.c.contact.in_(some)))
@@ -66,24 +66,24 @@ def save_identity_keys(connection: Connection, now: Mapping[int, set[str]]) -> N
         identity,
         [{"contact": row_id, "mark": mark} for row_id, theirs in now.items() for mark in sorted(theirs)],
     )
-    for marks_ in chunks(sorted(lost), IN_LIST):
+    for marks_ in in_chunks(sorted(lost), IN_LIST):
         sharing = select(identity.c.contact).where(identity.c.mark.in_(marks_))
         connection.execute(update(contact).where(contact.c.id.in_(sharing)).values(dirty=True))
 
 
-def outdate(connection: Connection, row_ids: Sequence[int], *, edited: bool = False) -> None:
+def mark_dirty(connection: Connection, row_ids: Sequence[int], *, edited: bool = False) -> None:
     """Something changed about these contacts: they are dirty, and the sheets of their people hold no more.
 
     It is `edited` where somebody took something away that a score rests on.
     """
     values = {"dirty": True, "edited": True} if edited else {"dirty": True}
-    for some in chunks(row_ids, IN_LIST):
+    for some in in_chunks(row_ids, IN_LIST):
         connection.execute(update(contact).where(contact.c.id.in_(some)).values(values))
-    drop_sheets(connection, row_ids)
+    drop_score_inputs(connection, row_ids)
 
 
-def drop_sheets(connection: Connection, row_ids: Sequence[int]) -> None:
+def drop_score_inputs(connection: Connection, row_ids: Sequence[int]) -> None:
     """What scoring reads of the people of these contacts has to be read from their records anew."""
-    for some in chunks(row_ids, IN_LIST):
+    for some in in_chunks(row_ids, IN_LIST):
         theirs = select(contact.c.person).where(contact.c.id.in_(some))
         connection.execute(delete(sheet).where(sheet.c.person.in_(theirs)))

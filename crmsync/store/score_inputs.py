@@ -10,11 +10,11 @@ import orjson
 from numpy.typing import NDArray
 from sqlalchemy import Connection, Text, case, cast, func, or_, select
 
-from crmsync.columns import Columns, Fact, renumbered
+from crmsync.columns import Columns, Fact, renumber_facts
 from crmsync.identity.duplicates import once_per_person
 from crmsync.model import Scalar
 from crmsync.store.schema import LIVE, activity, contact, fact, sheet
-from crmsync.store.sql import IN_LIST, around, chunks, tuples, upsert
+from crmsync.store.sql import IN_LIST, id_range, in_chunks, plain_rows, upsert
 
 Facts = MutableMapping[int, Fact]
 """Distinct activities by id: what was read of them so far."""
@@ -34,7 +34,7 @@ def _hashable(value: Any) -> Any:
     return tuple(value) if isinstance(value, list) else value
 
 
-def columns(
+def read_columns(
     connection: Connection,
     people: Sequence[int],
     fields: Sequence[str],
@@ -56,7 +56,7 @@ def columns(
     texts, events = _sheets(connection, ids, fields, precedence, facts, keep)
     flat = np.frombuffer(b"".join(events), dtype="<u4").reshape(-1, 2)
     counts = np.fromiter(map(len, events), np.int64, len(events)) // 8
-    used, fact_of = renumbered(flat[:, 1])
+    used, fact_of = renumber_facts(flat[:, 1])
     _learn(connection, facts, used)
     return Columns(
         people=ids,
@@ -82,7 +82,7 @@ def _learn(connection: Connection, facts: Facts, ids: Collection[int]) -> None:
     """Read the facts of these ids that were not read before."""
     missing = [each for each in ids if each not in facts]
     if missing:
-        facts.update(_facts(connection, select(fact).where(around(fact.c.id, missing))))
+        facts.update(_facts(connection, select(fact).where(id_range(fact.c.id, missing))))
 
 
 def _sheets(
@@ -96,12 +96,12 @@ def _sheets(
     """For each of these people the values as in `_merged` and the packed activities; made where no sheet is there."""
     made_for = f"{','.join(precedence)}: {','.join(fields)}"
     query = select(sheet.c.person, sheet.c.known, sheet.c.events).where(
-        around(sheet.c.person, people.tolist()), sheet.c.made_for == made_for
+        id_range(sheet.c.person, people.tolist()), sheet.c.made_for == made_for
     )
     ids: list[int] = []
     texts: list[str] = []
     events: list[bytes] = []
-    for person, known, packed in tuples(connection, query.order_by(sheet.c.person)):
+    for person, known, packed in plain_rows(connection, query.order_by(sheet.c.person)):
         ids.append(person)
         texts.append(known)
         events.append(packed)
@@ -156,8 +156,8 @@ def _records(connection: Connection, people: NDArray[np.int64], precedence: Sequ
     crms = case({crm: place for place, crm in enumerate(precedence)}, value=it.crm, else_=len(precedence))
     rank = 2 * crms + case((it.kind == "contact", 0), else_=1)
     query = select(it.id, it.person, case((LIVE, 0), else_=1), it.fields, it.emails, it.stage, rank, it.ref_id)
-    query = query.where(around(it.person, people.tolist()), it.known, or_(~it.gone, it.merged_into != ""))
-    found = list(tuples(connection, query))
+    query = query.where(id_range(it.person, people.tolist()), it.known, or_(~it.gone, it.merged_into != ""))
+    found = list(plain_rows(connection, query))
     ids, person, replaced, fields, emails, stages, ranks, refs = zip(*found, strict=True) if found else ((),) * 8
     persons = np.array(person, dtype=np.int64)
     order = np.lexsort((_oldness(persons, refs), ranks, replaced, persons))
@@ -221,8 +221,8 @@ def _activities(connection: Connection, record_ids: NDArray[np.int64]) -> tuple[
     event = cast(activity.c.at * WIDE + activity.c.fact, Text)
     together = select(activity.c.contact, func.count(), func.aggregate_strings(event, ",")).group_by(activity.c.contact)
     wanted = set(record_ids.tolist())
-    for some in chunks(sorted(wanted), IN_LIST):
-        for row_id, count, text in tuples(connection, together.where(around(activity.c.contact, some))):
+    for some in in_chunks(sorted(wanted), IN_LIST):
+        for row_id, count, text in plain_rows(connection, together.where(id_range(activity.c.contact, some))):
             if row_id in wanted:
                 ids.append(row_id)
                 counts.append(count)

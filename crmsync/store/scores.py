@@ -13,7 +13,7 @@ from sqlalchemy import Connection, bindparam, case, func, or_, select, union, up
 from crmsync.model import Holding, Ref, Scalar
 from crmsync.store.people import read_column
 from crmsync.store.schema import LIVE, SCORED, UNOWNED, activity, contact, person
-from crmsync.store.sql import IN_LIST, around, chunks, dump, tuples, upsert
+from crmsync.store.sql import IN_LIST, dump_json, id_range, in_chunks, plain_rows, upsert
 
 PEOPLE_AT_ONCE = 100_000
 """People scored in one go: bounds memory, and each distinct title is read once in so many people."""
@@ -52,7 +52,7 @@ class StoredScore(NamedTuple):
 def known_scores(connection: Connection, people: Sequence[int]) -> dict[int, StoredScore]:
     """The last score of each of these people (ascending) who has one."""
     query = select(person.c.id, person.c.band, person.c.lines, person.c.was, person.c.due, person.c.plan)
-    return {row[0]: StoredScore(*row[1:]) for row in tuples(connection, query.where(around(person.c.id, people)))}
+    return {row[0]: StoredScore(*row[1:]) for row in plain_rows(connection, query.where(id_range(person.c.id, people)))}
 
 
 def dirty_people(connection: Connection, crms: Sequence[str]) -> set[int]:
@@ -70,7 +70,7 @@ def contacts_of(connection: Connection, people: Collection[int], crm: str | None
 def crms_of(connection: Connection, people: Collection[int]) -> dict[int, set[str]]:
     """For each of these people the CRMs in which they have a live record."""
     found: dict[int, set[str]] = {}
-    for some in chunks(sorted(people), IN_LIST):
+    for some in in_chunks(sorted(people), IN_LIST):
         query = select(contact.c.person, contact.c.crm).where(LIVE, contact.c.person.in_(some)).distinct()
         for person_id, crm in connection.execute(query):
             found.setdefault(person_id, set()).add(crm)
@@ -92,7 +92,7 @@ def set_model(connection: Connection, first: int, last: int, model: str, plan: s
 
 def save_scores(connection: Connection, rows: list[dict[str, Any]], before: Mapping[int, StoredScore]) -> None:
     """Store what the people scored; all columns but `was` are given, `lines` as JSON text."""
-    for some in chunks(rows, IN_LIST):
+    for some in in_chunks(rows, IN_LIST):
         upsert(connection, person, [{**row, "was": _was(before.get(row["id"]), row["lines"])} for row in some])
 
 
@@ -108,7 +108,7 @@ def live_contacts(connection: Connection, people: Sequence[int]) -> list[Holding
     query = (
         select(it.id, it.crm, it.kind, it.ref_id, it.person, it.grouped, it.stage, it.owner)
         .add_columns(it.current, it.base, it.leases, it.parked, it.attempts)
-        .where(LIVE, around(it.person, people))
+        .where(LIVE, id_range(it.person, people))
         .order_by(it.person, it.crm, it.kind, it.ref_id)
     )
     return [
@@ -117,7 +117,7 @@ def live_contacts(connection: Connection, people: Sequence[int]) -> list[Holding
             _loaded(current), _loaded(base), _loaded(leases), _loaded(parked), attempts,
         )
         for row_id, crm, kind, ref_id, person_id, group, stage, owner, current, base, leases, parked, attempts
-        in tuples(connection, query)
+        in plain_rows(connection, query)
     ]  # fmt: skip
 
 
@@ -140,12 +140,16 @@ def clear_dirty(
     connection.execute(
         update(contact).where(contact.c.dirty, contact.c.crm.in_(crms)).values(dirty=False, edited=False)
     )
-    for some in chunks(sorted(undecided), IN_LIST):
+    for some in in_chunks(sorted(undecided), IN_LIST):
         connection.execute(update(contact).where(contact.c.id.in_(some)).values(dirty=True))
-    for some in chunks(sorted(edited), IN_LIST):
+    for some in in_chunks(sorted(edited), IN_LIST):
         connection.execute(update(contact).where(contact.c.id.in_(some)).values(edited=True))
     rows = [
-        {"row_id": row_id, "now": dump({name: dict(lease) for name, lease in each.leases.items()}), "then": each.wake}
+        {
+            "row_id": row_id,
+            "now": dump_json({name: dict(lease) for name, lease in each.leases.items()}),
+            "then": each.wake,
+        }
         for row_id, each in overrides.items()
     ]
     if rows:
@@ -155,7 +159,7 @@ def clear_dirty(
 
 def make_dirty(connection: Connection, row_ids: Sequence[int]) -> None:
     """These contacts are planned for again in the next run."""
-    for some in chunks(row_ids, IN_LIST):
+    for some in in_chunks(row_ids, IN_LIST):
         connection.execute(update(contact).where(contact.c.id.in_(some)).values(dirty=True))
 
 
@@ -181,7 +185,7 @@ def spread_edits(connection: Connection, crms: Collection[str]) -> None:
 
 def edited_contacts(connection: Connection, people: Sequence[int]) -> set[int]:
     """The records (row ids) of these people (ascending) for which an edit was not planned for yet."""
-    query = select(contact.c.id).where(contact.c.edited, around(contact.c.person, people))
+    query = select(contact.c.id).where(contact.c.edited, id_range(contact.c.person, people))
     return set(connection.scalars(query))
 
 

@@ -19,14 +19,14 @@ IN_LIST = 5_000
 T = TypeVar("T")
 
 
-def chunks(items: Iterable[T], size: int) -> Iterable[list[T]]:
+def in_chunks(items: Iterable[T], size: int) -> Iterable[list[T]]:
     """The items in lists of at most `size`."""
     iterator = iter(items)
     while chunk := list(islice(iterator, size)):
         yield chunk
 
 
-def dump(value: Any) -> str:
+def dump_json(value: Any) -> str:
     """JSON with sorted keys: equal values are equal texts."""
     return orjson.dumps(value, option=orjson.OPT_SORT_KEYS).decode()
 
@@ -60,14 +60,14 @@ def upsert(connection: Connection, table: Table, rows: list[dict[str, Any]]) -> 
     connection.execute(statement, rows)
 
 
-def around(column: Any, ids: Sequence[int]) -> Any:
+def id_range(column: Any, ids: Sequence[int]) -> Any:
     """A condition that finds at least these ids (ascending): a range, many times cheaper, where they lie close."""
     if ids and (ids[-1] - ids[0] < 4 * len(ids) or len(ids) > LONGEST_LIST):
         return column.between(ids[0], ids[-1])
     return column.in_(ids)
 
 
-def tuples(connection: Connection, query: Any) -> Iterator[tuple[Any, ...]]:
+def plain_rows(connection: Connection, query: Any) -> Iterator[tuple[Any, ...]]:
     """The rows of a query as the driver gives them, for those that come by the million: numbers, texts and bytes only.
 
     SQLAlchemy's own rows take longer to make than SQLite takes to find them.

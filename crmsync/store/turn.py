@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from sqlalchemy import Connection, select
 
-from crmsync.elapsed import elapsed
+from crmsync.elapsed import seconds_elapsed
 from crmsync.errors import LostLock
 from crmsync.store import schema
 from crmsync.store.lock import Lock
@@ -26,10 +26,10 @@ class Turn:
         The answer is believed for a sixth of the lease, which leaves five for the longest request that it allows.
         """
         for _ in range(CONFIRMATIONS):
-            asked = elapsed()
+            asked = seconds_elapsed()
             if self._lost or not self._lock.is_held():
                 break
-            if elapsed() - asked <= self._lease / 6:
+            if seconds_elapsed() - asked <= self._lease / 6:
                 return True
         self._lost = True
         return False

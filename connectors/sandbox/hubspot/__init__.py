@@ -1,6 +1,6 @@
 """The sandbox's HubSpot: one portal with its records, its odd rules and its limits, behind HubSpot's own paths."""
 
-from connectors.sandbox.hubspot.portal import Portal
-from connectors.sandbox.hubspot.state import Switches
+from connectors.sandbox.hubspot.portal import SandboxPortal
+from connectors.sandbox.hubspot.state import PortalSwitches
 
-__all__ = ["Portal", "Switches"]
+__all__ = ["PortalSwitches", "SandboxPortal"]

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import get_args
 
-from connectors.sandbox.hubspot.records import Record
-from connectors.sandbox.hubspot.state import PORTAL_ID, State
+from connectors.sandbox.hubspot.records import StoredRecord
+from connectors.sandbox.hubspot.state import PORTAL_ID, PortalState
 from connectors.sandbox.hubspot.tracking import VISITED, About, FormType
 from connectors.sandbox.hubspot.wire import instant, iso
 
@@ -27,7 +27,9 @@ _SENDING = {
 }
 
 
-def record(state: State, contact: Record, kind: str, at: int, about: About, known_at: int) -> Values:
+def record_activity(
+    state: PortalState, contact: StoredRecord, kind: str, at: int, about: About, known_at: int
+) -> Values:
     """Keep a happening of a contact, and return the contact's properties that follow from it.
 
     `at` is when it happened and `known_at` when HubSpot came to know, both in epoch milliseconds.
@@ -38,29 +40,29 @@ def record(state: State, contact: Record, kind: str, at: int, about: About, know
     return keep(state, contact, kind, at, about, known_at)
 
 
-def _counted(contact: Record, name: str) -> str:
+def _counted(contact: StoredRecord, name: str) -> str:
     return str(int(contact.properties.get(name, "0")) + 1)
 
 
-def _later(contact: Record, name: str, at: int) -> Values:
+def _later(contact: StoredRecord, name: str, at: int) -> Values:
     """A last-time property, unless it is later already."""
     text = iso(at)
     return {name: text} if text > contact.properties.get(name, "") else {}
 
 
-def _earlier(contact: Record, name: str, at: int) -> Values:
+def _earlier(contact: StoredRecord, name: str, at: int) -> Values:
     """A first-time property, unless it is earlier already."""
     text, kept = iso(at), contact.properties.get(name)
     return {name: text} if kept is None or text < kept else {}
 
 
-def _custom_event(state: State, contact: Record, kind: str, at: int, about: About) -> Values:
+def _custom_event(state: PortalState, contact: StoredRecord, kind: str, at: int, about: About) -> Values:
     """Webinars, events, downloads and whatever else is a custom event of the portal."""
     state.tracking.occurred(f"pe{PORTAL_ID}_{kind}", contact.id, at, about)
     return {"hs_analytics_num_event_completions": _counted(contact, "hs_analytics_num_event_completions")}
 
 
-def _page(state: State, contact: Record, kind: str, at: int, about: About, known_at: int) -> Values:
+def _page(state: PortalState, contact: StoredRecord, kind: str, at: int, about: About, known_at: int) -> Values:
     state.tracking.occurred(VISITED, contact.id, at, about)
     last = _later(contact, "hs_analytics_last_timestamp", at)
     visit = _visited(contact, at) if last else {}
@@ -73,7 +75,7 @@ def _page(state: State, contact: Record, kind: str, at: int, about: About, known
     }
 
 
-def _visited(contact: Record, at: int) -> Values:
+def _visited(contact: StoredRecord, at: int) -> Values:
     """A page half an hour after the last one begins a new visit."""
     previous = instant(contact.properties.get("hs_analytics_last_timestamp", ""))
     if previous is not None and at - previous < 1_800_000:
@@ -82,7 +84,7 @@ def _visited(contact: Record, at: int) -> Values:
     return {"hs_analytics_num_visits": visits, "hs_analytics_last_visit_timestamp": iso(at)}
 
 
-def _form(state: State, contact: Record, kind: str, at: int, about: About, known_at: int) -> Values:
+def _form(state: PortalState, contact: StoredRecord, kind: str, at: int, about: About, known_at: int) -> Values:
     name = str(about.get("form", "Form"))
     form = state.tracking.form(name, at, _form_type(str(about.get("form_type", "")), name))
     names = ("email", "firstname", "lastname", "company")
@@ -112,7 +114,7 @@ def _form_type(said: str, name: str) -> FormType:
     )
 
 
-def _mail(state: State, contact: Record, kind: str, at: int, about: About, known_at: int) -> Values:
+def _mail(state: PortalState, contact: StoredRecord, kind: str, at: int, about: About, known_at: int) -> Values:
     """An e-mail that was sent, opened or clicked: a salesperson's where it has no campaign, else marketing's."""
     if not about.get("campaign"):
         return _sales_mail(state, contact, kind, at, about, known_at)
@@ -131,7 +133,7 @@ def _mail(state: State, contact: Record, kind: str, at: int, about: About, known
     }
 
 
-def _unanswered(contact: Record, kind: str) -> Values:
+def _unanswered(contact: StoredRecord, kind: str) -> Values:
     name = "hs_email_sends_since_last_engagement"
     return {name: _counted(contact, name) if kind == "email_sent" else "0"}
 
@@ -140,7 +142,7 @@ def _mail_name(about: About) -> str:
     return f"{about['campaign']}: {about.get('subject', '')}"
 
 
-def _sales_mail(state: State, contact: Record, kind: str, at: int, about: About, known_at: int) -> Values:
+def _sales_mail(state: PortalState, contact: StoredRecord, kind: str, at: int, about: About, known_at: int) -> Values:
     if kind == "email_sent":
         values = _email_values(contact, "EMAIL", at, about)
         _engagement(state, contact, "emails", values, known_at)
@@ -156,7 +158,7 @@ def _sales_mail(state: State, contact: Record, kind: str, at: int, about: About,
     return _later(contact, f"hs_sales_email_last_{word}", at)
 
 
-def _email_values(contact: Record, direction: str, at: int, about: About) -> Values:
+def _email_values(contact: StoredRecord, direction: str, at: int, about: About) -> Values:
     rep, person = "sales@ourproduct.example", contact.properties.get("email", "")
     sender, recipient = (rep, person) if direction == "EMAIL" else (person, rep)
     return {
@@ -169,7 +171,7 @@ def _email_values(contact: Record, direction: str, at: int, about: About) -> Val
     }
 
 
-def _contacted(contact: Record, at: int) -> Values:
+def _contacted(contact: StoredRecord, at: int) -> Values:
     return {
         "num_contacted_notes": _counted(contact, "num_contacted_notes"),
         **_noted(contact, at),
@@ -177,11 +179,11 @@ def _contacted(contact: Record, at: int) -> Values:
     }
 
 
-def _noted(contact: Record, at: int) -> Values:
+def _noted(contact: StoredRecord, at: int) -> Values:
     return {"num_notes": _counted(contact, "num_notes"), **_later(contact, "notes_last_updated", at)}
 
 
-def _reply(state: State, contact: Record, kind: str, at: int, about: About, known_at: int) -> Values:
+def _reply(state: PortalState, contact: StoredRecord, kind: str, at: int, about: About, known_at: int) -> Values:
     _engagement(state, contact, "emails", _email_values(contact, "INCOMING_EMAIL", at, about), known_at)
     return {
         "hs_email_replied": _counted(contact, "hs_email_replied"),
@@ -191,7 +193,7 @@ def _reply(state: State, contact: Record, kind: str, at: int, about: About, know
     }
 
 
-def _bounce(state: State, contact: Record, kind: str, at: int, about: About, known_at: int) -> Values:
+def _bounce(state: PortalState, contact: StoredRecord, kind: str, at: int, about: About, known_at: int) -> Values:
     state.tracking.emailed(
         "BOUNCE", contact.properties.get("email", ""), at, f"{about.get('campaign', '')}: {about.get('subject', '')}"
     )
@@ -203,13 +205,13 @@ def _bounce(state: State, contact: Record, kind: str, at: int, about: About, kno
     }
 
 
-def _unsubscribe(state: State, contact: Record, kind: str, at: int, about: About, known_at: int) -> Values:
+def _unsubscribe(state: PortalState, contact: StoredRecord, kind: str, at: int, about: About, known_at: int) -> Values:
     name = f"{about.get('campaign', '')}: {about.get('subject', '')}"
     state.tracking.emailed("STATUSCHANGE", contact.properties.get("email", ""), at, name)
     return {"hs_email_optout": "true"}
 
 
-def _meeting(state: State, contact: Record, kind: str, at: int, about: About, known_at: int) -> Values:
+def _meeting(state: PortalState, contact: StoredRecord, kind: str, at: int, about: About, known_at: int) -> Values:
     outcome = str(about.get("outcome", "COMPLETED" if kind == "meeting_held" else "SCHEDULED"))
     values = {
         "hs_meeting_title": str(about.get("subject", "")),
@@ -223,7 +225,7 @@ def _meeting(state: State, contact: Record, kind: str, at: int, about: About, kn
     return {**booked, **_later(contact, "hs_latest_meeting_activity", at), **_noted(contact, min(at, known_at))}
 
 
-def _call(state: State, contact: Record, kind: str, at: int, about: About, known_at: int) -> Values:
+def _call(state: PortalState, contact: StoredRecord, kind: str, at: int, about: About, known_at: int) -> Values:
     outcome = str(about.get("outcome", "CONNECTED"))
     values = {
         "hs_call_title": str(about.get("subject", "")),
@@ -237,7 +239,7 @@ def _call(state: State, contact: Record, kind: str, at: int, about: About, known
     return _contacted(contact, at)
 
 
-def _task(state: State, contact: Record, kind: str, at: int, about: About, known_at: int) -> Values:
+def _task(state: PortalState, contact: StoredRecord, kind: str, at: int, about: About, known_at: int) -> Values:
     values = {
         "hs_task_subject": str(about.get("subject", "")),
         "hs_task_status": "COMPLETED",
@@ -249,13 +251,15 @@ def _task(state: State, contact: Record, kind: str, at: int, about: About, known
     return _noted(contact, at)
 
 
-def _note(state: State, contact: Record, kind: str, at: int, about: About, known_at: int) -> Values:
+def _note(state: PortalState, contact: StoredRecord, kind: str, at: int, about: About, known_at: int) -> Values:
     body = str(about.get("subject") or about.get("body") or "")
     _engagement(state, contact, "notes", {"hs_note_body": body, "hs_timestamp": iso(at)}, known_at)
     return _noted(contact, at)
 
 
-def _engagement(state: State, contact: Record, type_name: str, values: Values, known_at: int) -> Record:
+def _engagement(
+    state: PortalState, contact: StoredRecord, type_name: str, values: Values, known_at: int
+) -> StoredRecord:
     """An activity on the contact's timeline."""
     owner = contact.properties.get("hubspot_owner_id", "")
     made = state.make(type_name, {**values, "hubspot_owner_id": owner}, known_at, "CRM_UI")
@@ -263,7 +267,7 @@ def _engagement(state: State, contact: Record, type_name: str, values: Values, k
     return made
 
 
-Keeper = Callable[[State, Record, str, int, About, int], Values]
+Keeper = Callable[[PortalState, StoredRecord, str, int, About, int], Values]
 
 _KEEPERS: dict[str, Keeper] = {
     "page_viewed": _page,

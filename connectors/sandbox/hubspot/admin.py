@@ -7,14 +7,14 @@ from datetime import timedelta
 from zoneinfo import ZoneInfo
 
 from connectors.sandbox.hubspot.batches import batch_reply
-from connectors.sandbox.hubspot.catalog import option
-from connectors.sandbox.hubspot.records import Records
-from connectors.sandbox.hubspot.state import Owner, State
+from connectors.sandbox.hubspot.catalog import option_of
+from connectors.sandbox.hubspot.records import RecordTable
+from connectors.sandbox.hubspot.state import PortalOwner, PortalState
 from connectors.sandbox.hubspot.wire import (
     EPOCH,
-    Call,
+    HubspotCall,
+    HubspotRefusal,
     Json,
-    Refusal,
     Reply,
     bad_request,
     error,
@@ -44,7 +44,7 @@ _NAME = re.compile(r"[a-z][a-z0-9_]*")
 # --- properties ------------------------------------------------------------------------------------------------------
 
 
-def properties(state: State, call: Call) -> Json:
+def list_properties(state: PortalState, call: HubspotCall) -> Json:
     """`GET …/properties/{type}`."""
     schema = state.records_of(call.params["type"]).schema
     found = schema.archived if call.flag("archived") else schema.known
@@ -55,7 +55,7 @@ def _property_json(definition: Json, archived: bool = False) -> Json:
     return definition | {"archived": archived}
 
 
-def property_(state: State, call: Call) -> Json:
+def property_(state: PortalState, call: HubspotCall) -> Json:
     """`GET …/properties/{type}/{name}`."""
     schema = state.records_of(call.params["type"]).schema
     archived = call.flag("archived")
@@ -65,23 +65,23 @@ def property_(state: State, call: Call) -> Json:
     return _property_json(found, archived)
 
 
-def create_property(state: State, call: Call) -> Reply:
+def create_property(state: PortalState, call: HubspotCall) -> Reply:
     """`POST …/properties/{type}`."""
     records = state.records_of(call.params["type"])
     problem, status = _problem_with(state, records, call.json())
     if problem:
-        raise Refusal(status, problem | error(problem["message"], problem["category"]))
+        raise HubspotRefusal(status, problem | error(problem["message"], problem["category"]))
     return Reply(201, _property_json(_new_property(records, call.json(), call.now)))
 
 
-def create_properties(state: State, call: Call) -> Reply:
+def create_properties(state: PortalState, call: HubspotCall) -> Reply:
     """`POST …/properties/{type}/batch/create`: those that exist are errors, the others are made."""
     records = state.records_of(call.params["type"])
     results, errors = [], []
     for each in call.json().get("inputs") or []:
         problem, status = _problem_with(state, records, each)
         if problem and status != 409:
-            raise Refusal(status, problem | error(problem["message"], problem["category"]))
+            raise HubspotRefusal(status, problem | error(problem["message"], problem["category"]))
         if problem:
             errors.append(problem)
         else:
@@ -89,7 +89,7 @@ def create_properties(state: State, call: Call) -> Reply:
     return batch_reply(state, call, results, errors, 201)
 
 
-def read_properties(state: State, call: Call) -> Reply:
+def read_properties(state: PortalState, call: HubspotCall) -> Reply:
     """`POST …/properties/{type}/batch/read`."""
     schema, body = state.records_of(call.params["type"]).schema, call.json()
     kept = schema.archived if body.get("archived") else schema.known
@@ -103,7 +103,7 @@ def _refused(category: str, message: str, **context: list[str]) -> Json:
     return {"status": "error", "category": category, "message": message, "context": context}
 
 
-def _problem_with(state: State, records: Records, wanted: Json) -> tuple[Json | None, int]:
+def _problem_with(state: PortalState, records: RecordTable, wanted: Json) -> tuple[Json | None, int]:
     """What is wrong with a property somebody wants, and the status that says so."""
     lacking = [name for name in ("name", "label", "type", "fieldType", "groupName") if not wanted.get(name)]
     if lacking:
@@ -120,7 +120,7 @@ def _problem_with(state: State, records: Records, wanted: Json) -> tuple[Json | 
     return None, 201
 
 
-def _bad_definition(records: Records, wanted: Json) -> str:
+def _bad_definition(records: RecordTable, wanted: Json) -> str:
     kind, field_type = wanted["type"], wanted["fieldType"]
     if not _NAME.fullmatch(wanted["name"]):
         return f"Property name {wanted['name']} is not valid: use lower case letters, digits and underscores."
@@ -135,13 +135,13 @@ def _bad_definition(records: Records, wanted: Json) -> str:
 
 def _options(wanted: list[Json]) -> list[Json]:
     return [
-        option(str(each["value"]), str(each["label"]), each.get("displayOrder", -1))
+        option_of(str(each["value"]), str(each["label"]), each.get("displayOrder", -1))
         | {"hidden": bool(each.get("hidden")), "description": each.get("description", "")}
         for each in wanted
     ]
 
 
-def _new_property(records: Records, wanted: Json, at: int) -> Json:
+def _new_property(records: RecordTable, wanted: Json, at: int) -> Json:
     definition: Json = {
         "updatedAt": iso(at),
         "createdAt": iso(at),
@@ -173,7 +173,7 @@ def _new_property(records: Records, wanted: Json, at: int) -> Json:
     return definition
 
 
-def update_property(state: State, call: Call) -> Json:
+def update_property(state: PortalState, call: HubspotCall) -> Json:
     """`PATCH …/properties/{type}/{name}`: its label, options, group and the like; name and uniqueness stay."""
     records, name, wanted = state.records_of(call.params["type"]), call.params["name"], call.json()
     found = records.schema.known.get(name)
@@ -193,7 +193,7 @@ def update_property(state: State, call: Call) -> Json:
     return _property_json(merged)
 
 
-def archive_property(state: State, call: Call) -> Reply:
+def archive_property(state: PortalState, call: HubspotCall) -> Reply:
     """`DELETE …/properties/{type}/{name}`."""
     records, name = state.records_of(call.params["type"]), call.params["name"]
     if name in records.schema.known:
@@ -203,7 +203,7 @@ def archive_property(state: State, call: Call) -> Reply:
     return Reply(204)
 
 
-def archive_properties(state: State, call: Call) -> Reply:
+def archive_properties(state: PortalState, call: HubspotCall) -> Reply:
     """`POST …/properties/{type}/batch/archive`."""
     schema = state.records_of(call.params["type"]).schema
     for name in [str(each.get("name")) for each in call.json().get("inputs") or []]:
@@ -215,12 +215,12 @@ def archive_properties(state: State, call: Call) -> Reply:
 # --- groups ----------------------------------------------------------------------------------------------------------
 
 
-def groups(state: State, call: Call) -> Json:
+def list_groups(state: PortalState, call: HubspotCall) -> Json:
     """`GET …/properties/{type}/groups`."""
     return {"results": list(state.records_of(call.params["type"]).schema.groups.values())}
 
 
-def group(state: State, call: Call) -> Json:
+def show_group(state: PortalState, call: HubspotCall) -> Json:
     """`GET …/properties/{type}/groups/{name}`."""
     found: Json | None = state.records_of(call.params["type"]).schema.groups.get(call.params["name"])
     if found is None:
@@ -228,7 +228,7 @@ def group(state: State, call: Call) -> Json:
     return found
 
 
-def create_group(state: State, call: Call) -> Reply:
+def create_group(state: PortalState, call: HubspotCall) -> Reply:
     """`POST …/properties/{type}/groups`."""
     kept, wanted = state.records_of(call.params["type"]).schema.groups, call.json()
     name = wanted.get("name")
@@ -236,20 +236,20 @@ def create_group(state: State, call: Call) -> Reply:
         raise bad_request("Some required fields were not set: [name, label]")
     if name in kept:
         message = f"A property group named '{name}' already exists."
-        raise Refusal(409, error(message, "OBJECT_ALREADY_EXISTS", context={"name": [name]}))
+        raise HubspotRefusal(409, error(message, "OBJECT_ALREADY_EXISTS", context={"name": [name]}))
     order = wanted.get("displayOrder", -1)
     kept[name] = {"name": name, "label": wanted["label"], "displayOrder": order, "archived": False}
     return Reply(201, kept[name])
 
 
-def update_group(state: State, call: Call) -> Json:
+def update_group(state: PortalState, call: HubspotCall) -> Json:
     """`PATCH …/properties/{type}/groups/{name}`."""
-    found = group(state, call)
+    found = show_group(state, call)
     found |= {key: value for key, value in call.json().items() if key in ("label", "displayOrder")}
     return found
 
 
-def archive_group(state: State, call: Call) -> Reply:
+def archive_group(state: PortalState, call: HubspotCall) -> Reply:
     """`DELETE …/properties/{type}/groups/{name}`."""
     schema = state.records_of(call.params["type"]).schema
     if any(each["groupName"] == call.params["name"] for each in schema.known.values()):
@@ -267,7 +267,7 @@ _PIPELINES = {
 }
 
 
-def _pipelines(state: State, call: Call) -> list[Json]:
+def _pipelines(state: PortalState, call: HubspotCall) -> list[Json]:
     records = state.records_of(call.params["type"])
     if records.kind.name not in _PIPELINES:
         return []
@@ -299,12 +299,12 @@ def _stage_json(each: Json) -> Json:
     }
 
 
-def pipelines(state: State, call: Call) -> Json:
+def list_pipelines(state: PortalState, call: HubspotCall) -> Json:
     """`GET …/pipelines/{type}`: the stages of contacts are the lifecycle stages."""
     return {"results": _pipelines(state, call)}
 
 
-def pipeline(state: State, call: Call) -> Json:
+def show_pipeline(state: PortalState, call: HubspotCall) -> Json:
     """`GET …/pipelines/{type}/{id}`."""
     for each in _pipelines(state, call):
         if each["id"] == call.params["id"]:
@@ -312,15 +312,15 @@ def pipeline(state: State, call: Call) -> Json:
     raise not_found(f"Pipeline {call.params['id']} does not exist")
 
 
-def stages(state: State, call: Call) -> Json:
+def list_stages(state: PortalState, call: HubspotCall) -> Json:
     """`GET …/pipelines/{type}/{id}/stages`."""
-    return {"results": pipeline(state, call)["stages"]}
+    return {"results": show_pipeline(state, call)["stages"]}
 
 
 # --- owners ----------------------------------------------------------------------------------------------------------
 
 
-def owners(state: State, call: Call) -> Json:
+def list_owners(state: PortalState, call: HubspotCall) -> Json:
     """`GET …/owners`: a page in id order; deactivated ones come with `archived=true` only."""
     email, archived, start = call.one("email").lower(), call.flag("archived"), call.number("after")
     limit = call.limit(100, 500)
@@ -336,7 +336,7 @@ def owners(state: State, call: Call) -> Json:
     return answer
 
 
-def _owner_json(owner: Owner) -> Json:
+def _owner_json(owner: PortalOwner) -> Json:
     body: Json = {
         "id": str(owner.id),
         "email": owner.email,
@@ -354,7 +354,7 @@ def _owner_json(owner: Owner) -> Json:
     return body
 
 
-def owner(state: State, call: Call) -> Json:
+def show_owner(state: PortalState, call: HubspotCall) -> Json:
     """`GET …/owners/{id}`, by owner id or by user id."""
     by_user, archived = call.one("idProperty") == "userId", call.flag("archived")
     for each in state.owners.values():
@@ -366,7 +366,7 @@ def owner(state: State, call: Call) -> Json:
 # --- the account -----------------------------------------------------------------------------------------------------
 
 
-def account(state: State, call: Call) -> Json:
+def show_account(state: PortalState, call: HubspotCall) -> Json:
     """`GET /account-info/…/details`."""
     offset = (EPOCH + timedelta(milliseconds=call.now)).astimezone(ZoneInfo(state.switches.time_zone)).utcoffset()
     seconds = int((offset or timedelta()).total_seconds())
@@ -384,14 +384,14 @@ def account(state: State, call: Call) -> Json:
     }
 
 
-def next_midnight(state: State, now: int) -> int:
+def next_midnight(state: PortalState, now: int) -> int:
     """When the day's calls are counted anew: midnight in the account's time zone."""
     local = (EPOCH + timedelta(milliseconds=now)).astimezone(ZoneInfo(state.switches.time_zone))
     tomorrow = (local + timedelta(days=1)).replace(hour=0, minute=0, second=0, microsecond=0)
     return milliseconds(tomorrow)
 
 
-def usage(state: State, call: Call) -> Json:
+def show_usage(state: PortalState, call: HubspotCall) -> Json:
     """`GET /account-info/…/api-usage/daily/private-apps`."""
     found = {
         "name": "private-apps-api-calls-daily",
@@ -404,7 +404,7 @@ def usage(state: State, call: Call) -> Json:
     return {"results": [found]}
 
 
-def custom_limits(state: State, call: Call) -> Json:
+def custom_limits(state: PortalState, call: HubspotCall) -> Json:
     """`GET …/limits/…/custom-properties`: how many properties of its own the portal has, and may have."""
     limit = _CUSTOM_LIMIT.get(state.switches.tier, 1_000)
     results: list[Json] = [
@@ -427,6 +427,6 @@ def custom_limits(state: State, call: Call) -> Json:
     }
 
 
-def schemas(state: State, call: Call) -> Json:
+def list_schemas(state: PortalState, call: HubspotCall) -> Json:
     """`GET /crm/v3/schemas`: the portal has no custom objects."""
     return {"results": []}

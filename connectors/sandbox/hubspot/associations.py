@@ -7,27 +7,27 @@ from collections.abc import Iterable
 import orjson
 
 from connectors.sandbox.hubspot.batches import batch_reply
-from connectors.sandbox.hubspot.links import LinkType, Pair, plain, types_of
-from connectors.sandbox.hubspot.records import Record, Records
-from connectors.sandbox.hubspot.state import State
-from connectors.sandbox.hubspot.wire import Call, Json, Reply, bad_request, next_page, not_found, whole
+from connectors.sandbox.hubspot.links import LinkType, Pair, plain_ids, types_of
+from connectors.sandbox.hubspot.records import RecordTable, StoredRecord
+from connectors.sandbox.hubspot.state import PortalState
+from connectors.sandbox.hubspot.wire import HubspotCall, Json, Reply, bad_request, next_page, not_found, whole
 
 _MOST_READS, _MOST_WRITES, _V3_SHOWN = 1_000, 2_000, 100
 
 
-def _pair(state: State, call: Call) -> tuple[Records, Records, Pair]:
+def _pair(state: PortalState, call: HubspotCall) -> tuple[RecordTable, RecordTable, Pair]:
     one, other = state.records_of(call.params["type"]), state.records_of(call.params["to"])
     return one, other, (one.kind.name, other.kind.name)
 
 
-def _inputs(call: Call, most: int) -> list[Json]:
+def _inputs(call: HubspotCall, most: int) -> list[Json]:
     inputs: list[Json] = call.json().get("inputs") or []
     if len(inputs) > most:
         raise bad_request(f"The maximum number of inputs supported in a batch request is {most}.")
     return inputs
 
 
-def batch_read(state: State, call: Call) -> Reply:
+def batch_read_links(state: PortalState, call: HubspotCall) -> Reply:
     """`POST …/associations/{a}/{b}/batch/read`: a page for each record; one that has none is an error of its own."""
     one, other, pair = _pair(state, call)
     results, errors = [], []
@@ -51,7 +51,7 @@ def batch_read(state: State, call: Call) -> Reply:
 
 
 def _page(
-    state: State, pair: Pair, number: int, start: int, limit: int
+    state: PortalState, pair: Pair, number: int, start: int, limit: int
 ) -> tuple[list[tuple[int, tuple[LinkType, ...]]], str]:
     linked = state.linked(pair, number)
     return linked[start : start + limit], str(start + limit) if start + limit < len(linked) else ""
@@ -62,7 +62,7 @@ def _link_json(number: int, types: Iterable[LinkType]) -> Json:
     return {"toObjectId": number, "associationTypes": kinds}
 
 
-def _nothing(one: Records, other: Records, text: str) -> Json:
+def _nothing(one: RecordTable, other: RecordTable, text: str) -> Json:
     left, right = one.kind.singular, other.kind.singular
     return {
         "status": "error",
@@ -83,7 +83,7 @@ def _not_an_id(text: str) -> Json:
     }
 
 
-def batch_read_v3(state: State, call: Call) -> Reply:
+def batch_read_v3(state: PortalState, call: HubspotCall) -> Reply:
     """`POST /crm/v3/associations/{a}/{b}/batch/read`: a hundred for each record, and `after` is not looked at."""
     one, other, pair = _pair(state, call)
     word = f"{one.kind.singular}_to_{other.kind.singular}"
@@ -103,7 +103,7 @@ def batch_read_v3(state: State, call: Call) -> Reply:
     return batch_reply(state, call, results, errors)
 
 
-def one_page(state: State, call: Call) -> Json:
+def one_page(state: PortalState, call: HubspotCall) -> Json:
     """`GET …/objects/{a}/{id}/associations/{b}`."""
     one, _, pair = _pair(state, call)
     record = one.find(call.params["id"])
@@ -116,7 +116,7 @@ def one_page(state: State, call: Call) -> Json:
     return answer
 
 
-def one_page_v3(state: State, call: Call) -> Json:
+def one_page_v3(state: PortalState, call: HubspotCall) -> Json:
     """`GET /crm/v3/objects/{a}/{id}/associations/{b}`: ids and the name of the association."""
     one, other, _ = _pair(state, call)
     answer = one_page(state, call)
@@ -125,25 +125,25 @@ def one_page_v3(state: State, call: Call) -> Json:
     return answer
 
 
-def put(state: State, call: Call) -> Reply:
+def put_link(state: PortalState, call: HubspotCall) -> Reply:
     """`PUT …/objects/{a}/{id}/associations/{b}/{other}`: link two records by the types in the body."""
     types = orjson.loads(call.raw) if call.raw.startswith(b"[") else []
     return Reply(200 if call.version == "v3" else 201, _put(state, call, types))
 
 
-def put_default(state: State, call: Call) -> Reply:
+def put_default(state: PortalState, call: HubspotCall) -> Reply:
     """`PUT …/objects/{a}/{id}/associations/default/{b}/{other}`: link two records by the plain type."""
     linked = _put(state, call, [])
     _, _, pair = _pair(state, call)
-    spec = [{"associationCategory": each.category, "associationTypeId": each.type_id} for each in plain(pair)]
+    spec = [{"associationCategory": each.category, "associationTypeId": each.type_id} for each in plain_ids(pair)]
     ends = {"from": {"id": str(linked["fromObjectId"])}, "to": {"id": str(linked["toObjectId"])}}
     return batch_reply(state, call, [{**ends, "associationSpec": each} for each in spec], [])
 
 
-def _put(state: State, call: Call, types: list[Json]) -> Json:
+def _put(state: PortalState, call: HubspotCall, types: list[Json]) -> Json:
     one, other, pair = _pair(state, call)
     left, right = one.find(call.params["id"]), other.find(call.params["other"])
-    if left is None or right is None or not plain(pair):
+    if left is None or right is None or not plain_ids(pair):
         raise not_found("resource not found")
     return _linked(state, call, (left, right), _is_primary(pair, types))
 
@@ -154,7 +154,7 @@ def _is_primary(pair: Pair, types: list[Json]) -> bool:
     return any(each.label and each.type_id in wanted for each in types_of(pair))
 
 
-def _linked(state: State, call: Call, ends: tuple[Record, Record], main: bool) -> Json:
+def _linked(state: PortalState, call: HubspotCall, ends: tuple[StoredRecord, StoredRecord], main: bool) -> Json:
     """Link two records, and say so."""
     one, other, pair = _pair(state, call)
     left, right = ends
@@ -168,7 +168,7 @@ def _linked(state: State, call: Call, ends: tuple[Record, Record], main: bool) -
     }
 
 
-def delete(state: State, call: Call) -> Reply:
+def delete_link(state: PortalState, call: HubspotCall) -> Reply:
     """`DELETE …/objects/{a}/{id}/associations/{b}/{other}`: unlink two records."""
     one, other, pair = _pair(state, call)
     left, right = one.find(call.params["id"]), other.find(call.params["other"])
@@ -177,7 +177,7 @@ def delete(state: State, call: Call) -> Reply:
     return Reply(204)
 
 
-def batch_create(state: State, call: Call) -> Reply:
+def batch_create_links(state: PortalState, call: HubspotCall) -> Reply:
     """`POST …/associations/{a}/{b}/batch/create` and `…/batch/associate/default`."""
     one, other, pair = _pair(state, call)
     results, errors = [], []
@@ -195,7 +195,7 @@ def _id_of(end: Json | None) -> str:
     return str((end or {}).get("id"))
 
 
-def batch_archive(state: State, call: Call) -> Reply:
+def batch_archive_links(state: PortalState, call: HubspotCall) -> Reply:
     """`POST …/associations/{a}/{b}/batch/archive`."""
     one, other, pair = _pair(state, call)
     for each in _inputs(call, _MOST_WRITES):
@@ -207,7 +207,7 @@ def batch_archive(state: State, call: Call) -> Reply:
     return Reply(204)
 
 
-def labels(state: State, call: Call) -> Json:
+def list_labels(state: PortalState, call: HubspotCall) -> Json:
     """`GET …/associations/{a}/{b}/labels`: the association types between two types of object."""
     _, _, pair = _pair(state, call)
     return {

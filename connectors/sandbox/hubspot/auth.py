@@ -7,11 +7,11 @@ from typing import Any
 from urllib.parse import parse_qs
 
 from connectors.sandbox.hubspot.admin import next_midnight
-from connectors.sandbox.hubspot.state import REFRESH, Gate, State, Switches
+from connectors.sandbox.hubspot.state import REFRESH, Gate, PortalState, PortalSwitches
 from connectors.sandbox.hubspot.wire import (
-    Call,
+    HubspotCall,
+    HubspotRefusal,
     Json,
-    Refusal,
     Reply,
     correlation,
     error,
@@ -25,7 +25,7 @@ _LIFE = 1_800
 _BURST_WINDOW = 10_000
 
 
-def admit(state: State, call: Call, scopes: tuple[str, ...]) -> None:
+def admit_call(state: PortalState, call: HubspotCall, scopes: tuple[str, ...]) -> None:
     """Let a call in. Raises 401, 403 or 429 otherwise."""
     _check_token(state.gate, call)
     granted = state.switches.scopes
@@ -34,22 +34,22 @@ def admit(state: State, call: Call, scopes: tuple[str, ...]) -> None:
     _count(state, call)
 
 
-def _check_token(gate: Gate, call: Call) -> None:
+def _check_token(gate: Gate, call: HubspotCall) -> None:
     scheme, _, token = call.headers.get("authorization", "").partition(" ")
     if scheme != "Bearer" or token not in gate.expires:
         message = (
             "Authentication credentials not found. This API supports OAuth 2.0 authentication and you can find more "
             "details at https://developers.hubspot.com/docs/methods/auth/oauth-overview"
         )
-        raise Refusal(401, error(message, "INVALID_AUTHENTICATION"))
+        raise HubspotRefusal(401, error(message, "INVALID_AUTHENTICATION"))
     until = gate.expires[token]
     if until is not None and until <= call.now:
         ago = (call.now - until) // 1000
         message = f"The OAuth token used to make this call expired {ago} second(s) ago."
-        raise Refusal(401, error(message, "EXPIRED_AUTHENTICATION", context={"expire time": [iso(until)]}))
+        raise HubspotRefusal(401, error(message, "EXPIRED_AUTHENTICATION", context={"expire time": [iso(until)]}))
 
 
-def _count(state: State, call: Call) -> None:
+def _count(state: PortalState, call: HubspotCall) -> None:
     switches, gate = state.switches, state.gate
     if call.now >= gate.resets_at:
         gate.resets_at, switches.daily_used = next_midnight(state, call.now), 0
@@ -74,7 +74,7 @@ def _room(calls: deque[int], now: int, window: int, most: int) -> bool:
     return True
 
 
-def _too_many(switches: Switches, word: str, policy: str) -> Refusal:
+def _too_many(switches: PortalSwitches, word: str, policy: str) -> HubspotRefusal:
     body = {
         "status": "error",
         "message": f"You have reached your {word} limit.",
@@ -84,10 +84,10 @@ def _too_many(switches: Switches, word: str, policy: str) -> Refusal:
         "groupName": "publicapi:private-apps:sandbox",
     }
     headers = {} if switches.retry_after is None else {"Retry-After": str(switches.retry_after)}
-    return Refusal(429, body, headers)
+    return HubspotRefusal(429, body, headers)
 
 
-def rate_headers(state: State, call: Call) -> dict[str, str]:
+def rate_headers(state: PortalState, call: HubspotCall) -> dict[str, str]:
     """What reads say of the limits; searches and writes say nothing."""
     if call.method != "GET":
         return {}
@@ -102,10 +102,10 @@ def rate_headers(state: State, call: Call) -> dict[str, str]:
     }
 
 
-def token(state: State, call: Call) -> Reply:
+def give_token(state: PortalState, call: HubspotCall) -> Reply:
     """`POST /oauth/…/token`: a new access token for a refresh token or a code."""
     if call.version == "v1" and state.switches.legacy_oauth == "gone":
-        raise Refusal(410, error("This endpoint is no longer available.", "GONE"))
+        raise HubspotRefusal(410, error("This endpoint is no longer available.", "GONE"))
     asked = {name: values[0] for name, values in parse_qs(call.raw.decode()).items()}
     if asked.get("client_id") != CLIENT or asked.get("client_secret") != CLIENT:
         raise _bad_grant("BAD_CLIENT_ID", "invalid_client", "missing or unknown client id or secret")
@@ -117,7 +117,7 @@ def token(state: State, call: Call) -> Reply:
     return Reply(200, _issue(state, call, asked.get("refresh_token", REFRESH)))
 
 
-def _bad_grant(status: str, code: str, message: str) -> Refusal:
+def _bad_grant(status: str, code: str, message: str) -> HubspotRefusal:
     body = {
         "status": status,
         "message": message,
@@ -125,10 +125,10 @@ def _bad_grant(status: str, code: str, message: str) -> Refusal:
         "error": code,
         "error_description": message,
     }
-    return Refusal(400, body)
+    return HubspotRefusal(400, body)
 
 
-def _issue(state: State, call: Call, refresh: str) -> Json:
+def _issue(state: PortalState, call: HubspotCall, refresh: str) -> Json:
     gate = state.gate
     gate.issued += 1
     access = f"sandbox-access-{gate.issued}"
@@ -146,7 +146,7 @@ def _issue(state: State, call: Call, refresh: str) -> Json:
     }
 
 
-def token_details(state: State, call: Call) -> Reply:
+def token_details(state: PortalState, call: HubspotCall) -> Reply:
     """`GET /oauth/v1/access-tokens/{token}`."""
     found = state.gate.expires.get(call.params["id"])
     if found is None:

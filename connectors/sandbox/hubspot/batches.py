@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from connectors.sandbox.hubspot.records import Records
-from connectors.sandbox.hubspot.state import State
-from connectors.sandbox.hubspot.wire import Call, Json, Reply, bad_request, iso
+from connectors.sandbox.hubspot.records import RecordTable
+from connectors.sandbox.hubspot.state import PortalState
+from connectors.sandbox.hubspot.wire import HubspotCall, Json, Reply, bad_request, iso
 
 BATCH = 100
 
@@ -19,7 +19,7 @@ def inputs_of(body: Json, most: int) -> list[Json]:
     return inputs
 
 
-def missing(records: Records, ids: list[str]) -> list[Json]:
+def missing_ids(records: RecordTable, ids: list[str]) -> list[Json]:
     """The one error that names every id without a record."""
     if not ids:
         return []
@@ -28,7 +28,9 @@ def missing(records: Records, ids: list[str]) -> list[Json]:
     return [{"status": "error", "category": "OBJECT_NOT_FOUND", "message": message, "context": {"ids": ids}}]
 
 
-def batch_reply(state: State, call: Call, results: list[Json], errors: list[Json], status: int = 200) -> Reply:
+def batch_reply(
+    state: PortalState, call: HubspotCall, results: list[Json], errors: list[Json], status: int = 200
+) -> Reply:
     """The envelope of a batch; with errors it is a 207, unless this portal's 2026-09 no longer sends those."""
     body: Json = {"status": "COMPLETE", "startedAt": iso(call.now), "completedAt": iso(call.now), "results": results}
     if not errors:

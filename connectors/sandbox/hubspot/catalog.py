@@ -329,14 +329,14 @@ OPEN_ENUMERATIONS = frozenset({"hubspot_team_id", "hs_language", "numemployees",
 """Enumerations whose options are in another place, or too many to keep here."""
 
 
-def option(value: str, label: str, order: int = -1) -> Json:
+def option_of(value: str, label: str, order: int = -1) -> Json:
     """One option of an enumeration."""
     return {"label": label, "value": value, "displayOrder": order, "hidden": False}
 
 
 def options_of(name: str) -> list[Json]:
     """The options HubSpot ships for a property."""
-    return [option(value, label, order) for order, (value, label) in enumerate(_OPTIONS.get(name, ()))]
+    return [option_of(value, label, order) for order, (value, label) in enumerate(_OPTIONS.get(name, ()))]
 
 
 def _definition(line: str, group: str, order: int) -> Json:
@@ -371,7 +371,7 @@ def group_of(type_name: str) -> str:
 
 
 @cache
-def definitions(type_name: str) -> dict[str, Json]:
+def list_definitions(type_name: str) -> dict[str, Json]:
     """The properties HubSpot ships for a type of object, by name; made once, so do not change them."""
     text = "\n".join((_EVERYWHERE, _TIMES.get(type_name, _ENGAGEMENT), _OWN.get(type_name, "")))
     lines = [line for line in text.splitlines() if line]

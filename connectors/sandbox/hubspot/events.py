@@ -7,12 +7,12 @@ from itertools import islice
 from typing import get_args
 
 from connectors.sandbox.hubspot.catalog import object_type
-from connectors.sandbox.hubspot.state import State
-from connectors.sandbox.hubspot.tracking import EmailEvent, Form, FormType, Occurrence, Submission, Timeline, guid
+from connectors.sandbox.hubspot.state import PortalState
+from connectors.sandbox.hubspot.tracking import EmailEvent, Form, FormType, Occurrence, Submission, Timeline, make_guid
 from connectors.sandbox.hubspot.wire import (
-    Call,
+    HubspotCall,
+    HubspotRefusal,
     Json,
-    Refusal,
     bad_request,
     error,
     instant,
@@ -26,13 +26,13 @@ _EVER = 1 << 60
 _BUILT_IN = ("e_visited_page", "e_submitted_form", "e_clicked_link")
 
 
-def _checked_tier(state: State) -> None:
+def _checked_tier(state: PortalState) -> None:
     if state.switches.tier != "enterprise":
         message = "This portal's subscription does not include event occurrences. They need an Enterprise subscription."
-        raise Refusal(403, error(message, "TIER_RESTRICTED"))
+        raise HubspotRefusal(403, error(message, "TIER_RESTRICTED"))
 
 
-def occurrences(state: State, call: Call) -> Json:
+def list_occurrences(state: PortalState, call: HubspotCall) -> Json:
     """`GET …/event-occurrences`: of one type, of one contact, or both; oldest first unless asked otherwise."""
     _checked_tier(state)
     limit = call.limit(20, 1_000)
@@ -48,7 +48,7 @@ def occurrences(state: State, call: Call) -> Json:
     return answer
 
 
-def _bound(call: Call, name: str, default: int) -> int:
+def _bound(call: HubspotCall, name: str, default: int) -> int:
     text = call.one(name)
     at = instant(text) if text else default
     if at is None:
@@ -56,7 +56,7 @@ def _bound(call: Call, name: str, default: int) -> int:
     return at
 
 
-def _narrowed(state: State, call: Call) -> Timeline:
+def _narrowed(state: PortalState, call: HubspotCall) -> Timeline:
     """The occurrences of one contact, or else of one type."""
     kind = call.one("objectType")
     if kind and object_type(kind) is None:
@@ -71,7 +71,7 @@ def _narrowed(state: State, call: Call) -> Timeline:
     raise bad_request("Either an eventType or an objectType and objectId are required.")
 
 
-def _last_seen(call: Call) -> tuple[int, int] | None:
+def _last_seen(call: HubspotCall) -> tuple[int, int] | None:
     """The occurrence that an `after` token says was the last one of the page before."""
     token = call.one("after")
     try:
@@ -92,13 +92,13 @@ def _occurrence_json(each: Occurrence) -> Json:
     }
 
 
-def event_types(state: State, call: Call) -> Json:
+def event_types(state: PortalState, call: HubspotCall) -> Json:
     """`GET …/event-occurrences/event-types`: every type there is, usable or not."""
     _checked_tier(state)
     return {"eventTypes": sorted({*_BUILT_IN, *state.tracking.by_type})}
 
 
-def forms(state: State, call: Call) -> Json:
+def list_forms(state: PortalState, call: HubspotCall) -> Json:
     """`GET /marketing/…/forms`: those of the types asked for, and only HubSpot's own unless asked."""
     wanted, known = call.many("formTypes") or ["hubspot"], get_args(FormType)
     if unknown := [each for each in wanted if each not in (*known, "all")]:
@@ -111,7 +111,7 @@ def forms(state: State, call: Call) -> Json:
     return answer
 
 
-def _offset(call: Call, name: str = "after") -> int:
+def _offset(call: HubspotCall, name: str = "after") -> int:
     token = call.one(name)
     try:
         return int(base64.b64decode(token)) if token else 0
@@ -138,7 +138,7 @@ def _form_json(form: Form) -> Json:
     }
 
 
-def form(state: State, call: Call) -> Json:
+def show_form(state: PortalState, call: HubspotCall) -> Json:
     """`GET /marketing/…/forms/{id}`."""
     found = state.tracking.forms.get(call.params["id"])
     if found is None:
@@ -146,7 +146,7 @@ def form(state: State, call: Call) -> Json:
     return _form_json(found)
 
 
-def submissions(state: State, call: Call) -> Json:
+def list_submissions(state: PortalState, call: HubspotCall) -> Json:
     """`GET /form-integrations/v1/submissions/forms/{guid}`: newest first, at most 50 a page."""
     guid = call.params["id"]
     if guid not in state.tracking.forms:
@@ -164,10 +164,10 @@ def submissions(state: State, call: Call) -> Json:
 
 def _submission_json(each: Submission) -> Json:
     values = [{"name": name, "value": value, "objectTypeId": "0-1"} for name, value in each.values]
-    return {"conversionId": guid(each.number), "submittedAt": each.at, "values": values, "pageUrl": each.page}
+    return {"conversionId": make_guid(each.number), "submittedAt": each.at, "values": values, "pageUrl": each.page}
 
 
-def email_events(state: State, call: Call) -> Json:
+def email_events(state: PortalState, call: HubspotCall) -> Json:
     """`GET /email/public/v1/events`: newest first, by offset."""
     low, high = _bound(call, "startTimestamp", -_EVER), _bound(call, "endTimestamp", _EVER)
     recipient, event, campaign = call.one("recipient").lower(), call.one("eventType"), call.one("campaignId")
@@ -183,9 +183,9 @@ def email_events(state: State, call: Call) -> Json:
     return {"hasMore": more, "offset": _token_of(start + limit) if more else "", "events": events}
 
 
-def _email_event_json(state: State, each: EmailEvent) -> Json:
+def _email_event_json(state: PortalState, each: EmailEvent) -> Json:
     return {
-        "id": guid(each.number),
+        "id": make_guid(each.number),
         "created": each.at,
         "type": each.type,
         "recipient": each.recipient,
@@ -193,18 +193,18 @@ def _email_event_json(state: State, each: EmailEvent) -> Json:
         "appId": 113,
         "appName": "Batch",
         "portalId": state.portal_id,
-        "sentBy": {"id": guid(each.number), "created": each.at},
+        "sentBy": {"id": make_guid(each.number), "created": each.at},
         **({"filteredEvent": each.filtered} if each.type in ("OPEN", "CLICK") else {}),
     }
 
 
-def campaigns(state: State, call: Call) -> Json:
+def list_campaigns(state: PortalState, call: HubspotCall) -> Json:
     """`GET /email/public/v1/campaigns`."""
     found = [{"id": number, "appId": 113, "appName": "Batch"} for number in state.tracking.campaigns.values()]
     return {"hasMore": False, "offset": "", "campaigns": found}
 
 
-def campaign(state: State, call: Call) -> Json:
+def show_campaign(state: PortalState, call: HubspotCall) -> Json:
     """`GET /email/public/v1/campaigns/{id}`: the name and the subject of a marketing e-mail."""
     for name, number in state.tracking.campaigns.items():
         if str(number) == call.params["id"]:

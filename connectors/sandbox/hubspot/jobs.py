@@ -13,13 +13,13 @@ from typing import Any
 import orjson
 
 from connectors.sandbox.hubspot.catalog import object_type
-from connectors.sandbox.hubspot.records import Record, Records, value_of
-from connectors.sandbox.hubspot.search import select
-from connectors.sandbox.hubspot.state import BadCell, Export, Import, State
+from connectors.sandbox.hubspot.records import RecordTable, StoredRecord, value_of
+from connectors.sandbox.hubspot.search import select_records
+from connectors.sandbox.hubspot.state import BadCell, ExportJob, Import, PortalState
 from connectors.sandbox.hubspot.wire import (
-    Call,
+    HubspotCall,
+    HubspotRefusal,
     Json,
-    Refusal,
     Reply,
     bad_request,
     error,
@@ -42,7 +42,7 @@ _FINAL = frozenset({"DONE", "FAILED", "CANCELED"})
 # --- exports ---------------------------------------------------------------------------------------------------------
 
 
-def start_export(state: State, call: Call) -> Reply:
+def start_export(state: PortalState, call: HubspotCall) -> Reply:
     """`POST …/exports/export/async`: 202 and an id to ask for. Thirty a day."""
     body = call.json()
     if lacking := [name for name in _EXPORT_NEEDS if not body.get(name)]:
@@ -54,7 +54,7 @@ def start_export(state: State, call: Call) -> Reply:
     if unknown:
         raise bad_request(f"Unknown properties: {', '.join(unknown)}")
     _check_daily([each.asked_at for each in state.exports.values()], call.now, _MOST_EXPORTS, "exports")
-    made = Export(str(9_000_001 + len(state.exports)), body, call.now, state.switches.job_polls)
+    made = ExportJob(str(9_000_001 + len(state.exports)), body, call.now, state.switches.job_polls)
     state.exports[made.id] = made
     link = f"https://api.hubapi.com{call.path}/tasks/{made.id}/status"
     return Reply(202, {"id": made.id, "links": {"status": link}})
@@ -62,10 +62,10 @@ def start_export(state: State, call: Call) -> Reply:
 
 def _check_daily(asked: list[int], now: int, most: int, word: str) -> None:
     if sum(at > now - _DAY for at in asked) >= most:
-        raise Refusal(429, error(f"You have reached the limit of {most} {word} in 24 hours.", "RATE_LIMITS"))
+        raise HubspotRefusal(429, error(f"You have reached the limit of {most} {word} in 24 hours.", "RATE_LIMITS"))
 
 
-def export_status(state: State, call: Call) -> Json:
+def export_status(state: PortalState, call: HubspotCall) -> Json:
     """`GET …/export/async/tasks/{id}/status`; once complete, each answer has a new link, good for five minutes."""
     found = state.exports.get(call.params["id"])
     if found is None:
@@ -84,17 +84,17 @@ def export_status(state: State, call: Call) -> Json:
     return answer | {"status": "COMPLETE", "result": f"http://{call.headers.get('host', '')}/hubfs-exports/{name}"}
 
 
-def download(state: State, call: Call) -> Reply:
+def download_file(state: PortalState, call: HubspotCall) -> Reply:
     """The file of an export; whoever has the link may have it, for five minutes."""
     number, until = state.downloads.get(call.params["id"], ("", 0))
     if until <= call.now:
-        raise Refusal(403, "<html><body>Request has expired</body></html>")
+        raise HubspotRefusal(403, "<html><body>Request has expired</body></html>")
     content = state.exports[number].content
     kind = "application/zip" if content[:2] == b"PK" else "text/csv;charset=utf-8"
     return Reply(200, content, {"Content-Type": kind})
 
 
-def _exported(state: State, wanted: Json, now: int) -> bytes:
+def _exported(state: PortalState, wanted: Json, now: int) -> bytes:
     records = state.records_of(str(wanted["objectType"]))
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")
@@ -103,7 +103,7 @@ def _exported(state: State, wanted: Json, now: int) -> bytes:
     others = _others(state, wanted)
     writer.writerow([*_headings(records, names, "NAMES" in internal), *(_heading(each) for each in others)])
     asked = wanted.get("publicCrmSearchRequest") or {}
-    for record in select(state, records, asked, now):
+    for record in select_records(state, records, asked, now):
         values = [_cell(state, records, record, name, "VALUES" in internal) for name in names]
         linked = [state.links.of((records.kind.name, each.kind.name), record.id) for each in others]
         writer.writerow([*values, *(";".join(map(str, each)) for each in linked)])
@@ -111,20 +111,20 @@ def _exported(state: State, wanted: Json, now: int) -> bytes:
     return content if len(content) <= _ZIPPED_FROM else _zipped(content, str(wanted["exportName"]))
 
 
-def _others(state: State, wanted: Json) -> list[Records]:
+def _others(state: PortalState, wanted: Json) -> list[RecordTable]:
     asked = wanted.get("associatedObjectType") or []
     return [state.records_of(str(each)) for each in ([asked] if isinstance(asked, str) else asked)]
 
 
-def _headings(records: Records, names: list[str], internal: bool) -> list[str]:
+def _headings(records: RecordTable, names: list[str], internal: bool) -> list[str]:
     return names if internal else ["Record ID", *(records.schema.known[name]["label"] for name in names[1:])]
 
 
-def _heading(other: Records) -> str:
+def _heading(other: RecordTable) -> str:
     return f"Associated {other.kind.singular.title()} IDs"
 
 
-def _cell(state: State, records: Records, record: Record, name: str, internal: bool) -> str:
+def _cell(state: PortalState, records: RecordTable, record: StoredRecord, name: str, internal: bool) -> str:
     value = value_of(records, record, name)
     definition = records.schema.known[name]
     if value and definition["type"] == "datetime" and state.switches.export_times == "milliseconds":
@@ -145,7 +145,7 @@ def _zipped(content: bytes, name: str) -> bytes:
 # --- imports ---------------------------------------------------------------------------------------------------------
 
 
-def start_import(state: State, call: Call) -> Json:
+def start_import(state: PortalState, call: HubspotCall) -> Json:
     """`POST …/imports`: a form with `files` and an `importRequest`."""
     parts = _parts(call)
     try:
@@ -157,14 +157,14 @@ def start_import(state: State, call: Call) -> Json:
     for each in mappings:
         _check_mapping(state, each)
     if len(rows) > _MOST_ROWS:
-        raise Refusal(429, error(f"A file may have {_MOST_ROWS} rows.", "RATE_LIMITS"))
+        raise HubspotRefusal(429, error(f"A file may have {_MOST_ROWS} rows.", "RATE_LIMITS"))
     _check_daily([each.asked_at for each in state.imports.values()], call.now, _MOST_IMPORTS, "imports")
     made = Import(str(7_000_001 + len(state.imports)), wanted, rows, call.now, state.switches.job_polls)
     state.imports[made.id] = made
     return _import_json(made)
 
 
-def _parts(call: Call) -> dict[str, bytes]:
+def _parts(call: HubspotCall) -> dict[str, bytes]:
     """The parts of a multipart form by their names."""
     head = f"Content-Type: {call.headers.get('content-type', '')}\r\n\r\n".encode()
     message = email.parser.BytesParser(policy=email.policy.HTTP).parsebytes(head + call.raw)
@@ -176,7 +176,7 @@ def _parts(call: Call) -> dict[str, bytes]:
     return found
 
 
-def _check_mapping(state: State, mapping: Json) -> None:
+def _check_mapping(state: PortalState, mapping: Json) -> None:
     kind = object_type(str(mapping.get("columnObjectTypeId")))
     name = mapping.get("propertyName")
     if kind is None or "columnName" not in mapping or (name and name not in state.records[kind.name].schema.known):
@@ -197,12 +197,12 @@ def _import_json(made: Import) -> Json:
     }
 
 
-def imports(state: State, call: Call) -> Json:
+def list_imports(state: PortalState, call: HubspotCall) -> Json:
     """`GET …/imports`: all of them, newest first."""
     return {"results": [_import_json(each) for each in reversed(state.imports.values())]}
 
 
-def import_status(state: State, call: Call) -> Json:
+def import_status(state: PortalState, call: HubspotCall) -> Json:
     """`GET …/imports/{id}`; the rows are written when the last poll finds it done."""
     found = _import(state, call)
     if found.state not in _FINAL:
@@ -213,14 +213,14 @@ def import_status(state: State, call: Call) -> Json:
     return _import_json(found)
 
 
-def _import(state: State, call: Call) -> Import:
+def _import(state: PortalState, call: HubspotCall) -> Import:
     found = state.imports.get(call.params["id"])
     if found is None:
         raise not_found("resource not found")
     return found
 
 
-def cancel_import(state: State, call: Call) -> Json:
+def cancel_import(state: PortalState, call: HubspotCall) -> Json:
     """`POST …/imports/{id}/cancel`."""
     found = _import(state, call)
     if found.state not in _FINAL:
@@ -228,7 +228,7 @@ def cancel_import(state: State, call: Call) -> Json:
     return {"status": "COMPLETE", "startedAt": iso(call.now), "completedAt": iso(call.now)}
 
 
-def import_errors(state: State, call: Call) -> Json:
+def import_errors(state: PortalState, call: HubspotCall) -> Json:
     """`GET …/imports/{id}/errors`: the cells and rows that were not taken."""
     found = _import(state, call)
     start, limit = call.number("after"), page_size(call.one("limit") or 100, 500)
@@ -247,7 +247,7 @@ _ERROR_TYPES = {
 """What an import calls what a write calls otherwise."""
 
 
-def _error_json(found: Import, each: BadCell, call: Call, number: int) -> Json:
+def _error_json(found: Import, each: BadCell, call: HubspotCall, number: int) -> Json:
     body: Json = {
         "id": str(number),
         "createdAt": call.now,
@@ -273,7 +273,7 @@ def _first_line(found: Import) -> int:
     return 2 if found.wanted["files"][0]["fileImportPage"].get("hasHeader", True) else 1
 
 
-def _write_rows(state: State, found: Import, at: int) -> None:
+def _write_rows(state: PortalState, found: Import, at: int) -> None:
     """Write every row in the same millisecond, and count."""
     operation = (found.wanted.get("importOperations") or {}).get("0-1", "UPSERT")
     counters: Counter[str] = Counter({"TOTAL_ROWS": len(found.rows)})
@@ -283,7 +283,7 @@ def _write_rows(state: State, found: Import, at: int) -> None:
     found.counters = counters
 
 
-def _write_row(state: State, found: Import, row: dict[str, str], line: int, operation: str, at: int) -> str:
+def _write_row(state: PortalState, found: Import, row: dict[str, str], line: int, operation: str, at: int) -> str:
     record, values = _row(state, found, row)
     clean, problems = state.contacts.schema.cleaned(values)
     problems += state.checked_owner(clean)
@@ -300,9 +300,9 @@ def _write_row(state: State, found: Import, row: dict[str, str], line: int, oper
     return "CREATED_OBJECTS"
 
 
-def _row(state: State, found: Import, row: dict[str, str]) -> tuple[Record | None, dict[str, str]]:
+def _row(state: PortalState, found: Import, row: dict[str, str]) -> tuple[StoredRecord | None, dict[str, str]]:
     """The record a row is about, and its values; what an empty cell does is up to the portal."""
-    record: Record | None = None
+    record: StoredRecord | None = None
     values: dict[str, str] = {}
     for mapping in found.wanted["files"][0]["fileImportPage"]["columnMappings"]:
         text, kind = row.get(mapping["columnName"]) or "", mapping.get("columnType")

@@ -4,18 +4,18 @@ from __future__ import annotations
 
 from itertools import islice
 
-from connectors.sandbox.hubspot.admin import pipelines
+from connectors.sandbox.hubspot.admin import list_pipelines
 from connectors.sandbox.hubspot.catalog import TYPES
-from connectors.sandbox.hubspot.records import Record
-from connectors.sandbox.hubspot.state import State
-from connectors.sandbox.hubspot.tracking import EmailEvent, guid
-from connectors.sandbox.hubspot.wire import Call, Json, Reply, instant, page_size
+from connectors.sandbox.hubspot.records import StoredRecord
+from connectors.sandbox.hubspot.state import PortalState
+from connectors.sandbox.hubspot.tracking import EmailEvent, make_guid
+from connectors.sandbox.hubspot.wire import HubspotCall, Json, Reply, instant, page_size
 
 _SUBSCRIPTION = 8_101
 _KINDS = {"calls": "CALL", "emails": "EMAIL", "meetings": "MEETING", "notes": "NOTE", "tasks": "TASK"}
 
 
-def properties_v2(state: State, call: Call) -> Reply:
+def properties_v2(state: PortalState, call: HubspotCall) -> Reply:
     """`GET /properties/v2/{type}/properties`: a bare list."""
     schema = state.records_of(call.params["type"]).schema
     return Reply(200, [_property_v2(each) for each in schema.known.values()])
@@ -31,15 +31,15 @@ def _property_v2(each: Json) -> Json:
     }
 
 
-def form_properties_v2(state: State, call: Call) -> Reply:
+def form_properties_v2(state: PortalState, call: HubspotCall) -> Reply:
     """`GET /properties/v2/form/properties`: what is known of a form."""
     names = ("guid", "name", "formType", "createdAt", "updatedAt")
     return Reply(200, [{"name": name, "label": name, "type": "string", "fieldType": "text"} for name in names])
 
 
-def pipelines_v1(state: State, call: Call) -> Json:
+def pipelines_v1(state: PortalState, call: HubspotCall) -> Json:
     """`GET /crm-pipelines/v1/pipelines/{type}`: with the old names of everything."""
-    found = pipelines(state, call)["results"]
+    found = list_pipelines(state, call)["results"]
     return {
         "results": [
             {
@@ -69,22 +69,22 @@ def pipelines_v1(state: State, call: Call) -> Json:
     }
 
 
-def lists(state: State, call: Call) -> Json:
+def list_lists(state: PortalState, call: HubspotCall) -> Json:
     """`POST /crm/v3/lists/search`."""
     return {"lists": [], "hasMore": False, "offset": 0, "total": 0}
 
 
-def workflows(state: State, call: Call) -> Json:
+def list_workflows(state: PortalState, call: HubspotCall) -> Json:
     """`GET /automation/v3/workflows`."""
     return {"workflows": []}
 
 
-def marketing_emails(state: State, call: Call) -> Json:
+def marketing_emails(state: PortalState, call: HubspotCall) -> Json:
     """`GET /marketing-emails/v1/emails/with-statistics`."""
     return {"objects": [], "limit": 100, "offset": 0, "total": 0, "totalCount": 0}
 
 
-def users(state: State, call: Call) -> Json:
+def list_users(state: PortalState, call: HubspotCall) -> Json:
     """`GET /settings/v3/users`."""
     found = sorted(each for each in state.owners.values() if not each.archived)
     return {
@@ -95,13 +95,13 @@ def users(state: State, call: Call) -> Json:
     }
 
 
-def teams(state: State, call: Call) -> Json:
+def list_teams(state: PortalState, call: HubspotCall) -> Json:
     """`GET /settings/v3/users/teams`."""
     ids = [str(each.user_id) for each in sorted(state.owners.values()) if not each.archived]
     return {"results": [{"id": "178001", "name": "Sales", "userIds": ids, "secondaryUserIds": []}]}
 
 
-def subscriptions(state: State, call: Call) -> Json:
+def list_subscriptions(state: PortalState, call: HubspotCall) -> Json:
     """`GET /email/public/v1/subscriptions`: the kinds of marketing e-mail one can opt out of."""
     definition = {
         "id": _SUBSCRIPTION,
@@ -119,7 +119,7 @@ def subscriptions(state: State, call: Call) -> Json:
     return {"subscriptionDefinitions": [definition]}
 
 
-def subscription_changes(state: State, call: Call) -> Json:
+def subscription_changes(state: PortalState, call: HubspotCall) -> Json:
     """`GET /email/public/v1/subscriptions/timeline`: who opted out from one time (epoch ms) to another."""
     low, high = call.number("startTimestamp"), call.number("endTimestamp", call.now)
     walk = (each for each in state.tracking.newest_emails(low, high) if each.type == "STATUSCHANGE")
@@ -130,7 +130,7 @@ def subscription_changes(state: State, call: Call) -> Json:
     return {"hasMore": more, "offset": str(start + limit) if more else "", "timeline": timeline}
 
 
-def _opting_out(state: State, each: EmailEvent) -> Json:
+def _opting_out(state: PortalState, each: EmailEvent) -> Json:
     change = {
         "change": "UNSUBSCRIBED",
         "changeType": "SUBSCRIPTION_STATUS",
@@ -143,12 +143,12 @@ def _opting_out(state: State, each: EmailEvent) -> Json:
         "timestamp": each.at,
         "portalId": state.portal_id,
         "recipient": each.recipient,
-        "normalizedEmailId": guid(each.number),
+        "normalizedEmailId": make_guid(each.number),
         "changes": [change],
     }
 
 
-def engagements(state: State, call: Call) -> Json:
+def list_engagements(state: PortalState, call: HubspotCall) -> Json:
     """`GET /engagements/v1/engagements/paged`: every activity, by offset; the recent ones, latest first."""
     count = page_size(call.one("count") or call.one("limit") or 100, 250)
     found = [(kind, record) for kind in _KINDS for record in _live(state, kind)]
@@ -161,12 +161,12 @@ def engagements(state: State, call: Call) -> Json:
     return {"results": results, "hasMore": start + count < len(found), "offset": start + count, "total": len(found)}
 
 
-def _live(state: State, kind: str) -> list[Record]:
+def _live(state: PortalState, kind: str) -> list[StoredRecord]:
     records = state.records[kind]
     return [records.by_id[number] for number in records.live]
 
 
-def _engagement(state: State, kind: str, record: Record) -> Json:
+def _engagement(state: PortalState, kind: str, record: StoredRecord) -> Json:
     properties = record.properties
     linked = {name: list(state.links.of((kind, name), record.id)) for name in ("contacts", "companies", "deals")}
     prefix = f"hs_{TYPES[kind].singular}_"

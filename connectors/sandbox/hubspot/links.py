@@ -66,14 +66,14 @@ _PRIMARY = {
 Pair = tuple[str, str]
 
 
-def plain(pair: Pair) -> tuple[LinkType, ...]:
+def plain_ids(pair: Pair) -> tuple[LinkType, ...]:
     """The association type without a label; empty where HubSpot knows none between the two."""
     return _plain_types.get(pair, ())
 
 
-def primary(pair: Pair) -> tuple[LinkType, ...]:
+def primary_link(pair: Pair) -> tuple[LinkType, ...]:
     """The association types of a record's main company; the plain ones where there is no such thing."""
-    return _primary_types.get(pair, plain(pair))
+    return _primary_types.get(pair, plain_ids(pair))
 
 
 _plain_types = {pair: (LinkType("HUBSPOT_DEFINED", type_id, None),) for pair, type_id in _PLAIN.items()}
@@ -84,7 +84,7 @@ _primary_types = {
 
 def types_of(pair: Pair) -> list[LinkType]:
     """Every association type between two types of object."""
-    return [*primary(pair)]
+    return [*primary_link(pair)]
 
 
 class Links:
@@ -104,13 +104,13 @@ class Links:
         for direction, left, right in ((pair, one, other), (pair[::-1], other, one)):
             linked = self._of.setdefault(direction, {}).setdefault(left, {})
             if main or right not in linked:
-                linked[right] = primary(direction) if main else plain(direction)
+                linked[right] = primary_link(direction) if main else plain_ids(direction)
 
     def demote(self, pair: Pair, one: int) -> None:
         """Make none of a record's companies the primary one."""
         for other in self.of(pair, one):
-            self._of[pair][one][other] = plain(pair)
-            self._of[pair[::-1]][other][one] = plain(pair[::-1])
+            self._of[pair][one][other] = plain_ids(pair)
+            self._of[pair[::-1]][other][one] = plain_ids(pair[::-1])
 
     def drop(self, pair: Pair, one: int, other: int) -> None:
         """Unlink two records."""

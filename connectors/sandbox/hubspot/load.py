@@ -5,17 +5,17 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 
-from connectors.sandbox.hubspot.activity_effects import record
-from connectors.sandbox.hubspot.catalog import DEAL_STAGES, option
-from connectors.sandbox.hubspot.records import Record
-from connectors.sandbox.hubspot.state import Owner, State
+from connectors.sandbox.hubspot.activity_effects import record_activity
+from connectors.sandbox.hubspot.catalog import DEAL_STAGES, option_of
+from connectors.sandbox.hubspot.records import StoredRecord
+from connectors.sandbox.hubspot.state import PortalOwner, PortalState
 from connectors.sandbox.hubspot.wire import iso, milliseconds
 from connectors.sandbox.world import Firm, Human, Rep, World, salesforce_id
 
 _YEAR = 365 * 86_400_000
 
 
-def load(state: State, world: World) -> None:
+def load_world(state: PortalState, world: World) -> None:
     """Fill a portal."""
     now = milliseconds(world.now)
     state.owners |= {each.id: each for each in (_owner(rep, now) for rep in world.reps)}
@@ -38,8 +38,8 @@ def _owner_id(rep: Rep) -> int:
     return 41_629_700 + rep.number
 
 
-def _owner(rep: Rep, now: int) -> Owner:
-    return Owner(
+def _owner(rep: Rep, now: int) -> PortalOwner:
+    return PortalOwner(
         _owner_id(rep), 9_000_100 + rep.number, rep.email, rep.first, rep.last, now - 2 * _YEAR, archived=not rep.active
     )
 
@@ -48,13 +48,15 @@ def _code(industry: str) -> str:
     return re.sub(r"\W+", "_", industry).strip("_").upper()
 
 
-def _add_industries(state: State, firms: tuple[Firm, ...]) -> None:
+def _add_industries(state: PortalState, firms: tuple[Firm, ...]) -> None:
     schema = state.records["companies"].schema
     names = sorted({firm.industry for firm in firms})
-    schema.put(schema.known["industry"] | {"options": [option(_code(name), name, at) for at, name in enumerate(names)]})
+    schema.put(
+        schema.known["industry"] | {"options": [option_of(_code(name), name, at) for at, name in enumerate(names)]}
+    )
 
 
-def _company(state: State, firm: Firm, now: int) -> Record:
+def _company(state: PortalState, firm: Firm, now: int) -> StoredRecord:
     values = {
         "name": firm.name,
         "domain": firm.domain,
@@ -67,7 +69,7 @@ def _company(state: State, firm: Firm, now: int) -> Record:
     return state.make("companies", values, now - 3 * _YEAR + firm.number, "CRM_UI")
 
 
-def _contacts(state: State, human: Human, owner_ids: dict[int, str]) -> Iterator[Record]:
+def _contacts(state: PortalState, human: Human, owner_ids: dict[int, str]) -> Iterator[StoredRecord]:
     """The contacts of a human. HubSpot has one contact for an address, so a shared mailbox is one contact for all."""
     created = milliseconds(human.created_at)
     for copy in range(human.in_hubspot):
@@ -117,12 +119,12 @@ def _salesforce_ids(human: Human) -> dict[str, str]:
     return found
 
 
-def _link_company(state: State, contact: Record, company: Record) -> None:
+def _link_company(state: PortalState, contact: StoredRecord, company: StoredRecord) -> None:
     state.links.add(("contacts", "companies"), contact.id, company.id, main=True)
     contact.properties["associatedcompanyid"] = str(company.id)
 
 
-def _sell(state: State, contact: Record, human: Human, now: int) -> None:
+def _sell(state: PortalState, contact: StoredRecord, human: Human, now: int) -> None:
     """The open deal of somebody whose lead was converted."""
     if "converted" not in human.in_salesforce:
         return
@@ -142,13 +144,13 @@ def _sell(state: State, contact: Record, human: Human, now: int) -> None:
         state.links.add(("deals", "companies"), deal.id, company, main=True)
 
 
-def _live(state: State, contacts: list[Record], human: Human, now: int) -> None:
+def _live(state: PortalState, contacts: list[StoredRecord], human: Human, now: int) -> None:
     """Everything the human did, spread over their contacts, as HubSpot came to know it."""
     known = {contact.id: contact.updated for contact in contacts}
     for place, each in enumerate(happening for happening in human.happenings if "hubspot" in happening.seen_by):
         contact, at = contacts[place % len(contacts)], milliseconds(each.at)
         known_at = min(at, now)
-        contact.properties |= record(state, contact, each.kind, at, each.attributes, known_at)
+        contact.properties |= record_activity(state, contact, each.kind, at, each.attributes, known_at)
         known[contact.id] = max(known[contact.id], known_at)
     for contact in contacts:
         if known[contact.id] != contact.updated:

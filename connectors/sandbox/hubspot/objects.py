@@ -4,16 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from connectors.sandbox.hubspot.batches import BATCH, batch_reply, inputs_of, missing
+from connectors.sandbox.hubspot.batches import BATCH, batch_reply, inputs_of, missing_ids
 from connectors.sandbox.hubspot.catalog import object_type
-from connectors.sandbox.hubspot.records import Record, Records, as_json, versions
-from connectors.sandbox.hubspot.state import State
-from connectors.sandbox.hubspot.wire import Call, Json, Reply, bad_request, next_page, not_found, not_found_page
+from connectors.sandbox.hubspot.records import RecordTable, StoredRecord, as_json, versions_of
+from connectors.sandbox.hubspot.state import PortalState
+from connectors.sandbox.hubspot.wire import HubspotCall, Json, Reply, bad_request, next_page, not_found, not_found_page
 
 HISTORY_PAGE = 50
 
 
-def listed(state: State, call: Call) -> Json:
+def list_objects(state: PortalState, call: HubspotCall) -> Json:
     """`GET …/objects/{type}`: a page in id order."""
     records = state.records_of(call.params["type"])
     histories = call.many("propertiesWithHistory")
@@ -31,17 +31,17 @@ def listed(state: State, call: Call) -> Json:
 
 
 def _with_more(
-    state: State,
-    records: Records,
-    record: Record,
+    state: PortalState,
+    records: RecordTable,
+    record: StoredRecord,
     names: Iterable[str],
     histories: list[str],
-    linked: Iterable[Records] = (),
+    linked: Iterable[RecordTable] = (),
 ) -> Json:
     body = as_json(records, record, names, state.portal_id)
     if histories:
         body["propertiesWithHistory"] = {
-            name: versions(records, record, name) for name in histories if name in records.schema.known
+            name: versions_of(records, record, name) for name in histories if name in records.schema.known
         }
     found = {
         each.kind.name: links
@@ -53,7 +53,7 @@ def _with_more(
     return body
 
 
-def _links_in_list(state: State, one: str, record: Record, other: str) -> Json | None:
+def _links_in_list(state: PortalState, one: str, record: StoredRecord, other: str) -> Json | None:
     """A record's associations as the list endpoint shows them: by the name of the type, at most a hundred records."""
     word = f"{_singular(one)}_to_{_singular(other)}"
     results = []
@@ -80,7 +80,7 @@ def _singular(name: str) -> str:
     return kind.singular if kind else name
 
 
-def one_record(state: State, records: Records, call: Call) -> Record:
+def one_record(state: PortalState, records: RecordTable, call: HubspotCall) -> StoredRecord:
     """The record a path names, by id or by a unique property. Raises the 404 of one that is not there."""
     text, unique = call.params["id"], call.one("idProperty")
     if unique and unique not in ("hs_object_id", *records.unique):
@@ -93,7 +93,7 @@ def one_record(state: State, records: Records, call: Call) -> Record:
     raise not_found_page() if state.switches.unknown_id == "html" else not_found("resource not found")
 
 
-def read(state: State, call: Call) -> Json:
+def read_object(state: PortalState, call: HubspotCall) -> Json:
     """`GET …/objects/{type}/{id}`."""
     records = state.records_of(call.params["type"])
     names = call.many("properties") or records.kind.shown
@@ -102,7 +102,7 @@ def read(state: State, call: Call) -> Json:
     return _with_more(state, records, record, names, call.many("propertiesWithHistory"), linked)
 
 
-def batch_read(state: State, call: Call) -> Reply:
+def batch_read(state: PortalState, call: HubspotCall) -> Reply:
     """`POST …/batch/read`: the records that are there, and one error for all that are not."""
     records, body = state.records_of(call.params["type"]), call.json()
     histories = body.get("propertiesWithHistory") or []
@@ -113,7 +113,7 @@ def batch_read(state: State, call: Call) -> Reply:
     names = body.get("properties") or records.kind.shown
     if any(each.get("id") is None for each in inputs):
         raise bad_request("Some required fields were not set: [id]")
-    found: dict[int, Record] = {}
+    found: dict[int, StoredRecord] = {}
     lost = []
     for each in inputs:
         text = str(each["id"])
@@ -123,4 +123,4 @@ def batch_read(state: State, call: Call) -> Reply:
         else:
             lost.append(text)
     results = [_with_more(state, records, each, names, histories) for each in found.values()]
-    return batch_reply(state, call, results, missing(records, lost))
+    return batch_reply(state, call, results, missing_ids(records, lost))

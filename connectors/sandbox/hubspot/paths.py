@@ -8,10 +8,10 @@ from typing import Any, NamedTuple
 
 from connectors.sandbox.hubspot import admin, associations, auth, events, jobs, legacy, objects, search, writes
 from connectors.sandbox.hubspot.catalog import object_type
-from connectors.sandbox.hubspot.state import State
-from connectors.sandbox.hubspot.wire import Call, not_allowed
+from connectors.sandbox.hubspot.state import PortalState
+from connectors.sandbox.hubspot.wire import HubspotCall, not_allowed
 
-Handler = Callable[[State, Call], Any]
+Handler = Callable[[PortalState, HubspotCall], Any]
 
 DATED = ("2025-09", "2026-03", "2026-09", "2026-09-beta")
 
@@ -50,84 +50,84 @@ OPEN = frozenset({"oauth", "downloads"})
 
 # family, method, what follows the root, handler
 _TABLE: tuple[tuple[str, str, str, Handler], ...] = (
-    ("objects", "GET", "/{type}", objects.listed),
-    ("objects", "POST", "/{type}", writes.create),
-    ("objects", "GET", "/{type}/{id}", objects.read),
-    ("objects", "PATCH", "/{type}/{id}", writes.update),
-    ("objects", "DELETE", "/{type}/{id}", writes.archive),
+    ("objects", "GET", "/{type}", objects.list_objects),
+    ("objects", "POST", "/{type}", writes.create_object),
+    ("objects", "GET", "/{type}/{id}", objects.read_object),
+    ("objects", "PATCH", "/{type}/{id}", writes.update_object),
+    ("objects", "DELETE", "/{type}/{id}", writes.archive_object),
     ("objects", "POST", "/{type}/batch/read", objects.batch_read),
     ("objects", "POST", "/{type}/batch/update", writes.batch_update),
     ("objects", "POST", "/{type}/batch/create", writes.batch_create),
     ("objects", "POST", "/{type}/batch/upsert", writes.batch_upsert),
     ("objects", "POST", "/{type}/batch/archive", writes.batch_archive),
-    ("objects", "POST", "/{type}/search", search.search),
-    ("objects", "POST", "/{type}/merge", writes.merge),
+    ("objects", "POST", "/{type}/search", search.search_objects),
+    ("objects", "POST", "/{type}/merge", writes.merge_objects),
     ("objects", "POST", "/{type}/gdpr-delete", writes.gdpr_delete),
     ("linked objects", "GET", "/{type}/{id}/associations/{to}", associations.one_page),
-    ("linked objects", "PUT", "/{type}/{id}/associations/{to}/{other}", associations.put),
+    ("linked objects", "PUT", "/{type}/{id}/associations/{to}/{other}", associations.put_link),
     ("linked objects", "PUT", "/{type}/{id}/associations/default/{to}/{other}", associations.put_default),
-    ("linked objects", "DELETE", "/{type}/{id}/associations/{to}/{other}", associations.delete),
+    ("linked objects", "DELETE", "/{type}/{id}/associations/{to}/{other}", associations.delete_link),
     ("linked objects v3", "GET", "/{type}/{id}/associations/{to}", associations.one_page_v3),
-    ("linked objects v3", "PUT", "/{type}/{id}/associations/{to}/{other}/{label}", associations.put),
-    ("associations", "POST", "/{type}/{to}/batch/read", associations.batch_read),
-    ("associations", "POST", "/{type}/{to}/batch/create", associations.batch_create),
-    ("associations", "POST", "/{type}/{to}/batch/associate/default", associations.batch_create),
-    ("associations", "POST", "/{type}/{to}/batch/archive", associations.batch_archive),
-    ("associations", "GET", "/{type}/{to}/labels", associations.labels),
+    ("linked objects v3", "PUT", "/{type}/{id}/associations/{to}/{other}/{label}", associations.put_link),
+    ("associations", "POST", "/{type}/{to}/batch/read", associations.batch_read_links),
+    ("associations", "POST", "/{type}/{to}/batch/create", associations.batch_create_links),
+    ("associations", "POST", "/{type}/{to}/batch/associate/default", associations.batch_create_links),
+    ("associations", "POST", "/{type}/{to}/batch/archive", associations.batch_archive_links),
+    ("associations", "GET", "/{type}/{to}/labels", associations.list_labels),
     ("associations v3", "POST", "/{type}/{to}/batch/read", associations.batch_read_v3),
-    ("associations v3", "POST", "/{type}/{to}/batch/create", associations.batch_create),
-    ("associations v3", "POST", "/{type}/{to}/batch/archive", associations.batch_archive),
-    ("properties", "GET", "/{type}", admin.properties),
+    ("associations v3", "POST", "/{type}/{to}/batch/create", associations.batch_create_links),
+    ("associations v3", "POST", "/{type}/{to}/batch/archive", associations.batch_archive_links),
+    ("properties", "GET", "/{type}", admin.list_properties),
     ("properties", "POST", "/{type}", admin.create_property),
     ("properties", "POST", "/{type}/batch/create", admin.create_properties),
     ("properties", "POST", "/{type}/batch/read", admin.read_properties),
     ("properties", "POST", "/{type}/batch/archive", admin.archive_properties),
-    ("properties", "GET", "/{type}/groups", admin.groups),
+    ("properties", "GET", "/{type}/groups", admin.list_groups),
     ("properties", "POST", "/{type}/groups", admin.create_group),
-    ("properties", "GET", "/{type}/groups/{name}", admin.group),
+    ("properties", "GET", "/{type}/groups/{name}", admin.show_group),
     ("properties", "PATCH", "/{type}/groups/{name}", admin.update_group),
     ("properties", "DELETE", "/{type}/groups/{name}", admin.archive_group),
     ("properties", "GET", "/{type}/{name}", admin.property_),
     ("properties", "PATCH", "/{type}/{name}", admin.update_property),
     ("properties", "DELETE", "/{type}/{name}", admin.archive_property),
-    ("pipelines", "GET", "/{type}", admin.pipelines),
-    ("pipelines", "GET", "/{type}/{id}", admin.pipeline),
-    ("pipelines", "GET", "/{type}/{id}/stages", admin.stages),
-    ("owners", "GET", "", admin.owners),
-    ("owners", "GET", "/{id}", admin.owner),
-    ("schemas", "GET", "", admin.schemas),
+    ("pipelines", "GET", "/{type}", admin.list_pipelines),
+    ("pipelines", "GET", "/{type}/{id}", admin.show_pipeline),
+    ("pipelines", "GET", "/{type}/{id}/stages", admin.list_stages),
+    ("owners", "GET", "", admin.list_owners),
+    ("owners", "GET", "/{id}", admin.show_owner),
+    ("schemas", "GET", "", admin.list_schemas),
     ("limits", "GET", "/custom-properties", admin.custom_limits),
-    ("account", "GET", "/details", admin.account),
-    ("account", "GET", "/api-usage/daily/private-apps", admin.usage),
-    ("occurrences", "GET", "", events.occurrences),
+    ("account", "GET", "/details", admin.show_account),
+    ("account", "GET", "/api-usage/daily/private-apps", admin.show_usage),
+    ("occurrences", "GET", "", events.list_occurrences),
     ("occurrences", "GET", "/event-types", events.event_types),
-    ("forms", "GET", "", events.forms),
-    ("forms", "GET", "/{id}", events.form),
-    ("submissions", "GET", "/{id}", events.submissions),
+    ("forms", "GET", "", events.list_forms),
+    ("forms", "GET", "/{id}", events.show_form),
+    ("submissions", "GET", "/{id}", events.list_submissions),
     ("email", "GET", "/events", events.email_events),
-    ("email", "GET", "/campaigns", events.campaigns),
-    ("email", "GET", "/campaigns/{id}", events.campaign),
-    ("email", "GET", "/subscriptions", legacy.subscriptions),
+    ("email", "GET", "/campaigns", events.list_campaigns),
+    ("email", "GET", "/campaigns/{id}", events.show_campaign),
+    ("email", "GET", "/subscriptions", legacy.list_subscriptions),
     ("email", "GET", "/subscriptions/timeline", legacy.subscription_changes),
     ("old properties", "GET", "/form/properties", legacy.form_properties_v2),
     ("old properties", "GET", "/{type}/properties", legacy.properties_v2),
     ("old pipelines", "GET", "/{type}", legacy.pipelines_v1),
-    ("lists", "POST", "/search", legacy.lists),
-    ("workflows", "GET", "", legacy.workflows),
+    ("lists", "POST", "/search", legacy.list_lists),
+    ("workflows", "GET", "", legacy.list_workflows),
     ("marketing emails", "GET", "/with-statistics", legacy.marketing_emails),
-    ("engagements", "GET", "/paged", legacy.engagements),
-    ("engagements", "GET", "/recent/modified", legacy.engagements),
-    ("users", "GET", "", legacy.users),
-    ("users", "GET", "/teams", legacy.teams),
+    ("engagements", "GET", "/paged", legacy.list_engagements),
+    ("engagements", "GET", "/recent/modified", legacy.list_engagements),
+    ("users", "GET", "", legacy.list_users),
+    ("users", "GET", "/teams", legacy.list_teams),
     ("exports", "POST", "/export/async", jobs.start_export),
     ("exports", "GET", "/export/async/tasks/{id}/status", jobs.export_status),
-    ("downloads", "GET", "/{id}", jobs.download),
+    ("downloads", "GET", "/{id}", jobs.download_file),
     ("imports", "POST", "", jobs.start_import),
-    ("imports", "GET", "", jobs.imports),
+    ("imports", "GET", "", jobs.list_imports),
     ("imports", "GET", "/{id}", jobs.import_status),
     ("imports", "GET", "/{id}/errors", jobs.import_errors),
     ("imports", "POST", "/{id}/cancel", jobs.cancel_import),
-    ("oauth", "POST", "/token", auth.token),
+    ("oauth", "POST", "/token", auth.give_token),
     ("oauth", "GET", "/access-tokens/{id}", auth.token_details),
 )
 # The pre-GA specification of 2026-09 has no endpoint for one record's associations.
@@ -162,7 +162,7 @@ def _expanded(family: str) -> Iterator[tuple[str, str]]:
 
 
 @cache
-def tree() -> Node:
+def path_tree() -> Node:
     """Every path, as a tree of its parts; made once."""
     top = Node()
     for family, method, rest, handler in _TABLE:
@@ -185,7 +185,7 @@ def _plant(node: Node, path: str, method: str, handler: Handler, family: str, ve
     node.endpoints[method] = Endpoint(handler, family, version, tuple(names))
 
 
-def find(top: Node, method: str, path: str) -> tuple[Endpoint, dict[str, str]] | None:
+def find_handler(top: Node, method: str, path: str) -> tuple[Endpoint, dict[str, str]] | None:
     """The endpoint of a path and the values in it; `None` where there is none. Raises the 405 of another method."""
     node: Node | None = top
     values = []
@@ -216,7 +216,7 @@ _FAMILY_SCOPES = {
 }
 
 
-def scopes(endpoint: Endpoint, call: Call) -> tuple[str, ...]:
+def scopes_of(endpoint: Endpoint, call: HubspotCall) -> tuple[str, ...]:
     """The scopes of which a call needs one; empty where any token will do."""
     kind = object_type(call.params.get("type", ""))
     if kind is None or endpoint.family == "pipelines":

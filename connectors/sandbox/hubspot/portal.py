@@ -11,11 +11,18 @@ import orjson
 from starlette.routing import Route
 
 from connectors.sandbox.hubspot import auth
-from connectors.sandbox.hubspot.actions import actions
-from connectors.sandbox.hubspot.load import load
-from connectors.sandbox.hubspot.paths import OPEN, find, scopes, tree
-from connectors.sandbox.hubspot.state import State, Tier, snapshot_of, switches_of
-from connectors.sandbox.hubspot.wire import Call, Refusal, Reply, correlation, milliseconds, not_found_page
+from connectors.sandbox.hubspot.actions import list_actions
+from connectors.sandbox.hubspot.load import load_world
+from connectors.sandbox.hubspot.paths import OPEN, find_handler, path_tree, scopes_of
+from connectors.sandbox.hubspot.state import PortalState, Tier, snapshot_of, switches_of
+from connectors.sandbox.hubspot.wire import (
+    HubspotCall,
+    HubspotRefusal,
+    Reply,
+    correlation,
+    milliseconds,
+    not_found_page,
+)
 from connectors.sandbox.world import World
 
 Scope = MutableMapping[str, Any]
@@ -27,7 +34,7 @@ _TOO_LONG = Reply(414, "<html><body><h1>414 Request-URI Too Large</h1></body></h
 _JSON, _HTML = b"application/json;charset=utf-8", b"text/html;charset=iso-8859-1"
 
 
-class Portal:
+class SandboxPortal:
     """A portal with its records. `clock` gives its time; `actions` are what people and workflows do to it.
 
     `switches` say how it behaves where portals differ; they may be changed at any time.
@@ -35,17 +42,17 @@ class Portal:
 
     def __init__(self, clock: Callable[[], datetime], *, rate_limits: bool = False, tier: Tier = "enterprise") -> None:
         self._clock = clock
-        self._tree = tree()
+        self._tree = path_tree()
         self.switches = switches_of(tier, rate_limits)
-        self.state = State(self.switches)
-        self.actions = actions(self.state, self._now)
+        self.state = PortalState(self.switches)
+        self.actions = list_actions(self.state, self._now)
 
     def _now(self) -> int:
         return milliseconds(self._clock())
 
     def load(self, world: World) -> None:
         """Fill the portal with the HubSpot side of a world."""
-        load(self.state, world)
+        load_world(self.state, world)
 
     def snapshot(self) -> dict[str, Any]:
         """What is in the portal, without times: equal for equal end states."""
@@ -55,16 +62,16 @@ class Portal:
         """One route for everything: the portal knows its own paths, and answers the others as HubSpot does."""
         return [Route("/{path:path}", _Endpoint(self), methods=["GET", "POST", "PUT", "PATCH", "DELETE"])]
 
-    def answer(self, call: Call) -> Reply:
+    def answer(self, call: HubspotCall) -> Reply:
         """The answer to a call."""
         try:
             reply = self._handled(call)
-        except Refusal as refusal:
+        except HubspotRefusal as refusal:
             reply = refusal.reply
         return reply
 
-    def _handled(self, call: Call) -> Reply:
-        found = find(self._tree, call.method, call.path)
+    def _handled(self, call: HubspotCall) -> Reply:
+        found = find_handler(self._tree, call.method, call.path)
         if found is None:
             raise not_found_page()
         endpoint, call.params = found
@@ -72,7 +79,7 @@ class Portal:
             raise not_found_page()
         call.version = endpoint.version
         if endpoint.family not in OPEN:
-            auth.admit(self.state, call, scopes(endpoint, call))
+            auth.admit_call(self.state, call, scopes_of(endpoint, call))
         answer = endpoint.handler(self.state, call)
         reply = answer if isinstance(answer, Reply) else Reply(200, answer)
         return reply._replace(headers={**reply.headers, **auth.rate_headers(self.state, call)})
@@ -81,11 +88,11 @@ class Portal:
 class _Endpoint:
     """The portal as an ASGI application; a class, so that Starlette passes requests on as they are."""
 
-    def __init__(self, portal: Portal) -> None:
+    def __init__(self, portal: SandboxPortal) -> None:
         self._portal = portal
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        call = Call(
+        call = HubspotCall(
             method=scope["method"],
             path=scope["path"].rstrip("/"),
             now=self._portal._now(),

@@ -13,7 +13,7 @@ from connectors.sandbox.hubspot.schema import Properties
 from connectors.sandbox.hubspot.wire import Json, iso
 
 
-class Version(NamedTuple):
+class PropertyVersion(NamedTuple):
     """A value a property had from an instant on, and who set it."""
 
     at: int
@@ -30,7 +30,7 @@ class Seen(NamedTuple):
 
 
 @dataclass(slots=True, eq=False)
-class Record:
+class StoredRecord:
     """One record. Times are epoch milliseconds; a property without a value is absent.
 
     `history` has the properties that changed since the record was made. `before` is what the search index still shows
@@ -43,15 +43,15 @@ class Record:
     properties: dict[str, str]
     source: str = "CRM_UI"
     archived_at: int | None = None
-    history: dict[str, list[Version]] = field(default_factory=dict)
+    history: dict[str, list[PropertyVersion]] = field(default_factory=dict)
     before: Seen | None = None
 
 
-View = tuple[Record, Seen | None]
+View = tuple[StoredRecord, Seen | None]
 """A record and, where the index lags behind, what it still shows of it."""
 
 
-class Found(NamedTuple):
+class FoundRecords(NamedTuple):
     """What a search found, in order, and the version of the records it was found in."""
 
     version: int
@@ -62,19 +62,19 @@ class Searches:
     """Searches by what they ask, so that the pages of one need not be searched again while nothing changes."""
 
     def __init__(self) -> None:
-        self._kept: OrderedDict[bytes, Found] = OrderedDict()
+        self._kept: OrderedDict[bytes, FoundRecords] = OrderedDict()
 
     def find(self, key: bytes, version: int, search: Callable[[], list[View]]) -> list[View]:
         """The result of a search, from the last time if nothing changed since."""
         kept = self._kept.get(key)
         if kept is None or kept.version != version:
-            kept = self._kept[key] = Found(version, search())
+            kept = self._kept[key] = FoundRecords(version, search())
             if len(self._kept) > 8:
                 self._kept.popitem(last=False)
         return kept.views
 
 
-class Records:
+class RecordTable:
     """Every record of one type.
 
     `moved` maps the ids of merged records to the id that took their place. `version` grows with every change, so that
@@ -84,7 +84,7 @@ class Records:
     def __init__(self, kind: ObjectType, first_id: int) -> None:
         self.kind = kind
         self.schema = Properties(kind.name)
-        self.by_id: dict[int, Record] = {}
+        self.by_id: dict[int, StoredRecord] = {}
         self.live: list[int] = []
         self.archived: list[int] = []
         self.moved: dict[int, int] = {}
@@ -95,9 +95,9 @@ class Records:
         self._log: list[tuple[int, int]] = []
         self._sorted = True
 
-    def add(self, properties: dict[str, str], created: int, updated: int, source: str) -> Record:
+    def add(self, properties: dict[str, str], created: int, updated: int, source: str) -> StoredRecord:
         """Make a record; its id is higher than any before."""
-        record = Record(self.next_id, created, updated, properties, source)
+        record = StoredRecord(self.next_id, created, updated, properties, source)
         self.next_id += 1 + record.id % 7
         self.by_id[record.id] = record
         self.live.append(record.id)
@@ -105,25 +105,25 @@ class Records:
         self.index(record)
         return record
 
-    def index(self, record: Record) -> None:
+    def index(self, record: StoredRecord) -> None:
         """Let a record be found by the properties that are unique."""
         for name, ids in self.unique.items():
             if value := record.properties.get(name):
                 ids.setdefault(value.lower(), record.id)
 
-    def unindex(self, record: Record) -> None:
+    def unindex(self, record: StoredRecord) -> None:
         """The opposite, before a record changes or goes."""
         for name, ids in self.unique.items():
             value = record.properties.get(name, "").lower()
             if ids.get(value) == record.id:
                 del ids[value]
 
-    def stamp(self, record: Record, at: int) -> None:
+    def stamp(self, record: StoredRecord, at: int) -> None:
         """Say that a record was modified."""
         record.updated = at
         self._note(record)
 
-    def _note(self, record: Record) -> None:
+    def _note(self, record: StoredRecord) -> None:
         entry = (record.updated, record.id)
         self._sorted = self._sorted and (not self._log or self._log[-1] <= entry)
         self._log.append(entry)
@@ -138,14 +138,14 @@ class Records:
             self._log.sort()
             self._sorted = True
 
-    def modified(self, low: int, high: int) -> list[Record]:
+    def modified(self, low: int, high: int) -> list[StoredRecord]:
         """The live records last modified from `low` to `high`, both included, each once."""
         self._tidy()
         span = self._log[bisect_left(self._log, (low, 0)) : bisect_right(self._log, (high, 1 << 62))]
         found = (record for at, number in span if (record := self.by_id.get(number)) and record.updated == at)
         return [record for record in dict.fromkeys(found) if record.archived_at is None]
 
-    def find(self, text: str) -> Record | None:
+    def find(self, text: str) -> StoredRecord | None:
         """The record a client means by an id: the survivor where it was merged."""
         try:
             number = int(text)
@@ -159,19 +159,19 @@ class Records:
             number = self.moved[number]
         return number
 
-    def by_unique(self, name: str, value: str) -> Record | None:
+    def by_unique(self, name: str, value: str) -> StoredRecord | None:
         """The record with this value in a unique property."""
         found = self.unique[name].get(value.strip().lower())
         return None if found is None else self.by_id.get(found)
 
-    def page(self, after: int, limit: int, archived: bool) -> tuple[list[Record], int | None]:
+    def page(self, after: int, limit: int, archived: bool) -> tuple[list[StoredRecord], int | None]:
         """Records from an id on, in id order, and the id the next page begins with."""
         ids = self.archived if archived else self.live
         start = bisect_left(ids, after)
         following = ids[start + limit] if start + limit < len(ids) else None
         return [self.by_id[each] for each in ids[start : start + limit]], following
 
-    def archive(self, record: Record, at: int) -> None:
+    def archive(self, record: StoredRecord, at: int) -> None:
         """Put a record in the recycle bin."""
         record.archived_at = at
         self._leave(self.live, record.id)
@@ -179,7 +179,7 @@ class Records:
         self.unindex(record)
         self.version += 1
 
-    def restore(self, record: Record, at: int) -> None:
+    def restore(self, record: StoredRecord, at: int) -> None:
         """Take a record out of the recycle bin."""
         record.archived_at = None
         self._leave(self.archived, record.id)
@@ -187,7 +187,7 @@ class Records:
         self.index(record)
         self.stamp(record, at)
 
-    def forget(self, record: Record) -> None:
+    def forget(self, record: StoredRecord) -> None:
         """Remove a record for good."""
         self.unindex(record)
         self._leave(self.live, record.id)
@@ -202,7 +202,7 @@ class Records:
             del ids[where]
 
 
-def value_of(records: Records, record: Record, name: str, seen: Seen | None = None) -> str | None:
+def value_of(records: RecordTable, record: StoredRecord, name: str, seen: Seen | None = None) -> str | None:
     """The value of a property: times and id come from the record itself."""
     if name == "hs_object_id":
         return str(record.id)
@@ -213,7 +213,9 @@ def value_of(records: Records, record: Record, name: str, seen: Seen | None = No
     return (seen or record).properties.get(name)
 
 
-def shown(records: Records, record: Record, names: Iterable[str], seen: Seen | None = None) -> dict[str, str | None]:
+def show_record(
+    records: RecordTable, record: StoredRecord, names: Iterable[str], seen: Seen | None = None
+) -> dict[str, str | None]:
     """The properties a client asked for, if they exist, with the three that always come."""
     kind, known, values = records.kind, records.schema.known, (seen or record).properties
     found: dict[str, str | None] = {name: values.get(name) for name in names if name in known}
@@ -223,11 +225,13 @@ def shown(records: Records, record: Record, names: Iterable[str], seen: Seen | N
     return found
 
 
-def as_json(records: Records, record: Record, names: Iterable[str], portal_id: int, seen: Seen | None = None) -> Json:
+def as_json(
+    records: RecordTable, record: StoredRecord, names: Iterable[str], portal_id: int, seen: Seen | None = None
+) -> Json:
     """A record as the object endpoints show it."""
     body: Json = {
         "id": str(record.id),
-        "properties": shown(records, record, names, seen),
+        "properties": show_record(records, record, names, seen),
         "createdAt": iso(record.created),
         "updatedAt": iso((seen or record).updated),
         "archived": record.archived_at is not None,
@@ -238,19 +242,19 @@ def as_json(records: Records, record: Record, names: Iterable[str], portal_id: i
     return body
 
 
-def versions(records: Records, record: Record, name: str) -> list[Json]:
+def versions_of(records: RecordTable, record: StoredRecord, name: str) -> list[Json]:
     """The history of a property, newest first."""
     kept = record.history.get(name)
     if kept is None:
         value = value_of(records, record, name)
-        kept = [] if value is None else [Version(record.created, value, record.source, "")]
+        kept = [] if value is None else [PropertyVersion(record.created, value, record.source, "")]
     return [
         {"value": each.value, "timestamp": iso(each.at), "sourceType": each.source, "sourceId": each.source_id}
         for each in reversed(kept)
     ]
 
 
-def write(record: Record, values: Mapping[str, str], at: int, source: str, source_id: str) -> bool:
+def write_properties(record: StoredRecord, values: Mapping[str, str], at: int, source: str, source_id: str) -> bool:
     """Set properties (`""` clears), keep the history, and say whether anything changed. Stamping is the caller's."""
     changed = False
     for name, value in values.items():
@@ -258,8 +262,10 @@ def write(record: Record, values: Mapping[str, str], at: int, source: str, sourc
         if former == value:
             continue
         changed = True
-        kept = record.history.setdefault(name, [Version(record.created, former, record.source, "")] if former else [])
-        kept.append(Version(at, value, source, source_id))
+        kept = record.history.setdefault(
+            name, [PropertyVersion(record.created, former, record.source, "")] if former else []
+        )
+        kept.append(PropertyVersion(at, value, source, source_id))
         if value:
             record.properties[name] = value
         else:

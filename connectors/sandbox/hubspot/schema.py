@@ -8,7 +8,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
-from connectors.sandbox.hubspot.catalog import OPEN_ENUMERATIONS, definitions, group_of
+from connectors.sandbox.hubspot.catalog import OPEN_ENUMERATIONS, group_of, list_definitions
 from connectors.sandbox.hubspot.wire import Json, instant, iso
 
 
@@ -121,7 +121,7 @@ class Properties:
     """The properties of one type of object: definitions, the checks made of them, groups, and what is archived."""
 
     def __init__(self, type_name: str) -> None:
-        self.known = dict(definitions(type_name))
+        self.known = dict(list_definitions(type_name))
         self.archived: dict[str, Json] = {}
         group = group_of(type_name)
         self.groups = {group: {"name": group, "label": group.title(), "displayOrder": 0, "archived": False}}

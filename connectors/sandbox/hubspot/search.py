@@ -9,10 +9,10 @@ from typing import NamedTuple
 import orjson
 
 from connectors.sandbox.hubspot.catalog import object_type
-from connectors.sandbox.hubspot.records import Record, Records, View, as_json, value_of
+from connectors.sandbox.hubspot.records import RecordTable, StoredRecord, View, as_json, value_of
 from connectors.sandbox.hubspot.schema import as_text
-from connectors.sandbox.hubspot.state import State
-from connectors.sandbox.hubspot.wire import Call, Json, bad_request, instant, page_size, whole
+from connectors.sandbox.hubspot.state import PortalState
+from connectors.sandbox.hubspot.wire import HubspotCall, Json, bad_request, instant, page_size, whole
 
 CEILING = 10_000
 _MOST_GROUPS, _MOST_PER_GROUP, _MOST_FILTERS, _MOST_RESULTS = 5, 6, 18, 200
@@ -20,7 +20,7 @@ _FOREVER = 1 << 60
 _SEARCHED = ("firstname", "lastname", "email", "phone", "company", "name", "domain", "dealname", "hs_email_subject")
 
 Comparable = float | str
-Test = Callable[[View], bool]
+FilterTest = Callable[[View], bool]
 
 
 class Question(NamedTuple):
@@ -31,7 +31,7 @@ class Question(NamedTuple):
     query: str
 
 
-def search(state: State, call: Call) -> Json:
+def search_objects(state: PortalState, call: HubspotCall) -> Json:
     """`POST …/search`: the answer. Raises the 400 of a question HubSpot does not take."""
     records, body, most = state.records_of(call.params["type"]), call.json(), state.switches.search_body
     if len(call.raw) > most:
@@ -48,19 +48,19 @@ def search(state: State, call: Call) -> Json:
     return answer
 
 
-def select(state: State, records: Records, asked: Json, now: int) -> list[Record]:
+def select_records(state: PortalState, records: RecordTable, asked: Json, now: int) -> list[StoredRecord]:
     """The records that a view shows: filters and query as in a search, all of them, in id order."""
     found = _answered(state, records, _question(records, asked), now)
     return sorted((record for record, _ in found), key=lambda each: each.id)
 
 
-def _question(records: Records, body: Json) -> Question:
+def _question(records: RecordTable, body: Json) -> Question:
     return Question(
         _checked_groups(records, body), _checked_sort(body.get("sorts") or []), str(body.get("query") or "")
     )
 
 
-def _answered(state: State, records: Records, question: Question, now: int) -> list[View]:
+def _answered(state: PortalState, records: RecordTable, question: Question, now: int) -> list[View]:
     """Everything that answers a question, in its order; found anew only if something changed since it was asked."""
     switches = state.switches
     horizon = now - int(switches.index_lag * 1000)
@@ -73,7 +73,7 @@ def _answered(state: State, records: Records, question: Question, now: int) -> l
     return records.searches.find(key, records.version + state.links.version, run)
 
 
-def _checked_groups(records: Records, body: Json) -> list[list[Json]]:
+def _checked_groups(records: RecordTable, body: Json) -> list[list[Json]]:
     groups = [group.get("filters") or [] for group in body.get("filterGroups") or []]
     groups = groups or ([body["filters"]] if body.get("filters") else [])
     if len(groups) > _MOST_GROUPS:
@@ -86,7 +86,7 @@ def _checked_groups(records: Records, body: Json) -> list[list[Json]]:
     return groups
 
 
-def _check_filter(records: Records, each: Json) -> None:
+def _check_filter(records: RecordTable, each: Json) -> None:
     name, operator = str(each.get("propertyName", "")), each.get("operator")
     if operator not in _OPERATORS:
         known = ", ".join(sorted(_OPERATORS))
@@ -123,7 +123,7 @@ def _offset(after: object) -> int:
     return offset
 
 
-def _candidates(state: State, records: Records, groups: list[list[Json]], horizon: int) -> list[View]:
+def _candidates(state: PortalState, records: RecordTable, groups: list[list[Json]], horizon: int) -> list[View]:
     """The live records that may match, as the index has them."""
     if not state.switches.index_lag:
         return [(record, None) for record in _narrowed(records, groups)]
@@ -132,7 +132,7 @@ def _candidates(state: State, records: Records, groups: list[list[Json]], horizo
     return [(record, None if record.updated <= horizon else record.before) for record in known]
 
 
-def _narrowed(records: Records, groups: list[list[Json]]) -> Iterable[Record]:
+def _narrowed(records: RecordTable, groups: list[list[Json]]) -> Iterable[StoredRecord]:
     """The live records, or those that one of the filters picks quickly."""
     for each in groups[0] if len(groups) == 1 else ():
         if each["operator"] in ("EQ", "IN") and (picked := _picked(records, each)) is not None:
@@ -143,7 +143,7 @@ def _narrowed(records: Records, groups: list[list[Json]]) -> Iterable[Record]:
     return (records.by_id[number] for number in records.live)
 
 
-def _matching(state: State, records: Records, groups: list[list[Json]], views: list[View]) -> list[View]:
+def _matching(state: PortalState, records: RecordTable, groups: list[list[Json]], views: list[View]) -> list[View]:
     """The records that pass every filter of some group."""
     tests = [[_test(state, records, each) for each in group] for group in groups]
     if len(tests) > 1:
@@ -153,7 +153,7 @@ def _matching(state: State, records: Records, groups: list[list[Json]], views: l
     return views
 
 
-def _picked(records: Records, each: Json) -> list[Record] | None:
+def _picked(records: RecordTable, each: Json) -> list[StoredRecord] | None:
     name, values = each["propertyName"], each["values"] if each["operator"] == "IN" else [each["value"]]
     if name == "hs_object_id":
         numbers = sorted({int(value) for value in values if str(value).isdigit()})
@@ -179,13 +179,13 @@ def _span(modified: str, group: list[Json]) -> tuple[int, int]:
     return low, high
 
 
-def _reader(records: Records, name: str) -> Callable[[View], str | None]:
+def _reader(records: RecordTable, name: str) -> Callable[[View], str | None]:
     if name in (records.kind.modified, records.kind.created, "hs_object_id"):
         return lambda view: value_of(records, view[0], name, view[1])
     return lambda view: (view[1] or view[0]).properties.get(name)
 
 
-def _typed(state: State, records: Records, name: str) -> Callable[[str], Comparable | None]:
+def _typed(state: PortalState, records: RecordTable, name: str) -> Callable[[str], Comparable | None]:
     """How the values of a property compare: as numbers, times, or text in lower case; `None` for what does not."""
     kind = records.schema.known[name]["type"]
     if name == "hs_object_id":
@@ -204,7 +204,7 @@ def _as_number(value: str) -> float | None:
         return None
 
 
-def _test(state: State, records: Records, each: Json) -> Test:
+def _test(state: PortalState, records: RecordTable, each: Json) -> FilterTest:
     """One filter as a question to a record."""
     name, operator = each["propertyName"], each["operator"]
     if name.startswith("associations."):
@@ -216,21 +216,21 @@ def _test(state: State, records: Records, each: Json) -> Test:
     return _OPERATORS[operator](_reader(records, name), _typed(state, records, name), each)
 
 
-def _modified_test(each: Json) -> Test:
+def _modified_test(each: Json) -> FilterTest:
     low, compare = instant(each["value"]), _COMPARED[each["operator"]]
     if low is None:
         return lambda view: False
     return lambda view: compare((view[1] or view[0]).updated, low)
 
 
-def _id_test(each: Json) -> Test:
+def _id_test(each: Json) -> FilterTest:
     wanted, compare = _as_number(str(each["value"])), _COMPARED[each["operator"]]
     if wanted is None:
         return lambda view: False
     return lambda view: compare(view[0].id, wanted)
 
 
-def _association_test(state: State, records: Records, each: Json) -> Test:
+def _association_test(state: PortalState, records: RecordTable, each: Json) -> FilterTest:
     """`associations.contact` EQ or IN some ids."""
     other = object_type(each["propertyName"].removeprefix("associations."))
     if other is None:
@@ -248,14 +248,14 @@ _COMPARED: dict[str, Callable[[Comparable, Comparable], bool]] = {
     "GTE": lambda one, other: one >= other,  # type: ignore[operator]
 }
 
-Reader = Callable[[View], str | None]
-Typed = Callable[[str], Comparable | None]
+PropertyReader = Callable[[View], str | None]
+TypedValue = Callable[[str], Comparable | None]
 
 
-def _compares(operator: str) -> Callable[[Reader, Typed, Json], Test]:
+def _compares(operator: str) -> Callable[[PropertyReader, TypedValue, Json], FilterTest]:
     compare = _COMPARED[operator]
 
-    def test_of(read: Reader, typed: Typed, each: Json) -> Test:
+    def test_of(read: PropertyReader, typed: TypedValue, each: Json) -> FilterTest:
         wanted = typed(as_text(each["value"]))
 
         def test(view: View) -> bool:
@@ -268,13 +268,13 @@ def _compares(operator: str) -> Callable[[Reader, Typed, Json], Test]:
     return test_of
 
 
-def _between(read: Reader, typed: Typed, each: Json) -> Test:
+def _between(read: PropertyReader, typed: TypedValue, each: Json) -> FilterTest:
     low = _compares("GTE")(read, typed, each)
     high = _compares("LTE")(read, typed, {"value": each["highValue"]})
     return lambda view: low(view) and high(view)
 
 
-def _in(read: Reader, typed: Typed, each: Json) -> Test:
+def _in(read: PropertyReader, typed: TypedValue, each: Json) -> FilterTest:
     # The index keeps text in lower case and takes the wanted values as they are: capitals never match.
     values = {as_text(value) for value in each["values"]}
     wanted = values if typed in (str, str.lower) else {typed(value) for value in values}
@@ -286,11 +286,11 @@ def _in(read: Reader, typed: Typed, each: Json) -> Test:
     return test
 
 
-def _has(read: Reader, typed: Typed, each: Json) -> Test:
+def _has(read: PropertyReader, typed: TypedValue, each: Json) -> FilterTest:
     return lambda view: bool(read(view))
 
 
-def _contains(read: Reader, typed: Typed, each: Json) -> Test:
+def _contains(read: PropertyReader, typed: TypedValue, each: Json) -> FilterTest:
     pattern = re.compile(".*".join(re.escape(part) for part in str(each["value"]).lower().split("*")))
 
     def test(view: View) -> bool:
@@ -302,17 +302,19 @@ def _contains(read: Reader, typed: Typed, each: Json) -> Test:
     return test
 
 
-def _not(test_of: Callable[[Reader, Typed, Json], Test]) -> Callable[[Reader, Typed, Json], Test]:
+def _not(
+    test_of: Callable[[PropertyReader, TypedValue, Json], FilterTest],
+) -> Callable[[PropertyReader, TypedValue, Json], FilterTest]:
     """The opposite: which a record without the property passes too."""
 
-    def opposite(read: Reader, typed: Typed, each: Json) -> Test:
+    def opposite(read: PropertyReader, typed: TypedValue, each: Json) -> FilterTest:
         test = test_of(read, typed, each)
         return lambda view: not test(view)
 
     return opposite
 
 
-_OPERATORS: dict[str, Callable[[Reader, Typed, Json], Test]] = {
+_OPERATORS: dict[str, Callable[[PropertyReader, TypedValue, Json], FilterTest]] = {
     **{operator: _compares(operator) for operator in _COMPARED},
     "NEQ": _not(_compares("EQ")),
     "BETWEEN": _between,
@@ -325,7 +327,7 @@ _OPERATORS: dict[str, Callable[[Reader, Typed, Json], Test]] = {
 }
 
 
-def _mentions(record: Record, query: str) -> bool:
+def _mentions(record: StoredRecord, query: str) -> bool:
     if not query:
         return True
     words = query.lower().split()
@@ -333,7 +335,7 @@ def _mentions(record: Record, query: str) -> bool:
     return all(word in values for word in words)
 
 
-def _sorted(state: State, records: Records, views: list[View], sort: tuple[str, bool] | None) -> list[View]:
+def _sorted(state: PortalState, records: RecordTable, views: list[View], sort: tuple[str, bool] | None) -> list[View]:
     """In the order asked for (records without the property last), by creation where none is."""
     if sort is None or sort[0] not in records.schema.known:
         return sorted(views, key=lambda view: (view[0].created, view[0].id))

@@ -9,10 +9,10 @@ from typing import Any, Literal, NamedTuple
 
 from connectors.sandbox.hubspot.catalog import ENGAGEMENTS, TYPES, object_type
 from connectors.sandbox.hubspot.links import Links, LinkType, Pair
-from connectors.sandbox.hubspot.records import Record, Records, Seen, write
+from connectors.sandbox.hubspot.records import RecordTable, Seen, StoredRecord, write_properties
 from connectors.sandbox.hubspot.schema import Problem
 from connectors.sandbox.hubspot.tracking import Tracking
-from connectors.sandbox.hubspot.wire import Json, Refusal, bad_request, error, iso
+from connectors.sandbox.hubspot.wire import HubspotRefusal, Json, bad_request, error, iso
 
 TOKEN = "sandbox-token"
 REFRESH = "sandbox-refresh"
@@ -37,7 +37,7 @@ Tier = Literal["free", "starter", "professional", "enterprise"]
 
 
 @dataclass
-class Switches:
+class PortalSwitches:
     """How this portal behaves where portals differ, where nobody could verify it, and where things go wrong.
 
     `scopes` is `None` for a token that has all. `partial_failures` says whether the 2026-09 batch endpoints answer 207
@@ -92,13 +92,13 @@ class Gate:
     issued: int = 0
 
 
-def switches_of(tier: Tier, rate_limits: bool) -> Switches:
+def switches_of(tier: Tier, rate_limits: bool) -> PortalSwitches:
     """The switches of a portal with this subscription (free, starter, professional or enterprise)."""
     burst, daily = _LIMITS[tier]
-    return Switches(tier=tier, rate_limits=rate_limits, burst=burst, daily=daily)
+    return PortalSwitches(tier=tier, rate_limits=rate_limits, burst=burst, daily=daily)
 
 
-class Owner(NamedTuple):
+class PortalOwner(NamedTuple):
     """Somebody records can belong to."""
 
     id: int
@@ -111,7 +111,7 @@ class Owner(NamedTuple):
 
 
 @dataclass
-class Export:
+class ExportJob:
     """An export that somebody asked for; `content` is empty until it is made."""
 
     id: str
@@ -144,32 +144,32 @@ class Import:
     errors: list[BadCell] = field(default_factory=list)
 
 
-class State:
+class PortalState:
     """One portal."""
 
-    def __init__(self, switches: Switches) -> None:
+    def __init__(self, switches: PortalSwitches) -> None:
         self.switches = switches
         self.gate = Gate()
         self.portal_id = PORTAL_ID
-        self.records = {name: Records(each, _FIRST_IDS[name]) for name, each in TYPES.items()}
+        self.records = {name: RecordTable(each, _FIRST_IDS[name]) for name, each in TYPES.items()}
         self.contacts.next_id = _LOW_FIRST_ID
         self.links = Links()
         self.tracking = Tracking()
-        self.owners: dict[int, Owner] = {}
+        self.owners: dict[int, PortalOwner] = {}
         self.locked: dict[int, int] = {}
-        self.exports: dict[str, Export] = {}
+        self.exports: dict[str, ExportJob] = {}
         self.downloads: dict[str, tuple[str, int]] = {}
         self.links_given = 0
         self.imports: dict[str, Import] = {}
 
     @property
-    def contacts(self) -> Records:
+    def contacts(self) -> RecordTable:
         """The contacts."""
         return self.records["contacts"]
 
     def make(
         self, type_name: str, values: Mapping[str, str], at: int, source: str, updated: int | None = None
-    ) -> Record:
+    ) -> StoredRecord:
         """Make a record with everything HubSpot adds by itself."""
         records = self.records[type_name]
         properties = {name: value for name, value in values.items() if value}
@@ -185,7 +185,7 @@ class State:
         return record
 
     def change(
-        self, type_name: str, record: Record, values: Mapping[str, str], at: int, source: str = "CRM_UI"
+        self, type_name: str, record: StoredRecord, values: Mapping[str, str], at: int, source: str = "CRM_UI"
     ) -> bool:
         """Set properties as a person or a client does, and what follows from them; says whether anything changed."""
         records = self.records[type_name]
@@ -193,7 +193,7 @@ class State:
         wanted = self._settled(type_name, record, values)
         if "email" in wanted:
             records.unindex(record)
-        changed = write(
+        changed = write_properties(
             record, wanted | self._consequences(type_name, record, wanted, at), at, source, str(self.portal_id)
         )
         if "email" in wanted:
@@ -204,13 +204,13 @@ class State:
             self._run_workflows(type_name, record, values, at)
         return changed
 
-    def _run_workflows(self, type_name: str, record: Record, values: Mapping[str, str], at: int) -> None:
+    def _run_workflows(self, type_name: str, record: StoredRecord, values: Mapping[str, str], at: int) -> None:
         """What the portal's own automation does when a client set something."""
         for each in self.switches.workflows:
             if each["when"] in values:
                 self.change(type_name, record, each["set"], at, "AUTOMATION_PLATFORM")
 
-    def purge(self, records: Records, at: int) -> None:
+    def purge(self, records: RecordTable, at: int) -> None:
         """Remove what has been in the recycle bin for 90 days."""
         for record in [records.by_id[number] for number in records.archived]:
             if record.archived_at is not None and at - record.archived_at >= _BIN_LIFE:
@@ -235,7 +235,7 @@ class State:
         others = self.records[pair[1]].by_id
         return [each for each in self.links.of(pair, number).items() if others[each[0]].archived_at is None]
 
-    def remember(self, record: Record, at: int) -> None:
+    def remember(self, record: StoredRecord, at: int) -> None:
         """Keep what the search index shows of a record until it has caught up with the change that is coming."""
         lag = int(self.switches.index_lag * 1000)
         if not lag:
@@ -243,7 +243,7 @@ class State:
         elif record.before is None or record.updated <= at - lag:
             record.before = Seen(dict(record.properties), record.updated)
 
-    def _settled(self, type_name: str, record: Record, values: Mapping[str, str]) -> dict[str, str]:
+    def _settled(self, type_name: str, record: StoredRecord, values: Mapping[str, str]) -> dict[str, str]:
         """The values without those that HubSpot takes and silently ignores."""
         wanted = dict(values)
         stage = wanted.get("lifecyclestage")
@@ -258,7 +258,7 @@ class State:
         options = self.records[type_name].schema.known["lifecyclestage"]["options"]
         return {each["value"]: each["displayOrder"] for each in options}
 
-    def _consequences(self, type_name: str, record: Record, wanted: Mapping[str, str], at: int) -> dict[str, str]:
+    def _consequences(self, type_name: str, record: StoredRecord, wanted: Mapping[str, str], at: int) -> dict[str, str]:
         if type_name != "contacts":
             return {}
         found: dict[str, str] = {}
@@ -277,10 +277,10 @@ class State:
         name = f"hs_lifecyclestage_{stage or former}_date"
         return {name: iso(at) if stage else ""} if name in self.contacts.schema.known else {}
 
-    def touch(self, record: Record, values: Mapping[str, str], at: int) -> None:
+    def touch(self, record: StoredRecord, values: Mapping[str, str], at: int) -> None:
         """Set what HubSpot itself counts on a contact; activity moves `lastmodifieddate` whatever the values."""
         self.remember(record, at)
-        write(record, values, at, "ANALYTICS", "")
+        write_properties(record, values, at, "ANALYTICS", "")
         self.contacts.stamp(record, at)
 
     def checked_owner(self, values: Mapping[str, str]) -> list[Problem]:
@@ -293,14 +293,14 @@ class State:
             return []
         return [Problem("hubspot_owner_id", "INVALID_OWNER_ID", f"Owner {owner} does not exist or is not active")]
 
-    def checked_unlocked(self, record: Record) -> None:
+    def checked_unlocked(self, record: StoredRecord) -> None:
         """Raise the 423 of a record that somebody else is writing."""
         left = self.locked.get(record.id, 0)
         if left:
             self.locked[record.id] = left - 1
-            raise Refusal(423, error(f"Object {record.id} is locked by another request. Retry later.", "LOCKED"))
+            raise HubspotRefusal(423, error(f"Object {record.id} is locked by another request. Retry later.", "LOCKED"))
 
-    def records_of(self, name: str) -> Records:
+    def records_of(self, name: str) -> RecordTable:
         """The records a client means by the name of an object type. Raises the 400 of a name nobody knows."""
         kind = object_type(name)
         if kind is None:
@@ -323,12 +323,12 @@ def _complete(properties: dict[str, str], number: int, at: int) -> None:
         properties["hs_all_owner_ids"] = properties["hubspot_owner_id"]
 
 
-def _spread_ids(records: Records) -> None:
+def _spread_ids(records: RecordTable) -> None:
     """Let the next id be of another length soon, as in a portal that is as old as HubSpot."""
     records.next_id = records.next_id - records.next_id % 50 + 51 if records.next_id < 900 else _FIRST_IDS["contacts"]
 
 
-def snapshot_of(records: Records) -> Json:
+def snapshot_of(records: RecordTable) -> Json:
     """The live records by id, with what clients and people can set, and no times: equal for equal end states."""
     known = records.schema.known
     settable = {name for name, each in known.items() if not each["modificationMetadata"]["readOnlyValue"]}

@@ -82,7 +82,7 @@ class EmailEvent(NamedTuple):
     filtered: bool = False
 
 
-def guid(number: int) -> str:
+def make_guid(number: int) -> str:
     """The id of what has this running number."""
     return f"5a4db0c5-0000-4000-8000-{number:012x}"
 
@@ -100,10 +100,10 @@ class Form(NamedTuple):
     type: FormType
 
 
-Place = tuple[int, int]
+Visit = tuple[int, int]
 
 
-def _place(each: Occurrence) -> Place:
+def _place(each: Occurrence) -> Visit:
     return each.at, each.number
 
 
@@ -128,7 +128,7 @@ class Timeline:
             self._sorted = True
         return self._all
 
-    def walk(self, span: tuple[int, int], last: Place | None, descending: bool) -> Iterator[Occurrence]:
+    def walk(self, span: tuple[int, int], last: Visit | None, descending: bool) -> Iterator[Occurrence]:
         """Those from the first instant of `span` up to but not including the second, going on after `last`."""
         found = self.everything()
         start = bisect_left(found, (span[0], 0), key=_place)

@@ -27,7 +27,7 @@ class Reply(NamedTuple):
     headers: Mapping[str, str] = {}
 
 
-class Refusal(Exception):
+class HubspotRefusal(Exception):
     """An answer that ends the call early."""
 
     def __init__(self, status: int, body: Json | str, headers: Mapping[str, str] | None = None) -> None:
@@ -36,7 +36,7 @@ class Refusal(Exception):
 
 
 @dataclass(slots=True)
-class Call:
+class HubspotCall:
     """One HTTP request. `now` is the portal's time in epoch milliseconds, `version` the path's: `v3`, `2026-09`."""
 
     method: str
@@ -79,7 +79,7 @@ class Call:
         return page_size(self.one("limit") or default, most)
 
 
-def next_page(call: Call, after: str) -> Json:
+def next_page(call: HubspotCall, after: str) -> Json:
     """The `paging` of an answer that has more behind it: the token, and the same address with it."""
     asked = [(name, value) for name, values in call.query.items() for value in values if name != "after"]
     link = f"https://api.hubapi.com{call.path}?{urlencode([*asked, ('after', after)])}"
@@ -115,25 +115,27 @@ def error(message: str, category: str = "VALIDATION_ERROR", **more: Any) -> Json
     return body
 
 
-def bad_request(message: str, category: str = "VALIDATION_ERROR", **more: Any) -> Refusal:
+def bad_request(message: str, category: str = "VALIDATION_ERROR", **more: Any) -> HubspotRefusal:
     """A 400 in the error envelope."""
-    return Refusal(400, error(message, category, **more))
+    return HubspotRefusal(400, error(message, category, **more))
 
 
-def missing_scopes(scopes: Sequence[str]) -> Refusal:
+def missing_scopes(scopes: Sequence[str]) -> HubspotRefusal:
     """The 403 of a token that lacks a scope."""
     context = {"requiredGranularScopes": list(scopes), "links": ["https://developers.hubspot.com/scopes"]}
-    return Refusal(403, error("One or more of the following scopes are required.", "MISSING_SCOPES", context=context))
+    return HubspotRefusal(
+        403, error("One or more of the following scopes are required.", "MISSING_SCOPES", context=context)
+    )
 
 
-def not_found_page() -> Refusal:
+def not_found_page() -> HubspotRefusal:
     """The 404 of the web server in front of the API, which is a page for people."""
-    return Refusal(404, _page(404, "Not Found"))
+    return HubspotRefusal(404, _page(404, "Not Found"))
 
 
-def not_allowed(methods: Sequence[str]) -> Refusal:
+def not_allowed(methods: Sequence[str]) -> HubspotRefusal:
     """The 405 of a path that is there for other methods."""
-    return Refusal(405, _page(405, "Method Not Allowed"), {"Allow": ", ".join(methods)})
+    return HubspotRefusal(405, _page(405, "Method Not Allowed"), {"Allow": ", ".join(methods)})
 
 
 def _page(status: int, words: str) -> str:
@@ -144,9 +146,9 @@ def _page(status: int, words: str) -> str:
     )
 
 
-def not_found(message: str, **context: Sequence[str]) -> Refusal:
+def not_found(message: str, **context: Sequence[str]) -> HubspotRefusal:
     """The 404 of the API itself."""
-    return Refusal(404, error(message, "OBJECT_NOT_FOUND", **({"context": context} if context else {})))
+    return HubspotRefusal(404, error(message, "OBJECT_NOT_FOUND", **({"context": context} if context else {})))
 
 
 def milliseconds(instant: datetime) -> int:

@@ -8,13 +8,13 @@ from typing import Any
 
 import orjson
 
-from connectors.sandbox.hubspot.batches import BATCH, batch_reply, inputs_of, missing
+from connectors.sandbox.hubspot.batches import BATCH, batch_reply, inputs_of, missing_ids
 from connectors.sandbox.hubspot.links import types_of
 from connectors.sandbox.hubspot.objects import one_record
-from connectors.sandbox.hubspot.records import Record, Records, as_json, shown
+from connectors.sandbox.hubspot.records import RecordTable, StoredRecord, as_json, show_record
 from connectors.sandbox.hubspot.schema import Problem
-from connectors.sandbox.hubspot.state import CLIENT, State
-from connectors.sandbox.hubspot.wire import Call, Json, Refusal, Reply, bad_request, error, not_found
+from connectors.sandbox.hubspot.state import CLIENT, PortalState
+from connectors.sandbox.hubspot.wire import HubspotCall, HubspotRefusal, Json, Reply, bad_request, error, not_found
 
 _MOST_MERGES = 250
 _MORE_EMAILS = "hs_additional_emails"
@@ -29,7 +29,7 @@ _ECHOED = (
 )
 
 
-def invalid(problems: list[Problem]) -> Refusal:
+def invalid(problems: list[Problem]) -> HubspotRefusal:
     """The 400 that lists every property that is wrong, and none of the inputs it was wrong in."""
     listed = [{"isValid": False, "message": each.message, "error": each.code, "name": each.name} for each in problems]
     errors = [
@@ -40,7 +40,7 @@ def invalid(problems: list[Problem]) -> Refusal:
 
 
 def _cleaned(
-    state: State, call: Call, records: Records, properties: Json, kept: Json
+    state: PortalState, call: HubspotCall, records: RecordTable, properties: Json, kept: Json
 ) -> tuple[dict[str, str], list[Problem]]:
     """The values as kept, and the problems: of the properties, of the owner, and of the admin's rules."""
     clean, problems = records.schema.cleaned(properties)
@@ -50,7 +50,7 @@ def _cleaned(
     return clean, problems
 
 
-def _broken_rules(state: State, wanted: dict[str, str], after: Json) -> list[Problem]:
+def _broken_rules(state: PortalState, wanted: dict[str, str], after: Json) -> list[Problem]:
     """The admin's conditional rules, which the API enforces from 2026-09 on."""
     return [
         Problem(rule["requires"], "REQUIRED_PROPERTY_MISSING", _rule_in_words(rule))
@@ -65,15 +65,17 @@ def _rule_in_words(rule: dict[str, str]) -> str:
     return f"{rule['requires']} is required when {rule['property']} is {rule['equals']}"
 
 
-def echo(state: State, records: Records, record: Record, written: Iterable[str]) -> Json:
+def echo(state: PortalState, records: RecordTable, record: StoredRecord, written: Iterable[str]) -> Json:
     """A record as a write answers it: what was written and a few of HubSpot's own, without those that are empty."""
     body = as_json(records, record, (), state.portal_id)
     names = [*written, *(name for name in _ECHOED if name in record.properties)]
-    body["properties"] = {name: value for name, value in shown(records, record, names).items() if value is not None}
+    body["properties"] = {
+        name: value for name, value in show_record(records, record, names).items() if value is not None
+    }
     return body
 
 
-def update(state: State, call: Call) -> Json:
+def update_object(state: PortalState, call: HubspotCall) -> Json:
     """`PATCH …/objects/{type}/{id}`."""
     records = state.records_of(call.params["type"])
     record = one_record(state, records, call)
@@ -84,20 +86,20 @@ def update(state: State, call: Call) -> Json:
     return _updated(state, call, records, record, clean)
 
 
-def _checked_unique(records: Records, record: Record | None, clean: dict[str, str]) -> None:
+def _checked_unique(records: RecordTable, record: StoredRecord | None, clean: dict[str, str]) -> None:
     for name in records.unique:
         other = records.by_unique(name, clean[name]) if clean.get(name) else None
         if other and (record is None or other.id != record.id):
             raise conflict(records, other)
 
 
-def conflict(records: Records, other: Record) -> Refusal:
+def conflict(records: RecordTable, other: StoredRecord) -> HubspotRefusal:
     """The 409 of a value that another record has."""
     word = records.kind.singular.capitalize()
-    return Refusal(409, error(f"{word} already exists. Existing ID: {other.id}", "CONFLICT"))
+    return HubspotRefusal(409, error(f"{word} already exists. Existing ID: {other.id}", "CONFLICT"))
 
 
-def batch_update(state: State, call: Call) -> Reply:
+def batch_update(state: PortalState, call: HubspotCall) -> Reply:
     """`POST …/batch/update`: unknown ids spare the others; a bad value or a repeated id spoils the whole batch."""
     records = state.records_of(call.params["type"])
     inputs = inputs_of(call.json(), BATCH)[state.switches.lost_writes :]
@@ -120,12 +122,14 @@ def batch_update(state: State, call: Call) -> Reply:
         if record and not problems:
             try:
                 results.append(_updated(state, call, records, record, clean))
-            except Refusal as refusal:
+            except HubspotRefusal as refusal:
                 errors.append(_error_of(refusal, each))
-    return batch_reply(state, call, results, missing(records, lost) + errors)
+    return batch_reply(state, call, results, missing_ids(records, lost) + errors)
 
 
-def _updated(state: State, call: Call, records: Records, record: Record, clean: dict[str, str]) -> Json:
+def _updated(
+    state: PortalState, call: HubspotCall, records: RecordTable, record: StoredRecord, clean: dict[str, str]
+) -> Json:
     _checked_unique(records, record, clean)
     state.change(records.kind.name, record, clean, call.now, CLIENT)
     return echo(state, records, record, clean)
@@ -138,25 +142,25 @@ def _check_distinct(ids: list[str]) -> None:
         raise bad_request(message, context={"ids": repeated})
 
 
-def _check_id_property(records: Records, inputs: list[Json]) -> None:
+def _check_id_property(records: RecordTable, inputs: list[Json]) -> None:
     for name in {each["idProperty"] for each in inputs if each.get("idProperty")}:
         definition = records.schema.known.get(name)
         if not (definition and definition["hasUniqueValue"]):
             raise _not_unique(records, name)
 
 
-def _not_unique(records: Records, name: str) -> Refusal:
+def _not_unique(records: RecordTable, name: str) -> HubspotRefusal:
     return bad_request(f"Unable to perform update/upsert by non-unique {records.kind.type_id} property {name}")
 
 
-def _found(records: Records, each: Json) -> Record | None:
+def _found(records: RecordTable, each: Json) -> StoredRecord | None:
     name, text = each.get("idProperty"), str(each.get("id"))
     record = records.by_unique(name, text) if name else records.find(text)
     return record if record and record.archived_at is None else None
 
 
 def _validation_errors(
-    state: State, inputs: list[Json], cleaned: list[tuple[dict[str, str], list[Problem]]]
+    state: PortalState, inputs: list[Json], cleaned: list[tuple[dict[str, str], list[Problem]]]
 ) -> list[Json]:
     """One error for each input that is wrong, if the portal names inputs; otherwise raises the 400 for them all."""
     problems = [each for _, found in cleaned for each in found]
@@ -180,7 +184,7 @@ def _validation_errors(
     ]
 
 
-def create(state: State, call: Call) -> Reply:
+def create_object(state: PortalState, call: HubspotCall) -> Reply:
     """`POST …/objects/{type}`."""
     records, body = state.records_of(call.params["type"]), call.json()
     clean, problems = _cleaned(state, call, records, body.get("properties") or {}, {})
@@ -192,7 +196,9 @@ def create(state: State, call: Call) -> Reply:
     return Reply(201, echo(state, records, record, record.properties))
 
 
-def _link_new(state: State, records: Records, record: Record, associations: list[Json], at: int) -> None:
+def _link_new(
+    state: PortalState, records: RecordTable, record: StoredRecord, associations: list[Json], at: int
+) -> None:
     for each in associations:
         type_ids = {kind.get("associationTypeId") for kind in each.get("types") or []}
         for other in state.records.values():
@@ -202,7 +208,7 @@ def _link_new(state: State, records: Records, record: Record, associations: list
                 state.link(pair, record.id, end.id, at)
 
 
-def batch_create(state: State, call: Call) -> Reply:
+def batch_create(state: PortalState, call: HubspotCall) -> Reply:
     """`POST …/batch/create`: a conflict spoils the batch, unless every input carries an `objectWriteTraceId`."""
     records = state.records_of(call.params["type"])
     inputs = inputs_of(call.json(), BATCH)
@@ -217,7 +223,7 @@ def batch_create(state: State, call: Call) -> Reply:
     for each, (clean, _) in zip(inputs, cleaned, strict=True):
         try:
             _checked_unique(records, None, clean)
-        except Refusal as refusal:
+        except HubspotRefusal as refusal:
             errors.append(_error_of(refusal, each))
             continue
         record = state.make(records.kind.name, clean, call.now, CLIENT)
@@ -226,14 +232,14 @@ def batch_create(state: State, call: Call) -> Reply:
     return batch_reply(state, call, results, errors, 201)
 
 
-def _error_of(refusal: Refusal, each: Json) -> Json:
+def _error_of(refusal: HubspotRefusal, each: Json) -> Json:
     body: Any = refusal.reply.body
     existing = body["message"].rpartition(" ")[2]
     context = {"objectWriteTraceId": [str(each.get("objectWriteTraceId"))], "existingId": [existing]}
     return {"status": "error", "category": "CONFLICT", "message": body["message"], "context": context}
 
 
-def batch_upsert(state: State, call: Call) -> Reply:
+def batch_upsert(state: PortalState, call: HubspotCall) -> Reply:
     """`POST …/batch/upsert`: by e-mail or another unique property; unknown ones are created."""
     records = state.records_of(call.params["type"])
     inputs = inputs_of(call.json(), BATCH)
@@ -253,7 +259,7 @@ def batch_upsert(state: State, call: Call) -> Reply:
     return batch_reply(state, call, results, [])
 
 
-def _upserted(state: State, call: Call, records: Records, each: Json, clean: dict[str, str]) -> Json:
+def _upserted(state: PortalState, call: HubspotCall, records: RecordTable, each: Json, clean: dict[str, str]) -> Json:
     record = records.by_unique(each["idProperty"], str(each["id"]))
     new = record is None
     if record is None:
@@ -263,7 +269,7 @@ def _upserted(state: State, call: Call, records: Records, each: Json, clean: dic
     return echo(state, records, record, clean) | {"new": new}
 
 
-def archive(state: State, call: Call) -> Reply:
+def archive_object(state: PortalState, call: HubspotCall) -> Reply:
     """`DELETE …/objects/{type}/{id}`."""
     records = state.records_of(call.params["type"])
     record = records.find(call.params["id"])
@@ -272,7 +278,7 @@ def archive(state: State, call: Call) -> Reply:
     return Reply(204)
 
 
-def batch_archive(state: State, call: Call) -> Reply:
+def batch_archive(state: PortalState, call: HubspotCall) -> Reply:
     """`POST …/batch/archive`."""
     records = state.records_of(call.params["type"])
     for each in inputs_of(call.json(), BATCH):
@@ -282,7 +288,7 @@ def batch_archive(state: State, call: Call) -> Reply:
     return Reply(204)
 
 
-def merge(state: State, call: Call) -> Json:
+def merge_objects(state: PortalState, call: HubspotCall) -> Json:
     """`POST …/merge`: a new record takes the place of both."""
     records, body = state.records_of(call.params["type"]), call.json()
     pair = [records.find(str(body.get(name))) for name in ("primaryObjectId", "objectIdToMerge")]
@@ -291,11 +297,13 @@ def merge(state: State, call: Call) -> Json:
         raise not_found("One of the objects to merge does not exist.")
     if main.id == other.id:
         raise bad_request("Cannot merge an object into itself.")
-    record = merged(state, records, main, other, call.now)
+    record = apply_merge(state, records, main, other, call.now)
     return as_json(records, record, records.schema.known, state.portal_id)
 
 
-def merged(state: State, records: Records, main: Record, other: Record, at: int) -> Record:
+def apply_merge(
+    state: PortalState, records: RecordTable, main: StoredRecord, other: StoredRecord, at: int
+) -> StoredRecord:
     """Merge two records: a new id that both old ids lead to, the first one's values before the second one's."""
     ids = [each for record in (main, other) for each in (*_merged_ids(record), str(record.id))]
     if len(ids) > _MOST_MERGES:
@@ -321,26 +329,26 @@ def merged(state: State, records: Records, main: Record, other: Record, at: int)
     return record
 
 
-def _merged_ids(record: Record) -> list[str]:
+def _merged_ids(record: StoredRecord) -> list[str]:
     return _several(record, "hs_merged_object_ids")
 
 
-def _several(record: Record, name: str) -> list[str]:
+def _several(record: StoredRecord, name: str) -> list[str]:
     return [each for each in record.properties.get(name, "").split(";") if each]
 
 
-def gdpr_delete(state: State, call: Call) -> Reply:
+def gdpr_delete(state: PortalState, call: HubspotCall) -> Reply:
     """`POST …/gdpr-delete`: gone for good, traces and all."""
     records, body = state.records_of(call.params["type"]), call.json()
     unique = body.get("idProperty")
     text = str(body.get("objectId"))
     record = records.by_unique(unique, text) if unique in records.unique else records.find(text)
     if record:
-        forget(state, records, record)
+        delete_for_privacy(state, records, record)
     return Reply(204)
 
 
-def forget(state: State, records: Records, record: Record) -> None:
+def delete_for_privacy(state: PortalState, records: RecordTable, record: StoredRecord) -> None:
     """Remove a record and everything that is known of it."""
     email = record.properties.get("email", "")
     state.links.forget(records.kind.name, record.id)

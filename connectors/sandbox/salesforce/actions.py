@@ -9,15 +9,22 @@ from typing import Any, TypeAlias
 
 from connectors.sandbox.salesforce.auth import Sessions
 from connectors.sandbox.salesforce.query import Scope
-from connectors.sandbox.salesforce.schema import Field, label
+from connectors.sandbox.salesforce.schema import SandboxField, label
 from connectors.sandbox.salesforce.shared_activities import involve, switch_on
-from connectors.sandbox.salesforce.state import ADMIN_USER, INTEGRATION_USER, DuplicateRule, Rule, State, Switches
-from connectors.sandbox.salesforce.table import Table
-from connectors.sandbox.salesforce.values import Refusal
-from connectors.sandbox.salesforce.writes import CHILDREN, Hand, create, delete, full_id, update
+from connectors.sandbox.salesforce.state import (
+    ADMIN_USER,
+    INTEGRATION_USER,
+    DuplicateRule,
+    OrgState,
+    OrgSwitches,
+    ValidationRule,
+)
+from connectors.sandbox.salesforce.table import ObjectTable
+from connectors.sandbox.salesforce.values import SalesforceRefusal
+from connectors.sandbox.salesforce.writes import CHILDREN, Hand, create_record, delete_record, full_id, update_record
 from connectors.sandbox.soql import SoqlError, parse_condition
 
-Doing: TypeAlias = Callable[[State, Mapping[str, Any]], dict[str, Any]]
+Doing: TypeAlias = Callable[[OrgState, Mapping[str, Any]], dict[str, Any]]
 
 
 def _hand(asked: Mapping[str, Any]) -> Hand:
@@ -25,14 +32,14 @@ def _hand(asked: Mapping[str, Any]) -> Hand:
     return Hand(user=str(asked.get("user") or ADMIN_USER), assigns=False, bound=False)
 
 
-def _found(state: State, id_: object) -> tuple[Table, int]:
+def _found(state: OrgState, id_: object) -> tuple[ObjectTable, int]:
     found = state.locate(full_id(id_))
     if found is None:
         raise ValueError(f"there is no record {id_}")
     return found
 
 
-def _table(state: State, name: object) -> Table:
+def _table(state: OrgState, name: object) -> ObjectTable:
     table = state.table(str(name))
     if table is None:
         raise ValueError(f"there is no object {name}")
@@ -42,10 +49,10 @@ def _table(state: State, name: object) -> Table:
 def _plain(work: Doing) -> Doing:
     """Tell what the org refused as a plain `ValueError`."""
 
-    def done(state: State, asked: Mapping[str, Any]) -> dict[str, Any]:
+    def done(state: OrgState, asked: Mapping[str, Any]) -> dict[str, Any]:
         try:
             return work(state, asked)
-        except (Refusal, SoqlError) as error:
+        except (SalesforceRefusal, SoqlError) as error:
             raise ValueError(f"{error.code}: {error.message}") from None
         except KeyError as error:
             raise ValueError(f"{error.args[0]!r} is missing") from None
@@ -53,30 +60,30 @@ def _plain(work: Doing) -> Doing:
     return done
 
 
-def _create(state: State, asked: Mapping[str, Any]) -> dict[str, Any]:
-    return {"id": create(state, _table(state, asked["object"]), asked["fields"], _hand(asked))}
+def _create(state: OrgState, asked: Mapping[str, Any]) -> dict[str, Any]:
+    return {"id": create_record(state, _table(state, asked["object"]), asked["fields"], _hand(asked))}
 
 
-def _update(state: State, asked: Mapping[str, Any]) -> dict[str, Any]:
+def _update(state: OrgState, asked: Mapping[str, Any]) -> dict[str, Any]:
     table, row = _found(state, asked["id"])
-    update(state, table, row, asked["fields"], _hand(asked))
+    update_record(state, table, row, asked["fields"], _hand(asked))
     return table.record(row)
 
 
-def _delete(state: State, asked: Mapping[str, Any]) -> dict[str, Any]:
+def _delete(state: OrgState, asked: Mapping[str, Any]) -> dict[str, Any]:
     table, row = _found(state, asked["id"])
-    delete(state, table, row, _hand(asked))
+    delete_record(state, table, row, _hand(asked))
     return {"id": table.ids[row]}
 
 
-def _undelete(state: State, asked: Mapping[str, Any]) -> dict[str, Any]:
+def _undelete(state: OrgState, asked: Mapping[str, Any]) -> dict[str, Any]:
     table, row = _found(state, asked["id"])
     table.set(row, "IsDeleted", False)
     table.set(row, "SystemModstamp", state.now())
     return {"id": table.ids[row]}
 
 
-def _purge(state: State, asked: Mapping[str, Any]) -> dict[str, Any]:
+def _purge(state: OrgState, asked: Mapping[str, Any]) -> dict[str, Any]:
     """Empty the recycle bin: deleted records are gone even for queryAll."""
     gone = 0
     for name in asked.get("objects", ("Lead", "Contact", "Task", "Event", "CampaignMember", "Account")):
@@ -87,7 +94,7 @@ def _purge(state: State, asked: Mapping[str, Any]) -> dict[str, Any]:
 # --- merging and converting ------------------------------------------------------------------------------------------
 
 
-def _move_children(state: State, losers: Iterable[str], winner: str) -> None:
+def _move_children(state: OrgState, losers: Iterable[str], winner: str) -> None:
     losers = list(losers)
     for name, key in CHILDREN:
         table = state.of(name)
@@ -100,39 +107,39 @@ def _move_children(state: State, losers: Iterable[str], winner: str) -> None:
         relations.set(row, "SystemModstamp", state.now())
 
 
-def _merge(state: State, asked: Mapping[str, Any]) -> dict[str, Any]:
+def _merge(state: OrgState, asked: Mapping[str, Any]) -> dict[str, Any]:
     """`winner` takes what hangs on `losers`, which go to the recycle bin and name it as their master."""
     table, row = _found(state, asked["winner"])
     losers = [_found(state, id_)[1] for id_ in asked["losers"]]
     _move_children(state, [table.ids[loser] for loser in losers], table.ids[row])
     for loser in losers:
         table.set(loser, "MasterRecordId", table.ids[row])
-        delete(state, table, loser, _hand(asked))
-    update(state, table, row, asked.get("fields", {}), _hand(asked))
+        delete_record(state, table, loser, _hand(asked))
+    update_record(state, table, row, asked.get("fields", {}), _hand(asked))
     return {"id": table.ids[row]}
 
 
 _CARRIED = ("FirstName", "LastName", "Title", "Email", "Phone", "LeadSource", "HasOptedOutOfEmail")
 
 
-def _account_for(state: State, lead: Mapping[str, Any], hand: Hand) -> str:
+def _account_for(state: OrgState, lead: Mapping[str, Any], hand: Hand) -> str:
     carried = {name: lead.get(name) for name in ("Industry", "NumberOfEmployees", "AnnualRevenue", "Website")}
     values = {"Name": lead["Company"], "OwnerId": ADMIN_USER, "BillingCountry": lead.get("Country"), **carried}
-    return create(state, state.of("Account"), values, hand)
+    return create_record(state, state.of("Account"), values, hand)
 
 
-def _person_owner(state: State, id_: str) -> str:
+def _person_owner(state: OrgState, id_: str) -> str:
     return id_ if id_.startswith("005") else ADMIN_USER
 
 
-def _convert(state: State, asked: Mapping[str, Any]) -> dict[str, Any]:
+def _convert(state: OrgState, asked: Mapping[str, Any]) -> dict[str, Any]:
     """Convert the lead `id` into a contact of the account `account`, or of a new one."""
     table, row = _found(state, asked["id"])
     lead, hand = table.record(row), _hand(asked)
     account = asked.get("account") or _account_for(state, lead, hand)
     values = {name: lead.get(name) for name in _CARRIED} | {"MailingCountry": lead.get("Country"), "AccountId": account}
     values["HasOptedOutOfEmail"] = bool(values["HasOptedOutOfEmail"])
-    contact = asked.get("contact") or create(
+    contact = asked.get("contact") or create_record(
         state, state.of("Contact"), values | {"OwnerId": _person_owner(state, lead["OwnerId"])}, hand
     )
     members = state.of("CampaignMember")
@@ -152,31 +159,31 @@ def _convert(state: State, asked: Mapping[str, Any]) -> dict[str, Any]:
         "ConvertedContactId": contact,
         "Status": "Closed - Converted",
     }
-    update(state, table, row, converted, hand)
+    update_record(state, table, row, converted, hand)
     return {"contact": contact, "account": account}
 
 
 # --- activities ------------------------------------------------------------------------------------------------------
 
 
-def _add_activity(state: State, asked: Mapping[str, Any]) -> dict[str, Any]:
+def _add_activity(state: OrgState, asked: Mapping[str, Any]) -> dict[str, Any]:
     """Log a `Task` (the default) or `Event` on `who` (and those in `with`), finished unless `fields` say otherwise."""
     object_ = str(asked.get("object", "Task"))
     begun: dict[str, Any] = {"WhoId": asked["who"], "Subject": "Call"}
     begun |= {"Status": "Completed"} if object_ == "Task" else {"StartDateTime": state.now()}
     table = _table(state, object_)
-    id_ = create(state, table, begun | dict(asked.get("fields", {})), _hand(asked))
+    id_ = create_record(state, table, begun | dict(asked.get("fields", {})), _hand(asked))
     involve(state, table, table.rows[id_], asked.get("with", ()))
     return {"id": id_}
 
 
-def _share_activities(state: State, asked: Mapping[str, Any]) -> dict[str, Any]:
+def _share_activities(state: OrgState, asked: Mapping[str, Any]) -> dict[str, Any]:
     """Turn Shared Activities on: `add_activity` can then name more people in `with`."""
     switch_on(state)
     return {"objects": ["TaskWhoRelation", "EventWhoRelation"]}
 
 
-def _capture_emails(state: State, asked: Mapping[str, Any]) -> dict[str, Any]:
+def _capture_emails(state: OrgState, asked: Mapping[str, Any]) -> dict[str, Any]:
     """Leave e-mails to Einstein Activity Capture: they are no records any more, only LastActivityDate knows of them."""
     tasks = state.of("Task")
     for row in tasks.where("TaskSubtype", ["Email"]):
@@ -190,7 +197,7 @@ def _capture_emails(state: State, asked: Mapping[str, Any]) -> dict[str, Any]:
     return {"captured": gone}
 
 
-def _archive(state: State, asked: Mapping[str, Any]) -> dict[str, Any]:
+def _archive(state: OrgState, asked: Mapping[str, Any]) -> dict[str, Any]:
     for id_ in asked["ids"]:
         table, row = _found(state, id_)
         table.set(row, "IsArchived", True)
@@ -201,13 +208,13 @@ def _archive(state: State, asked: Mapping[str, Any]) -> dict[str, Any]:
 # --- what an admin changes -------------------------------------------------------------------------------------------
 
 
-def _deactivate_user(state: State, asked: Mapping[str, Any]) -> dict[str, Any]:
+def _deactivate_user(state: OrgState, asked: Mapping[str, Any]) -> dict[str, Any]:
     table, row = _found(state, asked["id"])
-    update(state, table, row, {"IsActive": bool(asked.get("active", False))}, _hand(asked))
+    update_record(state, table, row, {"IsActive": bool(asked.get("active", False))}, _hand(asked))
     return {"id": table.ids[row]}
 
 
-def _field(state: State, asked: Mapping[str, Any]) -> tuple[Table, Field]:
+def _field(state: OrgState, asked: Mapping[str, Any]) -> tuple[ObjectTable, SandboxField]:
     table = _table(state, asked["object"])
     each = table.sobject.fields.get(str(asked["field"]).lower())
     if each is None:
@@ -215,7 +222,7 @@ def _field(state: State, asked: Mapping[str, Any]) -> tuple[Table, Field]:
     return table, each
 
 
-def _hide_field(state: State, asked: Mapping[str, Any]) -> dict[str, Any]:
+def _hide_field(state: OrgState, asked: Mapping[str, Any]) -> dict[str, Any]:
     """Take a field away from the integration user; with `readable` only its editing."""
     table, each = _field(state, asked)
     kind = state.readonly if asked.get("readable") else state.hidden
@@ -224,7 +231,7 @@ def _hide_field(state: State, asked: Mapping[str, Any]) -> dict[str, Any]:
     return {"field": each.name}
 
 
-def _show_field(state: State, asked: Mapping[str, Any]) -> dict[str, Any]:
+def _show_field(state: OrgState, asked: Mapping[str, Any]) -> dict[str, Any]:
     """Give a field back to the integration user; a custom one gets its permission."""
     table, each = _field(state, asked)
     state.hidden.discard((table.sobject.name.lower(), each.name.lower()))
@@ -235,19 +242,19 @@ def _show_field(state: State, asked: Mapping[str, Any]) -> dict[str, Any]:
     return {"field": each.name}
 
 
-def _grant(state: State, table: Table, each: Field) -> None:
+def _grant(state: OrgState, table: ObjectTable, each: SandboxField) -> None:
     assigned = state.of("PermissionSetAssignment")
     parent = assigned.get(assigned.where("AssigneeId", [INTEGRATION_USER])[0], "PermissionSetId")
     values = {"ParentId": parent, "SobjectType": table.sobject.name, "Field": f"{table.sobject.name}.{each.name}"}
     values |= {"PermissionsRead": True, "PermissionsEdit": each.formula is None}
-    create(state, state.of("FieldPermissions"), values, Hand(user=ADMIN_USER, assigns=False, bound=False))
+    create_record(state, state.of("FieldPermissions"), values, Hand(user=ADMIN_USER, assigns=False, bound=False))
 
 
-def _add_field(state: State, asked: Mapping[str, Any]) -> dict[str, Any]:
+def _add_field(state: OrgState, asked: Mapping[str, Any]) -> dict[str, Any]:
     """Add a custom field the integration user may edit; with `formula` (`Account.Industry`) it is computed."""
     table, name = _table(state, asked["object"]), str(asked["field"])
     formula = asked.get("formula")
-    each = Field(
+    each = SandboxField(
         name=name,
         type=str(asked.get("type", "string")),
         size=int(asked.get("size", 255)),
@@ -269,7 +276,7 @@ def _add_field(state: State, asked: Mapping[str, Any]) -> dict[str, Any]:
     return {"field": name}
 
 
-def _remove_field(state: State, asked: Mapping[str, Any]) -> dict[str, Any]:
+def _remove_field(state: OrgState, asked: Mapping[str, Any]) -> dict[str, Any]:
     table, each = _field(state, asked)
     table.sobject.drop(each.name)
     table.columns.pop(each.name, None)
@@ -277,7 +284,7 @@ def _remove_field(state: State, asked: Mapping[str, Any]) -> dict[str, Any]:
     return {"field": each.name}
 
 
-def _remove_picklist_value(state: State, asked: Mapping[str, Any]) -> dict[str, Any]:
+def _remove_picklist_value(state: OrgState, asked: Mapping[str, Any]) -> dict[str, Any]:
     """Deactivate a picklist value; the field becomes restricted so that writing the value is refused."""
     table, each = _field(state, asked)
     if asked["value"] not in each.values:
@@ -288,7 +295,7 @@ def _remove_picklist_value(state: State, asked: Mapping[str, Any]) -> dict[str, 
     return {"values": list(left)}
 
 
-def _add_picklist_value(state: State, asked: Mapping[str, Any]) -> dict[str, Any]:
+def _add_picklist_value(state: OrgState, asked: Mapping[str, Any]) -> dict[str, Any]:
     """Add a value behind the others, or give back one that was taken away."""
     table, each = _field(state, asked)
     value = str(asked["value"])
@@ -298,25 +305,25 @@ def _add_picklist_value(state: State, asked: Mapping[str, Any]) -> dict[str, Any
     return {"values": [*each.values, value]}
 
 
-def _add_validation_rule(state: State, asked: Mapping[str, Any]) -> dict[str, Any]:
+def _add_validation_rule(state: OrgState, asked: Mapping[str, Any]) -> dict[str, Any]:
     """Refuse records of `object` for which the SOQL condition `when` holds, with the admin's `message`."""
     table = _table(state, asked["object"])
     condition = parse_condition(str(asked["when"]))
     Scope.over(state, table.sobject.name, str(asked["when"])).predicate(condition)
     message = str(asked.get("message", "This record does not follow our rules"))
-    rule = Rule(condition, str(asked["when"]), message, asked.get("field"))
+    rule = ValidationRule(condition, str(asked["when"]), message, asked.get("field"))
     state.rules.setdefault(table.sobject.name.lower(), []).append(rule)
     return {"rules": len(state.rules[table.sobject.name.lower()])}
 
 
-def _add_duplicate_rule(state: State, asked: Mapping[str, Any]) -> dict[str, Any]:
+def _add_duplicate_rule(state: OrgState, asked: Mapping[str, Any]) -> dict[str, Any]:
     table, each = _field(state, {"field": "Email", **asked})
     rule = DuplicateRule(each.name, bool(asked.get("block")))
     state.duplicate_rules.setdefault(table.sobject.name.lower(), []).append(rule)
     return {"field": each.name}
 
 
-def _lock_rows(state: State, asked: Mapping[str, Any]) -> dict[str, Any]:
+def _lock_rows(state: OrgState, asked: Mapping[str, Any]) -> dict[str, Any]:
     """Lock `ids` for the next `times` writes (-1: until unlocked), or a `share` of all rows for their first `times`."""
     times = int(asked.get("times", 1))
     for id_ in asked.get("ids", ()):
@@ -327,27 +334,27 @@ def _lock_rows(state: State, asked: Mapping[str, Any]) -> dict[str, Any]:
     return {"locked": len(state.locked)}
 
 
-def _set_usage(state: State, asked: Mapping[str, Any]) -> dict[str, Any]:
+def _set_usage(state: OrgState, asked: Mapping[str, Any]) -> dict[str, Any]:
     """How many API requests of the day's `max` are `used`."""
     state.usage = int(asked.get("used", state.usage))
     state.switches.max_usage = int(asked.get("max", state.switches.max_usage))
     return {"used": state.usage, "max": state.switches.max_usage}
 
 
-def _set(state: State, asked: Mapping[str, Any]) -> dict[str, Any]:
+def _set(state: OrgState, asked: Mapping[str, Any]) -> dict[str, Any]:
     """Turn switches, by their names."""
-    known = {each.name for each in fields(Switches)}
+    known = {each.name for each in fields(OrgSwitches)}
     if unknown := sorted(asked.keys() - known):
         raise ValueError(f"there is no switch {unknown[0]}; there are {', '.join(sorted(known))}")
     for name, value in asked.items():
-        kind = type(getattr(Switches(), name))
+        kind = type(getattr(OrgSwitches(), name))
         if not isinstance(value, int if kind is float else kind) and type(value) is not kind:
             raise ValueError(f"{name} must be {kind.__name__}, not {value!r}")
         setattr(state.switches, name, value)
     return {name: getattr(state.switches, name) for name in sorted(known)}
 
 
-def _bulk_stamp(state: State, asked: Mapping[str, Any]) -> dict[str, Any]:
+def _bulk_stamp(state: OrgState, asked: Mapping[str, Any]) -> dict[str, Any]:
     """A mass update: every (or the first `count`) record of `object` gets this second's stamp, and `fields` too."""
     table, now = _table(state, asked["object"]), state.now()
     rows = [row for row in range(len(table)) if not table.get(row, "IsDeleted")][: asked.get("count")]
@@ -403,7 +410,7 @@ def _register_key(sessions: Sessions, asked: Mapping[str, Any]) -> dict[str, Any
     return {"keys": len(sessions.keys)}
 
 
-def doings(state: State, sessions: Sessions) -> dict[str, Callable[[dict[str, Any]], dict[str, Any]]]:
+def list_actions(state: OrgState, sessions: Sessions) -> dict[str, Callable[[dict[str, Any]], dict[str, Any]]]:
     """Every action by its name; each takes and gives plain JSON and raises `ValueError` with a sentence."""
     about_records = {name: partial(_plain(work), state) for name, work in _DOINGS.items()}
     return about_records | {

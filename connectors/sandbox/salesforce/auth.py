@@ -13,8 +13,8 @@ from urllib.parse import parse_qsl
 
 import jwt
 
-from connectors.sandbox.salesforce.state import INTEGRATION_USER, ORG_ID, State
-from connectors.sandbox.salesforce.values import Refusal
+from connectors.sandbox.salesforce.state import INTEGRATION_USER, ORG_ID, OrgState
+from connectors.sandbox.salesforce.values import SalesforceRefusal
 from connectors.sandbox.salesforce.wire import Answer
 
 CLIENT = "sandbox"
@@ -99,7 +99,7 @@ def _bearer(sessions: Sessions, form: Mapping[str, str], address: str) -> Answer
     return _granted(sessions, address)
 
 
-def _refreshed(state: State, sessions: Sessions, form: Mapping[str, str], address: str) -> Answer:
+def _refreshed(state: OrgState, sessions: Sessions, form: Mapping[str, str], address: str) -> Answer:
     token = form.get("refresh_token", "")
     if token not in sessions.refresh_tokens:
         return _refused("invalid_grant", "expired access/refresh token")
@@ -111,7 +111,7 @@ def _refreshed(state: State, sessions: Sessions, form: Mapping[str, str], addres
     return _granted(sessions, address, refresh_token=rotated)
 
 
-def token(state: State, sessions: Sessions, body: bytes, headers: Mapping[str, str], address: str) -> Answer:
+def grant_token(state: OrgState, sessions: Sessions, body: bytes, headers: Mapping[str, str], address: str) -> Answer:
     """`POST /services/oauth2/token`: `address` is where this org is reached."""
     form = dict(parse_qsl(body.decode()))
     grant = form.get("grant_type", "")
@@ -131,34 +131,34 @@ def token(state: State, sessions: Sessions, body: bytes, headers: Mapping[str, s
     return _granted(sessions, address)
 
 
-def bearer(headers: Mapping[str, str]) -> str:
+def bearer_of(headers: Mapping[str, str]) -> str:
     scheme, _, value = headers.get("authorization", "").partition(" ")
     return value.strip() if scheme.lower() in ("bearer", "oauth") else headers.get("x-sfdc-session", "")
 
 
-def admit(state: State, sessions: Sessions, headers: Mapping[str, str]) -> None:
+def admit_request(state: OrgState, sessions: Sessions, headers: Mapping[str, str]) -> None:
     """Let a call in and count it. Raises `Refusal`: the session is over, or a limit is reached."""
-    token_ = bearer(headers)
+    token_ = bearer_of(headers)
     calls = sessions.calls.get(token_)
     if calls is None:
-        raise Refusal("INVALID_SESSION_ID", "Session expired or invalid", status=401)
+        raise SalesforceRefusal("INVALID_SESSION_ID", "Session expired or invalid", status=401)
     if state.switches.session_calls and calls >= state.switches.session_calls:
         del sessions.calls[token_]
-        raise Refusal("INVALID_SESSION_ID", "Session expired or invalid", status=401)
+        raise SalesforceRefusal("INVALID_SESSION_ID", "Session expired or invalid", status=401)
     sessions.calls[token_] = calls + 1
     if state.switches.concurrent_errors > 0:
         state.switches.concurrent_errors -= 1
-        raise Refusal(
+        raise SalesforceRefusal(
             "REQUEST_LIMIT_EXCEEDED",
             "ConcurrentRequests (Concurrent API Requests) Limit exceeded.",
             status=403,
         )
     if state.usage >= state.switches.max_usage:
-        raise Refusal("REQUEST_LIMIT_EXCEEDED", "TotalRequests Limit exceeded.", status=403)
+        raise SalesforceRefusal("REQUEST_LIMIT_EXCEEDED", "TotalRequests Limit exceeded.", status=403)
     state.usage += 1
 
 
-def identity(state: State, address: str) -> dict[str, Any]:
+def identify_user(state: OrgState, address: str) -> dict[str, Any]:
     """Who the integration user is, for `userinfo` and the identity URL."""
     name = state.value(INTEGRATION_USER, "Name")
     return {
@@ -182,7 +182,7 @@ def identity(state: State, address: str) -> dict[str, Any]:
     }
 
 
-def introspected(sessions: Sessions, body: bytes) -> Answer:
+def introspect_token(sessions: Sessions, body: bytes) -> Answer:
     token_ = dict(parse_qsl(body.decode())).get("token", "")
     if token_ not in sessions.calls:
         return Answer(200, {"active": False})

@@ -10,15 +10,23 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from connectors.sandbox.salesforce.query import Found, run
-from connectors.sandbox.salesforce.reading import reader
-from connectors.sandbox.salesforce.state import INTEGRATION_USER, State
-from connectors.sandbox.salesforce.table import Table
-from connectors.sandbox.salesforce.values import Refusal, csv_cells
-from connectors.sandbox.salesforce.wire import Answer, Call
-from connectors.sandbox.salesforce.writes import Hand, create, delete, full_id, row_of, unknown_fields, update
-from connectors.sandbox.soql import Call as Function
-from connectors.sandbox.soql import Column, Query, SoqlError, parse
+from connectors.sandbox.salesforce.query import QueryResult, run_query
+from connectors.sandbox.salesforce.reading import reader_of
+from connectors.sandbox.salesforce.state import INTEGRATION_USER, OrgState
+from connectors.sandbox.salesforce.table import ObjectTable
+from connectors.sandbox.salesforce.values import SalesforceRefusal, csv_cells
+from connectors.sandbox.salesforce.wire import Answer, SalesforceCall
+from connectors.sandbox.salesforce.writes import (
+    Hand,
+    create_record,
+    delete_record,
+    full_id,
+    row_of,
+    unknown_fields,
+    update_record,
+)
+from connectors.sandbox.soql import FunctionCall as Function
+from connectors.sandbox.soql import Query, SelectColumn, SoqlError, parse_query
 from connectors.sandbox.world import salesforce_id
 
 LARGEST_UPLOAD = 150_000_000
@@ -52,7 +60,7 @@ class Job:
     done: list[tuple[str, bool, list[str]]] = field(default_factory=list)
     failed: list[tuple[str, str, list[str]]] = field(default_factory=list)
     unprocessed: list[list[str]] = field(default_factory=list)
-    found: Found | None = None
+    found: QueryResult | None = None
 
 
 class Jobs:
@@ -61,7 +69,7 @@ class Jobs:
     def __init__(self) -> None:
         self.all: dict[str, Job] = {}
 
-    def open(self, kind: str, call: Call, operation: str, object_: str, created: str) -> Job:
+    def open(self, kind: str, call: SalesforceCall, operation: str, object_: str, created: str) -> Job:
         job = Job(salesforce_id("750", len(self.all) + 1), kind, call.version, operation, object_, created)
         self.all[job.id] = job
         return job
@@ -69,7 +77,7 @@ class Jobs:
     def get(self, kind: str, id_: str) -> Job:
         job = self.all.get(full_id(id_) or "")
         if job is None or job.kind != kind or job.state == "Deleted":
-            raise Refusal("NOT_FOUND", "The requested resource does not exist", status=404)
+            raise SalesforceRefusal("NOT_FOUND", "The requested resource does not exist", status=404)
         return job
 
 
@@ -115,7 +123,7 @@ def _progress(job: Job) -> dict[str, Any]:
 _ENDED = frozenset({"JobComplete", "Failed", "Aborted"})
 
 
-def look(state: State, jobs: Jobs, call: Call, kind: str, id_: str) -> Answer:
+def show_job(state: OrgState, jobs: Jobs, call: SalesforceCall, kind: str, id_: str) -> Answer:
     """A poll: every one sees the job a little further."""
     job = jobs.get(kind, id_)
     if job.state in ("UploadComplete", "InProgress"):
@@ -124,20 +132,20 @@ def look(state: State, jobs: Jobs, call: Call, kind: str, id_: str) -> Answer:
     return Answer(200, _progress(job))
 
 
-def list_jobs(state: State, jobs: Jobs, call: Call, kind: str) -> Answer:
+def list_jobs(state: OrgState, jobs: Jobs, call: SalesforceCall, kind: str) -> Answer:
     shown = [_info(job) for job in jobs.all.values() if job.kind == kind and job.state != "Deleted"]
     return Answer(200, {"done": True, "nextRecordsUrl": None, "records": shown})
 
 
-def forget(state: State, jobs: Jobs, call: Call, kind: str, id_: str) -> Answer:
+def delete_job(state: OrgState, jobs: Jobs, call: SalesforceCall, kind: str, id_: str) -> Answer:
     job = jobs.get(kind, id_)
     if job.state in ("UploadComplete", "InProgress"):
-        raise Refusal("INVALIDJOBSTATE", f"Deleting not allowed on job in state {job.state}")
+        raise SalesforceRefusal("INVALIDJOBSTATE", f"Deleting not allowed on job in state {job.state}")
     job.state = "Deleted"
     return Answer(204)
 
 
-def change(state: State, jobs: Jobs, call: Call, kind: str, id_: str) -> Answer:
+def change_job(state: OrgState, jobs: Jobs, call: SalesforceCall, kind: str, id_: str) -> Answer:
     """`PATCH {"state": …}`: start the job or abort it."""
     job, wanted = jobs.get(kind, id_), call.record().get("state")
     if wanted == "Aborted" and job.state not in _ENDED:
@@ -147,7 +155,7 @@ def change(state: State, jobs: Jobs, call: Call, kind: str, id_: str) -> Answer:
     elif wanted == "UploadComplete" and job.state == "Open" and kind == "ingest":
         _start(state, job)
     else:
-        raise Refusal("INVALIDJOBSTATE", f"Invalid state change from {job.state} to {wanted}")
+        raise SalesforceRefusal("INVALIDJOBSTATE", f"Invalid state change from {job.state} to {wanted}")
     return Answer(200, _info(job))
 
 
@@ -156,18 +164,18 @@ def change(state: State, jobs: Jobs, call: Call, kind: str, id_: str) -> Answer:
 _OPERATIONS = frozenset({"insert", "update", "upsert", "delete", "hardDelete"})
 
 
-def create_ingest(state: State, jobs: Jobs, call: Call) -> Answer:
+def create_ingest(state: OrgState, jobs: Jobs, call: SalesforceCall) -> Answer:
     body = call.record()
     operation, object_ = str(body.get("operation")), str(body.get("object"))
     table = state.table(object_)
     if operation not in _OPERATIONS:
-        raise Refusal("INVALIDJOB", f"Unrecognized operation: {operation}")
+        raise SalesforceRefusal("INVALIDJOB", f"Unrecognized operation: {operation}")
     if table is None:
-        raise Refusal("INVALIDENTITY", f"Unable to find object: {object_}")
+        raise SalesforceRefusal("INVALIDENTITY", f"Unable to find object: {object_}")
     if body.get("contentType", "CSV") != "CSV":
-        raise Refusal("INVALIDJOB", "InvalidContentType : only CSV is supported")
+        raise SalesforceRefusal("INVALIDJOB", "InvalidContentType : only CSV is supported")
     if operation == "upsert" and not body.get("externalIdFieldName"):
-        raise Refusal("INVALIDJOB", "External ID was blank for an upsert job")
+        raise SalesforceRefusal("INVALIDJOB", "External ID was blank for an upsert job")
     job = jobs.open("ingest", call, operation, table.sobject.name, state.now())
     _formatted(job, body)
     job.key, job.rule = body.get("externalIdFieldName"), body.get("assignmentRuleId")
@@ -177,21 +185,21 @@ def create_ingest(state: State, jobs: Jobs, call: Call) -> Answer:
 def _formatted(job: Job, body: dict[str, Any]) -> None:
     job.delimiter, job.ending = str(body.get("columnDelimiter", "COMMA")), str(body.get("lineEnding", "LF"))
     if job.delimiter not in DELIMITERS or job.ending not in ENDINGS:
-        raise Refusal("INVALIDJOB", f"Unknown columnDelimiter or lineEnding: {job.delimiter}, {job.ending}")
+        raise SalesforceRefusal("INVALIDJOB", f"Unknown columnDelimiter or lineEnding: {job.delimiter}, {job.ending}")
 
 
-def upload(state: State, jobs: Jobs, call: Call, id_: str) -> Answer:
+def upload_rows(state: OrgState, jobs: Jobs, call: SalesforceCall, id_: str) -> Answer:
     job = jobs.get("ingest", id_)
     if job.upload is not None or job.state != "Open":
         message = (
             f"Found multiple contents for job: <{job.id}>, please 'Close' / 'Abort' / 'Delete' the current Job then "
             "create a new Job and make sure you only do 'PUT' once on a given Job."
         )
-        raise Refusal("INVALIDJOBSTATE", message)
+        raise SalesforceRefusal("INVALIDJOBSTATE", message)
     if not call.headers.get("content-type", "").startswith("text/csv"):
-        raise Refusal("UNSUPPORTED_MEDIA_TYPE", "Content-Type must be text/csv", status=415)
+        raise SalesforceRefusal("UNSUPPORTED_MEDIA_TYPE", "Content-Type must be text/csv", status=415)
     if len(call.body) > LARGEST_UPLOAD:
-        raise Refusal("EXCEEDED_MAX_SIZE_REQUEST", "The upload is larger than 150 MB")
+        raise SalesforceRefusal("EXCEEDED_MAX_SIZE_REQUEST", "The upload is larger than 150 MB")
     job.upload = call.body
     return Answer(201)
 
@@ -202,7 +210,7 @@ def _rows(job: Job) -> tuple[list[str], list[list[str]]]:
     return (lines[0], [line for line in lines[1:] if line]) if lines else ([], [])
 
 
-def _unreadable(state: State, job: Job) -> str | None:
+def _unreadable(state: OrgState, job: Job) -> str | None:
     """What is wrong with an upload as a whole: then the job fails and no row is touched."""
     try:
         text = (job.upload or b"").decode("utf-8-sig")
@@ -224,7 +232,7 @@ def _unreadable(state: State, job: Job) -> str | None:
     return None
 
 
-def _start(state: State, job: Job) -> None:
+def _start(state: OrgState, job: Job) -> None:
     """Rows are written as soon as the upload is complete; only the telling is slow, as `polls` says."""
     job.state, job.polls = "UploadComplete", state.switches.bulk_polls
     job.error = _unreadable(state, job)
@@ -241,7 +249,7 @@ def _start(state: State, job: Job) -> None:
         job.error = "TooManyLockFailure : Too many lock failure 20. Trying again later."
 
 
-def _ingest(state: State, job: Job, cells: list[str]) -> None:
+def _ingest(state: OrgState, job: Job, cells: list[str]) -> None:
     id_ = next((cell for name, cell in zip(job.columns, cells, strict=True) if name.lower() == "id"), "")
     values = {
         name: None if cell == NULL else cell
@@ -252,48 +260,50 @@ def _ingest(state: State, job: Job, cells: list[str]) -> None:
     try:
         written, created = write_row(state, job.object, job.operation, job.key, id_, values, by)
         job.done.append((written, created, cells))
-    except Refusal as error:
-        job.failed.append((id_, told(error), cells))
+    except SalesforceRefusal as error:
+        job.failed.append((id_, describe_job(error), cells))
 
 
 def write_row(
-    state: State, object_: str, operation: str, key: str | None, id_: str, values: dict[str, Any], by: Hand
+    state: OrgState, object_: str, operation: str, key: str | None, id_: str, values: dict[str, Any], by: Hand
 ) -> tuple[str, bool]:
     """Write one row of a job: its id and whether it was created. Raises `Refusal`."""
     table = state.of(object_)
     if operation == "insert" or (operation == "upsert" and str(key).lower() == "id" and not id_):
-        return create(state, table, values, by), True
+        return create_record(state, table, values, by), True
     if operation == "upsert" and str(key).lower() != "id":
         return _upserted(state, table, str(key), values, by)
     row = row_of(table, id_)
     if operation in ("delete", "hardDelete"):
-        delete(state, table, row, by)
+        delete_record(state, table, row, by)
     else:
-        update(state, table, row, values, by)
+        update_record(state, table, row, values, by)
     return table.ids[row], False
 
 
-def _upserted(state: State, table: Table, key: str, values: dict[str, Any], by: Hand) -> tuple[str, bool]:
+def _upserted(state: OrgState, table: ObjectTable, key: str, values: dict[str, Any], by: Hand) -> tuple[str, bool]:
     name = next((name for name in values if name.lower() == key.lower()), None)
     if name is None:
-        raise Refusal("MISSING_ARGUMENT", f"{key} not specified")
+        raise SalesforceRefusal("MISSING_ARGUMENT", f"{key} not specified")
     rows = [row for row in table.where(name, [values[name]]) if not table.get(row, "IsDeleted")]
     if len(rows) > 1:
-        raise Refusal("DUPLICATE_EXTERNAL_ID", f"{key}: more than one record found for external id field", (key,))
+        raise SalesforceRefusal(
+            "DUPLICATE_EXTERNAL_ID", f"{key}: more than one record found for external id field", (key,)
+        )
     if rows:
-        update(state, table, rows[0], {each: value for each, value in values.items() if each != name}, by)
+        update_record(state, table, rows[0], {each: value for each, value in values.items() if each != name}, by)
         return table.ids[rows[0]], False
-    return create(state, table, values, by), True
+    return create_record(state, table, values, by), True
 
 
-def told(error: Refusal) -> str:
+def describe_job(error: SalesforceRefusal) -> str:
     """A refused row as a results file tells it."""
     if error.code == "JSON_PARSER_ERROR":
         return f"INVALID_TYPE_ON_FIELD_IN_RECORD:value not of required type:{' '.join(error.fields)} --"
     return f"{error.code}:{error.message}:{' '.join(error.fields)} --"
 
 
-def results(state: State, jobs: Jobs, call: Call, id_: str, which: str) -> Answer:
+def job_results(state: OrgState, jobs: Jobs, call: SalesforceCall, id_: str, which: str) -> Answer:
     """What became of the rows; not in the order they were sent in."""
     job = jobs.get("ingest", id_)
     ended = job.state in _ENDED
@@ -326,7 +336,7 @@ def _unsupported(query: Query) -> str | None:
     """What Bulk cannot query although REST can."""
     if any(isinstance(item, Query) for item in query.items):
         return "Aggregate Relationships not supported in Bulk Query"
-    calls = [item.what for item in query.items if isinstance(item, Column) and isinstance(item.what, Function)]
+    calls = [item.what for item in query.items if isinstance(item, SelectColumn) and isinstance(item.what, Function)]
     if query.group or any(call.name != "FIELDS" for call in calls):
         return "GROUP BY and aggregate functions are not supported in Bulk Query"
     if query.offset:
@@ -334,44 +344,46 @@ def _unsupported(query: Query) -> str | None:
     return None
 
 
-def run_in_bulk(state: State, text: str, *, every: bool) -> Found:
+def run_in_bulk(state: OrgState, text: str, *, every: bool) -> QueryResult:
     """What a query finds, if Bulk takes it. Raises `SoqlError` and `Refusal`."""
-    query = parse(text)
+    query = parse_query(text)
     if problem := _unsupported(query):
-        raise Refusal("API_ERROR", problem)
-    found = run(state, text, query, every=every)
+        raise SalesforceRefusal("API_ERROR", problem)
+    found = run_query(state, text, query, every=every)
     if not found.table.sobject.bulk:
-        raise Refusal("INVALIDENTITY", f"Entity '{found.table.sobject.name}' is not supported by the Bulk API.")
+        raise SalesforceRefusal(
+            "INVALIDENTITY", f"Entity '{found.table.sobject.name}' is not supported by the Bulk API."
+        )
     if any(reach.field.type == "address" for reach in found.reaches):
-        raise Refusal("API_ERROR", "FeatureNotEnabled : Selecting compound data not supported in Bulk Query")
+        raise SalesforceRefusal("API_ERROR", "FeatureNotEnabled : Selecting compound data not supported in Bulk Query")
     return found
 
 
-def create_query(state: State, jobs: Jobs, call: Call) -> Answer:
+def create_query(state: OrgState, jobs: Jobs, call: SalesforceCall) -> Answer:
     body = call.record()
     operation, text = body.get("operation"), str(body.get("query") or "")
     if operation not in ("query", "queryAll"):
-        raise Refusal("INVALIDJOB", f"Unrecognized operation: {operation}")
+        raise SalesforceRefusal("INVALIDJOB", f"Unrecognized operation: {operation}")
     try:
         found = run_in_bulk(state, text, every=operation == "queryAll")
     except SoqlError as error:
-        raise Refusal("API_ERROR", f"{error.code}: {error.message}") from None
+        raise SalesforceRefusal("API_ERROR", f"{error.code}: {error.message}") from None
     job = jobs.open("query", call, operation, found.table.sobject.name, state.now())
     _formatted(job, body)
     job.found, job.state, job.final, job.polls = found, "UploadComplete", "JobComplete", state.switches.bulk_polls
     return Answer(200, _info(job))
 
 
-def query_results(state: State, jobs: Jobs, call: Call, id_: str) -> Answer:
+def query_results(state: OrgState, jobs: Jobs, call: SalesforceCall, id_: str) -> Answer:
     job = jobs.get("query", id_)
     if call.version != job.version:
-        raise Refusal("VERSION_MISMATCH", "The job was created with another API version", status=409)
+        raise SalesforceRefusal("VERSION_MISMATCH", "The job was created with another API version", status=409)
     if job.state != "JobComplete" or job.found is None:
-        raise Refusal("INVALIDJOBSTATE", f"The job is in state {job.state}: results are not available")
+        raise SalesforceRefusal("INVALIDJOBSTATE", f"The job is in state {job.state}: results are not available")
     start = _offset(call.params.get("locator"))
     wanted = call.params.get("maxRecords") or str(state.switches.bulk_page)
     if not wanted.isdigit() or wanted == "0":
-        raise Refusal("INVALIDREQUEST", f"maxRecords must be a positive number, not {wanted}")
+        raise SalesforceRefusal("INVALIDREQUEST", f"maxRecords must be a positive number, not {wanted}")
     end = start + int(wanted)
     rows = job.found.rows[start:end]
     more = end < len(job.found.rows)
@@ -387,13 +399,13 @@ def _offset(locator: str | None) -> int:
     try:
         return int(base64.urlsafe_b64decode(locator + "=" * (-len(locator) % 4)))
     except ValueError:
-        raise Refusal("INVALIDLOCATOR", "Invalid locator") from None
+        raise SalesforceRefusal("INVALIDLOCATOR", "Invalid locator") from None
 
 
-def csv_page(state: State, found: Found, rows: Sequence[int], delimiter: str, ending: str) -> bytes:
+def csv_page(state: OrgState, found: QueryResult, rows: Sequence[int], delimiter: str, ending: str) -> bytes:
     """Rows of a query as CSV, with a header."""
     columns = []
     for reach in found.reaches:
-        read: Callable[[int], Any] = reader(state, found.table, reach)
+        read: Callable[[int], Any] = reader_of(state, found.table, reach)
         columns.append(csv_cells(reach.field, [read(row) for row in rows]))
     return _csv([[reach.name for reach in found.reaches], *zip(*columns, strict=True)], delimiter, ending)

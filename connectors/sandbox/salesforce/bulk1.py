@@ -13,12 +13,12 @@ from xml.sax.saxutils import escape
 
 import orjson
 
-from connectors.sandbox.salesforce.bulk import csv_page, csv_text, run_in_bulk, told, write_row
-from connectors.sandbox.salesforce.query import Found
-from connectors.sandbox.salesforce.shaping import shaped
-from connectors.sandbox.salesforce.state import INTEGRATION_USER, State
-from connectors.sandbox.salesforce.values import Refusal
-from connectors.sandbox.salesforce.wire import Answer, Call
+from connectors.sandbox.salesforce.bulk import csv_page, csv_text, describe_job, run_in_bulk, write_row
+from connectors.sandbox.salesforce.query import QueryResult
+from connectors.sandbox.salesforce.shaping import shape_rows
+from connectors.sandbox.salesforce.state import INTEGRATION_USER, OrgState
+from connectors.sandbox.salesforce.values import SalesforceRefusal
+from connectors.sandbox.salesforce.wire import Answer, SalesforceCall
 from connectors.sandbox.salesforce.writes import Hand
 from connectors.sandbox.soql import SoqlError
 from connectors.sandbox.world import salesforce_id
@@ -33,12 +33,12 @@ class Batch:
 
     id: str
     error: str | None = None
-    found: Found | None = None
+    found: QueryResult | None = None
     results: list[dict[str, Any]] = field(default_factory=list)
 
 
 @dataclass
-class Job:
+class LegacyJob:
     """One job and its batches. `form` is CSV, JSON or XML."""
 
     id: str
@@ -51,19 +51,19 @@ class Job:
     batches: dict[str, Batch] = field(default_factory=dict)
 
 
-class Jobs:
+class LegacyJobs:
     """Every job of the first kind, by id."""
 
     def __init__(self) -> None:
-        self.all: dict[str, Job] = {}
+        self.all: dict[str, LegacyJob] = {}
 
-    def get(self, id_: str) -> Job:
+    def get(self, id_: str) -> LegacyJob:
         if id_ not in self.all:
-            raise Refusal("InvalidJob", f"Unable to find job: {id_}")
+            raise SalesforceRefusal("InvalidJob", f"Unable to find job: {id_}")
         return self.all[id_]
 
 
-def _wants_json(call: Call) -> bool:
+def _wants_json(call: SalesforceCall) -> bool:
     return "json" in call.headers.get("content-type", "") + call.headers.get("accept", "")
 
 
@@ -78,23 +78,23 @@ def _told(name: str, values: Mapping[str, Any], as_json: bool, status: int = 200
     return Answer(status, _xml(name, values), type="application/xml")
 
 
-def refused(error: Refusal, call: Call) -> Answer:
+def refuse(error: SalesforceRefusal, call: SalesforceCall) -> Answer:
     """A refused call in the first Bulk API's own words."""
     code = "InvalidSessionId" if error.code == "INVALID_SESSION_ID" else error.code
     return _told("error", {"exceptionCode": code, "exceptionMessage": error.message}, _wants_json(call), 400)
 
 
-def _asked(call: Call) -> dict[str, Any]:
+def _asked(call: SalesforceCall) -> dict[str, Any]:
     if _wants_json(call):
         return call.record()
     try:
         root = ElementTree.fromstring(call.body.decode())
     except (ElementTree.ParseError, UnicodeDecodeError):
-        raise Refusal("InvalidJob", "Unable to parse Job") from None
+        raise SalesforceRefusal("InvalidJob", "Unable to parse Job") from None
     return {re.sub(r"\{.*\}", "", each.tag): each.text for each in root}
 
 
-def _job_info(job: Job) -> dict[str, Any]:
+def _job_info(job: LegacyJob) -> dict[str, Any]:
     return {
         "id": job.id,
         "operation": job.operation,
@@ -121,7 +121,7 @@ def _processed(batch: Batch) -> int:
     return len(batch.found.rows) if batch.found else len(batch.results)
 
 
-def _batch_info(job: Job, batch: Batch) -> dict[str, Any]:
+def _batch_info(job: LegacyJob, batch: Batch) -> dict[str, Any]:
     failed = sum(not result["success"] for result in batch.results)
     return {
         "id": batch.id,
@@ -136,33 +136,33 @@ def _batch_info(job: Job, batch: Batch) -> dict[str, Any]:
     }
 
 
-def create_job(state: State, jobs: Jobs, call: Call) -> Answer:
+def create_job(state: OrgState, jobs: LegacyJobs, call: SalesforceCall) -> Answer:
     asked = _asked(call)
     operation, table = str(asked.get("operation")), state.table(str(asked.get("object")))
     if operation not in _OPERATIONS or table is None:
-        raise Refusal("InvalidJob", f"Invalid operation or object: {operation}, {asked.get('object')}")
+        raise SalesforceRefusal("InvalidJob", f"Invalid operation or object: {operation}, {asked.get('object')}")
     form = str(asked.get("contentType") or "CSV").upper()
     id_ = salesforce_id("750", 1_000_000 + len(jobs.all))
-    job = Job(id_, operation, table.sobject.name, form, asked.get("externalIdFieldName"), state.now())
+    job = LegacyJob(id_, operation, table.sobject.name, form, asked.get("externalIdFieldName"), state.now())
     jobs.all[id_] = job
     return _told("jobInfo", _job_info(job), _wants_json(call), 201)
 
 
-def change_job(state: State, jobs: Jobs, call: Call, id_: str) -> Answer:
+def change_job(state: OrgState, jobs: LegacyJobs, call: SalesforceCall, id_: str) -> Answer:
     job = jobs.get(id_)
     job.state = str(_asked(call).get("state") or job.state)
     return _told("jobInfo", _job_info(job), _wants_json(call))
 
 
-def look_job(state: State, jobs: Jobs, call: Call, id_: str) -> Answer:
+def look_job(state: OrgState, jobs: LegacyJobs, call: SalesforceCall, id_: str) -> Answer:
     return _told("jobInfo", _job_info(jobs.get(id_)), _wants_json(call))
 
 
-def add_batch(state: State, jobs: Jobs, call: Call, id_: str) -> Answer:
+def add_batch(state: OrgState, jobs: LegacyJobs, call: SalesforceCall, id_: str) -> Answer:
     """Take a batch; it is done at once."""
     job = jobs.get(id_)
     if job.state != "Open":
-        raise Refusal("InvalidJobState", "Job is not open, a batch cannot be added")
+        raise SalesforceRefusal("InvalidJobState", "Job is not open, a batch cannot be added")
     batch = Batch(salesforce_id("751", 1_000_000 + sum(len(each.batches) for each in jobs.all.values())))
     job.batches[batch.id] = batch
     if job.operation in ("query", "queryAll"):
@@ -172,33 +172,33 @@ def add_batch(state: State, jobs: Jobs, call: Call, id_: str) -> Answer:
     return _told("batchInfo", _batch_info(job, batch), job.form == "JSON", 201)
 
 
-def _query(state: State, job: Job, batch: Batch, text: str) -> None:
+def _query(state: OrgState, job: LegacyJob, batch: Batch, text: str) -> None:
     try:
         batch.found = run_in_bulk(state, text, every=job.operation == "queryAll")
-    except (SoqlError, Refusal) as error:
+    except (SoqlError, SalesforceRefusal) as error:
         batch.error = f"InvalidBatch : Failed to process query: {error.code}: {error.message}"
 
 
-def _records(job: Job, call: Call) -> list[dict[str, Any]]:
+def _records(job: LegacyJob, call: SalesforceCall) -> list[dict[str, Any]]:
     if job.form == "JSON":
         return list(call.json())
     return list(csv.DictReader(io.StringIO(call.body.decode("utf-8-sig"), newline="")))
 
 
-def _write(state: State, job: Job, record: Mapping[str, Any]) -> dict[str, Any]:
+def _write(state: OrgState, job: LegacyJob, record: Mapping[str, Any]) -> dict[str, Any]:
     id_ = str(next((value for name, value in record.items() if name.lower() == "id"), None) or "")
     values = {name: value for name, value in record.items() if name.lower() not in ("id", "attributes")}
     if job.form == "CSV":
         values = {name: None if cell == "#N/A" else cell for name, cell in values.items() if cell not in ("", None)}
     try:
         written, created = write_row(state, job.object, job.operation, job.key, id_, values, Hand(assigns=False))
-    except Refusal as error:
+    except SalesforceRefusal as error:
         shown = {"statusCode": error.code, "message": error.message, "fields": list(error.fields)}
-        return {"success": False, "created": False, "id": None, "errors": [shown], "error": told(error)}
+        return {"success": False, "created": False, "id": None, "errors": [shown], "error": describe_job(error)}
     return {"success": True, "created": created, "id": written, "errors": [], "error": ""}
 
 
-def batches(state: State, jobs: Jobs, call: Call, id_: str) -> Answer:
+def list_batches(state: OrgState, jobs: LegacyJobs, call: SalesforceCall, id_: str) -> Answer:
     job = jobs.get(id_)
     infos = [_batch_info(job, batch) for batch in job.batches.values()]
     if job.form == "JSON":
@@ -208,18 +208,18 @@ def batches(state: State, jobs: Jobs, call: Call, id_: str) -> Answer:
     return Answer(200, body + parts + b"</batchInfoList>", type="application/xml")
 
 
-def _batch(job: Job, id_: str) -> Batch:
+def _batch(job: LegacyJob, id_: str) -> Batch:
     if id_ not in job.batches:
-        raise Refusal("InvalidBatch", f"Unable to find batch: {id_}")
+        raise SalesforceRefusal("InvalidBatch", f"Unable to find batch: {id_}")
     return job.batches[id_]
 
 
-def look_batch(state: State, jobs: Jobs, call: Call, id_: str, batch: str) -> Answer:
+def look_batch(state: OrgState, jobs: LegacyJobs, call: SalesforceCall, id_: str, batch: str) -> Answer:
     job = jobs.get(id_)
     return _told("batchInfo", _batch_info(job, _batch(job, batch)), job.form == "JSON")
 
 
-def results(state: State, jobs: Jobs, call: Call, id_: str, batch: str) -> Answer:
+def list_results(state: OrgState, jobs: LegacyJobs, call: SalesforceCall, id_: str, batch: str) -> Answer:
     """For a query the names of its results, of which there is one; otherwise what became of each record, in order."""
     job = jobs.get(id_)
     done = _batch(job, batch)
@@ -237,11 +237,11 @@ def results(state: State, jobs: Jobs, call: Call, id_: str, batch: str) -> Answe
     return Answer(200, csv_text([("Id", "Success", "Created", "Error"), *rows], ",", "\n"), type="text/csv")
 
 
-def result(state: State, jobs: Jobs, call: Call, id_: str, batch: str, _: str) -> Answer:
+def batch_result(state: OrgState, jobs: LegacyJobs, call: SalesforceCall, id_: str, batch: str, _: str) -> Answer:
     job = jobs.get(id_)
     found = _batch(job, batch).found
     if found is None:
-        raise Refusal("InvalidBatch", "The batch has no such result")
+        raise SalesforceRefusal("InvalidBatch", "The batch has no such result")
     if job.form == "JSON":
-        return Answer(200, orjson.dumps(shaped(state, found.table, found.shape, found.rows, call.base)))
+        return Answer(200, orjson.dumps(shape_rows(state, found.table, found.shape, found.rows, call.base)))
     return Answer(200, csv_page(state, found, found.rows, ",", "\n"), type="text/csv")

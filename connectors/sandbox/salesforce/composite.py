@@ -8,12 +8,12 @@ from typing import Any, TypeAlias
 from urllib.parse import parse_qsl, unquote, urlsplit
 
 from connectors.sandbox.salesforce.records import hand, table_of
-from connectors.sandbox.salesforce.state import State
-from connectors.sandbox.salesforce.values import Refusal
-from connectors.sandbox.salesforce.wire import Answer, Call
-from connectors.sandbox.salesforce.writes import create, delete
+from connectors.sandbox.salesforce.state import OrgState
+from connectors.sandbox.salesforce.values import SalesforceRefusal
+from connectors.sandbox.salesforce.wire import Answer, SalesforceCall
+from connectors.sandbox.salesforce.writes import create_record, delete_record
 
-Dispatch: TypeAlias = Callable[[Call], Answer]
+Dispatch: TypeAlias = Callable[[SalesforceCall], Answer]
 
 MOST_CALLS = 25
 MOST_QUERIES = 5
@@ -22,7 +22,7 @@ MOST_QUERIES = 5
 _COUNTED = re.compile(r"(query|queryAll)(/.*)?|composite/sobjects(/.*)?")
 
 
-def _inner(call: Call, method: str, url: str, body: Any, headers: Mapping[str, str]) -> Call:
+def _inner(call: SalesforceCall, method: str, url: str, body: Any, headers: Mapping[str, str]) -> SalesforceCall:
     return call.within(method, _path(url), dict(parse_qsl(urlsplit(url).query)), body, headers)
 
 
@@ -47,28 +47,32 @@ def _looked_up(path: str, answers: Mapping[str, Any]) -> Any:
         try:
             found = found[int(step)] if isinstance(found, list) else found[step]
         except (KeyError, IndexError, ValueError, TypeError):
-            raise Refusal("PROCESSING_HALTED", f"Invalid reference specified. No value for {path} found") from None
+            raise SalesforceRefusal(
+                "PROCESSING_HALTED", f"Invalid reference specified. No value for {path} found"
+            ) from None
     return found
 
 
-def composite(state: State, call: Call, dispatch: Dispatch) -> Answer:
+def run_composite(state: OrgState, call: SalesforceCall, dispatch: Dispatch) -> Answer:
     """`POST /composite`: up to 25 calls, later ones may refer to earlier ones."""
     body = call.record()
     requests = body.get("compositeRequest", [])
     if len(requests) > MOST_CALLS:
-        raise Refusal("LIMIT_EXCEEDED", f"Maximum number of subrequests exceeded: at most {MOST_CALLS}")
+        raise SalesforceRefusal("LIMIT_EXCEEDED", f"Maximum number of subrequests exceeded: at most {MOST_CALLS}")
     paths = [_path(str(each.get("url", ""))) for each in requests]
     if sum(_COUNTED.fullmatch(path) is not None for path in paths) > MOST_QUERIES:
-        raise Refusal("LIMIT_EXCEEDED", f"Maximum number of query or Collections subrequests exceeded: {MOST_QUERIES}")
+        raise SalesforceRefusal(
+            "LIMIT_EXCEEDED", f"Maximum number of query or Collections subrequests exceeded: {MOST_QUERIES}"
+        )
     answers: dict[str, Any] = {}
     told = []
     for each in requests:
         if not {"method", "url", "referenceId"} <= each.keys():
-            raise Refusal("INVALID_INPUT", "A subrequest must have a method, a url and a referenceId")
+            raise SalesforceRefusal("INVALID_INPUT", "A subrequest must have a method, a url and a referenceId")
         try:
             url, inner = _referred(each["url"], answers), _referred(each.get("body"), answers)
             answer = dispatch(_inner(call, each["method"].upper(), url, inner, each.get("httpHeaders") or {}))
-        except Refusal as error:
+        except SalesforceRefusal as error:
             answer = Answer(400, [{"errorCode": error.code, "message": error.message}])
         answers[each["referenceId"]] = answer.body
         shown = {"body": answer.body, "httpHeaders": dict(answer.headers), "httpStatusCode": answer.status}
@@ -76,11 +80,11 @@ def composite(state: State, call: Call, dispatch: Dispatch) -> Answer:
     return Answer(200, {"compositeResponse": told})
 
 
-def batch(state: State, call: Call, dispatch: Dispatch) -> Answer:
+def run_batch(state: OrgState, call: SalesforceCall, dispatch: Dispatch) -> Answer:
     """`POST /composite/batch`: up to 25 calls that know nothing of each other."""
     requests = call.record().get("batchRequests", [])
     if len(requests) > MOST_CALLS:
-        raise Refusal("LIMIT_EXCEEDED", f"Maximum number of subrequests exceeded: at most {MOST_CALLS}")
+        raise SalesforceRefusal("LIMIT_EXCEEDED", f"Maximum number of subrequests exceeded: at most {MOST_CALLS}")
     results = []
     for each in requests:
         answer = dispatch(_inner(call, each["method"].upper(), each["url"], each.get("richInput"), {}))
@@ -88,17 +92,17 @@ def batch(state: State, call: Call, dispatch: Dispatch) -> Answer:
     return Answer(200, {"hasErrors": any(each["statusCode"] >= 400 for each in results), "results": results})
 
 
-def tree(state: State, call: Call, name: str) -> Answer:
+def create_tree(state: OrgState, call: SalesforceCall, name: str) -> Answer:
     """`POST /composite/tree/X`: records with their children, all or none."""
     made: list[tuple[str, str]] = []
     try:
         for record in call.record().get("records", []):
             _plant(state, call, name, record, None, made)
-    except Refusal as error:
+    except SalesforceRefusal as error:
         for _, id_ in reversed(made):
             found = state.locate(id_)
             assert found
-            delete(state, found[0], found[1], hand(call))
+            delete_record(state, found[0], found[1], hand(call))
         told = [{"statusCode": error.code, "message": error.message, "fields": list(error.fields)}]
         reference = (record.get("attributes") or {}).get("referenceId")
         return Answer(400, {"hasErrors": True, "results": [{"referenceId": reference, "errors": told}]})
@@ -108,8 +112,8 @@ def tree(state: State, call: Call, name: str) -> Answer:
 
 
 def _plant(
-    state: State,
-    call: Call,
+    state: OrgState,
+    call: SalesforceCall,
     name: str,
     record: Mapping[str, Any],
     parent: tuple[str, str] | None,
@@ -118,12 +122,12 @@ def _plant(
     table = table_of(state, name)
     below = {key: each for key, each in record.items() if isinstance(each, dict) and "records" in each}
     own = {key: each for key, each in record.items() if key not in below and key != "attributes"}
-    id_ = create(state, table, own | ({parent[0]: parent[1]} if parent else {}), hand(call))
+    id_ = create_record(state, table, own | ({parent[0]: parent[1]} if parent else {}), hand(call))
     made.append((str((record.get("attributes") or {}).get("referenceId")), id_))
     relations = {relationship: (child, key) for child, key, relationship in state.children(table.sobject.name)}
     for relationship, each in below.items():
         if relationship not in relations:
-            raise Refusal("INVALID_FIELD", f"No such relation '{relationship}' on {table.sobject.name}")
+            raise SalesforceRefusal("INVALID_FIELD", f"No such relation '{relationship}' on {table.sobject.name}")
         child, key = relations[relationship]
         for inner in each["records"]:
             _plant(state, call, child, inner, (key, id_), made)

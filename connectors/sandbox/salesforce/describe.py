@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from connectors.sandbox.salesforce.schema import NUMBERS, Field, SObject
+from connectors.sandbox.salesforce.schema import NUMBERS, SandboxField, SObject
 
 _SOAP = {
     "id": "tns:ID",
@@ -37,7 +37,7 @@ _ALWAYS_SEEN = frozenset(
 """Fields that no permission set hides, beside those that are required, kept by the system, or parts of a name."""
 
 
-def _is_permissionable(each: Field) -> bool:
+def _is_permissionable(each: SandboxField) -> bool:
     optional = each.nillable and (each.updateable or each.createable)
     return (
         each.custom
@@ -46,19 +46,19 @@ def _is_permissionable(each: Field) -> bool:
     )
 
 
-def _default(each: Field) -> str | bool | None:
+def _default(each: SandboxField) -> str | bool | None:
     if each.type == "boolean":
         return False
     return each.values[0] if each.type == "picklist" and each.defaulted and each.values else None
 
 
-def _extra_type(each: Field) -> str | None:
+def _extra_type(each: SandboxField) -> str | None:
     if each.name == "Name" or each.compound == "Name":
         return "personname" if each.compound == "Name" or not each.updateable else None
     return "plaintextarea" if each.type == "textarea" else None
 
 
-def describe_field(each: Field) -> dict[str, Any]:
+def describe_field(each: SandboxField) -> dict[str, Any]:
     """A field as `describe` tells of it."""
     number, length = each.type in NUMBERS, 0
     if not number:

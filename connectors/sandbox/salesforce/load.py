@@ -19,7 +19,7 @@ from connectors.sandbox.salesforce.state import (
     LEAD_RULE,
     ORG_ID,
     STANDARD_PROFILE,
-    State,
+    OrgState,
 )
 from connectors.sandbox.salesforce.values import stamp
 from connectors.sandbox.salesforce.writes import RESPONDED
@@ -59,7 +59,7 @@ def _user(id_: str, first: str, last: str, email: str, active: bool, profile: st
     }
 
 
-def _statuses(state: State, name: str, values: tuple[str, ...], **flags: tuple[str, ...]) -> None:
+def _statuses(state: OrgState, name: str, values: tuple[str, ...], **flags: tuple[str, ...]) -> None:
     base = {"LeadStatus": 100, "TaskStatus": 200, "OpportunityStage": 300}[name]
     records = [
         {
@@ -125,7 +125,7 @@ def _furniture() -> dict[str, list[dict[str, Any]]]:
     }
 
 
-def furnish(state: State) -> None:
+def furnish_org(state: OrgState) -> None:
     """Put in what every org has before anybody works in it: users, a queue, an assignment rule, picklists."""
     audit = _audit(stamp(FOUNDED))
     for name, records in _furniture().items():
@@ -142,7 +142,7 @@ def furnish(state: State) -> None:
 class _Loading:
     """Records on their way into the tables, and the numbers their ids come from."""
 
-    state: State
+    state: OrgState
     world: World
     waiting: dict[str, list[dict[str, Any]]] = field(default_factory=lambda: defaultdict(list))
     numbers: dict[str, int] = field(default_factory=lambda: defaultdict(int))
@@ -179,7 +179,7 @@ class _Loading:
         return ADMIN_USER if rep is None else self.reps[rep]
 
 
-def load(state: State, world: World) -> None:
+def load_world(state: OrgState, world: World) -> None:
     """Fill a furnished org with a world."""
     loading = _Loading(state, world)
     for rep in world.reps:

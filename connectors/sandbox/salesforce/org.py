@@ -15,11 +15,11 @@ from starlette.responses import Response
 from starlette.routing import Route
 
 from connectors.sandbox.salesforce import auth, bulk, bulk1, composite, records, tooling
-from connectors.sandbox.salesforce.actions import doings
-from connectors.sandbox.salesforce.load import furnish, load
-from connectors.sandbox.salesforce.state import State
-from connectors.sandbox.salesforce.values import Refusal
-from connectors.sandbox.salesforce.wire import Answer, Call, Handle, not_found, refusal
+from connectors.sandbox.salesforce.actions import list_actions
+from connectors.sandbox.salesforce.load import furnish_org, load_world
+from connectors.sandbox.salesforce.state import OrgState
+from connectors.sandbox.salesforce.values import SalesforceRefusal
+from connectors.sandbox.salesforce.wire import Answer, Handle, SalesforceCall, refuse, resource_not_found
 from connectors.sandbox.world import World
 
 LONGEST_URL = 16_384
@@ -27,7 +27,7 @@ _Table: TypeAlias = list[tuple[re.Pattern[str], dict[str, Handle]]]
 _METHODS = ["GET", "POST", "PATCH", "PUT", "DELETE", "HEAD"]
 
 
-class Org:
+class SandboxOrg:
     """A stateful org. `clock` gives the present, aware; `rate_limits` gives it an Enterprise Edition's quota."""
 
     def __init__(self, clock: Callable[[], datetime], *, rate_limits: bool = False) -> None:
@@ -36,22 +36,22 @@ class Org:
         self._empty()
 
     def _empty(self) -> None:
-        self.state = State(self._clock)
+        self.state = OrgState(self._clock)
         self.switches = self.state.switches
         if self._rate_limits:
             self.switches.max_usage = 100_000
         self.sessions = auth.Sessions()
         self.locators = records.Locators()
-        self.jobs, self.old_jobs = bulk.Jobs(), bulk1.Jobs()
-        furnish(self.state)
+        self.jobs, self.old_jobs = bulk.Jobs(), bulk1.LegacyJobs()
+        furnish_org(self.state)
         self.state.forget()
-        self.actions |= doings(self.state, self.sessions)
+        self.actions |= list_actions(self.state, self.sessions)
         self._table, self._old_table = _compiled(self._handles()), _compiled(self._old_handles())
 
     def load(self, world: World) -> None:
         """Start over with this world's people."""
         self._empty()
-        load(self.state, world)
+        load_world(self.state, world)
         self.state.forget()
 
     def snapshot(self) -> dict[str, Any]:
@@ -72,32 +72,34 @@ class Org:
         with_jobs, inner = partial(partial, _with_jobs, self.jobs), self.dispatch
         r = records
         return {
-            "": {"GET": r.resources},
-            "limits": {"GET": r.limits},
+            "": {"GET": r.list_resources},
+            "limits": {"GET": r.show_limits},
             "limits/recordCount": {"GET": r.record_count},
             "sobjects": {"GET": r.describe_all},
-            r"sobjects/(\w+)": {"GET": r.basic, "POST": r.create_row},
+            r"sobjects/(\w+)": {"GET": r.show_object, "POST": r.create_row},
             r"sobjects/(\w+)/describe": {"GET": r.describe_one},
-            r"sobjects/(\w+)/(updated|deleted)": {"GET": r.changed},
+            r"sobjects/(\w+)/(updated|deleted)": {"GET": r.list_changed},
             r"sobjects/(\w+)/(\w+)": {"GET": r.get_row, "PATCH": r.update_row, "DELETE": r.delete_row},
             r"sobjects/(\w+)/(\w+)/(.+)": {"GET": r.get_by_field, "PATCH": r.upsert_row},
             r"(query|queryAll)": {"GET": query},
             r"(?:query|queryAll)/([\w-]+)": {"GET": more},
-            "composite": {"POST": partial(_composite, composite.composite, inner)},
-            "composite/batch": {"POST": partial(_composite, composite.batch, inner)},
-            r"composite/tree/(\w+)": {"POST": composite.tree},
+            "composite": {"POST": partial(_composite, composite.run_composite, inner)},
+            "composite/batch": {"POST": partial(_composite, composite.run_batch, inner)},
+            r"composite/tree/(\w+)": {"POST": composite.create_tree},
             "composite/sobjects": {"PATCH": r.update_many, "POST": r.create_many, "DELETE": r.delete_many},
             r"composite/sobjects/(\w+)": {"GET": r.retrieve_many, "POST": r.retrieve_many},
             r"composite/sobjects/(\w+)/(\w+)": {"PATCH": r.upsert_many},
             "jobs/(ingest)": {"GET": with_jobs(bulk.list_jobs), "POST": with_jobs(_create_ingest)},
             "jobs/(query)": {"GET": with_jobs(bulk.list_jobs), "POST": with_jobs(_create_query)},
             r"jobs/(ingest|query)/(\w+)": {
-                "GET": with_jobs(bulk.look),
-                "PATCH": with_jobs(bulk.change),
-                "DELETE": with_jobs(bulk.forget),
+                "GET": with_jobs(bulk.show_job),
+                "PATCH": with_jobs(bulk.change_job),
+                "DELETE": with_jobs(bulk.delete_job),
             },
-            r"jobs/ingest/(\w+)/batches": {"PUT": with_jobs(bulk.upload)},
-            r"jobs/ingest/(\w+)/(successfulResults|failedResults|unprocessedrecords)": {"GET": with_jobs(bulk.results)},
+            r"jobs/ingest/(\w+)/batches": {"PUT": with_jobs(bulk.upload_rows)},
+            r"jobs/ingest/(\w+)/(successfulResults|failedResults|unprocessedrecords)": {
+                "GET": with_jobs(bulk.job_results)
+            },
             r"jobs/query/(\w+)/results": {"GET": with_jobs(bulk.query_results)},
             "tooling/sobjects/CustomField": {"POST": tooling.create_field},
             r"tooling/sobjects/CustomField/(\w+)": {
@@ -105,7 +107,7 @@ class Org:
                 "PATCH": tooling.update_field,
                 "DELETE": tooling.delete_field,
             },
-            "tooling/query": {"GET": tooling.query},
+            "tooling/query": {"GET": tooling.query_tooling},
         }
 
     def _old_handles(self) -> dict[str, dict[str, Handle]]:
@@ -113,18 +115,18 @@ class Org:
         return {
             "job": {"POST": with_jobs(bulk1.create_job)},
             r"job/(\w+)": {"GET": with_jobs(bulk1.look_job), "POST": with_jobs(bulk1.change_job)},
-            r"job/(\w+)/batch": {"GET": with_jobs(bulk1.batches), "POST": with_jobs(bulk1.add_batch)},
+            r"job/(\w+)/batch": {"GET": with_jobs(bulk1.list_batches), "POST": with_jobs(bulk1.add_batch)},
             r"job/(\w+)/batch/(\w+)": {"GET": with_jobs(bulk1.look_batch)},
-            r"job/(\w+)/batch/(\w+)/result": {"GET": with_jobs(bulk1.results)},
-            r"job/(\w+)/batch/(\w+)/result/(\w+)": {"GET": with_jobs(bulk1.result)},
+            r"job/(\w+)/batch/(\w+)/result": {"GET": with_jobs(bulk1.list_results)},
+            r"job/(\w+)/batch/(\w+)/result/(\w+)": {"GET": with_jobs(bulk1.batch_result)},
         }
 
-    def dispatch(self, call: Call) -> Answer:
+    def dispatch(self, call: SalesforceCall) -> Answer:
         """Answer one REST call."""
         try:
             return _handled(self.state, self._table, call)
-        except Refusal as error:
-            return refusal(error)
+        except SalesforceRefusal as error:
+            return refuse(error)
 
     # --- HTTP --------------------------------------------------------------------------------------------------------
 
@@ -159,28 +161,28 @@ class Org:
     def _oauth(self, request: Request, body: bytes) -> Answer:
         what, address = request.path_params["what"], _address(request)
         if what == "token":
-            return auth.token(self.state, self.sessions, body, request.headers, address)
+            return auth.grant_token(self.state, self.sessions, body, request.headers, address)
         if what == "introspect":
-            return auth.introspected(self.sessions, body)
+            return auth.introspect_token(self.sessions, body)
         if what == "userinfo":
             return self._identity(request, body)
         if what == "revoke":
             self.sessions.calls.pop(request.query_params.get("token", ""), None)
             return Answer(200)
-        return refusal(not_found())
+        return refuse(resource_not_found())
 
     def _identity(self, request: Request, body: bytes) -> Answer:
         try:
-            auth.admit(self.state, self.sessions, request.headers)
-        except Refusal as error:
-            return refusal(error)
-        return Answer(200, auth.identity(self.state, _address(request)))
+            auth.admit_request(self.state, self.sessions, request.headers)
+        except SalesforceRefusal as error:
+            return refuse(error)
+        return Answer(200, auth.identify_user(self.state, _address(request)))
 
     def _soap(self, request: Request, body: bytes) -> Answer:
         return auth.soap_refused(request.path_params["version"])
 
     def _versions(self, request: Request, body: bytes) -> Answer:
-        return Answer(200, records.versions())
+        return Answer(200, records.list_versions())
 
     def _rest(self, request: Request, body: bytes) -> Answer:
         url = request.scope["raw_path"] + b"?" + request.scope["query_string"]
@@ -190,26 +192,26 @@ class Org:
             )
         try:
             records.check_version(request.path_params["version"])
-            auth.admit(self.state, self.sessions, request.headers)
-        except Refusal as error:
-            return self._counted(refusal(error))
+            auth.admit_request(self.state, self.sessions, request.headers)
+        except SalesforceRefusal as error:
+            return self._counted(refuse(error))
         return self._counted(self.dispatch(_call(request, body)))
 
     def _old_bulk(self, request: Request, body: bytes) -> Answer:
         call = _call(request, body)
         try:
-            auth.admit(self.state, self.sessions, request.headers)
+            auth.admit_request(self.state, self.sessions, request.headers)
             return _handled(self.state, self._old_table, call)
-        except Refusal as error:
-            return bulk1.refused(error, call)
+        except SalesforceRefusal as error:
+            return bulk1.refuse(error, call)
 
     def _counted(self, answer: Answer) -> Answer:
         usage = f"api-usage={self.state.usage}/{self.switches.max_usage}"
         return Answer(answer.status, answer.body, {**answer.headers, "Sforce-Limit-Info": usage}, answer.type)
 
 
-def _call(request: Request, body: bytes) -> Call:
-    return Call(
+def _call(request: Request, body: bytes) -> SalesforceCall:
+    return SalesforceCall(
         method="GET" if request.method == "HEAD" else request.method,
         path=unquote(request.path_params.get("path", "")).strip("/"),
         version=request.path_params["version"],
@@ -223,13 +225,13 @@ def _compiled(table: dict[str, dict[str, Handle]]) -> _Table:
     return [(re.compile(pattern), handles) for pattern, handles in table.items()]
 
 
-def _handled(state: State, table: _Table, call: Call) -> Answer:
+def _handled(state: OrgState, table: _Table, call: SalesforceCall) -> Answer:
     for pattern, handles in table:
         if match := pattern.fullmatch(call.path):
             if call.method not in handles:
                 raise _wrong_method(call.method, list(handles))
             return handles[call.method](state, call, *match.groups())
-    raise not_found()
+    raise resource_not_found()
 
 
 def _http_date(at: datetime) -> str:
@@ -240,34 +242,40 @@ def _address(request: Request) -> str:
     return f"{request.url.scheme}://{request.headers.get('host', request.url.netloc)}"
 
 
-def _wrong_method(method: str, allowed: list[str]) -> Refusal:
+def _wrong_method(method: str, allowed: list[str]) -> SalesforceRefusal:
     message = f"HTTP Method '{method}' not allowed. Allowed are {','.join(allowed)}"
-    return Refusal("METHOD_NOT_ALLOWED", message, status=405)
+    return SalesforceRefusal("METHOD_NOT_ALLOWED", message, status=405)
 
 
-def _query(locators: records.Locators, state: State, call: Call, which: str) -> Answer:
-    return records.query(state, locators, call, which == "queryAll")
+def _query(locators: records.Locators, state: OrgState, call: SalesforceCall, which: str) -> Answer:
+    return records.query_records(state, locators, call, which == "queryAll")
 
 
-def _more(locators: records.Locators, state: State, call: Call, locator: str) -> Answer:
+def _more(locators: records.Locators, state: OrgState, call: SalesforceCall, locator: str) -> Answer:
     return records.query_more(state, locators, call, locator)
 
 
-def _with_jobs(jobs: bulk.Jobs, answer: Callable[..., Answer], state: State, call: Call, *parts: str) -> Answer:
+def _with_jobs(
+    jobs: bulk.Jobs, answer: Callable[..., Answer], state: OrgState, call: SalesforceCall, *parts: str
+) -> Answer:
     return answer(state, jobs, call, *parts)
 
 
-def _with_old_jobs(jobs: bulk1.Jobs, answer: Callable[..., Answer], state: State, call: Call, *parts: str) -> Answer:
+def _with_old_jobs(
+    jobs: bulk1.LegacyJobs, answer: Callable[..., Answer], state: OrgState, call: SalesforceCall, *parts: str
+) -> Answer:
     return answer(state, jobs, call, *parts)
 
 
-def _create_ingest(state: State, jobs: bulk.Jobs, call: Call, _: str) -> Answer:
+def _create_ingest(state: OrgState, jobs: bulk.Jobs, call: SalesforceCall, _: str) -> Answer:
     return bulk.create_ingest(state, jobs, call)
 
 
-def _create_query(state: State, jobs: bulk.Jobs, call: Call, _: str) -> Answer:
+def _create_query(state: OrgState, jobs: bulk.Jobs, call: SalesforceCall, _: str) -> Answer:
     return bulk.create_query(state, jobs, call)
 
 
-def _composite(answer: Callable[..., Answer], dispatch: Callable[[Call], Answer], state: State, call: Call) -> Answer:
+def _composite(
+    answer: Callable[..., Answer], dispatch: Callable[[SalesforceCall], Answer], state: OrgState, call: SalesforceCall
+) -> Answer:
     return answer(state, call, dispatch)

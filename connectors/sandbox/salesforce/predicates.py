@@ -8,10 +8,10 @@ from collections.abc import Callable, Iterator
 from datetime import UTC, date, datetime, time
 from typing import Any, TypeAlias
 
-from connectors.sandbox.salesforce.reading import Reader
-from connectors.sandbox.salesforce.schema import NUMBERS, Field
+from connectors.sandbox.salesforce.reading import ValueReader
+from connectors.sandbox.salesforce.schema import NUMBERS, SandboxField
 from connectors.sandbox.salesforce.values import wire
-from connectors.sandbox.soql import Condition, Joined
+from connectors.sandbox.soql import Joined, WhereCondition
 
 Predicate: TypeAlias = Callable[[int], bool]
 """Decides about a row."""
@@ -23,7 +23,7 @@ def first_moment(day: date, type_: str) -> str:
     return day.isoformat() if type_ == "date" else wire(datetime.combine(day, time(), UTC))
 
 
-def joined(word: str, parts: list[Predicate]) -> Predicate:
+def join_predicates(word: str, parts: list[Predicate]) -> Predicate:
     if len(parts) == 2:
         first, second = parts
         if word == "and":
@@ -34,7 +34,7 @@ def joined(word: str, parts: list[Predicate]) -> Predicate:
     return lambda row: any(part(row) for part in parts)
 
 
-def is_null(operator_: str, read: Reader, each: Field) -> Predicate:
+def is_null(operator_: str, read: ValueReader, each: SandboxField) -> Predicate:
     if operator_ not in ("=", "!="):
         return lambda row: False
     if operator_ == "=":
@@ -42,14 +42,14 @@ def is_null(operator_: str, read: Reader, each: Field) -> Predicate:
     return lambda row: read(row) is not None
 
 
-def comparable(each: Field, read: Reader) -> Reader:
+def comparable_value(each: SandboxField, read: ValueReader) -> ValueReader:
     """Reads a value as it is compared: text without regard to case, ids with it."""
     if each.type in ("id", "reference", "boolean", "date", "datetime", *NUMBERS):
         return read
     return lambda row: value.lower() if (value := read(row)) is not None else None
 
 
-def compared(operator_: str, key: Reader, wanted: Any) -> Predicate:
+def compare(operator_: str, key: ValueReader, wanted: Any) -> Predicate:
     if operator_ == "=":
         return lambda row: key(row) == wanted
     if operator_ == "!=":
@@ -64,7 +64,7 @@ def like(text: str) -> re.Pattern[str]:
     return re.compile("".join(wild.get(part) or re.escape(part.lstrip("\\") or part) for part in parts), re.I | re.S)
 
 
-def conjuncts(condition: Condition) -> Iterator[Condition]:
+def conjuncts(condition: WhereCondition) -> Iterator[WhereCondition]:
     if isinstance(condition, Joined) and condition.word == "and":
         for each in condition.conditions:
             yield from conjuncts(each)

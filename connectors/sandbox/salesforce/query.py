@@ -11,41 +11,41 @@ from typing import Any
 from connectors.sandbox.salesforce.dates import days_of
 from connectors.sandbox.salesforce.predicates import (
     Predicate,
-    comparable,
-    compared,
+    comparable_value,
+    compare,
     conjuncts,
     first_moment,
     is_null,
-    joined,
+    join_predicates,
     like,
 )
-from connectors.sandbox.salesforce.reading import Data, Reach, Reader, Shape, reader
-from connectors.sandbox.salesforce.schema import NAME_FIELDS, NUMBERS, Field
-from connectors.sandbox.salesforce.table import Table
+from connectors.sandbox.salesforce.reading import Data, Reach, Shape, ValueReader, reader_of
+from connectors.sandbox.salesforce.schema import NAME_FIELDS, NUMBERS, SandboxField
+from connectors.sandbox.salesforce.table import ObjectTable
 from connectors.sandbox.salesforce.values import is_id, wire
 from connectors.sandbox.soql import (
-    Call,
-    Column,
     Comparison,
-    Condition,
+    FunctionCall,
     Joined,
     Membership,
     Negation,
     Path,
     Query,
+    SelectColumn,
     SoqlError,
     Sort,
     Value,
+    WhereCondition,
     pointing,
 )
 from connectors.sandbox.world import with_checksum
 
 
 @dataclass
-class Found:
+class QueryResult:
     """What a query found: rows of a table to be shaped page by page, or the finished rows of an aggregate."""
 
-    table: Table
+    table: ObjectTable
     rows: list[int]
     shape: Shape
     reaches: list[Reach]
@@ -53,7 +53,7 @@ class Found:
     aggregates: list[dict[str, Any]] | None = None
 
 
-def no_column(name: str, entity: str) -> str:
+def no_such_column(name: str, entity: str) -> str:
     return (
         f"No such column '{name}' on entity '{entity}'. If you are attempting to use a custom field, be sure to append "
         "the '__c' after the custom field name. Please reference your WSDL or the describe call for the appropriate "
@@ -83,7 +83,7 @@ class Scope:
         table = data.table(query.source)
         if table is None:
             raise SoqlError("INVALID_TYPE", pointing(text, query.at, no_type(query.source)))
-        self.table: Table = table
+        self.table: ObjectTable = table
         self.name = table.sobject.name
 
     @classmethod
@@ -102,7 +102,7 @@ class Scope:
         if len(parts) > 1 and parts[0].lower() in (str(self.query.alias).lower(), self.name.lower()):
             parts.pop(0)
         entity, fields = self.name, self.data.visible(self.name)
-        steps: list[Field] = []
+        steps: list[SandboxField] = []
         for part in parts[:-1]:
             step = next((each for each in fields.values() if (each.relationship or "").lower() == part.lower()), None)
             if step is None:
@@ -112,22 +112,22 @@ class Scope:
             fields = NAME_FIELDS if step.polymorphic else self.data.visible(entity)
         found = fields.get(parts[-1].lower())
         if found is None:
-            raise self.fail(path.at, no_column(parts[-1], entity))
+            raise self.fail(path.at, no_such_column(parts[-1], entity))
         return Reach(tuple(steps), found)
 
-    def reader(self, reach: Reach) -> Reader:
-        return reader(self.data, self.table, reach)
+    def reader(self, reach: Reach) -> ValueReader:
+        return reader_of(self.data, self.table, reach)
 
     # --- conditions --------------------------------------------------------------------------------------------------
 
-    def predicate(self, condition: Condition) -> Predicate:
+    def predicate(self, condition: WhereCondition) -> Predicate:
         """Whether a row fulfils a condition. Raises `SoqlError` where Salesforce would."""
         if isinstance(condition, Joined):
-            return joined(condition.word, [self.predicate(each) for each in condition.conditions])
+            return join_predicates(condition.word, [self.predicate(each) for each in condition.conditions])
         if isinstance(condition, Negation):
             inner = self.predicate(condition.condition)
             return lambda row: not inner(row)
-        if isinstance(condition.left, Call):
+        if isinstance(condition.left, FunctionCall):
             raise self.fail(condition.left.at, f"function {condition.left.name} is not supported in a filter here")
         reach = self.reach(condition.left)
         if not reach.field.filterable or reach.field.type == "address":
@@ -138,7 +138,7 @@ class Scope:
             return self._membership(condition, condition.left, reach.field, read)
         return self._comparison(condition, condition.left, reach.field, read)
 
-    def _comparison(self, condition: Comparison, path: Path, each: Field, read: Reader) -> Predicate:
+    def _comparison(self, condition: Comparison, path: Path, each: SandboxField, read: ValueReader) -> Predicate:
         if condition.operator == "like":
             return self._like(condition, path, each, read)
         if each.type in ("boolean", "multipicklist") and condition.operator not in ("=", "!="):
@@ -148,9 +148,9 @@ class Scope:
             return is_null(condition.operator, read, each)
         if value.kind == "range":
             return self._range(condition.operator, path, each, value, read)
-        return compared(condition.operator, comparable(each, read), self.literal(path, each, value))
+        return compare(condition.operator, comparable_value(each, read), self.literal(path, each, value))
 
-    def _like(self, condition: Comparison, path: Path, each: Field, read: Reader) -> Predicate:
+    def _like(self, condition: Comparison, path: Path, each: SandboxField, read: ValueReader) -> Predicate:
         if each.type in ("id", "reference", "boolean", "date", "datetime", *NUMBERS):
             raise self.fail(path.at, f"invalid operator on {each.type} field", "INVALID_QUERY_FILTER_OPERATOR")
         if condition.right.kind != "string":
@@ -158,7 +158,7 @@ class Scope:
         pattern = like(condition.right.value)
         return lambda row: (value := read(row)) is not None and pattern.fullmatch(value) is not None
 
-    def _range(self, operator_: str, path: Path, each: Field, value: Value, read: Reader) -> Predicate:
+    def _range(self, operator_: str, path: Path, each: SandboxField, value: Value, read: ValueReader) -> Predicate:
         days = days_of(value.value[0], value.value[1], self.data.today()) if each.type in ("date", "datetime") else None
         if days is None:
             raise self.fail(path.at, self._wrong_type(each, value))
@@ -173,24 +173,24 @@ class Scope:
         }[operator_]
         return lambda row: (text := read(row)) is not None and within(text)
 
-    def _membership(self, condition: Membership, path: Path, each: Field, read: Reader) -> Predicate:
+    def _membership(self, condition: Membership, path: Path, each: SandboxField, read: ValueReader) -> Predicate:
         if condition.operator in ("includes", "excludes"):
             return self._includes(condition, path, each, read)
         members = frozenset(self.members(condition, path, each))
-        key = comparable(each, read)
+        key = comparable_value(each, read)
         if condition.operator == "in":
             return lambda row: key(row) in members
         return lambda row: key(row) not in members
 
-    def members(self, condition: Membership, path: Path, each: Field) -> Iterable[Any]:
+    def members(self, condition: Membership, path: Path, each: SandboxField) -> Iterable[Any]:
         """The values in an IN list, or what its query finds."""
         if isinstance(condition.members, Query):
-            inner = run(self.data, self.text, condition.members, every=False)
-            read = reader(self.data, inner.table, inner.reaches[0])
+            inner = run_query(self.data, self.text, condition.members, every=False)
+            read = reader_of(self.data, inner.table, inner.reaches[0])
             return (value for row in inner.rows if (value := read(row)) is not None)
         return [None if each_.kind == "null" else self.literal(path, each, each_) for each_ in condition.members]
 
-    def _includes(self, condition: Membership, path: Path, each: Field, read: Reader) -> Predicate:
+    def _includes(self, condition: Membership, path: Path, each: SandboxField, read: ValueReader) -> Predicate:
         if each.type != "multipicklist" or isinstance(condition.members, Query):
             message = f"operator {condition.operator.upper()} is only valid on multi-picklist fields"
             raise self.fail(path.at, message, "INVALID_QUERY_FILTER_OPERATOR")
@@ -203,14 +203,14 @@ class Scope:
 
         return chosen
 
-    def _wrong_type(self, each: Field, value: Value) -> str:
+    def _wrong_type(self, each: SandboxField, value: Value) -> str:
         kind = {"datetime": "dateTime", "int": "int", "boolean": "boolean", "date": "date"}.get(each.type)
         if kind is None:
             kind = "double" if each.type in NUMBERS else "ID" if each.type in ("id", "reference") else "string"
         quoted = f"{'should' if kind in ('string', 'ID') else 'should not'} be enclosed in quotes"
         return f"value of filter criterion for field '{each.name}' must be of type {kind} and {quoted}"
 
-    def literal(self, path: Path, each: Field, value: Value) -> Any:
+    def literal(self, path: Path, each: SandboxField, value: Value) -> Any:
         """A literal as the field's values are kept. Raises `SoqlError` where the type is another."""
         if value.kind not in _KINDS.get(each.type, ("string",)):
             raise self.fail(path.at, self._wrong_type(each, value))
@@ -226,7 +226,7 @@ class Scope:
 
     # --- which rows --------------------------------------------------------------------------------------------------
 
-    def candidates(self, condition: Condition | None, by_id: bool) -> tuple[Iterable[int], str]:
+    def candidates(self, condition: WhereCondition | None, by_id: bool) -> tuple[Iterable[int], str]:
         """The fewest rows an index offers for a condition, and the field they are in the order of (perhaps none)."""
         if condition is not None and (keyed := self._keyed(condition)) is not None:
             return keyed, ""
@@ -236,7 +236,7 @@ class Scope:
         low, _ = self._bounds(condition, "Id") if condition else (None, None)
         return self.table.by_id(low or ""), "id"
 
-    def _keyed(self, condition: Condition) -> list[int] | None:
+    def _keyed(self, condition: WhereCondition) -> list[int] | None:
         for each in conjuncts(condition):
             if isinstance(each, Comparison) and each.operator == "=" and each.right.kind == "string":
                 values: Iterable[Any] | None = [each.right]
@@ -255,7 +255,7 @@ class Scope:
             return self.table.where(reach.field.name, [self.literal(each.left, reach.field, each.right)])
         return None
 
-    def _bounds(self, condition: Condition, name: str) -> tuple[str | None, str | None]:
+    def _bounds(self, condition: WhereCondition, name: str) -> tuple[str | None, str | None]:
         """From where and up to where a field's values can be, as far as a condition says."""
         if isinstance(condition, Joined):
             bounds = [self._bounds(each, name) for each in condition.conditions]
@@ -289,7 +289,7 @@ class Scope:
                     _grow(shape, reach)
         return shape, reaches
 
-    def _selected(self, item: Column) -> list[Reach]:
+    def _selected(self, item: SelectColumn) -> list[Reach]:
         what = item.what
         if isinstance(what, Path):
             return [self.reach(what)]
@@ -299,7 +299,7 @@ class Scope:
             return [self.reach(what.arguments[0])]
         raise self.fail(what.at, f"unexpected token: '{what.name}'", "MALFORMED_QUERY")
 
-    def _fields(self, call: Call) -> list[Reach]:
+    def _fields(self, call: FunctionCall) -> list[Reach]:
         which = call.arguments[0].text.upper() if call.arguments else ""
         if which not in ("ALL", "STANDARD", "CUSTOM"):
             raise self.fail(call.at, f"unexpected token: '{which}'", "MALFORMED_QUERY")
@@ -340,12 +340,12 @@ def _grow(shape: Shape, reach: Reach) -> None:
 
 def _ordered(scope: Scope, rows: list[int], order: Sequence[Sort]) -> list[int]:
     for sort in reversed(order):
-        if isinstance(sort.by, Call):
+        if isinstance(sort.by, FunctionCall):
             raise scope.fail(sort.by.at, "unexpected token in ORDER BY", "MALFORMED_QUERY")
         reach = scope.reach(sort.by)
         if not reach.field.filterable or reach.field.type == "address":
             raise scope.fail(sort.by.at, f"field '{reach.field.name}' can not be sorted in a query call")
-        key = comparable(reach.field, scope.reader(reach))
+        key = comparable_value(reach.field, scope.reader(reach))
         empty = [row for row in rows if key(row) is None]
         filled = sorted((row for row in rows if key(row) is not None), key=key, reverse=sort.descending)
         rows = filled + empty if sort.nulls_last else empty + filled
@@ -396,7 +396,7 @@ def _rows(scope: Scope, every: bool) -> list[int]:
     return _ordered(scope, list(rows), query.order)[query.offset : end]
 
 
-def below(scope: Scope, key: str, parents: Sequence[str]) -> Iterator[list[int]]:
+def children_of(scope: Scope, key: str, parents: Sequence[str]) -> Iterator[list[int]]:
     """The rows a subquery finds under each parent; `key` is the field that names the parent."""
     query = scope.query
     test = scope.predicate(query.where) if query.where else None
@@ -411,11 +411,13 @@ _AGGREGATES = frozenset({"COUNT", "COUNT_DISTINCT", "MAX", "MIN", "SUM", "AVG"})
 
 
 def _is_aggregate(query: Query) -> bool:
-    calls = [item.what for item in query.items if isinstance(item, Column) and isinstance(item.what, Call)]
+    calls = [
+        item.what for item in query.items if isinstance(item, SelectColumn) and isinstance(item.what, FunctionCall)
+    ]
     return bool(query.group) or any(call.name in _AGGREGATES for call in calls)
 
 
-def _aggregate(call: Call, values: list[Any]) -> Any:
+def _aggregate(call: FunctionCall, values: list[Any]) -> Any:
     values = [value for value in values if value is not None]
     if call.name == "COUNT":
         return len(values)
@@ -433,7 +435,7 @@ def _aggregate(call: Call, values: list[Any]) -> Any:
 def _check_grouped(scope: Scope) -> None:
     """Raises `SoqlError`, also for what Salesforce would do and this org cannot: a wrong answer would be worse."""
     for each in scope.query.group:
-        if isinstance(each, Call):
+        if isinstance(each, FunctionCall):
             raise scope.fail(each.at, f"GROUP BY {each.name} is not supported in this sandbox", "MALFORMED_QUERY")
     by = {scope.reach(each) for each in scope.query.group if isinstance(each, Path)}
     for item in scope.query.items:
@@ -442,7 +444,7 @@ def _check_grouped(scope: Scope) -> None:
         if isinstance(item.what, Path) and scope.reach(item.what) not in by:
             message = f"Field must be grouped or aggregated: {item.what.text}"
             raise scope.fail(item.what.at, message, "MALFORMED_QUERY")
-        if isinstance(item.what, Call) and item.what.name not in _AGGREGATES:
+        if isinstance(item.what, FunctionCall) and item.what.name not in _AGGREGATES:
             message = f"{item.what.name} in an aggregate query is not supported in this sandbox"
             raise scope.fail(item.what.at, message, "MALFORMED_QUERY")
 
@@ -459,7 +461,7 @@ def _aggregated(scope: Scope, rows: list[int]) -> dict[str, Any]:
     shown: dict[str, Any] = {"attributes": {"type": "AggregateResult"}}
     unnamed = 0
     for item in scope.query.items:
-        assert isinstance(item, Column)
+        assert isinstance(item, SelectColumn)
         if isinstance(item.what, Path):
             reach = scope.reach(item.what)
             shown[item.alias or reach.field.name] = scope.reader(reach)(rows[0]) if rows else None
@@ -474,23 +476,23 @@ def _aggregated(scope: Scope, rows: list[int]) -> dict[str, Any]:
     return shown
 
 
-def run(data: Data, text: str, query: Query, *, every: bool) -> Found:
+def run_query(data: Data, text: str, query: Query, *, every: bool) -> QueryResult:
     """The rows a query finds; `every` includes deleted and archived ones. Raises `SoqlError`."""
     scope = Scope(data, text, query)
     every = every or query.all_rows
     if not _is_aggregate(query):
         shape, reaches = scope.shape()
         rows = _rows(scope, every)
-        return Found(scope.table, rows, shape, reaches, len(rows))
+        return QueryResult(scope.table, rows, shape, reaches, len(rows))
     _check_grouped(scope)
     rows = list(_matching(scope, every)[0])
     item = query.items[0]
     if (
-        isinstance(item, Column)
-        and isinstance(item.what, Call)
+        isinstance(item, SelectColumn)
+        and isinstance(item.what, FunctionCall)
         and item.what.name == "COUNT"
         and not item.what.arguments
     ):
-        return Found(scope.table, [], Shape(), [], min(len(rows), query.limit or len(rows)), [])
+        return QueryResult(scope.table, [], Shape(), [], min(len(rows), query.limit or len(rows)), [])
     shown = _grouped(scope, rows)[: query.limit]
-    return Found(scope.table, [], Shape(), [], len(shown), shown)
+    return QueryResult(scope.table, [], Shape(), [], len(shown), shown)

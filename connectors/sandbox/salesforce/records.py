@@ -8,25 +8,25 @@ from email.utils import format_datetime, parsedate_to_datetime
 from typing import Any
 
 from connectors.sandbox.salesforce.describe import describe_briefly, describe_field, describe_fully
-from connectors.sandbox.salesforce.query import Found, no_type, run
+from connectors.sandbox.salesforce.query import QueryResult, no_type, run_query
 from connectors.sandbox.salesforce.reading import Shape
 from connectors.sandbox.salesforce.schema import NUMBERS, TEXT
-from connectors.sandbox.salesforce.shaping import shaped
-from connectors.sandbox.salesforce.state import NEWEST, OLDEST, State, release
-from connectors.sandbox.salesforce.table import Table
-from connectors.sandbox.salesforce.values import Refusal, parsed, stamp
-from connectors.sandbox.salesforce.wire import Answer, Call, not_found, row_error
+from connectors.sandbox.salesforce.shaping import shape_rows
+from connectors.sandbox.salesforce.state import NEWEST, OLDEST, OrgState, release
+from connectors.sandbox.salesforce.table import ObjectTable
+from connectors.sandbox.salesforce.values import SalesforceRefusal, parsed, stamp
+from connectors.sandbox.salesforce.wire import Answer, SalesforceCall, resource_not_found, row_error
 from connectors.sandbox.salesforce.writes import (
     Hand,
-    create,
-    delete,
+    create_record,
+    delete_record,
     full_id,
     no_column,
     row_of,
     unknown_fields,
-    update,
+    update_record,
 )
-from connectors.sandbox.soql import SoqlError, parse
+from connectors.sandbox.soql import SoqlError, parse_query
 from connectors.sandbox.world import salesforce_id
 
 MAX_ROWS = 200
@@ -35,24 +35,24 @@ MAX_LOCATORS = 500
 """Results kept at a time; Salesforce keeps them for two days, which a small machine cannot."""
 
 
-def hand(call: Call) -> Hand:
+def hand(call: SalesforceCall) -> Hand:
     """How a call writes, from its headers."""
     duplicates = call.headers.get("sforce-duplicate-rule-header", "").replace(" ", "").lower()
     assigns = call.headers.get("sforce-auto-assign", "TRUE").strip().upper() != "FALSE"
     return Hand(assigns=assigns, allow_duplicates="allowsave=true" in duplicates)
 
 
-def table_of(state: State, name: str) -> Table:
+def table_of(state: OrgState, name: str) -> ObjectTable:
     table = state.table(name)
     if table is None:
-        raise not_found()
+        raise resource_not_found()
     return table
 
 
 # --- rows ------------------------------------------------------------------------------------------------------------
 
 
-def _whole(state: State, table: Table, fields: str | None) -> Shape:
+def _whole(state: OrgState, table: ObjectTable, fields: str | None) -> Shape:
     shape, visible = Shape(), state.visible(table.sobject.name)
     for name in fields.split(",") if fields else list(visible):
         if name.strip().lower() not in visible:
@@ -62,15 +62,15 @@ def _whole(state: State, table: Table, fields: str | None) -> Shape:
     return shape
 
 
-def get_row(state: State, call: Call, name: str, id_: str) -> Answer:
+def get_row(state: OrgState, call: SalesforceCall, name: str, id_: str) -> Answer:
     table = table_of(state, name)
-    row = row_of(table, id_, missing=not_found())
+    row = row_of(table, id_, missing=resource_not_found())
     shape = _whole(state, table, call.params.get("fields"))
-    return Answer(200, shaped(state, table, shape, [row], call.base)[0])
+    return Answer(200, shape_rows(state, table, shape, [row], call.base)[0])
 
 
-def create_row(state: State, call: Call, name: str) -> Answer:
-    id_ = create(state, table_of(state, name), call.record(), hand(call))
+def create_row(state: OrgState, call: SalesforceCall, name: str) -> Answer:
+    id_ = create_record(state, table_of(state, name), call.record(), hand(call))
     return Answer(201, {"id": id_, "success": True, "errors": []}, {"Location": f"{call.base}/sobjects/{name}/{id_}"})
 
 
@@ -78,50 +78,50 @@ def _http_date(text: str, header: str) -> datetime:
     try:
         return parsedate_to_datetime(text)
     except ValueError:
-        raise Refusal("MALFORMED_HEADER", f"{header}: not an HTTP date: {text}") from None
+        raise SalesforceRefusal("MALFORMED_HEADER", f"{header}: not an HTTP date: {text}") from None
 
 
-def _unmodified(state: State, call: Call, table: Table, row: int) -> None:
+def _unmodified(state: OrgState, call: SalesforceCall, table: ObjectTable, row: int) -> None:
     since = call.headers.get("if-unmodified-since")
     if since is None:
         return
     if parsed(table.get(row, "LastModifiedDate")) > _http_date(since, "If-Unmodified-Since"):
         message = "The record has been modified since the time in If-Unmodified-Since"
-        raise Refusal("ENTITY_FAILED_IFLASTMODIFIED_ON_UPDATE", message, status=412)
+        raise SalesforceRefusal("ENTITY_FAILED_IFLASTMODIFIED_ON_UPDATE", message, status=412)
 
 
-def update_row(state: State, call: Call, name: str, id_: str) -> Answer:
+def update_row(state: OrgState, call: SalesforceCall, name: str, id_: str) -> Answer:
     table = table_of(state, name)
-    row = row_of(table, id_, missing=not_found())
+    row = row_of(table, id_, missing=resource_not_found())
     _unmodified(state, call, table, row)
-    update(state, table, row, call.record(), hand(call))
+    update_record(state, table, row, call.record(), hand(call))
     return Answer(204)
 
 
-def delete_row(state: State, call: Call, name: str, id_: str) -> Answer:
+def delete_row(state: OrgState, call: SalesforceCall, name: str, id_: str) -> Answer:
     table = table_of(state, name)
-    delete(state, table, row_of(table, id_, missing=not_found()), hand(call))
+    delete_record(state, table, row_of(table, id_, missing=resource_not_found()), hand(call))
     return Answer(204)
 
 
-def _by_field(state: State, table: Table, name: str, value: str) -> list[int]:
+def _by_field(state: OrgState, table: ObjectTable, name: str, value: str) -> list[int]:
     each = state.visible(table.sobject.name).get(name.lower())
     if each is None or not (each.external or each.lookup):
-        raise not_found(f"Provided external ID field does not exist or is not accessible: {name}")
+        raise resource_not_found(f"Provided external ID field does not exist or is not accessible: {name}")
     wanted = value.lower()
     column = table.columns.get(each.name, [])
     return [row for row, has in enumerate(column) if str(has).lower() == wanted and not table.get(row, "IsDeleted")]
 
 
-def get_by_field(state: State, call: Call, name: str, key: str, value: str) -> Answer:
+def get_by_field(state: OrgState, call: SalesforceCall, name: str, key: str, value: str) -> Answer:
     table = table_of(state, name)
     rows = _by_field(state, table, key, value)
     if not rows:
-        raise not_found()
+        raise resource_not_found()
     return get_row(state, call, name, table.ids[rows[0]])
 
 
-def upsert_row(state: State, call: Call, name: str, key: str, value: str) -> Answer:
+def upsert_row(state: OrgState, call: SalesforceCall, name: str, key: str, value: str) -> Answer:
     table = table_of(state, name)
     if key.lower() == "id":
         return update_row(state, call, name, value)
@@ -129,32 +129,34 @@ def upsert_row(state: State, call: Call, name: str, key: str, value: str) -> Ans
     if len(rows) > 1:
         return Answer(300, [f"{call.base}/sobjects/{table.sobject.name}/{table.ids[row]}" for row in rows])
     if rows:
-        update(state, table, rows[0], call.record(), hand(call))
+        update_record(state, table, rows[0], call.record(), hand(call))
         return Answer(200, {"id": table.ids[rows[0]], "success": True, "errors": [], "created": False})
-    id_ = create(state, table, {**call.record(), key: value}, hand(call))
+    id_ = create_record(state, table, {**call.record(), key: value}, hand(call))
     return Answer(201, {"id": id_, "success": True, "errors": [], "created": True})
 
 
 # --- Collections -----------------------------------------------------------------------------------------------------
 
 
-def _records(call: Call) -> tuple[list[dict[str, Any]], bool]:
+def _records(call: SalesforceCall) -> tuple[list[dict[str, Any]], bool]:
     body = call.record()
     if not isinstance(body.get("records"), list):
-        raise Refusal("JSON_PARSER_ERROR", "The HTTP entity body is required, but this request has no records")
+        raise SalesforceRefusal(
+            "JSON_PARSER_ERROR", "The HTTP entity body is required, but this request has no records"
+        )
     if not all(isinstance(record, dict) for record in body["records"]):
-        raise Refusal("JSON_PARSER_ERROR", "Cannot deserialize instance of an object at [line:1, column:1]")
+        raise SalesforceRefusal("JSON_PARSER_ERROR", "Cannot deserialize instance of an object at [line:1, column:1]")
     if len(body["records"]) > MAX_ROWS:
         message = f"record limit reached. cannot submit more than {MAX_ROWS} records into this call"
-        raise Refusal("EXCEEDED_ID_LIMIT", message)
+        raise SalesforceRefusal("EXCEEDED_ID_LIMIT", message)
     return body["records"], bool(body.get("allOrNone"))
 
 
-def _typed(state: State, record: Mapping[str, Any]) -> Table:
+def _typed(state: OrgState, record: Mapping[str, Any]) -> ObjectTable:
     name = (record.get("attributes") or {}).get("type")
     table = state.table(str(name))
     if table is None:
-        raise Refusal("INVALID_TYPE", no_type(str(name)))
+        raise SalesforceRefusal("INVALID_TYPE", no_type(str(name)))
     return table
 
 
@@ -162,10 +164,10 @@ def _chunked(records: list[dict[str, Any]]) -> None:
     types = [str((record.get("attributes") or {}).get("type")).lower() for record in records]
     chunks = sum(at == 0 or types[at] != types[at - 1] for at in range(len(types)))
     if chunks > 10:
-        raise Refusal("INVALID_REQUEST", f"Too many chunks of one type: {chunks}, at most 10")
+        raise SalesforceRefusal("INVALID_REQUEST", f"Too many chunks of one type: {chunks}, at most 10")
 
 
-def _spoiled(state: State, records: list[dict[str, Any]]) -> None:
+def _spoiled(state: OrgState, records: list[dict[str, Any]]) -> None:
     """An unknown field is found while the body is read, before any record is touched."""
     if state.switches.unknown_field != "request":
         return
@@ -179,24 +181,24 @@ def _values(record: Mapping[str, Any]) -> dict[str, Any]:
     return {name: value for name, value in record.items() if name.lower() not in ("id", "attributes")}
 
 
-def _one_update(state: State, record: Mapping[str, Any], by: Hand, seen: set[object]) -> dict[str, Any]:
+def _one_update(state: OrgState, record: Mapping[str, Any], by: Hand, seen: set[object]) -> dict[str, Any]:
     id_ = next((value for name, value in record.items() if name.lower() == "id"), None)
     try:
         table = _typed(state, record)
         if id_ is None:
-            raise Refusal("MISSING_ARGUMENT", "Id not specified in an update call", ("Id",))
+            raise SalesforceRefusal("MISSING_ARGUMENT", "Id not specified in an update call", ("Id",))
         if full_id(id_) in seen:
-            raise Refusal("DUPLICATE_VALUE", f"Duplicate id specified: {id_}", ("Id",))
+            raise SalesforceRefusal("DUPLICATE_VALUE", f"Duplicate id specified: {id_}", ("Id",))
         seen.add(full_id(id_))
         row = row_of(table, id_)
-        update(state, table, row, _values(record), by)
-    except Refusal as error:
+        update_record(state, table, row, _values(record), by)
+    except SalesforceRefusal as error:
         failed = {"success": False, "errors": [row_error(error)]}
         return {"id": id_, **failed} if state.switches.failed_rows_have_ids else failed
     return {"id": table.ids[row], "success": True, "errors": []}
 
 
-def update_many(state: State, call: Call) -> Answer:
+def update_many(state: OrgState, call: SalesforceCall) -> Answer:
     records, all_or_none = _records(call)
     _chunked(records)
     _spoiled(state, records)
@@ -206,13 +208,13 @@ def update_many(state: State, call: Call) -> Answer:
     return Answer(200, _all_or_none(state, results, before) if all_or_none else results)
 
 
-def _remembered(state: State, records: list[dict[str, Any]]) -> list[tuple[Table, int, dict[str, Any]]]:
+def _remembered(state: OrgState, records: list[dict[str, Any]]) -> list[tuple[ObjectTable, int, dict[str, Any]]]:
     found = [state.locate(full_id(record.get("id") or record.get("Id"))) for record in records]
     return [(table, row, table.record(row)) for table, row in (each for each in found if each)]
 
 
 def _all_or_none(
-    state: State, results: list[dict[str, Any]], before: list[tuple[Table, int, dict[str, Any]]]
+    state: OrgState, results: list[dict[str, Any]], before: list[tuple[ObjectTable, int, dict[str, Any]]]
 ) -> list[dict[str, Any]]:
     if all(result["success"] for result in results):
         return results
@@ -220,67 +222,71 @@ def _all_or_none(
         for name, value in record.items():
             if name != "Id":
                 table.set(row, name, value)
-    told = Refusal("ALL_OR_NONE_OPERATION_ROLLED_BACK", "Record rolled back because not all records were valid")
+    told = SalesforceRefusal(
+        "ALL_OR_NONE_OPERATION_ROLLED_BACK", "Record rolled back because not all records were valid"
+    )
     return [{"success": False, "errors": [row_error(told)]} if result["success"] else result for result in results]
 
 
-def _one_create(state: State, record: Mapping[str, Any], by: Hand) -> dict[str, Any]:
+def _one_create(state: OrgState, record: Mapping[str, Any], by: Hand) -> dict[str, Any]:
     try:
-        id_ = create(state, _typed(state, record), _values(record), by)
-    except Refusal as error:
+        id_ = create_record(state, _typed(state, record), _values(record), by)
+    except SalesforceRefusal as error:
         return {"success": False, "errors": [row_error(error)]}
     return {"id": id_, "success": True, "errors": []}
 
 
-def create_many(state: State, call: Call) -> Answer:
+def create_many(state: OrgState, call: SalesforceCall) -> Answer:
     records, _ = _records(call)
     _chunked(records)
     _spoiled(state, records)
     return Answer(200, [_one_create(state, record, hand(call)) for record in records])
 
 
-def _one_upsert(state: State, record: dict[str, Any], name: str, key: str, call: Call) -> dict[str, Any]:
+def _one_upsert(state: OrgState, record: dict[str, Any], name: str, key: str, call: SalesforceCall) -> dict[str, Any]:
     value = next((value for each, value in record.items() if each.lower() == key.lower()), "")
     inner = call.within("PATCH", "", {}, {each: has for each, has in record.items() if each.lower() != key.lower()}, {})
     try:
         answer = upsert_row(state, inner, name, key, str(value))
-    except Refusal as error:
+    except SalesforceRefusal as error:
         return {"success": False, "errors": [row_error(error)], "created": False}
     return answer.body or {"id": full_id(value), "success": True, "errors": [], "created": False}
 
 
-def upsert_many(state: State, call: Call, name: str, key: str) -> Answer:
+def upsert_many(state: OrgState, call: SalesforceCall, name: str, key: str) -> Answer:
     records, _ = _records(call)
     return Answer(200, [_one_upsert(state, record, name, key, call) for record in records])
 
 
-def _one_delete(state: State, id_: str, by: Hand) -> dict[str, Any]:
+def _one_delete(state: OrgState, id_: str, by: Hand) -> dict[str, Any]:
     try:
         found = state.locate(full_id(id_))
         if found is None:
-            raise Refusal("MALFORMED_ID" if full_id(id_) is None else "INVALID_CROSS_REFERENCE_KEY", f"bad id {id_}")
-        delete(state, found[0], row_of(found[0], id_), by)
-    except Refusal as error:
+            raise SalesforceRefusal(
+                "MALFORMED_ID" if full_id(id_) is None else "INVALID_CROSS_REFERENCE_KEY", f"bad id {id_}"
+            )
+        delete_record(state, found[0], row_of(found[0], id_), by)
+    except SalesforceRefusal as error:
         return {"id": id_, "success": False, "errors": [row_error(error)]}
     return {"id": full_id(id_), "success": True, "errors": []}
 
 
-def delete_many(state: State, call: Call) -> Answer:
+def delete_many(state: OrgState, call: SalesforceCall) -> Answer:
     ids = [id_ for id_ in call.params.get("ids", "").split(",") if id_]
     return Answer(200, [_one_delete(state, id_, hand(call)) for id_ in ids[:MAX_ROWS]])
 
 
-def retrieve_many(state: State, call: Call, name: str) -> Answer:
+def retrieve_many(state: OrgState, call: SalesforceCall, name: str) -> Answer:
     table = table_of(state, name)
     body = call.record() if call.method == "POST" else {key: value.split(",") for key, value in call.params.items()}
     if not isinstance(body.get("ids"), list) or not isinstance(body.get("fields"), list):
-        raise Refusal("MISSING_ARGUMENT", "ids and fields must be given")
+        raise SalesforceRefusal("MISSING_ARGUMENT", "ids and fields must be given")
     if len(body["ids"]) > 2000:
-        raise Refusal("INVALID_REQUEST", "Too many ids: at most 2000")
+        raise SalesforceRefusal("INVALID_REQUEST", "Too many ids: at most 2000")
     shape = _whole(state, table, ",".join(body["fields"]))
     rows = [table.rows.get(full_id(id_) or "") for id_ in body["ids"]]
     living = [row for row in rows if row is not None and not table.get(row, "IsDeleted")]
-    shown = dict(zip(living, shaped(state, table, shape, living, call.base), strict=True))
+    shown = dict(zip(living, shape_rows(state, table, shape, living, call.base), strict=True))
     return Answer(200, [shown.get(row) if row is not None else None for row in rows])
 
 
@@ -291,10 +297,10 @@ class Locators:
     """Query results that are not yet read to their end."""
 
     def __init__(self) -> None:
-        self.open: dict[str, tuple[Found, int]] = {}
+        self.open: dict[str, tuple[QueryResult, int]] = {}
         self.number = 0
 
-    def keep(self, found: Found, served: int) -> str:
+    def keep(self, found: QueryResult, served: int) -> str:
         self.number += 1
         name = salesforce_id("0r8", self.number)
         if len(self.open) >= MAX_LOCATORS:
@@ -303,7 +309,7 @@ class Locators:
         return name
 
 
-def _batch(state: State, call: Call) -> int:
+def _batch(state: OrgState, call: SalesforceCall) -> int:
     options = call.headers.get("sforce-query-options", "").replace(" ", "").lower()
     size = options.removeprefix("batchsize=")
     if size.isdigit():
@@ -326,14 +332,14 @@ def _columns(shape: Shape) -> list[dict[str, Any]]:
     return shown
 
 
-def query(state: State, locators: Locators, call: Call, every: bool) -> Answer:
+def query_records(state: OrgState, locators: Locators, call: SalesforceCall, every: bool) -> Answer:
     text = call.params.get("q")
     if text is None:
-        raise Refusal("MALFORMED_QUERY", "SOQL statement cannot be null")
+        raise SalesforceRefusal("MALFORMED_QUERY", "SOQL statement cannot be null")
     try:
-        found = run(state, text, parse(text), every=every)
+        found = run_query(state, text, parse_query(text), every=every)
     except SoqlError as error:
-        raise Refusal(error.code, error.message) from None
+        raise SalesforceRefusal(error.code, error.message) from None
     if call.params.get("columns") == "true":
         return Answer(200, {"columnMetadata": _columns(found.shape), "entityName": found.table.sobject.name})
     if found.aggregates is not None:
@@ -341,42 +347,46 @@ def query(state: State, locators: Locators, call: Call, every: bool) -> Answer:
     return _page(state, locators, call, found, 0, None)
 
 
-def query_more(state: State, locators: Locators, call: Call, locator: str) -> Answer:
+def query_more(state: OrgState, locators: Locators, call: SalesforceCall, locator: str) -> Answer:
     name, _, offset = locator.partition("-")
     if name not in locators.open or not offset.isdigit():
-        raise Refusal("INVALID_QUERY_LOCATOR", "invalid query locator")
+        raise SalesforceRefusal("INVALID_QUERY_LOCATOR", "invalid query locator")
     found, served = locators.open[name]
     if state.switches.locator_pages and served >= state.switches.locator_pages:
         del locators.open[name]
-        raise Refusal("INVALID_QUERY_LOCATOR", "invalid query locator")
+        raise SalesforceRefusal("INVALID_QUERY_LOCATOR", "invalid query locator")
     locators.open[name] = (found, served + 1)
     return _page(state, locators, call, found, int(offset), name)
 
 
-def _page(state: State, locators: Locators, call: Call, found: Found, start: int, name: str | None) -> Answer:
+def _page(
+    state: OrgState, locators: Locators, call: SalesforceCall, found: QueryResult, start: int, name: str | None
+) -> Answer:
     end = start + _batch(state, call)
     rows = found.rows[start:end]
     answer: dict[str, Any] = {"totalSize": found.total, "done": end >= len(found.rows)}
     if not answer["done"]:
         name = name or locators.keep(found, 1)
         answer["nextRecordsUrl"] = f"{call.base}/query/{name}-{end}"
-    return Answer(200, answer | {"records": shaped(state, found.table, found.shape, rows, call.base)})
+    return Answer(200, answer | {"records": shape_rows(state, found.table, found.shape, rows, call.base)})
 
 
 # --- what changed ----------------------------------------------------------------------------------------------------
 
 
-def _window(call: Call) -> tuple[str, str]:
+def _window(call: SalesforceCall) -> tuple[str, str]:
     try:
         start, end = (datetime.fromisoformat(call.params[name].replace(" ", "+")) for name in ("start", "end"))
     except (KeyError, ValueError):
-        raise Refusal("INVALID_REPLICATION_DATE", "start and end must be ISO 8601 instants") from None
+        raise SalesforceRefusal("INVALID_REPLICATION_DATE", "start and end must be ISO 8601 instants") from None
     if start >= end:
-        raise Refusal("INVALID_REPLICATION_DATE", "startDate before org replication enabled date or after endDate")
+        raise SalesforceRefusal(
+            "INVALID_REPLICATION_DATE", "startDate before org replication enabled date or after endDate"
+        )
     return stamp(start.astimezone(UTC)), stamp(end.astimezone(UTC))
 
 
-def changed(state: State, call: Call, name: str, what: str) -> Answer:
+def list_changed(state: OrgState, call: SalesforceCall, name: str, what: str) -> Answer:
     table, (start, end) = table_of(state, name), _window(call)
     rows = [row for row in table.by_stamp(start, end) if table.get(row, "SystemModstamp") < end]
     if what == "updated":
@@ -393,12 +403,12 @@ def changed(state: State, call: Call, name: str, what: str) -> Answer:
 # --- describes and limits --------------------------------------------------------------------------------------------
 
 
-def describe_all(state: State, call: Call) -> Answer:
+def describe_all(state: OrgState, call: SalesforceCall) -> Answer:
     shown = [describe_briefly(table.sobject, call.version) for _, table in sorted(state.tables.items())]
     return Answer(200, {"encoding": "UTF-8", "maxBatchSize": 200, "sobjects": shown})
 
 
-def describe_one(state: State, call: Call, name: str) -> Answer:
+def describe_one(state: OrgState, call: SalesforceCall, name: str) -> Answer:
     table = table_of(state, name)
     assert state.changed_at is not None
     changed_at = state.changed_at.astimezone(UTC)
@@ -410,13 +420,13 @@ def describe_one(state: State, call: Call, name: str) -> Answer:
     return Answer(200, body, {"Last-Modified": format_datetime(changed_at, usegmt=True)})
 
 
-def basic(state: State, call: Call, name: str) -> Answer:
+def show_object(state: OrgState, call: SalesforceCall, name: str) -> Answer:
     return Answer(
         200, {"objectDescribe": describe_briefly(table_of(state, name).sobject, call.version), "recentItems": []}
     )
 
 
-def versions() -> list[dict[str, str]]:
+def list_versions() -> list[dict[str, str]]:
     return [
         {"label": release(version), "url": f"/services/data/v{version}.0", "version": f"{version}.0"}
         for version in range(OLDEST, NEWEST + 1)
@@ -427,9 +437,9 @@ def check_version(version: str) -> None:
     """Raises `Refusal`: the version is retired, or there is none such."""
     number, _, minor = version.partition(".")
     if minor != "0" or not number.isdigit() or int(number) > NEWEST:
-        raise not_found()
+        raise resource_not_found()
     if int(number) < OLDEST:
-        raise Refusal("GONE", f"API version {version} has been retired", status=410)
+        raise SalesforceRefusal("GONE", f"API version {version} has been retired", status=410)
 
 
 _RESOURCES = (
@@ -445,11 +455,11 @@ _RESOURCES = (
 )
 
 
-def resources(state: State, call: Call) -> Answer:
+def list_resources(state: OrgState, call: SalesforceCall) -> Answer:
     return Answer(200, {name: f"{call.base}/{name}" for name in _RESOURCES} | {"identity": "/services/oauth2/userinfo"})
 
 
-def limits(state: State, call: Call) -> Answer:
+def show_limits(state: OrgState, call: SalesforceCall) -> Answer:
     most = state.switches.max_usage
     fixed = {"DailyBulkApiBatches": 15_000, "DailyBulkV2QueryJobs": 10_000, "DailyBulkV2QueryFileStorageMB": 976_562}
     fixed |= {"DailyAsyncApexExecutions": 250_000, "DataStorageMB": 10_240, "FileStorageMB": 10_240}
@@ -457,7 +467,7 @@ def limits(state: State, call: Call) -> Answer:
     return Answer(200, {"DailyApiRequests": {"Max": most, "Remaining": max(0, most - state.usage)}} | shown)
 
 
-def record_count(state: State, call: Call) -> Answer:
+def record_count(state: OrgState, call: SalesforceCall) -> Answer:
     wanted = [name for name in call.params.get("sObjects", "").split(",") if name]
     tables = [table for table in map(state.table, wanted) if table] if wanted else list(state.tables.values())
     return Answer(200, {"sObjects": [{"count": len(table), "name": table.sobject.name} for table in tables]})

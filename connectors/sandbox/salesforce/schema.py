@@ -23,7 +23,7 @@ SystemModstamp datetime d
 
 
 @dataclass(frozen=True)
-class Field:
+class SandboxField:
     """One field. `size` is its length in characters, or its digits before and after the point together.
 
     `inactive` are values of a picklist that were taken away: records may still hold them, and describe hides them.
@@ -74,9 +74,9 @@ class SObject:
     undeletable: bool
     bulk: bool
     shared: bool
-    fields: dict[str, Field] = field(default_factory=dict)
+    fields: dict[str, SandboxField] = field(default_factory=dict)
 
-    def add(self, added: Field) -> None:
+    def add(self, added: SandboxField) -> None:
         self.fields[added.name.lower()] = added
 
     def drop(self, name: str) -> None:
@@ -100,12 +100,12 @@ def _sizes(type_: str, inside: str) -> tuple[int, int, tuple[str, ...]]:
     return int(size or 0), int(scale or 0), ()
 
 
-def _field(line: str) -> Field:
+def _field(line: str) -> SandboxField:
     match = _LINE.fullmatch(line)
     assert match, line
     name, type_, inside, flags, values = match.groups()
     size, scale, targets = _sizes(type_, inside or "")
-    return Field(
+    return SandboxField(
         name=name,
         type=type_,
         size=size,
@@ -128,7 +128,7 @@ _ADDRESS = re.compile(r"(Mailing|Billing|)(Street|City|State|PostalCode|Country)
 _COMPOUND_NAME = frozenset({"FirstName", "LastName", "Salutation"})
 
 
-def _with_compound(each: Field, sobject: str) -> Field:
+def _with_compound(each: SandboxField, sobject: str) -> SandboxField:
     if match := _ADDRESS.fullmatch(each.name):
         return replace(each, compound=f"{match[1]}Address") if sobject != "Organization" else each
     if each.name in _COMPOUND_NAME and sobject in ("Lead", "Contact", "User"):
@@ -142,7 +142,7 @@ def _sobject(head: str, lines: list[str]) -> SObject:
     made = SObject(
         name, prefix, label_, plural, "w" in flags, "m" in flags, "u" in flags, "q" not in flags, "s" in flags
     )
-    made.add(Field("Id", "id", 18, label=f"{label_} ID", defaulted=True, lookup=True))
+    made.add(SandboxField("Id", "id", 18, label=f"{label_} ID", defaulted=True, lookup=True))
     for each in map(_field, lines + AUDIT.split("\n")[1:-1]):
         made.add(_with_compound(each, name))
     if "a" in flags:  # such records are gone at once when they are deleted
@@ -177,5 +177,5 @@ NAME_FIELDS = {
             "UserRoleId reference(UserRole) n",
         )
     )
-} | {"id": Field("Id", "id", 18)}
+} | {"id": SandboxField("Id", "id", 18)}
 """What can be read of a parent that may be of several objects: `Owner.Name`, `Who.Type`."""

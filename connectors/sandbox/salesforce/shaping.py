@@ -5,14 +5,14 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from connectors.sandbox.salesforce.query import Scope, below
-from connectors.sandbox.salesforce.reading import Data, Shape, name_reader, values
-from connectors.sandbox.salesforce.schema import Field
-from connectors.sandbox.salesforce.table import Table
+from connectors.sandbox.salesforce.query import Scope, children_of
+from connectors.sandbox.salesforce.reading import Data, Shape, name_reader, values_of
+from connectors.sandbox.salesforce.schema import SandboxField
+from connectors.sandbox.salesforce.table import ObjectTable
 from connectors.sandbox.soql import Query
 
 
-def _parents(data: Data, ids: list[Any], key: Field, shape: Shape, base: str) -> list[dict[str, Any] | None]:
+def _parents(data: Data, ids: list[Any], key: SandboxField, shape: Shape, base: str) -> list[dict[str, Any] | None]:
     found: dict[str | None, dict[str, Any] | None] = {None: None}
     for id_ in ids:
         if id_ in found:
@@ -22,10 +22,10 @@ def _parents(data: Data, ids: list[Any], key: Field, shape: Shape, base: str) ->
     return [found[id_] for id_ in ids]
 
 
-def _named(data: Data, parent: tuple[Table, int], key: Field, shape: Shape, base: str) -> dict[str, Any]:
+def _named(data: Data, parent: tuple[ObjectTable, int], key: SandboxField, shape: Shape, base: str) -> dict[str, Any]:
     table, row = parent
     if not key.polymorphic:
-        return shaped(data, table, shape, [row], base)[0]
+        return shape_rows(data, table, shape, [row], base)[0]
     url = f"{base}/sobjects/{table.sobject.name}/{table.ids[row]}"
     shown: dict[str, Any] = {"attributes": {"type": "Name", "url": url}}
     for name in shape.order:
@@ -38,14 +38,16 @@ def _named(data: Data, parent: tuple[Table, int], key: Field, shape: Shape, base
     return shown
 
 
-def _subresults(data: Data, table: Table, rows: Sequence[int], key: str, query: Query, base: str) -> list[Any]:
+def _subresults(data: Data, table: ObjectTable, rows: Sequence[int], key: str, query: Query, base: str) -> list[Any]:
     scope = Scope(data, "", query)
     shape, _ = scope.shape()
-    shown = [shaped(data, scope.table, shape, found, base) for found in below(scope, key, table.pick("Id", rows))]
+    shown = [
+        shape_rows(data, scope.table, shape, found, base) for found in children_of(scope, key, table.pick("Id", rows))
+    ]
     return [{"totalSize": len(each), "done": True, "records": each} if each else None for each in shown]
 
 
-def shaped(data: Data, table: Table, shape: Shape, rows: Sequence[int], base: str) -> list[dict[str, Any]]:
+def shape_rows(data: Data, table: ObjectTable, shape: Shape, rows: Sequence[int], base: str) -> list[dict[str, Any]]:
     """Rows as REST shows them, `attributes` first; `base` is `/services/data/v66.0`."""
     name = table.sobject.name
     names = ["attributes"]
@@ -55,7 +57,7 @@ def shaped(data: Data, table: Table, shape: Shape, rows: Sequence[int], base: st
     for wanted in shape.order:
         names.append(wanted)
         if wanted in fields:
-            columns.append(values(data, table, fields[wanted], rows))
+            columns.append(values_of(data, table, fields[wanted], rows))
         elif wanted in shape.parents:
             key, inner = shape.parents[wanted]
             columns.append(list(_parents(data, table.pick(key.name, rows), key, inner, base)))

@@ -4,21 +4,21 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from connectors.sandbox.salesforce.schema import Field, sobjects
-from connectors.sandbox.salesforce.state import State
-from connectors.sandbox.salesforce.table import Table
+from connectors.sandbox.salesforce.schema import SandboxField, sobjects
+from connectors.sandbox.salesforce.state import OrgState
+from connectors.sandbox.salesforce.table import ObjectTable
 
-_COUNT = Field("WhoCount", "int", 8, label="Relation Count", nillable=True)
+_COUNT = SandboxField("WhoCount", "int", 8, label="Relation Count", nillable=True)
 
 
-def switch_on(state: State) -> None:
+def switch_on(state: OrgState) -> None:
     """Turn Shared Activities on: it cannot be turned off again, as in Salesforce."""
     for name in ("Task", "Event"):
         relation = f"{name}WhoRelation"
         if state.table(relation) is not None:
             continue
         sobject = sobjects(shared=True)[relation.lower()]
-        state.tables[relation.lower()] = state.prefixes[sobject.prefix] = Table(sobject)
+        state.tables[relation.lower()] = state.prefixes[sobject.prefix] = ObjectTable(sobject)
         table = state.of(name)
         table.sobject.add(_COUNT)
         for row in range(len(table)):
@@ -26,7 +26,7 @@ def switch_on(state: State) -> None:
     state.forget()
 
 
-def involve(state: State, table: Table, row: int, people: Iterable[str]) -> None:
+def involve(state: OrgState, table: ObjectTable, row: int, people: Iterable[str]) -> None:
     """Make an activity be about `WhoId` and these people too, if Shared Activities is on."""
     relation = state.table(f"{table.sobject.name}WhoRelation")
     if relation is None:

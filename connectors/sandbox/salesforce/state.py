@@ -7,10 +7,10 @@ from dataclasses import dataclass, field, replace
 from datetime import date, datetime, timedelta
 from typing import Any
 
-from connectors.sandbox.salesforce.schema import Field, sobjects
-from connectors.sandbox.salesforce.table import Table
+from connectors.sandbox.salesforce.schema import SandboxField, sobjects
+from connectors.sandbox.salesforce.table import ObjectTable
 from connectors.sandbox.salesforce.values import stamp
-from connectors.sandbox.soql import Condition
+from connectors.sandbox.soql import WhereCondition
 from connectors.sandbox.world import salesforce_id
 
 ORG_ID = salesforce_id("00D", 1)
@@ -33,7 +33,7 @@ def release(version: int) -> str:
 
 
 @dataclass
-class Switches:
+class OrgSwitches:
     """How this org behaves where real orgs differ, and what goes wrong in it."""
 
     assignment_rule: bool = True
@@ -73,10 +73,10 @@ class Switches:
 
 
 @dataclass(frozen=True)
-class Rule:
+class ValidationRule:
     """A validation rule: records for which `when` holds are refused."""
 
-    when: Condition
+    when: WhereCondition
     text: str
     message: str
     field: str | None
@@ -91,39 +91,39 @@ class DuplicateRule:
 
 
 @dataclass
-class State:
+class OrgState:
     """Everything in the org. Names of objects and fields are found whatever their case."""
 
     clock: Callable[[], datetime]
-    switches: Switches = field(default_factory=Switches)
-    tables: dict[str, Table] = field(default_factory=dict)
-    prefixes: dict[str, Table] = field(default_factory=dict)
+    switches: OrgSwitches = field(default_factory=OrgSwitches)
+    tables: dict[str, ObjectTable] = field(default_factory=dict)
+    prefixes: dict[str, ObjectTable] = field(default_factory=dict)
     hidden: set[tuple[str, str]] = field(default_factory=set)
     readonly: set[tuple[str, str]] = field(default_factory=set)
-    rules: dict[str, list[Rule]] = field(default_factory=dict)
+    rules: dict[str, list[ValidationRule]] = field(default_factory=dict)
     duplicate_rules: dict[str, list[DuplicateRule]] = field(default_factory=dict)
     locked: dict[str, int] = field(default_factory=dict)
     lock_tries: dict[str, int] = field(default_factory=dict)
     usage: int = 0
     changed_at: datetime | None = None
-    _visible: dict[str, dict[str, Field]] = field(default_factory=dict)
+    _visible: dict[str, dict[str, SandboxField]] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         for name, sobject in sobjects().items():
-            self.tables[name] = self.prefixes[sobject.prefix] = Table(sobject)
+            self.tables[name] = self.prefixes[sobject.prefix] = ObjectTable(sobject)
         self.forget()
 
     # --- finding -----------------------------------------------------------------------------------------------------
 
-    def table(self, name: str) -> Table | None:
+    def table(self, name: str) -> ObjectTable | None:
         """The records of an object by its name, if the org has it."""
         return self.tables.get(name.lower())
 
-    def of(self, name: str) -> Table:
+    def of(self, name: str) -> ObjectTable:
         """The records of an object that is there for sure."""
         return self.tables[name.lower()]
 
-    def locate(self, id_: str | None) -> tuple[Table, int] | None:
+    def locate(self, id_: str | None) -> tuple[ObjectTable, int] | None:
         """Where a record is, by its 18-character id."""
         if id_ is None:
             return None
@@ -149,7 +149,7 @@ class State:
 
     # --- who may see what --------------------------------------------------------------------------------------------
 
-    def visible(self, name: str) -> dict[str, Field]:
+    def visible(self, name: str) -> dict[str, SandboxField]:
         """The fields of an object the integration user may read, by lower-case name; some only to read."""
         key = name.lower()
         if key not in self._visible:
@@ -159,7 +159,7 @@ class State:
             self._visible[key] = {each: seen for each, seen in shown.items() if seen is not None}
         return self._visible[key]
 
-    def _shown(self, name: str, each: Field, granted: dict[str, bool]) -> Field | None:
+    def _shown(self, name: str, each: SandboxField, granted: dict[str, bool]) -> SandboxField | None:
         place = (name.lower(), each.name.lower())
         if place in self.hidden or (each.custom and place[1] not in granted):
             return None

@@ -10,7 +10,7 @@ from connectors.sandbox.salesforce.schema import SObject
 from connectors.sandbox.world import salesforce_id
 
 
-class Table:
+class ObjectTable:
     """The records of one object. A row is its position, which only purging moves; an empty column is not kept."""
 
     def __init__(self, sobject: SObject) -> None:

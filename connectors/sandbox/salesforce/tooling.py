@@ -7,11 +7,11 @@ from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
 
-from connectors.sandbox.salesforce.schema import Field
-from connectors.sandbox.salesforce.state import State
-from connectors.sandbox.salesforce.table import Table
-from connectors.sandbox.salesforce.values import Refusal
-from connectors.sandbox.salesforce.wire import Answer, Call, not_found
+from connectors.sandbox.salesforce.schema import SandboxField
+from connectors.sandbox.salesforce.state import OrgState
+from connectors.sandbox.salesforce.table import ObjectTable
+from connectors.sandbox.salesforce.values import SalesforceRefusal
+from connectors.sandbox.salesforce.wire import Answer, SalesforceCall, resource_not_found
 from connectors.sandbox.world import salesforce_id
 
 _TYPES = {
@@ -32,8 +32,8 @@ _TYPES = {
 }
 
 
-def _invalid(message: str) -> Refusal:
-    return Refusal("FIELD_INTEGRITY_EXCEPTION", message)
+def _invalid(message: str) -> SalesforceRefusal:
+    return SalesforceRefusal("FIELD_INTEGRITY_EXCEPTION", message)
 
 
 def _size(metadata: Mapping[str, Any], type_: str) -> tuple[int, int]:
@@ -62,17 +62,19 @@ def _options(metadata: Mapping[str, Any]) -> tuple[str, ...]:
     )
 
 
-def _made(name: str, metadata: Mapping[str, Any]) -> Field:
+def _made(name: str, metadata: Mapping[str, Any]) -> SandboxField:
     type_ = _TYPES.get(str(metadata.get("type")))
     if type_ is None:
         raise _invalid(f"Unknown field type: {metadata.get('type')}")
     if not metadata.get("label"):
-        raise Refusal("REQUIRED_FIELD_MISSING", "Required fields are missing: [MasterLabel]", ("MasterLabel",))
+        raise SalesforceRefusal(
+            "REQUIRED_FIELD_MISSING", "Required fields are missing: [MasterLabel]", ("MasterLabel",)
+        )
     size, scale = _size(metadata, type_)
     values = _options(metadata)
     if type_ in ("picklist", "multipicklist") and not values:
         raise _invalid("A picklist field must have at least one value")
-    return Field(
+    return SandboxField(
         name=name,
         type=type_,
         size=size,
@@ -91,15 +93,15 @@ def _made(name: str, metadata: Mapping[str, Any]) -> Field:
     )
 
 
-def _place(state: State, full_name: str) -> tuple[Table, str]:
+def _place(state: OrgState, full_name: str) -> tuple[ObjectTable, str]:
     object_, _, name = full_name.partition(".")
     table = state.table(object_)
     if table is None:
-        raise Refusal(
+        raise SalesforceRefusal(
             "INVALID_CROSS_REFERENCE_KEY", f"Entity Enumeration Or ID: no such object: {object_}", ("TableEnumOrId",)
         )
     if not re.fullmatch(r"[A-Za-z][A-Za-z0-9]*(_[A-Za-z0-9]+)*__c", name):
-        raise Refusal(
+        raise SalesforceRefusal(
             "INVALID_FIELD_NAME" if name else "REQUIRED_FIELD_MISSING", f"bad name of a field: {name}", ("FullName",)
         )
     return table, name
@@ -111,16 +113,16 @@ def field_id(object_: str, name: str) -> str:
     return salesforce_id("00N", number % 62**11)
 
 
-def create_field(state: State, call: Call) -> Answer:
+def create_field(state: OrgState, call: SalesforceCall) -> Answer:
     if state.switches.metadata_forbidden:
-        raise Refusal("INSUFFICIENT_ACCESS", "insufficient access rights on cross-reference id", status=403)
+        raise SalesforceRefusal("INSUFFICIENT_ACCESS", "insufficient access rights on cross-reference id", status=403)
     body = call.record()
     if not isinstance(body.get("Metadata"), dict):
-        raise Refusal("REQUIRED_FIELD_MISSING", "Required fields are missing: [Metadata]", ("Metadata",))
+        raise SalesforceRefusal("REQUIRED_FIELD_MISSING", "Required fields are missing: [Metadata]", ("Metadata",))
     table, name = _place(state, str(body.get("FullName") or ""))
     if name.lower() in table.sobject.fields:
         message = f"There is already a field named {name.removesuffix('__c')} on {table.sobject.label}."
-        raise Refusal("DUPLICATE_DEVELOPER_NAME", message, ("DeveloperName",))
+        raise SalesforceRefusal("DUPLICATE_DEVELOPER_NAME", message, ("DeveloperName",))
     table.sobject.add(_made(name, body["Metadata"]))
     state.forget()
     return Answer(
@@ -128,7 +130,7 @@ def create_field(state: State, call: Call) -> Answer:
     )
 
 
-def _entities(state: State, text: str) -> list[dict[str, Any]]:
+def _entities(state: OrgState, text: str) -> list[dict[str, Any]]:
     return [
         {
             "QualifiedApiName": table.sobject.name,
@@ -141,7 +143,7 @@ def _entities(state: State, text: str) -> list[dict[str, Any]]:
     ]
 
 
-def _custom_fields(state: State, text: str) -> list[dict[str, Any]]:
+def _custom_fields(state: OrgState, text: str) -> list[dict[str, Any]]:
     objects, names = (
         _named(text, "TableEnumOrId") or _named(text, "EntityDefinition.QualifiedApiName"),
         _named(text, "DeveloperName"),
@@ -166,13 +168,13 @@ def _named(text: str, field_: str) -> set[str]:
     return set(re.findall(r"'([^']*)'", match[1] or match[2])) if match else set()
 
 
-def query(state: State, call: Call) -> Answer:
+def query_tooling(state: OrgState, call: SalesforceCall) -> Answer:
     """The few queries installers make: by object and name, without SOQL's full language."""
     text = call.params.get("q", "")
     source = re.search(r"\bFROM\s+(\w+)", text, re.I)
     kinds = {"customfield": ("CustomField", _custom_fields), "entitydefinition": ("EntityDefinition", _entities)}
     if source is None or source[1].lower() not in kinds:
-        raise Refusal("INVALID_TYPE", f"sObject type '{source[1] if source else ''}' is not supported.")
+        raise SalesforceRefusal("INVALID_TYPE", f"sObject type '{source[1] if source else ''}' is not supported.")
     name, find = kinds[source[1].lower()]
     shown = [{"attributes": {"type": name}, **each} for each in find(state, text)]
     return Answer(
@@ -188,15 +190,15 @@ def query(state: State, call: Call) -> Answer:
     )
 
 
-def _found(state: State, id_: str) -> tuple[Table, Field]:
+def _found(state: OrgState, id_: str) -> tuple[ObjectTable, SandboxField]:
     for table in state.tables.values():
         for each in table.sobject.fields.values():
             if each.custom and field_id(table.sobject.name, each.name) == id_:
                 return table, each
-    raise not_found()
+    raise resource_not_found()
 
 
-def _metadata(each: Field) -> dict[str, Any]:
+def _metadata(each: SandboxField) -> dict[str, Any]:
     """A field as the Metadata column has it; what this org does not keep is empty."""
     number = each.type in ("double", "currency", "percent")
     told: dict[str, Any] = {
@@ -236,7 +238,7 @@ def _value(name: str, is_active: bool | None) -> dict[str, Any]:
     }
 
 
-def get_field(state: State, call: Call, id_: str) -> Answer:
+def get_field(state: OrgState, call: SalesforceCall, id_: str) -> Answer:
     table, each = _found(state, id_)
     object_ = table.sobject.name
     return Answer(
@@ -253,14 +255,14 @@ def get_field(state: State, call: Call, id_: str) -> Answer:
     )
 
 
-def update_field(state: State, call: Call, id_: str) -> Answer:
+def update_field(state: OrgState, call: SalesforceCall, id_: str) -> Answer:
     """The whole Metadata takes the place of what was: a picklist value that it leaves out is deactivated."""
     if state.switches.metadata_forbidden:
-        raise Refusal("INSUFFICIENT_ACCESS", "insufficient access rights on cross-reference id", status=403)
+        raise SalesforceRefusal("INSUFFICIENT_ACCESS", "insufficient access rights on cross-reference id", status=403)
     table, each = _found(state, id_)
     metadata = call.record().get("Metadata")
     if not isinstance(metadata, dict):
-        raise Refusal("REQUIRED_FIELD_MISSING", "Required fields are missing: [Metadata]", ("Metadata",))
+        raise SalesforceRefusal("REQUIRED_FIELD_MISSING", "Required fields are missing: [Metadata]", ("Metadata",))
     made = _made(each.name, metadata)
     if made.type != each.type:
         raise _invalid(f"This org does not turn a field of type {each.type} into one of type {made.type}")
@@ -270,7 +272,7 @@ def update_field(state: State, call: Call, id_: str) -> Answer:
     return Answer(204)
 
 
-def delete_field(state: State, call: Call, id_: str) -> Answer:
+def delete_field(state: OrgState, call: SalesforceCall, id_: str) -> Answer:
     table, each = _found(state, id_)
     table.sobject.drop(each.name)
     state.forget()

@@ -11,10 +11,10 @@ from datetime import UTC, date, datetime
 from functools import lru_cache
 from typing import Any
 
-from connectors.sandbox.salesforce.schema import NUMBERS, TEXT, Field
+from connectors.sandbox.salesforce.schema import NUMBERS, TEXT, SandboxField
 
 
-class Refusal(Exception):
+class SalesforceRefusal(Exception):
     """What Salesforce refuses: an error code, a sentence and the fields it is about."""
 
     def __init__(self, code: str, message: str, fields: tuple[str, ...] = (), status: int = 400) -> None:
@@ -47,9 +47,9 @@ def is_id(text: object) -> bool:
     return isinstance(text, str) and _ID.fullmatch(text) is not None
 
 
-def _unreadable(each: Field, value: object, wanted: str) -> Refusal:
+def _unreadable(each: SandboxField, value: object, wanted: str) -> SalesforceRefusal:
     kind = "STRING" if isinstance(value, str) else "BOOLEAN" if isinstance(value, bool) else "NUMBER"
-    return Refusal(
+    return SalesforceRefusal(
         "JSON_PARSER_ERROR",
         f"Cannot deserialize instance of {wanted} from VALUE_{kind} value {value} or request may be missing a required "
         f"field at [line:1, column:1]",
@@ -57,7 +57,7 @@ def _unreadable(each: Field, value: object, wanted: str) -> Refusal:
     )
 
 
-def _number(each: Field, value: Any) -> int | float:
+def _number(each: SandboxField, value: Any) -> int | float:
     if isinstance(value, bool) or not isinstance(value, int | float | str):
         raise _unreadable(each, value, "double")
     try:
@@ -65,7 +65,7 @@ def _number(each: Field, value: Any) -> int | float:
     except ValueError:
         raise _unreadable(each, value, "double") from None
     if not abs(number) < 10.0 ** (each.size - each.scale):
-        raise Refusal(
+        raise SalesforceRefusal(
             "NUMBER_OUTSIDE_VALID_RANGE",
             f"{each.label}: value outside of valid range on numeric field: {value}",
             (each.name,),
@@ -73,7 +73,7 @@ def _number(each: Field, value: Any) -> int | float:
     return int(number) if each.type == "int" else round(number, each.scale)
 
 
-def _boolean(each: Field, value: Any) -> bool:
+def _boolean(each: SandboxField, value: Any) -> bool:
     if isinstance(value, bool):
         return value
     if isinstance(value, str) and value.lower() in ("true", "false", "1", "0"):
@@ -81,14 +81,14 @@ def _boolean(each: Field, value: Any) -> bool:
     raise _unreadable(each, value, "boolean")
 
 
-def _date(each: Field, value: Any) -> str:
+def _date(each: SandboxField, value: Any) -> str:
     try:
         return date.fromisoformat(str(value)[:10]).isoformat()
     except ValueError:
         raise _unreadable(each, value, "date") from None
 
 
-def _datetime(each: Field, value: Any) -> str:
+def _datetime(each: SandboxField, value: Any) -> str:
     try:
         instant = datetime.fromisoformat(str(value))
     except ValueError:
@@ -96,20 +96,20 @@ def _datetime(each: Field, value: Any) -> str:
     return wire(instant if instant.tzinfo else instant.replace(tzinfo=UTC))
 
 
-def _text(each: Field, value: Any) -> str:
+def _text(each: SandboxField, value: Any) -> str:
     if isinstance(value, dict | list):
         raise _unreadable(each, value, "string")
     text = ("true" if value else "false") if isinstance(value, bool) else str(value)
     if len(text) > each.size:
-        raise Refusal(
+        raise SalesforceRefusal(
             "STRING_TOO_LONG",
             f"{each.label}: data value too large: {text} (max length={each.size})",
             (each.name,),
         )
     if each.type == "email" and not _EMAIL.fullmatch(text):
-        raise Refusal("INVALID_EMAIL_ADDRESS", f"{each.label}: invalid email address: {text}", (each.name,))
+        raise SalesforceRefusal("INVALID_EMAIL_ADDRESS", f"{each.label}: invalid email address: {text}", (each.name,))
     if each.restricted and not set(text.split(";")) <= set(each.values):
-        raise Refusal(
+        raise SalesforceRefusal(
             "INVALID_OR_NULL_FOR_RESTRICTED_PICKLIST",
             f"{each.label}: bad value for restricted picklist field: {text}",
             (each.name,),
@@ -117,13 +117,13 @@ def _text(each: Field, value: Any) -> str:
     return text
 
 
-def _reference(each: Field, value: Any) -> str:
+def _reference(each: SandboxField, value: Any) -> str:
     if not is_id(value):
-        raise Refusal("MALFORMED_ID", f"{each.label}: id value of incorrect type: {value}", (each.name,))
+        raise SalesforceRefusal("MALFORMED_ID", f"{each.label}: id value of incorrect type: {value}", (each.name,))
     return str(value)
 
 
-_READERS: dict[str, Callable[[Field, Any], Any]] = {
+_READERS: dict[str, Callable[[SandboxField, Any], Any]] = {
     "boolean": _boolean,
     "date": _date,
     "datetime": _datetime,
@@ -133,7 +133,7 @@ _READERS: dict[str, Callable[[Field, Any], Any]] = {
 _READERS |= dict.fromkeys(NUMBERS, _number) | dict.fromkeys(TEXT, _text)
 
 
-def taken(each: Field, value: Any) -> Any:
+def taken(each: SandboxField, value: Any) -> Any:
     """A value from outside as this field keeps it; `None` and empty text clear it. Raises `Refusal`."""
     if value is None or value == "":
         if each.type == "boolean":
@@ -141,11 +141,11 @@ def taken(each: Field, value: Any) -> Any:
         return None
     reader = _READERS.get(each.type)
     if reader is None:
-        raise Refusal("INVALID_FIELD_FOR_INSERT_UPDATE", f"{each.label} cannot be written", (each.name,))
+        raise SalesforceRefusal("INVALID_FIELD_FOR_INSERT_UPDATE", f"{each.label} cannot be written", (each.name,))
     return reader(each, value)
 
 
-def csv_cells(each: Field, values: list[Any]) -> list[str]:
+def csv_cells(each: SandboxField, values: list[Any]) -> list[str]:
     """A field's values as Bulk 2.0 writes them between the quotes of a CSV cell."""
     if each.type == "boolean":
         return ["true" if value else "false" for value in values]

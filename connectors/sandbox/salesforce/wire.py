@@ -8,11 +8,11 @@ from typing import Any, TypeAlias
 
 import orjson
 
-from connectors.sandbox.salesforce.values import Refusal
+from connectors.sandbox.salesforce.values import SalesforceRefusal
 
 
 @dataclass(frozen=True)
-class Call:
+class SalesforceCall:
     """One REST call: `path` is what follows `/services/data/v66.0/`, header names are lower-case."""
 
     method: str
@@ -31,16 +31,22 @@ class Call:
         try:
             return orjson.loads(self.body)
         except orjson.JSONDecodeError as error:
-            raise Refusal("JSON_PARSER_ERROR", f"{error.msg} at [line:{error.lineno}, column:{error.colno}]") from None
+            raise SalesforceRefusal(
+                "JSON_PARSER_ERROR", f"{error.msg} at [line:{error.lineno}, column:{error.colno}]"
+            ) from None
 
     def record(self) -> dict[str, Any]:
         """The body, if it is one JSON object. Raises `Refusal` (JSON_PARSER_ERROR)."""
         body = self.json()
         if not isinstance(body, dict):
-            raise Refusal("JSON_PARSER_ERROR", "Cannot deserialize instance of an object at [line:1, column:1]")
+            raise SalesforceRefusal(
+                "JSON_PARSER_ERROR", "Cannot deserialize instance of an object at [line:1, column:1]"
+            )
         return body
 
-    def within(self, method: str, path: str, params: Mapping[str, str], body: Any, headers: Mapping[str, str]) -> Call:
+    def within(
+        self, method: str, path: str, params: Mapping[str, str], body: Any, headers: Mapping[str, str]
+    ) -> SalesforceCall:
         """A call made inside this one."""
         headers = {**self.headers, **{name.lower(): value for name, value in headers.items()}}
         text = orjson.dumps(body) if body is not None else b""
@@ -66,7 +72,7 @@ Handle: TypeAlias = Callable[..., Answer]
 """Takes the state, the call and the parts of its path."""
 
 
-def refusal(error: Refusal) -> Answer:
+def refuse(error: SalesforceRefusal) -> Answer:
     """A refused call, as REST tells it: a list of one."""
     told: dict[str, Any] = {"message": error.message, "errorCode": error.code}
     if error.fields:
@@ -74,10 +80,10 @@ def refusal(error: Refusal) -> Answer:
     return Answer(error.status, [told])
 
 
-def not_found(message: str = "The requested resource does not exist") -> Refusal:
-    return Refusal("NOT_FOUND", message, status=404)
+def resource_not_found(message: str = "The requested resource does not exist") -> SalesforceRefusal:
+    return SalesforceRefusal("NOT_FOUND", message, status=404)
 
 
-def row_error(error: Refusal) -> dict[str, Any]:
+def row_error(error: SalesforceRefusal) -> dict[str, Any]:
     """A refused record, as Collections and composites tell it."""
     return {"statusCode": error.code, "message": error.message, "fields": list(error.fields)}

@@ -9,11 +9,11 @@ from datetime import timedelta
 from typing import Any
 
 from connectors.sandbox.salesforce.query import Scope
-from connectors.sandbox.salesforce.schema import Field
+from connectors.sandbox.salesforce.schema import SandboxField
 from connectors.sandbox.salesforce.shared_activities import involve
-from connectors.sandbox.salesforce.state import INTEGRATION_USER, LEAD_QUEUE, DuplicateRule, State
-from connectors.sandbox.salesforce.table import Table
-from connectors.sandbox.salesforce.values import Refusal, is_id, parsed, taken, wire
+from connectors.sandbox.salesforce.state import INTEGRATION_USER, LEAD_QUEUE, DuplicateRule, OrgState
+from connectors.sandbox.salesforce.table import ObjectTable
+from connectors.sandbox.salesforce.values import SalesforceRefusal, is_id, parsed, taken, wire
 from connectors.sandbox.world import with_checksum
 
 
@@ -28,8 +28,8 @@ class Hand:
     bound: bool = True
 
 
-def no_column(name: str, entity: str) -> Refusal:
-    return Refusal("INVALID_FIELD", f"No such column '{name}' on sobject of type {entity}", (name,))
+def no_column(name: str, entity: str) -> SalesforceRefusal:
+    return SalesforceRefusal("INVALID_FIELD", f"No such column '{name}' on sobject of type {entity}", (name,))
 
 
 def full_id(text: object) -> str | None:
@@ -39,13 +39,15 @@ def full_id(text: object) -> str | None:
     return with_checksum(str(text)) if len(str(text)) == 15 else str(text)
 
 
-def unknown_fields(state: State, table: Table, values: Mapping[str, Any]) -> list[str]:
+def unknown_fields(state: OrgState, table: ObjectTable, values: Mapping[str, Any]) -> list[str]:
     """The names that are no field the integration user can see."""
     visible = state.visible(table.sobject.name)
     return [name for name in values if name.lower() not in visible and name != "attributes"]
 
 
-def _readable(state: State, table: Table, values: Mapping[str, Any], hand: Hand, creating: bool) -> dict[str, Any]:
+def _readable(
+    state: OrgState, table: ObjectTable, values: Mapping[str, Any], hand: Hand, creating: bool
+) -> dict[str, Any]:
     """Values as the fields keep them, by the fields' own names. Raises `Refusal`."""
     name = table.sobject.name
     visible = state.visible(name) if hand.bound else table.sobject.fields
@@ -63,8 +65,8 @@ def _readable(state: State, table: Table, values: Mapping[str, Any], hand: Hand,
     return read
 
 
-def _read_only(each: Field) -> Refusal:
-    return Refusal(
+def _read_only(each: SandboxField) -> SalesforceRefusal:
+    return SalesforceRefusal(
         "INVALID_FIELD_FOR_INSERT_UPDATE",
         f"Unable to create/update fields: {each.name}. Please check the security settings of this field and verify "
         "that it is read/write for your profile or permission set.",
@@ -75,7 +77,7 @@ def _read_only(each: Field) -> Refusal:
 # --- checks ----------------------------------------------------------------------------------------------------------
 
 
-def _check_lock(state: State, table: Table, row: int) -> None:
+def _check_lock(state: OrgState, table: ObjectTable, row: int) -> None:
     ids = [table.ids[row], table.get(row, "AccountId")]
     for id_ in ids:
         if id_ in state.locked and state.locked[id_] != 0:
@@ -89,48 +91,52 @@ def _check_lock(state: State, table: Table, row: int) -> None:
         raise _locked(ids[0])
 
 
-def _locked(id_: str) -> Refusal:
-    return Refusal("UNABLE_TO_LOCK_ROW", f"unable to obtain exclusive access to this record or 1 records: {id_}")
+def _locked(id_: str) -> SalesforceRefusal:
+    return SalesforceRefusal(
+        "UNABLE_TO_LOCK_ROW", f"unable to obtain exclusive access to this record or 1 records: {id_}"
+    )
 
 
-def _check_owner(state: State, table: Table, owner: str | None, given: bool) -> None:
+def _check_owner(state: OrgState, table: ObjectTable, owner: str | None, given: bool) -> None:
     name = table.sobject.name
     found = state.locate(owner)
     if given and (found is None or found[0].sobject.name not in table.sobject.fields["ownerid"].targets):
-        raise Refusal(
+        raise SalesforceRefusal(
             "INVALID_CROSS_REFERENCE_KEY", "Owner ID: owner cannot be blank or is of the wrong type", ("OwnerId",)
         )
     if found is None:
         return
     if given and found[0].sobject.name == "Group" and not _takes(state, str(owner), name):
-        raise Refusal(
+        raise SalesforceRefusal(
             "INVALID_CROSS_REFERENCE_KEY", f"Queue not associated with this SObject type: {name}", ("OwnerId",)
         )
     if found[0].sobject.name == "User" and not found[0].get(found[1], "IsActive"):
-        raise Refusal(
+        raise SalesforceRefusal(
             "INACTIVE_OWNER_OR_USER",
             f"operation performed with inactive user [{owner}] as owner of {name.lower()}",
         )
 
 
-def _takes(state: State, queue: str, name: str) -> bool:
+def _takes(state: OrgState, queue: str, name: str) -> bool:
     table = state.of("QueueSobject")
     return any(table.get(row, "SobjectType") == name for row in table.where("QueueId", [queue]))
 
 
-def _check_references(state: State, table: Table, values: Mapping[str, Any]) -> None:
+def _check_references(state: OrgState, table: ObjectTable, values: Mapping[str, Any]) -> None:
     for name, value in values.items():
         each = table.sobject.fields.get(name.lower())
         if each is None or each.type != "reference" or value is None or name == "OwnerId":
             continue
         found = state.locate(value)
         if found is None or found[0].get(found[1], "IsDeleted"):
-            raise Refusal("INVALID_CROSS_REFERENCE_KEY", "invalid cross reference id", (name,))
+            raise SalesforceRefusal("INVALID_CROSS_REFERENCE_KEY", "invalid cross reference id", (name,))
         if found[0].sobject.name not in each.targets:
-            raise Refusal("FIELD_INTEGRITY_EXCEPTION", f"{each.label}: id value of incorrect type: {value}", (name,))
+            raise SalesforceRefusal(
+                "FIELD_INTEGRITY_EXCEPTION", f"{each.label}: id value of incorrect type: {value}", (name,)
+            )
 
 
-def _check_required(table: Table, values: Mapping[str, Any], creating: bool) -> None:
+def _check_required(table: ObjectTable, values: Mapping[str, Any], creating: bool) -> None:
     required = [
         each.name
         for each in table.sobject.fields.values()
@@ -138,23 +144,27 @@ def _check_required(table: Table, values: Mapping[str, Any], creating: bool) -> 
     ]
     empty = [name for name in required if (creating or name in values) and values.get(name) is None]
     if empty:
-        raise Refusal("REQUIRED_FIELD_MISSING", f"Required fields are missing: [{', '.join(empty)}]", tuple(empty))
+        raise SalesforceRefusal(
+            "REQUIRED_FIELD_MISSING", f"Required fields are missing: [{', '.join(empty)}]", tuple(empty)
+        )
 
 
-def _check_rules(state: State, table: Table, row: int) -> None:
+def _check_rules(state: OrgState, table: ObjectTable, row: int) -> None:
     for rule in state.rules.get(table.sobject.name.lower(), ()):
         scope = Scope.over(state, table.sobject.name, rule.text)
         if scope.predicate(rule.when)(row):
-            raise Refusal("FIELD_CUSTOM_VALIDATION_EXCEPTION", rule.message, (rule.field,) if rule.field else ())
+            raise SalesforceRefusal(
+                "FIELD_CUSTOM_VALIDATION_EXCEPTION", rule.message, (rule.field,) if rule.field else ()
+            )
 
 
-def _check_duplicates(state: State, table: Table, row: int, hand: Hand) -> None:
+def _check_duplicates(state: OrgState, table: ObjectTable, row: int, hand: Hand) -> None:
     for rule in state.duplicate_rules.get(table.sobject.name.lower(), ()):
         if not (hand.allow_duplicates and not rule.block) and _has_twin(table, row, rule):
-            raise Refusal("DUPLICATES_DETECTED", "Use one of these records?")
+            raise SalesforceRefusal("DUPLICATES_DETECTED", "Use one of these records?")
 
 
-def _has_twin(table: Table, row: int, rule: DuplicateRule) -> bool:
+def _has_twin(table: ObjectTable, row: int, rule: DuplicateRule) -> bool:
     value = table.get(row, rule.field)
     twins = table.where(rule.field, [value]) if value is not None else []
     return any(twin != row and not table.get(twin, "IsDeleted") for twin in twins)
@@ -163,17 +173,17 @@ def _has_twin(table: Table, row: int, rule: DuplicateRule) -> bool:
 # --- what follows from what ------------------------------------------------------------------------------------------
 
 
-def _person_name(state: State, table: Table, row: int) -> None:
+def _person_name(state: OrgState, table: ObjectTable, row: int) -> None:
     name = " ".join(filter(None, (table.get(row, "FirstName"), table.get(row, "LastName"))))
     table.set(row, "Name", name)
 
 
-def _contact(state: State, table: Table, row: int) -> None:
+def _contact(state: OrgState, table: ObjectTable, row: int) -> None:
     _person_name(state, table, row)
     table.set(row, "IsEmailBounced", table.get(row, "EmailBouncedDate") is not None)
 
 
-def _task(state: State, table: Table, row: int) -> None:
+def _task(state: OrgState, table: ObjectTable, row: int) -> None:
     closed = table.get(row, "Status") == "Completed"
     if closed and not table.get(row, "IsClosed"):
         table.set(row, "CompletedDateTime", table.get(row, "CompletedDateTime") or state.now())
@@ -184,7 +194,7 @@ def _task(state: State, table: Table, row: int) -> None:
     _activity(state, table, row)
 
 
-def _event(state: State, table: Table, row: int) -> None:
+def _event(state: OrgState, table: ObjectTable, row: int) -> None:
     start = table.get(row, "StartDateTime") or table.get(row, "ActivityDateTime")
     table.set(row, "StartDateTime", start)
     table.set(row, "ActivityDateTime", start)
@@ -196,7 +206,7 @@ def _event(state: State, table: Table, row: int) -> None:
     _activity(state, table, row)
 
 
-def _activity(state: State, table: Table, row: int) -> None:
+def _activity(state: OrgState, table: ObjectTable, row: int) -> None:
     """A finished activity moves its parents' LastActivityDate, and with it their SystemModstamp."""
     table.set(row, "AccountId", state.value(table.get(row, "WhoId"), "AccountId"))
     involve(state, table, row, ())
@@ -211,7 +221,7 @@ def _activity(state: State, table: Table, row: int) -> None:
             found[0].set(found[1], "SystemModstamp", state.now())
 
 
-def _member(state: State, table: Table, row: int) -> None:
+def _member(state: OrgState, table: ObjectTable, row: int) -> None:
     who = table.get(row, "ContactId") or table.get(row, "LeadId")
     table.set(row, "LeadOrContactId", who)
     table.set(row, "Type", "Contact" if table.get(row, "ContactId") else "Lead")
@@ -223,13 +233,13 @@ def _member(state: State, table: Table, row: int) -> None:
         table.set(row, "FirstRespondedDate", state.now()[:10])
 
 
-def _opportunity(state: State, table: Table, row: int) -> None:
+def _opportunity(state: OrgState, table: ObjectTable, row: int) -> None:
     stage = table.get(row, "StageName")
     table.set(row, "IsWon", stage == "Closed Won")
     table.set(row, "IsClosed", stage in ("Closed Won", "Closed Lost"))
 
 
-def _permissions(state: State, table: Table, row: int) -> None:
+def _permissions(state: OrgState, table: ObjectTable, row: int) -> None:
     """A field permission that grants nothing is deleted."""
     if table.sobject.name == "FieldPermissions" and not table.get(row, "PermissionsRead"):
         table.set(row, "IsDeleted", True)
@@ -237,7 +247,7 @@ def _permissions(state: State, table: Table, row: int) -> None:
 
 
 RESPONDED = frozenset({"Responded", "Registered", "Attended"})
-_DERIVED: dict[str, Callable[[State, Table, int], None]] = {
+_DERIVED: dict[str, Callable[[OrgState, ObjectTable, int], None]] = {
     "Lead": _person_name,
     "User": _person_name,
     "Contact": _contact,
@@ -250,20 +260,20 @@ _DERIVED: dict[str, Callable[[State, Table, int], None]] = {
 }
 
 
-def derive(state: State, table: Table, row: int) -> None:
+def derive_fields(state: OrgState, table: ObjectTable, row: int) -> None:
     """Set what follows from a record's other fields."""
     if follow := _DERIVED.get(table.sobject.name):
         follow(state, table, row)
 
 
-def _stamp(state: State, table: Table, row: int, user: str) -> None:
+def _stamp(state: OrgState, table: ObjectTable, row: int, user: str) -> None:
     now = state.now()
     table.set(row, "LastModifiedDate", now)
     table.set(row, "LastModifiedById", user)
     table.set(row, "SystemModstamp", now)
 
 
-def _assign(state: State, table: Table, row: int, hand: Hand) -> None:
+def _assign(state: OrgState, table: ObjectTable, row: int, hand: Hand) -> None:
     """The active lead assignment rule runs on every write that does not say otherwise, updates too."""
     if table.sobject.name == "Lead" and hand.assigns and state.switches.assignment_rule:
         table.set(row, "OwnerId", LEAD_QUEUE)
@@ -272,25 +282,25 @@ def _assign(state: State, table: Table, row: int, hand: Hand) -> None:
 # --- the three things one can do with a record -----------------------------------------------------------------------
 
 
-def row_of(table: Table, id_: object, missing: Refusal | None = None) -> int:
+def row_of(table: ObjectTable, id_: object, missing: SalesforceRefusal | None = None) -> int:
     """The row of a living record. Raises `Refusal`: malformed, unknown or deleted."""
     full = full_id(id_)
     if full is None:
-        raise Refusal("MALFORMED_ID", f"{table.sobject.label} ID: id value of incorrect type: {id_}", ("Id",))
+        raise SalesforceRefusal("MALFORMED_ID", f"{table.sobject.label} ID: id value of incorrect type: {id_}", ("Id",))
     row = table.rows.get(full)
     if row is None:
-        raise missing or Refusal("INVALID_CROSS_REFERENCE_KEY", "invalid cross reference id")
+        raise missing or SalesforceRefusal("INVALID_CROSS_REFERENCE_KEY", "invalid cross reference id")
     if table.get(row, "IsDeleted"):
-        raise Refusal("ENTITY_IS_DELETED", "entity is deleted", status=404)
+        raise SalesforceRefusal("ENTITY_IS_DELETED", "entity is deleted", status=404)
     return row
 
 
-def update(state: State, table: Table, row: int, values: Mapping[str, Any], hand: Hand) -> None:
+def update_record(state: OrgState, table: ObjectTable, row: int, values: Mapping[str, Any], hand: Hand) -> None:
     """Change a living record. Raises `Refusal` and leaves the record as it was."""
     if hand.bound:
         _check_lock(state, table, row)
         if table.sobject.name == "Lead" and table.get(row, "IsConverted") and not state.switches.edit_converted:
-            raise Refusal("CANNOT_UPDATE_CONVERTED_LEAD", "cannot reference converted lead")
+            raise SalesforceRefusal("CANNOT_UPDATE_CONVERTED_LEAD", "cannot reference converted lead")
     read = _readable(state, table, values, hand, creating=False)
     _check_required(table, read, creating=False)
     _check_references(state, table, read)
@@ -303,16 +313,16 @@ def update(state: State, table: Table, row: int, values: Mapping[str, Any], hand
         if hand.bound:
             _check_rules(state, table, row)
             _check_duplicates(state, table, row, hand)
-    except Refusal:
+    except SalesforceRefusal:
         for name, value in before.items():
             table.set(row, name, value)
         raise
     _stamp(state, table, row, hand.user)
-    derive(state, table, row)
+    derive_fields(state, table, row)
     _assign(state, table, row, hand)
 
 
-def _defaults(state: State, table: Table, hand: Hand) -> dict[str, Any]:
+def _defaults(state: OrgState, table: ObjectTable, hand: Hand) -> dict[str, Any]:
     now, fields = state.now(), table.sobject.fields
     made: dict[str, Any] = {"CreatedDate": now, "CreatedById": hand.user}
     made |= {"LastModifiedDate": now, "LastModifiedById": hand.user, "SystemModstamp": now}
@@ -333,7 +343,7 @@ _STARTS: dict[str, dict[str, Any]] = {
 }
 
 
-def create(state: State, table: Table, values: Mapping[str, Any], hand: Hand) -> str:
+def create_record(state: OrgState, table: ObjectTable, values: Mapping[str, Any], hand: Hand) -> str:
     """Add a record and return its id. Raises `Refusal`."""
     read = _readable(state, table, values, hand, creating=True)
     if hand.bound:
@@ -344,12 +354,12 @@ def create(state: State, table: Table, values: Mapping[str, Any], hand: Hand) ->
         _check_owner(state, table, read["OwnerId"], given=True)
     id_ = table.new_id()
     row = table.insert({"Id": id_} | _defaults(state, table, hand) | read)
-    derive(state, table, row)
+    derive_fields(state, table, row)
     try:
         if hand.bound:
             _check_rules(state, table, row)
             _check_duplicates(state, table, row, hand)
-    except Refusal:
+    except SalesforceRefusal:
         table.discard_last()
         raise
     _assign(state, table, row, hand)
@@ -364,30 +374,32 @@ _UNIQUE = {
 }
 
 
-def _check_unique(state: State, table: Table, values: Mapping[str, Any]) -> None:
+def _check_unique(state: OrgState, table: ObjectTable, values: Mapping[str, Any]) -> None:
     names = _UNIQUE.get(table.sobject.name, ())
     for row in table.where(names[0], [values.get(names[0])]) if names else ():
         if not table.get(row, "IsDeleted") and all(table.get(row, name) == values.get(name) for name in names):
             message = f"duplicate value found: {names[0]} duplicates value on record with id: {table.ids[row]}"
-            raise Refusal("DUPLICATE_VALUE", message)
+            raise SalesforceRefusal("DUPLICATE_VALUE", message)
     if table.sobject.name == "FieldPermissions":
         _check_permission(state, values)
 
 
-def _check_permission(state: State, values: Mapping[str, Any]) -> None:
+def _check_permission(state: OrgState, values: Mapping[str, Any]) -> None:
     name, _, each = str(values.get("Field")).partition(".")
     table = state.table(name)
     if table is None or each.lower() not in table.sobject.fields or values.get("SobjectType") != table.sobject.name:
-        raise Refusal(
+        raise SalesforceRefusal(
             "INVALID_OR_NULL_FOR_RESTRICTED_PICKLIST",
             f"Field Name: bad value for restricted picklist field: {values.get('Field')}",
             ("Field",),
         )
     if values.get("PermissionsEdit") and not values.get("PermissionsRead"):
-        raise Refusal("FIELD_INTEGRITY_EXCEPTION", "Field permission edit requires read", ("PermissionsRead",))
+        raise SalesforceRefusal(
+            "FIELD_INTEGRITY_EXCEPTION", "Field permission edit requires read", ("PermissionsRead",)
+        )
 
 
-def delete(state: State, table: Table, row: int, hand: Hand) -> None:
+def delete_record(state: OrgState, table: ObjectTable, row: int, hand: Hand) -> None:
     """Move a record and what hangs on it to the recycle bin."""
     if hand.bound:
         _check_lock(state, table, row)

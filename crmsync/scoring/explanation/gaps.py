@@ -9,14 +9,14 @@ from numpy.typing import NDArray
 
 from crmsync.columns import Columns
 from crmsync.config.conditions import Condition
-from crmsync.config.model import Model, selections, takes
-from crmsync.scoring.conditions import Asker
+from crmsync.config.model import Model, selections_of, selects_kind
+from crmsync.scoring.conditions import ConditionEvaluator
 from crmsync.scoring.operators import UNKNOWN
-from crmsync.scoring.titles import reader
-from crmsync.scoring.values import Column, attributes, column, take
+from crmsync.scoring.titles import title_reader
+from crmsync.scoring.values import Column, attribute_column, make_column, take_rows
 
 
-def gaps(model: Model, columns: Columns, row: int) -> list[str]:
+def find_gaps(model: Model, columns: Columns, row: int) -> list[str]:
     """The fields that rules read and nobody filled in (or not with anything usable), each with the rules that wait."""
     return gaps_many(model, columns, [row])[0]
 
@@ -24,11 +24,11 @@ def gaps(model: Model, columns: Columns, row: int) -> list[str]:
 def gaps_many(model: Model, columns: Columns, rows: Sequence[int]) -> list[list[str]]:
     """What `gaps` says, for each of some people."""
     read = {
-        name: column([values[row] for row in rows])
+        name: make_column([values[row] for row in rows])
         for name, values in columns.fields.items()
         if name in model.used_fields()
     }
-    asker = Asker(len(rows), read, model.lists, reader(model.titles))
+    asker = ConditionEvaluator(len(rows), read, model.lists, title_reader(model.titles))
     waiting: list[dict[str, list[str]]] = [{} for _ in rows]
     for rule in model.rules():
         for name, unknown in _unknown(asker, rule.when.parts() if rule.when else ()).items():
@@ -42,9 +42,9 @@ def gaps_many(model: Model, columns: Columns, rows: Sequence[int]) -> list[list[
 
 def warnings_many(model: Model, columns: Columns, rows: Sequence[int]) -> list[list[str]]:
     """For each of some people, a sentence on every value that is there, that rules read, and that counts as unknown."""
-    some = take(columns, rows)
-    read = {name: column(values) for name, values in some.fields.items() if name in model.used_fields()}
-    asker = Asker(len(rows), read, model.lists, reader(model.titles))
+    some = take_rows(columns, rows)
+    read = {name: make_column(values) for name, values in some.fields.items() if name in model.used_fields()}
+    asker = ConditionEvaluator(len(rows), read, model.lists, title_reader(model.titles))
     asked = [part for each in model.conditions() for part in each.parts() if part.field in read]
     odd = [
         _odd(name, values, [asker.match(name, part) for part in asked if part.field == name])
@@ -63,11 +63,11 @@ def warnings_many(model: Model, columns: Columns, rows: Sequence[int]) -> list[l
 def _odd_attributes(model: Model, columns: Columns) -> dict[str, NDArray[np.intp]]:
     """Sentences on attributes that rules read and cannot use, each with the facts that have such a value."""
     found: dict[str, NDArray[np.intp]] = {}
-    for on, where in selections(model):
-        chosen = np.array([at for at, fact in enumerate(columns.facts) if takes(on, fact.kind)], dtype=np.intp)
+    for on, where in selections_of(model):
+        chosen = np.array([at for at, fact in enumerate(columns.facts) if selects_kind(on, fact.kind)], dtype=np.intp)
         facts = [columns.facts[at] for at in chosen.tolist()]
-        read = {name: attributes(facts, name) for name in where}
-        asker = Asker(len(facts), read, model.lists, reader(model.titles), untyped=True)
+        read = {name: attribute_column(facts, name) for name in where}
+        asker = ConditionEvaluator(len(facts), read, model.lists, title_reader(model.titles), untyped=True)
         for name, match in where.items():
             for sentence, places in _odd(f"the attribute {name}", read[name], [asker.match(name, match)]).items():
                 found[sentence] = np.union1d(found.get(sentence, chosen[:0]), chosen[places])
@@ -88,7 +88,7 @@ def _odd(name: str, values: Column, answers: Sequence[NDArray[np.int8]]) -> dict
     return found
 
 
-def _unknown(asker: Asker, parts: Iterable[Condition]) -> dict[str, NDArray[np.intp]]:
+def _unknown(asker: ConditionEvaluator, parts: Iterable[Condition]) -> dict[str, NDArray[np.intp]]:
     """For each field of a question, where its answer is not known."""
     places: dict[str, NDArray[np.intp]] = {}
     for part in parts:

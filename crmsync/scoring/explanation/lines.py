@@ -14,13 +14,13 @@ from crmsync.config.model import Band, Model
 from crmsync.config.rules import Behavior, Fit, Inactivity, Pattern, Rule
 from crmsync.config.rules import Sequence as SequenceRule
 from crmsync.model import Scalar
-from crmsync.scoring.activities import Found
+from crmsync.scoring.activities import RuleResult
 from crmsync.scoring.bands import bands_of
-from crmsync.scoring.context import Known
+from crmsync.scoring.context import ScoringContext
 from crmsync.scoring.engine import Scoring
 from crmsync.scoring.ledger import Line, Scores
-from crmsync.scoring.values import take
-from crmsync.scoring.wording import cut, faded, limited, plain, spelled, spelled_date
+from crmsync.scoring.values import take_rows
+from crmsync.scoring.wording import describe_decay, describe_limit, format_date, format_points, to_points, truncate
 
 
 class Entry(TypedDict):
@@ -31,7 +31,7 @@ class Entry(TypedDict):
     why: str
 
 
-def explain(
+def explain_score(
     model: Model,
     scores: Scores,
     columns: Columns,
@@ -54,30 +54,30 @@ def explain_many(
     held: Mapping[str, datetime] | None = None,
 ) -> list[list[Entry]]:
     """What `explain` says, for each of some people."""
-    teller = _Teller(Scoring(Known(model, take(columns, rows), now, zone, held=held)), columns)
+    teller = _LineExplainer(Scoring(ScoringContext(model, take_rows(columns, rows), now, zone, held=held)), columns)
     return [[*teller.lines(scores, at, row), *held_back(model, scores, row)] for at, row in enumerate(rows)]
 
 
-class _Teller:
+class _LineExplainer:
     """Knows why some people have the points they have: `at` is their place among them, `row` that in all columns."""
 
     def __init__(self, scoring: Scoring, columns: Columns) -> None:
         self.scoring, self.columns, self.model = scoring, columns, scoring.model
         self.rules = {rule.name: rule for rule in self.model.rules()}
-        self._found: dict[str, Found] = {}
+        self._found: dict[str, RuleResult] = {}
 
     def lines(self, scores: Scores, at: int, row: int) -> Iterator[Entry]:
         """The lines of one person."""
         for line, points in zip(scores.lines, scores.points, strict=True):
             if points[row]:
-                yield {"rule": line.name, "points": plain(int(points[row])), "why": self.why(line, at, row)}
+                yield {"rule": line.name, "points": to_points(int(points[row])), "why": self.why(line, at, row)}
 
     def why(self, line: Line, at: int, row: int) -> str:
         """Why one line has points."""
         if line.sort == "rule":
             return self._rule(self.rules[line.about], at, row)
         if line.sort == "decay":
-            return faded(self.rules[line.about].decay)  # type: ignore[attr-defined]
+            return describe_decay(self.rules[line.about].decay)  # type: ignore[attr-defined]
         if line.sort == "weight":
             return f"{line.about} counts {self._weight(line.about, at):.15g} times"
         return _limit_why(self.model, line, self.rules.get(line.about))
@@ -103,23 +103,23 @@ def _limit_why(model: Model, line: Line, rule: Rule | None) -> str:
     if line.sort == "cap":
         return f"this rule gives at most {getattr(rule, 'cap', 0):.15g} points"
     if line.sort == "clamp":
-        return f"{line.about} is {limited(getattr(model.score, line.about))}"
+        return f"{line.about} is {describe_limit(getattr(model.score, line.about))}"
     limits = model.groups if line.sort == "group" else model.channels
-    return f"the rules of {line.about!r} together give {limited(limits[line.about])}"
+    return f"the rules of {line.about!r} together give {describe_limit(limits[line.about])}"
 
 
-def _found_why(rule: Rule, found: Found, row: int, today: int) -> str:
+def _found_why(rule: Rule, found: RuleResult, row: int, today: int) -> str:
     at = int(np.searchsorted(found.rows, row))
     newest, counted, seen = int(found.newest[at]), int(found.counted[at]), int(found.seen[at])
     if isinstance(rule, Inactivity):
-        silent = f"silent since {spelled_date(newest)} ({today - newest} days)"
+        silent = f"silent since {format_date(newest)} ({today - newest} days)"
         return f"{silent}, {counted} × since day {rule.after.days}" if rule.every else silent
     if isinstance(rule, SequenceRule | Pattern):
-        return f"completed on {spelled_date(newest)} ({_ago(today - newest)})"
+        return f"completed on {format_date(newest)} ({_ago(today - newest)})"
     times, on = ("once", "on") if counted == 1 else (f"{counted} times", "last on")
     limit = f", {counted} of {seen} count" if seen > counted else ""
     window = f", in the last {rule.window.days} days" if isinstance(rule, Behavior) and rule.window else ""
-    return f"{times}, {on} {spelled_date(newest)} ({_ago(today - newest)}){window}{limit}"
+    return f"{times}, {on} {format_date(newest)} ({_ago(today - newest)}){window}{limit}"
 
 
 def _ago(age: int) -> str:
@@ -144,7 +144,7 @@ def _shown(value: Scalar | None) -> str:
     if isinstance(value, (int, float)):
         return f"is {value}"
     text = value if isinstance(value, str) else ", ".join(value)
-    return f'is "{cut(text.encode(errors="replace").decode(), 80)}"'
+    return f'is "{truncate(text.encode(errors="replace").decode(), 80)}"'
 
 
 def held_back(model: Model, scores: Scores, row: int) -> Iterator[Entry]:
@@ -160,14 +160,14 @@ def held_back(model: Model, scores: Scores, row: int) -> Iterator[Entry]:
 def _gate(band: Band, scores: Scores, row: int) -> str:
     gates = (("fit", band.min_fit, scores.fit[row]), ("behavior", band.min_behavior, scores.behavior[row]))
     blocked = [
-        f"blocked by {axis} gate: {axis} {spelled(int(points))} is below the minimum of {least:.15g}"
+        f"blocked by {axis} gate: {axis} {format_points(int(points))} is below the minimum of {least:.15g}"
         for axis, least, points in gates
         if least is not None and points < round(least * 100)
     ]
     return "; ".join(blocked)
 
 
-def changes(before: Sequence[Entry], after: Sequence[Entry]) -> list[Entry]:
+def compare_lines(before: Sequence[Entry], after: Sequence[Entry]) -> list[Entry]:
     """What changed between two explanations of a person; the points sum to the difference of the totals."""
     old, new = ({line["rule"]: line for line in lines} for lines in (before, after))
     changed: list[Entry] = []
@@ -175,5 +175,5 @@ def changes(before: Sequence[Entry], after: Sequence[Entry]) -> list[Entry]:
         was, now = (round(lines[rule]["points"] * 100) if rule in lines else 0 for lines in (old, new))
         if was != now:
             why = new[rule]["why"] if rule in new else "no longer counts"
-            changed.append({"rule": rule, "points": plain(now - was), "why": why})
+            changed.append({"rule": rule, "points": to_points(now - was), "why": why})
     return changed

@@ -8,8 +8,15 @@ from typing import Any, NamedTuple
 from crmsync.config import Config
 from crmsync.config.model import Band, Limit, Model, Segment, Weights
 from crmsync.config.rules import Disqualify
-from crmsync.config.units import hundredths
-from crmsync.scoring.wording import asked, limited, plain, spelled_word, told, within_days
+from crmsync.config.units import to_hundredths
+from crmsync.scoring.wording import (
+    describe_condition,
+    describe_limit,
+    describe_rule,
+    format_word,
+    to_points,
+    within_days,
+)
 
 RULES = ("fit", "behavior", "inactivity", "sequence", "pattern")
 """The tables of rules, in the order of the ledger."""
@@ -27,14 +34,18 @@ class Said(NamedTuple):
     says: str
 
 
-def page(model: Model) -> dict[str, list[Said]]:
+def describe_model(model: Model) -> dict[str, list[Said]]:
     """The lines of the page by part; a part that the model does not have is empty."""
     return {
-        "rules": [Said(sort, each.points, each.name, told(each)) for sort in RULES for each in getattr(model, sort)],
+        "rules": [
+            Said(sort, each.points, each.name, describe_rule(each)) for sort in RULES for each in getattr(model, sort)
+        ],
         "limits": [*_limits(model), *_score(model)],
         "bands": [*_bands(model.bands), *_grades("grade", "fit", model), *_grades("grid", "behavior", model)],
         "disqualifiers": [Said("disqualify", None, each.name, _disqualifier(each)) for each in model.disqualify],
-        "qualifications": [Said("qualification", None, each.name, asked(each.when)) for each in model.qualification],
+        "qualifications": [
+            Said("qualification", None, each.name, describe_condition(each.when)) for each in model.qualification
+        ],
         "segments": [Said("segment", None, each.name, _segment(each)) for each in model.segment],
         "words": [*_lists(model), *_titles(model)],
     }
@@ -42,13 +53,13 @@ def page(model: Model) -> dict[str, list[Said]]:
 
 def page_of(config: Config) -> dict[str, Any]:
     """The page as plain values for JSON, with what the config does with a band: stages and owners."""
-    parts = {**page(config), "stages": [*_stages(config)], "owners": [*_owners(config)]}
+    parts = {**describe_model(config), "stages": [*_stages(config)], "owners": [*_owners(config)]}
     lines = {part: [_plainly(each) for each in said] for part, said in parts.items()}
     return {"model": config.model_hash(), "timezone": config.schedule.timezone, **lines}
 
 
 def _plainly(said: Said) -> dict[str, Any]:
-    points = None if said.points is None else plain(hundredths(said.points))
+    points = None if said.points is None else to_points(to_hundredths(said.points))
     return {"sort": said.sort, "points": points, "name": said.name, "says": said.says}
 
 
@@ -70,7 +81,9 @@ def _limits(model: Model) -> Iterator[Said]:
     for sort, limits in (("group", model.groups), ("channel", model.channels)):
         for name, limit in limits.items():
             alone = "" if sort == "group" else "; a sub-score of its own"
-            yield Said(sort, None, name, f"its rules together give {limited(limit) or 'any number of points'}{alone}")
+            yield Said(
+                sort, None, name, f"its rules together give {describe_limit(limit) or 'any number of points'}{alone}"
+            )
 
 
 def _score(model: Model) -> Iterator[Said]:
@@ -83,7 +96,7 @@ def _score(model: Model) -> Iterator[Said]:
 
 
 def _summed(what: str, limit: Limit) -> str:
-    return ", ".join([what, *([limited(limit)] if limited(limit) else [])])
+    return ", ".join([what, *([describe_limit(limit)] if describe_limit(limit) else [])])
 
 
 def _weighed(weights: Weights) -> str:
@@ -113,13 +126,13 @@ def _grades(sort: str, axis: str, model: Model) -> Iterator[Said]:
 
 def _disqualifier(rule: Disqualify) -> str:
     done = [within_days(rule.on, rule.where, rule.window)] if rule.on else []
-    return "; only if ".join([*done, *([asked(rule.when)] if rule.when else [])])
+    return "; only if ".join([*done, *([describe_condition(rule.when)] if rule.when else [])])
 
 
 def _segment(segment: Segment) -> str:
     weights = [f"total is {_weighed(segment.weights)}"] if segment.weights else []
     own = [f"{each.name}: {each.says}" for each in _bands(segment.bands)][1:]
-    return "; ".join([asked(segment.when), *weights, *own])
+    return "; ".join([describe_condition(segment.when), *weights, *own])
 
 
 def _lists(model: Model) -> Iterator[Said]:
@@ -129,7 +142,7 @@ def _lists(model: Model) -> Iterator[Said]:
 def _titles(model: Model) -> Iterator[Said]:
     for words in (model.titles.seniority, model.titles.department):
         for name, texts in words.items():
-            yield Said("title", None, spelled_word(name), f"titles with {_shown(texts)}")
+            yield Said("title", None, format_word(name), f"titles with {_shown(texts)}")
 
 
 def _shown(texts: Sequence[str]) -> str:

@@ -10,22 +10,22 @@ from numpy.typing import NDArray
 from crmsync.config.model import Model
 from crmsync.scoring.explanation.lines import held_back
 from crmsync.scoring.ledger import Line, Scores
-from crmsync.scoring.wording import cut, spelled
+from crmsync.scoring.wording import format_points, truncate
 
 
-def reason(model: Model, scores: Scores, row: int) -> str:
+def summarize(model: Model, scores: Scores, row: int) -> str:
     """One sentence on a person's score, at most 255 characters."""
-    return reasons(model, scores, [row])[0]
+    return summarize_many(model, scores, [row])[0]
 
 
-def reasons(model: Model, scores: Scores, rows: Sequence[int] | NDArray[np.intp]) -> list[str]:
+def summarize_many(model: Model, scores: Scores, rows: Sequence[int] | NDArray[np.intp]) -> list[str]:
     """One sentence for each of some people: band and points, then what weighs most, rules net of decay and cap."""
     rows = np.asarray(rows, dtype=np.intp)
     names, nets = _nets(scores, rows)
     order = np.argsort(-np.abs(nets), axis=0, kind="stable")
     present = (nets != 0).sum(axis=0)
     return [
-        cut(
+        truncate(
             _sentence(
                 model, scores, int(row), [(names[each], int(nets[each, at])) for each in order[: present[at], at]]
             )
@@ -53,7 +53,7 @@ def _heading(line: Line) -> str:
 
 def _sentence(model: Model, scores: Scores, row: int, parts: Sequence[tuple[str, int]]) -> str:
     band = f"{model.band_names()[scores.band[row]]}, " if scores.band[row] >= 0 else ""
-    head = f"{band}{spelled(int(scores.total[row]))} points"
+    head = f"{band}{format_points(int(scores.total[row]))} points"
     back = [f"{line['rule']} ({line['why']})" for line in held_back(model, scores, row)]
-    told = [*back, *(f"{name} {spelled(points, '+')}" for name, points in parts)]
+    told = [*back, *(f"{name} {format_points(points, '+')}" for name, points in parts)]
     return f"{head}: {', '.join(told) or 'nothing counts yet'}"

@@ -12,9 +12,9 @@ import numpy as np
 from crmsync.columns import Columns
 from crmsync.config.model import Limit, Model, Segment
 from crmsync.config.rules import Behavior, Fit, Inactivity, Rule
-from crmsync.config.units import hundredths
+from crmsync.config.units import to_hundredths
 from crmsync.scoring.engine import score
-from crmsync.scoring.whatif.candidates import candidates
+from crmsync.scoring.whatif.candidates import candidate_values
 
 MOST_COMBINATIONS = 4_096
 _ANY_TIME = datetime(2026, 1, 15, 12, tzinfo=UTC)
@@ -36,19 +36,19 @@ def most_counted(rule: Behavior) -> float:
     return min(limits)
 
 
-def most(rule: Rule) -> float:
+def most_uncapped(rule: Rule) -> float:
     """The most points (hundredths) that a rule about activities gives, before its cap; 0 for one that takes points."""
     if rule.points < 0:
         return 0
     if isinstance(rule, Behavior):
-        return hundredths(rule.points) * most_counted(rule)
+        return to_hundredths(rule.points) * most_counted(rule)
     if isinstance(rule, Inactivity) and rule.every:
-        return hundredths(rule.points) * (rule.max_times or math.inf)
-    return hundredths(rule.points)
+        return to_hundredths(rule.points) * (rule.max_times or math.inf)
+    return to_hundredths(rule.points)
 
 
 def _capped(points: float, limit: Limit | None) -> float:
-    return points if limit is None or limit.cap is None else min(points, hundredths(limit.cap))
+    return points if limit is None or limit.cap is None else min(points, to_hundredths(limit.cap))
 
 
 def most_of(model: Model, rules: Sequence[Rule]) -> float:
@@ -67,9 +67,9 @@ def most_of(model: Model, rules: Sequence[Rule]) -> float:
 def most_capped(rule: Rule) -> float:
     """The most points (hundredths) that a rule gives by itself."""
     if isinstance(rule, Fit):
-        return max(0, hundredths(rule.points))
+        return max(0, to_hundredths(rule.points))
     cap = getattr(rule, "cap", None)
-    return _capped(most(rule), Limit(cap=cap) if cap is not None and cap > 0 else None)
+    return _capped(most_uncapped(rule), Limit(cap=cap) if cap is not None and cap > 0 else None)
 
 
 def rules_for(model: Model, segment: Segment | None) -> tuple[Rule, ...]:
@@ -105,9 +105,9 @@ def _most_of_related(model: Model, rules: Sequence[Fit]) -> float:
             "score": model.score.model_copy(update={"fit": Limit(), "decimals": 2}),
         }
     )
-    values = [[None, *candidates(alone, name)] for name in names]
+    values = [[None, *candidate_values(alone, name)] for name in names]
     if math.prod(len(each) for each in values) > MOST_COMBINATIONS:
-        return sum(max(0, hundredths(rule.points)) for rule in rules)
+        return sum(max(0, to_hundredths(rule.points)) for rule in rules)
     people = list(product(*values))
     none = np.zeros(0, dtype=np.int32)
     columns = Columns(

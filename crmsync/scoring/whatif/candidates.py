@@ -28,7 +28,7 @@ _DEPARTMENT_WORDS: Mapping[str, str] = {
 }
 
 
-def candidates(model: Model, name: str) -> list[Scalar]:
+def candidate_values(model: Model, name: str) -> list[Scalar]:
     """Values of a field that between them answer the model's questions about it in every way."""
     asked = [part for each in model.conditions() for part in each.parts() if part.field == name]
     if any(part.is_ in (True, False) and isinstance(part.is_, bool) for part in asked):

@@ -13,14 +13,14 @@ from crmsync.columns import Columns
 from crmsync.config.model import Model
 from crmsync.config.rules import Behavior, Disqualify, Pattern, Rule, Selection
 from crmsync.config.rules import Sequence as SequenceRule
-from crmsync.scoring.activities import Activities, WhatIf, newest
-from crmsync.scoring.calendar import FAR, day_of, midnight
-from crmsync.scoring.context import Known
-from crmsync.scoring.decay import worth
+from crmsync.scoring.activities import ActivityTable, WhatIf, has_recent
+from crmsync.scoring.calendar import FAR, day_of, midnight_of
+from crmsync.scoring.context import ScoringContext
+from crmsync.scoring.decay import value_by_age
 from crmsync.scoring.engine import Scoring
 from crmsync.scoring.ledger import Scores
-from crmsync.scoring.whatif.scenarios import Case, Index, batches, case_of, copied
-from crmsync.scoring.wording import spelled_date
+from crmsync.scoring.whatif.scenarios import Index, Scenarios, copy_rows, cut_into_stretches, scenarios_of
+from crmsync.scoring.wording import format_date
 
 HORIZON = 400
 """How many days ahead a forecast looks."""
@@ -29,7 +29,7 @@ Mask = NDArray[np.bool_]
 
 
 @dataclass(frozen=True)
-class Ahead:
+class Forecast:
     """When time alone moves a person to another band: the first instant of it (aware UTC), and which band."""
 
     at: datetime
@@ -37,31 +37,31 @@ class Ahead:
     said: str
 
 
-def ahead(
+def forecast_bands(
     model: Model, scores: Scores, columns: Columns, rows: Sequence[int], now: datetime, zone: tzinfo
-) -> list[Ahead | None]:
+) -> list[Forecast | None]:
     """For each of some people, when and where time alone moves them within `HORIZON` days, else `None`."""
-    told: list[Ahead | None] = [None] * len(rows)
+    told: list[Forecast | None] = [None] * len(rows)
     names, today = model.band_names(), day_of(now, zone)
-    case = case_of(model, scores, columns, rows, now, zone)
+    case = scenarios_of(model, scores, columns, rows, now, zone)
     if names and len(case.rows):
         for at, later, band in _moves(case):
             day = today + later
-            said = f"{names[case.band[at]]} until {spelled_date(day - 1)} if nothing happens, then {names[band]}"
-            told[at] = Ahead(datetime.fromtimestamp(midnight(day, zone), UTC), names[band], said)
+            said = f"{names[case.band[at]]} until {format_date(day - 1)} if nothing happens, then {names[band]}"
+            told[at] = Forecast(datetime.fromtimestamp(midnight_of(day, zone), UTC), names[band], said)
     return told
 
 
-def _moves(case: Case) -> Iterator[tuple[int, int, int]]:
+def _moves(case: Scenarios) -> Iterator[tuple[int, int, int]]:
     """Who moves, in how many days, to which band."""
-    acts = Scoring(Known(case.model, case.columns, case.now, case.zone)).activities
+    acts = Scoring(ScoringContext(case.model, case.columns, case.now, case.zone)).activities
     changing, comes, rises = case.scores.due[case.rows] < FAR, acts.next_at < FAR, _may_rise(case, acts)
     yield from _falls(case, np.flatnonzero(changing & ~comes & ~rises))
     yield from _scanned(case, np.flatnonzero(changing & ~comes & rises), _settled(case.model))
     yield from _scanned(case, np.flatnonzero(changing & comes), HORIZON)
 
 
-def _falls(case: Case, which: Index) -> Iterator[tuple[int, int, int]]:
+def _falls(case: Scenarios, which: Index) -> Iterator[tuple[int, int, int]]:
     """The moves of people whose points only fall with time, found by halving the time."""
     last = np.full(len(which), HORIZON, dtype=np.int32)
     which = which[_bands(case, which, last) != case.band[which]]
@@ -73,10 +73,10 @@ def _falls(case: Case, which: Index) -> Iterator[tuple[int, int, int]]:
     yield from zip(which.tolist(), moved.tolist(), _bands(case, which, moved).tolist(), strict=True)
 
 
-def _scanned(case: Case, which: Index, last: int) -> Iterator[tuple[int, int, int]]:
+def _scanned(case: Scenarios, which: Index, last: int) -> Iterator[tuple[int, int, int]]:
     """The moves of people who may rise and fall: every day up to the last is tried."""
     days = np.arange(1, last + 1, dtype=np.int32)
-    for some in batches(len(which), last):
+    for some in cut_into_stretches(len(which), last):
         people = which[some]
         then = _bands(case, np.repeat(people, last), np.tile(days, len(people))).reshape(-1, last)
         moved = then != case.band[people][:, None]
@@ -85,14 +85,14 @@ def _scanned(case: Case, which: Index, last: int) -> Iterator[tuple[int, int, in
             yield int(people[at]), int(days[first[at]]), int(then[at, first[at]])
 
 
-def _bands(case: Case, which: Index, later: NDArray[np.int32]) -> NDArray[np.int8]:
+def _bands(case: Scenarios, which: Index, later: NDArray[np.int32]) -> NDArray[np.int8]:
     """The bands of people so many days later."""
     if not len(which):
         return np.zeros(0, dtype=np.int8)
-    return case.scored(copied(case.columns, which), which, WhatIf(later.astype(np.int32), {})).band
+    return case.scored(copy_rows(case.columns, which), which, WhatIf(later.astype(np.int32), {})).band
 
 
-def _may_rise(case: Case, acts: Activities) -> Mask:
+def _may_rise(case: Scenarios, acts: ActivityTable) -> Mask:
     """Whose points, or whose band, may become higher by time alone, because something bad passes."""
     model = case.model
     rises = np.full(len(case.rows), any(rule.points > 0 for rule in model.inactivity))
@@ -101,7 +101,7 @@ def _may_rise(case: Case, acts: Activities) -> Mask:
         if line.sort == "rule" and line.about in passing:
             rises |= points[case.rows] != 0
     for each in _against(model):
-        rises |= newest(acts, each.on or (), each.where, each.window)[0]
+        rises |= has_recent(acts, each.on or (), each.where, each.window)[0]
     return rises
 
 
@@ -114,7 +114,7 @@ def _against(model: Model) -> Iterator[Selection | Disqualify]:
 def _settled(model: Model) -> int:
     """After how many days time alone changes nothing more, as long as nothing is to come; at most `HORIZON`."""
     fading: list[Behavior | SequenceRule | Pattern] = [*model.behavior, *model.sequence, *model.pattern]
-    ages = [len(worth(rule.points, rule.decay, rule.window)) for rule in fading]
+    ages = [len(value_by_age(rule.points, rule.decay, rule.window)) for rule in fading]
     ages += [each.window.days + 1 for each in _against(model) if each.window]
     for rule in model.inactivity:
         endless = rule.since or (rule.every and not rule.max_times)

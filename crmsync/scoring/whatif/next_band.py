@@ -12,12 +12,12 @@ from numpy.typing import NDArray
 from crmsync.columns import Columns, Fact
 from crmsync.config.model import Model
 from crmsync.config.rules import Behavior
-from crmsync.config.units import hundredths
+from crmsync.config.units import to_hundredths
 from crmsync.scoring.activities import WhatIf, selection_key
 from crmsync.scoring.bands import bands_of
-from crmsync.scoring.ledger import Scores, Whole
-from crmsync.scoring.whatif.scenarios import Case, Index, batches, case_of, copied
-from crmsync.scoring.wording import plain
+from crmsync.scoring.ledger import Points, Scores
+from crmsync.scoring.whatif.scenarios import Index, Scenarios, copy_rows, cut_into_stretches, scenarios_of
+from crmsync.scoring.wording import to_points
 
 MOST_TOGETHER = 5
 """More things than this to do are no advice."""
@@ -29,7 +29,7 @@ LEAST = -(2**62)
 
 
 @dataclass(frozen=True)
-class Short:
+class NextBand:
     """What is missing to the next band: its name, the points, single rules that each reach it, or several together."""
 
     band: str
@@ -39,27 +39,29 @@ class Short:
     said: str
 
 
-def short(model: Model, scores: Scores, columns: Columns, row: int, now: datetime, zone: tzinfo) -> Short | None:
+def find_next_band(
+    model: Model, scores: Scores, columns: Columns, row: int, now: datetime, zone: tzinfo
+) -> NextBand | None:
     """What a person lacks for the next band; `None` in the highest one, or when the person is disqualified."""
-    return short_many(model, scores, columns, [row], now, zone)[0]
+    return find_next_bands(model, scores, columns, [row], now, zone)[0]
 
 
-def short_many(
+def find_next_bands(
     model: Model, scores: Scores, columns: Columns, rows: Sequence[int], now: datetime, zone: tzinfo
-) -> list[Short | None]:
+) -> list[NextBand | None]:
     """What `short` says, for each of some people."""
-    case = _until_now(case_of(model, scores, columns, rows, now, zone))
+    case = _until_now(scenarios_of(model, scores, columns, rows, now, zone))
     open_ = np.flatnonzero((case.band + 1 < len(model.bands)) & (scores.disqualified[case.rows] < 0))
-    told: list[Short | None] = [None] * len(rows)
+    told: list[NextBand | None] = [None] * len(rows)
     rules = [rule for rule in model.behavior if rule.points > 0]
-    for some in batches(len(open_), max(1, len(rules))):
+    for some in cut_into_stretches(len(open_), max(1, len(rules))):
         which = open_[some]
         for at, reached in zip(which.tolist(), _reached(case, which, rules), strict=True):
             told[at] = _short(case, at, *reached)
     return told
 
 
-def _until_now(case: Case) -> Case:
+def _until_now(case: Scenarios) -> Scenarios:
     """The case without what has not happened yet."""
     past = case.columns.at <= int(case.now.timestamp())
     columns = case.columns
@@ -67,22 +69,22 @@ def _until_now(case: Case) -> Case:
     return replace(case, columns=kept)
 
 
-def _short(case: Case, at: int, alone: Sequence[str], together: Sequence[str]) -> Short:
+def _short(case: Scenarios, at: int, alone: Sequence[str], together: Sequence[str]) -> NextBand:
     row = int(case.rows[at])
     band = case.model.band_names()[case.band[at] + 1]
     needed = bands_of(case.model, case.scores, row)[band].at
-    lacking = max(0, hundredths(needed) - int(case.scores.total[row])) if needed is not None else 0
-    return Short(band, plain(lacking), tuple(alone), tuple(together), _said(band, lacking, alone, together))
+    lacking = max(0, to_hundredths(needed) - int(case.scores.total[row])) if needed is not None else 0
+    return NextBand(band, to_points(lacking), tuple(alone), tuple(together), _said(band, lacking, alone, together))
 
 
 def _said(band: str, lacking: int, alone: Sequence[str], together: Sequence[str]) -> str:
-    head = f"{plain(lacking)} points short of {band}" if lacking else f"held below {band} by a gate"
+    head = f"{to_points(lacking)} points short of {band}" if lacking else f"held below {band} by a gate"
     if alone:
         return f"{head}: {' or '.join(alone)}"
     return f"{head}: {' and '.join(together)}" if together else head
 
 
-def _reached(case: Case, which: Index, rules: Sequence[Behavior]) -> list[tuple[list[str], list[str]]]:
+def _reached(case: Scenarios, which: Index, rules: Sequence[Behavior]) -> list[tuple[list[str], list[str]]]:
     """For each person the rules that alone reach the next band; where there is none, several that do together."""
     if not rules:
         return [([], []) for _ in which]
@@ -105,7 +107,7 @@ def _reached(case: Case, which: Index, rules: Sequence[Behavior]) -> list[tuple[
     ]
 
 
-def _together(case: Case, which: Index, rules: Sequence[Behavior], goal: Whole, gain: Whole) -> list[list[int]]:
+def _together(case: Scenarios, which: Index, rules: Sequence[Behavior], goal: Points, gain: Points) -> list[list[int]]:
     """Rules that together reach a band: always the one more that brings most; nothing when `MOST_TOGETHER` do not.
 
     `gain` (people, rules) is what each rule brought when it was last tried: the best of these are tried again.
@@ -131,7 +133,7 @@ def _together(case: Case, which: Index, rules: Sequence[Behavior], goal: Whole, 
     return order
 
 
-def _best(band: NDArray[np.int8], total: Whole) -> Index:
+def _best(band: NDArray[np.int8], total: Points) -> Index:
     """For each person the try that leads to the highest band, and among these to the highest total."""
     highest = band == band.max(axis=1, keepdims=True)
     best: Index = np.where(highest, total, LEAST).argmax(axis=1)
@@ -139,10 +141,10 @@ def _best(band: NDArray[np.int8], total: Whole) -> Index:
 
 
 def _tried(
-    case: Case, which: Index, rules: Sequence[Behavior], chosen: NDArray[np.bool_], owner: Index, rule: Index
-) -> tuple[NDArray[np.int8], Whole]:
+    case: Scenarios, which: Index, rules: Sequence[Behavior], chosen: NDArray[np.bool_], owner: Index, rule: Index
+) -> tuple[NDArray[np.int8], Points]:
     """The band and total of people (`owner`, an index of `which`) had they just done what `rule` and the chosen ask."""
-    copies = copied(case.columns, which[owner])
+    copies = copy_rows(case.columns, which[owner])
     done = chosen[owner]
     done[np.arange(len(owner)), rule] = True
     person, number = np.nonzero(done)

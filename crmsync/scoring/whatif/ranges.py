@@ -14,18 +14,18 @@ from numpy.typing import NDArray
 from crmsync.columns import Columns
 from crmsync.config.model import Model
 from crmsync.config.rules import Fit, Rule
-from crmsync.config.units import hundredths
+from crmsync.config.units import to_hundredths
 from crmsync.model import Scalar
-from crmsync.scoring.conditions import Asker
-from crmsync.scoring.context import Known
+from crmsync.scoring.conditions import ConditionEvaluator
+from crmsync.scoring.context import ScoringContext
 from crmsync.scoring.engine import Scoring, score
 from crmsync.scoring.ledger import Scores
 from crmsync.scoring.operators import YES
-from crmsync.scoring.titles import reader
-from crmsync.scoring.values import Column, column, take, unknown
-from crmsync.scoring.whatif.candidates import candidates
-from crmsync.scoring.whatif.scenarios import Case, Index, batches, case_of, copied
-from crmsync.scoring.wording import plain
+from crmsync.scoring.titles import title_reader
+from crmsync.scoring.values import Column, make_column, take_rows, unknown_column
+from crmsync.scoring.whatif.candidates import candidate_values
+from crmsync.scoring.whatif.scenarios import Index, Scenarios, copy_rows, cut_into_stretches, scenarios_of
+from crmsync.scoring.wording import to_points
 
 MOST_COMBINATIONS = 2_000
 """Beyond this many combinations of unknown fields, each field is tried on its own, best first."""
@@ -46,16 +46,16 @@ class Range:
     unknown: tuple[str, ...]
 
 
-def possible(model: Model, scores: Scores, columns: Columns, row: int, now: datetime, zone: tzinfo) -> Range:
+def possible_range(model: Model, scores: Scores, columns: Columns, row: int, now: datetime, zone: tzinfo) -> Range:
     """The range of one person's total over the fields that rules read and nobody filled in."""
-    return possible_many(model, scores, columns, [row], now, zone)[0]
+    return possible_ranges(model, scores, columns, [row], now, zone)[0]
 
 
-def possible_many(
+def possible_ranges(
     model: Model, scores: Scores, columns: Columns, rows: Sequence[int], now: datetime, zone: tzinfo
 ) -> list[Range]:
     """What `possible` says, for each of some people."""
-    case = case_of(model, scores, columns, rows, now, zone)
+    case = scenarios_of(model, scores, columns, rows, now, zone)
     read = {name: _answered(model, case, name) for name in sorted(_decisive(model))}
     lacking = [tuple(name for name in read if read[name].kinds[at] < 0) for at in range(len(case.rows))]
     seen = [[(int(scores.total[row]), int(scores.band[row]))] for row in case.rows]
@@ -64,8 +64,8 @@ def possible_many(
     names = model.band_names()
     return [
         Range(
-            plain(min(total for total, _ in found)),
-            plain(max(total for total, _ in found)),
+            to_points(min(total for total, _ in found)),
+            to_points(max(total for total, _ in found)),
             tuple(names[band] for band in sorted({band for _, band in found if band >= 0})),
             unknown,
         )
@@ -90,11 +90,11 @@ class Answered:
         return np.where(kinds < 0, len(self.distinct) - 1, kinds)
 
 
-def _answered(model: Model, case: Case, name: str) -> Answered:
+def _answered(model: Model, case: Scenarios, name: str) -> Answered:
     known = case.columns.fields.get(name)
-    held = known if isinstance(known, Column) else unknown(len(case.rows))
-    made = column([*held.distinct, *candidates(model, name)])
-    asker = Asker(len(made), {name: made}, model.lists, reader(model.titles))
+    held = known if isinstance(known, Column) else unknown_column(len(case.rows))
+    made = make_column([*held.distinct, *candidate_values(model, name)])
+    asker = ConditionEvaluator(len(made), {name: made}, model.lists, title_reader(model.titles))
     parts = [part for each in model.conditions() for part in each.parts() if part.field == name]
     answers = np.array([asker.match(name, part) for part in parts]).T
     _, first, kind = np.unique(answers, axis=0, return_index=True, return_inverse=True)
@@ -104,7 +104,7 @@ def _answered(model: Model, case: Case, name: str) -> Answered:
 
 
 def _tried(
-    case: Case, read: Mapping[str, Answered], people: Sequence[int]
+    case: Scenarios, read: Mapping[str, Answered], people: Sequence[int]
 ) -> Iterator[tuple[int, list[tuple[int, int]]]]:
     """For each person the totals and bands that come of the ways to fill in what is not known.
 
@@ -129,27 +129,31 @@ def _apart(bands: Sequence[int]) -> bool:
 
 
 def _outcomes(
-    case: Case, read: Mapping[str, Answered], profile: Mapping[int, int], people: Sequence[int], ways: Sequence[Kinds]
+    case: Scenarios,
+    read: Mapping[str, Answered],
+    profile: Mapping[int, int],
+    people: Sequence[int],
+    ways: Sequence[Kinds],
 ) -> dict[int, list[tuple[int, int]]]:
     """Total and band of people for each of the ways that their profile has."""
     found: dict[int, list[tuple[int, int]]] = {person: [] for person in people}
     counts = [len(ways[profile[person]]) for person in people]
     which = np.repeat(np.array(people, dtype=np.intp), counts)
     kinds = np.concatenate([np.zeros((0, len(read)), dtype=np.intp), *(ways[profile[person]] for person in people)])
-    for some in batches(len(which)):
+    for some in cut_into_stretches(len(which)):
         then = _filled(case, read, which[some], kinds[some])
         for person, total, band in zip(which[some].tolist(), then.total.tolist(), then.band.tolist(), strict=True):
             found[person].append((total, band))
     return found
 
 
-def _filled(case: Case, read: Mapping[str, Answered], which: Index, kinds: Kinds) -> Scores:
+def _filled(case: Scenarios, read: Mapping[str, Answered], which: Index, kinds: Kinds) -> Scores:
     """The scores of people with the fields that they lack filled in."""
-    copies = copied(case.columns, which)
+    copies = copy_rows(case.columns, which)
     fields = dict(copies.fields)
     for (name, each), kind in zip(read.items(), kinds.T, strict=True):
         held = fields.get(name)
-        held = held if isinstance(held, Column) else unknown(len(which))
+        held = held if isinstance(held, Column) else unknown_column(len(which))
         codes = np.where(each.kinds[which] < 0, len(held.distinct) + each.codes(kind), held.codes)
         fields[name] = Column(codes.astype(np.int32), [*held.distinct, *each.distinct], held.odd)
     return case.scored(replace(copies, fields=fields), which)
@@ -160,7 +164,7 @@ def _ways(model: Model, read: Mapping[str, Answered], profiles: Kinds) -> tuple[
     every = [_all_ways(model, read, profile) for profile in profiles]
     starts = np.cumsum([0, *map(len, every)])
     stacked = np.concatenate(every)
-    influence = np.concatenate([_influence(model, read, stacked[some]) for some in batches(len(stacked))])
+    influence = np.concatenate([_influence(model, read, stacked[some]) for some in cut_into_stretches(len(stacked))])
     split = [_split(influence[start:end]) for start, end in pairwise(starts.tolist())]
     ends = [ways[outer] for ways, (outer, _) in zip(every, split, strict=True)]
     between = [ways[inner] for ways, (_, inner) in zip(every, split, strict=True)]
@@ -190,7 +194,7 @@ def _walked(model: Model, read: Mapping[str, Answered], profile: Kinds) -> Kinds
     Each field has its turn twice, because what a field can do depends on the others.
     """
     answered, seen = [*read.values()], []
-    points = np.array([hundredths(rule.points) for rule in _asking(model)], dtype=np.int64)
+    points = np.array([to_hundredths(rule.points) for rule in _asking(model)], dtype=np.int64)
     for up in (1, -1):
         way = profile.copy()
         for place in [*np.flatnonzero(profile < 0).tolist()] * 2:
@@ -215,7 +219,7 @@ def _influence(model: Model, read: Mapping[str, Answered], ways: Kinds) -> NDArr
         for (name, each), kind in zip(read.items(), ways.T, strict=True)
     }
     columns = Columns(np.arange(len(ways)), fields, none.astype(np.int32), none, none.astype(np.int32), ())
-    known = Known(model, columns, _ANY_TIME, UTC)
+    known = ScoringContext(model, columns, _ANY_TIME, UTC)
     scoring = Scoring(known)
     decided = [known.segment, *(scoring.applies(rule) for rule in _asking(model))]
     decided += [known.asker.ask(each.when) == YES for each in model.disqualify if each.when]
@@ -238,9 +242,9 @@ def _decisive(model: Model) -> set[str]:
 def _moved(model: Model, scores: Scores, columns: Columns, now: datetime, zone: tzinfo, name: str) -> tuple[int, int]:
     values = columns.fields.get(name, [None] * len(columns.people))
     rows = [row for row, value in enumerate(values) if value in (None, "")]
-    some = take(columns, rows)
+    some = take_rows(columns, rows)
     moved = np.zeros(len(rows), dtype=bool)
-    for value in candidates(model, name) if rows else ():
+    for value in candidate_values(model, name) if rows else ():
         then = score(model, replace(some, fields={**some.fields, name: [value] * len(rows)}), now, zone)
         moved |= then.band != scores.band[rows]
     return len(rows), int(moved.sum())

@@ -13,10 +13,10 @@ from numpy.typing import NDArray
 from crmsync.columns import Columns
 from crmsync.config.model import Model
 from crmsync.scoring.activities import WhatIf
-from crmsync.scoring.context import Known
+from crmsync.scoring.context import ScoringContext
 from crmsync.scoring.engine import scores_of
 from crmsync.scoring.ledger import Scores
-from crmsync.scoring.values import Column, acts_of, column, take
+from crmsync.scoring.values import Column, acts_of, make_column, take_rows
 
 Index = NDArray[np.intp]
 
@@ -25,7 +25,7 @@ MOST_COPIES = 65_536
 
 
 @dataclass(frozen=True)
-class Case:
+class Scenarios:
     """Some people as they were scored, about whom something is asked: `rows` of `scores`, in the order of `columns`."""
 
     model: Model
@@ -44,20 +44,20 @@ class Case:
         """The scores of copies of these people (`which` of them), who were in the band they are in now."""
         names = self.model.band_names()
         before = [names[band] if band >= 0 else None for band in self.band[which].tolist()]
-        return scores_of(Known(self.model, copies, self.now, self.zone, before, what_if=what_if))
+        return scores_of(ScoringContext(self.model, copies, self.now, self.zone, before, what_if=what_if))
 
 
-def case_of(
+def scenarios_of(
     model: Model, scores: Scores, columns: Columns, rows: Sequence[int] | Index, now: datetime, zone: tzinfo
-) -> Case:
+) -> Scenarios:
     """Some people, their fields encoded once."""
-    some = take(columns, rows)
+    some = take_rows(columns, rows)
     used = model.used_fields()
-    read = {name: column(values) for name, values in some.fields.items() if name in used}
-    return Case(model, scores, replace(some, fields=read), np.asarray(rows, dtype=np.intp), now, zone)
+    read = {name: make_column(values) for name, values in some.fields.items() if name in used}
+    return Scenarios(model, scores, replace(some, fields=read), np.asarray(rows, dtype=np.intp), now, zone)
 
 
-def copied(columns: Columns, which: Index) -> Columns:
+def copy_rows(columns: Columns, which: Index) -> Columns:
     """The people of some rows, as often and in the order that they are named; fields must be encoded."""
     picked, counts = acts_of(columns, which)
     return Columns(
@@ -74,7 +74,7 @@ def _picked(fields: Mapping[str, Column], which: Index) -> dict[str, Column]:
     return {name: Column(values.codes[which], values.distinct, values.odd) for name, values in fields.items()}
 
 
-def batches(count: int, each: int = 1) -> Iterator[slice]:
+def cut_into_stretches(count: int, each: int = 1) -> Iterator[slice]:
     """Stretches of `count` things that make `each` copies, so that none makes too many."""
     size = max(1, MOST_COPIES // each)
     yield from (slice(start, min(start + size, count)) for start in range(0, count, size))
