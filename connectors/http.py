@@ -149,13 +149,13 @@ def _whole_number(digits: str) -> int | float:
 
 def _cleaned(value: Any) -> Any:
     if isinstance(value, str):
-        return clean_text(value)
+        return drop_unstorable(value)
     if isinstance(value, dict):
-        return {clean_text(name): _cleaned(each) for name, each in value.items()}
+        return {drop_unstorable(name): _cleaned(each) for name, each in value.items()}
     return [_cleaned(each) for each in value] if isinstance(value, list) else value
 
 
-def clean_text(text: str) -> str:
+def drop_unstorable(text: str) -> str:
     """Text without NUL and lone surrogates, which no database and no UTF-8 body takes."""
     if text.isascii() and "\x00" not in text:
         return text

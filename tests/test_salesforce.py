@@ -20,7 +20,7 @@ from pydantic import ValidationError
 import connectors.salesforce as salesforce
 from connectors.salesforce import bulk, client, schema
 from connectors.salesforce.activities import NOBODY, conditions_of, meets_all
-from connectors.salesforce.paging import Cursor, Source, Window, query_of, read_cursor, text_literal
+from connectors.salesforce.paging import Cursor, Source, Window, cursor_of, query_of, text_literal
 from connectors.salesforce.schema import Field, Schema, clamp_text, clean, fit_value, instant_of, reader_of
 from connectors.salesforce.settings import normal_address
 from connectors.sandbox.salesforce import bulk as sandbox_bulk
@@ -418,14 +418,14 @@ def test_text_in_a_query_is_quoted():
 @pytest.mark.parametrize("cursor", ["x", "[]", "{}", '{"v":2,"done":{},"here":["",[],"",[],"","",0]}'])
 def test_a_cursor_of_another_kind_is_not_guessed_at(cursor):
     with pytest.raises(ConfigError, match="crmsync backfill"):
-        read_cursor(cursor)
+        cursor_of(cursor)
 
 
 def test_a_cursor_is_read_as_it_was_written():
     at = Cursor(
         until="2026-11-21T09:00:00Z", finished=("Lead",), stream="Contact", job="750", locator="abc", read=7, shape="x"
     )
-    assert read_cursor(at.spelled()) == at
+    assert cursor_of(at.spelled()) == at
 
 
 def test_rows_that_appear_late_are_read_by_the_next_pull(sandbox, crm):

@@ -45,7 +45,7 @@ class NoImport(Exception):
     """HubSpot does not take the import and has done nothing: the same can be written in batches."""
 
 
-class RowError(NamedTuple):
+class FailedRow(NamedTuple):
     """A row that was not taken, or not whole: the record's id or else its line, and why. Both may be unknown."""
 
     id: str
@@ -58,7 +58,7 @@ class Ended(NamedTuple):
 
     state: str
     updated: int | None
-    errors: tuple[RowError, ...] | None
+    errors: tuple[FailedRow, ...] | None
 
     def doubtful(self, ids: Sequence[str]) -> dict[str, str]:
         """The ids, of all that were sent in this order, that may not have been written, each with the reason if any."""
@@ -182,7 +182,7 @@ def _updated(answer: Mapping[str, Any]) -> int | None:
     return said if isinstance(said, int) else None
 
 
-def _errors(api: Api, import_id: str) -> tuple[RowError, ...] | None:
+def _errors(api: Api, import_id: str) -> tuple[FailedRow, ...] | None:
     """What was not taken; `None` when HubSpot does not say."""
     query = [("limit", str(LISTED)), ("includeErrorMessage", "true"), ("includeRowData", "true")]
     try:
@@ -191,10 +191,10 @@ def _errors(api: Api, import_id: str) -> tuple[RowError, ...] | None:
         return None
 
 
-def _row_error(said: Mapping[str, Any]) -> RowError:
+def _row_error(said: Mapping[str, Any]) -> FailedRow:
     source = object_in(said, "sourceData")
     row, line = list_in(source, "rowData") or [""], source.get("lineNumber")
-    return RowError(text_of(row[0]), line if isinstance(line, int) else None, _reason(said))
+    return FailedRow(text_of(row[0]), line if isinstance(line, int) else None, _reason(said))
 
 
 def _reason(said: Mapping[str, Any]) -> str:

@@ -56,7 +56,7 @@ def sign(secret: str, address: str, body: bytes, timestamp: str) -> str:
     return b64encode(hmac.digest(secret.encode(), signed, "sha256")).decode()
 
 
-def why_refused(settings: Webhooks, headers: Mapping[str, str], body: bytes, now: int) -> str:
+def why_not_hubspot(settings: Webhooks, headers: Mapping[str, str], body: bytes, now: int) -> str:
     """Why a call is not HubSpot's, for the log; `""` if it is. `now` is in milliseconds since 1970."""
     given, timestamp = headers.get("x-hubspot-signature-v3", ""), headers.get("x-hubspot-request-timestamp", "")
     if not given:
@@ -78,7 +78,9 @@ def application_of(settings: Webhooks, hints: Hints, wake: Callable[[], object])
 
     async def receive(request: Request) -> Response:
         body = await _body(request)
-        why = _NO_BODY if body is None else why_refused(settings, request.headers, body, time.time_ns() // 1_000_000)
+        why = (
+            _NO_BODY if body is None else why_not_hubspot(settings, request.headers, body, time.time_ns() // 1_000_000)
+        )
         if body is None or why:
             if why not in told:
                 told.add(why)

@@ -18,10 +18,10 @@ from connectors.salesforce.paging import (
     Source,
     after_all,
     begin_pull,
+    cursor_of,
     id_lists,
     pull_pages,
     query_columns,
-    read_cursor,
     readable_rows,
 )
 from connectors.salesforce.schema import PREFIXES, Schema, instant_of, readable_paths
@@ -56,7 +56,7 @@ class Origin:
 
 def pull_activities(org: Org, schema: Schema, feeds: Sequence[Feed], cursor: str | None) -> Iterator[Page[Activity]]:
     """Pages of everything that changed since the cursor, archived and deleted rows too."""
-    at = begin_pull(read_cursor(cursor), org)
+    at = begin_pull(cursor_of(cursor), org)
     org.take_odd()
     names = dict.fromkeys(feed.source for feed in feeds)
     schema.learn(each for name in names for each in (name, *ORIGINS[name].objects))

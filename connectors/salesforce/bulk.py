@@ -255,7 +255,7 @@ def ended_query(org: Org, job: str) -> int:
     return int(ended.get("numberRecordsProcessed") or 0)
 
 
-def query_page(org: Org, job: str, locator: str, columns: Sequence[str]) -> tuple[list[list[str]], str]:
+def job_page(org: Org, job: str, locator: str, columns: Sequence[str]) -> tuple[list[list[str]], str]:
     """One page of results, its cells in the order of `columns`, and the locator of the next: empty behind the last.
 
     Raises `QueryFailed` where a column is missing.

@@ -15,10 +15,10 @@ from connectors.salesforce.paging import (
     Source,
     after_all,
     begin_pull,
+    cursor_of,
     id_lists,
     pull_pages,
     query_columns,
-    read_cursor,
     readable_rows,
 )
 from connectors.salesforce.schema import OBJECTS, Schema, instant_of, readable_paths
@@ -133,7 +133,7 @@ def pull_contacts(
     org: Org, schema: Schema, all_readers: Mapping[str, RecordReader], cursor: str | None
 ) -> Iterator[Page[Contact]]:
     """Pages of everything that changed since the cursor, the deleted, merged and converted ones too."""
-    at = begin_pull(read_cursor(cursor), org)
+    at = begin_pull(cursor_of(cursor), org)
     org.take_odd()
     for reader, make in streams_of(all_readers, schema):
         if make().stream in at.finished:

@@ -10,7 +10,7 @@ import requests
 import urllib3
 from simple_salesforce.exceptions import SalesforceError
 
-from connectors.http import NotJson, clean_text
+from connectors.http import NotJson, drop_unstorable
 from crmsync.errors import ConfigError, CrmsyncError, Transient, Unavailable, quote_crm
 
 CRM = "salesforce"
@@ -189,4 +189,4 @@ def is_id(value: Any) -> bool:
 
 def text_of(value: Any) -> str:
     """A text, cleaned, or a number as text; empty where it is neither."""
-    return clean_text(str(value)) if isinstance(value, str | int | float) else ""
+    return drop_unstorable(str(value)) if isinstance(value, str | int | float) else ""

@@ -89,7 +89,7 @@ class Cursor:
         return json.dumps({"v": 1, "done": done, "here": here}, separators=(",", ":"))
 
 
-def read_cursor(cursor: str | None) -> Cursor:
+def cursor_of(cursor: str | None) -> Cursor:
     """Read a cursor. Raises `ConfigError` for one of another kind: going on from a guess would lose records."""
     if not cursor:
         return Cursor(whole=True)
@@ -394,7 +394,7 @@ def _job_pages(
     promised = bulk.ended_query(org, at.job)
     names = [column.path for column in columns]
     while True:
-        rows, locator = bulk.query_page(org, at.job, at.locator, names)
+        rows, locator = bulk.job_page(org, at.job, at.locator, names)
         at = replace(at, locator=locator, read=at.read + len(rows))
         if not locator:
             break

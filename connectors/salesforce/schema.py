@@ -11,7 +11,7 @@ from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from typing import Any
 
-from connectors.http import clean_text
+from connectors.http import drop_unstorable
 from connectors.salesforce.client import Org
 from connectors.salesforce.errors import RequestRefused, check_object, odd_answer
 from crmsync.connector import CrmField
@@ -272,7 +272,7 @@ def fit_value(value: Scalar, field: Field) -> str | int | float | bool:
         return _fitting_number(value, field)
     if field.type == "boolean":
         return bool(value)
-    text = clean_text(";".join(value) if isinstance(value, tuple) else _spelled(value))
+    text = drop_unstorable(";".join(value) if isinstance(value, tuple) else _spelled(value))
     if field.type in ("picklist", "multipicklist") and field.restricted and not isinstance(value, tuple):
         if text not in field.options:
             raise ValueError(f"{field.name} has no active value {text!r}; add it to the picklist or correct the config")

@@ -20,8 +20,8 @@ from connectors.sandbox.hubspot.wire import (
     error,
     iso,
     milliseconds,
-    next_page,
     not_found,
+    paging_of,
 )
 
 # HubSpot lets only these go together (developers.hubspot.com/changelog/crm-object-property-validattion, 2021-02).
@@ -320,7 +320,7 @@ def list_stages(state: PortalState, call: HubspotCall) -> Json:
 # --- owners ----------------------------------------------------------------------------------------------------------
 
 
-def list_owners(state: PortalState, call: HubspotCall) -> Json:
+def list_portal_owners(state: PortalState, call: HubspotCall) -> Json:
     """`GET …/owners`: a page in id order; deactivated ones come with `archived=true` only."""
     email, archived, start = call.one("email").lower(), call.flag("archived"), call.number("after")
     limit = call.limit(100, 500)
@@ -332,7 +332,7 @@ def list_owners(state: PortalState, call: HubspotCall) -> Json:
     page = [each for each in found if each.id >= start]
     answer: Json = {"results": [_owner_json(each) for each in page[:limit]]}
     if len(page) > limit:
-        answer["paging"] = next_page(call, str(page[limit].id))
+        answer["paging"] = paging_of(call, str(page[limit].id))
     return answer
 
 
@@ -384,7 +384,7 @@ def show_account(state: PortalState, call: HubspotCall) -> Json:
     }
 
 
-def next_midnight(state: PortalState, now: int) -> int:
+def usage_resets_at(state: PortalState, now: int) -> int:
     """When the day's calls are counted anew: midnight in the account's time zone."""
     local = (EPOCH + timedelta(milliseconds=now)).astimezone(ZoneInfo(state.switches.time_zone))
     tomorrow = (local + timedelta(days=1)).replace(hour=0, minute=0, second=0, microsecond=0)
@@ -399,7 +399,7 @@ def show_usage(state: PortalState, call: HubspotCall) -> Json:
         "currentUsage": state.switches.daily_used,
         "collectedAt": iso(call.now),
         "fetchStatus": "SUCCESS",
-        "resetsAt": iso(next_midnight(state, call.now)),
+        "resetsAt": iso(usage_resets_at(state, call.now)),
     }
     return {"results": [found]}
 

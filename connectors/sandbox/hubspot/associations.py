@@ -10,7 +10,7 @@ from connectors.sandbox.hubspot.batches import batch_reply
 from connectors.sandbox.hubspot.links import LinkType, Pair, plain_ids, types_of
 from connectors.sandbox.hubspot.records import RecordTable, StoredRecord
 from connectors.sandbox.hubspot.state import PortalState
-from connectors.sandbox.hubspot.wire import HubspotCall, Json, Reply, bad_request, next_page, not_found, whole
+from connectors.sandbox.hubspot.wire import HubspotCall, Json, Reply, bad_request, not_found, paging_of, whole
 
 _MOST_READS, _MOST_WRITES, _V3_SHOWN = 1_000, 2_000, 100
 
@@ -43,7 +43,7 @@ def batch_read_links(state: PortalState, call: HubspotCall) -> Reply:
         if linked:
             result: Json = {"from": {"id": str(number)}, "to": [_link_json(each, types) for each, types in linked]}
             if following:
-                result["paging"] = next_page(call, following)
+                result["paging"] = paging_of(call, following)
             results.append(result)
         else:
             errors.append(_nothing(one, other, text))
@@ -96,7 +96,7 @@ def batch_read_v3(state: PortalState, call: HubspotCall) -> Reply:
             to = [{"id": str(each), "type": word} for each, _ in linked]
             result: Json = {"from": {"id": str(number)}, "to": to}
             if following:
-                result["paging"] = next_page(call, following)
+                result["paging"] = paging_of(call, following)
             results.append(result)
         else:
             errors.append(_nothing(one, other, text))
@@ -112,7 +112,7 @@ def one_page(state: PortalState, call: HubspotCall) -> Json:
     linked, following = _page(state, pair, record.id, call.number("after"), call.limit(500, 500))
     answer: Json = {"results": [_link_json(number, types) for number, types in linked]}
     if following:
-        answer["paging"] = next_page(call, following)
+        answer["paging"] = paging_of(call, following)
     return answer
 
 

@@ -6,7 +6,7 @@ from collections import deque
 from typing import Any
 from urllib.parse import parse_qs
 
-from connectors.sandbox.hubspot.admin import next_midnight
+from connectors.sandbox.hubspot.admin import usage_resets_at
 from connectors.sandbox.hubspot.state import REFRESH, Gate, PortalState, PortalSwitches
 from connectors.sandbox.hubspot.wire import (
     HubspotCall,
@@ -16,8 +16,8 @@ from connectors.sandbox.hubspot.wire import (
     correlation,
     error,
     iso,
-    missing_scopes,
     not_found,
+    refuse_scopes,
 )
 
 CLIENT = "sandbox"
@@ -30,7 +30,7 @@ def admit_call(state: PortalState, call: HubspotCall, scopes: tuple[str, ...]) -
     _check_token(state.gate, call)
     granted = state.switches.scopes
     if granted is not None and scopes and not set(scopes) & set(granted):
-        raise missing_scopes(scopes)
+        raise refuse_scopes(scopes)
     _count(state, call)
 
 
@@ -52,7 +52,7 @@ def _check_token(gate: Gate, call: HubspotCall) -> None:
 def _count(state: PortalState, call: HubspotCall) -> None:
     switches, gate = state.switches, state.gate
     if call.now >= gate.resets_at:
-        gate.resets_at, switches.daily_used = next_midnight(state, call.now), 0
+        gate.resets_at, switches.daily_used = usage_resets_at(state, call.now), 0
     switches.daily_used += 1
     if not switches.rate_limits:
         return

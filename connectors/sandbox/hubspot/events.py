@@ -17,8 +17,8 @@ from connectors.sandbox.hubspot.wire import (
     error,
     instant,
     iso,
-    next_page,
     not_found,
+    paging_of,
     whole,
 )
 
@@ -44,7 +44,7 @@ def list_occurrences(state: PortalState, call: HubspotCall) -> Json:
     answer: Json = {"results": [_occurrence_json(each) for each in found[:limit]]}
     if len(found) > limit:
         last = found[limit - 1]
-        answer["paging"] = next_page(call, base64.b64encode(f"{last.at}|{last.number}".encode()).decode())
+        answer["paging"] = paging_of(call, base64.b64encode(f"{last.at}|{last.number}".encode()).decode())
     return answer
 
 
@@ -107,7 +107,7 @@ def list_forms(state: PortalState, call: HubspotCall) -> Json:
     start, limit = _offset(call), call.limit(20, 500)
     answer: Json = {"results": [_form_json(each) for each in found[start : start + limit]]}
     if start + limit < len(found):
-        answer["paging"] = next_page(call, _token_of(start + limit))
+        answer["paging"] = paging_of(call, _token_of(start + limit))
     return answer
 
 
@@ -158,7 +158,7 @@ def list_submissions(state: PortalState, call: HubspotCall) -> Json:
     start, limit = _offset(call), call.limit(20, 50)
     answer: Json = {"results": [_submission_json(each) for each in found[start : start + limit]]}
     if start + limit < len(found):
-        answer["paging"] = next_page(call, _token_of(start + limit))
+        answer["paging"] = paging_of(call, _token_of(start + limit))
     return answer
 
 

@@ -25,9 +25,9 @@ from connectors.sandbox.hubspot.wire import (
     error,
     instant,
     iso,
-    next_page,
     not_found,
     page_size,
+    paging_of,
 )
 
 _DAY = 86_400_000
@@ -235,7 +235,7 @@ def import_errors(state: PortalState, call: HubspotCall) -> Json:
     results = [_error_json(found, each, call, at) for at, each in enumerate(found.errors, 1)]
     answer: Json = {"results": results[start : start + limit]}
     if start + limit < len(results):
-        answer["paging"] = next_page(call, str(start + limit))
+        answer["paging"] = paging_of(call, str(start + limit))
     return answer
 
 

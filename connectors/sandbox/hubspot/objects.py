@@ -6,9 +6,9 @@ from collections.abc import Iterable
 
 from connectors.sandbox.hubspot.batches import BATCH, batch_reply, inputs_of, missing_ids
 from connectors.sandbox.hubspot.catalog import object_type
-from connectors.sandbox.hubspot.records import RecordTable, StoredRecord, as_json, versions_of
+from connectors.sandbox.hubspot.records import RecordTable, StoredRecord, as_json, list_versions_of
 from connectors.sandbox.hubspot.state import PortalState
-from connectors.sandbox.hubspot.wire import HubspotCall, Json, Reply, bad_request, next_page, not_found, not_found_page
+from connectors.sandbox.hubspot.wire import HubspotCall, Json, Reply, bad_request, not_found, not_found_page, paging_of
 
 HISTORY_PAGE = 50
 
@@ -26,7 +26,7 @@ def list_objects(state: PortalState, call: HubspotCall) -> Json:
     results = [_with_more(state, records, each, names, histories, linked) for each in found]
     answer: Json = {"results": results}
     if following is not None:
-        answer["paging"] = next_page(call, str(following))
+        answer["paging"] = paging_of(call, str(following))
     return answer
 
 
@@ -41,7 +41,7 @@ def _with_more(
     body = as_json(records, record, names, state.portal_id)
     if histories:
         body["propertiesWithHistory"] = {
-            name: versions_of(records, record, name) for name in histories if name in records.schema.known
+            name: list_versions_of(records, record, name) for name in histories if name in records.schema.known
         }
     found = {
         each.kind.name: links

@@ -93,7 +93,7 @@ _TABLE: tuple[tuple[str, str, str, Handler], ...] = (
     ("pipelines", "GET", "/{type}", admin.list_pipelines),
     ("pipelines", "GET", "/{type}/{id}", admin.show_pipeline),
     ("pipelines", "GET", "/{type}/{id}/stages", admin.list_stages),
-    ("owners", "GET", "", admin.list_owners),
+    ("owners", "GET", "", admin.list_portal_owners),
     ("owners", "GET", "/{id}", admin.show_owner),
     ("schemas", "GET", "", admin.list_schemas),
     ("limits", "GET", "/custom-properties", admin.custom_limits),
@@ -134,7 +134,7 @@ _TABLE: tuple[tuple[str, str, str, Handler], ...] = (
 _WITHOUT_ONE_PAGE = ("2026-09", "2026-09-beta")
 
 
-class Endpoint(NamedTuple):
+class SandboxEndpoint(NamedTuple):
     """A handler as one version of a path reaches it."""
 
     handler: Handler
@@ -149,7 +149,7 @@ class Node:
     def __init__(self) -> None:
         self.next: dict[str, Node] = {}
         self.any: Node | None = None
-        self.endpoints: dict[str, Endpoint] = {}
+        self.endpoints: dict[str, SandboxEndpoint] = {}
 
 
 def _expanded(family: str) -> Iterator[tuple[str, str]]:
@@ -182,10 +182,10 @@ def _plant(node: Node, path: str, method: str, handler: Handler, family: str, ve
             node = node.any
         else:
             node = node.next.setdefault(part, Node())
-    node.endpoints[method] = Endpoint(handler, family, version, tuple(names))
+    node.endpoints[method] = SandboxEndpoint(handler, family, version, tuple(names))
 
 
-def find_handler(top: Node, method: str, path: str) -> tuple[Endpoint, dict[str, str]] | None:
+def find_handler(top: Node, method: str, path: str) -> tuple[SandboxEndpoint, dict[str, str]] | None:
     """The endpoint of a path and the values in it; `None` where there is none. Raises the 405 of another method."""
     node: Node | None = top
     values = []
@@ -216,7 +216,7 @@ _FAMILY_SCOPES = {
 }
 
 
-def scopes_of(endpoint: Endpoint, call: HubspotCall) -> tuple[str, ...]:
+def scopes_of(endpoint: SandboxEndpoint, call: HubspotCall) -> tuple[str, ...]:
     """The scopes of which a call needs one; empty where any token will do."""
     kind = object_type(call.params.get("type", ""))
     if kind is None or endpoint.family == "pipelines":

@@ -242,7 +242,7 @@ def as_json(
     return body
 
 
-def versions_of(records: RecordTable, record: StoredRecord, name: str) -> list[Json]:
+def list_versions_of(records: RecordTable, record: StoredRecord, name: str) -> list[Json]:
     """The history of a property, newest first."""
     kept = record.history.get(name)
     if kept is None:

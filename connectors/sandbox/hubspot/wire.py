@@ -79,7 +79,7 @@ class HubspotCall:
         return page_size(self.one("limit") or default, most)
 
 
-def next_page(call: HubspotCall, after: str) -> Json:
+def paging_of(call: HubspotCall, after: str) -> Json:
     """The `paging` of an answer that has more behind it: the token, and the same address with it."""
     asked = [(name, value) for name, values in call.query.items() for value in values if name != "after"]
     link = f"https://api.hubapi.com{call.path}?{urlencode([*asked, ('after', after)])}"
@@ -120,7 +120,7 @@ def bad_request(message: str, category: str = "VALIDATION_ERROR", **more: Any) -
     return HubspotRefusal(400, error(message, category, **more))
 
 
-def missing_scopes(scopes: Sequence[str]) -> HubspotRefusal:
+def refuse_scopes(scopes: Sequence[str]) -> HubspotRefusal:
     """The 403 of a token that lacks a scope."""
     context = {"requiredGranularScopes": list(scopes), "links": ["https://developers.hubspot.com/scopes"]}
     return HubspotRefusal(

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from connectors.sandbox.salesforce.query import QueryResult, run_query
-from connectors.sandbox.salesforce.reading import reader_of
+from connectors.sandbox.salesforce.reading import value_reader
 from connectors.sandbox.salesforce.state import INTEGRATION_USER, OrgState
 from connectors.sandbox.salesforce.table import ObjectTable
 from connectors.sandbox.salesforce.values import SalesforceRefusal, csv_cells
@@ -406,6 +406,6 @@ def csv_page(state: OrgState, found: QueryResult, rows: Sequence[int], delimiter
     """Rows of a query as CSV, with a header."""
     columns = []
     for reach in found.reaches:
-        read: Callable[[int], Any] = reader_of(state, found.table, reach)
+        read: Callable[[int], Any] = value_reader(state, found.table, reach)
         columns.append(csv_cells(reach.field, [read(row) for row in rows]))
     return _csv([[reach.name for reach in found.reaches], *zip(*columns, strict=True)], delimiter, ending)

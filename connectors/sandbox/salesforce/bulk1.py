@@ -78,7 +78,7 @@ def _told(name: str, values: Mapping[str, Any], as_json: bool, status: int = 200
     return Answer(status, _xml(name, values), type="application/xml")
 
 
-def refuse(error: SalesforceRefusal, call: SalesforceCall) -> Answer:
+def refuse_legacy(error: SalesforceRefusal, call: SalesforceCall) -> Answer:
     """A refused call in the first Bulk API's own words."""
     code = "InvalidSessionId" if error.code == "INVALID_SESSION_ID" else error.code
     return _told("error", {"exceptionCode": code, "exceptionMessage": error.message}, _wants_json(call), 400)
@@ -148,7 +148,7 @@ def create_job(state: OrgState, jobs: LegacyJobs, call: SalesforceCall) -> Answe
     return _told("jobInfo", _job_info(job), _wants_json(call), 201)
 
 
-def change_job(state: OrgState, jobs: LegacyJobs, call: SalesforceCall, id_: str) -> Answer:
+def change_legacy_job(state: OrgState, jobs: LegacyJobs, call: SalesforceCall, id_: str) -> Answer:
     job = jobs.get(id_)
     job.state = str(_asked(call).get("state") or job.state)
     return _told("jobInfo", _job_info(job), _wants_json(call))

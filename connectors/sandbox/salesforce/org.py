@@ -114,7 +114,7 @@ class SandboxOrg:
         with_jobs = partial(partial, _with_old_jobs, self.old_jobs)
         return {
             "job": {"POST": with_jobs(bulk1.create_job)},
-            r"job/(\w+)": {"GET": with_jobs(bulk1.look_job), "POST": with_jobs(bulk1.change_job)},
+            r"job/(\w+)": {"GET": with_jobs(bulk1.look_job), "POST": with_jobs(bulk1.change_legacy_job)},
             r"job/(\w+)/batch": {"GET": with_jobs(bulk1.list_batches), "POST": with_jobs(bulk1.add_batch)},
             r"job/(\w+)/batch/(\w+)": {"GET": with_jobs(bulk1.look_batch)},
             r"job/(\w+)/batch/(\w+)/result": {"GET": with_jobs(bulk1.list_results)},
@@ -203,7 +203,7 @@ class SandboxOrg:
             auth.admit_request(self.state, self.sessions, request.headers)
             return _handled(self.state, self._old_table, call)
         except SalesforceRefusal as error:
-            return bulk1.refuse(error, call)
+            return bulk1.refuse_legacy(error, call)
 
     def _counted(self, answer: Answer) -> Answer:
         usage = f"api-usage={self.state.usage}/{self.switches.max_usage}"

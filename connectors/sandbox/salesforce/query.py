@@ -19,10 +19,10 @@ from connectors.sandbox.salesforce.predicates import (
     join_predicates,
     like,
 )
-from connectors.sandbox.salesforce.reading import Data, Reach, Shape, ValueReader, reader_of
+from connectors.sandbox.salesforce.reading import Data, Reach, Shape, ValueReader, value_reader
 from connectors.sandbox.salesforce.schema import NAME_FIELDS, NUMBERS, SandboxField
 from connectors.sandbox.salesforce.table import ObjectTable
-from connectors.sandbox.salesforce.values import is_id, wire
+from connectors.sandbox.salesforce.values import is_record_id, wire
 from connectors.sandbox.soql import (
     Comparison,
     FunctionCall,
@@ -116,7 +116,7 @@ class Scope:
         return Reach(tuple(steps), found)
 
     def reader(self, reach: Reach) -> ValueReader:
-        return reader_of(self.data, self.table, reach)
+        return value_reader(self.data, self.table, reach)
 
     # --- conditions --------------------------------------------------------------------------------------------------
 
@@ -186,7 +186,7 @@ class Scope:
         """The values in an IN list, or what its query finds."""
         if isinstance(condition.members, Query):
             inner = run_query(self.data, self.text, condition.members, every=False)
-            read = reader_of(self.data, inner.table, inner.reaches[0])
+            read = value_reader(self.data, inner.table, inner.reaches[0])
             return (value for row in inner.rows if (value := read(row)) is not None)
         return [None if each_.kind == "null" else self.literal(path, each, each_) for each_ in condition.members]
 
@@ -215,7 +215,7 @@ class Scope:
         if value.kind not in _KINDS.get(each.type, ("string",)):
             raise self.fail(path.at, self._wrong_type(each, value))
         if each.type in ("id", "reference"):
-            if not is_id(value.value) and value.value != "":
+            if not is_record_id(value.value) and value.value != "":
                 raise self.fail(path.at, f"invalid ID field: {value.value}", "INVALID_QUERY_FILTER_OPERATOR")
             return with_checksum(value.value) if len(value.value) == 15 else value.value or None
         if isinstance(value.value, datetime):

@@ -98,7 +98,7 @@ def name_reader(data: Data, table: ObjectTable, each: SandboxField) -> ValueRead
     return own_reader(data, table, own) if own else lambda row: None
 
 
-def reader_of(data: Data, table: ObjectTable, reach: Reach) -> ValueReader:
+def value_reader(data: Data, table: ObjectTable, reach: Reach) -> ValueReader:
     """Reads a field from a row of `table`, through parents where it is theirs."""
     if not reach.steps:
         return own_reader(data, table, reach.field)
@@ -114,13 +114,13 @@ def reader_of(data: Data, table: ObjectTable, reach: Reach) -> ValueReader:
         name = above.sobject.name
         if name not in readers:
             last = step.polymorphic and not rest.steps
-            readers[name] = name_reader(data, above, rest.field) if last else reader_of(data, above, rest)
+            readers[name] = name_reader(data, above, rest.field) if last else value_reader(data, above, rest)
         return readers[name](at)
 
     return read
 
 
-def values_of(data: Data, table: ObjectTable, each: SandboxField, rows: Sequence[int]) -> list[Any]:
+def read_values(data: Data, table: ObjectTable, each: SandboxField, rows: Sequence[int]) -> list[Any]:
     """One field of many rows, computed ones too."""
     if each.formula or each.type == "address":
         read = own_reader(data, table, each)

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from connectors.sandbox.salesforce.query import Scope, children_of
-from connectors.sandbox.salesforce.reading import Data, Shape, name_reader, values_of
+from connectors.sandbox.salesforce.reading import Data, Shape, name_reader, read_values
 from connectors.sandbox.salesforce.schema import SandboxField
 from connectors.sandbox.salesforce.table import ObjectTable
 from connectors.sandbox.soql import Query
@@ -57,7 +57,7 @@ def shape_rows(data: Data, table: ObjectTable, shape: Shape, rows: Sequence[int]
     for wanted in shape.order:
         names.append(wanted)
         if wanted in fields:
-            columns.append(values_of(data, table, fields[wanted], rows))
+            columns.append(read_values(data, table, fields[wanted], rows))
         elif wanted in shape.parents:
             key, inner = shape.parents[wanted]
             columns.append(list(_parents(data, table.pick(key.name, rows), key, inner, base)))

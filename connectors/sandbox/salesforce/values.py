@@ -42,7 +42,7 @@ _ID = re.compile(r"[0-9A-Za-z]{15}(?:[0-9A-Za-z]{3})?")
 _EMAIL = re.compile(r"[^@\s]+@[^@\s]+\.[^@\s]+")
 
 
-def is_id(text: object) -> bool:
+def is_record_id(text: object) -> bool:
     """Whether this could be a record's id at all."""
     return isinstance(text, str) and _ID.fullmatch(text) is not None
 
@@ -118,7 +118,7 @@ def _text(each: SandboxField, value: Any) -> str:
 
 
 def _reference(each: SandboxField, value: Any) -> str:
-    if not is_id(value):
+    if not is_record_id(value):
         raise SalesforceRefusal("MALFORMED_ID", f"{each.label}: id value of incorrect type: {value}", (each.name,))
     return str(value)
 

@@ -13,7 +13,7 @@ from connectors.sandbox.salesforce.schema import SandboxField
 from connectors.sandbox.salesforce.shared_activities import involve
 from connectors.sandbox.salesforce.state import INTEGRATION_USER, LEAD_QUEUE, DuplicateRule, OrgState
 from connectors.sandbox.salesforce.table import ObjectTable
-from connectors.sandbox.salesforce.values import SalesforceRefusal, is_id, parsed, taken, wire
+from connectors.sandbox.salesforce.values import SalesforceRefusal, is_record_id, parsed, taken, wire
 from connectors.sandbox.world import with_checksum
 
 
@@ -34,7 +34,7 @@ def no_column(name: str, entity: str) -> SalesforceRefusal:
 
 def full_id(text: object) -> str | None:
     """The 18-character form of what may be an id."""
-    if not is_id(text):
+    if not is_record_id(text):
         return None
     return with_checksum(str(text)) if len(str(text)) == 15 else str(text)
 
