@@ -36,7 +36,7 @@ RATE = 19.0
 
 NAMES = FieldMap(
     fields={"title": "jobtitle", "country": "country"},
-    outputs={"score": "ls_score", "band": "ls_band", "reason": "ls_reason"},
+    score_fields={"score": "ls_score", "band": "ls_band", "reason": "ls_reason"},
 )
 
 
@@ -80,9 +80,7 @@ def main() -> None:
 def ours(count: int) -> list[Measured]:
     """The connector: pull everybody, write everybody, pull what that changed, and an idle cycle."""
     with portal(count) as url:
-        connector = connect(
-            Settings(base_url=url, token="sandbox-token", daily_share=1.0), NAMES, {}, threading.Event()
-        )
+        connector = connect(Settings(base_url=url, token="sandbox-token", api_share=1.0), NAMES, {}, threading.Event())
         connector.create_fields()
         ids: list[str] = []
         rest(10)

@@ -40,7 +40,7 @@ NAMES = FieldMap(
         "industry": {"lead": "Industry", "contact": "Account.Industry"},
         "country": {"lead": "Country"},
     },
-    outputs={"score": {"lead": "Crmsync_Score__c"}, "band": {"lead": "Crmsync_Band__c"}},
+    score_fields={"score": {"lead": "Crmsync_Score__c"}, "band": {"lead": "Crmsync_Band__c"}},
 )
 SUBTYPES = ("Call", "Task", "Task", "Task", "Email")
 
@@ -91,7 +91,7 @@ def alone(work: Callable[[str, int], list[Measured]], url: str, written: int) ->
 
 def connector(url: str) -> SalesforceConnector:
     """A connector to the sandbox."""
-    settings = Settings(instance_url=url, client_id="sandbox", client_secret="sandbox", quota_share=1.0)  # type: ignore[arg-type]
+    settings = Settings(instance_url=url, client_id="sandbox", client_secret="sandbox", api_share=1.0)  # type: ignore[arg-type]
     return SalesforceConnector(settings, NAMES, {}, threading.Event())
 
 

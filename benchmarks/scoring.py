@@ -62,7 +62,7 @@ def model() -> Model:
         {"name": f"industry {n}", "points": 4, "when": {"field": "industry", "is": f"Industry {n}"}} for n in range(4)
     ]
     acting = [_behavior(number) for number in range(25)]
-    bands = {"cold": 0, "warm": 40, "mql": {"at": 80, "leave": 70, "min_fit": 10}}
+    bands = {"cold": 0, "warm": 40, "mql": {"at": 80, "drop_below": 70, "min_fit": 10}}
     return Model(fit=fit, behavior=acting, bands=bands, channels={"web": {"cap": 200}, "mail": {"cap": 40}})
 
 

@@ -28,11 +28,11 @@ class CrmField:
 class MissingField(NamedTuple):
     """A field that the config maps and that a CRM does not have, or does not show to this user.
 
-    `role` says what crmsync uses it for and `name` what the config calls it: `("field", "title")`, `("output",
+    `role` says what crmsync uses it for and `name` what the config calls it: `("field", "title")`, `("score_field",
     "score")`, `("stage", "stage")`. `sentence` tells the admin which field of the CRM is meant and what to do.
     """
 
-    role: Literal["field", "output", "stage"]
+    role: Literal["field", "score_field", "stage"]
     name: str
     kind: str
     sentence: str
@@ -43,7 +43,7 @@ class FieldMap:
     """How the config's names are spelled in one CRM. A value is one spelling for all kinds, or one for each kind."""
 
     fields: Mapping[str, str | Mapping[str, str]] = field(default_factory=dict)
-    outputs: Mapping[str, str | Mapping[str, str]] = field(default_factory=dict)
+    score_fields: Mapping[str, str | Mapping[str, str]] = field(default_factory=dict)
     stages: Mapping[str, str | Mapping[str, str]] = field(default_factory=dict)
 
     @staticmethod
@@ -138,7 +138,7 @@ class Connector(Protocol):
         ...
 
     def create_fields(self) -> Sequence[str]:
-        """Create the output fields that are missing; one sentence for each thing done, found or left to do."""
+        """Create the score fields that are missing; one sentence for each thing done, found or left to do."""
         ...
 
     def close(self) -> None:

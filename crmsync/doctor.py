@@ -124,7 +124,7 @@ def _routed_pools(config: Config) -> set[str]:
 
 def _members(config: Config, crm: str, owners: Sequence[Owner]) -> list[dict[str, str]]:
     """What one CRM knows of the members of each pool that a route leads to."""
-    directory, routed = owners_of(owners, config.write.nobody), _routed_pools(config)
+    directory, routed = owners_of(owners, config.write.unassigned_users), _routed_pools(config)
     return [
         {"pool": pool.name, "email": member, "state": state_of(directory, crm, member)}
         for pool in config.owner_pool
@@ -168,7 +168,7 @@ def _sampled(config: Config, reading: Connection) -> Columns | None:
     """Some of the people in the state; `None` where there are none yet."""
     people = some_people(reading, SAMPLE)
     return (
-        score_inputs.read_columns(reading, people, sorted(config.fields), config.identity.precedence)
+        score_inputs.read_columns(reading, people, sorted(config.fields), config.identity.source_of_truth)
         if people
         else None
     )

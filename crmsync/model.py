@@ -28,8 +28,25 @@ Scalar: TypeAlias = str | int | float | bool | tuple[str, ...]
 """A field's value. A tuple is a multi-select; dates are ISO 8601 text; a value that is not known is absent."""
 
 
-OUTPUTS = ("score", "fit", "behavior", "band", "reason")
-"""The fields of ours a connector may be asked to write, beside `stage` and `owner`."""
+class ScoreField(NamedTuple):
+    """A field of ours: its name in `[write.fields]`, its label in the CRMs, and its `length` where it is no number."""
+
+    name: str
+    label: str
+    length: int | None = None
+
+
+SCORE_FIELDS = {
+    each.name: each
+    for each in (
+        ScoreField("score", "Lead score"),
+        ScoreField("fit", "Lead score: fit"),
+        ScoreField("behavior", "Lead score: behavior"),
+        ScoreField("band", "Lead score: band", length=80),
+        ScoreField("reason", "Lead score: reason", length=255),
+    )
+}
+"""What a connector may be asked to write, beside `stage` and `owner`: five, so that they fit into a free portal."""
 
 
 KINDS = (
@@ -80,7 +97,7 @@ class Counter:
 class Contact:
     """One CRM record.
 
-    `fields` is keyed by the config's canonical names. `current` holds our outputs as the CRM has them now.
+    `fields` is keyed by the config's canonical names. `current` holds our score fields as the CRM has them now.
     `aliases` are ids that this record used to have (a HubSpot merge makes a new id), `links` are records elsewhere
     that the CRM itself says are the same human. `unread` names mapped fields that the CRM does not show (any longer):
     what was known of them still holds. `group` orders writes against lock contention (Salesforce: account). A `gone`
@@ -167,7 +184,7 @@ class Page(Generic[T]):
 
 @dataclass(frozen=True, slots=True)
 class Change:
-    """What to alter on one record. `after` has outputs, `stage` and `owner` by name; `None` clears a field.
+    """What to alter on one record. `after` has score fields, `stage` and `owner` by name; `None` clears a field.
 
     Values are absolute, so writing a change twice does no harm. `before` has the same keys.
     """
@@ -182,9 +199,9 @@ class Change:
 class Holding(NamedTuple):
     """What the state holds of one live record, as a plan needs it.
 
-    `base` is what crmsync last wrote (outputs, `stage`, `owner`), `leases` has per field the `value` that somebody else
-    gave it and `since` when that is known (milliseconds), `parked` is the change that the CRM will not take, with its
-    `reason`.
+    `base` is what crmsync last wrote (score fields, `stage`, `owner`), `leases` has per field the `value` that somebody
+    else gave it and `since` when that is known (milliseconds), `parked` is the change that the CRM will not take, with
+    its `reason`.
     """
 
     id: int

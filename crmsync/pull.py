@@ -60,7 +60,7 @@ def pull_all(work: Work, attempt: Attempt, *, full: bool, resuming: bool, trusti
     alive = crms_left(work, attempt)
     with work.store.read() as reading:
         unread = [crm for crm in work.crms if crm not in alive and not was_ever_read(reading, crm)]
-    return Setting(alive, owners_of(owners, work.config.write.nobody), orders, unread=unread)
+    return Setting(alive, owners_of(owners, work.config.write.unassigned_users), orders, unread=unread)
 
 
 def pull_first(work: Work, run: str) -> Result:
@@ -127,7 +127,7 @@ def _missing_sentences(missing: Sequence[MissingField]) -> list[str]:
 def _is_needed(config: Config, missing: MissingField) -> bool:
     if missing.role == "field":
         return missing.name in config.used_fields()
-    return missing.role == "output" or config.write.stage
+    return missing.role == "score_field" or config.write.stage
 
 
 def _contacts_stream(work: Work, crm: str) -> str:

@@ -66,7 +66,7 @@ pool = "sales"
 title = { hubspot = "jobtitle", salesforce = "Title" }
 employees = { hubspot = "company.numberofemployees", salesforce = { lead = "NumberOfEmployees" } }
 
-[write.outputs]
+[write.fields]
 score = { hubspot = "crmsync_score", salesforce = "Crmsync_Score__c" }
 fit = { hubspot = "crmsync_fit", salesforce = "Crmsync_Fit__c" }
 behavior = { hubspot = "crmsync_behavior", salesforce = "Crmsync_Behavior__c" }

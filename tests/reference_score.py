@@ -299,7 +299,7 @@ class Person:
         reached = names[0]
         for number, name in enumerate(names[1:], start=1):
             band = bands[name]
-            at = band.leave if band.leave is not None and before >= number else band.at
+            at = band.drop_below if band.drop_below is not None and before >= number else band.at
             if any(
                 least is not None and points < cents(least)
                 for least, points in ((at, total), (band.min_fit, fit), (band.min_behavior, behavior))

@@ -14,7 +14,7 @@ NAMES = FieldMap(
         "industry": {"lead": "Industry", "contact": "Account.Industry"},
         "employees": {"lead": "NumberOfEmployees", "contact": "Account.NumberOfEmployees"},
     },
-    outputs={name: f"Crmsync_{name.title()}__c" for name in ("score", "fit", "behavior", "band", "reason")},
+    score_fields={name: f"Crmsync_{name.title()}__c" for name in ("score", "fit", "behavior", "band", "reason")},
     stages={
         "new": {"lead": "Open - Not Contacted", "contact": "New"},
         "mql": {"lead": "Working - Contacted", "contact": "MQL"},

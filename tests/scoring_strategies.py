@@ -129,7 +129,7 @@ bands = st.builds(
     },
     st.tuples(st.integers(1, 40), st.integers(1, 40)),
     optional(min_fit=st.integers(-10, 30), min_behavior=st.integers(-10, 30)),
-    optional(leave=st.integers(-20, 1)),
+    optional(drop_below=st.integers(-20, 1)),
 )
 
 

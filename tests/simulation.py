@@ -617,7 +617,7 @@ class Simulation:
                 raise LostLock
             work = self.work(store, settings)
             full = scheduler.is_full_resync_due(work)
-            self._run(actor, work, "reconcile" if full else "run", full=full)
+            self._run(actor, work, "full_resync" if full else "run", full=full)
             choke("idle")
 
     def command(self, name: str) -> Actor:

@@ -84,7 +84,7 @@ class Waits(Hurry):
 
 def connected(sandbox):
     return hubspot(
-        sandbox, stop=Waits(sandbox), mass_write="import", import_threshold=100, backfill="export", in_flight=1
+        sandbox, stop=Waits(sandbox), mass_write="import", import_threshold=100, backfill="export", concurrency=1
     )
 
 

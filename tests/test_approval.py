@@ -42,7 +42,7 @@ def many(number, **over):
 
 
 BANDS = "[bands]\ncold = 0\nwarm = 20\nmql = 50\n"
-STICKY = config(MODEL.replace(BANDS, "[bands]\ncold = 0\nwarm = 20\nmql = { at = 70, leave = 40 }\n"))
+STICKY = config(MODEL.replace(BANDS, "[bands]\ncold = 0\nwarm = 20\nmql = { at = 70, drop_below = 40 }\n"))
 LOW = config(MODEL.replace(BANDS, "[bands]\ncold = 0\nwarm = 20\nmql = 60\n"))
 
 
@@ -72,7 +72,7 @@ MODELS = st.sampled_from(
     [
         MODEL,
         MODEL.replace("points = 30", "points = 5"),
-        MODEL.replace("mql = 50", "mql = { at = 25, leave = 5 }"),
+        MODEL.replace("mql = 50", "mql = { at = 25, drop_below = 5 }"),
         MODEL.replace('bands = ["mql"]', 'bands = ["mql", "warm", "cold"]'),
         MODEL.replace('title = { hubspot = "jobtitle"', 'title = { hubspot = "role"'),
         MODEL.replace('["ann@acme.example", "bob@acme.example"]', '["bob@acme.example"]'),
@@ -316,7 +316,7 @@ def test_W24_an_empty_first_answer_takes_no_score_away(state, tmp_path):
 
 
 @pytest.mark.parametrize(
-    "missing", [MissingField("output", "score", "contact", "no such score field; run: crmsync setup")]
+    "missing", [MissingField("score_field", "score", "contact", "no such score field; run: crmsync setup")]
 )
 def test_a_crm_without_our_fields_is_skipped_with_the_sentence(state, missing):
     hubspot, salesforce = two_crms()

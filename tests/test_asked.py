@@ -358,7 +358,7 @@ def test_an_explanation_says_whether_it_is_written(work):
 
 
 def test_an_explanation_says_that_somebody_stays_in_a_band(work):
-    kept = make.config(make.MODEL.replace("mql = 50", "mql = { at = 80, leave = 60 }"))
+    kept = make.config(make.MODEL.replace("mql = 50", "mql = { at = 80, drop_below = 60 }"))
     with work.store.begin() as tx:
         tx.execute(schema.person.update().values(band="mql"))
     said = explained(work._replace(config=kept))

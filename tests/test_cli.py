@@ -166,10 +166,10 @@ def test_init_for_one_crm_speaks_of_that_one_alone(tmp_path, only, other):
     assert not re.findall(rf"(?i){other} =|\[{other}|\"{other}\"|CRMSYNC_{other}", path.read_text())
     assert "HubSpot" not in path.read_text() or only == "hubspot"
     config = load(path)
-    assert all(set(values) == {only} for values in (*config.fields.values(), *config.write.outputs.values()))
+    assert all(set(values) == {only} for values in (*config.fields.values(), *config.write.fields.values()))
     assert all(set(stage.values) == {only} for stage in config.stage)
     assert [stage.band for stage in config.stage if stage.name == "mql"] == ["mql"]
-    assert config.identity.precedence == [only]
+    assert config.identity.source_of_truth == [only]
 
 
 @pytest.mark.parametrize(

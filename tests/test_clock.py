@@ -295,7 +295,7 @@ def test_R37_overrides_and_refusals_of_the_future_end_as_if_they_were_of_now(sta
     for row in rows(state, schema.contact):
         assert row["parked"] == ""
         assert orjson.loads(row["leases"])["stage"]["since"] == int(soon.timestamp() * 1000)
-        assert row["wake"] - int(soon.timestamp() * 1000) == make.config().write.respect_people.total_seconds() * 1000
+        assert row["wake"] - int(soon.timestamp() * 1000) == make.config().write.manual_override.total_seconds() * 1000
 
 
 def test_R37_nothing_is_forgotten_by_a_clock_that_no_crm_confirms(state):

@@ -66,7 +66,7 @@ ur = "x"
 [schedule]
 every = "15x"
 [hubspot]
-searches = "many"
+searches_per_second = "many"
 [[hubspot.activities]]
 source = "meetings"
 [fields]
@@ -89,7 +89,7 @@ bands = 3
         "line 1: log: it should be 'console' or 'json'",
         "line 3: state → ur: is not a key crmsync knows; did you mean 'url'?",
         'line 5: schedule → every: write a whole number and a unit, for example "15m", "36h", "30d" or "2w"',
-        "line 7: hubspot → searches: write a whole number",
+        "line 7: hubspot → searches_per_second: write a whole number",
         "line 8: hubspot → activities → no. 1 → kind: is missing",
         'line 11: fields → title → hubspot: write a table, for example { … } or write a text in quotes, for example "…"',  # noqa: E501
         "line 13: bands → warm: write a table, for example { … }",
@@ -114,12 +114,12 @@ bands = 3
         ),
         (
             '[write]\nnobody = ["Ann@a.example"]\n[[owner_pool]]\nname = "x"\nmembers = ["ann@a.example"]',
-            "[[owner_pool]] x: ann@a.example is in [write] nobody too and would never get anybody",
+            "[[owner_pool]] x: ann@a.example is in [write] unassigned_users too and would never get anybody",
         ),
         ('[schedule]\ntimezone = "Mars"', "'Mars' is not a time zone"),
         ('[schedule]\nevery = "1s"', 'at least "10s"'),
         ('[fields]\ntitle = { pipedrive = "x" }', "there is no CRM called 'pipedrive'"),
-        ('[write.outputs]\nscor = { hubspot = "x" }', "crmsync has no output 'scor'"),
+        ('[write.fields]\nscor = { hubspot = "x" }', "crmsync has no score field 'scor'"),
         ('[hubspot]\nbase_url = "http://evil.example"', "use https://"),
         ("[hubspot]", "the model has no [bands]"),
         (
@@ -140,7 +140,7 @@ def test_each_mistake_has_a_sentence(write, text, sentence):
     ("text", "line"),
     [
         ('[bands]\ncold = 0\n[fields]\nsize = { hubspot = "x" }\ntitle = { pipedrive = "x" }', 5),
-        ('[bands]\ncold = 0\n[write.outputs]\nscore = { pipedrive = "x" }', 4),
+        ('[bands]\ncold = 0\n[write.fields]\nscore = { pipedrive = "x" }', 4),
         ('[bands]\ncold = 0\n[[stage]]\nname = "lead"\nband = "hot"\nvalues = {}', 4),
         ('[[stage]]\nname = "lead"\nvalues = {}\n[[stage]]\nname = "lead"\nvalues = {}', 2),
         (
@@ -188,10 +188,10 @@ def test_the_environment_wins_over_the_folder_which_wins_over_the_file(write, tm
     folder = tmp_path / "secrets"
     folder.mkdir()
     (folder / "CRMSYNC_HUBSPOT__TOKEN").write_text("of-the-folder\n")
-    (folder / "CRMSYNC_HUBSPOT__SEARCHES").write_text("3")
+    (folder / "CRMSYNC_HUBSPOT__SEARCHES_PER_SECOND").write_text("3")
     path = write('secrets = "secrets"\n' + GOOD.replace("[hubspot]", "[hubspot]\nsearches = 2\nin_flight = 2"))
     assert load(path).hubspot.token.get_secret_value() == "of-the-folder"
-    assert (load(path).hubspot.searches, load(path).hubspot.in_flight) == (3, 2)
+    assert (load(path).hubspot.searches_per_second, load(path).hubspot.concurrency) == (3, 2)
     monkeypatch.setenv("CRMSYNC_HUBSPOT__TOKEN", "of-the-environment")
     assert load(path).hubspot.token.get_secret_value() == "of-the-environment"
 
@@ -291,9 +291,10 @@ def test_a_misspelt_file_in_the_folder_is_refused(write, tmp_path):
 
 
 def test_a_wrong_value_from_the_environment_names_its_variable(write, monkeypatch):
-    monkeypatch.setenv("CRMSYNC_HUBSPOT__SEARCHES", "many")
+    monkeypatch.setenv("CRMSYNC_HUBSPOT__SEARCHES_PER_SECOND", "many")
     (said,) = problems(write(GOOD))
-    assert said == "the environment variable CRMSYNC_HUBSPOT__SEARCHES: hubspot → searches: write a whole number"
+    variable, key = "CRMSYNC_HUBSPOT__SEARCHES_PER_SECOND", "hubspot → searches_per_second"
+    assert said == f"the environment variable {variable}: {key}: write a whole number"
 
 
 def test_paths_are_relative_to_the_file(write, tmp_path):
@@ -371,7 +372,7 @@ def test_what_the_example_shows_are_the_defaults(write):
     assert config.identity == bare.identity
     assert config.schedule == bare.schedule
     assert config.state.keep == bare.state.keep
-    assert config.write.model_copy(update={"outputs": {}}) == bare.write
+    assert config.write.model_copy(update={"fields": {}}) == bare.write
 
 
 HUBSPOTS_STAGES = [
@@ -476,7 +477,7 @@ def test_what_is_decided_rests_on_more_than_a_score_or_a_plan_alone():
         "zone": config(schedule={"timezone": "America/New_York"}),
         "field": config(MODEL.replace('"jobtitle"', '"title"')),
         "stage": config(MODEL.replace('"Working"', '"Working - Contacted"')),
-        "identity": config(identity={"most_records": 3}),
+        "identity": config(identity={"shared_address_limit": 3}),
         "write": config(write={"owner": False}),
         "member": config(MODEL.replace("bob@", "eve@")),
         "route": config(MODEL.replace('bands = ["mql"]', 'bands = ["mql", "warm"]')),
@@ -484,7 +485,7 @@ def test_what_is_decided_rests_on_more_than_a_score_or_a_plan_alone():
         "review": config(review={"most_rules": 3}),
         "guard": config(guard={"bands": 0.5}),
         "every": config(schedule={"every": "1h"}),
-        "hubspot": config(hubspot={"searches": 3}),
+        "hubspot": config(hubspot={"searches_per_second": 3}),
     }
     same = [name for name, each in others.items() if each.decision_hash() == was.decision_hash()]
     assert same == ["test", "review", "guard", "every", "hubspot"]

@@ -132,12 +132,12 @@ class InHubSpot(OverHttp):
     crm, kinds, module, secret = "hubspot", ("contact",), hubspot, "sandbox-token"
     names = FieldMap(
         fields={"title": "jobtitle", "country": "country", "employees": "company.numberofemployees"},
-        outputs={name: f"crmsync_{name}" for name in ("score", "fit", "behavior", "band", "reason")},
+        score_fields={name: f"crmsync_{name}" for name in ("score", "fit", "behavior", "band", "reason")},
         stages={"lead": "lead", "mql": "marketingqualifiedlead"},
     )
 
     def settings(self, url, secret):
-        return hubspot.Settings(base_url=url, token=secret, searches=10_000, burst=10_000)
+        return hubspot.Settings(base_url=url, token=secret, searches_per_second=10_000, calls_per_10s=10_000)
 
     def paged(self, size):
         self.monkeypatch.setattr(hubspot_paging, "LIST_PAGE", size)
@@ -182,7 +182,7 @@ class InSalesforce(OverHttp):
             "country": {"lead": "Country", "contact": "MailingCountry"},
             "employees": {"lead": "NumberOfEmployees", "contact": "Account.NumberOfEmployees"},
         },
-        outputs={name: f"Crmsync_{name.title()}__c" for name in ("score", "fit", "behavior", "band", "reason")},
+        score_fields={name: f"Crmsync_{name.title()}__c" for name in ("score", "fit", "behavior", "band", "reason")},
         stages={
             "lead": {"lead": "Open - Not Contacted", "contact": "Lead"},
             "mql": {"lead": "Working - Contacted", "contact": "MQL"},
@@ -267,7 +267,7 @@ def _fields(request):
 
 
 writing = pytest.mark.usefixtures("_fields")
-"""The output fields are there, so that they can be written."""
+"""The score fields are there, so that they can be written."""
 
 
 @pytest.fixture
@@ -708,7 +708,7 @@ def test_fields_are_created_once(remote):
     assert remote.sandbox.calls.writes() == []
     spelled = {(each.kind, each.name) for each in again.fields() if each.writable}
     for kind in remote.kinds:
-        assert {(kind, name) for name in FieldMap.spelled(remote.names.outputs, kind).values()} <= spelled
+        assert {(kind, name) for name in FieldMap.spelled(remote.names.score_fields, kind).values()} <= spelled
 
 
 @writing

@@ -88,9 +88,11 @@ def test_another_order_of_precedence_is_another_truth_about_everybody(state):
     hubspot, salesforce = crm("hubspot"), crm("salesforce")
     hubspot.edit(contact(1, emails=("a@x.example",), fields={"title": "VP Sales"}))
     salesforce.edit(contact("00Q1", "salesforce", "lead", emails=("a@x.example",), fields={"title": "Clerk"}))
-    run_cycle(work(state, hubspot, salesforce, settings=config(identity={"precedence": ["salesforce", "hubspot"]})))
+    run_cycle(
+        work(state, hubspot, salesforce, settings=config(identity={"source_of_truth": ["salesforce", "hubspot"]}))
+    )
     assert held(hubspot)["1"][0] == 0
-    settings = config(identity={"precedence": ["hubspot", "salesforce"]})
+    settings = config(identity={"source_of_truth": ["hubspot", "salesforce"]})
     assert explain_person(settings, state, "a@x.example", NOW)["total"] == 20
     run_cycle(work(state, hubspot, salesforce, settings=settings, now=NOW + timedelta(minutes=15)))
     assert held(hubspot)["1"][0] == held(salesforce)["00Q1"][0] == 20
@@ -705,7 +707,7 @@ def test_R11_the_daemon_pulls_everything_again_when_it_is_time(state):
     hubspot.records[bo] = replace(hubspot.records[bo], fields={"title": "CEO"})  # a formula: no stamp moves
     assert run_cycle(work(state, *crms, now=late), "run").crms["hubspot"].rescored == 0
     assert is_full_resync_due(work(state, *crms, now=late))
-    run_cycle(work(state, *crms, now=late), "reconcile", full=True)
+    run_cycle(work(state, *crms, now=late), "full_resync", full=True)
     assert held(hubspot)["2"][0] == 35
     assert not is_full_resync_due(work(state, *crms, now=late + timedelta(days=6)))
     assert is_full_resync_due(work(state, *crms, now=late + timedelta(days=7)))
@@ -767,7 +769,7 @@ def test_R15_a_purged_record_that_shared_its_address_makes_nobody_ambiguous_any_
     twins = [contact(number, emails=("info@x.example",), fields={"title": "VP"}) for number in (7, 8)]
     for each in twins:
         hubspot.edit(each)
-    settings = config(identity={"most_records": 1})
+    settings = config(identity={"shared_address_limit": 1})
     assert run_cycle(work(state, hubspot, settings=settings)).crms["hubspot"].skipped["ambiguous"] == 2
     del hubspot.records[twins[0].ref]
     run_cycle(work(state, hubspot, settings=settings, now=NOW + timedelta(hours=1)), full=True)
@@ -894,7 +896,7 @@ def test_another_limit_of_shared_addresses_reaches_people_whom_nothing_happened_
     hubspot, mail = crm("hubspot"), ("a@x.example",)
     for number in (1, 2):
         hubspot.edit(contact(number, emails=mail, fields={"title": "VP Sales"}))
-    run_cycle(work(state, hubspot, settings=config(identity={"most_records": 1})))
+    run_cycle(work(state, hubspot, settings=config(identity={"shared_address_limit": 1})))
     assert held(hubspot)["1"][0] is None
     run_cycle(work(state, hubspot, now=NOW + timedelta(minutes=1)), approved=True)
     assert held(hubspot)["1"][0] == held(hubspot)["2"][0] == 20

@@ -44,7 +44,7 @@ def test_R10_a_source_whose_stamp_cannot_be_filtered_is_left_out_and_the_others_
 
 
 def test_A09_searches_are_paced_by_a_limit_of_their_own(sandbox):
-    connector = hubspot(sandbox, stop=threading.Event(), searches=2)
+    connector = hubspot(sandbox, stop=threading.Event(), searches_per_second=2)
     _, cursor = pulled(connector.contacts(None))
     sandbox.calls.clear()
     begun = time.monotonic()

@@ -233,7 +233,7 @@ def portal(sandbox):
     made = []
 
     def connected(**settings):
-        settings = {"token": "sandbox-token", "burst": 100_000, "searches": 100_000, **settings}
+        settings = {"token": "sandbox-token", "calls_per_10s": 100_000, "searches_per_second": 100_000, **settings}
         made.append(connect(Settings(base_url=sandbox.url, **settings), SCHEME.field_map("hubspot"), {}, Hurried()))
         made[-1].create_fields()
         sandbox.clock.advance(3_600)

@@ -19,7 +19,7 @@ from crmsync.model import Change, Ref
 
 NAMES = FieldMap(
     fields={"title": "jobtitle", "country": "country", "employees": "company.numberofemployees"},
-    outputs={"score": "ls_score", "band": "ls_band", "reason": "ls_reason"},
+    score_fields={"score": "ls_score", "band": "ls_band", "reason": "ls_reason"},
     stages={"lead": "lead", "mql": "marketingqualifiedlead", "sql": "salesqualifiedlead"},
 )
 
@@ -40,7 +40,7 @@ class Hurry:
 
 def hubspot(sandbox, names=NAMES, notes=None, stop=None, **settings):
     """A connector that is in a hurry, so that tests are too."""
-    settings = {"token": "sandbox-token", "burst": 100_000, "searches": 100_000, **settings}
+    settings = {"token": "sandbox-token", "calls_per_10s": 100_000, "searches_per_second": 100_000, **settings}
     return connect(Settings(base_url=sandbox.url, **settings), names, {} if notes is None else notes, stop or Hurry())
 
 
@@ -756,7 +756,7 @@ def test_smaller_pages_of_events_do_too(sandbox, ready):
     expected = {each.id for each in pulled(ready.activities(None))[0]}
     body = {"status": "error", "category": "VALIDATION_ERROR", "message": "limit must not be over 100"}
     sandbox.faults.add(Fault(do="answer", status=400, body=body, path="event-occurrences/2026-09$", nth=2))
-    assert {each.id for each in pulled(hubspot(sandbox, in_flight=1).activities(None))[0]} == expected
+    assert {each.id for each in pulled(hubspot(sandbox, concurrency=1).activities(None))[0]} == expected
 
 
 def test_marketing_emails_are_an_option(sandbox):
@@ -1199,7 +1199,7 @@ class Look:
 
 
 def test_each_batch_is_looked_at_just_before_it_is_sent(sandbox):
-    connector = hubspot(sandbox, in_flight=1)
+    connector = hubspot(sandbox, concurrency=1)
     connector.create_fields()
     ids = [create(sandbox, email=f"n{number}@acme.example") for number in range(250)]
     sandbox.calls.clear()
@@ -1574,7 +1574,7 @@ def test_a_yes_or_no_that_was_made_by_the_api_is_one(sandbox):
 def test_check_names_what_is_missing(sandbox):
     names = FieldMap(
         fields={"title": "job_title", "size": "company.size_of_it"},
-        outputs={"score": "ls_score"},
+        score_fields={"score": "ls_score"},
         stages={"mql": "marketing_qualified"},
     )
     said = "\n".join(hubspot(sandbox, names).check().problems)
@@ -1585,16 +1585,16 @@ def test_check_names_what_is_missing(sandbox):
 def test_missing_fields_are_named_with_what_they_are_for(sandbox):
     names = FieldMap(
         fields={"title": "job_title", "city": "city", "size": "company.size_of_it", "revenue": "company.annualrevenue"},
-        outputs={"score": "ls_score"},
+        score_fields={"score": "ls_score"},
         stages={"mql": "marketingqualifiedlead"},
     )
     connector = hubspot(sandbox, names)
     missing = {(each.role, each.name): each for each in connector.missing_fields()}
-    assert set(missing) == {("field", "title"), ("field", "size"), ("output", "score")}
+    assert set(missing) == {("field", "title"), ("field", "size"), ("score_field", "score")}
     assert {each.kind for each in missing.values()} == {"contact"}
     assert "job_title" in missing["field", "title"].sentence
     assert "[fields]" in missing["field", "size"].sentence
-    assert "crmsync setup" in missing["output", "score"].sentence
+    assert "crmsync setup" in missing["score_field", "score"].sentence
     assert {each.sentence for each in missing.values()} <= set(connector.check().problems)
     connector.create_fields()
     assert {each.role for each in connector.missing_fields()} == {"field"}
@@ -1769,13 +1769,13 @@ def test_the_daily_limit_parks_the_connector_until_the_portals_midnight(sandbox)
 
 def test_the_configured_share_of_the_day_is_not_exceeded(sandbox, ready):
     sandbox.portal.switches.daily, sandbox.portal.switches.daily_used = 1_000, 750
-    with pytest.raises(Unavailable, match="daily_share"):
+    with pytest.raises(Unavailable, match="api_share"):
         contacts(ready)
 
 
 def test_the_burst_limit_is_learned(sandbox):
     sandbox.portal.switches.burst = 123
-    connector = hubspot(sandbox, burst=None)
+    connector = hubspot(sandbox, calls_per_10s=None)
     connector.account()
     assert connector._api._burst.rate == 123
 

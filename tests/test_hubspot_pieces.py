@@ -242,7 +242,7 @@ class List:
 
     def __init__(self, ids, tokens, size):
         self.ids, self.tokens, self.size, self.calls = ids, tokens, size, 0
-        self.settings = SimpleNamespace(in_flight=3)
+        self.settings = SimpleNamespace(concurrency=3)
         self._lock = threading.Lock()
 
     def place(self, name, **_):

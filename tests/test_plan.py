@@ -21,7 +21,7 @@ from tests.make import contact
 
 DAY = 86_400_000
 NAMES = FieldMap(
-    outputs={"score": "crmsync_score", "band": "crmsync_band"},
+    score_fields={"score": "crmsync_score", "band": "crmsync_band"},
     stages={"lead": "lead", "mql": "marketingqualifiedlead", "sql": {"lead": "Working"}},
 )
 LADDER = Ladder(["lead", "mql", "sql"], ("subscriber", "lead", "marketingqualifiedlead", "7000123", "customer"))

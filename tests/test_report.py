@@ -218,7 +218,7 @@ def test_a_plan_names_people_first_and_says_what_it_cuts():
 def standing(**over):
     crm = {"account": "00D000000000001EAA", "records": 3_025, "ambiguous": 6, "parked": 0, "open_changes": 0}
     told = {"last_good": "2026-11-21 09:00 UTC", "healthy": True, "why": ""}
-    ran = {"run": "20261121-090000-62c4", "command": "reconcile", "verdict": "partial", "seconds": 12.3}
+    ran = {"run": "20261121-090000-62c4", "command": "full_resync", "verdict": "partial", "seconds": 12.3}
     return {
         "crms": {"hubspot": {**crm, **told}, "salesforce": {**crm, **told}},
         "bands": {"cold": 1_395, "mql": 11},

@@ -591,7 +591,7 @@ def test_a_field_that_goes_is_missing_in_the_next_run_of_a_daemon(sandbox, crm, 
     ):
         do(sandbox, action, object=object_, field=field)
     assert roles(crm) == {
-        ("field", "title", "lead"), ("field", "industry", "contact"), ("output", "fit", "contact"),
+        ("field", "title", "lead"), ("field", "industry", "contact"), ("score_field", "fit", "contact"),
         ("stage", "stage", "contact"),
     }  # fmt: skip
     problems = crm.check().problems

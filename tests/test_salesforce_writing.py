@@ -101,7 +101,7 @@ def test_a_number_that_does_not_fit_holds_back_nothing(sandbox, crm, leads):
 
 
 def test_what_the_config_does_not_spell_is_refused_without_a_call(sandbox, crm, leads):
-    made = connect(sandbox, names=FieldMap(outputs={"score": {"contact": "Crmsync_Score__c"}}))
+    made = connect(sandbox, names=FieldMap(score_fields={"score": {"contact": "Crmsync_Score__c"}}))
     sandbox.calls.clear()
     told = written(made, change(leads[0]))[leads[0]]
     assert not told.ok
@@ -195,7 +195,7 @@ def test_a_stage_value_that_goes_meanwhile_holds_back_nothing(sandbox, crm, lead
 
 
 def test_a_converted_status_is_never_written(sandbox, crm, leads):
-    names = FieldMap(outputs=NAMES.outputs, stages={"customer": {"lead": "Closed - Converted"}})
+    names = FieldMap(score_fields=NAMES.score_fields, stages={"customer": {"lead": "Closed - Converted"}})
     told = written(connect(sandbox, names=names), change(leads[0], score=1, stage="customer"))[leads[0]]
     assert "only converting" in told.refused["stage"]
     assert row(sandbox, leads[0])["Status"] != "Closed - Converted"
@@ -715,7 +715,7 @@ LADDER = {
 
 
 def laddered(**more):
-    return FieldMap(outputs=NAMES.outputs, stages={**LADDER, **more})
+    return FieldMap(score_fields=NAMES.score_fields, stages={**LADDER, **more})
 
 
 def options(made, name="Crmsync_Stage__c"):
@@ -727,7 +727,7 @@ def test_a_new_stage_is_added_to_our_own_picklist_in_its_place(sandbox):
     sandbox.clock.advance(60)
     do(sandbox, "add_picklist_value", object="Contact", field="Crmsync_Stage__c", value="Partner")
     ladder = {"new": LADDER["new"], "raw": {"contact": "Raw"}, **LADDER, "customer": {"contact": "Customer"}}
-    made = connect(sandbox, names=FieldMap(outputs=NAMES.outputs, stages=ladder))
+    made = connect(sandbox, names=FieldMap(score_fields=NAMES.score_fields, stages=ladder))
     [before] = [each for each in made.check().problems if "'Raw'" in each]
     assert before.endswith("run: crmsync setup")
     told = made.create_fields()
@@ -744,7 +744,7 @@ def test_a_stage_that_was_taken_away_is_given_back(sandbox):
     connect(sandbox).create_fields()
     do(sandbox, "remove_picklist_value", object="Contact", field="Crmsync_Stage__c", value="MQL")
     do(sandbox, "remove_picklist_value", object="Contact", field="Crmsync_Stage__c", value="New")
-    made = connect(sandbox, names=FieldMap(outputs=NAMES.outputs, stages={"mql": {"contact": "MQL"}}))
+    made = connect(sandbox, names=FieldMap(score_fields=NAMES.score_fields, stages={"mql": {"contact": "MQL"}}))
     made.create_fields()
     assert options(made) == ("MQL",)
 
@@ -824,13 +824,13 @@ def test_the_check_names_what_is_missing(sandbox, crm):
     do(sandbox, "add_field", object="Contact", field="Tier__c", formula="Account.Industry")
     names = FieldMap(
         fields={**NAMES.fields, "tier": {"contact": "Tier__c"}},
-        outputs=NAMES.outputs,
+        score_fields=NAMES.score_fields,
         stages={**NAMES.stages, "customer": {"lead": "Closed - Converted"}},
     )
     found = connect(sandbox, names=names).check()
     said = "\n".join(found.problems)
     assert "Lead.Title (the field 'title') is not there" in said
-    assert "Lead.Crmsync_Score__c (the output 'score') may not be edited" in said
+    assert "Lead.Crmsync_Score__c (the score field 'score') may not be edited" in said
     assert "no active value 'Working - Contacted'" in said
     assert "'customer' is the converted status" in said
     assert any("is a formula" in each for each in found.notes)

@@ -296,7 +296,7 @@ def test_a_daemon_that_waits_leaves_when_told(started, config):
 
 
 def test_a_cycle_that_hangs_ends_the_daemon_for_its_supervisor(started, config, sandbox):
-    config.write_text(config.read_text().replace('deadline = "1h" ', 'deadline = "1s" '))
+    config.write_text(config.read_text().replace('stall_timeout = "1h" ', 'stall_timeout = "1s" '))
     sandbox.faults.add(Fault(do="silence"))
     process = started("run")
     read_until(process, "cycle_hangs")

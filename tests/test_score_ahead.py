@@ -243,7 +243,7 @@ def test_a_meeting_that_is_still_to_come_is_not_counted_as_held():
 
 
 def test_who_keeps_a_band_from_before_is_told_of_the_one_above_it():
-    of = model(behavior=[behavior_rule(points=45)], bands={"cold": 0, "mql": {"at": 50, "leave": 40}, "sql": 90})
+    of = model(behavior=[behavior_rule(points=45)], bands={"cold": 0, "mql": {"at": 50, "drop_below": 40}, "sql": 90})
     columns = columns_of([person(did("page_viewed"))])
     scores = score(of, columns, NOW, UTC, ["mql"])
     found = find_next_band(of, scores, columns, 0, NOW, UTC)

@@ -346,7 +346,7 @@ def test_a_person_written_wrongly_is_told_where(bad, said):
         ({"behavior": [behavior_rule(max_per_week=1, max_per_month=1)]}, "weeks and months overlap"),
         ({"behavior": [behavior_rule(channel="mail")]}, "names 'mail', which"),
         ({"behavior": [behavior_rule(decay={"half_life": "3d", "linear": "3d"})]}, "write one of half_life"),
-        ({"bands": {"a": 0, "b": {"at": 5, "leave": 6}}}, "leave is a number of points at or below at"),
+        ({"bands": {"a": 0, "b": {"at": 5, "drop_below": 6}}}, "drop_below is a number of points at or below at"),
         ({"bands": {"a": 0, "b": {}}}, "has no points to reach and no gate"),
         ({"grades": {"A": 1, "B": 2}}, "best first"),
         ({"weights": {"fit": 0, "behavior": 0}}, "both weights are 0"),
@@ -366,7 +366,7 @@ def test_who_has_exactly_the_points_of_a_grade_has_the_grade():
 
 
 def test_who_has_exactly_the_points_of_a_band_is_in_it_and_stays_down_to_its_last_point():
-    bands = {"cold": Band(at=0), "warm": Band(at=20, min_fit=5, min_behavior=3), "hot": Band(at=50, leave=40)}
+    bands = {"cold": Band(at=0), "warm": Band(at=20, min_fit=5, min_behavior=3), "hot": Band(at=50, drop_below=40)}
     total = np.array([1999, 2000, 4999, 5000, 4999, 4000, 3999, 5000, 5000], dtype=np.int64)
     fit = np.array([500] * 7 + [499, 500], dtype=np.int64)
     behavior = np.array([300] * 8 + [299], dtype=np.int64)

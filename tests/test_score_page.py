@@ -102,7 +102,7 @@ def test_what_holds_for_all_rules_reads_aloud():
         channels={"email": {"cap": 20}, "web": {}},
         score={"decimals": 1, "fit": {"cap": 60}, "total": {"floor": 0}},
         weights={"fit": 0.4},
-        bands={"cold": 0, "mql": {"at": 50, "leave": 45, "min_fit": 10}, "sql": {"min_behavior": 30}},
+        bands={"cold": 0, "mql": {"at": 50, "drop_below": 45, "min_fit": 10}, "sql": {"min_behavior": 30}},
         grades={"A": 40, "B": 0},
         segment=[
             {
@@ -264,7 +264,7 @@ def changed(**tables):
         *[{"score": {"decimals": each}} for each in (1, 2)],
         *[{"weights": {axis: 0.5}} for axis in ("fit", "behavior")],
         *[{name: {name[0]: {limit: 3}}} for name in ("channels", "groups") for limit in ("cap", "floor")],
-        *[{"bands": {"low": 0, "high": {"at": 50, **each}}} for each in ({"leave": 4}, {"min_fit": 1})],
+        *[{"bands": {"low": 0, "high": {"at": 50, **each}}} for each in ({"drop_below": 4}, {"min_fit": 1})],
         {"bands": {"low": 0, "high": {"at": 50, "min_behavior": 1}}},
         {"bands": {"low": 0, "high": 51}},
         {"bands": {"low": 0, "top": 50}},

@@ -750,7 +750,7 @@ def test_S4_14_no_adjustment_moves_further_than_its_limit():
 
 
 def test_S4_22_a_band_is_entered_high_and_left_low():
-    of = model(behavior=[behavior_rule(points=1)], bands={"cold": 0, "mql": {"at": 50, "leave": 40}})
+    of = model(behavior=[behavior_rule(points=1)], bands={"cold": 0, "mql": {"at": 50, "drop_below": 40}})
     for visits, before, after in ((45, None, "cold"), (50, "cold", "mql"), (45, "mql", "mql"), (39, "mql", "cold")):
         assert one(of, did("page_viewed", times=visits), previous=before)["band"] == after
 

@@ -40,7 +40,7 @@ def happen(state, *activities, run="r1"):
 
 def settle(state, most=5):
     with state.begin() as tx:
-        refresh_people(tx, partial(match_people, most_records=most, shared_mailboxes=("info",)))
+        refresh_people(tx, partial(match_people, shared_address_limit=most, shared_mailboxes=("info",)))
         clear_dirty(tx, ["hubspot", "salesforce"], {})
 
 
@@ -422,7 +422,7 @@ def test_other_settings_of_identity_reach_everybody_whom_they_concern(state):
     settle(state, most=1)
     assert ambiguous(state) == ["1", "2"]
     with state.begin() as tx:
-        refresh_people(tx, partial(match_people, most_records=5, shared_mailboxes=()))
+        refresh_people(tx, partial(match_people, shared_address_limit=5, shared_mailboxes=()))
     assert ambiguous(state) == []
     assert dirty(state) == ["1", "2"]
 

@@ -158,7 +158,7 @@ class Stormy(Runs):
 
 
 def stormy(sandbox, folder, monkeypatch):
-    given = {"HUBSPOT__TOKEN": TOKEN, "HUBSPOT__SEARCHES": SEARCHES, "HUBSPOT__BURST": BURST}
+    given = {"HUBSPOT__TOKEN": TOKEN, "HUBSPOT__SEARCHES_PER_SECOND": SEARCHES, "HUBSPOT__BURST": BURST}
     given |= {"SALESFORCE__CLIENT_ID": "sandbox", "SALESFORCE__CLIENT_SECRET": "sandbox"}
     for name, value in given.items():
         monkeypatch.setenv(f"CRMSYNC_{name}", str(value))
@@ -252,7 +252,7 @@ def searched(connector, count):
 
 @pytest.mark.parametrize("fault", WITHOUT_END, ids=lambda each: f"{each.do} {each.status} {each.headers}")
 def test_a_storm_without_end_is_waited_out_by_no_call(sandbox, weather, fault):
-    connector = hubspot(Settings(base_url=sandbox.url, token="sandbox-token", in_flight=4), NAMES, {}, weather.time)
+    connector = hubspot(Settings(base_url=sandbox.url, token="sandbox-token", concurrency=4), NAMES, {}, weather.time)
     weather.storm(1, 1.0, fault)
     with pytest.raises(Unavailable):
         searched(connector, 40)
@@ -264,7 +264,7 @@ def test_a_storm_without_end_is_waited_out_by_no_call(sandbox, weather, fault):
 
 @pytest.mark.parametrize("fault", [limited("SECONDLY", 0), limited("SECONDLY")], ids=["hasty", "a second"])
 def test_a_limit_that_others_use_up_for_some_seconds_is_outlasted(sandbox, weather, fault):
-    connector = hubspot(Settings(base_url=sandbox.url, token="sandbox-token", in_flight=1), NAMES, {}, weather.time)
+    connector = hubspot(Settings(base_url=sandbox.url, token="sandbox-token", concurrency=1), NAMES, {}, weather.time)
     weather.storm(1, 1.0, fault, seconds=9.0)
     assert searched(connector, 1)
 
@@ -274,7 +274,7 @@ def test_a_limit_that_others_use_up_for_some_seconds_is_outlasted(sandbox, weath
 
 def told_of_the_day(sandbox, weather, used, in_flight):
     """A connector that was told once that so many of today's 1,000 calls are used."""
-    settings = Settings(base_url=sandbox.url, token="sandbox-token", in_flight=in_flight)
+    settings = Settings(base_url=sandbox.url, token="sandbox-token", concurrency=in_flight)
     connector = hubspot(settings, NAMES, {}, weather.time)
     connector.account()
     sandbox.do("hubspot", "set", daily=1_000, daily_used=used)
@@ -284,7 +284,7 @@ def told_of_the_day(sandbox, weather, used, in_flight):
 
 
 def test_the_share_of_the_day_is_kept_by_calls_whose_answers_do_not_speak_of_it(sandbox, weather):
-    connector = told_of_the_day(sandbox, weather, used=650, in_flight=8)
+    connector = told_of_the_day(sandbox, weather, used=650, concurrency=8)
     with pytest.raises(Unavailable, match="70% of today's 1,000 calls to HubSpot are used"):
         searched(connector, 100)
     connector.close()
@@ -293,9 +293,9 @@ def test_the_share_of_the_day_is_kept_by_calls_whose_answers_do_not_speak_of_it(
 
 
 def test_the_share_of_the_day_is_kept_though_every_call_is_repeated(sandbox, weather):
-    connector = told_of_the_day(sandbox, weather, used=690, in_flight=4)
+    connector = told_of_the_day(sandbox, weather, used=690, concurrency=4)
     weather.storm(1, 0.5, limited("SECONDLY"), UNAVAILABLE)
-    with pytest.raises(Unavailable, match="daily_share"):
+    with pytest.raises(Unavailable, match="api_share"):
         searched(connector, 100)
     connector.close()
     assert connector._api.calls == 3 + 8
@@ -306,7 +306,7 @@ def test_the_quota_of_the_last_day_is_kept_though_every_call_is_repeated(sandbox
     sandbox.do("salesforce", "set", page_size=2)
     connector = salesforce_org.connect(sandbox, stop=weather.time)
     weather.storm(1, 0.3, BUSY, UNAVAILABLE)
-    with pytest.raises(Unavailable, match="quota_share"):
+    with pytest.raises(Unavailable, match="api_share"):
         list(connector.contacts(None))
     assert sandbox.org.state.usage <= 700
     assert weather.struck > 3

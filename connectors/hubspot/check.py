@@ -77,9 +77,9 @@ def _may_write(api: Api) -> None:
 def _unfit(portal: Portal, names: FieldMap) -> Iterator[str]:
     """The properties that cannot take what is written, and the stages that do not exist."""
     known, stages = portal.definitions("contacts"), portal.stages()
-    for output, prop in FieldMap.spelled(names.outputs, KIND).items():
-        if prop in known and "exists and is" in (said := _found(prop, known[prop], output)):
-            yield f"[write.outputs] {output}: {said}"
+    for name, prop in FieldMap.spelled(names.score_fields, KIND).items():
+        if prop in known and "exists and is" in (said := _found(prop, known[prop], name)):
+            yield f"[write.fields] {name}: {said}"
     for name, value in FieldMap.spelled(names.stages, KIND).items():
         if stages and value not in stages:
             yield f"[[stage]] {name}: HubSpot has no lifecycle stage {value!r}; it has {', '.join(stages)}"
@@ -95,7 +95,7 @@ def _unnamed_stages(portal: Portal, names: FieldMap) -> Iterator[str]:
 
 def _no_room(api: Api, portal: Portal, names: FieldMap) -> Iterator[str]:
     """Free portals have room for ten custom properties."""
-    missing = set(FieldMap.spelled(names.outputs, KIND).values()) - portal.definitions("contacts").keys()
+    missing = set(FieldMap.spelled(names.score_fields, KIND).values()) - portal.definitions("contacts").keys()
     if not missing:
         return
     try:
@@ -107,7 +107,7 @@ def _no_room(api: Api, portal: Portal, names: FieldMap) -> Iterator[str]:
         if each.get("objectTypeId") == CONTACTS and left < len(missing):
             yield (
                 f"HubSpot has room for {max(left, 0)} more custom contact properties and crmsync setup would create "
-                f"{len(missing)}: delete some there, or leave outputs out of [write.outputs]"
+                f"{len(missing)}: delete some there, or leave score fields out of [write.fields]"
             )
 
 

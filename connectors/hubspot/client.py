@@ -89,8 +89,8 @@ class Api:
         self.compares_numbers: bool | None = None
         self._notes, self._lock = notes, threading.Lock()
         self._odd: list[Odd] = []
-        self._burst = TokenBucket(settings.burst or STARTING_RATE, 10.0)
-        self._searches = TokenBucket(settings.searches, 1.0)
+        self._burst = TokenBucket(settings.calls_per_10s or STARTING_RATE, 10.0)
+        self._searches = TokenBucket(settings.searches_per_second, 1.0)
         self._client = _held_client(settings)
         self._tokens = Tokens(settings, self._send)
 
@@ -162,7 +162,7 @@ class Api:
 
     def flight(self) -> Flight:
         """Several requests at once, as many as the settings allow."""
-        return Flight(self.settings.in_flight, self.stop)
+        return Flight(self.settings.concurrency, self.stop)
 
     def in_flight(self, work: Callable[[A], B], jobs: Iterable[A]) -> Iterator[B]:
         """Do `work` for each job, several at once, and yield what comes back as it comes.
@@ -331,7 +331,11 @@ class Api:
         if at := http_date(headers.get("Date")):
             self.server_time, self._heard = at, (at, time.monotonic())
         rate = header_number(headers.get("X-HubSpot-RateLimit-Max"))
-        if rate and self.settings.burst is None and headers.get("X-HubSpot-RateLimit-Interval-Milliseconds") == "10000":
+        if (
+            rate
+            and self.settings.calls_per_10s is None
+            and headers.get("X-HubSpot-RateLimit-Interval-Milliseconds") == "10000"
+        ):
             self._burst.rate = rate
         limit, left = (header_number(headers.get(f"X-HubSpot-RateLimit-Daily{end}")) for end in ("", "-Remaining"))
         if limit and left is not None:
@@ -356,9 +360,9 @@ class Api:
 
     def _refuse_beyond_share(self) -> None:
         now = self.clock() or datetime.now(UTC)
-        if self.daily and now < self._day_ends and self.daily[1] <= self.daily[0] * (1 - self.settings.daily_share):
-            share = f"{self.settings.daily_share:.0%} of today's {self.daily[0]:,} calls to HubSpot are used"
-            why = f"{share}, and crmsync leaves the rest to other integrations ([hubspot] daily_share)"
+        if self.daily and now < self._day_ends and self.daily[1] <= self.daily[0] * (1 - self.settings.api_share):
+            share = f"{self.settings.api_share:.0%} of today's {self.daily[0]:,} calls to HubSpot are used"
+            why = f"{share}, and crmsync leaves the rest to other integrations ([hubspot] api_share)"
             raise self._parked(why, self._day_ends)
 
     def _park(self, why: str) -> Unavailable:
@@ -426,7 +430,7 @@ def _held_client(settings: Settings) -> Any:
     client = hubspot.Client.create(
         host=settings.base_url,
         retry=Retry(total=False, raise_on_status=False, respect_retry_after_header=False),
-        connection_pool_maxsize=2 * settings.in_flight,  # a page may look up what belongs to its records
+        connection_pool_maxsize=2 * settings.concurrency,  # a page may look up what belongs to its records
     ).crm.objects.basic_api.api_client
     client.set_default_header("Accept-Encoding", "gzip")
     pool = client.rest_client.pool_manager

@@ -39,7 +39,7 @@ class HubSpot:
         self._api = Api(settings, notes, stop)
         self._portal = Portal(self._api)
         self._webhooks = settings.webhooks
-        self._hints = Hints(FieldMap.spelled(names.outputs, KIND).values())
+        self._hints = Hints(FieldMap.spelled(names.score_fields, KIND).values())
         self._contacts = Contacts(self._api, self._portal, notes, self._reading, self._hints)
         self._activities = ActivityStream(self._api, self._portal, notes)
         self._moves, self._notes = Moves(self._api, notes), notes
@@ -113,7 +113,7 @@ class HubSpot:
         return list(list_fields(self._portal))
 
     def create_fields(self) -> Sequence[str]:
-        """Create the output properties that are missing."""
+        """Create the score field properties that are missing."""
         return list(create_fields(self._api, self._portal, self._names))
 
     def receiving(self, wake: Callable[[], object]) -> AbstractContextManager[None]:

@@ -47,7 +47,7 @@ class Contacts:
 
     def _hinted(self, how: Reading, text: str) -> Iterator[Page[Contact]]:
         """The contacts that HubSpot's webhooks named, as they are now; the cursor stays where it is."""
-        searchable = self._api.server_time - self._api.settings.overlap
+        searchable = self._api.server_time - self._api.settings.look_back
         self._hinted_at = {contact_id: at for contact_id, at in self._hinted_at.items() if at > searchable}
         if ids := self._hints.take():
             there = {
@@ -66,7 +66,7 @@ class Contacts:
 
     def _pulled(self, how: Reading, text: str | None) -> Iterator[Page[Contact]]:
         begun, now = load_cursors(text).get(STREAM, Cursor()), to_millis(self._api.server_time)
-        overlap = millis_of(self._api.settings.overlap)
+        overlap = millis_of(self._api.settings.look_back)
         if begun.at is None or begun.at > now + overlap:
             yield from self._all(how, begun if begun.at is None else Cursor(), now)
             return
@@ -106,7 +106,7 @@ class Contacts:
 
     def _edited_since(self, how: Reading, done: Cursor, exported: bool) -> Iterator[Page[Contact]]:
         """What was edited since an export was ordered, which its file may not show. The last page of a full pull."""
-        now, overlap = to_millis(self._api.server_time), millis_of(self._api.settings.overlap)
+        now, overlap = to_millis(self._api.server_time), millis_of(self._api.settings.look_back)
         if exported:
             try:
                 yield from self._changed(how, done._replace(daily=now), now, overlap)

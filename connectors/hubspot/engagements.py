@@ -32,7 +32,7 @@ def pull_source(
 ) -> Iterator[tuple[list[Activity], Cursor]]:
     """What is new of a source; with each piece the cursor behind it. Raises `Forbidden` or `Refused`."""
     now = to_millis(api.server_time)
-    overlap = millis_of(api.settings.overlap)
+    overlap = millis_of(api.settings.look_back)
     wanted = list(dict.fromkeys([AT, CHANGED, *properties_of(feeds)]))
     if begun.at is None or begun.at > now + overlap:
         fresh = begun if begun.at is None else begun.anew()._replace(daily=0)
@@ -75,7 +75,7 @@ def _all(
 
 def _deleted(api: Api, source: str, going: Cursor) -> Iterator[tuple[list[Activity], Cursor]]:
     """What was deleted since the latest daily look, out of the recycle bin."""
-    since = going.daily - millis_of(api.settings.overlap)
+    since = going.daily - millis_of(api.settings.look_back)
     for records, _ in whole_list(Listing(api, source, ["hs_object_id"], archived=True)):
         deleted = [each["id"] for each in records if to_millis(changed_at(each)) >= since]
         yield [_gone(source, record_id) for record_id in deleted], going

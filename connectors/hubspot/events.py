@@ -72,7 +72,7 @@ def _span(api: Api, begun: Cursor, start: int, oldest: datetime) -> _Span:
         return _Span(first, start, True)
     if start - begun.daily > DAY:
         return _Span(max(begun.at - DAY, first), start, True)
-    return _Span(max(begun.at - millis_of(api.settings.overlap), first), begun.daily, False)
+    return _Span(max(begun.at - millis_of(api.settings.look_back), first), begun.daily, False)
 
 
 def pull_events(api: Api, kind: str, feeds: Sequence[Feed], begun: Cursor, oldest: datetime) -> Pulled:
@@ -91,7 +91,7 @@ def pull_events(api: Api, kind: str, feeds: Sequence[Feed], begun: Cursor, oldes
                 left.remove(time_slice)
                 following, results = time_slice.following(answer, kind), answer["results"]
                 if following and many:
-                    left, results = _slices(span.since, start, api.settings.in_flight), ()
+                    left, results = _slices(span.since, start, api.settings.concurrency), ()
                     waiting = list(left)
                 elif following:
                     left.append(following)

@@ -66,7 +66,7 @@ class Reading:
 
     contact: Mapping[str, Definition]
     company: Mapping[str, Definition]
-    outputs: Mapping[str, Definition]
+    score_fields: Mapping[str, Definition]
     stages: Mapping[str, str]
     counts: tuple[Count, ...]
     properties: tuple[str, ...]
@@ -89,11 +89,13 @@ def plan_reading(
     of_company = {name: prop for name, prop in spelled.items() if prop.startswith(COMPANY_PREFIX)}
     known = companies() if of_company else {}
     fields = {name: contacts[prop] for name, prop in spelled.items() if prop in contacts}
-    outputs = {name: contacts[prop] for name, prop in FieldMap.spelled(names.outputs, KIND).items() if prop in contacts}
+    score_fields = {
+        name: contacts[prop] for name, prop in FieldMap.spelled(names.score_fields, KIND).items() if prop in contacts
+    }
     counts = tuple(each for each in COUNTS if each.kind in kinds_to_count and each.total in contacts)
     wanted = [CHANGED, *EMAILS, *NAMES, STAGE, OWNER, *LINKS, *MERGES]
     wanted += [COMPANY] if of_company else []
-    wanted += [each.name for each in (*fields.values(), *outputs.values())]
+    wanted += [each.name for each in (*fields.values(), *score_fields.values())]
     for count in counts:
         wanted += [count.total, count.last_at, *count.attributes.values()]
     company = {
@@ -102,7 +104,7 @@ def plan_reading(
     return Reading(
         contact=fields,
         company=company,
-        outputs=outputs,
+        score_fields=score_fields,
         stages={value: name for name, value in reversed(FieldMap.spelled(names.stages, KIND).items())},
         counts=counts,
         properties=tuple(dict.fromkeys(each for each in wanted if each in contacts)),
@@ -123,7 +125,7 @@ def contact_of(record: Mapping[str, Any], asked: str, how: Reading) -> Contact:
         counters={count.kind: found for count in how.counts if (found := _counter(count, values))},
         stage=how.stages.get(stage, stage) if stage else None,
         owner=values.get(OWNER) or None,
-        current=_typed(how.outputs, values),
+        current=_typed(how.score_fields, values),
         name=" ".join(part for each in NAMES if (part := values.get(each))),
         aliases=tuple(dict.fromkeys(each for each in (*merged_ids(values), asked) if each and each != contact_id)),
         links=tuple(Ref("salesforce", kind, long_id(sf)) for prop, kind in LINKS.items() if (sf := values.get(prop))),

@@ -22,10 +22,10 @@ def missing_fields(portal: Portal, names: FieldMap) -> Iterator[MissingField]:
                 "unknown for everybody new: correct [fields], or restore the property in HubSpot"
             )
             yield MissingField("field", name, KIND, f"[fields] {name}: {said}")
-    for output, prop in FieldMap.spelled(names.outputs, KIND).items():
+    for name, prop in FieldMap.spelled(names.score_fields, KIND).items():
         if prop not in known:
             said = f"HubSpot has no property {prop!r}: create it with crmsync setup"
-            yield MissingField("output", output, KIND, f"[write.outputs] {output}: {said}")
+            yield MissingField("score_field", name, KIND, f"[write.fields] {name}: {said}")
     if STAGE not in known and FieldMap.spelled(names.stages, KIND):
         said = f"HubSpot does not show the property {STAGE!r} to this token: restore it there, or take [[stage]] out"
         yield MissingField("stage", "stage", KIND, f"[[stage]]: {said}")

@@ -138,7 +138,7 @@ class _Walk:
         self._whole = stretches == [Stretch("", None, None)]
         self._top = self._total = self._taken = self._hopeless = 0
         self._asked = listing.archived
-        self._most = listing.api.settings.in_flight
+        self._most = listing.api.settings.concurrency
 
     def pages(self) -> Iterator[tuple[list[Record], Position]]:
         """Pages in the order in which they come. Raises `Unordered` when the list is not what splitting it takes."""

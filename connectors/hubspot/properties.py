@@ -143,9 +143,9 @@ def property_text(value: Scalar | None) -> str:
 def objection_to(value: str, of: Definition | None, name: str) -> str:
     """Why HubSpot would refuse this text for a property, in words; `""` when nothing speaks against it."""
     if of is None:
-        return f"HubSpot has no contact property {name!r}: create it with crmsync setup, or correct [write.outputs]"
+        return f"HubSpot has no contact property {name!r}: create it with crmsync setup, or correct [write.fields]"
     if not of.writable:
-        return f"the HubSpot property {name!r} is read-only: choose another one in [write.outputs]"
+        return f"the HubSpot property {name!r} is read-only: choose another one in [write.fields]"
     if not value:
         return ""
     if of.type == "number" and number_of(value) is None:

@@ -111,11 +111,13 @@ class Settings(Table):
     client_secret: SecretStr | None = None
     refresh_token: SecretStr | None = None
     token_file: str | None = None
-    burst: int | None = Field(default=None, ge=1, description="calls in 10 seconds; by default what HubSpot says")
-    searches: int = Field(default=5, ge=1, description="searches in a second, for the whole portal")
-    daily_share: float = Field(default=0.7, gt=0, le=1, description="of the portal's calls in a day")
-    in_flight: int = Field(default=8, ge=1, le=50)
-    overlap: Duration = timedelta(minutes=10)
+    calls_per_10s: int | None = Field(
+        default=None, ge=1, description="calls in 10 seconds; by default what HubSpot says"
+    )
+    searches_per_second: int = Field(default=5, ge=1, description="searches in a second, for the whole portal")
+    api_share: float = Field(default=0.7, gt=0, le=1, description="of the portal's calls in a day")
+    concurrency: int = Field(default=8, ge=1, le=50)
+    look_back: Duration = timedelta(minutes=10)
     history: Duration = timedelta(days=400)
     backfill: Literal["list", "export"] = "list"
     mass_write: Literal["batch", "import"] = "batch"
@@ -130,7 +132,7 @@ class Settings(Table):
     def _hubspot_or_loopback(cls, value: str) -> str:
         return checked_address(value, ("hubapi.com",))
 
-    @field_validator("overlap")
+    @field_validator("look_back")
     @classmethod
     def _longer_than_the_index_lags(cls, value: timedelta) -> timedelta:
         if value < timedelta(minutes=1):

@@ -11,22 +11,13 @@ from connectors.hubspot.mapping import COMPANY_PREFIX
 from connectors.hubspot.properties import Definition, crm_field
 from connectors.hubspot.schema import Portal
 from crmsync.connector import CrmField, FieldMap
+from crmsync.model import SCORE_FIELDS
 
 GROUP, GROUP_LABEL = "crmsync", "Lead score (crmsync)"
 
 
 CONTACTS = "0-1"
 """HubSpot's number for contacts."""
-
-
-SHAPES = {
-    "score": ("Lead score", "number", "number"),
-    "fit": ("Lead score: fit", "number", "number"),
-    "behavior": ("Lead score: behavior", "number", "number"),
-    "band": ("Lead score: band", "string", "text"),
-    "reason": ("Lead score: reason", "string", "textarea"),
-}
-"""Label, type and field type of the property for each output: five, so that they fit into a free portal."""
 
 
 FITTING_TYPES = {"number": {"number"}, "string": {"string", "enumeration"}}
@@ -42,31 +33,35 @@ def list_fields(portal: Portal) -> Iterator[CrmField]:
 
 
 def create_fields(api: Api, portal: Portal, names: FieldMap) -> Iterator[str]:
-    """Create the group and the output properties that are missing; a sentence for each."""
+    """Create the group and the score field properties that are missing; a sentence for each."""
     portal.forget()
-    wanted = FieldMap.spelled(names.outputs, KIND)
+    wanted = FieldMap.spelled(names.score_fields, KIND)
     known = portal.definitions("contacts")
-    missing = {output: prop for output, prop in wanted.items() if prop not in known}
-    yield from (_found(prop, known[prop], output) for output, prop in wanted.items() if prop in known)
+    missing = {name: prop for name, prop in wanted.items() if prop not in known}
+    yield from (_found(prop, known[prop], name) for name, prop in wanted.items() if prop in known)
     if not missing:
         return
     archived = {text_of(each.get("name")) for each in _archived(api)}
     yield from _group(api)
-    for output, prop in missing.items():
+    for name, prop in missing.items():
         if prop in archived:
             yield f"HubSpot has {prop!r} in its archive: restore it under Settings → Properties → Archived"
         else:
-            yield _created(api, output, prop)
+            yield _created(api, name, prop)
     portal.forget()
 
 
-def _found(prop: str, of: Definition, output: str) -> str:
+def _type_of(score_field: str) -> str:
+    return "string" if SCORE_FIELDS[score_field].length else "number"
+
+
+def _found(prop: str, of: Definition, name: str) -> str:
     if not of.writable:
-        return f"the HubSpot property {prop!r} exists and is read-only: choose another name in [write.outputs]"
-    if of.type not in FITTING_TYPES[SHAPES[output][1]]:
+        return f"the HubSpot property {prop!r} exists and is read-only: choose another name in [write.fields]"
+    if of.type not in FITTING_TYPES[_type_of(name)]:
         return (
-            f"the HubSpot property {prop!r} exists and is of type {of.type}, but {output} needs {SHAPES[output][1]}: "
-            "choose another name in [write.outputs]"
+            f"the HubSpot property {prop!r} exists and is of type {of.type}, but {name} needs {_type_of(name)}: "
+            "choose another name in [write.fields]"
         )
     return f"the HubSpot property {prop!r} exists"
 
@@ -89,13 +84,13 @@ def _group(api: Api) -> Iterator[str]:
     yield f"created the HubSpot property group {GROUP_LABEL!r}"
 
 
-def _created(api: Api, output: str, prop: str) -> str:
-    label, property_type, field_type = SHAPES[output]
+def _created(api: Api, name: str, prop: str) -> str:
+    label, length = SCORE_FIELDS[name].label, SCORE_FIELDS[name].length
     body = {
         "name": prop,
         "label": label,
-        "type": property_type,
-        "fieldType": field_type,
+        "type": _type_of(name),
+        "fieldType": "number" if not length else "textarea" if length > 100 else "text",
         "groupName": GROUP,
         "formField": False,
     }

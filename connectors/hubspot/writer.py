@@ -79,7 +79,7 @@ class Writer:
     def __init__(self, api: Api, portal: Portal, names: FieldMap, moves: Moves, notes: Notes) -> None:
         self._api, self._portal, self._moves, self._notes = api, portal, moves, notes
         self._imports = api.settings.mass_write == "import"
-        self._outputs = FieldMap.spelled(names.outputs, KIND)
+        self._score_fields = FieldMap.spelled(names.score_fields, KIND)
         self._stages = FieldMap.spelled(names.stages, KIND)
 
     def write(self, changes: Sequence[Change], narrow: Narrow) -> Iterator[Receipt]:
@@ -200,7 +200,7 @@ class Writer:
         )
 
     def _spelling(self, name: str) -> str:
-        return PERSONAL.get(name) or self._outputs.get(name, name)
+        return PERSONAL.get(name) or self._score_fields.get(name, name)
 
     def _value(self, name: str, value: Scalar | None) -> str:
         return property_text(self._stages.get(value, value) if name == "stage" and isinstance(value, str) else value)

@@ -18,10 +18,10 @@ from connectors.salesforce.missing_fields import (
 from connectors.salesforce.paging import instant_literal
 from connectors.salesforce.payload import converted_statuses
 from connectors.salesforce.schema import NUMBERS, OBJECTS, Schema
-from connectors.salesforce.setup import NUMERIC
 from crmsync.config.tables import Feed
 from crmsync.connector import Checkup, FieldMap
 from crmsync.errors import ConfigError, Unavailable
+from crmsync.model import SCORE_FIELDS
 
 SEEN_SHARE = 0.9
 """Below this share of an object's records, sharing hides some of them from the integration user."""
@@ -87,12 +87,15 @@ def _outputs(schema: Schema, reader: RecordReader) -> Iterator[tuple[bool, str]]
     """Fields of ours that are missing, locked or of the wrong type."""
     object_ = OBJECTS[reader.kind]
     yield from ((PROBLEM, each.sentence) for each in missing_outputs(schema, reader))
-    for name, api in reader.outputs.items():
+    for name, api in reader.score_fields.items():
         known = schema.of(object_).get(api.lower())
         if known and not known.writable:
-            yield PROBLEM, f"{object_}.{api} (the output {name!r}) may not be edited; grant Edit in the permission set"
-        elif known and name in NUMERIC and known.type not in NUMBERS:
-            yield PROBLEM, f"{object_}.{api} (the output {name!r}) must be a number, not {known.type}"
+            yield (
+                PROBLEM,
+                f"{object_}.{api} (the score field {name!r}) may not be edited; grant Edit in the permission set",
+            )
+        elif known and not SCORE_FIELDS[name].length and known.type not in NUMBERS:
+            yield PROBLEM, f"{object_}.{api} (the score field {name!r}) must be a number, not {known.type}"
 
 
 def _stages(org: Org, schema: Schema, reader: RecordReader) -> Iterator[tuple[bool, str]]:
@@ -190,5 +193,5 @@ def _quota(org: Org) -> Iterator[tuple[bool, str]]:
     if not isinstance(daily, dict) or not all(type(daily.get(name)) is int for name in ("Max", "Remaining")):
         return
     used = daily["Max"] - daily["Remaining"]
-    over = used >= org.settings.quota_share * daily["Max"]
+    over = used >= org.settings.api_share * daily["Max"]
     yield over, f"{used:,} of {daily['Max']:,} API requests of the last 24 hours are used"

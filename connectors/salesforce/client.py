@@ -339,7 +339,7 @@ class Org:
 
     def _mind_the_quota(self) -> None:
         """Bulk answers may not say how much is used: what we sent since somebody said so is added."""
-        usage, share = self.usage, self.settings.quota_share
+        usage, share = self.usage, self.settings.api_share
         if usage is None or time.monotonic() - usage.at > USAGE_GOES_STALE:
             return
         used = usage.used + self.calls - usage.calls
@@ -347,7 +347,7 @@ class Org:
             raise Unavailable(
                 CRM,
                 f"{used:,} of the org's {usage.allowed:,} API requests of the last 24 hours are used, "
-                f"and quota_share in [salesforce] leaves the last {1 - share:.0%} to others",
+                f"and api_share in [salesforce] leaves the last {1 - share:.0%} to others",
                 until="the 24-hour window moves on; it frees requests bit by bit",
             )
 

@@ -79,7 +79,7 @@ class SalesforceConnector:
         return {}
 
     def missing_fields(self) -> Sequence[MissingField]:
-        """Mapped fields, outputs and stages that are not there or not shown, as of now."""
+        """Mapped fields, score fields and stages that are not there or not shown, as of now."""
         self._schema.confirm([*OBJECTS.values(), "Account"])
         return missing_fields(self._schema, self._readers)
 
@@ -102,7 +102,7 @@ class SalesforceConnector:
         ]
 
     def create_fields(self) -> Sequence[str]:
-        """Create and show the output fields."""
+        """Create and show the score fields."""
         return list(setup.create_fields(self._org, self._schema, self._readers, self._names))
 
     def close(self) -> None:

@@ -42,7 +42,7 @@ class RecordReader:
     def __init__(self, kind: str, settings: Settings, names: FieldMap) -> None:
         self.kind = kind
         self.fields = FieldMap.spelled(names.fields, kind)
-        self.outputs = FieldMap.spelled(names.outputs, kind)
+        self.score_fields = FieldMap.spelled(names.score_fields, kind)
         self.unread: frozenset[str] = frozenset()
         self.stage_field = settings.stage_field.get("lead" if kind == "lead" else "contact", "")
         self.stages = {value: name for name, value in FieldMap.spelled(names.stages, kind).items()}
@@ -50,7 +50,7 @@ class RecordReader:
 
     def source(self, schema: Schema) -> Source:
         """What to read: only columns that exist, that this user sees, and that every API can read."""
-        wanted = dict.fromkeys((*BASE[self.kind], self.stage_field, *self.fields.values(), *self.outputs.values()))
+        wanted = dict.fromkeys((*BASE[self.kind], self.stage_field, *self.fields.values(), *self.score_fields.values()))
         self._read = readable_paths(schema, OBJECTS[self.kind], filter(None, wanted))
         self.unread = frozenset(name for name, path in self.fields.items() if path not in self._read)
         return Source(OBJECTS[self.kind], OBJECTS[self.kind], tuple(dict.fromkeys(self._read.values())))
@@ -66,7 +66,7 @@ class RecordReader:
             unread=self.unread,
             stage=None if stage is None else self.stages.get(str(stage), str(stage)),
             owner=_text(row, "OwnerId") or None,
-            current=self._named(self.outputs, row),
+            current=self._named(self.score_fields, row),
             name=_text(row, "Name"),
             gone=row.get("IsDeleted") is True,
             merged_into=self._other(self.kind, row, "MasterRecordId"),

@@ -10,7 +10,7 @@ from crmsync.connector import MissingField
 
 
 def missing_fields(schema: Schema, readers: Mapping[str, RecordReader]) -> list[MissingField]:
-    """Every mapped field, output and stage that is not there, each with a sentence for the admin."""
+    """Every mapped field, score field and stage that is not there, each with a sentence for the admin."""
     return [
         each
         for reader in readers.values()
@@ -46,10 +46,10 @@ def missing_input(schema: Schema, reader: RecordReader, name: str, path: str) ->
 def missing_outputs(schema: Schema, reader: RecordReader) -> Iterator[MissingField]:
     """What crmsync is to write its scores into."""
     object_ = OBJECTS[reader.kind]
-    for name, api in reader.outputs.items():
+    for name, api in reader.score_fields.items():
         if schema.of(object_).get(api.lower()) is None:
-            sentence = f"{object_}.{api} (the output {name!r}) is not there or not visible; run: crmsync setup"
-            yield MissingField("output", name, reader.kind, sentence)
+            sentence = f"{object_}.{api} (the score field {name!r}) is not there or not visible; run: crmsync setup"
+            yield MissingField("score_field", name, reader.kind, sentence)
 
 
 def missing_stage(schema: Schema, reader: RecordReader) -> Iterator[MissingField]:

@@ -49,7 +49,7 @@ class Settings(Table):
     """One Salesforce org: where it is, how to log in, and how much of it crmsync may use.
 
     Secrets (`client_secret`, `private_key`, `refresh_token`) belong in the environment or the secrets folder.
-    `quota_share` is the share of the org's rolling 24-hour API requests, all tools together, at which crmsync stops.
+    `api_share` is the share of the org's rolling 24-hour API requests, all tools together, at which crmsync stops.
     More than `bulk_threshold` changes of scores are written by Bulk API 2.0, never those of a stage or an owner; more
     than `bulk_query_threshold` rows are read by it.
     A bulk job is waited for at most `bulk_wait`; one that takes longer runs on, and the next cycle looks again.
@@ -66,7 +66,7 @@ class Settings(Table):
     private_key_file: str = ""
     refresh_token: SecretStr = SecretStr("")
     refresh_token_file: str = ""
-    quota_share: float = Field(default=0.7, gt=0, le=1)
+    api_share: float = Field(default=0.7, gt=0, le=1)
     bulk_threshold: int = Field(default=2000, ge=200)
     bulk_query_threshold: int = Field(default=50_000, ge=2000)
     bulk_wait: Duration = timedelta(minutes=30)

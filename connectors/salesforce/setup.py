@@ -1,4 +1,4 @@
-"""Creating the output fields, the stages and the permission set that shows them, and saying what is left to click."""
+"""Creating the score fields, the stages and the permission set that shows them, and saying what is left to click."""
 
 from __future__ import annotations
 
@@ -14,17 +14,8 @@ from connectors.salesforce.missing_fields import missing_values, value_clicks
 from connectors.salesforce.paging import text_literal
 from connectors.salesforce.schema import NUMBERS, OBJECTS, Schema
 from crmsync.connector import FieldMap
+from crmsync.model import SCORE_FIELDS
 
-LABELS = {
-    "score": "Lead score",
-    "fit": "Fit score",
-    "behavior": "Behavior score",
-    "band": "Score band",
-    "reason": "Score reason",
-    "stage": "Lifecycle stage",
-}
-NUMERIC = ("score", "fit", "behavior")
-TEXT_LENGTHS = {"band": 80, "reason": 255}
 LABEL = "crmsync"
 DESCRIPTION = "Written by crmsync; do not edit."
 OUR_STAGE = "Crmsync_Stage__c"
@@ -33,7 +24,7 @@ OUR_STAGE = "Crmsync_Stage__c"
 
 @dataclass(frozen=True)
 class WantedField:
-    """An output field that an object should have."""
+    """A score field, or the field of the stage, that an object should have."""
 
     object: str
     api: str
@@ -41,13 +32,23 @@ class WantedField:
     stages: tuple[str, ...] = ()
 
     @property
+    def label(self) -> str:
+        """What users see."""
+        return SCORE_FIELDS[self.name].label if self.name in SCORE_FIELDS else "Lifecycle stage"
+
+    @property
+    def is_number(self) -> bool:
+        """Whether it holds numbers."""
+        return self.name in SCORE_FIELDS and not SCORE_FIELDS[self.name].length
+
+    @property
     def metadata(self) -> dict[str, Any]:
         """The field as the Tooling API takes it."""
-        common = {"label": LABELS[self.name], "required": False, "description": DESCRIPTION}
-        if self.name in NUMERIC:
+        common = {"label": self.label, "required": False, "description": DESCRIPTION}
+        if self.is_number:
             return {**common, "type": "Number", "precision": 9, "scale": 0}
-        if self.name in TEXT_LENGTHS:
-            return {**common, "type": "Text", "length": TEXT_LENGTHS[self.name]}
+        if self.name in SCORE_FIELDS:
+            return {**common, "type": "Text", "length": SCORE_FIELDS[self.name].length}
         values = [{"valueName": each, "label": each, "default": False} for each in self.stages]
         set_ = {"restricted": True, "valueSetDefinition": {"sorted": False, "value": values}}
         return {**common, "type": "Picklist", "valueSet": set_}
@@ -57,7 +58,7 @@ def wanted_fields(readers: Mapping[str, RecordReader], names: FieldMap) -> list[
     """The fields the config names, of each kind; a stage field only where it is not one of Salesforce's own."""
     found = []
     for kind, reader in readers.items():
-        found += [WantedField(OBJECTS[kind], api, name) for name, api in reader.outputs.items()]
+        found += [WantedField(OBJECTS[kind], api, name) for name, api in reader.score_fields.items()]
         stages = tuple(dict.fromkeys(FieldMap.spelled(names.stages, kind).values()))
         if stages and reader.stage_field.endswith("__c"):
             found.append(WantedField(OBJECTS[kind], reader.stage_field, "stage", stages))
@@ -171,7 +172,7 @@ def _created(org: Org, schema: Schema, each: WantedField) -> tuple[str, bool]:
     """What to say, and whether the field is there now."""
     known = schema.of(each.object).get(each.api.lower())
     if known:
-        fits = known.type in NUMBERS if each.name in NUMERIC else known.type not in NUMBERS
+        fits = (known.type in NUMBERS) == each.is_number
         return ("found" if fits else f"found, but it is of the type {known.type}; choose another field"), True
     body = {"FullName": f"{each.object}.{each.api}", "Metadata": each.metadata}
     try:
@@ -189,7 +190,7 @@ def _by_hand(each: WantedField) -> str:
     values = f" with the values {', '.join(each.stages)}" if each.stages else ""
     return (
         f"create it in Setup > Object Manager > {each.object} > Fields & Relationships > New: {made}{values}, "
-        f"label '{LABELS[each.name]}', name '{each.api.removesuffix('__c')}'; or let an admin run crmsync setup"
+        f"label '{each.label}', name '{each.api.removesuffix('__c')}'; or let an admin run crmsync setup"
     )
 
 

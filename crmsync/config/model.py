@@ -64,17 +64,17 @@ class Score(Table):
 
 
 class Band(Table):
-    """What it takes to be in a band: `at` points in total, and the gates. It is left below `leave` (or below `at`)."""
+    """What it takes to be in a band: `at` points in total, and the gates. It is left below `drop_below` (or `at`)."""
 
     at: Points | None = None
-    leave: Points | None = None
+    drop_below: Points | None = None
     min_fit: Points | None = None
     min_behavior: Points | None = None
 
     @model_validator(mode="after")
     def _leaves_below(self) -> Band:
-        if self.leave is not None and (self.at is None or self.leave > self.at):
-            raise ValueError("leave is a number of points at or below at")
+        if self.drop_below is not None and (self.at is None or self.drop_below > self.at):
+            raise ValueError("drop_below is a number of points at or below at")
         return self
 
 

@@ -20,7 +20,7 @@ from crmsync.config.conditions import BUILTIN_FIELDS
 from crmsync.config.model import Model
 from crmsync.config.tables import Duration, Table
 from crmsync.connector import FieldMap
-from crmsync.model import KINDS, OUTPUTS
+from crmsync.model import KINDS, SCORE_FIELDS
 
 ENV_PREFIX = "CRMSYNC_"
 
@@ -61,16 +61,16 @@ def _is_cron_field(field: str, span: tuple[int, int]) -> bool:
 class Schedule(Table):
     """When the daemon runs a cycle.
 
-    `deadline` is how long a cycle may go on without any progress before the daemon ends itself, for its supervisor to
-    start it anew. `reconcile` is how often a cycle pulls everything: what a CRM changes without a stamp (formulas, new
-    associations, purges) is only seen then.
+    `stall_timeout` is how long a cycle may go on without any progress before the daemon ends itself, for its supervisor
+    to start it anew. `full_resync` is how often a cycle pulls everything: what a CRM changes without a stamp (formulas,
+    new associations, purges) is only seen then.
     """
 
     every: Duration = timedelta(minutes=15)
     cron: str | None = None
     timezone: str = "UTC"
-    deadline: Duration = timedelta(hours=1)
-    reconcile: Duration = timedelta(days=7)
+    stall_timeout: Duration = timedelta(hours=1)
+    full_resync: Duration = timedelta(days=7)
 
     @field_validator("timezone")
     @classmethod
@@ -154,38 +154,41 @@ class Guard(Table):
 class Write(Table):
     """What is written, and how far crmsync gives way to people.
 
-    `outputs` spells our own fields in each CRM; what is not spelled is not written there. `respect_people` is how long
-    a stage or owner that somebody else changed is left alone. `nobody` names owners (by e-mail address) who stand for
-    nobody, for example the user of an import; queues and inactive users always do. `verify_sample` scores are read back
-    after each run, and every stage and owner. `attempts` is how often a change is tried that the CRM may take later.
+    `fields` maps the score fields to each CRM; what is not mapped is not written there. `manual_override` is how long a
+    stage or owner that somebody else changed is left alone. `unassigned_users` are owners (by e-mail address) who stand
+    for nobody, for example the user of an import; queues and inactive users always do. `verify_sample` scores are read
+    back after each run, and every stage and owner. `attempts` is how often a change is tried that the CRM may take
+    later.
     """
 
-    outputs: dict[str, dict[str, Spelling]] = {}
+    fields: dict[str, dict[str, Spelling]] = {}
     stage: bool = True
     owner: bool = True
-    respect_people: Duration = timedelta(days=14)
-    nobody: list[str] = []
+    manual_override: Duration = timedelta(days=14)
+    unassigned_users: list[str] = []
     verify_sample: int = Field(default=100, ge=0)
     attempts: int = Field(default=5, ge=1)
 
-    @field_validator("outputs")
+    @field_validator("fields")
     @classmethod
-    def _known_outputs(cls, value: dict[str, dict[str, Spelling]]) -> dict[str, dict[str, Spelling]]:
-        if unknown := sorted(set(value) - set(OUTPUTS)):
-            raise ValueError(f"crmsync has no output {', '.join(map(repr, unknown))}; it has {', '.join(OUTPUTS)}")
+    def _known_score_fields(cls, value: dict[str, dict[str, Spelling]]) -> dict[str, dict[str, Spelling]]:
+        if unknown := sorted(set(value) - SCORE_FIELDS.keys()):
+            raise ValueError(
+                f"crmsync has no score field {', '.join(map(repr, unknown))}; it has {', '.join(SCORE_FIELDS)}"
+            )
         return value
 
 
 class Identity(Table):
     """How records become one person.
 
-    Records of one e-mail address are one person, unless more than `most_records` of one CRM share it or it is a shared
-    mailbox (its part before the @ is in `shared_mailboxes`) that more than one record of a CRM carries: those are
-    reported and not written. `precedence` says whose value counts where two CRMs know different ones.
+    Records of one e-mail address are one person, unless more than `shared_address_limit` of one CRM share it or it is a
+    shared mailbox (its part before the @ is in `shared_mailboxes`) that more than one record of a CRM carries: those
+    are reported and not written. `source_of_truth` says whose value counts where two CRMs know different ones.
     """
 
-    precedence: list[str] = ["salesforce", "hubspot"]
-    most_records: int = Field(default=5, ge=1)
+    source_of_truth: list[str] = ["salesforce", "hubspot"]
+    shared_address_limit: int = Field(default=5, ge=1)
     shared_mailboxes: list[str] = ["info", "sales", "office", "contact", "admin", "support", "hello", "team", "mail"]
 
 
@@ -236,7 +239,7 @@ class Config(Model, BaseSettings):
         crms = sorted(connectors())
         spelled: list[tuple[str, Mapping[str, Any]]] = [
             *((f"[fields] {name}", value) for name, value in self.fields.items()),
-            *((f"[write.outputs] {name}", value) for name, value in self.write.outputs.items()),
+            *((f"[write.fields] {name}", value) for name, value in self.write.fields.items()),
             *((f"[[stage]] {stage.name}", stage.values) for stage in self.stage),
         ]
         for where, value in spelled:
@@ -262,11 +265,11 @@ class Config(Model, BaseSettings):
         for route in self.route:
             if route.pool not in pools:
                 yield f"[[route]]: there is no [[owner_pool]] called {route.pool!r}"
-        nobody = {each.strip().lower() for each in self.write.nobody}
+        nobody = {each.strip().lower() for each in self.write.unassigned_users}
         for pool in self.owner_pool:
             for member in (each for each in pool.members if each.lower() in nobody):
                 yield (
-                    f"[[owner_pool]] {pool.name}: {member} is in [write] nobody too and would never get anybody; "
+                    f"[[owner_pool]] {pool.name}: {member} is in [write] unassigned_users too, and would get nobody; "
                     "take the address out of one of the two"
                 )
 
@@ -286,7 +289,7 @@ class Config(Model, BaseSettings):
         """How the canonical names are spelled in one CRM."""
         return FieldMap(
             fields={name: value[crm] for name, value in self.fields.items() if crm in value},
-            outputs={name: value[crm] for name, value in self.write.outputs.items() if crm in value},
+            score_fields={name: value[crm] for name, value in self.write.fields.items() if crm in value},
             stages={stage.name: stage.values[crm] for stage in self.stage if crm in stage.values},
         )
 

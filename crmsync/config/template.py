@@ -83,7 +83,7 @@ def _without_crm(text: str, crm: str) -> str:
     text = replace_keys(_without_table(text, crm), {BOTH_CRMS: ""})
     text = re.sub(rf'\[\[stage\]\]\nname = "\w+"\nvalues = \{{ {crm} = {_VALUE} \}}\n\n', "", text)
     text = re.sub(rf"\b{crm} = {_VALUE}, |, {crm} = {_VALUE}", "", text)
-    return re.sub(rf'(precedence = .*?)(?:"{crm}", |, "{crm}")', r"\1", text)
+    return re.sub(rf'(source_of_truth = .*?)(?:"{crm}", |, "{crm}")', r"\1", text)
 
 
 def _without_table(text: str, crm: str) -> str:

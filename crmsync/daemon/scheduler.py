@@ -129,7 +129,7 @@ def run_scheduled(work_now: Callable[[], Work], watch: Watch) -> Result | None:
     try:
         work = work_now()
         full = is_full_resync_due(work)
-        result = run_cycle(work, "reconcile" if full else "run", full=full)
+        result = run_cycle(work, "full_resync" if full else "run", full=full)
     except (Cancelled, LostLock) as error:
         logger.info("cycle_stopped", why=str(error))
     except Exception as error:
@@ -148,7 +148,7 @@ def is_full_resync_due(work: Work) -> bool:
     """Whether it is time to pull everything again, or a pull of everything was cut off."""
     with work.store.read() as reading:
         last = journal.last_full_pull(reading, work.now_ms)
-    every = int(work.config.schedule.reconcile.total_seconds() * 1000)
+    every = int(work.config.schedule.full_resync.total_seconds() * 1000)
     return last is not None and work.now_ms - last >= every
 
 
@@ -276,7 +276,7 @@ def run_daemon(
                 run_scheduled(work_now, watch)
 
     scheduler = scheduler_of(config.schedule, act, datetime.now(UTC))
-    deadline = config.schedule.deadline.total_seconds()
+    deadline = config.schedule.stall_timeout.total_seconds()
     with ExitStack() as listening:
         for each in receivers:
             listening.enter_context(each.receiving(wake_scheduler(scheduler, act)))

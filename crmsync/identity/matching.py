@@ -49,25 +49,27 @@ def identity_keys(contact: Contact) -> set[str]:
     return records | {f"{MAIL}{normal_email(address)}" for address in contact.emails if "@" in address}
 
 
-def ambiguous_mails(contacts: Sequence[Identified], most_records: int, shared_mailboxes: Iterable[str]) -> set[str]:
+def ambiguous_mails(
+    contacts: Sequence[Identified], shared_address_limit: int, shared_mailboxes: Iterable[str]
+) -> set[str]:
     """The address marks that cannot say who somebody is (see `config.Identity`)."""
     shared = set(shared_mailboxes)
     counts = Counter((mark, each.crm) for each in contacts for mark in each.counted if mark.startswith(MAIL))
     return {
         mark
         for (mark, _crm), count in counts.items()
-        if count > (1 if mark[len(MAIL) :].partition("@")[0] in shared else most_records)
+        if count > (1 if mark[len(MAIL) :].partition("@")[0] in shared else shared_address_limit)
     }
 
 
 def match_people(
-    contacts: Sequence[Identified], most_records: int, shared_mailboxes: Iterable[str]
+    contacts: Sequence[Identified], shared_address_limit: int, shared_mailboxes: Iterable[str]
 ) -> tuple[dict[int, int], set[int]]:
     """Each contact's person (the lowest row id of those joined), and the contacts that cannot be told apart.
 
     A contact whose addresses are all ambiguous is not given a person.
     """
-    doubtful = ambiguous_mails(contacts, most_records, shared_mailboxes)
+    doubtful = ambiguous_mails(contacts, shared_address_limit, shared_mailboxes)
     unclear = {
         each.id
         for each in contacts

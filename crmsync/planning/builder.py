@@ -83,7 +83,7 @@ class Scored(NamedTuple):
     person: int
     total: int
     band: str
-    outputs: Mapping[str, Scalar]
+    score_fields: Mapping[str, Scalar]
     because: str
     edited: Collection[int]
     is_new: bool
@@ -135,7 +135,7 @@ class PlanBuilder:
     @property
     def override_ms(self) -> int:
         """For how long a user's change is respected (milliseconds)."""
-        return int(self.work.config.write.respect_people.total_seconds() * 1000)
+        return int(self.work.config.write.manual_override.total_seconds() * 1000)
 
     def is_overridden(self, held: Holding) -> bool:
         """Whether a user's own choice of the owner still holds."""
@@ -145,7 +145,7 @@ class PlanBuilder:
     def _decide(self, held: Holding, person: Scored, owner: str | None) -> str:
         settings, crm = self.work.config.write, held.ref.crm
         wanted = WantedValues(
-            person.outputs,
+            person.score_fields,
             self.stage_of.get(person.band) if settings.stage else None,
             owner if settings.owner else None,
             person.because,
@@ -234,7 +234,9 @@ def _prepare(work: Work, tx: Connection, setting: Setting) -> Mapping[int, str]:
     """Who is who, whom time makes due, and the owners that an interrupted run had chosen (by contact)."""
     identity = work.config.identity
     resolver = partial(
-        matching.match_people, most_records=identity.most_records, shared_mailboxes=identity.shared_mailboxes
+        matching.match_people,
+        shared_address_limit=identity.shared_address_limit,
+        shared_mailboxes=identity.shared_mailboxes,
     )
     promised = journal.take_unsent(tx, setting.crms)
     adopted = journal.adopted_configs(tx)
@@ -393,7 +395,7 @@ def _scored_people(
     for start in range(0, len(wanted), PEOPLE_AT_ONCE):
         some = wanted[start : start + PEOPLE_AT_ONCE].tolist()
         columns = score_inputs.read_columns(
-            tx, some, sorted(config.fields), config.identity.precedence, facts, keep=True
+            tx, some, sorted(config.fields), config.identity.source_of_truth, facts, keep=True
         )
         before = known_scores(tx, some)
         previous = [before[each].band if each in before else None for each in some]
@@ -454,7 +456,7 @@ def _with_records(
         records.setdefault(held.person, []).append(held)
     for row, person_id, because in zip(rows, people, why, strict=True):
         band = _band(bands, scores.band[row])
-        outputs: dict[str, Scalar] = {
+        score_fields: dict[str, Scalar] = {
             "score": _points(scores.total[row]),
             "fit": _points(scores.fit[row]),
             "behavior": _points(scores.behavior[row]),
@@ -462,7 +464,7 @@ def _with_records(
             "reason": because,
         }
         total, is_new = int(scores.total[row]), person_id not in before
-        yield Scored(person_id, total, band, outputs, because, edited, is_new), records.get(person_id, [])
+        yield Scored(person_id, total, band, score_fields, because, edited, is_new), records.get(person_id, [])
 
 
 def _band(bands: Sequence[str], number: Any) -> str:

@@ -21,7 +21,7 @@ PEOPLES_FIELDS = ("stage", "owner")
 class WantedValues(NamedTuple):
     """What a record should hold. `None` for a stage or owner means: whatever is there."""
 
-    outputs: Mapping[str, Scalar | None]
+    score_fields: Mapping[str, Scalar | None]
     stage: str | None
     owner: str | None
     because: str
@@ -58,9 +58,11 @@ def decide_change(
     Score fields are ours. A stage only moves forward along `ladder`, and neither it nor the owner is touched while a
     user's own change holds: for `override` milliseconds from when it was noticed (`now` is in milliseconds).
     """
-    writable = FieldMap.spelled(names.outputs, held.ref.kind)
+    writable = FieldMap.spelled(names.score_fields, held.ref.kind)
     after: dict[str, Scalar | None] = {
-        name: value for name, value in wanted.outputs.items() if name in writable and held.current.get(name) != value
+        name: value
+        for name, value in wanted.score_fields.items()
+        if name in writable and held.current.get(name) != value
     }
     leases = {name: lease for name, lease in held.leases.items() if now < noticed_at(lease) + override}
     protected: list[str] = []

@@ -101,7 +101,7 @@ def _with_names(text: str, records: Sequence[Any]) -> str:
 def _document(
     config: Config, connection: Connection, person_id: int, now: datetime, typed: Callable[[str], str]
 ) -> dict[str, Any]:
-    columns = score_inputs.read_columns(connection, [person_id], sorted(config.fields), config.identity.precedence)
+    columns = score_inputs.read_columns(connection, [person_id], sorted(config.fields), config.identity.source_of_truth)
     before = stored_score(connection, person_id)
     scores = score(config, columns, now, config.zone, [before.band if before else None])
     records = records_of(connection, person_id)
@@ -124,7 +124,7 @@ def _document(
         "owners": _owners(connection, live),
         "owner_why": _with_names(before.owner_why, records) if before else "",
         "waiting": before.waiting if before else "",
-        "overrides": list(_overrides(live, names, config.write.respect_people, now)),
+        "overrides": list(_overrides(live, names, config.write.manual_override, now)),
         "records": told,
         "written": _written(before),
         "history": [_past(each) for each in past_changes(connection, [each.id for each in records], HISTORY)],
@@ -137,7 +137,7 @@ def _band_why(config: Config, scores: Scores, alone: Scores) -> str:
     if band <= without:
         return ""
     kept = config.bands[names[band]]
-    bottom = "" if kept.leave is None else f" until the score falls below {kept.leave:g}"
+    bottom = "" if kept.drop_below is None else f" until the score falls below {kept.drop_below:g}"
     needed = "" if kept.at is None else f", which takes {kept.at:g} points to come to"
     return f"Stays in {names[band]}{needed}, from before{bottom}; by these points alone it would be {names[without]}"
 
@@ -204,7 +204,7 @@ def _delivery(config: Config, row: Any, said: Mapping[str, Any], pending: Delive
     if row.parked:
         return "on_hold"
     wanted = {"score": said["total"], "band": said["band"] or "", "fit": said["fit"], "behavior": said["behavior"]}
-    mapped = FieldMap.spelled(config.field_map(row.crm).outputs, row.kind)
+    mapped = FieldMap.spelled(config.field_map(row.crm).score_fields, row.kind)
     holds = orjson.loads(row.current)
     return "written" if all(holds.get(name, "") == wanted[name] for name in wanted if name in mapped) else "differs"
 
@@ -248,7 +248,7 @@ def hottest_people(config: Config, connection: Connection, now: datetime, most: 
     """The people with the most points in the highest bands, each with the reasons in one line."""
     hot = find_hottest(connection, config.band_names(), most)
     people = sorted(each.person for each in hot)
-    columns = score_inputs.read_columns(connection, people, sorted(config.fields), config.identity.precedence)
+    columns = score_inputs.read_columns(connection, people, sorted(config.fields), config.identity.source_of_truth)
     bands = {each.person: each.band for each in hot}
     scores = score(config, columns, now, config.zone, [bands[each] for each in people])
     why = dict(zip(people, summarize_many(config, scores, range(len(people))), strict=True))

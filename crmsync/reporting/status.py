@@ -209,7 +209,7 @@ def _due_by(schedule: Schedule, since: datetime) -> datetime:
     trigger, due = trigger_of(schedule), since
     for _tick in range(2):
         due = trigger.get_next_fire_time(due, due) or due
-    return (due + schedule.deadline).astimezone(UTC)
+    return (due + schedule.stall_timeout).astimezone(UTC)
 
 
 def is_good_for(crm: str, run: PastRun) -> bool:

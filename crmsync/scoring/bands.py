@@ -24,14 +24,16 @@ def band_of(
     """The band of each person, and the one that the total alone would give.
 
     A person is in the highest band whose conditions, and those of every band below it, hold. Who was in a band before
-    (`previous`) stays in it down to its `leave`.
+    (`previous`) stays in it down to its `drop_below`.
     """
     climbing = np.ones(len(total), dtype=bool)
     alone = climbing.copy()
     band = np.zeros(len(total), dtype=np.int8)
     reach = band.copy()
     for number, each in enumerate(list(bands.values())[1:], start=1):
-        needed = np.where(previous >= number, _cut(each.at if each.leave is None else each.leave), _cut(each.at))
+        needed = np.where(
+            previous >= number, _cut(each.at if each.drop_below is None else each.drop_below), _cut(each.at)
+        )
         alone &= total >= needed
         climbing &= (total >= needed) & (fit >= _cut(each.min_fit)) & (behavior >= _cut(each.min_behavior))
         band += climbing

@@ -14,7 +14,7 @@ from crmsync.store.records import drop_score_inputs, ids_by_ref, mark_dirty
 from crmsync.store.schema import OPEN, PARKED, WAKING, change, contact, model, note, past_field, pointer, run, writer
 from crmsync.store.sql import IN_LIST, dump_json, in_chunks, upsert
 
-FULL_RUNS = ("backfill", "reconcile")
+FULL_RUNS = ("backfill", "full_resync")
 """The commands of runs that pull everything."""
 
 PLANNED, SENT = "planned", "sent"

@@ -97,7 +97,7 @@ contact = Table(
     Column("grouped", Text, nullable=False, server_default=""),
     Column("stage", Text),
     Column("owner", Text),
-    Column("current", Text, nullable=False, server_default="{}"),  # our outputs as the CRM has them
+    Column("current", Text, nullable=False, server_default="{}"),  # our score fields as the CRM has them
     Column("base", Text, nullable=False, server_default="{}"),  # what we last wrote, stage and owner too
     Column("leases", Text, nullable=False, server_default="{}"),  # field → when a person's change was noticed
     Column("parked", Text, nullable=False, server_default=""),  # the change the CRM will not take, and why

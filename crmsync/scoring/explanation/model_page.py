@@ -113,7 +113,7 @@ def _bands(bands: Mapping[str, Band]) -> Iterator[Said]:
 def _band(band: Band) -> str:
     needs = (("total", band.at), ("fit", band.min_fit), ("behavior", band.min_behavior))
     parts = [f"{axis} of {points:.15g} or more" for axis, points in needs if points is not None]
-    leave = [] if band.leave is None else [f"left under {band.leave:.15g}"]
+    leave = [] if band.drop_below is None else [f"left under {band.drop_below:.15g}"]
     return "; ".join([" and ".join(parts), *leave])
 
 
