@@ -113,7 +113,7 @@ bands = 3
             "owner_pool → no. 1 → members: ann@a.example stands twice in this pool; name everybody once",
         ),
         (
-            '[write]\nnobody = ["Ann@a.example"]\n[[owner_pool]]\nname = "x"\nmembers = ["ann@a.example"]',
+            '[write]\nunassigned_users = ["Ann@a.example"]\n[[owner_pool]]\nname = "x"\nmembers = ["ann@a.example"]',
             "[[owner_pool]] x: ann@a.example is in [write] unassigned_users too and would never get anybody",
         ),
         ('[schedule]\ntimezone = "Mars"', "'Mars' is not a time zone"),
@@ -189,7 +189,7 @@ def test_the_environment_wins_over_the_folder_which_wins_over_the_file(write, tm
     folder.mkdir()
     (folder / "CRMSYNC_HUBSPOT__TOKEN").write_text("of-the-folder\n")
     (folder / "CRMSYNC_HUBSPOT__SEARCHES_PER_SECOND").write_text("3")
-    path = write('secrets = "secrets"\n' + GOOD.replace("[hubspot]", "[hubspot]\nsearches = 2\nin_flight = 2"))
+    path = write('secrets = "secrets"\n' + GOOD.replace("[hubspot]", "[hubspot]\nsearches_per_second = 2\nconcurrency = 2"))
     assert load(path).hubspot.token.get_secret_value() == "of-the-folder"
     assert (load(path).hubspot.searches_per_second, load(path).hubspot.concurrency) == (3, 2)
     monkeypatch.setenv("CRMSYNC_HUBSPOT__TOKEN", "of-the-environment")
