@@ -33,13 +33,13 @@ bench: .venv/test
 	$(BIN)/python benchmarks/salesforce.py
 
 sweep: .venv/test
-	CRMSYNC_SWEEP=$(or $(CASES),all) SEED=$(SEED) $(BIN)/pytest -q -n 2 tests/test_kill.py
+	CRMSYNC_SWEEP=$(or $(CASES),all) SEED=$(SEED) $(BIN)/pytest -q -n 2 tests/core/test_kill.py
 
 soak: .venv/test
-	SEED=$(SEED) MINUTES=$(MINUTES) $(BIN)/pytest -q -s -p no:randomly tests/soak.py
+	SEED=$(SEED) MINUTES=$(MINUTES) $(BIN)/pytest -q -s -p no:randomly tests/support/soak.py
 
 answers: .venv/test .venv-answers/bin/st
-	ANSWERS=$(EXAMPLES) $(BIN)/pytest -q -n 2 --timeout 7200 tests/test_answers.py
+	ANSWERS=$(EXAMPLES) $(BIN)/pytest -q -n 2 --timeout 7200 tests/core/test_answers.py
 	$(BIN)/python benchmarks/answers.py .venv-answers/bin/st --examples $(EXAMPLES)
 
 mutants: .venv-mutants/ready

@@ -13,7 +13,7 @@ import requests
 
 from connectors.sandbox.server import serve
 
-SPECIFICATION = Path(__file__).parent.parent / "tests" / "hubspot_2026_09.json"
+SPECIFICATION = Path(__file__).parent.parent / "tests" / "support" / "hubspot_2026_09.json"
 CHECKS = "not_a_server_error,response_schema_conformance,content_type_conformance,status_code_conformance"
 
 

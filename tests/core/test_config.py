@@ -1,0 +1,531 @@
+"""The config: every mistake in plain words, at its line, all at once, and never a secret."""
+
+import os
+import tomllib
+from pathlib import Path
+
+import pytest
+
+from crmsync.config import config_class, config_of, load, template, unused_variables
+from crmsync.config.settings import Schedule
+from crmsync.errors import ConfigError
+from tests.support.make import MODEL, config
+
+CANARY = "canary-3f9d1c7e55"
+GOOD = """
+[hubspot]
+[bands]
+cold = 0
+mql = 50
+[[fit]]
+name = "VP"
+points = 20
+when = { field = "title", seniority = "vp" }
+[fields]
+title = { hubspot = "jobtitle" }
+"""
+
+
+@pytest.fixture(autouse=True)
+def _no_settings_around(monkeypatch):
+    for name in [name for name in os.environ if name.startswith("CRMSYNC_")]:
+        monkeypatch.delenv(name)
+
+
+@pytest.fixture
+def write(tmp_path):
+    def written(text):
+        path = tmp_path / "crmsync.toml"
+        path.write_text(text, encoding="utf-8")
+        return path
+
+    return written
+
+
+def problems(path):
+    with pytest.raises(ConfigError) as caught:
+        load(path)
+    return list(caught.value.problems)
+
+
+def told(path):
+    """The problems without the path of the file."""
+    return [each.replace(f"{path}, ", "").replace(f"{path}: ", "") for each in problems(path)]
+
+
+def test_a_good_file_is_read(write):
+    config = load(write(GOOD))
+    assert list(config.crms) == ["hubspot"]
+    assert config.fit[0].points == 20
+
+
+def test_every_mistake_is_told_at_once_in_the_order_of_the_lines(write):
+    path = write("""log = "loud"
+[state]
+ur = "x"
+[schedule]
+every = "15x"
+[hubspot]
+searches_per_second = "many"
+[[hubspot.activities]]
+source = "meetings"
+[fields]
+title = { hubspot = 3 }
+[bands]
+warm = "x"
+[[fit]]
+name = "A"
+point = 3
+when = { field = "title", contans = "x" }
+[[behavior]]
+name = "B"
+points = 3
+on = "x"
+decay = { half_life = "3h" }
+[guard]
+bands = 3
+""")
+    assert told(path) == [
+        "line 1: log: it should be 'console' or 'json'",
+        "line 3: state → ur: is not a key crmsync knows; did you mean 'url'?",
+        'line 5: schedule → every: write a whole number and a unit, for example "15m", "36h", "30d" or "2w"',
+        "line 7: hubspot → searches_per_second: write a whole number",
+        "line 8: hubspot → activities → no. 1 → kind: is missing",
+        'line 11: fields → title → hubspot: write a table, for example { … } or write a text in quotes, for example "…"',  # noqa: E501
+        "line 13: bands → warm: write a table, for example { … }",
+        "line 14: fit → no. 1 → points: is missing",
+        "line 16: fit → no. 1 → point: is not a key crmsync knows; did you mean 'points'?",
+        "line 17: fit → no. 1 → when → contans: is not a key crmsync knows; did you mean 'contains'?",
+        'line 22: behavior → no. 1 → decay → half_life: ages are whole days here; write for example "30d" or "2w"',
+        "line 24: guard → bands: it should be less than or equal to 1",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("text", "sentence"),
+    [
+        ('[bands]\ncold = 0\n[[route]]\nbands = ["hot"]\npool = "x"', "[[route]]: there is no band 'hot'"),
+        ('[bands]\ncold = 0\n[[route]]\nbands = ["cold"]\npool = "x"', "there is no [[owner_pool]] called 'x'"),
+        ('[[owner_pool]]\nname = "x"\nmembers = ["Ann"]', "'Ann': name people by their e-mail address"),
+        ('[[owner_pool]]\nname = "x"\nmembers = []', "the list is empty; name at least one"),
+        (
+            '[[owner_pool]]\nname = "x"\nmembers = ["ann@a.example", "bob@a.example", " Ann@A.example"]',
+            "owner_pool → no. 1 → members: ann@a.example stands twice in this pool; name everybody once",
+        ),
+        (
+            '[write]\nunassigned_users = ["Ann@a.example"]\n[[owner_pool]]\nname = "x"\nmembers = ["ann@a.example"]',
+            "[[owner_pool]] x: ann@a.example is in [write] unassigned_users too and would never get anybody",
+        ),
+        ('[schedule]\ntimezone = "Mars"', "'Mars' is not a time zone"),
+        ('[schedule]\nevery = "1s"', 'at least "10s"'),
+        ('[fields]\ntitle = { pipedrive = "x" }', "there is no CRM called 'pipedrive'"),
+        ('[write.fields]\nscor = { hubspot = "x" }', "crmsync has no score field 'scor'"),
+        ('[hubspot]\nbase_url = "http://evil.example"', "use https://"),
+        ("[hubspot]", "the model has no [bands]"),
+        (
+            '[fields]\ntitle = { hubspot = "x" }\n[[fit]]\nname = "A"\npoints = 1\n'
+            'when = { field = "size", gt = 3 }\n[bands]\ncold = 0',
+            "a rule reads the field 'size', which [fields] does not map",
+        ),
+        ('[[stage]]\nname = "lead"\nband = "hot"\nvalues = {}\n[bands]\ncold = 0', "there is no band 'hot'"),
+        ("not toml", "is not valid TOML"),
+        ("a = 1\na = 2", "is not valid TOML"),
+    ],
+)
+def test_each_mistake_has_a_sentence(write, text, sentence):
+    assert sentence in "\n".join(problems(write(text)))
+
+
+@pytest.mark.parametrize(
+    ("text", "line"),
+    [
+        ('[bands]\ncold = 0\n[fields]\nsize = { hubspot = "x" }\ntitle = { pipedrive = "x" }', 5),
+        ('[bands]\ncold = 0\n[write.fields]\nscore = { pipedrive = "x" }', 4),
+        ('[bands]\ncold = 0\n[[stage]]\nname = "lead"\nband = "hot"\nvalues = {}', 4),
+        ('[[stage]]\nname = "lead"\nvalues = {}\n[[stage]]\nname = "lead"\nvalues = {}', 2),
+        (
+            '[fields]\ntitle = { hubspot = "x" }\n[[fit]]\nname = "Big"\npoints = 1\n'
+            'when = { field = "size", gt = 3 }\n[bands]\ncold = 0',
+            6,
+        ),
+        ('[[fit]]\nname = "Big"\npoints = 1\nsegments = ["x"]\nwhen = { field = "email", exists = true }', 2),
+    ],
+)
+def test_a_mistake_between_tables_has_a_line_too(write, text, line):
+    (said,) = told(write(text))
+    assert said.startswith(f"line {line}: ")
+
+
+@pytest.mark.parametrize("cron", ["*/15 * * * *", "30 6 * * 1-5", "0 0,12 1-7 */2 0", "5 4 * * 7"])
+def test_cron_lines_that_are_taken(cron):
+    assert Schedule(cron=cron).cron == cron
+
+
+@pytest.mark.parametrize(
+    "cron", ["* * * *", "60 * * * *", "* 24 * * *", "* * 0 * *", "* * * 13 *", "x * * * *", "5-1 * * * *"]
+)
+def test_cron_lines_that_are_refused(cron):
+    with pytest.raises(ValueError, match="write minute, hour, day, month and weekday"):
+        Schedule(cron=cron)
+
+
+def test_a_file_that_is_not_there_says_how_to_make_one(tmp_path):
+    with pytest.raises(ConfigError, match="there is no config file") as caught:
+        load(tmp_path / "none.toml")
+    assert caught.value.next_command == "crmsync init"
+
+
+def test_a_file_that_is_not_text(tmp_path):
+    path = tmp_path / "crmsync.toml"
+    path.write_bytes(b"\xff\xfe\x00")
+    assert "UTF-8" in problems(path)[0]
+
+
+# Where values come from
+
+
+def test_the_environment_wins_over_the_folder_which_wins_over_the_file(write, tmp_path, monkeypatch):
+    folder = tmp_path / "secrets"
+    folder.mkdir()
+    (folder / "CRMSYNC_HUBSPOT__TOKEN").write_text("of-the-folder\n")
+    (folder / "CRMSYNC_HUBSPOT__SEARCHES_PER_SECOND").write_text("3")
+    path = write(
+        'secrets = "secrets"\n' + GOOD.replace("[hubspot]", "[hubspot]\nsearches_per_second = 2\nconcurrency = 2")
+    )
+    assert load(path).hubspot.token.get_secret_value() == "of-the-folder"
+    assert (load(path).hubspot.searches_per_second, load(path).hubspot.concurrency) == (3, 2)
+    monkeypatch.setenv("CRMSYNC_HUBSPOT__TOKEN", "of-the-environment")
+    assert load(path).hubspot.token.get_secret_value() == "of-the-environment"
+
+
+def test_the_folder_of_secrets_may_be_named_in_the_environment(write, tmp_path, monkeypatch):
+    folder = tmp_path / "elsewhere"
+    folder.mkdir()
+    (folder / "CRMSYNC_HUBSPOT__TOKEN").write_text("of-elsewhere")
+    (folder / "unrelated").write_bytes(b"\xff")
+    monkeypatch.setenv("CRMSYNC_SECRETS", str(folder))
+    assert load(write(GOOD)).hubspot.token.get_secret_value() == "of-elsewhere"
+
+
+def test_a_folder_that_cannot_be_read_is_told(write):
+    assert "cannot be read" in problems(write('secrets = "nowhere"\n' + GOOD))[0]
+
+
+def test_the_names_that_others_script_against(write, monkeypatch):
+    names = {
+        "CRMSYNC_HUBSPOT__BASE_URL": "http://127.0.0.1:1",
+        "CRMSYNC_HUBSPOT__TOKEN": CANARY,
+        "CRMSYNC_SALESFORCE__INSTANCE_URL": "http://127.0.0.1:2",
+        "CRMSYNC_SALESFORCE__CLIENT_ID": "id",
+        "CRMSYNC_SALESFORCE__CLIENT_SECRET": CANARY,
+        "CRMSYNC_STATE__URL": "sqlite:////elsewhere/state.db",
+    }
+    for name, value in names.items():
+        monkeypatch.setenv(name, value)
+    config = load(write(GOOD + "[salesforce]\n"))
+    assert config.hubspot.base_url == "http://127.0.0.1:1"
+    assert config.salesforce.instance_url == "http://127.0.0.1:2"
+    assert config.salesforce.client_id == "id"
+    assert config.state.url == "sqlite:////elsewhere/state.db"
+
+
+def test_only_the_file_switches_a_crm_on(write, tmp_path, monkeypatch):
+    (tmp_path / "secrets").mkdir()
+    (tmp_path / "secrets" / "CRMSYNC_SALESFORCE__CLIENT_SECRET").write_text(CANARY)
+    monkeypatch.setenv("CRMSYNC_SALESFORCE__CLIENT_ID", "id")
+    monkeypatch.setenv("CRMSYNC_SALESFORCE__API_VERSION", "of no use")
+    monkeypatch.setenv("CRMSYNC_HUBSPOT__TOKEN", CANARY)
+    config = load(write('secrets = "secrets"\n' + GOOD))
+    assert list(config.crms) == ["hubspot"]
+    assert unused_variables(config) == [
+        f"CRMSYNC_SALESFORCE__{key} is set, but the file has no [salesforce]; it is not used"
+        for key in ("API_VERSION", "CLIENT_ID", "CLIENT_SECRET")
+    ]
+
+
+def test_every_variable_that_is_used_is_not_called_unused(write, monkeypatch):
+    monkeypatch.setenv("CRMSYNC_HUBSPOT__TOKEN", CANARY)
+    monkeypatch.setenv("CRMSYNC_LOG", "json")
+    assert unused_variables(load(write(GOOD))) == []
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("CRMSYNC_WRITE__UNASSIGNED_USERS", "not json"),
+        ("CRMSYNC_WRITE__UNASSIGNED_USERS", "ann@acme.example"),
+        ("CRMSYNC_HUBSPOT__ACTIVITIES", "meetings"),
+        ("CRMSYNC_IDENTITY__SOURCE_OF_TRUTH", "hubspot,salesforce"),
+    ],
+)
+def test_a_variable_that_cannot_be_read_is_named_beside_all_other_mistakes(write, monkeypatch, name, value):
+    monkeypatch.setenv(name, value)
+    said = problems(write(GOOD.replace("points = 20", "points = true")))
+    assert said[0].startswith(f"the environment variable {name}: write a list or a table as JSON, for example ")
+    assert "points" in said[1]
+    assert value not in said[0]
+
+
+@pytest.mark.parametrize(
+    ("name", "sentence"),
+    [
+        ("CRMSYNC_HUBSPOT__TOKENN", "is not a key crmsync knows; did you mean 'token'?"),
+        ("CRMSYNC_HUBSPT__TOKEN", "matches no setting"),
+        ("CRMSYNC_STATE", "names a whole table"),
+        ("CRMSYNC_HUBSPOT", "names a whole table"),
+        ("CRMSYNC_BANDS", "names a whole table"),
+    ],
+)
+def test_variables_that_no_setting_reads_are_refused(write, monkeypatch, name, sentence):
+    monkeypatch.setenv(name, CANARY)
+    said = "\n".join(problems(write(GOOD)))
+    assert sentence in said
+    assert name in said
+    assert CANARY not in said
+
+
+def test_a_misspelt_file_in_the_folder_is_refused(write, tmp_path):
+    (tmp_path / "secrets").mkdir()
+    (tmp_path / "secrets" / "CRMSYNC_HUBSPOT__TOCKEN").write_text(CANARY)
+    (said,) = problems(write('secrets = "secrets"\n' + GOOD))
+    assert "the file CRMSYNC_HUBSPOT__TOCKEN" in said
+    assert CANARY not in said
+
+
+def test_a_wrong_value_from_the_environment_names_its_variable(write, monkeypatch):
+    monkeypatch.setenv("CRMSYNC_HUBSPOT__SEARCHES_PER_SECOND", "many")
+    (said,) = problems(write(GOOD))
+    variable, key = "CRMSYNC_HUBSPOT__SEARCHES_PER_SECOND", "hubspot → searches_per_second"
+    assert said == f"the environment variable {variable}: {key}: write a whole number"
+
+
+def test_paths_are_relative_to_the_file(write, tmp_path):
+    config = load(write(GOOD.replace("[hubspot]", '[hubspot]\n[salesforce]\ninstance_url = "http://127.0.0.1:1"\n'
+                                     'client_id = "x"\nprivate_key_file = "key.pem"')))  # fmt: skip
+    assert config.state.url == f"sqlite:///{tmp_path}/crmsync.db"
+    assert config.salesforce.private_key_file == str(tmp_path / "key.pem")
+
+
+# Secrets
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        f'[hubspot]\ntoken = "{CANARY}"',
+        f'[hubspot]\nclient_secret = "{CANARY}"',
+        f'[hubspot]\nrefresh_token = "{CANARY}"',
+        f'[salesforce]\ninstance_url = "https://a.my.salesforce.com"\nclient_secret = "{CANARY}"',
+        f'[salesforce]\ninstance_url = "https://a.my.salesforce.com"\nprivate_key = "{CANARY}"',
+        f'[state]\nurl = "postgresql://user:{CANARY}@host/db"',
+    ],
+)
+def test_a_secret_in_the_file_is_refused(write, text):
+    said = "\n".join(problems(write(text)))
+    assert "does not belong into this file" in said
+    assert CANARY not in said
+
+
+def test_a_secret_in_the_file_is_blamed_on_the_file_though_the_variable_is_set_too(write, monkeypatch):
+    monkeypatch.setenv("CRMSYNC_HUBSPOT__TOKEN", "another")
+    path = write(f'[bands]\ncold = 0\n[hubspot]\ntoken = "{CANARY}"')
+    (said,) = problems(path)
+    assert said.startswith(f"{path}, line 4: hubspot → token: a secret does not belong into this file")
+
+
+@pytest.mark.parametrize("where", ["file", "environment", "folder"])
+@pytest.mark.parametrize("mistake", ["[schedule]\nevery = 3", "[salesforce]", "[nonsense]", "[hubspot]\nserches = 1"])
+def test_no_message_repeats_a_secret(write, tmp_path, monkeypatch, where, mistake):
+    text = mistake
+    if where == "file":
+        text = f'{text}\nclient_secret = "{CANARY}"\n[hubspot.token]\nx = "{CANARY}"' if "hubspot" not in text else text
+    elif where == "environment":
+        monkeypatch.setenv("CRMSYNC_HUBSPOT__TOKEN", CANARY)
+        monkeypatch.setenv("CRMSYNC_SALESFORCE__CLIENT_SECRET", CANARY)
+    else:
+        (tmp_path / "secrets").mkdir()
+        (tmp_path / "secrets" / "CRMSYNC_HUBSPOT__TOKEN").write_text(CANARY)
+        text = 'secrets = "secrets"\n' + text
+    with pytest.raises(ConfigError) as caught:
+        load(write(text))
+    assert CANARY not in repr(caught.value)
+    assert CANARY not in str(caught.value.__cause__)
+
+
+def test_a_config_does_not_show_its_secrets(write, monkeypatch):
+    monkeypatch.setenv("CRMSYNC_HUBSPOT__TOKEN", CANARY)
+    config = load(write(GOOD))
+    assert CANARY not in repr(config)
+    assert CANARY not in config.model_dump_json()
+
+
+# The example
+
+
+def test_the_example_is_read_as_it_is(write):
+    config = load(write(template.example_config()))
+    assert set(config.crms) == {"hubspot", "salesforce"}
+    assert config.test
+
+
+def test_what_the_example_shows_are_the_defaults(write):
+    config, bare = load(write(template.example_config())), config_class()()
+    assert config.guard == bare.guard
+    assert config.identity == bare.identity
+    assert config.schedule == bare.schedule
+    assert config.state.keep == bare.state.keep
+    assert config.write.model_copy(update={"fields": {}}) == bare.write
+
+
+HUBSPOTS_STAGES = [
+    "subscriber", "lead", "marketingqualifiedlead", "salesqualifiedlead", "opportunity", "customer", "evangelist",
+    "other",
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    "text", [template.example_config(), template.starter_config(), template.starter_config("hubspot")]
+)
+def test_the_stages_of_hubspot_are_named_in_their_order(write, text):
+    config = load(write(text))
+    assert [stage.values["hubspot"] for stage in config.stage] == HUBSPOTS_STAGES
+    assert [stage.name for stage in config.stage if stage.band] == ["mql"]
+
+
+def test_the_file_in_the_root_is_the_example():
+    root = Path(__file__).parents[2] / "config.example.toml"
+    assert root.read_text(encoding="utf-8") == template.example_config()
+
+
+@pytest.mark.parametrize("only", ["hubspot", "salesforce"])
+def test_a_first_config_for_one_crm_is_read(write, only):
+    assert list(load(write(template.starter_config(only))).crms) == [only]
+
+
+def test_a_first_config_has_the_address(write):
+    text = template.starter_config(instance_url="https://globex.my.salesforce.com")
+    assert load(write(text)).salesforce.instance_url == "https://globex.my.salesforce.com"
+    assert tomllib.loads(text)
+
+
+def test_the_schema_for_editors_knows_the_tables():
+    schema = config_class().model_json_schema()
+    assert {"hubspot", "salesforce", "fit", "bands", "schedule"} <= set(schema["properties"])
+
+
+def test_what_a_score_rests_on_and_what_a_plan_rests_on_besides():
+    was = config()
+    zone = config(schedule={"timezone": "America/New_York"})
+    points = config(MODEL.replace("points = 20", "points = 21"))
+    route = config(MODEL.replace('bands = ["mql"]', 'bands = ["mql", "warm"]'))
+    lead = config(test=[{"name": "nobody", "given": {}, "expect": {"total": 0}}])
+    others = (zone, points, route, lead)
+    assert [each.model_hash() != was.model_hash() for each in others] == [True, True, False, False]
+    assert [each.plan_hash() != was.plan_hash() for each in others] == [True, False, True, False]
+
+
+def test_a_mapping_belongs_to_one_crm():
+    was, now = config(), config(MODEL.replace('"jobtitle"', '"title"'))
+    assert was.mapping_hash("hubspot") != now.mapping_hash("hubspot")
+    assert was.mapping_hash("salesforce") == now.mapping_hash("salesforce")
+
+
+ROOT = Path(__file__).parents[2]
+SHIPPED = [ROOT / "config.example.toml", *sorted((ROOT / "examples").glob("*.toml"))]
+
+
+def first_configs():
+    """Every config that a user may begin with, by its name."""
+    yield from (pytest.param(path.read_text(encoding="utf-8"), id=path.name) for path in SHIPPED)
+    yield from (
+        pytest.param(template.starter_config(only), id=f"init {only}") for only in (None, "hubspot", "salesforce")
+    )
+    yield pytest.param(MODEL, id="tests")
+
+
+@pytest.mark.parametrize("text", [*first_configs()])
+@pytest.mark.parametrize("variables", [{}, {"CRMSYNC_WRITE__OWNER": "false", "CRMSYNC_GUARD__SCORES": "0.5"}])
+def test_a_config_that_was_kept_as_text_comes_back_as_it_was(write, monkeypatch, text, variables):
+    for name, value in variables.items():
+        monkeypatch.setenv(name, value)
+    was = load(write(text))
+    monkeypatch.setenv("CRMSYNC_WRITE__OWNER", "true")
+    monkeypatch.setenv("CRMSYNC_GUARD__BANDS", "0.01")
+    now = load(write(GOOD))
+    back = config_of(was.decision_text(), now)
+    assert back.decision_hash() == was.decision_hash()
+    assert back.write == was.write
+    assert back.guard == now.guard  # no decision rests on the limits: those of the file count
+
+
+def test_a_config_that_comes_back_works_with_the_crms_and_the_state_of_now(write, monkeypatch):
+    monkeypatch.setenv("CRMSYNC_HUBSPOT__TOKEN", CANARY)
+    was, now = load(write(template.example_config())), load(write(GOOD))
+    assert CANARY not in was.decision_text()
+    back = config_of(was.decision_text(), now)
+    assert back.crms == now.crms
+    assert (back.state, back.secrets) == (now.state, now.secrets)
+
+
+def test_a_kept_config_of_another_version_is_refused_in_words(write):
+    with pytest.raises(ConfigError, match=r"write → outpts: is not a key crmsync knows.*crmsync plan"):
+        config_of('{"write": {"outpts": {}}}', load(write(GOOD)))
+
+
+def test_what_is_decided_rests_on_more_than_a_score_or_a_plan_alone():
+    was = config()
+    others = {
+        "points": config(MODEL.replace("points = 20", "points = 21")),
+        "zone": config(schedule={"timezone": "America/New_York"}),
+        "field": config(MODEL.replace('"jobtitle"', '"title"')),
+        "stage": config(MODEL.replace('"Working"', '"Working - Contacted"')),
+        "identity": config(identity={"shared_address_limit": 3}),
+        "write": config(write={"owner": False}),
+        "member": config(MODEL.replace("bob@", "eve@")),
+        "route": config(MODEL.replace('bands = ["mql"]', 'bands = ["mql", "warm"]')),
+        "test": config(test=[{"name": "nobody", "given": {}, "expect": {"total": 0}}]),
+        "review": config(review={"most_rules": 3}),
+        "guard": config(guard={"bands": 0.5}),
+        "every": config(schedule={"every": "1h"}),
+        "hubspot": config(hubspot={"searches_per_second": 3}),
+    }
+    same = [name for name, each in others.items() if each.decision_hash() == was.decision_hash()]
+    assert same == ["test", "review", "guard", "every", "hubspot"]
+    assert len(was.decision_hash()) == 12
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        f"postgresql://someone:{CANARY}@db.example/state",
+        f"postgresql://db.example/state?user=someone&password={CANARY}",
+        f"postgresql://db.example/state?pass%77ord={CANARY}",
+        f"postgresql://db.example/state?sslpassword={CANARY}",
+        f"postgresql://db.example/state?passfile=/run/{CANARY}",
+    ],
+)
+def test_a_password_in_the_address_of_the_state_is_refused(write, url):
+    told = problems(write(GOOD + f'[state]\nurl = "{url}"\n'))
+    assert "a password does not belong into this file; set the whole address as CRMSYNC_STATE__URL" in told[0]
+    assert CANARY not in str(told)
+    assert load(write(GOOD + '[state]\nurl = "postgresql://me@db.example/state?sslmode=require"\n'))
+
+
+@pytest.mark.parametrize("depth", [101, 600, 5000])
+@pytest.mark.parametrize("text", ["x = {}{}", "[[fit]]\nwhen = {}{{ field = 'title', exists = true }}{}"])
+def test_a_file_that_is_too_deep_is_told(write, text, depth):
+    begin, end = ("[", "]") if text.startswith("x") else ("{ not = ", " }")
+    assert "inside one another, more than 100 deep" in problems(write(text.format(begin * depth, end * depth)))[0]
+
+
+def test_conditions_may_be_deep(write):
+    rule = "{ field = 'title', contains = 'x' }"
+    for _ in range(95):
+        rule = f"{{ not = {rule} }}"
+    config = load(write(GOOD + f"[[fit]]\nname = 'x'\npoints = 1\nwhen = {rule}\n"))
+    assert config.decision_hash()
+
+
+def test_a_variable_that_is_too_deep_is_told(write, monkeypatch):
+    monkeypatch.setenv("CRMSYNC_HUBSPOT__ACTIVITIES", "[" * 100_000 + "]" * 100_000)
+    assert "write a list or a table as JSON" in problems(write(GOOD))[0]

@@ -1,0 +1,62 @@
+"""A field that a CRM no longer shows is no zero: what was known of it holds, in both CRMs and in the score."""
+
+import threading
+from datetime import timedelta
+
+import pytest
+
+from crmsync.config import connectors, load
+from crmsync.config.template import demo_config
+from crmsync.cycle import run_cycle
+from crmsync.store import schema
+from crmsync.store.cursors import StoredNotes
+from crmsync.work import Work
+from tests.store.test_store import rows, save
+from tests.support.make import contact, store
+
+
+def test_R33_what_was_known_of_a_field_that_is_not_shown_holds(state):
+    save(state, contact(1, fields={"title": "VP", "employees": 10}))
+    save(state, contact(1, fields={"employees": 20}, unread=frozenset({"title"})))
+    assert rows(state, schema.contact)[0]["fields"] == '{"employees":20,"title":"VP"}'
+    save(state, contact(1, fields={"employees": 20}))
+    assert rows(state, schema.contact)[0]["fields"] == '{"employees":20}'
+
+
+@pytest.mark.parametrize(
+    ("crm", "action", "hidden"),
+    [
+        ("hubspot", "hide_property", {"property": "jobtitle"}),
+        ("salesforce", "hide_field", {"object": "Lead", "field": "Title"}),
+    ],
+)
+def test_R33_scores_stay_when_a_crm_hides_a_field(sandbox, now, tmp_path, monkeypatch, crm, action, hidden):
+    state = store(tmp_path)
+    for name, value in (("HUBSPOT__TOKEN", "sandbox-token"), ("SALESFORCE__CLIENT_ID", "sandbox")):
+        monkeypatch.setenv(f"CRMSYNC_{name}", value)
+    monkeypatch.setenv("CRMSYNC_SALESFORCE__CLIENT_SECRET", "sandbox")
+    text = demo_config(sandbox.url, ["a@x.example"]).replace('secrets = "secrets"', "#")
+    (tmp_path / "crmsync.toml").write_text(text, encoding="utf-8")
+    config = load(tmp_path / "crmsync.toml")
+
+    def one_cycle(at, **how):
+        made = connectors()[crm].connect(
+            config.crms[crm], config.field_map(crm), StoredNotes(state, crm), threading.Event()
+        )
+        made.create_fields()
+        result = run_cycle(Work(config, state, {crm: made}, at), **how)
+        made.close()
+        return result
+
+    one_cycle(now)
+    before = totals(state)
+    assert len(set(before.values())) > 5
+    sandbox.do(crm, action, **hidden)
+    again = one_cycle(now + timedelta(minutes=5), full=True)
+    assert totals(state) == before
+    assert again.crms[crm].planned == 0
+    state.close()
+
+
+def totals(state):
+    return {row["id"]: row["total"] for row in rows(state, schema.person)}

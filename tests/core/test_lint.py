@@ -1,0 +1,287 @@
+"""The linter: what it proves from the rules alone, and what it sees once there are people."""
+
+from __future__ import annotations
+
+import re
+from datetime import UTC, date
+from pathlib import Path
+
+import pytest
+
+from crmsync.config import load
+from crmsync.doctor import diagnose
+from crmsync.lint import lint_model, lint_with_data
+from crmsync.model import KINDS
+from crmsync.scoring import columns_of, failed_tests, score
+from tests.support.scoring import EXAMPLES, NOW, behavior_rule, did, example, fit_rule, model, person
+
+TODAY = date(2026, 11, 21)
+
+
+def said(of, level=None, mapped=()):
+    return [each.sentence for each in lint_model(of, KINDS, TODAY, mapped) if level in (None, each.level)]
+
+
+def found(pattern, of, level=None, mapped=()):
+    return [each for each in said(of, level, mapped) if re.search(pattern, each)]
+
+
+@pytest.mark.parametrize(
+    "path", [*sorted(EXAMPLES.glob("*.toml")), Path("config.example.toml")], ids=lambda each: each.name
+)
+def test_the_examples_pass(path):
+    of = load(path if path.is_absolute() else EXAMPLES.parent / path)
+    assert failed_tests(of) == []
+    assert said(of, "error") == []
+    assert diagnose(of, NOW, None)["ok"]
+
+
+def test_the_starter_has_nothing_to_think_about():
+    assert said(example("starter"), mapped=example("starter").fields) == []
+
+
+def worked_example(line):
+    """The points of a guide's example, each activity once: 70 at the most."""
+    return model(
+        fit=[
+            fit_rule(15, "director", field="title", seniority="director"),
+            fit_rule(10, "size", field="employees", gt=200),
+        ],
+        behavior=[
+            behavior_rule("page_viewed", 20, "pricing", max_times=1),
+            behavior_rule("form_submitted", 25, "demo", max_times=1),
+        ],
+        bands={"cold": 0, "mql": line},
+    )
+
+
+def test_a_band_above_everything_possible_is_unreachable():
+    (sentence,) = said(worked_example(75), "error")
+    assert sentence == (
+        'the band "mql" can never be reached: it takes 75 points, '
+        "and the most anybody can have is 70 (fit 25, behavior 45)"
+    )
+    assert said(worked_example(70), "error") == []
+
+
+def test_points_that_exclude_each_other_are_not_added_up():
+    of = model(
+        fit=[
+            fit_rule(30, "small", field="employees", lt=50),
+            fit_rule(40, "large", field="employees", gt=1000),
+            fit_rule(5, "peru", field="country", **{"is": "Peru"}),
+        ],
+        bands={"cold": 0, "mql": 50},
+    )
+    assert found(r"the most anybody can have is 45 ", of, "error")
+
+
+def test_gates_are_reached_or_not_too():
+    of = model(
+        fit=[fit_rule(10, field="employees", gt=5)],
+        behavior=[behavior_rule(cap=30)],
+        bands={"cold": 0, "mql": {"at": 20, "min_fit": 15}, "sql": {"min_behavior": 31}},
+    )
+    assert found("15 points of fit", of, "error")
+    assert found("31 points of behavior", of, "error")
+
+
+def test_weights_and_limits_count_for_what_is_possible():
+    of = worked_example(60).model_copy(update={"weights": model(weights={"fit": 0.5}).weights})
+    assert found("the most anybody can have is 57.5", of, "error")
+    limited = worked_example(60).model_copy(update={"score": model(score={"behavior": {"cap": 20}}).score})
+    assert found("the most anybody can have is 45 ", limited, "error")
+
+
+def test_a_segment_with_bands_of_its_own_is_judged_by_its_own_rules():
+    of = model(
+        fit=[fit_rule(30, field="employees", gt=5)],
+        behavior=[behavior_rule(points=30, max_times=1, segments=["event"])],
+        segment=[{"name": "event", "when": {"field": "source", "is": "Event"}}],
+        bands={"cold": 0, "mql": 50},
+    )
+    assert found("never be reached: it takes 50", of, "error")
+
+
+def test_unlimited_rules_reach_every_band():
+    assert (
+        said(
+            model(behavior=[behavior_rule(), behavior_rule("call_completed", name="b")], bands={"a": 0, "b": 99_999}),
+            "error",
+        )
+        == []
+    )
+
+
+@pytest.mark.parametrize(
+    ("rule", "binds"),
+    [
+        ({"cap": 30, "max_times": 3}, False),
+        ({"cap": 29, "max_times": 3}, True),
+        ({"cap": 30}, True),
+        ({"cap": 80, "max_per_day": 1, "window": "7d"}, False),
+        ({"cap": 79, "max_per_day": 1, "window": "7d"}, True),
+    ],
+)
+def test_a_cap_that_can_never_bind(rule, binds):
+    assert bool(found("never binds", model(behavior=[behavior_rule(**rule)]))) is not binds
+
+
+def test_a_cap_of_a_channel_that_can_never_bind():
+    of = model(channels={"mail": {"cap": 25}}, behavior=[behavior_rule(max_times=2, channel="mail")])
+    assert found('the cap 25 of the channel "mail" never binds: its rules together give 20 at the most', of)
+
+
+def test_a_decay_that_never_begins():
+    of = model(behavior=[behavior_rule(window="10d", decay={"steps": {"15d": 50}})])
+    assert found("leaves its window after 10 days, before it begins to fade", of)
+
+
+def test_ten_weak_signals_must_not_beat_a_strong_one():
+    weak, strong = behavior_rule("email_opened", 2, "open"), behavior_rule("form_submitted", 15, "demo", tier="high")
+    assert found(r'ten times "open" \(20\) is more than "demo" once \(15\)', model(behavior=[weak, strong]))
+    assert not found("ten times", model(behavior=[{**weak, "cap": 10}, strong]))
+    assert not found("ten times", model(behavior=[weak, {**strong, "points": 21}]))
+
+
+def test_weak_signals_only():
+    assert found("weak signals only", model(behavior=[behavior_rule("email_opened")]), "error")
+    assert not found(
+        "weak signals only", model(behavior=[behavior_rule("email_opened")], fit=[fit_rule(field="a", gt=1)])
+    )
+    assert found("everything hangs on one rule", model(behavior=[behavior_rule("form_submitted")]))
+
+
+@pytest.mark.parametrize("name", ["closed_won", "deal_amount", "is_converted", "lifecyclestage", "opportunity_count"])
+def test_a_rule_that_reads_the_outcome(name):
+    assert found("known only after the outcome", model(fit=[fit_rule(field=name, exists=True)]), "warning")
+
+
+def test_a_rule_that_reads_the_stage_of_an_outcome():
+    assert found("known only after", model(fit=[fit_rule(field="stage", **{"is": "customer"})]))
+    assert not found("known only after", model(fit=[fit_rule(field="stage", **{"is": "mql"})]))
+    assert not found("known only after", model(fit=[fit_rule(field="wonderful", exists=True)]))
+
+
+def test_a_rule_that_reads_a_score():
+    assert found("feed on itself", model(fit=[fit_rule(field="crmsync_score", gt=5)]), "error")
+
+
+def test_kinds_no_feed_produces_even_in_golden_leads():
+    of = model(
+        behavior=[behavior_rule("webinar_atended")],
+        test=[{"name": "t", "given": {"activities": [{"kind": "page_seen"}]}, "expect": {"total": 0}}],
+    )
+    assert found('"webinar_atended".*did you mean "webinar_attended"', of, "error")
+    assert found('"page_seen"', of, "error")
+
+
+def test_names_nobody_uses():
+    of = model(
+        channels={"mail": {}}, groups={"g": {}}, lists={"rivals": ["a.example"]}, fit=[fit_rule(field="a", gt=1)]
+    )
+    assert len(found("no rule uses the", of)) == 3
+    assert found("no rule reads the field 'country'", of, "note", ["a", "country"])
+
+
+def test_rules_that_always_count_together():
+    twice = [fit_rule(1, "one", field="a", gt=5), fit_rule(2, "other", field="a", gt=5)]
+    assert found('"one" and "other" always count together', model(fit=twice))
+    apart = [fit_rule(1, "one", field="a", gt=5), fit_rule(2, "other", field="a", gt=6)]
+    assert not found("always count together", model(fit=apart))
+
+
+def test_one_activity_in_two_tiers():
+    rules = [behavior_rule(points=each, name=str(each), tier=tier) for each, tier in ((1, "low"), (9, "high"))]
+    assert found("are of different tiers", model(behavior=rules))
+
+
+def test_a_rule_in_the_shadow_of_another():
+    of = model(
+        groups={"g": {"cap": 10}},
+        behavior=[behavior_rule(points=10, group="g"), behavior_rule("email_opened", 2, "open", group="g")],
+    )
+    assert found('"acted" fills the group "g" alone', of, "note")
+
+
+def segments(*whens):
+    return [{"name": f"s{number}", "when": when} for number, when in enumerate(whens)]
+
+
+def test_segments_that_overlap_and_segments_nobody_reaches():
+    over = segments({"field": "employees", "gt": 100}, {"field": "employees", "gt": 1000})
+    assert found('"s1" is never used: "s0" before it takes everybody', model(segment=over), "error")
+    partly = segments({"field": "employees", "gt": 100}, {"field": "country", "is": "Peru"})
+    assert found('"s0" and "s1" overlap; who is in both is scored as "s0"', model(segment=partly), "warning")
+    apart = segments({"field": "employees", "gt": 100}, {"field": "employees", "lte": 100})
+    assert not found("overlap|never used", model(segment=apart))
+
+
+def test_a_condition_nobody_can_meet():
+    never = {"all": [{"field": "employees", "gt": 200}, {"field": "employees", "lt": 100}]}
+    assert found("nobody can ever meet the condition", model(fit=[{"name": "a", "points": 1, "when": never}]), "error")
+    seldom = {"all": [{"field": "employees", "gt": 200}, {"field": "employees", "lt": 202}]}
+    assert not found("nobody can ever", model(fit=[{"name": "a", "points": 1, "when": seldom}]))
+
+
+def test_signs_that_look_turned_around():
+    assert found("rewards people for turning away", model(behavior=[behavior_rule("email_unsubscribed", 10)]))
+    assert found("did you mean -10", model(inactivity=[{"name": "s", "points": 10, "after": "30d"}]))
+
+
+def test_a_band_that_activity_alone_reaches():
+    of = model(fit=[fit_rule(field="a", gt=1)], behavior=[behavior_rule()], bands={"cold": 0, "mql": 50})
+    assert found("activity alone reaches", of, "note")
+
+
+def test_a_model_without_golden_leads():
+    assert found("no golden leads", model(behavior=[behavior_rule()]), "note")
+
+
+# With data ────────────────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+def with_data(of, people):
+    columns = columns_of(people)
+    return [
+        each.sentence for each in lint_with_data(of, score(of, columns, NOW, UTC), columns, KINDS, int(NOW.timestamp()))
+    ]
+
+
+def test_rules_that_never_fire_and_rules_that_are_twins():
+    of = model(
+        fit=[
+            fit_rule(1, "vp", field="title", contains="vp"),
+            fit_rule(2, "sales", field="department", **{"is": "sales"}),
+            fit_rule(3, "peru", field="country", **{"is": "Peru"}),
+            fit_rule(4, "known", field="title", exists=True),
+        ]
+    )
+    people = [
+        person(title="VP" if number % 3 else "x", department="sales" if number % 3 else "hr") for number in range(60)
+    ]
+    sentences = with_data(of, people)
+    assert '"peru" gave points to none of 60 people' in sentences
+    assert '"known" gave points to everybody, so that it tells nobody apart' in sentences
+    assert any('"vp" and "sales" count for the same people' in each for each in sentences)
+
+
+def test_a_handful_of_people_says_nothing():
+    of = model(fit=[fit_rule(field="country", **{"is": "Peru"})])
+    assert with_data(of, [person(country="Chile")] * 5) == []
+
+
+def test_kinds_in_the_feed_that_are_unknown_or_unread():
+    of = model(behavior=[behavior_rule()])
+    sentences = with_data(
+        of, [person(did("page_viewed"), did("webinar_attended", times=2), did("tiktok_seen", times=3))]
+    )
+    assert '3 activities are of the kind "tiktok_seen", which no feed is known to produce' in sentences
+    assert '2 activities of the kind "webinar_attended" are read by no rule' in sentences
+
+
+def test_a_rule_that_went_silent():
+    of = model(behavior=[behavior_rule(where={"url": {"contains": "pricing"}})])
+    quiet = [person(did("page_viewed", 15, url="/pricing"), did("page_viewed", 1, url="/preise"))]
+    assert '"acted" went silent: the last activity it counts was 15 days ago' in with_data(of, quiet)
+    assert with_data(of, [person(did("page_viewed", 14, url="/pricing"))]) == []

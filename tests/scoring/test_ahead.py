@@ -1,0 +1,286 @@
+"""What is not so yet: forecasts, what reaches the next band, and ranges over unknown fields."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+from itertools import product
+from zoneinfo import ZoneInfo
+
+import numpy as np
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from crmsync.scoring import columns_of, find_next_band, forecast_bands, possible_range, result_of, score, worth_knowing
+from crmsync.scoring.values import take_rows
+from crmsync.scoring.whatif import forecast, ranges, scenarios
+from crmsync.scoring.whatif.candidates import candidate_values
+from crmsync.scoring.whatif.next_band import find_next_bands
+from crmsync.scoring.whatif.ranges import possible_ranges
+from crmsync.scoring.whatif.scenarios import scenarios_of
+from tests.support.scoring import NOW, behavior_rule, did, example, fit_rule, foreseen, model, one, person
+from tests.support.scoring_strategies import ZONES, models, people
+from tests.support.scoring_strategies import columns_of as columns_of_pairs
+
+BERLIN = ZoneInfo("Europe/Berlin")
+quick = settings(max_examples=15, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+
+
+def fading():
+    return model(
+        behavior=[behavior_rule("form_submitted", 60, "demo", decay={"half_life": "30d"}), behavior_rule(name="visit")],
+        bands={"cold": 0, "mql": 45},
+    )
+
+
+def test_a_band_lasts_until_the_second_before_midnight_of_the_day_it_changes():
+    of = fading()
+    got = foreseen(of, did("form_submitted"), zone=BERLIN)
+    change = datetime.fromisoformat(got["until"]["at"])
+    assert got["until"]["said"] == "mql until 3 December 2026 if nothing happens, then cold"
+    assert change == datetime(2026, 12, 4, tzinfo=BERLIN)
+    before, after = change - timedelta(seconds=1), change + timedelta(seconds=1)
+    assert one(of, did("form_submitted"), now=before, zone=BERLIN)["band"] == "mql"
+    assert one(of, did("form_submitted"), now=after, zone=BERLIN)["band"] == "cold"
+
+
+def test_without_decay_nothing_is_foretold():
+    assert foreseen(model(behavior=[behavior_rule()], bands={"cold": 0, "mql": 5}), did("page_viewed"))["until"] is None
+
+
+def test_a_penalty_that_leaves_its_window_brings_a_person_back():
+    of = model(
+        behavior=[behavior_rule(points=10), behavior_rule("email_unsubscribed", -10, "bye", window="30d")],
+        bands={"cold": 0, "mql": 10},
+    )
+    got = foreseen(of, did("page_viewed"), did("email_unsubscribed"))
+    assert got["until"]["said"] == "cold until 21 December 2026 if nothing happens, then mql"
+
+
+def test_who_is_no_longer_disqualified_comes_back():
+    of = model(
+        behavior=[behavior_rule(points=10)],
+        disqualify=[{"name": "bounced", "on": "email_bounced", "window": "30d"}],
+        bands={"cold": 0, "mql": 10},
+    )
+    got = foreseen(of, did("page_viewed"), did("email_bounced", 10))
+    assert got["disqualified"] == "bounced"
+    assert got["until"]["said"] == "cold until 11 December 2026 if nothing happens, then mql"
+
+
+@quick
+@given(models(), people, st.sampled_from(ZONES))
+def test_a_forecast_is_what_scoring_on_that_day_says(model, people, zone):
+    columns = columns_of_pairs(
+        [(fields, [each for each in done if each[0] <= int(NOW.timestamp())]) for fields, done in people]
+    )
+    scores = score(model, columns, NOW, zone)
+    for row, foretold in enumerate(forecast_bands(model, scores, columns, range(len(people)), NOW, zone)):
+        band = model.band_names()[scores.band[row]]
+        if foretold is None:
+            continue
+        alone = take_rows(columns, [row])
+        second = timedelta(seconds=1)
+        on_the_day = score(model, alone, foretold.at, zone, [band])
+        just_before = score(model, alone, foretold.at - second, zone, [band])
+        assert model.band_names()[on_the_day.band[0]] == foretold.band != band
+        assert model.band_names()[just_before.band[0]] == band
+
+
+@quick
+@given(models(), people, st.sampled_from(ZONES))
+def test_a_forecast_found_by_halving_is_the_one_found_day_by_day(model, people, zone):
+    columns = columns_of_pairs(people)
+    scores = score(model, columns, NOW, zone)
+    case = scenarios_of(model, scores, columns, range(len(people)), NOW, zone)
+    everybody = np.arange(len(people))
+    days = {at: (later, band) for at, later, band in forecast._scanned(case, everybody, forecast.HORIZON)}
+    assert {at: (later, band) for at, later, band in forecast._moves(case)} == days
+
+
+@quick
+@given(models(), people, st.sampled_from(ZONES), st.integers(1, 400))
+def test_nothing_changes_before_it_is_due(model, people, zone, permille):
+    columns = columns_of_pairs(people)
+    scores = score(model, columns, NOW, zone)
+    names = [model.band_names()[each] for each in scores.band]
+    again = score(model, columns, NOW, zone, names)
+    for row, due in enumerate(scores.due.tolist()):
+        span = min(due - 1 - int(NOW.timestamp()), 400 * 86_400)
+        later = NOW + timedelta(seconds=span * permille // 400)
+        then = score(model, take_rows(columns, [row]), later, zone, [names[row]])
+        assert result_of(model, then, 0) == result_of(model, again, row)
+        assert net(then, 0) == net(again, row)
+
+
+def net(scores, row):
+    """What each rule and limit gives after its own fading and cap: what is faded to nothing may leave unseen."""
+    found = {}
+    for line, points in zip(scores.lines, scores.points, strict=True):
+        found[line.about] = found.get(line.about, 0) + int(points[row])
+    return {about: points for about, points in found.items() if points}
+
+
+def test_single_rules_that_reach_the_next_band_are_named():
+    of = example("starter")
+    got = foreseen(of, did("page_viewed", url="/pricing"), title="VP")
+    assert got["next"]["said"] == "18 points short of mql: Asked for a demo"
+    almost = foreseen(of, did("page_viewed", 0, url="/pricing"), did("webinar_attended"), title="VP")
+    assert almost["next"]["said"] == "8 points short of mql: Asked for a demo or Attended a webinar"
+
+
+def test_what_is_named_does_reach_the_band():
+    of = example("starter")
+    done = did("page_viewed", 1, url="/pricing"), did("webinar_attended")
+    assert foreseen(of, *done, title="VP")["next"]["points"] == 8
+    assert one(of, *done, did("form_submitted", form="demo"), title="VP")["band"] == "mql"
+
+
+def test_a_rule_that_is_used_up_is_not_named():
+    of = model(
+        behavior=[behavior_rule(points=10, max_times=1), behavior_rule("form_submitted", 10, "form")],
+        bands={"cold": 0, "mql": 20},
+    )
+    assert foreseen(of, did("page_viewed"))["next"]["said"] == "10 points short of mql: form"
+
+
+def test_several_rules_together_when_one_is_not_enough():
+    of = model(
+        behavior=[behavior_rule(points=10, cap=10), behavior_rule("form_submitted", 15, "form", cap=15)],
+        bands={"cold": 0, "mql": 25},
+    )
+    assert foreseen(of)["next"]["said"] == "25 points short of mql: form and acted"
+
+
+def test_a_gate_is_named_when_points_are_not_what_is_missing():
+    of = model(behavior=[behavior_rule(points=50)], bands={"cold": 0, "mql": {"at": 50, "min_fit": 1}})
+    assert foreseen(of, did("page_viewed"))["next"]["said"] == "held below mql by a gate"
+
+
+def test_nobody_is_short_of_more_than_the_highest_band():
+    of = model(behavior=[behavior_rule(points=50)], bands={"cold": 0, "mql": 50})
+    assert foreseen(of, did("page_viewed"))["next"] is None
+
+
+def ranged(of, **fields):
+    columns = columns_of([person(**fields)])
+    return possible_range(of, score(of, columns, NOW, UTC), columns, 0, NOW, UTC)
+
+
+def test_an_unknown_size_leaves_a_range_and_may_change_the_band():
+    of = model(
+        fit=[fit_rule(40, "vip", field="vip", **{"is": True}), fit_rule(15, "size", field="employees", gt=200)],
+        bands={"cold": 0, "mql": 50},
+    )
+    found = ranged(of, vip=True)
+    assert (found.lowest, found.highest, found.bands, found.unknown) == (40, 55, ("cold", "mql"), ("employees",))
+    assert ranged(of, vip=True, employees=10).highest == 40
+
+
+def test_a_range_agrees_with_trying_everything():
+    of = example("points-table")
+    columns = columns_of([person()])
+    totals = [
+        one(of, title=title, employees=employees, industry=industry)["total"]
+        for title, employees, industry in product(
+            ("VP", "Director", "Student", "CEO"), (1, 200, 201, 10_000), ("Technology", "Mining")
+        )
+    ]
+    found = possible_range(of, score(of, columns, NOW, UTC), columns, 0, NOW, UTC)
+    assert (found.lowest, found.highest) == (min(totals), max(totals))
+
+
+@quick
+@given(models(), people, st.sampled_from(ZONES))
+def test_a_range_is_what_trying_everything_gives(model, people, zone):
+    columns = columns_of_pairs(people)
+    scores = score(model, columns, NOW, zone)
+    ranges = possible_ranges(model, scores, columns, range(len(people)), NOW, zone)
+    for row, found in enumerate(ranges):
+        ways = list(product(*(candidate_values(model, name) for name in found.unknown)))
+        if not 1 < len(ways) <= 400:
+            continue
+        copies = take_rows(columns, [row] * len(ways))
+        filled = {name: [way[at] for way in ways] for at, name in enumerate(found.unknown)}
+        band = model.band_names()[scores.band[row]]
+        then = score(model, replace(copies, fields={**copies.fields, **filled}), NOW, zone, [band] * len(ways))
+        bands = tuple(model.band_names()[each] for each in sorted(set(then.band.tolist())))
+        assert (found.lowest, found.highest, found.bands) == (then.total.min() / 100, then.total.max() / 100, bands)
+
+
+def test_a_range_over_too_many_ways_tries_each_field_on_its_own(monkeypatch):
+    of = example("points-table")
+    whole = ranged(of)
+    monkeypatch.setattr(ranges, "MOST_COMBINATIONS", 1)
+    assert ranged(of) == whole
+
+
+@quick
+@given(models(), people, st.sampled_from(ZONES))
+def test_many_people_are_told_what_each_is_told_alone(model, people, zone):
+    columns = columns_of_pairs(people)
+    scores = score(model, columns, NOW, zone)
+    everybody = range(len(people))
+    asked = (model, scores, columns)
+    for what in (find_next_bands, possible_ranges, forecast_bands):
+        together = what(*asked, everybody, NOW, zone)
+        assert together == [what(*asked, [row], NOW, zone)[0] for row in everybody]
+    scenarios.MOST_COPIES, before = 3, scenarios.MOST_COPIES
+    try:
+        assert together == forecast_bands(*asked, everybody, NOW, zone)
+        assert find_next_bands(*asked, everybody, NOW, zone) == [
+            find_next_band(*asked, row, NOW, zone) for row in everybody
+        ]
+    finally:
+        scenarios.MOST_COPIES = before
+
+
+def test_a_meeting_that_is_still_to_come_is_not_counted_as_held():
+    of = model(behavior=[behavior_rule("meeting_held", 30, "meeting", max_times=2)], bands={"cold": 0, "mql": 60})
+    got = foreseen(of, did("meeting_held", -3))
+    assert got["next"]["said"] == "60 points short of mql"
+    assert got["total"] == 0
+
+
+def test_who_keeps_a_band_from_before_is_told_of_the_one_above_it():
+    of = model(behavior=[behavior_rule(points=45)], bands={"cold": 0, "mql": {"at": 50, "drop_below": 40}, "sql": 90})
+    columns = columns_of([person(did("page_viewed"))])
+    scores = score(of, columns, NOW, UTC, ["mql"])
+    found = find_next_band(of, scores, columns, 0, NOW, UTC)
+    assert (found.band, found.any_of) == ("sql", ("acted",))
+    assert possible_range(of, scores, columns, 0, NOW, UTC).bands == ("mql",)
+
+
+def test_a_range_knows_regular_expressions_and_lists():
+    of = model(
+        fit=[
+            fit_rule(5, "regex", field="title", regex=r"(?i)\bsap\b"),
+            fit_rule(7, "list", field="country", in_list="dach"),
+            fit_rule(-3, "mail", field="email", free_mail=True),
+        ],
+        lists={"dach": ["Germany", "Austria"]},
+    )
+    found = ranged(of)
+    assert (found.lowest, found.highest) == (-3, 12)
+
+
+def test_the_fields_worth_knowing_come_first():
+    of = model(
+        fit=[fit_rule(20, "size", field="employees", gt=200), fit_rule(1, "land", field="country", **{"is": "Peru"})],
+        behavior=[behavior_rule(points=40)],
+        bands={"cold": 0, "mql": 50},
+    )
+    everybody = columns_of([person(did("page_viewed")), person(did("page_viewed"), employees=5), person()])
+    found = worth_knowing(of, score(of, everybody, NOW, UTC), everybody, NOW, UTC)
+    assert found == [("employees", 2, 1), ("country", 3, 0)]
+
+
+def test_candidates_stand_on_both_sides_of_every_number():
+    of = model(fit=[fit_rule(1, "a", field="employees", gt=200), fit_rule(2, "b", field="employees", lte=50)])
+    assert candidate_values(of, "employees") == [49, 50, 125, 200, 201]
+
+
+def test_short_of_nothing_without_bands():
+    of = model(behavior=[behavior_rule()])
+    columns = columns_of([person()])
+    assert find_next_band(of, score(of, columns, NOW, UTC), columns, 0, NOW, UTC) is None

@@ -1,0 +1,376 @@
+"""Exactness: windows and days across zones, thresholds, limits, and values that no person would type."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+from zoneinfo import ZoneInfo
+
+import numpy as np
+import pytest
+from pydantic import ValidationError
+
+from crmsync.config.model import Band, Model
+from crmsync.errors import ConfigError
+from crmsync.scoring import columns_of, score, score_people, summarize
+from crmsync.scoring.bands import band_of, grade_of
+from crmsync.scoring.calendar import day_of, local_days, midnight_of
+from crmsync.scoring.wording import truncate
+from tests.support.scoring import NOW, behavior_rule, did, fit_rule, model, one, person, points, total
+
+BERLIN, NEW_YORK, HAVANA = ZoneInfo("Europe/Berlin"), ZoneInfo("America/New_York"), ZoneInfo("America/Havana")
+
+
+def at(text, zone=UTC):
+    return datetime.fromisoformat(text).replace(tzinfo=zone)
+
+
+def event(instant, kind="page_viewed", **attributes):
+    return [{"kind": kind, "at": instant.isoformat(), "attributes": attributes}]
+
+
+@pytest.mark.parametrize("zone", [UTC, BERLIN, NEW_YORK])
+def test_ages_are_midnights_in_the_configured_zone(zone):
+    of = model(behavior=[behavior_rule(window="1d")])
+    late = at("2026-11-19T23:59:59", zone)
+    assert total(of, event(late), now=at("2026-11-20T23:59:59", zone), zone=zone) == 10
+    assert total(of, event(late), now=at("2026-11-21T00:00:00", zone), zone=zone) == 0
+
+
+@pytest.mark.parametrize(("before", "after"), [("2026-03-28", "2026-03-30"), ("2026-10-24", "2026-10-26")])
+def test_a_day_is_a_day_when_the_clocks_are_turned(before, after):
+    of = model(behavior=[behavior_rule(window="1d"), behavior_rule(name="two", points=1, window="2d")])
+    done = event(at(f"{before}T12:00:00", BERLIN))
+    assert total(of, done, now=at(f"{after}T00:00:00", BERLIN), zone=BERLIN) == 1
+
+
+@pytest.mark.parametrize("zone", [UTC, BERLIN, NEW_YORK, HAVANA, ZoneInfo("Asia/Kathmandu"), ZoneInfo("Africa/Cairo")])
+def test_days_agree_with_the_calendar(zone):
+    start = int(datetime(2019, 1, 1, tzinfo=UTC).timestamp())
+    instants = np.arange(start, start + 8 * 366 * 86_400, 40_000, dtype=np.int64)
+    expected = [day_of(datetime.fromtimestamp(int(each), UTC), zone) for each in instants]
+    assert local_days(instants, zone).tolist() == expected
+
+
+@pytest.mark.parametrize("zone", [UTC, BERLIN, HAVANA])
+def test_midnight_is_the_first_second_of_a_day(zone):
+    for number in range(20_500, 20_900):
+        first = midnight_of(number, zone)
+        assert day_of(datetime.fromtimestamp(first, UTC), zone) == number
+        assert day_of(datetime.fromtimestamp(first - 1, UTC), zone) == number - 1
+
+
+def test_what_has_not_happened_yet_does_not_count_until_it_has():
+    of = model(behavior=[behavior_rule("meeting_booked")])
+    done = event(NOW + timedelta(hours=1), "meeting_booked")
+    scores = score(of, columns_of([person(done)]), NOW, UTC)
+    assert int(scores.total[0]) == 0
+    assert int(scores.due[0]) == int((NOW + timedelta(hours=1)).timestamp())
+    assert total(of, done, now=NOW + timedelta(hours=1)) == 10
+
+
+@pytest.mark.parametrize(("points", "band"), [(49.99, "cold"), (50, "mql"), (50.01, "mql")])
+def test_a_line_is_reached_at_its_points(points, band):
+    of = model(fit=[fit_rule(points, field="vip", **{"is": True})], bands={"cold": 0, "mql": 50}, score={"decimals": 2})
+    assert one(of, vip=True)["band"] == band
+
+
+def test_scores_are_rounded_to_the_even_neighbour_with_a_line_of_their_own():
+    for value, expected in ((0.5, 0), (1.5, 2), (2.5, 2), (-0.5, 0), (-1.5, -2), (7.25, 7)):
+        got = one(model(fit=[fit_rule(value, field="vip", **{"is": True})]), vip=True)
+        assert got["total"] == expected
+        assert sum(points(got).values()) == expected
+
+
+def test_a_faded_rule_is_whole_points_unless_decimals_are_asked_for():
+    decay = {"half_life": "30d"}
+    done = did("page_viewed", 10)
+    assert points(one(model(behavior=[behavior_rule(decay=decay)]), done))["acted: faded with age"] == -2
+    fine = model(behavior=[behavior_rule(decay=decay)], score={"decimals": 2})
+    assert points(one(fine, done))["acted: faded with age"] == -2.06
+
+
+@pytest.mark.parametrize(("kept", "expected"), [(50, 5), (0, 0)])
+def test_one_step_of_fading_holds_for_every_later_age(kept, expected):
+    of = model(behavior=[behavior_rule(decay={"steps": {"15d": kept}})])
+    assert [total(of, did("page_viewed", age)) for age in (14, 15, 16, 400)] == [10, expected, expected, expected]
+
+
+def test_limits_of_a_rule_take_the_newest():
+    of = model(behavior=[behavior_rule(points=16, decay={"half_life": "10d"}, max_times=2)])
+    assert total(of, did("page_viewed", 0), did("page_viewed", 10), did("page_viewed", 20)) == 24
+
+
+def test_a_week_is_monday_to_sunday_and_a_month_a_calendar_month():
+    days_of = ("2026-11-08", "2026-11-09", "2026-11-15", "2026-10-31", "2026-10-30")
+    done = [event(at(f"{day}T12:00:00")) for day in days_of]
+    assert total(model(behavior=[behavior_rule(max_per_week=1)]), *done) == 30
+    assert total(model(behavior=[behavior_rule(max_per_month=1)]), *done) == 20
+
+
+def test_clamps_and_caps_are_lines():
+    of = model(
+        fit=[fit_rule(80, field="vip", **{"is": True})],
+        behavior=[behavior_rule(points=30, cap=50), behavior_rule("email_opened", -5, "bad", cap=-10)],
+        score={"fit": {"cap": 60}, "total": {"cap": 100}},
+    )
+    got = one(of, did("page_viewed", times=2), did("email_opened", times=3), vip=True)
+    assert got["total"] == 100
+    assert points(got) == {
+        "fit": 80,
+        "Limit of fit": -20,
+        "acted": 60,
+        "acted: at most 50": -10,
+        "bad": -15,
+        "bad: at most -10": 5,
+    }
+
+
+HOSTILE = [float("nan"), float("inf"), 1e308, -1e308, -0.0, "250", 10**400, 10**16]
+
+
+@pytest.mark.parametrize("value", HOSTILE, ids=[str(each)[:10] for each in HOSTILE])
+def test_an_unbelievable_number_is_unknown_with_a_warning(value):
+    of = model(
+        fit=[
+            fit_rule(1, "less", field="employees", lt=1_000),
+            fit_rule(2, "more", field="employees", gte=0),
+            fit_rule(4, "not", **{"not": {"field": "employees", "gt": 10}}),
+        ]
+    )
+    scores = score(of, columns_of([person(employees=value), person(employees=50)]), NOW, UTC)
+    assert scores.total.tolist() == [0, 300]
+    (warning,) = scores.warnings if isinstance(value, float) or value != "250" else scores.warnings[:1]
+    assert warning.startswith("employees: 1 person has a value that ")
+
+
+@pytest.mark.parametrize("value", ["x" * 200_000, "VP \ud800", "", "   ", 7, True])
+def test_an_unbelievable_text_is_unknown(value):
+    of = model(
+        fit=[
+            fit_rule(1, field="title", contains="x"),
+            fit_rule(2, "not", **{"not": {"field": "title", "contains": "z"}}),
+        ]
+    )
+    scores = score(of, columns_of([person(title=value)]), NOW, UTC)
+    assert scores.total.tolist() == [0]
+    assert bool(scores.warnings) == (value not in ("", "   "))
+
+
+def test_each_person_is_told_what_of_theirs_counts_as_unknown():
+    of = model(
+        fit=[fit_rule(1, "size", field="employees", gt=5), fit_rule(2, "vp", field="title", contains="vp")],
+        behavior=[behavior_rule(where={"seconds": {"gte": 60}}), behavior_rule("x", name="x", where={"url": "/"})],
+    )
+    people = [
+        person(did("page_viewed", seconds="soon"), employees=float("nan"), title="VP"),
+        person(did("page_viewed", seconds=75), did("x", seconds="soon"), employees="250", title=7, other=-0.0),
+        person(did("page_viewed", seconds="75"), employees=250, title="VP"),
+        person(),
+    ]
+    assert [each["warnings"] for each in score_people(of, people, NOW, UTC)] == [
+        [
+            "employees: the value is not a number (NaN), so it counts as unknown",
+            "the attribute seconds: the value cannot be read as its rules ask, so it counts as unknown",
+        ],
+        [
+            "employees: the value cannot be read as its rules ask, so it counts as unknown",
+            "title: the value cannot be read as its rules ask, so it counts as unknown",
+        ],
+        [],
+        [],
+    ]
+
+
+@pytest.mark.parametrize("value", [*HOSTILE[:5], 10**400, "x" * 200_000, "VP \ud800"], ids=lambda each: str(each)[:10])
+def test_who_has_an_unbelievable_value_is_warned(value):
+    of = model(fit=[fit_rule(1, field="f", contains="x"), fit_rule(2, "more", field="f", gt=1)])
+    first, second = score_people(of, [person(f=value), person(f=None)], NOW, UTC)
+    assert len(first["warnings"]) == 1
+    assert second["warnings"] == []
+
+
+def test_a_gap_says_what_was_wrong_with_the_value():
+    of = model(fit=[fit_rule(1, "size", field="employees", gt=5), fit_rule(2, "vp", field="title", contains="vp")])
+    assert [one(of, employees=value, title="x")["gaps"] for value in (None, float("nan"), "250", 250)] == [
+        ["employees is not known: size"],
+        ["employees is not known, as its value is not a number (NaN): size"],
+        ["employees cannot be read as its rules ask: size"],
+        [],
+    ]
+
+
+def test_true_is_not_one():
+    of = model(fit=[fit_rule(1, "yes", field="a", **{"is": True}), fit_rule(2, "one", field="a", **{"is": 1})])
+    assert [
+        int(each) // 100 for each in score(of, columns_of([person(a=True), person(a=1), person(a=1.0)]), NOW, UTC).total
+    ] == [1, 2, 2]
+
+
+def test_a_regular_expression_that_never_ends_is_given_up():
+    of = model(fit=[fit_rule(1, field="title", regex=r"(a|aa)+(b|bb)*$x")])
+    scores = score(of, columns_of([person(title="a" * 60 + "!")]), NOW, UTC)
+    assert scores.total.tolist() == [0]
+
+
+def test_text_is_compared_without_regard_to_case_accents_encoding_and_blanks():
+    of = model(fit=[fit_rule(1, field="city", **{"is": "Zürich"}), fit_rule(2, "s", field="city", contains="STRASSE")])
+    assert [total(of, city=each) for each in ("ZÜRICH", "Zu\u0308rich ", "Zurich", "Straße")] == [1, 1, 0, 2]
+
+
+def test_unknown_is_neither_no_nor_zero():
+    of = model(
+        fit=[
+            fit_rule(1, "not big", **{"not": {"field": "employees", "gt": 200}}),
+            fit_rule(2, "small", field="employees", lt=50),
+            fit_rule(4, "missing", field="employees", missing=True),
+            fit_rule(8, "any", any=[{"field": "employees", "gt": 5}, {"field": "title", "contains": "vp"}]),
+            fit_rule(16, "all", all=[{"field": "employees", "gt": 5}, {"field": "title", "contains": "vp"}]),
+        ]
+    )
+    assert total(of, title="VP") == 12
+    assert total(of, title="VP", employees=10) == 27
+
+
+@pytest.mark.parametrize(
+    ("email", "free", "at_acme"),
+    [
+        ("a@gmail.com", True, False),
+        ("A@GMAIL.COM", True, False),
+        ("a@acme.example", False, True),
+        ("a@mail.acme.example", False, True),
+        ("a@notacme.example", False, False),
+        ("https://www.acme.example/about", False, True),
+        ("nothing", False, False),
+    ],
+)
+def test_domains(email, free, at_acme):
+    of = model(
+        fit=[fit_rule(1, field="email", free_mail=True), fit_rule(2, "acme", field="email", domain=["acme.example"])]
+    )
+    assert total(of, email=email) == free + 2 * at_acme
+
+
+def test_silence_of_who_never_acted_counts_from_a_date_if_there_is_one():
+    quiet = {"name": "silent", "points": -10, "after": "30d", "since": "created"}
+    of = model(inactivity=[quiet])
+    assert total(of) == 0
+    assert total(of, created="2026-10-22") == -10
+    assert total(of, created="2026-10-23") == 0
+    assert total(of, created="2026-10-21T23:30:00Z", zone=BERLIN) == -10
+    assert total(of, did("page_viewed"), created="2026-01-01") == 0
+
+
+def test_what_others_do_does_not_end_a_silence():
+    of = model(inactivity=[{"name": "silent", "points": -10, "after": "30d"}])
+    assert total(of, did("page_viewed", 40), did("email_sent", 1)) == -10
+    assert total(of, did("page_viewed", 40), did("email_opened", 1)) == 0
+    assert total(of, did("page_viewed", 40), did("a_kind_of_your_own", 1)) == 0
+
+
+def test_a_dead_feed_neither_fades_nor_falls_silent():
+    of = model(
+        behavior=[behavior_rule("email_opened", 40, "open", decay={"half_life": "10d"})],
+        inactivity=[{"name": "silent", "points": -10, "after": "30d"}],
+    )
+    columns = columns_of([person(did("email_opened", 30))])
+    dead_since = NOW - timedelta(days=30)
+    assert score(of, columns, NOW, UTC).total.tolist() == [-500]
+    assert score(of, columns, NOW, UTC, held={"email_opened": dead_since}).total.tolist() == [4000]
+
+
+def test_the_reason_is_one_sentence_cut_between_graphemes():
+    family = "👩‍👩‍👧"
+    rules = [behavior_rule(points=50 - number, name=f"{family * 3} {number}") for number in range(9)]
+    of = model(behavior=[{**rule, "on": "page_viewed"} for rule in rules])
+    columns = columns_of([person(did("page_viewed"))])
+    said = summarize(of, score(of, columns, NOW, UTC), 0)
+    assert len(said.encode("utf-16-le")) // 2 <= 255
+    assert said.endswith("…")
+    assert "\u200d…" not in said
+    assert truncate("e\u0301" * 200).rstrip("…").endswith("e\u0301")
+
+
+def test_the_reason_tells_what_weighs_most_first():
+    of = model(
+        fit=[fit_rule(20, "VP", field="title", contains="vp")],
+        behavior=[behavior_rule(points=40, decay={"half_life": "30d"})],
+        bands={"cold": 0, "mql": 30},
+    )
+    columns = columns_of([person(did("page_viewed", 30, times=2), title="VP")])
+    assert summarize(of, score(of, columns, NOW, UTC), 0) == "mql, 60 points: acted +40, VP +20"
+
+
+@pytest.mark.parametrize(
+    ("bad", "said"),
+    [
+        ({"activities": [{"kind": "page_viewed", "at": "2026-11-21T12:00:00"}]}, "person no. 1, activity no. 1: write"),
+        ({"activities": [{"at": "2026-11-21T12:00:00Z"}]}, "person no. 1, activity no. 1: write"),
+        ({"field": {}}, "'field' is not a key crmsync knows"),
+        ([], "person no. 1: write"),
+        ({"id": {}}, "id is a text or a number"),
+        ({"fields": {"a": {"b": 1}}}, "the field 'a' holds a table"),
+        ({"fields": {"a": [1, "b"]}}, "the field 'a' holds a list; only texts can be in one"),
+        ({"activities": "abc"}, "person no. 1, activity no. 1: write"),
+        ({"activities": [{"kind": None, "at": "2026-11-21T12:00:00Z"}]}, "person no. 1, activity no. 1: write"),
+        ({"activities": [{"kind": "x", "at": 5}]}, "person no. 1, activity no. 1: write"),
+        (
+            {"activities": [{"kind": "x", "at": "2026-11-21T12:00:00Z", "id": []}]},
+            "person no. 1, activity no. 1: write",
+        ),
+        (
+            {"activities": [{"kind": "x", "at": "2026-11-21T12:00:00Z", "attributes": {"a": {}}}]},
+            "person no. 1, activity no. 1: the attribute 'a' holds a table",
+        ),
+        ({"previous": "hot"}, "previous 'hot' is no band of the model; it has none"),
+    ],
+)
+def test_a_person_written_wrongly_is_told_where(bad, said):
+    with pytest.raises(ConfigError, match=r"person no\. 1") as error:
+        list(score_people(model(), [bad], NOW, UTC))
+    assert said in str(error.value)
+
+
+@pytest.mark.parametrize(
+    ("tables", "said"),
+    [
+        ({"fit": [fit_rule(0, field="a", gt=1)]}, "a rule of 0 points does nothing"),
+        ({"fit": [fit_rule(0.005, field="a", gt=1)]}, "at most two decimals"),
+        ({"fit": [fit_rule(float("nan"), field="a", gt=1)]}, "write a number"),
+        ({"fit": [fit_rule(1e308, field="a", gt=1)]}, "points lie between"),
+        ({"fit": [fit_rule(1, field="a")]}, "say what 'a' must be like"),
+        ({"fit": [fit_rule(1, field="a", gt=1), fit_rule(1, field="b", gt=1)]}, "two rules are called 'fit'"),
+        ({"fit": [fit_rule(1, field="a", regex="(")]}, "not a regular expression"),
+        ({"fit": [fit_rule(1, field="a", in_list="x")]}, "reads the list 'x', which"),
+        ({"behavior": [behavior_rule(window="36h")]}, "ages are whole days"),
+        ({"behavior": [behavior_rule(cap=-5)]}, "the cap has the sign of the points"),
+        ({"behavior": [behavior_rule(max_per_week=1, max_per_month=1)]}, "weeks and months overlap"),
+        ({"behavior": [behavior_rule(channel="mail")]}, "names 'mail', which"),
+        ({"behavior": [behavior_rule(decay={"half_life": "3d", "linear": "3d"})]}, "write one of half_life"),
+        ({"bands": {"a": 0, "b": {"at": 5, "drop_below": 6}}}, "drop_below is a number of points at or below at"),
+        ({"bands": {"a": 0, "b": {}}}, "has no points to reach and no gate"),
+        ({"grades": {"A": 1, "B": 2}}, "best first"),
+        ({"weights": {"fit": 0, "behavior": 0}}, "both weights are 0"),
+    ],
+)
+def test_a_model_that_makes_no_sense_is_refused_with_a_sentence(tables, said):
+    with pytest.raises(ValidationError) as error:
+        Model(**tables)
+    assert said in str(error.value)
+
+
+def test_who_has_exactly_the_points_of_a_grade_has_the_grade():
+    points = np.array([4000, 3999, 2000, 1999, 0, -1], dtype=np.int64)
+    assert grade_of({"A": 40, "B": 20, "C": 0}, points).tolist() == [0, 1, 1, 2, 2, 2]
+    assert grade_of({"A": 40}, points).tolist() == [0] * 6
+    assert grade_of({}, points).tolist() == [-1] * 6
+
+
+def test_who_has_exactly_the_points_of_a_band_is_in_it_and_stays_down_to_its_last_point():
+    bands = {"cold": Band(at=0), "warm": Band(at=20, min_fit=5, min_behavior=3), "hot": Band(at=50, drop_below=40)}
+    total = np.array([1999, 2000, 4999, 5000, 4999, 4000, 3999, 5000, 5000], dtype=np.int64)
+    fit = np.array([500] * 7 + [499, 500], dtype=np.int64)
+    behavior = np.array([300] * 8 + [299], dtype=np.int64)
+    before = np.array([-1, -1, 1, 1, 2, 2, 2, 2, 2], dtype=np.int8)
+    band, reach = band_of(bands, total, fit, behavior, before)
+    assert band.tolist() == [0, 1, 1, 2, 2, 2, 1, 0, 0]
+    assert reach.tolist() == [0, 1, 1, 2, 2, 2, 1, 2, 2]

@@ -1,0 +1,38 @@
+"""Golden leads: what they say when a rule was changed."""
+
+from __future__ import annotations
+
+from crmsync.scoring import failed_tests
+from tests.support.scoring import behavior_rule, example, model
+
+
+def cheaper_demo():
+    of = example("points-table")
+    rules = [rule.model_copy(update={"points": 20.0}) if "demo" in rule.name else rule for rule in of.behavior]
+    return of.model_copy(update={"behavior": rules})
+
+
+def test_a_changed_rule_fails_its_golden_leads_and_is_named():
+    failures = {sentence.split("'")[1]: sentence for sentence in failed_tests(cheaper_demo())}
+    assert sorted(failures) == ["S2-01", "S2-02", "S2-03", "S2-05", "S2-07"]
+    assert failures["S2-02"].startswith(
+        "test 'S2-02': total is 95, expected 100; band is 'nurture', expected 'ready'; "
+        "the rule 'Requested a demo' gives 20, expected 25"
+    )
+    assert "Requested a demo +20" in failures["S2-03"]
+
+
+def test_a_golden_lead_that_is_written_wrongly_is_told():
+    expect = {"total": 0}
+    of = model(
+        behavior=[behavior_rule()],
+        test=[
+            {"name": "no kind", "given": {"activities": [{"ago": "3d"}]}, "expect": expect},
+            {"name": "no age", "given": {"activities": [{"kind": "page_viewed", "ago": "soon"}]}, "expect": expect},
+            {"name": "no rule", "given": {}, "expect": {"lines": {"gone": 5}}},
+        ],
+    )
+    no_kind, no_age, no_rule = failed_tests(of)
+    assert no_kind.startswith("test 'no kind': person no. 1, activity no. 1: write")
+    assert no_age.startswith("test 'no age': person no. 1, activity no. 1: write")
+    assert no_rule == "test 'no rule': there is no rule 'gone' (the rules: no rule gave points)"

@@ -1,0 +1,880 @@
+"""The commands as an admin meets them: what they print, in JSON and in words, and how they end."""
+
+import json
+import logging
+import os
+import re
+import sqlite3
+import stat
+from decimal import Decimal
+from pathlib import Path
+
+import pytest
+import structlog
+import time_machine
+from typer.testing import CliRunner
+
+from connectors.sandbox.faults import Fault
+from connectors.sandbox.server import serve
+from crmsync import demo
+from crmsync.cli import app
+from crmsync.config import load, template
+from crmsync.store.database import open_store
+from tests.conftest import NOW
+
+ROOT = Path(__file__).parents[2]
+REPS = ["dana.whitlock@ourproduct.example", "grete.holm@ourproduct.example"]
+COUNTS = {"pulled", "activities", "scored", "skipped", "planned", "updated", "partly", "rejected"}
+SECRETS = {
+    "CRMSYNC_HUBSPOT__TOKEN": "sandbox-token",
+    "CRMSYNC_SALESFORCE__CLIENT_ID": "sandbox",
+    "CRMSYNC_SALESFORCE__CLIENT_SECRET": "sandbox",
+}
+
+
+@pytest.fixture(autouse=True)
+def _as_before(monkeypatch):
+    for name in [name for name in os.environ if name.startswith("CRMSYNC_")]:
+        monkeypatch.delenv(name)
+    for name, value in SECRETS.items():
+        monkeypatch.setenv(name, value)
+    root = logging.getLogger()
+    handlers, level = root.handlers[:], root.level
+    with time_machine.travel(NOW, tick=True):
+        yield
+    root.handlers[:] = handlers
+    root.setLevel(level)
+    structlog.reset_defaults()
+
+
+class Ended:
+    """How a command ended: its exit code, and what it printed."""
+
+    def __init__(self, result):
+        self.code, self.out, self.err = result.exit_code, result.stdout, result.stderr
+
+    @property
+    def json(self):
+        return json.loads(self.out)
+
+
+def crmsync(*words):
+    return Ended(CliRunner().invoke(app, [str(word) for word in words], catch_exceptions=False))
+
+
+def config_text(url):
+    return template.replace_keys(
+        template.demo_config(url, REPS), {'secrets = "secrets"      ': '# secrets = "secrets"    '}
+    )
+
+
+@pytest.fixture(scope="module")
+def _small():
+    with serve(people=20, seed=1, now=NOW) as sandbox:
+        yield sandbox
+
+
+@pytest.fixture
+def sandbox(_small):
+    """A smaller sandbox than other tests have: these run many whole cycles."""
+    _small.reset()
+    return _small
+
+
+@pytest.fixture
+def path(sandbox, tmp_path):
+    """A config for the sandbox, with a state of its own."""
+    made = tmp_path / "crmsync.toml"
+    made.write_text(config_text(sandbox.url))
+    return made
+
+
+@pytest.fixture
+def ready(path):
+    """The same, with the score fields made."""
+    assert crmsync("setup", "-c", path).code == 0
+    return path
+
+
+@pytest.fixture(scope="module")
+def done(tmp_path_factory):
+    """A config whose sandbox was backfilled, for commands that only look."""
+    folder = tmp_path_factory.mktemp("done")
+    with serve(people=30, seed=1, now=NOW) as sandbox, pytest.MonkeyPatch.context() as patch:
+        for name, value in SECRETS.items():
+            patch.setenv(name, value)
+        path = folder / "crmsync.toml"
+        path.write_text(config_text(sandbox.url))
+        with time_machine.travel(NOW, tick=True):
+            crmsync("setup", "-c", path)
+            assert crmsync("backfill", "-c", path).code == 0
+        yield path
+
+
+def with_strangers(path, *members):
+    """Add members to the pool of a config."""
+    more = ", ".join(f'"{each}"' for each in members)
+    path.write_text(path.read_text().replace(f'"{REPS[1]}"]', f'"{REPS[1]}", {more}]'))
+
+
+def balance(counts):
+    assert counts["pulled"] == counts["scored"] + sum(counts["skipped"].values())
+    outcomes = ("updated", "partly", "rejected", "edited", "unknown")
+    assert counts["planned"] == sum(counts[name] for name in outcomes)
+
+
+def test_the_version_is_printed():
+    ended = crmsync("--version")
+    assert (ended.code, ended.out.startswith("crmsync ")) == (0, True)
+
+
+# Before the first cycle
+
+
+def test_init_writes_a_config_and_says_what_to_type(tmp_path):
+    path = tmp_path / "crmsync.toml"
+    ended = crmsync("init", "-c", path, "--instance-url", "https://globex.my.salesforce.com")
+    assert ended.code == 0
+    assert "https://globex.my.salesforce.com" in path.read_text()
+    for command in ("check --online", "setup", "plan"):
+        assert f"crmsync {command} --config {path}" in ended.out
+
+
+def test_init_never_overwrites(tmp_path):
+    path = tmp_path / "crmsync.toml"
+    path.write_text("mine")
+    ended = crmsync("init", "-c", path, "--json")
+    assert ended.code == 2
+    assert "stays as it is" in ended.json["problems"][0]
+    assert path.read_text() == "mine"
+
+
+def test_init_for_one_crm_refuses_others(tmp_path):
+    ended = crmsync("init", "-c", tmp_path / "crmsync.toml", "--only", "pipedrive")
+    assert ended.code == 2
+    assert "there is hubspot and salesforce" in ended.err
+
+
+@pytest.mark.parametrize(("only", "other"), [("hubspot", "salesforce"), ("salesforce", "hubspot")])
+def test_init_for_one_crm_speaks_of_that_one_alone(tmp_path, only, other):
+    path = tmp_path / "crmsync.toml"
+    ended = crmsync("init", "-c", path, "--only", only)
+    assert ended.code == 0
+    assert f"CRMSYNC_{only.upper()}__" in ended.out
+    assert other.upper() not in ended.out
+    assert not re.findall(rf"(?i){other} =|\[{other}|\"{other}\"|CRMSYNC_{other}", path.read_text())
+    assert "HubSpot" not in path.read_text() or only == "hubspot"
+    config = load(path)
+    assert all(set(values) == {only} for values in (*config.fields.values(), *config.write.fields.values()))
+    assert all(set(stage.values) == {only} for stage in config.stage)
+    assert [stage.band for stage in config.stage if stage.name == "mql"] == ["mql"]
+    assert config.identity.source_of_truth == [only]
+
+
+@pytest.mark.parametrize(
+    ("words", "sentence"),
+    [
+        (["--instance-url", "https://login.salesforce.com"], "--instance-url https://login.salesforce.com: login."),
+        (["--instance-url", "https://acme.example"], "use the address in Setup > My Domain"),
+        (["--instance-url", ""], "use the address in Setup > My Domain"),
+        (["--only", "hubspot", "--instance-url", "https://acme.my.salesforce.com"], "leave --instance-url out"),
+    ],
+)
+def test_init_refuses_a_bad_address_and_writes_nothing(tmp_path, words, sentence):
+    path = tmp_path / "crmsync.toml"
+    ended = crmsync("init", "-c", path, *words, "--json")
+    assert ended.code == 2
+    assert sentence in ended.json["problems"][0]
+    assert not path.exists()
+
+
+def test_init_takes_the_address_as_people_paste_it(tmp_path):
+    path = tmp_path / "crmsync.toml"
+    assert crmsync("init", "-c", path, "--instance-url", "acme.lightning.force.com/lightning/page/home").code == 0
+    assert load(path).salesforce.instance_url == "https://acme.my.salesforce.com"
+
+
+def test_init_invents_nobody_and_says_so(tmp_path):
+    path = tmp_path / "crmsync.toml"
+    ended = crmsync("init", "-c", path)
+    assert "Nobody gets an owner before you name who takes turns" in ended.out
+    config = load(path)
+    assert (config.owner_pool, config.route) == ([], [])
+    found = crmsync("check", "-c", path, "--json")
+    assert found.code == 0
+    assert "nobody gets an owner: the file has no [[route]]" in " ".join(found.json["notes"])
+    assert "[salesforce] instance_url is still that of the example" in " ".join(found.json["warnings"])
+
+
+def test_what_init_leaves_as_comments_works_without_the_marks(tmp_path):
+    text = template.starter_config()
+    start, end = text.index("# [[owner_pool]]"), text.index("# ── Golden")
+    path = tmp_path / "crmsync.toml"
+    path.write_text(text[:start] + re.sub("(?m)^# ", "", text[start:end]) + text[end:])
+    assert load(path).route[0].pool == load(path).owner_pool[0].name == "sales"
+
+
+def test_check_finds_the_example_fine(path):
+    ended = crmsync("check", "-c", path, "--json")
+    assert ended.code == 0
+    assert ended.json["ok"] is True
+    assert ended.json["problems"] == []
+    assert ended.json["golden_leads"] == 3
+    assert "exit_code" not in ended.json
+
+
+def test_check_fails_when_a_golden_lead_comes_out_differently(path):
+    path.write_text(path.read_text().replace("points = 30\n", "points = 3\n"))
+    ended = crmsync("check", "-c", path)
+    assert ended.code == 2
+    assert "wrong: test 'VP who asked for a demo last week': band is " in ended.out
+
+
+@pytest.mark.parametrize(
+    ("expected", "sentence"),
+    [
+        ('band = "mql", stage = "mql", owner = "dana.whitlock@ourproduct.example"', ""),
+        ('stage = "sql"', "stage is 'mql', expected 'sql'"),
+        ('owner = "grete.holm@ourproduct.example"', "owner is 'dana.whitlock@ourproduct.example', expected"),
+    ],
+)
+def test_check_knows_where_a_golden_lead_goes(path, expected, sentence):
+    path.write_text(path.read_text().replace('expect = { band = "mql" }', f"expect = {{ {expected} }}"))
+    ended = crmsync("check", "-c", path)
+    assert ended.code == (2 if sentence else 0)
+    assert sentence in ended.out
+
+
+def test_check_online_asks_the_crms(ready):
+    ended = crmsync("check", "--online", "-c", ready, "--json")
+    assert ended.code == 0
+    assert ended.json["crms"]["hubspot"]["account"]
+    assert ended.json["crms"]["salesforce"]["account"]
+
+
+def test_check_online_names_the_members_of_each_pool(ready, sandbox):
+    with_strangers(ready, "zoe@elsewhere.example", "ivo.marek@ourproduct.example")
+    ended = crmsync("check", "--online", "-c", ready, "--json")
+    assert ended.code == 0
+    for crm in ("hubspot", "salesforce"):
+        states = {each["email"]: each["state"] for each in ended.json["crms"][crm]["members"]}
+        assert states["zoe@elsewhere.example"] == "missing"
+        assert states[REPS[0]] == "active"
+        assert {each["pool"] for each in ended.json["crms"][crm]["members"]} == {"sales"}
+        assert f"zoe@elsewhere.example is not a user in {crm}" in " ".join(ended.json["warnings"])
+    words = crmsync("check", "--online", "-c", ready).out
+    assert words.count(f"pool sales: {REPS[0]} active, {REPS[1]} active, zoe@elsewhere.example not a user, ") == 2
+    assert "odd: [[owner_pool]] sales: zoe@elsewhere.example" in words
+
+
+def test_check_online_names_a_member_who_left(ready, sandbox):
+    table = sandbox.org.state.table("User")
+    (user,) = [id_ for id_, row in table.rows.items() if table.get(row, "Email") == REPS[0]]
+    sandbox.do("salesforce", "deactivate_user", id=user)
+    ended = crmsync("check", "--online", "-c", ready, "--json")
+    assert ended.code == 0
+    assert f"{REPS[0]} is not active in salesforce" in " ".join(ended.json["warnings"])
+
+
+def test_check_online_fails_where_nobody_of_a_pool_can_own_anything(ready):
+    ready.write_text(re.sub(r"members = \[.*\]", 'members = ["ann@acme.example"]', ready.read_text()))
+    ended = crmsync("check", "--online", "-c", ready)
+    assert ended.code == 2
+    assert "wrong: [[owner_pool]] sales: nobody of it can own records in hubspot" in " ".join(ended.out.split())
+    ready.write_text(ready.read_text().replace("\nowner = true", "\nowner = false"))
+    document = crmsync("check", "--online", "-c", ready, "--json").json
+    assert document["ok"] is True
+    assert all(each["members"] == [] for each in document["crms"].values())
+
+
+def test_check_warns_of_a_pool_that_no_route_leads_to(path):
+    path.write_text(path.read_text() + '\n[[owner_pool]]\nname = "spare"\nmembers = ["ann@acme.example"]\n')
+    document = crmsync("check", "-c", path, "--json").json
+    assert document["ok"] is True
+    assert "[[owner_pool]] spare: no [[route]] leads to it" in " ".join(document["warnings"])
+
+
+def test_check_names_variables_of_a_crm_that_the_file_leaves_out(tmp_path):
+    path = tmp_path / "crmsync.toml"
+    crmsync("init", "-c", path, "--only", "hubspot")
+    ended = crmsync("check", "-c", path, "--json")
+    assert ended.code == 0
+    for key in ("CLIENT_ID", "CLIENT_SECRET"):
+        said = f"CRMSYNC_SALESFORCE__{key} is set, but the file has no [salesforce]; it is not used"
+        assert said in ended.json["notes"]
+
+
+def test_a_file_without_a_crm_is_told_so_whatever_is_set(tmp_path):
+    path = tmp_path / "crmsync.toml"
+    path.write_text("[bands]\ncold = 0\n")
+    ended = crmsync("check", "-c", path, "--json")
+    assert ended.code == 2
+    assert "the config names no CRM" in ended.json["problems"][0]
+
+
+def test_check_online_names_what_is_missing(path):
+    ended = crmsync("check", "--online", "-c", path, "--json")
+    assert ended.code == 2
+    assert any("crmsync_score" in each for each in ended.json["crms"]["hubspot"]["problems"])
+    words = crmsync("check", "--online", "-c", path).out
+    assert words.count("wrong: the score fields are not there yet (") == 2
+    assert words.count("wrong: ") == 2
+
+
+def test_check_online_says_when_a_token_is_wrong(ready, monkeypatch):
+    monkeypatch.setenv("CRMSYNC_HUBSPOT__TOKEN", "canary-3f9d1c7e55")
+    ended = crmsync("check", "--online", "-c", ready)
+    assert ended.code == 2
+    assert "wrong: " in ended.out
+    assert "canary" not in ended.out + ended.err
+
+
+def test_missing_credentials_are_named(path, monkeypatch):
+    for name in SECRETS:
+        monkeypatch.delenv(name)
+    assert "CRMSYNC_HUBSPOT__TOKEN" in crmsync("sync", "-c", path).err
+    ended = crmsync("check", "--online", "-c", path, "--json")
+    assert ended.code == 2
+    assert "CRMSYNC_HUBSPOT__TOKEN" in ended.json["crms"]["hubspot"]["problems"][0]
+    assert "CRMSYNC_SALESFORCE__CLIENT_SECRET" in ended.json["crms"]["salesforce"]["problems"][0]
+    ended = crmsync("setup", "-c", path)
+    assert (ended.code, f"Next: crmsync check --online --config {path}" in ended.out) == (2, True)
+
+
+def test_check_prints_a_schema():
+    assert "hubspot" in crmsync("check", "--schema").json["properties"]
+
+
+def test_setup_creates_the_fields_once(path):
+    first, second = crmsync("setup", "-c", path, "--json"), crmsync("setup", "-c", path)
+    assert first.code == second.code == 0
+    assert set(first.json["crms"]) == {"hubspot", "salesforce"}
+    assert "salesforce: Lead.Crmsync_Score__c: found" in second.out
+
+
+# Cycles
+
+
+def test_a_plan_writes_nothing_and_apply_writes_exactly_it(ready, sandbox):
+    before = len(sandbox.calls.writes())
+    plan = crmsync("plan", "-c", ready, "--json")
+    assert plan.code == 0
+    assert plan.json["verdict"] == "preview"
+    assert len(sandbox.calls.writes()) == before
+    planned = {crm: each["planned"] for crm, each in plan.json["crms"].items()}
+    applied = crmsync("apply", plan.json["run"], "-c", ready, "--json")
+    assert applied.code == 0
+    assert applied.json["verdict"] == "ok"
+    assert {crm: each["updated"] for crm, each in applied.json["crms"].items()} == planned
+    again = crmsync("sync", "-c", ready, "--json")
+    assert [each["planned"] for each in again.json["crms"].values()] == [0, 0]
+
+
+def test_a_plan_in_words_shows_bands_movers_and_the_next_command(ready):
+    ended = crmsync("plan", "-c", ready)
+    assert "Who moves\n" in ended.out
+    assert ended.out.index("Who moves") < ended.out.index("records by band, old (down) → new (across)")
+    assert "rejected" not in ended.out
+    assert "Scores that move most" in ended.out
+    assert "Nothing was written. To write this plan:\n" in ended.out
+    assert f" --config {ready}" in ended.out
+
+
+def test_a_backfill_in_json_has_the_promised_keys_and_balances(ready):
+    ended = crmsync("backfill", "-c", ready, "--json")
+    assert ended.code == 0
+    assert ended.json["verdict"] == "ok"
+    assert list(ended.json["bands"]) == [band for band in ("cold", "warm", "hot", "mql") if band in ended.json["bands"]]
+    for counts in ended.json["crms"].values():
+        assert {*COUNTS, "api_calls", "seconds"} <= set(counts)
+        balance(counts)
+    assert ended.err == ""
+
+
+def test_apply_of_an_unknown_run_is_told(ready):
+    ended = crmsync("apply", "20260101-000000-0000", "-c", ready)
+    assert ended.code == 2
+    assert "there is no plan 20260101-000000-0000" in ended.err
+
+
+def test_an_unsafe_plan_waits_for_review(ready):
+    assert crmsync("backfill", "-c", ready).code == 0
+    text = ready.read_text().replace("from_records = 20", "from_records = 5")
+    ready.write_text(text.replace("cold = 0\nwarm = 25", "cold = 0\nwarm = 1"))
+    plan = crmsync("plan", "-c", ready)
+    assert plan.code == 0
+    assert "A run would hold this plan for approval:\nhubspot: another band for " in plan.out
+    words = crmsync("sync", "-c", ready)
+    assert words.code == 3
+    assert "records by band" in words.out
+    assert "Waiting for approval: " in words.out
+    assert words.err == ""
+    ended = crmsync("sync", "-c", ready, "--json")
+    assert ended.code == 3
+    assert ended.json["verdict"] == "held"
+    assert any("[guard]" in each for each in ended.json["problems"])
+    assert ended.json["crms"]["hubspot"]["updated"] == 0
+    assert f"apply {ended.json['held']['run']}" in ended.json["next"]
+    applied = crmsync("apply", ended.json["held"]["run"], "-c", ready)
+    assert applied.code == 0
+    assert re.search(rf"Of plan {ended.json['held']['run']}: \d+ as you saw it\.", applied.out)
+    assert crmsync("sync", "-c", ready, "--json").json["crms"]["hubspot"]["planned"] == 0
+
+
+def test_who_ends_the_input_at_the_question_has_not_said_yes(ready, sandbox, monkeypatch):
+    assert crmsync("plan", "-c", ready).code == 0
+    before = len(sandbox.calls.writes())
+    monkeypatch.setattr("click.testing._NamedTextIOWrapper.isatty", lambda self: self.name == "<stdin>")
+    ended = crmsync("apply", "-c", ready)
+    assert ended.code == 3
+    assert "Nothing was written. To approve this plan:" in ended.out
+    assert "fault in crmsync" not in ended.err
+    assert len(sandbox.calls.writes()) == before
+
+
+@pytest.fixture
+def impatient(monkeypatch):
+    """Retries that do not wait."""
+    monkeypatch.setattr("connectors.http.PATIENCE", 0.0)
+
+
+@pytest.mark.usefixtures("impatient")
+def test_one_crm_is_down_and_the_other_goes_on(ready, sandbox):
+    sandbox.faults.add(Fault(do="answer", vendor="salesforce", status=503))
+    ended = crmsync("sync", "-c", ready, "--json")
+    assert ended.code == 4
+    assert ended.json["verdict"] == "partial"
+    assert ended.json["crms"]["hubspot"]["updated"] > 0
+    assert any(each.startswith("salesforce: ") for each in ended.json["problems"])
+
+
+@pytest.mark.usefixtures("impatient")
+def test_a_plan_without_one_crm_does_not_say_that_nothing_differs(ready, sandbox):
+    assert crmsync("backfill", "-c", ready).code == 0
+    assert "Nothing differs: there is nothing to write." in crmsync("plan", "-c", ready).out
+    sandbox.faults.add(Fault(do="answer", vendor="hubspot", status=503))
+    ended = crmsync("plan", "-c", ready)
+    assert ended.code == 4
+    assert "Nothing to write in salesforce; hubspot could not be looked at." in ended.out
+    sandbox.faults.add(Fault(do="html", status=503))
+    ended = crmsync("plan", "-c", ready)
+    assert ended.code == 1
+    assert "hubspot could not be used: " in ended.err
+    assert "salesforce could not be used: " in ended.err
+    assert "is kept" not in ended.err
+
+
+@pytest.mark.usefixtures("impatient")
+def test_both_crms_are_down(ready, sandbox):
+    sandbox.faults.add(Fault(do="html", status=503))
+    ended = crmsync("sync", "-c", ready, "--json")
+    assert ended.code == 1
+    assert ended.json["verdict"] == "failed"
+    assert ended.json["error"] == "unavailable"
+    assert ended.json["run"]
+
+
+def test_a_wrong_token_everywhere_is_a_matter_of_the_config(ready, monkeypatch):
+    for name in ("CRMSYNC_HUBSPOT__TOKEN", "CRMSYNC_SALESFORCE__CLIENT_SECRET"):
+        monkeypatch.setenv(name, "canary-3f9d1c7e55")
+    ended = crmsync("sync", "-c", ready)
+    assert ended.code == 2
+    said = ended.out + ended.err
+    assert "canary" not in said
+    assert (said.count("HubSpot does not accept the token"), said.count("Salesforce refused the log-in")) == (1, 1)
+
+
+def test_two_writers_do_not_meet(ready):
+    store = open_store(f"sqlite:///{ready.parent}/crmsync.db")
+    with store.writer("somebody else"):
+        ended = crmsync("sync", "-c", ready, "--json")
+    store.close()
+    assert ended.code == 1
+    assert ended.json["error"] == "state"
+    assert "in use by somebody else" in ended.json["problems"][0]
+
+
+# Looking
+
+
+def test_explain_in_json_sums_to_the_total(done):
+    people = [crmsync("explain", number, "-c", done, "--json") for number in (1, 2, 3)]
+    for ended in people:
+        assert ended.code == 0
+        document = ended.json
+        assert {"person", "refs", "fit", "behavior", "total", "band", "stage", "owner", "lines"} <= set(document)
+        assert sum(Decimal(str(line["points"])) for line in document["lines"]) == Decimal(str(document["total"]))
+        assert document["written"]["total"] == document["total"]
+
+
+def test_explain_finds_somebody_by_whatever_they_are_known(done):
+    first = crmsync("explain", "person:1", "-c", done, "--json").json
+    mail, ref = first["emails"][0], first["refs"][0]
+    for who in (mail, mail.upper(), ref, ref.split(":")[2], 1):
+        assert crmsync("explain", who, "-c", done, "--json").json["person"] == 1
+
+
+def test_explain_finds_somebody_by_name_and_lists_who_share_it(done):
+    with sqlite3.connect(done.parent / "crmsync.db") as state:
+        people = state.execute("SELECT name, min(person), max(person) FROM contact WHERE person IS NOT NULL GROUP BY 1")
+        rows = [row for row in people.fetchall() if row[0].isascii()]
+    state.close()
+    name, person = next((name, one) for name, one, other in rows if one == other)
+    assert crmsync("explain", name.upper(), "-c", done, "--json").json["person"] == person
+    with sqlite3.connect(done.parent / "crmsync.db") as state:
+        other = state.execute("SELECT max(person) FROM contact WHERE person != ?", (person,)).fetchone()[0]
+        old = state.execute("SELECT id, name FROM contact WHERE person = ?", (other,)).fetchall()
+        state.execute("UPDATE contact SET name = ? WHERE person = ?", (name, other))
+        state.commit()
+        ended, words = crmsync("explain", name, "-c", done, "--json"), crmsync("explain", name, "-c", done)
+        state.executemany("UPDATE contact SET name = ? WHERE id = ?", [(was, row) for row, was in old])
+    state.close()
+    assert (ended.code, ended.json["error"]) == (1, "several")
+    assert "may mean 2 people; say which by the crmsync id:" in words.err
+    for each in (person, other):
+        assert re.search(rf"  person:{each}  {name} <", words.err)
+
+
+def test_explain_finds_short_salesforce_ids(done):
+    with sqlite3.connect(done.parent / "crmsync.db") as state:
+        query = "SELECT ref_id FROM contact WHERE crm = 'salesforce' AND person IS NOT NULL LIMIT 1"
+        (ref_id,) = state.execute(query).fetchone()
+    state.close()
+    short, long = (crmsync("explain", each, "-c", done, "--json") for each in (ref_id[:15], ref_id))
+    assert short.json["person"] == long.json["person"]
+
+
+def test_explain_in_words(done):
+    ended = crmsync("explain", "person:1", "-c", done)
+    assert ended.code == 0
+    assert "points: " in ended.out
+    assert "total" in ended.out
+    assert "crmsync id 1\n" in ended.out
+    assert re.search(r"hubspot contact \d+: .*, written\n", ended.out)
+    assert "Stage: " in ended.out
+    assert "Owner: " in ended.out
+    assert "owner 4162" not in ended.out
+
+
+@pytest.mark.parametrize("who", ["nobody@nowhere.example", "hubspot:contact:1", "'; --", "999999999999999999999", "%"])
+def test_explain_of_nobody(done, who):
+    ended = crmsync("explain", who, "-c", done, "--json")
+    assert ended.code == 2
+    assert "nobody is known as" in ended.json["problems"][0]
+
+
+def test_status_tells_how_things_stand(done):
+    ended = crmsync("status", "-c", done, "--json")
+    assert ended.code == 0
+    assert ended.json["healthy"] is True
+    assert ended.json["runs"][0]["verdict"] == "ok"
+    assert ended.json["crms"]["hubspot"]["records"] > 0
+    assert ended.json["held_by"] is None
+    assert "feeds" not in ended.json
+    feeds = crmsync("status", "--feeds", "-c", done, "--json").json["feeds"]
+    assert {"form_submitted", "page_viewed"} <= {each["kind"] for each in feeds}
+    words = crmsync("status", "-c", done)
+    assert words.out.startswith("Healthy.\n")
+    assert "Last runs" in words.out
+    assert "succeeded" in words.out
+    assert "People per band, as the CRMs hold it: cold " in words.out
+    assert {"waiting", "waiting_for_owner", "refused", "parked", "bands", "crms", "runs"} <= set(ended.json)
+
+
+def test_status_says_who_is_at_work(done):
+    store = open_store(f"sqlite:///{done.parent}/crmsync.db")
+    with store.writer("somebody else"):
+        assert crmsync("status", "-c", done, "--json").json["held_by"].startswith("somebody else")
+    store.close()
+
+
+def test_health_follows_the_last_good_run(done):
+    assert crmsync("status", "--health", "-c", done).code == 0
+    with time_machine.travel(NOW.replace(hour=20), tick=True):
+        ended = crmsync("status", "--health", "-c", done)
+    assert ended.code == 1
+    assert "hubspot: no good run since 2026-11-21 09:00 UTC; one was due by 2026-11-21 10:30 UTC" in ended.out
+    assert "Nothing ran since: look whether crmsync run is at work, or run crmsync sync" in ended.out
+
+
+def test_health_before_the_first_run(path):
+    ended = crmsync("status", "--health", "-c", path, "--json")
+    assert ended.code == 1
+    assert ended.json["healthy"] is False
+    assert ended.json["crms"]["hubspot"]["why"] == f"No run yet. Next: crmsync plan --config {path}"
+    status = crmsync("status", "-c", path)
+    assert (status.code, status.out) == (0, f"No run yet. Next: crmsync plan --config {path}\n")
+    assert not (path.parent / "crmsync.db").exists()
+
+
+def test_health_of_a_state_that_cannot_be_read(path):
+    (path.parent / "crmsync.db").write_bytes(b"not a database at all" * 100)
+    ended = crmsync("status", "--health", "-c", path, "--json")
+    assert ended.code == 1
+    assert "damaged" in ended.json["problems"][0]
+
+
+def test_score_needs_no_crm(path, tmp_path):
+    people = tmp_path / "people.jsonl"
+    people.write_text(
+        '{"id": "a", "fields": {"title": "VP Sales"}, "activities": '
+        '[{"kind": "meeting_held", "at": "2026-11-20T12:00:00Z"}]}\n\n{"id": "b"}\n'
+    )
+    ended = crmsync("score", "--input", people, "--at", "2026-11-21T12:00:00Z", "-c", path)
+    first, second = (json.loads(line) for line in ended.out.splitlines())
+    assert (first["person"], second["person"]) == ("a", "b")
+    assert first["total"] == sum(line["points"] for line in first["lines"])
+    assert len(crmsync("score", "--input", people, "-c", path, "--json").json["people"]) == 2
+    people.write_text('{"id": 1}\n{"id": 2\n')
+    assert f"1 person scored; mistakes in {people}: 1." in crmsync("score", "--input", people, "-c", path).err
+
+
+@pytest.mark.parametrize(
+    ("text", "at", "sentence"),
+    [
+        ('{"id": 1', "2026-11-21T12:00:00Z", "line 1: this is not JSON"),
+        ('{"activities": [{"kind": "x"}]}', "2026-11-21T12:00:00Z", "line 1: activity no. 1: write"),
+        ('{"fields": {"title": {"a": 1}}}', "2026-11-21T12:00:00Z", "line 1: the field 'title' holds a table"),
+        ('{"previous": "hott"}', "2026-11-21T12:00:00Z", "previous 'hott' is no band of the model"),
+        ("[\n{}\n]", "2026-11-21T12:00:00Z", "line 1 begins with '['"),
+        ("{\n}", "2026-11-21T12:00:00Z", "line 1 begins with '{'"),
+        ("id,title\n1,VP", "2026-11-21T12:00:00Z", "line 1 begins with 'id,title'"),
+        ("{}", "yesterday", "is not an instant"),
+        ("{}", "2026-11-21T12:00:00", "needs its offset"),
+    ],
+)
+def test_score_tells_what_is_wrong_with_its_input(path, tmp_path, text, at, sentence):
+    people = tmp_path / "people.jsonl"
+    people.write_text(text)
+    ended = crmsync("score", "--input", people, "--at", at, "-c", path)
+    assert ended.code == 2
+    assert sentence in ended.err
+    assert ended.out == ""
+    assert sentence in " ".join(crmsync("score", "--input", people, "--at", at, "-c", path, "--json").json["problems"])
+
+
+@pytest.mark.parametrize(
+    ("content", "sentence"),
+    [
+        ('{"id": 1}'.encode("utf-16"), "begins with what is not UTF-8"),
+        ('{"id": "Jürgen"}'.encode("latin-1"), "line 1: this is not UTF-8"),
+        (b'{"id": "\\ud800"}', "line 1: this is not JSON"),
+        (b'{"id": NaN}', "line 1: this is not JSON"),
+    ],
+)
+def test_score_tells_of_another_encoding(path, tmp_path, content, sentence):
+    people = tmp_path / "people.jsonl"
+    people.write_bytes(content)
+    ended = crmsync("score", "--input", people, "-c", path)
+    assert (ended.code, sentence in ended.err) == (2, True)
+
+
+def test_score_of_what_cannot_be_opened(path, tmp_path):
+    for given, said in ((tmp_path, "Is a directory"), (tmp_path / "none.jsonl", "No such file")):
+        ended = crmsync("score", "--input", given, "-c", path)
+        assert (ended.code, said in ended.err) == (2, True)
+
+
+MIXED = """\ufeff{"id": "a", "fields": {"title": "VP Sales 😀"}}
+
+{"id": "b"
+{"id": "c", "fields": {"employees": 1e300, "titel": "VP"}, "activities": [\
+{"kind": "page_vieewd", "at": "2026-11-20T12Z"}]}
+{"id": "d", "field": {}}
+{"id": "e", "fields": {"employees": 1e300}}
+"""
+
+
+@pytest.mark.parametrize("at_once", [1, 2, 10_000])
+def test_score_loses_no_line_for_the_mistakes_of_others(path, tmp_path, monkeypatch, at_once):
+    monkeypatch.setattr("crmsync.batch.people_file.AT_ONCE", at_once)
+    people = tmp_path / "people.jsonl"
+    people.write_text(MIXED, encoding="utf-8", newline="\r\n")
+    ended = crmsync("score", "--input", people, "-c", path)
+    assert ended.code == 4
+    assert [(each["line"], each["person"]) for each in map(json.loads, ended.out.splitlines())] == [
+        (1, "a"), (4, "c"), (6, "e"),
+    ]  # fmt: skip
+    assert ended.err.splitlines() == [
+        f"{people}, line 3: this is not JSON: unexpected end of data, at character 11",
+        f"{people}, line 5: 'field' is not a key crmsync knows; it knows id, fields, activities, previous",
+        "odd: 2 people: employees: the value is a number too large to be true, so it counts as unknown",
+        "odd: 1 person: the config has no field 'titel', so it counts for nothing; did you mean 'title'?",
+        "odd: 1 person: the config has no kind 'page_vieewd', so it counts for nothing; did you mean 'page_viewed'?",
+        f"3 people scored; mistakes in {people}: 2.",
+    ]
+    document = crmsync("score", "--input", people, "-c", path, "--json").json
+    assert (len(document["people"]), len(document["problems"]), len(document["warnings"])) == (3, 2, 3)
+
+
+def test_score_reads_a_pipe_and_says_when_it_is_empty(path):
+    words = ["score", "--input", "-", "-c", str(path)]
+    ended = Ended(CliRunner().invoke(app, words, input='{"id": 1}\n'))
+    assert (ended.code, json.loads(ended.out)["person"]) == (0, 1)
+    ended = Ended(CliRunner().invoke(app, words, input="\n"))
+    assert (ended.code, ended.out, ended.err) == (0, "", "- is empty: there was nobody to score.\n")
+
+
+def test_the_keys_of_an_explanation_and_of_a_score_are_those_of_the_readme(done, tmp_path):
+    people = tmp_path / "people.jsonl"
+    people.write_text('{"id": 1}\n{"id": 2}\n')
+    (row,) = [line for line in (ROOT / "README.md").read_text().splitlines() if line.startswith("| `explain` |")]
+    explained = crmsync("explain", "person:1", "-c", done, "--json").json
+    scored = crmsync("score", "--input", people, "-c", done, "--json").json["people"]
+    assert {*re.findall(r"`([a-z]+)`", row.partition(" | ")[2])} <= {*explained}
+    assert [{*each} - {*explained} for each in scored] == [{"line"}, {"line"}]
+    assert {"until", "next", "range", "warnings", "gaps", "lines"} <= {*scored[0]}
+
+
+@pytest.mark.parametrize("name", ["config.example.toml", "examples/starter.toml", "examples/segments.toml"])
+def test_the_model_is_explained_without_a_crm_or_a_state(name, monkeypatch):
+    for variable in SECRETS:
+        monkeypatch.delenv(variable)
+    ended = crmsync("explain", "--model", "-c", ROOT / name)
+    assert ended.code == 0
+    document = crmsync("explain", "--model", "--json", "-c", ROOT / name).json
+    assert {"model", "rules", "bands"} <= set(document)
+    assert [line["name"] for line in document["rules"] if line["name"] not in ended.out] == []
+
+
+@pytest.mark.parametrize("words", [[], ["somebody@firm.example", "--model"]])
+def test_an_explanation_is_of_somebody_or_of_the_model(words, path):
+    ended = crmsync("explain", *words, "-c", path)
+    assert ended.code == 2
+    assert "say who, or --model" in " ".join(ended.err.split())
+
+
+# Endings
+
+
+COMMANDS = [
+    ["check"], ["setup"], ["plan"], ["sync"], ["backfill"], ["apply", "x"], ["run"], ["explain", "x"], ["status"],
+    ["score", "--input", "x"],
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("words", COMMANDS, ids=lambda words: words[0])
+def test_every_command_without_a_config_says_how_to_make_one(tmp_path, words):
+    ended = crmsync(*words, "-c", tmp_path / "none.toml", "--json")
+    assert ended.code == 2
+    assert ended.json["error"] == "config"
+    assert ended.json["problems"] == [f"there is no config file {tmp_path}/none.toml"]
+    assert ended.json["next"] == f"crmsync init --config {tmp_path}/none.toml"
+
+
+@pytest.mark.parametrize(
+    ("words", "following"),
+    [
+        (["check"], None),
+        (["sync"], "crmsync check --config {path}"),
+        (["status", "--health"], "crmsync check --config {path}"),
+    ],
+)
+@pytest.mark.parametrize("broken", ["[guard]\nbands = 20\n", "[bands\n", "pionts = 3\n"])
+def test_what_is_wrong_with_the_config_is_not_sent_in_circles(tmp_path, words, following, broken):
+    path = tmp_path / "crmsync.toml"
+    path.write_text(broken)
+    ended = crmsync(*words, "-c", path, "--json")
+    assert (ended.code, ended.json["error"]) == (2, "config")
+    assert ended.json.get("next") == (following and following.format(path=path))
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        ["explain", "nobody@nowhere.example"],
+        ["apply", "20260101-000000-0000"],
+        ["score", "--input", "none.jsonl"],
+        ["score", "--input", "none.jsonl", "--at", "noon"],
+    ],
+)
+def test_what_is_no_mistake_in_the_config_does_not_send_to_check(done, words):
+    ended = crmsync(*words, "-c", done, "--json")
+    assert (ended.code, ended.json.get("next")) == (2, None)
+
+
+def test_what_concerns_no_config_does_not_send_to_check(tmp_path, sandbox):
+    port = sandbox.url.rpartition(":")[2]
+    for words in (["init", "--only", "hubspo", "-c", tmp_path / "new.toml"], ["sandbox", "--port", port]):
+        ended = crmsync(*words, "--json")
+        assert (ended.code, ended.json.get("next")) == (2, None)
+
+
+@pytest.mark.parametrize("words", [["plann"], ["sync", "--colour"], ["explain"], []])
+def test_usage(words):
+    ended = crmsync(*words)
+    assert ended.code == 2
+    assert "Traceback" not in ended.err
+
+
+def test_the_config_may_be_named_in_the_environment(done, monkeypatch):
+    monkeypatch.setenv("CRMSYNC_CONFIG", str(done))
+    assert crmsync("status", "--json").code == 0
+
+
+@pytest.mark.parametrize("debug", [[], ["--debug"]])
+def test_a_fault_of_crmsync_is_one_sentence(done, monkeypatch, debug):
+    def broken(*_given):
+        token = "canary-3f9d1c7e55"
+        raise KeyError(len(token))
+
+    monkeypatch.setattr("crmsync.reporting.person.explain_person", broken)
+    ended = crmsync("explain", "person:1", "-c", done, *debug)
+    assert ended.code == 1
+    assert "This is a fault in crmsync itself (KeyError)" in ended.err
+    assert ("Traceback" in ended.err) == bool(debug)
+    assert "canary" not in ended.err
+
+
+def test_no_secret_in_any_output(ready):
+    said = ""
+    for words in (["sync"], ["check", "--online"], ["status"], ["plan", "--json"]):
+        ended = crmsync(*words, "-c", ready, "--debug")
+        said += ended.out + ended.err
+    assert "debug" in said
+    assert "sandbox-token" not in said
+    assert "Bearer 0" not in said
+
+
+# Trying it
+
+
+def test_the_demo_runs_the_whole_job(tmp_path, monkeypatch):
+    monkeypatch.setenv("CRMSYNC_HUBSPOT__BASE_URL", "https://api.hubapi.com")
+    folder = tmp_path / "demo"
+    with time_machine.travel(time_machine.escape_hatch.datetime.datetime.now(), tick=True):  # its sandbox's time
+        ended = crmsync("demo", "--people", 12, "--folder", folder, "--json")
+    assert ended.code == 0
+    document = ended.json
+    assert document["backfill"]["verdict"] == document["second"]["verdict"] == "ok"
+    assert all(each["planned"] == 0 for each in document["second"]["crms"].values())
+    assert 0 < len(document["hottest"]) <= 10
+    assert "CRMSYNC_HUBSPOT__BASE_URL" in document["ignored_environment"]
+    for name in demo.SECRETS:
+        assert stat.S_IMODE((folder / "secrets" / name).stat().st_mode) == 0o600
+    assert crmsync("check", "-c", folder / "config.toml").code == 0
+    following = document["next"]
+    assert [each.split()[1] for each in following] == ["explain", "status", "demo"]
+    assert following[2] == f"crmsync demo --people 12 --folder {folder} --keep"
+    assert re.fullmatch(r"crmsync explain person:\d+ --config .*", following[0])
+    assert crmsync(*following[0].split()[1:]).code == 0
+
+
+def test_the_demo_leaves_other_folders_alone(tmp_path):
+    (tmp_path / "mine.txt").write_text("mine")
+    ended = crmsync("demo", "--people", 5, "--folder", tmp_path)
+    assert ended.code == 2
+    assert "choose another with --folder" in ended.err
+
+
+@pytest.mark.parametrize(
+    ("words", "sentence"),
+    [
+        (["--latency", "soon"], "write for example 250ms"),
+        (["--faults", "nowhere.toml"], "nowhere.toml"),
+    ],
+)
+def test_the_sandbox_says_what_is_wrong(words, sentence):
+    ended = crmsync("sandbox", "--people", 5, "--port", 0, *words)
+    assert ended.code == 2
+    assert sentence in ended.err
