@@ -11,7 +11,7 @@ import numpy as np
 from crmsync.columns import Columns
 from crmsync.config.conditions import Condition
 from crmsync.config.model import Band, Model
-from crmsync.config.rules import Behavior, Fit, Inactivity, Pattern, Rule
+from crmsync.config.rules import Fit, Inactivity, Pattern, Rule, RuleLimits
 from crmsync.config.rules import Sequence as SequenceRule
 from crmsync.model import Scalar
 from crmsync.scoring.activities import RuleResult
@@ -76,11 +76,14 @@ class _LineExplainer:
         """Why one line has points."""
         if line.sort == "rule":
             return self._rule(self.rules[line.about], at, row)
-        if line.sort == "decay":
-            return describe_decay(self.rules[line.about].decay)  # type: ignore[attr-defined]
+        limits = self.rules[line.about].limits if line.about in self.rules else RuleLimits()
+        if line.sort == "decay" and limits.decay is not None:
+            return describe_decay(limits.decay)
+        if line.sort == "cap":
+            return f"this rule gives at most {limits.cap:.15g} points"
         if line.sort == "weight":
             return f"{line.about} counts {self._weight(line.about, at):.15g} times"
-        return _limit_why(self.model, line, self.rules.get(line.about))
+        return _limit_why(self.model, line)
 
     def _rule(self, rule: Rule, at: int, row: int) -> str:
         about = _known(rule.when, self.columns, row)
@@ -97,11 +100,9 @@ class _LineExplainer:
         return float(getattr(own or self.model.weights, axis))
 
 
-def _limit_why(model: Model, line: Line, rule: Rule | None) -> str:
+def _limit_why(model: Model, line: Line) -> str:
     if line.sort == "rounding":
         return "rounded to " + ("whole points", "one decimal", "two decimals")[model.score.decimals]
-    if line.sort == "cap":
-        return f"this rule gives at most {getattr(rule, 'cap', 0):.15g} points"
     if line.sort == "clamp":
         return f"{line.about} is {describe_limit(getattr(model.score, line.about))}"
     limits = model.groups if line.sort == "group" else model.channels
@@ -118,7 +119,7 @@ def _found_why(rule: Rule, found: RuleResult, row: int, today: int) -> str:
         return f"completed on {format_date(newest)} ({_ago(today - newest)})"
     times, on = ("once", "on") if counted == 1 else (f"{counted} times", "last on")
     limit = f", {counted} of {seen} count" if seen > counted else ""
-    window = f", in the last {rule.window.days} days" if isinstance(rule, Behavior) and rule.window else ""
+    window = f", in the last {rule.limits.window.days} days" if rule.limits.window else ""
     return f"{times}, {on} {format_date(newest)} ({_ago(today - newest)}){window}{limit}"
 
 

@@ -125,4 +125,4 @@ def _settled(model: Model) -> int:
 
 def _passes(rule: Rule) -> bool:
     """Whether what a rule gives becomes less, or nothing, with age."""
-    return getattr(rule, "window", None) is not None or getattr(rule, "decay", None) is not None
+    return rule.limits.window is not None or rule.limits.decay is not None
