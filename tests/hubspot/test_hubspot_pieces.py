@@ -197,7 +197,13 @@ def test_a_yes_or_no_fits_however_it_is_written(value):
     feeds = [Feed(source="email_events", kind="opened", where={"filteredEvent": False})]
     assert fitting_feed(feeds, {"filteredEvent": value}) is feeds[0]
     assert fitting_feed(feeds, {"filteredEvent": not value if value is False else "true"}) is None
-    assert fitting_feed(feeds, {}) is None
+    assert fitting_feed(feeds, {}) is feeds[0]
+    assert (
+        fitting_feed(
+            [Feed(source="calls", kind="x", where={"hs_call_status": "!CANCELED"})], {"hs_call_status": "canceled"}
+        )
+        is None
+    )
     texts = [Feed(source="email_events", kind="opened", where={"filteredEvent": ["", "false"]})]
     assert fitting_feed(texts, {"filteredEvent": value}) is fitting_feed(texts, {}) is texts[0]
 
