@@ -114,7 +114,7 @@ bands = 3
         ),
         (
             '[write]\nunassigned_users = ["Ann@a.example"]\n[[owner_pool]]\nname = "x"\nmembers = ["ann@a.example"]',
-            "[[owner_pool]] x: ann@a.example is in [write] unassigned_users too and would never get anybody",
+            "[[owner_pool]] x: ann@a.example is in [write] unassigned_users too, and would get nobody",
         ),
         ('[schedule]\ntimezone = "Mars"', "'Mars' is not a time zone"),
         ('[schedule]\nevery = "1s"', 'at least "10s"'),
