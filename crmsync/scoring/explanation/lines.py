@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from datetime import datetime, tzinfo
+from datetime import datetime
 from typing import TypedDict
 
 import numpy as np
@@ -19,7 +19,7 @@ from crmsync.scoring.bands import bands_of
 from crmsync.scoring.context import ScoringContext
 from crmsync.scoring.engine import Scoring
 from crmsync.scoring.ledger import Line, Scores
-from crmsync.scoring.values import take_rows
+from crmsync.scoring.scored_people import ScoredPeople
 from crmsync.scoring.wording import describe_decay, describe_limit, format_date, format_points, to_points, truncate
 
 
@@ -31,35 +31,18 @@ class Entry(TypedDict):
     why: str
 
 
-def explain_score(
-    model: Model,
-    scores: Scores,
-    columns: Columns,
-    row: int,
-    now: datetime,
-    zone: tzinfo,
-    held: Mapping[str, datetime] | None = None,
-) -> list[Entry]:
-    """The lines of one person that have points, and what held them back; they sum to the total exactly."""
-    return explain_many(model, scores, columns, [row], now, zone, held)[0]
-
-
-def explain_many(
-    model: Model,
-    scores: Scores,
-    columns: Columns,
-    rows: Sequence[int],
-    now: datetime,
-    zone: tzinfo,
-    held: Mapping[str, datetime] | None = None,
-) -> list[list[Entry]]:
-    """What `explain` says, for each of some people."""
-    teller = _LineExplainer(Scoring(ScoringContext(model, take_rows(columns, rows), now, zone, held=held)), columns)
-    return [[*teller.lines(scores, at, row), *held_back(model, scores, row)] for at, row in enumerate(rows)]
+def explain_scores(scored: ScoredPeople, held: Mapping[str, datetime] | None = None) -> list[list[Entry]]:
+    """The lines of each that have points, and what held them back; they sum to the total exactly."""
+    scoring = Scoring(ScoringContext(scored.model, scored.columns, scored.now, scored.zone, held=held))
+    explainer = _LineExplainer(scoring, scored.columns)
+    return [
+        [*explainer.lines(scored.scores, at, row), *held_back(scored.model, scored.scores, row)]
+        for at, row in enumerate(scored.rows.tolist())
+    ]
 
 
 class _LineExplainer:
-    """Knows why some people have the points they have: `at` is their place among them, `row` that in all columns."""
+    """Knows why some people have the points they have: `at` is their place among them, `row` that in all scores."""
 
     def __init__(self, scoring: Scoring, columns: Columns) -> None:
         self.scoring, self.columns, self.model = scoring, columns, scoring.model
@@ -70,12 +53,12 @@ class _LineExplainer:
         """The lines of one person."""
         for line, points in zip(scores.lines, scores.points, strict=True):
             if points[row]:
-                yield {"rule": line.name, "points": to_points(int(points[row])), "why": self.why(line, at, row)}
+                yield {"rule": line.name, "points": to_points(int(points[row])), "why": self.why(line, at)}
 
-    def why(self, line: Line, at: int, row: int) -> str:
+    def why(self, line: Line, at: int) -> str:
         """Why one line has points."""
         if line.sort == "rule":
-            return self._rule(self.rules[line.about], at, row)
+            return self._rule(self.rules[line.about], at)
         limits = self.rules[line.about].limits if line.about in self.rules else RuleLimits()
         if line.sort == "decay" and limits.decay is not None:
             return describe_decay(limits.decay)
@@ -85,8 +68,8 @@ class _LineExplainer:
             return f"{line.about} counts {self._weight(line.about, at):.15g} times"
         return _limit_why(self.model, line)
 
-    def _rule(self, rule: Rule, at: int, row: int) -> str:
-        about = _known(rule.when, self.columns, row)
+    def _rule(self, rule: Rule, at: int) -> str:
+        about = _known(rule.when, self.columns, at)
         if isinstance(rule, Fit):
             return about
         if rule.name not in self._found:
