@@ -37,7 +37,7 @@ def properties_of(feeds: Sequence[Feed]) -> list[str]:
     return list(dict.fromkeys(prop for feed in feeds for prop in (*feed.where, *feed.attributes.values())))
 
 
-def fingerprint_of(feeds: Sequence[Feed]) -> str:
+def fingerprint_feeds(feeds: Sequence[Feed]) -> str:
     """Eight hex digits that change when the feeds of a source do, so that it is read anew."""
     text = "|".join(feed.model_dump_json() for feed in feeds)
     return hashlib.sha256(text.encode()).hexdigest()[:8]

@@ -8,7 +8,7 @@ from threading import RLock
 import numpy as np
 
 from crmsync.config.conditions import Condition, Match
-from crmsync.scoring.operators import OPERATORS, UNKNOWN, YES, Answers, Reading
+from crmsync.scoring.operators import OPERATORS, UNKNOWN, YES, Answers, OperatorContext
 from crmsync.scoring.titles import TitleReader
 from crmsync.scoring.values import Column, unknown_column
 
@@ -29,7 +29,7 @@ class ConditionEvaluator:
         untyped: bool = False,
     ) -> None:
         self.rows, self.columns = rows, columns
-        self.reading = Reading({name: [*texts] for name, texts in lists.items()}, reader, untyped)
+        self.context = OperatorContext({name: [*texts] for name, texts in lists.items()}, reader, untyped)
         self.warnings: MutableMapping[tuple[str, str], int] = {}
         self._answers: dict[str, Answers] = {}
         self._one_at_a_time = RLock()
@@ -60,7 +60,7 @@ class ConditionEvaluator:
         return column.spread(answers)
 
     def _key(self, name: str, column: Column, key: str, wanted: object) -> Answers:
-        answers = OPERATORS[key].answer(column, wanted, self.reading)
+        answers = OPERATORS[key].answer(column, wanted, self.context)
         if key in ("exists", "missing"):
             return answers
         wrong = np.flatnonzero((answers == UNKNOWN) & ~column.missing)

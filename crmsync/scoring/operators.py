@@ -30,7 +30,7 @@ Test = Callable[[Scalar], bool | None]
 Lists = Mapping[str, Sequence[str]]
 
 
-class Reading(NamedTuple):
+class OperatorContext(NamedTuple):
     """What answering needs besides a column: the config's lists, who reads titles, and whether texts may be numbers."""
 
     lists: Lists
@@ -53,7 +53,7 @@ class Examples(NamedTuple):
 class Operator(NamedTuple):
     """One key: the `answer` for each distinct value of a column, the question in words, and `examples` of values."""
 
-    answer: Callable[[Column, Any, Reading], Answers]
+    answer: Callable[[Column, Any, OperatorContext], Answers]
     describe: Callable[[Any], str]
     examples: Callable[[Any, Lists], Examples]
 
@@ -68,16 +68,16 @@ def _answers(values: Sequence[Any], test: Callable[[Any], bool | None]) -> Answe
     return np.array([_ANSWER[None if value is None else test(value)] for value in values], dtype=np.int8)
 
 
-def _number(holds: Callable[[Numbers, Any], NDArray[np.bool_]]) -> Callable[[Column, Any, Reading], Answers]:
-    def answer(column: Column, wanted: Any, reading: Reading) -> Answers:
-        values = column.spelled_numbers if reading.untyped else column.numbers
+def _number(holds: Callable[[Numbers, Any], NDArray[np.bool_]]) -> Callable[[Column, Any, OperatorContext], Answers]:
+    def answer(column: Column, wanted: Any, context: OperatorContext) -> Answers:
+        values = column.spelled_numbers if context.untyped else column.numbers
         return np.where(np.isnan(values), UNKNOWN, np.where(holds(values, wanted), YES, NO)).astype(np.int8)
 
     return answer
 
 
-def _text(holds: Callable[[Sequence[str], tuple[str, ...]], bool]) -> Callable[[Column, Any, Reading], Answers]:
-    def answer(column: Column, wanted: Any, _reading: Reading) -> Answers:
+def _text(holds: Callable[[Sequence[str], tuple[str, ...]], bool]) -> Callable[[Column, Any, OperatorContext], Answers]:
+    def answer(column: Column, wanted: Any, _context: OperatorContext) -> Answers:
         words = tuple(fold_text(each) for each in _listed(wanted))
         return _answers(column.texts, lambda texts: holds(texts, words))
 
@@ -88,9 +88,9 @@ def _listed(wanted: Any) -> Sequence[Any]:
     return wanted if isinstance(wanted, list) else [wanted]
 
 
-def _is_one_of(column: Column, wanted: Any, reading: Reading) -> Answers:
+def _is_one_of(column: Column, wanted: Any, context: OperatorContext) -> Answers:
     if all(isinstance(each, str) for each in _listed(wanted)):
-        return _text(_equals)(column, wanted, reading)
+        return _text(_equals)(column, wanted, context)
     return _answers(column.distinct, _equal_test(_listed(wanted)))
 
 
@@ -99,32 +99,32 @@ def _is_known(column: Column, known: bool) -> Answers:
     return np.where(holds, YES, NO).astype(np.int8)
 
 
-def _is_in_list(column: Column, wanted: str, reading: Reading) -> Answers:
-    return _text(_equals)(column, [*reading.lists[wanted]], reading)
+def _is_in_list(column: Column, wanted: str, context: OperatorContext) -> Answers:
+    return _text(_equals)(column, [*context.lists[wanted]], context)
 
 
-def _is_level(column: Column, wanted: Iterable[str], reading: Reading) -> Answers:
+def _is_level(column: Column, wanted: Iterable[str], context: OperatorContext) -> Answers:
     levels = frozenset(wanted)
     return _answers(
         column.distinct,
-        lambda value: reading.titles.read(value).seniority in levels if isinstance(value, str) else None,
+        lambda value: context.titles.read(value).seniority in levels if isinstance(value, str) else None,
     )
 
 
-def _is_in_department(column: Column, wanted: Iterable[str], reading: Reading) -> Answers:
+def _is_in_department(column: Column, wanted: Iterable[str], context: OperatorContext) -> Answers:
     departments = frozenset(wanted)
     return _answers(
         column.distinct,
-        lambda value: bool(departments & reading.titles.read(value).departments) if isinstance(value, str) else None,
+        lambda value: bool(departments & context.titles.read(value).departments) if isinstance(value, str) else None,
     )
 
 
-def _is_at_domain(column: Column, wanted: Iterable[str], _reading: Reading) -> Answers:
+def _is_at_domain(column: Column, wanted: Iterable[str], _context: OperatorContext) -> Answers:
     domains = frozenset(domain_of(each) for each in wanted)
     return _of_domains(column, lambda domain: _is_below(str(domain), domains))
 
 
-def _is_free_mail(column: Column, wanted: bool, _reading: Reading) -> Answers:
+def _is_free_mail(column: Column, wanted: bool, _context: OperatorContext) -> Answers:
     return _of_domains(column, lambda domain: (domain in FREE_MAIL) is wanted if "." in str(domain) else None)
 
 
@@ -270,7 +270,7 @@ OPERATORS: Mapping[str, Operator] = {
         _of_words,
     ),
     "regex": Operator(
-        lambda column, wanted, _reading: _answers(column.distinct, _regex_test(wanted)),
+        lambda column, wanted, _context: _answers(column.distinct, _regex_test(wanted)),
         lambda wanted: f"matches {wanted}",
         lambda wanted, _lists: Examples(patterns=[wanted]),
     ),
@@ -292,10 +292,10 @@ OPERATORS: Mapping[str, Operator] = {
         lambda wanted, _lists: Examples(cuts=wanted),
     ),
     "exists": Operator(
-        lambda column, _wanted, _reading: _is_known(column, True), lambda _wanted: "is known", _of_nothing
+        lambda column, _wanted, _context: _is_known(column, True), lambda _wanted: "is known", _of_nothing
     ),
     "missing": Operator(
-        lambda column, _wanted, _reading: _is_known(column, False), lambda _wanted: "is not known", _of_nothing
+        lambda column, _wanted, _context: _is_known(column, False), lambda _wanted: "is not known", _of_nothing
     ),
     "has": Operator(
         _text(lambda texts, wanted: _equals([*_parts(texts)], wanted)),
@@ -318,7 +318,7 @@ OPERATORS: Mapping[str, Operator] = {
         lambda wanted, _lists: Examples(domains=wanted, of_addresses=True),
     ),
     "domain_list": Operator(
-        lambda column, wanted, reading: _is_at_domain(column, reading.lists[wanted], reading),
+        lambda column, wanted, context: _is_at_domain(column, context.lists[wanted], context),
         lambda wanted: f"is at a domain of the list {wanted}",
         lambda wanted, lists: Examples(domains=lists[wanted], of_addresses=True),
     ),
@@ -329,7 +329,7 @@ OPERATORS: Mapping[str, Operator] = {
     ),
     "seniority": Operator(_is_level, lambda wanted: f"reads as {_of_titles(wanted)}", _of_levels),
     "seniority_at_least": Operator(
-        lambda column, wanted, reading: _is_level(column, SENIORITIES[SENIORITIES.index(wanted) :], reading),
+        lambda column, wanted, context: _is_level(column, SENIORITIES[SENIORITIES.index(wanted) :], context),
         lambda wanted: f"reads as {format_word(wanted)} or above",
         _of_levels,
     ),

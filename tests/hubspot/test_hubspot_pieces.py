@@ -16,7 +16,7 @@ from connectors.hubspot import paging
 from connectors.hubspot.client import Flight, next_midnight
 from connectors.hubspot.cursors import Cursor, dump_cursors, load_cursors
 from connectors.hubspot.errors import DailyLimit, Forbidden, Locked, RequestRefused, Unauthorized, classify
-from connectors.hubspot.feeds import fingerprint_of, fitting_feed, read_attributes
+from connectors.hubspot.feeds import fingerprint_feeds, fitting_feed, read_attributes
 from connectors.hubspot.mapping import long_id
 from connectors.hubspot.properties import Definition, instant_of, number_of, property_text, read_value
 from connectors.hubspot.settings import Settings
@@ -215,8 +215,8 @@ def test_a_yes_or_no_stays_one_as_an_attribute():
 
 def test_other_feeds_have_another_fingerprint():
     one = [Feed(source="calls", kind="talked")]
-    assert fingerprint_of(one) == fingerprint_of(list(one))
-    assert fingerprint_of(one) != fingerprint_of([Feed(source="calls", kind="talked", where={"a": "b"})])
+    assert fingerprint_feeds(one) == fingerprint_feeds(list(one))
+    assert fingerprint_feeds(one) != fingerprint_feeds([Feed(source="calls", kind="talked", where={"a": "b"})])
 
 
 cursors = st.builds(
