@@ -374,7 +374,7 @@ def _decisions(document: Document) -> Iterator[str]:
 DELIVERY = {
     "pending": "{value} is pending, of run {run}",
     "held": "{value} waits for approval in plan {run}",
-    "on_hold": "on hold, the CRM rejects the update: {parked}",
+    "on_hold": "on hold, the CRM rejects the update: {on_hold}",
     "differs": "the next run brings it up to date",
 }
 
@@ -393,7 +393,7 @@ def _record(record: Document) -> str:
         ending = record["state"] if record["state"] != "live" else "written"
         return f"{who}: {', '.join(each for each in (*parts, score, ending) if each)}"
     value = _points(record["pending"]["score"]) if "score" in record["pending"] else "another update"
-    delivery = DELIVERY[record["delivery"]].format(value=value, run=record["run"], parked=record["parked"])
+    delivery = DELIVERY[record["delivery"]].format(value=value, run=record["run"], on_hold=record["on_hold"])
     return f"{who}: {', '.join(parts)}, holds {score or 'no score yet'}; {delivery}"
 
 
@@ -460,7 +460,7 @@ STANDING = {
     "records": "records",
     "ambiguous": "not matched",
     "open_changes": "pending updates",
-    "parked": "on hold",
+    "on_hold": "on hold",
 }
 
 

@@ -90,7 +90,7 @@ def status_document(
             "approved": _approved(reading, now),
             "waiting_for_owner": {"count": sum(owners.values()), "reasons": owners},
             "refused": group_refusals(refused_records(reading), typed),
-            "parked": [_parked(each) for each in parked_changes(reading, EXAMPLES)],
+            "on_hold": [_parked(each) for each in parked_changes(reading, EXAMPLES)],
             **({"feeds": _feeds(reading, now)} if feeds else {}),
             "held_by": holder,
             "healthy": said["healthy"],
@@ -130,7 +130,7 @@ def _without_state(config: Config, typed: Typed, feeds: bool) -> dict[str, Any]:
         "approved": [],
         "waiting_for_owner": {"count": 0, "reasons": {}},
         "refused": [],
-        "parked": [],
+        "on_hold": [],
         **({"feeds": []} if feeds else {}),
         "held_by": None,
         "healthy": False,
@@ -247,7 +247,7 @@ def _last_trouble(crm: str, past: Sequence[PastRun], good: PastRun | None, typed
 def why_refused(crm: str, past: Sequence[PastRun], counts: Mapping[str, Any], typed: Typed = str) -> str:
     """That the CRM takes nothing at all any more: all of what a run last wanted of it, and that still is on hold."""
     last = _last_planned(crm, past)
-    refused, on_hold, records = last.get("planned", 0), counts.get("parked", 0), counts.get("records", 0)
+    refused, on_hold, records = last.get("planned", 0), counts.get("on_hold", 0), counts.get("records", 0)
     if not (on_hold and _is_all_refused(last)) or (refused < MANY and 2 * on_hold < records):
         return ""
     return (
@@ -331,5 +331,5 @@ def _feeds(connection: Connection, now: datetime) -> list[dict[str, Any]]:
 
 
 def _parked(row: Any) -> dict[str, Any]:
-    parked = orjson.loads(row.parked)
+    parked = orjson.loads(row.on_hold)
     return {"ref": f"{row.crm}:{row.kind}:{row.ref_id}", "reason": parked.get("reason", ""), "after": parked["after"]}

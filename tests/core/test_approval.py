@@ -388,12 +388,12 @@ def assert_accounted_for(state, crms, told=True):
         if row["state"] in ("planned", "sent") or row["run"] in waiting
     }
     scores = {row["id"]: row["total"] // 100 for row in rows_of(state, schema.person)}
-    for row in rows_of(state, schema.contact):
+    for row in rows_of(state, schema.record):
         if row["gone"] or row["ambiguous"] or not row["known"] or row["merged_into"] or row["converted_into"]:
             continue
         where = next(each for each in crms if each.name == row["crm"])
         live = where.records[Ref(row["crm"], row["kind"], row["ref_id"])]
-        reason = row["parked"] or row["dirty"] or (row["crm"], row["kind"], row["ref_id"]) in pending
+        reason = row["on_hold"] or row["dirty"] or (row["crm"], row["kind"], row["ref_id"]) in pending
         assert (told and reason) or live.current.get("score") == scores[row["person"]], row
 
 
@@ -625,7 +625,7 @@ def test_a_pull_by_a_new_mapping_that_was_cut_off_still_finds_who_is_gone(state)
     hubspot.contacts = pages
     run_cycle(work(state, hubspot, settings=other, now=minutes(2)), approved=True)
     with state.read() as reading:
-        gone = reading.scalars(select(schema.contact.c.ref_id).where(schema.contact.c.gone)).all()
+        gone = reading.scalars(select(schema.record.c.ref_id).where(schema.record.c.gone)).all()
     assert gone == ["9"]
 
 

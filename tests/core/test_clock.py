@@ -90,14 +90,14 @@ def test_R36_nothing_is_pulled_or_scored_or_written_by_a_wrong_clock(state, wron
     for each in crms:
         each.time = NOW
     run_cycle(work(state, *crms))
-    before, contacts, people = [held(each) for each in crms], rows(state, schema.contact), rows(state, schema.person)
+    before, contacts, people = [held(each) for each in crms], rows(state, schema.record), rows(state, schema.person)
     crms[0].edit(contact(3))
     for run in (run_cycle, preview_run):
         with pytest.raises(WrongClock, match=r"20 days (ahead of|behind) hubspot's and salesforce's"):
             run(work(state, *crms, now=NOW + wrong))
     with pytest.raises(WrongClock):
         run_cycle(work(state, *crms, now=NOW + wrong), "backfill", full=True, approved=True)
-    assert rows(state, schema.contact) == contacts
+    assert rows(state, schema.record) == contacts
     assert rows(state, schema.person) == people
     assert [len(each.writes) for each in crms] == [len(before[0]), len(before[1])]
     failed = [row for row in rows(state, schema.run) if row["verdict"] == "failed"]
@@ -290,13 +290,15 @@ def test_R37_overrides_and_refusals_of_the_future_end_as_if_they_were_of_now(sta
     lease = orjson.dumps({"stage": {"since": far, "value": "lead"}}).decode()
     parked = orjson.dumps({"after": {"score": 1}, "reason": "no", "at": far, "whole": False}).decode()
     with state.begin() as tx:
-        tx.execute(update(schema.contact).values(leases=lease, parked=parked))
+        tx.execute(update(schema.record).values(overrides=lease, on_hold=parked))
     soon = NOW + timedelta(hours=1)
     run_cycle(work(state, hubspot, now=soon))
-    for row in rows(state, schema.contact):
-        assert row["parked"] == ""
-        assert orjson.loads(row["leases"])["stage"]["since"] == int(soon.timestamp() * 1000)
-        assert row["wake"] - int(soon.timestamp() * 1000) == make.config().write.manual_override.total_seconds() * 1000
+    for row in rows(state, schema.record):
+        assert row["on_hold"] == ""
+        assert orjson.loads(row["overrides"])["stage"]["since"] == int(soon.timestamp() * 1000)
+        assert (
+            row["wake_at"] - int(soon.timestamp() * 1000) == make.config().write.manual_override.total_seconds() * 1000
+        )
 
 
 def test_R37_nothing_is_forgotten_by_a_clock_that_no_crm_confirms(state):

@@ -149,7 +149,7 @@ def test_a_mapping_that_is_taken_back_before_everybody_was_read_is_read_of_every
         run_cycle(work(state, hubspot, settings=other, now=later))
     hubspot.contacts, hubspot.records = pages, kept
     run_cycle(work(state, hubspot, now=later))
-    assert [row["fields"] for row in stored(state, schema.contact)] == ['{"title":"VP Sales"}'] * 2
+    assert [row["fields"] for row in stored(state, schema.record)] == ['{"title":"VP Sales"}'] * 2
 
 
 def stopped_after(pages, number):
@@ -758,7 +758,7 @@ def test_W08_a_refused_stage_stays_on_hold_while_scores_go_on_being_written(stat
     run_cycle(work(state, hubspot))
     hubspot.happen(activity(9, hubspot.records[ada]))
     assert run_cycle(work(state, hubspot, now=NOW + timedelta(hours=1))).crms["hubspot"].updated == 1
-    assert explain_person(config(), state, "ada@x.example", NOW)["records"][0]["parked"] == "stage: not this"
+    assert explain_person(config(), state, "ada@x.example", NOW)["records"][0]["on_hold"] == "stage: not this"
     hubspot.write = taken
     assert run_cycle(work(state, hubspot, now=NOW + timedelta(hours=25))).crms["hubspot"].updated == 1
     assert hubspot.records[ada].stage == "mql"
@@ -821,7 +821,7 @@ def our_writes_move_stamps(crms, at):
 def who_has_what(state):
     """For each live record: whose records it is one of, their score, and the stage and owner it has."""
     people = {row["id"]: (row["total"], row["lines"]) for row in stored(state, schema.person)}
-    records = [row for row in stored(state, schema.contact) if not row["gone"]]
+    records = [row for row in stored(state, schema.record) if not row["gone"]]
     return {
         (row["crm"], row["kind"], row["ref_id"]): (
             sorted((it["crm"], it["ref_id"]) for it in records if row["person"] and it["person"] == row["person"]),

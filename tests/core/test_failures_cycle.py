@@ -55,7 +55,7 @@ class Runs:
             each.close()
         return balanced(result)
 
-    def rows(self, table=schema.contact):
+    def rows(self, table=schema.record):
         with self.state.read() as reading:
             return [row._asdict() for row in reading.execute(select(table))]
 

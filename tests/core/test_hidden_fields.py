@@ -18,9 +18,9 @@ from tests.support.make import contact, store
 def test_R33_what_was_known_of_a_field_that_is_not_shown_holds(state):
     save(state, contact(1, fields={"title": "VP", "employees": 10}))
     save(state, contact(1, fields={"employees": 20}, unread=frozenset({"title"})))
-    assert rows(state, schema.contact)[0]["fields"] == '{"employees":20,"title":"VP"}'
+    assert rows(state, schema.record)[0]["fields"] == '{"employees":20,"title":"VP"}'
     save(state, contact(1, fields={"employees": 20}))
-    assert rows(state, schema.contact)[0]["fields"] == '{"employees":20}'
+    assert rows(state, schema.record)[0]["fields"] == '{"employees":20}'
 
 
 @pytest.mark.parametrize(

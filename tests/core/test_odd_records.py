@@ -24,7 +24,7 @@ def kept(tmp_path):
 
 def row(kept, ref=ADA):
     with kept.read() as reading:
-        found = select(schema.contact).where(schema.contact.c.crm == ref.crm, schema.contact.c.ref_id == ref.id)
+        found = select(schema.record).where(schema.record.c.crm == ref.crm, schema.record.c.ref_id == ref.id)
         return reading.execute(found).one()
 
 

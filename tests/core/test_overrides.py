@@ -163,7 +163,7 @@ def test_W03_what_was_taken_in_part_before_the_answer_was_lost_is_no_users_chang
     assert run(state, hubspot, at=DAYS[1]).crms["hubspot"].protected == {}
     assert held(hubspot)["1"] == (65, "mql", "hubspot-ann")
     with state.read() as reading:
-        assert reading.scalars(select(schema.contact.c.leases)).all() == ["{}"]
+        assert reading.scalars(select(schema.record.c.overrides)).all() == ["{}"]
 
 
 def test_an_owner_that_a_user_cleared_costs_nobody_a_turn(state):
@@ -187,7 +187,7 @@ def test_a_value_that_others_keep_changing_back_is_on_a_list(state):
         edit(hubspot, ADA, current={**hubspot.records[ADA].current, "score": 999})
         run(state, hubspot, at=NOW + timedelta(minutes=number))
     said = explain_person(config(NEVER_FADES), state, "ada@x.example", NOW + timedelta(hours=1))
-    assert "keeps changing it back" in said["records"][0]["parked"]
+    assert "keeps changing it back" in said["records"][0]["on_hold"]
 
 
 def test_people_of_a_crm_that_the_file_no_longer_has_get_their_owner(state):

@@ -183,7 +183,7 @@ def test_bands_are_what_the_crms_hold_and_what_waits_stands_beside(work):
 
 def test_pending_updates_are_those_of_runs_and_each_counts_once(work):
     with work.store.begin() as tx:
-        query = select(schema.contact.c.id).where(schema.contact.c.ref_id == "1")
+        query = select(schema.record.c.id).where(schema.record.c.ref_id == "1")
         (row_id,) = tx.scalars(query)
         change = Change(Ref("hubspot", "contact", "1"), {"score": 1}, {"score": 2})
         (run,) = journal.recent_runs(tx, 1)
@@ -253,7 +253,7 @@ def test_the_status_names_what_a_crm_refuses(work):
     hubspot.edit(make.contact(3, emails=("cold@firm.example",), fields={"title": "CEO"}))
     later = work._replace(now=work.now + timedelta(minutes=15))
     run_cycle(later)
-    (parked,) = health.status_document(later.config, later.store, later.now)["parked"]
+    (parked,) = health.status_document(later.config, later.store, later.now)["on_hold"]
     assert parked["ref"] == "hubspot:contact:3"
     assert "the title is locked" in parked["reason"]
 
@@ -346,7 +346,7 @@ def test_an_explanation_says_whether_it_is_written(work):
     later = minutes(work, 15)
     run_cycle(later)
     (record,) = explained(later, "cold@firm.example")["records"]
-    assert (record["delivery"], "locked" in record["parked"]) == ("on_hold", True)
+    assert (record["delivery"], "locked" in record["on_hold"]) == ("on_hold", True)
     assert explained(minutes(work, 90 * 24 * 60))["records"][0]["delivery"] == "differs"
     dearer = make.config(make.MODEL.replace("mql = 50", "mql = 500"), guard={"from_records": 1, "bands": 0.1})
     waiting = minutes(work, 30, config=dearer)

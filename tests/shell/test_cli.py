@@ -516,18 +516,18 @@ def test_explain_finds_somebody_by_whatever_they_are_known(done):
 
 def test_explain_finds_somebody_by_name_and_lists_who_share_it(done):
     with sqlite3.connect(done.parent / "crmsync.db") as state:
-        people = state.execute("SELECT name, min(person), max(person) FROM contact WHERE person IS NOT NULL GROUP BY 1")
+        people = state.execute("SELECT name, min(person), max(person) FROM record WHERE person IS NOT NULL GROUP BY 1")
         rows = [row for row in people.fetchall() if row[0].isascii()]
     state.close()
     name, person = next((name, one) for name, one, other in rows if one == other)
     assert crmsync("explain", name.upper(), "-c", done, "--json").json["person"] == person
     with sqlite3.connect(done.parent / "crmsync.db") as state:
-        other = state.execute("SELECT max(person) FROM contact WHERE person != ?", (person,)).fetchone()[0]
-        old = state.execute("SELECT id, name FROM contact WHERE person = ?", (other,)).fetchall()
-        state.execute("UPDATE contact SET name = ? WHERE person = ?", (name, other))
+        other = state.execute("SELECT max(person) FROM record WHERE person != ?", (person,)).fetchone()[0]
+        old = state.execute("SELECT id, name FROM record WHERE person = ?", (other,)).fetchall()
+        state.execute("UPDATE record SET name = ? WHERE person = ?", (name, other))
         state.commit()
         ended, words = crmsync("explain", name, "-c", done, "--json"), crmsync("explain", name, "-c", done)
-        state.executemany("UPDATE contact SET name = ? WHERE id = ?", [(was, row) for row, was in old])
+        state.executemany("UPDATE record SET name = ? WHERE id = ?", [(was, row) for row, was in old])
     state.close()
     assert (ended.code, ended.json["error"]) == (1, "several")
     assert "may mean 2 people; say which by the crmsync id:" in words.err
@@ -537,7 +537,7 @@ def test_explain_finds_somebody_by_name_and_lists_who_share_it(done):
 
 def test_explain_finds_short_salesforce_ids(done):
     with sqlite3.connect(done.parent / "crmsync.db") as state:
-        query = "SELECT ref_id FROM contact WHERE crm = 'salesforce' AND person IS NOT NULL LIMIT 1"
+        query = "SELECT ref_id FROM record WHERE crm = 'salesforce' AND person IS NOT NULL LIMIT 1"
         (ref_id,) = state.execute(query).fetchone()
     state.close()
     short, long = (crmsync("explain", each, "-c", done, "--json") for each in (ref_id[:15], ref_id))
@@ -578,7 +578,7 @@ def test_status_tells_how_things_stand(done):
     assert "Last runs" in words.out
     assert "succeeded" in words.out
     assert "People per band, as the CRMs hold it: cold " in words.out
-    assert {"waiting", "waiting_for_owner", "refused", "parked", "bands", "crms", "runs"} <= set(ended.json)
+    assert {"waiting", "waiting_for_owner", "refused", "on_hold", "bands", "crms", "runs"} <= set(ended.json)
 
 
 def test_status_says_who_is_at_work(done):

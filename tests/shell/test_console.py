@@ -175,7 +175,7 @@ def test_what_waits_is_counted_in_each_crm(records, said):
 )
 def test_an_explanation_tells_what_a_record_holds_from_what_is_to_come(over, said):
     record = {"ref": "hubspot:contact:1", "name": "", "stage": "mql", "owner": "", "holds": {"score": 75}}
-    record |= {"state": "live", "delivery": "written", "run": "p1", "parked": None, "pending": {}, **over}
+    record |= {"state": "live", "delivery": "written", "run": "p1", "on_hold": None, "pending": {}, **over}
     assert report._record(record) == f"hubspot contact 1: {said}"
 
 
@@ -216,7 +216,7 @@ def test_a_plan_names_people_first_and_says_what_it_cuts():
 
 
 def standing(**over):
-    crm = {"account": "00D000000000001EAA", "records": 3_025, "ambiguous": 6, "parked": 0, "open_changes": 0}
+    crm = {"account": "00D000000000001EAA", "records": 3_025, "ambiguous": 6, "on_hold": 0, "open_changes": 0}
     told = {"last_good": "2026-11-21 09:00 UTC", "healthy": True, "why": ""}
     ran = {"run": "20261121-090000-62c4", "command": "full_resync", "verdict": "partial", "seconds": 12.3}
     return {

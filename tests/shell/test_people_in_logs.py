@@ -144,7 +144,7 @@ def test_C10_nobody_is_named_in_the_log_of_runs_that_go_well(daemon):
 
 def _everything(store):
     with store.read() as reading:
-        return reading.execute(text("SELECT name, emails, fields FROM contact")).all()
+        return reading.execute(text("SELECT name, emails, fields FROM record")).all()
 
 
 @SQLITE
@@ -177,8 +177,8 @@ def test_C10_nobody_is_named_in_the_log_of_a_fault_in_the_database(daemon, monke
     def broken(tx, *, items, **_options):
         first = next(each for each in items if each.emails)
         if tx.dialect.name == "sqlite":
-            tx.execute(text("INSERT INTO contact (crm, kind, ref_id, id) VALUES (:a, :b, :c, 1)"), _three(first))
-            tx.execute(text("INSERT INTO contact (crm, kind, ref_id, id) VALUES (:a, :b, :c, 1)"), _three(first))
+            tx.execute(text("INSERT INTO record (crm, kind, ref_id, id) VALUES (:a, :b, :c, 1)"), _three(first))
+            tx.execute(text("INSERT INTO record (crm, kind, ref_id, id) VALUES (:a, :b, :c, 1)"), _three(first))
         tx.execute(text("INSERT INTO account (crm, account) VALUES (:a, :b)"), _three(first))
         tx.execute(text("INSERT INTO account (crm, account) VALUES (:a, :b)"), _three(first))
 

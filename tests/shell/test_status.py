@@ -110,8 +110,8 @@ def test_a_crm_without_any_good_run_is_not_well_once_a_run_has_ended():
 )
 def test_a_crm_that_takes_nothing_is_not_well_though_nothing_is_planned_any_more(refused, on_hold, records, healthy):
     past = [ran(), ran("partial", planned=refused, rejected=refused), ran(planned=5, updated=5)]
-    assert (why_refused("hubspot", past, {"parked": on_hold, "records": records}) == "") is healthy
-    assert why_refused("hubspot", [ran(planned=2, updated=2), *past], {"parked": on_hold, "records": records}) == ""
+    assert (why_refused("hubspot", past, {"on_hold": on_hold, "records": records}) == "") is healthy
+    assert why_refused("hubspot", [ran(planned=2, updated=2), *past], {"on_hold": on_hold, "records": records}) == ""
 
 
 def test_what_somebody_must_mend_is_told_at_once_until_it_is_mended():
