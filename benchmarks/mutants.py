@@ -13,6 +13,7 @@ import contextlib
 import io
 import os
 import random
+import shutil
 import signal
 import subprocess
 import sys
@@ -62,7 +63,8 @@ def main() -> int:
 
 def _drawn(modules: Sequence[str], count: int, seed: int) -> dict[str, list[str]]:
     """The names of the mutants to try, by part."""
-    Path("mutants").mkdir(exist_ok=True)
+    shutil.rmtree("mutants", ignore_errors=True)  # mutmut leaves a file as it is that the settings name since
+    Path("mutants").mkdir()
     mutmut.set_mutant_under_test("mutant_generation")
     with contextlib.redirect_stdout(io.StringIO()):  # it names every file of the package
         mutmut.copy_src_dir()
