@@ -381,9 +381,10 @@ def test_activities_count_from_the_least_number_that_a_rule_asks_for(times, gets
     assert total(model(behavior=[behavior_rule(at_least=2)]), did("page_viewed", times=times)) == gets
 
 
+@pytest.mark.parametrize("when", [{"is": "labs"}, {"in": ["labs", 7]}])
 @pytest.mark.parametrize(("value", "gets"), [(["b2b", "Labs"], 10), (["b2b"], 0), ("labs", 10)])
-def test_one_value_of_several_is_enough_to_be_what_a_rule_asks_for(value, gets):
-    assert total(model(fit=[fit_rule(field="tags", **{"is": "labs"})]), tags=value) == gets
+def test_one_value_of_several_is_enough_to_be_what_a_rule_asks_for(when, value, gets):
+    assert total(model(fit=[fit_rule(field="tags", **when)]), tags=value) == gets
 
 
 def test_who_misses_two_gates_of_a_band_is_told_of_both():
