@@ -399,3 +399,9 @@ def test_who_misses_two_gates_of_a_band_is_told_of_both():
         "blocked by fit gate: fit 10 is below the minimum of 15; "
         "blocked by behavior gate: behavior 10 is below the minimum of 12"
     ]
+
+
+def test_a_rule_may_ask_whether_a_field_is_filled():
+    of = model(fit=[fit_rule(1, "filled", field="city", exists=True), fit_rule(2, "empty", field="city", missing=True)])
+    assert points(one(of, city="Berlin")) == {"filled": 1}
+    assert points(one(of, city=None)) == {"empty": 2}
