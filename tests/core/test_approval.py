@@ -4,6 +4,7 @@ import random
 from contextlib import contextmanager, suppress
 from dataclasses import replace
 from datetime import timedelta
+from types import SimpleNamespace
 
 import orjson
 import pytest
@@ -19,6 +20,7 @@ from crmsync.planning import approval
 from crmsync.reporting.person import explain_person
 from crmsync.store import journal, schema
 from crmsync.store.database import open_store
+from crmsync.store.future import LEEWAY
 from tests.core.test_cycle import balanced, held, totals, two_crms, world
 from tests.support.make import MODEL, NOW, activity, apply_plan, config, contact, crm, work
 
@@ -754,3 +756,12 @@ def test_an_answer_that_cannot_be_read_costs_that_crm_alone(state):
     ran = run_cycle(work(state, hubspot, salesforce))
     assert (ran.verdict, held(hubspot)["1"][0]) == ("partial", 65)
     assert "IndexError" in ran.skipped["salesforce"]
+
+
+@pytest.mark.parametrize(
+    ("age", "good"),
+    [(-LEEWAY - 1, False), (-LEEWAY, True), (0, True), (approval.GOOD_FOR, True), (approval.GOOD_FOR + 1, False)],
+)
+def test_an_approval_is_good_for_a_day_and_from_a_clock_that_is_a_little_ahead(age, good):
+    given_at = 10 * approval.GOOD_FOR
+    assert approval.is_in_force(SimpleNamespace(approved_at=given_at), given_at + age) == good

@@ -570,6 +570,23 @@ def test_W18_why_a_change_was_not_written_is_kept(state):
     assert why_not_written(state, second.run) == {"3": "it is now hubspot:contact:77"}
 
 
+def test_W18_a_change_of_nothing_but_what_somebody_moved_meanwhile_says_so(state):
+    hubspot, _ = two_crms()
+    ada, fields = Ref("hubspot", "contact", "1"), "[write.fields]"
+    scores_alone = config(MODEL.replace(fields, f"[write]\nstage = false\nowner = false\n\n{fields}"))
+    run_cycle(work(state, hubspot, settings=scores_alone))
+    taken = hubspot.write
+
+    def overtaken(changes, narrow):
+        hubspot.edit(replace(hubspot.records[ada], stage="customer", owner="hubspot-bob"))
+        yield from taken(changes, narrow)
+
+    hubspot.write = overtaken
+    second = run_cycle(work(state, hubspot, now=NOW + timedelta(minutes=15)))
+    assert why_not_written(state, second.run) == {"1": "edited after the plan"}
+    assert held(hubspot)["1"] == (65, "customer", "hubspot-bob")
+
+
 def test_W18_a_record_deleted_between_pull_and_push_is_skipped_and_buried(state):
     hubspot, _ = two_crms()
     bo = Ref("hubspot", "contact", "2")

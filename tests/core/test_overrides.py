@@ -180,6 +180,26 @@ def test_an_owner_that_a_user_cleared_costs_nobody_a_turn(state):
     assert held(hubspot)["2"][2] == "hubspot-bob"  # the turn after Ann's
 
 
+def test_a_run_says_how_many_records_it_left_as_users_had_changed_them(state):
+    hubspot = hot()
+    bea = contact(2, emails=("bea@x.example",), fields={"title": "VP Sales", "employees": 500}, stage="lead")
+    hubspot.edit(bea)
+    hubspot.happen(activity(2, bea))
+    run(state, hubspot, at=DAYS[0])
+    for ref in (ADA, bea.ref):
+        edit(hubspot, ref, stage="lead")
+    assert run(state, hubspot, at=DAYS[1]).crms["hubspot"].protected == {"stage_changed_by_a_user": 2}
+
+
+def test_an_explanation_says_that_a_user_changed_the_owner(state):
+    hubspot = hot()
+    run(state, hubspot, at=DAYS[0])
+    edit(hubspot, ADA, owner=None)
+    run(state, hubspot, at=DAYS[1])
+    said = explain_person(config(NEVER_FADES), state, "ada@x.example", DAYS[1])
+    assert said["owner_why"] == "protected: changed by a user"
+
+
 def test_a_value_that_others_keep_changing_back_is_on_a_list(state):
     hubspot = hot()
     run(state, hubspot, at=DAYS[0])

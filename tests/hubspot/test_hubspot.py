@@ -818,13 +818,14 @@ def whole(pages):
     return set(named)
 
 
+EVENTS = ("content_downloaded", "webinar_registered", "webinar_attended", "event_registered", "event_attended")
 ENGAGEMENTS = {"emails:", "meetings:", "calls:", "notes:", "communications:", "tasks:"}
 
 
 @pytest.fixture
 def complete(sandbox):
     """A portal that has every type of event that the default feeds read."""
-    for name in ("content_downloaded", "webinar_registered", "webinar_attended", "event_registered", "event_attended"):
+    for name in EVENTS:
         sandbox.do("hubspot", "add_activity", id=create(sandbox, email=f"{name}@acme.example"), kind=name)
     return sandbox
 
@@ -832,6 +833,14 @@ def complete(sandbox):
 def test_a_full_pull_says_of_every_source_that_it_came_whole(complete):
     connector = hubspot(complete)
     assert whole(connector.activities(None)) == ENGAGEMENTS | {"forms:", "events:"}
+
+
+@pytest.mark.parametrize("kind", EVENTS)
+def test_each_event_of_the_default_feeds_counts_as_what_it_is(sandbox, kind):
+    who = create(sandbox, email="ada@acme.example")
+    sandbox.do("hubspot", "add_activity", id=who, kind=kind)
+    found = pulled(hubspot(sandbox).activities(None))[0]
+    assert [each.kind for each in found if each.ref.id == who] == [kind]
 
 
 def test_a_pull_by_cursor_says_it_of_none(complete):
