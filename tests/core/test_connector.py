@@ -19,29 +19,10 @@ from crmsync.connector import FieldMap
 from crmsync.errors import Cancelled, ConfigError, Unavailable
 from crmsync.model import KINDS, Change, Ref
 from tests.support import make
+from tests.support.stop import Hurried, Interrupted
 
 CANARY = "canary-3f9a77"
 """A secret that must not turn up anywhere."""
-
-
-class Hurried(threading.Event):
-    """A stop flag with which no wait takes any time; `waits` are the seconds it should have taken."""
-
-    def __init__(self):
-        super().__init__()
-        self.waits = []
-
-    def wait(self, timeout=None):
-        self.waits.append(timeout)
-        return self.is_set()
-
-
-class Interrupted(Hurried):
-    """A stop flag that is raised during the first wait."""
-
-    def wait(self, timeout=None):
-        self.set()
-        return True
 
 
 class InMemory:
@@ -789,7 +770,7 @@ def test_the_wait_that_a_server_asks_for_is_kept(remote):
     crm.account()
     remote.sandbox.faults.add(Fault(do="html", status=503, headers={"Retry-After": "7"}, times=1))
     assert crm.owners()
-    assert 7 <= max(stop.waits) < 9
+    assert 7 <= max(stop.waited) < 9
 
 
 def test_a_stop_ends_the_wait_for_a_server(remote):

@@ -15,7 +15,7 @@ from crmsync.work import Work
 from tests.conftest import NOW
 from tests.core.test_cycle import after_pull, balanced
 from tests.support.make import store
-from tests.support.salesforce_org import Hurried
+from tests.support.stop import Hurried
 
 TOKEN = "canary-7c1d0b52e9"
 VARIABLES = {

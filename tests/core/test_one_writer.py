@@ -27,6 +27,7 @@ from crmsync.store import lock, schema, turn
 from crmsync.store.database import WriterStop, held_by, open_store
 from crmsync.store.lock import FileLock
 from tests.shell.test_schedule import QUICK, SECRETS, config, until  # noqa: F401
+from tests.support.stop import Hurried
 
 SMALL_BATCHES = "from connectors.hubspot import writer as hubspot\nhubspot.BATCH = 5\n" + QUICK
 
@@ -228,20 +229,8 @@ def leave_sent(state):
         tx.execute(insert(schema.change).values(**row, before="{}", after="{}", because=""))
 
 
-class Patience(threading.Event):
-    """A stop that only notes for how long somebody would have waited."""
-
-    def __init__(self):
-        super().__init__()
-        self.waited = []
-
-    def wait(self, timeout=None):
-        self.waited.append(timeout)
-        return self.is_set()
-
-
 def test_a_successor_waits_until_what_was_sent_cannot_arrive_any_more(state, state_url, other):
-    lease, stop, told = 90.0 if is_postgres(state_url) else 5.0, Patience(), []
+    lease, stop, told = 90.0 if is_postgres(state_url) else 5.0, Hurried(), []
     with ExitStack() as first:
         first.enter_context(state.writer("crmsync run"))
         leave_sent(state)
@@ -251,7 +240,7 @@ def test_a_successor_waits_until_what_was_sent_cannot_arrive_any_more(state, sta
 
 
 def test_a_successor_does_not_wait_where_nothing_was_sent_or_long_ago(state, other):
-    stop = Patience()
+    stop = Hurried()
     with state.writer("crmsync run"):
         pass
     with other.writer("crmsync run", stop):
@@ -267,7 +256,7 @@ def test_a_successor_does_not_wait_where_nothing_was_sent_or_long_ago(state, oth
 
 def test_who_waits_to_take_over_leaves_when_told(state):
     leave_sent(state)
-    stop = Patience()
+    stop = Hurried()
     stop.set()
     with pytest.raises(Cancelled), state.writer("crmsync run", stop):
         raise AssertionError("it did not wait")

@@ -16,6 +16,7 @@ from crmsync.config.tables import Feed
 from crmsync.connector import FieldMap
 from crmsync.errors import Cancelled, ConfigError, Unavailable
 from crmsync.model import Change, Ref
+from tests.support.stop import Hurried, Interrupted
 
 NAMES = FieldMap(
     fields={"title": "jobtitle", "country": "country", "employees": "company.numberofemployees"},
@@ -24,24 +25,10 @@ NAMES = FieldMap(
 )
 
 
-class Hurry:
-    """A stop flag that nobody raises and that does not wait; it remembers how long it was asked to."""
-
-    def __init__(self):
-        self.waited = []
-
-    def is_set(self):
-        return False
-
-    def wait(self, timeout=None):
-        self.waited.append(timeout)
-        return False
-
-
 def hubspot(sandbox, names=NAMES, notes=None, stop=None, **settings):
     """A connector that is in a hurry, so that tests are too."""
     settings = {"token": "sandbox-token", "calls_per_10s": 100_000, "searches_per_second": 100_000, **settings}
-    return connect(Settings(base_url=sandbox.url, **settings), names, {} if notes is None else notes, stop or Hurry())
+    return connect(Settings(base_url=sandbox.url, **settings), names, {} if notes is None else notes, stop or Hurried())
 
 
 def pulled(pages):
@@ -396,7 +383,7 @@ def test_a_large_export_is_an_archive(sandbox, ready, times):
     ],
 )
 def test_a_file_is_not_fetched_from_inside_the_network(base, address, tmp_path):
-    made = connect(Settings(base_url=base, token="x"), NAMES, {}, Hurry())
+    made = connect(Settings(base_url=base, token="x"), NAMES, {}, Hurried())
     with (tmp_path / "file").open("wb") as file, pytest.raises(Unavailable, match="named an address for a file"):
         made._api.download(address, file)
     assert made.calls == 0
@@ -1113,7 +1100,7 @@ def test_two_ids_of_one_survivor_are_both_accounted_for(sandbox, ready, pair):
 
 
 def test_a_locked_record_is_waited_for(sandbox):
-    stop = Hurry()
+    stop = Hurried()
     connector = hubspot(sandbox, stop=stop)
     connector.create_fields()
     ids = [create(sandbox, email=f"n{number}@acme.example") for number in range(5)]
@@ -1314,21 +1301,6 @@ def test_a_stage_or_owner_never_waits_for_an_import_even_where_it_is_refused(san
 MASS = {"mass_write": "import", "import_threshold": 100}
 
 
-class Switched(Hurry):
-    """A stop flag that is raised during the first wait of that many seconds."""
-
-    def __init__(self, seconds):
-        super().__init__()
-        self.seconds, self.raised = seconds, False
-
-    def is_set(self):
-        return self.raised
-
-    def wait(self, timeout=None):
-        self.raised = self.raised or timeout == self.seconds
-        return self.raised
-
-
 @pytest.fixture
 def many(sandbox, ready):
     """Contacts enough for an import."""
@@ -1474,7 +1446,7 @@ def test_an_import_is_never_asked_for_twice(sandbox, many, do):
 
 def test_an_import_that_a_process_left_is_waited_for_by_the_next_one(sandbox, many):
     notes = {}
-    left = hubspot(sandbox, notes=notes, stop=Switched(2.0), **MASS)
+    left = hubspot(sandbox, notes=notes, stop=Interrupted(2.0), **MASS)
     with pytest.raises(Cancelled):
         list(left.write([change(contact_id, score=5) for contact_id in many]))
     assert json.loads(notes["hubspot.import"])["id"] == "7000001"
@@ -1515,7 +1487,7 @@ def test_an_import_that_did_not_end_well(sandbox, many, state, retry, scores):
 
 def test_an_import_that_takes_hours_is_left_to_the_next_cycle(sandbox, many):
     sandbox.portal.switches.job_polls = 1_000
-    notes, stop = {}, Hurry()
+    notes, stop = {}, Hurried()
     connector = hubspot(sandbox, notes=notes, stop=stop, **MASS)
     with pytest.raises(Unavailable, match="still works"):
         list(connector.write([change(contact_id, score=5) for contact_id in many]))
@@ -1730,7 +1702,7 @@ def test_a_search_that_ignores_its_filter_is_replaced_by_the_list(sandbox, ready
     ],
 )
 def test_a_rate_limit_is_waited_out_by_its_policy(sandbox, policy, headers, seconds):
-    stop = Hurry()
+    stop = Hurried()
     connector = hubspot(sandbox, stop=stop)
     body = {"status": "error", "errorType": "RATE_LIMIT", "policyName": policy, "message": "limit"}
     sandbox.faults.add(Fault(do="answer", status=429, headers=headers, body=body, path="search$", nth=1))
@@ -1816,7 +1788,7 @@ def test_a_wrong_token_is_told_and_not_shown(sandbox):
 
 def test_no_token_at_all(sandbox):
     with pytest.raises(ConfigError, match="CRMSYNC_HUBSPOT__TOKEN"):
-        connect(Settings(base_url=sandbox.url), NAMES, {}, Hurry())
+        connect(Settings(base_url=sandbox.url), NAMES, {}, Hurried())
 
 
 def test_a_missing_scope_is_named(sandbox):
@@ -1847,7 +1819,7 @@ def test_a_body_that_drips_is_given_up_and_asked_for_again(sandbox, monkeypatch)
 
 
 def test_nobody_listens(sandbox):
-    connector = connect(Settings(base_url="http://127.0.0.1:9", token="x"), NAMES, {}, Hurry())
+    connector = connect(Settings(base_url="http://127.0.0.1:9", token="x"), NAMES, {}, Hurried())
     with pytest.raises(Unavailable, match="cannot be reached"):
         connector.account()
 

@@ -29,7 +29,8 @@ from crmsync.config.tables import Feed
 from crmsync.connector import FieldMap
 from crmsync.errors import Cancelled, ConfigError, Unavailable
 from crmsync.model import Ref
-from tests.support.salesforce_org import NAMES, Hurried, by_ref, connect, do, fault, live, org_with_our_fields, pulled  # noqa: F401
+from tests.support.salesforce_org import NAMES, by_ref, connect, do, fault, live, org_with_our_fields, pulled  # noqa: F401
+from tests.support.stop import Hurried, Interrupted
 
 CANARY = "canary-3f9a77"
 
@@ -254,14 +255,9 @@ def test_the_quota_is_looked_at_again_after_a_while(sandbox, crm, monkeypatch):
 
 
 def test_a_stop_during_a_pause_ends_the_pull(sandbox, crm):
-    class Stopped(Hurried):
-        def wait(self, timeout=None):
-            self.set()
-            return True
-
     fault(sandbox, "html", "/query", status=503)
     with pytest.raises(Cancelled):
-        list(connect(sandbox, stop=Stopped()).contacts(None))
+        list(connect(sandbox, stop=Interrupted()).contacts(None))
 
 
 def test_a_refusal_is_not_repeated(sandbox, crm):

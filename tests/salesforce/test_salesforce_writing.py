@@ -14,7 +14,8 @@ from connectors.sandbox.faults import Fault
 from crmsync.connector import FieldMap
 from crmsync.errors import Cancelled, ConfigError, Unavailable
 from crmsync.model import Change, Ref
-from tests.support.salesforce_org import NAMES, Hurried, connect, do, fault, live, org_with_our_fields, pulled  # noqa: F401
+from tests.support.salesforce_org import NAMES, connect, do, fault, live, org_with_our_fields, pulled  # noqa: F401
+from tests.support.stop import Hurried, Interrupted
 
 
 def change(ref, group="", **after):
@@ -227,8 +228,8 @@ def test_locked_rows_are_tried_again_in_smaller_company(sandbox, crm, leads):
     do(sandbox, "lock_rows", ids=[ref.id for ref in leads[:5]], times=2)
     stop = Hurried()
     assert all(each.ok for each in written(connect(sandbox, stop=stop), *map(change, leads)).values())
-    assert len(stop.waits) == 2
-    assert stop.waits[0] < stop.waits[1]
+    assert len(stop.waited) == 2
+    assert stop.waited[0] < stop.waited[1]
 
 
 def test_a_row_that_stays_locked_is_a_receipt_to_retry(sandbox, crm, leads):
@@ -240,13 +241,9 @@ def test_a_row_that_stays_locked_is_a_receipt_to_retry(sandbox, crm, leads):
 
 
 def test_a_stop_while_rows_are_locked_ends_the_write(sandbox, crm, leads):
-    class Stopped(Hurried):
-        def wait(self, timeout=None):
-            return True
-
     do(sandbox, "lock_rows", ids=[leads[2].id], times=-1)
     with pytest.raises(Cancelled):
-        list(connect(sandbox, stop=Stopped()).write([change(leads[2])]))
+        list(connect(sandbox, stop=Interrupted()).write([change(leads[2])]))
 
 
 # Records that moved
@@ -576,14 +573,10 @@ def test_a_job_whose_data_never_came_whole_cannot_begin_any_more(sandbox, crm, l
 
 
 def test_a_stop_during_a_job_leaves_it_running(sandbox, crm, leads, in_bulk):
-    class Stopped(Hurried):
-        def wait(self, timeout=None):
-            return True
-
     notes = {}
     do(sandbox, "set", bulk_polls=4)
     with pytest.raises(Cancelled):
-        written(in_bulk(notes=notes, stop=Stopped()), *map(change, leads))
+        written(in_bulk(notes=notes, stop=Interrupted()), *map(change, leads))
     assert len(notes) == 1
     assert all(each.ok for each in written(in_bulk(notes=notes), *map(change, leads)).values())
 

@@ -20,7 +20,7 @@ from crmsync.store.database import open_store
 from crmsync.work import Work
 from tests.conftest import NOW
 from tests.shell.test_cli import SECRETS, config_text, crmsync
-from tests.support.salesforce_org import Hurried
+from tests.support.stop import Hurried
 
 CANARY = "canary"
 BODY = {"status": "error", "message": f"{CANARY} Ada {CANARY} is not allowed", "category": "VALIDATION_ERROR"}

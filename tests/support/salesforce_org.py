@@ -1,12 +1,11 @@
 """What the tests of the Salesforce connector share: an org of the sandbox, and what happens in it."""
 
-import threading
-
 import pytest
 
 import connectors.salesforce as salesforce
 from connectors.sandbox.faults import Fault
 from crmsync.connector import FieldMap
+from tests.support.stop import Hurried
 
 NAMES = FieldMap(
     fields={
@@ -28,18 +27,6 @@ OUTPUT_FIELDS = [
         ("Reason", "string", 255), ("Stage", "string", 40),
     )
 ]  # fmt: skip
-
-
-class Hurried(threading.Event):
-    """A stop flag that nobody raised and with which no wait takes any time; `waits` remembers how long they were."""
-
-    def __init__(self):
-        super().__init__()
-        self.waits = []
-
-    def wait(self, timeout=None):
-        self.waits.append(timeout)
-        return self.is_set()
 
 
 def connect(sandbox, names=NAMES, notes=None, stop=None, **settings):
