@@ -15,8 +15,8 @@ from connectors.sandbox.server import serve
 from crmsync.errors import CrmsyncError
 from crmsync.model import Ref
 from tests.conftest import NOW
-from tests.hubspot.test_hubspot import change, hubspot, pulled
 from tests.support.answers import answered, operations, pattern, violations
+from tests.support.hubspot import change, hubspot, pulled
 from tests.support.stop import Hurried
 
 EXAMPLES = int(os.environ.get("ANSWERS", "5"))

@@ -37,9 +37,8 @@ from crmsync.store import journal, schema
 from crmsync.store.database import BUSY_SECONDS, open_store
 from tests.core.test_beside import environment
 from tests.core.test_cycle import held, two_crms, world
-from tests.hubspot import test_hubspot
 from tests.shell.test_schedule import SECRETS, config, read_until, started  # noqa: F401
-from tests.support import make
+from tests.support import hubspot, make
 from tests.support.make import NOW, apply_plan, contact, work
 from tests.support.salesforce_org import connect as salesforce
 
@@ -177,7 +176,7 @@ def test_R36_a_daemon_waits_until_its_clock_is_right(started, sandbox):  # noqa:
 
 
 def test_both_crms_tell_their_time_without_a_call_of_its_own(sandbox, now):
-    for made in (test_hubspot.hubspot(sandbox), salesforce(sandbox)):
+    for made in (hubspot.hubspot(sandbox), salesforce(sandbox)):
         assert made.clock() is None
         made.account()
         calls = made.calls
@@ -188,7 +187,7 @@ def test_both_crms_tell_their_time_without_a_call_of_its_own(sandbox, now):
 
 def test_a_note_that_parks_for_more_than_a_day_is_not_believed(sandbox):
     notes = {PARKED: (datetime.now(UTC) + timedelta(days=400)).isoformat()}
-    made = test_hubspot.hubspot(sandbox, notes=notes)
+    made = hubspot.hubspot(sandbox, notes=notes)
     assert made.account()
     assert PARKED not in notes
     made.close()

@@ -14,8 +14,8 @@ from connectors.sandbox.salesforce import records
 from crmsync.config.settings import Schedule
 from crmsync.daemon import scheduler as schedule
 from tests.core.test_connector import news, remote, writable  # noqa: F401
-from tests.hubspot.test_hubspot import create, hubspot
 from tests.shell.test_schedule import QUICK, SECRETS, config, left, read_until  # noqa: F401
+from tests.support.hubspot import create, hubspot
 from tests.support.salesforce_org import connect, org_with_our_fields, pulled  # noqa: F401
 
 

@@ -21,8 +21,8 @@ from crmsync.errors import Unavailable
 from crmsync.store.cursors import StoredNotes
 from tests.conftest import NOW
 from tests.core.test_failures_cycle import TOKEN, Runs
-from tests.hubspot.test_hubspot import NAMES
 from tests.support import salesforce_org
+from tests.support.hubspot import NAMES
 
 BURST, SEARCHES = 10, 2
 DAY = timedelta(days=1)
