@@ -40,7 +40,7 @@ from tests.core.test_cycle import held, two_crms, world
 from tests.shell.test_schedule import SECRETS, config, read_until, started  # noqa: F401
 from tests.support import hubspot, make
 from tests.support.make import NOW, apply_plan, contact, work
-from tests.support.salesforce_org import connect as salesforce
+from tests.support.salesforce import connect as salesforce
 
 DAYS = timedelta(days=20)
 DECAY = {"guard": {"scores": 1.0, "bands": 1.0, "stages": 1.0, "owners": 1.0}}

@@ -16,7 +16,7 @@ from crmsync.daemon import scheduler as schedule
 from tests.core.test_connector import news, remote, writable  # noqa: F401
 from tests.shell.test_schedule import QUICK, SECRETS, config, left, read_until  # noqa: F401
 from tests.support.hubspot import create, hubspot
-from tests.support.salesforce_org import connect, org_with_our_fields, pulled  # noqa: F401
+from tests.support.salesforce import connect, org_with_our_fields, pulled
 
 
 def test_R06_every_edit_of_a_record_comes_though_all_lie_within_the_look_back(remote):  # noqa: F811
@@ -28,7 +28,8 @@ def test_R06_every_edit_of_a_record_comes_though_all_lie_within_the_look_back(re
         assert [each.fields["title"] for each in contacts if each.ref == ref][-1] == title
 
 
-def test_R10_a_source_whose_stamp_cannot_be_filtered_is_left_out_and_the_others_come(sandbox, crm, monkeypatch):
+def test_R10_a_source_whose_stamp_cannot_be_filtered_is_left_out_and_the_others_come(sandbox, monkeypatch):
+    org_with_our_fields(sandbox)
     told = records.describe_fully
 
     def described(sobject, version, fields, children):

@@ -21,7 +21,7 @@ from crmsync.errors import Unavailable
 from crmsync.store.cursors import StoredNotes
 from tests.conftest import NOW
 from tests.core.test_failures_cycle import TOKEN, Runs
-from tests.support import salesforce_org
+from tests.support import salesforce
 from tests.support.hubspot import NAMES
 
 BURST, SEARCHES = 10, 2
@@ -304,7 +304,7 @@ def test_the_share_of_the_day_is_kept_though_every_call_is_repeated(sandbox, wea
 def test_the_quota_of_the_last_day_is_kept_though_every_call_is_repeated(sandbox, weather):
     sandbox.do("salesforce", "set_usage", used=690, max=1000)
     sandbox.do("salesforce", "set", page_size=2)
-    connector = salesforce_org.connect(sandbox, stop=weather.time)
+    connector = salesforce.connect(sandbox, stop=weather.time)
     weather.storm(1, 0.3, BUSY, UNAVAILABLE)
     with pytest.raises(Unavailable, match="api_share"):
         list(connector.contacts(None))
