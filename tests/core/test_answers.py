@@ -16,7 +16,8 @@ from crmsync.errors import CrmsyncError
 from crmsync.model import Ref
 from tests.conftest import NOW
 from tests.support.answers import answered, operations, pattern, violations
-from tests.support.hubspot import change, hubspot, pulled
+from tests.support.hubspot import change, hubspot
+from tests.support.pages import pulled
 from tests.support.stop import Hurried
 
 EXAMPLES = int(os.environ.get("ANSWERS", "5"))

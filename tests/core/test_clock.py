@@ -35,11 +35,11 @@ from crmsync.exit_codes import outcome_of
 from crmsync.reporting import status
 from crmsync.store import journal, schema
 from crmsync.store.database import BUSY_SECONDS, open_store
-from tests.core.test_beside import environment
-from tests.core.test_cycle import held, two_crms, world
-from tests.shell.test_schedule import SECRETS, config, read_until, started  # noqa: F401
 from tests.support import hubspot, make
+from tests.support.cycles import held, two_crms, world
+from tests.support.demo import SECRETS, environment
 from tests.support.make import NOW, apply_plan, contact, work
+from tests.support.processes import read_until
 from tests.support.salesforce import connect as salesforce
 
 DAYS = timedelta(days=20)
@@ -150,7 +150,7 @@ def test_R36_what_passed_since_the_run_began_is_counted(state):
         run_cycle(work(state, hubspot))
 
 
-def test_R36_commands_end_with_a_sentence_by_a_sandbox_whose_clock_is_behind(config, sandbox, monkeypatch):  # noqa: F811
+def test_R36_commands_end_with_a_sentence_by_a_sandbox_whose_clock_is_behind(config, sandbox, monkeypatch):
     for name, value in SECRETS.items():
         monkeypatch.setenv(name, value)
     sandbox.clock.advance(-DAYS.total_seconds())
@@ -164,7 +164,7 @@ def test_R36_commands_end_with_a_sentence_by_a_sandbox_whose_clock_is_behind(con
     assert len(sandbox.calls.writes()) == before
 
 
-def test_R36_a_daemon_waits_until_its_clock_is_right(started, sandbox):  # noqa: F811
+def test_R36_a_daemon_waits_until_its_clock_is_right(started, sandbox):
     sandbox.clock.advance(-DAYS.total_seconds())
     process = started("run")
     assert "20 days ahead of hubspot's and salesforce's" in read_until(process, "cycle_failed")

@@ -13,7 +13,6 @@ import threading
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, closing
 from itertools import count
-from pathlib import Path
 
 import psycopg
 import pytest
@@ -26,7 +25,9 @@ from crmsync.errors import Cancelled, ConfigError, LostLock, StateInUse
 from crmsync.store import lock, schema, turn
 from crmsync.store.database import WriterStop, held_by, open_store
 from crmsync.store.lock import FileLock
-from tests.shell.test_schedule import QUICK, SECRETS, config, until  # noqa: F401
+from tests.support.demo import environment
+from tests.support.processes import QUICK, until
+from tests.support.state import is_postgres, take_lock_away
 from tests.support.stop import Hurried
 
 SMALL_BATCHES = "from connectors.hubspot import writer as hubspot\nhubspot.BATCH = 5\n" + QUICK
@@ -36,11 +37,10 @@ class Worker:
     """`crmsync …` as a process of its own; `said` is what it has logged so far."""
 
     def __init__(self, path, url, words):
-        clean = {name: value for name, value in os.environ.items() if not name.startswith("CRMSYNC_")}
         self.process = subprocess.Popen(
             [sys.executable, "-c", SMALL_BATCHES, *words, "-c", str(path)],
             stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
-            env={**clean, **SECRETS, "CRMSYNC_STATE__URL": url, "CRMSYNC_STATE__LEASE": "1s"},
+            env=environment(CRMSYNC_STATE__URL=url, CRMSYNC_STATE__LEASE="1s"),
         )  # fmt: skip
         self.said = []
         threading.Thread(target=self._listen, daemon=True).start()
@@ -64,7 +64,7 @@ class Worker:
 
 
 @pytest.fixture
-def worker(config):  # noqa: F811
+def worker(config):
     """Starts a worker on a state; ends what a test left running."""
     running = []
 
@@ -75,22 +75,6 @@ def worker(config):  # noqa: F811
     yield start
     for each in running:
         each.end()
-
-
-def is_postgres(url):
-    return url.startswith("postgres")
-
-
-def take_lock_away(url):
-    """What a failover, a proxy or a tidy admin does."""
-    if not is_postgres(url):
-        Path(f"{url.removeprefix('sqlite:///')}.lock").unlink()
-        return
-    with psycopg.connect(url.replace("+psycopg", ""), autocommit=True) as connection:
-        connection.execute(
-            "SELECT pg_terminate_backend(pid) FROM pg_stat_activity"
-            " WHERE datname = current_database() AND pid <> pg_backend_pid()"
-        )
 
 
 def ask(url, query):
@@ -133,7 +117,7 @@ def test_of_two_daemons_one_is_at_work_whoever_loses_the_lock(worker, state_url)
     assert other.count("cycle_done") == idle
 
 
-def test_a_paused_worker_that_comes_back_overwrites_nothing(worker, state_url, sandbox, config, tmp_path):  # noqa: F811
+def test_a_paused_worker_that_comes_back_overwrites_nothing(worker, state_url, sandbox, config, tmp_path):
     """It is paused while it sends; another one takes over and writes newer scores; then it goes on."""
     sandbox.faults.add(Fault(do="delay", delay=0.5, path="/batch/update", vendor="hubspot"))
     first = worker(state_url, "backfill", "--yes")

@@ -15,14 +15,14 @@ from connectors.hubspot import client as hubspot_client
 from connectors.hubspot import connect as hubspot
 from connectors.salesforce import client as salesforce_client
 from connectors.sandbox.faults import Fault, Script
-from connectors.sandbox.server import Clock, serve
+from connectors.sandbox.server import Clock
 from crmsync.config import connectors
 from crmsync.errors import Unavailable
 from crmsync.store.cursors import StoredNotes
 from tests.conftest import NOW
-from tests.core.test_failures_cycle import TOKEN, Runs
 from tests.support import salesforce
 from tests.support.hubspot import NAMES
+from tests.support.runs import TOKEN, Runs
 
 BURST, SEARCHES = 10, 2
 DAY = timedelta(days=1)
@@ -93,16 +93,10 @@ class Weather(Script):
         return max((sum(at - seconds < each <= at for each in times) for at in times), default=0)
 
 
-@pytest.fixture(scope="module")
-def _small():
-    with serve(people=20, seed=1, now=NOW) as sandbox:
-        yield sandbox
-
-
 @pytest.fixture
-def sandbox(_small):
-    _small.reset()
-    return _small
+def sandbox(small_sandbox):
+    """A smaller one than other tests have: these run many whole cycles."""
+    return small_sandbox
 
 
 @pytest.fixture
@@ -202,16 +196,16 @@ STORMS = {
 
 
 @pytest.fixture(scope="module")
-def undisturbed(_small, tmp_path_factory):
+def undisturbed(_running_small, tmp_path_factory):
     """What each CRM holds a day later when nothing goes wrong."""
     held = {}
     for crm in ("hubspot", "salesforce"):
-        _small.reset()
+        _running_small.reset()
         with pytest.MonkeyPatch.context() as patch:
             time = Time()
-            _small.clock = time
+            _running_small.clock = time
             patch.setattr(hubspot_client, "Bucket", partial(TokenBucket, clock=time.monotonic))
-            made = stormy(_small, tmp_path_factory.mktemp("calm"), patch)
+            made = stormy(_running_small, tmp_path_factory.mktemp("calm"), patch)
             made.run(crm)
             held[crm] = made.end(crm)
             made.state.close()

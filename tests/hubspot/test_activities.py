@@ -5,7 +5,8 @@ from datetime import timedelta
 import pytest
 
 from crmsync.config.tables import Feed
-from tests.support.hubspot import calls, contacts, create, hubspot, pulled
+from tests.support.hubspot import calls, contacts, create, hubspot
+from tests.support.pages import pulled
 
 
 def test_every_activity_of_the_portal_comes_once_with_a_contact(sandbox, ready):

@@ -10,7 +10,8 @@ from connectors.hubspot import Settings, connect
 from connectors.hubspot.errors import Forbidden, Unauthorized
 from connectors.sandbox.faults import Fault
 from crmsync.errors import Cancelled, ConfigError, Unavailable
-from tests.support.hubspot import NAMES, calls, change, contacts, create, hubspot, pulled, refused
+from tests.support.hubspot import NAMES, calls, change, contacts, create, hubspot, refused
+from tests.support.pages import pulled
 from tests.support.stop import Hurried
 
 

@@ -2,7 +2,8 @@
 
 import pytest
 
-from tests.support.hubspot import change, contacts, hubspot, pulled
+from tests.support.hubspot import change, contacts, hubspot
+from tests.support.pages import pulled
 
 
 @pytest.mark.parametrize("version", ["2026-09", "2026-03", "v3"])

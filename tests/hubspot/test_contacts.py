@@ -7,7 +7,8 @@ import pytest
 from connectors.sandbox.faults import Fault
 from crmsync.errors import Unavailable
 from crmsync.model import Ref
-from tests.support.hubspot import calls, contacts, create, crowd, hubspot, properties, pulled, update
+from tests.support.hubspot import calls, contacts, create, crowd, hubspot, properties, update
+from tests.support.pages import pulled
 
 
 def test_a_pull_by_cursor_brings_what_changed_and_not_the_rest(sandbox, ready):

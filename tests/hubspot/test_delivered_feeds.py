@@ -1,7 +1,8 @@
 """A kind that no feed delivers is counted by the contact's own counters."""
 
 from connectors.sandbox.faults import Fault
-from tests.support.hubspot import contacts, hubspot, pulled
+from tests.support.hubspot import contacts, hubspot
+from tests.support.pages import pulled
 
 
 def test_a_portal_without_events_counts_page_views_instead(sandbox, ready):

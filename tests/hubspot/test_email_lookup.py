@@ -3,7 +3,8 @@
 import pytest
 
 from connectors.sandbox.faults import Fault
-from tests.support.hubspot import FORMS, calls, create, hubspot, pulled, refused, sent
+from tests.support.hubspot import FORMS, calls, create, hubspot, refused, sent
+from tests.support.pages import pulled
 
 
 @pytest.mark.parametrize("merges", [1, 3, 9])

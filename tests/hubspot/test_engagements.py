@@ -2,7 +2,8 @@
 
 import pytest
 
-from tests.support.hubspot import create, pulled
+from tests.support.hubspot import create
+from tests.support.pages import pulled
 
 
 @pytest.mark.parametrize("count", [101, 501, 1_000])

@@ -4,7 +4,8 @@ import pytest
 
 from connectors.sandbox.faults import Fault
 from crmsync.config.tables import Feed
-from tests.support.hubspot import FORMS, contacts, create, hubspot, pulled, refused, sent
+from tests.support.hubspot import FORMS, contacts, create, hubspot, refused, sent
+from tests.support.pages import pulled
 
 
 def test_an_event_that_the_portal_does_not_have_is_left_out(sandbox):

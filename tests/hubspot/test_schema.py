@@ -4,7 +4,8 @@ import pytest
 
 from connectors.sandbox.faults import Fault
 from crmsync.connector import FieldMap
-from tests.support.hubspot import YES_NO, calls, change, contacts, create, hubspot, post, pulled, refused
+from tests.support.hubspot import YES_NO, calls, change, contacts, create, hubspot, post, refused
+from tests.support.pages import pulled
 
 
 def test_a_property_that_was_removed_is_unknown_and_said_so(sandbox, ready):

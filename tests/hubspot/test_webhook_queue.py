@@ -1,6 +1,5 @@
 """What a hint of HubSpot's webhooks does to a pull and to the daemon, and that it never does anything else."""
 
-import os
 import signal
 import socket
 import subprocess
@@ -19,11 +18,13 @@ from hypothesis import strategies as st
 
 from connectors.hubspot import Settings, connect
 from connectors.sandbox.server import Clock
-from crmsync.config import load, template
+from crmsync.config import load
 from crmsync.config.settings import Schedule
 from crmsync.daemon import scheduler as schedule
-from tests.support.hubspot import contacts, create, hubspot, pulled, update
+from tests.support.demo import REPS, environment, write_config
+from tests.support.hubspot import contacts, create, hubspot, update
 from tests.support.hubspot_webhooks import PUBLIC, SECRET, call, event, free_port, text
+from tests.support.pages import pulled
 
 # What a hint does to a pull
 
@@ -209,16 +210,10 @@ cli.main()
 def process(sandbox, tmp_path):
     """`crmsync run` with webhooks, after its first cycle, and the port at which it listens."""
     sandbox.clock = Clock()  # a command goes by this machine's
-    path, port = tmp_path / "crmsync.toml", free_port()
-    words = template.replace_keys(
-        template.demo_config(sandbox.url, ["dana.whitlock@ourproduct.example"]),
-        {
-            'secrets = "secrets"      ': '# secrets = "secrets"    ',
-            'log = "console"': 'log = "json"',
-            "\n[salesforce] ": f'\n[hubspot.webhooks]\npublic_url = "{PUBLIC}"\nport = {port}\n[salesforce] ',
-        },
-    )
-    path.write_text(words)
+    port = free_port()
+    table = f'\n[hubspot.webhooks]\npublic_url = "{PUBLIC}"\nport = {port}\n[salesforce] '
+    replaced = {'log = "console"': 'log = "json"', "\n[salesforce] ": table}
+    path = write_config(tmp_path, sandbox.url, REPS[:1], replaced)
     connector = connect(
         Settings(base_url=sandbox.url, token="sandbox-token"), load(path).field_map("hubspot"), {}, threading.Event()
     )
@@ -227,20 +222,13 @@ def process(sandbox, tmp_path):
     started = []
 
     def start():
-        around = {name: value for name, value in os.environ.items() if not name.startswith("CRMSYNC_")}
-        secrets = {
-            "CRMSYNC_HUBSPOT__TOKEN": "sandbox-token",
-            "CRMSYNC_HUBSPOT__WEBHOOKS__CLIENT_SECRET": SECRET,
-            "CRMSYNC_SALESFORCE__CLIENT_ID": "sandbox",
-            "CRMSYNC_SALESFORCE__CLIENT_SECRET": "sandbox",
-        }
         started.append(
             subprocess.Popen(
                 [sys.executable, "-c", QUICK, "run", "-c", str(path)],
                 stderr=subprocess.PIPE,
                 stdout=subprocess.DEVNULL,
                 text=True,
-                env={**around, **secrets},
+                env=environment(CRMSYNC_HUBSPOT__WEBHOOKS__CLIENT_SECRET=SECRET),
             )
         )
         return started[-1], port

@@ -4,7 +4,8 @@ import pytest
 
 from connectors.sandbox.faults import Fault
 from crmsync.config.tables import Feed
-from tests.support.hubspot import FORMS, calls, create, hubspot, pulled, refused, sent
+from tests.support.hubspot import FORMS, calls, create, hubspot, refused, sent
+from tests.support.pages import pulled
 
 
 def whole(pages):

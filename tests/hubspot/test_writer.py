@@ -5,7 +5,8 @@ import threading
 import pytest
 
 from connectors.sandbox.faults import Fault
-from tests.support.hubspot import MASS, Look, calls, change, contacts, create, hubspot, properties, pulled
+from tests.support.hubspot import MASS, Look, calls, change, contacts, create, hubspot, properties
+from tests.support.pages import pulled
 from tests.support.stop import Hurried
 
 # What it writes

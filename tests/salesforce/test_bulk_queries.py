@@ -10,7 +10,8 @@ from connectors.salesforce import bulk
 from connectors.sandbox.salesforce import bulk as sandbox_bulk
 from crmsync.connector import FieldMap
 from crmsync.errors import Unavailable
-from tests.support.salesforce import NAMES, by_ref, connect, do, fault, live, pulled
+from tests.support.pages import pulled
+from tests.support.salesforce import NAMES, by_ref, connect, do, fault, live
 
 
 def test_many_rows_come_by_a_bulk_query_and_are_the_same(sandbox, crm):

@@ -8,7 +8,8 @@ import responses
 import connectors.salesforce as salesforce
 from connectors.salesforce import client
 from crmsync.errors import Cancelled, ConfigError, Unavailable
-from tests.support.salesforce import CANARY, NAMES, by_ref, connect, do, fault, pulled
+from tests.support.pages import pulled
+from tests.support.salesforce import CANARY, NAMES, by_ref, connect, do, fault
 from tests.support.stop import Hurried, Interrupted
 
 

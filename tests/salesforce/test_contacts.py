@@ -3,7 +3,8 @@
 import pytest
 
 from crmsync.model import Ref
-from tests.support.salesforce import by_ref, connect, do, fault, live, pulled
+from tests.support.pages import pulled
+from tests.support.salesforce import by_ref, connect, do, fault, live
 
 
 def test_an_account_that_changes_brings_its_contacts(sandbox, crm):

@@ -3,7 +3,8 @@
 import pytest
 
 from crmsync.connector import FieldMap
-from tests.support.salesforce import connect, do, fault, pulled
+from tests.support.pages import pulled
+from tests.support.salesforce import connect, do, fault
 
 
 def roles(crm):

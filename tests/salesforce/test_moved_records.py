@@ -3,7 +3,8 @@
 import pytest
 
 from crmsync.model import Ref
-from tests.support.salesforce import by_ref, change, connect, do, live, pulled, written
+from tests.support.pages import pulled
+from tests.support.salesforce import by_ref, change, connect, do, live, written
 
 
 def test_merged_and_converted_records_say_where_they_went(sandbox, crm):

@@ -7,7 +7,8 @@ import pytest
 from connectors.salesforce.paging import Cursor, Source, Window, cursor_of, query_of, text_literal
 from connectors.salesforce.schema import Field, Schema
 from crmsync.errors import ConfigError, Unavailable
-from tests.support.salesforce import by_ref, connect, do, fault, live, pulled
+from tests.support.pages import pulled
+from tests.support.salesforce import by_ref, connect, do, fault, live
 
 LEADS = Source("Lead", "Lead", ("Email",))
 HOUR = Window(datetime(2026, 11, 21, 8, tzinfo=UTC), datetime(2026, 11, 21, 9, tzinfo=UTC))

@@ -7,7 +7,8 @@ from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import rsa
 
 from crmsync.errors import ConfigError
-from tests.support.salesforce import CANARY, by_ref, connect, fault, pulled
+from tests.support.pages import pulled
+from tests.support.salesforce import CANARY, by_ref, connect, fault
 from tests.support.stop import Hurried
 
 

@@ -6,7 +6,8 @@ from random import Random
 
 import pytest
 
-from tests.support.salesforce import by_ref, connect, do, happened, live, pulled
+from tests.support.pages import pulled
+from tests.support.salesforce import by_ref, connect, do, happened, live
 
 
 def edit(sandbox, crm, random):

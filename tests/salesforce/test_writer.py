@@ -9,7 +9,8 @@ from connectors.salesforce import writer
 from crmsync.connector import FieldMap
 from crmsync.errors import Cancelled
 from crmsync.model import Ref
-from tests.support.salesforce import NAMES, change, connect, do, fault, live, patches, pulled, row, written
+from tests.support.pages import pulled
+from tests.support.salesforce import NAMES, change, connect, do, fault, live, patches, row, written
 from tests.support.stop import Hurried, Interrupted
 
 # One call

@@ -19,7 +19,8 @@ from crmsync.redaction import secrets_of
 from crmsync.store.database import open_store
 from crmsync.work import Work
 from tests.conftest import NOW
-from tests.shell.test_cli import SECRETS, config_text, crmsync
+from tests.support.commands import crmsync
+from tests.support.demo import SECRETS, write_config
 from tests.support.stop import Hurried
 
 CANARY = "canary"
@@ -93,8 +94,7 @@ def _as_before(monkeypatch):
 
 @pytest.fixture
 def path(sandbox, tmp_path, monkeypatch):
-    made = tmp_path / "crmsync.toml"
-    made.write_text(config_text(sandbox.url))
+    made = write_config(tmp_path, sandbox.url)
     assert crmsync("setup", "-c", made).code == 0
     monkeypatch.setattr("connectors.http.PATIENCE", 0.0)
     return made

@@ -8,6 +8,7 @@ from connectors.hubspot import Settings, connect
 from crmsync.config.tables import Feed
 from crmsync.connector import FieldMap
 from crmsync.model import Change, Ref
+from tests.support.pages import pulled
 from tests.support.stop import Hurried
 
 NAMES = FieldMap(
@@ -21,15 +22,6 @@ def hubspot(sandbox, names=NAMES, notes=None, stop=None, **settings):
     """A connector that is in a hurry, so that tests are too."""
     settings = {"token": "sandbox-token", "calls_per_10s": 100_000, "searches_per_second": 100_000, **settings}
     return connect(Settings(base_url=sandbox.url, **settings), names, {} if notes is None else notes, stop or Hurried())
-
-
-def pulled(pages):
-    """All items of a stream and the cursor behind them."""
-    items, cursor = [], None
-    for page in pages:
-        items += page.items
-        cursor = page.cursor
-    return items, cursor
 
 
 def contacts(connector, cursor=None):

@@ -4,6 +4,7 @@ import connectors.salesforce as salesforce
 from connectors.sandbox.faults import Fault
 from crmsync.connector import FieldMap
 from crmsync.model import Change
+from tests.support.pages import pulled
 from tests.support.stop import Hurried
 
 NAMES = FieldMap(
@@ -39,11 +40,6 @@ def org_with_our_fields(sandbox):
         sandbox.do("salesforce", "add_field", object=object_, field=field, type=type_, size=size)
     sandbox.clock.advance(3_600)
     return connect(sandbox)
-
-
-def pulled(pages):
-    pages = list(pages)
-    return [item for page in pages for item in page.items], pages[-1].cursor
 
 
 def by_ref(contacts):
