@@ -417,7 +417,7 @@ def test_J14_a_daemon_goes_on_when_the_clock_is_set_back(monkeypatch):
         elif len(ran) == 4:
             stop.set()
 
-    monkeypatch.setattr(schedule, "tick", tick)
+    monkeypatch.setattr(schedule, "run_scheduled", tick)
     given_up = threading.Timer(30, stop.set)
     given_up.start()
     settings = SimpleNamespace(schedule=Schedule(every="10s"))

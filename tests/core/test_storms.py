@@ -112,7 +112,7 @@ def time(sandbox, monkeypatch):
     sandbox.clock = made
     monkeypatch.setattr(tenacity, "time", SimpleNamespace(monotonic=made.monotonic))
     monkeypatch.setattr(salesforce_client, "time", SimpleNamespace(monotonic=made.monotonic))
-    monkeypatch.setattr(hubspot_client, "Bucket", partial(TokenBucket, clock=made.monotonic))
+    monkeypatch.setattr(hubspot_client, "TokenBucket", partial(TokenBucket, clock=made.monotonic))
     monkeypatch.setattr(hubspot_client, "datetime", Present)
     return made
 
@@ -152,7 +152,7 @@ class Stormy(Runs):
 
 
 def stormy(sandbox, folder, monkeypatch):
-    given = {"HUBSPOT__TOKEN": TOKEN, "HUBSPOT__SEARCHES_PER_SECOND": SEARCHES, "HUBSPOT__BURST": BURST}
+    given = {"HUBSPOT__TOKEN": TOKEN, "HUBSPOT__SEARCHES_PER_SECOND": SEARCHES, "HUBSPOT__CALLS_PER_10S": BURST}
     given |= {"SALESFORCE__CLIENT_ID": "sandbox", "SALESFORCE__CLIENT_SECRET": "sandbox"}
     for name, value in given.items():
         monkeypatch.setenv(f"CRMSYNC_{name}", str(value))
@@ -204,7 +204,7 @@ def undisturbed(_running_small, tmp_path_factory):
         with pytest.MonkeyPatch.context() as patch:
             time = Time()
             _running_small.clock = time
-            patch.setattr(hubspot_client, "Bucket", partial(TokenBucket, clock=time.monotonic))
+            patch.setattr(hubspot_client, "TokenBucket", partial(TokenBucket, clock=time.monotonic))
             made = stormy(_running_small, tmp_path_factory.mktemp("calm"), patch)
             made.run(crm)
             held[crm] = made.end(crm)
@@ -266,9 +266,9 @@ def test_a_limit_that_others_use_up_for_some_seconds_is_outlasted(sandbox, weath
 # The quota of a day
 
 
-def told_of_the_day(sandbox, weather, used, in_flight):
+def told_of_the_day(sandbox, weather, used, concurrency):
     """A connector that was told once that so many of today's 1,000 calls are used."""
-    settings = Settings(base_url=sandbox.url, token="sandbox-token", concurrency=in_flight)
+    settings = Settings(base_url=sandbox.url, token="sandbox-token", concurrency=concurrency)
     connector = hubspot(settings, NAMES, {}, weather.time)
     connector.account()
     sandbox.do("hubspot", "set", daily=1_000, daily_used=used)

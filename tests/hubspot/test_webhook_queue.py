@@ -184,7 +184,7 @@ def test_a_hint_during_a_cycle_is_looked_at_after_it_and_never_beside_it(monkeyp
             wakers.append("closed")
 
     wakers = []
-    monkeypatch.setattr(schedule, "tick", tick)
+    monkeypatch.setattr(schedule, "run_scheduled", tick)
     given_up = threading.Timer(20, stop.set)
     given_up.start()
     schedule.run_daemon(SimpleNamespace(schedule=Schedule(every="7d")), None, schedule.Watch(), stop, [Receiving()])
@@ -198,10 +198,11 @@ def test_a_hint_during_a_cycle_is_looked_at_after_it_and_never_beside_it(monkeyp
 
 QUICK = """
 from datetime import timedelta
-from crmsync import cli, schedule, stopping
-stopping.GRACE = 1.0
-schedule.SOON = timedelta(seconds=0.1)
-schedule.APART = timedelta(seconds=0.3)
+from crmsync import cli
+from crmsync.daemon import scheduler, signals
+signals.GRACE = 1.0
+scheduler.SOON = timedelta(seconds=0.1)
+scheduler.APART = timedelta(seconds=0.3)
 cli.main()
 """
 

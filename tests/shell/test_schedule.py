@@ -115,7 +115,7 @@ def test_a_cycle_that_fails_is_told_and_the_next_one_goes_on(monkeypatch, error)
     def failing(_work, _command):
         raise error
 
-    monkeypatch.setattr(schedule, "cycle", failing)
+    monkeypatch.setattr(schedule, "run_cycle", failing)
     watch = schedule.Watch()
     assert schedule.run_scheduled(lambda: None, watch) is None
     assert watch.since is None

@@ -7,10 +7,11 @@ import time
 QUICK = """
 from apscheduler.triggers.interval import IntervalTrigger
 from connectors import http
-from crmsync import cli, schedule, stopping
-stopping.GRACE = 1.0
+from crmsync import cli
+from crmsync.daemon import scheduler, signals
+signals.GRACE = 1.0
 http.PATIENCE = 0.2
-schedule.trigger_of = lambda _settings: IntervalTrigger(seconds=1)
+scheduler.trigger_of = lambda _settings: IntervalTrigger(seconds=1)
 cli.main()
 """
 
