@@ -21,7 +21,7 @@ from crmsync.reporting.person import explain_person
 from crmsync.store import journal, schema
 from crmsync.store.database import open_store
 from crmsync.store.future import LEEWAY
-from tests.core.test_cycle import balanced, held, totals, two_crms, world
+from tests.support.cycles import balanced, held, totals, two_crms, world
 from tests.support.make import MODEL, NOW, activity, apply_plan, config, contact, crm, work
 
 QUIET = {"guard": {"scores": 1.0, "bands": 1.0, "stages": 1.0, "owners": 1.0}}

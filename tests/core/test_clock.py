@@ -35,13 +35,12 @@ from crmsync.exit_codes import outcome_of
 from crmsync.reporting import status
 from crmsync.store import journal, schema
 from crmsync.store.database import BUSY_SECONDS, open_store
-from tests.core.test_beside import environment
-from tests.core.test_cycle import held, two_crms, world
-from tests.hubspot import test_hubspot
-from tests.shell.test_schedule import SECRETS, config, read_until, started  # noqa: F401
-from tests.support import make
+from tests.support import hubspot, make
+from tests.support.cycles import held, two_crms, world
+from tests.support.demo import SECRETS, environment
 from tests.support.make import NOW, apply_plan, contact, work
-from tests.support.salesforce_org import connect as salesforce
+from tests.support.processes import read_until
+from tests.support.salesforce import connect as salesforce
 
 DAYS = timedelta(days=20)
 DECAY = {"guard": {"scores": 1.0, "bands": 1.0, "stages": 1.0, "owners": 1.0}}
@@ -151,7 +150,7 @@ def test_R36_what_passed_since_the_run_began_is_counted(state):
         run_cycle(work(state, hubspot))
 
 
-def test_R36_commands_end_with_a_sentence_by_a_sandbox_whose_clock_is_behind(config, sandbox, monkeypatch):  # noqa: F811
+def test_R36_commands_end_with_a_sentence_by_a_sandbox_whose_clock_is_behind(config, sandbox, monkeypatch):
     for name, value in SECRETS.items():
         monkeypatch.setenv(name, value)
     sandbox.clock.advance(-DAYS.total_seconds())
@@ -165,7 +164,7 @@ def test_R36_commands_end_with_a_sentence_by_a_sandbox_whose_clock_is_behind(con
     assert len(sandbox.calls.writes()) == before
 
 
-def test_R36_a_daemon_waits_until_its_clock_is_right(started, sandbox):  # noqa: F811
+def test_R36_a_daemon_waits_until_its_clock_is_right(started, sandbox):
     sandbox.clock.advance(-DAYS.total_seconds())
     process = started("run")
     assert "20 days ahead of hubspot's and salesforce's" in read_until(process, "cycle_failed")
@@ -177,7 +176,7 @@ def test_R36_a_daemon_waits_until_its_clock_is_right(started, sandbox):  # noqa:
 
 
 def test_both_crms_tell_their_time_without_a_call_of_its_own(sandbox, now):
-    for made in (test_hubspot.hubspot(sandbox), salesforce(sandbox)):
+    for made in (hubspot.hubspot(sandbox), salesforce(sandbox)):
         assert made.clock() is None
         made.account()
         calls = made.calls
@@ -188,7 +187,7 @@ def test_both_crms_tell_their_time_without_a_call_of_its_own(sandbox, now):
 
 def test_a_note_that_parks_for_more_than_a_day_is_not_believed(sandbox):
     notes = {PARKED: (datetime.now(UTC) + timedelta(days=400)).isoformat()}
-    made = test_hubspot.hubspot(sandbox, notes=notes)
+    made = hubspot.hubspot(sandbox, notes=notes)
     assert made.account()
     assert PARKED not in notes
     made.close()
@@ -420,7 +419,7 @@ def test_J14_a_daemon_goes_on_when_the_clock_is_set_back(monkeypatch):
         elif len(ran) == 4:
             stop.set()
 
-    monkeypatch.setattr(schedule, "tick", tick)
+    monkeypatch.setattr(schedule, "run_scheduled", tick)
     given_up = threading.Timer(30, stop.set)
     given_up.start()
     settings = SimpleNamespace(schedule=Schedule(every="10s"))

@@ -19,36 +19,10 @@ from crmsync.model import Receipt, Ref
 from crmsync.reporting.person import explain_person
 from crmsync.store import journal, schema
 from crmsync.store.database import open_store
+from tests.support.cycles import after_pull, balanced, held, totals, two_crms, world
 from tests.support.make import MODEL, NOW, activity, apply_plan, config, contact, crm, work
 
 OURS = {"score", "fit", "behavior", "band", "reason"}
-
-
-def two_crms():
-    """Ada (in both, hot), Bo (HubSpot only, a look at the prices), Cy (Salesforce only, cold)."""
-    hubspot, salesforce = crm("hubspot"), crm("salesforce")
-    ada = contact(1, emails=("ada@x.example",), fields={"title": "VP Sales", "employees": 500})
-    ada_too = contact("00Q1", crm="salesforce", kind="lead", emails=("ada@x.example",), stage="lead")
-    bo, cy = contact(2), contact("0032", crm="salesforce", kind="contact", owner="salesforce-bob")
-    for each in (ada, bo):
-        hubspot.edit(each)
-    for each in (ada_too, cy):
-        salesforce.edit(each)
-    hubspot.happen(activity(1, ada))
-    hubspot.happen(activity(2, bo, kind="page_viewed", url="https://x.example/pricing"))
-    salesforce.happen(activity(1, ada_too))
-    return hubspot, salesforce
-
-
-def held(of):
-    return {ref.id: (record.current.get("score"), record.stage, record.owner) for ref, record in of.records.items()}
-
-
-def balanced(result):
-    for counts in result.crms.values():
-        assert counts.pulled == counts.scored + sum(counts.skipped.values())
-        assert counts.planned == counts.updated + counts.partly + counts.rejected + counts.edited + counts.unknown
-    return result
 
 
 def test_one_cycle_writes_scores_stages_and_owners_to_both_crms(state):
@@ -226,25 +200,6 @@ def test_a_plan_is_applied_once(state):
         apply_plan(work(state, *crms), "20260101-000000-ffff")
 
 
-def world(seed, people=40):
-    rng = random.Random(seed)
-    hubspot, salesforce = crm("hubspot"), crm("salesforce")
-    for number in range(people):
-        mail = (f"p{number}@x.example",)
-        fields = {"title": rng.choice(["VP", "Clerk", "CEO"]), "employees": rng.choice([5, 500])}
-        records = []
-        if rng.random() < 0.7 or number == 0:
-            records.append((hubspot, contact(number, emails=mail, fields=fields)))
-        if rng.random() < 0.7 or number == 0:
-            owner = rng.choice([None, "salesforce-bob", "salesforce-eve"])
-            records.append((salesforce, contact(number, "salesforce", "lead", emails=mail, stage="lead", owner=owner)))
-        for where, record in records:
-            where.edit(record)
-            for event in range(rng.randrange(4)):
-                where.happen(activity(f"{number}.{event}", record, days_ago=rng.randrange(1, 80)))
-    return hubspot, salesforce
-
-
 def at_page_size(size, seed, path):
     crms = world(seed)
     for each in crms:
@@ -344,11 +299,6 @@ def test_law_9_incremental_equals_a_full_pull(tmp_path_factory, seed):
     fresh.close()
 
 
-def totals(state):
-    with state.read() as reading:
-        return {row.id: (row.total, row.fit, row.lines) for row in reading.execute(select(schema.person))}
-
-
 def test_law_4_the_stored_lines_sum_to_the_written_score(state):
     crms = world(7)
     run_cycle(work(state, *crms))
@@ -444,18 +394,6 @@ def test_W03_a_change_without_a_receipt_is_unresolved_and_found_out_next_time(st
     again = balanced(run_cycle(work(state, hubspot)))
     assert again.crms["hubspot"].resumed == 1  # it was looked up: the CRM held it already
     assert len(hubspot.writes) == 2
-
-
-def after_pull(of, act):
-    """Let something happen in a CRM between the pull and the write of the next run."""
-    asked = of.owners
-
-    def owners():
-        of.owners = asked
-        act()
-        return asked()
-
-    of.owners = owners
 
 
 def test_W29_an_owner_that_a_person_sets_meanwhile_wins(state):

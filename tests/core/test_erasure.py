@@ -9,8 +9,8 @@ from crmsync.cycle import preview_run, run_cycle
 from crmsync.model import Page, Ref
 from crmsync.store import schema
 from crmsync.store.copy import copy_state
-from tests.core.test_failures_cycle import VARIABLES, Runs
 from tests.support.make import NOW, activity, contact, crm, work
+from tests.support.runs import VARIABLES, Runs
 
 CANARY = "canary"
 PERSONAL = {"emails": (f"{CANARY}.mail@firm.example",), "name": f"{CANARY} name", "stage": "lead"}

@@ -7,34 +7,12 @@ from datetime import timedelta
 import pytest
 from sqlalchemy import select
 
-from crmsync.cycle import run_cycle
 from crmsync.errors import Unavailable
 from crmsync.model import Owner, Receipt, Ref
 from crmsync.reporting.person import explain_person
 from crmsync.store import schema
-from tests.core.test_cycle import after_pull, balanced, held, two_crms
-from tests.support.make import MODEL, NOW, activity, config, contact, crm, owners, work
-
-ADA = Ref("hubspot", "contact", "1")
-NEVER_FADES = MODEL.replace('window = "60d"\n', "")
-DAYS = [NOW + timedelta(days=number) for number in range(60)]
-
-
-def edit(of, ref, **values):
-    of.edit(replace(of.records[ref], **values))
-
-
-def hot():
-    """Ada, whose score earns mql and an owner, as the only person of a HubSpot."""
-    hubspot = crm("hubspot")
-    ada = contact(1, emails=("ada@x.example",), fields={"title": "VP Sales", "employees": 500}, stage="lead")
-    hubspot.edit(ada)
-    hubspot.happen(activity(1, ada))
-    return hubspot
-
-
-def run(state, *crms, at, model=NEVER_FADES, **tables):
-    return balanced(run_cycle(work(state, *crms, now=at, settings=config(model, **tables))))
+from tests.support.cycles import ADA, DAYS, NEVER_FADES, after_pull, edit, held, hot, run, two_crms
+from tests.support.make import NOW, activity, config, contact, owners
 
 
 def test_a_stage_that_a_user_gave_and_took_back_is_theirs_though_crmsync_never_wrote_it(state):

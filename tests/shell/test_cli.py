@@ -21,15 +21,11 @@ from crmsync.cli import app
 from crmsync.config import load, template
 from crmsync.store.database import open_store
 from tests.conftest import NOW
+from tests.support.commands import Ended, crmsync
+from tests.support.demo import REPS, SECRETS, write_config
 
 ROOT = Path(__file__).parents[2]
-REPS = ["dana.whitlock@ourproduct.example", "grete.holm@ourproduct.example"]
 COUNTS = {"pulled", "activities", "scored", "skipped", "planned", "updated", "partly", "rejected"}
-SECRETS = {
-    "CRMSYNC_HUBSPOT__TOKEN": "sandbox-token",
-    "CRMSYNC_SALESFORCE__CLIENT_ID": "sandbox",
-    "CRMSYNC_SALESFORCE__CLIENT_SECRET": "sandbox",
-}
 
 
 @pytest.fixture(autouse=True)
@@ -47,46 +43,16 @@ def _as_before(monkeypatch):
     structlog.reset_defaults()
 
 
-class Ended:
-    """How a command ended: its exit code, and what it printed."""
-
-    def __init__(self, result):
-        self.code, self.out, self.err = result.exit_code, result.stdout, result.stderr
-
-    @property
-    def json(self):
-        return json.loads(self.out)
-
-
-def crmsync(*words):
-    return Ended(CliRunner().invoke(app, [str(word) for word in words], catch_exceptions=False))
-
-
-def config_text(url):
-    return template.replace_keys(
-        template.demo_config(url, REPS), {'secrets = "secrets"      ': '# secrets = "secrets"    '}
-    )
-
-
-@pytest.fixture(scope="module")
-def _small():
-    with serve(people=20, seed=1, now=NOW) as sandbox:
-        yield sandbox
-
-
 @pytest.fixture
-def sandbox(_small):
-    """A smaller sandbox than other tests have: these run many whole cycles."""
-    _small.reset()
-    return _small
+def sandbox(small_sandbox):
+    """A smaller one than other tests have: these run many whole cycles."""
+    return small_sandbox
 
 
 @pytest.fixture
 def path(sandbox, tmp_path):
     """A config for the sandbox, with a state of its own."""
-    made = tmp_path / "crmsync.toml"
-    made.write_text(config_text(sandbox.url))
-    return made
+    return write_config(tmp_path, sandbox.url)
 
 
 @pytest.fixture
@@ -103,8 +69,7 @@ def done(tmp_path_factory):
     with serve(people=30, seed=1, now=NOW) as sandbox, pytest.MonkeyPatch.context() as patch:
         for name, value in SECRETS.items():
             patch.setenv(name, value)
-        path = folder / "crmsync.toml"
-        path.write_text(config_text(sandbox.url))
+        path = write_config(folder, sandbox.url)
         with time_machine.travel(NOW, tick=True):
             crmsync("setup", "-c", path)
             assert crmsync("backfill", "-c", path).code == 0

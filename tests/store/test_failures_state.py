@@ -23,7 +23,7 @@ from crmsync.store import database, schema
 from crmsync.store.contacts import save_contacts
 from crmsync.store.cursors import read_cursor, write_cursor
 from crmsync.store.database import open_store, quick_check
-from tests.core.test_cycle import two_crms, world
+from tests.support.cycles import two_crms, world
 from tests.support.make import NOW, config, contact, crm, store, work
 
 

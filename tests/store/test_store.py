@@ -24,13 +24,9 @@ from crmsync.store.records import ids_by_ref
 from crmsync.store.scores import clear_dirty, pulled_counts
 from crmsync.store.sql import dump_json
 from tests.support.make import NOW, activity, contact
+from tests.support.state import rows, save
 
 CANARY = "canary-3f9d1c7e55"
-
-
-def save(state, *contacts, run="r1"):
-    with state.begin() as tx:
-        save_contacts(tx, run, contacts, NOW)
 
 
 def happen(state, *activities, run="r1"):
@@ -42,11 +38,6 @@ def settle(state, most=5):
     with state.begin() as tx:
         refresh_people(tx, partial(match_people, shared_address_limit=most, shared_mailboxes=("info",)))
         clear_dirty(tx, ["hubspot", "salesforce"], {})
-
-
-def rows(state, table):
-    with state.read() as reading:
-        return [row._asdict() for row in reading.execute(select(table))]
 
 
 def dirty(state):
