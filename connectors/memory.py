@@ -7,7 +7,7 @@ from dataclasses import replace
 from datetime import UTC, datetime
 from typing import TypeVar
 
-from crmsync.connector import Checkup, CrmField, MissingField, Narrow, Stop
+from crmsync.connector import Checkup, MissingField, Narrow, Stop
 from crmsync.errors import Cancelled
 from crmsync.model import Activity, Change, Contact, Odd, Owner, Page, Receipt, Ref, Scalar
 
@@ -134,10 +134,6 @@ class Memory:
     def stage_order(self) -> Mapping[str, Sequence[str]]:
         """What a test says the order is."""
         return self.order
-
-    def fields(self) -> Sequence[CrmField]:
-        """A dictionary takes any field."""
-        return ()
 
     def create_fields(self) -> Sequence[str]:
         """Nothing to create."""

@@ -11,20 +11,6 @@ from typing import Literal, NamedTuple, Protocol, TypeAlias, runtime_checkable
 from crmsync.model import Activity, Change, Contact, Owner, Page, Receipt, Ref, Scalar
 
 
-@dataclass(frozen=True, slots=True)
-class CrmField:
-    """A field as the CRM describes it: `type` is `text`, `number`, `bool`, `date`, `list` or the CRM's own word.
-
-    `options` are the values a picklist takes, in its order, and empty elsewhere.
-    """
-
-    kind: str
-    name: str
-    type: str
-    writable: bool
-    options: tuple[str, ...] = ()
-
-
 class MissingField(NamedTuple):
     """A field that the config maps and that a CRM does not have, or does not show to this user.
 
@@ -131,10 +117,6 @@ class Connector(Protocol):
 
     def stage_order(self) -> Mapping[str, Sequence[str]]:
         """By kind of record the CRM's own values of the stage, lowest first; a kind without a known order is absent."""
-        ...
-
-    def fields(self) -> Sequence[CrmField]:
-        """The fields of the kinds this connector reads and writes."""
         ...
 
     def create_fields(self) -> Sequence[str]:

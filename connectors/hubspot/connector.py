@@ -18,10 +18,10 @@ from connectors.hubspot.mapping import COUNTS, Reading, plan_reading
 from connectors.hubspot.missing_fields import missing_fields
 from connectors.hubspot.schema import Portal
 from connectors.hubspot.settings import Settings
-from connectors.hubspot.setup import create_fields, list_fields
+from connectors.hubspot.setup import create_fields
 from connectors.hubspot.webhook_queue import Hints
 from connectors.hubspot.writer import Writer
-from crmsync.connector import Checkup, CrmField, FieldMap, MissingField, Narrow, Notes, Stop
+from crmsync.connector import Checkup, FieldMap, MissingField, Narrow, Notes, Stop
 from crmsync.errors import ConfigError
 from crmsync.model import Activity, Change, Contact, Owner, Page, Receipt, Ref, Scalar
 
@@ -107,10 +107,6 @@ class HubSpot:
         """The values of the lifecycle stage as this portal orders them, the admin's own among them."""
         stages = self._portal.stages()
         return {KIND: stages} if stages else {}
-
-    def fields(self) -> Sequence[CrmField]:
-        """The properties of contacts, and of companies as `company.<property>`."""
-        return list(list_fields(self._portal))
 
     def create_fields(self) -> Sequence[str]:
         """Create the score field properties that are missing."""

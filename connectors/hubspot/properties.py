@@ -9,7 +9,6 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from crmsync.connector import CrmField
 from crmsync.model import Scalar
 
 TEXT_LIMIT = 65_536
@@ -60,16 +59,6 @@ def _is_option(option: Any) -> bool:
         and isinstance(option.get("value"), str | int)
         and isinstance(option.get("displayOrder"), int | None)
     )
-
-
-def crm_field(kind: str, name: str, of: Definition, writable: bool) -> CrmField:
-    """A property in the words of the core."""
-    types = {"string": "text", "phone_number": "text", "number": "number"}
-    types |= {"date": "date", "datetime": "date", "enumeration": "list" if of.field_type == "checkbox" else "text"}
-    if of.is_yes_or_no:
-        return CrmField(kind, name, "bool", writable)
-    options = of.options if of.type == "enumeration" else ()
-    return CrmField(kind, name, types.get(of.type, of.type), writable, options)
 
 
 def read_value(value: Any, of: Definition) -> Scalar | None:

@@ -7,10 +7,9 @@ from typing import Any
 
 from connectors.hubspot.client import Api
 from connectors.hubspot.errors import KIND, RequestRefused, text_of
-from connectors.hubspot.mapping import COMPANY_PREFIX
-from connectors.hubspot.properties import Definition, crm_field
+from connectors.hubspot.properties import Definition
 from connectors.hubspot.schema import Portal
-from crmsync.connector import CrmField, FieldMap
+from crmsync.connector import FieldMap
 from crmsync.model import SCORE_FIELDS
 
 GROUP, GROUP_LABEL = "crmsync", "Lead score (crmsync)"
@@ -22,14 +21,6 @@ CONTACTS = "0-1"
 
 FITTING_TYPES = {"number": {"number"}, "string": {"string", "enumeration"}}
 """The types an existing property may have to take what we write."""
-
-
-def list_fields(portal: Portal) -> Iterator[CrmField]:
-    """Every contact property, and every company property as `company.<property>`."""
-    for of in portal.definitions("contacts").values():
-        yield crm_field(KIND, of.name, of, of.writable)
-    for of in portal.definitions("companies").values():
-        yield crm_field(KIND, COMPANY_PREFIX + of.name, of, False)
 
 
 def create_fields(api: Api, portal: Portal, names: FieldMap) -> Iterator[str]:

@@ -10,10 +10,10 @@ from connectors.salesforce.check import check
 from connectors.salesforce.client import Org
 from connectors.salesforce.errors import CRM, is_id, unreadable
 from connectors.salesforce.missing_fields import missing_fields
-from connectors.salesforce.schema import OBJECTS, Schema, crm_field
+from connectors.salesforce.schema import OBJECTS, Schema
 from connectors.salesforce.settings import Settings
 from connectors.salesforce.writer import Writer
-from crmsync.connector import Checkup, CrmField, FieldMap, MissingField, Narrow, Notes, Stop
+from crmsync.connector import Checkup, FieldMap, MissingField, Narrow, Notes, Stop
 from crmsync.model import Activity, Change, Contact, Owner, Page, Receipt, Ref, Scalar
 
 
@@ -93,13 +93,6 @@ class SalesforceConnector:
         return {
             kind: field.options for kind, field in found.items() if field and field.options and field.type == "picklist"
         }
-
-    def fields(self) -> Sequence[CrmField]:
-        """Every field of leads and contacts that the integration user sees."""
-        self._schema.learn(OBJECTS.values())
-        return [
-            crm_field(kind, each) for kind, object_ in OBJECTS.items() for each in self._schema.of(object_).values()
-        ]
 
     def create_fields(self) -> Sequence[str]:
         """Create and show the score fields."""

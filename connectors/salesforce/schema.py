@@ -14,7 +14,6 @@ from typing import Any
 from connectors.http import drop_unstorable
 from connectors.salesforce.client import Org
 from connectors.salesforce.errors import RequestRefused, check_object, odd_answer
-from crmsync.connector import CrmField
 from crmsync.errors import Transient
 from crmsync.model import Scalar
 
@@ -192,14 +191,6 @@ def _field(told: Any) -> Field:
         relationship=said.get("relationshipName") or "",
         parent=parents[0] if parents else "",
     )
-
-
-def crm_field(kind: str, field: Field) -> CrmField:
-    """The field in the words of `crmsync.model`."""
-    words = {"boolean": "bool", "date": "date", "multipicklist": "list"}
-    texts = ("string", "picklist", "email", "phone", "url", "textarea", "id", "reference", "combobox")
-    word = "number" if field.type in NUMBERS else "text" if field.type in texts else words.get(field.type, field.type)
-    return CrmField(kind, field.name, word, field.writable, field.options)
 
 
 def reader_of(type_: str) -> Callable[[Any], Scalar | None]:

@@ -53,7 +53,6 @@ def portal():
             "account": lambda crm: crm.account(),
             "check": lambda crm: crm.check(),
             "owners": lambda crm: crm.owners(),
-            "fields": lambda crm: crm.fields(),
             "missing": lambda crm: crm.missing_fields(),
             "stages": lambda crm: crm.stage_order(),
             "contacts": lambda crm: pulled(crm.contacts(None)),

@@ -12,10 +12,9 @@ def test_fields_are_created_once_and_visible(sandbox):
     first = made.create_fields()
     assert "Lead.Crmsync_Score__c: created" in first
     assert any("11 fields granted, assigned" in each for each in first)
-    known = {(each.kind, each.name): each for each in made.fields()}
-    assert known["contact", "Crmsync_Stage__c"].options == ("New", "MQL")
-    assert known["lead", "Crmsync_Score__c"].type == "number"
-    assert known["lead", "Crmsync_Score__c"].writable
+    assert options(made) == ("New", "MQL")
+    score = made._schema.of("Lead")["crmsync_score__c"]
+    assert (score.type, score.writable) == ("double", True)
     before = sandbox.snapshot("salesforce")
     again = made.create_fields()
     assert all("found" in each for each in again)
@@ -34,7 +33,7 @@ def laddered(**more):
 
 
 def options(made, name="Crmsync_Stage__c"):
-    return next(each.options for each in made.fields() if (each.kind, each.name) == ("contact", name))
+    return made._schema.of("Contact")[name.lower()].options
 
 
 def test_a_new_stage_is_added_to_our_own_picklist_in_its_place(sandbox):
@@ -75,8 +74,7 @@ def test_the_orgs_own_picklist_gets_clicks_and_no_value(sandbox, stage_field):
         "'Qualified'" in each and f"Object Manager > Lead > Fields & Relationships > {stage_field}" in each
         for each in told
     )
-    known = next(each for each in made.fields() if (each.kind, each.name) == ("lead", stage_field))
-    assert "Qualified" not in known.options
+    assert "Qualified" not in made._schema.of("Lead")[stage_field.lower()].options
     [problem] = [each for each in made.check().problems if "'Qualified'" in each]
     assert ("Object Manager" in problem) is (stage_field == "Status")
 

@@ -131,7 +131,7 @@ def test_a_duplicate_rule_that_blocks_is_a_receipt(sandbox, crm, leads):
 @pytest.mark.parametrize("unknown", ["request", "row"])
 @pytest.mark.parametrize("action", ["hide_field", "remove_field"])
 def test_a_field_that_goes_meanwhile_holds_back_nothing(sandbox, crm, leads, unknown, action):
-    crm.fields()
+    crm.missing_fields()
     do(sandbox, "set", unknown_field=unknown)
     do(sandbox, action, object="Lead", field="Crmsync_Fit__c")
     told = written(crm, *(change(ref, score=7, fit=3) for ref in leads))
@@ -149,7 +149,7 @@ def test_a_field_that_may_not_be_edited_is_refused_without_a_call(sandbox, crm, 
 
 def test_a_stage_value_that_goes_meanwhile_holds_back_nothing(sandbox, crm, leads):
     new = next(ref for ref in leads if row(sandbox, ref)["Status"] != "Working - Contacted")
-    crm.fields()
+    crm.missing_fields()
     do(sandbox, "remove_picklist_value", object="Lead", field="Status", value="Working - Contacted")
     for made in (crm, connect(sandbox)):
         told = written(made, change(new, score=7, stage="mql"))[new]
