@@ -1,0 +1,518 @@
+"""The documents that `--json` prints: their keys are a contract that others script against."""
+
+from __future__ import annotations
+
+from typing import Any, Literal, NotRequired
+
+from pydantic import ConfigDict, TypeAdapter, with_config
+from typing_extensions import TypedDict
+
+Value = str | int | float | bool | list[str] | None
+Points = int | float
+EXACTLY = ConfigDict(extra="forbid")
+
+
+class ErrorDocument(TypedDict):
+    error: Literal["config", "several", "unavailable", "clock", "state", "cancelled", "fault"]
+    problems: list[str]
+    next: NotRequired[str]
+
+
+"""A command that failed: a stable word, sentences, and the command that helps, where one does."""
+
+
+@with_config(EXACTLY)
+class CountsDocument(TypedDict):
+    """One CRM in a run: pulled = scored + skipped; planned = updated + partly + rejected + edited + unknown."""
+
+    pulled: int
+    activities: int
+    scored: int
+    skipped: dict[str, int]
+    planned: int
+    updated: int
+    partly: int
+    rejected: int
+    edited: int
+    unknown: int
+    protected: dict[str, int]
+    api_calls: int
+    seconds: float
+    rescored: int
+    resumed: int
+
+
+Move = TypedDict("Move", {"crm": str, "from": str | None, "to": str | None, "records": int})
+"""So many records of a CRM whose band, stage or owner goes from one value to another; `null` is none."""
+
+FromTo = TypedDict("FromTo", {"from": str | None, "to": str | None})
+"""A value before and after."""
+
+Mover = TypedDict(
+    "Mover",
+    {"ref": str, "name": str, "from": Value, "to": Value, "moved": Points, "because": str},
+)
+"""A record whose score moves much, and the reason of its new score."""
+
+
+@with_config(EXACTLY)
+class MovedPerson(TypedDict):
+    """Somebody whose stage, owner or band changes, with all their records."""
+
+    name: str
+    refs: list[str]
+    score: NotRequired[FromTo]
+    band: NotRequired[FromTo]
+    stage: NotRequired[FromTo]
+    owner: NotRequired[FromTo]
+
+
+@with_config(EXACTLY)
+class Trouble(TypedDict):
+    """What did not go through, by CRM, outcome, cause and fields; `fix` says what helps, where something does."""
+
+    crm: str
+    state: str
+    cause: str
+    fields: list[str]
+    records: int
+    examples: list[str]
+    fix: str
+
+
+@with_config(EXACTLY)
+class ChangesDocument(TypedDict):
+    """What a run changed, or would change; of people and movers the first twenty."""
+
+    records: dict[str, int]
+    people: list[MovedPerson]
+    more_records: int
+    bands: list[Move]
+    stages: list[Move]
+    owners: list[Move]
+    movers: list[Mover]
+    troubles: list[Trouble]
+
+
+@with_config(EXACTLY)
+class HeldPlan(TypedDict):
+    """A plan that waits for approval: `config` (an edited config) or `data` (records that look odd, or a first run)."""
+
+    run: str
+    kind: Literal["config", "data"]
+    reasons: list[str]
+    records: dict[str, dict[str, int]]
+    changes: NotRequired[ChangesDocument]
+
+
+@with_config(EXACTLY)
+class WaitingForOwner(TypedDict):
+    """People without an owner, and why."""
+
+    count: int
+    reasons: dict[str, int]
+
+
+@with_config(EXACTLY)
+class RunDocument(TypedDict):
+    """A run: of `plan`, `sync`, `backfill` and `apply`. What a run that failed early did not come to is left out."""
+
+    run: NotRequired[str]
+    verdict: Literal["preview", "ok", "partial", "held", "failed", "running"]
+    crms: dict[str, CountsDocument]
+    bands: NotRequired[dict[str, int]]
+    problems: NotRequired[list[str]]
+    notes: NotRequired[list[str]]
+    guard: NotRequired[list[str]]
+    held: NotRequired[HeldPlan | None]
+    waiting_for_owner: NotRequired[WaitingForOwner]
+    skipped: NotRequired[dict[str, str]]
+    needs_action: NotRequired[list[str]]
+    approved: NotRequired[dict[str, Any] | None]
+    changes: NotRequired[ChangesDocument]
+    next: NotRequired[str]
+    error: NotRequired[str]
+
+
+@with_config(EXACTLY)
+class LineDocument(TypedDict):
+    """A line of an explanation; the points of all lines sum to the total."""
+
+    rule: str
+    points: Points
+    why: str
+
+
+@with_config(EXACTLY)
+class Until(TypedDict):
+    """When time alone moves somebody, and to which band."""
+
+    at: str
+    band: str
+    said: str
+
+
+@with_config(EXACTLY)
+class Next(TypedDict):
+    """What is missing for the next band."""
+
+    band: str
+    points: Points
+    said: str
+
+
+@with_config(EXACTLY)
+class PossibleRange(TypedDict):
+    """The lowest and highest total over what is not known, and the bands that come with them."""
+
+    lowest: Points
+    highest: Points
+    bands: list[str]
+
+
+class ScoredDocument(TypedDict):
+    """What scoring says of a person."""
+
+    person: int | str
+    refs: list[str]
+    fit: Points
+    behavior: Points
+    total: Points
+    band: str | None
+    grade: str | None
+    grid: str | None
+    segment: str | None
+    disqualified: str | None
+    qualified: bool | None
+    channels: dict[str, Points]
+    lines: list[LineDocument]
+    gaps: list[str]
+    warnings: list[str]
+    reason: str
+    until: Until | None
+    next: Next | None
+    range: PossibleRange
+    stage: str | None
+    owner: str | None
+
+
+@with_config(EXACTLY)
+class PersonDocument(ScoredDocument):
+    """One person of `crmsync score`."""
+
+
+@with_config(EXACTLY)
+class RecordDocument(TypedDict):
+    """One CRM record of a person, and how far the explained score has come to it."""
+
+    ref: str
+    name: str
+    stage: str | None
+    owner: str | None
+    holds: dict[str, Value]
+    state: str
+    on_hold: str | None
+    delivery: Literal["written", "differs", "pending", "held", "on_hold"]
+    run: str | None
+    pending: dict[str, Value]
+    next: str | None
+
+
+@with_config(EXACTLY)
+class OwnerDocument(TypedDict):
+    """Who owns a record in its CRM."""
+
+    id: str
+    email: str
+    name: str
+
+
+@with_config(EXACTLY)
+class OverrideDocument(TypedDict):
+    """A stage or owner that a user gave a record, and until when it is protected."""
+
+    ref: str
+    name: str
+    field: str
+    value: str | None
+    until: str
+
+
+@with_config(EXACTLY)
+class WrittenDocument(TypedDict):
+    """What was decided last, and in which run."""
+
+    total: Points
+    band: str
+    run: str
+    at: str
+    model: str
+
+
+@with_config(EXACTLY)
+class PastChange(TypedDict):
+    """A change of the journal."""
+
+    run: str
+    ref: str
+    state: str
+    before: dict[str, Value]
+    after: dict[str, Value]
+    because: str
+    reason: str
+    at: str
+
+
+@with_config(EXACTLY)
+class ExplainDocument(ScoredDocument):
+    """`crmsync explain WHO`."""
+
+    name: str
+    emails: list[str]
+    changed: list[LineDocument]
+    band_why: str
+    stage_why: str
+    owners: dict[str, OwnerDocument]
+    owner_why: str
+    waiting: str
+    overrides: list[OverrideDocument]
+    records: list[RecordDocument]
+    written: WrittenDocument | None
+    history: list[PastChange]
+
+
+@with_config(EXACTLY)
+class ModelLine(TypedDict):
+    """One line of the model in words."""
+
+    sort: str
+    points: Points | None
+    name: str
+    says: str
+
+
+@with_config(EXACTLY)
+class ModelDocument(TypedDict):
+    """`crmsync explain --model`."""
+
+    model: str
+    timezone: str
+    rules: list[ModelLine]
+    limits: list[ModelLine]
+    bands: list[ModelLine]
+    disqualifiers: list[ModelLine]
+    qualifications: list[ModelLine]
+    segments: list[ModelLine]
+    words: list[ModelLine]
+    stages: list[ModelLine]
+    owners: list[ModelLine]
+
+
+@with_config(EXACTLY)
+class ScoreDocument(TypedDict):
+    """`crmsync score`."""
+
+    people: list[PersonDocument]
+    problems: list[str]
+    warnings: list[str]
+
+
+@with_config(EXACTLY)
+class CrmHealth(TypedDict):
+    """Whether a CRM is kept up to date, and if not, why."""
+
+    healthy: bool
+    why: str
+
+
+@with_config(EXACTLY)
+class HealthDocument(TypedDict):
+    """`crmsync status --health`."""
+
+    healthy: bool
+    crms: dict[str, CrmHealth]
+    health: list[str]
+
+
+@with_config(EXACTLY)
+class CrmStatus(CrmHealth):
+    """One CRM of the state."""
+
+    account: str
+    records: int
+    not_matched: int
+    on_hold: int
+    pending_updates: int
+    last_good: str | None
+
+
+@with_config(EXACTLY)
+class PastRunDocument(TypedDict):
+    """One of the last runs."""
+
+    run: str
+    command: str
+    verdict: str
+    started: str
+    ended: str | None
+    seconds: float | None
+    crms: dict[str, CountsDocument]
+    skipped: dict[str, str]
+    problems: list[str]
+
+
+@with_config(EXACTLY)
+class WaitingPlanDocument(HeldPlan):
+    """A plan that waits, since when, and the command that approves it."""
+
+    since: str
+    next: str
+
+
+@with_config(EXACTLY)
+class ApprovedPlan(TypedDict):
+    """A plan that was approved and is not written yet."""
+
+    run: str
+    records: dict[str, dict[str, int]]
+    at: str
+
+
+@with_config(EXACTLY)
+class RecordOnHold(TypedDict):
+    """A record that its CRM does not let us update."""
+
+    ref: str
+    reason: str
+    after: dict[str, Value]
+
+
+@with_config(EXACTLY)
+class ActivitySource(TypedDict):
+    """What one kind of activity of a CRM has brought."""
+
+    crm: str
+    kind: str
+    activities: int
+    last: str
+
+
+@with_config(EXACTLY)
+class StatusDocument(TypedDict):
+    """`crmsync status`; `feeds` with `--feeds`."""
+
+    state: str
+    crms: dict[str, CrmStatus]
+    bands: dict[str, int]
+    bands_waiting: dict[str, int]
+    runs: list[PastRunDocument]
+    waiting: list[WaitingPlanDocument]
+    approved: list[ApprovedPlan]
+    waiting_for_owner: WaitingForOwner
+    refused: list[Trouble]
+    on_hold: list[RecordOnHold]
+    feeds: NotRequired[list[ActivitySource]]
+    held_by: str | None
+    healthy: bool
+    health: list[str]
+
+
+@with_config(EXACTLY)
+class PoolMember(TypedDict):
+    """Somebody whom a route may choose, and whether the CRM knows them."""
+
+    pool: str
+    email: str
+    state: Literal["active", "inactive", "missing"]
+
+
+@with_config(EXACTLY)
+class CrmCheck(TypedDict):
+    """What `check --online` found in one CRM."""
+
+    reached: bool
+    account: str
+    problems: list[str]
+    setup_creates: list[str]
+    notes: list[str]
+    members: list[PoolMember]
+
+
+@with_config(EXACTLY)
+class CheckDocument(TypedDict):
+    """`crmsync check`; `crms` is empty without `--online`."""
+
+    config: str
+    ok: bool
+    rules: int
+    test_leads: int
+    problems: list[str]
+    warnings: list[str]
+    notes: list[str]
+    crms: dict[str, CrmCheck]
+
+
+@with_config(EXACTLY)
+class SetupDocument(TypedDict):
+    """`crmsync setup`: what was created, found, or is left to do, by CRM."""
+
+    crms: dict[str, list[str]]
+    next: NotRequired[str]
+
+
+@with_config(EXACTLY)
+class InitDocument(TypedDict):
+    """`crmsync init`."""
+
+    config: str
+    next: list[str]
+
+
+@with_config(EXACTLY)
+class StoppedDocument(TypedDict):
+    """`crmsync run` and `crmsync sandbox`, when they were told to stop."""
+
+    stopped: Literal[True]
+
+
+class DemoDocument(TypedDict):
+    """`crmsync demo`."""
+
+    folder: str
+    config: str
+    sandbox: dict[str, Any]
+    ignored_environment: list[str]
+    fields: dict[str, list[str]]
+    backfill: RunDocument
+    second: RunDocument
+    hottest: list[dict[str, Any]]
+    next: list[str]
+    exit_code: int
+
+
+DOCUMENTS: dict[str, Any] = {
+    **dict.fromkeys(("plan", "sync", "backfill", "apply"), RunDocument),
+    "explain": ExplainDocument,
+    "explain --model": ModelDocument,
+    "score": ScoreDocument,
+    "status": StatusDocument,
+    "status --health": HealthDocument,
+    "check": CheckDocument,
+    "setup": SetupDocument,
+    "init": InitDocument,
+    "run": StoppedDocument,
+    "demo": DemoDocument,
+}
+"""What each command prints when it succeeds; one that fails prints an `ErrorDocument`, a run with what it did."""
+
+
+def check_document(command: str, document: dict[str, Any]) -> None:
+    """Raise pydantic's `ValidationError` where a document is not what is promised of its command."""
+    TypeAdapter(
+        ErrorDocument if "error" in document and "verdict" not in document else DOCUMENTS[command]
+    ).validate_python(document)
+
+
+def document_schemas() -> dict[str, Any]:
+    """The JSON schema of each command's document, by command, and of an error."""
+    return {name: TypeAdapter(kind).json_schema() for name, kind in {**DOCUMENTS, "error": ErrorDocument}.items()}
