@@ -696,7 +696,7 @@ def test_an_edit_that_changes_nobody_gets_in_while_odd_data_wait(state):
     run_cycle(work(state, hubspot))
     set_titles(hubspot, range(1, 16), None)
     run_cycle(work(state, hubspot, now=minutes(1)))
-    renamed = config(MODEL.replace('name = "Looked at prices"', 'name = "Prices"'))
+    renamed = config(MODEL.replace('name = "Pricing page viewed"', 'name = "Prices"'))
     ran = run_cycle(work(state, hubspot, settings=renamed, now=minutes(2)))
     assert (ran.held.kind, ran.crms["hubspot"].updated) == ("data", 0)
     assert held(hubspot)["1"][0] == 20

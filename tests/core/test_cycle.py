@@ -693,7 +693,7 @@ def test_explain_says_what_changed_since_the_last_score(state):
     hubspot.edit(replace(ada, fields={"title": "Clerk", "employees": 500}))
     run_cycle(work(state, *crms, now=NOW + timedelta(hours=1)), approved=True)
     said = explain_person(config(), state, "ada@x.example", NOW + timedelta(hours=1))
-    assert {each["rule"]: each["points"] for each in said["changed"]} == {"VP or above": -20, "Looked at prices": 15}
+    assert {each["rule"]: each["points"] for each in said["changed"]} == {"VP or above": -20, "Pricing page viewed": 15}
     assert sum(each["points"] for each in said["lines"]) == said["total"] == 60
 
 

@@ -88,7 +88,7 @@ def test_an_explanation_of_several_names_them(work):
         assert len(people) == 2
         hottest = explain.hottest_people(work.config, reading, work.now, 5)
     assert [each["person"] for each in hottest] == people
-    assert "Asked for a demo" in hottest[0]["reason"]
+    assert "Demo requested" in hottest[0]["reason"]
 
 
 def test_the_status_counts(work):

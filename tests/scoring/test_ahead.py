@@ -124,9 +124,9 @@ def net(scores, row):
 def test_single_rules_that_reach_the_next_band_are_named():
     of = example("starter")
     got = foreseen(of, did("page_viewed", url="/pricing"), title="VP")
-    assert got["next"]["said"] == "18 points short of mql: Asked for a demo"
+    assert got["next"]["said"] == "18 points short of mql: Demo requested"
     almost = foreseen(of, did("page_viewed", 0, url="/pricing"), did("webinar_attended"), title="VP")
-    assert almost["next"]["said"] == "8 points short of mql: Asked for a demo or Attended a webinar"
+    assert almost["next"]["said"] == "8 points short of mql: Demo requested or Webinar attended"
 
 
 def test_what_is_named_does_reach_the_band():

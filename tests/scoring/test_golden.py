@@ -17,9 +17,9 @@ def test_a_changed_rule_fails_its_golden_leads_and_is_named():
     assert sorted(failures) == ["S2-01", "S2-02", "S2-03", "S2-05", "S2-07"]
     assert failures["S2-02"].startswith(
         "test 'S2-02': total is 95, expected 100; band is 'nurture', expected 'ready'; "
-        "the rule 'Requested a demo' gives 20, expected 25"
+        "the rule 'Demo requested' gives 20, expected 25"
     )
-    assert "Requested a demo +20" in failures["S2-03"]
+    assert "Demo requested +20" in failures["S2-03"]
 
 
 def test_a_golden_lead_that_is_written_wrongly_is_told():

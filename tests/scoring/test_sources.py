@@ -184,11 +184,11 @@ def warned(of):
 
 def test_S0_12_one_strong_action_says_more_than_ten_weak_ones():
     said = warned(example("points-table"))
-    assert 'ten times "Opened an e-mail" (20) is more than "Visited the pricing page" once (15)' in said
-    assert '"Requested a demo"' not in said
+    assert 'ten times "Email opened" (20) is more than "Pricing page viewed" once (15)' in said
+    assert '"Demo requested"' not in said
     tie = warned(example("healthcare-it"))
-    assert 'ten times "A student read the blog" (20) is as much as "Visited the pricing page" once (20)' in tie
-    assert '"Requested a demo"' not in tie
+    assert 'ten times "Blog viewed by a student" (20) is as much as "Pricing page viewed" once (20)' in tie
+    assert '"Demo requested"' not in tie
 
 
 def three_visits():
