@@ -62,8 +62,8 @@ def replace_keys(text: str, replacements: Mapping[str, str]) -> str:
 
 
 NO_OWNERS = """\
-# No owners are assigned yet. To assign them, remove the "# " at the start of these lines, and write the e-mail addresses
-# that your users have in the CRMs. `crmsync check --online` says whether the CRMs know each of them.
+# No owners are assigned yet. To assign them, remove the "# " at the start of these lines, and write the addresses that
+# your users have in the CRMs. `crmsync check --online` says whether the CRMs know each of them.
 """
 
 

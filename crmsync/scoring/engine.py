@@ -172,7 +172,7 @@ class Scoring:
         self.wait[found.rows] = np.minimum(self.wait[found.rows], found.wait)
         lines, points = [Line(rule.name, "behavior", "rule", rule.name)], [found.full]
         if getattr(rule, "decay", None) is not None:
-            lines.append(Line(f"{rule.name}: faded with age", "behavior", "decay", rule.name))
+            lines.append(Line(f"{rule.name}: time decay", "behavior", "decay", rule.name))
             points.append(round_points(found.points, self.unit))
         cap = getattr(rule, "cap", None)
         if cap is not None:

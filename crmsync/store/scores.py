@@ -230,7 +230,7 @@ def pulled_counts(connection: Connection, run: str) -> dict[str, dict[str, int]]
         (contact.c.merged_into != "", "merged"),
         (contact.c.gone, "deleted"),
         (contact.c.converted_into != "", "converted"),
-        (contact.c.ambiguous, "ambiguous"),
+        (contact.c.ambiguous, "not_matched"),
         (person.c.scored_run == run, "scored"),
         (contact.c.dirty, "held"),
         else_="unchanged",

@@ -63,7 +63,7 @@ def daemon(folder):
     )
     given_up = threading.Timer(100, process.kill)
     given_up.start()
-    wait_for(process, "cycle_done")
+    wait_for(process, "run_done")
     yield process
     given_up.cancel()
     process.kill()
@@ -93,7 +93,7 @@ def test_a_first_run_waits_and_its_approval_is_taken_up_at_once(folder, sandbox,
     assert (applied.code, applied.json["verdict"]) == (0, "ok")
     assert sum(each["updated"] for each in applied.json["crms"].values()) > 20
     assert crmsync(folder, "plan", "--json").json["crms"]["hubspot"]["planned"] == 0
-    assert crmsync(folder, "apply").out.startswith("Nothing waits for approval.")
+    assert crmsync(folder, "apply").out.startswith("No plan waits for approval.")
 
 
 def test_a_worker_of_an_older_config_leaves_an_approval_to_its_successor(folder, daemon):

@@ -391,7 +391,7 @@ def test_W24_an_empty_answer_changes_nothing(state):
     run_cycle(work(state, hubspot))
     before = held(hubspot)
     empty = crm("hubspot")
-    with pytest.raises(Unavailable, match="without a single record where crmsync knows 2"):
+    with pytest.raises(Unavailable, match="without any record although crmsync knows 2"):
         run_cycle(work(state, empty), full=True)
     assert held(hubspot) == before
     assert empty.writes == []
@@ -758,7 +758,7 @@ def test_W08_a_refused_stage_stays_on_hold_while_scores_go_on_being_written(stat
     run_cycle(work(state, hubspot))
     hubspot.happen(activity(9, hubspot.records[ada]))
     assert run_cycle(work(state, hubspot, now=NOW + timedelta(hours=1))).crms["hubspot"].updated == 1
-    assert explain_person(config(), state, "ada@x.example", NOW)["records"][0]["parked"] == "stage: not this"
+    assert explain_person(config(), state, "ada@x.example", NOW)["records"][0]["on_hold"] == "stage: not this"
     hubspot.write = taken
     assert run_cycle(work(state, hubspot, now=NOW + timedelta(hours=25))).crms["hubspot"].updated == 1
     assert hubspot.records[ada].stage == "mql"
@@ -770,7 +770,7 @@ def test_R15_a_purged_record_that_shared_its_address_makes_nobody_ambiguous_any_
     for each in twins:
         hubspot.edit(each)
     settings = config(identity={"shared_address_limit": 1})
-    assert run_cycle(work(state, hubspot, settings=settings)).crms["hubspot"].skipped["ambiguous"] == 2
+    assert run_cycle(work(state, hubspot, settings=settings)).crms["hubspot"].skipped["not_matched"] == 2
     del hubspot.records[twins[0].ref]
     run_cycle(work(state, hubspot, settings=settings, now=NOW + timedelta(hours=1)), full=True)
     assert held(hubspot)["8"][0] == 20

@@ -187,7 +187,7 @@ def test_a_value_that_others_keep_changing_back_is_on_a_list(state):
         edit(hubspot, ADA, current={**hubspot.records[ADA].current, "score": 999})
         run(state, hubspot, at=NOW + timedelta(minutes=number))
     said = explain_person(config(NEVER_FADES), state, "ada@x.example", NOW + timedelta(hours=1))
-    assert "keeps changing it back" in said["records"][0]["parked"]
+    assert "keeps changing it back" in said["records"][0]["on_hold"]
 
 
 def test_people_of_a_crm_that_the_file_no_longer_has_get_their_owner(state):

@@ -105,7 +105,7 @@ def test_what_the_config_does_not_spell_is_refused_without_a_call(sandbox, crm, 
     sandbox.calls.clear()
     told = written(made, change(leads[0]))[leads[0]]
     assert not told.ok
-    assert "does not say where score goes" in told.reason
+    assert "has no mapping of score" in told.reason
     assert not patches(sandbox)
 
 
@@ -315,7 +315,7 @@ def test_a_queue_owns_leads_only(sandbox, crm, leads, contacts):
     queue = next(each.id for each in crm.owners() if each.kind == "queue")
     told = written(crm, change(leads[0], owner=queue), change(contacts[0], owner=queue))
     assert told[leads[0]].ok
-    assert "queues own leads only" in told[contacts[0]].reason
+    assert "queues can own only leads" in told[contacts[0]].reason
 
 
 def test_an_unknown_owner_is_refused_without_a_call(sandbox, crm, leads):
@@ -545,7 +545,7 @@ def test_the_jobs_id_is_noted_before_its_data_is_sent(sandbox, crm, leads, in_bu
 def test_a_job_that_outlives_us_is_waited_for_and_not_sent_again(sandbox, crm, leads, in_bulk):
     notes = {}
     do(sandbox, "set", bulk_polls=4)
-    with pytest.raises(Unavailable, match="still works on the bulk job"):
+    with pytest.raises(Unavailable, match="is still working on the bulk job"):
         written(in_bulk(notes=notes, bulk_wait="2s"), *map(change, leads))
     assert len(notes) == 1
     sandbox.calls.clear()
@@ -830,7 +830,7 @@ def test_the_check_names_what_is_missing(sandbox, crm):
     found = connect(sandbox, names=names).check()
     said = "\n".join(found.problems)
     assert "Lead.Title (the field 'title') is not there" in said
-    assert "Lead.Crmsync_Score__c (the score field 'score') may not be edited" in said
+    assert "Lead.Crmsync_Score__c (the score field 'score') cannot be edited" in said
     assert "no active value 'Working - Contacted'" in said
     assert "'customer' is the converted status" in said
     assert any("is a formula" in each for each in found.notes)

@@ -263,7 +263,7 @@ def test_O03_a_refusal_is_kept_word_for_word_and_explained_to_who_asks(state):
     hubspot.refusing[ada] = "FIELD_CUSTOM_VALIDATION_EXCEPTION: Budget is required"
     run_cycle(work(state, hubspot))
     said = explain_person(config(), state, "ada@x.example", NOW)
-    assert "Budget is required" in next(each for each in said["records"] if each["ref"] == str(ada))["parked"]
+    assert "Budget is required" in next(each for each in said["records"] if each["ref"] == str(ada))["on_hold"]
     assert "Budget is required" in said["history"][0]["reason"]
 
 

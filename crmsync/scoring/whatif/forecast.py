@@ -47,7 +47,7 @@ def forecast_bands(
     if names and len(case.rows):
         for at, later, band in _moves(case):
             day = today + later
-            said = f"{names[case.band[at]]} until {format_date(day - 1)} if nothing happens, then {names[band]}"
+            said = f"{names[case.band[at]]} until {format_date(day - 1)} without new activity, then {names[band]}"
             told[at] = Forecast(datetime.fromtimestamp(midnight_of(day, zone), UTC), names[band], said)
     return told
 

@@ -17,7 +17,7 @@ from crmsync.scoring.activities import WhatIf, selection_key
 from crmsync.scoring.bands import bands_of
 from crmsync.scoring.ledger import Points, Scores
 from crmsync.scoring.whatif.scenarios import Index, Scenarios, copy_rows, cut_into_stretches, scenarios_of
-from crmsync.scoring.wording import to_points
+from crmsync.scoring.wording import format_points, to_points
 
 MOST_TOGETHER = 5
 """More things than this to do are no advice."""
@@ -78,7 +78,8 @@ def _short(case: Scenarios, at: int, alone: Sequence[str], together: Sequence[st
 
 
 def _said(band: str, lacking: int, alone: Sequence[str], together: Sequence[str]) -> str:
-    head = f"{to_points(lacking)} points short of {band}" if lacking else f"held below {band} by a gate"
+    points = f"{format_points(lacking)} more point{'' if lacking == 100 else 's'}"
+    head = f"{band} needs {points}" if lacking else f"{band}: minimum fit or behavior, not met"
     if alone:
         return f"{head}: {' or '.join(alone)}"
     return f"{head}: {' and '.join(together)}" if together else head
