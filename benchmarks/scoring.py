@@ -29,7 +29,7 @@ from sqlalchemy import insert
 
 from crmsync.columns import Columns, Fact
 from crmsync.config.model import Model
-from crmsync.scoring import explain_score, score, summarize_many, take_rows
+from crmsync.scoring import choose_people, explain_scores, score, summarize_many, take_rows
 from crmsync.scoring.activities import ActivityTable, find_behavior, select_facts
 from crmsync.scoring.values import make_column
 from crmsync.store import schema, score_inputs
@@ -164,7 +164,7 @@ def changed(of: Model, everybody: Columns) -> None:
     some = take_rows(everybody, rows)
     seconds, scores = timed(lambda: score(of, some, NOW, UTC), 3)
     told, _ = timed(lambda: summarize_many(of, scores, range(1000)), 3)
-    why, _ = timed(lambda: explain_score(of, scores, some, 0, NOW, UTC), 3)
+    why, _ = timed(lambda: explain_scores(choose_people(of, scores, some, [0], NOW, UTC)), 3)
     say(
         f"1,000 changed people: scores {seconds:.3f} s, their reasons {told:.3f} s; one explanation {why * 1000:.1f} ms"
     )

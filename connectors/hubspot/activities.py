@@ -25,7 +25,7 @@ from connectors.hubspot.events import (
     pull_forms,
     refused_forms,
 )
-from connectors.hubspot.feeds import by_source, fingerprint_of
+from connectors.hubspot.feeds import by_source, fingerprint_feeds
 from connectors.hubspot.schema import Portal
 from crmsync.config.tables import Feed
 from crmsync.connector import Notes
@@ -55,7 +55,9 @@ class ActivityStream:
         odd: list[Odd] = []
         unread: set[str] = set()
         if text is None:
-            cursors = {source: Cursor(feeds=fingerprint_of(feeds), full=True) for source, feeds in self._feeds.items()}
+            cursors = {
+                source: Cursor(feeds=fingerprint_feeds(feeds), full=True) for source, feeds in self._feeds.items()
+            }
         oldest = self._api.server_time - self._api.settings.history
         for source, feeds in self._feeds.items():
             if source in silent:
@@ -156,7 +158,7 @@ def _is_tracked(source: str) -> bool:
 
 def _begun(cursor: Cursor | None, feeds: Sequence[Feed]) -> Cursor:
     """Where to go on: from the beginning when the source is new or its feeds are not what they were."""
-    now = fingerprint_of(feeds)
+    now = fingerprint_feeds(feeds)
     if cursor is None:
         return Cursor(feeds=now)
     return cursor if cursor.feeds == now else cursor.anew()._replace(feeds=now)

@@ -6,7 +6,6 @@ import hashlib
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
-from connectors.hubspot.properties import property_text
 from crmsync.config.tables import Feed
 from crmsync.model import Scalar
 
@@ -21,14 +20,7 @@ def by_source(feeds: Iterable[Feed]) -> dict[str, list[Feed]]:
 
 def fitting_feed(feeds: Sequence[Feed], values: Mapping[str, Any]) -> Feed | None:
     """The first feed whose `where` fits a record's values; `None` when the record is no activity."""
-    return next(
-        (feed for feed in feeds if all(_fits(values.get(prop), said) for prop, said in feed.where.items())), None
-    )
-
-
-def _fits(value: Any, said: Scalar | list[str]) -> bool:
-    wanted = [property_text(each) for each in said] if isinstance(said, list | tuple) else [property_text(said)]
-    return (property_text(value) if value is None or isinstance(value, bool) else str(value)) in wanted
+    return next((feed for feed in feeds if feed.fits(values)), None)
 
 
 def read_attributes(feed: Feed, values: Mapping[str, Any]) -> dict[str, Scalar]:
@@ -45,7 +37,7 @@ def properties_of(feeds: Sequence[Feed]) -> list[str]:
     return list(dict.fromkeys(prop for feed in feeds for prop in (*feed.where, *feed.attributes.values())))
 
 
-def fingerprint_of(feeds: Sequence[Feed]) -> str:
+def fingerprint_feeds(feeds: Sequence[Feed]) -> str:
     """Eight hex digits that change when the feeds of a source do, so that it is read anew."""
     text = "|".join(feed.model_dump_json() for feed in feeds)
     return hashlib.sha256(text.encode()).hexdigest()[:8]

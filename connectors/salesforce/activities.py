@@ -141,7 +141,7 @@ def choose_feeds(feeds: Sequence[Feed]) -> Callable[[Row], Sequence[tuple[str, F
     """Says of a row for each kind which feed it fits, if any. Rows that agree in what feeds ask for are judged once."""
     paths = list(dict.fromkeys(path for feed in feeds for path in feed.where))
     kinds = list(dict.fromkeys(feed.kind for feed in feeds))
-    asked = {kind: [(feed, conditions_of(feed)) for feed in feeds if feed.kind == kind] for kind in kinds}
+    asked = {kind: [feed for feed in feeds if feed.kind == kind] for kind in kinds}
     judged: dict[tuple[object, ...], list[tuple[str, Feed | None]]] = {}
 
     def choose(row: Row) -> Sequence[tuple[str, Feed | None]]:
@@ -150,8 +150,7 @@ def choose_feeds(feeds: Sequence[Feed]) -> Callable[[Row], Sequence[tuple[str, F
             if len(judged) > MOST_JUDGED:
                 judged.clear()
             judged[key] = [
-                (kind, next((feed for feed, where in some if meets_all(where, row)), None))
-                for kind, some in asked.items()
+                (kind, next((feed for feed in some if feed.fits(row)), None)) for kind, some in asked.items()
             ]
         return judged[key]
 
@@ -165,40 +164,6 @@ def _gone(id_: str, kind: str) -> Activity:
 def _activities(feed: Feed, id_: str, at: datetime, row: Row, people: Sequence[Ref]) -> list[Activity]:
     attributes = {name: row[path] for name, path in feed.attributes.items() if path in row}
     return [Activity(ref, id_, feed.kind, at, attributes) for ref in dict.fromkeys(people)]
-
-
-@dataclass(frozen=True)
-class FeedCondition:
-    """What a feed asks of a column: one of `allowed` (any, where there are none), none of `refused`; lower case."""
-
-    path: str
-    allowed: frozenset[str]
-    refused: frozenset[str]
-
-
-def conditions_of(feed: Feed) -> list[FeedCondition]:
-    """The feed's `where`: values that start with `!` are refused."""
-    return [
-        _condition(path, [wanted] if isinstance(wanted, str | int | float) else wanted)
-        for path, wanted in feed.where.items()
-    ]
-
-
-def _condition(path: str, wanted: Sequence[object]) -> FeedCondition:
-    if wanted == [False]:
-        return FeedCondition(path, frozenset({"false", ""}), frozenset())
-    texts = [str(each).lower() for each in wanted]
-    refused = frozenset(each[1:] for each in texts if each.startswith("!"))
-    return FeedCondition(path, frozenset(each for each in texts if not each.startswith("!")), refused)
-
-
-def meets_all(where: Sequence[FeedCondition], row: Row) -> bool:
-    """Whether a row meets all the conditions of a feed."""
-    for each in where:
-        have = str(row.get(each.path, "")).lower()
-        if have in each.refused or (each.allowed and have not in each.allowed):
-            return False
-    return True
 
 
 def person_ref(id_: object) -> Ref | None:

@@ -227,7 +227,7 @@ class Model(Table):
         for rule in self.rules():
             yield from _strangers(rule.name, "[[segment]]", rule.segments, segments)
             yield from _strangers(rule.name, "[groups]", [rule.group] if rule.group else [], self.groups)
-            channel = getattr(rule, "channel", None)
+            channel = rule.limits.channel
             yield from _strangers(rule.name, "[channels]", [channel] if channel else [], self.channels)
         for match in matches_of(self):
             for name in (match.in_list, match.domain_list):
@@ -239,7 +239,7 @@ class Model(Table):
 
     def _straddling_groups(self) -> Iterator[str]:
         for name in self.groups:
-            homes = {(self.axis(rule), getattr(rule, "channel", None)) for rule in self.rules() if rule.group == name}
+            homes = {(self.axis(rule), rule.limits.channel) for rule in self.rules() if rule.group == name}
             if len({axis for axis, _ in homes}) > 1:
                 yield f"the group {name!r} has rules of fit and of behavior; use two groups"
             elif len(homes) > 1:

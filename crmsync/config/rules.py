@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import re
-from typing import Annotated, Literal
+from datetime import timedelta
+from typing import Annotated, Literal, NamedTuple
 
 from pydantic import Field, field_validator, model_validator
 
@@ -43,6 +44,15 @@ class Decay(Table):
         return self
 
 
+class RuleLimits(NamedTuple):
+    """What makes a rule give less: the channel it shares a limit with, its cap, its time decay and its window."""
+
+    channel: str | None = None
+    cap: float | None = None
+    decay: Decay | None = None
+    window: timedelta | None = None
+
+
 class Rule(Table):
     """What every rule has: a name that explanations show, points, and who it is for."""
 
@@ -66,6 +76,11 @@ class Rule(Table):
             raise ValueError("a rule with 0 points has no effect; give it points or remove it")
         return value
 
+    @property
+    def limits(self) -> RuleLimits:
+        """What makes it give less."""
+        return RuleLimits()
+
 
 class Fit(Rule):
     """Points for what a person and their company are."""
@@ -81,12 +96,19 @@ class Selection(Table):
     window: Days | None = None
 
 
-class _Limits(Rule):
+class ActivityRule(Rule):
+    """What rules about activities have besides."""
+
     channel: str | None = None
     tier: Literal["low", "mid", "high", "passive", "research"] | None = None
 
+    @property
+    def limits(self) -> RuleLimits:
+        """What makes it give less."""
+        return RuleLimits(*(getattr(self, name, None) for name in RuleLimits._fields))
 
-class Behavior(_Limits):
+
+class Behavior(ActivityRule):
     """Points for each activity of a kind.
 
     Of the activities inside `window` the newest count first: at most `max_per_day` of a day, `max_per_week` of a week
@@ -125,7 +147,7 @@ class Behavior(_Limits):
         return 1 if self.distinct_days else self.max_per_day
 
 
-class Inactivity(_Limits):
+class Inactivity(ActivityRule):
     """Points (negative ones) for inactivity: once `after`, or again `every` so often, at most `max_times`.
 
     It is the age of the newest activity of the types `on` (all types that are a person's own doing, if not given).
@@ -157,7 +179,7 @@ class Step(Table):
     distinct_days: bool = False
 
 
-class Sequence(_Limits):
+class Sequence(ActivityRule):
     """Points, once, for activities one after the other: each step strictly later than the one before.
 
     `within` is how many calendar days the whole may span, both ends counted; `window` how long ago it may have ended.
@@ -169,7 +191,7 @@ class Sequence(_Limits):
     decay: Decay | None = None
 
 
-class Pattern(_Limits):
+class Pattern(ActivityRule):
     """Points, once, for a stretch of `within` calendar days with enough activities, on enough days, covering a set.
 
     `covering` lists kinds with attributes of which each must occur in the stretch; `window` is how long ago it may have
@@ -192,6 +214,10 @@ class Pattern(_Limits):
         if any(step.times != 1 or step.distinct_days for step in self.covering):
             raise ValueError("a step of covering can have only on and where")
         return self
+
+
+RULE_KINDS: tuple[type[Rule], ...] = (Fit, Behavior, Inactivity, Sequence, Pattern)
+"""Each of them is evaluated, described and bounded in a table of its own; a test holds that none is forgotten."""
 
 
 class Disqualify(Table):

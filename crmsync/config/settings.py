@@ -6,7 +6,7 @@ import dataclasses
 import hashlib
 import json
 import re
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from datetime import timedelta
 from importlib.metadata import entry_points
 from types import ModuleType
@@ -193,8 +193,19 @@ class Identity(Table):
     shared_mailboxes: list[str] = ["info", "sales", "office", "contact", "admin", "support", "hello", "team", "mail"]
 
 
-_RULES = {"fit", "behavior", "inactivity", "sequence", "pattern", "lists", "titles", "test", "review"}
-"""Tables of the model that a plan knows through the lines of a score."""
+Affected = Literal["score", "plan"]
+
+AFFECTS: Mapping[str, frozenset[Affected]] = {
+    # what a plan knows through the lines of a score
+    **dict.fromkeys(("fit", "behavior", "inactivity", "sequence", "pattern", "lists", "titles"), frozenset({"score"})),
+    **dict.fromkeys(("fields", "identity"), frozenset({"score"})),
+    **dict.fromkeys(("score", "weights", "channels", "groups", "segment"), frozenset({"score", "plan"})),
+    **dict.fromkeys(("bands", "grades", "grid", "disqualify", "qualification"), frozenset({"score", "plan"})),
+    "stage": frozenset({"score", "plan"}),
+    **dict.fromkeys(("write", "route", "owner_pool"), frozenset({"plan"})),
+    **dict.fromkeys(("secrets", "state", "schedule", "guard", "feeds", "log", "test", "review"), frozenset()),
+}
+"""What a change of a table affects: scores, plans, or neither. Of the schedule only the time zone counts, for both."""
 
 
 class Config(Model, BaseSettings):
@@ -303,22 +314,22 @@ class Config(Model, BaseSettings):
 
     def model_hash(self) -> str:
         """Twelve hex digits that change when, and only when, something does that a score rests on."""
-        return self._hash((set(Model.model_fields) - {"test", "review"}) | {"fields", "stage", "identity"})
+        return self._hash("score")
 
     def plan_hash(self) -> str:
         """Twelve hex digits that change when something does that a plan rests on besides the lines of a score."""
-        return self._hash((set(Model.model_fields) - _RULES) | {"stage", "write", "route", "owner_pool"})
+        return self._hash("plan")
 
     def decision_hash(self) -> str:
         """Twelve hex digits that change when something does that a score, a plan or what is read rests on."""
-        model = set(Model.model_fields) - {"test", "review"}
-        return self._hash(model | {"fields", "stage", "identity", "write", "route", "owner_pool"})
+        return self._hash("score", "plan")
 
     def decision_text(self) -> str:
         """What the file and the environment say besides CRMs, state and secrets, for `config_of` to read again."""
         return self.model_dump_json(by_alias=True, exclude_unset=True, exclude={*connectors(), "state", "secrets"})
 
-    def _hash(self, names: Iterable[str]) -> str:
+    def _hash(self, *affected: Affected) -> str:
+        names = [name for name in Config.model_fields if not AFFECTS[name].isdisjoint(affected)]
         return _digest(self.model_dump(mode="json", include=dict.fromkeys(names, True) | {"schedule": {"timezone"}}))
 
     def mapping_hash(self, crm: str) -> str:

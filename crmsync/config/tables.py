@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
 from datetime import timedelta
+from functools import cached_property
 from typing import Annotated, Any
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, PlainSerializer, WithJsonSchema
@@ -50,10 +52,41 @@ class Feed(Table):
     """How records of one CRM source become activities of one kind.
 
     `source` is the CRM's word for where they are (HubSpot `emails`, Salesforce `Task`); `where` narrows them by the
-    CRM's own values; `attributes` gives ours their names: `{subject = "Subject"}`.
+    CRM's own values: one of those that it names, and none of those that it names after a "!"; `attributes` gives ours
+    their names: `{subject = "Subject"}`.
     """
 
     source: str
     kind: str
     where: dict[str, Scalar | list[str]] = {}
     attributes: dict[str, str] = {}
+
+    def fits(self, values: Mapping[str, Any]) -> bool:
+        """Whether a record is one of these: its values, as text, are as `where` asks; neither case nor type matters.
+
+        Where `false` alone is asked for, a value that is not there is false.
+        """
+        for name, (allowed, refused) in self.conditions.items():
+            value = _text(values.get(name))
+            if value in refused or (allowed and value not in allowed):
+                return False
+        return True
+
+    @cached_property
+    def conditions(self) -> Mapping[str, tuple[frozenset[str], frozenset[str]]]:
+        """By the CRM's own name the values that fit (all, where there are none), and those that do not."""
+        return {name: _condition(wanted) for name, wanted in self.where.items()}
+
+
+def _condition(wanted: Scalar | list[str]) -> tuple[frozenset[str], frozenset[str]]:
+    if wanted is False:
+        return frozenset({"false", ""}), frozenset()
+    texts = [_text(each) for each in (wanted if isinstance(wanted, list | tuple) else [wanted])]
+    refused = frozenset(each[1:] for each in texts if each.startswith("!"))
+    return frozenset(each for each in texts if not each.startswith("!")), refused
+
+
+def _text(value: Any) -> str:
+    if isinstance(value, float) and value.is_integer():
+        value = int(value)
+    return "" if value is None else str(value).lower()

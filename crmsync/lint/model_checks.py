@@ -114,7 +114,9 @@ def _idle_caps(model: Model) -> Iterator[Finding]:
             yield Finding("warning", sentence)
     for what, limits in (("group", model.groups), ("channel", model.channels)):
         for name, limit in limits.items():
-            members = [rule for rule in model.rules() if getattr(rule, what, None) == name]
+            members = [
+                rule for rule in model.rules() if name == (rule.group if what == "group" else rule.limits.channel)
+            ]
             possible = sum(most_capped(rule) for rule in members)
             if members and limit.cap is not None and possible <= to_hundredths(limit.cap):
                 sentence = (
@@ -182,7 +184,7 @@ def _unused(model: Model, mapped: Collection[str]) -> Iterator[Finding]:
     rules = model.rules()
     listed = {name for match in matches_of(model) for name in (match.in_list, match.domain_list) if name}
     used: Sequence[tuple[str, Collection[str], set[str | None]]] = (
-        ("channel", model.channels, {getattr(rule, "channel", None) for rule in rules}),
+        ("channel", model.channels, {rule.limits.channel for rule in rules}),
         ("group", model.groups, {rule.group for rule in rules}),
         ("list", model.lists, {*listed}),
     )
@@ -206,7 +208,7 @@ def _twice_the_same(model: Model) -> Iterator[Finding]:
     def key(rule: Rule) -> str:
         asked = rule.when.model_dump_json(exclude_defaults=True) if rule.when else ""
         acted = selection_key(rule.on, rule.where) if isinstance(rule, Behavior) else ""
-        return repr((asked, acted, sorted(rule.segments), getattr(rule, "window", None)))
+        return repr((asked, acted, sorted(rule.segments), rule.limits.window))
 
     for rules in (model.fit, model.behavior):
         for one, other in combinations(rules, 2):

@@ -14,7 +14,7 @@ from crmsync.config import Config
 from crmsync.connector import FieldMap
 from crmsync.errors import ConfigError, SeveralFound
 from crmsync.planning.changes import noticed_at
-from crmsync.scoring import Entry, Scores, compare_lines, person_document, score, summarize_many
+from crmsync.scoring import Entry, Scores, choose_people, compare_lines, person_documents, score, summarize_many
 from crmsync.scoring.wording import to_points
 from crmsync.store import score_inputs
 from crmsync.store.database import Store
@@ -106,7 +106,7 @@ def _document(
     scores = score(config, columns, now, config.zone, [before.band if before else None])
     records = records_of(connection, person_id)
     live = [each for each in records if not (each.gone or each.merged_into or each.converted_into)]
-    said = person_document(config, scores, columns, 0, now, config.zone)
+    (said,) = person_documents(choose_people(config, scores, columns, [0], now, config.zone))
     names = owner_names(connection)
     pending = {each.contact: each for each in pending_changes(connection, [each.id for each in live])}
     told = [_record(config, each, said, pending.get(each.id), names, typed) for each in records]

@@ -3,30 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, MutableMapping
-from functools import partial
 from threading import RLock
 
 import numpy as np
 
 from crmsync.config.conditions import Condition, Match
-from crmsync.scoring.operators import (
-    _NUMBER_TESTS,
-    _WORDS,
-    NO,
-    UNKNOWN,
-    YES,
-    Answers,
-    _all_text,
-    _answers,
-    _compared,
-    _domain_test,
-    _equal_test,
-    _joined,
-    _regex_test,
-    _title_test,
-)
+from crmsync.scoring.operators import OPERATORS, UNKNOWN, YES, Answers, OperatorContext
 from crmsync.scoring.titles import TitleReader
-from crmsync.scoring.values import Column, fold_text, unknown_column
+from crmsync.scoring.values import Column, unknown_column
 
 
 class ConditionEvaluator:
@@ -44,8 +28,8 @@ class ConditionEvaluator:
         reader: TitleReader,
         untyped: bool = False,
     ) -> None:
-        self.rows, self.columns, self.reader, self.untyped = rows, columns, reader, untyped
-        self.lists = {name: [*texts] for name, texts in lists.items()}
+        self.rows, self.columns = rows, columns
+        self.context = OperatorContext({name: [*texts] for name, texts in lists.items()}, reader, untyped)
         self.warnings: MutableMapping[tuple[str, str], int] = {}
         self._answers: dict[str, Answers] = {}
         self._one_at_a_time = RLock()
@@ -63,9 +47,9 @@ class ConditionEvaluator:
             return self.match(condition.field, condition)
         if condition.not_ is not None:
             return YES - self.ask(condition.not_)
-        if condition.all_ is not None:
-            return _joined(np.minimum, [self.ask(part) for part in condition.all_])
-        return _joined(np.maximum, [self.ask(part) for part in condition.any_ or ()])
+        parts = [self.ask(part) for part in condition.all_ or condition.any_ or ()]
+        joined: Answers = (np.minimum if condition.all_ is not None else np.maximum).reduce(parts)
+        return joined
 
     def match(self, name: str, match: Match) -> Answers:
         """The answer for each row of one column."""
@@ -76,30 +60,12 @@ class ConditionEvaluator:
         return column.spread(answers)
 
     def _key(self, name: str, column: Column, key: str, wanted: object) -> Answers:
+        answers = OPERATORS[key].answer(column, wanted, self.context)
         if key in ("exists", "missing"):
-            holds = [(value is not None) is (key == "exists") for value in column.distinct]
-            return np.where(holds, YES, NO).astype(np.int8)
-        answers = self._read(column, key, wanted)
+            return answers
         wrong = np.flatnonzero((answers == UNKNOWN) & ~column.missing)
         if len(wrong):
             self.warnings[name, f"cannot be read by {key!r}"] = column.rows_with(wrong)
         for why, codes in column.odd.items():
             self.warnings[name, why] = column.rows_with(codes)
         return answers
-
-    def _read(self, column: Column, key: str, wanted: object) -> Answers:
-        """The answer for each distinct value."""
-        if key in _NUMBER_TESTS:
-            return _compared(column.spelled_numbers if self.untyped else column.numbers, key, wanted)
-        if key in ("seniority", "seniority_at_least", "department"):
-            return _answers(column.distinct, _title_test(key, wanted, self.reader))
-        if key in ("free_mail", "domain", "domain_list"):
-            listed = self.lists[str(wanted)] if key == "domain_list" else wanted
-            return _answers(column.domains.distinct, _domain_test(key, listed))[column.domains.codes]
-        if key == "regex":
-            return _answers(column.distinct, _regex_test(str(wanted)))
-        if key in ("is", "in") and not _all_text(wanted):
-            return _answers(column.distinct, _equal_test(wanted if isinstance(wanted, list) else [wanted]))
-        listed = self.lists[str(wanted)] if key == "in_list" else wanted
-        words = tuple(fold_text(each) for each in ([listed] if isinstance(listed, str) else listed))  # type: ignore[attr-defined]
-        return _answers(column.texts, partial(_WORDS[key], wanted=words))

@@ -6,14 +6,14 @@ from collections.abc import Iterator, Mapping, Sequence
 from datetime import datetime, tzinfo
 from typing import Any
 
-from crmsync.columns import Columns
 from crmsync.config.model import Model
 from crmsync.scoring.engine import score
-from crmsync.scoring.explanation.gaps import gaps_many, warnings_many
-from crmsync.scoring.explanation.lines import explain_many
+from crmsync.scoring.explanation.gaps import find_gaps, find_warnings
+from crmsync.scoring.explanation.lines import explain_scores
 from crmsync.scoring.explanation.summary import summarize_many
 from crmsync.scoring.ledger import Scores
 from crmsync.scoring.people_json import ParsedPerson, columns_of_parsed, parse_people
+from crmsync.scoring.scored_people import ScoredPeople, choose_people
 from crmsync.scoring.whatif.forecast import forecast_bands
 from crmsync.scoring.whatif.next_band import find_next_bands
 from crmsync.scoring.whatif.ranges import possible_ranges
@@ -34,27 +34,16 @@ def score_parsed(model: Model, people: Sequence[ParsedPerson], now: datetime, zo
     """What `score_people` says of people who are read already."""
     columns = columns_of_parsed(people)
     scores = score(model, columns, now, zone, [person.previous for person in people])
-    for person, said in zip(
-        people, person_documents(model, scores, columns, range(len(people)), now, zone), strict=True
-    ):
+    scored = choose_people(model, scores, columns, range(len(people)), now, zone)
+    for person, said in zip(people, person_documents(scored), strict=True):
         yield {"person": person.id, "refs": [], **said, "stage": person.fields.get("stage"), "owner": None}
 
 
-def person_document(
-    model: Model, scores: Scores, columns: Columns, row: int, now: datetime, zone: tzinfo
-) -> dict[str, Any]:
-    """Everything scoring says of one person, as plain values for JSON."""
-    return next(person_documents(model, scores, columns, [row], now, zone))
-
-
-def person_documents(
-    model: Model, scores: Scores, columns: Columns, rows: Sequence[int], now: datetime, zone: tzinfo
-) -> Iterator[dict[str, Any]]:
-    """What `document` says, for each of some people."""
-    asked = (model, scores, columns, rows, now, zone)
-    odd = warnings_many(model, columns, rows)
-    said = (explain_many(*asked), gaps_many(model, columns, rows), odd, summarize_many(model, scores, rows))
-    foreseen = (forecast_bands(*asked), find_next_bands(*asked), possible_ranges(*asked))
+def person_documents(scored: ScoredPeople) -> Iterator[dict[str, Any]]:
+    """Everything scoring says of each, as plain values for JSON."""
+    model, scores, rows = scored.model, scored.scores, scored.rows.tolist()
+    said = (explain_scores(scored), find_gaps(scored), find_warnings(scored), summarize_many(model, scores, rows))
+    foreseen = (forecast_bands(scored), find_next_bands(scored), possible_ranges(scored))
     for row, lines, gaps, warnings, reason, until, missing, range_ in zip(rows, *said, *foreseen, strict=True):
         yield {
             **result_of(model, scores, row),

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from datetime import datetime, tzinfo
 from itertools import pairwise
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -121,15 +121,12 @@ class Scoring:
 
     def found(self, rule: Rule) -> RuleResult:
         """What a rule that is not about fit has found, for everybody it may be for or not."""
-        if isinstance(rule, Behavior):
-            return find_behavior(rule, self.activities)
-        if isinstance(rule, Inactivity):
-            since = self.known.since.get(rule.since or "")
-            return find_inactivity(rule, self.activities, None if since is None else since[self.block])
-        if isinstance(rule, SequenceRule):
-            return find_sequence(rule, self.activities)
-        assert isinstance(rule, Pattern)
-        return find_pattern(rule, self.activities)
+        return EVALUATIONS[type(rule)](rule, self)
+
+    def silent_since(self, rule: Inactivity) -> NDArray[np.int64] | None:
+        """The local date from which on people could have acted, where the rule names a field for it."""
+        since = self.known.since.get(rule.since or "")
+        return None if since is None else since[self.block]
 
     def applies(self, rule: Rule) -> Mask:
         """Whom a rule is for: those of its segments for whom its question is answered yes."""
@@ -171,10 +168,10 @@ class Scoring:
             found = found.only(self.applies(rule))
         self.wait[found.rows] = np.minimum(self.wait[found.rows], found.wait)
         lines, points = [Line(rule.name, "behavior", "rule", rule.name)], [found.full]
-        if getattr(rule, "decay", None) is not None:
+        if rule.limits.decay is not None:
             lines.append(Line(f"{rule.name}: time decay", "behavior", "decay", rule.name))
             points.append(round_points(found.points, self.unit))
-        cap = getattr(rule, "cap", None)
+        cap = rule.limits.cap
         if cap is not None:
             lines.append(Line(f"{rule.name}: at most {cap:.15g}", "behavior", "cap", rule.name))
             points.append(clip_points(points[-1], Limit(cap=cap) if cap > 0 else Limit(floor=cap)))
@@ -260,3 +257,12 @@ class Scoring:
 
 def _ten_thousandths(weights: Weights, axis: str) -> int:
     return round((weights.fit if axis == "fit" else weights.behavior) * 10_000)
+
+
+EVALUATIONS: Mapping[type[Rule], Callable[[Any, Scoring], RuleResult]] = {
+    Behavior: lambda rule, scoring: find_behavior(rule, scoring.activities),
+    Inactivity: lambda rule, scoring: find_inactivity(rule, scoring.activities, scoring.silent_since(rule)),
+    SequenceRule: lambda rule, scoring: find_sequence(rule, scoring.activities),
+    Pattern: lambda rule, scoring: find_pattern(rule, scoring.activities),
+}
+"""What each kind of rule about activities has found."""

@@ -13,9 +13,10 @@ from crmsync.config.tables import Duration
 from crmsync.errors import ConfigError
 from crmsync.scoring.document import result_of
 from crmsync.scoring.engine import score
-from crmsync.scoring.explanation.lines import explain_many
+from crmsync.scoring.explanation.lines import explain_scores
 from crmsync.scoring.ledger import Scores
 from crmsync.scoring.people_json import columns_of
+from crmsync.scoring.scored_people import choose_people
 from crmsync.scoring.wording import to_points
 
 GOLDEN_NOW = datetime(2026, 1, 15, 12, tzinfo=UTC)
@@ -39,7 +40,7 @@ def golden_failures(model: Model, test: Golden, zone: tzinfo) -> list[str]:
         return [f"test lead {test.name!r}: {problem}" for problem in error.problems]
     scores = score(model, columns, now, zone, [test.previous])
     got = result_of(model, scores, 0)
-    (lines,) = explain_many(model, scores, columns, [0], now, zone)
+    (lines,) = explain_scores(choose_people(model, scores, columns, [0], now, zone))
     wanted = test.expect.model_dump(exclude_none=True, exclude={"lines", "stage", "owner"})
     wrong = [
         f"{name} is {got[name]!r}, expected {_plainly(value)!r}" for name, value in wanted.items() if got[name] != value

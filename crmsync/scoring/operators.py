@@ -1,10 +1,10 @@
-"""The operators of `when`: what each of them asks of a value."""
+"""The operators of `when` and `where`: one entry for each key says what it asks, how it reads, and what answers it."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import lru_cache
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import regex
@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from crmsync.config.conditions import SENIORITIES
 from crmsync.model import Scalar
 from crmsync.scoring.titles import TitleReader
-from crmsync.scoring.values import Matching, domain_of, fold_text
+from crmsync.scoring.values import Column, Matching, domain_of, fold_text
 
 NO, UNKNOWN, YES = np.int8(0), np.int8(1), np.int8(2)
 """In this order, so that "all" is the least of some answers, "any" the greatest, and "not" their mirror image."""
@@ -27,7 +27,38 @@ FREE_MAIL: frozenset[str] = frozenset(each.lower() for each in whitelist)
 Answers = NDArray[np.int8]
 Numbers = NDArray[np.float64]
 Test = Callable[[Scalar], bool | None]
+Lists = Mapping[str, Sequence[str]]
 
+
+class OperatorContext(NamedTuple):
+    """What answering needs besides a column: the config's lists, who reads titles, and whether texts may be numbers."""
+
+    lists: Lists
+    titles: TitleReader
+    untyped: bool
+
+
+class Examples(NamedTuple):
+    """What values answer a question: at and beside these numbers, with these words, titles, patterns or domains."""
+
+    cuts: Sequence[float] = ()
+    words: Sequence[str] = ()
+    departments: Sequence[str] = ()
+    patterns: Sequence[str] = ()
+    domains: Sequence[str] = ()
+    of_titles: bool = False
+    of_addresses: bool = False
+
+
+class Operator(NamedTuple):
+    """One key: the `answer` for each distinct value of a column, the question in words, and `examples` of values."""
+
+    answer: Callable[[Column, Any, OperatorContext], Answers]
+    describe: Callable[[Any], str]
+    examples: Callable[[Any, Lists], Examples]
+
+
+# Answers
 
 _ANSWER = {None: UNKNOWN, True: YES, False: NO}
 
@@ -37,52 +68,81 @@ def _answers(values: Sequence[Any], test: Callable[[Any], bool | None]) -> Answe
     return np.array([_ANSWER[None if value is None else test(value)] for value in values], dtype=np.int8)
 
 
-def _joined(join: np.ufunc, answers: list[Answers]) -> Answers:
-    joined: Answers = join.reduce(answers)
-    return joined
+def _number(holds: Callable[[Numbers, Any], NDArray[np.bool_]]) -> Callable[[Column, Any, OperatorContext], Answers]:
+    def answer(column: Column, wanted: Any, context: OperatorContext) -> Answers:
+        values = column.spelled_numbers if context.untyped else column.numbers
+        return np.where(np.isnan(values), UNKNOWN, np.where(holds(values, wanted), YES, NO)).astype(np.int8)
+
+    return answer
 
 
-_NUMBER_TESTS: Mapping[str, Callable[[Numbers, Any], NDArray[np.bool_]]] = {
-    "gt": lambda values, limit: values > limit,
-    "gte": lambda values, limit: values >= limit,
-    "lt": lambda values, limit: values < limit,
-    "lte": lambda values, limit: values <= limit,
-    "between": lambda values, limits: (values >= limits[0]) & (values <= limits[1]),
-}
+def _text(holds: Callable[[Sequence[str], tuple[str, ...]], bool]) -> Callable[[Column, Any, OperatorContext], Answers]:
+    def answer(column: Column, wanted: Any, _context: OperatorContext) -> Answers:
+        words = tuple(fold_text(each) for each in _listed(wanted))
+        return _answers(column.texts, lambda texts: holds(texts, words))
+
+    return answer
 
 
-def _compared(values: Numbers, key: str, wanted: object) -> Answers:
-    holds = np.where(_NUMBER_TESTS[key](values, wanted), YES, NO)
-    return np.where(np.isnan(values), UNKNOWN, holds).astype(np.int8)
+def _listed(wanted: Any) -> Sequence[Any]:
+    return wanted if isinstance(wanted, list) else [wanted]
 
 
-def _all_text(wanted: object) -> bool:
-    return all(isinstance(each, str) for each in (wanted if isinstance(wanted, list) else [wanted]))
+def _is_one_of(column: Column, wanted: Any, context: OperatorContext) -> Answers:
+    if all(isinstance(each, str) for each in _listed(wanted)):
+        return _text(_equals)(column, wanted, context)
+    return _answers(column.distinct, _equal_test(_listed(wanted)))
 
 
-def _title_test(key: str, wanted: object, reader: TitleReader) -> Test:
-    if key == "department":
-        departments = frozenset(wanted)  # type: ignore[call-overload]
-        return lambda value: bool(departments & reader.read(value).departments) if isinstance(value, str) else None
-    levels = frozenset(SENIORITIES[SENIORITIES.index(str(wanted)) :] if key == "seniority_at_least" else wanted)  # type: ignore[call-overload]
-    return lambda value: reader.read(value).seniority in levels if isinstance(value, str) else None
+def _is_known(column: Column, known: bool) -> Answers:
+    holds = [(value is not None) is known for value in column.distinct]
+    return np.where(holds, YES, NO).astype(np.int8)
 
 
-def _domain_test(key: str, wanted: object) -> Test:
-    if key == "free_mail":
-        return lambda domain: (domain in FREE_MAIL) is wanted if "." in str(domain) else None
-    listed = [wanted] if isinstance(wanted, str) else list(wanted)  # type: ignore[call-overload]
-    domains = frozenset(domain_of(each) for each in listed)
-    return lambda domain: _under(str(domain), domains)
+def _is_in_list(column: Column, wanted: str, context: OperatorContext) -> Answers:
+    return _text(_equals)(column, [*context.lists[wanted]], context)
 
 
-def _under(domain: str, domains: frozenset[str]) -> bool:
+def _is_level(column: Column, wanted: Iterable[str], context: OperatorContext) -> Answers:
+    levels = frozenset(wanted)
+    return _answers(
+        column.distinct,
+        lambda value: context.titles.read(value).seniority in levels if isinstance(value, str) else None,
+    )
+
+
+def _is_in_department(column: Column, wanted: Iterable[str], context: OperatorContext) -> Answers:
+    departments = frozenset(wanted)
+    return _answers(
+        column.distinct,
+        lambda value: bool(departments & context.titles.read(value).departments) if isinstance(value, str) else None,
+    )
+
+
+def _is_at_domain(column: Column, wanted: Iterable[str], _context: OperatorContext) -> Answers:
+    domains = frozenset(domain_of(each) for each in wanted)
+    return _of_domains(column, lambda domain: _is_below(str(domain), domains))
+
+
+def _is_free_mail(column: Column, wanted: bool, _context: OperatorContext) -> Answers:
+    return _of_domains(column, lambda domain: (domain in FREE_MAIL) is wanted if "." in str(domain) else None)
+
+
+def _of_domains(column: Column, test: Test) -> Answers:
+    return _answers(column.domains.distinct, test)[column.domains.codes]
+
+
+def _is_below(domain: str, domains: frozenset[str]) -> bool:
     """Whether it is one of them or below one: `mail.example.com` is below `example.com`."""
     while domain not in domains:
         _, dot, domain = domain.partition(".")
         if not dot:
             return False
     return True
+
+
+def _equals(texts: Sequence[str], wanted: tuple[str, ...]) -> bool:
+    return not set(wanted).isdisjoint(texts)
 
 
 def _equal_test(wanted: Iterable[object]) -> Test:
@@ -107,19 +167,6 @@ def _contains(texts: Sequence[str], wanted: tuple[str, ...]) -> bool:
             if word in text:
                 return True
     return False
-
-
-_WORDS: Mapping[str, Callable[..., bool]] = {
-    "is": lambda texts, wanted: not set(wanted).isdisjoint(texts),
-    "in": lambda texts, wanted: not set(wanted).isdisjoint(texts),
-    "in_list": lambda texts, wanted: not set(wanted).isdisjoint(texts),
-    "contains": _contains,
-    "excludes": lambda texts, wanted: not _contains(texts, wanted),
-    "starts_with": lambda texts, wanted: any(text.startswith(wanted) for text in texts),
-    "ends_with": lambda texts, wanted: any(text.endswith(wanted) for text in texts),
-    "has": lambda texts, wanted: not set(wanted).isdisjoint(_parts(texts)),
-    "has_all": lambda texts, wanted: set(wanted) <= _parts(texts),
-}
 
 
 def _parts(texts: Sequence[str]) -> set[str]:
@@ -150,3 +197,146 @@ def _regex_test(pattern: str) -> Test:
             return None
 
     return test
+
+
+# Words
+
+
+def join_options(wanted: Any, joint: str = "or") -> str:
+    """Some values as a choice: "a, b or c"."""
+    listed = [_one(each) for each in (wanted if isinstance(wanted, list) else [wanted])]
+    return f" {joint} ".join([", ".join(listed[:-1]), listed[-1]] if len(listed) > 1 else listed)
+
+
+def _one(value: Any) -> str:
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    return f"{value:,.15g}" if isinstance(value, (int, float)) else str(value)
+
+
+_SPELLED = {"vp": "VP", "c_level": "C-level", "it": "IT", "hr": "HR", "general_management": "general management"}
+
+
+def format_word(word: str) -> str:
+    """A level or department of job titles as people write it: "c_level" → "C-level"."""
+    return _SPELLED.get(word, word)
+
+
+def _of_titles(wanted: list[str]) -> str:
+    return join_options([format_word(each) for each in wanted])
+
+
+# Examples
+
+
+def _of_numbers(wanted: Any, _lists: Lists) -> Examples:
+    return Examples(cuts=[wanted])
+
+
+def _of_words(wanted: Any, _lists: Lists) -> Examples:
+    return Examples(words=_listed(wanted))
+
+
+def _of_values(wanted: Any, _lists: Lists) -> Examples:
+    numbers = [each for each in _listed(wanted) if isinstance(each, (int, float)) and not isinstance(each, bool)]
+    return Examples(cuts=numbers, words=[each for each in _listed(wanted) if isinstance(each, str)])
+
+
+def _of_nothing(_wanted: Any, _lists: Lists) -> Examples:
+    return Examples()
+
+
+def _of_levels(_wanted: Any, _lists: Lists) -> Examples:
+    return Examples(of_titles=True)
+
+
+OPERATORS: Mapping[str, Operator] = {
+    "is": Operator(_is_one_of, lambda wanted: f"is {join_options(wanted)}", _of_values),
+    "in": Operator(_is_one_of, lambda wanted: f"is {join_options(wanted)}", _of_values),
+    "contains": Operator(_text(_contains), lambda wanted: f"contains {join_options(wanted)}", _of_words),
+    "excludes": Operator(
+        _text(lambda texts, wanted: not _contains(texts, wanted)),
+        lambda wanted: f"does not contain {join_options(wanted)}",
+        _of_words,
+    ),
+    "starts_with": Operator(
+        _text(lambda texts, wanted: any(text.startswith(wanted) for text in texts)),
+        lambda wanted: f"starts with {join_options(wanted)}",
+        _of_words,
+    ),
+    "ends_with": Operator(
+        _text(lambda texts, wanted: any(text.endswith(wanted) for text in texts)),
+        lambda wanted: f"ends with {join_options(wanted)}",
+        _of_words,
+    ),
+    "regex": Operator(
+        lambda column, wanted, _context: _answers(column.distinct, _regex_test(wanted)),
+        lambda wanted: f"matches {wanted}",
+        lambda wanted, _lists: Examples(patterns=[wanted]),
+    ),
+    "gt": Operator(
+        _number(lambda values, limit: values > limit), lambda wanted: f"is over {wanted:,.15g}", _of_numbers
+    ),
+    "gte": Operator(
+        _number(lambda values, limit: values >= limit), lambda wanted: f"is {wanted:,.15g} or more", _of_numbers
+    ),
+    "lt": Operator(
+        _number(lambda values, limit: values < limit), lambda wanted: f"is under {wanted:,.15g}", _of_numbers
+    ),
+    "lte": Operator(
+        _number(lambda values, limit: values <= limit), lambda wanted: f"is {wanted:,.15g} or less", _of_numbers
+    ),
+    "between": Operator(
+        _number(lambda values, limits: (values >= limits[0]) & (values <= limits[1])),
+        lambda wanted: f"is from {wanted[0]:,.15g} to {wanted[1]:,.15g}",
+        lambda wanted, _lists: Examples(cuts=wanted),
+    ),
+    "exists": Operator(
+        lambda column, _wanted, _context: _is_known(column, True), lambda _wanted: "is known", _of_nothing
+    ),
+    "missing": Operator(
+        lambda column, _wanted, _context: _is_known(column, False), lambda _wanted: "is not known", _of_nothing
+    ),
+    "has": Operator(
+        _text(lambda texts, wanted: _equals([*_parts(texts)], wanted)),
+        lambda wanted: f"has {join_options(wanted)}",
+        _of_words,
+    ),
+    "has_all": Operator(
+        _text(lambda texts, wanted: set(wanted) <= _parts(texts)),
+        lambda wanted: f"has {join_options(wanted, 'and')}",
+        lambda wanted, _lists: Examples(words=[";".join(wanted)]),
+    ),
+    "in_list": Operator(
+        _is_in_list,
+        lambda wanted: f"is in the list {wanted}",
+        lambda wanted, lists: Examples(words=lists[wanted]),
+    ),
+    "domain": Operator(
+        _is_at_domain,
+        lambda wanted: f"has the domain {join_options(wanted)}",
+        lambda wanted, _lists: Examples(domains=wanted, of_addresses=True),
+    ),
+    "domain_list": Operator(
+        lambda column, wanted, context: _is_at_domain(column, context.lists[wanted], context),
+        lambda wanted: f"has a domain in the list {wanted}",
+        lambda wanted, lists: Examples(domains=lists[wanted], of_addresses=True),
+    ),
+    "free_mail": Operator(
+        _is_free_mail,
+        lambda wanted: "is a free-mail address" if wanted else "is not a free-mail address",
+        lambda _wanted, _lists: Examples(of_addresses=True),
+    ),
+    "seniority": Operator(_is_level, lambda wanted: f"has the seniority {_of_titles(wanted)}", _of_levels),
+    "seniority_at_least": Operator(
+        lambda column, wanted, context: _is_level(column, SENIORITIES[SENIORITIES.index(wanted) :], context),
+        lambda wanted: f"has the seniority {format_word(wanted)} or above",
+        _of_levels,
+    ),
+    "department": Operator(
+        _is_in_department,
+        lambda wanted: f"is in the department {_of_titles(wanted)}",
+        lambda wanted, _lists: Examples(departments=wanted, of_titles=True),
+    ),
+}
+"""By the key that an admin writes."""

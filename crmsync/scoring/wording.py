@@ -12,6 +12,7 @@ from crmsync.config.conditions import Condition, Match
 from crmsync.config.model import Limit
 from crmsync.config.rules import Behavior, Decay, Fit, Inactivity, Pattern, Rule, Step
 from crmsync.config.rules import Sequence as SequenceRule
+from crmsync.scoring.operators import OPERATORS, join_options
 
 LONGEST_REASON = 255
 """What a text field of Salesforce holds, counted as it counts: in UTF-16 units."""
@@ -53,31 +54,27 @@ def _length(text: str) -> int:
 def describe_rule(rule: Rule) -> str:
     """What a rule asks for, and everything that changes what it gives."""
     asking = [] if rule.when is None else [describe_condition(rule.when)]
-    parts = asking if isinstance(rule, Fit) else [_of(rule), *(f"only if {each}" for each in asking)]
-    channel = getattr(rule, "channel", None)
-    belongs = (("segment", rule.segments), ("group", rule.group), ("channel", channel))
+    found = DESCRIPTIONS[type(rule)](rule)
+    parts = [found, *(f"only if {each}" for each in asking)] if found else asking
+    belongs = (("segment", rule.segments), ("group", rule.group), ("channel", rule.limits.channel))
     return "; ".join([*parts, *(_belonging(what, names) for what, names in belongs if names)])
 
 
 def _belonging(what: str, names: str | list[str]) -> str:
-    return f"only for the {what} {_any_of(names)}" if what == "segment" else f"in the {what} {names}"
+    return f"only for the {what} {join_options(names)}" if what == "segment" else f"in the {what} {names}"
 
 
-def _of(rule: Rule) -> str:
-    if isinstance(rule, Behavior):
-        return ", ".join([f"{_each(rule)} {describe_selection(rule.on, rule.where)}", *_limits(rule)])
-    if isinstance(rule, Inactivity):
-        return ", ".join(_silence(rule))
-    if isinstance(rule, SequenceRule):
-        steps = ", then ".join(_step(step) for step in rule.steps)
-        within = [f"all within {_days(rule.within)}"] if rule.within else []
-        return ", ".join([f"1×: {steps}", *within, *_completed(rule)])
-    assert isinstance(rule, Pattern)
-    return ", ".join([*_stretch(rule), *_completed(rule)])
+def _each(rule: Behavior) -> Iterator[str]:
+    each = "each day with" if rule.distinct_days else "each"
+    yield f"{each} {describe_selection(rule.on, rule.where)}"
+    yield from _limits(rule)
 
 
-def _each(rule: Behavior) -> str:
-    return "each day with" if rule.distinct_days else "each"
+def _steps(rule: SequenceRule) -> Iterator[str]:
+    yield f"1×: {', then '.join(_step(step) for step in rule.steps)}"
+    if rule.within:
+        yield f"all within {_days(rule.within)}"
+    yield from _completed(rule)
 
 
 def _silence(rule: Inactivity) -> Iterator[str]:
@@ -98,6 +95,7 @@ def _stretch(rule: Pattern) -> Iterator[str]:
     yield f"within {_days(rule.within)}"
     if rule.covering:
         yield f"including {' and '.join(_step(step) for step in rule.covering)}"
+    yield from _completed(rule)
 
 
 def _completed(rule: SequenceRule | Pattern) -> Iterator[str]:
@@ -191,54 +189,14 @@ def _bracketed(part: Condition) -> str:
 
 
 def _match(match: Match) -> str:
-    return " and ".join(_WORDS[key](wanted) for key, wanted in match.keys().items())
+    return " and ".join(OPERATORS[key].describe(wanted) for key, wanted in match.keys().items())
 
 
-def _any_of(wanted: Any, joint: str = "or") -> str:
-    listed = [_one(each) for each in (wanted if isinstance(wanted, list) else [wanted])]
-    return f" {joint} ".join([", ".join(listed[:-1]), listed[-1]] if len(listed) > 1 else listed)
-
-
-def _one(value: Any) -> str:
-    if isinstance(value, bool):
-        return "yes" if value else "no"
-    return f"{value:,.15g}" if isinstance(value, (int, float)) else str(value)
-
-
-_SPELLED = {"vp": "VP", "c_level": "C-level", "it": "IT", "hr": "HR", "general_management": "general management"}
-
-
-def format_word(word: str) -> str:
-    """A level or department of job titles as people write it: "c_level" → "C-level"."""
-    return _SPELLED.get(word, word)
-
-
-def _of_titles(wanted: list[str]) -> str:
-    return _any_of([format_word(each) for each in wanted])
-
-
-_WORDS: Mapping[str, Callable[[Any], str]] = {
-    "is": lambda wanted: f"is {_any_of(wanted)}",
-    "in": lambda wanted: f"is {_any_of(wanted)}",
-    "contains": lambda wanted: f"contains {_any_of(wanted)}",
-    "excludes": lambda wanted: f"does not contain {_any_of(wanted)}",
-    "starts_with": lambda wanted: f"starts with {_any_of(wanted)}",
-    "ends_with": lambda wanted: f"ends with {_any_of(wanted)}",
-    "regex": lambda wanted: f"matches {wanted}",
-    "gt": lambda wanted: f"is over {wanted:,.15g}",
-    "gte": lambda wanted: f"is {wanted:,.15g} or more",
-    "lt": lambda wanted: f"is under {wanted:,.15g}",
-    "lte": lambda wanted: f"is {wanted:,.15g} or less",
-    "between": lambda wanted: f"is from {wanted[0]:,.15g} to {wanted[1]:,.15g}",
-    "exists": lambda wanted: "is known",
-    "missing": lambda wanted: "is not known",
-    "has": lambda wanted: f"has {_any_of(wanted)}",
-    "has_all": lambda wanted: f"has {_any_of(wanted, 'and')}",
-    "in_list": lambda wanted: f"is in the list {wanted}",
-    "domain": lambda wanted: f"has the domain {_any_of(wanted)}",
-    "domain_list": lambda wanted: f"has a domain in the list {wanted}",
-    "free_mail": lambda wanted: "is a free-mail address" if wanted else "is not a free-mail address",
-    "seniority": lambda wanted: f"has the seniority {_of_titles(wanted)}",
-    "seniority_at_least": lambda wanted: f"has the seniority {format_word(wanted)} or above",
-    "department": lambda wanted: f"is in the department {_of_titles(wanted)}",
+DESCRIPTIONS: Mapping[type[Rule], Callable[[Any], str]] = {
+    Fit: lambda _rule: "",
+    Behavior: lambda rule: ", ".join(_each(rule)),
+    Inactivity: lambda rule: ", ".join(_silence(rule)),
+    SequenceRule: lambda rule: ", ".join(_steps(rule)),
+    Pattern: lambda rule: ", ".join(_stretch(rule)),
 }
+"""What each kind of rule looks for; rules of fit only ask."""

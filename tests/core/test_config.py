@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from crmsync.config import config_class, config_of, load, template, unused_variables
-from crmsync.config.settings import Schedule
+from crmsync.config import Config, config_class, config_of, load, template, unused_variables
+from crmsync.config.settings import AFFECTS, Schedule
 from crmsync.errors import ConfigError
 from tests.support.make import MODEL, config
 
@@ -529,3 +529,7 @@ def test_conditions_may_be_deep(write):
 def test_a_variable_that_is_too_deep_is_told(write, monkeypatch):
     monkeypatch.setenv("CRMSYNC_HUBSPOT__ACTIVITIES", "[" * 100_000 + "]" * 100_000)
     assert "write a list or a table as JSON" in problems(write(GOOD))[0]
+
+
+def test_every_table_of_the_config_says_what_it_affects():
+    assert AFFECTS.keys() == Config.model_fields.keys()

@@ -16,7 +16,7 @@ from connectors.hubspot import paging
 from connectors.hubspot.client import Flight, next_midnight
 from connectors.hubspot.cursors import Cursor, dump_cursors, load_cursors
 from connectors.hubspot.errors import DailyLimit, Forbidden, Locked, RequestRefused, Unauthorized, classify
-from connectors.hubspot.feeds import fingerprint_of, fitting_feed, read_attributes
+from connectors.hubspot.feeds import fingerprint_feeds, fitting_feed, read_attributes
 from connectors.hubspot.mapping import long_id
 from connectors.hubspot.properties import Definition, instant_of, number_of, property_text, read_value
 from connectors.hubspot.settings import Settings
@@ -197,7 +197,13 @@ def test_a_yes_or_no_fits_however_it_is_written(value):
     feeds = [Feed(source="email_events", kind="opened", where={"filteredEvent": False})]
     assert fitting_feed(feeds, {"filteredEvent": value}) is feeds[0]
     assert fitting_feed(feeds, {"filteredEvent": not value if value is False else "true"}) is None
-    assert fitting_feed(feeds, {}) is None
+    assert fitting_feed(feeds, {}) is feeds[0]
+    assert (
+        fitting_feed(
+            [Feed(source="calls", kind="x", where={"hs_call_status": "!CANCELED"})], {"hs_call_status": "canceled"}
+        )
+        is None
+    )
     texts = [Feed(source="email_events", kind="opened", where={"filteredEvent": ["", "false"]})]
     assert fitting_feed(texts, {"filteredEvent": value}) is fitting_feed(texts, {}) is texts[0]
 
@@ -209,8 +215,8 @@ def test_a_yes_or_no_stays_one_as_an_attribute():
 
 def test_other_feeds_have_another_fingerprint():
     one = [Feed(source="calls", kind="talked")]
-    assert fingerprint_of(one) == fingerprint_of(list(one))
-    assert fingerprint_of(one) != fingerprint_of([Feed(source="calls", kind="talked", where={"a": "b"})])
+    assert fingerprint_feeds(one) == fingerprint_feeds(list(one))
+    assert fingerprint_feeds(one) != fingerprint_feeds([Feed(source="calls", kind="talked", where={"a": "b"})])
 
 
 cursors = st.builds(

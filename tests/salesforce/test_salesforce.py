@@ -20,7 +20,7 @@ from pydantic import ValidationError
 import connectors.salesforce as salesforce
 from connectors.http import drop_unstorable
 from connectors.salesforce import bulk, client, schema
-from connectors.salesforce.activities import NOBODY, conditions_of, meets_all
+from connectors.salesforce.activities import NOBODY
 from connectors.salesforce.paging import Cursor, Source, Window, cursor_of, query_of, text_literal
 from connectors.salesforce.schema import Field, Schema, clamp_text, fit_value, instant_of, reader_of
 from connectors.salesforce.settings import normal_address
@@ -939,7 +939,7 @@ def feed(**where):
     ],
 )  # fmt: skip
 def test_where_asks_for_values_and_leaves_others_out(where, row, fit):
-    assert meets_all(conditions_of(feed(**where)), row) is fit
+    assert feed(**where).fits(row) is fit
 
 
 def happened(crm, cursor=None):

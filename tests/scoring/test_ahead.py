@@ -11,13 +11,19 @@ import numpy as np
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from crmsync.scoring import columns_of, find_next_band, forecast_bands, possible_range, result_of, score, worth_knowing
-from crmsync.scoring.values import take_rows
+from crmsync.scoring import (
+    choose_people,
+    columns_of,
+    find_next_bands,
+    forecast_bands,
+    possible_ranges,
+    result_of,
+    score,
+    take_rows,
+    worth_knowing,
+)
 from crmsync.scoring.whatif import forecast, ranges, scenarios
 from crmsync.scoring.whatif.candidates import candidate_values
-from crmsync.scoring.whatif.next_band import find_next_bands
-from crmsync.scoring.whatif.ranges import possible_ranges
-from crmsync.scoring.whatif.scenarios import scenarios_of
 from tests.support.scoring import NOW, behavior_rule, did, example, fit_rule, foreseen, model, one, person
 from tests.support.scoring_strategies import ZONES, models, people
 from tests.support.scoring_strategies import columns_of as columns_of_pairs
@@ -75,7 +81,9 @@ def test_a_forecast_is_what_scoring_on_that_day_says(model, people, zone):
         [(fields, [each for each in done if each[0] <= int(NOW.timestamp())]) for fields, done in people]
     )
     scores = score(model, columns, NOW, zone)
-    for row, foretold in enumerate(forecast_bands(model, scores, columns, range(len(people)), NOW, zone)):
+    for row, foretold in enumerate(
+        forecast_bands(choose_people(model, scores, columns, range(len(people)), NOW, zone))
+    ):
         band = model.band_names()[scores.band[row]]
         if foretold is None:
             continue
@@ -92,7 +100,7 @@ def test_a_forecast_is_what_scoring_on_that_day_says(model, people, zone):
 def test_a_forecast_found_by_halving_is_the_one_found_day_by_day(model, people, zone):
     columns = columns_of_pairs(people)
     scores = score(model, columns, NOW, zone)
-    case = scenarios_of(model, scores, columns, range(len(people)), NOW, zone)
+    case = choose_people(model, scores, columns, range(len(people)), NOW, zone)
     everybody = np.arange(len(people))
     days = {at: (later, band) for at, later, band in forecast._scanned(case, everybody, forecast.HORIZON)}
     assert {at: (later, band) for at, later, band in forecast._moves(case)} == days
@@ -164,7 +172,7 @@ def test_nobody_is_short_of_more_than_the_highest_band():
 
 def ranged(of, **fields):
     columns = columns_of([person(**fields)])
-    return possible_range(of, score(of, columns, NOW, UTC), columns, 0, NOW, UTC)
+    return possible_ranges(choose_people(of, score(of, columns, NOW, UTC), columns, [0], NOW, UTC))[0]
 
 
 def test_an_unknown_size_leaves_a_range_and_may_change_the_band():
@@ -186,7 +194,7 @@ def test_a_range_agrees_with_trying_everything():
             ("VP", "Director", "Student", "CEO"), (1, 200, 201, 10_000), ("Technology", "Mining")
         )
     ]
-    found = possible_range(of, score(of, columns, NOW, UTC), columns, 0, NOW, UTC)
+    (found,) = possible_ranges(choose_people(of, score(of, columns, NOW, UTC), columns, [0], NOW, UTC))
     assert (found.lowest, found.highest) == (min(totals), max(totals))
 
 
@@ -195,7 +203,7 @@ def test_a_range_agrees_with_trying_everything():
 def test_a_range_is_what_trying_everything_gives(model, people, zone):
     columns = columns_of_pairs(people)
     scores = score(model, columns, NOW, zone)
-    ranges = possible_ranges(model, scores, columns, range(len(people)), NOW, zone)
+    ranges = possible_ranges(choose_people(model, scores, columns, range(len(people)), NOW, zone))
     for row, found in enumerate(ranges):
         ways = list(product(*(candidate_values(model, name) for name in found.unknown)))
         if not 1 < len(ways) <= 400:
@@ -220,17 +228,15 @@ def test_a_range_over_too_many_ways_tries_each_field_on_its_own(monkeypatch):
 def test_many_people_are_told_what_each_is_told_alone(model, people, zone):
     columns = columns_of_pairs(people)
     scores = score(model, columns, NOW, zone)
-    everybody = range(len(people))
-    asked = (model, scores, columns)
+    everybody = choose_people(model, scores, columns, range(len(people)), NOW, zone)
+    alone = [choose_people(model, scores, columns, [row], NOW, zone) for row in range(len(people))]
     for what in (find_next_bands, possible_ranges, forecast_bands):
-        together = what(*asked, everybody, NOW, zone)
-        assert together == [what(*asked, [row], NOW, zone)[0] for row in everybody]
+        together = what(everybody)
+        assert together == [what(each)[0] for each in alone]
     scenarios.MOST_COPIES, before = 3, scenarios.MOST_COPIES
     try:
-        assert together == forecast_bands(*asked, everybody, NOW, zone)
-        assert find_next_bands(*asked, everybody, NOW, zone) == [
-            find_next_band(*asked, row, NOW, zone) for row in everybody
-        ]
+        assert together == forecast_bands(everybody)
+        assert find_next_bands(everybody) == [find_next_bands(each)[0] for each in alone]
     finally:
         scenarios.MOST_COPIES = before
 
@@ -246,9 +252,10 @@ def test_who_keeps_a_band_from_before_is_told_of_the_one_above_it():
     of = model(behavior=[behavior_rule(points=45)], bands={"cold": 0, "mql": {"at": 50, "drop_below": 40}, "sql": 90})
     columns = columns_of([person(did("page_viewed"))])
     scores = score(of, columns, NOW, UTC, ["mql"])
-    found = find_next_band(of, scores, columns, 0, NOW, UTC)
+    scored = choose_people(of, scores, columns, [0], NOW, UTC)
+    (found,) = find_next_bands(scored)
     assert (found.band, found.any_of) == ("sql", ("acted",))
-    assert possible_range(of, scores, columns, 0, NOW, UTC).bands == ("mql",)
+    assert possible_ranges(scored)[0].bands == ("mql",)
 
 
 def test_a_range_knows_regular_expressions_and_lists():
@@ -283,4 +290,4 @@ def test_candidates_stand_on_both_sides_of_every_number():
 def test_short_of_nothing_without_bands():
     of = model(behavior=[behavior_rule()])
     columns = columns_of([person()])
-    assert find_next_band(of, score(of, columns, NOW, UTC), columns, 0, NOW, UTC) is None
+    assert find_next_bands(choose_people(of, score(of, columns, NOW, UTC), columns, [0], NOW, UTC)) == [None]

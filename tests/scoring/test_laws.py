@@ -12,7 +12,7 @@ from hypothesis import HealthCheck, assume, given, settings
 from hypothesis import strategies as st
 
 from crmsync.columns import Columns
-from crmsync.scoring import columns_of, compare_lines, explain_score, score, summarize_many
+from crmsync.scoring import choose_people, columns_of, compare_lines, explain_scores, score, summarize_many
 from crmsync.scoring.context import ScoringContext
 from crmsync.scoring.engine import scores_of
 from crmsync.scoring.values import take_rows
@@ -58,7 +58,7 @@ def test_lines_sum_to_the_total_and_to_the_axes(model, people, zone):
         assert sum(each for _, each in points) == scores.total[row]
         assert sum(each for axis, each in points if axis == "fit") == scores.fit[row]
         assert sum(each for axis, each in points if axis == "behavior") == scores.behavior[row]
-        told = explain_score(model, scores, columns, row, NOW, zone)
+        (told,) = explain_scores(choose_people(model, scores, columns, [row], NOW, zone))
         assert round(sum(line["points"] for line in told) * 100) == scores.total[row]
         if model.score.decimals == 0 and all(rule.points == int(rule.points) for rule in model.rules()):
             assert sum(line["points"] for line in told) == scores.total[row] / 100
@@ -174,7 +174,7 @@ def test_changes_between_two_scores_sum_to_their_difference(model, some, others,
     for each in (some, others):
         columns = columns_of_pairs(each)
         scores = score(model, columns, NOW, zone)
-        said.append((int(scores.total[0]), explain_score(model, scores, columns, 0, NOW, zone)))
+        said.append((int(scores.total[0]), explain_scores(choose_people(model, scores, columns, [0], NOW, zone))[0]))
     (old, before), (new, after) = said
     assert round(sum(line["points"] for line in compare_lines(before, after)) * 100) == new - old
 

@@ -9,11 +9,16 @@ from pathlib import Path
 import pytest
 from rich.console import Console
 
-from crmsync.config import load, template
+from crmsync.config import load, rules, template
 from crmsync.config.conditions import DEPARTMENTS, MATCH_KEYS, SENIORITIES
 from crmsync.config.model import Model
+from crmsync.config.rules import RULE_KINDS, Fit
 from crmsync.reporting import console
 from crmsync.scoring import describe_model, page_of
+from crmsync.scoring.engine import EVALUATIONS
+from crmsync.scoring.operators import OPERATORS
+from crmsync.scoring.whatif.bounds import BOUNDS
+from crmsync.scoring.wording import DESCRIPTIONS
 from tests.support.scoring import EXAMPLES, behavior_rule, fit_rule, model
 
 README = (EXAMPLES.parent / "README.md").read_text(encoding="utf-8")
@@ -289,6 +294,13 @@ WANTED = {
     **{"is": "x", "regex": "x", "between": [1, 2], "exists": True, "missing": True, "in_list": "x", "domain_list": "x"},
     **{"free_mail": False, "seniority": [*SENIORITIES], "seniority_at_least": "vp", "department": [*DEPARTMENTS]},
 }
+
+
+def test_no_operator_and_no_kind_of_rule_is_forgotten_anywhere():
+    assert list(OPERATORS) == list(MATCH_KEYS.values())
+    assert set(RULE_KINDS) == set(DESCRIPTIONS) == set(BOUNDS) == {Fit, *EVALUATIONS}
+    concrete = {kind for kind in vars(rules).values() if isinstance(kind, type) and issubclass(kind, rules.Rule)}
+    assert concrete - {rules.Rule, rules.ActivityRule} == set(RULE_KINDS)
 
 
 def test_every_test_of_a_value_has_words_of_its_own():

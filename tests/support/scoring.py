@@ -9,7 +9,7 @@ from pathlib import Path
 
 from crmsync.config import load
 from crmsync.config.model import Model
-from crmsync.scoring import columns_of, person_document, score, score_people
+from crmsync.scoring import choose_people, columns_of, person_documents, score, score_people
 
 NOW = datetime(2026, 11, 21, 12, tzinfo=UTC)
 EXAMPLES = Path(__file__).parents[2] / "examples"
@@ -51,7 +51,7 @@ def one(of, *activities, now=NOW, zone=UTC, previous=None, **fields):
 def foreseen(of, *activities, now=NOW, zone=UTC, **fields):
     """The document of one person with what lies ahead."""
     columns = columns_of([person(*activities, **fields)])
-    return person_document(of, score(of, columns, now, zone), columns, 0, now, zone)
+    return next(person_documents(choose_people(of, score(of, columns, now, zone), columns, [0], now, zone)))
 
 
 def total(of, *activities, now=NOW, zone=UTC, **fields):

@@ -15,7 +15,7 @@ from connectors.sandbox.world import Firm, Human, Rep, World, salesforce_id
 _YEAR = 365 * 86_400_000
 
 
-def load_world(state: PortalState, world: World) -> None:
+def load_portal(state: PortalState, world: World) -> None:
     """Fill a portal."""
     now = milliseconds(world.now)
     state.owners |= {each.id: each for each in (_owner(rep, now) for rep in world.reps)}

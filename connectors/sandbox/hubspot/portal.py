@@ -12,7 +12,7 @@ from starlette.routing import Route
 
 from connectors.sandbox.hubspot import auth
 from connectors.sandbox.hubspot.actions import list_actions
-from connectors.sandbox.hubspot.load import load_world
+from connectors.sandbox.hubspot.load import load_portal
 from connectors.sandbox.hubspot.paths import OPEN, find_handler, path_tree, scopes_of
 from connectors.sandbox.hubspot.state import PortalState, Tier, snapshot_of, switches_of
 from connectors.sandbox.hubspot.wire import (
@@ -52,7 +52,7 @@ class SandboxPortal:
 
     def load(self, world: World) -> None:
         """Fill the portal with the HubSpot side of a world."""
-        load_world(self.state, world)
+        load_portal(self.state, world)
 
     def snapshot(self) -> dict[str, Any]:
         """What is in the portal, without times: equal for equal end states."""

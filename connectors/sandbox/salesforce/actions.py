@@ -410,7 +410,7 @@ def _register_key(sessions: Sessions, asked: Mapping[str, Any]) -> dict[str, Any
     return {"keys": len(sessions.keys)}
 
 
-def list_actions(state: OrgState, sessions: Sessions) -> dict[str, Callable[[dict[str, Any]], dict[str, Any]]]:
+def list_org_actions(state: OrgState, sessions: Sessions) -> dict[str, Callable[[dict[str, Any]], dict[str, Any]]]:
     """Every action by its name; each takes and gives plain JSON and raises `ValueError` with a sentence."""
     about_records = {name: partial(_plain(work), state) for name, work in _DOINGS.items()}
     return about_records | {

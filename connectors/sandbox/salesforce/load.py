@@ -179,7 +179,7 @@ class _Loading:
         return ADMIN_USER if rep is None else self.reps[rep]
 
 
-def load_world(state: OrgState, world: World) -> None:
+def load_org(state: OrgState, world: World) -> None:
     """Fill a furnished org with a world."""
     loading = _Loading(state, world)
     for rep in world.reps:

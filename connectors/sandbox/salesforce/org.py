@@ -15,8 +15,8 @@ from starlette.responses import Response
 from starlette.routing import Route
 
 from connectors.sandbox.salesforce import auth, bulk, bulk1, composite, records, tooling
-from connectors.sandbox.salesforce.actions import list_actions
-from connectors.sandbox.salesforce.load import furnish_org, load_world
+from connectors.sandbox.salesforce.actions import list_org_actions
+from connectors.sandbox.salesforce.load import furnish_org, load_org
 from connectors.sandbox.salesforce.state import OrgState
 from connectors.sandbox.salesforce.values import SalesforceRefusal
 from connectors.sandbox.salesforce.wire import Answer, Handle, SalesforceCall, refuse, resource_not_found
@@ -45,13 +45,13 @@ class SandboxOrg:
         self.jobs, self.old_jobs = bulk.Jobs(), bulk1.LegacyJobs()
         furnish_org(self.state)
         self.state.forget()
-        self.actions |= list_actions(self.state, self.sessions)
+        self.actions |= list_org_actions(self.state, self.sessions)
         self._table, self._old_table = _compiled(self._handles()), _compiled(self._old_handles())
 
     def load(self, world: World) -> None:
         """Start over with this world's people."""
         self._empty()
-        load_world(self.state, world)
+        load_org(self.state, world)
         self.state.forget()
 
     def snapshot(self) -> dict[str, Any]:

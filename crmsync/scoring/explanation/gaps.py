@@ -12,24 +12,16 @@ from crmsync.config.conditions import Condition
 from crmsync.config.model import Model, selections_of, selects_kind
 from crmsync.scoring.conditions import ConditionEvaluator
 from crmsync.scoring.operators import UNKNOWN
+from crmsync.scoring.scored_people import ScoredPeople
 from crmsync.scoring.titles import title_reader
-from crmsync.scoring.values import Column, attribute_column, make_column, take_rows
+from crmsync.scoring.values import Column, attribute_column
 
 
-def find_gaps(model: Model, columns: Columns, row: int) -> list[str]:
-    """The fields that rules read and nobody filled in (or not with anything usable), each with the rules that wait."""
-    return gaps_many(model, columns, [row])[0]
-
-
-def gaps_many(model: Model, columns: Columns, rows: Sequence[int]) -> list[list[str]]:
-    """What `gaps` says, for each of some people."""
-    read = {
-        name: make_column([values[row] for row in rows])
-        for name, values in columns.fields.items()
-        if name in model.used_fields()
-    }
-    asker = ConditionEvaluator(len(rows), read, model.lists, title_reader(model.titles))
-    waiting: list[dict[str, list[str]]] = [{} for _ in rows]
+def find_gaps(scored: ScoredPeople) -> list[list[str]]:
+    """Of each the fields that rules read and nobody filled in with anything usable, with the rules that wait."""
+    model, read = scored.model, scored.fields
+    asker = ConditionEvaluator(len(scored.rows), read, model.lists, title_reader(model.titles))
+    waiting: list[dict[str, list[str]]] = [{} for _ in scored.rows]
     for rule in model.rules():
         for name, unknown in _unknown(asker, rule.when.parts() if rule.when else ()).items():
             for at in unknown.tolist():
@@ -40,17 +32,16 @@ def gaps_many(model: Model, columns: Columns, rows: Sequence[int]) -> list[list[
     ]
 
 
-def warnings_many(model: Model, columns: Columns, rows: Sequence[int]) -> list[list[str]]:
-    """For each of some people, a sentence on every value that is there, that rules read, and that counts as unknown."""
-    some = take_rows(columns, rows)
-    read = {name: make_column(values) for name, values in some.fields.items() if name in model.used_fields()}
-    asker = ConditionEvaluator(len(rows), read, model.lists, title_reader(model.titles))
+def find_warnings(scored: ScoredPeople) -> list[list[str]]:
+    """Of each a sentence on every value that is there, that rules read, and that counts as unknown."""
+    model, some, read = scored.model, scored.columns, scored.fields
+    asker = ConditionEvaluator(len(scored.rows), read, model.lists, title_reader(model.titles))
     asked = [part for each in model.conditions() for part in each.parts() if part.field in read]
     odd = [
         _odd(name, values, [asker.match(name, part) for part in asked if part.field == name])
         for name, values in read.items()
     ]
-    told: list[dict[str, None]] = [{} for _ in rows]
+    told: list[dict[str, None]] = [{} for _ in scored.rows]
     for sentence, places in (found for each in odd for found in each.items()):
         for at in places.tolist():
             told[at][sentence] = None

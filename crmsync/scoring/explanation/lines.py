@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from datetime import datetime, tzinfo
+from datetime import datetime
 from typing import TypedDict
 
 import numpy as np
@@ -11,7 +11,7 @@ import numpy as np
 from crmsync.columns import Columns
 from crmsync.config.conditions import Condition
 from crmsync.config.model import Band, Model
-from crmsync.config.rules import Behavior, Fit, Inactivity, Pattern, Rule
+from crmsync.config.rules import Fit, Inactivity, Pattern, Rule, RuleLimits
 from crmsync.config.rules import Sequence as SequenceRule
 from crmsync.model import Scalar
 from crmsync.scoring.activities import RuleResult
@@ -19,7 +19,7 @@ from crmsync.scoring.bands import bands_of
 from crmsync.scoring.context import ScoringContext
 from crmsync.scoring.engine import Scoring
 from crmsync.scoring.ledger import Line, Scores
-from crmsync.scoring.values import take_rows
+from crmsync.scoring.scored_people import ScoredPeople
 from crmsync.scoring.wording import (
     count_days,
     describe_decay,
@@ -39,35 +39,18 @@ class Entry(TypedDict):
     why: str
 
 
-def explain_score(
-    model: Model,
-    scores: Scores,
-    columns: Columns,
-    row: int,
-    now: datetime,
-    zone: tzinfo,
-    held: Mapping[str, datetime] | None = None,
-) -> list[Entry]:
-    """The lines of one person that have points, and what held them back; they sum to the total exactly."""
-    return explain_many(model, scores, columns, [row], now, zone, held)[0]
-
-
-def explain_many(
-    model: Model,
-    scores: Scores,
-    columns: Columns,
-    rows: Sequence[int],
-    now: datetime,
-    zone: tzinfo,
-    held: Mapping[str, datetime] | None = None,
-) -> list[list[Entry]]:
-    """What `explain` says, for each of some people."""
-    teller = _LineExplainer(Scoring(ScoringContext(model, take_rows(columns, rows), now, zone, held=held)), columns)
-    return [[*teller.lines(scores, at, row), *held_back(model, scores, row)] for at, row in enumerate(rows)]
+def explain_scores(scored: ScoredPeople, held: Mapping[str, datetime] | None = None) -> list[list[Entry]]:
+    """The lines of each that have points, and what held them back; they sum to the total exactly."""
+    scoring = Scoring(ScoringContext(scored.model, scored.columns, scored.now, scored.zone, held=held))
+    explainer = _LineExplainer(scoring, scored.columns)
+    return [
+        [*explainer.lines(scored.scores, at, row), *held_back(scored.model, scored.scores, row)]
+        for at, row in enumerate(scored.rows.tolist())
+    ]
 
 
 class _LineExplainer:
-    """Knows why some people have the points they have: `at` is their place among them, `row` that in all columns."""
+    """Knows why some people have the points they have: `at` is their place among them, `row` that in all scores."""
 
     def __init__(self, scoring: Scoring, columns: Columns) -> None:
         self.scoring, self.columns, self.model = scoring, columns, scoring.model
@@ -78,20 +61,23 @@ class _LineExplainer:
         """The lines of one person."""
         for line, points in zip(scores.lines, scores.points, strict=True):
             if points[row]:
-                yield {"rule": line.name, "points": to_points(int(points[row])), "why": self.why(line, at, row)}
+                yield {"rule": line.name, "points": to_points(int(points[row])), "why": self.why(line, at)}
 
-    def why(self, line: Line, at: int, row: int) -> str:
+    def why(self, line: Line, at: int) -> str:
         """Why one line has points."""
         if line.sort == "rule":
-            return self._rule(self.rules[line.about], at, row)
-        if line.sort == "decay":
-            return describe_decay(self.rules[line.about].decay)  # type: ignore[attr-defined]
+            return self._rule(self.rules[line.about], at)
+        limits = self.rules[line.about].limits if line.about in self.rules else RuleLimits()
+        if line.sort == "decay" and limits.decay is not None:
+            return describe_decay(limits.decay)
+        if line.sort == "cap":
+            return f"the rule is capped at {limits.cap:,.15g} points"
         if line.sort == "weight":
             return f"weight of {line.about}: {self._weight(line.about, at):.15g}"
-        return _limit_why(self.model, line, self.rules.get(line.about))
+        return _limit_why(self.model, line)
 
-    def _rule(self, rule: Rule, at: int, row: int) -> str:
-        about = _known(rule.when, self.columns, row)
+    def _rule(self, rule: Rule, at: int) -> str:
+        about = _known(rule.when, self.columns, at)
         if isinstance(rule, Fit):
             return about
         if rule.name not in self._found:
@@ -105,11 +91,9 @@ class _LineExplainer:
         return float(getattr(own or self.model.weights, axis))
 
 
-def _limit_why(model: Model, line: Line, rule: Rule | None) -> str:
+def _limit_why(model: Model, line: Line) -> str:
     if line.sort == "rounding":
         return "rounded to " + ("whole points", "one decimal", "two decimals")[model.score.decimals]
-    if line.sort == "cap":
-        return f"the rule is capped at {getattr(rule, 'cap', 0):,.15g} points"
     if line.sort == "clamp":
         return f"{line.about} is {describe_limit(getattr(model.score, line.about))}"
     limits = model.groups if line.sort == "group" else model.channels
@@ -126,7 +110,7 @@ def _found_why(rule: Rule, found: RuleResult, row: int, today: int) -> str:
         return f"completed on {format_date(newest)} ({_ago(today - newest)})"
     on = "on" if counted == 1 else "last on"
     limit = f", {counted:,} of {seen:,} count" if seen > counted else ""
-    window = f" in the last {count_days(rule.window.days)}" if isinstance(rule, Behavior) and rule.window else ""
+    window = f" in the last {count_days(rule.limits.window.days)}" if rule.limits.window else ""
     return f"{counted:,}×{window}, {on} {format_date(newest)} ({_ago(today - newest)}){limit}"
 
 

@@ -9,11 +9,11 @@ from crmsync.config import Config
 from crmsync.config.model import Band, Limit, Model, Segment, Weights
 from crmsync.config.rules import Disqualify
 from crmsync.config.units import to_hundredths
+from crmsync.scoring.operators import format_word
 from crmsync.scoring.wording import (
     describe_condition,
     describe_limit,
     describe_rule,
-    format_word,
     to_points,
     within_days,
 )

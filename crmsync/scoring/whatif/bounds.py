@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import UTC, datetime
 from itertools import product
+from typing import Any
 
 import numpy as np
 
 from crmsync.columns import Columns
 from crmsync.config.model import Limit, Model, Segment
-from crmsync.config.rules import Behavior, Fit, Inactivity, Rule
+from crmsync.config.rules import Behavior, Fit, Inactivity, Pattern, Rule
+from crmsync.config.rules import Sequence as SequenceRule
 from crmsync.config.units import to_hundredths
 from crmsync.scoring.engine import score
 from crmsync.scoring.whatif.candidates import candidate_values
@@ -36,15 +38,19 @@ def most_counted(rule: Behavior) -> float:
     return min(limits)
 
 
+BOUNDS: Mapping[type[Rule], Callable[[Any], float]] = {
+    Fit: lambda _rule: 1,
+    Behavior: lambda rule: most_counted(rule),
+    Inactivity: lambda rule: (rule.max_times or math.inf) if rule.every else 1,
+    SequenceRule: lambda _rule: 1,
+    Pattern: lambda _rule: 1,
+}
+"""How often each kind of rule gives its points, at the most."""
+
+
 def most_uncapped(rule: Rule) -> float:
-    """The most points (hundredths) that a rule about activities gives, before its cap; 0 for one that takes points."""
-    if rule.points < 0:
-        return 0
-    if isinstance(rule, Behavior):
-        return to_hundredths(rule.points) * most_counted(rule)
-    if isinstance(rule, Inactivity) and rule.every:
-        return to_hundredths(rule.points) * (rule.max_times or math.inf)
-    return to_hundredths(rule.points)
+    """The most points (hundredths) that a rule gives, before its cap; 0 for one that takes points."""
+    return 0 if rule.points < 0 else to_hundredths(rule.points) * BOUNDS[type(rule)](rule)
 
 
 def _capped(points: float, limit: Limit | None) -> float:
@@ -54,8 +60,8 @@ def _capped(points: float, limit: Limit | None) -> float:
 def most_of(model: Model, rules: Sequence[Rule]) -> float:
     """The most that rules about activities give together, their caps, groups and channels considered."""
     total = 0.0
-    for channel in {getattr(rule, "channel", None) for rule in rules}:
-        inside = [rule for rule in rules if getattr(rule, "channel", None) == channel]
+    for channel in {rule.limits.channel for rule in rules}:
+        inside = [rule for rule in rules if rule.limits.channel == channel]
         together = 0.0
         for group in {rule.group for rule in inside}:
             points = sum(most_capped(rule) for rule in inside if rule.group == group)
@@ -66,9 +72,7 @@ def most_of(model: Model, rules: Sequence[Rule]) -> float:
 
 def most_capped(rule: Rule) -> float:
     """The most points (hundredths) that a rule gives by itself."""
-    if isinstance(rule, Fit):
-        return max(0, to_hundredths(rule.points))
-    cap = getattr(rule, "cap", None)
+    cap = rule.limits.cap
     return _capped(most_uncapped(rule), Limit(cap=cap) if cap is not None and cap > 0 else None)
 
 

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from dataclasses import dataclass
-from datetime import UTC, datetime, tzinfo
+from datetime import UTC, datetime
 
 import numpy as np
 from numpy.typing import NDArray
 
-from crmsync.columns import Columns
 from crmsync.config.model import Model
 from crmsync.config.rules import Behavior, Disqualify, Pattern, Rule, Selection
 from crmsync.config.rules import Sequence as SequenceRule
@@ -18,8 +17,8 @@ from crmsync.scoring.calendar import FAR, day_of, midnight_of
 from crmsync.scoring.context import ScoringContext
 from crmsync.scoring.decay import value_by_age
 from crmsync.scoring.engine import Scoring
-from crmsync.scoring.ledger import Scores
-from crmsync.scoring.whatif.scenarios import Index, Scenarios, copy_rows, cut_into_stretches, scenarios_of
+from crmsync.scoring.scored_people import Index, ScoredPeople
+from crmsync.scoring.whatif.scenarios import copy_rows, cut_into_stretches, score_copies
 from crmsync.scoring.wording import format_date
 
 HORIZON = 400
@@ -37,69 +36,66 @@ class Forecast:
     said: str
 
 
-def forecast_bands(
-    model: Model, scores: Scores, columns: Columns, rows: Sequence[int], now: datetime, zone: tzinfo
-) -> list[Forecast | None]:
+def forecast_bands(scored: ScoredPeople) -> list[Forecast | None]:
     """For each of some people, when and where time alone moves them within `HORIZON` days, else `None`."""
-    told: list[Forecast | None] = [None] * len(rows)
-    names, today = model.band_names(), day_of(now, zone)
-    case = scenarios_of(model, scores, columns, rows, now, zone)
-    if names and len(case.rows):
-        for at, later, band in _moves(case):
+    told: list[Forecast | None] = [None] * len(scored.rows)
+    names, today = scored.model.band_names(), day_of(scored.now, scored.zone)
+    if names and len(scored.rows):
+        for at, later, band in _moves(scored):
             day = today + later
-            said = f"{names[case.band[at]]} until {format_date(day - 1)} without new activity, then {names[band]}"
-            told[at] = Forecast(datetime.fromtimestamp(midnight_of(day, zone), UTC), names[band], said)
+            said = f"{names[scored.band[at]]} until {format_date(day - 1)} without new activity, then {names[band]}"
+            told[at] = Forecast(datetime.fromtimestamp(midnight_of(day, scored.zone), UTC), names[band], said)
     return told
 
 
-def _moves(case: Scenarios) -> Iterator[tuple[int, int, int]]:
+def _moves(scored: ScoredPeople) -> Iterator[tuple[int, int, int]]:
     """Who moves, in how many days, to which band."""
-    acts = Scoring(ScoringContext(case.model, case.columns, case.now, case.zone)).activities
-    changing, comes, rises = case.scores.due[case.rows] < FAR, acts.next_at < FAR, _may_rise(case, acts)
-    yield from _falls(case, np.flatnonzero(changing & ~comes & ~rises))
-    yield from _scanned(case, np.flatnonzero(changing & ~comes & rises), _settled(case.model))
-    yield from _scanned(case, np.flatnonzero(changing & comes), HORIZON)
+    acts = Scoring(ScoringContext(scored.model, scored.columns, scored.now, scored.zone)).activities
+    changing, comes, rises = scored.scores.due[scored.rows] < FAR, acts.next_at < FAR, _may_rise(scored, acts)
+    yield from _falls(scored, np.flatnonzero(changing & ~comes & ~rises))
+    yield from _scanned(scored, np.flatnonzero(changing & ~comes & rises), _settled(scored.model))
+    yield from _scanned(scored, np.flatnonzero(changing & comes), HORIZON)
 
 
-def _falls(case: Scenarios, which: Index) -> Iterator[tuple[int, int, int]]:
+def _falls(scored: ScoredPeople, which: Index) -> Iterator[tuple[int, int, int]]:
     """The moves of people whose points only fall with time, found by halving the time."""
     last = np.full(len(which), HORIZON, dtype=np.int32)
-    which = which[_bands(case, which, last) != case.band[which]]
+    which = which[_bands(scored, which, last) != scored.band[which]]
     same, moved = np.zeros(len(which), dtype=np.int32), np.full(len(which), HORIZON, dtype=np.int32)
     while (moved - same > 1).any():
         middle = (same + moved) // 2
-        left = _bands(case, which, middle) != case.band[which]
+        left = _bands(scored, which, middle) != scored.band[which]
         moved, same = np.where(left, middle, moved), np.where(left, same, middle)
-    yield from zip(which.tolist(), moved.tolist(), _bands(case, which, moved).tolist(), strict=True)
+    yield from zip(which.tolist(), moved.tolist(), _bands(scored, which, moved).tolist(), strict=True)
 
 
-def _scanned(case: Scenarios, which: Index, last: int) -> Iterator[tuple[int, int, int]]:
+def _scanned(scored: ScoredPeople, which: Index, last: int) -> Iterator[tuple[int, int, int]]:
     """The moves of people who may rise and fall: every day up to the last is tried."""
     days = np.arange(1, last + 1, dtype=np.int32)
     for some in cut_into_stretches(len(which), last):
         people = which[some]
-        then = _bands(case, np.repeat(people, last), np.tile(days, len(people))).reshape(-1, last)
-        moved = then != case.band[people][:, None]
+        then = _bands(scored, np.repeat(people, last), np.tile(days, len(people))).reshape(-1, last)
+        moved = then != scored.band[people][:, None]
         first = moved.argmax(axis=1)
         for at in np.flatnonzero(moved.any(axis=1)).tolist():
             yield int(people[at]), int(days[first[at]]), int(then[at, first[at]])
 
 
-def _bands(case: Scenarios, which: Index, later: NDArray[np.int32]) -> NDArray[np.int8]:
+def _bands(scored: ScoredPeople, which: Index, later: NDArray[np.int32]) -> NDArray[np.int8]:
     """The bands of people so many days later."""
     if not len(which):
         return np.zeros(0, dtype=np.int8)
-    return case.scored(copy_rows(case.columns, which), which, WhatIf(later.astype(np.int32), {})).band
+    return score_copies(scored, copy_rows(scored.columns, which), which, WhatIf(later.astype(np.int32), {})).band
 
 
-def _may_rise(case: Scenarios, acts: ActivityTable) -> Mask:
+def _may_rise(scored: ScoredPeople, acts: ActivityTable) -> Mask:
     """Whose points, or whose band, may become higher by time alone, because something bad passes."""
-    model = case.model
-    rises = np.full(len(case.rows), any(rule.points > 0 for rule in model.inactivity))
+    model = scored.model
+    rises = np.full(len(scored.rows), any(rule.points > 0 for rule in model.inactivity))
     passing = {rule.name for rule in model.rules() if rule.points < 0 and _passes(rule)}
-    for line, points in zip(case.scores.lines, case.scores.points, strict=True):
+    for line, points in zip(scored.scores.lines, scored.scores.points, strict=True):
         if line.sort == "rule" and line.about in passing:
-            rises |= points[case.rows] != 0
+            rises |= points[scored.rows] != 0
     for each in _against(model):
         rises |= has_recent(acts, each.on or (), each.where, each.window)[0]
     return rises
@@ -125,4 +121,4 @@ def _settled(model: Model) -> int:
 
 def _passes(rule: Rule) -> bool:
     """Whether what a rule gives becomes less, or nothing, with age."""
-    return getattr(rule, "window", None) is not None or getattr(rule, "decay", None) is not None
+    return rule.limits.window is not None or rule.limits.decay is not None

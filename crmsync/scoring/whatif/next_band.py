@@ -4,19 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from datetime import datetime, tzinfo
 
 import numpy as np
 from numpy.typing import NDArray
 
-from crmsync.columns import Columns, Fact
-from crmsync.config.model import Model
+from crmsync.columns import Fact
 from crmsync.config.rules import Behavior
 from crmsync.config.units import to_hundredths
 from crmsync.scoring.activities import WhatIf, selection_key
 from crmsync.scoring.bands import bands_of
-from crmsync.scoring.ledger import Points, Scores
-from crmsync.scoring.whatif.scenarios import Index, Scenarios, copy_rows, cut_into_stretches, scenarios_of
+from crmsync.scoring.ledger import Points
+from crmsync.scoring.scored_people import Index, ScoredPeople
+from crmsync.scoring.whatif.scenarios import copy_rows, cut_into_stretches, score_copies
 from crmsync.scoring.wording import format_points, to_points
 
 MOST_TOGETHER = 5
@@ -39,41 +38,32 @@ class NextBand:
     said: str
 
 
-def find_next_band(
-    model: Model, scores: Scores, columns: Columns, row: int, now: datetime, zone: tzinfo
-) -> NextBand | None:
-    """What a person lacks for the next band; `None` in the highest one, or when the person is disqualified."""
-    return find_next_bands(model, scores, columns, [row], now, zone)[0]
-
-
-def find_next_bands(
-    model: Model, scores: Scores, columns: Columns, rows: Sequence[int], now: datetime, zone: tzinfo
-) -> list[NextBand | None]:
-    """What `short` says, for each of some people."""
-    case = _until_now(scenarios_of(model, scores, columns, rows, now, zone))
-    open_ = np.flatnonzero((case.band + 1 < len(model.bands)) & (scores.disqualified[case.rows] < 0))
-    told: list[NextBand | None] = [None] * len(rows)
+def find_next_bands(scored: ScoredPeople) -> list[NextBand | None]:
+    """What each lacks for the next band; `None` for who is in the highest one, or disqualified."""
+    scored, model = _until_now(scored), scored.model
+    open_ = np.flatnonzero((scored.band + 1 < len(model.bands)) & (scored.scores.disqualified[scored.rows] < 0))
+    told: list[NextBand | None] = [None] * len(scored.rows)
     rules = [rule for rule in model.behavior if rule.points > 0]
     for some in cut_into_stretches(len(open_), max(1, len(rules))):
         which = open_[some]
-        for at, reached in zip(which.tolist(), _reached(case, which, rules), strict=True):
-            told[at] = _short(case, at, *reached)
+        for at, reached in zip(which.tolist(), _reached(scored, which, rules), strict=True):
+            told[at] = _short(scored, at, *reached)
     return told
 
 
-def _until_now(case: Scenarios) -> Scenarios:
-    """The case without what has not happened yet."""
-    past = case.columns.at <= int(case.now.timestamp())
-    columns = case.columns
+def _until_now(scored: ScoredPeople) -> ScoredPeople:
+    """The scored without what has not happened yet."""
+    past = scored.columns.at <= int(scored.now.timestamp())
+    columns = scored.columns
     kept = replace(columns, person=columns.person[past], at=columns.at[past], fact=columns.fact[past])
-    return replace(case, columns=kept)
+    return replace(scored, columns=kept)
 
 
-def _short(case: Scenarios, at: int, alone: Sequence[str], together: Sequence[str]) -> NextBand:
-    row = int(case.rows[at])
-    band = case.model.band_names()[case.band[at] + 1]
-    needed = bands_of(case.model, case.scores, row)[band].at
-    lacking = max(0, to_hundredths(needed) - int(case.scores.total[row])) if needed is not None else 0
+def _short(scored: ScoredPeople, at: int, alone: Sequence[str], together: Sequence[str]) -> NextBand:
+    row = int(scored.rows[at])
+    band = scored.model.band_names()[scored.band[at] + 1]
+    needed = bands_of(scored.model, scored.scores, row)[band].at
+    lacking = max(0, to_hundredths(needed) - int(scored.scores.total[row])) if needed is not None else 0
     return NextBand(band, to_points(lacking), tuple(alone), tuple(together), _said(band, lacking, alone, together))
 
 
@@ -85,19 +75,19 @@ def _said(band: str, lacking: int, alone: Sequence[str], together: Sequence[str]
     return f"{head}: {' and '.join(together)}" if together else head
 
 
-def _reached(case: Scenarios, which: Index, rules: Sequence[Behavior]) -> list[tuple[list[str], list[str]]]:
+def _reached(scored: ScoredPeople, which: Index, rules: Sequence[Behavior]) -> list[tuple[list[str], list[str]]]:
     """For each person the rules that alone reach the next band; where there is none, several that do together."""
     if not rules:
         return [([], []) for _ in which]
-    goal = case.band[which].astype(np.int64) + 1
+    goal = scored.band[which].astype(np.int64) + 1
     chosen = np.zeros((len(which), len(rules)), dtype=bool)
     everyone = np.repeat(np.arange(len(which)), len(rules))
-    band, total = _tried(case, which, rules, chosen, everyone, np.tile(np.arange(len(rules)), len(which)))
+    band, total = _tried(scored, which, rules, chosen, everyone, np.tile(np.arange(len(rules)), len(which)))
     band, total = band.reshape(chosen.shape), total.reshape(chosen.shape)
     alone = band >= goal[:, None]
     seeking = np.flatnonzero(~alone.any(axis=1))
-    gain = total[seeking] - case.scores.total[case.rows[which[seeking]]][:, None]
-    found = _together(case, which[seeking], rules, goal[seeking], gain)
+    gain = total[seeking] - scored.scores.total[scored.rows[which[seeking]]][:, None]
+    found = _together(scored, which[seeking], rules, goal[seeking], gain)
     together = dict(zip(seeking.tolist(), found, strict=True))
     return [
         (
@@ -108,19 +98,21 @@ def _reached(case: Scenarios, which: Index, rules: Sequence[Behavior]) -> list[t
     ]
 
 
-def _together(case: Scenarios, which: Index, rules: Sequence[Behavior], goal: Points, gain: Points) -> list[list[int]]:
+def _together(
+    scored: ScoredPeople, which: Index, rules: Sequence[Behavior], goal: Points, gain: Points
+) -> list[list[int]]:
     """Rules that together reach a band: always the one more that brings most; nothing when `MOST_TOGETHER` do not.
 
     `gain` (people, rules) is what each rule brought when it was last tried: the best of these are tried again.
     """
     order: list[list[int]] = [[] for _ in which]
-    chosen, base = np.zeros(gain.shape, dtype=bool), case.scores.total[case.rows[which]].copy()
+    chosen, base = np.zeros(gain.shape, dtype=bool), scored.scores.total[scored.rows[which]].copy()
     going = np.arange(len(which))
     for step in range(min(MOST_TOGETHER, len(rules))):
         width = min(TRIED_AT_ONCE, len(rules) - step)
         tries = np.argsort(np.where(chosen[going], -LEAST, -gain[going]), axis=1, kind="stable")[:, :width]
         owner, rule = np.repeat(going, width), tries.ravel()
-        band, total = _tried(case, which, rules, chosen, owner, rule)
+        band, total = _tried(scored, which, rules, chosen, owner, rule)
         gain[owner, rule] = total - base[owner]
         band, total = band.reshape(tries.shape), total.reshape(tries.shape)
         each, best = np.arange(len(going)), _best(band, total)
@@ -142,17 +134,17 @@ def _best(band: NDArray[np.int8], total: Points) -> Index:
 
 
 def _tried(
-    case: Scenarios, which: Index, rules: Sequence[Behavior], chosen: NDArray[np.bool_], owner: Index, rule: Index
+    scored: ScoredPeople, which: Index, rules: Sequence[Behavior], chosen: NDArray[np.bool_], owner: Index, rule: Index
 ) -> tuple[NDArray[np.int8], Points]:
     """The band and total of people (`owner`, an index of `which`) had they just done what `rule` and the chosen ask."""
-    copies = copy_rows(case.columns, which[owner])
+    copies = copy_rows(scored.columns, which[owner])
     done = chosen[owner]
     done[np.arange(len(owner)), rule] = True
     person, number = np.nonzero(done)
     known = len(copies.facts)
     everyone = np.concatenate([copies.person, person.astype(np.int32)])
     order = np.argsort(everyone, kind="stable")
-    at = np.full(len(person), int(case.now.timestamp()), dtype=np.int64)
+    at = np.full(len(person), int(scored.now.timestamp()), dtype=np.int64)
     acted = replace(
         copies,
         person=everyone[order],
@@ -161,5 +153,5 @@ def _tried(
         facts=[*copies.facts, *(Fact(each.on[0], {}) for each in rules)],
     )
     taken = {known + place: selection_key(each.on, each.where) for place, each in enumerate(rules)}
-    then = case.scored(acted, which[owner], WhatIf(np.zeros(len(owner), dtype=np.int32), taken))
+    then = score_copies(scored, acted, which[owner], WhatIf(np.zeros(len(owner), dtype=np.int32), taken))
     return then.band, then.total

@@ -21,10 +21,11 @@ from crmsync.scoring.context import ScoringContext
 from crmsync.scoring.engine import Scoring, score
 from crmsync.scoring.ledger import Scores
 from crmsync.scoring.operators import YES
+from crmsync.scoring.scored_people import Index, ScoredPeople
 from crmsync.scoring.titles import title_reader
 from crmsync.scoring.values import Column, make_column, take_rows, unknown_column
 from crmsync.scoring.whatif.candidates import candidate_values
-from crmsync.scoring.whatif.scenarios import Index, Scenarios, copy_rows, cut_into_stretches, scenarios_of
+from crmsync.scoring.whatif.scenarios import copy_rows, cut_into_stretches, score_copies
 from crmsync.scoring.wording import to_points
 
 MOST_COMBINATIONS = 2_000
@@ -46,20 +47,13 @@ class Range:
     unknown: tuple[str, ...]
 
 
-def possible_range(model: Model, scores: Scores, columns: Columns, row: int, now: datetime, zone: tzinfo) -> Range:
-    """The range of one person's total over the fields that rules read and nobody filled in."""
-    return possible_ranges(model, scores, columns, [row], now, zone)[0]
-
-
-def possible_ranges(
-    model: Model, scores: Scores, columns: Columns, rows: Sequence[int], now: datetime, zone: tzinfo
-) -> list[Range]:
-    """What `possible` says, for each of some people."""
-    case = scenarios_of(model, scores, columns, rows, now, zone)
-    read = {name: _answered(model, case, name) for name in sorted(_decisive(model))}
-    lacking = [tuple(name for name in read if read[name].kinds[at] < 0) for at in range(len(case.rows))]
-    seen = [[(int(scores.total[row]), int(scores.band[row]))] for row in case.rows]
-    for at, found in _tried(case, read, [at for at, names in enumerate(lacking) if names]):
+def possible_ranges(scored: ScoredPeople) -> list[Range]:
+    """The range of each one's total over the fields that rules read and nobody filled in."""
+    model, scores = scored.model, scored.scores
+    read = {name: _answered(model, scored, name) for name in sorted(_decisive(model))}
+    lacking = [tuple(name for name in read if read[name].kinds[at] < 0) for at in range(len(scored.rows))]
+    seen = [[(int(scores.total[row]), int(scores.band[row]))] for row in scored.rows]
+    for at, found in _tried(scored, read, [at for at, names in enumerate(lacking) if names]):
         seen[at] = found
     names = model.band_names()
     return [
@@ -90,9 +84,9 @@ class Answered:
         return np.where(kinds < 0, len(self.distinct) - 1, kinds)
 
 
-def _answered(model: Model, case: Scenarios, name: str) -> Answered:
-    known = case.columns.fields.get(name)
-    held = known if isinstance(known, Column) else unknown_column(len(case.rows))
+def _answered(model: Model, scored: ScoredPeople, name: str) -> Answered:
+    known = scored.columns.fields.get(name)
+    held = known if isinstance(known, Column) else unknown_column(len(scored.rows))
     made = make_column([*held.distinct, *candidate_values(model, name)])
     asker = ConditionEvaluator(len(made), {name: made}, model.lists, title_reader(model.titles))
     parts = [part for each in model.conditions() for part in each.parts() if part.field == name]
@@ -104,7 +98,7 @@ def _answered(model: Model, case: Scenarios, name: str) -> Answered:
 
 
 def _tried(
-    case: Scenarios, read: Mapping[str, Answered], people: Sequence[int]
+    scored: ScoredPeople, read: Mapping[str, Answered], people: Sequence[int]
 ) -> Iterator[tuple[int, list[tuple[int, int]]]]:
     """For each person the totals and bands that come of the ways to fill in what is not known.
 
@@ -116,11 +110,11 @@ def _tried(
     profiles, profile = np.unique(
         np.array([each.kinds[people] for each in read.values()]).T, axis=0, return_inverse=True
     )
-    ends, between = _ways(case.model, read, profiles)
+    ends, between = _ways(scored.model, read, profiles)
     mine = dict(zip(people, profile.ravel().tolist(), strict=True))
-    found = _outcomes(case, read, mine, people, ends)
+    found = _outcomes(scored, read, mine, people, ends)
     open_ = [person for person in people if _apart([band for _, band in found[person]])]
-    more = _outcomes(case, read, mine, open_, between)
+    more = _outcomes(scored, read, mine, open_, between)
     yield from ((person, [*found[person], *more.get(person, ())]) for person in people)
 
 
@@ -129,7 +123,7 @@ def _apart(bands: Sequence[int]) -> bool:
 
 
 def _outcomes(
-    case: Scenarios,
+    scored: ScoredPeople,
     read: Mapping[str, Answered],
     profile: Mapping[int, int],
     people: Sequence[int],
@@ -141,22 +135,22 @@ def _outcomes(
     which = np.repeat(np.array(people, dtype=np.intp), counts)
     kinds = np.concatenate([np.zeros((0, len(read)), dtype=np.intp), *(ways[profile[person]] for person in people)])
     for some in cut_into_stretches(len(which)):
-        then = _filled(case, read, which[some], kinds[some])
+        then = _filled(scored, read, which[some], kinds[some])
         for person, total, band in zip(which[some].tolist(), then.total.tolist(), then.band.tolist(), strict=True):
             found[person].append((total, band))
     return found
 
 
-def _filled(case: Scenarios, read: Mapping[str, Answered], which: Index, kinds: Kinds) -> Scores:
+def _filled(scored: ScoredPeople, read: Mapping[str, Answered], which: Index, kinds: Kinds) -> Scores:
     """The scores of people with the fields that they lack filled in."""
-    copies = copy_rows(case.columns, which)
+    copies = copy_rows(scored.columns, which)
     fields = dict(copies.fields)
     for (name, each), kind in zip(read.items(), kinds.T, strict=True):
         held = fields.get(name)
         held = held if isinstance(held, Column) else unknown_column(len(which))
         codes = np.where(each.kinds[which] < 0, len(held.distinct) + each.codes(kind), held.codes)
         fields[name] = Column(codes.astype(np.int32), [*held.distinct, *each.distinct], held.odd)
-    return case.scored(replace(copies, fields=fields), which)
+    return score_copies(scored, replace(copies, fields=fields), which)
 
 
 def _ways(model: Model, read: Mapping[str, Answered], profiles: Kinds) -> tuple[list[Kinds], list[Kinds]]:
