@@ -54,11 +54,11 @@ def outcome_of(error: BaseException, *, kept: bool = False) -> Outcome:
         case Transient():
             said = (f"A CRM did not answer correctly: {error}",)
             return Outcome(FAILED, "unavailable", said, "crmsync check --online")
-    said = (
+    sentence = (
         f"This is a bug in crmsync ({type(error).__name__}). Everything that was stored is kept. "
         "Run the same command with --debug, and report its output."
     )
-    return Outcome(FAILED, "fault", (said,))
+    return Outcome(FAILED, "fault", (sentence,))
 
 
 def code_of(verdict: str, problems: list[str]) -> int:

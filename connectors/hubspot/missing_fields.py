@@ -18,7 +18,8 @@ def missing_fields(portal: Portal, names: FieldMap) -> Iterator[MissingField]:
         if prop not in known and prop not in companies:
             of_company = prop.startswith(COMPANY_PREFIX)
             said = (of_company and refusal) or (
-                f"HubSpot has no property {prop!r}, or this token cannot see it: correct [fields], or restore the "
+                f"HubSpot has no property {prop!r}, or this token cannot see it, so the field is unknown: correct "
+                "[fields], or restore the "
                 "property "
                 "in HubSpot"
             )

@@ -101,7 +101,9 @@ def cursor_of(cursor: str | None) -> Cursor:
             return Cursor(done, until, tuple(finished), stream, tuple(after), *job)
     except (ValueError, KeyError, TypeError):
         pass
-    raise ConfigError("this version of crmsync cannot read the stored Salesforce cursor", "crmsync backfill")
+    raise ConfigError(
+        "this version of crmsync cannot read the stored Salesforce cursor; run: crmsync backfill", "crmsync backfill"
+    )
 
 
 @dataclass(frozen=True)

@@ -103,4 +103,4 @@ def test_a_worker_of_an_older_config_leaves_an_approval_to_its_successor(folder,
     assert planned.code == 0
     applied = crmsync(folder, "apply", planned.json["run"], "--json")
     assert applied.code == 3
-    assert "start it again" in applied.json["problems"][0]
+    assert "restart it" in applied.json["problems"][0]

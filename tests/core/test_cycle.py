@@ -404,7 +404,7 @@ def test_W24_a_changed_model_that_would_rescore_everybody_waits_for_review(state
     changed = config(MODEL.replace("points = 30", "points = 5"))
     waiting = run_cycle(work(state, *crms, settings=changed))
     assert waiting.verdict == "held"
-    assert "an edited config would change the score" in waiting.held.reasons[0]
+    assert "another score because data or the config were edited" in waiting.held.reasons[0]
     assert [held(each) for each in crms] == before
     assert balanced(apply_plan(work(state, *crms, settings=changed), waiting.held.run)).verdict == "ok"
     assert [held(each) for each in crms] != before

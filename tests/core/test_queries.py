@@ -137,9 +137,9 @@ def test_a_stage_that_the_config_does_not_name_is_told(work, monkeypatch):
     run_cycle(later)
     monkeypatch.setattr(doctor, "existing_state", lambda _config: nullcontext(later.store))
     notes = doctor.diagnose(later.config, later.now, None)["notes"]
-    assert [each for each in notes if "no [[stage]] names" in each] == [
-        "hubspot: 1 contact is in the stage Recycled, which no [[stage]] names; they move on only where the CRM's own "
-        "order of stages says so"
+    assert [each for each in notes if "has no [[stage]]" in each] == [
+        "hubspot: 1 contact is in the stage Recycled, which has no [[stage]]; whether they move forward "
+        "depends on the order of stages in the CRM"
     ]
 
 
@@ -363,8 +363,7 @@ def test_an_explanation_says_that_somebody_stays_in_a_band(work):
     said = explained(work._replace(config=kept))
     assert said["band"] == "mql"
     assert said["band_why"] == (
-        "Stays in mql, which takes 80 points to come to, from before until the score falls below 60; "
-        "by these points alone it would be warm"
+        "Stays in mql until the score drops below 60 (entered at 80 points); the points alone would give warm"
     )
     assert explained(work)["band_why"] == ""
 

@@ -1517,7 +1517,7 @@ def test_an_import_that_takes_hours_is_left_to_the_next_cycle(sandbox, many):
     sandbox.portal.switches.job_polls = 1_000
     notes, stop = {}, Hurry()
     connector = hubspot(sandbox, notes=notes, stop=stop, **MASS)
-    with pytest.raises(Unavailable, match="still works"):
+    with pytest.raises(Unavailable, match="still working"):
         list(connector.write([change(contact_id, score=5) for contact_id in many]))
     assert 7_200 <= sum(each for each in stop.waited if each) < 7_400
     assert "hubspot.import" in notes
@@ -1659,7 +1659,7 @@ def test_check_names_a_portal_without_room_for_our_properties(sandbox):
     for number in range(8):
         post(sandbox, "/crm/v3/properties/contacts", name=f"p{number}", label="x", type="string", fieldType="text")
     said = "\n".join(hubspot(sandbox).check().problems)
-    assert "room for 2 more" in said
+    assert "allows 2 more" in said
     assert any("limit of 10" in each for each in hubspot(sandbox).create_fields())
 
 

@@ -84,7 +84,7 @@ def test_the_version_is_spelled_as_salesforce_does(given, version):
 
 
 def test_a_feed_of_an_unknown_source_is_refused():
-    with pytest.raises(ValidationError, match="there is Task, Event"):
+    with pytest.raises(ValidationError, match="the sources are Task, Event"):
         salesforce.Settings(instance_url="https://a.my.salesforce.com", activities=[{"source": "Tsk", "kind": "x"}])
 
 
@@ -740,7 +740,7 @@ def interrupted(pages, why):
 @pytest.mark.parametrize("state", ["Failed", "Aborted"])
 def test_a_bulk_query_that_fails_is_no_empty_answer(sandbox, crm, bulky, state):
     fault(sandbox, "answer", "/jobs/query/\\w+$", status=200, nth=1, body={"id": "750", "state": state})
-    cursor = interrupted(bulky().contacts(None), "begun again")
+    cursor = interrupted(bulky().contacts(None), "started again")
     contacts, _ = pulled(bulky().contacts(cursor))
     assert by_ref(contacts) == by_ref(pulled(crm.contacts(None))[0])
 
@@ -766,7 +766,7 @@ def test_a_field_that_goes_during_a_bulk_query_begins_another(sandbox, crm, bulk
 def test_a_bulk_query_short_of_rows_is_begun_again(sandbox, crm, bulky, monkeypatch):
     ended = bulk.ended_query
     monkeypatch.setattr(bulk, "ended_query", lambda org, job: ended(org, job) and 4_000)
-    with pytest.raises(Unavailable, match=r"gave \d+ of 4,000 rows"):
+    with pytest.raises(Unavailable, match=r"only \d+ of 4,000 rows"):
         list(bulky().contacts(None))
 
 

@@ -197,7 +197,7 @@ def test_a_stage_value_that_goes_meanwhile_holds_back_nothing(sandbox, crm, lead
 def test_a_converted_status_is_never_written(sandbox, crm, leads):
     names = FieldMap(score_fields=NAMES.score_fields, stages={"customer": {"lead": "Closed - Converted"}})
     told = written(connect(sandbox, names=names), change(leads[0], score=1, stage="customer"))[leads[0]]
-    assert "only converting" in told.refused["stage"]
+    assert "only a lead conversion" in told.refused["stage"]
     assert row(sandbox, leads[0])["Status"] != "Closed - Converted"
 
 
@@ -807,7 +807,7 @@ def test_an_org_that_forbids_metadata_gets_clicks(sandbox):
 
 def test_a_field_of_the_wrong_type_is_told(sandbox):
     sandbox.do("salesforce", "add_field", object="Lead", field="Crmsync_Score__c", type="string")
-    assert any("of the type string" in each for each in connect(sandbox).create_fields())
+    assert any("its type is string" in each for each in connect(sandbox).create_fields())
     assert any("must be a number" in each for each in connect(sandbox).check().problems)
 
 
@@ -829,7 +829,7 @@ def test_the_check_names_what_is_missing(sandbox, crm):
     )
     found = connect(sandbox, names=names).check()
     said = "\n".join(found.problems)
-    assert "Lead.Title (the field 'title') is not there" in said
+    assert "Lead.Title (the field 'title') does not exist" in said
     assert "Lead.Crmsync_Score__c (the score field 'score') cannot be edited" in said
     assert "no active value 'Working - Contacted'" in said
     assert "'customer' is the converted status" in said

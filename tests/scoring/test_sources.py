@@ -318,7 +318,7 @@ def test_S0_19_an_event_that_came_twice_counts_once():
 
 def test_S0_20_four_named_bands_and_cut_offs_in_order():
     assert example("healthcare-it").band_names() == ["cold", "warm", "mql", "sql"]
-    with pytest.raises(ValidationError, match="'mql' begins at 30, which is not above 'warm' at 40"):
+    with pytest.raises(ValidationError, match="'mql' is at 30, which is not above 'warm' at 40"):
         Model(bands={"cold": 0, "warm": 40, "mql": 30})
 
 

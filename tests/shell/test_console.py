@@ -237,7 +237,8 @@ def standing(**over):
 
 def test_the_status_says_why_what_waits_and_what_the_crms_hold():
     plan = {
-        "run": "20261121-100000-aaaa", "kind": "data", "reasons": ["hubspot: another band for 27% of records"],
+        "run": "20261121-100000-aaaa", "kind": "data",
+        "reasons": ["hubspot: 27 of 100 records (27.0%) would get another band"],
         "records": {"hubspot": {"records": 1, "bands": 1}}, "since": "2026-11-21T10:00:00+00:00",
         "next": "crmsync apply 20261121-100000-aaaa",
     }  # fmt: skip

@@ -155,7 +155,7 @@ def _everything(store):
         (Fault(do="answer", vendor="hubspot", path="/batch/update$", status=400, body=BODY), "run_done"),
         (Fault(do="answer", vendor="salesforce", path="/composite/sobjects$", status=400, body=ROWS), "run_done"),
         (Fault(do="answer", vendor="hubspot", path="/contacts$", status=400, body=BODY), "VALIDATION_ERROR"),
-        (Fault(do="answer", vendor="hubspot", path="/contacts$", status=403, body=BODY), "does not let this"),
+        (Fault(do="answer", vendor="hubspot", path="/contacts$", status=403, body=BODY), "is not allowed to"),
         (Fault(do="answer", vendor="salesforce", path="/query", status=400, body=ROWS), "INVALID_FIELD"),
         (Fault(do="answer", vendor="salesforce", path="/query", status=503, body=ROWS), "INVALID_FIELD"),
         (Fault(do="answer", path="/(token|contacts)$", status=400, body=BODY), "run_failed"),

@@ -160,14 +160,14 @@ def test_a_crm_that_is_skipped_for_hours_is_not_healthy_and_the_other_is(work):
     }
 
     def refused():
-        raise Unavailable("hubspot", "HubSpot does not accept the token: make a new service key")
+        raise Unavailable("hubspot", "HubSpot does not accept the token: create a new service key")
 
     work.crms["hubspot"].account = refused
     for hour in (1, 2, 3):
         assert run_cycle(at(work, hours=hour)).verdict == "partial"
     said = healthy(work, hours=3)
     assert (said["healthy"], said["crms"]["salesforce"]["healthy"]) == (False, True)
-    assert "make a new service key" in said["crms"]["hubspot"]["why"]
+    assert "create a new service key" in said["crms"]["hubspot"]["why"]
     assert said["health"] == [f"hubspot: {said['crms']['hubspot']['why']}"]
     assert status.status_document(work.config, work.store, at(work, hours=3).now)["crms"]["hubspot"]["healthy"] is False
 
@@ -176,7 +176,7 @@ def test_a_refused_log_in_is_not_healthy_at_once(work):
     run_cycle(work)
 
     def refused():
-        raise ConfigError("HubSpot does not accept the token: make a new service key")
+        raise ConfigError("HubSpot does not accept the token: create a new service key")
 
     work.crms["hubspot"].account = refused
     result = run_cycle(at(work, minutes=15))
@@ -184,7 +184,7 @@ def test_a_refused_log_in_is_not_healthy_at_once(work):
     said = healthy(work, minutes=16)
     assert (said["healthy"], said["crms"]["salesforce"]["healthy"]) == (False, True)
     assert said["health"] == [
-        f"hubspot: Run {result.run} skipped it: HubSpot does not accept the token: make a new service key"
+        f"hubspot: Run {result.run} skipped it: HubSpot does not accept the token: create a new service key"
     ]
 
 
