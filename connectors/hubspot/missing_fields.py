@@ -19,9 +19,7 @@ def missing_fields(portal: Portal, names: FieldMap) -> Iterator[MissingField]:
             of_company = prop.startswith(COMPANY_PREFIX)
             said = (of_company and refusal) or (
                 f"HubSpot has no property {prop!r}, or this token cannot see it, so the field is unknown: correct "
-                "[fields], or restore the "
-                "property "
-                "in HubSpot"
+                "[fields], or restore the property in HubSpot"
             )
             yield MissingField("field", name, KIND, f"[fields] {name}: {said}")
     for name, prop in FieldMap.spelled(names.score_fields, KIND).items():

@@ -747,7 +747,7 @@ def test_a_bulk_query_that_fails_is_no_empty_answer(sandbox, crm, bulky, state):
 
 def test_a_bulk_query_that_takes_too_long_is_looked_at_again_by_the_next_cycle(sandbox, crm, bulky):
     sandbox.do("salesforce", "set", bulk_polls=6)
-    cursor = interrupted(bulky(bulk_wait="3s").contacts(None), "next cycle")
+    cursor = interrupted(bulky(bulk_wait="3s").contacts(None), "next run")
     sandbox.calls.clear()
     first = next(page for page in bulky().contacts(cursor) if page.items)
     assert first.items
