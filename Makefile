@@ -5,7 +5,7 @@ BIN := .venv/bin
 TOOLS := .venv-tools/bin
 BASE := python:3.11-slim
 EXAMPLES ?= 1000
-SAMPLE ?= 200
+SAMPLE ?= 30
 MODULES ?=
 LOCK := $(BIN)/uv pip compile -q --universal --python-version 3.11 --generate-hashes --no-header
 
@@ -43,7 +43,7 @@ answers: .venv/test .venv-answers/bin/st
 	$(BIN)/python benchmarks/answers.py .venv-answers/bin/st --examples $(EXAMPLES)
 
 mutants: .venv-mutants/ready
-	.venv-mutants/bin/python benchmarks/mutants.py --sample $(SAMPLE) --seed $(or $(SEED),1) $(MODULES)
+	.venv-mutants/bin/python -P benchmarks/mutants.py --sample $(SAMPLE) --seed $(or $(SEED),1) $(MODULES)
 
 lock: .venv/test
 	$(BIN)/python -m pip install -q --disable-pip-version-check uv

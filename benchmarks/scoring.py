@@ -303,7 +303,7 @@ def fill(store: Store, everybody: Columns) -> None:
         acted = [each[first:last].tolist() for each in (everybody.person, everybody.at, everybody.fact)]
         ids = [("hubspot", f"{number:012}") for number in range(first, last)]
         with store.begin() as tx:
-            tx.execute(insert(schema.contact), contacts)
+            tx.execute(insert(schema.record), contacts)
             tx.exec_driver_sql(
                 "INSERT INTO activity (crm, id, contact, at, fact) VALUES (?, ?, ?, ?, ?)",
                 [(*each, *rest) for each, rest in zip(ids, zip(*acted, strict=True), strict=True)],

@@ -199,9 +199,9 @@ class Change:
 class Holding(NamedTuple):
     """What the state holds of one live record, as a plan needs it.
 
-    `base` is what crmsync last wrote (score fields, `stage`, `owner`), `leases` has per field the `value` that somebody
-    else gave it and `since` when that is known (milliseconds), `parked` is the change that the CRM will not take, with
-    its `reason`.
+    `last_written` is what crmsync last wrote (score fields, `stage`, `owner`), `overrides` has per field the `value`
+    that somebody else gave it and `since` when that is known (milliseconds), `on_hold` is the change that the CRM will
+    not take, with its `reason`.
     """
 
     id: int
@@ -211,9 +211,9 @@ class Holding(NamedTuple):
     stage: str | None
     owner: str | None
     current: Mapping[str, Scalar]
-    base: Mapping[str, Scalar]
-    leases: Mapping[str, Mapping[str, Scalar | None]]
-    parked: Mapping[str, Any]
+    last_written: Mapping[str, Scalar]
+    overrides: Mapping[str, Mapping[str, Scalar | None]]
+    on_hold: Mapping[str, Any]
     attempts: int
 
 

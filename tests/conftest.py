@@ -3,8 +3,11 @@
 import itertools
 import os
 import shutil
+import subprocess
+import sys
 import tempfile
-from collections.abc import Iterator
+import threading
+from collections.abc import Callable, Iterator
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -38,6 +41,21 @@ def sandbox(_running: "Sandbox") -> "Sandbox":
     """Both CRMs over real HTTP, with 60 people, as they are at `now`; `portal` and `org` are new for each test."""
     _running.reset()
     return _running
+
+
+@pytest.fixture(scope="session")
+def _running_small() -> Iterator["Sandbox"]:
+    from connectors.sandbox.server import serve
+
+    with serve(people=20, seed=1, now=NOW) as sandbox:
+        yield sandbox
+
+
+@pytest.fixture
+def small_sandbox(_running_small: "Sandbox") -> "Sandbox":
+    """The same with 20 people, for tests that run several whole cycles each."""
+    _running_small.reset()
+    return _running_small
 
 
 @pytest.fixture(scope="session")
@@ -98,3 +116,49 @@ def state(state_url: str) -> Iterator[Any]:
     made = open_store(state_url)
     yield made
     made.close()
+
+
+@pytest.fixture
+def config(sandbox: "Sandbox", tmp_path: Path) -> Path:
+    """A config for commands that run as processes of their own; the score fields are made."""
+    from typer.testing import CliRunner
+
+    from connectors.sandbox.server import Clock
+    from crmsync.cli import app
+    from tests.support.demo import REPS, SECRETS, write_config
+
+    sandbox.clock = Clock()  # a command goes by this machine's
+    path = write_config(tmp_path, sandbox.url, REPS[:1], {'log = "console"': 'log = "json"'})
+    with pytest.MonkeyPatch.context() as patch:
+        for name, value in SECRETS.items():
+            patch.setenv(name, value)
+        assert CliRunner().invoke(app, ["setup", "-c", str(path)]).exit_code == 0
+    return path
+
+
+@pytest.fixture
+def started(config: Path) -> Iterator[Callable[..., "subprocess.Popen[str]"]]:
+    """Starts `crmsync …` as a process of its own, with a grace of one second; ends what a test left running."""
+    from tests.support.demo import environment
+    from tests.support.processes import QUICK
+
+    running = []
+
+    def start(*words: str) -> "subprocess.Popen[str]":
+        process = subprocess.Popen(
+            [sys.executable, "-c", QUICK, *words, "-c", str(config)],
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+            env=environment(),
+        )
+        given_up = threading.Timer(60, process.kill)
+        given_up.start()
+        running.append((process, given_up))
+        return process
+
+    yield start
+    for process, given_up in running:
+        given_up.cancel()
+        process.kill()
+        process.communicate()

@@ -67,7 +67,7 @@ def resolve_unknown(store: Store, connector: Connector, now: int) -> int:
             journal.mark_changes(writing, lost, journal.PLANNED, now, "the CRM did not answer; planned again")
             for part in ours:
                 _end_replaced(writing, Taken(part), replaced.get(part.id, {}), now)
-            make_dirty(writing, [row.contact for row in rows])
+            make_dirty(writing, [row.record for row in rows])
     return len(unheard)
 
 
@@ -159,15 +159,16 @@ def _give_way(
                 said = "edited after the plan" if it else "the record was deleted, merged or converted"
                 said = said if change.ref in present else UNREADABLE
                 journal.mark_changes(writing, [row.id], journal.EDITED, now, said)
-                make_dirty(writing, [row.contact])
+                make_dirty(writing, [row.record])
             elif less is not change:
                 going[change.ref] = less
                 by_ref[change.ref] = row._replace(change=less)
                 journal.amend_change(writing, by_ref[change.ref])
-                make_dirty(writing, [row.contact])
+                make_dirty(writing, [row.record])
     return list(going.values())
 
 
+GONE_SINCE = "the record was deleted, merged or converted after the write"
 UNREADABLE = "the CRM's answer about the record cannot be read, so nothing was written"
 
 
@@ -196,7 +197,7 @@ def _settle(
                 continue
             if receipt.moved_to or receipt.gone:
                 said = receipt.reason or (f"it is now {receipt.moved_to}" if receipt.moved_to else "it was deleted")
-                journal.mark_gone(writing, [row.contact], moved=not receipt.gone)
+                journal.mark_gone(writing, [row.record], moved=not receipt.gone)
                 journal.mark_changes(writing, [row.id], journal.EDITED, now, said)
             elif not receipt.ok:
                 refused = dict.fromkeys(row.change.after, receipt.reason or receipt.code)
@@ -229,13 +230,13 @@ def _refuse(
     if taken:
         journal.record_written(writing, [row._replace(change=taken)])
     left = without_fields(row.change, set(row.change.after) - set(refused))
-    if retry and journal.count_attempts(writing, row.contact) + 1 < settings.attempts:
-        journal.retry_later(writing, [row.contact])
+    if retry and journal.count_attempts(writing, row.record) + 1 < settings.attempts:
+        journal.retry_later(writing, [row.record])
     elif left:
         journal.park_change(writing, row._replace(change=left), reason, now, whole=taken is None)
         if taken and "owner" in refused:
             # whoever was to own it may have left just now: somebody else's turn comes at once
-            make_dirty(writing, [row.contact])
+            make_dirty(writing, [row.record])
 
 
 def _is_read_back(row: JournalRow, accepted: Sequence[JournalRow], settings: Write) -> bool:
@@ -265,14 +266,8 @@ def _verify(store: Store, connector: Connector, rows: Sequence[JournalRow], now:
         with store.begin() as writing:
             for row in some:
                 if row.id not in lost:
-                    journal.mark_gone(writing, [row.contact])
-                    journal.mark_changes(
-                        writing,
-                        [row.id],
-                        journal.EDITED,
-                        now,
-                        "the record was deleted, merged or converted after the write",
-                    )
+                    journal.mark_gone(writing, [row.record])
+                    journal.mark_changes(writing, [row.id], journal.EDITED, now, GONE_SINCE)
                 elif lost[row.id] and (rest := _lose(writing, row, lost[row.id], now)):
                     held.append(rest)
         replaced = _give_back(connector, [each.row for each in held])
@@ -354,7 +349,7 @@ def _end_replaced(writing: Connection, taken: Taken, replaced: Mapping[str, Repl
     state = journal.PARTLY if ours else journal.REJECTED if taken.refused else journal.EDITED
     journal.end_change(writing, row, state, now, reason, refused)
     if theirs:
-        journal.respect_override(writing, row.contact, theirs, now)
+        journal.respect_override(writing, row.record, theirs, now)
 
 
 def _lose(writing: Connection, row: JournalRow, lost: Mapping[str, object], now: int) -> Taken | None:

@@ -139,7 +139,7 @@ class PlanBuilder:
 
     def is_overridden(self, held: Holding) -> bool:
         """Whether a user's own choice of the owner still holds."""
-        lease = held.leases.get("owner")
+        lease = held.overrides.get("owner")
         return lease is not None and self.work.now_ms < noticed_at(lease) + self.override_ms
 
     def _decide(self, held: Holding, person: Scored, owner: str | None) -> str:
@@ -152,8 +152,8 @@ class PlanBuilder:
         )
         ladder = Ladder(self.stage_names, self.setting.orders.get((crm, held.ref.kind), ()))
         decision = decide_change(held, wanted, self.names[crm], ladder, self.work.now_ms, self.override_ms)
-        if dict(decision.leases) != dict(held.leases) or decision.wake is not None:
-            self.overrides[held.id] = Override(decision.leases, decision.wake)
+        if dict(decision.overrides) != dict(held.overrides) or decision.wake_at is not None:
+            self.overrides[held.id] = Override(decision.overrides, decision.wake_at)
         if decision.given_up:
             self.given_up.append((held.id, decision.given_up))
         protected, change = list(decision.protected), decision.change
@@ -300,7 +300,7 @@ def _assign(
         elif not all(desk.setting.owners.somebody(it.ref.crm, it.owner) for it in ours if it.ref.crm not in missing):
             absent[person.person] = f"{missing[0]} is skipped in this run"
     config, owners = work.config, desk.setting.owners
-    refused = {it.id: str(it.parked["after"]["owner"]) for _, records in routed for it in records if _owner_waits(it)}
+    refused = {it.id: str(it.on_hold["after"]["owner"]) for _, records in routed for it in records if _owner_waits(it)}
     given = assign_owners(
         served, config.route, config.owner_pool, journal.read_pointers(tx), owners, {**refused, **promised}
     )
@@ -312,7 +312,7 @@ def _assign(
 
 def _owner_waits(held: Holding) -> bool:
     """Whether the CRM refused the whole record when it was to get an owner: whose turn it was stays so."""
-    return bool(held.parked.get("whole", True) and held.parked.get("after", {}).get("owner"))
+    return bool(held.on_hold.get("whole", True) and held.on_hold.get("after", {}).get("owner"))
 
 
 def _judge(work: Work, tx: Connection, desk: PlanBuilder) -> BuiltPlan:

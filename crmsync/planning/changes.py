@@ -30,15 +30,15 @@ class WantedValues(NamedTuple):
 class Decision(NamedTuple):
     """A change, or why there is none although something differs.
 
-    `leases` are the manual overrides that still hold, `protected` says in words that can be counted what was not
-    planned, `wake` is when the first override ends (milliseconds), `stage_why` what was decided of the stage, and
+    `overrides` are the manual overrides that still hold, `protected` says in words that can be counted what was not
+    planned, `wake_at` is when the first override ends (milliseconds), `stage_why` what was decided of the stage, and
     `given_up` what is left for a while, since something else keeps changing it back.
     """
 
     change: Change | None
-    leases: Mapping[str, Mapping[str, Scalar | None]]
+    overrides: Mapping[str, Mapping[str, Scalar | None]]
     protected: Sequence[str] = ()
-    wake: int | None = None
+    wake_at: int | None = None
     stage_why: str = ""
     given_up: Change | None = None
 
@@ -64,29 +64,31 @@ def decide_change(
         for name, value in wanted.score_fields.items()
         if name in writable and held.current.get(name) != value
     }
-    leases = {name: lease for name, lease in held.leases.items() if now < noticed_at(lease) + override}
+    overrides = {name: lease for name, lease in held.overrides.items() if now < noticed_at(lease) + override}
     protected: list[str] = []
     move, stage_why = _stage_move(held, wanted.stage, names, ladder)
     if stage_why == NOT_NAMED:
         protected.append("stage_not_in_config")
     moves = {"stage": wanted.stage if move else None, "owner": _owner_move(held, wanted.owner)}
     for name, value in moves.items():
-        if value is not None and name in leases:
+        if value is not None and name in overrides:
             protected.append(f"{name}_changed_by_a_user")
         elif value is not None:
             after[name] = value
-    if "stage" in leases and move:
-        stage_why = f"protected: changed by a user, until {_day(noticed_at(leases['stage']) + override)}"
+    if "stage" in overrides and move:
+        stage_why = f"protected: changed by a user, until {_day(noticed_at(overrides['stage']) + override)}"
     after, on_hold = _without_refused(after, held)
     if on_hold:
         protected.append("on_hold")
-    wake = min((noticed_at(lease) + override for lease in leases.values()), default=None)
-    settled = Decision(None, leases, protected, wake, stage_why)
+    wake_at = min((noticed_at(lease) + override for lease in overrides.values()), default=None)
+    settled = Decision(None, overrides, protected, wake_at, stage_why)
     if not after:
         return settled
     present: dict[str, Scalar | None] = {**held.current, "stage": held.stage, "owner": held.owner}
     change = Change(held.ref, {name: present.get(name) for name in after}, after, wanted.because, held.group)
-    if held.attempts >= REWRITES and all(name in held.base and held.base[name] == after[name] for name in after):
+    if held.attempts >= REWRITES and all(
+        name in held.last_written and held.last_written[name] == after[name] for name in after
+    ):
         return settled._replace(protected=[*protected, "changed_back_by_others"], given_up=change)
     return settled._replace(change=change)
 
@@ -142,11 +144,11 @@ def _without_refused(after: dict[str, Scalar | None], held: Holding) -> tuple[di
     A record that was refused whole is tried again as soon as anything else is wanted of it; of one that was partly
     updated only the refused values wait.
     """
-    refused = held.parked.get("after")
+    refused = held.on_hold.get("after")
     if not refused or not after:
         return after, False
     same = {name for name in after if name in refused and refused[name] == after[name]}
-    if held.parked.get("whole", True) and same != set(after):
+    if held.on_hold.get("whole", True) and same != set(after):
         return after, False
     return {name: value for name, value in after.items() if name not in same}, bool(same)
 

@@ -65,7 +65,7 @@ class PlanReview:
 def changes_of(reading: Connection, run_id: str, typed: Callable[[str], str] = str) -> dict[str, Any]:
     """What a run changed or would change, in plain values, and in `troubles` what of it did not go through."""
     found = review_changes(row for _state, _reason, row in journal.rows_of(reading, run_id))
-    shown = [row.contact for _moved, row in (*found.movers, *found.moved)]
+    shown = [row.record for _moved, row in (*found.movers, *found.moved)]
     return {
         **found.as_json(names_of(reading, shown), owner_names(reading)),
         "troubles": group_refusals(refused_changes(reading, run_id), typed),
@@ -143,7 +143,7 @@ def _people(
     """Who moves, each with all records: by e-mail address, as names alone may be several people's."""
     people: dict[str, dict[str, Any]] = {}
     for _weight, row in moved:
-        ref, name = row.change.ref, names.get(row.contact, "")
+        ref, name = row.change.ref, names.get(row.record, "")
         key = name if "@" in name else str(ref)
         if key not in people and len(people) == MOVERS:
             continue
@@ -161,7 +161,7 @@ def _mover(moved: float, row: JournalRow, names: Mapping[int, str]) -> dict[str,
     change = row.change
     return {
         "ref": str(change.ref),
-        "name": names.get(row.contact, ""),
+        "name": names.get(row.record, ""),
         "from": change.before.get("score"),
         "to": change.after.get("score"),
         "moved": int(moved) if moved == int(moved) else round(moved, 2),

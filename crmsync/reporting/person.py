@@ -108,7 +108,7 @@ def _document(
     live = [each for each in records if not (each.gone or each.merged_into or each.converted_into)]
     (said,) = person_documents(choose_people(config, scores, columns, [0], now, config.zone))
     names = owner_names(connection)
-    pending = {each.contact: each for each in pending_changes(connection, [each.id for each in live])}
+    pending = {each.record: each for each in pending_changes(connection, [each.id for each in live])}
     told = [_record(config, each, said, pending.get(each.id), names, typed) for each in records]
     return {
         "person": person_id,
@@ -157,7 +157,7 @@ def _overrides(
 ) -> Iterator[dict[str, Any]]:
     """The manual overrides that hold: which field of which record, its value then, until when."""
     for each in live:
-        for field, lease in orjson.loads(each.leases).items():
+        for field, lease in orjson.loads(each.overrides).items():
             until, value = from_ms(noticed_at(lease)) + lasts, lease.get("value")
             if until > now:
                 named = names.get((each.crm, value), value) if field == "owner" else value
@@ -181,7 +181,7 @@ def _record(
     `delivery` is that in a word, `run` the run or plan that has the change, `pending` the values of it.
     """
     became = row.merged_into or row.converted_into
-    parked = orjson.loads(row.parked) if row.parked else {}
+    parked = orjson.loads(row.on_hold) if row.on_hold else {}
     waits = pending is not None and pending.verdict in (WAITING, APPROVED)
     return {
         "ref": _ref(row),
@@ -201,7 +201,7 @@ def _record(
 def _delivery(config: Config, row: Any, said: Mapping[str, Any], pending: Delivery | None, *, waits: bool) -> str:
     if pending:
         return "held" if waits else "pending"
-    if row.parked:
+    if row.on_hold:
         return "on_hold"
     wanted = {"score": said["total"], "band": said["band"] or "", "fit": said["fit"], "behavior": said["behavior"]}
     mapped = FieldMap.spelled(config.field_map(row.crm).score_fields, row.kind)

@@ -336,5 +336,5 @@ def _feeds(connection: Connection, now: datetime) -> list[dict[str, Any]]:
 
 
 def _parked(row: Any) -> dict[str, Any]:
-    parked = orjson.loads(row.parked)
+    parked = orjson.loads(row.on_hold)
     return {"ref": f"{row.crm}:{row.kind}:{row.ref_id}", "reason": parked.get("reason", ""), "after": parked["after"]}

@@ -11,7 +11,7 @@ from crmsync.model import Activity, Contact, Counter, Ref
 from crmsync.store.clean import clean_items
 from crmsync.store.feed_days import add_feed_days
 from crmsync.store.records import ids_by_ref, mark_dirty
-from crmsync.store.schema import activity, contact, counter, fact
+from crmsync.store.schema import activity, counter, fact, record
 from crmsync.store.sql import IN_LIST, dump_json, in_chunks, upsert
 
 COUNTED = "counter:"
@@ -20,20 +20,20 @@ COUNTED = "counter:"
 
 def add_counters(connection: Connection, old_row: int, row_id: int) -> None:
     """What was counted on a record that a merge replaced was counted: its survivor's counters begin above that."""
-    query = select(counter.c.contact, counter.c.kind, counter.c.count).where(counter.c.contact.in_((old_row, row_id)))
+    query = select(counter.c.record, counter.c.kind, counter.c.count).where(counter.c.record.in_((old_row, row_id)))
     held: dict[int, dict[str, int]] = {old_row: {}, row_id: {}}
     for contact_id, kind, count in connection.execute(query):
         held[contact_id][kind] = count
     if held[old_row]:
         sums = {kind: count + held[row_id].get(kind, 0) for kind, count in held[old_row].items()}
-        upsert(connection, counter, [{"contact": row_id, "kind": kind, "count": count} for kind, count in sums.items()])
-        connection.execute(delete(counter).where(counter.c.contact == old_row))
+        upsert(connection, counter, [{"record": row_id, "kind": kind, "count": count} for kind, count in sums.items()])
+        connection.execute(delete(counter).where(counter.c.record == old_row))
 
 
 def move_activities(connection: Connection, old_row: int, row_id: int) -> int:
-    have = select(activity.c.id).where(activity.c.contact == row_id)
-    connection.execute(delete(activity).where(activity.c.contact == old_row, activity.c.id.in_(have)))
-    moved = connection.execute(update(activity).where(activity.c.contact == old_row).values(contact=row_id))
+    have = select(activity.c.id).where(activity.c.record == row_id)
+    connection.execute(delete(activity).where(activity.c.record == old_row, activity.c.id.in_(have)))
+    moved = connection.execute(update(activity).where(activity.c.record == old_row).values(record=row_id))
     return moved.rowcount
 
 
@@ -44,7 +44,7 @@ def count_activities(connection: Connection, run: str, contacts: Mapping[int, Co
     """
     before: dict[tuple[int, str], int] = {}
     for some in in_chunks(contacts, IN_LIST):
-        query = select(counter.c.contact, counter.c.kind, counter.c.count).where(counter.c.contact.in_(some))
+        query = select(counter.c.record, counter.c.kind, counter.c.count).where(counter.c.record.in_(some))
         before |= {(row_id, kind): count for row_id, kind, count in connection.execute(query)}
     moved = [
         (row_id, kind)
@@ -56,7 +56,7 @@ def count_activities(connection: Connection, run: str, contacts: Mapping[int, Co
     rows, gained = [], []
     for row_id, kind in moved:
         each, key = contacts[row_id], (row_id, kind)
-        rows.append({"contact": row_id, "kind": kind, "count": each.counters[kind].count})
+        rows.append({"record": row_id, "kind": kind, "count": each.counters[kind].count})
         gained += _gains(each, kind, each.counters[kind], before.get(key), last.get(key))
     upsert(connection, counter, rows)
     save_activities(connection, run, gained)
@@ -67,10 +67,10 @@ def _last_counted(connection: Connection, row_ids: Iterable[int]) -> dict[tuple[
     found: dict[tuple[int, str], int] = {}
     for some in in_chunks(sorted(row_ids), IN_LIST):
         query = (
-            select(activity.c.contact, fact.c.kind, func.max(activity.c.at))
+            select(activity.c.record, fact.c.kind, func.max(activity.c.at))
             .join(fact, fact.c.id == activity.c.fact)
-            .where(activity.c.contact.in_(some), activity.c.id.startswith(COUNTED))
-            .group_by(activity.c.contact, fact.c.kind)
+            .where(activity.c.record.in_(some), activity.c.id.startswith(COUNTED))
+            .group_by(activity.c.record, fact.c.kind)
         )
         found |= {(row_id, kind): at for row_id, kind, at in connection.execute(query)}
     return found
@@ -118,13 +118,13 @@ def save_activities(connection: Connection, run: str, items: Sequence[Activity])
     gained = [key for key in wanted if stored.get(key) != wanted[key]]
     for crm, activity_id, row_id in lost:
         connection.execute(
-            delete(activity).where(activity.c.crm == crm, activity.c.id == activity_id, activity.c.contact == row_id)
+            delete(activity).where(activity.c.crm == crm, activity.c.id == activity_id, activity.c.record == row_id)
         )
     upsert(
         connection,
         activity,
         [
-            {"crm": key[0], "id": key[1], "contact": key[2], "at": wanted[key][0], "fact": wanted[key][1]}
+            {"crm": key[0], "id": key[1], "record": key[2], "at": wanted[key][0], "fact": wanted[key][1]}
             for key in gained
         ],
     )
@@ -138,11 +138,11 @@ def _uncount(connection: Connection, told: set[tuple[int, str]]) -> None:
     """Take back what was counted of a kind on each record of which the CRM now tells it: it would count twice."""
     for kind in sorted({kind for _, kind in told}):
         for some in in_chunks((row_id for row_id, each in told if each == kind), IN_LIST):
-            query = select(counter.c.contact).where(counter.c.contact.in_(some), counter.c.kind == kind)
+            query = select(counter.c.record).where(counter.c.record.in_(some), counter.c.kind == kind)
             if counted := list(connection.scalars(query)):
                 of_kind = activity.c.id.startswith(COUNTED) & activity.c.id.contains(f":{kind}:", autoescape=True)
-                connection.execute(delete(activity).where(activity.c.contact.in_(counted), of_kind))
-                connection.execute(delete(counter).where(counter.c.contact.in_(counted), counter.c.kind == kind))
+                connection.execute(delete(activity).where(activity.c.record.in_(counted), of_kind))
+                connection.execute(delete(counter).where(counter.c.record.in_(counted), counter.c.kind == kind))
                 mark_dirty(connection, counted)
 
 
@@ -161,7 +161,7 @@ def _stored_activities(
     for crm, all_ids in by_crm.items():
         for some in in_chunks(all_ids, IN_LIST):
             query = select(activity).where(activity.c.crm == crm, activity.c.id.in_(some))
-            found |= {(row.crm, row.id, row.contact): (row.at, row.fact) for row in connection.execute(query)}
+            found |= {(row.crm, row.id, row.record): (row.at, row.fact) for row in connection.execute(query)}
     return found
 
 
@@ -171,7 +171,7 @@ def _ids_with_stubs(connection: Connection, run: str, refs: set[Ref]) -> dict[Re
     missing = sorted(refs - ids.keys())
     if missing:
         rows = [{"crm": ref.crm, "kind": ref.kind, "ref_id": ref.id, "seen_run": ""} for ref in missing]
-        connection.execute(contact.insert(), rows)
+        connection.execute(record.insert(), rows)
         ids |= ids_by_ref(connection, missing)
     return ids
 

@@ -25,8 +25,8 @@ from crmsync.store.records import (
 )
 from crmsync.store.schema import (
     alias,
-    contact,
     past_field,
+    record,
 )
 from crmsync.store.sql import IN_LIST, dump_json, in_chunks, to_ms, upsert
 
@@ -59,7 +59,7 @@ def save_contacts(
             "crm": ref.crm, "kind": ref.kind, "ref_id": ref.id, "seen_run": run, "known": True, "dirty": True,
             **values, **_patience(stored.get(ref), moved[ref], values["changed_at"]),
             "edited": _is_edited(stored.get(ref), moved[ref]),
-            "leases": dump_json(_overrides(stored.get(ref), values, to_ms(now), noticing)),
+            "overrides": dump_json(_overrides(stored.get(ref), values, to_ms(now), noticing)),
         }
         for ref, values in changed.items()
     }  # fmt: skip
@@ -94,7 +94,7 @@ def _row(each: Contact, stored: Mapping[str, Any] | None) -> dict[str, Any]:
         "emails": dump_json(list(each.emails)),
         "fields": dump_json(fields),
         "links": dump_json([list(link) for link in each.links]),
-        "grouped": each.group,
+        "crm_group": each.group,
         "stage": each.stage,
         "owner": each.owner,
         "current": dump_json(dict(each.current)),
@@ -130,18 +130,18 @@ def _patience(stored: Mapping[str, Any] | None, moved: set[str], changed_at: int
     `ours`, and the next one is somebody's. Should something touch the record after each write of ours, it is tried
     again `TOUCHES` times and then only when the patience with it ends.
     """
-    tried_again = {"parked": "", "attempts": 0}
+    tried_again = {"on_hold": "", "attempts": 0}
     if stored is None or moved - {"current"}:
         return tried_again
-    as_it_was = {"parked": stored["parked"], "attempts": stored["attempts"]}
-    if not stored["parked"] or stored["changed_at"] == changed_at:
+    as_it_was = {"on_hold": stored["on_hold"], "attempts": stored["attempts"]}
+    if not stored["on_hold"] or stored["changed_at"] == changed_at:
         return as_it_was
-    parked = orjson.loads(stored["parked"])
-    if parked.get("whole", True):
+    on_hold = orjson.loads(stored["on_hold"])
+    if on_hold.get("whole", True):
         return tried_again
-    if parked.get("ours", True):
-        return as_it_was | {"parked": dump_json({**parked, "ours": False})}
-    return {"parked": "", "attempts": stored["attempts"] + 1} if stored["attempts"] < TOUCHES else as_it_was
+    if on_hold.get("ours", True):
+        return as_it_was | {"on_hold": dump_json({**on_hold, "ours": False})}
+    return {"on_hold": "", "attempts": stored["attempts"] + 1} if stored["attempts"] < TOUCHES else as_it_was
 
 
 def _stamp(
@@ -149,16 +149,20 @@ def _stamp(
 ) -> None:
     """Keep the stamps of records in which nothing else moved that crmsync reads."""
     touched = [
-        {"row_id": held["id"], "stamp": values["changed_at"], "again": bool(held["parked"]) and not patience["parked"]}
+        {
+            "row_id": held["id"],
+            "stamp": values["changed_at"],
+            "again": bool(held["on_hold"]) and not patience["on_hold"],
+        }
         | {f"now_{name}": value for name, value in patience.items()}
         for ref, values in rows.items()
         if (held := stored[ref])["changed_at"] != values["changed_at"]
         and (patience := _patience(held, set(), values["changed_at"]))
     ]
     if touched:
-        statement = update(contact).where(contact.c.id == bindparam("row_id"))
-        again = case((bindparam("again"), True), else_=contact.c.dirty)
-        statement = statement.values(parked=bindparam("now_parked"), attempts=bindparam("now_attempts"), dirty=again)
+        statement = update(record).where(record.c.id == bindparam("row_id"))
+        again = case((bindparam("again"), True), else_=record.c.dirty)
+        statement = statement.values(on_hold=bindparam("now_on_hold"), attempts=bindparam("now_attempts"), dirty=again)
         connection.execute(statement.values(changed_at=bindparam("stamp")), touched)
 
 
@@ -168,9 +172,9 @@ def _overrides(
     """The manual overrides of a record: per field the value that somebody gave it, and since when that is known."""
     if stored is None or not stored["known"] or values["gone"]:
         return {}
-    leases: dict[str, Any] = orjson.loads(stored["leases"])
+    overrides: dict[str, Any] = orjson.loads(stored["overrides"])
     moved = [name for name in noticing if (stored[name] or None) != (values[name] or None)]
-    return leases | {name: {"value": values[name], "since": now} for name in moved}
+    return overrides | {name: {"value": values[name], "since": now} for name in moved}
 
 
 def _write_contacts(
@@ -179,14 +183,14 @@ def _write_contacts(
     fresh = [row for ref, row in rows.items() if ref not in stored]
     again = [{**row, "row_id": stored[ref]["id"]} for ref, row in rows.items() if ref in stored]
     if fresh:
-        connection.execute(contact.insert(), fresh)
+        connection.execute(record.insert(), fresh)
     if again:
-        connection.execute(update(contact).where(contact.c.id == bindparam("row_id")), again)
+        connection.execute(update(record).where(record.c.id == bindparam("row_id")), again)
 
 
 def _touch(connection: Connection, run: str, ids: Sequence[int]) -> None:
     for some in in_chunks(ids, IN_LIST):
-        connection.execute(update(contact).where(contact.c.id.in_(some)).values(seen_run=run))
+        connection.execute(update(record).where(record.c.id.in_(some)).values(seen_run=run))
 
 
 def _keep_past_fields(
@@ -202,7 +206,7 @@ def _keep_past_fields(
             continue
         before, after = orjson.loads(stored[ref]["fields"]), orjson.loads(values["fields"])
         rows += [
-            {"contact": stored[ref]["id"], "field": name, "until": until, "value": dump_json(before.get(name))}
+            {"record": stored[ref]["id"], "field": name, "until": until, "value": dump_json(before.get(name))}
             for name in before.keys() | after.keys()
             if before.get(name) != after.get(name)
         ]
@@ -215,19 +219,19 @@ def _adopt(connection: Connection, survivor: Contact, row_id: int) -> None:
     upsert(
         connection,
         alias,
-        [{"crm": crm, "kind": kind, "old_id": old, "contact": row_id} for old in survivor.aliases],
+        [{"crm": crm, "kind": kind, "old_id": old, "record": row_id} for old in survivor.aliases],
     )
     replaced = ids_by_exact_ref(connection, [Ref(crm, kind, old) for old in survivor.aliases if old != survivor.ref.id])
     nothing = {"name": "", "emails": "[]", "fields": "{}", "current": "{}"}
     for old_ref, old_row in replaced.items():
         merged = connection.execute(
-            update(contact)
-            .where(contact.c.id == old_row, contact.c.merged_into != str(survivor.ref))
+            update(record)
+            .where(record.c.id == old_row, record.c.merged_into != str(survivor.ref))
             .values(nothing | {"merged_into": str(survivor.ref), "gone": True})
         )
         if merged.rowcount:
             save_identity_keys(connection, {old_row: {f"record:{old_ref}", f"record:{survivor.ref}"}})
-        connection.execute(update(alias).where(alias.c.contact == old_row).values(contact=row_id))
+        connection.execute(update(alias).where(alias.c.record == old_row).values(record=row_id))
         add_counters(connection, old_row, row_id)
         if move_activities(connection, old_row, row_id) or merged.rowcount:
             mark_dirty(connection, [old_row, row_id])

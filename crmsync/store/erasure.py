@@ -8,26 +8,28 @@ from typing import Any
 from sqlalchemy import Connection, delete, select, tuple_, update
 
 from crmsync.store.records import drop_score_inputs, save_identity_keys
-from crmsync.store.schema import OPEN, activity, alias, change, contact, counter, fact, past_field, person
+from crmsync.store.schema import OPEN, activity, alias, change, counter, fact, past_field, person, record
 from crmsync.store.sql import IN_LIST, in_chunks
 
 
 def clear_personal_data(connection: Connection, row_ids: Sequence[int]) -> None:
     """Keep nothing personal of a deleted record but what it did: the CRM may bring the record back, and not that."""
-    blank: dict[str, Any] = dict.fromkeys(("name", "grouped", "parked"), "")
-    blank |= dict.fromkeys(("emails", "links"), "[]") | dict.fromkeys(("fields", "current", "base", "leases"), "{}")
-    blank |= {"attempts": 0, "wake": None}
-    blank_change = {"before": "{}", "after": "{}", "refused": "{}", "because": "", "reason": "", "grouped": ""}
+    blank: dict[str, Any] = dict.fromkeys(("name", "crm_group", "on_hold"), "")
+    blank |= dict.fromkeys(("emails", "links"), "[]") | dict.fromkeys(
+        ("fields", "current", "last_written", "overrides"), "{}"
+    )
+    blank |= {"attempts": 0, "wake_at": None}
+    blank_change = {"before": "{}", "after": "{}", "refused": "{}", "because": "", "reason": "", "crm_group": ""}
     for some in in_chunks(row_ids, IN_LIST // 2):
-        refs = select(contact.c.crm, contact.c.kind, contact.c.ref_id).where(contact.c.id.in_(some))
+        refs = select(record.c.crm, record.c.kind, record.c.ref_id).where(record.c.id.in_(some))
         # a plan that was made on a copy of the state does not know the record's row
-        unplaced = (change.c.contact == 0) & tuple_(change.c.crm, change.c.kind, change.c.ref_id).in_(refs)
-        theirs = change.c.contact.in_(some) | unplaced
-        connection.execute(update(contact).where(contact.c.id.in_(some)).values(blank))
-        connection.execute(delete(past_field).where(past_field.c.contact.in_(some)))
+        unplaced = (change.c.record == 0) & tuple_(change.c.crm, change.c.kind, change.c.ref_id).in_(refs)
+        theirs = change.c.record.in_(some) | unplaced
+        connection.execute(update(record).where(record.c.id.in_(some)).values(blank))
+        connection.execute(delete(past_field).where(past_field.c.record.in_(some)))
         connection.execute(update(change).where(theirs, OPEN).values(state="edited"))  # there is nothing left to write
         connection.execute(update(change).where(theirs).values(blank_change))
-        people = select(contact.c.person).where(contact.c.id.in_(some))
+        people = select(record.c.person).where(record.c.id.in_(some))
         connection.execute(update(person).where(person.c.id.in_(people)).values(was=""))
     save_identity_keys(connection, {row_id: set() for row_id in row_ids})
     drop_score_inputs(connection, row_ids)
@@ -37,9 +39,9 @@ def erase_records(connection: Connection, row_ids: Sequence[int]) -> None:
     """Keep of a record that will not come back only that there was one with this id."""
     clear_personal_data(connection, row_ids)
     for some in in_chunks(row_ids, IN_LIST):
-        connection.execute(update(contact).where(contact.c.id.in_(some)).values(stage=None, owner=None))
+        connection.execute(update(record).where(record.c.id.in_(some)).values(stage=None, owner=None))
         for table in (activity, counter, alias):
-            connection.execute(delete(table).where(table.c.contact.in_(some)))
+            connection.execute(delete(table).where(table.c.record.in_(some)))
 
 
 def drop_unused_facts(connection: Connection) -> None:

@@ -91,10 +91,10 @@ def _came() -> Any:
 
 def _delete_unseen(connection: Connection, crm: str, begins: Sequence[str]) -> None:
     for begin in begins:
-        unseen = select(activity.c.id, activity.c.contact).where(
+        unseen = select(activity.c.id, activity.c.record).where(
             activity.c.crm == crm, _begins(activity.c.id, begin), ~_came().exists()
         )
-        _delete(connection, crm, [(each.id, each.contact) for each in connection.execute(unseen)])
+        _delete(connection, crm, [(each.id, each.record) for each in connection.execute(unseen)])
 
 
 def _delete(connection: Connection, crm: str, rows: Iterable[tuple[str, int]]) -> None:

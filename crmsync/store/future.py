@@ -9,7 +9,7 @@ from sqlalchemy import Connection, or_, select, update
 
 from crmsync.store import journal
 from crmsync.store.database import Store
-from crmsync.store.schema import contact, person, run
+from crmsync.store.schema import person, record, run
 from crmsync.store.sql import dump_json
 
 LEEWAY = 600_000
@@ -59,9 +59,9 @@ def _is_anybody_scored_after(tx: Connection, later: int) -> bool:
 
 def _shorten_overrides(tx: Connection, later: int, now: int) -> None:
     """A manual override that was noticed in the future was noticed now; when it ends is decided again."""
-    for row_id, text in tx.execute(select(contact.c.id, contact.c.leases).where(contact.c.leases != "{}")).all():
-        leases = orjson.loads(text)
-        if all(int(lease["since"]) <= later for lease in leases.values()):
+    for row_id, text in tx.execute(select(record.c.id, record.c.overrides).where(record.c.overrides != "{}")).all():
+        overrides = orjson.loads(text)
+        if all(int(lease["since"]) <= later for lease in overrides.values()):
             continue
-        sooner = {name: {**lease, "since": min(int(lease["since"]), now)} for name, lease in leases.items()}
-        tx.execute(update(contact).where(contact.c.id == row_id).values(leases=dump_json(sooner), dirty=True))
+        sooner = {name: {**lease, "since": min(int(lease["since"]), now)} for name, lease in overrides.items()}
+        tx.execute(update(record).where(record.c.id == row_id).values(overrides=dump_json(sooner), dirty=True))

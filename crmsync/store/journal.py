@@ -11,7 +11,7 @@ from sqlalchemy import Connection, bindparam, case, delete, func, select, update
 from crmsync.model import Change, Ref, Scalar
 from crmsync.store.erasure import clear_personal_data
 from crmsync.store.records import drop_score_inputs, ids_by_ref, mark_dirty
-from crmsync.store.schema import OPEN, PARKED, WAKING, change, contact, model, note, past_field, pointer, run, writer
+from crmsync.store.schema import ON_HOLD, OPEN, WAKING, change, model, note, past_field, pointer, record, run, writer
 from crmsync.store.sql import IN_LIST, dump_json, in_chunks, upsert
 
 FULL_RUNS = ("backfill", "full_resync")
@@ -47,7 +47,7 @@ class JournalRow(NamedTuple):
     """A change in the journal: `id` is its own, `contact` the row id of its record."""
 
     id: int
-    contact: int
+    record: int
     change: Change
 
 
@@ -190,7 +190,7 @@ def values_of(connection: Connection, run_ids: Sequence[str]) -> Iterator[tuple[
 
 def waiting_rows(connection: Connection, plan_ids: Sequence[str]) -> Iterator[tuple[int, int, Change]]:
     """Each change of some plans: its id, the person (0 where nobody is known), and the change."""
-    query = select(change, contact.c.person).outerjoin(contact, _SAME_RECORD).where(change.c.run.in_(plan_ids))
+    query = select(change, record.c.person).outerjoin(record, _SAME_RECORD).where(change.c.run.in_(plan_ids))
     for each in connection.execute(query):
         yield each.id, each.person or 0, _row(each).change
 
@@ -211,13 +211,11 @@ def written_changes(connection: Connection, run_ids: Sequence[str], crm: str) ->
 
 def people_of(connection: Connection, run_ids: Sequence[str]) -> frozenset[int]:
     """The people whose records these runs or plans change."""
-    query = select(contact.c.person).join(change, _SAME_RECORD).where(change.c.run.in_(run_ids)).distinct()
+    query = select(record.c.person).join(change, _SAME_RECORD).where(change.c.run.in_(run_ids)).distinct()
     return frozenset(each for each in connection.scalars(query) if each is not None)
 
 
-_SAME_RECORD = (
-    (change.c.crm == contact.c.crm) & (change.c.kind == contact.c.kind) & (change.c.ref_id == contact.c.ref_id)
-)
+_SAME_RECORD = (change.c.crm == record.c.crm) & (change.c.kind == record.c.kind) & (change.c.ref_id == record.c.ref_id)
 
 
 def prune_runs(connection: Connection, before: int, now: int) -> None:
@@ -244,20 +242,20 @@ def take_unsent(connection: Connection, crms: Collection[str]) -> dict[int, str]
     the owners that were to be given, by contact: whose turn it was stays so. Their contacts are dirty.
     """
     interrupted = select(run.c.id).where(run.c.verdict.not_in(PLANS))
-    query = select(change.c.id, change.c.contact, change.c.after, change.c.reason).where(
+    query = select(change.c.id, change.c.record, change.c.after, change.c.reason).where(
         OPEN, change.c.crm.in_(crms), change.c.state == PLANNED, change.c.run.in_(interrupted)
     )
     owners: dict[int, str] = {}
     found = connection.execute(query.order_by(change.c.id)).all()
     for row in found:
         if owner := orjson.loads(row.after).get("owner"):
-            owners[row.contact] = str(owner)
+            owners[row.record] = str(owner)
     for some in in_chunks([row.id for row in found if row.reason], IN_LIST):
         connection.execute(update(change).where(change.c.id.in_(some)).values(state=UNKNOWN))
     for some in in_chunks([row.id for row in found if not row.reason], IN_LIST):
         connection.execute(delete(change).where(change.c.id.in_(some)))
-    for some in in_chunks([row.contact for row in found], IN_LIST):
-        connection.execute(update(contact).where(contact.c.id.in_(some)).values(dirty=True))
+    for some in in_chunks([row.record for row in found], IN_LIST):
+        connection.execute(update(record).where(record.c.id.in_(some)).values(dirty=True))
     return owners
 
 
@@ -267,8 +265,8 @@ def add_changes(
     """Journal what a run wants; each change comes with the row id of its record."""
     rows = [
         {
-            "run": run_id, "contact": row_id, "crm": each.ref.crm, "kind": each.ref.kind, "ref_id": each.ref.id,
-            "grouped": each.group, "before": dump_json(dict(each.before)), "after": dump_json(dict(each.after)),
+            "run": run_id, "record": row_id, "crm": each.ref.crm, "kind": each.ref.kind, "ref_id": each.ref.id,
+            "crm_group": each.group, "before": dump_json(dict(each.before)), "after": dump_json(dict(each.after)),
             "because": each.because, "state": state, "at": now,
         }
         for row_id, each in changes
@@ -323,7 +321,7 @@ def rows_of(connection: Connection, run_id: str) -> Iterator[tuple[str, str, Jou
 def _row(each: Any) -> JournalRow:
     ref = Ref(each.crm, each.kind, each.ref_id)
     before, after = orjson.loads(each.before), orjson.loads(each.after)
-    return JournalRow(each.id, each.contact, Change(ref, before, after, each.because, each.grouped))
+    return JournalRow(each.id, each.record, Change(ref, before, after, each.because, each.crm_group))
 
 
 def mark_changes(connection: Connection, ids: Sequence[int], state: str, now: int, reason: str = "") -> None:
@@ -355,53 +353,57 @@ def record_written(connection: Connection, rows: Sequence[JournalRow]) -> None:
     A record that it had refused whole until now is planned for again: less was wanted of it meanwhile. Of one that was
     partly updated what was refused and is not among these stays parked.
     """
-    stored = _holdings(connection, [row.contact for row in rows])
+    stored = _holdings(connection, [row.record for row in rows])
     updates = []
     for row in rows:
-        if row.contact not in stored:
+        if row.record not in stored:
             continue
-        holding = stored[row.contact]
+        holding = stored[row.record]
         after = dict(row.change.after)
         plain = {name: after.pop(name) for name in ("stage", "owner") if name in after}
         updates.append(
             {
-                "row_id": row.contact,
+                "row_id": row.record,
                 "now_stage": plain.get("stage", holding.stage),
                 "now_owner": plain.get("owner", holding.owner),
                 "now_current": dump_json(_without_none(orjson.loads(holding.current) | after)),
-                "now_base": dump_json(_without_none(orjson.loads(holding.base) | dict(row.change.after))),
-                "again": orjson.loads(holding.parked or "{}").get("whole", False),
-                "still_parked": _still_parked(holding.parked, row.change),
-                "now_attempts": holding.attempts + 1 if holding.base == _merged(holding.base, row) else 0,
+                "now_last_written": dump_json(
+                    _without_none(orjson.loads(holding.last_written) | dict(row.change.after))
+                ),
+                "again": orjson.loads(holding.on_hold or "{}").get("whole", False),
+                "still_on_hold": _still_parked(holding.on_hold, row.change),
+                "now_attempts": holding.attempts + 1
+                if holding.last_written == _merged(holding.last_written, row)
+                else 0,
             }
         )
     if updates:
         connection.execute(
-            update(contact)
-            .where(contact.c.id == bindparam("row_id"))
+            update(record)
+            .where(record.c.id == bindparam("row_id"))
             .values(
                 stage=bindparam("now_stage"),
                 owner=bindparam("now_owner"),
                 current=bindparam("now_current"),
-                base=bindparam("now_base"),
+                last_written=bindparam("now_last_written"),
                 attempts=bindparam("now_attempts"),
-                parked=bindparam("still_parked"),
-                dirty=case((bindparam("again"), True), else_=contact.c.dirty),
+                on_hold=bindparam("still_on_hold"),
+                dirty=case((bindparam("again"), True), else_=record.c.dirty),
             ),
             updates,
         )
-    drop_score_inputs(connection, [row.contact for row in rows if "stage" in row.change.after])
+    drop_score_inputs(connection, [row.record for row in rows if "stage" in row.change.after])
 
 
-def _still_parked(parked: str, taken: Change) -> str:
+def _still_parked(on_hold: str, taken: Change) -> str:
     """What is parked of a record once the CRM took another change; that write moves the record's stamp once more."""
-    held = orjson.loads(parked or "{}")
+    held = orjson.loads(on_hold or "{}")
     left = {name: value for name, value in held.get("after", {}).items() if name not in taken.after}
     return "" if held.get("whole", True) or not left else dump_json({**held, "after": left, "ours": True})
 
 
-def _merged(base: str, row: JournalRow) -> str:
-    return dump_json(_without_none(orjson.loads(base) | dict(row.change.after)))
+def _merged(last_written: str, row: JournalRow) -> str:
+    return dump_json(_without_none(orjson.loads(last_written) | dict(row.change.after)))
 
 
 def _without_none(values: Mapping[str, Scalar | None]) -> dict[str, Scalar]:
@@ -413,10 +415,10 @@ def _holdings(connection: Connection, row_ids: Sequence[int]) -> dict[int, Any]:
     for some in in_chunks(row_ids, IN_LIST):
         query = (
             select(
-                contact.c.id, contact.c.stage, contact.c.owner, contact.c.current, contact.c.base, contact.c.attempts
+                record.c.id, record.c.stage, record.c.owner, record.c.current, record.c.last_written, record.c.attempts
             )
-            .add_columns(contact.c.parked)
-            .where(contact.c.id.in_(some))
+            .add_columns(record.c.on_hold)
+            .where(record.c.id.in_(some))
         )
         found |= {row.id: row for row in connection.execute(query)}
     return found
@@ -427,30 +429,35 @@ def respect_override(connection: Connection, row_id: int, values: Mapping[str, S
 
     The record is planned for again, which says when they end.
     """
-    query = select(contact.c.base, contact.c.leases).where(contact.c.id == row_id)
-    for base, leases in connection.execute(query).all():
-        ours = {name: value for name, value in orjson.loads(base).items() if name not in values}
+    query = select(record.c.last_written, record.c.overrides).where(record.c.id == row_id)
+    for last_written, overrides in connection.execute(query).all():
+        ours = {name: value for name, value in orjson.loads(last_written).items() if name not in values}
         theirs = {name: {"value": value, "since": now} for name, value in values.items()}
-        changed = {**values, "base": dump_json(ours), "leases": dump_json(orjson.loads(leases) | theirs), "dirty": True}
-        connection.execute(update(contact).where(contact.c.id == row_id).values(changed))
+        changed = {
+            **values,
+            "last_written": dump_json(ours),
+            "overrides": dump_json(orjson.loads(overrides) | theirs),
+            "dirty": True,
+        }
+        connection.execute(update(record).where(record.c.id == row_id).values(changed))
     drop_score_inputs(connection, [row_id] if "stage" in values else [])
 
 
 def retry_later(connection: Connection, row_ids: Sequence[int]) -> None:
     """These contacts are planned for again in the next run."""
     for some in in_chunks(row_ids, IN_LIST):
-        statement = update(contact).where(contact.c.id.in_(some))
-        connection.execute(statement.values(dirty=True, attempts=contact.c.attempts + 1))
+        statement = update(record).where(record.c.id.in_(some))
+        connection.execute(statement.values(dirty=True, attempts=record.c.attempts + 1))
 
 
 def park_change(connection: Connection, row: JournalRow, reason: str, now: int, *, whole: bool) -> None:
     """The CRM will not take this change (the record `whole`, or these fields): leave it until something changes."""
     value = {"after": dict(row.change.after), "reason": reason, "at": now, "whole": whole}
-    stored = connection.scalar(select(contact.c.parked).where(contact.c.id == row.contact))
+    stored = connection.scalar(select(record.c.on_hold).where(record.c.id == row.record))
     if not whole and (before := orjson.loads(_still_parked(stored or "", row.change) or "{}")):
         reasons = dict.fromkeys([before["reason"], reason])
         value |= {"after": before["after"] | value["after"], "reason": "; ".join(reasons), "at": before["at"]}
-    connection.execute(update(contact).where(contact.c.id == row.contact).values(parked=dump_json(value)))
+    connection.execute(update(record).where(record.c.id == row.record).values(on_hold=dump_json(value)))
 
 
 def park_changes(connection: Connection, changes: Sequence[tuple[int, Change]], reason: str, now: int) -> None:
@@ -464,17 +471,17 @@ def unpark_changes(connection: Connection, before: int, after: int | None = None
 
     Somebody may have mended what was in its way.
     """
-    query = select(contact.c.id, contact.c.parked).where(PARKED)
-    parked = {row.id: orjson.loads(row.parked).get("at", 0) for row in connection.execute(query)}
-    ready = [row_id for row_id, at in parked.items() if at <= before or (after is not None and at > after)]
+    query = select(record.c.id, record.c.on_hold).where(ON_HOLD)
+    on_hold = {row.id: orjson.loads(row.on_hold).get("at", 0) for row in connection.execute(query)}
+    ready = [row_id for row_id, at in on_hold.items() if at <= before or (after is not None and at > after)]
     for some in in_chunks(ready, IN_LIST):
-        connection.execute(update(contact).where(contact.c.id.in_(some)).values(parked="", attempts=0, dirty=True))
+        connection.execute(update(record).where(record.c.id.in_(some)).values(on_hold="", attempts=0, dirty=True))
 
 
 def wake_up(connection: Connection, now: int) -> None:
     """Time alone makes these contacts due: a user's change has been respected long enough, or a refusal may be over."""
     unpark_changes(connection, now - PATIENCE)
-    connection.execute(update(contact).where(WAKING, contact.c.wake <= now).values(dirty=True, wake=None))
+    connection.execute(update(record).where(WAKING, record.c.wake_at <= now).values(dirty=True, wake_at=None))
 
 
 def mark_gone(connection: Connection, row_ids: Sequence[int], *, moved: bool = False) -> None:
@@ -485,7 +492,7 @@ def mark_gone(connection: Connection, row_ids: Sequence[int], *, moved: bool = F
     if not moved:
         clear_personal_data(connection, row_ids)
     for some in in_chunks(row_ids, IN_LIST):
-        connection.execute(update(contact).where(contact.c.id.in_(some)).values(gone=True))
+        connection.execute(update(record).where(record.c.id.in_(some)).values(gone=True))
     mark_dirty(connection, row_ids)
 
 
@@ -510,4 +517,4 @@ def set_pointers(connection: Connection, pools: Mapping[str, str]) -> None:
 
 def count_attempts(connection: Connection, row_id: int) -> int:
     """How often in a row a change to this contact did not go through, or had to be made again."""
-    return connection.scalar(select(contact.c.attempts).where(contact.c.id == row_id)) or 0
+    return connection.scalar(select(record.c.attempts).where(record.c.id == row_id)) or 0

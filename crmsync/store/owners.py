@@ -8,7 +8,7 @@ from typing import Any
 from sqlalchemy import Connection, delete, select, update
 
 from crmsync.model import Owner
-from crmsync.store.schema import LIVE, contact, owner
+from crmsync.store.schema import LIVE, owner, record
 from crmsync.store.sql import IN_LIST, in_chunks, upsert
 
 
@@ -23,8 +23,8 @@ def save_owners(connection: Connection, crms: Collection[str], owners: Sequence[
     for crm in crms:
         left = [each.id for each in owners if each.crm == crm and not each.active and _was_active(before, each)]
         for some in in_chunks(left, IN_LIST):
-            theirs = contact.c.crm == crm, contact.c.owner.in_(some)
-            connection.execute(update(contact).where(LIVE, *theirs).values(dirty=True))
+            theirs = record.c.crm == crm, record.c.owner.in_(some)
+            connection.execute(update(record).where(LIVE, *theirs).values(dirty=True))
 
 
 def _was_active(before: Any, now: Owner) -> bool:

@@ -9,7 +9,7 @@ from typing import Any, TypeAlias
 from sqlalchemy import Connection, bindparam, delete, func, select, update
 
 from crmsync.identity.matching import MAIL, Identified
-from crmsync.store.schema import contact, identity, note, person, sheet
+from crmsync.store.schema import identity, note, person, record, score_input
 from crmsync.store.sql import IN_LIST, dump_json, in_chunks, upsert
 
 Resolver: TypeAlias = partial[tuple[dict[int, int], set[int]]]
@@ -22,7 +22,7 @@ def refresh_people(connection: Connection, resolve: Resolver) -> None:
     When it was decided by other settings the last time, all whom they may concern are dirty.
     """
     _notice_other_settings(connection, dump_json(resolve.keywords))
-    dirty = connection.scalars(select(contact.c.id).where(contact.c.dirty).order_by(contact.c.id)).all()
+    dirty = connection.scalars(select(record.c.id).where(record.c.dirty).order_by(record.c.id)).all()
     done: set[int] = set()
     for some in in_chunks(dirty, IN_LIST // 2):
         group = _joined(connection, {row_id for row_id in some if row_id not in done})
@@ -37,26 +37,26 @@ def _notice_other_settings(connection: Connection, settings: str) -> None:
     if last == settings:
         return
     shared = (
-        select(identity.c.mark)
-        .join(contact, contact.c.id == identity.c.contact)
-        .where(identity.c.mark.startswith(MAIL))
-        .group_by(identity.c.mark, contact.c.crm)
+        select(identity.c.key)
+        .join(record, record.c.id == identity.c.record)
+        .where(identity.c.key.startswith(MAIL))
+        .group_by(identity.c.key, record.c.crm)
         .having(func.count() > 1)
     )
-    sharing = select(identity.c.contact).where(identity.c.mark.in_(shared))
-    connection.execute(update(contact).where(contact.c.id.in_(sharing)).values(dirty=True))
+    sharing = select(identity.c.record).where(identity.c.key.in_(shared))
+    connection.execute(update(record).where(record.c.id.in_(sharing)).values(dirty=True))
     upsert(connection, note, [now])
 
 
 def _joined(connection: Connection, row_ids: set[int]) -> set[int]:
     """The contacts that share a person or (over any number of steps) a mark with these."""
-    people = read_column(connection, contact.c.person, contact.c.id, row_ids)
-    row_ids |= read_column(connection, contact.c.id, contact.c.person, people)
+    people = read_column(connection, record.c.person, record.c.id, row_ids)
+    row_ids |= read_column(connection, record.c.id, record.c.person, people)
     fresh, seen_marks = row_ids, set[Any]()
     while fresh:
-        new_marks = read_column(connection, identity.c.mark, identity.c.contact, fresh) - seen_marks
+        new_marks = read_column(connection, identity.c.key, identity.c.record, fresh) - seen_marks
         seen_marks |= new_marks
-        fresh = read_column(connection, identity.c.contact, identity.c.mark, new_marks) - row_ids
+        fresh = read_column(connection, identity.c.record, identity.c.key, new_marks) - row_ids
         row_ids |= fresh
     return row_ids
 
@@ -78,13 +78,13 @@ def _assign(
     became: dict[int, bool] = {}
     held: dict[int, set[str]] = {}
     for some in in_chunks(sorted(row_ids), IN_LIST):
-        query = select(contact.c.id, contact.c.crm, contact.c.person, contact.c.ambiguous)
-        query = query.add_columns(contact.c.gone, (contact.c.merged_into + contact.c.converted_into).label("became"))
-        for row in connection.execute(query.where(contact.c.id.in_(some))):
+        query = select(record.c.id, record.c.crm, record.c.person, record.c.ambiguous)
+        query = query.add_columns(record.c.gone, (record.c.merged_into + record.c.converted_into).label("became"))
+        for row in connection.execute(query.where(record.c.id.in_(some))):
             now[row.id] = (row.crm, row.person, row.ambiguous)
             if not row.gone or row.became:
                 became[row.id] = bool(row.became)
-        pairs = select(identity.c.contact, identity.c.mark).where(identity.c.contact.in_(some))
+        pairs = select(identity.c.record, identity.c.key).where(identity.c.record.in_(some))
         for row_id, mark in connection.execute(pairs):
             held.setdefault(row_id, set()).add(mark)
     marked = [
@@ -100,14 +100,14 @@ def _assign(
     if not moved:
         return
     connection.execute(
-        update(contact)
-        .where(contact.c.id == bindparam("row_id"))
+        update(record)
+        .where(record.c.id == bindparam("row_id"))
         .values(person=bindparam("now"), ambiguous=bindparam("unclear"), dirty=True),
         moved,
     )
     left = {now[row_id][1] for row_id in now} | set(people.values())
     for some in in_chunks(sorted(each for each in left if each is not None), IN_LIST):
-        connection.execute(update(contact).where(contact.c.person.in_(some)).values(dirty=True))
-        connection.execute(delete(sheet).where(sheet.c.person.in_(some)))
-        inhabited = select(contact.c.person).where(contact.c.person.in_(some))
+        connection.execute(update(record).where(record.c.person.in_(some)).values(dirty=True))
+        connection.execute(delete(score_input).where(score_input.c.person.in_(some)))
+        inhabited = select(record.c.person).where(record.c.person.in_(some))
         connection.execute(delete(person).where(person.c.id.in_(some), person.c.id.not_in(inhabited)))

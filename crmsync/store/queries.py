@@ -12,17 +12,17 @@ from crmsync.identity.matching import normal_email
 from crmsync.store.journal import APPROVED, EDITED, PARTLY, PLANS, REJECTED, UNKNOWN, WAITING
 from crmsync.store.schema import (
     LIVE,
+    ON_HOLD,
     OPEN,
-    PARKED,
     account,
     activity,
     alias,
     change,
-    contact,
     fact,
     identity,
     owner,
     person,
+    record,
     run,
 )
 from crmsync.store.sql import plain_rows
@@ -45,18 +45,18 @@ def find_contacts(connection: Connection, who: str) -> list[Any]:
     crm, _, rest = who.partition(":")
     kind, _, ref_id = rest.partition(":")
     if ref_id:
-        return _contacts(connection, contact.c.crm == crm, contact.c.kind == kind, contact.c.ref_id == ref_id)
+        return _contacts(connection, record.c.crm == crm, record.c.kind == kind, record.c.ref_id == ref_id)
     if crm == "person" and rest.isdecimal():
-        return _contacts(connection, contact.c.person == int(rest))
+        return _contacts(connection, record.c.person == int(rest))
     if "@" in who:
-        marked = select(identity.c.contact).where(identity.c.mark == f"mail:{normal_email(who)}")
-        return _contacts(connection, contact.c.id.in_(marked))
-    replaced = select(alias.c.contact).where(alias.c.old_id == who)
-    meant = [contact.c.ref_id == who, contact.c.id.in_(replaced)]
+        marked = select(identity.c.record).where(identity.c.key == f"mail:{normal_email(who)}")
+        return _contacts(connection, record.c.id.in_(marked))
+    replaced = select(alias.c.record).where(alias.c.old_id == who)
+    meant = [record.c.ref_id == who, record.c.id.in_(replaced)]
     if len(who) == 15:  # Salesforce shows ids of 15 characters, and its API ids of 18
-        meant.append(contact.c.ref_id.like(f"{_escaped(who)}___", escape="\\"))
+        meant.append(record.c.ref_id.like(f"{_escaped(who)}___", escape="\\"))
     if who.isdecimal() and len(who) < 19:
-        meant.append(contact.c.person == int(who))
+        meant.append(record.c.person == int(who))
     return _contacts(connection, or_(*meant))
 
 
@@ -65,7 +65,7 @@ def find_named(connection: Connection, name: str) -> list[Any]:
     wanted = name.strip()
     if not wanted:
         return []
-    return _contacts(connection, or_(contact.c.name == wanted, func.lower(contact.c.name) == func.lower(wanted)))
+    return _contacts(connection, or_(record.c.name == wanted, func.lower(record.c.name) == func.lower(wanted)))
 
 
 def _escaped(pattern: str) -> str:
@@ -73,18 +73,18 @@ def _escaped(pattern: str) -> str:
 
 
 def _contacts(connection: Connection, *conditions: Any) -> list[Any]:
-    query = select(contact).where(contact.c.known, *conditions).order_by(contact.c.id).limit(1_000)
+    query = select(record).where(record.c.known, *conditions).order_by(record.c.id).limit(1_000)
     return list(connection.execute(query))
 
 
 def records_of(connection: Connection, person_id: int) -> list[Any]:
     """Every record of a person: live ones first, then by CRM, contacts before leads, the newest first."""
-    dead = or_(contact.c.gone, contact.c.merged_into != "", contact.c.converted_into != "")
+    dead = or_(record.c.gone, record.c.merged_into != "", record.c.converted_into != "")
     query = (
-        select(contact)
-        .where(contact.c.person == person_id, contact.c.known)
-        .order_by(case((dead, 1), else_=0), contact.c.crm, contact.c.kind)
-        .order_by(func.length(contact.c.ref_id).desc(), contact.c.ref_id.desc())
+        select(record)
+        .where(record.c.person == person_id, record.c.known)
+        .order_by(case((dead, 1), else_=0), record.c.crm, record.c.kind)
+        .order_by(func.length(record.c.ref_id).desc(), record.c.ref_id.desc())
     )
     return list(connection.execute(query))
 
@@ -116,10 +116,10 @@ def find_hottest(connection: Connection, bands: Sequence[str], most: int) -> lis
         select(person).order_by(height.desc(), person.c.total.desc(), person.c.id).limit(most)
     ).all()
     names: dict[int, tuple[str, str]] = {}
-    query = select(contact.c.person, contact.c.name, contact.c.emails).where(
-        contact.c.person.in_([each.id for each in top]), contact.c.known, ~contact.c.gone
+    query = select(record.c.person, record.c.name, record.c.emails).where(
+        record.c.person.in_([each.id for each in top]), record.c.known, ~record.c.gone
     )
-    for person_id, name, emails in connection.execute(query.order_by(contact.c.id)):
+    for person_id, name, emails in connection.execute(query.order_by(record.c.id)):
         held = names.get(person_id, ("", ""))
         addresses = orjson.loads(emails)
         names[person_id] = (held[0] or name, held[1] or (addresses[0] if addresses else ""))
@@ -128,29 +128,29 @@ def find_hottest(connection: Connection, bands: Sequence[str], most: int) -> lis
 
 def names_of(connection: Connection, row_ids: Sequence[int]) -> dict[int, str]:
     """What to call these contacts: the e-mail address, or the name."""
-    query = select(contact.c.id, contact.c.name, contact.c.emails).where(contact.c.id.in_(row_ids))
+    query = select(record.c.id, record.c.name, record.c.emails).where(record.c.id.in_(row_ids))
     return {row_id: _called(name, emails) for row_id, name, emails in connection.execute(query)}
 
 
 def crm_counts(connection: Connection) -> dict[str, dict[str, Any]]:
     """For each CRM its account, and how many live records it has, not matched ones, ones on hold, pending updates."""
-    live = ~or_(contact.c.gone, contact.c.merged_into != "", contact.c.converted_into != "")
+    live = ~or_(record.c.gone, record.c.merged_into != "", record.c.converted_into != "")
     query = (
         select(
-            contact.c.crm,
+            record.c.crm,
             func.sum(case((live, 1), else_=0)),
-            func.sum(case((live & contact.c.ambiguous, 1), else_=0)),
+            func.sum(case((live & record.c.ambiguous, 1), else_=0)),
         )
-        .where(contact.c.known)
-        .group_by(contact.c.crm)
+        .where(record.c.known)
+        .group_by(record.c.crm)
     )
     found: dict[str, dict[str, Any]] = {}
     for crm, number in connection.execute(select(account.c.crm, account.c.account)):
         found.setdefault(crm, dict(NONE))["account"] = number
     for crm, records, not_matched in connection.execute(query):
         found.setdefault(crm, dict(NONE)).update(records=int(records or 0), not_matched=int(not_matched or 0))
-    on_hold = select(contact.c.crm, func.count()).where(PARKED).group_by(contact.c.crm)
-    pending = select(change.c.crm, func.count(distinct(change.c.contact))).where(PENDING).group_by(change.c.crm)
+    on_hold = select(record.c.crm, func.count()).where(ON_HOLD).group_by(record.c.crm)
+    pending = select(change.c.crm, func.count(distinct(change.c.record))).where(PENDING).group_by(change.c.crm)
     for name, counted in (("on_hold", on_hold), ("pending_updates", pending)):
         for crm, number in connection.execute(counted):
             found.setdefault(crm, dict(NONE))[name] = number
@@ -159,7 +159,7 @@ def crm_counts(connection: Connection) -> dict[str, dict[str, Any]]:
 
 def stage_counts(connection: Connection) -> list[tuple[str, str, str, int]]:
     """For each CRM, kind and stage how many records are in it, the most first."""
-    it = contact.c
+    it = record.c
     query = select(it.crm, it.kind, it.stage, func.count()).where(LIVE, it.stage.is_not(None), it.stage != "")
     found = plain_rows(connection, query.group_by(it.crm, it.kind, it.stage))
     return sorted(((crm, kind, stage, int(many)) for crm, kind, stage, many in found), key=lambda each: -each[3])
@@ -167,8 +167,8 @@ def stage_counts(connection: Connection) -> list[tuple[str, str, str, int]]:
 
 def held_bands(connection: Connection) -> dict[str, int]:
     """People by the band that the CRMs hold of them; who has two in two CRMs is counted in both."""
-    band = _json_value(connection, contact.c.current, "band")
-    query = select(band, func.count(distinct(contact.c.person))).where(LIVE).group_by(band)
+    band = _json_value(connection, record.c.current, "band")
+    query = select(band, func.count(distinct(record.c.person))).where(LIVE).group_by(band)
     return {name: number for name, number in connection.execute(query) if name}
 
 
@@ -176,7 +176,7 @@ def waiting_bands(connection: Connection) -> dict[str, int]:
     """People by the band that pending updates and plans that wait for approval would bring them."""
     band = _json_value(connection, change.c.after, "band")
     waiting = change.c.run.in_(select(run.c.id).where(run.c.verdict.in_((WAITING, APPROVED))))
-    query = select(band, func.count(distinct(contact.c.person))).join(contact, contact.c.id == change.c.contact)
+    query = select(band, func.count(distinct(record.c.person))).join(record, record.c.id == change.c.record)
     return {name: number for name, number in connection.execute(query.where(PENDING | waiting).group_by(band)) if name}
 
 
@@ -202,14 +202,14 @@ def refused_records(connection: Connection) -> Iterator[RecordRefusal]:
     """The records on hold: what the CRM will not take of them, by its last words."""
     last = (
         select(change.c.refused)
-        .where(change.c.contact == contact.c.id, change.c.state.in_((REJECTED, PARTLY)))
+        .where(change.c.record == record.c.id, change.c.state.in_((REJECTED, PARTLY)))
         .order_by(change.c.id.desc())
         .limit(1)
     )
-    it = contact.c
-    query = select(it.crm, it.kind, it.ref_id, it.name, it.emails, it.parked, last.scalar_subquery()).where(PARKED)
-    for crm, kind, ref_id, name, emails, parked, refused in plain_rows(connection, query.order_by(it.id)):
-        told = orjson.loads(parked)
+    it = record.c
+    query = select(it.crm, it.kind, it.ref_id, it.name, it.emails, it.on_hold, last.scalar_subquery()).where(ON_HOLD)
+    for crm, kind, ref_id, name, emails, on_hold, refused in plain_rows(connection, query.order_by(it.id)):
+        told = orjson.loads(on_hold)
         reasons = _reasons(told.get("reason", ""), orjson.loads(refused or "{}"))
         state = REJECTED if told.get("whole", True) else PARTLY
         yield RecordRefusal(crm, state, f"{crm}:{kind}:{ref_id}", _called(name, emails), reasons, told["after"])
@@ -219,8 +219,8 @@ def refused_changes(connection: Connection, run_id: str) -> Iterator[RecordRefus
     """The changes of a run that did not go through as they were planned."""
     it = change.c
     query = (
-        select(it.crm, it.kind, it.ref_id, it.state, it.reason, it.refused, contact.c.name, contact.c.emails)
-        .outerjoin(contact, contact.c.id == it.contact)
+        select(it.crm, it.kind, it.ref_id, it.state, it.reason, it.refused, record.c.name, record.c.emails)
+        .outerjoin(record, record.c.id == it.record)
         .where(it.run == run_id, it.state.in_((REJECTED, PARTLY, EDITED, UNKNOWN)))
         .order_by(it.id)
     )
@@ -251,7 +251,7 @@ def find_owners(connection: Connection, wanted: Collection[tuple[str, str]]) -> 
 class Delivery(NamedTuple):
     """A change of a record that is not written yet: of which run or plan, that one's verdict, the values (JSON)."""
 
-    contact: int
+    record: int
     run: str
     verdict: str
     after: str
@@ -260,21 +260,21 @@ class Delivery(NamedTuple):
 def pending_changes(connection: Connection, row_ids: Sequence[int]) -> list[Delivery]:
     """What is planned for these contacts and not written: pending updates, and what waits for approval."""
     waits = run.c.verdict.in_((WAITING, APPROVED))
-    query = select(change.c.contact, change.c.run, run.c.verdict, change.c.after).join(run, run.c.id == change.c.run)
-    found = connection.execute(query.where(change.c.contact.in_(row_ids), PENDING | waits).order_by(change.c.id))
+    query = select(change.c.record, change.c.run, run.c.verdict, change.c.after).join(run, run.c.id == change.c.run)
+    found = connection.execute(query.where(change.c.record.in_(row_ids), PENDING | waits).order_by(change.c.id))
     return [Delivery(*row) for row in found]
 
 
 def past_changes(connection: Connection, row_ids: Sequence[int], most: int) -> list[Any]:
     """The latest changes to these contacts that runs made or tried, newest first."""
     plans = select(run.c.id).where(run.c.verdict.in_(PLANS))
-    query = select(change).where(change.c.contact.in_(row_ids), change.c.run.not_in(plans))
+    query = select(change).where(change.c.record.in_(row_ids), change.c.run.not_in(plans))
     return list(connection.execute(query.order_by(change.c.id.desc()).limit(most)))
 
 
 def parked_changes(connection: Connection, most: int) -> list[Any]:
     """Contacts whose change the CRM will not take: rows of `contact`."""
-    return list(connection.execute(select(contact).where(contact.c.parked != "").order_by(contact.c.id).limit(most)))
+    return list(connection.execute(select(record).where(record.c.on_hold != "").order_by(record.c.id).limit(most)))
 
 
 def count_feeds(connection: Connection, now: int) -> list[tuple[str, str, int, int]]:

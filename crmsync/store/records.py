@@ -9,7 +9,7 @@ from sqlalchemy import Connection, delete, select, update
 
 from crmsync.identity.matching import MAIL
 from crmsync.model import Ref
-from crmsync.store.schema import alias, contact, identity, sheet
+from crmsync.store.schema import alias, identity, record, score_input
 from crmsync.store.sql import IN_LIST, in_chunks, upsert
 
 
@@ -17,7 +17,7 @@ def rows_by_ref(connection: Connection, refs: Iterable[Ref]) -> dict[Ref, dict[s
     """The stored rows of these records; records never seen are left out."""
     found: dict[Ref, dict[str, Any]] = {}
     for crm, kind, ids in _by_kind(refs):
-        query = select(contact).where(contact.c.crm == crm, contact.c.kind == kind, contact.c.ref_id.in_(ids))
+        query = select(record).where(record.c.crm == crm, record.c.kind == kind, record.c.ref_id.in_(ids))
         found |= {Ref(crm, kind, row["ref_id"]): dict(row) for row in connection.execute(query).mappings()}
     return found
 
@@ -26,11 +26,11 @@ def ids_by_ref(connection: Connection, refs: Iterable[Ref]) -> dict[Ref, int]:
     """The row ids of these records; an id that a merge replaced leads to the survivor's row."""
     found: dict[Ref, int] = {}
     for crm, kind, ids in _by_kind(refs):
-        old = select(alias.c.old_id, alias.c.contact).where(
+        old = select(alias.c.old_id, alias.c.record).where(
             alias.c.crm == crm, alias.c.kind == kind, alias.c.old_id.in_(ids)
         )
-        own = select(contact.c.ref_id, contact.c.id).where(
-            contact.c.crm == crm, contact.c.kind == kind, contact.c.ref_id.in_(ids)
+        own = select(record.c.ref_id, record.c.id).where(
+            record.c.crm == crm, record.c.kind == kind, record.c.ref_id.in_(ids)
         )
         for query in (own, old):
             found |= {Ref(crm, kind, ref_id): row_id for ref_id, row_id in connection.execute(query)}
@@ -38,10 +38,10 @@ def ids_by_ref(connection: Connection, refs: Iterable[Ref]) -> dict[Ref, int]:
 
 
 def _by_kind(refs: Iterable[Ref]) -> Iterable[tuple[str, str, list[str]]]:
-    grouped: dict[tuple[str, str], list[str]] = {}
+    crm_group: dict[tuple[str, str], list[str]] = {}
     for ref in refs:
-        grouped.setdefault((ref.crm, ref.kind), []).append(ref.id)
-    for (crm, kind), ids in grouped.items():
+        crm_group.setdefault((ref.crm, ref.kind), []).append(ref.id)
+    for (crm, kind), ids in crm_group.items():
         for some in in_chunks(ids, IN_LIST):
             yield crm, kind, some
 
@@ -58,17 +58,17 @@ def save_identity_keys(connection: Connection, now: Mapping[int, set[str]]) -> N
     """
     lost: set[str] = set()
     for some in in_chunks(now, IN_LIST):
-        pairs = connection.execute(select(identity.c.contact, identity.c.mark).where(identity.c.contact.in_(some)))
+        pairs = connection.execute(select(identity.c.record, identity.c.key).where(identity.c.record.in_(some)))
         lost |= {mark for row_id, mark in pairs if mark.startswith(MAIL) and mark not in now[row_id]}
-        connection.execute(delete(identity).where(identity.c.contact.in_(some)))
+        connection.execute(delete(identity).where(identity.c.record.in_(some)))
     upsert(
         connection,
         identity,
-        [{"contact": row_id, "mark": mark} for row_id, theirs in now.items() for mark in sorted(theirs)],
+        [{"record": row_id, "key": mark} for row_id, theirs in now.items() for mark in sorted(theirs)],
     )
     for marks_ in in_chunks(sorted(lost), IN_LIST):
-        sharing = select(identity.c.contact).where(identity.c.mark.in_(marks_))
-        connection.execute(update(contact).where(contact.c.id.in_(sharing)).values(dirty=True))
+        sharing = select(identity.c.record).where(identity.c.key.in_(marks_))
+        connection.execute(update(record).where(record.c.id.in_(sharing)).values(dirty=True))
 
 
 def mark_dirty(connection: Connection, row_ids: Sequence[int], *, edited: bool = False) -> None:
@@ -78,12 +78,12 @@ def mark_dirty(connection: Connection, row_ids: Sequence[int], *, edited: bool =
     """
     values = {"dirty": True, "edited": True} if edited else {"dirty": True}
     for some in in_chunks(row_ids, IN_LIST):
-        connection.execute(update(contact).where(contact.c.id.in_(some)).values(values))
+        connection.execute(update(record).where(record.c.id.in_(some)).values(values))
     drop_score_inputs(connection, row_ids)
 
 
 def drop_score_inputs(connection: Connection, row_ids: Sequence[int]) -> None:
     """What scoring reads of the people of these contacts has to be read from their records anew."""
     for some in in_chunks(row_ids, IN_LIST):
-        theirs = select(contact.c.person).where(contact.c.id.in_(some))
-        connection.execute(delete(sheet).where(sheet.c.person.in_(theirs)))
+        theirs = select(record.c.person).where(record.c.id.in_(some))
+        connection.execute(delete(score_input).where(score_input.c.person.in_(theirs)))

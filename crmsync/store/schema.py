@@ -37,13 +37,13 @@ Id = BigInteger().with_variant(Integer, "sqlite")
 OPEN = text("state IN ('planned', 'sent')")
 """Changes still to be made, in the very words of their index: a database uses it for nothing else."""
 
-PARKED = text("parked <> ''")
+ON_HOLD = text("on_hold <> ''")
 """Contacts with a change that the CRM will not take, in the very words of their index, too."""
 
 UNOWNED = text("waiting <> ''")
 """People who wait for an owner, in the very words of their index."""
 
-WAKING = text("wake IS NOT NULL")
+WAKING = text("wake_at IS NOT NULL")
 """Contacts that time alone makes due, in the very words of their index."""
 
 writer = Table(
@@ -81,8 +81,8 @@ note = Table(
     PrimaryKeyConstraint("crm", "name"),
 )
 
-contact = Table(
-    "contact",
+record = Table(
+    "record",
     metadata,
     Column("id", Id, primary_key=True, autoincrement=True),
     Column("crm", Text, nullable=False),
@@ -94,13 +94,13 @@ contact = Table(
     Column("emails", Text, nullable=False, server_default="[]"),
     Column("fields", Text, nullable=False, server_default="{}"),
     Column("links", Text, nullable=False, server_default="[]"),
-    Column("grouped", Text, nullable=False, server_default=""),
+    Column("crm_group", Text, nullable=False, server_default=""),
     Column("stage", Text),
     Column("owner", Text),
     Column("current", Text, nullable=False, server_default="{}"),  # our score fields as the CRM has them
-    Column("base", Text, nullable=False, server_default="{}"),  # what we last wrote, stage and owner too
-    Column("leases", Text, nullable=False, server_default="{}"),  # field → when a person's change was noticed
-    Column("parked", Text, nullable=False, server_default=""),  # the change the CRM will not take, and why
+    Column("last_written", Text, nullable=False, server_default="{}"),  # what we last wrote, stage and owner too
+    Column("overrides", Text, nullable=False, server_default="{}"),  # field → when a person's change was noticed
+    Column("on_hold", Text, nullable=False, server_default=""),  # the change the CRM will not take, and why
     Column("gone", Boolean, nullable=False, server_default=false()),
     Column("merged_into", Text, nullable=False, server_default=""),
     Column("converted_into", Text, nullable=False, server_default=""),
@@ -108,27 +108,27 @@ contact = Table(
     Column("person", Id),
     Column("dirty", Boolean, nullable=False, server_default=false()),
     Column("edited", Boolean, nullable=False, server_default=false()),  # since it was last planned for: fields changed
-    Column("wake", BigInteger),  # when a manual override or the patience with a refusal ends
+    Column("wake_at", BigInteger),  # when a manual override or the patience with a refusal ends
     Column("attempts", Integer, nullable=False, server_default="0"),
     Column("seen_run", Text, nullable=False, server_default=""),
     UniqueConstraint("crm", "kind", "ref_id"),
-    Index("ix_contact_person", "person"),
-    Index("ix_contact_dirty", "id", sqlite_where=text("dirty = 1"), postgresql_where=text("dirty")),
-    Index("ix_contact_seen_run", "seen_run"),
-    Index("ix_contact_parked", "id", sqlite_where=PARKED, postgresql_where=PARKED),
-    Index("ix_contact_wake", "wake", sqlite_where=WAKING, postgresql_where=WAKING),
+    Index("ix_record_person", "person"),
+    Index("ix_record_dirty", "id", sqlite_where=text("dirty = 1"), postgresql_where=text("dirty")),
+    Index("ix_record_seen_run", "seen_run"),
+    Index("ix_record_on_hold", "id", sqlite_where=ON_HOLD, postgresql_where=ON_HOLD),
+    Index("ix_record_wake_at", "wake_at", sqlite_where=WAKING, postgresql_where=WAKING),
 )
 
 LIVE = and_(
-    contact.c.known,
-    ~contact.c.gone,
-    ~contact.c.ambiguous,
-    contact.c.merged_into == "",
-    contact.c.converted_into == "",
+    record.c.known,
+    ~record.c.gone,
+    ~record.c.ambiguous,
+    record.c.merged_into == "",
+    record.c.converted_into == "",
 )
 """Records that are scored and may be written."""
 
-SCORED = contact.c.current.contains('"score":', autoescape=True)
+SCORED = record.c.current.contains('"score":', autoescape=True)
 """Records that carry a score of ours."""
 
 alias = Table(
@@ -137,36 +137,36 @@ alias = Table(
     Column("crm", Text, nullable=False),
     Column("kind", Text, nullable=False),
     Column("old_id", Text, nullable=False),
-    Column("contact", Id, nullable=False, index=True),
+    Column("record", Id, nullable=False, index=True),
     PrimaryKeyConstraint("crm", "kind", "old_id"),
 )
 
 identity = Table(
     "identity",
     metadata,
-    Column("contact", Id, nullable=False),
-    Column("mark", Text, nullable=False),
-    PrimaryKeyConstraint("contact", "mark"),
-    Index("ix_identity_mark", "mark"),
+    Column("record", Id, nullable=False),
+    Column("key", Text, nullable=False),
+    PrimaryKeyConstraint("record", "key"),
+    Index("ix_identity_key", "key"),
 )
 
 counter = Table(
     "counter",
     metadata,
-    Column("contact", Id, nullable=False),
+    Column("record", Id, nullable=False),
     Column("kind", Text, nullable=False),
     Column("count", Integer, nullable=False),
-    PrimaryKeyConstraint("contact", "kind"),
+    PrimaryKeyConstraint("record", "kind"),
 )
 
 past_field = Table(
     "past_field",
     metadata,
-    Column("contact", Id, nullable=False),
+    Column("record", Id, nullable=False),
     Column("field", Text, nullable=False),
     Column("until", BigInteger, nullable=False),
     Column("value", Text, nullable=False),
-    PrimaryKeyConstraint("contact", "field", "until"),
+    PrimaryKeyConstraint("record", "field", "until"),
 )
 
 fact = Table(
@@ -183,11 +183,11 @@ activity = Table(
     metadata,
     Column("crm", Text, nullable=False),
     Column("id", Text, nullable=False),
-    Column("contact", Id, nullable=False),
+    Column("record", Id, nullable=False),
     Column("at", BigInteger, nullable=False),
     Column("fact", Id, nullable=False),
-    PrimaryKeyConstraint("crm", "id", "contact"),
-    Index("ix_activity_contact", "contact", "at", "fact"),
+    PrimaryKeyConstraint("crm", "id", "record"),
+    Index("ix_activity_record", "record", "at", "fact"),
     sqlite_with_rowid=False,
 )
 
@@ -210,8 +210,8 @@ seen_activity = Table(
     sqlite_with_rowid=False,
 )
 
-sheet = Table(
-    "sheet",  # what scoring reads of a person; gone as soon as one of their records changes
+score_input = Table(
+    "score_input",  # what scoring reads of a person; gone as soon as one of their records changes
     metadata,
     Column("person", Id, primary_key=True, autoincrement=False),
     Column("made_for", Text, nullable=False),  # the order of the CRMs and the names of the fields
@@ -295,11 +295,11 @@ change = Table(
     metadata,
     Column("id", Id, primary_key=True, autoincrement=True),
     Column("run", Text, nullable=False),
-    Column("contact", Id, nullable=False),
+    Column("record", Id, nullable=False),
     Column("crm", Text, nullable=False),
     Column("kind", Text, nullable=False),
     Column("ref_id", Text, nullable=False),
-    Column("grouped", Text, nullable=False, server_default=""),
+    Column("crm_group", Text, nullable=False, server_default=""),
     Column("before", Text, nullable=False),
     Column("after", Text, nullable=False),
     Column("because", Text, nullable=False),
@@ -308,7 +308,7 @@ change = Table(
     Column("reason", Text, nullable=False, server_default=""),
     Column("at", BigInteger, nullable=False),
     Index("ix_change_run", "run", "crm", "state"),
-    Index("ix_change_contact", "contact"),
+    Index("ix_change_record", "record"),
     Index(
         "ix_change_open",
         "crm",

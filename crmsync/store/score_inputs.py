@@ -13,7 +13,7 @@ from sqlalchemy import Connection, Text, case, cast, func, or_, select
 from crmsync.columns import Columns, Fact, renumber_facts
 from crmsync.identity.duplicates import once_per_person
 from crmsync.model import Scalar
-from crmsync.store.schema import LIVE, activity, contact, fact, sheet
+from crmsync.store.schema import LIVE, activity, fact, record, score_input
 from crmsync.store.sql import IN_LIST, id_range, in_chunks, plain_rows, upsert
 
 Facts = MutableMapping[int, Fact]
@@ -95,13 +95,13 @@ def _sheets(
 ) -> tuple[list[str], list[bytes]]:
     """For each of these people the values as in `_merged` and the packed activities; made where no sheet is there."""
     made_for = f"{','.join(precedence)}: {','.join(fields)}"
-    query = select(sheet.c.person, sheet.c.known, sheet.c.events).where(
-        id_range(sheet.c.person, people.tolist()), sheet.c.made_for == made_for
+    query = select(score_input.c.person, score_input.c.known, score_input.c.events).where(
+        id_range(score_input.c.person, people.tolist()), score_input.c.made_for == made_for
     )
     ids: list[int] = []
     texts: list[str] = []
     events: list[bytes] = []
-    for person, known, packed in plain_rows(connection, query.order_by(sheet.c.person)):
+    for person, known, packed in plain_rows(connection, query.order_by(score_input.c.person)):
         ids.append(person)
         texts.append(known)
         events.append(packed)
@@ -111,7 +111,7 @@ def _sheets(
         if keep:
             names = ("person", "made_for", "known", "events")
             rows = [(each, made_for, *rest) for each, rest in zip(missing.tolist(), made, strict=True)]
-            upsert(connection, sheet, [dict(zip(names, row, strict=True)) for row in rows])
+            upsert(connection, score_input, [dict(zip(names, row, strict=True)) for row in rows])
         ids += missing.tolist()
         texts += [text for text, _ in made]
         events += [packed for _, packed in made]
@@ -152,7 +152,7 @@ class Records(NamedTuple):
 
 def _records(connection: Connection, people: NDArray[np.int64], precedence: Sequence[str]) -> Records:
     """The known records of these people, the deleted ones left out."""
-    it = contact.c
+    it = record.c
     crms = case({crm: place for place, crm in enumerate(precedence)}, value=it.crm, else_=len(precedence))
     rank = 2 * crms + case((it.kind == "contact", 0), else_=1)
     query = select(it.id, it.person, case((LIVE, 0), else_=1), it.fields, it.emails, it.stage, rank, it.ref_id)
@@ -219,10 +219,10 @@ def _activities(connection: Connection, record_ids: NDArray[np.int64]) -> tuple[
     """The activities of these records: the place of the record, and when (seconds) · `WIDE` + the id of the fact."""
     ids, counts, texts = [], [], []
     event = cast(activity.c.at * WIDE + activity.c.fact, Text)
-    together = select(activity.c.contact, func.count(), func.aggregate_strings(event, ",")).group_by(activity.c.contact)
+    together = select(activity.c.record, func.count(), func.aggregate_strings(event, ",")).group_by(activity.c.record)
     wanted = set(record_ids.tolist())
     for some in in_chunks(sorted(wanted), IN_LIST):
-        for row_id, count, text in plain_rows(connection, together.where(id_range(activity.c.contact, some))):
+        for row_id, count, text in plain_rows(connection, together.where(id_range(activity.c.record, some))):
             if row_id in wanted:
                 ids.append(row_id)
                 counts.append(count)

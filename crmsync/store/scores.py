@@ -12,7 +12,7 @@ from sqlalchemy import Connection, bindparam, case, func, or_, select, union, up
 
 from crmsync.model import Holding, Ref, Scalar
 from crmsync.store.people import read_column
-from crmsync.store.schema import LIVE, SCORED, UNOWNED, activity, contact, person
+from crmsync.store.schema import LIVE, SCORED, UNOWNED, activity, person, record
 from crmsync.store.sql import IN_LIST, dump_json, id_range, in_chunks, plain_rows, upsert
 
 PEOPLE_AT_ONCE = 100_000
@@ -26,7 +26,7 @@ def people_to_score(connection: Connection, now: int, model: str, plan: str, crm
     planned for with other settings than these (hashes). A record of a CRM that is not among `crms` makes nobody due.
     """
     candidates = union(
-        select(contact.c.person).where(contact.c.dirty, contact.c.crm.in_(crms), contact.c.person.is_not(None)),
+        select(record.c.person).where(record.c.dirty, record.c.crm.in_(crms), record.c.person.is_not(None)),
         select(person.c.id).where(person.c.due <= now),
         select(person.c.id).where(UNOWNED),
         *(
@@ -35,7 +35,7 @@ def people_to_score(connection: Connection, now: int, model: str, plan: str, crm
             for differs in (column < held, column > held)  # an index serves these, and not <>
         ),
     )
-    query = select(contact.c.person).where(contact.c.person.in_(candidates), LIVE).distinct().order_by(contact.c.person)
+    query = select(record.c.person).where(record.c.person.in_(candidates), LIVE).distinct().order_by(record.c.person)
     return np.fromiter(connection.scalars(query), dtype=np.int64)
 
 
@@ -57,21 +57,21 @@ def known_scores(connection: Connection, people: Sequence[int]) -> dict[int, Sto
 
 def dirty_people(connection: Connection, crms: Sequence[str]) -> set[int]:
     """The people with a contact in one of these CRMs that there is news of, and those who wait for an owner."""
-    dirty = select(contact.c.person).where(contact.c.dirty, contact.c.crm.in_(crms), contact.c.person.is_not(None))
+    dirty = select(record.c.person).where(record.c.dirty, record.c.crm.in_(crms), record.c.person.is_not(None))
     return {*connection.scalars(dirty), *connection.scalars(select(person.c.id).where(UNOWNED))}
 
 
 def contacts_of(connection: Connection, people: Collection[int], crm: str | None = None) -> set[int]:
     """The records of these people, by row id; those in one CRM where it is given."""
-    conditions = () if crm is None else (contact.c.crm == crm,)
-    return read_column(connection, contact.c.id, contact.c.person, people, *conditions)
+    conditions = () if crm is None else (record.c.crm == crm,)
+    return read_column(connection, record.c.id, record.c.person, people, *conditions)
 
 
 def crms_of(connection: Connection, people: Collection[int]) -> dict[int, set[str]]:
     """For each of these people the CRMs in which they have a live record."""
     found: dict[int, set[str]] = {}
     for some in in_chunks(sorted(people), IN_LIST):
-        query = select(contact.c.person, contact.c.crm).where(LIVE, contact.c.person.in_(some)).distinct()
+        query = select(record.c.person, record.c.crm).where(LIVE, record.c.person.in_(some)).distinct()
         for person_id, crm in connection.execute(query):
             found.setdefault(person_id, set()).add(crm)
     return found
@@ -104,19 +104,19 @@ def _was(before: StoredScore | None, lines: str) -> str:
 
 def live_contacts(connection: Connection, people: Sequence[int]) -> list[Holding]:
     """The live records of these people (ascending) by person; perhaps those of a few others, too."""
-    it = contact.c
+    it = record.c
     query = (
-        select(it.id, it.crm, it.kind, it.ref_id, it.person, it.grouped, it.stage, it.owner)
-        .add_columns(it.current, it.base, it.leases, it.parked, it.attempts)
+        select(it.id, it.crm, it.kind, it.ref_id, it.person, it.crm_group, it.stage, it.owner)
+        .add_columns(it.current, it.last_written, it.overrides, it.on_hold, it.attempts)
         .where(LIVE, id_range(it.person, people))
         .order_by(it.person, it.crm, it.kind, it.ref_id)
     )
     return [
         Holding(
             row_id, Ref(crm, kind, ref_id), person_id, group, stage, owner,
-            _loaded(current), _loaded(base), _loaded(leases), _loaded(parked), attempts,
+            _loaded(current), _loaded(written), _loaded(overrides), _loaded(on_hold), attempts,
         )
-        for row_id, crm, kind, ref_id, person_id, group, stage, owner, current, base, leases, parked, attempts
+        for row_id, crm, kind, ref_id, person_id, group, stage, owner, current, written, overrides, on_hold, attempts
         in plain_rows(connection, query)
     ]  # fmt: skip
 
@@ -128,70 +128,68 @@ def _loaded(text: str) -> dict[str, Any]:
 class Override(NamedTuple):
     """The manual overrides of a contact as they stand, and when the first of them ends (milliseconds)."""
 
-    leases: Mapping[str, Mapping[str, Scalar | None]]
-    wake: int | None
+    overrides: Mapping[str, Mapping[str, Scalar | None]]
+    wake_at: int | None
 
 
 def clear_dirty(
     connection: Connection, crms: Collection[str], overrides: Mapping[int, Override], undecided: Collection[int] = ()
 ) -> None:
     """Everybody in these CRMs has been planned for, but the `undecided` (row ids): nobody else there is dirty."""
-    edited = read_column(connection, contact.c.id, contact.c.id, undecided, contact.c.edited)
-    connection.execute(
-        update(contact).where(contact.c.dirty, contact.c.crm.in_(crms)).values(dirty=False, edited=False)
-    )
+    edited = read_column(connection, record.c.id, record.c.id, undecided, record.c.edited)
+    connection.execute(update(record).where(record.c.dirty, record.c.crm.in_(crms)).values(dirty=False, edited=False))
     for some in in_chunks(sorted(undecided), IN_LIST):
-        connection.execute(update(contact).where(contact.c.id.in_(some)).values(dirty=True))
+        connection.execute(update(record).where(record.c.id.in_(some)).values(dirty=True))
     for some in in_chunks(sorted(edited), IN_LIST):
-        connection.execute(update(contact).where(contact.c.id.in_(some)).values(edited=True))
+        connection.execute(update(record).where(record.c.id.in_(some)).values(edited=True))
     rows = [
         {
             "row_id": row_id,
-            "now": dump_json({name: dict(lease) for name, lease in each.leases.items()}),
-            "then": each.wake,
+            "now": dump_json({name: dict(lease) for name, lease in each.overrides.items()}),
+            "then": each.wake_at,
         }
         for row_id, each in overrides.items()
     ]
     if rows:
-        statement = update(contact).where(contact.c.id == bindparam("row_id"))
-        connection.execute(statement.values(leases=bindparam("now"), wake=bindparam("then")), rows)
+        statement = update(record).where(record.c.id == bindparam("row_id"))
+        connection.execute(statement.values(overrides=bindparam("now"), wake_at=bindparam("then")), rows)
 
 
 def make_dirty(connection: Connection, row_ids: Sequence[int]) -> None:
     """These contacts are planned for again in the next run."""
     for some in in_chunks(row_ids, IN_LIST):
-        connection.execute(update(contact).where(contact.c.id.in_(some)).values(dirty=True))
+        connection.execute(update(record).where(record.c.id.in_(some)).values(dirty=True))
 
 
 def plan_all_again(connection: Connection, crms: Collection[str]) -> None:
     """Every record of these CRMs is planned for in this run: they took no part while the others were planned for."""
-    connection.execute(update(contact).where(LIVE, contact.c.crm.in_(crms)).values(dirty=True))
+    connection.execute(update(record).where(LIVE, record.c.crm.in_(crms)).values(dirty=True))
 
 
 def count_scored(connection: Connection, crm: str) -> tuple[int, int]:
     """How many live records a CRM has, and how many of them carry a score of ours."""
     found = connection.execute(
-        select(func.count(), func.count(case((SCORED, 1)))).where(LIVE, contact.c.crm == crm)
+        select(func.count(), func.count(case((SCORED, 1)))).where(LIVE, record.c.crm == crm)
     ).one()
     return int(found[0]), int(found[1])
 
 
 def spread_edits(connection: Connection, crms: Collection[str]) -> None:
     """What was edited in a record of these CRMs concerns all records of its person: each until it is planned for."""
-    fresh = select(contact.c.person).where(contact.c.edited, contact.c.dirty, contact.c.crm.in_(crms))
-    theirs = contact.c.person.in_(fresh.where(contact.c.person.is_not(None)))
-    connection.execute(update(contact).where(theirs, ~contact.c.edited).values(edited=True))
+    fresh = select(record.c.person).where(record.c.edited, record.c.dirty, record.c.crm.in_(crms))
+    theirs = record.c.person.in_(fresh.where(record.c.person.is_not(None)))
+    connection.execute(update(record).where(theirs, ~record.c.edited).values(edited=True))
 
 
 def edited_contacts(connection: Connection, people: Sequence[int]) -> set[int]:
     """The records (row ids) of these people (ascending) for which an edit was not planned for yet."""
-    query = select(contact.c.id).where(contact.c.edited, id_range(contact.c.person, people))
+    query = select(record.c.id).where(record.c.edited, id_range(record.c.person, people))
     return set(connection.scalars(query))
 
 
 def waiting_counts(connection: Connection) -> dict[str, int]:
     """How many people wait for an owner, by why."""
-    living = select(contact.c.person).where(LIVE, contact.c.person == person.c.id).exists()
+    living = select(record.c.person).where(LIVE, record.c.person == person.c.id).exists()
     query = select(person.c.waiting, func.count()).where(UNOWNED, living).group_by(person.c.waiting)
     return dict(connection.execute(query.order_by(person.c.waiting)).all())
 
@@ -209,37 +207,37 @@ def save_whys(connection: Connection, whys: Sequence[tuple[int, str, str, str]])
 
 def find_unpulled(connection: Connection, runs: Sequence[str], crm: str) -> tuple[list[Ref], int]:
     """The records of a CRM, deleted ones aside, that these runs have not pulled, and how many they have."""
-    there = contact.c.known & ~contact.c.gone & (contact.c.crm == crm)
-    query = select(contact.c.kind, contact.c.ref_id).where(there, contact.c.seen_run.not_in(runs))
-    missing = [Ref(crm, kind, ref_id) for kind, ref_id in connection.execute(query.order_by(contact.c.id))]
-    seen = select(func.count()).select_from(contact).where(contact.c.crm == crm, contact.c.seen_run.in_(runs))
+    there = record.c.known & ~record.c.gone & (record.c.crm == crm)
+    query = select(record.c.kind, record.c.ref_id).where(there, record.c.seen_run.not_in(runs))
+    missing = [Ref(crm, kind, ref_id) for kind, ref_id in connection.execute(query.order_by(record.c.id))]
+    seen = select(func.count()).select_from(record).where(record.c.crm == crm, record.c.seen_run.in_(runs))
     return missing, connection.scalar(seen) or 0
 
 
 def find_remains(connection: Connection, crm: str) -> list[Ref]:
     """The deleted records of a CRM of which something is left: it may have erased them since."""
-    acts = select(activity.c.id).where(activity.c.contact == contact.c.id).exists()
-    left = or_(acts, contact.c.emails != "[]", contact.c.base != "{}")
-    query = select(contact.c.kind, contact.c.ref_id).where(contact.c.crm == crm, contact.c.gone, left)
-    return [Ref(crm, kind, ref_id) for kind, ref_id in connection.execute(query.order_by(contact.c.id))]
+    acts = select(activity.c.id).where(activity.c.record == record.c.id).exists()
+    left = or_(acts, record.c.emails != "[]", record.c.last_written != "{}")
+    query = select(record.c.kind, record.c.ref_id).where(record.c.crm == crm, record.c.gone, left)
+    return [Ref(crm, kind, ref_id) for kind, ref_id in connection.execute(query.order_by(record.c.id))]
 
 
 def pulled_counts(connection: Connection, run: str) -> dict[str, dict[str, int]]:
     """For each CRM what became of the records that this run pulled: `scored`, or the reason why not."""
     became = case(
-        (contact.c.merged_into != "", "merged"),
-        (contact.c.gone, "deleted"),
-        (contact.c.converted_into != "", "converted"),
-        (contact.c.ambiguous, "not_matched"),
+        (record.c.merged_into != "", "merged"),
+        (record.c.gone, "deleted"),
+        (record.c.converted_into != "", "converted"),
+        (record.c.ambiguous, "not_matched"),
         (person.c.scored_run == run, "scored"),
-        (contact.c.dirty, "held"),
+        (record.c.dirty, "held"),
         else_="unchanged",
     )
     query = (
-        select(contact.c.crm, became, func.count())
-        .outerjoin(person, person.c.id == contact.c.person)
-        .where(contact.c.seen_run == run)
-        .group_by(contact.c.crm, became)
+        select(record.c.crm, became, func.count())
+        .outerjoin(person, person.c.id == record.c.person)
+        .where(record.c.seen_run == run)
+        .group_by(record.c.crm, became)
     )
     counts: dict[str, dict[str, int]] = {}
     for crm, reason, number in connection.execute(query):

@@ -15,8 +15,10 @@ from connectors.sandbox.server import serve
 from crmsync.errors import CrmsyncError
 from crmsync.model import Ref
 from tests.conftest import NOW
-from tests.hubspot.test_hubspot import Hurry, change, hubspot, pulled
 from tests.support.answers import answered, operations, pattern, violations
+from tests.support.hubspot import change, hubspot
+from tests.support.pages import pulled
+from tests.support.stop import Hurried
 
 EXAMPLES = int(os.environ.get("ANSWERS", "5"))
 """Answers to each call; `make answers` asks for a thousand."""
@@ -70,7 +72,7 @@ def portal():
         }
 
 
-class Waits(Hurry):
+class Waits(Hurried):
     """A wait that takes no time moves the portal's clock, by which some waits end."""
 
     def __init__(self, sandbox):

@@ -4,6 +4,7 @@ import random
 from contextlib import contextmanager, suppress
 from dataclasses import replace
 from datetime import timedelta
+from types import SimpleNamespace
 
 import orjson
 import pytest
@@ -19,7 +20,8 @@ from crmsync.planning import approval
 from crmsync.reporting.person import explain_person
 from crmsync.store import journal, schema
 from crmsync.store.database import open_store
-from tests.core.test_cycle import balanced, held, totals, two_crms, world
+from crmsync.store.future import LEEWAY
+from tests.support.cycles import balanced, held, totals, two_crms, world
 from tests.support.make import MODEL, NOW, activity, apply_plan, config, contact, crm, work
 
 QUIET = {"guard": {"scores": 1.0, "bands": 1.0, "stages": 1.0, "owners": 1.0}}
@@ -388,12 +390,12 @@ def assert_accounted_for(state, crms, told=True):
         if row["state"] in ("planned", "sent") or row["run"] in waiting
     }
     scores = {row["id"]: row["total"] // 100 for row in rows_of(state, schema.person)}
-    for row in rows_of(state, schema.contact):
+    for row in rows_of(state, schema.record):
         if row["gone"] or row["ambiguous"] or not row["known"] or row["merged_into"] or row["converted_into"]:
             continue
         where = next(each for each in crms if each.name == row["crm"])
         live = where.records[Ref(row["crm"], row["kind"], row["ref_id"])]
-        reason = row["parked"] or row["dirty"] or (row["crm"], row["kind"], row["ref_id"]) in pending
+        reason = row["on_hold"] or row["dirty"] or (row["crm"], row["kind"], row["ref_id"]) in pending
         assert (told and reason) or live.current.get("score") == scores[row["person"]], row
 
 
@@ -625,7 +627,7 @@ def test_a_pull_by_a_new_mapping_that_was_cut_off_still_finds_who_is_gone(state)
     hubspot.contacts = pages
     run_cycle(work(state, hubspot, settings=other, now=minutes(2)), approved=True)
     with state.read() as reading:
-        gone = reading.scalars(select(schema.contact.c.ref_id).where(schema.contact.c.gone)).all()
+        gone = reading.scalars(select(schema.record.c.ref_id).where(schema.record.c.gone)).all()
     assert gone == ["9"]
 
 
@@ -754,3 +756,12 @@ def test_an_answer_that_cannot_be_read_costs_that_crm_alone(state):
     ran = run_cycle(work(state, hubspot, salesforce))
     assert (ran.verdict, held(hubspot)["1"][0]) == ("partial", 65)
     assert "IndexError" in ran.skipped["salesforce"]
+
+
+@pytest.mark.parametrize(
+    ("age", "good"),
+    [(-LEEWAY - 1, False), (-LEEWAY, True), (0, True), (approval.GOOD_FOR, True), (approval.GOOD_FOR + 1, False)],
+)
+def test_an_approval_is_good_for_a_day_and_from_a_clock_that_is_a_little_ahead(age, good):
+    given_at = 10 * approval.GOOD_FOR
+    assert approval.is_in_force(SimpleNamespace(approved_at=given_at), given_at + age) == good

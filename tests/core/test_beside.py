@@ -1,7 +1,6 @@
 """Looking and approving beside a running worker: real processes on one state, over real HTTP."""
 
 import json
-import os
 import subprocess
 import sys
 import threading
@@ -11,31 +10,17 @@ from pathlib import Path
 import pytest
 
 from connectors.sandbox.server import Clock
-from crmsync.config import template
+from tests.support.demo import REPS, environment, write_config
 
 ROOT = Path(__file__).parents[2]
-SECRETS = {
-    "CRMSYNC_HUBSPOT__TOKEN": "sandbox-token",
-    "CRMSYNC_SALESFORCE__CLIENT_ID": "sandbox",
-    "CRMSYNC_SALESFORCE__CLIENT_SECRET": "sandbox",
-}
 
 
 @pytest.fixture
 def folder(sandbox, tmp_path):
     sandbox.clock = Clock()  # a command goes by this machine's
-    text = template.demo_config(sandbox.url, ["dana.whitlock@ourproduct.example"])
-    text = template.replace_keys(
-        text, {'secrets = "secrets"      ': '# secrets = "secrets"    ', "first_run = 1000": "first_run = 5"}
-    )
-    (tmp_path / "crmsync.toml").write_text(text)
+    write_config(tmp_path, sandbox.url, REPS[:1], {"first_run = 1000": "first_run = 5"})
     assert crmsync(tmp_path, "setup").code == 0
     return tmp_path
-
-
-def environment():
-    kept = {name: value for name, value in os.environ.items() if not name.startswith("CRMSYNC_")}
-    return {**kept, **SECRETS, "PYTHONPATH": str(ROOT)}
 
 
 class Ended:
@@ -52,14 +37,18 @@ class Ended:
 def crmsync(folder, *words):
     command = [sys.executable, "-m", "crmsync", *words]
     told = {"capture_output": True, "text": True, "stdin": subprocess.DEVNULL, "timeout": 100}
-    return Ended(subprocess.run(command, cwd=folder, env=environment(), check=False, **told))
+    return Ended(subprocess.run(command, cwd=folder, env=environment(PYTHONPATH=str(ROOT)), check=False, **told))
 
 
 @pytest.fixture
 def daemon(folder):
     """`crmsync run` as it is, after its first run; with what it has logged so far."""
     process = subprocess.Popen(
-        [sys.executable, "-m", "crmsync", "run"], cwd=folder, env=environment(), stderr=subprocess.PIPE, text=True
+        [sys.executable, "-m", "crmsync", "run"],
+        cwd=folder,
+        env=environment(PYTHONPATH=str(ROOT)),
+        stderr=subprocess.PIPE,
+        text=True,
     )
     given_up = threading.Timer(100, process.kill)
     given_up.start()

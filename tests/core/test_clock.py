@@ -35,13 +35,12 @@ from crmsync.exit_codes import outcome_of
 from crmsync.reporting import status
 from crmsync.store import journal, schema
 from crmsync.store.database import BUSY_SECONDS, open_store
-from tests.core.test_beside import environment
-from tests.core.test_cycle import held, two_crms, world
-from tests.hubspot import test_hubspot
-from tests.shell.test_schedule import SECRETS, config, read_until, started  # noqa: F401
-from tests.support import make
+from tests.support import hubspot, make
+from tests.support.cycles import held, two_crms, world
+from tests.support.demo import SECRETS, environment
 from tests.support.make import NOW, apply_plan, contact, work
-from tests.support.salesforce_org import connect as salesforce
+from tests.support.processes import read_until
+from tests.support.salesforce import connect as salesforce
 
 DAYS = timedelta(days=20)
 DECAY = {"guard": {"scores": 1.0, "bands": 1.0, "stages": 1.0, "owners": 1.0}}
@@ -92,14 +91,14 @@ def test_R36_nothing_is_pulled_or_scored_or_written_by_a_wrong_clock(state, wron
     for each in crms:
         each.time = NOW
     run_cycle(work(state, *crms))
-    before, contacts, people = [held(each) for each in crms], rows(state, schema.contact), rows(state, schema.person)
+    before, contacts, people = [held(each) for each in crms], rows(state, schema.record), rows(state, schema.person)
     crms[0].edit(contact(3))
     for run in (run_cycle, preview_run):
         with pytest.raises(WrongClock, match=r"20 days (ahead of|behind) hubspot's and salesforce's"):
             run(work(state, *crms, now=NOW + wrong))
     with pytest.raises(WrongClock):
         run_cycle(work(state, *crms, now=NOW + wrong), "backfill", full=True, approved=True)
-    assert rows(state, schema.contact) == contacts
+    assert rows(state, schema.record) == contacts
     assert rows(state, schema.person) == people
     assert [len(each.writes) for each in crms] == [len(before[0]), len(before[1])]
     failed = [row for row in rows(state, schema.run) if row["verdict"] == "failed"]
@@ -153,7 +152,7 @@ def test_R36_what_passed_since_the_run_began_is_counted(state):
         run_cycle(work(state, hubspot))
 
 
-def test_R36_commands_end_with_a_sentence_by_a_sandbox_whose_clock_is_behind(config, sandbox, monkeypatch):  # noqa: F811
+def test_R36_commands_end_with_a_sentence_by_a_sandbox_whose_clock_is_behind(config, sandbox, monkeypatch):
     for name, value in SECRETS.items():
         monkeypatch.setenv(name, value)
     sandbox.clock.advance(-DAYS.total_seconds())
@@ -167,7 +166,7 @@ def test_R36_commands_end_with_a_sentence_by_a_sandbox_whose_clock_is_behind(con
     assert len(sandbox.calls.writes()) == before
 
 
-def test_R36_a_daemon_waits_until_its_clock_is_right(started, sandbox):  # noqa: F811
+def test_R36_a_daemon_waits_until_its_clock_is_right(started, sandbox):
     sandbox.clock.advance(-DAYS.total_seconds())
     process = started("run")
     assert "20 days ahead of hubspot's and salesforce's" in read_until(process, "run_failed")
@@ -179,7 +178,7 @@ def test_R36_a_daemon_waits_until_its_clock_is_right(started, sandbox):  # noqa:
 
 
 def test_both_crms_tell_their_time_without_a_call_of_its_own(sandbox, now):
-    for made in (test_hubspot.hubspot(sandbox), salesforce(sandbox)):
+    for made in (hubspot.hubspot(sandbox), salesforce(sandbox)):
         assert made.clock() is None
         made.account()
         calls = made.calls
@@ -190,7 +189,7 @@ def test_both_crms_tell_their_time_without_a_call_of_its_own(sandbox, now):
 
 def test_a_note_that_parks_for_more_than_a_day_is_not_believed(sandbox):
     notes = {PARKED: (datetime.now(UTC) + timedelta(days=400)).isoformat()}
-    made = test_hubspot.hubspot(sandbox, notes=notes)
+    made = hubspot.hubspot(sandbox, notes=notes)
     assert made.account()
     assert PARKED not in notes
     made.close()
@@ -292,13 +291,15 @@ def test_R37_overrides_and_refusals_of_the_future_end_as_if_they_were_of_now(sta
     lease = orjson.dumps({"stage": {"since": far, "value": "lead"}}).decode()
     parked = orjson.dumps({"after": {"score": 1}, "reason": "no", "at": far, "whole": False}).decode()
     with state.begin() as tx:
-        tx.execute(update(schema.contact).values(leases=lease, parked=parked))
+        tx.execute(update(schema.record).values(overrides=lease, on_hold=parked))
     soon = NOW + timedelta(hours=1)
     run_cycle(work(state, hubspot, now=soon))
-    for row in rows(state, schema.contact):
-        assert row["parked"] == ""
-        assert orjson.loads(row["leases"])["stage"]["since"] == int(soon.timestamp() * 1000)
-        assert row["wake"] - int(soon.timestamp() * 1000) == make.config().write.manual_override.total_seconds() * 1000
+    for row in rows(state, schema.record):
+        assert row["on_hold"] == ""
+        assert orjson.loads(row["overrides"])["stage"]["since"] == int(soon.timestamp() * 1000)
+        assert (
+            row["wake_at"] - int(soon.timestamp() * 1000) == make.config().write.manual_override.total_seconds() * 1000
+        )
 
 
 def test_R37_nothing_is_forgotten_by_a_clock_that_no_crm_confirms(state):
@@ -420,7 +421,7 @@ def test_J14_a_daemon_goes_on_when_the_clock_is_set_back(monkeypatch):
         elif len(ran) == 4:
             stop.set()
 
-    monkeypatch.setattr(schedule, "tick", tick)
+    monkeypatch.setattr(schedule, "run_scheduled", tick)
     given_up = threading.Timer(30, stop.set)
     given_up.start()
     settings = SimpleNamespace(schedule=Schedule(every="10s"))

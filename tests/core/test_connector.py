@@ -10,246 +10,17 @@ from datetime import UTC, timedelta
 import pytest
 import urllib3
 
-import connectors.hubspot as hubspot
-import connectors.salesforce as salesforce
-from connectors.hubspot import paging as hubspot_paging
-from connectors.memory import Memory
 from connectors.sandbox.faults import Fault
 from crmsync.connector import FieldMap
 from crmsync.errors import Cancelled, ConfigError, Unavailable
-from crmsync.model import KINDS, Change, Ref
+from crmsync.model import KINDS, Change
 from tests.support import make
+from tests.support.pages import pulled
+from tests.support.rigs import OVER_HTTP, InMemory, latest, news, writable
+from tests.support.stop import Hurried, Interrupted
 
 CANARY = "canary-3f9a77"
 """A secret that must not turn up anywhere."""
-
-
-class Hurried(threading.Event):
-    """A stop flag with which no wait takes any time; `waits` are the seconds it should have taken."""
-
-    def __init__(self):
-        super().__init__()
-        self.waits = []
-
-    def wait(self, timeout=None):
-        self.waits.append(timeout)
-        return self.is_set()
-
-
-class Interrupted(Hurried):
-    """A stop flag that is raised during the first wait."""
-
-    def wait(self, timeout=None):
-        self.set()
-        return True
-
-
-class InMemory:
-    """The memory connector, behind the same handle as the others."""
-
-    crm, kinds = "memory", ("contact",)
-
-    def __init__(self, now):
-        self.now, self.stop = now, Hurried()
-        self.made = Memory("memory", self.stop)
-        self.made.people = make.owners("memory")
-        for number in range(1, 46):
-            person = make.contact(number, "memory", fields={"title": f"Title {number}"}, changed_at=now)
-            self.made.edit(person)
-            self.made.happen(make.activity(number, person))
-
-    def connect(self, stop=None, size=None):
-        self.made.stop, self.made.page_size = stop or self.stop, size or 100
-        return self.made
-
-    def set_up(self):
-        pass
-
-    def refs(self):
-        return {ref for ref, each in self.made.records.items() if not each.gone}
-
-    def retitle(self, ref, title):
-        self.made.edit(replace(self.made.records[ref], fields={"title": title}))
-
-    def remove(self, ref):
-        self.made.edit(replace(self.made.records[ref], gone=True))
-
-    def create(self, number):
-        self.made.edit(make.contact(f"new{number}", "memory", fields={"title": "New"}, changed_at=self.now))
-
-    def call(self, ref, number):
-        self.made.happen(make.activity(f"new{number}", self.made.records[ref], "call_completed"))
-
-    def grow(self, ref, employees):
-        fields = {**self.made.records[ref].fields, "employees": employees}
-        self.made.edit(replace(self.made.records[ref], fields=fields))
-        return True
-
-    def merge(self, winner, loser):
-        self.made.edit(replace(self.made.records[loser], gone=True, merged_into=winner))
-
-    def day_passes(self):
-        pass
-
-    def state(self):
-        return {ref: (each.current, each.stage, each.owner) for ref, each in self.made.records.items()}
-
-    def nobody(self):
-        return Ref("memory", "contact", "999999")
-
-
-class OverHttp:
-    """A connector that talks to the sandbox."""
-
-    def __init__(self, sandbox, monkeypatch):
-        self.sandbox, self.monkeypatch = sandbox, monkeypatch
-
-    def connect(self, stop=None, size=None, secret=None, url=None):
-        if size:
-            self.paged(size)
-        settings = self.settings(url or self.sandbox.url, secret or self.secret)
-        return self.module.connect(settings, self.names, {}, stop or Hurried())
-
-    def set_up(self):
-        made = self.connect()
-        made.create_fields()
-        made.close()
-        self.sandbox.clock.advance(3_600)
-        self.sandbox.calls.clear()
-
-    def do(self, action, **body):
-        self.sandbox.clock.advance(30)
-        return self.sandbox.do(self.crm, action, **body)
-
-    def calls(self):
-        return self.sandbox.calls.of(self.crm)
-
-    def day_passes(self):
-        self.sandbox.clock.advance(90_000)
-
-
-class InHubSpot(OverHttp):
-    crm, kinds, module, secret = "hubspot", ("contact",), hubspot, "sandbox-token"
-    names = FieldMap(
-        fields={"title": "jobtitle", "country": "country", "employees": "company.numberofemployees"},
-        score_fields={name: f"crmsync_{name}" for name in ("score", "fit", "behavior", "band", "reason")},
-        stages={"lead": "lead", "mql": "marketingqualifiedlead"},
-    )
-
-    def settings(self, url, secret):
-        return hubspot.Settings(base_url=url, token=secret, searches_per_second=10_000, calls_per_10s=10_000)
-
-    def paged(self, size):
-        self.monkeypatch.setattr(hubspot_paging, "LIST_PAGE", size)
-        self.monkeypatch.setattr(hubspot_paging, "SEARCH_PAGE", size)
-
-    def refs(self):
-        return {Ref("hubspot", "contact", each) for each in self.sandbox.snapshot("hubspot")["contacts"]}
-
-    def retitle(self, ref, title):
-        self.do("update", id=ref.id, properties={"jobtitle": title})
-
-    def remove(self, ref):
-        self.do("archive", id=ref.id)
-
-    def create(self, number):
-        self.do("create", properties={"email": f"new{number}@firm.example", "jobtitle": "New"})
-
-    def call(self, ref, number):
-        self.do("add_activity", id=ref.id, kind="call_completed", attributes={"subject": f"Call {number}"})
-
-    def grow(self, ref, employees):
-        company = self.sandbox.snapshot("hubspot")["contacts"][ref.id].get("associatedcompanyid")
-        if company:
-            self.do("update", type="companies", id=company, properties={"numberofemployees": employees})
-        return bool(company)
-
-    def merge(self, winner, loser):
-        return Ref("hubspot", "contact", self.do("merge", id=winner.id, other=loser.id)["id"])
-
-    def state(self):
-        return self.sandbox.snapshot("hubspot")
-
-    def nobody(self):
-        return Ref("hubspot", "contact", "424242424242")
-
-
-class InSalesforce(OverHttp):
-    crm, kinds, module, secret = "salesforce", ("lead", "contact"), salesforce, "sandbox"
-    names = FieldMap(
-        fields={
-            "title": "Title",
-            "country": {"lead": "Country", "contact": "MailingCountry"},
-            "employees": {"lead": "NumberOfEmployees", "contact": "Account.NumberOfEmployees"},
-        },
-        score_fields={name: f"Crmsync_{name.title()}__c" for name in ("score", "fit", "behavior", "band", "reason")},
-        stages={
-            "lead": {"lead": "Open - Not Contacted", "contact": "Lead"},
-            "mql": {"lead": "Working - Contacted", "contact": "MQL"},
-        },
-    )
-
-    def settings(self, url, secret):
-        return salesforce.Settings(instance_url=url, client_id="sandbox", client_secret=secret)
-
-    def paged(self, size):
-        self.sandbox.do("salesforce", "set", page_size=size)
-
-    def refs(self):
-        tables = self.sandbox.snapshot("salesforce")
-        return {
-            Ref("salesforce", kind, each["Id"])
-            for kind in self.kinds
-            for each in tables[kind.title()].values()
-            if not each.get("IsDeleted")
-        }
-
-    def retitle(self, ref, title):
-        self.do("update", id=ref.id, fields={"Title": title})
-
-    def remove(self, ref):
-        self.do("delete", id=ref.id)
-
-    def create(self, number):
-        self.do("create", object="Lead", fields={"LastName": f"New {number}", "Company": "Firm", "Title": "New"})
-
-    def call(self, ref, number):
-        self.do("add_activity", who=ref.id, fields={"Subject": f"Call {number}", "TaskSubtype": "Call"})
-
-    def grow(self, ref, employees):
-        row = self.sandbox.snapshot("salesforce")[ref.kind.title()][ref.id]
-        where = ref.id if ref.kind == "lead" else row.get("AccountId")
-        if where:
-            self.do("update", id=where, fields={"NumberOfEmployees": employees})
-        return bool(where)
-
-    def merge(self, winner, loser):
-        self.do("merge", winner=winner.id, losers=[loser.id])
-        return winner
-
-    def state(self):
-        stamps = ("SystemModstamp", "LastModifiedDate", "LastModifiedById")
-        tables = self.sandbox.snapshot("salesforce")
-        return {
-            name: {
-                id_: {key: value for key, value in row.items() if key not in stamps}
-                for id_, row in tables[name].items()
-            }
-            for name in ("Lead", "Contact", "Account", "Task", "Event")
-        }
-
-    def nobody(self):
-        return Ref("salesforce", "lead", "00Q00000000zzzzAAQ")
-
-
-OVER_HTTP = {"hubspot": InHubSpot, "salesforce": InSalesforce}
-
-
-@pytest.fixture(params=["hubspot", "salesforce"])
-def remote(request, sandbox, monkeypatch):
-    """The connectors that talk HTTP."""
-    sandbox.calls.clear()
-    return OVER_HTTP[request.param](sandbox, monkeypatch)
 
 
 @pytest.fixture(params=["memory", "hubspot", "salesforce"])
@@ -275,29 +46,6 @@ def crm(rig):
     made = rig.connect()
     yield made
     made.close()
-
-
-def pulled(pages):
-    """The items of all pages, and the last cursor."""
-    pages = list(pages)
-    return [item for page in pages for item in page.items], pages[-1].cursor
-
-
-def latest(contacts):
-    """A record may come twice; what came last counts."""
-    return {each.ref: each for each in contacts}
-
-
-def writable(rig, count=3):
-    """Records that take any change: the first few that are not converted leads."""
-    contacts, _ = pulled(rig.connect().contacts(None))
-    live = (each for each in contacts if not (each.gone or each.converted_into))
-    return sorted(each.ref for each in live)[:count]
-
-
-def news(rig, cursor, size=None):
-    """What the next pull brings. A new connector does not carry on the clock of an answer from before the edit."""
-    return latest(pulled(rig.connect(size=size).contacts(cursor))[0])
 
 
 def score(ref, value=42, **after):
@@ -789,7 +537,7 @@ def test_the_wait_that_a_server_asks_for_is_kept(remote):
     crm.account()
     remote.sandbox.faults.add(Fault(do="html", status=503, headers={"Retry-After": "7"}, times=1))
     assert crm.owners()
-    assert 7 <= max(stop.waits) < 9
+    assert 7 <= max(stop.waited) < 9
 
 
 def test_a_stop_ends_the_wait_for_a_server(remote):

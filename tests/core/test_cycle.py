@@ -19,36 +19,10 @@ from crmsync.model import Receipt, Ref
 from crmsync.reporting.person import explain_person
 from crmsync.store import journal, schema
 from crmsync.store.database import open_store
+from tests.support.cycles import after_pull, balanced, held, totals, two_crms, world
 from tests.support.make import MODEL, NOW, activity, apply_plan, config, contact, crm, work
 
 OURS = {"score", "fit", "behavior", "band", "reason"}
-
-
-def two_crms():
-    """Ada (in both, hot), Bo (HubSpot only, a look at the prices), Cy (Salesforce only, cold)."""
-    hubspot, salesforce = crm("hubspot"), crm("salesforce")
-    ada = contact(1, emails=("ada@x.example",), fields={"title": "VP Sales", "employees": 500})
-    ada_too = contact("00Q1", crm="salesforce", kind="lead", emails=("ada@x.example",), stage="lead")
-    bo, cy = contact(2), contact("0032", crm="salesforce", kind="contact", owner="salesforce-bob")
-    for each in (ada, bo):
-        hubspot.edit(each)
-    for each in (ada_too, cy):
-        salesforce.edit(each)
-    hubspot.happen(activity(1, ada))
-    hubspot.happen(activity(2, bo, kind="page_viewed", url="https://x.example/pricing"))
-    salesforce.happen(activity(1, ada_too))
-    return hubspot, salesforce
-
-
-def held(of):
-    return {ref.id: (record.current.get("score"), record.stage, record.owner) for ref, record in of.records.items()}
-
-
-def balanced(result):
-    for counts in result.crms.values():
-        assert counts.pulled == counts.scored + sum(counts.skipped.values())
-        assert counts.planned == counts.updated + counts.partly + counts.rejected + counts.edited + counts.unknown
-    return result
 
 
 def test_one_cycle_writes_scores_stages_and_owners_to_both_crms(state):
@@ -149,7 +123,7 @@ def test_a_mapping_that_is_taken_back_before_everybody_was_read_is_read_of_every
         run_cycle(work(state, hubspot, settings=other, now=later))
     hubspot.contacts, hubspot.records = pages, kept
     run_cycle(work(state, hubspot, now=later))
-    assert [row["fields"] for row in stored(state, schema.contact)] == ['{"title":"VP Sales"}'] * 2
+    assert [row["fields"] for row in stored(state, schema.record)] == ['{"title":"VP Sales"}'] * 2
 
 
 def stopped_after(pages, number):
@@ -224,25 +198,6 @@ def test_a_plan_is_applied_once(state):
         apply_plan(work(state, *crms), dry.run)
     with pytest.raises(ConfigError, match="there is no plan"):
         apply_plan(work(state, *crms), "20260101-000000-ffff")
-
-
-def world(seed, people=40):
-    rng = random.Random(seed)
-    hubspot, salesforce = crm("hubspot"), crm("salesforce")
-    for number in range(people):
-        mail = (f"p{number}@x.example",)
-        fields = {"title": rng.choice(["VP", "Clerk", "CEO"]), "employees": rng.choice([5, 500])}
-        records = []
-        if rng.random() < 0.7 or number == 0:
-            records.append((hubspot, contact(number, emails=mail, fields=fields)))
-        if rng.random() < 0.7 or number == 0:
-            owner = rng.choice([None, "salesforce-bob", "salesforce-eve"])
-            records.append((salesforce, contact(number, "salesforce", "lead", emails=mail, stage="lead", owner=owner)))
-        for where, record in records:
-            where.edit(record)
-            for event in range(rng.randrange(4)):
-                where.happen(activity(f"{number}.{event}", record, days_ago=rng.randrange(1, 80)))
-    return hubspot, salesforce
 
 
 def at_page_size(size, seed, path):
@@ -344,11 +299,6 @@ def test_law_9_incremental_equals_a_full_pull(tmp_path_factory, seed):
     fresh.close()
 
 
-def totals(state):
-    with state.read() as reading:
-        return {row.id: (row.total, row.fit, row.lines) for row in reading.execute(select(schema.person))}
-
-
 def test_law_4_the_stored_lines_sum_to_the_written_score(state):
     crms = world(7)
     run_cycle(work(state, *crms))
@@ -444,18 +394,6 @@ def test_W03_a_change_without_a_receipt_is_unresolved_and_found_out_next_time(st
     again = balanced(run_cycle(work(state, hubspot)))
     assert again.crms["hubspot"].resumed == 1  # it was looked up: the CRM held it already
     assert len(hubspot.writes) == 2
-
-
-def after_pull(of, act):
-    """Let something happen in a CRM between the pull and the write of the next run."""
-    asked = of.owners
-
-    def owners():
-        of.owners = asked
-        act()
-        return asked()
-
-    of.owners = owners
 
 
 def test_W29_an_owner_that_a_person_sets_meanwhile_wins(state):
@@ -568,6 +506,23 @@ def test_W18_why_a_change_was_not_written_is_kept(state):
     hubspot.write = lambda changes, narrow: (Receipt(each.ref, ok=False, moved_to=moved) for each in narrow(changes))
     second = run_cycle(work(state, hubspot, now=NOW + timedelta(minutes=15)))
     assert why_not_written(state, second.run) == {"3": "it is now hubspot:contact:77"}
+
+
+def test_W18_a_change_of_nothing_but_what_somebody_moved_meanwhile_says_so(state):
+    hubspot, _ = two_crms()
+    ada, fields = Ref("hubspot", "contact", "1"), "[write.fields]"
+    scores_alone = config(MODEL.replace(fields, f"[write]\nstage = false\nowner = false\n\n{fields}"))
+    run_cycle(work(state, hubspot, settings=scores_alone))
+    taken = hubspot.write
+
+    def overtaken(changes, narrow):
+        hubspot.edit(replace(hubspot.records[ada], stage="customer", owner="hubspot-bob"))
+        yield from taken(changes, narrow)
+
+    hubspot.write = overtaken
+    second = run_cycle(work(state, hubspot, now=NOW + timedelta(minutes=15)))
+    assert why_not_written(state, second.run) == {"1": "edited after the plan"}
+    assert held(hubspot)["1"] == (65, "customer", "hubspot-bob")
 
 
 def test_W18_a_record_deleted_between_pull_and_push_is_skipped_and_buried(state):
@@ -821,7 +776,7 @@ def our_writes_move_stamps(crms, at):
 def who_has_what(state):
     """For each live record: whose records it is one of, their score, and the stage and owner it has."""
     people = {row["id"]: (row["total"], row["lines"]) for row in stored(state, schema.person)}
-    records = [row for row in stored(state, schema.contact) if not row["gone"]]
+    records = [row for row in stored(state, schema.record) if not row["gone"]]
     return {
         (row["crm"], row["kind"], row["ref_id"]): (
             sorted((it["crm"], it["ref_id"]) for it in records if row["person"] and it["person"] == row["person"]),

@@ -9,8 +9,8 @@ from crmsync.cycle import preview_run, run_cycle
 from crmsync.model import Page, Ref
 from crmsync.store import schema
 from crmsync.store.copy import copy_state
-from tests.core.test_failures_cycle import VARIABLES, Runs
 from tests.support.make import NOW, activity, contact, crm, work
+from tests.support.runs import VARIABLES, Runs
 
 CANARY = "canary"
 PERSONAL = {"emails": (f"{CANARY}.mail@firm.example",), "name": f"{CANARY} name", "stage": "lead"}
@@ -63,16 +63,16 @@ def test_C10_nothing_stays_of_who_was_erased(state, known):
     assert {"contact", "identity", "past_field", "fact", "change"} <= set(left(state))
     del known.records[ADA]
     with state.begin() as tx:
-        row_id = tx.scalar(select(schema.contact.c.id).where(schema.contact.c.ref_id == "1"))
+        row_id = tx.scalar(select(schema.record.c.id).where(schema.record.c.ref_id == "1"))
         tx.execute(schema.alias.insert().values(crm="hubspot", kind="contact", old_id=f"{CANARY}1", contact=row_id))
     known.activities = lambda cursor: iter([Page((), cursor or "0")])  # nobody says that what Ada did is no more
     later(state, known, full=True, hours=3)
     later(state, known, full=False, hours=4)
     assert left(state) == {}
     with state.read() as reading:
-        row = reading.execute(select(schema.contact).where(schema.contact.c.ref_id == "1")).one()
-        ours = select(schema.activity).where(schema.activity.c.contact == row.id)
-        assert (row.gone, row.person, row.base, row.owner, row.stage) == (True, None, "{}", None, None)
+        row = reading.execute(select(schema.record).where(schema.record.c.ref_id == "1")).one()
+        ours = select(schema.activity).where(schema.activity.c.record == row.id)
+        assert (row.gone, row.person, row.last_written, row.owner, row.stage) == (True, None, "{}", None, None)
         assert reading.execute(ours).all() == []
         changes = select(schema.change).where(schema.change.c.ref_id == "1")
         for each in reading.execute(changes):

@@ -1,112 +1,17 @@
 """Whole runs over real HTTP while the CRMs change, refuse and forget under them."""
 
 import pytest
-from sqlalchemy import select
 
 from connectors.sandbox.faults import Fault
-from connectors.sandbox.server import serve
-from crmsync.config import connectors, load
-from crmsync.config.template import demo_config
-from crmsync.cycle import run_cycle
 from crmsync.errors import ConfigError
 from crmsync.store import schema
-from crmsync.store.cursors import StoredNotes
-from crmsync.work import Work
-from tests.conftest import NOW
-from tests.core.test_cycle import after_pull, balanced
-from tests.support.make import store
-from tests.support.salesforce_org import Hurried
-
-TOKEN = "canary-7c1d0b52e9"
-VARIABLES = {
-    "HUBSPOT__TOKEN": TOKEN,
-    "HUBSPOT__SEARCHES": "10000",
-    "HUBSPOT__BURST": "10000",
-    "SALESFORCE__CLIENT_ID": "sandbox",
-    "SALESFORCE__CLIENT_SECRET": "sandbox",
-}
-
-
-class Runs:
-    """Runs of crmsync against the sandbox, with one state and fresh connectors each time."""
-
-    def __init__(self, sandbox, folder):
-        self.sandbox, self.state = sandbox, store(folder)
-        sales = [rep.email for rep in sandbox.world.reps if rep.active]
-        text = demo_config(sandbox.url, sales).replace('secrets = "secrets"', "#")
-        (folder / "crmsync.toml").write_text(text, encoding="utf-8")
-        self.config = load(folder / "crmsync.toml")
-        for crm in ("hubspot", "salesforce"):
-            self.connect(crm).create_fields()
-        sandbox.clock.advance(3_600)
-
-    def connect(self, crm):
-        settings, names = self.config.crms[crm], self.config.field_map(crm)
-        return connectors()[crm].connect(settings, names, StoredNotes(self.state, crm), Hurried())
-
-    def run(self, *crms, act=None, full=False, approved=True):
-        """One run; `act` happens between its pull and its write."""
-        made = {crm: self.connect(crm) for crm in crms}
-        if act is not None:
-            after_pull(made[crms[-1]], act)
-        self.sandbox.clock.advance(60)
-        result = run_cycle(Work(self.config, self.state, made, self.sandbox.clock()), full=full, approved=approved)
-        for each in made.values():
-            each.close()
-        return balanced(result)
-
-    def rows(self, table=schema.contact):
-        with self.state.read() as reading:
-            return [row._asdict() for row in reading.execute(select(table))]
-
-    def do(self, crm, action, **body):
-        self.sandbox.clock.advance(30)
-        return self.sandbox.do(crm, action, **body)
-
-    def scores(self, crm):
-        """What each live record of a CRM holds as its score."""
-        tables = self.sandbox.snapshot(crm)
-        if crm == "hubspot":
-            return {each: int(values.get("crmsync_score") or -1) for each, values in tables["contacts"].items()}
-        found = {}
-        for kind in ("Lead", "Contact"):
-            found |= {
-                each: values.get("Crmsync_Score__c")
-                for each, values in tables[kind].items()
-                if not (values.get("IsDeleted") or values.get("IsConverted"))
-            }
-        return found
-
-
-@pytest.fixture(scope="module")
-def _small():
-    with serve(people=20, seed=1, now=NOW) as sandbox:
-        yield sandbox
+from tests.support.runs import TOKEN, alone
 
 
 @pytest.fixture
-def sandbox(_small):
-    """A smaller sandbox than other tests have: these run several whole cycles each."""
-    _small.reset()
-    return _small
-
-
-@pytest.fixture
-def runs(sandbox, tmp_path, monkeypatch):
-    for name, value in VARIABLES.items():
-        monkeypatch.setenv(f"CRMSYNC_{name}", value)
-    sandbox.do("hubspot", "issue_token", token=TOKEN)
-    made = Runs(sandbox, tmp_path)
-    yield made
-    made.state.close()
-
-
-def alone(runs, crm, kind, count):
-    """Records whose person has no other one and that a run would write."""
-    rows = [each for each in runs.rows() if each["crm"] == crm and each["kind"] == kind and each["person"]]
-    several = [each["person"] for each in runs.rows()]
-    found = [each for each in rows if several.count(each["person"]) == 1 and not each["gone"]]
-    return [each["ref_id"] for each in found if not each["converted_into"]][:count]
+def sandbox(small_sandbox):
+    """A smaller one than other tests have: these run many whole cycles."""
+    return small_sandbox
 
 
 def test_R17_a_contact_that_is_merged_between_pull_and_write_is_its_survivor_afterwards(runs):
@@ -220,7 +125,7 @@ def test_R24_a_bulk_job_that_fails_moves_no_cursor_and_is_no_success(runs):
     )
     result = runs.run("hubspot", "salesforce")
     assert result.verdict == "partial"
-    assert "begun again" in result.skipped["salesforce"]
+    assert "started again" in result.skipped["salesforce"]
     assert not [each for each in runs.rows() if each["crm"] == "salesforce"]
     runs.sandbox.faults.clear()
     assert runs.run("hubspot", "salesforce").crms["salesforce"].updated > 10

@@ -13,13 +13,15 @@ from apscheduler.jobstores.memory import MemoryJobStore
 from connectors.sandbox.salesforce import records
 from crmsync.config.settings import Schedule
 from crmsync.daemon import scheduler as schedule
-from tests.core.test_connector import news, remote, writable  # noqa: F401
-from tests.hubspot.test_hubspot import create, hubspot
-from tests.shell.test_schedule import QUICK, SECRETS, config, left, read_until  # noqa: F401
-from tests.support.salesforce_org import connect, org_with_our_fields, pulled  # noqa: F401
+from tests.support.demo import environment
+from tests.support.hubspot import create, hubspot
+from tests.support.pages import pulled
+from tests.support.processes import QUICK, left, read_until
+from tests.support.rigs import writable
+from tests.support.salesforce import connect, org_with_our_fields
 
 
-def test_R06_every_edit_of_a_record_comes_though_all_lie_within_the_look_back(remote):  # noqa: F811
+def test_R06_every_edit_of_a_record_comes_though_all_lie_within_the_look_back(remote):
     _, cursor = pulled(remote.connect().contacts(None))
     ref = writable(remote)[0]
     for title in ("first", "second", "third"):
@@ -28,7 +30,8 @@ def test_R06_every_edit_of_a_record_comes_though_all_lie_within_the_look_back(re
         assert [each.fields["title"] for each in contacts if each.ref == ref][-1] == title
 
 
-def test_R10_a_source_whose_stamp_cannot_be_filtered_is_left_out_and_the_others_come(sandbox, crm, monkeypatch):
+def test_R10_a_source_whose_stamp_cannot_be_filtered_is_left_out_and_the_others_come(sandbox, monkeypatch):
+    org_with_our_fields(sandbox)
     told = records.describe_fully
 
     def described(sobject, version, fields, children):
@@ -64,7 +67,7 @@ def test_R12_an_old_call_that_gains_a_contact_counts_after_a_full_pull(sandbox):
     assert (f"calls:{call}", contact_id) in {(each.id, each.ref.id) for each in full}
 
 
-def test_A14_many_pulls_leave_no_threads_and_no_sockets_behind(remote):  # noqa: F811
+def test_A14_many_pulls_leave_no_threads_and_no_sockets_behind(remote):
     crm = remote.connect()
 
     def held():
@@ -99,11 +102,10 @@ def test_J09_the_schedule_is_the_configs_at_each_start_and_stored_nowhere():
     assert ticks == [timedelta(minutes=10), timedelta(hours=2)]
 
 
-def test_J12_the_daemon_works_without_a_terminal_and_without_an_open_input(config, sandbox):  # noqa: F811
-    around = {name: value for name, value in os.environ.items() if not name.startswith("CRMSYNC_")}
+def test_J12_the_daemon_works_without_a_terminal_and_without_an_open_input(config, sandbox):
     process = subprocess.Popen(
         ["/bin/sh", "-c", 'exec "$@" <&-', "sh", sys.executable, "-c", QUICK, "run", "-c", str(config)],
-        stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True, env={**around, **SECRETS}, start_new_session=True,
+        stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True, env=environment(), start_new_session=True,
     )  # fmt: skip
     given_up = threading.Timer(60, process.kill)
     given_up.start()

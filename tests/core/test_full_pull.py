@@ -25,12 +25,12 @@ def ids(state):
 
 
 def edited(state):
-    return sorted(row["ref_id"] for row in rows(state, schema.contact) if row["edited"])
+    return sorted(row["ref_id"] for row in rows(state, schema.record) if row["edited"])
 
 
 def settle(state):
     with state.begin() as tx:
-        tx.execute(schema.contact.update().values(dirty=False, edited=False))
+        tx.execute(schema.record.update().values(dirty=False, edited=False))
 
 
 def stored(state, *items):
@@ -63,7 +63,7 @@ def test_R35_what_did_not_come_is_deleted_and_its_contact_was_edited(state):
     assert pulled_again(state, activity(1, one), activity(3, other)) == []
     assert ids(state) == ["form_submitted:1", "form_submitted:3"]
     assert edited(state) == ["1"]
-    assert [row["ref_id"] for row in rows(state, schema.contact) if row["dirty"]] == ["1"]
+    assert [row["ref_id"] for row in rows(state, schema.record) if row["dirty"]] == ["1"]
     assert rows(state, schema.seen_activity) == rows(state, schema.cursor) == []
 
 
@@ -246,7 +246,7 @@ def test_a_sync_takes_no_part_in_a_backfill_that_was_cut_off_before(state):
     assert asked == []
     hubspot.records.pop(Ref("hubspot", "contact", "3"))
     run_cycle(work(state, hubspot, now=NOW + timedelta(minutes=4)), "backfill", full=True)
-    assert [row["ref_id"] for row in rows(state, schema.contact) if row["gone"]] == ["3"]
+    assert [row["ref_id"] for row in rows(state, schema.record) if row["gone"]] == ["3"]
 
 
 def test_what_a_sync_read_while_a_backfill_was_cut_off_is_not_missing(state):

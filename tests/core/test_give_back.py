@@ -17,10 +17,9 @@ from crmsync.planning.review import group_refusals
 from crmsync.store import schema
 from crmsync.store.database import open_store
 from crmsync.store.queries import refused_changes
-from tests.core.test_connector import Hurried
-from tests.core.test_cycle import balanced, held
-from tests.core.test_overrides import ADA, DAYS, NEVER_FADES, edit, hot, run
+from tests.support.cycles import ADA, DAYS, NEVER_FADES, balanced, edit, held, hot, run
 from tests.support.make import config, contact, crm, work
+from tests.support.stop import Hurried
 
 WRITE = tomllib.loads(NEVER_FADES)["write"]
 

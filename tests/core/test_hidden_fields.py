@@ -6,21 +6,21 @@ from datetime import timedelta
 import pytest
 
 from crmsync.config import connectors, load
-from crmsync.config.template import demo_config
 from crmsync.cycle import run_cycle
 from crmsync.store import schema
 from crmsync.store.cursors import StoredNotes
 from crmsync.work import Work
-from tests.store.test_store import rows, save
+from tests.support.demo import SECRETS, write_config
 from tests.support.make import contact, store
+from tests.support.state import rows, save
 
 
 def test_R33_what_was_known_of_a_field_that_is_not_shown_holds(state):
     save(state, contact(1, fields={"title": "VP", "employees": 10}))
     save(state, contact(1, fields={"employees": 20}, unread=frozenset({"title"})))
-    assert rows(state, schema.contact)[0]["fields"] == '{"employees":20,"title":"VP"}'
+    assert rows(state, schema.record)[0]["fields"] == '{"employees":20,"title":"VP"}'
     save(state, contact(1, fields={"employees": 20}))
-    assert rows(state, schema.contact)[0]["fields"] == '{"employees":20}'
+    assert rows(state, schema.record)[0]["fields"] == '{"employees":20}'
 
 
 @pytest.mark.parametrize(
@@ -32,12 +32,9 @@ def test_R33_what_was_known_of_a_field_that_is_not_shown_holds(state):
 )
 def test_R33_scores_stay_when_a_crm_hides_a_field(sandbox, now, tmp_path, monkeypatch, crm, action, hidden):
     state = store(tmp_path)
-    for name, value in (("HUBSPOT__TOKEN", "sandbox-token"), ("SALESFORCE__CLIENT_ID", "sandbox")):
-        monkeypatch.setenv(f"CRMSYNC_{name}", value)
-    monkeypatch.setenv("CRMSYNC_SALESFORCE__CLIENT_SECRET", "sandbox")
-    text = demo_config(sandbox.url, ["a@x.example"]).replace('secrets = "secrets"', "#")
-    (tmp_path / "crmsync.toml").write_text(text, encoding="utf-8")
-    config = load(tmp_path / "crmsync.toml")
+    for name, value in SECRETS.items():
+        monkeypatch.setenv(name, value)
+    config = load(write_config(tmp_path, sandbox.url, ["a@x.example"]))
 
     def one_cycle(at, **how):
         made = connectors()[crm].connect(

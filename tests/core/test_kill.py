@@ -10,29 +10,21 @@ import time
 import pytest
 
 from connectors.sandbox.server import Clock
-from crmsync.config.template import demo_config
-from tests.core.test_one_writer import take_lock_away
-
-SECRETS = {
-    "CRMSYNC_HUBSPOT__TOKEN": "sandbox-token",
-    "CRMSYNC_SALESFORCE__CLIENT_ID": "sandbox",
-    "CRMSYNC_SALESFORCE__CLIENT_SECRET": "sandbox",
-}
+from tests.support.demo import environment, write_config
+from tests.support.state import take_lock_away
 
 
 @pytest.fixture
 def folder(sandbox, tmp_path):
     sandbox.clock = Clock()  # a command goes by this machine's
     sales = [rep.email for rep in sandbox.world.reps if rep.active]
-    text = demo_config(sandbox.url, sales).replace('secrets = "secrets"', "#")
-    (tmp_path / "crmsync.toml").write_text(text, encoding="utf-8")
+    write_config(tmp_path, sandbox.url, sales)
     assert crmsync(tmp_path, "setup").returncode == 0
     return tmp_path
 
 
 def around(env):
-    clean = {name: value for name, value in os.environ.items() if not name.startswith("CRMSYNC_")}
-    return {**clean, **SECRETS, "CRMSYNC_STATE__LEASE": "1s", **env}
+    return environment(**{"CRMSYNC_STATE__LEASE": "1s", **env})
 
 
 def crmsync(folder, *words, wait=60, **env):

@@ -63,6 +63,20 @@ def test_a_band_above_everything_possible_is_unreachable():
     assert said(worked_example(70), "error") == []
 
 
+def test_the_most_of_two_channels_is_what_both_give_together():
+    rules = [behavior_rule(name=name, max_times=2, channel=name) for name in ("mail", "web")]
+    tables = {"channels": {"mail": {"cap": 15}, "web": {}}, "behavior": rules}
+    assert found("nobody can reach", model(bands={"cold": 0, "mql": 36}, **tables))
+    assert not found("nobody can reach", model(bands={"cold": 0, "mql": 35}, **tables))
+
+
+def test_of_more_combinations_than_can_be_tried_every_rule_that_gives_points_is_added_up():
+    rules = [fit_rule(10, f"r{each}", field=f"f{each}", **{"is": True}) | {"group": "g"} for each in range(13)]
+    rules += [fit_rule(-10, "lost", field="lost", **{"is": True}) | {"group": "g"}]
+    assert found("nobody can reach", model(groups={"g": {}}, fit=rules, bands={"cold": 0, "mql": 131}))
+    assert not found("nobody can reach", model(groups={"g": {}}, fit=rules, bands={"cold": 0, "mql": 130}))
+
+
 def test_points_that_exclude_each_other_are_not_added_up():
     of = model(
         fit=[

@@ -17,7 +17,7 @@ from crmsync.model import Ref
 from crmsync.pull import _refuse_odd_page
 from crmsync.store import schema
 from crmsync.store.odd_records import read_odd_records
-from tests.core.test_failures_cycle import _small, alone, runs, sandbox  # noqa: F401
+from tests.support.runs import alone
 
 CRMS = ("hubspot", "salesforce")
 ROUNDS = int(os.environ.get("FUZZ", "4"))
@@ -30,6 +30,12 @@ FIRST_SEED = int(os.environ.get("FUZZ_SEED", "1"))
 
 DEEP, LONG = "<deep>", "<long>"
 """Stand for what Python does not write as JSON: 200,000 brackets, a number of 5,000 digits."""
+
+
+@pytest.fixture
+def sandbox(small_sandbox):
+    """A smaller one than other tests have: these run many whole cycles."""
+    return small_sandbox
 
 
 class Rewritten:
@@ -92,11 +98,11 @@ def others(crm):
     return next(each for each in CRMS if each != crm)
 
 
-def end_of(runs):  # noqa: F811
+def end_of(runs):
     return {crm: runs.scores(crm) for crm in CRMS}
 
 
-def promote(runs, title="Chief Executive Officer"):  # noqa: F811
+def promote(runs, title="Chief Executive Officer"):
     """Somebody of each CRM who is in no other one gets another title: their scores must move."""
     for crm, kind, field in (("hubspot", "contact", "jobtitle"), ("salesforce", "lead", "Title")):
         for each in alone(runs, crm, kind, 2):
@@ -148,7 +154,7 @@ SITTING_OUT = {
 }
 
 
-def read_all(runs, crm):  # noqa: F811
+def read_all(runs, crm):
     """Everything that a run reads of a CRM."""
     made = runs.connect(crm)
     try:
@@ -161,7 +167,7 @@ def read_all(runs, crm):  # noqa: F811
     return pages
 
 
-def test_an_answer_of_another_shape_is_told_in_a_sentence(runs, rewritten):  # noqa: F811
+def test_an_answer_of_another_shape_is_told_in_a_sentence(runs, rewritten):
     for odd, rewrite in SITTING_OUT.items():
         rewritten.rewrite = rewrite
         with pytest.raises(Unavailable) as told:
@@ -173,7 +179,7 @@ def test_an_answer_of_another_shape_is_told_in_a_sentence(runs, rewritten):  # n
 
 
 @pytest.mark.parametrize(("crm", "odd"), [("hubspot", "hubspot list"), ("salesforce", "salesforce no stamps")])
-def test_a_crm_whose_answers_are_odd_is_skipped_with_a_sentence_and_the_other_goes_on(runs, rewritten, crm, odd):  # noqa: F811
+def test_a_crm_whose_answers_are_odd_is_skipped_with_a_sentence_and_the_other_goes_on(runs, rewritten, crm, odd):
     rewritten.rewrite = SITTING_OUT[odd]
     result = runs.run(*CRMS)
     assert list(result.skipped) == [crm], result.problems
@@ -196,7 +202,7 @@ HEADERS = {
 }  # fmt: skip
 
 
-def test_an_odd_header_is_as_good_as_none(runs, rewritten):  # noqa: F811
+def test_an_odd_header_is_as_good_as_none(runs, rewritten):
     for crm, name, value in [(vendor, *each) for vendor in CRMS for each in HEADERS[vendor]]:
         asked = []
 
@@ -209,7 +215,7 @@ def test_an_odd_header_is_as_good_as_none(runs, rewritten):  # noqa: F811
         assert not any(page.odd for page in read_all(runs, crm))
 
 
-def test_a_retry_after_that_is_odd_is_waited_out_by_the_policy(runs, rewritten):  # noqa: F811
+def test_a_retry_after_that_is_odd_is_waited_out_by_the_policy(runs, rewritten):
     asked = []
 
     def rewrite(vendor, _method, _path, told):
@@ -221,7 +227,7 @@ def test_a_retry_after_that_is_odd_is_waited_out_by_the_policy(runs, rewritten):
     assert runs.run("hubspot").verdict == "ok"
 
 
-def test_a_refusal_of_odd_shape_is_still_a_refusal(runs, rewritten):  # noqa: F811
+def test_a_refusal_of_odd_shape_is_still_a_refusal(runs, rewritten):
     def rewrite(vendor, _method, path, told):
         if vendor != "hubspot" or not path.endswith("/owners/2026-09"):
             return None
@@ -263,7 +269,7 @@ def one_odd_record(record_id, change):
     return rewrite
 
 
-def test_an_odd_record_is_named_and_the_others_of_its_page_come(runs, rewritten):  # noqa: F811
+def test_an_odd_record_is_named_and_the_others_of_its_page_come(runs, rewritten):
     made = runs.connect("hubspot")
     whole = {each.ref for page in made.contacts(None) for each in page.items}
     poison = min(whole)
@@ -278,7 +284,7 @@ def test_an_odd_record_is_named_and_the_others_of_its_page_come(runs, rewritten)
     made.close()
 
 
-def test_an_odd_record_is_read_again_in_each_run_and_what_was_known_of_it_stays(runs, rewritten):  # noqa: F811
+def test_an_odd_record_is_read_again_in_each_run_and_what_was_known_of_it_stays(runs, rewritten):
     runs.run(*CRMS)
     before = end_of(runs)
     poison, sound = sorted(alone(runs, "hubspot", "contact", 20), key=before["hubspot"].get)[:2]
@@ -300,7 +306,7 @@ def test_an_odd_record_is_read_again_in_each_run_and_what_was_known_of_it_stays(
     assert runs.scores("hubspot")[poison] != before["hubspot"][poison]
 
 
-def test_a_total_that_is_no_number_is_no_answer(runs, rewritten):  # noqa: F811
+def test_a_total_that_is_no_number_is_no_answer(runs, rewritten):
     runs.run("hubspot")
     rewritten.rewrite = in_json("hubspot", "contacts/search", set_at("total", "many"))
     result = runs.run(*CRMS)
@@ -308,7 +314,7 @@ def test_a_total_that_is_no_number_is_no_answer(runs, rewritten):  # noqa: F811
     assert "a total that is not a number" in result.skipped["hubspot"]
 
 
-def test_an_odd_lead_is_named_and_read_again_and_what_was_known_of_it_stays(runs, rewritten):  # noqa: F811
+def test_an_odd_lead_is_named_and_read_again_and_what_was_known_of_it_stays(runs, rewritten):
     runs.run(*CRMS)
     before = end_of(runs)
     poison, sound = sorted(alone(runs, "salesforce", "lead", 20), key=before["salesforce"].get)[:2]
@@ -335,7 +341,7 @@ def test_an_odd_lead_is_named_and_read_again_and_what_was_known_of_it_stays(runs
     assert runs.scores("salesforce")[poison] != before["salesforce"][poison]
 
 
-def test_contacts_without_properties_are_not_believed_and_the_guard_holds_nothing_afterwards(runs, rewritten):  # noqa: F811
+def test_contacts_without_properties_are_not_believed_and_the_guard_holds_nothing_afterwards(runs, rewritten):
     runs.run(*CRMS)
     before = end_of(runs)
     promote(runs)
@@ -355,7 +361,7 @@ def test_contacts_without_properties_are_not_believed_and_the_guard_holds_nothin
     assert runs.scores("hubspot") != before["hubspot"]
 
 
-def test_half_a_character_and_zero_bytes_in_any_text_lock_nobody_out(runs, rewritten, state):  # noqa: F811
+def test_half_a_character_and_zero_bytes_in_any_text_lock_nobody_out(runs, rewritten, state):
     runs.state = state
     poisons = ("firstname", "Name", "email", "Email", "jobtitle", "Title", "Subject", "hs_call_title", "message")
 
@@ -383,7 +389,7 @@ def test_half_a_character_and_zero_bytes_in_any_text_lock_nobody_out(runs, rewri
     assert not [each for each in runs.rows() if "\0" in each["name"] + each["emails"]]
 
 
-def test_an_export_without_the_columns_that_were_asked_for_is_no_answer(runs, rewritten):  # noqa: F811
+def test_an_export_without_the_columns_that_were_asked_for_is_no_answer(runs, rewritten):
     runs.run("hubspot")
     before = runs.scores("hubspot")
     settings = runs.config.crms["hubspot"].model_copy(update={"backfill": "export"})
@@ -478,7 +484,7 @@ def settings_of(seed, config):
 
 @pytest.mark.timeout(120 + 20 * ROUNDS)
 @pytest.mark.parametrize("crm", CRMS)
-def test_whatever_a_crm_answers_harms_nobody_else_and_nothing_for_good(runs, rewritten, crm):  # noqa: F811
+def test_whatever_a_crm_answers_harms_nobody_else_and_nothing_for_good(runs, rewritten, crm):
     runs.run(*CRMS)
     plain, told = runs.config, []
     for seed in range(FIRST_SEED, FIRST_SEED + ROUNDS):
@@ -499,7 +505,7 @@ def test_whatever_a_crm_answers_harms_nobody_else_and_nothing_for_good(runs, rew
             told = []
 
 
-def settle(runs, crm, said):  # noqa: F811
+def settle(runs, crm, said):
     """The CRM answers as it should again: everything comes to where it would be without the odd answers."""
     runs.run(*CRMS, approved=False)
     after = runs.run(*CRMS, full=True)
@@ -512,7 +518,7 @@ def settle(runs, crm, said):  # noqa: F811
             assert scores[each["crm"]][each["ref_id"]] == totals[each["person"]], said
 
 
-def test_a_connector_raises_only_what_the_core_knows(runs, rewritten):  # noqa: F811
+def test_a_connector_raises_only_what_the_core_knows(runs, rewritten):
     rewritten.rewrite = lambda _vendor, _method, _path, told: with_body(told, b"[[7]]")
     for crm in CRMS:
         made = runs.connect(crm)

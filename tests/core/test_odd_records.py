@@ -9,7 +9,7 @@ from crmsync.cycle import run_cycle
 from crmsync.model import Ref
 from crmsync.store import schema
 from crmsync.store.odd_records import MOST, read_odd_records, update_odd_records
-from tests.core.test_cycle import after_pull, balanced, held, two_crms
+from tests.support.cycles import after_pull, balanced, held, two_crms
 from tests.support.make import contact, crm, store, work
 
 ADA = Ref("hubspot", "contact", "1")
@@ -24,7 +24,7 @@ def kept(tmp_path):
 
 def row(kept, ref=ADA):
     with kept.read() as reading:
-        found = select(schema.contact).where(schema.contact.c.crm == ref.crm, schema.contact.c.ref_id == ref.id)
+        found = select(schema.record).where(schema.record.c.crm == ref.crm, schema.record.c.ref_id == ref.id)
         return reading.execute(found).one()
 
 

@@ -13,7 +13,6 @@ import threading
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, closing
 from itertools import count
-from pathlib import Path
 
 import psycopg
 import pytest
@@ -26,7 +25,10 @@ from crmsync.errors import Cancelled, ConfigError, LostLock, StateInUse
 from crmsync.store import lock, schema, turn
 from crmsync.store.database import WriterStop, held_by, open_store
 from crmsync.store.lock import FileLock
-from tests.shell.test_schedule import QUICK, SECRETS, config, until  # noqa: F401
+from tests.support.demo import environment
+from tests.support.processes import QUICK, until
+from tests.support.state import is_postgres, take_lock_away
+from tests.support.stop import Hurried
 
 SMALL_BATCHES = "from connectors.hubspot import writer as hubspot\nhubspot.BATCH = 5\n" + QUICK
 
@@ -35,11 +37,10 @@ class Worker:
     """`crmsync …` as a process of its own; `said` is what it has logged so far."""
 
     def __init__(self, path, url, words):
-        clean = {name: value for name, value in os.environ.items() if not name.startswith("CRMSYNC_")}
         self.process = subprocess.Popen(
             [sys.executable, "-c", SMALL_BATCHES, *words, "-c", str(path)],
             stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
-            env={**clean, **SECRETS, "CRMSYNC_STATE__URL": url, "CRMSYNC_STATE__LEASE": "1s"},
+            env=environment(CRMSYNC_STATE__URL=url, CRMSYNC_STATE__LEASE="1s"),
         )  # fmt: skip
         self.said = []
         threading.Thread(target=self._listen, daemon=True).start()
@@ -63,7 +64,7 @@ class Worker:
 
 
 @pytest.fixture
-def worker(config):  # noqa: F811
+def worker(config):
     """Starts a worker on a state; ends what a test left running."""
     running = []
 
@@ -74,22 +75,6 @@ def worker(config):  # noqa: F811
     yield start
     for each in running:
         each.end()
-
-
-def is_postgres(url):
-    return url.startswith("postgres")
-
-
-def take_lock_away(url):
-    """What a failover, a proxy or a tidy admin does."""
-    if not is_postgres(url):
-        Path(f"{url.removeprefix('sqlite:///')}.lock").unlink()
-        return
-    with psycopg.connect(url.replace("+psycopg", ""), autocommit=True) as connection:
-        connection.execute(
-            "SELECT pg_terminate_backend(pid) FROM pg_stat_activity"
-            " WHERE datname = current_database() AND pid <> pg_backend_pid()"
-        )
 
 
 def ask(url, query):
@@ -132,7 +117,7 @@ def test_of_two_daemons_one_is_at_work_whoever_loses_the_lock(worker, state_url)
     assert other.count("run_done") == idle
 
 
-def test_a_paused_worker_that_comes_back_overwrites_nothing(worker, state_url, sandbox, config, tmp_path):  # noqa: F811
+def test_a_paused_worker_that_comes_back_overwrites_nothing(worker, state_url, sandbox, config, tmp_path):
     """It is paused while it sends; another one takes over and writes newer scores; then it goes on."""
     sandbox.faults.add(Fault(do="delay", delay=0.5, path="/batch/update", vendor="hubspot"))
     first = worker(state_url, "backfill", "--yes")
@@ -228,20 +213,8 @@ def leave_sent(state):
         tx.execute(insert(schema.change).values(**row, before="{}", after="{}", because=""))
 
 
-class Patience(threading.Event):
-    """A stop that only notes for how long somebody would have waited."""
-
-    def __init__(self):
-        super().__init__()
-        self.waited = []
-
-    def wait(self, timeout=None):
-        self.waited.append(timeout)
-        return self.is_set()
-
-
 def test_a_successor_waits_until_what_was_sent_cannot_arrive_any_more(state, state_url, other):
-    lease, stop, told = 90.0 if is_postgres(state_url) else 5.0, Patience(), []
+    lease, stop, told = 90.0 if is_postgres(state_url) else 5.0, Hurried(), []
     with ExitStack() as first:
         first.enter_context(state.writer("crmsync run"))
         leave_sent(state)
@@ -251,7 +224,7 @@ def test_a_successor_waits_until_what_was_sent_cannot_arrive_any_more(state, sta
 
 
 def test_a_successor_does_not_wait_where_nothing_was_sent_or_long_ago(state, other):
-    stop = Patience()
+    stop = Hurried()
     with state.writer("crmsync run"):
         pass
     with other.writer("crmsync run", stop):
@@ -267,7 +240,7 @@ def test_a_successor_does_not_wait_where_nothing_was_sent_or_long_ago(state, oth
 
 def test_who_waits_to_take_over_leaves_when_told(state):
     leave_sent(state)
-    stop = Patience()
+    stop = Hurried()
     stop.set()
     with pytest.raises(Cancelled), state.writer("crmsync run", stop):
         raise AssertionError("it did not wait")

@@ -7,34 +7,12 @@ from datetime import timedelta
 import pytest
 from sqlalchemy import select
 
-from crmsync.cycle import run_cycle
 from crmsync.errors import Unavailable
 from crmsync.model import Owner, Receipt, Ref
 from crmsync.reporting.person import explain_person
 from crmsync.store import schema
-from tests.core.test_cycle import after_pull, balanced, held, two_crms
-from tests.support.make import MODEL, NOW, activity, config, contact, crm, owners, work
-
-ADA = Ref("hubspot", "contact", "1")
-NEVER_FADES = MODEL.replace('window = "60d"\n', "")
-DAYS = [NOW + timedelta(days=number) for number in range(60)]
-
-
-def edit(of, ref, **values):
-    of.edit(replace(of.records[ref], **values))
-
-
-def hot():
-    """Ada, whose score earns mql and an owner, as the only person of a HubSpot."""
-    hubspot = crm("hubspot")
-    ada = contact(1, emails=("ada@x.example",), fields={"title": "VP Sales", "employees": 500}, stage="lead")
-    hubspot.edit(ada)
-    hubspot.happen(activity(1, ada))
-    return hubspot
-
-
-def run(state, *crms, at, model=NEVER_FADES, **tables):
-    return balanced(run_cycle(work(state, *crms, now=at, settings=config(model, **tables))))
+from tests.support.cycles import ADA, DAYS, NEVER_FADES, after_pull, edit, held, hot, run, two_crms
+from tests.support.make import NOW, activity, config, contact, owners
 
 
 def test_a_stage_that_a_user_gave_and_took_back_is_theirs_though_crmsync_never_wrote_it(state):
@@ -163,7 +141,7 @@ def test_W03_what_was_taken_in_part_before_the_answer_was_lost_is_no_users_chang
     assert run(state, hubspot, at=DAYS[1]).crms["hubspot"].protected == {}
     assert held(hubspot)["1"] == (65, "mql", "hubspot-ann")
     with state.read() as reading:
-        assert reading.scalars(select(schema.contact.c.leases)).all() == ["{}"]
+        assert reading.scalars(select(schema.record.c.overrides)).all() == ["{}"]
 
 
 def test_an_owner_that_a_user_cleared_costs_nobody_a_turn(state):
@@ -178,6 +156,26 @@ def test_an_owner_that_a_user_cleared_costs_nobody_a_turn(state):
     hubspot.happen(activity(2, other))
     run(state, hubspot, at=DAYS[4])
     assert held(hubspot)["2"][2] == "hubspot-bob"  # the turn after Ann's
+
+
+def test_a_run_says_how_many_records_it_left_as_users_had_changed_them(state):
+    hubspot = hot()
+    bea = contact(2, emails=("bea@x.example",), fields={"title": "VP Sales", "employees": 500}, stage="lead")
+    hubspot.edit(bea)
+    hubspot.happen(activity(2, bea))
+    run(state, hubspot, at=DAYS[0])
+    for ref in (ADA, bea.ref):
+        edit(hubspot, ref, stage="lead")
+    assert run(state, hubspot, at=DAYS[1]).crms["hubspot"].protected == {"stage_changed_by_a_user": 2}
+
+
+def test_an_explanation_says_that_a_user_changed_the_owner(state):
+    hubspot = hot()
+    run(state, hubspot, at=DAYS[0])
+    edit(hubspot, ADA, owner=None)
+    run(state, hubspot, at=DAYS[1])
+    said = explain_person(config(NEVER_FADES), state, "ada@x.example", DAYS[1])
+    assert said["owner_why"] == "protected: changed by a user"
 
 
 def test_a_value_that_others_keep_changing_back_is_on_a_list(state):

@@ -30,7 +30,7 @@ LADDER = Ladder(["lead", "mql", "sql"], ("subscriber", "lead", "marketingqualifi
 def held(**over):
     given = {
         "id": 1, "ref": Ref("hubspot", "contact", "1"), "person": 1, "group": "", "stage": None, "owner": None,
-        "current": {}, "base": {}, "leases": {}, "parked": {}, "attempts": 0, **over,
+        "current": {}, "last_written": {}, "overrides": {}, "on_hold": {}, "attempts": 0, **over,
     }  # fmt: skip
     return Holding(**given)
 
@@ -86,40 +86,40 @@ def test_a_stage_that_nobody_knows_the_place_of_is_told():
 
 
 def test_a_users_stage_is_respected_and_then_handed_back():
-    leases = {"stage": {"value": "lead", "since": 100 * DAY}}
-    record = held(stage="lead", leases=leases, current={"score": 50, "band": "mql"})
+    overrides = {"stage": {"value": "lead", "since": 100 * DAY}}
+    record = held(stage="lead", overrides=overrides, current={"score": 50, "band": "mql"})
     first = decided(record, wanted(stage="mql"), now=100 * DAY)
     assert first.change is None
-    assert (first.leases, first.wake) == (leases, 114 * DAY)
+    assert (first.overrides, first.wake_at) == (overrides, 114 * DAY)
     assert first.protected == ["stage_changed_by_a_user"]
     assert first.stage_why == "protected: changed by a user, until 1970-04-25"
     assert decided(record, wanted(stage="mql"), now=113 * DAY).change is None
     ended = decided(record, wanted(stage="mql"), now=114 * DAY)
     assert ended.change.after == {"stage": "mql"}
-    assert (ended.leases, ended.wake) == ({}, None)
+    assert (ended.overrides, ended.wake_at) == ({}, None)
 
 
 def test_a_users_owner_does_not_stop_the_score():
-    record = held(owner="human", leases={"owner": {"value": "human", "since": 99 * DAY}})
+    record = held(owner="human", overrides={"owner": {"value": "human", "since": 99 * DAY}})
     decision = decided(record, wanted(owner="ours"))
     assert decision.change.after == {"score": 50, "band": "mql"}
 
 
 def test_a_parked_change_is_not_sent_again_and_another_one_is():
-    record = held(current={"band": "mql"}, parked={"after": {"score": 50}, "reason": "a validation rule"})
+    record = held(current={"band": "mql"}, on_hold={"after": {"score": 50}, "reason": "a validation rule"})
     assert decided(record, wanted()).protected == ["on_hold"]
     assert decided(record, wanted(score=51)).change.after == {"score": 51}
 
 
 def test_of_a_partly_updated_record_only_the_refused_values_wait():
-    record = held(parked={"after": {"band": "mql"}, "reason": "not in the picklist", "whole": False})
+    record = held(on_hold={"after": {"band": "mql"}, "reason": "not in the picklist", "whole": False})
     decision = decided(record, wanted())
     assert (decision.change.after, decision.protected) == ({"score": 50}, ["on_hold"])
     assert decided(record, wanted(band="hot")).change.after == {"score": 50, "band": "hot"}
 
 
 def test_a_value_that_others_keep_changing_back_is_given_up():
-    record = held(current={"score": 88, "band": "mql"}, base={"score": 50, "band": "mql"}, attempts=REWRITES)
+    record = held(current={"score": 88, "band": "mql"}, last_written={"score": 50, "band": "mql"}, attempts=REWRITES)
     assert decided(record, wanted()).protected == ["changed_back_by_others"]
     assert decided(record._replace(attempts=REWRITES - 1), wanted()).change.after == {"score": 50}
 
@@ -217,7 +217,7 @@ def test_a_protected_stage_says_the_day_in_utc_until_when(monkeypatch):
     try:
         late = int(datetime(2026, 11, 21, 23, 30, tzinfo=UTC).timestamp() * 1000)
         lease = {"stage": {"value": "lead", "since": late}}
-        told = decide_change(held(stage="lead", leases=lease), wanted(stage="mql"), NAMES, LADDER, late, DAY)
+        told = decide_change(held(stage="lead", overrides=lease), wanted(stage="mql"), NAMES, LADDER, late, DAY)
     finally:
         monkeypatch.undo()
         time.tzset()

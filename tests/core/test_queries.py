@@ -183,7 +183,7 @@ def test_bands_are_what_the_crms_hold_and_what_waits_stands_beside(work):
 
 def test_pending_updates_are_those_of_runs_and_each_counts_once(work):
     with work.store.begin() as tx:
-        query = select(schema.contact.c.id).where(schema.contact.c.ref_id == "1")
+        query = select(schema.record.c.id).where(schema.record.c.ref_id == "1")
         (row_id,) = tx.scalars(query)
         change = Change(Ref("hubspot", "contact", "1"), {"score": 1}, {"score": 2})
         (run,) = journal.recent_runs(tx, 1)

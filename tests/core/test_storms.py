@@ -15,14 +15,14 @@ from connectors.hubspot import client as hubspot_client
 from connectors.hubspot import connect as hubspot
 from connectors.salesforce import client as salesforce_client
 from connectors.sandbox.faults import Fault, Script
-from connectors.sandbox.server import Clock, serve
+from connectors.sandbox.server import Clock
 from crmsync.config import connectors
 from crmsync.errors import Unavailable
 from crmsync.store.cursors import StoredNotes
 from tests.conftest import NOW
-from tests.core.test_failures_cycle import TOKEN, Runs
-from tests.hubspot.test_hubspot import NAMES
-from tests.support import salesforce_org
+from tests.support import salesforce
+from tests.support.hubspot import NAMES
+from tests.support.runs import TOKEN, Runs
 
 BURST, SEARCHES = 10, 2
 DAY = timedelta(days=1)
@@ -93,16 +93,10 @@ class Weather(Script):
         return max((sum(at - seconds < each <= at for each in times) for at in times), default=0)
 
 
-@pytest.fixture(scope="module")
-def _small():
-    with serve(people=20, seed=1, now=NOW) as sandbox:
-        yield sandbox
-
-
 @pytest.fixture
-def sandbox(_small):
-    _small.reset()
-    return _small
+def sandbox(small_sandbox):
+    """A smaller one than other tests have: these run many whole cycles."""
+    return small_sandbox
 
 
 @pytest.fixture
@@ -118,7 +112,7 @@ def time(sandbox, monkeypatch):
     sandbox.clock = made
     monkeypatch.setattr(tenacity, "time", SimpleNamespace(monotonic=made.monotonic))
     monkeypatch.setattr(salesforce_client, "time", SimpleNamespace(monotonic=made.monotonic))
-    monkeypatch.setattr(hubspot_client, "Bucket", partial(TokenBucket, clock=made.monotonic))
+    monkeypatch.setattr(hubspot_client, "TokenBucket", partial(TokenBucket, clock=made.monotonic))
     monkeypatch.setattr(hubspot_client, "datetime", Present)
     return made
 
@@ -158,7 +152,7 @@ class Stormy(Runs):
 
 
 def stormy(sandbox, folder, monkeypatch):
-    given = {"HUBSPOT__TOKEN": TOKEN, "HUBSPOT__SEARCHES_PER_SECOND": SEARCHES, "HUBSPOT__BURST": BURST}
+    given = {"HUBSPOT__TOKEN": TOKEN, "HUBSPOT__SEARCHES_PER_SECOND": SEARCHES, "HUBSPOT__CALLS_PER_10S": BURST}
     given |= {"SALESFORCE__CLIENT_ID": "sandbox", "SALESFORCE__CLIENT_SECRET": "sandbox"}
     for name, value in given.items():
         monkeypatch.setenv(f"CRMSYNC_{name}", str(value))
@@ -202,16 +196,16 @@ STORMS = {
 
 
 @pytest.fixture(scope="module")
-def undisturbed(_small, tmp_path_factory):
+def undisturbed(_running_small, tmp_path_factory):
     """What each CRM holds a day later when nothing goes wrong."""
     held = {}
     for crm in ("hubspot", "salesforce"):
-        _small.reset()
+        _running_small.reset()
         with pytest.MonkeyPatch.context() as patch:
             time = Time()
-            _small.clock = time
-            patch.setattr(hubspot_client, "Bucket", partial(TokenBucket, clock=time.monotonic))
-            made = stormy(_small, tmp_path_factory.mktemp("calm"), patch)
+            _running_small.clock = time
+            patch.setattr(hubspot_client, "TokenBucket", partial(TokenBucket, clock=time.monotonic))
+            made = stormy(_running_small, tmp_path_factory.mktemp("calm"), patch)
             made.run(crm)
             held[crm] = made.end(crm)
             made.state.close()
@@ -272,9 +266,9 @@ def test_a_limit_that_others_use_up_for_some_seconds_is_outlasted(sandbox, weath
 # The quota of a day
 
 
-def told_of_the_day(sandbox, weather, used, in_flight):
+def told_of_the_day(sandbox, weather, used, concurrency):
     """A connector that was told once that so many of today's 1,000 calls are used."""
-    settings = Settings(base_url=sandbox.url, token="sandbox-token", concurrency=in_flight)
+    settings = Settings(base_url=sandbox.url, token="sandbox-token", concurrency=concurrency)
     connector = hubspot(settings, NAMES, {}, weather.time)
     connector.account()
     sandbox.do("hubspot", "set", daily=1_000, daily_used=used)
@@ -304,7 +298,7 @@ def test_the_share_of_the_day_is_kept_though_every_call_is_repeated(sandbox, wea
 def test_the_quota_of_the_last_day_is_kept_though_every_call_is_repeated(sandbox, weather):
     sandbox.do("salesforce", "set_usage", used=690, max=1000)
     sandbox.do("salesforce", "set", page_size=2)
-    connector = salesforce_org.connect(sandbox, stop=weather.time)
+    connector = salesforce.connect(sandbox, stop=weather.time)
     weather.storm(1, 0.3, BUSY, UNAVAILABLE)
     with pytest.raises(Unavailable, match="api_share"):
         list(connector.contacts(None))

@@ -12,8 +12,8 @@ import pytest
 from crmsync.cycle import run_cycle
 from crmsync.errors import LostLock
 from crmsync.store.database import WriterStop, open_store
-from tests.core.test_one_writer import take_lock_away
 from tests.support.make import NOW, contact, crm, work
+from tests.support.state import take_lock_away
 
 EDITS, LOSSES, APPROVALS = 2, 1, 1
 """How often a person edits the record, a lock goes away unnoticed, and a plan is made to be approved later."""

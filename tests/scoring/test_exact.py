@@ -374,3 +374,33 @@ def test_who_has_exactly_the_points_of_a_band_is_in_it_and_stays_down_to_its_las
     band, reach = band_of(bands, total, fit, behavior, before)
     assert band.tolist() == [0, 1, 1, 2, 2, 2, 1, 0, 0]
     assert reach.tolist() == [0, 1, 1, 2, 2, 2, 1, 2, 2]
+
+
+@pytest.mark.parametrize(("times", "gets"), [(1, 0), (2, 20), (3, 30)])
+def test_activities_count_from_the_least_number_that_a_rule_asks_for(times, gets):
+    assert total(model(behavior=[behavior_rule(at_least=2)]), did("page_viewed", times=times)) == gets
+
+
+@pytest.mark.parametrize("when", [{"is": "labs"}, {"in": ["labs", 7]}])
+@pytest.mark.parametrize(("value", "gets"), [(["b2b", "Labs"], 10), (["b2b"], 0), ("labs", 10)])
+def test_one_value_of_several_is_enough_to_be_what_a_rule_asks_for(when, value, gets):
+    assert total(model(fit=[fit_rule(field="tags", **when)]), tags=value) == gets
+
+
+def test_who_misses_two_gates_of_a_band_is_told_of_both():
+    of = model(
+        fit=[fit_rule(field="vip", **{"is": True})],
+        behavior=[behavior_rule()],
+        bands={"cold": 0, "hot": {"at": 20, "min_fit": 15, "min_behavior": 12}},
+    )
+    got = one(of, did("page_viewed"), vip=True)
+    assert got["band"] == "cold"
+    assert [line["why"] for line in got["lines"] if line["rule"] == "Minimum of hot"] == [
+        "minimum fit 15, not met: fit is 10; minimum behavior 12, not met: behavior is 10"
+    ]
+
+
+def test_a_rule_may_ask_whether_a_field_is_filled():
+    of = model(fit=[fit_rule(1, "filled", field="city", exists=True), fit_rule(2, "empty", field="city", missing=True)])
+    assert points(one(of, city="Berlin")) == {"filled": 1}
+    assert points(one(of, city=None)) == {"empty": 2}

@@ -21,15 +21,11 @@ from crmsync.cli import app
 from crmsync.config import load, template
 from crmsync.store.database import open_store
 from tests.conftest import NOW
+from tests.support.commands import Ended, crmsync
+from tests.support.demo import REPS, SECRETS, write_config
 
 ROOT = Path(__file__).parents[2]
-REPS = ["dana.whitlock@ourproduct.example", "grete.holm@ourproduct.example"]
 COUNTS = {"pulled", "activities", "scored", "skipped", "planned", "updated", "partly", "rejected"}
-SECRETS = {
-    "CRMSYNC_HUBSPOT__TOKEN": "sandbox-token",
-    "CRMSYNC_SALESFORCE__CLIENT_ID": "sandbox",
-    "CRMSYNC_SALESFORCE__CLIENT_SECRET": "sandbox",
-}
 
 
 @pytest.fixture(autouse=True)
@@ -47,46 +43,16 @@ def _as_before(monkeypatch):
     structlog.reset_defaults()
 
 
-class Ended:
-    """How a command ended: its exit code, and what it printed."""
-
-    def __init__(self, result):
-        self.code, self.out, self.err = result.exit_code, result.stdout, result.stderr
-
-    @property
-    def json(self):
-        return json.loads(self.out)
-
-
-def crmsync(*words):
-    return Ended(CliRunner().invoke(app, [str(word) for word in words], catch_exceptions=False))
-
-
-def config_text(url):
-    return template.replace_keys(
-        template.demo_config(url, REPS), {'secrets = "secrets"      ': '# secrets = "secrets"    '}
-    )
-
-
-@pytest.fixture(scope="module")
-def _small():
-    with serve(people=20, seed=1, now=NOW) as sandbox:
-        yield sandbox
-
-
 @pytest.fixture
-def sandbox(_small):
-    """A smaller sandbox than other tests have: these run many whole cycles."""
-    _small.reset()
-    return _small
+def sandbox(small_sandbox):
+    """A smaller one than other tests have: these run many whole cycles."""
+    return small_sandbox
 
 
 @pytest.fixture
 def path(sandbox, tmp_path):
     """A config for the sandbox, with a state of its own."""
-    made = tmp_path / "crmsync.toml"
-    made.write_text(config_text(sandbox.url))
-    return made
+    return write_config(tmp_path, sandbox.url)
 
 
 @pytest.fixture
@@ -103,8 +69,7 @@ def done(tmp_path_factory):
     with serve(people=30, seed=1, now=NOW) as sandbox, pytest.MonkeyPatch.context() as patch:
         for name, value in SECRETS.items():
             patch.setenv(name, value)
-        path = folder / "crmsync.toml"
-        path.write_text(config_text(sandbox.url))
+        path = write_config(folder, sandbox.url)
         with time_machine.travel(NOW, tick=True):
             crmsync("setup", "-c", path)
             assert crmsync("backfill", "-c", path).code == 0
@@ -516,18 +481,18 @@ def test_explain_finds_somebody_by_whatever_they_are_known(done):
 
 def test_explain_finds_somebody_by_name_and_lists_who_share_it(done):
     with sqlite3.connect(done.parent / "crmsync.db") as state:
-        people = state.execute("SELECT name, min(person), max(person) FROM contact WHERE person IS NOT NULL GROUP BY 1")
+        people = state.execute("SELECT name, min(person), max(person) FROM record WHERE person IS NOT NULL GROUP BY 1")
         rows = [row for row in people.fetchall() if row[0].isascii()]
     state.close()
     name, person = next((name, one) for name, one, other in rows if one == other)
     assert crmsync("explain", name.upper(), "-c", done, "--json").json["person"] == person
     with sqlite3.connect(done.parent / "crmsync.db") as state:
-        other = state.execute("SELECT max(person) FROM contact WHERE person != ?", (person,)).fetchone()[0]
-        old = state.execute("SELECT id, name FROM contact WHERE person = ?", (other,)).fetchall()
-        state.execute("UPDATE contact SET name = ? WHERE person = ?", (name, other))
+        other = state.execute("SELECT max(person) FROM record WHERE person != ?", (person,)).fetchone()[0]
+        old = state.execute("SELECT id, name FROM record WHERE person = ?", (other,)).fetchall()
+        state.execute("UPDATE record SET name = ? WHERE person = ?", (name, other))
         state.commit()
         ended, words = crmsync("explain", name, "-c", done, "--json"), crmsync("explain", name, "-c", done)
-        state.executemany("UPDATE contact SET name = ? WHERE id = ?", [(was, row) for row, was in old])
+        state.executemany("UPDATE record SET name = ? WHERE id = ?", [(was, row) for row, was in old])
     state.close()
     assert (ended.code, ended.json["error"]) == (1, "several")
     assert "matches 2 people; choose one by its crmsync id:" in words.err
@@ -537,7 +502,7 @@ def test_explain_finds_somebody_by_name_and_lists_who_share_it(done):
 
 def test_explain_finds_short_salesforce_ids(done):
     with sqlite3.connect(done.parent / "crmsync.db") as state:
-        query = "SELECT ref_id FROM contact WHERE crm = 'salesforce' AND person IS NOT NULL LIMIT 1"
+        query = "SELECT ref_id FROM record WHERE crm = 'salesforce' AND person IS NOT NULL LIMIT 1"
         (ref_id,) = state.execute(query).fetchone()
     state.close()
     short, long = (crmsync("explain", each, "-c", done, "--json") for each in (ref_id[:15], ref_id))

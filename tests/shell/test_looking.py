@@ -52,7 +52,7 @@ def filled(url):
 def writing(store):
     """Somebody in the middle of a long writing transaction."""
     with store.begin() as tx:
-        tx.execute(text("UPDATE contact SET name = 'halfway'"))
+        tx.execute(text("UPDATE record SET name = 'halfway'"))
         yield
 
 

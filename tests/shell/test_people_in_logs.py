@@ -19,8 +19,9 @@ from crmsync.redaction import secrets_of
 from crmsync.store.database import open_store
 from crmsync.work import Work
 from tests.conftest import NOW
-from tests.shell.test_cli import SECRETS, config_text, crmsync
-from tests.support.salesforce_org import Hurried
+from tests.support.commands import crmsync
+from tests.support.demo import SECRETS, write_config
+from tests.support.stop import Hurried
 
 CANARY = "canary"
 BODY = {"status": "error", "message": f"{CANARY} Ada {CANARY} is not allowed", "category": "VALIDATION_ERROR"}
@@ -64,7 +65,7 @@ def _canaries():
         return dataclasses.replace(made, humans=tuple(people_of(made)))
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("connectors.sandbox.server.world", of_canaries)
+        patch.setattr("connectors.sandbox.server.make_world", of_canaries)
         with serve(people=10, seed=1, now=NOW) as sandbox:
             yield sandbox
 
@@ -93,8 +94,7 @@ def _as_before(monkeypatch):
 
 @pytest.fixture
 def path(sandbox, tmp_path, monkeypatch):
-    made = tmp_path / "crmsync.toml"
-    made.write_text(config_text(sandbox.url))
+    made = write_config(tmp_path, sandbox.url)
     assert crmsync("setup", "-c", made).code == 0
     monkeypatch.setattr("connectors.http.PATIENCE", 0.0)
     return made
@@ -144,7 +144,7 @@ def test_C10_nobody_is_named_in_the_log_of_runs_that_go_well(daemon):
 
 def _everything(store):
     with store.read() as reading:
-        return reading.execute(text("SELECT name, emails, fields FROM contact")).all()
+        return reading.execute(text("SELECT name, emails, fields FROM record")).all()
 
 
 @SQLITE
@@ -177,12 +177,12 @@ def test_C10_nobody_is_named_in_the_log_of_a_fault_in_the_database(daemon, monke
     def broken(tx, *, items, **_options):
         first = next(each for each in items if each.emails)
         if tx.dialect.name == "sqlite":
-            tx.execute(text("INSERT INTO contact (crm, kind, ref_id, id) VALUES (:a, :b, :c, 1)"), _three(first))
-            tx.execute(text("INSERT INTO contact (crm, kind, ref_id, id) VALUES (:a, :b, :c, 1)"), _three(first))
+            tx.execute(text("INSERT INTO record (crm, kind, ref_id, id) VALUES (:a, :b, :c, 1)"), _three(first))
+            tx.execute(text("INSERT INTO record (crm, kind, ref_id, id) VALUES (:a, :b, :c, 1)"), _three(first))
         tx.execute(text("INSERT INTO account (crm, account) VALUES (:a, :b)"), _three(first))
         tx.execute(text("INSERT INTO account (crm, account) VALUES (:a, :b)"), _three(first))
 
-    monkeypatch.setattr("crmsync.store.contacts.save_contacts", broken)
+    monkeypatch.setattr("crmsync.pull.save_contacts", broken)
     clean(daemon(), "run_failed", "IntegrityError")
 
 
@@ -198,7 +198,7 @@ def test_C10_nobody_is_named_in_the_log_though_the_database_does_not_take_a_numb
             tx.execute(text("INSERT INTO feed_day VALUES (:a, :b, :c, NULL)"), _three(first))
         tx.execute(text("INSERT INTO feed_day VALUES ('x', 'y', CAST(:a AS int), 1)"), _three(first))
 
-    monkeypatch.setattr("crmsync.store.contacts.save_contacts", broken)
+    monkeypatch.setattr("crmsync.pull.save_contacts", broken)
     clean(daemon(), "run_failed", "Error")
 
 

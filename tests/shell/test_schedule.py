@@ -3,26 +3,19 @@
 import json
 import os
 import signal
-import subprocess
-import sys
-import threading
-import time
 from datetime import UTC, datetime, timedelta
 from itertools import pairwise
 from zoneinfo import ZoneInfo
 
 import pytest
-from typer.testing import CliRunner
 
 from connectors.sandbox.faults import Fault
-from connectors.sandbox.server import Clock
-from crmsync.cli import app
-from crmsync.config import template
 from crmsync.config.settings import Schedule
 from crmsync.daemon import scheduler as schedule
 from crmsync.daemon import signals
 from crmsync.errors import Cancelled, ConfigError, StateError, Unavailable
 from crmsync.store.database import open_store
+from tests.support.processes import left, read_until, until
 
 BERLIN, NEW_YORK = ZoneInfo("Europe/Berlin"), ZoneInfo("America/New_York")
 START = datetime(2026, 11, 21, 9, 0, tzinfo=UTC)
@@ -122,7 +115,7 @@ def test_a_cycle_that_fails_is_told_and_the_next_one_goes_on(monkeypatch, error)
     def failing(_work, _command):
         raise error
 
-    monkeypatch.setattr(schedule, "cycle", failing)
+    monkeypatch.setattr(schedule, "run_cycle", failing)
     watch = schedule.Watch()
     assert schedule.run_scheduled(lambda: None, watch) is None
     assert watch.since is None
@@ -151,91 +144,6 @@ def test_a_signal_in_the_midst_of_looking_at_the_flag_does_not_hang(monkeypatch)
 
 
 # The real process
-
-QUICK = """
-from apscheduler.triggers.interval import IntervalTrigger
-from connectors import http
-from crmsync import cli, schedule, stopping
-stopping.GRACE = 1.0
-http.PATIENCE = 0.2
-schedule.trigger_of = lambda _settings: IntervalTrigger(seconds=1)
-cli.main()
-"""
-SECRETS = {
-    "CRMSYNC_HUBSPOT__TOKEN": "sandbox-token",
-    "CRMSYNC_SALESFORCE__CLIENT_ID": "sandbox",
-    "CRMSYNC_SALESFORCE__CLIENT_SECRET": "sandbox",
-}
-
-
-@pytest.fixture
-def config(sandbox, tmp_path):
-    sandbox.clock = Clock()  # a command goes by this machine's
-    path = tmp_path / "crmsync.toml"
-    text = template.demo_config(sandbox.url, ["dana.whitlock@ourproduct.example"])
-    path.write_text(
-        template.replace_keys(
-            text, {'secrets = "secrets"      ': '# secrets = "secrets"    ', 'log = "console"': 'log = "json"'}
-        )
-    )
-    with pytest.MonkeyPatch.context() as patch:
-        for name, value in SECRETS.items():
-            patch.setenv(name, value)
-        assert CliRunner().invoke(app, ["setup", "-c", str(path)]).exit_code == 0
-    return path
-
-
-@pytest.fixture
-def started(config):
-    """Starts `crmsync …` as a process of its own, with a grace of one second; ends what a test left running."""
-    running = []
-    around = {name: value for name, value in os.environ.items() if not name.startswith("CRMSYNC_")}
-
-    def start(*words):
-        process = subprocess.Popen(
-            [sys.executable, "-c", QUICK, *words, "-c", str(config)],
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
-            text=True,
-            env={**around, **SECRETS},
-        )
-        given_up = threading.Timer(60, process.kill)
-        given_up.start()
-        running.append((process, given_up))
-        return process
-
-    yield start
-    for process, given_up in running:
-        given_up.cancel()
-        process.kill()
-        process.communicate()
-
-
-def until(true, seconds=40):
-    end = time.monotonic() + seconds
-    while time.monotonic() < end:
-        if true():
-            return
-        threading.Event().wait(0.02)
-    raise AssertionError("it did not happen in time")
-
-
-def read_until(process, word):
-    """The line of stderr with this word."""
-    lines = []
-    for line in process.stderr:
-        lines.append(line)
-        if word in line:
-            return line
-    raise AssertionError(f"{word} never came: {lines}")
-
-
-def left(process, number=signal.SIGTERM):
-    """Seconds from the signal to the end, and the exit code."""
-    before = time.monotonic()
-    process.send_signal(number)
-    code = process.wait(20)
-    return time.monotonic() - before, code
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])

@@ -23,7 +23,7 @@ from crmsync.store import database, schema
 from crmsync.store.contacts import save_contacts
 from crmsync.store.cursors import read_cursor, write_cursor
 from crmsync.store.database import open_store, quick_check
-from tests.core.test_cycle import two_crms, world
+from tests.support.cycles import two_crms, world
 from tests.support.make import NOW, config, contact, crm, store, work
 
 
@@ -89,7 +89,7 @@ def test_D02_D09_eight_readers_and_a_writer_never_meet_a_lock(state):
         try:
             while not ended.is_set():
                 with state.read() as reading:
-                    looked.append(reading.scalar(select(func.count()).select_from(schema.contact)))
+                    looked.append(reading.scalar(select(func.count()).select_from(schema.record)))
         except StateError as error:
             errors.append(error)
 
@@ -103,7 +103,7 @@ def test_D02_D09_eight_readers_and_a_writer_never_meet_a_lock(state):
     for each in readers:
         each.join()
     assert errors == []
-    assert len(rows(state, schema.contact)) == 15
+    assert len(rows(state, schema.record)) == 15
     assert len(looked) >= 8
 
 
@@ -139,7 +139,7 @@ def test_J10_a_log_that_was_torn_anywhere_leaves_pages_that_agree_with_their_cur
         quick_check(cut, NOW)
         with cut.read() as reading:
             cursor = int(read_cursor(reading, "hubspot", "contacts") or 0)
-        assert len(rows(cut, schema.contact)) == 5 * cursor
+        assert len(rows(cut, schema.record)) == 5 * cursor
         found.add(cursor)
         cut.close()
     assert {0, 8} <= found
@@ -196,7 +196,7 @@ def test_R23_what_a_pull_holds_in_memory_does_not_grow_with_what_it_pulls(tmp_pa
     with pytest.raises(Unavailable):
         run_cycle(work(state, endless.made))
     tracemalloc.stop()
-    assert len(rows(state, schema.contact)) == 2_000
+    assert len(rows(state, schema.record)) == 2_000
     assert endless.held[-1] - endless.held[4] < 100 * 4_000 * 2
     state.close()
 

@@ -24,13 +24,9 @@ from crmsync.store.records import ids_by_ref
 from crmsync.store.scores import clear_dirty, pulled_counts
 from crmsync.store.sql import dump_json
 from tests.support.make import NOW, activity, contact
+from tests.support.state import rows, save
 
 CANARY = "canary-3f9d1c7e55"
-
-
-def save(state, *contacts, run="r1"):
-    with state.begin() as tx:
-        save_contacts(tx, run, contacts, NOW)
 
 
 def happen(state, *activities, run="r1"):
@@ -44,18 +40,13 @@ def settle(state, most=5):
         clear_dirty(tx, ["hubspot", "salesforce"], {})
 
 
-def rows(state, table):
-    with state.read() as reading:
-        return [row._asdict() for row in reading.execute(select(table))]
-
-
 def dirty(state):
-    return sorted(row["ref_id"] for row in rows(state, schema.contact) if row["dirty"])
+    return sorted(row["ref_id"] for row in rows(state, schema.record) if row["dirty"])
 
 
 def columns_of(state, fields=()):
     with state.begin() as tx:
-        live = select(schema.contact.c.person).where(schema.LIVE).distinct().order_by(schema.contact.c.person)
+        live = select(schema.record.c.person).where(schema.LIVE).distinct().order_by(schema.record.c.person)
         people = list(tx.scalars(live))
         return score_inputs.read_columns(tx, people, list(fields), ["salesforce", "hubspot"], keep=True)
 
@@ -65,7 +56,7 @@ def test_a_record_that_comes_again_unchanged_is_an_echo(state):
     settle(state)
     save(state, replace(contact(1), changed_at=NOW), run="r2")
     assert dirty(state) == []
-    assert rows(state, schema.contact)[0]["seen_run"] == "r2"
+    assert rows(state, schema.record)[0]["seen_run"] == "r2"
 
 
 def test_a_record_that_changed_is_dirty_and_its_old_value_stays(state):
@@ -88,7 +79,7 @@ def test_a_page_and_its_cursor_are_stored_together_or_not_at_all(state):
 
     with pytest.raises(RuntimeError):
         failing()
-    assert rows(state, schema.contact) == []
+    assert rows(state, schema.record) == []
     with state.read() as reading:
         assert read_cursor(reading, "hubspot", "contacts") is None
 
@@ -338,9 +329,9 @@ def test_an_address_that_cannot_be_used_gets_a_sentence(url):
 def test_a_reader_does_not_stand_in_the_writers_way(state):
     save(state, contact(1))
     with state.read() as reading:
-        assert reading.scalar(select(func.count()).select_from(schema.contact)) == 1
+        assert reading.scalar(select(func.count()).select_from(schema.record)) == 1
         save(state, contact(2))
-        assert reading.scalar(select(func.count()).select_from(schema.contact)) == 1 or state.engine.name != "sqlite"
+        assert reading.scalar(select(func.count()).select_from(schema.record)) == 1 or state.engine.name != "sqlite"
 
 
 def test_events_seen_by_several_records_count_as_often_as_in_the_one_with_most():
@@ -352,11 +343,11 @@ def test_events_seen_by_several_records_count_as_often_as_in_the_one_with_most()
 
 
 def ambiguous(state):
-    return sorted(row["ref_id"] for row in rows(state, schema.contact) if row["ambiguous"])
+    return sorted(row["ref_id"] for row in rows(state, schema.record) if row["ambiguous"])
 
 
 def edited(state):
-    return sorted(row["ref_id"] for row in rows(state, schema.contact) if row["edited"])
+    return sorted(row["ref_id"] for row in rows(state, schema.record) if row["edited"])
 
 
 TWIN = contact("00Qb", "salesforce", "lead", emails=("info@x.example",))
@@ -387,7 +378,7 @@ def test_W28_a_twin_that_a_write_met_as_gone_makes_nobody_ambiguous(state):
     save(state, contact("00Qa", "salesforce", "lead", emails=("info@x.example",)), TWIN)
     settle(state)
     with state.begin() as tx:
-        journal.mark_gone(tx, [row["id"] for row in rows(state, schema.contact) if row["ref_id"] == "00Qb"])
+        journal.mark_gone(tx, [row["id"] for row in rows(state, schema.record) if row["ref_id"] == "00Qb"])
     settle(state)
     assert ambiguous(state) == []
 
@@ -440,7 +431,7 @@ def test_S01_a_merge_counts_nothing_again_whatever_the_crm_makes_of_the_counters
     save(state, replace(merged, counters=clicks(8, days=2)))  # and later their sum
     save(state, replace(merged, counters=clicks(5, days=2)))
     assert len(rows(state, schema.activity)) == 2
-    assert {row["contact"] for row in rows(state, schema.counter)} == {3}
+    assert {row["record"] for row in rows(state, schema.counter)} == {3}
     save(state, replace(merged, counters=clicks(6, days=1)))
     save(state, replace(merged, counters=clicks(6, days=1)))
     assert len(rows(state, schema.activity)) == 3
@@ -514,8 +505,8 @@ def test_R25_text_that_no_database_takes_is_cleaned_where_it_enters(state):
     save(state, one, contact(2, name="fine"))
     happen(state, activity(NASTY, one, **{NASTY: NASTY}), activity(7, contact(2)))
     settle(state)
-    (row,) = [each for each in rows(state, schema.contact) if each["ref_id"] == NEAT]
-    assert (row["name"], row["stage"], row["owner"], row["grouped"]) == (NEAT,) * 4
+    (row,) = [each for each in rows(state, schema.record) if each["ref_id"] == NEAT]
+    assert (row["name"], row["stage"], row["owner"], row["crm_group"]) == (NEAT,) * 4
     columns = columns_of(state, ["title"])
     assert columns.fields["title"] == [NEAT, None]
     assert {each.kind for each in columns.facts} == {NEAT, "form_submitted"}
@@ -554,13 +545,13 @@ def test_a_record_is_edited_when_an_activity_is_taken_away(state):
 def park(state, **of):
     with state.begin() as tx:
         refused = {"after": {"score": 5}, "reason": "Budget is required", "at": 0, **of}
-        tx.execute(schema.contact.update().values(parked=dump_json(refused), dirty=False))
+        tx.execute(schema.record.update().values(on_hold=dump_json(refused), dirty=False))
 
 
 def touched(state, minutes):
     save(state, replace(contact(1), changed_at=NOW + timedelta(minutes=minutes)), run=f"r{minutes}")
-    (row,) = rows(state, schema.contact)
-    return not row["parked"] and row["dirty"]
+    (row,) = rows(state, schema.record)
+    return not row["on_hold"] and row["dirty"]
 
 
 def test_W08_a_record_that_was_refused_whole_is_tried_again_as_soon_as_it_is_touched(state):
@@ -592,9 +583,9 @@ def test_W08_what_is_touched_after_each_write_is_not_written_for_ever(state):
 
 def test_C10_nothing_that_was_written_to_a_deleted_record_is_kept(state):
     save(state, contact(1, name="Ada", fields={"title": "secret"}, current={"reason": "secret"}))
-    secrets = dict.fromkeys(("base", "leases", "parked"), '{"reason":"secret"}')
+    secrets = dict.fromkeys(("last_written", "overrides", "on_hold"), '{"reason":"secret"}')
     with state.begin() as tx:
-        tx.execute(schema.contact.update().values(secrets))
+        tx.execute(schema.record.update().values(secrets))
         change = Change(contact(1).ref, {"reason": "secret"}, {"reason": "secret"}, "secret")
         for number in (1, 2):
             journal.add_changes(tx, f"r{number}", [(1, change)], 0)
@@ -620,7 +611,7 @@ def test_C10_nothing_of_somebody_stays_with_a_record_that_was_merged_away(state,
     settle(state)
     assert len(columns_of(state).people) == 1
     save(state, replace(survivor, gone=True))
-    for table in (schema.contact, schema.identity):
+    for table in (schema.record, schema.identity):
         assert not any(each in str(rows(state, table)) for each in ("ada@x.example", "Ada", "secret"))
 
 

@@ -507,7 +507,7 @@ class Simulation:
         """What a person gives a record that crmsync knows has to stay, unless it was noticed as nothing new."""
         if (getattr(record, name) or None) == (value or None):
             return
-        it = schema.contact.c
+        it = schema.record.c
         with self.watching.read() as reading:
             query = select(it.known, it.gone, getattr(it, name)).where(
                 it.crm == record.ref.crm, it.kind == record.ref.kind, it.ref_id == record.ref.id
@@ -977,7 +977,7 @@ class Simulation:
 
     def _check_reasons(self, changes: list[dict], listed: set[tuple[str, str, str]]) -> None:
         """What a state built anew would write has a reason not to be: a list has the record, or somebody set it."""
-        overrides = {key_of(row): orjson.loads(row["leases"]) for row in self._rows(schema.contact)}
+        overrides = {key_of(row): orjson.loads(row["overrides"]) for row in self._rows(schema.record)}
         for row in changes:
             key, after = key_of(row), orjson.loads(row["after"])
             unexplained = after.keys() - overrides[key].keys()
@@ -988,16 +988,16 @@ class Simulation:
         runs = {row["id"]: row["verdict"] for row in self._rows(schema.run)}
         waiting = [row for row in self._rows(schema.change) if runs[row["run"]] in (journal.WAITING, journal.APPROVED)]
         listed = {(row["crm"], row["kind"], row["ref_id"]) for row in waiting}
-        held = {row["person"] for row in self._rows(schema.contact) if key_of(row) in listed}
-        for row in self._rows(schema.contact):
-            if row["parked"] or row["ambiguous"] or row["person"] in held:
+        held = {row["person"] for row in self._rows(schema.record) if key_of(row) in listed}
+        for row in self._rows(schema.record):
+            if row["on_hold"] or row["ambiguous"] or row["person"] in held:
                 listed.add(key_of(row))
         return listed
 
     def _check_overrides(self) -> None:
         """What crmsync takes for somebody's own choice is somebody's."""
-        for row in self._rows(schema.contact):
-            for name in orjson.loads(row["leases"]):
+        for row in self._rows(schema.record):
+            for name in orjson.loads(row["overrides"]):
                 demand((Ref(*key_of(row)), name) in self.touched, "an_override_is_somebodys", row)
 
     def _check_theirs(self) -> None:
@@ -1020,7 +1020,7 @@ class Simulation:
             demand(self._rows(table) == before[table.name], "a_preview_changes_nothing", table.name)
 
     def _rows_dirty(self) -> list[dict]:
-        return [row for row in self._rows(schema.contact) if row["dirty"] or row["parked"]]
+        return [row for row in self._rows(schema.record) if row["dirty"] or row["on_hold"]]
 
     def _rows(self, table, store: Store | None = None) -> list[dict]:
         with (store or self.watching).read() as reading:
@@ -1086,7 +1086,7 @@ def key_of(row: dict) -> tuple[str, str, str]:
 def records_of(store: Store) -> dict[tuple[str, str, str], dict]:
     """Each live record with the records of the same person, what they score, and its stage and owner."""
     with store.read() as reading:
-        rows = [row._asdict() for row in reading.execute(select(schema.contact))]
+        rows = [row._asdict() for row in reading.execute(select(schema.record))]
         people = {row.id: row.total for row in reading.execute(select(schema.person))}
     live = [
         row for row in rows if row["known"] and not row["gone"] and not row["merged_into"] and not row["converted_into"]

@@ -1,12 +1,11 @@
 """What the tests of the Salesforce connector share: an org of the sandbox, and what happens in it."""
 
-import threading
-
-import pytest
-
 import connectors.salesforce as salesforce
 from connectors.sandbox.faults import Fault
 from crmsync.connector import FieldMap
+from crmsync.model import Change
+from tests.support.pages import pulled
+from tests.support.stop import Hurried
 
 NAMES = FieldMap(
     fields={
@@ -30,34 +29,17 @@ OUTPUT_FIELDS = [
 ]  # fmt: skip
 
 
-class Hurried(threading.Event):
-    """A stop flag that nobody raised and with which no wait takes any time; `waits` remembers how long they were."""
-
-    def __init__(self):
-        super().__init__()
-        self.waits = []
-
-    def wait(self, timeout=None):
-        self.waits.append(timeout)
-        return self.is_set()
-
-
 def connect(sandbox, names=NAMES, notes=None, stop=None, **settings):
     given = {"instance_url": sandbox.url, "client_id": "sandbox", "client_secret": "sandbox", **settings}
     return salesforce.connect(salesforce.Settings(**given), names, {} if notes is None else notes, stop or Hurried())
 
 
-@pytest.fixture(name="crm")
 def org_with_our_fields(sandbox):
+    """A connector to an org that has our fields."""
     for object_, field, type_, size in OUTPUT_FIELDS:
         sandbox.do("salesforce", "add_field", object=object_, field=field, type=type_, size=size)
     sandbox.clock.advance(3_600)
     return connect(sandbox)
-
-
-def pulled(pages):
-    pages = list(pages)
-    return [item for page in pages for item in page.items], pages[-1].cursor
 
 
 def by_ref(contacts):
@@ -76,3 +58,27 @@ def do(sandbox, action, **body):
 
 def fault(sandbox, do, path="", **how):
     sandbox.faults.add(Fault(do=do, vendor="salesforce", path=path, **how))
+
+
+CANARY = "canary-3f9a77"
+
+
+def happened(crm, cursor=None):
+    return pulled(crm.activities(cursor))
+
+
+def change(ref, group="", **after):
+    after = after or {"score": 42}
+    return Change(ref, dict.fromkeys(after), after, group=group)
+
+
+def written(made, *changes, narrow=list):
+    return {receipt.ref: receipt for receipt in made.write(changes, narrow)}
+
+
+def row(sandbox, ref):
+    return sandbox.snapshot("salesforce")[ref.kind.title()][ref.id]
+
+
+def patches(sandbox):
+    return [call for call in sandbox.calls if call.method == "PATCH" and call.path.endswith("composite/sobjects")]

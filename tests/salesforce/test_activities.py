@@ -1,0 +1,160 @@
+"""Tasks, events, e-mails and campaign members as activities."""
+
+import pytest
+
+from connectors.salesforce.activities import NOBODY
+from crmsync.config.tables import Feed
+from crmsync.model import Ref
+from tests.support.salesforce import connect, do, happened, live
+
+
+def feed(**where):
+    return Feed(source="Task", kind="x", where=where)
+
+
+@pytest.mark.parametrize(
+    ("where", "row", "fit"),
+    [
+        ({}, {}, True), ({"Type": "Call"}, {"Type": "call"}, True), ({"Type": "Call"}, {}, False),
+        ({"Type": ["Call", "Email"]}, {"Type": "Email"}, True), ({"Type": "!Call"}, {}, True),
+        ({"Type": "!Call"}, {"Type": "Call"}, False), ({"IsClosed": True}, {"IsClosed": True}, True),
+        ({"IsClosed": False}, {}, True), ({"IsClosed": True}, {}, False),
+        ({"CallDurationInSeconds": 5}, {"CallDurationInSeconds": 5}, True),
+        ({"Type": ["Call", "!Email"]}, {"Type": "Other"}, False),
+    ],
+)  # fmt: skip
+def test_where_asks_for_values_and_leaves_others_out(where, row, fit):
+    assert feed(**where).fits(row) is fit
+
+
+def logged(sandbox, crm, **how):
+    """What becomes of one activity that was logged after a full pull."""
+    _, cursor = happened(crm)
+    made = do(sandbox, "add_activity", **how)
+    return made["id"], [each for each in happened(connect(sandbox), cursor)[0] if each.id.startswith(made["id"])]
+
+
+def test_a_call_is_counted_when_it_was_completed(sandbox, crm):
+    who = live(crm)[0].ref
+    id_, found = logged(sandbox, crm, who=who.id, fields={"TaskSubtype": "Call", "CallDisposition": "Connected"})
+    [call] = [each for each in found if not each.gone]
+    assert (call.id, call.ref, call.kind) == (f"{id_}:call_completed", who, "call_completed")
+    assert call.at == sandbox.clock()
+    assert call.attributes["outcome"] == "Connected"
+
+
+def test_a_due_date_ahead_is_no_activity_ahead(sandbox, crm):
+    who = live(crm)[0].ref
+    _, found = logged(sandbox, crm, who=who.id, fields={"ActivityDate": "2027-05-01", "TaskSubtype": "Task"})
+    assert [each.at <= sandbox.clock() for each in found if not each.gone] == [True]
+
+
+def test_an_open_task_is_none_yet_and_a_reopened_one_is_gone(sandbox, crm):
+    who = live(crm)[0].ref
+    _, found = logged(sandbox, crm, who=who.id, fields={"Status": "Not Started", "TaskSubtype": "Task"})
+    assert all(each.gone for each in found)
+
+
+@pytest.mark.parametrize("action", ["delete", "reparent"])
+def test_an_activity_that_goes_away_is_gone(sandbox, crm, action):
+    task = next(each for each in happened(crm)[0] if each.kind == "call_completed")
+    _, cursor = happened(crm)
+    id_ = task.id.split(":")[0]
+    do(sandbox, action, id=id_, **({"fields": {"WhoId": None}} if action == "reparent" else {}))
+    found = {each.id: each for each in happened(connect(sandbox), cursor)[0]}
+    assert found[task.id].gone
+    assert found[task.id].ref == NOBODY
+
+
+def test_an_activity_that_moves_is_its_new_persons(sandbox, crm):
+    task = next(each for each in happened(crm)[0] if each.kind == "call_completed")
+    other = next(each.ref for each in live(crm) if each.ref != task.ref)
+    _, cursor = happened(crm)
+    do(sandbox, "reparent", id=task.id.split(":")[0], fields={"WhoId": other.id})
+    moved = [each for each in happened(connect(sandbox), cursor)[0] if each.id == task.id]
+    assert [each.ref for each in moved] == [other]
+
+
+def test_the_case_in_a_feed_does_not_matter(sandbox, crm):
+    called = {"source": "Task", "kind": "x", "where": {"TASKSUBTYPE": "Call"}, "attributes": {"subject": "subject"}}
+    found, _ = happened(connect(sandbox, activities=[called]))
+    assert {(each.id.split(":")[0], each.attributes["subject"]) for each in found} == {
+        (each.id.split(":")[0], each.attributes["subject"])
+        for each in happened(crm)[0]
+        if each.kind == "call_completed" and each.id.startswith("00T")
+    }
+
+
+def test_archived_activities_are_read(sandbox, crm):
+    task = next(each for each in happened(crm)[0] if each.kind == "call_completed")
+    do(sandbox, "archive", ids=[task.id.split(":")[0]])
+    assert task in happened(connect(sandbox))[0]
+
+
+def test_an_e_mail_counts_once_though_it_is_a_task_too(sandbox, crm):
+    tables = sandbox.snapshot("salesforce")
+    sent = [each for each in happened(crm)[0] if each.kind == "email_sent"]
+    outgoing = [each for each in tables["EmailMessage"].values() if not each["Incoming"]]
+    assert len(sent) == len(outgoing)
+    assert all(each.id.startswith("02s") for each in sent)
+
+
+def test_without_e_mail_records_their_tasks_count(sandbox, crm):
+    tables = sandbox.snapshot("salesforce")
+    mails = [each for each in tables["Task"].values() if each["TaskSubtype"] == "Email"]
+    sandbox.org.state.tables.pop("emailmessage")
+    found = [each for each in happened(connect(sandbox))[0] if each.kind == "email_sent"]
+    assert sorted(each.id.split(":")[0] for each in found) == sorted(each["Id"] for each in mails)
+
+
+def test_the_sender_of_an_answer_replied(sandbox, crm):
+    tables = sandbox.snapshot("salesforce")
+    incoming = [each["Id"] for each in tables["EmailMessage"].values() if each["Incoming"]]
+    replied = [each for each in happened(crm)[0] if each.kind == "email_replied"]
+    assert sorted(each.id.split(":")[0] for each in replied) == sorted(incoming)
+
+
+def test_copies_of_a_meeting_for_its_guests_do_not_count(sandbox, crm):
+    who = live(crm)[0].ref
+    _, found = logged(sandbox, crm, object="Event", who=who.id, fields={"IsChild": True, "Subject": "Demo"})
+    assert found == []
+
+
+def test_a_campaign_member_becomes_what_its_campaign_is(sandbox, crm):
+    kinds = {each.kind for each in happened(crm)[0] if each.id.startswith("00v")}
+    assert kinds >= {"webinar_registered", "webinar_attended", "event_registered"}
+    attended = next(each for each in happened(crm)[0] if each.kind == "webinar_attended")
+    assert attended.attributes["campaign"]
+    assert attended.at <= sandbox.clock()
+
+
+def test_a_converted_member_is_the_contact(sandbox, crm):
+    member = next(each for each in happened(crm)[0] if each.id.startswith("00v") and each.ref.kind == "lead")
+    _, cursor = happened(crm)
+    became = do(sandbox, "convert", id=member.ref.id)
+    found = {each.id: each for each in happened(connect(sandbox), cursor)[0]}
+    assert found[member.id].ref == Ref("salesforce", "contact", became["contact"])
+
+
+def test_another_definition_of_a_feed_reads_its_source_again(sandbox, crm):
+    _, cursor = happened(crm)
+    sandbox.clock.advance(7_200)
+    made = connect(sandbox, activities=[{"source": "Task", "kind": "phone", "where": {"TaskSubtype": "Call"}}])
+    found, _ = happened(made, cursor)
+    assert {each.kind for each in found if not each.gone} == {"phone"}
+    assert {each.id for each in happened(crm)[0] if each.id.startswith("00T")} <= {
+        each.id for each in found if each.gone
+    }
+
+
+def test_an_object_that_is_not_visible_yields_nothing(sandbox, crm):
+    sandbox.org.state.tables.pop("campaignmember")
+    kinds = {each.kind for each in happened(connect(sandbox))[0]}
+    assert "call_completed" in kinds
+    assert not any(kind.startswith("webinar") for kind in kinds)
+
+
+def test_activities_come_by_bulk_too(sandbox, crm, bulky):
+    whole = {(each.id, each.ref): each for each in happened(crm)[0]}
+    found, _ = happened(bulky())
+    assert {(each.id, each.ref): each for each in found} == whole

@@ -1,0 +1,59 @@
+"""Records that were merged, converted or deleted."""
+
+import pytest
+
+from crmsync.model import Ref
+from tests.support.pages import pulled
+from tests.support.salesforce import by_ref, change, connect, do, live, written
+
+
+def test_merged_and_converted_records_say_where_they_went(sandbox, crm):
+    first, second, third, *_ = live(crm)
+    _, cursor = pulled(crm.contacts(None))
+    do(sandbox, "merge", winner=first.ref.id, losers=[second.ref.id])
+    became = do(sandbox, "convert", id=third.ref.id)
+    found = by_ref(pulled(connect(sandbox).contacts(cursor))[0])
+    assert (found[second.ref].gone, found[second.ref].merged_into) == (True, first.ref)
+    assert found[third.ref].converted_into == Ref("salesforce", "contact", became["contact"])
+    assert found[third.ref].converted_into in found
+    read = by_ref(connect(sandbox).read([second.ref, third.ref]))
+    assert read[second.ref].merged_into == first.ref
+    assert read[third.ref].converted_into == found[third.ref].converted_into
+
+
+def test_a_purged_record_reads_as_gone(sandbox, crm):
+    lead = live(crm)[0]
+    do(sandbox, "delete", id=lead.ref.id)
+    do(sandbox, "purge")
+    assert [each.gone for each in crm.read([lead.ref])] == [True]
+
+
+def test_a_converted_lead_names_its_contact(sandbox, crm, leads):
+    became = do(sandbox, "convert", id=leads[0].id)
+    told = written(crm, *map(change, leads))
+    assert told[leads[0]].moved_to == Ref("salesforce", "contact", became["contact"])
+    assert all(each.ok for ref, each in told.items() if ref != leads[0])
+
+
+def test_an_org_that_lets_converted_leads_be_edited_is_no_error(sandbox, crm, leads):
+    do(sandbox, "set", edit_converted=True)
+    do(sandbox, "convert", id=leads[0].id)
+    assert written(crm, change(leads[0]))[leads[0]].ok
+
+
+def test_a_chain_of_merges_is_followed(sandbox, crm, leads):
+    first, second, third = leads[:3]
+    do(sandbox, "merge", winner=second.id, losers=[first.id])
+    do(sandbox, "merge", winner=third.id, losers=[second.id])
+    told = written(crm, change(first), change(third))
+    assert (told[first].ok, told[first].moved_to) == (False, third)
+    assert told[third].ok
+
+
+@pytest.mark.parametrize("purged", [False, True])
+def test_a_deleted_record_is_gone_and_not_made_again(sandbox, crm, leads, purged):
+    do(sandbox, "delete", id=leads[0].id)
+    if purged:
+        do(sandbox, "purge")
+    told = written(crm, change(leads[0]), change(leads[1]))
+    assert (told[leads[0]].ok, told[leads[0]].gone, told[leads[1]].ok) == (False, True, True)

@@ -1,0 +1,126 @@
+"""Fields, stages and what is left to click."""
+
+import pytest
+
+from connectors.sandbox.faults import Fault
+from crmsync.connector import FieldMap
+from tests.support.salesforce import NAMES, connect, do, fault
+
+
+def test_fields_are_created_once_and_visible(sandbox):
+    made = connect(sandbox)
+    first = made.create_fields()
+    assert "Lead.Crmsync_Score__c: created" in first
+    assert any("11 fields granted, assigned" in each for each in first)
+    known = {(each.kind, each.name): each for each in made.fields()}
+    assert known["contact", "Crmsync_Stage__c"].options == ("New", "MQL")
+    assert known["lead", "Crmsync_Score__c"].type == "number"
+    assert known["lead", "Crmsync_Score__c"].writable
+    before = sandbox.snapshot("salesforce")
+    again = made.create_fields()
+    assert all("found" in each for each in again)
+    assert sandbox.snapshot("salesforce") == before
+
+
+LADDER = {
+    "new": {"lead": "Open - Not Contacted", "contact": "New"},
+    "mql": {"lead": "Working - Contacted", "contact": "MQL"},
+    "sql": {"lead": "Qualified", "contact": "SQL"},
+}
+
+
+def laddered(**more):
+    return FieldMap(score_fields=NAMES.score_fields, stages={**LADDER, **more})
+
+
+def options(made, name="Crmsync_Stage__c"):
+    return next(each.options for each in made.fields() if (each.kind, each.name) == ("contact", name))
+
+
+def test_a_new_stage_is_added_to_our_own_picklist_in_its_place(sandbox):
+    connect(sandbox).create_fields()
+    sandbox.clock.advance(60)
+    do(sandbox, "add_picklist_value", object="Contact", field="Crmsync_Stage__c", value="Partner")
+    ladder = {"new": LADDER["new"], "raw": {"contact": "Raw"}, **LADDER, "customer": {"contact": "Customer"}}
+    made = connect(sandbox, names=FieldMap(score_fields=NAMES.score_fields, stages=ladder))
+    [before] = [each for each in made.check().problems if "'Raw'" in each]
+    assert before.endswith("run: crmsync setup")
+    told = made.create_fields()
+    assert "Contact.Crmsync_Stage__c: the values 'Raw', 'SQL', 'Customer' added" in told
+    assert options(made) == ("New", "Raw", "MQL", "SQL", "Customer", "Partner")
+    assert not any("Crmsync_Stage__c" in each for each in made.check().problems)
+    snapshot = sandbox.snapshot("salesforce")
+    assert "Contact.Crmsync_Stage__c: found" in (again := made.create_fields())
+    assert not any("added" in each for each in again if "Crmsync_Stage__c" in each)
+    assert sandbox.snapshot("salesforce") == snapshot
+
+
+def test_a_stage_that_was_taken_away_is_given_back(sandbox):
+    connect(sandbox).create_fields()
+    do(sandbox, "remove_picklist_value", object="Contact", field="Crmsync_Stage__c", value="MQL")
+    do(sandbox, "remove_picklist_value", object="Contact", field="Crmsync_Stage__c", value="New")
+    made = connect(sandbox, names=FieldMap(score_fields=NAMES.score_fields, stages={"mql": {"contact": "MQL"}}))
+    made.create_fields()
+    assert options(made) == ("MQL",)
+
+
+@pytest.mark.parametrize("stage_field", ["Status", "Tier__c"])
+def test_the_orgs_own_picklist_gets_clicks_and_no_value(sandbox, stage_field):
+    sandbox.do(
+        "salesforce", "add_field", object="Lead", field="Tier__c", type="picklist", values=["Open - Not Contacted"]
+    )
+    made = connect(sandbox, names=laddered(), stage_field={"lead": stage_field, "contact": "Crmsync_Stage__c"})
+    told = [each for each in made.create_fields() if each.startswith(f"Lead.{stage_field}: ")]
+    assert any(
+        "'Qualified'" in each and f"Object Manager > Lead > Fields & Relationships > {stage_field}" in each
+        for each in told
+    )
+    known = next(each for each in made.fields() if (each.kind, each.name) == ("lead", stage_field))
+    assert "Qualified" not in known.options
+    [problem] = [each for each in made.check().problems if "'Qualified'" in each]
+    assert ("Object Manager" in problem) is (stage_field == "Status")
+
+
+def test_without_metadata_rights_a_new_stage_gets_clicks(sandbox):
+    connect(sandbox).create_fields()
+    sandbox.do("salesforce", "set", metadata_forbidden=True)
+    told = connect(sandbox, names=laddered()).create_fields()
+    [said] = [each for each in told if "'SQL'" in each]
+    assert "insufficient access" in said
+    assert "Object Manager > Contact > Fields & Relationships > Crmsync_Stage__c" in said
+
+
+def test_a_picklist_of_a_global_value_set_gets_clicks(sandbox):
+    connect(sandbox).create_fields()
+    asked = {
+        "label": "Lifecycle stage",
+        "type": "Picklist",
+        "valueSet": {"valueSetName": "Stages", "valueSetDefinition": None},
+    }
+    body = {"FullName": "Contact.Crmsync_Stage__c", "Metadata": asked}
+    sandbox.faults.add(
+        Fault(
+            do="answer", vendor="salesforce", method="GET", path="/tooling/sobjects/CustomField/", status=200, body=body
+        )
+    )
+    told = connect(sandbox, names=laddered()).create_fields()
+    assert any("'SQL'" in each and "Picklist Value Sets > Stages" in each for each in told)
+
+
+def test_a_picklist_whose_definition_is_not_shown_gets_clicks(sandbox):
+    connect(sandbox).create_fields()
+    fault(sandbox, "answer", "/tooling/query", status=200, body={"records": [], "done": True})
+    [said] = [each for each in connect(sandbox, names=laddered()).create_fields() if "'SQL'" in each]
+    assert "Object Manager > Contact > Fields & Relationships > Crmsync_Stage__c" in said
+
+
+def test_an_org_that_forbids_metadata_gets_clicks(sandbox):
+    sandbox.do("salesforce", "set", metadata_forbidden=True)
+    told = connect(sandbox).create_fields()
+    assert any("Object Manager > Lead > Fields & Relationships > New: Number" in each for each in told)
+
+
+def test_a_field_of_the_wrong_type_is_told(sandbox):
+    sandbox.do("salesforce", "add_field", object="Lead", field="Crmsync_Score__c", type="string")
+    assert any("its type is string" in each for each in connect(sandbox).create_fields())
+    assert any("must be a number" in each for each in connect(sandbox).check().problems)

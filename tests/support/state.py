@@ -1,0 +1,35 @@
+"""What tests put into a state, read of it, and do to its lock."""
+
+from pathlib import Path
+
+import psycopg
+from sqlalchemy import select
+
+from crmsync.store.contacts import save_contacts
+from tests.support.make import NOW
+
+
+def save(state, *contacts, run="r1"):
+    with state.begin() as tx:
+        save_contacts(tx, run, contacts, NOW)
+
+
+def rows(state, table):
+    with state.read() as reading:
+        return [row._asdict() for row in reading.execute(select(table))]
+
+
+def is_postgres(url):
+    return url.startswith("postgres")
+
+
+def take_lock_away(url):
+    """What a failover, a proxy or a tidy admin does."""
+    if not is_postgres(url):
+        Path(f"{url.removeprefix('sqlite:///')}.lock").unlink()
+        return
+    with psycopg.connect(url.replace("+psycopg", ""), autocommit=True) as connection:
+        connection.execute(
+            "SELECT pg_terminate_backend(pid) FROM pg_stat_activity"
+            " WHERE datname = current_database() AND pid <> pg_backend_pid()"
+        )
