@@ -136,7 +136,7 @@ def parse_json(content: bytes) -> Any:
             parsed = json.loads(text, parse_int=_whole_number, parse_constant=lambda _name: math.nan)
         return _cleaned(parsed) if _UNCLEAN.search(content) else parsed
     except (ValueError, RecursionError):
-        raise NotJson("it is not JSON that can be read") from None
+        raise NotJson("it is not valid JSON") from None
 
 
 _UNCLEAN = re.compile(rb"\\u(?:0000|[dD][89a-fA-F])")
@@ -173,7 +173,7 @@ def whole_body(crm: str, response: Any, seconds: float) -> bytes:
         size += whole.write(part)
         if size > MOST_BYTES:
             response.close()
-            raise Unavailable(crm, f"it sent an answer of more than {MOST_BYTES >> 20:,} MB, which no answer needs")
+            raise Unavailable(crm, f"its answer is larger than {MOST_BYTES >> 20:,} MB")
         if time.monotonic() > deadline:
             response.close()
             raise Transient("the answer took too long to arrive")
@@ -250,7 +250,7 @@ def checked_address(url: str, suffixes: tuple[str, ...]) -> str:
     parts = urlsplit(url if "//" in url else f"https://{url}")
     host = parts.hostname or ""
     if parts.username or parts.password:
-        raise ValueError("leave the user name and password out of the address")
+        raise ValueError("remove the user name and the password from the address")
     if is_loopback(parts.geturl()):
         return f"{parts.scheme}://{parts.netloc}"
     if parts.scheme != "https":

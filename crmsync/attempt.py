@@ -74,10 +74,10 @@ def taking_part(work: Work, attempt: Attempt, crm: str) -> Iterator[None]:
     except (StateError, Cancelled, SQLAlchemyError):
         raise
     except Exception as error:  # noqa: BLE001  whatever a CRM's odd answer leads to concerns that CRM alone
-        said = (
-            str(error) if isinstance(error, Transient) else f"it answered what cannot be read ({type(error).__name__})"
+        said = str(error) if isinstance(error, Transient) else f"its answer cannot be read ({type(error).__name__})"
+        attempt.skipped[crm] = Unavailable(
+            crm, f"{said}; if this continues, run crmsync sync --debug and report the output"
         )
-        attempt.skipped[crm] = Unavailable(crm, f"{said}; if it goes on, run crmsync sync --debug and report it")
         attempt.skipped[crm].__cause__ = error
     finally:
         counts = attempt.result.crms[crm]
@@ -95,7 +95,9 @@ def crms_left(work: Work, attempt: Attempt) -> list[str]:
         f"{crm}: {problem}" for crm, error in errors if isinstance(error, ConfigError) for problem in error.problems
     ]
     if mistakes:
-        raise ConfigError([*mistakes, *map(describe_outage, down)], next_command="crmsync check --online")
+        helpful = {error.next_command for _crm, error in errors if isinstance(error, ConfigError)}
+        alone = helpful.pop() if len(helpful) == 1 else ""
+        raise ConfigError([*mistakes, *map(describe_outage, down)], alone or "crmsync check --online")
     first = down[0]
     first.others = down[1:]
     raise first
@@ -105,7 +107,7 @@ def end_attempt(work: Work, attempt: Attempt, verdict: Verdict) -> Result:
     result = attempt.result
     result.verdict = verdict
     result.skipped = {crm: str(error) for crm, error in sorted(attempt.skipped.items())}
-    result.to_mend = sorted(crm for crm, error in attempt.skipped.items() if isinstance(error, ConfigError))
+    result.needs_action = sorted(crm for crm, error in attempt.skipped.items() if isinstance(error, ConfigError))
     result.problems += [f"{crm}: {why}" for crm, why in result.skipped.items()]
     if result.held:
         result.problems += result.held.reasons

@@ -53,7 +53,7 @@ def connect_all(config: Config, store: Store, stop: Stop) -> Iterator[dict[str, 
     Raises `ConfigError` where there is none, or where credentials are missing.
     """
     if not config.crms:
-        raise ConfigError(f"the config names no CRM; add a table [{'] or ['.join(sorted(connectors()))}]")
+        raise ConfigError(f"the config has no CRM; add a table [{'] or ['.join(sorted(connectors()))}]")
     problems: list[str] = []
     with ExitStack() as stack:
         crms: dict[str, Connector] = {}
@@ -92,7 +92,7 @@ def open_work(config: Config, who: str, stop: Stop, progress: Progress) -> Itera
 
 def say_landing(seconds: float) -> None:
     """Tell why nothing happens for so long."""
-    why = "an earlier worker vanished, and what it had sent may still arrive"
+    why = "an earlier process ended unexpectedly, and its updates may still arrive"
     log.get_logger().warning("waiting_to_take_over", seconds=round(seconds), why=why)
 
 

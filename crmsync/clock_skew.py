@@ -20,14 +20,14 @@ def judge_clocks(ahead: Mapping[str, timedelta]) -> dict[str, Unavailable]:
     right = [crm for crm in ahead if crm not in odd]
     if odd and not right:
         raise WrongClock(
-            f"this machine's clock is {_describe_all(odd)}, and nothing is scored by a wrong clock; "
-            "set it (for example with NTP) and run again"
+            f"this machine's clock is {_describe_all(odd)}, and crmsync does not work with a wrong clock; "
+            "correct it (for example with NTP) and run again"
         )
     return {
         crm: Unavailable(
             crm,
             f"its clock is {_describe(-by)} this machine's, which agrees with {' and '.join(right)}; "
-            "look for a proxy or cache that answers in its place",
+            "look for a proxy or a cache that answers for it",
         )
         for crm, by in odd.items()
     }

@@ -67,7 +67,7 @@ def preview_run(work: Work) -> Result:
             result.crms[crm].activities += counts.activities
             result.crms[crm].api_calls += counts.api_calls
         if adopted and adopted[0] != work.config.decision_hash():
-            result.notes.append("This plan is of an edited config: what was written last was decided by another one.")
+            result.notes.append("This plan was made with an edited config. The last run used another one.")
         _keep_preview(work, trial.store, result, drafted)
     return result
 
@@ -211,7 +211,7 @@ def _report_waiting(work: Work, result: Result, config_plan: WaitingPlan | None)
             approval.end_waiting(writing, "config")
         return
     if result.held is not None:
-        result.notes.append(f"Plan {result.held.run} waits as well: {'; '.join(result.held.reasons)}")
+        result.notes.append(f"Plan {result.held.run} is held for approval too: {'; '.join(result.held.reasons)}")
     result.held = config_plan
 
 

@@ -1,4 +1,4 @@
-"""The whole job on a machine that has nothing: both CRMs from the sandbox, a config, two cycles, and the outcome."""
+"""The whole job on a machine that has nothing: both CRMs from the sandbox, a config, two sync runs, and the outcome."""
 
 from __future__ import annotations
 
@@ -51,13 +51,13 @@ def run_demo(
 ) -> dict[str, Any]:
     """Run the demo and tell what happened. `begin` is called with each step as it starts.
 
-    Raises `ConfigError` where the folder is somebody else's, and whatever a cycle raises.
+    Raises `ConfigError` where the folder is somebody else's, and whatever a run raises.
     """
-    begin(f"Both CRMs with {people:,} people")
+    begin(f"Starting both CRMs with {people:,} people")
     ignored = _forget_environment()
     _prepare(folder)
     with _sandbox(folder, people, seed, keep, stop) as (url, process_id):
-        begin("A config")
+        begin("Writing the config")
         config = _configured(folder, url)
         done = _cycles(config, stop, begin)
     path = folder / "config.toml"
@@ -83,7 +83,7 @@ def _forget_environment() -> list[str]:
 def _prepare(folder: Path) -> None:
     """An empty folder, or one of an earlier demo, whose state goes and whose config is kept as `config.before.toml`."""
     if folder.exists() and any(folder.iterdir()) and not (folder / "sandbox.log").exists():
-        raise ConfigError(f"{folder} has files that are not of a demo; choose another with --folder")
+        raise ConfigError(f"{folder} contains files that are not from a demo; choose another folder with --folder")
     (folder / "secrets").mkdir(parents=True, exist_ok=True, mode=0o700)
     for old in folder.glob("crmsync.db*"):
         old.unlink()
@@ -129,7 +129,7 @@ def _await(process: subprocess.Popen[bytes], port: int, folder: Path, stop: Stop
         if _answers(port):
             return
     last = (folder / "sandbox.log").read_text(encoding="utf-8", errors="replace").strip().splitlines()[-3:]
-    raise CrmsyncError(f"the sandbox did not start; {folder / 'sandbox.log'} ends: {' '.join(last)}")
+    raise CrmsyncError(f"the sandbox did not start; the end of {folder / 'sandbox.log'}: {' '.join(last)}")
 
 
 def _answers(port: int) -> bool:
@@ -158,11 +158,11 @@ def _configured(folder: Path, url: str) -> Config:
 
 def _cycles(config: Config, stop: Stop, begin: Callable[[str], object]) -> dict[str, Any]:
     with open_work(config, "crmsync demo", stop, lambda _what, _crm, _more: None) as work:
-        begin("The score fields, in both CRMs")
+        begin("Creating the score fields")
         made = {crm: list(connector.create_fields()) for crm, connector in work.crms.items()}
-        begin("A backfill")
+        begin("Backfill")
         backfill = run_cycle(work, "backfill", full=True, approved=True)
-        begin("A second cycle")
+        begin("Second sync run")
         again = work._replace(now=datetime.now(UTC), elapsed=stopwatch())
         second = run_cycle(again, "sync")
         begin("Done")

@@ -1,4 +1,4 @@
-"""The doctor: what is wrong or odd about a config, by itself and against the CRMs."""
+"""The doctor: errors and warnings about a config, by itself and against the CRMs."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ STAGES_NAMED = 10
 
 
 def diagnose(config: Config, now: datetime, stop: Stop | None) -> dict[str, Any]:
-    """What is wrong (`problems`), odd (`warnings`) or worth a look (`notes`); with `stop`, each CRM is asked too.
+    """Errors (`problems`), `warnings` and what is worth knowing (`notes`); with `stop`, each CRM is asked too.
 
     Where a state is there already, the people in it are looked at as well. Each of `crms` then has `reached`,
     `account`, `problems`, `setup_creates` (the problems that `crmsync setup` solves), `notes`, and `members`: for
@@ -62,13 +62,13 @@ def diagnose(config: Config, now: datetime, stop: Stop | None) -> dict[str, Any]
         *(each.sentence for each in findings if each.level == "error"),
     ]
     if not config.crms:
-        problems.append(f"the config names no CRM; add a table [{'] or ['.join(sorted(connectors()))}]")
+        problems.append(f"the config has no CRM; add a table [{'] or ['.join(sorted(connectors()))}]")
     wrong = bool(problems) or any(each["problems"] for each in crms.values())
     unreached = any(not each["reached"] for each in crms.values())
     return {
         "ok": not wrong and not unreached,
         "rules": len(config.rules()),
-        "golden_leads": len(config.test),
+        "test_leads": len(config.test),
         "problems": problems,
         "warnings": [each.sentence for each in findings if each.level == "warning"],
         "notes": [*(each.sentence for each in findings if each.level == "note"), *unused_variables(config)],
@@ -81,21 +81,23 @@ def _lint_start(config: Config) -> Iterator[Finding]:
     if getattr(config.crms.get("salesforce"), "instance_url", None) == INSTANCE_URL:
         yield Finding(
             "warning",
-            f"[salesforce] instance_url is still that of the example, {INSTANCE_URL}; write yours (Setup > My Domain)",
+            f"[salesforce] instance_url is still the one of the example, {INSTANCE_URL}; write yours (Setup > My "
+            "Domain)",
         )
     routed = _routed_pools(config)
     for pool in config.owner_pool:
         if pool.name not in routed:
             yield Finding(
                 "warning",
-                f"[[owner_pool]] {pool.name}: no [[route]] leads to it, so its members get nobody; name the pool in "
-                "one, or take it out",
+                f"[[owner_pool]] {pool.name}: no [[route]] uses it, so its members get no records; add a route or "
+                "remove "
+                "the pool",
             )
     if config.write.owner and not config.route:
         yield Finding(
             "note",
-            "nobody gets an owner: the file has no [[route]]; add one and an [[owner_pool]], or set [write] owner = "
-            "false",
+            "no owners are assigned, because the file has no [[route]]; add one and an [[owner_pool]], or set [write] "
+            "owner = false",
         )
 
 
@@ -106,14 +108,19 @@ def _lint_secret_files(config: Config) -> Iterator[Finding]:
             found = path.stat()
             mode, remedy = stat.S_IMODE(found.st_mode), f"type: chmod 600 {shlex.quote(str(path))}"
             if mode & 0o022:
-                yield Finding("error", f"{path} holds a secret, and others can change it (mode {mode:o}); {remedy}")
+                yield Finding(
+                    "error", f"{path} contains a secret, and other users can change it (mode {mode:o}); {remedy}"
+                )
             elif mode & 0o044 and found.st_uid == os.geteuid():
-                yield Finding("warning", f"{path} holds a secret, and others can read it (mode {mode:o}); {remedy}")
+                yield Finding(
+                    "warning", f"{path} contains a secret, and other users can read it (mode {mode:o}); {remedy}"
+                )
             elif mode & 0o004:
                 yield Finding(
                     "note",
-                    f"{path} holds a secret, and every user of this machine or container can read it (mode {mode:o}), "
-                    "as is usual for secrets that a container mounts",
+                    f"{path} contains a secret that every user of this machine or container can read (mode "
+                    f"{mode:o}); this is "
+                    "normal for secrets mounted into a container",
                 )
 
 
@@ -141,23 +148,25 @@ def _list_members(members: Sequence[Mapping[str, str]]) -> Iterator[str]:
 
 
 def _lint_members(crm: str, members: Sequence[Mapping[str, str]]) -> Iterator[Finding]:
-    """Members whom a CRM would pass over: odd for one, wrong where nobody of a pool is left."""
+    """Members who cannot own records in a CRM: a warning for one, an error where nobody of a pool is left."""
     for pool in dict.fromkeys(each["pool"] for each in members):
         states = {each["email"]: each["state"] for each in members if each["pool"] == pool}
         if "active" not in states.values():
             named = ", ".join(f"{email} is {_STATES[state]}" for email, state in states.items())
             yield Finding(
                 "error",
-                f"[[owner_pool]] {pool}: nobody of it can own records in {crm} ({named}), so people who are routed to "
-                "it get no owner there; correct the addresses, or add the users",
+                f"[[owner_pool]] {pool}: no member can own records in {crm} ({named}), so people who are routed to "
+                "it get "
+                "no owner there; correct the addresses, or add the users",
             )
             continue
         for email, state in states.items():
             if state != "active":
                 yield Finding(
                     "warning",
-                    f"[[owner_pool]] {pool}: {email} is {_STATES[state]} in {crm} and gets nobody there; correct the "
-                    "address, activate the user, or take the address out",
+                    f"[[owner_pool]] {pool}: {email} is {_STATES[state]} in {crm} and gets no records there; "
+                    "correct the "
+                    "address, activate the user, or remove the address",
                 )
 
 
@@ -184,8 +193,9 @@ def _lint_stages(config: Config, reading: Connection) -> Iterator[Finding]:
         are = "is" if many == 1 else "are"
         yield Finding(
             "note",
-            f"{crm}: {count_of(many, kind)} {are} in the stage {stage}, which no [[stage]] names; they move on only "
-            "where the CRM's own order of stages says so",
+            f"{crm}: {count_of(many, kind)} {are} in the stage {stage}, which has no [[stage]]; whether they move "
+            "forward "
+            "depends on the order of stages in the CRM",
         )
 
 
@@ -198,7 +208,7 @@ def _lint_state(config: Config, now: datetime) -> list[Finding]:
             with store.read() as reading:
                 columns, stages = _sampled(config, reading), list(_lint_stages(config, reading))
     except StateOutdated as error:
-        return [Finding("note", f"the people in the state were not looked at: {error}")]
+        return [Finding("note", f"the people in the state were not checked: {error}")]
     return [*_lint_people(config, columns, now), *stages]
 
 
@@ -214,8 +224,8 @@ def _lint_people(config: Config, columns: Columns | None, now: datetime) -> list
         *(
             Finding(
                 "note",
-                f"{lacking:,} of {len(columns.people):,} people have no {name}; "
-                f"knowing it could move {moving:,} of them",
+                f"{name} is missing for {lacking:,} of {len(columns.people):,} people; "
+                f"it could change the band of {moving:,} of them",
             )
             for name, lacking, moving in gaps
             if moving
@@ -224,7 +234,7 @@ def _lint_people(config: Config, columns: Columns | None, now: datetime) -> list
 
 
 def _misrouted(config: Config) -> Iterator[str]:
-    """Golden leads whose band brings them another stage, or another owner where nobody had a turn yet."""
+    """Test leads whose band brings them another stage, or another owner where nobody had a turn yet."""
     stages = stage_of_band(config.stage, config.band_names())
     first = {pool.name: normal_email(pool.members[0]) for pool in config.owner_pool}
     for test in config.test:
@@ -239,7 +249,7 @@ def _misrouted(config: Config) -> Iterator[str]:
         owner = None if test.expect.owner is None else normal_email(test.expect.owner)
         for name, wanted in (("stage", test.expect.stage), ("owner", owner)):
             if wanted not in (None, got[name]):
-                yield f"test {test.name!r}: {name} is {got[name]!r}, expected {wanted!r} (the band is {band!r})"
+                yield f"test lead {test.name!r}: {name} is {got[name]!r}, expected {wanted!r} (the band is {band!r})"
 
 
 def _creatable(missing: Sequence[MissingField]) -> list[str]:

@@ -57,7 +57,7 @@ def quote_crm(said: str) -> str:
 
 def describe_outage(error: Unavailable) -> str:
     """In a sentence: which CRM could not be used, why, and until when."""
-    until = f" It should be back {error.until}." if error.until else ""
+    until = f" Try again after {error.until}." if error.until else ""
     return f"{error.crm} could not be used: {error}.{until}"
 
 
@@ -79,8 +79,8 @@ class StateInUse(StateError):
     def __init__(self, holder: str) -> None:
         self.holder = holder
         super().__init__(
-            f"this state is in use by {holder}, and one process at a time may change it; to run this command stop that "
-            "one first. Plans, crmsync status and crmsync explain work beside it"
+            f"the state is in use by {holder}, and only one process at a time may change it; stop that process first. "
+            "The commands crmsync plan, status and explain work at the same time"
         )
 
 
@@ -89,8 +89,9 @@ class LostLock(StateError):
 
     def __init__(self) -> None:
         super().__init__(
-            "the lock on the state was lost, so that another worker may have taken over; nothing more was sent, and "
-            "the next run goes on from what was stored"
+            "the lock on the state was lost, so another worker may have taken over; nothing more was sent, and the "
+            "next "
+            "run continues from what was stored"
         )
 
 

@@ -9,7 +9,6 @@ from crmsync.errors import (
     ConfigError,
     SeveralFound,
     StateError,
-    StateInUse,
     Transient,
     Unavailable,
     WrongClock,
@@ -42,22 +41,24 @@ def outcome_of(error: BaseException, *, kept: bool = False) -> Outcome:
             return Outcome(FAILED, "several", (str(error), *error.meant))
         case Unavailable():
             said = tuple(describe_outage(each) for each in (error, *error.others))
-            said += ("What was pulled is kept.",) if kept else ()
-            return Outcome(FAILED, "unavailable", said, "crmsync check --online")
+            said += ("Everything that was pulled is kept.",) if kept else ()
+            passing = all(each.until for each in (error, *error.others))  # then there is nothing to do but wait
+            return Outcome(FAILED, "unavailable", said, "" if passing else "crmsync check --online")
         case WrongClock():
             return Outcome(FAILED, "clock", (str(error),))
-        case StateInUse():
-            return Outcome(FAILED, "state", (str(error),), "crmsync status")
         case StateError():
             return Outcome(FAILED, "state", (str(error),))
         case Cancelled():
-            said = ("Stopped as asked; everything so far is kept, and the next run goes on from there.",)
+            said = ("Stopped. Everything so far is kept, and the next run continues from there.",)
             return Outcome(FAILED, "cancelled", said)
         case Transient():
-            said = (f"A CRM did not answer as it should: {error}",)
+            said = (f"A CRM did not answer correctly: {error}",)
             return Outcome(FAILED, "unavailable", said, "crmsync check --online")
-    said = (f"This is a fault in crmsync itself ({type(error).__name__}); everything that was stored is kept.",)
-    return Outcome(FAILED, "fault", said, "the same command with --debug, and report what it prints")
+    sentence = (
+        f"This is a bug in crmsync ({type(error).__name__}). Everything that was stored is kept. "
+        "Run the same command with --debug, and report its output."
+    )
+    return Outcome(FAILED, "fault", (sentence,))
 
 
 def code_of(verdict: str, problems: list[str]) -> int:

@@ -107,10 +107,13 @@ def _prepare(work: Work, attempt: Attempt, crm: str) -> None:
         worked = read_cursor(reading, crm, _contacts_stream(work, crm)) is not None
     wrong = [each for each in missing if each.role != "field" or not worked]
     if wrong:
-        raise ConfigError(_missing_sentences(wrong))
+        raise ConfigError(_missing_sentences(wrong), "" if any(each.role == "field" for each in wrong) else SETUP)
     attempt.result.problems += list(
-        dict.fromkeys(f"{crm}: {each.sentence}; what was known of it holds until then" for each in missing)
+        dict.fromkeys(f"{crm}: {each.sentence}; until then the last known values are used" for each in missing)
     )
+
+
+SETUP = "crmsync setup"
 
 
 def _missing_sentences(missing: Sequence[MissingField]) -> list[str]:
@@ -120,7 +123,7 @@ def _missing_sentences(missing: Sequence[MissingField]) -> list[str]:
     if len(ours) > 1:
         names = ", ".join(dict.fromkeys(each.name for each in ours))
         kinds = " and ".join(dict.fromkeys(f"{each.kind}s" for each in ours))
-        said.append(f"there are no fields for what crmsync writes to {kinds}: {names}; make them with: crmsync setup")
+        said.append(f"the score fields for {kinds} are missing: {names}; create them with: {SETUP}")
     return list(dict.fromkeys(said))
 
 
@@ -237,8 +240,8 @@ def _refuse_odd_page(crm: str, page: Page[Any]) -> None:
     if len(page.odd) > FEW_ODD and len(page.odd) > ODD_SHARE * (len(page.odd) + len(page.items)):
         raise Unavailable(
             crm,
-            f"{len(page.odd):,} of {len(page.odd) + len(page.items):,} records came {page.odd[0].why}, which is no "
-            "answer, and nothing of it is believed",
+            f"{len(page.odd):,} of {len(page.odd) + len(page.items):,} records arrived {page.odd[0].why}, so the "
+            "whole answer is ignored",
         )
 
 
@@ -253,7 +256,7 @@ def _naming(result: Result, crm: str) -> Iterator[list[Odd]]:
             names = list(dict.fromkeys(each.what for each in odd if each.why == why))
             more = f" and {len(names) - NAMED:,} more" if len(names) > NAMED else ""
             result.problems.append(
-                f"{crm}: {', '.join(names[:NAMED])}{more} came {why}; what was known of it holds until it can be read"
+                f"{crm}: {', '.join(names[:NAMED])}{more} arrived {why}; until then the last known values are used"
             )
 
 
@@ -269,7 +272,7 @@ def _read_by_id(work: Work, crm: str, refs: Sequence[Ref], save: Callable[..., N
         with work.store.begin() as writing:
             save(writing, items=items)
             update_odd_records(writing, crm, add=left, drop=came)
-        odd += [Odd(f"{ref.kind} {ref.id}", "so that it cannot be read", ref) for ref in left]
+        odd += [Odd(f"{ref.kind} {ref.id}", "in a form that cannot be read", ref) for ref in left]
     return odd
 
 
@@ -286,11 +289,11 @@ def _find_missing_records(work: Work, crm: str, stream: str, runs: Sequence[str]
     if not seen:
         with work.store.begin() as writing:
             drop_cursor(writing, crm, stream)
-        known = f"where crmsync knows {len(missing):,}" if missing else "and crmsync has not seen one before"
+        known = f"although crmsync knows {len(missing):,}" if missing else "and crmsync has never seen one"
         raise Unavailable(
             crm,
-            f"it answered without a single record {known}, and nothing is changed; look at what the integration user "
-            f"may see, and if {crm} is really empty, take its table out of the config",
+            f"it answered without any record {known}, so nothing is changed; check what the integration user may see; "
+            f"if {crm} is really empty, remove its table from the config",
         )
     odd = _read_by_id(work, crm, [*missing, *deleted], partial(save_contacts, run=runs[-1], now=work.now))
     with work.store.begin() as writing:

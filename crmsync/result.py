@@ -53,7 +53,7 @@ class WaitingPlan:
 @dataclass
 class Result:
     """How a run ended. `problems` are sentences; `skipped` says why a CRM took no part, by its name;
-    `to_mend` names those of them that somebody must mend something for: no later run takes part by itself.
+    `needs_action` names those of them where somebody must change something first.
 
     `guard` says of a preview why it would wait if it were none; `held` is the plan that waits after this run;
     `waiting_for_owner` counts people by why they have none; `approved` compares what is written with what was seen.
@@ -69,7 +69,7 @@ class Result:
     held: WaitingPlan | None = None
     waiting_for_owner: dict[str, Any] = field(default_factory=lambda: {"count": 0, "reasons": {}})
     skipped: dict[str, str] = field(default_factory=dict)
-    to_mend: list[str] = field(default_factory=list)
+    needs_action: list[str] = field(default_factory=list)
     approved: dict[str, Any] | None = None
 
     def as_json(self) -> dict[str, Any]:

@@ -73,7 +73,7 @@ def export_contacts(api: Api, notes: Notes, export: Export, properties: Sequence
             raise NoExport(f"its file is broken ({type(error).__name__})") from error
     notes.pop(EXPORT, None)
     if rows < expected * ALMOST_ALL:
-        raise NoExport(f"it has {rows:,} of {expected:,} contacts")
+        raise NoExport(f"it has only {rows:,} of {expected:,} contacts")
 
 
 def order_export(api: Api, notes: Notes, properties: Sequence[str]) -> Export:
@@ -132,7 +132,7 @@ def _records(file: IO[bytes], properties: Sequence[str]) -> Iterator[list[Record
         with io.TextIOWrapper(member, encoding="utf-8-sig", errors="replace", newline="") as lines:
             rows = csv.DictReader(line.replace("\0", "") for line in lines)
             if not {"hs_object_id", *properties} <= set(rows.fieldnames or ()):
-                raise NoExport("its columns are not all the properties that were asked for")
+                raise NoExport("requested properties are missing in its columns")
             batch: list[Record] = []
             for row in rows:
                 batch.append(_record(row))

@@ -129,7 +129,7 @@ def _created(api: Api, name: str, rows: Mapping[str, Mapping[str, str]]) -> str:
         if pause > SLOWEST_POLL:
             break
         api.pause(pause)
-    raise NoImport("HubSpot does not begin the import")
+    raise NoImport("HubSpot did not start the import")
 
 
 def _named(api: Api, name: str) -> str:
@@ -174,7 +174,7 @@ def _ended(api: Api, import_id: str) -> Mapping[str, Any]:
             return answer
         api.pause(pause)
         waited, pause = waited + pause, min(SLOWEST_POLL, pause * 1.5)
-    raise Unavailable(CRM, f"HubSpot still works on the import {import_id}; the next cycle looks again")
+    raise Unavailable(CRM, f"HubSpot is still working on the import {import_id}; the next run continues with it")
 
 
 def _updated(answer: Mapping[str, Any]) -> int | None:
@@ -199,7 +199,7 @@ def _row_error(said: Mapping[str, Any]) -> FailedRow:
 
 def _reason(said: Mapping[str, Any]) -> str:
     why = text_of(said.get("errorMessage")) or text_of(said.get("errorType"))
-    return f"HubSpot's import did not take it: {why or 'no reason given'}"
+    return f"HubSpot's import rejected it: {why or 'no reason given'}"
 
 
 def fits_import(properties: Mapping[str, str]) -> bool:

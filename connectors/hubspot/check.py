@@ -47,14 +47,14 @@ def _left_out(silent: Mapping[str, str]) -> Iterator[str]:
     """The feeds that this portal cannot serve, one sentence for each reason."""
     for why in dict.fromkeys(silent.values()):
         sources = [source for source, said in silent.items() if said == why]
-        yield f"left out of [[hubspot.activities]]: {', '.join(sources)} ({why})"
+        yield f"activity sources not used: {', '.join(sources)} ({why})"
 
 
 def _refused_forms(refused: Mapping[str, str]) -> Iterator[str]:
     """The forms that are left out, one sentence for each reason."""
     for why in dict.fromkeys(refused.values()):
         names = ", ".join(repr(name) for name, said in refused.items() if said == why)
-        yield f"left out of the source forms: {names} ({why}); if what is sent there matters, make another form"
+        yield f"forms not used: {names} ({why}); if you need their submissions, use another form"
 
 
 def _no_imports(api: Api) -> Iterator[str]:
@@ -63,7 +63,7 @@ def _no_imports(api: Api) -> Iterator[str]:
         try:
             api.get(api.place("imports"), [("limit", "1")])
         except (Forbidden, RequestRefused) as error:
-            yield f"[hubspot] mass_write: scores are written in batches as long as imports are not to be had ({error})"
+            yield f"[hubspot] mass_write: scores are written in batches, because imports are not possible ({error})"
 
 
 def _may_write(api: Api) -> None:
@@ -82,7 +82,7 @@ def _unfit(portal: Portal, names: FieldMap) -> Iterator[str]:
             yield f"[write.fields] {name}: {said}"
     for name, value in FieldMap.spelled(names.stages, KIND).items():
         if stages and value not in stages:
-            yield f"[[stage]] {name}: HubSpot has no lifecycle stage {value!r}; it has {', '.join(stages)}"
+            yield f"[[stage]] {name}: HubSpot has no lifecycle stage {value!r}; its stages are {', '.join(stages)}"
 
 
 def _unnamed_stages(portal: Portal, names: FieldMap) -> Iterator[str]:
@@ -90,7 +90,9 @@ def _unnamed_stages(portal: Portal, names: FieldMap) -> Iterator[str]:
     stages, named = portal.stages(), set(FieldMap.spelled(names.stages, KIND).values())
     highest = max((place for place, value in enumerate(stages) if value in named), default=0)
     if unnamed := [value for value in stages[:highest] if value not in named]:
-        yield f"no [[stage]] names these lifecycle stages: {', '.join(unnamed)}; their place in the order is HubSpot's"
+        yield (
+            f"these lifecycle stages have no [[stage]]: {', '.join(unnamed)}; HubSpot's order of stages applies to them"
+        )
 
 
 def _no_room(api: Api, portal: Portal, names: FieldMap) -> Iterator[str]:
@@ -106,23 +108,24 @@ def _no_room(api: Api, portal: Portal, names: FieldMap) -> Iterator[str]:
         left = int(id_of(each.get("limit")) or 0) - int(id_of(each.get("usage")) or 0)
         if each.get("objectTypeId") == CONTACTS and left < len(missing):
             yield (
-                f"HubSpot has room for {max(left, 0)} more custom contact properties and crmsync setup would create "
-                f"{len(missing)}: delete some there, or leave score fields out of [write.fields]"
+                f"HubSpot allows {max(left, 0):,} more custom contact properties, but crmsync setup needs "
+                f"{len(missing)}: "
+                "delete some in HubSpot, or remove score fields from [write.fields]"
             )
 
 
 def _notes(api: Api, portal: Portal) -> Iterator[str]:
     try:
         for each in api.get(api.place("usage"))["results"]:
-            yield f"{int(each['currentUsage']):,} of {int(each['usageLimit']):,} calls of today are used"
+            yield f"{int(each['currentUsage']):,} of {int(each['usageLimit']):,} API calls of today are used"
     except (RequestRefused, ConfigError, KeyError, TypeError, ValueError):
-        yield "HubSpot does not say how many of today's calls are used"
+        yield "HubSpot does not report how many of today's API calls are used"
     try:
         known = portal.definitions("contacts")
     except ConfigError:
         return
     if any(link in known for link in LINKS):
         yield (
-            "this portal has HubSpot's own Salesforce sync: let each field be written by one system only "
-            '(set score, stage and owner to "Don\'t sync" there, or leave one CRM out of [write])'
+            "this portal uses HubSpot's own Salesforce sync: only one system should write each field "
+            '(set score, stage and owner to "Don\'t sync" in HubSpot, or remove one CRM from [write.fields])'
         )

@@ -181,9 +181,9 @@ class Api:
         """Write what is at an address into a file, without the token. Raises `Unavailable`."""
         ours = is_loopback(self.settings.base_url) and is_loopback(address)
         if not ours and not address.startswith("https://"):
-            raise Unavailable(CRM, "HubSpot named an address for a file that is not https")
+            raise Unavailable(CRM, "HubSpot gave a file address that is not https")
         if not ours and is_private(address):
-            raise Unavailable(CRM, "HubSpot named an address for a file that is not on the public internet")
+            raise Unavailable(CRM, "HubSpot gave a file address that is not on the public internet")
         with_retries(CRM, lambda: self._abandonable(lambda: self._download(address, file)), self.stop)
 
     def _download(self, address: str, file: IO[bytes]) -> None:
@@ -197,15 +197,15 @@ class Api:
                 "GET", address, preload_content=False, redirect=False, timeout=urllib3.Timeout(*TIMEOUT)
             )
             if response.status != 200:
-                raise Transient(f"the file that HubSpot made cannot be had (status {response.status})")
+                raise Transient(f"HubSpot's export file cannot be downloaded (status {response.status})")
             for part in response.stream(1 << 20):
                 if file.tell() + len(part) > MOST_FILE:
                     response.close()
-                    raise Unavailable(CRM, f"the file that HubSpot made has more than {MOST_FILE >> 30} GB")
+                    raise Unavailable(CRM, f"HubSpot's export file is larger than {MOST_FILE >> 30} GB")
                 file.write(part)
             response.release_conn()
         except (urllib3.exceptions.HTTPError, OSError) as error:
-            raise Transient(f"the file that HubSpot made cannot be had ({_plain(error)})") from error
+            raise Transient(f"HubSpot's export file cannot be downloaded ({_plain(error)})") from error
 
     def pause(self, seconds: float) -> None:
         """Wait. Raises `Cancelled` as soon as `stop` is raised."""
@@ -354,15 +354,15 @@ class Api:
         now = self.clock() or datetime.now(UTC)
         until = self._notes.get(PARKED)
         if until and now < datetime.fromisoformat(until) < now + LONGEST_DAY:
-            raise self._parked("HubSpot's calls for today are used up", datetime.fromisoformat(until))
+            raise self._parked("HubSpot's API calls of today are used up", datetime.fromisoformat(until))
         if until:
             del self._notes[PARKED]
 
     def _refuse_beyond_share(self) -> None:
         now = self.clock() or datetime.now(UTC)
         if self.daily and now < self._day_ends and self.daily[1] <= self.daily[0] * (1 - self.settings.api_share):
-            share = f"{self.settings.api_share:.0%} of today's {self.daily[0]:,} calls to HubSpot are used"
-            why = f"{share}, and crmsync leaves the rest to other integrations ([hubspot] api_share)"
+            share = f"{self.settings.api_share:.0%} of today's {self.daily[0]:,} HubSpot API calls are used"
+            why = f"{share}; [hubspot] api_share leaves the rest to other integrations"
             raise self._parked(why, self._day_ends)
 
     def _park(self, why: str) -> Unavailable:

@@ -142,6 +142,6 @@ def read_associations(
                 found.setdefault(record_id, []).extend(result.get("to") or ())
                 rest += [{"id": record_id, "after": after}] if after else []
         if rest and rest == asked:
-            raise Unavailable(CRM, f"HubSpot serves the same associations of {kind} again and again")
+            raise Unavailable(CRM, f"HubSpot returns the same associations of {kind} again and again")
         asked = rest
     yield from found.items()

@@ -135,12 +135,12 @@ def connect(settings: Settings, names: FieldMap, notes: Notes, stop: Stop) -> Hu
     """A connector for the portal that the credentials belong to. Raises `ConfigError` when there are none."""
     if settings.token is None and settings.refresh_token is None:
         raise ConfigError(
-            "HubSpot needs a token: make a service key in HubSpot under Development → Keys → Service keys and put it "
-            "into the environment variable CRMSYNC_HUBSPOT__TOKEN"
+            "HubSpot needs a token: create a service key in HubSpot under Development → Keys → Service keys and set "
+            "the environment variable CRMSYNC_HUBSPOT__TOKEN"
         )
     if settings.webhooks is not None and not settings.webhooks.secret():
         raise ConfigError(
-            "HubSpot's webhooks need the client secret of the app that sends them, or anybody could: put it into the "
-            "environment variable CRMSYNC_HUBSPOT__WEBHOOKS__CLIENT_SECRET, or take [hubspot.webhooks] out"
+            "HubSpot's webhooks need the client secret of the app that sends them: set the environment variable "
+            "CRMSYNC_HUBSPOT__WEBHOOKS__CLIENT_SECRET, or remove [hubspot.webhooks]"
         )
     return HubSpot(settings, names, notes, stop)

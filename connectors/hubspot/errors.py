@@ -47,9 +47,11 @@ class Forbidden(ConfigError):
 
     def __init__(self, said: str, scopes: tuple[str, ...], task: str) -> None:
         self.scopes = scopes
-        what = f"add the scope {' or '.join(scopes)}" if scopes else "check its scopes and the portal's subscription"
+        what = (
+            f"add the scope {' or '.join(scopes)}" if scopes else "check its scopes and the subscription of the portal"
+        )
         reason = "" if scopes else f" ({said})"
-        super().__init__(f"HubSpot does not let this token {task}: {what} under Development → Keys{reason}")
+        super().__init__(f"this HubSpot token is not allowed to {task}: {what} under Development → Keys{reason}")
 
 
 class Unauthorized(ConfigError):
@@ -57,8 +59,8 @@ class Unauthorized(ConfigError):
 
     def __init__(self, said: str) -> None:
         super().__init__(
-            f"HubSpot does not accept the token ({said}): make a new service key in HubSpot under Development → Keys "
-            "and put it into CRMSYNC_HUBSPOT__TOKEN"
+            f"HubSpot does not accept the token ({said}): create a new service key in HubSpot under Development → Keys "
+            "and set it as CRMSYNC_HUBSPOT__TOKEN"
         )
 
 
@@ -91,7 +93,7 @@ def classify(status: int, body: Any, headers: Mapping[str, str], now: datetime, 
         return Locked(CRM, "another program is writing the same records in HubSpot")
     if 300 <= status < 400:
         return Unavailable(
-            CRM, f"HubSpot pointed to another address when it was to {task}, and crmsync does not follow it"
+            CRM, f"HubSpot could not {task} (it redirects to another address, which crmsync does not follow)"
         )
     return _refused(status, known, isinstance(body, dict), task)
 
@@ -101,19 +103,19 @@ def _refused(status: int, body: Mapping[str, Any], is_json: bool, task: str) -> 
         said = quote_crm(text_of(body.get("message"))) if text_of(body.get("message")) else "status 401"
         return Unauthorized(text_of(body.get("category")) or said)
     if status == 403 and not is_json:
-        return Transient(f"a web page came from in front of HubSpot when it was to {task}")
+        return Transient(f"HubSpot could not {task} (a proxy or firewall answered with a web page)")
     if status == 403:
         said = quote_crm(text_of(body.get("message"))) if text_of(body.get("message")) else "status 403"
         return Forbidden(said, missing_scopes(body), task)
     if status == 410:
-        return ConfigError(f"HubSpot no longer lets anybody {task} in this version: set another [hubspot] api_version")
+        return ConfigError(f"HubSpot has retired this API version (to {task}): set another [hubspot] api_version")
     return RequestRefused(status, body, task)
 
 
 def _limited(body: Mapping[str, Any], wait: float | None) -> CrmsyncError:
     policy, said = text_of(body.get("policyName")), text_of(body.get("message"))
     if policy == "DAILY" or "daily" in said.lower():
-        return DailyLimit(CRM, "HubSpot's calls for today are used up (they are shared by all integrations)")
+        return DailyLimit(CRM, "HubSpot's API calls of today are used up (all integrations share them)")
     seconds = SEARCH_WAIT if policy == "SECONDLY" or "your secondly" in said else BURST_WAIT
     return Transient("HubSpot's rate limit was reached", seconds if wait is None else wait)
 
@@ -153,19 +155,19 @@ def check_shape(answer: Any, where: Endpoint, method: str) -> tuple[dict[str, An
         records, odd = readable_records(results, where.kind)
         return {**answer, "results": records}, odd
     if not all(isinstance(each, dict) for each in results):
-        raise _of_another_shape(where, "results that are no objects")
+        raise _of_another_shape(where, "results that are not objects")
     if where.shape == "linked" and not all(map(_is_link, results)):
         raise _of_another_shape(where, "associations without ids")
     return answer, []
 
 
 def _of_another_shape(where: Endpoint, said: str) -> Transient:
-    return Transient(f"HubSpot could not {where.words} (its answer has {said}, which is not as documented)")
+    return Transient(f"HubSpot could not {where.words} (unexpected answer: {said})")
 
 
 def unreadable(task: str) -> Unavailable:
     """What to raise where an answer lacks what nobody can go on without."""
-    return Unavailable(CRM, f"HubSpot could not {task} (its answer is not as documented)")
+    return Unavailable(CRM, f"HubSpot could not {task} (unexpected answer)")
 
 
 def _check_paging(answer: Mapping[str, Any], where: Endpoint) -> None:
@@ -173,9 +175,9 @@ def _check_paging(answer: Mapping[str, Any], where: Endpoint) -> None:
     following = paging.get("next") if isinstance(paging, dict) else paging
     after = following.get("after") if isinstance(following, dict) else following
     if after is not None and not id_of(after) and not isinstance(after, str):
-        raise _of_another_shape(where, "a next page that is none")
+        raise _of_another_shape(where, "an invalid next page")
     if total is not None and not id_of(total):
-        raise _of_another_shape(where, "a total that is no number")
+        raise _of_another_shape(where, "a total that is not a number")
 
 
 def _is_link(result: Mapping[str, Any]) -> bool:
@@ -209,7 +211,7 @@ def _why_odd(record: Mapping[str, Any], record_id: str) -> str:
         return "without its properties"
     are_plain = types <= {str, NONE} or all(map(_is_plain, values.values()))
     if not are_plain or not isinstance(record.get("archived"), bool | None):
-        return "with values of another type than documented"
+        return "with values of an unexpected type"
     if values.get("hs_object_id") is not None and text_of(values["hs_object_id"]) != record_id:
         return "with the properties of another record"
     return "" if stamp_of(record) else "without a time stamp"

@@ -113,7 +113,7 @@ class _Slice(NamedTuple):
         """The same with the token of the page after this answer; `None` after the last one."""
         after = next_page(answer)
         if after and after == self.after:
-            raise Unavailable(CRM, f"HubSpot serves the same page of {kind} events again and again")
+            raise Unavailable(CRM, f"HubSpot returns the same page of {kind} events again and again")
         return self._replace(after=after) if after else None
 
 
@@ -317,7 +317,7 @@ def pull_email_events(api: Api, addresses: Addresses, feeds: Sequence[Feed], beg
             if not answer.get("hasMore"):
                 break
             if text_of(answer.get("offset")) in ("", offset):
-                raise Unavailable(CRM, "HubSpot serves the same page of e-mail events again and again")
+                raise Unavailable(CRM, "HubSpot returns the same page of e-mail events again and again")
             offset = text_of(answer.get("offset"))
     yield [], begun.ended(start, span.daily)._replace(full=begun.full and not addresses.refused)
 

@@ -18,8 +18,8 @@ def missing_fields(portal: Portal, names: FieldMap) -> Iterator[MissingField]:
         if prop not in known and prop not in companies:
             of_company = prop.startswith(COMPANY_PREFIX)
             said = (of_company and refusal) or (
-                f"HubSpot has no property {prop!r} (any longer), or does not show it to this token, so the field is "
-                "unknown for everybody new: correct [fields], or restore the property in HubSpot"
+                f"HubSpot has no property {prop!r}, or this token cannot see it, so the field is unknown: correct "
+                "[fields], or restore the property in HubSpot"
             )
             yield MissingField("field", name, KIND, f"[fields] {name}: {said}")
     for name, prop in FieldMap.spelled(names.score_fields, KIND).items():
@@ -27,7 +27,7 @@ def missing_fields(portal: Portal, names: FieldMap) -> Iterator[MissingField]:
             said = f"HubSpot has no property {prop!r}: create it with crmsync setup"
             yield MissingField("score_field", name, KIND, f"[write.fields] {name}: {said}")
     if STAGE not in known and FieldMap.spelled(names.stages, KIND):
-        said = f"HubSpot does not show the property {STAGE!r} to this token: restore it there, or take [[stage]] out"
+        said = f"this HubSpot token cannot see the property {STAGE!r}: restore it in HubSpot, or remove [[stage]]"
         yield MissingField("stage", "stage", KIND, f"[[stage]]: {said}")
 
 

@@ -123,7 +123,7 @@ def _one_after_another(listing: Listing) -> Iterator[tuple[list[Record], Positio
         page = listing.page(after)
         after = next_page(page)
         if after in seen:
-            raise Unavailable(CRM, f"HubSpot serves the same page of {listing.kind} again and again")
+            raise Unavailable(CRM, f"HubSpot returns the same page of {listing.kind} again and again")
         seen.add(after)
         yield list(page["results"]), [[after, None, None]] if after else []
         if not after:
@@ -163,7 +163,7 @@ class _Walk:
         """The page's records that belong to the stretch, which moves on or is done."""
         records, after = list(page["results"]), next_page(page)
         if after and after == stretch.after:
-            raise Unavailable(CRM, f"HubSpot serves the same page of {self._listing.kind} again and again")
+            raise Unavailable(CRM, f"HubSpot returns the same page of {self._listing.kind} again and again")
         ids = _ordered_ids(records, stretch.after, after, stretch.low)
         if ids is None:
             kept = self._take_unordered(stretch, records, after)
@@ -300,7 +300,7 @@ class Window:
                 if after:
                     self._move_on(records, last)
             elif after == offset and after:
-                raise Unavailable(CRM, f"HubSpot serves the same page of a search for {self._kind} again and again")
+                raise Unavailable(CRM, f"HubSpot returns the same page of a search for {self._kind} again and again")
             elif after:
                 offset = after
                 self._page = self._search(self._last, after)

@@ -134,11 +134,11 @@ def objection_to(value: str, of: Definition | None, name: str) -> str:
     if of is None:
         return f"HubSpot has no contact property {name!r}: create it with crmsync setup, or correct [write.fields]"
     if not of.writable:
-        return f"the HubSpot property {name!r} is read-only: choose another one in [write.fields]"
+        return f"the HubSpot property {name!r} is read-only: use another one in [write.fields]"
     if not value:
         return ""
     if of.type == "number" and number_of(value) is None:
-        return f"the HubSpot property {name!r} takes numbers only"
+        return f"the HubSpot property {name!r} accepts only numbers"
     if of.type == "enumeration" and of.options:
         return _unknown_options(value.split(";") if of.field_type == "checkbox" else [value], of, name)
     return ""
@@ -149,4 +149,4 @@ def _unknown_options(values: Sequence[str], of: Definition, name: str) -> str:
     if not unknown:
         return ""
     said = ", ".join(map(repr, unknown))
-    return f"{said} is not an option of the HubSpot property {name!r}: add it there or correct the config"
+    return f"{said} is not an option of the HubSpot property {name!r}: add it in HubSpot, or correct the config"

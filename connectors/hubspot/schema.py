@@ -76,7 +76,7 @@ class Portal:
         for record in answer["results"]:
             if found := re.search(r"/contacts/(\d+)/", text_of(record.get("url"))):
                 return found[1]
-        raise ConfigError("HubSpot does not say which portal this token belongs to: give it a scope of the account")
+        raise ConfigError("HubSpot does not say which portal this token belongs to: add an account scope to the token")
 
     def _fresh(self, name: str, ask: Any) -> Any:
         kept = self._kept.get(name)
@@ -127,7 +127,7 @@ def list_all(api: Api, where: Endpoint, query: Query) -> Iterator[Mapping[str, A
         if not after:
             return
         if after in seen:
-            raise Unavailable(CRM, f"HubSpot serves the same page again and again when it is to {where.words}")
+            raise Unavailable(CRM, f"HubSpot returns the same page again and again (to {where.words})")
         seen.add(after)
 
 

@@ -64,9 +64,9 @@ DEFAULT_FEEDS = [
 
 
 class Webhooks(Table):
-    """Where HubSpot's webhooks are received, over plain HTTP, for a proxy in front that speaks https.
+    """Where HubSpot's webhooks are received, over plain HTTP; a proxy in front of it provides https.
 
-    `public_url` is the target URL that HubSpot's app has, letter by letter: it is part of what HubSpot signs.
+    `public_url` is exactly the target URL of the HubSpot app: it is part of what HubSpot signs.
     """
 
     public_url: str
@@ -101,7 +101,7 @@ class Settings(Table):
     """How to reach a HubSpot portal and what to read there.
 
     Credentials come from the environment or the secrets folder: a service key or private-app `token`, or the three of
-    an OAuth app with a `token_file` for the refresh token that HubSpot may hand out anew.
+    an OAuth app with a `token_file` for the refresh token that HubSpot may replace.
     """
 
     base_url: str = "https://api.hubapi.com"
@@ -112,16 +112,16 @@ class Settings(Table):
     refresh_token: SecretStr | None = None
     token_file: str | None = None
     calls_per_10s: int | None = Field(
-        default=None, ge=1, description="calls in 10 seconds; by default what HubSpot says"
+        default=None, ge=1, description="API calls in 10 seconds; by default the limit that HubSpot reports"
     )
-    searches_per_second: int = Field(default=5, ge=1, description="searches in a second, for the whole portal")
-    api_share: float = Field(default=0.7, gt=0, le=1, description="of the portal's calls in a day")
+    searches_per_second: int = Field(default=5, ge=1, description="searches in one second, for the whole portal")
+    api_share: float = Field(default=0.7, gt=0, le=1, description="share of the portal's daily API calls")
     concurrency: int = Field(default=8, ge=1, le=50)
     look_back: Duration = timedelta(minutes=10)
     history: Duration = timedelta(days=400)
     backfill: Literal["list", "export"] = "list"
     mass_write: Literal["batch", "import"] = "batch"
-    import_threshold: int = Field(default=5_000, ge=100, description="scores that are written together by an import")
+    import_threshold: int = Field(default=5_000, ge=100, description="number of scores from which an import is used")
     counters: bool = True
     activities: list[Feed] = DEFAULT_FEEDS
     backward_stages: bool = False
@@ -136,7 +136,7 @@ class Settings(Table):
     @classmethod
     def _longer_than_the_index_lags(cls, value: timedelta) -> timedelta:
         if value < timedelta(minutes=1):
-            raise ValueError('at least "1m": HubSpot\'s search shows changes some moments late')
+            raise ValueError('write at least "1m": HubSpot\'s search shows changes with a delay')
         return value
 
     @model_validator(mode="after")
@@ -149,5 +149,5 @@ class Settings(Table):
         }
         missing = [name for name, value in parts.items() if not value]
         if len(missing) < len(parts) and missing:
-            raise ValueError(f"OAuth also needs {', '.join(missing)}; or set only a token")
+            raise ValueError(f"OAuth also needs {', '.join(missing)}; or use only a token")
         return self

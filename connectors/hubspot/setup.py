@@ -36,7 +36,7 @@ def create_fields(api: Api, portal: Portal, names: FieldMap) -> Iterator[str]:
     yield from _group(api)
     for name, prop in missing.items():
         if prop in archived:
-            yield f"HubSpot has {prop!r} in its archive: restore it under Settings → Properties → Archived"
+            yield f"the HubSpot property {prop!r} is archived: restore it under Settings → Properties → Archived"
         else:
             yield _created(api, name, prop)
     portal.forget()
@@ -48,11 +48,11 @@ def _type_of(score_field: str) -> str:
 
 def _found(prop: str, of: Definition, name: str) -> str:
     if not of.writable:
-        return f"the HubSpot property {prop!r} exists and is read-only: choose another name in [write.fields]"
+        return f"the HubSpot property {prop!r} exists and is read-only: use another name in [write.fields]"
     if of.type not in FITTING_TYPES[_type_of(name)]:
         return (
             f"the HubSpot property {prop!r} exists and is of type {of.type}, but {name} needs {_type_of(name)}: "
-            "choose another name in [write.fields]"
+            "use another name in [write.fields]"
         )
     return f"the HubSpot property {prop!r} exists"
 

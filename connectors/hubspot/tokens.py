@@ -73,7 +73,7 @@ class Tokens:
             ) from None
         access, following = answer.get("access_token"), answer.get("refresh_token")
         if not isinstance(access, str) or not access or not isinstance(following, str | None):
-            raise Transient("HubSpot's log-in answered without a token")
+            raise Transient("HubSpot's log-in did not return a token")
         self._access = SecretStr(access)
         self._ends = self._clock() + int(id_of(answer.get("expires_in")) or 1800)
         if following not in (None, refresh):

@@ -62,12 +62,12 @@ def why_not_hubspot(settings: Webhooks, headers: Mapping[str, str], body: bytes,
     if not given:
         return "it has no signature of version 3"
     if not re.fullmatch(r"[0-9]{1,15}", timestamp) or abs(now - int(timestamp)) > WINDOW:
-        return "its timestamp is more than five minutes off; if all are refused, correct this machine's clock"
+        return "its timestamp is more than five minutes off; if this happens to all calls, correct this machine's clock"
     right = sign(settings.secret(), settings.public_url, body, timestamp)
     if not hmac.compare_digest(given.encode("latin-1"), right.encode()):
         return (
-            "its signature is wrong; if all are refused, public_url is not letter by letter the target URL that "
-            "HubSpot's app has, or the client secret is another app's"
+            "its signature is wrong; if this happens to all calls, public_url is not exactly the target URL of the "
+            "HubSpot app, or the client secret is from another app"
         )
     return ""
 
@@ -200,5 +200,5 @@ def _listening(settings: Webhooks) -> socket.socket:
     except OSError as error:
         raise ConfigError(
             f"HubSpot's webhooks cannot be received at {settings.host}, port {settings.port} ({error.strerror}); "
-            "choose another host or port in [hubspot.webhooks], or end what uses this one"
+            "choose another host or port in [hubspot.webhooks], or stop the program that uses this one"
         ) from None

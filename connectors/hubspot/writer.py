@@ -183,7 +183,7 @@ class Writer:
             if receipt := _found(it, record):
                 yield receipt
             elif ended.state in TAKEN_BACK:
-                yield it.failed("CANCELED", "somebody stopped or undid the import in HubSpot", retry=True)
+                yield it.failed("CANCELED", "a user stopped or reverted the import in HubSpot", retry=True)
             elif why := doubtful[contact_id]:
                 yield it.without(dict.fromkeys(_lost(it, record), why)).receipt()
             else:
@@ -208,11 +208,9 @@ class Writer:
     def _objection(self, it: Input, prop: str, value: str) -> str:
         if prop == OWNER:
             known = not value or self._takes_records(value)
-            return "" if known else f"the HubSpot owner {value} is deactivated or unknown: take them out of the pool"
+            return "" if known else f"the HubSpot owner {value} is deactivated or unknown: remove them from the pool"
         if prop == STAGE and self._is_moved_back(it) and not self._api.settings.backward_stages:
-            return (
-                "HubSpot only moves stages forward: it would ignore this ([hubspot] backward_stages moves them anyway)"
-            )
+            return "HubSpot moves stages only forward, so it would ignore this (see [hubspot] backward_stages)"
         return objection_to(value, self._portal.definitions("contacts").get(prop), prop)
 
     def _takes_records(self, owner: str) -> bool:
@@ -315,7 +313,7 @@ class Writer:
     def _looked_up(self, inputs: Mapping[str, Input]) -> Iterator[Receipt]:
         """Receipts for records that the answer does not account for, out of what they are like now."""
         for contact_id, record in self._present(inputs):
-            said = "HubSpot reported no error and did not keep the values"
+            said = "HubSpot reported no error, but did not store the values"
             yield _found(inputs[contact_id], record) or inputs[contact_id].failed("NOT_KEPT", said, retry=True)
 
     def _present(self, inputs: Mapping[str, Input]) -> Iterator[tuple[str, Record | None]]:

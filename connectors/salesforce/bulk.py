@@ -49,7 +49,7 @@ def csv_rows(body: bytes) -> Iterator[list[str]]:
     try:
         yield from csv.reader(io.StringIO(body.decode("utf-8-sig", "replace").replace("\0", ""), newline=""))
     except csv.Error:
-        raise Transient("Salesforce answered CSV that cannot be read") from None
+        raise Transient("Salesforce sent a CSV file that cannot be read") from None
 
 
 def await_job(org: Org, path: str) -> dict[str, Any]:
@@ -62,7 +62,7 @@ def await_job(org: Org, path: str) -> dict[str, Any]:
         pause = PAUSES[min(number, len(PAUSES) - 1)]
         if waited + pause > org.settings.bulk_wait.total_seconds():
             raise Unavailable(
-                CRM, f"Salesforce still works on the bulk job {job.get('id')}; the next cycle looks again"
+                CRM, f"Salesforce is still working on the bulk job {job.get('id')}; the next run continues with it"
             )
         if org.stop.wait(pause):
             raise Cancelled("stopped while Salesforce works on a bulk job")
@@ -166,7 +166,7 @@ def _uploaded(org: Org, notes: Notes, object_: str, body: bytes) -> str:
 def _taken(answer: requests.Response) -> None:
     """An upload is answered with an empty body; anything else comes from something in between."""
     if answer.content.strip():
-        raise Transient("Salesforce answered an upload with something else than documented")
+        raise Transient("Salesforce sent an unexpected answer to an upload")
 
 
 def _created(org: Org, notes: Notes, object_: str) -> str:
@@ -223,7 +223,7 @@ def _named_rows(answer: requests.Response) -> list[dict[str, str]]:
     rows = csv_rows(answer.content)
     header = next(rows, [])
     if header and not {"Id", "sf__Id"} & set(header):
-        raise Transient("Salesforce answered something else than a job's results")
+        raise Transient("Salesforce sent an unexpected answer instead of the results of a job")
     return [dict(zip(header, row, strict=False)) for row in rows if row]
 
 
@@ -270,9 +270,9 @@ def _query_rows(answer: requests.Response, columns: Sequence[str]) -> tuple[list
     header, *rows = list(csv_rows(answer.content)) or [[]]
     promised = header_number(answer.headers.get("Sforce-NumberOfRecords"))
     if promised is not None and promised != len(rows):
-        raise Transient(f"Salesforce sent {len(rows)} of {promised} rows")
+        raise Transient(f"Salesforce sent only {len(rows):,} of {promised:,} rows")
     if any(len(row) != len(header) for row in rows):
-        raise Transient("Salesforce sent rows of the wrong width")
+        raise Transient("Salesforce sent rows with the wrong number of columns")
     locator = answer.headers.get("Sforce-Locator", "")
     return _in_order(header, rows, columns), "" if locator == "null" else locator
 
@@ -284,7 +284,7 @@ def _in_order(header: Sequence[str], rows: list[list[str]], columns: Sequence[st
     if not header or wanted == list(range(len(header))):
         return rows
     if max(wanted) < 0:
-        raise Transient("Salesforce answered something else than a query's results")
+        raise Transient("Salesforce sent an unexpected answer instead of the results of a query")
     if -1 in wanted:
         raise QueryFailed(f"the column {columns[wanted.index(-1)]} is not in its results")
     return [[row[place] for place in wanted] for row in rows]

@@ -78,8 +78,8 @@ def _fields(schema: Schema, reader: RecordReader) -> Iterator[tuple[bool, str]]:
         elif known and known.calculated:
             yield (
                 NOTE,
-                f"{OBJECTS[reader.kind]}.{path} (the field {name!r}) is a formula: when only the formula's value "
-                "changes, crmsync sees it at the next change of the record or at the next full pull",
+                f"{OBJECTS[reader.kind]}.{path} (the field {name!r}) is a formula: crmsync sees a new value of the "
+                "formula only when the record itself changes, or at the next full pull",
             )
 
 
@@ -92,7 +92,7 @@ def _outputs(schema: Schema, reader: RecordReader) -> Iterator[tuple[bool, str]]
         if known and not known.writable:
             yield (
                 PROBLEM,
-                f"{object_}.{api} (the score field {name!r}) may not be edited; grant Edit in the permission set",
+                f"{object_}.{api} (the score field {name!r}) cannot be edited; grant Edit in the permission set",
             )
         elif known and not SCORE_FIELDS[name].length and known.type not in NUMBERS:
             yield PROBLEM, f"{object_}.{api} (the score field {name!r}) must be a number, not {known.type}"
@@ -106,7 +106,7 @@ def _stages(org: Org, schema: Schema, reader: RecordReader) -> Iterator[tuple[bo
     if known is None or not reader.stages:
         return
     if not known.writable:
-        yield PROBLEM, f"{object_}.{path} (the stage) may not be edited; grant Edit in the permission set"
+        yield PROBLEM, f"{object_}.{path} (the stage) cannot be edited; grant Edit in the permission set"
         return
     yield from _stage_values(schema, reader)
     if (reader.kind, known.name) != ("lead", "Status"):
@@ -114,7 +114,8 @@ def _stages(org: Org, schema: Schema, reader: RecordReader) -> Iterator[tuple[bo
     for value in sorted(converted_statuses(org) & set(reader.stages)):
         yield (
             PROBLEM,
-            f"the stage {reader.stages[value]!r} is the converted status {value!r}, which only conversion sets",
+            f"the stage {reader.stages[value]!r} is the converted status {value!r}, which only a lead conversion "
+            "can set",
         )
 
 
@@ -146,8 +147,8 @@ def _person_accounts(schema: Schema) -> Iterator[tuple[bool, str]]:
     if "ispersonaccount" in schema.of("Account"):
         yield (
             NOTE,
-            "this org has person accounts: their contacts are read like others, but Salesforce may refuse to write to "
-            "them; try one first (docs/salesforce.md)",
+            "this org has person accounts: their contacts are read, but Salesforce may refuse updates; test one first "
+            "(docs/salesforce.md)",
         )
 
 
@@ -157,7 +158,8 @@ def _feeds(schema: Schema, feeds: Sequence[Feed]) -> Iterator[tuple[bool, str]]:
         if not schema.of(source):
             yield (
                 NOTE,
-                f"{source} records are not visible to the integration user: no activities come from them; give its "
+                f"{source} records are not visible to the integration user, so they are not used as activities; "
+                "give its "
                 f"permission set {GRANTS[source]}",
             )
             continue
@@ -165,7 +167,7 @@ def _feeds(schema: Schema, feeds: Sequence[Feed]) -> Iterator[tuple[bool, str]]:
             if not schema.resolve(source, path):
                 yield (
                     PROBLEM,
-                    f"{source}.{path} is not visible to the integration user; feeds that ask for it read it as empty",
+                    f"{source}.{path} is not visible to the integration user, so activity sources read it as empty",
                 )
 
 
@@ -178,8 +180,9 @@ def _blindness(org: Org, schema: Schema, feeds: Sequence[Feed]) -> Iterator[tupl
     if active and not logged:
         yield (
             PROBLEM,
-            f"{active:,} leads were active in the last 30 days and no activity is logged; if Einstein Activity Capture "
-            "is on, switch on 'Sync Email as Salesforce Activity', or behavior scores stay blind to e-mail",
+            f"{active:,} leads were active in the last 30 days, but no activity is logged; if Einstein Activity "
+            "Capture "
+            "is on, switch on 'Sync Email as Salesforce Activity', or e-mails will not count",
         )
 
 

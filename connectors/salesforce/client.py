@@ -161,7 +161,7 @@ class Org:
         if self._clock is None:
             self.call(lambda client: client.restful(""))
         if self._clock is None:
-            raise Unavailable(CRM, "Salesforce does not tell its time (no Date header), so nothing can be read safely")
+            raise Unavailable(CRM, "Salesforce's answer has no Date header, so crmsync cannot read changes safely")
         told, at = self._clock
         return told + timedelta(seconds=int(time.monotonic() - at))
 
@@ -196,7 +196,7 @@ class Org:
         """The page behind a `nextRecordsUrl`, of which only the locator is believed."""
         found = re.search(r"/(query|queryAll)/([\w-]+)$", urlsplit(link).path, re.IGNORECASE)
         if not found:
-            raise Unavailable(CRM, "Salesforce gave a link to the next page that is none")
+            raise Unavailable(CRM, "Salesforce sent an invalid link to the next page")
         everything = found[1].lower() == "queryall"
         return self.call(lambda client: query_page(client.query_more(found[2], include_deleted=everything)))
 
@@ -277,7 +277,7 @@ class Org:
             return run_exchange(lambda: exchange(client))
         except Expired:
             raise ConfigError(
-                "Salesforce gives out a token and then refuses it; check the IP ranges and the 'API Enabled' "
+                "Salesforce issued a token, but does not accept it; check the IP ranges and the 'API Enabled' "
                 "permission of the integration user, and the session policies of the External Client App"
             ) from None
 
@@ -335,7 +335,7 @@ class Org:
         # simple-salesforce's exceptions do not carry the headers that say how long to wait.
         wait = retry_after_seconds(response.headers.get("Retry-After"), datetime.now(UTC))
         if wait is not None and response.status_code in (429, 503):
-            raise Transient(f"Salesforce answered {response.status_code}", retry_after=wait)
+            raise Transient(f"Salesforce answered with status {response.status_code}", retry_after=wait)
 
     def _mind_the_quota(self) -> None:
         """Bulk answers may not say how much is used: what we sent since somebody said so is added."""
@@ -347,8 +347,8 @@ class Org:
             raise Unavailable(
                 CRM,
                 f"{used:,} of the org's {usage.allowed:,} API requests of the last 24 hours are used, "
-                f"and api_share in [salesforce] leaves the last {1 - share:.0%} to others",
-                until="the 24-hour window moves on; it frees requests bit by bit",
+                f"and api_share in [salesforce] leaves the last {1 - share:.0%} to other tools",
+                until="some time: the limit is for the last 24 hours and becomes free step by step",
             )
 
 
@@ -389,8 +389,8 @@ def allowed_instance(ours: str, named: str) -> str:
             return ours  # a stand-in on this machine, by another of this machine's names
         new = normal_address(named)
     except ValueError as error:
-        raise ConfigError(f"the log-in names an address that crmsync does not send its token to: {error}") from None
+        raise ConfigError(f"the log-in returned an address to which crmsync does not send its token: {error}") from None
     raise ConfigError(
-        f"the log-in names another address than instance_url in [salesforce], which is {ours}, and crmsync sends its "
-        f'token to that one only; if the org was renamed, set instance_url = "{new}"'
+        f"the log-in returned another address than instance_url in [salesforce], which is {ours}; crmsync sends its "
+        f'token only to that one; if the org was renamed, set instance_url = "{new}"'
     )

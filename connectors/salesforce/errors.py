@@ -65,7 +65,7 @@ def run_exchange(send: Callable[[], T]) -> T:
     except SalesforceError as error:
         _judge(int(error.status), error.content)
     except NotJson:
-        raise Transient("Salesforce answered something that is not JSON, as it does during maintenance") from None
+        raise Transient("Salesforce answered with something that is not JSON, for example during maintenance") from None
     except (requests.RequestException, urllib3.exceptions.HTTPError) as error:
         raise Transient(f"Salesforce could not be reached ({type(error).__name__})") from None
 
@@ -77,17 +77,19 @@ def _judge(status: int, content: Any) -> NoReturn:
         raise Expired
     if 300 <= status < 400 and not code:
         raise ConfigError(
-            "Salesforce sent us on to another address, where crmsync does not take its token; "
+            "Salesforce redirects to another address, and crmsync does not send its token there; "
             "set instance_url in [salesforce] to the org's My Domain address"
         )
     if code == "REQUEST_LIMIT_EXCEEDED":
         raise _limit(message)
     if status >= 500 or status in RETRY_STATUSES or code in PASSING:
         raise Transient(
-            f"Salesforce answered {code or status}: {quote_crm(message)}" if message else f"Salesforce said {status}"
+            f"Salesforce answered {code or status}: {quote_crm(message)}"
+            if message
+            else f"Salesforce answered with status {status}"
         )
     if not code:
-        raise Transient(f"Salesforce answered {status} with something that is not JSON")
+        raise Transient(f"Salesforce answered with status {status} and something that is not JSON")
     if status == 410:
         raise ConfigError(ADVICE["UNSUPPORTED_API_VERSION"])
     raise RequestRefused(code, message)
@@ -107,7 +109,7 @@ def _limit(message: str) -> CrmsyncError:
         return Unavailable(
             CRM,
             "the org's API requests of the last 24 hours are used up",
-            until="the 24-hour window moves on; it frees requests bit by bit",
+            until="some time: the limit is for the last 24 hours and becomes free step by step",
         )
     return Transient(f"Salesforce is busy: {quote_crm(message)}", retry_after=CONCURRENCY_PAUSE)
 
@@ -121,12 +123,12 @@ def check_object(value: Any, *keys: str) -> dict[str, Any]:
 
 def odd_answer() -> Transient:
     """What to raise for an answer that is not as it should be, where the exchange can be repeated."""
-    return Transient("Salesforce answered JSON of another shape than documented")
+    return Transient("Salesforce sent an unexpected answer")
 
 
 def unreadable(what: str) -> Unavailable:
     """What to raise where an answer lacks what nobody can go on without."""
-    return Unavailable(CRM, f"Salesforce's answer about {what} is of another shape than documented")
+    return Unavailable(CRM, f"Salesforce sent an unexpected answer about {what}")
 
 
 def object_with(*keys: str) -> Callable[[Any], dict[str, Any]]:
@@ -165,7 +167,7 @@ def query_page(value: Any) -> dict[str, Any]:
     if not isinstance(found["records"], list) or not isinstance(found["done"], bool):
         raise odd_answer()
     if not found["done"] and not isinstance(found.get("nextRecordsUrl"), str):
-        raise Transient("Salesforce says that there are more rows and not where")
+        raise Transient("Salesforce sent an unexpected answer: more rows, but no link to them")
     if type(found.get("totalSize", 0)) is not int:
         raise odd_answer()
     return found

@@ -32,13 +32,13 @@ def missing_input(schema: Schema, reader: RecordReader, name: str, path: str) ->
     known = schema.resolve(object_, path)
     if known is None:
         return (
-            f"{object_}.{path} (the field {name!r}) is not there or not visible to the integration user; rules that "
-            f"read it see it as unknown; correct [fields], or give its permission set 'Read' on {path}"
+            f"{object_}.{path} (the field {name!r}) does not exist or the integration user cannot see it, so it "
+            f"is unknown to rules; correct [fields], or give its permission set 'Read' on {path}"
         )
     if known.type in UNREADABLE:
         return (
-            f"{object_}.{path} (the field {name!r}) is of the type {known.type}, which no API reads whole; map one of "
-            "its parts in [fields]"
+            f"{object_}.{path} (the field {name!r}) has the type {known.type}, which no API can read as a whole; "
+            "map one of its parts in [fields]"
         )
     return ""
 
@@ -48,7 +48,9 @@ def missing_outputs(schema: Schema, reader: RecordReader) -> Iterator[MissingFie
     object_ = OBJECTS[reader.kind]
     for name, api in reader.score_fields.items():
         if schema.of(object_).get(api.lower()) is None:
-            sentence = f"{object_}.{api} (the score field {name!r}) is not there or not visible; run: crmsync setup"
+            sentence = (
+                f"{object_}.{api} (the score field {name!r}) does not exist or cannot be seen; run: crmsync setup"
+            )
             yield MissingField("score_field", name, reader.kind, sentence)
 
 
@@ -56,7 +58,7 @@ def missing_stage(schema: Schema, reader: RecordReader) -> Iterator[MissingField
     """Where the stage lives, if the config names any."""
     object_, path = OBJECTS[reader.kind], reader.stage_field
     if reader.stages and schema.of(object_).get(path.lower()) is None:
-        sentence = f"{object_}.{path} (the stage) is not there or not visible; run: crmsync setup"
+        sentence = f"{object_}.{path} (the stage) does not exist or cannot be seen; run: crmsync setup"
         yield MissingField("stage", "stage", reader.kind, sentence)
 
 

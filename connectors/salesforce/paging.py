@@ -101,7 +101,9 @@ def cursor_of(cursor: str | None) -> Cursor:
             return Cursor(done, until, tuple(finished), stream, tuple(after), *job)
     except (ValueError, KeyError, TypeError):
         pass
-    raise ConfigError("the stored Salesforce cursor is not one that this version reads; run: crmsync backfill")
+    raise ConfigError(
+        "this version of crmsync cannot read the stored Salesforce cursor; run: crmsync backfill", "crmsync backfill"
+    )
 
 
 @dataclass(frozen=True)
@@ -278,7 +280,7 @@ def _walk(record: Any, column: QueryColumn) -> Any:
             raise _Unreadable("without its fields") from None
     if value is None or (type(value) is str and not column.is_strict) or column.is_plain(value):
         return value
-    raise _Unreadable("with values of another type than documented")
+    raise _Unreadable("with values of an unexpected type")
 
 
 def begin_pull(at: Cursor, org: Org) -> Cursor:
@@ -326,7 +328,7 @@ def pull_pages(org: Org, schema: Schema, make: Callable[[], Source], at: Cursor)
     while True:
         rows = readable_rows(org, source, columns, page["records"])
         if not rows and not page["done"]:
-            raise Unavailable(CRM, f"Salesforce answered a page of {source.object} of which nothing can be read")
+            raise Unavailable(CRM, f"Salesforce sent a page of {source.object} in which nothing can be read")
         after = _advanced(source, rows[-1], after) if rows else after
         at = after_stream(at, source) if page["done"] else replace(at, after=after, shape=fingerprint_of(source))
         yield rows, at
@@ -384,7 +386,7 @@ def _bulk_pages(
         yield from _job_pages(org, columns, source, at)
     except bulk.QueryFailed as error:
         yield [], afresh
-        raise Unavailable(CRM, f"a bulk query of {source.object} has to be begun again: {error}") from error
+        raise Unavailable(CRM, f"a bulk query of {source.object} must be started again: {error}") from error
 
 
 def _job_pages(
@@ -400,7 +402,7 @@ def _job_pages(
             break
         yield readable_rows(org, source, columns, rows), at
     if at.read != promised:
-        raise bulk.QueryFailed(f"it gave {at.read:,} of {promised:,} rows")
+        raise bulk.QueryFailed(f"it returned only {at.read:,} of {promised:,} rows")
     yield readable_rows(org, source, columns, rows), after_stream(at, source)
     bulk.delete_query(org, at.job)
 

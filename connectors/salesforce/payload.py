@@ -90,7 +90,7 @@ class Cells:
     def _writable(self, kind: str, name: str) -> Field:
         api = self.spelled(kind).get(name)
         if not api:
-            raise Unwritable("NOT_MAPPED", f"the config does not say where {name} goes for a {kind}")
+            raise Unwritable("NOT_MAPPED", f"the config has no mapping of {name} for a {kind}")
         known = self._schema.of(OBJECTS[kind]).get(api.lower())
         if known is None:
             raise Unwritable("INVALID_FIELD", f"{OBJECTS[kind]}.{api}")
@@ -106,7 +106,7 @@ class Cells:
         if known.options and wanted not in known.options:
             raise Unwritable("INVALID_OR_NULL_FOR_RESTRICTED_PICKLIST", f"{known.name} has no active value {wanted!r}")
         if (kind, known.name) == ("lead", "Status") and wanted in self._converted_statuses:
-            raise Unwritable("CONVERTED_STATUS", f"{wanted!r} is what only converting a lead may set")
+            raise Unwritable("CONVERTED_STATUS", f"only a lead conversion can set {wanted!r}")
         return wanted
 
     def _owner(self, kind: str, value: Scalar | None) -> str:
@@ -116,7 +116,7 @@ class Cells:
         if not owner.active:
             raise Unwritable("INACTIVE_OWNER_OR_USER", f"{owner.name} is inactive")
         if owner.kind == "queue" and kind != "lead":
-            raise Unwritable("QUEUE_OWNER", f"{owner.name} is a queue, and queues own leads only")
+            raise Unwritable("QUEUE_OWNER", f"{owner.name} is a queue, and queues can own only leads")
         return owner.id
 
     @cached_property

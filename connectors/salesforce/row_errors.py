@@ -41,7 +41,7 @@ class RowError:
         return f"{WORDS[self.code]} (Salesforce: {said})" if self.code in WORDS else f"{self.code}: {said}"
 
 
-SILENT = RowError("NO_RESULT", "Salesforce did not say what became of the row")
+SILENT = RowError("NO_RESULT", "Salesforce did not report a result for the row")
 """Stands for a row that an answer leaves out."""
 
 LOCKS = frozenset(
@@ -87,32 +87,35 @@ FIELD = frozenset(
 """Refusals that are about a field even where they do not say which."""
 
 WORDS = {
-    "UNABLE_TO_LOCK_ROW": "the record or its account was locked by somebody else's change; it is tried again",
-    "ENTITY_IS_LOCKED": "the record is locked by an approval process; it is tried again in a later cycle",
-    "FIELD_CUSTOM_VALIDATION_EXCEPTION": "a validation rule of the org refuses the change; exempt the integration user "
+    "UNABLE_TO_LOCK_ROW": "the record or its account was locked by another change; crmsync tries again",
+    "ENTITY_IS_LOCKED": "the record is locked by an approval process; crmsync tries again in a later run",
+    "FIELD_CUSTOM_VALIDATION_EXCEPTION": "a validation rule of the org rejects the change; exempt the integration user "
     "from the rule or correct the record",
-    "CANNOT_INSERT_UPDATE_ACTIVATE_ENTITY": "an Apex trigger of the org failed on it; show this to its developer",
+    "CANNOT_INSERT_UPDATE_ACTIVATE_ENTITY": "an Apex trigger of the org failed on the record; show this to its "
+    "developer",
     "CANNOT_EXECUTE_FLOW_TRIGGER": "a flow of the org failed on the record; show this to whoever maintains it",
-    "REQUIRED_FIELD_MISSING": "the record lacks a field that the org has made required since; fill it in",
-    "INSUFFICIENT_ACCESS_OR_READONLY": "the integration user may not edit this record; give its permission set "
+    "REQUIRED_FIELD_MISSING": "a required field of the record is empty; fill it in",
+    "INSUFFICIENT_ACCESS_OR_READONLY": "the integration user cannot edit this record; give its permission set "
     "'Modify All Records' on the object, or share the record with it",
-    "INSUFFICIENT_ACCESS_ON_CROSS_REFERENCE_ENTITY": "the integration user may not see or use a record this one points "
-    "to; widen its sharing",
-    "INVALID_FIELD": "the field is not there or not visible to the integration user; run crmsync setup",
-    "INVALID_FIELD_FOR_INSERT_UPDATE": "the integration user may not edit the field; grant Edit in its permission set",
-    "INVALID_OR_NULL_FOR_RESTRICTED_PICKLIST": "the picklist does not have this value, or not for the record's type; "
+    "INSUFFICIENT_ACCESS_ON_CROSS_REFERENCE_ENTITY": "the integration user cannot access a record that this one refers "
+    "to; share that record with it",
+    "INVALID_FIELD": "the field does not exist or the integration user cannot see it; run crmsync setup",
+    "INVALID_FIELD_FOR_INSERT_UPDATE": "the integration user cannot edit the field; grant Edit in its permission set",
+    "INVALID_OR_NULL_FOR_RESTRICTED_PICKLIST": "the picklist does not have this value, or not for this record type; "
     "add it or correct [[stage]]",
-    "STRING_TOO_LONG": "the text is longer than the field",
-    "NUMBER_OUTSIDE_VALID_RANGE": "the number is larger than the field; give the field more digits",
+    "STRING_TOO_LONG": "the text is too long for the field",
+    "NUMBER_OUTSIDE_VALID_RANGE": "the number is too large for the field; give the field more digits",
     "ENTITY_IS_DELETED": "the record is deleted",
     "CANNOT_UPDATE_CONVERTED_LEAD": "the lead has been converted",
     "INACTIVE_OWNER_OR_USER": "the owner is an inactive user; transfer the record to an active one",
-    "TRANSFER_REQUIRES_READ": "the new owner may not read such records; choose another owner or give them 'Read'",
-    "OP_WITH_INVALID_USER_TYPE_EXCEPTION": "the new owner's licence cannot own records; choose another owner",
-    "DUPLICATES_DETECTED": "a duplicate rule blocks the record; merge the duplicates or let the rule allow saving",
+    "TRANSFER_REQUIRES_READ": "the new owner cannot read these records; choose another owner or give them 'Read'",
+    "OP_WITH_INVALID_USER_TYPE_EXCEPTION": "the licence of the new owner does not allow to own records; choose "
+    "another owner",
+    "DUPLICATES_DETECTED": "a duplicate rule blocks the record; merge the duplicates, or change the rule to allow "
+    "saving",
     "STORAGE_LIMIT_EXCEEDED": "the org's data storage is full",
     "CONVERTED_STATUS": "a converted status cannot be written; correct [[stage]]",
-    "INVALID_CROSS_REFERENCE_KEY": "the record or the owner it is to get does not exist (any more)",
+    "INVALID_CROSS_REFERENCE_KEY": "the record or its new owner does not exist",
     "TXN_SECURITY_METERING_ERROR": "a transaction-security policy blocks the change; exempt the integration user",
 }
 

@@ -266,7 +266,9 @@ def fit_value(value: Scalar, field: Field) -> str | int | float | bool:
     text = drop_unstorable(";".join(value) if isinstance(value, tuple) else _spelled(value))
     if field.type in ("picklist", "multipicklist") and field.restricted and not isinstance(value, tuple):
         if text not in field.options:
-            raise ValueError(f"{field.name} has no active value {text!r}; add it to the picklist or correct the config")
+            raise ValueError(
+                f"{field.name} has no active value {text!r}; add it to the picklist, or correct the config"
+            )
         return text
     return clamp_text(text, field.length) if field.length else text
 
@@ -277,11 +279,11 @@ def _spelled(value: Scalar) -> str:
 
 def _fitting_number(value: Scalar, field: Field) -> int | float:
     if not isinstance(value, int | float) or not math.isfinite(value):
-        raise ValueError(f"{field.name} takes a number, not {value!r}")
+        raise ValueError(f"{field.name} accepts only a number, not {value!r}")
     whole = field.digits or field.precision - field.scale
     number = round(float(value), field.scale) + 0.0
     if whole and abs(number) >= 10**whole:
-        raise ValueError(f"{field.name} has room for {whole} digits before the point, too few for {value:g}")
+        raise ValueError(f"{field.name} allows only {whole} digits before the decimal point, too few for {value:,g}")
     return int(number) if number.is_integer() else number
 
 

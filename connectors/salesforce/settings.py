@@ -52,7 +52,7 @@ class Settings(Table):
     `api_share` is the share of the org's rolling 24-hour API requests, all tools together, at which crmsync stops.
     More than `bulk_threshold` changes of scores are written by Bulk API 2.0, never those of a stage or an owner; more
     than `bulk_query_threshold` rows are read by it.
-    A bulk job is waited for at most `bulk_wait`; one that takes longer runs on, and the next cycle looks again.
+    A run waits for a bulk job for at most `bulk_wait`; the next run continues with a job that takes longer.
     `stage_field` names, for each kind, the picklist that holds the lifecycle stage.
     """
 
@@ -80,14 +80,14 @@ class Settings(Table):
         if isinstance(given, dict):
             for key in ("password", "security_token"):
                 if key in given:
-                    raise ValueError(f"Salesforce retires {RETIRED[key]} in 2027 and new orgs refuse it; {INSTEAD}")
+                    raise ValueError(f"Salesforce retires {RETIRED[key]} in 2027, and new orgs refuse it; {INSTEAD}")
         return given
 
     @field_validator("auth", mode="before")
     @classmethod
     def _not_retired(cls, value: Any) -> Any:
         if isinstance(value, str) and value.lower() in RETIRED:
-            raise ValueError(f"Salesforce retires {RETIRED[value.lower()]} in 2027 and new orgs refuse it; {INSTEAD}")
+            raise ValueError(f"Salesforce retires {RETIRED[value.lower()]} in 2027, and new orgs refuse it; {INSTEAD}")
         return value
 
     @field_validator("instance_url")
@@ -100,7 +100,7 @@ class Settings(Table):
     def _plain_version(cls, value: str) -> str:
         found = re.fullmatch(r"v?(\d{2,3})(?:\.0)?", value.strip())
         if not found or int(found[1]) < 56:
-            raise ValueError('write a version from "56.0" on, for example "66.0"')
+            raise ValueError('write a version, "56.0" or higher, for example "66.0"')
         return f"{found[1]}.0"
 
     @field_validator("activities")
@@ -108,7 +108,7 @@ class Settings(Table):
     def _known_sources(cls, value: list[Feed]) -> list[Feed]:
         if unknown := sorted({feed.source for feed in value} - set(SOURCES)):
             raise ValueError(
-                f"there is no activity source {', '.join(map(repr, unknown))}; there is {', '.join(SOURCES)}"
+                f"there is no activity source {', '.join(map(repr, unknown))}; the sources are {', '.join(SOURCES)}"
             )
         return value
 

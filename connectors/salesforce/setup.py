@@ -80,7 +80,7 @@ def create_fields(org: Org, schema: Schema, readers: Mapping[str, RecordReader],
         yield from _shown(org, there)
     schema.forget()
     yield from (
-        f"{each.object}.{each.api}: it exists and is still not visible to the integration user; {_clicks(org, each)}"
+        f"{each.object}.{each.api}: it exists, but the integration user cannot see it yet; {_clicks(org, each)}"
         for each in there
         if each.api.lower() not in schema.of(each.object)
     )
@@ -115,7 +115,7 @@ def _add_values(org: Org, object_: str, api: str, stages: Sequence[str]) -> str:
     known = _custom_field(org, object_, api) if api.endswith("__c") else {}
     metadata = known.get("Metadata") or {}
     if api.lower() != OUR_STAGE.lower() and metadata.get("description") != DESCRIPTION:
-        return f"the picklist is the org's own; {value_clicks(object_, api)}"
+        return f"crmsync did not create this picklist; {value_clicks(object_, api)}"
     values = metadata.get("valueSet") or {}
     definition = values.get("valueSetDefinition")
     if name := values.get("valueSetName"):
@@ -164,8 +164,8 @@ def _custom_field(org: Org, object_: str, api: str) -> dict[str, Any]:
 def _foreign(schema: Schema, each: WantedField) -> str:
     known = schema.of(each.object).get(each.api.lower())
     if known is None:
-        return "crmsync creates only custom fields, whose names end in __c; correct the name or create the field"
-    return "found" if known.writable else "found, but the integration user may not edit it"
+        return "crmsync creates only custom fields (names that end in __c); correct the name or create the field"
+    return "found" if known.writable else "found, but the integration user cannot edit it"
 
 
 def _created(org: Org, schema: Schema, each: WantedField) -> tuple[str, bool]:
@@ -173,13 +173,13 @@ def _created(org: Org, schema: Schema, each: WantedField) -> tuple[str, bool]:
     known = schema.of(each.object).get(each.api.lower())
     if known:
         fits = (known.type in NUMBERS) == each.is_number
-        return ("found" if fits else f"found, but it is of the type {known.type}; choose another field"), True
+        return ("found" if fits else f"found, but its type is {known.type}; use another field"), True
     body = {"FullName": f"{each.object}.{each.api}", "Metadata": each.metadata}
     try:
         org.rest("POST", "tooling/sobjects/CustomField", body)
     except RequestRefused as error:
         if error.code in ("DUPLICATE_DEVELOPER_NAME", "DUPLICATE_VALUE"):
-            return "found, not yet visible to the integration user", True
+            return "found, but the integration user cannot see it yet", True
         return f"not created: {error.message}; {_by_hand(each)}", False
     return "created", True
 
@@ -219,8 +219,8 @@ def _shown(org: Org, fields: list[WantedField]) -> Iterator[str]:
             yield f"{each.object}.{each.api}: {error.message}; {_clicks(org, each)}"
     done = [
         "created" if made else "found",
-        f"{granted} fields granted" if granted else "no field to grant",
-        "assigned to the integration user" if assigned else "assigned before",
+        f"access to {granted} field{'s'[: granted > 1]} granted" if granted else "no access to grant",
+        "assigned to the integration user" if assigned else "already assigned",
     ]
     yield f"permission set {name}: {', '.join(done)}"
 

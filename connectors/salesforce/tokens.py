@@ -44,7 +44,7 @@ def new_token(session: requests.Session, settings: Settings, now: datetime | Non
         _refuse(response.status_code, answer, settings)
     access, instance, rotated = (answer.get(name) for name in ("access_token", "instance_url", "refresh_token"))
     if not _is_sendable(access) or not _is_sendable(instance) or not (rotated is None or _is_sendable(rotated)):
-        raise Transient("Salesforce's log-in answered without a token")
+        raise Transient("Salesforce's log-in did not return a token")
     if rotated:
         _keep(settings, rotated)
     return Token(str(access), str(instance), text_of(answer.get("id")))
@@ -58,7 +58,7 @@ def _is_sendable(value: Any) -> bool:
 def _json(response: requests.Response) -> dict[str, Any]:
     answer = parse_json(response.content)
     if not isinstance(answer, dict):
-        raise Transient("Salesforce's log-in answered JSON of another shape than documented")
+        raise Transient("Salesforce's log-in sent an unexpected answer")
     return answer
 
 
@@ -136,9 +136,7 @@ def _kept(settings: Settings) -> str:
 def _keep(settings: Settings, rotated: str) -> None:
     """Store a rotated refresh token: the old one is dead from now on, so losing this one locks us out."""
     if not settings.refresh_token_file:
-        raise ConfigError(
-            "Salesforce rotates the refresh token; name a file for it with refresh_token_file in [salesforce]"
-        )
+        raise ConfigError("Salesforce rotates the refresh token; set refresh_token_file in [salesforce]")
     path = Path(settings.refresh_token_file)
     text = json.dumps({"seed": _seed(settings), "token": rotated})
     fresh = path.with_name(path.name + ".new")
@@ -151,18 +149,18 @@ def _keep(settings: Settings, rotated: str) -> None:
 
 
 _REASONS = {
-    "invalid_client_id": "it does not know the client_id; copy the consumer key of the External Client App",
-    "invalid_client": "it does not accept the client_secret; copy the consumer secret of the External Client App",
+    "invalid_client_id": "unknown client_id; copy the consumer key of the External Client App",
+    "invalid_client": "wrong client_secret; copy the consumer secret of the External Client App",
     "app_not_found": "the External Client App is not in this org; check instance_url and client_id",
-    "inactive_user": "the user is inactive; activate it or choose another one to run as",
+    "inactive_user": "the user is inactive; activate it, or choose another Run As user",
     "inactive_org": "the org is inactive",
     "unsupported_grant_type": "the External Client App does not allow this flow; enable it in its OAuth settings",
     "redirect_uri_mismatch": "the External Client App does not allow this flow; enable it in its OAuth settings",
 }
 _GRANT_REASONS = {
-    "client_credentials": "check that the app enables the client-credentials flow and has a user to run as",
+    "client_credentials": "check that the app enables the client-credentials flow and has a Run As user",
     "jwt": "check the certificate, the username, and that an admin pre-authorised the app for that user",
-    "refresh_token": "the refresh token is dead or was revoked; authorise crmsync again",
+    "refresh_token": "the refresh token has expired or was revoked; authorise crmsync again",
 }
 
 

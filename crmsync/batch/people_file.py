@@ -52,7 +52,11 @@ class FileTally:
         return [
             *(f"{_people(number)}: {sentence}" for sentence, number in self.odd.most_common()),
             *(_unknown("field", name, number, known) for name, number in self.fields.items() if name not in known),
-            *(_unknown("kind", name, number, kinds) for name, number in self.kinds.items() if name not in kinds),
+            *(
+                _unknown("activity type", name, number, kinds)
+                for name, number in self.kinds.items()
+                if name not in kinds
+            ),
         ]
 
 
@@ -63,7 +67,7 @@ def _people(number: int) -> str:
 def _unknown(what: str, name: str, number: int, known: Collection[str]) -> str:
     near = get_close_matches(name, known, n=1, cutoff=0.7)
     hint = f"; did you mean {near[0]!r}?" if near else ""
-    return f"{_people(number)}: the config has no {what} {name!r}, so it counts for nothing{hint}"
+    return f"{_people(number)}: the config has no {what} {name!r}, so it is ignored{hint}"
 
 
 @contextmanager
@@ -109,8 +113,9 @@ def _lines(file: Iterable[bytes], name: str, bands: Collection[str]) -> Iterator
             continue
         if first and not _begins_a_person(text):
             raise ConfigError(
-                f"{name} is no file of people, one a line: line {number} begins with {_begun(text)}; write for each "
-                'person {"id": …, "fields": {…}, "activities": [{…}]} on a line of its own'
+                f"{name} is not a file with one person per line: line {number} begins with {_begun(text)}; write "
+                "each person "
+                'on one line: {"id": …, "fields": {…}, "activities": [{…}]}'
             )
         first = False
         yield _line(number, text, bands)
@@ -124,7 +129,7 @@ def _begun(text: bytes) -> str:
     try:
         return repr(text[:80].decode()[:40])
     except UnicodeDecodeError:
-        return "what is not UTF-8"
+        return "text that is not UTF-8"
 
 
 def _line(number: int, text: bytes, bands: Collection[str]) -> FileLine:
@@ -140,5 +145,5 @@ def _not_json(text: bytes, error: orjson.JSONDecodeError) -> str:
     try:
         text.decode()
     except UnicodeDecodeError:
-        return "this is not UTF-8; save the file with that encoding"
+        return "this is not UTF-8; save the file in UTF-8"
     return f"this is not JSON: {error.msg}, at character {error.pos + 1}"

@@ -12,8 +12,8 @@ from crmsync.cli import cycles, daemon, inspect, setup, tryout
 
 app = typer.Typer(
     name="crmsync",
-    help="A lead-scoring worker for Salesforce and HubSpot: it pulls, scores, routes, plans and writes back.",
-    epilog="Exit codes: 0 done, 1 failed, 2 config or usage, 3 held for approval, 4 done in part.",
+    help="A lead-scoring worker for Salesforce and HubSpot: it pulls, scores, assigns owners, plans and writes back.",
+    epilog="Exit codes: 0 succeeded, 1 failed, 2 config or usage, 3 held for approval, 4 completed with errors.",
     no_args_is_help=True,
     rich_markup_mode=None,
     pretty_exceptions_enable=False,
@@ -47,7 +47,7 @@ def _say_version(wanted: bool) -> None:
 @app.callback()
 def common(
     _version: Annotated[
-        bool, typer.Option("--version", callback=_say_version, is_eager=True, help="Print the version, and end.")
+        bool, typer.Option("--version", callback=_say_version, is_eager=True, help="Only print the version.")
     ] = False,
 ) -> None:
     """Nothing happens before the command."""

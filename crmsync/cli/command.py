@@ -29,8 +29,10 @@ DEFAULT_CONFIG = Path("crmsync.toml")
 ConfigPath = Annotated[
     Path, typer.Option("--config", "-c", envvar="CRMSYNC_CONFIG", help="The config file.", show_default=True)
 ]
-AsJson = Annotated[bool, typer.Option("--json", help="Print one JSON document on stdout; the rest goes to stderr.")]
-Debug = Annotated[bool, typer.Option("--debug", help="Log everything, and show where a fault of crmsync is.")]
+AsJson = Annotated[
+    bool, typer.Option("--json", help="Print one JSON document on stdout; all other output goes to stderr.")
+]
+Debug = Annotated[bool, typer.Option("--debug", help="Log everything, and show the place of an error in crmsync.")]
 
 
 def results_console() -> Console:
@@ -62,7 +64,7 @@ class Ending:
 
     def cut_off(self) -> None:
         """The last words of a command that was stopped and did not heed it in time."""
-        self.tell(Outcome(FAILED, "cancelled", ("Stopped as asked; everything so far is kept.",)))
+        self.tell(Outcome(FAILED, "cancelled", ("Stopped. Everything so far is kept.",)))
 
     def tell(self, end: Outcome) -> None:
         """Say how the command ended, with an error."""

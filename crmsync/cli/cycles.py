@@ -53,9 +53,7 @@ from crmsync.store.future import LEEWAY
 from crmsync.store.sql import to_ms
 from crmsync.work import Work
 
-RunId = Annotated[
-    str | None, typer.Argument(metavar="RUN", help="The plan, as `crmsync plan` or a run named it; else what waits.")
-]
+RunId = Annotated[str | None, typer.Argument(metavar="RUN", help="The id of a plan; by default the plan that waits.")]
 Yes = Annotated[bool, typer.Option("--yes", "-y", help="Approve without being asked.")]
 
 TAKEN_UP_IN = 120
@@ -63,9 +61,9 @@ TAKEN_UP_IN = 120
 
 
 def plan(config: ConfigPath = DEFAULT_CONFIG, as_json: AsJson = False, debug: Debug = False) -> None:
-    """Pull and score, and show what would change. Nothing is written to a CRM, and no later run notices.
+    """Pull and score, and show what a run would change. Nothing is written to a CRM.
 
-    It works beside `crmsync run`. Approve what you saw with `crmsync apply RUN`.
+    It works while `crmsync run` is running. To approve the plan: `crmsync apply RUN`.
 
     Example: crmsync plan
     """
@@ -82,7 +80,7 @@ def plan(config: ConfigPath = DEFAULT_CONFIG, as_json: AsJson = False, debug: De
 
 
 def sync(config: ConfigPath = DEFAULT_CONFIG, as_json: AsJson = False, debug: Debug = False) -> None:
-    """Run once: pull what is new, score, route, write what differs.
+    """Run once: pull what is new, score, assign owners, and write the differences.
 
     Example: crmsync sync --json
     """
@@ -92,9 +90,9 @@ def sync(config: ConfigPath = DEFAULT_CONFIG, as_json: AsJson = False, debug: De
 def backfill(
     yes: Yes = False, config: ConfigPath = DEFAULT_CONFIG, as_json: AsJson = False, debug: Debug = False
 ) -> None:
-    """Run once and pull everything, not only what is new. With --yes nothing waits for approval.
+    """Run once and pull everything, not only what is new. With --yes no plan waits for approval.
 
-    It can be stopped at any moment; run it again and it goes on where it was.
+    You can stop it at any time. Run it again, and it continues where it stopped.
 
     Example: crmsync backfill
     """
@@ -108,9 +106,9 @@ def apply(
     as_json: AsJson = False,
     debug: Debug = False,
 ) -> None:
-    """Approve a plan, and write what is right by now: the numbers that you saw, and a tenth more at most.
+    """Approve a plan, and write the values that are right now: at most 10 % more records than you saw.
 
-    Without RUN it shows the plan that waits and asks. Where `crmsync run` works, that one takes it up at once.
+    Without RUN it shows the plan that waits, and asks. If `crmsync run` is running, that process writes the plan.
 
     Example: crmsync apply 20261121-204500-1f3a
     """
@@ -127,7 +125,7 @@ def apply(
                     return
                 with store.begin() as tx:
                     if not journal.approve_plan(tx, found.id, _now_ms(), getpass.getuser()):
-                        raise ConfigError(f"plan {found.id} does not wait any more; look again with: crmsync apply")
+                        raise ConfigError(f"plan {found.id} does not wait for approval any longer", "crmsync apply")
             _write_approved(found, settings, ending, stop)
 
 
@@ -142,7 +140,7 @@ def _write_approved(found: Any, config: Config, ending: Ending, stop: Stop) -> N
         with opened_state(config) as store, store.read() as reading:
             if holder.startswith(("crmsync run", "another")) and _is_left_to_successor(reading, found):
                 said = (
-                    f"Approved. {holder} works by the config it was started with; start it again, and it writes this."
+                    f"Approved. {holder} still uses the config it was started with; restart it, and it writes the plan."
                 )
                 _say_approved(ending, found, said)
                 return
@@ -153,7 +151,9 @@ def _write_approved(found: Any, config: Config, ending: Ending, stop: Stop) -> N
         if stop.wait(1.0):
             break
     else:
-        _say_approved(ending, found, f"Approved, and not written yet: {holder} is at work; the next run writes it.")
+        _say_approved(
+            ending, found, f"Approved, but not written yet: {holder} is running; the next run writes the plan."
+        )
         return
     _show(ending, config)
 
@@ -186,7 +186,7 @@ def _now_ms() -> int:
 def _say_nothing_waits(ending: Ending) -> None:
     ending.document = {"verdict": "ok", "held": None, "crms": {}, "problems": []}
     if not ending.as_json:
-        print_sentences(results_console(), "Nothing waits for approval. To see what a run would write:")
+        print_sentences(results_console(), "No plan waits for approval. To see what a run would write:")
         say_command(results_console(), ending.typed("crmsync plan"))
 
 
@@ -201,7 +201,7 @@ def _is_agreed(ending: Ending, store: Store, config: Config, found: Any) -> bool
             print_review(results_console(), changes_of(reading, found.id, ending.typed), config.band_names())
         for reason in written["reasons"]:
             print_sentences(results_console(), reason)
-    if not ending.as_json and sys.stdin.isatty() and _says_yes(f"Write plan {found.id} as it stands by now?"):
+    if not ending.as_json and sys.stdin.isatty() and _says_yes(f"Write plan {found.id}?"):
         ending.document = {}
         return True
     if not ending.as_json:
@@ -327,15 +327,15 @@ def _last_words(document: Mapping[str, Any]) -> tuple[str, str]:
         case "preview" if document["skipped"]:
             looked_at = [crm for crm in document["crms"] if crm not in document["skipped"]]
             unseen = " and ".join(document["skipped"])
-            return f"Nothing to write in {' and '.join(looked_at)}; {unseen} could not be looked at.", ""
+            return f"There is nothing to write in {' and '.join(looked_at)}. {unseen} could not be checked.", ""
         case "preview":
-            return "Nothing differs: there is nothing to write.", ""
+            return "There is nothing to write: the CRMs already hold the right values.", ""
         case "ok":
-            return f"Done: {count_of(count['updated'], 'record')} updated in run {run}.", ""
+            return f"Succeeded: {count_of(count['updated'], 'record')} updated in run {run}.", ""
         case "partial":
-            return f"Done in part: {written} in run {run}.", ""
+            return f"Completed with errors: {written} in run {run}.", ""
         case "held":
             held = document["held"]
-            waits = f"Waiting for approval: {count_waiting(held['records'])}. To approve:"
+            waits = f"Held for approval: {count_waiting(held['records'])}. To approve:"
             return f"{written} in run {run}. {waits}", f"crmsync apply {held['run']}"
-    return f"Run {run} ended {document['verdict']}; {written}.", ""
+    return f"Run {run} failed: {written}.", ""

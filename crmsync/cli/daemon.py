@@ -23,9 +23,9 @@ from crmsync.work import Work
 
 
 def run(config: ConfigPath = DEFAULT_CONFIG, as_json: AsJson = False, debug: Debug = False) -> None:
-    """Run a cycle now and then on schedule, until told to stop (SIGTERM or Ctrl-C).
+    """Start a sync run now, and then on schedule, until it is stopped (SIGTERM or Ctrl-C).
 
-    Where another one works on the same state already, it waits and takes over when that one ends.
+    If another process already uses the same state, it waits, and takes over when that process ends.
 
     Example: crmsync run --config crmsync.toml
     """
@@ -43,7 +43,7 @@ def run(config: ConfigPath = DEFAULT_CONFIG, as_json: AsJson = False, debug: Deb
                     break
                 except StateError as error:
                     log.get_logger().warning(
-                        "turn_ended", why=str(error), next="this worker stands by, to take over again"
+                        "lock_lost", why=str(error), next="this process stands by and takes over when it can"
                     )
                     stop.wait(STANDBY_POLL)
             log.get_logger().info("stopped")

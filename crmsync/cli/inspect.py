@@ -46,21 +46,20 @@ from crmsync.work import Progress
 Who = Annotated[
     str | None,
     typer.Argument(
-        metavar="WHO", help="An e-mail address, a whole name, a CRM id, crm:kind:id, or person: and a crmsync id."
+        metavar="WHO", help="An e-mail address, a full name, a CRM id, crm:kind:id, or person: and a crmsync id."
     ),
 ]
-WholeModel = Annotated[bool, typer.Option("--model", help="Show the whole model on a page instead of a person.")]
+WholeModel = Annotated[bool, typer.Option("--model", help="Show the whole model on one page instead of a person.")]
 Health = Annotated[
-    bool, typer.Option("--health", help="Say only whether runs keep up with the schedule: exit 0 if so, 1 if not.")
+    bool, typer.Option("--health", help="Only check that runs are on schedule: exit code 0 if so, 1 if not.")
 ]
-Feeds = Annotated[
-    bool, typer.Option("--feeds", help="Also say what each activity source has brought; it reads every activity.")
-]
+Feeds = Annotated[bool, typer.Option("--feeds", help="Also count the activities of each type (reads all activities).")]
 Runs = Annotated[int, typer.Option("--runs", min=1, help="How many of the last runs to show.")]
 Input = Annotated[
-    Path, typer.Option("--input", "-i", help="A file with a JSON object for each person, one a line; - reads a pipe.")
+    Path,
+    typer.Option("--input", "-i", help="A file with one JSON object per line, one line per person; - reads a pipe."),
 ]
-At = Annotated[str | None, typer.Option("--at", help="Score as of this instant, for example 2026-11-21T12:00:00Z.")]
+At = Annotated[str | None, typer.Option("--at", help="Score as of this time, for example 2026-11-21T12:00:00Z.")]
 
 
 def explain(
@@ -70,16 +69,16 @@ def explain(
     as_json: AsJson = False,
     debug: Debug = False,
 ) -> None:
-    """Show why somebody has their score: every line of it, what is not known of them, what the CRMs hold.
+    """Show why a person has their score: every line of it, which fields are unknown, and what the CRMs hold.
 
-    With --model, show the whole model in plain words, on one page; it needs no CRM and no state.
+    With --model, show the whole model in plain words on one page. This needs no CRM and no state.
 
     Example: crmsync explain vera@kestrel.example
 
     Example: crmsync explain --model
     """
     if (who is None) is not model:
-        raise typer.BadParameter("say who, or --model for the whole model: one of the two")
+        raise typer.BadParameter("give a person or --model, not both")
     with run_command(as_json, debug, config) as ending:
         settings = opened_config(ending)
         ending.document = page_of(settings) if who is None else _explained(ending, settings, who)
@@ -100,7 +99,7 @@ def status(
     as_json: AsJson = False,
     debug: Debug = False,
 ) -> None:
-    """Show whether all is well, what waits for you, the last runs, people per band, and what a CRM rejects.
+    """Show the health, plans that wait for approval, the last runs, people per band, and what a CRM rejects.
 
     Example: crmsync status --health
     """
@@ -128,11 +127,11 @@ def score(
     as_json: AsJson = False,
     debug: Debug = False,
 ) -> None:
-    """Score people from a file with the config's model. No CRM and no state is needed.
+    """Score people from a file with the model of the config. This needs no CRM and no state.
 
     A line is {"id": …, "fields": {"title": …}, "activities": [{"kind": …, "at": …, "attributes": {…}}]}.
-    Prints one JSON object for each person, in their order; with --json all in one document.
-    Lines with a mistake are told by their number, the others are scored, and the exit code is 4 (2 if none was right).
+    It prints one JSON object for each person, in the order of the file; with --json all in one document.
+    Lines with an error are reported by number, all others are scored; the exit code is then 4 (2 if no line was valid).
 
     Example: crmsync score --input people.jsonl --at 2026-11-21T12:00:00Z
     """
@@ -169,7 +168,7 @@ def _instant(written: str | None) -> datetime:
     try:
         at = datetime.fromisoformat(written)
     except ValueError:
-        raise ConfigError(f"--at {written!r} is not an instant; write for example 2026-11-21T12:00:00Z") from None
+        raise ConfigError(f"--at {written!r} is not a date and time; write for example 2026-11-21T12:00:00Z") from None
     if at.tzinfo is None:
-        raise ConfigError(f"--at {written!r} needs its offset; write for example {written}Z")
+        raise ConfigError(f"--at {written!r} needs a time zone; write for example {written}Z")
     return at

@@ -1,4 +1,4 @@
-"""The commands before the first cycle: init, check, setup."""
+"""The commands before the first run: init, check, setup."""
 
 from __future__ import annotations
 
@@ -33,13 +33,13 @@ from crmsync.reporting.console import print_check, print_sentences, steps_bar
 from crmsync.store import journal
 from crmsync.store.sql import to_ms
 
-Only = Annotated[str | None, typer.Option("--only", help="Work with this CRM alone: hubspot or salesforce.")]
+Only = Annotated[str | None, typer.Option("--only", help="Use only this CRM: hubspot or salesforce.")]
 InstanceUrl = Annotated[
     str | None,
     typer.Option("--instance-url", help="Your Salesforce address, for example https://acme.my.salesforce.com"),
 ]
-Online = Annotated[bool, typer.Option("--online", help="Also ask each CRM: log-in, scopes, fields, limits, owners.")]
-Schema = Annotated[bool, typer.Option("--schema", help="Print the JSON schema of the config, for editors, and end.")]
+Online = Annotated[bool, typer.Option("--online", help="Also check each CRM: log-in, scopes, fields, limits, owners.")]
+Schema = Annotated[bool, typer.Option("--schema", help="Only print the JSON schema of the config, for editors.")]
 
 
 def init(
@@ -49,13 +49,13 @@ def init(
     as_json: AsJson = False,
     debug: Debug = False,
 ) -> None:
-    """Write a config with a first scoring model and every key explained. It never overwrites a file.
+    """Write a config with a first scoring model and an explanation of every key. It never overwrites a file.
 
     Example: crmsync init --instance-url https://acme.my.salesforce.com
     """
     with run_command(as_json, debug, config) as ending:
         if only is not None and only not in connectors():
-            raise ConfigError(f"--only {only}: there is no such CRM; there is {' and '.join(sorted(connectors()))}")
+            raise ConfigError(f"--only {only}: this CRM does not exist; use {' or '.join(sorted(connectors()))}")
         address = None if instance_url is None else _org_address(instance_url, only)
         _write_new(config, template.starter_config(only, address))
         following = [ending.typed(f"crmsync {each}") for each in ("check --online", "setup", "plan")]
@@ -67,9 +67,7 @@ def init(
 def _org_address(given: str, only: str | None) -> str:
     """The address as the config would take it. Raises `ConfigError` where it would not."""
     if "salesforce" in template.crms_left_out(only):
-        raise ConfigError(
-            f"--instance-url is the address of a Salesforce org; leave --instance-url out, or --only {only}"
-        )
+        raise ConfigError(f"--instance-url is the address of a Salesforce org; remove --instance-url or --only {only}")
     settings: type[BaseModel] = connectors()["salesforce"].Settings
     try:
         return str(settings.model_validate({"instance_url": given}).model_dump()["instance_url"])
@@ -85,7 +83,7 @@ def _write_new(path: Path, text: str) -> None:
         with open(path, "x", encoding="utf-8") as file:
             file.write(text)
     except FileExistsError:
-        raise ConfigError(f"{path} is there already and stays as it is; choose another with --config") from None
+        raise ConfigError(f"{path} already exists and was not changed; choose another file with --config") from None
     except OSError as error:
         raise ConfigError(f"{path} cannot be written: {error.strerror}") from None
 
@@ -93,11 +91,11 @@ def _write_new(path: Path, text: str) -> None:
 def _say_next(config: Path, only: str | None, following: list[str]) -> None:
     crms = [crm for crm in template.SECRETS if crm not in template.crms_left_out(only)]
     results_console().print(
-        f"{config} is written. Look through it, and put the secrets into the environment:\n"
+        f"{config} is written. Read it, and set the secrets as environment variables:\n"
         f"  {', '.join(name for crm in crms for name in template.SECRETS[crm])}\n"
-        "Nobody gets an owner before you name who takes turns: [[owner_pool]] and [[route]], near the end.\n"
+        "No owners are assigned until you name them: [[owner_pool]] and [[route]], near the end of the file.\n"
         "Next:\n"
-        f"  {following[0]}   what is still missing\n"
+        f"  {following[0]}   check what is still missing\n"
         f"  {following[1]}   create the score fields in the CRMs\n"
         f"  {following[2]}   see what would be written",
         soft_wrap=True,
@@ -111,7 +109,7 @@ def check(
     as_json: AsJson = False,
     debug: Debug = False,
 ) -> None:
-    """Check the config: every mistake at once, the golden leads, and what looks odd in the model.
+    """Check the config: all errors at once, the test leads, and warnings about the model.
 
     Example: crmsync check --online
     """
@@ -136,7 +134,7 @@ def _code_of_check(found: Mapping[str, Any]) -> int:
 
 
 def setup(config: ConfigPath = DEFAULT_CONFIG, as_json: AsJson = False, debug: Debug = False) -> None:
-    """Create the fields that crmsync writes in each CRM, where they are missing. Repeating it does no harm.
+    """Create the missing score fields in each CRM. You can repeat it at any time.
 
     Example: crmsync setup
     """
@@ -169,7 +167,7 @@ def _print_created(document: Mapping[str, Any]) -> None:
 
 
 def _try_again(settings: Config) -> None:
-    """What a CRM would not take for want of a field is tried again in the next cycle."""
+    """What a CRM rejected because a field was missing is tried again in the next run."""
     if has_state(settings):
         with opened_state(settings) as store, store.begin() as tx:
             journal.unpark_changes(tx, to_ms(datetime.now(UTC)))

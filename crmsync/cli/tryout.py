@@ -15,14 +15,14 @@ from crmsync.daemon.signals import raise_stop_on_signals
 from crmsync.errors import ConfigError
 from crmsync.reporting.console import print_demo, print_sentences, steps_bar
 
-People = Annotated[int, typer.Option("--people", min=1, max=1_000_000, help="How many invented people.")]
-Seed = Annotated[int, typer.Option("--seed", help="The same seed makes the same people.")]
-Port = Annotated[int, typer.Option("--port", min=0, max=65_535, help="The port on 127.0.0.1; 0 takes a free one.")]
-Latency = Annotated[str, typer.Option("--latency", help="How long each answer is held back, for example 250ms or 1s.")]
-RateLimits = Annotated[bool, typer.Option("--rate-limits", help="Refuse calls beyond the vendors' limits.")]
-Faults = Annotated[Path | None, typer.Option("--faults", help="A TOML or JSON file that says which calls go wrong.")]
-Keep = Annotated[bool, typer.Option("--keep", help="Leave the sandbox running afterwards.")]
-Folder = Annotated[Path, typer.Option("--folder", help="Where the demo's config and state go.")]
+People = Annotated[int, typer.Option("--people", min=1, max=1_000_000, help="Number of invented people.")]
+Seed = Annotated[int, typer.Option("--seed", help="The same seed gives the same people.")]
+Port = Annotated[int, typer.Option("--port", min=0, max=65_535, help="The port on 127.0.0.1; 0 chooses a free one.")]
+Latency = Annotated[str, typer.Option("--latency", help="Delay of each answer, for example 250ms or 1s.")]
+RateLimits = Annotated[bool, typer.Option("--rate-limits", help="Refuse calls above the limits of the vendors.")]
+Faults = Annotated[Path | None, typer.Option("--faults", help="A TOML or JSON file that says which calls fail.")]
+Keep = Annotated[bool, typer.Option("--keep", help="Keep the sandbox running afterwards.")]
+Folder = Annotated[Path, typer.Option("--folder", help="The folder for the config and the state of the demo.")]
 
 
 def sandbox(
@@ -35,9 +35,9 @@ def sandbox(
     as_json: AsJson = False,
     debug: Debug = False,
 ) -> None:
-    """Run both CRMs on this machine, with invented people, until told to stop.
+    """Run both CRMs on this machine, with invented people, until it is stopped.
 
-    It accepts the HubSpot token sandbox-token, and sandbox as the Salesforce client id and secret.
+    The HubSpot token is sandbox-token; the Salesforce client id and the client secret are sandbox.
 
     Example: crmsync sandbox --port 8400 --people 2000 --seed 1
     """
@@ -73,7 +73,7 @@ def demo(
     as_json: AsJson = False,
     debug: Debug = False,
 ) -> None:
-    """Show the whole job on this machine: both CRMs, a config, fields, a backfill, a second run that writes nothing.
+    """Show everything on this machine: both CRMs, a config, score fields, a backfill, and a second sync run.
 
     Example: crmsync demo --people 2000 --seed 1 --keep
     """

@@ -113,7 +113,7 @@ def _match(value: Any) -> Any:
 
 def _any_key(value: Match) -> Match:
     if not value.keys():
-        raise ValueError('say what the value must be like, for example { contains = "pricing" }')
+        raise ValueError('add a condition, for example { contains = "pricing" }')
     return value
 
 
@@ -136,13 +136,11 @@ class Condition(Match):
     def _one_question(self) -> Condition:
         joined = [each for each in (self.all_, self.any_, self.not_) if each is not None]
         if len(joined) + (self.field is not None) != 1:
-            raise ValueError('write one of: a field with its test, "all", "any" or "not"')
+            raise ValueError('write exactly one of: a field with a condition, "all", "any" or "not"')
         if joined and self.keys():
-            raise ValueError('a test needs its field: { field = "title", contains = "…" }')
+            raise ValueError('a condition needs a field: { field = "title", contains = "…" }')
         if self.field is not None and not self.keys():
-            raise ValueError(
-                f'say what {self.field!r} must be like, for example {{ field = "{self.field}", is = "…" }}'
-            )
+            raise ValueError(f'add a condition for {self.field!r}, for example {{ field = "{self.field}", is = "…" }}')
         return self
 
     def parts(self) -> Iterator[Condition]:

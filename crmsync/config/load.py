@@ -1,4 +1,4 @@
-"""Loading the file: secrets from the environment or a folder, every problem told at once."""
+"""Loading the file: secrets from the environment or a folder, every problem reported at once."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ def _folder_variables(folder: str) -> dict[str, str]:
         files = [path for path in sorted(Path(folder).iterdir()) if path.name.upper().startswith(ENV_PREFIX)]
         return {path.name: path.read_text(encoding="utf-8").strip() for path in files if path.is_file()}
     except UnicodeDecodeError:
-        raise ConfigError(f"the secrets folder {folder} has a file that is not a text in UTF-8") from None
+        raise ConfigError(f"the secrets folder {folder} has a file that is not text in UTF-8") from None
     except OSError as error:
         raise ConfigError(f"the secrets folder {folder} cannot be read ({error.strerror})") from None
 
@@ -98,15 +98,15 @@ def config_of(text: str, running: Config) -> Config:
         return type(running)(**{**json.loads(text), **now})
     except ValidationError as error:
         details = error.errors(include_url=False, include_input=False, include_context=False)
-        again = "the config of that time cannot be used any longer; make a new plan with: crmsync plan"
-        found = describe_mistakes(find_mistakes(details, type(running)), "the kept config", "", {})
-        raise ConfigError([f"{each} ({again})" for each in found]) from None
+        again = "the config of that plan can no longer be used; make a new plan"
+        found = describe_mistakes(find_mistakes(details, type(running)), "the stored config", "", {})
+        raise ConfigError([f"{each} ({again})" for each in found], next_command="crmsync plan") from None
 
 
 def unused_variables(config: Config) -> list[str]:
     """Variables for a CRM that the file leaves out, in sentences."""
     return [
-        f"{each.name} is set, but the file has no [{each.table}]; it is not used"
+        f"{each.name} is set, but not used, because the file has no [{each.table}]"
         for each in _variables(config.secrets or "")
         if each.table in connectors() and each.table not in config.crms
     ]
@@ -148,10 +148,10 @@ def _variables(secrets: str) -> list[_Variable]:
 def _strange(variable: _Variable, made: type[Config]) -> str:
     """Why a variable sets nothing: to pass over it would be to run with the wrong value. Empty where it sets one."""
     if variable.table not in made.model_fields:
-        return f"{variable.origin} matches no setting; correct it or take it away"
+        return f"{variable.origin} is not a setting; correct or remove it"
     if len(variable.loc) == 1 and variable.table != "log":
         return (
-            f"{variable.origin} names a whole table; name a key of it, with two underscores: "
+            f"{variable.origin} is the name of a table; add a key with two underscores: "
             f"{ENV_PREFIX}{variable.table.upper()}__…"
         )
     try:
@@ -183,11 +183,12 @@ def _read(path: Path) -> tuple[str, dict[str, Any]]:
     except tomllib.TOMLDecodeError as error:
         raise ConfigError(f"{path} is not valid TOML: {error}", next_command="crmsync check") from None
     except UnicodeDecodeError:
-        raise ConfigError(f"{path} is not a text in UTF-8; save it as such") from None
+        raise ConfigError(f"{path} is not text in UTF-8; save it in UTF-8") from None
     except RecursionError:
         raise ConfigError(
-            f"{path} has lists or tables inside one another, more than {DEEPEST} deep; write conditions side by side "
-            "with all = […] or any = […], or take out what was pasted by mistake"
+            f"{path} has more than {DEEPEST} levels of lists or tables; write conditions side by side with all = "
+            "[…] or "
+            "any = […]"
         ) from None
     except OSError as error:
         raise ConfigError(f"{path} cannot be read: {error.strerror}") from None
@@ -245,16 +246,16 @@ def _secrets_in_file(given: Mapping[str, Any]) -> Iterator[Mistake]:
             variable = ENV_PREFIX + "__".join(loc).upper()
             yield Mistake(
                 loc,
-                f"a secret does not belong into this file; set {variable} in the environment, or put it into a "
-                "file of that name in the secrets folder, and take it out here (and have the CRM make a new one if "
-                "this file was ever shared)",
+                f"a secret does not belong in this file; remove it, and set {variable} in the environment, or write it "
+                "into a file of that name in the secrets folder (if anybody else has seen this file, replace the "
+                "secret in the CRM)",
             )
     state = given.get("state")
     url = state.get("url") if isinstance(state, dict) else None
     if isinstance(url, str) and _holds_password(url):
         yield Mistake(
             ("state", "url"),
-            "a password does not belong into this file; set the whole address as CRMSYNC_STATE__URL in the environment",
+            "a password does not belong in this file; set the whole address as CRMSYNC_STATE__URL in the environment",
         )
 
 

@@ -22,7 +22,7 @@ class Mistake(NamedTuple):
 
 
 _PLAIN = {
-    "missing": "is missing",
+    "missing": "this key is missing",
     "string_type": 'write a text in quotes, for example "…"',
     "bool_type": "write true or false",
     "bool_parsing": "write true or false",
@@ -32,7 +32,7 @@ _PLAIN = {
     "float_type": "write a number",
     "float_parsing": "write a number",
     "list_type": "write a list, for example [ … ]",
-    "too_short": "the list is empty; name at least one",
+    "too_short": "the list is empty; add at least one",
     "dict_type": "write a table, for example { … }",
     "model_type": "write a table, for example { … }",
     "model_attributes_type": "write a table, for example { … }",
@@ -59,7 +59,7 @@ def find_mistakes(errors: Iterable[ErrorDetails], model: type[BaseModel]) -> lis
 def _words(error: ErrorDetails, loc: Loc, model: type[BaseModel]) -> str:
     kind, said = error["type"], error["msg"]
     if kind == "extra_forbidden":
-        return "is not a key crmsync knows" + _perhaps(str(loc[-1]), _keys(_annotation(model, loc[:-1])))
+        return "this key does not exist" + _perhaps(str(loc[-1]), _keys(_annotation(model, loc[:-1])))
     if kind == "value_error":
         return said.removeprefix("Value error, ")
     return _PLAIN.get(kind) or said.replace("Input should be", "it should be").replace("String should", "it should")

@@ -48,9 +48,9 @@ class Weights(Table):
     @model_validator(mode="after")
     def _exact(self) -> Weights:
         if any(round(each, 4) != each for each in (self.fit, self.behavior)):
-            raise ValueError("weights have at most four decimals")
+            raise ValueError("weights can have at most four decimals")
         if not self.fit and not self.behavior:
-            raise ValueError("both weights are 0, so that every total would be 0")
+            raise ValueError("both weights are 0, so every total would be 0")
         return self
 
 
@@ -64,7 +64,7 @@ class Score(Table):
 
 
 class Band(Table):
-    """What it takes to be in a band: `at` points in total, and the gates. It is left below `drop_below` (or `at`)."""
+    """What a band needs: `at` points in total, and the minimums. A person leaves it below `drop_below` (or `at`)."""
 
     at: Points | None = None
     drop_below: Points | None = None
@@ -74,7 +74,7 @@ class Band(Table):
     @model_validator(mode="after")
     def _leaves_below(self) -> Band:
         if self.drop_below is not None and (self.at is None or self.drop_below > self.at):
-            raise ValueError("drop_below is a number of points at or below at")
+            raise ValueError("drop_below must not be higher than at")
         return self
 
 
@@ -113,7 +113,7 @@ class Review(Table):
 
 
 class Expect(Table):
-    """What a golden lead must come to. `lines` pins the points of single rules, decay and cap included."""
+    """The expected result of a test lead. `lines` pins the points of single rules, decay and cap included."""
 
     total: Points | None = None
     fit: Points | None = None
@@ -130,7 +130,7 @@ class Expect(Table):
 
 
 class Golden(Table):
-    """A golden lead: a person made up for the purpose, and what the model must say of them.
+    """A test lead: an invented person, and the expected result.
 
     `given` has fields by their names, and `activities`, each with `kind`, `ago` ("3d"), `times` and attributes.
     `previous` is the band they were in before; `at` the instant of the test.
@@ -146,7 +146,7 @@ class Golden(Table):
     @classmethod
     def _aware(cls, value: datetime | None) -> datetime | None:
         if value is not None and value.tzinfo is None:
-            raise ValueError("write the instant with its offset, for example 2026-11-21T12:00:00Z")
+            raise ValueError("write the time with its time zone, for example 2026-11-21T12:00:00Z")
         return value
 
 
@@ -220,7 +220,7 @@ class Model(Table):
             ("[[test]]", [each.name for each in self.test]),
         ):
             for name in sorted({each for each in names if names.count(each) > 1}):
-                yield f"two {what} are called {name!r}; explanations could not tell them apart"
+                yield f"two {what} have the name {name!r}; give each its own name"
 
     def _unknown_names(self) -> Iterator[str]:
         segments = [each.name for each in self.segment]
@@ -232,30 +232,30 @@ class Model(Table):
         for match in matches_of(self):
             for name in (match.in_list, match.domain_list):
                 if name is not None and name not in self.lists:
-                    yield f"a rule reads the list {name!r}, which [lists] does not have"
+                    yield f"a rule uses the list {name!r}, which is not in [lists]"
         for test in self.test:
             for band in (test.previous, test.expect.band):
-                yield from _strangers(f"test {test.name}", "[bands]", [band] if band else [], self.bands)
+                yield from _strangers(f"test lead {test.name}", "[bands]", [band] if band else [], self.bands)
 
     def _straddling_groups(self) -> Iterator[str]:
         for name in self.groups:
             homes = {(self.axis(rule), rule.limits.channel) for rule in self.rules() if rule.group == name}
             if len({axis for axis, _ in homes}) > 1:
-                yield f"the group {name!r} has rules of fit and of behavior; a group belongs to one of them"
+                yield f"the group {name!r} has rules of fit and of behavior; use two groups"
             elif len(homes) > 1:
-                yield f"the group {name!r} has rules of several channels; give them all the same channel"
+                yield f"the group {name!r} has rules of several channels; use one channel"
 
     def _odd_bands(self, segment: Segment) -> Iterator[str]:
         where = f"[[segment]] {segment.name}"
         if segment.bands and list(segment.bands) != list(self.bands):
-            yield f"{where}: name the same bands as [bands], in the same order: {', '.join(self.bands) or 'none'}"
+            yield f"{where}: use the same bands as [bands], in the same order: {', '.join(self.bands) or 'none'}"
         yield from _unordered(where, segment.bands)
 
 
 def _strangers(who: str, table: str, names: Iterable[str], known: Iterable[str]) -> Iterator[str]:
     for name in names:
         if name not in known:
-            yield f"{who!r} names {name!r}, which {table} does not have"
+            yield f"{who!r} uses {name!r}, which is not in {table}"
 
 
 def _unordered(where: str, bands: Mapping[str, Band]) -> Iterator[str]:
@@ -263,17 +263,23 @@ def _unordered(where: str, bands: Mapping[str, Band]) -> Iterator[str]:
     cuts = [(name, band.at) for name, band in bands.items() if band.at is not None]
     for (low, below), (high, above) in pairwise(cuts):
         if above <= below:
-            yield f"{where}: {high!r} begins at {above:g}, which is not above {low!r} at {below:g}; lowest first"
+            yield (
+                f"{where}: {high!r} is at {above:,g}, which is not above {low!r} at {below:,g}; write the lowest "
+                "band first"
+            )
     for name in list(bands)[1:]:
         if bands[name].at is None and bands[name].min_fit is None and bands[name].min_behavior is None:
-            yield f"{where}: {name!r} has no points to reach and no gate; only the first band may be without"
+            yield f"{where}: {name!r} needs at, min_fit or min_behavior; only the first band needs none"
 
 
 def _rising(where: str, grades: Mapping[str, float]) -> Iterator[str]:
     cuts = list(grades.items())
     for (best, above), (next_best, below) in pairwise(cuts):
         if below >= above:
-            yield f"{where}: {next_best!r} needs {below:g}, which is not less than {best!r} with {above:g}; best first"
+            yield (
+                f"{where}: {next_best!r} is at {below:,g}, which is not below {best!r} at {above:,g}; write the "
+                "best first"
+            )
 
 
 def matches_of(model: Model) -> Iterator[Match]:

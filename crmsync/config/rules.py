@@ -20,13 +20,13 @@ TIERS = {"low": "low", "mid": "mid", "high": "high", "passive": "low", "research
 
 
 NOT_THEIR_DOING = frozenset({"email_sent", "email_bounced", "email_unsubscribed", "task_completed", "note_logged"})
-"""Kinds that do not end a silence, because somebody else did them or because they are a goodbye."""
+"""Types that do not end an inactivity, because somebody else did them or because they show lost interest."""
 
 
 class Decay(Table):
-    """How points fade with age: halved each `half_life`, down to nothing over `linear`, or by `steps`.
+    """Time decay of points: by `half_life`, `linear` down to 0, or by `steps`.
 
-    `steps = { "15d" = 50, "30d" = 25, "60d" = 0 }` keeps 50 % from an age of 15 days on, and so forth.
+    `steps = { "15d" = 50, "30d" = 25, "60d" = 0 }` keeps 50 % from an age of 15 days, and so on.
     """
 
     half_life: Days | None = None
@@ -40,7 +40,7 @@ class Decay(Table):
         if self.steps:
             shares = [100.0, *(self.steps[age] for age in sorted(self.steps))]
             if shares != sorted(shares, reverse=True):
-                raise ValueError("the percentages of steps must not rise with age")
+                raise ValueError("the percentages in steps must not rise with age")
         return self
 
 
@@ -66,14 +66,14 @@ class Rule(Table):
     @classmethod
     def _plain(cls, value: str) -> str:
         if re.search(r"[\x00-\x1f\ud800-\udfff]", value) or value != value.strip():
-            raise ValueError("a name is one line of text without spaces around it")
+            raise ValueError("write the name on one line, without spaces around it")
         return value
 
     @field_validator("points")
     @classmethod
     def _worth_something(cls, value: float) -> float:
         if value == 0:
-            raise ValueError("a rule of 0 points does nothing; give it points or remove it")
+            raise ValueError("a rule with 0 points has no effect; give it points or remove it")
         return value
 
     @property
@@ -132,13 +132,13 @@ class Behavior(ActivityRule):
     @model_validator(mode="after")
     def _limits_agree(self) -> Behavior:
         if self.cap is not None and self.cap * self.points <= 0:
-            raise ValueError("the cap has the sign of the points: a negative cap for negative points")
+            raise ValueError("points and cap must have the same sign, for example a negative cap for negative points")
         if self.max_per_week and self.max_per_month:
-            raise ValueError("weeks and months overlap; choose max_per_week or max_per_month")
+            raise ValueError("use only one of max_per_week and max_per_month")
         if self.distinct_days and (self.max_per_day or 1) != 1:
-            raise ValueError("distinct_days counts a day once; leave out max_per_day")
+            raise ValueError("distinct_days counts each day 1×; remove max_per_day")
         if self.max_times and self.max_times < self.at_least:
-            raise ValueError("at_least is more than max_times, so that the rule never counts")
+            raise ValueError("at_least is higher than max_times, so the rule can never match")
         return self
 
     @property
@@ -148,10 +148,10 @@ class Behavior(ActivityRule):
 
 
 class Inactivity(ActivityRule):
-    """Points (negative ones) for silence: once `after`, or again `every` so often, at most `max_times`.
+    """Points (negative ones) for inactivity: once `after`, or again `every` so often, at most `max_times`.
 
-    Silence is the age of the newest activity of the kinds `on` (all kinds that are a person's own doing, if not given).
-    Who never did anything is silent since the date in the field `since`; without it nothing is known and nothing given.
+    It is the age of the newest activity of the types `on` (all types that are a person's own doing, if not given).
+    For people without any activity it counts from the date in the field `since`; without it they get no points.
     """
 
     on: Texts | None = None
@@ -164,9 +164,9 @@ class Inactivity(ActivityRule):
     @model_validator(mode="after")
     def _repeats(self) -> Inactivity:
         if self.max_times and not self.every:
-            raise ValueError("max_times limits a repetition; say how often it repeats with every")
+            raise ValueError("max_times needs every, which says how often the rule repeats")
         if self.where and not self.on:
-            raise ValueError("where needs on: say which kind has these attributes")
+            raise ValueError("where needs on: the activity type that has these attributes")
         return self
 
 
@@ -210,9 +210,9 @@ class Pattern(ActivityRule):
     @model_validator(mode="after")
     def _fits(self) -> Pattern:
         if self.days > self.within.days:
-            raise ValueError(f"{self.days} days do not fit within {self.within.days} days")
+            raise ValueError(f"{self.days:,} days do not fit within {self.within.days:,} days")
         if any(step.times != 1 or step.distinct_days for step in self.covering):
-            raise ValueError("covering takes kinds and attributes only")
+            raise ValueError("a step of covering can have only on and where")
         return self
 
 
@@ -232,7 +232,7 @@ class Disqualify(Table):
     @model_validator(mode="after")
     def _some_ground(self) -> Disqualify:
         if self.when is None and self.on is None:
-            raise ValueError("say what disqualifies: a question (when) or a kind of activity (on)")
+            raise ValueError("add when (a condition) or on (an activity type)")
         if self.on is None and (self.where or self.window):
             raise ValueError("where and window need on")
         return self

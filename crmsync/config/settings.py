@@ -32,8 +32,8 @@ Spelling = str | dict[str, str]
 class State(Table):
     """Where everything durable is kept.
 
-    `lease` is how long a worker that takes over from one that vanished waits, where that one had sent changes that may
-    still arrive; if it is left out, 90 seconds on PostgreSQL, where the other may only be paused, and 5 on SQLite.
+    `lease` is how long a worker waits that replaces a crashed one whose changes may still arrive; if it is left out,
+    90 seconds on PostgreSQL, where the other may only be paused, and 5 on SQLite.
     """
 
     url: str = "sqlite:///crmsync.db"
@@ -59,11 +59,11 @@ def _is_cron_field(field: str, span: tuple[int, int]) -> bool:
 
 
 class Schedule(Table):
-    """When the daemon runs a cycle.
+    """When the daemon starts a run.
 
-    `stall_timeout` is how long a cycle may go on without any progress before the daemon ends itself, for its supervisor
-    to start it anew. `full_resync` is how often a cycle pulls everything: what a CRM changes without a stamp (formulas,
-    new associations, purges) is only seen then.
+    `stall_timeout` is how long a run may go on without any progress before the daemon ends itself, so that its
+    supervisor restarts it. `full_resync` is how often a run pulls everything: what a CRM changes without a time stamp
+    (formulas, new associations, purges) is only seen then.
     """
 
     every: Duration = timedelta(minutes=15)
@@ -93,12 +93,12 @@ class Schedule(Table):
     @classmethod
     def _not_frantic(cls, value: timedelta) -> timedelta:
         if value < timedelta(seconds=10):
-            raise ValueError('at least "10s"')
+            raise ValueError('write at least "10s"')
         return value
 
 
 class Stage(Table):
-    """A lifecycle stage: its name here, its value in each CRM, and the band that lets a person in.
+    """A lifecycle stage: its name here, its value in each CRM, and the band from which a person gets it.
 
     The order of the stages in the file is their order; a person only moves forward along it.
     """
@@ -109,7 +109,7 @@ class Stage(Table):
 
 
 class OwnerPool(Table):
-    """People who take turns: e-mail addresses as the CRMs know them, in the order of the rotation."""
+    """Owners who are assigned round robin: their e-mail addresses in the CRMs, in the order of the rotation."""
 
     name: str
     members: list[str] = Field(min_length=1)
@@ -118,17 +118,17 @@ class OwnerPool(Table):
     @classmethod
     def _addresses(cls, value: list[str]) -> list[str]:
         if wrong := [each for each in value if "@" not in each]:
-            raise ValueError(f"{', '.join(map(repr, wrong))}: name people by their e-mail address")
+            raise ValueError(f"{', '.join(map(repr, wrong))}: write e-mail addresses")
         addresses = [each.strip() for each in value]
         lowered = [each.lower() for each in addresses]
         if twice := [each for each in dict.fromkeys(lowered) if lowered.count(each) > 1]:
-            verb = "stands" if len(twice) == 1 else "stand"
-            raise ValueError(f"{', '.join(twice)} {verb} twice in this pool; name everybody once: turns are even")
+            verb = "is" if len(twice) == 1 else "are"
+            raise ValueError(f"{', '.join(twice)} {verb} in this pool 2×; write each address 1×")
         return addresses
 
 
 class Route(Table):
-    """Who gets a person that has nobody yet: everybody in `bands` goes to `pool`; the first route that fits counts."""
+    """The pool for people without an owner: those in `bands` go to `pool`; the first route that matches wins."""
 
     bands: list[str] = Field(min_length=1)
     pool: str
@@ -152,11 +152,11 @@ class Guard(Table):
 
 
 class Write(Table):
-    """What is written, and how far crmsync gives way to people.
+    """What is written, and how long crmsync respects what users change.
 
     `fields` maps the score fields to each CRM; what is not mapped is not written there. `manual_override` is how long a
-    stage or owner that somebody else changed is left alone. `unassigned_users` are owners (by e-mail address) who stand
-    for nobody, for example the user of an import; queues and inactive users always do. `verify_sample` scores are read
+    stage or owner that a user changed is protected. `unassigned_users` are users (by e-mail address) who count as "no
+    owner", for example the user of an import; queues and inactive users always do. `verify_sample` scores are read
     back after each run, and every stage and owner. `attempts` is how often a change is tried that the CRM may take
     later.
     """
@@ -174,7 +174,8 @@ class Write(Table):
     def _known_score_fields(cls, value: dict[str, dict[str, Spelling]]) -> dict[str, dict[str, Spelling]]:
         if unknown := sorted(set(value) - SCORE_FIELDS.keys()):
             raise ValueError(
-                f"crmsync has no score field {', '.join(map(repr, unknown))}; it has {', '.join(SCORE_FIELDS)}"
+                f"there is no score field {', '.join(map(repr, unknown))}; the score fields are "
+                f"{', '.join(SCORE_FIELDS)}"
             )
         return value
 
@@ -255,19 +256,19 @@ class Config(Model, BaseSettings):
         ]
         for where, value in spelled:
             for crm in sorted(set(value) - set(crms)):
-                yield f"{where}: there is no CRM called {crm!r}; there is {' and '.join(crms)}"
+                yield f"{where}: there is no CRM {crm!r}; the CRMs are {' and '.join(crms)}"
 
     def _unmapped_fields(self) -> Iterator[str]:
         for name in sorted(self.used_fields() - {*self.fields, *BUILTIN_FIELDS}) if self.fields else ():
-            yield f"a rule reads the field {name!r}, which [fields] does not map; add it there or correct the rule"
+            yield f"a rule uses the field {name!r}, which is not in [fields]; add it there or correct the rule"
 
     def _strange_bands(self) -> Iterator[str]:
         bands = self.band_names()
         if self.crms and not bands:
-            yield "the model has no [bands]; name at least one, for example cold = 0"
+            yield "the model has no [bands]; add at least one, for example cold = 0"
         for stage in self.stage:
             if stage.band is not None and stage.band not in bands:
-                yield f"[[stage]] {stage.name}: there is no band {stage.band!r}; there is {', '.join(bands)}"
+                yield f"[[stage]] {stage.name}: there is no band {stage.band!r}; the bands are {', '.join(bands)}"
         for route in self.route:
             yield from (f"[[route]]: there is no band {band!r}" for band in route.bands if band not in bands)
 
@@ -275,20 +276,22 @@ class Config(Model, BaseSettings):
         pools = {pool.name for pool in self.owner_pool}
         for route in self.route:
             if route.pool not in pools:
-                yield f"[[route]]: there is no [[owner_pool]] called {route.pool!r}"
+                yield f"[[route]]: there is no [[owner_pool]] {route.pool!r}"
         nobody = {each.strip().lower() for each in self.write.unassigned_users}
         for pool in self.owner_pool:
             for member in (each for each in pool.members if each.lower() in nobody):
                 yield (
-                    f"[[owner_pool]] {pool.name}: {member} is in [write] unassigned_users too, and would get nobody; "
-                    "take the address out of one of the two"
+                    f"[[owner_pool]] {pool.name}: {member} is also in [write] unassigned_users; "
+                    "remove the address from one of the two"
                 )
 
     def _twins(self) -> Iterator[str]:
         tables: list[tuple[str, Sequence[Stage | OwnerPool]]] = [("stage", self.stage), ("owner_pool", self.owner_pool)]
         for kind, rows in tables:
             names = [row.name for row in rows]
-            yield from (f"two [[{kind}]] are called {name!r}" for name in sorted(set(names)) if names.count(name) > 1)
+            yield from (
+                f"two [[{kind}]] have the name {name!r}" for name in sorted(set(names)) if names.count(name) > 1
+            )
 
     @property
     def crms(self) -> dict[str, Table]:

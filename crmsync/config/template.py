@@ -47,7 +47,7 @@ def demo_config(url: str, sales: Sequence[str]) -> str:
             f'base_url = "{BASE_URL}"': f'base_url = "{url}"',
             f'instance_url = "{INSTANCE_URL}"   # the address in Setup > My Domain': f'instance_url = "{url}"',
             f'members = ["{SALES[0]}", "{SALES[1]}"]': f"members = [{members}]",
-            "nobody = []               ": 'nobody = ["admin@sandbox.example"]   ',
+            "unassigned_users = []    ": 'unassigned_users = ["admin@sandbox.example"]   ',
         },
     )
 
@@ -62,8 +62,8 @@ def replace_keys(text: str, replacements: Mapping[str, str]) -> str:
 
 
 NO_OWNERS = """\
-# Nobody gets an owner yet. Name who takes turns, by the addresses that your CRMs know them by, and take the "# " at the
-# beginning of these lines away. `crmsync check --online` says what the CRMs know of each.
+# No owners are assigned yet. To assign them, remove the "# " at the start of these lines, and write the addresses that
+# your users have in the CRMs. `crmsync check --online` says whether the CRMs know each of them.
 """
 
 
@@ -74,7 +74,7 @@ def _without_owners(text: str) -> str:
     return text[:start] + NO_OWNERS + re.sub("(?m)^(?=.)", "# ", text[start:end]) + text[end:]
 
 
-BOTH_CRMS = "# These are the eight that HubSpot begins with; a stage may have a value in one CRM alone.\n"
+BOTH_CRMS = "# These are the eight stages of a new HubSpot portal. A stage may have a value in only one CRM.\n"
 _VALUE = r'(?:"[^"]*"|\{[^{}]*\})'
 
 

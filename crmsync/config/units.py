@@ -17,9 +17,9 @@ def _points(value: Any) -> Any:
     if isinstance(value, bool) or not isinstance(value, (int, float)) or not math.isfinite(value):
         raise ValueError("write a number, for example 25 or -7.5")
     if abs(value) > MOST_POINTS:
-        raise ValueError(f"points lie between -{MOST_POINTS} and {MOST_POINTS}")
+        raise ValueError(f"points must be between -{MOST_POINTS:,} and {MOST_POINTS:,}")
     if round(value, 2) != value:
-        raise ValueError("points have at most two decimals")
+        raise ValueError("points can have at most two decimals")
     return float(value) + 0.0
 
 
@@ -38,7 +38,7 @@ def _listed(value: Any) -> Any:
 
 def _some(value: list[str]) -> list[str]:
     if not value:
-        raise ValueError("the list is empty; name at least one")
+        raise ValueError("the list is empty; add at least one")
     return value
 
 
@@ -48,9 +48,9 @@ Texts = Annotated[list[str], BeforeValidator(_listed), AfterValidator(_some)]
 
 def _whole_days(value: timedelta) -> timedelta:
     if value.seconds or value.days < 1:
-        raise ValueError('ages are whole days here; write for example "30d" or "2w"')
+        raise ValueError('write whole days or weeks, for example "30d" or "2w"')
     if value.days > 36_500:
-        raise ValueError("that is more than a hundred years")
+        raise ValueError("this is more than a hundred years")
     return value
 
 

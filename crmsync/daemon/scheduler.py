@@ -1,4 +1,4 @@
-"""The daemon: a cycle at once, then on schedule, one at a time, through whatever befalls a CRM."""
+"""The daemon: a run at once, then on schedule, one at a time, through whatever befalls a CRM."""
 
 from __future__ import annotations
 
@@ -131,11 +131,11 @@ def run_scheduled(work_now: Callable[[], Work], watch: Watch) -> Result | None:
         full = is_full_resync_due(work)
         result = run_cycle(work, "full_resync" if full else "run", full=full)
     except (Cancelled, LostLock) as error:
-        logger.info("cycle_stopped", why=str(error))
+        logger.info("run_stopped", why=str(error))
     except Exception as error:
         end = outcome_of(error, kept=True)
         fault = error if end.kind == "fault" else None
-        logger.error("cycle_failed", kind=end.kind, problems=list(end.said), next=end.next, exc_info=fault)
+        logger.error("run_failed", kind=end.kind, problems=list(end.said), next=end.next, exc_info=fault)
     else:
         _tell(result)
         return result
@@ -158,7 +158,7 @@ def _tell(result: Result) -> None:
         numbers = {name: value for name, value in vars(counts).items() if value}
         logger.info("crm_done", crm=crm, **numbers)
     level = logger.info if result.verdict == "ok" else logger.warning
-    level("cycle_done", verdict=result.verdict, bands=result.bands, problems=result.problems)
+    level("run_done", verdict=result.verdict, bands=result.bands, problems=result.problems)
     if result.held:
         logger.warning("plan_waits", plan=result.held.run, reasons=result.held.reasons, next="crmsync apply")
 
@@ -252,7 +252,7 @@ def _next_slot(trigger: BaseTrigger, now: datetime, ran_ago: timedelta) -> datet
 def _late(event: JobEvent) -> None:
     if event.job_id != "cycle":
         return
-    log.get_logger().info("tick_skipped", why="the cycle before it is still under way")
+    log.get_logger().info("scheduled_run_skipped", why="the run before it is still in progress")
 
 
 def run_daemon(
@@ -341,5 +341,7 @@ def _attend_cycle(watch: Watch, deadline: float, stop: threading.Event) -> None:
     """End the process where a cycle does not get on, for its supervisor to start it anew."""
     while not stop.wait(min(WATCHED_EVERY, deadline / 2)):
         if watch.stalled(deadline):
-            log.get_logger().error("cycle_hangs", seconds=int(deadline), next="the supervisor starts the daemon anew")
+            log.get_logger().error(
+                "run_stalled", seconds=int(deadline), next="the process ends, so that its supervisor restarts it"
+            )
             cut_off(1, lambda: None)

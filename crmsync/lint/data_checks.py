@@ -52,9 +52,9 @@ def _dead_rules(model: Model, scores: Scores) -> Iterator[Finding]:
         return
     for name, given in _given(scores).items():
         if not given.any():
-            yield Finding("warning", f'"{name}" gave points to none of {len(scores.people)} people')
+            yield Finding("warning", f'"{name}" gives no points to any of {len(scores.people):,} people')
         elif given.all():
-            yield Finding("note", f'"{name}" gave points to everybody, so that it tells nobody apart')
+            yield Finding("note", f'"{name}" gives points to everybody, so it does not help to compare people')
 
 
 def _twins(model: Model, scores: Scores) -> Iterator[Finding]:
@@ -68,7 +68,7 @@ def _twins(model: Model, scores: Scores) -> Iterator[Finding]:
     for (one, left), (other, right) in combinations(enumerate(given), 2):
         if alike[one, other] > TWINS:
             sentence = (
-                f'"{left}" and "{right}" count for the same people (correlation {alike[one, other]:.2f}); one may do'
+                f'"{left}" and "{right}" match the same people (correlation {alike[one, other]:.2f}); consider one rule'
             )
             yield Finding("warning", sentence)
 
@@ -81,9 +81,15 @@ def _strange_kinds(model: Model, columns: Columns, known: Collection[str]) -> It
     chosen = [on for on, _ in selections_of(model)]
     for kind, count in sorted(seen.items()):
         if count and kind not in known:
-            yield Finding("warning", f'{count} activities are of the kind "{kind}", which no feed is known to produce')
+            yield Finding(
+                "warning", f'{_activities(count)} of the type "{kind}" exist, but no activity source has this type'
+            )
         elif count and not any(selects_kind(on, kind) for on in chosen):
-            yield Finding("note", f'{count} activities of the kind "{kind}" are read by no rule')
+            yield Finding("note", f'{_activities(count)} of the type "{kind}" exist, but no rule uses them')
+
+
+def _activities(count: int) -> str:
+    return "1 activity" if count == 1 else f"{count:,} activities"
 
 
 def _gone_silent(model: Model, columns: Columns, now: int) -> Iterator[Finding]:
@@ -92,7 +98,7 @@ def _gone_silent(model: Model, columns: Columns, now: int) -> Iterator[Finding]:
         newest = _newest(model, rule, columns, now)
         if newest is not None and now - newest > SILENT.total_seconds():
             days = int(now - newest) // 86_400
-            yield Finding("warning", f'"{rule.name}" went silent: the last activity it counts was {days} days ago')
+            yield Finding("warning", f'"{rule.name}" has found no activity for {days:,} days')
 
 
 def _newest(model: Model, rule: Behavior, columns: Columns, now: int) -> int | None:

@@ -61,7 +61,7 @@ def lint_model(model: Model, known_kinds: Collection[str], today: date, mapped: 
 
 
 def _points(hundreds: float) -> str:
-    return f"{hundreds / 100:.15g}"
+    return f"{hundreds / 100:,.15g}"
 
 
 def _kinds(model: Model, known: Collection[str]) -> Iterator[Finding]:
@@ -73,8 +73,8 @@ def _kinds(model: Model, known: Collection[str]) -> Iterator[Finding]:
         )
     for kind in sorted(used - set(known)):
         near = difflib.get_close_matches(kind, list(known), n=1)
-        hint = f'did you mean "{near[0]}"?' if near else f"the feeds produce {', '.join(sorted(known))}"
-        yield Finding("error", f'no feed produces the kind "{kind}", so rules on it never count; {hint}')
+        hint = f'did you mean "{near[0]}"?' if near else f"the types are {', '.join(sorted(known))}"
+        yield Finding("error", f'no activity source has the type "{kind}", so its rules never match; {hint}')
 
 
 def _unreachable_bands(model: Model) -> Iterator[Finding]:
@@ -93,8 +93,8 @@ def _unreachable_bands(model: Model) -> Iterator[Finding]:
                 if needed is not None and to_hundredths(needed) > possible and (name, what) not in said:
                     said.add((name, what))
                     sentence = (
-                        f'the band "{name}" can never be reached{where}: it takes {needed:.15g} {what}, and the most '
-                        f"anybody can have is {_points(possible)} (fit {_points(fit)}, behavior {_points(acted)})"
+                        f'nobody can reach the band "{name}"{where}: it needs {needed:,.15g} {what} and the maximum is '
+                        f"{_points(possible)} (fit {_points(fit)}, behavior {_points(acted)})"
                     )
                     yield Finding("error", sentence)
 
@@ -106,11 +106,11 @@ def _idle_caps(model: Model) -> Iterator[Finding]:
         possible = abs(to_hundredths(rule.points)) * most_counted(rule)
         if possible <= abs(to_hundredths(rule.cap)):
             sentence = (
-                f'the cap {rule.cap:.15g} of "{rule.name}" never binds: the rule gives {_points(possible)} at the most'
+                f'the cap {rule.cap:,.15g} of "{rule.name}" has no effect: the rule gives at most {_points(possible)}'
             )
             yield Finding("warning", sentence)
         elif abs(rule.cap) < abs(rule.points):
-            sentence = f'the cap {rule.cap:.15g} of "{rule.name}" is below its {rule.points:.15g} points'
+            sentence = f'the cap {rule.cap:,.15g} of "{rule.name}" is below its {rule.points:,.15g} points'
             yield Finding("warning", sentence)
     for what, limits in (("group", model.groups), ("channel", model.channels)):
         for name, limit in limits.items():
@@ -120,8 +120,8 @@ def _idle_caps(model: Model) -> Iterator[Finding]:
             possible = sum(most_capped(rule) for rule in members)
             if members and limit.cap is not None and possible <= to_hundredths(limit.cap):
                 sentence = (
-                    f'the cap {limit.cap:.15g} of the {what} "{name}" never binds: '
-                    f"its rules together give {_points(possible)} at the most"
+                    f'the cap {limit.cap:,.15g} of the {what} "{name}" has no effect: '
+                    f"all its rules together give at most {_points(possible)}"
                 )
                 yield Finding("warning", sentence)
 
@@ -133,7 +133,7 @@ def _idle_decay(model: Model) -> Iterator[Finding]:
             continue
         first = min(rule.decay.steps) if rule.decay.steps else timedelta(days=1)
         if first > rule.window:
-            sentence = f'"{rule.name}" leaves its window after {rule.window.days} days, before it begins to fade'
+            sentence = f'"{rule.name}" has a window of {rule.window.days:,} days, which ends before its decay starts'
             yield Finding("warning", sentence)
 
 
@@ -147,8 +147,8 @@ def _weak_and_strong(model: Model) -> Iterator[Finding]:
             if ten >= to_hundredths(rule.points):
                 than = "as much as" if ten == to_hundredths(rule.points) else "more than"
                 sentence = (
-                    f'ten times "{weak.name}" ({_points(ten)}) is {than} "{rule.name}" once ({rule.points:.15g}); '
-                    f"give {weak.name} a cap or fewer points"
+                    f'10× "{weak.name}" ({_points(ten)}) gives {than} 1× "{rule.name}" ({rule.points:,.15g}); '
+                    f'give "{weak.name}" a cap or fewer points'
                 )
                 yield Finding("warning", sentence)
 
@@ -158,9 +158,9 @@ def _one_signal(model: Model) -> Iterator[Finding]:
     acting = [rule for rule in positive if isinstance(rule, Behavior)]
     if positive and len(acting) == len(positive) and all(tier_of(rule) == "low" for rule in acting):
         kinds = ", ".join(sorted({kind for rule in acting for kind in rule.on}))
-        yield Finding("error", f"the model listens to weak signals only ({kinds}); add what shows intent, or fit")
+        yield Finding("error", f"the model uses only weak signals ({kinds}); add rules that show intent, or fit")
     elif len(positive) == 1:
-        yield Finding("warning", f'everything hangs on one rule, "{positive[0].name}"; one signal is easily wrong')
+        yield Finding("warning", f'only one rule gives points, "{positive[0].name}"; one signal is often wrong')
 
 
 def _leaks(model: Model) -> Iterator[Finding]:
@@ -170,12 +170,14 @@ def _leaks(model: Model) -> Iterator[Finding]:
             told = " ".join(str(wanted) for wanted in part.keys().values()).lower()
             if _OUTCOME_STAGES.search(told) if name == "stage" else _OUTCOME.search(name.lower()):
                 sentence = (
-                    f'"{rule.name}" reads {name!r}, which is known only after the outcome that the score should '
-                    f"foretell; use it to judge the model, not in it"
+                    f'"{rule.name}" uses {name!r}, which is known only after the outcome that the score should '
+                    f"predict; do not use it in the model"
                 )
                 yield Finding("warning", sentence)
             elif _OURS.fullmatch(name.lower()):
-                yield Finding("error", f'"{rule.name}" reads {name!r}, a score; the score would feed on itself')
+                yield Finding(
+                    "error", f'"{rule.name}" uses {name!r}, which is a score; a score must not depend on itself'
+                )
 
 
 def _unused(model: Model, mapped: Collection[str]) -> Iterator[Finding]:
@@ -193,13 +195,13 @@ def _unused(model: Model, mapped: Collection[str]) -> Iterator[Finding]:
     for segment in model.segment:
         named = any(segment.name in rule.segments for rule in rules)
         if not (named or segment.weights or segment.bands):
-            yield Finding("note", f'the segment "{segment.name}" is scored like everybody else')
+            yield Finding("note", f'the segment "{segment.name}" has no weights, bands or rules of its own')
     for name in sorted(set(mapped) - model.used_fields()):
-        yield Finding("note", f"no rule reads the field {name!r}")
+        yield Finding("note", f"no rule uses the field {name!r}")
     for axis in ("fit", "behavior"):
         weights = [model.weights, *(each.weights or model.weights for each in model.segment)]
         if all(getattr(each, axis) == 0 for each in weights) and any(model.axis(rule) == axis for rule in rules):
-            yield Finding("warning", f"{axis} has the weight 0, so that its rules never reach the total")
+            yield Finding("warning", f"{axis} has the weight 0, so its rules never change the total")
 
 
 def _twice_the_same(model: Model) -> Iterator[Finding]:
@@ -211,13 +213,13 @@ def _twice_the_same(model: Model) -> Iterator[Finding]:
     for rules in (model.fit, model.behavior):
         for one, other in combinations(rules, 2):
             if key(one) == key(other):
-                sentence = f'"{one.name}" and "{other.name}" always count together; make them one rule'
+                sentence = f'"{one.name}" and "{other.name}" always match together; make them one rule'
                 yield Finding("warning", sentence)
     for one, other in combinations(model.behavior, 2):
         same = selection_key(one.on, one.where) == selection_key(other.on, other.where)
         if same and one.tier and other.tier and TIERS[one.tier] != TIERS[other.tier]:
             sentence = (
-                f'"{one.name}" and "{other.name}" take the same activities and are of different tiers; choose one'
+                f'"{one.name}" and "{other.name}" match the same activities with different tiers; choose one tier'
             )
             yield Finding("warning", sentence)
     for name, limit in model.groups.items():
@@ -232,7 +234,8 @@ def _overshadowed(name: str, cap: float | None, members: Sequence[Rule]) -> Iter
         if rule.points >= cap and len(members) > 1:
             others = ", ".join(f'"{each.name}"' for each in members if each is not rule)
             yield Finding(
-                "note", f'"{rule.name}" fills the group "{name}" alone ({cap:.15g}); beside it {others} add nothing'
+                "note",
+                f'"{rule.name}" alone reaches the cap of the group "{name}" ({cap:,.15g}); then {others} add nothing',
             )
 
 
@@ -251,13 +254,11 @@ def _segments(model: Model) -> Iterator[Finding]:
                 f'"{model.segment[each].name}"' for each in sorted({int(first[at]) for at in np.flatnonzero(mine)})
             )
             yield Finding(
-                "error", f'the segment "{segment.name}" is never used: {before} before it takes everybody in it'
+                "error", f'the segment "{segment.name}" is never used: {before} comes first and matches the same people'
             )
     for (one, left), (other, right) in combinations(enumerate(model.segment), 2):
         if (yes[one] & yes[other]).any():
-            sentence = (
-                f'the segments "{left.name}" and "{right.name}" overlap; who is in both is scored as "{left.name}"'
-            )
+            sentence = f'the segments "{left.name}" and "{right.name}" overlap; people in both count for "{left.name}"'
             yield Finding("warning", sentence)
     yield from _hidden_rules(model)
 
@@ -266,7 +267,7 @@ def _hidden_rules(model: Model) -> Iterator[Finding]:
     names = {segment.name for segment in model.segment}
     for rule in model.rules():
         if names and set(rule.segments) == names:
-            yield Finding("note", f'"{rule.name}" names every segment and so leaves out only people without one')
+            yield Finding("note", f'"{rule.name}" names every segment, so it excludes only people without a segment')
 
 
 def _tried(model: Model, conditions: Sequence[Condition]) -> list[NDArray[np.int8]] | None:
@@ -289,7 +290,7 @@ def _impossible(model: Model) -> Iterator[Finding]:
             continue
         answers = _tried(model, [rule.when])
         if answers is not None and not (answers[0] == YES).any():
-            yield Finding("error", f'nobody can ever meet the condition of "{rule.name}"')
+            yield Finding("error", f'nobody can meet the condition of "{rule.name}"')
 
 
 def _open(part: Condition) -> bool:
@@ -303,7 +304,7 @@ def _signs(model: Model) -> Iterator[Finding]:
     for rule in (*model.behavior, *model.inactivity):
         if rule.points > 0 and (not isinstance(rule, Behavior) or set(rule.on) <= goodbye):
             yield Finding(
-                "warning", f'"{rule.name}" rewards people for turning away; did you mean {-rule.points:.15g}?'
+                "warning", f'"{rule.name}" gives points for lost interest; did you mean {-rule.points:,.15g}?'
             )
 
 
@@ -314,23 +315,19 @@ def _fitless(model: Model) -> Iterator[Finding]:
     gated = any(each.min_fit is not None for each in model.bands.values())
     acted = most_of(model, [rule for rule in model.rules() if not isinstance(rule, Fit)]) * model.weights.behavior
     if not gated and band.at is not None and acted >= to_hundredths(band.at) and name != next(iter(model.bands)):
-        yield Finding(
-            "note", f'activity alone reaches the band "{name}", whoever it is; min_fit would ask for fit as well'
-        )
+        yield Finding("note", f'behavior alone reaches the band "{name}"; set min_fit to also require fit')
 
 
 def _size_and_age(model: Model, today: date) -> Iterator[Finding]:
     if len(model.rules()) > model.review.most_rules:
         count, most = len(model.rules()), model.review.most_rules
-        sentence = f"{count} rules are more than {most}; nobody can explain them in one meeting"
+        sentence = f"the model has {count:,} rules, more than {most:,} ([review] most_rules); it is hard to explain"
         yield Finding("warning", sentence)
     if model.review.on is not None and today - model.review.on > model.review.every:
         days = (today - model.review.on).days
         sentence = (
-            f"the model was last reviewed on {model.review.on}, {days} days ago; look at it and set [review] on anew"
+            f"the model was last reviewed on {model.review.on}, {days:,} days ago; review it and change [review] on"
         )
         yield Finding("warning", sentence)
     if model.rules() and not model.test:
-        yield Finding(
-            "note", "there are no golden leads; a [[test]] tells the next admin what the rules are meant to do"
-        )
+        yield Finding("note", "there are no test leads; add a [[test]] to show what the rules should do")

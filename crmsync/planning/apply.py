@@ -64,7 +64,7 @@ def resolve_unknown(store: Store, connector: Connector, now: int) -> int:
         with store.begin() as writing:
             journal.record_written(writing, ours)
             journal.mark_changes(writing, taken, journal.UPDATED, now)
-            journal.mark_changes(writing, lost, journal.PLANNED, now, "the CRM's answer never came; planned again")
+            journal.mark_changes(writing, lost, journal.PLANNED, now, "the CRM did not answer; planned again")
             for part in ours:
                 _end_replaced(writing, Taken(part), replaced.get(part.id, {}), now)
             make_dirty(writing, [row.record for row in rows])
@@ -168,7 +168,8 @@ def _give_way(
     return list(going.values())
 
 
-UNREADABLE = "the CRM's answer about the record cannot be read, so nothing was written over it"
+GONE_SINCE = "the record was deleted, merged or converted after the write"
+UNREADABLE = "the CRM's answer about the record cannot be read, so nothing was written"
 
 
 class Taken(NamedTuple):
@@ -266,7 +267,7 @@ def _verify(store: Store, connector: Connector, rows: Sequence[JournalRow], now:
             for row in some:
                 if row.id not in lost:
                     journal.mark_gone(writing, [row.record])
-                    journal.mark_changes(writing, [row.id], journal.EDITED, now, "the record went away after the write")
+                    journal.mark_changes(writing, [row.id], journal.EDITED, now, GONE_SINCE)
                 elif lost[row.id] and (rest := _lose(writing, row, lost[row.id], now)):
                     held.append(rest)
         replaced = _give_back(connector, [each.row for each in held])
@@ -325,7 +326,7 @@ def _give_back(connector: Connector, rows: Sequence[JournalRow]) -> dict[int, di
 
 def _change_back(ours: Change, values: Mapping[str, Scalar | None]) -> Change:
     before = {name: ours.after[name] for name in values}
-    return Change(ours.ref, before, dict(values), "somebody set it a moment before", ours.group)
+    return Change(ours.ref, before, dict(values), "a user set it a moment before", ours.group)
 
 
 def _replaced(change: Change, name: str, present: Contact) -> Replaced:
@@ -333,8 +334,8 @@ def _replaced(change: Change, name: str, present: Contact) -> Replaced:
     now = {"stage": present.stage, "owner": present.owner}[name]
     if (now or None) != (change.before[name] or None):
         return Replaced(now, False, journal.GIVEN_BACK)
-    said = f"somebody set it to {change.after[name] or 'nothing'} a moment before, which {journal.NOT_GIVEN_BACK}"
-    return Replaced(now, True, f"{said}; set it in {change.ref.crm}")
+    said = f"a user set it to {change.after[name] or '(empty)'} a moment before, and this {journal.NOT_GIVEN_BACK}"
+    return Replaced(now, True, f"{said}; set it again in {change.ref.crm}")
 
 
 def _end_replaced(writing: Connection, taken: Taken, replaced: Mapping[str, Replaced], now: int) -> None:
@@ -369,4 +370,5 @@ def _lose(writing: Connection, row: JournalRow, lost: Mapping[str, object], now:
 
 
 def _unconfirmed(change: Change, name: str, present: object) -> str:
-    return f"{name} is {present!r} instead of {change.after[name]!r}"
+    there, ours = (repr(value) if value not in (None, "") else "(empty)" for value in (present, change.after[name]))
+    return f"{name} is {there} instead of {ours}"

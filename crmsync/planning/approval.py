@@ -79,12 +79,13 @@ def find_plan(connection: Connection, config_hash: str, plan_id: str | None, now
         return next(iter(usable), None)
     found = journal.find_run(connection, plan_id)
     if found is None:
-        raise ConfigError(f"there is no plan {plan_id}; see what waits with: crmsync status")
+        raise ConfigError(f"there is no plan {plan_id}", "crmsync status")
     if found.verdict not in journal.APPROVABLE:
-        ended = "out of date or already applied" if found.verdict == journal.SUPERSEDED else f"a run ({found.verdict})"
-        raise ConfigError(f"{plan_id} does not wait for approval, it is {ended}; make a plan with: crmsync plan")
+        superseded = found.verdict == journal.SUPERSEDED
+        why = "it is out of date or already applied" if superseded else "it is a run and not a plan"
+        raise ConfigError(f"{plan_id} cannot be approved: {why}", "crmsync plan")
     if not _is_of(connection, found, config_hash):
-        raise ConfigError(f"plan {plan_id} was made by another config; make one by this config with: crmsync plan")
+        raise ConfigError(f"plan {plan_id} was made with another config", "crmsync plan")
     return found
 
 

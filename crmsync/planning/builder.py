@@ -119,18 +119,18 @@ class PlanBuilder:
                 stage_whys[str(held.ref)] = self._decide(held, person, given.owner_of.get(held.id))
         waiting = given.waiting.get(person.person, "")
         owner_why = _told_once({str(it.ref): given.why[it.id] for it in records if it.id in given.why})
-        owner_why = owner_why or (f"waits: {waiting}" if waiting else self._no_move_why(person, records))
+        owner_why = owner_why or (f"none yet, because {waiting}" if waiting else self._no_move_why(person, records))
         self.whys.append((person.person, _told_once(stage_whys), owner_why, waiting))
 
     def _no_move_why(self, person: Scored, records: Sequence[Holding]) -> str:
         if not self.work.config.write.owner:
-            return "[write] owner is off"
+            return "[write] owner is false"
         if any(self.is_overridden(it) for it in records):
             return "protected: changed by a user"
         if all(self.setting.owners.somebody(it.ref.crm, it.owner) for it in records):
-            return "their owner is active"
-        unrouted = f"no [[route]] names band {person.band}"
-        return f"their owner stays; {unrouted}" if any(it.owner for it in records) else unrouted
+            return "the owner is active"
+        unrouted = f"no [[route]] for the band {person.band}"
+        return f"the owner stays; {unrouted}" if any(it.owner for it in records) else unrouted
 
     @property
     def override_ms(self) -> int:
@@ -298,7 +298,7 @@ def _assign(
         if not missing:
             served.append(Unassigned(person.person, person.band, ours))
         elif not all(desk.setting.owners.somebody(it.ref.crm, it.owner) for it in ours if it.ref.crm not in missing):
-            absent[person.person] = f"{missing[0]} takes no part in this run"
+            absent[person.person] = f"{missing[0]} is skipped in this run"
     config, owners = work.config, desk.setting.owners
     refused = {it.id: str(it.on_hold["after"]["owner"]) for _, records in routed for it in records if _owner_waits(it)}
     given = assign_owners(
@@ -356,7 +356,7 @@ def _close(work: Work, tx: Connection, desk: PlanBuilder, held: Held) -> None:
         journal.adopt_config(tx, work.config.decision_hash(), desk.setting.crms, list(work.crms))
 
 
-CHANGED_BACK = "something else keeps changing it back; look for a workflow, flow or sync that sets it"
+CHANGED_BACK = "another tool keeps changing it back; look for a workflow, flow or sync that sets it"
 
 
 def _hold(

@@ -106,18 +106,18 @@ def _owner_move(held: Holding, wanted: str | None) -> str | None:
     return wanted if wanted is not None and wanted != held.owner else None
 
 
-NOT_NAMED = "the config does not name the stage it is in, and the CRM's own order does not say whether to move on"
+NOT_NAMED = "not moved, because neither the config nor the CRM's order of stages has the present stage"
 
 
 def _stage_move(held: Holding, wanted: str | None, names: FieldMap, ladder: Ladder) -> tuple[bool, str]:
     """Whether to move to the wanted stage, and why (not)."""
     spelled = FieldMap.spelled(names.stages, held.ref.kind)
     if wanted is None:
-        return False, "no stage is earned"
+        return False, "the band has no stage"
     if wanted not in spelled:
         return False, f"[[stage]] {wanted} has no value for {held.ref.crm} {held.ref.kind}s"
     if held.stage == wanted:
-        return False, f"in {wanted}"
+        return False, f"already {wanted}"
     forward = _is_forward(held.stage, wanted, spelled, ladder)
     if forward is None:
         return False, NOT_NAMED

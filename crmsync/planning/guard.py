@@ -83,23 +83,27 @@ def guard_violations(
 def _limits(crm: str, tally: ChangeCounts, guard: Guard, numbers: Mapping[str, int]) -> Iterator[tuple[str, int, str]]:
     """Each limit that holds in a CRM: the category, so many records, and the sentence for who exceeds it."""
     first = max(guard.first_run, int(tally.scored * guard.scores))
-    said = f"{crm}: {numbers['first']:,} records would get their first score; [guard] first_run allows {first:,}"
+    said = f"{crm}: {_records(numbers['first'])} would get a first score; [guard] first_run allows {first:,}"
     yield "first", first, said
     if tally.scored < guard.from_records:
         return
     shares = {"scores": guard.scores, "bands": guard.bands, "stages": guard.stages, "owners": guard.owners}
     for name, share in shares.items():
         of = tally.live if name in ("stages", "owners") else tally.scored
-        said = f"{crm}: {_WORDS[name]} {numbers[name]:,} of {of:,} records ({numbers[name] / of:.1%})"
+        said = f"{crm}: {numbers[name]:,} of {_records(of)} ({numbers[name] / of:.1%}) would get {_WORDS[name]}"
         yield name, int(of * share), f"{said}; [guard] {name} allows {share:.0%}"
 
 
 _WORDS = {
-    "scores": "edited data or an edited config would change the score of",
-    "bands": "another band for",
-    "stages": "another stage for",
-    "owners": "another owner for",
+    "scores": "another score because data or the config were edited",
+    "bands": "another band",
+    "stages": "another stage",
+    "owners": "another owner",
 }
+
+
+def _records(number: int) -> str:
+    return "1 record" if number == 1 else f"{number:,} records"
 
 
 class Held(NamedTuple):

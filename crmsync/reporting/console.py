@@ -37,7 +37,7 @@ COUNTS = {
     "api_calls": "API calls",
 }
 SKIPPED = {
-    "ambiguous": "not matched (same address on several people)",
+    "not_matched": "not matched (same address on several people)",
     "unchanged": "without changes",
     "held": "held for approval",
 }
@@ -51,6 +51,8 @@ OUTCOMES = {
     "ok": "succeeded",
     "partial": "completed with errors",
     "held": "held for approval",
+    "failed": "failed",
+    "running": "running",
 }
 STATES = {
     "partly": "partly updated",
@@ -214,13 +216,13 @@ def _listed(numbers: Mapping[str, int]) -> str:
 def print_approved(console: Console, approved: Document) -> None:
     """How what was written compares with the plan that somebody had approved."""
     parts = (
-        ("as_seen", "as you saw it"),
-        ("other_values", "with other values, as things are by now"),
+        ("as_seen", "as you saw them"),
+        ("other_values", "with newer values"),
         ("no_longer", "no longer needed"),
-        ("new", "new since"),
+        ("new", "new"),
     )
     said = ", ".join(f"{approved[name]:,} {words}" for name, words in parts if approved[name])
-    print_sentences(console, f"Of plan {', '.join(approved['plans'])}: {said or 'nothing was left to write'}.")
+    print_sentences(console, f"Updates of plan {', '.join(approved['plans'])}: {said or 'none left to write'}.")
 
 
 def print_troubles(console: Console, troubles: Sequence[Document], heading: str = "Not written as planned") -> None:
@@ -272,7 +274,7 @@ def print_review(console: Console, changes: Document, bands: Sequence[str]) -> N
 def _print_moves(console: Console, changes: Document) -> None:
     if not changes["people"]:
         return
-    console.print("\nWho moves", style="bold")
+    console.print("\nChanges by person", style="bold")
     for each in changes["people"]:
         moves = [
             f"{name} {each[name]['from'] or nothing} → {each[name]['to'] or nothing}"
@@ -286,7 +288,7 @@ def _print_moves(console: Console, changes: Document) -> None:
 
 def _movers(movers: Sequence[Document]) -> Table:
     """The largest moves, each person once: their records mostly move alike."""
-    made = make_table(">from", ">to", "who", "because", title="Scores that move most", one_line=True)
+    made = make_table(">from", ">to", "who", "because", title="Largest score changes", one_line=True)
     shown: set[tuple[str, Any]] = set()
     for each in movers:
         who = each["name"] or each["ref"]
@@ -307,7 +309,11 @@ def _matrix(moves: Sequence[Document], bands: Sequence[str]) -> Table:
 
 
 def _points(value: Any) -> str:
-    return "–" if value is None else f"{value:g}" if isinstance(value, int | float) else str(value)
+    return "–" if value is None else f"{value:,.15g}" if isinstance(value, int | float) else str(value)
+
+
+def _signed(value: float) -> str:
+    return f"{value:+,.15g}"
 
 
 def print_explanation(console: Console, document: Document) -> None:
@@ -318,14 +324,14 @@ def print_explanation(console: Console, document: Document) -> None:
     grade = f", grade {document['grade']}" if document.get("grade") else ""
     print_sentences(
         console,
-        f"{document['total']:g} points: {document['band'] or 'no band'}{grade} "
-        f"(fit {document['fit']:g}, behavior {document['behavior']:g})",
+        f"{_points(document['total'])} points: {document['band'] or 'no band'}{grade} "
+        f"(fit {_points(document['fit'])}, behavior {_points(document['behavior'])})",
     )
     console.print()
     lines = make_table(">points", "rule", "why")
     for line in document["lines"]:
-        lines.add_row(f"{line['points']:+g}", line["rule"], line["why"])
-    lines.add_row(f"{document['total']:g}", "total", "")
+        lines.add_row(_signed(line["points"]), line["rule"], line["why"])
+    lines.add_row(_points(document["total"]), "total", "")
     console.print(lines)
     console.print()
     for sentence in (*_outlook(document), *_decisions(document)):
@@ -341,7 +347,7 @@ def print_explanation(console: Console, document: Document) -> None:
 def _outlook(document: Document) -> Iterator[str]:
     """What moved the score last, what will move it next, and how sure it is."""
     if document["changed"]:
-        moved = ", ".join(f"{each['rule']} {each['points']:+g}" for each in document["changed"])
+        moved = ", ".join(f"{each['rule']} {_signed(each['points'])}" for each in document["changed"])
         yield f"Since the last score: {moved}"
     if document["band_why"]:
         yield document["band_why"]
@@ -351,11 +357,11 @@ def _outlook(document: Document) -> Iterator[str]:
     lowest, highest = document["range"]["lowest"], document["range"]["highest"]
     if lowest != highest:
         bands = " or ".join(document["range"]["bands"])
-        yield f"With what is not known: {lowest:g} to {highest:g} points ({bands})"
+        yield f"Depending on the unknown values: {_points(lowest)} to {_points(highest)} points ({bands})"
     for warning in document["warnings"]:
-        yield f"odd: {warning}"
+        yield f"warning: {warning}"
     if document["gaps"]:
-        yield "Not known: " + "; ".join(document["gaps"])
+        yield "Unknown: " + "; ".join(document["gaps"])
 
 
 def _decisions(document: Document) -> Iterator[str]:
@@ -363,19 +369,19 @@ def _decisions(document: Document) -> Iterator[str]:
     if document["stage_why"]:
         yield f"Stage: {document['stage'] or '(empty)'}; {document['stage_why']}"
     if document["waiting"]:
-        yield f"Owner: waits for one, because {document['waiting']}"
+        yield f"Owner: none yet, because {document['waiting']}"
     elif document["owner_why"]:
         yield f"Owner: {document['owner'] or 'unassigned'}; {document['owner_why']}"
     for each in document["overrides"]:
-        held = f"{each['field']} {each['value'] or '(empty)'}"
-        yield f"Protected: {_called_record(each)}: a user set {held}, which holds until {each['until'][:10]}"
+        value = f"{each['field']} {each['value'] or '(empty)'}"
+        yield f"Protected: {_called_record(each)}: {value}, changed by a user, until {each['until'][:10]}"
 
 
 DELIVERY = {
-    "pending": "{value} is pending, of run {run}",
-    "held": "{value} waits for approval in plan {run}",
-    "on_hold": "on hold, the CRM rejects the update: {on_hold}",
-    "differs": "the next run brings it up to date",
+    "pending": "update to {value} pending (run {run})",
+    "held": "update to {value} waits for approval (plan {run})",
+    "on_hold": "on hold: the CRM rejects the update: {on_hold}",
+    "differs": "the next run updates it",
 }
 
 
@@ -392,22 +398,22 @@ def _record(record: Document) -> str:
     if record["state"] != "live" or record["delivery"] == "written":
         ending = record["state"] if record["state"] != "live" else "written"
         return f"{who}: {', '.join(each for each in (*parts, score, ending) if each)}"
-    value = _points(record["pending"]["score"]) if "score" in record["pending"] else "another update"
+    value = _points(record["pending"]["score"]) if "score" in record["pending"] else "other values"
     delivery = DELIVERY[record["delivery"]].format(value=value, run=record["run"], on_hold=record["on_hold"])
-    return f"{who}: {', '.join(parts)}, holds {score or 'no score yet'}; {delivery}"
+    return f"{who}: {', '.join(parts)}, {score or 'no score yet'}; {delivery}"
 
 
 PARTS = {
     "fit": ("Fit", "who somebody is"),
     "behavior": ("Behavior", "what they did"),
-    "limits": ("Points together", "in this order"),
-    "bands": ("Bands", "the highest one that holds, with all below it"),
-    "disqualifiers": ("Disqualified", "and kept in the lowest band, whatever the score"),
-    "qualifications": ("Qualified", "when all of these hold; never added to the score"),
-    "segments": ("Segments", "the first one that fits a person is theirs"),
+    "limits": ("Limits", "in this order"),
+    "bands": ("Bands", "the highest one whose conditions, and those of all lower bands, are met"),
+    "disqualifiers": ("Disqualified", "always in the lowest band"),
+    "qualifications": ("Qualified", "if all of these are true; the score does not change"),
+    "segments": ("Segments", "the first one that matches a person applies"),
     "words": ("Lists and words", ""),
     "stages": ("Stages", "in this order; people only move forward"),
-    "owners": ("Owners", "who take turns"),
+    "owners": ("Owners", "assigned round robin"),
 }
 NAMED_BY_SORT = ("group", "channel", "grade", "grid")
 
@@ -428,38 +434,39 @@ def print_model(console: Console, document: Document) -> None:
     console.print(made)
     console.print()
     ages = f"Ages are whole days in {document['timezone']}."
-    print_sentences(console, f"{len(rules)} rules. {ages} The model is {document['model']}.")
+    print_sentences(console, f"{count_of(len(rules), 'rule')}. {ages} Model version: {document['model']}.")
 
 
 def _said(line: Document) -> tuple[str, str, str]:
     """Points, name and words of one line; limits and grades carry what they are in their name."""
-    points = "" if line["points"] is None else f"{line['points']:{'+' if line['sort'] in RULES else ''}}"
+    given = line["points"]
+    points = "" if given is None else _signed(given) if line["sort"] in RULES else _points(given)
     name = f"{line['sort']} {line['name']}" if line["sort"] in NAMED_BY_SORT else line["name"]
     return points, name, line["says"]
 
 
 def print_tally(console: Console, path: object, people: int, document: Document) -> None:
-    """What is wrong or odd about a file of people; nothing where all is well."""
+    """The errors and warnings of a file of people; nothing where all is well."""
     document = make_printable(document)
     for problem in document["problems"]:
         print_sentences(console, problem)
     for warning in document["warnings"]:
-        print_sentences(console, f"odd: {warning}")
+        print_sentences(console, f"warning: {warning}")
     if not people and not document["problems"]:
-        print_sentences(console, f"{path} is empty: there was nobody to score.")
+        print_sentences(console, f"{path} is empty: there are no people to score.")
     elif document["problems"]:
         print_sentences(
-            console, f"{count_of(people, 'person')} scored; mistakes in {path}: {len(document['problems']):,}."
+            console, f"{count_of(people, 'person')} scored; {count_of(len(document['problems']), 'error')} in {path}."
         )
 
 
 STANDING = {
     "account": "account",
     "health": "health",
-    "last_good": "last good run",
+    "last_good": "last successful run",
     "records": "records",
-    "ambiguous": "not matched",
-    "open_changes": "pending updates",
+    "not_matched": "not matched",
+    "pending_updates": "pending updates",
     "on_hold": "on hold",
 }
 
@@ -494,7 +501,7 @@ def print_status(console: Console, document: Document) -> None:
 
 def _print_plan(console: Console, plan: Document) -> None:
     since = format_minute(datetime.fromisoformat(plan["since"]))
-    print_sentences(console, f"Waits for approval: plan {plan['run']}, {count_waiting(plan['records'])}, since {since}")
+    print_sentences(console, f"Held for approval: plan {plan['run']}, {count_waiting(plan['records'])}, since {since}")
     for reason in plan["reasons"]:
         print_sentences(console, f"  {reason}")
     say_command(console, plan["next"])
@@ -507,7 +514,8 @@ def _print_approved_plan(console: Console, plan: Document) -> None:
         console, f"Approved and not written yet: plan {plan['run']}, {count_waiting(plan['records'])}, at {at}"
     )
     print_sentences(
-        console, "  The next run with its config writes it; restart crmsync run if it was started with another config."
+        console,
+        "  The next run with the same config writes it. If crmsync run was started with another config, restart it.",
     )
     console.print()
 
@@ -518,10 +526,10 @@ def _print_bands(console: Console, document: Document) -> None:
     if not held and not waiting:
         return
     said = [
-        f"{band} {held.get(band, 0):,}" + (f" ({waiting[band]:,} more wait)" if band in waiting else "")
+        f"{band} {held.get(band, 0):,}" + (f" ({waiting[band]:,} more waiting)" if band in waiting else "")
         for band in {**held, **waiting}
     ]
-    print_sentences(console, f"People per band, as the CRMs hold it: {', '.join(said)}")
+    print_sentences(console, f"People per band, as stored in the CRMs: {', '.join(said)}")
 
 
 def _print_runs(console: Console, runs: Sequence[Document], told: Sequence[str]) -> None:
@@ -575,33 +583,31 @@ def format_minute(at: datetime) -> str:
 
 
 def print_check(console: Console, document: Document) -> None:
-    """What is wrong and what is odd, and what to do next."""
+    """Errors, warnings and what else is worth knowing."""
     document = make_printable(document)
     for problem in document["problems"]:
-        print_sentences(console, f"wrong: {problem}")
+        print_sentences(console, f"error: {problem}")
     for crm, each in document["crms"].items():
         print_sentences(console, f"{crm}: account {each['account'] or 'unknown'}")
         for problem in _summed_up(each["problems"], each["setup_creates"]):
-            print_sentences(console, f"  wrong: {problem}")
+            print_sentences(console, f"  error: {problem}")
         for note in each["notes"]:
-            print_sentences(console, f"  {note}")
+            print_sentences(console, f"  info: {note}")
     for warning in document["warnings"]:
-        print_sentences(console, f"odd: {warning}")
+        print_sentences(console, f"warning: {warning}")
     for note in document["notes"]:
-        print_sentences(console, f"note: {note}")
-    said = "fine" if document["ok"] else "not ready"
-    print_sentences(
-        console,
-        f"{document['config']} is {said}: {document['rules']} rules, {document['golden_leads']} golden leads.",
-    )
+        print_sentences(console, f"info: {note}")
+    said = "ready" if document["ok"] else "not ready"
+    counts = f"{count_of(document['rules'], 'rule')}, {count_of(document['test_leads'], 'test lead')}"
+    print_sentences(console, f"{document['config']} is {said}: {counts}.")
 
 
 def _summed_up(problems: Sequence[str], creatable: Sequence[str]) -> list[str]:
-    """What is wrong in a CRM, with one sentence for all that one command creates."""
+    """The errors of a CRM, with one sentence for all that one command creates."""
     if len(creatable) < 2:
         return list(problems)
     rest = [problem for problem in problems if problem not in creatable]
-    return [f"the score fields are not there yet ({len(creatable)} are missing): crmsync setup", *rest]
+    return [f"{len(creatable)} score fields are missing; create them with: crmsync setup", *rest]
 
 
 def print_demo(console: Console, document: Document) -> None:
@@ -610,19 +616,19 @@ def print_demo(console: Console, document: Document) -> None:
     sandbox = document["sandbox"]
     print_sentences(
         console,
-        f"Both CRMs ran at {sandbox['url']} with {sandbox['people']:,} invented people; "
-        f"the config is {document['config']}.",
+        f"The sandbox ran both CRMs at {sandbox['url']} with {sandbox['people']:,} invented people. "
+        f"The config is {document['config']}.",
     )
     for crm, sentences in document["fields"].items():
-        print_sentences(console, f"{crm}: the score fields are made, in {len(sentences)} steps")
-    console.print("\nThe first sync run, a backfill:")
+        print_sentences(console, f"{crm}: score fields created ({count_of(len(sentences), 'step')})")
+    console.print("\nThe first sync run (a backfill):")
     print_run(console, document["backfill"])
     console.print()
     console.print(_hottest(document["hottest"]))
-    console.print("\nThe second sync run, over CRMs where nothing happened:")
+    console.print("\nThe second sync run, without new changes in the CRMs:")
     print_run(console, {**document["second"], "bands": {}})
     written = sum(each["updated"] for each in document["second"]["crms"].values())
-    console.print("It wrote nothing." if not written else f"It wrote {count_of(written, 'record')}.")
+    console.print("It updated nothing." if not written else f"It updated {count_of(written, 'record')}.")
     console.print()
     _print_following(console, document)
 
@@ -638,11 +644,11 @@ def _hottest(leads: Sequence[Document]) -> Table:
 def _print_following(console: Console, document: Document) -> None:
     if document["ignored_environment"]:
         names = ", ".join(document["ignored_environment"])
-        print_sentences(console, f"Left out, so that no real CRM was touched: {names} of your environment.")
+        print_sentences(console, f"Ignored, to protect your real CRMs: {names} in your environment.")
     if process := document["sandbox"]["process"]:
-        console.print(f"The sandbox goes on; stop it with: kill {process}")
+        console.print(f"The sandbox is still running. To stop it: kill {process}")
     else:
-        console.print("The sandbox has ended; with --keep it goes on, for plan and run.")
+        console.print("The sandbox has stopped. With --keep it keeps running, for crmsync plan and crmsync run.")
     console.print("Next:")
     for command in document["next"]:
         say_command(console, command)

@@ -49,7 +49,7 @@ def explain_person(
     be typed here.
     """
     if store is None:
-        raise ConfigError("No run yet, so nobody is known", "crmsync plan")
+        raise ConfigError("No run yet, so there are no people to explain", "crmsync plan")
     with store.read() as reading:
         return _document(config, reading, _person(reading, who), now, typed)
 
@@ -58,28 +58,28 @@ def _person(connection: Connection, who: str) -> int:
     found = find_contacts(connection, who) or find_named(connection, who)
     if not found:
         raise ConfigError(
-            f"nobody is known as {who!r}; give an e-mail address, a whole name, a CRM id, crm:kind:id, or person: and "
-            "a crmsync id, of somebody who was pulled already; crmsync sync pulls who is new"
+            f"nobody was found for {who!r}; give an e-mail address, a full name, a CRM id, crm:kind:id, or person: and "
+            "a crmsync id; a new record is found after the next run: crmsync sync"
         )
     people = sorted({each.person for each in found if each.person is not None})
     if not people:
-        raise ConfigError(_unscored(found[0], who))
+        raise _unscored(found[0], who)
     if len(people) > 1:
         meant = [f"  person:{each}  {_called(connection, each)}" for each in people[:CANDIDATES]]
         left = [f"  and {len(people) - CANDIDATES:,} more"] if len(people) > CANDIDATES else []
-        raise SeveralFound(f"{who!r} may mean {len(people):,} people; say which by the crmsync id:", [*meant, *left])
+        raise SeveralFound(f"{who!r} matches {len(people):,} people; choose one by its crmsync id:", [*meant, *left])
     return int(people[0])
 
 
-def _unscored(row: Any, who: str) -> str:
+def _unscored(row: Any, who: str) -> ConfigError:
     if row.ambiguous:
-        return (
-            f"{who!r} is on records that cannot be told apart (a shared mailbox, or an address on too many records), "
-            "so they are not scored; [identity] in the config says when"
+        return ConfigError(
+            f"{who!r} is not matched to a person: the address is a shared mailbox or is on too many records, so these "
+            "records are not scored; [identity] in the config sets the limits"
         )
     if row.gone:
-        return f"{who!r} was deleted in {row.crm} and is no longer scored"
-    return f"{who!r} was pulled and not scored yet; the next run does that: crmsync sync"
+        return ConfigError(f"{who!r} was deleted in {row.crm} and is no longer scored")
+    return ConfigError(f"{who!r} is not scored yet; the next run does that", "crmsync sync")
 
 
 def _called(connection: Connection, person_id: int) -> str:
@@ -137,9 +137,9 @@ def _band_why(config: Config, scores: Scores, alone: Scores) -> str:
     if band <= without:
         return ""
     kept = config.bands[names[band]]
-    bottom = "" if kept.drop_below is None else f" until the score falls below {kept.drop_below:g}"
-    needed = "" if kept.at is None else f", which takes {kept.at:g} points to come to"
-    return f"Stays in {names[band]}{needed}, from before{bottom}; by these points alone it would be {names[without]}"
+    bottom = "" if kept.drop_below is None else f" until the score drops below {kept.drop_below:,g}"
+    needed = "" if kept.at is None else f" (entered at {kept.at:,g} points)"
+    return f"Stays in {names[band]}{bottom}{needed}; the points alone would give {names[without]}"
 
 
 def _owners(connection: Connection, live: Sequence[Any]) -> dict[str, dict[str, str]]:

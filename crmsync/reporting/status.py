@@ -45,8 +45,8 @@ LONG_WAIT = timedelta(days=1)
 MANY = 10
 """Refused changes that are no chance any more, in a CRM of any size."""
 
-CUT_OFF = "it was cut off before its end"
-IN_FUTURE = "its date is still to come, so this machine's clock is wrong or was"
+CUT_OFF = "it was interrupted"
+IN_FUTURE = "its date is in the future: this machine's clock is or was wrong"
 
 Typed = Callable[[str], str]
 """A command as it must be typed here."""
@@ -188,15 +188,17 @@ def why_stale(schedule: Schedule, crm: str, past: Sequence[PastRun], now: dateti
     """
     good = next((each for each in past if is_good_for(crm, each)), None)
     newest = next((each for each in past if each.verdict != "running"), None)
-    if newest is not None and crm in newest.result.get("to_mend", ()):
+    if newest is not None and crm in newest.result.get("needs_action", ()):
         return _last_trouble(crm, past, good, typed)
     if newest is not None and good is None and not _is_of_others(crm, newest):
-        return f"no good run yet, since {format_minute(past[-1].started)}. {_last_trouble(crm, past, good, typed)}"
+        return (
+            f"no successful run yet, since {format_minute(past[-1].started)}. {_last_trouble(crm, past, good, typed)}"
+        )
     since = (good.ended if good else past[-1].started if past else None) or now
     limit = _due_by(schedule, since)
     if now <= limit:
         return ""
-    last = f"no good run since {format_minute(since)}" if good else f"no good run yet, since {format_minute(since)}"
+    last = f"no successful run {'' if good else 'yet, '}since {format_minute(since)}"
     return f"{last}; one was due by {format_minute(limit)}. {_last_trouble(crm, past, good, typed)}"
 
 
@@ -229,19 +231,19 @@ def _last_trouble(crm: str, past: Sequence[PastRun], good: PastRun | None, typed
     """What kept the newest run from being good for a CRM, and what to do."""
     newest = next((each for each in past if each.verdict != "running"), None)
     if newest is None or newest is good:
-        return f"Nothing ran since: look whether crmsync run is at work, or run {typed('crmsync sync')}"
+        return f"No run since then: check that crmsync run is running, or start one: {typed('crmsync sync')}"
     if why := newest.result.get("skipped", {}).get(crm):
         return f"Run {newest.id} skipped it: {why}"
     if counts := newest.result.get("crms", {}).get(crm):
         if _is_all_refused(counts):
-            said = f"In run {newest.id} the CRM took none of {count_of(counts['planned'], 'change')}"
-            return f"{said}; see why with {typed('crmsync status')}"
+            said = f"In run {newest.id} the CRM accepted none of {count_of(counts['planned'], 'update')}"
+            return f"{said}. To see why: {typed('crmsync status')}"
         reasons = newest.result.get("problems") or ["no reason was given"]
         return f"Run {newest.id} failed: {'; '.join(reasons)}"
     if newest.verdict in journal.GOOD:
-        return f"Run {newest.id} did not know it: start crmsync run again, for it to read the config"
+        return f"Run {newest.id} used a config without this CRM: restart crmsync run"
     reasons = newest.result.get("problems") or ["no reason was given"]
-    return f"Run {newest.id} failed: {'; '.join(reasons)}; try with {typed('crmsync sync')}"
+    return f"Run {newest.id} failed: {'; '.join(reasons)}. To try again: {typed('crmsync sync')}"
 
 
 def why_refused(crm: str, past: Sequence[PastRun], counts: Mapping[str, Any], typed: Typed = str) -> str:
@@ -251,7 +253,7 @@ def why_refused(crm: str, past: Sequence[PastRun], counts: Mapping[str, Any], ty
     if not (on_hold and _is_all_refused(last)) or (refused < MANY and 2 * on_hold < records):
         return ""
     return (
-        f"it takes none of our changes; {count_of(on_hold, 'record')} on hold. See why with {typed('crmsync status')}"
+        f"it accepts none of our updates; {count_of(on_hold, 'record')} on hold. To see why: {typed('crmsync status')}"
     )
 
 
@@ -263,10 +265,10 @@ def _why_dead(dead: Sequence[DeadFeed]) -> str:
     """That kinds of activity come no more, and what to look at."""
     if not dead:
         return ""
-    said = ", ".join(f"no {each.kind} for {each.silent} days (longest pause before: {each.pause})" for each in dead)
+    said = ", ".join(f"no {each.kind} for {each.silent:,} days (longest pause before: {each.pause:,})" for each in dead)
     return (
-        f"{said}; look whether it is still tracked and whether the integration user may read it, "
-        "or say under [feeds] how long it may be silent"
+        f"{said}; check that it is still tracked and that the integration user may read it, "
+        "or allow a longer pause in [feeds]"
     )
 
 
@@ -280,7 +282,10 @@ def _why_late(plan: Mapping[str, Any], now: datetime) -> str:
     since = datetime.fromisoformat(plan["since"])
     if now - since <= LONG_WAIT:
         return ""
-    return f"Plan {plan['run']} waits for approval since {format_minute(since)}. To look and approve: {plan['next']}"
+    return (
+        f"Plan {plan['run']} has waited for approval since {format_minute(since)}. To see and approve it: "
+        f"{plan['next']}"
+    )
 
 
 def _plan(row: Any, typed: Typed) -> dict[str, Any]:

@@ -109,7 +109,7 @@ class _Assigner:
         """Give a record to whom the person belongs already, or was promised; those of the same CRM come first."""
         crm = record.ref.crm
         candidates = [(ref, human, f"same owner as {ref}") for ref, human in _same_crm_first(held, crm)]
-        candidates += [(ref, human, "planned before the interruption") for ref, human in _same_crm_first(promises, crm)]
+        candidates += [(ref, human, "assigned by an interrupted run") for ref, human in _same_crm_first(promises, crm)]
         for _ref, human, why in candidates:
             if (crm, human) in self.owners.by_email:
                 self._give(record, human, why)
@@ -129,7 +129,7 @@ class _Assigner:
         )
         if member is None:
             return ()
-        turn = f"pool {pool}: next in turn after {last}" if last else f"pool {pool}: the first turn"
+        turn = f"round robin in pool {pool}, after {last}" if last else f"round robin in pool {pool}, first in the list"
         given = [each for each in free if each.ref.crm in places[member]]
         for each in given:
             self._give(each, member, "; ".join((turn, *self._strangers(held, each.ref.crm))))
@@ -145,7 +145,7 @@ class _Assigner:
         for ref, human in sorted(held.items()):
             if (crm, human) not in self.owners.by_email:
                 unknown = state_of(self.owners, crm, human) == "missing"
-                yield f"their owner in {ref.crm} is {'unknown to' if unknown else 'not active in'} {crm}"
+                yield f"the owner in {ref.crm} is {'not a user' if unknown else 'not active'} in {crm}"
                 return
 
     def _lack(self, free: Sequence[Holding], held: Mapping[Ref, str], pool: str) -> str:
@@ -157,8 +157,8 @@ class _Assigner:
 
     def _absence(self, crm: str, pool: str) -> str:
         if any(state_of(self.owners, crm, each) != "missing" for each in self.members[pool]):
-            return f"nobody of pool {pool} is active in {crm}"
-        return f"no member of pool {pool} is known to {crm}"
+            return f"no member of pool {pool} is active in {crm}"
+        return f"no member of pool {pool} is a user in {crm}"
 
 
 def _same_crm_first(humans: Mapping[Ref, str], crm: str) -> Sequence[tuple[Ref, str]]:

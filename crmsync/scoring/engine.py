@@ -169,7 +169,7 @@ class Scoring:
         self.wait[found.rows] = np.minimum(self.wait[found.rows], found.wait)
         lines, points = [Line(rule.name, "behavior", "rule", rule.name)], [found.full]
         if rule.limits.decay is not None:
-            lines.append(Line(f"{rule.name}: faded with age", "behavior", "decay", rule.name))
+            lines.append(Line(f"{rule.name}: time decay", "behavior", "decay", rule.name))
             points.append(round_points(found.points, self.unit))
         cap = rule.limits.cap
         if cap is not None:

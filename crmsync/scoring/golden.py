@@ -20,24 +20,24 @@ from crmsync.scoring.scored_people import choose_people
 from crmsync.scoring.wording import to_points
 
 GOLDEN_NOW = datetime(2026, 1, 15, 12, tzinfo=UTC)
-"""The instant of a golden lead that does not name one: a Thursday noon."""
+"""The instant of a test lead that does not name one: a Thursday noon."""
 
 
 _DURATION: TypeAdapter[timedelta] = TypeAdapter(Duration)
 
 
 def failed_tests(model: Model, zone: tzinfo = UTC) -> list[str]:
-    """What is wrong with the golden leads: a sentence for each that fails, with the rules that made its score."""
+    """What is wrong with the test leads: a sentence for each that fails, with the rules that made its score."""
     return [sentence for test in model.test for sentence in golden_failures(model, test, zone)]
 
 
 def golden_failures(model: Model, test: Golden, zone: tzinfo) -> list[str]:
-    """What one golden lead should be and is not (the stage and the owner are not scoring's to check)."""
+    """What one test lead should be and is not (the stage and the owner are not scoring's to check)."""
     now = test.at or GOLDEN_NOW
     try:
         columns = columns_of([golden_person(test, now)])
     except ConfigError as error:
-        return [f"test {test.name!r}: {problem}" for problem in error.problems]
+        return [f"test lead {test.name!r}: {problem}" for problem in error.problems]
     scores = score(model, columns, now, zone, [test.previous])
     got = result_of(model, scores, 0)
     (lines,) = explain_scores(choose_people(model, scores, columns, [0], now, zone))
@@ -46,12 +46,12 @@ def golden_failures(model: Model, test: Golden, zone: tzinfo) -> list[str]:
         f"{name} is {got[name]!r}, expected {_plainly(value)!r}" for name, value in wanted.items() if got[name] != value
     ]
     wrong += _pinned(scores, test)
-    told = ", ".join(f"{line['rule']} {line['points']:+}" for line in lines) or "no rule gave points"
-    return [f"test {test.name!r}: {'; '.join(wrong)} (the rules: {told})"] if wrong else []
+    told = ", ".join(f"{line['rule']} {line['points']:+}" for line in lines) or "no rule matches"
+    return [f"test lead {test.name!r}: {'; '.join(wrong)} (points: {told})"] if wrong else []
 
 
 def golden_band(model: Model, test: Golden, zone: tzinfo) -> str:
-    """The band that a golden lead comes to. Raises `ConfigError` where it is not written right."""
+    """The band that a test lead comes to. Raises `ConfigError` where it is not written right."""
     now = test.at or GOLDEN_NOW
     columns = columns_of([golden_person(test, now)])
     scores = score(model, columns, now, zone, [test.previous])
@@ -75,14 +75,14 @@ def _pinned(scores: Scores, test: Golden) -> Iterator[str]:
 
 
 def golden_person(test: Golden, now: datetime) -> dict[str, Any]:
-    """A golden lead in the form of `columns_of`."""
+    """A test lead in the form of `columns_of`."""
     given = dict(test.given)
     activities = [each for written in given.pop("activities", []) for each in _repeated(written, now)]
     return {"id": test.name, "fields": given, "activities": activities}
 
 
 def _repeated(written: Any, now: datetime) -> list[dict[str, Any]]:
-    """An activity of a golden lead, `times` of them a second apart."""
+    """An activity of a test lead, `times` of them a second apart."""
     if not isinstance(written, Mapping):
         return [{}]
     rest = dict(written)

@@ -314,28 +314,28 @@ OPERATORS: Mapping[str, Operator] = {
     ),
     "domain": Operator(
         _is_at_domain,
-        lambda wanted: f"is at {join_options(wanted)}",
+        lambda wanted: f"has the domain {join_options(wanted)}",
         lambda wanted, _lists: Examples(domains=wanted, of_addresses=True),
     ),
     "domain_list": Operator(
         lambda column, wanted, context: _is_at_domain(column, context.lists[wanted], context),
-        lambda wanted: f"is at a domain of the list {wanted}",
+        lambda wanted: f"has a domain in the list {wanted}",
         lambda wanted, lists: Examples(domains=lists[wanted], of_addresses=True),
     ),
     "free_mail": Operator(
         _is_free_mail,
-        lambda wanted: "is a free-mail address" if wanted else "is no free-mail address",
+        lambda wanted: "is a free-mail address" if wanted else "is not a free-mail address",
         lambda _wanted, _lists: Examples(of_addresses=True),
     ),
-    "seniority": Operator(_is_level, lambda wanted: f"reads as {_of_titles(wanted)}", _of_levels),
+    "seniority": Operator(_is_level, lambda wanted: f"has the seniority {_of_titles(wanted)}", _of_levels),
     "seniority_at_least": Operator(
         lambda column, wanted, context: _is_level(column, SENIORITIES[SENIORITIES.index(wanted) :], context),
-        lambda wanted: f"reads as {format_word(wanted)} or above",
+        lambda wanted: f"has the seniority {format_word(wanted)} or above",
         _of_levels,
     ),
     "department": Operator(
         _is_in_department,
-        lambda wanted: f"reads as {_of_titles(wanted)}",
+        lambda wanted: f"is in the department {_of_titles(wanted)}",
         lambda wanted, _lists: Examples(departments=wanted, of_titles=True),
     ),
 }

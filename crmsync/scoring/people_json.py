@@ -69,12 +69,12 @@ def parse_person(person: Any, bands: Collection[str] | None = None) -> ParsedPer
 
 def _strange(person: Mapping[str, Any], bands: Collection[str] | None) -> Iterator[str]:
     if unknown := sorted(set(person) - {*KEYS}):
-        yield f"{', '.join(map(repr, unknown))} is not a key crmsync knows; it knows {', '.join(KEYS)}"
+        yield f"{', '.join(map(repr, unknown))} is not a key of a person; the keys are {', '.join(KEYS)}"
     before = person.get("previous")
     if before is not None and (not isinstance(before, str) or (bands is not None and before not in bands)):
-        yield f"previous {before!r} is no band of the model; it has {', '.join(bands or ()) or 'none'}"
+        yield f"previous {before!r} is not a band of the model; its bands are {', '.join(bands or ()) or 'none'}"
     if isinstance(person.get("id"), dict | list):
-        yield "id is a text or a number"
+        yield "id must be a text or a number"
 
 
 def _unreadable(what: str, values: Mapping[str, Any]) -> Iterator[str]:
@@ -84,9 +84,9 @@ def _unreadable(what: str, values: Mapping[str, Any]) -> Iterator[str]:
     for name, value in values.items():
         parts = value if isinstance(value, list | tuple) else [value]
         if any(isinstance(part, dict | list | tuple) for part in parts):
-            yield f"{what} {name!r} holds a table; write a text, a number, true or false, or a list of texts"
+            yield f"{what} {name!r} has a table as its value; write a text, a number, true or false, or a list of texts"
         elif isinstance(value, list | tuple) and not all(isinstance(part, str) for part in parts):
-            yield f"{what} {name!r} holds a list; only texts can be in one"
+            yield f"{what} {name!r} has a list with other values than texts"
 
 
 def _act(activity: Any) -> tuple[Any, Act]:

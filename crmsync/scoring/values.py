@@ -187,7 +187,7 @@ def _clean(value: Any) -> tuple[Scalar | None, str]:
 
 def _clean_text(value: str) -> tuple[Scalar | None, str]:
     if len(value) > LONGEST_TEXT:
-        return None, f"a text of more than {LONGEST_TEXT} characters"
+        return None, f"a text of more than {LONGEST_TEXT:,} characters"
     if not value.isascii() and any("\ud800" <= char <= "\udfff" for char in value):
         return None, "a text that is not valid Unicode"
     return (value, "") if value.strip() else (None, "")
@@ -197,7 +197,7 @@ def _clean_number(value: float) -> tuple[Scalar | None, str]:
     if value != value:
         return None, "not a number (NaN)"
     if abs(value) > LARGEST_NUMBER:
-        return None, "a number too large to be true"
+        return None, "an impossibly large number"
     if value == 0 and math.copysign(1, value) < 0:
         return None, "a negative zero"
     return value, ""

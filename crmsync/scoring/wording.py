@@ -25,7 +25,7 @@ def to_points(hundredths: int) -> int | float:
 
 def format_points(hundredths: int, sign: str = "") -> str:
     """Points in words: 2500 → "25", with the sign "+": "+25"."""
-    return f"{to_points(hundredths):{sign}}"
+    return f"{to_points(hundredths):{sign},}"
 
 
 def format_date(day: int) -> str:
@@ -71,30 +71,30 @@ def _each(rule: Behavior) -> Iterator[str]:
 
 
 def _steps(rule: SequenceRule) -> Iterator[str]:
-    yield f"once: {', then '.join(_step(step) for step in rule.steps)}"
+    yield f"1×: {', then '.join(_step(step) for step in rule.steps)}"
     if rule.within:
         yield f"all within {_days(rule.within)}"
     yield from _completed(rule)
 
 
 def _silence(rule: Inactivity) -> Iterator[str]:
-    yield f"{f'no {describe_selection(rule.on, rule.where)}' if rule.on else 'nothing done'} for {_days(rule.after)}"
+    yield f"no {describe_selection(rule.on, rule.where) if rule.on else 'activity'} for {_days(rule.after)}"
     if rule.every:
-        yield f"again every {_days(rule.every)} after that"
+        yield f"again after every further {_days(rule.every)}"
     if rule.max_times:
         yield _at_most(rule.max_times, "in all")
     if rule.since:
-        yield f"counted from {rule.since} for who never did anything"
+        yield f"for people without any activity counted from the date in {rule.since}"
 
 
 def _stretch(rule: Pattern) -> Iterator[str]:
-    times = f"at least {rule.times} × " if rule.times > 1 else ""
-    yield f"once: {times}{describe_selection(rule.on, rule.where)}"
+    times = f"at least {rule.times:,}× " if rule.times > 1 else ""
+    yield f"1×: {times}{describe_selection(rule.on, rule.where)}"
     if rule.days > 1:
         yield f"on at least {rule.days} days"
     yield f"within {_days(rule.within)}"
     if rule.covering:
-        yield f"among them {' and '.join(_step(step) for step in rule.covering)}"
+        yield f"including {' and '.join(_step(step) for step in rule.covering)}"
     yield from _completed(rule)
 
 
@@ -102,11 +102,11 @@ def _completed(rule: SequenceRule | Pattern) -> Iterator[str]:
     if rule.window:
         yield f"completed in the last {_days(rule.window)}"
     if rule.decay:
-        yield describe_decay(rule.decay)
+        yield f"time decay ({describe_decay(rule.decay)})"
 
 
 def _step(step: Step) -> str:
-    times = f"{step.times} × " if step.times > 1 else ""
+    times = f"{step.times:,}× " if step.times > 1 else ""
     return f"{times}{describe_selection(step.on, step.where)}{' on different days' if step.distinct_days else ''}"
 
 
@@ -123,16 +123,21 @@ def within_days(on: list[str], where: Mapping[str, Match], window: timedelta | N
 
 
 def _days(length: timedelta) -> str:
-    return "1 day" if length.days == 1 else f"{length.days} days"
+    return count_days(length.days)
+
+
+def count_days(days: int) -> str:
+    """`1 day`, `30 days`."""
+    return "1 day" if days == 1 else f"{days:,} days"
 
 
 def _at_most(times: int, of: str) -> str:
-    return f"at most {'once' if times == 1 else f'{times} times'} {of}"
+    return f"at most {times:,}× {of}"
 
 
 def _limits(rule: Behavior) -> Iterator[str]:
     if rule.at_least > 1:
-        yield f"from {rule.at_least} of them on"
+        yield f"only if there are at least {rule.at_least:,}"
     for most, of in (
         (rule.max_per_day if not rule.distinct_days else None, "a day"),
         (rule.max_per_week, "a week"),
@@ -144,27 +149,27 @@ def _limits(rule: Behavior) -> Iterator[str]:
     if rule.window:
         yield f"in the last {_days(rule.window)}"
     if rule.decay:
-        yield describe_decay(rule.decay)
+        yield f"time decay ({describe_decay(rule.decay)})"
     if rule.cap is not None:
-        yield f"no more than {rule.cap:.15g} points"
+        yield f"capped at {rule.cap:,.15g} points"
     if rule.unless:
         yield f"unless {within_days(rule.unless.on, rule.unless.where, rule.unless.window)}"
 
 
 def describe_decay(decay: Decay) -> str:
-    """How points fade, in words."""
+    """The time decay of points, in words."""
     if decay.half_life:
-        return f"halved every {_days(decay.half_life)}"
+        return f"half-life {_days(decay.half_life)}"
     if decay.linear:
-        return f"fading to nothing over {_days(decay.linear)}"
+        return f"linear to 0 over {_days(decay.linear)}"
     steps = sorted((decay.steps or {}).items())
-    return "keeping " + ", ".join(f"{share:.15g} % from day {age.days} on" for age, share in steps)
+    return ", ".join(f"{share:.15g} % from day {age.days:,}" for age, share in steps)
 
 
 def describe_limit(limit: Limit) -> str:
     """A limit in words; empty when it has neither a cap nor a floor."""
-    cap = [f"at most {limit.cap:.15g}"] if limit.cap is not None else []
-    return " and ".join([*cap, *([f"at least {limit.floor:.15g}"] if limit.floor is not None else [])])
+    cap = [f"at most {limit.cap:,.15g}"] if limit.cap is not None else []
+    return " and ".join([*cap, *([f"at least {limit.floor:,.15g}"] if limit.floor is not None else [])])
 
 
 def describe_condition(condition: Condition) -> str:

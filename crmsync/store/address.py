@@ -31,7 +31,7 @@ def address_of(url: str) -> URL:
         parsed = make_url(url)
     except Exception as error:
         raise ConfigError(
-            "[state] url is not an address; write sqlite:///crmsync.db or postgresql://user@host/database"
+            "[state] url is not a valid address; write sqlite:///crmsync.db or postgresql://user@host/database"
         ) from error
     if parsed.drivername in ("postgresql", "postgres"):
         parsed = parsed.set(drivername="postgresql+psycopg")
@@ -61,7 +61,7 @@ def refuse_network_filesystem(path: Path) -> None:
     if not folder.is_dir():
         raise ConfigError(f"[state] url: there is no folder {folder}")
     if not os.access(folder, os.W_OK):
-        raise ConfigError(f"[state] url: the folder {folder} cannot be written")
+        raise ConfigError(f"[state] url: the folder {folder} cannot be written to")
     kind = _filesystem(folder)
     if kind in NETWORK_FILESYSTEMS:
         raise ConfigError(

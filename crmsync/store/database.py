@@ -215,8 +215,8 @@ def open_existing_store(url: str) -> Store | None:
     if version != HEAD:
         store.close()
         raise StateOutdated(
-            f"the state at {store.url} is of an older version ({version}, this crmsync works with {HEAD}); "
-            "the next run brings it up to date: start crmsync run again, or run crmsync sync"
+            f"the state at {store.url} has an older version ({version}; this crmsync needs {HEAD}); "
+            "the next run upgrades it: restart crmsync run, or run crmsync sync"
         )
     return store
 
@@ -283,8 +283,9 @@ def bind_account(store: Store, crm: str, account: str) -> None:
             writing.execute(schema.account.insert().values(crm=crm, account=account))
     elif known != account:
         raise ConfigError(
-            f"the state at {store.url} belongs to {crm} account {known}, but the credentials open account {account}; "
-            "use the right credentials, or give this account a state of its own under [state] url"
+            f"the state at {store.url} belongs to {crm} account {known}, but the credentials are for account "
+            f"{account}; "
+            "use the right credentials, or set another [state] url for this account"
         )
 
 
@@ -294,8 +295,8 @@ def _read_only(path: Path) -> Callable[[], sqlite3.Connection]:
     shared = path.with_name(path.name + "-shm").exists()
     if log.exists() and log.stat().st_size > 0 and not shared:
         raise StateError(
-            f"the state {path} was not closed, and it can be read only after it was opened where it can be written: "
-            "copy it, with the files beside it, to such a folder, or run crmsync status there"
+            f"the state {path} was not closed, so it can be read only in a folder that can be written to: copy it "
+            "there, with its -wal file, or run crmsync status there"
         )
     # where nobody has it open, it needs no locks and no shared memory, which could not be made
     options = "mode=ro" if log.exists() and shared else "mode=ro&immutable=1"
@@ -356,8 +357,8 @@ def _database_ms(connection: Connection) -> int:
 
 def _damaged(url: str) -> str:
     return (
-        f"the state at {url} is damaged, and crmsync writes nothing with a damaged state; "
-        "keep the file, restore a backup, or point [state] url at a new one and run: crmsync backfill"
+        f"the state at {url} is damaged, so crmsync writes nothing; keep the file, and restore a backup, or set "
+        "[state] url to a new file and run: crmsync backfill"
     )
 
 
@@ -368,7 +369,9 @@ def _version(engine: Engine) -> str | None:
     with engine.connect().execution_options(crmsync_reads=True) as connection:
         at = MigrationContext.configure(connection).get_current_revision()
     if at is not None and at > HEAD:
-        raise StateError(f"the state was made by a newer crmsync (its version is {at}, this one knows {HEAD}); upgrade")
+        raise StateError(
+            f"the state was made by a newer crmsync (its version is {at}, this one needs {HEAD}); upgrade crmsync"
+        )
     return at
 
 
@@ -379,7 +382,7 @@ def _migrate(store: Store) -> None:
     lock = lock_of(store.engine)
     try:
         for _ in range(MIGRATION_POLLS):
-            if lock is None or lock.take("crmsync, which brings the state up to date"):
+            if lock is None or lock.take("crmsync, which upgrades the state"):
                 break
             time.sleep(MIGRATION_POLL)
             if _version(store.engine) == HEAD:

@@ -78,8 +78,8 @@ def _doubt(connection: Connection, crm: str, begin: str) -> str:
         return ""
     which = f" of {begin[:-1]}" if begin.endswith(":") else f" with ids like {begin}…" if begin else ""
     return (
-        f"{crm}: {unseen:,} of the {known:,} activities{which} did not come when everything was read again, so they "
-        "are kept; look whether the integration user may still read them; where they are really gone, run: "
+        f"{crm}: {unseen:,} of the {known:,} activities{which} were missing when everything was read again, so "
+        "they are kept; check that the integration user may still read them; if they are really deleted, run: "
         "crmsync backfill --yes"
     )
 

@@ -18,7 +18,7 @@ LEEWAY = 600_000
 LONGEST_RUN = 7 * 86_400_000
 """Milliseconds: whatever began before has ended before now, or by a clock that was set meanwhile and long ago."""
 
-BY_A_WRONG_CLOCK = "it went by a clock that was ahead"
+BY_A_WRONG_CLOCK = "it was dated by a clock that was ahead"
 
 
 def mend_future(store: Store, now: int) -> None:

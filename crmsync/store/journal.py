@@ -21,7 +21,7 @@ PLANNED, SENT = "planned", "sent"
 UPDATED, PARTLY, REJECTED, EDITED, UNKNOWN = "updated", "partly", "rejected", "edited", "unknown"
 """How a change ends: taken, taken in part, refused, left out because somebody was faster, never heard of again."""
 
-GIVEN_BACK, NOT_GIVEN_BACK = "somebody set it a moment before; given back", "could not be given back"
+GIVEN_BACK, NOT_GIVEN_BACK = "a user set it a moment before; restored", "could not be restored"
 """How it is said of a stage or owner that our write replaced somebody else's value."""
 
 PREVIEW, WAITING, APPROVED, SUPERSEDED = "preview", "waiting", "approved", "superseded"
@@ -56,7 +56,7 @@ def begin_run(
 ) -> None:
     """Write that a run has started, and with which model and config (hashes); whatever ran before was cut off."""
     keep_text(connection, hashes[1], config_text, now)
-    cut_off = {"verdict": "failed", "ended": now, "result": dump_json({"problems": ["it was cut off before its end"]})}
+    cut_off = {"verdict": "failed", "ended": now, "result": dump_json({"problems": ["it was interrupted"]})}
     connection.execute(update(run).where(run.c.verdict == "running").values(cut_off))
     row = {"id": run_id, "command": command, "started": now, "model": hashes[0], "config": hashes[1]}
     connection.execute(run.insert().values(**row, verdict="running"))

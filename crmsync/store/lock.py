@@ -24,9 +24,8 @@ _HELD_BY_ANYBODY = text(
     " AND database = (SELECT oid FROM pg_database WHERE datname = current_database())"
 )
 _POOLED = (
-    "[state] url leads to a connection pooler that gives each transaction another server process (PgBouncer with "
-    "pool_mode = transaction), where no lock can be held; give the address of PostgreSQL itself, or use "
-    "pool_mode = session"
+    "[state] url is the address of a connection pooler in transaction mode (PgBouncer with pool_mode = transaction), "
+    "which does not support locks; use the address of PostgreSQL itself, or pool_mode = session"
 )
 
 

@@ -27,7 +27,7 @@ from crmsync.store.schema import (
 )
 from crmsync.store.sql import plain_rows
 
-NONE = {"account": "", "records": 0, "ambiguous": 0, "on_hold": 0, "open_changes": 0}
+NONE = {"account": "", "records": 0, "not_matched": 0, "on_hold": 0, "pending_updates": 0}
 """What is counted of a CRM, before anything is."""
 
 
@@ -147,11 +147,11 @@ def crm_counts(connection: Connection) -> dict[str, dict[str, Any]]:
     found: dict[str, dict[str, Any]] = {}
     for crm, number in connection.execute(select(account.c.crm, account.c.account)):
         found.setdefault(crm, dict(NONE))["account"] = number
-    for crm, records, ambiguous in connection.execute(query):
-        found.setdefault(crm, dict(NONE)).update(records=int(records or 0), ambiguous=int(ambiguous or 0))
+    for crm, records, not_matched in connection.execute(query):
+        found.setdefault(crm, dict(NONE)).update(records=int(records or 0), not_matched=int(not_matched or 0))
     on_hold = select(record.c.crm, func.count()).where(ON_HOLD).group_by(record.c.crm)
     pending = select(change.c.crm, func.count(distinct(change.c.record))).where(PENDING).group_by(change.c.crm)
-    for name, counted in (("on_hold", on_hold), ("open_changes", pending)):
+    for name, counted in (("on_hold", on_hold), ("pending_updates", pending)):
         for crm, number in connection.execute(counted):
             found.setdefault(crm, dict(NONE))[name] = number
     return found

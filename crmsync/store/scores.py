@@ -228,7 +228,7 @@ def pulled_counts(connection: Connection, run: str) -> dict[str, dict[str, int]]
         (record.c.merged_into != "", "merged"),
         (record.c.gone, "deleted"),
         (record.c.converted_into != "", "converted"),
-        (record.c.ambiguous, "ambiguous"),
+        (record.c.ambiguous, "not_matched"),
         (person.c.scored_run == run, "scored"),
         (record.c.dirty, "held"),
         else_="unchanged",

@@ -52,7 +52,7 @@ def daemon(folder):
     )
     given_up = threading.Timer(100, process.kill)
     given_up.start()
-    wait_for(process, "cycle_done")
+    wait_for(process, "run_done")
     yield process
     given_up.cancel()
     process.kill()
@@ -82,7 +82,7 @@ def test_a_first_run_waits_and_its_approval_is_taken_up_at_once(folder, sandbox,
     assert (applied.code, applied.json["verdict"]) == (0, "ok")
     assert sum(each["updated"] for each in applied.json["crms"].values()) > 20
     assert crmsync(folder, "plan", "--json").json["crms"]["hubspot"]["planned"] == 0
-    assert crmsync(folder, "apply").out.startswith("Nothing waits for approval.")
+    assert crmsync(folder, "apply").out.startswith("No plan waits for approval.")
 
 
 def test_a_worker_of_an_older_config_leaves_an_approval_to_its_successor(folder, daemon):
@@ -92,4 +92,4 @@ def test_a_worker_of_an_older_config_leaves_an_approval_to_its_successor(folder,
     assert planned.code == 0
     applied = crmsync(folder, "apply", planned.json["run"], "--json")
     assert applied.code == 3
-    assert "start it again" in applied.json["problems"][0]
+    assert "restart it" in applied.json["problems"][0]

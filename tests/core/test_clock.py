@@ -67,7 +67,9 @@ def test_a_clock_that_no_crm_agrees_with_is_told_with_what_to_do(ahead, sentence
         judge_clocks(ahead)
     end = outcome_of(raised.value)
     assert (end.code, end.kind) == (1, "clock")
-    assert f"this machine's clock is {sentence}, and nothing is scored by a wrong clock; set it" in end.said[0]
+    assert (
+        f"this machine's clock is {sentence}, and crmsync does not work with a wrong clock; correct it" in end.said[0]
+    )
 
 
 @pytest.mark.parametrize("ahead", [{}, by(hubspot={"minutes": 5}), by(hubspot={"minutes": -5}, salesforce={})])
@@ -101,7 +103,7 @@ def test_R36_nothing_is_pulled_or_scored_or_written_by_a_wrong_clock(state, wron
     assert [len(each.writes) for each in crms] == [len(before[0]), len(before[1])]
     failed = [row for row in rows(state, schema.run) if row["verdict"] == "failed"]
     assert len(failed) == 2
-    assert "set it (for example with NTP) and run again" in orjson.loads(failed[0]["result"])["problems"][0]
+    assert "correct it (for example with NTP) and run again" in orjson.loads(failed[0]["result"])["problems"][0]
     assert run_cycle(work(state, *crms)).verdict == "ok"
 
 
@@ -167,9 +169,9 @@ def test_R36_commands_end_with_a_sentence_by_a_sandbox_whose_clock_is_behind(con
 def test_R36_a_daemon_waits_until_its_clock_is_right(started, sandbox):
     sandbox.clock.advance(-DAYS.total_seconds())
     process = started("run")
-    assert "20 days ahead of hubspot's and salesforce's" in read_until(process, "cycle_failed")
+    assert "20 days ahead of hubspot's and salesforce's" in read_until(process, "run_failed")
     sandbox.clock.advance(DAYS.total_seconds())
-    read_until(process, "cycle_done")
+    read_until(process, "run_done")
 
 
 # The CRMs' own clocks
@@ -248,8 +250,8 @@ def test_R37_a_good_run_of_the_future_is_none(state):
     four = NOW + timedelta(hours=4)
     said = status.health_document(settings, state, four)
     assert not said["healthy"]
-    assert "no good run since 2026-11-21 12:00 UTC" in said["health"][0]
-    assert "Nothing ran since" in said["health"][0]
+    assert "no successful run since 2026-11-21 12:00 UTC" in said["health"][0]
+    assert "No run since then" in said["health"][0]
     with state.read() as reading:
         assert journal.last_full_pull(reading, int(four.timestamp() * 1000)) == int(NOW.timestamp() * 1000)
     now = run_cycle(work(state, crms[0], settings=settings, now=four))
@@ -257,7 +259,7 @@ def test_R37_a_good_run_of_the_future_is_none(state):
     first, second, _third = status.status_document(settings, state, four)["runs"]
     assert (first["run"], second["run"]) == (now.run, ahead.run)
     assert (second["verdict"], second["started"]) == ("failed", "2026-11-21 15:59 UTC")
-    assert second["problems"][0] == "it went by a clock that was ahead"
+    assert second["problems"][0] == "it was dated by a clock that was ahead"
 
 
 def test_R37_where_all_runs_are_of_the_future_the_sentence_says_so(state):
@@ -266,7 +268,7 @@ def test_R37_where_all_runs_are_of_the_future_the_sentence_says_so(state):
     run_cycle(work(state, hubspot, settings=settings, now=NOW + DAYS))
     said = status.health_document(settings, state, NOW)
     assert not said["healthy"]
-    assert "its date is still to come, so this machine's clock is wrong or was" in said["health"][0]
+    assert "its date is in the future: this machine's clock is or was wrong" in said["health"][0]
 
 
 def test_R37_an_approval_of_the_future_is_not_good_for_ever(state):

@@ -87,16 +87,16 @@ bands = 3
 """)
     assert told(path) == [
         "line 1: log: it should be 'console' or 'json'",
-        "line 3: state → ur: is not a key crmsync knows; did you mean 'url'?",
+        "line 3: state → ur: this key does not exist; did you mean 'url'?",
         'line 5: schedule → every: write a whole number and a unit, for example "15m", "36h", "30d" or "2w"',
         "line 7: hubspot → searches_per_second: write a whole number",
-        "line 8: hubspot → activities → no. 1 → kind: is missing",
+        "line 8: hubspot → activities → no. 1 → kind: this key is missing",
         'line 11: fields → title → hubspot: write a table, for example { … } or write a text in quotes, for example "…"',  # noqa: E501
         "line 13: bands → warm: write a table, for example { … }",
-        "line 14: fit → no. 1 → points: is missing",
-        "line 16: fit → no. 1 → point: is not a key crmsync knows; did you mean 'points'?",
-        "line 17: fit → no. 1 → when → contans: is not a key crmsync knows; did you mean 'contains'?",
-        'line 22: behavior → no. 1 → decay → half_life: ages are whole days here; write for example "30d" or "2w"',
+        "line 14: fit → no. 1 → points: this key is missing",
+        "line 16: fit → no. 1 → point: this key does not exist; did you mean 'points'?",
+        "line 17: fit → no. 1 → when → contans: this key does not exist; did you mean 'contains'?",
+        'line 22: behavior → no. 1 → decay → half_life: write whole days or weeks, for example "30d" or "2w"',
         "line 24: guard → bands: it should be less than or equal to 1",
     ]
 
@@ -105,27 +105,27 @@ bands = 3
     ("text", "sentence"),
     [
         ('[bands]\ncold = 0\n[[route]]\nbands = ["hot"]\npool = "x"', "[[route]]: there is no band 'hot'"),
-        ('[bands]\ncold = 0\n[[route]]\nbands = ["cold"]\npool = "x"', "there is no [[owner_pool]] called 'x'"),
-        ('[[owner_pool]]\nname = "x"\nmembers = ["Ann"]', "'Ann': name people by their e-mail address"),
-        ('[[owner_pool]]\nname = "x"\nmembers = []', "the list is empty; name at least one"),
+        ('[bands]\ncold = 0\n[[route]]\nbands = ["cold"]\npool = "x"', "there is no [[owner_pool]] 'x'"),
+        ('[[owner_pool]]\nname = "x"\nmembers = ["Ann"]', "'Ann': write e-mail addresses"),
+        ('[[owner_pool]]\nname = "x"\nmembers = []', "the list is empty; add at least one"),
         (
             '[[owner_pool]]\nname = "x"\nmembers = ["ann@a.example", "bob@a.example", " Ann@A.example"]',
-            "owner_pool → no. 1 → members: ann@a.example stands twice in this pool; name everybody once",
+            "owner_pool → no. 1 → members: ann@a.example is in this pool 2×; write each address 1×",
         ),
         (
             '[write]\nunassigned_users = ["Ann@a.example"]\n[[owner_pool]]\nname = "x"\nmembers = ["ann@a.example"]',
-            "[[owner_pool]] x: ann@a.example is in [write] unassigned_users too, and would get nobody",
+            "[[owner_pool]] x: ann@a.example is also in [write] unassigned_users; remove",
         ),
         ('[schedule]\ntimezone = "Mars"', "'Mars' is not a time zone"),
         ('[schedule]\nevery = "1s"', 'at least "10s"'),
-        ('[fields]\ntitle = { pipedrive = "x" }', "there is no CRM called 'pipedrive'"),
-        ('[write.fields]\nscor = { hubspot = "x" }', "crmsync has no score field 'scor'"),
+        ('[fields]\ntitle = { pipedrive = "x" }', "there is no CRM 'pipedrive'"),
+        ('[write.fields]\nscor = { hubspot = "x" }', "there is no score field 'scor'"),
         ('[hubspot]\nbase_url = "http://evil.example"', "use https://"),
         ("[hubspot]", "the model has no [bands]"),
         (
             '[fields]\ntitle = { hubspot = "x" }\n[[fit]]\nname = "A"\npoints = 1\n'
             'when = { field = "size", gt = 3 }\n[bands]\ncold = 0',
-            "a rule reads the field 'size', which [fields] does not map",
+            "a rule uses the field 'size', which is not in [fields]",
         ),
         ('[[stage]]\nname = "lead"\nband = "hot"\nvalues = {}\n[bands]\ncold = 0', "there is no band 'hot'"),
         ("not toml", "is not valid TOML"),
@@ -238,7 +238,7 @@ def test_only_the_file_switches_a_crm_on(write, tmp_path, monkeypatch):
     config = load(write('secrets = "secrets"\n' + GOOD))
     assert list(config.crms) == ["hubspot"]
     assert unused_variables(config) == [
-        f"CRMSYNC_SALESFORCE__{key} is set, but the file has no [salesforce]; it is not used"
+        f"CRMSYNC_SALESFORCE__{key} is set, but not used, because the file has no [salesforce]"
         for key in ("API_VERSION", "CLIENT_ID", "CLIENT_SECRET")
     ]
 
@@ -269,11 +269,11 @@ def test_a_variable_that_cannot_be_read_is_named_beside_all_other_mistakes(write
 @pytest.mark.parametrize(
     ("name", "sentence"),
     [
-        ("CRMSYNC_HUBSPOT__TOKENN", "is not a key crmsync knows; did you mean 'token'?"),
-        ("CRMSYNC_HUBSPT__TOKEN", "matches no setting"),
-        ("CRMSYNC_STATE", "names a whole table"),
-        ("CRMSYNC_HUBSPOT", "names a whole table"),
-        ("CRMSYNC_BANDS", "names a whole table"),
+        ("CRMSYNC_HUBSPOT__TOKENN", "this key does not exist; did you mean 'token'?"),
+        ("CRMSYNC_HUBSPT__TOKEN", "is not a setting"),
+        ("CRMSYNC_STATE", "is the name of a table"),
+        ("CRMSYNC_HUBSPOT", "is the name of a table"),
+        ("CRMSYNC_BANDS", "is the name of a table"),
     ],
 )
 def test_variables_that_no_setting_reads_are_refused(write, monkeypatch, name, sentence):
@@ -322,7 +322,7 @@ def test_paths_are_relative_to_the_file(write, tmp_path):
 )
 def test_a_secret_in_the_file_is_refused(write, text):
     said = "\n".join(problems(write(text)))
-    assert "does not belong into this file" in said
+    assert "does not belong in this file" in said
     assert CANARY not in said
 
 
@@ -330,7 +330,7 @@ def test_a_secret_in_the_file_is_blamed_on_the_file_though_the_variable_is_set_t
     monkeypatch.setenv("CRMSYNC_HUBSPOT__TOKEN", "another")
     path = write(f'[bands]\ncold = 0\n[hubspot]\ntoken = "{CANARY}"')
     (said,) = problems(path)
-    assert said.startswith(f"{path}, line 4: hubspot → token: a secret does not belong into this file")
+    assert said.startswith(f"{path}, line 4: hubspot → token: a secret does not belong in this file")
 
 
 @pytest.mark.parametrize("where", ["file", "environment", "folder"])
@@ -468,7 +468,7 @@ def test_a_config_that_comes_back_works_with_the_crms_and_the_state_of_now(write
 
 
 def test_a_kept_config_of_another_version_is_refused_in_words(write):
-    with pytest.raises(ConfigError, match=r"write → outpts: is not a key crmsync knows.*crmsync plan"):
+    with pytest.raises(ConfigError, match=r"write → outpts: this key does not exist.*make a new plan"):
         config_of('{"write": {"outpts": {}}}', load(write(GOOD)))
 
 
@@ -506,7 +506,7 @@ def test_what_is_decided_rests_on_more_than_a_score_or_a_plan_alone():
 )
 def test_a_password_in_the_address_of_the_state_is_refused(write, url):
     told = problems(write(GOOD + f'[state]\nurl = "{url}"\n'))
-    assert "a password does not belong into this file; set the whole address as CRMSYNC_STATE__URL" in told[0]
+    assert "a password does not belong in this file; set the whole address as CRMSYNC_STATE__URL" in told[0]
     assert CANARY not in str(told)
     assert load(write(GOOD + '[state]\nurl = "postgresql://me@db.example/state?sslmode=require"\n'))
 
@@ -515,7 +515,7 @@ def test_a_password_in_the_address_of_the_state_is_refused(write, url):
 @pytest.mark.parametrize("text", ["x = {}{}", "[[fit]]\nwhen = {}{{ field = 'title', exists = true }}{}"])
 def test_a_file_that_is_too_deep_is_told(write, text, depth):
     begin, end = ("[", "]") if text.startswith("x") else ("{ not = ", " }")
-    assert "inside one another, more than 100 deep" in problems(write(text.format(begin * depth, end * depth)))[0]
+    assert "has more than 100 levels of lists or tables" in problems(write(text.format(begin * depth, end * depth)))[0]
 
 
 def test_conditions_may_be_deep(write):

@@ -125,7 +125,7 @@ def test_R24_a_bulk_job_that_fails_moves_no_cursor_and_is_no_success(runs):
     )
     result = runs.run("hubspot", "salesforce")
     assert result.verdict == "partial"
-    assert "begun again" in result.skipped["salesforce"]
+    assert "started again" in result.skipped["salesforce"]
     assert not [each for each in runs.rows() if each["crm"] == "salesforce"]
     runs.sandbox.faults.clear()
     assert runs.run("hubspot", "salesforce").crms["salesforce"].updated > 10

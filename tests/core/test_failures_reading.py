@@ -110,7 +110,7 @@ def test_J12_the_daemon_works_without_a_terminal_and_without_an_open_input(confi
     given_up = threading.Timer(60, process.kill)
     given_up.start()
     try:
-        read_until(process, "cycle_done")
+        read_until(process, "run_done")
         assert left(process, signal.SIGTERM)[1] == 0
     finally:
         given_up.cancel()

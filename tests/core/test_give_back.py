@@ -62,8 +62,8 @@ def test_who_edits_while_the_write_is_on_its_way_wins(state, theirs):
     assert (ran.crms["hubspot"].partly, ran.crms["hubspot"].updated) == (1, 0)
     ((ended, reason, refused),) = rows(state)
     assert ended == "partly"
-    assert all(f'"{name}":"somebody set it a moment before; given back"' in refused for name in theirs)
-    assert "somebody set it a moment before; given back" in reason
+    assert all(f'"{name}":"a user set it a moment before; restored"' in refused for name in theirs)
+    assert "a user set it a moment before; restored" in reason
     for day in DAYS[1:14]:
         assert run(state, hubspot, at=day).crms["hubspot"].planned == 0
         assert held(hubspot)["1"] == expected
@@ -112,7 +112,9 @@ def test_what_cannot_be_given_back_is_told_with_the_value(state):
     ran = run(state, hubspot, at=DAYS[0])
     ((ended, reason, _refused),) = rows(state)
     assert (ran.verdict, ran.crms["hubspot"].partly, ended) == ("partial", 1, "partly")
-    assert reason == "stage: somebody set it to sql a moment before, which could not be given back; set it in hubspot"
+    assert (
+        reason == "stage: a user set it to sql a moment before, and this could not be restored; set it again in hubspot"
+    )
     assert held(hubspot)["1"] == (65, "mql", "hubspot-ann")
     assert run(state, hubspot, at=DAYS[1]).crms["hubspot"].planned == 0
 
@@ -161,7 +163,7 @@ def test_a_change_that_was_refused_in_part_is_looked_at_too(state):
     run(state, hubspot, at=DAYS[0])
     ((ended, reason, _refused),) = rows(state)
     assert ended == "partly"
-    assert reason == "band: not an option; owner: somebody set it a moment before; given back"
+    assert reason == "band: not an option; owner: a user set it a moment before; restored"
     assert held(hubspot)["1"][2] == "hubspot-bob"
 
 
@@ -182,14 +184,14 @@ def test_a_run_that_was_cut_off_after_the_write_gives_back_in_the_next_one(state
     assert run(state, hubspot, at=DAYS[1]).crms["hubspot"].planned == 0
 
 
-def test_the_report_asks_to_mend_nothing_where_a_users_value_is_the_cause(state):
+def test_the_report_asks_needs_action_nothing_where_a_users_value_is_the_cause(state):
     hubspot = hot()
     too_late(hubspot, owner="hubspot-bob")
     ran = run(state, hubspot, at=DAYS[0])
     with state.read() as reading:
         (group,) = group_refusals(refused_changes(reading, ran.run))
     assert (group["cause"], group["fields"], group["fix"]) == (
-        "somebody set it a moment before; given back",
+        "a user set it a moment before; restored",
         ["owner"],
         "",
     )
@@ -419,7 +421,7 @@ def test_what_a_person_set_meanwhile_stands_after_the_run_and_is_respected(sandb
     ran = sync(sandbox, store, connector)
     assert held_there(sandbox, contact_id) == ("lead", bob)
     assert ran.crms["hubspot"].partly == 1
-    said = "somebody set it a moment before; given back"
+    said = "a user set it a moment before; restored"
     assert ended(store, contact_id) == ("partly", f"owner: {said}; stage: {said}")
     for days in (0, 5, 5):
         sync(sandbox, store, connector, days)
@@ -438,5 +440,5 @@ def test_a_stage_that_hubspot_does_not_take_back_is_told(sandbox, portal, store)
     assert (ran.verdict, ran.crms["hubspot"].partly) == ("partial", 1)
     state_, reason = ended(store, contact_id)
     assert state_ == "partly"
-    assert "set it to lead a moment before, which could not be given back; set it in hubspot" in reason
+    assert "set it to lead a moment before, and this could not be restored; set it again in hubspot" in reason
     assert sync(sandbox, store, connector).crms["hubspot"].planned == 0

@@ -314,7 +314,7 @@ def test_an_address_is_reduced_to_its_host(url, address):
     ],
 )
 def test_an_address_elsewhere_is_refused(url):
-    with pytest.raises(ValueError, match=r"https://|host must be|leave the user name"):
+    with pytest.raises(ValueError, match=r"https://|host must be|remove the user name"):
         checked_address(url, ("hubapi.com",))
 
 

@@ -90,11 +90,11 @@ def ask(url, query):
 
 def test_a_daemon_that_lost_its_lock_stands_by_and_takes_it_again(worker, state_url):
     daemon = worker(state_url, "run")
-    daemon.wait_for("cycle_done")
+    daemon.wait_for("run_done")
     take_lock_away(state_url)
-    daemon.wait_for("turn_ended")
-    done = daemon.count("cycle_done")
-    daemon.wait_for("cycle_done", done + 1)
+    daemon.wait_for("lock_lost")
+    done = daemon.count("run_done")
+    daemon.wait_for("run_done", done + 1)
     ((epoch,),) = ask(state_url, "SELECT epoch FROM writer")
     assert epoch >= 2
     daemon.process.send_signal(signal.SIGTERM)
@@ -103,18 +103,18 @@ def test_a_daemon_that_lost_its_lock_stands_by_and_takes_it_again(worker, state_
 
 def test_of_two_daemons_one_is_at_work_whoever_loses_the_lock(worker, state_url):
     first = worker(state_url, "run")
-    first.wait_for("cycle_done")
+    first.wait_for("run_done")
     second = worker(state_url, "run")
     second.wait_for("standing_by")
     take_lock_away(state_url)
-    first.wait_for("turn_ended")
+    first.wait_for("lock_lost")
     until(lambda: ask(state_url, "SELECT epoch FROM writer") >= [(2,)])
     ((holder,),) = ask(state_url, "SELECT holder FROM writer")
     winner, other = (first, second) if f"(process {first.process.pid})" in holder else (second, first)
     other.wait_for("standing_by")
-    done, idle = winner.count("cycle_done"), other.count("cycle_done")
-    winner.wait_for("cycle_done", done + 3)
-    assert other.count("cycle_done") == idle
+    done, idle = winner.count("run_done"), other.count("run_done")
+    winner.wait_for("run_done", done + 3)
+    assert other.count("run_done") == idle
 
 
 def test_a_paused_worker_that_comes_back_overwrites_nothing(worker, state_url, sandbox, config, tmp_path):
@@ -167,7 +167,7 @@ def test_J04_a_writer_whose_lock_is_gone_writes_nothing_more(state, state_url):
         assert state.may_write()
         take_lock_away(state_url)
         assert not state.may_write()
-        with pytest.raises(LostLock, match="the next run goes on from what was stored"):
+        with pytest.raises(LostLock, match="the next run continues from what was stored"):
             count_of(state)
 
 
@@ -352,11 +352,11 @@ def test_a_daemon_works_on_after_postgresql_was_restarted(worker):
 
     try:
         daemon = worker(server.get_uri(), "run")
-        daemon.wait_for("cycle_done")
+        daemon.wait_for("run_done")
         control("restart", "-l", f"{folder}/data/log")
-        daemon.wait_for("turn_ended")
-        done = daemon.count("cycle_done")
-        daemon.wait_for("cycle_done", done + 2)
+        daemon.wait_for("lock_lost")
+        done = daemon.count("run_done")
+        daemon.wait_for("run_done", done + 2)
         daemon.end()
     finally:
         control("stop")

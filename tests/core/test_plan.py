@@ -159,7 +159,7 @@ def violated(category, number, guard=None, approved=None, odd=(), **over):
 def test_a_plan_that_moves_too_many_bands_waits():
     assert violated("bands", 26) == (
         set(range(26)),
-        ["hubspot: another band for 26 of 100 records (26.0%); [guard] bands allows 25%"],
+        ["hubspot: 26 of 100 records (26.0%) would get another band; [guard] bands allows 25%"],
     )
     assert violated("bands", 25) == (set(), [])
 

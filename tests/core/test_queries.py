@@ -71,10 +71,10 @@ def test_a_value_that_counts_as_unknown_is_told(work, monkeypatch):
     later = work._replace(now=work.now + timedelta(minutes=15))
     run_cycle(later)
     said = explain.explain_person(later.config, later.store, "cold@firm.example", later.now)
-    assert said["warnings"] == ["employees: the value is a number too large to be true, so it counts as unknown"]
+    assert said["warnings"] == ["employees: the value is an impossibly large number, so it counts as unknown"]
     monkeypatch.setattr(doctor, "existing_state", lambda _config: nullcontext(later.store))
     odd = doctor.diagnose(later.config, later.now, None)["warnings"]
-    assert "employees: 1 person has a value that is a number too large to be true; it counts as unknown" in odd
+    assert "employees: 1 person has a value that is an impossibly large number; it counts as unknown" in odd
 
 
 def test_an_explanation_of_what_cannot_be_told_apart(work):
@@ -88,14 +88,14 @@ def test_an_explanation_of_several_names_them(work):
         assert len(people) == 2
         hottest = explain.hottest_people(work.config, reading, work.now, 5)
     assert [each["person"] for each in hottest] == people
-    assert "Asked for a demo" in hottest[0]["reason"]
+    assert "Demo requested" in hottest[0]["reason"]
 
 
 def test_the_status_counts(work):
     said = health.status_document(work.config, work.store, work.now, feeds=True)
     assert said["crms"]["hubspot"]["records"] == 4
-    assert said["crms"]["hubspot"]["ambiguous"] == 2
-    assert said["crms"]["salesforce"]["open_changes"] == 0
+    assert said["crms"]["hubspot"]["not_matched"] == 2
+    assert said["crms"]["salesforce"]["pending_updates"] == 0
     assert said["feeds"] == [
         {"crm": "hubspot", "kind": "form_submitted", "activities": 1, "last": "2026-11-20 12:00 UTC"}
     ]
@@ -137,18 +137,18 @@ def test_a_stage_that_the_config_does_not_name_is_told(work, monkeypatch):
     run_cycle(later)
     monkeypatch.setattr(doctor, "existing_state", lambda _config: nullcontext(later.store))
     notes = doctor.diagnose(later.config, later.now, None)["notes"]
-    assert [each for each in notes if "no [[stage]] names" in each] == [
-        "hubspot: 1 contact is in the stage Recycled, which no [[stage]] names; they move on only where the CRM's own "
-        "order of stages says so"
+    assert [each for each in notes if "has no [[stage]]" in each] == [
+        "hubspot: 1 contact is in the stage Recycled, which has no [[stage]]; whether they move forward "
+        "depends on the order of stages in the CRM"
     ]
 
 
 @pytest.mark.parametrize(
     ("owner", "why"),
     [
-        ("hubspot-ann", "their owner is active"),
-        ("hubspot-eve", "their owner stays; no [[route]] names band cold"),
-        ("", "no [[route]] names band cold"),
+        ("hubspot-ann", "the owner is active"),
+        ("hubspot-eve", "the owner stays; no [[route]] for the band cold"),
+        ("", "no [[route]] for the band cold"),
     ],
 )
 def test_an_explanation_says_why_an_owner_stays(work, owner, why):
@@ -176,7 +176,7 @@ def test_bands_are_what_the_crms_hold_and_what_waits_stands_beside(work):
     said = status(later)
     assert said["bands"] == {"cold": 1, "mql": 1}
     assert said["bands_waiting"] == {"warm": 1}
-    assert said["crms"]["hubspot"]["open_changes"] == 0
+    assert said["crms"]["hubspot"]["pending_updates"] == 0
     assert said["waiting"][0]["kind"] == "config"
     assert any("another band" in each for each in said["waiting"][0]["reasons"])
 
@@ -191,7 +191,7 @@ def test_pending_updates_are_those_of_runs_and_each_counts_once(work):
         journal.add_changes(tx, "seen", [(row_id, change)], work.now_ms)
         journal.add_changes(tx, run.id, [(row_id, change)], work.now_ms)
         journal.add_changes(tx, run.id, [(row_id, change)], work.now_ms, journal.SENT)
-    assert status(work)["crms"]["hubspot"]["open_changes"] == 1
+    assert status(work)["crms"]["hubspot"]["pending_updates"] == 1
 
 
 def test_who_waits_for_an_owner_is_counted_by_why(work):
@@ -201,9 +201,9 @@ def test_who_waits_for_an_owner_is_counted_by_why(work):
     run_cycle(later)
     said = status(later)["waiting_for_owner"]
     assert said["count"] == 1
-    assert ["nobody of pool sales is active in hubspot" in why for why in said["reasons"]] == [True]
+    assert ["no member of pool sales is active in hubspot" in why for why in said["reasons"]] == [True]
     explained = explain.explain_person(later.config, later.store, "person1@firm.example", later.now)
-    assert "nobody of pool sales is active" in explained["waiting"]
+    assert "no member of pool sales is active" in explained["waiting"]
 
 
 def refuse(work, number, reason, first=10):
@@ -222,7 +222,7 @@ def test_what_a_crm_refuses_is_told_once_for_each_cause(work):
     locked, missing = status(later)["refused"]
     assert (locked["crm"], locked["records"], locked["cause"]) == ("hubspot", 30, "the record … is locked by …")
     assert locked["examples"] == [f"person{each}@firm.example" for each in (10, 11, 12)]
-    assert locked["fix"].startswith("mend it in hubspot")
+    assert locked["fix"].startswith("correct it in hubspot")
     assert (missing["records"], missing["fix"]) == (4, "crmsync setup")
     assert "score" in missing["fields"]
     with later.store.read() as reading:
@@ -363,8 +363,7 @@ def test_an_explanation_says_that_somebody_stays_in_a_band(work):
     said = explained(work._replace(config=kept))
     assert said["band"] == "mql"
     assert said["band_why"] == (
-        "Stays in mql, which takes 80 points to come to, from before until the score falls below 60; "
-        "by these points alone it would be warm"
+        "Stays in mql until the score drops below 60 (entered at 80 points); the points alone would give warm"
     )
     assert explained(work)["band_why"] == ""
 

@@ -69,9 +69,9 @@ def test_people_without_an_owner_are_dealt_in_turn_and_the_pointer_stands_at_the
     assert dealt.pointers == {"sales": "ann@acme.example"}
     assert dealt.waiting == {}
     assert dealt.why == {
-        1: "pool sales: the first turn",
-        2: "pool sales: next in turn after ann@acme.example",
-        3: "pool sales: next in turn after bob@acme.example",
+        1: "round robin in pool sales, first in the list",
+        2: "round robin in pool sales, after ann@acme.example",
+        3: "round robin in pool sales, after bob@acme.example",
     }
 
 
@@ -129,7 +129,9 @@ def test_a_record_gets_the_owner_that_the_person_has_in_the_same_crm():
 def test_where_their_owner_is_unknown_the_other_crm_gives_the_next_member(stranger):
     dealt = given(both(salesforce=stranger), directory=[*everybody(), somebody("salesforce", "admin")])
     assert dealt.owner_of == {1: "hubspot-ann"}
-    assert dealt.why == {1: "pool sales: the first turn; their owner in salesforce is unknown to hubspot"}
+    assert dealt.why == {
+        1: "round robin in pool sales, first in the list; the owner in salesforce is not a user in hubspot"
+    }
     assert dealt.pointers == {"sales": "ann@acme.example"}
     assert dealt.waiting == {}
 
@@ -139,7 +141,7 @@ def test_where_their_owner_is_unknown_and_nobody_is_there_they_wait():
     dealt = given(both(salesforce="salesforce-admin"), directory=directory)
     assert (dealt.owner_of, dealt.pointers) == ({}, {})
     assert dealt.waiting == {
-        1: "their owner in salesforce is unknown to hubspot, and no member of pool sales is known to hubspot"
+        1: "the owner in salesforce is not a user in hubspot, and no member of pool sales is a user in hubspot"
     }
 
 
@@ -151,9 +153,9 @@ def test_who_is_in_both_crms_comes_before_who_is_in_one():
 def test_a_member_of_one_crm_gets_what_is_there_and_the_person_waits_for_the_other():
     dealt = given(both(), directory=[somebody("hubspot", "ann"), somebody("salesforce", "bob", active=False)])
     assert dealt.owner_of == {1: "hubspot-ann"}
-    assert dealt.why == {1: "pool sales: the first turn"}
+    assert dealt.why == {1: "round robin in pool sales, first in the list"}
     assert dealt.waiting == {
-        1: "their owner in hubspot is unknown to salesforce, and nobody of pool sales is active in salesforce"
+        1: "the owner in hubspot is not a user in salesforce, and no member of pool sales is active in salesforce"
     }
 
 
@@ -162,7 +164,7 @@ def test_members_of_one_crm_each_share_a_person_and_the_next_run_would_say_the_s
     dealt = given(both(), directory=directory)
     assert dealt.owner_of == {1: "hubspot-ann", 2: "salesforce-bob"}
     assert dealt.why[2] == (
-        "pool sales: next in turn after ann@acme.example; their owner in hubspot is unknown to salesforce"
+        "round robin in pool sales, after ann@acme.example; the owner in hubspot is not a user in salesforce"
     )
     assert dealt.waiting == {}
     assert given(both("hubspot-ann", "salesforce-bob"), directory=directory).owner_of == {}
@@ -174,9 +176,9 @@ def test_members_of_one_crm_each_share_a_person_and_the_next_run_would_say_the_s
 @pytest.mark.parametrize(
     ("directory", "reason"),
     [
-        ([], "no member of pool sales is known to hubspot"),
-        ([somebody("hubspot", "ann", active=False)], "nobody of pool sales is active in hubspot"),
-        ([somebody("salesforce", "ann")], "no member of pool sales is known to hubspot"),
+        ([], "no member of pool sales is a user in hubspot"),
+        ([somebody("hubspot", "ann", active=False)], "no member of pool sales is active in hubspot"),
+        ([somebody("salesforce", "ann")], "no member of pool sales is a user in hubspot"),
     ],
 )
 def test_who_can_be_given_to_nobody_waits(directory, reason):
@@ -187,7 +189,7 @@ def test_who_can_be_given_to_nobody_waits(directory, reason):
 
 def test_a_person_of_two_crms_waits_for_both():
     assert given(both(), directory=[somebody("salesforce", "ann", active=False)]).waiting == {
-        1: "no member of pool sales is known to hubspot; nobody of pool sales is active in salesforce"
+        1: "no member of pool sales is a user in hubspot; no member of pool sales is active in salesforce"
     }
 
 
@@ -210,7 +212,7 @@ def test_what_a_crm_knows_of_an_address(address, crm, state):
 def test_what_an_interrupted_run_had_decided_holds_and_takes_no_turn():
     dealt = given(("mql", [record(1)]), ("mql", [record(2)]), promised={1: "hubspot-bob"})
     assert dealt.owner_of == {1: "hubspot-bob", 2: "hubspot-ann"}
-    assert dealt.why[1] == "planned before the interruption"
+    assert dealt.why[1] == "assigned by an interrupted run"
     assert dealt.pointers == {"sales": "ann@acme.example"}
 
 
@@ -228,7 +230,7 @@ def test_what_was_decided_for_somebody_who_left_or_is_no_member_is_decided_again
     directory = [*everybody(), somebody("hubspot", "zoe")]
     dealt = given(("mql", [record(1)]), directory=directory, promised={1: gone})
     assert dealt.owner_of == {1: "hubspot-ann"}
-    assert dealt.why == {1: "pool sales: the first turn"}
+    assert dealt.why == {1: "round robin in pool sales, first in the list"}
 
 
 # Laws
@@ -270,4 +272,6 @@ def test_everybody_is_given_to_somebody_or_waits_and_the_next_run_agrees(users, 
 def test_an_owner_who_left_one_crm_is_told_apart_from_one_it_never_knew():
     directory = [*everybody(), somebody("hubspot", "dan"), somebody("salesforce", "dan", active=False)]
     dealt = given(both(hubspot="hubspot-dan"), directory=directory)
-    assert dealt.why[2] == "pool sales: the first turn; their owner in hubspot is not active in salesforce"
+    assert (
+        dealt.why[2] == "round robin in pool sales, first in the list; the owner in hubspot is not active in salesforce"
+    )

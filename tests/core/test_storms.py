@@ -279,7 +279,7 @@ def told_of_the_day(sandbox, weather, used, concurrency):
 
 def test_the_share_of_the_day_is_kept_by_calls_whose_answers_do_not_speak_of_it(sandbox, weather):
     connector = told_of_the_day(sandbox, weather, used=650, concurrency=8)
-    with pytest.raises(Unavailable, match="70% of today's 1,000 calls to HubSpot are used"):
+    with pytest.raises(Unavailable, match="70% of today's 1,000 HubSpot API calls are used"):
         searched(connector, 100)
     connector.close()
     assert connector._api.calls == 3 + 48

@@ -13,7 +13,7 @@ def test_a_stage_is_not_moved_back(sandbox, ready, portal):
     sandbox.portal.switches.backward_stages = portal
     contact_id = create(sandbox, email="a@acme.example", lifecyclestage="salesqualifiedlead")
     (receipt,) = ready.write([change(contact_id, {"stage": "sql", "score": None}, stage="lead", score=9)])
-    assert "only moves stages forward" in receipt.refused["stage"]
+    assert "moves stages only forward" in receipt.refused["stage"]
     assert properties(sandbox, contact_id)["lifecyclestage"] == "salesqualifiedlead"
     assert properties(sandbox, contact_id)["ls_score"] == "9"
 

@@ -39,7 +39,7 @@ def test_a_large_export_is_an_archive(sandbox, ready, times):
 )
 def test_a_file_is_not_fetched_from_inside_the_network(base, address, tmp_path):
     made = connect(Settings(base_url=base, token="x"), NAMES, {}, Hurried())
-    with (tmp_path / "file").open("wb") as file, pytest.raises(Unavailable, match="named an address for a file"):
+    with (tmp_path / "file").open("wb") as file, pytest.raises(Unavailable, match="gave a file address"):
         made._api.download(address, file)
     assert made.calls == 0
 
@@ -52,7 +52,7 @@ def test_an_export_that_never_ends_is_replaced_by_the_list(sandbox, ready):
 
 def test_a_file_without_end_is_given_up(sandbox, ready, monkeypatch):
     monkeypatch.setattr(client, "MOST_FILE", 1_000)
-    with pytest.raises(Unavailable, match="the file that HubSpot made has more than"):
+    with pytest.raises(Unavailable, match="export file is larger than"):
         contacts(hubspot(sandbox, backfill="export"))
 
 

@@ -207,7 +207,7 @@ def test_an_import_that_takes_hours_is_left_to_the_next_cycle(sandbox, many):
     sandbox.portal.switches.job_polls = 1_000
     notes, stop = {}, Hurried()
     connector = hubspot(sandbox, notes=notes, stop=stop, **MASS)
-    with pytest.raises(Unavailable, match="still works"):
+    with pytest.raises(Unavailable, match="still working"):
         list(connector.write([change(contact_id, score=5) for contact_id in many]))
     assert 7_200 <= sum(each for each in stop.waited if each) < 7_400
     assert "hubspot.import" in notes

@@ -29,7 +29,7 @@ def test_check_names_a_portal_without_room_for_our_properties(sandbox):
     for number in range(8):
         post(sandbox, "/crm/v3/properties/contacts", name=f"p{number}", label="x", type="string", fieldType="text")
     said = "\n".join(hubspot(sandbox).check().problems)
-    assert "room for 2 more" in said
+    assert "allows 2 more" in said
     assert any("limit of 10" in each for each in hubspot(sandbox).create_fields())
 
 

@@ -184,7 +184,7 @@ def test_a_link_to_the_next_page_is_not_followed_elsewhere(sandbox, ready):
     ],
 )
 def test_a_token_goes_to_hubspot_only(url):
-    with pytest.raises(ValueError, match=r"https://|host must be|leave the user name"):
+    with pytest.raises(ValueError, match=r"https://|host must be|remove the user name"):
         Settings(base_url=url)
 
 

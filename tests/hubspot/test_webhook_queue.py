@@ -255,18 +255,18 @@ def score(sandbox, contact_id):
 
 def test_a_hot_lead_is_scored_within_seconds_though_the_index_lags(process, sandbox):
     daemon, port = process()
-    read_until(daemon, "cycle_done")
+    read_until(daemon, "run_done")
     sandbox.portal.switches.index_lag = 30.0
     contact_id = create(sandbox, email="hot@newco.example", jobtitle="VP Sales")
     body = text(event(contact_id, portal=str(sandbox.portal.state.portal_id)))
     before = time.monotonic()
     assert call(port, "/hubspot", body)[0] == 204
-    seen = read_until(daemon, "cycle_done")
+    seen = read_until(daemon, "run_done")
     assert score(sandbox, contact_id) == "25", seen
     assert time.monotonic() - before < 20
     with ThreadPoolExecutor(4) as pool:
         assert {status for status, _ in pool.map(lambda _: call(port, "/hubspot", body), range(8))} == {204}
-    seen += read_until(daemon, "cycle_done")
+    seen += read_until(daemon, "run_done")
     before = time.monotonic()
     daemon.send_signal(signal.SIGTERM)
     assert daemon.wait(20) == 0

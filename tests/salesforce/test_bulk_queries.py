@@ -65,14 +65,14 @@ def interrupted(pages, why):
 @pytest.mark.parametrize("state", ["Failed", "Aborted"])
 def test_a_bulk_query_that_fails_is_no_empty_answer(sandbox, crm, bulky, state):
     fault(sandbox, "answer", "/jobs/query/\\w+$", status=200, nth=1, body={"id": "750", "state": state})
-    cursor = interrupted(bulky().contacts(None), "begun again")
+    cursor = interrupted(bulky().contacts(None), "started again")
     contacts, _ = pulled(bulky().contacts(cursor))
     assert by_ref(contacts) == by_ref(pulled(crm.contacts(None))[0])
 
 
 def test_a_bulk_query_that_takes_too_long_is_looked_at_again_by_the_next_cycle(sandbox, crm, bulky):
     sandbox.do("salesforce", "set", bulk_polls=6)
-    cursor = interrupted(bulky(bulk_wait="3s").contacts(None), "next cycle")
+    cursor = interrupted(bulky(bulk_wait="3s").contacts(None), "next run")
     sandbox.calls.clear()
     first = next(page for page in bulky().contacts(cursor) if page.items)
     assert first.items
@@ -91,7 +91,7 @@ def test_a_field_that_goes_during_a_bulk_query_begins_another(sandbox, crm, bulk
 def test_a_bulk_query_short_of_rows_is_begun_again(sandbox, crm, bulky, monkeypatch):
     ended = bulk.ended_query
     monkeypatch.setattr(bulk, "ended_query", lambda org, job: ended(org, job) and 4_000)
-    with pytest.raises(Unavailable, match=r"gave \d+ of 4,000 rows"):
+    with pytest.raises(Unavailable, match=r"only \d+ of 4,000 rows"):
         list(bulky().contacts(None))
 
 

@@ -166,7 +166,7 @@ def test_the_jobs_id_is_noted_before_its_data_is_sent(sandbox, crm, leads, in_bu
 def test_a_job_that_outlives_us_is_waited_for_and_not_sent_again(sandbox, crm, leads, in_bulk):
     notes = {}
     do(sandbox, "set", bulk_polls=4)
-    with pytest.raises(Unavailable, match="still works on the bulk job"):
+    with pytest.raises(Unavailable, match="is still working on the bulk job"):
         written(in_bulk(notes=notes, bulk_wait="2s"), *map(change, leads))
     assert len(notes) == 1
     sandbox.calls.clear()

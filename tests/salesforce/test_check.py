@@ -25,8 +25,8 @@ def test_the_check_names_what_is_missing(sandbox, crm):
     )
     found = connect(sandbox, names=names).check()
     said = "\n".join(found.problems)
-    assert "Lead.Title (the field 'title') is not there" in said
-    assert "Lead.Crmsync_Score__c (the score field 'score') may not be edited" in said
+    assert "Lead.Title (the field 'title') does not exist" in said
+    assert "Lead.Crmsync_Score__c (the score field 'score') cannot be edited" in said
     assert "no active value 'Working - Contacted'" in said
     assert "'customer' is the converted status" in said
     assert any("is a formula" in each for each in found.notes)

@@ -41,7 +41,7 @@ def test_a_queue_owns_leads_only(sandbox, crm, leads, contacts):
     queue = next(each.id for each in crm.owners() if each.kind == "queue")
     told = written(crm, change(leads[0], owner=queue), change(contacts[0], owner=queue))
     assert told[leads[0]].ok
-    assert "queues own leads only" in told[contacts[0]].reason
+    assert "queues can own only leads" in told[contacts[0]].reason
 
 
 def test_an_unknown_owner_is_refused_without_a_call(sandbox, crm, leads):

@@ -54,5 +54,5 @@ def test_the_version_is_spelled_as_salesforce_does(given, version):
 
 
 def test_a_feed_of_an_unknown_source_is_refused():
-    with pytest.raises(ValidationError, match="there is Task, Event"):
+    with pytest.raises(ValidationError, match="the sources are Task, Event"):
         salesforce.Settings(instance_url="https://a.my.salesforce.com", activities=[{"source": "Tsk", "kind": "x"}])

@@ -120,5 +120,5 @@ def test_an_org_that_forbids_metadata_gets_clicks(sandbox):
 
 def test_a_field_of_the_wrong_type_is_told(sandbox):
     sandbox.do("salesforce", "add_field", object="Lead", field="Crmsync_Score__c", type="string")
-    assert any("of the type string" in each for each in connect(sandbox).create_fields())
+    assert any("its type is string" in each for each in connect(sandbox).create_fields())
     assert any("must be a number" in each for each in connect(sandbox).check().problems)

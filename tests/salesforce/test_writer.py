@@ -74,7 +74,7 @@ def test_what_the_config_does_not_spell_is_refused_without_a_call(sandbox, crm, 
     sandbox.calls.clear()
     told = written(made, change(leads[0]))[leads[0]]
     assert not told.ok
-    assert "does not say where score goes" in told.reason
+    assert "has no mapping of score" in told.reason
     assert not patches(sandbox)
 
 
@@ -160,7 +160,7 @@ def test_a_stage_value_that_goes_meanwhile_holds_back_nothing(sandbox, crm, lead
 def test_a_converted_status_is_never_written(sandbox, crm, leads):
     names = FieldMap(score_fields=NAMES.score_fields, stages={"customer": {"lead": "Closed - Converted"}})
     told = written(connect(sandbox, names=names), change(leads[0], score=1, stage="customer"))[leads[0]]
-    assert "only converting" in told.refused["stage"]
+    assert "only a lead conversion" in told.refused["stage"]
     assert row(sandbox, leads[0])["Status"] != "Closed - Converted"
 
 

@@ -43,7 +43,7 @@ def test_a_band_lasts_until_the_second_before_midnight_of_the_day_it_changes():
     of = fading()
     got = foreseen(of, did("form_submitted"), zone=BERLIN)
     change = datetime.fromisoformat(got["until"]["at"])
-    assert got["until"]["said"] == "mql until 3 December 2026 if nothing happens, then cold"
+    assert got["until"]["said"] == "mql until 3 December 2026 without new activity, then cold"
     assert change == datetime(2026, 12, 4, tzinfo=BERLIN)
     before, after = change - timedelta(seconds=1), change + timedelta(seconds=1)
     assert one(of, did("form_submitted"), now=before, zone=BERLIN)["band"] == "mql"
@@ -60,7 +60,7 @@ def test_a_penalty_that_leaves_its_window_brings_a_person_back():
         bands={"cold": 0, "mql": 10},
     )
     got = foreseen(of, did("page_viewed"), did("email_unsubscribed"))
-    assert got["until"]["said"] == "cold until 21 December 2026 if nothing happens, then mql"
+    assert got["until"]["said"] == "cold until 21 December 2026 without new activity, then mql"
 
 
 def test_who_is_no_longer_disqualified_comes_back():
@@ -71,7 +71,7 @@ def test_who_is_no_longer_disqualified_comes_back():
     )
     got = foreseen(of, did("page_viewed"), did("email_bounced", 10))
     assert got["disqualified"] == "bounced"
-    assert got["until"]["said"] == "cold until 11 December 2026 if nothing happens, then mql"
+    assert got["until"]["said"] == "cold until 11 December 2026 without new activity, then mql"
 
 
 @quick
@@ -132,9 +132,9 @@ def net(scores, row):
 def test_single_rules_that_reach_the_next_band_are_named():
     of = example("starter")
     got = foreseen(of, did("page_viewed", url="/pricing"), title="VP")
-    assert got["next"]["said"] == "18 points short of mql: Asked for a demo"
+    assert got["next"]["said"] == "mql needs 18 more points: Demo requested"
     almost = foreseen(of, did("page_viewed", 0, url="/pricing"), did("webinar_attended"), title="VP")
-    assert almost["next"]["said"] == "8 points short of mql: Asked for a demo or Attended a webinar"
+    assert almost["next"]["said"] == "mql needs 8 more points: Demo requested or Webinar attended"
 
 
 def test_what_is_named_does_reach_the_band():
@@ -149,7 +149,7 @@ def test_a_rule_that_is_used_up_is_not_named():
         behavior=[behavior_rule(points=10, max_times=1), behavior_rule("form_submitted", 10, "form")],
         bands={"cold": 0, "mql": 20},
     )
-    assert foreseen(of, did("page_viewed"))["next"]["said"] == "10 points short of mql: form"
+    assert foreseen(of, did("page_viewed"))["next"]["said"] == "mql needs 10 more points: form"
 
 
 def test_several_rules_together_when_one_is_not_enough():
@@ -157,12 +157,12 @@ def test_several_rules_together_when_one_is_not_enough():
         behavior=[behavior_rule(points=10, cap=10), behavior_rule("form_submitted", 15, "form", cap=15)],
         bands={"cold": 0, "mql": 25},
     )
-    assert foreseen(of)["next"]["said"] == "25 points short of mql: form and acted"
+    assert foreseen(of)["next"]["said"] == "mql needs 25 more points: form and acted"
 
 
 def test_a_gate_is_named_when_points_are_not_what_is_missing():
     of = model(behavior=[behavior_rule(points=50)], bands={"cold": 0, "mql": {"at": 50, "min_fit": 1}})
-    assert foreseen(of, did("page_viewed"))["next"]["said"] == "held below mql by a gate"
+    assert foreseen(of, did("page_viewed"))["next"]["said"] == "mql: minimum fit or behavior, not met"
 
 
 def test_nobody_is_short_of_more_than_the_highest_band():
@@ -244,7 +244,7 @@ def test_many_people_are_told_what_each_is_told_alone(model, people, zone):
 def test_a_meeting_that_is_still_to_come_is_not_counted_as_held():
     of = model(behavior=[behavior_rule("meeting_held", 30, "meeting", max_times=2)], bands={"cold": 0, "mql": 60})
     got = foreseen(of, did("meeting_held", -3))
-    assert got["next"]["said"] == "60 points short of mql"
+    assert got["next"]["said"] == "mql needs 60 more points"
     assert got["total"] == 0
 
 

@@ -84,9 +84,9 @@ def test_scores_are_rounded_to_the_even_neighbour_with_a_line_of_their_own():
 def test_a_faded_rule_is_whole_points_unless_decimals_are_asked_for():
     decay = {"half_life": "30d"}
     done = did("page_viewed", 10)
-    assert points(one(model(behavior=[behavior_rule(decay=decay)]), done))["acted: faded with age"] == -2
+    assert points(one(model(behavior=[behavior_rule(decay=decay)]), done))["acted: time decay"] == -2
     fine = model(behavior=[behavior_rule(decay=decay)], score={"decimals": 2})
-    assert points(one(fine, done))["acted: faded with age"] == -2.06
+    assert points(one(fine, done))["acted: time decay"] == -2.06
 
 
 @pytest.mark.parametrize(("kept", "expected"), [(50, 5), (0, 0)])
@@ -170,11 +170,11 @@ def test_each_person_is_told_what_of_theirs_counts_as_unknown():
     assert [each["warnings"] for each in score_people(of, people, NOW, UTC)] == [
         [
             "employees: the value is not a number (NaN), so it counts as unknown",
-            "the attribute seconds: the value cannot be read as its rules ask, so it counts as unknown",
+            "the attribute seconds: its rules cannot use the value, so it counts as unknown",
         ],
         [
-            "employees: the value cannot be read as its rules ask, so it counts as unknown",
-            "title: the value cannot be read as its rules ask, so it counts as unknown",
+            "employees: its rules cannot use the value, so it counts as unknown",
+            "title: its rules cannot use the value, so it counts as unknown",
         ],
         [],
         [],
@@ -193,8 +193,8 @@ def test_a_gap_says_what_was_wrong_with_the_value():
     of = model(fit=[fit_rule(1, "size", field="employees", gt=5), fit_rule(2, "vp", field="title", contains="vp")])
     assert [one(of, employees=value, title="x")["gaps"] for value in (None, float("nan"), "250", 250)] == [
         ["employees is not known: size"],
-        ["employees is not known, as its value is not a number (NaN): size"],
-        ["employees cannot be read as its rules ask: size"],
+        ["employees is not known, because its value is not a number (NaN): size"],
+        ["employees has a value that its rules cannot use: size"],
         [],
     ]
 
@@ -305,11 +305,11 @@ def test_the_reason_tells_what_weighs_most_first():
     [
         ({"activities": [{"kind": "page_viewed", "at": "2026-11-21T12:00:00"}]}, "person no. 1, activity no. 1: write"),
         ({"activities": [{"at": "2026-11-21T12:00:00Z"}]}, "person no. 1, activity no. 1: write"),
-        ({"field": {}}, "'field' is not a key crmsync knows"),
+        ({"field": {}}, "'field' is not a key of a person"),
         ([], "person no. 1: write"),
-        ({"id": {}}, "id is a text or a number"),
-        ({"fields": {"a": {"b": 1}}}, "the field 'a' holds a table"),
-        ({"fields": {"a": [1, "b"]}}, "the field 'a' holds a list; only texts can be in one"),
+        ({"id": {}}, "id must be a text or a number"),
+        ({"fields": {"a": {"b": 1}}}, "the field 'a' has a table as its value"),
+        ({"fields": {"a": [1, "b"]}}, "the field 'a' has a list with other values than texts"),
         ({"activities": "abc"}, "person no. 1, activity no. 1: write"),
         ({"activities": [{"kind": None, "at": "2026-11-21T12:00:00Z"}]}, "person no. 1, activity no. 1: write"),
         ({"activities": [{"kind": "x", "at": 5}]}, "person no. 1, activity no. 1: write"),
@@ -319,9 +319,9 @@ def test_the_reason_tells_what_weighs_most_first():
         ),
         (
             {"activities": [{"kind": "x", "at": "2026-11-21T12:00:00Z", "attributes": {"a": {}}}]},
-            "person no. 1, activity no. 1: the attribute 'a' holds a table",
+            "person no. 1, activity no. 1: the attribute 'a' has a table as its value",
         ),
-        ({"previous": "hot"}, "previous 'hot' is no band of the model; it has none"),
+        ({"previous": "hot"}, "previous 'hot' is not a band of the model; its bands are none"),
     ],
 )
 def test_a_person_written_wrongly_is_told_where(bad, said):
@@ -333,21 +333,21 @@ def test_a_person_written_wrongly_is_told_where(bad, said):
 @pytest.mark.parametrize(
     ("tables", "said"),
     [
-        ({"fit": [fit_rule(0, field="a", gt=1)]}, "a rule of 0 points does nothing"),
+        ({"fit": [fit_rule(0, field="a", gt=1)]}, "a rule with 0 points has no effect"),
         ({"fit": [fit_rule(0.005, field="a", gt=1)]}, "at most two decimals"),
         ({"fit": [fit_rule(float("nan"), field="a", gt=1)]}, "write a number"),
-        ({"fit": [fit_rule(1e308, field="a", gt=1)]}, "points lie between"),
-        ({"fit": [fit_rule(1, field="a")]}, "say what 'a' must be like"),
-        ({"fit": [fit_rule(1, field="a", gt=1), fit_rule(1, field="b", gt=1)]}, "two rules are called 'fit'"),
+        ({"fit": [fit_rule(1e308, field="a", gt=1)]}, "points must be between"),
+        ({"fit": [fit_rule(1, field="a")]}, "add a condition for 'a'"),
+        ({"fit": [fit_rule(1, field="a", gt=1), fit_rule(1, field="b", gt=1)]}, "two rules have the name 'fit'"),
         ({"fit": [fit_rule(1, field="a", regex="(")]}, "not a regular expression"),
-        ({"fit": [fit_rule(1, field="a", in_list="x")]}, "reads the list 'x', which"),
-        ({"behavior": [behavior_rule(window="36h")]}, "ages are whole days"),
-        ({"behavior": [behavior_rule(cap=-5)]}, "the cap has the sign of the points"),
-        ({"behavior": [behavior_rule(max_per_week=1, max_per_month=1)]}, "weeks and months overlap"),
-        ({"behavior": [behavior_rule(channel="mail")]}, "names 'mail', which"),
+        ({"fit": [fit_rule(1, field="a", in_list="x")]}, "uses the list 'x', which"),
+        ({"behavior": [behavior_rule(window="36h")]}, "write whole days or weeks"),
+        ({"behavior": [behavior_rule(cap=-5)]}, "must have the same sign"),
+        ({"behavior": [behavior_rule(max_per_week=1, max_per_month=1)]}, "use only one of max_per_week"),
+        ({"behavior": [behavior_rule(channel="mail")]}, "uses 'mail', which"),
         ({"behavior": [behavior_rule(decay={"half_life": "3d", "linear": "3d"})]}, "write one of half_life"),
-        ({"bands": {"a": 0, "b": {"at": 5, "drop_below": 6}}}, "drop_below is a number of points at or below at"),
-        ({"bands": {"a": 0, "b": {}}}, "has no points to reach and no gate"),
+        ({"bands": {"a": 0, "b": {"at": 5, "drop_below": 6}}}, "drop_below must not be higher than at"),
+        ({"bands": {"a": 0, "b": {}}}, "needs at, min_fit or min_behavior"),
         ({"grades": {"A": 1, "B": 2}}, "best first"),
         ({"weights": {"fit": 0, "behavior": 0}}, "both weights are 0"),
     ],
@@ -395,9 +395,8 @@ def test_who_misses_two_gates_of_a_band_is_told_of_both():
     )
     got = one(of, did("page_viewed"), vip=True)
     assert got["band"] == "cold"
-    assert [line["why"] for line in got["lines"] if line["rule"] == "Gate of hot"] == [
-        "blocked by fit gate: fit 10 is below the minimum of 15; "
-        "blocked by behavior gate: behavior 10 is below the minimum of 12"
+    assert [line["why"] for line in got["lines"] if line["rule"] == "Minimum of hot"] == [
+        "minimum fit 15, not met: fit is 10; minimum behavior 12, not met: behavior is 10"
     ]
 
 

@@ -8,7 +8,7 @@ from tests.support.scoring import behavior_rule, example, model
 
 def cheaper_demo():
     of = example("points-table")
-    rules = [rule.model_copy(update={"points": 20.0}) if "demo" in rule.name else rule for rule in of.behavior]
+    rules = [rule.model_copy(update={"points": 20.0}) if "Demo" in rule.name else rule for rule in of.behavior]
     return of.model_copy(update={"behavior": rules})
 
 
@@ -16,10 +16,10 @@ def test_a_changed_rule_fails_its_golden_leads_and_is_named():
     failures = {sentence.split("'")[1]: sentence for sentence in failed_tests(cheaper_demo())}
     assert sorted(failures) == ["S2-01", "S2-02", "S2-03", "S2-05", "S2-07"]
     assert failures["S2-02"].startswith(
-        "test 'S2-02': total is 95, expected 100; band is 'nurture', expected 'ready'; "
-        "the rule 'Requested a demo' gives 20, expected 25"
+        "test lead 'S2-02': total is 95, expected 100; band is 'nurture', expected 'ready'; "
+        "the rule 'Demo requested' gives 20, expected 25"
     )
-    assert "Requested a demo +20" in failures["S2-03"]
+    assert "Demo requested +20" in failures["S2-03"]
 
 
 def test_a_golden_lead_that_is_written_wrongly_is_told():
@@ -33,6 +33,6 @@ def test_a_golden_lead_that_is_written_wrongly_is_told():
         ],
     )
     no_kind, no_age, no_rule = failed_tests(of)
-    assert no_kind.startswith("test 'no kind': person no. 1, activity no. 1: write")
-    assert no_age.startswith("test 'no age': person no. 1, activity no. 1: write")
-    assert no_rule == "test 'no rule': there is no rule 'gone' (the rules: no rule gave points)"
+    assert no_kind.startswith("test lead 'no kind': person no. 1, activity no. 1: write")
+    assert no_age.startswith("test lead 'no age': person no. 1, activity no. 1: write")
+    assert no_rule == "test lead 'no rule': there is no rule 'gone' (points: no rule matches)"

@@ -82,17 +82,17 @@ def test_rules_read_aloud():
     )
     assert said(of) | {"fit": "", "behavior": "", "total": "", "rounding": ""} == {
         "both": "employees is from 50 to 12,000 and not (email is a free-mail address)",
-        "title": "title reads as C-level or above and reads as IT, HR or sales",
-        "acted": "each page viewed or form submitted where url contains a or b and seconds is 60 or more, from 2 of "
-        "them on, at most once a day, at most 3 times a week, in the last 30 days, keeping 50 % from day 15 on, "
-        "no more than 12 points, unless email replied in the last 9 days",
+        "title": "title has the seniority C-level or above and is in the department IT, HR or sales",
+        "acted": "each page viewed or form submitted where url contains a or b and seconds is 60 or more, only if "
+        "there are at least 2, at most 1× a day, at most 3× a week, in the last 30 days, time decay (50 % from "
+        "day 15), capped at 12 points, unless email replied in the last 9 days",
         "days": "each day with page viewed; only if vip is yes",
-        "quiet": "nothing done for 30 days, again every 7 days after that, at most 2 times in all, counted from "
-        "created for who never did anything",
+        "quiet": "no activity for 30 days, again after every further 7 days, at most 2× in all, for people without "
+        "any activity counted from the date in created",
         "no mail": "no email replied for 1 day",
-        "paper, prices": "once: content downloaded, then 2 × page viewed on different days, all within 14 days, "
-        "completed in the last 60 days, fading to nothing over 90 days",
-        "busy": "once: at least 4 × page viewed, on at least 3 days, within 7 days, among them page viewed where url "
+        "paper, prices": "1×: content downloaded, then 2× page viewed on different days, all within 14 days, "
+        "completed in the last 60 days, time decay (linear to 0 over 90 days)",
+        "busy": "1×: at least 4× page viewed, on at least 3 days, within 7 days, including page viewed where url "
         "is /a and page viewed where url is /b",
         "fit": "",
         "behavior": "",
@@ -122,15 +122,15 @@ def test_what_holds_for_all_rules_reads_aloud():
         disqualify=[{"name": "bounced", "on": "email_bounced", "window": "90d", "when": {"field": "vip", "is": False}}],
     )
     assert said(of) == {
-        "news": "its rules together give at most 5 and at least -5",
-        "email": "its rules together give at most 20; a sub-score of its own",
-        "web": "its rules together give any number of points; a sub-score of its own",
+        "news": "all its rules together give at most 5 and at least -5",
+        "email": "all its rules together give at most 20; a separate sub-score",
+        "web": "all its rules together give any number of points; a separate sub-score",
         "fit": "all rules of fit, at most 60",
         "behavior": "all rules of behavior",
         "total": "fit × 0.4 + behavior, at least 0",
-        "rounding": "fit, behavior and total are points with one decimal; a half goes to the even one",
+        "rounding": "fit, behavior and total are points with one decimal; a half is rounded to the even number",
         "cold": "everybody else",
-        "mql": "total of 50 or more and fit of 10 or more; left under 45",
+        "mql": "total of 50 or more and fit of 10 or more; dropped below 45",
         "sql": "behavior of 30 or more",
         "A": "fit of 40 or more",
         "B": "everybody else",

@@ -177,11 +177,11 @@ def warned(of):
 
 def test_S0_12_one_strong_action_says_more_than_ten_weak_ones():
     said = warned(example("points-table"))
-    assert 'ten times "Opened an e-mail" (20) is more than "Visited the pricing page" once (15)' in said
-    assert '"Requested a demo"' not in said
+    assert '10× "Email opened" (20) gives more than 1× "Pricing page viewed" (15)' in said
+    assert '"Demo requested"' not in said
     tie = warned(example("healthcare-it"))
-    assert 'ten times "A student read the blog" (20) is as much as "Visited the pricing page" once (20)' in tie
-    assert '"Requested a demo"' not in tie
+    assert '10× "Blog viewed by a student" (20) gives as much as 1× "Pricing page viewed" (20)' in tie
+    assert '"Demo requested"' not in tie
 
 
 def three_visits():
@@ -310,7 +310,7 @@ def test_S0_19_an_event_that_came_twice_counts_once():
 
 def test_S0_20_four_named_bands_and_cut_offs_in_order():
     assert example("healthcare-it").band_names() == ["cold", "warm", "mql", "sql"]
-    with pytest.raises(ValidationError, match="'mql' begins at 30, which is not above 'warm' at 40"):
+    with pytest.raises(ValidationError, match="'mql' is at 30, which is not above 'warm' at 40"):
         Model(bands={"cold": 0, "warm": 40, "mql": 30})
 
 
@@ -336,9 +336,9 @@ def test_a_line_at_50_and_one_at_70(line, handed_over):
 
 def test_S0_30_mistakes_of_models_are_found():
     weak = model(behavior=[behavior_rule("email_opened")])
-    assert [f.level for f in lint_model(weak, KINDS, TODAY) if "weak signals only" in f.sentence] == ["error"]
+    assert [f.level for f in lint_model(weak, KINDS, TODAY) if "only weak signals" in f.sentence] == ["error"]
     many = model(behavior=[behavior_rule(name=f"rule {n}", where={"url": f"/{n}"}) for n in range(41)])
-    assert "41 rules are more than 40" in warned(many)
+    assert "41 rules, more than 40" in warned(many)
     old = {"on": date(2026, 8, 1)}
     assert "112 days ago" in warned(model(review=old, behavior=[behavior_rule()]))
 
@@ -589,8 +589,8 @@ def test_S3_07_activity_without_fit_passes_without_a_gate_and_not_with_one():
     )
     got = one(gated, *BUSY)
     assert (got["total"], got["band"]) == (70, "nurture")
-    assert any("blocked by fit gate" in line["why"] for line in got["lines"])
-    assert "blocked by fit gate" in got["reason"]
+    assert any("minimum fit 15, not met" in line["why"] for line in got["lines"])
+    assert "minimum fit 15, not met" in got["reason"]
 
 
 def test_S3_08_a_number_a_grade_a_square_and_a_band():
@@ -679,7 +679,7 @@ def test_S4_05_an_unknown_kind_is_never_scored():
     assert total(of, did("page_vieewd")) == 0
     wrong = model(behavior=[behavior_rule("page_vieewd")])
     (finding,) = [each for each in lint_model(wrong, KINDS, TODAY) if each.level == "error"]
-    assert 'no feed produces the kind "page_vieewd"' in finding.sentence
+    assert 'no activity source has the type "page_vieewd"' in finding.sentence
     assert 'did you mean "page_viewed"?' in finding.sentence
 
 
@@ -756,7 +756,7 @@ def with_data(of, people):
 
 def test_S4_05_an_unknown_kind_in_a_feed_is_reported():
     people = [person(did("page_viewed"), did("page_vieewd", times=2))]
-    assert '2 activities are of the kind "page_vieewd", which no feed is known' in with_data(
+    assert '2 activities of the type "page_vieewd" exist, but no activity source' in with_data(
         model(behavior=[behavior_rule()]), people
     )
 
@@ -785,7 +785,7 @@ def test_S4_34_a_rule_that_nothing_meets_for_14_days_went_silent(days, silent):
     of = model(behavior=[behavior_rule(name="Launch page", where={"url": "/launch"}), behavior_rule("email_opened", 1)])
     people = [person(did("page_viewed", days, url="/launch"), did("page_viewed", url="/other"), did("email_opened"))]
     said = with_data(of, people)
-    assert ('"Launch page" went silent: the last activity it counts was 15 days ago' in said) == silent
+    assert ('"Launch page" has found no activity for 15 days' in said) == silent
     assert '"acted" went silent' not in said
 
 
@@ -808,6 +808,6 @@ def test_S4_36_rules_that_never_count_and_rules_that_say_the_same_are_listed():
         for number in range(60)
     ]
     said = with_data(of, people)
-    assert '"meeting" gave points to none of 60 people' in said
-    assert '"form" and "paper" count for the same people' in said
+    assert '"meeting" gives no points to any of 60 people' in said
+    assert '"form" and "paper" match the same people' in said
     assert '"page"' not in said

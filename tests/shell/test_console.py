@@ -87,14 +87,14 @@ def test_bands_come_in_their_order_and_forgotten_ones_last():
 
 LONG = (
     "Salesforce refuses the log-in: the consumer secret is not the one of this External Client App; copy it again and "
-    "put it into CRMSYNC_SALESFORCE__CLIENT_SECRET, then start crmsync run again"
+    "put it into CRMSYNC_SALESFORCE__CLIENT_SECRET, then restart crmsync run"
 )
 
 
 def counts(**over):
     zero = dict.fromkeys(("updated", "partly", "rejected", "edited", "unknown"), 0)
     given = {"pulled": 1_234, "activities": 56_789, "scored": 1_200, "planned": 1_000, **zero}
-    return {**given, "skipped": {"ambiguous": 6}, "protected": {}, "api_calls": 42, "seconds": 1.25, **over}
+    return {**given, "skipped": {"not_matched": 6}, "protected": {}, "api_calls": 42, "seconds": 1.25, **over}
 
 
 def run(verdict, **over):
@@ -160,15 +160,15 @@ def test_what_waits_is_counted_in_each_crm(records, said):
         ({"delivery": "written"}, "stage mql, owner unassigned, score 75, written"),
         (
             {"delivery": "held", "pending": {"score": 87}},
-            "stage mql, owner unassigned, holds score 75; 87 waits for approval in plan p1",
+            "stage mql, owner unassigned, score 75; update to 87 waits for approval (plan p1)",
         ),
         (
             {"delivery": "pending", "pending": {"stage": "sql"}},
-            "stage mql, owner unassigned, holds score 75; another update is pending, of run p1",
+            "stage mql, owner unassigned, score 75; update to other values pending (run p1)",
         ),
         (
             {"delivery": "differs", "holds": {}},
-            "stage mql, owner unassigned, holds no score yet; the next run brings it up to date",
+            "stage mql, owner unassigned, no score yet; the next run updates it",
         ),
         ({"state": "deleted"}, "stage mql, owner unassigned, score 75, deleted"),
     ],
@@ -204,7 +204,7 @@ def moves(**over):
 def test_a_plan_names_people_first_and_says_what_it_cuts():
     lines = printed(report.print_review, moves(), ["cold", "hot", "mql"], width=900)
     assert lines[1:4] == [
-        "Who moves",
+        "Changes by person",
         "  charlotte.khan@dunmore-software.example: stage (empty) → mql, "
         "owner unassigned → dana@ourproduct.example, band hot → mql",
         "  and 31 more records",
@@ -216,7 +216,7 @@ def test_a_plan_names_people_first_and_says_what_it_cuts():
 
 
 def standing(**over):
-    crm = {"account": "00D000000000001EAA", "records": 3_025, "ambiguous": 6, "on_hold": 0, "open_changes": 0}
+    crm = {"account": "00D000000000001EAA", "records": 3_025, "not_matched": 6, "on_hold": 0, "pending_updates": 0}
     told = {"last_good": "2026-11-21 09:00 UTC", "healthy": True, "why": ""}
     ran = {"run": "20261121-090000-62c4", "command": "full_resync", "verdict": "partial", "seconds": 12.3}
     return {
@@ -226,7 +226,7 @@ def standing(**over):
         "runs": [{**ran, "crms": {"hubspot": counts(updated=1)}, "problems": [LONG]}] * 3,
         "waiting": [],
         "approved": [],
-        "waiting_for_owner": {"count": 2, "reasons": {"nobody of pool sales is active in salesforce": 2}},
+        "waiting_for_owner": {"count": 2, "reasons": {"no member of pool sales is active in salesforce": 2}},
         "refused": [],
         "held_by": None,
         "healthy": True,
@@ -237,22 +237,23 @@ def standing(**over):
 
 def test_the_status_says_why_what_waits_and_what_the_crms_hold():
     plan = {
-        "run": "20261121-100000-aaaa", "kind": "data", "reasons": ["hubspot: another band for 27% of records"],
+        "run": "20261121-100000-aaaa", "kind": "data",
+        "reasons": ["hubspot: 27 of 100 records (27.0%) would get another band"],
         "records": {"hubspot": {"records": 1, "bands": 1}}, "since": "2026-11-21T10:00:00+00:00",
         "next": "crmsync apply 20261121-100000-aaaa",
     }  # fmt: skip
     lines = printed(report.print_status, standing(waiting=[plan], refused=[trouble("it is locked", records=9)]))
     words = " ".join(" ".join(lines).split())
-    assert "Waits for approval: plan 20261121-100000-aaaa, 1 record in hubspot, since 2026-11-21 10:00 UTC" in words
+    assert "Held for approval: plan 20261121-100000-aaaa, 1 record in hubspot, since 2026-11-21 10:00 UTC" in words
     assert "  crmsync apply 20261121-100000-aaaa" in lines
     assert "completed with errors" in words
     assert words.count(LONG) == 1
     assert f"Run 20261121-090000-62c4: {LONG}" in words
-    assert "mql 11 (5 more wait)" in words
-    assert "Waiting for an owner: 2 people 2: nobody of pool sales is active in salesforce" in words
+    assert "mql 11 (5 more waiting)" in words
+    assert "Waiting for an owner: 2 people 2: no member of pool sales is active in salesforce" in words
     assert "9 records, rejected by the CRM (score): it is locked" in words
     assert "on hold" not in words.partition("On hold")[0]
-    for whole in ("last good run", "2026-11-21 09:00 UTC", "00D000000000001EAA", "updated", "seconds"):
+    for whole in ("last successful run", "2026-11-21 09:00 UTC", "00D000000000001EAA", "updated", "seconds"):
         assert any(whole in line for line in lines)
     assert max(map(len, lines)) <= 80
 
@@ -272,7 +273,7 @@ def test_the_status_lists_what_is_approved_and_not_written():
     plan = {"run": "p1", "records": {"hubspot": {"records": 2}}, "at": "2026-11-21T10:00:00+00:00"}
     lines = printed(report.print_status, standing(approved=[plan]))
     assert "Approved and not written yet: plan p1, 2 records in hubspot, at 2026-11-21 10:00 UTC" in " ".join(lines)
-    assert "restart crmsync run if it was started with another config" in " ".join(" ".join(lines).split())
+    assert "If crmsync run was started with another config, restart it" in " ".join(" ".join(lines).split())
 
 
 @pytest.mark.parametrize(("number", "said"), [(1, "1 record"), (0, "0 records"), (1_234, "1,234 records")])

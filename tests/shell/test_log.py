@@ -196,7 +196,7 @@ def _chain():
         try:
             raise ValueError(f"{name} is no number")
         except ValueError as error:
-            raise Unavailable("hubspot", "it answered what cannot be read") from error
+            raise Unavailable("hubspot", "its answer cannot be read") from error
     except Unavailable as error:
         return error
 
@@ -205,7 +205,7 @@ def test_a_traceback_says_what_our_own_errors_say_and_of_others_where_they_were_
     log.start_logging("console", logging.INFO)
     log.get_logger().error("failed", exc_info=_chain())
     said = told()
-    assert "Unavailable: it answered what cannot be read" in said
+    assert "Unavailable: its answer cannot be read" in said
     assert f"ValueError: {HIDDEN}" in said
     assert "in _chain" in said
 

@@ -126,7 +126,7 @@ def test_looking_leaves_an_older_state_as_it_is(path, state_url, words):
         assert (ended.exit_code, any("older version" in each for each in said["notes"])) == (0, True)
     else:
         assert (ended.exit_code, said["error"]) == (1, "state")
-        assert "the next run brings it up to date" in said["problems"][0]
+        assert "the next run upgrades it" in said["problems"][0]
     with store.read() as reading:
         assert reading.scalar(text("SELECT version_num FROM alembic_version")) == "0001"
     store.close()

@@ -137,7 +137,7 @@ def clean(said, *expected):
 
 @SQLITE
 def test_C10_nobody_is_named_in_the_log_of_runs_that_go_well(daemon):
-    clean(daemon(), "crm_done", "cycle_done")
+    clean(daemon(), "crm_done", "run_done")
     assert CANARY in str(_everything(daemon.store))
     clean(daemon(), "crm_done")
 
@@ -152,13 +152,13 @@ def _everything(store):
 @pytest.mark.parametrize(
     ("fault", "expected"),
     [
-        (Fault(do="answer", vendor="hubspot", path="/batch/update$", status=400, body=BODY), "cycle_done"),
-        (Fault(do="answer", vendor="salesforce", path="/composite/sobjects$", status=400, body=ROWS), "cycle_done"),
+        (Fault(do="answer", vendor="hubspot", path="/batch/update$", status=400, body=BODY), "run_done"),
+        (Fault(do="answer", vendor="salesforce", path="/composite/sobjects$", status=400, body=ROWS), "run_done"),
         (Fault(do="answer", vendor="hubspot", path="/contacts$", status=400, body=BODY), "VALIDATION_ERROR"),
-        (Fault(do="answer", vendor="hubspot", path="/contacts$", status=403, body=BODY), "does not let this"),
+        (Fault(do="answer", vendor="hubspot", path="/contacts$", status=403, body=BODY), "is not allowed to"),
         (Fault(do="answer", vendor="salesforce", path="/query", status=400, body=ROWS), "INVALID_FIELD"),
         (Fault(do="answer", vendor="salesforce", path="/query", status=503, body=ROWS), "INVALID_FIELD"),
-        (Fault(do="answer", path="/(token|contacts)$", status=400, body=BODY), "cycle_failed"),
+        (Fault(do="answer", path="/(token|contacts)$", status=400, body=BODY), "run_failed"),
         (Fault(do="answer", vendor="hubspot", path="/contacts$", status=200, body={"total": CANARY}), "cycle_"),
         (Fault(do="answer", vendor="hubspot", path="/contacts$", status=200, body={"results": [CANARY]}), "cycle_"),
         (Fault(do="answer", vendor="salesforce", path="/query", status=200, body={"records": [CANARY]}), "cycle_"),
@@ -183,7 +183,7 @@ def test_C10_nobody_is_named_in_the_log_of_a_fault_in_the_database(daemon, monke
         tx.execute(text("INSERT INTO account (crm, account) VALUES (:a, :b)"), _three(first))
 
     monkeypatch.setattr("crmsync.pull.save_contacts", broken)
-    clean(daemon(), "cycle_failed", "IntegrityError")
+    clean(daemon(), "run_failed", "IntegrityError")
 
 
 def _three(contact):
@@ -199,7 +199,7 @@ def test_C10_nobody_is_named_in_the_log_though_the_database_does_not_take_a_numb
         tx.execute(text("INSERT INTO feed_day VALUES ('x', 'y', CAST(:a AS int), 1)"), _three(first))
 
     monkeypatch.setattr("crmsync.pull.save_contacts", broken)
-    clean(daemon(), "cycle_failed", "Error")
+    clean(daemon(), "run_failed", "Error")
 
 
 @SQLITE

@@ -149,7 +149,7 @@ def test_a_signal_in_the_midst_of_looking_at_the_flag_does_not_hang(monkeypatch)
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
 def test_the_daemon_runs_a_cycle_at_once_and_leaves_when_told(started, sandbox, number):
     process = started("run")
-    assert '"verdict": "' in read_until(process, "cycle_done")
+    assert '"verdict": "' in read_until(process, "run_done")
     seconds, code = left(process, number)
     assert code == 0
     assert seconds < 8
@@ -188,7 +188,7 @@ def test_a_daemon_waits_behind_another_writer_and_takes_over(started, config, sa
         assert "the other one" in read_until(process, "standing_by")
         assert len(sandbox.calls) == before
     store.close()
-    read_until(process, "cycle_done")
+    read_until(process, "run_done")
     assert left(process)[1] == 0
 
 
@@ -207,14 +207,14 @@ def test_a_cycle_that_hangs_ends_the_daemon_for_its_supervisor(started, config, 
     config.write_text(config.read_text().replace('stall_timeout = "1h" ', 'stall_timeout = "1s" '))
     sandbox.faults.add(Fault(do="silence"))
     process = started("run")
-    read_until(process, "cycle_hangs")
+    read_until(process, "run_stalled")
     assert process.wait(20) == 1
 
 
 def test_a_daemon_goes_on_when_no_crm_lets_it_in(started, sandbox):
     sandbox.faults.add(Fault(do="answer", status=401))
     process = started("run")
-    read_until(process, "cycle_failed")
+    read_until(process, "run_failed")
     sandbox.faults.clear()
-    read_until(process, "cycle_done")
+    read_until(process, "run_done")
     assert left(process)[1] == 0

@@ -76,19 +76,21 @@ def test_a_run_is_good_for_a_crm_that_took_part_and_took_something(run, good):
     ("newest", "sentence"),
     [
         (ran("partial", skipped=["hubspot"]), "Run r1 skipped it: the token is refused; make a new one"),
-        (ran("failed", crms=[], problems=["it was cut off before its end"]), "failed: it was cut off before its end"),
-        (ran(crms=["salesforce"]), "start crmsync run again"),
-        (ran("partial", planned=3, rejected=3), "took none of 3 changes; see why with crmsync status"),
+        (ran("failed", crms=[], problems=["it was interrupted"]), "failed: it was interrupted"),
+        (ran(crms=["salesforce"]), "restart crmsync run"),
+        (ran("partial", planned=3, rejected=3), "accepted none of 3 updates. To see why: crmsync status"),
     ],
 )
 def test_why_a_crm_is_out_of_date_is_what_kept_the_newest_run_from_it(newest, sentence):
     said = why_stale(Schedule(), "hubspot", [newest._replace(started=later(hours=3)), ran()], later(hours=4))
-    assert said.startswith("no good run since 2026-11-21 09:00 UTC; one was due by 10:30 UTC. ") or "10:30" in said
+    assert (
+        said.startswith("no successful run since 2026-11-21 09:00 UTC; one was due by 10:30 UTC. ") or "10:30" in said
+    )
     assert sentence in said
 
 
 def test_where_nothing_runs_any_more_the_sentence_says_so():
-    assert "Nothing ran since: look whether crmsync run is at work" in why_stale(
+    assert "No run since then: check that crmsync run is running" in why_stale(
         Schedule(), "hubspot", [ran()], later(hours=4)
     )
 
@@ -97,11 +99,15 @@ def test_a_crm_without_any_good_run_is_not_well_once_a_run_has_ended():
     past = [ran("partial", START + timedelta(minutes=50), skipped=["hubspot"]), ran("partial", skipped=["hubspot"])]
     for age in (timedelta(minutes=51), timedelta(hours=3)):
         said = why_stale(Schedule(), "hubspot", past, START + age)
-        assert said.startswith("no good run yet, since 2026-11-21 09:00 UTC. Run r1 skipped it: the token is refused")
+        assert said.startswith(
+            "no successful run yet, since 2026-11-21 09:00 UTC. Run r1 skipped it: the token is refused"
+        )
     assert why_stale(Schedule(), "hubspot", [ran(crms=["salesforce"])], later(minutes=80)) == ""
     under_way = [ran("running", START)]
     assert why_stale(Schedule(), "hubspot", under_way, later(minutes=80)) == ""
-    assert "no good run yet, since 2026-11-21 09:00 UTC" in why_stale(Schedule(), "hubspot", under_way, later(hours=3))
+    assert "no successful run yet, since 2026-11-21 09:00 UTC" in why_stale(
+        Schedule(), "hubspot", under_way, later(hours=3)
+    )
 
 
 @pytest.mark.parametrize(
@@ -116,7 +122,7 @@ def test_a_crm_that_takes_nothing_is_not_well_though_nothing_is_planned_any_more
 
 def test_what_somebody_must_mend_is_told_at_once_until_it_is_mended():
     refused = ran("partial", later(minutes=15), skipped=["hubspot"])
-    refused = refused._replace(result={**refused.result, "to_mend": ["hubspot"]})
+    refused = refused._replace(result={**refused.result, "needs_action": ["hubspot"]})
     said = why_stale(Schedule(), "hubspot", [refused, ran()], later(minutes=16))
     assert said == "Run r1 skipped it: the token is refused; make a new one"
     assert why_stale(Schedule(), "salesforce", [refused, ran()], later(minutes=16)) == ""
@@ -154,14 +160,14 @@ def test_a_crm_that_is_skipped_for_hours_is_not_healthy_and_the_other_is(work):
     }
 
     def refused():
-        raise Unavailable("hubspot", "HubSpot does not accept the token: make a new service key")
+        raise Unavailable("hubspot", "HubSpot does not accept the token: create a new service key")
 
     work.crms["hubspot"].account = refused
     for hour in (1, 2, 3):
         assert run_cycle(at(work, hours=hour)).verdict == "partial"
     said = healthy(work, hours=3)
     assert (said["healthy"], said["crms"]["salesforce"]["healthy"]) == (False, True)
-    assert "make a new service key" in said["crms"]["hubspot"]["why"]
+    assert "create a new service key" in said["crms"]["hubspot"]["why"]
     assert said["health"] == [f"hubspot: {said['crms']['hubspot']['why']}"]
     assert status.status_document(work.config, work.store, at(work, hours=3).now)["crms"]["hubspot"]["healthy"] is False
 
@@ -170,15 +176,15 @@ def test_a_refused_log_in_is_not_healthy_at_once(work):
     run_cycle(work)
 
     def refused():
-        raise ConfigError("HubSpot does not accept the token: make a new service key")
+        raise ConfigError("HubSpot does not accept the token: create a new service key")
 
     work.crms["hubspot"].account = refused
     result = run_cycle(at(work, minutes=15))
-    assert (result.verdict, result.to_mend) == ("partial", ["hubspot"])
+    assert (result.verdict, result.needs_action) == ("partial", ["hubspot"])
     said = healthy(work, minutes=16)
     assert (said["healthy"], said["crms"]["salesforce"]["healthy"]) == (False, True)
     assert said["health"] == [
-        f"hubspot: Run {result.run} skipped it: HubSpot does not accept the token: make a new service key"
+        f"hubspot: Run {result.run} skipped it: HubSpot does not accept the token: create a new service key"
     ]
 
 
@@ -193,12 +199,12 @@ def test_the_only_run_failed_and_that_is_not_healthy(work):
     assert outcome_of(raised.value, kept=True).said == (
         "hubspot could not be used: hubspot is down.",
         "salesforce could not be used: salesforce is down.",
-        "What was pulled is kept.",
+        "Everything that was pulled is kept.",
     )
-    assert "What was pulled is kept." not in outcome_of(raised.value).said
+    assert "Everything that was pulled is kept." not in outcome_of(raised.value).said
     said = healthy(work, minutes=1)
     assert not said["healthy"]
-    assert all("no good run yet, since " in each and "is down" in each for each in said["health"])
+    assert all("no successful run yet, since " in each and "is down" in each for each in said["health"])
 
 
 def test_every_crm_is_named_where_one_is_down_and_one_refuses(work):
@@ -223,7 +229,7 @@ def test_a_crm_that_refuses_every_write_is_not_healthy(work):
     run_cycle(at(work, minutes=15))
     said = healthy(work, minutes=16)
     assert said["crms"]["salesforce"]["healthy"]
-    assert "it takes none of our changes; 2 records on hold" in said["crms"]["hubspot"]["why"]
+    assert "it accepts none of our updates; 2 records on hold" in said["crms"]["hubspot"]["why"]
     hubspot.refusing = {}
     run_cycle(at(work, days=2))
     assert healthy(work, days=2)["healthy"]
@@ -247,7 +253,8 @@ def test_a_plan_that_waits_for_longer_than_a_day_is_a_fault(work):
     said = healthy(waiting, hours=25)
     assert not said["healthy"]
     assert said["health"] == [
-        f"Plan {held.run} waits for approval since 2026-11-21 12:00 UTC. To look and approve: crmsync apply {held.run}"
+        f"Plan {held.run} has waited for approval since 2026-11-21 12:00 UTC. To see and approve it: crmsync apply "
+        f"{held.run}"
     ]
     (plan,) = status.status_document(settings, work.store, at(work, hours=25).now)["waiting"]
     assert (plan["run"], plan["kind"], plan["next"]) == (held.run, "data", f"crmsync apply {held.run}")
@@ -265,8 +272,8 @@ def test_a_run_that_was_killed_is_not_under_way_for_ever(work):
     assert [each["verdict"] for each in runs] == ["running", "failed"]
     runs = status.status_document(work.config, work.store, at(work, minutes=16).now)["runs"]
     assert [(each["verdict"], each["problems"]) for each in runs] == [
-        ("failed", ["it was cut off before its end"]),
-        ("failed", ["it was cut off before its end"]),
+        ("failed", ["it was interrupted"]),
+        ("failed", ["it was interrupted"]),
     ]
     assert not healthy(work, hours=3)["healthy"]
 

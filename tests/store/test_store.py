@@ -243,7 +243,7 @@ def test_notes_are_durable_and_a_mapping(state):
 def test_a_state_belongs_to_one_account(state):
     bind_account(state, "hubspot", "111")
     bind_account(state, "hubspot", "111")
-    with pytest.raises(ConfigError, match="belongs to hubspot account 111, but the credentials open account 222"):
+    with pytest.raises(ConfigError, match="belongs to hubspot account 111, but the credentials are for account 222"):
         bind_account(state, "hubspot", "222")
 
 

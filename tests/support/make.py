@@ -32,14 +32,14 @@ points = 15
 when = { field = "employees", gt = 200 }
 
 [[behavior]]
-name = "Asked for a demo"
+name = "Demo requested"
 points = 30
 on = "form_submitted"
 where = { form = { contains = "demo" } }
 window = "60d"
 
 [[behavior]]
-name = "Looked at prices"
+name = "Pricing page viewed"
 points = 15
 on = "page_viewed"
 where = { url = { contains = "pricing" } }

@@ -557,7 +557,7 @@ class Simulation:
         """A change of crmsync arrives at a record: it must be one of those that may."""
         demand(change.after.keys() <= OURS | DIRECT, "it_writes_only_its_own_fields", change)
         demand("plan" not in sender, "a_preview_writes_nothing", change)
-        gives_back = change.because == "somebody set it a moment before"
+        gives_back = change.because == "a user set it a moment before"
         for name in DIRECT & change.after.keys():
             edit = self.theirs.get((change.ref, name))
             if edit is None or gives_back or (crm.keeps_history and not late):

@@ -74,7 +74,7 @@ def _odd(name: str, values: Column, answers: Sequence[NDArray[np.int8]]) -> dict
     there = ~values.missing[values.codes]
     unread = [there & (each == UNKNOWN) for each in answers]
     if unread and np.any(unread):
-        sentence = f"{name}: the value cannot be read as its rules ask, so it counts as unknown"
+        sentence = f"{name}: its rules cannot use the value, so it counts as unknown"
         found[sentence] = np.flatnonzero(np.any(unread, axis=0))
     return found
 
@@ -94,7 +94,7 @@ def _why(values: Column | None, at: int) -> str:
     code = -1 if values is None else int(values.codes[at])
     odd = next((why for why, codes in values.odd.items() if code in codes), "") if values is not None else ""
     if odd:
-        return f"is not known, as its value is {odd}"
+        return f"is not known, because its value is {odd}"
     if values is None or values.distinct[code] is None:
         return "is not known"
-    return "cannot be read as its rules ask"
+    return "has a value that its rules cannot use"

@@ -20,7 +20,15 @@ from crmsync.scoring.context import ScoringContext
 from crmsync.scoring.engine import Scoring
 from crmsync.scoring.ledger import Line, Scores
 from crmsync.scoring.scored_people import ScoredPeople
-from crmsync.scoring.wording import describe_decay, describe_limit, format_date, format_points, to_points, truncate
+from crmsync.scoring.wording import (
+    count_days,
+    describe_decay,
+    describe_limit,
+    format_date,
+    format_points,
+    to_points,
+    truncate,
+)
 
 
 class Entry(TypedDict):
@@ -63,9 +71,9 @@ class _LineExplainer:
         if line.sort == "decay" and limits.decay is not None:
             return describe_decay(limits.decay)
         if line.sort == "cap":
-            return f"this rule gives at most {limits.cap:.15g} points"
+            return f"the rule is capped at {limits.cap:,.15g} points"
         if line.sort == "weight":
-            return f"{line.about} counts {self._weight(line.about, at):.15g} times"
+            return f"weight of {line.about}: {self._weight(line.about, at):.15g}"
         return _limit_why(self.model, line)
 
     def _rule(self, rule: Rule, at: int) -> str:
@@ -89,25 +97,25 @@ def _limit_why(model: Model, line: Line) -> str:
     if line.sort == "clamp":
         return f"{line.about} is {describe_limit(getattr(model.score, line.about))}"
     limits = model.groups if line.sort == "group" else model.channels
-    return f"the rules of {line.about!r} together give {describe_limit(limits[line.about])}"
+    return f"all rules of {line.about!r} together give {describe_limit(limits[line.about])}"
 
 
 def _found_why(rule: Rule, found: RuleResult, row: int, today: int) -> str:
     at = int(np.searchsorted(found.rows, row))
     newest, counted, seen = int(found.newest[at]), int(found.counted[at]), int(found.seen[at])
     if isinstance(rule, Inactivity):
-        silent = f"silent since {format_date(newest)} ({today - newest} days)"
-        return f"{silent}, {counted} × since day {rule.after.days}" if rule.every else silent
+        silent = f"no activity since {format_date(newest)} ({count_days(today - newest)})"
+        return f"{silent}, {counted:,}× since day {rule.after.days:,}" if rule.every else silent
     if isinstance(rule, SequenceRule | Pattern):
         return f"completed on {format_date(newest)} ({_ago(today - newest)})"
-    times, on = ("once", "on") if counted == 1 else (f"{counted} times", "last on")
-    limit = f", {counted} of {seen} count" if seen > counted else ""
-    window = f", in the last {rule.limits.window.days} days" if rule.limits.window else ""
-    return f"{times}, {on} {format_date(newest)} ({_ago(today - newest)}){window}{limit}"
+    on = "on" if counted == 1 else "last on"
+    limit = f", {counted:,} of {seen:,} count" if seen > counted else ""
+    window = f" in the last {count_days(rule.limits.window.days)}" if rule.limits.window else ""
+    return f"{counted:,}×{window}, {on} {format_date(newest)} ({_ago(today - newest)}){limit}"
 
 
 def _ago(age: int) -> str:
-    return {0: "today", 1: "yesterday"}.get(age, f"{age} days ago")
+    return {0: "today", 1: "yesterday"}.get(age, f"{age:,} days ago")
 
 
 def _known(condition: Condition | None, columns: Columns, row: int) -> str:
@@ -126,7 +134,7 @@ def _shown(value: Scalar | None) -> str:
     if isinstance(value, bool):
         return "is yes" if value else "is no"
     if isinstance(value, (int, float)):
-        return f"is {value}"
+        return f"is {value:,}"
     text = value if isinstance(value, str) else ", ".join(value)
     return f'is "{truncate(text.encode(errors="replace").decode(), 80)}"'
 
@@ -135,20 +143,25 @@ def held_back(model: Model, scores: Scores, row: int) -> Iterator[Entry]:
     """Lines of no points: what keeps a person below the band that their points would give."""
     if scores.disqualified[row] >= 0:
         name = model.disqualify[scores.disqualified[row]].name
-        yield {"rule": f"Disqualified: {name}", "points": 0, "why": f"kept in the lowest band: {name}"}
+        yield {"rule": f"Disqualified: {name}", "points": 0, "why": f"always in the lowest band: {name}"}
     elif scores.reach[row] > scores.band[row]:
         name = model.band_names()[scores.band[row] + 1]
-        yield {"rule": f"Gate of {name}", "points": 0, "why": _gate(bands_of(model, scores, row)[name], scores, row)}
+        yield {
+            "rule": f"Minimum of {name}",
+            "points": 0,
+            "why": _unmet(bands_of(model, scores, row)[name], scores, row),
+        }
 
 
-def _gate(band: Band, scores: Scores, row: int) -> str:
-    gates = (("fit", band.min_fit, scores.fit[row]), ("behavior", band.min_behavior, scores.behavior[row]))
-    blocked = [
-        f"blocked by {axis} gate: {axis} {format_points(int(points))} is below the minimum of {least:.15g}"
-        for axis, least, points in gates
+def _unmet(band: Band, scores: Scores, row: int) -> str:
+    """The minimum of fit or of behavior that keeps a person out of a band, in words."""
+    minimums = (("fit", band.min_fit, scores.fit[row]), ("behavior", band.min_behavior, scores.behavior[row]))
+    unmet = [
+        f"minimum {axis} {least:,.15g}, not met: {axis} is {format_points(int(points))}"
+        for axis, least, points in minimums
         if least is not None and points < round(least * 100)
     ]
-    return "; ".join(blocked)
+    return "; ".join(unmet)
 
 
 def compare_lines(before: Sequence[Entry], after: Sequence[Entry]) -> list[Entry]:
@@ -158,6 +171,6 @@ def compare_lines(before: Sequence[Entry], after: Sequence[Entry]) -> list[Entry
     for rule in [*new, *(rule for rule in old if rule not in new)]:
         was, now = (round(lines[rule]["points"] * 100) if rule in lines else 0 for lines in (old, new))
         if was != now:
-            why = new[rule]["why"] if rule in new else "no longer counts"
+            why = new[rule]["why"] if rule in new else "no longer matches"
             changed.append({"rule": rule, "points": to_points(now - was), "why": why})
     return changed

@@ -66,7 +66,7 @@ def _plainly(said: Said) -> dict[str, Any]:
 def _stages(config: Config) -> Iterator[Said]:
     for stage in config.stage:
         yield Said(
-            "stage", None, stage.name, f"from the band {stage.band} on" if stage.band else "given by people alone"
+            "stage", None, stage.name, f"in the band {stage.band} or above" if stage.band else "set only by users"
         )
 
 
@@ -74,15 +74,23 @@ def _owners(config: Config) -> Iterator[Said]:
     pools = {pool.name: pool.members for pool in config.owner_pool}
     for route in config.route:
         bands = " or ".join(route.bands)
-        yield Said("owner", None, route.pool, f"who has no owner, in the band {bands}: {', '.join(pools[route.pool])}")
+        yield Said(
+            "owner",
+            None,
+            route.pool,
+            f"people without an owner in the band {bands}, round robin: {', '.join(pools[route.pool])}",
+        )
 
 
 def _limits(model: Model) -> Iterator[Said]:
     for sort, limits in (("group", model.groups), ("channel", model.channels)):
         for name, limit in limits.items():
-            alone = "" if sort == "group" else "; a sub-score of its own"
+            alone = "" if sort == "group" else "; a separate sub-score"
             yield Said(
-                sort, None, name, f"its rules together give {describe_limit(limit) or 'any number of points'}{alone}"
+                sort,
+                None,
+                name,
+                f"all its rules together give {describe_limit(limit) or 'any number of points'}{alone}",
             )
 
 
@@ -92,7 +100,7 @@ def _score(model: Model) -> Iterator[Said]:
     yield Said("score", None, "behavior", _summed("all rules of behavior", score.behavior))
     yield Said("score", None, "total", _summed(_weighed(model.weights), score.total))
     exact = ("whole points", "points with one decimal", "points with two decimals")[score.decimals]
-    yield Said("score", None, "rounding", f"fit, behavior and total are {exact}; a half goes to the even one")
+    yield Said("score", None, "rounding", f"fit, behavior and total are {exact}; a half is rounded to the even number")
 
 
 def _summed(what: str, limit: Limit) -> str:
@@ -112,8 +120,8 @@ def _bands(bands: Mapping[str, Band]) -> Iterator[Said]:
 
 def _band(band: Band) -> str:
     needs = (("total", band.at), ("fit", band.min_fit), ("behavior", band.min_behavior))
-    parts = [f"{axis} of {points:.15g} or more" for axis, points in needs if points is not None]
-    leave = [] if band.drop_below is None else [f"left under {band.drop_below:.15g}"]
+    parts = [f"{axis} of {points:,.15g} or more" for axis, points in needs if points is not None]
+    leave = [] if band.drop_below is None else [f"dropped below {band.drop_below:,.15g}"]
     return "; ".join([" and ".join(parts), *leave])
 
 
@@ -121,7 +129,7 @@ def _grades(sort: str, axis: str, model: Model) -> Iterator[Said]:
     grades = model.grades if sort == "grade" else model.grid
     for name, points in grades.items():
         last = name == list(grades)[-1]
-        yield Said(sort, points, name, "everybody else" if last else f"{axis} of {points:.15g} or more")
+        yield Said(sort, points, name, "everybody else" if last else f"{axis} of {points:,.15g} or more")
 
 
 def _disqualifier(rule: Disqualify) -> str:
@@ -147,4 +155,4 @@ def _titles(model: Model) -> Iterator[Said]:
 
 def _shown(texts: Sequence[str]) -> str:
     more = len(texts) - MOST_SHOWN
-    return ", ".join(texts[:MOST_SHOWN]) + (f" and {more} more" if more > 0 else "")
+    return ", ".join(texts[:MOST_SHOWN]) + (f" and {more:,} more" if more > 0 else "")

@@ -56,4 +56,4 @@ def _sentence(model: Model, scores: Scores, row: int, parts: Sequence[tuple[str,
     head = f"{band}{format_points(int(scores.total[row]))} points"
     back = [f"{line['rule']} ({line['why']})" for line in held_back(model, scores, row)]
     told = [*back, *(f"{name} {format_points(points, '+')}" for name, points in parts)]
-    return f"{head}: {', '.join(told) or 'nothing counts yet'}"
+    return f"{head}: {', '.join(told) or 'no rule matches yet'}"

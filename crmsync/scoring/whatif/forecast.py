@@ -43,7 +43,7 @@ def forecast_bands(scored: ScoredPeople) -> list[Forecast | None]:
     if names and len(scored.rows):
         for at, later, band in _moves(scored):
             day = today + later
-            said = f"{names[scored.band[at]]} until {format_date(day - 1)} if nothing happens, then {names[band]}"
+            said = f"{names[scored.band[at]]} until {format_date(day - 1)} without new activity, then {names[band]}"
             told[at] = Forecast(datetime.fromtimestamp(midnight_of(day, scored.zone), UTC), names[band], said)
     return told
 

@@ -16,7 +16,7 @@ from crmsync.scoring.bands import bands_of
 from crmsync.scoring.ledger import Points
 from crmsync.scoring.scored_people import Index, ScoredPeople
 from crmsync.scoring.whatif.scenarios import copy_rows, cut_into_stretches, score_copies
-from crmsync.scoring.wording import to_points
+from crmsync.scoring.wording import format_points, to_points
 
 MOST_TOGETHER = 5
 """More things than this to do are no advice."""
@@ -68,7 +68,8 @@ def _short(scored: ScoredPeople, at: int, alone: Sequence[str], together: Sequen
 
 
 def _said(band: str, lacking: int, alone: Sequence[str], together: Sequence[str]) -> str:
-    head = f"{to_points(lacking)} points short of {band}" if lacking else f"held below {band} by a gate"
+    points = f"{format_points(lacking)} more point{'' if lacking == 100 else 's'}"
+    head = f"{band} needs {points}" if lacking else f"{band}: minimum fit or behavior, not met"
     if alone:
         return f"{head}: {' or '.join(alone)}"
     return f"{head}: {' and '.join(together)}" if together else head
