@@ -102,8 +102,8 @@ def _read(connector: Connector, refs: Sequence[Ref]) -> dict[Ref, Contact | None
         for known_as in (each.ref.id, *each.aliases):
             # HubSpot answers the old id of a merged contact with its new one, of which the old one is an alias.
             if ref := asked.get((each.ref.kind, known_as)):
+                # A live record wins, whatever the order in which they come.
                 found[ref] = each if is_there else found.get(ref)
-    # A live record wins, whatever the order in which they come.
     return found
 
 
@@ -170,8 +170,8 @@ def _give_way(
                 said = said if change.ref in present else UNREADABLE
                 journal.mark_changes(writing, [row.id], journal.EDITED, now, said)
                 make_dirty(writing, [row.record])
+            # `without_human_edits` returns the same object where nobody moved anything.
             elif less is not change:
-                # `without_human_edits` returns the same object where nobody moved anything.
                 going[change.ref] = less
                 by_ref[change.ref] = row._replace(change=less)
                 journal.amend_change(writing, by_ref[change.ref])
@@ -241,8 +241,8 @@ def _refuse(
     if taken:
         journal.record_written(writing, [row._replace(change=taken)])
     left = without_fields(row.change, set(row.change.after) - set(refused))
+    # The stored attempts do not count this one yet.
     if retry and journal.count_attempts(writing, row.record) + 1 < settings.attempts:
-        # The stored attempts do not count this one yet.
         journal.retry_later(writing, [row.record])
     elif left:
         journal.park_change(writing, row._replace(change=left), reason, now, whole=taken is None)

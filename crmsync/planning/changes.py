@@ -85,6 +85,7 @@ def decide_change(
     if not after:
         return settled
     present: dict[str, Scalar | None] = {**held.current, "stage": held.stage, "owner": held.owner}
+    # The present values go with the change: just before it is sent, they show whether somebody moved them since.
     change = Change(held.ref, {name: present.get(name) for name in after}, after, wanted.because, held.group)
     # Only where all of it was written before: a value that is new has not been changed back by anybody.
     if held.attempts >= REWRITES and all(
@@ -116,7 +117,6 @@ def _stage_move(held: Holding, wanted: str | None, names: FieldMap, ladder: Ladd
     if wanted is None:
         return False, "no stage is earned"
     if wanted not in spelled:
-        # The present values go with the change: just before it is sent, they show whether somebody moved them since.
         return False, f"[[stage]] {wanted} has no value for {held.ref.crm} {held.ref.kind}s"
     if held.stage == wanted:
         return False, f"in {wanted}"

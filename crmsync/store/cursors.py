@@ -99,7 +99,6 @@ def drop_cursor(connection: Connection, crm: str, stream: str) -> None:
 
 def was_ever_read(connection: Connection, crm: str) -> bool:
     """Whether a CRM's contacts were read to their end at least once."""
-    # A pull of everything keeps its place under `full:…`, so that this name means a plain one.
     streams = connection.scalars(select(cursor.c.stream).where(cursor.c.crm == crm))
     return any(stream.startswith("contacts:") for stream in streams)
 
