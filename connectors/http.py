@@ -91,6 +91,7 @@ class TokenBucket:
             if len(self._sent) + self._held < self.rate:
                 self._held += 1
                 return 0.0
+            # Never 0, which says that a token was got.
             return max(self._sent[0] + self.per - now, 0.001) if self._sent else ANSWER_POLL
 
 
@@ -169,6 +170,7 @@ def whole_body(crm: str, response: Any, seconds: float) -> bytes:
     `Unavailable` when it is too large.
     """
     deadline, whole, size = time.monotonic() + seconds, io.BytesIO(), 0
+    # `read1` returns what there is; `read` would wait for a whole megabyte, past any deadline.
     while part := response.read1(1 << 20, decode_content=True):
         size += whole.write(part)
         if size > MOST_BYTES:
@@ -177,6 +179,7 @@ def whole_body(crm: str, response: Any, seconds: float) -> bytes:
         if time.monotonic() > deadline:
             response.close()
             raise Transient("the answer took too long to arrive")
+    # Only now: what is left of a body would be taken for the beginning of the next answer.
     response.release_conn()
     return whole.getvalue()
 
@@ -185,6 +188,7 @@ def _wait(state: tenacity.RetryCallState) -> float:
     """Longer each time, and never shorter than the vendor asks, who may say "a second" for ten seconds."""
     error = state.outcome.exception() if state.outcome else None
     asked = error.retry_after if isinstance(error, Transient) else None
+    # Chance keeps all who were refused at one moment from coming back at one moment.
     longer = min(60.0, 0.5 * 2.0**state.attempt_number) * random.uniform(0.5, 1.0)
     return max(longer, (asked or 0.0) + random.uniform(0, 0.25))
 
@@ -207,6 +211,7 @@ def with_retries(crm: str, exchange: Callable[[], T], stop: Stop) -> T:
         return exchange()
 
     def pause(seconds: float) -> None:
+        # `once` looks at `stop` afterwards, so that a raised one ends the wait and sends nothing more.
         stop.wait(seconds)
 
     retrying = tenacity.Retrying(
@@ -214,6 +219,7 @@ def with_retries(crm: str, exchange: Callable[[], T], stop: Stop) -> T:
         wait=_wait,
         stop=lambda state: state.attempt_number >= ATTEMPTS or _hopeless(state),
         sleep=pause,
+        # The true cause is to be told, and not tenacity's RetryError (jd/tenacity#24).
         reraise=True,
     )
     try:
@@ -236,6 +242,7 @@ def is_private(url: str) -> bool:
     try:
         parts = urlsplit(url)
         found = socket.getaddrinfo(parts.hostname or "", parts.port or 443, type=socket.SOCK_STREAM)
+        # An IPv6 address may have a zone behind it (`fe80::1%eth0`).
         return not all(ipaddress.ip_address(str(address[0]).partition("%")[0]).is_global for *_, address in found)
     except (OSError, ValueError):
         return True

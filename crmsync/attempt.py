@@ -53,6 +53,7 @@ def failing_loudly(work: Work, attempt: Attempt) -> Iterator[None]:
         count_outcomes(work, attempt.result)
         end_attempt(work, attempt, "failed")
         raise
+    # Then there is nothing that it could be written into.
     except StateError:
         raise
     except BaseException as error:
@@ -71,6 +72,7 @@ def taking_part(work: Work, attempt: Attempt, crm: str) -> Iterator[None]:
         yield
     except (Unavailable, ConfigError) as error:
         attempt.skipped[crm] = error
+    # These concern the whole run and not this CRM.
     except (StateError, Cancelled, SQLAlchemyError):
         raise
     except Exception as error:  # noqa: BLE001  whatever a CRM's odd answer leads to concerns that CRM alone
@@ -116,6 +118,7 @@ def end_attempt(work: Work, attempt: Attempt, verdict: Verdict) -> Result:
     result.problems = [hide_secrets(problem, secrets) for problem in result.problems]
     for crm, connector in work.crms.items():
         result.crms[crm].api_calls = connector.calls - attempt.calls_before[crm]
+    # By the time that passed, since the clock may be set during a run.
     ended = work.now_ms + int((time.monotonic() - attempt.begun) * 1000)
     with work.store.begin() as writing:
         journal.end_run(writing, result.run, ended, verdict, result.as_json())

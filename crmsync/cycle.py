@@ -135,6 +135,7 @@ def _try_edited_config(work: Work) -> tuple[WaitingPlan | None, dict[str, int]]:
         adopted = journal.adopted_config(reading)
         approved = approval.find_approval(reading, work.config.decision_hash(), work.now_ms).plans
         mine = [row for row in journal.waiting_plans(reading) if row.config == work.config.decision_hash()]
+    # Other limits may judge the same plan otherwise.
     limits = work.config.guard.model_dump_json()
     waits = next((row for row in mine if approval.plan_of(row).get("limits") == limits), None)
     if adopted is None or adopted[0] == work.config.decision_hash() or approved:
@@ -191,6 +192,7 @@ def _run(
 ) -> Result:
     attempt = begin_attempt(work, new_run_id(work.now))
     result = attempt.result
+    # The calls of the trial on a copy are this run's, too.
     attempt.calls_before.update({crm: before - calls.get(crm, 0) for crm, before in attempt.calls_before.items()})
     open_run(work, result, command)
     with failing_loudly(work, attempt):
@@ -227,6 +229,7 @@ def _write(work: Work, attempt: Attempt, approved: Sequence[str]) -> Result:
         if attempt.ahead:  # what is forgotten goes by a clock that a CRM agrees with
             oldest = work.now_ms - int(work.config.state.keep.total_seconds() * 1000)
             journal.prune_runs(writing, oldest, work.now_ms)
+    # After everything else, which may have erased somebody.
     wipe_log(work.store)
     untaken = any(counts.partly or counts.rejected or counts.unknown for counts in result.crms.values())
     trouble = untaken or attempt.skipped or result.problems

@@ -49,6 +49,7 @@ def pull_all(work: Work, attempt: Attempt, *, full: bool, resuming: bool, trusti
     _prepare_all(work, attempt)
     for crm in [each for each in work.crms if each not in attempt.skipped]:
         with taking_part(work, attempt, crm):
+            # Before the pull, which would take what a lost answer wrote for a user's change.
             if resuming:
                 result.crms[crm].resumed = resolve_unknown(work.store, work.crms[crm], work.now_ms)
             _pull(work, result, crm, full=full, trusting=trusting)
@@ -86,6 +87,7 @@ def _prepare_all(work: Work, attempt: Attempt) -> None:
         with taking_part(work, attempt, crm):
             _prepare(work, attempt, crm)
     attempt.skipped = {**judge_clocks(attempt.ahead), **attempt.skipped}
+    # Only by a clock that some CRM agrees with.
     if len(attempt.skipped) < len(work.crms):
         mend_future(work.store, work.now_ms)
 
@@ -147,6 +149,7 @@ def _pull(work: Work, result: Result, crm: str, *, full: bool, trusting: bool = 
     with work.store.begin() as writing:
         write_cursor(writing, crm, MAPPING, f"{contacts} {_stage_values(work, crm)}")
         if full:
+            # Only now that both streams are read: what is cut off before goes on from its own cursors.
             promote_cursors(writing, crm, [contacts, ACTIVITIES])
             drop_unused_facts(writing)
 
@@ -178,11 +181,13 @@ Pages = Callable[[str | None], Iterator[Page[Any]]]
 def _pull_contacts(
     work: Work, result: Result, crm: str, pages: Pages, stream: str, save: Callable[..., None], *, full: bool
 ) -> None:
+    # A cursor of its own, so that the ordinary one stays good if this is cut off.
     key = f"full:{stream}" if full else stream
     with work.store.read() as reading:
         cursor = read_cursor(reading, crm, key)
     with work.store.begin() as writing:
         if cursor is None:
+            # At the beginning: from the first page on records are stored as this mapping reads them.
             drop_cursors(writing, crm, "contacts:", keep=stream)
         runs = note_full_run(writing, crm, key, result.run, begins=cursor is None)
     with _naming(result, crm) as odd:
@@ -200,6 +205,7 @@ def _pull_contacts(
                     add=[each.ref for each in page.odd if each.ref],
                     drop={each.ref for each in page.items},
                 )
+                # With its page, or a crash would skip what was not stored (R19).
                 write_cursor(writing, crm, key, page.cursor)
             failpoint("page_stored")
             work.progress("contacts", crm, len(page.items))

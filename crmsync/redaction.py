@@ -49,6 +49,7 @@ def hide_quotations(text: str) -> str:
 
 def hide_secrets(text: str, secrets: Sequence[str]) -> str:
     """The text with the known secrets, and anything that looks like one, taken out."""
+    # The longest first: one may be a part of another.
     for secret in sorted(secrets, key=len, reverse=True):
         if len(secret) >= SHORTEST_SECRET:
             text = text.replace(secret, HIDDEN)

@@ -79,6 +79,7 @@ class ActivityStream:
                 cursors[source] = cursors.get(source, begun)._replace(full=False)
             if begun.at is None and (whole := self._whole(id_prefix(source), cursors)):
                 yield Page((), dump_cursors(cursors), whole)
+        # The next pull begins with a cursor, so that what does not come is no sign of anything.
         yield Page((), dump_cursors({source: cursor._replace(full=False) for source, cursor in cursors.items()}))
 
     def _whole(self, prefix: str, cursors: Mapping[str, Cursor]) -> frozenset[str]:

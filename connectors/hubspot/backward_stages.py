@@ -25,6 +25,7 @@ class Moves:
     def begin(self, stages: Mapping[str, str]) -> None:
         """The first step: clear the stage of these contacts, a batch, each of which is to get the stage named."""
         if stages:
+            # Before the first step: a crash between the two would leave a contact without a stage.
             self._notes[MOVING] = orjson.dumps(dict(stages)).decode()
             update_contacts(self._api, {contact_id: {STAGE: ""} for contact_id in stages})
 
@@ -41,6 +42,7 @@ class Moves:
         left = {
             contact_id: stage
             for contact_id, stage in stages.items()
+            # Where somebody has set a stage meanwhile, theirs stays.
             if (record := present.get(contact_id)) and not record["properties"].get(STAGE)
         }
         for ids in cut_into_batches(list(left), BATCH):

@@ -42,6 +42,7 @@ def look_up(api: Api, ids: Sequence[str], properties: Sequence[str]) -> Iterator
             deleted = {record["id"] for record in _batch_read(api, rest, ["hs_object_id"], archived=True)}
             alone = {each: _alone(api, each, properties) for each in rest if each not in deleted}
             found |= {contact_id: record for contact_id, record in alone.items() if record}
+            # An empty one cannot be read: it is neither there nor gone (R39).
             chunk = [each for each in chunk if alone.get(each) != {}]
         return [(contact_id, found.get(contact_id)) for contact_id in chunk]
 
@@ -58,6 +59,7 @@ def in_bin(api: Api, ids: Sequence[str]) -> Iterator[str]:
 def _by_any_id(records: Sequence[Record]) -> Iterator[tuple[str, Record]]:
     for record in records:
         yield from ((contact_id, record) for contact_id in merged_ids(record["properties"]))
+    # Last, so that a record's own id always leads to itself.
     yield from ((record["id"], record) for record in records)
 
 

@@ -55,6 +55,7 @@ class Export(NamedTuple):
 
 def export_contacts(api: Api, notes: Notes, export: Export, properties: Sequence[str]) -> Iterator[list[Record]]:
     """All contacts, from an export of these properties. Raises `NoExport` before or after them."""
+    # Counted before the file is read: what is made meanwhile must not make it seem short.
     expected, rows = count_records(api, "contacts"), 0
     try:
         link = _finished(api, export.id)
@@ -71,6 +72,7 @@ def export_contacts(api: Api, notes: Notes, export: Export, properties: Sequence
                 yield records
         except BROKEN as error:
             raise NoExport(f"its file is broken ({type(error).__name__})") from error
+    # Not before the last page: whoever was cut off reads the same export again.
     notes.pop(EXPORT, None)
     if rows < expected * ALMOST_ALL:
         raise NoExport(f"it has only {rows:,} of {expected:,} contacts")
@@ -89,6 +91,7 @@ def order_export(api: Api, notes: Notes, properties: Sequence[str]) -> Export:
 
 
 def _order(api: Api, notes: Notes, properties: Sequence[str]) -> Export:
+    # Before it is ordered: what is edited from here on may not be in the file.
     ordered_at = api.server_time
     body = {
         "exportType": "VIEW",
@@ -98,6 +101,7 @@ def _order(api: Api, notes: Notes, properties: Sequence[str]) -> Export:
         "objectType": "CONTACT",
         "objectProperties": list(properties),
         "associatedObjectType": [],
+        # Otherwise columns and values are labels, which admins may change.
         "exportInternalValuesOptions": ["NAMES", "VALUES"],
         "includeLabeledAssociations": False,
         "includePrimaryDisplayPropertyForAssociatedObjects": False,

@@ -126,6 +126,7 @@ def _created(api: Api, name: str, rows: Mapping[str, Mapping[str, str]]) -> str:
             pause = FIRST_POLL if error.retry_after is None else error.retry_after
         if import_id := _named(api, name):
             return import_id
+        # The same is in batches by then.
         if pause > SLOWEST_POLL:
             break
         api.pause(pause)

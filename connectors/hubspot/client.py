@@ -187,6 +187,7 @@ class Api:
         with_retries(CRM, lambda: self._abandonable(lambda: self._download(address, file)), self.stop)
 
     def _download(self, address: str, file: IO[bytes]) -> None:
+        # A repeat begins the file anew.
         file.seek(0)
         file.truncate()
         with self._lock:
@@ -297,6 +298,7 @@ class Api:
                 header_params=headers,
                 body=body,
                 post_params=list(form) or None,
+                # The library's own models of a page take 15 ms, JSON half a millisecond (12.0.0, 2026-11-21).
                 _preload_content=False,
                 _request_timeout=TIMEOUT,
             )
@@ -390,6 +392,7 @@ class Flight:
         return self
 
     def __exit__(self, *_: object) -> None:
+        # Not waited for: a call without an answer would hold up who was told to stop.
         self._pool.shutdown(wait=False, cancel_futures=True)
 
     @property
@@ -429,9 +432,11 @@ def _held_client(settings: Settings) -> Any:
     """The one `ApiClient` for every endpoint: each property of the library's `Client` opens connections of its own."""
     client = hubspot.Client.create(
         host=settings.base_url,
+        # The library's own repeats do not hear `stop`, and no bucket counts them (12.0.0, 2026-11-21).
         retry=Retry(total=False, raise_on_status=False, respect_retry_after_header=False),
         connection_pool_maxsize=2 * settings.concurrency,  # a page may look up what belongs to its records
     ).crm.objects.basic_api.api_client
+    # The library asks for bodies that are not compressed (12.0.0, 2026-11-21).
     client.set_default_header("Accept-Encoding", "gzip")
     pool = client.rest_client.pool_manager
     pool.request = _reading_all(pool.request)

@@ -105,6 +105,7 @@ class Companies:
             members = dict.fromkeys(id_of(each["toObjectId"]) for _, associated in found for each in associated)
             for chunk in cut_into_batches(list(members), BATCH):
                 yield list(chunk)
+            # Only now that all their contacts were handed on.
             self._told |= moved
         if len(self._told) > KEPT:
             self._told = {}

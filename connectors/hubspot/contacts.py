@@ -47,6 +47,7 @@ class Contacts:
 
     def _hinted(self, how: Reading, text: str) -> Iterator[Page[Contact]]:
         """The contacts that HubSpot's webhooks named, as they are now; the cursor stays where it is."""
+        # The search index has caught up with what is older than that.
         searchable = self._api.server_time - self._api.settings.look_back
         self._hinted_at = {contact_id: at for contact_id, at in self._hinted_at.items() if at > searchable}
         if ids := self._hints.take():
@@ -67,6 +68,7 @@ class Contacts:
     def _pulled(self, how: Reading, text: str | None) -> Iterator[Page[Contact]]:
         begun, now = load_cursors(text).get(STREAM, Cursor()), to_millis(self._api.server_time)
         overlap = millis_of(self._api.settings.look_back)
+        # A cursor in HubSpot's future is not believed (R07).
         if begun.at is None or begun.at > now + overlap:
             yield from self._all(how, begun if begun.at is None else Cursor(), now)
             return
@@ -80,11 +82,13 @@ class Contacts:
         if how.company:
             self._companies.remember_all(how.company_properties, for_all=begun.walk is None)
         export = self._ordered_export(how, begun)
+        # An earlier process may have ordered it: what was edited since is read afterwards.
         start = min(start, export.ordered_at) if export else start
         try:
             yield from self._exported(how, export, start)
         except NoExport:
             yield from self._listed(how, begun, start)
+        # Neither the list nor the search has what is deleted.
         for gone in self._in_bin(how, 0):
             yield self._page(gone, _text(Cursor(start=start, walk=[])))
         yield from self._edited_since(how, Cursor(at=start, daily=start), bool(export))
@@ -124,6 +128,7 @@ class Contacts:
 
     def _changed(self, how: Reading, begun: Cursor, now: int, overlap: int) -> Iterator[Page[Contact]]:
         start, since = begun.start or now, (begun.at or 0) - overlap
+        # The portal does not show the property that the search goes by.
         if CHANGED not in how.properties:
             raise _ListIsQuicker
         window = Window(self._api, "contacts", CHANGED, since, how.properties, begun.last)

@@ -116,6 +116,7 @@ def _limited(body: Mapping[str, Any], wait: float | None) -> CrmsyncError:
     policy, said = text_of(body.get("policyName")), text_of(body.get("message"))
     if policy == "DAILY" or "daily" in said.lower():
         return DailyLimit(CRM, "HubSpot's API calls of today are used up (all integrations share them)")
+    # The name of this policy is not documented (2026-11-21), so that the words count, too.
     seconds = SEARCH_WAIT if policy == "SECONDLY" or "your secondly" in said else BURST_WAIT
     return Transient("HubSpot's rate limit was reached", seconds if wait is None else wait)
 

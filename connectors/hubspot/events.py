@@ -91,6 +91,7 @@ def pull_events(api: Api, kind: str, feeds: Sequence[Feed], begun: Cursor, oldes
                 left.remove(time_slice)
                 following, results = time_slice.following(answer, kind), answer["results"]
                 if following and many:
+                    # Its page comes once more, with the stretch that it lies in.
                     left, results = _slices(span.since, start, api.settings.concurrency), ()
                     waiting = list(left)
                 elif following:
@@ -134,6 +135,7 @@ class _Events:
         try:
             return time_slice, self._answer(time_slice, self._size)
         except RequestRefused:
+            # Neither a smaller page nor a new beginning can help.
             if self._size == SMALLER_EVENT_PAGE and not time_slice.after:
                 raise
         try:
@@ -154,6 +156,7 @@ class _Events:
 def _event(api: Api, event: Mapping[str, Any], feeds: Sequence[Feed]) -> Iterator[Activity]:
     values, event_id, contact_id = event.get("properties"), text_of(event.get("id")), id_of(event.get("objectId"))
     at = instant_of(event.get("occurredAt"))
+    # Events are asked for by type alone, so that those of other objects may be among them.
     if text_of(event.get("objectType")).upper() not in ("CONTACT", "0-1", ""):
         return
     if not (at and event_id and contact_id and isinstance(values, dict | None)):
@@ -251,6 +254,7 @@ class _Forms:
                     flight.add(self._page, jobs.pop(0))
                 for form, after, answer in flight.finished():
                     items, following = answer["results"], next_page(answer)
+                    # The newest come first: behind one that is too old there are only older ones.
                     if following and following != after and not any(self._before(each) for each in items):
                         jobs.append((form, following))
                     sent = [_sent(form, self._names[form], each) for each in items if not self._before(each)]

@@ -105,6 +105,7 @@ def plan_reading(
         contact=fields,
         company=company,
         score_fields=score_fields,
+        # Reversed, so that of several stages with one value the first gives the name.
         stages={value: name for name, value in reversed(FieldMap.spelled(names.stages, KIND).items())},
         counts=counts,
         properties=tuple(dict.fromkeys(each for each in wanted if each in contacts)),

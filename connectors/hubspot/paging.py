@@ -137,6 +137,7 @@ class _Walk:
         self._listing, self._left = listing, stretches
         self._whole = stretches == [Stretch("", None, None)]
         self._top = self._total = self._taken = self._hopeless = 0
+        # The search, which says how many there are, does not see what is deleted.
         self._asked = listing.archived
         self._most = listing.api.settings.concurrency
 
@@ -153,6 +154,7 @@ class _Walk:
                     if stretch in self._left:
                         idle.append(stretch)
                     yield records, [[each.after, each.low, each.end] for each in self._left]
+        # A walk that goes on where another one stopped has not seen what was read before.
         if self._whole and self._taken < self._total * ALMOST_ALL:
             raise Unordered
 
@@ -168,12 +170,14 @@ class _Walk:
         if ids is None:
             kept = self._take_unordered(stretch, records, after)
         else:
+            # A page may reach into the stretch above, which is read by itself.
             kept = [record for record, record_id in zip(records, ids, strict=True) if stretch.has(record_id)]
             self._move_on(stretch, ids, after, bool(kept))
         self._taken += len(kept)
         return kept
 
     def _take_unordered(self, stretch: Stretch, records: list[Record], after: str) -> list[Record]:
+        # Parts of the list are under way, and without an order nobody knows which.
         if len(self._left) > 1 or stretch.end is not None:
             raise Unordered
         stretch.after, stretch.low, stretch.gap = after, None, 0.0
@@ -184,6 +188,7 @@ class _Walk:
         if not found and stretch.parent is not None:
             self._hopeless += 1
             stretch.parent.misses += 1
+        # Only the first page tells whether the split was worth it.
         stretch.parent = None
         if not after or (stretch.end is not None and ids[-1] >= stretch.end):
             self._left.remove(stretch)
@@ -200,6 +205,7 @@ class _Walk:
             if longest is None or longest.low is None or not longest.gap or not self._worth(longest):
                 break
             middle = (longest.low + (longest.end or self._top)) // 2
+            # That `after` takes any id is not documented (docs/hubspot.md): `_ordered_ids` finds out.
             made.append(Stretch(str(middle), middle, longest.end, longest.gap, parent=longest))
             longest.end = middle
             self._left.append(made[-1])
@@ -252,6 +258,7 @@ def compares_numbers(api: Api, kind: str, ids: Sequence[str]) -> bool:
     It is not documented (2026-11-21), so HubSpot is asked, once, with ids that only the one or the other finds.
     """
     if api.compares_numbers is None:
+        # 1234 is above 999 as a number, and below it as a text.
         nines = "9" * (max(map(len, ids)) - 1)
         telling = [record_id for record_id in ids if len(record_id) > len(nines) > 0 and record_id < nines][:TELLING]
         if not telling:
@@ -276,6 +283,7 @@ class Window:
         self._wanted: Sequence[str] = properties
         self._properties = properties
         if len(orjson.dumps(self._body("9" * 20, "9" * 5))) > LONGEST_SEARCH:
+            # Then the rest is read by id.
             self._wanted = ["hs_object_id"]
         self._last = last
         self._page = self._search(last)
@@ -299,6 +307,7 @@ class Window:
                 yield self._complete(records), last
                 if after:
                     self._move_on(records, last)
+            # An empty page is not the last one as long as HubSpot names a next one.
             elif after == offset and after:
                 raise Unavailable(CRM, f"HubSpot returns the same page of a search for {self._kind} again and again")
             elif after:
@@ -330,6 +339,7 @@ class Window:
             filters.append({"propertyName": "hs_object_id", "operator": "GT", "value": last})
         body: dict[str, Any] = {
             "filterGroups": [{"filters": filters}],
+            # By id and not by stamp: jobs give more than 10,000 records one millisecond (airbytehq/airbyte#43317).
             "sorts": [{"propertyName": "hs_object_id", "direction": "ASCENDING"}],
             "properties": list(self._wanted),
             "limit": SEARCH_PAGE,

@@ -80,6 +80,7 @@ def read_value(value: Any, of: Definition) -> Scalar | None:
 def number_of(text: str) -> int | float | None:
     """A finite number, whole where it is one."""
     try:
+        # Python would read 1_000 as a number.
         value = math.nan if "_" in text else float(text)
     except ValueError:
         return None
@@ -92,6 +93,7 @@ def _iso(text: str, kind: str) -> str | None:
     at = instant_of(text)
     if at is None:
         return None
+    # A date has no zone that could move it to another day (R28).
     return at.date().isoformat() if kind == "date" else at.isoformat().replace("+00:00", "Z")
 
 

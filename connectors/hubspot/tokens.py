@@ -102,6 +102,7 @@ class Tokens:
                 file.write(text)
                 file.flush()
                 os.fsync(file.fileno())
+            # A crash leaves the old file or the new one, each whole: without a token nobody gets in.
             beside.replace(self._file())
         except OSError as error:
             raise ConfigError(f"the token file {self._file()} cannot be written ({error.strerror})") from None

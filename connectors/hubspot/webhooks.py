@@ -64,6 +64,7 @@ def why_not_hubspot(settings: Webhooks, headers: Mapping[str, str], body: bytes,
     if not re.fullmatch(r"[0-9]{1,15}", timestamp) or abs(now - int(timestamp)) > WINDOW:
         return "its timestamp is more than five minutes off; if this happens to all calls, correct this machine's clock"
     right = sign(settings.secret(), settings.public_url, body, timestamp)
+    # In constant time, or a signature could be found by trying; header values are latin-1.
     if not hmac.compare_digest(given.encode("latin-1"), right.encode()):
         return (
             "its signature is wrong; if this happens to all calls, public_url is not exactly the target URL of the "

@@ -92,6 +92,7 @@ class Writer:
         masses, rest = self._masses([each for each in inputs if each.properties])
         yield from self._move_back([each for each in rest if self._is_moved_back(each)], narrow)
         yield from self._in_batches([each for each in rest if not self._is_moved_back(each)], narrow)
+        # Last: what people move too must not wait behind an import, which takes minutes.
         for mass in masses:
             yield from self._in_mass(mass, narrow)
 
@@ -130,6 +131,7 @@ class Writer:
         """Batches in which a stage is cleared before it is set, one after the other."""
         for batch in _batches(inputs):
             left = self._narrow(batch, narrow)
+            # After the look and only for what is left: a stage that a person has moved must not be cleared.
             self._moves.begin({each.id: each.properties[STAGE] for each in left if self._is_moved_back(each)})
             receipts = self._write_batch(left)
             self._moves.end()
@@ -158,6 +160,7 @@ class Writer:
 
     def _in_mass(self, inputs: Sequence[Input], narrow: Narrow) -> Iterator[Receipt]:
         """Write by import; in batches what lost a column meanwhile, and all when HubSpot does not take the import."""
+        # It was refused before, and would be again.
         if not self._imports:
             yield from self._in_batches(inputs, narrow)
             return
@@ -282,6 +285,7 @@ class Writer:
         named = [prop for prop, _, _ in _blamed(error) if prop in second[0].properties]
         if len(second) > 1:
             yield from self._halved(second, error)
+        # It stands alone and one property is to blame: sending it once more would tell nothing new.
         elif len(set(named)) == 1:
             yield from self._salvaged(second[0], error)
         else:
@@ -290,6 +294,8 @@ class Writer:
     def _salvaged(self, it: Input, error: RequestRefused) -> Iterator[Receipt]:
         """Write a culprit without what HubSpot blames; if it blames nothing of ours, without stage and owner."""
         blamed = {prop: why for prop, _, why in _blamed(error) if prop in it.properties}
+        # An admin's rule may blame a property that we do not send
+        # (https://developers.hubspot.com/changelog/crm-api-write-validation-enforcement, 2026-11-21).
         blamed = blamed or {prop: error.said for prop in (STAGE, OWNER) if prop in it.properties}
         less = it.without(blamed)
         if blamed and less.properties:
@@ -305,6 +311,7 @@ class Writer:
                 yield it.receipt()
         for error in objects_in(answer, "errors"):
             for contact_id in _ids(error):
+                # What is not found may have been merged: it is looked up below, like whatever the answer leaves out.
                 if contact_id in open_inputs and error.get("category") not in ("OBJECT_NOT_FOUND", None):
                     yield from self._salvaged(open_inputs.pop(contact_id), RequestRefused(207, error, "one record"))
         if open_inputs:
@@ -370,6 +377,7 @@ def _batches(inputs: Sequence[Input]) -> Iterator[Sequence[Input]]:
     """Batches with each record at most once: HubSpot refuses a batch that has one twice."""
     rest = list(inputs)
     while rest:
+        # Reversed, so that of two changes of one record the earlier one goes first.
         first = {each.id: each for each in reversed(rest)}
         rest = [each for each in rest if first[each.id] is not each]
         yield from cut_into_batches(list(first.values())[::-1], BATCH)

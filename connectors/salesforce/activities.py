@@ -126,6 +126,7 @@ def of_rows(
     dropped = set(before or ()) - {feed.kind for feed in feeds}
     for row in rows:
         id_ = str(row["Id"])
+        # The feeds told these kinds before they were edited.
         found += [_gone(id_, kind) for kind in dropped]
         theirs = people.get(id_, ())
         for kind, feed in choose(row):
@@ -221,6 +222,7 @@ def _mail_people(org: Org, schema: Schema, rows: Sequence[Row]) -> People:
         message = str(related["EmailMessageId"])
         if (related.get("RelationType") == "FromAddress") is incoming[message]:
             found[message] += _refs([related.get("RelationId")])
+    # Every logged e-mail has a task beside it, which may name whom the e-mail does not.
     lonely = {
         str(row["ActivityId"]): str(row["Id"]) for row in rows if "ActivityId" in row and not found[str(row["Id"])]
     }
@@ -251,6 +253,7 @@ def _event_at(kind: str, row: Row) -> datetime | None:
     )
     created = instant_of(row.get("CreatedDate"))
     if kind == "meeting_booked":
+        # A meeting may be logged after it was held.
         return min((each for each in (created, start) if each), default=None)
     return start or created
 
@@ -286,6 +289,7 @@ ORIGINS: dict[str, Origin] = {
     "Event": Origin(
         "00U",
         (*_ACTIVITY, "StartDateTime", "ActivityDateTime"),
+        # Copies for guests and the definitions of series are no meetings of their own.
         ("IsChild", "IsRecurrence"),
         _who("Event"),
         _event_at,

@@ -47,6 +47,7 @@ class NotBegun(Exception):
 def csv_rows(body: bytes) -> Iterator[list[str]]:
     """The rows of a CSV body, its header first. Raises `Transient` where it is none."""
     try:
+        # With `newline=""` line breaks inside of cells stay as they are (R25).
         yield from csv.reader(io.StringIO(body.decode("utf-8-sig", "replace").replace("\0", ""), newline=""))
     except csv.Error:
         raise Transient("Salesforce sent a CSV file that cannot be read") from None
@@ -84,6 +85,7 @@ def update_rows(
             raise NotBegun(error.message) from error
         ended = await_job(org, f"jobs/ingest/{job}")
         yield from _results(org, job, ended, ids)
+        # Not before every result was handed on: after a crash the next run must find the job.
         _forget(org, notes, job)
 
 
@@ -95,6 +97,7 @@ def await_earlier_jobs(org: Org, notes: Notes) -> None:
             state = org.rest("GET", f"jobs/ingest/{job}", read=bulk_job)["state"]
         except RequestRefused:
             state = "Gone"
+        # An open job never got all its data. Aborted, so that a paused worker cannot begin it later.
         if (state == "Open" and _is_aborted(org, job)) or state == "Gone":
             del notes[note]
         else:
@@ -119,6 +122,7 @@ def csv_bodies(rows: Mapping[str, Mapping[str, Any]], most: int = BODY) -> Itera
     ids: list[str] = []
     size = len(header)
     for id_, cells in rows.items():
+        # An empty cell leaves its field as it is, so that rows may have different columns.
         line = _line([id_, *(_cell(cells[column]) if column in cells else "" for column in columns)])
         if ids and size + len(line) > most:
             yield b"".join([header, *lines]), ids
@@ -148,6 +152,7 @@ def _cell(value: Any) -> str:
 
 def _uploaded(org: Org, notes: Notes, object_: str, body: bytes) -> str:
     """A job with all its data, begun. Where an upload's answer got lost it is not known whole: a new job takes over."""
+    # A job takes one upload: a repeat of one whose answer was lost would be refused.
     for last in (False, True):
         job = _created(org, notes, object_)
         try:
@@ -193,6 +198,7 @@ def _begin(org: Org, job: str) -> None:
 
 def _results(org: Org, job: str, ended: Mapping[str, Any], ids: Sequence[str]) -> Iterator[tuple[str, RowError | None]]:
     """By id, never by position: Salesforce returns rows in an order of its own."""
+    # Ids come with 15 characters or with 18; the first 15 are the same.
     known = {each[:15]: each for each in ids}
     told: dict[str, RowError | None] = {}
     for id_ in _result_ids(org, job, "successfulResults"):
@@ -274,6 +280,7 @@ def _query_rows(answer: requests.Response, columns: Sequence[str]) -> tuple[list
     if any(len(row) != len(header) for row in rows):
         raise Transient("Salesforce sent rows with the wrong number of columns")
     locator = answer.headers.get("Sforce-Locator", "")
+    # Behind the last page the header says "null", as a text.
     return _in_order(header, rows, columns), "" if locator == "null" else locator
 
 

@@ -50,6 +50,7 @@ HEADERS = {
     # Without it any REST write to a lead runs the assignment rules and may move its owner. It is on every request
     # because simple-salesforce forgets the headers of a call that it repeats (2026-11, simple-salesforce 1.12.10).
     "Sforce-Auto-Assign": "FALSE",
+    # Passes duplicate rules that only alert; those that block still refuse the row.
     "Sforce-Duplicate-Rule-Header": "allowSave=true; includeRecordDetails=false; runAsCurrentUser=true",
     "Sforce-Call-Options": "client=crmsync",
 }
@@ -92,6 +93,7 @@ class _Wire(HTTPAdapter):
     def send(self, request: requests.PreparedRequest, *args: Any, **options: Any) -> requests.Response:
         if self.plain and request.url:  # simple-salesforce writes https:// whatever it is given
             request.url = request.url.replace("https://", "http://", 1)
+        # Streamed, or requests would read the body itself, without a deadline.
         response = super().send(request, *args, **{**options, "stream": True})
         response.raw = io.BytesIO(whole_body(CRM, response.raw, PATIENCE))
         return response
@@ -117,12 +119,14 @@ class _Session(requests.Session):
         self.headers.update(HEADERS)
         # requests takes credentials for the host from ~/.netrc and would put them in the place of our token.
         self.auth = _as_it_is
+        # A stand-in on this machine is not asked for through a proxy.
         self.trust_env = not is_loopback(settings.instance_url)
         self.mount("https://", _Wire(plain=settings.plain))
         self.mount("http://", _Wire())
         self._sending, self._seen = sending, seen
 
     def request(self, *args: Any, **options: Any) -> requests.Response:
+        # A redirect would take the token along to wherever it leads (C06).
         options = {"timeout": TIMEOUT, **options, "allow_redirects": False}
         self._sending()
         response = super().request(*args, **options)
@@ -271,6 +275,7 @@ class Org:
         client = self._client or self._log_in(None)
         try:
             return run_exchange(lambda: exchange(client))
+        # Once only: simple-salesforce itself may ask for tokens without end (simple-salesforce#804, 1.12.10).
         except Expired:
             client = self._log_in(client)
         try:

@@ -19,6 +19,7 @@ COLUMNS = ("IsDeleted", "MasterRecordId", "IsConverted", "ConvertedContactId")
 
 def find_moved_records(org: Org, schema: Schema, kind: str, ids: Sequence[str]) -> dict[str, Ref | None]:
     """For each id where its record is now, or `None` if it is gone; records that stayed are left out."""
+    # Contacts cannot be converted, and lack these fields.
     columns = tuple(each for each in COLUMNS if schema.resolve(OBJECTS[kind], each))
     source = Source(OBJECTS[kind], OBJECTS[kind], columns, order=("Id",))
     known: dict[str, Row] = {}

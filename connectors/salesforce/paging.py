@@ -123,6 +123,7 @@ def window_of(source: Source, at: Cursor) -> Window:
     known = at.done.get(source.stream)
     if known is None or known.mark != source.mark or set(source.columns) - set(known.columns):
         return Window(None, until)
+    # Salesforce's clock may have been set back since the last pull (R07).
     return Window(min(_instant(known.until), until) - OVERLAP, until)
 
 
@@ -265,6 +266,7 @@ def _read(values: Iterable[Any], columns: Sequence[QueryColumn]) -> Row:
     return {
         path: known
         for (path, _steps, read, _strict), value in zip(columns, values, strict=True)
+        # CSV has no null: an empty cell is nothing.
         if value is not None and value != "" and (known := read(value)) is not None
     }
 
@@ -275,9 +277,11 @@ def _walk(record: Any, column: QueryColumn) -> Any:
         try:
             value = value[step]
         except (KeyError, TypeError):
+            # An empty lookup comes as null, with nothing below it: a contact without an account.
             if value is None and value is not record:
                 return None
             raise _Unreadable("without its fields") from None
+    # Nearly all cells are texts where any text will do: these need no other look.
     if value is None or (type(value) is str and not column.is_strict) or column.is_plain(value):
         return value
     raise _Unreadable("with values of an unexpected type")
@@ -285,6 +289,7 @@ def _walk(record: Any, column: QueryColumn) -> Any:
 
 def begin_pull(at: Cursor, org: Org) -> Cursor:
     """The place of a pull under way, or of one that begins now."""
+    # One end for all streams and pages: what is edited while they are read comes with the next pull (R04).
     return at if at.until else replace(at, until=instant_literal(org.now()))
 
 
@@ -313,8 +318,11 @@ def pull_pages(org: Org, schema: Schema, make: Callable[[], Source], at: Cursor)
     if at.stream != source.stream or at.shape != fingerprint_of(source):
         at = _beginning(at, source)
     after = at.after
+    # Three ways: a job under way, or an object that is large as a whole, by Bulk; else by REST.
+    # The third is below: Bulk after all, where the first page of REST says that there are many more.
     large = bool(at.job) or (within.since is None and not after and _is_large(org, source))
     if large:
+        # Some objects cannot be asked for by Bulk; REST reads them, too.
         with contextlib.suppress(bulk.NotBegun):
             yield from _bulk_pages(org, query_columns(source, schema), source, within, at)
             return
@@ -327,6 +335,7 @@ def pull_pages(org: Org, schema: Schema, make: Callable[[], Source], at: Cursor)
             return
     while True:
         rows = readable_rows(org, source, columns, page["records"])
+        # Without a row there is no place to go on after: each pull would ask for this page again, for ever.
         if not rows and not page["done"]:
             raise Unavailable(CRM, f"Salesforce sent a page of {source.object} in which nothing can be read")
         after = _advanced(source, rows[-1], after) if rows else after
@@ -382,9 +391,11 @@ def _bulk_pages(
                 yield from _job_pages(org, columns, source, at)
                 return
         at = replace(afresh, job=bulk.begin_query(org, bulk_soql(source, within)))
+        # An empty page, for its cursor: the job's id is stored before anybody waits for it (W05).
         yield [], at
         yield from _job_pages(org, columns, source, at)
     except bulk.QueryFailed as error:
+        # Stored before it is raised, or the next pull would go on with the same job.
         yield [], afresh
         raise Unavailable(CRM, f"a bulk query of {source.object} must be started again: {error}") from error
 
@@ -398,12 +409,14 @@ def _job_pages(
     while True:
         rows, locator = bulk.job_page(org, at.job, at.locator, names)
         at = replace(at, locator=locator, read=at.read + len(rows))
+        # The last page is held back until the rows add up, because behind it the stream counts as read.
         if not locator:
             break
         yield readable_rows(org, source, columns, rows), at
     if at.read != promised:
         raise bulk.QueryFailed(f"it returned only {at.read:,} of {promised:,} rows")
     yield readable_rows(org, source, columns, rows), after_stream(at, source)
+    # Not before the page above is stored: until then a crash must find the job.
     bulk.delete_query(org, at.job)
 
 

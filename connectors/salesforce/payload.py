@@ -110,6 +110,7 @@ class Cells:
         return wanted
 
     def _owner(self, kind: str, value: Scalar | None) -> str:
+        # Ids come with 15 characters or with 18; the first 15 are the same.
         owner = self._owners.get(str(value)[:15])
         if owner is None:
             raise Unwritable("UNKNOWN_OWNER", f"there is no user or queue {value}")

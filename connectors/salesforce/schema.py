@@ -280,7 +280,9 @@ def _spelled(value: Scalar) -> str:
 def _fitting_number(value: Scalar, field: Field) -> int | float:
     if not isinstance(value, int | float) or not math.isfinite(value):
         raise ValueError(f"{field.name} accepts only a number, not {value!r}")
+    # Describe gives digits for integers, precision and scale for other numbers.
     whole = field.digits or field.precision - field.scale
+    # + 0.0 makes a plain zero of a negative one (W32).
     number = round(float(value), field.scale) + 0.0
     if whole and abs(number) >= 10**whole:
         raise ValueError(f"{field.name} allows only {whole} digits before the decimal point, too few for {value:,g}")

@@ -145,6 +145,7 @@ def _keep(settings: Settings, rotated: str) -> None:
         file.write(text)
         file.flush()
         os.fsync(file.fileno())
+    # A crash leaves the old file or the new one, each whole.
     fresh.replace(path)
 
 

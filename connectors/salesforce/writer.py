@@ -135,9 +135,12 @@ class Writer:
 
     def write(self, changes: Sequence[Change]) -> Iterator[Receipt]:
         """Scores and stages first, owners in a pass of their own; a receipt for each change Salesforce spoke of."""
+        # One kind to a call: of mixed kinds a call takes ten stretches only (https://developer.salesforce.com/docs/
+        # platform/api-rest/guide/resources-composite-sobjects-collections-update.html, 2026-11-21).
         for kind in self._kinds:
             rows = [self._cells.row(change) for change in changes if change.ref.kind == kind]
             for wave in _waves(rows):
+                # By account: contacts that share one would lock it for each other's calls (W09).
                 yield from self._written(kind, sorted(wave, key=lambda row: (row.change.group, row.change.ref.id)))
 
     def _written(self, kind: str, rows: Sequence[Update]) -> Iterator[Receipt]:
@@ -151,6 +154,8 @@ class Writer:
         yield from self._sent(kind, patient, self.in_bulk)
 
     def _sent(self, kind: str, rows: Sequence[Update], first: Send) -> Iterator[Receipt]:
+        # Owners in a pass of their own: moving a record locks more than a score does (https://developer.salesforce.com
+        # /docs/atlas.en-us.242.0.api_asynch.meta/api_asynch/datafiles_organize_data.htm, 2026-11-21).
         scores = [Try(row, names) for row in rows if (names := frozenset(row.cells) - {"owner"})]
         owned = [row for row in rows if "owner" in row.cells]
         waiting = {id(row) for row in owned}
@@ -246,6 +251,7 @@ class Writer:
         self._hunts -= 1
         column = _named_column(error)
         if column or len(tries) == 1 or self._hunts < 0:
+            # It was sent because of a describe that is out of date.
             self.schema.forget()
             yield from ((each, RowError(error.code, error.message, column)) for each in tries)
             return

@@ -108,6 +108,7 @@ def _lines(file: Iterable[bytes], name: str, bands: Collection[str]) -> Iterator
     """The lines that are not empty. Raises `ConfigError` when the first one shows that this is another kind of file."""
     first = True
     for number, raw in enumerate(file, start=1):
+        # Some editors put a byte-order mark in front of UTF-8.
         text = (raw.removeprefix(b"\xef\xbb\xbf") if number == 1 else raw).strip()
         if not text:
             continue

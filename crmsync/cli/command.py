@@ -119,6 +119,7 @@ def run_command(as_json: bool, debug: bool, config: Path = DEFAULT_CONFIG, comma
     except (typer.Exit, KeyboardInterrupt):
         raise
     except BrokenPipeError:
+        # Python flushes stdout once more at its end, which would raise again.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
     except Exception as error:  # noqa: BLE001  the last one to catch it: an admin gets a sentence, not a traceback
         if debug:

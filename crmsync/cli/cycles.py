@@ -124,8 +124,10 @@ def apply(
                 if run is None and not yes and not _is_agreed(ending, store, settings, found):
                     return
                 with store.begin() as tx:
+                    # Another plan may have taken its place while somebody was asked.
                     if not journal.approve_plan(tx, found.id, _now_ms(), getpass.getuser()):
                         raise ConfigError(f"plan {found.id} does not wait for approval any longer", "crmsync apply")
+            # With the state closed: the run opens it again, as its writer.
             _write_approved(found, settings, ending, stop)
 
 
@@ -138,6 +140,7 @@ def _write_approved(found: Any, config: Config, ending: Ending, stop: Stop) -> N
         except StateInUse as error:
             holder = error.holder
         with opened_state(config) as store, store.read() as reading:
+            # Only a daemon goes on with an old config; a command ends, and then the next attempt writes.
             if holder.startswith(("crmsync run", "another")) and _is_left_to_successor(reading, found):
                 said = (
                     f"Approved. {holder} still uses the config it was started with; restart it, and it writes the plan."
@@ -280,6 +283,7 @@ def _stored(work: Work) -> dict[str, Any]:
             recent = journal.recent_runs(reading, 1, work.now_ms)
     except StateError:
         return {}
+    # The newest run may be somebody else's.
     ours = [each for each in recent if each.started == work.now_ms]
     if not ours:
         return {}

@@ -272,6 +272,7 @@ def run_daemon(
 
     def act() -> None:
         with one_at_a_time:
+            # Asked again under the lock: whoever waited here may have been told to stop meanwhile.
             if not (stop.is_set() or leave.is_set()):
                 run_scheduled(work_now, watch)
 

@@ -31,6 +31,7 @@ def raise_stop_on_signals(code: int, last_words: Callable[[], object] = lambda: 
     """
     stop = threading.Event()
     told, tell = os.pipe()
+    # Python takes no wakeup descriptor that blocks.
     os.set_blocking(tell, False)
 
     def listen() -> None:

@@ -54,6 +54,7 @@ def ambiguous_mails(
 ) -> set[str]:
     """The address marks that cannot say who somebody is (see `config.Identity`)."""
     shared = set(shared_mailboxes)
+    # By CRM: an address that is in both CRMs is what makes one person of two records.
     counts = Counter((mark, each.crm) for each in contacts for mark in each.counted if mark.startswith(MAIL))
     return {
         mark
@@ -77,6 +78,7 @@ def match_people(
     }
     parents = {each.id: each.id for each in contacts}
     first: dict[str, int] = {}
+    # Sorted, so that the order in which records come decides nothing (S04).
     for each in sorted(contacts):
         for mark in sorted(each.counted - doubtful):
             _join(parents, first.setdefault(mark, each.id), each.id)

@@ -41,6 +41,7 @@ def apply_changes(
     What the CRM says is stored as `hide` leaves it. Whatever the connector raises passes through; every change is then
     where the journal says it is.
     """
+    # `_send` first marks its rows as sent, so that each round finds other ones and the loop ends.
     while rows := _open(store, connector.name, (journal.PLANNED,), [run]):
         _send(store, connector, rows, settings, now, progress, hide)
 
@@ -57,13 +58,16 @@ def resolve_unknown(store: Store, connector: Connector, now: int) -> int:
     for rows in in_chunks(unheard, AT_ONCE):
         present = _present(connector, [row.change.ref for row in rows])
         held = {row.id: _held_part(row, present.get(row.change.ref)) for row in rows}
+        # A part counts as ours, too: the next pull would else take it for a change that a user made.
         ours = [part for part in held.values() if part is not None]
         taken = [row.id for row in rows if (part := held[row.id]) and part.change.after == row.change.after]
         lost = sorted({row.id for row in rows} - set(taken))
+        # Asked before the transaction opens: none may be open while a CRM is asked (D01).
         replaced = _give_back(connector, ours)
         with store.begin() as writing:
             journal.record_written(writing, ours)
             journal.mark_changes(writing, taken, journal.UPDATED, now)
+            # Planned and not rejected: `take_unsent` decides anew by what is right then, and keeps whose turn it was.
             journal.mark_changes(writing, lost, journal.PLANNED, now, "the CRM did not answer; planned again")
             for part in ours:
                 _end_replaced(writing, Taken(part), replaced.get(part.id, {}), now)
@@ -96,7 +100,9 @@ def _read(connector: Connector, refs: Sequence[Ref]) -> dict[Ref, Contact | None
     for each in connector.read(refs) if refs else ():
         is_there = not (each.gone or each.merged_into or each.converted_into)
         for known_as in (each.ref.id, *each.aliases):
+            # HubSpot answers the old id of a merged contact with its new one, of which the old one is an alias.
             if ref := asked.get((each.ref.kind, known_as)):
+                # A live record wins, whatever the order in which they come.
                 found[ref] = each if is_there else found.get(ref)
     return found
 
@@ -111,8 +117,10 @@ def _send(
     hide: Hide,
 ) -> None:
     with store.begin() as writing:
+        # Before the call, and not after it: a worker that dies in between could never tell what may have arrived (W07).
         journal.mark_changes(writing, [row.id for row in rows], journal.SENT, now)
     failpoint("sent_stored")
+    # `narrow` puts the amended rows here, so that receipts are held against what was really sent.
     by_ref = {row.change.ref: row for row in rows}
 
     def narrow(batch: Sequence[Change]) -> Sequence[Change]:
@@ -127,6 +135,7 @@ def _send(
             progress("written", connector.name, len(some))
             failpoint("batch_written")
     finally:
+        # Also after an error: what was accepted is ours from now on, and no next pull may take it for a user's change.
         _keep_unread(store, accepted, settings, now)
     failpoint("before_verify")
     _verify(store, connector, [row for row in accepted if _is_read_back(row, accepted, settings)], now)
@@ -148,6 +157,7 @@ def _give_way(
     personal = [change for change in batch if _is_personal(change)]
     if not personal:
         return batch
+    # Read outside of the transaction, which must not be open while a CRM answers (D01).
     present = _read(connector, [change.ref for change in personal])
     going = {change.ref: change for change in batch}
     with store.begin() as writing:
@@ -160,10 +170,12 @@ def _give_way(
                 said = said if change.ref in present else UNREADABLE
                 journal.mark_changes(writing, [row.id], journal.EDITED, now, said)
                 make_dirty(writing, [row.record])
+            # `without_human_edits` returns the same object where nobody moved anything.
             elif less is not change:
                 going[change.ref] = less
                 by_ref[change.ref] = row._replace(change=less)
                 journal.amend_change(writing, by_ref[change.ref])
+                # The next run decides again about what was left out.
                 make_dirty(writing, [row.record])
     return list(going.values())
 
@@ -230,6 +242,7 @@ def _refuse(
     if taken:
         journal.record_written(writing, [row._replace(change=taken)])
     left = without_fields(row.change, set(row.change.after) - set(refused))
+    # The stored attempts do not count this one yet.
     if retry and journal.count_attempts(writing, row.record) + 1 < settings.attempts:
         journal.retry_later(writing, [row.record])
     elif left:
@@ -244,6 +257,7 @@ def _is_read_back(row: JournalRow, accepted: Sequence[JournalRow], settings: Wri
     if _is_personal(row.change):
         return True
     share = settings.verify_sample / max(len(accepted), 1)
+    # Chance that the id seeds: `_keep_unread` and `_verify` both ask, and must get the same answer.
     return random.Random(row.change.ref.id).random() < share
 
 
@@ -270,6 +284,7 @@ def _verify(store: Store, connector: Connector, rows: Sequence[JournalRow], now:
                     journal.mark_changes(writing, [row.id], journal.EDITED, now, GONE_SINCE)
                 elif lost[row.id] and (rest := _lose(writing, row, lost[row.id], now)):
                     held.append(rest)
+        # A crash from here on leaves `taken` as sent, and `resolve_unknown` of the next run goes on with it.
         replaced = _give_back(connector, [each.row for each in held])
         with store.begin() as writing:
             journal.record_written(writing, taken)
@@ -315,6 +330,7 @@ def _give_back(connector: Connector, rows: Sequence[JournalRow]) -> dict[int, di
     theirs = connector.overwritten([row.change for row in personal.values()]) if personal else {}
     changes = [_change_back(personal[ref].change, values) for ref, values in theirs.items()]
     if changes:
+        # Receipts come as an iterator: nothing is sent unless somebody reads them all.
         list(connector.write(changes))
     present = _present(connector, list(theirs))
     return {

@@ -46,6 +46,7 @@ def find_approval(connection: Connection, config_hash: str, now: int) -> Approva
         for crm in plan["seen"].keys() - plan["used"]:
             mine, spent = numbers.setdefault(crm, {}), _count(journal.written_changes(connection, plan["runs"], crm))
             for name, number in plan["seen"][crm].items():
+                # Of several plans the largest number counts and not the sum: they may be about the same records.
                 mine[name] = max(mine.get(name, 0), a_tenth_more(number) - spent[name], 0)
     plans = [row.id for row in rows]
     return Approval(plans, numbers, journal.people_of(connection, plans) if plans else frozenset())
@@ -60,6 +61,7 @@ def _count(changes: Iterable[Change]) -> dict[str, int]:
     """How many records some changes concern in each category of the guard."""
     tally = ChangeCounts()
     for each in changes:
+        # `scores` counts odd changes only, and an approval is spent in every category.
         tally.add(0, each, is_odd=True)
     return tally.numbers()
 
@@ -165,6 +167,7 @@ def keep_waiting(
         plan_id = same.id
         journal.refresh_plan(connection, plan_id, now, plan, but=ids)
     else:
+        # A new id: whoever agreed to the old plan has not seen this one.
         plan_id = new_run_id(from_ms(now))
         journal.add_plan(connection, plan_id, journal.WAITING, hashes, now, {**plan, "seen": records})
     journal.move_changes(connection, sorted(ids), plan_id)

@@ -98,7 +98,9 @@ class PlanBuilder:
         self.stage_names = [stage.name for stage in work.config.stage]
         self.stage_of = stage_of_band(work.config.stage, work.config.band_names())
         self.tallies = {crm: ChangeCounts() for crm in setting.crms}
+        # Journaled in parts, since there may be one for each record: see `journal_changes`.
         self.changes: list[tuple[int, Change]] = []
+        # These three are stored once, by `_close`: who has to wait is known only after the whole plan was judged.
         self.given_up: list[tuple[int, Change]] = []
         self.overrides: dict[int, Override] = {}
         self.whys: list[tuple[int, str, str, str]] = []
@@ -113,6 +115,7 @@ class PlanBuilder:
         stage_whys: dict[str, str] = {}
         for held in records:
             self.rescored[held.ref.crm] = self.rescored.get(held.ref.crm, 0) + 1
+            # A CRM that is skipped in this run is decided about in the next one; one that the config dropped never is.
             if held.ref.crm not in self.setting.crms:
                 self.again |= {held.id} if held.ref.crm in self.work.crms else set()
             elif self.takes(person.person, held.ref.crm):
@@ -157,6 +160,7 @@ class PlanBuilder:
         if decision.given_up:
             self.given_up.append((held.id, decision.given_up))
         protected, change = list(decision.protected), decision.change
+        # A score of ours stands, and a CRM it may rest on was never read: the new score may lack half of what is known.
         if change and self.setting.unread and change.before.get("score") is not None:
             protected.append(f"{self.setting.unread[0]}_was_never_read")
             self.again.add(held.id)
@@ -170,6 +174,7 @@ class PlanBuilder:
     def _keep(self, held: Holding, person: Scored, change: Change) -> None:
         is_odd = held.id in person.edited or person.is_new or held.ref.crm in self.setting.edited
         self.tallies[held.ref.crm].add(person.person, change, is_odd=is_odd)
+        # A rule reads the stage, so that the stage we write now may change the score.
         if self.reads_stage and "stage" in change.after:
             self.again.add(held.id)
         self.changes.append((held.id, change))
@@ -197,6 +202,7 @@ def build_plan(work: Work, result: Result, setting: Setting) -> BuiltPlan:
         promised = _prepare(work, tx, setting)
         absent = () if setting.unguarded else set(work.crms) - set(setting.crms)
         left = approval.people_left_waiting(tx, absent)
+        # Who must wait is known only when everybody has been planned for: then this is undone, and made without them.
         savepoint = tx.begin_nested()
         desk = _plan(work, tx, setting, result.run, promised, without=Held(left))
         drafted = _judge(work, tx, desk)
@@ -208,6 +214,7 @@ def build_plan(work: Work, result: Result, setting: Setting) -> BuiltPlan:
             savepoint.commit()
         _close(work, tx, desk, held)
         result.held = _hold(work, tx, setting, promised, drafted, approval.Left(left, frozenset(absent)))
+        # Not earlier: it compares what was seen with the changes that the plan has journaled by now.
         if setting.approval.plans:
             result.approved = approval.take_up(tx, setting.approval, result.run)
         _count(tx, result, desk)
@@ -242,6 +249,7 @@ def _prepare(work: Work, tx: Connection, setting: Setting) -> Mapping[int, str]:
     adopted = journal.adopted_configs(tx)
     plan_all_again(tx, [crm for crm in setting.crms if adopted and crm not in adopted])
     refresh_people(tx, resolver)
+    # After it is settled who is who: an edit concerns all records of its person.
     spread_edits(tx, setting.crms)
     journal.wake_up(tx, work.now_ms)
     return promised
@@ -268,10 +276,12 @@ def _plan(
     for person, records in _scored_people(
         work, tx, run, without.people, only.everybody() if only is not None else None
     ):
+        # These wait until everybody is scored, because the hottest is served first.
         if config.write.owner and pool_of_band(person.band, config.route) is not None:
             routed.append((person, records))
         else:
             desk.decide_all(person, records, nobody)
+        # Journaled now and then, so that a plan of any size takes no more memory.
         if len(desk.changes) >= PEOPLE_AT_ONCE:
             desk.journal_changes(tx)
     _assign(work, tx, desk, routed, promised)
@@ -296,11 +306,13 @@ def _assign(
         ours = [it for it in records if it.ref.crm in work.crms and not (desk.is_overridden(it) and not it.owner)]
         missing = sorted({it.ref.crm for it in ours} - set(desk.setting.crms))
         if not missing:
+            # All records of a person get the same human (W14), so that none may be out of sight.
             served.append(Unassigned(person.person, person.band, ours))
         elif not all(desk.setting.owners.somebody(it.ref.crm, it.owner) for it in ours if it.ref.crm not in missing):
             absent[person.person] = f"{missing[0]} is skipped in this run"
     config, owners = work.config, desk.setting.owners
     refused = {it.id: str(it.on_hold["after"]["owner"]) for _, records in routed for it in records if _owner_waits(it)}
+    # Whose turn it was stays so: a refusal or a crash must not cost somebody a second turn.
     given = assign_owners(
         served, config.route, config.owner_pool, journal.read_pointers(tx), owners, {**refused, **promised}
     )
@@ -318,6 +330,7 @@ def _owner_waits(held: Holding) -> bool:
 def _judge(work: Work, tx: Connection, desk: PlanBuilder) -> BuiltPlan:
     """What of a plan is too large to be true: the reasons, and whose part of it must wait."""
     for crm, tally in desk.tallies.items():
+        # Counting goes through all records of the CRM, so that it is done only where something would change.
         if tally.people["records"]:
             tally.live, tally.scored = count_scored(tx, crm)
     approved = desk.setting.approval
@@ -347,6 +360,7 @@ def _close(work: Work, tx: Connection, desk: PlanBuilder, held: Held) -> None:
     for crm, some in held.first.items():
         undecided |= contacts_of(tx, some, crm)
     clear_dirty(tx, desk.setting.crms, desk.overrides, undecided)
+    # In this order: the line above would take the marks away again.
     make_dirty(tx, sorted(desk.again))
     save_whys(tx, desk.whys)
     journal.park_changes(tx, desk.given_up, CHANGED_BACK, work.now_ms)
@@ -371,6 +385,7 @@ def _hold(
     hashes, now = (work.config.model_hash(), work.config.decision_hash()), work.now_ms
     waiting = approval.keep_waiting(tx, "data", hashes, drafted.held_numbers, drafted.reasons, now, left=left)
     if waiting is not None and drafted.held:
+        # The plan above was made without them, so that nothing of theirs is journaled yet.
         _plan(work, tx, setting, waiting.run, promised, only=drafted.held)
     return waiting
 
@@ -391,6 +406,7 @@ def _scored_people(
     if without:
         wanted = wanted[~np.isin(wanted, np.fromiter(without, dtype=np.int64))]
     dirty = dirty_people(tx, list(work.crms))
+    # Kept from part to part, so that each distinct activity is read once.
     facts: score_inputs.Facts = {}
     for start in range(0, len(wanted), PEOPLE_AT_ONCE):
         some = wanted[start : start + PEOPLE_AT_ONCE].tolist()
@@ -405,6 +421,8 @@ def _scored_people(
         if only is None:
             quiet = {rows[place]["id"]: rows[place]["due"] for place in set(range(len(rows))) - set(news)}
             set_due(tx, {each: due for each, due in quiet.items() if before[each].due != due})
+            # A range, because 100,000 ids fit into no statement.
+            # Who lies in it and was not scored stays dirty or has no live record.
             set_model(tx, some[0], some[-1], model, plan_hash)
             save_scores(tx, [rows[place] for place in news], before)
         work.progress("scored", "", len(some))

@@ -85,7 +85,9 @@ def decide_change(
     if not after:
         return settled
     present: dict[str, Scalar | None] = {**held.current, "stage": held.stage, "owner": held.owner}
+    # The present values go with the change: just before it is sent, they show whether somebody moved them since.
     change = Change(held.ref, {name: present.get(name) for name in after}, after, wanted.because, held.group)
+    # Only where all of it was written before: a value that is new has not been changed back by anybody.
     if held.attempts >= REWRITES and all(
         name in held.last_written and held.last_written[name] == after[name] for name in after
     ):
@@ -129,6 +131,7 @@ def _is_forward(current: str | None, wanted: str, spelled: Mapping[str, str], la
 
     A stage that the config names has its place in the config; another one has it in the CRM's own order.
     """
+    # Every stage is ahead of none.
     if not current:
         return True
     if current in ladder.names:

@@ -89,6 +89,7 @@ def _limits(crm: str, tally: ChangeCounts, guard: Guard, numbers: Mapping[str, i
         return
     shares = {"scores": guard.scores, "bands": guard.bands, "stages": guard.stages, "owners": guard.owners}
     for name, share in shares.items():
+        # People have stages and owners in records without a score of ours, too.
         of = tally.live if name in ("stages", "owners") else tally.scored
         said = f"{crm}: {numbers[name]:,} of {_records(of)} ({numbers[name] / of:.1%}) would get {_WORDS[name]}"
         yield name, int(of * share), f"{said}; [guard] {name} allows {share:.0%}"
@@ -141,8 +142,10 @@ def people_to_hold(
         tally = tallies[each.crm]
         counted = tally.people[each.category]
         odd = [person for person in counted if person in tally.odd]
+        # If the plan is within the limit without the odd ones, only they are suspect.
         suspects = odd if len(counted) - len(odd) <= each.limit else counted
         ordered = sorted(suspects, key=lambda person: (person not in approved_people, person))
+        # Those who do not wait use up the approval first.
         late = ordered[max(each.allowed - (len(counted) - len(suspects)), 0) :]
         if each.category == "first":
             first[each.crm] = frozenset(late)

@@ -98,12 +98,14 @@ def _weight(row: JournalRow) -> float:
     moves = [name in after for name in ("band", "owner", "stage")]
     if not any(moves):
         return 0.0
+    # Powers far above any usual score: a moved stage outweighs all owners, and an owner all bands.
     return sum(2.0**place for place, is_moved in enumerate(moves, 40) if is_moved) + _number(after.get("score"))
 
 
 def _keep_largest(rows: list[tuple[float, JournalRow]], row: tuple[float, JournalRow]) -> None:
     """Add a row; of very many only the largest stay."""
     rows.append(row)
+    # Sorted only once it is twice as long, instead of for each of a million rows.
     if len(rows) > KEPT:
         rows.sort(key=_largest_first)
         del rows[KEPT // 2 :]

@@ -149,6 +149,7 @@ def _past_runs(reading: Connection, holder: Callable[[], str | None], now: datet
         verdict, result = row.verdict, orjson.loads(row.result)
         if row.started > until:
             verdict, result = "failed", {"problems": [IN_FUTURE]}
+        # There is one writer, so that only the newest run can be under way.
         elif verdict == "running" and (place or holder() is None):
             verdict, result = "failed", {"problems": [CUT_OFF]}
         ended = from_ms(row.ended) if row.ended else None

@@ -13,6 +13,7 @@ from crmsync.routing.owners import Owners, state_of
 
 def next_member(members: Sequence[str], last: str | None, available: frozenset[str]) -> str | None:
     """Whose turn comes after `last` among those available: round robin in the order of the file, everybody once."""
+    # Once each: a name that stands twice would starve those behind it.
     everybody = list(dict.fromkeys(map(normal_email, members)))
     start = everybody.index(last) + 1 if last in everybody else 0
     turn = everybody[start:] + everybody[:start]

@@ -129,6 +129,7 @@ class ActivitySlice:
     @property
     def age(self) -> Index:
         """The age of each in whole days."""
+        # Where a dead feed has stopped the clock, an activity may lie after today.
         return np.maximum(np.subtract(self.today, self.day, dtype=np.intp), 0)
 
 
@@ -171,6 +172,7 @@ class ActivityTable:
         """Sort the activities that matter by class and, within it, by person and time."""
         self.person, self.at, self.fact = columns.person, columns.at, columns.fact
         classes = class_of.take(self.fact) if len(class_of) else np.zeros(0, np.uint8)
+        # Planned meetings come before they happen: `next_at` says when one begins to count.
         late = self.at > (until if len(until) == 1 else until[self.person])
         self.next_at = np.full(self.rows, FAR, dtype=np.int64)
         if late.any():
@@ -179,6 +181,7 @@ class ActivityTable:
             classes[late] = 0
         kept = np.flatnonzero(classes > 0)
         classes = classes[kept]
+        # Stable, so that a class stays in the order of person and time.
         self._order = kept[np.argsort(classes, kind="stable")]
         ends = np.cumsum(np.bincount(classes, minlength=len(self._keys) + 1)).tolist()
         self._of_class = {number: slice(ends[number - 1], ends[number]) for number in self._keys}

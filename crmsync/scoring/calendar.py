@@ -61,6 +61,7 @@ def local_days(at: NDArray[np.int64], zone: tzinfo) -> NDArray[np.int32]:
     if len(moments) == 1:
         return _divided(at + offsets[0], DAY, first + offsets[0], last + offsets[0])
     start, stop = first // _QUARTER, last // _QUARTER + 1
+    # A table of quarters is worth it only where they are fewer than the instants.
     if stop - start > len(at) or any(each % _QUARTER for each in (*moments[1:], *offsets)):
         return _local(at, moments, offsets)
     return _local(np.arange(start, stop) * _QUARTER, moments, offsets)[_divided(at, _QUARTER, first, last) - start]

@@ -32,11 +32,13 @@ class ConditionEvaluator:
         self.context = OperatorContext({name: [*texts] for name, texts in lists.items()}, reader, untyped)
         self.warnings: MutableMapping[tuple[str, str], int] = {}
         self._answers: dict[str, Answers] = {}
+        # Re-entrant, since a question asks its parts.
         self._one_at_a_time = RLock()
 
     def ask(self, condition: Condition) -> Answers:
         """`NO`, `UNKNOWN` or `YES` for each row."""
         key = condition.model_dump_json(exclude_defaults=True)
+        # People are scored in several threads, which ask the same questions.
         with self._one_at_a_time:
             if key not in self._answers:
                 self._answers[key] = self._answer(condition)
@@ -46,6 +48,7 @@ class ConditionEvaluator:
         if condition.field is not None:
             return self.match(condition.field, condition)
         if condition.not_ is not None:
+            # What is unknown stays so: 2 - 1 is 1.
             return YES - self.ask(condition.not_)
         parts = [self.ask(part) for part in condition.all_ or condition.any_ or ()]
         joined: Answers = (np.minimum if condition.all_ is not None else np.maximum).reduce(parts)

@@ -47,6 +47,7 @@ def _worth(
     if window is not None:
         values = [*values[: window + 1], *([values[-1]] * (window + 1 - len(values))), 0]
     table = np.array(values, dtype=np.int64)
+    # The cache hands the same table to everybody.
     table.setflags(write=False)
     return table
 
@@ -56,6 +57,7 @@ def _halved(full: int, half: int, window: int | None) -> list[int]:
     factor = _EXACT.power(Decimal("0.5"), _EXACT.divide(Decimal(1), Decimal(half)))
     values, exact = [], Decimal(full)
     for age in range(last + 1):
+        # Anew at each half-life, so that the errors of the factor never add up.
         if age % half == 0:
             exact = _EXACT.divide(Decimal(full), Decimal(2) ** (age // half))
         values.append(_rounded(exact))
@@ -68,6 +70,7 @@ def _halved(full: int, half: int, window: int | None) -> list[int]:
 def _stepped(full: int, steps: tuple[tuple[int, float], ...]) -> list[int]:
     values = [full] * steps[0][0]
     for (age, share), (until, _) in zip(steps, (*steps[1:], (steps[-1][0] + 1, 0.0)), strict=True):
+        # By its digits: 33.3, and not the float that is nearest to it.
         values += [_rounded(Decimal(full) * Decimal(repr(share)) / 100)] * (until - age)
     return values
 
@@ -88,4 +91,5 @@ def _changes(table: bytes) -> NDArray[np.int32]:
 
 def changes_in(table: NDArray[np.int64]) -> NDArray[np.int32]:
     """For each age, in how many days the worth changes next (`NEVER` when it does not)."""
+    # The key of a cache must not change, as an array may.
     return _changes(table.tobytes())

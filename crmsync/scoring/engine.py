@@ -63,6 +63,7 @@ def score(
 def scores_of(known: ScoringContext, people_at_once: int = PEOPLE_AT_ONCE, threads: int = THREADS) -> Scores:
     """The scores of everybody, some people at a time; neither how many nor the threads change anything."""
     count = max(1, -(-known.rows // people_at_once))
+    # Equally large blocks, so that the threads end together.
     ends = [known.rows * number // count for number in range(count + 1)]
     blocks = [slice(start, end) for start, end in pairwise(ends)]
     if count == 1:
@@ -90,6 +91,7 @@ class Scoring:
         """Everything, in the order of the ledger."""
         model, ledger = self.model, self.ledger
         self._fit()
+        # Rounded before the sum: fit and behavior are written too, and must add up to the total.
         self._close("fit", model.score.fit)
         self._behavior()
         self._close("behavior", model.score.behavior)
@@ -107,6 +109,7 @@ class Scoring:
             fit=fit,
             behavior=acted,
             total=total,
+            # Not simply 0: without bands in the model it is -1.
             band=np.where(disqualified >= 0, np.minimum(band, 0), band).astype(np.int8),
             reach=reach,
             grade=grade_of(model.grades, fit),
@@ -157,6 +160,7 @@ class Scoring:
         for name, limit in model.channels.items():
             members = [rule for rule in acting if rule.channel == name]
             parts = [given[rule.name] for rule in members]
+            # What a group has cut away must not count against the channel once more.
             parts += [cut[each] for each in {rule.group for rule in members} if each in cut]
             line = Line(f"Limit of the channel {name}", "behavior", "channel", name)
             self.channels[name] = self.ledger.limit(line, self._together(parts), limit).points
@@ -174,6 +178,7 @@ class Scoring:
         cap = rule.limits.cap
         if cap is not None:
             lines.append(Line(f"{rule.name}: at most {cap:.15g}", "behavior", "cap", rule.name))
+            # The cap of a rule that takes points is the most that it takes.
             points.append(clip_points(points[-1], Limit(cap=cap) if cap > 0 else Limit(floor=cap)))
         self.ledger.steps(lines, found.rows, points)
         return PartialPoints(found.rows, points[-1])
@@ -213,6 +218,7 @@ class Scoring:
         for axis, points in (("fit", fit), ("behavior", acted)):
             weights = np.array([_ten_thousandths(each, axis) for each in own], dtype=np.int64)
             if (weights != 10_000).any():
+                # Whole numbers throughout, so that every machine rounds alike.
                 weighed = round_points(points * weights[self.segment + 1], 10_000 * self.unit) // 10_000
                 line = Line(f"Weight of {axis}", "total", "weight", axis)
                 self.ledger.move(line, self.ledger.sums["total"] + weighed - points)
@@ -248,6 +254,7 @@ class Scoring:
         return qualified
 
     def _due(self) -> Points:
+        # There are few distinct waits, and each midnight has to be looked for.
         waits, which = np.unique(self.wait, return_inverse=True)
         at = [
             FAR if wait >= NEVER else midnight_of(self.activities.today + int(wait), self.known.zone) for wait in waits

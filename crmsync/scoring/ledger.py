@@ -70,6 +70,7 @@ def join_scores(parts: Sequence[Scores], every: Callable[..., Iterable[NarrowPoi
 
 
 def _chained(points: Sequence[NarrowPoints]) -> NarrowPoints:
+    # A stride of 0 is what `_nothing` made: it goes on taking no memory.
     if all(each.strides == (0,) for each in points):
         return _nothing(sum(map(len, points)))
     chained: NarrowPoints = np.concatenate(points)  # type: ignore[assignment]

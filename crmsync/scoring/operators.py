@@ -125,6 +125,7 @@ def _is_at_domain(column: Column, wanted: Iterable[str], _context: OperatorConte
 
 
 def _is_free_mail(column: Column, wanted: bool, _context: OperatorContext) -> Answers:
+    # Without a dot it is no address, and nothing is known of it.
     return _of_domains(column, lambda domain: (domain in FREE_MAIL) is wanted if "." in str(domain) else None)
 
 

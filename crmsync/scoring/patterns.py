@@ -13,6 +13,7 @@ from crmsync.scoring.activities import ActivityTable, Index, RuleResult
 from crmsync.scoring.calendar import UNKNOWN_DAY
 from crmsync.scoring.decay import NEVER, changes_in, value_by_age
 
+# Room for all days of Python's calendar (-719,162 to 2,932,896), lifted above zero.
 _DAY_BITS = 23
 _DAY_ZERO = 1 << 20
 
@@ -66,8 +67,10 @@ def _chains(rule: Sequence, activities: ActivityTable) -> tuple[Index, Index]:
     for step, number in steps[1:]:
         index = activities.select(step.on, step.where)
         barrier = activities.same_day if number and step.distinct_days else activities.same_instant
+        # What lies in the same instant (or day, where days must differ) does not follow.
         before = np.searchsorted(ends, barrier[index], side="left") - 1
         index, before = index[before >= 0], before[before >= 0]
+        # The latest start makes the shortest chain.
         latest = np.maximum.accumulate(starts)[before] if len(before) else before
         same = activities.person[latest] == activities.person[index]
         ends, starts = index[same], latest[same]

@@ -167,7 +167,9 @@ class TitleReader:
         own = [level for level, words in self.seniority if words.search(text)]
         if own:
             return max(own, key=SENIORITIES.index)
+        # Or a vice president would read as a president.
         plain = _VICE.sub("vp", _NOT_THE_BOSS_WORDS.sub(_told_apart, text))
+        # First of all: a director's intern is no director.
         if _SENIORITY_WORDS["student"].search(plain):
             return "student"
         found = (level for level in _FROM_THE_TOP if level in _SENIORITY and _SENIORITY_WORDS[level].search(plain))

@@ -32,6 +32,7 @@ def add_counters(connection: Connection, old_row: int, row_id: int) -> None:
 
 def move_activities(connection: Connection, old_row: int, row_id: int) -> int:
     have = select(activity.c.id).where(activity.c.record == row_id)
+    # Where both records carry an activity, the move would meet its key.
     connection.execute(delete(activity).where(activity.c.record == old_row, activity.c.id.in_(have)))
     moved = connection.execute(update(activity).where(activity.c.record == old_row).values(record=row_id))
     return moved.rowcount
@@ -85,6 +86,7 @@ def _gains(each: Contact, kind: str, now: Counter, had: int | None, last: int | 
     """
     first = now.count if had is None else had + 1
     if each.aliases and had is not None and last is not None and now.last_at is not None:
+        # Activities are kept in whole seconds: the same instant may lie up to one later.
         if now.last_at.timestamp() < last + 1:
             return []
         first = min(first, now.count)
@@ -129,6 +131,7 @@ def save_activities(connection: Connection, run: str, items: Sequence[Activity])
         ],
     )
     add_feed_days(connection, ((key[0], kinds[wanted[key][1]], wanted[key][0]) for key in gained))
+    # What is new is no edit; what somebody took away is, and the guard counts the score that falls as odd.
     mark_dirty(connection, sorted({key[2] for key in gained}))
     mark_dirty(connection, sorted({key[2] for key in lost}), edited=True)
     _uncount(connection, {(key[2], kinds[at[1]]) for key, at in wanted.items() if not key[1].startswith(COUNTED)})

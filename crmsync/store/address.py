@@ -77,6 +77,7 @@ def _filesystem(folder: Path, mounts: Path = Path("/proc/self/mounts")) -> str:
     best, kind = "", ""
     for line in mounts.read_text(encoding="utf-8", errors="replace").splitlines():
         _device, point, filesystem, *_ = line.split(" ")
+        # The last of equal ones: a later mount hides an earlier one.
         if folder.is_relative_to(point) and len(point) >= len(best):
             best, kind = point, filesystem
     return kind

@@ -70,6 +70,7 @@ def save_contacts(
     _stamp(connection, {ref: rows[ref] for ref in unchanged}, stored)
     ids = ids_by_ref(connection, latest)
     own = ids_by_exact_ref(connection, latest)
+    # `ids` lead from a merged record to its survivor, of which nothing may be cleared or erased: hence its own row.
     clear_personal_data(
         connection, [own[ref] for ref in changed if latest[ref].gone and latest[ref].merged_into is None]
     )
@@ -85,6 +86,7 @@ def _row(each: Contact, stored: Mapping[str, Any] | None) -> dict[str, Any]:
     if each.gone:  # it may be an erasure that the law asks for, now or later of the record that it was merged into
         each = replace(each, name="", emails=(), fields={}, current={}, group="")
     fields = dict(each.fields)
+    # A field that the CRM no longer shows is unknown and not empty: what was known of it holds (R33).
     if each.unread and stored is not None and not each.gone:
         held = orjson.loads(stored["fields"])
         fields = {name: held[name] for name in each.unread if name in held} | fields
@@ -170,9 +172,11 @@ def _overrides(
     stored: Mapping[str, Any] | None, values: Mapping[str, Any], now: int, noticing: Collection[str]
 ) -> dict[str, Any]:
     """The manual overrides of a record: per field the value that somebody gave it, and since when that is known."""
+    # At first sight nobody has overruled anything.
     if stored is None or not stored["known"] or values["gone"]:
         return {}
     overrides: dict[str, Any] = orjson.loads(stored["overrides"])
+    # CRMs do not tell "" from nothing.
     moved = [name for name in noticing if (stored[name] or None) != (values[name] or None)]
     return overrides | {name: {"value": values[name], "since": now} for name in moved}
 
@@ -226,11 +230,14 @@ def _adopt(connection: Connection, survivor: Contact, row_id: int) -> None:
     for old_ref, old_row in replaced.items():
         merged = connection.execute(
             update(record)
+            # Only where it is news: the survivor names its old ids each time it comes.
             .where(record.c.id == old_row, record.c.merged_into != str(survivor.ref))
             .values(nothing | {"merged_into": str(survivor.ref), "gone": True})
         )
         if merged.rowcount:
+            # Its addresses say nothing any more: they may be somebody else's by now.
             save_identity_keys(connection, {old_row: {f"record:{old_ref}", f"record:{survivor.ref}"}})
+        # Merges form chains: the old ids that led to this record lead to its survivor from now on.
         connection.execute(update(alias).where(alias.c.record == old_row).values(record=row_id))
         add_counters(connection, old_row, row_id)
         if move_activities(connection, old_row, row_id) or merged.rowcount:

@@ -28,6 +28,7 @@ def copy_state(store: Store) -> Iterator[Store]:
                 closing(sqlite3.connect(str(store.engine.url.database))) as source,
                 closing(sqlite3.connect(path)) as to,
             ):
+                # Not a copy of the file, which would lack what is still in the log beside it.
                 source.backup(to)
         copy = open_store(f"sqlite:///{path}")
         try:

@@ -66,9 +66,11 @@ def note_full_run(connection: Connection, crm: str, stream: str, run: str, *, be
     """
     under_way = _full_runs(connection, crm)
     if begins:
+        # Begun anew: what came in runs before this one may be gone by now.
         under_way[stream] = []
     if not under_way:
         return []
+    # For all streams under way: a record that came by any of them is there.
     now = {each: [*runs, run] for each, runs in under_way.items()}
     write_cursor(connection, crm, FULL_RUNS, dump_json(now))
     return now.get(stream, [])

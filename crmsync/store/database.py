@@ -72,6 +72,7 @@ class Store:
         """
         with _told(self.url), self.engine.begin() as connection:
             if self._turn is not None:
+                # First of all, so that nobody can take over until this commits.
                 self._turn.fence(connection)
             yield connection
             failpoint("commit")
@@ -113,6 +114,7 @@ class Store:
         try:
             self._take(lock, who, stop, standing_by)
             lease = lock.lease if self.lease is None else self.lease
+            # Before the wait: from here on a worker that was paused can store nothing more.
             epoch, left_at = self._begin_turn(who)
             self._turn = Turn(lock, epoch, lease)
             if seconds := self._seconds_to_land(lease, left_at):
@@ -121,6 +123,7 @@ class Store:
                     raise Cancelled("stopped while waiting for what an earlier worker had sent")
             yield
         finally:
+            # Noted while the lock is still ours.
             self._end_turn()
             lock.release()
 
@@ -148,8 +151,10 @@ class Store:
         """Raise the epoch. Returns it, and when the turn before ended (milliseconds), if it ended by itself."""
         row = schema.writer
         with self.begin() as writing:
+            # FOR UPDATE waits for transactions of the turn before, which hold the row FOR SHARE (see `Turn.fence`).
             before = writing.execute(select(row.c.epoch, row.c.left_at).with_for_update()).one()
             mine = {"epoch": before.epoch + 1, "holder": f"{who} (process {os.getpid()})"}
+            # Empty until this turn ends by itself: after a crash nobody knows when its last request left.
             writing.execute(update(row).values(**mine, config="", left_at=None))
         return before.epoch + 1, before.left_at
 
@@ -166,7 +171,9 @@ class Store:
         with self.read() as reading:
             if not reading.scalar(select(exists().where(schema.OPEN, schema.change.c.state == "sent"))):
                 return 0.0
+            # Where nobody knows, it may have lasted until now.
             since = 0.0 if left_at is None else (_database_ms(reading) - left_at) / 1000
+        # The database's clock may have been set meanwhile: that must not make the wait longer.
         return min(max(lease - since, 0.0), lease)
 
 
@@ -194,6 +201,7 @@ def open_store(url: str, lease: float | None = None) -> Store:
     """
     address = address_of(url)
     with _opened(address, lease) as store:
+        # Before anything is in it.
         make_private(address)
         _migrate(store)
     return store
@@ -225,7 +233,9 @@ def open_existing_store(url: str) -> Store | None:
 def _opened(address: URL, lease: float | None = None, *, looking: bool = False) -> Iterator[Store]:
     """A state that stays open, unless the block raises."""
     if address.drivername != "sqlite":
+        # What the admin wrote into the address wins.
         own = {name: value for name, value in SILENT_CONNECTION.items() if name not in address.query}
+        # Parameters are hidden, because they are people's data and errors reach the log (C10).
         engine = create_engine(address, connect_args=own, pool_pre_ping=True, hide_parameters=True)
         event.listen(engine, "connect", _prepare_postgres)
     elif looking and address.database and not os.access(Path(address.database).resolve().parent, os.W_OK):
@@ -270,6 +280,7 @@ def wipe_log(store: Store) -> None:
     if store.engine.dialect.name == "sqlite":
         with _told(store.url), closing(store.engine.raw_connection()) as connection:
             cursor = connection.cursor()
+            # Without patience for readers, which the connection gets back for whoever uses it next.
             for pragma in ("busy_timeout=0", "wal_checkpoint(TRUNCATE)", f"busy_timeout={BUSY_SECONDS * 1000}"):
                 cursor.execute(f"PRAGMA {pragma}").fetchall()
 
@@ -313,9 +324,11 @@ def _prepare_sqlite(connection: Any, record: Any) -> None:
     cursor = connection.cursor()
     for pragma in (
         "journal_mode=WAL",
+        # FULL: what was noted as sent must be on the disk before it is sent, also after a power cut (J10).
         "synchronous=FULL",
         "cache_size=-65536",
         "temp_store=MEMORY",
+        # Overwritten with zeros: no byte of the file may be of who was erased (C10).
         "secure_delete=ON",
     ):
         cursor.execute(f"PRAGMA {pragma}")
@@ -324,11 +337,13 @@ def _prepare_sqlite(connection: Any, record: Any) -> None:
 
 def _prepare_postgres(connection: Any, _record: Any) -> None:
     connection.execute(f"SET idle_in_transaction_session_timeout = {OPEN_TRANSACTION}")
+    # Committed, because a rollback would take the setting back.
     connection.commit()
 
 
 def _begin_sqlite(connection: Connection) -> None:
     reads = connection.get_execution_options().get("crmsync_reads")
+    # A deferred transaction that reads and then writes fails at once, without any patience (python/cpython#124510).
     connection.exec_driver_sql("BEGIN" if reads else "BEGIN IMMEDIATE")
 
 
@@ -351,6 +366,7 @@ def _told(url: str) -> Iterator[None]:
 def _database_ms(connection: Connection) -> int:
     """The instant by the database's clock, in milliseconds: the same for all who share it."""
     if connection.dialect.name == "postgresql":
+        # Not now(), which is when the transaction began.
         return int(connection.scalars(select(func.extract("epoch", func.clock_timestamp()))).one() * 1000)
     return int(time.time() * 1000)
 
@@ -368,6 +384,7 @@ def _version(engine: Engine) -> str | None:
 
     with engine.connect().execution_options(crmsync_reads=True) as connection:
         at = MigrationContext.configure(connection).get_current_revision()
+    # Four digits each, so that their order as texts is the right one.
     if at is not None and at > HEAD:
         raise StateError(
             f"the state was made by a newer crmsync (its version is {at}, this one needs {HEAD}); upgrade crmsync"
@@ -389,6 +406,7 @@ def _migrate(store: Store) -> None:
                 return
         else:
             raise StateInUse((lock and lock.holder()) or "another process")
+        # Once more: whoever had the lock until now may have done it.
         if _version(store.engine) != HEAD:
             _upgrade(store.engine)
     finally:

@@ -56,6 +56,7 @@ def compare_page(
     tracked = read_cursor(connection, crm, TRACKED)
     if tracked is None:
         return []
+    # As the stored ids are, which were cleaned, too.
     came = {clean_text(each.id) for each in page.items if not each.gone}
     upsert(connection, seen_activity, [{"crm": crm, "id": each} for each in sorted(came)])
     if tracked != stream:
@@ -66,6 +67,8 @@ def compare_page(
 
 
 def _begins(column: Any, begin: str) -> ColumnElement[bool]:
+    # Not LIKE, to which `_` and `%` mean anything.
+    # What counters tell never comes from a feed, so that it is not missing.
     return and_(func.substr(column, 1, len(begin)) == begin, func.substr(column, 1, len(COUNTED)) != COUNTED)
 
 
@@ -101,4 +104,5 @@ def _delete(connection: Connection, crm: str, rows: Iterable[tuple[str, int]]) -
     for some in in_chunks(rows, IN_LIST):
         ids = [activity_id for activity_id, _contact in some]
         connection.execute(delete(activity).where(activity.c.crm == crm, activity.c.id.in_(ids)))
+        # Edited, so that the guard counts a score that falls by it as odd.
         mark_dirty(connection, sorted({row_id for _activity, row_id in some}), edited=True)

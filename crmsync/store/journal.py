@@ -57,6 +57,7 @@ def begin_run(
     """Write that a run has started, and with which model and config (hashes); whatever ran before was cut off."""
     keep_text(connection, hashes[1], config_text, now)
     cut_off = {"verdict": "failed", "ended": now, "result": dump_json({"problems": ["it was interrupted"]})}
+    # There is one writer: whatever still runs by now was cut off.
     connection.execute(update(run).where(run.c.verdict == "running").values(cut_off))
     row = {"id": run_id, "command": command, "started": now, "model": hashes[0], "config": hashes[1]}
     connection.execute(run.insert().values(**row, verdict="running"))
@@ -190,6 +191,7 @@ def values_of(connection: Connection, run_ids: Sequence[str]) -> Iterator[tuple[
 
 def waiting_rows(connection: Connection, plan_ids: Sequence[str]) -> Iterator[tuple[int, int, Change]]:
     """Each change of some plans: its id, the person (0 where nobody is known), and the change."""
+    # A change that was planned on a copy has no row id of its record, so that `_SAME_RECORD` goes by the ref.
     query = select(change, record.c.person).outerjoin(record, _SAME_RECORD).where(change.c.run.in_(plan_ids))
     for each in connection.execute(query):
         yield each.id, each.person or 0, _row(each).change
@@ -223,6 +225,7 @@ def prune_runs(connection: Connection, before: int, now: int) -> None:
 
     The changes of plans that nobody applied go earlier.
     """
+    # A run with open changes stays, or nobody would find out what became of them.
     undone = select(change.c.run).where(OPEN, change.c.run.in_(select(run.c.id).where(run.c.verdict.not_in(PLANS))))
     waits = run.c.verdict.in_((WAITING, APPROVED))
     past = run.c.started < before, run.c.id.not_in(undone), ~waits
@@ -301,6 +304,7 @@ def last_full_pull(connection: Connection, now: int) -> int | None:
     """
     past = run.c.started <= now
     full = select(func.max(run.c.started)).where(run.c.command.in_(FULL_RUNS), run.c.verdict.in_(GOOD), past)
+    # The first run of a state reads everything, whatever its command is.
     last: int | None = connection.scalar(full) or connection.scalar(select(func.min(run.c.started)).where(past))
     return last
 
@@ -372,6 +376,7 @@ def record_written(connection: Connection, rows: Sequence[JournalRow]) -> None:
                 ),
                 "again": orjson.loads(holding.on_hold or "{}").get("whole", False),
                 "still_on_hold": _still_parked(holding.on_hold, row.change),
+                # Written the same again: somebody changed it back. Anything new begins the count anew (see `REWRITES`).
                 "now_attempts": holding.attempts + 1
                 if holding.last_written == _merged(holding.last_written, row)
                 else 0,
@@ -392,6 +397,7 @@ def record_written(connection: Connection, rows: Sequence[JournalRow]) -> None:
             ),
             updates,
         )
+    # Rules may read the stage.
     drop_score_inputs(connection, [row.record for row in rows if "stage" in row.change.after])
 
 
@@ -399,6 +405,7 @@ def _still_parked(on_hold: str, taken: Change) -> str:
     """What is parked of a record once the CRM took another change; that write moves the record's stamp once more."""
     held = orjson.loads(on_hold or "{}")
     left = {name: value for name, value in held.get("after", {}).items() if name not in taken.after}
+    # `ours`: our write moves the record's stamp once, and that is nobody who mended something (see `_patience`).
     return "" if held.get("whole", True) or not left else dump_json({**held, "after": left, "ours": True})
 
 
@@ -431,6 +438,7 @@ def respect_override(connection: Connection, row_id: int, values: Mapping[str, S
     """
     query = select(record.c.last_written, record.c.overrides).where(record.c.id == row_id)
     for last_written, overrides in connection.execute(query).all():
+        # What is not ours any more must not count as a rewrite when it is wanted again (see `REWRITES`).
         ours = {name: value for name, value in orjson.loads(last_written).items() if name not in values}
         theirs = {name: {"value": value, "since": now} for name, value in values.items()}
         changed = {
@@ -456,6 +464,7 @@ def park_change(connection: Connection, row: JournalRow, reason: str, now: int, 
     stored = connection.scalar(select(record.c.on_hold).where(record.c.id == row.record))
     if not whole and (before := orjson.loads(_still_parked(stored or "", row.change) or "{}")):
         reasons = dict.fromkeys([before["reason"], reason])
+        # The older date stays, so that patience with the earlier refusal still ends.
         value |= {"after": before["after"] | value["after"], "reason": "; ".join(reasons), "at": before["at"]}
     connection.execute(update(record).where(record.c.id == row.record).values(on_hold=dump_json(value)))
 
@@ -493,6 +502,7 @@ def mark_gone(connection: Connection, row_ids: Sequence[int], *, moved: bool = F
         clear_personal_data(connection, row_ids)
     for some in in_chunks(row_ids, IN_LIST):
         connection.execute(update(record).where(record.c.id.in_(some)).values(gone=True))
+    # Whoever it belongs to is scored again without it.
     mark_dirty(connection, row_ids)
 
 

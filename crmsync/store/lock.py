@@ -19,6 +19,7 @@ ADVISORY_LOCK = 0x63726D73  # "crms"
 _HELD_HERE = text(
     "SELECT count(*) FROM pg_locks WHERE locktype = 'advisory' AND granted AND objid = :lock AND pid = pg_backend_pid()"
 )
+# Advisory locks belong to a database; another one on this server may use the same number.
 _HELD_BY_ANYBODY = text(
     "SELECT count(*) FROM pg_locks WHERE locktype = 'advisory' AND granted AND objid = :lock"
     " AND database = (SELECT oid FROM pg_database WHERE datname = current_database())"
@@ -73,6 +74,7 @@ class FileLock:
 
     def take(self, who: str) -> bool:
         while True:
+            # Not "w", which would empty the name of a holder before the lock is ours.
             file = open(self._path, "r+", encoding="utf-8", opener=_create_private)  # noqa: SIM115  it outlives this call
             if not _is_flocked(file, fcntl.LOCK_EX):
                 file.close()
@@ -82,6 +84,7 @@ class FileLock:
             file.close()  # somebody removed it between our opening and our locking: others lock another file by now
         file.truncate()
         file.write(f"{who} (process {os.getpid()})")
+        # Others read it while the file stays open.
         file.flush()
         self._file = file
         return True
@@ -89,11 +92,13 @@ class FileLock:
     def holder(self) -> str:
         try:
             with open(self._path, encoding="utf-8") as file:
+                # A shared lock: two who look at once do not take each other for the holder.
                 return "" if _is_flocked(file, fcntl.LOCK_SH) else file.read().strip() or "another process"
         except OSError:
             return ""
 
     def is_held(self) -> bool:
+        # The lock alone says little: if somebody removed the file, a second process holds the lock on a new one (J04).
         return self._file is not None and self._is_in_place(self._file)
 
     def release(self) -> None:
@@ -127,6 +132,7 @@ class PostgresLock:
     The server takes it back when the session ends, which its holder may not notice: it may be paused, or cut off.
     """
 
+    # A lock is believed for a sixth; the rest is 75 s, and a request has ended after 10 s to connect and 60 s to read.
     lease = 90.0
 
     def __init__(self, engine: Engine) -> None:
@@ -138,10 +144,13 @@ class PostgresLock:
         with self._one_at_a_time:
             try:
                 if self._connection is None:
+                    # AUTOCOMMIT, because a session that leaves a transaction open is ended (`OPEN_TRANSACTION`).
                     self._connection = self._engine.connect().execution_options(isolation_level="AUTOCOMMIT")
+                    # Out of the pool, which would hand it to others.
                     self._connection.detach()
                     self._refuse_pooler(self._connection)
                 return bool(self._connection.scalar(select(func.pg_try_advisory_lock(ADVISORY_LOCK))))
+            # Whatever it was, also Ctrl-C: a session that stays behind would hold the lock.
             except BaseException:
                 self._drop()
                 raise

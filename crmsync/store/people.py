@@ -82,6 +82,7 @@ def _assign(
         query = query.add_columns(record.c.gone, (record.c.merged_into + record.c.converted_into).label("became"))
         for row in connection.execute(query.where(record.c.id.in_(some))):
             now[row.id] = (row.crm, row.person, row.ambiguous)
+            # A deleted record is nobody, unless it says who it became.
             if not row.gone or row.became:
                 became[row.id] = bool(row.became)
         pairs = select(identity.c.record, identity.c.key).where(identity.c.record.in_(some))
@@ -105,6 +106,7 @@ def _assign(
         .values(person=bindparam("now"), ambiguous=bindparam("unclear"), dirty=True),
         moved,
     )
+    # Also whom a record left: their score rested on it.
     left = {now[row_id][1] for row_id in now} | set(people.values())
     for some in in_chunks(sorted(each for each in left if each is not None), IN_LIST):
         connection.execute(update(record).where(record.c.person.in_(some)).values(dirty=True))

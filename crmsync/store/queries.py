@@ -55,6 +55,7 @@ def find_contacts(connection: Connection, who: str) -> list[Any]:
     meant = [record.c.ref_id == who, record.c.id.in_(replaced)]
     if len(who) == 15:  # Salesforce shows ids of 15 characters, and its API ids of 18
         meant.append(record.c.ref_id.like(f"{_escaped(who)}___", escape="\\"))
+    # More digits do not fit into 64 bits.
     if who.isdecimal() and len(who) < 19:
         meant.append(record.c.person == int(who))
     return _contacts(connection, or_(*meant))

@@ -32,6 +32,7 @@ def ids_by_ref(connection: Connection, refs: Iterable[Ref]) -> dict[Ref, int]:
         own = select(record.c.ref_id, record.c.id).where(
             record.c.crm == crm, record.c.kind == kind, record.c.ref_id.in_(ids)
         )
+        # In this order: an old id that still has a row of its own leads to the survivor all the same.
         for query in (own, old):
             found |= {Ref(crm, kind, ref_id): row_id for ref_id, row_id in connection.execute(query)}
     return found

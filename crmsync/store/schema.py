@@ -128,6 +128,7 @@ LIVE = and_(
 )
 """Records that are scored and may be written."""
 
+# Searched as text, because the two databases read JSON in ways of their own.
 SCORED = record.c.current.contains('"score":', autoescape=True)
 """Records that carry a score of ours."""
 

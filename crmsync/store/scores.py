@@ -25,6 +25,7 @@ def people_to_score(connection: Connection, now: int, model: str, plan: str, crm
     Those with a dirty contact, those due by `now` (seconds), those who wait for an owner, and those last scored or
     planned for with other settings than these (hashes). A record of a CRM that is not among `crms` makes nobody due.
     """
+    # A union and not one OR, so that each part is served by an index of its own.
     candidates = union(
         select(record.c.person).where(record.c.dirty, record.c.crm.in_(crms), record.c.person.is_not(None)),
         select(person.c.id).where(person.c.due <= now),
@@ -86,6 +87,7 @@ def set_due(connection: Connection, due: Mapping[int, int]) -> None:
 
 def set_model(connection: Connection, first: int, last: int, model: str, plan: str) -> None:
     """The people from the first to the last (ids) were scored and planned for with these settings."""
+    # A score that did not move has no row to write: one statement tells all of a range that they are up to date.
     these = person.c.id.between(first, last) & ((person.c.model != model) | (person.c.plan != plan))
     connection.execute(update(person).where(these).values(model=model, plan=plan))
 
@@ -99,6 +101,7 @@ def save_scores(connection: Connection, rows: list[dict[str, Any]], before: Mapp
 def _was(before: StoredScore | None, lines: str) -> str:
     if before is None:
         return ""
+    # An unchanged score keeps the lines before it, or "what changed" would have no answer in the next run.
     return before.was if before.lines == lines else before.lines
 
 
@@ -136,6 +139,7 @@ def clear_dirty(
     connection: Connection, crms: Collection[str], overrides: Mapping[int, Override], undecided: Collection[int] = ()
 ) -> None:
     """Everybody in these CRMs has been planned for, but the `undecided` (row ids): nobody else there is dirty."""
+    # Read before the next line takes it away: who waits stays edited, which the guard counts as odd.
     edited = read_column(connection, record.c.id, record.c.id, undecided, record.c.edited)
     connection.execute(update(record).where(record.c.dirty, record.c.crm.in_(crms)).values(dirty=False, edited=False))
     for some in in_chunks(sorted(undecided), IN_LIST):
@@ -224,6 +228,7 @@ def find_remains(connection: Connection, crm: str) -> list[Ref]:
 
 def pulled_counts(connection: Connection, run: str) -> dict[str, dict[str, int]]:
     """For each CRM what became of the records that this run pulled: `scored`, or the reason why not."""
+    # The first that holds counts: a merged record is marked as gone, too.
     became = case(
         (record.c.merged_into != "", "merged"),
         (record.c.gone, "deleted"),

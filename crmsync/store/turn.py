@@ -26,16 +26,19 @@ class Turn:
         The answer is believed for a sixth of the lease, which leaves five for the longest request that it allows.
         """
         for _ in range(CONFIRMATIONS):
+            # From before the question on: the answer is no younger than that.
             asked = seconds_elapsed()
             if self._lost or not self._lock.is_held():
                 break
             if seconds_elapsed() - asked <= self._lease / 6:
                 return True
+        # For good, even if the lock is free again: others may have had their turns in between.
         self._lost = True
         return False
 
     def fence(self, writing: Connection) -> None:
         """Raise `LostLock` where this is not the present turn; nobody takes over until the transaction has ended."""
+        # FOR SHARE, for which a successor's FOR UPDATE waits. SQLite has neither: there BEGIN IMMEDIATE does the same.
         epoch = writing.scalar(select(schema.writer.c.epoch).with_for_update(read=True))
         if self._lost or epoch != self._epoch:
             self._lost = True

@@ -24,12 +24,14 @@ _ANY_TIME = datetime(2026, 1, 15, 12, tzinfo=UTC)
 
 def most_counted(rule: Behavior) -> float:
     """How many activities a rule can count, at the most; infinite when nothing limits it."""
+    # With a window of N days the age N still counts.
     days = math.inf if rule.window is None else rule.window.days + 1
     limits = [
         math.inf if rule.max_times is None else rule.max_times,
         math.inf if rule.per_day is None else rule.per_day * days,
         math.inf
         if rule.max_per_week is None
+        # Wherever it begins, a window touches one week more than fits into it.
         else rule.max_per_week * math.ceil(days / 7 + 1)
         if days < math.inf
         else days,
@@ -105,11 +107,13 @@ def _most_of_related(model: Model, rules: Sequence[Fit]) -> float:
     alone = model.model_copy(
         update={
             **{table: [] for table in ("behavior", "inactivity", "sequence", "pattern", "disqualify", "segment")},
+            # `rules_for` has chosen the rules of the segment already.
             "fit": [rule.model_copy(update={"segments": []}) for rule in rules],
             "score": model.score.model_copy(update={"fit": Limit(), "decimals": 2}),
         }
     )
     values = [[None, *candidate_values(alone, name)] for name in names]
+    # All points together are a bound, too, only not a close one.
     if math.prod(len(each) for each in values) > MOST_COMBINATIONS:
         return sum(max(0, to_hundredths(rule.points)) for rule in rules)
     people = list(product(*values))

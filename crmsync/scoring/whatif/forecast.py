@@ -52,6 +52,7 @@ def _moves(scored: ScoredPeople) -> Iterator[tuple[int, int, int]]:
     """Who moves, in how many days, to which band."""
     acts = Scoring(ScoringContext(scored.model, scored.columns, scored.now, scored.zone)).activities
     changing, comes, rises = scored.scores.due[scored.rows] < FAR, acts.next_at < FAR, _may_rise(scored, acts)
+    # Points that only fall cross a band once, which halving finds; others are tried day by day.
     yield from _falls(scored, np.flatnonzero(changing & ~comes & ~rises))
     yield from _scanned(scored, np.flatnonzero(changing & ~comes & rises), _settled(scored.model))
     yield from _scanned(scored, np.flatnonzero(changing & comes), HORIZON)

@@ -110,6 +110,7 @@ def _together(
     going = np.arange(len(which))
     for step in range(min(MOST_TOGETHER, len(rules))):
         width = min(TRIED_AT_ONCE, len(rules) - step)
+        # What is chosen already gets the largest number, so that it is never tried again.
         tries = np.argsort(np.where(chosen[going], -LEAST, -gain[going]), axis=1, kind="stable")[:, :width]
         owner, rule = np.repeat(going, width), tries.ravel()
         band, total = _tried(scored, which, rules, chosen, owner, rule)
