@@ -435,12 +435,12 @@ def test_J14_a_daemon_goes_on_when_the_clock_is_set_back(monkeypatch):
 
 LOCKED = """
 import sys, threading
-from crmsync import stopping
+from crmsync.daemon import signals
 from crmsync.store.database import BUSY_SECONDS, open_store
-stopping.GRACE = 0.2
+signals.GRACE = 0.2
 last_words = threading.Event().wait if sys.argv[2] == "unheard" else lambda: print("cut off")
 store = open_store(sys.argv[1])
-with stopping.stoppable(1, last_words):
+with signals.raise_stop_on_signals(1, last_words):
     print("waiting", flush=True)
     with store.begin():
         print("got the lock")

@@ -203,7 +203,7 @@ def test_a_lock_that_takes_too_long_to_confirm_is_not_believed(state, monkeypatc
     """Paused between question and answer: by the time it goes on, somebody else may be at work."""
     seconds = count(step=state.lease or 90)
     with state.writer("crmsync run"):
-        monkeypatch.setattr(turn, "elapsed", lambda: next(seconds))
+        monkeypatch.setattr(turn, "seconds_elapsed", lambda: next(seconds))
         assert not state.may_write()
 
 

@@ -249,7 +249,9 @@ def is_settled(story):
     return story.scores() == {35} and result.crms["hubspot"].planned == 0
 
 
-@pytest.mark.parametrize("point", [("pull", "page_stored"), ("cycle", "plan_stored"), ("apply", "sent_stored")])
+@pytest.mark.parametrize(
+    "point", [("pull", "page_stored"), ("cycle", "plan_stored"), ("planning.apply", "sent_stored")]
+)
 def test_a_worker_that_lost_its_lock_before_it_sent_sends_nothing(story, monkeypatch, point):
     story.interrupt_at(monkeypatch, point)
     story.edit_all(employees=500)
