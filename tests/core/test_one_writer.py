@@ -209,7 +209,7 @@ def test_a_lock_that_takes_too_long_to_confirm_is_not_believed(state, monkeypatc
 
 def leave_sent(state):
     with state.begin() as tx:
-        row = {"run": "r", "contact": 1, "crm": "hubspot", "kind": "contact", "ref_id": "1", "at": 0, "state": "sent"}
+        row = {"run": "r", "record": 1, "crm": "hubspot", "kind": "contact", "ref_id": "1", "at": 0, "state": "sent"}
         tx.execute(insert(schema.change).values(**row, before="{}", after="{}", because=""))
 
 

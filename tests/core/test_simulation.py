@@ -186,14 +186,20 @@ def the_state_itself(store):
     yield store
 
 
+APPLY = "crmsync.planning.apply"
 BREAKS = [
-    (sent_and_not_heard_of, "crmsync.pull.resolve", lambda *_: 0, "the journal has nothing open"),
-    (edited_while_it_is_looked_at, "crmsync.planning.apply.narrowed", lambda change, _present: change, "people win"),
-    (edited_and_edited_back, "crmsync.planning.apply.make_dirty", lambda *_: None, "."),
+    (sent_and_not_heard_of, "crmsync.pull.resolve_unknown", lambda *_: 0, "the journal has nothing open"),
+    (
+        edited_while_it_is_looked_at,
+        "crmsync.planning.apply.without_human_edits",
+        lambda change, _present: change,
+        "people win",
+    ),
+    (edited_and_edited_back, f"{APPLY}.make_dirty", lambda *_: None, "."),
     (changed_by_a_user, "crmsync.planning.changes.noticed_at", lambda _lease: 0, "people win"),
     (refused, "crmsync.store.journal.unpark_changes", lambda *_: None, "the next plan|a state built anew|every record"),
-    (many_come, "crmsync.planning.guard.guard_violations", lambda *_: (), "large surprises wait"),
-    (looked_at, "crmsync.cycle.copied", the_state_itself, "."),
+    (many_come, "crmsync.planning.builder.guard_violations", lambda *_: (), "large surprises wait"),
+    (looked_at, "crmsync.cycle.copy_state", the_state_itself, "."),
     (taken_over, "crmsync.store.turn.Turn.fence", lambda *_: None, "."),
 ]
 """A story, what of the product is broken, and the law that does not hold then."""

@@ -5,6 +5,7 @@ import json
 from typer.testing import CliRunner
 
 from crmsync.cli import app
+from crmsync.reporting.documents import check_document
 
 
 class Ended:
@@ -19,4 +20,8 @@ class Ended:
 
 
 def crmsync(*words):
-    return Ended(CliRunner().invoke(app, [str(word) for word in words], catch_exceptions=False))
+    words = [str(word) for word in words]
+    ended = Ended(CliRunner().invoke(app, words, catch_exceptions=False))
+    if "--json" in words and ended.out.startswith("{") and "--schema" not in words:
+        check_document(f"{words[0]} {words[1]}" if {"--model", "--health"} & {*words[1:2]} else words[0], ended.json)
+    return ended
