@@ -341,5 +341,6 @@ def _last_words(document: Mapping[str, Any]) -> tuple[str, str]:
         case "held":
             held = document["held"]
             waits = f"Held for approval: {count_waiting(held['records'])}. To approve:"
-            return f"{written} in run {run}. {waits}", f"crmsync apply {held['run']}"
+            done = f"{written} in run {run}" if count["planned"] else f"Run {run} wrote nothing"
+            return f"{done}. {waits}", f"crmsync apply {held['run']}"
     return f"Run {run} failed: {written}.", ""
