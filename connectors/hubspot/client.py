@@ -182,6 +182,7 @@ class Api:
         ours = is_loopback(self.settings.base_url) and is_loopback(address)
         if not ours and not address.startswith("https://"):
             raise Unavailable(CRM, "HubSpot gave a file address that is not https")
+        # A link must not make us fetch what is inside the network (C06).
         if not ours and is_private(address):
             raise Unavailable(CRM, "HubSpot gave a file address that is not on the public internet")
         with_retries(CRM, lambda: self._abandonable(lambda: self._download(address, file)), self.stop)

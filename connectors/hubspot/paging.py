@@ -104,6 +104,7 @@ class Listing:
         if wide and not self.archived:
             ids = [record["id"] for record in records]
             found = {each["id"]: each for each in read_many(self.api, self.kind, self.properties, ids)}
+            # In the order of the list, by which the walk finds its way.
             records = [found[record_id] for record_id in ids if record_id in found]
         return {**page, "results": self.beside(records) if self.beside else records}
 
@@ -282,6 +283,7 @@ class Window:
         self._api, self._kind, self._by, self._since = api, kind, by, since
         self._wanted: Sequence[str] = properties
         self._properties = properties
+        # Measured with the longest id and offset that may come.
         if len(orjson.dumps(self._body("9" * 20, "9" * 5))) > LONGEST_SEARCH:
             # Then the rest is read by id.
             self._wanted = ["hs_object_id"]

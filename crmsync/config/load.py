@@ -76,9 +76,11 @@ def load(path: Path) -> Config:
     try:
         config = made(**_merged(_anchored(given, folder, secrets), _Variables(made, readable)()))
     except ValidationError as error:
+        # Without the input, which may be a secret (pydantic/pydantic#9139).
         details = error.errors(include_url=False, include_input=False, include_context=False)
         found += find_mistakes(details, made)
     if strange or found:
+        # A secret in the file is blamed there, also where the environment sets it, too.
         blamed = {each.loc for each in in_file}
         elsewhere = {each.loc: each.origin for each in variables if each.loc not in blamed}
         problems = [*strange.values(), *describe_mistakes(found, str(path), text, elsewhere)]

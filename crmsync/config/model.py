@@ -47,6 +47,7 @@ class Weights(Table):
 
     @model_validator(mode="after")
     def _exact(self) -> Weights:
+        # They are counted in ten-thousandths.
         if any(round(each, 4) != each for each in (self.fit, self.behavior)):
             raise ValueError("weights can have at most four decimals")
         if not self.fit and not self.behavior:

@@ -214,6 +214,7 @@ class Config(Model, BaseSettings):
     model_config = SettingsConfigDict(
         extra="forbid",
         frozen=True,
+        # The input may be a secret (C02).
         hide_input_in_errors=True,
         env_prefix=ENV_PREFIX,
         env_nested_delimiter="__",

@@ -74,6 +74,7 @@ def find_plan(connection: Connection, config_hash: str, plan_id: str | None, now
     Raises `ConfigError` for a plan that cannot be approved, or that another config than this one (hash) made.
     """
     if plan_id is None:
+        # A preview that a run has overtaken shows what may not be so any more.
         last = max((row.started for row in journal.recent_runs(connection, 1, now + LEEWAY)), default=0)
         fresh = [row for row in journal.list_plans(connection, journal.PREVIEW) if row.started > last]
         plans = [*journal.waiting_plans(connection), *fresh]
@@ -152,6 +153,7 @@ def keep_waiting(
     kept = [
         (change_id, change)
         for change_id, person, change in journal.waiting_rows(connection, [row.id for row in older])
+        # This run decided nothing about them.
         if person in left.people or change.ref.crm in left.crms
     ]
     records = _summed(records, _count_by_crm([change for _id, change in kept]))

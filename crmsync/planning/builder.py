@@ -206,6 +206,7 @@ def build_plan(work: Work, result: Result, setting: Setting) -> BuiltPlan:
         savepoint = tx.begin_nested()
         desk = _plan(work, tx, setting, result.run, promised, without=Held(left))
         drafted = _judge(work, tx, desk)
+        # Who waits for an absent CRM goes on waiting, whatever this draft says of them.
         held = drafted.held._replace(people=drafted.held.people | left)
         if drafted.held:
             savepoint.rollback()
@@ -247,6 +248,7 @@ def _prepare(work: Work, tx: Connection, setting: Setting) -> Mapping[int, str]:
     )
     promised = journal.take_unsent(tx, setting.crms)
     adopted = journal.adopted_configs(tx)
+    # A CRM that was absent when the config was adopted was never planned for by it.
     plan_all_again(tx, [crm for crm in setting.crms if adopted and crm not in adopted])
     refresh_people(tx, resolver)
     # After it is settled who is who: an edit concerns all records of its person.
@@ -500,6 +502,7 @@ def _count(tx: Connection, result: Result, desk: PlanBuilder) -> None:
     became = pulled_counts(tx, result.run)
     for crm, counts in result.crms.items():
         reasons_here = dict(became.get(crm, {}))
+        # By construction, so that pulled = scored + skipped always holds (O01).
         counts.pulled = sum(reasons_here.values())
         counts.scored = reasons_here.pop("scored", 0)
         counts.skipped = reasons_here

@@ -110,6 +110,7 @@ def print_sentences(console: Console, text: str = "") -> None:
     width = console.width if console.is_terminal else len(text) + 1
     for line in text.splitlines() or [""]:
         indent = " " * (len(line) - len(line.lstrip()))
+        # A word is never broken: addresses and ids are copied from here.
         words = textwrap.fill(line, width, subsequent_indent=indent, break_long_words=False, break_on_hyphens=False)
         console.print(words, soft_wrap=True)
 

@@ -169,6 +169,7 @@ def _split(influence: NDArray[np.int64]) -> tuple[Index, Index]:
     """Of ways that differ in nothing but fit, those with the least and the most, and one for each fit in between."""
     distinct, first = np.unique(influence, axis=0, return_index=True)
     begins = np.ones(len(first), dtype=bool)
+    # `np.unique` sorts the rows and fit comes last: each run of equal rest begins with the least fit.
     begins[1:] = (distinct[1:, :-1] != distinct[:-1, :-1]).any(axis=1)
     outer = begins | np.append(begins[1:], True)
     return first[outer], first[~outer]
