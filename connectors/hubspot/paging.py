@@ -154,6 +154,7 @@ class _Walk:
                     records = self._take(stretch, page)
                     if stretch in self._left:
                         idle.append(stretch)
+                    # Pages that are under way are still in it: after a crash they are read again.
                     yield records, [[each.after, each.low, each.end] for each in self._left]
         # A walk that goes on where another one stopped has not seen what was read before.
         if self._whole and self._taken < self._total * ALMOST_ALL:

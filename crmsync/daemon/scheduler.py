@@ -294,6 +294,7 @@ def run_daemon(
         scheduler.start()
         leaving.join()
     if not stop.is_set():
+        # Nobody told it to stop, so that the turn was lost.
         raise LostLock
 
 

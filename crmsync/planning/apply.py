@@ -280,6 +280,7 @@ def _verify(store: Store, connector: Connector, rows: Sequence[JournalRow], now:
         held = [Taken(row) for row in taken]
         with store.begin() as writing:
             for row in some:
+                # `lost` has an entry for each record that is still there.
                 if row.id not in lost:
                     journal.mark_gone(writing, [row.record])
                     journal.mark_changes(writing, [row.id], journal.EDITED, now, GONE_SINCE)

@@ -46,7 +46,6 @@ def find_approval(connection: Connection, config_hash: str, now: int) -> Approva
         for crm in plan["seen"].keys() - plan["used"]:
             mine, spent = numbers.setdefault(crm, {}), _count(journal.written_changes(connection, plan["runs"], crm))
             for name, number in plan["seen"][crm].items():
-                # Of several plans the largest number counts and not the sum: they may be about the same records.
                 mine[name] = max(mine.get(name, 0), a_tenth_more(number) - spent[name], 0)
     plans = [row.id for row in rows]
     return Approval(plans, numbers, journal.people_of(connection, plans) if plans else frozenset())

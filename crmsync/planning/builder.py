@@ -118,6 +118,7 @@ class PlanBuilder:
             # A CRM that is skipped in this run is decided about in the next one; one that the config dropped never is.
             if held.ref.crm not in self.setting.crms:
                 self.again |= {held.id} if held.ref.crm in self.work.crms else set()
+            # By CRM, too: a first score may wait in one of them and be written in the other.
             elif self.takes(person.person, held.ref.crm):
                 stage_whys[str(held.ref)] = self._decide(held, person, given.owner_of.get(held.id))
         waiting = given.waiting.get(person.person, "")
@@ -422,6 +423,7 @@ def _scored_people(
         news = [place for place, row in enumerate(rows) if row["id"] in dirty or _is_news(before.get(row["id"]), row)]
         if only is None:
             quiet = {rows[place]["id"]: rows[place]["due"] for place in set(range(len(rows))) - set(news)}
+            # Whoever is no news has a score already (see `_is_news`).
             set_due(tx, {each: due for each, due in quiet.items() if before[each].due != due})
             # A range, because 100,000 ids fit into no statement.
             # Who lies in it and was not scored stays dirty or has no live record.

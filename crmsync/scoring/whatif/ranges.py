@@ -87,6 +87,7 @@ class Answered:
 def _answered(model: Model, scored: ScoredPeople, name: str) -> Answered:
     known = scored.columns.fields.get(name)
     held = known if isinstance(known, Column) else unknown_column(len(scored.rows))
+    # In one column, so that the same answers sort what is known and what could be.
     made = make_column([*held.distinct, *candidate_values(model, name)])
     asker = ConditionEvaluator(len(made), {name: made}, model.lists, title_reader(model.titles))
     parts = [part for each in model.conditions() for part in each.parts() if part.field == name]
