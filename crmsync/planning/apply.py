@@ -100,7 +100,7 @@ def _read(connector: Connector, refs: Sequence[Ref]) -> dict[Ref, Contact | None
     for each in connector.read(refs) if refs else ():
         is_there = not (each.gone or each.merged_into or each.converted_into)
         for known_as in (each.ref.id, *each.aliases):
-            # HubSpot answers the old id of a merged contact with its new one, of which the old one is an alias.
+            # A merge may give a record another id: what comes under the new one has the old one among its aliases.
             if ref := asked.get((each.ref.kind, known_as)):
                 # A live record wins, whatever the order in which they come.
                 found[ref] = each if is_there else found.get(ref)
