@@ -72,7 +72,7 @@ def _org_address(given: str, only: str | None) -> str:
     try:
         return str(settings.model_validate({"instance_url": given}).model_dump()["instance_url"])
     except ValidationError as error:
-        details = error.errors(include_url=False, include_input=False, include_context=False)
+        details = error.errors(include_url=False, include_input=False, include_context=True)
         raise ConfigError(
             [f"--instance-url {given}: {each.said}" for each in find_mistakes(details, settings)]
         ) from None

@@ -515,7 +515,7 @@ def check_document(command: str, document: dict[str, Any]) -> None:
 
 
 def document_schemas() -> dict[str, Any]:
-    """The JSON schema of each command's document by command, and of an error; what they share stands once, in `$defs`."""
+    """The JSON schema of each command's document, and of an error; what they share stands once, in `$defs`."""
     kinds = {**DOCUMENTS, "error": ErrorDocument}
     adapters: list[tuple[str, Literal["validation"], TypeAdapter[Any]]] = [
         (name, "validation", TypeAdapter(kind)) for name, kind in kinds.items()

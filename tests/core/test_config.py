@@ -141,14 +141,14 @@ def test_each_mistake_has_a_sentence(write, text, sentence):
     [
         ('[bands]\ncold = 0\n[fields]\nsize = { hubspot = "x" }\ntitle = { pipedrive = "x" }', 5),
         ('[bands]\ncold = 0\n[write.fields]\nscore = { pipedrive = "x" }', 4),
-        ('[bands]\ncold = 0\n[[stage]]\nname = "lead"\nband = "hot"\nvalues = {}', 4),
+        ('[bands]\ncold = 0\n[[stage]]\nname = "lead"\nband = "hot"\nvalues = {}', 5),
         ('[[stage]]\nname = "lead"\nvalues = {}\n[[stage]]\nname = "lead"\nvalues = {}', 2),
         (
             '[fields]\ntitle = { hubspot = "x" }\n[[fit]]\nname = "Big"\npoints = 1\n'
             'when = { field = "size", gt = 3 }\n[bands]\ncold = 0',
             6,
         ),
-        ('[[fit]]\nname = "Big"\npoints = 1\nsegments = ["x"]\nwhen = { field = "email", exists = true }', 2),
+        ('[[fit]]\nname = "Big"\npoints = 1\nsegments = ["x"]\nwhen = { field = "email", exists = true }', 4),
     ],
 )
 def test_a_mistake_between_tables_has_a_line_too(write, text, line):
