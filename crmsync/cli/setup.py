@@ -29,7 +29,8 @@ from crmsync.daemon.signals import raise_stop_on_signals
 from crmsync.doctor import diagnose
 from crmsync.errors import ConfigError, Unavailable
 from crmsync.exit_codes import DONE, FAILED, PARTLY, WRONG
-from crmsync.reporting.console import print_check, print_sentences, steps_bar
+from crmsync.reporting.console import print_sentences, steps_bar
+from crmsync.reporting.print_status import print_check
 from crmsync.store import journal
 from crmsync.store.sql import to_ms
 
