@@ -82,7 +82,7 @@ def test_a_stage_only_moves_forward_along_the_ladder(current, want, moves):
 def test_a_stage_that_nobody_knows_the_place_of_is_told():
     decision = decided(held(stage="999", current={"score": 50, "band": "mql"}), wanted(stage="mql"))
     assert decision.protected == ["stage_not_in_config"]
-    assert "does not name" in decision.stage_why
+    assert "neither the config nor" in decision.stage_why
 
 
 def test_a_users_stage_is_respected_and_then_handed_back():

@@ -78,7 +78,7 @@ def test_a_value_that_counts_as_unknown_is_told(work, monkeypatch):
 
 
 def test_an_explanation_of_what_cannot_be_told_apart(work):
-    with pytest.raises(ConfigError, match="cannot be told apart"):
+    with pytest.raises(ConfigError, match="is not matched to a person"):
         explain.explain_person(work.config, work.store, "info@firm.example", work.now)
 
 
