@@ -124,7 +124,7 @@ class OwnerPool(Table):
         lowered = [each.lower() for each in addresses]
         if twice := [each for each in dict.fromkeys(lowered) if lowered.count(each) > 1]:
             verb = "is" if len(twice) == 1 else "are"
-            raise ValueError(f"{', '.join(twice)} {verb} in this pool 2×; write each address 1×")
+            raise ValueError(f"{', '.join(twice)} {verb} twice in this pool; write each address once")
         return addresses
 
 

@@ -110,7 +110,7 @@ bands = 3
         ('[[owner_pool]]\nname = "x"\nmembers = []', "the list is empty; add at least one"),
         (
             '[[owner_pool]]\nname = "x"\nmembers = ["ann@a.example", "bob@a.example", " Ann@A.example"]',
-            "owner_pool → no. 1 → members: ann@a.example is in this pool 2×; write each address 1×",
+            "owner_pool → no. 1 → members: ann@a.example is twice in this pool; write each address once",
         ),
         (
             '[write]\nunassigned_users = ["Ann@a.example"]\n[[owner_pool]]\nname = "x"\nmembers = ["ann@a.example"]',
