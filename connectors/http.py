@@ -244,6 +244,7 @@ def is_private(url: str) -> bool:
         found = socket.getaddrinfo(parts.hostname or "", parts.port or 443, type=socket.SOCK_STREAM)
         # An IPv6 address may have a zone behind it (`fe80::1%eth0`).
         return not all(ipaddress.ip_address(str(address[0]).partition("%")[0]).is_global for *_, address in found)
+    # What does not resolve cannot be shown to be public.
     except (OSError, ValueError):
         return True
 

@@ -199,6 +199,7 @@ def _run(
         setting = pull_all(work, attempt, full=full, resuming=True, trusting=approved)
         setting = setting._replace(edited=_edited_crms(work, setting.crms), unguarded=approved)
         with work.store.read() as reading:
+            # Only after the pull, which takes a while: somebody may have approved meanwhile.
             agreed = approval.find_approval(reading, work.config.decision_hash(), work.now_ms)
         build_plan(work, result, setting._replace(approval=agreed))
         _report_waiting(work, result, config_plan)

@@ -102,6 +102,7 @@ def _sandbox(folder: Path, people: int, seed: int, keep: bool, stop: Stop) -> It
             stdin=subprocess.DEVNULL,
             stdout=output,
             stderr=subprocess.STDOUT,
+            # Ctrl-C is for the demo: a sandbox that is kept goes on.
             start_new_session=True,
         )
     done = False
@@ -148,6 +149,7 @@ def _configured(folder: Path, url: str) -> Config:
     (folder / "config.toml").write_text(template.demo_config(url, sales), encoding="utf-8")
     for name, secret in SECRETS.items():
         path = folder / "secrets" / name
+        # Private before the secret is in it.
         path.touch(mode=0o600)
         path.chmod(0o600)
         path.write_text(secret + "\n", encoding="utf-8")

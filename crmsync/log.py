@@ -31,6 +31,7 @@ def start_logging(style: Literal["console", "json"], level: int, secrets: Sequen
         ],
         wrapper_class=structlog.stdlib.BoundLogger,
         logger_factory=structlog.stdlib.LoggerFactory(),
+        # It is configured twice: before the config is read, and then as it says.
         cache_logger_on_first_use=False,
     )
     handler = logging.StreamHandler(sys.stderr)
@@ -56,6 +57,7 @@ def _formatter(style: str, secrets: Sequence[str]) -> logging.Formatter:
         foreign_pre_chain=[*_SHARED, structlog.stdlib.ExtraAdder()],
         processors=[
             structlog.stdlib.ProcessorFormatter.remove_processors_meta,
+            # Ours, since structlog's own show what variables held (hynek/structlog#715).
             structlog.processors.ExceptionRenderer(_as_dicts if style == "json" else _as_text),
             _Redactor(secrets),
             _renderer(style),
@@ -94,6 +96,7 @@ def _causes(error: BaseException | None) -> list[BaseException]:
     found: list[BaseException] = []
     while error is not None and error not in found:
         found.append(error)
+        # As Python shows them: `from None` hides what came before.
         error = error.__cause__ or (None if error.__suppress_context__ else error.__context__)
     return found
 

@@ -99,8 +99,10 @@ def _prepare(work: Work, attempt: Attempt, crm: str) -> None:
     not shown any more: what was known of it holds, the rest goes on, and the run says so.
     """
     connector = work.crms[crm]
+    # Before all else: nothing may be read into the state of another account (D08).
     bind_account(work.store, crm, connector.account())
     missing = [each for each in connector.missing_fields() if _is_needed(work.config, each)]
+    # After the calls above, whose answers tell the time.
     if theirs := connector.clock():
         attempt.ahead[crm] = work.present - theirs
     if not missing:
@@ -271,6 +273,7 @@ def _read_by_id(work: Work, crm: str, refs: Sequence[Ref], save: Callable[..., N
     odd: list[Odd] = []
     for some in in_chunks(refs, 1_000):
         items = list(work.crms[crm].read(some))
+        # A record that was asked for by an old id comes under its new one.
         came = {
             Ref(each.ref.crm, each.ref.kind, known_as) for each in items for known_as in (each.ref.id, *each.aliases)
         }

@@ -39,6 +39,7 @@ def look_up(api: Api, ids: Sequence[str], properties: Sequence[str]) -> Iterator
         found = dict(_by_any_id(_batch_read(api, chunk, properties, archived=False)))
         rest = [contact_id for contact_id in chunk if contact_id not in found]
         if rest:
+            # First, since the bin takes a call for a hundred and each id alone takes one.
             deleted = {record["id"] for record in _batch_read(api, rest, ["hs_object_id"], archived=True)}
             alone = {each: _alone(api, each, properties) for each in rest if each not in deleted}
             found |= {contact_id: record for contact_id, record in alone.items() if record}

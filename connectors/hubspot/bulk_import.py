@@ -110,6 +110,7 @@ def import_rows(api: Api, notes: Notes, rows: Mapping[str, Mapping[str, str]]) -
     notes[IMPORT] = orjson.dumps({"name": name, "id": import_id}).decode()
     answer = _ended(api, import_id)
     ended = Ended(str(answer["state"]), _updated(answer), _errors(api, import_id))
+    # Not before its errors were read: after a crash the next run asks for them by this note.
     del notes[IMPORT]
     return ended
 
@@ -126,7 +127,7 @@ def _created(api: Api, name: str, rows: Mapping[str, Mapping[str, str]]) -> str:
             pause = FIRST_POLL if error.retry_after is None else error.retry_after
         if import_id := _named(api, name):
             return import_id
-        # The same is in batches by then.
+        # So long a wait has no place here: batches are written instead.
         if pause > SLOWEST_POLL:
             break
         api.pause(pause)

@@ -34,6 +34,7 @@ def check(api: Api, portal: Portal, activities: ActivityStream, names: FieldMap)
             probe()
         except ConfigError as error:
             problems += error.problems
+    # Otherwise every field would seem to be missing as well.
     if not problems:
         problems += [each.sentence for each in missing_fields(portal, names)]
         problems += [*_unfit(portal, names), *_no_room(api, portal, names)]

@@ -182,6 +182,7 @@ class Api:
         ours = is_loopback(self.settings.base_url) and is_loopback(address)
         if not ours and not address.startswith("https://"):
             raise Unavailable(CRM, "HubSpot gave a file address that is not https")
+        # A link must not make us fetch what is inside the network (C06).
         if not ours and is_private(address):
             raise Unavailable(CRM, "HubSpot gave a file address that is not on the public internet")
         with_retries(CRM, lambda: self._abandonable(lambda: self._download(address, file)), self.stop)
@@ -260,11 +261,13 @@ class Api:
     ) -> Any:
         if self.stop.is_set():
             raise Cancelled("stopped before a call to HubSpot")
+        # Taken before the call: these HubSpot has surely counted by the time it answers.
         answered = self._count()
         try:
             answer = self._exchanged(method, where, token, body, query, form)
         finally:
             with self._lock:
+                # Also one without an answer: it is not under way any more.
                 self._answered += 1
         self._learn(answer.headers, answered)
         try:
@@ -298,7 +301,7 @@ class Api:
                 header_params=headers,
                 body=body,
                 post_params=list(form) or None,
-                # The library's own models of a page take 15 ms, JSON half a millisecond (12.0.0, 2026-11-21).
+                # Its own models of a page take 15 ms, JSON half of one (hubspot-api-client 12.0.0, 2026-11-21).
                 _preload_content=False,
                 _request_timeout=TIMEOUT,
             )
@@ -432,11 +435,11 @@ def _held_client(settings: Settings) -> Any:
     """The one `ApiClient` for every endpoint: each property of the library's `Client` opens connections of its own."""
     client = hubspot.Client.create(
         host=settings.base_url,
-        # The library's own repeats do not hear `stop`, and no bucket counts them (12.0.0, 2026-11-21).
+        # Its own repeats do not hear `stop`, and no bucket counts them (hubspot-api-client 12.0.0, 2026-11-21).
         retry=Retry(total=False, raise_on_status=False, respect_retry_after_header=False),
         connection_pool_maxsize=2 * settings.concurrency,  # a page may look up what belongs to its records
     ).crm.objects.basic_api.api_client
-    # The library asks for bodies that are not compressed (12.0.0, 2026-11-21).
+    # By itself it asks for bodies that are not compressed (hubspot-api-client 12.0.0, 2026-11-21).
     client.set_default_header("Accept-Encoding", "gzip")
     pool = client.rest_client.pool_manager
     pool.request = _reading_all(pool.request)

@@ -70,6 +70,7 @@ class Contacts:
         overlap = millis_of(self._api.settings.look_back)
         # A cursor in HubSpot's future is not believed (R07).
         if begun.at is None or begun.at > now + overlap:
+            # A first pull that was cut off goes on where it stood; all else begins anew.
             yield from self._all(how, begun if begun.at is None else Cursor(), now)
             return
         try:

@@ -33,6 +33,7 @@ LEGACY = {
     "search": "/crm/v3/objects/{kind}/search",
     "batch_read": "/crm/v3/objects/{kind}/batch/read",
     "batch_update": "/crm/v3/objects/{kind}/batch/update",
+    # v4, because v3 has no second page for them (HubSpot/hubspot-api-python#135, #187).
     "associations": "/crm/v4/associations/{kind}/{to}/batch/read",
     "properties": "/crm/v3/properties/{kind}",
     "groups": "/crm/v3/properties/{kind}/groups",

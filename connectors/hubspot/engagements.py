@@ -68,7 +68,7 @@ def _all(
     for records, position in whole_list(listing, begun.walk):
         going = begun._replace(start=start, walk=position)
         yield _activities(source, feeds, records, oldest, begun.again), going
-    # The first time nothing is stored yet that could have been deleted.
+    # Else nothing is stored yet, or a pull of everything tells by itself what comes no more.
     if begun.again:
         yield from _deleted(api, source, begun._replace(start=start, walk=[]))
     yield [], begun.ended(start, start)

@@ -213,6 +213,7 @@ def pull_forms(api: Api, addresses: Addresses, feeds: Sequence[Feed], begun: Cur
         return
     forms = _Forms(api, span.since)
     for sent in _gathered(forms.submissions()):
+        # The cursor does not move: forms come several at once, so that there is no place in between.
         yield _of_contacts(sent, addresses, feeds), begun
     yield [], done._replace(full=begun.full and not forms.refused and not addresses.refused)
 

@@ -104,6 +104,7 @@ class Listing:
         if wide and not self.archived:
             ids = [record["id"] for record in records]
             found = {each["id"]: each for each in read_many(self.api, self.kind, self.properties, ids)}
+            # In the order of the list, by which the walk finds its way.
             records = [found[record_id] for record_id in ids if record_id in found]
         return {**page, "results": self.beside(records) if self.beside else records}
 
@@ -153,6 +154,7 @@ class _Walk:
                     records = self._take(stretch, page)
                     if stretch in self._left:
                         idle.append(stretch)
+                    # Pages that are under way are still in it: after a crash they are read again.
                     yield records, [[each.after, each.low, each.end] for each in self._left]
         # A walk that goes on where another one stopped has not seen what was read before.
         if self._whole and self._taken < self._total * ALMOST_ALL:
@@ -282,6 +284,7 @@ class Window:
         self._api, self._kind, self._by, self._since = api, kind, by, since
         self._wanted: Sequence[str] = properties
         self._properties = properties
+        # Measured with the longest id and offset that may come.
         if len(orjson.dumps(self._body("9" * 20, "9" * 5))) > LONGEST_SEARCH:
             # Then the rest is read by id.
             self._wanted = ["hs_object_id"]

@@ -63,6 +63,7 @@ class Portal:
         except (Forbidden, RequestRefused):
             return self._account_of_a_record()
         try:
+            # HubSpot counts the calls of a day from midnight there.
             self._api.zone = ZoneInfo(text_of(details.get("timeZone")) or "UTC")
         except (ZoneInfoNotFoundError, ValueError, OSError):
             self._api.zone = ZoneInfo("UTC")
@@ -96,6 +97,7 @@ class Portal:
         return stage.options if stage else ()
 
     def _owners(self) -> Iterator[Owner]:
+        # Deactivated users are among the archived owners only.
         for archived in (False, True):
             query = [("limit", "100"), ("archived", "true" if archived else "false")]
             for each in list_all(self._api, self._api.place("owners"), query):

@@ -32,6 +32,7 @@ def create_fields(api: Api, portal: Portal, names: FieldMap) -> Iterator[str]:
     yield from (_found(prop, known[prop], name) for name, prop in wanted.items() if prop in known)
     if not missing:
         return
+    # Whether an archived property blocks its name is not documented (docs/hubspot.md).
     archived = {text_of(each.get("name")) for each in _archived(api)}
     yield from _group(api)
     for name, prop in missing.items():

@@ -43,6 +43,7 @@ class Hints:
 
     def _contacts(self, event: dict[str, Any]) -> Iterator[tuple[str, str]]:
         portal = str(event.get("portalId"))
+        # As long as the portal is not known all are kept: `take` sorts them out.
         if self.portal not in ("", portal) or not _of_contacts(event) or str(event.get("propertyName")) in self._ours:
             return
         for contact_id in (event.get(name) for name in _IDS):

@@ -140,6 +140,7 @@ class _Impatient(H11Protocol):
         cycle: RequestResponseCycle | None = self.cycle  # none before the first call
         if cycle is not None and not cycle.response_complete:
             self._relax()
+        # Not moved by each piece that comes, or a drip of bytes would keep its place for ever.
         elif self._deadline is None:
             self._deadline = self.loop.call_later(HEAD_DEADLINE, self.transport.close)
 

@@ -249,6 +249,7 @@ class Writer:
             yield inputs[0].failed("LOCKED", said, retry=True)
             return
         for half in _halves(inputs):
+            # Once each: the lock has been waited for already.
             yield from self._batch(half, 1)
 
     def _salvage_batch(self, inputs: Sequence[Input], error: RequestRefused) -> Iterator[Receipt]:

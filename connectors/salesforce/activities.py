@@ -102,6 +102,7 @@ def source_of(name: str, feeds: Sequence[Feed], schema: Schema) -> Source:
     asked = [path for feed in feeds for path in (*feed.where, *feed.attributes.values())]
     columns = tuple(dict.fromkeys(readable_paths(schema, name, (*origin.columns, *asked)).values()))
     defined = hashlib.sha256("".join(sorted(feed.model_dump_json() for feed in feeds)).encode()).hexdigest()[:12]
+    # The kinds stand in it, so that a later config can tell which are no more (`kinds_of_feed`).
     mark = " ".join([defined, *dict.fromkeys(feed.kind for feed in feeds)])
     where = " AND ".join(f"{flag} = false" for flag in origin.leave_out if schema.resolve(name, flag))
     return Source(name, name, columns, where, mark=mark)

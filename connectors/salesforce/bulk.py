@@ -91,13 +91,15 @@ def update_rows(
 
 def await_earlier_jobs(org: Org, notes: Notes) -> None:
     """Wait for the jobs an earlier run has left: nothing is read or written over their heads."""
+    # A list, because notes are taken away on the way.
     for note in [each for each in notes if each.startswith(NOTE)]:
         job = note.removeprefix(NOTE)
         try:
             state = org.rest("GET", f"jobs/ingest/{job}", read=bulk_job)["state"]
         except RequestRefused:
             state = "Gone"
-        # An open job never got all its data. Aborted, so that a paused worker cannot begin it later.
+        # An open job was never closed, perhaps for want of data.
+        # It is aborted, so that a paused worker cannot begin it later.
         if (state == "Open" and _is_aborted(org, job)) or state == "Gone":
             del notes[note]
         else:

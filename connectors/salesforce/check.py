@@ -174,6 +174,7 @@ def _feeds(schema: Schema, feeds: Sequence[Feed]) -> Iterator[tuple[bool, str]]:
 def _blindness(org: Org, schema: Schema, feeds: Sequence[Feed]) -> Iterator[tuple[bool, str]]:
     """Einstein Activity Capture can keep e-mails outside the records: then leads are active and nothing is logged."""
     since = instant_literal(org.now() - BLIND_DAYS)
+    # LastActivityDate is a date without a time.
     active = _count(org, f"SELECT COUNT() FROM Lead WHERE LastActivityDate >= {since[:10]}")
     sources = [each for each in dict.fromkeys(feed.source for feed in feeds) if schema.of(each)]
     logged = sum(_count(org, f"SELECT COUNT() FROM {each} WHERE SystemModstamp >= {since}") for each in sources)

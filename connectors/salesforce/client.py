@@ -263,6 +263,7 @@ class Org:
     def _composite_pages(self, queries: Sequence[str]) -> list[dict[str, Any]]:
         paths = {f"q{number}": f"queryAll/?q={quote(soql)}" for number, soql in enumerate(queries)}
         answers = self.composite(paths)
+        # Asked by itself, the one that failed is repeated or says why.
         if any(name not in answers or answers[name].status != 200 for name in paths):
             return [self.query(soql) for soql in queries]
         try:
@@ -275,7 +276,7 @@ class Org:
         client = self._client or self._log_in(None)
         try:
             return run_exchange(lambda: exchange(client))
-        # Once only: simple-salesforce itself may ask for tokens without end (simple-salesforce#804, 1.12.10).
+        # Once only: the library itself may ask for tokens without end (simple-salesforce/simple-salesforce#804).
         except Expired:
             client = self._log_in(client)
         try:

@@ -166,6 +166,7 @@ def _rows_of(org: Org, schema: Schema, reader: RecordReader, ids: Sequence[str])
     except RequestRefused as error:
         if error.code != "INVALID_FIELD":
             raise
+    # A field went away since it was described.
     schema.forget()
     return rows_by_id(org, schema, reader.source(schema), ids)
 
@@ -178,6 +179,7 @@ def rows_by_id(org: Org, schema: Schema, source: Source, ids: Sequence[str]) -> 
     columns = query_columns(source, schema)
     names = ", ".join(column.path for column in columns)
     queries = [f"SELECT {names} FROM {source.object} WHERE Id IN {some}" for some in id_lists(ids)]
+    # Put aside, so that only what is odd of these ids is judged below.
     before = org.take_odd()
     rows = readable_rows(org, source, columns, org.many_rows(queries))
     odd = org.take_odd()

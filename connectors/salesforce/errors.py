@@ -90,6 +90,7 @@ def _judge(status: int, content: Any) -> NoReturn:
         )
     if not code:
         raise Transient(f"Salesforce answered with status {status} and something that is not JSON")
+    # So REST answers for a version that is retired.
     if status == 410:
         raise ConfigError(ADVICE["UNSUPPORTED_API_VERSION"])
     raise RequestRefused(code, message)

@@ -14,6 +14,7 @@ _CAMPAIGN = {"campaign": "Campaign.Name", "type": "Campaign.Type", "status": "St
 _WEBINARS: list[str] = ["Webinar", "Online Event"]
 _EVENTS: list[str] = ["Event", "Conference", "Trade Show", "Seminar", "Seminar / Conference", "Workshop"]
 _ATTENDED: list[str] = ["Attended", "Attended On-demand", "Attended On Demand", "Attended Live", "Visited Booth"]
+# Whoever attended, or did not show up, had registered before.
 _REGISTERED: list[str] = ["Registered", "Accepted", "RSVP Yes", "No Show", "No-Show", *_ATTENDED]
 _DOWNLOADED: list[str] = ["Downloaded", "Downloaded Content"]
 _SUBMITTED: list[str] = ["Filled-Out Form", "Filled Out Form", "Submitted Form", "Submitted"]
@@ -29,6 +30,7 @@ DEFAULT_FEEDS = (
     Feed(source="Task", kind="email_sent", where={"TaskSubtype": ["Email", "ListEmail"]}, attributes=_MAIL),
     Feed(
         source="Task",
+        # Without what the feeds above tell: a task counts once.
         kind="task_completed",
         where={"TaskSubtype": ["!Call", "!Email", "!ListEmail"], "Type": "!Call", "IsClosed": True},
         attributes={"subject": "Subject", "type": "Type"},
@@ -77,6 +79,7 @@ DEFAULT_FEEDS = (
     ),
     Feed(
         source="CampaignMember",
+        # The same for what the feeds above tell of members.
         kind="campaign_responded",
         where={
             "HasResponded": True,

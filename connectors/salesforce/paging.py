@@ -360,6 +360,7 @@ def _is_large(org: Org, source: Source) -> bool:
     try:
         counts = org.rest("GET", f"limits/recordCount?sObjects={source.object}", read=record_counts)
     except RequestRefused:
+        # Without a count REST begins, and its first page tells.
         return False
     return any(count > org.settings.bulk_query_threshold for count in counts.values())
 
@@ -373,6 +374,7 @@ def _first_page(
     except RequestRefused as error:
         if error.code != "INVALID_FIELD":
             raise
+    # A field went away since it was described.
     schema.forget()
     source = make()
     return source, org.query(query_of(source, within, after, schema))

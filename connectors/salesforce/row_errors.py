@@ -25,6 +25,7 @@ class RowError:
             return "silent"
         if self.code in LOCKS:
             return "lock"
+        # Where a field is named, it is what the field points to that is gone, such as the owner.
         if self.code in MOVED and not self.fields_beside_id:
             return "moved"
         return "field" if self.code in FIELD or self.fields_beside_id else "row"
@@ -136,6 +137,7 @@ def refusal_of_bulk(text: str) -> RowError:
     code, colon, rest = text.partition(":")
     if not colon or not code.replace("_", "").isupper():
         return RowError("UNKNOWN", text[:500])
+    # From the right: a message may have colons of its own.
     message, _, named = rest.rpartition(":")
     fields = tuple(named.removesuffix("--").split()) if named.rstrip().endswith("--") else ()
     return RowError(code, (message if fields or named.strip() == "--" else rest)[:500], fields)

@@ -104,6 +104,7 @@ class Schema:
                         self._known[name] = Described(fields, now, now, part.headers.get("Last-Modified", ""))
                 elif part.status == 304 and name in before:
                     self._known[name] = replace(before[name], confirmed_at=now)
+                # Not there, or this user sees nothing of it: for us that is the same.
                 elif part.status == 404:
                     self._known[name] = Described({}, now, now)
 

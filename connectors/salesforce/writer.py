@@ -166,12 +166,14 @@ class Writer:
                 moved.append(row)
             elif id(row) not in waiting and row.is_spoken_of:
                 yield receipt_of(row)
+        # A row of which nothing was said stays open, and the next run finds out what became of it.
         still = [Try(row, frozenset({"owner"})) for row in owned if not (row.moved or row.silent)]
         for row in self._rounds(kind, still, self.by_collections):
             if row.moved:
                 moved.append(row)
             elif row.is_spoken_of:
                 yield receipt_of(row)
+        # At the end, so that one query looks for many.
         yield from self._followed(kind, moved)
 
     def _rounds(self, kind: str, tries: Sequence[Try], send: Send) -> Iterator[Update]:
@@ -279,6 +281,7 @@ def _once_each(tries: Sequence[Try]) -> tuple[list[Try], list[Try]]:
     """The first try of each row, and the others for the next round."""
     first: dict[int, Try] = {}
     for each in tries:
+        # A call that names an id twice is refused.
         first.setdefault(id(each.row), each)
     now = list(first.values())
     return now, [each for each in tries if first[id(each.row)] is not each]

@@ -34,18 +34,8 @@ from crmsync.errors import ConfigError, CrmsyncError, StateError, StateInUse
 from crmsync.exit_codes import HELD, code_of
 from crmsync.planning.approval import find_plan, plan_of
 from crmsync.planning.review import changes_of
-from crmsync.reporting.console import (
-    count_of,
-    count_waiting,
-    in_order,
-    print_approved,
-    print_review,
-    print_run,
-    print_sentences,
-    print_troubles,
-    progress_bar,
-    say_command,
-)
+from crmsync.reporting.console import count_of, count_waiting, in_order, print_sentences, progress_bar, say_command
+from crmsync.reporting.print_run import print_approved, print_review, print_run, print_troubles
 from crmsync.result import Result
 from crmsync.store import journal
 from crmsync.store.database import Store

@@ -59,6 +59,7 @@ def _take_turn(settings: Config, store: Store, stop: Event) -> None:
 
     with connect_all(settings, store, stop) as crms, store.writer("crmsync run", stop, stand_by, say_landing):
         with store.begin() as tx:
+            # `crmsync apply` has to know whether this daemon will write what is approved.
             journal.set_worker_config(tx, settings.decision_hash())
 
         def progress(_what: str, _crm: str, _more: int) -> None:

@@ -31,15 +31,9 @@ from crmsync.errors import ConfigError
 from crmsync.exit_codes import DONE, FAILED, PARTLY, WRONG
 from crmsync.reporting import person as explaining
 from crmsync.reporting import status as health
-from crmsync.reporting.console import (
-    make_printable,
-    print_explanation,
-    print_model,
-    print_sentences,
-    print_status,
-    print_tally,
-    progress_bar,
-)
+from crmsync.reporting.console import make_printable, print_sentences, progress_bar
+from crmsync.reporting.print_person import print_explanation, print_model, print_tally
+from crmsync.reporting.print_status import print_status
 from crmsync.scoring import page_of
 from crmsync.work import Progress
 

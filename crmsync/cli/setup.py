@@ -29,7 +29,8 @@ from crmsync.daemon.signals import raise_stop_on_signals
 from crmsync.doctor import diagnose
 from crmsync.errors import ConfigError, Unavailable
 from crmsync.exit_codes import DONE, FAILED, PARTLY, WRONG
-from crmsync.reporting.console import print_check, print_sentences, steps_bar
+from crmsync.reporting.console import print_sentences, steps_bar
+from crmsync.reporting.print_status import print_check
 from crmsync.store import journal
 from crmsync.store.sql import to_ms
 
@@ -72,7 +73,7 @@ def _org_address(given: str, only: str | None) -> str:
     try:
         return str(settings.model_validate({"instance_url": given}).model_dump()["instance_url"])
     except ValidationError as error:
-        details = error.errors(include_url=False, include_input=False, include_context=False)
+        details = error.errors(include_url=False, include_input=False, include_context=True)
         raise ConfigError(
             [f"--instance-url {given}: {each.said}" for each in find_mistakes(details, settings)]
         ) from None

@@ -13,7 +13,8 @@ from crmsync import demo as demonstrating
 from crmsync.cli.command import AsJson, Debug, messages_console, program_name, results_console, run_command
 from crmsync.daemon.signals import raise_stop_on_signals
 from crmsync.errors import ConfigError
-from crmsync.reporting.console import print_demo, print_sentences, steps_bar
+from crmsync.reporting.console import print_sentences, steps_bar
+from crmsync.reporting.print_status import print_demo
 
 People = Annotated[int, typer.Option("--people", min=1, max=1_000_000, help="Number of invented people.")]
 Seed = Annotated[int, typer.Option("--seed", help="The same seed gives the same people.")]

@@ -76,9 +76,11 @@ def load(path: Path) -> Config:
     try:
         config = made(**_merged(_anchored(given, folder, secrets), _Variables(made, readable)()))
     except ValidationError as error:
-        details = error.errors(include_url=False, include_input=False, include_context=False)
+        # Without the input, which may be a secret (pydantic/pydantic#9139).
+        details = error.errors(include_url=False, include_input=False, include_context=True)
         found += find_mistakes(details, made)
     if strange or found:
+        # A secret in the file is blamed there, also where the environment sets it, too.
         blamed = {each.loc for each in in_file}
         elsewhere = {each.loc: each.origin for each in variables if each.loc not in blamed}
         problems = [*strange.values(), *describe_mistakes(found, str(path), text, elsewhere)]
@@ -97,7 +99,7 @@ def config_of(text: str, running: Config) -> Config:
     try:
         return type(running)(**{**json.loads(text), **now})
     except ValidationError as error:
-        details = error.errors(include_url=False, include_input=False, include_context=False)
+        details = error.errors(include_url=False, include_input=False, include_context=True)
         again = "the config of that plan can no longer be used; make a new plan"
         found = describe_mistakes(find_mistakes(details, type(running)), "the stored config", "", {})
         raise ConfigError([f"{each} ({again})" for each in found], next_command="crmsync plan") from None

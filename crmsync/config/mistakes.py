@@ -15,10 +15,25 @@ Loc = tuple[str | int, ...]
 
 
 class Mistake(NamedTuple):
-    """A mistake: where in the config (table, key, …), and the sentence about it."""
+    """A mistake: where in the config (table, key, …), and the sentence about it, which may name the place `itself`."""
 
     loc: Loc
     said: str
+    itself: bool = False
+
+
+class MistakesError(ValueError):
+    """What is wrong between several tables, each with its place: for validators to raise."""
+
+    def __init__(self, found: Iterable[Mistake]) -> None:
+        self.found = [each._replace(itself=True) for each in found]
+        super().__init__("\n".join(each.said for each in self.found))
+
+
+def raise_mistakes(found: Iterable[Mistake]) -> None:
+    """Raise `MistakesError` where there are any."""
+    if mistakes := list(found):
+        raise MistakesError(mistakes)
 
 
 _PLAIN = {
@@ -43,13 +58,18 @@ _PLAIN = {
 def find_mistakes(errors: Iterable[ErrorDetails], model: type[BaseModel]) -> list[Mistake]:
     """The errors of pydantic in plain words, those about alternatives of one value as one."""
     found: dict[Loc, list[str]] = {}
+    placed: list[Mistake] = []
     for each in errors:
         loc = _without_alternatives(each["loc"], model)
-        for said in _words(each, loc, model).split("\n"):
-            if said not in found.setdefault(loc, []):
-                found[loc].append(said)
+        error = each.get("ctx", {}).get("error")
+        if isinstance(error, MistakesError):
+            placed += [one._replace(loc=(*loc, *one.loc)) for one in error.found]
+            continue
+        said = _words(each, loc, model)
+        if said not in found.setdefault(loc, []):
+            found[loc].append(said)
     alternatives = {_PLAIN["string_type"], _PLAIN["dict_type"]}
-    return [
+    return placed + [
         Mistake(loc, each)
         for loc, said in found.items()
         for each in ([" or ".join(sorted(said))] if alternatives >= set(said) else said)
@@ -118,9 +138,9 @@ def _without_alternatives(loc: Loc, model: type[BaseModel]) -> Loc:
 
 def describe_mistakes(found: Iterable[Mistake], path: str, text: str, elsewhere: Mapping[Loc, str]) -> list[str]:
     """Each mistake with the line of the file it is on, in the order of the lines; `elsewhere` names other origins."""
-    placed = [((_line_of(text, each.loc) if each.loc else _line_named(text, each.said)) or 0, each) for each in found]
+    placed = [(_line_of(text, each.loc) or 0, each) for each in found]
     return [
-        f"{_where(path, line, elsewhere.get(each.loc))}: {_spelled(each.loc)}{each.said}"
+        f"{_where(path, line, elsewhere.get(each.loc))}: {'' if each.itself else _spelled(each.loc)}{each.said}"
         for line, each in sorted(placed, key=lambda pair: pair[0])
     ]
 
@@ -141,18 +161,6 @@ def _line_of(text: str, loc: Loc) -> int | None:
         if len(here) > depth and loc[: len(here)] == here:
             best, depth = number, len(here)
     return best
-
-
-def _line_named(text: str, said: str) -> int | None:
-    """The line of what a sentence about several tables names first: `[fields] title: …`, or a rule called 'Demo'."""
-    if table := re.match(r"\[([\w.]+)\] ([\w-]+):", said):
-        return _line_of(text, (*table[1].split("."), table[2]))
-    for called in re.findall(r"^\[\[\w+\]\] ([^:]+):|'([^']*)'", said):
-        written = re.compile(rf"\s*(?:name\s*=|.*\bfield\s*=)\s*[\"']{re.escape(''.join(called))}[\"']")
-        for number, line in enumerate(text.splitlines(), start=1):
-            if written.match(line):
-                return number
-    return None
 
 
 def _places(text: str) -> Iterator[tuple[int, Loc]]:

@@ -10,6 +10,7 @@ from typing import Annotated, Any, Literal
 from pydantic import BeforeValidator, Field, field_validator, model_validator
 
 from crmsync.config.conditions import DEPARTMENTS, SENIORITIES, Condition, Match, Where
+from crmsync.config.mistakes import Loc, Mistake, raise_mistakes
 from crmsync.config.rules import (
     NOT_THEIR_DOING,
     Axis,
@@ -47,6 +48,7 @@ class Weights(Table):
 
     @model_validator(mode="after")
     def _exact(self) -> Weights:
+        # They are counted in ten-thousandths.
         if any(round(each, 4) != each for each in (self.fit, self.behavior)):
             raise ValueError("weights can have at most four decimals")
         if not self.fit and not self.behavior:
@@ -175,14 +177,23 @@ class Model(Table):
 
     @model_validator(mode="after")
     def _rules_agree(self) -> Model:
-        problems = [*self._twice(), *self._unknown_names(), *self._straddling_groups()]
-        problems += _unordered("[bands]", self.bands)
-        for segment in self.segment:
-            problems += self._odd_bands(segment)
-        problems += [*_rising("[grades]", self.grades), *_rising("[grid]", self.grid)]
-        if problems:
-            raise ValueError("\n".join(problems))
+        raise_mistakes(
+            [
+                *self._twice(),
+                *self._unknown_names(),
+                *self._straddling_groups(),
+                *_unordered(("bands",), "[bands]", self.bands),
+                *(mistake for number, each in enumerate(self.segment) for mistake in self._odd_bands(number, each)),
+                *_rising("grades", self.grades),
+                *_rising("grid", self.grid),
+            ]
+        )
         return self
+
+    def placed(self, *tables: str) -> Iterator[tuple[Loc, Any]]:
+        """Each row of some tables with its place in the file."""
+        for table in tables:
+            yield from (((table, number), each) for number, each in enumerate(getattr(self, table)))
 
     def rules(self) -> tuple[Rule, ...]:
         """Every rule that gives points, in the order of the ledger."""
@@ -194,13 +205,13 @@ class Model(Table):
 
     def conditions(self) -> Iterator[Condition]:
         """Every question asked about a person, the outermost ones."""
-        asking: tuple[Rule | Disqualify | Qualification | Segment, ...] = (
-            *self.rules(),
-            *self.disqualify,
-            *self.qualification,
-            *self.segment,
-        )
-        yield from (each.when for each in asking if each.when is not None)
+        yield from (condition for _loc, condition in self.placed_conditions())
+
+    def placed_conditions(self) -> Iterator[tuple[Loc, Condition]]:
+        """The same with their places in the file."""
+        for loc, each in self.placed(*RULE_TABLES, "disqualify", "qualification", "segment"):
+            if each.when is not None:
+                yield (*loc, "when"), each.when
 
     def used_fields(self) -> set[str]:
         """The canonical fields that some rule reads."""
@@ -211,83 +222,94 @@ class Model(Table):
         """The bands from the lowest to the highest."""
         return list(self.bands)
 
-    def _twice(self) -> Iterator[str]:
-        for what, names in (
-            ("rules", [rule.name for rule in self.rules()]),
-            ("[[segment]]", [each.name for each in self.segment]),
-            ("[[disqualify]]", [each.name for each in self.disqualify]),
-            ("[[qualification]]", [each.name for each in self.qualification]),
-            ("[[test]]", [each.name for each in self.test]),
-        ):
-            for name in sorted({each for each in names if names.count(each) > 1}):
-                yield f"two {what} have the name {name!r}; give each its own name"
+    def _twice(self) -> Iterator[Mistake]:
+        kinds = (("rules", RULE_TABLES), *((f"[[{table}]]", (table,)) for table in NAMED_TABLES))
+        for what, tables in kinds:
+            places: dict[str, list[Loc]] = {}
+            for loc, each in self.placed(*tables):
+                places.setdefault(each.name, []).append(loc)
+            for name in sorted(name for name, locs in places.items() if len(locs) > 1):
+                yield Mistake((*places[name][0], "name"), f"two {what} have the name {name!r}; give each its own name")
 
-    def _unknown_names(self) -> Iterator[str]:
+    def _unknown_names(self) -> Iterator[Mistake]:
         segments = [each.name for each in self.segment]
-        for rule in self.rules():
-            yield from _strangers(rule.name, "[[segment]]", rule.segments, segments)
-            yield from _strangers(rule.name, "[groups]", [rule.group] if rule.group else [], self.groups)
-            channel = rule.limits.channel
-            yield from _strangers(rule.name, "[channels]", [channel] if channel else [], self.channels)
-        for match in matches_of(self):
+        for loc, rule in self.placed(*RULE_TABLES):
+            named = (
+                ("segments", "[[segment]]", rule.segments, segments),
+                ("group", "[groups]", [rule.group], self.groups),
+            )
+            for key, table, names, known in (*named, ("channel", "[channels]", [rule.limits.channel], self.channels)):
+                yield from _strangers((*loc, key), rule.name, table, names, known)
+        for loc, match in self.placed_matches():
             for name in (match.in_list, match.domain_list):
                 if name is not None and name not in self.lists:
-                    yield f"a rule uses the list {name!r}, which is not in [lists]"
-        for test in self.test:
-            for band in (test.previous, test.expect.band):
-                yield from _strangers(f"test lead {test.name}", "[bands]", [band] if band else [], self.bands)
+                    yield Mistake(loc, f"a rule uses the list {name!r}, which is not in [lists]")
+        for loc, test in self.placed("test"):
+            yield from _strangers(
+                loc, f"test lead {test.name}", "[bands]", [test.previous, test.expect.band], self.bands
+            )
 
-    def _straddling_groups(self) -> Iterator[str]:
+    def placed_matches(self) -> Iterator[tuple[Loc, Match]]:
+        """Every test of a value with its place in the file."""
+        for loc, condition in self.placed_conditions():
+            yield from ((loc, part) for part in condition.parts())
+        for loc, each in self.placed(*RULE_TABLES, "disqualify"):
+            yield from ((loc, match) for _on, where in _selections_of(each) for match in where.values())
+
+    def _straddling_groups(self) -> Iterator[Mistake]:
         for name in self.groups:
             homes = {(self.axis(rule), rule.limits.channel) for rule in self.rules() if rule.group == name}
             if len({axis for axis, _ in homes}) > 1:
-                yield f"the group {name!r} has rules of fit and of behavior; use two groups"
+                said = f"the group {name!r} has rules of fit and of behavior; use two groups"
+                yield Mistake(("groups", name), said)
             elif len(homes) > 1:
-                yield f"the group {name!r} has rules of several channels; use one channel"
+                yield Mistake(("groups", name), f"the group {name!r} has rules of several channels; use one channel")
 
-    def _odd_bands(self, segment: Segment) -> Iterator[str]:
-        where = f"[[segment]] {segment.name}"
+    def _odd_bands(self, number: int, segment: Segment) -> Iterator[Mistake]:
+        loc, where = ("segment", number, "bands"), f"[[segment]] {segment.name}"
         if segment.bands and list(segment.bands) != list(self.bands):
-            yield f"{where}: use the same bands as [bands], in the same order: {', '.join(self.bands) or 'none'}"
-        yield from _unordered(where, segment.bands)
+            names = ", ".join(self.bands) or "none"
+            yield Mistake(loc, f"{where}: use the same bands as [bands], in the same order: {names}")
+        yield from _unordered(loc, where, segment.bands)
 
 
-def _strangers(who: str, table: str, names: Iterable[str], known: Iterable[str]) -> Iterator[str]:
+RULE_TABLES = ("fit", "behavior", "inactivity", "sequence", "pattern")
+"""The tables of rules that give points, in the order of the ledger."""
+
+NAMED_TABLES = ("segment", "disqualify", "qualification", "test")
+"""The other tables whose rows have names."""
+
+
+def _strangers(loc: Loc, who: str, table: str, names: Iterable[str | None], known: Iterable[str]) -> Iterator[Mistake]:
     for name in names:
-        if name not in known:
-            yield f"{who!r} uses {name!r}, which is not in {table}"
+        if name and name not in known:
+            yield Mistake(loc, f"{who!r} uses {name!r}, which is not in {table}")
 
 
-def _unordered(where: str, bands: Mapping[str, Band]) -> Iterator[str]:
-    """Sentences about bands whose points do not rise from the first to the last."""
+def _unordered(loc: Loc, where: str, bands: Mapping[str, Band]) -> Iterator[Mistake]:
+    """Mistakes about bands whose points do not rise from the first to the last."""
     cuts = [(name, band.at) for name, band in bands.items() if band.at is not None]
     for (low, below), (high, above) in pairwise(cuts):
         if above <= below:
-            yield (
-                f"{where}: {high!r} is at {above:,g}, which is not above {low!r} at {below:,g}; write the lowest "
-                "band first"
-            )
+            said = f"{where}: {high!r} is at {above:,g}, which is not above {low!r} at {below:,g}"
+            yield Mistake((*loc, high), f"{said}; write the lowest band first")
     for name in list(bands)[1:]:
         if bands[name].at is None and bands[name].min_fit is None and bands[name].min_behavior is None:
-            yield f"{where}: {name!r} needs at, min_fit or min_behavior; only the first band needs none"
+            said = f"{where}: {name!r} needs at, min_fit or min_behavior; only the first band needs none"
+            yield Mistake((*loc, name), said)
 
 
-def _rising(where: str, grades: Mapping[str, float]) -> Iterator[str]:
+def _rising(table: str, grades: Mapping[str, float]) -> Iterator[Mistake]:
     cuts = list(grades.items())
     for (best, above), (next_best, below) in pairwise(cuts):
         if below >= above:
-            yield (
-                f"{where}: {next_best!r} is at {below:,g}, which is not below {best!r} at {above:,g}; write the "
-                "best first"
-            )
+            said = f"[{table}]: {next_best!r} is at {below:,g}, which is not below {best!r} at {above:,g}"
+            yield Mistake((table, next_best), f"{said}; write the best first")
 
 
 def matches_of(model: Model) -> Iterator[Match]:
     """Every test of a value, of a person's field or of an activity's attribute."""
-    for condition in model.conditions():
-        yield from condition.parts()
-    for _, where in selections_of(model):
-        yield from where.values()
+    yield from (match for _loc, match in model.placed_matches())
 
 
 def selects_kind(on: Iterable[str], kind: str) -> bool:
@@ -298,17 +320,22 @@ def selects_kind(on: Iterable[str], kind: str) -> bool:
 
 def selections_of(model: Model) -> Iterator[tuple[list[str], Where]]:
     """Every choice of activities a model makes: kinds (none means all that are a person's own doing) and attributes."""
-    for behavior in model.behavior:
-        yield behavior.on, behavior.where
-        if behavior.unless:
-            yield behavior.unless.on, behavior.unless.where
-    for quiet in model.inactivity:
-        yield quiet.on or [], quiet.where
-    for sequence in model.sequence:
-        yield from ((step.on, step.where) for step in sequence.steps)
-    for pattern in model.pattern:
-        yield pattern.on, pattern.where
-        yield from ((step.on, step.where) for step in pattern.covering)
-    for each in model.disqualify:
-        if each.on:
+    for _loc, each in model.placed(*RULE_TABLES, "disqualify"):
+        yield from _selections_of(each)
+
+
+def _selections_of(each: Rule | Disqualify) -> Iterator[tuple[list[str], Where]]:
+    match each:
+        case Behavior():
             yield each.on, each.where
+            if each.unless:
+                yield each.unless.on, each.unless.where
+        case Inactivity():
+            yield each.on or [], each.where
+        case Sequence():
+            yield from ((step.on, step.where) for step in each.steps)
+        case Pattern():
+            yield each.on, each.where
+            yield from ((step.on, step.where) for step in each.covering)
+        case Disqualify(on=list()):
+            yield each.on or [], each.where

@@ -136,7 +136,7 @@ class Behavior(ActivityRule):
         if self.max_per_week and self.max_per_month:
             raise ValueError("use only one of max_per_week and max_per_month")
         if self.distinct_days and (self.max_per_day or 1) != 1:
-            raise ValueError("distinct_days counts each day 1×; remove max_per_day")
+            raise ValueError("distinct_days counts each day once; remove max_per_day")
         if self.max_times and self.max_times < self.at_least:
             raise ValueError("at_least is higher than max_times, so the rule can never match")
         return self

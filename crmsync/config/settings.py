@@ -6,7 +6,7 @@ import dataclasses
 import hashlib
 import json
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from datetime import timedelta
 from importlib.metadata import entry_points
 from types import ModuleType
@@ -17,6 +17,7 @@ from pydantic import Field, create_model, field_validator, model_validator
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
 
 from crmsync.config.conditions import BUILTIN_FIELDS
+from crmsync.config.mistakes import Loc, Mistake, raise_mistakes
 from crmsync.config.model import Model
 from crmsync.config.tables import Duration, Table
 from crmsync.connector import FieldMap
@@ -123,7 +124,7 @@ class OwnerPool(Table):
         lowered = [each.lower() for each in addresses]
         if twice := [each for each in dict.fromkeys(lowered) if lowered.count(each) > 1]:
             verb = "is" if len(twice) == 1 else "are"
-            raise ValueError(f"{', '.join(twice)} {verb} in this pool 2×; write each address 1×")
+            raise ValueError(f"{', '.join(twice)} {verb} twice in this pool; write each address once")
         return addresses
 
 
@@ -214,6 +215,7 @@ class Config(Model, BaseSettings):
     model_config = SettingsConfigDict(
         extra="forbid",
         frozen=True,
+        # The input may be a secret (C02).
         hide_input_in_errors=True,
         env_prefix=ENV_PREFIX,
         env_nested_delimiter="__",
@@ -236,62 +238,69 @@ class Config(Model, BaseSettings):
 
     @model_validator(mode="after")
     def _names_agree(self) -> Config:
-        checks = (
-            self._strange_crms(),
-            self._unmapped_fields(),
-            self._strange_bands(),
-            self._strange_pools(),
-            self._twins(),
+        raise_mistakes(
+            [
+                *self._strange_crms(),
+                *self._unmapped_fields(),
+                *self._strange_bands(),
+                *self._strange_pools(),
+                *self._twins(),
+            ]
         )
-        if problems := [problem for check in checks for problem in check]:
-            raise ValueError("\n".join(problems))
         return self
 
-    def _strange_crms(self) -> Iterator[str]:
+    def _strange_crms(self) -> Iterator[Mistake]:
         crms = sorted(connectors())
-        spelled: list[tuple[str, Mapping[str, Any]]] = [
-            *((f"[fields] {name}", value) for name, value in self.fields.items()),
-            *((f"[write.fields] {name}", value) for name, value in self.write.fields.items()),
-            *((f"[[stage]] {stage.name}", stage.values) for stage in self.stage),
+        mapped: list[tuple[Loc, str, Mapping[str, Any]]] = [
+            *((("fields", name), f"[fields] {name}", value) for name, value in self.fields.items()),
+            *(
+                (("write", "fields", name), f"[write.fields] {name}", value)
+                for name, value in self.write.fields.items()
+            ),
+            *(((*loc, "values"), f"[[stage]] {stage.name}", stage.values) for loc, stage in self.placed("stage")),
         ]
-        for where, value in spelled:
+        for loc, where, value in mapped:
             for crm in sorted(set(value) - set(crms)):
-                yield f"{where}: there is no CRM {crm!r}; the CRMs are {' and '.join(crms)}"
+                yield Mistake(loc, f"{where}: there is no CRM {crm!r}; the CRMs are {' and '.join(crms)}")
 
-    def _unmapped_fields(self) -> Iterator[str]:
-        for name in sorted(self.used_fields() - {*self.fields, *BUILTIN_FIELDS}) if self.fields else ():
-            yield f"a rule uses the field {name!r}, which is not in [fields]; add it there or correct the rule"
+    def _unmapped_fields(self) -> Iterator[Mistake]:
+        if not self.fields:
+            return
+        readers = [(loc, name) for loc, condition in self.placed_conditions() for name in sorted(condition.fields())]
+        readers += [((*loc, "since"), rule.since) for loc, rule in self.placed("inactivity") if rule.since]
+        first = {name: loc for loc, name in reversed(readers)}
+        for name in sorted(first.keys() - {*self.fields, *BUILTIN_FIELDS}):
+            said = f"a rule uses the field {name!r}, which is not in [fields]; add it there or correct the rule"
+            yield Mistake(first[name], said)
 
-    def _strange_bands(self) -> Iterator[str]:
+    def _strange_bands(self) -> Iterator[Mistake]:
         bands = self.band_names()
         if self.crms and not bands:
-            yield "the model has no [bands]; add at least one, for example cold = 0"
-        for stage in self.stage:
+            yield Mistake((), "the model has no [bands]; add at least one, for example cold = 0")
+        for loc, stage in self.placed("stage"):
             if stage.band is not None and stage.band not in bands:
-                yield f"[[stage]] {stage.name}: there is no band {stage.band!r}; the bands are {', '.join(bands)}"
-        for route in self.route:
-            yield from (f"[[route]]: there is no band {band!r}" for band in route.bands if band not in bands)
+                said = f"[[stage]] {stage.name}: there is no band {stage.band!r}; the bands are {', '.join(bands)}"
+                yield Mistake((*loc, "band"), said)
+        for loc, route in self.placed("route"):
+            for band in (each for each in route.bands if each not in bands):
+                yield Mistake((*loc, "bands"), f"[[route]]: there is no band {band!r}")
 
-    def _strange_pools(self) -> Iterator[str]:
+    def _strange_pools(self) -> Iterator[Mistake]:
         pools = {pool.name for pool in self.owner_pool}
-        for route in self.route:
+        for loc, route in self.placed("route"):
             if route.pool not in pools:
-                yield f"[[route]]: there is no [[owner_pool]] {route.pool!r}"
+                yield Mistake((*loc, "pool"), f"[[route]]: there is no [[owner_pool]] {route.pool!r}")
         nobody = {each.strip().lower() for each in self.write.unassigned_users}
-        for pool in self.owner_pool:
+        for loc, pool in self.placed("owner_pool"):
             for member in (each for each in pool.members if each.lower() in nobody):
-                yield (
-                    f"[[owner_pool]] {pool.name}: {member} is also in [write] unassigned_users; "
-                    "remove the address from one of the two"
-                )
+                said = f"[[owner_pool]] {pool.name}: {member} is also in [write] unassigned_users"
+                yield Mistake((*loc, "members"), f"{said}; remove the address from one of the two")
 
-    def _twins(self) -> Iterator[str]:
-        tables: list[tuple[str, Sequence[Stage | OwnerPool]]] = [("stage", self.stage), ("owner_pool", self.owner_pool)]
-        for kind, rows in tables:
-            names = [row.name for row in rows]
-            yield from (
-                f"two [[{kind}]] have the name {name!r}" for name in sorted(set(names)) if names.count(name) > 1
-            )
+    def _twins(self) -> Iterator[Mistake]:
+        for kind in ("stage", "owner_pool"):
+            names = [row.name for _loc, row in self.placed(kind)]
+            for name in sorted({name for name in names if names.count(name) > 1}):
+                yield Mistake((kind, names.index(name), "name"), f"two [[{kind}]] have the name {name!r}")
 
     @property
     def crms(self) -> dict[str, Table]:

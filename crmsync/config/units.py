@@ -20,6 +20,7 @@ def _points(value: Any) -> Any:
         raise ValueError(f"points must be between -{MOST_POINTS:,} and {MOST_POINTS:,}")
     if round(value, 2) != value:
         raise ValueError("points can have at most two decimals")
+    # + 0.0 makes a plain zero of a negative one.
     return float(value) + 0.0
 
 

@@ -178,6 +178,7 @@ def run_now(scheduler: BlockingScheduler, act: Callable[[], object]) -> Callable
 
     def wake() -> None:
         now = datetime.now(UTC)
+        # Two: one may wait at the lock of `act` while one runs.
         scheduler.add_job(act, "date", run_date=now, id="now", name="now", max_instances=2, replace_existing=True)
 
     return wake
@@ -228,6 +229,7 @@ def follow_clock(scheduler: BaseScheduler, moved: timedelta, now: datetime, ran_
             continue
         if not isinstance(trigger, CronTrigger) or ran_ago is None:
             longest = trigger.interval if isinstance(trigger, IntervalTrigger) else APART
+            # Never farther off than an interval is long, whatever the clock was before.
             due = min(due + moved, now + longest)
         elif moved < timedelta():
             due = _next_slot(trigger, now, ran_ago)
@@ -292,6 +294,7 @@ def run_daemon(
         scheduler.start()
         leaving.join()
     if not stop.is_set():
+        # Nobody told it to stop, so that the turn was lost.
         raise LostLock
 
 

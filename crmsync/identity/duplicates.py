@@ -31,6 +31,7 @@ def once_per_person(
     same_record[1:] &= record[order][1:] == record[order][:-1]
     rank = _rank(same_record)
     moment = np.cumsum(~same_moment)
+    # The n-th of one record is the n-th of the other: of each rank one is kept.
     by_rank = np.lexsort((record[order], rank, moment))
     twin = np.zeros(len(order), dtype=bool)
     twin[1:] = (moment[by_rank][1:] == moment[by_rank][:-1]) & (rank[by_rank][1:] == rank[by_rank][:-1])

@@ -100,7 +100,7 @@ def _read(connector: Connector, refs: Sequence[Ref]) -> dict[Ref, Contact | None
     for each in connector.read(refs) if refs else ():
         is_there = not (each.gone or each.merged_into or each.converted_into)
         for known_as in (each.ref.id, *each.aliases):
-            # HubSpot answers the old id of a merged contact with its new one, of which the old one is an alias.
+            # A merge may give a record another id: what comes under the new one has the old one among its aliases.
             if ref := asked.get((each.ref.kind, known_as)):
                 # A live record wins, whatever the order in which they come.
                 found[ref] = each if is_there else found.get(ref)
@@ -138,6 +138,7 @@ def _send(
         # Also after an error: what was accepted is ours from now on, and no next pull may take it for a user's change.
         _keep_unread(store, accepted, settings, now)
     failpoint("before_verify")
+    # Only now: how large a share is read back depends on how many were accepted.
     _verify(store, connector, [row for row in accepted if _is_read_back(row, accepted, settings)], now)
     _verify_partly(store, connector, partly, now)
 
@@ -279,6 +280,7 @@ def _verify(store: Store, connector: Connector, rows: Sequence[JournalRow], now:
         held = [Taken(row) for row in taken]
         with store.begin() as writing:
             for row in some:
+                # `lost` has an entry for each record that is still there.
                 if row.id not in lost:
                     journal.mark_gone(writing, [row.record])
                     journal.mark_changes(writing, [row.id], journal.EDITED, now, GONE_SINCE)
@@ -348,6 +350,7 @@ def _change_back(ours: Change, values: Mapping[str, Scalar | None]) -> Change:
 def _replaced(change: Change, name: str, present: Contact) -> Replaced:
     """What came of giving one field back. Where the CRM holds a third value, somebody has set it once more since."""
     now = {"stage": present.stage, "owner": present.owner}[name]
+    # `before` is what we had written, so that anything else was set by somebody since.
     if (now or None) != (change.before[name] or None):
         return Replaced(now, False, journal.GIVEN_BACK)
     said = f"a user set it to {change.after[name] or '(empty)'} a moment before, and this {journal.NOT_GIVEN_BACK}"
@@ -362,6 +365,7 @@ def _end_replaced(writing: Connection, taken: Taken, replaced: Mapping[str, Repl
     theirs = {name: each.present for name, each in replaced.items() if not each.is_ours}
     ours, refused = without_fields(row.change, set(theirs)), {**taken.refused, **said}
     reason = f"{taken.reason}; {_listed(said)}" if taken.reason else _listed(refused)
+    # Where nothing of ours is left, somebody was faster, unless the CRM refused the rest.
     state = journal.PARTLY if ours else journal.REJECTED if taken.refused else journal.EDITED
     journal.end_change(writing, row, state, now, reason, refused)
     if theirs:

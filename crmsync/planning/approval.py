@@ -46,7 +46,6 @@ def find_approval(connection: Connection, config_hash: str, now: int) -> Approva
         for crm in plan["seen"].keys() - plan["used"]:
             mine, spent = numbers.setdefault(crm, {}), _count(journal.written_changes(connection, plan["runs"], crm))
             for name, number in plan["seen"][crm].items():
-                # Of several plans the largest number counts and not the sum: they may be about the same records.
                 mine[name] = max(mine.get(name, 0), a_tenth_more(number) - spent[name], 0)
     plans = [row.id for row in rows]
     return Approval(plans, numbers, journal.people_of(connection, plans) if plans else frozenset())
@@ -74,6 +73,7 @@ def find_plan(connection: Connection, config_hash: str, plan_id: str | None, now
     Raises `ConfigError` for a plan that cannot be approved, or that another config than this one (hash) made.
     """
     if plan_id is None:
+        # A preview that a run has overtaken shows what may not be so any more.
         last = max((row.started for row in journal.recent_runs(connection, 1, now + LEEWAY)), default=0)
         fresh = [row for row in journal.list_plans(connection, journal.PREVIEW) if row.started > last]
         plans = [*journal.waiting_plans(connection), *fresh]
@@ -152,6 +152,7 @@ def keep_waiting(
     kept = [
         (change_id, change)
         for change_id, person, change in journal.waiting_rows(connection, [row.id for row in older])
+        # This run decided nothing about them.
         if person in left.people or change.ref.crm in left.crms
     ]
     records = _summed(records, _count_by_crm([change for _id, change in kept]))

@@ -118,6 +118,7 @@ class PlanBuilder:
             # A CRM that is skipped in this run is decided about in the next one; one that the config dropped never is.
             if held.ref.crm not in self.setting.crms:
                 self.again |= {held.id} if held.ref.crm in self.work.crms else set()
+            # By CRM, too: a first score may wait in one of them and be written in the other.
             elif self.takes(person.person, held.ref.crm):
                 stage_whys[str(held.ref)] = self._decide(held, person, given.owner_of.get(held.id))
         waiting = given.waiting.get(person.person, "")
@@ -206,6 +207,7 @@ def build_plan(work: Work, result: Result, setting: Setting) -> BuiltPlan:
         savepoint = tx.begin_nested()
         desk = _plan(work, tx, setting, result.run, promised, without=Held(left))
         drafted = _judge(work, tx, desk)
+        # Who waits for an absent CRM goes on waiting, whatever this draft says of them.
         held = drafted.held._replace(people=drafted.held.people | left)
         if drafted.held:
             savepoint.rollback()
@@ -247,6 +249,7 @@ def _prepare(work: Work, tx: Connection, setting: Setting) -> Mapping[int, str]:
     )
     promised = journal.take_unsent(tx, setting.crms)
     adopted = journal.adopted_configs(tx)
+    # A CRM that was absent when the config was adopted was never planned for by it.
     plan_all_again(tx, [crm for crm in setting.crms if adopted and crm not in adopted])
     refresh_people(tx, resolver)
     # After it is settled who is who: an edit concerns all records of its person.
@@ -420,6 +423,7 @@ def _scored_people(
         news = [place for place, row in enumerate(rows) if row["id"] in dirty or _is_news(before.get(row["id"]), row)]
         if only is None:
             quiet = {rows[place]["id"]: rows[place]["due"] for place in set(range(len(rows))) - set(news)}
+            # Whoever is no news has a score already (see `_is_news`).
             set_due(tx, {each: due for each, due in quiet.items() if before[each].due != due})
             # A range, because 100,000 ids fit into no statement.
             # Who lies in it and was not scored stays dirty or has no live record.
@@ -500,6 +504,7 @@ def _count(tx: Connection, result: Result, desk: PlanBuilder) -> None:
     became = pulled_counts(tx, result.run)
     for crm, counts in result.crms.items():
         reasons_here = dict(became.get(crm, {}))
+        # By construction, so that pulled = scored + skipped always holds (O01).
         counts.pulled = sum(reasons_here.values())
         counts.scored = reasons_here.pop("scored", 0)
         counts.skipped = reasons_here

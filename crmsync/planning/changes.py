@@ -80,6 +80,7 @@ def decide_change(
     after, on_hold = _without_refused(after, held)
     if on_hold:
         protected.append("on_hold")
+    # The first one to end wakes the record; then the others are looked at again.
     wake_at = min((noticed_at(lease) + override for lease in overrides.values()), default=None)
     settled = Decision(None, overrides, protected, wake_at, stage_why)
     if not after:

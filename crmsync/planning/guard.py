@@ -85,6 +85,7 @@ def _limits(crm: str, tally: ChangeCounts, guard: Guard, numbers: Mapping[str, i
     first = max(guard.first_run, int(tally.scored * guard.scores))
     said = f"{crm}: {_records(numbers['first'])} would get a first score; [guard] first_run allows {first:,}"
     yield "first", first, said
+    # A share of a few records says nothing.
     if tally.scored < guard.from_records:
         return
     shares = {"scores": guard.scores, "bands": guard.bands, "stages": guard.stages, "owners": guard.owners}

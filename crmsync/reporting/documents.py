@@ -198,7 +198,9 @@ class ScoredDocument(TypedDict):
 
 @with_config(EXACTLY)
 class PersonDocument(ScoredDocument):
-    """One person of `crmsync score`."""
+    """One person of `crmsync score`, and the line of the file that they are on."""
+
+    line: int
 
 
 @with_config(EXACTLY)
@@ -487,7 +489,6 @@ class DemoDocument(TypedDict):
     second: RunDocument
     hottest: list[dict[str, Any]]
     next: list[str]
-    exit_code: int
 
 
 DOCUMENTS: dict[str, Any] = {
@@ -514,5 +515,10 @@ def check_document(command: str, document: dict[str, Any]) -> None:
 
 
 def document_schemas() -> dict[str, Any]:
-    """The JSON schema of each command's document, by command, and of an error."""
-    return {name: TypeAdapter(kind).json_schema() for name, kind in {**DOCUMENTS, "error": ErrorDocument}.items()}
+    """The JSON schema of each command's document, and of an error; what they share stands once, in `$defs`."""
+    kinds = {**DOCUMENTS, "error": ErrorDocument}
+    adapters: list[tuple[str, Literal["validation"], TypeAdapter[Any]]] = [
+        (name, "validation", TypeAdapter(kind)) for name, kind in kinds.items()
+    ]
+    schemas, shared = TypeAdapter.json_schemas(adapters)
+    return {"commands": {name: schemas[name, "validation"] for name in kinds}, **shared}

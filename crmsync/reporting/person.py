@@ -94,6 +94,7 @@ def _with_names(text: str, records: Sequence[Any]) -> str:
     for each, (name, crm, kind) in zip(records, names, strict=True):
         if name:
             number = "" if names.count((name, crm, kind)) == 1 else f" {each.ref_id}"
+            # Not `re.sub`, which takes a backslash in a name for an escape.
             text = f"{name} ({crm} {kind}{number})".join(re.split(rf"{re.escape(_ref(each))}(?!\w)", text))
     return text
 

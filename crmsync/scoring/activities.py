@@ -100,6 +100,7 @@ def select_facts(model: Model, facts: Sequence[Fact], taken: Mapping[int, str] |
     for fact, key in (taken or {}).items():
         masks[key][fact] = True
     keys, class_of = _classes(masks, len(facts))
+    # Mostly one byte is enough, and there is one for each activity.
     return FactSelection(keys, class_of.astype(np.min_scalar_type(len(keys))), warnings)
 
 
@@ -355,5 +356,6 @@ def has_recent(
     acts = acts.only(_last_of_each(acts.person)[0])
     there[acts.person] = True
     if length is not None:
+        # In a window of N days the age N still counts.
         wait[acts.person] = length + 1 - acts.age
     return there, wait

@@ -30,6 +30,7 @@ def band_of(
     alone = climbing.copy()
     band = np.zeros(len(total), dtype=np.int8)
     reach = band.copy()
+    # Whoever is in no other band is in the first one.
     for number, each in enumerate(list(bands.values())[1:], start=1):
         needed = np.where(
             previous >= number, _cut(each.at if each.drop_below is None else each.drop_below), _cut(each.at)

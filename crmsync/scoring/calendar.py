@@ -20,6 +20,7 @@ UNKNOWN_DAY = -(2**30)
 """Stands for a date that is not known: it is before all others."""
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+# Not the very first day: Python has no date that a zone could shift it to.
 _EARLIEST = int(datetime(1, 1, 3, tzinfo=UTC).timestamp())
 
 

@@ -235,6 +235,7 @@ class Scoring:
     def _disqualified(self) -> NDArray[np.int16]:
         disqualified = np.full(self.rows, -1, dtype=np.int16)
         for number, each in enumerate(self.model.disqualify):
+            # The first reason that holds is the one that is told.
             disqualified[(disqualified < 0) & self._fails(each)] = number
         return disqualified
 

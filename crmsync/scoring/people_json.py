@@ -97,10 +97,12 @@ def _act(activity: Any) -> tuple[Any, Act]:
         raise ValueError("an instant needs its offset, and a kind is a word")
     attributes = dict(activity.get("attributes") or {})
     text = _ENCODED([kind, attributes])
+    # Always down; `int` alone would round up before 1970.
     act = Act(int(instant.timestamp() // 1), text, kind, {name: _scalar(each) for name, each in attributes.items()})
     given = activity.get("id")
     if isinstance(given, dict | list):
         raise ValueError("an id is a text or a number")
+    # A pair that no instant and text can make.
     return (given, "id") if given is not None else (act.at, text), act
 
 

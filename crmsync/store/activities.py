@@ -130,6 +130,7 @@ def save_activities(connection: Connection, run: str, items: Sequence[Activity])
             for key in gained
         ],
     )
+    # Of what is new alone, or a repeat would count twice.
     add_feed_days(connection, ((key[0], kinds[wanted[key][1]], wanted[key][0]) for key in gained))
     # What is new is no edit; what somebody took away is, and the guard counts the score that falls as odd.
     mark_dirty(connection, sorted({key[2] for key in gained}))

@@ -46,6 +46,7 @@ def save_contacts(
     when it is written; `noticing` says of which of the two that holds (where the config maps otherwise, another name of
     a stage may mean the same value).
     """
+    # What comes twice on a page counts as it came last.
     latest = {each.ref: each for each in clean_items(items)}
     if not latest:
         return
@@ -66,6 +67,7 @@ def save_contacts(
     _write_contacts(connection, everything, stored)
     drop_score_inputs(connection, [stored[ref]["id"] for ref in changed if ref in stored])
     unchanged = [ref for ref in latest if ref not in changed]
+    # A pull of everything goes by `seen_run`: what it did not bring may be gone.
     _touch(connection, run, [stored[ref]["id"] for ref in unchanged])
     _stamp(connection, {ref: rows[ref] for ref in unchanged}, stored)
     ids = ids_by_ref(connection, latest)

@@ -117,6 +117,7 @@ class Store:
             # Before the wait: from here on a worker that was paused can store nothing more.
             epoch, left_at = self._begin_turn(who)
             self._turn = Turn(lock, epoch, lease)
+            # What was sent before may land after anything that we write.
             if seconds := self._seconds_to_land(lease, left_at):
                 landing(seconds)
                 if stop.wait(seconds):
@@ -138,6 +139,7 @@ class Store:
             except StateError as error:
                 if standing_by is None:
                     raise
+                # A standby outlives a database that does not answer for a while.
                 holder = f"nobody ({error})"
             if standing_by is None:
                 raise StateInUse(holder)
@@ -238,6 +240,7 @@ def _opened(address: URL, lease: float | None = None, *, looking: bool = False) 
         # Parameters are hidden, because they are people's data and errors reach the log (C10).
         engine = create_engine(address, connect_args=own, pool_pre_ping=True, hide_parameters=True)
         event.listen(engine, "connect", _prepare_postgres)
+    # SQLite makes files beside its own, which is not possible here.
     elif looking and address.database and not os.access(Path(address.database).resolve().parent, os.W_OK):
         engine = create_engine(address, creator=_read_only(Path(address.database)), hide_parameters=True)
         event.listen(engine, "connect", _begin_ourselves)
@@ -312,6 +315,7 @@ def _read_only(path: Path) -> Callable[[], sqlite3.Connection]:
     # where nobody has it open, it needs no locks and no shared memory, which could not be made
     options = "mode=ro" if log.exists() and shared else "mode=ro&immutable=1"
     address = f"file:{quote(str(path.resolve()))}?{options}"
+    # Any thread may use the state (D09); the pool lends a connection to one at a time.
     return lambda: sqlite3.connect(address, uri=True, timeout=BUSY_SECONDS, check_same_thread=False)
 
 

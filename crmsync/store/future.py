@@ -35,10 +35,12 @@ def mend_future(store: Store, now: int) -> None:
         return
     with store.begin() as tx:
         for row in rows:
+            # Before now, so that the run that begins now is the newest.
             _redate(tx, row, now - 1)
         approved = [row.id for row in journal.list_plans(tx, journal.APPROVED) if row.approved_at > later]
         journal.supersede_plans(tx, approved)
         if any(row.verdict in journal.GOOD for row in rows) or _is_anybody_scored_after(tx, later):
+            # Everybody: whatever time did to their scores, it did by that clock (R37).
             tx.execute(update(person).values(due=0))
         _shorten_overrides(tx, later, now)
         journal.unpark_changes(tx, now - journal.PATIENCE, later)

@@ -231,6 +231,7 @@ def prune_runs(connection: Connection, before: int, now: int) -> None:
     past = run.c.started < before, run.c.id.not_in(undone), ~waits
     old = list(connection.scalars(select(run.c.id).where(*past)))
     looked_at = select(run.c.id).where(run.c.verdict == PREVIEW, run.c.started < now - PREVIEWS_KEPT)
+    # The row stays, to say what became of the plan; its changes are what takes room.
     supersede_plans(connection, list(connection.scalars(looked_at)))
     for some in in_chunks(old, IN_LIST):
         connection.execute(delete(change).where(change.c.run.in_(some)))

@@ -132,7 +132,7 @@ class PostgresLock:
     The server takes it back when the session ends, which its holder may not notice: it may be paused, or cut off.
     """
 
-    # A lock is believed for a sixth; the rest is 75 s, and a request has ended after 10 s to connect and 60 s to read.
+    # Believed for a sixth, it leaves 75 s: more than a request's 10 s to connect and 60 s to be answered (`TIMEOUT`).
     lease = 90.0
 
     def __init__(self, engine: Engine) -> None:

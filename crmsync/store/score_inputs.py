@@ -115,6 +115,7 @@ def _sheets(
         ids += missing.tolist()
         texts += [text for text, _ in made]
         events += [packed for _, packed in made]
+    # Mostly everybody has a sheet, and they come in this order.
     if np.array_equal(ids, people):
         return texts, events
     order = np.argsort(ids)
@@ -203,6 +204,7 @@ def _packed(
     """For each person the activities as pairs (at, fact) of uint32, little-endian, ascending, each event once."""
     own, events = _activities(connection, records.id)
     row, at, fact_id = rows[own], events // WIDE, events % WIDE
+    # Only people with several records can carry one event twice.
     several = np.flatnonzero(np.bincount(rows, minlength=1)[row] > 1)
     keep = np.ones(len(row), dtype=bool)
     if len(several):

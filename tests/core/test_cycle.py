@@ -15,14 +15,14 @@ from crmsync import cycle as cycle_module
 from crmsync.cycle import preview_run, run_cycle
 from crmsync.daemon.scheduler import is_full_resync_due
 from crmsync.errors import Cancelled, ConfigError, Unavailable
-from crmsync.model import Receipt, Ref
+from crmsync.model import SCORE_FIELDS, Receipt, Ref
 from crmsync.reporting.person import explain_person
 from crmsync.store import journal, schema
 from crmsync.store.database import open_store
 from tests.support.cycles import after_pull, balanced, held, totals, two_crms, world
 from tests.support.make import MODEL, NOW, activity, apply_plan, config, contact, crm, work
 
-OURS = {"score", "fit", "behavior", "band", "reason"}
+OURS = set(SCORE_FIELDS)
 
 
 def test_one_cycle_writes_scores_stages_and_owners_to_both_crms(state):
@@ -31,7 +31,7 @@ def test_one_cycle_writes_scores_stages_and_owners_to_both_crms(state):
     assert result.verdict == "ok"
     assert held(hubspot) == {"1": (65, "mql", "hubspot-ann"), "2": (15, None, None)}
     assert held(salesforce) == {"00Q1": (65, "mql", "salesforce-ann"), "0032": (0, None, "salesforce-bob")}
-    assert hubspot.records[Ref("hubspot", "contact", "1")].current["reason"]
+    assert hubspot.records[Ref("hubspot", "contact", "1")].current.keys() == OURS
     assert result.bands == {"mql": 1, "cold": 2}
 
 

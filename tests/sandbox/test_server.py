@@ -99,7 +99,8 @@ def test_reset_brings_back_the_start(ask, sandbox, now):
 
 
 def test_sigterm_stops_the_blocking_run_at_once():
-    code = "from connectors.sandbox.server import run_sandbox\nrun_sandbox(people=10, port=0, say=lambda text: print(text, flush=True))\n"
+    say = "lambda text: print(text, flush=True)"
+    code = f"from connectors.sandbox.server import run_sandbox\nrun_sandbox(people=10, port=0, say={say})\n"
     with subprocess.Popen([sys.executable, "-c", code], stdout=-1, stderr=-1, text=True) as child:
         try:
             welcome = child.stdout.readline() + child.stdout.readline() + child.stdout.readline()

@@ -13,7 +13,7 @@ from crmsync.config import load, rules, template
 from crmsync.config.conditions import DEPARTMENTS, MATCH_KEYS, SENIORITIES
 from crmsync.config.model import Model
 from crmsync.config.rules import RULE_KINDS, Fit
-from crmsync.reporting import console
+from crmsync.reporting.print_person import print_model
 from crmsync.scoring import describe_model, page_of
 from crmsync.scoring.engine import EVALUATIONS
 from crmsync.scoring.operators import OPERATORS
@@ -316,7 +316,7 @@ def test_every_test_of_a_value_has_words_of_its_own():
 
 def printed(document):
     file = io.StringIO()
-    console.print_model(Console(file=file, width=120, emoji=False, markup=False, highlight=False), document)
+    print_model(Console(file=file, width=120, emoji=False, markup=False, highlight=False), document)
     return file.getvalue()
 
 

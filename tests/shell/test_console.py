@@ -8,6 +8,9 @@ import pytest
 from rich.console import Console
 
 from crmsync.reporting import console as report
+from crmsync.reporting.print_person import _record
+from crmsync.reporting.print_run import print_review, print_run, print_troubles
+from crmsync.reporting.print_status import print_status
 
 
 def console(terminal=False, width=100):
@@ -60,7 +63,7 @@ def test_steps_are_drawn_on_a_terminal_and_nowhere_else():
 @pytest.mark.parametrize("name", ["\x1b[31mred", "a\rb", "\x9b2J", "x\x00y", "\u202egnp.exe", "a\nb\tc"])
 def test_a_strangers_text_does_not_steer_the_terminal(name):
     made, file = console()
-    report.print_troubles(made, [trouble(name, examples=[name], fix=name)])
+    print_troubles(made, [trouble(name, examples=[name], fix=name)])
     assert all(line.isprintable() for line in file.getvalue().split("\n"))
     assert len(file.getvalue().split("\n")) == 5
 
@@ -68,7 +71,7 @@ def test_a_strangers_text_does_not_steer_the_terminal(name):
 def test_a_strangers_text_is_not_read_as_markup():
     made, file = console()
     reason = "[red]not red[/red] :smile: [/]"
-    report.print_troubles(made, [trouble(reason)])
+    print_troubles(made, [trouble(reason)])
     assert reason in file.getvalue()
 
 
@@ -114,7 +117,7 @@ def test_sentences_break_at_words_on_a_terminal_and_nowhere_in_a_pipe():
 
 @pytest.mark.parametrize("width", [60, 80, 120, 200])
 def test_counts_fit_any_terminal_and_what_is_zero_is_left_out(width):
-    lines = printed(report.print_run, run("preview"), width=width)
+    lines = printed(print_run, run("preview"), width=width)
     assert max(map(len, lines)) <= width
     assert ["to", "update", "1,000", "1,000"] in [line.split() for line in lines]
     assert not any(word in " ".join(lines) for word in ("updated", "rejected", "unknown", "edited"))
@@ -122,21 +125,21 @@ def test_counts_fit_any_terminal_and_what_is_zero_is_left_out(width):
 
 
 def test_a_run_shows_what_became_of_what_it_planned():
-    words = " ".join(printed(report.print_run, run("partial", updated=900, rejected=60, partly=40)))
+    words = " ".join(printed(print_run, run("partial", updated=900, rejected=60, partly=40)))
     for said in ("updated (verified) 900 900", "rejected by the CRM 60 60", "partly updated 40 40"):
         assert said in re.sub(" +", " ", words)
     assert "to update" not in words
 
 
 def test_troubles_are_told_once_for_each_cause():
-    lines = printed(report.print_troubles, [trouble(LONG, records=3_024), trouble("it is locked", records=1)])
+    lines = printed(print_troubles, [trouble(LONG, records=3_024), trouble("it is locked", records=1)])
     assert lines[0] == "Not written as planned: 3,025 records"
     assert " ".join(line.strip() for line in lines).count("consumer secret") == 1
     assert "  hubspot, 1 record, rejected by the CRM (score): it is locked" in lines
     assert max(map(len, lines)) <= 80
-    lines = printed(report.print_troubles, [trouble(str(each)) for each in range(50)])
+    lines = printed(print_troubles, [trouble(str(each)) for each in range(50)])
     assert lines[-1] == "  and 30 records of 30 other causes"
-    assert printed(report.print_troubles, []) == []
+    assert printed(print_troubles, []) == []
 
 
 @pytest.mark.parametrize(
@@ -176,7 +179,7 @@ def test_what_waits_is_counted_in_each_crm(records, said):
 def test_an_explanation_tells_what_a_record_holds_from_what_is_to_come(over, said):
     record = {"ref": "hubspot:contact:1", "name": "", "stage": "mql", "owner": "", "holds": {"score": 75}}
     record |= {"state": "live", "delivery": "written", "run": "p1", "on_hold": None, "pending": {}, **over}
-    assert report._record(record) == f"hubspot contact 1: {said}"
+    assert _record(record) == f"hubspot contact 1: {said}"
 
 
 def moves(**over):
@@ -202,7 +205,7 @@ def moves(**over):
 
 
 def test_a_plan_names_people_first_and_says_what_it_cuts():
-    lines = printed(report.print_review, moves(), ["cold", "hot", "mql"], width=900)
+    lines = printed(print_review, moves(), ["cold", "hot", "mql"], width=900)
     assert lines[1:4] == [
         "Changes by person",
         "  charlotte.khan@dunmore-software.example: stage (empty) → mql, "
@@ -212,7 +215,7 @@ def test_a_plan_names_people_first_and_says_what_it_cuts():
     assert "Owners, in records: hubspot: unassigned → dana@ourproduct.example: 1" in lines
     assert next(line for line in lines if line.startswith("Stages")).endswith("stage 19: 1, and 5 more")
     assert any(line.split() == ["hot", "1,234"] for line in lines)
-    assert max(map(len, printed(report.print_review, moves(), ["cold", "hot", "mql"]))) <= 80
+    assert max(map(len, printed(print_review, moves(), ["cold", "hot", "mql"]))) <= 80
 
 
 def standing(**over):
@@ -242,7 +245,7 @@ def test_the_status_says_why_what_waits_and_what_the_crms_hold():
         "records": {"hubspot": {"records": 1, "bands": 1}}, "since": "2026-11-21T10:00:00+00:00",
         "next": "crmsync apply 20261121-100000-aaaa",
     }  # fmt: skip
-    lines = printed(report.print_status, standing(waiting=[plan], refused=[trouble("it is locked", records=9)]))
+    lines = printed(print_status, standing(waiting=[plan], refused=[trouble("it is locked", records=9)]))
     words = " ".join(" ".join(lines).split())
     assert "Held for approval: plan 20261121-100000-aaaa, 1 record in hubspot, since 2026-11-21 10:00 UTC" in words
     assert "  crmsync apply 20261121-100000-aaaa" in lines
@@ -261,17 +264,17 @@ def test_the_status_says_why_what_waits_and_what_the_crms_hold():
 def test_the_status_tells_each_reason_once_and_none_of_runs_that_are_past():
     run = standing()["runs"][0]
     good = {**run, "verdict": "ok", "problems": []}
-    assert "External Client App" not in " ".join(printed(report.print_status, standing(runs=[good, run])))
+    assert "External Client App" not in " ".join(printed(print_status, standing(runs=[good, run])))
     under_way = {**run, "verdict": "running", "problems": []}
     failed = {**run, "problems": [f"salesforce: {LONG}", "the disk is full", "the disk is full"]}
     health = [f"salesforce: Run 20261121-090000-62c4 skipped it: {LONG}"]
-    words = " ".join(printed(report.print_status, standing(runs=[under_way, failed, run], health=health)))
+    words = " ".join(printed(print_status, standing(runs=[under_way, failed, run], health=health)))
     assert (words.count(LONG), words.count("the disk is full")) == (1, 1)
 
 
 def test_the_status_lists_what_is_approved_and_not_written():
     plan = {"run": "p1", "records": {"hubspot": {"records": 2}}, "at": "2026-11-21T10:00:00+00:00"}
-    lines = printed(report.print_status, standing(approved=[plan]))
+    lines = printed(print_status, standing(approved=[plan]))
     assert "Approved and not written yet: plan p1, 2 records in hubspot, at 2026-11-21 10:00 UTC" in " ".join(lines)
     assert "If crmsync run was started with another config, restart it" in " ".join(" ".join(lines).split())
 

@@ -31,7 +31,7 @@ from crmsync.config import settings as config_module
 from crmsync.cycle import preview_run, run_cycle
 from crmsync.daemon import scheduler
 from crmsync.errors import Cancelled, ConfigError, LostLock, StateError, StateInUse, Unavailable, WrongClock
-from crmsync.model import Activity, Contact, Receipt, Ref
+from crmsync.model import SCORE_FIELDS, Activity, Contact, Receipt, Ref
 from crmsync.planning import approval
 from crmsync.planning.guard import a_tenth_more
 from crmsync.result import Result
@@ -44,7 +44,7 @@ from crmsync.store.sql import to_ms
 from crmsync.work import Work
 from tests.support.make import MODEL, NOW, config, owners
 
-OURS = {"score", "fit", "behavior", "band", "reason"}
+OURS = set(SCORE_FIELDS)
 DIRECT = {"stage", "owner"}
 
 GUARD = {"from_records": 2, "first_run": 3, "scores": 0.4, "bands": 0.5, "stages": 0.5, "owners": 0.5}

@@ -61,6 +61,7 @@ def _moves(scored: ScoredPeople) -> Iterator[tuple[int, int, int]]:
 def _falls(scored: ScoredPeople, which: Index) -> Iterator[tuple[int, int, int]]:
     """The moves of people whose points only fall with time, found by halving the time."""
     last = np.full(len(which), HORIZON, dtype=np.int32)
+    # Points only fall, so that whoever is in the same band at the end has never left it.
     which = which[_bands(scored, which, last) != scored.band[which]]
     same, moved = np.zeros(len(which), dtype=np.int32), np.full(len(which), HORIZON, dtype=np.int32)
     while (moved - same > 1).any():
@@ -92,6 +93,7 @@ def _bands(scored: ScoredPeople, which: Index, later: NDArray[np.int32]) -> NDAr
 def _may_rise(scored: ScoredPeople, acts: ActivityTable) -> Mask:
     """Whose points, or whose band, may become higher by time alone, because something bad passes."""
     model = scored.model
+    # Points for silence come with time.
     rises = np.full(len(scored.rows), any(rule.points > 0 for rule in model.inactivity))
     passing = {rule.name for rule in model.rules() if rule.points < 0 and _passes(rule)}
     for line, points in zip(scored.scores.lines, scored.scores.points, strict=True):

@@ -144,6 +144,7 @@ def _tried(
     person, number = np.nonzero(done)
     known = len(copies.facts)
     everyone = np.concatenate([copies.person, person.astype(np.int32)])
+    # Stable, so that what is made up comes last of each person: it happens now.
     order = np.argsort(everyone, kind="stable")
     at = np.full(len(person), int(scored.now.timestamp()), dtype=np.int64)
     acted = replace(

@@ -87,6 +87,7 @@ class Answered:
 def _answered(model: Model, scored: ScoredPeople, name: str) -> Answered:
     known = scored.columns.fields.get(name)
     held = known if isinstance(known, Column) else unknown_column(len(scored.rows))
+    # In one column, so that the same answers sort what is known and what could be.
     made = make_column([*held.distinct, *candidate_values(model, name)])
     asker = ConditionEvaluator(len(made), {name: made}, model.lists, title_reader(model.titles))
     parts = [part for each in model.conditions() for part in each.parts() if part.field == name]
@@ -169,6 +170,7 @@ def _split(influence: NDArray[np.int64]) -> tuple[Index, Index]:
     """Of ways that differ in nothing but fit, those with the least and the most, and one for each fit in between."""
     distinct, first = np.unique(influence, axis=0, return_index=True)
     begins = np.ones(len(first), dtype=bool)
+    # `np.unique` sorts the rows and fit comes last: each run of equal rest begins with the least fit.
     begins[1:] = (distinct[1:, :-1] != distinct[:-1, :-1]).any(axis=1)
     outer = begins | np.append(begins[1:], True)
     return first[outer], first[~outer]

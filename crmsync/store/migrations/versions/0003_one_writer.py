@@ -18,5 +18,7 @@ def upgrade() -> None:
         sa.Column("left_at", sa.BigInteger(), nullable=True),
         sa.PrimaryKeyConstraint("id", name="pk_writer"),
     )
+    # The one row there is: turns only ever update it.
     op.bulk_insert(writer, [{"id": 1, "epoch": 0}])
+    # It is a column of the new table from now on.
     op.execute("DELETE FROM note WHERE crm = '' AND name = 'worker_config'")

@@ -1,0 +1,165 @@
+"""A person, the model, or a scored file on a terminal."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from rich.console import Console
+
+from crmsync.reporting.console import (
+    Document,
+    count_of,
+    make_printable,
+    make_table,
+    print_sentences,
+    say_command,
+    show_points,
+    show_signed,
+)
+from crmsync.scoring.explanation.model_page import RULES
+
+
+def print_explanation(console: Console, document: Document) -> None:
+    """Why somebody has their score, stage and owner: the ledger, what is missing, and what the CRMs hold."""
+    document = make_printable(document)
+    who = " ".join(each for each in (document["name"], *(f"<{mail}>" for mail in document["emails"])) if each)
+    print_sentences(console, f"{who or 'no name'}, crmsync id {document['person']}")
+    grade = f", grade {document['grade']}" if document.get("grade") else ""
+    print_sentences(
+        console,
+        f"{show_points(document['total'])} points: {document['band'] or 'no band'}{grade} "
+        f"(fit {show_points(document['fit'])}, behavior {show_points(document['behavior'])})",
+    )
+    console.print()
+    lines = make_table(">points", "rule", "why")
+    for line in document["lines"]:
+        lines.add_row(show_signed(line["points"]), line["rule"], line["why"])
+    lines.add_row(show_points(document["total"]), "total", "")
+    console.print(lines)
+    console.print()
+    for sentence in (*_outlook(document), *_decisions(document)):
+        print_sentences(console, sentence)
+    for record in document["records"]:
+        print_sentences(console, _record(record))
+    if commands := dict.fromkeys(record["next"] for record in document["records"] if record["next"]):
+        console.print("To approve it:")
+        for command in commands:
+            say_command(console, command)
+
+
+def _outlook(document: Document) -> Iterator[str]:
+    """What moved the score last, what will move it next, and how sure it is."""
+    if document["changed"]:
+        moved = ", ".join(f"{each['rule']} {show_signed(each['points'])}" for each in document["changed"])
+        yield f"Since the last score: {moved}"
+    if document["band_why"]:
+        yield document["band_why"]
+    for ahead in (document["until"], document["next"]):
+        if ahead:
+            yield str(ahead["said"])
+    lowest, highest = document["range"]["lowest"], document["range"]["highest"]
+    if lowest != highest:
+        bands = " or ".join(document["range"]["bands"])
+        yield f"Depending on the unknown values: {show_points(lowest)} to {show_points(highest)} points ({bands})"
+    for warning in document["warnings"]:
+        yield f"warning: {warning}"
+    if document["gaps"]:
+        yield "Unknown: " + "; ".join(document["gaps"])
+
+
+def _decisions(document: Document) -> Iterator[str]:
+    """What was decided of the stage and the owner, and why, as of the last run."""
+    if document["stage_why"]:
+        yield f"Stage: {document['stage'] or '(empty)'}; {document['stage_why']}"
+    if document["waiting"]:
+        yield f"Owner: none yet, because {document['waiting']}"
+    elif document["owner_why"]:
+        yield f"Owner: {document['owner'] or 'unassigned'}; {document['owner_why']}"
+    for each in document["overrides"]:
+        value = f"{each['field']} {each['value'] or '(empty)'}"
+        yield f"Protected: {_called_record(each)}: {value}, changed by a user, until {each['until'][:10]}"
+
+
+DELIVERY = {
+    "pending": "update to {value} pending (run {run})",
+    "held": "update to {value} waits for approval (plan {run})",
+    "on_hold": "on hold: the CRM rejects the update: {on_hold}",
+    "differs": "the next run updates it",
+}
+
+
+def _called_record(record: Document) -> str:
+    """A record as people know it: the name, and where it is."""
+    crm, kind, ref_id = record["ref"].split(":", 2)
+    return ", ".join(each for each in (record["name"], f"{crm} {kind} {ref_id}") if each)
+
+
+def _record(record: Document) -> str:
+    who = _called_record(record)
+    parts = [f"stage {record['stage'] or '(empty)'}", f"owner {record['owner'] or 'unassigned'}"]
+    score = f"score {show_points(record['holds']['score'])}" if "score" in record["holds"] else ""
+    if record["state"] != "live" or record["delivery"] == "written":
+        ending = record["state"] if record["state"] != "live" else "written"
+        return f"{who}: {', '.join(each for each in (*parts, score, ending) if each)}"
+    value = show_points(record["pending"]["score"]) if "score" in record["pending"] else "other values"
+    delivery = DELIVERY[record["delivery"]].format(value=value, run=record["run"], on_hold=record["on_hold"])
+    return f"{who}: {', '.join(parts)}, {score or 'no score yet'}; {delivery}"
+
+
+PARTS = {
+    "fit": ("Fit", "who somebody is"),
+    "behavior": ("Behavior", "what they did"),
+    "limits": ("Limits", "in this order"),
+    "bands": ("Bands", "the highest one whose conditions, and those of all lower bands, are met"),
+    "disqualifiers": ("Disqualified", "always in the lowest band"),
+    "qualifications": ("Qualified", "if all of these are true; the score does not change"),
+    "segments": ("Segments", "the first one that matches a person applies"),
+    "words": ("Lists and words", ""),
+    "stages": ("Stages", "in this order; people only move forward"),
+    "owners": ("Owners", "assigned round robin"),
+}
+
+
+NAMED_BY_SORT = ("group", "channel", "grade", "grid")
+
+
+def print_model(console: Console, document: Document) -> None:
+    """The whole model on a page, to be read aloud in a meeting."""
+    document = make_printable(document)
+    rules = document["rules"]
+    fit = [line for line in rules if line["sort"] == "fit"]
+    parts = {**document, "fit": fit, "behavior": [line for line in rules if line not in fit]}
+    made = make_table(">points", "rule", "when")
+    for part, (title, note) in PARTS.items():
+        if parts[part]:
+            made.add_row()
+            made.add_row("", title, note, style="bold")
+        for line in parts[part]:
+            made.add_row(*_said(line))
+    console.print(made)
+    console.print()
+    ages = f"Ages are whole days in {document['timezone']}."
+    print_sentences(console, f"{count_of(len(rules), 'rule')}. {ages} Model version: {document['model']}.")
+
+
+def _said(line: Document) -> tuple[str, str, str]:
+    """Points, name and words of one line; limits and grades carry what they are in their name."""
+    given = line["points"]
+    points = "" if given is None else show_signed(given) if line["sort"] in RULES else show_points(given)
+    name = f"{line['sort']} {line['name']}" if line["sort"] in NAMED_BY_SORT else line["name"]
+    return points, name, line["says"]
+
+
+def print_tally(console: Console, path: object, people: int, document: Document) -> None:
+    """The errors and warnings of a file of people; nothing where all is well."""
+    document = make_printable(document)
+    for problem in document["problems"]:
+        print_sentences(console, problem)
+    for warning in document["warnings"]:
+        print_sentences(console, f"warning: {warning}")
+    if not people and not document["problems"]:
+        print_sentences(console, f"{path} is empty: there are no people to score.")
+    elif document["problems"]:
+        print_sentences(
+            console, f"{count_of(people, 'person')} scored; {count_of(len(document['problems']), 'error')} in {path}."
+        )

@@ -1,0 +1,209 @@
+"""A run or a plan on a terminal: counts, what moves, and what did not go through."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from rich.console import Console
+from rich.table import Table
+
+from crmsync.reporting.console import Document, count_of, make_printable, make_table, print_sentences, show_points
+
+SHOWN_MOVERS = 10
+
+SHOWN_MOVES = 20
+
+COUNTS = {
+    "pulled": "pulled",
+    "activities": "activities",
+    "scored": "scored",
+    "planned": "to update",
+    "updated": "updated (verified)",
+    "partly": "partly updated",
+    "rejected": "rejected by the CRM",
+    "edited": "skipped: edited after the plan",
+    "unknown": "outcome unknown",
+    "api_calls": "API calls",
+}
+
+
+SKIPPED = {
+    "not_matched": "not matched (same address on several people)",
+    "unchanged": "without changes",
+    "held": "held for approval",
+}
+
+
+PROTECTED = {
+    "stage_changed_by_a_user": "stage changed by a user",
+    "owner_changed_by_a_user": "owner changed by a user",
+    "on_hold": "on hold (the CRM rejects it)",
+}
+
+
+OUTCOMES = {
+    "preview": "preview",
+    "ok": "succeeded",
+    "partial": "completed with errors",
+    "held": "held for approval",
+    "failed": "failed",
+    "running": "running",
+}
+
+
+STATES = {
+    "partly": "partly updated",
+    "rejected": "rejected by the CRM",
+    "edited": "skipped: edited after the plan",
+    "unknown": "outcome unknown",
+}
+
+
+def counts_table(crms: Mapping[str, Document], names: Mapping[str, str]) -> Table:
+    """A line for each sort of number, a column for each CRM: it fits anywhere. What is zero everywhere is left out."""
+    made = make_table("", *(f">{crm}" for crm in crms))
+    for name, said in names.items():
+        if any(each.get(name) for each in crms.values()):
+            made.add_row(said, *(_cell(each.get(name)) for each in crms.values()))
+    return made
+
+
+def _cell(value: Any) -> str:
+    return f"{value:,}" if isinstance(value, int) else "" if value is None else str(value)
+
+
+def print_run(console: Console, document: Document) -> None:
+    """How a run ended: the counts of each CRM, what was not scored or written and why, people per band."""
+    document = make_printable(document)
+    names = dict(COUNTS)
+    if document.get("verdict") != "preview" and any(_taken(each) for each in document["crms"].values()):
+        del names["planned"]  # it is the sum of the lines below it
+    seconds = {crm: {**each, "time": f"{each['seconds']:.1f} s"} for crm, each in document["crms"].items()}
+    console.print(counts_table(seconds, {**names, "time": "time"}))
+    console.print()
+    for crm, each in document["crms"].items():
+        _print_reasons(console, f"{crm}, skipped", each.get("skipped", {}), SKIPPED)
+        _print_reasons(console, f"{crm}, protected", each.get("protected", {}), PROTECTED)
+    if document.get("bands"):
+        print_sentences(console, "People per band: " + _listed(document["bands"]))
+    print_waiting_for_owner(console, document.get("waiting_for_owner", {}))
+    for sentence in (*document.get("problems", ()), *document.get("notes", ())):
+        print_sentences(console, sentence)
+
+
+def _taken(counts: Document) -> int:
+    return sum(int(counts.get(name, 0)) for name in ("updated", *STATES))
+
+
+def _print_reasons(console: Console, what: str, reasons: Mapping[str, int], words: Mapping[str, str]) -> None:
+    if reasons:
+        told = ", ".join(f"{number:,} {words.get(why, why.replace('_', ' '))}" for why, number in reasons.items())
+        print_sentences(console, f"{what}: {told}")
+
+
+def print_waiting_for_owner(console: Console, waiting: Document) -> None:
+    if not waiting.get("count"):
+        return
+    print_sentences(console, f"Waiting for an owner: {count_of(waiting['count'], 'person')}")
+    for why, people in waiting["reasons"].items():
+        print_sentences(console, f"  {people:,}: {why}")
+
+
+def _listed(numbers: Mapping[str, int]) -> str:
+    return ", ".join(f"{name} {number:,}" for name, number in numbers.items())
+
+
+def print_approved(console: Console, approved: Document) -> None:
+    """How what was written compares with the plan that somebody had approved."""
+    parts = (
+        ("as_seen", "as you saw them"),
+        ("other_values", "with newer values"),
+        ("no_longer", "no longer needed"),
+        ("new", "new"),
+    )
+    said = ", ".join(f"{approved[name]:,} {words}" for name, words in parts if approved[name])
+    print_sentences(console, f"Updates of plan {', '.join(approved['plans'])}: {said or 'none left to write'}.")
+
+
+def print_troubles(console: Console, troubles: Sequence[Document], heading: str = "Not written as planned") -> None:
+    """What did not go through, by cause: how many records, which fields, what the CRM said, what to do."""
+    records = sum(each["records"] for each in troubles)
+    if not troubles:
+        return
+    print_sentences(console, f"{heading}: {count_of(records, 'record')}")
+    for each in map(make_printable, troubles[:SHOWN_MOVES]):
+        fields = f" ({', '.join(each['fields'])})" if each["fields"] else ""
+        head = (
+            f"{each['crm']}, {count_of(each['records'], 'record')}, {STATES.get(each['state'], each['state'])}{fields}"
+        )
+        print_sentences(console, f"  {head}: {each['cause']}")
+        print_sentences(console, f"    for example {', '.join(each['examples'])}")
+        if each["fix"]:
+            print_sentences(console, f"    → {each['fix']}")
+    if len(troubles) > SHOWN_MOVES:
+        left = sum(each["records"] for each in troubles[SHOWN_MOVES:])
+        print_sentences(
+            console, f"  and {count_of(left, 'record')} of {count_of(len(troubles) - SHOWN_MOVES, 'other cause')}"
+        )
+
+
+def print_review(console: Console, changes: Document, bands: Sequence[str]) -> None:
+    """What a plan would change: who moves, by name; stages, owners, bands old → new, the scores that move most."""
+    changes = make_printable(changes)
+    _print_moves(console, changes)
+    for what, nothing in (("stages", "(empty)"), ("owners", "unassigned")):
+        moved = [
+            f"{each['crm']}: {each['from'] or nothing} → {each['to'] or nothing}: {each['records']:,}"
+            for each in changes[what]
+        ]
+        if moved:
+            more = f", and {len(moved) - 20:,} more" if len(moved) > 20 else ""
+            print_sentences(console, f"{what.capitalize()}, in records: {', '.join(moved[:20])}{more}")
+    console.print()
+    for crm in changes["records"]:
+        moves = [each for each in changes["bands"] if each["crm"] == crm]
+        if moves:
+            console.print(f"{crm}: records by band, old (down) → new (across)", style="bold")
+            console.print(_matrix(moves, bands))
+            console.print()
+    if changes["movers"]:
+        console.print(_movers(changes["movers"]))
+        console.print()
+
+
+def _print_moves(console: Console, changes: Document) -> None:
+    if not changes["people"]:
+        return
+    console.print("\nChanges by person", style="bold")
+    for each in changes["people"]:
+        moves = [
+            f"{name} {each[name]['from'] or nothing} → {each[name]['to'] or nothing}"
+            for name, nothing in (("stage", "(empty)"), ("owner", "unassigned"), ("band", "(empty)"))
+            if name in each
+        ]
+        print_sentences(console, f"  {each['name']}: {', '.join(moves)}")
+    if changes["more_records"]:
+        print_sentences(console, f"  and {count_of(changes['more_records'], 'more record')}")
+
+
+def _movers(movers: Sequence[Document]) -> Table:
+    """The largest moves, each person once: their records mostly move alike."""
+    made = make_table(">from", ">to", "who", "because", title="Largest score changes", one_line=True)
+    shown: set[tuple[str, Any]] = set()
+    for each in movers:
+        who = each["name"] or each["ref"]
+        if (who, each["to"]) not in shown and len(shown) < SHOWN_MOVERS:
+            shown.add((who, each["to"]))
+            made.add_row(show_points(each["from"]), show_points(each["to"]), who, each["because"].partition(": ")[2])
+    return made
+
+
+def _matrix(moves: Sequence[Document], bands: Sequence[str]) -> Table:
+    olds = [band for band in (None, *bands) if any(each["from"] == band for each in moves)]
+    others = sorted({each["from"] for each in moves} - {None, *bands})
+    made = make_table("", *(f">{band}" for band in bands))
+    for old in [*olds, *others]:
+        cells = {each["to"]: each["records"] for each in moves if each["from"] == old}
+        made.add_row(old or "no band yet", *(f"{cells[band]:,}" if band in cells else "" for band in bands))
+    return made

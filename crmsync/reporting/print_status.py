@@ -1,0 +1,216 @@
+"""The status, a check and the demo on a terminal."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import datetime
+
+from rich.console import Console
+from rich.table import Table
+
+from crmsync.reporting.console import (
+    Document,
+    count_of,
+    count_waiting,
+    format_minute,
+    make_printable,
+    make_table,
+    print_sentences,
+    say_command,
+)
+from crmsync.reporting.print_run import (
+    OUTCOMES,
+    STATES,
+    counts_table,
+    print_run,
+    print_troubles,
+    print_waiting_for_owner,
+)
+
+STANDING = {
+    "account": "account",
+    "health": "health",
+    "last_good": "last successful run",
+    "records": "records",
+    "not_matched": "not matched",
+    "pending_updates": "pending updates",
+    "on_hold": "on hold",
+}
+
+
+def print_status(console: Console, document: Document) -> None:
+    """How things stand: health, what waits for somebody, the last runs and why they ended so, what is refused."""
+    document = make_printable(document)
+    for sentence in document["health"] or ["Healthy."]:
+        print_sentences(console, sentence)
+    if not document["runs"] and not document["waiting"] and not document["approved"]:
+        return
+    console.print()
+    for plan in document["waiting"]:
+        _print_plan(console, plan)
+    for plan in document["approved"]:
+        _print_approved_plan(console, plan)
+    crms = {
+        crm: {**each, "health": "ok" if each["healthy"] else "see above", "last_good": each["last_good"] or "never"}
+        for crm, each in document["crms"].items()
+    }
+    console.print(counts_table(crms, STANDING))
+    console.print()
+    _print_bands(console, document)
+    print_waiting_for_owner(console, document["waiting_for_owner"])
+    told = [*document["health"], *(reason for plan in document["waiting"] for reason in plan["reasons"])]
+    _print_runs(console, document["runs"], told)
+    _print_feeds(console, document.get("feeds", ()))
+    print_troubles(console, document["refused"], "On hold")
+    if document["held_by"]:
+        print_sentences(console, f"In use by {document['held_by']}.")
+
+
+def _print_plan(console: Console, plan: Document) -> None:
+    since = format_minute(datetime.fromisoformat(plan["since"]))
+    print_sentences(console, f"Held for approval: plan {plan['run']}, {count_waiting(plan['records'])}, since {since}")
+    for reason in plan["reasons"]:
+        print_sentences(console, f"  {reason}")
+    say_command(console, plan["next"])
+    console.print()
+
+
+def _print_approved_plan(console: Console, plan: Document) -> None:
+    at = format_minute(datetime.fromisoformat(plan["at"]))
+    print_sentences(
+        console, f"Approved and not written yet: plan {plan['run']}, {count_waiting(plan['records'])}, at {at}"
+    )
+    print_sentences(
+        console,
+        "  The next run with the same config writes it. If crmsync run was started with another config, restart it.",
+    )
+    console.print()
+
+
+def _print_bands(console: Console, document: Document) -> None:
+    """What the CRMs hold, and beside it how many more are to come to a band."""
+    held, waiting = document["bands"], document["bands_waiting"]
+    if not held and not waiting:
+        return
+    said = [
+        f"{band} {held.get(band, 0):,}" + (f" ({waiting[band]:,} more waiting)" if band in waiting else "")
+        for band in {**held, **waiting}
+    ]
+    print_sentences(console, f"People per band, as stored in the CRMs: {', '.join(said)}")
+
+
+def _print_runs(console: Console, runs: Sequence[Document], told: Sequence[str]) -> None:
+    """The last runs, and why the newest did not end well, as far as that is not `told` already."""
+    made = make_table("run", "command", "outcome", ">updated", ">seconds", title="Last runs")
+    for each in runs:
+        updated = sum(crm["updated"] + crm.get("partly", 0) for crm in each["crms"].values())
+        seconds = "" if each["seconds"] is None else f"{each['seconds']:.1f}"
+        outcome = OUTCOMES.get(each["verdict"], each["verdict"])
+        made.add_row(each["run"], each["command"], outcome, f"{updated:,}", seconds)
+    console.print()
+    console.print(made)
+    for reason in _reasons_of(runs):
+        if not any(_told_reason(reason) in sentence for sentence in told):
+            print_sentences(console, reason)
+    console.print()
+
+
+def _told_reason(reason: str) -> str:
+    """A reason as other sentences may contain it: without the run and the CRM before it."""
+    return reason.split(": ", 2)[-1]
+
+
+def _reasons_of(runs: Sequence[Document]) -> list[str]:
+    """Why the newest run that ended did not end well, each reason once."""
+    newest = next((each for each in runs if each["verdict"] != "running"), None)
+    if newest is None or newest["verdict"] not in ("partial", "held", "failed"):
+        return []
+    counts = [
+        f"{crm}: {counts[name]:,} {STATES[name]}"
+        for crm, counts in newest["crms"].items()
+        for name in ("rejected", "partly", "unknown")
+        if counts.get(name)
+    ]
+    return [f"Run {newest['run']}: {reason}" for reason in dict.fromkeys((*newest["problems"], *counts))]
+
+
+def _print_feeds(console: Console, feeds: Sequence[Document]) -> None:
+    if not feeds:
+        return
+    made = make_table("crm", "activity type", ">number", "last", title="Activity sources")
+    for each in feeds:
+        made.add_row(each["crm"], each["kind"], f"{each['activities']:,}", each["last"])
+    console.print(made)
+    console.print()
+
+
+def print_check(console: Console, document: Document) -> None:
+    """Errors, warnings and what else is worth knowing."""
+    document = make_printable(document)
+    for problem in document["problems"]:
+        print_sentences(console, f"error: {problem}")
+    for crm, each in document["crms"].items():
+        print_sentences(console, f"{crm}: account {each['account'] or 'unknown'}")
+        for problem in _summed_up(each["problems"], each["setup_creates"]):
+            print_sentences(console, f"  error: {problem}")
+        for note in each["notes"]:
+            print_sentences(console, f"  info: {note}")
+    for warning in document["warnings"]:
+        print_sentences(console, f"warning: {warning}")
+    for note in document["notes"]:
+        print_sentences(console, f"info: {note}")
+    said = "ready" if document["ok"] else "not ready"
+    counts = f"{count_of(document['rules'], 'rule')}, {count_of(document['test_leads'], 'test lead')}"
+    print_sentences(console, f"{document['config']} is {said}: {counts}.")
+
+
+def _summed_up(problems: Sequence[str], creatable: Sequence[str]) -> list[str]:
+    """The errors of a CRM, with one sentence for all that one command creates."""
+    if len(creatable) < 2:
+        return list(problems)
+    rest = [problem for problem in problems if problem not in creatable]
+    return [f"{len(creatable)} score fields are missing; create them with: crmsync setup", *rest]
+
+
+def print_demo(console: Console, document: Document) -> None:
+    """What the demo did, and what to try next."""
+    document = make_printable(document)
+    sandbox = document["sandbox"]
+    print_sentences(
+        console,
+        f"The sandbox ran both CRMs at {sandbox['url']} with {sandbox['people']:,} invented people. "
+        f"The config is {document['config']}.",
+    )
+    for crm, sentences in document["fields"].items():
+        print_sentences(console, f"{crm}: score fields created ({count_of(len(sentences), 'step')})")
+    console.print("\nThe first sync run (a backfill):")
+    print_run(console, document["backfill"])
+    console.print()
+    console.print(_hottest(document["hottest"]))
+    console.print("\nThe second sync run, without new changes in the CRMs:")
+    print_run(console, {**document["second"], "bands": {}})
+    written = sum(each["updated"] for each in document["second"]["crms"].values())
+    console.print("It updated nothing." if not written else f"It updated {count_of(written, 'record')}.")
+    console.print()
+    _print_following(console, document)
+
+
+def _hottest(leads: Sequence[Document]) -> Table:
+    made = make_table(">points", "band", "who", "because", title="The ten hottest leads", one_line=True)
+    for each in leads:
+        because = each["reason"].partition(": ")[2]
+        made.add_row(f"{each['total']:g}", each["band"], each["email"] or each["name"], because)
+    return made
+
+
+def _print_following(console: Console, document: Document) -> None:
+    if document["ignored_environment"]:
+        names = ", ".join(document["ignored_environment"])
+        print_sentences(console, f"Ignored, to protect your real CRMs: {names} in your environment.")
+    if process := document["sandbox"]["process"]:
+        console.print(f"The sandbox is still running. To stop it: kill {process}")
+    else:
+        console.print("The sandbox has stopped. With --keep it keeps running, for crmsync plan and crmsync run.")
+    console.print("Next:")
+    for command in document["next"]:
+        say_command(console, command)
