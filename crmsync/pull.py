@@ -264,7 +264,8 @@ def _naming(result: Result, crm: str) -> Iterator[list[Odd]]:
             names = list(dict.fromkeys(each.what for each in odd if each.why == why))
             more = f" and {len(names) - NAMED:,} more" if len(names) > NAMED else ""
             result.problems.append(
-                f"{crm}: {', '.join(names[:NAMED])}{more} arrived {why}; until then the last known values are used"
+                f"{crm}: {', '.join(names[:NAMED])}{more} arrived {why}; until they can be read, the last known "
+                "values are used"
             )
 
 

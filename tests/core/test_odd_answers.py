@@ -295,7 +295,7 @@ def test_an_odd_record_is_read_again_in_each_run_and_what_was_known_of_it_stays(
     result = runs.run(*CRMS)
     assert result.verdict == "partial"
     assert not result.skipped
-    assert f"hubspot: contacts {poison} came without its properties; what was known of it holds" in str(result.problems)
+    assert f"hubspot: contacts {poison} arrived without its properties; until they can be read" in str(result.problems)
     assert runs.scores("hubspot")[sound] != before["hubspot"][sound]
     assert runs.scores("hubspot")[poison] == before["hubspot"][poison]
     with runs.state.read() as reading:
@@ -333,7 +333,7 @@ def test_an_odd_lead_is_named_and_read_again_and_what_was_known_of_it_stays(runs
 
     rewritten.rewrite = rewrite
     result = runs.run(*CRMS)
-    assert f"salesforce: Lead {poison} came without its fields; what was known of it holds" in str(result.problems)
+    assert f"salesforce: Lead {poison} arrived without its fields; until they can be read" in str(result.problems)
     assert runs.scores("salesforce")[sound] != before["salesforce"][sound]
     assert runs.scores("salesforce")[poison] == before["salesforce"][poison]
     rewritten.rewrite = None

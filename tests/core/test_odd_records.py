@@ -72,7 +72,7 @@ def test_a_record_that_did_not_come_and_cannot_be_read_is_not_buried(kept):
     run_cycle(work(kept, hubspot, salesforce))
     hubspot.unreadable.add(ADA)
     result = run_cycle(work(kept, hubspot, salesforce), full=True)
-    assert any("contact 1 came" in each and "what was known of it holds" in each for each in result.problems)
+    assert any("contact 1 arrived" in each and "the last known values are used" in each for each in result.problems)
     assert result.verdict == "partial"
     assert (row(kept).gone, row(kept).emails) == (False, '["ada@x.example"]')
 
@@ -84,12 +84,14 @@ def test_a_page_that_is_mostly_odd_is_no_answer_and_the_cursor_stays_before_it(k
     salesforce.edit(contact("0031", crm="salesforce"))
     hubspot.unreadable = set(list(hubspot.records)[:16])
     result = run_cycle(work(kept, hubspot, salesforce))
-    assert "16 of 30 records came without its properties, which is no answer" in result.skipped["hubspot"]
+    assert (
+        "16 of 30 records arrived without its properties, so the whole answer is ignored" in result.skipped["hubspot"]
+    )
     assert result.crms["salesforce"].updated == 1
     hubspot.unreadable = set(list(hubspot.records)[:12])
     result = run_cycle(work(kept, hubspot, salesforce))
     assert result.crms["hubspot"].updated == 18
-    assert any(each.count("contact") == 10 and "and 2 more came" in each for each in result.problems)
+    assert any(each.count("contact") == 10 and "and 2 more arrived" in each for each in result.problems)
     hubspot.unreadable.clear()
     assert run_cycle(work(kept, hubspot, salesforce)).crms["hubspot"].updated == 12
 
@@ -101,7 +103,7 @@ def test_a_record_that_can_be_read_again_brings_what_changed_meanwhile(kept):
     hubspot.edit(replace(hubspot.records[bo], fields={"title": "CEO"}))
     hubspot.unreadable.add(bo)
     for _ in range(2):
-        assert any("contact 2 came" in each for each in run_cycle(work(kept, hubspot, salesforce)).problems)
+        assert any("contact 2 arrived" in each for each in run_cycle(work(kept, hubspot, salesforce)).problems)
     assert hubspot.records[bo].current["score"] == 15
     hubspot.unreadable.clear()
     assert run_cycle(work(kept, hubspot, salesforce)).verdict == "ok"
