@@ -90,13 +90,13 @@ def test_W24_a_part_of_which_nothing_came_is_kept_and_named(state):
     stored(state, *calls, activity(1, one), activity(2, one))
     said = pulled_again(state, activity(1, one), whole=["call_completed:", "form_submitted:"])
     assert len(said) == 1
-    assert said[0].startswith("hubspot: 21 of the 21 activities of call_completed did not come")
+    assert said[0].startswith("hubspot: 21 of the 21 activities of call_completed were missing")
     assert len(ids(state)) == 22
 
 
 def test_a_kind_of_ids_that_has_no_name_is_told_by_its_beginning(state):
     stored(state, *(replace(activity(number, contact(1)), id=f"00T{number}") for number in range(21)))
-    assert "21 of the 21 activities with ids like 00T… did not come" in pulled_again(state, whole=["00T"])[0]
+    assert "21 of the 21 activities with ids like 00T… were missing" in pulled_again(state, whole=["00T"])[0]
 
 
 def test_W24_a_large_part_that_did_not_come_is_kept_until_somebody_says_that_it_is_gone(state):
@@ -214,7 +214,7 @@ def test_S08_points_for_what_was_purged_go_with_a_backfill(state):
 def test_a_run_says_which_activities_it_kept_although_none_came(state):
     hubspot = crm_that_lost_30_activities(state)
     result = run_cycle(work(state, hubspot, now=NOW + timedelta(minutes=1)), "backfill", full=True)
-    assert any("30 of the 30 activities did not come" in each for each in result.problems)
+    assert any("30 of the 30 activities were missing" in each for each in result.problems)
     assert hubspot.records[Ref("hubspot", "contact", "1")].current["score"] == 30 * 30
 
 

@@ -232,7 +232,7 @@ def test_a_body_that_grows_without_end_is_given_up_a_piece_at_a_time(monkeypatch
     monkeypatch.setattr(connectors.http, "MOST_BYTES", 4 << 20)
     bomb = compressed(bytes(64 << 20))
     tracemalloc.start()
-    with pytest.raises(Unavailable, match="more than 4 MB"):
+    with pytest.raises(Unavailable, match="larger than 4 MB"):
         whole_body("crm", bomb, 10)
     assert tracemalloc.get_traced_memory()[1] < 16 << 20
     tracemalloc.stop()
