@@ -194,7 +194,7 @@ def test_a_plan_is_applied_once(state):
     crms = two_crms()
     dry = preview_run(work(state, *crms))
     apply_plan(work(state, *crms), dry.run)
-    with pytest.raises(ConfigError, match="does not wait for approval"):
+    with pytest.raises(ConfigError, match="cannot be approved"):
         apply_plan(work(state, *crms), dry.run)
     with pytest.raises(ConfigError, match="there is no plan"):
         apply_plan(work(state, *crms), "20260101-000000-ffff")
