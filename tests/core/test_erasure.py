@@ -60,11 +60,11 @@ def later(state, made, *, full, hours):
 
 
 def test_C10_nothing_stays_of_who_was_erased(state, known):
-    assert {"contact", "identity", "past_field", "fact", "change"} <= set(left(state))
+    assert {"record", "identity", "past_field", "fact", "change"} <= set(left(state))
     del known.records[ADA]
     with state.begin() as tx:
         row_id = tx.scalar(select(schema.record.c.id).where(schema.record.c.ref_id == "1"))
-        tx.execute(schema.alias.insert().values(crm="hubspot", kind="contact", old_id=f"{CANARY}1", contact=row_id))
+        tx.execute(schema.alias.insert().values(crm="hubspot", kind="contact", old_id=f"{CANARY}1", record=row_id))
     known.activities = lambda cursor: iter([Page((), cursor or "0")])  # nobody says that what Ada did is no more
     later(state, known, full=True, hours=3)
     later(state, known, full=False, hours=4)

@@ -522,7 +522,7 @@ def test_a_connector_raises_only_what_the_core_knows(runs, rewritten):
     rewritten.rewrite = lambda _vendor, _method, _path, told: with_body(told, b"[[7]]")
     for crm in CRMS:
         made = runs.connect(crm)
-        for call in (made.account, made.missing_fields, made.owners, made.stage_order, made.fields):
+        for call in (made.account, made.missing_fields, made.owners, made.stage_order):
             with pytest.raises((Unavailable, ConfigError)):
                 call()
         for pages in (made.contacts(None), made.activities(None), made.read([Ref(crm, "contact", "1")])):
