@@ -1,8 +1,6 @@
 """The commands as an admin meets them: what they print, in JSON and in words, and how they end."""
 
 import json
-import logging
-import os
 import re
 import sqlite3
 import stat
@@ -10,7 +8,6 @@ from decimal import Decimal
 from pathlib import Path
 
 import pytest
-import structlog
 import time_machine
 from typer.testing import CliRunner
 
@@ -21,7 +18,7 @@ from crmsync.cli import app
 from crmsync.config import load, template
 from crmsync.store.database import open_store
 from tests.conftest import NOW
-from tests.support.commands import Ended, crmsync
+from tests.support.commands import Ended, crmsync, settings_alone
 from tests.support.demo import REPS, SECRETS, write_config
 
 ROOT = Path(__file__).parents[2]
@@ -30,17 +27,8 @@ COUNTS = {"pulled", "activities", "scored", "skipped", "planned", "updated", "pa
 
 @pytest.fixture(autouse=True)
 def _as_before(monkeypatch):
-    for name in [name for name in os.environ if name.startswith("CRMSYNC_")]:
-        monkeypatch.delenv(name)
-    for name, value in SECRETS.items():
-        monkeypatch.setenv(name, value)
-    root = logging.getLogger()
-    handlers, level = root.handlers[:], root.level
-    with time_machine.travel(NOW, tick=True):
+    with settings_alone(monkeypatch, SECRETS):
         yield
-    root.handlers[:] = handlers
-    root.setLevel(level)
-    structlog.reset_defaults()
 
 
 @pytest.fixture

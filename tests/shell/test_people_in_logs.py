@@ -2,11 +2,8 @@
 
 import dataclasses
 import logging
-import os
 
 import pytest
-import structlog
-import time_machine
 from sqlalchemy import text
 
 from connectors.sandbox.faults import Fault
@@ -19,7 +16,7 @@ from crmsync.redaction import secrets_of
 from crmsync.store.database import open_store
 from crmsync.work import Work
 from tests.conftest import NOW
-from tests.support.commands import crmsync
+from tests.support.commands import crmsync, settings_alone
 from tests.support.demo import SECRETS, write_config
 from tests.support.stop import Hurried
 
@@ -78,18 +75,9 @@ def sandbox(_canaries):
 
 @pytest.fixture(autouse=True)
 def _as_before(monkeypatch):
-    for name in [name for name in os.environ if name.startswith("CRMSYNC_")]:
-        monkeypatch.delenv(name)
     quick = {"CRMSYNC_HUBSPOT__SEARCHES_PER_SECOND": "10000", "CRMSYNC_HUBSPOT__CALLS_PER_10S": "10000"}
-    for name, value in {**SECRETS, **quick}.items():
-        monkeypatch.setenv(name, value)
-    root = logging.getLogger()
-    handlers, level = root.handlers[:], root.level
-    with time_machine.travel(NOW, tick=True):
+    with settings_alone(monkeypatch, {**SECRETS, **quick}):
         yield
-    root.handlers[:] = handlers
-    root.setLevel(level)
-    structlog.reset_defaults()
 
 
 @pytest.fixture

@@ -1,11 +1,33 @@
 """The commands as an admin meets them."""
 
 import json
+import logging
+import os
+from contextlib import contextmanager
 
+import structlog
+import time_machine
 from typer.testing import CliRunner
 
 from crmsync.cli import app
 from crmsync.reporting.documents import check_document
+from tests.conftest import NOW
+
+
+@contextmanager
+def settings_alone(monkeypatch, variables):
+    """Of the settings in the environment only these; time begins at `NOW`, and the log is afterwards as before."""
+    for name in [name for name in os.environ if name.startswith("CRMSYNC_")]:
+        monkeypatch.delenv(name)
+    for name, value in variables.items():
+        monkeypatch.setenv(name, value)
+    root = logging.getLogger()
+    handlers, level = root.handlers[:], root.level
+    with time_machine.travel(NOW, tick=True):
+        yield
+    root.handlers[:] = handlers
+    root.setLevel(level)
+    structlog.reset_defaults()
 
 
 class Ended:
