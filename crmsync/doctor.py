@@ -243,7 +243,7 @@ def _misrouted(config: Config) -> Iterator[str]:
         try:
             band = golden_band(config, test, config.zone)
         except ConfigError:
-            continue  # golden() has told it
+            continue  # `failed_tests` has told it
         pool = pool_of_band(band, config.route)
         got = {"stage": stages.get(band), "owner": first[pool] if pool else None}
         owner = None if test.expect.owner is None else normal_email(test.expect.owner)

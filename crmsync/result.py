@@ -1,4 +1,4 @@
-"""What a run works with and what it reports."""
+"""What a run reports."""
 
 from __future__ import annotations
 

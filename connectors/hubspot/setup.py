@@ -1,4 +1,4 @@
-"""Setting up a portal and examining it: the fields we write, and what an admin should know before the first run."""
+"""Setting up a portal: the score fields and the group that they are in."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What to change: the difference between what the CRM holds and what it should, and whether that is too much."""
+"""What to change: the difference between what the CRM holds and what it should, field by field."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Where a person goes: which lifecycle stage their band earns, and whose turn it is to own them."""
+"""Whose turn it is to own a person."""
 
 from __future__ import annotations
 

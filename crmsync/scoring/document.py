@@ -1,4 +1,4 @@
-"""What scoring says of people, as documents, and whether it says of golden leads what it should."""
+"""What scoring says of people, as documents."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ def score_people(
 ) -> Iterator[dict[str, Any]]:
     """A document for each person, in their order, with the keys of an explanation but nothing that a CRM would know.
 
-    People are written as `written` reads them. Raises `ConfigError` with every mistake.
+    People are written as `parse_person` reads them. Raises `ConfigError` with every mistake.
     """
     yield from score_parsed(model, parse_people(people, model.band_names()), now, zone)
 

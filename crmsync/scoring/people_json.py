@@ -1,4 +1,4 @@
-"""People written down by hand (a line of a file, a golden lead), read strictly and put into columns."""
+"""People written down by hand (a line of a file, a test lead), read strictly and put into columns."""
 
 from __future__ import annotations
 
@@ -111,12 +111,12 @@ def _scalar(value: Any) -> Any:
 
 
 def columns_of(people: Sequence[Mapping[str, Any]]) -> Columns:
-    """Columns of people who are written as `written` reads them. Raises `ConfigError` with every mistake."""
+    """Columns of people who are written as `parse_person` reads them. Raises `ConfigError` with every mistake."""
     return columns_of_parsed(parse_people(people))
 
 
 def parse_people(people: Sequence[Any], bands: Collection[str] | None = None) -> list[ParsedPerson]:
-    """People as `written` reads them. Raises `ConfigError` with every mistake and the number of the person."""
+    """People as `parse_person` reads them. Raises `ConfigError` with every mistake and the number of the person."""
     read, problems = [], []
     for number, person in enumerate(people, start=1):
         try:

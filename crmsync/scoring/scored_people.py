@@ -12,10 +12,9 @@ from numpy.typing import NDArray
 
 from crmsync.columns import Columns
 from crmsync.config.model import Model
+from crmsync.scoring.activities import Index
 from crmsync.scoring.ledger import Scores
 from crmsync.scoring.values import Column, make_column, take_rows
-
-Index = NDArray[np.intp]
 
 
 @dataclass(frozen=True)

@@ -1,4 +1,4 @@
-"""What was pulled: contacts, activities and cursors, written page by page, each page with its cursor."""
+"""Records as pulled: a page is written with its cursor, and a repeat changes nothing."""
 
 from __future__ import annotations
 

@@ -356,7 +356,7 @@ def record_written(connection: Connection, rows: Sequence[JournalRow]) -> None:
     """The CRM holds what these changes say: remember it as ours, so that the echo of our own write changes nothing.
 
     A record that it had refused whole until now is planned for again: less was wanted of it meanwhile. Of one that was
-    partly updated what was refused and is not among these stays parked.
+    partly updated what was refused and is not among these stays on hold.
     """
     stored = _holdings(connection, [row.record for row in rows])
     updates = []
@@ -364,7 +364,7 @@ def record_written(connection: Connection, rows: Sequence[JournalRow]) -> None:
         if row.record not in stored:
             continue
         holding = stored[row.record]
-        after = dict(row.change.after)
+        after, written = dict(row.change.after), _merged(holding.last_written, row)
         plain = {name: after.pop(name) for name in ("stage", "owner") if name in after}
         updates.append(
             {
@@ -372,15 +372,11 @@ def record_written(connection: Connection, rows: Sequence[JournalRow]) -> None:
                 "now_stage": plain.get("stage", holding.stage),
                 "now_owner": plain.get("owner", holding.owner),
                 "now_current": dump_json(_without_none(orjson.loads(holding.current) | after)),
-                "now_last_written": dump_json(
-                    _without_none(orjson.loads(holding.last_written) | dict(row.change.after))
-                ),
+                "now_last_written": written,
                 "again": orjson.loads(holding.on_hold or "{}").get("whole", False),
-                "still_on_hold": _still_parked(holding.on_hold, row.change),
+                "still_on_hold": _still_on_hold(holding.on_hold, row.change),
                 # Written the same again: somebody changed it back. Anything new begins the count anew (see `REWRITES`).
-                "now_attempts": holding.attempts + 1
-                if holding.last_written == _merged(holding.last_written, row)
-                else 0,
+                "now_attempts": holding.attempts + 1 if holding.last_written == written else 0,
             }
         )
     if updates:
@@ -402,8 +398,8 @@ def record_written(connection: Connection, rows: Sequence[JournalRow]) -> None:
     drop_score_inputs(connection, [row.record for row in rows if "stage" in row.change.after])
 
 
-def _still_parked(on_hold: str, taken: Change) -> str:
-    """What is parked of a record once the CRM took another change; that write moves the record's stamp once more."""
+def _still_on_hold(on_hold: str, taken: Change) -> str:
+    """What is on hold of a record once the CRM took another change; that write moves the record's stamp once more."""
     held = orjson.loads(on_hold or "{}")
     left = {name: value for name, value in held.get("after", {}).items() if name not in taken.after}
     # `ours`: our write moves the record's stamp once, and that is nobody who mended something (see `_patience`).
@@ -463,7 +459,7 @@ def park_change(connection: Connection, row: JournalRow, reason: str, now: int, 
     """The CRM will not take this change (the record `whole`, or these fields): leave it until something changes."""
     value = {"after": dict(row.change.after), "reason": reason, "at": now, "whole": whole}
     stored = connection.scalar(select(record.c.on_hold).where(record.c.id == row.record))
-    if not whole and (before := orjson.loads(_still_parked(stored or "", row.change) or "{}")):
+    if not whole and (before := orjson.loads(_still_on_hold(stored or "", row.change) or "{}")):
         reasons = dict.fromkeys([before["reason"], reason])
         # The older date stays, so that patience with the earlier refusal still ends.
         value |= {"after": before["after"] | value["after"], "reason": "; ".join(reasons), "at": before["at"]}

@@ -1,4 +1,4 @@
-"""What scoring reads of people, as columns: a sheet of each, made of their records and kept until one changes."""
+"""What scoring reads of people, as columns: made of their records, and kept until one of them changes."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""People and their scores: who is who, who is to be scored, and what they scored."""
+"""Scores: who is to be scored, and what they scored."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Why a person has the score they have: the lines in words, and the one sentence that fits into a CRM field."""
+"""Why a person has the score they have: its lines in words."""
 
 from __future__ import annotations
 

@@ -12,19 +12,17 @@ from numpy.typing import NDArray
 from crmsync.config.model import Model
 from crmsync.config.rules import Behavior, Disqualify, Pattern, Rule, Selection
 from crmsync.config.rules import Sequence as SequenceRule
-from crmsync.scoring.activities import ActivityTable, WhatIf, has_recent
+from crmsync.scoring.activities import ActivityTable, Index, Mask, WhatIf, has_recent
 from crmsync.scoring.calendar import FAR, day_of, midnight_of
 from crmsync.scoring.context import ScoringContext
 from crmsync.scoring.decay import value_by_age
 from crmsync.scoring.engine import Scoring
-from crmsync.scoring.scored_people import Index, ScoredPeople
+from crmsync.scoring.scored_people import ScoredPeople
 from crmsync.scoring.whatif.scenarios import copy_rows, cut_into_stretches, score_copies
 from crmsync.scoring.wording import format_date
 
 HORIZON = 400
 """How many days ahead a forecast looks."""
-
-Mask = NDArray[np.bool_]
 
 
 @dataclass(frozen=True)

@@ -11,10 +11,10 @@ from numpy.typing import NDArray
 from crmsync.columns import Fact
 from crmsync.config.rules import Behavior
 from crmsync.config.units import to_hundredths
-from crmsync.scoring.activities import WhatIf, selection_key
+from crmsync.scoring.activities import Index, WhatIf, selection_key
 from crmsync.scoring.bands import bands_of
 from crmsync.scoring.ledger import Points
-from crmsync.scoring.scored_people import Index, ScoredPeople
+from crmsync.scoring.scored_people import ScoredPeople
 from crmsync.scoring.whatif.scenarios import copy_rows, cut_into_stretches, score_copies
 from crmsync.scoring.wording import format_points, to_points
 

@@ -16,12 +16,13 @@ from crmsync.config.model import Model
 from crmsync.config.rules import Fit, Rule
 from crmsync.config.units import to_hundredths
 from crmsync.model import Scalar
+from crmsync.scoring.activities import Index
 from crmsync.scoring.conditions import ConditionEvaluator
 from crmsync.scoring.context import ScoringContext
 from crmsync.scoring.engine import Scoring, score
 from crmsync.scoring.ledger import Scores
 from crmsync.scoring.operators import YES
-from crmsync.scoring.scored_people import Index, ScoredPeople
+from crmsync.scoring.scored_people import ScoredPeople
 from crmsync.scoring.titles import title_reader
 from crmsync.scoring.values import Column, make_column, take_rows, unknown_column
 from crmsync.scoring.whatif.candidates import candidate_values

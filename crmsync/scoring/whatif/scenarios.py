@@ -7,11 +7,11 @@ from collections.abc import Iterator, Mapping
 import numpy as np
 
 from crmsync.columns import Columns
-from crmsync.scoring.activities import WhatIf
+from crmsync.scoring.activities import Index, WhatIf
 from crmsync.scoring.context import ScoringContext
 from crmsync.scoring.engine import scores_of
 from crmsync.scoring.ledger import Scores
-from crmsync.scoring.scored_people import Index, ScoredPeople
+from crmsync.scoring.scored_people import ScoredPeople
 from crmsync.scoring.values import Column, acts_of
 
 MOST_COPIES = 65_536
