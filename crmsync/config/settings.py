@@ -16,7 +16,18 @@ from zoneinfo import ZoneInfo, available_timezones
 from pydantic import Field, create_model, field_validator, model_validator
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
 
-from crmsync.config.conditions import BUILTIN_FIELDS
+from crmsync.config.conditions import BUILTIN_FIELDS, Condition
+from crmsync.config.deciding import (
+    DECIDED_FIELDS,
+    Exclude,
+    Lifecycle,
+    OwnerPool,
+    Route,
+    Spelling,
+    Stage,
+    Track,
+    find_route_mistakes,
+)
 from crmsync.config.mistakes import Loc, Mistake, raise_mistakes
 from crmsync.config.model import Model
 from crmsync.config.tables import Duration, Table
@@ -24,10 +35,6 @@ from crmsync.connector import FieldMap
 from crmsync.model import KINDS, SCORE_FIELDS
 
 ENV_PREFIX = "CRMSYNC_"
-
-
-Spelling = str | dict[str, str]
-"""A field or value as one CRM spells it: one spelling, or one for each kind: `{lead = "Company", contact = "…"}`."""
 
 
 class State(Table):
@@ -98,43 +105,6 @@ class Schedule(Table):
         return value
 
 
-class Stage(Table):
-    """A lifecycle stage: its name here, its value in each CRM, and the band from which a person gets it.
-
-    The order of the stages in the file is their order; a person only moves forward along it.
-    """
-
-    name: str
-    values: dict[str, Spelling]
-    band: str | None = None
-
-
-class OwnerPool(Table):
-    """Owners who are assigned round robin: their e-mail addresses in the CRMs, in the order of the rotation."""
-
-    name: str
-    members: list[str] = Field(min_length=1)
-
-    @field_validator("members")
-    @classmethod
-    def _addresses(cls, value: list[str]) -> list[str]:
-        if wrong := [each for each in value if "@" not in each]:
-            raise ValueError(f"{', '.join(map(repr, wrong))}: write e-mail addresses")
-        addresses = [each.strip() for each in value]
-        lowered = [each.lower() for each in addresses]
-        if twice := [each for each in dict.fromkeys(lowered) if lowered.count(each) > 1]:
-            verb = "is" if len(twice) == 1 else "are"
-            raise ValueError(f"{', '.join(twice)} {verb} twice in this pool; write each address once")
-        return addresses
-
-
-class Route(Table):
-    """The pool for people without an owner: those in `bands` go to `pool`; the first route that matches wins."""
-
-    bands: list[str] = Field(min_length=1)
-    pool: str
-
-
 class Guard(Table):
     """When a plan is too large to be true: it is not written and waits for `crmsync apply`.
 
@@ -203,7 +173,8 @@ AFFECTS: Mapping[str, frozenset[Affected]] = {
     **dict.fromkeys(("score", "weights", "channels", "groups", "segment"), frozenset({"score", "plan"})),
     **dict.fromkeys(("bands", "grades", "grid", "disqualify", "qualification"), frozenset({"score", "plan"})),
     "stage": frozenset({"score", "plan"}),
-    **dict.fromkeys(("write", "route", "owner_pool"), frozenset({"plan"})),
+    **dict.fromkeys(("write", "route", "owner_pool", "tracks", "lifecycle"), frozenset({"plan"})),
+    "exclude": frozenset({"score", "plan"}),
     **dict.fromkeys(("secrets", "state", "schedule", "guard", "feeds", "log", "test", "review"), frozenset()),
 }
 """What a change of a table affects: scores, plans, or neither. Of the schedule only the time zone counts, for both."""
@@ -230,6 +201,9 @@ class Config(Model, BaseSettings):
     stage: list[Stage] = []
     owner_pool: list[OwnerPool] = []
     route: list[Route] = []
+    tracks: dict[str, Track] = {}
+    lifecycle: Lifecycle = Lifecycle()
+    exclude: Exclude = Exclude()
     guard: Guard = Guard()
     write: Write = Write()
     identity: Identity = Identity()
@@ -266,12 +240,24 @@ class Config(Model, BaseSettings):
     def _unmapped_fields(self) -> Iterator[Mistake]:
         if not self.fields:
             return
-        readers = [(loc, name) for loc, condition in self.placed_conditions() for name in sorted(condition.fields())]
-        readers += [((*loc, "since"), rule.since) for loc, rule in self.placed("inactivity") if rule.since]
-        first = {name: loc for loc, name in reversed(readers)}
-        for name in sorted(first.keys() - {*self.fields, *BUILTIN_FIELDS}):
+        readers = [(loc, name, BUILTIN_FIELDS) for loc, each in self.placed_conditions() for name in each.fields()]
+        readers += [
+            ((*loc, "since"), rule.since, BUILTIN_FIELDS) for loc, rule in self.placed("inactivity") if rule.since
+        ]
+        readers += [(loc, name, DECIDED_FIELDS) for loc, each in self.placed_decisions() for name in each.fields()]
+        if self.exclude.when is not None:
+            readers += [(("exclude", "when"), name, BUILTIN_FIELDS) for name in self.exclude.when.fields()]
+        first = {name: loc for loc, name, builtin in reversed(sorted(readers)) if name not in {*self.fields, *builtin}}
+        for name in sorted(first):
             said = f"a rule uses the field {name!r}, which is not in [fields]; add it there or correct the rule"
             yield Mistake(first[name], said)
+
+    def placed_decisions(self) -> Iterator[tuple[Loc, Condition]]:
+        """The questions of stages, routes and tracks, which may be about scores too, with their places in the file."""
+        for table, keys in (("stage", ("enter", "exit")), ("route", ("when",))):
+            for loc, each in self.placed(table):
+                yield from (((*loc, key), getattr(each, key)) for key in keys if getattr(each, key) is not None)
+        yield from ((("tracks", name, "when"), each.when) for name, each in self.tracks.items() if each.when)
 
     def _strange_bands(self) -> Iterator[Mistake]:
         bands = self.band_names()
@@ -281,23 +267,26 @@ class Config(Model, BaseSettings):
             if stage.band is not None and stage.band not in bands:
                 said = f"[[stage]] {stage.name}: there is no band {stage.band!r}; the bands are {', '.join(bands)}"
                 yield Mistake((*loc, "band"), said)
-        for loc, route in self.placed("route"):
-            for band in (each for each in route.bands if each not in bands):
-                yield Mistake((*loc, "bands"), f"[[route]]: there is no band {band!r}")
+            places = [*(each.name for each in self.stage), *self.tracks]
+            if stage.recycle is not None and (stage.recycle not in places or stage.recycle == stage.name):
+                said = f"there is no other stage or track {stage.recycle!r}"
+                yield Mistake((*loc, "recycle"), f"[[stage]] {stage.name}: {said}")
+        for loc, condition in self.placed_decisions():
+            for part in (each for each in condition.parts() if each.field == "band"):
+                wanted = [each for each in (part.is_, *(part.in_ or ())) if each is not None]
+                for band in (each for each in wanted if each not in bands):
+                    yield Mistake(loc, f"there is no band {band!r}; the bands are {', '.join(bands)}")
 
     def _strange_pools(self) -> Iterator[Mistake]:
-        pools = {pool.name for pool in self.owner_pool}
-        for loc, route in self.placed("route"):
-            if route.pool not in pools:
-                yield Mistake((*loc, "pool"), f"[[route]]: there is no [[owner_pool]] {route.pool!r}")
+        yield from find_route_mistakes(self.route, self.owner_pool, list(self.tracks))
         nobody = {each.strip().lower() for each in self.write.unassigned_users}
         for loc, pool in self.placed("owner_pool"):
-            for member in (each for each in pool.members if each.lower() in nobody):
-                said = f"[[owner_pool]] {pool.name}: {member} is also in [write] unassigned_users"
+            for email in (each.email for each in pool.members if each.email.lower() in nobody):
+                said = f"[[owner_pool]] {pool.name}: {email} is also in [write] unassigned_users"
                 yield Mistake((*loc, "members"), f"{said}; remove the address from one of the two")
 
     def _twins(self) -> Iterator[Mistake]:
-        for kind in ("stage", "owner_pool"):
+        for kind in ("stage", "owner_pool", "route"):
             names = [row.name for _loc, row in self.placed(kind)]
             for name in sorted({name for name in names if names.count(name) > 1}):
                 yield Mistake((kind, names.index(name), "name"), f"two [[{kind}]] have the name {name!r}")

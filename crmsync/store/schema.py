@@ -94,6 +94,8 @@ record = Table(
     Column("emails", Text, nullable=False, server_default="[]"),
     Column("fields", Text, nullable=False, server_default="{}"),
     Column("links", Text, nullable=False, server_default="[]"),
+    Column("company", Text, nullable=False, server_default=""),  # the id of their company in this CRM
+    Column("created_at", BigInteger),  # when the CRM got the record, where it says
     Column("crm_group", Text, nullable=False, server_default=""),
     Column("stage", Text),
     Column("owner", Text),
@@ -238,6 +240,13 @@ person = Table(
     Column("stage_why", Text, nullable=False, server_default=""),  # what was decided of the stage, and of the owner
     Column("owner_why", Text, nullable=False, server_default=""),
     Column("waiting", Text, nullable=False, server_default=""),  # why they wait for an owner
+    Column("excluded", Text, nullable=False, server_default=""),  # why they are neither scored nor written
+    Column("stage", Text, nullable=False, server_default=""),  # by its name in the config; "" before any was decided
+    Column("stage_since", BigInteger),
+    Column("cool_downs", Text, nullable=False, server_default="{}"),  # stage → until when it is not entered again
+    Column("track", Text, nullable=False, server_default=""),
+    Column("destination", Text, nullable=False, server_default=""),  # owned, nurture or waiting, as of the last run
+    Column("route", Text, nullable=False, server_default=""),  # the one that decided that
     Index("ix_person_due", "due"),
     Index("ix_person_band", "band"),
     Index("ix_person_model", "model"),
@@ -245,11 +254,44 @@ person = Table(
     Index("ix_person_waiting", "id", sqlite_where=UNOWNED, postgresql_where=UNOWNED),
 )
 
-pointer = Table(
-    "pointer",
+company = Table(
+    "company",  # companies and Salesforce accounts, as far as records point to them
     metadata,
-    Column("pool", Text, primary_key=True),
-    Column("last", Text, nullable=False),  # the member whose turn it was last
+    Column("crm", Text, nullable=False),
+    Column("id", Text, nullable=False),
+    Column("name", Text, nullable=False, server_default=""),
+    Column("domain", Text, nullable=False, server_default=""),
+    Column("owner", Text, nullable=False, server_default=""),
+    PrimaryKeyConstraint("crm", "id"),
+)
+
+turn = Table(
+    "turn",
+    metadata,
+    Column("pool", Text, nullable=False),
+    Column("member", Text, nullable=False),
+    Column("turns", Integer, nullable=False),  # since the beginning, lifted after times outside hours or at a cap
+    Column("value", BigInteger, nullable=False),  # hundredths, of what `value_balanced` balances
+    Column("made_up", Boolean, nullable=False, server_default=false()),  # the pool's last turn was theirs to catch up
+    PrimaryKeyConstraint("pool", "member"),
+)
+
+hand_off = Table(
+    "hand_off",  # each time somebody got an owner
+    metadata,
+    Column("id", Id, primary_key=True, autoincrement=True),
+    Column("person", Id, nullable=False, index=True),
+    Column("run", Text, nullable=False),
+    Column("at", BigInteger, nullable=False),
+    Column("owner", Text, nullable=False),  # an address
+    Column("route", Text, nullable=False),
+    Column("pool", Text, nullable=False),  # "" where it was nobody's turn
+    Column("stage", Text, nullable=False),
+    Column("band", Text, nullable=False),
+    Column("total", BigInteger, nullable=False),  # hundredths
+    Column("model", Text, nullable=False),
+    Column("why", Text, nullable=False, server_default=""),
+    Index("ix_hand_off_owner", "owner", "at"),
 )
 
 owner = Table(

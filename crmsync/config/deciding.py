@@ -1,0 +1,215 @@
+"""The tables that decide: stages, routes, owner pools, tracks, and who is left out."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from datetime import timedelta
+from typing import Annotated, Any, Literal
+from zoneinfo import available_timezones
+
+from pydantic import BeforeValidator, Field, field_validator, model_validator
+
+from crmsync.config.conditions import Condition
+from crmsync.config.mistakes import Loc, Mistake
+from crmsync.config.tables import Duration, Table
+from crmsync.config.working_hours import Away, Hours, Region, listed
+
+Spelling = str | dict[str, str]
+"""A field or value as one CRM spells it: one spelling, or one for each kind: `{lead = "Company", contact = "…"}`."""
+
+DECIDED_FIELDS = (
+    *("email", "stage", "score", "fit", "behavior", "band", "grade", "level", "segment", "track", "owner"),
+    *("feedback", "source", "lead_type", "qualifications"),
+    *("account.name", "account.owner", "account.active_people"),
+)
+"""What a condition of a route, stage or track may read besides `[fields]`: all that is known once a person is scored.
+
+`owner` and `account.owner` are addresses, `qualifications` those that a person meets.
+"""
+
+ACCOUNT_OWNER, COLLEAGUE_OWNER, QUEUE = "account_owner", "colleague_owner", "queue:"
+"""Where a route may lead besides pools, tracks and users; the last one begins the name of a queue."""
+
+
+class Stage(Table):
+    """A lifecycle stage: its name here, its value in each CRM, and who gets it.
+
+    The order of the stages in the file is their order; a person moves forward along it. `enter` says who gets the
+    stage (`band` is short for reaching one), `exit` who leaves it again: to the stage before it in the file, or to what
+    `recycle` names (a stage or a track). Whoever left does not get it again for `cool_down`.
+    """
+
+    name: str
+    values: dict[str, Spelling]
+    band: str | None = None
+    enter: Condition | None = None
+    exit: Condition | None = None
+    recycle: str | None = None
+    cool_down: Duration | None = None
+
+    @model_validator(mode="after")
+    def _one_entrance(self) -> Stage:
+        if self.band is not None and self.enter is not None:
+            raise ValueError("write enter or band: band is short for an enter condition")
+        if self.exit is None and (self.recycle is not None or self.cool_down is not None):
+            raise ValueError("recycle and cool_down need exit, which says who leaves the stage")
+        return self
+
+
+class Member(Table):
+    """Somebody of a pool: an address in the CRMs, and when and how much they take.
+
+    `weight` is their share beside the others', `daily` the most new people of a day, `open` the most that they own in a
+    stage of `[[stage]]`. `hours` are local to `timezone` (that of `[schedule]` if left out), `holidays` a country or a
+    part of it, `away` days or ranges of days.
+    """
+
+    email: str
+    weight: int = Field(default=1, ge=1, le=1000)
+    daily: int | None = Field(default=None, ge=0)
+    open: int | None = Field(default=None, ge=0)
+    hours: Hours | None = None
+    timezone: str | None = None
+    holidays: Region | None = None
+    away: Annotated[list[Away], BeforeValidator(listed)] = []
+    skills: Annotated[list[str], BeforeValidator(listed)] = []
+
+    @field_validator("email")
+    @classmethod
+    def _address(cls, value: str) -> str:
+        if "@" not in value:
+            raise ValueError(f"{value!r}: write an e-mail address")
+        return value.strip()
+
+    @field_validator("timezone")
+    @classmethod
+    def _known_zone(cls, value: str | None) -> str | None:
+        if value is not None and value not in available_timezones():
+            raise ValueError(f'{value!r} is not a time zone; write for example "Europe/Berlin" or "UTC"')
+        return value
+
+
+def _member(value: Any) -> Any:
+    return {"email": value} if isinstance(value, str) else value
+
+
+def _or_zero(value: Any) -> Any:
+    return "0d" if value == 0 and not isinstance(value, bool) else value
+
+
+class OwnerPool(Table):
+    """Owners who are assigned in turn, in the order of the file.
+
+    `method` says who is next: `round_robin`, `weighted` (by each member's `weight`), `least_open` (who owns the fewest)
+    or `value_balanced` (whose people are worth least together: the score, or the number in the field `value`). Where
+    nobody is available, `fallback` is asked (a pool, a user or a queue), after `wait` if that is given. An absence of
+    more than five working days begins `away_lead` (working days) earlier.
+    """
+
+    name: str
+    members: list[Annotated[Member, BeforeValidator(_member)]] = Field(min_length=1)
+    method: Literal["round_robin", "weighted", "least_open", "value_balanced"] = "round_robin"
+    value: str | None = None
+    fallback: str | None = None
+    wait: Duration | None = None
+    away_lead: Annotated[Duration, BeforeValidator(_or_zero)] = timedelta(days=2)
+
+    @field_validator("members")
+    @classmethod
+    def _everybody_once(cls, value: list[Member]) -> list[Member]:
+        lowered = [each.email.lower() for each in value]
+        if twice := [each for each in dict.fromkeys(lowered) if lowered.count(each) > 1]:
+            verb = "is" if len(twice) == 1 else "are"
+            raise ValueError(f"{', '.join(twice)} {verb} twice in this pool; write each address once")
+        return value
+
+    @model_validator(mode="after")
+    def _fits_method(self) -> OwnerPool:
+        if self.method == "round_robin" and any(each.weight != 1 for each in self.members):
+            raise ValueError('weights need method = "weighted"; round_robin gives everybody the same')
+        if self.value is not None and self.method != "value_balanced":
+            raise ValueError('value needs method = "value_balanced"')
+        if self.wait is not None and self.fallback is None:
+            raise ValueError("wait needs fallback: it says for how long a person waits before the fallback is asked")
+        return self
+
+
+class Route(Table):
+    """Where the people go for whom `when` holds and no route before it.
+
+    `to` is a pool, a track, a user's address, `account_owner`, `colleague_owner` or `queue:NAME`. `skill` asks for the
+    members of the pool who have it. Only with `reassign` it takes people away from an owner who is active.
+    """
+
+    name: str = Field(min_length=1)
+    when: Condition | None = None
+    to: str
+    skill: str | None = None
+    reassign: bool = False
+
+
+class Track(Table):
+    """A nurture track: for those for whom `when` holds; one without it is given by routes and recycled stages only."""
+
+    when: Condition | None = None
+
+
+class Exclude(Table):
+    """People who are not scored and not written.
+
+    By address, by domain (with what lies below it), or because `when` holds. What stands in the CRMs stays, unless
+    `clear` takes our score fields away.
+    """
+
+    addresses: list[str] = []
+    domains: list[str] = []
+    when: Condition | None = None
+    clear: bool = False
+
+
+class Lifecycle(Table):
+    """Stages that the CRM itself gives, by its own names: whoever is in one is neither moved nor routed."""
+
+    crm_owned: list[str] = ["opportunity", "customer", "evangelist"]
+
+
+def find_route_mistakes(
+    routes: Sequence[Route], pools: Sequence[OwnerPool], tracks: Sequence[str]
+) -> Iterator[Mistake]:
+    """Routes that lead nowhere, or that nobody reaches."""
+    named = {pool.name: pool for pool in pools}
+    for number, pool in enumerate(pools):
+        loc: Loc = ("owner_pool", number)
+        if pool.name in tracks:
+            yield Mistake((*loc, "name"), f"[[owner_pool]] and [tracks] both have the name {pool.name!r}; rename one")
+        if _is_reserved(pool.name):
+            yield Mistake((*loc, "name"), f"[[owner_pool]] {pool.name}: this name has a meaning of its own; rename it")
+        if pool.fallback is not None and (said := _lost(pool.fallback, named, ())):
+            yield Mistake((*loc, "fallback"), f"[[owner_pool]] {pool.name}: {said}")
+    for number, route in enumerate(routes):
+        loc = ("route", number)
+        if said := _lost(route.to, named, (*tracks, ACCOUNT_OWNER, COLLEAGUE_OWNER)):
+            yield Mistake((*loc, "to"), f"[[route]] {route.name}: {said}")
+        if route.skill is not None and route.to not in named:
+            yield Mistake((*loc, "skill"), f"[[route]] {route.name}: a skill needs a pool to choose from")
+        elif route.skill is not None and not any(route.skill in each.skills for each in named[route.to].members):
+            said = f"nobody of the pool {route.to} has the skill {route.skill!r}"
+            yield Mistake((*loc, "skill"), f"[[route]] {route.name}: {said}")
+        if route.when is None and number < len(routes) - 1:
+            said = "it has no when, so that nobody gets to the routes after it; move it to the end"
+            yield Mistake(loc, f"[[route]] {route.name}: {said}")
+    if routes and routes[-1].when is not None:
+        said = "add one without when at the end, for everybody else; it may lead to a track"
+        yield Mistake(("route", len(routes) - 1), f"[[route]]: the last route still has a when; {said}")
+
+
+def _is_reserved(name: str) -> bool:
+    return name in (ACCOUNT_OWNER, COLLEAGUE_OWNER) or name.startswith(QUEUE) or "@" in name
+
+
+def _lost(to: str, pools: Mapping[str, OwnerPool], others: Sequence[str]) -> str:
+    """What is wrong with a place that somebody is sent to; `""` where nothing is."""
+    if to in pools or to in others or "@" in to or (to.startswith(QUEUE) and to != QUEUE):
+        return ""
+    known = ", ".join([*pools, *others]) or "no pool yet"
+    return f"there is no {to!r}; write a pool, an address, {QUEUE}NAME, or one of: {known}"
