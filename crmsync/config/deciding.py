@@ -187,20 +187,26 @@ def find_route_mistakes(
         if pool.fallback is not None and (said := _lost(pool.fallback, named, ())):
             yield Mistake((*loc, "fallback"), f"[[owner_pool]] {pool.name}: {said}")
     for number, route in enumerate(routes):
-        loc = ("route", number)
-        if said := _lost(route.to, named, (*tracks, ACCOUNT_OWNER, COLLEAGUE_OWNER)):
-            yield Mistake((*loc, "to"), f"[[route]] {route.name}: {said}")
-        if route.skill is not None and route.to not in named:
-            yield Mistake((*loc, "skill"), f"[[route]] {route.name}: a skill needs a pool to choose from")
-        elif route.skill is not None and not any(route.skill in each.skills for each in named[route.to].members):
-            said = f"nobody of the pool {route.to} has the skill {route.skill!r}"
-            yield Mistake((*loc, "skill"), f"[[route]] {route.name}: {said}")
-        if route.when is None and number < len(routes) - 1:
-            said = "it has no when, so that nobody gets to the routes after it; move it to the end"
-            yield Mistake(loc, f"[[route]] {route.name}: {said}")
-    if routes and routes[-1].when is not None:
-        said = "add one without when at the end, for everybody else; it may lead to a track"
-        yield Mistake(("route", len(routes) - 1), f"[[route]]: the last route still has a when; {said}")
+        for key, said in _route_mistakes(route, named, tracks, is_last=number == len(routes) - 1):
+            yield Mistake(("route", number, *key), f"[[route]] {route.name}: {said}")
+
+
+def _route_mistakes(
+    route: Route, pools: Mapping[str, OwnerPool], tracks: Sequence[str], *, is_last: bool
+) -> Iterator[tuple[Loc, str]]:
+    if said := _lost(route.to, pools, (*tracks, ACCOUNT_OWNER, COLLEAGUE_OWNER)):
+        yield ("to",), said
+    if route.skill is not None and route.to not in pools:
+        yield ("skill",), "a skill needs a pool to choose from"
+    elif route.skill is not None and not any(route.skill in each.skills for each in pools[route.to].members):
+        yield ("skill",), f"nobody of the pool {route.to} has the skill {route.skill!r}"
+    if route.when is None and not is_last:
+        yield (), "it has no when, so that nobody gets to the routes after it; move it to the end"
+    if route.when is not None and is_last:
+        yield (
+            (),
+            "it is the last route and has a when; add one without when for everybody else (it may lead to a track)",
+        )
 
 
 def _is_reserved(name: str) -> bool:

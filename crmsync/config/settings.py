@@ -240,14 +240,21 @@ class Config(Model, BaseSettings):
     def _unmapped_fields(self) -> Iterator[Mistake]:
         if not self.fields:
             return
-        readers = [(loc, name, BUILTIN_FIELDS) for loc, each in self.placed_conditions() for name in each.fields()]
+        readers: list[tuple[Loc, str, tuple[str, ...]]] = [
+            (loc, name, BUILTIN_FIELDS) for loc, each in self.placed_conditions() for name in sorted(each.fields())
+        ]
         readers += [
             ((*loc, "since"), rule.since, BUILTIN_FIELDS) for loc, rule in self.placed("inactivity") if rule.since
         ]
-        readers += [(loc, name, DECIDED_FIELDS) for loc, each in self.placed_decisions() for name in each.fields()]
+        readers += [
+            (loc, name, DECIDED_FIELDS) for loc, each in self.placed_decisions() for name in sorted(each.fields())
+        ]
         if self.exclude.when is not None:
-            readers += [(("exclude", "when"), name, BUILTIN_FIELDS) for name in self.exclude.when.fields()]
-        first = {name: loc for loc, name, builtin in reversed(sorted(readers)) if name not in {*self.fields, *builtin}}
+            readers += [(("exclude", "when"), name, BUILTIN_FIELDS) for name in sorted(self.exclude.when.fields())]
+        first: dict[str, Loc] = {}
+        for loc, name, builtin in readers:
+            if name not in self.fields and name not in builtin:
+                first.setdefault(name, loc)
         for name in sorted(first):
             said = f"a rule uses the field {name!r}, which is not in [fields]; add it there or correct the rule"
             yield Mistake(first[name], said)

@@ -59,8 +59,16 @@ name = "sales"
 members = ["ann@acme.example", "bob@acme.example"]
 
 [[route]]
-bands = ["mql"]
-pool = "sales"
+name = "Sales"
+when = { field = "band", is = "mql" }
+to = "sales"
+
+[[route]]
+name = "Everybody else"
+to = "nurture"
+
+[tracks]
+nurture = {}
 
 [fields]
 title = { hubspot = "jobtitle", salesforce = "Title" }
