@@ -140,6 +140,29 @@ class Activity:
     gone: bool = False
 
 
+class Company(NamedTuple):
+    """A company or Salesforce account that a record points to: `owner` is the CRM's id, `domain` that of its website.
+
+    What is not known is `""`.
+    """
+
+    id: str
+    name: str = ""
+    domain: str = ""
+    owner: str = ""
+
+
+class Standing(NamedTuple):
+    """How many turns a member of a pool had, what those people are worth (hundredths), whether the last was made up.
+
+    `turns` is lifted after a time outside working hours or at a cap, so that nobody is flooded afterwards.
+    """
+
+    turns: int = 0
+    value: int = 0
+    made_up: bool = False
+
+
 @dataclass(frozen=True, slots=True)
 class Owner:
     """Somebody (or a queue) that records can belong to. `id` is what the CRM takes in its owner field."""

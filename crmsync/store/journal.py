@@ -11,7 +11,7 @@ from sqlalchemy import Connection, bindparam, case, delete, func, select, update
 from crmsync.model import Change, Ref, Scalar
 from crmsync.store.erasure import clear_personal_data
 from crmsync.store.records import drop_score_inputs, ids_by_ref, mark_dirty
-from crmsync.store.schema import ON_HOLD, OPEN, WAKING, change, model, note, past_field, pointer, record, run, writer
+from crmsync.store.schema import ON_HOLD, OPEN, WAKING, change, model, note, past_field, record, run, writer
 from crmsync.store.sql import IN_LIST, dump_json, in_chunks, upsert
 
 FULL_RUNS = ("backfill", "full_resync")
@@ -510,16 +510,6 @@ def state_counts(connection: Connection, run_id: str) -> dict[str, dict[str, int
     for crm, state, number in connection.execute(query.group_by(change.c.crm, change.c.state)):
         counts.setdefault(crm, {})[state] = number
     return counts
-
-
-def read_pointers(connection: Connection) -> dict[str, str]:
-    """For each pool the member whose turn it was last."""
-    return dict(connection.execute(select(pointer.c.pool, pointer.c.last)).all())
-
-
-def set_pointers(connection: Connection, pools: Mapping[str, str]) -> None:
-    """Move the rotation."""
-    upsert(connection, pointer, [{"pool": pool, "last": last} for pool, last in pools.items()])
 
 
 def count_attempts(connection: Connection, row_id: int) -> int:
