@@ -222,7 +222,10 @@ def _shifts_on(times: _Times, day: date) -> tuple[_Shift, ...]:
         return ()
     shifts: list[_Shift] = []
     for span in _week_of(times.hours)[day.weekday()]:
-        start, end = _instant(times.zone, day, span.start, is_end=False), _instant(times.zone, day, span.end, is_end=True)
+        start, end = (
+            _instant(times.zone, day, span.start, is_end=False),
+            _instant(times.zone, day, span.end, is_end=True),
+        )
         if shifts:  # an hour that comes twice can let one span reach into the next
             start = max(start, shifts[-1].end)
         if start < end:

@@ -75,9 +75,7 @@ def next_turn(
     (hundredths) is what the person counts for whoever gets them.
     """
     whole = lcm(*(member.weight for member in pool.members))
-    seats = [
-        _seat_of(place, member, whole, pool, loads, at, zone, able) for place, member in enumerate(pool.members)
-    ]
+    seats = [_seat_of(place, member, whole, pool, loads, at, zone, able) for place, member in enumerate(pool.members)]
     had = _welcome(seats, standings, whole)
     available = [seat for seat in seats if not seat.out]
     asked = [seat for seat in seats if skill is None or skill in seat.member.skills]
@@ -103,7 +101,9 @@ def next_turn(
     for seat in seats:
         if seat.out and not seat.excused:
             is_owed = _is_behind(seat, had, mark, pool, at, zone)
-            after[seat.address] = _lift(after[seat.address], seat.member.weight, whole, before if is_owed else None, now)
+            after[seat.address] = _lift(
+                after[seat.address], seat.member.weight, whole, before if is_owed else None, now
+            )
     return Turn(chosen.address, why, absent, after)
 
 
@@ -200,16 +200,16 @@ def _lift(own: Standing, weight: int, whole: int, before: _Level | None, now: _L
     With `before`, they have days away to make up for: they keep their distance to the lowest instead.
     """
     if before is None:
-        return Standing(max(own.turns, -(-now.turns * weight // whole)), max(own.value, -(-now.value * weight // whole)))
+        return Standing(
+            max(own.turns, -(-now.turns * weight // whole)), max(own.value, -(-now.value * weight // whole))
+        )
     return Standing(
         own.turns + now.turns * weight // whole - before.turns * weight // whole,
         own.value + now.value * weight // whole - before.value * weight // whole,
     )
 
 
-def _explain(
-    pool: OwnerPool, chosen: _Seat, had: Standing, count: int, skill: str | None, *, made_up: bool
-) -> str:
+def _explain(pool: OwnerPool, chosen: _Seat, had: Standing, count: int, skill: str | None, *, made_up: bool) -> str:
     turns = f"{had.turns} turn{'' if had.turns == 1 else 's'}"
     if made_up:
         return f"makes up for days away in pool {pool.name}: {turns}, fewer than the others"
