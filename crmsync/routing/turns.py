@@ -86,7 +86,8 @@ def next_turn(
 
     mark = _behind_mark(available, had)
     behind = {seat.address for seat in available if _is_behind(seat, had, mark, pool, at, zone)}
-    others = [seat for seat in candidates if seat.address not in behind]
+    # After a turn that was made up comes somebody else: neither the one who got it nor another who is behind.
+    others = [seat for seat in candidates if seat.address not in behind and not had[seat.address].made_up]
     is_after_made_up = any(each.made_up for each in had.values())
     choice = others if is_after_made_up and others else candidates
     chosen = min(choice, key=lambda seat: _order_of(seat, had[seat.address], pool.method))
