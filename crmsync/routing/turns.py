@@ -97,14 +97,12 @@ def next_turn(
     after = {address: each._replace(made_up=False) if each.made_up else each for address, each in had.items()}
     own = after[chosen.address]
     after[chosen.address] = Standing(own.turns + 1, own.value + worth, made_up)
-    level = [seat for seat in available if seat.address not in behind]
-    before, now = _lowest(level, had), _lowest(level, after)
-    for seat in seats:
-        if seat.out and not seat.excused:
-            is_owed = _is_behind(seat, had, mark, pool, at, zone)
-            after[seat.address] = _lift(
-                after[seat.address], seat.member.weight, whole, before if is_owed else None, now
-            )
+    if missing := [seat for seat in seats if seat.out and not seat.excused]:
+        level = [seat for seat in available if seat.address not in behind]
+        before, now = _lowest(level, had), _lowest(level, after)
+        for seat in missing:
+            since = before if _is_behind(seat, had, mark, pool, at, zone) else None
+            after[seat.address] = _lift(after[seat.address], seat.member.weight, whole, since, now)
     return Turn(chosen.address, why, absent, after)
 
 
