@@ -151,3 +151,4 @@ def test_C10_no_byte_of_the_files_is_of_who_was_erased(sandbox, tmp_path, monkey
     for file in tmp_path.glob("state.db*"):
         assert CANARY.encode() not in file.read_bytes().lower(), file.name
     assert left(runs.state) == {}
+    runs.state.close()

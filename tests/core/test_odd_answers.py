@@ -362,6 +362,7 @@ def test_contacts_without_properties_are_not_believed_and_the_guard_holds_nothin
 
 
 def test_half_a_character_and_zero_bytes_in_any_text_lock_nobody_out(runs, rewritten, state):
+    runs.state.close()
     runs.state = state
     poisons = ("firstname", "Name", "email", "Email", "jobtitle", "Title", "Subject", "hs_call_title", "message")
 
