@@ -3,31 +3,27 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
-from datetime import UTC, datetime
 from functools import partial
 from typing import Any, NamedTuple
 
 import numpy as np
-import orjson
 from sqlalchemy import Connection
 
 from crmsync.columns import Columns
 from crmsync.config import Config
 from crmsync.identity import matching
-from crmsync.identity.matching import normal_email
 from crmsync.model import Change, Holding, Scalar
 from crmsync.planning import approval
 from crmsync.planning.approval import Approval
 from crmsync.planning.changes import Ladder, WantedValues, decide_change, noticed_at
+from crmsync.planning.desk import read_desk, state_of_person, worth_in_pools
 from crmsync.planning.guard import NOBODY, ChangeCounts, Held, guard_violations, people_to_hold
 from crmsync.result import Result, WaitingPlan
-from crmsync.routing.assignment import NO_ASSIGNMENT, Assignment, Desk, Unassigned, assign_owners
-from crmsync.routing.calendar import local_day
-from crmsync.routing.decisions import Decision, PersonState, decide_people
+from crmsync.routing.assignment import NO_ASSIGNMENT, Assignment, Unassigned, assign_owners
+from crmsync.routing.decisions import Decision, decide_people
 from crmsync.routing.exclusion import find_excluded
-from crmsync.routing.lifecycle import RecordStage, StageState
+from crmsync.routing.lifecycle import StageState
 from crmsync.routing.owners import Owners
-from crmsync.routing.turns import Load
 from crmsync.scoring import Scores, score, summarize_many
 from crmsync.store import hand_offs, journal, score_inputs
 from crmsync.store.people import refresh_people
@@ -409,7 +405,7 @@ def _assign(
             absent[person.person] = f"{missing[0]} is skipped in this run"
     refused = {it.id: str(it.on_hold["after"]["owner"]) for _, records in routed for it in records if _owner_waits(it)}
     # Whose turn it was stays so: a refusal or a crash must not cost somebody a second turn.
-    given = assign_owners(served, _desk(work, tx, desk, {**refused, **promised}))
+    given = assign_owners(served, read_desk(tx, work.config, desk.setting.owners, {**refused, **promised}, work.now))
     given = given._replace(waiting={**given.waiting, **absent})
     for person, records in routed:
         desk.decide_all(person, records, given)
@@ -433,28 +429,6 @@ def _unassigned(desk: PlanBuilder, person: Scored, records: Sequence[Holding]) -
         routes = [each.model_copy(update={"reassign": False}) if each.reassign else each for each in routes]
     since = person.before.waiting_since if person.before is not None else None
     return Unassigned(person.person, routes, records, person.worth, waiting_since=since)
-
-
-def _desk(work: Work, tx: Connection, desk: PlanBuilder, promised: Mapping[int, str]) -> Desk:
-    """What assigning rests on: turns so far, and how much everybody has."""
-    config, owners = work.config, desk.setting.owners
-    members = {normal_email(each.email): each for pool in config.owner_pool for each in pool.members}
-    todays: dict[str, int] = {}
-    if any(each.daily is not None for each in members.values()):
-        # No day anywhere began earlier than this.
-        for owner, at in hand_offs.hand_offs_since(tx, work.now_ms - 48 * 3_600_000):
-            member = members.get(owner)
-            then = datetime.fromtimestamp(at / 1000, UTC)
-            if member is not None and local_day(member, then, config.zone) == local_day(member, work.now, config.zone):
-                todays[owner] = todays.get(owner, 0) + 1
-    opens: Mapping[str, int] = {}
-    if any(each.open is not None for each in members.values()) or any(
-        pool.method == "least_open" for pool in config.owner_pool
-    ):
-        ids = {where: normal_email(it.email) for where, it in owners.by_id.items() if normal_email(it.email) in members}
-        opens = hand_offs.count_open(tx, ids, config.lifecycle.crm_owned)
-    loads = {each: Load(todays.get(each, 0), opens.get(each, 0)) for each in {*todays, *opens}}
-    return Desk(config.owner_pool, hand_offs.read_standings(tx), loads, owners, promised, work.now, config.zone)
 
 
 def _owner_waits(held: Holding) -> bool:
@@ -634,7 +608,7 @@ def _with_records(
     records: dict[int, list[Holding]] = {}
     for held in live_contacts(tx, people):
         records.setdefault(held.person, []).append(held)
-    states = [_state_of(setting.owners, batch.before.get(each), records.get(each, ())) for each in people]
+    states = [state_of_person(setting.owners, batch.before.get(each), records.get(each, ())) for each in people]
     decisions = decide_people(config, scores, batch.columns, rows, states, work.now_ms)
     emails = batch.columns.fields["email"]
     for row, person_id, because, decision in zip(rows, people, why, decisions, strict=True):
@@ -655,36 +629,12 @@ def _with_records(
                 records.get(person_id, []),
             )
             continue
-        worth = _worth(config, batch, row) if decision.routes else {}
+        worth = worth_in_pools(config, batch.columns, scores, row) if decision.routes else {}
         yield (
             Scored(person_id, int(scores.total[row]), band, str(emails[row] or ""), score_fields, because, *common,
                    "", decision, worth),
             records.get(person_id, []),
         )  # fmt: skip
-
-
-def _state_of(owners: Owners, before: StoredScore | None, records: Sequence[Holding]) -> PersonState:
-    """What decisions rest on besides scores and fields."""
-    stage = StageState()
-    if before is not None:
-        cool_downs = {} if before.cool_downs == "{}" else orjson.loads(before.cool_downs)
-        stage = StageState(before.stage, before.stage_since, before.stage_left, cool_downs)
-    stages = [
-        RecordStage(it.stage, noticed_at(it.overrides["stage"]) if "stage" in it.overrides else None) for it in records
-    ]
-    humans = (owners.somebody(it.ref.crm, it.owner) for it in records)
-    return PersonState(stage, stages, next((each for each in humans if each is not None), None))
-
-
-def _worth(config: Config, batch: _Batch, row: int) -> dict[str, int]:
-    """What a person counts in each pool that balances values (hundredths): the score, or the number in a field."""
-    worth = {}
-    for pool in config.owner_pool:
-        if pool.method == "value_balanced":
-            value = batch.columns.fields[pool.value][row] if pool.value else int(batch.scores.total[row]) / 100
-            known = isinstance(value, int | float) and not isinstance(value, bool)
-            worth[pool.name] = round(float(value) * 100) if known else 0  # type: ignore[arg-type]
-    return worth
 
 
 def _band(bands: Sequence[str], number: Any) -> str:

@@ -41,3 +41,9 @@ def owner_names(connection: Connection) -> dict[tuple[str, str], str]:
     """What to call each owner: the e-mail address, or the name of a queue or of somebody without one."""
     query = select(owner.c.crm, owner.c.id, owner.c.email, owner.c.name)
     return {(crm, owner_id): email or name or owner_id for crm, owner_id, email, name in connection.execute(query)}
+
+
+def read_owners(connection: Connection) -> list[Owner]:
+    """Everybody whom records can belong to, as of the last run."""
+    query = select(owner.c.crm, owner.c.id, owner.c.email, owner.c.name, owner.c.active, owner.c.kind)
+    return [Owner(*row) for row in connection.execute(query)]

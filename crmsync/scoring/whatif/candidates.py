@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from itertools import combinations, pairwise
 
+from crmsync.config.conditions import Condition
 from crmsync.config.model import Model
 from crmsync.model import Scalar
-from crmsync.scoring.operators import OPERATORS, Examples
+from crmsync.scoring.operators import OPERATORS, Examples, Lists
 from crmsync.scoring.values import Matching
 
 _LEVELS: Mapping[str, str] = {
@@ -30,10 +31,14 @@ _DEPARTMENT_WORDS: Mapping[str, str] = {
 
 def candidate_values(model: Model, name: str) -> list[Scalar]:
     """Values of a field that between them answer the model's questions about it in every way."""
-    asked = [part for each in model.conditions() for part in each.parts() if part.field == name]
+    return answers_of([part for each in model.conditions() for part in each.parts() if part.field == name], model.lists)
+
+
+def answers_of(asked: Sequence[Condition], lists: Lists) -> list[Scalar]:
+    """Values that between them answer some questions about one field in every way."""
     if any(isinstance(part.is_, bool) for part in asked):
         return [True, False]
-    examples = [OPERATORS[key].examples(wanted, model.lists) for part in asked for key, wanted in part.keys().items()]
+    examples = [OPERATORS[key].examples(wanted, lists) for part in asked for key, wanted in part.keys().items()]
     numbers, texts = _numbers(examples), _texts(examples)
     if numbers and not texts:
         return numbers

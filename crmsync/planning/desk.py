@@ -1,0 +1,70 @@
+"""What deciding about people rests on besides the config: where they stand, and how much every owner has."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from datetime import UTC, datetime
+
+import orjson
+from sqlalchemy import Connection
+
+from crmsync.columns import Columns
+from crmsync.config import Config
+from crmsync.identity.matching import normal_email
+from crmsync.model import Holding
+from crmsync.planning.changes import noticed_at
+from crmsync.routing.assignment import Desk
+from crmsync.routing.calendar import local_day
+from crmsync.routing.decisions import PersonState
+from crmsync.routing.lifecycle import RecordStage, StageState
+from crmsync.routing.owners import Owners
+from crmsync.routing.turns import Load
+from crmsync.scoring import Scores
+from crmsync.store import hand_offs
+from crmsync.store.scores import StoredScore
+
+
+def state_of_person(owners: Owners, before: StoredScore | None, records: Sequence[Holding]) -> PersonState:
+    """What decisions rest on besides scores and fields."""
+    stage = StageState()
+    if before is not None:
+        cool_downs = {} if before.cool_downs == "{}" else orjson.loads(before.cool_downs)
+        stage = StageState(before.stage, before.stage_since, before.stage_left, cool_downs)
+    stages = [
+        RecordStage(it.stage, noticed_at(it.overrides["stage"]) if "stage" in it.overrides else None) for it in records
+    ]
+    humans = (owners.somebody(it.ref.crm, it.owner) for it in records)
+    return PersonState(stage, stages, next((each for each in humans if each is not None), None))
+
+
+def worth_in_pools(config: Config, columns: Columns, scores: Scores, row: int) -> dict[str, int]:
+    """What a person counts in each pool that balances values (hundredths): the score, or the number in a field."""
+    worth = {}
+    for pool in config.owner_pool:
+        if pool.method == "value_balanced":
+            value = columns.fields[pool.value][row] if pool.value else int(scores.total[row]) / 100
+            known = isinstance(value, int | float) and not isinstance(value, bool)
+            worth[pool.name] = round(float(value) * 100) if known else 0  # type: ignore[arg-type]
+    return worth
+
+
+def read_desk(tx: Connection, config: Config, owners: Owners, promised: Mapping[int, str], now: datetime) -> Desk:
+    """What assigning rests on: turns so far, and how much everybody has at `now` (aware)."""
+    now_ms = int(now.timestamp() * 1000)
+    members = {normal_email(each.email): each for pool in config.owner_pool for each in pool.members}
+    todays: dict[str, int] = {}
+    if any(each.daily is not None for each in members.values()):
+        # No day anywhere began earlier than this.
+        for owner, at in hand_offs.hand_offs_since(tx, now_ms - 48 * 3_600_000):
+            member = members.get(owner)
+            then = datetime.fromtimestamp(at / 1000, UTC)
+            if member is not None and local_day(member, then, config.zone) == local_day(member, now, config.zone):
+                todays[owner] = todays.get(owner, 0) + 1
+    opens: Mapping[str, int] = {}
+    if any(each.open is not None for each in members.values()) or any(
+        pool.method == "least_open" for pool in config.owner_pool
+    ):
+        ids = {where: normal_email(it.email) for where, it in owners.by_id.items() if normal_email(it.email) in members}
+        opens = hand_offs.count_open(tx, ids, config.lifecycle.crm_owned)
+    loads = {each: Load(todays.get(each, 0), opens.get(each, 0)) for each in {*todays, *opens}}
+    return Desk(config.owner_pool, hand_offs.read_standings(tx), loads, owners, promised, now, config.zone)
