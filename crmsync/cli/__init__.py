@@ -8,7 +8,7 @@ from typing import Annotated
 
 import typer
 
-from crmsync.cli import cycles, daemon, inspect, setup, tryout
+from crmsync.cli import cycles, daemon, deciding, inspect, setup, tryout
 
 app = typer.Typer(
     name="crmsync",
@@ -31,6 +31,7 @@ for command in (
     cycles.sync,
     daemon.run,
     inspect.explain,
+    deciding.route,
     inspect.status,
     inspect.score,
     tryout.sandbox,

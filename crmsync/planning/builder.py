@@ -20,7 +20,7 @@ from crmsync.planning.desk import read_desk, state_of_person, worth_in_pools
 from crmsync.planning.guard import NOBODY, ChangeCounts, Held, guard_violations, people_to_hold
 from crmsync.result import Result, WaitingPlan
 from crmsync.routing.assignment import NO_ASSIGNMENT, Assignment, Unassigned, assign_owners
-from crmsync.routing.decisions import Decision, decide_people
+from crmsync.routing.decisions import RoutingDecision, decide_people
 from crmsync.routing.exclusion import find_excluded
 from crmsync.routing.lifecycle import StageState
 from crmsync.routing.owners import Owners
@@ -99,7 +99,7 @@ class Scored(NamedTuple):
     is_new: bool
     before: StoredScore | None
     excluded: str = ""
-    decision: Decision | None = None
+    decision: RoutingDecision | None = None
     worth: Mapping[str, int] = {}
 
 

@@ -282,6 +282,71 @@ class PastChange(TypedDict):
 
 
 @with_config(EXACTLY)
+class LifecycleDocument(TypedDict):
+    """The stage that was decided, since when, which one was left last, and until when one is not entered again."""
+
+    stage: str | None
+    since: str | None
+    left: str | None
+    cool_downs: dict[str, str]
+    why: str
+
+
+@with_config(EXACTLY)
+class HandOffDocument(TypedDict):
+    """A time that somebody got an owner; `pool` is empty where it was nobody's turn."""
+
+    at: str
+    owner: str
+    route: str
+    pool: str
+    stage: str
+    why: str
+
+
+@with_config(EXACTLY)
+class WhereDocument(TypedDict):
+    """Where somebody was last, by which route, and their hand-offs, newest first."""
+
+    destination: str | None
+    route: str | None
+    track: str | None
+    waiting_since: str | None
+    hand_offs: list[HandOffDocument]
+
+
+@with_config(EXACTLY)
+class RuleOfRoute(TypedDict):
+    """A route, whether its condition holds for somebody, and the values that decided that."""
+
+    name: str
+    to: str
+    matched: bool
+    why: str
+
+
+@with_config(EXACTLY)
+class RouteDocument(TypedDict):
+    """`crmsync route WHO`: for somebody who keeps their owner `to` is null and `member` the owner.
+
+    `instead` has for each other route the smallest change of fields that would have sent them there.
+    """
+
+    person: int
+    name: str
+    emails: list[str]
+    excluded: str
+    rules: list[RuleOfRoute]
+    to: str | None
+    member: str | None
+    turn: str
+    stage: str | None
+    stage_why: str
+    track: str | None
+    instead: dict[str, dict[str, Value] | None]
+
+
+@with_config(EXACTLY)
 class ExplainDocument(ScoredDocument):
     """`crmsync explain WHO`."""
 
@@ -293,6 +358,9 @@ class ExplainDocument(ScoredDocument):
     owners: dict[str, OwnerDocument]
     owner_why: str
     waiting: str
+    excluded: str
+    lifecycle: LifecycleDocument | None
+    routing: WhereDocument | None
     overrides: list[OverrideDocument]
     records: list[RecordDocument]
     written: WrittenDocument | None
@@ -508,6 +576,7 @@ class DemoDocument(TypedDict):
 
 
 DOCUMENTS: dict[str, Any] = {
+    "route": RouteDocument,
     **dict.fromkeys(("plan", "sync", "backfill", "apply"), RunDocument),
     "explain": ExplainDocument,
     "explain --model": ModelDocument,

@@ -18,6 +18,7 @@ from crmsync.scoring import Entry, Scores, choose_people, compare_lines, person_
 from crmsync.scoring.wording import to_points
 from crmsync.store import score_inputs
 from crmsync.store.database import Store
+from crmsync.store.hand_offs import hand_offs_of
 from crmsync.store.journal import APPROVED, WAITING
 from crmsync.store.owners import owner_names
 from crmsync.store.queries import (
@@ -51,10 +52,11 @@ def explain_person(
     if store is None:
         raise ConfigError("No run yet, so there are no people to explain", "crmsync plan")
     with store.read() as reading:
-        return _document(config, reading, _person(reading, who), now, typed)
+        return _document(config, reading, find_person(reading, who), now, typed)
 
 
-def _person(connection: Connection, who: str) -> int:
+def find_person(connection: Connection, who: str) -> int:
+    """The one person meant by `who`. Raises `ConfigError` when it is nobody, `SeveralFound` for several people."""
     found = find_contacts(connection, who) or find_named(connection, who)
     if not found:
         raise ConfigError(
@@ -125,10 +127,40 @@ def _document(
         "owners": _owners(connection, live),
         "owner_why": _with_names(before.owner_why, records) if before else "",
         "waiting": before.waiting if before else "",
+        "excluded": before.excluded if before else "",
+        "lifecycle": _lifecycle(before),
+        "routing": _routing(connection, person_id, before),
         "overrides": list(_overrides(live, names, config.write.manual_override, now)),
         "records": told,
         "written": _written(before),
         "history": [_past(each) for each in past_changes(connection, [each.id for each in records], HISTORY)],
+    }
+
+
+def _lifecycle(before: Any) -> dict[str, Any] | None:
+    """The stage that was decided, since when, and what is not entered again before when; `None` before a first run."""
+    if before is None:
+        return None
+    cool_downs = orjson.loads(before.cool_downs)
+    return {
+        "stage": before.stage or None,
+        "since": from_ms(before.stage_since).isoformat() if before.stage_since is not None else None,
+        "left": before.stage_left or None,
+        "cool_downs": {stage: from_ms(until).isoformat() for stage, until in cool_downs.items()},
+        "why": before.stage_why,
+    }
+
+
+def _routing(connection: Connection, person_id: int, before: Any) -> dict[str, Any] | None:
+    """Where somebody was last, by which route, and each time that they got an owner."""
+    if before is None:
+        return None
+    return {
+        "destination": "excluded" if before.excluded else before.destination or None,
+        "route": before.route or None,
+        "track": before.track or None,
+        "waiting_since": from_ms(before.waiting_since).isoformat() if before.waiting_since is not None else None,
+        "hand_offs": [{**each, "at": from_ms(each["at"]).isoformat()} for each in hand_offs_of(connection, person_id)],
     }
 
 

@@ -38,7 +38,7 @@ class PersonState(NamedTuple):
     active_people: int = 0
 
 
-class Decision(NamedTuple):
+class RoutingDecision(NamedTuple):
     """What is decided of a person; `routes` are those that match, the first one first."""
 
     move: StageMove
@@ -53,7 +53,7 @@ class Decision(NamedTuple):
 
 def decide_people(
     config: Config, scores: Scores, columns: Columns, rows: Sequence[int], states: Sequence[PersonState], now: int
-) -> list[Decision]:
+) -> list[RoutingDecision]:
     """Decide about the people in some rows of `columns`; `states` are theirs, `now` is in milliseconds."""
     crm_owned = frozenset(config.lifecycle.crm_owned)
     current = [find_stage(config.stage, crm_owned, each.stage, each.records) for each in states]
@@ -70,7 +70,7 @@ def decide_people(
     third = _evaluator(config, known, read)
     matches = [(route, None if route.when is None else third.ask(route.when) == YES) for route in config.route]
     return [
-        Decision(
+        RoutingDecision(
             moves[place],
             tracks[place],
             # Whoever the CRM itself took further is not routed.
@@ -78,6 +78,17 @@ def decide_people(
         )
         for place in range(len(rows))
     ]
+
+
+def known_values(
+    config: Config, scores: Scores, columns: Columns, state: PersonState, decision: RoutingDecision
+) -> dict[str, Scalar | None]:
+    """What the routes read of the one person of `columns`, by name."""
+    read = {name for _loc, condition in config.placed_decisions() for name in condition.fields()}
+    read |= {name for each in config.qualification for name in each.when.fields()}
+    known = _known(config, scores, columns, [0], [state], read)
+    known |= {"stage": [decision.move.state.stage or None], "track": [decision.track or None]}
+    return {name: values[0] for name, values in known.items()}
 
 
 def _evaluator(config: Config, known: Values, read: Iterable[str]) -> ConditionEvaluator:

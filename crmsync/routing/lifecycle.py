@@ -101,8 +101,17 @@ def decide_stage(
                          settled.left)  # fmt: skip
     # The stage that they earn is wanted of each record, since one CRM may be behind the other.
     wanted = names[earned] if earned >= 0 else _back_to(settled, names)
-    why = f"{names[earned]}: {enters[names[earned]]}" if earned >= 0 else "no stage is earned"
-    return StageMove(settled, wanted, why, settled.left)
+    return StageMove(settled, wanted, _stay_why(names, place, earned, enters), settled.left)
+
+
+def _stay_why(names: Sequence[str], place: int, earned: int, enters: Mapping[str, str]) -> str:
+    if place < 0:
+        return "no stage is earned"
+    if earned < 0:
+        return f"stays {names[place]}: no further stage is earned"
+    if earned < place:
+        return f"stays {names[place]}, which is further along than {names[earned]}"
+    return f"stays {names[place]}: {enters[names[earned]]}"
 
 
 def _back_to(state: StageState, names: Sequence[str]) -> str | None:

@@ -60,6 +60,8 @@ def _options(config: Config, columns: Columns) -> dict[str, list[Scalar]]:
         if part.field is not None
     ]
     fields = sorted({str(part.field) for part in asked} & (config.fields.keys() | {"email"}))
+    # Another address is another person, mostly: it comes last.
+    fields.sort(key=lambda name: name == "email")
     return {
         name: [
             each

@@ -43,6 +43,14 @@ def hand_offs_since(connection: Connection, since: int) -> list[tuple[str, int]]
     return [(owner, int(at)) for owner, at in plain_rows(connection, query)]
 
 
+def hand_offs_of(connection: Connection, person_id: int) -> list[dict[str, Any]]:
+    """Each time that a person got an owner, newest first: `at` (milliseconds), owner, route, pool, stage, why."""
+    it = hand_off.c
+    names = ("at", "owner", "route", "pool", "stage", "why")
+    query = select(*(it[name] for name in names)).where(it.person == person_id).order_by(it.id.desc())
+    return [dict(zip(names, row, strict=True)) for row in plain_rows(connection, query)]
+
+
 def count_open(
     connection: Connection, owners: Mapping[tuple[str, str], str], crm_owned: Collection[str]
 ) -> dict[str, int]:

@@ -1,0 +1,32 @@
+"""Where one person goes, on a terminal."""
+
+from __future__ import annotations
+
+from rich.console import Console
+
+from crmsync.reporting.console import Document, make_printable, make_table, print_sentences
+
+
+def print_route(console: Console, document: Document) -> None:
+    """Each route and why, whose turn it is, and the smallest change that would send the person elsewhere."""
+    document = make_printable(document)
+    who = " ".join(each for each in (document["name"], *(f"<{mail}>" for mail in document["emails"])) if each)
+    print_sentences(console, f"{who or 'no name'}, crmsync id {document['person']}")
+    if document["rules"]:
+        console.print()
+        routes = make_table("route", "to", "holds", "why")
+        for rule in document["rules"]:
+            routes.add_row(rule["name"], rule["to"], "yes" if rule["matched"] else "no", rule["why"])
+        console.print(routes)
+        console.print()
+    place = document["member"] or document["track"] or "nobody"
+    print_sentences(console, f"Goes to: {place}; {document['turn']}")
+    print_sentences(console, f"Stage: {document['stage'] or '(empty)'}; {document['stage_why']}")
+    if document["track"]:
+        print_sentences(console, f"Track: {document['track']}")
+    for route, change in document["instead"].items():
+        if change:
+            values = " and ".join(f"{name} {value}" for name, value in change.items())
+            print_sentences(console, f"With {values}: [[route]] {route}")
+        else:
+            print_sentences(console, f"No change of one or two fields leads to [[route]] {route}")
