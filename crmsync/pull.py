@@ -133,7 +133,7 @@ def _missing_sentences(missing: Sequence[MissingField]) -> list[str]:
 
 def _is_needed(config: Config, missing: MissingField) -> bool:
     if missing.role == "field":
-        return missing.name in config.used_fields()
+        return missing.name in config.read_fields()
     return missing.role == "score_field" or config.write.stage
 
 

@@ -219,6 +219,10 @@ class Model(Table):
         read = {name for condition in self.conditions() for name in condition.fields()}
         return read | {each.since for each in self.inactivity if each.since}
 
+    def read_fields(self) -> set[str]:
+        """The canonical fields that are read: here by rules, in a whole config by decisions, too."""
+        return self.used_fields()
+
     def band_names(self) -> list[str]:
         """The bands from the lowest to the highest."""
         return list(self.bands)

@@ -16,7 +16,7 @@ from zoneinfo import ZoneInfo, available_timezones
 from pydantic import Field, create_model, field_validator, model_validator
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
 
-from crmsync.config.conditions import BUILTIN_FIELDS, Condition
+from crmsync.config.conditions import BUILTIN_FIELDS, Condition, Match
 from crmsync.config.deciding import (
     DECIDED_FIELDS,
     Exclude,
@@ -265,6 +265,18 @@ class Config(Model, BaseSettings):
             for loc, each in self.placed(table):
                 yield from (((*loc, key), getattr(each, key)) for key in keys if getattr(each, key) is not None)
         yield from ((("tracks", name, "when"), each.when) for name, each in self.tracks.items() if each.when)
+
+    def placed_matches(self) -> Iterator[tuple[Loc, Match]]:
+        """Every test of a value with its place in the file: those of rules, of decisions, and of who is left out."""
+        yield from super().placed_matches()
+        yield from ((loc, part) for loc, condition in self.placed_decisions() for part in condition.parts())
+        yield from ((("exclude", "when"), part) for part in (self.exclude.when.parts() if self.exclude.when else ()))
+
+    def read_fields(self) -> set[str]:
+        """The canonical fields that a rule or a decision reads."""
+        decided = {name for _loc, condition in self.placed_decisions() for name in condition.fields()}
+        left_out = self.exclude.when.fields() if self.exclude.when else set()
+        return self.used_fields() | decided | left_out | {each.value for each in self.owner_pool if each.value}
 
     def _strange_bands(self) -> Iterator[Mistake]:
         bands = self.band_names()

@@ -196,7 +196,7 @@ def _unused(model: Model, mapped: Collection[str]) -> Iterator[Finding]:
         named = any(segment.name in rule.segments for rule in rules)
         if not (named or segment.weights or segment.bands):
             yield Finding("note", f'the segment "{segment.name}" has no weights, bands or rules of its own')
-    for name in sorted(set(mapped) - model.used_fields()):
+    for name in sorted(set(mapped) - model.read_fields()):
         yield Finding("note", f"no rule uses the field {name!r}")
     for axis in ("fit", "behavior"):
         weights = [model.weights, *(each.weights or model.weights for each in model.segment)]
