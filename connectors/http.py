@@ -164,7 +164,7 @@ def drop_unstorable(text: str) -> str:
 
 
 def site_host(address: str) -> str:
-    """The host of a web address, or of what people type as one: lower case, without `www.`; `""` where there is none."""
+    """The host of a web address, or of what people type as one: lower case, without `www.`."""
     host = address.strip().lower()
     host = (host.partition("://")[2] or host).removeprefix("//")
     host = re.split(r"[/?#\s]", host, maxsplit=1)[0].rpartition("@")[2]

@@ -7,9 +7,9 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any, NamedTuple
 
+from connectors.http import site_host
 from connectors.hubspot.errors import CRM, KIND, stamp_of, text_of
 from connectors.hubspot.properties import Definition, instant_of, number_of, read_value
-from connectors.http import site_host
 from crmsync.connector import FieldMap
 from crmsync.model import Company, Contact, Counter, Ref, Scalar
 

@@ -40,7 +40,9 @@ BASE = {
 }
 """What is read of every record, beside what the config maps."""
 
-COMPANIES = {"lead": (), "contact": ("Account.Name", "Account.Website", "Account.OwnerId")}
+ACCOUNT = ("Account.Name", "Account.Website", "Account.OwnerId")
+
+COMPANIES = {"lead": (), "contact": (*ACCOUNT, "IsPersonAccount")}
 """What is read beside it where somebody's account decides who gets them."""
 
 NEVER = datetime.min.replace(tzinfo=UTC)
@@ -100,9 +102,10 @@ class RecordReader:
 
 
 def _company(row: Row) -> Company | None:
-    if "AccountId" not in row:
+    # A person account is no company: it has their own name.
+    if "AccountId" not in row or row.get("IsPersonAccount") is True:
         return None
-    name, website, owner = (_text(row, path) for path in COMPANIES["contact"])
+    name, website, owner = (_text(row, path) for path in ACCOUNT)
     return Company(_text(row, "AccountId"), name, site_host(website), owner)
 
 

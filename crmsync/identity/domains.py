@@ -13,8 +13,8 @@ FREE_MAIL: frozenset[str] = frozenset(each.lower() for each in whitelist)
 """Domains where everybody gets an address."""
 
 ANYBODYS_PAGES = frozenset(
-    ("facebook.com", "google.com", "instagram.com", "linkedin.com", "tiktok.com", "twitter.com", "x.com")
-    + ("xing.com", "yelp.com", "youtube.com")
+    f"{name}.com"
+    for name in ("facebook", "google", "instagram", "linkedin", "tiktok", "twitter", "x", "xing", "yelp", "youtube")
 )
 """Where companies without a website of their own have a page: it does not make them one company."""
 
