@@ -10,10 +10,12 @@ from typing import Any
 import orjson
 from sqlalchemy import Connection, bindparam, case, update
 
+from crmsync.identity.domains import first_own_domain
 from crmsync.identity.matching import identity_keys
 from crmsync.model import Contact, Ref
 from crmsync.store.activities import add_counters, count_activities, move_activities
 from crmsync.store.clean import clean_items
+from crmsync.store.companies import save_companies
 from crmsync.store.erasure import clear_personal_data, erase_records
 from crmsync.store.records import (
     drop_score_inputs,
@@ -70,6 +72,7 @@ def save_contacts(
     # A pull of everything goes by `seen_run`: what it did not bring may be gone.
     _touch(connection, run, [stored[ref]["id"] for ref in unchanged])
     _stamp(connection, {ref: rows[ref] for ref in unchanged}, stored)
+    save_companies(connection, latest.values())
     ids = ids_by_ref(connection, latest)
     own = ids_by_exact_ref(connection, latest)
     # `ids` lead from a merged record to its survivor, of which nothing may be cleared or erased: hence its own row.
@@ -86,7 +89,7 @@ def save_contacts(
 
 def _row(each: Contact, stored: Mapping[str, Any] | None) -> dict[str, Any]:
     if each.gone:  # it may be an erasure that the law asks for, now or later of the record that it was merged into
-        each = replace(each, name="", emails=(), fields={}, current={}, group="")
+        each = replace(each, name="", emails=(), fields={}, current={}, group="", company=None, created_at=None)
     fields = dict(each.fields)
     # A field that the CRM no longer shows is unknown and not empty: what was known of it holds (R33).
     if each.unread and stored is not None and not each.gone:
@@ -98,6 +101,9 @@ def _row(each: Contact, stored: Mapping[str, Any] | None) -> dict[str, Any]:
         "emails": dump_json(list(each.emails)),
         "fields": dump_json(fields),
         "links": dump_json([list(link) for link in each.links]),
+        "company": each.company.id if each.company else "",
+        "domain": first_own_domain(each.emails),
+        "created_at": to_ms(each.created_at) if each.created_at else None,
         "crm_group": each.group,
         "stage": each.stage,
         "owner": each.owner,
@@ -228,7 +234,8 @@ def _adopt(connection: Connection, survivor: Contact, row_id: int) -> None:
         [{"crm": crm, "kind": kind, "old_id": old, "record": row_id} for old in survivor.aliases],
     )
     replaced = ids_by_exact_ref(connection, [Ref(crm, kind, old) for old in survivor.aliases if old != survivor.ref.id])
-    nothing = {"name": "", "emails": "[]", "fields": "{}", "current": "{}"}
+    nothing: dict[str, Any] = {"name": "", "emails": "[]", "fields": "{}", "current": "{}"}
+    nothing |= {"company": "", "domain": "", "created_at": None}
     for old_ref, old_row in replaced.items():
         merged = connection.execute(
             update(record)

@@ -14,11 +14,11 @@ from crmsync.store.sql import IN_LIST, in_chunks
 
 def clear_personal_data(connection: Connection, row_ids: Sequence[int]) -> None:
     """Keep nothing personal of a deleted record but what it did: the CRM may bring the record back, and not that."""
-    blank: dict[str, Any] = dict.fromkeys(("name", "crm_group", "on_hold"), "")
+    blank: dict[str, Any] = dict.fromkeys(("name", "crm_group", "on_hold", "company", "domain"), "")
     blank |= dict.fromkeys(("emails", "links"), "[]") | dict.fromkeys(
         ("fields", "current", "last_written", "overrides"), "{}"
     )
-    blank |= {"attempts": 0, "wake_at": None}
+    blank |= {"attempts": 0, "wake_at": None, "created_at": None}
     blank_change = {"before": "{}", "after": "{}", "refused": "{}", "because": "", "reason": "", "crm_group": ""}
     # Half as many as usual, because they stand twice in one statement.
     for some in in_chunks(row_ids, IN_LIST // 2):

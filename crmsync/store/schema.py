@@ -46,6 +46,9 @@ UNOWNED = text("waiting <> ''")
 WAKING = text("wake_at IS NOT NULL")
 """Contacts that time alone makes due, in the very words of their index."""
 
+LINKED, ADDRESSED = "company <> ''", "domain <> ''"
+"""Records with a company, and with an address of an organisation, in the very words of their indexes."""
+
 writer = Table(
     "writer",  # one row: whose turn it is to write
     metadata,
@@ -95,6 +98,7 @@ record = Table(
     Column("fields", Text, nullable=False, server_default="{}"),
     Column("links", Text, nullable=False, server_default="[]"),
     Column("company", Text, nullable=False, server_default=""),  # the id of their company in this CRM
+    Column("domain", Text, nullable=False, server_default=""),  # registrable; of the first address that is no free mail
     Column("created_at", BigInteger),  # when the CRM got the record, where it says
     Column("crm_group", Text, nullable=False, server_default=""),
     Column("stage", Text),
@@ -119,6 +123,8 @@ record = Table(
     Index("ix_record_seen_run", "seen_run"),
     Index("ix_record_on_hold", "id", sqlite_where=ON_HOLD, postgresql_where=ON_HOLD),
     Index("ix_record_wake_at", "wake_at", sqlite_where=WAKING, postgresql_where=WAKING),
+    Index("ix_record_company", "company", sqlite_where=text(LINKED), postgresql_where=text(LINKED)),
+    Index("ix_record_domain", "domain", sqlite_where=text(ADDRESSED), postgresql_where=text(ADDRESSED)),
 )
 
 LIVE = and_(
@@ -262,9 +268,10 @@ company = Table(
     Column("crm", Text, nullable=False),
     Column("id", Text, nullable=False),
     Column("name", Text, nullable=False, server_default=""),
-    Column("domain", Text, nullable=False, server_default=""),
+    Column("domain", Text, nullable=False, server_default=""),  # registrable; "" where others are on the site, too
     Column("owner", Text, nullable=False, server_default=""),
     PrimaryKeyConstraint("crm", "id"),
+    Index("ix_company_domain", "domain", sqlite_where=text(ADDRESSED), postgresql_where=text(ADDRESSED)),
 )
 
 turn = Table(
