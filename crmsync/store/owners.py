@@ -7,6 +7,7 @@ from typing import Any
 
 from sqlalchemy import Connection, delete, select, update
 
+from crmsync.identity.matching import normal_email
 from crmsync.model import Owner
 from crmsync.store.schema import LIVE, owner, record
 from crmsync.store.sql import IN_LIST, in_chunks, upsert
@@ -41,3 +42,10 @@ def owner_names(connection: Connection) -> dict[tuple[str, str], str]:
     """What to call each owner: the e-mail address, or the name of a queue or of somebody without one."""
     query = select(owner.c.crm, owner.c.id, owner.c.email, owner.c.name)
     return {(crm, owner_id): email or name or owner_id for crm, owner_id, email, name in connection.execute(query)}
+
+
+def owner_emails(connection: Connection) -> dict[tuple[str, str], str]:
+    """The e-mail address of each owner as it is compared; `""` for a queue, and nothing for who has none."""
+    query = select(owner.c.crm, owner.c.id, owner.c.email, owner.c.kind)
+    found = {(crm, owner_id): (normal_email(email), kind) for crm, owner_id, email, kind in connection.execute(query)}
+    return {key: "" if kind == "queue" else email for key, (email, kind) in found.items() if email or kind == "queue"}
