@@ -8,7 +8,7 @@ from typing import Annotated
 
 import typer
 
-from crmsync.cli import cycles, daemon, inspect, setup, tryout
+from crmsync.cli import cycles, daemon, inspect, people, setup, tryout
 
 app = typer.Typer(
     name="crmsync",
@@ -32,6 +32,8 @@ for command in (
     daemon.run,
     inspect.explain,
     inspect.status,
+    people.people,
+    people.forget,
     inspect.score,
     tryout.sandbox,
 ):

@@ -144,7 +144,7 @@ def _send(
 
 
 def _without_forgotten(store: Store, by_ref: Mapping[Ref, JournalRow], batch: Sequence[Change]) -> Sequence[Change]:
-    """A batch without the changes of people who were forgotten since the plan was made: the journal has them no more."""
+    """A batch without the changes of people who were forgotten since the plan was made: the journal has none."""
     with store.read() as reading:
         left = journal.stored_changes(reading, [by_ref[each.ref].id for each in batch])
     return [each for each in batch if by_ref[each.ref].id in left]

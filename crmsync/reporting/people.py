@@ -1,4 +1,4 @@
-"""Lists of people whom somebody should look at: duplicates, not matched, at odds between the CRMs, left out, waiting."""
+"""Lists of people to look at: duplicates, not matched, at odds between the CRMs, excluded, waiting."""
 
 from __future__ import annotations
 

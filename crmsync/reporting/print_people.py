@@ -81,3 +81,17 @@ def _text(value: Any) -> str:
 
 def _disarmed(text: str) -> str:
     return f"'{text}" if text.startswith(FORMULA) else text
+
+
+def print_forgotten(console: Console, document: Document, is_wiped: bool) -> None:
+    """What was removed of somebody, and what stays."""
+    removed = ", ".join(f"{many:,} of {table}" for table, many in document["removed"].items())
+    print_sentences(console, f"Forgotten: {count_of(len(document['records']), 'record')}. Rows removed: {removed}.")
+    print_sentences(
+        console,
+        "What the CRMs hold stays as it is, the score fields too; if it has to go, delete it there. From now on no run "
+        "stores, scores or writes these records and addresses.",
+    )
+    if not is_wiped:
+        said = "The state is in use, so the file is cleared of the last traces at the end of the next run."
+        print_sentences(console, said)

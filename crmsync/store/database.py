@@ -312,7 +312,7 @@ def wipe_forgotten(store: Store, who: str) -> bool:
 
 
 def _write_anew(store: Store) -> bool:
-    """Write the file anew where somebody was forgotten: SQLite leaves copies of rows that it moved between its pages."""
+    """Write the file anew where somebody was forgotten: SQLite leaves copies of rows that it moved between pages."""
     left = schema.note.c.name == BYTES_LEFT["name"]
     with store.read() as reading:
         if reading.scalar(select(schema.note.c.value).where(left)) is None:

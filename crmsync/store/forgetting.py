@@ -60,9 +60,9 @@ def rows_to_forget(connection: Connection, row_ids: Sequence[int]) -> list[Any]:
 
 
 def forget_records(connection: Connection, row_ids: Sequence[int]) -> dict[str, int]:
-    """Take these records out of every table, and remember by hash alone whose they were. Returns how many rows, by table.
+    """Take these records out of every table, and remember by hash alone whose they were.
 
-    An address that a record of somebody else carries too says nothing of who they are, and is not remembered.
+    Returns how many rows were removed, by table. An address that a record of somebody else carries too says nothing of who they are, and is not remembered.
     """
     rows = rows_to_forget(connection, row_ids)
     ids = [each.id for each in rows]

@@ -46,7 +46,9 @@ def find_duplicates(connection: Connection) -> tuple[list[ListedRecord], dict[in
     return list(_listed(connection, *theirs)), keys
 
 
-def find_not_matched(connection: Connection) -> tuple[list[ListedRecord], dict[str, dict[str, int]], dict[int, set[str]]]:
+def find_not_matched(
+    connection: Connection,
+) -> tuple[list[ListedRecord], dict[str, dict[str, int]], dict[int, set[str]]]:
     """The records that no address tells apart, by address key how many records of each CRM carry it, and their keys."""
     theirs = select(record.c.id).where(NOT_MATCHED)
     shared = select(identity.c.key).where(identity.c.record.in_(theirs), identity.c.key.startswith(MAIL))
@@ -95,9 +97,21 @@ def _listed(connection: Connection, *conditions: Any, why: Any = person.c.waitin
         .order_by(it.person.is_(None), it.person, it.crm, it.kind)
         .order_by(func.length(it.ref_id).desc(), it.ref_id.desc())
     )
-    for row_id, person_id, crm, kind, ref_id, name, emails, changed_at, stage, owner, current, decided, said in plain_rows(
-        connection, query
-    ):
+    for (
+        row_id,
+        person_id,
+        crm,
+        kind,
+        ref_id,
+        name,
+        emails,
+        changed_at,
+        stage,
+        owner,
+        current,
+        decided,
+        said,
+    ) in plain_rows(connection, query):
         yield ListedRecord(
             row_id, person_id, Ref(crm, kind, ref_id), name, orjson.loads(emails), changed_at,
             stage, owner, orjson.loads(current), decided, said,

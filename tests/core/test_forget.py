@@ -1,22 +1,18 @@
 """Of somebody who was forgotten nothing stays, in no table and in no byte, and nothing comes back with a pull."""
 
-from datetime import timedelta
-
 import pytest
 from sqlalchemy import select
 
-from crmsync.cycle import preview_run, run_cycle
 from crmsync.model import Ref
 from crmsync.store import journal, schema
 from crmsync.store.activities import save_activities
 from crmsync.store.contacts import save_contacts
-from crmsync.store.copy import copy_state
 from crmsync.store.database import open_store, wipe_forgotten
 from crmsync.store.forgetting import forget_records, pause_writer
 from crmsync.store.queries import find_contacts
 from crmsync.store.scores import pulled_counts
 from crmsync.store.tombstones import forgotten_refs
-from tests.support.make import NOW, activity, contact, crm, work
+from tests.support.make import NOW, activity, contact
 from tests.support.state import rows, save
 
 CANARY = "canary"
@@ -46,8 +42,7 @@ def left(store):
 def forget(store, who=MAIL):
     with store.begin() as tx:
         pause_writer(tx)
-        removed = forget_records(tx, [each.id for each in find_contacts(tx, who)])
-    return removed
+        return forget_records(tx, [each.id for each in find_contacts(tx, who)])
 
 
 def counts(store, run):
