@@ -62,7 +62,8 @@ def rows_to_forget(connection: Connection, row_ids: Sequence[int]) -> list[Any]:
 def forget_records(connection: Connection, row_ids: Sequence[int]) -> dict[str, int]:
     """Take these records out of every table, and remember by hash alone whose they were.
 
-    Returns how many rows were removed, by table. An address that a record of somebody else carries too says nothing of who they are, and is not remembered.
+    Returns how many rows were removed, by table. An address that a record of somebody else carries too says nothing of
+    who they are, and is not remembered.
     """
     rows = rows_to_forget(connection, row_ids)
     ids = [each.id for each in rows]
@@ -71,7 +72,7 @@ def forget_records(connection: Connection, row_ids: Sequence[int]) -> dict[str, 
     save_tombstones(connection, {*map(ref_key, refs), *own_addresses(connection, rows)})
     removed = remove_records(connection, rows, refs)
     removed["run"] += _blot_out(connection, rows)
-    return {name: many for name, many in sorted(removed.items()) if many}
+    return {str(name): many for name, many in sorted(removed.items()) if many}
 
 
 def own_addresses(connection: Connection, rows: Sequence[Any]) -> set[str]:

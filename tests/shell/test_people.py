@@ -56,10 +56,11 @@ def fill(store, *contacts, activities=()):
         save_activities(tx, "r1", activities)
         save_owners(tx, ["hubspot", "salesforce"], [*make.owners("hubspot"), *make.owners("salesforce")])
         refresh_people(tx, partial(match_people, shared_address_limit=5, shared_mailboxes=("info",)))
-        people = tx.scalars(select(schema.record.c.person).distinct().where(schema.record.c.person.is_not(None))).all()
+        people = tx.scalars(select(schema.record.c.person).distinct().where(schema.LIVE)).all()
         blank = dict.fromkeys(("fit", "behavior", "total", "due", "scored_at"), 0)
         texts = {"band": "cold", "model": "", "plan": "", "scored_run": "r1", "lines": "[]"}
-        tx.execute(schema.person.insert(), [{"id": each, **blank, **texts} for each in people])
+        if people:
+            tx.execute(schema.person.insert(), [{"id": each, **blank, **texts} for each in people])
 
 
 def decide(store, ref_id, **values):
@@ -127,9 +128,10 @@ def test_a_list_takes_a_few_queries_however_many_people_there_are(path, state, w
         *(salesforce(n, emails=mail, current={"score": 2}) for n, mail in enumerate(mails)),
     )
     asked = []
-    event.listen(state.engine, "before_cursor_execute", lambda *given: asked.append(given[2]))
+    event.listen(
+        state.engine, "before_cursor_execute", lambda *given: given[2].startswith("SELECT") and asked.append(given[2])
+    )
     with state.read() as reading:
-        asked.clear()
         found = list(LISTS[which](load(path), reading))
     assert len(asked) <= 2
     assert bool(found) is (which in ("duplicates", "disagreements"))
@@ -273,7 +275,7 @@ def long_list(state, people=60):
 def test_at_80_columns_no_word_is_broken_and_the_next_commands_are_told(path, state, monkeypatch):
     mails = long_list(state)
     monkeypatch.setenv("COLUMNS", "80")
-    monkeypatch.setattr("click.testing._NamedTextIOWrapper.isatty", lambda self: self.name == "<stdout>")
+    monkeypatch.setattr("typer.testing._NamedTextIOWrapper.isatty", lambda self: self.name == "<stdout>")
     ended = crmsync("people", "--duplicates", "-c", path)
     plain = re.sub(r"\x1b\[[0-9;]*m", "", ended.out)
     assert [mail for mail in mails if mail in plain] == mails[: print_people.SHOWN]
@@ -398,7 +400,7 @@ def test_a_terminal_is_asked_after_it_was_shown_whom_it_is_about(path, state, mo
     from crmsync.cli import app
 
     fill(state, make.contact(1, name="Ada"))
-    monkeypatch.setattr("click.testing._NamedTextIOWrapper.isatty", lambda self: self.name == "<stdin>")
+    monkeypatch.setattr("typer.testing._NamedTextIOWrapper.isatty", lambda self: self.name == "<stdin>")
     ended = CliRunner().invoke(app, ["forget", "Ada", "-c", str(path)], input=typed)
     assert ended.exit_code == code
     assert "Ada <person1@firm.example>, hubspot contact 1" in ended.stdout
