@@ -23,11 +23,9 @@ from crmsync.identity.matching import normal_email
 from crmsync.lint import Finding, lint_model, lint_with_data
 from crmsync.model import Owner
 from crmsync.reporting.console import count_of
-from crmsync.routing.assignment import pool_of_band
-from crmsync.routing.lifecycle import stage_of_band
 from crmsync.routing.owners import owners_of, state_of
+from crmsync.routing.tryout import try_lead
 from crmsync.scoring import failed_tests, score, worth_knowing
-from crmsync.scoring.golden import golden_band
 from crmsync.store import score_inputs
 from crmsync.store.queries import some_people, stage_counts
 
@@ -125,15 +123,17 @@ def _lint_secret_files(config: Config) -> Iterator[Finding]:
 
 
 def _routed_pools(config: Config) -> set[str]:
-    """The pools that somebody may be given to: a route whose bands are all taken by earlier ones leads nowhere."""
-    return {pool for band in config.band_names() if (pool := pool_of_band(band, config.route)) is not None}
+    """The pools that somebody may be given to, by a route or as the fallback of another."""
+    pools = {pool.name: pool.fallback for pool in config.owner_pool}
+    routed = {route.to for route in config.route if route.to in pools}
+    return routed | {fallback for name in routed if (fallback := pools[name]) in pools and fallback is not None}
 
 
 def _members(config: Config, crm: str, owners: Sequence[Owner]) -> list[dict[str, str]]:
     """What one CRM knows of the members of each pool that a route leads to."""
     directory, routed = owners_of(owners, config.write.unassigned_users), _routed_pools(config)
     return [
-        {"pool": pool.name, "email": member, "state": state_of(directory, crm, member)}
+        {"pool": pool.name, "email": member.email, "state": state_of(directory, crm, member.email)}
         for pool in config.owner_pool
         if pool.name in routed
         for member in pool.members
@@ -234,22 +234,20 @@ def _lint_people(config: Config, columns: Columns | None, now: datetime) -> list
 
 
 def _misrouted(config: Config) -> Iterator[str]:
-    """Test leads whose band brings them another stage, or another owner where nobody had a turn yet."""
-    stages = stage_of_band(config.stage, config.band_names())
-    first = {pool.name: normal_email(pool.members[0]) for pool in config.owner_pool}
+    """Test leads who come to another stage, owner or track than expected, where nobody had a turn yet."""
     for test in config.test:
-        if test.expect.stage is None and test.expect.owner is None:
+        expect = test.expect
+        owner = None if expect.owner is None else normal_email(expect.owner)
+        wanted = {"stage": expect.stage, "owner": owner, "track": expect.track}
+        if not any(wanted.values()):
             continue
         try:
-            band = golden_band(config, test, config.zone)
+            got = try_lead(config, test)
         except ConfigError:
             continue  # `failed_tests` has told it
-        pool = pool_of_band(band, config.route)
-        got = {"stage": stages.get(band), "owner": first[pool] if pool else None}
-        owner = None if test.expect.owner is None else normal_email(test.expect.owner)
-        for name, wanted in (("stage", test.expect.stage), ("owner", owner)):
-            if wanted not in (None, got[name]):
-                yield f"test lead {test.name!r}: {name} is {got[name]!r}, expected {wanted!r} (the band is {band!r})"
+        for name, value in wanted.items():
+            if value not in (None, getattr(got, name)):
+                yield f"test lead {test.name!r}: {name} is {getattr(got, name)!r}, expected {value!r} ({got.why})"
 
 
 def _creatable(missing: Sequence[MissingField]) -> list[str]:

@@ -56,7 +56,8 @@ class Result:
     `needs_action` names those of them where somebody must change something first.
 
     `guard` says of a preview why it would wait if it were none; `held` is the plan that waits after this run;
-    `waiting_for_owner` counts people by why they have none; `approved` compares what is written with what was seen.
+    `routing` counts everybody by where they are; `waiting_for_owner` counts people by why they have none;
+    `approved` compares what is written with what was seen.
     """
 
     run: str
@@ -67,6 +68,7 @@ class Result:
     notes: list[str] = field(default_factory=list)
     guard: list[str] = field(default_factory=list)
     held: WaitingPlan | None = None
+    routing: dict[str, Any] = field(default_factory=dict)
     waiting_for_owner: dict[str, Any] = field(default_factory=lambda: {"count": 0, "reasons": {}})
     skipped: dict[str, str] = field(default_factory=dict)
     needs_action: list[str] = field(default_factory=list)

@@ -126,6 +126,7 @@ class Expect(Table):
     segment: str | None = None
     stage: str | None = None
     owner: str | None = None
+    track: str | None = None
     qualified: bool | None = None
     disqualified: str | None = None
     lines: dict[str, Points] = {}

@@ -286,6 +286,10 @@ class Config(Model, BaseSettings):
 
     def _strange_pools(self) -> Iterator[Mistake]:
         yield from find_route_mistakes(self.route, self.owner_pool, list(self.tracks))
+        for loc, pool in self.placed("owner_pool"):
+            if pool.value is not None and pool.value not in self.fields:
+                said = f"[[owner_pool]] {pool.name}: the field {pool.value!r} is not in [fields]; add it there"
+                yield Mistake((*loc, "value"), said)
         nobody = {each.strip().lower() for each in self.write.unassigned_users}
         for loc, pool in self.placed("owner_pool"):
             for email in (each.email for each in pool.members if each.email.lower() in nobody):

@@ -3,28 +3,37 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from datetime import UTC, datetime
 from functools import partial
 from typing import Any, NamedTuple
 
 import numpy as np
+import orjson
 from sqlalchemy import Connection
 
+from crmsync.columns import Columns
 from crmsync.config import Config
 from crmsync.identity import matching
+from crmsync.identity.matching import normal_email
 from crmsync.model import Change, Holding, Scalar
 from crmsync.planning import approval
 from crmsync.planning.approval import Approval
 from crmsync.planning.changes import Ladder, WantedValues, decide_change, noticed_at
 from crmsync.planning.guard import NOBODY, ChangeCounts, Held, guard_violations, people_to_hold
 from crmsync.result import Result, WaitingPlan
-from crmsync.routing.assignment import Assignment, Unassigned, assign_owners, pool_of_band
-from crmsync.routing.lifecycle import stage_of_band
+from crmsync.routing.assignment import NO_ASSIGNMENT, Assignment, Desk, Unassigned, assign_owners
+from crmsync.routing.calendar import local_day
+from crmsync.routing.decisions import Decision, PersonState, decide_people
+from crmsync.routing.exclusion import find_excluded
+from crmsync.routing.lifecycle import RecordStage, StageState
 from crmsync.routing.owners import Owners
+from crmsync.routing.turns import Load
 from crmsync.scoring import Scores, score, summarize_many
-from crmsync.store import journal, score_inputs
+from crmsync.store import hand_offs, journal, score_inputs
 from crmsync.store.people import refresh_people
 from crmsync.store.scores import (
     PEOPLE_AT_ONCE,
+    Decided,
     Override,
     StoredScore,
     band_counts,
@@ -32,6 +41,7 @@ from crmsync.store.scores import (
     contacts_of,
     count_scored,
     crms_of,
+    destination_counts,
     dirty_people,
     edited_contacts,
     known_scores,
@@ -40,12 +50,12 @@ from crmsync.store.scores import (
     people_to_score,
     plan_all_again,
     pulled_counts,
+    read_addresses,
+    save_decisions,
     save_scores,
-    save_whys,
     set_due,
     set_model,
     spread_edits,
-    waiting_counts,
 )
 from crmsync.store.sql import dump_json
 from crmsync.work import Work
@@ -78,15 +88,23 @@ class BuiltPlan(NamedTuple):
 
 
 class Scored(NamedTuple):
-    """One person as the plan needs them; `edited` are records (row ids), among them perhaps others' too."""
+    """One person as the plan needs them; `edited` are records (row ids), among them perhaps others' too.
+
+    `excluded` says why they are left out; the decision is `None` then. `worth` is by the name of a pool.
+    """
 
     person: int
     total: int
     band: str
-    score_fields: Mapping[str, Scalar]
+    email: str
+    score_fields: Mapping[str, Scalar | None]
     because: str
     edited: Collection[int]
     is_new: bool
+    before: StoredScore | None
+    excluded: str = ""
+    decision: Decision | None = None
+    worth: Mapping[str, int] = {}
 
 
 class PlanBuilder:
@@ -96,19 +114,19 @@ class PlanBuilder:
         self.work, self.setting, self.run, self.takes = work, setting, run, takes
         self.names = {crm: work.config.field_map(crm) for crm in setting.crms}
         self.stage_names = [stage.name for stage in work.config.stage]
-        self.stage_of = stage_of_band(work.config.stage, work.config.band_names())
         self.tallies = {crm: ChangeCounts() for crm in setting.crms}
         # Journaled in parts, since there may be one for each record: see `journal_changes`.
         self.changes: list[tuple[int, Change]] = []
         # These three are stored once, by `_close`: who has to wait is known only after the whole plan was judged.
         self.given_up: list[tuple[int, Change]] = []
         self.overrides: dict[int, Override] = {}
-        self.whys: list[tuple[int, str, str, str]] = []
+        self.decided: list[Decided] = []
+        self.given = NO_ASSIGNMENT
         self.reads_stage = "stage" in work.config.used_fields()
         self.again: set[int] = set()  # contacts to decide about again in the next run
         self.rescored: dict[str, int] = {}
         self.protected: dict[str, dict[str, int]] = {crm: {} for crm in setting.crms}
-        self.pointers: Mapping[str, str] = {}
+        self.hand_offs: list[Mapping[str, Any]] = []
 
     def decide_all(self, person: Scored, records: Sequence[Holding], given: Assignment) -> None:
         """Decide about the records of a person in the CRMs that take part."""
@@ -124,7 +142,59 @@ class PlanBuilder:
         waiting = given.waiting.get(person.person, "")
         owner_why = _told_once({str(it.ref): given.why[it.id] for it in records if it.id in given.why})
         owner_why = owner_why or (f"none yet, because {waiting}" if waiting else self._no_move_why(person, records))
-        self.whys.append((person.person, _told_once(stage_whys), owner_why, waiting))
+        self._keep_decision(person, records, given, (_told_once(stage_whys), owner_why, waiting))
+
+    def _keep_decision(
+        self, person: Scored, records: Sequence[Holding], given: Assignment, whys: tuple[str, str, str]
+    ) -> None:
+        stage_why, owner_why, waiting = whys
+        decision, before = person.decision, person.before
+        state = decision.move.state if decision else StageState()
+        routes = decision.routes if decision else ()
+        since = before.waiting_since if before is not None and before.waiting else None
+        hand_off = given.hand_offs.get(person.person)
+        if hand_off is not None:
+            self.hand_offs.append({
+                "person": person.person, "run": self.run, "at": self.work.now_ms, **hand_off._asdict(),
+                "stage": state.stage, "band": person.band, "total": person.total,
+                "model": self.work.config.model_hash(),
+            })  # fmt: skip
+        self.decided.append(
+            Decided(
+                person.person,
+                stage_why,
+                owner_why,
+                waiting,
+                (since or self.work.now_ms) if waiting else None,
+                self._destination(person, records, given, waiting),
+                given.routes.get(person.person, routes[0].name if routes else ""),
+                state.stage,
+                state.since,
+                state.left,
+                dump_json(dict(state.cool_downs)),
+                given.tracks.get(person.person, decision.track if decision else ""),
+            )
+        )
+
+    def _destination(self, person: Scored, records: Sequence[Holding], given: Assignment, waiting: str) -> str:
+        if person.decision is None or waiting:
+            return "waiting" if waiting else ""
+        owned = any(
+            it.id in given.owner_of or self.setting.owners.somebody(it.ref.crm, it.owner)
+            or (person.decision.routes and person.decision.routes[0].to.startswith("queue:"))
+            for it in records
+        )  # fmt: skip
+        if owned:
+            return "owned"
+        return "nurture" if person.decision.in_play or not self.work.config.route else "crm_owned"
+
+    def leave_out(self, person: Scored, records: Sequence[Holding]) -> None:
+        """Decide about somebody who is left out: nothing, but what `clear` takes away."""
+        if self.work.config.exclude.clear:
+            for held in records:
+                if held.ref.crm in self.setting.crms and self.takes(person.person, held.ref.crm):
+                    self._decide(held, person, None)
+        self._keep_decision(person, records, NO_ASSIGNMENT, ("", f"excluded: {person.excluded}", ""))
 
     def _no_move_why(self, person: Scored, records: Sequence[Holding]) -> str:
         if not self.work.config.write.owner:
@@ -133,8 +203,13 @@ class PlanBuilder:
             return "protected: changed by a user"
         if all(self.setting.owners.somebody(it.ref.crm, it.owner) for it in records):
             return "the owner is active"
-        unrouted = f"no [[route]] for the band {person.band}"
-        return f"the owner stays; {unrouted}" if any(it.owner for it in records) else unrouted
+        decision = person.decision
+        if decision is None or not self.work.config.route:
+            return "the file has no [[route]]"
+        if not decision.in_play:
+            return f"not routed: {decision.move.why}"
+        route = decision.routes[0]
+        return f"[[route]] {route.name} leads to {route.to}"
 
     @property
     def override_ms(self) -> int:
@@ -148,16 +223,22 @@ class PlanBuilder:
 
     def _decide(self, held: Holding, person: Scored, owner: str | None) -> str:
         settings, crm = self.work.config.write, held.ref.crm
+        move = person.decision.move if person.decision else None
         wanted = WantedValues(
             person.score_fields,
-            self.stage_of.get(person.band) if settings.stage else None,
+            move.wanted if settings.stage and move else None,
             owner if settings.owner else None,
             person.because,
+            move.leaves if move else "",
+            move.why if move else "",
         )
-        ladder = Ladder(self.stage_names, self.setting.orders.get((crm, held.ref.kind), ()))
+        only_forward = not getattr(self.work.config.crms.get(crm), "backward_stages", True)
+        ladder = Ladder(self.stage_names, self.setting.orders.get((crm, held.ref.kind), ()), only_forward)
         decision = decide_change(held, wanted, self.names[crm], ladder, self.work.now_ms, self.override_ms)
-        if dict(decision.overrides) != dict(held.overrides) or decision.wake_at is not None:
-            self.overrides[held.id] = Override(decision.overrides, decision.wake_at)
+        # A stage may be entered again when its cool-down ends, which nothing else would tell.
+        ends = [*(move.state.cool_downs.values() if move else ()), *filter(None, [decision.wake_at])]
+        if dict(decision.overrides) != dict(held.overrides) or ends:
+            self.overrides[held.id] = Override(decision.overrides, min(ends, default=None))
         if decision.given_up:
             self.given_up.append((held.id, decision.given_up))
         protected, change = list(decision.protected), decision.change
@@ -170,7 +251,7 @@ class PlanBuilder:
             self.protected[crm][why] = self.protected[crm].get(why, 0) + 1
         if change:
             self._keep(held, person, change)
-        return decision.stage_why
+        return decision.stage_why or (move.why if move else "")
 
     def _keep(self, held: Holding, person: Scored, change: Change) -> None:
         is_odd = held.id in person.edited or person.is_new or held.ref.crm in self.setting.edited
@@ -273,23 +354,36 @@ def _plan(
     def takes(person: int, crm: str) -> bool:
         return only.holds(person, crm) if only is not None else not without.holds(person, crm)
 
-    config, desk = work.config, PlanBuilder(work, setting, run, takes)
-    nobody = Assignment({}, {}, {}, {})
-    routed: list[tuple[Scored, list[Holding]]] = []
+    desk = PlanBuilder(work, setting, run, takes)
+    unowned: list[tuple[Scored, list[Holding]]] = []
     for person, records in _scored_people(
-        work, tx, run, without.people, only.everybody() if only is not None else None
+        work, tx, setting, run, without.people, only.everybody() if only is not None else None
     ):
-        # These wait until everybody is scored, because the hottest is served first.
-        if config.write.owner and pool_of_band(person.band, config.route) is not None:
-            routed.append((person, records))
+        if person.excluded:
+            desk.leave_out(person, records)
+        elif _may_need_owner(desk, person, records):
+            # These wait until everybody is scored, because the hottest is served first.
+            unowned.append((person, records))
         else:
-            desk.decide_all(person, records, nobody)
+            desk.decide_all(person, records, NO_ASSIGNMENT)
         # Journaled now and then, so that a plan of any size takes no more memory.
         if len(desk.changes) >= PEOPLE_AT_ONCE:
             desk.journal_changes(tx)
-    _assign(work, tx, desk, routed, promised)
+    _assign(work, tx, desk, unowned, promised)
     desk.journal_changes(tx)
     return desk
+
+
+def _may_need_owner(desk: PlanBuilder, person: Scored, records: Sequence[Holding]) -> bool:
+    """Whether a person has to be served after all others: not those who keep their owner, or whose route is a track."""
+    config, routes = desk.work.config, person.decision.routes if person.decision else ()
+    if not config.write.owner or not routes:
+        return False
+    if routes[0].to in config.tracks:
+        # Whom a record belongs to belongs to them in the other CRM, too.
+        owned = [desk.setting.owners.somebody(it.ref.crm, it.owner) is not None for it in records]
+        return any(owned) and not all(owned)
+    return True
 
 
 def _assign(
@@ -299,30 +393,68 @@ def _assign(
     routed: list[tuple[Scored, list[Holding]]],
     promised: Mapping[int, str],
 ) -> None:
-    """Serve the people who may need an owner, the hottest first, then those known longest.
+    """Serve the people who may need an owner: the hottest first, then those who came first, then by address.
 
     Records that a user left without an owner are theirs, and those in a CRM that the config no longer has are nobody's.
     """
-    routed.sort(key=lambda each: (-each[0].total, each[0].person))
+    routed.sort(key=_turn_order)
     served, absent = [], {}
     for person, records in routed:
         ours = [it for it in records if it.ref.crm in work.crms and not (desk.is_overridden(it) and not it.owner)]
         missing = sorted({it.ref.crm for it in ours} - set(desk.setting.crms))
         if not missing:
             # All records of a person get the same human (W14), so that none may be out of sight.
-            served.append(Unassigned(person.person, person.band, ours))
+            served.append(_unassigned(desk, person, ours))
         elif not all(desk.setting.owners.somebody(it.ref.crm, it.owner) for it in ours if it.ref.crm not in missing):
             absent[person.person] = f"{missing[0]} is skipped in this run"
-    config, owners = work.config, desk.setting.owners
     refused = {it.id: str(it.on_hold["after"]["owner"]) for _, records in routed for it in records if _owner_waits(it)}
     # Whose turn it was stays so: a refusal or a crash must not cost somebody a second turn.
-    given = assign_owners(
-        served, config.route, config.owner_pool, journal.read_pointers(tx), owners, {**refused, **promised}
-    )
+    given = assign_owners(served, _desk(work, tx, desk, {**refused, **promised}))
     given = given._replace(waiting={**given.waiting, **absent})
     for person, records in routed:
         desk.decide_all(person, records, given)
-    desk.pointers = given.pointers
+    desk.given = given
+
+
+def _turn_order(each: tuple[Scored, Sequence[Holding]]) -> tuple[int, int, str, int]:
+    """Never by the order in which records came, or by the numbers that the state gave them (only between namesakes)."""
+    person = each[0]
+    since = person.before.waiting_since if person.before is not None else None
+    return -person.total, since or FAR_MS, person.email, person.person
+
+
+FAR_MS = 2**62
+"""Later than any instant: who did not wait yet comes after those who did."""
+
+
+def _unassigned(desk: PlanBuilder, person: Scored, records: Sequence[Holding]) -> Unassigned:
+    routes, overridden = (person.decision.routes if person.decision else ()), any(map(desk.is_overridden, records))
+    if overridden:  # a user's own choice is not taken back by a rule
+        routes = [each.model_copy(update={"reassign": False}) if each.reassign else each for each in routes]
+    since = person.before.waiting_since if person.before is not None else None
+    return Unassigned(person.person, routes, records, person.worth, waiting_since=since)
+
+
+def _desk(work: Work, tx: Connection, desk: PlanBuilder, promised: Mapping[int, str]) -> Desk:
+    """What assigning rests on: turns so far, and how much everybody has."""
+    config, owners = work.config, desk.setting.owners
+    members = {normal_email(each.email): each for pool in config.owner_pool for each in pool.members}
+    todays: dict[str, int] = {}
+    if any(each.daily is not None for each in members.values()):
+        # No day anywhere began earlier than this.
+        for owner, at in hand_offs.hand_offs_since(tx, work.now_ms - 48 * 3_600_000):
+            member = members.get(owner)
+            then = datetime.fromtimestamp(at / 1000, UTC)
+            if member is not None and local_day(member, then, config.zone) == local_day(member, work.now, config.zone):
+                todays[owner] = todays.get(owner, 0) + 1
+    opens: Mapping[str, int] = {}
+    if any(each.open is not None for each in members.values()) or any(
+        pool.method == "least_open" for pool in config.owner_pool
+    ):
+        ids = {where: normal_email(it.email) for where, it in owners.by_id.items() if normal_email(it.email) in members}
+        opens = hand_offs.count_open(tx, ids, config.lifecycle.crm_owned)
+    loads = {each: Load(todays.get(each, 0), opens.get(each, 0)) for each in {*todays, *opens}}
+    return Desk(config.owner_pool, hand_offs.read_standings(tx), loads, owners, promised, work.now, config.zone)
 
 
 def _owner_waits(held: Holding) -> bool:
@@ -365,9 +497,10 @@ def _close(work: Work, tx: Connection, desk: PlanBuilder, held: Held) -> None:
     clear_dirty(tx, desk.setting.crms, desk.overrides, undecided)
     # In this order: the line above would take the marks away again.
     make_dirty(tx, sorted(desk.again))
-    save_whys(tx, desk.whys)
+    save_decisions(tx, desk.decided)
     journal.park_changes(tx, desk.given_up, CHANGED_BACK, work.now_ms)
-    journal.set_pointers(tx, desk.pointers)
+    hand_offs.save_standings(tx, desk.given.standings)
+    hand_offs.save_hand_offs(tx, desk.hand_offs)
     has_work = any(tally.people["records"] for tally in desk.tallies.values())
     if has_work or not held:  # a first run that waits whole adopts nothing: the config may still change freely
         journal.adopt_config(tx, work.config.decision_hash(), desk.setting.crms, list(work.crms))
@@ -394,7 +527,7 @@ def _hold(
 
 
 def _scored_people(
-    work: Work, tx: Connection, run: str, without: Collection[int], only: Collection[int] | None
+    work: Work, tx: Connection, setting: Setting, run: str, without: Collection[int], only: Collection[int] | None
 ) -> Iterator[tuple[Scored, list[Holding]]]:
     """Score whoever may have changed, store the scores, and yield with their records those there is news of.
 
@@ -419,7 +552,8 @@ def _scored_people(
         before = known_scores(tx, some)
         previous = [before[each].band if each in before else None for each in some]
         scores = score(config, columns, work.now, config.zone, previous)
-        rows = _score_rows(scores, config, work, run)
+        excluded = _find_excluded(tx, config, columns, some)
+        rows = _score_rows(scores, config, work, run, excluded)
         news = [place for place, row in enumerate(rows) if row["id"] in dirty or _is_news(before.get(row["id"]), row)]
         if only is None:
             quiet = {rows[place]["id"]: rows[place]["due"] for place in set(range(len(rows))) - set(news)}
@@ -430,11 +564,31 @@ def _scored_people(
             set_model(tx, some[0], some[-1], model, plan_hash)
             save_scores(tx, [rows[place] for place in news], before)
         work.progress("scored", "", len(some))
-        yield from _with_records(tx, config, scores, news, before)
+        batch = _Batch(columns, scores, news, before, excluded)
+        yield from _with_records(tx, work, setting, batch)
+
+
+class _Batch(NamedTuple):
+    """Some people who were scored: of those in `rows` there is news; `excluded` has for each why they are left out."""
+
+    columns: Columns
+    scores: Scores
+    rows: Sequence[int]
+    before: Mapping[int, StoredScore]
+    excluded: Sequence[str]
+
+
+def _find_excluded(tx: Connection, config: Config, columns: Columns, people: Sequence[int]) -> list[str]:
+    exclude = config.exclude
+    if not (exclude.addresses or exclude.domains):
+        return find_excluded(config, columns, [()] * len(people)) if exclude.when else [""] * len(people)
+    addresses = read_addresses(tx, people)
+    return find_excluded(config, columns, [addresses.get(each, ()) for each in people])
 
 
 def _is_news(before: StoredScore | None, row: Mapping[str, Any]) -> bool:
-    return before is None or (before.lines, before.band, before.plan) != (row["lines"], row["band"], row["plan"])
+    names = ("lines", "band", "plan", "excluded")
+    return before is None or any(getattr(before, name) != row[name] for name in names)
 
 
 def _ledgers(scores: Scores) -> list[str]:
@@ -447,7 +601,7 @@ def _ledgers(scores: Scores) -> list[str]:
     return [dump_json(entries[start:end]) for start, end in zip([0, *ends], ends, strict=False)]
 
 
-def _score_rows(scores: Scores, config: Config, work: Work, run: str) -> list[dict[str, Any]]:
+def _score_rows(scores: Scores, config: Config, work: Work, run: str, excluded: Sequence[str]) -> list[dict[str, Any]]:
     bands, ledgers = config.band_names(), _ledgers(scores)
     settings = {"model": config.model_hash(), "plan": config.plan_hash()}
     return [
@@ -462,31 +616,75 @@ def _score_rows(scores: Scores, config: Config, work: Work, run: str) -> list[di
             "scored_at": work.now_ms,
             "scored_run": run,
             "lines": ledgers[row],
+            "excluded": "",
+            # Nothing is told of those who are left out.
+            **({"fit": 0, "behavior": 0, "total": 0, "band": "", "lines": "[]", "excluded": why} if why else {}),
         }
-        for row in range(len(scores.people))
+        for row, why in enumerate(excluded)
     ]
 
 
 def _with_records(
-    tx: Connection, config: Config, scores: Scores, rows: Sequence[int], before: Mapping[int, StoredScore]
+    tx: Connection, work: Work, setting: Setting, batch: _Batch
 ) -> Iterator[tuple[Scored, list[Holding]]]:
+    config, scores, rows = work.config, batch.scores, batch.rows
     bands, why = config.band_names(), summarize_many(config, scores, rows)
     people = scores.people[rows].tolist()
     edited = edited_contacts(tx, people)
     records: dict[int, list[Holding]] = {}
     for held in live_contacts(tx, people):
         records.setdefault(held.person, []).append(held)
-    for row, person_id, because in zip(rows, people, why, strict=True):
+    states = [_state_of(setting.owners, batch.before.get(each), records.get(each, ())) for each in people]
+    decisions = decide_people(config, scores, batch.columns, rows, states, work.now_ms)
+    emails = batch.columns.fields["email"]
+    for row, person_id, because, decision in zip(rows, people, why, decisions, strict=True):
         band = _band(bands, scores.band[row])
-        score_fields: dict[str, Scalar] = {
+        score_fields: dict[str, Scalar | None] = {
             "score": _points(scores.total[row]),
             "fit": _points(scores.fit[row]),
             "behavior": _points(scores.behavior[row]),
             "band": band,
             "reason": because,
         }
-        total, is_new = int(scores.total[row]), person_id not in before
-        yield Scored(person_id, total, band, score_fields, because, edited, is_new), records.get(person_id, [])
+        left_out, before = batch.excluded[row], batch.before.get(person_id)
+        common = (edited, before is None, before)
+        if left_out:
+            nothing = dict.fromkeys(score_fields)
+            yield (
+                Scored(person_id, 0, "", "", nothing, f"excluded: {left_out}", *common, left_out),
+                records.get(person_id, []),
+            )
+            continue
+        worth = _worth(config, batch, row) if decision.routes else {}
+        yield (
+            Scored(person_id, int(scores.total[row]), band, str(emails[row] or ""), score_fields, because, *common,
+                   "", decision, worth),
+            records.get(person_id, []),
+        )  # fmt: skip
+
+
+def _state_of(owners: Owners, before: StoredScore | None, records: Sequence[Holding]) -> PersonState:
+    """What decisions rest on besides scores and fields."""
+    stage = StageState()
+    if before is not None:
+        cool_downs = {} if before.cool_downs == "{}" else orjson.loads(before.cool_downs)
+        stage = StageState(before.stage, before.stage_since, before.stage_left, cool_downs)
+    stages = [
+        RecordStage(it.stage, noticed_at(it.overrides["stage"]) if "stage" in it.overrides else None) for it in records
+    ]
+    humans = (owners.somebody(it.ref.crm, it.owner) for it in records)
+    return PersonState(stage, stages, next((each for each in humans if each is not None), None))
+
+
+def _worth(config: Config, batch: _Batch, row: int) -> dict[str, int]:
+    """What a person counts in each pool that balances values (hundredths): the score, or the number in a field."""
+    worth = {}
+    for pool in config.owner_pool:
+        if pool.method == "value_balanced":
+            value = batch.columns.fields[pool.value][row] if pool.value else int(batch.scores.total[row]) / 100
+            known = isinstance(value, int | float) and not isinstance(value, bool)
+            worth[pool.name] = round(float(value) * 100) if known else 0  # type: ignore[arg-type]
+    return worth
 
 
 def _band(bands: Sequence[str], number: Any) -> str:
@@ -512,5 +710,25 @@ def _count(tx: Connection, result: Result, desk: PlanBuilder) -> None:
         counts.protected = desk.protected.get(crm, {})
         counts.planned = len(desk.tallies[crm].people["records"]) if crm in desk.tallies else 0
     result.bands = band_counts(tx)
-    waiting = waiting_counts(tx)
-    result.waiting_for_owner = {"count": sum(waiting.values()), "reasons": waiting}
+    result.routing = _count_destinations(tx, desk)
+    result.waiting_for_owner = {"count": result.routing["waiting"], "reasons": result.routing["reasons"]}
+
+
+def _count_destinations(tx: Connection, desk: PlanBuilder) -> dict[str, Any]:
+    """Where everybody is: nobody falls through."""
+    counted = dict.fromkeys(("owned", "routed", "nurture", "excluded", "waiting"), 0)
+    reasons: dict[str, int] = {}
+    for (destination, why), many in destination_counts(tx).items():
+        # Whose first decision is not stored yet waits for it.
+        where = {"crm_owned": "excluded", "": "waiting"}.get(destination, destination)
+        counted[where] += many
+        if where == "waiting":
+            reasons[why or HELD] = reasons.get(why or HELD, 0) + many
+    new = sum(1 for each in desk.decided if each.destination == "owned" and each.person_id in desk.given.hand_offs)
+    counted["owned"] -= new
+    counted["routed"] += new
+    return {"in": sum(counted.values()), **counted, "reasons": dict(sorted(reasons.items()))}
+
+
+HELD = "held for approval"
+"""Why people have no owner whose plan waits."""

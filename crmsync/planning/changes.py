@@ -19,12 +19,17 @@ PEOPLES_FIELDS = ("stage", "owner")
 
 
 class WantedValues(NamedTuple):
-    """What a record should hold. `None` for a stage or owner means: whatever is there."""
+    """What a record should hold. `None` for a stage or owner means: whatever is there.
+
+    `leaves` is a stage that the record may leave backwards, `stage_why` why the person has the stage.
+    """
 
     score_fields: Mapping[str, Scalar | None]
     stage: str | None
     owner: str | None
     because: str
+    leaves: str = ""
+    stage_why: str = ""
 
 
 class Decision(NamedTuple):
@@ -44,10 +49,14 @@ class Decision(NamedTuple):
 
 
 class Ladder(NamedTuple):
-    """The order of stages: the names of the config in its order, and a CRM's own values in the CRM's order."""
+    """The order of stages: the names of the config in its order, and a CRM's own values in the CRM's order.
+
+    With `only_forward` the CRM does not take a stage back.
+    """
 
     names: Sequence[str]
     values: Sequence[str] = ()
+    only_forward: bool = False
 
 
 def decide_change(
@@ -66,7 +75,7 @@ def decide_change(
     }
     overrides = {name: lease for name, lease in held.overrides.items() if now < noticed_at(lease) + override}
     protected: list[str] = []
-    move, stage_why = _stage_move(held, wanted.stage, names, ladder)
+    move, stage_why = _stage_move(held, wanted, names, ladder)
     if stage_why == NOT_NAMED:
         protected.append("stage_not_in_config")
     moves = {"stage": wanted.stage if move else None, "owner": _owner_move(held, wanted.owner)}
@@ -112,19 +121,24 @@ def _owner_move(held: Holding, wanted: str | None) -> str | None:
 NOT_NAMED = "not moved, because neither the config nor the CRM's order of stages has the present stage"
 
 
-def _stage_move(held: Holding, wanted: str | None, names: FieldMap, ladder: Ladder) -> tuple[bool, str]:
+def _stage_move(held: Holding, wanted: WantedValues, names: FieldMap, ladder: Ladder) -> tuple[bool, str]:
     """Whether to move to the wanted stage, and why (not)."""
-    spelled = FieldMap.spelled(names.stages, held.ref.kind)
-    if wanted is None:
-        return False, "the band has no stage"
-    if wanted not in spelled:
-        return False, f"[[stage]] {wanted} has no value for {held.ref.crm} {held.ref.kind}s"
-    if held.stage == wanted:
-        return False, f"already {wanted}"
-    forward = _is_forward(held.stage, wanted, spelled, ladder)
+    spelled, stage = FieldMap.spelled(names.stages, held.ref.kind), wanted.stage
+    if stage is None:
+        return False, wanted.stage_why or "no stage is earned"
+    if stage not in spelled:
+        return False, f"[[stage]] {stage} has no value for {held.ref.crm} {held.ref.kind}s"
+    if held.stage == stage:
+        return False, f"already {stage}"
+    if wanted.leaves and held.stage == wanted.leaves:
+        if ladder.only_forward:
+            said = f"{held.ref.crm} moves stages only forward (see [{held.ref.crm}] backward_stages)"
+            return False, f"{wanted.stage_why}; stays {held.stage}: {said}"
+        return True, wanted.stage_why
+    forward = _is_forward(held.stage, stage, spelled, ladder)
     if forward is None:
         return False, NOT_NAMED
-    return forward, f"moves forward to {wanted}" if forward else f"already further along: {held.stage}"
+    return forward, f"moves forward to {stage}" if forward else f"already further along: {held.stage}"
 
 
 def _is_forward(current: str | None, wanted: str, spelled: Mapping[str, str], ladder: Ladder) -> bool | None:

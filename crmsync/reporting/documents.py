@@ -113,6 +113,21 @@ class WaitingForOwner(TypedDict):
     reasons: dict[str, int]
 
 
+RoutingDocument = TypedDict(
+    "RoutingDocument",
+    {
+        "in": int,
+        "owned": int,
+        "routed": int,
+        "nurture": int,
+        "excluded": int,
+        "waiting": int,
+        "reasons": dict[str, int],
+    },
+)
+"""Everybody by where they are: `in` is the sum of the five that follow it; `reasons` are of those who wait."""
+
+
 @with_config(EXACTLY)
 class RunDocument(TypedDict):
     """A run: of `plan`, `sync`, `backfill` and `apply`. What a run that failed early did not come to is left out."""
@@ -125,6 +140,7 @@ class RunDocument(TypedDict):
     notes: NotRequired[list[str]]
     guard: NotRequired[list[str]]
     held: NotRequired[HeldPlan | None]
+    routing: NotRequired[RoutingDocument | dict[str, Any]]
     waiting_for_owner: NotRequired[WaitingForOwner]
     skipped: NotRequired[dict[str, str]]
     needs_action: NotRequired[list[str]]

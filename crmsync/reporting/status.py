@@ -30,7 +30,7 @@ from crmsync.store.queries import (
     refused_records,
     waiting_bands,
 )
-from crmsync.store.scores import waiting_counts
+from crmsync.store.scores import destination_counts
 from crmsync.store.sql import from_ms, to_ms
 
 LOOKED_AT = 500
@@ -77,7 +77,7 @@ def status_document(
         past = _past_runs(reading, lambda: holder, now)
         counts = crm_counts(reading)
         waiting = [_plan(row, typed) for row in journal.waiting_plans(reading)]
-        owners = waiting_counts(reading)
+        owners = {why: many for (where, why), many in destination_counts(reading).items() if where == "waiting"}
         said = _health(config, past, waiting, _dead_feeds(config, reading, now), lambda: counts, now, typed)
         crms = {crm: {**NONE, **counts.get(crm, {})} for crm in dict.fromkeys((*config.crms, *counts))}
         return {

@@ -1,110 +1,200 @@
-"""Whose turn it is to own a person."""
+"""Who gets whom: the routes of each person in turn, until somebody can own them."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from datetime import datetime, tzinfo
 from typing import NamedTuple
 
-from crmsync.config.settings import OwnerPool, Route
+from crmsync.config.deciding import ACCOUNT_OWNER, COLLEAGUE_OWNER, QUEUE, OwnerPool, Route
 from crmsync.identity.matching import normal_email
-from crmsync.model import Holding, Ref
+from crmsync.model import Holding, Ref, Standing
 from crmsync.routing.owners import Owners, state_of
-
-
-def next_member(members: Sequence[str], last: str | None, available: frozenset[str]) -> str | None:
-    """Whose turn comes after `last` among those available: round robin in the order of the file, everybody once."""
-    # Once each: a name that stands twice would starve those behind it.
-    everybody = list(dict.fromkeys(map(normal_email, members)))
-    start = everybody.index(last) + 1 if last in everybody else 0
-    turn = everybody[start:] + everybody[:start]
-    return next((member for member in turn if member in available), None)
-
-
-def pool_of_band(band: str, routes: Sequence[Route]) -> str | None:
-    """The pool of the first route that names the band."""
-    return next((route.pool for route in routes if band in route.bands), None)
+from crmsync.routing.turns import Load, next_turn
 
 
 class Unassigned(NamedTuple):
-    """Somebody who may need an owner: the person, their band, and the records they have."""
+    """Somebody who may need an owner: the person, the routes that match (the first one first), and their records.
+
+    `worth` is what they count in a pool that balances values (hundredths, by the name of the pool), `waiting_since`
+    when they first had to wait (milliseconds); the owners of account and colleagues are addresses, the best one first.
+    """
 
     person: int
-    band: str
+    routes: Sequence[Route]
     records: Sequence[Holding]
+    worth: Mapping[str, int] = {}
+    account_owners: Sequence[str] = ()
+    colleague_owners: Sequence[str] = ()
+    waiting_since: int | None = None
+
+
+class HandOff(NamedTuple):
+    """That a person got an owner: an address or a queue; `pool` is `""` where it was nobody's turn."""
+
+    owner: str
+    route: str
+    pool: str
+    why: str
 
 
 class Assignment(NamedTuple):
-    """Who got whom: by the row id of a contact the owner's id and why; the rotations; by person why they still wait."""
+    """Who got whom.
+
+    By the row id of a record the owner's id and why; the standings of each pool; by person why they wait, the track of
+    a route, the route that decided, and the hand-off.
+    """
 
     owner_of: Mapping[int, str]
     why: Mapping[int, str]
-    pointers: Mapping[str, str]
+    standings: Mapping[str, Mapping[str, Standing]]
     waiting: Mapping[int, str]
+    tracks: Mapping[int, str]
+    routes: Mapping[int, str]
+    hand_offs: Mapping[int, HandOff]
 
 
-def assign_owners(
-    people: Iterable[Unassigned],
-    routes: Sequence[Route],
-    pools: Sequence[OwnerPool],
-    pointers: Mapping[str, str],
-    owners: Owners,
-    promised: Mapping[int, str],
-) -> Assignment:
-    """Give an owner to the records that have none, of the people that a route names, in the order given.
+NO_ASSIGNMENT = Assignment({}, {}, {}, {}, {}, {}, {})
+"""Nobody was to be given to anybody."""
 
-    A record gets the human who owns another record of the person; else the member that an interrupted run had
-    `promised` (the owner's id by the row id of a contact), which takes no turn; else it is the next member's turn, of
-    those who are in the most CRMs that need an owner. Where that human is unknown to a CRM, the next member there
-    gets the record: a second owner is better than nobody. A record with an active owner is never touched, and whoever
-    lacks an owner in some CRM afterwards is `waiting`.
+
+class Desk(NamedTuple):
+    """What assigning rests on besides people and routes.
+
+    `loads` are those of each address at the start of the run, `promised` what an interrupted run had decided (the
+    owner's id by the row id of a record), `at` the instant of the run.
     """
-    dealer = _Assigner(pools, pointers, owners, promised)
+
+    pools: Sequence[OwnerPool]
+    standings: Mapping[str, Mapping[str, Standing]]
+    loads: Mapping[str, Load]
+    owners: Owners
+    promised: Mapping[int, str]
+    at: datetime
+    zone: tzinfo
+
+
+def assign_owners(people: Iterable[Unassigned], desk: Desk) -> Assignment:
+    """Give an owner to the records that have none, of the people in the order given.
+
+    A record gets the human who owns another record of the person; else the one that an interrupted run had promised,
+    which takes no turn; else the first route that leads to somebody decides. Where that human is unknown to a CRM, the
+    next one there gets the record: a second owner is better than nobody. A record with an active owner is touched only
+    by a route with `reassign`, and whoever lacks an owner in some CRM afterwards is `waiting`.
+    """
+    assigner = _Assigner(desk)
     for person in people:
-        pool = pool_of_band(person.band, routes)
-        if pool is not None:
-            dealer.serve(person, pool)
-    return Assignment(dealer.owner_of, dealer.why, dealer.turns, dealer.waiting)
+        assigner.serve(person)
+    return Assignment(
+        assigner.owner_of,
+        assigner.why,
+        assigner.standings,
+        assigner.waiting,
+        assigner.tracks,
+        assigner.routes,
+        assigner.hand_offs,
+    )
+
+
+class _Lacking(NamedTuple):
+    """Why a route led to nobody, and whether the next route is asked."""
+
+    why: str
+    goes_on: bool = False
 
 
 class _Assigner:
     """An assignment in the making."""
 
-    def __init__(
-        self, pools: Sequence[OwnerPool], pointers: Mapping[str, str], owners: Owners, promised: Mapping[int, str]
-    ) -> None:
-        self.members = {pool.name: [normal_email(each) for each in pool.members] for pool in pools}
-        self.owners, self.promised = owners, promised
+    def __init__(self, desk: Desk) -> None:
+        self.desk, self.owners = desk, desk.owners
+        self.pools = {pool.name: pool for pool in desk.pools}
+        self.members = {pool.name: [normal_email(each.email) for each in pool.members] for pool in desk.pools}
+        self.standings = {pool: dict(members) for pool, members in desk.standings.items()}
+        self.loads = dict(desk.loads)
         self.owner_of: dict[int, str] = {}
         self.why: dict[int, str] = {}
-        self.turns = dict(pointers)
         self.waiting: dict[int, str] = {}
+        self.tracks: dict[int, str] = {}
+        self.routes: dict[int, str] = {}
+        self.hand_offs: dict[int, HandOff] = {}
 
-    def serve(self, person: Unassigned, pool: str) -> None:
+    def serve(self, person: Unassigned) -> None:
         """Give each record of a person that has no owner one, or say why not."""
-        humans = [(each.ref, self.owners.somebody(each.ref.crm, each.owner)) for each in person.records]
-        held = {ref: human for ref, human in humans if human is not None}
+        humans = {each.ref: self.owners.somebody(each.ref.crm, each.owner) for each in person.records}
+        held = {ref: human for ref, human in humans.items() if human is not None}
+        if person.routes:
+            self.routes[person.person] = person.routes[0].name
+        if held and person.routes and person.routes[0].reassign and not self._is_at_home(person.routes[0], held):
+            held = {}
         free = [each for each in person.records if each.ref not in held]
-        promises = {each.ref: email for each in free if (email := self._promise(each, pool)) is not None}
+        if not free:
+            return
+        was_owned = bool(held)
+        promises = {each.ref: email for each in free if (email := self._promise(each, person)) is not None}
         known = [each for each in free if self._give_known(each, held, promises)]
         held |= {each.ref: self._human(each) for each in known}
         rest = [each for each in free if each not in known]
-        while rest:
-            given = self._give_turn(rest, held, pool)
-            if not given:
-                self.waiting[person.person] = self._lack(rest, held, pool)
+        if rest:
+            self._follow_routes(person, rest, held, was_owned=was_owned or bool(promises))
+
+    def _follow_routes(
+        self, person: Unassigned, free: Sequence[Holding], held: dict[Ref, str], *, was_owned: bool
+    ) -> None:
+        """Ask the routes in their order until every record has an owner or one of them says that the person waits."""
+        rest, lacking = list(free), _Lacking("no [[route]] matches")
+        for route in person.routes:
+            self.routes[person.person] = route.name
+            if not self._is_place(route.to):
+                # Somebody who has an owner in one CRM is not nurtured because of the other.
+                if not held:
+                    self.tracks[person.person] = route.to
                 return
-            held |= {each.ref: self._human(each) for each in given}
-            rest = [each for each in rest if each not in given]
+            while rest:
+                given = self._give_by(route, person, rest, held, count=not was_owned)
+                if isinstance(given, _Lacking):
+                    lacking = given
+                    break
+                held |= {each.ref: self._human(each) for each in given if each.id in self.owner_of}
+                rest = [each for each in rest if each not in given]
+                was_owned = True
+            if not rest:
+                return
+            if not lacking.goes_on:
+                break
+        self.waiting[person.person] = lacking.why
+
+    def _is_place(self, to: str) -> bool:
+        return to in self.pools or to in (ACCOUNT_OWNER, COLLEAGUE_OWNER) or to.startswith(QUEUE) or "@" in to
+
+    def _is_at_home(self, route: Route, held: Mapping[Ref, str]) -> bool:
+        """Whether the person belongs already to whom the route would give them."""
+        theirs = self.members.get(route.to, [normal_email(route.to)])
+        return any(human in theirs for human in held.values())
 
     def _human(self, record: Holding) -> str:
-        return normal_email(self.owners.by_id[record.ref.crm, self.owner_of[record.id]].email)
+        owner = self.owners.by_id[record.ref.crm, self.owner_of[record.id]]
+        return normal_email(owner.email) or owner.id
 
-    def _promise(self, record: Holding, pool: str) -> str | None:
-        """The member that an interrupted run had decided on for a record, if they can still own one there."""
-        owner = self.owners.by_id.get((record.ref.crm, self.promised.get(record.id, "")))
+    def _promise(self, record: Holding, person: Unassigned) -> str | None:
+        """Whom an interrupted run had decided on for a record, if the person's routes still lead to them."""
+        owner = self.owners.by_id.get((record.ref.crm, self.desk.promised.get(record.id, "")))
         email = normal_email(owner.email) if owner else ""
-        usable = email in self.members[pool] and (record.ref.crm, email) in self.owners.by_email
-        return email if usable else None
+        usable = (record.ref.crm, email) in self.owners.by_email
+        return email if usable and email in self._reached_by(person) else None
+
+    def _reached_by(self, person: Unassigned) -> Iterator[str]:
+        for route in person.routes:
+            if route.to in self.pools:
+                pool = self.pools[route.to]
+                yield from self.members[route.to]
+                yield from self.members.get(pool.fallback or "", [normal_email(pool.fallback or "")])
+            elif route.to == ACCOUNT_OWNER:
+                yield from person.account_owners
+            elif route.to == COLLEAGUE_OWNER:
+                yield from person.colleague_owners
+            else:
+                yield normal_email(route.to)
 
     def _give_known(self, record: Holding, held: Mapping[Ref, str], promises: Mapping[Ref, str]) -> bool:
         """Give a record to whom the person belongs already, or was promised; those of the same CRM come first."""
@@ -113,33 +203,123 @@ class _Assigner:
         candidates += [(ref, human, "assigned by an interrupted run") for ref, human in _same_crm_first(promises, crm)]
         for _ref, human, why in candidates:
             if (crm, human) in self.owners.by_email:
-                self._give(record, human, why)
+                self._give(record, self.owners.by_email[crm, human], why)
                 return True
         return False
 
-    def _give_turn(self, free: Sequence[Holding], held: Mapping[Ref, str], pool: str) -> Sequence[Holding]:
-        """The records that the next member got: of those who are in the most of the CRMs, whoever's turn it is."""
-        crms = {each.ref.crm for each in free}
-        places = {
-            member: {crm for crm in crms if (crm, member) in self.owners.by_email} for member in self.members[pool]
-        }
-        most = max(map(len, places.values()))
-        last = self.turns.get(pool)
-        member = next_member(
-            self.members[pool], last, frozenset(each for each, here in places.items() if here and len(here) == most)
-        )
-        if member is None:
-            return ()
-        turn = f"round robin in pool {pool}, after {last}" if last else f"round robin in pool {pool}, first in the list"
-        given = [each for each in free if each.ref.crm in places[member]]
+    def _give_by(
+        self, route: Route, person: Unassigned, free: Sequence[Holding], held: Mapping[Ref, str], *, count: bool
+    ) -> Sequence[Holding] | _Lacking:
+        """The records that somebody got by a route; `count` says that this is a hand-off."""
+        if route.to in self.pools:
+            return self._give_turn(route, person, free, held, count=count)
+        if route.to.startswith(QUEUE):
+            return self._give_queue(route.to, route, person, free, count=count)
+        whom = {ACCOUNT_OWNER: person.account_owners, COLLEAGUE_OWNER: person.colleague_owners}.get(route.to)
+        what = {ACCOUNT_OWNER: "the owner of the account", COLLEAGUE_OWNER: "the owner of most colleagues"}
+        why = what.get(route.to, f"[[route]] {route.name}")
+        for human in [normal_email(route.to)] if whom is None else whom:
+            given = self._give_human(human, why, free, held)
+            if given:
+                self._note(person, HandOff(human, route.name, "", why), count=count)
+                return given
+        if whom is not None:
+            return _Lacking(f"{why} is not known or not active", goes_on=True)
+        return _Lacking(self._lack(free, held, [normal_email(route.to)], route.to))
+
+    def _give_human(self, human: str, why: str, free: Sequence[Holding], held: Mapping[Ref, str]) -> Sequence[Holding]:
+        given = [each for each in free if (each.ref.crm, human) in self.owners.by_email]
         for each in given:
-            self._give(each, member, "; ".join((turn, *self._strangers(held, each.ref.crm))))
-        self.turns[pool] = member
+            said = "; ".join((why, *self._strangers(held, each.ref.crm)))
+            self._give(each, self.owners.by_email[each.ref.crm, human], said)
         return given
 
-    def _give(self, record: Holding, human: str, why: str) -> None:
-        self.owner_of[record.id] = self.owners.by_email[record.ref.crm, human]
+    def _give_turn(
+        self, route: Route, person: Unassigned, free: Sequence[Holding], held: Mapping[Ref, str], *, count: bool
+    ) -> Sequence[Holding] | _Lacking:
+        """The records that the next member got; those who are in the most of the CRMs are asked first."""
+        pool = self.pools[route.to]
+        given, why = self._take_turn(pool, route, person, free, held, count=count)
+        if given or pool.fallback is None:
+            return given or _Lacking(why)
+        waited = 0 if person.waiting_since is None else self.desk.at.timestamp() * 1000 - person.waiting_since
+        if pool.wait is not None and waited < pool.wait.total_seconds() * 1000:
+            return _Lacking(f"{why}; the fallback {pool.fallback} is asked later")
+        instead = f"fallback {pool.fallback}, because {why}"
+        if pool.fallback in self.pools:
+            given, other = self._take_turn(self.pools[pool.fallback], route, person, free, held, count=count)
+            return given or _Lacking(f"{why}; {other}")
+        if pool.fallback.startswith(QUEUE):
+            return self._give_queue(pool.fallback, route, person, free, count=count)
+        given = self._give_human(normal_email(pool.fallback), instead, free, held)
+        if not given:
+            return _Lacking(f"{why}; {self._lack(free, held, [normal_email(pool.fallback)], pool.fallback)}")
+        self._note(person, HandOff(normal_email(pool.fallback), route.name, "", instead), count=count)
+        return given
+
+    def _take_turn(
+        self,
+        pool: OwnerPool,
+        route: Route,
+        person: Unassigned,
+        free: Sequence[Holding],
+        held: Mapping[Ref, str],
+        *,
+        count: bool,
+    ) -> tuple[Sequence[Holding], str]:
+        crms = {each.ref.crm for each in free}
+        places = {
+            member: {crm for crm in crms if (crm, member) in self.owners.by_email} for member in self.members[pool.name]
+        }
+        lack = self._lack(free, held, self.members[pool.name], f"pool {pool.name}")
+        for many in sorted({len(here) for here in places.values() if here}, reverse=True):
+            able = frozenset(each for each, here in places.items() if len(here) == many)
+            turn = next_turn(
+                pool,
+                self.standings.get(pool.name, {}),
+                self.loads,
+                self.desk.at,
+                self.desk.zone,
+                able,
+                skill=route.skill if route.to == pool.name else None,
+                worth=person.worth.get(pool.name, 0),
+            )
+            if turn.member is not None:
+                self.standings[pool.name] = dict(turn.standings)
+                given = self._give_human(turn.member, turn.why, free, held)
+                self._note(person, HandOff(turn.member, route.name, pool.name, turn.why), count=count)
+                return given, turn.why
+            lack = turn.why
+        return (), lack
+
+    def _give_queue(
+        self, to: str, route: Route, person: Unassigned, free: Sequence[Holding], *, count: bool
+    ) -> Sequence[Holding] | _Lacking:
+        """The leads go to a queue; the person's other records stay as they are."""
+        name = to.removeprefix(QUEUE)
+        leads = [each for each in free if each.ref.kind == "lead"]
+        if not leads:
+            return _Lacking("only Salesforce leads can be in a queue", goes_on=True)
+        queue = self.owners.queues.get((leads[0].ref.crm, name.strip().lower()))
+        if queue is None:
+            return _Lacking(f"{leads[0].ref.crm} has no queue {name}")
+        fresh = [each for each in leads if each.owner != queue]
+        for each in fresh:
+            self._give(each, queue, f"queue {name}")
+        if fresh:
+            self._note(person, HandOff(to, route.name, "", f"queue {name}"), count=count)
+        return free
+
+    def _give(self, record: Holding, owner_id: str, why: str) -> None:
+        self.owner_of[record.id] = owner_id
         self.why[record.id] = why
+
+    def _note(self, person: Unassigned, hand_off: HandOff, *, count: bool) -> None:
+        """Count a person for whoever got them: once, though they may have records in two CRMs."""
+        if count:
+            self.hand_offs[person.person] = hand_off
+            load = self.loads.get(hand_off.owner, Load())
+            self.loads[hand_off.owner] = Load(load.today + 1, load.open + 1)
 
     def _strangers(self, held: Mapping[Ref, str], crm: str) -> Iterator[str]:
         """That the owner whom the person has elsewhere cannot own a record in a CRM."""
@@ -149,17 +329,17 @@ class _Assigner:
                 yield f"the owner in {ref.crm} is {'not a user' if unknown else 'not active'} in {crm}"
                 return
 
-    def _lack(self, free: Sequence[Holding], held: Mapping[Ref, str], pool: str) -> str:
+    def _lack(self, free: Sequence[Holding], held: Mapping[Ref, str], whom: Sequence[str], what: str) -> str:
         """Why nobody can be given the records, in few distinct sentences: they are counted."""
         return "; ".join(
-            ", and ".join((*self._strangers(held, crm), self._absence(crm, pool)))
+            ", and ".join((*self._strangers(held, crm), self._absence(crm, whom, what)))
             for crm in sorted({each.ref.crm for each in free})
         )
 
-    def _absence(self, crm: str, pool: str) -> str:
-        if any(state_of(self.owners, crm, each) != "missing" for each in self.members[pool]):
-            return f"no member of pool {pool} is active in {crm}"
-        return f"no member of pool {pool} is a user in {crm}"
+    def _absence(self, crm: str, whom: Sequence[str], what: str) -> str:
+        known = any(state_of(self.owners, crm, each) != "missing" for each in whom)
+        nobody = f"no member of {what} is" if what.startswith("pool ") else f"{what} is not"
+        return f"{nobody} active in {crm}" if known else f"{nobody} a user in {crm}"
 
 
 def _same_crm_first(humans: Mapping[Ref, str], crm: str) -> Sequence[tuple[Ref, str]]:

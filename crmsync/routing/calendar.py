@@ -110,7 +110,10 @@ def _times_of(member: Member, zone: tzinfo, away_lead: timedelta) -> _Times:
 
 
 def _zone_of(member: Member, zone: tzinfo) -> tzinfo:
-    return zone if member.timezone is None else ZoneInfo(member.timezone)
+    return zone if member.timezone is None else _zone_named(member.timezone)
+
+
+_zone_named = lru_cache(maxsize=1024)(ZoneInfo)  # quicker than its own cache
 
 
 @lru_cache(maxsize=16_384)

@@ -10,12 +10,16 @@ from crmsync.model import Owner
 
 
 class Owners(NamedTuple):
-    """Who can own records: each owner by (crm, id), the id of each active user and all users by (crm, address)."""
+    """Who can own records: each owner by (crm, id), the id of each active user and all users by (crm, address).
+
+    `queues` has the id of each queue by (crm, name in lower case).
+    """
 
     by_id: Mapping[tuple[str, str], Owner]
     by_email: Mapping[tuple[str, str], str]
     users: frozenset[tuple[str, str]]
     nobody: frozenset[str]
+    queues: Mapping[tuple[str, str], str] = {}
 
     def somebody(self, crm: str, owner_id: str | None) -> str | None:
         """The e-mail address of an active user who owns something; `None` for nobody, a queue or somebody who left.
@@ -43,6 +47,7 @@ def owners_of(owners: Iterable[Owner], nobody: Iterable[str]) -> Owners:
         },
         users=frozenset((owner.crm, normal_email(owner.email)) for owner in everybody if owner.kind == "user"),
         nobody=left_out,
+        queues={(owner.crm, owner.name.strip().lower()): owner.id for owner in everybody if owner.kind == "queue"},
     )
 
 

@@ -86,7 +86,8 @@ def next_turn(
 
     mark = _behind_mark(available, had)
     behind = {seat.address for seat in available if _is_behind(seat, had, mark, pool, at, zone)}
-    others = [seat for seat in candidates if seat.address not in behind]
+    # After a turn that was made up comes somebody else: neither the one who got it nor another who is behind.
+    others = [seat for seat in candidates if seat.address not in behind and not had[seat.address].made_up]
     is_after_made_up = any(each.made_up for each in had.values())
     choice = others if is_after_made_up and others else candidates
     chosen = min(choice, key=lambda seat: _order_of(seat, had[seat.address], pool.method))
@@ -96,14 +97,12 @@ def next_turn(
     after = {address: each._replace(made_up=False) if each.made_up else each for address, each in had.items()}
     own = after[chosen.address]
     after[chosen.address] = Standing(own.turns + 1, own.value + worth, made_up)
-    level = [seat for seat in available if seat.address not in behind]
-    before, now = _lowest(level, had), _lowest(level, after)
-    for seat in seats:
-        if seat.out and not seat.excused:
-            is_owed = _is_behind(seat, had, mark, pool, at, zone)
-            after[seat.address] = _lift(
-                after[seat.address], seat.member.weight, whole, before if is_owed else None, now
-            )
+    if missing := [seat for seat in seats if seat.out and not seat.excused]:
+        level = [seat for seat in available if seat.address not in behind]
+        before, now = _lowest(level, had), _lowest(level, after)
+        for seat in missing:
+            since = before if _is_behind(seat, had, mark, pool, at, zone) else None
+            after[seat.address] = _lift(after[seat.address], seat.member.weight, whole, since, now)
     return Turn(chosen.address, why, absent, after)
 
 

@@ -8,6 +8,7 @@ from typing import Any
 
 from pydantic import TypeAdapter
 
+from crmsync.columns import Columns
 from crmsync.config.model import Golden, Model
 from crmsync.config.tables import Duration
 from crmsync.errors import ConfigError
@@ -23,6 +24,9 @@ GOLDEN_NOW = datetime(2026, 1, 15, 12, tzinfo=UTC)
 """The instant of a test lead that does not name one: a Thursday noon."""
 
 
+OWNERS_GIVEN = ("owner", "account_owner", "colleague_owner")
+"""What a test lead may be given for routing, and no field of theirs."""
+
 _DURATION: TypeAdapter[timedelta] = TypeAdapter(Duration)
 
 
@@ -32,7 +36,7 @@ def failed_tests(model: Model, zone: tzinfo = UTC) -> list[str]:
 
 
 def golden_failures(model: Model, test: Golden, zone: tzinfo) -> list[str]:
-    """What one test lead should be and is not (the stage and the owner are not scoring's to check)."""
+    """What one test lead should be and is not (stage, owner and track are not scoring's to check)."""
     now = test.at or GOLDEN_NOW
     try:
         columns = columns_of([golden_person(test, now)])
@@ -41,7 +45,7 @@ def golden_failures(model: Model, test: Golden, zone: tzinfo) -> list[str]:
     scores = score(model, columns, now, zone, [test.previous])
     got = result_of(model, scores, 0)
     (lines,) = explain_scores(choose_people(model, scores, columns, [0], now, zone))
-    wanted = test.expect.model_dump(exclude_none=True, exclude={"lines", "stage", "owner"})
+    wanted = test.expect.model_dump(exclude_none=True, exclude={"lines", "stage", "owner", "track"})
     wrong = [
         f"{name} is {got[name]!r}, expected {_plainly(value)!r}" for name, value in wanted.items() if got[name] != value
     ]
@@ -50,12 +54,11 @@ def golden_failures(model: Model, test: Golden, zone: tzinfo) -> list[str]:
     return [f"test lead {test.name!r}: {'; '.join(wrong)} (points: {told})"] if wrong else []
 
 
-def golden_band(model: Model, test: Golden, zone: tzinfo) -> str:
-    """The band that a test lead comes to. Raises `ConfigError` where it is not written right."""
+def score_golden(model: Model, test: Golden, zone: tzinfo) -> tuple[Scores, Columns]:
+    """The score of a test lead, and the columns it rests on. Raises `ConfigError` where it is not written right."""
     now = test.at or GOLDEN_NOW
     columns = columns_of([golden_person(test, now)])
-    scores = score(model, columns, now, zone, [test.previous])
-    return model.band_names()[int(scores.band[0])]
+    return score(model, columns, now, zone, [test.previous]), columns
 
 
 def _plainly(value: Any) -> Any:
@@ -76,7 +79,7 @@ def _pinned(scores: Scores, test: Golden) -> Iterator[str]:
 
 def golden_person(test: Golden, now: datetime) -> dict[str, Any]:
     """A test lead in the form of `columns_of`."""
-    given = dict(test.given)
+    given = {name: value for name, value in test.given.items() if name not in OWNERS_GIVEN}
     activities = [each for written in given.pop("activities", []) for each in _repeated(written, now)]
     return {"id": test.name, "fields": given, "activities": activities}
 

@@ -247,9 +247,11 @@ person = Table(
     Column("stage_why", Text, nullable=False, server_default=""),  # what was decided of the stage, and of the owner
     Column("owner_why", Text, nullable=False, server_default=""),
     Column("waiting", Text, nullable=False, server_default=""),  # why they wait for an owner
+    Column("waiting_since", BigInteger),
     Column("excluded", Text, nullable=False, server_default=""),  # why they are neither scored nor written
     Column("stage", Text, nullable=False, server_default=""),  # by its name in the config; "" before any was decided
     Column("stage_since", BigInteger),
+    Column("stage_left", Text, nullable=False, server_default=""),  # where records may still be that go back
     Column("cool_downs", Text, nullable=False, server_default="{}"),  # stage → until when it is not entered again
     Column("track", Text, nullable=False, server_default=""),
     Column("destination", Text, nullable=False, server_default=""),  # owned, nurture or waiting, as of the last run

@@ -41,18 +41,28 @@ def people_to_score(connection: Connection, now: int, model: str, plan: str, crm
 
 
 class StoredScore(NamedTuple):
-    """What the last run found of a person: `lines` and `was` as JSON text, `due` in seconds."""
+    """What the last run found of a person: `lines`, `was` and `cool_downs` as JSON text, `due` in seconds.
+
+    `excluded` says why they are left out, `waiting` why they have no owner.
+    """
 
     band: str
     lines: str
     was: str
     due: int
     plan: str
+    excluded: str = ""
+    stage: str = ""
+    stage_since: int | None = None
+    stage_left: str = ""
+    cool_downs: str = "{}"
+    waiting: str = ""
+    waiting_since: int | None = None
 
 
 def known_scores(connection: Connection, people: Sequence[int]) -> dict[int, StoredScore]:
     """The last score of each of these people (ascending) who has one."""
-    query = select(person.c.id, person.c.band, person.c.lines, person.c.was, person.c.due, person.c.plan)
+    query = select(person.c.id, *(person.c[name] for name in StoredScore._fields))
     return {row[0]: StoredScore(*row[1:]) for row in plain_rows(connection, query.where(id_range(person.c.id, people)))}
 
 
@@ -185,28 +195,61 @@ def spread_edits(connection: Connection, crms: Collection[str]) -> None:
     connection.execute(update(record).where(theirs, ~record.c.edited).values(edited=True))
 
 
+def read_addresses(connection: Connection, people: Sequence[int]) -> dict[int, list[str]]:
+    """Every address of these people (ascending)."""
+    found: dict[int, list[str]] = {}
+    query = select(record.c.person, record.c.emails).where(LIVE, id_range(record.c.person, people))
+    for person_id, emails in plain_rows(connection, query.order_by(record.c.id)):
+        found.setdefault(person_id, []).extend(orjson.loads(emails))
+    return found
+
+
 def edited_contacts(connection: Connection, people: Sequence[int]) -> set[int]:
     """The records (row ids) of these people (ascending) for which an edit was not planned for yet."""
     query = select(record.c.id).where(record.c.edited, id_range(record.c.person, people))
     return set(connection.scalars(query))
 
 
-def waiting_counts(connection: Connection) -> dict[str, int]:
-    """How many people wait for an owner, by why."""
-    living = select(record.c.person).where(LIVE, record.c.person == person.c.id).exists()
-    query = select(person.c.waiting, func.count()).where(UNOWNED, living).group_by(person.c.waiting)
-    return dict(connection.execute(query.order_by(person.c.waiting)).all())
+class Decided(NamedTuple):
+    """What was decided of a person: why they have their stage and owner, where they stand and where they go.
+
+    `waiting` says why they have no owner (`""` where they do not wait), `destination` is where they are: `owned`,
+    `nurture`, `waiting`, or `crm_owned` where the CRM itself took them further.
+    """
+
+    person_id: int
+    stage_why: str
+    owner_why: str
+    waiting: str
+    waiting_since: int | None
+    destination: str
+    route: str
+    stage: str
+    stage_since: int | None
+    stage_left: str
+    cool_downs: str
+    track: str
 
 
-def save_whys(connection: Connection, whys: Sequence[tuple[int, str, str, str]]) -> None:
-    """Store why people (ids) have their stage and owner, and why they wait for one (`""` where they do not)."""
+def save_decisions(connection: Connection, rows: Sequence[Decided]) -> None:
+    """Store what was decided of people."""
+    names = [each for each in Decided._fields if each != "person_id"]
     statement = update(person).where(person.c.id == bindparam("person_id"))
-    statement = statement.values(
-        stage_why=bindparam("for_stage"), owner_why=bindparam("for_owner"), waiting=bindparam("lack")
-    )
-    names = ("person_id", "for_stage", "for_owner", "lack")
-    if whys:
-        connection.execute(statement, [dict(zip(names, each, strict=True)) for each in whys])
+    if rows:
+        values: dict[str, Any] = {name: bindparam(f"now_{name}") for name in names}
+        given = [
+            {"person_id": each.person_id, **{f"now_{name}": getattr(each, name) for name in names}} for each in rows
+        ]
+        connection.execute(statement.values(values), given)
+
+
+def destination_counts(connection: Connection) -> dict[tuple[str, str], int]:
+    """How many people there are by where they are and why they wait: those left out are `excluded`, with the reason."""
+    living = select(record.c.person).where(LIVE, record.c.person == person.c.id).exists()
+    where = case((person.c.excluded != "", "excluded"), else_=person.c.destination)
+    why = case((person.c.excluded != "", person.c.excluded), else_=person.c.waiting)
+    query = select(where, why, func.count()).where(living).group_by(where, why)
+    return {(destination, reason): int(many) for destination, reason, many in plain_rows(connection, query)}
 
 
 def find_unpulled(connection: Connection, runs: Sequence[str], crm: str) -> tuple[list[Ref], int]:
@@ -235,6 +278,7 @@ def pulled_counts(connection: Connection, run: str) -> dict[str, dict[str, int]]
         (record.c.gone, "deleted"),
         (record.c.converted_into != "", "converted"),
         (record.c.ambiguous, "not_matched"),
+        (person.c.excluded != "", "excluded"),
         (person.c.scored_run == run, "scored"),
         (record.c.dirty, "held"),
         else_="unchanged",
@@ -253,4 +297,8 @@ def pulled_counts(connection: Connection, run: str) -> dict[str, dict[str, int]]
 
 def band_counts(connection: Connection) -> dict[str, int]:
     """People in each band."""
-    return dict(connection.execute(select(person.c.band, func.count()).group_by(person.c.band)).all())
+    return dict(
+        connection.execute(
+            select(person.c.band, func.count()).where(person.c.excluded == "").group_by(person.c.band)
+        ).all()
+    )

@@ -49,7 +49,7 @@ class Game:
     """A pool in which all have a standing from the beginning."""
 
     def __init__(self, people):
-        self.people, self.last_made_up = people, False
+        self.people, self.last_made_up = people, None
         self.turns = {each.email: 0 for each in people}
 
     def ratio(self, each):
@@ -69,13 +69,14 @@ class Game:
         mark = self.ratio(middle) - Fraction(1, middle.weight)
         owed = [p for p in self.people if self.ratio(p) < mark and p.was_excused(at)]
         level = [p for p in there if p not in owed]
-        choice = level if self.last_made_up and level else there
+        others = [p for p in level if p is not self.last_made_up]
+        choice = others if self.last_made_up and others else there
         best = choice[0]
         for other in choice[1:]:
             if self.ratio(other) < self.ratio(best):
                 best = other
         before = min(self.ratio(p) for p in level)
-        self.last_made_up = best in owed
+        self.last_made_up = best if best in owed else None
         self.turns[best.email] += 1
         now = min(self.ratio(p) for p in level)
         for p in self.people:

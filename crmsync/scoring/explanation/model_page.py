@@ -65,21 +65,25 @@ def _plainly(said: Said) -> dict[str, Any]:
 
 def _stages(config: Config) -> Iterator[Said]:
     for stage in config.stage:
-        yield Said(
-            "stage", None, stage.name, f"in the band {stage.band} or above" if stage.band else "set only by users"
-        )
+        if stage.band:
+            said = f"in the band {stage.band} or above"
+        elif stage.enter:
+            said = f"where {describe_condition(stage.enter)}"
+        else:
+            said = "set only by users"
+        if stage.exit:
+            back = f", back to {stage.recycle}" if stage.recycle else ""
+            said += f"; left where {describe_condition(stage.exit)}{back}"
+        yield Said("stage", None, stage.name, said)
 
 
 def _owners(config: Config) -> Iterator[Said]:
-    pools = {pool.name: pool.members for pool in config.owner_pool}
+    pools = {pool.name: pool for pool in config.owner_pool}
     for route in config.route:
-        bands = " or ".join(route.bands)
-        yield Said(
-            "owner",
-            None,
-            route.pool,
-            f"people without an owner in the band {bands}, round robin: {', '.join(pools[route.pool])}",
-        )
+        whom = "everybody else without an owner" if route.when is None else f"where {describe_condition(route.when)}"
+        pool = pools.get(route.to)
+        members = "" if pool is None else f" ({pool.method}: {', '.join(each.email for each in pool.members)})"
+        yield Said("owner", None, route.name, f"{whom}: {route.to}{members}")
 
 
 def _limits(model: Model) -> Iterator[Said]:

@@ -13,9 +13,10 @@ def upgrade() -> None:
     """Bring a state of the version before to this one."""
     op.add_column("record", sa.Column("company", sa.Text(), server_default="", nullable=False))
     op.add_column("record", sa.Column("created_at", sa.BigInteger()))
-    for name in ("excluded", "stage", "track", "destination", "route"):
+    for name in ("excluded", "stage", "stage_left", "track", "destination", "route"):
         op.add_column("person", sa.Column(name, sa.Text(), server_default="", nullable=False))
-    op.add_column("person", sa.Column("stage_since", sa.BigInteger()))
+    for name in ("stage_since", "waiting_since"):
+        op.add_column("person", sa.Column(name, sa.BigInteger()))
     op.add_column("person", sa.Column("cool_downs", sa.Text(), server_default="{}", nullable=False))
     op.create_table(
         "company",

@@ -1,0 +1,171 @@
+"""Everything a person's score, fields and records lead to: stage, track, and the routes that match, in order."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from typing import NamedTuple
+
+import numpy as np
+
+from crmsync.columns import Columns
+from crmsync.config.conditions import Condition
+from crmsync.config.deciding import Route
+from crmsync.config.settings import Config
+from crmsync.model import Scalar
+from crmsync.routing.lifecycle import RecordStage, StageMove, StageState, decide_stage, find_stage
+from crmsync.scoring.conditions import ConditionEvaluator
+from crmsync.scoring.ledger import Scores
+from crmsync.scoring.operators import YES
+from crmsync.scoring.titles import title_reader
+from crmsync.scoring.values import make_column
+from crmsync.scoring.wording import describe_condition, to_points
+
+Values = Mapping[str, Sequence[Scalar | None]]
+
+
+class PersonState(NamedTuple):
+    """What is known of a person besides their score and fields.
+
+    `owner` is the address of their active owner; the account's are its name, the address of its active owner, and how
+    many other people of it were active in the last seven days.
+    """
+
+    stage: StageState
+    records: Sequence[RecordStage]
+    owner: str | None = None
+    account_name: str | None = None
+    account_owner: str | None = None
+    active_people: int = 0
+
+
+class Decision(NamedTuple):
+    """What is decided of a person; `routes` are those that match, the first one first."""
+
+    move: StageMove
+    track: str
+    routes: Sequence[Route]
+
+    @property
+    def in_play(self) -> bool:
+        """Whether the person may be routed: the CRM itself did not take them further."""
+        return bool(self.routes)
+
+
+def decide_people(
+    config: Config, scores: Scores, columns: Columns, rows: Sequence[int], states: Sequence[PersonState], now: int
+) -> list[Decision]:
+    """Decide about the people in some rows of `columns`; `states` are theirs, `now` is in milliseconds."""
+    crm_owned = frozenset(config.lifecycle.crm_owned)
+    current = [find_stage(config.stage, crm_owned, each.stage, each.records) for each in states]
+    read = {name for _loc, condition in config.placed_decisions() for name in condition.fields()}
+    read |= {name for each in config.qualification for name in each.when.fields()}
+    known = _known(config, scores, columns, rows, states, read)
+    known["stage"], known["track"] = [each or None for each in current], [None] * len(rows)
+    first = _evaluator(config, known, read)
+    moves = _move_all(config, scores, rows, states, current, first, now)
+    known["stage"] = [each.state.stage or None for each in moves]
+    second = _evaluator(config, known, read)
+    tracks = _find_tracks(config, moves, second)
+    known["track"] = [each or None for each in tracks]
+    third = _evaluator(config, known, read)
+    matches = [(route, None if route.when is None else third.ask(route.when) == YES) for route in config.route]
+    return [
+        Decision(
+            moves[place],
+            tracks[place],
+            # Whoever the CRM itself took further is not routed.
+            () if current[place] in crm_owned else [each for each, mask in matches if mask is None or mask[place]],
+        )
+        for place in range(len(rows))
+    ]
+
+
+def _evaluator(config: Config, known: Values, read: Iterable[str]) -> ConditionEvaluator:
+    """What answers questions about everything that is known so far."""
+    columns = {name: make_column(known[name]) for name in read if name in known}
+    return ConditionEvaluator(len(known["stage"]), columns, config.lists, title_reader(config.titles))
+
+
+def _known(
+    config: Config,
+    scores: Scores,
+    columns: Columns,
+    rows: Sequence[int],
+    states: Sequence[PersonState],
+    read: Iterable[str],
+) -> dict[str, Sequence[Scalar | None]]:
+    """The fields, the scores and what they lead to, for each of these people, as far as a question reads them."""
+    segments = [each.name for each in config.segment]
+    bands, grades, levels = config.band_names(), list(config.grades), list(config.grid)
+    at = np.asarray(rows, dtype=np.int64)
+    made: dict[str, Sequence[Scalar | None]] = {
+        name: [columns.fields[name][row] for row in rows] for name in read if name in columns.fields
+    }
+    made |= {
+        "score": [to_points(each) for each in scores.total[at].tolist()],
+        "fit": [to_points(each) for each in scores.fit[at].tolist()],
+        "behavior": [to_points(each) for each in scores.behavior[at].tolist()],
+        "band": [_named(bands, each) for each in scores.band[at].tolist()],
+        "grade": [_named(grades, each) for each in scores.grade[at].tolist()],
+        "level": [_named(levels, each) for each in scores.level[at].tolist()],
+        "segment": [_named(segments, each) for each in scores.segment[at].tolist()],
+        "owner": [each.owner for each in states],
+        "account.name": [each.account_name for each in states],
+        "account.owner": [each.account_owner for each in states],
+        "account.active_people": [each.active_people for each in states],
+        "stage": [None] * len(states),
+    }
+    if config.qualification and "qualifications" in read:
+        evaluator = _evaluator(config, made, read)
+        answers = [(each.name, evaluator.ask(each.when) == YES) for each in config.qualification]
+        made["qualifications"] = [tuple(name for name, mask in answers if mask[place]) for place in range(len(states))]
+    return made
+
+
+def _named(names: Sequence[str], number: int) -> str | None:
+    return names[number] if 0 <= number < len(names) else None
+
+
+def _move_all(
+    config: Config,
+    scores: Scores,
+    rows: Sequence[int],
+    states: Sequence[PersonState],
+    current: Sequence[str],
+    evaluator: ConditionEvaluator,
+    now: int,
+) -> list[StageMove]:
+    bands = config.band_names()
+    of_bands = [_reasons_of_band(config, place) for place in range(len(bands))]
+    enters = [(each.name, *_asked(evaluator, each.enter)) for each in config.stage if each.enter is not None]
+    exits = [(each.name, *_asked(evaluator, each.exit)) for each in config.stage if each.exit is not None]
+    moves = []
+    for place, (state, row) in enumerate(zip(states, rows, strict=True)):
+        band = int(scores.band[row])
+        entering = {**(of_bands[band] if band >= 0 else {}), **{n: why for n, mask, why in enters if mask[place]}}
+        leaving = {name: why for name, mask, why in exits if mask[place]}
+        moves.append(
+            decide_stage(config.stage, config.lifecycle.crm_owned, state.stage, current[place], entering, leaving, now)
+        )
+    return moves
+
+
+def _asked(evaluator: ConditionEvaluator, condition: Condition) -> tuple[Sequence[bool], str]:
+    return (evaluator.ask(condition) == YES).tolist(), describe_condition(condition)
+
+
+def _reasons_of_band(config: Config, place: int) -> dict[str, str]:
+    """The stages that a band is enough for, each with the reason."""
+    bands = config.band_names()
+    reached = bands[: place + 1]
+    return {stage.name: f"the band is {bands[place]}" for stage in config.stage if stage.band in reached}
+
+
+def _find_tracks(config: Config, moves: Sequence[StageMove], evaluator: ConditionEvaluator) -> list[str]:
+    """The track of each person: the first whose `when` holds, else the one that a stage they left recycles to."""
+    recycled = {each.name: each.recycle for each in config.stage if each.recycle in config.tracks}
+    masks = [(name, evaluator.ask(each.when) == YES) for name, each in config.tracks.items() if each.when is not None]
+    return [
+        next((name for name, mask in masks if mask[place]), recycled.get(move.state.left) or "")
+        for place, move in enumerate(moves)
+    ]
