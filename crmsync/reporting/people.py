@@ -19,8 +19,8 @@ from crmsync.store.owners import owner_emails
 from crmsync.store.people_lists import (
     ListedRecord,
     find_duplicates,
-    find_excluded,
     find_in_several_crms,
+    find_left_out,
     find_not_matched,
     find_waiting,
 )
@@ -104,22 +104,22 @@ def _disagreements(config: Config, connection: Connection) -> Iterator[dict[str,
     emails, mapped = owner_emails(connection), _mapped_fields(config)
     nobody = {normal_email(each) for each in config.write.unassigned_users}
     for theirs in _by_person(find_in_several_crms(connection)):
-        fields: dict[str, list[Held]] = {}
+        fields: dict[str, list[FieldValue]] = {}
         for each in theirs:
             names = mapped(each.ref.crm, each.ref.kind)
             for field in names:
-                fields.setdefault(field, []).append(Held(each, each.current.get(field)))
+                fields.setdefault(field, []).append(FieldValue(each, each.current.get(field)))
             if config.field_map(each.ref.crm).stages:
-                fields.setdefault("stage", []).append(Held(each, each.stage or None))
+                fields.setdefault("stage", []).append(FieldValue(each, each.stage or None))
             is_known, address = _owner_address(each, emails, nobody)
             if is_known:
-                fields.setdefault("owner", []).append(Held(each, address))
+                fields.setdefault("owner", []).append(FieldValue(each, address))
         for field, held in fields.items():
             yield from _differences(theirs, field, held)
         yield from _undecided(fields.get("stage", ()))
 
 
-class Held(NamedTuple):
+class FieldValue(NamedTuple):
     """What a record holds of a field."""
 
     record: ListedRecord
@@ -146,7 +146,7 @@ def _owner_address(
     return address is not None, address if address and address not in nobody else None
 
 
-def _differences(theirs: Sequence[ListedRecord], field: str, held: Sequence[Held]) -> Iterator[dict[str, Any]]:
+def _differences(theirs: Sequence[ListedRecord], field: str, held: Sequence[FieldValue]) -> Iterator[dict[str, Any]]:
     """The first two records of different CRMs that differ in a field, if there are any."""
     for one, other in combinations(held, 2):
         if one.record.ref.crm != other.record.ref.crm and one.value != other.value:
@@ -159,7 +159,7 @@ def _differences(theirs: Sequence[ListedRecord], field: str, held: Sequence[Held
             return
 
 
-def _undecided(stages: Iterable[Held]) -> Iterator[dict[str, Any]]:
+def _undecided(stages: Iterable[FieldValue]) -> Iterator[dict[str, Any]]:
     """The first record that does not have the stage that crmsync decided, if there is one."""
     for each, stage in stages:
         if each.decided and stage != each.decided:
@@ -183,7 +183,7 @@ LISTS: Mapping[str, Callable[[Config, Connection], Iterable[dict[str, Any]]]] = 
     "duplicates": _duplicates,
     "not_matched": _not_matched,
     "disagreements": _disagreements,
-    "excluded": lambda _config, connection: _with_why(find_excluded(connection)),
+    "excluded": lambda _config, connection: _with_why(find_left_out(connection)),
     "waiting": lambda _config, connection: _with_why(find_waiting(connection)),
 }
 """What may be listed, and how."""

@@ -75,7 +75,7 @@ def find_in_several_crms(connection: Connection) -> Iterator[ListedRecord]:
     return _listed(connection, LIVE, or_(both, differs))
 
 
-def find_excluded(connection: Connection) -> Iterator[ListedRecord]:
+def find_left_out(connection: Connection) -> Iterator[ListedRecord]:
     """The records of people who are neither scored nor written, and those of people who were forgotten."""
     stays = record.c.known & ~record.c.gone & ~_REPLACED & (person.c.excluded != "")
     return _listed(connection, or_(stays, record.c.forgotten & ~record.c.gone), why=person.c.excluded)

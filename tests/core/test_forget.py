@@ -1,8 +1,11 @@
 """Of somebody who was forgotten nothing stays, in no table and in no byte, and nothing comes back with a pull."""
 
+from datetime import timedelta
+
 import pytest
 from sqlalchemy import select
 
+from crmsync.cycle import preview_run, run_cycle
 from crmsync.model import Ref
 from crmsync.store import journal, schema
 from crmsync.store.activities import save_activities
@@ -12,7 +15,8 @@ from crmsync.store.forgetting import forget_records, pause_writer
 from crmsync.store.queries import find_contacts
 from crmsync.store.scores import pulled_counts
 from crmsync.store.tombstones import forgotten_refs
-from tests.support.make import NOW, activity, contact
+from tests.support.cycles import after_pull, balanced
+from tests.support.make import NOW, activity, contact, crm, work
 from tests.support.state import rows, save
 
 CANARY = "canary"
@@ -183,4 +187,139 @@ def test_C10_no_byte_of_the_files_is_of_who_was_forgotten(tmp_path):
     assert wipe_forgotten(store, "crmsync forget")
     for file in tmp_path.glob("state.db*"):
         assert CANARY.encode() not in file.read_bytes().lower(), file.name
+    store.close()
+
+
+# Beside and after runs
+
+
+@pytest.fixture
+def made():
+    """Ada, of whom crmsync knows everything, in a portal of three."""
+    portal = crm()
+    for each in (someone(stage="lead"), contact(2), contact(3)):
+        portal.edit(each)
+    for each in happenings(someone()):
+        portal.happen(each)
+    return portal
+
+
+def run(state, portal, hours=0, **how):
+    return balanced(run_cycle(work(state, portal, now=NOW + timedelta(hours=hours)), approved=True, **how))
+
+
+def test_nothing_comes_back_with_later_runs_and_the_crm_keeps_what_was_written(state, made):
+    run(state, made)
+    made.edit(someone(fields={"title": f"CEO {CANARY} now"}, stage="lead", changed_at=NOW))
+    run(state, made, 1)
+    written = made.records[ADA].current
+    assert {"record", "identity", "past_field", "fact", "change", "score_input"} <= set(left(state))
+    removed = forget(state)
+    assert removed["change"] >= 2
+    assert left(state) == {}
+    made.edit(
+        someone(fields={"title": f"Clerk {CANARY}"}, stage="lead", changed_at=NOW + timedelta(hours=1), current=written)
+    )
+    for hours, full in ((2, False), (3, True), (4, True)):
+        result = run(state, made, hours, full=full)
+        assert left(state) == {}
+        assert result.crms["hubspot"].planned == 0
+    assert result.crms["hubspot"].skipped["excluded"] == 1
+    assert result.crms["hubspot"].pulled == 3
+    assert written["score"]
+    assert made.records[ADA].current == written
+    assert len(rows(state, schema.person)) == 2
+
+
+def test_who_is_forgotten_between_pull_and_plan_is_not_planned_for(state, made):
+    after_pull(made, lambda: forget(state))
+    run(state, made)
+    assert left(state) == {}
+    assert made.records[ADA].current == {}
+    assert made.records[Ref("hubspot", "contact", "2")].current != {}
+
+
+@pytest.mark.parametrize("sent", [False, True], ids=["before the batch", "with the batch"])
+def test_who_is_forgotten_while_a_run_writes_leaves_nothing_behind(state, made, sent):
+    taken = made.write
+
+    def forgotten(changes, narrow=list):
+        def then(batch):
+            narrowed = narrow(batch)
+            if ADA in {each.ref for each in batch}:
+                forget(state)
+            return narrowed
+
+        if not sent:
+            forget(state)
+        return taken(changes, then if sent else narrow)
+
+    made.write = forgotten
+    run(state, made)
+    assert left(state) == {}
+    assert bool(made.records[ADA].current) is sent
+    made.write = taken
+    assert run(state, made, 1, full=True).crms["hubspot"].skipped["excluded"] == 1
+    assert left(state) == {}
+
+
+def test_who_is_forgotten_and_refused_meanwhile_leaves_nothing_behind(state, made):
+    made.refusing[ADA] = f"{CANARY} is no option"
+    taken = made.write
+
+    def forgotten(changes, narrow=list):
+        for each in taken(changes, narrow):
+            forget(state)
+            yield each
+
+    made.write = forgotten
+    run(state, made)
+    assert left(state) == {}
+
+
+def test_a_preview_that_began_before_leaves_nothing_behind(state, made):
+    run(state, made)
+    made.edit(someone(fields={"title": f"CEO {CANARY} now"}, changed_at=NOW))
+    after_pull(made, lambda: forget(state))
+    preview_run(work(state, made, now=NOW + timedelta(hours=1)))
+    assert left(state) == {}
+
+
+def test_a_plan_that_waits_loses_the_changes_of_who_is_forgotten(state, made):
+    plan = preview_run(work(state, made)).run
+    forget(state)
+    assert left(state) == {}
+    with state.read() as reading:
+        assert not [row for *_, row in journal.rows_of(reading, plan) if row.change.ref == ADA]
+    run(state, made, 1)
+    assert made.records[ADA].current == {}
+
+
+def test_who_keeps_other_records_is_scored_again_without_those_that_went(state, made):
+    run(state, made)
+    forget(state)
+    made.edit(contact(2, emails=("person2@firm.example",), fields={"title": "VP"}, changed_at=NOW))
+    made.edit(contact(4, emails=("person2@firm.example",), changed_at=NOW))
+    run(state, made, 1)
+    made.edit(contact(4, emails=(MAIL, "person2@firm.example"), changed_at=NOW + timedelta(hours=1)))
+    run(state, made, 2)
+    assert left(state) == {}
+    assert [(row["ref_id"], row["forgotten"]) for row in rows(state, schema.record) if row["ref_id"] in "24"] == [
+        ("2", False),
+        ("4", True),
+    ]
+
+
+def test_C10_no_byte_of_the_files_is_of_who_was_forgotten_after_runs_and_a_full_pull(tmp_path, made):
+    store = open_store(f"sqlite:///{tmp_path}/state.db")
+    run(store, made)
+    made.edit(someone(fields={"title": f"CEO {CANARY} now"}, changed_at=NOW))
+    run(store, made, 1)
+    with store.writer("crmsync run"):
+        forget(store)
+        assert not wipe_forgotten(store, "crmsync forget")  # the worker's next run does it
+        run(store, made, 2, full=True)
+    for file in tmp_path.glob("state.db*"):
+        assert CANARY.encode() not in file.read_bytes().lower(), file.name
+    assert left(store) == {}
     store.close()
