@@ -8,7 +8,7 @@ from typing import Annotated
 
 import typer
 
-from crmsync.cli import cycles, daemon, deciding, inspect, setup, tryout
+from crmsync.cli import cycles, daemon, deciding, inspect, people, setup, tryout
 
 app = typer.Typer(
     name="crmsync",
@@ -33,6 +33,8 @@ for command in (
     inspect.explain,
     deciding.route,
     inspect.status,
+    people.people,
+    people.forget,
     inspect.score,
     tryout.sandbox,
 ):

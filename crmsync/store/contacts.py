@@ -17,6 +17,7 @@ from crmsync.store.activities import add_counters, count_activities, move_activi
 from crmsync.store.clean import clean_items
 from crmsync.store.companies import save_companies
 from crmsync.store.erasure import clear_personal_data, erase_records
+from crmsync.store.forgetting import save_forgotten
 from crmsync.store.records import (
     drop_score_inputs,
     ids_by_exact_ref,
@@ -31,6 +32,7 @@ from crmsync.store.schema import (
     record,
 )
 from crmsync.store.sql import IN_LIST, dump_json, in_chunks, to_ms, upsert
+from crmsync.store.tombstones import find_forgotten
 
 TOUCHES = 5
 """How often in a row a change that a CRM takes and does not keep is made again because the record was touched."""
@@ -46,10 +48,14 @@ def save_contacts(
 
     A stage or owner that is another one than before was changed by somebody else, since what crmsync writes is stored
     when it is written; `noticing` says of which of the two that holds (where the config maps otherwise, another name of
-    a stage may mean the same value).
+    a stage may mean the same value). Of somebody who was forgotten only that there is a record is stored.
     """
     # What comes twice on a page counts as it came last.
     latest = {each.ref: each for each in clean_items(items)}
+    if forgotten := find_forgotten(connection, latest.values()):
+        stubs = {ref: latest.pop(ref) for ref in sorted(forgotten)}
+        rows = {ref: {"changed_at": to_ms(each.changed_at), "gone": each.gone} for ref, each in stubs.items()}
+        save_forgotten(connection, run, rows, rows_by_ref(connection, rows))
     if not latest:
         return
     stored = rows_by_ref(connection, latest)
@@ -60,6 +66,7 @@ def save_contacts(
     everything = {
         ref: {
             "crm": ref.crm, "kind": ref.kind, "ref_id": ref.id, "seen_run": run, "known": True, "dirty": True,
+            "forgotten": False,
             **values, **_patience(stored.get(ref), moved[ref], values["changed_at"]),
             "edited": _is_edited(stored.get(ref), moved[ref]),
             "overrides": dump_json(_overrides(stored.get(ref), values, to_ms(now), noticing)),

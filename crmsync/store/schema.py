@@ -117,6 +117,7 @@ record = Table(
     Column("wake_at", BigInteger),  # when a manual override or the patience with a refusal ends
     Column("attempts", Integer, nullable=False, server_default="0"),
     Column("seen_run", Text, nullable=False, server_default=""),
+    Column("forgotten", Boolean, nullable=False, server_default=false()),  # of somebody forgotten: never known
     UniqueConstraint("crm", "kind", "ref_id"),
     Index("ix_record_person", "person"),
     Index("ix_record_dirty", "id", sqlite_where=text("dirty = 1"), postgresql_where=text("dirty")),
@@ -139,6 +140,12 @@ LIVE = and_(
 # Searched as text, because the two databases read JSON in ways of their own.
 SCORED = record.c.current.contains('"score":', autoescape=True)
 """Records that carry a score of ours."""
+
+tombstone = Table(
+    "tombstone",  # what somebody forgotten was known by, as HMAC-SHA256 (hex) under a key among the notes
+    metadata,
+    Column("hash", Text, primary_key=True),
+)
 
 alias = Table(
     "alias",
