@@ -135,7 +135,8 @@ class PlanBuilder:
                 self.again |= {held.id} if held.ref.crm in self.work.crms else set()
             # By CRM, too: a first score may wait in one of them and be written in the other.
             elif self.takes(person.person, held.ref.crm):
-                stage_whys[str(held.ref)] = self._decide(held, person, given.owner_of.get(held.id))
+                track = given.tracks.get(person.person, person.decision.track if person.decision else "")
+                stage_whys[str(held.ref)] = self._decide(held, person, given.owner_of.get(held.id), track)
         waiting = given.waiting.get(person.person, "")
         owner_why = _told_once({str(it.ref): given.why[it.id] for it in records if it.id in given.why})
         owner_why = owner_why or (f"none yet, because {waiting}" if waiting else self._no_move_why(person, records))
@@ -218,11 +219,11 @@ class PlanBuilder:
         lease = held.overrides.get("owner")
         return lease is not None and self.work.now_ms < noticed_at(lease) + self.override_ms
 
-    def _decide(self, held: Holding, person: Scored, owner: str | None) -> str:
+    def _decide(self, held: Holding, person: Scored, owner: str | None, track: str = "") -> str:
         settings, crm = self.work.config.write, held.ref.crm
         move = person.decision.move if person.decision else None
         wanted = WantedValues(
-            person.score_fields,
+            {**person.score_fields, "track": track or None},
             move.wanted if settings.stage and move else None,
             owner if settings.owner else None,
             person.because,
