@@ -304,7 +304,7 @@ def test_who_keeps_other_records_is_scored_again_without_those_that_went(state, 
     made.edit(contact(4, emails=(MAIL, "person2@firm.example"), changed_at=NOW + timedelta(hours=1)))
     run(state, made, 2)
     assert left(state) == {}
-    assert [(row["ref_id"], row["forgotten"]) for row in rows(state, schema.record) if row["ref_id"] in "24"] == [
+    assert sorted((row["ref_id"], row["forgotten"]) for row in rows(state, schema.record) if row["ref_id"] in "24") == [
         ("2", False),
         ("4", True),
     ]
