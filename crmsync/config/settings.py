@@ -328,10 +328,10 @@ class Config(Model, BaseSettings):
             fields={name: value[crm] for name, value in self.fields.items() if crm in value},
             score_fields={name: value[crm] for name, value in self.write.fields.items() if crm in value},
             stages={stage.name: stage.values[crm] for stage in self.stage if crm in stage.values},
-            companies=self._asks_about_accounts(),
+            companies=self.asks_about_accounts(),
         )
 
-    def _asks_about_accounts(self) -> bool:
+    def asks_about_accounts(self) -> bool:
         """Whether anything is decided by somebody's account, or given to whoever owns it or their colleagues."""
         read = {name for _loc, each in self.placed_decisions() for name in each.fields()}
         led = {route.to for route in self.route}

@@ -19,7 +19,7 @@ from crmsync.model import AccountFacts, Contact
 from crmsync.store.schema import LIVE, activity, company, record
 from crmsync.store.sql import IN_LIST, in_chunks, plain_rows, upsert
 
-EMPTY = literal_column("''")
+EMPTY: Any = literal_column("''")
 """As it stands in the indexes: a database uses them for nothing else."""
 
 OF_RECORD = and_(company.c.crm == record.c.crm, company.c.id == record.c.company)
