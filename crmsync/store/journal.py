@@ -386,7 +386,7 @@ def record_written(connection: Connection, rows: Sequence[JournalRow]) -> None:
                 "now_last_written": written,
                 "again": orjson.loads(holding.on_hold or "{}").get("whole", False),
                 "still_on_hold": _still_on_hold(holding.on_hold, row.change),
-                # Written the same again: somebody changed it back. Anything new begins the count anew (see `decide_change`).
+                # Written the same again: somebody changed it back. Anything new begins anew (see `decide_change`).
                 "now_attempts": holding.attempts + 1 if holding.last_written == written else 0,
             }
         )
