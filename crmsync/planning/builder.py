@@ -261,10 +261,12 @@ class PlanBuilder:
         """The stage and the owner that the CRM which leads has, where this record is of another one."""
         truth, settings, crm = self.work.config.truth, self.work.config.write, held.ref.crm
         if truth.stage and truth.stage != crm and settings.stage:
-            stages = [it.stage for it in records if it.ref.crm == truth.stage and it.stage in self.stage_names]
-            furthest = max(stages, key=lambda stage: self.stage_names.index(str(stage)), default=None)
-            # What we move forward in the CRM that leads comes here with it.
+            theirs = [it for it in records if it.ref.crm == truth.stage and it.stage in self.stage_names]
+            furthest = max((str(it.stage) for it in theirs), key=self.stage_names.index, default=None)
+            # What we move forward in the CRM that leads comes here with it, unless a user decided otherwise there.
+            chosen = any("stage" in it.overrides for it in theirs)
             ahead = wanted.stage is not None and furthest is not None and self._is_ahead(wanted.stage, furthest)
+            ahead = ahead and not chosen
             if furthest is not None and not ahead:
                 why = f"{furthest}, as in {truth.stage}"
                 wanted = wanted._replace(stage=furthest, stage_why=why, carried=True)
@@ -272,9 +274,9 @@ class PlanBuilder:
             owners = self.setting.owners
             humans = (owners.somebody(it.ref.crm, it.owner) for it in records if it.ref.crm == truth.owner)
             human = next((each for each in humans if each is not None), None)
-            theirs = owners.by_email.get((crm, human)) if human is not None else None
-            if theirs is not None and theirs != held.owner:
-                wanted = wanted._replace(owner=theirs)
+            same = owners.by_email.get((crm, human)) if human is not None else None
+            if same is not None and same != held.owner:
+                wanted = wanted._replace(owner=same)
         return wanted
 
     def _is_ahead(self, stage: str, of: str) -> bool:
