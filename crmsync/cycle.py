@@ -29,6 +29,7 @@ from crmsync.result import Result, WaitingPlan, new_run_id
 from crmsync.store import journal
 from crmsync.store.copy import copy_state
 from crmsync.store.database import Store, wipe_log
+from crmsync.store.owners import owner_names
 from crmsync.store.sql import IN_LIST, in_chunks
 from crmsync.work import Work
 
@@ -92,7 +93,11 @@ def _entered(stack: ExitStack, store: Store) -> bool:
 
 def _keep_preview(work: Work, copy: Store, result: Result, drafted: BuiltPlan) -> None:
     hashes = hashes_of(work.config)
+    # The first preview of all is made before the state knows who the owners are.
+    with copy.read() as reading:
+        owners = {f"{crm}:{owner_id}": name for (crm, owner_id), name in owner_names(reading).items()}
     written = {"kind": "preview", "reasons": drafted.reasons, "records": drafted.numbers, "seen": drafted.numbers}
+    written["owners"] = owners
     with work.store.begin() as writing:
         journal.keep_text(writing, hashes[1], work.config.decision_text(), work.now_ms)
         journal.add_plan(writing, result.run, journal.PREVIEW, hashes, work.now_ms, written)

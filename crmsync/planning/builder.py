@@ -724,7 +724,16 @@ def _count_destinations(tx: Connection, desk: PlanBuilder) -> dict[str, Any]:
     new = sum(1 for each in desk.decided if each.destination == "owned" and each.person_id in desk.given.hand_offs)
     counted["owned"] -= new
     counted["routed"] += new
-    return {"in": sum(counted.values()), **counted, "reasons": dict(sorted(reasons.items()))}
+    by_owner: dict[str, int] = {}
+    for each in desk.hand_offs:
+        by_owner[each["owner"]] = by_owner.get(each["owner"], 0) + 1
+    everybody = sum(counted.values())
+    return {"in": everybody, **counted, "reasons": dict(sorted(reasons.items())), "by_owner": _most_first(by_owner)}
+
+
+def _most_first(numbers: Mapping[str, int]) -> dict[str, int]:
+    """The largest first."""
+    return dict(sorted(numbers.items(), key=lambda each: (-each[1], each[0])))
 
 
 HELD = "held for approval"

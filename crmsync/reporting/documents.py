@@ -123,9 +123,11 @@ RoutingDocument = TypedDict(
         "excluded": int,
         "waiting": int,
         "reasons": dict[str, int],
+        "by_owner": dict[str, int],
     },
 )
-"""Everybody by where they are: `in` is the sum of the five that follow it; `reasons` are of those who wait."""
+"""Everybody by where they are: `in` is the sum of the five that follow it; `reasons` are of those who wait, `by_owner` of
+those who got an owner in this run."""
 
 
 @with_config(EXACTLY)
