@@ -163,6 +163,14 @@ def drop_unstorable(text: str) -> str:
     return text.replace("\x00", "").encode("utf-16", "surrogatepass").decode("utf-16", "replace")
 
 
+def site_host(address: str) -> str:
+    """The host of a web address, or of what people type as one: lower case, without `www.`."""
+    host = address.strip().lower()
+    host = (host.partition("://")[2] or host).removeprefix("//")
+    host = re.split(r"[/?#\s]", host, maxsplit=1)[0].rpartition("@")[2]
+    return drop_unstorable(host.partition(":")[0]).strip(".").removeprefix("www.")
+
+
 def whole_body(crm: str, response: Any, seconds: float) -> bytes:
     """The decoded body of a urllib3 response, a piece at a time.
 

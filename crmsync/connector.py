@@ -26,11 +26,15 @@ class MissingField(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class FieldMap:
-    """How the config's names are spelled in one CRM. A value is one spelling for all kinds, or one for each kind."""
+    """How the config's names are spelled in one CRM. A value is one spelling for all kinds, or one for each kind.
+
+    `companies` says that the name, domain and owner of each record's company are to be read, too.
+    """
 
     fields: Mapping[str, str | Mapping[str, str]] = field(default_factory=dict)
     score_fields: Mapping[str, str | Mapping[str, str]] = field(default_factory=dict)
     stages: Mapping[str, str | Mapping[str, str]] = field(default_factory=dict)
+    companies: bool = False
 
     @staticmethod
     def spelled(names: Mapping[str, str | Mapping[str, str]], kind: str) -> dict[str, str]:

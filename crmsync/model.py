@@ -44,9 +44,10 @@ SCORE_FIELDS = {
         ScoreField("behavior", "Lead score: behavior"),
         ScoreField("band", "Lead score: band", length=80),
         ScoreField("reason", "Lead score: reason", length=255),
+        ScoreField("track", "Nurture track", length=80),
     )
 }
-"""What a connector may be asked to write, beside `stage` and `owner`: five, so that they fit into a free portal."""
+"""What a connector may be asked to write, beside `stage` and `owner`: few, so that they fit into a free portal."""
 
 
 KINDS = (
@@ -101,7 +102,8 @@ class Contact:
     `aliases` are ids that this record used to have (a HubSpot merge makes a new id), `links` are records elsewhere
     that the CRM itself says are the same human. `unread` names mapped fields that the CRM does not show (any longer):
     what was known of them still holds. `group` orders writes against lock contention (Salesforce: account). A `gone`
-    record is `erased` where the CRM does not have it in its recycle bin either: nothing of it may stay.
+    record is `erased` where the CRM does not have it in its recycle bin either: nothing of it may stay. `company` is
+    `None` where there is none, or where none was to be read; `created_at` (aware UTC) is when the CRM got the record.
     """
 
     ref: Ref
@@ -121,6 +123,8 @@ class Contact:
     group: str = ""
     unread: frozenset[str] = frozenset()
     erased: bool = False
+    company: Company | None = None
+    created_at: datetime | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -143,13 +147,24 @@ class Activity:
 class Company(NamedTuple):
     """A company or Salesforce account that a record points to: `owner` is the CRM's id, `domain` that of its website.
 
-    What is not known is `""`.
+    What is not known is `""`. One of which nothing but its `id` is known could not be read.
     """
 
     id: str
     name: str = ""
     domain: str = ""
     owner: str = ""
+
+
+class AccountFacts(NamedTuple):
+    """The account that a person belongs to, in whatever CRM: `owners` are the CRMs' ids of who owns it, by CRM.
+
+    `colleagues` are the ids of the other people who belong to it.
+    """
+
+    name: str = ""
+    owners: Mapping[str, str] = {}
+    colleagues: Sequence[int] = ()
 
 
 class Standing(NamedTuple):

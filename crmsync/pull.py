@@ -20,6 +20,7 @@ from crmsync.result import Result
 from crmsync.routing.owners import owners_of
 from crmsync.store import full_pull, journal
 from crmsync.store.activities import save_activities
+from crmsync.store.companies import drop_unused_companies
 from crmsync.store.contacts import save_contacts
 from crmsync.store.cursors import (
     drop_cursor,
@@ -154,6 +155,7 @@ def _pull(work: Work, result: Result, crm: str, *, full: bool, trusting: bool = 
             # Only now that both streams are read: what is cut off before goes on from its own cursors.
             promote_cursors(writing, crm, [contacts, ACTIVITIES])
             drop_unused_facts(writing)
+            drop_unused_companies(writing)
 
 
 def _noticed_fields(work: Work, crm: str) -> Sequence[str]:

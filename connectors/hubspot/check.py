@@ -26,8 +26,10 @@ def check(api: Api, portal: Portal, activities: ActivityStream, names: FieldMap)
         lambda: portal.owners(),
         lambda: _may_write(api),
     ]
-    if any(each.startswith(COMPANY_PREFIX) for each in FieldMap.spelled(names.fields, KIND).values()):
+    of_company = any(each.startswith(COMPANY_PREFIX) for each in FieldMap.spelled(names.fields, KIND).values())
+    if of_company or names.companies:
         probes.append(lambda: api.get(api.place("list", kind="companies"), [("limit", "1")]))
+    if of_company:
         probes.append(lambda: portal.definitions("companies"))
     for probe in probes:
         try:

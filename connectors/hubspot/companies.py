@@ -23,7 +23,7 @@ ASSOCIATION_INPUTS = 1_000
 
 
 class Companies:
-    """The values of mapped company properties by contact."""
+    """The companies of contacts, and those properties of them that are read."""
 
     def __init__(self, api: Api) -> None:
         self._api = api
@@ -33,10 +33,11 @@ class Companies:
 
     def of(
         self, contacts: Sequence[Record], properties: Sequence[str], on_contact: bool
-    ) -> list[Mapping[str, Any] | None]:
-        """The values for each contact, empty where it has no company, `None` where its company cannot be read.
+    ) -> list[tuple[str, Mapping[str, Any] | None]]:
+        """The company's id and values for each contact.
 
-        `on_contact` says that the portal keeps the primary company's id on the contact; otherwise it is looked up.
+        Both are empty where it has no company, and the values `None` where its company cannot be read. `on_contact`
+        says that the portal keeps the primary company's id on the contact; otherwise it is looked up.
         """
         if on_contact:
             ids = [each["properties"].get(COMPANY) or "" for each in contacts]
@@ -44,7 +45,7 @@ class Companies:
             primary = dict(self._primary([each["id"] for each in contacts]))
             ids = [primary.get(each["id"], "") for each in contacts]
         known = self._known({company_id for company_id in ids if company_id}, properties)
-        return [known[company_id] if company_id else {} for company_id in ids]
+        return [(company_id, known[company_id] if company_id else {}) for company_id in ids]
 
     def remember_all(self, properties: Sequence[str], *, for_all: bool) -> None:
         """Forget everything and read all companies, if they are not too many: their list has a hundred in a call.

@@ -10,7 +10,16 @@ from connectors.hubspot.bulk_export import Export, NoExport, export_contacts, or
 from connectors.hubspot.client import Api
 from connectors.hubspot.companies import Companies
 from connectors.hubspot.cursors import DAY, Cursor, dump_cursors, load_cursors, millis_of
-from connectors.hubspot.mapping import CHANGED, COMPANY, COMPANY_VALUES, MERGES, Reading, changed_at, contact_of
+from connectors.hubspot.mapping import (
+    CHANGED,
+    COMPANY,
+    COMPANY_ID,
+    COMPANY_VALUES,
+    MERGES,
+    Reading,
+    changed_at,
+    contact_of,
+)
 from connectors.hubspot.paging import Listing, Skipping, Window, count_records, whole_list
 from connectors.hubspot.properties import to_millis
 from connectors.hubspot.schema import Portal
@@ -80,7 +89,7 @@ class Contacts:
 
     def _all(self, how: Reading, begun: Cursor, now: int) -> Iterator[Page[Contact]]:
         start = begun.start or now
-        if how.company:
+        if how.company_properties:
             self._companies.remember_all(how.company_properties, for_all=begun.walk is None)
         export = self._ordered_export(how, begun)
         # An earlier process may have ordered it: what was edited since is read afterwards.
@@ -155,7 +164,7 @@ class Contacts:
             raise _ListIsQuicker
 
     def _of_changed_companies(self, how: Reading, since: int) -> Iterator[list[Record]]:
-        if how.company:
+        if how.company_properties:
             window = self._companies.changed(since, how.company_properties)
             self._refuse_most(window, "companies")
             for ids in self._companies.members(window, how.company_properties):
@@ -167,10 +176,13 @@ class Contacts:
         return [contact_of(*each, how) for each in zip(self._with_companies(records, how), known_as, strict=True)]
 
     def _with_companies(self, records: Sequence[Record], how: Reading) -> list[Record]:
-        if not how.company:
+        if not how.company_properties:
             return list(records)
         companies = self._companies.of(records, how.company_properties, COMPANY in how.properties)
-        return [{**record, COMPANY_VALUES: company} for record, company in zip(records, companies, strict=True)]
+        return [
+            {**record, COMPANY_ID: company_id, COMPANY_VALUES: values}
+            for record, (company_id, values) in zip(records, companies, strict=True)
+        ]
 
     def _in_bin(self, how: Reading, since: int) -> Iterator[list[Contact]]:
         """The contacts that were deleted since then, with what was merged into them; HubSpot keeps them for a while."""

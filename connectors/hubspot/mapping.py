@@ -7,20 +7,25 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any, NamedTuple
 
-from connectors.hubspot.errors import CRM, KIND, stamp_of
+from connectors.http import site_host
+from connectors.hubspot.errors import CRM, KIND, stamp_of, text_of
 from connectors.hubspot.properties import Definition, instant_of, number_of, read_value
 from crmsync.connector import FieldMap
-from crmsync.model import Contact, Counter, Ref, Scalar
+from crmsync.model import Company, Contact, Counter, Ref, Scalar
 
 CHANGED = "lastmodifieddate"
 """The property that moves with every change of a contact; `hs_lastmodifieddate` is the other kinds'."""
 
+CREATED = "createdate"
 STAGE, OWNER, COMPANY = "lifecyclestage", "hubspot_owner_id", "associatedcompanyid"
 COMPANY_PREFIX = "company."
 
-COMPANY_VALUES = "company"
-"""Under this name a contact's record carries its company's values, once they were looked up; `None` if they cannot be
-read."""
+COMPANY_FACTS = ("name", "domain", OWNER)
+"""What is read of a company where somebody's company decides who gets them."""
+
+COMPANY_ID, COMPANY_VALUES = "company_id", "company"
+"""Under these names a contact's record carries its company's id and values, once they were looked up; the values are
+`None` if they cannot be read, and the id is "" where there is no company."""
 
 LINKS = {"salesforceleadid": "lead", "salesforcecontactid": "contact"}
 """Properties in which HubSpot's own Salesforce sync keeps the other record's id."""
@@ -61,7 +66,7 @@ class Reading:
     """What to ask for and how to read it, given how this portal defines its properties.
 
     `contact` and `company` map canonical names to the definitions of their properties; names whose property the portal
-    does not have (any longer) are in neither, but in `unread`.
+    does not have (any longer) are in neither, but in `unread`. `companies` is that of the `FieldMap`.
     """
 
     contact: Mapping[str, Definition]
@@ -71,11 +76,13 @@ class Reading:
     counts: tuple[Count, ...]
     properties: tuple[str, ...]
     unread: frozenset[str] = frozenset()
+    companies: bool = False
 
     @property
     def company_properties(self) -> tuple[str, ...]:
-        """The company properties that some field is mapped to."""
-        return tuple(dict.fromkeys(each.name for each in self.company.values()))
+        """The company properties to read: what some field is mapped to, and what `companies` asks for."""
+        mapped = (each.name for each in self.company.values())
+        return tuple(dict.fromkeys((*mapped, *(COMPANY_FACTS if self.companies else ()))))
 
 
 def plan_reading(
@@ -93,8 +100,8 @@ def plan_reading(
         name: contacts[prop] for name, prop in FieldMap.spelled(names.score_fields, KIND).items() if prop in contacts
     }
     counts = tuple(each for each in COUNTS if each.kind in kinds_to_count and each.total in contacts)
-    wanted = [CHANGED, *EMAILS, *NAMES, STAGE, OWNER, *LINKS, *MERGES]
-    wanted += [COMPANY] if of_company else []
+    wanted = [CHANGED, CREATED, *EMAILS, *NAMES, STAGE, OWNER, *LINKS, *MERGES]
+    wanted += [COMPANY] if of_company or names.companies else []
     wanted += [each.name for each in (*fields.values(), *score_fields.values())]
     for count in counts:
         wanted += [count.total, count.last_at, *count.attributes.values()]
@@ -110,6 +117,7 @@ def plan_reading(
         counts=counts,
         properties=tuple(dict.fromkeys(each for each in wanted if each in contacts)),
         unread=frozenset(spelled) - fields.keys() - company.keys(),
+        companies=names.companies,
     )
 
 
@@ -131,7 +139,16 @@ def contact_of(record: Mapping[str, Any], asked: str, how: Reading) -> Contact:
         aliases=tuple(dict.fromkeys(each for each in (*merged_ids(values), asked) if each and each != contact_id)),
         links=tuple(Ref("salesforce", kind, long_id(sf)) for prop, kind in LINKS.items() if (sf := values.get(prop))),
         gone=bool(record.get("archived")),
+        company=_company(record) if how.companies else None,
+        created_at=instant_of(values.get(CREATED)) or instant_of(record.get("createdAt")),
     )
+
+
+def _company(record: Mapping[str, Any]) -> Company | None:
+    if not (company_id := record.get(COMPANY_ID)):
+        return None
+    name, domain, owner = (text_of((record.get(COMPANY_VALUES) or {}).get(each)) for each in COMPANY_FACTS)
+    return Company(company_id, name, site_host(domain), owner)
 
 
 def changed_at(record: Mapping[str, Any]) -> datetime:

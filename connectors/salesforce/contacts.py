@@ -7,6 +7,7 @@ from dataclasses import replace
 from datetime import UTC, datetime
 from functools import partial
 
+from connectors.http import site_host
 from connectors.salesforce.client import QUERIES_PER_COMPOSITE, Org
 from connectors.salesforce.errors import CRM, RequestRefused
 from connectors.salesforce.paging import (
@@ -25,13 +26,24 @@ from connectors.salesforce.schema import OBJECTS, Schema, instant_of, readable_p
 from connectors.salesforce.settings import Settings
 from crmsync.connector import FieldMap
 from crmsync.errors import ConfigError
-from crmsync.model import Contact, Page, Ref, Scalar
+from crmsync.model import Company, Contact, Page, Ref, Scalar
 
 BASE = {
-    "lead": ("IsDeleted", "MasterRecordId", "Email", "Name", "OwnerId", "Company", "IsConverted", "ConvertedContactId"),
-    "contact": ("IsDeleted", "MasterRecordId", "Email", "Name", "OwnerId", "AccountId", "Account.SystemModstamp"),
+    "lead": (
+        *("IsDeleted", "MasterRecordId", "Email", "Name", "OwnerId", "Company", "IsConverted", "ConvertedContactId"),
+        "CreatedDate",
+    ),
+    "contact": (
+        *("IsDeleted", "MasterRecordId", "Email", "Name", "OwnerId", "AccountId", "Account.SystemModstamp"),
+        "CreatedDate",
+    ),
 }
 """What is read of every record, beside what the config maps."""
+
+ACCOUNT = ("Account.Name", "Account.Website", "Account.OwnerId")
+
+COMPANIES = {"lead": (), "contact": (*ACCOUNT, "IsPersonAccount")}
+"""What is read beside it where somebody's account decides who gets them."""
 
 NEVER = datetime.min.replace(tzinfo=UTC)
 
@@ -43,6 +55,7 @@ class RecordReader:
         self.kind = kind
         self.fields = FieldMap.spelled(names.fields, kind)
         self.score_fields = FieldMap.spelled(names.score_fields, kind)
+        self.companies = names.companies
         self.unread: frozenset[str] = frozenset()
         self.stage_field = settings.stage_field.get("lead" if kind == "lead" else "contact", "")
         self.stages = {value: name for name, value in FieldMap.spelled(names.stages, kind).items()}
@@ -50,7 +63,8 @@ class RecordReader:
 
     def source(self, schema: Schema) -> Source:
         """What to read: only columns that exist, that this user sees, and that every API can read."""
-        wanted = dict.fromkeys((*BASE[self.kind], self.stage_field, *self.fields.values(), *self.score_fields.values()))
+        base = (*BASE[self.kind], *(COMPANIES[self.kind] if self.companies else ()))
+        wanted = dict.fromkeys((*base, self.stage_field, *self.fields.values(), *self.score_fields.values()))
         self._read = readable_paths(schema, OBJECTS[self.kind], filter(None, wanted))
         self.unread = frozenset(name for name, path in self.fields.items() if path not in self._read)
         return Source(OBJECTS[self.kind], OBJECTS[self.kind], tuple(dict.fromkeys(self._read.values())))
@@ -74,6 +88,8 @@ class RecordReader:
             if row.get("IsConverted") is True
             else None,
             group=_text(row, "AccountId") or _text(row, "Company"),
+            company=_company(row) if self.companies else None,
+            created_at=instant_of(row.get("CreatedDate")),
         )
 
     def _named(self, names: Mapping[str, str], row: Row) -> dict[str, Scalar]:
@@ -83,6 +99,14 @@ class RecordReader:
     @staticmethod
     def _other(kind: str, row: Row, path: str) -> Ref | None:
         return Ref(CRM, kind, str(row[path])) if path in row else None
+
+
+def _company(row: Row) -> Company | None:
+    # A person account is no company: it has their own name.
+    if "AccountId" not in row or row.get("IsPersonAccount") is True:
+        return None
+    name, website, owner = (_text(row, path) for path in ACCOUNT)
+    return Company(_text(row, "AccountId"), name, site_host(website), owner)
 
 
 def _text(row: Row, path: str) -> str:
@@ -105,7 +129,7 @@ def streams_of(
 ) -> list[tuple[RecordReader, Callable[[], Source]]]:
     """What a pull reads, in order: leads, contacts, and the contacts of accounts that changed.
 
-    An account's change does not touch its contacts, so that where an account's field is mapped they are read for it.
+    An account's change does not touch its contacts, so that where something of accounts is read they are read for it.
     Raises `ConfigError` where the integration user does not see leads or contacts at all.
     """
     schema.learn([*OBJECTS.values(), "Account"])
@@ -118,7 +142,8 @@ def streams_of(
             )
         each.append((reader, partial(reader.source, schema)))
     contact = all_readers["contact"]
-    if any(path.startswith("Account.") for path in contact.fields.values()) and schema.of("Account"):
+    of_account = contact.companies or any(path.startswith("Account.") for path in contact.fields.values())
+    if of_account and schema.of("Account"):
         each.append((contact, lambda: by_account(contact.source(schema))))
     return each
 

@@ -28,8 +28,8 @@ def make_world(people: int, seed: int, now: datetime) -> World:
     """A world of `people` humans as of `now` (aware UTC). Equal arguments make equal worlds."""
     rng = random.Random(seed)
     now = now.replace(microsecond=0)
-    firms = tuple(_firms(rng, max(3, people // 5)))
     reps = _reps()
+    firms = tuple(_firms(rng, max(3, people // 5), reps))
     taken: set[str] = set()
     humans = tuple(_human(rng, number, firms, reps, taken, now) for number in range(1, people + 1))
     return World(now, reps, firms, humans)
@@ -66,7 +66,7 @@ def _ascii(text: str) -> str:
 # Firms
 
 
-def _firms(rng: random.Random, count: int) -> Iterator[Firm]:
+def _firms(rng: random.Random, count: int, reps: Sequence[Rep]) -> Iterator[Firm]:
     taken: set[str] = set()
     for number in range(1, count + 1):
         country = rng.choices(stock.COUNTRIES, [each.weight for each in stock.COUNTRIES])[0]
@@ -82,6 +82,8 @@ def _firms(rng: random.Random, count: int) -> Iterator[Firm]:
             employees=employees if rng.random() > 0.1 else None,
             country=country.name,
             revenue=employees * rng.randrange(60, 320) * 1_000 if rng.random() > 0.4 else None,
+            # Every third one is nobody's.
+            owner=reps[number % len(reps)].number if number % 3 else None,
         )
 
 

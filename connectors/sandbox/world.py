@@ -10,7 +10,7 @@ from functools import lru_cache
 
 @dataclass(frozen=True)
 class Firm:
-    """A company; `number` is unique within a world."""
+    """A company; `number` is unique within a world, `owner` the number of the rep who has it."""
 
     number: int
     name: str
@@ -19,6 +19,7 @@ class Firm:
     employees: int | None
     country: str
     revenue: int | None
+    owner: int | None = None
 
 
 @dataclass(frozen=True)

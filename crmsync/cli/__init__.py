@@ -8,7 +8,7 @@ from typing import Annotated
 
 import typer
 
-from crmsync.cli import cycles, daemon, deciding, inspect, setup, simulating, tryout
+from crmsync.cli import cycles, daemon, deciding, inspect, people, setup, simulating, tryout
 
 app = typer.Typer(
     name="crmsync",
@@ -34,6 +34,8 @@ for command in (
     deciding.route,
     simulating.simulate,
     inspect.status,
+    people.people,
+    people.forget,
     inspect.score,
     tryout.sandbox,
 ):

@@ -19,6 +19,7 @@ from rich.console import Console
 
 from crmsync import log
 from crmsync.config import Config, load
+from crmsync.daemon.signals import allow_interrupt
 from crmsync.errors import CrmsyncError
 from crmsync.exit_codes import FAILED, Outcome, outcome_of
 from crmsync.redaction import hide_quotations, hide_secrets, secrets_of
@@ -135,3 +136,13 @@ def opened_config(ending: Ending, level: int = logging.WARNING) -> Config:
     ending.secrets = secrets_of(config)
     log.start_logging(config.log, logging.DEBUG if ending.debug else level, ending.secrets)
     return config
+
+
+def says_yes(question: str) -> bool:
+    """Ask; whoever ends the input instead of answering does not say yes."""
+    try:
+        with allow_interrupt():
+            return typer.confirm(question, err=True)
+    except typer.Abort:
+        messages_console().print()
+        return False

@@ -24,12 +24,13 @@ from crmsync.cli.command import (
     opened_config,
     results_console,
     run_command,
+    says_yes,
 )
 from crmsync.config import Config
 from crmsync.connector import Stop
 from crmsync.cycle import preview_run as plan_run
 from crmsync.cycle import run_cycle
-from crmsync.daemon.signals import allow_interrupt, raise_stop_on_signals
+from crmsync.daemon.signals import raise_stop_on_signals
 from crmsync.errors import ConfigError, CrmsyncError, StateError, StateInUse
 from crmsync.exit_codes import HELD, code_of
 from crmsync.planning.approval import find_plan, plan_of
@@ -194,7 +195,7 @@ def _is_agreed(ending: Ending, store: Store, config: Config, found: Any) -> bool
             print_review(results_console(), changes_of(reading, found.id, ending.typed), config.band_names())
         for reason in written["reasons"]:
             print_sentences(results_console(), reason)
-    if not ending.as_json and sys.stdin.isatty() and _says_yes(f"Write plan {found.id}?"):
+    if not ending.as_json and sys.stdin.isatty() and says_yes(f"Write plan {found.id}?"):
         ending.document = {}
         return True
     if not ending.as_json:
@@ -202,16 +203,6 @@ def _is_agreed(ending: Ending, store: Store, config: Config, found: Any) -> bool
         say_command(results_console(), command)
     ending.code = HELD
     return False
-
-
-def _says_yes(question: str) -> bool:
-    """Ask; whoever ends the input instead of answering does not say yes."""
-    try:
-        with allow_interrupt():
-            return typer.confirm(question, err=True)
-    except typer.Abort:
-        messages_console().print()
-        return False
 
 
 def _run(command: str, act: Callable[[Work], Result], path: Path, as_json: bool, debug: bool) -> None:

@@ -18,6 +18,8 @@ from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, Settings
 
 from crmsync.config.conditions import BUILTIN_FIELDS, Condition, Match
 from crmsync.config.deciding import (
+    ACCOUNT_OWNER,
+    COLLEAGUE_OWNER,
     DECIDED_FIELDS,
     Exclude,
     Lifecycle,
@@ -326,7 +328,14 @@ class Config(Model, BaseSettings):
             fields={name: value[crm] for name, value in self.fields.items() if crm in value},
             score_fields={name: value[crm] for name, value in self.write.fields.items() if crm in value},
             stages={stage.name: stage.values[crm] for stage in self.stage if crm in stage.values},
+            companies=self.asks_about_accounts(),
         )
+
+    def asks_about_accounts(self) -> bool:
+        """Whether anything is decided by somebody's account, or given to whoever owns it or their colleagues."""
+        read = {name for _loc, each in self.placed_decisions() for name in each.fields()}
+        led = {route.to for route in self.route}
+        return any(name.startswith("account.") for name in read) or not led.isdisjoint({ACCOUNT_OWNER, COLLEAGUE_OWNER})
 
     @property
     def zone(self) -> ZoneInfo:

@@ -124,7 +124,7 @@ def _send(
     by_ref = {row.change.ref: row for row in rows}
 
     def narrow(batch: Sequence[Change]) -> Sequence[Change]:
-        return _give_way(store, connector, by_ref, batch, now)
+        return _give_way(store, connector, by_ref, _without_forgotten(store, by_ref, batch), now)
 
     accepted: list[JournalRow] = []
     partly: list[Taken] = []
@@ -141,6 +141,13 @@ def _send(
     # Only now: how large a share is read back depends on how many were accepted.
     _verify(store, connector, [row for row in accepted if _is_read_back(row, accepted, settings)], now)
     _verify_partly(store, connector, partly, now)
+
+
+def _without_forgotten(store: Store, by_ref: Mapping[Ref, JournalRow], batch: Sequence[Change]) -> Sequence[Change]:
+    """A batch without the changes of people who were forgotten since the plan was made: the journal has none."""
+    with store.read() as reading:
+        left = journal.stored_changes(reading, [by_ref[each.ref].id for each in batch])
+    return [each for each in batch if by_ref[each.ref].id in left]
 
 
 def _without_secrets(receipt: Receipt, hide: Hide) -> Receipt:

@@ -316,6 +316,16 @@ class WhereDocument(TypedDict):
 
 
 @with_config(EXACTLY)
+class AccountDocument(TypedDict):
+    """The account that somebody belongs to: who owns it, how many people it has, and how many others were active."""
+
+    name: str | None
+    owner: str | None
+    people: int
+    active_people: int
+
+
+@with_config(EXACTLY)
 class RuleOfRoute(TypedDict):
     """A route, whether its condition holds for somebody, and the values that decided that."""
 
@@ -415,6 +425,7 @@ class ExplainDocument(ScoredDocument):
     excluded: str
     lifecycle: LifecycleDocument | None
     routing: WhereDocument | None
+    account: AccountDocument | None
     overrides: list[OverrideDocument]
     records: list[RecordDocument]
     written: WrittenDocument | None
@@ -629,12 +640,46 @@ class DemoDocument(TypedDict):
     next: list[str]
 
 
+@with_config(EXACTLY)
+class ListedPerson(TypedDict):
+    """Somebody of a list, and why; of disagreements which field, its values by CRM, and the CRM changed longer ago."""
+
+    person: int | None
+    name: str
+    emails: list[str]
+    records: list[str]
+    why: str
+    field: NotRequired[str]
+    values: NotRequired[dict[str, Value]]
+    older: NotRequired[str | None]
+
+
+@with_config(EXACTLY)
+class PeopleDocument(TypedDict):
+    """`crmsync people`."""
+
+    people: list[ListedPerson]
+    count: int
+
+
+@with_config(EXACTLY)
+class ForgetDocument(TypedDict):
+    """`crmsync forget WHO`: how many rows were removed, by table of the state."""
+
+    person: int | None
+    records: list[str]
+    removed: dict[str, int]
+    kept_in_crm: Literal[True]
+
+
 DOCUMENTS: dict[str, Any] = {
     "route": RouteDocument,
     "simulate": SimulationDocument,
     **dict.fromkeys(("plan", "sync", "backfill", "apply"), RunDocument),
     "explain": ExplainDocument,
     "explain --model": ModelDocument,
+    "people": PeopleDocument,
+    "forget": ForgetDocument,
     "score": ScoreDocument,
     "status": StatusDocument,
     "status --health": HealthDocument,

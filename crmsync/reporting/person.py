@@ -14,13 +14,15 @@ from crmsync.config import Config
 from crmsync.connector import FieldMap
 from crmsync.errors import ConfigError, SeveralFound
 from crmsync.planning.changes import noticed_at
+from crmsync.planning.desk import read_account_views
+from crmsync.routing.owners import owners_of
 from crmsync.scoring import Entry, Scores, choose_people, compare_lines, person_documents, score, summarize_many
 from crmsync.scoring.wording import to_points
 from crmsync.store import score_inputs
 from crmsync.store.database import Store
 from crmsync.store.hand_offs import hand_offs_of
 from crmsync.store.journal import APPROVED, WAITING
-from crmsync.store.owners import owner_names
+from crmsync.store.owners import owner_names, read_owners
 from crmsync.store.queries import (
     Delivery,
     find_contacts,
@@ -56,21 +58,50 @@ def explain_person(
 
 
 def find_person(connection: Connection, who: str) -> int:
-    """The one person meant by `who`. Raises `ConfigError` when it is nobody, `SeveralFound` for several people."""
+    """The one person who is meant. Raises `ConfigError` where there is none, `SeveralFound` for several."""
+    found = find_records(connection, who)
+    people = _people_in(connection, found, who)
+    if not people:
+        raise _unscored(found[0], who)
+    return people[0]
+
+
+def find_records(connection: Connection, who: str) -> list[Any]:
+    """The records that are meant, of whomever they are. Raises `ConfigError` where there is none."""
     found = find_contacts(connection, who) or find_named(connection, who)
     if not found:
         raise ConfigError(
             f"nobody was found for {who!r}; give an e-mail address, a full name, a CRM id, crm:kind:id, or person: and "
             "a crmsync id; a new record is found after the next run: crmsync sync"
         )
+    return found
+
+
+def find_all_records(connection: Connection, who: str) -> tuple[int | None, list[Any]]:
+    """The one person who is meant and all their records, or the one record of nobody. Raises as `find_person`."""
+    found = find_records(connection, who)
+    people = _people_in(connection, found, who)
+    if people:
+        return people[0], records_of(connection, people[0])
+    if len(found) > 1:
+        meant = [f"  {_ref(each)}  {call_record(each)}" for each in found[:CANDIDATES]]
+        raise _several(f"{who!r} matches {len(found):,} records; choose one:", meant, len(found))
+    return None, found
+
+
+def _people_in(connection: Connection, found: Sequence[Any], who: str) -> list[int]:
+    """Whose records these are: one person or nobody."""
     people = sorted({each.person for each in found if each.person is not None})
-    if not people:
-        raise _unscored(found[0], who)
     if len(people) > 1:
-        meant = [f"  person:{each}  {_called(connection, each)}" for each in people[:CANDIDATES]]
-        left = [f"  and {len(people) - CANDIDATES:,} more"] if len(people) > CANDIDATES else []
-        raise SeveralFound(f"{who!r} matches {len(people):,} people; choose one by its crmsync id:", [*meant, *left])
-    return int(people[0])
+        meant = [f"  person:{each}  {call_record(records_of(connection, each)[0])}" for each in people[:CANDIDATES]]
+        said = f"{who!r} matches {len(people):,} people; choose one by its crmsync id:"
+        raise _several(said, meant, len(people))
+    return people
+
+
+def _several(said: str, meant: Sequence[str], number: int) -> SeveralFound:
+    left = [f"  and {number - CANDIDATES:,} more"] if number > CANDIDATES else []
+    return SeveralFound(said, [*meant, *left])
 
 
 def _unscored(row: Any, who: str) -> ConfigError:
@@ -84,10 +115,10 @@ def _unscored(row: Any, who: str) -> ConfigError:
     return ConfigError(f"{who!r} is not scored yet; the next run does that", "crmsync sync")
 
 
-def _called(connection: Connection, person_id: int) -> str:
-    first = records_of(connection, person_id)[0]
-    addresses = "".join(f" <{each}>" for each in orjson.loads(first.emails)[:1])
-    return f"{first.name or 'no name'}{addresses}, {first.crm} {first.kind} {first.ref_id}"
+def call_record(row: Any) -> str:
+    """A stored record in a line: whose it is, and where it lives."""
+    addresses = "".join(f" <{each}>" for each in orjson.loads(row.emails)[:1])
+    return f"{row.name or 'no name'}{addresses}, {row.crm} {row.kind} {row.ref_id}"
 
 
 def _with_names(text: str, records: Sequence[Any]) -> str:
@@ -130,6 +161,7 @@ def _document(
         "excluded": before.excluded if before else "",
         "lifecycle": _lifecycle(before),
         "routing": _routing(connection, person_id, before),
+        "account": _account(config, connection, person_id, now),
         "overrides": list(_overrides(live, names, config.write.manual_override, now)),
         "records": told,
         "written": _written(before),
@@ -161,6 +193,20 @@ def _routing(connection: Connection, person_id: int, before: Any) -> dict[str, A
         "track": before.track or None,
         "waiting_since": from_ms(before.waiting_since).isoformat() if before.waiting_since is not None else None,
         "hand_offs": [{**each, "at": from_ms(each["at"]).isoformat()} for each in hand_offs_of(connection, person_id)],
+    }
+
+
+def _account(config: Config, connection: Connection, person_id: int, now: datetime) -> dict[str, Any] | None:
+    """The account that somebody belongs to; `None` without one, or where no decision asks about accounts."""
+    owners = owners_of(read_owners(connection), config.write.unassigned_users)
+    found = read_account_views(connection, config, owners, [person_id], now).get(person_id)
+    if found is None or not (found.name or found.owners or found.colleagues):
+        return None
+    return {
+        "name": found.name or None,
+        "owner": next(iter(found.owners), None),
+        "people": len(found.colleagues) + 1,
+        "active_people": found.active_people,
     }
 
 

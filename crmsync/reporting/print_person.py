@@ -115,8 +115,8 @@ PARTS = {
     "qualifications": ("Qualified", "if all of these are true; the score does not change"),
     "segments": ("Segments", "the first one that matches a person applies"),
     "words": ("Lists and words", ""),
-    "stages": ("Stages", "in this order; people only move forward"),
-    "owners": ("Owners", "assigned round robin"),
+    "stages": ("Stages", "in this order; people move forward, and back only where they leave"),
+    "owners": ("Owners", "the first route that holds decides; an active owner stays"),
 }
 
 

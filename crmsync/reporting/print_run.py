@@ -31,6 +31,7 @@ COUNTS = {
 SKIPPED = {
     "not_matched": "not matched (same address on several people)",
     "unchanged": "without changes",
+    "excluded": "excluded",
     "held": "held for approval",
 }
 

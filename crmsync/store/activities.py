@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
 from datetime import datetime
 
 from sqlalchemy import Connection, delete, func, select, update
@@ -13,6 +14,7 @@ from crmsync.store.feed_days import add_feed_days
 from crmsync.store.records import ids_by_ref, mark_dirty
 from crmsync.store.schema import activity, counter, fact, record
 from crmsync.store.sql import IN_LIST, dump_json, in_chunks, upsert
+from crmsync.store.tombstones import forgotten_refs
 
 COUNTED = "counter:"
 """How the ids of activities begin that come from a counter."""
@@ -98,10 +100,16 @@ def _gains(each: Contact, kind: str, now: Counter, had: int | None, last: int | 
 
 
 def save_activities(connection: Connection, run: str, items: Sequence[Activity]) -> None:
-    """Store activities. What was stored for an activity id is replaced; contacts that gain or lose one become dirty."""
+    """Store activities. What was stored for an activity id is replaced; contacts that gain or lose one become dirty.
+
+    Of somebody who was forgotten none is stored.
+    """
     latest = {(each.ref.crm, each.id, each.ref): each for each in clean_items(items)}
     if not latest:
         return
+    forgotten = forgotten_refs(connection, {each.ref for each in latest.values()})
+    # As if the CRM had deleted it: what was stored for an id is replaced, and with nothing of theirs.
+    latest = {key: replace(each, gone=True) if each.ref in forgotten else each for key, each in latest.items()}
     ids = _ids_with_stubs(connection, run, {each.ref for each in latest.values() if not each.gone})
     facts = _fact_ids(
         connection, {(each.kind, dump_json(dict(each.attributes))) for each in latest.values() if not each.gone}

@@ -10,11 +10,14 @@ from typing import Any
 import orjson
 from sqlalchemy import Connection, bindparam, case, update
 
+from crmsync.identity.domains import first_own_domain
 from crmsync.identity.matching import identity_keys
 from crmsync.model import Contact, Ref
 from crmsync.store.activities import add_counters, count_activities, move_activities
 from crmsync.store.clean import clean_items
+from crmsync.store.companies import save_companies
 from crmsync.store.erasure import clear_personal_data, erase_records
+from crmsync.store.forgetting import save_forgotten
 from crmsync.store.records import (
     drop_score_inputs,
     ids_by_exact_ref,
@@ -29,6 +32,7 @@ from crmsync.store.schema import (
     record,
 )
 from crmsync.store.sql import IN_LIST, dump_json, in_chunks, to_ms, upsert
+from crmsync.store.tombstones import find_forgotten
 
 TOUCHES = 5
 """How often in a row a change that a CRM takes and does not keep is made again because the record was touched."""
@@ -44,10 +48,14 @@ def save_contacts(
 
     A stage or owner that is another one than before was changed by somebody else, since what crmsync writes is stored
     when it is written; `noticing` says of which of the two that holds (where the config maps otherwise, another name of
-    a stage may mean the same value).
+    a stage may mean the same value). Of somebody who was forgotten only that there is a record is stored.
     """
     # What comes twice on a page counts as it came last.
     latest = {each.ref: each for each in clean_items(items)}
+    if forgotten := find_forgotten(connection, latest.values()):
+        stubs = {ref: latest.pop(ref) for ref in sorted(forgotten)}
+        rows = {ref: {"changed_at": to_ms(each.changed_at), "gone": each.gone} for ref, each in stubs.items()}
+        save_forgotten(connection, run, rows, rows_by_ref(connection, rows))
     if not latest:
         return
     stored = rows_by_ref(connection, latest)
@@ -58,6 +66,7 @@ def save_contacts(
     everything = {
         ref: {
             "crm": ref.crm, "kind": ref.kind, "ref_id": ref.id, "seen_run": run, "known": True, "dirty": True,
+            "forgotten": False,
             **values, **_patience(stored.get(ref), moved[ref], values["changed_at"]),
             "edited": _is_edited(stored.get(ref), moved[ref]),
             "overrides": dump_json(_overrides(stored.get(ref), values, to_ms(now), noticing)),
@@ -70,6 +79,7 @@ def save_contacts(
     # A pull of everything goes by `seen_run`: what it did not bring may be gone.
     _touch(connection, run, [stored[ref]["id"] for ref in unchanged])
     _stamp(connection, {ref: rows[ref] for ref in unchanged}, stored)
+    save_companies(connection, latest.values())
     ids = ids_by_ref(connection, latest)
     own = ids_by_exact_ref(connection, latest)
     # `ids` lead from a merged record to its survivor, of which nothing may be cleared or erased: hence its own row.
@@ -86,7 +96,7 @@ def save_contacts(
 
 def _row(each: Contact, stored: Mapping[str, Any] | None) -> dict[str, Any]:
     if each.gone:  # it may be an erasure that the law asks for, now or later of the record that it was merged into
-        each = replace(each, name="", emails=(), fields={}, current={}, group="")
+        each = replace(each, name="", emails=(), fields={}, current={}, group="", company=None, created_at=None)
     fields = dict(each.fields)
     # A field that the CRM no longer shows is unknown and not empty: what was known of it holds (R33).
     if each.unread and stored is not None and not each.gone:
@@ -98,6 +108,9 @@ def _row(each: Contact, stored: Mapping[str, Any] | None) -> dict[str, Any]:
         "emails": dump_json(list(each.emails)),
         "fields": dump_json(fields),
         "links": dump_json([list(link) for link in each.links]),
+        "company": each.company.id if each.company else "",
+        "domain": first_own_domain(each.emails),
+        "created_at": to_ms(each.created_at) if each.created_at else None,
         "crm_group": each.group,
         "stage": each.stage,
         "owner": each.owner,
@@ -228,7 +241,8 @@ def _adopt(connection: Connection, survivor: Contact, row_id: int) -> None:
         [{"crm": crm, "kind": kind, "old_id": old, "record": row_id} for old in survivor.aliases],
     )
     replaced = ids_by_exact_ref(connection, [Ref(crm, kind, old) for old in survivor.aliases if old != survivor.ref.id])
-    nothing = {"name": "", "emails": "[]", "fields": "{}", "current": "{}"}
+    nothing: dict[str, Any] = {"name": "", "emails": "[]", "fields": "{}", "current": "{}"}
+    nothing |= {"company": "", "domain": "", "created_at": None}
     for old_ref, old_row in replaced.items():
         merged = connection.execute(
             update(record)

@@ -13,7 +13,7 @@ from threading import Event
 from typing import Any
 from urllib.parse import quote
 
-from sqlalchemy import URL, Connection, Engine, create_engine, event, exists, func, select, update
+from sqlalchemy import URL, Connection, Engine, create_engine, delete, event, exists, func, select, update
 from sqlalchemy.exc import DBAPIError, InterfaceError, OperationalError
 
 from crmsync.connector import Stop
@@ -21,11 +21,12 @@ from crmsync.errors import Cancelled, ConfigError, StateError, StateInUse, State
 from crmsync.failpoint import failpoint
 from crmsync.store import schema
 from crmsync.store.address import address_of, is_there, make_private, refuse_network_filesystem, shown_address
+from crmsync.store.forgetting import BYTES_LEFT
 from crmsync.store.lock import Lock, lock_of
 from crmsync.store.sql import upsert
 from crmsync.store.turn import Turn
 
-HEAD = "0005"
+HEAD = "0006"
 """The newest migration; a test holds it against `migrations/versions`."""
 
 
@@ -278,14 +279,54 @@ def quick_check(store: Store, now: datetime) -> None:
         upsert(writing, schema.note, [checked])
 
 
-def wipe_log(store: Store) -> None:
-    """Take what was deleted out of SQLite's log, too, unless somebody reads at the moment: then the next run does."""
-    if store.engine.dialect.name == "sqlite":
-        with _told(store.url), closing(store.engine.raw_connection()) as connection:
-            cursor = connection.cursor()
-            # Without patience for readers, which the connection gets back for whoever uses it next.
-            for pragma in ("busy_timeout=0", "wal_checkpoint(TRUNCATE)", f"busy_timeout={BUSY_SECONDS * 1000}"):
-                cursor.execute(f"PRAGMA {pragma}").fetchall()
+def wipe_log(store: Store) -> bool:
+    """Take what was deleted out of SQLite's log, too, unless somebody reads at the moment: then the next run does.
+
+    Where somebody was forgotten since the last time, the file is written anew as well. Returns whether nothing is left
+    to do.
+    """
+    if store.engine.dialect.name != "sqlite":
+        return True
+    is_written_anew = _write_anew(store)
+    with _told(store.url), closing(store.engine.raw_connection()) as connection:
+        cursor = connection.cursor()
+        # Without patience for readers, which the connection gets back for whoever uses it next.
+        cursor.execute("PRAGMA busy_timeout=0").fetchall()
+        busy, *_pages = cursor.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()
+        cursor.execute(f"PRAGMA busy_timeout={BUSY_SECONDS * 1000}").fetchall()
+    return is_written_anew and not busy
+
+
+def wipe_forgotten(store: Store, who: str) -> bool:
+    """The same for who forgot somebody beside the worker: `False` where the end of its next run does it."""
+    if store.engine.dialect.name != "sqlite":
+        return True
+    lock = lock_of(store.engine)
+    try:
+        with _told(store.url):
+            # The file is written anew in one go, for which a worker would have to wait.
+            return (lock is None or lock.take(who)) and wipe_log(store)
+    finally:
+        if lock is not None:
+            lock.release()
+
+
+def _write_anew(store: Store) -> bool:
+    """Write the file anew where somebody was forgotten: SQLite leaves copies of rows that it moved between pages."""
+    left = schema.note.c.name == BYTES_LEFT["name"]
+    with store.read() as reading:
+        if reading.scalar(select(schema.note.c.value).where(left)) is None:
+            return True
+    try:
+        with closing(store.engine.raw_connection()) as connection:
+            # The copy that it makes first is as large as the file.
+            for statement in ("PRAGMA temp_store=FILE", "VACUUM", "PRAGMA temp_store=MEMORY"):
+                connection.cursor().execute(statement).fetchall()
+    except sqlite3.OperationalError:  # somebody writes, or the disk has no room for a copy: the next run tries again
+        return False
+    with store.begin() as writing:
+        writing.execute(delete(schema.note).where(left))
+    return True
 
 
 def bind_account(store: Store, crm: str, account: str) -> None:

@@ -14,11 +14,11 @@ from crmsync.store.sql import IN_LIST, in_chunks
 
 def clear_personal_data(connection: Connection, row_ids: Sequence[int]) -> None:
     """Keep nothing personal of a deleted record but what it did: the CRM may bring the record back, and not that."""
-    blank: dict[str, Any] = dict.fromkeys(("name", "crm_group", "on_hold"), "")
+    blank: dict[str, Any] = dict.fromkeys(("name", "crm_group", "on_hold", "company", "domain"), "")
     blank |= dict.fromkeys(("emails", "links"), "[]") | dict.fromkeys(
         ("fields", "current", "last_written", "overrides"), "{}"
     )
-    blank |= {"attempts": 0, "wake_at": None}
+    blank |= {"attempts": 0, "wake_at": None, "created_at": None}
     blank_change = {"before": "{}", "after": "{}", "refused": "{}", "because": "", "reason": "", "crm_group": ""}
     # Half as many as usual, because they stand twice in one statement.
     for some in in_chunks(row_ids, IN_LIST // 2):
@@ -45,6 +45,6 @@ def erase_records(connection: Connection, row_ids: Sequence[int]) -> None:
             connection.execute(delete(table).where(table.c.record.in_(some)))
 
 
-def drop_unused_facts(connection: Connection) -> None:
-    """Forget what activities said that are no more: names of forms, pages, subjects."""
-    connection.execute(delete(fact).where(fact.c.id.not_in(select(activity.c.fact).distinct())))
+def drop_unused_facts(connection: Connection) -> int:
+    """Forget what activities said that are no more: names of forms, pages, subjects. Returns how many these were."""
+    return connection.execute(delete(fact).where(fact.c.id.not_in(select(activity.c.fact).distinct()))).rowcount

@@ -13,6 +13,7 @@ from crmsync.store.erasure import clear_personal_data
 from crmsync.store.records import drop_score_inputs, ids_by_ref, mark_dirty
 from crmsync.store.schema import ON_HOLD, OPEN, WAKING, change, model, note, past_field, record, run, writer
 from crmsync.store.sql import IN_LIST, dump_json, in_chunks, upsert
+from crmsync.store.tombstones import forgotten_refs
 
 FULL_RUNS = ("backfill", "full_resync")
 """The commands of runs that pull everything."""
@@ -281,8 +282,10 @@ def add_changes(
 
 def copy_changes(connection: Connection, run_id: str, rows: Sequence[JournalRow], now: int) -> None:
     """Journal changes that were planned on a copy of the state: their records have other row ids here, or none yet."""
-    ids = ids_by_ref(connection, {row.change.ref for row in rows})
-    add_changes(connection, run_id, [(ids.get(row.change.ref, 0), row.change) for row in rows], now)
+    refs = {row.change.ref for row in rows}
+    ids, forgotten = ids_by_ref(connection, refs), forgotten_refs(connection, refs)
+    known = [row.change for row in rows if row.change.ref not in forgotten]  # the copy may be older than that
+    add_changes(connection, run_id, [(ids.get(each.ref, 0), each) for each in known], now)
 
 
 def open_rows(
@@ -315,6 +318,14 @@ def runs_with_sent(connection: Connection, crm: str) -> list[str]:
     return list(
         connection.scalars(select(change.c.run).where(change.c.crm == crm, OPEN, change.c.state == SENT).distinct())
     )
+
+
+def stored_changes(connection: Connection, change_ids: Sequence[int]) -> set[int]:
+    """Which of these changes (ids) are still in the journal: those of somebody who was forgotten since are not."""
+    found: set[int] = set()
+    for some in in_chunks(change_ids, IN_LIST):
+        found |= set(connection.scalars(select(change.c.id).where(change.c.id.in_(some))))
+    return found
 
 
 def rows_of(connection: Connection, run_id: str) -> Iterator[tuple[str, str, JournalRow]]:

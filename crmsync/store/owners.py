@@ -7,6 +7,7 @@ from typing import Any
 
 from sqlalchemy import Connection, delete, select, update
 
+from crmsync.identity.matching import normal_email
 from crmsync.model import Owner
 from crmsync.store.schema import LIVE, owner, record
 from crmsync.store.sql import IN_LIST, in_chunks, upsert
@@ -47,3 +48,10 @@ def read_owners(connection: Connection) -> list[Owner]:
     """Everybody whom records can belong to, as of the last run."""
     query = select(owner.c.crm, owner.c.id, owner.c.email, owner.c.name, owner.c.active, owner.c.kind)
     return [Owner(*row) for row in connection.execute(query)]
+
+
+def owner_emails(connection: Connection) -> dict[tuple[str, str], str]:
+    """The e-mail address of each owner as it is compared; `""` for a queue, and nothing for who has none."""
+    query = select(owner.c.crm, owner.c.id, owner.c.email, owner.c.kind)
+    found = {(crm, owner_id): (normal_email(email), kind) for crm, owner_id, email, kind in connection.execute(query)}
+    return {key: "" if kind == "queue" else email for key, (email, kind) in found.items() if email or kind == "queue"}

@@ -46,6 +46,9 @@ UNOWNED = text("waiting <> ''")
 WAKING = text("wake_at IS NOT NULL")
 """Contacts that time alone makes due, in the very words of their index."""
 
+LINKED, ADDRESSED = "company <> ''", "domain <> ''"
+"""Records with a company, and with an address of an organisation, in the very words of their indexes."""
+
 writer = Table(
     "writer",  # one row: whose turn it is to write
     metadata,
@@ -95,6 +98,7 @@ record = Table(
     Column("fields", Text, nullable=False, server_default="{}"),
     Column("links", Text, nullable=False, server_default="[]"),
     Column("company", Text, nullable=False, server_default=""),  # the id of their company in this CRM
+    Column("domain", Text, nullable=False, server_default=""),  # registrable; of the first address that is no free mail
     Column("created_at", BigInteger),  # when the CRM got the record, where it says
     Column("crm_group", Text, nullable=False, server_default=""),
     Column("stage", Text),
@@ -113,12 +117,15 @@ record = Table(
     Column("wake_at", BigInteger),  # when a manual override or the patience with a refusal ends
     Column("attempts", Integer, nullable=False, server_default="0"),
     Column("seen_run", Text, nullable=False, server_default=""),
+    Column("forgotten", Boolean, nullable=False, server_default=false()),  # of somebody forgotten: never known
     UniqueConstraint("crm", "kind", "ref_id"),
     Index("ix_record_person", "person"),
     Index("ix_record_dirty", "id", sqlite_where=text("dirty = 1"), postgresql_where=text("dirty")),
     Index("ix_record_seen_run", "seen_run"),
     Index("ix_record_on_hold", "id", sqlite_where=ON_HOLD, postgresql_where=ON_HOLD),
     Index("ix_record_wake_at", "wake_at", sqlite_where=WAKING, postgresql_where=WAKING),
+    Index("ix_record_company", "company", sqlite_where=text(LINKED), postgresql_where=text(LINKED)),
+    Index("ix_record_domain", "domain", sqlite_where=text(ADDRESSED), postgresql_where=text(ADDRESSED)),
 )
 
 LIVE = and_(
@@ -133,6 +140,12 @@ LIVE = and_(
 # Searched as text, because the two databases read JSON in ways of their own.
 SCORED = record.c.current.contains('"score":', autoescape=True)
 """Records that carry a score of ours."""
+
+tombstone = Table(
+    "tombstone",  # what somebody forgotten was known by, as HMAC-SHA256 (hex) under a key among the notes
+    metadata,
+    Column("hash", Text, primary_key=True),
+)
 
 alias = Table(
     "alias",
@@ -262,9 +275,10 @@ company = Table(
     Column("crm", Text, nullable=False),
     Column("id", Text, nullable=False),
     Column("name", Text, nullable=False, server_default=""),
-    Column("domain", Text, nullable=False, server_default=""),
+    Column("domain", Text, nullable=False, server_default=""),  # registrable; "" where others are on the site, too
     Column("owner", Text, nullable=False, server_default=""),
     PrimaryKeyConstraint("crm", "id"),
+    Index("ix_company_domain", "domain", sqlite_where=text(ADDRESSED), postgresql_where=text(ADDRESSED)),
 )
 
 turn = Table(

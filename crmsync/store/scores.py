@@ -273,6 +273,7 @@ def pulled_counts(connection: Connection, run: str) -> dict[str, dict[str, int]]
     """For each CRM what became of the records that this run pulled: `scored`, or the reason why not."""
     # The first that holds counts: a merged record is marked as gone, too.
     became = case(
+        (record.c.forgotten, "excluded"),
         (record.c.merged_into != "", "merged"),
         (record.c.gone, "deleted"),
         (record.c.converted_into != "", "converted"),

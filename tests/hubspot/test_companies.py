@@ -1,6 +1,15 @@
 """The company of a contact and its values."""
 
-from tests.support.hubspot import contacts, hubspot, properties
+from dataclasses import replace
+from datetime import timedelta
+
+import pytest
+
+from connectors.http import site_host
+from connectors.hubspot.properties import to_millis
+from connectors.sandbox.faults import Fault
+from crmsync.model import Company, Ref
+from tests.support.hubspot import NAMES, calls, contacts, hubspot, properties
 
 
 def test_what_is_read_by_id_has_the_companys_values_too(sandbox, ready):
@@ -45,3 +54,113 @@ def test_company_fields_that_the_token_may_not_see_are_missing(sandbox, ready):
     (missing,) = ready.missing_fields()
     assert (missing.role, missing.name) == ("field", "employees")
     assert "crm.schemas.companies.read" in missing.sentence
+
+
+WITH_COMPANIES = replace(NAMES, companies=True)
+"""The tests' mapping, with a company field, where companies are asked about, too."""
+
+ONLY_COMPANIES = replace(WITH_COMPANIES, fields={"title": "jobtitle"})
+
+
+def some_company(sandbox):
+    """A company that has an owner and contacts: its id and what the portal has of it."""
+    for number in sandbox.portal.state.records["companies"].live:
+        values = sandbox.portal.state.records["companies"].by_id[number].properties
+        if values.get("hubspot_owner_id") and members(sandbox, number):
+            return number, values
+    raise AssertionError("no company has an owner and contacts")
+
+
+@pytest.mark.parametrize("names", [WITH_COMPANIES, ONLY_COMPANIES], ids=["beside fields", "alone"])
+def test_a_contact_knows_its_primary_company_and_whose_it_is(sandbox, ready, names):
+    number, values = some_company(sandbox)
+    expected = Company(str(number), values["name"], values["domain"], values["hubspot_owner_id"])
+    connector = hubspot(sandbox, names)
+    found, _ = contacts(connector)
+    assert {found[str(each)].company for each in members(sandbox, number)} == {expected}
+    assert any(each.company is None for each in found.values())
+    assert {each.ref.id: each for each in connector.read([each.ref for each in found.values()])} == found
+
+
+def test_a_company_is_found_without_the_property_that_names_it(sandbox, ready):
+    expected = {contact_id: each.company for contact_id, each in contacts(hubspot(sandbox, ONLY_COMPANIES))[0].items()}
+    assert any(expected.values())
+    sandbox.do("hubspot", "hide_property", property="associatedcompanyid")
+    found, _ = contacts(hubspot(sandbox, ONLY_COMPANIES))
+    assert {contact_id: each.company for contact_id, each in found.items()} == expected
+
+
+def test_a_company_that_changes_hands_reaches_its_contacts(sandbox, ready):
+    connector = hubspot(sandbox, ONLY_COMPANIES)
+    _, cursor = contacts(connector)
+    number, values = some_company(sandbox)
+    other = next(str(each) for each in sandbox.portal.state.owners if str(each) != values["hubspot_owner_id"])
+    sandbox.clock.advance(7200)
+    sandbox.do("hubspot", "update", type="companies", id=str(number), properties={"hubspot_owner_id": other})
+    changed, _ = contacts(connector, cursor)
+    assert {changed[str(each)].company.owner for each in members(sandbox, number)} == {other}
+
+
+def test_companies_that_nothing_is_decided_by_are_not_read(sandbox, ready):
+    plain = replace(NAMES, fields={"title": "jobtitle"})
+    connector = hubspot(sandbox, plain)
+    found, cursor = contacts(connector)
+    list(connector.read([each.ref for each in found.values()]))
+    contacts(connector, cursor)
+    assert {each.company for each in found.values()} == {None}
+    assert not calls(sandbox, "companies")
+    assert not any("associatedcompanyid" in each.query for each in calls(sandbox, "contacts"))
+
+
+def test_what_is_asked_of_companies_takes_no_call_more_than_a_company_field(sandbox, ready):
+    assert counted(sandbox, WITH_COMPANIES) == counted(sandbox, NAMES)
+
+
+def counted(sandbox, names):
+    """The calls of a pull of everything, and of one by id."""
+    sandbox.calls.clear()
+    connector = hubspot(sandbox, names)
+    found, _ = contacts(connector)
+    list(connector.read([each.ref for each in found.values()]))
+    return sorted((each.method, each.path) for each in sandbox.calls.of("hubspot"))
+
+
+@pytest.mark.parametrize("backfill", ["list", "export"])
+def test_a_contact_says_when_it_was_made(sandbox, ready, backfill):
+    found, _ = contacts(hubspot(sandbox, backfill=backfill))
+    for each in found.values():
+        made = sandbox.portal.state.contacts.by_id[int(each.ref.id)].created
+        assert (to_millis(each.created_at), each.created_at.utcoffset()) == (made, timedelta(0))
+
+
+@pytest.mark.parametrize(
+    ("written", "host"),
+    [
+        ("https://www.Acme.example/en?a=b", "acme.example"),
+        ("acme.example", "acme.example"),
+        ("//www.acme.example:8080", "acme.example"),
+        ("http://user@acme.example#top", "acme.example"),
+        (" shop.acme.co.uk/ ", "shop.acme.co.uk"),
+        ("none", "none"),
+        ("", ""),
+    ],
+)
+def test_a_domain_is_the_host_of_whatever_somebody_typed(written, host):
+    assert site_host(written) == host
+
+
+def test_a_company_that_cannot_be_read_is_known_by_its_id(sandbox, ready):
+    number, _ = some_company(sandbox)
+    sandbox.faults.add(
+        Fault(do="answer", vendor="hubspot", path="companies/batch/read", status=200, body={"results": []})
+    )
+    connector = hubspot(sandbox, ONLY_COMPANIES)
+    ref = Ref("hubspot", "contact", str(members(sandbox, number)[0]))
+    assert next(iter(connector.read([ref]))).company == Company(str(number))
+
+
+def test_the_check_tells_whether_the_token_may_read_companies(sandbox, ready):
+    sandbox.portal.switches.scopes = ["crm.objects.contacts.read", "crm.schemas.contacts.read"]
+    assert any("crm.objects.companies.read" in each for each in hubspot(sandbox, ONLY_COMPANIES).check().problems)
+    plain = replace(NAMES, fields={"title": "jobtitle"})
+    assert not any("companies" in each for each in hubspot(sandbox, plain).check().problems)

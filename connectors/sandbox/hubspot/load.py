@@ -21,7 +21,7 @@ def load_portal(state: PortalState, world: World) -> None:
     state.owners |= {each.id: each for each in (_owner(rep, now) for rep in world.reps)}
     owner_ids = {rep.number: str(_owner_id(rep)) for rep in world.reps}
     _add_industries(state, world.firms)
-    companies = {firm.number: _company(state, firm, now) for firm in world.firms}
+    companies = {firm.number: _company(state, firm, owner_ids, now) for firm in world.firms}
     state.tracking.form("Newsletter", now - 3 * _YEAR, "captured")
     state.tracking.form("Blog comments", now - 3 * _YEAR, "blog_comment")
     for human in sorted(world.humans, key=lambda each: (each.created_at, each.number)):
@@ -56,7 +56,7 @@ def _add_industries(state: PortalState, firms: tuple[Firm, ...]) -> None:
     )
 
 
-def _company(state: PortalState, firm: Firm, now: int) -> StoredRecord:
+def _company(state: PortalState, firm: Firm, owner_ids: dict[int, str], now: int) -> StoredRecord:
     values = {
         "name": firm.name,
         "domain": firm.domain,
@@ -65,6 +65,7 @@ def _company(state: PortalState, firm: Firm, now: int) -> StoredRecord:
         "country": firm.country,
         "numberofemployees": "" if firm.employees is None else str(firm.employees),
         "annualrevenue": "" if firm.revenue is None else str(firm.revenue),
+        "hubspot_owner_id": "" if firm.owner is None else owner_ids[firm.owner],
     }
     return state.make("companies", values, now - 3 * _YEAR + firm.number, "CRM_UI")
 

@@ -185,7 +185,7 @@ def load_org(state: OrgState, world: World) -> None:
     for rep in world.reps:
         loading.reps[rep.number] = loading.add("User", _rep(rep))["Id"]
     for firm in world.firms:
-        loading.add("Account", _account(firm))
+        loading.add("Account", _account(loading, firm))
     for human in world.humans:
         if human.in_salesforce:
             _human(loading, human)
@@ -202,7 +202,7 @@ def _rep(rep: Rep) -> dict[str, Any]:
     return _user(salesforce_id("005", rep.number), rep.first, rep.last, rep.email, rep.active, STANDARD_PROFILE)
 
 
-def _account(firm: Firm) -> dict[str, Any]:
+def _account(loading: _Loading, firm: Firm) -> dict[str, Any]:
     return {
         "Id": salesforce_id("001", firm.number),
         "Name": firm.name,
@@ -212,7 +212,7 @@ def _account(firm: Firm) -> dict[str, Any]:
         "AnnualRevenue": None if firm.revenue is None else float(firm.revenue),
         "BillingCountry": firm.country,
         "Type": "Prospect",
-        "OwnerId": ADMIN_USER,
+        "OwnerId": loading.owner(firm.owner),
         **_audit(stamp(FOUNDED)),
     }
 

@@ -12,7 +12,11 @@ Id = sa.BigInteger().with_variant(sa.Integer, "sqlite")
 def upgrade() -> None:
     """Bring a state of the version before to this one."""
     op.add_column("record", sa.Column("company", sa.Text(), server_default="", nullable=False))
+    op.add_column("record", sa.Column("domain", sa.Text(), server_default="", nullable=False))
     op.add_column("record", sa.Column("created_at", sa.BigInteger()))
+    for name in ("company", "domain"):
+        filled = sa.text(f"{name} <> ''")
+        op.create_index(f"ix_record_{name}", "record", [name], sqlite_where=filled, postgresql_where=filled)
     for name in ("excluded", "stage", "stage_left", "track", "destination", "route"):
         op.add_column("person", sa.Column(name, sa.Text(), server_default="", nullable=False))
     for name in ("stage_since", "waiting_since"):
@@ -27,6 +31,8 @@ def upgrade() -> None:
         sa.Column("owner", sa.Text(), server_default="", nullable=False),
         sa.PrimaryKeyConstraint("crm", "id", name="pk_company"),
     )
+    filled = sa.text("domain <> ''")
+    op.create_index("ix_company_domain", "company", ["domain"], sqlite_where=filled, postgresql_where=filled)
     op.create_table(
         "turn",
         sa.Column("pool", sa.Text(), nullable=False),
