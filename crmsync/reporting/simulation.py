@@ -9,10 +9,10 @@ from typing import Any, NamedTuple
 from sqlalchemy import Connection
 
 from crmsync.config import Config
-from crmsync.config.deciding import ACCOUNT_OWNER, COLLEAGUE_OWNER
+from crmsync.config.deciding import COLLEAGUE_OWNER
 from crmsync.errors import ConfigError
 from crmsync.model import Holding
-from crmsync.planning.desk import state_of_person, worth_in_pools
+from crmsync.planning.desk import NO_ACCOUNT, read_account_views, state_of_person, worth_in_pools
 from crmsync.reporting.console import count_of
 from crmsync.routing.decisions import decide_people
 from crmsync.routing.exclusion import find_excluded
@@ -99,7 +99,12 @@ def _read_arrivals(config: Config, reading: Connection, owners: Owners, start: d
                 records[held.person].append(held._replace(owner=None))
         addresses = read_addresses(reading, people) if config.exclude.addresses or config.exclude.domains else {}
         left_out = find_excluded(config, columns, [addresses.get(each, ()) for each in people])
-        states = [state_of_person(owners, before.get(each), records[each]) for each in people]
+        views = read_account_views(reading, config, owners, people, now)
+        accounts = [views.get(each, NO_ACCOUNT) for each in people]
+        states = [
+            state_of_person(owners, before.get(person), records[person], account)
+            for person, account in zip(people, accounts, strict=True)
+        ]
         decisions = decide_people(config, scores, columns, range(len(people)), states, to_ms(now))
         emails, totals = columns.fields["email"], scores.total.tolist()
         for row, person in enumerate(people):
@@ -108,11 +113,19 @@ def _read_arrivals(config: Config, reading: Connection, owners: Owners, start: d
             elif decisions[row].move.state.stage in config.lifecycle.crm_owned:
                 crm_owned += 1
             else:
-                worth = worth_in_pools(config, columns, scores, row)
                 arrivals.append(
-                    Arrival(person, came.at[person], str(emails[row] or ""), totals[row], decisions[row].routes,
-                            records[person], worth)
-                )  # fmt: skip
+                    Arrival(
+                        person,
+                        came.at[person],
+                        str(emails[row] or ""),
+                        totals[row],
+                        decisions[row].routes,
+                        records[person],
+                        worth_in_pools(config, columns, scores, row),
+                        accounts[row].owners,
+                        accounts[row].colleagues,
+                    )
+                )
     return _Found(arrivals, came.undated, excluded, crm_owned)
 
 
@@ -131,8 +144,8 @@ def _config_notes(config: Config, owners: Owners) -> Iterator[str]:
     if not config.write.owner:
         yield "[write] owner is false, so that a run gives nobody an owner."
     for route in config.route:
-        if route.to in (ACCOUNT_OWNER, COLLEAGUE_OWNER):
-            yield f"[[route]] {route.name}: nobody is known as {route.to} here, so that the next route is asked."
+        if route.to == COLLEAGUE_OWNER:
+            yield f"[[route]] {route.name}: of colleagues only those count who came in these days."
     for pool in find_routed_pools(config):
         for member in pool.members:
             if not any(state_of(owners, crm, member.email) == "active" for crm in config.crms):

@@ -8,7 +8,7 @@ from datetime import UTC, date, datetime
 from heapq import heapify, heappop, heappush
 from typing import Any, NamedTuple
 
-from crmsync.config.deciding import OwnerPool, Route
+from crmsync.config.deciding import COLLEAGUE_OWNER, OwnerPool, Route
 from crmsync.config.settings import Config
 from crmsync.identity.matching import normal_email
 from crmsync.model import Holding, Standing
@@ -21,7 +21,8 @@ from crmsync.routing.turns import Load
 class Arrival(NamedTuple):
     """Somebody who comes at an instant (milliseconds), and all that decides who gets them; who owns them does not.
 
-    `total` is their score, `worth` what they count in the pools that balance values (both in hundredths).
+    `total` is their score, `worth` what they count in the pools that balance values (both in hundredths);
+    `account_owners` are addresses, the best one first, `colleagues` people of the same account.
     """
 
     person: int
@@ -32,6 +33,7 @@ class Arrival(NamedTuple):
     records: Sequence[Holding]
     worth: Mapping[str, int] = {}
     account_owners: Sequence[str] = ()
+    colleagues: Sequence[int] = ()
 
 
 class Assigned(NamedTuple):
@@ -86,16 +88,15 @@ def simulate_routing(
 ) -> Simulation:
     """Route the people of a period, each as they come; who has to wait is tried again until its `end` (aware).
 
-    It is tried whenever a member of a pool that may get them comes to work, and when the patience of a pool ends. Those
-    for whom it is tried at one instant are served as in a run: the hottest first, then who came first, then by address.
+    It is tried whenever a member of a pool that may get them comes to work, when the patience of a pool ends, and when
+    a colleague gets an owner, where a route asks for that. Those for whom it is tried at one instant are served as in a
+    run: the hottest first, then who came first, then by address.
     """
     # The order of the input decides nothing.
     ranked = sorted(arrivals, key=lambda each: (-each.total, each.at, each.email, each.person))
-    replay = _Replay(config, owners, {each.person: rank for rank, each in enumerate(ranked)})
-    replay.play(ranked, start, end)
-    return Simulation(
-        _tally_reps(config, replay.assigned), replay.assigned, replay.find_unrouted(ranked), replay.nurture
-    )
+    replay = _Replay(config, owners, ranked)
+    replay.play(start, end)
+    return Simulation(_tally_reps(config, replay.assigned), replay.assigned, replay.find_unrouted(), replay.nurture)
 
 
 def count_breaches(sla: Any, hand_offs: Sequence[Assigned]) -> int:
@@ -112,6 +113,7 @@ class _Kind(NamedTuple):
     routes: tuple[str, ...]
     places: frozenset[tuple[str, str]]
     account_owners: tuple[str, ...]
+    colleague_owners: tuple[str, ...]
     pools: frozenset[str]
     patient: frozenset[str]
 
@@ -119,8 +121,10 @@ class _Kind(NamedTuple):
 class _Replay:
     """A period that is played again."""
 
-    def __init__(self, config: Config, owners: Owners, ranks: Mapping[int, int]) -> None:
-        self.config, self.owners, self.ranks = config, owners, ranks
+    def __init__(self, config: Config, owners: Owners, ranked: Sequence[Arrival]) -> None:
+        self.config, self.owners = config, owners
+        self.arrivals = {each.person: each for each in ranked}
+        self.ranks = {each.person: rank for rank, each in enumerate(ranked)}
         self.zone = config.zone
         self.pools = {pool.name: pool for pool in config.owner_pool}
         self.members = {normal_email(each.email): each for pool in config.owner_pool for each in pool.members}
@@ -131,13 +135,14 @@ class _Replay:
         self.lines: dict[_Kind, list[tuple[int, Arrival]]] = {}
         self.kinds: dict[int, _Kind] = {}
         self.whys: dict[_Kind, str] = {}
+        self.owner_of: dict[int, str] = {}
         self.assigned: list[Assigned] = []
         self.nurture = 0
 
-    def play(self, arrivals: Sequence[Arrival], start: datetime, end: datetime) -> None:
+    def play(self, start: datetime, end: datetime) -> None:
         """Go from instant to instant at which somebody comes, or something may have changed for who waits."""
         arriving: dict[int, list[Arrival]] = {}
-        for each in arrivals:
+        for each in self.arrivals.values():
             arriving.setdefault(each.at, []).append(each)
         opened = self._find_openings(start, end)
         tired: dict[int, list[Arrival]] = {}
@@ -156,10 +161,9 @@ class _Replay:
                     heappush(agenda, then)
             self._serve(kinds, at)
 
-    def find_unrouted(self, arrivals: Iterable[Arrival]) -> list[Unrouted]:
+    def find_unrouted(self) -> list[Unrouted]:
         """Who waits at the end, in the order in which they came."""
-        left = [each for each in arrivals if each.person in self.kinds]
-        left.sort(key=lambda each: each.at)
+        left = sorted((each for each in self.arrivals.values() if each.person in self.kinds), key=lambda each: each.at)
         return [Unrouted(each.person, each.at, self.whys[self.kinds[each.person]]) for each in left]
 
     def _find_openings(self, start: datetime, end: datetime) -> dict[int, set[str]]:
@@ -185,6 +189,7 @@ class _Replay:
             tuple(each.name for each in person.routes),
             frozenset((each.ref.crm, each.ref.kind) for each in person.records),
             tuple(person.account_owners),
+            tuple(self._colleague_owners(person)),
             frozenset(name for pool in named for name in (pool.name, pool.fallback) if name in self.pools),
             frozenset(it.name for it in named if it.wait and at - person.at < it.wait.total_seconds() * 1000),
         )
@@ -198,11 +203,26 @@ class _Replay:
         heapify(heads)
         while heads:
             _rank, kind = heappop(heads)
-            person = heappop(self.lines[kind])[1]
-            if not self._settle(person, kind, at):
-                heappush(self.lines[kind], (self.ranks[person.person], person))
-            elif (front := self._front(kind)) is not None:
-                heappush(heads, (front[0], kind))
+            front = self._front(kind)
+            if front is None or not self._settle(front[1], kind, at):
+                continue
+            for each in (kind, *self._move_colleagues(front[1], at)):
+                if (front := self._front(each)) is not None:
+                    heappush(heads, (front[0], each))
+
+    def _colleague_owners(self, person: Arrival) -> list[str]:
+        """Who got somebody's colleagues so far, the most of them first; asked only where a route does."""
+        if not _asks_colleagues(person):
+            return []
+        many = Counter(self.owner_of[each] for each in person.colleagues if each in self.owner_of)
+        return sorted(many, key=lambda owner: (-many[owner], owner))
+
+    def _move_colleagues(self, person: Arrival, at: int) -> list[_Kind]:
+        """Those who wait and could have the owner of a colleague, now that this one has an owner."""
+        if person.person not in self.owner_of:
+            return []
+        waiting = (self.arrivals[each] for each in person.colleagues if each in self.kinds)
+        return [self._queue_up(each, at) for each in waiting if _asks_colleagues(each)]
 
     def _front(self, kind: _Kind) -> tuple[int, Arrival] | None:
         """Who is the first of a kind; `None` where nobody is left."""
@@ -222,6 +242,7 @@ class _Replay:
             [each._replace(owner=None) for each in person.records],
             person.worth,
             person.account_owners,
+            kind.colleague_owners,
             waiting_since=waited,
         )
         now = datetime.fromtimestamp(at / 1000, UTC)
@@ -235,6 +256,7 @@ class _Replay:
             worth = person.worth.get(hand_off.pool, person.total)
             got = Assigned(who, at, hand_off.owner, hand_off.route, hand_off.pool, worth, waited is not None)
             self.assigned.append(got)
+            self.owner_of[who] = hand_off.owner
             self._note(hand_off.owner, now)
         elif who in found.tracks:
             self.nurture += 1
@@ -256,6 +278,10 @@ class _Replay:
             for owner, many in self.opens.items()
             if (member := self.members.get(owner)) is not None
         }
+
+
+def _asks_colleagues(person: Arrival) -> bool:
+    return any(each.to == COLLEAGUE_OWNER for each in person.routes)
 
 
 def find_routed_pools(config: Config) -> list[OwnerPool]:

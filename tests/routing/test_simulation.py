@@ -223,6 +223,59 @@ def test_who_waits_for_a_skill_is_in_nobodys_way():
     ]  # fmt: skip
 
 
+def test_the_owner_of_most_colleagues_is_who_got_them_here():
+    routes = [{"name": "colleague", "to": "colleague_owner", "when": {"field": "score", "gte": 0}}, *ROUTES]
+    settings = config("ann", "bob", routes=routes)
+    came = [
+        arrival(settings, 1, at(3, 1), colleagues=[3, 4, 99]),
+        arrival(settings, 2, at(3, 2)),
+        arrival(settings, 3, at(3, 3), colleagues=[1, 4, 99]),
+        arrival(settings, 4, at(3, 4), colleagues=[1, 3, 99]),
+        arrival(settings, 5, at(3, 5)),
+    ]
+    done = simulate(settings, came)
+    assert [(it.owner[:3], it.route, it.pool) for it in done.assigned] == [
+        ("ann", "all", "sales"),
+        ("bob", "all", "sales"),
+        ("ann", "colleague", ""),
+        ("ann", "colleague", ""),
+        ("ann", "all", "sales"),
+    ]
+    assert [(each.email, each.pool, each.leads, each.open) for each in done.reps] == [
+        ("ann@x.io", "sales", 2, 4), ("bob@x.io", "sales", 1, 1), ("ann@x.io", "", 2, 4),
+    ]  # fmt: skip
+
+
+def test_who_waits_goes_where_a_colleague_goes():
+    routes = [{"name": "colleague", "to": "colleague_owner", "when": {"field": "score", "gte": 0}}, *ROUTES]
+    settings = config({"email": "ann", "hours": WEEK, "daily": 1}, routes=routes)
+    zoe = config("ann", routes=[{"name": "zoe", "to": "zoe@x.io"}]).route
+    came = [
+        arrival(settings, 1, at(3, 1), 10_00, colleagues=[2, 3]),
+        arrival(settings, 2, at(3, 2), colleagues=[1, 3]),
+        arrival(settings, 3, at(7, 12), routes=zoe, colleagues=[1, 2]),
+        arrival(settings, 4, at(7, 11), colleagues=[5]),
+        arrival(settings, 5, at(7, 12), routes=zoe, colleagues=[4]),
+    ]
+    done = simulate(settings, came)
+    assert [(it.person, it.owner[:3], it.route, it.at) for it in done.assigned] == [
+        (2, "ann", "all", ms(at(3, 9))),
+        (1, "ann", "colleague", ms(at(3, 9))),
+        (3, "zoe", "zoe", ms(at(7, 12))),
+        (5, "zoe", "zoe", ms(at(7, 12))),
+        (4, "zoe", "colleague", ms(at(7, 12))),
+    ]
+
+
+def test_the_owner_of_the_account_is_asked_first():
+    routes = [{"name": "account", "to": "account_owner", "when": {"field": "score", "gte": 0}}, *ROUTES]
+    settings = config("ann", routes=routes)
+    came = [arrival(settings, 1, at(3, 1), account_owners=["zoe@x.io"]), arrival(settings, 2, at(3, 1))]
+    assert [(it.owner, it.route) for it in simulate(settings, came).assigned] == [
+        ("zoe@x.io", "account"), ("ann@x.io", "all"),
+    ]  # fmt: skip
+
+
 def test_who_still_waits_at_the_end_is_told_with_the_last_reason():
     settings = config({"email": "ann", "hours": WEEK})
     done = simulate(settings, [arrival(settings, 1, at(7, 12))], end=at(8, 12))
