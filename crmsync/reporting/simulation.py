@@ -82,7 +82,8 @@ class _Found(NamedTuple):
 
 
 def _read_arrivals(config: Config, reading: Connection, owners: Owners, start: datetime, now: datetime) -> _Found:
-    came = find_arrivals(reading, list(config.crms), to_ms(start), to_ms(now))
+    crms = list(config.crms)  # once, since it looks for the installed connectors
+    came = find_arrivals(reading, crms, to_ms(start), to_ms(now))
     facts: score_inputs.Facts = {}
     arrivals: list[Arrival] = []
     excluded = crm_owned = 0
@@ -95,7 +96,7 @@ def _read_arrivals(config: Config, reading: Connection, owners: Owners, start: d
                                                            for each in people])  # fmt: skip
         records: dict[int, list[Holding]] = {each: [] for each in people}
         for held in live_contacts(reading, people):
-            if held.person in records and held.ref.crm in config.crms:
+            if held.person in records and held.ref.crm in crms:
                 records[held.person].append(held._replace(owner=None))
         addresses = read_addresses(reading, people) if config.exclude.addresses or config.exclude.domains else {}
         left_out = find_excluded(config, columns, [addresses.get(each, ()) for each in people])
@@ -146,7 +147,8 @@ def _config_notes(config: Config, owners: Owners) -> Iterator[str]:
     for route in config.route:
         if route.to == COLLEAGUE_OWNER:
             yield f"[[route]] {route.name}: of colleagues only those count who came in these days."
+    crms = list(config.crms)
     for pool in find_routed_pools(config):
         for member in pool.members:
-            if not any(state_of(owners, crm, member.email) == "active" for crm in config.crms):
+            if not any(state_of(owners, crm, member.email) == "active" for crm in crms):
                 yield f"[[owner_pool]] {pool.name}: {member.email} is not an active user of a CRM and gets nobody."
