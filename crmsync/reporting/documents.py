@@ -359,6 +359,60 @@ class RouteDocument(TypedDict):
 
 
 @with_config(EXACTLY)
+class SimulatedRep(TypedDict):
+    """What somebody would have got by a pool; without `pool` it was nobody's turn, and `email` may be a queue.
+
+    `value` is the sum of the pool's value field, or of the scores; `open` is all that they have at the end; `waited`
+    counts people who could not be given to anybody when they came.
+    """
+
+    email: str
+    pool: NotRequired[str]
+    leads: int
+    value: Points
+    open: int
+    waited: int
+    breaches: int
+
+
+@with_config(EXACTLY)
+class SimulatedWaiting(TypedDict):
+    """Somebody who came and waits for an owner at the end."""
+
+    person: int
+    at: str
+    why: str
+
+
+@with_config(EXACTLY)
+class SimulatedAssignment(TypedDict):
+    """Who would have got somebody, when, and by which route; `pool` is `null` where it was nobody's turn."""
+
+    person: int
+    at: str
+    email: str
+    rule: str
+    pool: str | None
+
+
+SimulationDocument = TypedDict(
+    "SimulationDocument",
+    {
+        "days": int,
+        "from": str,
+        "to": str,
+        "arrivals": int,
+        "reps": list[SimulatedRep],
+        "unrouted": list[SimulatedWaiting],
+        "nurture": int,
+        "assignments": list[SimulatedAssignment],
+        "notes": list[str],
+    },
+)
+"""`crmsync simulate`: `arrivals` = the sum of all `leads` + the `unrouted` + `nurture`."""
+
+
+@with_config(EXACTLY)
 class ExplainDocument(ScoredDocument):
     """`crmsync explain WHO`."""
 
@@ -622,6 +676,7 @@ class ForgetDocument(TypedDict):
 
 DOCUMENTS: dict[str, Any] = {
     "route": RouteDocument,
+    "simulate": SimulationDocument,
     **dict.fromkeys(("plan", "sync", "backfill", "apply"), RunDocument),
     "explain": ExplainDocument,
     "explain --model": ModelDocument,
