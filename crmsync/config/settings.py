@@ -28,6 +28,7 @@ from crmsync.config.deciding import (
     Spelling,
     Stage,
     Track,
+    Truth,
     find_route_mistakes,
 )
 from crmsync.config.mistakes import Loc, Mistake, raise_mistakes
@@ -175,7 +176,7 @@ AFFECTS: Mapping[str, frozenset[Affected]] = {
     **dict.fromkeys(("score", "weights", "channels", "groups", "segment"), frozenset({"score", "plan"})),
     **dict.fromkeys(("bands", "grades", "grid", "disqualify", "qualification"), frozenset({"score", "plan"})),
     "stage": frozenset({"score", "plan"}),
-    **dict.fromkeys(("write", "route", "owner_pool", "tracks", "lifecycle"), frozenset({"plan"})),
+    **dict.fromkeys(("write", "route", "owner_pool", "tracks", "lifecycle", "truth"), frozenset({"plan"})),
     "exclude": frozenset({"score", "plan"}),
     **dict.fromkeys(("secrets", "state", "schedule", "guard", "feeds", "log", "test", "review"), frozenset()),
 }
@@ -206,6 +207,7 @@ class Config(Model, BaseSettings):
     tracks: dict[str, Track] = {}
     lifecycle: Lifecycle = Lifecycle()
     exclude: Exclude = Exclude()
+    truth: Truth = Truth()
     guard: Guard = Guard()
     write: Write = Write()
     identity: Identity = Identity()
@@ -235,6 +237,9 @@ class Config(Model, BaseSettings):
             ),
             *(((*loc, "values"), f"[[stage]] {stage.name}", stage.values) for loc, stage in self.placed("stage")),
         ]
+        for key, crm in (("stage", self.truth.stage), ("owner", self.truth.owner)):
+            if crm is not None and crm not in crms:
+                yield Mistake(("truth", key), f"there is no CRM {crm!r}; the CRMs are {' and '.join(crms)}")
         for loc, where, value in mapped:
             for crm in sorted(set(value) - set(crms)):
                 yield Mistake(loc, f"{where}: there is no CRM {crm!r}; the CRMs are {' and '.join(crms)}")

@@ -137,7 +137,7 @@ class PlanBuilder:
                 self.again |= {held.id} if held.ref.crm in self.work.crms else set()
             # By CRM, too: a first score may wait in one of them and be written in the other.
             elif self.takes(person.person, held.ref.crm):
-                stage_whys[str(held.ref)] = self._decide(held, person, given.owner_of.get(held.id), track)
+                stage_whys[str(held.ref)] = self._decide(held, person, given.owner_of.get(held.id), track, records)
         waiting = given.waiting.get(person.person, "")
         owner_why = _told_once({str(it.ref): given.why[it.id] for it in records if it.id in given.why})
         owner_why = owner_why or (f"none yet, because {waiting}" if waiting else self._no_move_why(person, records))
@@ -235,7 +235,9 @@ class PlanBuilder:
         lease = held.overrides.get("owner")
         return lease is not None and self.work.now_ms < noticed_at(lease) + self.override_ms
 
-    def _decide(self, held: Holding, person: Scored, owner: str | None, track: str = "") -> str:
+    def _decide(
+        self, held: Holding, person: Scored, owner: str | None, track: str = "", leading: Sequence[Holding] = ()
+    ) -> str:
         settings, crm = self.work.config.write, held.ref.crm
         move = person.decision.move if person.decision else None
         wanted = WantedValues(
@@ -246,9 +248,13 @@ class PlanBuilder:
             move.leaves if move else "",
             move.why if move else "",
         )
+        if person.decision is not None:
+            wanted = self._with_truth(held, wanted, leading)
         only_forward = not getattr(self.work.config.crms.get(crm), "backward_stages", True)
         ladder = Ladder(self.stage_names, self.setting.orders.get((crm, held.ref.kind), ()), only_forward)
-        decision = decide_change(held, wanted, self.names[crm], ladder, self.work.now_ms, self.override_ms)
+        decision = decide_change(
+            held, wanted, self.names[crm], ladder, self.work.now_ms, self.override_ms, self.work.config.truth.flips
+        )
         # A stage may be entered again when its cool-down ends, which nothing else would tell.
         ends = [*(move.state.cool_downs.values() if move else ()), *filter(None, [decision.wake_at])]
         if dict(decision.overrides) != dict(held.overrides) or ends:
@@ -266,6 +272,31 @@ class PlanBuilder:
         if change:
             self._keep(held, person, change)
         return decision.stage_why or (move.why if move else "")
+
+    def _with_truth(self, held: Holding, wanted: WantedValues, records: Sequence[Holding]) -> WantedValues:
+        """The stage and the owner that the CRM which leads has, where this record is of another one."""
+        truth, settings, crm = self.work.config.truth, self.work.config.write, held.ref.crm
+        if truth.stage and truth.stage != crm and settings.stage:
+            theirs = [it for it in records if it.ref.crm == truth.stage and it.stage in self.stage_names]
+            furthest = max((str(it.stage) for it in theirs), key=self.stage_names.index, default=None)
+            # What we move forward in the CRM that leads comes here with it, unless a user decided otherwise there.
+            chosen = any("stage" in it.overrides for it in theirs)
+            ahead = wanted.stage is not None and furthest is not None and self._is_ahead(wanted.stage, furthest)
+            ahead = ahead and not chosen
+            if furthest is not None and not ahead:
+                why = f"{furthest}, as in {truth.stage}"
+                wanted = wanted._replace(stage=furthest, stage_why=why, carried=True)
+        if truth.owner and truth.owner != crm and settings.owner:
+            owners = self.setting.owners
+            humans = (owners.somebody(it.ref.crm, it.owner) for it in records if it.ref.crm == truth.owner)
+            human = next((each for each in humans if each is not None), None)
+            same = owners.by_email.get((crm, human)) if human is not None else None
+            if same is not None and same != held.owner:
+                wanted = wanted._replace(owner=same)
+        return wanted
+
+    def _is_ahead(self, stage: str, of: str) -> bool:
+        return self.stage_names.index(stage) > self.stage_names.index(of)
 
     def _keep(self, held: Holding, person: Scored, change: Change) -> None:
         is_odd = held.id in person.edited or person.is_new or held.ref.crm in self.setting.edited
