@@ -11,6 +11,7 @@ from sqlalchemy import Connection
 
 from crmsync.columns import Columns
 from crmsync.config import Config
+from crmsync.config.deciding import QUEUE
 from crmsync.identity import matching
 from crmsync.model import Change, Holding, Scalar
 from crmsync.planning import approval
@@ -128,6 +129,7 @@ class PlanBuilder:
     def decide_all(self, person: Scored, records: Sequence[Holding], given: Assignment) -> None:
         """Decide about the records of a person in the CRMs that take part."""
         stage_whys: dict[str, str] = {}
+        track = self._track(person, records, given)
         for held in records:
             self.rescored[held.ref.crm] = self.rescored.get(held.ref.crm, 0) + 1
             # A CRM that is skipped in this run is decided about in the next one; one that the config dropped never is.
@@ -135,7 +137,6 @@ class PlanBuilder:
                 self.again |= {held.id} if held.ref.crm in self.work.crms else set()
             # By CRM, too: a first score may wait in one of them and be written in the other.
             elif self.takes(person.person, held.ref.crm):
-                track = given.tracks.get(person.person, person.decision.track if person.decision else "")
                 stage_whys[str(held.ref)] = self._decide(held, person, given.owner_of.get(held.id), track, records)
         waiting = given.waiting.get(person.person, "")
         owner_why = _told_once({str(it.ref): given.why[it.id] for it in records if it.id in given.why})
@@ -170,21 +171,36 @@ class PlanBuilder:
                 state.since,
                 state.left,
                 dump_json(dict(state.cool_downs)),
-                given.tracks.get(person.person, decision.track if decision else ""),
+                self._track(person, records, given),
             )
         )
+
+    def _track(self, person: Scored, records: Sequence[Holding], given: Assignment) -> str:
+        """The track that a route leads to, where nobody owns the person, else the one they are on anyway."""
+        decision, routes = person.decision, person.decision.routes if person.decision else ()
+        if decision is None or person.person in given.tracks:
+            return given.tracks.get(person.person, "")
+        leads_there = bool(routes) and routes[0].to in self.work.config.tracks
+        return routes[0].to if leads_there and not self._is_owned(records, given) else decision.track
+
+    def _is_owned(self, records: Sequence[Holding], given: Assignment) -> bool:
+        owners = self.setting.owners
+        return any(it.id in given.owner_of or owners.somebody(it.ref.crm, it.owner) is not None for it in records)
 
     def _destination(self, person: Scored, records: Sequence[Holding], given: Assignment, waiting: str) -> str:
         if person.decision is None or waiting:
             return "waiting" if waiting else ""
-        owned = any(
-            it.id in given.owner_of or self.setting.owners.somebody(it.ref.crm, it.owner)
-            or (person.decision.routes and person.decision.routes[0].to.startswith("queue:"))
-            for it in records
-        )  # fmt: skip
-        if owned:
+        if self._is_owned(records, given) or (person.person in given.routes and self._is_queued(records)):
             return "owned"
         return "nurture" if person.decision.in_play or not self.work.config.route else "crm_owned"
+
+    def _is_queued(self, records: Sequence[Holding]) -> bool:
+        """Whether a record is in a queue that a route or a pool leads to, so that it is where it should be."""
+        config = self.work.config
+        led = {*(route.to for route in config.route), *(pool.fallback or "" for pool in config.owner_pool)}
+        names = {each.removeprefix(QUEUE).strip().lower() for each in led if each.startswith(QUEUE)}
+        queues = self.setting.owners.queues
+        return any(it.owner and it.owner == queues.get((it.ref.crm, name)) for it in records for name in names)
 
     def leave_out(self, person: Scored, records: Sequence[Holding]) -> None:
         """Decide about somebody who is left out: nothing, but what `clear` takes away."""
@@ -201,13 +217,13 @@ class PlanBuilder:
             return "protected: changed by a user"
         if all(self.setting.owners.somebody(it.ref.crm, it.owner) for it in records):
             return "the owner is active"
-        decision = person.decision
+        decision, stays = person.decision, "the owner stays; " if any(it.owner for it in records) else ""
         if decision is None or not self.work.config.route:
-            return "the file has no [[route]]"
+            return f"{stays}the file has no [[route]]"
         if not decision.in_play:
-            return f"not routed: {decision.move.why}"
+            return f"{stays}not routed: {decision.move.why}"
         route = decision.routes[0]
-        return f"[[route]] {route.name} leads to {route.to}"
+        return f"{stays}[[route]] {route.name} leads to {route.to}"
 
     @property
     def override_ms(self) -> int:

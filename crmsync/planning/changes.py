@@ -17,7 +17,7 @@ PEOPLES_FIELDS = ("stage", "owner")
 class WantedValues(NamedTuple):
     """What a record should hold. `None` for a stage or owner means: whatever is there.
 
-    `leaves` is a stage that the record may leave backwards, `stage_why` why the person has the stage. A stage that is
+    `leaves` is the stage up to which the record may go back, `stage_why` why the person has the stage. A stage that is
     `carried` over from the CRM that leads may go backwards, too.
     """
 
@@ -130,7 +130,7 @@ def _stage_move(held: Holding, wanted: WantedValues, names: FieldMap, ladder: La
     if held.stage == stage:
         return False, f"already {stage}"
     forward = _is_forward(held.stage, stage, spelled, ladder)
-    if wanted.carried or (wanted.leaves and held.stage == wanted.leaves):
+    if wanted.carried or _is_left_behind(held.stage, wanted, ladder.names):
         if ladder.only_forward and not forward:
             said = f"{held.ref.crm} moves stages only forward (see [{held.ref.crm}] backward_stages)"
             return False, f"{wanted.stage_why}; stays {held.stage}: {said}"
@@ -138,6 +138,13 @@ def _stage_move(held: Holding, wanted: WantedValues, names: FieldMap, ladder: La
     if forward is None:
         return False, NOT_NAMED
     return forward, f"moves forward to {stage}" if forward else f"already further along: {held.stage}"
+
+
+def _is_left_behind(current: str | None, wanted: WantedValues, names: Sequence[str]) -> bool:
+    """Whether a record is still in the stage that its person left, or in one on the way back."""
+    if wanted.leaves not in names or current not in names or wanted.stage not in names:
+        return False
+    return names.index(wanted.stage) < names.index(current) <= names.index(wanted.leaves)
 
 
 def _is_forward(current: str | None, wanted: str, spelled: Mapping[str, str], ladder: Ladder) -> bool | None:

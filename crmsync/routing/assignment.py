@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import datetime, tzinfo
+from itertools import takewhile
 from typing import NamedTuple
 
 from crmsync.config.deciding import ACCOUNT_OWNER, COLLEAGUE_OWNER, QUEUE, OwnerPool, Route
@@ -128,8 +129,8 @@ class _Assigner:
         held = {ref: human for ref, human in humans.items() if human is not None}
         if person.routes:
             self.routes[person.person] = person.routes[0].name
-        if held and person.routes and person.routes[0].reassign and not self._is_at_home(person.routes[0], held):
-            held = {}
+        if held and (taking := self._taking_routes(person, held)):
+            person, held = person._replace(routes=taking), {}
         free = [each for each in person.records if each.ref not in held]
         if not free:
             return
@@ -170,10 +171,28 @@ class _Assigner:
     def _is_place(self, to: str) -> bool:
         return to in self.pools or to in (ACCOUNT_OWNER, COLLEAGUE_OWNER) or to.startswith(QUEUE) or "@" in to
 
-    def _is_at_home(self, route: Route, held: Mapping[Ref, str]) -> bool:
-        """Whether the person belongs already to whom the route would give them."""
-        theirs = self.members.get(route.to, [normal_email(route.to)])
-        return any(human in theirs for human in held.values())
+    def _taking_routes(self, person: Unassigned, held: Mapping[Ref, str]) -> Sequence[Route]:
+        """The routes that take a person away from an active owner, as far as they come before any that does not."""
+        taking = list(takewhile(lambda route: route.reassign, person.routes))
+        crms = {each.ref.crm for each in person.records}
+        for place, route in enumerate(taking):
+            home = self._home_of(route, person)
+            if home.isdisjoint(held.values()):
+                can_own = any((crm, human) in self.owners.by_email for crm in crms for human in home)
+                if can_own or route.to in self.pools or route.to.startswith(QUEUE):
+                    return taking[place:]
+            else:
+                return ()
+        return ()
+
+    def _home_of(self, route: Route, person: Unassigned) -> set[str]:
+        """To whom a route may lead a person: who belongs to one of them already is not taken away."""
+        if route.to not in self.pools:
+            return set(self._reached_by(person._replace(routes=[route])))
+        pool = self.pools[route.to]
+        able = [each for each in pool.members if route.skill is None or route.skill in each.skills]
+        last = normal_email(pool.fallback or "")
+        return {*(normal_email(each.email) for each in able), *self.members.get(pool.fallback or "", [last])}
 
     def _human(self, record: Holding) -> str:
         owner = self.owners.by_id[record.ref.crm, self.owner_of[record.id]]

@@ -12,7 +12,14 @@ from crmsync.config.conditions import Condition
 from crmsync.config.deciding import Route
 from crmsync.config.settings import Config
 from crmsync.model import Scalar
-from crmsync.routing.lifecycle import RecordStage, StageMove, StageState, decide_stage, find_stage
+from crmsync.routing.lifecycle import (
+    RecordStage,
+    StageMove,
+    StageState,
+    decide_stage,
+    find_recycled_track,
+    find_stage,
+)
 from crmsync.scoring.conditions import ConditionEvaluator
 from crmsync.scoring.ledger import Scores
 from crmsync.scoring.operators import YES
@@ -174,9 +181,9 @@ def _reasons_of_band(config: Config, place: int) -> dict[str, str]:
 
 def _find_tracks(config: Config, moves: Sequence[StageMove], evaluator: ConditionEvaluator) -> list[str]:
     """The track of each person: the first whose `when` holds, else the one that a stage they left recycles to."""
-    recycled = {each.name: each.recycle for each in config.stage if each.recycle in config.tracks}
     masks = [(name, evaluator.ask(each.when) == YES) for name, each in config.tracks.items() if each.when is not None]
     return [
-        next((name for name, mask in masks if mask[place]), recycled.get(move.state.left) or "")
+        next((name for name, mask in masks if mask[place]), "")
+        or find_recycled_track(config.stage, config.tracks, move.state)
         for place, move in enumerate(moves)
     ]

@@ -31,7 +31,7 @@ class RecordStage(NamedTuple):
 class StageMove(NamedTuple):
     """What is decided: the new `state`, the stage to write (`None`: none), and the reason in a sentence.
 
-    `leaves` is the stage that a record may leave backwards.
+    `leaves` is the stage up to which a record may go back.
     """
 
     state: StageState
@@ -71,37 +71,74 @@ def decide_stage(
     `enters` and `exits` have a reason for each stage whose condition holds; `now` is in milliseconds. A stage whose
     exit holds, or whose cool-down lasts, is not entered.
     """
-    if current in crm_owned:
-        return StageMove(state._replace(stage=current), None, f"the CRM itself gives the stage {current}")
     names = [stage.name for stage in stages]
     cooling = {name: until for name, until in state.cool_downs.items() if until > now}
+    if current in crm_owned:
+        settled = state._replace(stage=current, cool_downs=cooling)
+        return StageMove(settled, None, f"the CRM itself gives the stage {current}")
     place = names.index(current) if current in names else -1
-    settled = state._replace(stage=current, cool_downs=cooling)
+    # Whom a person put into another stage since they left one has nowhere to go back to.
+    left = state.left if current == state.stage else ""
+    settled = state._replace(stage=current, left=left, cool_downs=cooling)
     if place >= 0 and current in exits:
-        stage = stages[place]
-        back = names.index(stage.recycle) if stage.recycle in names else max(place - 1, -1)
-        target = names[back] if back >= 0 else ""
-        if stage.cool_down is not None:
-            cooling = {**cooling, current: now + int(stage.cool_down.total_seconds() * 1000)}
-        settled = StageState(target, now, current, cooling)
-        why = f"leaves {current}: {exits[current]}"
-        earned = _furthest(names, enters, exits, cooling)
-        if earned > back and earned != place:
-            entered = settled._replace(stage=names[earned])
-            return StageMove(entered, names[earned], f"{why}; enters {names[earned]}: {enters[names[earned]]}", current)
-        return StageMove(settled, target or None, f"{why}; back to {target}" if target else why, current)
+        return _leave(stages, settled, enters, exits, now)
     earned = _furthest(names, enters, exits, cooling)
     if earned > place:
         entered = StageState(names[earned], now, "", cooling)
         return StageMove(entered, names[earned], f"enters {names[earned]}: {enters[names[earned]]}")
+    back = current if left and place >= 0 else None  # for a record that is still in the stage that was left
     waits = next((name for name in reversed(names) if name in enters and name not in exits and name in cooling), None)
     if waits is not None and names.index(waits) > place:
         until = datetime.fromtimestamp(cooling[waits] / 1000, UTC)
-        return StageMove(settled, _back_to(settled, names), f"{waits} is not entered again before {until:%Y-%m-%d}",
-                         settled.left)  # fmt: skip
+        return StageMove(settled, back, f"{waits} is not entered again before {until:%Y-%m-%d}", left)
     # The stage that they earn is wanted of each record, since one CRM may be behind the other.
-    wanted = names[earned] if earned >= 0 else _back_to(settled, names)
-    return StageMove(settled, wanted, _stay_why(names, place, earned, enters), settled.left)
+    wanted = back or (names[earned] if earned >= 0 else None)
+    return StageMove(settled, wanted, _stay_why(names, place, earned, enters), left)
+
+
+def _leave(
+    stages: Sequence[Stage], state: StageState, enters: Mapping[str, str], exits: Mapping[str, str], now: int
+) -> StageMove:
+    """Out of the stage and of each that this leads to and whose exit holds as well: the next run has nothing to add."""
+    names, cooling, whys = [stage.name for stage in stages], dict(state.cool_downs), []
+    place = at = names.index(state.stage)
+    reached = {place}
+    while at >= 0 and names[at] in exits:
+        stage = stages[at]
+        whys.append(f"leaves {stage.name}: {exits[stage.name]}")
+        if stage.cool_down is not None:
+            cooling[stage.name] = now + int(stage.cool_down.total_seconds() * 1000)
+        back = _next_out(stages, at)
+        at = back if back not in reached else at - 1
+        reached.add(at)
+    target, why = names[at] if at >= 0 else "", "; ".join(whys)
+    earned = _furthest(names, enters, exits, cooling)
+    if earned > at:
+        name = names[earned]
+        left = state.stage if earned < place else ""
+        return StageMove(StageState(name, now, left, cooling), name, f"{why}; enters {name}: {enters[name]}", left)
+    moved = StageState(target, now, state.stage, cooling)
+    return StageMove(moved, target or None, f"{why}; back to {target}" if target else why, state.stage)
+
+
+def _next_out(stages: Sequence[Stage], place: int) -> int:
+    """Where whoever leaves a stage goes: what it recycles to, else the stage before it (-1: none)."""
+    return next((at for at, stage in enumerate(stages) if stage.name == stages[place].recycle), place - 1)
+
+
+def find_recycled_track(stages: Sequence[Stage], tracks: Collection[str], state: StageState) -> str:
+    """The track that the stages they left last recycle to; `""` for none."""
+    names, found = [stage.name for stage in stages], ""
+    if state.left not in names:
+        return ""
+    at, end = names.index(state.left), names.index(state.stage) if state.stage in names else -1
+    for _ in stages:
+        if stages[at].recycle in tracks:
+            found = str(stages[at].recycle)
+        at = _next_out(stages, at)
+        if at <= end:
+            break
+    return found
 
 
 def _stay_why(names: Sequence[str], place: int, earned: int, enters: Mapping[str, str]) -> str:
@@ -112,11 +149,6 @@ def _stay_why(names: Sequence[str], place: int, earned: int, enters: Mapping[str
     if earned < place:
         return f"stays {names[place]}, which is further along than {names[earned]}"
     return f"stays {names[place]}: {enters[names[earned]]}"
-
-
-def _back_to(state: StageState, names: Sequence[str]) -> str | None:
-    """The stage that a record which is still in the one that was left goes back to."""
-    return state.stage if state.left and state.stage in names else None
 
 
 def _furthest(names: Sequence[str], enters: Collection[str], exits: Collection[str], cooling: Collection[str]) -> int:

@@ -75,7 +75,7 @@ MODELS = st.sampled_from(
         MODEL,
         MODEL.replace("points = 30", "points = 5"),
         MODEL.replace("mql = 50", "mql = { at = 25, drop_below = 5 }"),
-        MODEL.replace('bands = ["mql"]', 'bands = ["mql", "warm", "cold"]'),
+        MODEL.replace('is = "mql"', 'in = ["mql", "warm", "cold"]'),
         MODEL.replace('title = { hubspot = "jobtitle"', 'title = { hubspot = "role"'),
         MODEL.replace('["ann@acme.example", "bob@acme.example"]', '["bob@acme.example"]'),
     ]

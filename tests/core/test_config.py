@@ -104,9 +104,30 @@ bands = 3
 @pytest.mark.parametrize(
     ("text", "sentence"),
     [
-        ('[bands]\ncold = 0\n[[route]]\nbands = ["hot"]\npool = "x"', "[[route]]: there is no band 'hot'"),
-        ('[bands]\ncold = 0\n[[route]]\nbands = ["cold"]\npool = "x"', "there is no [[owner_pool]] 'x'"),
-        ('[[owner_pool]]\nname = "x"\nmembers = ["Ann"]', "'Ann': write e-mail addresses"),
+        (
+            '[bands]\ncold = 0\n[[route]]\nname = "a"\nwhen = { field = "band", is = "hot" }\nto = "x"',
+            "there is no band 'hot'; the bands are cold",
+        ),
+        ('[bands]\ncold = 0\n[[route]]\nname = "a"\nto = "x"', "[[route]] a: there is no 'x'; write a pool"),
+        (
+            '[[route]]\nname = "a"\nto = "ann@a.example"\n[[route]]\nname = "b"\nto = "bob@a.example"',
+            "[[route]] a: it has no when, so that nobody gets to the routes after it",
+        ),
+        (
+            '[[route]]\nname = "a"\nwhen = { field = "score", gte = 50 }\nto = "ann@a.example"',
+            "[[route]] a: it is the last route and has a when",
+        ),
+        (
+            '[tracks]\nx = {}\n[[owner_pool]]\nname = "x"\nmembers = ["ann@a.example"]',
+            "[[owner_pool]] and [tracks] both have the name 'x'",
+        ),
+        (
+            '[[owner_pool]]\nname = "x"\nmembers = [{ email = "ann@a.example", weight = 2 }]',
+            'weights need method = "weighted"',
+        ),
+        ('[[owner_pool]]\nname = "x"\nmembers = ["ann@a.example"]\nwait = "2h"', "wait needs fallback"),
+        ('[[stage]]\nname = "a"\nvalues = {}\nrecycle = "b"', "recycle and cool_down need exit"),
+        ('[[owner_pool]]\nname = "x"\nmembers = ["Ann"]', "'Ann': write an e-mail address"),
         ('[[owner_pool]]\nname = "x"\nmembers = []', "the list is empty; add at least one"),
         (
             '[[owner_pool]]\nname = "x"\nmembers = ["ann@a.example", "bob@a.example", " Ann@A.example"]',
@@ -417,7 +438,7 @@ def test_what_a_score_rests_on_and_what_a_plan_rests_on_besides():
     was = config()
     zone = config(schedule={"timezone": "America/New_York"})
     points = config(MODEL.replace("points = 20", "points = 21"))
-    route = config(MODEL.replace('bands = ["mql"]', 'bands = ["mql", "warm"]'))
+    route = config(MODEL.replace('is = "mql"', 'in = ["mql", "warm"]'))
     lead = config(test=[{"name": "nobody", "given": {}, "expect": {"total": 0}}])
     others = (zone, points, route, lead)
     assert [each.model_hash() != was.model_hash() for each in others] == [True, True, False, False]
@@ -482,7 +503,7 @@ def test_what_is_decided_rests_on_more_than_a_score_or_a_plan_alone():
         "identity": config(identity={"shared_address_limit": 3}),
         "write": config(write={"owner": False}),
         "member": config(MODEL.replace("bob@", "eve@")),
-        "route": config(MODEL.replace('bands = ["mql"]', 'bands = ["mql", "warm"]')),
+        "route": config(MODEL.replace('is = "mql"', 'in = ["mql", "warm"]')),
         "test": config(test=[{"name": "nobody", "given": {}, "expect": {"total": 0}}]),
         "review": config(review={"most_rules": 3}),
         "guard": config(guard={"bands": 0.5}),

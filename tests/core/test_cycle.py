@@ -80,7 +80,7 @@ def test_a_changed_config_reaches_people_that_nothing_else_happened_to(state):
     more = run_cycle(work(state, hubspot, salesforce, now=NOW + timedelta(minutes=15)))
     assert [counts.updated for counts in more.crms.values()] == [2, 2]
     assert all(record.current["reason"] for record in (*hubspot.records.values(), *salesforce.records.values()))
-    routed = config(MODEL.replace('bands = ["mql"]', 'bands = ["mql", "cold"]'))
+    routed = config(MODEL.replace('is = "mql"', 'in = ["mql", "cold"]'))
     run_cycle(work(state, hubspot, salesforce, settings=routed, now=NOW + timedelta(minutes=30)))
     assert held(hubspot)["2"][2] == "hubspot-bob"
 

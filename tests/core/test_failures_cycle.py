@@ -134,7 +134,7 @@ def test_R24_a_bulk_job_that_fails_moves_no_cursor_and_is_no_success(runs):
 def test_W14_an_owner_who_leaves_between_pull_and_write_gets_nobody_and_the_score_is_written(runs):
     runs.config = runs.config.model_copy(update={"write": runs.config.write.model_copy(update={"owner": True})})
     owners = {each.id: each for each in runs.connect("hubspot").owners()}
-    pool = {each for member in runs.config.owner_pool for each in member.members}
+    pool = {member.email for each in runs.config.owner_pool for member in each.members}
     reps = [id_ for id_, each in owners.items() if each.email in pool]
 
     def act():

@@ -147,8 +147,8 @@ def test_a_stage_that_the_config_does_not_name_is_told(work, monkeypatch):
     ("owner", "why"),
     [
         ("hubspot-ann", "the owner is active"),
-        ("hubspot-eve", "the owner stays; no [[route]] for the band cold"),
-        ("", "no [[route]] for the band cold"),
+        ("hubspot-eve", "the owner stays; the file has no [[route]]"),
+        ("", "the file has no [[route]]"),
     ],
 )
 def test_an_explanation_says_why_an_owner_stays(work, owner, why):

@@ -327,7 +327,8 @@ def test_a_config_fits_on_a_page_and_names_every_part(path):
     named = [*config.rules(), *config.disqualify, *config.qualification, *config.segment, *config.stage]
     assert [each.name for each in named if each.name not in text] == []
     assert [name for name in (*config.bands, *config.channels, *config.lists) if name not in text] == []
-    assert all(member in text for route in config.route for pool in config.owner_pool for member in pool.members)
+    assert all(member.email in text for pool in config.owner_pool for member in pool.members)
+    assert [route.name for route in config.route if route.name not in text] == []
     assert len(text.splitlines()) <= 70
     assert config.model_hash() in text
 

@@ -164,7 +164,9 @@ def test_what_init_leaves_as_comments_works_without_the_marks(tmp_path):
     start, end = text.index("# [[owner_pool]]"), text.index("# ── Test leads")
     path = tmp_path / "crmsync.toml"
     path.write_text(text[:start] + re.sub("(?m)^# ", "", text[start:end]) + text[end:])
-    assert load(path).route[0].pool == load(path).owner_pool[0].name == "sales"
+    config = load(path)
+    assert config.route[0].to == config.owner_pool[0].name == "sales"
+    assert config.route[-1].to in config.tracks
 
 
 def test_check_finds_the_example_fine(path):

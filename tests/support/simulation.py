@@ -55,7 +55,7 @@ MODELS = (
     FADING,
     FADING.replace("points = 30", "points = 5"),
     FADING.replace("mql = 50", "mql = 35"),
-    FADING.replace('bands = ["mql"]', 'bands = ["mql", "warm"]'),
+    FADING.replace('is = "mql"', 'in = ["mql", "warm"]'),
     FADING.replace('title = { hubspot = "jobtitle"', 'title = { hubspot = "role"'),
     FADING.replace('["ann@acme.example", "bob@acme.example"]', '["bob@acme.example"]'),
 )
