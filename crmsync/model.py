@@ -49,6 +49,10 @@ SCORE_FIELDS = {
 """What a connector may be asked to write, beside `stage` and `owner`: five, so that they fit into a free portal."""
 
 
+FEEDBACK_LABEL = "Lead score: feedback"
+"""The label of the field in which users tell what they think of a person, and which is only read."""
+
+
 KINDS = (
     "page_viewed",
     "form_submitted",

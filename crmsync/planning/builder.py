@@ -22,6 +22,7 @@ from crmsync.result import Result, WaitingPlan
 from crmsync.routing.assignment import NO_ASSIGNMENT, Assignment, Unassigned, assign_owners
 from crmsync.routing.decisions import RoutingDecision, decide_people
 from crmsync.routing.exclusion import find_excluded
+from crmsync.routing.feedback import TagState, describe_strange_tags
 from crmsync.routing.lifecycle import StageState
 from crmsync.routing.owners import Owners
 from crmsync.scoring import Scores, score, summarize_many
@@ -36,6 +37,7 @@ from crmsync.store.scores import (
     clear_dirty,
     contacts_of,
     count_scored,
+    count_tags,
     crms_of,
     destination_counts,
     dirty_people,
@@ -169,6 +171,7 @@ class PlanBuilder:
                 state.left,
                 dump_json(dict(state.cool_downs)),
                 given.tracks.get(person.person, decision.track if decision else ""),
+                *(decision.tag.state if decision else TagState()),
             )
         )
 
@@ -182,6 +185,8 @@ class PlanBuilder:
         )  # fmt: skip
         if owned:
             return "owned"
+        if person.decision.tag.unrouted:
+            return "nurture" if person.decision.tag.recycles else "disqualified"
         return "nurture" if person.decision.in_play or not self.work.config.route else "crm_owned"
 
     def leave_out(self, person: Scored, records: Sequence[Holding]) -> None:
@@ -203,7 +208,7 @@ class PlanBuilder:
         if decision is None or not self.work.config.route:
             return "the file has no [[route]]"
         if not decision.in_play:
-            return f"not routed: {decision.move.why}"
+            return f"not routed: {decision.unrouted_why}"
         route = decision.routes[0]
         return f"[[route]] {route.name} leads to {route.to}"
 
@@ -232,7 +237,7 @@ class PlanBuilder:
         ladder = Ladder(self.stage_names, self.setting.orders.get((crm, held.ref.kind), ()), only_forward)
         decision = decide_change(held, wanted, self.names[crm], ladder, self.work.now_ms, self.override_ms)
         # A stage may be entered again when its cool-down ends, which nothing else would tell.
-        ends = [*(move.state.cool_downs.values() if move else ()), *filter(None, [decision.wake_at])]
+        ends = [*(person.decision.ends if person.decision else ()), *filter(None, [decision.wake_at])]
         if dict(decision.overrides) != dict(held.overrides) or ends:
             self.overrides[held.id] = Override(decision.overrides, min(ends, default=None))
         if decision.given_up:
@@ -661,6 +666,8 @@ def _count(tx: Connection, result: Result, desk: PlanBuilder) -> None:
         counts.planned = len(desk.tallies[crm].people["records"]) if crm in desk.tallies else 0
     result.bands = band_counts(tx)
     result.routing = _count_destinations(tx, desk)
+    people = {tag: sum(bands.values()) for tag, bands in count_tags(tx).items()}
+    result.notes += describe_strange_tags(desk.work.config.feedback, people)
     result.waiting_for_owner = {"count": result.routing["waiting"], "reasons": result.routing["reasons"]}
 
 
@@ -670,7 +677,7 @@ def _count_destinations(tx: Connection, desk: PlanBuilder) -> dict[str, Any]:
     reasons: dict[str, int] = {}
     for (destination, why), many in destination_counts(tx).items():
         # Whose first decision is not stored yet waits for it.
-        where = {"crm_owned": "excluded", "": "waiting"}.get(destination, destination)
+        where = {"crm_owned": "excluded", "disqualified": "excluded", "": "waiting"}.get(destination, destination)
         counted[where] += many
         if where == "waiting":
             reasons[why or HELD] = reasons.get(why or HELD, 0) + many

@@ -16,6 +16,7 @@ from crmsync.planning.changes import noticed_at
 from crmsync.routing.assignment import Desk
 from crmsync.routing.calendar import local_day
 from crmsync.routing.decisions import PersonState
+from crmsync.routing.feedback import TagState
 from crmsync.routing.lifecycle import RecordStage, StageState
 from crmsync.routing.owners import Owners
 from crmsync.routing.turns import Load
@@ -34,7 +35,8 @@ def state_of_person(owners: Owners, before: StoredScore | None, records: Sequenc
         RecordStage(it.stage, noticed_at(it.overrides["stage"]) if "stage" in it.overrides else None) for it in records
     ]
     humans = (owners.somebody(it.ref.crm, it.owner) for it in records)
-    return PersonState(stage, stages, next((each for each in humans if each is not None), None))
+    tag = TagState() if before is None else TagState(before.feedback, before.feedback_since, before.feedback_left)
+    return PersonState(stage, stages, next((each for each in humans if each is not None), None), tag=tag)
 
 
 def worth_in_pools(config: Config, columns: Columns, scores: Scores, row: int) -> dict[str, int]:

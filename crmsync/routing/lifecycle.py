@@ -40,6 +40,20 @@ class StageMove(NamedTuple):
     leaves: str = ""
 
 
+class StageHold(NamedTuple):
+    """Stages that are `closed` for a while besides cool-downs (until when, in milliseconds), and why; with `leaves` the
+    present stage is left, as if its exit held.
+    """
+
+    why: str = ""
+    closed: Mapping[str, int] = {}
+    leaves: bool = False
+
+
+NO_HOLD = StageHold()
+"""Every stage is open."""
+
+
 def find_stage(
     stages: Sequence[Stage], crm_owned: Collection[str], state: StageState, records: Sequence[RecordStage]
 ) -> str:
@@ -65,11 +79,12 @@ def decide_stage(
     enters: Mapping[str, str],
     exits: Mapping[str, str],
     now: int,
+    hold: StageHold = NO_HOLD,
 ) -> StageMove:
     """Where a person goes from the stage they are in: out where its exit holds, then forward to the furthest they earn.
 
     `enters` and `exits` have a reason for each stage whose condition holds; `now` is in milliseconds. A stage whose
-    exit holds, or whose cool-down lasts, is not entered.
+    exit holds, whose cool-down lasts, or that `hold` closes, is not entered.
     """
     if current in crm_owned:
         return StageMove(state._replace(stage=current), None, f"the CRM itself gives the stage {current}")
@@ -77,28 +92,30 @@ def decide_stage(
     cooling = {name: until for name, until in state.cool_downs.items() if until > now}
     place = names.index(current) if current in names else -1
     settled = state._replace(stage=current, cool_downs=cooling)
-    if place >= 0 and current in exits:
+    if place >= 0 and (current in exits or hold.leaves):
         stage = stages[place]
         back = names.index(stage.recycle) if stage.recycle in names else max(place - 1, -1)
         target = names[back] if back >= 0 else ""
-        if stage.cool_down is not None:
+        if stage.cool_down is not None and current in exits:
             cooling = {**cooling, current: now + int(stage.cool_down.total_seconds() * 1000)}
         settled = StageState(target, now, current, cooling)
-        why = f"leaves {current}: {exits[current]}"
-        earned = _furthest(names, enters, exits, cooling)
+        why = f"leaves {current}: {exits.get(current, hold.why)}"
+        earned = _furthest(names, enters, exits, {**cooling, **hold.closed})
         if earned > back and earned != place:
             entered = settled._replace(stage=names[earned])
             return StageMove(entered, names[earned], f"{why}; enters {names[earned]}: {enters[names[earned]]}", current)
         return StageMove(settled, target or None, f"{why}; back to {target}" if target else why, current)
-    earned = _furthest(names, enters, exits, cooling)
+    closed = {**cooling, **hold.closed}
+    earned = _furthest(names, enters, exits, closed)
     if earned > place:
         entered = StageState(names[earned], now, "", cooling)
         return StageMove(entered, names[earned], f"enters {names[earned]}: {enters[names[earned]]}")
-    waits = next((name for name in reversed(names) if name in enters and name not in exits and name in cooling), None)
+    waits = next((name for name in reversed(names) if name in enters and name not in exits and name in closed), None)
     if waits is not None and names.index(waits) > place:
-        until = datetime.fromtimestamp(cooling[waits] / 1000, UTC)
-        return StageMove(settled, _back_to(settled, names), f"{waits} is not entered again before {until:%Y-%m-%d}",
-                         settled.left)  # fmt: skip
+        until = datetime.fromtimestamp(closed[waits] / 1000, UTC)
+        said = f" ({hold.why})" if waits in hold.closed else ""
+        return StageMove(settled, _back_to(settled, names),
+                         f"{waits} is not entered again before {until:%Y-%m-%d}{said}", settled.left)  # fmt: skip
     # The stage that they earn is wanted of each record, since one CRM may be behind the other.
     wanted = names[earned] if earned >= 0 else _back_to(settled, names)
     return StageMove(settled, wanted, _stay_why(names, place, earned, enters), settled.left)
