@@ -15,7 +15,8 @@ class MissingField(NamedTuple):
     """A field that the config maps and that a CRM does not have, or does not show to this user.
 
     `role` says what crmsync uses it for (a `choice` is a field that `crmsync setup` makes for users to fill in), and
-    `name` what the config calls it: `("field", "title")`, `("score_field", "score")`, `("stage", "stage")`. `sentence` tells the admin which field of the CRM is meant and what to do.
+    `name` what the config calls it: `("field", "title")`, `("score_field", "score")`, `("stage", "stage")`. `sentence`
+    tells the admin which field of the CRM is meant and what to do.
     """
 
     role: Literal["field", "score_field", "stage", "choice"]

@@ -77,6 +77,10 @@ KINDS = (
 """The activity kinds the default feeds produce; a config may add kinds of its own."""
 
 
+TOUCHES = ("call_completed", "email_sent", "meeting_held", "meeting_booked", "task_completed")
+"""The activity kinds by which an owner gets in touch."""
+
+
 class Ref(NamedTuple):
     """Where a record lives, for example `Ref("salesforce", "lead", "00Q5g00000AbCdEEAV")`."""
 
@@ -179,6 +183,22 @@ class Standing(NamedTuple):
     turns: int = 0
     value: int = 0
     made_up: bool = False
+
+
+class HandedOver(NamedTuple):
+    """The latest hand-off of a person to an owner (an address), in a stage; instants are milliseconds.
+
+    `owned_at` is when a CRM took it, where the journal still knows, `touched` the first touch after it, `owned` whether
+    a record of the person is that owner's now.
+    """
+
+    person: int
+    owner: str
+    stage: str
+    at: int
+    owned_at: int | None
+    touched: int | None
+    owned: bool
 
 
 @dataclass(frozen=True, slots=True)

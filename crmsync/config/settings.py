@@ -289,12 +289,21 @@ class Config(Model, BaseSettings):
         yield from ((loc, part) for loc, condition in self.placed_decisions() for part in condition.parts())
         yield from ((("exclude", "when"), part) for part in (self.exclude.when.parts() if self.exclude.when else ()))
 
+    def chosen_fields(self) -> set[str]:
+        """The fields that are empty unless somebody chose a value: there is nothing to find out about them."""
+        return {FEEDBACK} if self.feedback else set()
+
     def read_fields(self) -> set[str]:
         """The canonical fields that a rule or a decision reads."""
         decided = {name for _loc, condition in self.placed_decisions() for name in condition.fields()}
         left_out = self.exclude.when.fields() if self.exclude.when else set()
-        tagged = {FEEDBACK} if self.feedback else set()
-        return self.used_fields() | decided | left_out | tagged | {each.value for each in self.owner_pool if each.value}
+        return (
+            self.used_fields()
+            | self.chosen_fields()
+            | decided
+            | left_out
+            | {each.value for each in self.owner_pool if each.value}
+        )
 
     def _strange_bands(self) -> Iterator[Mistake]:
         bands = self.band_names()

@@ -29,8 +29,8 @@ Values = Mapping[str, Sequence[Scalar | None]]
 class PersonState(NamedTuple):
     """What is known of a person besides their score and fields.
 
-    `owner` is the address of their active owner, `tag` what is remembered of a user's tag; the account's are its name, the address of its active owner, and how
-    many other people of it were active in the last seven days.
+    `owner` is the address of their active owner, `tag` what is remembered of a user's tag; the account's are its name,
+    the address of its active owner, and how many other people of it were active in the last seven days.
     """
 
     stage: StageState
