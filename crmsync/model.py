@@ -44,9 +44,10 @@ SCORE_FIELDS = {
         ScoreField("behavior", "Lead score: behavior"),
         ScoreField("band", "Lead score: band", length=80),
         ScoreField("reason", "Lead score: reason", length=255),
+        ScoreField("track", "Nurture track", length=80),
     )
 }
-"""What a connector may be asked to write, beside `stage` and `owner`: five, so that they fit into a free portal."""
+"""What a connector may be asked to write, beside `stage` and `owner`: few, so that they fit into a free portal."""
 
 
 FEEDBACK_LABEL = "Lead score: feedback"

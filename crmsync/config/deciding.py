@@ -173,6 +173,17 @@ class Lifecycle(Table):
     crm_owned: list[str] = ["opportunity", "customer", "evangelist"]
 
 
+class Truth(Table):
+    """Which CRM leads where the two know different stages or owners: its value is carried to the other one.
+
+    Without it nothing is carried over. Whoever changes a record `flips` times back is given way to.
+    """
+
+    stage: str | None = None
+    owner: str | None = None
+    flips: int = Field(default=3, ge=1)
+
+
 def find_route_mistakes(
     routes: Sequence[Route], pools: Sequence[OwnerPool], tracks: Sequence[str]
 ) -> Iterator[Mistake]:

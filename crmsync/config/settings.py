@@ -28,6 +28,7 @@ from crmsync.config.deciding import (
     Spelling,
     Stage,
     Track,
+    Truth,
     find_route_mistakes,
 )
 from crmsync.config.feedback import FEEDBACK, Feedback, add_feedback
@@ -177,7 +178,7 @@ AFFECTS: Mapping[str, frozenset[Affected]] = {
     **dict.fromkeys(("score", "weights", "channels", "groups", "segment"), frozenset({"score", "plan"})),
     **dict.fromkeys(("bands", "grades", "grid", "disqualify", "qualification"), frozenset({"score", "plan"})),
     "stage": frozenset({"score", "plan"}),
-    **dict.fromkeys(("write", "route", "owner_pool", "tracks", "lifecycle"), frozenset({"plan"})),
+    **dict.fromkeys(("write", "route", "owner_pool", "tracks", "lifecycle", "truth"), frozenset({"plan"})),
     **dict.fromkeys(("exclude", "feedback"), frozenset({"score", "plan"})),
     **dict.fromkeys(("secrets", "state", "schedule", "guard", "feeds", "log", "test", "review", "sla"), frozenset()),
 }
@@ -210,6 +211,7 @@ class Config(Model, BaseSettings):
     exclude: Exclude = Exclude()
     feedback: Feedback | None = None
     sla: Sla | None = None
+    truth: Truth = Truth()
     guard: Guard = Guard()
     write: Write = Write()
     identity: Identity = Identity()
@@ -250,6 +252,9 @@ class Config(Model, BaseSettings):
             ),
             *(((*loc, "values"), f"[[stage]] {stage.name}", stage.values) for loc, stage in self.placed("stage")),
         ]
+        for key, crm in (("stage", self.truth.stage), ("owner", self.truth.owner)):
+            if crm is not None and crm not in crms:
+                yield Mistake(("truth", key), f"there is no CRM {crm!r}; the CRMs are {' and '.join(crms)}")
         for loc, where, value in mapped:
             for crm in sorted(set(value) - set(crms)):
                 yield Mistake(loc, f"{where}: there is no CRM {crm!r}; the CRMs are {' and '.join(crms)}")
@@ -363,11 +368,11 @@ class Config(Model, BaseSettings):
             fields={name: value[crm] for name, value in self.fields.items() if crm in value},
             score_fields={name: value[crm] for name, value in self.write.fields.items() if crm in value},
             stages={stage.name: stage.values[crm] for stage in self.stage if crm in stage.values},
-            companies=self._asks_about_accounts(),
+            companies=self.asks_about_accounts(),
             choices={FEEDBACK: tuple(self.feedback.tags)} if self.feedback and crm in self.feedback.field else {},
         )
 
-    def _asks_about_accounts(self) -> bool:
+    def asks_about_accounts(self) -> bool:
         """Whether anything is decided by somebody's account, or given to whoever owns it or their colleagues."""
         read = {name for _loc, each in self.placed_decisions() for name in each.fields()}
         led = {route.to for route in self.route}

@@ -16,7 +16,7 @@ from crmsync.model import Change, Holding, Scalar
 from crmsync.planning import approval
 from crmsync.planning.approval import Approval
 from crmsync.planning.changes import Ladder, WantedValues, decide_change, noticed_at
-from crmsync.planning.desk import read_desk, state_of_person, worth_in_pools
+from crmsync.planning.desk import NO_ACCOUNT, Account, read_account_views, read_desk, state_of_person, worth_in_pools
 from crmsync.planning.guard import NOBODY, ChangeCounts, Held, guard_violations, people_to_hold
 from crmsync.result import Result, WaitingPlan
 from crmsync.routing.assignment import NO_ASSIGNMENT, Assignment, Unassigned, assign_owners
@@ -103,6 +103,7 @@ class Scored(NamedTuple):
     excluded: str = ""
     decision: RoutingDecision | None = None
     worth: Mapping[str, int] = {}
+    account: Account = NO_ACCOUNT
 
 
 class PlanBuilder:
@@ -136,7 +137,8 @@ class PlanBuilder:
                 self.again |= {held.id} if held.ref.crm in self.work.crms else set()
             # By CRM, too: a first score may wait in one of them and be written in the other.
             elif self.takes(person.person, held.ref.crm):
-                stage_whys[str(held.ref)] = self._decide(held, person, given.owner_of.get(held.id))
+                track = given.tracks.get(person.person, person.decision.track if person.decision else "")
+                stage_whys[str(held.ref)] = self._decide(held, person, given.owner_of.get(held.id), track, records)
         waiting = given.waiting.get(person.person, "")
         owner_why = _told_once({str(it.ref): given.why[it.id] for it in records if it.id in given.why})
         owner_why = owner_why or (f"none yet, because {waiting}" if waiting else self._no_move_why(person, records))
@@ -222,20 +224,26 @@ class PlanBuilder:
         lease = held.overrides.get("owner")
         return lease is not None and self.work.now_ms < noticed_at(lease) + self.override_ms
 
-    def _decide(self, held: Holding, person: Scored, owner: str | None) -> str:
+    def _decide(
+        self, held: Holding, person: Scored, owner: str | None, track: str = "", leading: Sequence[Holding] = ()
+    ) -> str:
         settings, crm = self.work.config.write, held.ref.crm
         move = person.decision.move if person.decision else None
         wanted = WantedValues(
-            person.score_fields,
+            {**person.score_fields, "track": track or None},
             move.wanted if settings.stage and move else None,
             owner if settings.owner else None,
             person.because,
             move.leaves if move else "",
             move.why if move else "",
         )
+        if person.decision is not None:
+            wanted = self._with_truth(held, wanted, leading)
         only_forward = not getattr(self.work.config.crms.get(crm), "backward_stages", True)
         ladder = Ladder(self.stage_names, self.setting.orders.get((crm, held.ref.kind), ()), only_forward)
-        decision = decide_change(held, wanted, self.names[crm], ladder, self.work.now_ms, self.override_ms)
+        decision = decide_change(
+            held, wanted, self.names[crm], ladder, self.work.now_ms, self.override_ms, self.work.config.truth.flips
+        )
         # A stage may be entered again when its cool-down ends, which nothing else would tell.
         ends = [*(person.decision.ends if person.decision else ()), *filter(None, [decision.wake_at])]
         if dict(decision.overrides) != dict(held.overrides) or ends:
@@ -253,6 +261,29 @@ class PlanBuilder:
         if change:
             self._keep(held, person, change)
         return decision.stage_why or (move.why if move else "")
+
+    def _with_truth(self, held: Holding, wanted: WantedValues, records: Sequence[Holding]) -> WantedValues:
+        """The stage and the owner that the CRM which leads has, where this record is of another one."""
+        truth, settings, crm = self.work.config.truth, self.work.config.write, held.ref.crm
+        if truth.stage and truth.stage != crm and settings.stage:
+            stages = [it.stage for it in records if it.ref.crm == truth.stage and it.stage in self.stage_names]
+            furthest = max(stages, key=lambda stage: self.stage_names.index(str(stage)), default=None)
+            # What we move forward in the CRM that leads comes here with it.
+            ahead = wanted.stage is not None and furthest is not None and self._is_ahead(wanted.stage, furthest)
+            if furthest is not None and not ahead:
+                why = f"{furthest}, as in {truth.stage}"
+                wanted = wanted._replace(stage=furthest, stage_why=why, carried=True)
+        if truth.owner and truth.owner != crm and settings.owner:
+            owners = self.setting.owners
+            humans = (owners.somebody(it.ref.crm, it.owner) for it in records if it.ref.crm == truth.owner)
+            human = next((each for each in humans if each is not None), None)
+            theirs = owners.by_email.get((crm, human)) if human is not None else None
+            if theirs is not None and theirs != held.owner:
+                wanted = wanted._replace(owner=theirs)
+        return wanted
+
+    def _is_ahead(self, stage: str, of: str) -> bool:
+        return self.stage_names.index(stage) > self.stage_names.index(of)
 
     def _keep(self, held: Holding, person: Scored, change: Change) -> None:
         is_odd = held.id in person.edited or person.is_new or held.ref.crm in self.setting.edited
@@ -433,7 +464,17 @@ def _unassigned(desk: PlanBuilder, person: Scored, records: Sequence[Holding]) -
     if overridden:  # a user's own choice is not taken back by a rule
         routes = [each.model_copy(update={"reassign": False}) if each.reassign else each for each in routes]
     since = person.before.waiting_since if person.before is not None else None
-    return Unassigned(person.person, routes, records, person.worth, waiting_since=since)
+    account = person.account
+    return Unassigned(
+        person.person,
+        routes,
+        records,
+        person.worth,
+        account.owners,
+        account.colleague_owners,
+        since,
+        account.colleagues,
+    )
 
 
 def _owner_waits(held: Holding) -> bool:
@@ -613,7 +654,11 @@ def _with_records(
     records: dict[int, list[Holding]] = {}
     for held in live_contacts(tx, people):
         records.setdefault(held.person, []).append(held)
-    states = [state_of_person(setting.owners, batch.before.get(each), records.get(each, ())) for each in people]
+    accounts = read_account_views(tx, config, setting.owners, people, work.now)
+    states = [
+        state_of_person(setting.owners, batch.before.get(each), records.get(each, ()), accounts.get(each, NO_ACCOUNT))
+        for each in people
+    ]
     decisions = decide_people(config, scores, batch.columns, rows, states, work.now_ms)
     emails = batch.columns.fields["email"]
     for row, person_id, because, decision in zip(rows, people, why, decisions, strict=True):
@@ -637,7 +682,7 @@ def _with_records(
         worth = worth_in_pools(config, batch.columns, scores, row) if decision.routes else {}
         yield (
             Scored(person_id, int(scores.total[row]), band, str(emails[row] or ""), score_fields, because, *common,
-                   "", decision, worth),
+                   "", decision, worth, accounts.get(person_id, NO_ACCOUNT)),
             records.get(person_id, []),
         )  # fmt: skip
 

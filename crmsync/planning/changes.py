@@ -10,10 +10,6 @@ from typing import NamedTuple
 from crmsync.connector import FieldMap
 from crmsync.model import Change, Contact, Holding, Scalar
 
-REWRITES = 2
-"""How often the same value is written again after something else changed it back, before crmsync gives way."""
-
-
 PEOPLES_FIELDS = ("stage", "owner")
 """The CRM's own fields: they belong to people first."""
 
@@ -21,7 +17,8 @@ PEOPLES_FIELDS = ("stage", "owner")
 class WantedValues(NamedTuple):
     """What a record should hold. `None` for a stage or owner means: whatever is there.
 
-    `leaves` is a stage that the record may leave backwards, `stage_why` why the person has the stage.
+    `leaves` is a stage that the record may leave backwards, `stage_why` why the person has the stage. A stage that is
+    `carried` over from the CRM that leads may go backwards, too.
     """
 
     score_fields: Mapping[str, Scalar | None]
@@ -30,6 +27,7 @@ class WantedValues(NamedTuple):
     because: str
     leaves: str = ""
     stage_why: str = ""
+    carried: bool = False
 
 
 class Decision(NamedTuple):
@@ -60,12 +58,13 @@ class Ladder(NamedTuple):
 
 
 def decide_change(
-    held: Holding, wanted: WantedValues, names: FieldMap, ladder: Ladder, now: int, override: int
+    held: Holding, wanted: WantedValues, names: FieldMap, ladder: Ladder, now: int, override: int, flips: int = 3
 ) -> Decision:
     """The change that makes a record hold what is wanted, field by field against the CRM's present value.
 
     Score fields are ours. A stage only moves forward along `ladder`, and neither it nor the owner is touched while a
-    user's own change holds: for `override` milliseconds from when it was noticed (`now` is in milliseconds).
+    user's own change holds: for `override` milliseconds from when it was noticed (`now` is in milliseconds). A value
+    that something else changed back `flips` times is left.
     """
     writable = FieldMap.spelled(names.score_fields, held.ref.kind)
     after: dict[str, Scalar | None] = {
@@ -98,7 +97,7 @@ def decide_change(
     # The present values go with the change: just before it is sent, they show whether somebody moved them since.
     change = Change(held.ref, {name: present.get(name) for name in after}, after, wanted.because, held.group)
     # Only where all of it was written before: a value that is new has not been changed back by anybody.
-    if held.attempts >= REWRITES and all(
+    if held.attempts >= flips - 1 and all(
         name in held.last_written and held.last_written[name] == after[name] for name in after
     ):
         return settled._replace(protected=[*protected, "changed_back_by_others"], given_up=change)
@@ -130,12 +129,12 @@ def _stage_move(held: Holding, wanted: WantedValues, names: FieldMap, ladder: La
         return False, f"[[stage]] {stage} has no value for {held.ref.crm} {held.ref.kind}s"
     if held.stage == stage:
         return False, f"already {stage}"
-    if wanted.leaves and held.stage == wanted.leaves:
-        if ladder.only_forward:
+    forward = _is_forward(held.stage, stage, spelled, ladder)
+    if wanted.carried or (wanted.leaves and held.stage == wanted.leaves):
+        if ladder.only_forward and not forward:
             said = f"{held.ref.crm} moves stages only forward (see [{held.ref.crm}] backward_stages)"
             return False, f"{wanted.stage_why}; stays {held.stage}: {said}"
         return True, wanted.stage_why
-    forward = _is_forward(held.stage, stage, spelled, ladder)
     if forward is None:
         return False, NOT_NAMED
     return forward, f"moves forward to {stage}" if forward else f"already further along: {held.stage}"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
+from typing import NamedTuple
 
 import orjson
 from sqlalchemy import Connection
@@ -21,11 +22,58 @@ from crmsync.routing.lifecycle import RecordStage, StageState
 from crmsync.routing.owners import Owners
 from crmsync.routing.turns import Load
 from crmsync.scoring import Scores
-from crmsync.store import hand_offs
+from crmsync.store import companies, hand_offs
 from crmsync.store.scores import StoredScore
 
 
-def state_of_person(owners: Owners, before: StoredScore | None, records: Sequence[Holding]) -> PersonState:
+class Account(NamedTuple):
+    """What routing knows of a person's account: addresses of active owners, the best one first."""
+
+    name: str = ""
+    owners: Sequence[str] = ()
+    colleague_owners: Sequence[str] = ()
+    active_people: int = 0
+    colleagues: Sequence[int] = ()
+
+
+NO_ACCOUNT = Account()
+
+WEEK = 7 * 86_400
+"""Seconds in which a colleague counts as active."""
+
+
+def read_account_views(
+    tx: Connection, config: Config, owners: Owners, people: Sequence[int], now: datetime
+) -> dict[int, Account]:
+    """The accounts of people (ascending); nothing is read where no decision asks about accounts."""
+    if not config.asks_about_accounts() or not people:
+        return {}
+    facts = companies.read_accounts(tx, people)
+    theirs = companies.colleague_owners(tx, people)
+    active = companies.active_people(tx, people, int(now.timestamp()) - WEEK)
+    order = {crm: place for place, crm in enumerate(config.identity.source_of_truth)}
+    views = {}
+    for person, account in facts.items():
+        owned = sorted(account.owners.items(), key=lambda each: order.get(each[0], len(order)))
+        views[person] = Account(
+            account.name,
+            _addresses(owners, owned),
+            _addresses(owners, [(crm, owner) for crm, owner, _many in theirs.get(person, ())]),
+            active.get(person, 0),
+            account.colleagues,
+        )
+    return views
+
+
+def _addresses(owners: Owners, ids: Sequence[tuple[str, str]]) -> list[str]:
+    """The addresses of those who can own records, each once."""
+    found = (owners.somebody(crm, owner) for crm, owner in ids)
+    return [*dict.fromkeys(each for each in found if each is not None and "@" in each)]
+
+
+def state_of_person(
+    owners: Owners, before: StoredScore | None, records: Sequence[Holding], account: Account = NO_ACCOUNT
+) -> PersonState:
     """What decisions rest on besides scores and fields."""
     stage = StageState()
     if before is not None:
@@ -36,7 +84,15 @@ def state_of_person(owners: Owners, before: StoredScore | None, records: Sequenc
     ]
     humans = (owners.somebody(it.ref.crm, it.owner) for it in records)
     tag = TagState() if before is None else TagState(before.feedback, before.feedback_since, before.feedback_left)
-    return PersonState(stage, stages, next((each for each in humans if each is not None), None), tag=tag)
+    return PersonState(
+        stage,
+        stages,
+        next((each for each in humans if each is not None), None),
+        account.name or None,
+        next(iter(account.owners), None),
+        account.active_people,
+        tag,
+    )
 
 
 def worth_in_pools(config: Config, columns: Columns, scores: Scores, row: int) -> dict[str, int]:

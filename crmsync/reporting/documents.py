@@ -316,6 +316,16 @@ class WhereDocument(TypedDict):
 
 
 @with_config(EXACTLY)
+class AccountDocument(TypedDict):
+    """The account that somebody belongs to: who owns it, how many people it has, and how many others were active."""
+
+    name: str | None
+    owner: str | None
+    people: int
+    active_people: int
+
+
+@with_config(EXACTLY)
 class RuleOfRoute(TypedDict):
     """A route, whether its condition holds for somebody, and the values that decided that."""
 
@@ -381,6 +391,7 @@ class ExplainDocument(ScoredDocument):
     routing: WhereDocument | None
     feedback: FeedbackDocument | None
     sla: SlaDocument | None
+    account: AccountDocument | None
     overrides: list[OverrideDocument]
     records: list[RecordDocument]
     written: WrittenDocument | None

@@ -101,7 +101,8 @@ def _not_matched(config: Config, connection: Connection) -> Iterator[dict[str, A
 
 
 def _disagreements(config: Config, connection: Connection) -> Iterator[dict[str, Any]]:
-    emails, mapped = owner_emails(connection), _mapped_fields(config)
+    emails = owner_emails(connection)
+    mapped, has_stage = _mapped_fields(config)
     nobody = {normal_email(each) for each in config.write.unassigned_users}
     for theirs in _by_person(find_in_several_crms(connection)):
         fields: dict[str, list[FieldValue]] = {}
@@ -109,14 +110,20 @@ def _disagreements(config: Config, connection: Connection) -> Iterator[dict[str,
             names = mapped(each.ref.crm, each.ref.kind)
             for field in names:
                 fields.setdefault(field, []).append(FieldValue(each, each.current.get(field)))
-            if config.field_map(each.ref.crm).stages:
-                fields.setdefault("stage", []).append(FieldValue(each, each.stage or None))
+            # Where there is none, nobody has said otherwise: a run only moves a stage when it is due.
+            if each.stage and has_stage(each.ref.crm, each.ref.kind):
+                fields.setdefault("stage", []).append(FieldValue(each, each.stage))
             is_known, address = _owner_address(each, emails, nobody)
             if is_known:
                 fields.setdefault("owner", []).append(FieldValue(each, address))
-        for field, held in fields.items():
-            yield from _differences(theirs, field, held)
-        yield from _undecided(fields.get("stage", ()))
+        found = [row for field, held in fields.items() for row in _differences(theirs, field, held)]
+        for row in _undecided(fields.get("stage", ())):
+            if between := next((each for each in found if each["field"] == "stage"), None):
+                # One thing is told once.
+                between["why"] += f"; {OURS} holds {row['values'][OURS]}"
+            else:
+                found.append(row)
+        yield from found
 
 
 class FieldValue(NamedTuple):
@@ -126,14 +133,18 @@ class FieldValue(NamedTuple):
     value: Any
 
 
-def _mapped_fields(config: Config) -> Callable[[str, str], frozenset[str]]:
-    """The score fields that the config maps for a kind of record of a CRM."""
+def _mapped_fields(config: Config) -> tuple[Callable[[str, str], Collection[str]], Callable[[str, str], bool]]:
+    """Which score fields the config maps for a kind of record of a CRM, and whether it maps a stage."""
 
     @cache
-    def mapped(crm: str, kind: str) -> frozenset[str]:
-        return frozenset(FieldMap.spelled(config.field_map(crm).score_fields, kind))
+    def mapped(crm: str, kind: str) -> Collection[str]:
+        return FieldMap.spelled(config.field_map(crm).score_fields, kind)
 
-    return mapped
+    @cache
+    def has_stage(crm: str, kind: str) -> bool:
+        return bool(FieldMap.spelled(config.field_map(crm).stages, kind))
+
+    return mapped, has_stage
 
 
 def _owner_address(

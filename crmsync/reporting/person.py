@@ -15,14 +15,16 @@ from crmsync.config.feedback import FEEDBACK
 from crmsync.connector import FieldMap
 from crmsync.errors import ConfigError, SeveralFound
 from crmsync.planning.changes import noticed_at
+from crmsync.planning.desk import read_account_views
 from crmsync.reporting.handed_over import feedback_of, sla_of
+from crmsync.routing.owners import owners_of
 from crmsync.scoring import Entry, Scores, choose_people, compare_lines, person_documents, score, summarize_many
 from crmsync.scoring.wording import to_points
 from crmsync.store import score_inputs
 from crmsync.store.database import Store
 from crmsync.store.hand_offs import hand_offs_of
 from crmsync.store.journal import APPROVED, WAITING
-from crmsync.store.owners import owner_names
+from crmsync.store.owners import owner_names, read_owners
 from crmsync.store.queries import (
     Delivery,
     find_contacts,
@@ -163,6 +165,7 @@ def _document(
         "routing": _routing(connection, person_id, before),
         "feedback": feedback_of(config, columns.fields.get(FEEDBACK, [None])[0], before, now),
         "sla": sla_of(config, connection, person_id, now),
+        "account": _account(config, connection, person_id, now),
         "overrides": list(_overrides(live, names, config.write.manual_override, now)),
         "records": told,
         "written": _written(before),
@@ -194,6 +197,20 @@ def _routing(connection: Connection, person_id: int, before: Any) -> dict[str, A
         "track": before.track or None,
         "waiting_since": from_ms(before.waiting_since).isoformat() if before.waiting_since is not None else None,
         "hand_offs": [{**each, "at": from_ms(each["at"]).isoformat()} for each in hand_offs_of(connection, person_id)],
+    }
+
+
+def _account(config: Config, connection: Connection, person_id: int, now: datetime) -> dict[str, Any] | None:
+    """The account that somebody belongs to; `None` without one, or where no decision asks about accounts."""
+    owners = owners_of(read_owners(connection), config.write.unassigned_users)
+    found = read_account_views(connection, config, owners, [person_id], now).get(person_id)
+    if found is None or not (found.name or found.owners or found.colleagues):
+        return None
+    return {
+        "name": found.name or None,
+        "owner": next(iter(found.owners), None),
+        "people": len(found.colleagues) + 1,
+        "active_people": found.active_people,
     }
 
 

@@ -17,10 +17,20 @@ SHOWN = 50
 TOTALS = {
     "duplicates": "{} with several records in one CRM",
     "not_matched": "{} not matched to a person, because the address says nothing of who it is",
-    "disagreements": "{} at odds",
+    "disagreements": "{} that are not the same everywhere",
     "excluded": "{} excluded: neither scored nor written",
     "waiting": "{} waiting for an owner",
 }
+"""What is said at the end of a list."""
+
+NOBODY = {
+    "duplicates": "Nobody has several records in one CRM",
+    "not_matched": "No record is left without a person",
+    "disagreements": "No value differs between the CRMs",
+    "excluded": "Nobody is excluded",
+    "waiting": "Nobody waits for an owner",
+}
+"""What is said of an empty list."""
 
 COLUMNS = ("person", "name", "emails", "records", "why")
 FIELD_COLUMNS = ("field", "values", "older")
@@ -39,7 +49,8 @@ def print_people(console: Console, document: Document, which: str, whole: str, e
         print_sentences(console, f"  {each['why']}{_changed_last(each)}")
     if people:
         console.print()
-    print_sentences(console, f"{TOTALS[which].format(_counted(document, which))}.")
+    total = TOTALS[which].format(_counted(document, which)) if people else NOBODY[which]
+    print_sentences(console, f"{total}.")
     if len(people) > SHOWN:
         print_sentences(console, f"{len(people) - SHOWN:,} more are not shown. To get all of them:")
         say_command(console, whole)
@@ -49,10 +60,9 @@ def print_people(console: Console, document: Document, which: str, whole: str, e
 
 
 def _counted(document: Document, which: str) -> str:
-    thing = {"not_matched": "record", "disagreements": "value"}.get(which, "person")
-    number = count_of(document["count"], thing) if document["count"] else f"No {thing}"
+    number = count_of(document["count"], {"not_matched": "record", "disagreements": "value"}.get(which, "person"))
     people = len({each["person"] for each in document["people"]})
-    return f"{number} of {count_of(people, 'person')}" if which == "disagreements" and people else number
+    return f"{number} of {count_of(people, 'person')}" if which == "disagreements" else number
 
 
 def _called(each: Mapping[str, Any]) -> str:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from datetime import datetime
 from typing import Any
 
@@ -13,8 +13,7 @@ from crmsync.columns import Columns
 from crmsync.config import Config
 from crmsync.config.deciding import Route
 from crmsync.errors import ConfigError
-from crmsync.model import Holding
-from crmsync.planning.desk import read_desk, state_of_person, worth_in_pools
+from crmsync.planning.desk import NO_ACCOUNT, read_account_views, read_desk, state_of_person, worth_in_pools
 from crmsync.reporting.person import find_person
 from crmsync.routing.assignment import Unassigned, assign_owners
 from crmsync.routing.decisions import PersonState, RoutingDecision, decide_people, known_values
@@ -48,7 +47,8 @@ def _document(config: Config, reading: Connection, person: int, now: datetime) -
     scores = score(config, columns, now, config.zone, [previous])
     records = [each for each in live_contacts(reading, [person]) if each.person == person]
     owners = owners_of(read_owners(reading), config.write.unassigned_users)
-    state = state_of_person(owners, before, records)
+    account = read_account_views(reading, config, owners, [person], now).get(person, NO_ACCOUNT)
+    state = state_of_person(owners, before, records, account)
     (decision,) = decide_people(config, scores, columns, [0], [state], int(now.timestamp() * 1000))
     said = {
         "person": person,
@@ -63,7 +63,17 @@ def _document(config: Config, reading: Connection, person: int, now: datetime) -
     if said["excluded"]:
         return {**said, "to": None, "member": None, "turn": f"excluded: {said['excluded']}", "track": None}
     worth = worth_in_pools(config, columns, scores, 0)
-    return {**said, **_destination(config, reading, owners, records, decision, worth, now, person)}
+    asked = Unassigned(
+        person,
+        decision.routes,
+        records,
+        worth,
+        account.owners,
+        account.colleague_owners,
+        before.waiting_since if before else None,
+        account.colleagues,
+    )
+    return {**said, **_destination(config, reading, owners, asked, decision, now)}
 
 
 def _rules(
@@ -98,13 +108,12 @@ def _destination(
     config: Config,
     reading: Connection,
     owners: Owners,
-    records: Sequence[Holding],
+    asked: Unassigned,
     decision: RoutingDecision,
-    worth: Mapping[str, int],
     now: datetime,
-    person: int,
 ) -> dict[str, Any]:
-    held = next((each for each in records if owners.somebody(each.ref.crm, each.owner)), None)
+    person = asked.person
+    held = next((each for each in asked.records if owners.somebody(each.ref.crm, each.owner)), None)
     reassigned = bool(decision.routes and decision.routes[0].reassign)
     track = decision.track or None
     if held is not None and not reassigned:
@@ -113,7 +122,6 @@ def _destination(
     if not decision.routes:
         why = decision.unrouted_why or "the file has no [[route]]"
         return {"to": None, "member": None, "turn": f"not routed: {why}", "track": track}
-    asked = Unassigned(person, decision.routes, records, worth)
     found = assign_owners([asked], read_desk(reading, config, owners, {}, now))
     hand_off = found.hand_offs.get(person)
     route = next(each for each in decision.routes if each.name == found.routes[person])

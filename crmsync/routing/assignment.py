@@ -17,7 +17,8 @@ class Unassigned(NamedTuple):
     """Somebody who may need an owner: the person, the routes that match (the first one first), and their records.
 
     `worth` is what they count in a pool that balances values (hundredths, by the name of the pool), `waiting_since`
-    when they first had to wait (milliseconds); the owners of account and colleagues are addresses, the best one first.
+    when they first had to wait (milliseconds); the owners of account and colleagues are addresses, the best one first;
+    `colleagues` are people of the same account.
     """
 
     person: int
@@ -27,6 +28,7 @@ class Unassigned(NamedTuple):
     account_owners: Sequence[str] = ()
     colleague_owners: Sequence[str] = ()
     waiting_since: int | None = None
+    colleagues: Sequence[int] = ()
 
 
 class HandOff(NamedTuple):
@@ -118,6 +120,7 @@ class _Assigner:
         self.tracks: dict[int, str] = {}
         self.routes: dict[int, str] = {}
         self.hand_offs: dict[int, HandOff] = {}
+        self.given_to: dict[int, str] = {}
 
     def serve(self, person: Unassigned) -> None:
         """Give each record of a person that has no owner one, or say why not."""
@@ -215,7 +218,10 @@ class _Assigner:
             return self._give_turn(route, person, free, held, count=count)
         if route.to.startswith(QUEUE):
             return self._give_queue(route.to, route, person, free, count=count)
-        whom = {ACCOUNT_OWNER: person.account_owners, COLLEAGUE_OWNER: person.colleague_owners}.get(route.to)
+        # Colleagues who got somebody in this run count, too: an account that arrives as a whole goes to one owner.
+        theirs = [self.given_to[each] for each in person.colleagues if each in self.given_to]
+        known = {ACCOUNT_OWNER: person.account_owners, COLLEAGUE_OWNER: [*person.colleague_owners, *theirs]}
+        whom = known.get(route.to)
         what = {ACCOUNT_OWNER: "the owner of the account", COLLEAGUE_OWNER: "the owner of most colleagues"}
         why = what.get(route.to, f"[[route]] {route.name}")
         for human in [normal_email(route.to)] if whom is None else whom:
@@ -318,6 +324,7 @@ class _Assigner:
         """Count a person for whoever got them: once, though they may have records in two CRMs."""
         if count:
             self.hand_offs[person.person] = hand_off
+            self.given_to[person.person] = hand_off.owner
             load = self.loads.get(hand_off.owner, Load())
             self.loads[hand_off.owner] = Load(load.today + 1, load.open + 1)
 

@@ -12,14 +12,14 @@ from collections import Counter, defaultdict
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from typing import Any, NamedTuple, TypeAlias, overload
 
-from sqlalchemy import Connection, and_, delete, func, literal_column, select
+from sqlalchemy import ColumnElement, Connection, and_, delete, func, literal_column, select
 
 from crmsync.identity.domains import site_domain
 from crmsync.model import AccountFacts, Contact
 from crmsync.store.schema import LIVE, activity, company, record
 from crmsync.store.sql import IN_LIST, in_chunks, plain_rows, upsert
 
-EMPTY = literal_column("''")
+EMPTY: ColumnElement[str] = literal_column("''")
 """As it stands in the indexes: a database uses them for nothing else."""
 
 OF_RECORD = and_(company.c.crm == record.c.crm, company.c.id == record.c.company)

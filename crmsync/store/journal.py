@@ -386,7 +386,7 @@ def record_written(connection: Connection, rows: Sequence[JournalRow]) -> None:
                 "now_last_written": written,
                 "again": orjson.loads(holding.on_hold or "{}").get("whole", False),
                 "still_on_hold": _still_on_hold(holding.on_hold, row.change),
-                # Written the same again: somebody changed it back. Anything new begins the count anew (see `REWRITES`).
+                # Written the same again: somebody changed it back. Anything new begins anew (see `decide_change`).
                 "now_attempts": holding.attempts + 1 if holding.last_written == written else 0,
             }
         )
@@ -446,7 +446,7 @@ def respect_override(connection: Connection, row_id: int, values: Mapping[str, S
     """
     query = select(record.c.last_written, record.c.overrides).where(record.c.id == row_id)
     for last_written, overrides in connection.execute(query).all():
-        # What is not ours any more must not count as a rewrite when it is wanted again (see `REWRITES`).
+        # What is not ours any more must not count as a rewrite when it is wanted again (see `decide_change`).
         ours = {name: value for name, value in orjson.loads(last_written).items() if name not in values}
         theirs = {name: {"value": value, "since": now} for name, value in values.items()}
         changed = {

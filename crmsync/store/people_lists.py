@@ -71,7 +71,7 @@ def find_in_several_crms(connection: Connection) -> Iterator[ListedRecord]:
     """The live records of people who are in several CRMs, and of those whose decided stage one does not have."""
     several = select(record.c.person).where(LIVE).group_by(record.c.person)
     both = record.c.person.in_(several.having(func.count(record.c.crm.distinct()) > 1))
-    differs = (person.c.stage != "") & (func.coalesce(record.c.stage, "") != person.c.stage)
+    differs = (person.c.stage != "") & (record.c.stage != "") & (record.c.stage != person.c.stage)
     return _listed(connection, LIVE, or_(both, differs))
 
 

@@ -533,3 +533,22 @@ def test_a_variable_that_is_too_deep_is_told(write, monkeypatch):
 
 def test_every_table_of_the_config_says_what_it_affects():
     assert AFFECTS.keys() == Config.model_fields.keys()
+
+
+@pytest.mark.parametrize(
+    "said",
+    [
+        {"route": [{"name": "theirs", "to": "account_owner"}]},
+        {"route": [{"name": "theirs", "to": "colleague_owner"}]},
+        {"stage": [{"name": "x", "values": {}, "enter": {"field": "account.owner", "exists": True}}]},
+        {"stage": [{"name": "x", "values": {}, "exit": {"not": {"field": "account.active_people", "gt": 3}}}]},
+        {"tracks": {"x": {"when": {"all": [{"field": "account.name", "is": "Acme"}]}}}},
+    ],
+)
+def test_companies_are_read_where_something_is_decided_by_them(said):
+    """Somebody who is routed otherwise pays no call for it."""
+    made = config_class()(**said, bands={"cold": 0})
+    assert made.field_map("hubspot").companies
+    assert made.field_map("salesforce").companies
+    assert not config().field_map("hubspot").companies
+    assert made.mapping_hash("hubspot") != config().mapping_hash("hubspot")

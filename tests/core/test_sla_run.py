@@ -202,7 +202,7 @@ def test_five_are_named_to_people_and_fifty_to_scripts(state, capsys):
     assert "Person 1" not in [each["name"] for each in said["breaches"]]
     print_status(Console(width=300), status_document(SETTINGS, state, hours(11)))
     printed = capsys.readouterr().out
-    assert "Not contacted within 4h: 60 people: Person 2 (" in printed
+    assert "Not contacted within 4h: 60 people: Person 10 (ann@acme.example), Person 11 (" in printed
     assert "and 55 more" in printed
     print_explanation(Console(width=300), explain_person(SETTINGS, state, "person1@firm.example", hours(11)))
     assert (

@@ -1,5 +1,6 @@
 """The company of a contact and its values."""
 
+from collections import Counter
 from dataclasses import replace
 from datetime import timedelta
 
@@ -108,8 +109,12 @@ def test_companies_that_nothing_is_decided_by_are_not_read(sandbox, ready):
     list(connector.read([each.ref for each in found.values()]))
     contacts(connector, cursor)
     assert {each.company for each in found.values()} == {None}
-    assert not calls(sandbox, "companies")
     assert not any("associatedcompanyid" in each.query for each in calls(sandbox, "contacts"))
+    called = Counter(each.path.partition("/2026-09/")[2] for each in calls(sandbox, "/crm/objects/"))
+    # the list and the recycle bin, by id, what changed: as many as before companies could be asked about
+    assert called == {"contacts": 2, "contacts/batch/read": 1, "contacts/search": 1}
+    # asked for anew in each pull
+    assert [each.path for each in calls(sandbox, "/crm/properties/")] == 2 * ["/crm/properties/2026-09/contacts"]
 
 
 def test_what_is_asked_of_companies_takes_no_call_more_than_a_company_field(sandbox, ready):

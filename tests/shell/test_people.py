@@ -115,7 +115,7 @@ def test_a_list_of_nobody_says_so(path, state, which):
     assert listed(path, which) == []
     ended = crmsync("people", f"--{which}", "-c", path)
     assert ended.code == 0
-    assert ended.out.startswith("No ")
+    assert ended.out.startswith("No")
 
 
 @pytest.mark.parametrize("which", LISTS)
@@ -206,7 +206,7 @@ def both(mail, **of):
         ),
         ({"h_stage": "lead", "s_stage": "lead"}, None),
         ({"h_stage": "lead", "s_stage": "mql"}, ("stage", {"hubspot": "lead", "salesforce": "mql"})),
-        ({"h_stage": "", "s_stage": None}, None),
+        ({"h_stage": "lead", "s_stage": None}, None),
         ({"h_owner": "hubspot-bob", "s_owner": "salesforce-bob"}, None),
         (
             {"h_owner": "hubspot-bob", "s_owner": "salesforce-ann"},
@@ -256,6 +256,21 @@ def test_who_is_excluded_or_waits_is_listed_with_the_reason(path, state):
     (ann,), (bo,) = listed(path, "excluded"), listed(path, "waiting")
     assert (ann["name"], ann["why"]) == ("Ann", "a competitor")
     assert (bo["records"], bo["why"]) == (["hubspot:contact:2"], "no member of sales is at work")
+
+
+def test_a_kind_of_record_without_a_stage_is_at_odds_with_nobody(path, state):
+    path.write_text(path.read_text().replace(', contact = "Lead"', "").replace(', contact = "MQL"', ""))
+    fill(state, *both("a", h_stage="lead", s_stage="New"))
+    decide(state, "a", stage="lead")
+    assert listed(path, "disagreements") == []
+
+
+def test_a_stage_that_nobody_agrees_about_is_told_once(path, state):
+    fill(state, *both("a", h_stage="lead", s_stage="customer"))
+    decide(state, "a", stage="mql")
+    (one,) = listed(path, "disagreements")
+    assert one["values"] == {"hubspot": "lead", "salesforce": "customer"}
+    assert one["why"] == "stage is lead in hubspot and customer in salesforce; crmsync holds mql"
 
 
 # What a terminal and a file show
