@@ -36,6 +36,7 @@ def create_fields(api: Api, portal: Portal, names: FieldMap) -> Iterator[str]:
         elif prop in known:
             yield _found(prop, known[prop], name)
     if not missing:
+        portal.forget()
         return
     # Whether an archived property blocks its name is not documented (docs/hubspot.md).
     archived = {text_of(each.get("name")) for each in _archived(api)}
@@ -63,7 +64,7 @@ def _completed(api: Api, prop: str, lacking: Sequence[str]) -> str:
     if not lacking:
         return f"the HubSpot property {prop!r} exists"
     named = ", ".join(map(repr, lacking))
-    found = next(
+    found: Mapping[str, Any] = next(
         (each for each in api.get(api.place("properties", kind="contacts"))["results"] if each.get("name") == prop), {}
     )
     if found.get("groupName") != GROUP:
@@ -73,7 +74,7 @@ def _completed(api: Api, prop: str, lacking: Sequence[str]) -> str:
     # 2026-11).
     body = {"options": [*there, *_options(lacking, len(there))]}
     try:
-        api.call("PATCH", api.place("property", kind="contacts", name=prop), body)
+        api.call("PATCH", api.place("property", kind="contacts", property=prop), body)
     except RequestRefused as error:
         return f"HubSpot did not add {named} to the property {prop!r}: {error.said}"
     return f"added {named} to the HubSpot property {prop!r}"

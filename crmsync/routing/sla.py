@@ -48,8 +48,8 @@ def find_breaches(
     """
     members: dict[str, Member] = {}
     for pool in pools:
-        for member in pool.members:
-            members.setdefault(normal_email(member.email), member)
+        for one in pool.members:
+            members.setdefault(normal_email(one.email), one)
     found = []
     for each in hand_offs:
         if (sla.stages is not None and each.stage not in sla.stages) or (each.touched is None and not each.owned):
