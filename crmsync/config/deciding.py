@@ -19,7 +19,7 @@ Spelling = str | dict[str, str]
 
 DECIDED_FIELDS = (
     *("email", "stage", "score", "fit", "behavior", "band", "grade", "level", "segment", "track", "owner"),
-    *("feedback", "source", "lead_type", "qualifications"),
+    *("source", "lead_type", "qualifications"),
     *("account.name", "account.owner", "account.active_people"),
 )
 """What a condition of a route, stage or track may read besides `[fields]`: all that is known once a person is scored.

@@ -126,8 +126,8 @@ RoutingDocument = TypedDict(
         "by_owner": dict[str, int],
     },
 )
-"""Everybody by where they are: `in` is the sum of the five that follow it; `reasons` are of those who wait, `by_owner` of
-those who got an owner in this run."""
+"""Everybody by where they are: `in` is the sum of the five that follow it; `reasons` are of those who wait,
+`by_owner` of those who got an owner in this run."""
 
 
 @with_config(EXACTLY)
@@ -413,6 +413,24 @@ SimulationDocument = TypedDict(
 
 
 @with_config(EXACTLY)
+class FeedbackDocument(TypedDict):
+    """The tag that users gave a person, what it does (`null`: it is not in the config), and until when."""
+
+    tag: str
+    action: Literal["keep", "disqualify", "recycle"] | None
+    until: str | None
+
+
+@with_config(EXACTLY)
+class SlaDocument(TypedDict):
+    """Until when the owner of a person had to get in touch, when they did, and whether that was or is too late."""
+
+    due: str
+    touched: str | None
+    breached: bool
+
+
+@with_config(EXACTLY)
 class ExplainDocument(ScoredDocument):
     """`crmsync explain WHO`."""
 
@@ -427,6 +445,8 @@ class ExplainDocument(ScoredDocument):
     excluded: str
     lifecycle: LifecycleDocument | None
     routing: WhereDocument | None
+    feedback: FeedbackDocument | None
+    sla: SlaDocument | None
     account: AccountDocument | None
     overrides: list[OverrideDocument]
     records: list[RecordDocument]
@@ -551,6 +571,40 @@ class ActivitySource(TypedDict):
 
 
 @with_config(EXACTLY)
+class Breach(TypedDict):
+    """Somebody who was not contacted in time."""
+
+    person: int
+    name: str
+    owner: str
+    stage: str
+    handed_off: str
+    due: str
+
+
+@with_config(EXACTLY)
+class SpeedToLead(TypedDict):
+    """How soon an owner got in touch with so many people, in minutes of their working time."""
+
+    owner: str
+    leads: int
+    median_minutes: float
+    p90_minutes: float
+
+
+@with_config(EXACTLY)
+class SlaStatus(TypedDict):
+    """Hand-offs by whether the owner got in touch; of those too late, contacted by now or not, the first fifty."""
+
+    within: str
+    open: int
+    touched: int
+    breaches: list[Breach]
+    breached: int
+    speed_to_lead: list[SpeedToLead]
+
+
+@with_config(EXACTLY)
 class StatusDocument(TypedDict):
     """`crmsync status`; `feeds` with `--feeds`."""
 
@@ -562,6 +616,8 @@ class StatusDocument(TypedDict):
     waiting: list[WaitingPlanDocument]
     approved: list[ApprovedPlan]
     waiting_for_owner: WaitingForOwner
+    feedback: dict[str, dict[str, int]]
+    sla: SlaStatus | None
     refused: list[Trouble]
     on_hold: list[RecordOnHold]
     feeds: NotRequired[list[ActivitySource]]
