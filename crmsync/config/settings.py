@@ -29,6 +29,7 @@ from crmsync.config.deciding import (
     Stage,
     Track,
     Truth,
+    add_source,
     find_route_mistakes,
 )
 from crmsync.config.feedback import FEEDBACK, Feedback, add_feedback
@@ -220,8 +221,9 @@ class Config(Model, BaseSettings):
 
     @model_validator(mode="before")
     @classmethod
-    def _with_feedback(cls, given: Any) -> Any:
-        return add_feedback(given)
+    def _with_mapped_fields(cls, given: Any) -> Any:
+        sources = {crm: str(module.SOURCE_FIELD) for crm, module in connectors().items()}
+        return add_source(add_feedback(given), sources)
 
     @model_validator(mode="after")
     def _names_agree(self) -> Config:

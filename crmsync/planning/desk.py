@@ -92,6 +92,7 @@ def state_of_person(
         next(iter(account.owners), None),
         account.active_people,
         tag,
+        ("lead" if any(it.ref.kind == "lead" for it in records) else "contact") if records else None,
     )
 
 

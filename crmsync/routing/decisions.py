@@ -48,6 +48,7 @@ class PersonState(NamedTuple):
     account_owner: str | None = None
     active_people: int = 0
     tag: TagState = TagState()
+    lead_type: str | None = None
 
 
 class RoutingDecision(NamedTuple):
@@ -164,6 +165,7 @@ def _known(
         "account.name": [each.account_name for each in states],
         "account.owner": [each.account_owner for each in states],
         "account.active_people": [each.active_people for each in states],
+        "lead_type": made.get("lead_type", [each.lead_type for each in states]),
         "stage": [None] * len(states),
     }
     if config.qualification and "qualifications" in read:
