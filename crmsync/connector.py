@@ -14,11 +14,12 @@ from crmsync.model import Activity, Change, Contact, Owner, Page, Receipt, Ref, 
 class MissingField(NamedTuple):
     """A field that the config maps and that a CRM does not have, or does not show to this user.
 
-    `role` says what crmsync uses it for and `name` what the config calls it: `("field", "title")`, `("score_field",
-    "score")`, `("stage", "stage")`. `sentence` tells the admin which field of the CRM is meant and what to do.
+    `role` says what crmsync uses it for (a `choice` is a field that `crmsync setup` makes for users to fill in), and
+    `name` what the config calls it: `("field", "title")`, `("score_field", "score")`, `("stage", "stage")`. `sentence`
+    tells the admin which field of the CRM is meant and what to do.
     """
 
-    role: Literal["field", "score_field", "stage"]
+    role: Literal["field", "score_field", "stage", "choice"]
     name: str
     kind: str
     sentence: str
@@ -28,13 +29,15 @@ class MissingField(NamedTuple):
 class FieldMap:
     """How the config's names are spelled in one CRM. A value is one spelling for all kinds, or one for each kind.
 
-    `companies` says that the name, domain and owner of each record's company are to be read, too.
+    `companies` says that the name, domain and owner of each record's company are to be read, too. `choices` are those
+    of `fields` that `create_fields` makes for users to fill in, each with the values they choose from.
     """
 
     fields: Mapping[str, str | Mapping[str, str]] = field(default_factory=dict)
     score_fields: Mapping[str, str | Mapping[str, str]] = field(default_factory=dict)
     stages: Mapping[str, str | Mapping[str, str]] = field(default_factory=dict)
     companies: bool = False
+    choices: Mapping[str, Sequence[str]] = field(default_factory=dict)
 
     @staticmethod
     def spelled(names: Mapping[str, str | Mapping[str, str]], kind: str) -> dict[str, str]:
@@ -124,7 +127,9 @@ class Connector(Protocol):
         ...
 
     def create_fields(self) -> Sequence[str]:
-        """Create the score fields that are missing; one sentence for each thing done, found or left to do."""
+        """Create the score fields that are missing, and the `choices`; one sentence for each thing done, found or left
+        to do.
+        """
         ...
 
     def close(self) -> None:

@@ -26,9 +26,12 @@ from crmsync.planning.builder import BuiltPlan, build_plan, build_preview
 from crmsync.pull import pull_all, pull_first
 from crmsync.redaction import hide_secrets, secrets_of
 from crmsync.result import Result, WaitingPlan, new_run_id
+from crmsync.routing.sla import describe_breaches, find_breaches
 from crmsync.store import journal
 from crmsync.store.copy import copy_state
 from crmsync.store.database import Store, wipe_log
+from crmsync.store.hand_offs import latest_hand_offs
+from crmsync.store.owners import owner_names
 from crmsync.store.sql import IN_LIST, in_chunks
 from crmsync.work import Work
 
@@ -92,7 +95,11 @@ def _entered(stack: ExitStack, store: Store) -> bool:
 
 def _keep_preview(work: Work, copy: Store, result: Result, drafted: BuiltPlan) -> None:
     hashes = hashes_of(work.config)
+    # The first preview of all is made before the state knows who the owners are.
+    with copy.read() as reading:
+        owners = {f"{crm}:{owner_id}": name for (crm, owner_id), name in owner_names(reading).items()}
     written = {"kind": "preview", "reasons": drafted.reasons, "records": drafted.numbers, "seen": drafted.numbers}
+    written["owners"] = owners
     with work.store.begin() as writing:
         journal.keep_text(writing, hashes[1], work.config.decision_text(), work.now_ms)
         journal.add_plan(writing, result.run, journal.PREVIEW, hashes, work.now_ms, written)
@@ -218,6 +225,15 @@ def _report_waiting(work: Work, result: Result, config_plan: WaitingPlan | None)
     result.held = config_plan
 
 
+def _note_breaches(work: Work, result: Result) -> None:
+    """Say how many people their owners did not contact in time."""
+    if work.config.sla is not None:
+        with work.store.read() as reading:
+            handed = latest_hand_offs(reading, work.now_ms)
+        late = find_breaches(work.config.sla, work.config.owner_pool, handed, work.now, work.config.zone)
+        result.notes += filter(None, [describe_breaches(work.config.sla, late)])
+
+
 def _write(work: Work, attempt: Attempt, approved: Sequence[str]) -> Result:
     result = attempt.result
     hide = partial(hide_secrets, secrets=secrets_of(work.config))
@@ -230,6 +246,7 @@ def _write(work: Work, attempt: Attempt, approved: Sequence[str]) -> Result:
         if attempt.ahead:  # what is forgotten goes by a clock that a CRM agrees with
             oldest = work.now_ms - int(work.config.state.keep.total_seconds() * 1000)
             journal.prune_runs(writing, oldest, work.now_ms)
+    _note_breaches(work, result)
     # After everything else, which may have erased somebody.
     wipe_log(work.store)
     untaken = any(counts.partly or counts.rejected or counts.unknown for counts in result.crms.values())

@@ -50,6 +50,10 @@ SCORE_FIELDS = {
 """What a connector may be asked to write, beside `stage` and `owner`: few, so that they fit into a free portal."""
 
 
+FEEDBACK_LABEL = "Lead score: feedback"
+"""The label of the field in which users tell what they think of a person, and which is only read."""
+
+
 KINDS = (
     "page_viewed",
     "form_submitted",
@@ -72,6 +76,10 @@ KINDS = (
     "note_logged",
 )
 """The activity kinds the default feeds produce; a config may add kinds of its own."""
+
+
+TOUCHES = ("call_completed", "email_sent", "meeting_held", "meeting_booked", "task_completed")
+"""The activity kinds by which an owner gets in touch."""
 
 
 class Ref(NamedTuple):
@@ -176,6 +184,22 @@ class Standing(NamedTuple):
     turns: int = 0
     value: int = 0
     made_up: bool = False
+
+
+class HandedOver(NamedTuple):
+    """The latest hand-off of a person to an owner (an address), in a stage; instants are milliseconds.
+
+    `owned_at` is when a CRM took it, where the journal still knows, `touched` the first touch after it, `owned` whether
+    a record of the person is that owner's now.
+    """
+
+    person: int
+    owner: str
+    stage: str
+    at: int
+    owned_at: int | None
+    touched: int | None
+    owned: bool
 
 
 @dataclass(frozen=True, slots=True)

@@ -110,7 +110,7 @@ def _prepare(work: Work, attempt: Attempt, crm: str) -> None:
         return
     with work.store.read() as reading:
         worked = read_cursor(reading, crm, _contacts_stream(work, crm)) is not None
-    wrong = [each for each in missing if each.role != "field" or not worked]
+    wrong = [each for each in missing if each.role not in READ or not worked]
     if wrong:
         raise ConfigError(_missing_sentences(wrong), "" if any(each.role == "field" for each in wrong) else SETUP)
     attempt.result.problems += list(
@@ -119,6 +119,9 @@ def _prepare(work: Work, attempt: Attempt, crm: str) -> None:
 
 
 SETUP = "crmsync setup"
+
+READ = ("field", "choice")
+"""What is only read: without it the last known values hold."""
 
 
 def _missing_sentences(missing: Sequence[MissingField]) -> list[str]:
@@ -133,7 +136,7 @@ def _missing_sentences(missing: Sequence[MissingField]) -> list[str]:
 
 
 def _is_needed(config: Config, missing: MissingField) -> bool:
-    if missing.role == "field":
+    if missing.role in READ:
         return missing.name in config.read_fields()
     return missing.role == "score_field" or config.write.stage
 

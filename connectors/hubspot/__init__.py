@@ -3,4 +3,7 @@
 from connectors.hubspot.connector import HubSpot, connect
 from connectors.hubspot.settings import Settings
 
-__all__ = ["HubSpot", "Settings", "connect"]
+SOURCE_FIELD = "hs_analytics_source"
+"""Where a contact came from, for decisions about `source` where the file maps nothing else to it."""
+
+__all__ = ["SOURCE_FIELD", "HubSpot", "Settings", "connect"]

@@ -10,7 +10,7 @@ from connectors.hubspot.errors import KIND, Forbidden, RequestRefused, id_of, ob
 from connectors.hubspot.mapping import COMPANY_PREFIX, LINKS
 from connectors.hubspot.missing_fields import missing_fields
 from connectors.hubspot.schema import Portal
-from connectors.hubspot.setup import CONTACTS, _found
+from connectors.hubspot.setup import CONTACTS, _found, chosen_properties, missing_options
 from crmsync.connector import Checkup, FieldMap
 from crmsync.errors import ConfigError
 
@@ -83,6 +83,10 @@ def _unfit(portal: Portal, names: FieldMap) -> Iterator[str]:
     for name, prop in FieldMap.spelled(names.score_fields, KIND).items():
         if prop in known and "exists and is" in (said := _found(prop, known[prop], name)):
             yield f"[write.fields] {name}: {said}"
+    for name, prop in chosen_properties(names).items():
+        if prop in known and (lacking := missing_options(known[prop], names.choices[name])):
+            said = f"the HubSpot property {prop!r} has no option {', '.join(map(repr, lacking))}"
+            yield f"[{name}] tags: {said}: add it with crmsync setup"
     for name, value in FieldMap.spelled(names.stages, KIND).items():
         if stages and value not in stages:
             yield f"[[stage]] {name}: HubSpot has no lifecycle stage {value!r}; its stages are {', '.join(stages)}"
@@ -100,7 +104,8 @@ def _unnamed_stages(portal: Portal, names: FieldMap) -> Iterator[str]:
 
 def _no_room(api: Api, portal: Portal, names: FieldMap) -> Iterator[str]:
     """Free portals have room for ten custom properties."""
-    missing = set(FieldMap.spelled(names.score_fields, KIND).values()) - portal.definitions("contacts").keys()
+    ours = {**FieldMap.spelled(names.score_fields, KIND), **chosen_properties(names)}
+    missing = set(ours.values()) - portal.definitions("contacts").keys()
     if not missing:
         return
     try:

@@ -12,6 +12,7 @@ DATED = {
     "batch_update": "/crm/objects/{version}/{kind}/batch/update",
     "associations": "/crm/associations/{version}/{kind}/{to}/batch/read",
     "properties": "/crm/properties/{version}/{kind}",
+    "property": "/crm/properties/{version}/{kind}/{property}",
     "groups": "/crm/properties/{version}/{kind}/groups",
     "owners": "/crm/owners/{version}",
     "account": "/account-info/{version}/details",
@@ -36,6 +37,7 @@ LEGACY = {
     # v4, because v3 has no second page for them (HubSpot/hubspot-api-python#135, #187).
     "associations": "/crm/v4/associations/{kind}/{to}/batch/read",
     "properties": "/crm/v3/properties/{kind}",
+    "property": "/crm/v3/properties/{kind}/{property}",
     "groups": "/crm/v3/properties/{kind}/groups",
     "owners": "/crm/v3/owners",
     "account": "/account-info/v3/details",
@@ -68,6 +70,7 @@ WORDS = {
     "batch_update": "write {kind}",
     "associations": "read which {to} belong to {kind}",
     "properties": "use the properties of {kind}",
+    "property": "use the properties of {kind}",
     "groups": "use the property groups of {kind}",
     "owners": "read owners",
     "account": "read the account's details",

@@ -15,7 +15,10 @@ def missing_fields(portal: Portal, names: FieldMap) -> Iterator[MissingField]:
     known = portal.definitions("contacts")
     companies, refusal = _company_properties(portal, names)
     for name, prop in FieldMap.spelled(names.fields, KIND).items():
-        if prop not in known and prop not in companies:
+        if prop not in known and name in names.choices:
+            said = f"HubSpot has no property {prop!r}: create it with crmsync setup"
+            yield MissingField("choice", name, KIND, f"[{name}] field: {said}")
+        elif prop not in known and prop not in companies:
             of_company = prop.startswith(COMPANY_PREFIX)
             said = (of_company and refusal) or (
                 f"HubSpot has no property {prop!r}, or this token cannot see it, so the field is unknown: correct "

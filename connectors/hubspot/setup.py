@@ -1,8 +1,8 @@
-"""Setting up a portal: the score fields and the group that they are in."""
+"""Setting up a portal: the score fields, what users choose from, and the group that these are in."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from connectors.hubspot.client import Api
@@ -10,7 +10,7 @@ from connectors.hubspot.errors import KIND, RequestRefused, text_of
 from connectors.hubspot.properties import Definition
 from connectors.hubspot.schema import Portal
 from crmsync.connector import FieldMap
-from crmsync.model import SCORE_FIELDS
+from crmsync.model import FEEDBACK_LABEL, SCORE_FIELDS
 
 GROUP, GROUP_LABEL = "crmsync", "Lead score (crmsync)"
 
@@ -24,13 +24,19 @@ FITTING_TYPES = {"number": {"number"}, "string": {"string", "enumeration"}}
 
 
 def create_fields(api: Api, portal: Portal, names: FieldMap) -> Iterator[str]:
-    """Create the group and the score field properties that are missing; a sentence for each."""
+    """Create the group, and the properties for scores and choices that are missing; a sentence for each."""
     portal.forget()
-    wanted = FieldMap.spelled(names.score_fields, KIND)
+    chosen = chosen_properties(names)
+    wanted = {**FieldMap.spelled(names.score_fields, KIND), **chosen}
     known = portal.definitions("contacts")
     missing = {name: prop for name, prop in wanted.items() if prop not in known}
-    yield from (_found(prop, known[prop], name) for name, prop in wanted.items() if prop in known)
+    for name, prop in wanted.items():
+        if prop in known and name in chosen:
+            yield _completed(api, prop, missing_options(known[prop], names.choices[name]))
+        elif prop in known:
+            yield _found(prop, known[prop], name)
     if not missing:
+        portal.forget()
         return
     # Whether an archived property blocks its name is not documented (docs/hubspot.md).
     archived = {text_of(each.get("name")) for each in _archived(api)}
@@ -39,8 +45,46 @@ def create_fields(api: Api, portal: Portal, names: FieldMap) -> Iterator[str]:
         if prop in archived:
             yield f"the HubSpot property {prop!r} is archived: restore it under Settings → Properties → Archived"
         else:
-            yield _created(api, name, prop)
+            yield _created(api, prop, _chosen(names.choices[name]) if name in chosen else _scored(name))
     portal.forget()
+
+
+def chosen_properties(names: FieldMap) -> dict[str, str]:
+    """The properties that users choose a value of, by the name of the field."""
+    return {name: prop for name, prop in FieldMap.spelled(names.fields, KIND).items() if name in names.choices}
+
+
+def missing_options(of: Definition, values: Sequence[str]) -> list[str]:
+    """The values that nobody can choose of a property; none where it takes any text."""
+    return [value for value in values if value not in of.options] if of.type == "enumeration" else []
+
+
+def _completed(api: Api, prop: str, lacking: Sequence[str]) -> str:
+    """Add options to a property of our group; of another one only tell."""
+    if not lacking:
+        return f"the HubSpot property {prop!r} exists"
+    named = ", ".join(map(repr, lacking))
+    found: Mapping[str, Any] = next(
+        (each for each in api.get(api.place("properties", kind="contacts"))["results"] if each.get("name") == prop), {}
+    )
+    if found.get("groupName") != GROUP:
+        return f"the HubSpot property {prop!r} has no option {named}: add it in HubSpot, or correct [feedback]"
+    there = found.get("options") or []
+    # What is sent takes the place of all options (https://developers.hubspot.com/docs/api-reference/crm-properties-v3,
+    # 2026-11).
+    body = {"options": [*there, *_options(lacking, len(there))]}
+    try:
+        api.call("PATCH", api.place("property", kind="contacts", property=prop), body)
+    except RequestRefused as error:
+        return f"HubSpot did not add {named} to the property {prop!r}: {error.said}"
+    return f"added {named} to the HubSpot property {prop!r}"
+
+
+def _options(values: Sequence[str], first: int = 0) -> list[dict[str, Any]]:
+    return [
+        {"label": value, "value": value, "displayOrder": place, "hidden": False}
+        for place, value in enumerate(values, start=first)
+    ]
 
 
 def _type_of(score_field: str) -> str:
@@ -76,16 +120,18 @@ def _group(api: Api) -> Iterator[str]:
     yield f"created the HubSpot property group {GROUP_LABEL!r}"
 
 
-def _created(api: Api, name: str, prop: str) -> str:
-    label, length = SCORE_FIELDS[name].label, SCORE_FIELDS[name].length
-    body = {
-        "name": prop,
-        "label": label,
-        "type": _type_of(name),
-        "fieldType": "number" if not length else "textarea" if length > 100 else "text",
-        "groupName": GROUP,
-        "formField": False,
-    }
+def _scored(name: str) -> dict[str, Any]:
+    length = SCORE_FIELDS[name].length
+    field_type = "number" if not length else "textarea" if length > 100 else "text"
+    return {"label": SCORE_FIELDS[name].label, "type": _type_of(name), "fieldType": field_type}
+
+
+def _chosen(values: Sequence[str]) -> dict[str, Any]:
+    return {"label": FEEDBACK_LABEL, "type": "enumeration", "fieldType": "select", "options": _options(values)}
+
+
+def _created(api: Api, prop: str, what: Mapping[str, Any]) -> str:
+    body = {"name": prop, **what, "groupName": GROUP, "formField": False}
     try:
         api.post(api.place("properties", kind="contacts"), body)
     except RequestRefused as error:

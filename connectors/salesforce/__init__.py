@@ -6,7 +6,10 @@ from connectors.salesforce.connector import SalesforceConnector
 from connectors.salesforce.settings import Settings
 from crmsync.connector import Connector, FieldMap, Notes, Stop
 
-__all__ = ["Settings", "connect"]
+SOURCE_FIELD = "LeadSource"
+"""Where a record came from, for decisions about `source` where the file maps nothing else to it."""
+
+__all__ = ["SOURCE_FIELD", "Settings", "connect"]
 
 
 def connect(settings: Settings, names: FieldMap, notes: Notes, stop: Stop) -> Connector:

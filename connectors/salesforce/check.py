@@ -9,6 +9,7 @@ from connectors.salesforce.client import Org
 from connectors.salesforce.contacts import RecordReader
 from connectors.salesforce.errors import RequestRefused, query_page, record_counts
 from connectors.salesforce.missing_fields import (
+    lacking_values,
     missing_input,
     missing_outputs,
     missing_stage,
@@ -68,6 +69,8 @@ def check(
 
 PROBLEM, NOTE = True, False
 
+TO_SETUP = "run: crmsync setup"
+
 
 def _fields(schema: Schema, reader: RecordReader) -> Iterator[tuple[bool, str]]:
     """Mapped fields that this user does not see, and formulas, which change without a trace."""
@@ -75,6 +78,9 @@ def _fields(schema: Schema, reader: RecordReader) -> Iterator[tuple[bool, str]]:
         known = schema.resolve(OBJECTS[reader.kind], path)
         if sentence := missing_input(schema, reader, name, path):
             yield PROBLEM, sentence
+        elif lacking := lacking_values(schema, reader.kind, path, reader.choices.get(name, ())):
+            said = f"{OBJECTS[reader.kind]}.{path} (the field {name!r}) has no active value"
+            yield PROBLEM, f"{said} {', '.join(map(repr, lacking))}; {TO_SETUP}"
         elif known and known.calculated:
             yield (
                 NOTE,
@@ -121,7 +127,7 @@ def _stages(org: Org, schema: Schema, reader: RecordReader) -> Iterator[tuple[bo
 
 def _stage_values(schema: Schema, reader: RecordReader) -> Iterator[tuple[bool, str]]:
     object_, api = OBJECTS[reader.kind], reader.stage_field
-    remedy = "run: crmsync setup"
+    remedy = TO_SETUP
     if not api.endswith("__c"):
         remedy = f"add it ({value_clicks(object_, api)}) or correct [[stage]]"
     for value, name in missing_values(schema, reader).items():

@@ -55,6 +55,7 @@ class RecordReader:
         self.kind = kind
         self.fields = FieldMap.spelled(names.fields, kind)
         self.score_fields = FieldMap.spelled(names.score_fields, kind)
+        self.choices = {name: tuple(values) for name, values in names.choices.items() if name in self.fields}
         self.companies = names.companies
         self.unread: frozenset[str] = frozenset()
         self.stage_field = settings.stage_field.get("lead" if kind == "lead" else "contact", "")

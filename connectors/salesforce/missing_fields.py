@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Literal
 
 from connectors.salesforce.contacts import RecordReader
 from connectors.salesforce.schema import OBJECTS, UNREADABLE, Schema
@@ -23,13 +24,16 @@ def missing_inputs(schema: Schema, reader: RecordReader) -> Iterator[MissingFiel
     """What `[fields]` maps."""
     for name, path in reader.fields.items():
         if sentence := missing_input(schema, reader, name, path):
-            yield MissingField("field", name, reader.kind, sentence)
+            role: Literal["field", "choice"] = "choice" if name in reader.choices else "field"
+            yield MissingField(role, name, reader.kind, sentence)
 
 
 def missing_input(schema: Schema, reader: RecordReader, name: str, path: str) -> str:
     """What to say of a field that cannot be read; nothing of one that can."""
     object_ = OBJECTS[reader.kind]
     known = schema.resolve(object_, path)
+    if known is None and name in reader.choices:
+        return f"{object_}.{path} (the field {name!r}) does not exist or cannot be seen; run: crmsync setup"
     if known is None:
         return (
             f"{object_}.{path} (the field {name!r}) does not exist or the integration user cannot see it, so it "
@@ -64,10 +68,16 @@ def missing_stage(schema: Schema, reader: RecordReader) -> Iterator[MissingField
 
 def missing_values(schema: Schema, reader: RecordReader) -> dict[str, str]:
     """The stages, by their values, for which a picklist that this user sees has no active value."""
-    known = schema.of(OBJECTS[reader.kind]).get(reader.stage_field.lower())
+    lacking = lacking_values(schema, reader.kind, reader.stage_field, list(reader.stages))
+    return {value: reader.stages[value] for value in lacking}
+
+
+def lacking_values(schema: Schema, kind: str, api: str, values: Sequence[str]) -> list[str]:
+    """Which of these values a picklist that this user sees does not have, or not active."""
+    known = schema.of(OBJECTS[kind]).get(api.lower())
     if known is None or known.type != "picklist":
-        return {}
-    return {value: name for value, name in reader.stages.items() if value not in known.options}
+        return []
+    return [value for value in values if value not in known.options]
 
 
 def value_clicks(object_: str, api: str) -> str:

@@ -1,4 +1,4 @@
-"""Creating the score fields, the stages and the permission set that shows them, and saying what is left to click."""
+"""Creating the fields, the stages and the permission set that shows them, and saying what is left to click."""
 
 from __future__ import annotations
 
@@ -10,31 +10,45 @@ from urllib.parse import quote
 from connectors.salesforce.client import Org
 from connectors.salesforce.contacts import RecordReader
 from connectors.salesforce.errors import RequestRefused, id_in, is_id, object_with, query_page, text_of, unreadable
-from connectors.salesforce.missing_fields import missing_values, value_clicks
+from connectors.salesforce.missing_fields import lacking_values, value_clicks
 from connectors.salesforce.paging import text_literal
 from connectors.salesforce.schema import NUMBERS, OBJECTS, Schema
 from crmsync.connector import FieldMap
-from crmsync.model import SCORE_FIELDS
+from crmsync.model import FEEDBACK_LABEL, SCORE_FIELDS
 
 LABEL = "crmsync"
 DESCRIPTION = "Written by crmsync; do not edit."
+CHOICE_DESCRIPTION = "Read by crmsync: what users think of a lead."
 OUR_STAGE = "Crmsync_Stage__c"
 """The picklist the config names by default; another one is ours if setup made it, which its description tells."""
 
 
 @dataclass(frozen=True)
 class WantedField:
-    """A score field, or the field of the stage, that an object should have."""
+    """A score field, the field of the stage, or one that users choose a value of, that an object should have."""
 
     object: str
     api: str
     name: str
-    stages: tuple[str, ...] = ()
+    values: tuple[str, ...] = ()
+    is_choice: bool = False
 
     @property
     def label(self) -> str:
         """What users see."""
+        if self.is_choice:
+            return FEEDBACK_LABEL
         return SCORE_FIELDS[self.name].label if self.name in SCORE_FIELDS else "Lifecycle stage"
+
+    @property
+    def description(self) -> str:
+        """What tells a field of ours from another one."""
+        return CHOICE_DESCRIPTION if self.is_choice else DESCRIPTION
+
+    @property
+    def rights(self) -> str:
+        """What the integration user may do with it."""
+        return "Read" if self.is_choice else "Read and Edit"
 
     @property
     def is_number(self) -> bool:
@@ -44,24 +58,28 @@ class WantedField:
     @property
     def metadata(self) -> dict[str, Any]:
         """The field as the Tooling API takes it."""
-        common = {"label": self.label, "required": False, "description": DESCRIPTION}
+        common = {"label": self.label, "required": False, "description": self.description}
         if self.is_number:
             return {**common, "type": "Number", "precision": 9, "scale": 0}
         if self.name in SCORE_FIELDS:
             return {**common, "type": "Text", "length": SCORE_FIELDS[self.name].length}
-        values = [{"valueName": each, "label": each, "default": False} for each in self.stages]
+        values = [{"valueName": each, "label": each, "default": False} for each in self.values]
         set_ = {"restricted": True, "valueSetDefinition": {"sorted": False, "value": values}}
         return {**common, "type": "Picklist", "valueSet": set_}
 
 
 def wanted_fields(readers: Mapping[str, RecordReader], names: FieldMap) -> list[WantedField]:
-    """The fields the config names, of each kind; a stage field only where it is not one of Salesforce's own."""
+    """The fields of ours that the config names, of each kind; a stage field only where it is not Salesforce's own."""
     found = []
     for kind, reader in readers.items():
         found += [WantedField(OBJECTS[kind], api, name) for name, api in reader.score_fields.items()]
         stages = tuple(dict.fromkeys(FieldMap.spelled(names.stages, kind).values()))
         if stages and reader.stage_field.endswith("__c"):
             found.append(WantedField(OBJECTS[kind], reader.stage_field, "stage", stages))
+        found += [
+            WantedField(OBJECTS[kind], reader.fields[name], name, values, is_choice=True)
+            for name, values in reader.choices.items()
+        ]
     return found
 
 
@@ -84,29 +102,40 @@ def create_fields(org: Org, schema: Schema, readers: Mapping[str, RecordReader],
         for each in there
         if each.api.lower() not in schema.of(each.object)
     )
+    yield from (
+        f"{each.object}.{each.api}: for your users to fill it in, give them 'Read' and 'Edit' on it and put it on the "
+        "page layout"
+        for each in there
+        if each.is_choice
+    )
     yield from _staged(org, schema, readers)
 
 
 def _staged(org: Org, schema: Schema, readers: Mapping[str, RecordReader]) -> Iterator[str]:
-    """Add the stages that a picklist of ours lacks; of another one only tell."""
+    """Add the stages and choices that a picklist of ours lacks; of another one only tell."""
     for kind, reader in readers.items():
-        object_, api = OBJECTS[kind], reader.stage_field
-        lacking = [repr(value) for value in missing_values(schema, reader)]
-        if not lacking:
-            continue
-        values = f"the value{'s'[: len(lacking) > 1]} {', '.join(lacking)}"
-        try:
-            remedy = _add_values(org, object_, api, list(reader.stages))
-        except RequestRefused as error:
-            remedy = f"{error.message}; {value_clicks(object_, api)}"
-        if remedy:
-            yield f"{object_}.{api}: {values} not added: {remedy}; or correct [[stage]]"
-        else:
-            yield f"{object_}.{api}: {values} added"
+        asked = [(reader.stage_field, list(reader.stages), DESCRIPTION, "[[stage]]")]
+        asked += [
+            (reader.fields[name], list(values), CHOICE_DESCRIPTION, f"[{name}]")
+            for name, values in reader.choices.items()
+        ]
+        for api, wanted, description, table in asked:
+            lacking = [repr(value) for value in lacking_values(schema, kind, api, wanted)]
+            if not lacking:
+                continue
+            object_, values = OBJECTS[kind], f"the value{'s'[: len(lacking) > 1]} {', '.join(lacking)}"
+            try:
+                remedy = _add_values(org, object_, api, wanted, description)
+            except RequestRefused as error:
+                remedy = f"{error.message}; {value_clicks(object_, api)}"
+            if remedy:
+                yield f"{object_}.{api}: {values} not added: {remedy}; or correct {table}"
+            else:
+                yield f"{object_}.{api}: {values} added"
     schema.forget()
 
 
-def _add_values(org: Org, object_: str, api: str, stages: Sequence[str]) -> str:
+def _add_values(org: Org, object_: str, api: str, values: Sequence[str], description: str) -> str:
     """Give a picklist of ours these values, beside those it has. Returns what an admin has to do instead.
 
     The Metadata that is sent takes the place of all there is, so that it is what was read with more in it
@@ -114,32 +143,32 @@ def _add_values(org: Org, object_: str, api: str, stages: Sequence[str]) -> str:
     """
     known = _custom_field(org, object_, api) if api.endswith("__c") else {}
     metadata = known.get("Metadata") or {}
-    if api.lower() != OUR_STAGE.lower() and metadata.get("description") != DESCRIPTION:
+    if api.lower() != OUR_STAGE.lower() and metadata.get("description") != description:
         return f"crmsync did not create this picklist; {value_clicks(object_, api)}"
-    values = metadata.get("valueSet") or {}
-    definition = values.get("valueSetDefinition")
-    if name := values.get("valueSetName"):
+    set_ = metadata.get("valueSet") or {}
+    definition = set_.get("valueSetDefinition")
+    if name := set_.get("valueSetName"):
         return f"in Setup > Picklist Value Sets > {name}, click New"
     if not definition:
         return value_clicks(object_, api)
-    more = {**definition, "value": with_stages(definition["value"], stages)}
+    more = {**definition, "value": with_values(definition["value"], values)}
     body = {
         "FullName": f"{object_}.{api}",
-        "Metadata": {**metadata, "valueSet": {**values, "valueSetDefinition": more}},
+        "Metadata": {**metadata, "valueSet": {**set_, "valueSetDefinition": more}},
     }
     org.rest("PATCH", f"tooling/sobjects/CustomField/{known['Id']}", body)
     return ""
 
 
-def with_stages(values: Sequence[Mapping[str, Any]], stages: Sequence[str]) -> list[Mapping[str, Any]]:
-    """The values of a picklist with each stage among them, active, new ones behind the stage that is named before."""
-    found = list(values)
+def with_values(there: Sequence[Mapping[str, Any]], values: Sequence[str]) -> list[Mapping[str, Any]]:
+    """The values of a picklist with each of these among them, active, new ones behind the one that is named before."""
+    found = list(there)
     behind = 0
-    for stage in stages:
-        place = next((at for at, each in enumerate(found) if each.get("valueName") == stage), None)
+    for value in values:
+        place = next((at for at, each in enumerate(found) if each.get("valueName") == value), None)
         if place is None:
             place = behind
-            found.insert(place, {"valueName": stage, "label": stage, "default": False})
+            found.insert(place, {"valueName": value, "label": value, "default": False})
         elif found[place].get("isActive") is False:
             found[place] = {**found[place], "isActive": True}
         behind = place + 1
@@ -165,7 +194,7 @@ def _foreign(schema: Schema, each: WantedField) -> str:
     known = schema.of(each.object).get(each.api.lower())
     if known is None:
         return "crmsync creates only custom fields (names that end in __c); correct the name or create the field"
-    return "found" if known.writable else "found, but the integration user cannot edit it"
+    return "found" if known.writable or each.is_choice else "found, but the integration user cannot edit it"
 
 
 def _created(org: Org, schema: Schema, each: WantedField) -> tuple[str, bool]:
@@ -187,7 +216,7 @@ def _created(org: Org, schema: Schema, each: WantedField) -> tuple[str, bool]:
 def _by_hand(each: WantedField) -> str:
     kind = {"Number": "Number (9 digits, 0 decimals)", "Text": "Text", "Picklist": "Picklist (restricted)"}
     made = kind[each.metadata["type"]]
-    values = f" with the values {', '.join(each.stages)}" if each.stages else ""
+    values = f" with the values {', '.join(each.values)}" if each.values else ""
     return (
         f"create it in Setup > Object Manager > {each.object} > Fields & Relationships > New: {made}{values}, "
         f"label '{each.label}', name '{each.api.removesuffix('__c')}'; or let an admin run crmsync setup"
@@ -197,7 +226,7 @@ def _by_hand(each: WantedField) -> str:
 def _clicks(org: Org, each: WantedField) -> str:
     return (
         f"in Setup > Permission Sets > {org.settings.permission_set} > Object Settings > {each.object} > Edit, "
-        f"tick Read and Edit for {each.api}, and assign the permission set to the integration user"
+        f"tick {each.rights} for {each.api}, and assign the permission set to the integration user"
     )
 
 
@@ -244,9 +273,9 @@ def _granted(org: Org, set_id: str, each: WantedField, rights: Mapping[str, Mapp
     """Whether the right had to be given: it may be there already, or there without Edit."""
     field = f"{each.object}.{each.api}"
     there = rights.get(field)
-    if there and there.get("PermissionsEdit"):
+    if there and (there.get("PermissionsEdit") or each.is_choice):
         return False
-    given = {"PermissionsRead": True, "PermissionsEdit": True}
+    given = {"PermissionsRead": True, "PermissionsEdit": not each.is_choice}
     if there:
         org.rest("PATCH", f"sobjects/FieldPermissions/{text_of(there.get('Id'))}", given)
     else:

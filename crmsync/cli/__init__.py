@@ -8,7 +8,7 @@ from typing import Annotated
 
 import typer
 
-from crmsync.cli import cycles, daemon, deciding, inspect, people, setup, tryout
+from crmsync.cli import cycles, daemon, deciding, inspect, people, setup, simulating, tryout
 
 app = typer.Typer(
     name="crmsync",
@@ -32,6 +32,7 @@ for command in (
     daemon.run,
     inspect.explain,
     deciding.route,
+    simulating.simulate,
     inspect.status,
     people.people,
     people.forget,

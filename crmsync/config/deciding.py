@@ -19,13 +19,39 @@ Spelling = str | dict[str, str]
 
 DECIDED_FIELDS = (
     *("email", "stage", "score", "fit", "behavior", "band", "grade", "level", "segment", "track", "owner"),
-    *("feedback", "source", "lead_type", "qualifications"),
+    *("source", "lead_type", "qualifications"),
     *("account.name", "account.owner", "account.active_people"),
 )
 """What a condition of a route, stage or track may read besides `[fields]`: all that is known once a person is scored.
 
-`owner` and `account.owner` are addresses, `qualifications` those that a person meets.
+`owner` and `account.owner` are addresses, `qualifications` those that a person meets, `lead_type` is `lead` or
+`contact` (as the CRM keeps the record), unless `[fields]` maps something else to it.
 """
+
+SOURCE = "source"
+"""What conditions call where somebody came from; each CRM has a field for it."""
+
+
+def add_source(given: Any, fields: Mapping[str, str]) -> Any:
+    """What a config says, with `source` mapped to each CRM's own field (`fields`, by CRM) where a decision asks for it
+    and the file maps nothing to it.
+    """
+    mapped = given.get("fields", {}) if isinstance(given, Mapping) else None
+    if not isinstance(mapped, Mapping) or SOURCE in mapped:
+        return given
+    if not any(_asks_for(given.get(table), SOURCE) for table in ("stage", "route", "tracks")):
+        return given
+    return {
+        **given,
+        "fields": {**mapped, SOURCE: {crm: name for crm, name in fields.items() if given.get(crm) is not None}},
+    }
+
+
+def _asks_for(written: Any, field: str) -> bool:
+    if isinstance(written, Mapping):
+        return written.get("field") == field or any(_asks_for(each, field) for each in written.values())
+    return isinstance(written, list) and any(_asks_for(each, field) for each in written)
+
 
 ACCOUNT_OWNER, COLLEAGUE_OWNER, QUEUE = "account_owner", "colleague_owner", "queue:"
 """Where a route may lead besides pools, tracks and users; the last one begins the name of a queue."""

@@ -223,6 +223,10 @@ class Model(Table):
         """The canonical fields that are read: here by rules, in a whole config by decisions, too."""
         return self.used_fields()
 
+    def chosen_fields(self) -> set[str]:
+        """The fields that are empty unless somebody chose a value: there is nothing to find out about them."""
+        return set()
+
     def band_names(self) -> list[str]:
         """The bands from the lowest to the highest."""
         return list(self.bands)

@@ -29,10 +29,13 @@ from crmsync.config.deciding import (
     Stage,
     Track,
     Truth,
+    add_source,
     find_route_mistakes,
 )
+from crmsync.config.feedback import FEEDBACK, Feedback, add_feedback
 from crmsync.config.mistakes import Loc, Mistake, raise_mistakes
 from crmsync.config.model import Model
+from crmsync.config.sla import Sla
 from crmsync.config.tables import Duration, Table
 from crmsync.connector import FieldMap
 from crmsync.model import KINDS, SCORE_FIELDS
@@ -177,8 +180,8 @@ AFFECTS: Mapping[str, frozenset[Affected]] = {
     **dict.fromkeys(("bands", "grades", "grid", "disqualify", "qualification"), frozenset({"score", "plan"})),
     "stage": frozenset({"score", "plan"}),
     **dict.fromkeys(("write", "route", "owner_pool", "tracks", "lifecycle", "truth"), frozenset({"plan"})),
-    "exclude": frozenset({"score", "plan"}),
-    **dict.fromkeys(("secrets", "state", "schedule", "guard", "feeds", "log", "test", "review"), frozenset()),
+    **dict.fromkeys(("exclude", "feedback"), frozenset({"score", "plan"})),
+    **dict.fromkeys(("secrets", "state", "schedule", "guard", "feeds", "log", "test", "review", "sla"), frozenset()),
 }
 """What a change of a table affects: scores, plans, or neither. Of the schedule only the time zone counts, for both."""
 
@@ -207,12 +210,20 @@ class Config(Model, BaseSettings):
     tracks: dict[str, Track] = {}
     lifecycle: Lifecycle = Lifecycle()
     exclude: Exclude = Exclude()
+    feedback: Feedback | None = None
+    sla: Sla | None = None
     truth: Truth = Truth()
     guard: Guard = Guard()
     write: Write = Write()
     identity: Identity = Identity()
     feeds: dict[str, Duration] = {}
     log: Literal["console", "json"] = "console"
+
+    @model_validator(mode="before")
+    @classmethod
+    def _with_mapped_fields(cls, given: Any) -> Any:
+        sources = {crm: str(module.SOURCE_FIELD) for crm, module in connectors().items()}
+        return add_source(add_feedback(given), sources)
 
     @model_validator(mode="after")
     def _names_agree(self) -> Config:
@@ -222,6 +233,7 @@ class Config(Model, BaseSettings):
                 *self._unmapped_fields(),
                 *self._strange_bands(),
                 *self._strange_pools(),
+                *self._strange_feedback(),
                 *self._twins(),
             ]
         )
@@ -230,7 +242,12 @@ class Config(Model, BaseSettings):
     def _strange_crms(self) -> Iterator[Mistake]:
         crms = sorted(connectors())
         mapped: list[tuple[Loc, str, Mapping[str, Any]]] = [
-            *((("fields", name), f"[fields] {name}", value) for name, value in self.fields.items()),
+            *(
+                (("feedback", "field"), "[feedback] field", value)
+                if self.feedback is not None and name == FEEDBACK
+                else (("fields", name), f"[fields] {name}", value)
+                for name, value in self.fields.items()
+            ),
             *(
                 (("write", "fields", name), f"[write.fields] {name}", value)
                 for name, value in self.write.fields.items()
@@ -279,11 +296,21 @@ class Config(Model, BaseSettings):
         yield from ((loc, part) for loc, condition in self.placed_decisions() for part in condition.parts())
         yield from ((("exclude", "when"), part) for part in (self.exclude.when.parts() if self.exclude.when else ()))
 
+    def chosen_fields(self) -> set[str]:
+        """The fields that are empty unless somebody chose a value: there is nothing to find out about them."""
+        return {FEEDBACK} if self.feedback else set()
+
     def read_fields(self) -> set[str]:
         """The canonical fields that a rule or a decision reads."""
         decided = {name for _loc, condition in self.placed_decisions() for name in condition.fields()}
         left_out = self.exclude.when.fields() if self.exclude.when else set()
-        return self.used_fields() | decided | left_out | {each.value for each in self.owner_pool if each.value}
+        return (
+            self.used_fields()
+            | self.chosen_fields()
+            | decided
+            | left_out
+            | {each.value for each in self.owner_pool if each.value}
+        )
 
     def _strange_bands(self) -> Iterator[Mistake]:
         bands = self.band_names()
@@ -315,6 +342,16 @@ class Config(Model, BaseSettings):
                 said = f"[[owner_pool]] {pool.name}: {email} is also in [write] unassigned_users"
                 yield Mistake((*loc, "members"), f"{said}; remove the address from one of the two")
 
+    def _strange_feedback(self) -> Iterator[Mistake]:
+        if self.feedback is not None and self.fields.get(FEEDBACK) != self.feedback.field:
+            said = f"[fields] {FEEDBACK} and [feedback] field are two mappings of one name; remove the one in [fields]"
+            yield Mistake(("fields", FEEDBACK), said)
+        stages = [each.name for each in self.stage]
+        for name in self.sla.stages or () if self.sla else ():
+            if name not in stages:
+                said = f"there is no [[stage]] {name!r}; the stages are {', '.join(stages) or 'none'}"
+                yield Mistake(("sla", "stages"), f"[sla] stages: {said}")
+
     def _twins(self) -> Iterator[Mistake]:
         for kind in ("stage", "owner_pool", "route"):
             names = [row.name for _loc, row in self.placed(kind)]
@@ -334,6 +371,7 @@ class Config(Model, BaseSettings):
             score_fields={name: value[crm] for name, value in self.write.fields.items() if crm in value},
             stages={stage.name: stage.values[crm] for stage in self.stage if crm in stage.values},
             companies=self.asks_about_accounts(),
+            choices={FEEDBACK: tuple(self.feedback.tags)} if self.feedback and crm in self.feedback.field else {},
         )
 
     def asks_about_accounts(self) -> bool:
@@ -369,7 +407,8 @@ class Config(Model, BaseSettings):
 
     def mapping_hash(self, crm: str) -> str:
         """Twelve hex digits that change when something else is to be read of every record of a CRM."""
-        return _digest(dataclasses.asdict(self.field_map(crm)))
+        names = dataclasses.asdict(self.field_map(crm))
+        return _digest({name: value for name, value in names.items() if name != "choices"})
 
     @classmethod
     def settings_customise_sources(

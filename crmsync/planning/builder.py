@@ -23,6 +23,7 @@ from crmsync.result import Result, WaitingPlan
 from crmsync.routing.assignment import NO_ASSIGNMENT, Assignment, Unassigned, assign_owners
 from crmsync.routing.decisions import RoutingDecision, decide_people
 from crmsync.routing.exclusion import find_excluded
+from crmsync.routing.feedback import TagState, describe_strange_tags
 from crmsync.routing.lifecycle import StageState
 from crmsync.routing.owners import Owners
 from crmsync.scoring import Scores, score, summarize_many
@@ -37,6 +38,7 @@ from crmsync.store.scores import (
     clear_dirty,
     contacts_of,
     count_scored,
+    count_tags,
     crms_of,
     destination_counts,
     dirty_people,
@@ -111,6 +113,10 @@ class PlanBuilder:
     def __init__(self, work: Work, setting: Setting, run: str, takes: Callable[[int, str], bool]) -> None:
         self.work, self.setting, self.run, self.takes = work, setting, run, takes
         self.names = {crm: work.config.field_map(crm) for crm in setting.crms}
+        # Asked once: `crms` looks for the installed connectors.
+        tables = work.config.crms
+        self.only_forward = {crm for crm in setting.crms if not getattr(tables.get(crm), "backward_stages", True)}
+        self.model_hash = work.config.model_hash()
         self.stage_names = [stage.name for stage in work.config.stage]
         self.tallies = {crm: ChangeCounts() for crm in setting.crms}
         # Journaled in parts, since there may be one for each record: see `journal_changes`.
@@ -156,7 +162,7 @@ class PlanBuilder:
             self.hand_offs.append({
                 "person": person.person, "run": self.run, "at": self.work.now_ms, **hand_off._asdict(),
                 "stage": state.stage, "band": person.band, "total": person.total,
-                "model": self.work.config.model_hash(),
+                "model": self.model_hash,
             })  # fmt: skip
         self.decided.append(
             Decided(
@@ -172,6 +178,7 @@ class PlanBuilder:
                 state.left,
                 dump_json(dict(state.cool_downs)),
                 self._track(person, records, given),
+                *(decision.tag.state if decision else TagState()),
             )
         )
 
@@ -192,6 +199,8 @@ class PlanBuilder:
             return "waiting" if waiting else ""
         if self._is_owned(records, given) or (person.person in given.routes and self._is_queued(records)):
             return "owned"
+        if person.decision.tag.unrouted:
+            return "nurture" if person.decision.tag.recycles else "disqualified"
         return "nurture" if person.decision.in_play or not self.work.config.route else "crm_owned"
 
     def _is_queued(self, records: Sequence[Holding]) -> bool:
@@ -221,7 +230,7 @@ class PlanBuilder:
         if decision is None or not self.work.config.route:
             return f"{stays}the file has no [[route]]"
         if not decision.in_play:
-            return f"{stays}not routed: {decision.move.why}"
+            return f"{stays}not routed: {decision.unrouted_why}"
         route = decision.routes[0]
         return f"{stays}[[route]] {route.name} leads to {route.to}"
 
@@ -250,13 +259,12 @@ class PlanBuilder:
         )
         if person.decision is not None:
             wanted = self._with_truth(held, wanted, leading)
-        only_forward = not getattr(self.work.config.crms.get(crm), "backward_stages", True)
-        ladder = Ladder(self.stage_names, self.setting.orders.get((crm, held.ref.kind), ()), only_forward)
+        ladder = Ladder(self.stage_names, self.setting.orders.get((crm, held.ref.kind), ()), crm in self.only_forward)
         decision = decide_change(
             held, wanted, self.names[crm], ladder, self.work.now_ms, self.override_ms, self.work.config.truth.flips
         )
         # A stage may be entered again when its cool-down ends, which nothing else would tell.
-        ends = [*(move.state.cool_downs.values() if move else ()), *filter(None, [decision.wake_at])]
+        ends = [*(person.decision.ends if person.decision else ()), *filter(None, [decision.wake_at])]
         if dict(decision.overrides) != dict(held.overrides) or ends:
             self.overrides[held.id] = Override(decision.overrides, min(ends, default=None))
         if decision.given_up:
@@ -724,6 +732,8 @@ def _count(tx: Connection, result: Result, desk: PlanBuilder) -> None:
         counts.planned = len(desk.tallies[crm].people["records"]) if crm in desk.tallies else 0
     result.bands = band_counts(tx)
     result.routing = _count_destinations(tx, desk)
+    people = {tag: sum(bands.values()) for tag, bands in count_tags(tx).items()}
+    result.notes += describe_strange_tags(desk.work.config.feedback, people)
     result.waiting_for_owner = {"count": result.routing["waiting"], "reasons": result.routing["reasons"]}
 
 
@@ -733,14 +743,23 @@ def _count_destinations(tx: Connection, desk: PlanBuilder) -> dict[str, Any]:
     reasons: dict[str, int] = {}
     for (destination, why), many in destination_counts(tx).items():
         # Whose first decision is not stored yet waits for it.
-        where = {"crm_owned": "excluded", "": "waiting"}.get(destination, destination)
+        where = {"crm_owned": "excluded", "disqualified": "excluded", "": "waiting"}.get(destination, destination)
         counted[where] += many
         if where == "waiting":
             reasons[why or HELD] = reasons.get(why or HELD, 0) + many
     new = sum(1 for each in desk.decided if each.destination == "owned" and each.person_id in desk.given.hand_offs)
     counted["owned"] -= new
     counted["routed"] += new
-    return {"in": sum(counted.values()), **counted, "reasons": dict(sorted(reasons.items()))}
+    by_owner: dict[str, int] = {}
+    for each in desk.hand_offs:
+        by_owner[each["owner"]] = by_owner.get(each["owner"], 0) + 1
+    everybody = sum(counted.values())
+    return {"in": everybody, **counted, "reasons": dict(sorted(reasons.items())), "by_owner": _most_first(by_owner)}
+
+
+def _most_first(numbers: Mapping[str, int]) -> dict[str, int]:
+    """The largest first."""
+    return dict(sorted(numbers.items(), key=lambda each: (-each[1], each[0])))
 
 
 HELD = "held for approval"

@@ -17,6 +17,7 @@ from crmsync.planning.changes import noticed_at
 from crmsync.routing.assignment import Desk
 from crmsync.routing.calendar import local_day
 from crmsync.routing.decisions import PersonState
+from crmsync.routing.feedback import TagState
 from crmsync.routing.lifecycle import RecordStage, StageState
 from crmsync.routing.owners import Owners
 from crmsync.routing.turns import Load
@@ -82,6 +83,7 @@ def state_of_person(
         RecordStage(it.stage, noticed_at(it.overrides["stage"]) if "stage" in it.overrides else None) for it in records
     ]
     humans = (owners.somebody(it.ref.crm, it.owner) for it in records)
+    tag = TagState() if before is None else TagState(before.feedback, before.feedback_since, before.feedback_left)
     return PersonState(
         stage,
         stages,
@@ -89,6 +91,8 @@ def state_of_person(
         account.name or None,
         next(iter(account.owners), None),
         account.active_people,
+        tag,
+        ("lead" if any(it.ref.kind == "lead" for it in records) else "contact") if records else None,
     )
 
 

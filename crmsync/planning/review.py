@@ -67,7 +67,7 @@ def changes_of(reading: Connection, run_id: str, typed: Callable[[str], str] = s
     found = review_changes(row for _state, _reason, row in journal.rows_of(reading, run_id))
     shown = [row.record for _moved, row in (*found.movers, *found.moved)]
     return {
-        **found.as_json(names_of(reading, shown), owner_names(reading)),
+        **found.as_json(names_of(reading, shown), {**journal.plan_owners(reading, run_id), **owner_names(reading)}),
         "troubles": group_refusals(refused_changes(reading, run_id), typed),
     }
 

@@ -123,9 +123,11 @@ RoutingDocument = TypedDict(
         "excluded": int,
         "waiting": int,
         "reasons": dict[str, int],
+        "by_owner": dict[str, int],
     },
 )
-"""Everybody by where they are: `in` is the sum of the five that follow it; `reasons` are of those who wait."""
+"""Everybody by where they are: `in` is the sum of the five that follow it; `reasons` are of those who wait,
+`by_owner` of those who got an owner in this run."""
 
 
 @with_config(EXACTLY)
@@ -357,6 +359,78 @@ class RouteDocument(TypedDict):
 
 
 @with_config(EXACTLY)
+class SimulatedRep(TypedDict):
+    """What somebody would have got by a pool; without `pool` it was nobody's turn, and `email` may be a queue.
+
+    `value` is the sum of the pool's value field, or of the scores; `open` is all that they have at the end; `waited`
+    counts people who could not be given to anybody when they came.
+    """
+
+    email: str
+    pool: NotRequired[str]
+    leads: int
+    value: Points
+    open: int
+    waited: int
+    breaches: int
+
+
+@with_config(EXACTLY)
+class SimulatedWaiting(TypedDict):
+    """Somebody who came and waits for an owner at the end."""
+
+    person: int
+    at: str
+    why: str
+
+
+@with_config(EXACTLY)
+class SimulatedAssignment(TypedDict):
+    """Who would have got somebody, when, and by which route; `pool` is `null` where it was nobody's turn."""
+
+    person: int
+    at: str
+    email: str
+    rule: str
+    pool: str | None
+
+
+SimulationDocument = TypedDict(
+    "SimulationDocument",
+    {
+        "days": int,
+        "from": str,
+        "to": str,
+        "arrivals": int,
+        "reps": list[SimulatedRep],
+        "unrouted": list[SimulatedWaiting],
+        "nurture": int,
+        "assignments": list[SimulatedAssignment],
+        "notes": list[str],
+    },
+)
+"""`crmsync simulate`: `arrivals` = the sum of all `leads` + the `unrouted` + `nurture`."""
+
+
+@with_config(EXACTLY)
+class FeedbackDocument(TypedDict):
+    """The tag that users gave a person, what it does (`null`: it is not in the config), and until when."""
+
+    tag: str
+    action: Literal["keep", "disqualify", "recycle"] | None
+    until: str | None
+
+
+@with_config(EXACTLY)
+class SlaDocument(TypedDict):
+    """Until when the owner of a person had to get in touch, when they did, and whether that was or is too late."""
+
+    due: str
+    touched: str | None
+    breached: bool
+
+
+@with_config(EXACTLY)
 class ExplainDocument(ScoredDocument):
     """`crmsync explain WHO`."""
 
@@ -371,6 +445,8 @@ class ExplainDocument(ScoredDocument):
     excluded: str
     lifecycle: LifecycleDocument | None
     routing: WhereDocument | None
+    feedback: FeedbackDocument | None
+    sla: SlaDocument | None
     account: AccountDocument | None
     overrides: list[OverrideDocument]
     records: list[RecordDocument]
@@ -495,6 +571,40 @@ class ActivitySource(TypedDict):
 
 
 @with_config(EXACTLY)
+class Breach(TypedDict):
+    """Somebody who was not contacted in time."""
+
+    person: int
+    name: str
+    owner: str
+    stage: str
+    handed_off: str
+    due: str
+
+
+@with_config(EXACTLY)
+class SpeedToLead(TypedDict):
+    """How soon an owner got in touch with so many people, in minutes of their working time."""
+
+    owner: str
+    leads: int
+    median_minutes: float
+    p90_minutes: float
+
+
+@with_config(EXACTLY)
+class SlaStatus(TypedDict):
+    """Hand-offs by whether the owner got in touch; of those too late, contacted by now or not, the first fifty."""
+
+    within: str
+    open: int
+    touched: int
+    breaches: list[Breach]
+    breached: int
+    speed_to_lead: list[SpeedToLead]
+
+
+@with_config(EXACTLY)
 class StatusDocument(TypedDict):
     """`crmsync status`; `feeds` with `--feeds`."""
 
@@ -506,6 +616,8 @@ class StatusDocument(TypedDict):
     waiting: list[WaitingPlanDocument]
     approved: list[ApprovedPlan]
     waiting_for_owner: WaitingForOwner
+    feedback: dict[str, dict[str, int]]
+    sla: SlaStatus | None
     refused: list[Trouble]
     on_hold: list[RecordOnHold]
     feeds: NotRequired[list[ActivitySource]]
@@ -620,6 +732,7 @@ class ForgetDocument(TypedDict):
 
 DOCUMENTS: dict[str, Any] = {
     "route": RouteDocument,
+    "simulate": SimulationDocument,
     **dict.fromkeys(("plan", "sync", "backfill", "apply"), RunDocument),
     "explain": ExplainDocument,
     "explain --model": ModelDocument,

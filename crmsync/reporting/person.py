@@ -11,10 +11,12 @@ import orjson
 from sqlalchemy import Connection
 
 from crmsync.config import Config
+from crmsync.config.feedback import FEEDBACK
 from crmsync.connector import FieldMap
 from crmsync.errors import ConfigError, SeveralFound
 from crmsync.planning.changes import noticed_at
 from crmsync.planning.desk import read_account_views
+from crmsync.reporting.handed_over import feedback_of, sla_of
 from crmsync.routing.owners import owners_of
 from crmsync.scoring import Entry, Scores, choose_people, compare_lines, person_documents, score, summarize_many
 from crmsync.scoring.wording import to_points
@@ -161,6 +163,8 @@ def _document(
         "excluded": before.excluded if before else "",
         "lifecycle": _lifecycle(before),
         "routing": _routing(connection, person_id, before),
+        "feedback": feedback_of(config, columns.fields.get(FEEDBACK, [None])[0], before, now),
+        "sla": sla_of(config, connection, person_id, now),
         "account": _account(config, connection, person_id, now),
         "overrides": list(_overrides(live, names, config.write.manual_override, now)),
         "records": told,

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from datetime import datetime
 
 from rich.console import Console
 
 from crmsync.reporting.console import (
     Document,
     count_of,
+    format_minute,
     make_printable,
     make_table,
     print_sentences,
@@ -75,9 +77,22 @@ def _decisions(document: Document) -> Iterator[str]:
         yield f"Owner: none yet, because {document['waiting']}"
     elif document["owner_why"]:
         yield f"Owner: {document['owner'] or 'unassigned'}; {document['owner_why']}"
+    if tag := document["feedback"]:
+        until = f" until {tag['until'][:10]}" if tag["until"] else ""
+        yield f"Feedback: {tag['tag']}, {tag['action'] or 'which is not in [feedback.tags]'}{until}"
+    if sla := document["sla"]:
+        due, touched = (
+            _minute(sla["due"]),
+            f"contacted {_minute(sla['touched'])}" if sla["touched"] else "not contacted",
+        )
+        yield f"To be contacted by {due}; {touched}{', too late' if sla['breached'] else ''}"
     for each in document["overrides"]:
         value = f"{each['field']} {each['value'] or '(empty)'}"
         yield f"Protected: {_called_record(each)}: {value}, changed by a user, until {each['until'][:10]}"
+
+
+def _minute(at: str) -> str:
+    return format_minute(datetime.fromisoformat(at))
 
 
 DELIVERY = {

@@ -88,6 +88,7 @@ def print_run(console: Console, document: Document) -> None:
         _print_reasons(console, f"{crm}, protected", each.get("protected", {}), PROTECTED)
     if document.get("bands"):
         print_sentences(console, "People per band: " + _listed(document["bands"]))
+    _print_routing(console, document.get("routing") or {})
     print_waiting_for_owner(console, document.get("waiting_for_owner", {}))
     for sentence in (*document.get("problems", ()), *document.get("notes", ())):
         print_sentences(console, sentence)
@@ -109,6 +110,17 @@ def print_waiting_for_owner(console: Console, waiting: Document) -> None:
     print_sentences(console, f"Waiting for an owner: {count_of(waiting['count'], 'person')}")
     for why, people in waiting["reasons"].items():
         print_sentences(console, f"  {people:,}: {why}")
+
+
+def _print_routing(console: Console, routing: Document) -> None:
+    if not routing.get("in"):
+        return
+    told = [
+        (f"{name} {routing[name]:,}") for name in ("owned", "routed", "nurture", "excluded", "waiting") if routing[name]
+    ]
+    print_sentences(console, f"Owners: {count_of(routing['in'], 'person')}: {', '.join(told)}")
+    if routing["by_owner"]:
+        print_sentences(console, f"New people by owner: {_listed(routing['by_owner'])}")
 
 
 def _listed(numbers: Mapping[str, int]) -> str:

@@ -58,6 +58,7 @@ def print_status(console: Console, document: Document) -> None:
     console.print()
     _print_bands(console, document)
     print_waiting_for_owner(console, document["waiting_for_owner"])
+    _print_handed_over(console, document)
     told = [*document["health"], *(reason for plan in document["waiting"] for reason in plan["reasons"])]
     _print_runs(console, document["runs"], told)
     _print_feeds(console, document.get("feeds", ()))
@@ -97,6 +98,26 @@ def _print_bands(console: Console, document: Document) -> None:
         for band in {**held, **waiting}
     ]
     print_sentences(console, f"People per band, as stored in the CRMs: {', '.join(said)}")
+
+
+NAMED = 5
+"""People not contacted in time who are named."""
+
+
+def _print_handed_over(console: Console, document: Document) -> None:
+    """What users said of people, and whom they did not contact in time."""
+    if document["feedback"]:
+        said = [
+            f"{tag} {sum(bands.values()):,} ({', '.join(f'{band} {many:,}' for band, many in bands.items())})"
+            for tag, bands in document["feedback"].items()
+        ]
+        print_sentences(console, f"Feedback: {', '.join(said)}")
+    sla = document["sla"]
+    if sla and sla["breached"]:
+        named = [f"{each['name'] or 'no name'} ({each['owner']})" for each in sla["breaches"][:NAMED]]
+        more = f" and {sla['breached'] - len(named):,} more" if sla["breached"] > len(named) else ""
+        who = count_of(sla["breached"], "person")
+        print_sentences(console, f"Not contacted within {sla['within']}: {who}: {', '.join(named)}{more}")
 
 
 def _print_runs(console: Console, runs: Sequence[Document], told: Sequence[str]) -> None:

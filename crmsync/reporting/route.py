@@ -120,8 +120,8 @@ def _destination(
         name = owner_names(reading).get((held.ref.crm, str(held.owner)), str(held.owner))
         return {"to": None, "member": name, "turn": "keeps the owner, who is active", "track": track}
     if not decision.routes:
-        return {"to": None, "member": None, "turn": f"not routed: {decision.move.why or 'the file has no [[route]]'}",
-                "track": track}  # fmt: skip
+        why = decision.unrouted_why or "the file has no [[route]]"
+        return {"to": None, "member": None, "turn": f"not routed: {why}", "track": track}
     found = assign_owners([asked], read_desk(reading, config, owners, {}, now))
     hand_off = found.hand_offs.get(person)
     route = next(each for each in decision.routes if each.name == found.routes[person])

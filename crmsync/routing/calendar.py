@@ -69,6 +69,20 @@ def next_presence(member: Member, at: datetime, zone: tzinfo, away_lead: timedel
     return None
 
 
+def find_shift_starts(
+    member: Member, start: datetime, end: datetime, zone: tzinfo, away_lead: timedelta
+) -> Iterator[datetime]:
+    """When a member begins to be there, after `start` and until `end` (a year at most): once on each day at least.
+
+    Each day's presence begins anew, though the night before had none of their absence in it.
+    """
+    for shift in _shifts_from(_times_of(member, zone, away_lead), start):
+        if shift.start > end:
+            return
+        if shift.start > start:
+            yield shift.start
+
+
 def add_working_time(member: Member | None, start: datetime, length: timedelta, zone: tzinfo) -> datetime:
     """The instant at which so much of a member's working time has passed, in UTC.
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
+from datetime import UTC, datetime
 from typing import NamedTuple
 
 import numpy as np
@@ -10,10 +11,13 @@ import numpy as np
 from crmsync.columns import Columns
 from crmsync.config.conditions import Condition
 from crmsync.config.deciding import Route
+from crmsync.config.feedback import FEEDBACK
 from crmsync.config.settings import Config
 from crmsync.model import Scalar
+from crmsync.routing.feedback import NO_TAG, TagOutcome, TagState, hold_stages, judge_tag
 from crmsync.routing.lifecycle import (
     RecordStage,
+    StageHold,
     StageMove,
     StageState,
     decide_stage,
@@ -33,8 +37,8 @@ Values = Mapping[str, Sequence[Scalar | None]]
 class PersonState(NamedTuple):
     """What is known of a person besides their score and fields.
 
-    `owner` is the address of their active owner; the account's are its name, the address of its active owner, and how
-    many other people of it were active in the last seven days.
+    `owner` is the address of their active owner, `tag` what is remembered of a user's tag; the account's are its name,
+    the address of its active owner, and how many other people of it were active in the last seven days.
     """
 
     stage: StageState
@@ -43,19 +47,37 @@ class PersonState(NamedTuple):
     account_name: str | None = None
     account_owner: str | None = None
     active_people: int = 0
+    tag: TagState = TagState()
+    lead_type: str | None = None
 
 
 class RoutingDecision(NamedTuple):
-    """What is decided of a person; `routes` are those that match, the first one first."""
+    """What is decided of a person; `routes` are those that match, the first one first, and none where `tag` keeps them
+    from any.
+    """
 
     move: StageMove
     track: str
     routes: Sequence[Route]
+    tag: TagOutcome = NO_TAG
 
     @property
     def in_play(self) -> bool:
-        """Whether the person may be routed: the CRM itself did not take them further."""
+        """Whether the person may be routed: the CRM itself did not take them further, and no tag keeps them back."""
         return bool(self.routes)
+
+    @property
+    def unrouted_why(self) -> str:
+        """Why the person is not routed, where that is so."""
+        if self.tag.recycles and self.tag.until is not None:
+            return f"{self.tag.unrouted}, until {datetime.fromtimestamp(self.tag.until / 1000, UTC):%Y-%m-%d}"
+        return self.tag.unrouted or self.move.why
+
+    @property
+    def ends(self) -> Sequence[int]:
+        """The instants (milliseconds) at which time alone opens a stage or the routes again."""
+        tag_ends = [self.tag.until] if self.tag.recycles and self.tag.until is not None else []
+        return [*self.move.state.cool_downs.values(), *tag_ends]
 
 
 def decide_people(
@@ -69,7 +91,16 @@ def decide_people(
     known = _known(config, scores, columns, rows, states, read)
     known["stage"], known["track"] = [each or None for each in current], [None] * len(rows)
     first = _evaluator(config, known, read)
-    moves = _move_all(config, scores, rows, states, current, first, now)
+    values = columns.fields.get(FEEDBACK)
+    tags = [
+        judge_tag(config.feedback, None if values is None else values[row], state.tag, now)
+        for row, state in zip(rows, states, strict=True)
+    ]
+    held = [
+        hold_stages(tag, config.stage, crm_owned, state.stage, stage)
+        for tag, state, stage in zip(tags, states, current, strict=True)
+    ]
+    moves = _move_all(config, scores, rows, states, current, first, now, [hold for _tag, hold in held])
     known["stage"] = [each.state.stage or None for each in moves]
     second = _evaluator(config, known, read)
     tracks = _find_tracks(config, moves, second)
@@ -80,8 +111,11 @@ def decide_people(
         RoutingDecision(
             moves[place],
             tracks[place],
-            # Whoever the CRM itself took further is not routed.
-            () if current[place] in crm_owned else [each for each, mask in matches if mask is None or mask[place]],
+            # Whoever the CRM itself took further is not routed, nor whom a tag keeps back.
+            ()
+            if current[place] in crm_owned or tags[place].unrouted
+            else [each for each, mask in matches if mask is None or mask[place]],
+            held[place][0],
         )
         for place in range(len(rows))
     ]
@@ -131,6 +165,7 @@ def _known(
         "account.name": [each.account_name for each in states],
         "account.owner": [each.account_owner for each in states],
         "account.active_people": [each.active_people for each in states],
+        "lead_type": made.get("lead_type", [each.lead_type for each in states]),
         "stage": [None] * len(states),
     }
     if config.qualification and "qualifications" in read:
@@ -152,6 +187,7 @@ def _move_all(
     current: Sequence[str],
     evaluator: ConditionEvaluator,
     now: int,
+    holds: Sequence[StageHold],
 ) -> list[StageMove]:
     bands = config.band_names()
     of_bands = [_reasons_of_band(config, place) for place in range(len(bands))]
@@ -162,9 +198,8 @@ def _move_all(
         band = int(scores.band[row])
         entering = {**(of_bands[band] if band >= 0 else {}), **{n: why for n, mask, why in enters if mask[place]}}
         leaving = {name: why for name, mask, why in exits if mask[place]}
-        moves.append(
-            decide_stage(config.stage, config.lifecycle.crm_owned, state.stage, current[place], entering, leaving, now)
-        )
+        asked = (state.stage, current[place], entering, leaving, now, holds[place])
+        moves.append(decide_stage(config.stage, config.lifecycle.crm_owned, *asked))
     return moves
 
 

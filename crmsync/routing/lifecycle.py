@@ -40,6 +40,20 @@ class StageMove(NamedTuple):
     leaves: str = ""
 
 
+class StageHold(NamedTuple):
+    """Stages that are `closed` for a while besides cool-downs (until when, in milliseconds), and why; with `leaves` the
+    present stage is left, as if its exit held.
+    """
+
+    why: str = ""
+    closed: Mapping[str, int] = {}
+    leaves: bool = False
+
+
+NO_HOLD = StageHold()
+"""Every stage is open."""
+
+
 def find_stage(
     stages: Sequence[Stage], crm_owned: Collection[str], state: StageState, records: Sequence[RecordStage]
 ) -> str:
@@ -65,11 +79,12 @@ def decide_stage(
     enters: Mapping[str, str],
     exits: Mapping[str, str],
     now: int,
+    hold: StageHold = NO_HOLD,
 ) -> StageMove:
     """Where a person goes from the stage they are in: out where its exit holds, then forward to the furthest they earn.
 
     `enters` and `exits` have a reason for each stage whose condition holds; `now` is in milliseconds. A stage whose
-    exit holds, or whose cool-down lasts, is not entered.
+    exit holds, whose cool-down lasts, or that `hold` closes, is not entered.
     """
     names = [stage.name for stage in stages]
     cooling = {name: until for name, until in state.cool_downs.items() if until > now}
@@ -80,39 +95,46 @@ def decide_stage(
     # Whom a person put into another stage since they left one has nowhere to go back to.
     left = state.left if current == state.stage else ""
     settled = state._replace(stage=current, left=left, cool_downs=cooling)
-    if place >= 0 and current in exits:
-        return _leave(stages, settled, enters, exits, now)
-    earned = _furthest(names, enters, exits, cooling)
+    if place >= 0 and (current in exits or hold.leaves):
+        return _leave(stages, settled, enters, exits, now, hold)
+    closed = {**cooling, **hold.closed}
+    earned = _furthest(names, enters, exits, closed)
     if earned > place:
         entered = StageState(names[earned], now, "", cooling)
         return StageMove(entered, names[earned], f"enters {names[earned]}: {enters[names[earned]]}")
     back = current if left and place >= 0 else None  # for a record that is still in the stage that was left
-    waits = next((name for name in reversed(names) if name in enters and name not in exits and name in cooling), None)
+    waits = next((name for name in reversed(names) if name in enters and name not in exits and name in closed), None)
     if waits is not None and names.index(waits) > place:
-        until = datetime.fromtimestamp(cooling[waits] / 1000, UTC)
-        return StageMove(settled, back, f"{waits} is not entered again before {until:%Y-%m-%d}", left)
+        until = datetime.fromtimestamp(closed[waits] / 1000, UTC)
+        said = f" ({hold.why})" if waits in hold.closed else ""
+        return StageMove(settled, back, f"{waits} is not entered again before {until:%Y-%m-%d}{said}", left)
     # The stage that they earn is wanted of each record, since one CRM may be behind the other.
     wanted = back or (names[earned] if earned >= 0 else None)
     return StageMove(settled, wanted, _stay_why(names, place, earned, enters), left)
 
 
 def _leave(
-    stages: Sequence[Stage], state: StageState, enters: Mapping[str, str], exits: Mapping[str, str], now: int
+    stages: Sequence[Stage],
+    state: StageState,
+    enters: Mapping[str, str],
+    exits: Mapping[str, str],
+    now: int,
+    hold: StageHold,
 ) -> StageMove:
     """Out of the stage and of each that this leads to and whose exit holds as well: the next run has nothing to add."""
     names, cooling, whys = [stage.name for stage in stages], dict(state.cool_downs), []
     place = at = names.index(state.stage)
-    reached = {place}
-    while at >= 0 and names[at] in exits:
+    reached, leaving = {place}, {**({state.stage: hold.why} if hold.leaves else {}), **exits}
+    while at >= 0 and names[at] in leaving:
         stage = stages[at]
-        whys.append(f"leaves {stage.name}: {exits[stage.name]}")
-        if stage.cool_down is not None:
+        whys.append(f"leaves {stage.name}: {leaving[stage.name]}")
+        if stage.cool_down is not None and stage.name in exits:
             cooling[stage.name] = now + int(stage.cool_down.total_seconds() * 1000)
         back = _next_out(stages, at)
         at = back if back not in reached else at - 1
         reached.add(at)
     target, why = names[at] if at >= 0 else "", "; ".join(whys)
-    earned = _furthest(names, enters, exits, cooling)
+    earned = _furthest(names, enters, leaving, {**cooling, **hold.closed})
     if earned > at:
         name = names[earned]
         left = state.stage if earned < place else ""

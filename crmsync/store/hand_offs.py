@@ -5,10 +5,11 @@ from __future__ import annotations
 from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
+import orjson
 from sqlalchemy import Connection, func, insert, select
 
-from crmsync.model import Standing
-from crmsync.store.schema import LIVE, hand_off, person, record, turn
+from crmsync.model import TOUCHES, HandedOver, Standing
+from crmsync.store.schema import LIVE, activity, change, fact, hand_off, owner, person, record, turn
 from crmsync.store.sql import IN_LIST, in_chunks, plain_rows, upsert
 
 
@@ -40,7 +41,7 @@ def save_hand_offs(connection: Connection, rows: Sequence[Mapping[str, Any]]) ->
 def hand_offs_since(connection: Connection, since: int) -> list[tuple[str, int]]:
     """Who got somebody and when (milliseconds), from an instant on."""
     query = select(hand_off.c.owner, hand_off.c.at).where(hand_off.c.at >= since)
-    return [(owner, int(at)) for owner, at in plain_rows(connection, query)]
+    return [(address, int(at)) for address, at in plain_rows(connection, query)]
 
 
 def hand_offs_of(connection: Connection, person_id: int) -> list[dict[str, Any]]:
@@ -49,6 +50,55 @@ def hand_offs_of(connection: Connection, person_id: int) -> list[dict[str, Any]]
     names = ("at", "owner", "route", "pool", "stage", "why")
     query = select(*(it[name] for name in names)).where(it.person == person_id).order_by(it.id.desc())
     return [dict(zip(names, row, strict=True)) for row in plain_rows(connection, query)]
+
+
+def latest_hand_offs(connection: Connection, now: int, person_id: int | None = None) -> list[HandedOver]:
+    """The latest hand-off of each person who is there and not left out, or of one, and the first touch after it.
+
+    What is looked at of activities are those after a hand-off, of the person's records. Queues do not count.
+    """
+    it = hand_off.c
+    mine = record.c.person == it.person
+    after = activity.c.at.between(it.at // 1000, now // 1000), fact.c.kind.in_(TOUCHES)
+    touched = (
+        select(func.min(activity.c.at))
+        .select_from(record)
+        .join(activity, activity.c.record == record.c.id)
+        .join(fact, fact.c.id == activity.c.fact)
+        .where(mine, *after)
+    )
+    taken = change.c.state.in_(("updated", "partly")) & ~change.c.refused.contains('"owner":', autoescape=True)
+    owned_at = (
+        select(func.min(change.c.at))
+        .select_from(record)
+        .join(change, change.c.record == record.c.id)
+        .where(mine, taken, change.c.at >= it.at, change.c.after.contains('"owner":', autoescape=True))
+    )
+    theirs = (owner.c.crm == record.c.crm) & (owner.c.id == record.c.owner)
+    owned = select(record.c.id).join(owner, theirs).where(mine, LIVE, func.lower(func.trim(owner.c.email)) == it.owner)
+    latest = select(func.max(it.id)).group_by(it.person)
+    query = (
+        select(it.person, it.owner, it.stage, it.at)
+        .add_columns(owned_at.scalar_subquery(), touched.scalar_subquery(), owned.exists())
+        .join(person, person.c.id == it.person)
+        .where(it.id.in_(latest if person_id is None else latest.where(it.person == person_id)))
+        .where(person.c.excluded == "", ~it.owner.startswith("queue:"), select(record.c.id).where(mine, LIVE).exists())
+        .order_by(it.id)
+    )
+    return [
+        HandedOver(whose, address, stage, at, since, None if first is None else first * 1000, bool(is_theirs))
+        for whose, address, stage, at, since, first, is_theirs in plain_rows(connection, query)
+    ]
+
+
+def names_of_people(connection: Connection, people: Sequence[int]) -> dict[int, str]:
+    """What to call some people: the name, or the e-mail address."""
+    found: dict[int, str] = {}
+    for some in in_chunks(people, IN_LIST):
+        query = select(record.c.person, record.c.name, record.c.emails).where(record.c.person.in_(some), LIVE)
+        for person_id, name, emails in plain_rows(connection, query.order_by(record.c.id)):
+            found[person_id] = found.get(person_id) or name or next(iter(orjson.loads(emails)), "")
+    return found
 
 
 def count_open(

@@ -134,6 +134,13 @@ def add_plan(
     )
 
 
+def plan_owners(connection: Connection, plan_id: str) -> dict[tuple[str, str], str]:
+    """What to call the owners that a preview was made with, by CRM and id."""
+    text = connection.scalar(select(run.c.plan).where(run.c.id == plan_id))
+    owners: Mapping[str, str] = orjson.loads(text or "{}").get("owners", {})
+    return {(crm, owner_id): name for each, name in owners.items() for crm, _, owner_id in (each.partition(":"),)}
+
+
 def refresh_plan(connection: Connection, plan_id: str, now: int, plan: Mapping[str, Any], but: Collection[int]) -> None:
     """Bring a plan that waits up to date: it keeps its id, and of its changes these (ids); the rest comes again."""
     stale = select(change.c.id).where(change.c.run == plan_id)

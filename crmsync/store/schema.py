@@ -43,6 +43,9 @@ ON_HOLD = text("on_hold <> ''")
 UNOWNED = text("waiting <> ''")
 """People who wait for an owner, in the very words of their index."""
 
+TAGGED = text("feedback <> ''")
+"""People whom users gave a tag, in the very words of their index."""
+
 WAKING = text("wake_at IS NOT NULL")
 """Contacts that time alone makes due, in the very words of their index."""
 
@@ -262,11 +265,15 @@ person = Table(
     Column("track", Text, nullable=False, server_default=""),
     Column("destination", Text, nullable=False, server_default=""),  # owned, nurture or waiting, as of the last run
     Column("route", Text, nullable=False, server_default=""),  # the one that decided that
+    Column("feedback", Text, nullable=False, server_default=""),  # the tag that users gave them, as of the last run
+    Column("feedback_since", BigInteger),  # when a run first saw it
+    Column("feedback_left", Text),  # the stage that they left for it; NULL before they did
     Index("ix_person_due", "due"),
     Index("ix_person_band", "band"),
     Index("ix_person_model", "model"),
     Index("ix_person_plan", "plan"),
     Index("ix_person_waiting", "id", sqlite_where=UNOWNED, postgresql_where=UNOWNED),
+    Index("ix_person_feedback", "feedback", sqlite_where=TAGGED, postgresql_where=TAGGED),
 )
 
 company = Table(

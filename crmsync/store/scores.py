@@ -12,7 +12,7 @@ from sqlalchemy import Connection, bindparam, case, func, or_, select, union, up
 
 from crmsync.model import Holding, Ref, Scalar
 from crmsync.store.people import read_column
-from crmsync.store.schema import LIVE, SCORED, UNOWNED, activity, person, record
+from crmsync.store.schema import LIVE, SCORED, TAGGED, UNOWNED, activity, person, record
 from crmsync.store.sql import IN_LIST, dump_json, id_range, in_chunks, plain_rows, upsert
 
 PEOPLE_AT_ONCE = 100_000
@@ -58,6 +58,9 @@ class StoredScore(NamedTuple):
     cool_downs: str = "{}"
     waiting: str = ""
     waiting_since: int | None = None
+    feedback: str = ""
+    feedback_since: int | None = None
+    feedback_left: str | None = None
 
 
 def known_scores(connection: Connection, people: Sequence[int]) -> dict[int, StoredScore]:
@@ -211,10 +214,11 @@ def edited_contacts(connection: Connection, people: Sequence[int]) -> set[int]:
 
 
 class Decided(NamedTuple):
-    """What was decided of a person: why they have their stage and owner, where they stand and where they go.
+    """What was decided of a person: why they have their stage and owner, where they stand and where they go, and the
+    tag that users gave them.
 
     `waiting` says why they have no owner (`""` where they do not wait), `destination` is where they are: `owned`,
-    `nurture`, `waiting`, or `crm_owned` where the CRM itself took them further.
+    `nurture`, `waiting`, `disqualified` by a user's tag, or `crm_owned` where the CRM itself took them further.
     """
 
     person_id: int
@@ -229,6 +233,9 @@ class Decided(NamedTuple):
     stage_left: str
     cool_downs: str
     track: str
+    feedback: str = ""
+    feedback_since: int | None = None
+    feedback_left: str | None = None
 
 
 def save_decisions(connection: Connection, rows: Sequence[Decided]) -> None:
@@ -250,6 +257,16 @@ def destination_counts(connection: Connection) -> dict[tuple[str, str], int]:
     why = case((person.c.excluded != "", person.c.excluded), else_=person.c.waiting)
     query = select(where, why, func.count()).where(living).group_by(where, why)
     return {(destination, reason): int(many) for destination, reason, many in plain_rows(connection, query)}
+
+
+def count_tags(connection: Connection) -> dict[str, dict[str, int]]:
+    """How many people there are by the tag that users gave them, and by band."""
+    living = select(record.c.person).where(LIVE, record.c.person == person.c.id).exists()
+    query = select(person.c.feedback, person.c.band, func.count()).where(TAGGED, person.c.excluded == "", living)
+    found: dict[str, dict[str, int]] = {}
+    for tag, band, many in plain_rows(connection, query.group_by(person.c.feedback, person.c.band)):
+        found.setdefault(tag, {})[band] = int(many)
+    return found
 
 
 def find_unpulled(connection: Connection, runs: Sequence[str], crm: str) -> tuple[list[Ref], int]:

@@ -573,3 +573,14 @@ def test_companies_are_read_where_something_is_decided_by_them(said):
     assert made.field_map("salesforce").companies
     assert not config().field_map("hubspot").companies
     assert made.mapping_hash("hubspot") != config().mapping_hash("hubspot")
+
+
+def test_a_decision_about_the_source_reads_each_crms_own_field_unless_another_is_mapped():
+    route = {"name": "Organic", "when": {"any": [{"field": "source", "is": "Web"}]}, "to": "ann@acme.example"}
+    rest = {"name": "Rest", "to": "ann@acme.example"}
+    tables = {"bands": {"cold": 0}, "hubspot": {}, "salesforce": {"instance_url": "https://acme.my.salesforce.com"}}
+    made = config_class()(**tables, route=[route, rest])
+    assert made.fields == {"source": {"hubspot": "hs_analytics_source", "salesforce": "LeadSource"}}
+    assert config_class()(**tables, route=[rest]).fields == {}
+    own = {"source": {"hubspot": "utm_source"}}
+    assert config_class()(**tables, fields=own, route=[route, rest]).fields == own

@@ -1,6 +1,8 @@
 """The properties that crmsync makes in a portal."""
 
-from tests.support.hubspot import YES_NO, hubspot, post
+from dataclasses import replace
+
+from tests.support.hubspot import NAMES, YES_NO, contacts, create, hubspot, post
 
 
 def test_create_fields_is_done_once(sandbox):
@@ -22,3 +24,49 @@ def test_an_existing_property_of_the_wrong_type_is_named(sandbox):
 def test_an_archived_property_of_the_same_name_is_named(sandbox, ready):
     sandbox.do("hubspot", "hide_property", property="ls_score")
     assert any("ls_score" in each and "restore" in each for each in ready.create_fields())
+
+
+TAGS = ("not a fit", "engaged, needs follow-up")
+
+
+def tagged(*tags, prop="ls_feedback"):
+    return replace(NAMES, fields={**NAMES.fields, "feedback": prop}, choices={"feedback": tags or TAGS})
+
+
+def options(connector):
+    return connector._portal.definitions("contacts")["ls_feedback"].options
+
+
+def test_the_property_for_tags_is_made_with_the_tags_as_options_and_read(sandbox):
+    connector = hubspot(sandbox, tagged())
+    (missing,) = [each for each in connector.missing_fields() if each.name == "feedback"]
+    assert (missing.role, "create it with crmsync setup" in missing.sentence) == ("choice", True)
+    assert "created the HubSpot property 'ls_feedback'" in connector.create_fields()
+    made = connector._portal.definitions("contacts")["ls_feedback"]
+    assert (made.type, made.field_type, made.options) == ("enumeration", "select", TAGS)
+    assert connector.check().problems == ()
+    person = create(sandbox, email="ada@x.example", ls_feedback="not a fit")
+    assert contacts(connector)[0][person].fields["feedback"] == "not a fit"
+
+
+def test_a_new_tag_is_added_to_our_own_property_behind_the_others(sandbox):
+    hubspot(sandbox, tagged("fine")).create_fields()
+    connector = hubspot(sandbox, tagged("wrong timing", "fine"))
+    assert any("no option 'wrong timing'" in each and "crmsync setup" in each for each in connector.check().problems)
+    assert "added 'wrong timing' to the HubSpot property 'ls_feedback'" in connector.create_fields()
+    assert options(connector) == ("fine", "wrong timing")
+    assert "the HubSpot property 'ls_feedback' exists" in connector.create_fields()
+
+
+def test_a_property_of_somebody_else_gets_no_options(sandbox):
+    post(sandbox, "/crm/v3/properties/contacts", name="ls_feedback", label="x", type="enumeration", fieldType="select",
+         options=YES_NO)  # fmt: skip
+    connector = hubspot(sandbox, tagged("fine"))
+    assert any("has no option 'fine': add it in HubSpot" in each for each in connector.create_fields())
+    assert options(connector) == ("true", "false")
+
+
+def test_a_text_property_holds_any_tag(sandbox):
+    connector = hubspot(sandbox, tagged(prop="jobtitle"))
+    assert "the HubSpot property 'jobtitle' exists" in connector.create_fields()
+    assert connector.check().problems == ()

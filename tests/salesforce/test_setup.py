@@ -1,10 +1,12 @@
 """Fields, stages and what is left to click."""
 
+from dataclasses import replace
+
 import pytest
 
 from connectors.sandbox.faults import Fault
 from crmsync.connector import FieldMap
-from tests.support.salesforce import NAMES, connect, do, fault
+from tests.support.salesforce import NAMES, connect, do, fault, live
 
 
 def test_fields_are_created_once_and_visible(sandbox):
@@ -122,3 +124,64 @@ def test_a_field_of_the_wrong_type_is_told(sandbox):
     sandbox.do("salesforce", "add_field", object="Lead", field="Crmsync_Score__c", type="string")
     assert any("its type is string" in each for each in connect(sandbox).create_fields())
     assert any("must be a number" in each for each in connect(sandbox).check().problems)
+
+
+TAGS = ("not a fit", "engaged, needs follow-up")
+
+
+def tagged(*tags, path="Crmsync_Feedback__c"):
+    return replace(NAMES, fields={**NAMES.fields, "feedback": path}, choices={"feedback": tags or TAGS})
+
+
+def test_the_picklist_for_tags_is_made_with_the_tags_as_values_and_read(sandbox):
+    made = connect(sandbox, names=tagged())
+    missing = [each for each in made.missing_fields() if each.name == "feedback"]
+    assert [(each.role, each.kind) for each in missing] == [("choice", "lead"), ("choice", "contact")]
+    assert all("crmsync setup" in each.sentence for each in missing)
+    told = made.create_fields()
+    assert "Lead.Crmsync_Feedback__c: created" in told
+    assert any(each.startswith("Lead.Crmsync_Feedback__c: for your users to fill it in") for each in told)
+    for object_ in ("Lead", "Contact"):
+        field = made._schema.of(object_)["crmsync_feedback__c"]
+        assert (field.type, field.options, field.restricted) == ("picklist", TAGS, True)
+    assert not any("Crmsync_Feedback__c" in each for each in made.check().problems)
+    lead = live(made)[0].ref
+    do(sandbox, "update", object="Lead", id=lead.id, fields={"Crmsync_Feedback__c": "not a fit"})
+    (read,) = made.read([lead])
+    assert read.fields["feedback"] == "not a fit"
+
+
+def test_the_integration_user_may_read_the_tags_and_not_edit_them(sandbox):
+    connect(sandbox, names=tagged()).create_fields()
+    rights = sandbox.snapshot("salesforce")["FieldPermissions"].values()
+    found = {each["Field"]: (each["PermissionsRead"], each["PermissionsEdit"]) for each in rights}
+    assert found["Lead.Crmsync_Feedback__c"] == (True, False)
+    assert found["Lead.Crmsync_Score__c"] == (True, True)
+    before = sandbox.snapshot("salesforce")
+    connect(sandbox, names=tagged()).create_fields()
+    assert sandbox.snapshot("salesforce") == before
+
+
+def test_a_new_tag_is_added_to_our_own_picklist(sandbox):
+    connect(sandbox, names=tagged("fine")).create_fields()
+    sandbox.clock.advance(60)
+    made = connect(sandbox, names=tagged("wrong timing", "fine"))
+    assert any("no active value 'wrong timing'; run: crmsync setup" in each for each in made.check().problems)
+    assert "Lead.Crmsync_Feedback__c: the value 'wrong timing' added" in made.create_fields()
+    assert options(made, "Crmsync_Feedback__c") == ("wrong timing", "fine")
+
+
+def test_a_picklist_of_the_org_gets_clicks_for_tags(sandbox):
+    for object_ in ("Lead", "Contact"):
+        sandbox.do("salesforce", "add_field", object=object_, field="Outcome__c", type="picklist", values=["fine"])
+    made = connect(sandbox, names=tagged("fine", "xyz", path="Outcome__c"))
+    told = made.create_fields()
+    assert any("the value 'xyz' not added" in each and "or correct [feedback]" in each for each in told)
+    assert options(made, "Outcome__c") == ("fine",)
+
+
+def test_an_org_that_forbids_metadata_gets_clicks_for_tags(sandbox):
+    sandbox.do("salesforce", "set", metadata_forbidden=True)
+    told = connect(sandbox, names=tagged()).create_fields()
+    clicks = "Picklist (restricted) with the values not a fit, engaged, needs follow-up, label 'Lead score: feedback'"
+    assert any("Object Manager > Lead" in each and clicks in each for each in told)

@@ -18,7 +18,10 @@ from crmsync.store.database import open_existing_store, open_store
 from tests.support import make
 
 CRMS = '\n[hubspot]\n[salesforce]\ninstance_url = "https://acme.my.salesforce.com"\n'
-LOOKING = (("status",), ("status", "--health"), ("status", "--feeds"), ("explain", "person1@firm.example"), ("check",))
+LOOKING = (
+    *(("status",), ("status", "--health"), ("status", "--feeds"), ("explain", "person1@firm.example")),
+    *(("simulate", "--routing"), ("check",)),
+)
 
 
 @pytest.fixture(autouse=True)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 from dataclasses import replace
+from hashlib import sha256
 from typing import Any
 
 from connectors.sandbox.salesforce.schema import SandboxField
@@ -109,7 +110,7 @@ def _place(state: OrgState, full_name: str) -> tuple[ObjectTable, str]:
 
 def field_id(object_: str, name: str) -> str:
     """The Tooling id of a custom field: the same at every run."""
-    number = int.from_bytes(f"{object_}.{name}".lower().encode()[-8:], "big")
+    number = int.from_bytes(sha256(f"{object_}.{name}".lower().encode()).digest()[:8], "big")
     return salesforce_id("00N", number % 62**11)
 
 

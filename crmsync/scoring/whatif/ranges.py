@@ -233,7 +233,8 @@ def worth_knowing(
 
 def _decisive(model: Model) -> set[str]:
     """The fields that can change a score or a band: all that are read, save by qualifications."""
-    return {name for each in model.model_copy(update={"qualification": []}).conditions() for name in each.fields()}
+    read = {name for each in model.model_copy(update={"qualification": []}).conditions() for name in each.fields()}
+    return read - model.chosen_fields()
 
 
 def _moved(model: Model, scores: Scores, columns: Columns, now: datetime, zone: tzinfo, name: str) -> tuple[int, int]:

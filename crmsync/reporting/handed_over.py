@@ -1,0 +1,83 @@
+"""What users made of the people they were given: their tags, and how soon they got in touch."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import Connection
+
+from crmsync.config import Config
+from crmsync.config.tables import spelled_duration
+from crmsync.model import Scalar
+from crmsync.reporting.console import in_order
+from crmsync.routing.feedback import TagState, judge_tag
+from crmsync.routing.sla import Deadline, find_breaches, measure_speed
+from crmsync.store.hand_offs import latest_hand_offs, names_of_people
+from crmsync.store.scores import count_tags
+from crmsync.store.sql import from_ms, to_ms
+
+MOST_NAMED = 50
+"""Breaches that the status names."""
+
+
+def feedback_counts(config: Config, reading: Connection) -> dict[str, dict[str, int]]:
+    """People by their tag and band: the tags of the config first, in its order."""
+    counts = {tag: in_order(bands, config.band_names()) for tag, bands in count_tags(reading).items()}
+    known = list(config.feedback.tags) if config.feedback else []
+    return {tag: counts[tag] for tag in [*known, *sorted(counts.keys() - set(known))] if tag in counts}
+
+
+def feedback_of(config: Config, value: Scalar | None, before: Any, now: datetime) -> dict[str, Any] | None:
+    """The tag of a person and what it does; until when, once a run has seen it. `before` is their stored row."""
+    if config.feedback is None:
+        return None
+    seen = TagState() if before is None else TagState(before.feedback, before.feedback_since, before.feedback_left)
+    tag = judge_tag(config.feedback, value, seen, to_ms(now))
+    if not tag.state.tag:
+        return None
+    is_seen = tag.until is not None and tag.state.since == seen.since
+    until = from_ms(tag.until).isoformat() if is_seen and tag.until is not None else None
+    return {"tag": tag.state.tag, "action": tag.action, "until": until}
+
+
+def sla_counts(config: Config, reading: Connection, now: datetime) -> dict[str, Any] | None:
+    """Who was not contacted in time, those who still are not first, and how soon each owner gets in touch."""
+    if config.sla is None:
+        return None
+    deadlines = _deadlines(config, reading, now)
+    late = sorted((each for each in deadlines if each.breached), key=lambda each: (each.touched is not None, each.due))
+    names = names_of_people(reading, [each.hand_off.person for each in late[:MOST_NAMED]])
+    return {
+        "within": spelled_duration(config.sla.within),
+        "open": sum(1 for each in deadlines if each.touched is None),
+        "touched": sum(1 for each in deadlines if each.touched is not None),
+        "breaches": [
+            {
+                "person": each.hand_off.person,
+                "name": names.get(each.hand_off.person, ""),
+                "owner": each.hand_off.owner,
+                "stage": each.hand_off.stage,
+                "handed_off": from_ms(each.hand_off.at).isoformat(),
+                "due": each.due.isoformat(),
+            }
+            for each in late[:MOST_NAMED]
+        ],
+        "breached": len(late),
+        "speed_to_lead": [each._asdict() for each in measure_speed(deadlines)],
+    }
+
+
+def sla_of(config: Config, reading: Connection, person: int, now: datetime) -> dict[str, Any] | None:
+    """Until when a person has to be contacted, and when they were; `None` where nobody has to."""
+    for each in _deadlines(config, reading, now, person) if config.sla else ():
+        touched = each.touched.isoformat() if each.touched else None
+        return {"due": each.due.isoformat(), "touched": touched, "breached": each.breached}
+    return None
+
+
+def _deadlines(config: Config, reading: Connection, now: datetime, person: int | None = None) -> list[Deadline]:
+    if config.sla is None:
+        return []
+    handed = latest_hand_offs(reading, to_ms(now), person)
+    return find_breaches(config.sla, config.owner_pool, handed, now, config.zone)

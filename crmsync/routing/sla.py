@@ -1,0 +1,88 @@
+"""Whether owners got in touch with the people they were given in time, and how soon."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from datetime import UTC, datetime, timedelta, tzinfo
+from typing import NamedTuple
+
+import numpy as np
+
+from crmsync.config.deciding import Member, OwnerPool
+from crmsync.config.sla import Sla
+from crmsync.config.tables import spelled_duration
+from crmsync.identity.matching import normal_email
+from crmsync.model import HandedOver
+from crmsync.routing.calendar import add_working_time, working_time_between
+
+
+class Deadline(NamedTuple):
+    """Until when a person had to be contacted, when they were, and after how much of the owner's working time.
+
+    `breached` says that it was too late, or is by now.
+    """
+
+    hand_off: HandedOver
+    due: datetime
+    touched: datetime | None
+    breached: bool
+    took: timedelta | None
+
+
+class Speed(NamedTuple):
+    """How soon an owner gets in touch: of how many people, and after how many minutes of working time."""
+
+    owner: str
+    leads: int
+    median_minutes: float
+    p90_minutes: float
+
+
+def find_breaches(
+    sla: Sla, pools: Iterable[OwnerPool], hand_offs: Iterable[HandedOver], now: datetime, zone: tzinfo
+) -> list[Deadline]:
+    """The deadline of each hand-off that has one, in the order given.
+
+    It begins with the later of hand-off and ownership, and only the owner's working time counts; whoever is in no pool
+    works around the clock. Without a touch none is left where somebody else owns the person by now, or nobody yet.
+    """
+    members: dict[str, Member] = {}
+    for pool in pools:
+        for one in pool.members:
+            members.setdefault(normal_email(one.email), one)
+    found = []
+    for each in hand_offs:
+        if (sla.stages is not None and each.stage not in sla.stages) or (each.touched is None and not each.owned):
+            continue
+        member = members.get(each.owner)
+        start = _instant(max(each.at, each.owned_at or each.at))
+        due = add_working_time(member, start, sla.within, zone)
+        touched = None if each.touched is None else _instant(each.touched)
+        took = None if touched is None else working_time_between(member, start, touched, zone)
+        found.append(Deadline(each, due, touched, (touched or now) > due, took))
+    return found
+
+
+def _instant(at: int) -> datetime:
+    return datetime.fromtimestamp(at / 1000, UTC)
+
+
+def measure_speed(deadlines: Iterable[Deadline]) -> list[Speed]:
+    """How soon each owner gets in touch, by address; only those who did are counted."""
+    minutes: dict[str, list[float]] = {}
+    for each in deadlines:
+        if each.took is not None:
+            minutes.setdefault(each.hand_off.owner, []).append(each.took.total_seconds() / 60)
+    return [
+        Speed(owner, len(took), *(round(float(part), 1) for part in np.percentile(took, (50, 90))))
+        for owner, took in sorted(minutes.items())
+    ]
+
+
+def describe_breaches(sla: Sla, deadlines: Sequence[Deadline]) -> str:
+    """That people still wait for their owner although the time is over; `""` where none does."""
+    many = sum(1 for each in deadlines if each.breached and each.touched is None)
+    if not many:
+        return ""
+    who = "1 person was" if many == 1 else f"{many:,} people were"
+    return f"{who} not contacted within {spelled_duration(sla.within)}: crmsync status"
