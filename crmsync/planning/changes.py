@@ -128,7 +128,7 @@ def _stage_move(held: Holding, wanted: WantedValues, names: FieldMap, ladder: La
     if stage not in spelled:
         return False, f"[[stage]] {stage} has no value for {held.ref.crm} {held.ref.kind}s"
     if held.stage == stage:
-        return False, f"already {stage}"
+        return False, wanted.stage_why if wanted.leaves else f"already {stage}"
     forward = _is_forward(held.stage, stage, spelled, ladder)
     if wanted.carried or _is_left_behind(held.stage, wanted, ladder.names):
         if ladder.only_forward and not forward:
