@@ -80,7 +80,7 @@ def test_S0_25_a_bad_lead_is_scored_and_explained_in_the_lowest_band_and_gets_no
     said = explained(state)
     assert said["disqualified"] == "feedback: not a fit"
     assert said["feedback"] == {"tag": "not a fit", "action": "disqualify", "until": None}
-    assert said["owner_why"] == "not routed: feedback: not a fit"
+    assert said["owner_why"] == "the owner stays; not routed: feedback: not a fit"
     assert route_document(tagged(), state, "ada@x.example", NOW)["turn"] == "not routed: feedback: not a fit"
 
 
