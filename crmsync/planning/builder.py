@@ -230,7 +230,7 @@ class PlanBuilder:
         if decision is None or not self.work.config.route:
             return f"{stays}the file has no [[route]]"
         if not decision.in_play:
-            return f"not routed: {decision.unrouted_why}"
+            return f"{stays}not routed: {decision.unrouted_why}"
         route = decision.routes[0]
         return f"{stays}[[route]] {route.name} leads to {route.to}"
 

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence, Set
 from datetime import UTC, datetime
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -85,7 +85,7 @@ def decide_people(
 ) -> list[RoutingDecision]:
     """Decide about the people in some rows of `columns`; `states` are theirs, `now` is in milliseconds."""
     crm_owned = frozenset(config.lifecycle.crm_owned)
-    current = [find_stage(config.stage, crm_owned, each.stage, each.records) for each in states]
+    current = _find_stages(config, crm_owned, states)
     read = {name for _loc, condition in config.placed_decisions() for name in condition.fields()}
     read |= {name for each in config.qualification for name in each.when.fields()}
     known = _known(config, scores, columns, rows, states, read)
@@ -132,6 +132,18 @@ def known_values(
     return {name: values[0] for name, values in known.items()}
 
 
+def _find_stages(config: Config, crm_owned: frozenset[str], states: Sequence[PersonState]) -> list[str]:
+    """The stage that each person is in now."""
+    alike: dict[Any, str] = {}
+    found = []
+    for each in states:
+        key = (each.stage.stage, each.stage.since, *each.records)
+        if key not in alike:
+            alike[key] = find_stage(config.stage, crm_owned, each.stage, each.records)
+        found.append(alike[key])
+    return found
+
+
 def _evaluator(config: Config, known: Values, read: Iterable[str]) -> ConditionEvaluator:
     """What answers questions about everything that is known so far."""
     columns = {name: make_column(known[name]) for name in read if name in known}
@@ -144,7 +156,7 @@ def _known(
     columns: Columns,
     rows: Sequence[int],
     states: Sequence[PersonState],
-    read: Iterable[str],
+    read: Set[str],
 ) -> dict[str, Sequence[Scalar | None]]:
     """The fields, the scores and what they lead to, for each of these people, as far as a question reads them."""
     segments = [each.name for each in config.segment]
@@ -153,21 +165,22 @@ def _known(
     made: dict[str, Sequence[Scalar | None]] = {
         name: [columns.fields[name][row] for row in rows] for name in read if name in columns.fields
     }
-    made |= {
-        "score": [to_points(each) for each in scores.total[at].tolist()],
-        "fit": [to_points(each) for each in scores.fit[at].tolist()],
-        "behavior": [to_points(each) for each in scores.behavior[at].tolist()],
-        "band": [_named(bands, each) for each in scores.band[at].tolist()],
-        "grade": [_named(grades, each) for each in scores.grade[at].tolist()],
-        "level": [_named(levels, each) for each in scores.level[at].tolist()],
-        "segment": [_named(segments, each) for each in scores.segment[at].tolist()],
-        "owner": [each.owner for each in states],
-        "account.name": [each.account_name for each in states],
-        "account.owner": [each.account_owner for each in states],
-        "account.active_people": [each.active_people for each in states],
-        "lead_type": made.get("lead_type", [each.lead_type for each in states]),
-        "stage": [None] * len(states),
+    builtin: dict[str, Callable[[], Sequence[Scalar | None]]] = {
+        "score": lambda: [to_points(each) for each in scores.total[at].tolist()],
+        "fit": lambda: [to_points(each) for each in scores.fit[at].tolist()],
+        "behavior": lambda: [to_points(each) for each in scores.behavior[at].tolist()],
+        "band": lambda: [_named(bands, each) for each in scores.band[at].tolist()],
+        "grade": lambda: [_named(grades, each) for each in scores.grade[at].tolist()],
+        "level": lambda: [_named(levels, each) for each in scores.level[at].tolist()],
+        "segment": lambda: [_named(segments, each) for each in scores.segment[at].tolist()],
+        "owner": lambda: [each.owner for each in states],
+        "account.name": lambda: [each.account_name for each in states],
+        "account.owner": lambda: [each.account_owner for each in states],
+        "account.active_people": lambda: [each.active_people for each in states],
+        "lead_type": lambda: made.get("lead_type") or [each.lead_type for each in states],
     }
+    made |= {name: builtin[name]() for name in builtin.keys() & read}
+    made["stage"] = [None] * len(states)
     if config.qualification and "qualifications" in read:
         evaluator = _evaluator(config, made, read)
         answers = [(each.name, evaluator.ask(each.when) == YES) for each in config.qualification]
@@ -193,13 +206,24 @@ def _move_all(
     of_bands = [_reasons_of_band(config, place) for place in range(len(bands))]
     enters = [(each.name, *_asked(evaluator, each.enter)) for each in config.stage if each.enter is not None]
     exits = [(each.name, *_asked(evaluator, each.exit)) for each in config.stage if each.exit is not None]
+    in_bands = scores.band[np.asarray(rows, dtype=np.int64)].tolist()
+    answers = list(zip(*(mask for _name, mask, _why in (*enters, *exits)), strict=True)) or [()] * len(rows)
+    alike: dict[Any, StageMove] = {}
     moves = []
-    for place, (state, row) in enumerate(zip(states, rows, strict=True)):
-        band = int(scores.band[row])
-        entering = {**(of_bands[band] if band >= 0 else {}), **{n: why for n, mask, why in enters if mask[place]}}
-        leaving = {name: why for name, mask, why in exits if mask[place]}
-        asked = (state.stage, current[place], entering, leaving, now, holds[place])
-        moves.append(decide_stage(config.stage, config.lifecycle.crm_owned, *asked))
+    for state, stage, band, answer, hold in zip(states, current, in_bands, answers, holds, strict=True):
+        # Most people stand where many others do: what is decided of one is decided of all.
+        plain = not (state.stage.cool_downs or hold.closed)
+        key = (state.stage[:3], stage, band, answer, hold.leaves, hold.why) if plain else None
+        move = alike.get(key) if key is not None else None
+        if move is None:
+            entering = dict(of_bands[band]) if band >= 0 else {}
+            entering |= {name: why for (name, _mask, why), yes in zip(enters, answer, strict=False) if yes}
+            leaving = {name: why for (name, _mask, why), yes in zip(exits, answer[len(enters) :], strict=True) if yes}
+            asked = (state.stage, stage, entering, leaving, now, hold)
+            move = decide_stage(config.stage, config.lifecycle.crm_owned, *asked)
+            if key is not None:
+                alike[key] = move
+        moves.append(move)
     return moves
 
 

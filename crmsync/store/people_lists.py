@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from typing import Any, NamedTuple
 
 import orjson
-from sqlalchemy import Connection, func, or_, select
+from sqlalchemy import Connection, case, func, or_, select
 
 from crmsync.identity.matching import MAIL
 from crmsync.model import Ref
@@ -76,9 +76,13 @@ def find_in_several_crms(connection: Connection) -> Iterator[ListedRecord]:
 
 
 def find_left_out(connection: Connection) -> Iterator[ListedRecord]:
-    """The records of people who are neither scored nor written, and those of people who were forgotten."""
-    stays = record.c.known & ~record.c.gone & ~_REPLACED & (person.c.excluded != "")
-    return _listed(connection, or_(stays, record.c.forgotten & ~record.c.gone), why=person.c.excluded)
+    """The records of people who are neither scored nor written, of those who are not routed whatever the routes say
+    (the CRM itself took them further, or a user's tag keeps them back), and of people who were forgotten.
+    """
+    left_out = (person.c.excluded != "") | person.c.destination.in_(("crm_owned", "disqualified"))
+    stays = record.c.known & ~record.c.gone & ~_REPLACED & left_out
+    why = case((person.c.excluded != "", person.c.excluded), else_=person.c.owner_why)
+    return _listed(connection, or_(stays, record.c.forgotten & ~record.c.gone), why=why)
 
 
 def find_waiting(connection: Connection) -> Iterator[ListedRecord]:

@@ -80,7 +80,7 @@ def test_S0_25_a_bad_lead_is_scored_and_explained_in_the_lowest_band_and_gets_no
     said = explained(state)
     assert said["disqualified"] == "feedback: not a fit"
     assert said["feedback"] == {"tag": "not a fit", "action": "disqualify", "until": None}
-    assert said["owner_why"] == "not routed: feedback: not a fit"
+    assert said["owner_why"] == "the owner stays; not routed: feedback: not a fit"
     assert route_document(tagged(), state, "ada@x.example", NOW)["turn"] == "not routed: feedback: not a fit"
 
 
@@ -123,7 +123,7 @@ def test_recycled_people_are_not_routed_for_that_time_and_routed_after_it(state)
     assert (first.routing["nurture"], first.waiting_for_owner["count"]) == (1, 0)
     run(state, hubspot, at=89)
     assert hubspot.records[ADA].owner == "hubspot-eve"
-    assert explained(state, 89)["owner_why"] == "not routed: feedback: wrong timing, until 2027-02-19"
+    assert explained(state, 89)["owner_why"] == "the owner stays; not routed: feedback: wrong timing, until 2027-02-19"
     run(state, hubspot, at=90)
     assert hubspot.records[ADA].owner == "hubspot-ann"
 
