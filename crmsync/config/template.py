@@ -81,6 +81,7 @@ _VALUE = r'(?:"[^"]*"|\{[^{}]*\})'
 def _without_crm(text: str, crm: str) -> str:
     """The text without the table of a CRM, its fields and values, and the stages that it alone has."""
     text = replace_keys(_without_table(text, crm), {BOTH_CRMS: ""})
+    text = re.sub(r"(?m)^# \[truth\](?:.*\n)+?\n", "", text)  # no CRM leads where there is only one
     text = re.sub(rf'\[\[stage\]\]\nname = "\w+"\nvalues = \{{ {crm} = {_VALUE} \}}\n\n', "", text)
     text = re.sub(rf"\b{crm} = {_VALUE}, |, {crm} = {_VALUE}", "", text)
     return re.sub(rf'(source_of_truth = .*?)(?:"{crm}", |, "{crm}")', r"\1", text)

@@ -196,9 +196,10 @@ def test_a_users_own_choice_is_not_reassigned_while_it_holds(state, hubspot):
     join(hubspot, 1)
     go(state, hubspot, pools=[pool], routes=routes)
     edit(hubspot, Ref("hubspot", "contact", "1"), owner="hubspot-ann")
-    for day, owner in ((1, "hubspot-ann"), (10, "hubspot-ann"), (16, "hubspot-bob")):
-        go(state, hubspot, at=DAYS[day], pools=[pool], routes=routes)
-        assert owners(hubspot) == {"p1": owner}
+    for day, owner, turns_of_bob in ((1, "hubspot-ann", 1), (10, "hubspot-ann", 1), (16, "hubspot-bob", 2)):
+        result = go(state, hubspot, at=DAYS[day], pools=[pool], routes=routes)
+        assert counted(result) == ({"routed": 1} if day == 16 else {"owned": 1})
+        assert (owners(hubspot), turns(state)) == ({"p1": owner}, {("sales", "bob"): turns_of_bob})
 
 
 @pytest.mark.parametrize("waited", [False, True])
