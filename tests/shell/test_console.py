@@ -230,6 +230,8 @@ def standing(**over):
         "waiting": [],
         "approved": [],
         "waiting_for_owner": {"count": 2, "reasons": {"no member of pool sales is active in salesforce": 2}},
+        "feedback": {},
+        "sla": None,
         "refused": [],
         "held_by": None,
         "healthy": True,
