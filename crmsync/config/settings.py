@@ -8,6 +8,7 @@ import json
 import re
 from collections.abc import Iterator, Mapping
 from datetime import timedelta
+from functools import cache
 from importlib.metadata import entry_points
 from types import ModuleType
 from typing import Any, Literal
@@ -427,11 +428,14 @@ def _digest(shown: Mapping[str, Any]) -> str:
     return hashlib.sha256(json.dumps(shown, sort_keys=True).encode()).hexdigest()[:12]
 
 
+@cache
 def connectors() -> dict[str, ModuleType]:
     """Every installed connector by name; a connector is a module with `Settings` and `connect`."""
+    # Once: it looks through all installed packages, and is asked for each record.
     return {each.name: each.load() for each in entry_points(group="crmsync.connectors")}
 
 
+@cache
 def config_class() -> type[Config]:
     """`Config` with one optional table for each installed connector."""
     tables: dict[str, Any] = {name: (module.Settings | None, None) for name, module in connectors().items()}

@@ -309,7 +309,7 @@ MEMBERS = st.sampled_from(
 )
 
 
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=12, deadline=None)
 @given(st.lists(PERSON, min_size=1, max_size=5), st.lists(ROUTE, max_size=2), TO, MEMBERS)
 def test_everybody_who_comes_in_is_counted_in_one_place(people, asked, last, members):
     crms = {name: crm(name) for name in ("hubspot", "salesforce")}

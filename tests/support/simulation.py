@@ -26,8 +26,7 @@ from sqlalchemy import URL, Engine, create_engine, func, make_url, select
 
 from connectors.memory import Memory, _changed
 from crmsync import result as result_module
-from crmsync.config import config_of, connectors
-from crmsync.config import settings as config_module
+from crmsync.config import config_of
 from crmsync.cycle import preview_run, run_cycle
 from crmsync.daemon import scheduler
 from crmsync.errors import Cancelled, ConfigError, LostLock, StateError, StateInUse, Unavailable, WrongClock
@@ -417,7 +416,6 @@ class Simulation:
         self._patches.enter_context(mock.patch.object(database_module, "time", clock))
         token = mock.patch.object(result_module.secrets, "token_hex", side_effect=lambda _n: f"{next(numbers):04x}")
         self._patches.enter_context(token)
-        self._patches.enter_context(mock.patch.object(config_module, "connectors", cache(connectors)))
 
     def _lock_of(self, engine: Engine) -> Lock | None:
         lock, actor = lock_of(engine), getattr(_here, "actor", None)
