@@ -210,7 +210,7 @@ def at_page_size(size, seed, path):
     return [held(each) for each in crms]
 
 
-@settings(max_examples=8, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=5, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(seed=st.integers(0, 10**6), size=st.integers(1, 50))
 def test_law_5_the_page_size_changes_nothing(tmp_path_factory, seed, size):
     path = tmp_path_factory.mktemp("pages")
@@ -221,7 +221,7 @@ class PowerCutError(BaseException):
     """Nothing catches it, as nothing catches a power cut."""
 
 
-@settings(max_examples=12, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=8, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(seed=st.integers(0, 10**6), cut=st.integers(1, 60))
 def test_law_2_cut_off_anywhere_and_run_again_the_end_is_the_same(tmp_path_factory, seed, cut):
     path = tmp_path_factory.mktemp("cuts")
@@ -668,7 +668,7 @@ def test_R11_the_daemon_pulls_everything_again_when_it_is_time(state):
     assert is_full_resync_due(work(state, *crms, now=late + timedelta(days=7)))
 
 
-@settings(max_examples=8, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=5, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(seed=st.integers(0, 10**6), people=st.integers(1, 60))
 def test_laws_1_4_7_8_hold_in_any_world(tmp_path_factory, seed, people):
     crms = world(seed, people)
