@@ -382,6 +382,21 @@ class Config(Model, BaseSettings):
         return any(name.startswith("account.") for name in read) or not led.isdisjoint({ACCOUNT_OWNER, COLLEAGUE_OWNER})
 
     @property
+    def crm_owned(self) -> frozenset[str]:
+        """The stages that the CRM itself gives: as `[lifecycle]` lists them, and as the file names their values."""
+        listed = {each.casefold() for each in self.lifecycle.crm_owned}
+        values = {
+            stage.name: [
+                part
+                for each in stage.values.values()
+                for part in (each.values() if isinstance(each, dict) else (each,))
+            ]
+            for stage in self.stage
+        }
+        named = {name for name, theirs in values.items() if listed.intersection(each.casefold() for each in theirs)}
+        return frozenset({*self.lifecycle.crm_owned, *named})
+
+    @property
     def zone(self) -> ZoneInfo:
         """The zone whose midnights count."""
         return ZoneInfo(self.schedule.timezone)
