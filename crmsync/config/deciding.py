@@ -79,6 +79,8 @@ class Stage(Table):
             raise ValueError("write enter or band: band is short for an enter condition")
         if self.exit is None and (self.recycle is not None or self.cool_down is not None):
             raise ValueError("recycle and cool_down need exit, which says who leaves the stage")
+        if self.exit is not None and self.exit == self.enter:
+            raise ValueError("enter and exit ask the same, so that nobody could stay in the stage; change one of them")
         return self
 
 
@@ -149,6 +151,13 @@ class OwnerPool(Table):
             raise ValueError(f"{', '.join(twice)} {verb} twice in this pool; write each address once")
         return value
 
+    @field_validator("away_lead")
+    @classmethod
+    def _whole_days(cls, value: timedelta) -> timedelta:
+        if value % timedelta(days=1):
+            raise ValueError('write whole working days, for example "2d", or 0 for never')
+        return value
+
     @model_validator(mode="after")
     def _fits_method(self) -> OwnerPool:
         if self.method == "round_robin" and any(each.weight != 1 for each in self.members):
@@ -192,6 +201,13 @@ class Exclude(Table):
     when: Condition | None = None
     clear: bool = False
 
+    @field_validator("addresses")
+    @classmethod
+    def _addresses(cls, value: list[str]) -> list[str]:
+        if strange := next((each for each in value if "@" not in each.strip()[1:]), None):
+            raise ValueError(f"{strange!r} is not an e-mail address; a whole domain belongs into domains")
+        return value
+
 
 class Lifecycle(Table):
     """Stages that the CRM itself gives, by its own names: whoever is in one is neither moved nor routed."""
@@ -222,6 +238,9 @@ def find_route_mistakes(
         if _is_reserved(pool.name):
             yield Mistake((*loc, "name"), f"[[owner_pool]] {pool.name}: this name has a meaning of its own; rename it")
         if pool.fallback is not None and (said := _lost(pool.fallback, named, ())):
+            yield Mistake((*loc, "fallback"), f"[[owner_pool]] {pool.name}: {said}")
+        elif pool.fallback == pool.name:
+            said = "the fallback is the pool itself; name another pool, an address or a queue, or remove it"
             yield Mistake((*loc, "fallback"), f"[[owner_pool]] {pool.name}: {said}")
     for number, route in enumerate(routes):
         for key, said in _route_mistakes(route, named, tracks, is_last=number == len(routes) - 1):

@@ -25,8 +25,13 @@ class Recycle(Table):
 
 
 def _action(value: Any) -> Any:
-    if value in ("keep", "disqualify") or isinstance(value, dict | Recycle):
+    if value in ("keep", "disqualify") or isinstance(value, Recycle):
         return value
+    if isinstance(value, dict) and set(value) == {"recycle"}:
+        try:
+            return Recycle(**value)
+        except ValueError:
+            pass  # one sentence says all that can be written
     raise ValueError('write "keep", "disqualify" or { recycle = "90d" }')
 
 

@@ -6,7 +6,7 @@ import dataclasses
 import hashlib
 import json
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from datetime import timedelta
 from functools import cache
 from importlib.metadata import entry_points
@@ -282,6 +282,8 @@ class Config(Model, BaseSettings):
                 first.setdefault(name, loc)
         for name in sorted(first):
             said = f"a rule uses the field {name!r}, which is not in [fields]; add it there or correct the rule"
+            if first[name][0] == "exclude" and name in DECIDED_FIELDS:
+                said = f"[exclude] comes before scores and owners, so that it cannot ask for {name!r}; ask for a field"
             yield Mistake(first[name], said)
 
     def placed_decisions(self) -> Iterator[tuple[Loc, Condition]]:
@@ -325,11 +327,33 @@ class Config(Model, BaseSettings):
             if stage.recycle is not None and (stage.recycle not in places or stage.recycle == stage.name):
                 said = f"there is no other stage or track {stage.recycle!r}"
                 yield Mistake((*loc, "recycle"), f"[[stage]] {stage.name}: {said}")
+        yield from self._strange_answers()
+
+    def _strange_answers(self) -> Iterator[Mistake]:
+        """Questions of stages, routes and tracks that nobody can answer with yes, since no such name is in the file."""
+        known: dict[str, tuple[str, str, Iterable[str]]] = {
+            "band": ("band", "the bands are", self.band_names()),
+            "grade": ("grade", "[grades] has", self.grades),
+            "level": ("level", "[grid] has", self.grid),
+            "segment": ("[[segment]]", "the segments are", [each.name for each in self.segment]),
+            "stage": ("[[stage]]", "the stages are", [*(each.name for each in self.stage), *self.lifecycle.crm_owned]),
+            "track": ("track", "[tracks] has", self.tracks),
+            "qualifications": ("[[qualification]]", "they are", [each.name for each in self.qualification]),
+        }
         for loc, condition in self.placed_decisions():
-            for part in (each for each in condition.parts() if each.field == "band"):
-                wanted = [each for each in (part.is_, *(part.in_ or ())) if each is not None]
-                for band in (each for each in wanted if each not in bands):
-                    yield Mistake(loc, f"there is no band {band!r}; the bands are {', '.join(bands)}")
+            for part in condition.parts():
+                if part.field in self.fields or part.field not in known:
+                    continue
+                if part.field == "track" and loc[0] != "route":
+                    yield Mistake(loc, "only a [[route]] may ask for the track, which is not known before")
+                    continue
+                what, has, names = known[part.field]
+                there = [*dict.fromkeys(names)]
+                folded = {each.casefold() for each in there}
+                asked = [part.is_, *(part.in_ or ()), *(part.has or ()), *(part.has_all or ())]
+                for name in (each for each in asked if isinstance(each, str) and each.strip().casefold() not in folded):
+                    end = f"{has} {', '.join(there)}" if there else "the file has none"
+                    yield Mistake(loc, f"there is no {what} {name!r}; {end}")
 
     def _strange_pools(self) -> Iterator[Mistake]:
         yield from find_route_mistakes(self.route, self.owner_pool, list(self.tracks))
@@ -344,6 +368,11 @@ class Config(Model, BaseSettings):
                 yield Mistake((*loc, "members"), f"{said}; remove the address from one of the two")
 
     def _strange_feedback(self) -> Iterator[Mistake]:
+        for crm, field in self.feedback.field.items() if self.feedback is not None else ():
+            ours = [name for name, value in self.write.fields.items() if value.get(crm) == field]
+            if ours:
+                said = f"[feedback] field is what [write.fields] {ours[0]} writes in {crm}; give the tags a field of"
+                yield Mistake(("feedback", "field"), f"{said} their own")
         if self.feedback is not None and self.fields.get(FEEDBACK) != self.feedback.field:
             said = f"[fields] {FEEDBACK} and [feedback] field are two mappings of one name; remove the one in [fields]"
             yield Mistake(("fields", FEEDBACK), said)
@@ -380,6 +409,21 @@ class Config(Model, BaseSettings):
         read = {name for _loc, each in self.placed_decisions() for name in each.fields()}
         led = {route.to for route in self.route}
         return any(name.startswith("account.") for name in read) or not led.isdisjoint({ACCOUNT_OWNER, COLLEAGUE_OWNER})
+
+    @property
+    def crm_owned(self) -> frozenset[str]:
+        """The stages that the CRM itself gives: as `[lifecycle]` lists them, and as the file names their values."""
+        listed = {each.casefold() for each in self.lifecycle.crm_owned}
+        values = {
+            stage.name: [
+                part
+                for each in stage.values.values()
+                for part in (each.values() if isinstance(each, dict) else (each,))
+            ]
+            for stage in self.stage
+        }
+        named = {name for name, theirs in values.items() if listed.intersection(each.casefold() for each in theirs)}
+        return frozenset({*self.lifecycle.crm_owned, *named})
 
     @property
     def zone(self) -> ZoneInfo:

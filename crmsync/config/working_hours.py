@@ -12,6 +12,8 @@ from pydantic import AfterValidator
 
 DAYS = ("mon", "tue", "wed", "thu", "fri", "sat", "sun")
 
+_WEEK = ("monday", "tuesday", "wednesday", "thursday", "friday", "saturday", "sunday")
+
 MINUTES_A_DAY = 24 * 60
 
 
@@ -48,7 +50,7 @@ def parse_hours(text: str) -> Mapping[int, Sequence[Span]]:
 
 
 def _weekday(name: str) -> int:
-    if name.lower()[:3] not in DAYS:
+    if not any(day.startswith(name.lower()) for day in _WEEK):
         raise ValueError(f"{name!r} is not a day; write Mon, Tue, Wed, Thu, Fri, Sat or Sun")
     return DAYS.index(name.lower()[:3])
 
@@ -57,7 +59,8 @@ def _minute(text: str) -> int:
     if text == "24:00":
         return MINUTES_A_DAY
     try:
-        read = time.fromisoformat(text if len(text) == 5 else f"0{text}")
+        # Minutes are asked for: "9-5" would be read as nine in the morning to five in the next morning.
+        read = time.fromisoformat(text.zfill(5) if re.fullmatch(r"\d{1,2}:\d\d", text) else "")
     except ValueError:
         raise ValueError(f'{text!r} is not a time of day; write for example "09:00"') from None
     return read.hour * 60 + read.minute

@@ -124,6 +124,6 @@ def read_desk(tx: Connection, config: Config, owners: Owners, promised: Mapping[
         pool.method == "least_open" for pool in config.owner_pool
     ):
         ids = {where: normal_email(it.email) for where, it in owners.by_id.items() if normal_email(it.email) in members}
-        opens = hand_offs.count_open(tx, ids, config.lifecycle.crm_owned)
+        opens = hand_offs.count_open(tx, ids, config.crm_owned)
     loads = {each: Load(todays.get(each, 0), opens.get(each, 0)) for each in {*todays, *opens}}
     return Desk(config.owner_pool, hand_offs.read_standings(tx), loads, owners, promised, now, config.zone)

@@ -79,14 +79,15 @@ class _Found(NamedTuple):
     undated: int
     excluded: int
     crm_owned: int
+    tagged: int
 
 
 def _read_arrivals(config: Config, reading: Connection, owners: Owners, start: datetime, now: datetime) -> _Found:
-    crms = list(config.crms)  # once, since it looks for the installed connectors
+    crms, crm_owned = list(config.crms), config.crm_owned  # once, since it looks for the installed connectors
     came = find_arrivals(reading, crms, to_ms(start), to_ms(now))
     facts: score_inputs.Facts = {}
     arrivals: list[Arrival] = []
-    excluded = crm_owned = 0
+    excluded = taken = tagged = 0
     for people in in_chunks(came.at, PEOPLE_AT_ONCE):
         columns = score_inputs.read_columns(
             reading, people, sorted(config.fields), config.identity.source_of_truth, facts
@@ -111,8 +112,10 @@ def _read_arrivals(config: Config, reading: Connection, owners: Owners, start: d
         for row, person in enumerate(people):
             if left_out[row]:
                 excluded += 1
-            elif decisions[row].move.state.stage in config.lifecycle.crm_owned:
-                crm_owned += 1
+            elif decisions[row].move.state.stage in crm_owned:
+                taken += 1
+            elif decisions[row].tag.unrouted:
+                tagged += 1
             else:
                 arrivals.append(
                     Arrival(
@@ -127,7 +130,7 @@ def _read_arrivals(config: Config, reading: Connection, owners: Owners, start: d
                         accounts[row].colleagues,
                     )
                 )
-    return _Found(arrivals, came.undated, excluded, crm_owned)
+    return _Found(arrivals, came.undated, excluded, taken, tagged)
 
 
 def _notes(found: _Found) -> Iterator[str]:
@@ -139,6 +142,8 @@ def _notes(found: _Found) -> Iterator[str]:
         yield f"{count_of(found.excluded, 'person')} came whom [exclude] leaves out."
     if found.crm_owned:
         yield f"{count_of(found.crm_owned, 'person')} came who are in a stage that the CRM itself gives."
+    if found.tagged:
+        yield f"{count_of(found.tagged, 'person')} came whose [feedback] tag keeps them from every route."
 
 
 def _config_notes(config: Config, owners: Owners) -> Iterator[str]:

@@ -84,7 +84,7 @@ def decide_people(
     config: Config, scores: Scores, columns: Columns, rows: Sequence[int], states: Sequence[PersonState], now: int
 ) -> list[RoutingDecision]:
     """Decide about the people in some rows of `columns`; `states` are theirs, `now` is in milliseconds."""
-    crm_owned = frozenset(config.lifecycle.crm_owned)
+    crm_owned = config.crm_owned
     current = _find_stages(config, crm_owned, states)
     read = {name for _loc, condition in config.placed_decisions() for name in condition.fields()}
     read |= {name for each in config.qualification for name in each.when.fields()}
@@ -100,7 +100,7 @@ def decide_people(
         hold_stages(tag, config.stage, crm_owned, state.stage, stage)
         for tag, state, stage in zip(tags, states, current, strict=True)
     ]
-    moves = _move_all(config, scores, rows, states, current, first, now, [hold for _tag, hold in held])
+    moves = _move_all(config, crm_owned, scores, rows, states, current, first, now, [hold for _tag, hold in held])
     known["stage"] = [each.state.stage or None for each in moves]
     second = _evaluator(config, known, read)
     tracks = _find_tracks(config, moves, second)
@@ -194,6 +194,7 @@ def _named(names: Sequence[str], number: int) -> str | None:
 
 def _move_all(
     config: Config,
+    crm_owned: frozenset[str],
     scores: Scores,
     rows: Sequence[int],
     states: Sequence[PersonState],
@@ -220,7 +221,7 @@ def _move_all(
             entering |= {name: why for (name, _mask, why), yes in zip(enters, answer, strict=False) if yes}
             leaving = {name: why for (name, _mask, why), yes in zip(exits, answer[len(enters) :], strict=True) if yes}
             asked = (state.stage, stage, entering, leaving, now, hold)
-            move = decide_stage(config.stage, config.lifecycle.crm_owned, *asked)
+            move = decide_stage(config.stage, crm_owned, *asked)
             if key is not None:
                 alike[key] = move
         moves.append(move)

@@ -584,3 +584,67 @@ def test_a_decision_about_the_source_reads_each_crms_own_field_unless_another_is
     assert config_class()(**tables, route=[rest]).fields == {}
     own = {"source": {"hubspot": "utm_source"}}
     assert config_class()(**tables, fields=own, route=[route, rest]).fields == own
+
+
+DECIDING = (
+    GOOD
+    + """
+[[stage]]
+name = "lead"
+values = { hubspot = "lead" }
+[[owner_pool]]
+name = "sales"
+members = [{ email = "ann@acme.example", hours = "Mon-Fri 09:00-17:00" }]
+[[route]]
+name = "Ready"
+when = { field = "band", is = "mql" }
+to = "sales"
+[[route]]
+name = "Rest"
+to = "nurture"
+[tracks]
+nurture = {}
+"""
+)
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "said"),
+    [
+        ('field = "band", is = "mql"', 'field = "stage", is = "leed"', "there is no [[stage]] 'leed'; the stages are"),
+        ('field = "band", is = "mql"', 'field = "track", in = ["nurtur"]', "there is no track 'nurtur'; [tracks] has"),
+        ('field = "band", is = "mql"', 'field = "segment", is = "A"', "there is no [[segment]] 'A'; the file has none"),
+        ('field = "band", is = "mql"', 'field = "qualifications", has = "B"', "there is no [[qualification]] 'B'"),
+        ("nurture = {}", 'nurture = { when = { field = "track", is = "nurture" } }', "only a [[route]] may ask"),
+        ("Mon-Fri 09:00-17:00", "Mon-Fri 9-5", "'9' is not a time of day"),
+        ("Mon-Fri 09:00-17:00", "Monkey 09:00-17:00", "'Monkey' is not a day"),
+        ('name = "sales"', 'name = "sales"\nfallback = "sales"', "the fallback is the pool itself"),
+        ('name = "sales"', 'name = "sales"\naway_lead = "12h"', "write whole working days"),
+        ("[tracks]", '[exclude]\naddresses = ["acme.example"]\n[tracks]', "'acme.example' is not an e-mail address"),
+        ("[tracks]", '[exclude]\nwhen = { field = "score", lt = 1 }\n[tracks]', "[exclude] comes before scores"),
+        (
+            'name = "lead"',
+            'name = "lead"\nenter = { field = "score", gt = 1 }\nexit = { field = "score", gt = 1 }',
+            "enter and exit ask the same",
+        ),
+        (
+            "[tracks]",
+            '[write.fields]\nscore = { hubspot = "s" }\n[feedback]\nfield = { hubspot = "s" }\n'
+            'tags = { fine = "keep" }\n[tracks]',
+            "[feedback] field is what [write.fields] score writes in hubspot",
+        ),
+        (
+            "[tracks]",
+            '[feedback]\nfield = { hubspot = "s" }\ntags = { later = { recycle = 90 } }\n[tracks]',
+            'write "keep", "disqualify" or { recycle = "90d" }',
+        ),
+    ],
+)
+def test_what_would_decide_about_nobody_is_told_in_one_sentence_with_its_line(write, old, new, said):
+    (only,) = told(write(DECIDING.replace(old, new, 1)))
+    assert only.startswith("line ")
+    assert said in only
+
+
+def test_hours_may_have_one_digit_and_days_their_whole_name(write):
+    load(write(DECIDING.replace("Mon-Fri 09:00-17:00", "monday-Thurs 9:00-17:30, Fri 8:30-24:00")))

@@ -126,3 +126,17 @@ def test_S3_10_two_thousand_leads_of_a_month_are_decided_in_one_run_each_with_a_
     assert result.routing["routed"] + result.routing["nurture"] == 2_000
     by_owner = result.routing["by_owner"]
     assert max(by_owner.values()) - min(by_owner.values()) <= 1
+
+
+def test_a_stage_of_the_crms_own_is_known_by_its_value_whatever_the_file_calls_it(state):
+    hubspot = crm("hubspot")
+    deal = join(hubspot, 1, 2, stage="deal")
+    stages = [
+        {"name": "lead", "values": {"hubspot": "lead"}},
+        {"name": "deal", "values": {"hubspot": "opportunity"}},
+        {"name": "star", "band": "cold", "values": {"hubspot": "evangelist"}},
+    ]
+    routes = [{"name": "Everybody", "to": "ann@acme.example"}]
+    result = run(state, hubspot, at=DAYS[0], model=BARE, stage=stages, route=routes, **OPEN)
+    assert (hubspot.records[deal.ref].stage, hubspot.records[deal.ref].owner) == ("deal", None)
+    assert result.routing["excluded"] == 1

@@ -335,3 +335,15 @@ def test_everybody_who_comes_in_is_counted_in_one_place(people, asked, last, mem
         assert [each.planned for each in later.crms.values()] == [0, 0]
         assert [owners(each) for each in crms.values()] == dealt
         assert turns(state) == was
+
+
+def test_whoever_came_into_the_queue_of_a_fallback_does_not_begin_to_wait_again(state):
+    salesforce = crm("salesforce")
+    join(salesforce, 1, "lead")
+    pool = {"name": "sales", "members": [{"email": "ann@acme.example", "daily": 0}]}
+    pool |= {"fallback": "queue:Inbound", "wait": "2h"}
+    assert counted(go(state, salesforce, pools=[pool])) == {"waiting": 1}
+    assert counted(go(state, salesforce, at=DAYS[0] + timedelta(hours=2), pools=[pool])) == {"routed": 1}
+    edit(salesforce, Ref("salesforce", "lead", "1"), name="Ada")
+    again = go(state, salesforce, at=DAYS[1], pools=[pool])
+    assert (counted(again), again.crms["salesforce"].planned) == ({"owned": 1}, 0)
