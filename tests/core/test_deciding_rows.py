@@ -4,6 +4,7 @@ import pytest
 
 from crmsync.reporting.people import people_document
 from crmsync.reporting.person import explain_person
+from crmsync.reporting.route import route_document
 from crmsync.store import schema
 from tests.support import make
 from tests.support.cycles import DAYS, NEVER_FADES, edit, run
@@ -140,3 +141,44 @@ def test_a_stage_of_the_crms_own_is_known_by_its_value_whatever_the_file_calls_i
     result = run(state, hubspot, at=DAYS[0], model=BARE, stage=stages, route=routes, **OPEN)
     assert (hubspot.records[deal.ref].stage, hubspot.records[deal.ref].owner) == ("deal", None)
     assert result.routing["excluded"] == 1
+
+
+def routed(state, day, routes, **tables):
+    settings = make.config(BARE, route=routes, tracks={"nurture": {}}, **OPEN, **tables)
+    return route_document(settings, state, "p1@firm.example", DAYS[day])
+
+
+def test_route_says_that_a_users_choice_is_kept_where_a_route_would_reassign(state):
+    hubspot = crm("hubspot")
+    ada = join(hubspot, 1, 2, owner="hubspot-bob")
+    routes = [{"name": "Mine", "to": "ann@acme.example", "reassign": True}]
+    tables = {"route": routes, "tracks": {"nurture": {}}, **OPEN}
+    run(state, hubspot, at=DAYS[0], model=BARE, **tables)
+    edit(hubspot, ada.ref, owner="hubspot-bob")
+    run(state, hubspot, at=DAYS[1], model=BARE, **tables)
+    said = routed(state, 1, routes)
+    assert (hubspot.records[ada.ref].owner, said["to"], said["turn"]) == (
+        "hubspot-bob",
+        None,
+        "keeps the owner, whom a user chose",
+    )
+    assert routed(state, 20, routes)["member"] == "ann@acme.example"
+
+
+def test_route_names_the_route_that_leads_and_not_the_first_that_holds(state):
+    hubspot = crm("hubspot")
+    join(hubspot, 1, 2, owner="hubspot-eve")
+    routes = [
+        {"name": "Account", "when": {"field": "score", "gte": 20}, "to": "account_owner"},
+        {"name": "Warm", "when": {"field": "score", "gte": 20}, "to": "ann@acme.example"},
+        {"name": "Rest", "to": "nurture"},
+    ]
+    settings = {"write": {"owner": False}, "tracks": {"nurture": {}}, **OPEN}
+    run(state, hubspot, at=DAYS[0], model=BARE, route=routes, **settings)
+    said = routed(state, 0, routes)
+    assert [rule["why"].rpartition("; ")[2] for rule in said["rules"]] == [
+        "but it leads to nobody, so that the next is asked",
+        "found: score 60",
+        "but Warm comes first",
+    ]
+    assert "Warm" not in said["instead"]
