@@ -1,9 +1,11 @@
 """What deciding must be able to do, row by row, through whole runs."""
 
 import pytest
+from rich.console import Console
 
 from crmsync.reporting.people import people_document
 from crmsync.reporting.person import explain_person
+from crmsync.reporting.print_person import print_explanation
 from crmsync.reporting.route import route_document
 from crmsync.store import schema
 from tests.support import make
@@ -182,3 +184,16 @@ def test_route_names_the_route_that_leads_and_not_the_first_that_holds(state):
         "but Warm comes first",
     ]
     assert "Warm" not in said["instead"]
+
+
+def test_explain_says_of_whom_the_file_leaves_out_that_nothing_is_written(state, capsys):
+    hubspot = crm("hubspot")
+    join(hubspot, 1, 2)
+    exclude = {"addresses": ["p1@firm.example"], "clear": True}
+    run(state, hubspot, at=DAYS[0], model=BARE, exclude=exclude, **OPEN)
+    settings = make.config(BARE, exclude=exclude)
+    print_explanation(Console(width=300), explain_person(settings, state, "p1@firm.example", DAYS[0]))
+    said = capsys.readouterr().out
+    assert "Excluded: the address is in [exclude] addresses; neither scored nor written" in said
+    assert said.splitlines()[-1].endswith("no score; excluded")
+    assert "the next run updates it" not in said
