@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from datetime import timedelta
 from typing import Annotated, Any, Literal
 
-from pydantic import BeforeValidator, Field, field_validator
+from pydantic import BeforeValidator, Discriminator, Field, Tag, field_validator
 
 from crmsync.config.tables import Duration, Table
 
@@ -25,17 +25,19 @@ class Recycle(Table):
 
 
 def _action(value: Any) -> Any:
-    if value in ("keep", "disqualify") or isinstance(value, Recycle):
+    if isinstance(value, dict | Recycle) or value in ("keep", "disqualify"):
         return value
-    if isinstance(value, dict) and set(value) == {"recycle"}:
-        try:
-            return Recycle(**value)
-        except ValueError:
-            pass  # one sentence says all that can be written
     raise ValueError('write "keep", "disqualify" or { recycle = "90d" }')
 
 
-Action = Literal["keep", "disqualify"] | Recycle
+def _sort(value: Any) -> str:
+    return "[table]" if isinstance(value, dict | Recycle) else "[word]"
+
+
+# By its sort, so that a mistake in the table is not also told as one in the word.
+Action = Annotated[
+    Annotated[Literal["keep", "disqualify"], Tag("[word]")] | Annotated[Recycle, Tag("[table]")], Discriminator(_sort)
+]
 
 
 class Feedback(Table):

@@ -154,6 +154,10 @@ def _spelled(loc: Loc) -> str:
     return " → ".join(words) + ": " if words else ""
 
 
+_QUOTED = r"\"[^\"]*\"|'[^']*'"
+"""A quoted part of a key, which may have blanks and dots in it."""
+
+
 def _line_of(text: str, loc: Loc) -> int | None:
     """The line (from 1) where the table or key that `loc` names begins; the nearest one above where it is absent."""
     best, depth = None, 0
@@ -171,7 +175,7 @@ def _places(text: str) -> Iterator[tuple[int, Loc]]:
         if header := re.match(r"\s*(\[\[?)\s*([^\]]+?)\s*\]", line):
             table = _header(header[2], header[1] == "[[", elements)
             yield number, table
-        elif key := re.match(r"\s*([\w\-\".]+)\s*=", line):
+        elif key := re.match(rf"\s*((?:{_QUOTED}|[\w\-.])+)\s*=", line):
             yield number, (*table, *_names(key[1]))
 
 
@@ -189,4 +193,4 @@ def _header(written: str, is_element: bool, elements: dict[Loc, int]) -> Loc:
 
 
 def _names(written: str) -> Loc:
-    return tuple(part.strip().strip("\"'") for part in written.split("."))
+    return tuple(part.strip().strip("\"'") for part in re.findall(rf"{_QUOTED}|[^.\"']+", written))

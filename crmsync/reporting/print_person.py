@@ -26,6 +26,9 @@ def print_explanation(console: Console, document: Document) -> None:
     document = make_printable(document)
     who = " ".join(each for each in (document["name"], *(f"<{mail}>" for mail in document["emails"])) if each)
     print_sentences(console, f"{who or 'no name'}, crmsync id {document['person']}")
+    if document["excluded"]:
+        said = "neither scored nor written; the points below are those that they would have"
+        print_sentences(console, f"Excluded: {document['excluded']}; {said}")
     grade = f", grade {document['grade']}" if document.get("grade") else ""
     print_sentences(
         console,
@@ -42,7 +45,7 @@ def print_explanation(console: Console, document: Document) -> None:
     for sentence in (*_outlook(document), *_decisions(document)):
         print_sentences(console, sentence)
     for record in document["records"]:
-        print_sentences(console, _record(record))
+        print_sentences(console, _record(record, is_excluded=bool(document["excluded"])))
     if commands := dict.fromkeys(record["next"] for record in document["records"] if record["next"]):
         console.print("To approve it:")
         for command in commands:
@@ -109,10 +112,12 @@ def _called_record(record: Document) -> str:
     return ", ".join(each for each in (record["name"], f"{crm} {kind} {ref_id}") if each)
 
 
-def _record(record: Document) -> str:
+def _record(record: Document, *, is_excluded: bool) -> str:
     who = _called_record(record)
     parts = [f"stage {record['stage'] or '(empty)'}", f"owner {record['owner'] or 'unassigned'}"]
     score = f"score {show_points(record['holds']['score'])}" if "score" in record["holds"] else ""
+    if record["state"] == "live" and is_excluded and record["delivery"] in ("written", "differs"):
+        return f"{who}: {', '.join((*parts, score or 'no score'))}; excluded"
     if record["state"] != "live" or record["delivery"] == "written":
         ending = record["state"] if record["state"] != "live" else "written"
         return f"{who}: {', '.join(each for each in (*parts, score, ending) if each)}"

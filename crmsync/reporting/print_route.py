@@ -15,6 +15,7 @@ def print_route(console: Console, document: Document) -> None:
     if document["rules"]:
         console.print()
         routes = make_table("route", "to", "holds", "why")
+        routes.columns[1].no_wrap = True  # an address is copied from here
         for rule in document["rules"]:
             routes.add_row(rule["name"], rule["to"], "yes" if rule["matched"] else "no", rule["why"])
         console.print(routes)
@@ -26,7 +27,9 @@ def print_route(console: Console, document: Document) -> None:
         print_sentences(console, f"Track: {document['track']}")
     for route, change in document["instead"].items():
         if change:
-            values = " and ".join(f"{name} {value}" for name, value in change.items())
+            values = " and ".join(
+                f"{name} {f'{value:g}' if isinstance(value, float) else value}" for name, value in change.items()
+            )
             print_sentences(console, f"With {values}: [[route]] {route}")
         else:
             print_sentences(console, f"No change of one or two fields leads to [[route]] {route}")

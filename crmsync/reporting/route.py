@@ -13,6 +13,8 @@ from crmsync.columns import Columns
 from crmsync.config import Config
 from crmsync.config.deciding import Route
 from crmsync.errors import ConfigError
+from crmsync.model import Holding
+from crmsync.planning.changes import noticed_at
 from crmsync.planning.desk import NO_ACCOUNT, read_account_views, read_desk, state_of_person, worth_in_pools
 from crmsync.reporting.person import find_person
 from crmsync.routing.assignment import Unassigned, assign_owners
@@ -26,6 +28,7 @@ from crmsync.store.database import Store
 from crmsync.store.owners import owner_names, read_owners
 from crmsync.store.queries import records_of
 from crmsync.store.scores import known_scores, live_contacts
+from crmsync.store.sql import from_ms
 
 
 def route_document(config: Config, store: Store | None, who: str, now: datetime) -> dict[str, Any]:
@@ -55,47 +58,69 @@ def _document(config: Config, reading: Connection, person: int, now: datetime) -
         "name": next((each.name for each in records_of(reading, person) if each.name), ""),
         "emails": sorted({mail for each in records_of(reading, person) for mail in orjson.loads(each.emails)}),
         "excluded": before.excluded if before else "",
-        "rules": list(_rules(config, columns, scores, state, decision)),
         "stage": decision.move.state.stage or None,
         "stage_why": decision.move.why,
-        "instead": find_instead(config, columns, state, now, previous),
     }
+    instead = find_instead(config, columns, state, now, previous) if decision.routes else {}
     if said["excluded"]:
-        return {**said, "to": None, "member": None, "turn": f"excluded: {said['excluded']}", "track": None}
-    worth = worth_in_pools(config, columns, scores, 0)
+        rules = list(_rules(config, columns, scores, state, decision, None))
+        nobody = {"to": None, "member": None, "turn": f"excluded: {said['excluded']}", "track": None}
+        return {**said, "rules": rules, **nobody, "instead": instead}
+    chosen = [each for each in records if _is_chosen(config, each, now)]
     asked = Unassigned(
         person,
-        decision.routes,
-        records,
-        worth,
+        # A user's own choice is not taken back by a route, and whom they left without an owner stays so.
+        [each.model_copy(update={"reassign": False}) for each in decision.routes] if chosen else decision.routes,
+        [each for each in records if each.owner or each not in chosen],
+        worth_in_pools(config, columns, scores, 0),
         account.owners,
         account.colleague_owners,
         before.waiting_since if before else None,
         account.colleagues,
     )
-    return {**said, **_destination(config, reading, owners, asked, decision, now)}
+    taken, destination = _destination(config, reading, owners, asked, decision, now, is_chosen=bool(chosen))
+    rules = list(_rules(config, columns, scores, state, decision, taken))
+    return {
+        **said,
+        "rules": rules,
+        **destination,
+        "instead": {name: change for name, change in instead.items() if name != taken},
+    }
+
+
+def _is_chosen(config: Config, record: Holding, now: datetime) -> bool:
+    """Whether a user's own choice of the owner still holds."""
+    lease = record.overrides.get("owner")
+    return lease is not None and from_ms(noticed_at(lease)) + config.write.manual_override > now
 
 
 def _rules(
-    config: Config, columns: Columns, scores: Any, state: PersonState, decision: RoutingDecision
+    config: Config,
+    columns: Columns,
+    scores: Any,
+    state: PersonState,
+    decision: RoutingDecision,
+    taken: str | None,
 ) -> Iterator[dict[str, Any]]:
-    """Each route: whether its condition holds, and the values that decided that."""
-    taken = decision.routes[0].name if decision.routes else None
+    """Each route: whether its condition holds, and the values that decided that; `taken` is the one that leads."""
     known = known_values(config, scores, columns, state, decision)
+    names = [each.name for each in decision.routes]
+    taken = taken if taken in names else next(iter(names), None)
     for route in config.route:
-        matched = route in decision.routes
-        yield {"name": route.name, "to": route.to, "matched": matched, "why": _why(route, known, matched, taken)}
+        why = _why(route, known)
+        if not names and config.route:
+            why = f"not asked: {decision.unrouted_why}"
+        elif taken is not None and route.name in names and route.name != taken:
+            is_before = names.index(route.name) < names.index(taken)
+            why += "; but it leads to nobody, so that the next is asked" if is_before else f"; but {taken} comes first"
+        yield {"name": route.name, "to": route.to, "matched": route.name in names, "why": why}
 
 
-def _why(route: Route, known: Mapping[str, Any], matched: bool, taken: str | None) -> str:
+def _why(route: Route, known: Mapping[str, Any]) -> str:
     if route.when is None:
-        asked = "it is for everybody else"
-    else:
-        values = ", ".join(f"{name} {_shown(known.get(name))}" for name in sorted(route.when.fields()))
-        asked = f"asks: {describe_condition(route.when)}; found: {values}"
-    if matched:
-        return asked if route.name == taken else f"{asked}; but {taken} comes first"
-    return asked
+        return "it is for everybody else"
+    values = ", ".join(f"{name} {_shown(known.get(name))}" for name in sorted(route.when.fields()))
+    return f"asks: {describe_condition(route.when)}; found: {values}"
 
 
 def _shown(value: Any) -> str:
@@ -111,22 +136,35 @@ def _destination(
     asked: Unassigned,
     decision: RoutingDecision,
     now: datetime,
-) -> dict[str, Any]:
-    person = asked.person
+    *,
+    is_chosen: bool,
+) -> tuple[str | None, dict[str, Any]]:
+    """The route that leads, `None` where the owner stays or nobody is asked, and where it leads."""
+    person, track = asked.person, decision.track or None
     held = next((each for each in asked.records if owners.somebody(each.ref.crm, each.owner)), None)
-    reassigned = bool(decision.routes and decision.routes[0].reassign)
-    track = decision.track or None
-    if held is not None and not reassigned:
+    name = None
+    if held is not None:
         name = owner_names(reading).get((held.ref.crm, str(held.owner)), str(held.owner))
-        return {"to": None, "member": name, "turn": "keeps the owner, who is active", "track": track}
-    if not decision.routes:
-        why = decision.unrouted_why or "the file has no [[route]]"
-        return {"to": None, "member": None, "turn": f"not routed: {why}", "track": track}
+    stays = {"to": None, "member": name, "track": track}
+    if held is not None and not (asked.routes and asked.routes[0].reassign):
+        return None, {**stays, "turn": f"keeps the owner, {'whom a user chose' if is_chosen else 'who is active'}"}
+    if not asked.routes:
+        return None, {**stays, "turn": f"not routed: {decision.unrouted_why or 'the file has no [[route]]'}"}
+    if not asked.records:
+        return None, {**stays, "turn": "a user left the person without an owner, which is respected for a time"}
     found = assign_owners([asked], read_desk(reading, config, owners, {}, now))
     hand_off = found.hand_offs.get(person)
-    route = next(each for each in decision.routes if each.name == found.routes[person])
+    route = next(each for each in asked.routes if each.name == found.routes[person])
     if person in found.waiting:
-        return {"to": route.to, "member": None, "turn": f"waits: {found.waiting[person]}", "track": track}
-    if hand_off is None:
-        return {"to": route.to, "member": None, "turn": "no owner is needed", "track": found.tracks.get(person, track)}
-    return {"to": route.to, "member": hand_off.owner, "turn": hand_off.why, "track": track}
+        turn = f"waits: {found.waiting[person]}"
+        return route.name, {"to": route.to, "member": None, "turn": turn, "track": track}
+    if hand_off is not None:
+        return route.name, {"to": route.to, "member": hand_off.owner, "turn": hand_off.why, "track": track}
+    if held is not None:
+        return route.name, {**stays, "turn": "keeps the owner, who is one of those that the route leads to"}
+    queued = next((each for each in asked.records if each.owner in owners.queues.values()), None)
+    if queued is not None and route.to not in config.tracks:
+        queue = owner_names(reading).get((queued.ref.crm, str(queued.owner)), str(queued.owner))
+        return route.name, {"to": route.to, "member": queue, "turn": "is in this queue already", "track": track}
+    turn = "no owner is needed"
+    return route.name, {"to": route.to, "member": None, "turn": turn, "track": found.tracks.get(person, track)}

@@ -635,8 +635,8 @@ nurture = {}
         ),
         (
             "[tracks]",
-            '[feedback]\nfield = { hubspot = "s" }\ntags = { later = { recycle = 90 } }\n[tracks]',
-            'write "keep", "disqualify" or { recycle = "90d" }',
+            '[feedback]\nfield = { hubspot = "s" }\n[feedback.tags]\n"not now" = { recycle = 90 }\n[tracks]',
+            "line 29: feedback → tags → not now → recycle: write a whole number and a unit",
         ),
     ],
 )

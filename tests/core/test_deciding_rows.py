@@ -1,9 +1,12 @@
 """What deciding must be able to do, row by row, through whole runs."""
 
 import pytest
+from rich.console import Console
 
 from crmsync.reporting.people import people_document
 from crmsync.reporting.person import explain_person
+from crmsync.reporting.print_person import print_explanation
+from crmsync.reporting.route import route_document
 from crmsync.store import schema
 from tests.support import make
 from tests.support.cycles import DAYS, NEVER_FADES, edit, run
@@ -140,3 +143,57 @@ def test_a_stage_of_the_crms_own_is_known_by_its_value_whatever_the_file_calls_i
     result = run(state, hubspot, at=DAYS[0], model=BARE, stage=stages, route=routes, **OPEN)
     assert (hubspot.records[deal.ref].stage, hubspot.records[deal.ref].owner) == ("deal", None)
     assert result.routing["excluded"] == 1
+
+
+def routed(state, day, routes, **tables):
+    settings = make.config(BARE, route=routes, tracks={"nurture": {}}, **OPEN, **tables)
+    return route_document(settings, state, "p1@firm.example", DAYS[day])
+
+
+def test_route_says_that_a_users_choice_is_kept_where_a_route_would_reassign(state):
+    hubspot = crm("hubspot")
+    ada = join(hubspot, 1, 2, owner="hubspot-bob")
+    routes = [{"name": "Mine", "to": "ann@acme.example", "reassign": True}]
+    tables = {"route": routes, "tracks": {"nurture": {}}, **OPEN}
+    run(state, hubspot, at=DAYS[0], model=BARE, **tables)
+    edit(hubspot, ada.ref, owner="hubspot-bob")
+    run(state, hubspot, at=DAYS[1], model=BARE, **tables)
+    said = routed(state, 1, routes)
+    assert (hubspot.records[ada.ref].owner, said["to"], said["turn"]) == (
+        "hubspot-bob",
+        None,
+        "keeps the owner, whom a user chose",
+    )
+    assert routed(state, 20, routes)["member"] == "ann@acme.example"
+
+
+def test_route_names_the_route_that_leads_and_not_the_first_that_holds(state):
+    hubspot = crm("hubspot")
+    join(hubspot, 1, 2, owner="hubspot-eve")
+    routes = [
+        {"name": "Account", "when": {"field": "score", "gte": 20}, "to": "account_owner"},
+        {"name": "Warm", "when": {"field": "score", "gte": 20}, "to": "ann@acme.example"},
+        {"name": "Rest", "to": "nurture"},
+    ]
+    settings = {"write": {"owner": False}, "tracks": {"nurture": {}}, **OPEN}
+    run(state, hubspot, at=DAYS[0], model=BARE, route=routes, **settings)
+    said = routed(state, 0, routes)
+    assert [rule["why"].rpartition("; ")[2] for rule in said["rules"]] == [
+        "but it leads to nobody, so that the next is asked",
+        "found: score 60",
+        "but Warm comes first",
+    ]
+    assert "Warm" not in said["instead"]
+
+
+def test_explain_says_of_whom_the_file_leaves_out_that_nothing_is_written(state, capsys):
+    hubspot = crm("hubspot")
+    join(hubspot, 1, 2)
+    exclude = {"addresses": ["p1@firm.example"], "clear": True}
+    run(state, hubspot, at=DAYS[0], model=BARE, exclude=exclude, **OPEN)
+    settings = make.config(BARE, exclude=exclude)
+    print_explanation(Console(width=300, markup=False), explain_person(settings, state, "p1@firm.example", DAYS[0]))
+    said = capsys.readouterr().out
+    assert "Excluded: the address is in [exclude] addresses; neither scored nor written" in said
+    assert said.splitlines()[-1].endswith("no score; excluded")
+    assert "the next run updates it" not in said

@@ -81,7 +81,10 @@ def test_S0_25_a_bad_lead_is_scored_and_explained_in_the_lowest_band_and_gets_no
     assert said["disqualified"] == "feedback: not a fit"
     assert said["feedback"] == {"tag": "not a fit", "action": "disqualify", "until": None}
     assert said["owner_why"] == "the owner stays; not routed: feedback: not a fit"
-    assert route_document(tagged(), state, "ada@x.example", NOW)["turn"] == "not routed: feedback: not a fit"
+    found = route_document(tagged(), state, "ada@x.example", NOW)
+    assert found["turn"] == "not routed: feedback: not a fit"
+    assert {rule["why"] for rule in found["rules"]} == {"not asked: feedback: not a fit"}
+    assert found["instead"] == {}
 
 
 def test_a_bad_lead_is_counted_as_excluded_from_routing_and_not_as_waiting(state):
