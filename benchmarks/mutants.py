@@ -30,7 +30,14 @@ AT_MOST = 600
 
 CORE = ["core/test_cycle.py", "core/test_overrides.py", "core/test_approval.py"]
 TESTS = {
-    "crmsync/routing": ["core/test_routing.py", "core/test_cycle.py", "core/test_queries.py"],
+    "crmsync/routing": [
+        "routing",
+        "core/test_routing.py",
+        "core/test_routing_run.py",
+        "core/test_lifecycle_run.py",
+        "core/test_cycle.py",
+        "core/test_queries.py",
+    ],
     "crmsync/identity": ["core/test_identity.py", "core/test_cycle.py", "store"],
     "crmsync/planning/changes.py": ["core/test_plan.py", *CORE],
     "crmsync/planning/guard.py": ["core/test_plan.py", *CORE],
