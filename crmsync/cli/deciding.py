@@ -5,19 +5,21 @@ from __future__ import annotations
 from datetime import UTC, datetime
 from typing import Annotated
 
-import typer
-
 from crmsync.bootstrap import existing_state
-from crmsync.cli.command import DEFAULT_CONFIG, AsJson, ConfigPath, Debug, opened_config, results_console, run_command
+from crmsync.cli.command import (
+    DEFAULT_CONFIG,
+    WHO,
+    AsJson,
+    ConfigPath,
+    Debug,
+    opened_config,
+    results_console,
+    run_command,
+)
 from crmsync.reporting.print_route import print_route
 from crmsync.reporting.route import route_document
 
-Somebody = Annotated[
-    str,
-    typer.Argument(
-        metavar="WHO", help="An e-mail address, a full name, a CRM id, crm:kind:id, or person: and a crmsync id."
-    ),
-]
+Somebody = Annotated[str, WHO]
 
 
 def route(who: Somebody, config: ConfigPath = DEFAULT_CONFIG, as_json: AsJson = False, debug: Debug = False) -> None:

@@ -17,6 +17,7 @@ from crmsync.batch import people_file
 from crmsync.bootstrap import existing_state
 from crmsync.cli.command import (
     DEFAULT_CONFIG,
+    WHO,
     AsJson,
     ConfigPath,
     Debug,
@@ -37,12 +38,7 @@ from crmsync.reporting.print_status import print_status
 from crmsync.scoring import page_of
 from crmsync.work import Progress
 
-Who = Annotated[
-    str | None,
-    typer.Argument(
-        metavar="WHO", help="An e-mail address, a full name, a CRM id, crm:kind:id, or person: and a crmsync id."
-    ),
-]
+Who = Annotated[str | None, WHO]
 WholeModel = Annotated[bool, typer.Option("--model", help="Show the whole model on one page instead of a person.")]
 Health = Annotated[
     bool, typer.Option("--health", help="Only check that runs are on schedule: exit code 0 if so, 1 if not.")

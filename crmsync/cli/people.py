@@ -16,6 +16,7 @@ from sqlalchemy import Connection
 from crmsync.bootstrap import existing_state
 from crmsync.cli.command import (
     DEFAULT_CONFIG,
+    WHO,
     AsJson,
     ConfigPath,
     Debug,
@@ -45,12 +46,7 @@ Waiting = Annotated[bool, typer.Option("--waiting", help="People who wait for an
 ToCsv = Annotated[
     Path | None, typer.Option("--csv", metavar="FILE", help="Write all of them to a CSV file; - is standard output.")
 ]
-Who = Annotated[
-    str,
-    typer.Argument(
-        metavar="WHO", help="An e-mail address, a full name, a CRM id, crm:kind:id, or person: and a crmsync id."
-    ),
-]
+Who = Annotated[str, WHO]
 Yes = Annotated[bool, typer.Option("--yes", "-y", help="Forget without being asked.")]
 
 

@@ -12,7 +12,8 @@ from pydantic import BeforeValidator, Field, field_validator, model_validator
 from crmsync.config.conditions import Condition
 from crmsync.config.mistakes import Loc, Mistake
 from crmsync.config.tables import Duration, Table
-from crmsync.config.working_hours import Away, Hours, Region, listed
+from crmsync.config.units import _listed
+from crmsync.config.working_hours import Away, Hours, Region
 
 Spelling = str | dict[str, str]
 """A field or value as one CRM spells it: one spelling, or one for each kind: `{lead = "Company", contact = "…"}`."""
@@ -99,8 +100,8 @@ class Member(Table):
     hours: Hours | None = None
     timezone: str | None = None
     holidays: Region | None = None
-    away: Annotated[list[Away], BeforeValidator(listed)] = []
-    skills: Annotated[list[str], BeforeValidator(listed)] = []
+    away: Annotated[list[Away], BeforeValidator(_listed)] = []
+    skills: Annotated[list[str], BeforeValidator(_listed)] = []
 
     @field_validator("email")
     @classmethod

@@ -6,7 +6,7 @@ import re
 from collections.abc import Mapping, Sequence
 from datetime import date, time
 from functools import lru_cache
-from typing import Annotated, Any, NamedTuple
+from typing import Annotated, NamedTuple
 
 from pydantic import AfterValidator
 
@@ -123,8 +123,3 @@ Away = Annotated[str, AfterValidator(_readable_absence)]
 
 Region = Annotated[str, AfterValidator(_known_region)]
 """Whose public holidays: "DE-BY"."""
-
-
-def listed(value: Any) -> Any:
-    """One text as a list of one."""
-    return [value] if isinstance(value, str) else value

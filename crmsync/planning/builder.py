@@ -16,11 +16,19 @@ from crmsync.identity import matching
 from crmsync.model import Change, Holding, Scalar
 from crmsync.planning import approval
 from crmsync.planning.approval import Approval
-from crmsync.planning.changes import Ladder, WantedValues, decide_change, noticed_at
-from crmsync.planning.desk import NO_ACCOUNT, Account, read_account_views, read_desk, state_of_person, worth_in_pools
+from crmsync.planning.changes import Ladder, WantedValues, decide_change, is_owner_chosen
+from crmsync.planning.desk import (
+    NO_ACCOUNT,
+    Account,
+    ask_owner,
+    read_account_views,
+    read_desk,
+    state_of_person,
+    worth_in_pools,
+)
 from crmsync.planning.guard import NOBODY, ChangeCounts, Held, guard_violations, people_to_hold
 from crmsync.result import Result, WaitingPlan
-from crmsync.routing.assignment import NO_ASSIGNMENT, Assignment, Unassigned, assign_owners
+from crmsync.routing.assignment import NO_ASSIGNMENT, Assignment, assign_owners
 from crmsync.routing.decisions import RoutingDecision, decide_people
 from crmsync.routing.exclusion import find_excluded
 from crmsync.routing.feedback import TagState, describe_strange_tags
@@ -241,8 +249,7 @@ class PlanBuilder:
 
     def is_overridden(self, held: Holding) -> bool:
         """Whether a user's own choice of the owner still holds."""
-        lease = held.overrides.get("owner")
-        return lease is not None and self.work.now_ms < noticed_at(lease) + self.override_ms
+        return is_owner_chosen(held, self.work.now_ms, self.override_ms)
 
     def _decide(
         self, held: Holding, person: Scored, owner: str | None, track: str = "", leading: Sequence[Holding] = ()
@@ -457,7 +464,11 @@ def _assign(
         missing = sorted({it.ref.crm for it in ours} - set(desk.setting.crms))
         if not missing:
             # All records of a person get the same human (W14), so that none may be out of sight.
-            served.append(_unassigned(desk, person, ours))
+            routes = person.decision.routes if person.decision else ()
+            is_chosen = any(map(desk.is_overridden, ours))
+            served.append(
+                ask_owner(person.person, routes, ours, person.worth, person.account, person.before, is_chosen=is_chosen)
+            )
         elif not all(desk.setting.owners.somebody(it.ref.crm, it.owner) for it in ours if it.ref.crm not in missing):
             absent[person.person] = f"{missing[0]} is skipped in this run"
     refused = {it.id: str(it.on_hold["after"]["owner"]) for _, records in routed for it in records if _owner_waits(it)}
@@ -478,24 +489,6 @@ def _turn_order(each: tuple[Scored, Sequence[Holding]]) -> tuple[int, int, str, 
 
 FAR_MS = 2**62
 """Later than any instant: who did not wait yet comes after those who did."""
-
-
-def _unassigned(desk: PlanBuilder, person: Scored, records: Sequence[Holding]) -> Unassigned:
-    routes, overridden = (person.decision.routes if person.decision else ()), any(map(desk.is_overridden, records))
-    if overridden:  # a user's own choice is not taken back by a rule
-        routes = [each.model_copy(update={"reassign": False}) if each.reassign else each for each in routes]
-    since = person.before.waiting_since if person.before is not None else None
-    account = person.account
-    return Unassigned(
-        person.person,
-        routes,
-        records,
-        person.worth,
-        account.owners,
-        account.colleague_owners,
-        since,
-        account.colleagues,
-    )
 
 
 def _owner_waits(held: Holding) -> bool:

@@ -109,6 +109,12 @@ def noticed_at(lease: Mapping[str, Scalar | None]) -> int:
     return int(str(lease["since"]))
 
 
+def is_owner_chosen(held: Holding, now: int, override: int) -> bool:
+    """Whether a user's own choice of the owner still holds at `now`: for `override`, both in milliseconds."""
+    lease = held.overrides.get("owner")
+    return lease is not None and now < noticed_at(lease) + override
+
+
 def _day(at: int) -> str:
     return f"{datetime.fromtimestamp(at / 1000, UTC):%Y-%m-%d}"
 

@@ -11,10 +11,11 @@ from sqlalchemy import Connection
 
 from crmsync.columns import Columns
 from crmsync.config import Config
+from crmsync.config.deciding import Route
 from crmsync.identity.matching import normal_email
 from crmsync.model import Holding
 from crmsync.planning.changes import noticed_at
-from crmsync.routing.assignment import Desk
+from crmsync.routing.assignment import Desk, Unassigned
 from crmsync.routing.calendar import local_day
 from crmsync.routing.decisions import PersonState
 from crmsync.routing.feedback import TagState
@@ -93,6 +94,25 @@ def state_of_person(
         account.active_people,
         tag,
         ("lead" if any(it.ref.kind == "lead" for it in records) else "contact") if records else None,
+    )
+
+
+def ask_owner(
+    person: int,
+    routes: Sequence[Route],
+    records: Sequence[Holding],
+    worth: Mapping[str, int],
+    account: Account,
+    before: StoredScore | None,
+    *,
+    is_chosen: bool,
+) -> Unassigned:
+    """What is asked for a person who may need an owner; `is_chosen` says that a user chose one of theirs."""
+    if is_chosen:  # a user's own choice is not taken back by a rule
+        routes = [each.model_copy(update={"reassign": False}) if each.reassign else each for each in routes]
+    since = before.waiting_since if before is not None else None
+    return Unassigned(
+        person, routes, records, worth, account.owners, account.colleague_owners, since, account.colleagues
     )
 
 

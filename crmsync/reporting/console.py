@@ -143,3 +143,9 @@ def in_order(counts: Mapping[str, int], bands: Sequence[str]) -> dict[str, int]:
     """People per band in the order of `bands`, and after them the bands that the config no longer has."""
     named = {band: counts[band] for band in bands if band in counts}
     return named | {band: number for band, number in counts.items() if band not in named}
+
+
+def print_person_heading(console: Console, document: Document) -> None:
+    """Who it is: name, addresses and crmsync id."""
+    who = " ".join(each for each in (document["name"], *(f"<{mail}>" for mail in document["emails"])) if each)
+    print_sentences(console, f"{who or 'no name'}, crmsync id {document['person']}")

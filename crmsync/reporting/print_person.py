@@ -13,6 +13,7 @@ from crmsync.reporting.console import (
     format_minute,
     make_printable,
     make_table,
+    print_person_heading,
     print_sentences,
     say_command,
     show_points,
@@ -24,8 +25,7 @@ from crmsync.scoring.explanation.model_page import RULES
 def print_explanation(console: Console, document: Document) -> None:
     """Why somebody has their score, stage and owner: the ledger, what is missing, and what the CRMs hold."""
     document = make_printable(document)
-    who = " ".join(each for each in (document["name"], *(f"<{mail}>" for mail in document["emails"])) if each)
-    print_sentences(console, f"{who or 'no name'}, crmsync id {document['person']}")
+    print_person_heading(console, document)
     if document["excluded"]:
         said = "neither scored nor written; the points below are those that they would have"
         print_sentences(console, f"Excluded: {document['excluded']}; {said}")

@@ -4,14 +4,13 @@ from __future__ import annotations
 
 from rich.console import Console
 
-from crmsync.reporting.console import Document, make_printable, make_table, print_sentences
+from crmsync.reporting.console import Document, make_printable, make_table, print_person_heading, print_sentences
 
 
 def print_route(console: Console, document: Document) -> None:
     """Each route and why, whose turn it is, and the smallest change that would send the person elsewhere."""
     document = make_printable(document)
-    who = " ".join(each for each in (document["name"], *(f"<{mail}>" for mail in document["emails"])) if each)
-    print_sentences(console, f"{who or 'no name'}, crmsync id {document['person']}")
+    print_person_heading(console, document)
     if document["rules"]:
         console.print()
         routes = make_table("route", "to", "holds", "why")

@@ -13,9 +13,8 @@ from crmsync.columns import Columns
 from crmsync.config import Config
 from crmsync.config.deciding import Route
 from crmsync.errors import ConfigError
-from crmsync.model import Holding
-from crmsync.planning.changes import noticed_at
-from crmsync.planning.desk import NO_ACCOUNT, read_account_views, read_desk, state_of_person, worth_in_pools
+from crmsync.planning.changes import is_owner_chosen
+from crmsync.planning.desk import NO_ACCOUNT, ask_owner, read_account_views, read_desk, state_of_person, worth_in_pools
 from crmsync.reporting.person import find_person
 from crmsync.routing.assignment import Unassigned, assign_owners
 from crmsync.routing.decisions import PersonState, RoutingDecision, decide_people, known_values
@@ -28,7 +27,7 @@ from crmsync.store.database import Store
 from crmsync.store.owners import owner_names, read_owners
 from crmsync.store.queries import records_of
 from crmsync.store.scores import known_scores, live_contacts
-from crmsync.store.sql import from_ms
+from crmsync.store.sql import to_ms
 
 
 def route_document(config: Config, store: Store | None, who: str, now: datetime) -> dict[str, Any]:
@@ -53,10 +52,11 @@ def _document(config: Config, reading: Connection, person: int, now: datetime) -
     account = read_account_views(reading, config, owners, [person], now).get(person, NO_ACCOUNT)
     state = state_of_person(owners, before, records, account)
     (decision,) = decide_people(config, scores, columns, [0], [state], int(now.timestamp() * 1000))
+    known = records_of(reading, person)
     said = {
         "person": person,
-        "name": next((each.name for each in records_of(reading, person) if each.name), ""),
-        "emails": sorted({mail for each in records_of(reading, person) for mail in orjson.loads(each.emails)}),
+        "name": next((each.name for each in known if each.name), ""),
+        "emails": sorted({mail for each in known for mail in orjson.loads(each.emails)}),
         "excluded": before.excluded if before else "",
         "stage": decision.move.state.stage or None,
         "stage_why": decision.move.why,
@@ -66,17 +66,17 @@ def _document(config: Config, reading: Connection, person: int, now: datetime) -
         rules = list(_rules(config, columns, scores, state, decision, None))
         nobody = {"to": None, "member": None, "turn": f"excluded: {said['excluded']}", "track": None}
         return {**said, "rules": rules, **nobody, "instead": instead}
-    chosen = [each for each in records if _is_chosen(config, each, now)]
-    asked = Unassigned(
+    now_ms, override = to_ms(now), int(config.write.manual_override.total_seconds() * 1000)
+    chosen = [each for each in records if is_owner_chosen(each, now_ms, override)]
+    asked = ask_owner(
         person,
-        # A user's own choice is not taken back by a route, and whom they left without an owner stays so.
-        [each.model_copy(update={"reassign": False}) for each in decision.routes] if chosen else decision.routes,
+        decision.routes,
+        # Whom a user left without an owner stays so.
         [each for each in records if each.owner or each not in chosen],
         worth_in_pools(config, columns, scores, 0),
-        account.owners,
-        account.colleague_owners,
-        before.waiting_since if before else None,
-        account.colleagues,
+        account,
+        before,
+        is_chosen=bool(chosen),
     )
     taken, destination = _destination(config, reading, owners, asked, decision, now, is_chosen=bool(chosen))
     rules = list(_rules(config, columns, scores, state, decision, taken))
@@ -86,12 +86,6 @@ def _document(config: Config, reading: Connection, person: int, now: datetime) -
         **destination,
         "instead": {name: change for name, change in instead.items() if name != taken},
     }
-
-
-def _is_chosen(config: Config, record: Holding, now: datetime) -> bool:
-    """Whether a user's own choice of the owner still holds."""
-    lease = record.overrides.get("owner")
-    return lease is not None and from_ms(noticed_at(lease)) + config.write.manual_override > now
 
 
 def _rules(
