@@ -87,12 +87,18 @@ def parse_absence(text: str) -> Absence:
 
 @lru_cache(maxsize=256)
 def holidays_of(region: str) -> Mapping[date, str]:
-    """The public holidays of a country, or of a part of it, by day: "DE", "DE-BY", "US-CA". Raises `ValueError`."""
+    """The public holidays of a country, or of a part of it, by day: "DE", "DE-BY", "US-CA". Raises `ValueError`.
+
+    They have their English names, or those of the country itself: never those of the machine's own language, as two
+    machines must give the same reasons.
+    """
     import holidays  # not above: it would slow down every command
 
     country, _, part = region.strip().upper().partition("-")
     try:
-        found: Mapping[date, str] = holidays.country_holidays(country, subdiv=part or None)
+        known = holidays.country_holidays(country, subdiv=part or None)
+        language = "en_US" if "en_US" in known.supported_languages else known.default_language
+        found: Mapping[date, str] = holidays.country_holidays(country, subdiv=part or None, language=language)
     except NotImplementedError:
         raise ValueError(
             f'no public holidays are known of {region!r}; write a country or a part of it, for example "DE" or "DE-BY"'

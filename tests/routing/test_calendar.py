@@ -10,6 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from crmsync.config.deciding import Member
+from crmsync.config.working_hours import holidays_of
 from crmsync.routing.calendar import (
     absence_of,
     add_working_time,
@@ -109,6 +110,21 @@ def test_a_holiday_of_the_region():
     epiphany = berlin("2026-01-06 12:00")
     assert why(somebody(hours=WEEK, holidays="DE-BY"), epiphany) == "on holiday (Epiphany)"
     assert why(somebody(hours=WEEK, holidays="DE-BE"), epiphany) == ""
+
+
+@pytest.mark.parametrize("language", ["C.UTF-8", "de_DE.UTF-8", "uk", None])
+@pytest.mark.parametrize(("region", "day", "name"), [("DE-BY", "2026-01-06", "Epiphany"), ("CU", "2026-01-01", None)])
+def test_a_holiday_has_one_name_whatever_the_language_of_the_machine(monkeypatch, language, region, day, name):
+    for each in ("LANGUAGE", "LC_ALL", "LC_MESSAGES", "LANG"):
+        monkeypatch.delenv(each, raising=False)
+    if language is not None:
+        monkeypatch.setenv("LANG", language)
+    holidays_of.cache_clear()
+    found = holidays_of(region)[date.fromisoformat(day)]
+    monkeypatch.setenv("LANG", "en_US.UTF-8")
+    holidays_of.cache_clear()
+    assert found == holidays_of(region)[date.fromisoformat(day)]
+    assert name in (None, found)
 
 
 def test_away_goes_before_holiday_and_holiday_before_hours():
