@@ -9,7 +9,7 @@ from typing import TypeVar
 
 from crmsync.connector import Checkup, MissingField, Narrow, Stop
 from crmsync.errors import Cancelled
-from crmsync.model import Activity, Change, Contact, Odd, Owner, Page, Receipt, Ref, Scalar
+from crmsync.model import Activity, Change, Contact, Odd, Owner, Page, Receipt, Ref, Scalar, Task, TaskReceipt
 
 Key = TypeVar("Key", Ref, tuple[str, Ref])
 
@@ -25,6 +25,9 @@ class Memory:
         self.people: list[Owner] = []
         self.unreadable: set[Ref] = set()
         self.missing: list[MissingField] = []
+        self.tasks: dict[str, Task] = {}
+        self.closed_tasks: set[str] = set()
+        self.refusing_tasks: dict[str, TaskReceipt] = {}
         self.order: dict[str, tuple[str, ...]] = {}
         self.time: datetime | None = None
         self.records: dict[Ref, Contact] = {}
@@ -113,6 +116,22 @@ class Memory:
                 self.writes.append(change)
                 self.edit(_changed(record, change))
                 yield Receipt(change.ref, ok=True)
+
+    def create_tasks(self, tasks: Sequence[Task]) -> Iterator[TaskReceipt]:
+        """Take each task once, unless `refusing_tasks` says otherwise for its record's id."""
+        self._call()
+        for task in tasks:
+            refused = self.refusing_tasks.get(task.ref.id)
+            if refused is None:
+                self.tasks.setdefault(task.key, task)
+            yield refused._replace(key=task.key) if refused else TaskReceipt(task.key, ok=True, id=f"task-{task.key}")
+
+    def close_tasks(self, keys: Sequence[str]) -> Iterator[TaskReceipt]:
+        """Close each task that there is."""
+        self._call()
+        for key in keys:
+            self.closed_tasks |= {key} & self.tasks.keys()
+            yield TaskReceipt(key, ok=True, id=f"task-{key}" if key in self.tasks else "")
 
     def overwritten(self, changes: Sequence[Change]) -> Mapping[Ref, Mapping[str, Scalar | None]]:
         """The last other value of each stage and owner, where it is not the one that the change began with."""

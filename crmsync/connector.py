@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Literal, NamedTuple, Protocol, TypeAlias, runtime_checkable
 
-from crmsync.model import Activity, Change, Contact, Owner, Page, Receipt, Ref, Scalar
+from crmsync.model import Activity, Change, Contact, Owner, Page, Receipt, Ref, Scalar, Task, TaskReceipt
 
 
 class MissingField(NamedTuple):
@@ -30,7 +30,8 @@ class FieldMap:
     """How the config's names are spelled in one CRM. A value is one spelling for all kinds, or one for each kind.
 
     `companies` says that the name, domain and owner of each record's company are to be read, too. `choices` are those
-    of `fields` that `create_fields` makes for users to fill in, each with the values they choose from.
+    of `fields` that `create_fields` makes for users to fill in, each with the values they choose from. `tasks` says
+    whether the field that holds the key of our tasks is made by `create_fields` and read with tasks.
     """
 
     fields: Mapping[str, str | Mapping[str, str]] = field(default_factory=dict)
@@ -38,6 +39,7 @@ class FieldMap:
     stages: Mapping[str, str | Mapping[str, str]] = field(default_factory=dict)
     companies: bool = False
     choices: Mapping[str, Sequence[str]] = field(default_factory=dict)
+    tasks: bool = False
 
     @staticmethod
     def spelled(names: Mapping[str, str | Mapping[str, str]], kind: str) -> dict[str, str]:
@@ -62,7 +64,7 @@ Narrow: TypeAlias = Callable[[Sequence[Change]], Sequence[Change]]
 class Connector(Protocol):
     """A CRM. Any method may raise `Unavailable`, `ConfigError` or `Cancelled` (see `crmsync.errors`).
 
-    Connectors update by id only: a scoring job never creates a CRM record.
+    Connectors update by id only: the tasks for owners are all that crmsync ever creates.
     """
 
     name: str
@@ -109,6 +111,17 @@ class Connector(Protocol):
         Each batch passes `narrow` at the last moment before it is sent, on the thread that iterates; only what that
         returns is sent, and what it leaves out gets no receipt. A change of stage or owner never waits in a bulk job.
         """
+        ...
+
+    def create_tasks(self, tasks: Sequence[Task]) -> Iterator[TaskReceipt]:
+        """Create those that the CRM does not have yet, by their keys; one that it has is a receipt with its id.
+
+        A key without a receipt is unresolved.
+        """
+        ...
+
+    def close_tasks(self, keys: Sequence[str]) -> Iterator[TaskReceipt]:
+        """Complete the open tasks with these keys; nothing is deleted. One that is closed or gone already is `ok`."""
         ...
 
     def overwritten(self, changes: Sequence[Change]) -> Mapping[Ref, Mapping[str, Scalar | None]]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from functools import partial
 
@@ -23,6 +23,7 @@ from crmsync.failpoint import failpoint
 from crmsync.planning import approval
 from crmsync.planning.apply import apply_changes
 from crmsync.planning.builder import BuiltPlan, build_plan, build_preview
+from crmsync.planning.tasks import create_tasks
 from crmsync.pull import pull_all, pull_first
 from crmsync.redaction import hide_secrets, secrets_of
 from crmsync.result import Result, WaitingPlan, new_run_id
@@ -33,6 +34,7 @@ from crmsync.store.database import Store, wipe_log
 from crmsync.store.hand_offs import latest_hand_offs
 from crmsync.store.owners import owner_names
 from crmsync.store.sql import IN_LIST, in_chunks
+from crmsync.store.tasks import count_tasks
 from crmsync.work import Work
 
 
@@ -234,12 +236,30 @@ def _note_breaches(work: Work, result: Result) -> None:
         result.notes += filter(None, [describe_breaches(work.config.sla, late)])
 
 
+def _create_tasks(work: Work, attempt: Attempt, hide: Callable[[str], str]) -> None:
+    """Make the tasks for owners, after the CRMs have taken the owners; say which a CRM did not take."""
+    if work.config.tasks is None:
+        return
+    order = work.config.identity.source_of_truth
+    for crm in crms_left(work, attempt):
+        with taking_part(work, attempt, crm):
+            said = create_tasks(work.store, work.crms[crm], order, work.now_ms, hide)
+            refused = {why: many for why, many in said.items() if why}
+            attempt.result.problems += [
+                f"{crm}: {many:,} {'task was' if many == 1 else 'tasks were'} not created: {why}"
+                for why, many in sorted(refused.items())
+            ]
+    with work.store.read() as reading:
+        attempt.result.tasks = count_tasks(reading, attempt.result.run)
+
+
 def _write(work: Work, attempt: Attempt, approved: Sequence[str]) -> Result:
     result = attempt.result
     hide = partial(hide_secrets, secrets=secrets_of(work.config))
     for crm in crms_left(work, attempt):
         with taking_part(work, attempt, crm):
             apply_changes(work.store, work.crms[crm], result.run, work.config.write, work.now_ms, work.progress, hide)
+    _create_tasks(work, attempt, hide)
     count_outcomes(work, result)
     with work.store.begin() as writing:
         approval.use_up(writing, approved, [crm for crm in work.crms if crm not in attempt.skipped], work.now_ms)

@@ -190,7 +190,7 @@ class HandedOver(NamedTuple):
     """The latest hand-off of a person to an owner (an address), in a stage; instants are milliseconds.
 
     `owned_at` is when a CRM took it, where the journal still knows, `touched` the first touch after it, `owned` whether
-    a record of the person is that owner's now.
+    a record of the person is that owner's now, `rerouted` that the owner before them was not in touch in time.
     """
 
     person: int
@@ -200,6 +200,7 @@ class HandedOver(NamedTuple):
     owned_at: int | None
     touched: int | None
     owned: bool
+    rerouted: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -277,6 +278,31 @@ class Holding(NamedTuple):
     overrides: Mapping[str, Mapping[str, Scalar | None]]
     on_hold: Mapping[str, Any]
     attempts: int
+
+
+class Task(NamedTuple):
+    """A task for an owner in the CRM, about a record.
+
+    `key` is crmsync's own id of it: the CRM never holds two tasks with one key. `owner` is the CRM's id of a user,
+    `due` is aware UTC.
+    """
+
+    key: str
+    ref: Ref
+    owner: str
+    subject: str
+    body: str
+    due: datetime
+
+
+class TaskReceipt(NamedTuple):
+    """What the CRM said about one task: `id` is the CRM's own, `retry` says that it may well be taken later."""
+
+    key: str
+    ok: bool
+    id: str = ""
+    reason: str = ""
+    retry: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -57,7 +57,7 @@ class Result:
 
     `guard` says of a preview why it would wait if it were none; `held` is the plan that waits after this run;
     `routing` counts everybody by where they are; `waiting_for_owner` counts people by why they have none;
-    `approved` compares what is written with what was seen.
+    `approved` compares what is written with what was seen; `tasks` counts those that owners get, by how far they are.
     """
 
     run: str
@@ -73,6 +73,7 @@ class Result:
     skipped: dict[str, str] = field(default_factory=dict)
     needs_action: list[str] = field(default_factory=list)
     approved: dict[str, Any] | None = None
+    tasks: dict[str, int] = field(default_factory=dict)
 
     def as_json(self) -> dict[str, Any]:
         """The document that `--json` prints."""

@@ -25,9 +25,9 @@ class Recycle(Table):
 
 
 def _action(value: Any) -> Any:
-    if isinstance(value, dict | Recycle) or value in ("keep", "disqualify"):
+    if isinstance(value, dict | Recycle) or value in ("keep", "disqualify", "task"):
         return value
-    raise ValueError('write "keep", "disqualify" or { recycle = "90d" }')
+    raise ValueError('write "keep", "disqualify", "task" or { recycle = "90d" }')
 
 
 def _sort(value: Any) -> str:
@@ -36,7 +36,8 @@ def _sort(value: Any) -> str:
 
 # By its sort, so that a mistake in the table is not also told as one in the word.
 Action = Annotated[
-    Annotated[Literal["keep", "disqualify"], Tag("[word]")] | Annotated[Recycle, Tag("[table]")], Discriminator(_sort)
+    Annotated[Literal["keep", "disqualify", "task"], Tag("[word]")] | Annotated[Recycle, Tag("[table]")],
+    Discriminator(_sort),
 ]
 
 
@@ -44,7 +45,8 @@ class Feedback(Table):
     """What users say of people, in a field (`field`) that `crmsync setup` makes with the tags as its options.
 
     `keep` does nothing, `disqualify` keeps somebody in the lowest band and from every route until the tag is taken
-    away, `{ recycle = "90d" }` takes them out of their stage for that time.
+    away, `{ recycle = "90d" }` takes them out of their stage for that time, `task` makes a task for their owner where
+    `[tasks]` has "feedback".
     """
 
     field: dict[str, str | dict[str, str]] = Field(min_length=1)

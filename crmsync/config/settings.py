@@ -38,6 +38,7 @@ from crmsync.config.mistakes import Loc, Mistake, raise_mistakes
 from crmsync.config.model import Model
 from crmsync.config.sla import Sla
 from crmsync.config.tables import Duration, Table
+from crmsync.config.tasks import Tasks
 from crmsync.connector import FieldMap
 from crmsync.model import KINDS, SCORE_FIELDS
 
@@ -182,7 +183,9 @@ AFFECTS: Mapping[str, frozenset[Affected]] = {
     "stage": frozenset({"score", "plan"}),
     **dict.fromkeys(("write", "route", "owner_pool", "tracks", "lifecycle", "truth"), frozenset({"plan"})),
     **dict.fromkeys(("exclude", "feedback"), frozenset({"score", "plan"})),
-    **dict.fromkeys(("secrets", "state", "schedule", "guard", "feeds", "log", "test", "review", "sla"), frozenset()),
+    **dict.fromkeys(
+        ("secrets", "state", "schedule", "guard", "feeds", "log", "test", "review", "sla", "tasks"), frozenset()
+    ),
 }
 """What a change of a table affects: scores, plans, or neither. Of the schedule only the time zone counts, for both."""
 
@@ -213,6 +216,7 @@ class Config(Model, BaseSettings):
     exclude: Exclude = Exclude()
     feedback: Feedback | None = None
     sla: Sla | None = None
+    tasks: Tasks | None = None
     truth: Truth = Truth()
     guard: Guard = Guard()
     write: Write = Write()
@@ -377,6 +381,13 @@ class Config(Model, BaseSettings):
             said = f"[fields] {FEEDBACK} and [feedback] field are two mappings of one name; remove the one in [fields]"
             yield Mistake(("fields", FEEDBACK), said)
         stages = [each.name for each in self.stage]
+        on = self.tasks.on if self.tasks else []
+        if "breach" in on and self.sla is None:
+            yield Mistake(("tasks", "on"), '[tasks] on: "breach" needs [sla], which says within how long')
+        asking = [tag for tag, action in self.feedback.tags.items() if action == "task"] if self.feedback else []
+        if "feedback" in on and not asking:
+            said = 'no tag of [feedback.tags] asks for one; write for example "engaged, needs follow-up" = "task"'
+            yield Mistake(("tasks", "on"), f'[tasks] on: "feedback" makes no task, since {said}')
         for name in self.sla.stages or () if self.sla else ():
             if name not in stages:
                 said = f"there is no [[stage]] {name!r}; the stages are {', '.join(stages) or 'none'}"
@@ -402,6 +413,7 @@ class Config(Model, BaseSettings):
             stages={stage.name: stage.values[crm] for stage in self.stage if crm in stage.values},
             companies=self.asks_about_accounts(),
             choices={FEEDBACK: tuple(self.feedback.tags)} if self.feedback and crm in self.feedback.field else {},
+            tasks=self.tasks is not None,
         )
 
     def asks_about_accounts(self) -> bool:
@@ -453,7 +465,7 @@ class Config(Model, BaseSettings):
     def mapping_hash(self, crm: str) -> str:
         """Twelve hex digits that change when something else is to be read of every record of a CRM."""
         names = dataclasses.asdict(self.field_map(crm))
-        return _digest({name: value for name, value in names.items() if name != "choices"})
+        return _digest({name: value for name, value in names.items() if name not in ("choices", "tasks")})
 
     @classmethod
     def settings_customise_sources(

@@ -22,6 +22,7 @@ from crmsync.planning.desk import (
     Account,
     ask_owner,
     read_account_views,
+    read_breaches,
     read_desk,
     state_of_person,
     worth_in_pools,
@@ -34,8 +35,10 @@ from crmsync.routing.exclusion import find_excluded
 from crmsync.routing.feedback import TagState, describe_strange_tags
 from crmsync.routing.lifecycle import StageState
 from crmsync.routing.owners import Owners
+from crmsync.routing.sla import Deadline, owners_to_replace
+from crmsync.routing.tasks import Handed, Tagged, plan_breach_tasks, plan_tasks
 from crmsync.scoring import Scores, score, summarize_many
-from crmsync.store import hand_offs, journal, score_inputs
+from crmsync.store import hand_offs, journal, score_inputs, tasks
 from crmsync.store.people import refresh_people
 from crmsync.store.scores import (
     PEOPLE_AT_ONCE,
@@ -94,6 +97,15 @@ class BuiltPlan(NamedTuple):
     held_numbers: dict[str, dict[str, int]]
 
 
+class Prepared(NamedTuple):
+    """What a plan rests on besides people: the owners that an interrupted run had chosen (the CRM's id by contact), and
+    the hand-offs whose owner was not in touch in time.
+    """
+
+    promised: Mapping[int, str]
+    breaches: Sequence[Deadline] = ()
+
+
 class Scored(NamedTuple):
     """One person as the plan needs them; `edited` are records (row ids), among them perhaps others' too.
 
@@ -139,6 +151,8 @@ class PlanBuilder:
         self.rescored: dict[str, int] = {}
         self.protected: dict[str, dict[str, int]] = {crm: {} for crm in setting.crms}
         self.hand_offs: list[Mapping[str, Any]] = []
+        self.handed: list[Handed] = []
+        self.tagged: list[Tagged] = []
 
     def decide_all(self, person: Scored, records: Sequence[Holding], given: Assignment) -> None:
         """Decide about the records of a person in the CRMs that take part."""
@@ -172,6 +186,9 @@ class PlanBuilder:
                 "stage": state.stage, "band": person.band, "total": person.total,
                 "model": self.model_hash,
             })  # fmt: skip
+            self.handed.append(Handed(person.person, hand_off.owner, person.because, hand_off.why))
+        if decision and decision.tag.action == "task" and decision.tag.state.since == self.work.now_ms:
+            self._note_tag(person, records, decision.tag.state.tag)
         self.decided.append(
             Decided(
                 person.person,
@@ -189,6 +206,13 @@ class PlanBuilder:
                 *(decision.tag.state if decision else TagState()),
             )
         )
+
+    def _note_tag(self, person: Scored, records: Sequence[Holding], tag: str) -> None:
+        """Remember a new tag that asks for a task, where the person has an owner to do it."""
+        owners = (self.setting.owners.somebody(it.ref.crm, it.owner) for it in records)
+        address = next((each for each in owners if each is not None), None)
+        if address is not None:
+            self.tagged.append(Tagged(person.person, address, tag, person.because))
 
     def _track(self, person: Scored, records: Sequence[Holding], given: Assignment) -> str:
         """The track that a route leads to, where nobody owns the person, else the one they are on anyway."""
@@ -341,22 +365,22 @@ def build_plan(work: Work, result: Result, setting: Setting) -> BuiltPlan:
     are kept as a plan of their own, which `result.held` names.
     """
     with work.store.begin() as tx:
-        promised = _prepare(work, tx, setting)
+        prepared = _prepare(work, tx, setting)
         absent = () if setting.unguarded else set(work.crms) - set(setting.crms)
         left = approval.people_left_waiting(tx, absent)
         # Who must wait is known only when everybody has been planned for: then this is undone, and made without them.
         savepoint = tx.begin_nested()
-        desk = _plan(work, tx, setting, result.run, promised, without=Held(left))
+        desk = _plan(work, tx, setting, result.run, prepared, without=Held(left))
         drafted = _judge(work, tx, desk)
         # Who waits for an absent CRM goes on waiting, whatever this draft says of them.
         held = drafted.held._replace(people=drafted.held.people | left)
         if drafted.held:
             savepoint.rollback()
-            desk = _plan(work, tx, setting, result.run, promised, without=held)
+            desk = _plan(work, tx, setting, result.run, prepared, without=held)
         else:
             savepoint.commit()
-        _close(work, tx, desk, held)
-        result.held = _hold(work, tx, setting, promised, drafted, approval.Left(left, frozenset(absent)))
+        _close(work, tx, desk, held, prepared.breaches)
+        result.held = _hold(work, tx, setting, prepared, drafted, approval.Left(left, frozenset(absent)))
         # Not earlier: it compares what was seen with the changes that the plan has journaled by now.
         if setting.approval.plans:
             result.approved = approval.take_up(tx, setting.approval, result.run)
@@ -374,14 +398,14 @@ def build_preview(work: Work, result: Result, setting: Setting, *, without_odd_d
         left = Held(approval.people_with_odd_data(tx) if without_odd_data else frozenset())
         desk = _plan(work, tx, setting, result.run, prepared, without=left)
         drafted = _judge(work, tx, desk)
-        _close(work, tx, desk, left)
+        _close(work, tx, desk, left, prepared.breaches)
         _count(tx, result, desk)
     result.guard = drafted.reasons
     return drafted
 
 
-def _prepare(work: Work, tx: Connection, setting: Setting) -> Mapping[int, str]:
-    """Who is who, whom time makes due, and the owners that an interrupted run had chosen (by contact)."""
+def _prepare(work: Work, tx: Connection, setting: Setting) -> Prepared:
+    """Settle who is who and whom time makes due."""
     identity = work.config.identity
     resolver = partial(
         matching.match_people,
@@ -395,8 +419,10 @@ def _prepare(work: Work, tx: Connection, setting: Setting) -> Mapping[int, str]:
     refresh_people(tx, resolver)
     # After it is settled who is who: an edit concerns all records of its person.
     spread_edits(tx, setting.crms)
+    breaches = read_breaches(tx, work.config, work.now)
+    make_dirty(tx, sorted(contacts_of(tx, owners_to_replace(work.config.sla, breaches).keys())))
     journal.wake_up(tx, work.now_ms)
-    return promised
+    return Prepared(promised, breaches)
 
 
 def _plan(
@@ -404,7 +430,7 @@ def _plan(
     tx: Connection,
     setting: Setting,
     run: str,
-    promised: Mapping[int, str],
+    prepared: Prepared,
     *,
     without: Held = NOBODY,
     only: Held | None = None,
@@ -429,7 +455,7 @@ def _plan(
         # Journaled now and then, so that a plan of any size takes no more memory.
         if len(desk.changes) >= PEOPLE_AT_ONCE:
             desk.journal_changes(tx)
-    _assign(work, tx, desk, unowned, promised)
+    _assign(work, tx, desk, unowned, prepared)
     desk.journal_changes(tx)
     return desk
 
@@ -451,13 +477,14 @@ def _assign(
     tx: Connection,
     desk: PlanBuilder,
     routed: list[tuple[Scored, list[Holding]]],
-    promised: Mapping[int, str],
+    prepared: Prepared,
 ) -> None:
     """Serve the people who may need an owner: the hottest first, then those who came first, then by address.
 
     Records that a user left without an owner are theirs, and those in a CRM that the config no longer has are nobody's.
     """
     routed.sort(key=_turn_order)
+    late = owners_to_replace(work.config.sla, prepared.breaches)
     served, absent = [], {}
     for person, records in routed:
         ours = [it for it in records if it.ref.crm in work.crms and not (desk.is_overridden(it) and not it.owner)]
@@ -467,13 +494,24 @@ def _assign(
             routes = person.decision.routes if person.decision else ()
             is_chosen = any(map(desk.is_overridden, ours))
             served.append(
-                ask_owner(person.person, routes, ours, person.worth, person.account, person.before, is_chosen=is_chosen)
+                ask_owner(
+                    person.person,
+                    routes,
+                    ours,
+                    person.worth,
+                    person.account,
+                    person.before,
+                    is_chosen=is_chosen,
+                    late=late.get(person.person, ""),
+                )
             )
         elif not all(desk.setting.owners.somebody(it.ref.crm, it.owner) for it in ours if it.ref.crm not in missing):
             absent[person.person] = f"{missing[0]} is skipped in this run"
     refused = {it.id: str(it.on_hold["after"]["owner"]) for _, records in routed for it in records if _owner_waits(it)}
     # Whose turn it was stays so: a refusal or a crash must not cost somebody a second turn.
-    given = assign_owners(served, read_desk(tx, work.config, desk.setting.owners, {**refused, **promised}, work.now))
+    given = assign_owners(
+        served, read_desk(tx, work.config, desk.setting.owners, {**refused, **prepared.promised}, work.now)
+    )
     given = given._replace(waiting={**given.waiting, **absent})
     for person, records in routed:
         desk.decide_all(person, records, given)
@@ -523,8 +561,8 @@ def _without_half(tx: Connection, held: Held) -> Held:
     return Held(held.people | whole, {crm: people - whole for crm, people in held.first.items()})
 
 
-def _close(work: Work, tx: Connection, desk: PlanBuilder, held: Held) -> None:
-    """Settle everybody but those who wait: overrides, turns, and who has to be looked at again."""
+def _close(work: Work, tx: Connection, desk: PlanBuilder, held: Held, breaches: Sequence[Deadline]) -> None:
+    """Settle everybody but those who wait: overrides, turns, tasks, and who has to be looked at again."""
     undecided = contacts_of(tx, held.people)
     for crm, some in held.first.items():
         undecided |= contacts_of(tx, some, crm)
@@ -535,6 +573,10 @@ def _close(work: Work, tx: Connection, desk: PlanBuilder, held: Held) -> None:
     journal.park_changes(tx, desk.given_up, CHANGED_BACK, work.now_ms)
     hand_offs.save_standings(tx, desk.given.standings)
     hand_offs.save_hand_offs(tx, desk.hand_offs)
+    planned = plan_tasks(work.config, desk.run, work.now, desk.handed, desk.tagged)
+    late = [each for each in breaches if each.hand_off.person not in desk.given.hand_offs]
+    planned += plan_breach_tasks(work.config, desk.run, work.now, late)
+    tasks.add_tasks(tx, [each._asdict() for each in planned])
     has_work = any(tally.people["records"] for tally in desk.tallies.values())
     if has_work or not held:  # a first run that waits whole adopts nothing: the config may still change freely
         journal.adopt_config(tx, work.config.decision_hash(), desk.setting.crms, list(work.crms))
@@ -547,7 +589,7 @@ def _hold(
     work: Work,
     tx: Connection,
     setting: Setting,
-    promised: Mapping[int, str],
+    prepared: Prepared,
     drafted: BuiltPlan,
     left: approval.Left,
 ) -> WaitingPlan | None:
@@ -556,7 +598,7 @@ def _hold(
     waiting = approval.keep_waiting(tx, "data", hashes, drafted.held_numbers, drafted.reasons, now, left=left)
     if waiting is not None and drafted.held:
         # The plan above was made without them, so that nothing of theirs is journaled yet.
-        _plan(work, tx, setting, waiting.run, promised, only=drafted.held)
+        _plan(work, tx, setting, waiting.run, prepared, only=drafted.held)
     return waiting
 
 
@@ -725,6 +767,7 @@ def _count(tx: Connection, result: Result, desk: PlanBuilder) -> None:
         counts.planned = len(desk.tallies[crm].people["records"]) if crm in desk.tallies else 0
     result.bands = band_counts(tx)
     result.routing = _count_destinations(tx, desk)
+    result.tasks = tasks.count_tasks(tx, result.run)
     people = {tag: sum(bands.values()) for tag, bands in count_tags(tx).items()}
     result.notes += describe_strange_tags(desk.work.config.feedback, people)
     result.waiting_for_owner = {"count": result.routing["waiting"], "reasons": result.routing["reasons"]}

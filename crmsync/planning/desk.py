@@ -21,6 +21,7 @@ from crmsync.routing.decisions import PersonState
 from crmsync.routing.feedback import TagState
 from crmsync.routing.lifecycle import RecordStage, StageState
 from crmsync.routing.owners import Owners
+from crmsync.routing.sla import Deadline, find_breaches
 from crmsync.routing.turns import Load
 from crmsync.scoring import Scores
 from crmsync.store import companies, hand_offs
@@ -106,14 +107,27 @@ def ask_owner(
     before: StoredScore | None,
     *,
     is_chosen: bool,
+    late: str = "",
 ) -> Unassigned:
-    """What is asked for a person who may need an owner; `is_chosen` says that a user chose one of theirs."""
+    """What is asked for a person who may need an owner; `is_chosen` says that a user chose one of theirs, `late` is the
+    owner who was not in touch in time.
+    """
     if is_chosen:  # a user's own choice is not taken back by a rule
+        late = ""
         routes = [each.model_copy(update={"reassign": False}) if each.reassign else each for each in routes]
     since = before.waiting_since if before is not None else None
     return Unassigned(
-        person, routes, records, worth, account.owners, account.colleague_owners, since, account.colleagues
+        person, routes, records, worth, account.owners, account.colleague_owners, since, account.colleagues, late
     )
+
+
+def read_breaches(tx: Connection, config: Config, now: datetime, person: int | None = None) -> list[Deadline]:
+    """The hand-offs, of everybody or of one person, whose owner was not in touch in time as of `now` (aware)."""
+    if config.sla is None:
+        return []
+    handed = hand_offs.latest_hand_offs(tx, int(now.timestamp() * 1000), person)
+    deadlines = find_breaches(config.sla, config.owner_pool, handed, now, config.zone)
+    return [each for each in deadlines if each.breached and each.touched is None]
 
 
 def worth_in_pools(config: Config, columns: Columns, scores: Scores, row: int) -> dict[str, int]:

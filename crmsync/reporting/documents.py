@@ -147,6 +147,7 @@ class RunDocument(TypedDict):
     skipped: NotRequired[dict[str, str]]
     needs_action: NotRequired[list[str]]
     approved: NotRequired[dict[str, Any] | None]
+    tasks: NotRequired[dict[str, int]]
     changes: NotRequired[ChangesDocument]
     next: NotRequired[str]
     error: NotRequired[str]
@@ -307,14 +308,29 @@ class HandOffDocument(TypedDict):
 
 
 @with_config(EXACTLY)
+class TaskDocument(TypedDict):
+    """A task for an owner about somebody; `planned` is one that no CRM has taken yet."""
+
+    at: str
+    event: Literal["hand_off", "breach", "feedback"]
+    owner: str
+    due: str
+    state: Literal["planned", "sent", "created", "dropped", "closed"]
+    crm: str
+    task_id: str
+    reason: str
+
+
+@with_config(EXACTLY)
 class WhereDocument(TypedDict):
-    """Where somebody was last, by which route, and their hand-offs, newest first."""
+    """Where somebody was last, by which route, and their hand-offs and the tasks about them, newest first."""
 
     destination: str | None
     route: str | None
     track: str | None
     waiting_since: str | None
     hand_offs: list[HandOffDocument]
+    tasks: list[TaskDocument]
 
 
 @with_config(EXACTLY)

@@ -37,6 +37,7 @@ from crmsync.store.queries import (
     stored_score,
 )
 from crmsync.store.sql import from_ms
+from crmsync.store.tasks import tasks_of
 
 HISTORY = 10
 """Changes of the past that an explanation shows."""
@@ -197,6 +198,10 @@ def _routing(connection: Connection, person_id: int, before: Any) -> dict[str, A
         "track": before.track or None,
         "waiting_since": from_ms(before.waiting_since).isoformat() if before.waiting_since is not None else None,
         "hand_offs": [{**each, "at": from_ms(each["at"]).isoformat()} for each in hand_offs_of(connection, person_id)],
+        "tasks": [
+            {**each, **{name: from_ms(each[name]).isoformat() for name in ("at", "due")}}
+            for each in tasks_of(connection, person_id)
+        ],
     }
 
 

@@ -89,6 +89,10 @@ def _decisions(document: Document) -> Iterator[str]:
             f"contacted {_minute(sla['touched'])}" if sla["touched"] else "not contacted",
         )
         yield f"To be contacted by {due}; {touched}{', too late' if sla['breached'] else ''}"
+    for task in (document["routing"] or {}).get("tasks", ()):
+        state = {"planned": "not taken by a CRM yet", "sent": "outcome unknown"}.get(task["state"], task["state"])
+        why = f" ({task['reason']})" if task["reason"] else ""
+        yield f"Task for {task['owner']}: {task['event'].replace('_', '-')}, due {_minute(task['due'])}, {state}{why}"
     for each in document["overrides"]:
         value = f"{each['field']} {each['value'] or '(empty)'}"
         yield f"Protected: {_called_record(each)}: {value}, changed by a user, until {each['until'][:10]}"

@@ -90,6 +90,8 @@ def print_run(console: Console, document: Document) -> None:
         print_sentences(console, "People per band: " + _listed(document["bands"]))
     _print_routing(console, document.get("routing") or {})
     print_waiting_for_owner(console, document.get("waiting_for_owner", {}))
+    if document.get("tasks"):
+        print_sentences(console, f"Tasks for owners: {_listed(document['tasks'])}")
     for sentence in (*document.get("problems", ()), *document.get("notes", ())):
         print_sentences(console, sentence)
 

@@ -19,7 +19,8 @@ class Unassigned(NamedTuple):
 
     `worth` is what they count in a pool that balances values (hundredths, by the name of the pool), `waiting_since`
     when they first had to wait (milliseconds); the owners of account and colleagues are addresses, the best one first;
-    `colleagues` are people of the same account.
+    `colleagues` are people of the same account, `late` the owner (address) who was not in touch in time and is replaced
+    if somebody else is there.
     """
 
     person: int
@@ -30,15 +31,19 @@ class Unassigned(NamedTuple):
     colleague_owners: Sequence[str] = ()
     waiting_since: int | None = None
     colleagues: Sequence[int] = ()
+    late: str = ""
 
 
 class HandOff(NamedTuple):
-    """That a person got an owner: an address or a queue; `pool` is `""` where it was nobody's turn."""
+    """That a person got an owner: an address or a queue; `pool` is `""` where it was nobody's turn, `rerouted` says
+    that the owner before was not in touch in time.
+    """
 
     owner: str
     route: str
     pool: str
     why: str
+    rerouted: bool = False
 
 
 class Assignment(NamedTuple):
@@ -141,6 +146,11 @@ class _Assigner:
         rest = [each for each in free if each not in known]
         if rest:
             self._follow_routes(person, rest, held, was_owned=was_owned or bool(promises))
+        if person.late:
+            self.waiting.pop(person.person, None)  # they keep the owner they have
+            for each in rest:
+                if each.id in self.why:
+                    self.why[each.id] = f"{_said_late(person)}; {self.why[each.id]}"
 
     def _follow_routes(
         self, person: Unassigned, free: Sequence[Holding], held: dict[Ref, str], *, was_owned: bool
@@ -173,7 +183,7 @@ class _Assigner:
 
     def _taking_routes(self, person: Unassigned, held: Mapping[Ref, str]) -> Sequence[Route]:
         """The routes that take a person away from an active owner, as far as they come before any that does not."""
-        taking = list(takewhile(lambda route: route.reassign, person.routes))
+        taking = list(takewhile(lambda route: self._takes(route, person), person.routes))
         crms = {each.ref.crm for each in person.records}
         for place, route in enumerate(taking):
             home = self._home_of(route, person)
@@ -185,14 +195,18 @@ class _Assigner:
                 return ()
         return ()
 
+    def _takes(self, route: Route, person: Unassigned) -> bool:
+        return self._is_place(route.to) if person.late else route.reassign
+
     def _home_of(self, route: Route, person: Unassigned) -> set[str]:
         """To whom a route may lead a person: who belongs to one of them already is not taken away."""
         if route.to not in self.pools:
-            return set(self._reached_by(person._replace(routes=[route])))
+            return {*self._reached_by(person._replace(routes=[route]))} - {person.late}
         pool = self.pools[route.to]
         able = [each for each in pool.members if route.skill is None or route.skill in each.skills]
         last = normal_email(pool.fallback or "")
-        return {*(normal_email(each.email) for each in able), *self.members.get(pool.fallback or "", [last])}
+        home = {*(normal_email(each.email) for each in able), *self.members.get(pool.fallback or "", [last])}
+        return home - {person.late}
 
     def _human(self, record: Holding) -> str:
         owner = self.owners.by_id[record.ref.crm, self.owner_of[record.id]]
@@ -244,7 +258,7 @@ class _Assigner:
         what = {ACCOUNT_OWNER: "the owner of the account", COLLEAGUE_OWNER: "the owner of most colleagues"}
         why = what.get(route.to, f"[[route]] {route.name}")
         for human in [normal_email(route.to)] if whom is None else whom:
-            given = self._give_human(human, why, free, held)
+            given = () if human == person.late else self._give_human(human, why, free, held)
             if given:
                 self._note(person, HandOff(human, route.name, "", why), count=count)
                 return given
@@ -278,10 +292,11 @@ class _Assigner:
             return given or _Lacking(f"{why}; {other}")
         if pool.fallback.startswith(QUEUE):
             return self._give_queue(pool.fallback, route, person, free, count=count)
-        given = self._give_human(normal_email(pool.fallback), instead, free, held)
+        last = normal_email(pool.fallback)
+        given = () if last == person.late else self._give_human(last, instead, free, held)
         if not given:
-            return _Lacking(f"{why}; {self._lack(free, held, [normal_email(pool.fallback)], pool.fallback)}")
-        self._note(person, HandOff(normal_email(pool.fallback), route.name, "", instead), count=count)
+            return _Lacking(f"{why}; {self._lack(free, held, [last], pool.fallback)}")
+        self._note(person, HandOff(last, route.name, "", instead), count=count)
         return given
 
     def _take_turn(
@@ -296,7 +311,9 @@ class _Assigner:
     ) -> tuple[Sequence[Holding], str]:
         crms = {each.ref.crm for each in free}
         places = {
-            member: {crm for crm in crms if (crm, member) in self.owners.by_email} for member in self.members[pool.name]
+            member: {crm for crm in crms if (crm, member) in self.owners.by_email}
+            for member in self.members[pool.name]
+            if member != person.late
         }
         lack = self._lack(free, held, self.members[pool.name], f"pool {pool.name}")
         for many in sorted({len(here) for here in places.values() if here}, reverse=True):
@@ -348,6 +365,8 @@ class _Assigner:
     def _note(self, person: Unassigned, hand_off: HandOff, *, count: bool) -> None:
         """Count a person for whoever got them: once, though they may have records in two CRMs."""
         if count:
+            if person.late:
+                hand_off = hand_off._replace(why=f"{_said_late(person)}; {hand_off.why}", rerouted=True)
             self.hand_offs[person.person] = hand_off
             self.given_to[person.person] = hand_off.owner
             load = self.loads.get(hand_off.owner, Load())
@@ -372,6 +391,10 @@ class _Assigner:
         known = any(state_of(self.owners, crm, each) != "missing" for each in whom)
         nobody = f"no member of {what} is" if what.startswith("pool ") else f"{what} is not"
         return f"{nobody} active in {crm}" if known else f"{nobody} a user in {crm}"
+
+
+def _said_late(person: Unassigned) -> str:
+    return f"{person.late} was not in touch in time"
 
 
 def _same_crm_first(humans: Mapping[Ref, str], crm: str) -> Sequence[tuple[Ref, str]]:

@@ -6,7 +6,7 @@ from collections.abc import Collection, Mapping, Sequence
 from typing import Literal, NamedTuple
 
 from crmsync.config.deciding import Stage
-from crmsync.config.feedback import Feedback, Recycle, tag_reason
+from crmsync.config.feedback import Action, Feedback, Recycle, tag_reason
 from crmsync.model import Scalar
 from crmsync.routing.lifecycle import NO_HOLD, StageHold, StageState
 from crmsync.scoring.values import fold_text
@@ -28,7 +28,7 @@ class TagOutcome(NamedTuple):
     """
 
     state: TagState = TagState()
-    action: Literal["keep", "disqualify", "recycle"] | None = None
+    action: Literal["keep", "task", "disqualify", "recycle"] | None = None
     until: int | None = None
     unrouted: str = ""
 
@@ -41,7 +41,7 @@ class TagOutcome(NamedTuple):
 NO_TAG = TagOutcome()
 """Nobody gave them one."""
 
-WEIGHT = {None: 0, "keep": 1, "recycle": 2, "disqualify": 3}
+WEIGHT = {None: 0, "keep": 1, "task": 2, "recycle": 3, "disqualify": 4}
 """Of several tags, which a multi-select may hold, the gravest counts."""
 
 
@@ -63,10 +63,8 @@ def judge_tag(feedback: Feedback | None, value: Scalar | None, before: TagState,
     return TagOutcome(state, _word(action), None, tag_reason(tag) if action == "disqualify" else "")
 
 
-def _word(action: str | Recycle | None) -> Literal["keep", "disqualify", "recycle"] | None:
-    if isinstance(action, Recycle):
-        return "recycle"
-    return "disqualify" if action == "disqualify" else "keep" if action == "keep" else None
+def _word(action: Action | None) -> Literal["keep", "task", "disqualify", "recycle"] | None:
+    return "recycle" if isinstance(action, Recycle) else action
 
 
 def hold_stages(

@@ -63,6 +63,12 @@ def find_breaches(
     return found
 
 
+def owners_to_replace(sla: Sla | None, breaches: Iterable[Deadline]) -> dict[int, str]:
+    """By person the owner (address) who is to be replaced: not of those who were given to somebody else before."""
+    reroutes = sla is not None and sla.reroute
+    return {each.hand_off.person: each.hand_off.owner for each in breaches if reroutes and not each.hand_off.rerouted}
+
+
 def _instant(at: int) -> datetime:
     return datetime.fromtimestamp(at / 1000, UTC)
 

@@ -8,7 +8,7 @@ from typing import Any
 from sqlalchemy import Connection, delete, select, tuple_, update
 
 from crmsync.store.records import drop_score_inputs, save_identity_keys
-from crmsync.store.schema import OPEN, activity, alias, change, counter, fact, past_field, person, record
+from crmsync.store.schema import OPEN, activity, alias, change, counter, fact, past_field, person, record, task
 from crmsync.store.sql import IN_LIST, in_chunks
 
 
@@ -32,6 +32,7 @@ def clear_personal_data(connection: Connection, row_ids: Sequence[int]) -> None:
         connection.execute(update(change).where(theirs).values(blank_change))
         people = select(record.c.person).where(record.c.id.in_(some))
         connection.execute(update(person).where(person.c.id.in_(people)).values(was=""))
+        connection.execute(update(task).where(task.c.person.in_(people)).values(body=""))
     save_identity_keys(connection, {row_id: set() for row_id in row_ids})
     drop_score_inputs(connection, row_ids)
 

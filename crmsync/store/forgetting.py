@@ -29,6 +29,7 @@ from crmsync.store.schema import (
     record,
     run,
     score_input,
+    task,
     writer,
 )
 from crmsync.store.sql import IN_LIST, dump_json, in_chunks, upsert
@@ -115,8 +116,8 @@ def remove_records(connection: Connection, rows: Sequence[Any], refs: Iterable[R
         update_odd_records(connection, ref.crm, drop={ref})
     remove(record, record.c.id.in_(ids))
     left = set(connection.scalars(select(record.c.person).where(record.c.person.in_(people)).distinct()))
-    for table, column in ((person, person.c.id), (score_input, score_input.c.person), (hand_off, hand_off.c.person)):
-        remove(table, column.in_(people - left))
+    for column in (person.c.id, score_input.c.person, hand_off.c.person, task.c.person):
+        remove(column.table, column.in_(people - left))
     # The lines before say what was known of somebody, by the names of the rules.
     connection.execute(update(person).where(person.c.id.in_(left)).values(was=""))
     mark_dirty(connection, list(connection.scalars(select(record.c.id).where(record.c.person.in_(left)))))

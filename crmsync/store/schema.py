@@ -314,7 +314,27 @@ hand_off = Table(
     Column("total", BigInteger, nullable=False),  # hundredths
     Column("model", Text, nullable=False),
     Column("why", Text, nullable=False, server_default=""),
+    Column("rerouted", Boolean, nullable=False, server_default=false()),  # since the owner before was not in touch
     Index("ix_hand_off_owner", "owner", "at"),
+)
+
+task = Table(
+    "task",  # what an owner is asked to do in the CRM
+    metadata,
+    Column("key", Text, primary_key=True),  # ours, on the CRM's task too
+    Column("person", Id, nullable=False, index=True),
+    Column("event", Text, nullable=False),
+    Column("owner", Text, nullable=False),  # an address
+    Column("run", Text, nullable=False),
+    Column("at", BigInteger, nullable=False),
+    Column("due", BigInteger, nullable=False),
+    Column("body", Text, nullable=False, server_default=""),
+    Column("crm", Text, nullable=False, server_default=""),  # "" until it was sent to one
+    Column("task_id", Text, nullable=False, server_default=""),
+    Column("state", Text, nullable=False),  # planned, sent, created, dropped, closed
+    Column("reason", Text, nullable=False, server_default=""),
+    Column("try_at", BigInteger, nullable=False, server_default="0"),
+    Index("ix_task_open", "at", sqlite_where=OPEN, postgresql_where=OPEN),
 )
 
 owner = Table(
