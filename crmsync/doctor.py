@@ -91,6 +91,13 @@ def _lint_start(config: Config) -> Iterator[Finding]:
                 "remove "
                 "the pool",
             )
+    on = config.tasks.on if config.tasks else []
+    for tag, action in config.feedback.tags.items() if config.feedback else ():
+        if action == "task" and "feedback" not in on:
+            yield Finding(
+                "warning",
+                f'the tag "{tag}" makes no task; add [tasks] on = ["feedback"], or write "keep" for the tag',
+            )
     if config.write.owner and not config.route:
         yield Finding(
             "note",

@@ -14,11 +14,20 @@ from crmsync.config import Config
 from crmsync.config.deciding import Route
 from crmsync.errors import ConfigError
 from crmsync.planning.changes import is_owner_chosen
-from crmsync.planning.desk import NO_ACCOUNT, ask_owner, read_account_views, read_desk, state_of_person, worth_in_pools
+from crmsync.planning.desk import (
+    NO_ACCOUNT,
+    ask_owner,
+    read_account_views,
+    read_breaches,
+    read_desk,
+    state_of_person,
+    worth_in_pools,
+)
 from crmsync.reporting.person import find_person
 from crmsync.routing.assignment import Unassigned, assign_owners
 from crmsync.routing.decisions import PersonState, RoutingDecision, decide_people, known_values
 from crmsync.routing.owners import Owners, owners_of
+from crmsync.routing.sla import owners_to_replace
 from crmsync.routing.why_not import find_instead
 from crmsync.scoring import score
 from crmsync.scoring.wording import describe_condition
@@ -77,6 +86,7 @@ def _document(config: Config, reading: Connection, person: int, now: datetime) -
         account,
         before,
         is_chosen=bool(chosen),
+        late=owners_to_replace(config.sla, read_breaches(reading, config, now, person)).get(person, ""),
     )
     taken, destination = _destination(config, reading, owners, asked, decision, now, is_chosen=bool(chosen))
     rules = list(_rules(config, columns, scores, state, decision, taken))
@@ -140,7 +150,7 @@ def _destination(
     if held is not None:
         name = owner_names(reading).get((held.ref.crm, str(held.owner)), str(held.owner))
     stays = {"to": None, "member": name, "track": track}
-    if held is not None and not (asked.routes and asked.routes[0].reassign):
+    if held is not None and not asked.late and not (asked.routes and asked.routes[0].reassign):
         return None, {**stays, "turn": f"keeps the owner, {'whom a user chose' if is_chosen else 'who is active'}"}
     if not asked.routes:
         return None, {**stays, "turn": f"not routed: {decision.unrouted_why or 'the file has no [[route]]'}"}

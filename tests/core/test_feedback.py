@@ -384,7 +384,7 @@ def mistakes(**tables):
 @pytest.mark.parametrize(
     ("tags", "said"),
     [
-        ({"later": "task"}, 'write "keep", "disqualify" or { recycle = "90d" }'),
+        ({"later": "call"}, 'write "keep", "disqualify", "task" or { recycle = "90d" }'),
         ({"later": {"recycle": "0d"}}, "greater than 0"),
         ({"later": {"recycle": "90d", "task": "Call"}}, "this key does not exist"),
         ({"a;b": "keep"}, "a semicolon"),

@@ -243,7 +243,7 @@ def test_touches_are_found_by_record_and_not_among_all_activities(state):
 
 
 @pytest.mark.parametrize(
-    "table", [{"within": "0h"}, {"within": "4h", "reroute": False}, {"within": "4h", "stages": ["x"]}, {}]
+    "table", [{"within": "0h"}, {"within": "4h", "reroute": "4h"}, {"within": "4h", "stages": ["x"]}, {}]
 )
 def test_a_mistake_in_the_table_is_told(table):
     with pytest.raises(ValidationError):

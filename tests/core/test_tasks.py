@@ -12,6 +12,7 @@ from crmsync.cycle import preview_run, run_cycle
 from crmsync.model import Activity, Ref, TaskReceipt
 from crmsync.reporting.documents import check_document
 from crmsync.reporting.person import explain_person
+from crmsync.reporting.route import route_document
 from crmsync.store import schema
 from tests.support.cycles import ADA, NEVER_FADES, balanced, edit, hot, two_crms
 from tests.support.make import NOW, config, work
@@ -194,6 +195,9 @@ def test_S3_13_whoever_is_not_contacted_in_time_goes_to_somebody_else_once(state
     assert hubspot.records[ADA].owner == "hubspot-ann"
     seen = preview_run(work(state, hubspot, now=hours(4.1), settings=by))
     assert seen.routing["by_owner"] == {"bob@acme.example": 1}
+    route = route_document(by, state, "ada@x.example", hours(4.1))
+    assert (route["to"], route["member"]) == ("sales", "bob@acme.example")
+    assert "ann@acme.example was not in touch in time" in route["turn"]
     run(state, hubspot, at=4.1, by=by)
     assert hubspot.records[ADA].owner == "hubspot-bob"
     said = explain_person(by, state, "ada@x.example", hours(5))

@@ -8,7 +8,7 @@ import pytest
 ROOT = Path(__file__).parents[2]
 WORDS = {"crmsync", "crmsync.model", "crmsync.errors", "crmsync.connector", "crmsync.columns"}
 CONFIG = {"crmsync.config"}
-APPLY = {f"crmsync.planning.{name}" for name in ("apply", "approval", "builder", "desk", "review")}
+APPLY = {f"crmsync.planning.{name}" for name in ("apply", "approval", "builder", "desk", "review", "tasks")}
 """What of planning acts; the rest of it only thinks."""
 THINKING = {
     "crmsync.clock_skew",
