@@ -57,6 +57,11 @@ class Memory:
             raise Cancelled(f"stopped before a call to {self.name}")
         self.calls += 1
 
+    @property
+    def api_used(self) -> float | None:
+        """A dictionary has no limit."""
+        return None
+
     def account(self) -> str:
         """One name, one account."""
         self._call()

@@ -118,6 +118,8 @@ def end_attempt(work: Work, attempt: Attempt, verdict: Verdict) -> Result:
     result.problems = [hide_secrets(problem, secrets) for problem in result.problems]
     for crm, connector in work.crms.items():
         result.crms[crm].api_calls = connector.calls - attempt.calls_before[crm]
+        used = connector.api_used
+        result.crms[crm].api_used = None if used is None else round(used, 6)
     # By the time that passed, since the clock may be set during a run.
     ended = work.now_ms + int((time.monotonic() - attempt.begun) * 1000)
     with work.store.begin() as writing:

@@ -74,6 +74,11 @@ class Connector(Protocol):
         """HTTP requests sent so far, retries included."""
         ...
 
+    @property
+    def api_used(self) -> float | None:
+        """How much of the day's API calls is used by everybody (0 to 1), as the CRM last said; else `None`."""
+        ...
+
     def account(self) -> str:
         """The portal or org the credentials belong to; cheap, called at each cycle."""
         ...

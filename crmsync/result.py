@@ -16,7 +16,7 @@ class Counts:
 
     `rescored` are all records scored, also those that were not pulled (time passed, the config changed); `resumed` are
     changes that an earlier run had sent without hearing of them again; `protected` says why a difference was not
-    planned.
+    planned; `api_used` is how much of the day's API calls is used by everybody (0 to 1), where the CRM said so.
     """
 
     pulled: int = 0
@@ -34,6 +34,7 @@ class Counts:
     seconds: float = 0.0
     rescored: int = 0
     resumed: int = 0
+    api_used: float | None = None
 
 
 @dataclass

@@ -348,6 +348,11 @@ class Api:
                 self.daily = (limit, left - (self.calls - answered - 1))
                 self._day_ends = next_midnight(self.server_time, self.zone)
 
+    @property
+    def api_used(self) -> float | None:
+        """How much of the day's calls is used (0 to 1); `None` before HubSpot said so."""
+        return None if not self.daily else max(0.0, 1 - self.daily[1] / self.daily[0])
+
     def clock(self) -> datetime | None:
         """HubSpot's clock as its latest answer said, carried on by one that nobody sets; `None` before the first."""
         if self._heard is None:

@@ -50,6 +50,11 @@ class HubSpot:
         """HTTP requests sent so far, retries included."""
         return self._api.calls
 
+    @property
+    def api_used(self) -> float | None:
+        """How much of the day's calls is used, by whatever was last said of it."""
+        return self._api.api_used
+
     def account(self) -> str:
         """The portal's id."""
         self._hints.portal = self._portal.account()

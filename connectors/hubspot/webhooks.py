@@ -6,23 +6,20 @@ import asyncio
 import hmac
 import logging
 import re
-import socket
-import threading
 import time
 from base64 import b64encode
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 
-import uvicorn
 from starlette.applications import Starlette
 from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response
 from starlette.routing import Route
-from uvicorn.protocols.http.h11_impl import H11Protocol, RequestResponseCycle
 
 from connectors.http import NotJson, parse_json
 from connectors.hubspot.settings import Webhooks
 from connectors.hubspot.webhook_queue import Hints
+from connectors.serving import answer_calls, listen
 from crmsync.errors import ConfigError
 
 WINDOW = 300_000
@@ -37,11 +34,6 @@ MOST_BODY = 2 * 1024 * 1024
 
 BODY_DEADLINE = 3.0
 """Seconds for the whole body; HubSpot itself gives up on an answer after five."""
-
-HEAD_DEADLINE = 5.0
-"""Seconds for the head of a call: callers who never end theirs would keep HubSpot out, since each takes a place."""
-
-MOST_CALLERS = 64
 
 _DECODED = {f"%{ord(each):02X}": each for each in ":/?@!$'()*,;"}
 """The only characters of the address that are decoded before it is signed, by how they are spelled (same page)."""
@@ -119,88 +111,15 @@ def _parsed(body: bytes) -> object:
         return None
 
 
-class _Impatient(H11Protocol):
-    """A connection that is closed when the head of a call is not whole in time."""
-
-    _deadline: asyncio.TimerHandle | None = None
-
-    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
-        super().connection_made(transport)
-        self._mind_the_time()
-
-    def data_received(self, data: bytes) -> None:
-        super().data_received(data)
-        self._mind_the_time()
-
-    def connection_lost(self, exc: Exception | None) -> None:
-        self._relax()
-        super().connection_lost(exc)
-
-    def _mind_the_time(self) -> None:
-        cycle: RequestResponseCycle | None = self.cycle  # none before the first call
-        if cycle is not None and not cycle.response_complete:
-            self._relax()
-        # Not moved by each piece that comes, or a drip of bytes would keep its place for ever.
-        elif self._deadline is None:
-            self._deadline = self.loop.call_later(HEAD_DEADLINE, self.transport.close)
-
-    def _relax(self) -> None:
-        if self._deadline is not None:
-            self._deadline.cancel()
-        self._deadline = None
-
-
-class _Server(uvicorn.Server):
-    """uvicorn that says when it listens, and that stops at once."""
-
-    def __init__(self, app: Starlette) -> None:
-        self.ready = threading.Event()
-        super().__init__(
-            uvicorn.Config(
-                app,
-                http=_Impatient,
-                loop="asyncio",
-                ws="none",
-                lifespan="off",
-                log_config=None,
-                log_level="critical",
-                access_log=False,
-                proxy_headers=False,
-                server_header=False,
-                limit_concurrency=MOST_CALLERS,
-            )
-        )
-
-    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
-        await super().startup(sockets)
-        self.ready.set()
-
-    def stop(self) -> None:
-        """Stop from another thread; no answer is worth waiting for."""
-        self.should_exit = self.force_exit = True
-
-
 @contextmanager
 def receive(settings: Webhooks, hints: Hints, wake: Callable[[], object]) -> Iterator[None]:
     """Listen in a thread until the block ends. Raises `ConfigError` where the port cannot be had."""
-    line = _listening(settings)
-    server = _Server(application_of(settings, hints, wake))
-    thread = threading.Thread(target=server.run, args=([line],), name="webhooks", daemon=True)
-    thread.start()
-    server.ready.wait(10)
     try:
-        yield
-    finally:
-        server.stop()
-        thread.join(5)
-
-
-def _listening(settings: Webhooks) -> socket.socket:
-    family = socket.AF_INET6 if ":" in settings.host else socket.AF_INET
-    try:
-        return socket.create_server((settings.host, settings.port), family=family)
+        line = listen(settings.host, settings.port)
     except OSError as error:
         raise ConfigError(
             f"HubSpot's webhooks cannot be received at {settings.host}, port {settings.port} ({error.strerror}); "
             "choose another host or port in [hubspot.webhooks], or stop the program that uses this one"
         ) from None
+    with answer_calls(application_of(settings, hints, wake), line, "webhooks"):
+        yield

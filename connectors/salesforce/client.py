@@ -343,6 +343,12 @@ class Org:
         if wait is not None and response.status_code in (429, 503):
             raise Transient(f"Salesforce answered with status {response.status_code}", retry_after=wait)
 
+    @property
+    def api_used(self) -> float | None:
+        """How much of the org's calls of 24 hours is used (0 to 1); `None` before Salesforce said so."""
+        usage = self.usage
+        return None if usage is None else (usage.used + self.calls - usage.calls) / usage.allowed
+
     def _mind_the_quota(self) -> None:
         """Bulk answers may not say how much is used: what we sent since somebody said so is added."""
         usage, share = self.usage, self.settings.api_share

@@ -34,6 +34,11 @@ class SalesforceConnector:
         """HTTP requests sent so far, retries and log-ins included."""
         return self._org.calls
 
+    @property
+    def api_used(self) -> float | None:
+        """How much of the calls of 24 hours is used, by the latest answer."""
+        return self._org.api_used
+
     def account(self) -> str:
         """The org's 18-character id."""
         if not self._account:

@@ -19,6 +19,7 @@ from crmsync.elapsed import stopwatch
 from crmsync.errors import Cancelled, StateError
 from crmsync.store import journal
 from crmsync.store.database import STANDBY_POLL, Store, quick_check
+from crmsync.web.server import serving_page
 from crmsync.work import Work
 
 
@@ -36,18 +37,24 @@ def run(config: ConfigPath = DEFAULT_CONFIG, as_json: AsJson = False, debug: Deb
             log.get_logger().info(
                 "started", version=version("crmsync"), crms=sorted(settings.crms), model=settings.model_hash()
             )
-            while not stop.is_set():
-                try:
-                    _take_turn(settings, store, stop)
-                except Cancelled:
-                    break
-                except StateError as error:
-                    log.get_logger().warning(
-                        "lock_lost", why=str(error), next="this process stands by and takes over when it can"
-                    )
-                    stop.wait(STANDBY_POLL)
+            with serving_page(settings, store.is_writer):
+                _take_turns(settings, store, stop)
             log.get_logger().info("stopped")
         ending.document = {"stopped": True}
+
+
+def _take_turns(settings: Config, store: Store, stop: Event) -> None:
+    """Run, and after a lost lock stand by and run again, until told to stop."""
+    while not stop.is_set():
+        try:
+            _take_turn(settings, store, stop)
+        except Cancelled:
+            break
+        except StateError as error:
+            log.get_logger().warning(
+                "lock_lost", why=str(error), next="this process stands by and takes over when it can"
+            )
+            stop.wait(STANDBY_POLL)
 
 
 def _take_turn(settings: Config, store: Store, stop: Event) -> None:

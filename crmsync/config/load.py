@@ -17,6 +17,7 @@ from pydantic_settings.sources import EnvSettingsSource
 
 from crmsync.config.mistakes import Mistake, describe_mistakes, find_mistakes
 from crmsync.config.settings import ENV_PREFIX, Config, State, config_class, connectors
+from crmsync.config.web import Web
 from crmsync.errors import ConfigError
 
 RESERVED_ENV = frozenset({"CRMSYNC_CONFIG", "CRMSYNC_FAILPOINT", "CRMSYNC_SECRETS"})
@@ -93,7 +94,7 @@ def config_of(text: str, running: Config) -> Config:
 
     Raises `ConfigError` where this version of crmsync does not take it any longer.
     """
-    own = (*running.crms, "state", "secrets", "guard", "feeds", "log")
+    own = (*running.crms, "state", "secrets", "guard", "feeds", "log", "web")
     now = {name: getattr(running, name) for name in own}
     now["schedule"] = {**running.schedule.model_dump(exclude_unset=True), **json.loads(text).get("schedule", {})}
     try:
@@ -243,14 +244,15 @@ def _files_anchored(table: Any, folder: Path) -> Any:
 
 def _secrets_in_file(given: Mapping[str, Any]) -> Iterator[Mistake]:
     """Secrets that stand in the file, which is shown, copied and put under version control."""
-    for crm, module in connectors().items():
-        for loc in _secrets_in_table(given.get(crm), module.Settings, (crm,)):
+    tables = {crm: module.Settings for crm, module in connectors().items()} | {"web": Web}
+    for name, made in tables.items():
+        for loc in _secrets_in_table(given.get(name), made, (name,)):
             variable = ENV_PREFIX + "__".join(loc).upper()
             yield Mistake(
                 loc,
                 f"a secret does not belong in this file; remove it, and set {variable} in the environment, or write it "
                 "into a file of that name in the secrets folder (if anybody else has seen this file, replace the "
-                "secret in the CRM)",
+                f"secret{' in the CRM' if name in connectors() else ''})",
             )
     state = given.get("state")
     url = state.get("url") if isinstance(state, dict) else None

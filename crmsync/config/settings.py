@@ -39,6 +39,7 @@ from crmsync.config.model import Model
 from crmsync.config.sla import Sla
 from crmsync.config.tables import Duration, Table
 from crmsync.config.tasks import Tasks
+from crmsync.config.web import Web
 from crmsync.connector import FieldMap
 from crmsync.model import KINDS, SCORE_FIELDS
 
@@ -184,7 +185,7 @@ AFFECTS: Mapping[str, frozenset[Affected]] = {
     **dict.fromkeys(("write", "route", "owner_pool", "tracks", "lifecycle", "truth"), frozenset({"plan"})),
     **dict.fromkeys(("exclude", "feedback"), frozenset({"score", "plan"})),
     **dict.fromkeys(
-        ("secrets", "state", "schedule", "guard", "feeds", "log", "test", "review", "sla", "tasks"), frozenset()
+        ("secrets", "state", "schedule", "guard", "feeds", "log", "test", "review", "sla", "tasks", "web"), frozenset()
     ),
 }
 """What a change of a table affects: scores, plans, or neither. Of the schedule only the time zone counts, for both."""
@@ -217,6 +218,7 @@ class Config(Model, BaseSettings):
     feedback: Feedback | None = None
     sla: Sla | None = None
     tasks: Tasks | None = None
+    web: Web | None = None
     truth: Truth = Truth()
     guard: Guard = Guard()
     write: Write = Write()
@@ -456,7 +458,9 @@ class Config(Model, BaseSettings):
 
     def decision_text(self) -> str:
         """What the file and the environment say besides CRMs, state and secrets, for `config_of` to read again."""
-        return self.model_dump_json(by_alias=True, exclude_unset=True, exclude={*connectors(), "state", "secrets"})
+        return self.model_dump_json(
+            by_alias=True, exclude_unset=True, exclude={*connectors(), "state", "secrets", "web"}
+        )
 
     def _hash(self, *affected: Affected) -> str:
         names = [name for name in Config.model_fields if not AFFECTS[name].isdisjoint(affected)]

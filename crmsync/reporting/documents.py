@@ -40,6 +40,7 @@ class CountsDocument(TypedDict):
     seconds: float
     rescored: int
     resumed: int
+    api_used: NotRequired[float | None]
 
 
 Move = TypedDict("Move", {"crm": str, "from": str | None, "to": str | None, "records": int})

@@ -89,6 +89,10 @@ class Store:
         """Close every connection."""
         self.engine.dispose()
 
+    def is_writer(self) -> bool:
+        """Whether this process is the one that writes."""
+        return self._turn is not None and self._turn.lasts()
+
     def may_write(self) -> bool:
         """Whether this process may go on writing: it is the writer, or never meant to be."""
         return self._turn is None or self._turn.lasts()

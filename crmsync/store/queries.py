@@ -9,7 +9,7 @@ import orjson
 from sqlalchemy import JSON, Connection, and_, case, cast, distinct, func, or_, select
 
 from crmsync.identity.matching import normal_email
-from crmsync.store.journal import APPROVED, EDITED, PARTLY, PLANS, REJECTED, UNKNOWN, WAITING
+from crmsync.store.journal import APPROVED, EDITED, GOOD, PARTLY, PLANS, REJECTED, UNKNOWN, WAITING
 from crmsync.store.schema import (
     LIVE,
     ON_HOLD,
@@ -125,6 +125,27 @@ def find_hottest(connection: Connection, bands: Sequence[str], most: int) -> lis
         addresses = orjson.loads(emails)
         names[person_id] = (held[0] or name, held[1] or (addresses[0] if addresses else ""))
     return [Hot(each.id, *names.get(each.id, ("", "")), each.total, each.band) for each in top]
+
+
+SCORE_STEP = 10
+"""Points that are counted together in a distribution."""
+
+
+def count_scores(connection: Connection) -> dict[int, int]:
+    """People by their points: those of each `SCORE_STEP` together, by its lower end. Whoever is left out is none."""
+    hundredths = 100 * SCORE_STEP
+    # Rounded down for negative points, too, which both databases would round towards zero.
+    bucket = (person.c.total - func.mod(func.mod(person.c.total, hundredths) + hundredths, hundredths)) // hundredths
+    query = select(bucket, func.count()).where(person.c.excluded == "").group_by(bucket)
+    return {int(low) * SCORE_STEP: many for low, many in connection.execute(query)}
+
+
+def past_bands(connection: Connection, at: int) -> dict[str, int]:
+    """People per band as the last good run before an instant (milliseconds) left them; empty where there was none."""
+    query = select(run.c.result).where(run.c.verdict.in_(GOOD), run.c.started <= at)
+    found = connection.scalar(query.order_by(run.c.started.desc()).limit(1))
+    bands: dict[str, int] = orjson.loads(found).get("bands", {}) if found else {}
+    return bands
 
 
 def names_of(connection: Connection, row_ids: Sequence[int]) -> dict[int, str]:

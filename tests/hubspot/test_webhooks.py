@@ -9,6 +9,7 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 from hubspot.utils.signature import Signature
 
+from connectors import serving
 from connectors.hubspot import Settings, connect, webhooks
 from connectors.hubspot.settings import Webhooks
 from connectors.hubspot.webhook_queue import MOST, Hints
@@ -207,8 +208,8 @@ def test_a_mass_change_does_not_fill_the_memory():
 
 
 def test_callers_who_never_end_their_head_keep_nobody_out(monkeypatch):
-    monkeypatch.setattr(webhooks, "HEAD_DEADLINE", 0.3)
-    monkeypatch.setattr(webhooks, "MOST_CALLERS", 8)
+    monkeypatch.setattr(serving, "HEAD_DEADLINE", 0.3)
+    monkeypatch.setattr(serving, "MOST_CALLERS", 8)
     place = Place()
     address = ("127.0.0.1", place.settings.port)
     with webhooks.receive(place.settings, place.hints, place.wake):
@@ -223,7 +224,7 @@ def test_callers_who_never_end_their_head_keep_nobody_out(monkeypatch):
 
 
 def test_a_second_call_of_a_connection_has_a_deadline_too(monkeypatch):
-    monkeypatch.setattr(webhooks, "HEAD_DEADLINE", 0.3)
+    monkeypatch.setattr(serving, "HEAD_DEADLINE", 0.3)
     place = Place()
     with webhooks.receive(place.settings, place.hints, place.wake):
         line = http.client.HTTPConnection("127.0.0.1", place.settings.port, timeout=10)

@@ -1,0 +1,303 @@
+"""The pages, and what answers a call."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from datetime import UTC, datetime
+from functools import partial
+from typing import Any, NamedTuple
+from urllib.parse import quote
+
+import orjson
+from jinja2 import Environment, PackageLoader, StrictUndefined
+from starlette.applications import Starlette
+from starlette.middleware import Middleware
+from starlette.middleware.base import BaseHTTPMiddleware, RequestResponseEndpoint
+from starlette.requests import Request
+from starlette.responses import HTMLResponse, PlainTextResponse, RedirectResponse, Response
+from starlette.routing import Route
+
+from crmsync import log
+from crmsync.bootstrap import existing_state, opened_state
+from crmsync.config import Config
+from crmsync.config.web import TOKEN, Web
+from crmsync.errors import ConfigError, CrmsyncError, SeveralFound, StateError
+from crmsync.planning.review import changes_of
+from crmsync.reporting.console import count_of, format_minute
+from crmsync.reporting.person import explain_person
+from crmsync.reporting.print_run import COUNTS, OUTCOMES, PROTECTED, SKIPPED, STATES
+from crmsync.store import journal
+from crmsync.store.database import Store
+from crmsync.store.queries import SCORE_STEP
+from crmsync.store.sql import from_ms, to_ms
+from crmsync.web import charts
+from crmsync.web.access import (
+    COOKIE,
+    SESSION,
+    begin_session,
+    csrf_of,
+    has_token,
+    is_for_us,
+    may_act,
+    may_read,
+    read_form,
+    session_of,
+)
+from crmsync.web.metrics import Totals, api_used, render_metrics
+from crmsync.web.search import find_people, parse_link
+from crmsync.web.snapshot import Watcher
+
+BY = "status page"
+"""Who approved a plan, as the journal says it."""
+
+WRONG_TOKEN_WAITS = 0.5
+"""Seconds before a wrong token is told: nobody tries many."""
+
+HEADERS = {
+    "Content-Security-Policy": "default-src 'none'; style-src 'unsafe-inline'; img-src data:; form-action 'self'; "
+    "base-uri 'none'; frame-ancestors 'none'",
+    "X-Content-Type-Options": "nosniff",
+    "Referrer-Policy": "no-referrer",
+    "Cache-Control": "no-store",
+}
+
+
+class Site(NamedTuple):
+    """What the pages are made from; `is_active` says whether this process is the one that writes."""
+
+    config: Config
+    web: Web
+    watcher: Watcher
+    is_active: Callable[[], bool]
+    totals: Totals
+    templates: Environment
+
+
+def make_app(config: Config, web: Web, watcher: Watcher, is_active: Callable[[], bool]) -> Starlette:
+    """What answers calls."""
+    templates = Environment(loader=PackageLoader("crmsync.web"), autoescape=True, undefined=StrictUndefined)
+    templates.filters |= {"n": _number, "minute": _minute, "points": _points, "count": count_of}
+    templates.globals |= {"outcomes": OUTCOMES, "states": STATES, "protected": PROTECTED, "skipped": SKIPPED}
+    site = Site(config, web, watcher, is_active, Totals(), templates)
+    get = [
+        ("/", _show_status),
+        ("/runs/{run}", _show_run),
+        ("/people", _show_people),
+        ("/people/{person:int}", _show_person),
+        ("/metrics", _show_metrics),
+        ("/login", _show_login),
+        ("/healthz", _answer_health),
+        ("/readyz", _answer_ready),
+    ]
+    post = [("/login", _log_in), ("/logout", _log_out), ("/plans/{plan}/approve", _approve)]
+    return Starlette(
+        routes=[
+            *(Route(path, partial(_answer, site, show), methods=["GET"]) for path, show in get),
+            *(Route(path, partial(_answer, site, act), methods=["POST"]) for path, act in post),
+        ],
+        middleware=[Middleware(_Guard, site=site)],
+    )
+
+
+class _Guard(BaseHTTPMiddleware):
+    """Lets nobody see what is not theirs, and gives every answer its headers."""
+
+    def __init__(self, app: Any, site: Site) -> None:
+        super().__init__(app)
+        self.site = site
+
+    async def dispatch(self, request: Request, call_next: RequestResponseEndpoint) -> Response:
+        """Answer, or say why not."""
+        site, path = self.site, request.url.path
+        free = path in ("/healthz", "/readyz", "/login")
+        if not is_for_us(site.web, request):
+            answer: Response = PlainTextResponse("this page answers on this machine only\n", 421)
+        elif free or may_read(site.web, request):
+            answer = await call_next(request)
+        elif path == "/metrics" or "authorization" in request.headers:
+            answer = PlainTextResponse(f"send the token of {TOKEN} as Authorization: Bearer\n", 401)
+        else:
+            answer = RedirectResponse(f"/login?next={quote(path)}", 303)
+        answer.headers.update(HEADERS)
+        return answer
+
+
+async def _answer(site: Site, act: Callable[..., Any], request: Request) -> Response:
+    """An answer, or a sentence in its place; what blocks is done in a thread."""
+    form = await read_form(request) if request.method == "POST" else {}
+    try:
+        answer: Response = await asyncio.to_thread(act, site, request, form)
+    except StateError as error:
+        return _page(site, request, "message", 503, title="The state cannot be read", said=str(error))
+    except CrmsyncError as error:
+        return _page(site, request, "message", 404, title="Not found", said=str(error))
+    except Exception as error:  # noqa: BLE001  whoever looks gets a sentence, and the log says what it was
+        log.get_logger().error("page_failed", path=request.url.path, exc_info=error)
+        said = "a fault in crmsync itself; the log of crmsync run says more"
+        return _page(site, request, "message", 500, title="This page cannot be shown", said=said)
+    return answer
+
+
+def _page(site: Site, request: Request, name: str, code: int = 200, **values: Any) -> Response:
+    session = session_of(site.web, request)
+    common = {
+        "session": bool(session),
+        "csrf": csrf_of(site.web, session) if session else "",
+        "has_token": bool(site.web.secret),
+        "token_name": TOKEN,
+        "snapshot": site.watcher.latest,
+        "active": site.is_active(),
+        "query": request.query_params.get("q", ""),
+    }
+    return HTMLResponse(site.templates.get_template(f"{name}.html").render(**common, **values), code)
+
+
+def _show_status(site: Site, request: Request, _form: Mapping[str, str]) -> Response:
+    snapshot = site.watcher.latest
+    bands = {
+        band: snapshot.status["bands"].get(band, 0)
+        for band in dict.fromkeys((*site.config.band_names(), *snapshot.status["bands"]))
+    }
+    lines = {name: band.at for name, band in site.config.bands.items() if band.at is not None}
+    return _page(
+        site,
+        request,
+        "status",
+        status=snapshot.status,
+        bands=bands,
+        lines=lines,
+        step=SCORE_STEP,
+        bands_chart=charts.draw_bands(bands, snapshot.before),
+        scores_chart=charts.draw_scores(snapshot.scores, SCORE_STEP, lines),
+        used={crm: api_used(snapshot, crm) for crm in site.config.crms},
+        feeds=[
+            (crm, kind, counts, charts.draw_days(counts, f"{kind} by day"), (crm, kind) in snapshot.dead)
+            for (crm, kind), counts in snapshot.feeds.items()
+        ],
+    )
+
+
+def _show_run(site: Site, request: Request, _form: Mapping[str, str]) -> Response:
+    run = request.path_params["run"]
+    with _state(site) as store, store.read() as reading:
+        row = journal.find_run(reading, run)
+        if row is None:
+            return _page(site, request, "message", 404, title="Not found", said=f"there is no run {run}")
+        changes = changes_of(reading, run)
+    plan = orjson.loads(row.plan)
+    return _page(
+        site,
+        request,
+        "run",
+        run=run,
+        command=row.command,
+        verdict=row.verdict,
+        waits=row.verdict == journal.WAITING,
+        started=format_minute(from_ms(row.started)),
+        ended=format_minute(from_ms(row.ended)) if row.ended else "",
+        result=orjson.loads(row.result),
+        reasons=plan.get("reasons", []),
+        counts=COUNTS,
+        changes=changes,
+    )
+
+
+def _show_people(site: Site, request: Request, _form: Mapping[str, str]) -> Response:
+    asked = request.query_params.get("q", "").strip()
+    who = parse_link(asked)
+    with _state(site) as store, store.read() as reading:
+        found = find_people(reading, who) if who else []
+    if len(found) == 1:
+        return RedirectResponse(f"/people/{found[0].person}", 303)
+    return _page(site, request, "people", found=found, asked=asked)
+
+
+def _show_person(site: Site, request: Request, _form: Mapping[str, str]) -> Response:
+    who = f"person:{request.path_params['person']}"
+    with existing_state(site.config) as store:
+        try:
+            said = explain_person(site.config, store, who, datetime.now(UTC))
+        except SeveralFound:  # a number names one
+            return _page(site, request, "message", 404, title="Not found", said=f"there is no person {who}")
+    return _page(site, request, "person", person=said, chart=charts.draw_points(said["lines"]))
+
+
+def _show_metrics(site: Site, _request: Request, _form: Mapping[str, str]) -> Response:
+    text = render_metrics(site.config, site.watcher.latest, site.totals)
+    return Response(text, media_type="text/plain; version=0.0.4; charset=utf-8")
+
+
+def _answer_health(_site: Site, _request: Request, _form: Mapping[str, str]) -> Response:
+    return PlainTextResponse("ok\n")
+
+
+def _answer_ready(site: Site, _request: Request, _form: Mapping[str, str]) -> Response:
+    if not site.is_active():
+        return PlainTextResponse("standing by: another process writes\n", 503)
+    known = any(each.get("last_good") for each in site.watcher.latest.status["crms"].values())
+    return PlainTextResponse("ready\n") if known else PlainTextResponse("no good run is known yet\n", 503)
+
+
+def _show_login(site: Site, request: Request, _form: Mapping[str, str]) -> Response:
+    return _page(site, request, "login", wrong=False, next=_local(request.query_params.get("next", "/")))
+
+
+def _log_in(site: Site, request: Request, form: Mapping[str, str]) -> Response:
+    if not has_token(site.web, form.get("token", "").strip()):
+        time.sleep(WRONG_TOKEN_WAITS)
+        return _page(site, request, "login", 401, wrong=True, next=_local(form.get("next", "/")))
+    answer = RedirectResponse(_local(form.get("next", "/")), 303)
+    answer.set_cookie(COOKIE, begin_session(site.web), max_age=SESSION, httponly=True, samesite="strict")
+    return answer
+
+
+def _log_out(_site: Site, _request: Request, _form: Mapping[str, str]) -> Response:
+    answer = RedirectResponse("/", 303)
+    answer.delete_cookie(COOKIE, httponly=True, samesite="strict")
+    return answer
+
+
+def _approve(site: Site, request: Request, form: dict[str, str]) -> Response:
+    if not may_act(site.web, request, form):
+        return _forbidden(site, request)
+    plan = request.path_params["plan"]
+    with opened_state(site.config) as store, store.begin() as writing:
+        if not journal.approve_plan(writing, plan, to_ms(datetime.now(UTC)), BY):
+            said = f"plan {plan} does not wait for approval any longer"
+            return _page(site, request, "message", 409, title="Not approved", said=said)
+    site.watcher.refresh()
+    return RedirectResponse("/", 303)
+
+
+def _forbidden(site: Site, request: Request) -> Response:
+    said = f"log in with the token first, or send it as Authorization: Bearer; it is set as {TOKEN}"
+    return _page(site, request, "message", 403, title="Not allowed", said=said)
+
+
+@contextmanager
+def _state(site: Site) -> Iterator[Store]:
+    with existing_state(site.config) as store:
+        if store is None:
+            raise ConfigError("No run yet, so there is nothing to show", "crmsync plan")
+        yield store
+
+
+def _local(path: str) -> str:
+    """A path of this page, and nothing that leads elsewhere."""
+    return path if path.startswith("/") and not path.startswith(("//", "/\\")) else "/"
+
+
+def _number(value: Any) -> str:
+    return f"{value:,.15g}" if isinstance(value, int | float) else str(value)
+
+
+def _points(value: float) -> str:
+    return f"{value:+,.15g}"
+
+
+def _minute(value: datetime | str | None) -> str:
+    at = datetime.fromisoformat(value) if isinstance(value, str) else value
+    return format_minute(at.astimezone(UTC)) if at else ""

@@ -1,0 +1,73 @@
+"""Finding people by what somebody types or pastes: a name, a part of it, an address, an id, a link of a CRM."""
+
+from __future__ import annotations
+
+import re
+from typing import NamedTuple
+from urllib.parse import urlsplit
+
+import orjson
+from sqlalchemy import Connection, func, select
+
+from crmsync.store.queries import find_contacts, find_named
+from crmsync.store.schema import LIVE, person, record
+
+MOST = 50
+"""People whom a search lists."""
+
+
+class Found(NamedTuple):
+    """Somebody who may be meant; `total` are points."""
+
+    person: int
+    name: str
+    emails: list[str]
+    band: str
+    total: float
+
+
+def parse_link(asked: str) -> str:
+    """Who is meant by a pasted link of HubSpot or Salesforce; anything else is left as it is.
+
+    HubSpot: `…/contacts/PORTAL/record/0-1/ID` and the older `…/contact/ID`; Salesforce: `…/lightning/r/Lead/ID/view`
+    and `…/ID`.
+    """
+    if not re.match(r"https?://", asked):
+        return asked
+    parts = [each for each in urlsplit(asked).path.split("/") if each]
+    for place, part in enumerate(parts):
+        if part in ("0-1", "contact") and place + 1 < len(parts):
+            return f"hubspot:contact:{parts[place + 1]}"
+    ids = [part for part in parts if re.fullmatch(r"00[3Q][0-9A-Za-z]{12}(?:[0-9A-Za-z]{3})?", part)]
+    return ids[0] if ids else asked
+
+
+def find_people(connection: Connection, who: str) -> list[Found]:
+    """The people who may be meant: those exactly so called first, else those whose name or address begins so."""
+    rows = find_contacts(connection, who) or find_named(connection, who)
+    people = [each.person for each in rows if each.person is not None]
+    if not people and len(who) >= 2:
+        start = who.lower().replace("\\", "\\\\").replace("%", "\\%").replace("_", "\\_")
+        query = select(record.c.person).where(
+            LIVE,
+            record.c.person.is_not(None),
+            func.lower(record.c.name).like(f"{start}%", escape="\\")
+            | func.lower(record.c.name).like(f"% {start}%", escape="\\"),
+        )
+        people = list(connection.scalars(query.distinct().limit(MOST)))
+    return _found(connection, list(dict.fromkeys(people))[:MOST])
+
+
+def _found(connection: Connection, people: list[int]) -> list[Found]:
+    query = (
+        select(record.c.person, record.c.name, record.c.emails, person.c.band, person.c.total)
+        .join(person, person.c.id == record.c.person)
+        .where(record.c.person.in_(people), LIVE)
+        .order_by(person.c.total.desc(), record.c.id)
+    )
+    found: dict[int, Found] = {}
+    for person_id, name, emails, band, total in connection.execute(query):
+        held = found.get(person_id)
+        mails = sorted({*(held.emails if held else ()), *orjson.loads(emails)})
+        found[person_id] = Found(person_id, (held.name if held else "") or name, mails, band, total / 100)
+    return list(found.values())

@@ -1,0 +1,124 @@
+"""What the page shows of the whole state, made in the background: no answer takes longer the more people there are."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from datetime import UTC, datetime, timedelta
+from typing import Any, NamedTuple
+
+from crmsync import log
+from crmsync.bootstrap import existing_state
+from crmsync.config import Config
+from crmsync.daemon.scheduler import trigger_of
+from crmsync.dead_feeds import find_dead_feeds
+from crmsync.errors import StateError
+from crmsync.reporting.status import status_document
+from crmsync.store.feed_days import DAY, read_feed_days
+from crmsync.store.queries import count_scores, find_hottest, past_bands
+
+RUNS = 100
+"""Runs that the page shows as squares: a day of them, one each quarter of an hour."""
+
+SOONEST, SHARE = 5.0, 10
+"""Seconds between two looks at least, and how many times longer than a look takes."""
+
+HOTTEST = 10
+SPARK_DAYS = 30
+
+
+class Snapshot(NamedTuple):
+    """The state at an instant: the document of `status`, and what only pictures need.
+
+    `scores` has people by points (the lower end of ten points each), `before` people by band a week ago, `feeds` for
+    each CRM and kind the activities of the last days. `trouble` says why nothing could be read.
+    """
+
+    at: datetime
+    status: Mapping[str, Any]
+    scores: Mapping[int, int] = {}
+    before: Mapping[str, int] = {}
+    feeds: Mapping[tuple[str, str], list[int]] = {}
+    hottest: list[Any] = []
+    next_run: datetime | None = None
+    dead: frozenset[tuple[str, str]] = frozenset()
+    trouble: str = ""
+
+
+def read_snapshot(config: Config, now: datetime) -> Snapshot:
+    """Look at the state as of `now` (aware)."""
+    try:
+        with existing_state(config) as store:
+            status = status_document(config, store, now, runs=RUNS)
+            if store is None:
+                return Snapshot(now, status)
+            today = int(now.timestamp()) // DAY
+            with store.read() as reading:
+                days = read_feed_days(reading)
+                return Snapshot(
+                    now,
+                    status,
+                    count_scores(reading),
+                    past_bands(reading, int((now - timedelta(days=7)).timestamp() * 1000)),
+                    {key: _last_days(counts, today) for key, counts in sorted(days.items())},
+                    find_hottest(reading, config.band_names(), HOTTEST),
+                    _next_run(config, status, now),
+                    frozenset((each.crm, each.kind) for each in find_dead_feeds(days, config.feeds, today)),
+                )
+    except StateError as error:
+        return Snapshot(now, status_document(config, None, now), trouble=str(error))
+
+
+def _last_days(counts: Mapping[int, int], today: int) -> list[int]:
+    return [counts.get(day, 0) for day in range(today - SPARK_DAYS + 1, today + 1)]
+
+
+def _next_run(config: Config, status: Mapping[str, Any], now: datetime) -> datetime | None:
+    """When the next scheduled run begins; `None` where nobody is there to begin it."""
+    if not status["held_by"]:
+        return None
+    started = [each["started"] for each in status["runs"] if each["command"] in ("run", "full_resync")]
+    last = datetime.strptime(started[0], "%Y-%m-%d %H:%M UTC").replace(tzinfo=UTC) if started else now
+    due: datetime | None = trigger_of(config.schedule).get_next_fire_time(last, now)
+    return due
+
+
+class Watcher:
+    """Keeps a snapshot that is never much older than looking takes."""
+
+    def __init__(self, config: Config) -> None:
+        self._config = config
+        self._due, self._done = threading.Event(), threading.Event()
+        self._stopped = False
+        self.latest = Snapshot(datetime.now(UTC), status_document(config, None, datetime.now(UTC)))
+
+    def refresh(self, wait: float = 2.0) -> None:
+        """Look again at once, and wait for it for at most so many seconds."""
+        self._done.clear()
+        self._due.set()
+        self._done.wait(wait)
+
+    def _watch(self) -> None:
+        while not self._stopped:
+            begun = time.monotonic()
+            try:
+                self.latest = read_snapshot(self._config, datetime.now(UTC))
+            except Exception as error:  # noqa: BLE001  a page must not end the daemon
+                log.get_logger().error("page_not_refreshed", exc_info=error)
+            self._done.set()
+            self._due.wait(max(SOONEST, SHARE * (time.monotonic() - begun)))
+            self._due.clear()
+
+    @contextmanager
+    def watching(self) -> Iterator[Callable[[], Snapshot]]:
+        """Look in a thread until the block ends; what it yields is the latest snapshot."""
+        thread = threading.Thread(target=self._watch, name="page", daemon=True)
+        thread.start()
+        try:
+            yield lambda: self.latest
+        finally:
+            self._stopped = True
+            self._due.set()
+            thread.join(2)

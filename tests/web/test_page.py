@@ -1,0 +1,229 @@
+"""The status page over real HTTP: what it shows, who may see it, and who may approve."""
+
+import re
+from html.parser import HTMLParser
+
+import pytest
+import requests
+from prometheus_client.parser import text_string_to_metric_families
+from pydantic import ValidationError
+
+from crmsync.config import load
+from crmsync.errors import ConfigError
+from crmsync.store import journal
+from crmsync.store.database import open_store
+from crmsync.web.search import parse_link
+from tests.web.conftest import HOSTILE, TOKEN, served, settings_of
+
+BEARER = {"Authorization": f"Bearer {TOKEN}"}
+
+
+def get(site, path, **more):
+    return requests.get(site.url + path, timeout=20, allow_redirects=False, **more)
+
+
+def post(site, path, **more):
+    return requests.post(site.url + path, timeout=20, allow_redirects=False, **more)
+
+
+def waiting(site):
+    store = open_store(site.settings.state.url)
+    try:
+        with store.read() as reading:
+            return [row.id for row in journal.waiting_plans(reading)]
+    finally:
+        store.close()
+
+
+def run_of(site):
+    return site.watcher.latest.status["runs"][0]["run"]
+
+
+def pages(site):
+    (plan,) = waiting(site)
+    return [
+        "/",
+        "/people",
+        "/people?q=dee",
+        "/people/1",
+        f"/runs/{plan}",
+        f"/runs/{run_of(site)}",
+        "/login",
+        "/runs/no",
+    ]
+
+
+class _Tags(HTMLParser):
+    def __init__(self):
+        super().__init__()
+        self.open, self.tags, self.links = [], set(), []
+
+    def handle_starttag(self, tag, attrs):
+        self.tags.add(tag)
+        self.links += [value for name, value in attrs if name in ("href", "src", "action") and value]
+        if tag not in ("meta", "link", "input", "br", "meter", "path", "rect", "line", "circle", "use"):
+            self.open.append(tag)
+
+    def handle_endtag(self, tag):
+        if self.open and self.open[-1] == tag:
+            self.open.pop()
+
+
+def test_every_page_is_whole_runs_nothing_and_fetches_nothing(site):
+    for path in pages(site):
+        answer = get(site, path)
+        read = _Tags()
+        read.feed(answer.text)
+        assert answer.status_code == (404 if path == "/runs/no" else 200), path
+        assert "script" not in read.tags
+        assert not [each for each in read.links if not each.startswith(("/", "#"))], path
+        assert "default-src 'none'" in answer.headers["Content-Security-Policy"]
+        assert HOSTILE not in answer.text
+
+
+def test_a_hostile_name_is_a_name(site):
+    found = get(site, "/people", params={"q": HOSTILE}).headers["location"]
+    assert "&lt;script&gt;alert(1)&lt;/script&gt;" in get(site, found).text
+    assert "&lt;script&gt;alert" in get(site, "/people", params={"q": "<script>alert(2)"}).text
+
+
+def test_the_status_says_what_waits_and_how_to_approve_it(site):
+    (plan,) = waiting(site)
+    said = get(site, "/").text
+    assert f"plan {plan}" in said
+    assert f"crmsync apply {plan}" in said
+    assert "Approve plan" not in said
+
+
+@pytest.mark.parametrize("host", ["evil.example", "127.0.0.1.evil.example:80", ""])
+def test_a_name_that_points_at_this_machine_from_elsewhere_gets_nothing(site, host):
+    answer = get(site, "/", headers={"Host": host})
+    assert (answer.status_code, "plan" in answer.text) == (421 if host else answer.status_code, False)
+
+
+@pytest.mark.parametrize(
+    "headers", [{}, {"Authorization": "Bearer wrong"}, {"Cookie": "crmsync_session=99999999999.x"}]
+)
+def test_nobody_approves_without_the_token(site, headers):
+    (plan,) = waiting(site)
+    assert post(site, f"/plans/{plan}/approve", headers=headers).status_code == 403
+    assert waiting(site) == [plan]
+
+
+def test_the_token_approves_and_once(site):
+    (plan,) = waiting(site)
+    assert post(site, f"/plans/{plan}/approve", headers=BEARER).status_code == 303
+    assert waiting(site) == []
+    assert post(site, f"/plans/{plan}/approve", headers=BEARER).status_code == 303
+    assert post(site, f"/plans/{run_of(site)}/approve", headers=BEARER).status_code == 409
+
+
+def test_a_session_approves_by_its_own_form_and_no_other(site):
+    (plan,) = waiting(site)
+    caller = requests.Session()
+    wrong = caller.post(site.url + "/login", data={"token": "wrong"}, timeout=20)
+    assert (wrong.status_code, "That is not the token" in wrong.text) == (401, True)
+    caller.post(site.url + "/login", data={"token": TOKEN, "next": "//evil.example"}, timeout=20, allow_redirects=False)
+    page = caller.get(site.url + "/", timeout=20).text
+    csrf = re.search(r'name="csrf" value="(\w+)"', page)[1]
+    path = f"{site.url}/plans/{plan}/approve"
+    assert caller.post(path, data={"csrf": "0" * 64}, timeout=20).status_code == 403
+    assert caller.post(path, data={"csrf": csrf}, timeout=20, allow_redirects=False).status_code == 303
+    assert waiting(site) == []
+
+
+def test_a_log_in_leads_nowhere_else(site):
+    for path in ("//evil.example", "https://evil.example", "/\\evil.example", ""):
+        answer = post(site, "/login", data={"token": TOKEN, "next": path})
+        assert answer.headers["location"] == "/"
+    cookie = answer.headers["set-cookie"].lower()
+    assert "samesite=strict" in cookie
+    assert "httponly" in cookie
+
+
+def test_other_machines_need_the_token_for_everything_but_health(tmp_path):
+    settings = settings_of(tmp_path, host="0.0.0.0")
+    for site in served(settings):
+        assert get(site, "/").headers["location"] == "/login?next=/"
+        assert get(site, "/metrics").status_code == 401
+        assert get(site, "/", headers={"Authorization": "Bearer wrong"}).status_code == 401
+        assert get(site, "/", headers=BEARER).status_code == 200
+        assert get(site, "/healthz").status_code == 200
+
+
+def test_ready_only_while_active_and_after_a_good_run(site, tmp_path):
+    assert (get(site, "/healthz").text, get(site, "/readyz").status_code) == ("ok\n", 200)
+    site.active.clear()
+    assert get(site, "/readyz").status_code == 503
+    (tmp_path / "fresh").mkdir()
+    for fresh in served(settings_of(tmp_path / "fresh")):
+        assert get(fresh, "/readyz").status_code == 503
+        assert "No run yet" in get(fresh, "/").text
+        assert get(fresh, "/people/1").status_code == 404
+
+
+def test_the_metrics_have_their_names_and_every_band(site):
+    found = {
+        sample.name: sample
+        for family in text_string_to_metric_families(get(site, "/metrics").text)
+        for sample in family.samples
+    }
+    names = {
+        "crmsync_last_good_run_timestamp_seconds": {"crm"},
+        "crmsync_people": {"band"},
+        "crmsync_changes_total": {"crm", "outcome"},
+        "crmsync_api_calls_total": {"crm"},
+        "crmsync_held_plan": set(),
+        "crmsync_feed_stale": {"crm", "kind"},
+        "crmsync_run_seconds": set(),
+    }
+    assert {name: set(found[name].labels) for name in names} == names
+    assert found["crmsync_held_plan"].value == 1
+    bands = re.findall(r'crmsync_people{band="(\w+)"}', get(site, "/metrics").text)
+    assert bands == ["cold", "warm", "mql"]
+
+
+@pytest.mark.parametrize(
+    ("asked", "meant"),
+    [
+        ("https://app.hubspot.com/contacts/8/record/0-1/100000001599", "hubspot:contact:100000001599"),
+        ("https://app-eu1.hubspot.com/contacts/8/contact/51/", "hubspot:contact:51"),
+        ("https://acme.lightning.force.com/lightning/r/Lead/00Q5g00000AbCdEEAV/view", "00Q5g00000AbCdEEAV"),
+        ("https://acme.my.salesforce.com/0035g00000AbCdE", "0035g00000AbCdE"),
+        ("https://example.com/about", "https://example.com/about"),
+        ("ada@x.example", "ada@x.example"),
+    ],
+)
+def test_a_pasted_link_is_the_record(asked, meant):
+    assert parse_link(asked) == meant
+
+
+def test_a_search_opens_the_one_person_and_lists_several(site):
+    assert get(site, "/people?q=ada@x.example").headers["location"].startswith("/people/")
+    several = get(site, "/people?q=dee").text
+    assert several.count("Dee Number") == 3
+    assert "Nobody was found" in get(site, "/people?q=zz").text
+    assert get(site, "/people?q=%25").status_code == 200
+
+
+@pytest.mark.parametrize(
+    ("web", "said"),
+    [
+        ({"host": "0.0.0.0", "token": None}, "a token is needed: set CRMSYNC_WEB__TOKEN"),
+        ({"token": "short"}, "too short"),
+        ({"port": 0}, "greater than or equal to 1"),
+    ],
+)
+def test_a_page_that_would_be_open_to_others_is_refused(tmp_path, web, said):
+    with pytest.raises(ValidationError) as error:
+        settings_of(tmp_path, **web)
+    assert said in str(error.value)
+
+
+def test_a_token_in_the_file_is_refused(tmp_path):
+    path = tmp_path / "crmsync.toml"
+    path.write_text(f'[web]\ntoken = "{TOKEN}"\n[bands]\ncold = 0\n', encoding="utf-8")
+    with pytest.raises(ConfigError) as error:
+        load(path)
+    assert "CRMSYNC_WEB__TOKEN" in str(error.value)
+    assert TOKEN not in str(error.value)
