@@ -1,10 +1,16 @@
 """The page in a real browser: seen by somebody who cannot see, without JavaScript, in light and dark."""
 
+import os
 import shutil
+import subprocess
+import sys
+from pathlib import Path
 
 import pytest
 
-from tests.web.conftest import TOKEN
+from crmsync.config import load
+from tests.support.demo import environment
+from tests.web.conftest import TOKEN, served
 from tests.web.test_page import pages, waiting
 
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser")
@@ -57,3 +63,24 @@ def test_nothing_is_wider_than_a_phone(site, browser):
     for path in pages(site):
         page.goto(site.url + path)
         assert page.evaluate("document.documentElement.scrollWidth") <= 360, path
+
+
+PICTURES = Path(__file__).parents[2] / "docs"
+
+
+@pytest.mark.parametrize("name", ["status-page.png", "person-page.png"])
+def test_the_pictures_of_the_docs_are_of_this_page(tmp_path, browser, name, monkeypatch):
+    command = [sys.executable, "-m", "crmsync", "demo", "--people", "300", "--folder", str(tmp_path / "demo"), "--json"]
+    subprocess.run(command, env=environment(), capture_output=True, check=True, timeout=100)
+    monkeypatch.delenv("CRMSYNC_SECRETS", raising=False)
+    settings = load(tmp_path / "demo" / "config.toml")
+    web = type(settings).model_fields["web"].annotation.__args__[0]()
+    for site in served(settings.model_copy(update={"web": web})):
+        page = browser.new_context(viewport={"width": 1100, "height": 900}).new_page()
+        hottest = site.watcher.latest.hottest[0].person
+        page.goto(site.url + {"status-page.png": "/", "person-page.png": f"/people/{hottest}"}[name])
+        assert page.locator("svg[role=img]").first.bounding_box()["width"] > 300
+        page.screenshot(path=tmp_path / name)
+        if os.environ.get("WRITE_PICTURES"):
+            (PICTURES / name).write_bytes((tmp_path / name).read_bytes())
+    assert (PICTURES / name).stat().st_size > 10_000, "write it with WRITE_PICTURES=1 pytest tests/web/test_browser.py"
