@@ -123,13 +123,23 @@ class Memory:
                 yield Receipt(change.ref, ok=True)
 
     def create_tasks(self, tasks: Sequence[Task]) -> Iterator[TaskReceipt]:
-        """Take each task once, unless `refusing_tasks` says otherwise for its record's id."""
+        """Take each task once, unless `refusing_tasks` says otherwise for its record's id, or nobody could have it."""
         self._call()
         for task in tasks:
-            refused = self.refusing_tasks.get(task.ref.id)
+            refused = self.refusing_tasks.get(task.ref.id) or self._refused(task)
             if refused is None:
                 self.tasks.setdefault(task.key, task)
             yield refused._replace(key=task.key) if refused else TaskReceipt(task.key, ok=True, id=f"task-{task.key}")
+
+    def _refused(self, task: Task) -> TaskReceipt | None:
+        record = self.records.get(task.ref)
+        if task.key in self.tasks:
+            return None
+        if record is None or record.gone:
+            return TaskReceipt(task.key, ok=False, reason="there is no such record")
+        if not any(each.id == task.owner and each.active and each.kind == "user" for each in self.people):
+            return TaskReceipt(task.key, ok=False, reason=f"the owner {task.owner} is deactivated or unknown")
+        return None
 
     def close_tasks(self, keys: Sequence[str]) -> Iterator[TaskReceipt]:
         """Close each task that there is."""

@@ -14,12 +14,13 @@ from crmsync.model import Activity, Change, Contact, Owner, Page, Receipt, Ref, 
 class MissingField(NamedTuple):
     """A field that the config maps and that a CRM does not have, or does not show to this user.
 
-    `role` says what crmsync uses it for (a `choice` is a field that `crmsync setup` makes for users to fill in), and
-    `name` what the config calls it: `("field", "title")`, `("score_field", "score")`, `("stage", "stage")`. `sentence`
-    tells the admin which field of the CRM is meant and what to do.
+    `role` says what crmsync uses it for (a `choice` is a field that `crmsync setup` makes for users to fill in, `task`
+    the one that holds the keys of tasks), and `name` what the config calls it: `("field", "title")`,
+    `("score_field", "score")`, `("stage", "stage")`, `("task", "task key")`. `sentence` tells the admin which field of
+    the CRM is meant and what to do.
     """
 
-    role: Literal["field", "score_field", "stage", "choice"]
+    role: Literal["field", "score_field", "stage", "choice", "task"]
     name: str
     kind: str
     sentence: str
@@ -31,7 +32,8 @@ class FieldMap:
 
     `companies` says that the name, domain and owner of each record's company are to be read, too. `choices` are those
     of `fields` that `create_fields` makes for users to fill in, each with the values they choose from. `tasks` says
-    whether the field that holds the key of our tasks is made by `create_fields` and read with tasks.
+    whether the field that holds the key of our tasks is made by `create_fields` and read with tasks: what has one is no
+    activity.
     """
 
     fields: Mapping[str, str | Mapping[str, str]] = field(default_factory=dict)
@@ -118,22 +120,22 @@ class Connector(Protocol):
         """
         ...
 
-    def create_tasks(self, tasks: Sequence[Task]) -> Iterator[TaskReceipt]:
-        """Create those that the CRM does not have yet, by their keys; one that it has is a receipt with its id.
-
-        A key without a receipt is unresolved.
-        """
-        ...
-
-    def close_tasks(self, keys: Sequence[str]) -> Iterator[TaskReceipt]:
-        """Complete the open tasks with these keys; nothing is deleted. One that is closed or gone already is `ok`."""
-        ...
-
     def overwritten(self, changes: Sequence[Change]) -> Mapping[Ref, Mapping[str, Scalar | None]]:
         """The values of stage and owner that somebody else set after `before` was read and that our write replaced.
 
         Asked of changes that were just written and that the CRM holds. As far as the CRM keeps a history; else nothing.
         """
+        ...
+
+    def create_tasks(self, tasks: Sequence[Task]) -> Iterator[TaskReceipt]:
+        """Create those that the CRM does not have yet, by their keys; one that it has is a receipt with its id.
+
+        A key without a receipt is unresolved: the same task may be given again. What users did to a task stays.
+        """
+        ...
+
+    def close_tasks(self, keys: Sequence[str]) -> Iterator[TaskReceipt]:
+        """Complete the open tasks with these keys; nothing is deleted. One that is closed or gone already is `ok`."""
         ...
 
     def missing_fields(self) -> Sequence[MissingField]:
@@ -145,8 +147,8 @@ class Connector(Protocol):
         ...
 
     def create_fields(self) -> Sequence[str]:
-        """Create the score fields that are missing, and the `choices`; one sentence for each thing done, found or left
-        to do.
+        """Create the score fields that are missing, the `choices` and the field of `tasks`; one sentence for each thing
+        done, found or left to do.
         """
         ...
 

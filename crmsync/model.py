@@ -13,6 +13,7 @@
 - **Change**: what one run wants to alter on one record: before, after and because.
 - **Holding**: what the state holds of one live record: what the CRM had, what we last wrote, what is respected.
 - **Receipt**: what the CRM said about one change. A refused record is a value, not an exception.
+- **Task**: what an owner is to do about a record, in the CRM: the one thing that crmsync creates there.
 - **Run**: one cycle: pull → score → route → plan → apply.
 - **Fact**: a distinct (kind, attributes) pair; activities point to it, so that a rule reads it once.
 """
@@ -215,6 +216,10 @@ class Owner:
     kind: Literal["user", "queue"] = "user"
 
 
+TASK_LABEL = "crmsync task key"
+"""The label of the field of a task that holds its `key`."""
+
+
 T = TypeVar("T")
 
 
@@ -283,8 +288,8 @@ class Holding(NamedTuple):
 class Task(NamedTuple):
     """A task for an owner in the CRM, about a record.
 
-    `key` is crmsync's own id of it: the CRM never holds two tasks with one key. `owner` is the CRM's id of a user,
-    `due` is aware UTC.
+    `key` is crmsync's own id of it, at most 32 characters of `[a-z0-9-]`: the CRM never holds two tasks with one key.
+    `owner` is the CRM's id of a user, `subject` has at most 255 characters, `due` is aware UTC.
     """
 
     key: str

@@ -131,14 +131,14 @@ def _missing_sentences(missing: Sequence[MissingField]) -> list[str]:
     if len(ours) > 1:
         names = ", ".join(dict.fromkeys(each.name for each in ours))
         kinds = " and ".join(dict.fromkeys(f"{each.kind}s" for each in ours))
-        said.append(f"the score fields for {kinds} are missing: {names}; create them with: {SETUP}")
+        said.append(f"the fields that crmsync writes for {kinds} are missing: {names}; create them with: {SETUP}")
     return list(dict.fromkeys(said))
 
 
 def _is_needed(config: Config, missing: MissingField) -> bool:
     if missing.role in READ:
         return missing.name in config.read_fields()
-    return missing.role == "score_field" or config.write.stage
+    return missing.role in ("score_field", "task") or config.write.stage
 
 
 def _contacts_stream(work: Work, crm: str) -> str:

@@ -26,9 +26,10 @@ from connectors.hubspot.events import (
     refused_forms,
 )
 from connectors.hubspot.feeds import by_source, fingerprint_feeds
+from connectors.hubspot.missing_fields import TASK_KEY
 from connectors.hubspot.schema import Portal
 from crmsync.config.tables import Feed
-from crmsync.connector import Notes
+from crmsync.connector import FieldMap, Notes
 from crmsync.model import Activity, Odd, Page
 
 PROBED = 6 * 3_600.0
@@ -36,9 +37,13 @@ PROBED = 6 * 3_600.0
 
 
 class ActivityStream:
-    """The stream of activities. A feed that this portal or token cannot serve is left out, and `silent` says why."""
+    """The stream of activities, without the tasks of crmsync.
 
-    def __init__(self, api: Api, portal: Portal, notes: Notes) -> None:
+    A feed that this portal or token cannot serve is left out, and `silent` says why.
+    """
+
+    def __init__(self, api: Api, portal: Portal, notes: Notes, names: FieldMap) -> None:
+        self._tasks = names.tasks
         self._api, self._portal, self._delivered = api, portal, Delivered(notes)
         self._feeds = by_source(api.settings.activities)
         self._silent: dict[str, str] = {}
@@ -146,7 +151,8 @@ class ActivityStream:
             return pull_email_events(self._api, addresses, feeds, begun, oldest)
         if is_event(source):
             return pull_events(self._api, event_type(source, self._portal.account()), feeds, begun, oldest)
-        return pull_engagements(self._api, source, feeds, begun, oldest)
+        ours = TASK_KEY if self._tasks and source == "tasks" else ""
+        return pull_engagements(self._api, source, feeds, begun, oldest, ours)
 
 
 _HOPELESS = {False: (404,), True: (400, 404)}

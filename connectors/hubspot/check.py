@@ -8,7 +8,7 @@ from connectors.hubspot.activities import ActivityStream
 from connectors.hubspot.client import Api
 from connectors.hubspot.errors import KIND, Forbidden, RequestRefused, id_of, objects_in
 from connectors.hubspot.mapping import COMPANY_PREFIX, LINKS
-from connectors.hubspot.missing_fields import missing_fields
+from connectors.hubspot.missing_fields import TASK_KEY, missing_fields
 from connectors.hubspot.schema import Portal
 from connectors.hubspot.setup import CONTACTS, _found, chosen_properties, missing_options
 from crmsync.connector import Checkup, FieldMap
@@ -31,6 +31,8 @@ def check(api: Api, portal: Portal, activities: ActivityStream, names: FieldMap)
         probes.append(lambda: api.get(api.place("list", kind="companies"), [("limit", "1")]))
     if of_company:
         probes.append(lambda: portal.definitions("companies"))
+    if names.tasks:
+        probes.append(lambda: portal.definitions("tasks"))
     for probe in probes:
         try:
             probe()
@@ -87,6 +89,9 @@ def _unfit(portal: Portal, names: FieldMap) -> Iterator[str]:
         if prop in known and (lacking := missing_options(known[prop], names.choices[name])):
             said = f"the HubSpot property {prop!r} has no option {', '.join(map(repr, lacking))}"
             yield f"[{name}] tags: {said}: add it with crmsync setup"
+    task_key = portal.definitions("tasks").get(TASK_KEY) if names.tasks else None
+    if task_key and task_key.objection_to_keys:
+        yield f"[tasks]: {task_key.objection_to_keys}"
     for name, value in FieldMap.spelled(names.stages, KIND).items():
         if stages and value not in stages:
             yield f"[[stage]] {name}: HubSpot has no lifecycle stage {value!r}; its stages are {', '.join(stages)}"

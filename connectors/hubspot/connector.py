@@ -19,11 +19,12 @@ from connectors.hubspot.missing_fields import missing_fields
 from connectors.hubspot.schema import Portal
 from connectors.hubspot.settings import Settings
 from connectors.hubspot.setup import create_fields
+from connectors.hubspot.tasks import OwnerTasks
 from connectors.hubspot.webhook_queue import Hints
 from connectors.hubspot.writer import Writer
 from crmsync.connector import Checkup, FieldMap, MissingField, Narrow, Notes, Stop
 from crmsync.errors import ConfigError
-from crmsync.model import Activity, Change, Contact, Owner, Page, Receipt, Ref, Scalar
+from crmsync.model import Activity, Change, Contact, Owner, Page, Receipt, Ref, Scalar, Task, TaskReceipt
 
 READ_AT_ONCE = 1_000
 """Records that are read together, so that their companies are too."""
@@ -41,7 +42,8 @@ class HubSpot:
         self._webhooks = settings.webhooks
         self._hints = Hints(FieldMap.spelled(names.score_fields, KIND).values())
         self._contacts = Contacts(self._api, self._portal, notes, self._reading, self._hints)
-        self._activities = ActivityStream(self._api, self._portal, notes)
+        self._activities = ActivityStream(self._api, self._portal, notes, names)
+        self._tasks = OwnerTasks(self._api, self._portal)
         self._moves, self._notes = Moves(self._api, notes), notes
         self._writer = Writer(self._api, self._portal, names, self._moves, notes)
 
@@ -103,6 +105,14 @@ class HubSpot:
         """The stages and owners of others that these changes replaced, by the history of the properties."""
         return self._writer.overwritten(changes)
 
+    def create_tasks(self, tasks: Sequence[Task]) -> Iterator[TaskReceipt]:
+        """Create the tasks whose keys HubSpot does not know."""
+        return self._tasks.create(tasks)
+
+    def close_tasks(self, keys: Sequence[str]) -> Iterator[TaskReceipt]:
+        """Complete the open tasks with these keys."""
+        return self._tasks.close(keys)
+
     def missing_fields(self) -> Sequence[MissingField]:
         """The mapped properties that the portal does not have or does not show, asked for again in each run."""
         self._portal.forget()
@@ -114,7 +124,7 @@ class HubSpot:
         return {KIND: stages} if stages else {}
 
     def create_fields(self) -> Sequence[str]:
-        """Create the score field properties that are missing."""
+        """Create the properties of ours that are missing."""
         return list(create_fields(self._api, self._portal, self._names))
 
     def receiving(self, wake: Callable[[], object]) -> AbstractContextManager[None]:

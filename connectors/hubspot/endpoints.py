@@ -10,6 +10,7 @@ DATED = {
     "search": "/crm/objects/{version}/{kind}/search",
     "batch_read": "/crm/objects/{version}/{kind}/batch/read",
     "batch_update": "/crm/objects/{version}/{kind}/batch/update",
+    "batch_create": "/crm/objects/{version}/{kind}/batch/create",
     "associations": "/crm/associations/{version}/{kind}/{to}/batch/read",
     "properties": "/crm/properties/{version}/{kind}",
     "property": "/crm/properties/{version}/{kind}/{property}",
@@ -34,6 +35,7 @@ LEGACY = {
     "search": "/crm/v3/objects/{kind}/search",
     "batch_read": "/crm/v3/objects/{kind}/batch/read",
     "batch_update": "/crm/v3/objects/{kind}/batch/update",
+    "batch_create": "/crm/v3/objects/{kind}/batch/create",
     # v4, because v3 has no second page for them (HubSpot/hubspot-api-python#135, #187).
     "associations": "/crm/v4/associations/{kind}/{to}/batch/read",
     "properties": "/crm/v3/properties/{kind}",
@@ -68,6 +70,7 @@ WORDS = {
     "search": "search {kind}",
     "batch_read": "read {kind}",
     "batch_update": "write {kind}",
+    "batch_create": "create {kind}",
     "associations": "read which {to} belong to {kind}",
     "properties": "use the properties of {kind}",
     "property": "use the properties of {kind}",

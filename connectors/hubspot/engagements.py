@@ -28,32 +28,36 @@ WIDE = 7 * DAY
 
 
 def pull_source(
-    api: Api, source: str, feeds: Sequence[Feed], begun: Cursor, oldest: datetime
+    api: Api, source: str, feeds: Sequence[Feed], begun: Cursor, oldest: datetime, ours: str = ""
 ) -> Iterator[tuple[list[Activity], Cursor]]:
-    """What is new of a source; with each piece the cursor behind it. Raises `Forbidden` or `Refused`."""
+    """What is new of a source; with each piece the cursor behind it. Raises `Forbidden` or `Refused`.
+
+    `ours` is a property: a record that has a value in it was made by crmsync and is left out.
+    """
     now = to_millis(api.server_time)
     overlap = millis_of(api.settings.look_back)
-    wanted = list(dict.fromkeys([AT, CHANGED, *properties_of(feeds)]))
+    wanted = list(dict.fromkeys([AT, CHANGED, *([ours] if ours else []), *properties_of(feeds)]))
     if begun.at is None or begun.at > now + overlap:
         fresh = begun if begun.at is None else begun.anew()._replace(daily=0)
-        yield from _all(api, source, feeds, fresh, wanted, oldest)
+        yield from _all(api, source, feeds, fresh, wanted, oldest, ours)
         return
     start = begun.start or now
     looks = start - begun.daily > DAY
     since = begun.at - (WIDE if looks else overlap)
     try:
-        for records, last in Window(api, source, CHANGED, since, wanted, begun.last).pages():
+        for found, last in Window(api, source, CHANGED, since, wanted, begun.last).pages():
+            records = _of_others(found, ours)
             yield (
                 _activities(source, feeds, _associated(api, source, records), oldest, True),
                 begun._replace(start=start, last=last),
             )
     except Skipping:
-        yield from _all(api, source, feeds, begun.anew(), wanted, oldest)
+        yield from _all(api, source, feeds, begun.anew(), wanted, oldest, ours)
         return
     except RequestRefused:
         # Not every kind can be searched, and the documentation leaves out communications (2026-11-21).
         if looks:
-            yield from _all(api, source, feeds, begun.anew(), wanted, oldest)
+            yield from _all(api, source, feeds, begun.anew(), wanted, oldest, ours)
         return
     if looks:
         yield from _deleted(api, source, begun._replace(start=start))
@@ -61,17 +65,21 @@ def pull_source(
 
 
 def _all(
-    api: Api, source: str, feeds: Sequence[Feed], begun: Cursor, wanted: Sequence[str], oldest: datetime
+    api: Api, source: str, feeds: Sequence[Feed], begun: Cursor, wanted: Sequence[str], oldest: datetime, ours: str
 ) -> Iterator[tuple[list[Activity], Cursor]]:
     start = begun.start or to_millis(api.server_time)
     listing = Listing(api, source, wanted, linked="contacts", beside=lambda records: _linked(api, source, records))
     for records, position in whole_list(listing, begun.walk):
         going = begun._replace(start=start, walk=position)
-        yield _activities(source, feeds, records, oldest, begun.again), going
+        yield _activities(source, feeds, _of_others(records, ours), oldest, begun.again), going
     # Else nothing is stored yet, or a pull of everything tells by itself what comes no more.
     if begun.again:
         yield from _deleted(api, source, begun._replace(start=start, walk=[]))
     yield [], begun.ended(start, start)
+
+
+def _of_others(records: Sequence[Record], ours: str) -> list[Record]:
+    return [each for each in records if not (ours and each["properties"].get(ours))]
 
 
 def _deleted(api: Api, source: str, going: Cursor) -> Iterator[tuple[list[Activity], Cursor]]:

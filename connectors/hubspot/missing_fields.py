@@ -9,6 +9,11 @@ from connectors.hubspot.mapping import COMPANY_PREFIX, STAGE
 from connectors.hubspot.schema import Portal
 from crmsync.connector import FieldMap, MissingField
 
+TASK_KEY = "crmsync_task_key"
+"""The property of tasks that holds crmsync's own id of each, of which HubSpot allows no second one."""
+
+NO_TASK_KEY = f"HubSpot has no task property {TASK_KEY!r}: create it with crmsync setup"
+
 
 def missing_fields(portal: Portal, names: FieldMap) -> Iterator[MissingField]:
     """The mapped properties that the portal does not have, or does not show to this token."""
@@ -32,6 +37,8 @@ def missing_fields(portal: Portal, names: FieldMap) -> Iterator[MissingField]:
     if STAGE not in known and FieldMap.spelled(names.stages, KIND):
         said = f"this HubSpot token cannot see the property {STAGE!r}: restore it in HubSpot, or remove [[stage]]"
         yield MissingField("stage", "stage", KIND, f"[[stage]]: {said}")
+    if names.tasks and TASK_KEY not in portal.definitions("tasks"):
+        yield MissingField("task", "task key", "task", f"[tasks]: {NO_TASK_KEY}")
 
 
 def _company_properties(portal: Portal, names: FieldMap) -> tuple[Collection[str], str]:

@@ -26,6 +26,15 @@ class Definition:
     field_type: str
     writable: bool
     options: tuple[str, ...] = ()
+    unique: bool = False
+
+    @property
+    def objection_to_keys(self) -> str:
+        """Why it cannot hold ids of ours, in words; `""` where it can."""
+        if self.unique and self.writable:
+            return ""
+        lack = "is read-only" if self.unique else "allows two records with one value"
+        return f"the HubSpot property {self.name!r} {lack}: delete it in HubSpot and run crmsync setup"
 
     @property
     def is_yes_or_no(self) -> bool:
@@ -50,6 +59,7 @@ def definition_of(answer: Mapping[str, Any]) -> Definition | None:
         field_type=types[1],
         writable=not kept.get("readOnlyValue") and not answer.get("calculated"),
         options=tuple(str(option["value"]) for option in ordered if not option.get("archived")),
+        unique=answer.get("hasUniqueValue") is True,
     )
 
 

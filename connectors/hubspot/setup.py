@@ -7,12 +7,16 @@ from typing import Any
 
 from connectors.hubspot.client import Api
 from connectors.hubspot.errors import KIND, RequestRefused, text_of
+from connectors.hubspot.missing_fields import TASK_KEY
 from connectors.hubspot.properties import Definition
 from connectors.hubspot.schema import Portal
 from crmsync.connector import FieldMap
-from crmsync.model import FEEDBACK_LABEL, SCORE_FIELDS
+from crmsync.model import FEEDBACK_LABEL, SCORE_FIELDS, TASK_LABEL
 
 GROUP, GROUP_LABEL = "crmsync", "Lead score (crmsync)"
+
+HOLDS_KEYS = {"label": TASK_LABEL, "type": "string", "fieldType": "text", "hasUniqueValue": True}
+"""What a property is like that holds crmsync's own id of a record."""
 
 
 CONTACTS = "0-1"
@@ -24,8 +28,15 @@ FITTING_TYPES = {"number": {"number"}, "string": {"string", "enumeration"}}
 
 
 def create_fields(api: Api, portal: Portal, names: FieldMap) -> Iterator[str]:
-    """Create the group, and the properties for scores and choices that are missing; a sentence for each."""
+    """Create the group, and the properties for scores, choices and tasks that are missing; a sentence for each."""
     portal.forget()
+    yield from _contact_properties(api, portal, names)
+    if names.tasks:
+        yield from _task_property(api, portal)
+    portal.forget()
+
+
+def _contact_properties(api: Api, portal: Portal, names: FieldMap) -> Iterator[str]:
     chosen = chosen_properties(names)
     wanted = {**FieldMap.spelled(names.score_fields, KIND), **chosen}
     known = portal.definitions("contacts")
@@ -35,18 +46,32 @@ def create_fields(api: Api, portal: Portal, names: FieldMap) -> Iterator[str]:
             yield _completed(api, prop, missing_options(known[prop], names.choices[name]))
         elif prop in known:
             yield _found(prop, known[prop], name)
-    if not missing:
-        portal.forget()
+    wanted_as = {
+        prop: _chosen(names.choices[name]) if name in chosen else _scored(name) for name, prop in missing.items()
+    }
+    yield from _made(api, "contacts", wanted_as)
+
+
+def _task_property(api: Api, portal: Portal) -> Iterator[str]:
+    known = portal.definitions("tasks").get(TASK_KEY)
+    if known is None:
+        yield from _made(api, "tasks", {TASK_KEY: HOLDS_KEYS})
+    else:
+        yield known.objection_to_keys or f"the HubSpot property {TASK_KEY!r} exists"
+
+
+def _made(api: Api, kind: str, wanted: Mapping[str, Mapping[str, Any]]) -> Iterator[str]:
+    """Create properties of a kind, and the group that they are in."""
+    if not wanted:
         return
     # Whether an archived property blocks its name is not documented (docs/hubspot.md).
-    archived = {text_of(each.get("name")) for each in _archived(api)}
-    yield from _group(api)
-    for name, prop in missing.items():
+    archived = {text_of(each.get("name")) for each in _archived(api, kind)}
+    yield from _group(api, kind)
+    for prop, what in wanted.items():
         if prop in archived:
             yield f"the HubSpot property {prop!r} is archived: restore it under Settings → Properties → Archived"
         else:
-            yield _created(api, prop, _chosen(names.choices[name]) if name in chosen else _scored(name))
-    portal.forget()
+            yield _created(api, kind, prop, what)
 
 
 def chosen_properties(names: FieldMap) -> dict[str, str]:
@@ -102,13 +127,13 @@ def _found(prop: str, of: Definition, name: str) -> str:
     return f"the HubSpot property {prop!r} exists"
 
 
-def _archived(api: Api) -> list[Mapping[str, Any]]:
-    answer = api.get(api.place("properties", kind="contacts"), [("archived", "true")])
+def _archived(api: Api, kind: str) -> list[Mapping[str, Any]]:
+    answer = api.get(api.place("properties", kind=kind), [("archived", "true")])
     return [each for each in answer["results"] if each.get("archived", True)]
 
 
-def _group(api: Api) -> Iterator[str]:
-    where = api.place("groups", kind="contacts")
+def _group(api: Api, kind: str) -> Iterator[str]:
+    where = api.place("groups", kind=kind)
     if any(each.get("name") == GROUP for each in api.get(where)["results"]):
         return
     try:
@@ -117,7 +142,7 @@ def _group(api: Api) -> Iterator[str]:
         if error.category != "OBJECT_ALREADY_EXISTS" and error.status != 409:
             raise
         return
-    yield f"created the HubSpot property group {GROUP_LABEL!r}"
+    yield f"created the HubSpot property group {GROUP_LABEL!r}{'' if kind == 'contacts' else f' of {kind}'}"
 
 
 def _scored(name: str) -> dict[str, Any]:
@@ -130,10 +155,10 @@ def _chosen(values: Sequence[str]) -> dict[str, Any]:
     return {"label": FEEDBACK_LABEL, "type": "enumeration", "fieldType": "select", "options": _options(values)}
 
 
-def _created(api: Api, prop: str, what: Mapping[str, Any]) -> str:
+def _created(api: Api, kind: str, prop: str, what: Mapping[str, Any]) -> str:
     body = {"name": prop, **what, "groupName": GROUP, "formField": False}
     try:
-        api.post(api.place("properties", kind="contacts"), body)
+        api.post(api.place("properties", kind=kind), body)
     except RequestRefused as error:
         if error.category == "OBJECT_ALREADY_EXISTS" or error.status == 409:
             return f"the HubSpot property {prop!r} exists"

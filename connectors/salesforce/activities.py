@@ -24,7 +24,7 @@ from connectors.salesforce.paging import (
     query_columns,
     readable_rows,
 )
-from connectors.salesforce.schema import PREFIXES, Schema, instant_of, readable_paths
+from connectors.salesforce.schema import PREFIXES, TASK_KEY, Schema, instant_of, readable_paths
 from crmsync.config.tables import Feed
 from crmsync.model import Activity, Page, Ref
 
@@ -54,22 +54,28 @@ class Origin:
     objects: tuple[str, ...] = ()
 
 
-def pull_activities(org: Org, schema: Schema, feeds: Sequence[Feed], cursor: str | None) -> Iterator[Page[Activity]]:
-    """Pages of everything that changed since the cursor, archived and deleted rows too."""
+def pull_activities(
+    org: Org, schema: Schema, feeds: Sequence[Feed], cursor: str | None, *, no_own_tasks: bool = False
+) -> Iterator[Page[Activity]]:
+    """Pages of everything that changed since the cursor, archived and deleted rows too.
+
+    `no_own_tasks` leaves out the tasks that crmsync created.
+    """
     at = begin_pull(cursor_of(cursor), org)
     org.take_odd()
     names = dict.fromkeys(feed.source for feed in feeds)
     schema.learn(each for name in names for each in (name, *ORIGINS[name].objects))
     wanted = {name: [_in_their_case(schema, feed) for feed in feeds if feed.source == name] for name in names}
     for name, some in wanted.items():
-        make = partial(source_of, name, some, schema)
+        make = partial(source_of, name, some, schema, TASK_KEY if no_own_tasks and name == "Task" else "")
         if name in at.finished or not schema.pullable(name):
             continue
         before = kinds_of_feed(at.done[name].mark) if name in at.done else None
-        for rows, behind in pull_pages(org, schema, make, at):
+        for read, behind in pull_pages(org, schema, make, at):
+            rows = [row for row in read if not (no_own_tasks and TASK_KEY in row)]
             found = of_rows(org, schema, some, rows, before) if rows else ()
             odd = org.take_odd()
-            tell = bool(rows or odd or behind.job or at.job)  # that a job is given up, too
+            tell = bool(read or odd or behind.job or at.job)  # that a job is given up, too
             at = replace(behind, whole=behind.whole and not odd)
             whole = _whole(schema, some, at)
             if tell or whole:
@@ -96,11 +102,13 @@ def _in_their_case(schema: Schema, feed: Feed) -> Feed:
     return feed.model_copy(update={"where": where, "attributes": attributes})
 
 
-def source_of(name: str, feeds: Sequence[Feed], schema: Schema) -> Source:
-    """What to read of one object: only columns that this user sees and that every API can read."""
+def source_of(name: str, feeds: Sequence[Feed], schema: Schema, also: str = "") -> Source:
+    """What to read of one object: only columns that this user sees and that every API can read, `also` among them."""
     origin = ORIGINS[name]
     asked = [path for feed in feeds for path in (*feed.where, *feed.attributes.values())]
-    columns = tuple(dict.fromkeys(readable_paths(schema, name, (*origin.columns, *asked)).values()))
+    columns = tuple(
+        dict.fromkeys(readable_paths(schema, name, (*origin.columns, *filter(None, [also]), *asked)).values())
+    )
     defined = hashlib.sha256("".join(sorted(feed.model_dump_json() for feed in feeds)).encode()).hexdigest()[:12]
     # The kinds stand in it, so that a later config can tell which are no more (`kinds_of_feed`).
     mark = " ".join([defined, *dict.fromkeys(feed.kind for feed in feeds)])

@@ -13,12 +13,13 @@ from connectors.salesforce.missing_fields import (
     missing_input,
     missing_outputs,
     missing_stage,
+    missing_task_key,
     missing_values,
     value_clicks,
 )
 from connectors.salesforce.paging import instant_literal
 from connectors.salesforce.payload import converted_statuses
-from connectors.salesforce.schema import NUMBERS, OBJECTS, Schema
+from connectors.salesforce.schema import NUMBERS, OBJECTS, TASK_KEY, Schema
 from crmsync.config.tables import Feed
 from crmsync.connector import Checkup, FieldMap
 from crmsync.errors import ConfigError, Unavailable
@@ -52,6 +53,7 @@ def check(
         *(lambda reader=reader: _fields(schema, reader) for reader in readers.values()),
         *(lambda reader=reader: _outputs(schema, reader) for reader in readers.values()),
         *(lambda reader=reader: _stages(org, schema, reader) for reader in readers.values()),
+        lambda: _tasks(schema) if names.tasks else iter(()),
         lambda: _visible(org),
         lambda: _person_accounts(schema),
         lambda: _feeds(schema, org.settings.activities),
@@ -132,6 +134,18 @@ def _stage_values(schema: Schema, reader: RecordReader) -> Iterator[tuple[bool, 
         remedy = f"add it ({value_clicks(object_, api)}) or correct [[stage]]"
     for value, name in missing_values(schema, reader).items():
         yield PROBLEM, f"{object_}.{api} has no active value {value!r} for the stage {name!r}; {remedy}"
+
+
+def _tasks(schema: Schema) -> Iterator[tuple[bool, str]]:
+    """What keeps tasks from being created."""
+    if sentence := missing_task_key(schema):
+        yield PROBLEM, sentence
+        return
+    fields = schema.of("Task")
+    if "subject" not in fields or not fields["subject"].writable:
+        yield PROBLEM, "the integration user cannot create tasks; give its permission set 'Edit Tasks'"
+    if not fields[TASK_KEY.lower()].writable:
+        yield PROBLEM, f"Task.{TASK_KEY} (the key of tasks) cannot be edited; grant Edit in the permission set"
 
 
 def _visible(org: Org) -> Iterator[tuple[bool, str]]:

@@ -30,7 +30,9 @@ from connectors.http import (
 )
 from connectors.salesforce.errors import (
     CRM,
+    AnswerLost,
     Expired,
+    NotTaken,
     RequestRefused,
     check_object,
     odd_answer,
@@ -188,6 +190,22 @@ class Org:
         options: dict[str, Any] = {} if body is None else {"json": body}
         return self.call(lambda client: read(client.restful(path, method=method, **options)))
 
+    def rest_once(self, method: str, path: str, body: object) -> Any:
+        """The JSON of what must not be done twice; repeated only where Salesforce has surely done nothing.
+
+        Raises `AnswerLost` where nobody knows what became of it.
+        """
+
+        def exchange() -> Any:
+            try:
+                return self._once(lambda client: client.restful(path, method=method, json=body))
+            except NotTaken:
+                raise
+            except Transient as error:
+                raise AnswerLost(CRM, str(error)) from error
+
+        return with_retries(CRM, exchange, self.stop)
+
     def raw(self, method: str, path: str, read: Callable[[requests.Response], T], **options: Any) -> T:
         """What `read` makes of an answer that is not JSON, repeated on `Transient`; `path` as in `rest`."""
         return self.call(lambda client: read(self._sent(client, method, path, options)))
@@ -206,7 +224,12 @@ class Org:
 
     def rows(self, soql: str) -> list[dict[str, Any]]:
         """All rows of a query that is known to be small."""
-        return _objects(self._to_the_end(self.query(soql)))
+        first = self.query(soql)
+        rows = _objects(self._to_the_end(first))
+        # Whoever asks in order to create what is not there must not believe in an answer that lost its rows.
+        if len(rows) < first.get("totalSize", 0):
+            raise unreadable("its own records")
+        return rows
 
     def _to_the_end(self, first: dict[str, Any]) -> list[Any]:
         rows, links = list(first["records"]), set[str]()
@@ -341,7 +364,7 @@ class Org:
         # simple-salesforce's exceptions do not carry the headers that say how long to wait.
         wait = retry_after_seconds(response.headers.get("Retry-After"), datetime.now(UTC))
         if wait is not None and response.status_code in (429, 503):
-            raise Transient(f"Salesforce answered with status {response.status_code}", retry_after=wait)
+            raise NotTaken(f"Salesforce answered with status {response.status_code}", retry_after=wait)
 
     @property
     def api_used(self) -> float | None:

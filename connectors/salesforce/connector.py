@@ -12,9 +12,10 @@ from connectors.salesforce.errors import CRM, is_id, unreadable
 from connectors.salesforce.missing_fields import missing_fields
 from connectors.salesforce.schema import OBJECTS, Schema
 from connectors.salesforce.settings import Settings
+from connectors.salesforce.tasks import LoggedTasks
 from connectors.salesforce.writer import Writer
 from crmsync.connector import Checkup, FieldMap, MissingField, Narrow, Notes, Stop
-from crmsync.model import Activity, Change, Contact, Owner, Page, Receipt, Ref, Scalar
+from crmsync.model import Activity, Change, Contact, Owner, Page, Receipt, Ref, Scalar, Task, TaskReceipt
 
 
 class SalesforceConnector:
@@ -27,6 +28,7 @@ class SalesforceConnector:
         self._org = Org(settings, stop)
         self._schema = Schema(self._org)
         self._readers = contacts.readers_of(settings, names)
+        self._tasks = LoggedTasks(self._org, self._schema)
         self._account = ""
 
     @property
@@ -62,7 +64,8 @@ class SalesforceConnector:
 
     def activities(self, cursor: str | None) -> Iterator[Page[Activity]]:
         """What `[[salesforce.activities]]` makes of tasks, events, e-mails and campaign members."""
-        return activities.pull_activities(self._org, self._schema, self._org.settings.activities, cursor)
+        feeds, ours = self._org.settings.activities, self._names.tasks
+        return activities.pull_activities(self._org, self._schema, feeds, cursor, no_own_tasks=ours)
 
     def owners(self) -> Sequence[Owner]:
         """Users, and the queues of leads."""
@@ -83,10 +86,19 @@ class SalesforceConnector:
         """Nothing: Salesforce keeps a history only of fields for which an admin has it tracked."""
         return {}
 
+    def create_tasks(self, tasks: Sequence[Task]) -> Iterator[TaskReceipt]:
+        """Create the tasks whose keys no task in Salesforce has."""
+        return self._tasks.create(tasks)
+
+    def close_tasks(self, keys: Sequence[str]) -> Iterator[TaskReceipt]:
+        """Give the open tasks with these keys a closed status."""
+        return self._tasks.close(keys)
+
     def missing_fields(self) -> Sequence[MissingField]:
         """Mapped fields, score fields and stages that are not there or not shown, as of now."""
-        self._schema.confirm([*OBJECTS.values(), "Account"])
-        return missing_fields(self._schema, self._readers)
+        tasks = self._names.tasks
+        self._schema.confirm([*OBJECTS.values(), "Account", *(["Task"] if tasks else [])])
+        return missing_fields(self._schema, self._readers, tasks=tasks)
 
     def stage_order(self) -> Mapping[str, Sequence[str]]:
         """The active values of each stage field in the order of its picklist."""
@@ -100,7 +112,7 @@ class SalesforceConnector:
         }
 
     def create_fields(self) -> Sequence[str]:
-        """Create and show the score fields."""
+        """Create and show the fields of ours."""
         return list(setup.create_fields(self._org, self._schema, self._readers, self._names))
 
     def close(self) -> None:

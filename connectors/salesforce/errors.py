@@ -21,6 +21,14 @@ class Expired(Exception):
     """The access token is no longer taken: log in again and repeat."""
 
 
+class NotTaken(Transient):
+    """Salesforce had no room for the request and did nothing: whatever it is, it can be sent once more."""
+
+
+class AnswerLost(Unavailable):
+    """Salesforce may or may not have done what must not be done twice."""
+
+
 class RequestRefused(ConfigError):
     """Salesforce read the request and said no. `code` is its error code, such as `INVALID_FIELD`."""
 
@@ -82,6 +90,8 @@ def _judge(status: int, content: Any) -> NoReturn:
         )
     if code == "REQUEST_LIMIT_EXCEEDED":
         raise _limit(message)
+    if status in (429, 503) or code == "SERVER_UNAVAILABLE":
+        raise NotTaken(f"Salesforce answered with status {status}")
     if status >= 500 or status in RETRY_STATUSES or code in PASSING:
         raise Transient(
             f"Salesforce answered {code or status}: {quote_crm(message)}"
@@ -112,7 +122,7 @@ def _limit(message: str) -> CrmsyncError:
             "the org's API requests of the last 24 hours are used up",
             until="some time: the limit is for the last 24 hours and becomes free step by step",
         )
-    return Transient(f"Salesforce is busy: {quote_crm(message)}", retry_after=CONCURRENCY_PAUSE)
+    return NotTaken(f"Salesforce is busy: {quote_crm(message)}", retry_after=CONCURRENCY_PAUSE)
 
 
 def check_object(value: Any, *keys: str) -> dict[str, Any]:

@@ -6,13 +6,18 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Literal
 
 from connectors.salesforce.contacts import RecordReader
-from connectors.salesforce.schema import OBJECTS, UNREADABLE, Schema
+from connectors.salesforce.schema import OBJECTS, TASK_KEY, UNREADABLE, Schema
 from crmsync.connector import MissingField
 
 
-def missing_fields(schema: Schema, readers: Mapping[str, RecordReader]) -> list[MissingField]:
-    """Every mapped field, score field and stage that is not there, each with a sentence for the admin."""
-    return [
+def missing_fields(schema: Schema, readers: Mapping[str, RecordReader], *, tasks: bool) -> list[MissingField]:
+    """Every mapped field, score field and stage that is not there, each with a sentence for the admin.
+
+    `tasks` asks for the field that holds their keys, too.
+    """
+    of_tasks = missing_task_key(schema) if tasks else ""
+    found = [MissingField("task", "task key", "task", of_tasks)] if of_tasks else []
+    return found + [
         each
         for reader in readers.values()
         for find in (missing_inputs, missing_outputs, missing_stage)
@@ -64,6 +69,18 @@ def missing_stage(schema: Schema, reader: RecordReader) -> Iterator[MissingField
     if reader.stages and schema.of(object_).get(path.lower()) is None:
         sentence = f"{object_}.{path} (the stage) does not exist or cannot be seen; run: crmsync setup"
         yield MissingField("stage", "stage", reader.kind, sentence)
+
+
+def missing_task_key(schema: Schema) -> str:
+    """What to say of the field that holds the keys of tasks where it is not there; nothing where it is."""
+    if not schema.of("Task"):
+        return (
+            "Task records are not visible to the integration user; give its permission set 'Access Activities' and "
+            "'Edit Tasks' under System Permissions"
+        )
+    if schema.of("Task").get(TASK_KEY.lower()) is None:
+        return f"Task.{TASK_KEY} (the key of tasks) does not exist or cannot be seen; run: crmsync setup"
+    return ""
 
 
 def missing_values(schema: Schema, reader: RecordReader) -> dict[str, str]:

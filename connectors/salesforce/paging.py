@@ -14,7 +14,7 @@ from typing import Any, NamedTuple, TypeAlias
 from connectors.salesforce import bulk
 from connectors.salesforce.client import Org
 from connectors.salesforce.errors import CRM, RequestRefused, is_id, record_counts
-from connectors.salesforce.schema import KINDS, READ_BOOLEAN, Field, Schema, instant_of, reader_of
+from connectors.salesforce.schema import KINDS, READ_BOOLEAN, TASK_KEY, Field, Schema, instant_of, reader_of
 from crmsync.errors import ConfigError, Unavailable
 from crmsync.model import Odd, Ref, Scalar
 
@@ -121,7 +121,9 @@ def window_of(source: Source, at: Cursor) -> Window:
     """What to read of a stream: everything the first time, and again when it is asked for more than it was."""
     until = _instant(at.until)
     known = at.done.get(source.stream)
-    if known is None or known.mark != source.mark or set(source.columns) - set(known.columns):
+    # A row of before has no key: to read everything for it would be in vain.
+    new = set(source.columns) - set(known.columns) - {TASK_KEY} if known else set()
+    if known is None or known.mark != source.mark or new:
         return Window(None, until)
     # Salesforce's clock may have been set back since the last pull (R07).
     return Window(min(_instant(known.until), until) - OVERLAP, until)

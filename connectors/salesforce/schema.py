@@ -27,6 +27,9 @@ KEPT_FOR = 3600.0
 
 DESCRIBES_PER_COMPOSITE = 25
 
+TASK_KEY = "Crmsync_Task_Key__c"
+"""The field of tasks that holds crmsync's own id of each."""
+
 UNREADABLE = frozenset({"address", "location", "base64", "complexvalue", "anyType"})
 """Compound and binary types, which Bulk 2.0 refuses to read."""
 

@@ -12,9 +12,9 @@ from connectors.salesforce.contacts import RecordReader
 from connectors.salesforce.errors import RequestRefused, id_in, is_id, object_with, query_page, text_of, unreadable
 from connectors.salesforce.missing_fields import lacking_values, value_clicks
 from connectors.salesforce.paging import text_literal
-from connectors.salesforce.schema import NUMBERS, OBJECTS, Schema
+from connectors.salesforce.schema import NUMBERS, OBJECTS, TASK_KEY, Schema
 from crmsync.connector import FieldMap
-from crmsync.model import FEEDBACK_LABEL, SCORE_FIELDS
+from crmsync.model import FEEDBACK_LABEL, SCORE_FIELDS, TASK_LABEL
 
 LABEL = "crmsync"
 DESCRIPTION = "Written by crmsync; do not edit."
@@ -25,7 +25,9 @@ OUR_STAGE = "Crmsync_Stage__c"
 
 @dataclass(frozen=True)
 class WantedField:
-    """A score field, the field of the stage, or one that users choose a value of, that an object should have."""
+    """A score field, the field of the stage, one that users choose a value of, or that of the keys of tasks, that an
+    object should have.
+    """
 
     object: str
     api: str
@@ -34,8 +36,15 @@ class WantedField:
     is_choice: bool = False
 
     @property
+    def place(self) -> str:
+        """Where the field is defined: tasks and events have their custom fields in common."""
+        return "Activity" if self.object == "Task" else self.object
+
+    @property
     def label(self) -> str:
         """What users see."""
+        if self.api == TASK_KEY:
+            return TASK_LABEL
         if self.is_choice:
             return FEEDBACK_LABEL
         return SCORE_FIELDS[self.name].label if self.name in SCORE_FIELDS else "Lifecycle stage"
@@ -61,6 +70,8 @@ class WantedField:
         common = {"label": self.label, "required": False, "description": self.description}
         if self.is_number:
             return {**common, "type": "Number", "precision": 9, "scale": 0}
+        if self.api == TASK_KEY:
+            return {**common, "type": "Text", "length": 40}
         if self.name in SCORE_FIELDS:
             return {**common, "type": "Text", "length": SCORE_FIELDS[self.name].length}
         values = [{"valueName": each, "label": each, "default": False} for each in self.values]
@@ -80,7 +91,7 @@ def wanted_fields(readers: Mapping[str, RecordReader], names: FieldMap) -> list[
             WantedField(OBJECTS[kind], reader.fields[name], name, values, is_choice=True)
             for name, values in reader.choices.items()
         ]
-    return found
+    return [*found, WantedField("Task", TASK_KEY, "task key")] if names.tasks else found
 
 
 def create_fields(org: Org, schema: Schema, readers: Mapping[str, RecordReader], names: FieldMap) -> Iterator[str]:
@@ -203,14 +214,34 @@ def _created(org: Org, schema: Schema, each: WantedField) -> tuple[str, bool]:
     if known:
         fits = (known.type in NUMBERS) == each.is_number
         return ("found" if fits else f"found, but its type is {known.type}; use another field"), True
-    body = {"FullName": f"{each.object}.{each.api}", "Metadata": each.metadata}
     try:
-        org.rest("POST", "tooling/sobjects/CustomField", body)
+        _post_field(org, each)
     except RequestRefused as error:
-        if error.code in ("DUPLICATE_DEVELOPER_NAME", "DUPLICATE_VALUE"):
+        if error.code in THERE_ALREADY:
             return "found, but the integration user cannot see it yet", True
         return f"not created: {error.message}; {_by_hand(each)}", False
     return "created", True
+
+
+def _post_field(org: Org, each: WantedField) -> None:
+    """Create a field; that of the keys of tasks as one of which Salesforce allows no two and keeps an index, if it can.
+
+    Whether activities can have such a field is documented neither way (2026-11).
+    """
+    body = {"FullName": f"{each.place}.{each.api}", "Metadata": each.metadata}
+    if each.api == TASK_KEY:
+        indexed = {**each.metadata, "externalId": True, "unique": True, "caseSensitive": False}
+        try:
+            org.rest("POST", "tooling/sobjects/CustomField", {**body, "Metadata": indexed})
+            return
+        except RequestRefused as error:
+            if error.code in THERE_ALREADY:
+                raise
+    org.rest("POST", "tooling/sobjects/CustomField", body)
+
+
+THERE_ALREADY = ("DUPLICATE_DEVELOPER_NAME", "DUPLICATE_VALUE")
+"""What Salesforce says of a field that exists."""
 
 
 def _by_hand(each: WantedField) -> str:
@@ -218,7 +249,7 @@ def _by_hand(each: WantedField) -> str:
     made = kind[each.metadata["type"]]
     values = f" with the values {', '.join(each.values)}" if each.values else ""
     return (
-        f"create it in Setup > Object Manager > {each.object} > Fields & Relationships > New: {made}{values}, "
+        f"create it in Setup > Object Manager > {each.place} > Fields & Relationships > New: {made}{values}, "
         f"label '{each.label}', name '{each.api.removesuffix('__c')}'; or let an admin run crmsync setup"
     )
 

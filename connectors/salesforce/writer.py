@@ -246,7 +246,7 @@ class Writer:
         except RequestRefused as error:
             yield from self._whole_refused(kind, tries, error)
             return
-        yield from zip(tries, _outcomes(records, answer), strict=True)
+        yield from zip(tries, list_outcomes(records, answer), strict=True)
 
     def _whole_refused(self, kind: str, tries: Sequence[Try], error: RequestRefused) -> Outcomes:
         """Salesforce refused a whole call: for a column it names, or for a row that halving finds."""
@@ -298,7 +298,7 @@ def _waves(rows: Sequence[Update]) -> list[list[Update]]:
     return [list(wave.values()) for wave in waves]
 
 
-def _outcomes(records: Sequence[Mapping[str, Any]], answer: Any) -> list[RowError | None]:
+def list_outcomes(records: Sequence[Mapping[str, Any]], answer: Any) -> list[RowError | None]:
     """What a Collections call says of each record: by position, and by id where it says less than it was asked."""
     said = [each if isinstance(each, dict) else None for each in (answer if isinstance(answer, list) else [])]
     if len(said) != len(records):

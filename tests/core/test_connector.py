@@ -12,7 +12,7 @@ import urllib3
 
 from connectors.sandbox.faults import Fault
 from crmsync.errors import Cancelled, ConfigError, Unavailable
-from crmsync.model import KINDS, Change
+from crmsync.model import KINDS, Change, Task
 from tests.support import make
 from tests.support.pages import pulled
 from tests.support.rigs import OVER_HTTP, InMemory, latest, news, writable
@@ -378,6 +378,70 @@ def test_nothing_was_overwritten_where_nobody_interfered(rig, crm):
     assert dict(crm.overwritten([])) == {}
 
 
+# Tasks
+
+
+def tasks_for(rig, crm, count=5):
+    """A task about each of some records."""
+    owner = next(each.id for each in crm.owners() if each.active and each.kind == "user" and each.email)
+    due = make.NOW + timedelta(days=1)
+    return [
+        Task(f"t-{number}", ref, owner, f"Call {number}", "because", due)
+        for number, ref in enumerate(writable(rig, count))
+    ]
+
+
+@writing
+def test_tasks_are_created_once(rig, crm):
+    wanted = tasks_for(rig, crm)
+    first, second = list(crm.create_tasks(wanted)), list(rig.connect().create_tasks(wanted))
+    assert rig.tasks() == dict.fromkeys((each.key for each in wanted), True)
+    assert sorted(first) == sorted(second)
+    assert all(each.ok and each.id for each in first)
+    assert len({each.id for each in first}) == len(wanted)
+
+
+@writing
+def test_a_task_that_cannot_be_is_a_receipt(rig, crm):
+    good, lost, orphaned = tasks_for(rig, crm, 3)
+    left = next(each.id for each in crm.owners() if not each.active)
+    tasks = [good, lost._replace(ref=rig.nobody()), orphaned._replace(owner=left)]
+    receipts = {each.key: each for each in crm.create_tasks(tasks)}
+    assert {key: each.ok for key, each in receipts.items()} == {"t-0": True, "t-1": False, "t-2": False}
+    assert receipts["t-1"].reason
+    assert receipts["t-2"].reason
+    assert rig.tasks() == {"t-0": True}
+
+
+@writing
+def test_tasks_are_closed_and_none_is_deleted(rig, crm):
+    wanted = tasks_for(rig, crm, 3)
+    list(crm.create_tasks(wanted))
+    for _ in range(2):
+        receipts = list(crm.close_tasks(["t-0", "t-2", "nobody-knows-it"]))
+        assert sorted((each.key, each.ok) for each in receipts) == [
+            ("nobody-knows-it", True), ("t-0", True), ("t-2", True),
+        ]  # fmt: skip
+        assert rig.tasks() == {"t-0": False, "t-1": True, "t-2": False}
+    list(crm.create_tasks(wanted))
+    assert rig.tasks() == {"t-0": False, "t-1": True, "t-2": False}
+
+
+@writing
+def test_a_task_is_no_activity_open_or_closed(rig, crm):
+    _, cursor = pulled(crm.activities(None))
+    before = {each.id for each in pulled(rig.connect().activities(None))[0]}
+    wanted = tasks_for(rig, crm)
+    list(crm.create_tasks(wanted))
+    list(crm.close_tasks([each.key for each in wanted[:2]]))
+    assert {each.id for each in pulled(rig.connect().activities(None))[0]} == before
+    assert {each.id for each in pulled(rig.connect().activities(cursor))[0]} <= before
+
+
+def test_nothing_to_do_about_tasks_needs_no_receipt(crm):
+    assert [list(crm.create_tasks([])), list(crm.close_tasks([]))] == [[], []]
+
+
 def test_owners_are_all_there_the_inactive_too(crm):
     owners = crm.owners()
     assert {owner.active for owner in owners} == {True, False}
@@ -401,6 +465,8 @@ def test_stop_ends_any_work_before_its_next_call(rig):
         lambda: list(crm.activities(None)),
         lambda: list(crm.read([ref])),
         lambda: list(crm.write([score(ref)])),
+        lambda: list(crm.create_tasks([Task("t-1", ref, "1", "Call", "", make.NOW)])),
+        lambda: list(crm.close_tasks(["t-1"])),
         crm.owners,
     ):
         with pytest.raises(Cancelled):
@@ -614,6 +680,26 @@ def test_a_write_over_a_bad_line_is_the_same_write(remote, flaw):
     remote.sandbox.faults.clear()
     assert sorted(receipt.ref for receipt in receipts if receipt.ok) == refs
     assert {each.current["score"] for each in crm.read(refs)} == {60}
+
+
+@pytest.mark.parametrize("flaw", FLAWS, ids=lambda flaw: f"{flaw.do}-{flaw.status or ''}")
+@writing
+def test_tasks_over_a_bad_line_are_created_once(remote, flaw):
+    wanted = tasks_for(remote, remote.connect(), 12)
+    remote.sandbox.faults.add(replace_path(flaw))
+    for _ in range(6):
+        receipts = {each.key: each for each in remote.connect().create_tasks(wanted)}
+        if len(receipts) == len(wanted):
+            break
+    assert all(each.ok for each in receipts.values())
+    assert remote.tasks() == dict.fromkeys((each.key for each in wanted), True)
+    assert remote.sandbox.faults.fired()[0][1] > 0
+
+
+def replace_path(flaw):
+    """The same flaw, of calls that create."""
+    path = r"/batch/create$|/composite/sobjects$"
+    return Fault(do=flaw.do, status=flaw.status, body=flaw.body, path=path, every=2, times=3)
 
 
 @writing

@@ -13,10 +13,11 @@ from connectors.hubspot.settings import Settings as HubSpotSettings
 from connectors.sandbox import server
 from connectors.sandbox.faults import FaultyAnswer
 from crmsync.errors import ConfigError, CrmsyncError, Unavailable
-from crmsync.model import Ref
+from crmsync.model import Ref, Task
 from crmsync.pull import _refuse_odd_page
 from crmsync.store import schema
 from crmsync.store.odd_records import read_odd_records
+from tests.support import make
 from tests.support.runs import alone
 
 CRMS = ("hubspot", "salesforce")
@@ -526,7 +527,14 @@ def test_a_connector_raises_only_what_the_core_knows(runs, rewritten):
         for call in (made.account, made.missing_fields, made.owners, made.stage_order):
             with pytest.raises((Unavailable, ConfigError)):
                 call()
-        for pages in (made.contacts(None), made.activities(None), made.read([Ref(crm, "contact", "1")])):
+        task = Task("t-1", Ref(crm, "contact", "1"), "1", "Call", "", make.NOW)
+        for pages in (
+            made.contacts(None),
+            made.activities(None),
+            made.read([Ref(crm, "contact", "1")]),
+            made.create_tasks([task]),
+            made.close_tasks(["t-1"]),
+        ):
             with pytest.raises((Unavailable, ConfigError)):
                 list(pages)
         made.close()

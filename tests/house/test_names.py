@@ -21,6 +21,7 @@ ROOMS = [
     "schema",
     "settings",
     "setup",
+    "tasks",
     "tokens",
     "writer",
 ]

@@ -66,6 +66,10 @@ class InMemory:
     def nobody(self):
         return Ref("memory", "contact", "999999")
 
+    def tasks(self):
+        """The tasks of crmsync: whether each is open, by its key; a key that is there twice fails."""
+        return {key: key not in self.made.closed_tasks for key in self.made.tasks}
+
 
 class OverHttp:
     """A connector that talks to the sandbox."""
@@ -103,6 +107,7 @@ class InHubSpot(OverHttp):
         fields={"title": "jobtitle", "country": "country", "employees": "company.numberofemployees"},
         score_fields={name: f"crmsync_{name}" for name in ("score", "fit", "behavior", "band", "reason")},
         stages={"lead": "lead", "mql": "marketingqualifiedlead"},
+        tasks=True,
     )
 
     def settings(self, url, secret):
@@ -142,6 +147,14 @@ class InHubSpot(OverHttp):
     def nobody(self):
         return Ref("hubspot", "contact", "424242424242")
 
+    def tasks(self):
+        found = self.sandbox.snapshot("hubspot")["tasks"].values()
+        return only_once(
+            (each["crmsync_task_key"], each["hs_task_status"] != "COMPLETED")
+            for each in found
+            if "crmsync_task_key" in each
+        )
+
 
 class InSalesforce(OverHttp):
     crm, kinds, module, secret = "salesforce", ("lead", "contact"), salesforce, "sandbox"
@@ -156,6 +169,7 @@ class InSalesforce(OverHttp):
             "lead": {"lead": "Open - Not Contacted", "contact": "Lead"},
             "mql": {"lead": "Working - Contacted", "contact": "MQL"},
         },
+        tasks=True,
     )
 
     def settings(self, url, secret):
@@ -209,6 +223,19 @@ class InSalesforce(OverHttp):
 
     def nobody(self):
         return Ref("salesforce", "lead", "00Q00000000zzzzAAQ")
+
+    def tasks(self):
+        found = self.sandbox.snapshot("salesforce")["Task"].values()
+        return only_once(
+            (each["Crmsync_Task_Key__c"], not each["IsClosed"]) for each in found if each.get("Crmsync_Task_Key__c")
+        )
+
+
+def only_once(pairs):
+    """What is told of each key, each of which is there once."""
+    told = list(pairs)
+    assert len(dict(told)) == len(told)
+    return dict(told)
 
 
 OVER_HTTP = {"hubspot": InHubSpot, "salesforce": InSalesforce}

@@ -108,7 +108,7 @@ def batch_read(state: PortalState, call: HubspotCall) -> Reply:
     histories = body.get("propertiesWithHistory") or []
     inputs = inputs_of(body, HISTORY_PAGE if histories else BATCH)
     unique = body.get("idProperty") or ""
-    if unique and unique not in ("hs_object_id", *records.unique):
+    if unique and (unique not in ("hs_object_id", *records.unique) or unique not in records.schema.known):
         raise bad_request(f"Property {unique} is not a unique identifier of {records.kind.type_id}")
     names = body.get("properties") or records.kind.shown
     if any(each.get("id") is None for each in inputs):

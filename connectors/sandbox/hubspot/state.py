@@ -42,12 +42,13 @@ class PortalSwitches:
 
     `scopes` is `None` for a token that has all. `partial_failures` says whether the 2026-09 batch endpoints answer 207
     (`multi_status`) or 200 (`ok`). `traced_updates` makes a validation failure spare the other inputs of a batch update
-    whose inputs all carry an `objectWriteTraceId`. `merged_pair` is what becomes of two inputs that are one record now.
-    `required` are the admin's conditional rules of 2026-09: `{"property", "equals", "requires"}`. `retry_after` is sent
-    with a 429: seconds, or a date as HTTP writes it. `index_lag` is in seconds. `retired` are versions of the API that
-    answer 404 (`v3`, `2026-03`). `lost_writes` of each batch update are neither done nor told of, under a 200.
-    `workflows` set properties after a client set one: `{"when": property, "set": {property: value}}`. `job_polls` is
-    how often an export or import is not done yet.
+    whose inputs all carry an `objectWriteTraceId`. `unique_conflicts` is how a value that another record has is refused
+    in a unique property of the admin's: as an invalid value (400) or as a conflict (409), as an address always is.
+    `merged_pair` is what becomes of two inputs that are one record now. `required` are the admin's conditional rules of
+    2026-09: `{"property", "equals", "requires"}`. `retry_after` is sent with a 429: seconds, or a date as HTTP writes
+    it. `index_lag` is in seconds. `retired` are versions of the API that answer 404 (`v3`, `2026-03`). `lost_writes` of
+    each batch update are neither done nor told of, under a 200. `workflows` set properties after a client set one:
+    `{"when": property, "set": {property: value}}`. `job_polls` is how often an export or import is not done yet.
     """
 
     tier: Tier = "enterprise"
@@ -57,6 +58,7 @@ class PortalSwitches:
     merged_pair: Literal["refused", "accepted"] = "refused"
     backward_stages: Literal["ignored", "accepted"] = "ignored"
     unknown_owner: Literal["refused", "accepted"] = "refused"
+    unique_conflicts: Literal["invalid", "conflict"] = "invalid"
     unknown_id: Literal["html", "json"] = "html"
     id_order: Literal["number", "text"] = "number"
     retired: list[str] = field(default_factory=list)
@@ -191,12 +193,12 @@ class PortalState:
         records = self.records[type_name]
         self.remember(record, at)
         wanted = self._settled(type_name, record, values)
-        if "email" in wanted:
+        if wanted.keys() & records.unique.keys():
             records.unindex(record)
         changed = write_properties(
             record, wanted | self._consequences(type_name, record, wanted, at), at, source, str(self.portal_id)
         )
-        if "email" in wanted:
+        if wanted.keys() & records.unique.keys():
             records.index(record)
         if changed:
             records.stamp(record, at)

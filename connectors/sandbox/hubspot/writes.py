@@ -9,6 +9,7 @@ from typing import Any
 import orjson
 
 from connectors.sandbox.hubspot.batches import BATCH, batch_reply, inputs_of, missing_ids
+from connectors.sandbox.hubspot.catalog import ENGAGEMENTS
 from connectors.sandbox.hubspot.links import types_of
 from connectors.sandbox.hubspot.objects import one_record
 from connectors.sandbox.hubspot.records import RecordTable, StoredRecord, as_json, show_record
@@ -86,15 +87,20 @@ def update_object(state: PortalState, call: HubspotCall) -> Json:
     return _updated(state, call, records, record, clean)
 
 
-def _checked_unique(records: RecordTable, record: StoredRecord | None, clean: dict[str, str]) -> None:
+def _checked_unique(
+    state: PortalState, records: RecordTable, record: StoredRecord | None, clean: dict[str, str]
+) -> None:
     for name in records.unique:
         other = records.by_unique(name, clean[name]) if clean.get(name) else None
         if other and (record is None or other.id != record.id):
-            raise conflict(records, other)
+            raise conflict(state, records, name, clean[name], other)
 
 
-def conflict(records: RecordTable, other: StoredRecord) -> HubspotRefusal:
-    """The 409 of a value that another record has."""
+def conflict(state: PortalState, records: RecordTable, name: str, value: str, other: StoredRecord) -> HubspotRefusal:
+    """The refusal of a value that another record has."""
+    if name != "email" and state.switches.unique_conflicts == "invalid":
+        said = f"Cannot set PropertyValueCoordinates{{propertyName={name}, value={value}}}. "
+        return invalid([Problem(name, "CONFLICTING_UNIQUE_VALUE", f"{said}{other.id} already has that value.")])
     word = records.kind.singular.capitalize()
     return HubspotRefusal(409, error(f"{word} already exists. Existing ID: {other.id}", "CONFLICT"))
 
@@ -130,7 +136,7 @@ def batch_update(state: PortalState, call: HubspotCall) -> Reply:
 def _updated(
     state: PortalState, call: HubspotCall, records: RecordTable, record: StoredRecord, clean: dict[str, str]
 ) -> Json:
-    _checked_unique(records, record, clean)
+    _checked_unique(state, records, record, clean)
     state.change(records.kind.name, record, clean, call.now, CLIENT)
     return echo(state, records, record, clean)
 
@@ -187,13 +193,44 @@ def _validation_errors(
 def create_object(state: PortalState, call: HubspotCall) -> Reply:
     """`POST …/objects/{type}`."""
     records, body = state.records_of(call.params["type"]), call.json()
-    clean, problems = _cleaned(state, call, records, body.get("properties") or {}, {})
+    clean, problems = _cleaned_new(state, call, records, body)
     if problems:
         raise invalid(problems)
-    _checked_unique(records, None, clean)
+    _check_ends(state, records, [body])
+    _checked_unique(state, records, None, clean)
     record = state.make(records.kind.name, clean, call.now, CLIENT)
     _link_new(state, records, record, body.get("associations") or [], call.now)
     return Reply(201, echo(state, records, record, record.properties))
+
+
+def _cleaned_new(
+    state: PortalState, call: HubspotCall, records: RecordTable, each: Json
+) -> tuple[dict[str, str], list[Problem]]:
+    """The same of a record that is to be made: an activity needs its time."""
+    clean, problems = _cleaned(state, call, records, each.get("properties") or {}, {})
+    if records.kind.name in ENGAGEMENTS and not clean.get("hs_timestamp"):
+        problems = [*problems, Problem("hs_timestamp", "REQUIRED_PROPERTY", "hs_timestamp is required")]
+    return clean, problems
+
+
+def _check_ends(state: PortalState, records: RecordTable, inputs: list[Json]) -> None:
+    """Associations with records that are not there spoil the whole call."""
+    lost = []
+    for association in (one for each in inputs for one in each.get("associations") or []):
+        type_ids = {kind.get("associationTypeId") for kind in association.get("types") or []}
+        text = str((association.get("to") or {}).get("id"))
+        ends = [
+            other.find(text)
+            for other in state.records.values()
+            if {kind.type_id for kind in types_of((records.kind.name, other.kind.name))} & type_ids
+        ]
+        lost += [text] if ends and not any(end and end.archived_at is None for end in ends) else []
+    if lost:
+        said = [f"CONTACT={text} is not valid" for text in dict.fromkeys(lost)]
+        errors = [
+            {"message": each, "code": "INVALID_OBJECT_IDS", "context": {"INVALID_OBJECT_IDS": [each]}} for each in said
+        ]
+        raise bad_request("Associations are not valid", errors=errors)
 
 
 def _link_new(
@@ -209,20 +246,24 @@ def _link_new(
 
 
 def batch_create(state: PortalState, call: HubspotCall) -> Reply:
-    """`POST …/batch/create`: a conflict spoils the batch, unless every input carries an `objectWriteTraceId`."""
+    """`POST …/batch/create`: a bad value spoils the batch, unless every input carries an `objectWriteTraceId`."""
     records = state.records_of(call.params["type"])
     inputs = inputs_of(call.json(), BATCH)
-    cleaned = [_cleaned(state, call, records, each.get("properties") or {}, {}) for each in inputs]
-    if problems := [each for _, found in cleaned for each in found]:
-        raise invalid(problems)
+    cleaned = [_cleaned_new(state, call, records, each) for each in inputs]
+    problems = [each for _, found in cleaned for each in found]
     traced = all(each.get("objectWriteTraceId") for each in inputs)
+    if problems and not traced:
+        raise invalid(problems)
+    _check_ends(state, records, inputs)
     if not traced:
         for clean, _ in cleaned:
-            _checked_unique(records, None, clean)
+            _checked_unique(state, records, None, clean)
     results, errors = [], []
-    for each, (clean, _) in zip(inputs, cleaned, strict=True):
+    for each, (clean, found) in zip(inputs, cleaned, strict=True):
         try:
-            _checked_unique(records, None, clean)
+            if found:
+                raise invalid(found)
+            _checked_unique(state, records, None, clean)
         except HubspotRefusal as refusal:
             errors.append(_error_of(refusal, each))
             continue
@@ -234,9 +275,10 @@ def batch_create(state: PortalState, call: HubspotCall) -> Reply:
 
 def _error_of(refusal: HubspotRefusal, each: Json) -> Json:
     body: Any = refusal.reply.body
-    existing = body["message"].rpartition(" ")[2]
-    context = {"objectWriteTraceId": [str(each.get("objectWriteTraceId"))], "existingId": [existing]}
-    return {"status": "error", "category": "CONFLICT", "message": body["message"], "context": context}
+    context = {"objectWriteTraceId": [str(each.get("objectWriteTraceId"))]}
+    if body["category"] == "CONFLICT":
+        context["existingId"] = [body["message"].rpartition(" ")[2]]
+    return {"status": "error", "category": body["category"], "message": body["message"], "context": context}
 
 
 def batch_upsert(state: PortalState, call: HubspotCall) -> Reply:

@@ -128,7 +128,7 @@ def describe_field(each: SandboxField) -> dict[str, Any]:
         "soapType": _SOAP.get(each.type, "xsd:string"),
         "sortable": sortable,
         "type": each.type,
-        "unique": False,
+        "unique": each.unique,
         "updateable": each.updateable,
         "writeRequiresMasterRead": False,
     }

@@ -48,6 +48,7 @@ class SandboxField:
     description: str | None = None
     custom: bool = False
     external: bool = False
+    unique: bool = False
     compound: str | None = None
     formula: str | None = None
 

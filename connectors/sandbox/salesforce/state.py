@@ -67,6 +67,8 @@ class OrgSwitches:
     lock_times: int = 1
     metadata_forbidden: bool = False
     """Whether the integration user may not create fields."""
+    activity_keys: bool = False
+    """Whether tasks and events may have custom fields that are external ids or unique."""
     max_usage: int = 5_000_000
     """API requests per 24 hours."""
     page_size: int = 2000

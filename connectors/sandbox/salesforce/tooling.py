@@ -91,13 +91,24 @@ def _made(name: str, metadata: Mapping[str, Any]) -> SandboxField:
         description=metadata.get("description"),
         custom=True,
         external=bool(metadata.get("externalId")),
+        unique=bool(metadata.get("unique")),
     )
 
 
-def _place(state: OrgState, full_name: str) -> tuple[ObjectTable, str]:
+ACTIVITY = ("Task", "Event")
+"""The objects that have their custom fields in common; these are defined on Activity, which has no records."""
+
+
+def _home(table: ObjectTable) -> str:
+    """The object on which an object's custom fields are defined."""
+    return "Activity" if table.sobject.name in ACTIVITY else table.sobject.name
+
+
+def _place(state: OrgState, full_name: str) -> tuple[list[ObjectTable], str]:
+    """The objects that get a field, and its name."""
     object_, _, name = full_name.partition(".")
-    table = state.table(object_)
-    if table is None:
+    tables = [table for table in state.tables.values() if _home(table).lower() == object_.lower()]
+    if not tables:
         raise SalesforceRefusal(
             "INVALID_CROSS_REFERENCE_KEY", f"Entity Enumeration Or ID: no such object: {object_}", ("TableEnumOrId",)
         )
@@ -105,7 +116,7 @@ def _place(state: OrgState, full_name: str) -> tuple[ObjectTable, str]:
         raise SalesforceRefusal(
             "INVALID_FIELD_NAME" if name else "REQUIRED_FIELD_MISSING", f"bad name of a field: {name}", ("FullName",)
         )
-    return table, name
+    return tables, name
 
 
 def field_id(object_: str, name: str) -> str:
@@ -120,15 +131,18 @@ def create_field(state: OrgState, call: SalesforceCall) -> Answer:
     body = call.record()
     if not isinstance(body.get("Metadata"), dict):
         raise SalesforceRefusal("REQUIRED_FIELD_MISSING", "Required fields are missing: [Metadata]", ("Metadata",))
-    table, name = _place(state, str(body.get("FullName") or ""))
-    if name.lower() in table.sobject.fields:
-        message = f"There is already a field named {name.removesuffix('__c')} on {table.sobject.label}."
+    tables, name = _place(state, str(body.get("FullName") or ""))
+    home = _home(tables[0])
+    if any(name.lower() in table.sobject.fields for table in tables):
+        message = f"There is already a field named {name.removesuffix('__c')} on {home}."
         raise SalesforceRefusal("DUPLICATE_DEVELOPER_NAME", message, ("DeveloperName",))
-    table.sobject.add(_made(name, body["Metadata"]))
+    made = _made(name, body["Metadata"])
+    if home == "Activity" and (made.external or made.unique) and not state.switches.activity_keys:
+        raise _invalid("Activity fields cannot be unique or external ids")
+    for table in tables:
+        table.sobject.add(made)
     state.forget()
-    return Answer(
-        201, {"id": field_id(table.sobject.name, name), "success": True, "errors": [], "warnings": [], "infos": []}
-    )
+    return Answer(201, {"id": field_id(home, name), "success": True, "errors": [], "warnings": [], "infos": []})
 
 
 def _entities(state: OrgState, text: str) -> list[dict[str, Any]]:
@@ -153,15 +167,15 @@ def _custom_fields(state: OrgState, text: str) -> list[dict[str, Any]]:
     for table in state.tables.values():
         for each in table.sobject.fields.values():
             developer = each.name.removesuffix("__c")
-            if each.custom and (not objects or table.sobject.name in objects) and (not names or developer in names):
+            if each.custom and (not objects or _home(table) in objects) and (not names or developer in names):
                 found.append(
                     {
-                        "Id": field_id(table.sobject.name, each.name),
+                        "Id": field_id(_home(table), each.name),
                         "DeveloperName": developer,
-                        "TableEnumOrId": table.sobject.name,
+                        "TableEnumOrId": _home(table),
                     }
                 )
-    return found
+    return list({each["Id"]: each for each in found}.values())
 
 
 def _named(text: str, field_: str) -> set[str]:
@@ -194,9 +208,14 @@ def query_tooling(state: OrgState, call: SalesforceCall) -> Answer:
 def _found(state: OrgState, id_: str) -> tuple[ObjectTable, SandboxField]:
     for table in state.tables.values():
         for each in table.sobject.fields.values():
-            if each.custom and field_id(table.sobject.name, each.name) == id_:
+            if each.custom and field_id(_home(table), each.name) == id_:
                 return table, each
     raise resource_not_found()
+
+
+def _sharing(state: OrgState, table: ObjectTable) -> list[ObjectTable]:
+    """The objects that have a custom field of an object in common with it."""
+    return [other for other in state.tables.values() if _home(other) == _home(table)]
 
 
 def _metadata(each: SandboxField) -> dict[str, Any]:
@@ -209,6 +228,7 @@ def _metadata(each: SandboxField) -> dict[str, Any]:
         "inlineHelpText": None,
         "required": False,
         "externalId": each.external,
+        "unique": each.unique,
         "length": each.size if each.type == "string" else None,
         "precision": each.size if number else None,
         "scale": each.scale if number else None,
@@ -241,7 +261,7 @@ def _value(name: str, is_active: bool | None) -> dict[str, Any]:
 
 def get_field(state: OrgState, call: SalesforceCall, id_: str) -> Answer:
     table, each = _found(state, id_)
-    object_ = table.sobject.name
+    object_ = _home(table)
     return Answer(
         200,
         {
@@ -268,13 +288,15 @@ def update_field(state: OrgState, call: SalesforceCall, id_: str) -> Answer:
     if made.type != each.type:
         raise _invalid(f"This org does not turn a field of type {each.type} into one of type {made.type}")
     gone = tuple(value for value in (*each.values, *each.inactive) if value not in made.values)
-    table.sobject.add(replace(made, inactive=gone))
+    for each_table in _sharing(state, table):
+        each_table.sobject.add(replace(made, inactive=gone))
     state.forget()
     return Answer(204)
 
 
 def delete_field(state: OrgState, call: SalesforceCall, id_: str) -> Answer:
     table, each = _found(state, id_)
-    table.sobject.drop(each.name)
+    for each_table in _sharing(state, table):
+        each_table.sobject.drop(each.name)
     state.forget()
     return Answer(204)

@@ -184,7 +184,9 @@ def _contact(state: OrgState, table: ObjectTable, row: int) -> None:
 
 
 def _task(state: OrgState, table: ObjectTable, row: int) -> None:
-    closed = table.get(row, "Status") == "Completed"
+    statuses = state.of("TaskStatus")
+    status = statuses.where("ApiName", [table.get(row, "Status")])
+    closed = any(statuses.get(each, "IsClosed") for each in status)
     if closed and not table.get(row, "IsClosed"):
         table.set(row, "CompletedDateTime", table.get(row, "CompletedDateTime") or state.now())
     if not closed:
@@ -328,12 +330,16 @@ def _defaults(state: OrgState, table: ObjectTable, hand: Hand) -> dict[str, Any]
     made |= {"LastModifiedDate": now, "LastModifiedById": hand.user, "SystemModstamp": now}
     if "ownerid" in fields:
         made["OwnerId"] = hand.user
-    return made | _STARTS.get(table.sobject.name, {})
+    starts = _STARTS.get(table.sobject.name, {})
+    if table.sobject.name == "Task":
+        statuses = state.of("TaskStatus")
+        starts = starts | {"Status": statuses.get(statuses.where("IsDefault", [True])[0], "ApiName")}
+    return made | starts
 
 
 _STARTS: dict[str, dict[str, Any]] = {
     "Lead": {"Status": "Open - Not Contacted", "IsUnreadByOwner": True},
-    "Task": {"Status": "Not Started", "Priority": "Normal", "TaskSubtype": "Task"},
+    "Task": {"Priority": "Normal", "TaskSubtype": "Task"},
     "Event": {"EventSubtype": "Event", "ShowAs": "Busy"},
     "CampaignMember": {"Status": "Sent"},
     "Campaign": {"Status": "Planned"},
@@ -349,6 +355,8 @@ def create_record(state: OrgState, table: ObjectTable, values: Mapping[str, Any]
     if hand.bound:
         _check_required(table, read, creating=True)
         _check_unique(state, table, read)
+        if state.value(read.get("WhoId"), "IsConverted"):
+            raise SalesforceRefusal("CANNOT_UPDATE_CONVERTED_LEAD", "cannot reference converted lead", ("WhoId",))
     _check_references(state, table, read)
     if hand.bound and "OwnerId" in read:
         _check_owner(state, table, read["OwnerId"], given=True)
@@ -375,6 +383,11 @@ _UNIQUE = {
 
 
 def _check_unique(state: OrgState, table: ObjectTable, values: Mapping[str, Any]) -> None:
+    for each in (each for each in table.sobject.fields.values() if each.unique):
+        others = [row for row in table.where(each.name, [values.get(each.name)]) if not table.get(row, "IsDeleted")]
+        if values.get(each.name) is not None and others:
+            message = f"duplicate value found: {each.name} duplicates value on record with id: {table.ids[others[0]]}"
+            raise SalesforceRefusal("DUPLICATE_VALUE", message, (each.name,))
     names = _UNIQUE.get(table.sobject.name, ())
     for row in table.where(names[0], [values.get(names[0])]) if names else ():
         if not table.get(row, "IsDeleted") and all(table.get(row, name) == values.get(name) for name in names):

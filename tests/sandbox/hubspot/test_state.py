@@ -22,7 +22,8 @@ def test_an_activity_logged_by_a_client_moves_its_contact_too(ask, portal, clock
     contact = only(portal, "First7")
     clock.at += timedelta(minutes=1)
     types = [{"associationCategory": "HUBSPOT_DEFINED", "associationTypeId": 202}]
-    note = {"properties": {"hs_note_body": "Hm"}, "associations": [{"to": {"id": contact}, "types": types}]}
+    values = {"hs_note_body": "Hm", "hs_timestamp": "2026-11-21T09:01:00Z"}
+    note = {"properties": values, "associations": [{"to": {"id": contact}, "types": types}]}
     made = ask("POST", "/crm/v3/objects/notes", note)
     assert made.status_code == 201
     assert stage(ask, contact, name="lastmodifieddate") == "2026-11-21T09:01:00.000Z"
