@@ -38,7 +38,7 @@ TESTS = {
         "core/test_cycle.py",
         "core/test_queries.py",
     ],
-    "crmsync/identity": ["core/test_identity.py", "core/test_cycle.py", "store"],
+    "crmsync/identity": ["core/test_identity.py", "core/test_cycle.py", "routing/test_accounts.py", "store"],
     "crmsync/planning/changes.py": ["core/test_plan.py", *CORE],
     "crmsync/planning/guard.py": ["core/test_plan.py", *CORE],
     "crmsync/planning/approval.py": ["core/test_approval.py", "core/test_cycle.py"],

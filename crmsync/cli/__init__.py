@@ -8,7 +8,7 @@ from typing import Annotated
 
 import typer
 
-from crmsync.cli import cycles, daemon, deciding, inspect, people, setup, simulating, tryout
+from crmsync.cli import accounts, cycles, daemon, deciding, inspect, people, setup, simulating, tryout
 
 app = typer.Typer(
     name="crmsync",
@@ -35,6 +35,7 @@ for command in (
     simulating.simulate,
     inspect.status,
     people.people,
+    accounts.accounts,
     people.forget,
     inspect.score,
     tryout.sandbox,

@@ -20,10 +20,10 @@ from rich.console import Console
 from crmsync import log
 from crmsync.config import Config, load
 from crmsync.daemon.signals import allow_interrupt
-from crmsync.errors import CrmsyncError
+from crmsync.errors import ConfigError, CrmsyncError
 from crmsync.exit_codes import FAILED, Outcome, outcome_of
 from crmsync.redaction import hide_quotations, hide_secrets, secrets_of
-from crmsync.reporting.console import make_printable, print_sentences
+from crmsync.reporting.console import count_of, make_printable, print_sentences
 
 DEFAULT_CONFIG = Path("crmsync.toml")
 
@@ -149,3 +149,19 @@ def says_yes(question: str) -> bool:
     except typer.Abort:
         messages_console().print()
         return False
+
+
+def save_csv(path: Path, text: str, rows: int) -> None:
+    """Write a CSV file and say so; `-` is standard output. Raises `ConfigError` where it cannot be written."""
+    content = text.encode("utf-8")
+    if str(path) == "-":
+        sys.stdout.buffer.write(content)
+        sys.stdout.buffer.flush()
+        return
+    try:
+        # Only for whoever asked: it is full of names and addresses.
+        with open(path, "wb", opener=lambda name, flags: os.open(name, flags, 0o600)) as file:
+            file.write(content)
+    except OSError as error:
+        raise ConfigError(f"{path} cannot be written: {error.strerror}") from error
+    print_sentences(messages_console(), f"{count_of(rows, 'row')} written to {path}.")

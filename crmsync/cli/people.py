@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import io
-import os
 import shlex
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -21,10 +20,10 @@ from crmsync.cli.command import (
     ConfigPath,
     Debug,
     Ending,
-    messages_console,
     opened_config,
     results_console,
     run_command,
+    save_csv,
     says_yes,
 )
 from crmsync.errors import ConfigError
@@ -91,7 +90,9 @@ def people(
         with existing_state(settings) as store:
             ending.document = people_document(settings, store, chosen[0])
         if csv is not None:
-            _save_csv(csv, ending.document, chosen[0])
+            text = io.StringIO(newline="")
+            write_csv(text, ending.document, chosen[0])
+            save_csv(csv, text.getvalue(), ending.document["count"])
         elif not as_json:
             whole = ending.typed(f"crmsync people --{chosen[0].replace('_', '-')} --csv people.csv")
             print_people(results_console(), ending.document, chosen[0], whole, _explaining(ending))
@@ -104,23 +105,6 @@ def _explaining(ending: Ending) -> str:
             only = each["emails"][0] if each["emails"] else f"person:{each['person']}"
             return ending.typed(f"crmsync explain {shlex.quote(only)}")
     return ""
-
-
-def _save_csv(path: Path, document: Mapping[str, Any], which: str) -> None:
-    text = io.StringIO(newline="")
-    write_csv(text, document, which)
-    content = text.getvalue().encode("utf-8")
-    if str(path) == "-":
-        sys.stdout.buffer.write(content)
-        sys.stdout.buffer.flush()
-        return
-    try:
-        # Only for whoever asked: it is full of names and addresses.
-        with open(path, "wb", opener=lambda name, flags: os.open(name, flags, 0o600)) as file:
-            file.write(content)
-    except OSError as error:
-        raise ConfigError(f"{path} cannot be written: {error.strerror}") from error
-    print_sentences(messages_console(), f"{count_of(document['count'], 'row')} written to {path}.")
 
 
 def forget(

@@ -40,7 +40,7 @@ def add_source(given: Any, fields: Mapping[str, str]) -> Any:
     mapped = given.get("fields", {}) if isinstance(given, Mapping) else None
     if not isinstance(mapped, Mapping) or SOURCE in mapped:
         return given
-    if not any(_asks_for(given.get(table), SOURCE) for table in ("stage", "route", "tracks")):
+    if not any(_asks_for(given.get(table), SOURCE) for table in ("stage", "route", "tracks", "account")):
         return given
     return {
         **given,
@@ -257,7 +257,8 @@ def _route_mistakes(
         yield ("skill",), "a skill needs a pool to choose from"
     elif route.skill is not None and not any(route.skill in each.skills for each in pools[route.to].members):
         yield ("skill",), f"nobody of the pool {route.to} has the skill {route.skill!r}"
-    if route.when is None and not is_last:
+    # These two leave those to the next route whose account nobody owns.
+    if route.when is None and not is_last and route.to not in (ACCOUNT_OWNER, COLLEAGUE_OWNER):
         yield (), "it has no when, so that nobody gets to the routes after it; move it to the end"
     if route.when is not None and is_last:
         yield (

@@ -17,6 +17,7 @@ from zoneinfo import ZoneInfo, available_timezones
 from pydantic import Field, create_model, field_validator, model_validator
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
 
+from crmsync.config.account import ROLE_FIELDS, AccountRules
 from crmsync.config.conditions import BUILTIN_FIELDS, Condition, Match
 from crmsync.config.deciding import (
     ACCOUNT_OWNER,
@@ -184,9 +185,8 @@ AFFECTS: Mapping[str, frozenset[Affected]] = {
     "stage": frozenset({"score", "plan"}),
     **dict.fromkeys(("write", "route", "owner_pool", "tracks", "lifecycle", "truth"), frozenset({"plan"})),
     **dict.fromkeys(("exclude", "feedback"), frozenset({"score", "plan"})),
-    **dict.fromkeys(
-        ("secrets", "state", "schedule", "guard", "feeds", "log", "test", "review", "sla", "tasks", "web"), frozenset()
-    ),
+    **dict.fromkeys(("secrets", "state", "schedule", "guard", "feeds", "log", "test", "review"), frozenset()),
+    **dict.fromkeys(("sla", "tasks", "web", "account"), frozenset()),
 }
 """What a change of a table affects: scores, plans, or neither. Of the schedule only the time zone counts, for both."""
 
@@ -219,6 +219,7 @@ class Config(Model, BaseSettings):
     sla: Sla | None = None
     tasks: Tasks | None = None
     web: Web | None = None
+    account: AccountRules | None = None
     truth: Truth = Truth()
     guard: Guard = Guard()
     write: Write = Write()
@@ -280,6 +281,7 @@ class Config(Model, BaseSettings):
         readers += [
             (loc, name, DECIDED_FIELDS) for loc, each in self.placed_decisions() for name in sorted(each.fields())
         ]
+        readers += [(loc, name, ROLE_FIELDS) for loc, each in self.placed_roles() for name in sorted(each.fields())]
         if self.exclude.when is not None:
             readers += [(("exclude", "when"), name, BUILTIN_FIELDS) for name in sorted(self.exclude.when.fields())]
         first: dict[str, Loc] = {}
@@ -290,6 +292,9 @@ class Config(Model, BaseSettings):
             said = f"a rule uses the field {name!r}, which is not in [fields]; add it there or correct the rule"
             if first[name][0] == "exclude" and name in DECIDED_FIELDS:
                 said = f"[exclude] comes before scores and owners, so that it cannot ask for {name!r}; ask for a field"
+            if first[name][0] == "account" and name in DECIDED_FIELDS:
+                asked = ", ".join(ROLE_FIELDS)
+                said = f"[account.roles] cannot ask for {name!r}; ask for a field of [fields] or one of: {asked}"
             yield Mistake(first[name], said)
 
     def placed_decisions(self) -> Iterator[tuple[Loc, Condition]]:
@@ -299,10 +304,16 @@ class Config(Model, BaseSettings):
                 yield from (((*loc, key), getattr(each, key)) for key in keys if getattr(each, key) is not None)
         yield from ((("tracks", name, "when"), each.when) for name, each in self.tracks.items() if each.when)
 
+    def placed_roles(self) -> Iterator[tuple[Loc, Condition]]:
+        """The questions of the roles of a buying group, with their places in the file."""
+        roles = self.account.roles if self.account else {}
+        yield from ((("account", "roles", name, "when"), each.when) for name, each in roles.items())
+
     def placed_matches(self) -> Iterator[tuple[Loc, Match]]:
-        """Every test of a value with its place in the file: those of rules, of decisions, and of who is left out."""
+        """Every test of a value with its place in the file: of rules, decisions and roles, and of who is left out."""
         yield from super().placed_matches()
-        yield from ((loc, part) for loc, condition in self.placed_decisions() for part in condition.parts())
+        asked = (*self.placed_decisions(), *self.placed_roles())
+        yield from ((loc, part) for loc, condition in asked for part in condition.parts())
         yield from ((("exclude", "when"), part) for part in (self.exclude.when.parts() if self.exclude.when else ()))
 
     def chosen_fields(self) -> set[str]:
@@ -310,8 +321,9 @@ class Config(Model, BaseSettings):
         return {FEEDBACK} if self.feedback else set()
 
     def read_fields(self) -> set[str]:
-        """The canonical fields that a rule or a decision reads."""
-        decided = {name for _loc, condition in self.placed_decisions() for name in condition.fields()}
+        """The canonical fields that a rule, a decision or a role reads."""
+        asked = (*self.placed_decisions(), *self.placed_roles())
+        decided = {name for _loc, condition in asked for name in condition.fields()}
         left_out = self.exclude.when.fields() if self.exclude.when else set()
         return (
             self.used_fields()
@@ -336,7 +348,7 @@ class Config(Model, BaseSettings):
         yield from self._strange_answers()
 
     def _strange_answers(self) -> Iterator[Mistake]:
-        """Questions of stages, routes and tracks that nobody can answer with yes, since no such name is in the file."""
+        """Questions of decisions and roles that nobody can answer with yes, since no such name is in the file."""
         known: dict[str, tuple[str, str, Iterable[str]]] = {
             "band": ("band", "the bands are", self.band_names()),
             "grade": ("grade", "[grades] has", self.grades),
@@ -346,11 +358,11 @@ class Config(Model, BaseSettings):
             "track": ("track", "[tracks] has", self.tracks),
             "qualifications": ("[[qualification]]", "they are", [each.name for each in self.qualification]),
         }
-        for loc, condition in self.placed_decisions():
+        for loc, condition in (*self.placed_decisions(), *self.placed_roles()):
             for part in condition.parts():
                 if part.field in self.fields or part.field not in known:
                     continue
-                if part.field == "track" and loc[0] != "route":
+                if part.field == "track" and loc[0] not in ("route", "account"):
                     yield Mistake(loc, "only a [[route]] may ask for the track, which is not known before")
                     continue
                 what, has, names = known[part.field]
@@ -419,7 +431,9 @@ class Config(Model, BaseSettings):
         )
 
     def asks_about_accounts(self) -> bool:
-        """Whether anything is decided by somebody's account, or given to whoever owns it or their colleagues."""
+        """Whether accounts are scored, or anything is decided by them or given to whoever owns them or colleagues."""
+        if self.account is not None:
+            return True
         read = {name for _loc, each in self.placed_decisions() for name in each.fields()}
         led = {route.to for route in self.route}
         return any(name.startswith("account.") for name in read) or not led.isdisjoint({ACCOUNT_OWNER, COLLEAGUE_OWNER})

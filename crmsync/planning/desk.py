@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from typing import NamedTuple
@@ -29,13 +30,17 @@ from crmsync.store.scores import StoredScore
 
 
 class Account(NamedTuple):
-    """What routing knows of a person's account: addresses of active owners, the best one first."""
+    """What routing knows of a person's account: addresses of active owners, the best one first.
+
+    `colleague_records` is how many records of the others each of them owns.
+    """
 
     name: str = ""
     owners: Sequence[str] = ()
     colleague_owners: Sequence[str] = ()
     active_people: int = 0
     colleagues: Sequence[int] = ()
+    colleague_records: Mapping[str, int] = {}
 
 
 NO_ACCOUNT = Account()
@@ -57,12 +62,14 @@ def read_account_views(
     views = {}
     for person, account in facts.items():
         owned = sorted(account.owners.items(), key=lambda each: order.get(each[0], len(order)))
+        records = _count_by_address(owners, theirs.get(person, ()))
         views[person] = Account(
             account.name,
             _addresses(owners, owned),
-            _addresses(owners, [(crm, owner) for crm, owner, _many in theirs.get(person, ())]),
+            list(records),
             active.get(person, 0),
             account.colleagues,
+            records,
         )
     return views
 
@@ -71,6 +78,14 @@ def _addresses(owners: Owners, ids: Sequence[tuple[str, str]]) -> list[str]:
     """The addresses of those who can own records, each once."""
     found = (owners.somebody(crm, owner) for crm, owner in ids)
     return [*dict.fromkeys(each for each in found if each is not None and "@" in each)]
+
+
+def _count_by_address(owners: Owners, owned: Sequence[tuple[str, str, int]]) -> dict[str, int]:
+    """How many records each of those owns who can own records, in whatever CRM; who owns the most comes first."""
+    records: Counter[str] = Counter()
+    for crm, owner, many in owned:
+        records.update(dict.fromkeys(_addresses(owners, [(crm, owner)]), many))
+    return dict(sorted(records.items(), key=lambda each: (-each[1], each[0])))
 
 
 def state_of_person(
@@ -117,8 +132,9 @@ def ask_owner(
         routes = [each.model_copy(update={"reassign": False}) if each.reassign else each for each in routes]
     since = before.waiting_since if before is not None else None
     return Unassigned(
-        person, routes, records, worth, account.owners, account.colleague_owners, since, account.colleagues, late
-    )
+        person, routes, records, worth, account.owners, account.colleague_owners, since, account.colleagues,
+        account.colleague_records, late,
+    )  # fmt: skip
 
 
 def read_breaches(tx: Connection, config: Config, now: datetime, person: int | None = None) -> list[Deadline]:

@@ -7,6 +7,8 @@ from typing import Any, Literal, NotRequired
 from pydantic import ConfigDict, TypeAdapter, with_config
 from typing_extensions import TypedDict
 
+from crmsync.config.account import Method
+
 Value = str | int | float | bool | list[str] | None
 Points = int | float
 EXACTLY = ConfigDict(extra="forbid")
@@ -336,12 +338,18 @@ class WhereDocument(TypedDict):
 
 @with_config(EXACTLY)
 class AccountDocument(TypedDict):
-    """The account that somebody belongs to: who owns it, how many people it has, and how many others were active."""
+    """The account that somebody belongs to: who owns it, how many people it has, and how many others were active.
+
+    With `[account]` its score, how many people fill each role, and the roles that nobody fills.
+    """
 
     name: str | None
     owner: str | None
     people: int
     active_people: int
+    score: Points | None
+    roles: dict[str, int]
+    missing: list[str]
 
 
 @with_config(EXACTLY)
@@ -738,6 +746,44 @@ class PeopleDocument(TypedDict):
 
 
 @with_config(EXACTLY)
+class AccountMember(TypedDict):
+    """Somebody who counts for an account, with the roles that they fill."""
+
+    person: int
+    name: str
+    emails: list[str]
+    score: Points
+    band: str
+    active: bool
+    roles: list[str]
+
+
+@with_config(EXACTLY)
+class ListedAccount(TypedDict):
+    """An account: the active user who owns it, its score, its people (those active in the last seven days, too), how
+    many of them fill each role, and the roles that nobody fills; where it was asked for by name, everybody."""
+
+    name: str | None
+    domain: str | None
+    owner: str | None
+    score: Points
+    people: int
+    active_people: int
+    roles: dict[str, int]
+    missing: list[str]
+    members: NotRequired[list[AccountMember]]
+
+
+@with_config(EXACTLY)
+class AccountsDocument(TypedDict):
+    """`crmsync accounts`: the highest score first; `count` are all of them, also where `--top` shows fewer."""
+
+    accounts: list[ListedAccount]
+    count: int
+    method: Method
+
+
+@with_config(EXACTLY)
 class ForgetDocument(TypedDict):
     """`crmsync forget WHO`: how many rows were removed, by table of the state."""
 
@@ -754,6 +800,7 @@ DOCUMENTS: dict[str, Any] = {
     "explain": ExplainDocument,
     "explain --model": ModelDocument,
     "people": PeopleDocument,
+    "accounts": AccountsDocument,
     "forget": ForgetDocument,
     "score": ScoreDocument,
     "status": StatusDocument,

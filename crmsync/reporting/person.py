@@ -16,6 +16,7 @@ from crmsync.connector import FieldMap
 from crmsync.errors import ConfigError, SeveralFound
 from crmsync.planning.changes import noticed_at
 from crmsync.planning.desk import read_account_views
+from crmsync.reporting.accounts import account_of_person
 from crmsync.reporting.handed_over import feedback_of, sla_of
 from crmsync.routing.owners import owners_of
 from crmsync.scoring import Entry, Scores, choose_people, compare_lines, person_documents, score, summarize_many
@@ -209,13 +210,17 @@ def _account(config: Config, connection: Connection, person_id: int, now: dateti
     """The account that somebody belongs to; `None` without one, or where no decision asks about accounts."""
     owners = owners_of(read_owners(connection), config.write.unassigned_users)
     found = read_account_views(connection, config, owners, [person_id], now).get(person_id)
-    if found is None or not (found.name or found.owners or found.colleagues):
+    scored = account_of_person(config, connection, person_id, now) if config.account else None
+    if found is None or not (scored or found.name or found.owners or found.colleagues):
         return None
     return {
         "name": found.name or None,
         "owner": next(iter(found.owners), None),
-        "people": len(found.colleagues) + 1,
+        "people": scored["people"] if scored else len(found.colleagues) + 1,
         "active_people": found.active_people,
+        "score": scored["score"] if scored else None,
+        "roles": scored["roles"] if scored else {},
+        "missing": scored["missing"] if scored else [],
     }
 
 

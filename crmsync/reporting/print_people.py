@@ -80,7 +80,7 @@ def write_csv(file: TextIO, document: Document, which: str) -> None:
     columns = (*COLUMNS, *(FIELD_COLUMNS if which == "disagreements" else ()))
     writer.writerow(columns)
     for each in document["people"]:
-        writer.writerow([_disarmed(_text(each[name])) for name in columns])
+        writer.writerow([disarm_text(_text(each[name])) for name in columns])
 
 
 def _text(value: Any) -> str:
@@ -89,7 +89,8 @@ def _text(value: Any) -> str:
     return "; ".join(value) if isinstance(value, list) else "" if value is None else str(value)
 
 
-def _disarmed(text: str) -> str:
+def disarm_text(text: str) -> str:
+    """A text of a CSV file that no spreadsheet takes for a formula."""
     return f"'{text}" if text.startswith(FORMULA) else text
 
 

@@ -19,6 +19,7 @@ from crmsync.reporting.console import (
     show_points,
     show_signed,
 )
+from crmsync.reporting.print_accounts import describe_roles
 from crmsync.scoring.explanation.model_page import RULES
 
 
@@ -80,6 +81,13 @@ def _decisions(document: Document) -> Iterator[str]:
         yield f"Owner: none yet, because {document['waiting']}"
     elif document["owner_why"]:
         yield f"Owner: {document['owner'] or 'unassigned'}; {document['owner_why']}"
+    if (account := document["account"]) and account["score"] is not None:
+        called = [
+            account["name"] or "",
+            f"{show_points(account['score'])} points",
+            count_of(account["people"], "person"),
+        ]
+        yield "; ".join(filter(None, [f"Account: {', '.join(filter(None, called))}", describe_roles(account)]))
     if tag := document["feedback"]:
         until = f" until {tag['until'][:10]}" if tag["until"] else ""
         yield f"Feedback: {tag['tag']}, {tag['action'] or 'which is not in [feedback.tags]'}{until}"

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping, Sequence, Set
 from datetime import datetime, tzinfo
-from itertools import takewhile
+from itertools import islice, takewhile
 from typing import NamedTuple
 
 from crmsync.config.deciding import ACCOUNT_OWNER, COLLEAGUE_OWNER, QUEUE, OwnerPool, Route
@@ -19,8 +20,8 @@ class Unassigned(NamedTuple):
 
     `worth` is what they count in a pool that balances values (hundredths, by the name of the pool), `waiting_since`
     when they first had to wait (milliseconds); the owners of account and colleagues are addresses, the best one first;
-    `colleagues` are people of the same account, `late` the owner (address) who was not in touch in time and is replaced
-    if somebody else is there.
+    `colleagues` are people of the same account, `colleague_records` how many of their records each of those owns,
+    `late` the owner (address) who was not in touch in time and is replaced if somebody else is there.
     """
 
     person: int
@@ -31,6 +32,7 @@ class Unassigned(NamedTuple):
     colleague_owners: Sequence[str] = ()
     waiting_since: int | None = None
     colleagues: Sequence[int] = ()
+    colleague_records: Mapping[str, int] = {}
     late: str = ""
 
 
@@ -187,7 +189,7 @@ class _Assigner:
         crms = {each.ref.crm for each in person.records}
         for place, route in enumerate(taking):
             home = self._home_of(route, person)
-            if home.isdisjoint(held.values()):
+            if self._is_astray(route, held, home):
                 can_own = any((crm, human) in self.owners.by_email for crm in crms for human in home)
                 if can_own or route.to in self.pools or route.to.startswith(QUEUE):
                     return taking[place:]
@@ -198,8 +200,30 @@ class _Assigner:
     def _takes(self, route: Route, person: Unassigned) -> bool:
         return self._is_place(route.to) if person.late else route.reassign
 
+    def _rank_colleagues(self, person: Unassigned) -> list[str]:
+        """Who owns people of the account, this person among them: the same order for all of them."""
+        held = (self.owners.somebody(each.ref.crm, each.owner) for each in person.records)
+        own = Counter(each for each in held if each is not None)
+        ranked = [*dict.fromkeys([*person.colleague_owners, *own])]
+        if not person.colleague_records:
+            return ranked
+        records = Counter(person.colleague_records) + own
+        return sorted(ranked, key=lambda each: (-records[each], each))
+
+    def _is_astray(self, route: Route, held: Mapping[Ref, str], home: Set[str]) -> bool:
+        """Whether somebody belongs to none of those to whom a route leads, or a record of theirs could and does not."""
+        if route.to in self.pools or home.isdisjoint(held.values()):
+            return home.isdisjoint(held.values())
+        others = (ref.crm for ref, human in held.items() if human not in home)
+        return any((crm, human) in self.owners.by_email for crm in others for human in home)
+
     def _home_of(self, route: Route, person: Unassigned) -> set[str]:
         """To whom a route may lead a person: who belongs to one of them already is not taken away."""
+        if route.to == COLLEAGUE_OWNER:
+            # One of them only, or an account of several owners would stay so.
+            crms = {each.ref.crm for each in person.records}
+            ranked = [each for each in self._rank_colleagues(person) if each != person.late]
+            return set(islice((each for each in ranked if any((crm, each) in self.owners.by_email for crm in crms)), 1))
         if route.to not in self.pools:
             return {*self._reached_by(person._replace(routes=[route]))} - {person.late}
         pool = self.pools[route.to]
@@ -253,7 +277,7 @@ class _Assigner:
             return self._give_queue(route.to, route, person, free, count=count)
         # Colleagues who got somebody in this run count, too: an account that arrives as a whole goes to one owner.
         theirs = [self.given_to[each] for each in person.colleagues if each in self.given_to]
-        known = {ACCOUNT_OWNER: person.account_owners, COLLEAGUE_OWNER: [*person.colleague_owners, *theirs]}
+        known = {ACCOUNT_OWNER: person.account_owners, COLLEAGUE_OWNER: [*self._rank_colleagues(person), *theirs]}
         whom = known.get(route.to)
         what = {ACCOUNT_OWNER: "the owner of the account", COLLEAGUE_OWNER: "the owner of most colleagues"}
         why = what.get(route.to, f"[[route]] {route.name}")

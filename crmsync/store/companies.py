@@ -115,6 +115,14 @@ def active_people(connection: Connection, people: Sequence[int], since_seconds: 
     return found
 
 
+def people_around(connection: Connection, people: Collection[int]) -> list[int]:
+    """These people, with whom they share an account, with whom those share one, and so on; ascending."""
+    around = sorted(people)
+    while len(found := sorted({*around, *_find_accounts(connection, around).everybody()})) > len(around):
+        around = found
+    return around
+
+
 def _first(companies: Sequence[_Company]) -> tuple[str, dict[str, str]]:
     """The first name, and the first owner in each CRM."""
     name = next((each.name for each in companies if each.name), "")

@@ -68,6 +68,26 @@ def read_columns(
     )
 
 
+def read_fields(
+    connection: Connection, people: Sequence[int], fields: Sequence[str], precedence: Sequence[str]
+) -> dict[str, list[Scalar | None]]:
+    """What `read_columns` knows of these people (ascending ids) besides their activities: `fields`, stage, address."""
+    query = select(score_input.c.person, score_input.c.known).where(
+        id_range(score_input.c.person, people), score_input.c.made_for == _made_for(fields, precedence)
+    )
+    known: dict[int, str] = dict(plain_rows(connection, query))
+    missing = np.array([each for each in people if each not in known], dtype=np.int64)
+    if len(missing):
+        records = _records(connection, missing, precedence)
+        rows = np.searchsorted(missing, records.person).tolist()
+        known |= zip(missing.tolist(), _merged(records, rows, len(missing), fields), strict=True)
+    return _columns([known[each] for each in people], fields)
+
+
+def _made_for(fields: Sequence[str], precedence: Sequence[str]) -> str:
+    return f"{','.join(precedence)}: {','.join(fields)}"
+
+
 def _columns(texts: Sequence[str], fields: Sequence[str]) -> dict[str, list[Scalar | None]]:
     names = [*fields, "stage", "email"]
     flat = orjson.loads(f"[{','.join(texts)}]")  # no list for each person: the garbage collector would walk them all
@@ -94,7 +114,7 @@ def _sheets(
     keep: bool,
 ) -> tuple[list[str], list[bytes]]:
     """For each of these people the values as in `_merged` and the packed activities; made where no sheet is there."""
-    made_for = f"{','.join(precedence)}: {','.join(fields)}"
+    made_for = _made_for(fields, precedence)
     query = select(score_input.c.person, score_input.c.known, score_input.c.events).where(
         id_range(score_input.c.person, people.tolist()), score_input.c.made_for == made_for
     )

@@ -648,3 +648,54 @@ def test_what_would_decide_about_nobody_is_told_in_one_sentence_with_its_line(wr
 
 def test_hours_may_have_one_digit_and_days_their_whole_name(write):
     load(write(DECIDING.replace("Mon-Fri 09:00-17:00", "monday-Thurs 9:00-17:30, Fri 8:30-24:00")))
+
+
+ACCOUNTS = """[bands]
+cold = 0
+[hubspot]
+[fields]
+title = { hubspot = "jobtitle" }
+[account]
+score = "top_three"
+[account.roles]
+Boss = { when = { field = "title", seniority = ["c_level"] } }
+"""
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "said"),
+    [
+        ('"top_three"', '"median"', "line 7: account → score: it should be 'sum', 'max', 'min', 'average' or"),
+        ('when = { field = "title", seniority = ["c_level"] }', "", "line 9: account → roles → Boss: write who fills"),
+        ("when = {", "whom = {", "line 9: account → roles → Boss: write who fills the role: { when ="),
+        ('Boss = { when = { field = "title", seniority = ["c_level"] } }', "", "has no role; add one with a condition"),
+        ('field = "title"', 'field = "titel"', "line 9: a rule uses the field 'titel', which is not in [fields]"),
+        ('"title", seniority = ["c_level"]', '"owner", exists = true', "[account.roles] cannot ask for 'owner'; ask"),
+        ('"title", seniority = ["c_level"]', '"account.name", is = "x"', "cannot ask for 'account.name'; ask for"),
+        (
+            '"title", seniority = ["c_level"]',
+            '"band", is = "hot"',
+            "line 9: there is no band 'hot'; the bands are cold",
+        ),
+        ('"title", seniority = ["c_level"]', '"track", is = "x"', "line 9: there is no track 'x'; the file has none"),
+        ('"title", seniority = ["c_level"]', '"title", in_list = "x"', "uses the list 'x', which is not in [lists]"),
+        ('["c_level"]', '["ceo"]', "line 9: account → roles → Boss → when → seniority"),
+    ],
+)
+def test_a_mistake_about_accounts_is_told_in_one_sentence_with_its_line(write, old, new, said):
+    (only,) = told(write(ACCOUNTS.replace(old, new, 1)))
+    assert only.startswith("line ")
+    assert said in only
+
+
+def test_a_role_reads_its_fields_and_where_somebody_came_from(write):
+    config = load(write(ACCOUNTS.replace('"title", seniority = ["c_level"]', '"source", is = "PAID_SOCIAL"')))
+    assert config.read_fields() == {"source"}
+    assert config.fields["source"] == {"hubspot": "hs_analytics_source"}
+
+
+def test_a_route_to_the_owner_of_the_account_needs_no_condition(write):
+    first = '[[route]]\nname = "Account"\nto = "account_owner"\n'
+    load(write(DECIDING.replace("[[route]]", f"{first}[[route]]", 1)))
+    (only,) = told(write(DECIDING.replace("[[route]]", f"{first.replace('account_owner', 'sales')}[[route]]", 1)))
+    assert "nobody gets to the routes after it" in only

@@ -1,5 +1,6 @@
 """Who gets whom: one human for all records of a person, in turn, and nobody passed over in silence."""
 
+from collections import Counter
 from datetime import timedelta
 
 import pytest
@@ -377,6 +378,52 @@ def test_who_is_at_home_already_is_not_handed_off_again(route, known):
     assert taken([record(1, owner="hubspot-ann")], route, **known).owner_of == {1: "hubspot-bob"}
     again = taken([record(1, owner="hubspot-bob")], route, **known)
     assert (again.owner_of, again.hand_offs) == ({}, {})
+
+
+TOGETHER = Route(name="One owner", to="colleague_owner", reassign=True)
+
+
+def account(*owners):
+    """People of one account, each in HubSpot with one of these owners, as a run asks about them."""
+    served = []
+    for number, owner in enumerate(owners, start=1):
+        others = Counter(
+            f"{each}@acme.example" for place, each in enumerate(owners, start=1) if each and place != number
+        )
+        ranked = sorted(others, key=lambda each: (-others[each], each))
+        known = {"colleague_owners": ranked, "colleague_records": others}
+        colleagues = [place for place in range(1, len(owners) + 1) if place != number]
+        held = owner and f"hubspot-{owner}"
+        served.append(person(number, [record(number, owner=held)], TOGETHER, ROUTE, colleagues=colleagues, **known))
+    return served
+
+
+@pytest.mark.parametrize(
+    ("owners", "moved"),
+    [
+        (["ann", "bob"], {2: "ann"}),
+        (["bob", "ann"], {1: "ann"}),
+        (["ann", "bob", "bob"], {1: "bob"}),
+        (["bob", "ann", "bob", "ann"], {1: "ann", 3: "ann"}),
+        (["zoe", "bob", "ann"], {1: "ann", 2: "ann"}),
+        ([None, "bob", None], {1: "bob", 3: "bob"}),
+        ([None, None, None], {1: "ann", 2: "ann", 3: "ann"}),
+    ],
+)
+def test_an_account_goes_to_one_of_its_owners_whatever_the_order(owners, moved):
+    served, place = account(*owners), desk(directory=[*everybody(), somebody("hubspot", "zoe")])
+    for people in (served, served[::-1]):
+        dealt = assign_owners(people, place)
+        assert dealt.owner_of == {number: f"hubspot-{name}" for number, name in moved.items()}
+
+
+def test_a_record_that_is_not_with_the_rest_of_its_account_is_taken_along():
+    known = {"colleague_owners": [BOB], "colleague_records": {BOB: 5}}
+    dealt = taken(both("hubspot-bob", "salesforce-ann"), TOGETHER, **known)
+    assert dealt.owner_of == {1: "hubspot-bob", 2: "salesforce-bob"}
+    only_here = [somebody("hubspot", "bob"), *owners("salesforce")[:1]]
+    stays = taken(both("hubspot-bob", "salesforce-ann"), TOGETHER, directory=only_here, **known)
+    assert (stays.owner_of, stays.hand_offs) == ({}, {})
 
 
 def test_who_belongs_to_the_fallback_of_a_pool_does_not_change_hands_with_each_run():
