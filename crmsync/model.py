@@ -30,11 +30,15 @@ Scalar: TypeAlias = str | int | float | bool | tuple[str, ...]
 
 
 class ScoreField(NamedTuple):
-    """A field of ours: its name in `[write.fields]`, its label in the CRMs, and its `length` where it is no number."""
+    """A field of ours: its name in `[write.fields]`, its label in the CRMs, its type, and the `length` of a text.
+
+    A date is ISO 8601 text (`2026-11-21`).
+    """
 
     name: str
     label: str
-    length: int | None = None
+    type: Literal["number", "text", "date"] = "number"
+    length: int = 0
 
 
 SCORE_FIELDS = {
@@ -43,9 +47,11 @@ SCORE_FIELDS = {
         ScoreField("score", "Lead score"),
         ScoreField("fit", "Lead score: fit"),
         ScoreField("behavior", "Lead score: behavior"),
-        ScoreField("band", "Lead score: band", length=80),
-        ScoreField("reason", "Lead score: reason", length=255),
-        ScoreField("track", "Nurture track", length=80),
+        ScoreField("band", "Lead score: band", "text", 80),
+        ScoreField("reason", "Lead score: reason", "text", 255),
+        ScoreField("track", "Nurture track", "text", 80),
+        ScoreField("stage_reason", "Lifecycle stage: reason", "text", 255),
+        ScoreField("stage_since", "Lifecycle stage: since", "date"),
     )
 }
 """What a connector may be asked to write, beside `stage` and `owner`: few, so that they fit into a free portal."""
@@ -188,7 +194,7 @@ class Standing(NamedTuple):
 
 
 class HandedOver(NamedTuple):
-    """The latest hand-off of a person to an owner (an address), in a stage; instants are milliseconds.
+    """The latest hand-off of a person to an owner (an address), in a stage and band; instants are milliseconds.
 
     `owned_at` is when a CRM took it, where the journal still knows, `touched` the first touch after it, `owned` whether
     a record of the person is that owner's now, `rerouted` that the owner before them was not in touch in time.
@@ -201,6 +207,7 @@ class HandedOver(NamedTuple):
     owned_at: int | None
     touched: int | None
     owned: bool
+    band: str = ""
     rerouted: bool = False
 
 

@@ -23,7 +23,7 @@ CONTACTS = "0-1"
 """HubSpot's number for contacts."""
 
 
-FITTING_TYPES = {"number": {"number"}, "string": {"string", "enumeration"}}
+FITTING_TYPES = {"number": {"number"}, "string": {"string", "enumeration"}, "date": {"date", "string"}}
 """The types an existing property may have to take what we write."""
 
 
@@ -113,7 +113,7 @@ def _options(values: Sequence[str], first: int = 0) -> list[dict[str, Any]]:
 
 
 def _type_of(score_field: str) -> str:
-    return "string" if SCORE_FIELDS[score_field].length else "number"
+    return {"text": "string"}.get(SCORE_FIELDS[score_field].type, SCORE_FIELDS[score_field].type)
 
 
 def _found(prop: str, of: Definition, name: str) -> str:
@@ -146,9 +146,9 @@ def _group(api: Api, kind: str) -> Iterator[str]:
 
 
 def _scored(name: str) -> dict[str, Any]:
-    length = SCORE_FIELDS[name].length
-    field_type = "number" if not length else "textarea" if length > 100 else "text"
-    return {"label": SCORE_FIELDS[name].label, "type": _type_of(name), "fieldType": field_type}
+    of = SCORE_FIELDS[name]
+    field_type = of.type if of.type != "text" else "textarea" if of.length > 100 else "text"
+    return {"label": of.label, "type": _type_of(name), "fieldType": field_type}
 
 
 def _chosen(values: Sequence[str]) -> dict[str, Any]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -23,15 +23,16 @@ from connectors.hubspot.client import Api
 from connectors.hubspot.errors import CRM, KIND, LOCK_WAIT, Locked, RequestRefused, object_in, objects_in, text_of
 from connectors.hubspot.history import read_histories, replaced_value, versions_of
 from connectors.hubspot.mapping import MERGES, OWNER, STAGE
-from connectors.hubspot.properties import number_of, objection_to, property_text
+from connectors.hubspot.properties import instant_of, number_of, objection_to, property_text
 from connectors.hubspot.schema import Portal
 from crmsync.connector import FieldMap, Narrow, Notes
-from crmsync.model import Change, Receipt, Ref, Scalar
+from crmsync.model import SCORE_FIELDS, Change, Receipt, Ref, Scalar
 
 EVERYWHERE = ("PROPERTY_DOESNT_EXIST", "READ_ONLY_VALUE", "READ_ONLY")
 """Codes of a refusal that every record with the property would meet."""
 
 PERSONAL = {"stage": STAGE, "owner": OWNER}
+DATES = {name for name, each in SCORE_FIELDS.items() if each.type == "date"}
 """The properties that people set too, by our names."""
 
 NO_ID = "this is not the id of a HubSpot contact; crmsync never writes by e-mail address"
@@ -148,8 +149,10 @@ class Writer:
         return [*(each.receipt() for each in inputs if not each.properties), *(self._batch(sent) if sent else ())]
 
     def _masses(self, inputs: Sequence[Input]) -> tuple[list[list[Input]], list[Input]]:
-        """What goes by import, one list for each, and what goes by batch: stages and owners always do."""
-        scored = [each for each in inputs if not PERSONAL.keys() & each.change.after.keys()]
+        """What goes by import, one list for each, and what goes by batch: stages and owners always do, and dates, whose
+        form in a file depends on settings of the import.
+        """
+        scored = [each for each in inputs if not (PERSONAL.keys() | DATES) & each.change.after.keys()]
         fit = {each.id: each for each in scored} if self._imports else {}
         rows = {contact_id: each.properties for contact_id, each in fit.items() if fits_import(each.properties)}
         masses = [
@@ -345,7 +348,9 @@ def _lost(it: Input, record: Record | None) -> list[str]:
 
 
 def _same(one: str, other: str) -> bool:
-    return one == other or (number_of(one) is not None and number_of(one) == number_of(other))
+    # Whether a date comes back as it was sent or as milliseconds is not documented for every version (2026-11).
+    readers: tuple[Callable[[str], object], ...] = (number_of, instant_of)
+    return one == other or any(read(one) is not None and read(one) == read(other) for read in readers)
 
 
 def _blamed(error: RequestRefused) -> Iterator[tuple[str, str, str]]:

@@ -19,7 +19,7 @@ from connectors.salesforce.missing_fields import (
 )
 from connectors.salesforce.paging import instant_literal
 from connectors.salesforce.payload import converted_statuses
-from connectors.salesforce.schema import NUMBERS, OBJECTS, TASK_KEY, Schema
+from connectors.salesforce.schema import HOLDING, OBJECTS, TASK_KEY, Schema
 from crmsync.config.tables import Feed
 from crmsync.connector import Checkup, FieldMap
 from crmsync.errors import ConfigError, Unavailable
@@ -102,8 +102,8 @@ def _outputs(schema: Schema, reader: RecordReader) -> Iterator[tuple[bool, str]]
                 PROBLEM,
                 f"{object_}.{api} (the score field {name!r}) cannot be edited; grant Edit in the permission set",
             )
-        elif known and not SCORE_FIELDS[name].length and known.type not in NUMBERS:
-            yield PROBLEM, f"{object_}.{api} (the score field {name!r}) must be a number, not {known.type}"
+        elif known and known.type not in HOLDING.get(of := SCORE_FIELDS[name].type, (known.type,)):
+            yield PROBLEM, f"{object_}.{api} (the score field {name!r}) must be a {of}, not {known.type}"
 
 
 def _stages(org: Org, schema: Schema, reader: RecordReader) -> Iterator[tuple[bool, str]]:

@@ -34,6 +34,8 @@ UNREADABLE = frozenset({"address", "location", "base64", "complexvalue", "anyTyp
 """Compound and binary types, which Bulk 2.0 refuses to read."""
 
 NUMBERS = frozenset({"int", "double", "currency", "percent", "long"})
+HOLDING = {"number": NUMBERS, "date": frozenset({"date", "string", "textarea"})}
+"""The types of fields that hold the values of a score field, by its type; any other type holds texts."""
 
 
 @dataclass(frozen=True)

@@ -12,7 +12,7 @@ from connectors.salesforce.contacts import RecordReader
 from connectors.salesforce.errors import RequestRefused, id_in, is_id, object_with, query_page, text_of, unreadable
 from connectors.salesforce.missing_fields import lacking_values, value_clicks
 from connectors.salesforce.paging import text_literal
-from connectors.salesforce.schema import NUMBERS, OBJECTS, TASK_KEY, Schema
+from connectors.salesforce.schema import HOLDING, NUMBERS, OBJECTS, TASK_KEY, Schema
 from crmsync.connector import FieldMap
 from crmsync.model import FEEDBACK_LABEL, SCORE_FIELDS, TASK_LABEL
 
@@ -60,19 +60,21 @@ class WantedField:
         return "Read" if self.is_choice else "Read and Edit"
 
     @property
-    def is_number(self) -> bool:
-        """Whether it holds numbers."""
-        return self.name in SCORE_FIELDS and not SCORE_FIELDS[self.name].length
+    def type(self) -> str:
+        """What it holds: a `number`, a `date`, a `text`, or one of some `values`."""
+        return SCORE_FIELDS[self.name].type if self.name in SCORE_FIELDS else "values"
 
     @property
     def metadata(self) -> dict[str, Any]:
         """The field as the Tooling API takes it."""
         common = {"label": self.label, "required": False, "description": self.description}
-        if self.is_number:
+        if self.type == "number":
             return {**common, "type": "Number", "precision": 9, "scale": 0}
+        if self.type == "date":
+            return {**common, "type": "Date"}
         if self.api == TASK_KEY:
             return {**common, "type": "Text", "length": 40}
-        if self.name in SCORE_FIELDS:
+        if self.type == "text":
             return {**common, "type": "Text", "length": SCORE_FIELDS[self.name].length}
         values = [{"valueName": each, "label": each, "default": False} for each in self.values]
         set_ = {"restricted": True, "valueSetDefinition": {"sorted": False, "value": values}}
@@ -212,7 +214,7 @@ def _created(org: Org, schema: Schema, each: WantedField) -> tuple[str, bool]:
     """What to say, and whether the field is there now."""
     known = schema.of(each.object).get(each.api.lower())
     if known:
-        fits = (known.type in NUMBERS) == each.is_number
+        fits = known.type in HOLDING[each.type] if each.type in HOLDING else known.type not in NUMBERS
         return ("found" if fits else f"found, but its type is {known.type}; use another field"), True
     try:
         _post_field(org, each)
@@ -245,7 +247,12 @@ THERE_ALREADY = ("DUPLICATE_DEVELOPER_NAME", "DUPLICATE_VALUE")
 
 
 def _by_hand(each: WantedField) -> str:
-    kind = {"Number": "Number (9 digits, 0 decimals)", "Text": "Text", "Picklist": "Picklist (restricted)"}
+    kind = {
+        "Number": "Number (9 digits, 0 decimals)",
+        "Text": "Text",
+        "Date": "Date",
+        "Picklist": "Picklist (restricted)",
+    }
     made = kind[each.metadata["type"]]
     values = f" with the values {', '.join(each.values)}" if each.values else ""
     return (

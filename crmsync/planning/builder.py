@@ -16,11 +16,20 @@ from crmsync.identity import matching
 from crmsync.model import Change, Holding, Scalar
 from crmsync.planning import approval
 from crmsync.planning.approval import Approval
-from crmsync.planning.changes import Ladder, WantedValues, decide_change, is_owner_chosen
+from crmsync.planning.changes import (
+    EntryValues,
+    Ladder,
+    WantedValues,
+    decide_change,
+    is_owner_chosen,
+    is_stage_overridden,
+    noticed_at,
+)
 from crmsync.planning.desk import (
     NO_ACCOUNT,
     Account,
     ask_owner,
+    entry_of_person,
     read_account_views,
     read_breaches,
     read_desk,
@@ -33,12 +42,19 @@ from crmsync.routing.assignment import NO_ASSIGNMENT, Assignment, assign_owners
 from crmsync.routing.decisions import RoutingDecision, decide_people
 from crmsync.routing.exclusion import find_excluded
 from crmsync.routing.feedback import TagState, describe_strange_tags
-from crmsync.routing.lifecycle import StageState
+from crmsync.routing.lifecycle import StageEntry, StageState
 from crmsync.routing.owners import Owners
+from crmsync.routing.rebuilt_turns import TurnCounter
 from crmsync.routing.sla import Deadline, owners_to_replace
 from crmsync.routing.tasks import Handed, Tagged, plan_breach_tasks, plan_tasks
 from crmsync.scoring import Scores, score, summarize_many
 from crmsync.store import hand_offs, journal, score_inputs, tasks
+from crmsync.store.overrides import (
+    OwnerOverride,
+    StageOverride,
+    mark_owner_overrides,
+    mark_stage_overrides,
+)
 from crmsync.store.people import refresh_people
 from crmsync.store.scores import (
     PEOPLE_AT_ONCE,
@@ -46,6 +62,7 @@ from crmsync.store.scores import (
     Override,
     StoredScore,
     band_counts,
+    carries_scores,
     clear_dirty,
     contacts_of,
     count_scored,
@@ -67,7 +84,7 @@ from crmsync.store.scores import (
     set_model,
     spread_edits,
 )
-from crmsync.store.sql import dump_json
+from crmsync.store.sql import dump_json, from_ms
 from crmsync.work import Work
 
 
@@ -125,6 +142,7 @@ class Scored(NamedTuple):
     decision: RoutingDecision | None = None
     worth: Mapping[str, int] = {}
     account: Account = NO_ACCOUNT
+    entry: StageEntry = StageEntry()
 
 
 class PlanBuilder:
@@ -153,6 +171,9 @@ class PlanBuilder:
         self.hand_offs: list[Mapping[str, Any]] = []
         self.handed: list[Handed] = []
         self.tagged: list[Tagged] = []
+        self.turns: TurnCounter | None = None
+        self.owner_overrides: list[OwnerOverride] = []
+        self.stage_overrides: list[StageOverride] = []
 
     def decide_all(self, person: Scored, records: Sequence[Holding], given: Assignment) -> None:
         """Decide about the records of a person in the CRMs that take part."""
@@ -170,6 +191,14 @@ class PlanBuilder:
         owner_why = _told_once({str(it.ref): given.why[it.id] for it in records if it.id in given.why})
         owner_why = owner_why or (f"none yet, because {waiting}" if waiting else self._no_move_why(person, records))
         self._keep_decision(person, records, given, (_told_once(stage_whys), owner_why, waiting))
+
+    def count_turn(self, person: Scored, records: Sequence[Holding]) -> None:
+        """Count a person as a turn of who owns them, where turns are counted again."""
+        humans = (self.setting.owners.somebody(it.ref.crm, it.owner) for it in records)
+        owner = next((each for each in humans if each is not None), None)
+        if self.turns is not None and owner is not None and person.decision is not None:
+            account = person.account
+            self.turns.add(person.decision.routes, owner, person.worth, account.owners, account.colleague_owners)
 
     def _keep_decision(
         self, person: Scored, records: Sequence[Holding], given: Assignment, whys: tuple[str, str, str]
@@ -204,6 +233,8 @@ class PlanBuilder:
                 dump_json(dict(state.cool_downs)),
                 self._track(person, records, given),
                 *(decision.tag.state if decision else TagState()),
+                person.entry.reason,
+                person.entry.at,
             )
         )
 
@@ -290,7 +321,9 @@ class PlanBuilder:
         )
         if person.decision is not None:
             wanted = self._with_truth(held, wanted, leading)
+            wanted = wanted._replace(entry=self._entry_values(held, person.entry))
         ladder = Ladder(self.stage_names, self.setting.orders.get((crm, held.ref.kind), ()), crm in self.only_forward)
+        self._note_overrides(held, ladder)
         decision = decide_change(
             held, wanted, self.names[crm], ladder, self.work.now_ms, self.override_ms, self.work.config.truth.flips
         )
@@ -311,6 +344,28 @@ class PlanBuilder:
         if change:
             self._keep(held, person, change)
         return decision.stage_why or (move.why if move else "")
+
+    def _note_overrides(self, held: Holding, ladder: Ladder) -> None:
+        """Note what a user took back of what we wrote; where the owner had left, somebody had to take over."""
+        crm, owners = held.ref.crm, self.setting.owners
+        if is_stage_overridden(held, self.names[crm], ladder):
+            since = noticed_at(held.overrides["stage"])
+            self.stage_overrides.append(StageOverride(held.id, str(held.last_written["stage"]), since))
+        ours = owners.somebody(crm, str(held.last_written.get("owner", "")))
+        if ours is not None and (lease := held.overrides.get("owner")) is not None:
+            value = lease["value"]
+            if value is None or owners.somebody(crm, str(value)) != ours:
+                self.owner_overrides.append(OwnerOverride(held.person, ours, noticed_at(lease)))
+
+    def _entry_values(self, held: Holding, entry: StageEntry) -> EntryValues:
+        lease = held.overrides.get("stage")
+        since, chosen = (
+            None if at is None else self._day(at) for at in (entry.at, noticed_at(lease) if lease else None)
+        )
+        return EntryValues(entry.stage, entry.reason, since, self._day(self.work.now_ms), chosen)
+
+    def _day(self, at: int) -> str:
+        return from_ms(at).astimezone(self.work.config.zone).date().isoformat()
 
     def _with_truth(self, held: Holding, wanted: WantedValues, records: Sequence[Holding]) -> WantedValues:
         """The stage and the owner that the CRM which leads has, where this record is of another one."""
@@ -376,7 +431,7 @@ def build_plan(work: Work, result: Result, setting: Setting) -> BuiltPlan:
         held = drafted.held._replace(people=drafted.held.people | left)
         if drafted.held:
             savepoint.rollback()
-            desk = _plan(work, tx, setting, result.run, prepared, without=held)
+            desk = _plan(work, tx, setting, result.run, prepared, without=held, turns=desk.turns)
         else:
             savepoint.commit()
         _close(work, tx, desk, held, prepared.breaches)
@@ -434,17 +489,26 @@ def _plan(
     *,
     without: Held = NOBODY,
     only: Held | None = None,
+    turns: TurnCounter | None = None,
 ) -> PlanBuilder:
-    """Score and decide, and journal the changes. With `only` of those alone, and nothing but their changes."""
+    """Score and decide, and journal the changes. With `only` of those alone, and nothing but their changes.
+
+    `turns` are those that a draft of this plan counted again.
+    """
 
     def takes(person: int, crm: str) -> bool:
         return only.holds(person, crm) if only is not None else not without.holds(person, crm)
 
     desk = PlanBuilder(work, setting, run, takes)
+    # Whoever has to wait had their turns, too: the draft counted everybody.
+    counts_again = turns is None and _has_lost_turns(tx)
+    desk.turns = TurnCounter(work.config.owner_pool) if counts_again else turns
     unowned: list[tuple[Scored, list[Holding]]] = []
     for person, records in _scored_people(
         work, tx, setting, run, without.people, only.everybody() if only is not None else None
     ):
+        if counts_again and not person.excluded:
+            desk.count_turn(person, records)
         if person.excluded:
             desk.leave_out(person, records)
         elif _may_need_owner(desk, person, records):
@@ -458,6 +522,11 @@ def _plan(
     _assign(work, tx, desk, unowned, prepared)
     desk.journal_changes(tx)
     return desk
+
+
+def _has_lost_turns(tx: Connection) -> bool:
+    """Whether crmsync has written to the CRMs, and this state, which was never planned for, knows nothing of it."""
+    return not journal.adopted_configs(tx) and not hand_offs.read_standings(tx) and carries_scores(tx)
 
 
 def _may_need_owner(desk: PlanBuilder, person: Scored, records: Sequence[Holding]) -> bool:
@@ -509,9 +578,8 @@ def _assign(
             absent[person.person] = f"{missing[0]} is skipped in this run"
     refused = {it.id: str(it.on_hold["after"]["owner"]) for _, records in routed for it in records if _owner_waits(it)}
     # Whose turn it was stays so: a refusal or a crash must not cost somebody a second turn.
-    given = assign_owners(
-        served, read_desk(tx, work.config, desk.setting.owners, {**refused, **prepared.promised}, work.now)
-    )
+    at = read_desk(tx, work.config, desk.setting.owners, {**refused, **prepared.promised}, work.now)
+    given = assign_owners(served, at if desk.turns is None else at._replace(standings=desk.turns.standings()))
     given = given._replace(waiting={**given.waiting, **absent})
     for person, records in routed:
         desk.decide_all(person, records, given)
@@ -571,6 +639,8 @@ def _close(work: Work, tx: Connection, desk: PlanBuilder, held: Held, breaches: 
     make_dirty(tx, sorted(desk.again))
     save_decisions(tx, desk.decided)
     journal.park_changes(tx, desk.given_up, CHANGED_BACK, work.now_ms)
+    mark_owner_overrides(tx, desk.owner_overrides)
+    mark_stage_overrides(tx, desk.stage_overrides)
     hand_offs.save_standings(tx, desk.given.standings)
     hand_offs.save_hand_offs(tx, desk.hand_offs)
     planned = plan_tasks(work.config, desk.run, work.now, desk.handed, desk.tagged)
@@ -716,8 +786,9 @@ def _with_records(
         for each in people
     ]
     decisions = decide_people(config, scores, batch.columns, rows, states, work.now_ms)
-    emails = batch.columns.fields["email"]
-    for row, person_id, because, decision in zip(rows, people, why, decisions, strict=True):
+    emails, zone = batch.columns.fields["email"], config.zone
+    crm_owned = config.crm_owned  # once, since it looks for the installed connectors
+    for row, person_id, because, decision, state in zip(rows, people, why, decisions, states, strict=True):
         band = _band(bands, scores.band[row])
         score_fields: dict[str, Scalar | None] = {
             "score": _points(scores.total[row]),
@@ -738,7 +809,8 @@ def _with_records(
         worth = worth_in_pools(config, batch.columns, scores, row) if decision.routes else {}
         yield (
             Scored(person_id, int(scores.total[row]), band, str(emails[row] or ""), score_fields, because, *common,
-                   "", decision, worth, accounts.get(person_id, NO_ACCOUNT)),
+                   "", decision, worth, accounts.get(person_id, NO_ACCOUNT),
+                   entry_of_person(zone, crm_owned, before, decision.move, state.records, records.get(person_id, ()))),
             records.get(person_id, []),
         )  # fmt: skip
 

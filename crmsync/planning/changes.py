@@ -8,14 +8,28 @@ from datetime import UTC, datetime
 from typing import NamedTuple
 
 from crmsync.connector import FieldMap
-from crmsync.model import Change, Contact, Holding, Scalar
+from crmsync.model import SCORE_FIELDS, Change, Contact, Holding, Scalar
+from crmsync.routing.lifecycle import BY_USER
 
 PEOPLES_FIELDS = ("stage", "owner")
 """The CRM's own fields: they belong to people first."""
 
 
+class EntryValues(NamedTuple):
+    """A person's stage, and what the score fields say of it: why they have it and since which day.
+
+    `today` is that of the run, `chosen` the day on which a user gave the record the stage that it has.
+    """
+
+    stage: str
+    reason: str
+    since: str | None
+    today: str
+    chosen: str | None = None
+
+
 class WantedValues(NamedTuple):
-    """What a record should hold. `None` for a stage or owner means: whatever is there.
+    """What a record should hold. `None` for a stage or owner means: whatever is there, for `entry`: nothing.
 
     `leaves` is the stage up to which the record may go back, `stage_why` why the person has the stage. A stage that is
     `carried` over from the CRM that leads may go backwards, too.
@@ -28,6 +42,7 @@ class WantedValues(NamedTuple):
     leaves: str = ""
     stage_why: str = ""
     carried: bool = False
+    entry: EntryValues | None = None
 
 
 class Decision(NamedTuple):
@@ -85,6 +100,10 @@ def decide_change(
             after[name] = value
     if "stage" in overrides and move:
         stage_why = f"protected: changed by a user, until {_day(noticed_at(overrides['stage']) + override)}"
+    kept, _ = _without_refused(after, held)
+    stage = kept.get("stage", held.stage)
+    told = _stage_fields(held, wanted.entry, stage, ladder, is_protected="stage" in overrides)
+    after |= {name: value for name, value in told.items() if name in writable and held.current.get(name) != value}
     after, on_hold = _without_refused(after, held)
     if on_hold:
         protected.append("on_hold")
@@ -104,6 +123,36 @@ def decide_change(
     return settled._replace(change=change)
 
 
+def _stage_fields(
+    held: Holding, entry: EntryValues | None, stage: Scalar | None, ladder: Ladder, *, is_protected: bool
+) -> dict[str, Scalar | None]:
+    """What the score fields say of the stage of a record, which may not be the one that its person has, or come to it
+    later.
+    """
+    if entry is None or not stage:
+        return {"stage_reason": None, "stage_since": None}
+    if stage == entry.stage:
+        reason, there = _shorten(entry.reason) or None, str(held.current.get("stage_since", ""))
+        is_later = held.current.get("stage_reason") == reason and there > (entry.since or "")
+        since = entry.today if stage != held.stage else there if is_later else entry.since
+        return {"stage_reason": reason, "stage_since": since}
+    if is_protected:
+        return {"stage_reason": BY_USER, "stage_since": entry.chosen}
+    names = ladder.names
+    is_back = stage in names and entry.stage in names and names.index(entry.stage) < names.index(str(stage))
+    if ladder.only_forward and is_back:
+        # The stage stays, and so does since when it is there.
+        said = f"{entry.stage}: {entry.reason}; {held.ref.crm} moves stages only forward"
+        return {"stage_reason": _shorten(said), "stage_since": held.current.get("stage_since")}
+    return {"stage_reason": None, "stage_since": None}
+
+
+def _shorten(text: str) -> str:
+    """As much of a text as its field takes: CRMs count UTF-16 units, and a text that they cut would differ for ever."""
+    units = 2 * SCORE_FIELDS["stage_reason"].length
+    return text.encode("utf-16-le")[:units].decode("utf-16-le", "ignore").rstrip()
+
+
 def noticed_at(lease: Mapping[str, Scalar | None]) -> int:
     """When a user's change was noticed (milliseconds)."""
     return int(str(lease["since"]))
@@ -113,6 +162,18 @@ def is_owner_chosen(held: Holding, now: int, override: int) -> bool:
     """Whether a user's own choice of the owner still holds at `now`: for `override`, both in milliseconds."""
     lease = held.overrides.get("owner")
     return lease is not None and now < noticed_at(lease) + override
+
+
+def is_stage_overridden(held: Holding, names: FieldMap, ladder: Ladder) -> bool:
+    """Whether a user moved a record back from the stage that we wrote last, or cleared it.
+
+    Forward, and to a stage whose place nobody knows, is where sales may well go from ours.
+    """
+    spelled = FieldMap.spelled(names.stages, held.ref.kind)
+    ours, lease = held.last_written.get("stage"), held.overrides.get("stage")
+    if lease is None or ours not in ladder.names or ours not in spelled:
+        return False
+    return not lease["value"] or _is_forward(str(lease["value"]), str(ours), spelled, ladder) is True
 
 
 def _day(at: int) -> str:

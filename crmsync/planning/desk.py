@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
-from datetime import UTC, datetime
+from collections.abc import Collection, Mapping, Sequence
+from datetime import UTC, date, datetime, time, tzinfo
 from typing import NamedTuple
 
 import orjson
@@ -14,13 +14,13 @@ from crmsync.columns import Columns
 from crmsync.config import Config
 from crmsync.config.deciding import Route
 from crmsync.identity.matching import normal_email
-from crmsync.model import Holding
+from crmsync.model import Holding, Scalar
 from crmsync.planning.changes import noticed_at
 from crmsync.routing.assignment import Desk, Unassigned
 from crmsync.routing.calendar import local_day
 from crmsync.routing.decisions import PersonState
 from crmsync.routing.feedback import TagState
-from crmsync.routing.lifecycle import RecordStage, StageState
+from crmsync.routing.lifecycle import RecordStage, StageEntry, StageMove, StageState, find_entry
 from crmsync.routing.owners import Owners
 from crmsync.routing.sla import Deadline, find_breaches
 from crmsync.routing.turns import Load
@@ -111,6 +111,34 @@ def state_of_person(
         tag,
         ("lead" if any(it.ref.kind == "lead" for it in records) else "contact") if records else None,
     )
+
+
+def entry_of_person(
+    zone: tzinfo,
+    crm_owned: Collection[str],
+    before: StoredScore | None,
+    move: StageMove,
+    stages: Sequence[RecordStage],
+    records: Sequence[Holding],
+) -> StageEntry:
+    """How a person came into the stage of a `move`; of a stage that no run decided, what their records say of it."""
+    known, since = StageEntry(), None
+    if before is not None:
+        known, since = StageEntry(before.stage, before.stage_reason, before.stage_entered), before.stage_since
+    written = StageEntry()
+    if not known.reason:
+        said = (it for it in records if it.stage == move.state.stage and it.current.get("stage_reason"))
+        if (it := next(said, None)) is not None:
+            at = _midnight(zone, it.current.get("stage_since"))
+            written = StageEntry(move.state.stage, str(it.current["stage_reason"]), at)
+    return find_entry(crm_owned, known, since, move, stages, written)
+
+
+def _midnight(zone: tzinfo, day: Scalar | None) -> int | None:
+    try:
+        return int(datetime.combine(date.fromisoformat(str(day)), time(), zone).timestamp() * 1000)
+    except ValueError:
+        return None
 
 
 def ask_owner(

@@ -289,10 +289,15 @@ class PastChange(TypedDict):
 
 @with_config(EXACTLY)
 class LifecycleDocument(TypedDict):
-    """The stage that was decided, since when, which one was left last, and until when one is not entered again."""
+    """The stage that was decided, since when, which one was left last, and until when one is not entered again.
+
+    `reason` and `entered` say how they came into it, by whomever, as the score fields of the stage do.
+    """
 
     stage: str | None
     since: str | None
+    reason: str
+    entered: str | None
     left: str | None
     cool_downs: dict[str, str]
     why: str
@@ -618,8 +623,23 @@ class SpeedToLead(TypedDict):
 
 
 @with_config(EXACTLY)
+class GroupSpeedDocument(TypedDict):
+    """Hand-offs of one owner, band or source (`""`: none known); minutes of working time, `null` without a touch."""
+
+    name: str
+    open: int
+    touched: int
+    breached: int
+    median_minutes: float | None
+    p90_minutes: float | None
+
+
+@with_config(EXACTLY)
 class SlaStatus(TypedDict):
-    """Hand-offs by whether the owner got in touch; of those too late, contacted by now or not, the first fifty."""
+    """Hand-offs by whether the owner got in touch; of those too late, contacted by now or not, the first fifty.
+
+    `by_band` goes by the band at the hand-off; `by_source` is empty where nothing maps the field `source`.
+    """
 
     within: str
     open: int
@@ -627,6 +647,31 @@ class SlaStatus(TypedDict):
     breaches: list[Breach]
     breached: int
     speed_to_lead: list[SpeedToLead]
+    by_owner: list[GroupSpeedDocument]
+    by_band: list[GroupSpeedDocument]
+    by_source: list[GroupSpeedDocument]
+
+
+@with_config(EXACTLY)
+class RuleOverrides(TypedDict):
+    """How often users overrode a route (`kind` owner, of its `hand_offs`) or stage (of the `moves` into it)."""
+
+    rule: str
+    kind: Literal["owner", "stage"]
+    hand_offs: NotRequired[int]
+    moves: NotRequired[int]
+    overridden: int
+    rate: float
+
+
+@with_config(EXACTLY)
+class RepOverrides(TypedDict):
+    """How often users gave to somebody else whom a route had given to this owner."""
+
+    rep: str
+    hand_offs: int
+    overridden: int
+    rate: float
 
 
 @with_config(EXACTLY)
@@ -643,6 +688,8 @@ class StatusDocument(TypedDict):
     waiting_for_owner: WaitingForOwner
     feedback: dict[str, dict[str, int]]
     sla: SlaStatus | None
+    overrides: list[RuleOverrides]
+    overrides_by_rep: list[RepOverrides]
     refused: list[Trouble]
     on_hold: list[RecordOnHold]
     feeds: NotRequired[list[ActivitySource]]

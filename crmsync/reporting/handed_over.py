@@ -2,18 +2,22 @@
 
 from __future__ import annotations
 
-from datetime import datetime
+from collections.abc import Sequence
+from datetime import datetime, timedelta
 from typing import Any
 
 from sqlalchemy import Connection
 
 from crmsync.config import Config
+from crmsync.config.deciding import SOURCE
 from crmsync.config.tables import spelled_duration
 from crmsync.model import Scalar
 from crmsync.reporting.console import in_order
 from crmsync.routing.feedback import TagState, judge_tag
-from crmsync.routing.sla import Deadline, find_breaches, measure_speed
+from crmsync.routing.sla import Deadline, find_breaches, measure_groups, measure_speed
 from crmsync.store.hand_offs import latest_hand_offs, names_of_people
+from crmsync.store.overrides import OverrideCount, count_owner_overrides, count_stage_overrides
+from crmsync.store.score_inputs import read_field
 from crmsync.store.scores import count_tags
 from crmsync.store.sql import from_ms, to_ms
 
@@ -42,7 +46,7 @@ def feedback_of(config: Config, value: Scalar | None, before: Any, now: datetime
 
 
 def sla_counts(config: Config, reading: Connection, now: datetime) -> dict[str, Any] | None:
-    """Who was not contacted in time, those who still are not first, and how soon each owner gets in touch."""
+    """Who was not contacted in time, those who still are not first, and how soon people are by owner, band, source."""
     if config.sla is None:
         return None
     deadlines = _deadlines(config, reading, now)
@@ -65,7 +69,55 @@ def sla_counts(config: Config, reading: Connection, now: datetime) -> dict[str, 
         ],
         "breached": len(late),
         "speed_to_lead": [each._asdict() for each in measure_speed(deadlines)],
+        "by_owner": [each._asdict() for each in measure_groups(deadlines, lambda each: each.hand_off.owner)],
+        "by_band": _speed_by_band(config, deadlines),
+        "by_source": _speed_by_source(config, reading, deadlines),
     }
+
+
+def _speed_by_band(config: Config, deadlines: Sequence[Deadline]) -> list[dict[str, Any]]:
+    """By the band at the hand-off, the highest first; bands that the config no longer has come last."""
+    bands = {each.name: each for each in measure_groups(deadlines, lambda each: each.hand_off.band)}
+    known = [name for name in reversed(config.band_names()) if name in bands]
+    return [bands[name]._asdict() for name in [*known, *sorted(bands.keys() - set(known))]]
+
+
+def _speed_by_source(config: Config, reading: Connection, deadlines: Sequence[Deadline]) -> list[dict[str, Any]]:
+    """By what the CRMs say of where people came from (`""`: nothing), most people first; none where it is not read."""
+    if SOURCE not in config.fields:
+        return []
+    people = sorted({each.hand_off.person for each in deadlines})
+    sources = read_field(reading, people, SOURCE, config.identity.source_of_truth)
+    groups = measure_groups(deadlines, lambda each: _source_text(sources.get(each.hand_off.person, "")))
+    return [each._asdict() for each in sorted(groups, key=lambda each: (-each.open - each.touched, each.name))]
+
+
+def _source_text(value: Scalar) -> str:
+    return ", ".join(value) if isinstance(value, tuple) else str(value)
+
+
+OVERRIDE_DAYS = 90
+"""Days of hand-offs and moves among which those are counted that users overrode."""
+
+
+def override_counts(config: Config, reading: Connection, now: datetime) -> dict[str, list[dict[str, Any]]]:
+    """How often users overrode what was decided: by the route or stage, and by who was given the person."""
+    since = to_ms(now - timedelta(days=OVERRIDE_DAYS))
+    routes, reps = count_owner_overrides(reading, since)
+    stages = count_stage_overrides(reading, since, [stage.name for stage in config.stage])
+    places = {route.name: place for place, route in enumerate(config.route)}
+    routes.sort(key=lambda each: (places.get(each.name, len(places)), each.name))
+    return {
+        "overrides": [
+            *({"rule": each.name, "kind": "owner", "hand_offs": each.total, **_rate(each)} for each in routes),
+            *({"rule": each.name, "kind": "stage", "moves": each.total, **_rate(each)} for each in stages),
+        ],
+        "overrides_by_rep": [{"rep": each.name, "hand_offs": each.total, **_rate(each)} for each in reps],
+    }
+
+
+def _rate(count: OverrideCount) -> dict[str, Any]:
+    return {"overridden": count.overridden, "rate": round(count.overridden / count.total, 4)}
 
 
 def sla_of(config: Config, reading: Connection, person: int, now: datetime) -> dict[str, Any] | None:

@@ -176,13 +176,17 @@ def _document(
 
 
 def _lifecycle(before: Any) -> dict[str, Any] | None:
-    """The stage that was decided, since when, and what is not entered again before when; `None` before a first run."""
+    """The stage that was decided and since when, why and when it was entered, by whomever, and what is not entered
+    again before when; `None` before a first run.
+    """
     if before is None:
         return None
     cool_downs = orjson.loads(before.cool_downs)
     return {
         "stage": before.stage or None,
         "since": from_ms(before.stage_since).isoformat() if before.stage_since is not None else None,
+        "reason": before.stage_reason,
+        "entered": from_ms(before.stage_entered).isoformat() if before.stage_entered is not None else None,
         "left": before.stage_left or None,
         "cool_downs": {stage: from_ms(until).isoformat() for stage, until in cool_downs.items()},
         "why": before.stage_why,

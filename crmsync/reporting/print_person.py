@@ -77,6 +77,8 @@ def _decisions(document: Document) -> Iterator[str]:
     """What was decided of the stage and the owner, and why, as of the last run."""
     if document["stage_why"]:
         yield f"Stage: {document['stage'] or '(empty)'}; {document['stage_why']}"
+    if (stage := document["lifecycle"]) and stage["reason"] and stage["entered"]:
+        yield f"In {stage['stage']} since {_minute(stage['entered'])}: {stage['reason']}"
     if document["waiting"]:
         yield f"Owner: none yet, because {document['waiting']}"
     elif document["owner_why"]:

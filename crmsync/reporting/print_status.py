@@ -119,6 +119,56 @@ def _print_handed_over(console: Console, document: Document) -> None:
         who = count_of(sla["breached"], "person")
         print_sentences(console, f"Not contacted within {sla['within']}: {who}: {', '.join(named)}{more}")
 
+    if sla and (sla["open"] or sla["touched"]):
+        _print_speed(console, sla)
+
+    if any(each["overridden"] for each in document["overrides"]):
+        _print_overrides(console, document)
+
+
+def _print_overrides(console: Console, document: Document) -> None:
+    """How often users overrode each rule, and whom they took people from."""
+    made = make_table("", "", ">decided", ">overridden", ">rate", title="Overridden by users in the last 90 days")
+    kinds = {"owner": "route", "stage": "stage"}
+    rows = [(kinds[each["kind"]], each["rule"], each) for each in document["overrides"]]
+    rows += [("rep", each["rep"], each) for each in document["overrides_by_rep"] if each["overridden"]]
+    for kind, name, each in rows:
+        total = each.get("moves", each.get("hand_offs", 0))
+        made.add_row(kind, name, f"{total:,}", f"{each['overridden']:,}", f"{each['rate']:.0%}")
+    console.print()
+    console.print(made)
+
+
+GROUPS = 10
+"""Owners, bands or sources of which the speed is shown; all are in `--json`."""
+
+
+def _print_speed(console: Console, sla: Document) -> None:
+    """How soon people are contacted, by owner, band and source."""
+    made = make_table("by", "", ">contacted", ">waiting", ">too late", ">median", ">90 %", title="Speed to lead")
+    left = []
+    for heading in ("owner", "band", "source"):
+        groups = sla[f"by_{heading}"]
+        for place, each in enumerate(groups[:GROUPS]):
+            numbers = (f"{each[name]:,}" for name in ("touched", "open", "breached"))
+            times = (_show_minutes(each[name]) for name in ("median_minutes", "p90_minutes"))
+            made.add_row("" if place else heading, each["name"] or "(none)", *numbers, *times)
+        if len(groups) > GROUPS:
+            left.append(count_of(len(groups) - GROUPS, f"other {heading}"))
+    console.print()
+    console.print(made)
+    print_sentences(console, "Times are hours and minutes of the owners' working time.")
+    if left:
+        print_sentences(console, f"And {', '.join(left)}: see --json")
+
+
+def _show_minutes(minutes: float | None) -> str:
+    """Minutes as hours and minutes: `75.0` → `1:15`."""
+    if minutes is None:
+        return "–"
+    hours, rest = divmod(round(minutes), 60)
+    return f"{hours:,}:{rest:02}"
+
 
 def _print_runs(console: Console, runs: Sequence[Document], told: Sequence[str]) -> None:
     """The last runs, and why the newest did not end well, as far as that is not `told` already."""

@@ -21,7 +21,7 @@ from crmsync.routing.simulation import Arrival, Assigned, RepTally, find_routed_
 from crmsync.scoring import score
 from crmsync.scoring.wording import to_points
 from crmsync.store import score_inputs
-from crmsync.store.arrivals import find_arrivals
+from crmsync.store.arrivals import find_arrivals, read_touches
 from crmsync.store.database import Store
 from crmsync.store.owners import read_owners
 from crmsync.store.scores import PEOPLE_AT_ONCE, known_scores, live_contacts, read_addresses
@@ -108,6 +108,7 @@ def _read_arrivals(config: Config, reading: Connection, owners: Owners, start: d
             for person, account in zip(people, accounts, strict=True)
         ]
         decisions = decide_people(config, scores, columns, range(len(people)), states, to_ms(now))
+        touches = read_touches(reading, people, to_ms(start), to_ms(now)) if config.sla else {}
         emails, totals = columns.fields["email"], scores.total.tolist()
         for row, person in enumerate(people):
             if left_out[row]:
@@ -128,6 +129,8 @@ def _read_arrivals(config: Config, reading: Connection, owners: Owners, start: d
                         worth_in_pools(config, columns, scores, row),
                         accounts[row].owners,
                         accounts[row].colleagues,
+                        decisions[row].move.state.stage,
+                        touches.get(person, ()),
                     )
                 )
     return _Found(arrivals, came.undated, excluded, taken, tagged)
@@ -147,6 +150,8 @@ def _notes(found: _Found) -> Iterator[str]:
 
 
 def _config_notes(config: Config, owners: Owners) -> Iterator[str]:
+    if config.sla is not None:
+        yield "Breaches go by the touches as they really were, whoever made them."
     if not config.write.owner:
         yield "[write] owner is false, so that a run gives nobody an owner."
     for route in config.route:

@@ -16,7 +16,7 @@ from crmsync.dead_feeds import DeadFeed, find_dead_feeds
 from crmsync.planning.approval import is_in_force, plan_of
 from crmsync.planning.review import group_refusals
 from crmsync.reporting.console import count_of, format_minute, in_order
-from crmsync.reporting.handed_over import feedback_counts, sla_counts
+from crmsync.reporting.handed_over import feedback_counts, override_counts, sla_counts
 from crmsync.store import journal
 from crmsync.store.address import shown_address
 from crmsync.store.database import Store, held_by
@@ -92,6 +92,7 @@ def status_document(
             "waiting_for_owner": {"count": sum(owners.values()), "reasons": owners},
             "feedback": feedback_counts(config, reading),
             "sla": sla_counts(config, reading, now),
+            **override_counts(config, reading, now),
             "refused": group_refusals(refused_records(reading), typed),
             "on_hold": [_parked(each) for each in parked_changes(reading, EXAMPLES)],
             **({"feeds": _feeds(reading, now)} if feeds else {}),
@@ -134,6 +135,8 @@ def _without_state(config: Config, typed: Typed, feeds: bool) -> dict[str, Any]:
         "waiting_for_owner": {"count": 0, "reasons": {}},
         "feedback": {},
         "sla": None,
+        "overrides": [],
+        "overrides_by_rep": [],
         "refused": [],
         "on_hold": [],
         **({"feeds": []} if feeds else {}),

@@ -40,6 +40,14 @@ class StageMove(NamedTuple):
     leaves: str = ""
 
 
+class StageEntry(NamedTuple):
+    """Why somebody came into a stage, and when (milliseconds), as far as that is known."""
+
+    stage: str = ""
+    reason: str = ""
+    at: int | None = None
+
+
 class StageHold(NamedTuple):
     """Stages that are `closed` for a while besides cool-downs (until when, in milliseconds), and why; with `leaves` the
     present stage is left, as if its exit held.
@@ -69,6 +77,38 @@ def find_stage(
     if not chosen and state.stage in places:
         return state.stage
     return max((str(each.stage) for each in chosen or named), key=lambda name: places[name], default="")
+
+
+FOUND, BY_USER = "it was the stage when crmsync began", "set by a user"
+"""Reasons of stages that crmsync did not decide."""
+
+
+def find_entry(
+    crm_owned: Collection[str],
+    before: StageEntry,
+    since: int | None,
+    move: StageMove,
+    records: Sequence[RecordStage],
+    written: StageEntry,
+) -> StageEntry:
+    """How somebody came into the stage of a `move`; it stays what it is until they come into another one.
+
+    `before` is what was known, `since` when crmsync had decided a stage, and `written` what stands in a CRM, which
+    counts where nothing is known, as after the loss of the state.
+    """
+    state = move.state
+    if not state.stage:
+        return StageEntry()
+    if state.since is not None and state.since != since:
+        return StageEntry(state.stage, move.why, state.since)
+    chosen = [each.chosen_at for each in records if each.stage == state.stage and each.chosen_at is not None]
+    if before.stage and before.stage != state.stage and chosen:
+        return StageEntry(state.stage, move.why if state.stage in crm_owned else BY_USER, max(chosen))
+    if before.reason:
+        return before._replace(stage=state.stage)
+    if written.stage == state.stage:
+        return written
+    return StageEntry(state.stage, move.why if state.since is not None else FOUND, state.since)
 
 
 def decide_stage(

@@ -2,19 +2,21 @@
 
 from __future__ import annotations
 
+from bisect import bisect_left
 from collections import Counter
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from datetime import UTC, date, datetime
 from heapq import heapify, heappop, heappush
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
-from crmsync.config.deciding import COLLEAGUE_OWNER, OwnerPool, Route
+from crmsync.config.deciding import COLLEAGUE_OWNER, QUEUE, OwnerPool, Route
 from crmsync.config.settings import Config
 from crmsync.identity.matching import normal_email
-from crmsync.model import Holding, Standing
+from crmsync.model import HandedOver, Holding, Standing
 from crmsync.routing.assignment import Desk, Unassigned, assign_owners
 from crmsync.routing.calendar import find_shift_starts, local_day
 from crmsync.routing.owners import Owners
+from crmsync.routing.sla import find_breaches
 from crmsync.routing.turns import Load
 
 
@@ -22,7 +24,8 @@ class Arrival(NamedTuple):
     """Somebody who comes at an instant (milliseconds), and all that decides who gets them; who owns them does not.
 
     `total` is their score, `worth` what they count in the pools that balance values (both in hundredths);
-    `account_owners` are addresses, the best one first, `colleagues` people of the same account.
+    `account_owners` are addresses, the best one first, `colleagues` people of the same account; `touches` are the
+    instants (milliseconds, ascending) at which anybody got in touch with them, as it really was.
     """
 
     person: int
@@ -34,6 +37,8 @@ class Arrival(NamedTuple):
     worth: Mapping[str, int] = {}
     account_owners: Sequence[str] = ()
     colleagues: Sequence[int] = ()
+    stage: str = ""
+    touches: Sequence[int] = ()
 
 
 class Assigned(NamedTuple):
@@ -96,12 +101,36 @@ def simulate_routing(
     ranked = sorted(arrivals, key=lambda each: (-each.total, each.at, each.email, each.person))
     replay = _Replay(config, owners, ranked)
     replay.play(start, end)
-    return Simulation(_tally_reps(config, replay.assigned), replay.assigned, replay.find_unrouted(), replay.nurture)
+    late = find_late(config, replay.arrivals, replay.assigned, end)
+    return Simulation(
+        _tally_reps(config, replay.assigned, late), replay.assigned, replay.find_unrouted(), replay.nurture
+    )
 
 
-def count_breaches(sla: Any, hand_offs: Sequence[Assigned]) -> int:
-    """How many of somebody's hand-offs nobody touched in time; none as long as the config has no `[sla]`."""
-    return 0
+def find_late(
+    config: Config, arrivals: Mapping[int, Arrival], assigned: Iterable[Assigned], end: datetime
+) -> frozenset[int]:
+    """The people whom nobody touched within `[sla]` of the working time of who got them; by `end`, it was due.
+
+    Whoever touched them counts for the one who got them here: it was mostly somebody else, and nobody knows when this
+    one would have. Queues have no time.
+    """
+    if config.sla is None:
+        return frozenset()
+    handed = [
+        HandedOver(each.person, each.owner, arrivals[each.person].stage, each.at, None, touched, owned=True)
+        for each in assigned
+        if not each.owner.startswith(QUEUE)
+        for touched in [_first_touch(arrivals[each.person], each.at)]
+    ]
+    deadlines = find_breaches(config.sla, config.owner_pool, handed, end.astimezone(UTC), config.zone)
+    return frozenset(each.hand_off.person for each in deadlines if each.breached)
+
+
+def _first_touch(person: Arrival, at: int) -> int | None:
+    # Touches are kept in whole seconds.
+    place = bisect_left(person.touches, at // 1000 * 1000)
+    return person.touches[place] if place < len(person.touches) else None
 
 
 class _Kind(NamedTuple):
@@ -292,7 +321,7 @@ def find_routed_pools(config: Config) -> list[OwnerPool]:
     return [pool for pool in config.owner_pool if pool.name in reached]
 
 
-def _tally_reps(config: Config, assigned: Iterable[Assigned]) -> list[RepTally]:
+def _tally_reps(config: Config, assigned: Iterable[Assigned], late: Collection[int]) -> list[RepTally]:
     by_rep: dict[tuple[str, str], list[Assigned]] = {
         (pool.name, normal_email(each.email)): [] for pool in find_routed_pools(config) for each in pool.members
     }
@@ -302,7 +331,6 @@ def _tally_reps(config: Config, assigned: Iterable[Assigned]) -> list[RepTally]:
         key = each.pool, each.owner
         (by_rep[key] if key in by_rep else others.setdefault(key, [])).append(each)
         opens[each.owner] += 1
-    sla = getattr(config, "sla", None)
     return [
         RepTally(
             owner,
@@ -311,7 +339,7 @@ def _tally_reps(config: Config, assigned: Iterable[Assigned]) -> list[RepTally]:
             sum(each.worth for each in theirs),
             opens[owner],
             sum(each.waited for each in theirs),
-            count_breaches(sla, theirs),
+            sum(each.person in late for each in theirs),
         )
         for (pool, owner), theirs in (*by_rep.items(), *sorted(others.items()))
     ]

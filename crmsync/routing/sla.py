@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from datetime import UTC, datetime, timedelta, tzinfo
 from typing import NamedTuple
 
@@ -36,6 +36,20 @@ class Speed(NamedTuple):
     leads: int
     median_minutes: float
     p90_minutes: float
+
+
+class GroupSpeed(NamedTuple):
+    """The hand-offs of a group by what came of them: `open` and `touched` are all, `breached` those of both too late.
+
+    Minutes are those of the owners' working time, `None` where nobody was contacted.
+    """
+
+    name: str
+    open: int
+    touched: int
+    breached: int
+    median_minutes: float | None
+    p90_minutes: float | None
 
 
 def find_breaches(
@@ -75,14 +89,26 @@ def _instant(at: int) -> datetime:
 
 def measure_speed(deadlines: Iterable[Deadline]) -> list[Speed]:
     """How soon each owner gets in touch, by address; only those who did are counted."""
-    minutes: dict[str, list[float]] = {}
-    for each in deadlines:
-        if each.took is not None:
-            minutes.setdefault(each.hand_off.owner, []).append(each.took.total_seconds() / 60)
+    groups = measure_groups(deadlines, lambda each: each.hand_off.owner)
     return [
-        Speed(owner, len(took), *(round(float(part), 1) for part in np.percentile(took, (50, 90))))
-        for owner, took in sorted(minutes.items())
+        Speed(each.name, each.touched, each.median_minutes, each.p90_minutes)
+        for each in groups
+        if each.median_minutes is not None and each.p90_minutes is not None
     ]
+
+
+def measure_groups(deadlines: Iterable[Deadline], name_group: Callable[[Deadline], str]) -> list[GroupSpeed]:
+    """How soon people are contacted by whatever `name_group` says of them, by name."""
+    grouped: dict[str, list[Deadline]] = {}
+    for each in deadlines:
+        grouped.setdefault(name_group(each), []).append(each)
+    found = []
+    for name, theirs in sorted(grouped.items()):
+        took = [each.took.total_seconds() / 60 for each in theirs if each.took is not None]
+        median, p90 = (round(float(part), 1) for part in np.percentile(took, (50, 90))) if took else (None, None)
+        late = sum(1 for each in theirs if each.breached)
+        found.append(GroupSpeed(name, len(theirs) - len(took), len(took), late, median, p90))
+    return found
 
 
 def describe_breaches(sla: Sla, deadlines: Sequence[Deadline]) -> str:

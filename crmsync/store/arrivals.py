@@ -1,14 +1,15 @@
-"""When people came: the creation of their first record."""
+"""When people came (the creation of their first record), and when somebody got in touch with them."""
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 from typing import NamedTuple
 
 from sqlalchemy import Connection, func, select
 
-from crmsync.store.schema import LIVE, record
-from crmsync.store.sql import plain_rows
+from crmsync.model import TOUCHES
+from crmsync.store.schema import LIVE, activity, fact, record
+from crmsync.store.sql import id_range, plain_rows
 
 
 class Arrivals(NamedTuple):
@@ -33,3 +34,20 @@ def find_arrivals(connection: Connection, crms: Collection[str], since: int, unt
         {person: int(at) for person, at in plain_rows(connection, came.order_by(people.c.person))},
         int(connection.scalar(undated) or 0),
     )
+
+
+def read_touches(connection: Connection, people: Sequence[int], since: int, until: int) -> dict[int, list[int]]:
+    """When anybody got in touch with these people (ascending) between two instants; all in milliseconds."""
+    query = (
+        select(record.c.person, activity.c.at)
+        .select_from(record)
+        .join(activity, activity.c.record == record.c.id)
+        .join(fact, fact.c.id == activity.c.fact)
+        .where(id_range(record.c.person, people), activity.c.at.between(since // 1000, until // 1000))
+        .where(fact.c.kind.in_(TOUCHES))
+        .order_by(activity.c.at)
+    )
+    found: dict[int, list[int]] = {}
+    for person, at in plain_rows(connection, query):
+        found.setdefault(person, []).append(at * 1000)
+    return found

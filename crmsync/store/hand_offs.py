@@ -78,7 +78,7 @@ def latest_hand_offs(connection: Connection, now: int, person_id: int | None = N
     owned = select(record.c.id).join(owner, theirs).where(mine, LIVE, func.lower(func.trim(owner.c.email)) == it.owner)
     latest = select(func.max(it.id)).group_by(it.person)
     query = (
-        select(it.person, it.owner, it.stage, it.at, it.rerouted)
+        select(it.person, it.owner, it.stage, it.at, it.band, it.rerouted)
         .add_columns(owned_at.scalar_subquery(), touched.scalar_subquery(), owned.exists())
         .join(person, person.c.id == it.person)
         .where(it.id.in_(latest if person_id is None else latest.where(it.person == person_id)))
@@ -86,8 +86,8 @@ def latest_hand_offs(connection: Connection, now: int, person_id: int | None = N
         .order_by(it.id)
     )
     return [
-        HandedOver(whose, address, stage, at, since, None if first is None else first * 1000, bool(is_theirs), again)
-        for whose, address, stage, at, again, since, first, is_theirs in plain_rows(connection, query)
+        HandedOver(whose, address, stage, at, since, None if first is None else first * 1000, bool(theirs), band, again)
+        for whose, address, stage, at, band, again, since, first, theirs in plain_rows(connection, query)
     ]
 
 

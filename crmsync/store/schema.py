@@ -260,6 +260,8 @@ person = Table(
     Column("excluded", Text, nullable=False, server_default=""),  # why they are neither scored nor written
     Column("stage", Text, nullable=False, server_default=""),  # by its name in the config; "" before any was decided
     Column("stage_since", BigInteger),
+    Column("stage_reason", Text, nullable=False, server_default=""),  # why they came into it
+    Column("stage_entered", BigInteger),  # when they did, by whomever
     Column("stage_left", Text, nullable=False, server_default=""),  # where records may still be that go back
     Column("cool_downs", Text, nullable=False, server_default="{}"),  # stage → until when it is not entered again
     Column("track", Text, nullable=False, server_default=""),
@@ -315,6 +317,7 @@ hand_off = Table(
     Column("model", Text, nullable=False),
     Column("why", Text, nullable=False, server_default=""),
     Column("rerouted", Boolean, nullable=False, server_default=false()),  # since the owner before was not in touch
+    Column("overridden_at", BigInteger),  # when it was noticed that a user gave the person to somebody else
     Index("ix_hand_off_owner", "owner", "at"),
 )
 
@@ -393,6 +396,7 @@ change = Table(
     Column("refused", Text, nullable=False, server_default="{}"),  # of a partly updated record: field → reason
     Column("reason", Text, nullable=False, server_default=""),
     Column("at", BigInteger, nullable=False),
+    Column("overridden_at", BigInteger),  # when it was noticed that a user moved the stage of it back
     Index("ix_change_run", "run", "crm", "state"),
     Index("ix_change_record", "record"),
     Index(

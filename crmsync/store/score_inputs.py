@@ -88,6 +88,20 @@ def _made_for(fields: Sequence[str], precedence: Sequence[str]) -> str:
     return f"{','.join(precedence)}: {','.join(fields)}"
 
 
+def read_field(
+    connection: Connection, people: Sequence[int], field: str, precedence: Sequence[str]
+) -> dict[int, Scalar]:
+    """The value of one field of each of these people (ascending) of whom it is known, as scoring reads it."""
+    found: dict[int, Scalar] = {}
+    for some in in_chunks(people, IN_LIST):
+        records = _records(connection, np.asarray(some, dtype=np.int64), precedence)
+        for person, live, text in zip(records.person.tolist(), records.live, records.fields, strict=True):
+            value = orjson.loads(text).get(field) if live and person not in found else None
+            if value is not None:
+                found[person] = _hashable(value)
+    return found
+
+
 def _columns(texts: Sequence[str], fields: Sequence[str]) -> dict[str, list[Scalar | None]]:
     names = [*fields, "stage", "email"]
     flat = orjson.loads(f"[{','.join(texts)}]")  # no list for each person: the garbage collector would walk them all

@@ -61,6 +61,8 @@ class StoredScore(NamedTuple):
     feedback: str = ""
     feedback_since: int | None = None
     feedback_left: str | None = None
+    stage_reason: str = ""
+    stage_entered: int | None = None
 
 
 def known_scores(connection: Connection, people: Sequence[int]) -> dict[int, StoredScore]:
@@ -191,6 +193,11 @@ def count_scored(connection: Connection, crm: str) -> tuple[int, int]:
     return int(found[0]), int(found[1])
 
 
+def carries_scores(connection: Connection) -> bool:
+    """Whether a live record carries a score of ours."""
+    return connection.scalar(select(record.c.id).where(LIVE, SCORED).limit(1)) is not None
+
+
 def spread_edits(connection: Connection, crms: Collection[str]) -> None:
     """What was edited in a record of these CRMs concerns all records of its person: each until it is planned for."""
     fresh = select(record.c.person).where(record.c.edited, record.c.dirty, record.c.crm.in_(crms))
@@ -236,6 +243,8 @@ class Decided(NamedTuple):
     feedback: str = ""
     feedback_since: int | None = None
     feedback_left: str | None = None
+    stage_reason: str = ""
+    stage_entered: int | None = None
 
 
 def save_decisions(connection: Connection, rows: Sequence[Decided]) -> None:

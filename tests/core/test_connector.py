@@ -353,6 +353,16 @@ def test_numbers_survive_the_way_there_and_back(rig, crm):
 
 
 @writing
+def test_a_date_survives_the_way_there_and_back(rig, crm):
+    wanted = dict(zip(writable(rig, count=3), ("2026-11-21", "2024-02-29", "1999-12-31"), strict=True))
+    assert all(receipt.ok for receipt in crm.write([score(ref, stage_since=day) for ref, day in wanted.items()]))
+    assert {each.ref: each.current["stage_since"] for each in crm.read(list(wanted))} == wanted
+    ref = next(iter(wanted))
+    assert all(receipt.ok for receipt in crm.write([score(ref, stage_since=None)]))
+    assert "stage_since" not in now_of(crm, ref).current
+
+
+@writing
 def test_a_stage_is_written_and_read_by_its_name_in_the_config(rig, crm):
     ref = writable(rig)[0]
     list(crm.write([score(ref, stage="mql")]))

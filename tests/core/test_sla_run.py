@@ -210,6 +210,74 @@ def test_five_are_named_to_people_and_fifty_to_scripts(state, capsys):
     )
 
 
+BY_SOURCE = NEVER_FADES.replace("[fields]", '[fields]\nsource = { hubspot = "hs_source", salesforce = "LeadSource" }')
+
+
+def grouped(found, *names):
+    return [tuple(each[name] for name in ("name", *names)) for each in found]
+
+
+def test_the_speed_is_told_by_owner_by_band_at_the_hand_off_and_by_source(state):
+    settings = config(BY_SOURCE, sla={"within": "4h"})
+    hubspot = crm("hubspot")
+    for number, source in enumerate(("Webinar", "Webinar", "Ads", None)):
+        known = {"title": "VP", "employees": 500} | ({"source": source} if source else {})
+        hubspot.edit(contact(number, fields=known, stage="lead"))
+        hubspot.happen(activity(number, contact(number)))
+    run(state, hubspot, settings=settings)
+    for number, at in ((0, 1), (1, 3), (2, 9)):
+        touch(hubspot, at, ref=contact(number).ref)
+    # Their band is another one by now, which does not matter.
+    edit(hubspot, contact(0).ref, fields={"title": "Clerk", "employees": 5, "source": "Webinar"})
+    run(state, hubspot, at=10, settings=settings)
+    said = sla(state, 11, settings)
+    whole = ("open", "touched", "breached", "median_minutes", "p90_minutes")
+    assert grouped(said["by_band"], *whole) == [("mql", 1, 3, 2, 180.0, 468.0)]
+    assert grouped(said["by_source"], *whole) == [
+        ("Webinar", 0, 2, 0, 120.0, 168.0),
+        ("", 1, 0, 1, None, None),
+        ("Ads", 0, 1, 1, 540.0, 540.0),
+    ]
+    assert grouped(said["by_owner"], "open", "touched") == [("ann@acme.example", 0, 2), ("bob@acme.example", 1, 1)]
+
+
+def test_without_a_field_for_it_nothing_is_said_by_source(state):
+    run(state, hot())
+    said = sla(state, 5)
+    assert (said["by_source"], len(said["by_owner"])) == ([], 1)
+
+
+def test_the_source_of_the_crm_that_is_trusted_most_counts(state):
+    settings = config(BY_SOURCE, sla={"within": "4h"}, identity={"source_of_truth": ["salesforce", "hubspot"]})
+    hubspot, salesforce = hot(), crm("salesforce")
+    edit(hubspot, ADA, fields={"title": "VP Sales", "employees": 500, "source": "Ads"})
+    salesforce.edit(
+        contact("00Q1", "salesforce", "lead", emails=("ada@x.example",), fields={"source": "Fair"}, stage="lead")
+    )
+    run(state, hubspot, salesforce, settings=settings)
+    assert grouped(sla(state, 1, settings)["by_source"], "open") == [("Fair", 1)]
+
+
+def test_the_speed_fits_into_eighty_columns_and_many_groups_are_summed_up(state, capsys):
+    hubspot = crm("hubspot")
+    settings = config(BY_SOURCE, sla={"within": "4h"})
+    for number in range(13):
+        fields = {"title": "VP", "employees": 500, "source": f"A campaign with quite a long name, number {number:02}"}
+        hubspot.edit(contact(number, fields=fields))
+        hubspot.happen(activity(number, contact(number)))
+    run(state, hubspot, settings=settings)
+    touch(hubspot, 1.25, ref=contact(0).ref)
+    run(state, hubspot, at=2, settings=settings)
+    print_status(Console(width=80), status_document(settings, state, hours(3)))
+    printed = capsys.readouterr().out
+    table = printed[printed.index("Speed to lead") : printed.index("Last runs")]
+    assert max(map(len, table.splitlines())) <= 80
+    assert " 1:15" in table
+    assert "number 09" in table
+    assert "number 10" not in table
+    assert "And 3 other sources: see --json" in table
+
+
 def statements(state, people):
     """The statements that a status makes for so many people."""
     crowd(state, people)

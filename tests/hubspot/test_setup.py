@@ -21,6 +21,16 @@ def test_an_existing_property_of_the_wrong_type_is_named(sandbox):
     assert any("ls_score" in each for each in connector.check().problems)
 
 
+def test_a_date_property_is_made_for_a_date_and_no_other_type_fits(sandbox):
+    wrong = {"name": "ls_since", "label": "x", "type": "datetime", "fieldType": "date"}
+    post(sandbox, "/crm/v3/properties/contacts", **wrong)
+    names = replace(NAMES, score_fields={"stage_since": "ls_since"})
+    assert any("needs date" in each for each in hubspot(sandbox, names=names).create_fields())
+    names = replace(NAMES, score_fields={"stage_since": "ls_day"})
+    assert any("created" in each and "ls_day" in each for each in hubspot(sandbox, names=names).create_fields())
+    assert not any("ls_day" in each for each in hubspot(sandbox, names=names).check().problems)
+
+
 def test_an_archived_property_of_the_same_name_is_named(sandbox, ready):
     sandbox.do("hubspot", "hide_property", property="ls_score")
     assert any("ls_score" in each and "restore" in each for each in ready.create_fields())

@@ -22,14 +22,14 @@ WEEK = "Mon-Fri 09:00-17:00"
 ROUTES = [{"name": "all", "to": "sales"}]
 
 
-def config(*members, routes=ROUTES, pools=(), **told):
+def config(*members, routes=ROUTES, pools=(), sla=None, **told):
     """A config with a pool of members, and more pools."""
     spelled = [{**({"email": each} if isinstance(each, str) else each)} for each in members]
     for each in spelled:
         each["email"] += "@x.io"
     sales = {"name": "sales", "members": spelled, **told}
     return config_class()(
-        schedule={"timezone": "Europe/Berlin"}, owner_pool=[sales, *pools], route=routes, tracks={"later": {}}
+        schedule={"timezone": "Europe/Berlin"}, owner_pool=[sales, *pools], route=routes, tracks={"later": {}}, sla=sla
     )
 
 
@@ -300,3 +300,59 @@ def test_ten_thousand_arrivals_take_seconds(cap):
     done = simulate_routing(settings, came, owners, START.astimezone(UTC), END)
     assert process_time() - begun < 20  # two on an idle desk
     assert sum(each.leads for each in done.reps) == (10_000 - len(done.unrouted))
+
+
+def breaches(done):
+    return {each.email.removesuffix("@x.io"): each.breaches for each in done.reps}
+
+
+FOUR_HOURS = {"within": "4h"}
+
+
+def touched(settings, person, came, *touches, **more):
+    return arrival(settings, person, came, touches=[ms(each) for each in touches], **more)
+
+
+def test_a_touch_after_the_time_is_a_breach_of_who_got_the_person_here_and_one_at_its_end_is_not():
+    settings = config("ann", sla=FOUR_HOURS)
+    late, just = at(3, 12) + timedelta(hours=4, seconds=1), at(3, 13) + timedelta(hours=4)
+    came = [touched(settings, 1, at(3, 12), late), touched(settings, 2, at(3, 13), just)]
+    assert breaches(simulate(settings, came)) == {"ann": 1}
+
+
+def test_only_the_first_touch_after_the_assignment_counts():
+    settings = config({"email": "ann", "hours": WEEK}, sla=FOUR_HOURS)
+    night = at(2, 20)  # assigned at nine in the morning: the touch of the evening was before that
+    came = [
+        touched(settings, 1, night, at(2, 21), at(3, 14)),
+        touched(settings, 2, night, at(2, 21), at(3, 9), at(4, 9)),
+    ]
+    assert breaches(simulate(settings, came)) == {"ann": 1}
+
+
+def test_only_the_working_time_of_the_assigned_member_counts():
+    came, touch = at(3, 16), at(4, 11)  # five hours and more by the clock, three of work
+    weekly, always = config({"email": "ann", "hours": WEEK}, sla=FOUR_HOURS), config("ann", sla=FOUR_HOURS)
+    assert breaches(simulate(weekly, [touched(weekly, 1, came, touch)])) == {"ann": 0}
+    assert breaches(simulate(always, [touched(always, 1, came, touch)])) == {"ann": 1}
+
+
+def test_without_a_touch_it_is_a_breach_once_it_was_due():
+    settings = config("ann", sla=FOUR_HOURS)
+    came = [touched(settings, 1, END - timedelta(hours=4, seconds=1)), touched(settings, 2, END - timedelta(hours=4))]
+    assert breaches(simulate(settings, came)) == {"ann": 1}
+
+
+def test_only_the_stages_of_the_sla_can_be_late_and_queues_never_are():
+    settings = config("ann", sla={**FOUR_HOURS})
+    narrow = settings.model_copy(update={"sla": settings.sla.model_copy(update={"stages": ["mql"]})})
+    came = [touched(narrow, 1, at(3, 9), stage="lead"), touched(narrow, 2, at(3, 9), stage="mql")]
+    assert breaches(simulate(narrow, came)) == {"ann": 1}
+    queued = config("ann", routes=[{"name": "all", "to": "queue:Inbound"}], sla=FOUR_HOURS)
+    done = simulate(queued, [touched(queued, 1, at(3, 9))])
+    assert [(each.leads, each.breaches) for each in done.reps] == [(1, 0)]
+
+
+def test_without_sla_there_are_no_breaches():
+    settings = config("ann")
+    assert breaches(simulate(settings, [touched(settings, 1, at(3, 9))])) == {"ann": 0}

@@ -8,7 +8,7 @@ import pytest
 from crmsync.config.deciding import OwnerPool
 from crmsync.config.sla import Sla
 from crmsync.model import HandedOver
-from crmsync.routing.sla import describe_breaches, find_breaches, measure_speed
+from crmsync.routing.sla import describe_breaches, find_breaches, measure_groups, measure_speed
 
 MONDAY = datetime(2026, 11, 23, 9, 0, tzinfo=UTC)
 TWO_DAYS = Sla(within="48h")
@@ -109,6 +109,15 @@ def test_a_touch_before_the_crm_took_the_owner_took_no_time():
     hand_off = handed(touched=MINUTE, owned_at=MONDAY + timedelta(hours=1))
     (deadline,) = found(hand_off)
     assert (deadline.took, deadline.breached) == (timedelta(), False)
+
+
+def test_a_group_has_who_waits_who_was_contacted_and_both_that_were_too_late():
+    minutes = (5, 30, 120, 600)
+    mql = [handed(touched=each * MINUTE, person=each)._replace(band="mql") for each in minutes]
+    others = [handed(person=1), handed(person=2, at=MONDAY + timedelta(hours=99))]
+    deadlines = found(*mql, *others, sla=FOUR_HOURS, now=MONDAY + timedelta(hours=100))
+    said = measure_groups(deadlines, lambda each: each.hand_off.band)
+    assert [tuple(each) for each in said] == [("", 2, 0, 1, None, None), ("mql", 0, 4, 1, 75.0, 456.0)]
 
 
 @pytest.mark.parametrize(("people", "said"), [(1, "1 person was"), (3, "3 people were")])

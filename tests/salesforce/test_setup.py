@@ -126,6 +126,16 @@ def test_a_field_of_the_wrong_type_is_told(sandbox):
     assert any("must be a number" in each for each in connect(sandbox).check().problems)
 
 
+@pytest.mark.parametrize(("kind", "fits"), [("double", False), ("datetime", False), ("date", True), ("string", True)])
+def test_a_date_needs_a_field_that_holds_it_as_it_is_written(sandbox, kind, fits):
+    sandbox.do("salesforce", "add_field", object="Lead", field="Crmsync_Since__c", type=kind)
+    names = replace(NAMES, score_fields={"stage_since": {"lead": "Crmsync_Since__c"}})
+    said = list(connect(sandbox, names=names).create_fields())
+    assert any(f"its type is {kind}" in each for each in said) is not fits
+    problems = connect(sandbox, names=names).check().problems
+    assert any(f"must be a date, not {kind}" in each for each in problems) is not fits
+
+
 TAGS = ("not a fit", "engaged, needs follow-up")
 
 

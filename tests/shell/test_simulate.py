@@ -7,11 +7,13 @@ import pytest
 from sqlalchemy import func, make_url, select, update
 
 from crmsync.cycle import run_cycle
+from crmsync.model import Activity
 from crmsync.reporting.print_simulation import print_simulation
+from crmsync.store.activities import save_activities
 from crmsync.store.arrivals import find_arrivals
 from crmsync.store.database import open_store
 from crmsync.store.schema import record
-from crmsync.store.sql import to_ms
+from crmsync.store.sql import from_ms, to_ms
 from tests.conftest import NOW
 from tests.shell.test_console import printed
 from tests.support import make
@@ -131,6 +133,29 @@ def test_the_value_is_in_points(path, filled):
         "ann@acme.example": 195,
         "bob@acme.example": 130,
     }
+
+
+def test_touches_of_the_state_tell_who_was_late(path, filled):
+    assert {each["breaches"] for each in simulated(path)["reps"]} == {0}
+    with filled.read() as reading:
+        came = find_arrivals(reading, ["hubspot", "salesforce"], to_ms(NOW - timedelta(days=30)), to_ms(NOW)).at
+        owned = dict(reading.execute(select(record.c.person, record.c.ref_id).where(record.c.crm == "hubspot")).all())
+    path.write_text(path.read_text() + '\n[sla]\nwithin = "4h"\n')
+    found = simulated(path)
+    hot = [each["person"] for each in found["assignments"]]
+    assert sum(each["breaches"] for each in found["reps"]) == len(hot) == 5
+    assert "Breaches go by the touches as they really were, whoever made them." in found["notes"]
+    calls = [
+        Activity(
+            make.contact(owned[who]).ref, f"call:{who}", "call_completed", from_ms(came[who]) + timedelta(hours=then)
+        )
+        for who, then in zip(hot, (1, 3.9, 4.1, -1, 4), strict=True)
+    ]
+    with filled.begin() as tx:
+        save_activities(tx, "run", calls)
+    assert sum(each["breaches"] for each in simulated(path)["reps"]) == 2
+    assert max(map(len, printed(print_simulation, simulated(path)))) <= 80
+    assert any("breaches" in line for line in printed(print_simulation, simulated(path)))
 
 
 def test_what_is_printed_fits_on_a_terminal(path, filled):

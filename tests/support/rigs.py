@@ -12,6 +12,8 @@ from tests.support import make
 from tests.support.pages import pulled
 from tests.support.stop import Hurried
 
+WRITTEN = ("score", "fit", "behavior", "band", "reason", "stage_since")
+
 
 class InMemory:
     """The memory connector, behind the same handle as the others."""
@@ -105,7 +107,7 @@ class InHubSpot(OverHttp):
     crm, kinds, module, secret = "hubspot", ("contact",), hubspot, "sandbox-token"
     names = FieldMap(
         fields={"title": "jobtitle", "country": "country", "employees": "company.numberofemployees"},
-        score_fields={name: f"crmsync_{name}" for name in ("score", "fit", "behavior", "band", "reason")},
+        score_fields={name: f"crmsync_{name}" for name in WRITTEN},
         stages={"lead": "lead", "mql": "marketingqualifiedlead"},
         tasks=True,
     )
@@ -164,7 +166,7 @@ class InSalesforce(OverHttp):
             "country": {"lead": "Country", "contact": "MailingCountry"},
             "employees": {"lead": "NumberOfEmployees", "contact": "Account.NumberOfEmployees"},
         },
-        score_fields={name: f"Crmsync_{name.title()}__c" for name in ("score", "fit", "behavior", "band", "reason")},
+        score_fields={name: f"Crmsync_{name.title()}__c" for name in WRITTEN},
         stages={
             "lead": {"lead": "Open - Not Contacted", "contact": "Lead"},
             "mql": {"lead": "Working - Contacted", "contact": "MQL"},
