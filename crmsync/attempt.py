@@ -110,6 +110,10 @@ def end_attempt(work: Work, attempt: Attempt, verdict: Verdict) -> Result:
     result.verdict = verdict
     result.skipped = {crm: str(error) for crm, error in sorted(attempt.skipped.items())}
     result.needs_action = sorted(crm for crm, error in attempt.skipped.items() if isinstance(error, ConfigError))
+    # A quota alone says when it is free again.
+    result.out_of_calls = sorted(
+        crm for crm, error in attempt.skipped.items() if isinstance(error, Unavailable) and error.until
+    )
     result.problems += [f"{crm}: {why}" for crm, why in result.skipped.items()]
     if result.held:
         result.problems += result.held.reasons

@@ -98,6 +98,12 @@ def _lint_start(config: Config) -> Iterator[Finding]:
                 "warning",
                 f'the tag "{tag}" makes no task; add [tasks] on = ["feedback"], or write "keep" for the tag',
             )
+    if not config.alerts.urls:
+        yield Finding(
+            "note",
+            "nobody is told when something is wrong, because no alerts are set up; set CRMSYNC_ALERTS__URLS in the "
+            "environment, and type crmsync alert --test",
+        )
     if config.write.owner and not config.route:
         yield Finding(
             "note",

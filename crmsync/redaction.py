@@ -4,18 +4,23 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Sequence
+from urllib.parse import unquote
 
 from pydantic import BaseModel, SecretStr
 from sqlalchemy import make_url
 from sqlalchemy.exc import ArgumentError
 
 from crmsync.config import Config
+from crmsync.config.alerts import read_urls
 from crmsync.config.load import SECRET_PARAMETER
 
 HIDDEN = "[hidden]"
 
 SHORTEST_SECRET = 8
 """Shorter values are not looked for in texts: they would blot out ordinary words."""
+
+LONGEST_WORD = 15
+"""A path of an address that is longer is looked for in texts, also where it is made of words."""
 
 _CREDENTIAL = re.compile(
     r"""(?ix)
@@ -25,6 +30,9 @@ _CREDENTIAL = re.compile(
     """
 )
 
+
+_WORD = re.compile(r"[A-Za-z]?[a-z_-]*|[a-z0-9-]+(?:\.[a-z0-9-]+)*\.[a-z]{2,12}|[\d.]*")
+"""Parts of an address that are no secrets: words, names of hosts, numbers."""
 
 _QUOTATION = re.compile("“[^”]*(?:”|$)")
 
@@ -59,7 +67,19 @@ def hide_secrets(text: str, secrets: Sequence[str]) -> str:
 def secrets_of(config: Config) -> list[str]:
     """Every secret that the config holds."""
     found = [secret for table in config.crms.values() for secret in _secrets_in(table)]
-    return [*found, *_passwords(config.state.url)]
+    heartbeat = config.alerts.heartbeat
+    urls = [*read_urls(config.alerts), *([heartbeat.get_secret_value()] if heartbeat else [])]
+    return [*found, *_passwords(config.state.url), *(part for url in urls for part in _parts_of(url))]
+
+
+def _parts_of(url: str) -> list[str]:
+    """An address that is a secret, its path, and each part of it that may be one: libraries name them one by one."""
+    rest = url.partition("://")[2]
+    _host, slash, path = rest.partition("/")
+    odd = [part for part in re.split(r"[/?#&=@:,]", rest) if not _WORD.fullmatch(part)]
+    # A path that is a word is one of many texts.
+    whole = [url, rest, *([slash + path] if odd or len(path) > LONGEST_WORD else [])]
+    return list(dict.fromkeys([*whole, *odd, *map(unquote, [*whole, *odd])]))
 
 
 def _secrets_in(table: BaseModel) -> Iterator[str]:

@@ -54,7 +54,8 @@ class WaitingPlan:
 @dataclass
 class Result:
     """How a run ended. `problems` are sentences; `skipped` says why a CRM took no part, by its name;
-    `needs_action` names those of them where somebody must change something first.
+    `needs_action` names those of them where somebody must change something first, and `out_of_calls` those whose API
+    calls are used up for now.
 
     `guard` says of a preview why it would wait if it were none; `held` is the plan that waits after this run;
     `routing` counts everybody by where they are; `waiting_for_owner` counts people by why they have none;
@@ -73,6 +74,7 @@ class Result:
     waiting_for_owner: dict[str, Any] = field(default_factory=lambda: {"count": 0, "reasons": {}})
     skipped: dict[str, str] = field(default_factory=dict)
     needs_action: list[str] = field(default_factory=list)
+    out_of_calls: list[str] = field(default_factory=list)
     approved: dict[str, Any] | None = None
     tasks: dict[str, int] = field(default_factory=dict)
 

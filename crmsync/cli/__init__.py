@@ -8,7 +8,7 @@ from typing import Annotated
 
 import typer
 
-from crmsync.cli import accounts, cycles, daemon, deciding, inspect, people, setup, simulating, tryout
+from crmsync.cli import accounts, alerting, cycles, daemon, deciding, inspect, people, setup, simulating, tryout
 
 app = typer.Typer(
     name="crmsync",
@@ -34,6 +34,7 @@ for command in (
     deciding.route,
     simulating.simulate,
     inspect.status,
+    alerting.alert,
     people.people,
     accounts.accounts,
     people.forget,

@@ -14,6 +14,7 @@ import typer
 from sqlalchemy import Connection
 
 from crmsync.bootstrap import looking_on, open_work, opened_state
+from crmsync.cli.alerting import send_failure
 from crmsync.cli.command import (
     DEFAULT_CONFIG,
     AsJson,
@@ -32,9 +33,10 @@ from crmsync.cycle import preview_run as plan_run
 from crmsync.cycle import run_cycle
 from crmsync.daemon.signals import raise_stop_on_signals
 from crmsync.errors import ConfigError, CrmsyncError, StateError, StateInUse
-from crmsync.exit_codes import HELD, code_of
+from crmsync.exit_codes import HELD, code_of, outcome_of
 from crmsync.planning.approval import find_plan, plan_of
 from crmsync.planning.review import changes_of
+from crmsync.reporting.alerts import UNTOLD, Spoken, send_alerts
 from crmsync.reporting.console import count_of, count_waiting, in_order, print_sentences, progress_bar, say_command
 from crmsync.reporting.print_run import print_approved, print_review, print_run, print_troubles
 from crmsync.result import Result
@@ -218,12 +220,15 @@ def _run_and_show(command: str, act: Callable[[Work], Result], config: Config, e
             progress_bar(messages_console()) as progress,
             open_work(config, f"crmsync {command}", stop, progress) as work,
         ):
-            ending.document = _done(work, act)
+            ending.document = _done(work, act, Spoken(ending.typed, {}))
     except _Ended as ended:
         ending.document = ended.document
         skipped = [f"{crm}: {why}" for crm, why in ended.document.get("skipped", {}).items()]
         _show(ending, config, told=[*skipped, str(ended.error)])
         raise ended.error from None
+    except CrmsyncError as error:
+        send_failure(config, Spoken(ending.typed, {}), error)
+        raise
     ending.code = code_of(ending.document["verdict"], ending.document["problems"])
     if held := ending.document["held"]:
         ending.document["next"] = ending.typed(f"crmsync apply {held['run']}")
@@ -238,11 +243,16 @@ class _Ended(Exception):
         super().__init__(str(error))
 
 
-def _done(work: Work, act: Callable[[Work], Result]) -> dict[str, Any]:
+def _done(work: Work, act: Callable[[Work], Result], spoken: Spoken) -> dict[str, Any]:
     try:
         result = act(work)
-    except CrmsyncError as error:
+    except Exception as error:
+        if not isinstance(error, UNTOLD):
+            send_alerts(work.config, work.store, spoken, outcome_of(error))
+        if not isinstance(error, CrmsyncError):
+            raise
         raise _Ended(_whole(work.store, work.config, _stored(work)), error) from error
+    send_alerts(work.config, work.store, spoken)
     return _whole(work.store, work.config, result.as_json())
 
 

@@ -16,9 +16,11 @@ from crmsync.connector import Receiver
 from crmsync.daemon import scheduler
 from crmsync.daemon.signals import raise_stop_on_signals
 from crmsync.elapsed import stopwatch
-from crmsync.errors import Cancelled, StateError
+from crmsync.errors import Cancelled, ConfigError, StateError
+from crmsync.exit_codes import outcome_of
+from crmsync.reporting.alerts import Spoken, send_alerts
 from crmsync.store import journal
-from crmsync.store.database import STANDBY_POLL, Store, quick_check
+from crmsync.store.database import STANDBY_POLL, Store, held_by, quick_check
 from crmsync.web.server import serving_page
 from crmsync.work import Work
 
@@ -32,24 +34,29 @@ def run(config: ConfigPath = DEFAULT_CONFIG, as_json: AsJson = False, debug: Deb
     """
     with run_command(as_json, debug, config) as ending:
         settings = opened_config(ending, logging.INFO)
+        spoken = Spoken(ending.typed, {})
         with raise_stop_on_signals(0) as stop, opened_state(settings) as store:
             quick_check(store, datetime.now(UTC))
             log.get_logger().info(
                 "started", version=version("crmsync"), crms=sorted(settings.crms), model=settings.model_hash()
             )
             with serving_page(settings, store.is_writer):
-                _take_turns(settings, store, stop)
+                _take_turns(settings, store, stop, spoken)
             log.get_logger().info("stopped")
         ending.document = {"stopped": True}
 
 
-def _take_turns(settings: Config, store: Store, stop: Event) -> None:
+def _take_turns(settings: Config, store: Store, stop: Event, spoken: Spoken) -> None:
     """Run, and after a lost lock stand by and run again, until told to stop."""
     while not stop.is_set():
         try:
-            _take_turn(settings, store, stop)
+            _take_turn(settings, store, stop, spoken)
         except Cancelled:
             break
+        except ConfigError as error:
+            if held_by(store) is None:
+                send_alerts(settings, store, spoken, outcome_of(error))
+            raise
         except StateError as error:
             log.get_logger().warning(
                 "lock_lost", why=str(error), next="this process stands by and takes over when it can"
@@ -57,7 +64,7 @@ def _take_turns(settings: Config, store: Store, stop: Event) -> None:
             stop.wait(STANDBY_POLL)
 
 
-def _take_turn(settings: Config, store: Store, stop: Event) -> None:
+def _take_turn(settings: Config, store: Store, stop: Event, spoken: Spoken) -> None:
     """Become the one writer, and run on schedule until told to stop. Raises `LostLock` when the lock is lost."""
     logger, watch = log.get_logger(), scheduler.Watch()
 
@@ -78,4 +85,5 @@ def _take_turn(settings: Config, store: Store, stop: Event) -> None:
             )
 
         receivers = [each for each in crms.values() if isinstance(each, Receiver)]
-        scheduler.run_daemon(settings, work_now, watch, stop, receivers, store)
+        tell = partial(send_alerts, settings, store, spoken)
+        scheduler.run_daemon(settings, work_now, watch, stop, receivers, store, tell)

@@ -15,6 +15,7 @@ from pydantic import BaseModel, SecretStr, ValidationError
 from pydantic_settings import BaseSettings, SettingsError
 from pydantic_settings.sources import EnvSettingsSource
 
+from crmsync.config.alerts import find_secret_urls
 from crmsync.config.mistakes import Mistake, describe_mistakes, find_mistakes
 from crmsync.config.settings import ENV_PREFIX, Config, State, config_class, connectors
 from crmsync.config.web import Web
@@ -94,7 +95,7 @@ def config_of(text: str, running: Config) -> Config:
 
     Raises `ConfigError` where this version of crmsync does not take it any longer.
     """
-    own = (*running.crms, "state", "secrets", "guard", "feeds", "log", "web")
+    own = (*running.crms, "state", "secrets", "guard", "feeds", "log", "web", "alerts")
     now = {name: getattr(running, name) for name in own}
     now["schedule"] = {**running.schedule.model_dump(exclude_unset=True), **json.loads(text).get("schedule", {})}
     try:
@@ -254,6 +255,7 @@ def _secrets_in_file(given: Mapping[str, Any]) -> Iterator[Mistake]:
                 "into a file of that name in the secrets folder (if anybody else has seen this file, replace the "
                 f"secret{' in the CRM' if name in connectors() else ''})",
             )
+    yield from find_secret_urls(given.get("alerts"))
     state = given.get("state")
     url = state.get("url") if isinstance(state, dict) else None
     if isinstance(url, str) and _holds_password(url):

@@ -18,6 +18,7 @@ from pydantic import Field, create_model, field_validator, model_validator
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
 
 from crmsync.config.account import ROLE_FIELDS, AccountRules
+from crmsync.config.alerts import Alerts
 from crmsync.config.conditions import BUILTIN_FIELDS, Condition, Match
 from crmsync.config.deciding import (
     ACCOUNT_OWNER,
@@ -186,7 +187,7 @@ AFFECTS: Mapping[str, frozenset[Affected]] = {
     **dict.fromkeys(("write", "route", "owner_pool", "tracks", "lifecycle", "truth"), frozenset({"plan"})),
     **dict.fromkeys(("exclude", "feedback"), frozenset({"score", "plan"})),
     **dict.fromkeys(("secrets", "state", "schedule", "guard", "feeds", "log", "test", "review"), frozenset()),
-    **dict.fromkeys(("sla", "tasks", "web", "account"), frozenset()),
+    **dict.fromkeys(("sla", "tasks", "web", "account", "alerts"), frozenset()),
 }
 """What a change of a table affects: scores, plans, or neither. Of the schedule only the time zone counts, for both."""
 
@@ -225,6 +226,7 @@ class Config(Model, BaseSettings):
     write: Write = Write()
     identity: Identity = Identity()
     feeds: dict[str, Duration] = {}
+    alerts: Alerts = Alerts()
     log: Literal["console", "json"] = "console"
 
     @model_validator(mode="before")
@@ -471,10 +473,9 @@ class Config(Model, BaseSettings):
         return self._hash("score", "plan")
 
     def decision_text(self) -> str:
-        """What the file and the environment say besides CRMs, state and secrets, for `config_of` to read again."""
-        return self.model_dump_json(
-            by_alias=True, exclude_unset=True, exclude={*connectors(), "state", "secrets", "web"}
-        )
+        """What file and environment say besides CRMs, state and whatever is private, for `config_of` to read again."""
+        private = {*connectors(), "state", "secrets", "web", "alerts"}
+        return self.model_dump_json(by_alias=True, exclude_unset=True, exclude=private)
 
     def _hash(self, *affected: Affected) -> str:
         names = [name for name in Config.model_fields if not AFFECTS[name].isdisjoint(affected)]

@@ -27,7 +27,7 @@ from crmsync.cycle import run_cycle
 from crmsync.daemon.signals import cut_off
 from crmsync.elapsed import seconds_elapsed
 from crmsync.errors import Cancelled, LostLock, StateError
-from crmsync.exit_codes import outcome_of
+from crmsync.exit_codes import FAILED, Outcome, outcome_of
 from crmsync.result import Result
 from crmsync.store import journal
 from crmsync.store.database import Store
@@ -53,6 +53,12 @@ CLOCK_EVERY = 5.0
 
 JUMP = timedelta(seconds=2)
 """What is less moves no run by more than that."""
+
+ALERT_SECONDS = 30.0
+"""How long a process that ends itself goes on in order to tell so."""
+
+Tell = Callable[[Outcome | None], object]
+"""Told of each run that ended, with the error where it did with one; it raises nothing."""
 
 _WEEKDAYS = ("sun", "mon", "tue", "wed", "thu", "fri", "sat")
 
@@ -121,7 +127,11 @@ class Watch:
             return self.since is not None and time.monotonic() - self.since > deadline
 
 
-def run_scheduled(work_now: Callable[[], Work], watch: Watch) -> Result | None:
+def tell_nobody(_failed: Outcome | None) -> None:
+    """Tell nobody how a run ended."""
+
+
+def run_scheduled(work_now: Callable[[], Work], watch: Watch, tell: Tell = tell_nobody) -> Result | None:
     """One cycle of the daemon. Whatever it raises is told and kept: the next tick goes on."""
     logger = log.get_logger()
     watch.begin()
@@ -136,8 +146,10 @@ def run_scheduled(work_now: Callable[[], Work], watch: Watch) -> Result | None:
         end = outcome_of(error, kept=True)
         fault = error if end.kind == "fault" else None
         logger.error("run_failed", kind=end.kind, problems=list(end.said), next=end.next, exc_info=fault)
+        tell(end)
     else:
         _tell(result)
+        tell(None)
         return result
     finally:
         watch.end()
@@ -264,6 +276,7 @@ def run_daemon(
     stop: threading.Event,
     receivers: Sequence[Receiver] = (),
     store: Store | None = None,
+    tell: Tell = tell_nobody,
 ) -> None:
     """Run cycles until `stop` is raised; the cycle under way then leaves between two pages.
 
@@ -276,7 +289,7 @@ def run_daemon(
         with one_at_a_time:
             # Asked again under the lock: whoever waited here may have been told to stop meanwhile.
             if not (stop.is_set() or leave.is_set()):
-                run_scheduled(work_now, watch)
+                run_scheduled(work_now, watch, tell)
 
     scheduler = scheduler_of(config.schedule, act, datetime.now(UTC))
     deadline = config.schedule.stall_timeout.total_seconds()
@@ -287,7 +300,7 @@ def run_daemon(
         leaving.start()
         for attend in (
             partial(_attend_state, store, run_now(scheduler, act), stop, leave),
-            partial(_attend_cycle, watch, deadline, leave),
+            partial(_attend_cycle, watch, deadline, leave, tell),
             partial(_attend_clock, scheduler, watch, leave),
         ):
             threading.Thread(target=attend, daemon=True).start()
@@ -341,11 +354,16 @@ def _attend_clock(scheduler: BlockingScheduler, watch: Watch, stop: threading.Ev
             follow_clock(scheduler, moved, wall(), ran_ago)
 
 
-def _attend_cycle(watch: Watch, deadline: float, stop: threading.Event) -> None:
+def _attend_cycle(watch: Watch, deadline: float, stop: threading.Event, tell: Tell) -> None:
     """End the process where a cycle does not get on, for its supervisor to start it anew."""
     while not stop.wait(min(WATCHED_EVERY, deadline / 2)):
         if watch.stalled(deadline):
             log.get_logger().error(
                 "run_stalled", seconds=int(deadline), next="the process ends, so that its supervisor restarts it"
             )
+            said = f"a run made no progress for {int(deadline):,} seconds; crmsync run ends, to be started again"
+            # In a thread, since what holds the run up may hold this up as well.
+            telling = threading.Thread(target=tell, args=(Outcome(FAILED, "stalled", (said,)),), daemon=True)
+            telling.start()
+            telling.join(ALERT_SECONDS)
             cut_off(1, lambda: None)

@@ -149,6 +149,7 @@ class RunDocument(TypedDict):
     waiting_for_owner: NotRequired[WaitingForOwner]
     skipped: NotRequired[dict[str, str]]
     needs_action: NotRequired[list[str]]
+    out_of_calls: NotRequired[list[str]]
     approved: NotRequired[dict[str, Any] | None]
     tasks: NotRequired[dict[str, int]]
     changes: NotRequired[ChangesDocument]
@@ -675,6 +676,51 @@ class RepOverrides(TypedDict):
 
 
 @with_config(EXACTLY)
+class OpenAlert(TypedDict):
+    """What was told to be wrong and lasts."""
+
+    key: str
+    title: str
+    since: str
+
+
+@with_config(EXACTLY)
+class SinkDown(TypedDict):
+    """An address of alerts that could not be called, and how many lines it has not heard yet."""
+
+    sink: str
+    since: str
+    unsent: int
+    next: str
+
+
+@with_config(EXACTLY)
+class AlertsStatus(TypedDict):
+    """Where alerts go (scheme and host of each address), what lasts, and which addresses are down."""
+
+    sinks: list[str]
+    heartbeat: bool
+    open: list[OpenAlert]
+    down: list[SinkDown]
+
+
+@with_config(EXACTLY)
+class SinkTest(TypedDict):
+    """Whether an address took a test message, and if not, why."""
+
+    sink: str
+    ok: bool
+    why: str
+
+
+@with_config(EXACTLY)
+class AlertTest(TypedDict):
+    """`crmsync alert --test`."""
+
+    sinks: list[SinkTest]
+
+
+@with_config(EXACTLY)
 class StatusDocument(TypedDict):
     """`crmsync status`; `feeds` with `--feeds`."""
 
@@ -693,6 +739,7 @@ class StatusDocument(TypedDict):
     refused: list[Trouble]
     on_hold: list[RecordOnHold]
     feeds: NotRequired[list[ActivitySource]]
+    alerts: AlertsStatus
     held_by: str | None
     healthy: bool
     health: list[str]
@@ -852,6 +899,7 @@ DOCUMENTS: dict[str, Any] = {
     "score": ScoreDocument,
     "status": StatusDocument,
     "status --health": HealthDocument,
+    "alert": AlertTest,
     "check": CheckDocument,
     "setup": SetupDocument,
     "init": InitDocument,

@@ -63,6 +63,8 @@ def print_status(console: Console, document: Document) -> None:
     _print_runs(console, document["runs"], told)
     _print_feeds(console, document.get("feeds", ()))
     print_troubles(console, document["refused"], "On hold")
+    for each in document["alerts"]["down"]:
+        _print_sink_down(console, each)
     if document["held_by"]:
         print_sentences(console, f"In use by {document['held_by']}.")
 
@@ -98,6 +100,13 @@ def _print_bands(console: Console, document: Document) -> None:
         for band in {**held, **waiting}
     ]
     print_sentences(console, f"People per band, as stored in the CRMs: {', '.join(said)}")
+
+
+def _print_sink_down(console: Console, down: Document) -> None:
+    unsent = f", {count_of(down['unsent'], 'line')} not sent yet. To try it:" if down["unsent"] else ""
+    print_sentences(console, f"Alerts: {down['sink']} could not be called since {down['since']}{unsent}")
+    if down["next"]:
+        say_command(console, down["next"])
 
 
 NAMED = 5

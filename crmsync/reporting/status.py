@@ -15,6 +15,7 @@ from crmsync.daemon.scheduler import trigger_of
 from crmsync.dead_feeds import DeadFeed, find_dead_feeds
 from crmsync.planning.approval import is_in_force, plan_of
 from crmsync.planning.review import group_refusals
+from crmsync.reporting.alert_status import alerts_document
 from crmsync.reporting.console import count_of, format_minute, in_order
 from crmsync.reporting.handed_over import feedback_counts, override_counts, sla_counts
 from crmsync.store import journal
@@ -75,11 +76,11 @@ def status_document(
         return _without_state(config, typed, feeds)
     holder = held_by(store)
     with store.read() as reading:
-        past = _past_runs(reading, lambda: holder, now)
+        past = read_past_runs(reading, lambda: holder, now)
         counts = crm_counts(reading)
-        waiting = [_plan(row, typed) for row in journal.waiting_plans(reading)]
+        waiting = [describe_waiting(row, typed) for row in journal.waiting_plans(reading)]
         owners = {why: many for (where, why), many in destination_counts(reading).items() if where == "waiting"}
-        said = _health(config, past, waiting, _dead_feeds(config, reading, now), lambda: counts, now, typed)
+        said = _health(config, past, waiting, list_dead_feeds(config, reading, now), lambda: counts, now, typed)
         crms = {crm: {**NONE, **counts.get(crm, {})} for crm in dict.fromkeys((*config.crms, *counts))}
         return {
             "state": store.url,
@@ -96,6 +97,7 @@ def status_document(
             "refused": group_refusals(refused_records(reading), typed),
             "on_hold": [_parked(each) for each in parked_changes(reading, EXAMPLES)],
             **({"feeds": _feeds(reading, now)} if feeds else {}),
+            "alerts": alerts_document(config, reading, typed),
             "held_by": holder,
             "healthy": said["healthy"],
             "health": said["health"],
@@ -110,9 +112,9 @@ def health_document(config: Config, store: Store | None, now: datetime, typed: T
     if store is None:
         return _no_run(config, typed)
     with store.read() as reading:
-        waiting = [_plan(row, typed) for row in journal.waiting_plans(reading)]
-        past = _past_runs(reading, lambda: held_by(store), now)
-        dead = _dead_feeds(config, reading, now)
+        waiting = [describe_waiting(row, typed) for row in journal.waiting_plans(reading)]
+        past = read_past_runs(reading, lambda: held_by(store), now)
+        dead = list_dead_feeds(config, reading, now)
         return _health(config, past, waiting, dead, lambda: crm_counts(reading), now, typed)
 
 
@@ -140,13 +142,14 @@ def _without_state(config: Config, typed: Typed, feeds: bool) -> dict[str, Any]:
         "refused": [],
         "on_hold": [],
         **({"feeds": []} if feeds else {}),
+        "alerts": alerts_document(config, None, typed),
         "held_by": None,
         "healthy": False,
         "health": said["health"],
     }
 
 
-def _past_runs(reading: Connection, holder: Callable[[], str | None], now: datetime) -> list[PastRun]:
+def read_past_runs(reading: Connection, holder: Callable[[], str | None], now: datetime) -> list[PastRun]:
     """The last runs, newest first. One that came to no end is under way only while somebody holds the state.
 
     Who holds it is asked for only where that decides: whoever starts to write at that very instant would be refused.
@@ -266,7 +269,7 @@ def why_refused(crm: str, past: Sequence[PastRun], counts: Mapping[str, Any], ty
     )
 
 
-def _dead_feeds(config: Config, reading: Connection, now: datetime) -> list[DeadFeed]:
+def list_dead_feeds(config: Config, reading: Connection, now: datetime) -> list[DeadFeed]:
     return find_dead_feeds(read_feed_days(reading), config.feeds, int(now.timestamp()) // DAY)
 
 
@@ -297,7 +300,7 @@ def _why_late(plan: Mapping[str, Any], now: datetime) -> str:
     )
 
 
-def _plan(row: Any, typed: Typed) -> dict[str, Any]:
+def describe_waiting(row: Any, typed: Typed) -> dict[str, Any]:
     plan = plan_of(row)
     return {
         "run": row.id,

@@ -379,6 +379,26 @@ run = Table(
     Index("ix_run_started", "started"),
 )
 
+alert = Table(
+    "alert",  # what was told to be wrong (instants in milliseconds)
+    metadata,
+    Column("key", Text, primary_key=True),
+    Column("title", Text, nullable=False),
+    Column("began", BigInteger, nullable=False),
+    Column("told", BigInteger, nullable=False),
+    Column("ended", BigInteger),
+    Column("quiet", BigInteger),  # since when it is back without being told
+)
+
+unsent_alert = Table(
+    "unsent_alert",  # what an address of alerts has not heard yet
+    metadata,
+    Column("sink", Text, primary_key=True),  # a hash: the address is a secret
+    Column("name", Text, nullable=False),
+    Column("lines", Text, nullable=False),  # JSON
+    Column("down_since", BigInteger),
+)
+
 change = Table(
     "change",
     metadata,

@@ -11,6 +11,7 @@ CONFIG = {"crmsync.config"}
 APPLY = {f"crmsync.planning.{name}" for name in ("apply", "approval", "builder", "desk", "review", "tasks")}
 """What of planning acts; the rest of it only thinks."""
 THINKING = {
+    "crmsync.alerting",
     "crmsync.clock_skew",
     "crmsync.dead_feeds",
     "crmsync.identity",

@@ -1,0 +1,134 @@
+"""What is wrong after a run, in sentences: each condition has a key that stays the same for as long as it lasts."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from typing import Any, Literal, NamedTuple
+
+from crmsync.dead_feeds import DeadFeed
+
+Severity = Literal["error", "warning"]
+
+CONCLUDED = ("ok", "partial", "held")
+"""Verdicts of runs that came to their end: what they say of a CRM holds until another one says otherwise."""
+
+
+class AlertCondition(NamedTuple):
+    """Something that is wrong: `title` says what in a few words, `sentence` why, `next` is the command that helps."""
+
+    key: str
+    severity: Severity
+    title: str
+    sentence: str = ""
+    next: str = ""
+
+
+class EndedRun(NamedTuple):
+    """A run that ended: its verdict, and what it reported."""
+
+    verdict: str
+    result: Mapping[str, Any]
+
+
+class Facts(NamedTuple):
+    """What conditions are found in.
+
+    `runs` are the last ones, newest first; `waiting` plans with `run`, `reasons` and `next`; `refused` records on hold
+    by CRM and cause; `unowned` people by why they wait for an owner; `late` people whom their owner did not contact in
+    time; `overdue` says by CRM why the last good run is too old; `failed` has the sentences about a run that ended with
+    an error, and the command that helps.
+    """
+
+    crms: Sequence[str]
+    runs: Sequence[EndedRun] = ()
+    waiting: Sequence[Mapping[str, Any]] = ()
+    refused: Mapping[tuple[str, str], int] = {}
+    dead: Sequence[DeadFeed] = ()
+    unowned: Mapping[str, int] = {}
+    late: int = 0
+    overdue: Mapping[str, str] = {}
+    failed: tuple[Sequence[str], str] | None = None
+
+
+def find_conditions(facts: Facts, typed: Callable[[str], str] = str) -> list[AlertCondition]:
+    """Everything that is wrong, the most urgent first; `typed` says how a command is typed here."""
+    out = [found for crm in facts.crms if (found := _find_outage(crm, facts.runs, typed))]
+    skipped = {each.key.partition(":")[2] for each in out}
+    return [
+        *_find_failure(facts, skipped, typed),
+        *out,
+        # A CRM that is out has no good run either, which nobody needs to be told twice.
+        *(
+            AlertCondition(f"no_good_run:{crm}", "error", f"{crm} is not up to date", why, typed("crmsync status"))
+            for crm, why in facts.overdue.items()
+            if crm not in skipped
+        ),
+        *(
+            AlertCondition(
+                f"held:{plan['run']}",
+                "warning",
+                f"plan {plan['run']} is held for approval",
+                _end_sentence("; ".join(plan["reasons"])),
+                plan["next"],
+            )
+            for plan in facts.waiting
+        ),
+        *_find_refusals(facts.refused, typed),
+        *(_describe_dead_feed(each, typed) for each in facts.dead),
+        *_find_unowned(facts.unowned, typed),
+        *_find_late(facts.late, typed),
+    ]
+
+
+def _find_failure(facts: Facts, skipped: set[str], typed: Callable[[str], str]) -> Iterator[AlertCondition]:
+    # Where every CRM is out, that is why the run failed.
+    if facts.failed is not None and not (facts.crms and skipped.issuperset(facts.crms)):
+        said, command = facts.failed
+        sentence = _end_sentence("; ".join(said))
+        yield AlertCondition("run_failed", "error", "the last run failed", sentence, typed(command) if command else "")
+
+
+def _find_outage(crm: str, runs: Sequence[EndedRun], typed: Callable[[str], str]) -> AlertCondition | None:
+    """That the last run that says something about a CRM could not use it."""
+    for run in runs:
+        why = run.result.get("skipped", {}).get(crm)
+        if why and crm in run.result.get("out_of_calls", ()):
+            title = f"the API calls that crmsync may use in {crm} are used up"
+            return AlertCondition(f"quota:{crm}", "warning", title, _end_sentence(why), typed("crmsync status"))
+        if why:
+            sentence, command = _end_sentence(why), typed("crmsync check --online")
+            return AlertCondition(f"crm_out:{crm}", "error", f"{crm} could not be used", sentence, command)
+        if run.verdict in CONCLUDED and crm in run.result.get("crms", {}):
+            return None
+    return None
+
+
+def _find_refusals(refused: Mapping[tuple[str, str], int], typed: Callable[[str], str]) -> Iterator[AlertCondition]:
+    for (crm, cause), records in sorted(refused.items()):
+        many = "1 record" if records == 1 else f"{records:,} records"
+        said, command = _end_sentence(f"{many} on hold: {cause}"), typed("crmsync status")
+        yield AlertCondition(f"refused:{crm}:{cause}", "warning", f"{crm} rejects updates", said, command)
+
+
+def _describe_dead_feed(dead: DeadFeed, typed: Callable[[str], str]) -> AlertCondition:
+    said = f"Its longest pause before was {dead.pause:,} days. Check that it is still tracked and may be read."
+    title = f"no {dead.kind} from {dead.crm} for {dead.silent:,} days"
+    return AlertCondition(f"feed_dead:{dead.crm}:{dead.kind}", "warning", title, said, typed("crmsync status --feeds"))
+
+
+def _find_unowned(unowned: Mapping[str, int], typed: Callable[[str], str]) -> Iterator[AlertCondition]:
+    if many := sum(unowned.values()):
+        who = "1 person waits" if many == 1 else f"{many:,} people wait"
+        reasons = ", ".join(f"{why}: {count:,}" for why, count in sorted(unowned.items()))
+        command = typed("crmsync people --waiting")
+        yield AlertCondition("waiting_for_owner", "warning", f"{who} for an owner", _end_sentence(reasons), command)
+
+
+def _find_late(late: int, typed: Callable[[str], str]) -> Iterator[AlertCondition]:
+    if late:
+        who = "1 person was" if late == 1 else f"{late:,} people were"
+        yield AlertCondition("sla_breaches", "warning", f"{who} not contacted in time", "", typed("crmsync status"))
+
+
+def _end_sentence(said: str) -> str:
+    return said if said.endswith((".", "!", "?")) or not said else f"{said}."
