@@ -22,8 +22,8 @@ from crmsync.errors import StateInUse
 from crmsync.failpoint import failpoint
 from crmsync.planning import approval
 from crmsync.planning.apply import apply_changes
-from crmsync.planning.builder import BuiltPlan, build_plan, build_preview
-from crmsync.planning.tasks import create_tasks
+from crmsync.planning.builder import BuiltPlan, build_plan, build_preview, describe_other_plan
+from crmsync.planning.tasks import create_tasks, describe_refused_tasks
 from crmsync.pull import pull_all, pull_first
 from crmsync.redaction import hide_secrets, secrets_of
 from crmsync.result import Result, WaitingPlan, new_run_id
@@ -223,7 +223,7 @@ def _report_waiting(work: Work, result: Result, config_plan: WaitingPlan | None)
             approval.end_waiting(writing, "config")
         return
     if result.held is not None:
-        result.notes.append(f"Plan {result.held.run} is held for approval too: {'; '.join(result.held.reasons)}")
+        result.notes.append(describe_other_plan(result.held))
     result.held = config_plan
 
 
@@ -244,11 +244,7 @@ def _create_tasks(work: Work, attempt: Attempt, hide: Callable[[str], str]) -> N
     for crm in crms_left(work, attempt):
         with taking_part(work, attempt, crm):
             said = create_tasks(work.store, work.crms[crm], order, work.now_ms, hide)
-            refused = {why: many for why, many in said.items() if why}
-            attempt.result.problems += [
-                f"{crm}: {many:,} {'task was' if many == 1 else 'tasks were'} not created: {why}"
-                for why, many in sorted(refused.items())
-            ]
+            attempt.result.problems += describe_refused_tasks(crm, said, "created")
     with work.store.read() as reading:
         attempt.result.tasks = count_tasks(reading, attempt.result.run)
 

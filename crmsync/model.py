@@ -276,7 +276,7 @@ class Holding(NamedTuple):
 
     `last_written` is what crmsync last wrote (score fields, `stage`, `owner`), `overrides` has per field the `value`
     that somebody else gave it and `since` when that is known (milliseconds), `on_hold` is the change that the CRM will
-    not take, with its `reason`.
+    not take, with its `reason`; `undone` has per field the `value` that waits since a `run` was undone.
     """
 
     id: int
@@ -290,6 +290,7 @@ class Holding(NamedTuple):
     overrides: Mapping[str, Mapping[str, Scalar | None]]
     on_hold: Mapping[str, Any]
     attempts: int
+    undone: Mapping[str, Mapping[str, Any]] = {}
 
 
 class Task(NamedTuple):

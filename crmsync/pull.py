@@ -47,7 +47,7 @@ def pull_all(work: Work, attempt: Attempt, *, full: bool, resuming: bool, trusti
     result = attempt.result
     owners: list[Owner] = []
     orders: dict[tuple[str, str], Any] = {}
-    _prepare_all(work, attempt)
+    prepare_crms(work, attempt)
     for crm in [each for each in work.crms if each not in attempt.skipped]:
         with taking_part(work, attempt, crm):
             # Before the pull, which would take what a lost answer wrote for a user's change.
@@ -70,7 +70,7 @@ def pull_first(work: Work, run: str) -> Result:
         crms = stack.enter_context(work.connect(work.config, work.store)) if work.connect else work.crms
         first = work._replace(crms=crms)
         attempt = begin_attempt(first, run)
-        _prepare_all(first, attempt)
+        prepare_crms(first, attempt)
         for crm in crms:
             if crm not in attempt.skipped:
                 with taking_part(first, attempt, crm):
@@ -79,7 +79,7 @@ def pull_first(work: Work, run: str) -> Result:
     return attempt.result
 
 
-def _prepare_all(work: Work, attempt: Attempt) -> None:
+def prepare_crms(work: Work, attempt: Attempt) -> None:
     """Look at each CRM and at its clock before anything is read: all that follows goes by the time.
 
     Raises `WrongClock` where ours is wrong; a CRM with a wrong one is skipped.

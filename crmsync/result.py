@@ -41,12 +41,12 @@ class Counts:
 class WaitingPlan:
     """A plan that waits for approval: its id and kind, why it waits, and how many records of it by CRM and category.
 
-    `kind` is `config` (an edited config; the last approved one goes on scoring) or `data` (records that look odd, or a
-    first run).
+    `kind` is `config` (an edited config; the last approved one goes on scoring), `data` (records that look odd, or a
+    first run), or `undo` (values that were undone).
     """
 
     run: str
-    kind: Literal["config", "data"]
+    kind: Literal["config", "data", "undo"]
     reasons: list[str]
     records: dict[str, dict[str, int]]
 

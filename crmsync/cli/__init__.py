@@ -8,7 +8,7 @@ from typing import Annotated
 
 import typer
 
-from crmsync.cli import accounts, alerting, cycles, daemon, deciding, inspect, people, setup, simulating, tryout
+from crmsync.cli import accounts, alerting, cycles, daemon, deciding, inspect, people, runs, setup, simulating, tryout
 
 app = typer.Typer(
     name="crmsync",
@@ -30,6 +30,9 @@ for command in (
     cycles.backfill,
     cycles.sync,
     daemon.run,
+    runs.show,
+    runs.history,
+    runs.undo,
     inspect.explain,
     deciding.route,
     simulating.simulate,

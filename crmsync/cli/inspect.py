@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import io
 import sys
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from datetime import UTC, datetime
 from pathlib import Path
@@ -26,6 +27,7 @@ from crmsync.cli.command import (
     opened_config,
     results_console,
     run_command,
+    save_csv,
 )
 from crmsync.config import Config
 from crmsync.errors import ConfigError
@@ -33,8 +35,9 @@ from crmsync.exit_codes import DONE, FAILED, PARTLY, WRONG
 from crmsync.reporting import person as explaining
 from crmsync.reporting import status as health
 from crmsync.reporting.console import make_printable, print_sentences, progress_bar
+from crmsync.reporting.print_people import write_rows
 from crmsync.reporting.print_person import print_explanation, print_model, print_tally
-from crmsync.reporting.print_status import print_status
+from crmsync.reporting.print_status import REFUSED_COLUMNS, print_refused, print_status
 from crmsync.scoring import page_of
 from crmsync.work import Progress
 
@@ -42,6 +45,11 @@ Who = Annotated[str | None, WHO]
 WholeModel = Annotated[bool, typer.Option("--model", help="Show the whole model on one page instead of a person.")]
 Health = Annotated[
     bool, typer.Option("--health", help="Only check that runs are on schedule: exit code 0 if so, 1 if not.")
+]
+Refused = Annotated[bool, typer.Option("--refused", help="Only list what the CRMs reject, by cause.")]
+ToCsv = Annotated[
+    Path | None,
+    typer.Option("--csv", metavar="FILE", help="Of --refused: a CSV file; - is standard output."),
 ]
 Feeds = Annotated[bool, typer.Option("--feeds", help="Also count the activities of each type (reads all activities).")]
 Runs = Annotated[int, typer.Option("--runs", min=1, help="How many of the last runs to show.")]
@@ -83,6 +91,8 @@ def _explained(ending: Ending, config: Config, who: str) -> dict[str, Any]:
 
 def status(
     only_health: Health = False,
+    refused: Refused = False,
+    csv: ToCsv = None,
     feeds: Feeds = False,
     runs: Runs = 5,
     config: ConfigPath = DEFAULT_CONFIG,
@@ -92,17 +102,34 @@ def status(
     """Show the health, plans that wait for approval, the last runs, people per band, and what a CRM rejects.
 
     Example: crmsync status --health
+
+    Example: crmsync status --refused --csv refused.csv
     """
+    if only_health and refused:
+        raise typer.BadParameter("give --health or --refused, not both")
+    if csv is not None and (as_json or not refused):
+        raise typer.BadParameter("--csv is for --refused, without --json")
     with run_command(as_json, debug, config) as ending:
         settings, now = opened_config(ending), datetime.now(UTC)
         with existing_state(settings) as store:
             if only_health:
                 ending.document = health.health_document(settings, store, now, ending.typed)
                 ending.code = DONE if ending.document["healthy"] else FAILED
+            elif refused:
+                ending.document = health.refused_document(store, ending.typed)
             else:
                 ending.document = health.status_document(settings, store, now, ending.typed, runs=runs, feeds=feeds)
-        if not as_json:
-            (_print_health if only_health else print_status)(results_console(), ending.document)
+        if csv is not None:
+            _save_refused(csv, ending.document["refused"])
+        elif not as_json:
+            shown = _print_health if only_health else print_refused if refused else print_status
+            shown(results_console(), ending.document)
+
+
+def _save_refused(path: Path, groups: Sequence[Mapping[str, Any]]) -> None:
+    text = io.StringIO(newline="")
+    write_rows(text, REFUSED_COLUMNS, groups)
+    save_csv(path, text.getvalue(), len(groups))
 
 
 def _print_health(console: Console, document: Mapping[str, Any]) -> None:

@@ -10,6 +10,7 @@ from contextlib import ExitStack, suppress
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from functools import partial
+from typing import Any
 
 from apscheduler.events import EVENT_JOB_MAX_INSTANCES, EVENT_JOB_MISSED, JobEvent
 from apscheduler.jobstores.base import JobLookupError
@@ -28,9 +29,12 @@ from crmsync.daemon.signals import cut_off
 from crmsync.elapsed import seconds_elapsed
 from crmsync.errors import Cancelled, LostLock, StateError
 from crmsync.exit_codes import FAILED, Outcome, outcome_of
+from crmsync.planning.approval import GOOD_FOR
 from crmsync.result import Result
 from crmsync.store import journal
 from crmsync.store.database import Store
+from crmsync.store.undone import drop_request, undo_requests
+from crmsync.undo import undo_run
 from crmsync.work import Work
 
 DEFAULTS = {"coalesce": True, "max_instances": 1, "misfire_grace_time": None}
@@ -137,6 +141,8 @@ def run_scheduled(work_now: Callable[[], Work], watch: Watch, tell: Tell = tell_
     watch.begin()
     watch.began = seconds_elapsed()
     try:
+        for request in undo_requests_of(work_now()):
+            _undo(work_now(), request, logger)
         work = work_now()
         full = is_full_resync_due(work)
         result = run_cycle(work, "full_resync" if full else "run", full=full)
@@ -162,6 +168,26 @@ def is_full_resync_due(work: Work) -> bool:
         last = journal.last_full_pull(reading, work.now_ms)
     every = int(work.config.schedule.full_resync.total_seconds() * 1000)
     return last is not None and work.now_ms - last >= every
+
+
+def undo_requests_of(work: Work) -> list[str]:
+    """The runs that somebody asks to undo, since a day at most: whoever waited longer has done something else."""
+    with work.store.read() as reading:
+        return [each.run for each in undo_requests(reading) if abs(work.now_ms - each.at) <= GOOD_FOR]
+
+
+def _undo(work: Work, run_id: str, logger: Any) -> None:
+    """Undo a run that somebody asks for: once, whatever comes of it, since whoever asks is told how it ended."""
+    try:
+        _tell(undo_run(work, run_id))
+    except (Cancelled, StateError):
+        raise
+    except Exception as error:
+        end = outcome_of(error)
+        fault = error if end.kind == "fault" else None
+        logger.error("run_failed", kind=end.kind, problems=list(end.said), next=end.next, exc_info=fault)
+    with work.store.begin() as writing:
+        drop_request(writing, run_id)
 
 
 def _tell(result: Result) -> None:
@@ -314,23 +340,24 @@ def run_daemon(
 def _attend_state(store: Store | None, wake: Callable[[], None], stop: threading.Event, leave: threading.Event) -> None:
     """Raise `leave` when told to stop, or when this process may not write any more.
 
-    Ask for a run as soon as somebody approves a plan; each approval asks once.
+    Ask for a run as soon as somebody approves a plan or wants a run undone; each asks once.
     """
     known: set[str] = set()
     while not stop.wait(STATE_EVERY) and (store is None or store.may_write()):
-        approved = _approved(store)
-        if approved - known:
+        asked = _asked(store)
+        if asked - known:
             wake()
-        known = approved
+        known = asked
     leave.set()
 
 
-def _approved(store: Store | None) -> set[str]:
-    """The plans that somebody approved; where the state does not say, the run itself will."""
+def _asked(store: Store | None) -> set[str]:
+    """The plans that somebody approved, and the runs to undo; where the state does not say, the run itself will."""
     with suppress(StateError):
         if store is not None:
             with store.read() as reading:
-                return {row.id for row in journal.list_plans(reading, journal.APPROVED)}
+                approved = {row.id for row in journal.list_plans(reading, journal.APPROVED)}
+                return approved | {f"{each.run} {each.at}" for each in undo_requests(reading)}
     return set()
 
 

@@ -34,16 +34,24 @@ Hide = Callable[[str], str]
 
 
 def apply_changes(
-    store: Store, connector: Connector, run: str, settings: Write, now: int, progress: Progress, hide: Hide = str
+    store: Store,
+    connector: Connector,
+    run: str,
+    settings: Write,
+    now: int,
+    progress: Progress,
+    hide: Hide = str,
+    *,
+    undoing: bool = False,
 ) -> None:
     """Send the planned changes of a run to one CRM. `now` is in milliseconds.
 
     What the CRM says is stored as `hide` leaves it. Whatever the connector raises passes through; every change is then
-    where the journal says it is.
+    where the journal says it is. What is `undoing` another run gives way in every field, and is not tried again.
     """
     # `_send` first marks its rows as sent, so that each round finds other ones and the loop ends.
     while rows := _open(store, connector.name, (journal.PLANNED,), [run]):
-        _send(store, connector, rows, settings, now, progress, hide)
+        _send(store, connector, rows, settings, now, progress, hide, undoing=undoing)
 
 
 def resolve_unknown(store: Store, connector: Connector, now: int) -> int:
@@ -90,11 +98,11 @@ def _open(store: Store, crm: str, states: Sequence[str], runs: Sequence[str], mo
 
 def _present(connector: Connector, refs: Sequence[Ref]) -> dict[Ref, Contact]:
     """The records as they are now, by the ref that was asked for; those that are gone or replaced are left out."""
-    return {ref: each for ref, each in _read(connector, refs).items() if each}
+    return {ref: each for ref, each in read_present(connector, refs).items() if each}
 
 
-def _read(connector: Connector, refs: Sequence[Ref]) -> dict[Ref, Contact | None]:
-    """The same with `None` for those that are gone or replaced: only what cannot be read is left out."""
+def read_present(connector: Connector, refs: Sequence[Ref]) -> dict[Ref, Contact | None]:
+    """The records as they are now, with `None` for those that are gone or replaced; what cannot be read is left out."""
     asked = {(ref.kind, ref.id): ref for ref in refs}
     found: dict[Ref, Contact | None] = {}
     for each in connector.read(refs) if refs else ():
@@ -115,6 +123,8 @@ def _send(
     now: int,
     progress: Progress,
     hide: Hide,
+    *,
+    undoing: bool,
 ) -> None:
     with store.begin() as writing:
         # Before the call, and not after it: a worker that dies in between could never tell what may have arrived (W07).
@@ -124,14 +134,14 @@ def _send(
     by_ref = {row.change.ref: row for row in rows}
 
     def narrow(batch: Sequence[Change]) -> Sequence[Change]:
-        return _give_way(store, connector, by_ref, _without_forgotten(store, by_ref, batch), now)
+        return _give_way(store, connector, by_ref, _without_forgotten(store, by_ref, batch), now, undoing=undoing)
 
     accepted: list[JournalRow] = []
     partly: list[Taken] = []
     receipts = (_without_secrets(each, hide) for each in connector.write([row.change for row in rows], narrow))
     try:
         for some in in_chunks(receipts, SETTLED_AT_ONCE):
-            accepted += _settle(store, by_ref, some, settings, now, partly)
+            accepted += _settle(store, by_ref, some, settings, now, partly, undoing=undoing)
             progress("written", connector.name, len(some))
             failpoint("batch_written")
     finally:
@@ -139,7 +149,7 @@ def _send(
         _keep_unread(store, accepted, settings, now)
     failpoint("before_verify")
     # Only now: how large a share is read back depends on how many were accepted.
-    _verify(store, connector, [row for row in accepted if _is_read_back(row, accepted, settings)], now)
+    _verify(store, connector, [row for row in accepted if _is_read_back(row, accepted, settings)], now, undoing=undoing)
     _verify_partly(store, connector, partly, now)
 
 
@@ -156,22 +166,30 @@ def _without_secrets(receipt: Receipt, hide: Hide) -> Receipt:
 
 
 def _give_way(
-    store: Store, connector: Connector, by_ref: dict[Ref, JournalRow], batch: Sequence[Change], now: int
+    store: Store,
+    connector: Connector,
+    by_ref: dict[Ref, JournalRow],
+    batch: Sequence[Change],
+    now: int,
+    *,
+    undoing: bool,
 ) -> Sequence[Change]:
     """A batch without the stages and owners that somebody moved since the plan was made: the person wins.
 
     It is asked for just before the batch is sent, so that the time in which a person can be faster is a moment.
     """
-    personal = [change for change in batch if _is_personal(change)]
+    personal = [change for change in batch if undoing or _is_personal(change)]
     if not personal:
         return batch
     # Read outside of the transaction, which must not be open while a CRM answers (D01).
-    present = _read(connector, [change.ref for change in personal])
+    present = read_present(connector, [change.ref for change in personal])
     going = {change.ref: change for change in batch}
     with store.begin() as writing:
         for change in personal:
             row, it = by_ref[change.ref], present.get(change.ref)
-            less = without_human_edits(change, it) if it else None
+            # An undo gives way in every field: what it takes back may be somebody's by now.
+            compared = (change.after,) if undoing else ()
+            less = without_human_edits(change, it, *compared) if it else None
             if less is None:
                 del going[change.ref]
                 said = "edited after the plan" if it else "the record was deleted, merged or converted"
@@ -207,6 +225,8 @@ def _settle(
     settings: Write,
     now: int,
     partly: list[Taken],
+    *,
+    undoing: bool,
 ) -> list[JournalRow]:
     """Write down what the CRM said. Returns the changes it accepted whole; `partly` gets those it accepted in part."""
     accepted = []
@@ -220,10 +240,12 @@ def _settle(
                 journal.mark_gone(writing, [row.record], moved=not receipt.gone)
                 journal.mark_changes(writing, [row.id], journal.EDITED, now, said)
             elif not receipt.ok:
-                refused = dict.fromkeys(row.change.after, receipt.reason or receipt.code)
-                _refuse(writing, row, refused, receipt.reason or receipt.code, receipt.retry, settings, now)
+                said = receipt.reason or receipt.code
+                refused = dict.fromkeys(row.change.after, said)
+                _refuse(writing, row, refused, said, receipt.retry, settings, now, parks=not undoing)
             elif receipt.refused:
-                _refuse(writing, row, receipt.refused, _listed(receipt.refused), receipt.retry, settings, now)
+                said = _listed(receipt.refused)
+                _refuse(writing, row, receipt.refused, said, receipt.retry, settings, now, parks=not undoing)
                 if taken := without_fields(row.change, set(receipt.refused)):
                     partly.append(Taken(row._replace(change=taken), receipt.refused))
             else:
@@ -243,12 +265,16 @@ def _refuse(
     retry: bool,
     settings: Write,
     now: int,
+    *,
+    parks: bool,
 ) -> None:
     """The CRM did not take these fields of a change; the rest of it, if there is one, it took."""
     taken = without_fields(row.change, set(refused))
     journal.end_change(writing, row, journal.PARTLY if taken else journal.REJECTED, now, reason, refused)
     if taken:
         journal.record_written(writing, [row._replace(change=taken)])
+    if not parks:
+        return
     left = without_fields(row.change, set(row.change.after) - set(refused))
     # The stored attempts do not count this one yet.
     if retry and journal.count_attempts(writing, row.record) + 1 < settings.attempts:
@@ -277,10 +303,10 @@ def _keep_unread(store: Store, accepted: Sequence[JournalRow], settings: Write, 
             journal.mark_changes(writing, [row.id for row in unread], journal.UPDATED, now)
 
 
-def _verify(store: Store, connector: Connector, rows: Sequence[JournalRow], now: int) -> None:
+def _verify(store: Store, connector: Connector, rows: Sequence[JournalRow], now: int, *, undoing: bool) -> None:
     """Read back what was accepted: a CRM can say yes and keep the old value (a flow, a rule, a backward stage)."""
     for some in in_chunks(rows, SETTLED_AT_ONCE):
-        present = _read(connector, [row.change.ref for row in some])
+        present = read_present(connector, [row.change.ref for row in some])
         some = [row for row in some if row.change.ref in present]  # the others stay sent: the next run looks again
         lost = {row.id: unconfirmed_fields(row.change, it) for row in some if (it := present[row.change.ref])}
         taken = [row for row in some if row.id in lost and not lost[row.id]]
@@ -291,7 +317,7 @@ def _verify(store: Store, connector: Connector, rows: Sequence[JournalRow], now:
                 if row.id not in lost:
                     journal.mark_gone(writing, [row.record])
                     journal.mark_changes(writing, [row.id], journal.EDITED, now, GONE_SINCE)
-                elif lost[row.id] and (rest := _lose(writing, row, lost[row.id], now)):
+                elif lost[row.id] and (rest := _lose(writing, row, lost[row.id], now, parks=not undoing)):
                     held.append(rest)
         # A crash from here on leaves `taken` as sent, and `resolve_unknown` of the next run goes on with it.
         replaced = _give_back(connector, [each.row for each in held])
@@ -379,7 +405,7 @@ def _end_replaced(writing: Connection, taken: Taken, replaced: Mapping[str, Repl
         journal.respect_override(writing, row.record, theirs, now)
 
 
-def _lose(writing: Connection, row: JournalRow, lost: Mapping[str, object], now: int) -> Taken | None:
+def _lose(writing: Connection, row: JournalRow, lost: Mapping[str, object], now: int, *, parks: bool) -> Taken | None:
     """The CRM did not keep these fields of a change. Returns the rest of it, if there is one."""
     refused = {name: _unconfirmed(row.change, name, lost[name]) for name in lost}
     reason = (
@@ -391,7 +417,8 @@ def _lose(writing: Connection, row: JournalRow, lost: Mapping[str, object], now:
     journal.end_change(writing, row, journal.PARTLY if taken else journal.REJECTED, now, reason, refused)
     if taken:
         journal.record_written(writing, [row._replace(change=taken)])
-    if left := without_fields(row.change, set(row.change.after) - set(lost)):
+    left = without_fields(row.change, set(row.change.after) - set(lost))
+    if left and parks:
         journal.park_change(writing, row._replace(change=left), reason, now, whole=False)
     return Taken(row._replace(change=taken), refused, reason) if taken else None
 

@@ -9,17 +9,18 @@ import orjson
 from sqlalchemy import Connection
 
 from crmsync.errors import ConfigError
-from crmsync.model import Change
+from crmsync.model import Change, Ref
 from crmsync.planning.guard import ChangeCounts, a_tenth_more, is_materially_other
 from crmsync.result import WaitingPlan, new_run_id
 from crmsync.store import journal
 from crmsync.store.future import LEEWAY
 from crmsync.store.sql import from_ms
+from crmsync.store.undone import drop_dead_changes, release_plans
 
 Numbers = Mapping[str, Mapping[str, int]]
 """By CRM and category of the guard: so many records."""
 
-Kind = Literal["config", "data"]
+Kind = Literal["config", "data", "undo"]
 
 GOOD_FOR = 86_400_000
 """Milliseconds for which an approval is good: what somebody agreed to is about that day's data."""
@@ -94,7 +95,7 @@ def find_plan(connection: Connection, config_hash: str, plan_id: str | None, now
 def _is_of(connection: Connection, row: Any, config_hash: str) -> bool:
     """Whether a run with this config would write a plan; odd data wait under the config that was approved last."""
     adopted = journal.adopted_config(connection)
-    waits_by_adopted = plan_of(row)["kind"] == "data" and adopted is not None and row.config == adopted[0]
+    waits_by_adopted = plan_of(row)["kind"] in ("data", "undo") and adopted is not None and row.config == adopted[0]
     return bool(row.config == config_hash or waits_by_adopted)
 
 
@@ -155,6 +156,63 @@ def keep_waiting(
         # This run decided nothing about them.
         if person in left.people or change.ref.crm in left.crms
     ]
+    return _store_waiting(connection, kind, hashes, older, kept, records, reasons, now, limits)
+
+
+def keep_undone(
+    connection: Connection,
+    hashes: tuple[str, str],
+    undone: Sequence[tuple[int, Change]],
+    decided: Collection[Ref],
+    now: int,
+) -> WaitingPlan | None:
+    """Let what would be written wait where the same was undone: these changes (each with the row id of its record).
+
+    What waits of records that were not `decided` about in this run goes on waiting.
+    """
+    older = _of_kind(journal.waiting_plans(connection), "undo")
+    if not (older or undone):
+        return None
+    drop_dead_changes(connection, [row.id for row in older])
+    kept = [
+        (change_id, change)
+        for change_id, _person, change in journal.waiting_rows(connection, [row.id for row in older])
+        if change.ref not in decided and change.after
+    ]
+    records = _count_by_crm([change for _row, change in undone])
+    whys = dict.fromkeys(change.because for _row, change in undone)
+    reasons = [f"{why}; the same values wait until the config changes or this is approved" for why in whys]
+    waiting = _store_waiting(connection, "undo", hashes, older, kept, records, reasons, now, "")
+    if waiting is not None:
+        journal.add_changes(connection, waiting.run, undone, now)
+    return waiting
+
+
+def release_undone(connection: Connection, plan_ids: Sequence[str]) -> dict[int, str]:
+    """What waited since it was undone is written by the run that is planned now, where its plan was approved.
+
+    Returns the owners that were to be given, by record (row id).
+    """
+    rows = [journal.find_run(connection, each) for each in plan_ids]
+    return release_plans(connection, [row.id for row in _of_kind(rows, "undo")])
+
+
+def tracks_undone(connection: Connection) -> bool:
+    """Whether a plan waits of what was undone."""
+    return bool(_of_kind(journal.waiting_plans(connection), "undo"))
+
+
+def _store_waiting(
+    connection: Connection,
+    kind: Kind,
+    hashes: tuple[str, str],
+    older: Sequence[Any],
+    kept: Sequence[tuple[int, Change]],
+    records: Numbers,
+    reasons: Sequence[str],
+    now: int,
+    limits: str,
+) -> WaitingPlan | None:
     records = _summed(records, _count_by_crm([change for _id, change in kept]))
     if not any(counts["records"] for counts in records.values()):
         journal.supersede_plans(connection, [row.id for row in older])

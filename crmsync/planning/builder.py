@@ -13,7 +13,7 @@ from crmsync.columns import Columns
 from crmsync.config import Config
 from crmsync.config.deciding import QUEUE
 from crmsync.identity import matching
-from crmsync.model import Change, Holding, Scalar
+from crmsync.model import Change, Holding, Ref, Scalar
 from crmsync.planning import approval
 from crmsync.planning.approval import Approval
 from crmsync.planning.changes import (
@@ -85,6 +85,7 @@ from crmsync.store.scores import (
     spread_edits,
 )
 from crmsync.store.sql import dump_json, from_ms
+from crmsync.store.undone import release_by_config
 from crmsync.work import Work
 
 
@@ -174,6 +175,10 @@ class PlanBuilder:
         self.turns: TurnCounter | None = None
         self.owner_overrides: list[OwnerOverride] = []
         self.stage_overrides: list[StageOverride] = []
+        # What waits since the same was undone, and for which records that was decided: of others it goes on waiting.
+        self.undone: list[tuple[int, Change]] = []
+        self.undone_owners: set[int] = set()
+        self.decided_refs: set[Ref] | None = None
 
     def decide_all(self, person: Scored, records: Sequence[Holding], given: Assignment) -> None:
         """Decide about the records of a person in the CRMs that take part."""
@@ -188,7 +193,12 @@ class PlanBuilder:
             elif self.takes(person.person, held.ref.crm):
                 stage_whys[str(held.ref)] = self._decide(held, person, given.owner_of.get(held.id), track, records)
         waiting = given.waiting.get(person.person, "")
+        is_undone = any(it.id in self.undone_owners for it in records)
+        if is_undone and not any(self.setting.owners.somebody(it.ref.crm, it.owner) for it in records):
+            waiting = UNDONE_OWNER
         owner_why = _told_once({str(it.ref): given.why[it.id] for it in records if it.id in given.why})
+        if is_undone:
+            owner_why = "" if waiting else f"the owner stays: {UNDONE_OWNER}"
         owner_why = owner_why or (f"none yet, because {waiting}" if waiting else self._no_move_why(person, records))
         self._keep_decision(person, records, given, (_told_once(stage_whys), owner_why, waiting))
 
@@ -333,6 +343,12 @@ class PlanBuilder:
             self.overrides[held.id] = Override(decision.overrides, min(ends, default=None))
         if decision.given_up:
             self.given_up.append((held.id, decision.given_up))
+        if self.decided_refs is not None:
+            self.decided_refs.add(held.ref)
+        if decision.undone:
+            self.undone.append((held.id, decision.undone))
+            if "owner" in decision.undone.after:
+                self.undone_owners.add(held.id)
         protected, change = list(decision.protected), decision.change
         # A score of ours stands, and a CRM it may rest on was never read: the new score may lack half of what is known.
         if change and self.setting.unread and change.before.get("score") is not None:
@@ -436,6 +452,7 @@ def build_plan(work: Work, result: Result, setting: Setting) -> BuiltPlan:
             savepoint.commit()
         _close(work, tx, desk, held, prepared.breaches)
         result.held = _hold(work, tx, setting, prepared, drafted, approval.Left(left, frozenset(absent)))
+        _hold_undone(work, tx, result, desk)
         # Not earlier: it compares what was seen with the changes that the plan has journaled by now.
         if setting.approval.plans:
             result.approved = approval.take_up(tx, setting.approval, result.run)
@@ -455,8 +472,31 @@ def build_preview(work: Work, result: Result, setting: Setting, *, without_odd_d
         drafted = _judge(work, tx, desk)
         _close(work, tx, desk, left, prepared.breaches)
         _count(tx, result, desk)
+        _note_undone(work, tx, result, desk)
     result.guard = drafted.reasons
     return drafted
+
+
+def _hold_undone(work: Work, tx: Connection, result: Result, desk: PlanBuilder) -> None:
+    """Keep what was undone as a plan of its own; it is what waits after this run, unless something else does."""
+    hashes = work.config.model_hash(), work.config.decision_hash()
+    waiting = approval.keep_undone(tx, hashes, desk.undone, desk.decided_refs or (), work.now_ms)
+    if waiting is not None and result.held is not None:
+        result.notes.append(describe_other_plan(waiting))
+    result.held = result.held or waiting
+
+
+def describe_other_plan(waiting: WaitingPlan) -> str:
+    """That another plan waits besides the one that a run reports."""
+    return f"Plan {waiting.run} is held for approval too: {'; '.join(waiting.reasons)}"
+
+
+def _note_undone(work: Work, tx: Connection, result: Result, desk: PlanBuilder) -> None:
+    """Say in a preview what of it would wait; the plan of this id is the copy's own, so that none is named."""
+    hashes = work.config.model_hash(), work.config.decision_hash()
+    waiting = approval.keep_undone(tx, hashes, desk.undone, desk.decided_refs or (), work.now_ms)
+    if waiting is not None:
+        result.notes += [f"Not in this plan: {why}" for why in waiting.reasons]
 
 
 def _prepare(work: Work, tx: Connection, setting: Setting) -> Prepared:
@@ -468,6 +508,8 @@ def _prepare(work: Work, tx: Connection, setting: Setting) -> Prepared:
         shared_mailboxes=identity.shared_mailboxes,
     )
     promised = journal.take_unsent(tx, setting.crms)
+    promised |= approval.release_undone(tx, setting.approval.plans)
+    release_by_config(tx, work.config.decision_hash())
     adopted = journal.adopted_configs(tx)
     # A CRM that was absent when the config was adopted was never planned for by it.
     plan_all_again(tx, [crm for crm in setting.crms if adopted and crm not in adopted])
@@ -503,6 +545,8 @@ def _plan(
     # Whoever has to wait had their turns, too: the draft counted everybody.
     counts_again = turns is None and _has_lost_turns(tx)
     desk.turns = TurnCounter(work.config.owner_pool) if counts_again else turns
+    if approval.tracks_undone(tx):
+        desk.decided_refs = set()
     unowned: list[tuple[Scored, list[Holding]]] = []
     for person, records in _scored_people(
         work, tx, setting, run, without.people, only.everybody() if only is not None else None
@@ -578,7 +622,9 @@ def _assign(
             absent[person.person] = f"{missing[0]} is skipped in this run"
     refused = {it.id: str(it.on_hold["after"]["owner"]) for _, records in routed for it in records if _owner_waits(it)}
     # Whose turn it was stays so: a refusal or a crash must not cost somebody a second turn.
-    at = read_desk(tx, work.config, desk.setting.owners, {**refused, **prepared.promised}, work.now)
+    undone = {it.id: str(value) for _, records in routed for it in records if (value := _undone_owner(it))}
+    kept = {**undone, **refused, **prepared.promised}
+    at = read_desk(tx, work.config, desk.setting.owners, kept, work.now)
     given = assign_owners(served, at if desk.turns is None else at._replace(standings=desk.turns.standings()))
     given = given._replace(waiting={**given.waiting, **absent})
     for person, records in routed:
@@ -595,6 +641,12 @@ def _turn_order(each: tuple[Scored, Sequence[Holding]]) -> tuple[int, int, str, 
 
 FAR_MS = 2**62
 """Later than any instant: who did not wait yet comes after those who did."""
+
+
+def _undone_owner(held: Holding) -> Scalar | None:
+    """The owner whom a record would get again: an undo takes nobody's turn back and gives nobody another one."""
+    value: Scalar | None = held.undone.get("owner", {}).get("value")
+    return value
 
 
 def _owner_waits(held: Holding) -> bool:
@@ -778,7 +830,11 @@ def _with_records(
     people = scores.people[rows].tolist()
     edited = edited_contacts(tx, people)
     records: dict[int, list[Holding]] = {}
+    by = config.decision_hash()
     for held in live_contacts(tx, people):
+        if held.undone:
+            # Of what was undone only that waits which was decided by this config.
+            held = held._replace(undone={name: it for name, it in held.undone.items() if by in it["configs"]})
         records.setdefault(held.person, []).append(held)
     accounts = read_account_views(tx, config, setting.owners, people, work.now)
     states = [
@@ -869,6 +925,9 @@ def _most_first(numbers: Mapping[str, int]) -> dict[str, int]:
     """The largest first."""
     return dict(sorted(numbers.items(), key=lambda each: (-each[1], each[0])))
 
+
+UNDONE_OWNER = "their owner was undone, and the same one is held for approval"
+"""Why people have no owner from whom an undo took the one that a run gave them."""
 
 HELD = "held for approval"
 """Why people have no owner whose plan waits."""

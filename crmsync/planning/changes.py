@@ -49,8 +49,9 @@ class Decision(NamedTuple):
     """A change, or why there is none although something differs.
 
     `overrides` are the manual overrides that still hold, `protected` says in words that can be counted what was not
-    planned, `wake_at` is when the first override ends (milliseconds), `stage_why` what was decided of the stage, and
-    `given_up` what is left for a while, since something else keeps changing it back.
+    planned, `wake_at` is when the first override ends (milliseconds), `stage_why` what was decided of the stage,
+    `given_up` what is left for a while, since something else keeps changing it back, and `undone` what waits, since the
+    same was undone.
     """
 
     change: Change | None
@@ -59,6 +60,7 @@ class Decision(NamedTuple):
     wake_at: int | None = None
     stage_why: str = ""
     given_up: Change | None = None
+    undone: Change | None = None
 
 
 class Ladder(NamedTuple):
@@ -107,12 +109,16 @@ def decide_change(
     after, on_hold = _without_refused(after, held)
     if on_hold:
         protected.append("on_hold")
+    after, undone = _without_undone(after, held)
+    if undone:
+        protected.append("undone")
+        stage_why = f"held: {undone.because}" if "stage" in undone.after else stage_why
     # The first one to end wakes the record; then the others are looked at again.
     wake_at = min((noticed_at(lease) + override for lease in overrides.values()), default=None)
-    settled = Decision(None, overrides, protected, wake_at, stage_why)
+    settled = Decision(None, overrides, protected, wake_at, stage_why, undone=undone)
     if not after:
         return settled
-    present: dict[str, Scalar | None] = {**held.current, "stage": held.stage, "owner": held.owner}
+    present = _present_values(held)
     # The present values go with the change: just before it is sent, they show whether somebody moved them since.
     change = Change(held.ref, {name: present.get(name) for name in after}, after, wanted.because, held.group)
     # Only where all of it was written before: a value that is new has not been changed back by anybody.
@@ -244,12 +250,33 @@ def _without_refused(after: dict[str, Scalar | None], held: Holding) -> tuple[di
     return {name: value for name, value in after.items() if name not in same}, bool(same)
 
 
-def without_human_edits(change: Change, present: Contact) -> Change | None:
-    """The change without the people's fields that somebody moved since it was planned; `None` when nothing is left."""
-    now = {"stage": present.stage, "owner": present.owner}
-    moved = {
-        name for name in PEOPLES_FIELDS if name in change.after and _filled(now[name]) != _filled(change.before[name])
-    }
+TOGETHER = ("fit", "behavior", "band", "reason")
+"""What goes with the score: it waits where the same score does, and not where another one comes."""
+
+
+def _present_values(held: Holding) -> dict[str, Scalar | None]:
+    return {**held.current, "stage": held.stage, "owner": held.owner}
+
+
+def _without_undone(after: dict[str, Scalar | None], held: Holding) -> tuple[dict[str, Scalar | None], Change | None]:
+    """The change without the values that were undone, and these as a change that waits."""
+    undone = held.undone
+    same = {name for name, value in after.items() if name in undone and undone[name]["value"] == value}
+    if "score" in undone and "score" in after:
+        same = (same | set(TOGETHER)) if "score" in same else (same - set(TOGETHER))
+    waiting = {name: value for name, value in after.items() if name in same}
+    if not waiting:
+        return after, None
+    runs = dict.fromkeys(str(undone[name]["run"]) for name in waiting if name in undone)
+    because, present = f"run {', '.join(runs)} was undone", _present_values(held)
+    left = {name: value for name, value in after.items() if name not in same}
+    return left, Change(held.ref, {name: present.get(name) for name in waiting}, waiting, because, held.group)
+
+
+def without_human_edits(change: Change, present: Contact, names: Collection[str] = PEOPLES_FIELDS) -> Change | None:
+    """The change without those fields that somebody moved since it was planned; `None` when nothing is left."""
+    now: dict[str, Scalar | None] = {**present.current, "stage": present.stage, "owner": present.owner}
+    moved = {name for name in names if name in change.after and _filled(now.get(name)) != _filled(change.before[name])}
     return without_fields(change, moved) if moved else change
 
 

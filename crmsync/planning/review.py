@@ -190,11 +190,12 @@ def refusal_cause(reason: str) -> str:
 
 
 def group_refusals(refusals: Iterable[RecordRefusal], typed: Callable[[str], str] = str) -> list[dict[str, Any]]:
-    """What did not go through by CRM, outcome, cause and fields: how many records, a few of them, what helps.
+    """What did not go through by CRM, outcome, cause and fields: how many records and people, a few, what helps.
 
     Where there are very many causes, the rare ones are told as one.
     """
     groups: dict[tuple[str, str, str, tuple[str, ...]], dict[str, Any]] = {}
+    people: dict[tuple[str, str, str, tuple[str, ...]], set[int]] = {}
     for each in refusals:
         causes = sorted({refusal_cause(why) for why in each.reasons})
         key = each.crm, each.state, "; ".join(causes), tuple(sorted(each.fields))
@@ -202,6 +203,7 @@ def group_refusals(refusals: Iterable[RecordRefusal], typed: Callable[[str], str
             key = each.crm, each.state, "other causes", ()
         group = groups.setdefault(key, {"records": 0, "examples": []})
         group["records"] += 1
+        people.setdefault(key, set()).update(() if each.person is None else (each.person,))
         if len(group["examples"]) < 3:
             group["examples"].append(each.name or each.ref)
     found = [
@@ -211,6 +213,7 @@ def group_refusals(refusals: Iterable[RecordRefusal], typed: Callable[[str], str
             "cause": cause,
             "fields": list(fields),
             **group,
+            "people": len(people[crm, state, cause, fields]),
             "fix": _fix(crm, state, cause, typed),
         }
         for (crm, state, cause, fields), group in groups.items()

@@ -63,6 +63,34 @@ def create_tasks(
     return _send(store, connector, ready, now, hide) if ready else {}
 
 
+def close_tasks(store: Store, connector: Connector, run_id: str, hide: Callable[[str], str] = str) -> dict[str, int]:
+    """Complete the tasks that a run made in one CRM, and make none of those it still wanted; nothing is deleted.
+
+    Returns how many were closed, by what the CRM said of those that were not.
+    """
+    with store.read() as reading:
+        theirs = tasks.tasks_of_run(reading, run_id)
+    waiting = [each for each in theirs if each.state == tasks.PLANNED]
+    made = {each.key: each for each in theirs if each.state != tasks.PLANNED and each.crm == connector.name}
+    with store.begin() as writing:
+        tasks.mark_tasks(writing, [_row(each, tasks.DROPPED, reason="its run was undone") for each in waiting])
+    said: dict[str, int] = {}
+    for receipt in connector.close_tasks(list(made)) if made else ():
+        reason = "" if receipt.ok else hide(receipt.reason)
+        said[reason] = said.get(reason, 0) + 1
+        if receipt.ok and receipt.key in made:
+            row = _row(made[receipt.key], tasks.CLOSED, crm=connector.name, task_id=receipt.id)
+            with store.begin() as writing:
+                tasks.mark_tasks(writing, [row])
+    return said
+
+
+def describe_refused_tasks(crm: str, said: Mapping[str, int], what: str) -> list[str]:
+    """A sentence for each reason for which a CRM did not take tasks; `what` it did not do with them."""
+    refused = sorted((why, many) for why, many in said.items() if why)
+    return [f"{crm}: {many:,} {'task was' if many == 1 else 'tasks were'} not {what}: {why}" for why, many in refused]
+
+
 def _send(
     store: Store, connector: Connector, ready: Sequence[_Ready], now: int, hide: Callable[[str], str]
 ) -> dict[str, int]:

@@ -79,6 +79,7 @@ class Trouble(TypedDict):
     cause: str
     fields: list[str]
     records: int
+    people: int
     examples: list[str]
     fix: str
 
@@ -99,10 +100,12 @@ class ChangesDocument(TypedDict):
 
 @with_config(EXACTLY)
 class HeldPlan(TypedDict):
-    """A plan that waits for approval: `config` (an edited config) or `data` (records that look odd, or a first run)."""
+    """A plan that waits for approval: `config` (an edited config), `data` (records that look odd, or a first run) or
+    `undo` (values that were undone).
+    """
 
     run: str
-    kind: Literal["config", "data"]
+    kind: Literal["config", "data", "undo"]
     reasons: list[str]
     records: dict[str, dict[str, int]]
     changes: NotRequired[ChangesDocument]
@@ -746,6 +749,13 @@ class StatusDocument(TypedDict):
 
 
 @with_config(EXACTLY)
+class RefusedDocument(TypedDict):
+    """`crmsync status --refused`."""
+
+    refused: list[Trouble]
+
+
+@with_config(EXACTLY)
 class PoolMember(TypedDict):
     """Somebody whom a route may choose, and whether the CRM knows them."""
 
@@ -887,8 +897,108 @@ class ForgetDocument(TypedDict):
     kept_in_crm: Literal[True]
 
 
+@with_config(EXACTLY)
+class ChangeRow(TypedDict):
+    """One field of a change; `outcome` is planned, sent, updated, rejected, edited or unknown."""
+
+    person: int | None
+    name: str
+    record: str
+    field: str
+    before: Value
+    after: Value
+    outcome: str
+    why: str
+
+
+@with_config(EXACTLY)
+class ApprovalDocument(TypedDict):
+    """When a plan was approved, and by which user of the machine."""
+
+    at: str
+    by: str
+
+
+@with_config(EXACTLY)
+class ShowDocument(TypedDict):
+    """`crmsync show RUN`: `counts` are records by CRM and how their change ended, `held` is the plan that the run held,
+    `undoes` the run that it undid.
+    """
+
+    run: str
+    command: str
+    verdict: str
+    started: str
+    ended: str | None
+    model: str
+    undoes: str | None
+    reasons: list[str]
+    approved: ApprovalDocument | None
+    held: str | None
+    counts: dict[str, dict[str, int]]
+    changes: list[ChangeRow]
+    notes: list[str]
+    next: str | None
+
+
+@with_config(EXACTLY)
+class HistoryRow(TypedDict):
+    """What records of a person held after a change: `changed` names the fields that it changed, `by` is crmsync or
+    user, `at` of a user's change is when it was noticed.
+    """
+
+    at: str
+    run: str | None
+    model: str | None
+    score: Value
+    band: Value
+    stage: Value
+    owner: Value
+    by: str
+    why: str
+    changed: list[str]
+    records: list[str]
+
+
+@with_config(EXACTLY)
+class HistoryDocument(TypedDict):
+    """`crmsync history WHO`, the newest row first; `notes` say what is not known any more."""
+
+    person: int | None
+    name: str
+    emails: list[str]
+    history: list[HistoryRow]
+    notes: list[str]
+
+
+@with_config(EXACTLY)
+class UndoneRow(ChangeRow):
+    """A value that an undo restored or left, from what was written to what was there before; `reason` is why it was
+    left.
+    """
+
+    reason: str
+
+
+@with_config(EXACTLY)
+class UndoDocument(TypedDict):
+    """`crmsync undo RUN`: `run` is the undo itself, `null` where somebody only looked or it is still to be done."""
+
+    run: str | None
+    undoes: str
+    verdict: str
+    restored: list[UndoneRow]
+    left: list[UndoneRow]
+    skipped: dict[str, str]
+    problems: list[str]
+    notes: list[str]
+
+
 DOCUMENTS: dict[str, Any] = {
+    "undo": UndoDocument,
+    "history": HistoryDocument,
     "route": RouteDocument,
+    "show": ShowDocument,
     "simulate": SimulationDocument,
     **dict.fromkeys(("plan", "sync", "backfill", "apply"), RunDocument),
     "explain": ExplainDocument,
@@ -900,6 +1010,7 @@ DOCUMENTS: dict[str, Any] = {
     "status": StatusDocument,
     "status --health": HealthDocument,
     "alert": AlertTest,
+    "status --refused": RefusedDocument,
     "check": CheckDocument,
     "setup": SetupDocument,
     "init": InitDocument,

@@ -202,12 +202,17 @@ def _routing(connection: Connection, person_id: int, before: Any) -> dict[str, A
         "route": before.route or None,
         "track": before.track or None,
         "waiting_since": from_ms(before.waiting_since).isoformat() if before.waiting_since is not None else None,
-        "hand_offs": [{**each, "at": from_ms(each["at"]).isoformat()} for each in hand_offs_of(connection, person_id)],
+        "hand_offs": [_hand_off(each) for each in hand_offs_of(connection, person_id)],
         "tasks": [
             {**each, **{name: from_ms(each[name]).isoformat() for name in ("at", "due")}}
             for each in tasks_of(connection, person_id)
         ],
     }
+
+
+def _hand_off(each: Mapping[str, Any]) -> dict[str, Any]:
+    told = {name: each[name] for name in ("owner", "route", "pool", "stage", "why")}
+    return {**told, "at": from_ms(each["at"]).isoformat()}
 
 
 def _account(config: Config, connection: Connection, person_id: int, now: datetime) -> dict[str, Any] | None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import csv
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, TextIO
 
 from rich.console import Console
@@ -76,10 +76,14 @@ def _changed_last(each: Mapping[str, Any]) -> str:
 
 def write_csv(file: TextIO, document: Document, which: str) -> None:
     """A list of people as CSV with a header."""
+    write_rows(file, (*COLUMNS, *(FIELD_COLUMNS if which == "disagreements" else ())), document["people"])
+
+
+def write_rows(file: TextIO, columns: Sequence[str], rows: Iterable[Mapping[str, Any]]) -> None:
+    """Rows as CSV with a header; no value is one that a spreadsheet takes for a formula."""
     writer = csv.writer(file)
-    columns = (*COLUMNS, *(FIELD_COLUMNS if which == "disagreements" else ()))
     writer.writerow(columns)
-    for each in document["people"]:
+    for each in rows:
         writer.writerow([disarm_text(_text(each[name])) for name in columns])
 
 

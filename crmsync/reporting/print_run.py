@@ -40,6 +40,7 @@ PROTECTED = {
     "stage_changed_by_a_user": "stage changed by a user",
     "owner_changed_by_a_user": "owner changed by a user",
     "on_hold": "on hold (the CRM rejects it)",
+    "undone": "undone, held for approval",
 }
 
 
@@ -141,13 +142,15 @@ def print_approved(console: Console, approved: Document) -> None:
     print_sentences(console, f"Updates of plan {', '.join(approved['plans'])}: {said or 'none left to write'}.")
 
 
-def print_troubles(console: Console, troubles: Sequence[Document], heading: str = "Not written as planned") -> None:
-    """What did not go through, by cause: how many records, which fields, what the CRM said, what to do."""
+def print_troubles(
+    console: Console, troubles: Sequence[Document], heading: str = "Not written as planned", most: int = SHOWN_MOVES
+) -> None:
+    """What did not go through, by cause, the first `most`: how many records, fields, what the CRM said, what to do."""
     records = sum(each["records"] for each in troubles)
     if not troubles:
         return
     print_sentences(console, f"{heading}: {count_of(records, 'record')}")
-    for each in map(make_printable, troubles[:SHOWN_MOVES]):
+    for each in map(make_printable, troubles[:most]):
         fields = f" ({', '.join(each['fields'])})" if each["fields"] else ""
         head = (
             f"{each['crm']}, {count_of(each['records'], 'record')}, {STATES.get(each['state'], each['state'])}{fields}"
@@ -156,11 +159,9 @@ def print_troubles(console: Console, troubles: Sequence[Document], heading: str 
         print_sentences(console, f"    for example {', '.join(each['examples'])}")
         if each["fix"]:
             print_sentences(console, f"    → {each['fix']}")
-    if len(troubles) > SHOWN_MOVES:
-        left = sum(each["records"] for each in troubles[SHOWN_MOVES:])
-        print_sentences(
-            console, f"  and {count_of(left, 'record')} of {count_of(len(troubles) - SHOWN_MOVES, 'other cause')}"
-        )
+    if len(troubles) > most:
+        left = sum(each["records"] for each in troubles[most:])
+        print_sentences(console, f"  and {count_of(left, 'record')} of {count_of(len(troubles) - most, 'other cause')}")
 
 
 def print_review(console: Console, changes: Document, bands: Sequence[str]) -> None:

@@ -38,6 +38,17 @@ STANDING = {
 }
 
 
+REFUSED_COLUMNS = ("crm", "cause", "records", "people", "fix", "examples", "state", "fields")
+"""Columns of a CSV file of what the CRMs reject."""
+
+
+def print_refused(console: Console, document: Document) -> None:
+    """What the CRMs reject at present, by cause."""
+    if not document["refused"]:
+        print_sentences(console, "No CRM rejects anything at present.")
+    print_troubles(console, document["refused"], "On hold, because the CRM rejects it", len(document["refused"]))
+
+
 def print_status(console: Console, document: Document) -> None:
     """How things stand: health, what waits for somebody, the last runs and why they ended so, what is refused."""
     document = make_printable(document)

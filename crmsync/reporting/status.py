@@ -34,6 +34,7 @@ from crmsync.store.queries import (
 )
 from crmsync.store.scores import destination_counts
 from crmsync.store.sql import from_ms, to_ms
+from crmsync.store.undone import UNDO
 
 LOOKED_AT = 500
 """Runs among which the last good one is looked for."""
@@ -118,6 +119,14 @@ def health_document(config: Config, store: Store | None, now: datetime, typed: T
         return _health(config, past, waiting, dead, lambda: crm_counts(reading), now, typed)
 
 
+def refused_document(store: Store | None, typed: Typed = str) -> dict[str, Any]:
+    """What the CRMs will not take at present, by cause, all of it. Raises `StateError` for a state beyond reading."""
+    if store is None:
+        return {"refused": []}
+    with store.read() as reading:
+        return {"refused": group_refusals(refused_records(reading), typed)}
+
+
 def _no_run(config: Config, typed: Typed) -> dict[str, Any]:
     sentence = f"No run yet. Next: {typed('crmsync plan')}"
     crms = {crm: {"healthy": False, "why": sentence} for crm in config.crms}
@@ -178,6 +187,7 @@ def _health(
     typed: Typed,
 ) -> dict[str, Any]:
     """Whether all is well; `counts` are asked for only where they decide, as they take a while."""
+    past = [each for each in past if each.command != UNDO]  # it brings nothing up to date
     if not past and not waiting:
         return _no_run(config, typed)
     crms = {}
@@ -291,6 +301,8 @@ def _last_planned(crm: str, past: Sequence[PastRun]) -> Mapping[str, Any]:
 
 
 def _why_late(plan: Mapping[str, Any], now: datetime) -> str:
+    if plan["kind"] == "undo":
+        return ""  # somebody decided that, and it may stay so
     since = datetime.fromisoformat(plan["since"])
     if now - since <= LONG_WAIT:
         return ""
@@ -320,7 +332,7 @@ def _approved(reading: Connection, now: datetime) -> list[dict[str, Any]]:
 
 def _standing(crm: str, past: Sequence[PastRun], said: Mapping[str, Any]) -> dict[str, Any]:
     """When a CRM was last up to date, and whether it is well; one that the config has no table for is not judged."""
-    ended = next((each.ended for each in past if is_good_for(crm, each)), None)
+    ended = next((each.ended for each in past if each.command != UNDO and is_good_for(crm, each)), None)
     health_of = said["crms"].get(crm, {"healthy": True, "why": ""})
     return {"last_good": format_minute(ended) if ended else None, **health_of}
 

@@ -16,6 +16,7 @@ from crmsync.model import Contact, Ref
 from crmsync.store.activities import add_counters, count_activities, move_activities
 from crmsync.store.clean import clean_items
 from crmsync.store.companies import save_companies
+from crmsync.store.edits import keep_edits
 from crmsync.store.erasure import clear_personal_data, erase_records
 from crmsync.store.forgetting import save_forgotten
 from crmsync.store.records import (
@@ -62,7 +63,7 @@ def save_contacts(
     rows = {ref: _row(each, stored.get(ref)) for ref, each in latest.items()}
     moved = {ref: _differences(stored.get(ref), values) for ref, values in rows.items()}
     changed = {ref: values for ref, values in rows.items() if moved[ref]}
-    _keep_past_fields(connection, stored, changed, to_ms(now))
+    _keep_past_fields(connection, stored, changed, to_ms(now), noticing)
     everything = {
         ref: {
             "crm": ref.crm, "kind": ref.kind, "ref_id": ref.id, "seen_run": run, "known": True, "dirty": True,
@@ -217,11 +218,18 @@ def _keep_past_fields(
     stored: Mapping[Ref, Mapping[str, Any]],
     changed: Mapping[Ref, Mapping[str, Any]],
     until: int,
+    noticing: Collection[str],
 ) -> None:
-    """Keep the old value of each mapped field that changes, so that a score can be computed as of any past instant."""
+    """Keep the old value of each mapped field that changes, so that a score can be computed as of any past instant.
+
+    Of the fields that crmsync writes, those that somebody else changed are kept, too: what we write is stored before.
+    """
     rows = []
     for ref, values in changed.items():
-        if ref not in stored or not stored[ref]["known"] or values["gone"] or stored[ref]["fields"] == values["fields"]:
+        if ref not in stored or not stored[ref]["known"] or values["gone"]:
+            continue
+        rows += keep_edits(stored[ref], values, noticing, until)
+        if stored[ref]["fields"] == values["fields"]:
             continue
         before, after = orjson.loads(stored[ref]["fields"]), orjson.loads(values["fields"])
         rows += [

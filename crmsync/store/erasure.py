@@ -14,7 +14,7 @@ from crmsync.store.sql import IN_LIST, in_chunks
 
 def clear_personal_data(connection: Connection, row_ids: Sequence[int]) -> None:
     """Keep nothing personal of a deleted record but what it did: the CRM may bring the record back, and not that."""
-    blank: dict[str, Any] = dict.fromkeys(("name", "crm_group", "on_hold", "company", "domain"), "")
+    blank: dict[str, Any] = dict.fromkeys(("name", "crm_group", "on_hold", "company", "domain", "undone"), "")
     blank |= dict.fromkeys(("emails", "links"), "[]") | dict.fromkeys(
         ("fields", "current", "last_written", "overrides"), "{}"
     )

@@ -45,9 +45,9 @@ def hand_offs_since(connection: Connection, since: int) -> list[tuple[str, int]]
 
 
 def hand_offs_of(connection: Connection, person_id: int) -> list[dict[str, Any]]:
-    """Each time that a person got an owner, newest first: `at` (milliseconds), owner, route, pool, stage, why."""
+    """Each time that a person got an owner, newest first: `at` is in milliseconds, `total` in hundredths."""
     it = hand_off.c
-    names = ("at", "owner", "route", "pool", "stage", "why")
+    names = ("at", "owner", "route", "pool", "stage", "why", "run", "band", "total", "model")
     query = select(*(it[name] for name in names)).where(it.person == person_id).order_by(it.id.desc())
     return [dict(zip(names, row, strict=True)) for row in plain_rows(connection, query)]
 

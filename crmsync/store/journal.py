@@ -9,6 +9,7 @@ import orjson
 from sqlalchemy import Connection, bindparam, case, delete, func, select, update
 
 from crmsync.model import Change, Ref, Scalar
+from crmsync.store.edits import edit_row
 from crmsync.store.erasure import clear_personal_data
 from crmsync.store.records import drop_score_inputs, ids_by_ref, mark_dirty
 from crmsync.store.schema import ON_HOLD, OPEN, WAKING, change, model, note, past_field, record, run, writer
@@ -254,13 +255,15 @@ def take_unsent(connection: Connection, crms: Collection[str]) -> dict[int, str]
     the owners that were to be given, by contact: whose turn it was stays so. Their contacts are dirty.
     """
     interrupted = select(run.c.id).where(run.c.verdict.not_in(PLANS))
-    query = select(change.c.id, change.c.record, change.c.after, change.c.reason).where(
+    query = select(change.c.id, change.c.run, change.c.record, change.c.after, change.c.reason).where(
         OPEN, change.c.crm.in_(crms), change.c.state == PLANNED, change.c.run.in_(interrupted)
     )
     owners: dict[int, str] = {}
+    undos = set(connection.scalars(interrupted.where(run.c.command == "undo")))
     found = connection.execute(query.order_by(change.c.id)).all()
     for row in found:
-        if owner := orjson.loads(row.after).get("owner"):
+        # What an undo was to put back is nobody's turn.
+        if row.run not in undos and (owner := orjson.loads(row.after).get("owner")):
             owners[row.record] = str(owner)
     for some in in_chunks([row.id for row in found if row.reason], IN_LIST):
         connection.execute(update(change).where(change.c.id.in_(some)).values(state=UNKNOWN))
@@ -451,8 +454,8 @@ def respect_override(connection: Connection, row_id: int, values: Mapping[str, S
 
     The record is planned for again, which says when they end.
     """
-    query = select(record.c.last_written, record.c.overrides).where(record.c.id == row_id)
-    for last_written, overrides in connection.execute(query).all():
+    query = select(record.c.last_written, record.c.overrides, record.c.stage, record.c.owner)
+    for last_written, overrides, stage, owner in connection.execute(query.where(record.c.id == row_id)).all():
         # What is not ours any more must not count as a rewrite when it is wanted again (see `decide_change`).
         ours = {name: value for name, value in orjson.loads(last_written).items() if name not in values}
         theirs = {name: {"value": value, "since": now} for name, value in values.items()}
@@ -463,6 +466,8 @@ def respect_override(connection: Connection, row_id: int, values: Mapping[str, S
             "dirty": True,
         }
         connection.execute(update(record).where(record.c.id == row_id).values(changed))
+        before = {"stage": stage, "owner": owner}
+        upsert(connection, past_field, [edit_row(row_id, name, before[name], now) for name in values])
     drop_score_inputs(connection, [row_id] if "stage" in values else [])
 
 

@@ -218,6 +218,7 @@ class RecordRefusal(NamedTuple):
     name: str
     reasons: Collection[str]
     fields: Collection[str]
+    person: int | None = None
 
 
 def refused_records(connection: Connection) -> Iterator[RecordRefusal]:
@@ -229,27 +230,30 @@ def refused_records(connection: Connection) -> Iterator[RecordRefusal]:
         .limit(1)
     )
     it = record.c
-    query = select(it.crm, it.kind, it.ref_id, it.name, it.emails, it.on_hold, last.scalar_subquery()).where(ON_HOLD)
-    for crm, kind, ref_id, name, emails, on_hold, refused in plain_rows(connection, query.order_by(it.id)):
+    query = select(it.crm, it.kind, it.ref_id, it.person, it.name, it.emails, it.on_hold, last.scalar_subquery())
+    query = query.where(ON_HOLD)
+    for crm, kind, ref_id, person_id, name, emails, on_hold, refused in plain_rows(connection, query.order_by(it.id)):
         told = orjson.loads(on_hold)
         reasons = _reasons(told.get("reason", ""), orjson.loads(refused or "{}"))
         state = REJECTED if told.get("whole", True) else PARTLY
-        yield RecordRefusal(crm, state, f"{crm}:{kind}:{ref_id}", _called(name, emails), reasons, told["after"])
+        ref, called = f"{crm}:{kind}:{ref_id}", _called(name, emails)
+        yield RecordRefusal(crm, state, ref, called, reasons, told["after"], person_id)
 
 
 def refused_changes(connection: Connection, run_id: str) -> Iterator[RecordRefusal]:
     """The changes of a run that did not go through as they were planned."""
     it = change.c
     query = (
-        select(it.crm, it.kind, it.ref_id, it.state, it.reason, it.refused, record.c.name, record.c.emails)
+        select(it.crm, it.kind, it.ref_id, it.state, it.reason, it.refused)
+        .add_columns(record.c.name, record.c.emails, record.c.person)
         .outerjoin(record, record.c.id == it.record)
         .where(it.run == run_id, it.state.in_((REJECTED, PARTLY, EDITED, UNKNOWN)))
         .order_by(it.id)
     )
-    for crm, kind, ref_id, state, reason, refused, name, emails in plain_rows(connection, query):
+    for crm, kind, ref_id, state, reason, refused, name, emails, person_id in plain_rows(connection, query):
         fields = orjson.loads(refused)
         called = _called(name or "", emails or "[]")
-        yield RecordRefusal(crm, state, f"{crm}:{kind}:{ref_id}", called, _reasons(reason, fields), fields)
+        yield RecordRefusal(crm, state, f"{crm}:{kind}:{ref_id}", called, _reasons(reason, fields), fields, person_id)
 
 
 def _reasons(reason: str, refused: Mapping[str, str]) -> Collection[str]:

@@ -46,6 +46,9 @@ UNOWNED = text("waiting <> ''")
 TAGGED = text("feedback <> ''")
 """People whom users gave a tag, in the very words of their index."""
 
+UNDONE = text("undone <> ''")
+"""Records of which something was undone, in the very words of their index."""
+
 WAKING = text("wake_at IS NOT NULL")
 """Contacts that time alone makes due, in the very words of their index."""
 
@@ -120,12 +123,14 @@ record = Table(
     Column("wake_at", BigInteger),  # when a manual override or the patience with a refusal ends
     Column("attempts", Integer, nullable=False, server_default="0"),
     Column("seen_run", Text, nullable=False, server_default=""),
+    Column("undone", Text, nullable=False, server_default=""),  # field → the value that waits since it was undone
     Column("forgotten", Boolean, nullable=False, server_default=false()),  # of somebody forgotten: never known
     UniqueConstraint("crm", "kind", "ref_id"),
     Index("ix_record_person", "person"),
     Index("ix_record_dirty", "id", sqlite_where=text("dirty = 1"), postgresql_where=text("dirty")),
     Index("ix_record_seen_run", "seen_run"),
     Index("ix_record_on_hold", "id", sqlite_where=ON_HOLD, postgresql_where=ON_HOLD),
+    Index("ix_record_undone", "id", sqlite_where=UNDONE, postgresql_where=UNDONE),
     Index("ix_record_wake_at", "wake_at", sqlite_where=WAKING, postgresql_where=WAKING),
     Index("ix_record_company", "company", sqlite_where=text(LINKED), postgresql_where=text(LINKED)),
     Index("ix_record_domain", "domain", sqlite_where=text(ADDRESSED), postgresql_where=text(ADDRESSED)),

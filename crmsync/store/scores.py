@@ -125,17 +125,17 @@ def live_contacts(connection: Connection, people: Sequence[int]) -> list[Holding
     it = record.c
     query = (
         select(it.id, it.crm, it.kind, it.ref_id, it.person, it.crm_group, it.stage, it.owner)
-        .add_columns(it.current, it.last_written, it.overrides, it.on_hold, it.attempts)
+        .add_columns(it.current, it.last_written, it.overrides, it.on_hold, it.attempts, it.undone)
         .where(LIVE, id_range(it.person, people))
         .order_by(it.person, it.crm, it.kind, it.ref_id)
     )
     return [
         Holding(
             row_id, Ref(crm, kind, ref_id), person_id, group, stage, owner,
-            _loaded(current), _loaded(written), _loaded(overrides), _loaded(on_hold), attempts,
+            _loaded(current), _loaded(written), _loaded(overrides), _loaded(on_hold), attempts, _loaded(undone),
         )
-        for row_id, crm, kind, ref_id, person_id, group, stage, owner, current, written, overrides, on_hold, attempts
-        in plain_rows(connection, query)
+        for row_id, crm, kind, ref_id, person_id, group, stage, owner, current, written, overrides, on_hold, attempts,
+        undone in plain_rows(connection, query)
     ]  # fmt: skip
 
 

@@ -85,6 +85,13 @@ def mark_tasks(connection: Connection, rows: Sequence[Mapping[str, Any]]) -> Non
         )
 
 
+def tasks_of_run(connection: Connection, run_id: str) -> list[OpenTask]:
+    """The tasks that a run planned and that are to be made, or are made and were not closed by us."""
+    columns = [task.c[name] for name in OpenTask._fields]
+    query = select(*columns).where(task.c.run == run_id, task.c.state.in_((PLANNED, SENT, CREATED)))
+    return [OpenTask(*row) for row in plain_rows(connection, query.order_by(task.c.key))]
+
+
 def count_tasks(connection: Connection, run_id: str) -> dict[str, int]:
     """By state how many tasks a run planned."""
     query = select(task.c.state, func.count()).where(task.c.run == run_id).group_by(task.c.state)

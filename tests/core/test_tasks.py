@@ -14,6 +14,7 @@ from crmsync.reporting.documents import check_document
 from crmsync.reporting.person import explain_person
 from crmsync.reporting.route import route_document
 from crmsync.store import schema
+from crmsync.undo import undo_run
 from tests.support.cycles import ADA, NEVER_FADES, balanced, edit, hot, two_crms
 from tests.support.make import NOW, config, work
 
@@ -242,3 +243,13 @@ def test_a_person_in_both_crms_is_rerouted_in_both(state):
         "hubspot-bob",
         "salesforce-bob",
     )
+
+
+def test_undo_closes_the_task_that_the_run_made(state):
+    hubspot, by = hot(), settings("hand_off")
+    result = run(state, hubspot, by=by)
+    undo_run(work(state, hubspot, now=hours(1), settings=by), result.run)
+    assert hubspot.closed_tasks == hubspot.tasks.keys()
+    assert rows(state) == [("hand_off", "ann@acme.example", "closed")]
+    run(state, hubspot, at=2, by=by)
+    assert len(hubspot.tasks) == 1

@@ -29,6 +29,7 @@ DOING = APPLY | {
     "crmsync.pull",
     "crmsync.redaction",
     "crmsync.result",
+    "crmsync.undo",
     "crmsync.work",
 }
 IMPURE = {

@@ -45,5 +45,7 @@ def crmsync(*words):
     words = [str(word) for word in words]
     ended = Ended(CliRunner().invoke(app, words, catch_exceptions=False))
     if "--json" in words and ended.out.startswith("{") and "--schema" not in words:
-        check_document(f"{words[0]} {words[1]}" if {"--model", "--health"} & {*words[1:2]} else words[0], ended.json)
+        check_document(
+            f"{words[0]} {words[1]}" if {"--model", "--health", "--refused"} & {*words[1:2]} else words[0], ended.json
+        )
     return ended

@@ -1,0 +1,59 @@
+"""Undo as an admin meets it on a terminal: it shows what would be restored, and asks."""
+
+import pytest
+
+from tests.support.commands import crmsync, settings_alone
+from tests.support.demo import SECRETS, write_config
+
+STDIN = "typer.testing._NamedTextIOWrapper.isatty"
+
+
+@pytest.fixture(autouse=True)
+def _alone(monkeypatch):
+    with settings_alone(monkeypatch, SECRETS):
+        yield
+
+
+@pytest.fixture
+def path(small_sandbox, tmp_path):
+    made = write_config(tmp_path, small_sandbox.url)
+    assert crmsync("setup", "-c", made).code == 0
+    return made
+
+
+def scores(sandbox):
+    return [each.get("crmsync_score") for each in sandbox.snapshot("hubspot")["contacts"].values()]
+
+
+def test_on_a_terminal_it_shows_what_would_be_restored_and_asks(path, small_sandbox, monkeypatch):
+    assert crmsync("backfill", "--yes", "-c", path).code == 0
+    run = crmsync("show", "latest", "--json", "-c", path).json["run"]
+    contact = next(iter(small_sandbox.snapshot("hubspot")["contacts"]))
+    small_sandbox.do("hubspot", "update", id=contact, properties={"crmsync_score": "999"})
+    was = scores(small_sandbox)
+    asked = []
+    monkeypatch.setattr(STDIN, lambda self: self.name == "<stdin>")
+    monkeypatch.setattr("crmsync.cli.runs.says_yes", lambda question: asked.append(question))
+    calls = len(small_sandbox.calls.writes())
+    ended = crmsync("undo", run, "-c", path)
+    assert (ended.code, asked) == (3, [f"Undo run {run}?"])
+    assert ended.out.count("Would be restored") == 1
+    assert "Would be left as it is" in ended.out
+    assert "why: changed since by somebody" in ended.out
+    assert ended.out.rstrip().endswith("Nothing was written.")
+    assert scores(small_sandbox) == was
+    assert not [each for each in small_sandbox.calls.writes()[calls:] if "batch/update" in each.path]
+    monkeypatch.setattr("crmsync.cli.runs.says_yes", lambda question: True)
+    assert crmsync("undo", run, "-c", path).code == 4
+    assert [each for each in scores(small_sandbox) if each] == ["999"]
+    ended = crmsync("status", "-c", path)
+    assert "undo" in ended.out
+    waits = crmsync("sync", "-c", path)
+    assert waits.code == 3
+    assert "was undone" in waits.out
+    assert "undone, held for approval" in waits.out
+
+
+def test_before_the_first_run_there_is_nothing_to_undo(path):
+    ended = crmsync("undo", "latest", "--json", "-c", path)
+    assert (ended.code, ended.json["next"]) == (2, f"crmsync plan --config {path}")
