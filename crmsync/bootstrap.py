@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import AbstractContextManager, ExitStack, contextmanager
 from datetime import UTC, datetime
 from functools import partial
 
@@ -17,6 +17,8 @@ from crmsync.errors import ConfigError
 from crmsync.store.address import is_there
 from crmsync.store.cursors import StoredNotes
 from crmsync.store.database import Store, WriterStop, open_existing_store, open_store, quick_check
+from crmsync.store.pausing import PauseStop, refuse_while_paused
+from crmsync.store.sql import to_ms
 from crmsync.work import Progress, Work
 
 
@@ -29,6 +31,17 @@ def has_state(config: Config) -> bool:
 def existing_state(config: Config) -> Iterator[Store | None]:
     """The state as it is, for who only looks; `None` where there is none. Raises `StateError` for an older one."""
     store = open_existing_store(config.state.url)
+    try:
+        yield store
+    finally:
+        if store is not None:
+            store.close()
+
+
+@contextmanager
+def state_to_keep(config: Config) -> Iterator[Store | None]:
+    """The same for a backup, which may be of an older version as well."""
+    store = open_existing_store(config.state.url, older=True)
     try:
         yield store
     finally:
@@ -68,6 +81,11 @@ def connect_all(config: Config, store: Store, stop: Stop) -> Iterator[dict[str, 
         yield crms
 
 
+def connect_to_write(config: Config, store: Store, stop: Stop) -> AbstractContextManager[dict[str, Connector]]:
+    """The same for a run, whose calls end as soon as it is paused. Raises as `connect_all`."""
+    return connect_all(config, store, PauseStop(stop, store, lambda: datetime.now(UTC)))
+
+
 @contextmanager
 def connect_one(config: Config, crm: str, notes: Notes, stop: Stop) -> Iterator[Connector]:
     """The connector of one CRM; closed afterwards. Raises `ConfigError` where credentials are missing."""
@@ -80,14 +98,20 @@ def connect_one(config: Config, crm: str, notes: Notes, stop: Stop) -> Iterator[
 
 @contextmanager
 def open_work(config: Config, who: str, stop: Stop, progress: Progress) -> Iterator[Work]:
-    """Everything for one run, now, as the one writer of the state. Raises `StateInUse` when somebody else writes."""
-    with (
-        opened_state(config) as store,
-        store.writer(who, stop, landing=say_landing),
-        connect_all(config, store, stop) as crms,
-    ):
-        quick_check(store, datetime.now(UTC))
-        yield Work(config, store, crms, datetime.now(UTC), progress, partial(connect_all, stop=stop), stopwatch())
+    """Everything for one run, now, as the one writer of the state.
+
+    Raises `Paused` while writing is paused, and `StateInUse` when somebody else writes.
+    """
+    with opened_state(config) as store:
+        # Before the lock is asked for: who has it is paused, too.
+        refuse_while_paused(store, to_ms(datetime.now(UTC)))
+        with (
+            store.writer(who, stop, landing=say_landing),
+            connect_to_write(config, store, stop) as crms,
+        ):
+            quick_check(store, datetime.now(UTC))
+            connect = partial(connect_to_write, stop=stop)
+            yield Work(config, store, crms, datetime.now(UTC), progress, connect, stopwatch())
 
 
 def say_landing(seconds: float) -> None:

@@ -18,7 +18,7 @@ from crmsync.attempt import (
     taking_part,
 )
 from crmsync.config import config_of
-from crmsync.errors import StateInUse
+from crmsync.errors import Cancelled, StateInUse
 from crmsync.failpoint import failpoint
 from crmsync.planning import approval
 from crmsync.planning.apply import apply_changes
@@ -33,7 +33,8 @@ from crmsync.store.copy import copy_state
 from crmsync.store.database import Store, wipe_log
 from crmsync.store.hand_offs import latest_hand_offs
 from crmsync.store.owners import owner_names
-from crmsync.store.sql import IN_LIST, in_chunks
+from crmsync.store.pausing import refuse_while_paused
+from crmsync.store.sql import IN_LIST, in_chunks, to_ms
 from crmsync.store.tasks import count_tasks
 from crmsync.work import Work
 
@@ -43,15 +44,23 @@ def run_cycle(work: Work, command: str = "sync", *, full: bool = False, approved
 
     An edited config is tried on a copy of the state first. While its plan waits for approval, the last approved config
     goes on scoring. A CRM that cannot be used is skipped. Raises `Unavailable` or `ConfigError` when none can be used,
-    `Cancelled` (the next run goes on where this one stopped), `StateError`.
+    `Cancelled` (the next run goes on where this one stopped), of which `Paused` is one, `StateError`.
     """
+    refuse_while_paused(work.store, work.now_ms)
+    try:
+        return _run_config(work, command, full=full, approved=approved)
+    except Cancelled:
+        # Connectors only know that they were to leave.
+        refuse_while_paused(work.store, to_ms(work.present))
+        raise
+
+
+def _run_config(work: Work, command: str, *, full: bool, approved: bool) -> Result:
     waiting, calls = (None, {}) if approved else _try_edited_config(work)
     if waiting is None:
-        result = _run(work, command, full=full, approved=approved, calls=calls)
-    else:
-        with _last_approved(work) as before:
-            result = _run(before, command, full=full, config_plan=waiting, calls=calls)
-    return result
+        return _run(work, command, full=full, approved=approved, calls=calls)
+    with _last_approved(work) as before:
+        return _run(before, command, full=full, config_plan=waiting, calls=calls)
 
 
 def preview_run(work: Work) -> Result:

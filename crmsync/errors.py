@@ -97,3 +97,10 @@ class LostLock(StateError):
 
 class Cancelled(CrmsyncError):
     """Somebody asked the worker to stop (SIGTERM): leave between pages, everything so far is kept."""
+
+
+class Paused(Cancelled):
+    """Somebody paused crmsync: nothing is written until the pause ends; everything so far is kept."""
+
+    def __init__(self, sentence: str) -> None:
+        super().__init__(f"{sentence}. Meanwhile nothing is written; crmsync plan works")

@@ -7,6 +7,7 @@ from typing import Any, NamedTuple
 from crmsync.errors import (
     Cancelled,
     ConfigError,
+    Paused,
     SeveralFound,
     StateError,
     Transient,
@@ -16,7 +17,7 @@ from crmsync.errors import (
 )
 
 DONE, FAILED, WRONG, HELD, PARTLY = 0, 1, 2, 3, 4
-"""Exit codes: done · failed · config or usage · held for approval · done in part."""
+"""Exit codes: done · failed · config or usage · held for approval or paused · done in part."""
 
 
 class Outcome(NamedTuple):
@@ -48,6 +49,8 @@ def outcome_of(error: BaseException, *, kept: bool = False) -> Outcome:
             return Outcome(FAILED, "clock", (str(error),))
         case StateError():
             return Outcome(FAILED, "state", (str(error),))
+        case Paused():
+            return Outcome(HELD, "paused", (f"{error}. To write again:",), "crmsync resume")
         case Cancelled():
             said = ("Stopped. Everything so far is kept, and the next run continues from there.",)
             return Outcome(FAILED, "cancelled", said)

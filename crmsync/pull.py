@@ -37,6 +37,7 @@ from crmsync.store.erasure import drop_unused_facts
 from crmsync.store.future import mend_future
 from crmsync.store.odd_records import read_odd_records, update_odd_records
 from crmsync.store.owners import save_owners
+from crmsync.store.restoring import TO_PULL, note_pulled, restored_crms
 from crmsync.store.scores import find_remains, find_unpulled
 from crmsync.store.sql import dump_json, in_chunks
 from crmsync.work import Work
@@ -48,12 +49,14 @@ def pull_all(work: Work, attempt: Attempt, *, full: bool, resuming: bool, trusti
     owners: list[Owner] = []
     orders: dict[tuple[str, str], Any] = {}
     prepare_crms(work, attempt)
+    with work.store.read() as reading:
+        restored = restored_crms(reading)
     for crm in [each for each in work.crms if each not in attempt.skipped]:
         with taking_part(work, attempt, crm):
             # Before the pull, which would take what a lost answer wrote for a user's change.
             if resuming:
                 result.crms[crm].resumed = resolve_unknown(work.store, work.crms[crm], work.now_ms)
-            _pull(work, result, crm, full=full, trusting=trusting)
+            _pull(work, result, crm, full=full or restored.get(crm) == TO_PULL, trusting=trusting)
             theirs = work.crms[crm].owners()
             with work.store.begin() as writing:
                 save_owners(writing, [crm], theirs)
@@ -157,6 +160,7 @@ def _pull(work: Work, result: Result, crm: str, *, full: bool, trusting: bool = 
         if full:
             # Only now that both streams are read: what is cut off before goes on from its own cursors.
             promote_cursors(writing, crm, [contacts, ACTIVITIES])
+            note_pulled(writing, crm)
             drop_unused_facts(writing)
             drop_unused_companies(writing)
 

@@ -30,6 +30,7 @@ from crmsync.result import Result, new_run_id
 from crmsync.store import journal
 from crmsync.store.changes import ListedChange, list_changes, list_written
 from crmsync.store.copy import copy_state
+from crmsync.store.pausing import refuse_while_paused
 from crmsync.store.scores import make_dirty
 from crmsync.store.sql import in_chunks
 from crmsync.store.undone import UNDO, drop_request, drop_undone, hold_undone
@@ -81,6 +82,7 @@ def undo_run(work: Work, run_id: str) -> Result:
     What was undone waits from then on instead of being written again. Raises as `run_cycle`, and `ConfigError` for a
     run that cannot be undone.
     """
+    refuse_while_paused(work.store, work.now_ms)
     with work.store.read() as reading:
         find_undoable(journal.find_run(reading, run_id), run_id)
         wanted = {each.change.ref.crm for each in list_changes(reading, run_id) if each.taken}

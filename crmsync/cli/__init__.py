@@ -8,12 +8,26 @@ from typing import Annotated
 
 import typer
 
-from crmsync.cli import accounts, alerting, cycles, daemon, deciding, inspect, people, runs, setup, simulating, tryout
+from crmsync.cli import (
+    accounts,
+    alerting,
+    cycles,
+    daemon,
+    deciding,
+    inspect,
+    operating,
+    people,
+    runs,
+    setup,
+    simulating,
+    tryout,
+)
 
 app = typer.Typer(
     name="crmsync",
     help="A lead-scoring worker for Salesforce and HubSpot: it pulls, scores, assigns owners, plans and writes back.",
-    epilog="Exit codes: 0 succeeded, 1 failed, 2 config or usage, 3 held for approval, 4 completed with errors.",
+    epilog="Exit codes: 0 succeeded, 1 failed, 2 config or usage, 3 held for approval or paused, "
+    "4 completed with errors.",
     no_args_is_help=True,
     rich_markup_mode=None,
     pretty_exceptions_enable=False,
@@ -41,6 +55,10 @@ for command in (
     people.people,
     accounts.accounts,
     people.forget,
+    operating.pause,
+    operating.resume,
+    operating.backup,
+    operating.restore,
     inspect.score,
     tryout.sandbox,
 ):

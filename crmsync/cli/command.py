@@ -10,6 +10,7 @@ import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from datetime import datetime
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -139,6 +140,19 @@ def opened_config(ending: Ending, level: int = logging.WARNING) -> Config:
     ending.secrets = secrets_of(config)
     log.start_logging(config.log, logging.DEBUG if ending.debug else level, ending.secrets)
     return config
+
+
+def read_instant(option: str, written: str) -> datetime:
+    """The instant that an option names. Raises `ConfigError` where it is none, or has no time zone."""
+    try:
+        at = datetime.fromisoformat(written)
+    except ValueError:
+        raise ConfigError(
+            f"{option} {written!r} is not a date and time; write for example 2026-11-21T12:00:00Z"
+        ) from None
+    if at.tzinfo is None:
+        raise ConfigError(f"{option} {written!r} needs a time zone; write for example {written}Z")
+    return at
 
 
 def says_yes(question: str) -> bool:

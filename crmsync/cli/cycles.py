@@ -43,6 +43,7 @@ from crmsync.result import Result
 from crmsync.store import journal
 from crmsync.store.database import Store
 from crmsync.store.future import LEEWAY
+from crmsync.store.pausing import refuse_while_paused
 from crmsync.store.sql import to_ms
 from crmsync.work import Work
 
@@ -109,6 +110,7 @@ def apply(
         settings = opened_config(ending)
         with raise_stop_on_signals(1, ending.cut_off) as stop:
             with opened_state(settings) as store:
+                refuse_while_paused(store, _now_ms())
                 with store.read() as reading:
                     found = find_plan(reading, settings.decision_hash(), run, _now_ms())
                 if found is None:

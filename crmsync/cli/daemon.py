@@ -9,7 +9,7 @@ from importlib.metadata import version
 from threading import Event
 
 from crmsync import log
-from crmsync.bootstrap import connect_all, opened_state, say_landing
+from crmsync.bootstrap import connect_to_write, opened_state, say_landing
 from crmsync.cli.command import DEFAULT_CONFIG, AsJson, ConfigPath, Debug, opened_config, run_command
 from crmsync.config import Config
 from crmsync.connector import Receiver
@@ -71,7 +71,7 @@ def _take_turn(settings: Config, store: Store, stop: Event, spoken: Spoken) -> N
     def stand_by(holder: str) -> None:
         logger.info("standing_by", holder=holder)
 
-    with connect_all(settings, store, stop) as crms, store.writer("crmsync run", stop, stand_by, say_landing):
+    with connect_to_write(settings, store, stop) as crms, store.writer("crmsync run", stop, stand_by, say_landing):
         with store.begin() as tx:
             # `crmsync apply` has to know whether this daemon will write what is approved.
             journal.set_worker_config(tx, settings.decision_hash())
@@ -80,9 +80,8 @@ def _take_turn(settings: Config, store: Store, stop: Event, spoken: Spoken) -> N
             watch.begin()
 
         def work_now() -> Work:
-            return Work(
-                settings, store, crms, datetime.now(UTC), progress, partial(connect_all, stop=stop), stopwatch()
-            )
+            connect = partial(connect_to_write, stop=stop)
+            return Work(settings, store, crms, datetime.now(UTC), progress, connect, stopwatch())
 
         receivers = [each for each in crms.values() if isinstance(each, Receiver)]
         tell = partial(send_alerts, settings, store, spoken)

@@ -12,7 +12,6 @@ from typing import Annotated, Any
 
 import orjson
 import typer
-from rich.console import Console
 
 from crmsync.batch import people_file
 from crmsync.bootstrap import existing_state
@@ -25,19 +24,19 @@ from crmsync.cli.command import (
     Ending,
     messages_console,
     opened_config,
+    read_instant,
     results_console,
     run_command,
     save_csv,
 )
 from crmsync.config import Config
-from crmsync.errors import ConfigError
 from crmsync.exit_codes import DONE, FAILED, PARTLY, WRONG
 from crmsync.reporting import person as explaining
 from crmsync.reporting import status as health
-from crmsync.reporting.console import make_printable, print_sentences, progress_bar
+from crmsync.reporting.console import progress_bar
 from crmsync.reporting.print_people import write_rows
 from crmsync.reporting.print_person import print_explanation, print_model, print_tally
-from crmsync.reporting.print_status import REFUSED_COLUMNS, print_refused, print_status
+from crmsync.reporting.print_status import REFUSED_COLUMNS, print_health, print_refused, print_status
 from crmsync.scoring import page_of
 from crmsync.work import Progress
 
@@ -122,7 +121,7 @@ def status(
         if csv is not None:
             _save_refused(csv, ending.document["refused"])
         elif not as_json:
-            shown = _print_health if only_health else print_refused if refused else print_status
+            shown = print_health if only_health else print_refused if refused else print_status
             shown(results_console(), ending.document)
 
 
@@ -130,11 +129,6 @@ def _save_refused(path: Path, groups: Sequence[Mapping[str, Any]]) -> None:
     text = io.StringIO(newline="")
     write_rows(text, REFUSED_COLUMNS, groups)
     save_csv(path, text.getvalue(), len(groups))
-
-
-def _print_health(console: Console, document: Mapping[str, Any]) -> None:
-    for sentence in document["health"] or ["Healthy."]:
-        print_sentences(console, make_printable(sentence))
 
 
 def score(
@@ -153,7 +147,8 @@ def score(
     Example: crmsync score --input people.jsonl --at 2026-11-21T12:00:00Z
     """
     with run_command(as_json, debug, config) as ending:
-        settings, now, tally = opened_config(ending), _instant(at), people_file.FileTally()
+        settings, tally = opened_config(ending), people_file.FileTally()
+        now = datetime.now(UTC) if at is None else read_instant("--at", at)
         people: list[dict[str, Any]] = []
         with people_file.open_people(given) as file, _progress(as_json) as progress:
             for some in people_file.score_people_file(settings, file, str(given), now, tally):
@@ -177,15 +172,3 @@ def _progress(as_json: bool) -> AbstractContextManager[Progress]:
 
 def _print_lines(documents: Iterable[dict[str, Any]]) -> None:
     sys.stdout.write("".join(f"{orjson.dumps(each).decode()}\n" for each in documents))
-
-
-def _instant(written: str | None) -> datetime:
-    if written is None:
-        return datetime.now(UTC)
-    try:
-        at = datetime.fromisoformat(written)
-    except ValueError:
-        raise ConfigError(f"--at {written!r} is not a date and time; write for example 2026-11-21T12:00:00Z") from None
-    if at.tzinfo is None:
-        raise ConfigError(f"--at {written!r} needs a time zone; write for example {written}Z")
-    return at

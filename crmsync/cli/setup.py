@@ -32,6 +32,7 @@ from crmsync.exit_codes import DONE, FAILED, PARTLY, WRONG
 from crmsync.reporting.console import print_sentences, steps_bar
 from crmsync.reporting.print_status import print_check
 from crmsync.store import journal
+from crmsync.store.pausing import refuse_while_paused
 from crmsync.store.sql import to_ms
 
 Only = Annotated[str | None, typer.Option("--only", help="Use only this CRM: hubspot or salesforce.")]
@@ -141,6 +142,7 @@ def setup(config: ConfigPath = DEFAULT_CONFIG, as_json: AsJson = False, debug: D
     """
     with run_command(as_json, debug, config) as ending:
         settings = opened_config(ending)
+        _refuse_while_paused(settings)
         with (
             raise_stop_on_signals(1, ending.cut_off) as stop,
             steps_bar(messages_console(), len(settings.crms)) as begin,
@@ -157,6 +159,13 @@ def setup(config: ConfigPath = DEFAULT_CONFIG, as_json: AsJson = False, debug: D
             ending.document["next"] = ending.typed("crmsync check --online")
         if not as_json:
             _print_created(ending.document)
+
+
+def _refuse_while_paused(settings: Config) -> None:
+    """Fields are the CRM's, too. Raises `Paused`."""
+    if has_state(settings):
+        with opened_state(settings) as store:
+            refuse_while_paused(store, to_ms(datetime.now(UTC)))
 
 
 def _print_created(document: Mapping[str, Any]) -> None:

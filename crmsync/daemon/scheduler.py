@@ -27,12 +27,14 @@ from crmsync.connector import Receiver
 from crmsync.cycle import run_cycle
 from crmsync.daemon.signals import cut_off
 from crmsync.elapsed import seconds_elapsed
-from crmsync.errors import Cancelled, LostLock, StateError
+from crmsync.errors import Cancelled, LostLock, Paused, StateError
 from crmsync.exit_codes import FAILED, Outcome, outcome_of
 from crmsync.planning.approval import GOOD_FOR
 from crmsync.result import Result
 from crmsync.store import journal
 from crmsync.store.database import Store
+from crmsync.store.pausing import Pause, find_pause
+from crmsync.store.sql import from_ms, to_ms
 from crmsync.store.undone import drop_request, undo_requests
 from crmsync.undo import undo_run
 from crmsync.work import Work
@@ -146,6 +148,10 @@ def run_scheduled(work_now: Callable[[], Work], watch: Watch, tell: Tell = tell_
         work = work_now()
         full = is_full_resync_due(work)
         result = run_cycle(work, "full_resync" if full else "run", full=full)
+    except Paused:
+        # Without the reason, in which an admin may name people.
+        logger.info("run_stopped", why="writing is paused; crmsync status says why")
+        tell(None)
     except (Cancelled, LostLock) as error:
         logger.info("run_stopped", why=str(error))
     except Exception as error:
@@ -340,15 +346,37 @@ def run_daemon(
 def _attend_state(store: Store | None, wake: Callable[[], None], stop: threading.Event, leave: threading.Event) -> None:
     """Raise `leave` when told to stop, or when this process may not write any more.
 
-    Ask for a run as soon as somebody approves a plan or wants a run undone; each asks once.
+    Ask for a run as soon as somebody approves a plan or wants a run undone, each of which asks once, and as soon as a
+    pause is over.
     """
     known: set[str] = set()
+    paused: Pause | None = None
     while not stop.wait(STATE_EVERY) and (store is None or store.may_write()):
-        asked = _asked(store)
-        if asked - known:
+        asked, before = _asked(store), paused
+        paused = _pause(store, paused)
+        if paused != before:
+            _tell_pause(paused)
+        if asked - known or (before is not None and paused is None):
             wake()
         known = asked
     leave.set()
+
+
+def _pause(store: Store | None, known: Pause | None) -> Pause | None:
+    """The pause that holds; where the state does not say, the one that is known."""
+    with suppress(StateError):
+        if store is not None:
+            with store.read() as reading:
+                return find_pause(reading, to_ms(datetime.now(UTC)))
+    return known
+
+
+def _tell_pause(paused: Pause | None) -> None:
+    if paused is None:
+        log.get_logger().info("resumed")
+    else:
+        until = None if paused.until is None else from_ms(paused.until).isoformat()
+        log.get_logger().info("paused", since=from_ms(paused.since).isoformat(), until=until)
 
 
 def _asked(store: Store | None) -> set[str]:

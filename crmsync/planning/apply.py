@@ -17,6 +17,7 @@ from crmsync.planning.changes import PEOPLES_FIELDS, unconfirmed_fields, without
 from crmsync.store import journal
 from crmsync.store.database import Store
 from crmsync.store.journal import JournalRow
+from crmsync.store.pausing import refuse_while_paused
 from crmsync.store.scores import make_dirty
 from crmsync.store.sql import in_chunks
 from crmsync.work import Progress
@@ -46,8 +47,9 @@ def apply_changes(
 ) -> None:
     """Send the planned changes of a run to one CRM. `now` is in milliseconds.
 
-    What the CRM says is stored as `hide` leaves it. Whatever the connector raises passes through; every change is then
-    where the journal says it is. What is `undoing` another run gives way in every field, and is not tried again.
+    What the CRM says is stored as `hide` leaves it. Whatever the connector raises passes through, and `Paused` where
+    somebody pauses meanwhile; every change is then where the journal says it is. What is `undoing` another run gives
+    way in every field, and is not tried again.
     """
     # `_send` first marks its rows as sent, so that each round finds other ones and the loop ends.
     while rows := _open(store, connector.name, (journal.PLANNED,), [run]):
@@ -126,6 +128,7 @@ def _send(
     *,
     undoing: bool,
 ) -> None:
+    refuse_while_paused(store, now)
     with store.begin() as writing:
         # Before the call, and not after it: a worker that dies in between could never tell what may have arrived (W07).
         journal.mark_changes(writing, [row.id for row in rows], journal.SENT, now)
@@ -134,7 +137,10 @@ def _send(
     by_ref = {row.change.ref: row for row in rows}
 
     def narrow(batch: Sequence[Change]) -> Sequence[Change]:
-        return _give_way(store, connector, by_ref, _without_forgotten(store, by_ref, batch), now, undoing=undoing)
+        left = _give_way(store, connector, by_ref, _without_forgotten(store, by_ref, batch), now, undoing=undoing)
+        # Last, as the look above takes a while.
+        refuse_while_paused(store, now)
+        return left
 
     accepted: list[JournalRow] = []
     partly: list[Taken] = []

@@ -48,7 +48,7 @@ from crmsync.routing.rebuilt_turns import TurnCounter
 from crmsync.routing.sla import Deadline, owners_to_replace
 from crmsync.routing.tasks import Handed, Tagged, plan_breach_tasks, plan_tasks
 from crmsync.scoring import Scores, score, summarize_many
-from crmsync.store import hand_offs, journal, score_inputs, tasks
+from crmsync.store import hand_offs, journal, restoring, score_inputs, tasks
 from crmsync.store.overrides import (
     OwnerOverride,
     StageOverride,
@@ -451,6 +451,9 @@ def build_plan(work: Work, result: Result, setting: Setting) -> BuiltPlan:
         else:
             savepoint.commit()
         _close(work, tx, desk, held, prepared.breaches)
+        # Where nothing waits, all that the backup led to was approved, or there was nothing.
+        seen = [crm for crm in setting.crms if not drafted.held_numbers.get(crm, {}).get("records")]
+        restoring.end_restored(tx, seen)
         result.held = _hold(work, tx, setting, prepared, drafted, approval.Left(left, frozenset(absent)))
         _hold_undone(work, tx, result, desk)
         # Not earlier: it compares what was seen with the changes that the plan has journaled by now.
@@ -663,7 +666,8 @@ def _judge(work: Work, tx: Connection, desk: PlanBuilder) -> BuiltPlan:
     approved = desk.setting.approval
     if desk.setting.unguarded:
         return BuiltPlan({}, [], Held(), {})
-    violations = list(guard_violations(desk.tallies, work.config.guard, approved.numbers))
+    restored = restoring.restored_crms(tx)
+    violations = list(guard_violations(desk.tallies, work.config.guard, approved.numbers, restored))
     numbers = {crm: tally.numbers() for crm, tally in desk.tallies.items() if tally.people["records"]}
     held = _without_half(tx, people_to_hold(desk.tallies, violations, approved.people))
     held_numbers = {

@@ -69,11 +69,21 @@ class Violation(NamedTuple):
 
 
 def guard_violations(
-    tallies: Mapping[str, ChangeCounts], guard: Guard, approved: Mapping[str, Mapping[str, int]]
+    tallies: Mapping[str, ChangeCounts],
+    guard: Guard,
+    approved: Mapping[str, Mapping[str, int]],
+    restored: Collection[str] = (),
 ) -> Iterator[Violation]:
-    """Why a plan is too large to be true. `approved` are numbers that may be written since somebody agreed, by CRM."""
+    """Why a plan is too large to be true. `approved` are numbers that may be written since somebody agreed, by CRM.
+
+    In the CRMs of which the state was `restored` from a backup nothing is written unseen.
+    """
     for crm, tally in sorted(tallies.items()):
         numbers = tally.numbers()
+        allowed = approved.get(crm, {}).get("records", 0)
+        if crm in restored and numbers["records"] > allowed:
+            said = f"{crm}: {_records(numbers['records'])} would change after the state was restored from a backup"
+            yield Violation(crm, "records", 0, allowed, said)
         for category, limit, sentence in _limits(crm, tally, guard, numbers):
             allowed = approved.get(crm, {}).get(category, 0)
             if numbers[category] > max(limit, allowed):

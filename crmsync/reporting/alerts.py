@@ -25,6 +25,7 @@ from crmsync.store import journal
 from crmsync.store.alerts import Unsent, delete_unsent, read_alerts, read_unsent, save_alerts, save_unsent
 from crmsync.store.database import Store
 from crmsync.store.hand_offs import latest_hand_offs
+from crmsync.store.pausing import find_pause
 from crmsync.store.queries import refused_records
 from crmsync.store.sql import to_ms
 
@@ -79,10 +80,13 @@ def _send_from_state(config: Config, store: Store, spoken: Spoken, failed: Outco
         past = read_past_runs(reading, lambda: None, now)
         conditions = _find_conditions(config, reading, past, now, spoken.typed, failed)
         before = {row["key"]: Remembered(**row) for row in read_alerts(reading)}
+        paused = find_pause(reading, to_ms(now)) is not None
         unsent = read_unsent(reading)
     urls = {_hash_url(url): url for url in read_urls(config.alerts)}
     # What nobody was told is not remembered: whoever is named later hears of it.
     lines, memory = decide_alerts(conditions, {**spoken.memory, **before}, to_ms(now)) if urls else ([], {})
+    if paused:  # nothing that waits meanwhile is news
+        lines, memory = [], before
     waiting = _queue_lines({sink: unsent.get(sink, Unsent(name_url(url))) for sink, url in urls.items()}, lines)
     heartbeat = config.alerts.heartbeat.get_secret_value() if config.alerts.heartbeat else None
     gone = unsent.keys() - urls.keys() - ({HEARTBEAT} if heartbeat else set())
@@ -96,7 +100,7 @@ def _send_from_state(config: Config, store: Store, spoken: Spoken, failed: Outco
     spoken.memory.clear()
     wrong = any(each.ended is None for each in memory.values())
     messages = {urls[sink]: _make_message(each.lines, wrong, spoken.typed) for sink, each in waiting.items()}
-    if heartbeat and is_heartbeat_due(config, past, failed):
+    if heartbeat and is_heartbeat_due(config, past, failed, paused=paused):
         urls[HEARTBEAT] = heartbeat
         waiting[HEARTBEAT] = unsent.get(HEARTBEAT, Unsent(f"heartbeat {name_url(heartbeat)}"))
     down = call_addresses(messages, urls.get(HEARTBEAT))
@@ -114,7 +118,7 @@ def _queue_lines(unsent: Mapping[str, Unsent], lines: Sequence[AlertLine]) -> di
     }
 
 
-def is_heartbeat_due(config: Config, past: Sequence[PastRun], failed: Outcome | None, *, paused: bool = False) -> bool:
+def is_heartbeat_due(config: Config, past: Sequence[PastRun], failed: Outcome | None, *, paused: bool) -> bool:
     """Whether the newest run was good for every CRM of the config, or somebody `paused` writing on purpose."""
     if paused:
         return True

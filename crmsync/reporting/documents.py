@@ -15,7 +15,7 @@ EXACTLY = ConfigDict(extra="forbid")
 
 
 class ErrorDocument(TypedDict):
-    error: Literal["config", "several", "unavailable", "clock", "state", "cancelled", "fault"]
+    error: Literal["config", "several", "unavailable", "clock", "state", "cancelled", "fault", "paused"]
     problems: list[str]
     next: NotRequired[str]
 
@@ -533,12 +533,22 @@ class CrmHealth(TypedDict):
 
 
 @with_config(EXACTLY)
+class PausedDocument(TypedDict):
+    """A pause: since when, until when (`null`: until `crmsync resume`), and why."""
+
+    since: str
+    until: str | None
+    why: str
+
+
+@with_config(EXACTLY)
 class HealthDocument(TypedDict):
     """`crmsync status --health`."""
 
     healthy: bool
     crms: dict[str, CrmHealth]
     health: list[str]
+    paused: PausedDocument | None
 
 
 @with_config(EXACTLY)
@@ -728,6 +738,7 @@ class StatusDocument(TypedDict):
     """`crmsync status`; `feeds` with `--feeds`."""
 
     state: str
+    paused: PausedDocument | None
     crms: dict[str, CrmStatus]
     bands: dict[str, int]
     bands_waiting: dict[str, int]
@@ -994,6 +1005,39 @@ class UndoDocument(TypedDict):
     notes: list[str]
 
 
+@with_config(EXACTLY)
+class PauseDocument(TypedDict):
+    """`crmsync pause`."""
+
+    paused: PausedDocument
+
+
+@with_config(EXACTLY)
+class ResumeDocument(TypedDict):
+    """`crmsync resume`, and whether it was paused before."""
+
+    paused: None
+    was_paused: bool
+
+
+@with_config(EXACTLY)
+class BackupDocument(TypedDict):
+    """`crmsync backup FILE`."""
+
+    file: str
+    bytes: int
+
+
+@with_config(EXACTLY)
+class RestoreDocument(TypedDict):
+    """`crmsync restore FILE`: when the backup was made, how many rows it had by table, and the next command."""
+
+    file: str
+    made_at: str
+    rows: dict[str, int]
+    next: str
+
+
 DOCUMENTS: dict[str, Any] = {
     "undo": UndoDocument,
     "history": HistoryDocument,
@@ -1007,6 +1051,10 @@ DOCUMENTS: dict[str, Any] = {
     "accounts": AccountsDocument,
     "forget": ForgetDocument,
     "score": ScoreDocument,
+    "pause": PauseDocument,
+    "resume": ResumeDocument,
+    "backup": BackupDocument,
+    "restore": RestoreDocument,
     "status": StatusDocument,
     "status --health": HealthDocument,
     "alert": AlertTest,

@@ -26,6 +26,8 @@ from crmsync.reporting.print_run import (
     print_troubles,
     print_waiting_for_owner,
 )
+from crmsync.store.pausing import Pause
+from crmsync.store.sql import to_ms
 
 STANDING = {
     "account": "account",
@@ -52,8 +54,7 @@ def print_refused(console: Console, document: Document) -> None:
 def print_status(console: Console, document: Document) -> None:
     """How things stand: health, what waits for somebody, the last runs and why they ended so, what is refused."""
     document = make_printable(document)
-    for sentence in document["health"] or ["Healthy."]:
-        print_sentences(console, sentence)
+    print_health(console, document)
     if not document["runs"] and not document["waiting"] and not document["approved"]:
         return
     console.print()
@@ -78,6 +79,16 @@ def print_status(console: Console, document: Document) -> None:
         _print_sink_down(console, each)
     if document["held_by"]:
         print_sentences(console, f"In use by {document['held_by']}.")
+
+
+def print_health(console: Console, document: Document) -> None:
+    """That writing is paused, where it is; else what is not well."""
+    if paused := document["paused"]:
+        since, until = (paused[name] and to_ms(datetime.fromisoformat(paused[name])) for name in ("since", "until"))
+        print_sentences(console, f"{make_printable(Pause(since, until, paused['why']).sentence())}.")
+        return
+    for sentence in document["health"] or ["Healthy."]:
+        print_sentences(console, make_printable(sentence))
 
 
 def _print_plan(console: Console, plan: Document) -> None:

@@ -23,6 +23,7 @@ from crmsync.store.address import shown_address
 from crmsync.store.database import Store, held_by
 from crmsync.store.feed_days import DAY, read_feed_days
 from crmsync.store.future import LEEWAY
+from crmsync.store.pausing import Pause, find_pause, last_pause
 from crmsync.store.queries import (
     NONE,
     count_feeds,
@@ -81,10 +82,11 @@ def status_document(
         counts = crm_counts(reading)
         waiting = [describe_waiting(row, typed) for row in journal.waiting_plans(reading)]
         owners = {why: many for (where, why), many in destination_counts(reading).items() if where == "waiting"}
-        said = _health(config, past, waiting, list_dead_feeds(config, reading, now), lambda: counts, now, typed)
+        said = _health(config, reading, past, waiting, lambda: counts, now, typed)
         crms = {crm: {**NONE, **counts.get(crm, {})} for crm in dict.fromkeys((*config.crms, *counts))}
         return {
             "state": store.url,
+            "paused": said["paused"],
             "crms": {crm: {**each, **_standing(crm, past, said)} for crm, each in crms.items()},
             "bands": in_order(held_bands(reading), config.band_names()),
             "bands_waiting": in_order(waiting_bands(reading), config.band_names()),
@@ -108,6 +110,8 @@ def status_document(
 def health_document(config: Config, store: Store | None, now: datetime, typed: Typed = str) -> dict[str, Any]:
     """Whether each CRM is kept up to date, and if not, why: `healthy`, `crms` with `healthy` and `why`, `health`.
 
+    While it is `paused` all is well.
+
     Raises `StateError` for a state beyond reading.
     """
     if store is None:
@@ -115,8 +119,7 @@ def health_document(config: Config, store: Store | None, now: datetime, typed: T
     with store.read() as reading:
         waiting = [describe_waiting(row, typed) for row in journal.waiting_plans(reading)]
         past = read_past_runs(reading, lambda: held_by(store), now)
-        dead = list_dead_feeds(config, reading, now)
-        return _health(config, past, waiting, dead, lambda: crm_counts(reading), now, typed)
+        return _health(config, reading, past, waiting, lambda: crm_counts(reading), now, typed)
 
 
 def refused_document(store: Store | None, typed: Typed = str) -> dict[str, Any]:
@@ -130,13 +133,22 @@ def refused_document(store: Store | None, typed: Typed = str) -> dict[str, Any]:
 def _no_run(config: Config, typed: Typed) -> dict[str, Any]:
     sentence = f"No run yet. Next: {typed('crmsync plan')}"
     crms = {crm: {"healthy": False, "why": sentence} for crm in config.crms}
-    return {"healthy": False, "crms": crms, "health": [sentence]}
+    return {"healthy": False, "crms": crms, "health": [sentence], "paused": None}
+
+
+def pause_document(pause: Pause | None) -> dict[str, Any] | None:
+    """A pause with its instants as ISO texts; `None` where none holds."""
+    if pause is None:
+        return None
+    until = None if pause.until is None else from_ms(pause.until).isoformat()
+    return {"since": from_ms(pause.since).isoformat(), "until": until, "why": pause.why}
 
 
 def _without_state(config: Config, typed: Typed, feeds: bool) -> dict[str, Any]:
     said = _no_run(config, typed)
     return {
         "state": shown_address(make_url(config.state.url)),
+        "paused": None,
         "crms": {crm: {**NONE, "last_good": None, **said["crms"][crm]} for crm in config.crms},
         "bands": {},
         "bands_waiting": {},
@@ -179,34 +191,47 @@ def read_past_runs(reading: Connection, holder: Callable[[], str | None], now: d
 
 def _health(
     config: Config,
+    reading: Connection,
     past: Sequence[PastRun],
     waiting: Sequence[Mapping[str, Any]],
-    dead: Sequence[DeadFeed],
     counts: Callable[[], Mapping[str, Mapping[str, Any]]],
     now: datetime,
     typed: Typed,
 ) -> dict[str, Any]:
     """Whether all is well; `counts` are asked for only where they decide, as they take a while."""
+    if paused := find_pause(reading, to_ms(now)):
+        well = {crm: {"healthy": True, "why": ""} for crm in config.crms}
+        return {"healthy": True, "crms": well, "health": [], "paused": pause_document(paused)}
     past = [each for each in past if each.command != UNDO]  # it brings nothing up to date
     if not past and not waiting:
         return _no_run(config, typed)
+    dead, before = list_dead_feeds(config, reading, now), last_pause(reading)
+    resumed = from_ms(before.until) if before is not None and before.until is not None else None
     crms = {}
     for crm in config.crms:
-        why = why_stale(config.schedule, crm, past, now, typed)
+        why = why_stale(config.schedule, crm, past, now, typed, resumed)
         if not why and _is_all_refused(_last_planned(crm, past)):
             why = why_refused(crm, past, counts().get(crm, {}), typed)
         why = why or _why_dead([each for each in dead if each.crm == crm])
         crms[crm] = {"healthy": not why, "why": why}
     late = [said for plan in waiting if (said := _why_late(plan, now))]
     health = [f"{crm}: {each['why']}" for crm, each in crms.items() if each["why"]] + late
-    return {"healthy": not health, "crms": crms, "health": health}
+    return {"healthy": not health, "crms": crms, "health": health, "paused": None}
 
 
-def why_stale(schedule: Schedule, crm: str, past: Sequence[PastRun], now: datetime, typed: Typed = str) -> str:
+def why_stale(
+    schedule: Schedule,
+    crm: str,
+    past: Sequence[PastRun],
+    now: datetime,
+    typed: Typed = str,
+    resumed: datetime | None = None,
+) -> str:
     """Why a CRM is out of date by its runs (newest first); empty where the last good one is not older than allowed.
 
-    Two ticks may pass, and the stall timeout of a run, while the first one is under way too. What does not mend itself
-    is told at once, and so is a CRM that the newest run failed for when none ever was good.
+    Where a pause ended after that, at `resumed`, it counts from there. Two ticks may pass, and the stall timeout of a
+    run, while the first one is under way too. What does not mend itself is told at once, and so is a CRM that the
+    newest run failed for when none ever was good.
     """
     good = next((each for each in past if is_good_for(crm, each)), None)
     newest = next((each for each in past if each.verdict != "running"), None)
@@ -217,7 +242,7 @@ def why_stale(schedule: Schedule, crm: str, past: Sequence[PastRun], now: dateti
             f"no successful run yet, since {format_minute(past[-1].started)}. {_last_trouble(crm, past, good, typed)}"
         )
     since = (good.ended if good else past[-1].started if past else None) or now
-    limit = _due_by(schedule, since)
+    limit = _due_by(schedule, max(since, resumed or since))
     if now <= limit:
         return ""
     last = f"no successful run {'' if good else 'yet, '}since {format_minute(since)}"

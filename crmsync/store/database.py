@@ -200,8 +200,8 @@ class WriterStop:
         return self._stop.wait(timeout)
 
 
-def open_store(url: str, lease: float | None = None) -> Store:
-    """Open the state at `url`, creating or migrating it; `lease` as for `Store`.
+def open_store(url: str, lease: float | None = None, version: str | None = None) -> Store:
+    """Open the state at `url`, creating it or migrating it to a `version` (the newest one); `lease` as for `Store`.
 
     Raises `ConfigError` for an address that cannot be used and `StateError` for a state that cannot: `StateInUse` where
     it is of an older version and somebody works on it.
@@ -210,14 +210,14 @@ def open_store(url: str, lease: float | None = None) -> Store:
     with _opened(address, lease) as store:
         # Before anything is in it.
         make_private(address)
-        _migrate(store)
+        _migrate(store, version or HEAD)
     return store
 
 
-def open_existing_store(url: str) -> Store | None:
+def open_existing_store(url: str, *, older: bool = False) -> Store | None:
     """Open the state at `url` to look at it: nothing is created, changed or waited for. `None` where there is none.
 
-    Raises like `open_store`, and `StateError` for a state of an older version.
+    Raises like `open_store`, and `StateError` for a state of an older version, unless an `older` one will do.
     """
     address = address_of(url)
     if not is_there(address):
@@ -227,7 +227,7 @@ def open_existing_store(url: str) -> Store | None:
     if version is None:
         store.close()
         return None
-    if version != HEAD:
+    if version != HEAD and not older:
         store.close()
         raise StateOutdated(
             f"the state at {store.url} has an older version ({version}; this crmsync needs {HEAD}); "
@@ -422,8 +422,8 @@ def _database_ms(connection: Connection) -> int:
 
 def _damaged(url: str) -> str:
     return (
-        f"the state at {url} is damaged, so crmsync writes nothing; keep the file, and restore a backup, or set "
-        "[state] url to a new file and run: crmsync backfill"
+        f"the state at {url} is damaged, so crmsync writes nothing; keep the file, move it away and restore a backup, "
+        "or set [state] url to a new file and run: crmsync backfill"
     )
 
 
@@ -441,9 +441,9 @@ def _version(engine: Engine) -> str | None:
     return at
 
 
-def _migrate(store: Store) -> None:
+def _migrate(store: Store, version: str) -> None:
     """Bring a state up to date, under the lock: whoever comes at the same time waits until that is done."""
-    if _version(store.engine) == HEAD:
+    if _version(store.engine) == version:
         return
     lock = lock_of(store.engine)
     try:
@@ -451,19 +451,19 @@ def _migrate(store: Store) -> None:
             if lock is None or lock.take("crmsync, which upgrades the state"):
                 break
             time.sleep(MIGRATION_POLL)
-            if _version(store.engine) == HEAD:
+            if _version(store.engine) == version:
                 return
         else:
             raise StateInUse((lock and lock.holder()) or "another process")
         # Once more: whoever had the lock until now may have done it.
-        if _version(store.engine) != HEAD:
-            _upgrade(store.engine)
+        if _version(store.engine) != version:
+            _upgrade(store.engine, version)
     finally:
         if lock is not None:
             lock.release()
 
 
-def _upgrade(engine: Engine) -> None:
+def _upgrade(engine: Engine, version: str) -> None:
     from alembic import command
     from alembic.config import Config as AlembicConfig
 
@@ -472,7 +472,13 @@ def _upgrade(engine: Engine) -> None:
     settings.set_main_option("path_separator", "os")
     with engine.begin() as connection:
         settings.attributes["connection"] = connection
-        command.upgrade(settings, "head")
+        command.upgrade(settings, version)
+
+
+def state_version(store: Store) -> str | None:
+    """The newest migration of a state. Raises `StateError` for one that this crmsync does not know."""
+    with _told(store.url):
+        return _version(store.engine)
 
 
 def held_by(store: Store) -> str | None:

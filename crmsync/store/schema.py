@@ -65,6 +65,15 @@ writer = Table(
     Column("left_at", BigInteger),  # when the last turn ended by itself, by the database's clock
 )
 
+pause = Table(
+    "pause",  # one row, from the first pause on; it is over where `until` has passed
+    metadata,
+    Column("id", Integer, primary_key=True, autoincrement=False),
+    Column("since", BigInteger, nullable=False),
+    Column("until", BigInteger),  # NULL: until somebody resumes
+    Column("why", Text, nullable=False, server_default=""),
+)
+
 account = Table(
     "account",
     metadata,

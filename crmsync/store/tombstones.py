@@ -9,7 +9,7 @@ from typing import Any
 
 from sqlalchemy import Connection, select
 
-from crmsync.identity.matching import identity_keys
+from crmsync.identity.matching import MAIL, identity_keys, normal_email
 from crmsync.model import Contact, Ref
 from crmsync.store.records import rows_by_ref
 from crmsync.store.schema import note, tombstone
@@ -44,6 +44,12 @@ def forgotten_refs(connection: Connection, refs: Collection[Ref]) -> set[Ref]:
     if _secret(connection) is None:
         return found
     return found | {ref for ref, row in rows_by_ref(connection, refs).items() if row["forgotten"]}
+
+
+def find_remembered(connection: Connection, addresses: Mapping[Ref, Collection[str]]) -> set[Ref]:
+    """Of stored records, each with its e-mail addresses, those that are of somebody forgotten."""
+    mails = {ref: {f"{MAIL}{normal_email(each)}" for each in theirs} for ref, theirs in addresses.items()}
+    return _buried(connection, {ref: {ref_key(ref), *theirs} for ref, theirs in mails.items()})
 
 
 def ref_key(ref: Ref) -> str:

@@ -6,7 +6,7 @@ import asyncio
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from functools import partial
 from typing import Any, NamedTuple
 from urllib.parse import quote
@@ -31,6 +31,7 @@ from crmsync.reporting.person import explain_person
 from crmsync.reporting.print_run import COUNTS, OUTCOMES, PROTECTED, SKIPPED, STATES
 from crmsync.store import journal
 from crmsync.store.database import Store
+from crmsync.store.pausing import begin_pause, end_pause
 from crmsync.store.queries import SCORE_STEP
 from crmsync.store.sql import from_ms, to_ms
 from crmsync.web import charts
@@ -92,7 +93,13 @@ def make_app(config: Config, web: Web, watcher: Watcher, is_active: Callable[[],
         ("/healthz", _answer_health),
         ("/readyz", _answer_ready),
     ]
-    post = [("/login", _log_in), ("/logout", _log_out), ("/plans/{plan}/approve", _approve)]
+    post = [
+        ("/login", _log_in),
+        ("/logout", _log_out),
+        ("/plans/{plan}/approve", _approve),
+        ("/pause", _pause),
+        ("/resume", _resume),
+    ]
     return Starlette(
         routes=[
             *(Route(path, partial(_answer, site, show), methods=["GET"]) for path, show in get),
@@ -268,6 +275,30 @@ def _approve(site: Site, request: Request, form: dict[str, str]) -> Response:
         if not journal.approve_plan(writing, plan, to_ms(datetime.now(UTC)), BY):
             said = f"plan {plan} does not wait for approval any longer"
             return _page(site, request, "message", 409, title="Not approved", said=said)
+    site.watcher.refresh()
+    return RedirectResponse("/", 303)
+
+
+PAUSES = {"1h": timedelta(hours=1), "1d": timedelta(days=1), "": None}
+"""How long the page pauses for."""
+
+
+def _pause(site: Site, request: Request, form: dict[str, str]) -> Response:
+    if not may_act(site.web, request, form):
+        return _forbidden(site, request)
+    now, length = datetime.now(UTC), PAUSES.get(form.get("for", ""))
+    until = None if length is None else to_ms(now + length)
+    with opened_state(site.config) as store, store.begin() as writing:
+        begin_pause(writing, to_ms(now), until, f"by the {BY}")
+    site.watcher.refresh()
+    return RedirectResponse("/", 303)
+
+
+def _resume(site: Site, request: Request, form: dict[str, str]) -> Response:
+    if not may_act(site.web, request, form):
+        return _forbidden(site, request)
+    with opened_state(site.config) as store, store.begin() as writing:
+        end_pause(writing, to_ms(datetime.now(UTC)))
     site.watcher.refresh()
     return RedirectResponse("/", 303)
 

@@ -90,24 +90,30 @@ class Watcher:
 
     def __init__(self, config: Config) -> None:
         self._config = config
-        self._due, self._done = threading.Event(), threading.Event()
+        self._due, self._looked = threading.Event(), threading.Condition()
+        self._begun = self._ended = 0  # looks so far
         self._stopped = False
         self.latest = Snapshot(datetime.now(UTC), status_document(config, None, datetime.now(UTC)))
 
-    def refresh(self, wait: float = 2.0) -> None:
+    def refresh(self, wait: float = 5.0) -> None:
         """Look again at once, and wait for it for at most so many seconds."""
-        self._done.clear()
-        self._due.set()
-        self._done.wait(wait)
+        with self._looked:
+            wanted = self._begun + 1  # one under way may not have seen what there is now
+            self._due.set()
+            self._looked.wait_for(lambda: self._ended >= wanted, wait)
 
     def _watch(self) -> None:
         while not self._stopped:
             begun = time.monotonic()
+            with self._looked:
+                self._begun += 1
             try:
                 self.latest = read_snapshot(self._config, datetime.now(UTC))
             except Exception as error:  # noqa: BLE001  a page must not end the daemon
                 log.get_logger().error("page_not_refreshed", exc_info=error)
-            self._done.set()
+            with self._looked:
+                self._ended = self._begun
+                self._looked.notify_all()
             self._due.wait(max(SOONEST, SHARE * (time.monotonic() - begun)))
             self._due.clear()
 

@@ -132,6 +132,17 @@ def test_a_session_approves_by_its_own_form_and_no_other(site):
     assert waiting(site) == []
 
 
+def test_pausing_needs_the_token_and_says_so_until_it_ends(site):
+    assert post(site, "/pause").status_code == 403
+    assert post(site, "/pause", headers=BEARER, data={"for": "1h"}).status_code == 303
+    said = get(site, "/").text
+    assert "Nothing is written since" in said
+    assert "by the status page" in said
+    assert post(site, "/resume").status_code == 403
+    assert post(site, "/resume", headers=BEARER).status_code == 303
+    assert "Nothing is written" not in get(site, "/").text
+
+
 def test_a_log_in_leads_nowhere_else(site):
     for path in ("//evil.example", "https://evil.example", "/\\evil.example", ""):
         answer = post(site, "/login", data={"token": TOKEN, "next": path})
