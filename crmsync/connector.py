@@ -120,6 +120,10 @@ class Connector(Protocol):
         """
         ...
 
+    def estimate_writes(self, records: Mapping[str, int]) -> int:
+        """About how many calls write so many records, by kind; it makes none. Retries and looking again come on top."""
+        ...
+
     def overwritten(self, changes: Sequence[Change]) -> Mapping[Ref, Mapping[str, Scalar | None]]:
         """The values of stage and owner that somebody else set after `before` was read and that our write replaced.
 

@@ -63,11 +63,16 @@ def _run_config(work: Work, command: str, *, full: bool, approved: bool) -> Resu
         return _run(before, command, full=full, config_plan=waiting, calls=calls)
 
 
-def preview_run(work: Work) -> Result:
+Look = Callable[[Work, Result, BuiltPlan], None]
+"""Looks at a plan that was made on a copy of the state, for as long as there is the copy."""
+
+
+def preview_run(work: Work, look: Look | None = None) -> Result:
     """Pull and score on a copy of the state, and say what a run would change; the plan is kept to be applied.
 
-    The state itself learns nothing from it, so that no later run can tell that somebody looked; only before the very
-    first plan what is pulled is kept, since the first pull can take hours. Raises like `cycle`.
+    `look` is shown the copy before it goes. The state itself learns nothing from it, so that no later run can tell that
+    somebody looked; only before the very first plan what is pulled is kept, since the first pull can take hours. Raises
+    like `cycle`.
     """
     with work.store.read() as reading:
         adopted = journal.adopted_config(reading)
@@ -83,6 +88,8 @@ def preview_run(work: Work) -> Result:
         if adopted and adopted[0] != work.config.decision_hash():
             result.notes.append("This plan was made with an edited config. The last run used another one.")
         _keep_preview(work, trial.store, result, drafted)
+        if look is not None:
+            look(trial, result, drafted)
     return result
 
 

@@ -5,10 +5,11 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from datetime import datetime
+from math import ceil
 
 from connectors.hubspot.activities import ActivityStream
 from connectors.hubspot.backward_stages import Moves
-from connectors.hubspot.batch_read import cut_into_batches, in_bin, look_up
+from connectors.hubspot.batch_read import BATCH, cut_into_batches, in_bin, look_up
 from connectors.hubspot.bulk_import import await_earlier_import
 from connectors.hubspot.check import check
 from connectors.hubspot.client import Api
@@ -100,6 +101,10 @@ class HubSpot:
     def write(self, changes: Sequence[Change], narrow: Narrow = list) -> Iterator[Receipt]:
         """Write, and say for each change what became of it."""
         return self._writer.write(changes, narrow)
+
+    def estimate_writes(self, records: Mapping[str, int]) -> int:
+        """A call for each batch of a hundred."""
+        return sum(ceil(each / BATCH) for each in records.values())
 
     def overwritten(self, changes: Sequence[Change]) -> Mapping[Ref, Mapping[str, Scalar | None]]:
         """The stages and owners of others that these changes replaced, by the history of the properties."""

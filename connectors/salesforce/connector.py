@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from datetime import datetime
+from math import ceil
 
 from connectors.salesforce import activities, bulk, contacts, owners, setup
 from connectors.salesforce.check import check
@@ -13,7 +14,7 @@ from connectors.salesforce.missing_fields import missing_fields
 from connectors.salesforce.schema import OBJECTS, Schema
 from connectors.salesforce.settings import Settings
 from connectors.salesforce.tasks import LoggedTasks
-from connectors.salesforce.writer import Writer
+from connectors.salesforce.writer import COLLECTION, Writer
 from crmsync.connector import Checkup, FieldMap, MissingField, Narrow, Notes, Stop
 from crmsync.model import Activity, Change, Contact, Owner, Page, Receipt, Ref, Scalar, Task, TaskReceipt
 
@@ -81,6 +82,10 @@ class SalesforceConnector:
         writer = Writer(self._org, self._schema, self._readers, self.owners, self._notes, narrow)
         bulk.await_earlier_jobs(self._org, self._notes)
         return writer.write(changes)
+
+    def estimate_writes(self, records: Mapping[str, int]) -> int:
+        """A call for each collection of two hundred of a kind; a bulk job takes fewer."""
+        return sum(ceil(each / COLLECTION) for each in records.values())
 
     def overwritten(self, changes: Sequence[Change]) -> Mapping[Ref, Mapping[str, Scalar | None]]:
         """Nothing: Salesforce keeps a history only of fields for which an admin has it tracked."""

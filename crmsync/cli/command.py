@@ -12,7 +12,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, BinaryIO
 
 import orjson
 import typer
@@ -155,6 +155,23 @@ def read_instant(option: str, written: str) -> datetime:
     return at
 
 
+@contextmanager
+def open_output(path: Path) -> Iterator[BinaryIO]:
+    """A file to write results into, for its owner alone: they name people. `-` is standard output.
+
+    Raises `ConfigError` where it cannot be written.
+    """
+    if str(path) == "-":
+        yield sys.stdout.buffer
+        sys.stdout.buffer.flush()
+        return
+    try:
+        with open(path, "wb", opener=lambda name, flags: os.open(name, flags, 0o600)) as file:
+            yield file
+    except OSError as error:
+        raise ConfigError(f"{path} cannot be written: {error.strerror}") from error
+
+
 def says_yes(question: str) -> bool:
     """Ask; whoever ends the input instead of answering does not say yes."""
     try:
@@ -167,15 +184,7 @@ def says_yes(question: str) -> bool:
 
 def save_csv(path: Path, text: str, rows: int) -> None:
     """Write a CSV file and say so; `-` is standard output. Raises `ConfigError` where it cannot be written."""
-    content = text.encode("utf-8")
-    if str(path) == "-":
-        sys.stdout.buffer.write(content)
-        sys.stdout.buffer.flush()
-        return
-    try:
-        # Only for whoever asked: it is full of names and addresses.
-        with open(path, "wb", opener=lambda name, flags: os.open(name, flags, 0o600)) as file:
-            file.write(content)
-    except OSError as error:
-        raise ConfigError(f"{path} cannot be written: {error.strerror}") from error
-    print_sentences(messages_console(), f"{count_of(rows, 'row')} written to {path}.")
+    with open_output(path) as file:
+        file.write(text.encode("utf-8"))
+    if str(path) != "-":
+        print_sentences(messages_console(), f"{count_of(rows, 'row')} written to {path}.")

@@ -1,4 +1,4 @@
-"""The commands that run: plan, sync, apply, backfill."""
+"""The commands that run and write: sync, apply, backfill."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ import orjson
 import typer
 from sqlalchemy import Connection
 
-from crmsync.bootstrap import looking_on, open_work, opened_state
+from crmsync.bootstrap import open_work, opened_state
 from crmsync.cli.alerting import send_failure
 from crmsync.cli.command import (
     DEFAULT_CONFIG,
@@ -29,7 +29,6 @@ from crmsync.cli.command import (
 )
 from crmsync.config import Config
 from crmsync.connector import Stop
-from crmsync.cycle import preview_run as plan_run
 from crmsync.cycle import run_cycle
 from crmsync.daemon.signals import raise_stop_on_signals
 from crmsync.errors import ConfigError, CrmsyncError, StateError, StateInUse
@@ -38,6 +37,7 @@ from crmsync.planning.approval import find_plan, plan_of
 from crmsync.planning.review import changes_of
 from crmsync.reporting.alerts import UNTOLD, Spoken, send_alerts
 from crmsync.reporting.console import count_of, count_waiting, in_order, print_sentences, progress_bar, say_command
+from crmsync.reporting.print_plan import print_plan
 from crmsync.reporting.print_run import print_approved, print_review, print_run, print_troubles
 from crmsync.result import Result
 from crmsync.store import journal
@@ -52,25 +52,6 @@ Yes = Annotated[bool, typer.Option("--yes", "-y", help="Approve without being as
 
 TAKEN_UP_IN = 120
 """Seconds for which apply waits until the worker that holds the state has written what was approved."""
-
-
-def plan(config: ConfigPath = DEFAULT_CONFIG, as_json: AsJson = False, debug: Debug = False) -> None:
-    """Pull and score, and show what a run would change. Nothing is written to a CRM.
-
-    It works while `crmsync run` is running. To approve the plan: `crmsync apply RUN`.
-
-    Example: crmsync plan
-    """
-    with run_command(as_json, debug, config) as ending:
-        settings = opened_config(ending)
-        with (
-            raise_stop_on_signals(1, ending.cut_off) as stop,
-            progress_bar(messages_console()) as progress,
-            looking_on(settings, stop, progress) as work,
-        ):
-            ending.document = _whole(work.store, settings, plan_run(work).as_json())
-        ending.code = code_of(ending.document["verdict"], ending.document["problems"])
-        _show(ending, settings)
 
 
 def sync(config: ConfigPath = DEFAULT_CONFIG, as_json: AsJson = False, debug: Debug = False) -> None:
@@ -130,7 +111,7 @@ def _write_approved(found: Any, config: Config, ending: Ending, stop: Stop) -> N
     """Write what was approved; where somebody else works on the state, wait for them to do it or to leave."""
     for _second in range(TAKEN_UP_IN):
         try:
-            _run_and_show("apply", lambda work: run_cycle(work, "apply"), config, ending, stop)
+            _run_andshow_run("apply", lambda work: run_cycle(work, "apply"), config, ending, stop)
             return
         except StateInUse as error:
             holder = error.holder
@@ -153,7 +134,7 @@ def _write_approved(found: Any, config: Config, ending: Ending, stop: Stop) -> N
             ending, found, f"Approved, but not written yet: {holder} is running; the next run writes the plan."
         )
         return
-    _show(ending, config)
+    show_run(ending, config)
 
 
 def _is_left_to_successor(reading: Connection, found: Any) -> bool:
@@ -213,10 +194,10 @@ def _run(command: str, act: Callable[[Work], Result], path: Path, as_json: bool,
     with run_command(as_json, debug, path) as ending:
         config = opened_config(ending)
         with raise_stop_on_signals(1, ending.cut_off) as stop:
-            _run_and_show(command, act, config, ending, stop)
+            _run_andshow_run(command, act, config, ending, stop)
 
 
-def _run_and_show(command: str, act: Callable[[Work], Result], config: Config, ending: Ending, stop: Stop) -> None:
+def _run_andshow_run(command: str, act: Callable[[Work], Result], config: Config, ending: Ending, stop: Stop) -> None:
     try:
         with (
             progress_bar(messages_console()) as progress,
@@ -226,7 +207,7 @@ def _run_and_show(command: str, act: Callable[[Work], Result], config: Config, e
     except _Ended as ended:
         ending.document = ended.document
         skipped = [f"{crm}: {why}" for crm, why in ended.document.get("skipped", {}).items()]
-        _show(ending, config, told=[*skipped, str(ended.error)])
+        show_run(ending, config, told=[*skipped, str(ended.error)])
         raise ended.error from None
     except CrmsyncError as error:
         send_failure(config, Spoken(ending.typed, {}), error)
@@ -234,7 +215,7 @@ def _run_and_show(command: str, act: Callable[[Work], Result], config: Config, e
     ending.code = code_of(ending.document["verdict"], ending.document["problems"])
     if held := ending.document["held"]:
         ending.document["next"] = ending.typed(f"crmsync apply {held['run']}")
-    _show(ending, config)
+    show_run(ending, config)
 
 
 class _Ended(Exception):
@@ -253,12 +234,12 @@ def _done(work: Work, act: Callable[[Work], Result], spoken: Spoken) -> dict[str
             send_alerts(work.config, work.store, spoken, outcome_of(error))
         if not isinstance(error, CrmsyncError):
             raise
-        raise _Ended(_whole(work.store, work.config, _stored(work)), error) from error
+        raise _Ended(complete_document(work.store, work.config, _stored(work)), error) from error
     send_alerts(work.config, work.store, spoken)
-    return _whole(work.store, work.config, result.as_json())
+    return complete_document(work.store, work.config, result.as_json())
 
 
-def _whole(store: Store, config: Config, document: dict[str, Any]) -> dict[str, Any]:
+def complete_document(store: Store, config: Config, document: dict[str, Any]) -> dict[str, Any]:
     """The document of a run with its bands in order, and what it changed or would change."""
     if not document:
         return document
@@ -289,7 +270,7 @@ def _changes(store: Store, run_id: str) -> dict[str, Any]:
         return changes_of(reading, run_id)
 
 
-def _show(ending: Ending, config: Config, told: Sequence[str] = ()) -> None:
+def show_run(ending: Ending, config: Config, told: Sequence[str] = ()) -> None:
     """Print how a run ended; the error that follows has `told` some of its problems."""
     document = ending.document
     if ending.as_json or not document.get("crms"):
@@ -300,7 +281,9 @@ def _show(ending: Ending, config: Config, told: Sequence[str] = ()) -> None:
     if document["approved"]:
         print_approved(console, document["approved"])
     print_troubles(console, document["changes"]["troubles"])
-    if document["verdict"] in ("preview", "held"):
+    if report := document["changes"].get("report"):
+        print_plan(console, report, document, ending.typed(f"crmsync show {document['run']}"))
+    elif document["verdict"] in ("preview", "held"):
         waiting = document["held"] if document["verdict"] == "held" else document
         print_review(console, waiting["changes"], config.band_names())
     sentence, command = _last_words(document)

@@ -84,13 +84,15 @@ def guard_violations(
         if crm in restored and numbers["records"] > allowed:
             said = f"{crm}: {_records(numbers['records'])} would change after the state was restored from a backup"
             yield Violation(crm, "records", 0, allowed, said)
-        for category, limit, sentence in _limits(crm, tally, guard, numbers):
+        for category, limit, sentence in list_limits(crm, tally, guard, numbers):
             allowed = approved.get(crm, {}).get(category, 0)
             if numbers[category] > max(limit, allowed):
                 yield Violation(crm, category, limit, allowed, sentence)
 
 
-def _limits(crm: str, tally: ChangeCounts, guard: Guard, numbers: Mapping[str, int]) -> Iterator[tuple[str, int, str]]:
+def list_limits(
+    crm: str, tally: ChangeCounts, guard: Guard, numbers: Mapping[str, int]
+) -> Iterator[tuple[str, int, str]]:
     """Each limit that holds in a CRM: the category, so many records, and the sentence for who exceeds it."""
     first = max(guard.first_run, int(tally.scored * guard.scores))
     said = f"{crm}: {_records(numbers['first'])} would get a first score; [guard] first_run allows {first:,}"

@@ -8,6 +8,7 @@ from pydantic import ConfigDict, TypeAdapter, with_config
 from typing_extensions import TypedDict
 
 from crmsync.config.account import Method
+from crmsync.reporting.plan_documents import GateDocument, PlanReport
 
 Value = str | int | float | bool | list[str] | None
 Points = int | float
@@ -86,7 +87,7 @@ class Trouble(TypedDict):
 
 @with_config(EXACTLY)
 class ChangesDocument(TypedDict):
-    """What a run changed, or would change; of people and movers the first twenty."""
+    """What a run changed, or would change; of people and movers the first twenty. `report` is of `plan` alone."""
 
     records: dict[str, int]
     people: list[MovedPerson]
@@ -96,6 +97,7 @@ class ChangesDocument(TypedDict):
     owners: list[Move]
     movers: list[Mover]
     troubles: list[Trouble]
+    report: NotRequired[PlanReport]
 
 
 @with_config(EXACTLY)
@@ -156,6 +158,7 @@ class RunDocument(TypedDict):
     approved: NotRequired[dict[str, Any] | None]
     tasks: NotRequired[dict[str, int]]
     changes: NotRequired[ChangesDocument]
+    gates: NotRequired[list[GateDocument]]
     next: NotRequired[str]
     error: NotRequired[str]
 

@@ -17,7 +17,8 @@ from crmsync.reporting.console import (
     say_command,
     show_points,
 )
-from crmsync.reporting.print_people import SHOWN, disarm_text
+from crmsync.reporting.csv_text import disarm_formula
+from crmsync.reporting.print_people import SHOWN
 
 METHODS = {
     "sum": "the sum of all its people's scores",
@@ -97,5 +98,5 @@ def write_accounts_csv(file: TextIO, document: Document) -> None:
         texts = (each["name"] or "", each["domain"] or "", each["owner"] or "")
         numbers = (each["score"], each["people"], each["active_people"])
         writer.writerow(
-            [*map(disarm_text, texts), *numbers, disarm_text(roles), disarm_text("; ".join(each["missing"]))]
+            [*map(disarm_formula, texts), *numbers, disarm_formula(roles), disarm_formula("; ".join(each["missing"]))]
         )

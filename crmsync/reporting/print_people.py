@@ -9,6 +9,7 @@ from typing import Any, TextIO
 from rich.console import Console
 
 from crmsync.reporting.console import Document, count_of, make_printable, print_sentences, say_command
+from crmsync.reporting.csv_text import disarm_formula
 from crmsync.reporting.people import show_value
 
 SHOWN = 50
@@ -35,9 +36,6 @@ NOBODY = {
 COLUMNS = ("person", "name", "emails", "records", "why")
 FIELD_COLUMNS = ("field", "values", "older")
 """Columns of a CSV file; of disagreements the latter, too."""
-
-FORMULA = ("=", "+", "-", "@", "\t", "\r")
-"""How values begin that a spreadsheet takes for a formula."""
 
 
 def print_people(console: Console, document: Document, which: str, whole: str, explain: str) -> None:
@@ -84,18 +82,13 @@ def write_rows(file: TextIO, columns: Sequence[str], rows: Iterable[Mapping[str,
     writer = csv.writer(file)
     writer.writerow(columns)
     for each in rows:
-        writer.writerow([disarm_text(_text(each[name])) for name in columns])
+        writer.writerow([disarm_formula(_text(each[name])) for name in columns])
 
 
 def _text(value: Any) -> str:
     if isinstance(value, Mapping):
         return "; ".join(f"{crm}: {show_value(each)}" for crm, each in value.items())
     return "; ".join(value) if isinstance(value, list) else "" if value is None else str(value)
-
-
-def disarm_text(text: str) -> str:
-    """A text of a CSV file that no spreadsheet takes for a formula."""
-    return f"'{text}" if text.startswith(FORMULA) else text
 
 
 def print_forgotten(console: Console, document: Document, is_wiped: bool) -> None:

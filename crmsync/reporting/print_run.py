@@ -177,15 +177,20 @@ def print_review(console: Console, changes: Document, bands: Sequence[str]) -> N
             more = f", and {len(moved) - 20:,} more" if len(moved) > 20 else ""
             print_sentences(console, f"{what.capitalize()}, in records: {', '.join(moved[:20])}{more}")
     console.print()
+    print_band_matrices(console, changes, bands)
+    if changes["movers"]:
+        console.print(movers_table(changes["movers"]))
+        console.print()
+
+
+def print_band_matrices(console: Console, changes: Document, bands: Sequence[str]) -> None:
+    """For each CRM how many records go from which band to which."""
     for crm in changes["records"]:
         moves = [each for each in changes["bands"] if each["crm"] == crm]
         if moves:
             console.print(f"{crm}: records by band, old (down) → new (across)", style="bold")
             console.print(_matrix(moves, bands))
             console.print()
-    if changes["movers"]:
-        console.print(_movers(changes["movers"]))
-        console.print()
 
 
 def _print_moves(console: Console, changes: Document) -> None:
@@ -203,7 +208,7 @@ def _print_moves(console: Console, changes: Document) -> None:
         print_sentences(console, f"  and {count_of(changes['more_records'], 'more record')}")
 
 
-def _movers(movers: Sequence[Document]) -> Table:
+def movers_table(movers: Sequence[Document]) -> Table:
     """The largest moves, each person once: their records mostly move alike."""
     made = make_table(">from", ">to", "who", "because", title="Largest score changes", one_line=True)
     shown: set[tuple[str, Any]] = set()

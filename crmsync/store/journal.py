@@ -535,6 +535,14 @@ def state_counts(connection: Connection, run_id: str) -> dict[str, dict[str, int
     return counts
 
 
+def count_kinds(connection: Connection, run_id: str) -> list[tuple[str, str, int]]:
+    """How many changes of a run there are by CRM and kind of record."""
+    query = select(change.c.crm, change.c.kind, func.count()).where(change.c.run == run_id)
+    return [
+        (crm, kind, int(many)) for crm, kind, many in connection.execute(query.group_by(change.c.crm, change.c.kind))
+    ]
+
+
 def count_attempts(connection: Connection, row_id: int) -> int:
     """How often in a row a change to this contact did not go through, or had to be made again."""
     return connection.scalar(select(record.c.attempts).where(record.c.id == row_id)) or 0

@@ -26,6 +26,7 @@ from crmsync.config import Config
 from crmsync.config.web import TOKEN, Web
 from crmsync.errors import ConfigError, CrmsyncError, SeveralFound, StateError
 from crmsync.planning.review import changes_of
+from crmsync.reporting import charts
 from crmsync.reporting.console import count_of, format_minute
 from crmsync.reporting.person import explain_person
 from crmsync.reporting.print_run import COUNTS, OUTCOMES, PROTECTED, SKIPPED, STATES
@@ -34,7 +35,6 @@ from crmsync.store.database import Store
 from crmsync.store.pausing import begin_pause, end_pause
 from crmsync.store.queries import SCORE_STEP
 from crmsync.store.sql import from_ms, to_ms
-from crmsync.web import charts
 from crmsync.web.access import (
     COOKIE,
     SESSION,
@@ -181,7 +181,13 @@ def _show_status(site: Site, request: Request, _form: Mapping[str, str]) -> Resp
         scores_chart=charts.draw_scores(snapshot.scores, SCORE_STEP, lines),
         used={crm: api_used(snapshot, crm) for crm in site.config.crms},
         feeds=[
-            (crm, kind, counts, charts.draw_days(counts, f"{kind} by day"), (crm, kind) in snapshot.dead)
+            (
+                crm,
+                kind,
+                counts,
+                charts.draw_days(counts, f"{crm}-{kind}", f"{kind} by day"),
+                (crm, kind) in snapshot.dead,
+            )
             for (crm, kind), counts in snapshot.feeds.items()
         ],
     )

@@ -753,3 +753,13 @@ def test_answers_without_results_are_never_taken_for_success(remote):
     remote.sandbox.faults.clear()
     assert remote.state() != before
     assert [receipt for receipt in receipts if receipt.ok] == [] or now_of(crm, ref).current["score"] == 61
+
+
+@pytest.mark.parametrize(("records", "calls"), [({}, 0), ({1: 1}, 1), ({1: 201}, 2), ({1: 1, 2: 1}, 2)])
+def test_an_estimate_of_writing_is_a_number_of_batches_and_makes_no_call(rig, crm, records, calls):
+    before = crm.calls
+    size = {"memory": 1, "hubspot": 101, "salesforce": 201}[rig.crm]  # a record more than a batch holds, for 201
+    scaled = {f"kind {kind}": size if many == 201 else many for kind, many in records.items()}
+    expected = 1 if rig.crm == "memory" and records == {1: 201} else calls
+    assert crm.estimate_writes(scaled) == expected
+    assert crm.calls == before

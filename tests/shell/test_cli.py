@@ -327,8 +327,8 @@ def test_a_plan_writes_nothing_and_apply_writes_exactly_it(ready, sandbox):
 
 def test_a_plan_in_words_shows_bands_movers_and_the_next_command(ready):
     ended = crmsync("plan", "-c", ready)
-    assert "Changes by person\n" in ended.out
-    assert ended.out.index("Changes by person") < ended.out.index("records by band, old (down) → new (across)")
+    assert "Bands: who enters and who leaves\n" in ended.out
+    assert ended.out.index("who enters and who leaves") < ended.out.index("records by band, old (down) → new (across)")
     assert "rejected" not in ended.out
     assert "Largest score changes" in ended.out
     assert "Nothing was written. To write this plan:\n" in ended.out

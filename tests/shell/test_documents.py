@@ -23,6 +23,6 @@ def test_the_schemas_in_the_docs_are_those_of_the_documents():
 def test_a_run_prints_every_key_of_its_result_and_of_its_counts():
     assert Counts.__annotations__.keys() == CountsDocument.__annotations__.keys()
     assert Result("1").as_json().keys() <= RunDocument.__annotations__.keys()
-    assert {*PlanReview().as_json({}, {}), "troubles"} == {
+    assert {*PlanReview().as_json({}, {}), "troubles", "report"} == {
         *document_schemas()["$defs"]["ChangesDocument"]["properties"]
     }

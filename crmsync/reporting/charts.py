@@ -1,0 +1,196 @@
+"""Charts as SVG text that stands inside a page: static, without scripts or addresses, in the colors of the page.
+
+Colors are CSS variables of the page: `--before` and `--after` where two are compared, else `--main`, `--ghost` and
+`--bad`. Text has the page's own color.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Mapping, Sequence
+from html import escape
+from typing import Any
+
+WIDTH = 720
+"""Units of a drawing's width; a page scales it."""
+
+MAIN, GHOST, LESS = "var(--main)", "var(--ghost)", "var(--bad)"
+
+
+def compare_bars(
+    name: str, title: str, labels: Sequence[str], before: Sequence[int], after: Sequence[int], *, across: bool = True
+) -> str:
+    """Two bars for each label, before and after; `across` draws them from left to right, else they stand.
+
+    `name` is the id of the drawing within its page, `title` what a screen reader says of it.
+    """
+    pygal = _load_pygal()
+    kind = pygal.HorizontalBar if across else pygal.Bar
+    height = 90 + 34 * len(labels) if across else 300
+    chart = kind(
+        style=_style(pygal, "var(--before)", "var(--after)"),
+        width=WIDTH,
+        height=height,
+        js=[],
+        show_legend=True,
+        legend_at_bottom=True,
+        legend_at_bottom_columns=2,
+        disable_xml_declaration=True,
+        print_values=False,
+        truncate_label=-1,
+        x_label_rotation=0,
+        value_formatter=lambda value: f"{value:,.0f}",
+        order_min=0,
+        include_x_axis=True,
+        spacing=6,
+    )
+    # From the top: a horizontal chart begins at the bottom.
+    order = list(reversed(range(len(labels)))) if across else list(range(len(labels)))
+    chart.x_labels = [labels[place] for place in order]
+    chart.add("now", [before[place] for place in order])
+    chart.add("after this plan", [after[place] for place in order])
+    return _draw(chart, name, title)
+
+
+def draw_bands(now: Mapping[str, int], before: Mapping[str, int]) -> str:
+    """People per band as bars, and beside each a pale one for a week before, where that is known."""
+    pygal = _load_pygal()
+    chart = pygal.Bar(style=_style(pygal, MAIN, GHOST), **_small(show_legend=bool(before), legend_at_bottom=True))
+    chart.x_labels = list(now)
+    chart.add("now", list(now.values()))
+    if before:
+        chart.add("a week ago", [before.get(band, 0) for band in now])
+    return _draw(chart, "bands", "People per band")
+
+
+def draw_scores(scores: Mapping[int, int], step: int, lines: Mapping[str, float]) -> str:
+    """People by points: a bar for each `step` points, the darker the higher the band that begins below its end.
+
+    `lines` are the points at which bands begin.
+    """
+    pygal = _load_pygal()
+    chart = pygal.Bar(style=_style(pygal, MAIN), **_small(print_values=False, x_labels_major_every=5))
+    ends = range(min(scores, default=0), max(scores, default=0) + step, step)
+    chart.x_labels = [f"{end:,}" for end in ends]
+    chart.show_minor_x_labels = len(ends) < 24
+    begins = sorted(lines.values())
+    reached = [sum(begin < end + step for begin in begins) for end in ends]
+    shades = [f"color-mix(in srgb, {MAIN} {100 * each // max(len(begins), 1)}%, {GHOST})" for each in reached]
+    people = [{"value": scores.get(end, 0), "color": shade} for end, shade in zip(ends, shades, strict=True)]
+    chart.add("people", people)
+    return _draw(chart, "scores", "People by score")
+
+
+def draw_points(lines: Sequence[Mapping[str, Any]]) -> str:
+    """The lines of a score as bars to the right and to the left, in the order given."""
+    pygal = _load_pygal()
+    options = {**_small(truncate_label=40, show_y_guides=False), "height": 60 + 26 * max(len(lines), 1)}
+    chart = pygal.HorizontalBar(style=_style(pygal, MAIN), **options)
+    chart.x_labels = [str(line["rule"]) for line in reversed(lines)]
+    bars = [{"value": line["points"], "color": MAIN if line["points"] >= 0 else LESS} for line in reversed(lines)]
+    chart.add("points", bars)
+    return _draw(chart, "points", "Points by rule")
+
+
+def draw_days(counts: Sequence[int], name: str, title: str) -> str:
+    """A small line: so many on each day."""
+    pygal = _load_pygal()
+    options = {"print_values": False, "show_dots": False, **SPARK}
+    chart = pygal.Line(style=_style(pygal, MAIN), **{**_small(), **options})
+    chart.add(title, list(counts))
+    return _draw(chart, name, title)
+
+
+SPARK = {
+    "width": 140,
+    "height": 30,
+    "margin": 2,
+    "show_x_labels": False,
+    "show_y_labels": False,
+    "show_x_guides": False,
+    "show_y_guides": False,
+    "spacing": 0,
+}
+"""How a line is drawn that stands in a row of a table."""
+
+
+def _small(**more: Any) -> dict[str, Any]:
+    return {
+        "js": [],
+        "disable_xml_declaration": True,
+        "width": 640,
+        "height": 220,
+        "margin": 6,
+        "show_legend": False,
+        "print_values": True,
+        "print_zeroes": True,
+        "print_values_position": "top",
+        "max_scale": 6,
+        "no_data_text": "no data yet",
+        "value_formatter": lambda value: "" if value is None else f"{value:,.15g}",
+        **more,
+    }
+
+
+def _load_pygal() -> Any:
+    """The library, once somebody draws: everybody else need not wait for it."""
+    import pygal
+    import pygal.style
+
+    _drop_finders()
+    return pygal
+
+
+def _drop_finders() -> None:
+    """Take out what pygal hangs into Python's imports.
+
+    Its finder of maps is of an old sort, of which Python 3.11 warns at each import that fails, and it brings another
+    one with what it looks for plug-ins by (pygal 3.1.3, importlib-metadata 10.2.0).
+    """
+    sys.meta_path[:] = [
+        each for each in sys.meta_path if not type(each).__module__.startswith(("pygal", "importlib_metadata"))
+    ]
+
+
+def _style(pygal: Any, *colors: str) -> Any:
+    return pygal.style.Style(
+        background="transparent",
+        plot_background="transparent",
+        colors=colors,
+        value_colors=("currentColor",),
+        font_family="inherit",
+        opacity="1",
+        opacity_hover="1",
+        transition="0s",
+        label_font_size=13,
+        major_label_font_size=13,
+        value_font_size=13,
+        legend_font_size=13,
+        foreground="currentColor",
+        foreground_strong="currentColor",
+        foreground_subtle="var(--line)",
+        guide_stroke_dasharray="0",
+        major_guide_stroke_dasharray="0",
+        guide_stroke_color="var(--line)",
+        major_guide_stroke_color="var(--line)",
+    )
+
+
+def _draw(chart: Any, name: str, title: str) -> str:
+    chart.uuid = name  # of its own, it is another one each time
+    chart.add_xml_filter(_keep_still)
+    text: str = chart.render(is_unicode=True)
+    _drop_finders()
+    label = f'<svg role="img" aria-label="{escape(title)}" '
+    return text.strip().replace("<svg ", label, 1)
+
+
+def _keep_still(root: Any) -> Any:
+    """Leave out what pygal adds for scripts: those, comments (without a name), and ids that recur in each drawing."""
+    for parent in list(root.iter()):
+        for child in list(parent):
+            if not isinstance(child.tag, str) or child.tag.rpartition("}")[2] == "script":
+                parent.remove(child)
+            elif child.get("id", "").startswith("activate-"):
+                del child.attrib["id"]
+    return root

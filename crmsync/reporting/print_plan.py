@@ -1,0 +1,185 @@
+"""A plan on a terminal: who moves where by name, what the edit does, why scores move, what it costs, the limits."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+from rich.console import Console
+
+from crmsync.reporting.console import Document, count_of, make_printable, make_table, print_sentences, show_signed
+from crmsync.reporting.print_run import movers_table, print_band_matrices
+
+NAMED = 5
+"""People named of each movement; `crmsync show RUN` has all."""
+
+BAR = 24
+"""Characters of the longest bar."""
+
+LIMITS = {
+    "first": "first scores",
+    "scores": "scores changed",
+    "bands": "bands changed",
+    "stages": "stages changed",
+    "owners": "owners changed",
+}
+"""What the limits of `[guard]` count, in records."""
+
+
+def print_plan(console: Console, report: Document, document: Document, whole: str) -> None:
+    """What a plan would change; `whole` is the command that shows all of it."""
+    report, changes = make_printable(report), make_printable(document["changes"])
+    if not report["people"]["changed"]:
+        return
+    _print_edits(console, report["edits"])
+    people = report["people"]
+    share = f"{people['changed']:,} of {count_of(people['all'], 'person')}"
+    console.print()
+    print_sentences(console, f"Changes {share}, {count_of(people['records'], 'record')}. All of them: {whole}")
+    _print_bands(console, report["bands"])
+    _print_levels(console, "Bands", report["bands"], "no band yet")
+    _print_levels(console, "Stages", report["stages"], "no stage")
+    _print_owners(console, report["owners"])
+    console.print()
+    print_band_matrices(console, changes, [each["name"] for each in report["bands"] if each["name"]])
+    _print_effects(console, report)
+    _print_movers(console, report["movers"], changes)
+    _print_safety(console, report)
+
+
+def _head(console: Console, text: str) -> None:
+    console.print()
+    console.print(text, style="bold")
+
+
+def _print_edits(console: Console, edits: Sequence[Document] | None) -> None:
+    if not edits:
+        return
+    _head(console, "What changed in the config since the last run")
+    for each in edits:
+        name = f" {each['name']}" if each["table"].startswith("[[") and each["name"] else ""
+        print_sentences(console, f"  {each['kind']}: {each['table']}{name}: {_cut(each['said'], 300)}")
+
+
+def _cut(text: str, most: int) -> str:
+    return text if len(text) <= most else f"{text[: most - 1]}…"
+
+
+def draw_bar(number: int, most: int, width: int = BAR) -> str:
+    """A bar of characters; whatever is not nothing has one."""
+    return "█" * (max(1, round(number / most * width)) if number and most else 0)
+
+
+def _print_bands(console: Console, bands: Sequence[Document]) -> None:
+    _head(console, "People by band: in the CRMs now, and after this plan")
+    most = max((max(each["before"], each["after"]) for each in bands), default=0)
+    made = make_table("", "", ">people", ">change", "")
+    for each in bands:
+        change = each["after"] - each["before"]
+        made.add_row(each["name"] or "no band yet", "now", f"{each['before']:,}", "", draw_bar(each["before"], most))
+        made.add_row("", "after", f"{each['after']:,}", f"{change:+,}" if change else "", draw_bar(each["after"], most))
+    console.print(made)
+
+
+def _print_levels(console: Console, what: str, levels: Sequence[Document], nothing: str) -> None:
+    moving = [each for each in levels if each["name"] and (each["entered"] or each["left"])]
+    if not moving:
+        return
+    _head(console, f"{what}: who enters and who leaves")
+    for each in reversed(moving):
+        print_sentences(console, f"  {each['name']}: {_counts_of(each)}")
+        _print_people(console, "+", each["who_enters"], each["entered"], lambda one: f"from {one['from'] or nothing}")
+        _print_people(console, "−", each["who_leaves"], each["left"], lambda one: f"to {one['to'] or nothing}")
+
+
+def _counts_of(level: Document) -> str:
+    moves = [f"{sign}{level[name]:,}" for sign, name in (("+", "entered"), ("−", "left")) if level[name]]
+    return f"{level['before']:,} → {count_of(level['after'], 'person')} ({', '.join(moves)})"
+
+
+def _print_people(
+    console: Console, sign: str, people: Sequence[Document], number: int, said: Callable[[Document], str]
+) -> None:
+    for each in people[:NAMED]:
+        print_sentences(console, f"    {sign} {call_person(each)}: {said(each)}{_score_of(each)}")
+    if number > NAMED:
+        print_sentences(console, f"    {sign} and {number - NAMED:,} more")
+
+
+def call_person(each: Mapping[str, Any]) -> str:
+    """The address, or else the name, or else crmsync's own id."""
+    return str(each["email"] or each["name"] or f"crmsync id {each['person']}")
+
+
+def _score_of(each: Mapping[str, Any]) -> str:
+    score = each["score"]
+    if score["to"] is None:
+        return ""
+    if score["from"] in (None, score["to"]):
+        return f", score {score['to']:,.15g}"
+    return f", score {score['from']:,.15g} → {score['to']:,.15g}"
+
+
+def _print_owners(console: Console, owners: Sequence[Document]) -> None:
+    moving = [each for each in owners if each["entered"] or each["left"]]
+    if not moving:
+        return
+    _head(console, "Owners: people of each now and after this plan, and who comes to whom")
+    for each in moving:
+        print_sentences(console, f"  {each['name'] or 'unassigned'}: {_counts_of(each)}")
+        if each["name"]:
+            _print_people(
+                console, "+", each["who_enters"], each["entered"], lambda one: f"from {one['from'] or 'unassigned'}"
+            )
+
+
+def _print_effects(console: Console, report: Document) -> None:
+    edited = [each for each in report["effects"] if each["edit"]]
+    if not edited:
+        return
+    _head(console, "Effect of each changed rule since the last run")
+    for each in edited:
+        name = f"  {each['rule']} ({each['edit']})"
+        if not each["people"]:
+            print_sentences(console, f"{name}: moves nobody")
+            continue
+        extremes = [f"largest gain {show_signed(each['gain'])}"] if each["gain"] > 0 else []
+        extremes += [f"largest loss {show_signed(each['loss'])}"] if each["loss"] < 0 else []
+        sums = f"{count_of(each['people'], 'person')}, {show_signed(each['points'])} points, {', '.join(extremes)}"
+        example = f"for example {call_person(each['example'])} {show_signed(each['example']['points'])}"
+        print_sentences(console, f"{name}: {sums}; {example}")
+
+
+def _print_movers(console: Console, movers: Sequence[Document], changes: Document) -> None:
+    if not movers:
+        if changes["movers"]:
+            console.print()
+            console.print(movers_table(changes["movers"]))
+        return
+    _head(console, "Largest score changes since the last run, and what moved them")
+    for each in movers[: 2 * NAMED]:
+        moved = show_signed(each["score"]["to"] - each["score"]["from"])
+        print_sentences(
+            console, f"  {call_person(each)}: {each['score']['from']:,.15g} → {each['score']['to']:,.15g} ({moved})"
+        )
+        print_sentences(console, f"    {describe_lines(each['lines'])}")
+
+
+def describe_lines(lines: Sequence[Mapping[str, Any]]) -> str:
+    """What moved a score, line by line: `Weight of fit -25; new: Came by referral +10`."""
+    said = []
+    for each in lines:
+        before = {"new": "new: ", "gone": "gone: ", "other": ""}[each["change"]]
+        said.append(f"{before}{each['rule']} {show_signed(each['points'])}")
+    return "; ".join(said)
+
+
+def _print_safety(console: Console, report: Document) -> None:
+    _head(console, "Safety limits, in records, and cost")
+    for each in report["limits"]:
+        left = f"{each['left']:,} more are allowed" if each["records"] <= each["allowed"] else "EXCEEDED"
+        what = LIMITS.get(each["limit"], each["limit"])
+        print_sentences(console, f"  {each['crm']}, {what}: {each['records']:,} of at most {each['allowed']:,}; {left}")
+    calls = ", ".join(f"{crm} {count_of(many, 'call')}" for crm, many in report["cost"].items())
+    print_sentences(console, f"  Writing takes about {calls}: an estimate; looking again before and after adds to it")
+    console.print()
