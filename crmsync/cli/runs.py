@@ -111,11 +111,14 @@ def undo(
                     raise ConfigError("No run yet, so there is nothing to undo", "crmsync plan")
                 with store.read() as reading:
                     find_undoable(journal.find_run(reading, run), run)
+                    is_again = bool(undos_of(reading, run))
             if not (yes or as_json) and sys.stdin.isatty() and not _is_agreed(ending, settings, run, stop):
                 return
             ending.document = _undo(settings, run, stop)
         document = ending.document
         ending.code = HELD if document["verdict"] == "held" else code_of(document["verdict"], document["left"])
+        if is_again and not document["restored"] and ending.code == PARTLY:
+            ending.code = DONE  # what was left then is left still, and was told
         if not as_json:
             print_undo(results_console(), document)
 

@@ -137,19 +137,16 @@ def _load_pygal() -> Any:
     import pygal
     import pygal.style
 
-    _drop_finders()
+    _drop_finder()
     return pygal
 
 
-def _drop_finders() -> None:
-    """Take out what pygal hangs into Python's imports.
+def _drop_finder() -> None:
+    """Take out what pygal hangs into Python's imports, of which Python 3.11 warns at each import that fails (3.1.3).
 
-    Its finder of maps is of an old sort, of which Python 3.11 warns at each import that fails, and it brings another
-    one with what it looks for plug-ins by (pygal 3.1.3, importlib-metadata 10.2.0).
+    Not what importlib-metadata hangs there, which pygal brings: that has taken the place of Python's own.
     """
-    sys.meta_path[:] = [
-        each for each in sys.meta_path if not type(each).__module__.startswith(("pygal", "importlib_metadata"))
-    ]
+    sys.meta_path[:] = [each for each in sys.meta_path if not type(each).__module__.startswith("pygal")]
 
 
 def _style(pygal: Any, *colors: str) -> Any:
@@ -180,7 +177,7 @@ def _draw(chart: Any, name: str, title: str) -> str:
     chart.uuid = name  # of its own, it is another one each time
     chart.add_xml_filter(_keep_still)
     text: str = chart.render(is_unicode=True)
-    _drop_finders()
+    _drop_finder()
     label = f'<svg role="img" aria-label="{escape(title)}" '
     return text.strip().replace("<svg ", label, 1)
 

@@ -234,6 +234,7 @@ def standing(**over):
         "sla": None,
         "refused": [],
         "held_by": None,
+        "paused": None,
         "healthy": True,
         "health": [],
         **over,

@@ -45,6 +45,7 @@ def test_on_a_terminal_it_shows_what_would_be_restored_and_asks(path, small_sand
     assert not [each for each in small_sandbox.calls.writes()[calls:] if "batch/update" in each.path]
     monkeypatch.setattr("crmsync.cli.runs.says_yes", lambda question: True)
     assert crmsync("undo", run, "-c", path).code == 4
+    assert crmsync("undo", run, "-c", path).code == 0
     assert [each for each in scores(small_sandbox) if each] == ["999"]
     ended = crmsync("status", "-c", path)
     assert "undo" in ended.out
