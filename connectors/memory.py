@@ -7,7 +7,7 @@ from dataclasses import replace
 from datetime import UTC, datetime
 from typing import TypeVar
 
-from crmsync.connector import Checkup, MissingField, Narrow, Stop
+from crmsync.connector import Checkup, ListMembers, MissingField, Narrow, Stop
 from crmsync.errors import Cancelled
 from crmsync.model import Activity, Change, Contact, Odd, Owner, Page, Receipt, Ref, Scalar, Task, TaskReceipt
 
@@ -28,6 +28,7 @@ class Memory:
         self.tasks: dict[str, Task] = {}
         self.closed_tasks: set[str] = set()
         self.refusing_tasks: dict[str, TaskReceipt] = {}
+        self.lists: dict[str, set[Ref]] = {}
         self.order: dict[str, tuple[str, ...]] = {}
         self.time: datetime | None = None
         self.records: dict[Ref, Contact] = {}
@@ -101,6 +102,17 @@ class Memory:
         """Everybody who was put there."""
         self._call()
         return self.people
+
+    def list_members(self, known: Mapping[str, str]) -> Iterator[ListMembers]:
+        """Who is on each list of `lists`; the members themselves are the version."""
+        for asked, version in known.items():
+            self._call()
+            if asked not in self.lists:
+                yield ListMembers(asked, problem=f"there is no list {asked!r}; correct [exclude] lists")
+                continue
+            members = frozenset(self.lists[asked])
+            now = " ".join(["v", *map(str, sorted(members))])
+            yield ListMembers(asked, asked, asked, now, None if now == version else members)
 
     def read(self, refs: Sequence[Ref]) -> Iterator[Contact]:
         """The records as they are now."""

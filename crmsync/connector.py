@@ -33,7 +33,7 @@ class FieldMap:
     `companies` says that the name, domain and owner of each record's company are to be read, too. `choices` are those
     of `fields` that `create_fields` makes for users to fill in, each with the values they choose from. `tasks` says
     whether the field that holds the key of our tasks is made by `create_fields` and read with tasks: what has one is no
-    activity.
+    activity. `lists` are the lists of the CRM (by name or id) whose members the config leaves out.
     """
 
     fields: Mapping[str, str | Mapping[str, str]] = field(default_factory=dict)
@@ -42,6 +42,7 @@ class FieldMap:
     companies: bool = False
     choices: Mapping[str, Sequence[str]] = field(default_factory=dict)
     tasks: bool = False
+    lists: Sequence[str] = ()
 
     @staticmethod
     def spelled(names: Mapping[str, str | Mapping[str, str]], kind: str) -> dict[str, str]:
@@ -57,6 +58,23 @@ class Checkup:
     account: str
     problems: tuple[str, ...] = ()
     notes: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class ListMembers:
+    """Who is on a list of a CRM, as a whole: a HubSpot list, a Salesforce campaign.
+
+    `asked` is how the config names it. `version` is a text that changes whenever the members may have; `members` is
+    `None` where it is the version that was known. Where the list cannot be found or used, `problem` is a sentence that
+    names it and says what to do, and nothing else is there.
+    """
+
+    asked: str
+    id: str = ""
+    name: str = ""
+    version: str = ""
+    members: frozenset[Ref] | None = None
+    problem: str = ""
 
 
 Narrow: TypeAlias = Callable[[Sequence[Change]], Sequence[Change]]
@@ -103,6 +121,13 @@ class Connector(Protocol):
 
     def owners(self) -> Sequence[Owner]:
         """Everybody records can belong to, the inactive ones too."""
+        ...
+
+    def list_members(self, known: Mapping[str, str]) -> Iterator[ListMembers]:
+        """The members of these lists, each list after it was read to its end.
+
+        `known` has for each list, as the config names it, the version that was read last; `""` for none.
+        """
         ...
 
     def read(self, refs: Sequence[Ref]) -> Iterator[Contact]:

@@ -35,6 +35,7 @@ from crmsync.store.cursors import (
 from crmsync.store.database import bind_account
 from crmsync.store.erasure import drop_unused_facts
 from crmsync.store.future import mend_future
+from crmsync.store.memberships import drop_lists, find_unread, known_versions, save_members
 from crmsync.store.odd_records import read_odd_records, update_odd_records
 from crmsync.store.owners import save_owners
 from crmsync.store.restoring import TO_PULL, note_pulled, restored_crms
@@ -60,12 +61,52 @@ def pull_all(work: Work, attempt: Attempt, *, full: bool, resuming: bool, trusti
             theirs = work.crms[crm].owners()
             with work.store.begin() as writing:
                 save_owners(writing, [crm], theirs)
+            _pull_lists(work, result, crm, full=full)
             owners += theirs
             orders |= {(crm, kind): values for kind, values in work.crms[crm].stage_order().items()}
     alive = crms_left(work, attempt)
     with work.store.read() as reading:
         unread = [crm for crm in work.crms if crm not in alive and not was_ever_read(reading, crm)]
-    return Setting(alive, owners_of(owners, work.config.write.unassigned_users), orders, unread=unread)
+        lists = work.config.excluded_lists()
+        unlisted = [crm for crm in work.crms if crm not in alive and find_unread(reading, crm, lists.get(crm, ()))]
+    result.problems += [
+        f"{crm}: a list of [exclude] was never read; until it is, "
+        f"{'nobody' if crm in unread else 'nobody who has a record there'} is scored or written in any CRM"
+        for crm in unlisted
+    ]
+    found = owners_of(owners, work.config.write.unassigned_users)
+    return Setting(alive, found, orders, unread=unread, unlisted=unlisted)
+
+
+def _pull_lists(work: Work, result: Result, crm: str, *, full: bool) -> None:
+    """Read who is on the lists that `[exclude]` names, with `full` in any case.
+
+    A list that was read before holds where it cannot be now.
+
+    Raises `ConfigError` or `Unavailable` for one that was never read: nobody knows who is on it.
+    """
+    asked = work.config.field_map(crm).lists
+    with work.store.read() as reading:
+        known = dict.fromkeys(asked, "") if full else known_versions(reading, crm, asked)
+    problems: dict[str, str] = {}
+    try:
+        for found in work.crms[crm].list_members(known) if asked else ():
+            if found.problem:
+                problems[found.asked] = found.problem
+                continue
+            with work.store.begin() as writing:
+                save_members(writing, crm, found, work.now_ms)
+    except (ConfigError, Unavailable) as error:
+        with work.store.read() as reading:
+            if find_unread(reading, crm, asked):
+                raise
+        problems[""] = str(error)
+    with work.store.begin() as writing:
+        drop_lists(writing, crm, asked)
+        unread = find_unread(writing, crm, asked)
+    if unread:
+        raise ConfigError([problems.get(each, f"the list {each!r} of [exclude] could not be read") for each in unread])
+    result.problems += [f"{crm}: {why}; until then the last known members are left out" for why in problems.values()]
 
 
 def pull_first(work: Work, run: str) -> Result:

@@ -6,4 +6,7 @@ from connectors.hubspot.settings import Settings
 SOURCE_FIELD = "hs_analytics_source"
 """Where a contact came from, for decisions about `source` where the file maps nothing else to it."""
 
-__all__ = ["SOURCE_FIELD", "HubSpot", "Settings", "connect"]
+LISTS = "lists"
+"""The key of `[exclude]` that names lists of this CRM."""
+
+__all__ = ["LISTS", "SOURCE_FIELD", "HubSpot", "Settings", "connect"]

@@ -8,6 +8,7 @@ from connectors.hubspot.activities import ActivityStream
 from connectors.hubspot.client import Api
 from connectors.hubspot.errors import KIND, Forbidden, RequestRefused, id_of, objects_in
 from connectors.hubspot.mapping import COMPANY_PREFIX, LINKS
+from connectors.hubspot.memberships import find_list_problems
 from connectors.hubspot.missing_fields import TASK_KEY, missing_fields
 from connectors.hubspot.schema import Portal
 from connectors.hubspot.setup import CONTACTS, _found, chosen_properties, missing_options
@@ -42,6 +43,7 @@ def check(api: Api, portal: Portal, activities: ActivityStream, names: FieldMap)
     if not problems:
         problems += [each.sentence for each in missing_fields(portal, names)]
         problems += [*_unfit(portal, names), *_no_room(api, portal, names)]
+    problems += find_list_problems(api, names.lists)
     stages = () if problems else tuple(_unnamed_stages(portal, names))
     left_out = (*_left_out(activities.silent()), *_refused_forms(activities.refused_forms()))
     notes = (*left_out, *stages, *_no_imports(api), *_notes(api, portal))

@@ -16,6 +16,7 @@ from connectors.hubspot.client import Api
 from connectors.hubspot.contacts import Contacts
 from connectors.hubspot.errors import CRM, KIND
 from connectors.hubspot.mapping import COUNTS, Reading, plan_reading
+from connectors.hubspot.memberships import read_list_members
 from connectors.hubspot.missing_fields import missing_fields
 from connectors.hubspot.schema import Portal
 from connectors.hubspot.settings import Settings
@@ -23,7 +24,7 @@ from connectors.hubspot.setup import create_fields
 from connectors.hubspot.tasks import OwnerTasks
 from connectors.hubspot.webhook_queue import Hints
 from connectors.hubspot.writer import Writer
-from crmsync.connector import Checkup, FieldMap, MissingField, Narrow, Notes, Stop
+from crmsync.connector import Checkup, FieldMap, ListMembers, MissingField, Narrow, Notes, Stop
 from crmsync.errors import ConfigError
 from crmsync.model import Activity, Change, Contact, Owner, Page, Receipt, Ref, Scalar, Task, TaskReceipt
 
@@ -82,6 +83,10 @@ class HubSpot:
     def owners(self) -> Sequence[Owner]:
         """Everybody records can belong to, deactivated users too."""
         return self._portal.owners()
+
+    def list_members(self, known: Mapping[str, str]) -> Iterator[ListMembers]:
+        """Who is on lists of contacts."""
+        return read_list_members(self._api, known)
 
     def read(self, refs: Sequence[Ref]) -> Iterator[Contact]:
         """The records as they are now; an id that a merge retired brings the record that took its place."""

@@ -26,6 +26,8 @@ DATED = {
     "imports": "/crm/imports/{version}",
     "import": "/crm/imports/{version}/{id}",
     "import_errors": "/crm/imports/{version}/{id}/errors",
+    "lists": "/crm/lists/{version}/search",
+    "members": "/crm/lists/{version}/{id}/memberships",
     "token": "/oauth/{version}/token",
 }
 
@@ -52,6 +54,8 @@ LEGACY = {
     "imports": "/crm/v3/imports",
     "import": "/crm/v3/imports/{id}",
     "import_errors": "/crm/v3/imports/{id}/errors",
+    "lists": "/crm/v3/lists/search",
+    "members": "/crm/v3/lists/{id}/memberships",
     "token": "/oauth/v1/token",
 }
 
@@ -86,6 +90,8 @@ WORDS = {
     "imports": "import scores",
     "import": "import scores",
     "import_errors": "import scores",
+    "lists": "find lists",
+    "members": "read who is on a list",
     "token": "renew the token",
     "forms": "read forms",
     "submissions": "read sent forms",
@@ -101,7 +107,7 @@ SHAPES: dict[str, Shape] = {
     "record": "record",
     "associations": "linked",
     **dict.fromkeys(("properties", "groups", "owners", "imports", "import_errors", "usage"), "objects"),
-    **dict.fromkeys(("events", "forms", "submissions"), "objects"),
+    **dict.fromkeys(("events", "forms", "submissions", "members"), "objects"),
 }
 """What each endpoint answers where that is more than an object; see `answers.shaped`."""
 

@@ -9,7 +9,10 @@ from crmsync.connector import Connector, FieldMap, Notes, Stop
 SOURCE_FIELD = "LeadSource"
 """Where a record came from, for decisions about `source` where the file maps nothing else to it."""
 
-__all__ = ["SOURCE_FIELD", "Settings", "connect"]
+LISTS = "campaigns"
+"""The key of `[exclude]` that names lists of this CRM."""
+
+__all__ = ["LISTS", "SOURCE_FIELD", "Settings", "connect"]
 
 
 def connect(settings: Settings, names: FieldMap, notes: Notes, stop: Stop) -> Connector:

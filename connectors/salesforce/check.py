@@ -8,6 +8,7 @@ from datetime import timedelta
 from connectors.salesforce.client import Org
 from connectors.salesforce.contacts import RecordReader
 from connectors.salesforce.errors import RequestRefused, query_page, record_counts
+from connectors.salesforce.memberships import find_campaign_problems
 from connectors.salesforce.missing_fields import (
     lacking_values,
     missing_input,
@@ -54,6 +55,7 @@ def check(
         *(lambda reader=reader: _outputs(schema, reader) for reader in readers.values()),
         *(lambda reader=reader: _stages(org, schema, reader) for reader in readers.values()),
         lambda: _tasks(schema) if names.tasks else iter(()),
+        lambda: ((PROBLEM, each) for each in find_campaign_problems(org, names.lists)),
         lambda: _visible(org),
         lambda: _person_accounts(schema),
         lambda: _feeds(schema, org.settings.activities),

@@ -10,12 +10,13 @@ from connectors.salesforce import activities, bulk, contacts, owners, setup
 from connectors.salesforce.check import check
 from connectors.salesforce.client import Org
 from connectors.salesforce.errors import CRM, is_id, unreadable
+from connectors.salesforce.memberships import read_campaign_members
 from connectors.salesforce.missing_fields import missing_fields
 from connectors.salesforce.schema import OBJECTS, Schema
 from connectors.salesforce.settings import Settings
 from connectors.salesforce.tasks import LoggedTasks
 from connectors.salesforce.writer import COLLECTION, Writer
-from crmsync.connector import Checkup, FieldMap, MissingField, Narrow, Notes, Stop
+from crmsync.connector import Checkup, FieldMap, ListMembers, MissingField, Narrow, Notes, Stop
 from crmsync.model import Activity, Change, Contact, Owner, Page, Receipt, Ref, Scalar, Task, TaskReceipt
 
 
@@ -71,6 +72,10 @@ class SalesforceConnector:
     def owners(self) -> Sequence[Owner]:
         """Users, and the queues of leads."""
         return owners.list_owners(self._org)
+
+    def list_members(self, known: Mapping[str, str]) -> Iterator[ListMembers]:
+        """Who is in campaigns."""
+        return read_campaign_members(self._org, known)
 
     def read(self, refs: Sequence[Ref]) -> Iterator[Contact]:
         """The records as the database has them now."""

@@ -190,15 +190,29 @@ class Track(Table):
     when: Condition | None = None
 
 
+def _list_id(value: Any) -> Any:
+    said = str(value) if isinstance(value, int) and not isinstance(value, bool) else value
+    if isinstance(said, str) and not said.strip():
+        raise ValueError("an empty text names nothing; write the name as the CRM shows it, or the id")
+    return said.strip() if isinstance(said, str) else said
+
+
+ListId = Annotated[str, BeforeValidator(_list_id)]
+"""A list or campaign by its name or its id; an id may be written as a number."""
+
+
 class Exclude(Table):
     """People who are not scored and not written.
 
-    By address, by domain (with what lies below it), or because `when` holds. What stands in the CRMs stays, unless
-    `clear` takes our score fields away.
+    By address, by domain (with what lies below it), because a record of theirs is on one of the HubSpot `lists` or in
+    one of the Salesforce `campaigns` (each by its name or id), or because `when` holds. What stands in the CRMs stays,
+    unless `clear` takes our score fields away.
     """
 
     addresses: list[str] = []
     domains: list[str] = []
+    lists: list[ListId] = []
+    campaigns: list[ListId] = []
     when: Condition | None = None
     clear: bool = False
 

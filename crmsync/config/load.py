@@ -97,9 +97,13 @@ def config_of(text: str, running: Config) -> Config:
     """
     own = (*running.crms, "state", "secrets", "guard", "feeds", "log", "web", "alerts")
     now = {name: getattr(running, name) for name in own}
-    now["schedule"] = {**running.schedule.model_dump(exclude_unset=True), **json.loads(text).get("schedule", {})}
+    stored = json.loads(text)
+    now["schedule"] = {**running.schedule.model_dump(exclude_unset=True), **stored.get("schedule", {})}
+    for crm in connectors().keys() - running.crms.keys():
+        # Nobody can read the lists of a CRM that the file left out since.
+        stored.get("exclude", {}).pop(connectors()[crm].LISTS, None)
     try:
-        return type(running)(**{**json.loads(text), **now})
+        return type(running)(**{**stored, **now})
     except ValidationError as error:
         details = error.errors(include_url=False, include_input=False, include_context=True)
         again = "the config of that plan can no longer be used; make a new plan"

@@ -244,6 +244,7 @@ class Config(Model, BaseSettings):
                 *self._strange_bands(),
                 *self._strange_pools(),
                 *self._strange_feedback(),
+                *self._lists_of_nobody(),
                 *self._twins(),
             ]
         )
@@ -409,6 +410,20 @@ class Config(Model, BaseSettings):
                 said = f"there is no [[stage]] {name!r}; the stages are {', '.join(stages) or 'none'}"
                 yield Mistake(("sla", "stages"), f"[sla] stages: {said}")
 
+    def _lists_of_nobody(self) -> Iterator[Mistake]:
+        """Lists of [exclude] that are of a CRM the file has no table for: nobody could read who is on them."""
+        crms = self.crms
+        for crm, module in connectors().items():
+            if crms and crm not in crms and getattr(self.exclude, module.LISTS):
+                said = f"[exclude] {module.LISTS}: the file has no [{crm}], whose {module.LISTS} these are"
+                yield Mistake(("exclude", module.LISTS), f"{said}; add that table or remove {module.LISTS}")
+
+    def excluded_lists(self) -> dict[str, list[str]]:
+        """The lists whose members are left out, by the CRM that they are of."""
+        crms = self.crms
+        named = {crm: getattr(self.exclude, each.LISTS) for crm, each in connectors().items() if crm in crms}
+        return {crm: list(dict.fromkeys(lists)) for crm, lists in named.items() if lists}
+
     def _twins(self) -> Iterator[Mistake]:
         for kind in ("stage", "owner_pool", "route"):
             names = [row.name for _loc, row in self.placed(kind)]
@@ -430,6 +445,7 @@ class Config(Model, BaseSettings):
             companies=self.asks_about_accounts(),
             choices={FEEDBACK: tuple(self.feedback.tags)} if self.feedback and crm in self.feedback.field else {},
             tasks=self.tasks is not None,
+            lists=self.excluded_lists().get(crm, ()),
         )
 
     def asks_about_accounts(self) -> bool:
@@ -484,7 +500,7 @@ class Config(Model, BaseSettings):
     def mapping_hash(self, crm: str) -> str:
         """Twelve hex digits that change when something else is to be read of every record of a CRM."""
         names = dataclasses.asdict(self.field_map(crm))
-        return _digest({name: value for name, value in names.items() if name not in ("choices", "tasks")})
+        return _digest({name: value for name, value in names.items() if name not in UNMAPPED})
 
     @classmethod
     def settings_customise_sources(
@@ -497,6 +513,10 @@ class Config(Model, BaseSettings):
     ) -> tuple[PydanticBaseSettingsSource, ...]:
         """What it is made with: `load` puts file, secrets folder and environment together, and nothing else does."""
         return (init_settings,)
+
+
+UNMAPPED = ("choices", "tasks", "lists")
+"""What of a field map says nothing of how records are read."""
 
 
 def _digest(shown: Mapping[str, Any]) -> str:

@@ -33,6 +33,7 @@ from crmsync.planning.desk import (
     read_account_views,
     read_breaches,
     read_desk,
+    read_marks,
     state_of_person,
     worth_in_pools,
 )
@@ -49,6 +50,7 @@ from crmsync.routing.sla import Deadline, owners_to_replace
 from crmsync.routing.tasks import Handed, Tagged, plan_breach_tasks, plan_tasks
 from crmsync.scoring import Scores, score, summarize_many
 from crmsync.store import hand_offs, journal, restoring, score_inputs, tasks
+from crmsync.store.memberships import people_with_records
 from crmsync.store.overrides import (
     OwnerOverride,
     StageOverride,
@@ -77,7 +79,6 @@ from crmsync.store.scores import (
     people_to_score,
     plan_all_again,
     pulled_counts,
-    read_addresses,
     save_decisions,
     save_scores,
     set_due,
@@ -93,8 +94,8 @@ class Setting(NamedTuple):
     """What a plan is made under besides the config.
 
     `crms` take part; `orders` are their own orders of stages by (crm, kind); `edited` are CRMs that were last planned
-    for with another config; `unread` are CRMs of which nothing was ever read; `unguarded` says that nobody has to be
-    asked.
+    for with another config; `unread` are CRMs of which nothing was ever read; `unlisted` are CRMs with a list of
+    `[exclude]` that was never read; `unguarded` says that nobody has to be asked.
     """
 
     crms: Sequence[str]
@@ -103,6 +104,7 @@ class Setting(NamedTuple):
     edited: Collection[str] = ()
     approval: Approval = Approval()
     unread: Sequence[str] = ()
+    unlisted: Sequence[str] = ()
     unguarded: bool = False
 
 
@@ -438,7 +440,7 @@ def build_plan(work: Work, result: Result, setting: Setting) -> BuiltPlan:
     with work.store.begin() as tx:
         prepared = _prepare(work, tx, setting)
         absent = () if setting.unguarded else set(work.crms) - set(setting.crms)
-        left = approval.people_left_waiting(tx, absent)
+        left = approval.people_left_waiting(tx, absent) | _people_unlisted(tx, setting)
         # Who must wait is known only when everybody has been planned for: then this is undone, and made without them.
         savepoint = tx.begin_nested()
         desk = _plan(work, tx, setting, result.run, prepared, without=Held(left))
@@ -470,7 +472,8 @@ def build_preview(work: Work, result: Result, setting: Setting, *, without_odd_d
     """
     with work.store.begin() as tx:
         prepared = _prepare(work, tx, setting)
-        left = Held(approval.people_with_odd_data(tx) if without_odd_data else frozenset())
+        odd = approval.people_with_odd_data(tx) if without_odd_data else frozenset[int]()
+        left = Held(odd | _people_unlisted(tx, setting))
         desk = _plan(work, tx, setting, result.run, prepared, without=left)
         drafted = _judge(work, tx, desk)
         _close(work, tx, desk, left, prepared.breaches)
@@ -478,6 +481,15 @@ def build_preview(work: Work, result: Result, setting: Setting, *, without_odd_d
         _note_undone(work, tx, result, desk)
     result.guard = drafted.reasons
     return drafted
+
+
+def _people_unlisted(tx: Connection, setting: Setting) -> frozenset[int]:
+    """Who may be on a list of `[exclude]` that was never read: nothing is decided about them in any CRM.
+
+    Those with a record in the list's CRM; where no record of that CRM was ever read, everybody.
+    """
+    hidden = set(setting.unlisted) & set(setting.unread)
+    return people_with_records(tx, None if hidden else setting.unlisted) if setting.unlisted else frozenset()
 
 
 def _hold_undone(work: Work, tx: Connection, result: Result, desk: PlanBuilder) -> None:
@@ -754,7 +766,7 @@ def _scored_people(
         before = known_scores(tx, some)
         previous = [before[each].band if each in before else None for each in some]
         scores = score(config, columns, work.now, config.zone, previous)
-        excluded = _find_excluded(tx, config, columns, some)
+        excluded = find_excluded(config, columns, read_marks(tx, config, some))
         rows = _score_rows(scores, config, work, run, excluded)
         news = [place for place, row in enumerate(rows) if row["id"] in dirty or _is_news(before.get(row["id"]), row)]
         if only is None:
@@ -778,14 +790,6 @@ class _Batch(NamedTuple):
     rows: Sequence[int]
     before: Mapping[int, StoredScore]
     excluded: Sequence[str]
-
-
-def _find_excluded(tx: Connection, config: Config, columns: Columns, people: Sequence[int]) -> list[str]:
-    exclude = config.exclude
-    if not (exclude.addresses or exclude.domains):
-        return find_excluded(config, columns, [()] * len(people)) if exclude.when else [""] * len(people)
-    addresses = read_addresses(tx, people)
-    return find_excluded(config, columns, [addresses.get(each, ()) for each in people])
 
 
 def _is_news(before: StoredScore | None, row: Mapping[str, Any]) -> bool:

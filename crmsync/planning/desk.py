@@ -19,6 +19,7 @@ from crmsync.planning.changes import noticed_at
 from crmsync.routing.assignment import Desk, Unassigned
 from crmsync.routing.calendar import local_day
 from crmsync.routing.decisions import PersonState
+from crmsync.routing.exclusion import Marks
 from crmsync.routing.feedback import TagState
 from crmsync.routing.lifecycle import RecordStage, StageEntry, StageMove, StageState, find_entry
 from crmsync.routing.owners import Owners
@@ -26,7 +27,8 @@ from crmsync.routing.sla import Deadline, find_breaches
 from crmsync.routing.turns import Load
 from crmsync.scoring import Scores
 from crmsync.store import companies, hand_offs
-from crmsync.store.scores import StoredScore
+from crmsync.store.memberships import lists_of_people
+from crmsync.store.scores import StoredScore, read_addresses
 
 
 class Account(NamedTuple):
@@ -47,6 +49,14 @@ NO_ACCOUNT = Account()
 
 WEEK = 7 * 86_400
 """Seconds in which a colleague counts as active."""
+
+
+def read_marks(tx: Connection, config: Config, people: Sequence[int]) -> list[Marks]:
+    """For each of these people (ascending) what `[exclude]` may go by besides fields, as far as the config asks."""
+    exclude = config.exclude
+    addresses = read_addresses(tx, people) if exclude.addresses or exclude.domains else {}
+    lists = lists_of_people(tx, people, config.excluded_lists())
+    return [Marks(addresses.get(each, ()), lists.get(each)) for each in people]
 
 
 def read_account_views(

@@ -12,7 +12,7 @@ from crmsync.config import Config
 from crmsync.config.deciding import COLLEAGUE_OWNER
 from crmsync.errors import ConfigError
 from crmsync.model import Holding
-from crmsync.planning.desk import NO_ACCOUNT, read_account_views, state_of_person, worth_in_pools
+from crmsync.planning.desk import NO_ACCOUNT, read_account_views, read_marks, state_of_person, worth_in_pools
 from crmsync.reporting.console import count_of
 from crmsync.routing.decisions import decide_people
 from crmsync.routing.exclusion import find_excluded
@@ -23,8 +23,9 @@ from crmsync.scoring.wording import to_points
 from crmsync.store import score_inputs
 from crmsync.store.arrivals import find_arrivals, read_touches
 from crmsync.store.database import Store
+from crmsync.store.memberships import find_unread
 from crmsync.store.owners import read_owners
-from crmsync.store.scores import PEOPLE_AT_ONCE, known_scores, live_contacts, read_addresses
+from crmsync.store.scores import PEOPLE_AT_ONCE, known_scores, live_contacts
 from crmsync.store.sql import from_ms, in_chunks, to_ms
 
 
@@ -41,6 +42,8 @@ def simulation_document(config: Config, store: Store | None, days: int, now: dat
     with store.read() as reading:
         owners = owners_of(read_owners(reading), config.write.unassigned_users)
         found = _read_arrivals(config, reading, owners, start, now)
+        lists = config.excluded_lists().items()
+        unread = [(crm, each) for crm, asked in lists for each in find_unread(reading, crm, asked)]
     simulated = simulate_routing(config, found.arrivals, owners, start, now)
     return {
         "days": days,
@@ -51,7 +54,7 @@ def simulation_document(config: Config, store: Store | None, days: int, now: dat
         "unrouted": [{**each._asdict(), "at": from_ms(each.at).isoformat()} for each in simulated.unrouted],
         "nurture": simulated.nurture,
         "assignments": [_assignment(each) for each in simulated.assigned],
-        "notes": [*_notes(found), *_config_notes(config, owners)],
+        "notes": [*_notes(found), *_config_notes(config, owners), *map(_unread_note, unread)],
     }
 
 
@@ -99,8 +102,7 @@ def _read_arrivals(config: Config, reading: Connection, owners: Owners, start: d
         for held in live_contacts(reading, people):
             if held.person in records and held.ref.crm in crms:
                 records[held.person].append(held._replace(owner=None))
-        addresses = read_addresses(reading, people) if config.exclude.addresses or config.exclude.domains else {}
-        left_out = find_excluded(config, columns, [addresses.get(each, ()) for each in people])
+        left_out = find_excluded(config, columns, read_marks(reading, config, people))
         views = read_account_views(reading, config, owners, people, now)
         accounts = [views.get(each, NO_ACCOUNT) for each in people]
         states = [
@@ -147,6 +149,11 @@ def _notes(found: _Found) -> Iterator[str]:
         yield f"{count_of(found.crm_owned, 'person')} came who are in a stage that the CRM itself gives."
     if found.tagged:
         yield f"{count_of(found.tagged, 'person')} came whose [feedback] tag keeps them from every route."
+
+
+def _unread_note(of: tuple[str, str]) -> str:
+    crm, name = of
+    return f"[exclude]: crmsync has not read the list {name!r} of {crm} yet, so that its members are arrivals here."
 
 
 def _config_notes(config: Config, owners: Owners) -> Iterator[str]:

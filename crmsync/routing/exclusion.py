@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from typing import NamedTuple
 
 from crmsync.columns import Columns
-from crmsync.config.settings import Config
+from crmsync.config.settings import Config, connectors
 from crmsync.identity.matching import normal_email
 from crmsync.scoring.conditions import ConditionEvaluator
 from crmsync.scoring.operators import YES
@@ -14,12 +15,23 @@ from crmsync.scoring.values import domain_of, make_column
 from crmsync.scoring.wording import describe_condition
 
 
-def find_excluded(config: Config, columns: Columns, addresses: Sequence[Sequence[str]]) -> list[str]:
-    """Why each person of `columns` is left out, `""` for those who are not; `addresses` are all that they have."""
+class Marks(NamedTuple):
+    """What may leave a person out besides their fields: all addresses, and a list (CRM, name) that they are on."""
+
+    addresses: Sequence[str] = ()
+    on_list: tuple[str, str] | None = None
+
+
+def find_excluded(config: Config, columns: Columns, marks: Sequence[Marks]) -> list[str]:
+    """Why each person of `columns` is left out, `""` for those who are not; `marks` has an entry for each."""
     exclude = config.exclude
     named = {normal_email(each) for each in exclude.addresses}
     domains = {domain_of(each) for each in exclude.domains}
-    whys = [_address_why(theirs, named, domains) for theirs in addresses]
+    keys = {crm: module.LISTS for crm, module in connectors().items()}
+    whys = [
+        _address_why(each.addresses, named, domains) or (_list_why(keys, *each.on_list) if each.on_list else "")
+        for each in marks
+    ]
     if exclude.when is not None:
         read = {name: make_column(columns.fields[name]) for name in exclude.when.fields() if name in columns.fields}
         evaluator = ConditionEvaluator(len(columns.people), read, config.lists, title_reader(config.titles))
@@ -27,6 +39,14 @@ def find_excluded(config: Config, columns: Columns, addresses: Sequence[Sequence
         matches = (evaluator.ask(exclude.when) == YES).tolist()
         whys = [why or (said if match else "") for why, match in zip(whys, matches, strict=True)]
     return whys
+
+
+BY_KEY = {"lists": "on the list", "campaigns": "in the campaign"}
+"""How a membership is told, by the key of `[exclude]` that names the list."""
+
+
+def _list_why(keys: Mapping[str, str], crm: str, name: str) -> str:
+    return f'{BY_KEY[keys[crm]]} "{name}"'
 
 
 def _address_why(addresses: Sequence[str], named: set[str], domains: set[str]) -> str:

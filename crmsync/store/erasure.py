@@ -8,7 +8,19 @@ from typing import Any
 from sqlalchemy import Connection, delete, select, tuple_, update
 
 from crmsync.store.records import drop_score_inputs, save_identity_keys
-from crmsync.store.schema import OPEN, activity, alias, change, counter, fact, past_field, person, record, task
+from crmsync.store.schema import (
+    OPEN,
+    activity,
+    alias,
+    change,
+    counter,
+    fact,
+    membership,
+    past_field,
+    person,
+    record,
+    task,
+)
 from crmsync.store.sql import IN_LIST, in_chunks
 
 
@@ -42,6 +54,9 @@ def erase_records(connection: Connection, row_ids: Sequence[int]) -> None:
     clear_personal_data(connection, row_ids)
     for some in in_chunks(row_ids, IN_LIST):
         connection.execute(update(record).where(record.c.id.in_(some)).values(stage=None, owner=None))
+        refs = select(record.c.crm, record.c.kind, record.c.ref_id).where(record.c.id.in_(some))
+        own = tuple_(membership.c.crm, membership.c.kind, membership.c.ref_id).in_(refs)
+        connection.execute(delete(membership).where(own))
         for table in (activity, counter, alias):
             connection.execute(delete(table).where(table.c.record.in_(some)))
 

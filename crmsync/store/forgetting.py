@@ -13,6 +13,7 @@ from sqlalchemy import Connection, delete, func, or_, select, update
 from crmsync.identity.matching import MAIL, normal_email
 from crmsync.model import Ref
 from crmsync.store.erasure import drop_unused_facts
+from crmsync.store.memberships import drop_memberships
 from crmsync.store.odd_records import update_odd_records
 from crmsync.store.records import drop_score_inputs, mark_dirty, save_identity_keys
 from crmsync.store.schema import (
@@ -96,7 +97,7 @@ def remove_records(connection: Connection, rows: Sequence[Any], refs: Iterable[R
 
     Who keeps other records is scored again without these.
     """
-    ids, removed = [each.id for each in rows], Counter[str]()
+    ids, removed, refs = [each.id for each in rows], Counter[str](), set(refs)
     people = {each.person for each in rows if each.person is not None}
 
     def remove(table: Any, *where: Any) -> None:
@@ -110,6 +111,7 @@ def remove_records(connection: Connection, rows: Sequence[Any], refs: Iterable[R
     for table in (alias, counter, past_field, activity):
         remove(table, table.c.record.in_(ids))
     remove(change, change.c.record.in_(ids))
+    removed["membership"] += drop_memberships(connection, refs)
     for ref in refs:
         # A plan that was made on a copy of the state does not know the record's row.
         remove(change, change.c.crm == ref.crm, change.c.kind == ref.kind, change.c.ref_id == ref.id)

@@ -366,6 +366,29 @@ owner = Table(
     PrimaryKeyConstraint("crm", "id"),
 )
 
+member_list = Table(
+    "member_list",  # the lists whose members the config leaves out, as they were last read
+    metadata,
+    Column("crm", Text, nullable=False),
+    Column("asked", Text, nullable=False),  # how the config names it
+    Column("list_id", Text, nullable=False),
+    Column("name", Text, nullable=False),
+    Column("version", Text, nullable=False),
+    Column("read_at", BigInteger, nullable=False),
+    PrimaryKeyConstraint("crm", "asked"),
+)
+
+membership = Table(
+    "membership",
+    metadata,
+    Column("crm", Text, nullable=False),
+    Column("kind", Text, nullable=False),
+    Column("ref_id", Text, nullable=False),
+    Column("asked", Text, nullable=False),
+    PrimaryKeyConstraint("crm", "kind", "ref_id", "asked"),
+    Index("ix_membership_list", "crm", "asked"),
+)
+
 model = Table(
     "model",
     metadata,

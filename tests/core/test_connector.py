@@ -252,6 +252,42 @@ def test_following_the_changes_ends_where_a_full_pull_does(rig, seed):
         assert set(followed) == set(full)
 
 
+# Lists
+
+
+def members(of, name, known=""):
+    (found,) = of.list_members({name: known})
+    return found
+
+
+def test_who_joins_a_list_is_a_member_and_who_leaves_is_none(rig, crm):
+    one, two = writable(rig, 2)
+    rig.put_on_list("Partners", one)
+    first = members(crm, "Partners")
+    assert (first.asked, first.name, first.members) == ("Partners", "Partners", {one})
+    rig.put_on_list("Partners", one, two)
+    second = members(crm, "Partners", first.version)
+    assert second.members == {one, two}
+    rig.put_on_list("Partners", two)
+    assert members(crm, "Partners", second.version).members == {two}
+
+
+def test_a_list_that_stays_is_not_read_again(rig, crm):
+    rig.put_on_list("Partners", *writable(rig, 2))
+    first = members(crm, "Partners")
+    again = members(crm, "Partners", first.version)
+    assert (again.version, again.members) == (first.version, None)
+
+
+def test_an_empty_list_is_a_list_and_one_that_is_not_there_is_a_problem(rig, crm):
+    rig.put_on_list("Partners")
+    none, missing = crm.list_members({"Partners": "", "Nobody": ""})
+    assert (none.members, none.problem) == (frozenset(), "")
+    assert (missing.asked, missing.members) == ("Nobody", None)
+    assert "'Nobody'" in missing.problem
+    assert list(crm.list_members({})) == []
+
+
 # Writing
 
 

@@ -16,6 +16,7 @@ ROOMS = [
     "contacts",
     "errors",
     "feeds",
+    "memberships",
     "missing_fields",
     "paging",
     "schema",

@@ -2,17 +2,17 @@
 
 import pytest
 
-from crmsync.routing.exclusion import find_excluded
+from crmsync.routing.exclusion import Marks, find_excluded
 from crmsync.scoring import columns_of
 from tests.support.make import config
 
 ADDRESS = "the address is in [exclude] addresses"
 
 
-def why(addresses=(), exclude=None, **fields):
+def why(addresses=(), exclude=None, on_list=None, **fields):
     """Why one person is left out."""
     columns = columns_of([{"id": "one", "fields": {"title": None, **fields}, "activities": []}])
-    (said,) = find_excluded(config(exclude=exclude or {}), columns, [addresses])
+    (said,) = find_excluded(config(exclude=exclude or {}), columns, [Marks(addresses, on_list)])
     return said
 
 
@@ -51,3 +51,12 @@ def test_a_condition_leaves_out_and_unknown_values_do_not():
 def test_an_address_is_named_before_a_condition():
     exclude = {"addresses": ["a@x.example"], "when": {"field": "title", "exists": True}}
     assert why(["a@x.example"], exclude, title="VP") == ADDRESS
+
+
+def test_a_list_is_told_as_its_crm_calls_it_and_after_an_address():
+    assert why(on_list=("hubspot", "Customers")) == 'on the list "Customers"'
+    assert why(on_list=("salesforce", "Partners 2026")) == 'in the campaign "Partners 2026"'
+    assert why(["a@x.example"], {"addresses": ["a@x.example"]}, ("hubspot", "Customers")) == ADDRESS
+    assert why(exclude={"when": {"field": "title", "exists": True}}, on_list=("hubspot", "A"), title="VP").endswith(
+        '"A"'
+    )

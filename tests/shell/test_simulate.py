@@ -106,6 +106,12 @@ def test_who_is_no_arrival_is_counted_in_a_note(path, filled):
     assert "1 person came who are in a stage that the CRM itself gives." in notes
 
 
+def test_a_list_that_no_run_has_read_is_told(path, filled):
+    path.write_text(path.read_text() + '[exclude]\nlists = ["Customers"]\n')
+    said = "[exclude]: crmsync has not read the list 'Customers' of hubspot yet, so that its members are arrivals here."
+    assert said in simulated(path)["notes"]
+
+
 def test_an_edited_file_is_tried_without_a_run(path, filled, tmp_path):
     edited = tmp_path / "edited.toml"
     edited.write_text(

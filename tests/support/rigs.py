@@ -59,6 +59,9 @@ class InMemory:
     def merge(self, winner, loser):
         self.made.edit(replace(self.made.records[loser], gone=True, merged_into=winner))
 
+    def put_on_list(self, name, *refs):
+        self.made.lists[name] = set(refs)
+
     def day_passes(self):
         pass
 
@@ -143,6 +146,12 @@ class InHubSpot(OverHttp):
     def merge(self, winner, loser):
         return Ref("hubspot", "contact", self.do("merge", id=winner.id, other=loser.id)["id"])
 
+    def put_on_list(self, name, *refs):
+        lists = self.sandbox.portal.state.lists.values()
+        gone = [each for known in lists if known.name == name for each in known.members if str(each) not in
+                {ref.id for ref in refs}]  # fmt: skip
+        self.do("put_on_list", name=name, add=[ref.id for ref in refs], remove=gone)
+
     def state(self):
         return self.sandbox.snapshot("hubspot")
 
@@ -211,6 +220,17 @@ class InSalesforce(OverHttp):
     def merge(self, winner, loser):
         self.do("merge", winner=winner.id, losers=[loser.id])
         return winner
+
+    def put_on_list(self, name, *refs):
+        tables = self.sandbox.snapshot("salesforce")
+        named = [id_ for id_, each in tables["Campaign"].items() if each["Name"] == name]
+        id_ = named[0] if named else self.do("create", object="Campaign", fields={"Name": name})["id"]
+        for member, each in tables["CampaignMember"].items():
+            if each["CampaignId"] == id_ and not each.get("IsDeleted"):
+                self.do("delete", id=member)
+        for ref in refs:
+            fields = {"CampaignId": id_, f"{ref.kind.title()}Id": ref.id}
+            self.do("create", object="CampaignMember", fields=fields)
 
     def state(self):
         stamps = ("SystemModstamp", "LastModifiedDate", "LastModifiedById")

@@ -9,6 +9,7 @@ from typing import Any, Literal, get_args, get_origin, get_type_hints
 
 from connectors.sandbox.hubspot import activity_effects, writes
 from connectors.sandbox.hubspot.catalog import option_of, stage_date
+from connectors.sandbox.hubspot.lists import delete_list, put_on_list
 from connectors.sandbox.hubspot.records import RecordTable, StoredRecord, write_properties
 from connectors.sandbox.hubspot.schema import as_text
 from connectors.sandbox.hubspot.state import PortalOwner, PortalState, PortalSwitches
@@ -264,6 +265,8 @@ _ACTS: dict[str, ActionHandler] = {
     "lock_property": _lock_property,
     "archive_owner": _archive_owner,
     "add_owner": _add_owner,
+    "put_on_list": put_on_list,
+    "delete_list": delete_list,
     "lock": _lock,
     "issue_token": _issue_token,
     "revoke_token": _revoke_token,

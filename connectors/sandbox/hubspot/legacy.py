@@ -69,11 +69,6 @@ def pipelines_v1(state: PortalState, call: HubspotCall) -> Json:
     }
 
 
-def list_lists(state: PortalState, call: HubspotCall) -> Json:
-    """`POST /crm/v3/lists/search`."""
-    return {"lists": [], "hasMore": False, "offset": 0, "total": 0}
-
-
 def list_workflows(state: PortalState, call: HubspotCall) -> Json:
     """`GET /automation/v3/workflows`."""
     return {"workflows": []}

@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator
 from functools import cache
 from typing import Any, NamedTuple
 
-from connectors.sandbox.hubspot import admin, associations, auth, events, jobs, legacy, objects, search, writes
+from connectors.sandbox.hubspot import admin, associations, auth, events, jobs, legacy, lists, objects, search, writes
 from connectors.sandbox.hubspot.catalog import object_type
 from connectors.sandbox.hubspot.state import PortalState
 from connectors.sandbox.hubspot.wire import HubspotCall, not_allowed
@@ -35,7 +35,7 @@ ROOTS = {
     "oauth": ("/oauth/v1", "/oauth/{date}"),
     "old properties": ("/properties/v2",),
     "old pipelines": ("/crm-pipelines/v1/pipelines",),
-    "lists": ("/crm/v3/lists",),
+    "lists": ("/crm/v3/lists", "/crm/lists/{date}"),
     "workflows": ("/automation/v3/workflows",),
     "marketing emails": ("/marketing-emails/v1/emails",),
     "users": ("/settings/v3/users",),
@@ -112,7 +112,9 @@ _TABLE: tuple[tuple[str, str, str, Handler], ...] = (
     ("old properties", "GET", "/form/properties", legacy.form_properties_v2),
     ("old properties", "GET", "/{type}/properties", legacy.properties_v2),
     ("old pipelines", "GET", "/{type}", legacy.pipelines_v1),
-    ("lists", "POST", "/search", legacy.list_lists),
+    ("lists", "POST", "/search", lists.search_lists),
+    ("lists", "GET", "/{id}", lists.show_list),
+    ("lists", "GET", "/{id}/memberships", lists.list_memberships),
     ("workflows", "GET", "", legacy.list_workflows),
     ("marketing emails", "GET", "/with-statistics", legacy.marketing_emails),
     ("engagements", "GET", "/paged", legacy.list_engagements),
@@ -213,6 +215,7 @@ _FAMILY_SCOPES = {
     "email": ("content",),
     "exports": ("crm.export",),
     "imports": ("crm.import",),
+    "lists": ("crm.lists.read",),
 }
 
 

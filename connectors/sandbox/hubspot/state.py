@@ -49,6 +49,7 @@ class PortalSwitches:
     it. `index_lag` is in seconds. `retired` are versions of the API that answer 404 (`v3`, `2026-03`). `lost_writes` of
     each batch update are neither done nor told of, under a 200. `workflows` set properties after a client set one:
     `{"when": property, "set": {property: value}}`. `job_polls` is how often an export or import is not done yet.
+    `list_moves` is whether a list says when somebody last joined and left it.
     """
 
     tier: Tier = "enterprise"
@@ -80,6 +81,7 @@ class PortalSwitches:
     job_polls: int = 2
     export_times: Literal["iso", "milliseconds"] = "iso"
     empty_cells: Literal["ignored", "clear"] = "ignored"
+    list_moves: Literal["told", "untold"] = "told"
 
 
 @dataclass
@@ -123,6 +125,20 @@ class ExportJob:
     content: bytes = b""
 
 
+@dataclass
+class MemberList:
+    """A list: `members` has for each record when it joined; times are epoch milliseconds, 0 for never."""
+
+    id: str
+    name: str
+    type: str
+    created: int
+    status: str = "COMPLETE"
+    members: dict[int, int] = field(default_factory=dict)
+    added_at: int = 0
+    removed_at: int = 0
+
+
 class BadCell(NamedTuple):
     """What an import did not take."""
 
@@ -163,6 +179,7 @@ class PortalState:
         self.downloads: dict[str, tuple[str, int]] = {}
         self.links_given = 0
         self.imports: dict[str, Import] = {}
+        self.lists: dict[str, MemberList] = {}
 
     @property
     def contacts(self) -> RecordTable:
