@@ -129,9 +129,10 @@ def _is_agreed(ending: Ending, config: Config, run: str, stop: Stop) -> bool:
         draft, listed = preview_undo(work, run)
         with work.store.read() as reading:
             document = draft_document(run, draft, listed, read_names(reading, run))
+            is_again = bool(undos_of(reading, run))
     print_undo(results_console(), document)
     if not draft.restoring:
-        ending.code = PARTLY if draft.left else DONE
+        ending.code = PARTLY if draft.left and not is_again else DONE
         return False
     if says_yes(f"Undo run {run}?"):
         return True

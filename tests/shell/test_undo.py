@@ -46,6 +46,7 @@ def test_on_a_terminal_it_shows_what_would_be_restored_and_asks(path, small_sand
     monkeypatch.setattr("crmsync.cli.runs.says_yes", lambda question: True)
     assert crmsync("undo", run, "-c", path).code == 4
     assert crmsync("undo", run, "-c", path).code == 0
+    assert crmsync("undo", run, "--yes", "-c", path).code == 0
     assert [each for each in scores(small_sandbox) if each] == ["999"]
     ended = crmsync("status", "-c", path)
     assert "undo" in ended.out
