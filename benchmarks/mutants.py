@@ -43,6 +43,8 @@ TESTS = {
     "crmsync/planning/guard.py": ["core/test_plan.py", *CORE],
     "crmsync/planning/approval.py": ["core/test_approval.py", "core/test_cycle.py"],
     "crmsync/planning/builder.py": ["core/test_queries.py", *CORE],
+    "crmsync/planning/person_plan.py": ["core/test_queries.py", *CORE],
+    "crmsync/planning/scored_people.py": ["core/test_queries.py", *CORE],
     "crmsync/planning/apply.py": ["core/test_give_back.py", *CORE],
     "crmsync/store/contacts.py": ["store", "core/test_full_pull.py", "core/test_cycle.py", "core/test_erasure.py"],
     "crmsync/store/activities.py": ["store", "core/test_full_pull.py", "core/test_cycle.py"],

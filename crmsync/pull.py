@@ -15,7 +15,7 @@ from crmsync.errors import ConfigError, Unavailable
 from crmsync.failpoint import failpoint
 from crmsync.model import Odd, Owner, Page, Ref
 from crmsync.planning.apply import resolve_unknown
-from crmsync.planning.builder import Setting
+from crmsync.planning.desk import Setting
 from crmsync.result import Result
 from crmsync.routing.owners import owners_of
 from crmsync.store import full_pull, journal

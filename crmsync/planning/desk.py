@@ -15,6 +15,7 @@ from crmsync.config import Config
 from crmsync.config.deciding import Route
 from crmsync.identity.matching import normal_email
 from crmsync.model import Holding, Scalar
+from crmsync.planning.approval import Approval
 from crmsync.planning.changes import noticed_at
 from crmsync.routing.assignment import Desk, Unassigned
 from crmsync.routing.calendar import local_day
@@ -29,6 +30,24 @@ from crmsync.scoring import Scores
 from crmsync.store import companies, hand_offs
 from crmsync.store.memberships import lists_of_people
 from crmsync.store.scores import StoredScore, read_addresses
+
+
+class Setting(NamedTuple):
+    """What a plan is made under besides the config.
+
+    `crms` take part; `orders` are their own orders of stages by (crm, kind); `edited` are CRMs that were last planned
+    for with another config; `unread` are CRMs of which nothing was ever read; `unlisted` are CRMs with a list of
+    `[exclude]` that was never read; `unguarded` says that nobody has to be asked.
+    """
+
+    crms: Sequence[str]
+    owners: Owners
+    orders: Mapping[tuple[str, str], Sequence[str]]
+    edited: Collection[str] = ()
+    approval: Approval = Approval()
+    unread: Sequence[str] = ()
+    unlisted: Sequence[str] = ()
+    unguarded: bool = False
 
 
 class Account(NamedTuple):

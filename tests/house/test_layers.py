@@ -8,7 +8,10 @@ import pytest
 ROOT = Path(__file__).parents[2]
 WORDS = {"crmsync", "crmsync.model", "crmsync.errors", "crmsync.connector", "crmsync.columns"}
 CONFIG = {"crmsync.config"}
-APPLY = {f"crmsync.planning.{name}" for name in ("apply", "approval", "builder", "desk", "review", "tasks")}
+APPLY = {
+    f"crmsync.planning.{name}"
+    for name in ("apply", "approval", "builder", "desk", "person_plan", "review", "scored_people", "tasks")
+}
 """What of planning acts; the rest of it only thinks."""
 THINKING = {
     "crmsync.alerting",

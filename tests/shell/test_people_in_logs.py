@@ -191,7 +191,7 @@ def test_C10_nobody_is_named_in_the_log_though_the_database_does_not_take_a_numb
 
 
 @SQLITE
-@pytest.mark.parametrize("where", ["crmsync.planning.builder.score", "crmsync.attempt.band_counts"])
+@pytest.mark.parametrize("where", ["crmsync.planning.scored_people.score", "crmsync.attempt.band_counts"])
 def test_C10_nobody_is_named_in_the_log_of_a_fault_in_crmsync(daemon, monkeypatch, where):
     value = f"{CANARY} Ada"
 

@@ -1,0 +1,214 @@
+"""Scoring whoever may have changed, and what a plan needs of each person there is news of."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from typing import Any, NamedTuple
+
+import numpy as np
+from sqlalchemy import Connection
+
+from crmsync.columns import Columns
+from crmsync.config import Config
+from crmsync.model import Holding, Scalar
+from crmsync.planning.desk import (
+    NO_ACCOUNT,
+    Account,
+    Setting,
+    entry_of_person,
+    read_account_views,
+    read_marks,
+    state_of_person,
+    worth_in_pools,
+)
+from crmsync.routing.decisions import RoutingDecision, decide_people
+from crmsync.routing.exclusion import find_excluded
+from crmsync.routing.lifecycle import StageEntry
+from crmsync.scoring import Scores, score, summarize_many
+from crmsync.store import score_inputs
+from crmsync.store.scores import (
+    PEOPLE_AT_ONCE,
+    StoredScore,
+    dirty_people,
+    edited_contacts,
+    known_scores,
+    live_contacts,
+    people_to_score,
+    save_scores,
+    set_due,
+    set_model,
+)
+from crmsync.store.sql import dump_json
+from crmsync.work import Work
+
+
+class Scored(NamedTuple):
+    """One person as the plan needs them; `edited` are records (row ids), among them perhaps others' too.
+
+    `excluded` says why they are left out; the decision is `None` then. `worth` is by the name of a pool.
+    """
+
+    person: int
+    total: int
+    band: str
+    email: str
+    score_fields: Mapping[str, Scalar | None]
+    because: str
+    edited: Collection[int]
+    is_new: bool
+    before: StoredScore | None
+    excluded: str = ""
+    decision: RoutingDecision | None = None
+    worth: Mapping[str, int] = {}
+    account: Account = NO_ACCOUNT
+    entry: StageEntry = StageEntry()
+
+
+def score_changed_people(
+    work: Work, tx: Connection, setting: Setting, run: str, without: Collection[int], only: Collection[int] | None
+) -> Iterator[tuple[Scored, list[Holding]]]:
+    """Score whoever may have changed, store the scores, and yield with their records those there is news of.
+
+    There is none of people whom time or a changed rule might have moved and did not: of them only the next instant is
+    stored at which they may be. Of `only` some people nothing is stored.
+    """
+    config, model, plan_hash = work.config, work.config.model_hash(), work.config.plan_hash()
+    if only is None:
+        wanted = people_to_score(tx, int(work.now.timestamp()), model, plan_hash, list(work.crms))
+    else:
+        wanted = np.array(sorted(only), dtype=np.int64)
+    if without:
+        wanted = wanted[~np.isin(wanted, np.fromiter(without, dtype=np.int64))]
+    dirty = dirty_people(tx, list(work.crms))
+    # Kept from part to part, so that each distinct activity is read once.
+    facts: score_inputs.Facts = {}
+    for start in range(0, len(wanted), PEOPLE_AT_ONCE):
+        some = wanted[start : start + PEOPLE_AT_ONCE].tolist()
+        columns = score_inputs.read_columns(
+            tx, some, sorted(config.fields), config.identity.source_of_truth, facts, keep=True
+        )
+        before = known_scores(tx, some)
+        previous = [before[each].band if each in before else None for each in some]
+        scores = score(config, columns, work.now, config.zone, previous)
+        excluded = find_excluded(config, columns, read_marks(tx, config, some))
+        rows = _score_rows(scores, config, work, run, excluded)
+        news = [place for place, row in enumerate(rows) if row["id"] in dirty or _is_news(before.get(row["id"]), row)]
+        if only is None:
+            quiet = {rows[place]["id"]: rows[place]["due"] for place in set(range(len(rows))) - set(news)}
+            # Whoever is no news has a score already (see `_is_news`).
+            set_due(tx, {each: due for each, due in quiet.items() if before[each].due != due})
+            # A range, because 100,000 ids fit into no statement.
+            # Who lies in it and was not scored stays dirty or has no live record.
+            set_model(tx, some[0], some[-1], model, plan_hash)
+            save_scores(tx, [rows[place] for place in news], before)
+        work.progress("scored", "", len(some))
+        batch = _Batch(columns, scores, news, before, excluded)
+        yield from _with_records(tx, work, setting, batch)
+
+
+class _Batch(NamedTuple):
+    """Some people who were scored: of those in `rows` there is news; `excluded` has for each why they are left out."""
+
+    columns: Columns
+    scores: Scores
+    rows: Sequence[int]
+    before: Mapping[int, StoredScore]
+    excluded: Sequence[str]
+
+
+def _is_news(before: StoredScore | None, row: Mapping[str, Any]) -> bool:
+    names = ("lines", "band", "plan", "excluded")
+    return before is None or any(getattr(before, name) != row[name] for name in names)
+
+
+def _ledgers(scores: Scores) -> list[str]:
+    """For each person the lines that have points, as JSON: `[[line, hundredths], …]`; they sum to the total."""
+    names = [line.name for line in scores.lines]
+    points = np.stack(scores.points, axis=1) if scores.points else np.zeros((len(scores.people), 0), dtype=np.int64)
+    rows, lines = np.nonzero(points)
+    entries = [[names[line], value] for line, value in zip(lines.tolist(), points[rows, lines].tolist(), strict=True)]
+    ends = np.searchsorted(rows, np.arange(1, len(points) + 1)).tolist()
+    return [dump_json(entries[start:end]) for start, end in zip([0, *ends], ends, strict=False)]
+
+
+def _score_rows(scores: Scores, config: Config, work: Work, run: str, excluded: Sequence[str]) -> list[dict[str, Any]]:
+    bands, ledgers = config.band_names(), _ledgers(scores)
+    settings = {"model": config.model_hash(), "plan": config.plan_hash()}
+    return [
+        {
+            "id": int(scores.people[row]),
+            "fit": int(scores.fit[row]),
+            "behavior": int(scores.behavior[row]),
+            "total": int(scores.total[row]),
+            "band": _band(bands, scores.band[row]),
+            "due": int(scores.due[row]),
+            **settings,
+            "scored_at": work.now_ms,
+            "scored_run": run,
+            "lines": ledgers[row],
+            "excluded": "",
+            # Nothing is told of those who are left out.
+            **({"fit": 0, "behavior": 0, "total": 0, "band": "", "lines": "[]", "excluded": why} if why else {}),
+        }
+        for row, why in enumerate(excluded)
+    ]
+
+
+def _with_records(
+    tx: Connection, work: Work, setting: Setting, batch: _Batch
+) -> Iterator[tuple[Scored, list[Holding]]]:
+    config, scores, rows = work.config, batch.scores, batch.rows
+    bands, why = config.band_names(), summarize_many(config, scores, rows)
+    people = scores.people[rows].tolist()
+    edited = edited_contacts(tx, people)
+    records: dict[int, list[Holding]] = {}
+    by = config.decision_hash()
+    for held in live_contacts(tx, people):
+        if held.undone:
+            # Of what was undone only that waits which was decided by this config.
+            held = held._replace(undone={name: it for name, it in held.undone.items() if by in it["configs"]})
+        records.setdefault(held.person, []).append(held)
+    accounts = read_account_views(tx, config, setting.owners, people, work.now)
+    states = [
+        state_of_person(setting.owners, batch.before.get(each), records.get(each, ()), accounts.get(each, NO_ACCOUNT))
+        for each in people
+    ]
+    decisions = decide_people(config, scores, batch.columns, rows, states, work.now_ms)
+    emails, zone = batch.columns.fields["email"], config.zone
+    crm_owned = config.crm_owned  # once, since it looks for the installed connectors
+    for row, person_id, because, decision, state in zip(rows, people, why, decisions, states, strict=True):
+        band = _band(bands, scores.band[row])
+        score_fields: dict[str, Scalar | None] = {
+            "score": _points(scores.total[row]),
+            "fit": _points(scores.fit[row]),
+            "behavior": _points(scores.behavior[row]),
+            "band": band,
+            "reason": because,
+        }
+        left_out, before = batch.excluded[row], batch.before.get(person_id)
+        common = (edited, before is None, before)
+        if left_out:
+            nothing = dict.fromkeys(score_fields)
+            yield (
+                Scored(person_id, 0, "", "", nothing, f"excluded: {left_out}", *common, left_out),
+                records.get(person_id, []),
+            )
+            continue
+        worth = worth_in_pools(config, batch.columns, scores, row) if decision.routes else {}
+        yield (
+            Scored(person_id, int(scores.total[row]), band, str(emails[row] or ""), score_fields, because, *common,
+                   "", decision, worth, accounts.get(person_id, NO_ACCOUNT),
+                   entry_of_person(zone, crm_owned, before, decision.move, state.records, records.get(person_id, ()))),
+            records.get(person_id, []),
+        )  # fmt: skip
+
+
+def _band(bands: Sequence[str], number: Any) -> str:
+    """The name of a band; a model without bands has none."""
+    return bands[number] if number >= 0 else ""
+
+
+def _points(hundredths: Any) -> int | float:
+    """Points as they are written: a whole number wherever it is one."""
+    whole, rest = divmod(int(hundredths), 100)
+    return whole if rest == 0 else int(hundredths) / 100
