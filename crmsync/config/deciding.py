@@ -20,13 +20,14 @@ Spelling = str | dict[str, str]
 
 DECIDED_FIELDS = (
     *("email", "stage", "score", "fit", "behavior", "band", "grade", "level", "segment", "track", "owner"),
-    *("source", "lead_type", "qualifications"),
+    *("source", "lead_type", "qualifications", "rules"),
     *("account.name", "account.owner", "account.active_people"),
 )
 """What a condition of a route, stage or track may read besides `[fields]`: all that is known once a person is scored.
 
-`owner` and `account.owner` are addresses, `qualifications` those that a person meets, `lead_type` is `lead` or
-`contact` (as the CRM keeps the record), unless `[fields]` maps something else to it.
+`owner` and `account.owner` are addresses, `qualifications` those that a person meets, `rules` those that gave them
+points (so that a question may be about what somebody did), `lead_type` is `lead` or `contact` (as the CRM keeps the
+record), unless `[fields]` maps something else to it.
 """
 
 SOURCE = "source"

@@ -360,6 +360,7 @@ class Config(Model, BaseSettings):
             "stage": ("[[stage]]", "the stages are", [*(each.name for each in self.stage), *self.lifecycle.crm_owned]),
             "track": ("track", "[tracks] has", self.tracks),
             "qualifications": ("[[qualification]]", "they are", [each.name for each in self.qualification]),
+            "rules": ("rule", "the rules are", [each.name for each in self.rules()]),
         }
         for loc, condition in (*self.placed_decisions(), *self.placed_roles()):
             for part in condition.parts():

@@ -7,6 +7,7 @@ from datetime import UTC, datetime
 from typing import Any, NamedTuple
 
 import numpy as np
+from numpy.typing import NDArray
 
 from crmsync.columns import Columns
 from crmsync.config.conditions import Condition
@@ -177,6 +178,7 @@ def _known(
         "account.name": lambda: [each.account_name for each in states],
         "account.owner": lambda: [each.account_owner for each in states],
         "account.active_people": lambda: [each.active_people for each in states],
+        "rules": lambda: made.get("rules") or _rules_that_count(config, scores, at),
         "lead_type": lambda: made.get("lead_type") or [each.lead_type for each in states],
     }
     made |= {name: builtin[name]() for name in builtin.keys() & read}
@@ -186,6 +188,17 @@ def _known(
         answers = [(each.name, evaluator.ask(each.when) == YES) for each in config.qualification]
         made["qualifications"] = [tuple(name for name, mask in answers if mask[place]) for place in range(len(states))]
     return made
+
+
+def _rules_that_count(config: Config, scores: Scores, at: NDArray[np.int64]) -> list[Scalar | None]:
+    """For each of these rows the names of the rules that gave points."""
+    names = {each.name for each in config.rules()}
+    masks = [
+        (line.name, (points[at] != 0).tolist())
+        for line, points in zip(scores.lines, scores.points, strict=True)
+        if line.name in names
+    ]
+    return [tuple(name for name, mask in masks if mask[place]) for place in range(len(at))]
 
 
 def _named(names: Sequence[str], number: int) -> str | None:

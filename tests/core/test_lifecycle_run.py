@@ -3,11 +3,12 @@
 from datetime import timedelta
 
 import pytest
+from pydantic import ValidationError
 
 from crmsync.model import Ref
 from crmsync.store import schema
 from tests.support.cycles import DAYS, NEVER_FADES, edit, hot, run
-from tests.support.make import MODEL, activity, contact, crm
+from tests.support.make import MODEL, activity, config, contact, crm
 from tests.support.state import rows
 
 EXIT = """
@@ -174,3 +175,25 @@ def test_a_stage_that_the_crm_itself_gave_is_neither_taken_back_nor_routed(state
     assert (record.stage, record.owner, record.current["score"]) == ("customer", None, 65)
     assert result.routing["in"] == result.routing["excluded"] == 1
     assert person(state)["owner_why"] == "not routed: the CRM itself gives the stage customer"
+
+
+DID = 'enter = { field = "rules", has = "Demo requested" }\nexit = { field = "rules", has = "Pricing page viewed" }'
+
+
+def test_a_stage_may_ask_what_somebody_did(state):
+    asks = NEVER_FADES.replace('band = "mql"\n', f"{DID}\n")
+    hubspot = hot()
+    bo = contact(2, fields={"title": "VP Sales", "employees": 500}, stage="lead")
+    hubspot.edit(bo)
+    run(state, hubspot, at=DAYS[0], model=asks)
+    assert (hubspot.records[ADA].stage, hubspot.records[bo.ref].stage) == ("mql", "lead")
+    hubspot.happen(activity(9, hubspot.records[ADA], kind="page_viewed", url="https://x.example/pricing"))
+    hubspot.happen(activity(10, bo))
+    run(state, hubspot, at=DAYS[1], model=asks)
+    assert hubspot.records[bo.ref].stage == "mql"
+    assert rows(state, schema.person)[0]["stage"] == "lead"
+
+
+def test_a_question_about_a_rule_that_is_not_there_is_refused():
+    with pytest.raises(ValidationError, match="there is no rule 'Demo'; the rules are VP or above"):
+        config(NEVER_FADES.replace('band = "mql"\n', 'enter = { field = "rules", has = "Demo" }\n'))
