@@ -90,14 +90,10 @@ def _judge(status: int, content: Any) -> NoReturn:
         )
     if code == "REQUEST_LIMIT_EXCEEDED":
         raise _limit(message)
-    if status in (429, 503) or code == "SERVER_UNAVAILABLE":
-        raise NotTaken(f"Salesforce answered with status {status}")
-    if status >= 500 or status in RETRY_STATUSES or code in PASSING:
-        raise Transient(
-            f"Salesforce answered {code or status}: {quote_crm(message)}"
-            if message
-            else f"Salesforce answered with status {status}"
-        )
+    is_full = status in (429, 503) or code == "SERVER_UNAVAILABLE"
+    if is_full or status >= 500 or status in RETRY_STATUSES or code in PASSING:
+        said = f"{code or status}: {quote_crm(message)}" if message else f"with status {status}"
+        raise (NotTaken if is_full else Transient)(f"Salesforce answered {said}")
     if not code:
         raise Transient(f"Salesforce answered with status {status} and something that is not JSON")
     # So REST answers for a version that is retired.

@@ -414,7 +414,7 @@ def test_J14_a_daemon_goes_on_when_the_clock_is_set_back(monkeypatch):
     monkeypatch.setattr(schedule, "CLOCK_EVERY", 0.05)
     stop, ran = threading.Event(), []
 
-    def tick(_work_now, _watch):
+    def tick(_work_now, _watch, _tell):
         ran.append(back[0])
         if len(ran) == 2:
             back[0] = timedelta(hours=-3)

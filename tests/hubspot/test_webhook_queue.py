@@ -162,7 +162,7 @@ def test_a_hint_during_a_cycle_is_looked_at_after_it_and_never_beside_it(monkeyp
     stop, busy, going_on = threading.Event(), threading.Semaphore(), threading.Event()
     told, beside = [], []
 
-    def tick(_work_now, _watch):
+    def tick(_work_now, _watch, _tell):
         if not busy.acquire(blocking=False):
             beside.append(True)
         told.append(len(told))
