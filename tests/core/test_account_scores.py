@@ -243,7 +243,7 @@ def test_an_account_of_several_owners_goes_to_one_of_them_in_one_run(state, hubs
 
 
 WORLDS = st.lists(st.tuples(st.sampled_from(["hubspot", "salesforce"]), st.integers(0, 3), st.sampled_from("ab-e")),
-                  min_size=1, max_size=7)  # fmt: skip
+                  min_size=1, max_size=7, unique_by=lambda each: each[:2])  # fmt: skip
 
 
 @settings(max_examples=20, deadline=None)

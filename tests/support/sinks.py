@@ -37,23 +37,24 @@ def open_sink():
     class Handler(BaseHTTPRequestHandler):
         def do_POST(self):
             said = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
-            if not self._answer():
-                return
-            sink.titles.append(said["title"])
-            sink.texts.append(said["message"])
+            # Before the answer, or whoever gets it could ask what came before it is written down.
+            if not sink.hangs and sink.status < 400:
+                sink.titles.append(said["title"])
+                sink.texts.append(said["message"])
+            self._answer()
 
         def do_GET(self):
-            if self._answer():
+            if not sink.hangs and sink.status < 400:
                 sink.beats += 1
+            self._answer()
 
         def _answer(self):
             if sink.hangs:
                 sink.free.wait(30)
-                return False
+                return
             self.send_response(sink.status)
             self.send_header("Content-Length", "0")
             self.end_headers()
-            return sink.status < 400
 
         def log_message(self, *_said):
             pass
