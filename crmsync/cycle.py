@@ -23,15 +23,15 @@ from crmsync.failpoint import failpoint
 from crmsync.planning import approval
 from crmsync.planning.apply import apply_changes
 from crmsync.planning.builder import BuiltPlan, build_plan, build_preview, describe_other_plan
+from crmsync.planning.desk import read_breaches
 from crmsync.planning.tasks import create_tasks, describe_refused_tasks
 from crmsync.pull import pull_all, pull_first
 from crmsync.redaction import hide_secrets, secrets_of
 from crmsync.result import Result, WaitingPlan, new_run_id
-from crmsync.routing.sla import describe_breaches, find_breaches
+from crmsync.routing.sla import describe_breaches
 from crmsync.store import journal
 from crmsync.store.copy import copy_state
 from crmsync.store.database import Store, wipe_log
-from crmsync.store.hand_offs import latest_hand_offs
 from crmsync.store.owners import owner_names
 from crmsync.store.pausing import refuse_while_paused
 from crmsync.store.sql import IN_LIST, in_chunks, to_ms
@@ -247,8 +247,7 @@ def _note_breaches(work: Work, result: Result) -> None:
     """Say how many people their owners did not contact in time."""
     if work.config.sla is not None:
         with work.store.read() as reading:
-            handed = latest_hand_offs(reading, work.now_ms)
-        late = find_breaches(work.config.sla, work.config.owner_pool, handed, work.now, work.config.zone)
+            late = read_breaches(reading, work.config, work.now)
         result.notes += filter(None, [describe_breaches(work.config.sla, late)])
 
 

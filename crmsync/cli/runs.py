@@ -112,7 +112,11 @@ def undo(
                 with store.read() as reading:
                     find_undoable(journal.find_run(reading, run), run)
                     is_again = bool(undos_of(reading, run))
-            if not (yes or as_json) and sys.stdin.isatty() and not _is_agreed(ending, settings, run, stop):
+            if (
+                not (yes or as_json)
+                and sys.stdin.isatty()
+                and not _is_agreed(ending, settings, run, stop, is_again=is_again)
+            ):
                 return
             ending.document = _undo(settings, run, stop)
         document = ending.document
@@ -123,13 +127,12 @@ def undo(
             print_undo(results_console(), document)
 
 
-def _is_agreed(ending: Ending, config: Config, run: str, stop: Stop) -> bool:
+def _is_agreed(ending: Ending, config: Config, run: str, stop: Stop, *, is_again: bool) -> bool:
     """Show what an undo would restore, and ask, unless there is nothing."""
     with progress_bar(messages_console()) as progress, looking_on(config, stop, progress) as work:
         draft, listed = preview_undo(work, run)
         with work.store.read() as reading:
             document = draft_document(run, draft, listed, read_names(reading, run))
-            is_again = bool(undos_of(reading, run))
     print_undo(results_console(), document)
     if not draft.restoring:
         ending.code = PARTLY if draft.left and not is_again else DONE

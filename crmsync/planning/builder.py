@@ -8,6 +8,7 @@ from typing import Any, NamedTuple
 
 from sqlalchemy import Connection
 
+from crmsync.config import Config
 from crmsync.identity import matching
 from crmsync.model import Holding, Scalar
 from crmsync.planning import approval
@@ -171,10 +172,16 @@ def _prepare(work: Work, tx: Connection, setting: Setting) -> Prepared:
     refresh_people(tx, resolver)
     # After it is settled who is who: an edit concerns all records of its person.
     spread_edits(tx, setting.crms)
-    breaches = read_breaches(tx, work.config, work.now)
+    breaches = read_breaches(tx, work.config, work.now) if _acts_on_breaches(work.config) else []
     make_dirty(tx, sorted(contacts_of(tx, owners_to_replace(work.config.sla, breaches).keys())))
     journal.wake_up(tx, work.now_ms)
     return Prepared(promised, breaches)
+
+
+def _acts_on_breaches(config: Config) -> bool:
+    """Whether a plan has anything to do about them: to read them takes every hand-off there is."""
+    makes_tasks = config.tasks is not None and "breach" in config.tasks.on
+    return makes_tasks or (config.sla is not None and config.sla.reroute)
 
 
 def _plan(

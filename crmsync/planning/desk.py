@@ -194,13 +194,17 @@ def ask_owner(
     )  # fmt: skip
 
 
-def read_breaches(tx: Connection, config: Config, now: datetime, person: int | None = None) -> list[Deadline]:
-    """The hand-offs, of everybody or of one person, whose owner was not in touch in time as of `now` (aware)."""
+def read_deadlines(tx: Connection, config: Config, now: datetime, person: int | None = None) -> list[Deadline]:
+    """Until when each hand-off, of everybody or of one person, asks for a touch, as of `now` (aware)."""
     if config.sla is None:
         return []
     handed = hand_offs.latest_hand_offs(tx, int(now.timestamp() * 1000), person)
-    deadlines = find_breaches(config.sla, config.owner_pool, handed, now, config.zone)
-    return [each for each in deadlines if each.breached and each.touched is None]
+    return find_breaches(config.sla, config.owner_pool, handed, now, config.zone)
+
+
+def read_breaches(tx: Connection, config: Config, now: datetime, person: int | None = None) -> list[Deadline]:
+    """Those of which the owner was not in touch in time, and still is not."""
+    return [each for each in read_deadlines(tx, config, now, person) if each.breached and each.touched is None]
 
 
 def worth_in_pools(config: Config, columns: Columns, scores: Scores, row: int) -> dict[str, int]:

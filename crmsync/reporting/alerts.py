@@ -16,15 +16,14 @@ from crmsync.config import Config
 from crmsync.config.alerts import name_url, read_urls
 from crmsync.errors import Cancelled, LostLock, StateError, StateInUse
 from crmsync.exit_codes import Outcome
+from crmsync.planning.desk import read_breaches
 from crmsync.planning.review import refusal_cause
 from crmsync.redaction import hide_people, hide_secrets, secrets_of
 from crmsync.reporting.sinks import Message, call_addresses
 from crmsync.reporting.status import PastRun, describe_waiting, is_good_for, list_dead_feeds, read_past_runs, why_stale
-from crmsync.routing.sla import find_breaches
 from crmsync.store import journal
 from crmsync.store.alerts import Unsent, delete_unsent, read_alerts, read_unsent, save_alerts, save_unsent
 from crmsync.store.database import Store
-from crmsync.store.hand_offs import latest_hand_offs
 from crmsync.store.pausing import find_pause
 from crmsync.store.queries import refused_records
 from crmsync.store.sql import to_ms
@@ -178,7 +177,7 @@ def _find_conditions(
         refused=_count_refusals(reading, secrets),
         dead=list_dead_feeds(config, reading, now),
         unowned=done.get("waiting_for_owner", {}).get("reasons", {}),
-        late=_count_late(config, reading, now),
+        late=len(read_breaches(reading, config, now)),
         overdue={crm: why for crm in config.crms if (why := why_stale(config.schedule, crm, past, now, typed))},
         failed=_said_of(config, failed) if failed else None,
     )
@@ -205,14 +204,6 @@ def _count_refusals(reading: Connection, secrets: Sequence[str]) -> dict[tuple[s
         key = each.crm, "; ".join(causes)
         counts[key] = counts.get(key, 0) + 1
     return counts
-
-
-def _count_late(config: Config, reading: Connection, now: datetime) -> int:
-    if config.sla is None:
-        return 0
-    handed = latest_hand_offs(reading, to_ms(now))
-    late = find_breaches(config.sla, config.owner_pool, handed, now, config.zone)
-    return sum(1 for each in late if each.breached and each.touched is None)
 
 
 def _make_message(lines: Sequence[str], wrong: bool, typed: Typed) -> Message:

@@ -12,10 +12,11 @@ from crmsync.config import Config
 from crmsync.config.deciding import SOURCE
 from crmsync.config.tables import spelled_duration
 from crmsync.model import Scalar
+from crmsync.planning.desk import read_deadlines
 from crmsync.reporting.console import in_order
 from crmsync.routing.feedback import TagState, judge_tag
-from crmsync.routing.sla import Deadline, find_breaches, measure_groups, measure_speed
-from crmsync.store.hand_offs import latest_hand_offs, names_of_people
+from crmsync.routing.sla import Deadline, measure_groups, measure_speed
+from crmsync.store.hand_offs import names_of_people
 from crmsync.store.overrides import OverrideCount, count_owner_overrides, count_stage_overrides
 from crmsync.store.score_inputs import read_field
 from crmsync.store.scores import count_tags
@@ -49,7 +50,7 @@ def sla_counts(config: Config, reading: Connection, now: datetime) -> dict[str, 
     """Who was not contacted in time, those who still are not first, and how soon people are by owner, band, source."""
     if config.sla is None:
         return None
-    deadlines = _deadlines(config, reading, now)
+    deadlines = read_deadlines(reading, config, now)
     late = sorted((each for each in deadlines if each.breached), key=lambda each: (each.touched is not None, each.due))
     names = names_of_people(reading, [each.hand_off.person for each in late[:MOST_NAMED]])
     return {
@@ -122,14 +123,7 @@ def _rate(count: OverrideCount) -> dict[str, Any]:
 
 def sla_of(config: Config, reading: Connection, person: int, now: datetime) -> dict[str, Any] | None:
     """Until when a person has to be contacted, and when they were; `None` where nobody has to."""
-    for each in _deadlines(config, reading, now, person) if config.sla else ():
+    for each in read_deadlines(reading, config, now, person) if config.sla else ():
         touched = each.touched.isoformat() if each.touched else None
         return {"due": each.due.isoformat(), "touched": touched, "breached": each.breached}
     return None
-
-
-def _deadlines(config: Config, reading: Connection, now: datetime, person: int | None = None) -> list[Deadline]:
-    if config.sla is None:
-        return []
-    handed = latest_hand_offs(reading, to_ms(now), person)
-    return find_breaches(config.sla, config.owner_pool, handed, now, config.zone)

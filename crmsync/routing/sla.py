@@ -52,6 +52,15 @@ class GroupSpeed(NamedTuple):
     p90_minutes: float | None
 
 
+def index_members(pools: Iterable[OwnerPool]) -> dict[str, Member]:
+    """The members of all pools by address; of somebody in several pools, as the first one says it."""
+    members: dict[str, Member] = {}
+    for pool in pools:
+        for each in pool.members:
+            members.setdefault(normal_email(each.email), each)
+    return members
+
+
 def find_breaches(
     sla: Sla, pools: Iterable[OwnerPool], hand_offs: Iterable[HandedOver], now: datetime, zone: tzinfo
 ) -> list[Deadline]:
@@ -60,11 +69,7 @@ def find_breaches(
     It begins with the later of hand-off and ownership, and only the owner's working time counts; whoever is in no pool
     works around the clock. Without a touch none is left where somebody else owns the person by now, or nobody yet.
     """
-    members: dict[str, Member] = {}
-    for pool in pools:
-        for one in pool.members:
-            members.setdefault(normal_email(one.email), one)
-    found = []
+    members, found = index_members(pools), []
     for each in hand_offs:
         if (sla.stages is not None and each.stage not in sla.stages) or (each.touched is None and not each.owned):
             continue

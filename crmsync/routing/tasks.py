@@ -7,12 +7,11 @@ from collections.abc import Iterable, Sequence
 from datetime import datetime, timedelta, tzinfo
 from typing import NamedTuple
 
-from crmsync.config.deciding import QUEUE, Member, OwnerPool
+from crmsync.config.deciding import QUEUE
 from crmsync.config.settings import Config
 from crmsync.config.tasks import Event
-from crmsync.identity.matching import normal_email
 from crmsync.routing.calendar import add_working_time
-from crmsync.routing.sla import Deadline
+from crmsync.routing.sla import Deadline, index_members
 
 LONGEST_SUBJECT = 255
 """Characters: Salesforce takes no more."""
@@ -108,12 +107,7 @@ def _task(event: Event, person: int, owner: str, occasion: str, now: datetime, d
 def _due(config: Config, owner: str, now: datetime) -> datetime:
     if config.sla is None:
         return now + config.tasks.due if config.tasks else now
-    return add_working_time(_member_of(config.owner_pool, owner), now, config.sla.within, config.zone)
-
-
-def _member_of(pools: Iterable[OwnerPool], owner: str) -> Member | None:
-    members = (each for pool in pools for each in pool.members)
-    return next((each for each in members if normal_email(each.email) == owner), None)
+    return add_working_time(index_members(config.owner_pool).get(owner), now, config.sla.within, config.zone)
 
 
 def _spelled(at: datetime, zone: tzinfo) -> str:
