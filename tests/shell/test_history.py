@@ -11,11 +11,9 @@ from crmsync.model import Ref
 from crmsync.store import journal
 from crmsync.store.database import open_store
 from tests.core.test_give_back import too_late
-from tests.support.commands import crmsync, settings_alone
+from tests.support.commands import crmsync, settings_alone, write_model
 from tests.support.cycles import ADA, DAYS, NEVER_FADES, edit, hot, two_crms
 from tests.support.make import activity, contact, crm, work
-
-CRMS = '\n[hubspot]\n[salesforce]\ninstance_url = "https://acme.my.salesforce.com"\n'
 
 
 @pytest.fixture(autouse=True)
@@ -26,9 +24,7 @@ def _alone(monkeypatch):
 
 @pytest.fixture
 def path(tmp_path):
-    made = tmp_path / "crmsync.toml"
-    made.write_text(f'{NEVER_FADES}{CRMS}\n[state]\nurl = "sqlite:///{tmp_path}/state.db"\n')
-    return made
+    return write_model(tmp_path, NEVER_FADES)
 
 
 @pytest.fixture

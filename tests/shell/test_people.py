@@ -22,10 +22,9 @@ from crmsync.store.database import open_store
 from crmsync.store.owners import save_owners
 from crmsync.store.people import refresh_people
 from tests.support import make
-from tests.support.commands import crmsync, settings_alone
+from tests.support.commands import crmsync, settings_alone, write_model
 from tests.support.state import rows
 
-CRMS = '\n[hubspot]\n[salesforce]\ninstance_url = "https://acme.my.salesforce.com"\n'
 EARLIER = make.NOW - timedelta(days=9)
 
 
@@ -37,9 +36,7 @@ def _alone(monkeypatch):
 
 @pytest.fixture
 def path(tmp_path):
-    made = tmp_path / "crmsync.toml"
-    made.write_text(f'{make.MODEL}{CRMS}\n[state]\nurl = "sqlite:///{tmp_path}/state.db"\n')
-    return made
+    return write_model(tmp_path, make.MODEL)
 
 
 @pytest.fixture

@@ -12,11 +12,10 @@ from crmsync.cycle import preview_run, run_cycle
 from crmsync.model import Receipt, Ref
 from crmsync.store.database import open_store
 from tests.support import make
-from tests.support.commands import crmsync, settings_alone
+from tests.support.commands import crmsync, settings_alone, write_model
 from tests.support.cycles import DAYS, edit, two_crms
 from tests.support.make import activity, contact, crm, work
 
-CRMS = '\n[hubspot]\n[salesforce]\ninstance_url = "https://acme.my.salesforce.com"\n'
 KEYS = {"person", "name", "record", "field", "before", "after", "outcome", "why"}
 ADA = Ref("hubspot", "contact", "1")
 
@@ -29,9 +28,7 @@ def _alone(monkeypatch):
 
 @pytest.fixture
 def path(tmp_path):
-    made = tmp_path / "crmsync.toml"
-    made.write_text(f'{make.MODEL}{CRMS}\n[state]\nurl = "sqlite:///{tmp_path}/state.db"\n')
-    return made
+    return write_model(tmp_path, make.MODEL)
 
 
 @pytest.fixture

@@ -30,6 +30,16 @@ def settings_alone(monkeypatch, variables):
     structlog.reset_defaults()
 
 
+CRMS = '\n[hubspot]\n[salesforce]\ninstance_url = "https://acme.my.salesforce.com"\n'
+
+
+def write_model(folder, model):
+    """A config with this model, both CRMs and a state of its own in the folder."""
+    made = folder / "crmsync.toml"
+    made.write_text(f'{model}{CRMS}\n[state]\nurl = "sqlite:///{folder}/state.db"\n')
+    return made
+
+
 class Ended:
     """How a command ended: its exit code, and what it printed."""
 
