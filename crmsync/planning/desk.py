@@ -58,7 +58,6 @@ class Account(NamedTuple):
 
     name: str = ""
     owners: Sequence[str] = ()
-    colleague_owners: Sequence[str] = ()
     active_people: int = 0
     colleagues: Sequence[int] = ()
     colleague_records: Mapping[str, int] = {}
@@ -91,14 +90,12 @@ def read_account_views(
     views = {}
     for person, account in facts.items():
         owned = sorted(account.owners.items(), key=lambda each: order.get(each[0], len(order)))
-        records = _count_by_address(owners, theirs.get(person, ()))
         views[person] = Account(
             account.name,
             _addresses(owners, owned),
-            list(records),
             active.get(person, 0),
             account.colleagues,
-            records,
+            _count_by_address(owners, theirs.get(person, ())),
         )
     return views
 
@@ -110,11 +107,11 @@ def _addresses(owners: Owners, ids: Sequence[tuple[str, str]]) -> list[str]:
 
 
 def _count_by_address(owners: Owners, owned: Sequence[tuple[str, str, int]]) -> dict[str, int]:
-    """How many records each of those owns who can own records, in whatever CRM; who owns the most comes first."""
+    """How many records each of those owns who can own records, in whatever CRM."""
     records: Counter[str] = Counter()
     for crm, owner, many in owned:
         records.update(dict.fromkeys(_addresses(owners, [(crm, owner)]), many))
-    return dict(sorted(records.items(), key=lambda each: (-each[1], each[0])))
+    return records
 
 
 def state_of_person(
@@ -189,8 +186,7 @@ def ask_owner(
         routes = [each.model_copy(update={"reassign": False}) if each.reassign else each for each in routes]
     since = before.waiting_since if before is not None else None
     return Unassigned(
-        person, routes, records, worth, account.owners, account.colleague_owners, since, account.colleagues,
-        account.colleague_records, late,
+        person, routes, records, worth, account.owners, since, account.colleagues, account.colleague_records, late,
     )  # fmt: skip
 
 

@@ -104,7 +104,7 @@ class PlanBuilder:
         owner = next((each for each in humans if each is not None), None)
         if self.turns is not None and owner is not None and person.decision is not None:
             account = person.account
-            self.turns.add(person.decision.routes, owner, person.worth, account.owners, account.colleague_owners)
+            self.turns.add(person.decision.routes, owner, person.worth, account.owners, account.colleague_records)
 
     def _keep_decision(
         self, person: Scored, records: Sequence[Holding], given: Assignment, whys: tuple[str, str, str]

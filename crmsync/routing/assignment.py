@@ -19,9 +19,9 @@ class Unassigned(NamedTuple):
     """Somebody who may need an owner: the person, the routes that match (the first one first), and their records.
 
     `worth` is what they count in a pool that balances values (hundredths, by the name of the pool), `waiting_since`
-    when they first had to wait (milliseconds); the owners of account and colleagues are addresses, the best one first;
-    `colleagues` are people of the same account, `colleague_records` how many of their records each of those owns,
-    `late` the owner (address) who was not in touch in time and is replaced if somebody else is there.
+    when they first had to wait (milliseconds); the account's owners are addresses, the best one first; `colleagues` are
+    people of the same account, `colleague_records` how many of their records each owner (address) has, `late` the owner
+    who was not in touch in time and is replaced if somebody else is there.
     """
 
     person: int
@@ -29,7 +29,6 @@ class Unassigned(NamedTuple):
     records: Sequence[Holding]
     worth: Mapping[str, int] = {}
     account_owners: Sequence[str] = ()
-    colleague_owners: Sequence[str] = ()
     waiting_since: int | None = None
     colleagues: Sequence[int] = ()
     colleague_records: Mapping[str, int] = {}
@@ -136,8 +135,9 @@ class _Assigner:
         held = {ref: human for ref, human in humans.items() if human is not None}
         if person.routes:
             self.routes[person.person] = person.routes[0].name
+        kept: Mapping[Ref, str] = {}
         if held and (taking := self._taking_routes(person, held)):
-            person, held = person._replace(routes=taking), {}
+            person, kept, held = person._replace(routes=taking), held, {}
         free = [each for each in person.records if each.ref not in held]
         if not free:
             return
@@ -147,7 +147,8 @@ class _Assigner:
         held |= {each.ref: self._human(each) for each in known}
         rest = [each for each in free if each not in known]
         if rest:
-            self._follow_routes(person, rest, held, was_owned=was_owned or bool(promises))
+            left = self._follow_routes(person, rest, held, was_owned=was_owned or bool(promises))
+            self._leave_with_owners(person, left, kept, moved=len(left) < len(rest))
         if person.late:
             self.waiting.pop(person.person, None)  # they keep the owner they have
             for each in rest:
@@ -156,8 +157,10 @@ class _Assigner:
 
     def _follow_routes(
         self, person: Unassigned, free: Sequence[Holding], held: dict[Ref, str], *, was_owned: bool
-    ) -> None:
-        """Ask the routes in their order until every record has an owner or one of them says that the person waits."""
+    ) -> Sequence[Holding]:
+        """Ask the routes in their order until every record has an owner or one of them says that the person waits; the
+        records that got none.
+        """
         rest, lacking = list(free), _Lacking("no [[route]] matches")
         for route in person.routes:
             self.routes[person.person] = route.name
@@ -165,7 +168,7 @@ class _Assigner:
                 # Somebody who has an owner in one CRM is not nurtured because of the other.
                 if not held:
                     self.tracks[person.person] = route.to
-                return
+                return rest
             while rest:
                 given = self._give_by(route, person, rest, held, count=not was_owned)
                 if isinstance(given, _Lacking):
@@ -175,10 +178,20 @@ class _Assigner:
                 rest = [each for each in rest if each not in given]
                 was_owned = True
             if not rest:
-                return
+                return rest
             if not lacking.goes_on:
                 break
         self.waiting[person.person] = lacking.why
+        return rest
+
+    def _leave_with_owners(
+        self, person: Unassigned, left: Sequence[Holding], kept: Mapping[Ref, str], *, moved: bool
+    ) -> None:
+        """Of somebody whom a route takes away: what it cannot take stays with its owners, and so does what has none."""
+        stays = {each.ref: kept[each.ref] for each in left if each.ref in kept}
+        lone = [each for each in left if each.ref not in kept and not self._give_known(each, stays, {})]
+        if moved and stays and not lone:
+            self.waiting.pop(person.person, None)
 
     def _is_place(self, to: str) -> bool:
         return to in self.pools or to in (ACCOUNT_OWNER, COLLEAGUE_OWNER) or to.startswith(QUEUE) or "@" in to
@@ -204,11 +217,8 @@ class _Assigner:
         """Who owns people of the account, this person among them: the same order for all of them."""
         held = (self.owners.somebody(each.ref.crm, each.owner) for each in person.records)
         own = Counter(each for each in held if each is not None)
-        ranked = [*dict.fromkeys([*person.colleague_owners, *own])]
-        if not person.colleague_records:
-            return ranked
         records = Counter(person.colleague_records) + own
-        return sorted(ranked, key=lambda each: (-records[each], each))
+        return sorted(records, key=lambda each: (-records[each], each))
 
     def _is_astray(self, route: Route, held: Mapping[Ref, str], home: Set[str]) -> bool:
         """Whether somebody belongs to none of those to whom a route leads, or a record of theirs could and does not."""
@@ -252,7 +262,7 @@ class _Assigner:
             elif route.to == ACCOUNT_OWNER:
                 yield from person.account_owners
             elif route.to == COLLEAGUE_OWNER:
-                yield from person.colleague_owners
+                yield from person.colleague_records
             else:
                 yield normal_email(route.to)
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from math import lcm
 
 from crmsync.config.deciding import ACCOUNT_OWNER, COLLEAGUE_OWNER, OwnerPool, Route
@@ -24,8 +24,8 @@ class TurnCounter:
         routes: Sequence[Route],
         owner: str,
         worth: Mapping[str, int],
-        account_owners: Sequence[str],
-        colleague_owners: Sequence[str],
+        account_owners: Collection[str],
+        colleague_owners: Collection[str],
     ) -> None:
         """Count one person with the routes that match now; `owner` and the others are addresses, `worth` by pool."""
         pool = self._find_pool(routes, owner, {ACCOUNT_OWNER: account_owners, COLLEAGUE_OWNER: colleague_owners})
@@ -35,7 +35,7 @@ class TurnCounter:
             self.counts[pool][owner] = Standing(had.turns + 1, had.value + counts)
             self.largest[pool] = max(self.largest.get(pool, 0), counts)
 
-    def _find_pool(self, routes: Sequence[Route], owner: str, known: Mapping[str, Sequence[str]]) -> str | None:
+    def _find_pool(self, routes: Sequence[Route], owner: str, known: Mapping[str, Collection[str]]) -> str | None:
         """The pool whose turn a person may have been; `None` where their owner came to them in another way."""
         for route in routes:
             if route.to in known and owner not in known[route.to]:

@@ -7,6 +7,7 @@ from collections import Counter
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from datetime import UTC, date, datetime
 from heapq import heapify, heappop, heappush
+from itertools import count
 from typing import NamedTuple
 
 from crmsync.config.deciding import COLLEAGUE_OWNER, QUEUE, OwnerPool, Route
@@ -271,8 +272,8 @@ class _Replay:
             [each._replace(owner=None) for each in person.records],
             person.worth,
             person.account_owners,
-            kind.colleague_owners,
             waiting_since=waited,
+            colleague_records=dict(zip(reversed(kind.colleague_owners), count(1))),
         )
         now = datetime.fromtimestamp(at / 1000, UTC)
         found = assign_owners(

@@ -51,7 +51,7 @@ def try_lead(config: Config, test: Golden) -> Destination:
         [lead],
         {pool.name: 0 for pool in config.owner_pool},
         [given["account_owner"]] if "account_owner" in given else [],
-        [given["colleague_owner"]] if "colleague_owner" in given else [],
+        colleague_records={given["colleague_owner"]: 1} if "colleague_owner" in given else {},
     )
     desk = Desk(config.owner_pool, {}, {}, owners_of(users.values(), ()), {}, now, config.zone)
     found = assign_owners([person], desk)

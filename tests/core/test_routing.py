@@ -253,12 +253,12 @@ def test_a_user_who_left_is_waited_for():
     assert (dealt.owner_of, dealt.waiting) == ({}, {1: "eve@acme.example is not active in hubspot"})
 
 
-@pytest.mark.parametrize(("to", "key"), [("account_owner", "account_owners"), ("colleague_owner", "colleague_owners")])
+@pytest.mark.parametrize(("to", "key"), [("account_owner", "account_owners"), ("colleague_owner", "colleague_records")])
 def test_the_owner_of_account_or_colleagues_takes_no_turn_and_else_the_next_route_is_asked(to, key):
     routes = Route(name="Known", to=to), ROUTE
-    dealt = led([record(1)], *routes, **{key: [BOB]})
+    dealt = led([record(1)], *routes, **{key: {BOB: 1}})
     assert (dealt.owner_of, turns(dealt), dealt.routes) == ({1: "hubspot-bob"}, {}, {1: "Known"})
-    for unknown in ((), ["eve@acme.example"]):
+    for unknown in ({}, {"eve@acme.example": 1}):
         dealt = led([record(1)], *routes, **{key: unknown})
         assert (dealt.owner_of, dealt.routes) == ({1: "hubspot-ann"}, {1: "Sales"})
 
@@ -370,7 +370,7 @@ def test_reassign_takes_all_records_of_a_person_once():
     ("route", "known"),
     [
         (Route(name="A", to="account_owner", reassign=True), {"account_owners": [BOB]}),
-        (Route(name="C", to="colleague_owner", reassign=True), {"colleague_owners": [BOB]}),
+        (Route(name="C", to="colleague_owner", reassign=True), {"colleague_records": {BOB: 2}}),
         (Route(name="U", to="Bob@acme.example", reassign=True), {}),
     ],
 )
@@ -390,8 +390,7 @@ def account(*owners):
         others = Counter(
             f"{each}@acme.example" for place, each in enumerate(owners, start=1) if each and place != number
         )
-        ranked = sorted(others, key=lambda each: (-others[each], each))
-        known = {"colleague_owners": ranked, "colleague_records": others}
+        known = {"colleague_records": others}
         colleagues = [place for place in range(1, len(owners) + 1) if place != number]
         held = owner and f"hubspot-{owner}"
         served.append(person(number, [record(number, owner=held)], TOGETHER, ROUTE, colleagues=colleagues, **known))
@@ -418,7 +417,7 @@ def test_an_account_goes_to_one_of_its_owners_whatever_the_order(owners, moved):
 
 
 def test_a_record_that_is_not_with_the_rest_of_its_account_is_taken_along():
-    known = {"colleague_owners": [BOB], "colleague_records": {BOB: 5}}
+    known = {"colleague_records": {BOB: 5}}
     dealt = taken(both("hubspot-bob", "salesforce-ann"), TOGETHER, **known)
     assert dealt.owner_of == {1: "hubspot-bob", 2: "salesforce-bob"}
     only_here = [somebody("hubspot", "bob"), *owners("salesforce")[:1]]
