@@ -9,7 +9,7 @@ SAMPLE ?= 30
 MODULES ?=
 LOCK := $(BIN)/uv pip compile -q --universal --python-version 3.11 --generate-hashes --no-header
 
-.PHONY: demo test lint format bench sweep soak answers mutants lock audit sbom image clean
+.PHONY: demo test lint format bench laws sweep soak answers mutants lock audit sbom image clean
 
 demo: .venv/demo
 	$(BIN)/crmsync demo
@@ -31,6 +31,9 @@ bench: .venv/test
 	$(BIN)/python benchmarks/scoring.py --people 100000
 	$(BIN)/python benchmarks/hubspot.py
 	$(BIN)/python benchmarks/salesforce.py
+
+laws: .venv/test
+	$(BIN)/pytest -q -n 2 --timeout 3600 --hypothesis-profile laws -m hypothesis
 
 sweep: .venv/test
 	CRMSYNC_SWEEP=$(or $(CASES),all) SEED=$(SEED) $(BIN)/pytest -q -n 2 tests/core/test_kill.py
