@@ -19,8 +19,8 @@ from crmsync.model import Ref
 from crmsync.planning import approval
 from crmsync.reporting.person import explain_person
 from crmsync.store import journal, schema
-from crmsync.store.database import open_store
 from crmsync.store.future import LEEWAY
+from tests.support import make
 from tests.support.cycles import balanced, held, totals, two_crms, world
 from tests.support.make import MODEL, NOW, activity, apply_plan, config, contact, crm, work
 
@@ -105,7 +105,7 @@ def test_law_8_no_sequence_of_plans_changes_what_later_runs_do(tmp_path_factory,
     ends = []
     for looking in (True, False):
         crms, rng = world(seed, 15), random.Random(seed)
-        state = open_store(f"sqlite:///{path}/{looking}.db")
+        state = make.store(path, f"{looking}.db")
         for round_number, models in enumerate(looks):
             for number, model in enumerate(models if looking else ()):
                 preview_run(work(state, *crms, settings=config(model), now=minutes(60 * round_number + number)))
@@ -302,7 +302,7 @@ def test_W24_an_empty_answer_leaves_no_cursor(state):
 def test_W24_an_empty_first_answer_takes_no_score_away(state, tmp_path):
     hubspot, salesforce = two_crms()
     run_cycle(work(state, hubspot, salesforce))
-    fresh = open_store(f"sqlite:///{tmp_path}/fresh.db")
+    fresh = make.store(tmp_path, "fresh.db")
     records, hubspot.records = hubspot.records, {}
     ran = run_cycle(work(fresh, hubspot, salesforce, now=minutes(1)))
     assert "hubspot" in ran.skipped
@@ -441,7 +441,7 @@ STEPS = st.lists(st.sampled_from(["sync", "plan", "apply", "edit", "refuse", "ot
 @settings(max_examples=6, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(seed=st.integers(0, 10**6), steps=STEPS)
 def test_law_1_after_any_run_every_record_holds_its_score_or_a_reason_says_why_not(tmp_path_factory, seed, steps):
-    state = open_store(f"sqlite:///{tmp_path_factory.mktemp('laws')}/state.db")
+    state = make.store(tmp_path_factory.mktemp("laws"))
     story = Story(state, seed)
     for step in ["sync", *steps, "sync"]:
         story.minute += 1
@@ -675,7 +675,7 @@ def test_a_state_that_was_lost_does_not_let_odd_data_in(state, tmp_path):
     hubspot = many(60)
     run_cycle(work(state, hubspot))
     set_titles(hubspot, range(1, 61), None)
-    fresh = open_store(f"sqlite:///{tmp_path}/fresh.db")
+    fresh = make.store(tmp_path, "fresh.db")
     ran = run_cycle(work(fresh, hubspot, now=minutes(1)))
     assert (ran.verdict, ran.crms["hubspot"].updated) == ("held", 0)
     fresh.close()

@@ -19,6 +19,7 @@ from crmsync.model import SCORE_FIELDS, Receipt, Ref
 from crmsync.reporting.person import explain_person
 from crmsync.store import journal, schema
 from crmsync.store.database import open_store
+from tests.support import make
 from tests.support.cycles import after_pull, balanced, held, totals, two_crms, world
 from tests.support.make import MODEL, NOW, activity, apply_plan, config, contact, crm, work
 
@@ -52,7 +53,7 @@ def test_S4_12_a_stage_that_we_wrote_counts_in_the_next_cycle_as_one_that_was_pu
     assert held(hubspot)["1"][:2] == held(salesforce)["00Q1"][:2] == (60, "mql")
     third = balanced(run_cycle(work(state, hubspot, salesforce, settings=settings, now=NOW + timedelta(minutes=30))))
     assert all(counts.planned == counts.rescored == 0 for counts in third.crms.values())
-    afresh = open_store(f"sqlite:///{tmp_path}/afresh.db")
+    afresh = make.store(tmp_path, "afresh.db")
     again = run_cycle(work(afresh, hubspot, salesforce, settings=settings, now=NOW + timedelta(minutes=45)))
     assert all(counts.planned == 0 for counts in again.crms.values())
     afresh.close()
@@ -204,7 +205,7 @@ def at_page_size(size, seed, path):
     crms = world(seed)
     for each in crms:
         each.page_size = size
-    state = open_store(f"sqlite:///{path}/{seed}-{size}.db")
+    state = make.store(path, f"{seed}-{size}.db")
     run_cycle(work(state, *crms))
     state.close()
     return [held(each) for each in crms]
@@ -228,7 +229,7 @@ def test_law_2_cut_off_anywhere_and_run_again_the_end_is_the_same(tmp_path_facto
     undisturbed, disturbed = world(seed), world(seed)
     for each in (*undisturbed, *disturbed):
         each.page_size = 7
-    state = open_store(f"sqlite:///{path}/undisturbed.db")
+    state = make.store(path, "undisturbed.db")
     run_cycle(work(state, *undisturbed))
     state.close()
     with pytest.MonkeyPatch.context() as patch:
@@ -285,7 +286,7 @@ def edits(rng, hubspot, salesforce):
 def test_law_9_incremental_equals_a_full_pull(tmp_path_factory, seed):
     path, rng = tmp_path_factory.mktemp("full"), random.Random(seed)
     crms = world(seed)
-    state = open_store(f"sqlite:///{path}/state.db")
+    state = make.store(path)
     for round_number in range(3):
         edits(rng, *crms)
         run_cycle(work(state, *crms, now=NOW + timedelta(hours=round_number)), approved=True)
@@ -293,7 +294,7 @@ def test_law_9_incremental_equals_a_full_pull(tmp_path_factory, seed):
     run_cycle(work(state, *crms, now=NOW + timedelta(hours=3)), full=True, approved=True)
     assert totals(state) == incremental
     state.close()
-    fresh = open_store(f"sqlite:///{path}/fresh.db")
+    fresh = make.store(path, "fresh.db")
     run_cycle(work(fresh, *crms, now=NOW + timedelta(hours=3)), approved=True)
     assert sorted(totals(fresh).values()) == sorted(incremental.values())
     fresh.close()
@@ -672,7 +673,7 @@ def test_R11_the_daemon_pulls_everything_again_when_it_is_time(state):
 @given(seed=st.integers(0, 10**6), people=st.integers(1, 60))
 def test_laws_1_4_7_8_hold_in_any_world(tmp_path_factory, seed, people):
     crms = world(seed, people)
-    state = open_store(f"sqlite:///{tmp_path_factory.mktemp('laws')}/state.db")
+    state = make.store(tmp_path_factory.mktemp("laws"))
     dry = preview_run(work(state, *crms))
     assert [each.writes for each in crms] == [[], []]  # 8
     done = balanced(run_cycle(work(state, *crms)))
@@ -793,7 +794,7 @@ def who_has_what(state):
 def test_law_9_with_several_records_of_one_person_in_one_crm(tmp_path_factory, seed):
     path, rng = tmp_path_factory.mktemp("family"), random.Random(seed)
     crms = family(rng)
-    state = open_store(f"sqlite:///{path}/state.db")
+    state = make.store(path)
     for hour in range(4):
         run_cycle(work(state, *crms, now=NOW + timedelta(hours=hour)), approved=True)
         our_writes_move_stamps(crms, NOW + timedelta(hours=hour))
@@ -801,7 +802,7 @@ def test_law_9_with_several_records_of_one_person_in_one_crm(tmp_path_factory, s
     for hour in (4, 5):
         run_cycle(work(state, *crms, now=NOW + timedelta(hours=hour)), approved=True)
     written = [len(each.writes) for each in crms]
-    fresh = open_store(f"sqlite:///{path}/fresh.db")
+    fresh = make.store(path, "fresh.db")
     run_cycle(work(fresh, *crms, now=NOW + timedelta(hours=6)), approved=True)
     assert who_has_what(fresh) == who_has_what(state)
     assert [len(each.writes) for each in crms] == written
@@ -828,7 +829,7 @@ def test_R35_what_we_write_does_not_move_whose_value_counts(state, tmp_path):
     hubspot.edit(new)
     run_cycle(work(state, hubspot))
     hubspot.edit(replace(hubspot.records[old.ref], changed_at=NOW))  # as our own write stamps it
-    afresh = open_store(f"sqlite:///{tmp_path}/afresh.db")
+    afresh = make.store(tmp_path, "afresh.db")
     run_cycle(work(afresh, hubspot, now=NOW + timedelta(minutes=1)))
     assert held(hubspot)["1"][0] == held(hubspot)["2"][0] == 0
     afresh.close()

@@ -2,6 +2,7 @@
 
 import ast
 import re
+from functools import cache
 from itertools import pairwise
 from pathlib import Path
 
@@ -26,6 +27,7 @@ def links(cell):
     return [(file, f"test_{text.replace(' ', '_')}") for text, file in found]
 
 
+@cache
 def names_in(file):
     """The tests that a file defines; one with parameters counts under its name."""
     tree = ast.parse((TESTS / file).read_text(encoding="utf-8"))

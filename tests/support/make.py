@@ -1,8 +1,11 @@
 """What the core's tests are made of: contacts, activities and a config with everything overridable."""
 
+import tempfile
 import threading
 import tomllib
 from datetime import UTC, datetime, timedelta
+from functools import cache
+from pathlib import Path
 
 from connectors.memory import Memory
 from crmsync.config import config_class
@@ -123,5 +126,21 @@ def apply_plan(of, plan_id):
     return run_cycle(of, "apply")
 
 
-def store(path):
-    return open_store(f"sqlite:///{path}/state.db")
+@cache
+def _migrated():
+    with tempfile.TemporaryDirectory() as folder:
+        open_store(f"sqlite:///{folder}/state.db").close()
+        return Path(folder, "state.db").read_bytes()
+
+
+def new_sqlite(folder, name="state.db"):
+    """The address of an empty state; to migrate each one anew would take longer than most tests."""
+    path = Path(folder, name)
+    path.touch(mode=0o600)
+    path.write_bytes(_migrated())
+    return f"sqlite:///{path}"
+
+
+def store(folder, name="state.db"):
+    """An empty state that is open."""
+    return open_store(new_sqlite(folder, name))
