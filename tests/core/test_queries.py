@@ -43,17 +43,15 @@ def found(work, who):
         return {each.person for each in find_contacts(reading, who)}
 
 
-@pytest.mark.parametrize(
-    "who", ["person1@firm.example", " Person1@FIRM.example ", "hubspot:contact:1", "salesforce:lead:2", "00Q_old"]
-)
-def test_somebody_is_found_by_whatever_they_are_known(work, who):
-    (person,) = found(work, who)
-    assert found(work, f"person:{person}") == {person}
+def test_somebody_is_found_by_whatever_they_are_known(work):
+    for who in ("person1@firm.example", " Person1@FIRM.example ", "hubspot:contact:1", "salesforce:lead:2", "00Q_old"):
+        (person,) = found(work, who)
+        assert found(work, f"person:{person}") == {person}
 
 
-@pytest.mark.parametrize("who", ["nobody@firm.example", "hubspot:lead:1", "person:0", "%", "", "x:y", "9" * 30])
-def test_nobody_is_found(work, who):
-    assert found(work, who) == set()
+def test_nobody_is_found(work):
+    for who in ("nobody@firm.example", "hubspot:lead:1", "person:0", "%", "", "x:y", "9" * 30):
+        assert found(work, who) == set()
 
 
 def test_an_explanation_sums_to_the_total(work):
