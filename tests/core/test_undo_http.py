@@ -1,6 +1,5 @@
 """Undo against both sandbox CRMs: by the connectors over HTTP, by the shipped command, beside a daemon, killed."""
 
-import json
 import signal
 import subprocess
 import sys
@@ -15,6 +14,7 @@ from crmsync.store.changes import list_changes
 from crmsync.undo import undo_run
 from crmsync.work import Work
 from tests.core.test_kill import around, end_state
+from tests.support.commands import crmsync_in
 from tests.support.demo import write_config
 
 ROOT = Path(__file__).parents[2]
@@ -110,22 +110,8 @@ def folder(sandbox, tmp_path):
     return tmp_path
 
 
-class Ended:
-    """How a command ended."""
-
-    def __init__(self, done):
-        self.code, self.out, self.err = done.returncode, done.stdout, done.stderr
-
-    @property
-    def json(self):
-        return json.loads(self.out)
-
-
 def crmsync(folder, *words, **env):
-    told = {"capture_output": True, "text": True, "stdin": subprocess.DEVNULL, "timeout": 100}
-    command = [sys.executable, "-m", "crmsync", *words]
-    env = around({"PYTHONPATH": str(ROOT), **env})
-    return Ended(subprocess.run(command, cwd=folder, env=env, check=False, **told))
+    return crmsync_in(folder, CRMSYNC_STATE__LEASE="1s", **env)(*words)
 
 
 @pytest.fixture
@@ -148,8 +134,10 @@ def test_killed_amid_an_undo_and_undone_again_the_end_is_the_same(sandbox, folde
     ran = crmsync(folder, "backfill", "--yes", "--json", **env)
     assert ran.code == 0, ran.err
     run = ran.json["run"]
-    killed = crmsync(folder, "undo", run, "--json", **env, CRMSYNC_FAILPOINT=f"{step}:kill")
-    assert killed.code == -signal.SIGKILL
+    command = [sys.executable, "-m", "crmsync", "undo", run, "--json"]
+    around_it = around({"PYTHONPATH": str(ROOT), "CRMSYNC_FAILPOINT": f"{step}:kill", **env})
+    killed = subprocess.run(command, cwd=folder, env=around_it, check=False, capture_output=True, timeout=100)
+    assert killed.returncode == -signal.SIGKILL
     # A run in between writes nothing of it again.
     between = crmsync(folder, "sync", "--json", **env)
     assert sum(each["planned"] for each in between.json["crms"].values()) == 0

@@ -3,7 +3,8 @@
 import json
 import logging
 import os
-from contextlib import contextmanager
+from contextlib import chdir, contextmanager
+from unittest import mock
 
 import structlog
 import time_machine
@@ -12,6 +13,7 @@ from typer.testing import CliRunner
 from crmsync.cli import app
 from crmsync.reporting.documents import check_document
 from tests.conftest import NOW
+from tests.support.demo import environment
 
 
 @contextmanager
@@ -21,10 +23,15 @@ def settings_alone(monkeypatch, variables):
         monkeypatch.delenv(name)
     for name, value in variables.items():
         monkeypatch.setenv(name, value)
+    with _log_as_before(), time_machine.travel(NOW, tick=True):
+        yield
+
+
+@contextmanager
+def _log_as_before():
     root = logging.getLogger()
     handlers, level = root.handlers[:], root.level
-    with time_machine.travel(NOW, tick=True):
-        yield
+    yield
     root.handlers[:] = handlers
     root.setLevel(level)
     structlog.reset_defaults()
@@ -59,3 +66,13 @@ def crmsync(*words):
             f"{words[0]} {words[1]}" if {"--model", "--health", "--refused"} & {*words[1:2]} else words[0], ended.json
         )
     return ended
+
+
+def crmsync_in(folder, **env):
+    """The command in a folder with these variables and by the real clock: it begins at once, a process in seconds."""
+
+    def run(*words):
+        with chdir(folder), mock.patch.dict(os.environ, environment(**env), clear=True), _log_as_before():
+            return crmsync(*words)
+
+    return run
