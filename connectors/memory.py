@@ -63,6 +63,11 @@ class Memory:
         """A dictionary has no limit."""
         return None
 
+    @property
+    def api_left(self) -> int | None:
+        """Neither is there anything to be left of it."""
+        return None
+
     def account(self) -> str:
         """One name, one account."""
         self._call()

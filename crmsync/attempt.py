@@ -124,6 +124,7 @@ def end_attempt(work: Work, attempt: Attempt, verdict: Verdict) -> Result:
         result.crms[crm].api_calls = connector.calls - attempt.calls_before[crm]
         used = connector.api_used
         result.crms[crm].api_used = None if used is None else round(used, 6)
+        result.crms[crm].api_left = connector.api_left
     # By the time that passed, since the clock may be set during a run.
     ended = work.now_ms + int((time.monotonic() - attempt.begun) * 1000)
     with work.store.begin() as writing:

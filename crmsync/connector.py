@@ -99,6 +99,11 @@ class Connector(Protocol):
         """How much of the day's API calls is used by everybody (0 to 1), as the CRM last said; else `None`."""
         ...
 
+    @property
+    def api_left(self) -> int | None:
+        """How many of the day's API calls are left for everybody, as the CRM last said; else `None`."""
+        ...
+
     def account(self) -> str:
         """The portal or org the credentials belong to; cheap, called at each cycle."""
         ...
@@ -192,6 +197,28 @@ class Receiver(Protocol):
 
     def receiving(self, wake: Callable[[], object]) -> AbstractContextManager[None]:
         """Listen until the block ends, if the config asks for that; `wake`, from any thread, asks for a cycle soon."""
+        ...
+
+
+class FieldEdit(NamedTuple):
+    """That somebody gave a record a stage (by name) or owner (the CRM's id), at an aware instant; `None` is no value.
+
+    `by` is the address of a user, or what it was (`a workflow`), and `""` where the CRM does not tell.
+    """
+
+    ref: Ref
+    field: str
+    value: str | None
+    at: datetime
+    by: str
+
+
+@runtime_checkable
+class EditLog(Protocol):
+    """A connector whose CRM tells who set the stage and owner of a record; none has to."""
+
+    def field_edits(self, refs: Sequence[Ref]) -> Iterator[FieldEdit]:
+        """The edits of these records that the CRM still knows; asked only for somebody who looks at one person."""
         ...
 
 

@@ -34,6 +34,7 @@ from crmsync.store.copy import copy_state
 from crmsync.store.database import Store, wipe_log
 from crmsync.store.owners import owner_names
 from crmsync.store.pausing import refuse_while_paused
+from crmsync.store.protections import copy_protections, list_protections
 from crmsync.store.sql import IN_LIST, in_chunks, to_ms
 from crmsync.store.tasks import count_tasks
 from crmsync.work import Work
@@ -130,6 +131,9 @@ def _copy_changes(work: Work, copy: Store, run: str, plan_id: str) -> None:
         for rows in in_chunks((row for _state, _reason, row in journal.rows_of(reading, run)), IN_LIST):
             with work.store.begin() as writing:
                 journal.copy_changes(writing, plan_id, rows, work.now_ms)
+        for some in in_chunks(list_protections(reading, run), IN_LIST):
+            with work.store.begin() as writing:
+                copy_protections(writing, plan_id, some)
 
 
 def _preview(trial: Work, run: str, *, without_odd_data: bool = False) -> tuple[Result, BuiltPlan]:

@@ -293,6 +293,19 @@ class Holding(NamedTuple):
     undone: Mapping[str, Mapping[str, Any]] = {}
 
 
+class Protection(NamedTuple):
+    """A field of a record that is left as it is, though something else is `wanted`: `why` is a word that is counted.
+
+    `until` is when time alone ends that (milliseconds), where it does.
+    """
+
+    why: str
+    field: str
+    present: Scalar | None
+    wanted: Scalar | None
+    until: int | None = None
+
+
 class Task(NamedTuple):
     """A task for an owner in the CRM, about a record.
 

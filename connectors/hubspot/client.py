@@ -353,6 +353,11 @@ class Api:
         """How much of the day's calls is used (0 to 1); `None` before HubSpot said so."""
         return None if not self.daily else max(0.0, 1 - self.daily[1] / self.daily[0])
 
+    @property
+    def api_left(self) -> int | None:
+        """How many of the day's calls are surely left; `None` before HubSpot said so."""
+        return None if not self.daily else max(0, self.daily[1])
+
     def clock(self) -> datetime | None:
         """HubSpot's clock as its latest answer said, carried on by one that nobody sets; `None` before the first."""
         if self._heard is None:

@@ -15,7 +15,8 @@ from connectors.hubspot.check import check
 from connectors.hubspot.client import Api
 from connectors.hubspot.contacts import Contacts
 from connectors.hubspot.errors import CRM, KIND
-from connectors.hubspot.mapping import COUNTS, Reading, plan_reading
+from connectors.hubspot.history import list_edits, read_histories
+from connectors.hubspot.mapping import COUNTS, OWNER, STAGE, Reading, name_stages, plan_reading
 from connectors.hubspot.memberships import read_list_members
 from connectors.hubspot.missing_fields import missing_fields
 from connectors.hubspot.schema import Portal
@@ -24,7 +25,7 @@ from connectors.hubspot.setup import create_fields
 from connectors.hubspot.tasks import OwnerTasks
 from connectors.hubspot.webhook_queue import Hints
 from connectors.hubspot.writer import Writer
-from crmsync.connector import Checkup, FieldMap, ListMembers, MissingField, Narrow, Notes, Stop
+from crmsync.connector import Checkup, FieldEdit, FieldMap, ListMembers, MissingField, Narrow, Notes, Stop
 from crmsync.errors import ConfigError
 from crmsync.model import Activity, Change, Contact, Owner, Page, Receipt, Ref, Scalar, Task, TaskReceipt
 
@@ -58,6 +59,11 @@ class HubSpot:
     def api_used(self) -> float | None:
         """How much of the day's calls is used, by whatever was last said of it."""
         return self._api.api_used
+
+    @property
+    def api_left(self) -> int | None:
+        """How many of the day's calls are left, by whatever was last said of it."""
+        return self._api.api_left
 
     def account(self) -> str:
         """The portal's id."""
@@ -114,6 +120,12 @@ class HubSpot:
     def overwritten(self, changes: Sequence[Change]) -> Mapping[Ref, Mapping[str, Scalar | None]]:
         """The stages and owners of others that these changes replaced, by the history of the properties."""
         return self._writer.overwritten(changes)
+
+    def field_edits(self, refs: Sequence[Ref]) -> Iterator[FieldEdit]:
+        """Who set the stage and owner of these contacts, by the history of the properties."""
+        users, stages = self._portal.users(), name_stages(self._names)
+        for record in read_histories(self._api, [STAGE, OWNER], [ref.id for ref in refs]):
+            yield from list_edits(record, {STAGE: "stage", OWNER: "owner"}, users, stages)
 
     def create_tasks(self, tasks: Sequence[Task]) -> Iterator[TaskReceipt]:
         """Create the tasks whose keys HubSpot does not know."""

@@ -1,4 +1,4 @@
-"""What stood in a property before our own write, out of the history that HubSpot keeps of it."""
+"""What stood in a property before our own write and who set it, out of the history that HubSpot keeps of it."""
 
 from __future__ import annotations
 
@@ -8,8 +8,10 @@ from typing import Any, NamedTuple
 
 from connectors.hubspot.batch_read import Record, cut_into_batches
 from connectors.hubspot.client import Api
-from connectors.hubspot.errors import Forbidden, RequestRefused, object_in, objects_in, text_of
+from connectors.hubspot.errors import CRM, KIND, Forbidden, RequestRefused, object_in, objects_in, text_of
 from connectors.hubspot.properties import instant_of, to_millis
+from crmsync.connector import FieldEdit
+from crmsync.model import Ref
 
 _log = logging.getLogger(__name__)
 
@@ -64,6 +66,42 @@ def versions_of(record: Record, prop: str) -> list[Version]:
 def _version(each: Mapping[str, Any]) -> Version:
     at = instant_of(each.get("timestamp"))
     return Version(to_millis(at) if at else 0, text_of(each.get("value")), text_of(each.get("sourceType")))
+
+
+TOOLS = {
+    "AUTOMATION_PLATFORM": "a workflow",
+    "IMPORT": "an import",
+    "INTEGRATION": "an integration",
+    "SALESFORCE": "the Salesforce integration",
+    "MERGE_CONTACTS": "a merge",
+}
+"""What to call what sets values beside users, by the source of a value."""
+
+
+def list_edits(
+    record: Record, fields: Mapping[str, str], users: Mapping[str, str], stages: Mapping[str, str]
+) -> Iterator[FieldEdit]:
+    """Who gave a contact each value of the properties of `fields` (property → field) that HubSpot still knows.
+
+    `users` has addresses by the id of the user, `stages` our names by HubSpot's.
+    """
+    ref = Ref(CRM, KIND, text_of(record.get("id")))
+    for prop, field in fields.items():
+        for each in objects_in(object_in(record, HISTORY), prop):
+            value, at = text_of(each.get("value")) or None, instant_of(each.get("timestamp"))
+            if at is not None:
+                named = stages.get(value, value) if value is not None and field == "stage" else value
+                yield FieldEdit(ref, field, named, at, _editor(each, users))
+
+
+def _editor(version: Mapping[str, Any], users: Mapping[str, str]) -> str:
+    """Who or what set a value: HubSpot names a user by id alone, in one of two places (2026-11)."""
+    user = str(version.get("updatedByUserId") or text_of(version.get("sourceId")).removeprefix("userId:"))
+    source = text_of(version.get("sourceType"))
+    label = text_of(version.get("sourceLabel"))
+    if address := users.get(user):
+        return address
+    return f"{TOOLS[source]} ({label})" if label and source in TOOLS else TOOLS.get(source, "")
 
 
 def replaced_value(kept: Sequence[Version], before: str, ours: str, *, was_cleared: bool) -> str | None:

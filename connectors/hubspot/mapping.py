@@ -85,6 +85,11 @@ class Reading:
         return tuple(dict.fromkeys((*mapped, *(COMPANY_FACTS if self.companies else ()))))
 
 
+def name_stages(names: FieldMap) -> dict[str, str]:
+    """The config's name of each value of the stage; of several stages with one value the first gives the name."""
+    return {value: name for name, value in reversed(FieldMap.spelled(names.stages, KIND).items())}
+
+
 def plan_reading(
     names: FieldMap,
     contacts: Mapping[str, Definition],
@@ -112,8 +117,7 @@ def plan_reading(
         contact=fields,
         company=company,
         score_fields=score_fields,
-        # Reversed, so that of several stages with one value the first gives the name.
-        stages={value: name for name, value in reversed(FieldMap.spelled(names.stages, KIND).items())},
+        stages=name_stages(names),
         counts=counts,
         properties=tuple(dict.fromkeys(each for each in wanted if each in contacts)),
         unread=frozenset(spelled) - fields.keys() - company.keys(),

@@ -97,11 +97,22 @@ class Portal:
         return stage.options if stage else ()
 
     def _owners(self) -> Iterator[Owner]:
+        return (_owner(each, archived) for archived, each in self._list_owners())
+
+    def _list_owners(self) -> Iterator[tuple[bool, Mapping[str, Any]]]:
         # Deactivated users are among the archived owners only.
         for archived in (False, True):
             query = [("limit", "100"), ("archived", "true" if archived else "false")]
             for each in list_all(self._api, self._api.place("owners"), query):
-                yield _owner(each, archived)
+                yield archived, each
+
+    def users(self) -> dict[str, str]:
+        """The address of each user who is or was an owner, by the id of the user, which is not that of the owner."""
+        return {
+            str(user): text_of(each.get("email"))
+            for _archived, each in self._list_owners()
+            if (user := each.get("userId") or each.get("userIdIncludingInactive"))
+        }
 
 
 def _owner(answer: Mapping[str, Any], archived: bool) -> Owner:

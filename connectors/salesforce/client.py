@@ -372,6 +372,12 @@ class Org:
         usage = self.usage
         return None if usage is None else (usage.used + self.calls - usage.calls) / usage.allowed
 
+    @property
+    def api_left(self) -> int | None:
+        """How many of the org's calls of 24 hours are left; `None` before Salesforce said so."""
+        usage = self.usage
+        return None if usage is None else max(0, usage.allowed - usage.used - (self.calls - usage.calls))
+
     def _mind_the_quota(self) -> None:
         """Bulk answers may not say how much is used: what we sent since somebody said so is added."""
         usage, share = self.usage, self.settings.api_share

@@ -43,6 +43,11 @@ class SalesforceConnector:
         """How much of the calls of 24 hours is used, by the latest answer."""
         return self._org.api_used
 
+    @property
+    def api_left(self) -> int | None:
+        """How many of the calls of 24 hours are left, by the latest answer."""
+        return self._org.api_left
+
     def account(self) -> str:
         """The org's 18-character id."""
         if not self._account:

@@ -37,8 +37,9 @@ from crmsync.planning.approval import find_plan, plan_of
 from crmsync.planning.review import changes_of
 from crmsync.reporting.alerts import UNTOLD, Spoken, send_alerts
 from crmsync.reporting.console import count_of, count_waiting, in_order, print_sentences, progress_bar, say_command
+from crmsync.reporting.plan_report import stored_report
 from crmsync.reporting.print_plan import print_plan
-from crmsync.reporting.print_run import print_approved, print_review, print_run, print_troubles
+from crmsync.reporting.print_run import print_approved, print_run, print_troubles
 from crmsync.result import Result
 from crmsync.store import journal
 from crmsync.store.database import Store
@@ -124,7 +125,7 @@ def _write_approved(found: Any, config: Config, ending: Ending, stop: Stop) -> N
                 _say_approved(ending, found, said)
                 return
             if taken := _run_that_took_up(reading, found.id):
-                ending.document = {**taken, "changes": changes_of(reading, taken["run"], ending.typed)}
+                ending.document = complete_document(store, config, taken)
                 ending.code = code_of(taken["verdict"], taken["problems"])
                 break
         if stop.wait(1.0):
@@ -174,10 +175,10 @@ def _is_agreed(ending: Ending, store: Store, config: Config, found: Any) -> bool
     written = plan_of(found)
     command = ending.typed(f"crmsync apply {found.id}")
     held = {"run": found.id, "kind": written["kind"], "reasons": written["reasons"], "records": written["records"]}
+    held["changes"] = _waiting_changes(store, config, found.id)
     ending.document = {"verdict": "held", "held": held, "crms": {}, "problems": written["reasons"], "next": command}
     if not ending.as_json:
-        with store.read() as reading:
-            print_review(results_console(), changes_of(reading, found.id, ending.typed), config.band_names())
+        _print_waiting(ending, held)
         for reason in written["reasons"]:
             print_sentences(results_console(), reason)
     if not ending.as_json and sys.stdin.isatty() and says_yes(f"Write plan {found.id}?"):
@@ -246,8 +247,19 @@ def complete_document(store: Store, config: Config, document: dict[str, Any]) ->
     bands = in_order(document["bands"], config.band_names())
     whole = {**document, "bands": bands, "changes": _changes(store, document["run"])}
     if held := document.get("held"):
-        whole["held"] = {**held, "changes": _changes(store, held["run"])}
+        whole["held"] = {**held, "changes": _waiting_changes(store, config, held["run"])}
     return whole
+
+
+def _waiting_changes(store: Store, config: Config, plan_id: str) -> dict[str, Any]:
+    """What a plan that waits would change, with its report."""
+    with store.read() as reading:
+        return {**changes_of(reading, plan_id), "report": stored_report(reading, config, plan_id)}
+
+
+def _print_waiting(ending: Ending, held: Mapping[str, Any]) -> None:
+    show = ending.typed(f"crmsync show {held['run']}")
+    print_plan(results_console(), held["changes"]["report"], held, show)
 
 
 def _stored(work: Work) -> dict[str, Any]:
@@ -283,9 +295,8 @@ def show_run(ending: Ending, config: Config, told: Sequence[str] = ()) -> None:
     print_troubles(console, document["changes"]["troubles"])
     if report := document["changes"].get("report"):
         print_plan(console, report, document, ending.typed(f"crmsync show {document['run']}"))
-    elif document["verdict"] in ("preview", "held"):
-        waiting = document["held"] if document["verdict"] == "held" else document
-        print_review(console, waiting["changes"], config.band_names())
+    elif document["verdict"] == "held":
+        _print_waiting(ending, document["held"])
     sentence, command = _last_words(document)
     print_sentences(console, sentence)
     if command:

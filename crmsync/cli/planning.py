@@ -31,7 +31,7 @@ from crmsync.exit_codes import FAILED, code_of
 from crmsync.planning.builder import BuiltPlan
 from crmsync.planning.gates import FailCondition, check_gate, parse_gate
 from crmsync.reporting.console import print_sentences, progress_bar
-from crmsync.reporting.plan_csv import plan_rows, write_plan_csv
+from crmsync.reporting.plan_csv import kept_rows, plan_rows, write_plan_csv
 from crmsync.reporting.plan_report import plan_counts, plan_report
 from crmsync.result import Result
 from crmsync.work import Work
@@ -112,6 +112,7 @@ class _Seen:
         self.work, self.csv, self.lists_rows = work, csv, lists_rows
         self.report: dict[str, Any] = {}
         self.rows: list[dict[str, Any]] = []
+        self.kept: list[dict[str, Any]] = []
         self.fields = 0
 
     def look(self, trial: Work, result: Result, drafted: BuiltPlan) -> None:
@@ -122,6 +123,7 @@ class _Seen:
                 rows = plan_rows(reading, result.run)
                 self.rows = list(islice(rows, SHOWN_ROWS))
                 self.fields = len(self.rows) + sum(1 for _row in rows)
+                self.kept = list(islice(kept_rows(reading, result.run), SHOWN_ROWS))
             if self.csv is not None:
                 with open_output(self.csv) as file:
                     text = io.TextIOWrapper(file, encoding="utf-8", newline="", write_through=True)
@@ -152,7 +154,7 @@ def _judge(ending: Ending, gates: Sequence[FailCondition]) -> None:
 def _write_html(path: Path, ending: Ending, config: Config, seen: _Seen) -> None:
     from crmsync.reporting.plan_html import render_plan  # it loads what draws charts, which no other command needs
 
-    text = render_plan(ending.document, config, seen.rows, seen.fields, ending.typed)
+    text = render_plan(ending.document, config, seen.rows, seen.fields, ending.typed, seen.kept)
     with open_output(path) as file:
         file.write(text.encode("utf-8"))
 

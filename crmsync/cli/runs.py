@@ -5,6 +5,7 @@ from __future__ import annotations
 import sys
 from collections.abc import Mapping
 from datetime import UTC, datetime
+from functools import partial
 from typing import Annotated, Any
 
 import typer
@@ -31,6 +32,7 @@ from crmsync.errors import ConfigError, StateInUse
 from crmsync.exit_codes import DONE, HELD, PARTLY, code_of
 from crmsync.reporting.changes import read_names, show_changes
 from crmsync.reporting.console import print_sentences, progress_bar
+from crmsync.reporting.editors import ask_editors
 from crmsync.reporting.history import person_history
 from crmsync.reporting.print_changes import print_changes, print_history, print_undo
 from crmsync.reporting.undone import draft_document, undo_document
@@ -79,12 +81,15 @@ def history(
 ) -> None:
     """Show what somebody's score, stage and owner were: when, by which run and model, why, and who else changed them.
 
+    Who that was is asked of HubSpot where somebody else changed something; nothing is written.
+
     Example: crmsync history vera@kestrel.example
     """
     with run_command(as_json, debug, config) as ending:
         settings = opened_config(ending)
         with existing_state(settings) as store:
-            ending.document = person_history(settings, store, who)
+            ask = None if store is None else partial(ask_editors, settings, store)
+            ending.document = person_history(settings, store, who, ask)
         if not as_json:
             print_history(results_console(), ending.document)
 

@@ -33,6 +33,7 @@ from crmsync.planning.approval import GOOD_FOR
 from crmsync.result import Result
 from crmsync.store import journal
 from crmsync.store.database import Store
+from crmsync.store.next_run import save_next_run
 from crmsync.store.pausing import Pause, find_pause
 from crmsync.store.sql import from_ms, to_ms
 from crmsync.store.undone import drop_request, undo_requests
@@ -321,7 +322,9 @@ def run_daemon(
         with one_at_a_time:
             # Asked again under the lock: whoever waited here may have been told to stop meanwhile.
             if not (stop.is_set() or leave.is_set()):
+                _note_next_run(scheduler, store)
                 run_scheduled(work_now, watch, tell)
+                _note_next_run(scheduler, store)  # the run may have taken longer than to the next one
 
     scheduler = scheduler_of(config.schedule, act, datetime.now(UTC))
     deadline = config.schedule.stall_timeout.total_seconds()
@@ -341,6 +344,14 @@ def run_daemon(
     if not stop.is_set():
         # Nobody told it to stop, so that the turn was lost.
         raise LostLock
+
+
+def _note_next_run(scheduler: BaseScheduler, store: Store | None) -> None:
+    """Note in the state when the next scheduled run begins; a state that cannot be written ends the run itself."""
+    job = scheduler.get_job("cycle")
+    if store is not None and job is not None and job.next_run_time is not None:
+        with suppress(StateError), store.begin() as writing:
+            save_next_run(writing, to_ms(job.next_run_time))
 
 
 def _attend_state(store: Store | None, wake: Callable[[], None], stop: threading.Event, leave: threading.Event) -> None:

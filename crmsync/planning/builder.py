@@ -223,7 +223,7 @@ def _plan(
         else:
             desk.decide_all(person, records, NO_ASSIGNMENT)
         # Journaled now and then, so that a plan of any size takes no more memory.
-        if len(desk.changes) >= PEOPLE_AT_ONCE:
+        if len(desk.changes) + len(desk.protections) >= PEOPLE_AT_ONCE:
             desk.journal_changes(tx)
     _assign(work, tx, desk, unowned, prepared)
     desk.journal_changes(tx)

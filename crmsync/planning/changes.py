@@ -8,7 +8,7 @@ from datetime import UTC, datetime
 from typing import NamedTuple
 
 from crmsync.connector import FieldMap
-from crmsync.model import SCORE_FIELDS, Change, Contact, Holding, Scalar
+from crmsync.model import SCORE_FIELDS, Change, Contact, Holding, Protection, Scalar
 from crmsync.routing.lifecycle import BY_USER
 
 PEOPLES_FIELDS = ("stage", "owner")
@@ -48,19 +48,23 @@ class WantedValues(NamedTuple):
 class Decision(NamedTuple):
     """A change, or why there is none although something differs.
 
-    `overrides` are the manual overrides that still hold, `protected` says in words that can be counted what was not
-    planned, `wake_at` is when the first override ends (milliseconds), `stage_why` what was decided of the stage,
-    `given_up` what is left for a while, since something else keeps changing it back, and `undone` what waits, since the
-    same was undone.
+    `overrides` are the manual overrides that still hold, `protections` the fields that were left and why, `wake_at` is
+    when the first override ends (milliseconds), `stage_why` what was decided of the stage, `given_up` what is left for
+    a while, since something else keeps changing it back, and `undone` what waits, since the same was undone.
     """
 
     change: Change | None
     overrides: Mapping[str, Mapping[str, Scalar | None]]
-    protected: Sequence[str] = ()
+    protections: Sequence[Protection] = ()
     wake_at: int | None = None
     stage_why: str = ""
     given_up: Change | None = None
     undone: Change | None = None
+
+    @property
+    def protected(self) -> list[str]:
+        """Why fields were left, each reason once."""
+        return list(dict.fromkeys(each.why for each in self.protections))
 
 
 class Ladder(NamedTuple):
@@ -90,14 +94,15 @@ def decide_change(
         if name in writable and held.current.get(name) != value
     }
     overrides = {name: lease for name, lease in held.overrides.items() if now < noticed_at(lease) + override}
-    protected: list[str] = []
+    protections: list[Protection] = []
     move, stage_why = _stage_move(held, wanted, names, ladder)
     if stage_why == NOT_NAMED:
-        protected.append("stage_not_in_config")
+        protections.append(Protection("stage_not_in_config", "stage", held.stage, wanted.stage))
     moves = {"stage": wanted.stage if move else None, "owner": _owner_move(held, wanted.owner)}
     for name, value in moves.items():
         if value is not None and name in overrides:
-            protected.append(f"{name}_changed_by_a_user")
+            until = noticed_at(overrides[name]) + override
+            protections.append(Protection(f"{name}_changed_by_a_user", name, getattr(held, name), value, until))
         elif value is not None:
             after[name] = value
     if "stage" in overrides and move:
@@ -107,15 +112,14 @@ def decide_change(
     told = _stage_fields(held, wanted.entry, stage, ladder, is_protected="stage" in overrides)
     after |= {name: value for name, value in told.items() if name in writable and held.current.get(name) != value}
     after, on_hold = _without_refused(after, held)
-    if on_hold:
-        protected.append("on_hold")
+    protections += _protect(held, "on_hold", on_hold)
     after, undone = _without_undone(after, held)
     if undone:
-        protected.append("undone")
+        protections += _protect(held, "undone", undone.after)
         stage_why = f"held: {undone.because}" if "stage" in undone.after else stage_why
     # The first one to end wakes the record; then the others are looked at again.
     wake_at = min((noticed_at(lease) + override for lease in overrides.values()), default=None)
-    settled = Decision(None, overrides, protected, wake_at, stage_why, undone=undone)
+    settled = Decision(None, overrides, protections, wake_at, stage_why, undone=undone)
     if not after:
         return settled
     present = _present_values(held)
@@ -125,8 +129,15 @@ def decide_change(
     if held.attempts >= flips - 1 and all(
         name in held.last_written and held.last_written[name] == after[name] for name in after
     ):
-        return settled._replace(protected=[*protected, "changed_back_by_others"], given_up=change)
+        protections += _protect(held, "changed_back_by_others", after)
+        return settled._replace(protections=protections, given_up=change)
     return settled._replace(change=change)
+
+
+def _protect(held: Holding, why: str, wanted: Mapping[str, Scalar | None]) -> list[Protection]:
+    """Leave these fields as they are."""
+    present = _present_values(held)
+    return [Protection(why, name, present.get(name), value) for name, value in wanted.items()]
 
 
 def _stage_fields(
@@ -235,19 +246,22 @@ def _is_forward(current: str | None, wanted: str, spelled: Mapping[str, str], la
     return None
 
 
-def _without_refused(after: dict[str, Scalar | None], held: Holding) -> tuple[dict[str, Scalar | None], bool]:
-    """The change without what the CRM refused and would refuse again, and whether anything was left out.
+def _without_refused(
+    after: dict[str, Scalar | None], held: Holding
+) -> tuple[dict[str, Scalar | None], dict[str, Scalar | None]]:
+    """The change without what the CRM refused and would refuse again, and what was left out.
 
     A record that was refused whole is tried again as soon as anything else is wanted of it; of one that was partly
     updated only the refused values wait.
     """
     refused = held.on_hold.get("after")
     if not refused or not after:
-        return after, False
+        return after, {}
     same = {name for name in after if name in refused and refused[name] == after[name]}
     if held.on_hold.get("whole", True) and same != set(after):
-        return after, False
-    return {name: value for name, value in after.items() if name not in same}, bool(same)
+        return after, {}
+    left, waiting = ({name: value for name, value in after.items() if (name in same) is kept} for kept in (False, True))
+    return left, waiting
 
 
 TOGETHER = ("fit", "behavior", "band", "reason")

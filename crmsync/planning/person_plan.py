@@ -8,7 +8,7 @@ from typing import Any
 from sqlalchemy import Connection
 
 from crmsync.config.deciding import QUEUE
-from crmsync.model import Change, Holding, Ref
+from crmsync.model import Change, Holding, Protection, Ref
 from crmsync.planning.changes import (
     EntryValues,
     Ladder,
@@ -31,6 +31,7 @@ from crmsync.store.overrides import (
     OwnerOverride,
     StageOverride,
 )
+from crmsync.store.protections import add_protections
 from crmsync.store.scores import (
     Decided,
     Override,
@@ -56,6 +57,7 @@ class PlanBuilder:
         self.tallies = {crm: ChangeCounts() for crm in setting.crms}
         # Journaled in parts, since there may be one for each record: see `journal_changes`.
         self.changes: list[tuple[int, Change]] = []
+        self.protections: list[tuple[int, Protection]] = []
         # These three are stored once, by `_close`: who has to wait is known only after the whole plan was judged.
         self.given_up: list[tuple[int, Change]] = []
         self.overrides: dict[int, Override] = {}
@@ -245,14 +247,16 @@ class PlanBuilder:
             self.undone.append((held.id, decision.undone))
             if "owner" in decision.undone.after:
                 self.undone_owners.add(held.id)
-        protected, change = list(decision.protected), decision.change
+        protections, change = list(decision.protections), decision.change
         # A score of ours stands, and a CRM it may rest on was never read: the new score may lack half of what is known.
         if change and self.setting.unread and change.before.get("score") is not None:
-            protected.append(f"{self.setting.unread[0]}_was_never_read")
+            why = f"{self.setting.unread[0]}_was_never_read"
+            protections += [Protection(why, name, change.before[name], value) for name, value in change.after.items()]
             self.again.add(held.id)
             change = None
-        for why in protected:
+        for why in dict.fromkeys(each.why for each in protections):
             self.protected[crm][why] = self.protected[crm].get(why, 0) + 1
+        self.protections += [(held.id, each) for each in protections]
         if change:
             self._keep(held, person, change)
         return decision.stage_why or (move.why if move else "")
@@ -315,7 +319,8 @@ class PlanBuilder:
     def journal_changes(self, tx: Connection) -> None:
         """Journal what was decided since the last time."""
         journal.add_changes(tx, self.run, self.changes, self.work.now_ms)
-        self.changes = []
+        add_protections(tx, self.run, self.protections)
+        self.changes, self.protections = [], []
 
 
 def _told_once(whys: Mapping[str, str]) -> str:

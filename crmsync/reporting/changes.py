@@ -1,8 +1,8 @@
-"""Every change of a run or plan, a row a field: what was there before, what came, how it ended and why."""
+"""Every change of a run or plan, a row a field: before, after, how it ended and why; and what was left as it is."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
 import orjson
@@ -12,10 +12,12 @@ from crmsync.errors import ConfigError
 from crmsync.model import Scalar
 from crmsync.planning.approval import plan_of
 from crmsync.reporting.person import find_all_records
+from crmsync.reporting.print_run import PROTECTED
 from crmsync.store import journal
 from crmsync.store.changes import ListedChange, hand_off_whys, list_changes
 from crmsync.store.database import Store
 from crmsync.store.owners import owner_names
+from crmsync.store.protections import ListedProtection, list_protections
 from crmsync.store.sql import from_ms
 
 LATEST = "latest"
@@ -61,6 +63,7 @@ def show_changes(
             "held": held.get("run"),
             "counts": _count_states(listed),
             "changes": changes,
+            "protected": list(protected_rows(reading, row.id, names, only)),
             "notes": list(_notes(row, listed, len(changes))),
             "next": typed(f"crmsync apply {row.id}") if waits and changes else None,
         }
@@ -125,6 +128,36 @@ def change_rows(listed: ListedChange, names: Names, whys: Mapping[int, str]) -> 
             "outcome": outcome,
             "why": refusal or because,
         }
+
+
+def protected_rows(
+    reading: Connection, run_id: str, names: Names, only: Sequence[int] | None = None
+) -> Iterator[dict[str, Any]]:
+    """A row for each field that a run left: `before` is what stands, `after` what it would have written.
+
+    With `only` those of some records (row ids); `names` says what to call owners.
+    """
+    for it in list_protections(reading, run_id, only):
+        kept = it.protection
+        yield {
+            "person": it.person,
+            "name": it.name or it.email,
+            "record": str(it.ref),
+            "field": kept.field,
+            "before": show_field(it.ref.crm, kept.field, kept.present, names),
+            "after": show_field(it.ref.crm, kept.field, kept.wanted, names),
+            "outcome": "protected",
+            "why": describe_protection(it),
+        }
+
+
+def describe_protection(it: ListedProtection) -> str:
+    """Why a field was left: `stage changed by a user, until 2026-12-05`."""
+    why, until = it.protection.why, it.protection.until
+    said = PROTECTED.get(why, why.replace("_", " "))
+    if until is not None:
+        said += f", until {from_ms(until):%Y-%m-%d}"
+    return f"{said}: {it.refusal}" if why == "on_hold" and it.refusal else said
 
 
 def field_outcome(listed: ListedChange, field: str) -> tuple[str, str]:

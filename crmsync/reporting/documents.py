@@ -8,7 +8,7 @@ from pydantic import ConfigDict, TypeAdapter, with_config
 from typing_extensions import TypedDict
 
 from crmsync.config.account import Method
-from crmsync.reporting.plan_documents import GateDocument, PlanReport
+from crmsync.reporting.plan_documents import GateDocument, PlanReport, StoredReport
 
 Value = str | int | float | bool | list[str] | None
 Points = int | float
@@ -44,6 +44,7 @@ class CountsDocument(TypedDict):
     rescored: int
     resumed: int
     api_used: NotRequired[float | None]
+    api_left: NotRequired[int | None]
 
 
 Move = TypedDict("Move", {"crm": str, "from": str | None, "to": str | None, "records": int})
@@ -87,7 +88,7 @@ class Trouble(TypedDict):
 
 @with_config(EXACTLY)
 class ChangesDocument(TypedDict):
-    """What a run changed, or would change; of people and movers the first twenty. `report` is of `plan` alone."""
+    """What a run changed, or would change; of people and movers the first twenty. `report` is of a plan."""
 
     records: dict[str, int]
     people: list[MovedPerson]
@@ -97,7 +98,7 @@ class ChangesDocument(TypedDict):
     owners: list[Move]
     movers: list[Mover]
     troubles: list[Trouble]
-    report: NotRequired[PlanReport]
+    report: NotRequired[PlanReport | StoredReport]
 
 
 @with_config(EXACTLY)
@@ -556,13 +557,15 @@ class HealthDocument(TypedDict):
 
 @with_config(EXACTLY)
 class CrmStatus(CrmHealth):
-    """One CRM of the state."""
+    """One CRM of the state; its API calls are of everybody, as the last run learned that heard of them."""
 
     account: str
     records: int
     not_matched: int
     on_hold: int
     pending_updates: int
+    api_left: int | None
+    api_used: float | None
     last_good: str | None
 
 
@@ -737,6 +740,59 @@ class AlertTest(TypedDict):
 
 
 @with_config(EXACTLY)
+class NamedPerson(TypedDict):
+    """Somebody who is named among others."""
+
+    person: int
+    name: str
+    email: str
+
+
+@with_config(EXACTLY)
+class MovementDocument(TypedDict):
+    """A stage that crmsync gives, or a band that leads to one: who came to it or above within so many `days`, and who
+    fell below it, as the CRMs hold it; the first twenty by name.
+    """
+
+    field: Literal["stage", "band"]
+    name: str
+    days: int
+    entered: int
+    left: int
+    who_entered: list[NamedPerson]
+    who_left: list[NamedPerson]
+
+
+@with_config(EXACTLY)
+class UnownedDocument(TypedDict):
+    """People whom no active user owns, and how many of them are in a band that leads to a stage, or above."""
+
+    count: int
+    qualified: int
+
+
+@with_config(EXACTLY)
+class ReviewDocument(TypedDict):
+    """When the model was reviewed (`[review] on`), when it is due again, and whether that day has passed."""
+
+    on: str | None
+    due: str | None
+    overdue: bool
+
+
+@with_config(EXACTLY)
+class NextRunDocument(TypedDict):
+    """The schedule, whether a `crmsync run` works on this state, when it begins its next run by the schedule, and the
+    command that starts one where there is none.
+    """
+
+    schedule: str
+    daemon: bool
+    at: str | None
+    start: str | None
+
+
+@with_config(EXACTLY)
 class StatusDocument(TypedDict):
     """`crmsync status`; `feeds` with `--feeds`."""
 
@@ -748,6 +804,8 @@ class StatusDocument(TypedDict):
     runs: list[PastRunDocument]
     waiting: list[WaitingPlanDocument]
     approved: list[ApprovedPlan]
+    qualified: list[MovementDocument]
+    without_owner: UnownedDocument
     waiting_for_owner: WaitingForOwner
     feedback: dict[str, dict[str, int]]
     sla: SlaStatus | None
@@ -757,6 +815,8 @@ class StatusDocument(TypedDict):
     on_hold: list[RecordOnHold]
     feeds: NotRequired[list[ActivitySource]]
     alerts: AlertsStatus
+    review: ReviewDocument
+    next_run: NextRunDocument
     held_by: str | None
     healthy: bool
     health: list[str]
@@ -913,7 +973,10 @@ class ForgetDocument(TypedDict):
 
 @with_config(EXACTLY)
 class ChangeRow(TypedDict):
-    """One field of a change; `outcome` is planned, sent, updated, rejected, edited or unknown."""
+    """One field of a change; `outcome` is planned, sent, updated, rejected, edited or unknown.
+
+    Where it is protected, `before` stands, and `after` would have been written.
+    """
 
     person: int | None
     name: str
@@ -951,14 +1014,15 @@ class ShowDocument(TypedDict):
     held: str | None
     counts: dict[str, dict[str, int]]
     changes: list[ChangeRow]
+    protected: list[ChangeRow]
     notes: list[str]
     next: str | None
 
 
 @with_config(EXACTLY)
 class HistoryRow(TypedDict):
-    """What records of a person held after a change: `changed` names the fields that it changed, `by` is crmsync or
-    user, `at` of a user's change is when it was noticed.
+    """What records of a person held after a change: `changed` names the fields that it changed, `by` is crmsync, who
+    else it was (an address, "a workflow") where the CRM tells, or else user; `at` of theirs is when it was noticed.
     """
 
     at: str

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
+from datetime import UTC
 from typing import Any, NamedTuple
 
 import orjson
@@ -10,9 +11,12 @@ from sqlalchemy import Connection
 
 from crmsync.config import Config
 from crmsync.config.tables import spelled_duration
+from crmsync.connector import FieldEdit
 from crmsync.errors import ConfigError
-from crmsync.model import Scalar
+from crmsync.model import Ref, Scalar
 from crmsync.reporting.changes import Names, show_field
+from crmsync.reporting.console import format_minute
+from crmsync.reporting.editors import Answers, Ask, find_edits
 from crmsync.reporting.person import find_all_records
 from crmsync.scoring.wording import to_points
 from crmsync.store.changes import ListedChange, list_written, oldest_run, runs_by_id
@@ -26,7 +30,7 @@ FIELDS = ("score", "band", "stage", "owner")
 """What a row of a history holds."""
 
 OURS, THEIRS = "crmsync", "user"
-"""Who changed something: crmsync, or somebody else in the CRM (a user, a workflow, another tool)."""
+"""Who changed something: crmsync, or somebody else in the CRM whom it does not name (a user, a workflow, a tool)."""
 
 
 class HistoryStep(NamedTuple):
@@ -40,8 +44,11 @@ class HistoryStep(NamedTuple):
     after: Mapping[str, Scalar | None]
 
 
-def person_history(config: Config, store: Store | None, who: str) -> dict[str, Any]:
-    """The document of `crmsync history WHO`, the newest row first. Raises as `find_person`."""
+def person_history(config: Config, store: Store | None, who: str, ask: Ask | None = None) -> dict[str, Any]:
+    """The document of `crmsync history WHO`, the newest row first; `ask` says who others were. Raises as `find_person`.
+
+    The CRMs are asked only where somebody else changed something, and when the state is no longer read.
+    """
     if store is None:
         raise ConfigError("No run yet, so there is no history", "crmsync plan")
     with store.read() as reading:
@@ -54,24 +61,39 @@ def person_history(config: Config, store: Store | None, who: str) -> dict[str, A
         for edit in read_edits(reading, [row.id for row in records]):
             edits.setdefault(edit.record, []).append(edit)
         runs = runs_by_id(reading, {each.run for some in written.values() for each in some})
-        rows: list[dict[str, Any]] = []
-        unknown = False
         whys = {each["run"]: each["why"] for each in offs}
-        for row in records:
-            steps = _steps(row, written.get(row.id, ()), edits.get(row.id, ()), whys)
-            first = _first_values(steps)
-            unknown = unknown or any(first.get(name) is not None for name in ("score", "band"))
-            rows += _rows(row, steps, first, runs, names)
+        steps = {row.id: _steps(row, written.get(row.id, ()), edits.get(row.id, ()), whys) for row in records}
         lost = [each for each in offs if each["run"] not in runs]
-        rows += [_hand_off_row(each) for each in lost]
-        rows = sorted(_merged(rows), key=lambda each: (each["at"], each["by"] == OURS), reverse=True)
-        return {
-            "person": person,
-            "name": next((each.name for each in records if each.name), ""),
-            "emails": sorted({address for each in records for address in orjson.loads(each.emails)}),
-            "history": rows,
-            "notes": list(_notes(config, reading, is_cut=unknown or bool(lost))),
-        }
+        first = {row_id: _first_values(each) for row_id, each in steps.items()}
+        unknown = any(each.get(name) is not None for each in first.values() for name in ("score", "band"))
+        notes = list(_notes(config, reading, is_cut=unknown or bool(lost)))
+    edited = [_ref(row) for row in records if any(each.by == THEIRS for each in steps[row.id])]
+    said = ask(edited) if ask is not None and edited else Answers()
+    rows = [_hand_off_row(each) for each in lost]
+    for row in records:
+        told = [_with_editor(each, _ref(row), said.edits) for each in steps[row.id]]
+        rows += _rows(row, told, first[row.id], runs, names)
+    return {
+        "person": person,
+        "name": next((each.name for each in records if each.name), ""),
+        "emails": sorted({address for each in records for address in orjson.loads(each.emails)}),
+        "history": sorted(_merged(rows), key=lambda each: (each["at"], each["by"] == OURS), reverse=True),
+        "notes": [*notes, *said.notes],
+    }
+
+
+def _ref(row: Any) -> Ref:
+    return Ref(row.crm, row.kind, row.ref_id)
+
+
+def _with_editor(step: HistoryStep, ref: Ref, edits: Iterable[FieldEdit]) -> HistoryStep:
+    """A step of somebody else with who that was and when, where the CRM tells."""
+    found = find_edits(edits, ref, step.after, step.at) if step.by == THEIRS else []
+    if not found:
+        return step
+    at = format_minute(max(each.at for each in found).astimezone(UTC))
+    why = f"changed in {ref.crm} on {at}; this is when it was noticed"
+    return step._replace(by=", ".join(dict.fromkeys(each.by for each in found if each.by)) or THEIRS, why=why)
 
 
 def _steps(

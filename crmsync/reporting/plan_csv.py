@@ -1,26 +1,29 @@
-"""A plan as CSV: every change of it, one row a field."""
+"""A plan as CSV: every change of it and what it leaves, one row a field."""
 
 from __future__ import annotations
 
 import csv
 from collections.abc import Iterator
+from itertools import chain
 from typing import Any, TextIO
 
 from sqlalchemy import Connection
 
+from crmsync.reporting.changes import describe_protection, show_field
 from crmsync.reporting.csv_text import disarm_formula
 from crmsync.reporting.plan_report import call_owner, lowered_owners
 from crmsync.store.plan_people import PlannedRecord, planned_people
+from crmsync.store.protections import list_protections
 
 COLUMNS = ("person", "name", "email", "crm", "record", "field", "before", "after", "why")
 
 
 def write_plan_csv(file: TextIO, reading: Connection, run_id: str) -> int:
-    """Write every change of a plan with a header, person by person, and say how many rows that are."""
+    """Write every change of a plan with a header, person by person, then what it leaves; returns how many rows."""
     writer = csv.writer(file)
     writer.writerow(COLUMNS)
     rows = 0
-    for row in plan_rows(reading, run_id):
+    for row in chain(plan_rows(reading, run_id), kept_rows(reading, run_id)):
         writer.writerow([disarm_formula(each) if isinstance(each, str) else each for each in row.values()])
         rows += 1
     return rows
@@ -37,6 +40,17 @@ def plan_rows(reading: Connection, run_id: str) -> Iterator[dict[str, Any]]:
                     values = call_owner(owners, it, values[0]), call_owner(owners, it, values[1])
                 row = (it.person, it.name, it.email, it.ref.crm, str(it.ref), field, *values, _why(it, field))
                 yield dict(zip(COLUMNS, row, strict=True))
+
+
+def kept_rows(reading: Connection, run_id: str) -> Iterator[dict[str, Any]]:
+    """Each field that a plan leaves as it is, by `COLUMNS`: the same before and after, with the reason."""
+    owners = lowered_owners(reading)
+    for it in list_protections(reading, run_id):
+        kept = it.protection
+        present, wanted = (show_field(it.ref.crm, kept.field, value, owners) for value in (kept.present, kept.wanted))
+        why = f"protected: {describe_protection(it)}; not changed to {wanted}"
+        row = (it.person, it.name, it.email, it.ref.crm, str(it.ref), kept.field, present, present, why)
+        yield dict(zip(COLUMNS, row, strict=True))
 
 
 def _why(it: PlannedRecord, field: str) -> str:

@@ -142,14 +142,20 @@ class LimitDocument(TypedDict):
 
 
 @with_config(EXACTLY)
-class PlanReport(TypedDict):
-    """A plan in people: `edits` is `null` where the config is that of the last run; `cost` estimates calls by CRM."""
+class StoredReport(TypedDict):
+    """A plan that waits, in people: `edits` is `null` where the config is that of the last run."""
 
     edits: list[EditDocument] | None
     people: PlanPeople
     bands: list[LevelDocument]
     stages: list[LevelDocument]
     owners: list[LevelDocument]
+
+
+@with_config(EXACTLY)
+class PlanReport(StoredReport):
+    """A plan just made, in people; `cost` estimates calls by CRM."""
+
     distribution: DistributionDocument
     effects: list[EffectDocument]
     moved: Points

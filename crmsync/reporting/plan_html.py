@@ -17,11 +17,16 @@ Typed = Callable[[str], str]
 
 
 def render_plan(
-    document: Mapping[str, Any], config: Config, rows: Sequence[Mapping[str, Any]], fields: int, typed: Typed
+    document: Mapping[str, Any],
+    config: Config,
+    rows: Sequence[Mapping[str, Any]],
+    fields: int,
+    typed: Typed,
+    kept: Sequence[Mapping[str, Any]] = (),
 ) -> str:
     """The report of a plan as HTML; `typed` says how a command is typed here.
 
-    `rows` are the changes that it lists, `fields` is how many there are.
+    `rows` are the changes that it lists, `fields` is how many there are, `kept` are fields that the plan leaves.
     """
     from jinja2 import Environment, PackageLoader, StrictUndefined  # only this report needs it
 
@@ -41,6 +46,7 @@ def render_plan(
         report=report,
         rows=make_printable(list(rows)),
         fields=fields,
+        kept=make_printable(list(kept)),
         failed=[each["said"] for each in document.get("gates", ()) if each["failed"]],
         model=config.model_hash(),
         bands_chart=_bands_chart(report["bands"]),

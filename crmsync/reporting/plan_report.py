@@ -53,11 +53,11 @@ def plan_report(before: Store, trial: Work, result: Result, drafted: BuiltPlan) 
         named = call_people(copy, sorted(_people_to_name(effects)))
         edits = _edits(stored, trial.config)
         totals, placed = total_counts(copy), count_placed(copy)
-        changed = {"changed": moves.people, "records": moves.records, "reassigned": moves.reassigned}
         return {
             "edits": edits,
-            "people": {"all": placed["people"], "live": placed["records"], "scored": sum(totals.values()), **changed},
-            **_all_levels(copy, trial.config, moves, placed),
+            "people": _count_people(moves, placed, sum(totals.values())),
+            "bands": _levels(moves, "band", _bands_before(copy, trial.config, moves)),
+            **_stages_and_owners(copy, trial.config, moves, placed),
             "distribution": _distribution(trial.config, totals, moves),
             "effects": _effects(effects, edits or (), named),
             "moved": _points(effects.moved),
@@ -67,13 +67,35 @@ def plan_report(before: Store, trial: Work, result: Result, drafted: BuiltPlan) 
         }
 
 
-def moved_people(reading: Connection, run_id: str) -> Iterator[Moved]:
-    """Everybody whom the changes of a run concern, before and after it."""
+def stored_report(reading: Connection, config: Config, run_id: str) -> Report:
+    """The report of a plan that the state keeps, as far as its changes tell it: the scores behind them are not kept."""
+    moves = count_movements(moved_people(reading, run_id, is_decided=False))
+    placed, bands = count_placed(reading), band_counts(reading)
+    before = {"": _level(moves, "band", "").left, **dict.fromkeys(config.band_names(), 0), **bands}
+    return {
+        "edits": _edits(reading, config),
+        "people": _count_people(moves, placed, sum(bands.values())),
+        "bands": _levels(moves, "band", before),
+        **_stages_and_owners(reading, config, moves, placed),
+    }
+
+
+def _count_people(moves: Movements, placed: Mapping[str, int], scored: int) -> Report:
+    changed = {"changed": moves.people, "records": moves.records, "reassigned": moves.reassigned}
+    return {"all": placed["people"], "live": placed["records"], "scored": scored, **changed}
+
+
+def moved_people(reading: Connection, run_id: str, *, is_decided: bool = True) -> Iterator[Moved]:
+    """Everybody whom the changes of a run concern, before and after it.
+
+    Of a plan that is not `is_decided` the state does not know why people get their stage and owner.
+    """
     names = lowered_owners(reading)
     for records in planned_people(reading, run_id):
         first, because = records[0], next(each for each in records if each.after).because
         score = _of_first(records, "score")
         was, becomes = _of_first(records, "band") or (None, None)
+        whys = because, first.stage_why, first.owner_why
         yield Moved(
             first.person,
             next((each.name for each in records if each.name), ""),
@@ -86,7 +108,7 @@ def moved_people(reading: Connection, run_id: str) -> Iterator[Moved]:
                 _places(call_owner(names, each, each.after.get("owner", each.owner)) for each in records),
             ),
             sum(bool(each.after) for each in records),
-            {"band": because, "stage": first.stage_why, "owner": first.owner_why},
+            dict(zip(("band", "stage", "owner"), whys if is_decided else (because,) * 3, strict=True)),
         )
 
 
@@ -144,22 +166,21 @@ def _edits(stored: Connection, config: Config) -> list[dict[str, str]] | None:
     return [each._asdict() for each in compare_configs(before, config)]
 
 
-def _all_levels(copy: Connection, config: Config, moves: Movements, placed: Mapping[str, int]) -> Report:
-    """Each band, stage and owner with its people before and after the plan; `null` is none."""
-    bands = dict.fromkeys(config.band_names(), 0) | band_counts(copy)
-    after = {"": moves.places["band"].get("", Level()).entered, **bands}
-    was = {
+def _bands_before(copy: Connection, config: Config, moves: Movements) -> dict[str, int]:
+    """People by the band that the CRMs hold: a copy on which a plan was made has those after it."""
+    after = {"": _level(moves, "band", "").entered, **dict.fromkeys(config.band_names(), 0), **band_counts(copy)}
+    return {
         name: number - _level(moves, "band", name).entered + _level(moves, "band", name).left
         for name, number in after.items()
     }
-    stages = dict.fromkeys((each.name for each in config.stage), 0) | people_by_stage(copy)
-    stages[""], owners = placed["people"] - placed["stage"], people_by_owner(copy)
+
+
+def _stages_and_owners(reading: Connection, config: Config, moves: Movements, placed: Mapping[str, int]) -> Report:
+    """Each stage and owner with its people before and after the plan; `null` is none."""
+    stages = dict.fromkeys((each.name for each in config.stage), 0) | people_by_stage(reading)
+    stages[""], owners = placed["people"] - placed["stage"], people_by_owner(reading)
     owners = {**dict(sorted(owners.items())), "": placed["people"] - placed["owner"]}
-    return {
-        "bands": _levels(moves, "band", was),
-        "stages": _levels(moves, "stage", stages),
-        "owners": _levels(moves, "owner", owners),
-    }
+    return {"stages": _levels(moves, "stage", stages), "owners": _levels(moves, "owner", owners)}
 
 
 def _level(moves: Movements, what: str, name: str) -> Level:

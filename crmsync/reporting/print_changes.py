@@ -29,6 +29,9 @@ ENDED = {
     "left": "left as it is",
 }
 
+NOBODY_NAMED = {"user": "a user"}
+"""What to call who changed something and is not named."""
+
 PLANS = {"waiting": "held for approval", "approved": "approved, not written yet", "superseded": "out of date"}
 
 
@@ -51,12 +54,29 @@ def print_changes(console: Console, document: Document, show: str) -> None:
     print_rows(console, document["changes"])
     if not document["changes"]:
         print_sentences(console, "No changes.")
+    _print_protected(console, document["protected"])
     if document["held"]:
         print_sentences(console, "Another plan was held for approval by this run. To see it:")
         say_command(console, show)
     if document["next"]:
         print_sentences(console, "To approve this plan:")
         say_command(console, document["next"])
+
+
+def _print_protected(console: Console, rows: Sequence[Mapping[str, Any]]) -> None:
+    """What was left as it is: who and which record once, then what each field keeps, and why."""
+    if not rows:
+        return
+    records = len({each["record"] for each in rows})
+    console.print()
+    said = f"Protected, so not changed: {count_of(len(rows), 'value')} of {count_of(records, 'record')}"
+    print_sentences(console, said)
+    for (name, record), some in groupby(rows, key=lambda each: (each["name"], each["record"])):
+        crm, kind, ref_id = record.split(":", 2)
+        print_sentences(console, f"{name or 'no name'}, {crm} {kind} {ref_id}")
+        for each in some:
+            present, wanted = (_value(each["field"], each[side]) for side in ("before", "after"))
+            print_sentences(console, f"  {each['field']} stays {present}, not {wanted}: {each['why']}")
 
 
 def print_undo(console: Console, document: Document) -> None:
@@ -84,7 +104,7 @@ def print_history(console: Console, document: Document) -> None:
     print_person_heading(console, document)
     for each in document["history"]:
         at = format_minute(datetime.fromisoformat(each["at"]))
-        who = f"run {each['run']}" if each["run"] else "changed by a user"
+        who = f"run {each['run']}" if each["run"] else f"changed by {NOBODY_NAMED.get(each['by'], each['by'])}"
         console.print()
         print_sentences(console, f"{at}, {who}")
         held = {name: each[name] for name in each["changed"]}

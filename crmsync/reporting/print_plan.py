@@ -27,20 +27,24 @@ LIMITS = {
 
 
 def print_plan(console: Console, report: Document, document: Document, whole: str) -> None:
-    """What a plan would change; `whole` is the command that shows all of it."""
+    """What a plan would change, as far as its report goes; `whole` is the command that shows all of it."""
     report, changes = make_printable(report), make_printable(document["changes"])
-    if not report["people"]["changed"]:
+    people, records = report["people"], sum(changes["records"].values())
+    if not records:
         return
     _print_edits(console, report["edits"])
-    people = report["people"]
     share = f"{people['changed']:,} of {count_of(people['all'], 'person')}"
     console.print()
     print_sentences(console, f"Changes {share}, {count_of(people['records'], 'record')}. All of them: {whole}")
+    if new := records - people["records"]:
+        print_sentences(console, f"And {count_of(new, 'record')} new in the CRMs, which no run has stored yet.")
     _print_bands(console, report["bands"])
     _print_levels(console, "Bands", report["bands"], "no band yet")
     _print_levels(console, "Stages", report["stages"], "no stage")
     _print_owners(console, report["owners"])
     console.print()
+    if "effects" not in report:
+        return
     print_band_matrices(console, changes, [each["name"] for each in report["bands"] if each["name"]])
     _print_effects(console, report)
     _print_movers(console, report["movers"], changes)

@@ -41,6 +41,8 @@ PROTECTED = {
     "owner_changed_by_a_user": "owner changed by a user",
     "on_hold": "on hold (the CRM rejects it)",
     "undone": "undone, held for approval",
+    "stage_not_in_config": "its stage is neither in the config nor in the CRM's order of stages",
+    "changed_back_by_others": "another tool keeps changing it back",
 }
 
 
@@ -164,25 +166,6 @@ def print_troubles(
         print_sentences(console, f"  and {count_of(left, 'record')} of {count_of(len(troubles) - most, 'other cause')}")
 
 
-def print_review(console: Console, changes: Document, bands: Sequence[str]) -> None:
-    """What a plan would change: who moves, by name; stages, owners, bands old → new, the scores that move most."""
-    changes = make_printable(changes)
-    _print_moves(console, changes)
-    for what, nothing in (("stages", "(empty)"), ("owners", "unassigned")):
-        moved = [
-            f"{each['crm']}: {each['from'] or nothing} → {each['to'] or nothing}: {each['records']:,}"
-            for each in changes[what]
-        ]
-        if moved:
-            more = f", and {len(moved) - 20:,} more" if len(moved) > 20 else ""
-            print_sentences(console, f"{what.capitalize()}, in records: {', '.join(moved[:20])}{more}")
-    console.print()
-    print_band_matrices(console, changes, bands)
-    if changes["movers"]:
-        console.print(movers_table(changes["movers"]))
-        console.print()
-
-
 def print_band_matrices(console: Console, changes: Document, bands: Sequence[str]) -> None:
     """For each CRM how many records go from which band to which."""
     for crm in changes["records"]:
@@ -191,21 +174,6 @@ def print_band_matrices(console: Console, changes: Document, bands: Sequence[str
             console.print(f"{crm}: records by band, old (down) → new (across)", style="bold")
             console.print(_matrix(moves, bands))
             console.print()
-
-
-def _print_moves(console: Console, changes: Document) -> None:
-    if not changes["people"]:
-        return
-    console.print("\nChanges by person", style="bold")
-    for each in changes["people"]:
-        moves = [
-            f"{name} {each[name]['from'] or nothing} → {each[name]['to'] or nothing}"
-            for name, nothing in (("stage", "(empty)"), ("owner", "unassigned"), ("band", "(empty)"))
-            if name in each
-        ]
-        print_sentences(console, f"  {each['name']}: {', '.join(moves)}")
-    if changes["more_records"]:
-        print_sentences(console, f"  and {count_of(changes['more_records'], 'more record')}")
 
 
 def movers_table(movers: Sequence[Document]) -> Table:

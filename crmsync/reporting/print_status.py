@@ -18,6 +18,7 @@ from crmsync.reporting.console import (
     print_sentences,
     say_command,
 )
+from crmsync.reporting.print_plan import call_person
 from crmsync.reporting.print_run import (
     OUTCOMES,
     STATES,
@@ -31,13 +32,15 @@ from crmsync.store.sql import to_ms
 
 STANDING = {
     "account": "account",
-    "health": "health",
-    "last_good": "last successful run",
     "records": "records",
     "not_matched": "not matched",
     "pending_updates": "pending updates",
     "on_hold": "on hold",
 }
+
+
+NAMED = 5
+"""People who are named of each sort; `--json` names more."""
 
 
 REFUSED_COLUMNS = ("crm", "cause", "records", "people", "fix", "examples", "state", "fields")
@@ -52,33 +55,103 @@ def print_refused(console: Console, document: Document) -> None:
 
 
 def print_status(console: Console, document: Document) -> None:
-    """How things stand: health, what waits for somebody, the last runs and why they ended so, what is refused."""
+    """How things stand: whether it works, what waits, the last runs, what is refused, people, calls, the next run."""
     document = make_printable(document)
-    print_health(console, document)
     if not document["runs"] and not document["waiting"] and not document["approved"]:
+        print_health(console, document)
         return
+    _print_crms(console, document)
     console.print()
     for plan in document["waiting"]:
         _print_plan(console, plan)
     for plan in document["approved"]:
         _print_approved_plan(console, plan)
-    crms = {
-        crm: {**each, "health": "ok" if each["healthy"] else "see above", "last_good": each["last_good"] or "never"}
-        for crm, each in document["crms"].items()
-    }
-    console.print(counts_table(crms, STANDING))
-    console.print()
-    _print_bands(console, document)
-    print_waiting_for_owner(console, document["waiting_for_owner"])
-    _print_handed_over(console, document)
-    told = [*document["health"], *(reason for plan in document["waiting"] for reason in plan["reasons"])]
-    _print_runs(console, document["runs"], told)
-    _print_feeds(console, document.get("feeds", ()))
-    print_troubles(console, document["refused"], "On hold")
+    _print_review(console, document["review"])
     for each in document["alerts"]["down"]:
         _print_sink_down(console, each)
+    told = [*document["health"], *(reason for plan in document["waiting"] for reason in plan["reasons"])]
+    _print_runs(console, document["runs"], told)
+    print_troubles(console, document["refused"], "On hold")
+    _print_movements(console, document["qualified"])
+    _print_unowned(console, document)
+    print_waiting_for_owner(console, document["waiting_for_owner"])
+    _print_bands(console, document)
+    _print_handed_over(console, document)
+    console.print()
+    console.print(counts_table(document["crms"], STANDING))
+    console.print()
+    _print_feeds(console, document.get("feeds", ()))
+    _print_calls_left(console, document["crms"])
+    _print_next_run(console, document)
     if document["held_by"]:
         print_sentences(console, f"In use by {document['held_by']}.")
+
+
+def _print_crms(console: Console, document: Document) -> None:
+    """Whether each CRM is kept up to date, since when not and what to do; then what else is not well."""
+    if document["paused"] or document["healthy"]:
+        print_health(console, document)
+    for crm, each in document["crms"].items():
+        good = each["last_good"]
+        standing = f"ok, last successful run {good}" if good else "no successful run yet"
+        print_sentences(console, f"{crm}: {each['why'] or standing}")
+    told = {f"{crm}: {each['why']}" for crm, each in document["crms"].items()}
+    for sentence in () if document["healthy"] else document["health"]:
+        if sentence not in told:
+            print_sentences(console, sentence)
+
+
+def _print_review(console: Console, review: Document) -> None:
+    if review["overdue"]:
+        said = f"The model was last reviewed on {review['on']}; a review was due on {review['due']}"
+        print_sentences(console, f"{said}. Review it, and set [review] on.")
+
+
+def _print_movements(console: Console, movements: Sequence[Document]) -> None:
+    """Who came to a stage or band and who fell below it."""
+    if not movements:
+        return
+    console.print(f"Who came and who went in the last {movements[0]['days']} days", style="bold")
+    for each in movements:
+        print_sentences(console, f"  {each['field']} {each['name']}: {each['entered']:,} new, {each['left']:,} lost")
+        for sign, who in (("+", "entered"), ("−", "left")):
+            if people := each[f"who_{who}"][:NAMED]:
+                more = f" and {each[who] - len(people):,} more" if each[who] > len(people) else ""
+                print_sentences(console, f"    {sign} {', '.join(map(call_person, people))}{more}")
+
+
+def _print_unowned(console: Console, document: Document) -> None:
+    without, bands = document["without_owner"], [each for each in document["qualified"] if each["field"] == "band"]
+    if not without["count"]:
+        return
+    among = f", {without['qualified']:,} of them in band {bands[0]['name']} or above" if bands else ""
+    print_sentences(console, f"Without an active owner: {count_of(without['count'], 'person')}{among}")
+
+
+def _print_calls_left(console: Console, crms: Document) -> None:
+    said = [
+        f"{crm} {each['api_left']:,} ({1 - each['api_used']:.1%})"
+        for crm, each in crms.items()
+        if each["api_left"] is not None and each["api_used"] is not None
+    ]
+    if said:
+        print_sentences(console, f"API calls left, as of the last run: {', '.join(said)}")
+
+
+def _print_next_run(console: Console, document: Document) -> None:
+    """When the next run is, or why there is none."""
+    following, schedule = document["next_run"], document["next_run"]["schedule"]
+    if document["runs"] and document["runs"][0]["verdict"] == "running":
+        print_sentences(console, f"A run is under way since {document['runs'][0]['started']}.")
+    if not following["daemon"]:
+        print_sentences(console, f"No next run: crmsync run, which runs {schedule}, is not running. To start it:")
+        say_command(console, following["start"])
+    elif following["at"]:
+        at = format_minute(datetime.fromisoformat(following["at"]))
+        paused = "; it writes nothing while it is paused" if document["paused"] else ""
+        print_sentences(console, f"Next run: {at} ({schedule}){paused}")
+    else:
+        print_sentences(console, f"Next run: by the schedule, {schedule}")
 
 
 def print_health(console: Console, document: Document) -> None:
@@ -129,10 +202,6 @@ def _print_sink_down(console: Console, down: Document) -> None:
     print_sentences(console, f"Alerts: {down['sink']} could not be called since {down['since']}{unsent}")
     if down["next"]:
         say_command(console, down["next"])
-
-
-NAMED = 5
-"""People not contacted in time who are named."""
 
 
 def _print_handed_over(console: Console, document: Document) -> None:
@@ -202,38 +271,41 @@ def _show_minutes(minutes: float | None) -> str:
 
 
 def _print_runs(console: Console, runs: Sequence[Document], told: Sequence[str]) -> None:
-    """The last runs, and why the newest did not end well, as far as that is not `told` already."""
+    """The last runs, and why they did not end well, as far as that is not `told` already."""
     made = make_table("run", "command", "outcome", ">updated", ">seconds", title="Last runs")
     for each in runs:
         updated = sum(crm["updated"] + crm.get("partly", 0) for crm in each["crms"].values())
         seconds = "" if each["seconds"] is None else f"{each['seconds']:.1f}"
         outcome = OUTCOMES.get(each["verdict"], each["verdict"])
         made.add_row(each["run"], each["command"], outcome, f"{updated:,}", seconds)
-    console.print()
     console.print(made)
-    for reason in _reasons_of(runs):
+    by_reason: dict[str, list[str]] = {}
+    for each in runs:
+        for reason in _reasons_of(each):
+            by_reason.setdefault(reason, []).append(each["run"])
+    for reason, ids in by_reason.items():
         if not any(_told_reason(reason) in sentence for sentence in told):
-            print_sentences(console, reason)
+            others = f" and {count_of(len(ids) - 1, 'other')}" if len(ids) > 1 else ""
+            print_sentences(console, f"Run {ids[0]}{others}: {reason}")
     console.print()
 
 
 def _told_reason(reason: str) -> str:
-    """A reason as other sentences may contain it: without the run and the CRM before it."""
-    return reason.split(": ", 2)[-1]
+    """A reason as other sentences may contain it: without the CRM before it."""
+    return reason.split(": ", 1)[-1]
 
 
-def _reasons_of(runs: Sequence[Document]) -> list[str]:
-    """Why the newest run that ended did not end well, each reason once."""
-    newest = next((each for each in runs if each["verdict"] != "running"), None)
-    if newest is None or newest["verdict"] not in ("partial", "held", "failed"):
+def _reasons_of(run: Document) -> list[str]:
+    """Why a run did not end well, each reason once."""
+    if run["verdict"] not in ("partial", "held", "failed"):
         return []
     counts = [
         f"{crm}: {counts[name]:,} {STATES[name]}"
-        for crm, counts in newest["crms"].items()
+        for crm, counts in run["crms"].items()
         for name in ("rejected", "partly", "unknown")
         if counts.get(name)
     ]
-    return [f"Run {newest['run']}: {reason}" for reason in dict.fromkeys((*newest["problems"], *counts))]
+    return list(dict.fromkeys((*run["problems"], *counts)))
 
 
 def _print_feeds(console: Console, feeds: Sequence[Document]) -> None:

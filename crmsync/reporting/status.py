@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
+from itertools import takewhile
 from typing import Any, NamedTuple
 
 import orjson
@@ -18,6 +19,13 @@ from crmsync.planning.review import group_refusals
 from crmsync.reporting.alert_status import alerts_document
 from crmsync.reporting.console import count_of, format_minute, in_order
 from crmsync.reporting.handed_over import feedback_counts, override_counts, sla_counts
+from crmsync.reporting.standing import (
+    api_document,
+    list_movements,
+    next_run_document,
+    review_document,
+    unowned_document,
+)
 from crmsync.store import journal
 from crmsync.store.address import shown_address
 from crmsync.store.database import Store, held_by
@@ -75,7 +83,7 @@ def status_document(
     Raises `StateError` when the state cannot be read.
     """
     if store is None:
-        return _without_state(config, typed, feeds)
+        return _without_state(config, now, typed, feeds)
     holder = held_by(store)
     with store.read() as reading:
         past = read_past_runs(reading, lambda: holder, now)
@@ -83,7 +91,11 @@ def status_document(
         waiting = [describe_waiting(row, typed) for row in journal.waiting_plans(reading)]
         owners = {why: many for (where, why), many in destination_counts(reading).items() if where == "waiting"}
         said = _health(config, reading, past, waiting, lambda: counts, now, typed)
-        crms = {crm: {**NONE, **counts.get(crm, {})} for crm in dict.fromkeys((*config.crms, *counts))}
+        results = [each.result for each in past]
+        crms = {
+            crm: {**NONE, **counts.get(crm, {}), **api_document(crm, results)}
+            for crm in dict.fromkeys((*config.crms, *counts))
+        }
         return {
             "state": store.url,
             "paused": said["paused"],
@@ -93,6 +105,8 @@ def status_document(
             "runs": [_run(each) for each in past[:runs]],
             "waiting": waiting,
             "approved": _approved(reading, now),
+            "qualified": list_movements(config, reading, now),
+            "without_owner": unowned_document(config, reading),
             "waiting_for_owner": {"count": sum(owners.values()), "reasons": owners},
             "feedback": feedback_counts(config, reading),
             "sla": sla_counts(config, reading, now),
@@ -101,6 +115,8 @@ def status_document(
             "on_hold": [_parked(each) for each in parked_changes(reading, EXAMPLES)],
             **({"feeds": _feeds(reading, now)} if feeds else {}),
             "alerts": alerts_document(config, reading, typed),
+            "review": review_document(config, now),
+            "next_run": next_run_document(config, reading, holder, now, typed),
             "held_by": holder,
             "healthy": said["healthy"],
             "health": said["health"],
@@ -144,17 +160,19 @@ def pause_document(pause: Pause | None) -> dict[str, Any] | None:
     return {"since": from_ms(pause.since).isoformat(), "until": until, "why": pause.why}
 
 
-def _without_state(config: Config, typed: Typed, feeds: bool) -> dict[str, Any]:
+def _without_state(config: Config, now: datetime, typed: Typed, feeds: bool) -> dict[str, Any]:
     said = _no_run(config, typed)
     return {
         "state": shown_address(make_url(config.state.url)),
         "paused": None,
-        "crms": {crm: {**NONE, "last_good": None, **said["crms"][crm]} for crm in config.crms},
+        "crms": {crm: {**NONE, **api_document(crm, ()), "last_good": None, **said["crms"][crm]} for crm in config.crms},
         "bands": {},
         "bands_waiting": {},
         "runs": [],
         "waiting": [],
         "approved": [],
+        "qualified": [],
+        "without_owner": {"count": 0, "qualified": 0},
         "waiting_for_owner": {"count": 0, "reasons": {}},
         "feedback": {},
         "sla": None,
@@ -164,6 +182,8 @@ def _without_state(config: Config, typed: Typed, feeds: bool) -> dict[str, Any]:
         "on_hold": [],
         **({"feeds": []} if feeds else {}),
         "alerts": alerts_document(config, None, typed),
+        "review": review_document(config, now),
+        "next_run": next_run_document(config, None, None, now, typed),
         "held_by": None,
         "healthy": False,
         "health": said["health"],
@@ -235,17 +255,14 @@ def why_stale(
     """
     good = next((each for each in past if is_good_for(crm, each)), None)
     newest = next((each for each in past if each.verdict != "running"), None)
-    if newest is not None and crm in newest.result.get("needs_action", ()):
-        return _last_trouble(crm, past, good, typed)
-    if newest is not None and good is None and not _is_of_others(crm, newest):
-        return (
-            f"no successful run yet, since {format_minute(past[-1].started)}. {_last_trouble(crm, past, good, typed)}"
-        )
     since = (good.ended if good else past[-1].started if past else None) or now
+    last = f"no successful run {'' if good else 'yet, '}since {format_minute(since)}"
+    needs_action = newest is not None and crm in newest.result.get("needs_action", ())
+    if needs_action or (newest is not None and good is None and not _is_of_others(crm, newest)):
+        return f"{last}. {_last_trouble(crm, past, good, typed)}"
     limit = _due_by(schedule, max(since, resumed or since))
     if now <= limit:
         return ""
-    last = f"no successful run {'' if good else 'yet, '}since {format_minute(since)}"
     return f"{last}; one was due by {format_minute(limit)}. {_last_trouble(crm, past, good, typed)}"
 
 
@@ -299,9 +316,10 @@ def why_refused(crm: str, past: Sequence[PastRun], counts: Mapping[str, Any], ty
     refused, on_hold, records = last.get("planned", 0), counts.get("on_hold", 0), counts.get("records", 0)
     if not (on_hold and _is_all_refused(last)) or (refused < MANY and 2 * on_hold < records):
         return ""
-    return (
-        f"it accepts none of our updates; {count_of(on_hold, 'record')} on hold. To see why: {typed('crmsync status')}"
-    )
+    planned = [each for each in past if each.result.get("crms", {}).get(crm, {}).get("planned")]
+    first = list(takewhile(lambda each: _is_all_refused(each.result["crms"][crm]), planned))[-1]
+    said = f"since {format_minute(first.started)} it accepts none of our updates; {count_of(on_hold, 'record')} on hold"
+    return f"{said}. To see why: {typed('crmsync status')}"
 
 
 def list_dead_feeds(config: Config, reading: Connection, now: datetime) -> list[DeadFeed]:

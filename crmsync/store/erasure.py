@@ -18,6 +18,7 @@ from crmsync.store.schema import (
     membership,
     past_field,
     person,
+    protected,
     record,
     task,
 )
@@ -39,7 +40,8 @@ def clear_personal_data(connection: Connection, row_ids: Sequence[int]) -> None:
         unplaced = (change.c.record == 0) & tuple_(change.c.crm, change.c.kind, change.c.ref_id).in_(refs)
         theirs = change.c.record.in_(some) | unplaced
         connection.execute(update(record).where(record.c.id.in_(some)).values(blank))
-        connection.execute(delete(past_field).where(past_field.c.record.in_(some)))
+        for table in (past_field, protected):
+            connection.execute(delete(table).where(table.c.record.in_(some)))
         connection.execute(update(change).where(theirs, OPEN).values(state="edited"))  # there is nothing left to write
         connection.execute(update(change).where(theirs).values(blank_change))
         people = select(record.c.person).where(record.c.id.in_(some))

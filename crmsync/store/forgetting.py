@@ -27,6 +27,7 @@ from crmsync.store.schema import (
     note,
     past_field,
     person,
+    protected,
     record,
     run,
     score_input,
@@ -108,7 +109,7 @@ def remove_records(connection: Connection, rows: Sequence[Any], refs: Iterable[R
         connection.scalar(select(func.count()).select_from(identity).where(identity.c.record.in_(ids))) or 0
     )
     save_identity_keys(connection, {each: set() for each in ids})
-    for table in (alias, counter, past_field, activity):
+    for table in (alias, counter, past_field, protected, activity):
         remove(table, table.c.record.in_(ids))
     remove(change, change.c.record.in_(ids))
     removed["membership"] += drop_memberships(connection, refs)

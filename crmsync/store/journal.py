@@ -12,7 +12,7 @@ from crmsync.model import Change, Ref, Scalar
 from crmsync.store.edits import edit_row
 from crmsync.store.erasure import clear_personal_data
 from crmsync.store.records import drop_score_inputs, ids_by_ref, mark_dirty
-from crmsync.store.schema import ON_HOLD, OPEN, WAKING, change, model, note, past_field, record, run, writer
+from crmsync.store.schema import ON_HOLD, OPEN, WAKING, change, model, note, past_field, protected, record, run, writer
 from crmsync.store.sql import IN_LIST, dump_json, in_chunks, upsert
 from crmsync.store.tombstones import forgotten_refs
 
@@ -146,6 +146,7 @@ def refresh_plan(connection: Connection, plan_id: str, now: int, plan: Mapping[s
     """Bring a plan that waits up to date: it keeps its id, and of its changes these (ids); the rest comes again."""
     stale = select(change.c.id).where(change.c.run == plan_id)
     drop_changes(connection, [each for each in connection.scalars(stale) if each not in but])
+    connection.execute(delete(protected).where(protected.c.run == plan_id))
     connection.execute(update(run).where(run.c.id == plan_id).values(ended=now))
     rewrite_plan(connection, plan_id, plan)
 
@@ -176,7 +177,8 @@ def list_plans(connection: Connection, verdict: str) -> list[Any]:
 def supersede_plans(connection: Connection, plan_ids: Sequence[str]) -> None:
     """These plans wait no longer: their cause has gone, or another one took their place."""
     for some in in_chunks(plan_ids, IN_LIST):
-        connection.execute(delete(change).where(change.c.run.in_(some)))
+        for table in (change, protected):
+            connection.execute(delete(table).where(table.c.run.in_(some)))
         connection.execute(update(run).where(run.c.id.in_(some)).values(verdict=SUPERSEDED))
 
 
@@ -243,7 +245,8 @@ def prune_runs(connection: Connection, before: int, now: int) -> None:
     # The row stays, to say what became of the plan; its changes are what takes room.
     supersede_plans(connection, list(connection.scalars(looked_at)))
     for some in in_chunks(old, IN_LIST):
-        connection.execute(delete(change).where(change.c.run.in_(some)))
+        for table in (change, protected):
+            connection.execute(delete(table).where(table.c.run.in_(some)))
         connection.execute(delete(run).where(run.c.id.in_(some)))
     connection.execute(delete(past_field).where(past_field.c.until < before))
 

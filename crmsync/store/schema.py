@@ -389,6 +389,20 @@ membership = Table(
     Index("ix_membership_list", "crm", "asked"),
 )
 
+protected = Table(
+    "protected",  # what a run or plan left as it is, though it wanted something else
+    metadata,
+    Column("run", Text, nullable=False),
+    Column("record", Id, nullable=False),
+    Column("field", Text, nullable=False),
+    Column("why", Text, nullable=False),  # a word that is counted in the run
+    Column("present", Text, nullable=False),  # JSON values
+    Column("wanted", Text, nullable=False),
+    Column("until", BigInteger),  # when a manual override ends
+    PrimaryKeyConstraint("run", "record", "field"),
+    Index("ix_protected_record", "record"),
+)
+
 model = Table(
     "model",
     metadata,

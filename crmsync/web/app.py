@@ -47,7 +47,7 @@ from crmsync.web.access import (
     read_form,
     session_of,
 )
-from crmsync.web.metrics import Totals, api_used, render_metrics
+from crmsync.web.metrics import Totals, render_metrics
 from crmsync.web.search import find_people, parse_link
 from crmsync.web.snapshot import Watcher
 
@@ -179,7 +179,6 @@ def _show_status(site: Site, request: Request, _form: Mapping[str, str]) -> Resp
         step=SCORE_STEP,
         bands_chart=charts.draw_bands(bands, snapshot.before),
         scores_chart=charts.draw_scores(snapshot.scores, SCORE_STEP, lines),
-        used={crm: api_used(snapshot, crm) for crm in site.config.crms},
         feeds=[
             (
                 crm,

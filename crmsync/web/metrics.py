@@ -71,7 +71,7 @@ class _Page(Collector):
             "crmsync_api_used_ratio", "How much of a CRM's daily API calls is used, by everybody.", labels=["crm"]
         )
         for crm in crms:
-            if (share := api_used(self.snapshot, crm)) is not None:
+            if (share := status["crms"].get(crm, {}).get("api_used")) is not None:
                 used.add_metric([crm], share)
         yield used
         yield GaugeMetricFamily("crmsync_held_plan", "Plans that wait for approval.", len(status["waiting"]))
@@ -83,12 +83,6 @@ class _Page(Collector):
         yield stale
         took = [each["seconds"] for each in status["runs"] if each["seconds"] is not None]
         yield GaugeMetricFamily("crmsync_run_seconds", "How long the last run took.", took[0] if took else 0)
-
-
-def api_used(snapshot: Snapshot, crm: str) -> float | None:
-    """How much of a CRM's calls of the day was used, as the last run that heard of it learned; 0 to 1."""
-    known = (each["crms"].get(crm, {}).get("api_used") for each in snapshot.status["runs"])
-    return next((each for each in known if each is not None), None)
 
 
 def _seconds(minute: str) -> float:

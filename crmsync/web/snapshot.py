@@ -12,7 +12,6 @@ from typing import Any, NamedTuple
 from crmsync import log
 from crmsync.bootstrap import existing_state
 from crmsync.config import Config
-from crmsync.daemon.scheduler import trigger_of
 from crmsync.dead_feeds import find_dead_feeds
 from crmsync.errors import StateError
 from crmsync.reporting.status import status_document
@@ -42,7 +41,6 @@ class Snapshot(NamedTuple):
     before: Mapping[str, int] = {}
     feeds: Mapping[tuple[str, str], list[int]] = {}
     hottest: list[Any] = []
-    next_run: datetime | None = None
     dead: frozenset[tuple[str, str]] = frozenset()
     trouble: str = ""
 
@@ -64,7 +62,6 @@ def read_snapshot(config: Config, now: datetime) -> Snapshot:
                     past_bands(reading, int((now - timedelta(days=7)).timestamp() * 1000)),
                     {key: _last_days(counts, today) for key, counts in sorted(days.items())},
                     find_hottest(reading, config.band_names(), HOTTEST),
-                    _next_run(config, status, now),
                     frozenset((each.crm, each.kind) for each in find_dead_feeds(days, config.feeds, today)),
                 )
     except StateError as error:
@@ -73,16 +70,6 @@ def read_snapshot(config: Config, now: datetime) -> Snapshot:
 
 def _last_days(counts: Mapping[int, int], today: int) -> list[int]:
     return [counts.get(day, 0) for day in range(today - SPARK_DAYS + 1, today + 1)]
-
-
-def _next_run(config: Config, status: Mapping[str, Any], now: datetime) -> datetime | None:
-    """When the next scheduled run begins; `None` where nobody is there to begin it."""
-    if not status["held_by"]:
-        return None
-    started = [each["started"] for each in status["runs"] if each["command"] in ("run", "full_resync")]
-    last = datetime.strptime(started[0], "%Y-%m-%d %H:%M UTC").replace(tzinfo=UTC) if started else now
-    due: datetime | None = trigger_of(config.schedule).get_next_fire_time(last, now)
-    return due
 
 
 class Watcher:

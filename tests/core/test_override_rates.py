@@ -142,7 +142,7 @@ def test_a_terminal_shows_them_in_eighty_columns_once_there_are_any(state, capsy
     run(state, hubspot, at=DAYS[1])
     print_status(Console(width=80), status(state, DAYS[1]))
     printed = capsys.readouterr().out
-    table = printed[printed.index("Overridden by users in the last 90 days") : printed.index("Last runs")]
+    table = printed[printed.index("Overridden by users in the last 90 days") : printed.index("\naccount")]
     assert max(map(len, table.splitlines())) <= 80
     assert "25%" in table
     assert "ann@acme.example" in table

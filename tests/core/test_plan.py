@@ -7,7 +7,7 @@ import pytest
 
 from crmsync.config.settings import Guard
 from crmsync.connector import FieldMap
-from crmsync.model import Holding, Ref
+from crmsync.model import Holding, Protection, Ref
 from crmsync.planning.changes import (
     Ladder,
     WantedValues,
@@ -90,7 +90,7 @@ def test_a_users_stage_is_respected_and_then_handed_back():
     first = decided(record, wanted(stage="mql"), now=100 * DAY)
     assert first.change is None
     assert (first.overrides, first.wake_at) == (overrides, 114 * DAY)
-    assert first.protected == ["stage_changed_by_a_user"]
+    assert first.protections == [Protection("stage_changed_by_a_user", "stage", "lead", "mql", 114 * DAY)]
     assert first.stage_why == "protected: changed by a user, until 1970-04-25"
     assert decided(record, wanted(stage="mql"), now=113 * DAY).change is None
     ended = decided(record, wanted(stage="mql"), now=114 * DAY)
@@ -114,6 +114,7 @@ def test_of_a_partly_updated_record_only_the_refused_values_wait():
     record = held(on_hold={"after": {"band": "mql"}, "reason": "not in the picklist", "whole": False})
     decision = decided(record, wanted())
     assert (decision.change.after, decision.protected) == ({"score": 50}, ["on_hold"])
+    assert decision.protections == [Protection("on_hold", "band", None, "mql")]
     assert decided(record, wanted(band="hot")).change.after == {"score": 50, "band": "hot"}
 
 

@@ -270,7 +270,7 @@ def test_the_speed_fits_into_eighty_columns_and_many_groups_are_summed_up(state,
     run(state, hubspot, at=2, settings=settings)
     print_status(Console(width=80), status_document(settings, state, hours(3)))
     printed = capsys.readouterr().out
-    table = printed[printed.index("Speed to lead") : printed.index("Last runs")]
+    table = printed[printed.index("Speed to lead") : printed.index("\naccount")]
     assert max(map(len, table.splitlines())) <= 80
     assert " 1:15" in table
     assert "number 09" in table

@@ -361,7 +361,6 @@ def test_an_unsafe_plan_waits_for_review(ready):
     assert "A run would hold this plan for approval:\nhubspot: " in plan.out
     words = crmsync("sync", "-c", ready)
     assert words.code == 3
-    assert "records by band" in words.out
     assert "Held for approval: " in words.out
     assert words.err == ""
     ended = crmsync("sync", "-c", ready, "--json")
@@ -533,6 +532,15 @@ def test_status_tells_how_things_stand(done):
     assert "Last runs" in words.out
     assert "succeeded" in words.out
     assert "People per band, as stored in the CRMs: cold " in words.out
+    assert "hubspot: ok, last successful run 2026-11-21 09:0" in words.out
+    assert re.search(
+        r"API calls left, as of the last run: hubspot 999,\d{3} \(100.0%\), salesforce [\d,]+ \(", words.out
+    )
+    for crm, limit in (("hubspot", 1_000_000), ("salesforce", 5_000_000)):
+        left, used = (ended.json["crms"][crm][name] for name in ("api_left", "api_used"))
+        assert left / (1 - used) == pytest.approx(limit, rel=0.001)
+    assert ended.json["next_run"]["daemon"] is False
+    assert words.out.endswith(f"To start it:\n  crmsync run --config {done}\n")
     assert {"waiting", "waiting_for_owner", "refused", "on_hold", "bands", "crms", "runs"} <= set(ended.json)
 
 

@@ -9,7 +9,7 @@ from rich.console import Console
 
 from crmsync.reporting import console as report
 from crmsync.reporting.print_person import _record
-from crmsync.reporting.print_run import print_review, print_run, print_troubles
+from crmsync.reporting.print_run import print_run, print_troubles
 from crmsync.reporting.print_status import print_status
 
 
@@ -182,45 +182,9 @@ def test_an_explanation_tells_what_a_record_holds_from_what_is_to_come(over, sai
     assert _record(record, is_excluded=False) == f"hubspot contact 1: {said}"
 
 
-def moves(**over):
-    move = {"crm": "hubspot", "from": None, "to": "mql", "records": 1}
-    return {
-        "records": {"hubspot": 9},
-        "people": [
-            {
-                "name": "charlotte.khan@dunmore-software.example",
-                "refs": ["hubspot:contact:51"],
-                "stage": {"from": None, "to": "mql"},
-                "owner": {"from": None, "to": "dana@ourproduct.example"},
-                "band": {"from": "hot", "to": "mql"},
-            }
-        ],
-        "more_records": 31,
-        "bands": [{**move, "from": "hot", "records": 1_234}],
-        "stages": [{**move, "to": f"stage {each}"} for each in range(25)],
-        "owners": [{**move, "to": "dana@ourproduct.example"}],
-        "movers": [],
-        **over,
-    }
-
-
-def test_a_plan_names_people_first_and_says_what_it_cuts():
-    lines = printed(print_review, moves(), ["cold", "hot", "mql"], width=900)
-    assert lines[1:4] == [
-        "Changes by person",
-        "  charlotte.khan@dunmore-software.example: stage (empty) → mql, "
-        "owner unassigned → dana@ourproduct.example, band hot → mql",
-        "  and 31 more records",
-    ]
-    assert "Owners, in records: hubspot: unassigned → dana@ourproduct.example: 1" in lines
-    assert next(line for line in lines if line.startswith("Stages")).endswith("stage 19: 1, and 5 more")
-    assert any(line.split() == ["hot", "1,234"] for line in lines)
-    assert max(map(len, printed(print_review, moves(), ["cold", "hot", "mql"]))) <= 80
-
-
 def standing(**over):
     crm = {"account": "00D000000000001EAA", "records": 3_025, "not_matched": 6, "on_hold": 0, "pending_updates": 0}
-    told = {"last_good": "2026-11-21 09:00 UTC", "healthy": True, "why": ""}
+    told = {"last_good": "2026-11-21 09:00 UTC", "healthy": True, "why": "", "api_left": 999_392, "api_used": 0.000608}
     ran = {"run": "20261121-090000-62c4", "command": "full_resync", "verdict": "partial", "seconds": 12.3}
     return {
         "crms": {"hubspot": {**crm, **told}, "salesforce": {**crm, **told}},
@@ -229,6 +193,10 @@ def standing(**over):
         "runs": [{**ran, "crms": {"hubspot": counts(updated=1)}, "problems": [LONG]}] * 3,
         "waiting": [],
         "approved": [],
+        "qualified": [],
+        "without_owner": {"count": 0, "qualified": 0},
+        "review": {"on": None, "due": None, "overdue": False},
+        "next_run": {"schedule": "every 15m", "daemon": False, "at": None, "start": "crmsync run"},
         "waiting_for_owner": {"count": 2, "reasons": {"no member of pool sales is active in salesforce": 2}},
         "feedback": {},
         "sla": None,
@@ -257,7 +225,7 @@ def test_the_status_says_why_what_waits_and_what_the_crms_hold():
     assert "  crmsync apply 20261121-100000-aaaa" in lines
     assert "completed with errors" in words
     assert words.count(LONG) == 1
-    assert f"Run 20261121-090000-62c4: {LONG}" in words
+    assert f"Run 20261121-090000-62c4 and 2 others: {LONG}" in words
     assert "mql 11 (5 more waiting)" in words
     assert "Waiting for an owner: 2 people 2: no member of pool sales is active in salesforce" in words
     assert "9 records, rejected by the CRM (score): it is locked" in words
@@ -267,15 +235,74 @@ def test_the_status_says_why_what_waits_and_what_the_crms_hold():
     assert max(map(len, lines)) <= 80
 
 
-def test_the_status_tells_each_reason_once_and_none_of_runs_that_are_past():
+WHO = {"person": 7, "name": "Charlotte Khan", "email": "charlotte.khan@dunmore-software.example"}
+
+
+def test_the_status_answers_in_the_order_in_which_an_admin_asks():
+    down = {"last_good": None, "healthy": False, "why": f"no successful run since 2026-11-20 18:02 UTC. {LONG}"}
+    given = standing()
+    crms = {
+        "hubspot": given["crms"]["hubspot"],
+        "salesforce": {**given["crms"]["salesforce"], **down, "api_left": None},
+    }
+    plan = {
+        "run": "20261121-100000-aaaa", "kind": "data", "reasons": ["27 of 100 records would get another band"],
+        "records": {"hubspot": {"records": 1}}, "since": "2026-11-21T10:00:00+00:00", "next": "crmsync apply x",
+    }  # fmt: skip
+    moved = {"days": 7, "entered": 12, "left": 1, "who_entered": [WHO] * 12, "who_left": [WHO]}
+    document = standing(
+        crms=crms, healthy=False, health=[f"salesforce: {down['why']}", "Plan p0 has waited for approval since Friday"],
+        waiting=[plan], refused=[trouble("it is locked", records=9)],
+        qualified=[{"field": "stage", "name": "mql", **moved}, {"field": "band", "name": "mql", **moved}],
+        without_owner={"count": 812, "qualified": 2},
+        review={"on": "2026-08-01", "due": "2026-11-01", "overdue": True},
+        next_run={"schedule": "every 15m", "daemon": True, "at": "2026-11-21T10:15:00+00:00", "start": None},
+    )  # fmt: skip
+    lines = printed(print_status, document)
+    assert max(map(len, lines)) <= 80
+    words = " ".join(" ".join(lines).split())
+    asked = [
+        "hubspot: ok, last successful run 2026-11-21 09:00 UTC",
+        "salesforce: no successful run since 2026-11-20 18:02 UTC. ",
+        "Plan p0 has waited for approval since Friday",
+        "Held for approval: plan 20261121-100000-aaaa",
+        "The model was last reviewed on 2026-08-01; a review was due on 2026-11-01.",
+        "Last runs",
+        "On hold: 9 records",
+        "stage mql: 12 new, 1 lost + charlotte.khan@dunmore-software.example, ",
+        "and 7 more − charlotte.khan@dunmore-software.example",
+        "band mql: 12 new, 1 lost",
+        "Without an active owner: 812 people, 2 of them in band mql or above",
+        "Waiting for an owner: 2 people",
+        "API calls left, as of the last run: hubspot 999,392 (99.9%)",
+        "Next run: 2026-11-21 10:15 UTC (every 15m)",
+    ]
+    places = [words.find(each) for each in asked]
+    assert -1 not in places, asked[places.index(-1)]
+    assert places == sorted(places)
+    assert "Healthy" not in words
+
+
+def test_the_status_says_that_nothing_runs_by_itself():
+    lines = printed(print_status, standing())
+    assert "No next run: crmsync run, which runs every 15m, is not running. To start it:" in lines
+    assert lines[-1] == "  crmsync run"
+
+
+def test_the_status_tells_each_reason_of_the_last_runs_once_and_of_how_many():
     run = standing()["runs"][0]
     good = {**run, "verdict": "ok", "problems": []}
-    assert "External Client App" not in " ".join(printed(print_status, standing(runs=[good, run])))
-    under_way = {**run, "verdict": "running", "problems": []}
+    words = " ".join(" ".join(printed(print_status, standing(runs=[good, run, {**run, "run": "r3"}]))).split())
+    assert words.count(LONG) == 1
+    assert f"Run 20261121-090000-62c4 and 1 other: {LONG}" in words
+    under_way = {**run, "verdict": "running", "problems": [], "started": "2026-11-21 09:15 UTC"}
     failed = {**run, "problems": [f"salesforce: {LONG}", "the disk is full", "the disk is full"]}
     health = [f"salesforce: Run 20261121-090000-62c4 skipped it: {LONG}"]
-    words = " ".join(printed(print_status, standing(runs=[under_way, failed, run], health=health)))
+    given = standing(runs=[under_way, failed, run], health=health, healthy=False)
+    words = " ".join(printed(print_status, given, width=900))
     assert (words.count(LONG), words.count("the disk is full")) == (1, 1)
+    assert "A run is under way since 2026-11-21 09:15 UTC." in words
+    assert "A run is under way since 2026-11-21 09:15 UTC." in words
 
 
 def test_the_status_lists_what_is_approved_and_not_written():

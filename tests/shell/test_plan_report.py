@@ -156,6 +156,67 @@ def test_a_difference_is_told_line_by_line():
     assert describe_lines(lines) == "Weight of fit -25; new: Came by referral +10"
 
 
+# The plan that a run held
+
+
+@pytest.fixture(scope="module")
+def held(tmp_path_factory):
+    """A config with fewer points for a band, and what a run by it said of the plan that it held."""
+    folder = tmp_path_factory.mktemp("held")
+    with (
+        serve(people=30, seed=1, now=NOW) as sandbox,
+        pytest.MonkeyPatch.context() as patch,
+        settings_alone(patch, SECRETS),
+    ):
+        path = ready(folder, sandbox)
+        text = path.read_text().replace("from_records = 20", "from_records = 5")
+        path.write_text(text.replace("cold = 0\nwarm = 25", "cold = 0\nwarm = 1"))
+        plan = crmsync("plan", "-c", path, "--json").json
+        ended = crmsync("sync", "-c", path)
+        assert ended.code == 3
+        yield path, plan, ended.out
+
+
+def test_a_run_that_holds_a_plan_shows_it_as_plan_does_with_the_next_command(held):
+    path, plan, out = held
+    words = " ".join(out.split())
+    assert "What changed in the config since the last run changed: [bands]: warm.at: 25 → 1" in words
+    people = plan["changes"]["report"]["people"]
+    share = f"Changes {people['changed']} of {people['all']} people, {people['records']} records."
+    assert re.search(rf"{share} All of them: crmsync show \S+ --config", words)
+    assert "People by band: in the CRMs now, and after this plan" in words
+    (warm,) = (each for each in plan["changes"]["report"]["bands"] if each["name"] == "warm")
+    assert f"warm: {warm['before']} → {warm['after']} people (+{warm['entered']}) + " in words
+    assert "records by band" not in words
+    assert re.search(rf"To approve: crmsync apply \S+ --config {path}$", words)
+
+
+def test_the_report_of_a_plan_that_waits_counts_as_that_of_the_plan(held):
+    path, plan, _out = held
+    ended = crmsync("apply", "-c", path, "--json")
+    assert ended.code == 3
+    made, kept = plan["changes"]["report"], ended.json["held"]["changes"]["report"]
+    assert {*kept} == {"edits", "people", "bands", "stages", "owners"}
+    for name in ("edits", "people", "stages", "owners"):
+        assert kept[name] == made[name], name
+    assert [(each["name"], each["before"], each["after"]) for each in kept["bands"]] == [
+        (each["name"], each["before"], each["after"]) for each in made["bands"]
+    ]
+    asked = crmsync("apply", "-c", path)
+    assert "People by band: in the CRMs now, and after this plan" in asked.out
+    assert "Nothing was written. To approve this plan:" in asked.out
+
+
+def test_the_words_of_a_plan_that_waits_fit_into_eighty_columns(held):
+    waiting = crmsync("apply", "-c", held[0], "--json").json["held"]
+    file = io.StringIO()
+    console = Console(file=file, width=80, force_terminal=True, color_system=None, emoji=False, markup=False)
+    waiting["changes"]["records"]["hubspot"] += 2  # new in HubSpot, and seen by the plan alone
+    print_plan(console, waiting["changes"]["report"], waiting, "crmsync show 20261121-090010-6cc0")
+    assert max(map(len, file.getvalue().splitlines())) <= 80
+    assert "And 2 records new in the CRMs, which no run has stored yet." in file.getvalue()
+
+
 # Gates
 
 
@@ -206,6 +267,30 @@ def test_the_csv_has_every_changed_field_and_is_for_its_owner_alone(edited, tmp_
     assert entering
     assert entering == {int(row["person"]) for row in rows if (row["field"], row["after"]) == ("band", "mql")}
     assert stat.S_IMODE(target.stat().st_mode) == 0o600
+
+
+def test_what_a_plan_protects_is_in_its_files_by_name(tmp_path):
+    with serve(people=30, seed=1, now=NOW) as sandbox:
+        path = ready(tmp_path, sandbox)
+        contacts = sandbox.snapshot("hubspot")["contacts"]
+        (record,) = (
+            number for number, each in contacts.items()
+            if each.get("crmsync_band") == "mql" and each["lifecyclestage"] == "marketingqualifiedlead"
+        )  # fmt: skip
+        sandbox.clock.advance(60)
+        for stage in ("", "lead"):  # HubSpot moves a stage back only once it is empty
+            sandbox.do("hubspot", "update", type="contacts", id=record, properties={"lifecyclestage": stage})
+        words = ("plan", "-c", edit(path), "--csv", tmp_path / "plan.csv", "--html", tmp_path / "plan.html")
+        assert crmsync(*words).code == 0
+    rows = list(csv.DictReader(io.StringIO((tmp_path / "plan.csv").read_bytes().decode(), newline="")))
+    (row,) = [row for row in rows if row["why"].startswith("protected: ")]
+    assert (row["record"], row["field"], row["before"], row["after"]) == (
+        f"hubspot:contact:{record}", "stage", "lead", "lead",
+    )  # fmt: skip
+    assert row["email"] == contacts[record]["email"]
+    assert row["why"] == "protected: stage changed by a user, until 2026-12-05; not changed to mql"
+    page = Page((tmp_path / "plan.html").read_text(encoding="utf-8"))
+    assert row["why"] in page.words.partition("8. Safety")[2]
 
 
 def test_a_csv_to_standard_output_has_nothing_beside_it(edited):

@@ -3,6 +3,7 @@
 import json
 import os
 import signal
+import threading
 from datetime import UTC, datetime, timedelta
 from itertools import pairwise
 from zoneinfo import ZoneInfo
@@ -14,7 +15,10 @@ from crmsync.config.settings import Schedule
 from crmsync.daemon import scheduler as schedule
 from crmsync.daemon import signals
 from crmsync.errors import Cancelled, ConfigError, StateError, Unavailable
-from crmsync.store.database import open_store
+from crmsync.reporting.standing import next_run_document
+from crmsync.store import journal
+from crmsync.store.database import held_by, open_store
+from tests.support import make
 from tests.support.processes import left, read_until, until
 
 BERLIN, NEW_YORK = ZoneInfo("Europe/Berlin"), ZoneInfo("America/New_York")
@@ -130,6 +134,30 @@ def test_a_cycle_without_progress_is_noticed(monkeypatch):
     assert watch.stalled(60)
     watch.end()
     assert not watch.stalled(60)
+
+
+def test_the_daemon_notes_in_the_state_when_its_next_run_is(monkeypatch, state):
+    stop, noted, settings = threading.Event(), [], make.config(schedule={"every": "15m"})
+
+    def said():
+        with state.read() as reading:
+            return next_run_document(settings, reading, held_by(state), datetime.now(UTC), str)
+
+    def ran(*_given):
+        noted.append(said())
+        stop.set()
+
+    monkeypatch.setattr(schedule, "run_scheduled", ran)
+    began = datetime.now(UTC)
+    assert said() == {"schedule": "every 15m", "daemon": False, "at": None, "start": "crmsync run"}
+    with state.writer("crmsync run"):
+        with state.begin() as tx:
+            journal.set_worker_config(tx, "a hash")
+        schedule.run_daemon(settings, lambda: None, schedule.Watch(), stop, (), state)
+        (found,) = noted
+        assert (found["daemon"], found["start"]) == (True, None)
+        assert timedelta(minutes=14) < datetime.fromisoformat(found["at"]) - began < timedelta(minutes=16)
+    assert said()["at"] is None
 
 
 # Signals

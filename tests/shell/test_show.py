@@ -9,8 +9,10 @@ import pytest
 
 from crmsync.config import load
 from crmsync.cycle import preview_run, run_cycle
-from crmsync.model import Receipt, Ref
+from crmsync.model import Protection, Receipt, Ref
+from crmsync.reporting.changes import describe_protection
 from crmsync.store.database import open_store
+from crmsync.store.protections import ListedProtection
 from tests.support import make
 from tests.support.commands import crmsync, settings_alone, write_model
 from tests.support.cycles import DAYS, edit, two_crms
@@ -155,6 +157,64 @@ def test_an_unknown_run_says_how_to_list_them(path, state):
 def test_before_the_first_run_there_is_nothing_to_show(path):
     ended = crmsync("show", "latest", "-c", path, "--json")
     assert (ended.code, ended.json["next"]) == (2, f"crmsync plan --config {path}")
+
+
+# What a plan leaves as it is
+
+
+def moved_back(path, state):
+    """Ada, whom a user moved back to lead, and who would be mql; after a run that took notice."""
+    hubspot, _ = two_crms()
+    edit(hubspot, ADA, name="Ada Ng", stage="lead")
+    go(path, state, hubspot)
+    edit(hubspot, ADA, stage="lead")
+    ran = go(path, state, hubspot, at=DAYS[1])
+    assert ran.crms["hubspot"].protected == {"stage_changed_by_a_user": 1}
+    return hubspot, ran
+
+
+def test_what_a_run_protects_is_listed_by_name_with_the_reason_and_the_day_it_ends(path, state):
+    _hubspot, ran = moved_back(path, state)
+    found = shown(path, ran.run)
+    assert found["changes"] == []
+    assert found["protected"] == [
+        {
+            "person": 2, "name": "Ada Ng", "record": "hubspot:contact:1", "field": "stage", "before": "lead",
+            "after": "mql", "outcome": "protected", "why": "stage changed by a user, until 2026-12-06",
+        }
+    ]  # fmt: skip
+    assert shown(path, ran.run, "hubspot:contact:2")["protected"] == []
+    words = crmsync("show", ran.run, "-c", path).out
+    assert "Protected, so not changed: 1 value of 1 record\nAda Ng, hubspot contact 1\n" in words
+    assert "  stage stays lead, not mql: stage changed by a user, until 2026-12-06" in words
+
+
+def test_what_a_preview_protects_is_kept_with_it_and_goes_with_the_record(path, state):
+    hubspot, ran = moved_back(path, state)
+    hubspot.happen(activity("more", hubspot.records[ADA], kind="page_viewed", url="https://x.example/pricing"))
+    plan = go(path, state, hubspot, at=DAYS[2], act=preview_run)
+    found = shown(path, plan.run)
+    assert {row["field"] for row in found["changes"]} >= {"score"}
+    (row,) = found["protected"]
+    assert (row["name"], row["field"], row["before"], row["after"]) == ("Ada Ng", "stage", "lead", "mql")
+    assert shown(path, ran.run)["protected"]
+    edit(hubspot, ADA, gone=True)
+    go(path, state, hubspot, at=DAYS[3])
+    assert shown(path, ran.run)["protected"] == shown(path, plan.run)["protected"] == []
+
+
+@pytest.mark.parametrize(
+    ("why", "until", "said"),
+    [
+        ("on_hold", None, "on hold (the CRM rejects it): a rule says no"),
+        ("owner_changed_by_a_user", 1_780_000_000_000, "owner changed by a user, until 2026-05-28"),
+        ("changed_back_by_others", None, "another tool keeps changing it back"),
+        ("salesforce_was_never_read", None, "salesforce was never read"),
+    ],
+)
+def test_each_reason_to_leave_a_field_is_told_in_words(why, until, said):
+    kept = Protection(why, "owner", "1", "2", until)
+    assert describe_protection(ListedProtection(1, ADA, "Ada Ng", "", kept, "a rule says no")) == said
 
 
 # What the CRMs reject

@@ -124,7 +124,9 @@ def test_what_somebody_must_mend_is_told_at_once_until_it_is_mended():
     refused = ran("partial", later(minutes=15), skipped=["hubspot"])
     refused = refused._replace(result={**refused.result, "needs_action": ["hubspot"]})
     said = why_stale(Schedule(), "hubspot", [refused, ran()], later(minutes=16))
-    assert said == "Run r1 skipped it: the token is refused; make a new one"
+    assert (
+        said == "no successful run since 2026-11-21 09:00 UTC. Run r1 skipped it: the token is refused; make a new one"
+    )
     assert why_stale(Schedule(), "salesforce", [refused, ran()], later(minutes=16)) == ""
     under_way = ran("running", later(minutes=30))
     assert why_stale(Schedule(), "hubspot", [under_way, refused, ran()], later(minutes=31)) == said
@@ -185,7 +187,8 @@ def test_a_refused_log_in_is_not_healthy_at_once(work):
     said = healthy(work, minutes=16)
     assert (said["healthy"], said["crms"]["salesforce"]["healthy"]) == (False, True)
     assert said["health"] == [
-        f"hubspot: Run {result.run} skipped it: HubSpot does not accept the token: create a new service key"
+        "hubspot: no successful run since 2026-11-21 12:00 UTC. "
+        f"Run {result.run} skipped it: HubSpot does not accept the token: create a new service key"
     ]
 
 
@@ -230,7 +233,8 @@ def test_a_crm_that_refuses_every_write_is_not_healthy(work):
     run_cycle(at(work, minutes=15))
     said = healthy(work, minutes=16)
     assert said["crms"]["salesforce"]["healthy"]
-    assert "it accepts none of our updates; 2 records on hold" in said["crms"]["hubspot"]["why"]
+    why = said["crms"]["hubspot"]["why"]
+    assert why.startswith("since 2026-11-21 12:00 UTC it accepts none of our updates; 2 records on hold")
     hubspot.refusing = {}
     run_cycle(at(work, days=2))
     assert healthy(work, days=2)["healthy"]

@@ -68,10 +68,11 @@ def _create(state: PortalState, now: int, body: Json) -> Json:
 
 
 def _update(state: PortalState, now: int, body: Json) -> Json:
-    """`source` says who: a person (`CRM_UI`), a workflow (`AUTOMATION_PLATFORM`), another integration."""
+    """`source` says who: a person (`CRM_UI`, `user` is their id), a workflow (`AUTOMATION_PLATFORM`), another tool."""
     records, record = _records(state, body), _record(state, body)
-    source = str(body.get("source", "CRM_UI"))
-    return {"changed": state.change(records.kind.name, record, _values(records, body), now, source)}
+    source, user = str(body.get("source", "CRM_UI")), body.get("user")
+    source_id = f"userId:{user}" if user else ""
+    return {"changed": state.change(records.kind.name, record, _values(records, body), now, source, source_id)}
 
 
 def _bulk_edit(state: PortalState, now: int, body: Json) -> Json:

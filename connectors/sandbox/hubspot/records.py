@@ -248,10 +248,15 @@ def list_versions_of(records: RecordTable, record: StoredRecord, name: str) -> l
     if kept is None:
         value = value_of(records, record, name)
         kept = [] if value is None else [PropertyVersion(record.created, value, record.source, "")]
-    return [
-        {"value": each.value, "timestamp": iso(each.at), "sourceType": each.source, "sourceId": each.source_id}
-        for each in reversed(kept)
-    ]
+    return [_version_json(each) for each in reversed(kept)]
+
+
+def _version_json(version: PropertyVersion) -> Json:
+    said: Json = {"value": version.value, "timestamp": iso(version.at), "sourceType": version.source}
+    said["sourceId"] = version.source_id
+    if version.source_id.startswith("userId:"):
+        said["updatedByUserId"] = int(version.source_id.removeprefix("userId:"))
+    return said
 
 
 def write_properties(record: StoredRecord, values: Mapping[str, str], at: int, source: str, source_id: str) -> bool:

@@ -204,7 +204,13 @@ class PortalState:
         return record
 
     def change(
-        self, type_name: str, record: StoredRecord, values: Mapping[str, str], at: int, source: str = "CRM_UI"
+        self,
+        type_name: str,
+        record: StoredRecord,
+        values: Mapping[str, str],
+        at: int,
+        source: str = "CRM_UI",
+        source_id: str = "",
     ) -> bool:
         """Set properties as a person or a client does, and what follows from them; says whether anything changed."""
         records = self.records[type_name]
@@ -212,9 +218,8 @@ class PortalState:
         wanted = self._settled(type_name, record, values)
         if wanted.keys() & records.unique.keys():
             records.unindex(record)
-        changed = write_properties(
-            record, wanted | self._consequences(type_name, record, wanted, at), at, source, str(self.portal_id)
-        )
+        values_set = wanted | self._consequences(type_name, record, wanted, at)
+        changed = write_properties(record, values_set, at, source, source_id or str(self.portal_id))
         if wanted.keys() & records.unique.keys():
             records.index(record)
         if changed:
