@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
 from crmsync.model import Scalar
+
+RUNNING = 2**30
+"""A day after all days: stands in `clocks` for a clock that goes on."""
 
 
 class Fact(NamedTuple):
@@ -25,7 +28,8 @@ class Columns:
 
     `people` int64 (n,): the ids of the people. `fields`: canonical name → n values, `None` where not known.
     `person` int32 (m,): for each activity the row of its person, ascending. `at` int64 (m,): seconds since 1970, UTC,
-    ascending within a person. `fact` int32 (m,): index into `facts`.
+    ascending within a person. `fact` int32 (m,): index into `facts`. `clocks`: kind of activity whose feed is dead →
+    int32 (n,): the day (since 1970) on which each person's clock for that kind stands, or `RUNNING`.
     """
 
     people: NDArray[np.int64]
@@ -34,6 +38,7 @@ class Columns:
     at: NDArray[np.int64]
     fact: NDArray[np.int32]
     facts: Sequence[Fact]
+    clocks: Mapping[str, NDArray[np.int32]] = field(default_factory=dict)
 
 
 def renumber_facts(fact: NDArray[np.integer[Any]]) -> tuple[list[int], NDArray[np.int32]]:

@@ -22,11 +22,11 @@ from crmsync.errors import ConfigError, StateOutdated, Unavailable
 from crmsync.identity.matching import normal_email
 from crmsync.lint import Finding, lint_model, lint_with_data
 from crmsync.model import Owner
+from crmsync.planning.people_columns import read_holds, read_people_columns
 from crmsync.reporting.console import count_of
 from crmsync.routing.owners import owners_of, state_of
 from crmsync.routing.tryout import try_lead
 from crmsync.scoring import failed_tests, score, worth_knowing
-from crmsync.store import score_inputs
 from crmsync.store.queries import some_people, stage_counts
 
 SAMPLE = 20_000
@@ -51,6 +51,7 @@ def diagnose(config: Config, now: datetime, stop: Stop | None) -> dict[str, Any]
         *lint_model(config, kinds_of(config), today, config.fields),
         *_lint_state(config, now),
         *_lint_start(config),
+        *_lint_feeds(config),
         *_lint_secret_files(config),
         *(each for crm, said in crms.items() for each in _lint_members(crm, said["members"])),
     ]
@@ -72,6 +73,14 @@ def diagnose(config: Config, now: datetime, stop: Stop | None) -> dict[str, Any]
         "notes": [*(each.sentence for each in findings if each.level == "note"), *unused_variables(config)],
         "crms": crms,
     }
+
+
+def _lint_feeds(config: Config) -> Iterator[Finding]:
+    """Types of [feeds] that nothing brings: what is written of them holds for nothing."""
+    known = kinds_of(config)
+    for kind in sorted(config.feeds.keys() - known):
+        said = f"[feeds] {kind}: no activity source has this type; the types are {', '.join(sorted(known))}"
+        yield Finding("error", said)
 
 
 def _lint_start(config: Config) -> Iterator[Finding]:
@@ -186,14 +195,10 @@ def _lint_members(crm: str, members: Sequence[Mapping[str, str]]) -> Iterator[Fi
 _STATES = {"active": "active", "inactive": "not active", "missing": "not a user"}
 
 
-def _sampled(config: Config, reading: Connection) -> Columns | None:
+def _sampled(config: Config, reading: Connection, now: datetime) -> Columns | None:
     """Some of the people in the state; `None` where there are none yet."""
     people = some_people(reading, SAMPLE)
-    return (
-        score_inputs.read_columns(reading, people, sorted(config.fields), config.identity.source_of_truth)
-        if people
-        else None
-    )
+    return read_people_columns(reading, config, people, read_holds(reading, config, now)) if people else None
 
 
 def _lint_stages(config: Config, reading: Connection) -> Iterator[Finding]:
@@ -219,7 +224,7 @@ def _lint_state(config: Config, now: datetime) -> list[Finding]:
             if store is None:
                 return []
             with store.read() as reading:
-                columns, stages = _sampled(config, reading), list(_lint_stages(config, reading))
+                columns, stages = _sampled(config, reading, now), list(_lint_stages(config, reading))
     except StateOutdated as error:
         return [Finding("note", f"the people in the state were not checked: {error}")]
     return [*_lint_people(config, columns, now), *stages]

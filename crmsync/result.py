@@ -61,7 +61,8 @@ class Result:
 
     `guard` says of a preview why it would wait if it were none; `held` is the plan that waits after this run;
     `routing` counts everybody by where they are; `waiting_for_owner` counts people by why they have none;
-    `approved` compares what is written with what was seen; `tasks` counts those that owners get, by how far they are.
+    `approved` compares what is written with what was seen; `tasks` counts those that owners get, by how far they are;
+    `holds` are dead feeds for which decay and inactivity are on hold.
     """
 
     run: str
@@ -79,6 +80,7 @@ class Result:
     out_of_calls: list[str] = field(default_factory=list)
     approved: dict[str, Any] | None = None
     tasks: dict[str, int] = field(default_factory=dict)
+    holds: list[dict[str, Any]] = field(default_factory=list)
 
     def as_json(self) -> dict[str, Any]:
         """The document that `--json` prints."""

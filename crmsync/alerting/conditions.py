@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any, Literal, NamedTuple
 
 from crmsync.dead_feeds import DeadFeed
+from crmsync.scoring.wording import count_days
 
 Severity = Literal["error", "warning"]
 
@@ -34,9 +35,9 @@ class Facts(NamedTuple):
     """What conditions are found in.
 
     `runs` are the last ones, newest first; `waiting` plans with `run`, `reasons` and `next`; `refused` records on hold
-    by CRM and cause; `unowned` people by why they wait for an owner; `late` people whom their owner did not contact in
-    time; `overdue` says by CRM why the last good run is too old; `failed` has the sentences about a run that ended with
-    an error, and the command that helps.
+    by CRM and cause; of the `dead` feeds `holds` put decay and inactivity on hold; `unowned` people by why they wait
+    for an owner; `late` people whom their owner did not contact in time; `overdue` says by CRM why the last good run is
+    too old; `failed` has the sentences about a run that ended with an error, and the command that helps.
     """
 
     crms: Sequence[str]
@@ -44,6 +45,7 @@ class Facts(NamedTuple):
     waiting: Sequence[Mapping[str, Any]] = ()
     refused: Mapping[tuple[str, str], int] = {}
     dead: Sequence[DeadFeed] = ()
+    holds: Sequence[DeadFeed] = ()
     unowned: Mapping[str, int] = {}
     late: int = 0
     overdue: Mapping[str, str] = {}
@@ -74,7 +76,7 @@ def find_conditions(facts: Facts, typed: Callable[[str], str] = str) -> list[Ale
             for plan in facts.waiting
         ),
         *_find_refusals(facts.refused, typed),
-        *(_describe_dead_feed(each, typed) for each in facts.dead),
+        *(_describe_dead_feed(each, each in facts.holds, typed) for each in facts.dead),
         *_find_unowned(facts.unowned, typed),
         *_find_late(facts.late, typed),
     ]
@@ -110,8 +112,10 @@ def _find_refusals(refused: Mapping[tuple[str, str], int], typed: Callable[[str]
         yield AlertCondition(f"refused:{crm}:{cause}", "warning", f"{crm} rejects updates", said, command)
 
 
-def _describe_dead_feed(dead: DeadFeed, typed: Callable[[str], str]) -> AlertCondition:
-    said = f"Its longest pause before was {dead.pause:,} days. Check that it is still tracked and may be read."
+def _describe_dead_feed(dead: DeadFeed, is_hold: bool, typed: Callable[[str], str]) -> AlertCondition:
+    hold = " Until one comes, decay and inactivity are on hold for it." if is_hold else ""
+    pause = count_days(dead.pause)
+    said = f"Its longest pause before was {pause}. Check that it is still tracked and may be read.{hold}"
     title = f"no {dead.kind} from {dead.crm} for {dead.silent:,} days"
     return AlertCondition(f"feed_dead:{dead.crm}:{dead.kind}", "warning", title, said, typed("crmsync status --feeds"))
 

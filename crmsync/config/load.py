@@ -95,7 +95,7 @@ def config_of(text: str, running: Config) -> Config:
 
     Raises `ConfigError` where this version of crmsync does not take it any longer.
     """
-    own = (*running.crms, "state", "secrets", "guard", "feeds", "log", "web", "alerts")
+    own = (*running.crms, "state", "secrets", "guard", "log", "web", "alerts")
     now = {name: getattr(running, name) for name in own}
     stored = json.loads(text)
     now["schedule"] = {**running.schedule.model_dump(exclude_unset=True), **stored.get("schedule", {})}

@@ -263,7 +263,7 @@ class Model(Table):
         for loc, condition in self.placed_conditions():
             yield from ((loc, part) for part in condition.parts())
         for loc, each in self.placed(*RULE_TABLES, "disqualify"):
-            yield from ((loc, match) for _on, where in _selections_of(each) for match in where.values())
+            yield from ((loc, match) for _on, where in selections_of_rule(each) for match in where.values())
 
     def _straddling_groups(self) -> Iterator[Mistake]:
         for name in self.groups:
@@ -330,10 +330,11 @@ def selects_kind(on: Iterable[str], kind: str) -> bool:
 def selections_of(model: Model) -> Iterator[tuple[list[str], Where]]:
     """Every choice of activities a model makes: kinds (none means all that are a person's own doing) and attributes."""
     for _loc, each in model.placed(*RULE_TABLES, "disqualify"):
-        yield from _selections_of(each)
+        yield from selections_of_rule(each)
 
 
-def _selections_of(each: Rule | Disqualify) -> Iterator[tuple[list[str], Where]]:
+def selections_of_rule(each: Rule | Disqualify) -> Iterator[tuple[list[str], Where]]:
+    """Every choice of activities that one rule makes."""
     match each:
         case Behavior():
             yield each.on, each.where

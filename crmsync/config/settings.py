@@ -180,13 +180,13 @@ Affected = Literal["score", "plan"]
 AFFECTS: Mapping[str, frozenset[Affected]] = {
     # what a plan knows through the lines of a score
     **dict.fromkeys(("fit", "behavior", "inactivity", "sequence", "pattern", "lists", "titles"), frozenset({"score"})),
-    **dict.fromkeys(("fields", "identity"), frozenset({"score"})),
+    **dict.fromkeys(("fields", "identity", "feeds"), frozenset({"score"})),
     **dict.fromkeys(("score", "weights", "channels", "groups", "segment"), frozenset({"score", "plan"})),
     **dict.fromkeys(("bands", "grades", "grid", "disqualify", "qualification"), frozenset({"score", "plan"})),
     "stage": frozenset({"score", "plan"}),
     **dict.fromkeys(("write", "route", "owner_pool", "tracks", "lifecycle", "truth"), frozenset({"plan"})),
     **dict.fromkeys(("exclude", "feedback"), frozenset({"score", "plan"})),
-    **dict.fromkeys(("secrets", "state", "schedule", "guard", "feeds", "log", "test", "review"), frozenset()),
+    **dict.fromkeys(("secrets", "state", "schedule", "guard", "log", "test", "review"), frozenset()),
     **dict.fromkeys(("sla", "tasks", "web", "account", "alerts"), frozenset()),
 }
 """What a change of a table affects: scores, plans, or neither. Of the schedule only the time zone counts, for both."""

@@ -9,6 +9,7 @@ from typing import Any, NamedTuple
 from sqlalchemy import Connection
 
 from crmsync.config import Config
+from crmsync.dead_feeds import DeadFeed
 from crmsync.identity import matching
 from crmsync.model import Holding, Scalar
 from crmsync.planning import approval
@@ -19,6 +20,7 @@ from crmsync.planning.desk import (
     read_desk,
 )
 from crmsync.planning.guard import NOBODY, Held, guard_violations, people_to_hold
+from crmsync.planning.people_columns import read_holds
 from crmsync.planning.person_plan import PlanBuilder
 from crmsync.planning.scored_people import Scored, score_changed_people
 from crmsync.result import Result, WaitingPlan
@@ -64,12 +66,13 @@ class BuiltPlan(NamedTuple):
 
 
 class Prepared(NamedTuple):
-    """What a plan rests on besides people: the owners that an interrupted run had chosen (the CRM's id by contact), and
-    the hand-offs whose owner was not in touch in time.
+    """What a plan rests on besides people: the owners that an interrupted run had chosen (the CRM's id by contact), the
+    hand-offs whose owner was not in touch in time, and the dead feeds that hold decay and inactivity.
     """
 
     promised: Mapping[int, str]
-    breaches: Sequence[Deadline] = ()
+    breaches: Sequence[Deadline]
+    holds: Sequence[DeadFeed]
 
 
 def build_plan(work: Work, result: Result, setting: Setting) -> BuiltPlan:
@@ -102,7 +105,7 @@ def build_plan(work: Work, result: Result, setting: Setting) -> BuiltPlan:
         # Not earlier: it compares what was seen with the changes that the plan has journaled by now.
         if setting.approval.plans:
             result.approved = approval.take_up(tx, setting.approval, result.run)
-        _count(tx, result, desk)
+        _count(tx, result, desk, prepared)
     return drafted
 
 
@@ -118,7 +121,7 @@ def build_preview(work: Work, result: Result, setting: Setting, *, without_odd_d
         desk = _plan(work, tx, setting, result.run, prepared, without=left)
         drafted = _judge(work, tx, desk)
         _close(work, tx, desk, left, prepared.breaches)
-        _count(tx, result, desk)
+        _count(tx, result, desk, prepared)
         _note_undone(work, tx, result, desk)
     result.guard = drafted.reasons
     return drafted
@@ -175,7 +178,7 @@ def _prepare(work: Work, tx: Connection, setting: Setting) -> Prepared:
     breaches = read_breaches(tx, work.config, work.now) if _acts_on_breaches(work.config) else []
     make_dirty(tx, sorted(contacts_of(tx, owners_to_replace(work.config.sla, breaches).keys())))
     journal.wake_up(tx, work.now_ms)
-    return Prepared(promised, breaches)
+    return Prepared(promised, breaches, read_holds(tx, work.config, work.now))
 
 
 def _acts_on_breaches(config: Config) -> bool:
@@ -211,7 +214,7 @@ def _plan(
         desk.decided_refs = set()
     unowned: list[tuple[Scored, list[Holding]]] = []
     for person, records in score_changed_people(
-        work, tx, setting, run, without.people, only.everybody() if only is not None else None
+        work, tx, setting, run, prepared.holds, without.people, only.everybody() if only is not None else None
     ):
         if counts_again and not person.excluded:
             desk.count_turn(person, records)
@@ -387,7 +390,7 @@ def _hold(
     return waiting
 
 
-def _count(tx: Connection, result: Result, desk: PlanBuilder) -> None:
+def _count(tx: Connection, result: Result, desk: PlanBuilder, prepared: Prepared) -> None:
     became = pulled_counts(tx, result.run)
     for crm, counts in result.crms.items():
         reasons_here = dict(became.get(crm, {}))
@@ -401,6 +404,7 @@ def _count(tx: Connection, result: Result, desk: PlanBuilder) -> None:
     result.bands = band_counts(tx)
     result.routing = _count_destinations(tx, desk)
     result.tasks = tasks.count_tasks(tx, result.run)
+    result.holds = [each.as_json() for each in prepared.holds]
     people = {tag: sum(bands.values()) for tag, bands in count_tags(tx).items()}
     result.notes += describe_strange_tags(desk.work.config.feedback, people)
     result.waiting_for_owner = {"count": result.routing["waiting"], "reasons": result.routing["reasons"]}

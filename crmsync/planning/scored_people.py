@@ -10,6 +10,7 @@ from sqlalchemy import Connection
 
 from crmsync.columns import Columns
 from crmsync.config import Config
+from crmsync.dead_feeds import DeadFeed
 from crmsync.model import Holding, Scalar
 from crmsync.planning.desk import (
     NO_ACCOUNT,
@@ -21,11 +22,12 @@ from crmsync.planning.desk import (
     state_of_person,
     worth_in_pools,
 )
+from crmsync.planning.people_columns import name_scoring, read_people_columns
 from crmsync.routing.decisions import RoutingDecision, decide_people
 from crmsync.routing.exclusion import find_excluded
 from crmsync.routing.lifecycle import StageEntry
 from crmsync.scoring import Scores, score, summarize_many
-from crmsync.store import score_inputs
+from crmsync.store.score_inputs import Facts
 from crmsync.store.scores import (
     PEOPLE_AT_ONCE,
     StoredScore,
@@ -65,14 +67,20 @@ class Scored(NamedTuple):
 
 
 def score_changed_people(
-    work: Work, tx: Connection, setting: Setting, run: str, without: Collection[int], only: Collection[int] | None
+    work: Work,
+    tx: Connection,
+    setting: Setting,
+    run: str,
+    holds: Sequence[DeadFeed],
+    without: Collection[int],
+    only: Collection[int] | None,
 ) -> Iterator[tuple[Scored, list[Holding]]]:
     """Score whoever may have changed, store the scores, and yield with their records those there is news of.
 
     There is none of people whom time or a changed rule might have moved and did not: of them only the next instant is
     stored at which they may be. Of `only` some people nothing is stored.
     """
-    config, model, plan_hash = work.config, work.config.model_hash(), work.config.plan_hash()
+    config, model, plan_hash = work.config, name_scoring(work.config, holds), work.config.plan_hash()
     if only is None:
         wanted = people_to_score(tx, int(work.now.timestamp()), model, plan_hash, list(work.crms))
     else:
@@ -81,17 +89,15 @@ def score_changed_people(
         wanted = wanted[~np.isin(wanted, np.fromiter(without, dtype=np.int64))]
     dirty = dirty_people(tx, list(work.crms))
     # Kept from part to part, so that each distinct activity is read once.
-    facts: score_inputs.Facts = {}
+    facts: Facts = {}
     for start in range(0, len(wanted), PEOPLE_AT_ONCE):
         some = wanted[start : start + PEOPLE_AT_ONCE].tolist()
-        columns = score_inputs.read_columns(
-            tx, some, sorted(config.fields), config.identity.source_of_truth, facts, keep=True
-        )
+        columns = read_people_columns(tx, config, some, holds, facts, keep=True)
         before = known_scores(tx, some)
         previous = [before[each].band if each in before else None for each in some]
         scores = score(config, columns, work.now, config.zone, previous)
         excluded = find_excluded(config, columns, read_marks(tx, config, some))
-        rows = _score_rows(scores, config, work, run, excluded)
+        rows = _score_rows(scores, config, work, run, excluded, model)
         news = [place for place, row in enumerate(rows) if row["id"] in dirty or _is_news(before.get(row["id"]), row)]
         if only is None:
             quiet = {rows[place]["id"]: rows[place]["due"] for place in set(range(len(rows))) - set(news)}
@@ -131,9 +137,11 @@ def _ledgers(scores: Scores) -> list[str]:
     return [dump_json(entries[start:end]) for start, end in zip([0, *ends], ends, strict=False)]
 
 
-def _score_rows(scores: Scores, config: Config, work: Work, run: str, excluded: Sequence[str]) -> list[dict[str, Any]]:
+def _score_rows(
+    scores: Scores, config: Config, work: Work, run: str, excluded: Sequence[str], model: str
+) -> list[dict[str, Any]]:
     bands, ledgers = config.band_names(), _ledgers(scores)
-    settings = {"model": config.model_hash(), "plan": config.plan_hash()}
+    settings = {"model": model, "plan": config.plan_hash()}
     return [
         {
             "id": int(scores.people[row]),

@@ -17,6 +17,7 @@ from crmsync.config.alerts import name_url, read_urls
 from crmsync.errors import Cancelled, LostLock, StateError, StateInUse
 from crmsync.exit_codes import Outcome
 from crmsync.planning.desk import read_breaches
+from crmsync.planning.people_columns import read_holds
 from crmsync.planning.review import refusal_cause
 from crmsync.redaction import hide_people, hide_secrets, secrets_of
 from crmsync.reporting.sinks import Message, call_addresses
@@ -176,6 +177,7 @@ def _find_conditions(
         waiting=[describe_waiting(row, typed) for row in journal.waiting_plans(reading)],
         refused=_count_refusals(reading, secrets),
         dead=list_dead_feeds(config, reading, now),
+        holds=read_holds(reading, config, now),
         unowned=done.get("waiting_for_owner", {}).get("reasons", {}),
         late=len(read_breaches(reading, config, now)),
         overdue={crm: why for crm in config.crms if (why := why_stale(config.schedule, crm, past, now, typed))},

@@ -140,6 +140,18 @@ RoutingDocument = TypedDict(
 
 
 @with_config(EXACTLY)
+class HoldDocument(TypedDict):
+    """A dead feed for which decay and inactivity are on hold: `since` is the day of its last activity (UTC)."""
+
+    crm: str
+    kind: str
+    since: str
+    silent_days: int
+    longest_pause_days: int
+    said: str
+
+
+@with_config(EXACTLY)
 class RunDocument(TypedDict):
     """A run: of `plan`, `sync`, `backfill` and `apply`. What a run that failed early did not come to is left out."""
 
@@ -158,6 +170,7 @@ class RunDocument(TypedDict):
     out_of_calls: NotRequired[list[str]]
     approved: NotRequired[dict[str, Any] | None]
     tasks: NotRequired[dict[str, int]]
+    holds: NotRequired[list[HoldDocument]]
     changes: NotRequired[ChangesDocument]
     gates: NotRequired[list[GateDocument]]
     next: NotRequired[str]
@@ -487,6 +500,7 @@ class ExplainDocument(ScoredDocument):
     sla: SlaDocument | None
     account: AccountDocument | None
     overrides: list[OverrideDocument]
+    holds: list[HoldDocument]
     records: list[RecordDocument]
     written: WrittenDocument | None
     history: list[PastChange]
@@ -813,6 +827,7 @@ class StatusDocument(TypedDict):
     overrides_by_rep: list[RepOverrides]
     refused: list[Trouble]
     on_hold: list[RecordOnHold]
+    holds: list[HoldDocument]
     feeds: NotRequired[list[ActivitySource]]
     alerts: AlertsStatus
     review: ReviewDocument

@@ -16,12 +16,12 @@ from crmsync.connector import FieldMap
 from crmsync.errors import ConfigError, SeveralFound
 from crmsync.planning.changes import noticed_at
 from crmsync.planning.desk import read_account_views
+from crmsync.planning.people_columns import holds_of_person, read_holds, read_people_columns
 from crmsync.reporting.accounts import account_of_person
 from crmsync.reporting.handed_over import feedback_of, sla_of
 from crmsync.routing.owners import owners_of
 from crmsync.scoring import Entry, Scores, choose_people, compare_lines, person_documents, score, summarize_many
 from crmsync.scoring.wording import to_points
-from crmsync.store import score_inputs
 from crmsync.store.database import Store
 from crmsync.store.hand_offs import hand_offs_of
 from crmsync.store.journal import APPROVED, WAITING
@@ -139,7 +139,8 @@ def _with_names(text: str, records: Sequence[Any]) -> str:
 def _document(
     config: Config, connection: Connection, person_id: int, now: datetime, typed: Callable[[str], str]
 ) -> dict[str, Any]:
-    columns = score_inputs.read_columns(connection, [person_id], sorted(config.fields), config.identity.source_of_truth)
+    holds = read_holds(connection, config, now)
+    columns = read_people_columns(connection, config, [person_id], holds)
     before = stored_score(connection, person_id)
     scores = score(config, columns, now, config.zone, [before.band if before else None])
     records = records_of(connection, person_id)
@@ -169,6 +170,7 @@ def _document(
         "sla": sla_of(config, connection, person_id, now),
         "account": _account(config, connection, person_id, now),
         "overrides": list(_overrides(live, names, config.write.manual_override, now)),
+        "holds": [each.as_json() for each in holds_of_person(connection, person_id, holds)],
         "records": told,
         "written": _written(before),
         "history": [_past(each) for each in past_changes(connection, [each.id for each in records], HISTORY)],
@@ -329,7 +331,7 @@ def _written(before: Any) -> dict[str, Any] | None:
         "band": before.band,
         "run": before.scored_run,
         "at": from_ms(before.scored_at).isoformat(),
-        "model": before.model,
+        "model": before.model.partition("-")[0],  # what follows names the holds it was scored under
     }
 
 
@@ -350,7 +352,7 @@ def hottest_people(config: Config, connection: Connection, now: datetime, most: 
     """The people with the most points in the highest bands, each with the reasons in one line."""
     hot = find_hottest(connection, config.band_names(), most)
     people = sorted(each.person for each in hot)
-    columns = score_inputs.read_columns(connection, people, sorted(config.fields), config.identity.source_of_truth)
+    columns = read_people_columns(connection, config, people, read_holds(connection, config, now))
     bands = {each.person: each.band for each in hot}
     scores = score(config, columns, now, config.zone, [bands[each] for each in people])
     why = dict(zip(people, summarize_many(config, scores, range(len(people))), strict=True))

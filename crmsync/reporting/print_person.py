@@ -67,6 +67,7 @@ def _outlook(document: Document) -> Iterator[str]:
     if lowest != highest:
         bands = " or ".join(document["range"]["bands"])
         yield f"Depending on the unknown values: {show_points(lowest)} to {show_points(highest)} points ({bands})"
+    yield from (f"{each['said']}." for each in document["holds"])
     for warning in document["warnings"]:
         yield f"warning: {warning}"
     if document["gaps"]:

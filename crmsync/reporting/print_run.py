@@ -95,6 +95,7 @@ def print_run(console: Console, document: Document) -> None:
     print_waiting_for_owner(console, document.get("waiting_for_owner", {}))
     if document.get("tasks"):
         print_sentences(console, f"Tasks for owners: {_listed(document['tasks'])}")
+    print_holds(console, document)
     for sentence in (*document.get("problems", ()), *document.get("notes", ())):
         print_sentences(console, sentence)
 
@@ -107,6 +108,12 @@ def _print_reasons(console: Console, what: str, reasons: Mapping[str, int], word
     if reasons:
         told = ", ".join(f"{number:,} {words.get(why, why.replace('_', ' '))}" for why, number in reasons.items())
         print_sentences(console, f"{what}: {told}")
+
+
+def print_holds(console: Console, document: Document) -> None:
+    """That dead feeds hold decay and inactivity, since when and why."""
+    for each in document.get("holds", ()):
+        print_sentences(console, f"{each['said']}.")
 
 
 def print_waiting_for_owner(console: Console, waiting: Document) -> None:

@@ -23,6 +23,7 @@ from crmsync.reporting.print_run import (
     OUTCOMES,
     STATES,
     counts_table,
+    print_holds,
     print_run,
     print_troubles,
     print_waiting_for_owner,
@@ -72,6 +73,7 @@ def print_status(console: Console, document: Document) -> None:
     told = [*document["health"], *(reason for plan in document["waiting"] for reason in plan["reasons"])]
     _print_runs(console, document["runs"], told)
     print_troubles(console, document["refused"], "On hold")
+    print_holds(console, document)
     _print_movements(console, document["qualified"])
     _print_unowned(console, document)
     print_waiting_for_owner(console, document["waiting_for_owner"])

@@ -23,6 +23,7 @@ from crmsync.planning.desk import (
     state_of_person,
     worth_in_pools,
 )
+from crmsync.planning.people_columns import read_holds, read_people_columns
 from crmsync.reporting.person import find_person
 from crmsync.routing.assignment import Unassigned, assign_owners
 from crmsync.routing.decisions import PersonState, RoutingDecision, decide_people, known_values
@@ -31,7 +32,6 @@ from crmsync.routing.sla import owners_to_replace
 from crmsync.routing.why_not import find_instead
 from crmsync.scoring import score
 from crmsync.scoring.wording import describe_condition
-from crmsync.store import score_inputs
 from crmsync.store.database import Store
 from crmsync.store.owners import owner_names, read_owners
 from crmsync.store.queries import records_of
@@ -51,8 +51,7 @@ def route_document(config: Config, store: Store | None, who: str, now: datetime)
 
 
 def _document(config: Config, reading: Connection, person: int, now: datetime) -> dict[str, Any]:
-    precedence = config.identity.source_of_truth
-    columns = score_inputs.read_columns(reading, [person], sorted(config.fields), precedence)
+    columns = read_people_columns(reading, config, [person], read_holds(reading, config, now))
     before = known_scores(reading, [person]).get(person)
     previous = before.band if before else None
     scores = score(config, columns, now, config.zone, [previous])

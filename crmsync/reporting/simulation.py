@@ -13,6 +13,7 @@ from crmsync.config.deciding import COLLEAGUE_OWNER
 from crmsync.errors import ConfigError
 from crmsync.model import Holding
 from crmsync.planning.desk import NO_ACCOUNT, read_account_views, read_marks, state_of_person, worth_in_pools
+from crmsync.planning.people_columns import read_holds, read_people_columns
 from crmsync.reporting.console import count_of
 from crmsync.routing.decisions import decide_people
 from crmsync.routing.exclusion import find_excluded
@@ -20,11 +21,11 @@ from crmsync.routing.owners import Owners, owners_of, state_of
 from crmsync.routing.simulation import Arrival, Assigned, RepTally, find_routed_pools, simulate_routing
 from crmsync.scoring import score
 from crmsync.scoring.wording import to_points
-from crmsync.store import score_inputs
 from crmsync.store.arrivals import find_arrivals, read_touches
 from crmsync.store.database import Store
 from crmsync.store.memberships import find_unread
 from crmsync.store.owners import read_owners
+from crmsync.store.score_inputs import Facts
 from crmsync.store.scores import PEOPLE_AT_ONCE, known_scores, live_contacts
 from crmsync.store.sql import from_ms, in_chunks, to_ms
 
@@ -88,13 +89,12 @@ class _Found(NamedTuple):
 def _read_arrivals(config: Config, reading: Connection, owners: Owners, start: datetime, now: datetime) -> _Found:
     crms, crm_owned = list(config.crms), config.crm_owned  # once, since it looks for the installed connectors
     came = find_arrivals(reading, crms, to_ms(start), to_ms(now))
-    facts: score_inputs.Facts = {}
+    facts: Facts = {}
+    holds = read_holds(reading, config, now)
     arrivals: list[Arrival] = []
     excluded = taken = tagged = 0
     for people in in_chunks(came.at, PEOPLE_AT_ONCE):
-        columns = score_inputs.read_columns(
-            reading, people, sorted(config.fields), config.identity.source_of_truth, facts
-        )
+        columns = read_people_columns(reading, config, people, holds, facts)
         before = known_scores(reading, people)
         scores = score(config, columns, now, config.zone, [before[each].band if each in before else None
                                                            for each in people])  # fmt: skip

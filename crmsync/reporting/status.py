@@ -15,6 +15,7 @@ from crmsync.config.settings import Schedule
 from crmsync.daemon.scheduler import trigger_of
 from crmsync.dead_feeds import DeadFeed, find_dead_feeds
 from crmsync.planning.approval import is_in_force, plan_of
+from crmsync.planning.people_columns import read_holds
 from crmsync.planning.review import group_refusals
 from crmsync.reporting.alert_status import alerts_document
 from crmsync.reporting.console import count_of, format_minute, in_order
@@ -114,6 +115,7 @@ def status_document(
             "refused": group_refusals(refused_records(reading), typed),
             "on_hold": [_parked(each) for each in parked_changes(reading, EXAMPLES)],
             **({"feeds": _feeds(reading, now)} if feeds else {}),
+            "holds": [each.as_json() for each in read_holds(reading, config, now)],
             "alerts": alerts_document(config, reading, typed),
             "review": review_document(config, now),
             "next_run": next_run_document(config, reading, holder, now, typed),
@@ -180,6 +182,7 @@ def _without_state(config: Config, now: datetime, typed: Typed, feeds: bool) -> 
         "overrides_by_rep": [],
         "refused": [],
         "on_hold": [],
+        "holds": [],
         **({"feeds": []} if feeds else {}),
         "alerts": alerts_document(config, None, typed),
         "review": review_document(config, now),

@@ -10,7 +10,7 @@ from functools import cached_property
 import numpy as np
 from numpy.typing import NDArray
 
-from crmsync.columns import Columns, Fact
+from crmsync.columns import RUNNING, Columns, Fact
 from crmsync.config.conditions import Where
 from crmsync.config.model import Model, selections_of, selects_kind
 from crmsync.config.rules import Behavior
@@ -106,11 +106,15 @@ def select_facts(model: Model, facts: Sequence[Fact], taken: Mapping[int, str] |
 
 @dataclass(frozen=True)
 class ActivitySlice:
-    """Some activities, ascending by person and time: row of the person, local date, and the day that is today."""
+    """Some activities, ascending by person and time: row of the person, local date, and the day that is today.
+
+    `stands` is true where the clock of an activity stands; `None` where that is nowhere.
+    """
 
     person: NDArray[np.int32]
     day: NDArray[np.int32]
     today: NDArray[np.int32] | np.int32
+    stands: Mask | None = None
 
     def __len__(self) -> int:
         return len(self.person)
@@ -118,7 +122,8 @@ class ActivitySlice:
     def only(self, which: Mask | Index | slice) -> ActivitySlice:
         """Some of them."""
         today = self.today if isinstance(self.today, np.int32) else self.today[which]
-        return ActivitySlice(self.person[which], self.day[which], today)
+        stands = None if self.stands is None else self.stands[which]
+        return ActivitySlice(self.person[which], self.day[which], today, stands)
 
     def within(self, window: int | None) -> ActivitySlice:
         """Those that are not older than `window` days."""
@@ -133,12 +138,16 @@ class ActivitySlice:
         # Where a dead feed has stopped the clock, an activity may lie after today.
         return np.maximum(np.subtract(self.today, self.day, dtype=np.intp), 0)
 
+    def waits(self, days: NDArray[np.signedinteger]) -> NDArray[np.int32]:
+        """In how many days time alone changes something of each: in `days`, and never where the clock stands."""
+        return (days if self.stands is None else np.where(self.stands, NEVER, days)).astype(np.int32, copy=False)
+
 
 class ActivityTable:
     """The activities of some columns; what is chosen of them has happened by `now`.
 
-    Arrays of `m`: `person` (row), `at` (seconds), `day` (local date). `held` stops the clock for the kinds of a feed
-    that is dead, at the instant it died. `later`: each person so many days later (n,).
+    Arrays of `m`: `person` (row), `at` (seconds), `day` (local date). `later`: each person so many days later (n,),
+    which moves no clock that stands.
     """
 
     def __init__(
@@ -147,14 +156,13 @@ class ActivityTable:
         columns: Columns,
         now: datetime,
         zone: tzinfo,
-        held: Mapping[str, datetime] | None = None,
         later: NDArray[np.int32] | None = None,
     ) -> None:
         self.rows = len(columns.people)
         self.zone, self.today = zone, day_of(now, zone)
         self.facts = columns.facts
         self.later = np.zeros(self.rows, dtype=np.int32) if later is None else later
-        self.today_of_kind = {kind: min(self.today, day_of(at, zone)) for kind, at in (held or {}).items()}
+        self._stops = columns.clocks
         self._keys = chosen.keys
         self._take(columns, chosen.class_of, self._until(now))
 
@@ -196,10 +204,20 @@ class ActivityTable:
     def _todays(self) -> NDArray[np.int32] | np.int32:
         """The day from which each activity's age is counted; one number when it is the same for all."""
         today: NDArray[np.int32] | np.int32 = np.int32(self.today)
-        if self.today_of_kind:
-            stops = [self.today_of_kind.get(fact.kind, self.today) for fact in self.facts]
-            today = np.array(stops, dtype=np.int32)[self.fact]
-        return today + self.later[self.person] if self.later.any() else today
+        if self.later.any():
+            today = today + self.later[self.person]
+        return today if self._stopped is None else np.minimum(today, self._stopped)
+
+    @cached_property
+    def _stopped(self) -> NDArray[np.int32] | None:
+        """The day on which each activity's clock stands, or one after all days; `None` where no clock does."""
+        if not self._stops:
+            return None
+        stopped = np.full(len(self.person), RUNNING, dtype=np.int32)
+        for kind, day in self._stops.items():
+            of_kind = np.flatnonzero(np.array([fact.kind == kind for fact in self.facts], dtype=bool)[self.fact])
+            stopped[of_kind] = day[self.person[of_kind]]
+        return stopped
 
     @cached_property
     def _sorted(self) -> ActivitySlice:
@@ -216,13 +234,30 @@ class ActivityTable:
         """For each activity the first one of the same person and local date."""
         return _first_of_run(_changed(self.person) | _changed(self.day))
 
-    def today_of(self, kinds: Sequence[str]) -> int:
-        """Today, or the day on which the clock was stopped for one of these kinds."""
-        return min([self.today, *(day for kind, day in self.today_of_kind.items() if selects_kind(kinds, kind))])
+    def today_of(self, *selections: Sequence[str]) -> tuple[NDArray[np.int64], Mask | None]:
+        """For each person today, or the day on which a clock stands for a kind of one of these selections.
+
+        And for whom one does; `None` where that is nobody.
+        """
+        today = self.today + self.later.astype(np.int64)
+        stops = [day for kind, day in self._stops.items() if any(selects_kind(kinds, kind) for kinds in selections)]
+        if not stops:
+            return today, None
+        first = np.minimum.reduce(stops)
+        return np.minimum(today, first), first < RUNNING
+
+    def stopped_kinds(self, row: int, *selections: Sequence[str]) -> dict[str, int]:
+        """For each kind of these selections for which a person's clock stands, the day of it."""
+        return {
+            kind: int(day[row])
+            for kind, day in self._stops.items()
+            if day[row] < RUNNING and any(selects_kind(kinds, kind) for kinds in selections)
+        }
 
     def acts(self, index: Index) -> ActivitySlice:
         """Some of the activities."""
-        return ActivitySlice(self.person, self.day, self._todays).only(index)
+        stands = None if self._stopped is None else self._stopped < RUNNING
+        return ActivitySlice(self.person, self.day, self._todays, stands).only(index)
 
     def taken(self, on: Sequence[str], where: Where) -> ActivitySlice:
         """What `select` chooses."""
@@ -331,11 +366,14 @@ def add_up(acts: ActivitySlice, each: int, table: NDArray[np.int64], fades: bool
     full, wait = counted * each, np.full(len(starts), NEVER, dtype=np.int32)
     points, end = full, len(table) - 1
     if end and not fades:
-        wait = (end - acts.only(starts).age).astype(np.int32)  # the oldest leaves the window first
+        if acts.stands is None:
+            wait = (end - acts.only(starts).age).astype(np.int32)  # the oldest leaves the window first
+        elif len(acts):
+            wait = np.minimum.reduceat(acts.waits(end - acts.age), starts)
     elif end and len(acts):
         age = acts.age
         points = np.add.reduceat(table.take(age, mode="clip"), starts)
-        wait = np.minimum.reduceat(changes_in(table).take(age, mode="clip"), starts)
+        wait = np.minimum.reduceat(acts.waits(changes_in(table).take(age, mode="clip")), starts)
     rows = acts.person[starts].astype(np.intp)
     return RuleResult(rows, full, points, wait, counted, counted, acts.day[last])
 
@@ -357,5 +395,5 @@ def has_recent(
     there[acts.person] = True
     if length is not None:
         # In a window of N days the age N still counts.
-        wait[acts.person] = length + 1 - acts.age
+        wait[acts.person] = acts.waits(length + 1 - acts.age)
     return there, wait

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from datetime import datetime, tzinfo
 
 import numpy as np
@@ -23,7 +23,7 @@ class ScoringContext:
     """One set of columns, looked at with one model as of `now` (aware).
 
     `segment` (n,): index of the segment, -1 for none. `since`: for each field that silence may begin at, the local date
-    in each row (n,). See `score` for `previous` and `held`.
+    in each row (n,). See `score` for `previous`.
     """
 
     def __init__(
@@ -33,10 +33,9 @@ class ScoringContext:
         now: datetime,
         zone: tzinfo,
         previous: Sequence[str | None] | None = None,
-        held: Mapping[str, datetime] | None = None,
         what_if: WhatIf | None = None,
     ) -> None:
-        self.model, self.columns, self.now, self.zone, self.held = model, columns, now, zone, held
+        self.model, self.columns, self.now, self.zone = model, columns, now, zone
         self.rows = len(columns.people)
         self.previous = remember_bands(previous, model.band_names(), self.rows)
         read = {name: make_column(columns.fields[name]) for name in model.used_fields() if name in columns.fields}
@@ -50,7 +49,7 @@ class ScoringContext:
     def activities(self, rows: slice) -> ActivityTable:
         """What some of the people did."""
         later = None if self.later is None else self.later[rows]
-        return ActivityTable(self.chosen, slice_rows(self.columns, rows), self.now, self.zone, self.held, later)
+        return ActivityTable(self.chosen, slice_rows(self.columns, rows), self.now, self.zone, later)
 
     def warnings(self) -> tuple[str, ...]:
         """Sentences about the values that count as unknown; complete once everything has been asked."""

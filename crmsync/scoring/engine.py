@@ -50,14 +50,13 @@ def score(
     now: datetime,
     zone: tzinfo,
     previous: Sequence[str | None] | None = None,
-    held: Mapping[str, datetime] | None = None,
 ) -> Scores:
     """Score everybody in `columns` as of `now` (aware); ages are whole calendar days in `zone`.
 
-    `previous` is each person's band at the last run. `held` names activity kinds whose feed is dead and since when:
-    for these, nothing fades and no silence grows.
+    `previous` is each person's band at the last run. For the kinds in `columns.clocks`, whose feeds are dead, no points
+    decay and no inactivity grows.
     """
-    return scores_of(ScoringContext(model, columns, now, zone, previous, held))
+    return scores_of(ScoringContext(model, columns, now, zone, previous))
 
 
 def scores_of(known: ScoringContext, people_at_once: int = PEOPLE_AT_ONCE, threads: int = THREADS) -> Scores:

@@ -7,6 +7,7 @@ from datetime import timedelta
 import numpy as np
 from numpy.typing import NDArray
 
+from crmsync.config.model import selections_of_rule
 from crmsync.config.rules import Inactivity, Pattern, Sequence
 from crmsync.config.units import to_hundredths
 from crmsync.scoring.activities import ActivityTable, Index, RuleResult
@@ -26,14 +27,17 @@ def find_inactivity(rule: Inactivity, activities: ActivityTable, since: NDArray[
     if since is not None:
         last = np.maximum(last, since)
     last[activities.person[index]] = activities.day[index]  # the last assignment wins, and it is the newest activity
-    today = activities.today_of(kinds) + activities.later.astype(np.int64)
+    today, stands = activities.today_of(kinds)
     known = last > UNKNOWN_DAY
     over = np.where(known, today - last, 0) - rule.after.days
     times = _times(rule, np.where(known, over, -1))
     rows = np.flatnonzero(known)
     times, over = times[rows], over[rows]
     points = times * to_hundredths(rule.points)
-    return RuleResult(rows, points, points, _wait(rule, over, times), times, times, last[rows].astype(np.int32))
+    wait = _wait(rule, over, times)
+    if stands is not None:
+        wait[stands[rows]] = NEVER
+    return RuleResult(rows, points, points, wait, times, times, last[rows].astype(np.int32))
 
 
 def _times(rule: Inactivity, over: NDArray[np.int64]) -> NDArray[np.int64]:
@@ -55,8 +59,7 @@ def find_sequence(rule: Sequence, activities: ActivityTable) -> RuleResult:
     if rule.within is not None:
         close = activities.day[ends] - activities.day[starts] < rule.within.days
         ends = ends[close]
-    acts = activities.acts(ends)
-    return _newest(acts.person, acts.day, acts.age, rule)
+    return _newest(activities, activities.person[ends], activities.day[ends], rule)
 
 
 def _chains(rule: Sequence, activities: ActivityTable) -> tuple[Index, Index]:
@@ -89,8 +92,7 @@ def find_pattern(rule: Pattern, activities: ActivityTable) -> RuleResult:
     ends = ends[enough]
     day = ((ends & ((1 << _DAY_BITS) - 1)) - _DAY_ZERO).astype(np.int32)
     person = (ends >> _DAY_BITS).astype(np.int32)
-    today = activities.today_of(rule.on) + activities.later[person]
-    return _newest(person, day, np.maximum(today - day, 0), rule)
+    return _newest(activities, person, day, rule)
 
 
 def _keys(activities: ActivityTable, index: Index) -> NDArray[np.int64]:
@@ -105,10 +107,12 @@ def _in_stretch(keys: NDArray[np.int64], ends: NDArray[np.int64], within: timede
 
 
 def _newest(
-    person: NDArray[np.int32], day: NDArray[np.int32], age: NDArray[np.signedinteger], rule: Sequence | Pattern
+    activities: ActivityTable, person: NDArray[np.int32], day: NDArray[np.int32], rule: Sequence | Pattern
 ) -> RuleResult:
     """Points once, for the newest completion of each person that is inside the window (all ascending by person)."""
     window = rule.window
+    today, stands = activities.today_of(*(kinds for kinds, _where in selections_of_rule(rule)))
+    age = np.maximum(today[person] - day, 0)
     if window is not None:
         person, day, age = (each[age <= window.days] for each in (person, day, age))
     last = np.flatnonzero(np.append(person[1:] != person[:-1], True)) if len(person) else np.zeros(0, dtype=np.intp)
@@ -116,4 +120,7 @@ def _newest(
     ages = np.minimum(age[last], len(table) - 1)
     once = np.ones(len(last), dtype=np.int64)
     full = once * to_hundredths(rule.points)
-    return RuleResult(person[last].astype(np.intp), full, table[ages], changes_in(table)[ages], once, once, day[last])
+    wait = changes_in(table)[ages]
+    if stands is not None:
+        wait = np.where(stands[person[last]], NEVER, wait)
+    return RuleResult(person[last].astype(np.intp), full, table[ages], wait, once, once, day[last])

@@ -227,7 +227,13 @@ def take_rows(columns: Columns, rows: Sequence[int] | NDArray[np.intp]) -> Colum
         at=columns.at[picked],
         fact=fact,
         facts=[columns.facts[number] for number in used],
+        clocks=take_clocks(columns, rows),
     )
+
+
+def take_clocks(columns: Columns, rows: NDArray[np.intp] | slice) -> dict[str, NDArray[np.int32]]:
+    """The clocks of the people of some rows."""
+    return {kind: days[rows] for kind, days in columns.clocks.items()}
 
 
 def acts_of(columns: Columns, rows: NDArray[np.intp]) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
@@ -250,4 +256,5 @@ def slice_rows(columns: Columns, rows: slice) -> Columns:
         at=columns.at[acted],
         fact=columns.fact[acted],
         facts=columns.facts,
+        clocks=take_clocks(columns, rows),
     )

@@ -9,6 +9,7 @@ from sqlalchemy import Connection, select
 from sqlalchemy.dialects import postgresql, sqlite
 
 from crmsync.store.schema import feed_day
+from crmsync.store.sql import plain_rows
 
 DAY = 86_400
 """Seconds in a day of UTC."""
@@ -30,6 +31,7 @@ def add_feed_days(connection: Connection, happened: Iterable[tuple[str, str, int
 def read_feed_days(connection: Connection) -> dict[tuple[str, str], dict[int, int]]:
     """By CRM and kind, for each day (since 1970) how many activities it had."""
     found: dict[tuple[str, str], dict[int, int]] = {}
-    for row in connection.execute(select(feed_day)):
-        found.setdefault((row.crm, row.kind), {})[row.day] = row.activities
+    it = feed_day.c
+    for crm, kind, day, activities in plain_rows(connection, select(it.crm, it.kind, it.day, it.activities)):
+        found.setdefault((crm, kind), {})[day] = activities
     return found

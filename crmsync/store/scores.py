@@ -93,6 +93,12 @@ def crms_of(connection: Connection, people: Collection[int]) -> dict[int, set[st
     return found
 
 
+def read_people_of_crm(connection: Connection, people: Sequence[int], crm: str) -> NDArray[np.int64]:
+    """Who has a live record in a CRM, of at least these people (ascending)."""
+    query = select(record.c.person).where(id_range(record.c.person, people), LIVE, record.c.crm == crm)
+    return np.fromiter((row[0] for row in plain_rows(connection, query)), dtype=np.int64)
+
+
 def set_due(connection: Connection, due: Mapping[int, int]) -> None:
     """Store when time will next change these people's scores, which it has not done now."""
     if due:

@@ -145,7 +145,7 @@ def run(verdict="ok", crms=CRMS, skipped=(), out_of_calls=()):
         ),
         ({"waiting": [{"run": "r1", "reasons": ["too many"], "next": "crmsync apply r1"}]}, ["held:r1"]),
         ({"refused": {("hubspot", "read-only"): 3}}, ["refused:hubspot:read-only"]),
-        ({"dead": [DeadFeed("hubspot", "page_viewed", 9, 2)]}, ["feed_dead:hubspot:page_viewed"]),
+        ({"dead": [DeadFeed("hubspot", "page_viewed", 9, 2, 20_000)]}, ["feed_dead:hubspot:page_viewed"]),
         ({"unowned": {"sales: nobody is there": 2}}, ["waiting_for_owner"]),
         ({"unowned": {}}, []),
         ({"late": 1}, ["sla_breaches"]),
@@ -153,6 +153,15 @@ def run(verdict="ok", crms=CRMS, skipped=(), out_of_calls=()):
 )
 def test_each_condition_has_a_key_that_stays(facts, keys):
     assert [each.key for each in find_conditions(Facts(CRMS, **facts))] == keys
+
+
+def test_a_dead_feed_that_holds_scores_says_so():
+    dead = DeadFeed("hubspot", "page_viewed", 9, 1, 20_000)
+    other = dead._replace(kind="email_sent")
+    held, free = find_conditions(Facts(CRMS, dead=[dead, other], holds=[dead]), str)
+    said = "Its longest pause before was 1 day. Check that it is still tracked and may be read."
+    assert held.sentence == f"{said} Until one comes, decay and inactivity are on hold for it."
+    assert free.sentence == said
 
 
 def test_conditions_are_told_with_counts_and_the_command_as_it_is_typed_here():

@@ -6,6 +6,7 @@ import pytest
 
 from crmsync.cycle import run_cycle
 from crmsync.dead_feeds import find_dead_feeds
+from crmsync.doctor import diagnose
 from crmsync.reporting.status import health_document
 from crmsync.store import feed_days
 from tests.support.make import NOW, activity, config, contact, crm, work
@@ -72,3 +73,11 @@ def test_days_are_counted_once_an_activity(state):
         feed_days.add_feed_days(tx, [("hubspot", "call", 5)])
     with state.read() as reading:
         assert feed_days.read_feed_days(reading) == {("hubspot", "call"): {0: 3, 1: 1}}
+
+
+def test_a_type_that_no_source_brings_is_an_error_of_check(tmp_path):
+    mistyped = config(
+        hubspot={}, feeds={"email_opend": "3d", "page_viewed": "3d"}, state={"url": f"sqlite:///{tmp_path}/state.db"}
+    )
+    (said,) = [each for each in diagnose(mistyped, NOW, None)["problems"] if "[feeds]" in each]
+    assert said.startswith("[feeds] email_opend: no activity source has this type; the types are call_completed, ")

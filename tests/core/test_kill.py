@@ -10,6 +10,7 @@ import time
 import pytest
 
 from connectors.sandbox.server import Clock
+from tests.support.commands import crmsync_in
 from tests.support.demo import environment, write_config
 from tests.support.state import take_lock_away
 
@@ -19,7 +20,7 @@ def folder(sandbox, tmp_path):
     sandbox.clock = Clock()  # a command goes by this machine's
     sales = [rep.email for rep in sandbox.world.reps if rep.active]
     write_config(tmp_path, sandbox.url, sales)
-    assert crmsync(tmp_path, "setup").returncode == 0
+    assert crmsync(tmp_path, "setup").code == 0
     return tmp_path
 
 
@@ -27,11 +28,8 @@ def around(env):
     return environment(**{"CRMSYNC_STATE__LEASE": "1s", **env})
 
 
-def crmsync(folder, *words, wait=60, **env):
-    return subprocess.run(
-        [sys.executable, "-m", "crmsync", *words],
-        cwd=folder, env=around(env), capture_output=True, text=True, timeout=wait, check=False,
-    )  # fmt: skip
+def crmsync(folder, *words, **env):
+    return crmsync_in(folder, **{"CRMSYNC_STATE__LEASE": "1s", **env})(*words)
 
 
 def begin(folder, *words, **env):
@@ -65,14 +63,14 @@ def undisturbed(sandbox, folder):
     """What an uninterrupted backfill leaves behind; the sandbox and the folder are as new again afterwards."""
     if not _ends:
         done = crmsync(folder, "backfill", "--json")
-        assert done.returncode == 0, done.stderr
+        assert done.code == 0, done.err
         _ends[0] = end_state(sandbox)
         assert sum("crmsync_score" in record for record in _ends[0].values()) > 20
         sandbox.reset()
         sandbox.clock = Clock()
         for old in folder.glob("crmsync.db*"):
             old.unlink()
-        assert crmsync(folder, "setup").returncode == 0
+        assert crmsync(folder, "setup").code == 0
     return _ends[0]
 
 
@@ -128,10 +126,10 @@ def test_W07_whatever_cuts_a_worker_off_at_any_step_the_end_is_the_same(
         if how == "pause":
             first.send_signal(signal.SIGCONT)
             assert first.wait(60) in (0, 1)
-            assert crmsync(folder, "sync", "--json", **env).returncode == 0
-    assert second.returncode == 0, second.stderr
+            assert crmsync(folder, "sync", "--json", **env).code == 0
+    assert second.code == 0, second.err
     assert end_state(sandbox) == undisturbed
-    assert '"planned":0' in crmsync(folder, "sync", "--json", **env).stdout.replace(" ", "")
+    assert '"planned":0' in crmsync(folder, "sync", "--json", **env).out.replace(" ", "")
 
 
 def test_W07_killed_at_any_moment_and_run_again_the_end_is_the_same(sandbox, folder, undisturbed):
@@ -144,7 +142,7 @@ def test_W07_killed_at_any_moment_and_run_again_the_end_is_the_same(sandbox, fol
         time.sleep(moment)
         process.kill()
     done = crmsync(folder, "backfill", "--json")
-    assert done.returncode == 0, done.stderr
+    assert done.code == 0, done.err
     assert end_state(sandbox) == undisturbed, f"killed after {moment} seconds"
     again = crmsync(folder, "sync", "--json")
-    assert '"planned":0' in again.stdout.replace(" ", "")
+    assert '"planned":0' in again.out.replace(" ", "")

@@ -10,7 +10,17 @@ WORDS = {"crmsync", "crmsync.model", "crmsync.errors", "crmsync.connector", "crm
 CONFIG = {"crmsync.config"}
 APPLY = {
     f"crmsync.planning.{name}"
-    for name in ("apply", "approval", "builder", "desk", "person_plan", "review", "scored_people", "tasks")
+    for name in (
+        "apply",
+        "approval",
+        "builder",
+        "desk",
+        "people_columns",
+        "person_plan",
+        "review",
+        "scored_people",
+        "tasks",
+    )
 }
 """What of planning acts; the rest of it only thinks."""
 THINKING = {

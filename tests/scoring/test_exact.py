@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from zoneinfo import ZoneInfo
 
@@ -273,9 +274,10 @@ def test_a_dead_feed_neither_fades_nor_falls_silent():
         inactivity=[{"name": "silent", "points": -10, "after": "30d"}],
     )
     columns = columns_of([person(did("email_opened", 30))])
-    dead_since = NOW - timedelta(days=30)
+    dead_since = day_of(NOW - timedelta(days=30), UTC)
     assert score(of, columns, NOW, UTC).total.tolist() == [-500]
-    assert score(of, columns, NOW, UTC, held={"email_opened": dead_since}).total.tolist() == [4000]
+    clocks = {"email_opened": np.array([dead_since])}
+    assert score(of, replace(columns, clocks=clocks), NOW, UTC).total.tolist() == [4000]
 
 
 def test_the_reason_is_one_sentence_cut_between_graphemes():

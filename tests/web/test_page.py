@@ -1,18 +1,27 @@
 """The status page over real HTTP: what it shows, who may see it, and who may approve."""
 
 import re
+from contextlib import closing
+from datetime import timedelta
 from html.parser import HTMLParser
+from types import SimpleNamespace
 
 import pytest
 import requests
 from prometheus_client.parser import text_string_to_metric_families
 from pydantic import ValidationError
 
+from connectors.serving import answer_calls, listen
 from crmsync.config import load
+from crmsync.cycle import run_cycle
 from crmsync.errors import ConfigError
 from crmsync.store import journal
 from crmsync.store.database import open_store
+from crmsync.web.app import make_app
 from crmsync.web.search import parse_link
+from crmsync.web.snapshot import read_snapshot
+from tests.support.cycles import two_crms
+from tests.support.make import NOW, activity, config, contact, work
 from tests.web.conftest import HOSTILE, TOKEN, served, settings_of
 
 BEARER = {"Authorization": f"Bearer {TOKEN}"}
@@ -238,3 +247,22 @@ def test_a_token_in_the_file_is_refused(tmp_path):
         load(path)
     assert "CRMSYNC_WEB__TOKEN" in str(error.value)
     assert TOKEN not in str(error.value)
+
+
+def test_the_page_says_what_a_dead_feed_holds(tmp_path):
+    hubspot, salesforce = two_crms()
+    for number in range(30):
+        hubspot.happen(activity(f"daily{number}", contact(2), days_ago=number + 1))
+    settings = config(state={"url": f"sqlite:///{tmp_path}/state.db"}, hubspot={}, web={"token": TOKEN})
+    with closing(open_store(settings.state.url)) as store:
+        run_cycle(work(store, hubspot, salesforce, settings=settings))
+    pages = [page_of(settings, read_snapshot(settings, NOW + timedelta(days=days))) for days in (0, 9)]
+    sentence = "Decay and inactivity are on hold for hubspot form submitted since 20 November 2026"
+    assert [sentence in each for each in pages] == [False, True]
+
+
+def page_of(settings, snapshot):
+    app = make_app(settings, settings.web, SimpleNamespace(latest=snapshot), lambda: True)
+    line = listen("127.0.0.1", 0)
+    with answer_calls(app, line, "web"):
+        return requests.get(f"http://127.0.0.1:{line.getsockname()[1]}/", timeout=20).text

@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
-from datetime import datetime
+from collections.abc import Iterator, Sequence
 from typing import TypedDict
 
 import numpy as np
 
 from crmsync.columns import Columns
 from crmsync.config.conditions import Condition
-from crmsync.config.model import Band, Model
-from crmsync.config.rules import Fit, Inactivity, Pattern, Rule, RuleLimits
+from crmsync.config.model import Band, Model, selections_of_rule
+from crmsync.config.rules import Behavior, Fit, Inactivity, Pattern, Rule, RuleLimits
 from crmsync.config.rules import Sequence as SequenceRule
 from crmsync.model import Scalar
 from crmsync.scoring.activities import RuleResult
@@ -39,9 +38,9 @@ class Entry(TypedDict):
     why: str
 
 
-def explain_scores(scored: ScoredPeople, held: Mapping[str, datetime] | None = None) -> list[list[Entry]]:
+def explain_scores(scored: ScoredPeople) -> list[list[Entry]]:
     """The lines of each that have points, and what held them back; they sum to the total exactly."""
-    scoring = Scoring(ScoringContext(scored.model, scored.columns, scored.now, scored.zone, held=held))
+    scoring = Scoring(ScoringContext(scored.model, scored.columns, scored.now, scored.zone))
     explainer = _LineExplainer(scoring, scored.columns)
     return [
         [*explainer.lines(scored.scores, at, row), *held_back(scored.model, scored.scores, row)]
@@ -69,7 +68,7 @@ class _LineExplainer:
             return self._rule(self.rules[line.about], at)
         limits = self.rules[line.about].limits if line.about in self.rules else RuleLimits()
         if line.sort == "decay" and limits.decay is not None:
-            return describe_decay(limits.decay)
+            return "; ".join([describe_decay(limits.decay), *self._holds(self.rules[line.about], at)])
         if line.sort == "cap":
             return f"the rule is capped at {limits.cap:,.15g} points"
         if line.sort == "weight":
@@ -82,8 +81,21 @@ class _LineExplainer:
             return about
         if rule.name not in self._found:
             self._found[rule.name] = self.scoring.found(rule)
-        said = _found_why(rule, self._found[rule.name], at, self.scoring.activities.today)
-        return f"{said}; {about}" if about else said
+        today = self.scoring.activities.today
+        if isinstance(rule, Inactivity):
+            today = int(self.scoring.activities.today_of(rule.on or ())[0][at])
+        said = _found_why(rule, self._found[rule.name], at, today)
+        # Where there is decay, its own line says so.
+        holds = () if rule.limits.decay else self._holds(rule, at)
+        return "; ".join([said, *holds, *filter(None, [about])])
+
+    def _holds(self, rule: Rule, at: int) -> list[str]:
+        """Which kinds of activity a rule's clock stands for, and since when."""
+        if not (rule.limits.decay or rule.limits.window or isinstance(rule, Inactivity)):
+            return []
+        kinds = [rule.on] if isinstance(rule, Behavior) else [each for each, _where in selections_of_rule(rule)]
+        stopped = self.scoring.activities.stopped_kinds(at, *kinds)
+        return [f"on hold since {format_date(day)} for {kind.replace('_', ' ')}" for kind, day in stopped.items()]
 
     def _weight(self, axis: str, at: int) -> float:
         segment = int(self.scoring.segment[at])

@@ -12,7 +12,7 @@ from crmsync.scoring.context import ScoringContext
 from crmsync.scoring.engine import scores_of
 from crmsync.scoring.ledger import Scores
 from crmsync.scoring.scored_people import ScoredPeople
-from crmsync.scoring.values import Column, acts_of
+from crmsync.scoring.values import Column, acts_of, take_clocks
 
 MOST_COPIES = 65_536
 """So many are scored at a time, to bound the memory they take."""
@@ -35,6 +35,7 @@ def copy_rows(columns: Columns, which: Index) -> Columns:
         at=columns.at[picked],
         fact=columns.fact[picked],
         facts=columns.facts,
+        clocks=take_clocks(columns, which),
     )
 
 

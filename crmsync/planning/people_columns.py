@@ -1,0 +1,69 @@
+"""People as they are scored: what is stored of them, and the clocks that stand for them while a feed is dead."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Sequence
+from dataclasses import replace
+from datetime import datetime
+
+import numpy as np
+from numpy.typing import NDArray
+from sqlalchemy import Connection
+
+from crmsync.columns import RUNNING, Columns
+from crmsync.config import Config
+from crmsync.dead_feeds import DeadFeed, find_holds
+from crmsync.store.feed_days import read_feed_days
+from crmsync.store.score_inputs import Facts, read_columns
+from crmsync.store.scores import crms_of, read_people_of_crm
+
+
+def read_holds(connection: Connection, config: Config, now: datetime) -> list[DeadFeed]:
+    """The dead feeds that hold decay and inactivity as of `now` (aware), by what is stored and nothing else."""
+    return find_holds(read_feed_days(connection), config, now)
+
+
+def name_scoring(config: Config, holds: Sequence[DeadFeed]) -> str:
+    """What scores rest on besides people: the model's hash, and while feeds are dead one of what they hold.
+
+    Whoever was scored under another name is scored again: when a hold begins, moves or ends, that is everybody.
+    """
+    if not holds:
+        return config.model_hash()
+    told = repr([(each.crm, each.kind, each.last) for each in holds])
+    return f"{config.model_hash()}-{hashlib.sha256(told.encode()).hexdigest()[:12]}"
+
+
+def read_people_columns(
+    connection: Connection,
+    config: Config,
+    people: Sequence[int],
+    holds: Sequence[DeadFeed],
+    facts: Facts | None = None,
+    *,
+    keep: bool = False,
+) -> Columns:
+    """What is known of these people (ascending ids), with the clocks that `holds` stop: of who has a live record there.
+
+    `facts` and `keep` as in `read_columns`.
+    """
+    fields, order = sorted(config.fields), config.identity.source_of_truth
+    columns = read_columns(connection, people, fields, order, facts, keep=keep)
+    if not holds:
+        return columns
+    there = {
+        crm: np.isin(columns.people, read_people_of_crm(connection, people, crm)) for crm in {it.crm for it in holds}
+    }
+    clocks: dict[str, NDArray[np.int32]] = {}
+    for each in holds:
+        days = np.where(there[each.crm], np.int32(each.last), np.int32(RUNNING))
+        # Of two dead feeds of one kind the one that died first stops the clock.
+        clocks[each.kind] = np.minimum(clocks.get(each.kind, days), days)
+    return replace(columns, clocks=clocks)
+
+
+def holds_of_person(connection: Connection, person: int, holds: Sequence[DeadFeed]) -> list[DeadFeed]:
+    """The holds that stop a clock of one person."""
+    crms = crms_of(connection, [person]).get(person, ()) if holds else ()
+    return [each for each in holds if each.crm in crms]
