@@ -31,6 +31,7 @@ bench: .venv/test
 	$(BIN)/python benchmarks/scoring.py --people 100000
 	$(BIN)/python benchmarks/hubspot.py
 	$(BIN)/python benchmarks/salesforce.py
+	$(BIN)/python -P benchmarks/page.py --people 100000
 
 laws: .venv/test
 	$(BIN)/pytest -q -n 2 --timeout 3600 --hypothesis-profile laws -m hypothesis

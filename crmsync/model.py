@@ -100,6 +100,18 @@ class Ref(NamedTuple):
         return f"{self.crm}:{self.kind}:{self.id}"
 
 
+def long_id(salesforce_id: str) -> str:
+    """The 18 characters of a Salesforce id that may have been kept with 15; the last three say which are capitals."""
+    if len(salesforce_id) != 15:
+        return salesforce_id
+    alphabet = "ABCDEFGHIJKLMNOPQRSTUVWXYZ012345"
+    flags = (
+        sum(part[bit].isupper() << bit for bit in range(5))
+        for part in (salesforce_id[0:5], salesforce_id[5:10], salesforce_id[10:15])
+    )
+    return salesforce_id + "".join(alphabet[each] for each in flags)
+
+
 @dataclass(frozen=True, slots=True)
 class Counter:
     """A lifetime count a CRM keeps of one activity kind, and when it last moved (aware UTC, if the CRM says)."""

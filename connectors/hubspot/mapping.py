@@ -11,7 +11,7 @@ from connectors.http import site_host
 from connectors.hubspot.errors import CRM, KIND, stamp_of, text_of
 from connectors.hubspot.properties import Definition, instant_of, number_of, read_value
 from crmsync.connector import FieldMap
-from crmsync.model import Company, Contact, Counter, Ref, Scalar
+from crmsync.model import Company, Contact, Counter, Ref, Scalar, long_id
 
 CHANGED = "lastmodifieddate"
 """The property that moves with every change of a contact; `hs_lastmodifieddate` is the other kinds'."""
@@ -185,15 +185,3 @@ def _counter(of: Count, values: Mapping[str, Any]) -> Counter | None:
         return None
     attributes = {name: text for name, prop in of.attributes.items() if (text := values.get(prop))}
     return Counter(count, instant_of(values.get(of.last_at)) if of.last_at else None, attributes)
-
-
-def long_id(salesforce_id: str) -> str:
-    """The 18 characters of a Salesforce id that may have been kept with 15; the last three say which are capitals."""
-    if len(salesforce_id) != 15:
-        return salesforce_id
-    alphabet = "ABCDEFGHIJKLMNOPQRSTUVWXYZ012345"
-    flags = (
-        sum(part[bit].isupper() << bit for bit in range(5))
-        for part in (salesforce_id[0:5], salesforce_id[5:10], salesforce_id[10:15])
-    )
-    return salesforce_id + "".join(alphabet[each] for each in flags)

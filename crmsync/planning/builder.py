@@ -30,6 +30,7 @@ from crmsync.routing.rebuilt_turns import TurnCounter
 from crmsync.routing.sla import Deadline, owners_to_replace
 from crmsync.routing.tasks import plan_breach_tasks, plan_tasks
 from crmsync.store import hand_offs, journal, restoring, tasks
+from crmsync.store.distribution import keep_distribution
 from crmsync.store.memberships import people_with_records
 from crmsync.store.overrides import (
     mark_owner_overrides,
@@ -402,6 +403,7 @@ def _count(tx: Connection, result: Result, desk: PlanBuilder, prepared: Prepared
         counts.protected = desk.protected.get(crm, {})
         counts.planned = len(desk.tallies[crm].people["records"]) if crm in desk.tallies else 0
     result.bands = band_counts(tx)
+    keep_distribution(tx, desk.work.now_ms)
     result.routing = _count_destinations(tx, desk)
     result.tasks = tasks.count_tasks(tx, result.run)
     result.holds = [each.as_json() for each in prepared.holds]

@@ -62,13 +62,18 @@ class PlanReview:
         }
 
 
-def changes_of(reading: Connection, run_id: str, typed: Callable[[str], str] = str) -> dict[str, Any]:
-    """What a run changed or would change, in plain values, and in `troubles` what of it did not go through."""
-    found = review_changes(row for _state, _reason, row in journal.rows_of(reading, run_id))
+def changes_of(
+    reading: Connection, run_id: str, typed: Callable[[str], str] = str, most: int | None = None
+) -> dict[str, Any]:
+    """What a run changed or would change, in plain values, and in `troubles` what of it did not go through.
+
+    With `most` it looks at so many of the changes only.
+    """
+    found = review_changes(row for _state, _reason, row in journal.rows_of(reading, run_id, most))
     shown = [row.record for _moved, row in (*found.movers, *found.moved)]
     return {
         **found.as_json(names_of(reading, shown), {**journal.plan_owners(reading, run_id), **owner_names(reading)}),
-        "troubles": group_refusals(refused_changes(reading, run_id), typed),
+        "troubles": group_refusals(refused_changes(reading, run_id, most), typed),
     }
 
 
@@ -189,6 +194,11 @@ def refusal_cause(reason: str) -> str:
     return _OF_ONE_RECORD.sub(lambda found: "is not as written" if found["other"] else "…", reason)
 
 
+def causes_of(reasons: Iterable[str]) -> str:
+    """The causes of a refusal in one text, by which refusals are grouped."""
+    return "; ".join(sorted({refusal_cause(why) for why in reasons}))
+
+
 def group_refusals(refusals: Iterable[RecordRefusal], typed: Callable[[str], str] = str) -> list[dict[str, Any]]:
     """What did not go through by CRM, outcome, cause and fields: how many records and people, a few, what helps.
 
@@ -197,8 +207,7 @@ def group_refusals(refusals: Iterable[RecordRefusal], typed: Callable[[str], str
     groups: dict[tuple[str, str, str, tuple[str, ...]], dict[str, Any]] = {}
     people: dict[tuple[str, str, str, tuple[str, ...]], set[int]] = {}
     for each in refusals:
-        causes = sorted({refusal_cause(why) for why in each.reasons})
-        key = each.crm, each.state, "; ".join(causes), tuple(sorted(each.fields))
+        key = each.crm, each.state, causes_of(each.reasons), tuple(sorted(each.fields))
         if key not in groups and len(groups) >= 10 * CAUSES:
             key = each.crm, each.state, "other causes", ()
         group = groups.setdefault(key, {"records": 0, "examples": []})

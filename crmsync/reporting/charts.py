@@ -14,7 +14,7 @@ from typing import Any
 WIDTH = 720
 """Units of a drawing's width; a page scales it."""
 
-MAIN, GHOST, LESS = "var(--main)", "var(--ghost)", "var(--bad)"
+MAIN, PALE, GHOST, LESS = "var(--main)", "var(--card)", "var(--ghost)", "var(--bad)"
 
 
 def compare_bars(
@@ -63,33 +63,74 @@ def draw_bands(now: Mapping[str, int], before: Mapping[str, int]) -> str:
     return _draw(chart, "bands", "People per band")
 
 
-def draw_scores(scores: Mapping[int, int], step: int, lines: Mapping[str, float]) -> str:
+def draw_scores(scores: Mapping[int, int], before: Mapping[int, int], step: int, lines: Mapping[str, float]) -> str:
     """People by points: a bar for each `step` points, the darker the higher the band that begins below its end.
 
-    `lines` are the points at which bands begin.
+    `before` are those of a week before, as pale bars; empty where it is not known. `lines` are the points at which
+    bands begin: their names stand below.
     """
     pygal = _load_pygal()
-    chart = pygal.Bar(style=_style(pygal, MAIN), **_small(print_values=False, x_labels_major_every=5))
-    ends = range(min(scores, default=0), max(scores, default=0) + step, step)
-    chart.x_labels = [f"{end:,}" for end in ends]
-    chart.show_minor_x_labels = len(ends) < 24
+    ghost = {"show_legend": bool(before), "legend_at_bottom": True}
+    chart = pygal.Bar(style=_style(pygal, MAIN, GHOST), **_small(print_values=False, truncate_label=-1, **ghost))
+    known = [*scores, *before, *(int(begin // step) * step for begin in lines.values())]
+    ends = range(min(known, default=0), max(known, default=0) + step, step)
+    begin_in = {int(begin // step) * step: name for name, begin in lines.items()}
+    chart.x_labels = [f"{end:,} {begin_in[end]}" if end in begin_in else f"{end:,}" for end in ends]
+    if len(ends) > MOST_LABELS:
+        few = {end for end in ends if end in begin_in or end % (5 * step) == 0}
+        chart.x_labels_major = [label for label, end in zip(chart.x_labels, ends, strict=True) if end in few]
+        chart.show_minor_x_labels = False
     begins = sorted(lines.values())
     reached = [sum(begin < end + step for begin in begins) for end in ends]
-    shades = [f"color-mix(in srgb, {MAIN} {100 * each // max(len(begins), 1)}%, {GHOST})" for each in reached]
+    shades = [f"color-mix(in srgb, {MAIN} {40 + 60 * each // max(len(begins), 1)}%, {PALE})" for each in reached]
     people = [{"value": scores.get(end, 0), "color": shade} for end, shade in zip(ends, shades, strict=True)]
-    chart.add("people", people)
+    chart.add("now", people)
+    if before:
+        chart.add("a week ago", [before.get(end, 0) for end in ends])
     return _draw(chart, "scores", "People by score")
 
 
-def draw_points(lines: Sequence[Mapping[str, Any]]) -> str:
-    """The lines of a score as bars to the right and to the left, in the order given."""
-    pygal = _load_pygal()
-    options = {**_small(truncate_label=40, show_y_guides=False), "height": 60 + 26 * max(len(lines), 1)}
-    chart = pygal.HorizontalBar(style=_style(pygal, MAIN), **options)
-    chart.x_labels = [str(line["rule"]) for line in reversed(lines)]
-    bars = [{"value": line["points"], "color": MAIN if line["points"] >= 0 else LESS} for line in reversed(lines)]
-    chart.add("points", bars)
-    return _draw(chart, "points", "Points by rule")
+MOST_LABELS = 16
+"""Bars that all have a label below them; of more, every fifth has one, and those at which a band begins."""
+
+ROW, LABELS, NUMBERS = 26, 300, 60
+"""Units of a waterfall: the height of a row, and the widths of its labels and of its numbers."""
+
+
+def draw_points(lines: Sequence[Mapping[str, Any]], total: float) -> str:
+    """The lines of a score as a waterfall: each begins where the one before has ended; the last row is the `total`."""
+    ends = [0.0]
+    for line in lines:
+        ends.append(ends[-1] + line["points"])
+    low, high = min(*ends, total, 0.0), max(*ends, total, 0.0)
+    scale = (WIDTH - LABELS - 2 * NUMBERS) / ((high - low) or 1)
+
+    def place(points: float) -> float:
+        return round(LABELS + NUMBERS + (points - low) * scale, 1)
+
+    drawn = [f'<line x1="{place(0)}" x2="{place(0)}" y1="0" y2="{ROW * (len(lines) + 1)}" stroke="var(--line)"/>']
+    bars = [(str(line["rule"]), ends[row], ends[row + 1], f"{line['points']:+,.15g}") for row, line in enumerate(lines)]
+    for row, (label, begin, end, said) in enumerate([*bars, ("total", 0.0, total, f"{total:,.15g}")]):
+        top, is_total = row * ROW, row == len(lines)
+        color = "currentColor" if is_total else MAIN if end >= begin else LESS
+        left, right = sorted((place(begin), place(end)))
+        width = max(round(right - left, 1), 1)
+        number = f'x="{right + 6}"' if end >= begin else f'x="{left - 6}" text-anchor="end"'
+        name = label if len(label) <= LABEL_LENGTH else f"{label[: LABEL_LENGTH - 1]}…"
+        drawn.append(
+            f'<text x="{LABELS - 8}" y="{top + 18}" text-anchor="end">{escape(name)}</text>'
+            f'<rect x="{left}" y="{top + 4}" width="{width}" height="{ROW - 8}" rx="2" fill="{color}"/>'
+            f'<text {number} y="{top + 18}">{said}</text>'
+        )
+        if not is_total:  # to where the next one begins
+            at, below = place(end), top + ROW
+            drawn.append(f'<line x1="{at}" x2="{at}" y1="{below - 4}" y2="{below + 4}" stroke="{color}"/>')
+    size = f'viewBox="0 0 {WIDTH} {ROW * (len(lines) + 1) + 2}" font-size="13" fill="currentColor"'
+    return f'<svg role="img" aria-label="Points by rule" {size}>{"".join(drawn)}</svg>'
+
+
+LABEL_LENGTH = 42
+"""Characters of a rule's name that a waterfall has room for."""
 
 
 def draw_days(counts: Sequence[int], name: str, title: str) -> str:

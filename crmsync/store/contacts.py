@@ -26,6 +26,7 @@ from crmsync.store.records import (
     mark_dirty,
     rows_by_ref,
     save_identity_keys,
+    save_names,
 )
 from crmsync.store.schema import (
     alias,
@@ -89,6 +90,7 @@ def save_contacts(
     )
     erase_records(connection, [own[ref] for ref, each in latest.items() if each.erased])
     save_identity_keys(connection, {ids[ref]: identity_keys(latest[ref]) for ref in changed})
+    save_names(connection, {own[ref]: str(rows[ref]["name"]) for ref in changed if "name" in moved[ref]})
     for ref, each in latest.items():
         if each.aliases:
             _adopt(connection, each, ids[ref])
@@ -261,6 +263,7 @@ def _adopt(connection: Connection, survivor: Contact, row_id: int) -> None:
         if merged.rowcount:
             # Its addresses say nothing any more: they may be somebody else's by now.
             save_identity_keys(connection, {old_row: {f"record:{old_ref}", f"record:{survivor.ref}"}})
+            save_names(connection, {old_row: ""})
         # Merges form chains: the old ids that led to this record lead to its survivor from now on.
         connection.execute(update(alias).where(alias.c.record == old_row).values(record=row_id))
         add_counters(connection, old_row, row_id)

@@ -7,7 +7,7 @@ from typing import Any
 
 from sqlalchemy import Connection, delete, select, tuple_, update
 
-from crmsync.store.records import drop_score_inputs, save_identity_keys
+from crmsync.store.records import drop_score_inputs, save_identity_keys, save_names
 from crmsync.store.schema import (
     OPEN,
     activity,
@@ -48,6 +48,7 @@ def clear_personal_data(connection: Connection, row_ids: Sequence[int]) -> None:
         connection.execute(update(person).where(person.c.id.in_(people)).values(was=""))
         connection.execute(update(task).where(task.c.person.in_(people)).values(body=""))
     save_identity_keys(connection, {row_id: set() for row_id in row_ids})
+    save_names(connection, dict.fromkeys(row_ids, ""))
     drop_score_inputs(connection, row_ids)
 
 

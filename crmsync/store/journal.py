@@ -341,9 +341,10 @@ def stored_changes(connection: Connection, change_ids: Sequence[int]) -> set[int
     return found
 
 
-def rows_of(connection: Connection, run_id: str) -> Iterator[tuple[str, str, JournalRow]]:
-    """Every change of a run as (state, reason, row), in the order they were planned."""
-    for each in connection.execute(select(change).where(change.c.run == run_id).order_by(change.c.id)):
+def rows_of(connection: Connection, run_id: str, most: int | None = None) -> Iterator[tuple[str, str, JournalRow]]:
+    """Every change of a run as (state, reason, row), in the order they were planned; with `most` some of them."""
+    order = (change.c.id,) if most is None else (change.c.crm, change.c.state, change.c.id)  # of its index
+    for each in connection.execute(select(change).where(change.c.run == run_id).order_by(*order).limit(most)):
         yield each.state, each.reason, _row(each)
 
 

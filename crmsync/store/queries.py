@@ -8,9 +8,12 @@ from typing import Any, NamedTuple
 import orjson
 from sqlalchemy import JSON, Connection, and_, case, cast, distinct, func, or_, select
 
-from crmsync.identity.matching import normal_email
+from crmsync.identity.matching import MAIL, normal_email
+from crmsync.identity.names import name_words
+from crmsync.model import long_id
 from crmsync.store.journal import APPROVED, EDITED, GOOD, PARTLY, PLANS, REJECTED, UNKNOWN, WAITING
 from crmsync.store.schema import (
+    INCLUDED,
     LIVE,
     ON_HOLD,
     OPEN,
@@ -20,12 +23,13 @@ from crmsync.store.schema import (
     change,
     fact,
     identity,
+    name_word,
     owner,
     person,
     record,
     run,
 )
-from crmsync.store.sql import plain_rows
+from crmsync.store.sql import begins_with, distinct_pairs, plain_rows
 
 NONE = {"account": "", "records": 0, "not_matched": 0, "on_hold": 0, "pending_updates": 0}
 """What is counted of a CRM, before anything is."""
@@ -51,26 +55,60 @@ def find_contacts(connection: Connection, who: str) -> list[Any]:
     if "@" in who:
         marked = select(identity.c.record).where(identity.c.key == f"mail:{normal_email(who)}")
         return _contacts(connection, record.c.id.in_(marked))
-    replaced = select(alias.c.record).where(alias.c.old_id == who)
-    meant = [record.c.ref_id == who, record.c.id.in_(replaced)]
-    if len(who) == 15:  # Salesforce shows ids of 15 characters, and its API ids of 18
-        meant.append(record.c.ref_id.like(f"{_escaped(who)}___", escape="\\"))
+    meant = record.c.ref_id.in_({who, long_id(who)})  # Salesforce shows ids of 15 characters, its API ids of 18
+    found: set[int] = set()
+    for crm, kind in distinct_pairs(connection, record.c.crm, record.c.kind):  # an id alone has no index
+        found |= set(connection.scalars(select(record.c.id).where(record.c.crm == crm, record.c.kind == kind, meant)))
+        replaced = alias.c.crm == crm, alias.c.kind == kind, alias.c.old_id == who
+        found |= set(connection.scalars(select(alias.c.record).where(*replaced)))
     # More digits do not fit into 64 bits.
     if who.isdecimal() and len(who) < 19:
-        meant.append(record.c.person == int(who))
-    return _contacts(connection, or_(*meant))
+        found |= set(connection.scalars(select(record.c.id).where(record.c.person == int(who))))
+    return _contacts(connection, record.c.id.in_(found)) if found else []
 
 
 def find_named(connection: Connection, name: str) -> list[Any]:
-    """The records of whoever has exactly this name, in capitals or not."""
-    wanted = name.strip()
-    if not wanted:
+    """The records of whoever has exactly this name, whatever its case and accents."""
+    words = name_words(name)
+    named = _with_words(connection, words, MOST_NAMED, whole=True)
+    rows = _contacts(connection, record.c.id.in_(named)) if named else []
+    return [each for each in rows if name_words(each.name) == words]
+
+
+MOST_NAMED = 1_000
+"""Records of one name, or with one beginning, that are looked at."""
+
+
+def find_beginning(connection: Connection, text: str, most: int) -> list[int]:
+    """Some people in whose name each word of `text` begins a word, or whose address begins with `text`."""
+    address = begins_with(connection, identity.c.key, f"{MAIL}{text.strip().casefold()}")
+    found = list(connection.scalars(select(identity.c.record).where(address).limit(MOST_NAMED)))
+    found += _with_words(connection, name_words(text), MOST_NAMED)
+    people = select(record.c.person).where(record.c.id.in_(found), LIVE, record.c.person.is_not(None))
+    return list(connection.scalars(people.distinct().limit(most))) if found else []
+
+
+def _with_words(connection: Connection, words: Sequence[str], most: int, *, whole: bool = False) -> list[int]:
+    """The first records in whose name each of these is a word, or where `whole` is false begins one."""
+    if not words:
         return []
-    return _contacts(connection, or_(record.c.name == wanted, func.lower(record.c.name) == func.lower(wanted)))
 
+    def is_meant(of: Any, word: str) -> Any:
+        return of.c.word == word if whole else begins_with(connection, of.c.word, word)
 
-def _escaped(pattern: str) -> str:
-    return pattern.replace("\\", "\\\\").replace("%", "\\%").replace("_", "\\_")
+    def count_some(word: str) -> int:
+        some = select(name_word.c.record).where(is_meant(name_word, word)).limit(2 * most).subquery()
+        return connection.scalar(select(func.count()).select_from(some)) or 0
+
+    # Those with the rarest word are looked at for the others.
+    rarest, *others = sorted(set(words), key=lambda word: (count_some(word), -len(word), word))
+    query = select(name_word.c.record).where(is_meant(name_word, rarest))
+    for word in others:
+        other = name_word.alias()
+        query = query.where(
+            select(other.c.record).where(other.c.record == name_word.c.record, is_meant(other, word)).exists()
+        )
+    return list(connection.scalars(query.limit(most)))
 
 
 def _contacts(connection: Connection, *conditions: Any) -> list[Any]:
@@ -136,7 +174,7 @@ def count_scores(connection: Connection) -> dict[int, int]:
     hundredths = 100 * SCORE_STEP
     # Rounded down for negative points, too, which both databases would round towards zero.
     bucket = (person.c.total - func.mod(func.mod(person.c.total, hundredths) + hundredths, hundredths)) // hundredths
-    query = select(bucket, func.count()).where(person.c.excluded == "").group_by(bucket)
+    query = select(bucket, func.count()).select_from(person).where(INCLUDED).group_by(bucket)
     return {int(low) * SCORE_STEP: many for low, many in connection.execute(query)}
 
 
@@ -210,7 +248,10 @@ def _json_value(connection: Connection, column: Any, name: str) -> Any:
 
 
 class RecordRefusal(NamedTuple):
-    """A record that a CRM did not take as it was planned: which fields, and what it said of them."""
+    """A record that a CRM did not take as it was planned: which fields, and what it said of them.
+
+    `id` is the row id of one on hold.
+    """
 
     crm: str
     state: str
@@ -219,10 +260,11 @@ class RecordRefusal(NamedTuple):
     reasons: Collection[str]
     fields: Collection[str]
     person: int | None = None
+    id: int = 0
 
 
-def refused_records(connection: Connection) -> Iterator[RecordRefusal]:
-    """The records on hold: what the CRM will not take of them, by its last words."""
+def refused_records(connection: Connection, after: int = 0) -> Iterator[RecordRefusal]:
+    """The records on hold, those `after` a row id: what the CRM will not take of them, by its last words."""
     last = (
         select(change.c.refused)
         .where(change.c.record == record.c.id, change.c.state.in_((REJECTED, PARTLY)))
@@ -230,33 +272,35 @@ def refused_records(connection: Connection) -> Iterator[RecordRefusal]:
         .limit(1)
     )
     it = record.c
-    query = select(it.crm, it.kind, it.ref_id, it.person, it.name, it.emails, it.on_hold, last.scalar_subquery())
-    query = query.where(ON_HOLD)
-    for crm, kind, ref_id, person_id, name, emails, on_hold, refused in plain_rows(connection, query.order_by(it.id)):
+    query = select(it.id, it.crm, it.kind, it.ref_id, it.person, it.name, it.emails, it.on_hold, last.scalar_subquery())
+    query = query.where(ON_HOLD, it.id > after).order_by(it.id)
+    for row_id, crm, kind, ref_id, person_id, name, emails, on_hold, refused in plain_rows(connection, query):
         told = orjson.loads(on_hold)
-        reasons = _reasons(told.get("reason", ""), orjson.loads(refused or "{}"))
+        reasons = list_reasons(told.get("reason", ""), orjson.loads(refused or "{}"))
         state = REJECTED if told.get("whole", True) else PARTLY
         ref, called = f"{crm}:{kind}:{ref_id}", _called(name, emails)
-        yield RecordRefusal(crm, state, ref, called, reasons, told["after"], person_id)
+        yield RecordRefusal(crm, state, ref, called, reasons, told["after"], person_id, row_id)
 
 
-def refused_changes(connection: Connection, run_id: str) -> Iterator[RecordRefusal]:
-    """The changes of a run that did not go through as they were planned."""
+def refused_changes(connection: Connection, run_id: str, most: int | None = None) -> Iterator[RecordRefusal]:
+    """The changes of a run that did not go through as they were planned; with `most` so many of each CRM and state."""
     it = change.c
     query = (
         select(it.crm, it.kind, it.ref_id, it.state, it.reason, it.refused)
         .add_columns(record.c.name, record.c.emails, record.c.person)
         .outerjoin(record, record.c.id == it.record)
-        .where(it.run == run_id, it.state.in_((REJECTED, PARTLY, EDITED, UNKNOWN)))
-        .order_by(it.id)
     )
-    for crm, kind, ref_id, state, reason, refused, name, emails, person_id in plain_rows(connection, query):
-        fields = orjson.loads(refused)
-        called = _called(name or "", emails or "[]")
-        yield RecordRefusal(crm, state, f"{crm}:{kind}:{ref_id}", called, _reasons(reason, fields), fields, person_id)
+    for of, state_ in distinct_pairs(connection, it.crm, it.state, it.run == run_id):
+        if state_ not in (REJECTED, PARTLY, EDITED, UNKNOWN):
+            continue
+        these = query.where(it.run == run_id, it.crm == of, it.state == state_).order_by(it.id).limit(most)
+        for crm, kind, ref_id, state, reason, refused, name, emails, person_id in plain_rows(connection, these):
+            fields = orjson.loads(refused)
+            ref, called = f"{crm}:{kind}:{ref_id}", _called(name or "", emails or "[]")
+            yield RecordRefusal(crm, state, ref, called, list_reasons(reason, fields), fields, person_id)
 
 
-def _reasons(reason: str, refused: Mapping[str, str]) -> Collection[str]:
+def list_reasons(reason: str, refused: Mapping[str, str]) -> Collection[str]:
     """What was said, each thing once: a reason that only lists the fields' own is theirs."""
     listed = "; ".join(f"{name}: {why}" for name, why in sorted(refused.items()))
     return set(refused.values()) if reason == listed else [reason or "no reason given"]

@@ -8,8 +8,9 @@ from typing import Any
 from sqlalchemy import Connection, delete, select, update
 
 from crmsync.identity.matching import MAIL
+from crmsync.identity.names import name_words
 from crmsync.model import Ref
-from crmsync.store.schema import alias, identity, record, score_input
+from crmsync.store.schema import alias, identity, name_word, record, score_input
 from crmsync.store.sql import IN_LIST, in_chunks, upsert
 
 
@@ -70,6 +71,15 @@ def save_identity_keys(connection: Connection, now: Mapping[int, set[str]]) -> N
     for marks_ in in_chunks(sorted(lost), IN_LIST):
         sharing = select(identity.c.record).where(identity.c.key.in_(marks_))
         connection.execute(update(record).where(record.c.id.in_(sharing)).values(dirty=True))
+
+
+def save_names(connection: Connection, names: Mapping[int, str]) -> None:
+    """Store by which words records (row ids) are found, by the name that each has now."""
+    for some in in_chunks(names, IN_LIST):
+        connection.execute(delete(name_word).where(name_word.c.record.in_(some)))
+    rows = [{"record": row_id, "word": word} for row_id, name in names.items() for word in sorted({*name_words(name)})]
+    if rows:
+        connection.execute(name_word.insert(), rows)
 
 
 def mark_dirty(connection: Connection, row_ids: Sequence[int], *, edited: bool = False) -> None:

@@ -49,11 +49,23 @@ TAGGED = text("feedback <> ''")
 UNDONE = text("undone <> ''")
 """Records of which something was undone, in the very words of their index."""
 
+INCLUDED, LEFT_OUT = text("excluded = ''"), text("excluded <> ''")
+"""People who are scored and those who are not, in the very words of their indexes."""
+
+REPLACED = text("(gone OR ambiguous OR merged_into <> '' OR converted_into <> '')")
+"""Records that are neither scored nor written, in the very words of their index."""
+
+OVERRIDDEN = text("overrides <> '{}'")
+"""Records of which a user changed what crmsync writes, in the very words of their index."""
+
 WAKING = text("wake_at IS NOT NULL")
 """Contacts that time alone makes due, in the very words of their index."""
 
 LINKED, ADDRESSED = "company <> ''", "domain <> ''"
 """Records with a company, and with an address of an organisation, in the very words of their indexes."""
+
+BY_BYTES = {"key": "text_pattern_ops", "word": "text_pattern_ops"}
+"""How PostgreSQL orders indexes in which beginnings are looked up, whatever its language."""
 
 writer = Table(
     "writer",  # one row: whose turn it is to write
@@ -137,8 +149,10 @@ record = Table(
     UniqueConstraint("crm", "kind", "ref_id"),
     Index("ix_record_person", "person"),
     Index("ix_record_dirty", "id", sqlite_where=text("dirty = 1"), postgresql_where=text("dirty")),
-    Index("ix_record_seen_run", "seen_run"),
+    Index("ix_record_seen_run", "seen_run", "id"),
+    Index("ix_record_replaced", "id", sqlite_where=REPLACED, postgresql_where=REPLACED),
     Index("ix_record_on_hold", "id", sqlite_where=ON_HOLD, postgresql_where=ON_HOLD),
+    Index("ix_record_overrides", "id", sqlite_where=OVERRIDDEN, postgresql_where=OVERRIDDEN),
     Index("ix_record_undone", "id", sqlite_where=UNDONE, postgresql_where=UNDONE),
     Index("ix_record_wake_at", "wake_at", sqlite_where=WAKING, postgresql_where=WAKING),
     Index("ix_record_company", "company", sqlite_where=text(LINKED), postgresql_where=text(LINKED)),
@@ -180,7 +194,17 @@ identity = Table(
     Column("record", Id, nullable=False),
     Column("key", Text, nullable=False),
     PrimaryKeyConstraint("record", "key"),
-    Index("ix_identity_key", "key"),
+    Index("ix_identity_key", "key", postgresql_ops=BY_BYTES),
+)
+
+name_word = Table(
+    "name_word",  # what people are found by: the words of the names of their records, as `identity.names` makes them
+    metadata,
+    Column("record", Id, nullable=False),
+    Column("word", Text, nullable=False),
+    PrimaryKeyConstraint("record", "word"),
+    Index("ix_name_word_word", "word", "record", postgresql_ops=BY_BYTES),
+    sqlite_with_rowid=False,
 )
 
 counter = Table(
@@ -285,11 +309,22 @@ person = Table(
     Column("feedback_since", BigInteger),  # when a run first saw it
     Column("feedback_left", Text),  # the stage that they left for it; NULL before they did
     Index("ix_person_due", "due"),
-    Index("ix_person_band", "band"),
+    Index("ix_person_band", "band", "total", "id", sqlite_where=INCLUDED, postgresql_where=INCLUDED),
+    Index("ix_person_total", "total", "id", sqlite_where=INCLUDED, postgresql_where=INCLUDED),
+    Index("ix_person_excluded", "id", sqlite_where=LEFT_OUT, postgresql_where=LEFT_OUT),
     Index("ix_person_model", "model"),
     Index("ix_person_plan", "plan"),
     Index("ix_person_waiting", "id", sqlite_where=UNOWNED, postgresql_where=UNOWNED),
     Index("ix_person_feedback", "feedback", sqlite_where=TAGGED, postgresql_where=TAGGED),
+)
+
+distribution = Table(
+    "distribution",  # how many people had how many points on a day (since 1970, UTC), as its first run left them
+    metadata,
+    Column("day", Integer, nullable=False),
+    Column("points", Integer, nullable=False),  # the lower end of `queries.SCORE_STEP` points
+    Column("people", Integer, nullable=False),
+    PrimaryKeyConstraint("day", "points"),
 )
 
 company = Table(
@@ -468,7 +503,7 @@ change = Table(
     Column("reason", Text, nullable=False, server_default=""),
     Column("at", BigInteger, nullable=False),
     Column("overridden_at", BigInteger),  # when it was noticed that a user moved the stage of it back
-    Index("ix_change_run", "run", "crm", "state"),
+    Index("ix_change_run", "run", "crm", "state", "id"),
     Index("ix_change_record", "record"),
     Index(
         "ix_change_open",

@@ -11,8 +11,9 @@ from numpy.typing import NDArray
 from sqlalchemy import Connection, bindparam, case, func, or_, select, union, update
 
 from crmsync.model import Holding, Ref, Scalar
+from crmsync.store.listing import became_of
 from crmsync.store.people import read_column
-from crmsync.store.schema import LIVE, SCORED, TAGGED, UNOWNED, activity, person, record
+from crmsync.store.schema import INCLUDED, LIVE, SCORED, TAGGED, UNOWNED, activity, person, record
 from crmsync.store.sql import IN_LIST, dump_json, id_range, in_chunks, plain_rows, upsert
 
 PEOPLE_AT_ONCE = 100_000
@@ -303,18 +304,7 @@ def find_remains(connection: Connection, crm: str) -> list[Ref]:
 
 def pulled_counts(connection: Connection, run: str) -> dict[str, dict[str, int]]:
     """For each CRM what became of the records that this run pulled: `scored`, or the reason why not."""
-    # The first that holds counts: a merged record is marked as gone, too.
-    became = case(
-        (record.c.forgotten, "excluded"),
-        (record.c.merged_into != "", "merged"),
-        (record.c.gone, "deleted"),
-        (record.c.converted_into != "", "converted"),
-        (record.c.ambiguous, "not_matched"),
-        (person.c.excluded != "", "excluded"),
-        (person.c.scored_run == run, "scored"),
-        (record.c.dirty, "held"),
-        else_="unchanged",
-    )
+    became = became_of(run)
     query = (
         select(record.c.crm, became, func.count())
         .outerjoin(person, person.c.id == record.c.person)
@@ -329,8 +319,4 @@ def pulled_counts(connection: Connection, run: str) -> dict[str, dict[str, int]]
 
 def band_counts(connection: Connection) -> dict[str, int]:
     """People in each band."""
-    return dict(
-        connection.execute(
-            select(person.c.band, func.count()).where(person.c.excluded == "").group_by(person.c.band)
-        ).all()
-    )
+    return dict(connection.execute(select(person.c.band, func.count()).where(INCLUDED).group_by(person.c.band)).all())

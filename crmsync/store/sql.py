@@ -9,7 +9,7 @@ from operator import itemgetter
 from typing import Any, TypeVar
 
 import orjson
-from sqlalchemy import Connection
+from sqlalchemy import Connection, func, select
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.schema import Table
 
@@ -66,6 +66,33 @@ def id_range(column: Any, ids: Sequence[int]) -> Any:
     if ids and (ids[-1] - ids[0] < 4 * len(ids) or len(ids) > LONGEST_LIST):
         return column.between(ids[0], ids[-1])
     return column.in_(ids)
+
+
+LAST = "\U0010ffff"
+"""The last character there is: every text with some beginning sorts before that one and this."""
+
+
+def begins_with(connection: Connection, column: Any, start: str) -> Any:
+    """A condition that finds by index the texts that begin with `start`, of a column whose index is `BY_BYTES`."""
+    if connection.dialect.name == "postgresql":
+        return column.bool_op("~>=~")(start) & column.bool_op("~<~")(start + LAST)
+    return (column >= start) & (column < start + LAST)
+
+
+def distinct_pairs(connection: Connection, first: Any, second: Any, *where: Any) -> Iterator[tuple[str, str]]:
+    """The pairs of texts that there are in two columns, ascending: each is one look into an index that begins with what
+    `where` says and these two, however many rows have it.
+    """
+
+    def list_values(column: Any, *conditions: Any) -> Iterator[str]:
+        last = ""
+        while found := connection.scalar(select(func.min(column)).where(*conditions, column > last)):
+            yield found
+            last = found
+
+    for this in list_values(first, *where):
+        for that in list_values(second, *where, first == this):
+            yield this, that
 
 
 def plain_rows(connection: Connection, query: Any) -> Iterator[tuple[Any, ...]]:

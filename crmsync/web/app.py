@@ -25,11 +25,12 @@ from crmsync.bootstrap import existing_state, opened_state
 from crmsync.config import Config
 from crmsync.config.web import TOKEN, Web
 from crmsync.errors import ConfigError, CrmsyncError, SeveralFound, StateError
+from crmsync.planning.approval import plan_of
 from crmsync.planning.review import changes_of
 from crmsync.reporting import charts
 from crmsync.reporting.console import count_of, format_minute
 from crmsync.reporting.person import explain_person
-from crmsync.reporting.print_run import COUNTS, OUTCOMES, PROTECTED, SKIPPED, STATES
+from crmsync.reporting.print_run import COUNTS, OUTCOMES, PROTECTED, SKIPPED
 from crmsync.store import journal
 from crmsync.store.database import Store
 from crmsync.store.pausing import begin_pause, end_pause
@@ -47,8 +48,9 @@ from crmsync.web.access import (
     read_form,
     session_of,
 )
+from crmsync.web.lists import STATE_WORDS, find_changes, find_list, find_pulled
 from crmsync.web.metrics import Totals, render_metrics
-from crmsync.web.search import find_people, parse_link
+from crmsync.web.search import MOST_FOUND, find_people, parse_link
 from crmsync.web.snapshot import Watcher
 
 BY = "status page"
@@ -81,7 +83,7 @@ def make_app(config: Config, web: Web, watcher: Watcher, is_active: Callable[[],
     """What answers calls."""
     templates = Environment(loader=PackageLoader("crmsync.web"), autoescape=True, undefined=StrictUndefined)
     templates.filters |= {"n": _number, "minute": _minute, "points": _points, "count": count_of}
-    templates.globals |= {"outcomes": OUTCOMES, "states": STATES, "protected": PROTECTED, "skipped": SKIPPED}
+    templates.globals |= {"outcomes": OUTCOMES, "states": STATE_WORDS, "protected": PROTECTED, "skipped": SKIPPED}
     site = Site(config, web, watcher, is_active, Totals(), templates)
     get = [
         ("/", _show_status),
@@ -127,9 +129,13 @@ class _Guard(BaseHTTPMiddleware):
         elif path == "/metrics" or "authorization" in request.headers:
             answer = PlainTextResponse(f"send the token of {TOKEN} as Authorization: Bearer\n", 401)
         else:
-            answer = RedirectResponse(f"/login?next={quote(path)}", 303)
+            answer = RedirectResponse(f"/login?next={quote(_asked(request))}", 303)
         answer.headers.update(HEADERS)
         return answer
+
+
+def _asked(request: Request) -> str:
+    return request.url.path + (f"?{request.url.query}" if request.url.query else "")
 
 
 async def _answer(site: Site, act: Callable[..., Any], request: Request) -> Response:
@@ -163,22 +169,21 @@ def _page(site: Site, request: Request, name: str, code: int = 200, **values: An
 
 
 def _show_status(site: Site, request: Request, _form: Mapping[str, str]) -> Response:
-    snapshot = site.watcher.latest
-    bands = {
-        band: snapshot.status["bands"].get(band, 0)
-        for band in dict.fromkeys((*site.config.band_names(), *snapshot.status["bands"]))
-    }
-    lines = {name: band.at for name, band in site.config.bands.items() if band.at is not None}
+    snapshot, config = site.watcher.latest, site.config
+    names = (*config.band_names(), *snapshot.bands)
+    bands = {band: snapshot.bands.get(band, 0) for band in dict.fromkeys(names)}
+    lines = {name: band.at for name, band in config.bands.items() if band.at is not None}
     return _page(
         site,
         request,
         "status",
         status=snapshot.status,
         bands=bands,
+        held_bands={band: many for band in bands if (many := snapshot.status["bands"].get(band, 0)) != bands[band]},
         lines=lines,
         step=SCORE_STEP,
         bands_chart=charts.draw_bands(bands, snapshot.before),
-        scores_chart=charts.draw_scores(snapshot.scores, SCORE_STEP, lines),
+        scores_chart=charts.draw_scores(snapshot.scores, snapshot.scores_before, SCORE_STEP, lines),
         feeds=[
             (
                 crm,
@@ -193,13 +198,18 @@ def _show_status(site: Site, request: Request, _form: Mapping[str, str]) -> Resp
 
 
 def _show_run(site: Site, request: Request, _form: Mapping[str, str]) -> Response:
-    run = request.path_params["run"]
+    run, query = request.path_params["run"], dict(request.query_params)
     with _state(site) as store, store.read() as reading:
         row = journal.find_run(reading, run)
         if row is None:
             return _page(site, request, "message", 404, title="Not found", said=f"there is no run {run}")
-        changes = changes_of(reading, run)
-    plan = orjson.loads(row.plan)
+        if "pulled" in query:
+            return _page(site, request, "list", list=find_pulled(reading, run, query))
+        if query.keys() & {"crm", "outcome", "field"}:
+            return _page(site, request, "changes", run=run, list=find_changes(reading, run, query))
+        changes = changes_of(reading, run, most=LOOKED_AT)
+    plan, result = plan_of(row), orjson.loads(row.result)
+    planned = {crm: each["planned"] for crm, each in result.get("crms", {}).items()}
     return _page(
         site,
         request,
@@ -210,21 +220,32 @@ def _show_run(site: Site, request: Request, _form: Mapping[str, str]) -> Respons
         waits=row.verdict == journal.WAITING,
         started=format_minute(from_ms(row.started)),
         ended=format_minute(from_ms(row.ended)) if row.ended else "",
-        result=orjson.loads(row.result),
-        reasons=plan.get("reasons", []),
+        result=result,
+        reasons=plan["reasons"],
+        planned=planned or {crm: each["records"] for crm, each in plan["records"].items()},
+        is_whole=sum(changes["records"].values()) < LOOKED_AT,
+        looked_at=LOOKED_AT,
         counts=COUNTS,
         changes=changes,
     )
 
 
+LOOKED_AT = 1_000
+"""Changes of a run that its page sums up: it takes no longer for a run with a million."""
+
+
 def _show_people(site: Site, request: Request, _form: Mapping[str, str]) -> Response:
-    asked = request.query_params.get("q", "").strip()
+    query = dict(request.query_params)
+    asked = query.get("q", "").strip()
     who = parse_link(asked)
     with _state(site) as store, store.read() as reading:
+        shown = None if who else find_list(reading, query)
         found = find_people(reading, who) if who else []
+    if shown is not None:
+        return _page(site, request, "list", list=shown)
     if len(found) == 1:
         return RedirectResponse(f"/people/{found[0].person}", 303)
-    return _page(site, request, "people", found=found, asked=asked)
+    return _page(site, request, "people", found=found, asked=asked, most=MOST_FOUND)
 
 
 def _show_person(site: Site, request: Request, _form: Mapping[str, str]) -> Response:
@@ -234,7 +255,7 @@ def _show_person(site: Site, request: Request, _form: Mapping[str, str]) -> Resp
             said = explain_person(site.config, store, who, datetime.now(UTC))
         except SeveralFound:  # a number names one
             return _page(site, request, "message", 404, title="Not found", said=f"there is no person {who}")
-    return _page(site, request, "person", person=said, chart=charts.draw_points(said["lines"]))
+    return _page(site, request, "person", person=said, chart=charts.draw_points(said["lines"], said["total"]))
 
 
 def _show_metrics(site: Site, _request: Request, _form: Mapping[str, str]) -> Response:

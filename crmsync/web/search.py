@@ -7,12 +7,12 @@ from typing import NamedTuple
 from urllib.parse import urlsplit
 
 import orjson
-from sqlalchemy import Connection, func, select
+from sqlalchemy import Connection, select
 
-from crmsync.store.queries import find_contacts, find_named
+from crmsync.store.queries import find_beginning, find_contacts, find_named
 from crmsync.store.schema import LIVE, person, record
 
-MOST = 50
+MOST_FOUND = 50
 """People whom a search lists."""
 
 
@@ -43,19 +43,12 @@ def parse_link(asked: str) -> str:
 
 
 def find_people(connection: Connection, who: str) -> list[Found]:
-    """The people who may be meant: those exactly so called first, else those whose name or address begins so."""
+    """The people who may be meant, at most `MOST_FOUND`: those exactly so called, else those with such beginnings."""
     rows = find_contacts(connection, who) or find_named(connection, who)
     people = [each.person for each in rows if each.person is not None]
     if not people and len(who) >= 2:
-        start = who.lower().replace("\\", "\\\\").replace("%", "\\%").replace("_", "\\_")
-        query = select(record.c.person).where(
-            LIVE,
-            record.c.person.is_not(None),
-            func.lower(record.c.name).like(f"{start}%", escape="\\")
-            | func.lower(record.c.name).like(f"% {start}%", escape="\\"),
-        )
-        people = list(connection.scalars(query.distinct().limit(MOST)))
-    return _found(connection, list(dict.fromkeys(people))[:MOST])
+        people = find_beginning(connection, who, MOST_FOUND)
+    return _found(connection, list(dict.fromkeys(people))[:MOST_FOUND])
 
 
 def _found(connection: Connection, people: list[int]) -> list[Found]:

@@ -15,8 +15,11 @@ from crmsync.config import Config
 from crmsync.dead_feeds import find_dead_feeds
 from crmsync.errors import StateError
 from crmsync.reporting.status import status_document
+from crmsync.store.distribution import past_distribution
 from crmsync.store.feed_days import DAY, read_feed_days
 from crmsync.store.queries import count_scores, find_hottest, past_bands
+from crmsync.store.scores import band_counts
+from crmsync.store.sql import to_ms
 
 RUNS = 100
 """Runs that the page shows as squares: a day of them, one each quarter of an hour."""
@@ -31,14 +34,17 @@ SPARK_DAYS = 30
 class Snapshot(NamedTuple):
     """The state at an instant: the document of `status`, and what only pictures need.
 
-    `scores` has people by points (the lower end of ten points each), `before` people by band a week ago, `feeds` for
-    each CRM and kind the activities of the last days. `trouble` says why nothing could be read.
+    `bands` has people by band, `scores` by points (the lower end of ten points each), `before` and `scores_before` the
+    same a week ago, `feeds` for each CRM and kind the activities of the last days. `trouble` says why nothing could be
+    read.
     """
 
     at: datetime
     status: Mapping[str, Any]
+    bands: Mapping[str, int] = {}
     scores: Mapping[int, int] = {}
     before: Mapping[str, int] = {}
+    scores_before: Mapping[int, int] = {}
     feeds: Mapping[tuple[str, str], list[int]] = {}
     hottest: list[Any] = []
     dead: frozenset[tuple[str, str]] = frozenset()
@@ -52,14 +58,16 @@ def read_snapshot(config: Config, now: datetime) -> Snapshot:
             status = status_document(config, store, now, runs=RUNS)
             if store is None:
                 return Snapshot(now, status)
-            today = int(now.timestamp()) // DAY
+            today, before = int(now.timestamp()) // DAY, to_ms(now - timedelta(days=7))
             with store.read() as reading:
                 days = read_feed_days(reading)
                 return Snapshot(
                     now,
                     status,
+                    band_counts(reading),
                     count_scores(reading),
-                    past_bands(reading, int((now - timedelta(days=7)).timestamp() * 1000)),
+                    past_bands(reading, before),
+                    past_distribution(reading, before),
                     {key: _last_days(counts, today) for key, counts in sorted(days.items())},
                     find_hottest(reading, config.band_names(), HOTTEST),
                     frozenset((each.crm, each.kind) for each in find_dead_feeds(days, config.feeds, today)),

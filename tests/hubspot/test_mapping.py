@@ -1,7 +1,6 @@
 """How a HubSpot contact becomes a Contact."""
 
-from connectors.hubspot.mapping import long_id
-from crmsync.model import Ref
+from crmsync.model import Ref, long_id
 from tests.support.hubspot import contacts, create, update
 
 

@@ -16,6 +16,7 @@ from connectors.sandbox.server import serve
 from crmsync import demo
 from crmsync.cli import app
 from crmsync.config import load, template
+from crmsync.identity.names import name_words
 from crmsync.store.database import open_store
 from tests.conftest import NOW
 from tests.support.commands import Ended, crmsync, settings_alone
@@ -479,9 +480,14 @@ def test_explain_finds_somebody_by_name_and_lists_who_share_it(done):
         other = state.execute("SELECT max(person) FROM record WHERE person != ?", (person,)).fetchone()[0]
         old = state.execute("SELECT id, name FROM record WHERE person = ?", (other,)).fetchall()
         state.execute("UPDATE record SET name = ? WHERE person = ?", (name, other))
+        query = "SELECT record, word FROM name_word JOIN record ON id = record WHERE person = ?"
+        kept = state.execute(query, (other,)).fetchall()
+        found = [(row, word) for row, _was in old for word in {*name_words(name)}]
+        state.executemany("INSERT OR IGNORE INTO name_word VALUES (?, ?)", found)
         state.commit()
         ended, words = crmsync("explain", name, "-c", done, "--json"), crmsync("explain", name, "-c", done)
         state.executemany("UPDATE record SET name = ? WHERE id = ?", [(was, row) for row, was in old])
+        state.executemany("DELETE FROM name_word WHERE record = ? AND word = ?", sorted({*found} - {*kept}))
     state.close()
     assert (ended.code, ended.json["error"]) == (1, "several")
     assert "matches 2 people; choose one by its crmsync id:" in words.err

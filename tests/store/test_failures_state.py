@@ -7,6 +7,7 @@ import threading
 import tracemalloc
 from collections.abc import Iterator
 from contextlib import closing
+from dataclasses import replace
 from datetime import timedelta
 
 import pytest
@@ -23,6 +24,7 @@ from crmsync.store import database, schema
 from crmsync.store.contacts import save_contacts
 from crmsync.store.cursors import read_cursor, write_cursor
 from crmsync.store.database import open_store, quick_check
+from crmsync.store.queries import find_beginning, find_named
 from tests.support.cycles import two_crms, world
 from tests.support.make import NOW, config, contact, crm, store, work
 
@@ -163,6 +165,36 @@ def test_R30_a_state_of_the_first_version_goes_on_from_its_cursors(tmp_path, mon
         assert reading.exec_driver_sql("SELECT version_num FROM alembic_version").scalar() == database.HEAD
         assert read_cursor(reading, "hubspot", "contacts:abc") == "7"
     new.close()
+
+
+def test_names_of_a_state_from_before_the_search_by_words_are_found(tmp_path, monkeypatch):
+    with monkeypatch.context() as before:
+        before.setattr(database, "HEAD", "0013")
+        before.setattr(command, "upgrade", _upgrade_to(command.upgrade, "0013"))
+        old = store(tmp_path)
+    with old.begin() as tx:
+        row = {"crm": "hubspot", "kind": "contact", "known": True}
+        named = [(1, "Jürgen Großmann"), (2, ""), (3, "Ada Ada O'Hara")]
+        for number, name in named:
+            tx.execute(schema.record.insert().values(**row, id=number, ref_id=str(number), name=name, person=number))
+    old.close()
+    new = store(tmp_path)
+    with new.read() as reading:
+        found = [find_beginning(reading, text, 9) for text in ("gross jur", "o'har ada", "urgen", "")]
+        assert found == [[1], [3], [], []]
+        assert [each.id for each in find_named(reading, "JURGEN GROSSMANN")] == [1]
+        assert find_named(reading, "Jurgen") == []
+    new.close()
+
+
+def test_nothing_of_a_name_stays_of_a_record_that_is_deleted_merged_or_renamed(tmp_path):
+    made = store(tmp_path)
+    people = [contact(number, name=f"Canary Number{number}") for number in (1, 2, 3)]
+    for each in (*people, replace(people[0], name="", gone=True), replace(people[1], name="Dee Smith", aliases=("3",))):
+        with made.begin() as tx:
+            save_contacts(tx, "run", [each], NOW)
+    assert sorted((row["record"], row["word"]) for row in rows(made, schema.name_word)) == [(2, "dee"), (2, "smith")]
+    made.close()
 
 
 def _upgrade_to(upgrade, revision):

@@ -19,11 +19,11 @@ TOKEN = "a-token-of-the-tests"
 HOSTILE = '<script>alert(1)</script> O\'Hara & "Sons"'
 
 
-def settings_of(folder, **web):
+def settings_of(folder, guard=None, url=None, **web):
     return config(
         NEVER_FADES,
-        state={"url": f"sqlite:///{folder}/state.db"},
-        guard={"scores": 0.1, "from_records": 1},
+        state={"url": url or f"sqlite:///{folder}/state.db"},
+        guard=guard or {"scores": 0.1, "from_records": 1},
         hubspot={},
         salesforce={"instance_url": "https://crmsync.my.salesforce.com"},
         web={"token": TOKEN, **web},
@@ -33,7 +33,17 @@ def settings_of(folder, **web):
 @pytest.fixture
 def site(tmp_path):
     """Served: `url`, the `settings`, and `active`, an event that says whether this process writes."""
-    settings = settings_of(tmp_path)
+    yield from site_in(tmp_path)
+
+
+@pytest.fixture(scope="module")
+def looked_at(tmp_path_factory):
+    """The same for all tests of a file that only look."""
+    yield from site_in(tmp_path_factory.mktemp("site"))
+
+
+def site_in(folder):
+    settings = settings_of(folder)
     hubspot, salesforce = two_crms()
     for number in range(10, 14):
         hubspot.edit(contact(number, name=HOSTILE if number == 10 else f"Dee Number{number}"))
