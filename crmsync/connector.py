@@ -231,3 +231,8 @@ class Stop(Protocol):
 
 Notes: TypeAlias = MutableMapping[str, str]
 """What a connector must remember between runs (a job id before its upload): durable as soon as it is set."""
+
+LEARNED = ".delivered"
+"""How the names of notes end that say what a CRM delivers: whoever reads it needs them, on a copy of the state too. All
+others are of what is under way.
+"""

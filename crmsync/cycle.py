@@ -259,10 +259,9 @@ def _create_tasks(work: Work, attempt: Attempt, hide: Callable[[str], str]) -> N
     """Make the tasks for owners, after the CRMs have taken the owners; say which a CRM did not take."""
     if work.config.tasks is None:
         return
-    order = work.config.identity.source_of_truth
     for crm in crms_left(work, attempt):
         with taking_part(work, attempt, crm):
-            said = create_tasks(work.store, work.crms[crm], order, work.now_ms, hide)
+            said = create_tasks(work.store, work.crms[crm], work.config, work.now_ms, hide)
             attempt.result.problems += describe_refused_tasks(crm, said, "created")
     with work.store.read() as reading:
         attempt.result.tasks = count_tasks(reading, attempt.result.run)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import shlex
 import stat
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import suppress
 from datetime import datetime
 from typing import Any
@@ -15,16 +15,16 @@ from sqlalchemy import Connection
 from crmsync.bootstrap import connect_one, existing_state
 from crmsync.columns import Columns
 from crmsync.config import Config, connectors, secret_files, unused_variables
-from crmsync.config.settings import kinds_of
+from crmsync.config.deciding import QUEUE
+from crmsync.config.settings import flat_values, kinds_of
 from crmsync.config.template import INSTANCE_URL
 from crmsync.connector import MissingField, Stop
 from crmsync.errors import ConfigError, StateOutdated, Unavailable
 from crmsync.identity.matching import normal_email
 from crmsync.lint import Finding, lint_model, lint_with_data
-from crmsync.model import Owner
 from crmsync.planning.people_columns import read_holds, read_people_columns
 from crmsync.reporting.console import count_of
-from crmsync.routing.owners import owners_of, state_of
+from crmsync.routing.owners import Owners, owners_of, state_of
 from crmsync.routing.tryout import try_lead
 from crmsync.scoring import failed_tests, score, worth_knowing
 from crmsync.store.queries import some_people, stage_counts
@@ -46,7 +46,8 @@ def diagnose(config: Config, now: datetime, stop: Stop | None) -> dict[str, Any]
     a user who can own records any longer) or `missing`.
     """
     today = now.astimezone(config.zone).date()
-    crms = {crm: _asked(config, crm, stop) for crm in config.crms} if stop else {}
+    asked = {crm: _asked(config, crm, stop) for crm in config.crms} if stop else {}
+    crms = {crm: said for crm, (said, _owners) in asked.items()}
     findings = [
         *lint_model(config, kinds_of(config), today, config.fields),
         *_lint_state(config, now),
@@ -54,6 +55,7 @@ def diagnose(config: Config, now: datetime, stop: Stop | None) -> dict[str, Any]
         *_lint_feeds(config),
         *_lint_secret_files(config),
         *(each for crm, said in crms.items() for each in _lint_members(crm, said["members"])),
+        *_lint_places(config, {crm: owners for crm, (_said, owners) in asked.items() if owners is not None}),
     ]
     problems = [
         *failed_tests(config, config.zone),
@@ -151,9 +153,9 @@ def _routed_pools(config: Config) -> set[str]:
     return routed | {fallback for name in routed if (fallback := pools[name]) in pools and fallback is not None}
 
 
-def _members(config: Config, crm: str, owners: Sequence[Owner]) -> list[dict[str, str]]:
+def _members(config: Config, crm: str, directory: Owners) -> list[dict[str, str]]:
     """What one CRM knows of the members of each pool that a route leads to."""
-    directory, routed = owners_of(owners, config.write.unassigned_users), _routed_pools(config)
+    routed = _routed_pools(config)
     return [
         {"pool": pool.name, "email": member.email, "state": state_of(directory, crm, member.email)}
         for pool in config.owner_pool
@@ -190,6 +192,39 @@ def _lint_members(crm: str, members: Sequence[Mapping[str, str]]) -> Iterator[Fi
                     "correct the "
                     "address, activate the user, or remove the address",
                 )
+
+
+def _lint_places(config: Config, directories: Mapping[str, Owners]) -> Iterator[Finding]:
+    """Users and queues that routes, and pools without anybody available, lead to and that are not there."""
+    routed = _routed_pools(config)
+    places = [(f"[[route]] {each.name}", each.to) for each in config.route]
+    places += [
+        (f"[[owner_pool]] {it.name}", it.fallback) for it in config.owner_pool if it.fallback and it.name in routed
+    ]
+    for what, to in places:
+        if to.startswith(QUEUE):
+            known = [each.queue_of(crm, to) for crm, each in directories.items()]
+            if not any(known) and len(known) == len(config.crms):
+                said = f"no CRM has the {to.replace(':', ' ', 1)}, so people who are routed to it wait"
+                yield Finding("error", f"{what}: {said}; correct the name, or add the queue")
+        elif "@" in to and to not in config.tracks:
+            for crm, each in directories.items():
+                if (state := state_of(each, crm, to)) != "active":
+                    said = f"{to} is {_STATES[state]} in {crm}, so people who are routed to them get no owner there"
+                    yield Finding("error", f"{what}: {said}; correct the address, or add the user")
+
+
+def _list_unknown_stages(config: Config, crm: str, values: Collection[str]) -> Iterator[str]:
+    """The stages of the CRM's own that the file lists and neither it nor the CRM has: they keep nobody."""
+    named = {each.name for each in config.stage}
+    spelled = {each.casefold() for stage in config.stage for each in flat_values(stage)}
+    unknown = [
+        each
+        for each in config.lifecycle.crm_owned
+        if each not in named and each.casefold() not in spelled and each.casefold() not in values
+    ]
+    if unknown and values:
+        yield f"[lifecycle] crm_owned: {crm} has no stage {', '.join(unknown)}; correct the name if it should have"
 
 
 _STATES = {"active": "active", "inactive": "not active", "missing": "not a user"}
@@ -273,7 +308,9 @@ def _creatable(missing: Sequence[MissingField]) -> list[str]:
     return [each.sentence for each in missing if each.role != "field" and "crmsync setup" in each.sentence]
 
 
-def _asked(config: Config, crm: str, stop: Stop) -> dict[str, Any]:
+def _asked(config: Config, crm: str, stop: Stop) -> tuple[dict[str, Any], Owners | None]:
+    """What one CRM says, and who can own records in it, where the config gives owners and the CRM says so."""
+    directory = None
     said: dict[str, Any] = {
         "reached": True,
         "account": "",
@@ -287,11 +324,15 @@ def _asked(config: Config, crm: str, stop: Stop) -> dict[str, Any]:
             found = connected.check()
             said |= {"account": found.account, "problems": found.problems, "notes": found.notes}
             said["setup_creates"] = _creatable(connected.missing_fields()) if found.problems else []
-            if config.write.owner and _routed_pools(config):
-                said["members"] = _members(config, crm, connected.owners())
+            if config.lifecycle.model_fields_set:
+                values = {each.casefold() for some in connected.stage_order().values() for each in some}
+                said["notes"] = (*said["notes"], *_list_unknown_stages(config, crm, values))
+            if config.write.owner and config.route:
+                directory = owners_of(connected.owners(), config.write.unassigned_users)
+                said["members"] = _members(config, crm, directory)
                 said["notes"] = (*said["notes"], *_list_members(said["members"]))
     except Unavailable as error:
         said |= {"reached": False, "notes": (*said["notes"], f"not reached: {error}")}
     except ConfigError as error:
         said["problems"] = tuple(dict.fromkeys((*said["problems"], *error.problems)))
-    return said
+    return said, directory

@@ -322,7 +322,7 @@ class Task(NamedTuple):
     """A task for an owner in the CRM, about a record.
 
     `key` is crmsync's own id of it, at most 32 characters of `[a-z0-9-]`: the CRM never holds two tasks with one key.
-    `owner` is the CRM's id of a user, `subject` has at most 255 characters, `due` is aware UTC.
+    `owner` is the CRM's id of a user, `subject` has at most 255 characters, `due` is aware, in the owner's time zone.
     """
 
     key: str

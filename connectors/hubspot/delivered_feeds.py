@@ -6,10 +6,10 @@ from collections.abc import Iterable, Mapping, Sequence
 
 import orjson
 
-from crmsync.connector import Notes
+from crmsync.connector import LEARNED, Notes
 from crmsync.model import Activity
 
-DELIVERED = "hubspot.delivered"
+DELIVERED = f"hubspot{LEARNED}"
 """The note that holds, as JSON, the kinds that each source has delivered at least once."""
 
 

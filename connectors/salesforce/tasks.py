@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from datetime import UTC
 from functools import cached_property
 from typing import Any, NamedTuple
 
@@ -153,7 +152,7 @@ class LoggedTasks:
             TASK_KEY: task.key,
             "WhoId": task.ref.id,
             "OwnerId": task.owner,
-            "ActivityDate": task.due.astimezone(UTC).date().isoformat(),
+            "ActivityDate": task.due.date().isoformat(),
             **cells,
         }
 

@@ -40,7 +40,9 @@ NotMatched = Annotated[bool, typer.Option("--not-matched", help="Records whose a
 Disagreements = Annotated[
     bool, typer.Option("--disagreements", help="People whose score fields, stage or owner differ between the CRMs.")
 ]
-Excluded = Annotated[bool, typer.Option("--excluded", help="People who are neither scored nor written, and why.")]
+Excluded = Annotated[
+    bool, typer.Option("--excluded", help="People who are left out of scoring or of the routes, and why.")
+]
 Waiting = Annotated[bool, typer.Option("--waiting", help="People who wait for an owner, and why.")]
 ToCsv = Annotated[
     Path | None, typer.Option("--csv", metavar="FILE", help="Write all of them to a CSV file; - is standard output.")

@@ -162,8 +162,8 @@ class OwnerPool(Table):
 
     @model_validator(mode="after")
     def _fits_method(self) -> OwnerPool:
-        if self.method == "round_robin" and any(each.weight != 1 for each in self.members):
-            raise ValueError('weights need method = "weighted"; round_robin gives everybody the same')
+        if self.method in ("round_robin", "least_open") and any(each.weight != 1 for each in self.members):
+            raise ValueError(f'weights need method = "weighted"; {self.method} counts everybody the same')
         if self.value is not None and self.method != "value_balanced":
             raise ValueError('value needs method = "value_balanced"')
         if self.wait is not None and self.fallback is None:
@@ -217,6 +217,13 @@ class Exclude(Table):
     when: Condition | None = None
     clear: bool = False
 
+    @field_validator("domains")
+    @classmethod
+    def _domains(cls, value: list[str]) -> list[str]:
+        if strange := next((each for each in value if "*" in each or not each.strip()), None):
+            raise ValueError(f"{strange!r}: write a domain, for example rival.example; it holds for all below it")
+        return value
+
     @field_validator("addresses")
     @classmethod
     def _addresses(cls, value: list[str]) -> list[str]:
@@ -268,6 +275,8 @@ def _route_mistakes(
 ) -> Iterator[tuple[Loc, str]]:
     if said := _lost(route.to, pools, (*tracks, ACCOUNT_OWNER, COLLEAGUE_OWNER)):
         yield ("to",), said
+    if route.reassign and route.to in tracks:
+        yield ("reassign",), "it leads to a track, which takes nobody away from an owner; remove reassign"
     if route.skill is not None and route.to not in pools:
         yield ("skill",), "a skill needs a pool to choose from"
     elif route.skill is not None and not any(route.skill in each.skills for each in pools[route.to].members):
@@ -288,7 +297,7 @@ def _is_reserved(name: str) -> bool:
 
 def _lost(to: str, pools: Mapping[str, OwnerPool], others: Sequence[str]) -> str:
     """What is wrong with a place that somebody is sent to; `""` where nothing is."""
-    if to in pools or to in others or "@" in to or (to.startswith(QUEUE) and to != QUEUE):
+    if to in pools or to in others or "@" in to or (to.startswith(QUEUE) and to.removeprefix(QUEUE).strip()):
         return ""
     known = ", ".join([*pools, *others]) or "no pool yet"
     return f"there is no {to!r}; write a pool, an address, {QUEUE}NAME, or one of: {known}"

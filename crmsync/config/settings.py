@@ -461,15 +461,7 @@ class Config(Model, BaseSettings):
     def crm_owned(self) -> frozenset[str]:
         """The stages that the CRM itself gives: as `[lifecycle]` lists them, and as the file names their values."""
         listed = {each.casefold() for each in self.lifecycle.crm_owned}
-        values = {
-            stage.name: [
-                part
-                for each in stage.values.values()
-                for part in (each.values() if isinstance(each, dict) else (each,))
-            ]
-            for stage in self.stage
-        }
-        named = {name for name, theirs in values.items() if listed.intersection(each.casefold() for each in theirs)}
+        named = {it.name for it in self.stage if listed.intersection(each.casefold() for each in flat_values(it))}
         return frozenset({*self.lifecycle.crm_owned, *named})
 
     @property
@@ -536,6 +528,11 @@ def config_class() -> type[Config]:
     """`Config` with one optional table for each installed connector."""
     tables: dict[str, Any] = {name: (module.Settings | None, None) for name, module in connectors().items()}
     return create_model("Config", __base__=Config, **tables)
+
+
+def flat_values(stage: Stage) -> list[str]:
+    """The values of a stage in all CRMs."""
+    return [part for each in stage.values.values() for part in (each.values() if isinstance(each, dict) else (each,))]
 
 
 def kinds_of(config: Config) -> set[str]:

@@ -363,7 +363,8 @@ def _close(work: Work, tx: Connection, desk: PlanBuilder, held: Held, breaches: 
     hand_offs.save_standings(tx, desk.given.standings)
     hand_offs.save_hand_offs(tx, desk.hand_offs)
     planned = plan_tasks(work.config, desk.run, work.now, desk.handed, desk.tagged)
-    late = [each for each in breaches if each.hand_off.person not in desk.given.hand_offs]
+    settled = desk.given.hand_offs.keys() | desk.not_routed
+    late = [each for each in breaches if each.hand_off.person not in settled]
     planned += plan_breach_tasks(work.config, desk.run, work.now, late)
     tasks.add_tasks(tx, [each._asdict() for each in planned])
     has_work = any(tally.people["records"] for tally in desk.tallies.values())

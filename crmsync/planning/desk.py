@@ -21,7 +21,7 @@ from crmsync.routing.assignment import Desk, Unassigned
 from crmsync.routing.calendar import local_day
 from crmsync.routing.decisions import PersonState
 from crmsync.routing.exclusion import Marks
-from crmsync.routing.feedback import TagState
+from crmsync.routing.feedback import TagState, judge_tag
 from crmsync.routing.lifecycle import RecordStage, StageEntry, StageMove, StageState, find_entry
 from crmsync.routing.owners import Owners
 from crmsync.routing.sla import Deadline, find_breaches
@@ -195,7 +195,19 @@ def read_deadlines(tx: Connection, config: Config, now: datetime, person: int | 
     if config.sla is None:
         return []
     handed = hand_offs.latest_hand_offs(tx, int(now.timestamp() * 1000), person)
-    return find_breaches(config.sla, config.owner_pool, handed, now, config.zone)
+    found = find_breaches(config.sla, config.owner_pool, handed, now, config.zone)
+    settled = _people_not_routed(tx, config, [each.hand_off.person for each in found if each.touched is None], now)
+    return [each for each in found if each.touched is not None or each.hand_off.person not in settled]
+
+
+def _people_not_routed(tx: Connection, config: Config, people: Sequence[int], now: datetime) -> frozenset[int]:
+    """Those whom a tag keeps from every route or the CRM itself took further, as of the last run."""
+    crm_owned, now_ms = config.crm_owned, int(now.timestamp() * 1000)
+    return frozenset(
+        whose
+        for whose, stage, tag, since in hand_offs.stages_and_tags(tx, people)
+        if stage in crm_owned or judge_tag(config.feedback, tag or None, TagState(tag, since), now_ms).unrouted
+    )
 
 
 def read_breaches(tx: Connection, config: Config, now: datetime, person: int | None = None) -> list[Deadline]:

@@ -70,6 +70,7 @@ class PlanBuilder:
         self.hand_offs: list[Mapping[str, Any]] = []
         self.handed: list[Handed] = []
         self.tagged: list[Tagged] = []
+        self.not_routed: set[int] = set()
         self.turns: TurnCounter | None = None
         self.owner_overrides: list[OwnerOverride] = []
         self.stage_overrides: list[StageOverride] = []
@@ -89,7 +90,7 @@ class PlanBuilder:
                 self.again |= {held.id} if held.ref.crm in self.work.crms else set()
             # By CRM, too: a first score may wait in one of them and be written in the other.
             elif self.takes(person.person, held.ref.crm):
-                stage_whys[str(held.ref)] = self._decide(held, person, given.owner_of.get(held.id), track, records)
+                stage_whys[str(held.ref)] = self._decide(held, person, given.owner_of, track, records)
         waiting = given.waiting.get(person.person, "")
         is_undone = any(it.id in self.undone_owners for it in records)
         if is_undone and not any(self.setting.owners.somebody(it.ref.crm, it.owner) for it in records):
@@ -124,6 +125,8 @@ class PlanBuilder:
                 "model": self.model_hash,
             })  # fmt: skip
             self.handed.append(Handed(person.person, hand_off.owner, person.because, hand_off.why))
+        if not routes:
+            self.not_routed.add(person.person)
         if decision and decision.tag.action == "task" and decision.tag.state.since == self.work.now_ms:
             self._note_tag(person, records, decision.tag.state.tag)
         self.decided.append(
@@ -187,7 +190,7 @@ class PlanBuilder:
         if self.work.config.exclude.clear:
             for held in records:
                 if held.ref.crm in self.setting.crms and self.takes(person.person, held.ref.crm):
-                    self._decide(held, person, None)
+                    self._decide(held, person, {})
         self._keep_decision(person, records, NO_ASSIGNMENT, ("", f"excluded: {person.excluded}", ""))
 
     def _no_move_why(self, person: Scored, records: Sequence[Holding]) -> str:
@@ -215,20 +218,25 @@ class PlanBuilder:
         return is_owner_chosen(held, self.work.now_ms, self.override_ms)
 
     def _decide(
-        self, held: Holding, person: Scored, owner: str | None, track: str = "", leading: Sequence[Holding] = ()
+        self,
+        held: Holding,
+        person: Scored,
+        owner_of: Mapping[int, str],
+        track: str = "",
+        leading: Sequence[Holding] = (),
     ) -> str:
         settings, crm = self.work.config.write, held.ref.crm
         move = person.decision.move if person.decision else None
         wanted = WantedValues(
             {**person.score_fields, "track": track or None},
             move.wanted if settings.stage and move else None,
-            owner if settings.owner else None,
+            owner_of.get(held.id) if settings.owner else None,
             person.because,
             move.leaves if move else "",
             move.why if move else "",
         )
         if person.decision is not None:
-            wanted = self._with_truth(held, wanted, leading)
+            wanted = self._with_truth(held, wanted, leading, owner_of)
             wanted = wanted._replace(entry=self._entry_values(held, person.entry))
         ladder = Ladder(self.stage_names, self.setting.orders.get((crm, held.ref.kind), ()), crm in self.only_forward)
         self._note_overrides(held, ladder)
@@ -283,7 +291,9 @@ class PlanBuilder:
     def _day(self, at: int) -> str:
         return from_ms(at).astimezone(self.work.config.zone).date().isoformat()
 
-    def _with_truth(self, held: Holding, wanted: WantedValues, records: Sequence[Holding]) -> WantedValues:
+    def _with_truth(
+        self, held: Holding, wanted: WantedValues, records: Sequence[Holding], owner_of: Mapping[int, str]
+    ) -> WantedValues:
         """The stage and the owner that the CRM which leads has, where this record is of another one."""
         truth, settings, crm = self.work.config.truth, self.work.config.write, held.ref.crm
         if truth.stage and truth.stage != crm and settings.stage:
@@ -298,7 +308,9 @@ class PlanBuilder:
                 wanted = wanted._replace(stage=furthest, stage_why=why, carried=True)
         if truth.owner and truth.owner != crm and settings.owner:
             owners = self.setting.owners
-            humans = (owners.somebody(it.ref.crm, it.owner) for it in records if it.ref.crm == truth.owner)
+            # Whom it gets in this run comes along: nothing would ask for that later.
+            whom = ((it, owner_of.get(it.id, it.owner)) for it in records if it.ref.crm == truth.owner)
+            humans = (owners.somebody(it.ref.crm, owner) for it, owner in whom)
             human = next((each for each in humans if each is not None), None)
             same = owners.by_email.get((crm, human)) if human is not None else None
             if same is not None and same != held.owner:

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from datetime import UTC, datetime
+from datetime import datetime
 from typing import Any, NamedTuple
 
+from crmsync.config import Config
 from crmsync.connector import Connector
 from crmsync.failpoint import failpoint
 from crmsync.model import Ref, Task
-from crmsync.routing.tasks import describe_subject
+from crmsync.routing.tasks import describe_subject, zone_of_owner
 from crmsync.store import tasks
 from crmsync.store.database import Store
 from crmsync.store.hand_offs import names_of_people
@@ -30,11 +31,11 @@ class _Ready(NamedTuple):
 
 
 def create_tasks(
-    store: Store, connector: Connector, order: Sequence[str], now: int, hide: Callable[[str], str] = str
+    store: Store, connector: Connector, config: Config, now: int, hide: Callable[[str], str] = str
 ) -> dict[str, int]:
     """Make the tasks that belong into one CRM, and say how many were made, by what the CRM said of those that were not.
 
-    A task belongs into the first CRM of `order` in which its owner has a record of the person. `now` is in
+    A task belongs into the first CRM of the source of truth in which its owner has a record of the person. `now` is in
     milliseconds. What a CRM did not take is tried again in the next run where it may well take it, else a day later.
     """
     with store.read() as reading:
@@ -44,6 +45,7 @@ def create_tasks(
         people = {each.person for each in waiting}
         owned, latest = tasks.owned_records(reading, people), tasks.latest_owners(reading, people)
         names = names_of_people(reading, sorted(people))
+    order = config.identity.source_of_truth
     placed = {each.key: _place(each, owned.get(each.person, ()), order) for each in waiting}
     useless = [each for each in waiting if _is_useless(each, placed[each.key], latest.get(each.person), now)]
     dropped = {each.key for each in useless}
@@ -60,7 +62,7 @@ def create_tasks(
         tasks.mark_tasks(writing, [_row(each, tasks.DROPPED, reason="its owner has changed") for each in useless])
         tasks.mark_tasks(writing, [_row(each.task, tasks.SENT, crm=connector.name) for each in ready])
     failpoint("tasks_sent")
-    return _send(store, connector, ready, now, hide) if ready else {}
+    return _send(store, connector, config, ready, now, hide) if ready else {}
 
 
 def close_tasks(store: Store, connector: Connector, run_id: str, hide: Callable[[str], str] = str) -> dict[str, int]:
@@ -92,11 +94,11 @@ def describe_refused_tasks(crm: str, said: Mapping[str, int], what: str) -> list
 
 
 def _send(
-    store: Store, connector: Connector, ready: Sequence[_Ready], now: int, hide: Callable[[str], str]
+    store: Store, connector: Connector, config: Config, ready: Sequence[_Ready], now: int, hide: Callable[[str], str]
 ) -> dict[str, int]:
     by_key = {each.task.key: each.task for each in ready}
     said: dict[str, int] = {}
-    for receipt in connector.create_tasks([_crm_task(each) for each in ready]):
+    for receipt in connector.create_tasks([_crm_task(config, each) for each in ready]):
         if receipt.key not in by_key:
             continue
         row = by_key[receipt.key]
@@ -127,8 +129,9 @@ def _is_useless(row: OpenTask, place: tuple[Ref, str] | None, latest: str | None
     return gone or now - row.at > GIVEN_UP
 
 
-def _crm_task(each: _Ready) -> Task:
-    due = datetime.fromtimestamp(each.task.due / 1000, UTC)
+def _crm_task(config: Config, each: _Ready) -> Task:
+    # A CRM that has only a day of it shows that of the one who has to do it.
+    due = datetime.fromtimestamp(each.task.due / 1000, zone_of_owner(config, each.task.owner))
     subject = describe_subject(each.task.event, each.name)  # type: ignore[arg-type]  # a text in the state
     return Task(each.task.key, each.ref, each.owner_id, subject, each.task.body, due)
 

@@ -392,7 +392,8 @@ class RuleOfRoute(TypedDict):
 class RouteDocument(TypedDict):
     """`crmsync route WHO`: for somebody who keeps their owner `to` is null and `member` the owner.
 
-    `instead` has for each other route the smallest change of fields that would have sent them there.
+    `instead` has for each other route the smallest change of fields that would have sent them there; `?` is any
+    value that no question names.
     """
 
     person: int

@@ -19,7 +19,7 @@ TOTALS = {
     "duplicates": "{} with several records in one CRM",
     "not_matched": "{} not matched to a person, because the address says nothing of who it is",
     "disagreements": "{} that are not the same everywhere",
-    "excluded": "{} excluded: neither scored nor written",
+    "excluded": "{} left out: of scoring, or only of the routes; each line says why",
     "waiting": "{} waiting for an owner",
 }
 """What is said at the end of a list."""

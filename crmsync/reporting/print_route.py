@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from rich.console import Console
 
+from crmsync.model import Scalar
 from crmsync.reporting.console import Document, make_printable, make_table, print_person_heading, print_sentences
+from crmsync.routing.why_not import OTHER
 
 
 def print_route(console: Console, document: Document) -> None:
@@ -26,9 +28,13 @@ def print_route(console: Console, document: Document) -> None:
         print_sentences(console, f"Track: {document['track']}")
     for route, change in document["instead"].items():
         if change:
-            values = " and ".join(
-                f"{name} {f'{value:g}' if isinstance(value, float) else value}" for name, value in change.items()
-            )
+            values = " and ".join(_say_value(name, value) for name, value in change.items())
             print_sentences(console, f"With {values}: [[route]] {route}")
         else:
             print_sentences(console, f"No change of one or two fields leads to [[route]] {route}")
+
+
+def _say_value(name: str, value: Scalar) -> str:
+    if value == OTHER:
+        return f"another {name}"
+    return f"{name} {f'{value:g}' if isinstance(value, float) else value}"

@@ -316,7 +316,7 @@ class _Assigner:
         if given or pool.fallback is None:
             return given or _Lacking(why)
         waited = 0 if person.waiting_since is None else self.desk.at.timestamp() * 1000 - person.waiting_since
-        is_there = any(each.owner == self._queue_of(pool.fallback, each.ref.crm) for each in free if each.owner)
+        is_there = any(each.owner == self.owners.queue_of(each.ref.crm, pool.fallback) for each in free if each.owner)
         # Whoever is in the queue of the fallback has waited already.
         if pool.wait is not None and not is_there and waited < pool.wait.total_seconds() * 1000:
             return _Lacking(f"{why}; the fallback {pool.fallback} is asked later")
@@ -370,10 +370,6 @@ class _Assigner:
             lack = turn.why
         return (), lack
 
-    def _queue_of(self, to: str, crm: str) -> str | None:
-        name = to.removeprefix(QUEUE).strip().lower()
-        return self.owners.queues.get((crm, name)) if to.startswith(QUEUE) else None
-
     def _give_queue(
         self, to: str, route: Route, person: Unassigned, free: Sequence[Holding], *, count: bool
     ) -> Sequence[Holding] | _Lacking:
@@ -382,7 +378,7 @@ class _Assigner:
         leads = [each for each in free if each.ref.kind == "lead"]
         if not leads:
             return _Lacking("only Salesforce leads can be in a queue", goes_on=True)
-        queue = self._queue_of(to, leads[0].ref.crm)
+        queue = self.owners.queue_of(leads[0].ref.crm, to)
         if queue is None:
             return _Lacking(f"{leads[0].ref.crm} has no queue {name}")
         fresh = [each for each in leads if each.owner != queue]

@@ -59,7 +59,7 @@ def was_away(member: Member, at: datetime, zone: tzinfo, away_lead: timedelta) -
 
 def local_day(member: Member, at: datetime, zone: tzinfo) -> date:
     """The day that it is for a member: in their own time zone, else in the one given."""
-    return at.astimezone(_zone_of(member, zone)).date()
+    return at.astimezone(zone_of(member, zone)).date()
 
 
 def next_presence(member: Member, at: datetime, zone: tzinfo, away_lead: timedelta) -> datetime | None:
@@ -120,10 +120,11 @@ def working_time_between(member: Member | None, start: datetime, end: datetime, 
 
 
 def _times_of(member: Member, zone: tzinfo, away_lead: timedelta) -> _Times:
-    return _Times(member.hours, _zone_of(member, zone), member.holidays, tuple(member.away), away_lead.days)
+    return _Times(member.hours, zone_of(member, zone), member.holidays, tuple(member.away), away_lead.days)
 
 
-def _zone_of(member: Member, zone: tzinfo) -> tzinfo:
+def zone_of(member: Member, zone: tzinfo) -> tzinfo:
+    """The time zone of a member: their own, else the one given."""
     return zone if member.timezone is None else _zone_named(member.timezone)
 
 

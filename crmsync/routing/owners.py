@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from typing import Literal, NamedTuple
 
+from crmsync.config.deciding import QUEUE
 from crmsync.identity.matching import normal_email
 from crmsync.model import Owner
 
@@ -33,6 +34,10 @@ class Owners(NamedTuple):
             return owner_id
         email = normal_email(owner.email)
         return email if owner.active and owner.kind == "user" and email not in self.nobody else None
+
+    def queue_of(self, crm: str, to: str) -> str | None:
+        """The id of a queue as a route names it ("queue:Inbound"); `None` where the CRM has none of that name."""
+        return self.queues.get((crm, to.removeprefix(QUEUE).strip().lower())) if to.startswith(QUEUE) else None
 
 
 def owners_of(owners: Iterable[Owner], nobody: Iterable[str]) -> Owners:

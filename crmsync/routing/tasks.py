@@ -10,7 +10,7 @@ from typing import NamedTuple
 from crmsync.config.deciding import QUEUE
 from crmsync.config.settings import Config
 from crmsync.config.tasks import Event
-from crmsync.routing.calendar import add_working_time
+from crmsync.routing.calendar import add_working_time, zone_of
 from crmsync.routing.sla import Deadline, index_members
 
 LONGEST_SUBJECT = 255
@@ -62,11 +62,12 @@ def plan_tasks(
     for each in handed if "hand_off" in on else ():
         if not each.owner.startswith(QUEUE):
             due = _due(config, each.owner, now)
-            body = f"{each.because}\nYours because: {each.why}\nNext step: get in touch by {_spelled(due, config.zone)}"
+            step = f"Next step: get in touch by {_spelled(config, due, each.owner)}"
+            body = f"{each.because}\nYours because: {each.why}\n{step}"
             found.append(_task("hand_off", each.person, each.owner, run, now, due, body))
     for one in tagged if "feedback" in on else ():
         due = now + config.tasks.due if config.tasks else now
-        body = f"Feedback: {one.tag}\n{one.because}\nNext step: follow up by {_spelled(due, config.zone)}"
+        body = f"Feedback: {one.tag}\n{one.because}\nNext step: follow up by {_spelled(config, due, one.owner)}"
         found.append(_task("feedback", one.person, one.owner, run, now, due, body))
     return found
 
@@ -75,7 +76,7 @@ def plan_breach_tasks(config: Config, run: str, now: datetime, breaches: Sequenc
     """The tasks for those whom their owner did not contact in time, and not weeks ago."""
     if config.tasks is None or "breach" not in config.tasks.on:
         return []
-    due, zone = now + config.tasks.due, config.zone
+    due = now + config.tasks.due
     return [
         _task(
             "breach",
@@ -84,11 +85,18 @@ def plan_breach_tasks(config: Config, run: str, now: datetime, breaches: Sequenc
             str(each.hand_off.at),
             now,
             due,
-            f"Nobody was in touch by {_spelled(each.due, zone)}\nNext step: get in touch by {_spelled(due, zone)}",
+            f"Nobody was in touch by {_spelled(config, each.due, each.hand_off.owner)}\n"
+            f"Next step: get in touch by {_spelled(config, due, each.hand_off.owner)}",
         )._replace(run=run)
         for each in breaches
         if now - each.due < LATEST
     ]
+
+
+def zone_of_owner(config: Config, owner: str) -> tzinfo:
+    """The time zone in which an owner (an address) works: that of their pool, else that of `[schedule]`."""
+    member = index_members(config.owner_pool).get(owner)
+    return config.zone if member is None else zone_of(member, config.zone)
 
 
 def describe_subject(event: Event, name: str) -> str:
@@ -110,7 +118,8 @@ def _due(config: Config, owner: str, now: datetime) -> datetime:
     return add_working_time(index_members(config.owner_pool).get(owner), now, config.sla.within, config.zone)
 
 
-def _spelled(at: datetime, zone: tzinfo) -> str:
+def _spelled(config: Config, at: datetime, owner: str) -> str:
+    zone = zone_of_owner(config, owner)
     return f"{at.astimezone(zone):%Y-%m-%d %H:%M} ({at.astimezone(zone).tzname()})"
 
 

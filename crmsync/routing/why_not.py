@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime
 from itertools import combinations, product
@@ -62,14 +62,22 @@ def _options(config: Config, columns: Columns) -> dict[str, list[Scalar]]:
     fields = sorted({str(part.field) for part in asked} & (config.fields.keys() | {"email"}))
     # Another address is another person, mostly: it comes last.
     fields.sort(key=lambda name: name == "email")
-    return {
-        name: [
-            each
-            for each in answers_of([part for part in asked if part.field == name], config.lists)
-            if not isinstance(each, Matching) and each != columns.fields[name][0]
-        ]
-        for name in fields
-    }
+    options = {}
+    for name in fields:
+        answers = answers_of([part for part in asked if part.field == name], config.lists)
+        plain = [each for each in answers if not isinstance(each, Matching)]
+        options[name] = [each for each in sorted(plain, key=_oddity(plain)) if each != columns.fields[name][0]]
+    return options
+
+
+OTHER = "?"
+"""A value that no question names."""
+
+
+def _oddity(values: Sequence[Scalar]) -> Callable[[Scalar], int]:
+    """What somebody may well have comes first, then any other value, then texts made of several values."""
+    begins = tuple(f"{each} " for each in values)
+    return lambda value: 1 if value == OTHER else 2 * str(value).startswith(begins)
 
 
 def _singles(options: Mapping[str, Sequence[Scalar]]) -> Iterator[Change]:

@@ -10,7 +10,9 @@ from pathlib import Path
 
 from sqlalchemy import delete, select
 
+from crmsync.connector import LEARNED
 from crmsync.store.database import Store, open_store
+from crmsync.store.odd_records import ODD_RECORDS
 from crmsync.store.schema import metadata, note, writer
 from crmsync.store.sql import IN_LIST, in_chunks
 
@@ -35,7 +37,8 @@ def copy_state(store: Store) -> Iterator[Store]:
             if store.engine.dialect.name != "sqlite":
                 _copy_rows(store, copy)
             with copy.begin() as writing:
-                writing.execute(delete(note).where(note.c.crm != ""))
+                under_way = note.c.name.not_like(f"%{LEARNED}") & (note.c.name != ODD_RECORDS)
+                writing.execute(delete(note).where(note.c.crm != "", under_way))
             yield copy
         finally:
             copy.close()

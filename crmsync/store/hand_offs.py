@@ -91,6 +91,15 @@ def latest_hand_offs(connection: Connection, now: int, person_id: int | None = N
     ]
 
 
+def stages_and_tags(connection: Connection, people: Sequence[int]) -> list[tuple[int, str, str, int | None]]:
+    """Each of some people with their stage, their tag, and since when a run knows it (milliseconds)."""
+    it, found = person.c, []
+    for some in in_chunks(people, IN_LIST):
+        query = select(it.id, it.stage, it.feedback, it.feedback_since).where(it.id.in_(some))
+        found += [(whose, stage, tag, since) for whose, stage, tag, since in plain_rows(connection, query)]
+    return found
+
+
 def names_of_people(connection: Connection, people: Sequence[int]) -> dict[int, str]:
     """What to call some people: the name, or the e-mail address."""
     found: dict[int, str] = {}

@@ -125,6 +125,16 @@ bands = 3
             '[[owner_pool]]\nname = "x"\nmembers = [{ email = "ann@a.example", weight = 2 }]',
             'weights need method = "weighted"',
         ),
+        (
+            '[[owner_pool]]\nname = "x"\nmethod = "least_open"\nmembers = [{ email = "ann@a.example", weight = 2 }]',
+            'weights need method = "weighted"; least_open counts everybody the same',
+        ),
+        (
+            '[tracks]\nx = {}\n[[route]]\nname = "a"\nto = "x"\nreassign = true',
+            "[[route]] a: it leads to a track, which takes nobody away from an owner; remove reassign",
+        ),
+        ('[[route]]\nname = "a"\nto = "queue: "', "[[route]] a: there is no 'queue: '; write a pool, an address"),
+        ('[exclude]\ndomains = ["*.a.example"]', "'*.a.example': write a domain, for example rival.example"),
         ('[[owner_pool]]\nname = "x"\nmembers = ["ann@a.example"]\nwait = "2h"', "wait needs fallback"),
         ('[[stage]]\nname = "a"\nvalues = {}\nrecycle = "b"', "recycle and cool_down need exit"),
         ('[[owner_pool]]\nname = "x"\nmembers = ["Ann"]', "'Ann': write an e-mail address"),

@@ -61,6 +61,22 @@ def test_S0_28_values_are_equal_in_both_crms_or_on_the_list_of_disagreements(sta
     assert (values["stage"]["hubspot"], values["stage"]["salesforce"]) == ("mql", "lead")
 
 
+def test_S3_09_and_S1_13_the_hottest_are_handed_over_first_and_the_coldest_wait(state):
+    hubspot = crm("hubspot")
+    for number, demos in ((1, 0), (2, 3), (3, 1), (4, 2)):
+        join(hubspot, number, demos)
+    pool = {
+        "name": "sales",
+        "members": [{"email": "ann@acme.example", "daily": 2}, {"email": "bob@acme.example", "daily": 1}],
+    }
+    run(state, hubspot, at=DAYS[0], model=BARE, owner_pool=[pool], route=[{"name": "All", "to": "sales"}], **OPEN)
+    handed = [(row["total"], row["owner"].partition("@")[0]) for row in rows(state, schema.hand_off)]
+    assert handed == sorted(handed, reverse=True)
+    assert [who for _points, who in handed] == ["ann", "bob", "ann"]
+    (waiting,) = [row for row in decided(state).values() if row["waiting"]]
+    assert waiting["total"] < min(points for points, _who in handed)
+
+
 @pytest.mark.parametrize(("demos", "track"), [(0, "a"), (1, "b"), (2, None)])
 def test_S4_33_and_S1_11_the_score_gives_the_track_and_a_field_holds_it(state, demos, track):
     hubspot = crm("hubspot")

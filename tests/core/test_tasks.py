@@ -13,6 +13,7 @@ from crmsync.model import Activity, Ref, TaskReceipt
 from crmsync.reporting.documents import check_document
 from crmsync.reporting.person import explain_person
 from crmsync.reporting.route import route_document
+from crmsync.reporting.status import status_document
 from crmsync.store import schema
 from crmsync.undo import undo_run
 from tests.support.cycles import ADA, NEVER_FADES, balanced, edit, hot, two_crms
@@ -145,6 +146,28 @@ def test_a_breach_makes_one_task_for_the_owner(state):
     assert told(hubspot) == [("Overdue: contact ada@x.example", ADA, "hubspot-ann")]
 
 
+@pytest.mark.parametrize("at", [2, 5])
+@pytest.mark.parametrize(
+    "settled",
+    [
+        lambda ada: {"fields": {**ada.fields, "feedback": "not a fit"}},
+        lambda ada: {"fields": {**ada.fields, "feedback": "wrong timing"}},
+        lambda _ada: {"stage": "opportunity"},
+    ],
+)
+def test_who_is_not_routed_any_more_does_not_have_to_be_contacted(state, settled, at):
+    """Their owner gave them a tag that ends it, or the CRM took them further: nobody is late any more."""
+    tags = {"not a fit": "disqualify", "wrong timing": {"recycle": "1d"}}
+    hubspot, by = hot(), settings("breach", sla={"within": "4h"}, feedback={**FEEDBACK, "tags": tags})
+    run(state, hubspot, by=by)
+    edit(hubspot, ADA, **settled(hubspot.records[ADA]), changed_at=hours(at))
+    for later in {at, 5, 6}:
+        result = run(state, hubspot, at=later, by=by)
+        assert not [each for each in result.notes if "not contacted" in each]
+    assert hubspot.tasks == {}
+    assert status_document(by, state, hours(6))["sla"]["breaches"] == []
+
+
 def test_breaches_of_long_ago_make_no_tasks(state):
     hubspot = hot()
     run(state, hubspot, by=config(NEVER_FADES, sla={"within": "4h"}))
@@ -253,3 +276,14 @@ def test_undo_closes_the_task_that_the_run_made(state):
     assert rows(state) == [("hand_off", "ann@acme.example", "closed")]
     run(state, hubspot, at=2, by=by)
     assert len(hubspot.tasks) == 1
+
+
+def test_a_task_is_due_where_its_owner_works(state):
+    """Salesforce has only a day of it: that of UTC would be tomorrow for who works in the evening of Los Angeles."""
+    ann = {"email": "ann@acme.example", "timezone": "America/Los_Angeles"}
+    pool = {"name": "sales", "members": [ann, "bob@acme.example"]}
+    hubspot, by = hot(), settings("hand_off", owner_pool=[pool], sla={"within": "17h"})
+    run(state, hubspot, by=by)
+    (task,) = hubspot.tasks.values()
+    assert (task.due, task.due.isoformat()) == (hours(17), f"{hours(9):%Y-%m-%dT%H:%M:%S}-08:00")
+    assert f"get in touch by {hours(9):%Y-%m-%d %H:%M} (PST)" in task.body

@@ -4,7 +4,7 @@ from datetime import timedelta
 
 import pytest
 
-from crmsync.model import Ref
+from crmsync.model import Owner, Ref
 from tests.support.cycles import ADA, DAYS, NEVER_FADES, edit, held, run, two_crms
 
 LEAD = Ref("salesforce", "lead", "00Q1")
@@ -52,6 +52,17 @@ def test_an_owner_who_is_no_user_of_the_follower_is_not_carried(state, crms):
     edit(crms[1], LEAD, owner="salesforce-eve")
     run(state, *crms, at=DAYS[1], truth={"owner": "salesforce"})
     assert pair(*crms)[0] == ("mql", "hubspot-ann")
+
+
+def test_an_owner_whom_the_leader_gets_now_is_carried_in_the_same_run(state):
+    """Whoever owns the lead is no user of HubSpot: the record there is given to somebody, and HubSpot leads."""
+    hubspot, salesforce = two_crms()
+    salesforce.people = [*salesforce.people, Owner("salesforce", "salesforce-zoe", "zoe@acme.example", "Zoe")]
+    edit(salesforce, LEAD, owner="salesforce-zoe")
+    for day in (0, 1):
+        result = run(state, hubspot, salesforce, at=DAYS[day], truth={"owner": "hubspot"})
+        assert pair(hubspot, salesforce) == (("mql", "hubspot-ann"), ("mql", "salesforce-ann"))
+    assert [each.planned for each in result.crms.values()] == [0, 0]
 
 
 def test_a_stage_of_the_leader_is_carried_backwards_too_where_the_crm_takes_it(state, crms):

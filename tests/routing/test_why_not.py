@@ -1,16 +1,19 @@
 """What would have sent somebody elsewhere, held against what then happens."""
 
+import io
 import random
 from pathlib import Path
 
 import numpy as np
+from rich.console import Console
 
 from crmsync.columns import Columns
 from crmsync.config import load
 from crmsync.model import Scalar
+from crmsync.reporting.print_route import print_route
 from crmsync.routing.decisions import PersonState, decide_people
 from crmsync.routing.lifecycle import StageState
-from crmsync.routing.why_not import find_instead
+from crmsync.routing.why_not import OTHER, find_instead
 from crmsync.scoring import score
 from tests.support.make import NOW
 
@@ -39,6 +42,18 @@ def route_of(columns, state):
     scores = score(CONFIG, columns, NOW, CONFIG.zone, ["mql"])
     (decided,) = decide_people(CONFIG, scores, columns, [0], [state], int(NOW.timestamp() * 1000))
     return decided.routes[0].name if decided.routes else None
+
+
+def test_no_value_is_made_up_of_several_where_any_other_one_does():
+    state = PersonState(StageState(stage="mql"), ())
+    found = find_instead(CONFIG, person(title="VP Finance", country="Canada", employees=300), state, NOW, "mql")
+    assert found["Everybody else who is ready"] == {"country": OTHER}
+    said = io.StringIO()
+    document = {"person": 1, "name": "Ada", "emails": [], "rules": [], "member": None, "track": None, "turn": "waits"}
+    print_route(
+        Console(file=said, markup=False), {**document, "stage": "mql", "stage_why": "it is so", "instead": found}
+    )
+    assert "With another country: [[route]] Everybody else who is ready" in said.getvalue()
 
 
 def test_each_change_that_is_named_sends_the_person_there():

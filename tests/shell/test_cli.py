@@ -243,6 +243,35 @@ def test_check_online_fails_where_nobody_of_a_pool_can_own_anything(ready):
     assert all(each["members"] == [] for each in document["crms"].values())
 
 
+def test_check_online_knows_the_stages_that_the_crm_owns(ready):
+    listed = '\n[lifecycle]\ncrm_owned = ["oportunity", "Customer"]\n'
+    ready.write_text(ready.read_text() + listed)
+    notes = crmsync("check", "--online", "-c", ready, "--json").json["crms"]["hubspot"]["notes"]
+    said = "[lifecycle] crm_owned: hubspot has no stage oportunity; correct the name if it should have"
+    assert said in notes
+
+
+def test_check_online_knows_the_users_and_queues_that_routes_name(ready):
+    written = ready.read_text()
+    pool = f'\n[[owner_pool]]\nname = "late"\nmembers = ["{REPS[0]}"]\nfallback = "queue:Nobody\\u2019s"\n'
+    routes = "".join(
+        f'\n[[route]]\nname = "{name}"\nwhen = {{ field = "score", gte = 900 }}\nto = "{to}"\n'
+        for name, to in (("A", "zoe@elsewhere.example"), ("B", "queue:inbound leads "), ("C", "late"))
+    )
+    at = written.index("[[route]]")
+    ready.write_text(written[:at] + routes + written[at:] + pool)
+    ended = crmsync("check", "--online", "-c", ready, "--json")
+    assert ended.code == 2
+    assert ended.json["problems"] == [
+        "[[route]] A: zoe@elsewhere.example is not a user in hubspot, so people who are routed to them get no owner "
+        "there; correct the address, or add the user",
+        "[[route]] A: zoe@elsewhere.example is not a user in salesforce, so people who are routed to them get no owner "
+        "there; correct the address, or add the user",
+        "[[owner_pool]] late: no CRM has the queue Nobody\u2019s, so people who are routed to it wait; correct the "
+        "name, or add the queue",
+    ]
+
+
 def test_check_warns_of_a_pool_that_no_route_leads_to(path):
     path.write_text(path.read_text() + '\n[[owner_pool]]\nname = "spare"\nmembers = ["ann@acme.example"]\n')
     document = crmsync("check", "-c", path, "--json").json

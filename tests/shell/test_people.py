@@ -255,6 +255,15 @@ def test_who_is_excluded_or_waits_is_listed_with_the_reason(path, state):
     assert (bo["records"], bo["why"]) == (["hubspot:contact:2"], "no member of sales is at work")
 
 
+def test_who_is_scored_and_not_routed_is_not_said_to_be_without_a_score(path, state):
+    fill(state, make.contact(1, name="Ann"))
+    decide(state, "1", destination="crm_owned", owner_why="not routed: the CRM itself gives the stage customer")
+    shown = crmsync("people", "--excluded", "-c", path).out
+    assert "not routed: the CRM itself gives the stage customer" in shown
+    assert "1 person left out: of scoring, or only of the routes" in shown
+    assert "neither scored" not in shown
+
+
 def test_a_kind_of_record_without_a_stage_is_at_odds_with_nobody(path, state):
     path.write_text(path.read_text().replace(', contact = "Lead"', "").replace(', contact = "MQL"', ""))
     fill(state, *both("a", h_stage="lead", s_stage="New"))

@@ -1,9 +1,12 @@
 """Whole runs of crmsync against the sandbox, over real HTTP."""
 
+from contextlib import contextmanager
+
 from sqlalchemy import select
 
+from crmsync.bootstrap import connect_all
 from crmsync.config import connectors, load
-from crmsync.cycle import run_cycle
+from crmsync.cycle import preview_run, run_cycle
 from crmsync.store import schema
 from crmsync.store.cursors import StoredNotes
 from crmsync.work import Work
@@ -49,6 +52,19 @@ class Runs:
         for each in made.values():
             each.close()
         return balanced(result)
+
+    def preview(self, *crms):
+        """A preview as `crmsync plan` makes it: with connectors that keep their notes in the copy of the state."""
+        self.sandbox.clock.advance(60)
+        with connect_all(self.config, self.state, Hurried()) as made:
+            work = Work(self.config, self.state, {crm: made[crm] for crm in crms}, self.sandbox.clock())
+
+            @contextmanager
+            def connect(config, copy):
+                with connect_all(config, copy, Hurried()) as others:
+                    yield {crm: others[crm] for crm in crms}
+
+            return preview_run(work._replace(connect=connect))
 
     def rows(self, table=schema.record):
         with self.state.read() as reading:
