@@ -160,7 +160,7 @@ class Activity:
 
     One event with several participants is one Activity for each of them, with the same `id`.
     A page that holds an activity id holds it for all its participants: what was stored for that id is replaced.
-    `gone` says that the CRM deleted it.
+    `gone` says that the CRM deleted it, `owner` is the CRM's id of who made it, where the CRM says so.
     """
 
     ref: Ref
@@ -169,6 +169,7 @@ class Activity:
     at: datetime
     attributes: Mapping[str, Scalar] = field(default_factory=dict)
     gone: bool = False
+    owner: str | None = None
 
 
 class Company(NamedTuple):

@@ -193,7 +193,8 @@ def _contacts_stream(work: Work, crm: str) -> str:
 def _pull(work: Work, result: Result, crm: str, *, full: bool, trusting: bool = False) -> None:
     """Pull one CRM; `full` from the start, `trusting` that activities which do not come are gone, however many."""
     connector, contacts = work.crms[crm], _contacts_stream(work, crm)
-    save = partial(save_contacts, now=work.now, noticing=_noticed_fields(work, crm))
+    follows = work.config.asks_about_account_scores()
+    save = partial(save_contacts, now=work.now, noticing=_noticed_fields(work, crm), colleagues=follows)
     _pull_contacts(work, result, crm, connector.contacts, contacts, save, full=full)
     _pull_activities(work, result, crm, connector.activities, full=full, trusting=trusting)
     with work.store.begin() as writing:
@@ -355,7 +356,9 @@ def _find_missing_records(work: Work, crm: str, stream: str, runs: Sequence[str]
             f"it answered without any record {known}, so nothing is changed; check what the integration user may see; "
             f"if {crm} is really empty, remove its table from the config",
         )
-    odd = _read_by_id(work, crm, [*missing, *deleted], partial(save_contacts, run=runs[-1], now=work.now))
+    follows = work.config.asks_about_account_scores()
+    save = partial(save_contacts, run=runs[-1], now=work.now, colleagues=follows)
+    odd = _read_by_id(work, crm, [*missing, *deleted], save)
     with work.store.begin() as writing:
         end_full_run(writing, crm, stream)
     return odd

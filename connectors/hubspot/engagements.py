@@ -10,9 +10,9 @@ from connectors.hubspot.batch_read import Record
 from connectors.hubspot.client import Api
 from connectors.hubspot.companies import read_associations
 from connectors.hubspot.cursors import DAY, Cursor, millis_of
-from connectors.hubspot.errors import CRM, KIND, RequestRefused, id_of, object_in, objects_in
+from connectors.hubspot.errors import CRM, KIND, RequestRefused, id_of, object_in, objects_in, text_of
 from connectors.hubspot.feeds import fitting_feed, properties_of, read_attributes
-from connectors.hubspot.mapping import changed_at
+from connectors.hubspot.mapping import OWNER, changed_at
 from connectors.hubspot.paging import Listing, Skipping, Window, whole_list
 from connectors.hubspot.properties import instant_of, to_millis
 from crmsync.config.tables import Feed
@@ -36,7 +36,7 @@ def pull_source(
     """
     now = to_millis(api.server_time)
     overlap = millis_of(api.settings.look_back)
-    wanted = list(dict.fromkeys([AT, CHANGED, *([ours] if ours else []), *properties_of(feeds)]))
+    wanted = list(dict.fromkeys([AT, CHANGED, OWNER, *([ours] if ours else []), *properties_of(feeds)]))
     if begun.at is None or begun.at > now + overlap:
         fresh = begun if begun.at is None else begun.anew()._replace(daily=0)
         yield from _all(api, source, feeds, fresh, wanted, oldest, ours)
@@ -99,7 +99,10 @@ def _activities(
     found: list[Activity] = []
     for record, at, feed in kept:
         activity_id, said = f"{source}:{record['id']}", read_attributes(feed, record["properties"])
-        found += [Activity(Ref(CRM, KIND, each), activity_id, feed.kind, at, said) for each in record[CONTACTS]]
+        owner = text_of(record["properties"].get(OWNER)) or None
+        found += [
+            Activity(Ref(CRM, KIND, each), activity_id, feed.kind, at, said, owner=owner) for each in record[CONTACTS]
+        ]
     if not known:
         return found
     nobody = {each["id"] for each in records} - {each.id.partition(":")[2] for each in found}

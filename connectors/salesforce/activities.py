@@ -10,7 +10,7 @@ from functools import partial
 
 from connectors.salesforce.client import Org
 from connectors.salesforce.contacts import NEVER
-from connectors.salesforce.errors import CRM
+from connectors.salesforce.errors import CRM, text_of
 from connectors.salesforce.paging import (
     SHORT_IN_LIST,
     Cursor,
@@ -173,7 +173,8 @@ def _gone(id_: str, kind: str) -> Activity:
 
 def _activities(feed: Feed, id_: str, at: datetime, row: Row, people: Sequence[Ref]) -> list[Activity]:
     attributes = {name: row[path] for name, path in feed.attributes.items() if path in row}
-    return [Activity(ref, id_, feed.kind, at, attributes) for ref in dict.fromkeys(people)]
+    owner = text_of(row.get("OwnerId")) or None
+    return [Activity(ref, id_, feed.kind, at, attributes, owner=owner) for ref in dict.fromkeys(people)]
 
 
 def person_ref(id_: object) -> Ref | None:
@@ -284,7 +285,7 @@ def _member_at(kind: str, row: Row) -> datetime | None:
     return max(told)
 
 
-_ACTIVITY = ("IsDeleted", "WhoId", "WhoCount", "CreatedDate", "LastModifiedDate", "ActivityDate")
+_ACTIVITY = ("IsDeleted", "OwnerId", "WhoId", "WhoCount", "CreatedDate", "LastModifiedDate", "ActivityDate")
 
 ORIGINS: dict[str, Origin] = {
     "Task": Origin(

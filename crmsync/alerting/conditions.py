@@ -14,6 +14,10 @@ CONCLUDED = ("ok", "partial", "held")
 """Verdicts of runs that came to their end: what they say of a CRM holds until another one says otherwise."""
 
 
+CONTESTED = "contested:"
+"""How the keys begin of what another tool changes back: it may look mended until that tool has come by again."""
+
+
 class AlertCondition(NamedTuple):
     """Something that is wrong: `title` says what in a few words, `sentence` why, `next` is the command that helps."""
 
@@ -35,7 +39,8 @@ class Facts(NamedTuple):
     """What conditions are found in.
 
     `runs` are the last ones, newest first; `waiting` plans with `run`, `reasons` and `next`; `refused` records on hold
-    by CRM and cause; of the `dead` feeds `holds` put decay and inactivity on hold; `unowned` people by why they wait
+    by CRM and cause; `contested` those by CRM that another tool keeps changing back; of the `dead` feeds `holds` put
+    decay and inactivity on hold; `unowned` people by why they wait
     for an owner; `late` people whom their owner did not contact in time; `overdue` says by CRM why the last good run is
     too old; `failed` has the sentences about a run that ended with an error, and the command that helps.
     """
@@ -44,6 +49,7 @@ class Facts(NamedTuple):
     runs: Sequence[EndedRun] = ()
     waiting: Sequence[Mapping[str, Any]] = ()
     refused: Mapping[tuple[str, str], int] = {}
+    contested: Mapping[str, int] = {}
     dead: Sequence[DeadFeed] = ()
     holds: Sequence[DeadFeed] = ()
     unowned: Mapping[str, int] = {}
@@ -76,6 +82,7 @@ def find_conditions(facts: Facts, typed: Callable[[str], str] = str) -> list[Ale
             for plan in facts.waiting
         ),
         *_find_refusals(facts.refused, typed),
+        *_find_contested(facts.contested, typed),
         *(_describe_dead_feed(each, each in facts.holds, typed) for each in facts.dead),
         *_find_unowned(facts.unowned, typed),
         *_find_late(facts.late, typed),
@@ -110,6 +117,14 @@ def _find_refusals(refused: Mapping[tuple[str, str], int], typed: Callable[[str]
         many = "1 record" if records == 1 else f"{records:,} records"
         said, command = _end_sentence(f"{many} on hold: {cause}"), typed("crmsync status")
         yield AlertCondition(f"refused:{crm}:{cause}", "warning", f"{crm} rejects updates", said, command)
+
+
+def _find_contested(contested: Mapping[str, int], typed: Callable[[str], str]) -> Iterator[AlertCondition]:
+    for crm, records in sorted(contested.items()):
+        many = "1 record" if records == 1 else f"{records:,} records"
+        said = f"{many} on hold: look for a workflow, flow or sync that sets them."
+        title, command = f"another tool keeps changing values back in {crm}", typed("crmsync status --refused")
+        yield AlertCondition(f"{CONTESTED}{crm}", "warning", title, said, command)
 
 
 def _describe_dead_feed(dead: DeadFeed, is_hold: bool, typed: Callable[[str], str]) -> AlertCondition:

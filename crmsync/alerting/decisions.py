@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Literal, NamedTuple
 
-from crmsync.alerting.conditions import AlertCondition
+from crmsync.alerting.conditions import CONTESTED, AlertCondition
 
 AGAIN = 86_400_000
 """Milliseconds after which a condition that lasts is told once more."""
@@ -44,6 +44,7 @@ def decide_alerts(
     """The lines that are to be told, and what is to be remembered by key.
 
     What ends and comes back within an hour is not told again before it has lasted an hour, or a day after it was told.
+    Of what another tool changes back the end is told once it has been over for a day: until then it has not ended.
     """
     lines: list[AlertLine] = []
     memory: dict[str, Remembered] = {}
@@ -54,7 +55,13 @@ def decide_alerts(
     for key, before in remembered.items():
         if key in memory:
             continue
-        if before.ended is None:
+        if key.startswith(CONTESTED):
+            ended = now if before.ended is None else before.ended
+            if _is_past(ended, now, AGAIN):
+                lines.append(AlertLine("ended", key, _describe_end(before, ended)))
+            else:
+                memory[key] = before._replace(ended=ended)
+        elif before.ended is None:
             memory[key] = before._replace(ended=now, quiet=None)
             if before.quiet is None:
                 lines.append(AlertLine("ended", key, _describe_end(before, now)))
@@ -64,6 +71,8 @@ def decide_alerts(
 
 
 def _judge_condition(found: AlertCondition, before: Remembered | None, now: int) -> tuple[AlertLine | None, Remembered]:
+    if before is not None and found.key.startswith(CONTESTED):
+        before = before._replace(ended=None)
     if before is None or (before.ended is not None and _is_past(before.ended, now, CALM)):
         return _begin(found, now, now)
     is_due = _is_past(before.told, now, AGAIN)

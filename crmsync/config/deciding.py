@@ -18,10 +18,14 @@ from crmsync.config.working_hours import Away, Hours, Region
 Spelling = str | dict[str, str]
 """A field or value as one CRM spells it: one spelling, or one for each kind: `{lead = "Company", contact = "…"}`."""
 
+ACCOUNT_SCORE_FIELDS = ("account.score", "account.people", "account.missing_roles")
+"""What only `[account]` tells of an account."""
+
 DECIDED_FIELDS = (
     *("email", "stage", "score", "fit", "behavior", "band", "grade", "level", "segment", "track", "owner"),
     *("source", "lead_type", "qualifications", "rules"),
     *("account.name", "account.owner", "account.active_people"),
+    *ACCOUNT_SCORE_FIELDS,
 )
 """What a condition of a route, stage or track may read besides `[fields]`: all that is known once a person is scored.
 

@@ -25,7 +25,7 @@ def compare_configs(before: Config, after: Config) -> list[Difference]:
     return [
         each
         for name in Config.model_fields
-        if AFFECTS[name]
+        if AFFECTS[name] or (name == "account" and any(it.asks_about_account_scores() for it in (before, after)))
         for each in _compare_table(name, old.get(name), new.get(name))
     ]
 

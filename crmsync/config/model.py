@@ -132,6 +132,10 @@ class Expect(Table):
     lines: dict[str, Points] = {}
 
 
+ACCOUNT_GIVEN = ("account_score", "account_people", "account_missing_roles")
+"""What of an account a test lead may be given, besides owners."""
+
+
 class Golden(Table):
     """A test lead: an invented person, and the expected result.
 
@@ -144,6 +148,17 @@ class Golden(Table):
     previous: str | None = None
     at: datetime | None = None
     expect: Expect
+
+    @field_validator("given")
+    @classmethod
+    def _account(cls, value: dict[str, Any]) -> dict[str, Any]:
+        for name in ACCOUNT_GIVEN[:2]:
+            if isinstance(value.get(name, 0), bool) or not isinstance(value.get(name, 0), int | float):
+                raise ValueError(f"{name}: write a number, for example {name} = 3")
+        roles = value.get(ACCOUNT_GIVEN[2], [])
+        if not isinstance(roles, list) or not all(isinstance(each, str) for each in roles):
+            raise ValueError(f'{ACCOUNT_GIVEN[2]}: write the names of roles, for example ["Decision maker"]')
+        return value
 
     @field_validator("at")
     @classmethod

@@ -22,6 +22,7 @@ from crmsync.config.alerts import Alerts
 from crmsync.config.conditions import BUILTIN_FIELDS, Condition, Match
 from crmsync.config.deciding import (
     ACCOUNT_OWNER,
+    ACCOUNT_SCORE_FIELDS,
     COLLEAGUE_OWNER,
     DECIDED_FIELDS,
     Exclude,
@@ -244,6 +245,7 @@ class Config(Model, BaseSettings):
                 *self._strange_bands(),
                 *self._strange_pools(),
                 *self._strange_feedback(),
+                *self._strange_leads(),
                 *self._lists_of_nobody(),
                 *self._twins(),
             ]
@@ -361,9 +363,13 @@ class Config(Model, BaseSettings):
             "track": ("track", "[tracks] has", self.tracks),
             "qualifications": ("[[qualification]]", "they are", [each.name for each in self.qualification]),
             "rules": ("rule", "the rules are", [each.name for each in self.rules()]),
+            "account.missing_roles": ("role", "[account.roles] has", self.account.roles if self.account else ()),
         }
         for loc, condition in (*self.placed_decisions(), *self.placed_roles()):
             for part in condition.parts():
+                if part.field in ACCOUNT_SCORE_FIELDS and (said := self._lacking_account(part.field)):
+                    yield Mistake(loc, said)
+                    continue
                 if part.field in self.fields or part.field not in known:
                     continue
                 if part.field == "track" and loc[0] not in ("route", "account"):
@@ -376,6 +382,24 @@ class Config(Model, BaseSettings):
                 for name in (each for each in asked if isinstance(each, str) and each.strip().casefold() not in folded):
                     end = f"{has} {', '.join(there)}" if there else "the file has none"
                     yield Mistake(loc, f"there is no {what} {name!r}; {end}")
+
+    def _strange_leads(self) -> Iterator[Mistake]:
+        """Test leads whose account lacks roles that the file does not name."""
+        roles = self.account.roles if self.account else {}
+        for loc, test in self.placed("test"):
+            for name in test.given.get("account_missing_roles", ()):
+                if name not in roles:
+                    has = f"[account.roles] has {', '.join(roles)}" if roles else "the file has no [account.roles]"
+                    said = f"[[test]] {test.name}: account_missing_roles: there is no role {name!r}; {has}"
+                    yield Mistake((*loc, "given"), said)
+
+    def _lacking_account(self, field: str) -> str:
+        """What the file lacks for a question about the score, the people or the missing roles of an account."""
+        if self.account is None:
+            return f'{field} needs [account]; add it, for example with score = "top_three"'
+        if field == "account.missing_roles" and not self.account.roles:
+            return f"{field} needs [account.roles], which say who fills each role; add them"
+        return ""
 
     def _strange_pools(self) -> Iterator[Mistake]:
         yield from find_route_mistakes(self.route, self.owner_pool, list(self.tracks))
@@ -457,6 +481,10 @@ class Config(Model, BaseSettings):
         led = {route.to for route in self.route}
         return any(name.startswith("account.") for name in read) or not led.isdisjoint({ACCOUNT_OWNER, COLLEAGUE_OWNER})
 
+    def asks_about_account_scores(self) -> bool:
+        """Whether anything is decided by the score, the people or the missing roles of an account."""
+        return any(not each.fields().isdisjoint(ACCOUNT_SCORE_FIELDS) for _loc, each in self.placed_decisions())
+
     @property
     def crm_owned(self) -> frozenset[str]:
         """The stages that the CRM itself gives: as `[lifecycle]` lists them, and as the file names their values."""
@@ -488,6 +516,7 @@ class Config(Model, BaseSettings):
 
     def _hash(self, *affected: Affected) -> str:
         names = [name for name in Config.model_fields if not AFFECTS[name].isdisjoint(affected)]
+        names += ["account"] if "plan" in affected and self.asks_about_account_scores() else []
         return _digest(self.model_dump(mode="json", include=dict.fromkeys(names, True) | {"schedule": {"timezone"}}))
 
     def mapping_hash(self, crm: str) -> str:

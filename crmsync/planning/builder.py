@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from functools import partial
 from typing import Any, NamedTuple
 
@@ -13,6 +13,7 @@ from crmsync.dead_feeds import DeadFeed
 from crmsync.identity import matching
 from crmsync.model import Holding, Scalar
 from crmsync.planning import approval
+from crmsync.planning.accounts import AccountScores, find_moved_accounts, read_account_scores
 from crmsync.planning.desk import (
     Setting,
     ask_owner,
@@ -20,9 +21,9 @@ from crmsync.planning.desk import (
     read_desk,
 )
 from crmsync.planning.guard import NOBODY, Held, guard_violations, people_to_hold
-from crmsync.planning.people_columns import read_holds
+from crmsync.planning.people_columns import name_scoring, read_holds
 from crmsync.planning.person_plan import PlanBuilder
-from crmsync.planning.scored_people import Scored, score_changed_people
+from crmsync.planning.scored_people import Scored, score_changed_people, store_scores
 from crmsync.result import Result, WaitingPlan
 from crmsync.routing.assignment import NO_ASSIGNMENT, assign_owners
 from crmsync.routing.feedback import describe_strange_tags
@@ -48,10 +49,12 @@ from crmsync.store.scores import (
     crms_of,
     destination_counts,
     make_dirty,
+    people_to_score,
     plan_all_again,
     pulled_counts,
     save_decisions,
     spread_edits,
+    wake_contacts,
 )
 from crmsync.store.undone import release_by_config
 from crmsync.work import Work
@@ -68,12 +71,15 @@ class BuiltPlan(NamedTuple):
 
 class Prepared(NamedTuple):
     """What a plan rests on besides people: the owners that an interrupted run had chosen (the CRM's id by contact), the
-    hand-offs whose owner was not in touch in time, and the dead feeds that hold decay and inactivity.
+    hand-offs whose owner was not in touch in time, the dead feeds that hold decay and inactivity, and, where decisions
+    ask about the scores of accounts, who is to be scored and the accounts around them as this run makes them.
     """
 
     promised: Mapping[int, str]
     breaches: Sequence[Deadline]
     holds: Sequence[DeadFeed]
+    due: Sequence[int] = ()
+    accounts: AccountScores = {}
 
 
 def build_plan(work: Work, result: Result, setting: Setting) -> BuiltPlan:
@@ -87,17 +93,20 @@ def build_plan(work: Work, result: Result, setting: Setting) -> BuiltPlan:
         absent = () if setting.unguarded else set(work.crms) - set(setting.crms)
         left = approval.people_left_waiting(tx, absent) | _people_unlisted(tx, setting)
         # Who must wait is known only when everybody has been planned for: then this is undone, and made without them.
+        prepared = _foresee_accounts(work, tx, prepared, result.run, left)
         savepoint = tx.begin_nested()
         desk = _plan(work, tx, setting, result.run, prepared, without=Held(left))
         drafted = _judge(work, tx, desk)
+        closing = prepared
         # Who waits for an absent CRM goes on waiting, whatever this draft says of them.
         held = drafted.held._replace(people=drafted.held.people | left)
         if drafted.held:
             savepoint.rollback()
-            desk = _plan(work, tx, setting, result.run, prepared, without=held, turns=desk.turns)
+            closing = _foresee_accounts(work, tx, prepared, result.run, held.people)
+            desk = _plan(work, tx, setting, result.run, closing, without=held, turns=desk.turns)
         else:
             savepoint.commit()
-        _close(work, tx, desk, held, prepared.breaches)
+        _close(work, tx, desk, held, closing)
         # Where nothing waits, all that the backup led to was approved, or there was nothing.
         seen = [crm for crm in setting.crms if not drafted.held_numbers.get(crm, {}).get("records")]
         restoring.end_restored(tx, seen)
@@ -119,9 +128,10 @@ def build_preview(work: Work, result: Result, setting: Setting, *, without_odd_d
         prepared = _prepare(work, tx, setting)
         odd = approval.people_with_odd_data(tx) if without_odd_data else frozenset[int]()
         left = Held(odd | _people_unlisted(tx, setting))
+        prepared = _foresee_accounts(work, tx, prepared, result.run, left.people)
         desk = _plan(work, tx, setting, result.run, prepared, without=left)
         drafted = _judge(work, tx, desk)
-        _close(work, tx, desk, left, prepared.breaches)
+        _close(work, tx, desk, left, prepared)
         _count(tx, result, desk, prepared)
         _note_undone(work, tx, result, desk)
     result.guard = drafted.reasons
@@ -179,7 +189,28 @@ def _prepare(work: Work, tx: Connection, setting: Setting) -> Prepared:
     breaches = read_breaches(tx, work.config, work.now) if _acts_on_breaches(work.config) else []
     make_dirty(tx, sorted(contacts_of(tx, owners_to_replace(work.config.sla, breaches).keys())))
     journal.wake_up(tx, work.now_ms)
-    return Prepared(promised, breaches, read_holds(tx, work.config, work.now))
+    holds = read_holds(tx, work.config, work.now)
+    due: list[int] = []
+    if work.config.asks_about_account_scores():
+        hashes = name_scoring(work.config, holds), work.config.plan_hash()
+        due = people_to_score(tx, int(work.now.timestamp()), *hashes, list(work.crms)).tolist()
+    return Prepared(promised, breaches, holds, due)
+
+
+def _foresee_accounts(work: Work, tx: Connection, prepared: Prepared, run: str, without: Collection[int]) -> Prepared:
+    """With the accounts as the scores of this run make them; of those who wait the stored scores count.
+
+    Whoever belongs to an account that is another one by that is planned for.
+    """
+    if not prepared.due:
+        return prepared
+    before = read_account_scores(tx, work.config, prepared.due)
+    savepoint = tx.begin_nested()
+    store_scores(work, tx, run, prepared.holds, [each for each in prepared.due if each not in without])
+    accounts = read_account_scores(tx, work.config, prepared.due)
+    savepoint.rollback()
+    make_dirty(tx, sorted(contacts_of(tx, find_moved_accounts(before, accounts))))
+    return prepared._replace(accounts=accounts)
 
 
 def _acts_on_breaches(config: Config) -> bool:
@@ -215,7 +246,14 @@ def _plan(
         desk.decided_refs = set()
     unowned: list[tuple[Scored, list[Holding]]] = []
     for person, records in score_changed_people(
-        work, tx, setting, run, prepared.holds, without.people, only.everybody() if only is not None else None
+        work,
+        tx,
+        setting,
+        run,
+        prepared.holds,
+        without.people,
+        only.everybody() if only is not None else None,
+        prepared.accounts,
     ):
         if counts_again and not person.excluded:
             desk.count_turn(person, records)
@@ -348,7 +386,7 @@ def _without_half(tx: Connection, held: Held) -> Held:
     return Held(held.people | whole, {crm: people - whole for crm, people in held.first.items()})
 
 
-def _close(work: Work, tx: Connection, desk: PlanBuilder, held: Held, breaches: Sequence[Deadline]) -> None:
+def _close(work: Work, tx: Connection, desk: PlanBuilder, held: Held, prepared: Prepared) -> None:
     """Settle everybody but those who wait: overrides, turns, tasks, and who has to be looked at again."""
     undecided = contacts_of(tx, held.people)
     for crm, some in held.first.items():
@@ -357,6 +395,9 @@ def _close(work: Work, tx: Connection, desk: PlanBuilder, held: Held, breaches: 
     # In this order: the line above would take the marks away again.
     make_dirty(tx, sorted(desk.again))
     save_decisions(tx, desk.decided)
+    # A role may ask for the stage or the track: whose account is another one by then is planned for again.
+    moved = find_moved_accounts(prepared.accounts, read_account_scores(tx, work.config, prepared.due))
+    wake_contacts(tx, sorted(contacts_of(tx, moved)), work.now_ms)
     journal.park_changes(tx, desk.given_up, CHANGED_BACK, work.now_ms)
     mark_owner_overrides(tx, desk.owner_overrides)
     mark_stage_overrides(tx, desk.stage_overrides)
@@ -364,7 +405,7 @@ def _close(work: Work, tx: Connection, desk: PlanBuilder, held: Held, breaches: 
     hand_offs.save_hand_offs(tx, desk.hand_offs)
     planned = plan_tasks(work.config, desk.run, work.now, desk.handed, desk.tagged)
     settled = desk.given.hand_offs.keys() | desk.not_routed
-    late = [each for each in breaches if each.hand_off.person not in settled]
+    late = [each for each in prepared.breaches if each.hand_off.person not in settled]
     planned += plan_breach_tasks(work.config, desk.run, work.now, late)
     tasks.add_tasks(tx, [each._asdict() for each in planned])
     has_work = any(tally.people["records"] for tally in desk.tallies.values())

@@ -15,6 +15,7 @@ from crmsync.config import Config
 from crmsync.config.deciding import Route
 from crmsync.identity.matching import normal_email
 from crmsync.model import Holding, Scalar
+from crmsync.planning.accounts import WEEK, AccountScore, AccountScores, read_account_scores
 from crmsync.planning.approval import Approval
 from crmsync.planning.changes import noticed_at
 from crmsync.routing.assignment import Desk, Unassigned
@@ -27,6 +28,7 @@ from crmsync.routing.owners import Owners
 from crmsync.routing.sla import Deadline, find_breaches
 from crmsync.routing.turns import Load
 from crmsync.scoring import Scores
+from crmsync.scoring.wording import to_points
 from crmsync.store import companies, hand_offs
 from crmsync.store.memberships import lists_of_people
 from crmsync.store.scores import StoredScore, read_addresses
@@ -53,7 +55,7 @@ class Setting(NamedTuple):
 class Account(NamedTuple):
     """What routing knows of a person's account: addresses of active owners, the best one first.
 
-    `colleague_records` is how many records of the others each of them owns.
+    `colleague_records` is how many records of the others each of them owns; `score` is what conditions ask of it.
     """
 
     name: str = ""
@@ -61,12 +63,10 @@ class Account(NamedTuple):
     active_people: int = 0
     colleagues: Sequence[int] = ()
     colleague_records: Mapping[str, int] = {}
+    score: AccountScore | None = None
 
 
 NO_ACCOUNT = Account()
-
-WEEK = 7 * 86_400
-"""Seconds in which a colleague counts as active."""
 
 
 def read_marks(tx: Connection, config: Config, people: Sequence[int]) -> list[Marks]:
@@ -78,13 +78,22 @@ def read_marks(tx: Connection, config: Config, people: Sequence[int]) -> list[Ma
 
 
 def read_account_views(
-    tx: Connection, config: Config, owners: Owners, people: Sequence[int], now: datetime
+    tx: Connection,
+    config: Config,
+    owners: Owners,
+    people: Sequence[int],
+    now: datetime,
+    scored: AccountScores | None = None,
 ) -> dict[int, Account]:
-    """The accounts of people (ascending); nothing is read where no decision asks about accounts."""
+    """The accounts of people (ascending); nothing is read where no decision asks about accounts.
+
+    `scored` are their scores where these are not to be those that are stored now.
+    """
     if not config.asks_about_accounts() or not people:
         return {}
     facts = companies.read_accounts(tx, people)
     theirs = companies.colleague_owners(tx, people)
+    scored = read_account_scores(tx, config, people) if scored is None else scored
     active = companies.active_people(tx, people, int(now.timestamp()) - WEEK)
     order = {crm: place for place, crm in enumerate(config.identity.source_of_truth)}
     views = {}
@@ -96,6 +105,7 @@ def read_account_views(
             active.get(person, 0),
             account.colleagues,
             _count_by_address(owners, theirs.get(person, ())),
+            scored.get(person),
         )
     return views
 
@@ -136,6 +146,7 @@ def state_of_person(
         account.active_people,
         tag,
         ("lead" if any(it.ref.kind == "lead" for it in records) else "contact") if records else None,
+        *((to_points(account.score.total), account.score.people, account.score.missing) if account.score else ()),
     )
 
 

@@ -12,6 +12,7 @@ from crmsync.columns import Columns
 from crmsync.config import Config
 from crmsync.dead_feeds import DeadFeed
 from crmsync.model import Holding, Scalar
+from crmsync.planning.accounts import AccountScores
 from crmsync.planning.desk import (
     NO_ACCOUNT,
     Account,
@@ -40,7 +41,7 @@ from crmsync.store.scores import (
     set_due,
     set_model,
 )
-from crmsync.store.sql import dump_json
+from crmsync.store.sql import dump_json, in_chunks
 from crmsync.work import Work
 
 
@@ -74,11 +75,12 @@ def score_changed_people(
     holds: Sequence[DeadFeed],
     without: Collection[int],
     only: Collection[int] | None,
+    accounts: AccountScores,
 ) -> Iterator[tuple[Scored, list[Holding]]]:
     """Score whoever may have changed, store the scores, and yield with their records those there is news of.
 
     There is none of people whom time or a changed rule might have moved and did not: of them only the next instant is
-    stored at which they may be. Of `only` some people nothing is stored.
+    stored at which they may be. Of `only` some people nothing is stored. `accounts` are those that decisions ask about.
     """
     config, model, plan_hash = work.config, name_scoring(work.config, holds), work.config.plan_hash()
     if only is None:
@@ -92,11 +94,7 @@ def score_changed_people(
     facts: Facts = {}
     for start in range(0, len(wanted), PEOPLE_AT_ONCE):
         some = wanted[start : start + PEOPLE_AT_ONCE].tolist()
-        columns = read_people_columns(tx, config, some, holds, facts, keep=True)
-        before = known_scores(tx, some)
-        previous = [before[each].band if each in before else None for each in some]
-        scores = score(config, columns, work.now, config.zone, previous)
-        excluded = find_excluded(config, columns, read_marks(tx, config, some))
+        columns, scores, before, excluded = _score(work, tx, some, holds, facts)
         rows = _score_rows(scores, config, work, run, excluded, model)
         news = [place for place, row in enumerate(rows) if row["id"] in dirty or _is_news(before.get(row["id"]), row)]
         if only is None:
@@ -109,7 +107,29 @@ def score_changed_people(
             save_scores(tx, [rows[place] for place in news], before)
         work.progress("scored", "", len(some))
         batch = _Batch(columns, scores, news, before, excluded)
-        yield from _with_records(tx, work, setting, batch)
+        yield from _with_records(tx, work, setting, batch, accounts)
+
+
+def store_scores(work: Work, tx: Connection, run: str, holds: Sequence[DeadFeed], people: Sequence[int]) -> None:
+    """Score people (ascending) and store it, with no decision about any of them."""
+    model = name_scoring(work.config, holds)
+    facts: Facts = {}
+    for some in in_chunks(people, PEOPLE_AT_ONCE):
+        _columns, scores, before, excluded = _score(work, tx, some, holds, facts)
+        rows = _score_rows(scores, work.config, work, run, excluded, model)
+        save_scores(tx, [row for row in rows if _is_news(before.get(row["id"]), row)], before)
+
+
+def _score(
+    work: Work, tx: Connection, people: Sequence[int], holds: Sequence[DeadFeed], facts: Facts
+) -> tuple[Columns, Scores, dict[int, StoredScore], Sequence[str]]:
+    """What is known of some people, what it scores, what was stored, and for each why they are left out."""
+    config = work.config
+    columns = read_people_columns(tx, config, people, holds, facts, keep=True)
+    before = known_scores(tx, people)
+    previous = [before[each].band if each in before else None for each in people]
+    scores = score(config, columns, work.now, config.zone, previous)
+    return columns, scores, before, find_excluded(config, columns, read_marks(tx, config, people))
 
 
 class _Batch(NamedTuple):
@@ -163,7 +183,7 @@ def _score_rows(
 
 
 def _with_records(
-    tx: Connection, work: Work, setting: Setting, batch: _Batch
+    tx: Connection, work: Work, setting: Setting, batch: _Batch, scored: AccountScores | None
 ) -> Iterator[tuple[Scored, list[Holding]]]:
     config, scores, rows = work.config, batch.scores, batch.rows
     bands, why = config.band_names(), summarize_many(config, scores, rows)
@@ -176,7 +196,7 @@ def _with_records(
             # Of what was undone only that waits which was decided by this config.
             held = held._replace(undone={name: it for name, it in held.undone.items() if by in it["configs"]})
         records.setdefault(held.person, []).append(held)
-    accounts = read_account_views(tx, config, setting.owners, people, work.now)
+    accounts = read_account_views(tx, config, setting.owners, people, work.now, scored)
     states = [
         state_of_person(setting.owners, batch.before.get(each), records.get(each, ()), accounts.get(each, NO_ACCOUNT))
         for each in people

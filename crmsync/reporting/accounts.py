@@ -14,31 +14,18 @@ from crmsync.config import Config
 from crmsync.config.account import AccountRules
 from crmsync.errors import ConfigError, SeveralFound
 from crmsync.identity.domains import registrable_domain
-from crmsync.model import Scalar
-from crmsync.planning.desk import WEEK
-from crmsync.routing.accounts import fill_roles, score_accounts
+from crmsync.planning.accounts import score_stored_accounts
 from crmsync.routing.owners import Owners, owners_of
 from crmsync.scoring.wording import to_points
-from crmsync.store.accounts import (
-    COLUMNS,
-    StoredAccount,
-    StoredPeople,
-    find_account_people,
-    read_people_names,
-    read_scored_accounts,
-)
+from crmsync.store.accounts import StoredAccount, StoredPeople, find_account_people, read_people_names
 from crmsync.store.database import Store
 from crmsync.store.owners import read_owners
-from crmsync.store.score_inputs import read_fields
-from crmsync.store.scores import PEOPLE_AT_ONCE
-
-POINTS = ("score", "fit", "behavior")
 
 CANDIDATES = 10
 """Accounts of one name that are listed."""
 
 
-class ScoredAccounts(NamedTuple):
+class ListedAccounts(NamedTuple):
     """Accounts as documents, by their number (`None` where nobody counts), their people, and by role who fills it."""
 
     documents: Sequence[dict[str, Any] | None]
@@ -96,41 +83,34 @@ def _opened(config: Config, store: Store | None) -> tuple[AccountRules, Store]:
     return config.account, store
 
 
-def _document_of(found: ScoredAccounts, number: int) -> dict[str, Any]:
+def _document_of(found: ListedAccounts, number: int) -> dict[str, Any]:
     return found.documents[number] or {}
 
 
 def _score(
     config: Config, connection: Connection, now: datetime, around: Sequence[int] | None = None
-) -> ScoredAccounts:
-    rules = config.account or AccountRules()
-    asked = {name for each in rules.roles.values() for name in each.when.fields()}
+) -> ListedAccounts:
     # Whoever is shown one by one has a band.
-    columns = [name for name in COLUMNS if name in asked or (name == "band" and around is not None)]
-    stored = read_scored_accounts(connection, int(now.timestamp()) - WEEK, columns, around)
-    people, many = stored.people, len(stored.accounts)
-    scores = score_accounts(rules.score, people.account, people.total, many).tolist()
-    members = np.bincount(people.account, minlength=many).tolist()
+    found = score_stored_accounts(config, connection, now, around, () if around is None else ("band",))
+    people, many = found.people, len(found.accounts)
     active = np.bincount(people.account[people.active], minlength=many).tolist()
-    fillers = _fill(config, connection, people)
-    roles = {name: np.bincount(people.account[mask], minlength=many).tolist() for name, mask in fillers.items()}
     owners = owners_of(read_owners(connection), config.write.unassigned_users)
     documents = [
         {
             "name": account.name or None,
             "domain": account.domain or None,
             "owner": _owner(config, owners, account),
-            "score": to_points(scores[number]),
-            "people": members[number],
+            "score": to_points(found.scores[number]),
+            "people": found.counts[number],
             "active_people": active[number],
-            "roles": {name: counts[number] for name, counts in roles.items()},
-            "missing": [name for name, counts in roles.items() if not counts[number]],
+            "roles": {name: counts[number] for name, counts in found.filled.items()},
+            "missing": list(found.find_missing_roles(number)),
         }
-        if members[number]
+        if found.counts[number]
         else None
-        for number, account in enumerate(stored.accounts)
+        for number, account in enumerate(found.accounts)
     ]
-    return ScoredAccounts(documents, people, fillers)
+    return ListedAccounts(documents, people, found.fillers)
 
 
 def _owner(config: Config, owners: Owners, account: StoredAccount) -> str | None:
@@ -139,25 +119,6 @@ def _owner(config: Config, owners: Owners, account: StoredAccount) -> str | None
     ranked = sorted(account.owners.items(), key=lambda each: order.index(each[0]) if each[0] in order else len(order))
     found = (owners.somebody(crm, owner) for crm, owner in ranked)
     return next((each for each in found if each is not None and "@" in each), None)
-
-
-def _fill(config: Config, connection: Connection, people: StoredPeople) -> dict[str, NDArray[np.bool_]]:
-    """By role who of the people fills it."""
-    roles = config.account.roles if config.account else {}
-    asked = {name for each in roles.values() for name in each.when.fields()}
-    stored = {"score": people.total.tolist(), **people.columns}
-    parts: dict[str, list[NDArray[np.bool_]]] = {name: [np.zeros(0, dtype=bool)] for name in roles}
-    for start in range(0, len(people.people) if roles else 0, PEOPLE_AT_ONCE):
-        some = slice(start, start + PEOPLE_AT_ONCE)
-        ids = people.people[some].tolist()
-        known: dict[str, Sequence[Scalar | None]] = {}
-        if not asked <= stored.keys():
-            known |= read_fields(connection, ids, sorted(config.fields), config.identity.source_of_truth)
-        for name, values in stored.items():
-            known[name] = [to_points(each) if name in POINTS else each or None for each in values[some]]
-        for name, mask in fill_roles(config, known, len(ids)).items():
-            parts[name].append(mask)
-    return {name: np.concatenate(masks) for name, masks in parts.items()}
 
 
 def _choose(documents: Sequence[dict[str, Any] | None], which: str) -> int:
@@ -177,7 +138,7 @@ def _choose(documents: Sequence[dict[str, Any] | None], which: str) -> int:
     return found[0]
 
 
-def _members(connection: Connection, found: ScoredAccounts, places: Any) -> list[dict[str, Any]]:
+def _members(connection: Connection, found: ListedAccounts, places: Any) -> list[dict[str, Any]]:
     """The people of an account, the highest score first."""
     people = found.people
     names = read_people_names(connection, people.people[places].tolist())

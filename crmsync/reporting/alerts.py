@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+from collections import Counter
 from collections.abc import Callable, Mapping, MutableMapping, Sequence
 from datetime import UTC, datetime
 from typing import NamedTuple
@@ -16,6 +17,7 @@ from crmsync.config import Config
 from crmsync.config.alerts import name_url, read_urls
 from crmsync.errors import Cancelled, LostLock, StateError, StateInUse
 from crmsync.exit_codes import Outcome
+from crmsync.planning.builder import CHANGED_BACK
 from crmsync.planning.desk import read_breaches
 from crmsync.planning.people_columns import read_holds
 from crmsync.planning.review import refusal_cause
@@ -171,11 +173,13 @@ def _find_conditions(
     """What is wrong by the state, without anybody's name or address and without what a CRM said word for word."""
     done = next((run.result for run in past if run.verdict in CONCLUDED), {})
     secrets = secrets_of(config)
+    refused = _count_refusals(reading, secrets)
     facts = Facts(
         crms=list(config.crms),
         runs=[EndedRun(run.verdict, run.result) for run in past if run.verdict != "running"],
         waiting=[describe_waiting(row, typed) for row in journal.waiting_plans(reading)],
-        refused=_count_refusals(reading, secrets),
+        refused={each: many for each, many in refused.items() if CHANGED_BACK not in each[1]},
+        contested=_count_contested(refused),
         dead=list_dead_feeds(config, reading, now),
         holds=read_holds(reading, config, now),
         unowned=done.get("waiting_for_owner", {}).get("reasons", {}),
@@ -206,6 +210,14 @@ def _count_refusals(reading: Connection, secrets: Sequence[str]) -> dict[tuple[s
         key = each.crm, "; ".join(causes)
         counts[key] = counts.get(key, 0) + 1
     return counts
+
+
+def _count_contested(refused: Mapping[tuple[str, str], int]) -> dict[str, int]:
+    """Of records on hold those that another tool keeps changing back, by CRM."""
+    counts: Counter[str] = Counter()
+    for (crm, cause), many in refused.items():
+        counts[crm] += many if CHANGED_BACK in cause else 0
+    return dict(+counts)
 
 
 def _make_message(lines: Sequence[str], wrong: bool, typed: Typed) -> Message:

@@ -39,7 +39,8 @@ class PersonState(NamedTuple):
     """What is known of a person besides their score and fields.
 
     `owner` is the address of their active owner, `tag` what is remembered of a user's tag; the account's are its name,
-    the address of its active owner, and how many other people of it were active in the last seven days.
+    the address of its active owner, and how many other people of it were active in the last seven days, then its score
+    (points), how many people count for it, and the roles that nobody fills.
     """
 
     stage: StageState
@@ -50,6 +51,9 @@ class PersonState(NamedTuple):
     active_people: int = 0
     tag: TagState = TagState()
     lead_type: str | None = None
+    account_score: int | float | None = None
+    account_people: int | None = None
+    missing_roles: tuple[str, ...] | None = None
 
 
 class RoutingDecision(NamedTuple):
@@ -178,6 +182,9 @@ def _known(
         "account.name": lambda: [each.account_name for each in states],
         "account.owner": lambda: [each.account_owner for each in states],
         "account.active_people": lambda: [each.active_people for each in states],
+        "account.score": lambda: [each.account_score for each in states],
+        "account.people": lambda: [each.account_people for each in states],
+        "account.missing_roles": lambda: [each.missing_roles for each in states],
         "rules": lambda: made.get("rules") or _rules_that_count(config, scores, at),
         "lead_type": lambda: made.get("lead_type") or [each.lead_type for each in states],
     }

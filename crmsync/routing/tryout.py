@@ -34,7 +34,16 @@ def try_lead(config: Config, test: Golden) -> Destination:
     given = {name: normal_email(str(value)) for name, value in test.given.items() if name.endswith("owner")}
     stage = test.given.get("stage")
     records = [RecordStage(str(stage))] if stage is not None else []
-    state = PersonState(StageState(), records, given.get("owner"), account_owner=given.get("account_owner"))
+    missing = test.given.get("account_missing_roles")
+    state = PersonState(
+        StageState(),
+        records,
+        given.get("owner"),
+        account_owner=given.get("account_owner"),
+        account_score=test.given.get("account_score"),
+        account_people=test.given.get("account_people"),
+        missing_roles=None if missing is None else tuple(missing),
+    )
     now_ms = int(now.timestamp() * 1000)
     (decision,) = decide_people(config, scores, columns, [0], [state], now_ms)
     moved = decision.move.state.stage or None

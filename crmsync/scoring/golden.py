@@ -9,7 +9,7 @@ from typing import Any
 from pydantic import TypeAdapter
 
 from crmsync.columns import Columns
-from crmsync.config.model import Golden, Model
+from crmsync.config.model import ACCOUNT_GIVEN, Golden, Model
 from crmsync.config.tables import Duration
 from crmsync.errors import ConfigError
 from crmsync.scoring.document import result_of
@@ -24,7 +24,7 @@ GOLDEN_NOW = datetime(2026, 1, 15, 12, tzinfo=UTC)
 """The instant of a test lead that does not name one: a Thursday noon."""
 
 
-OWNERS_GIVEN = ("owner", "account_owner", "colleague_owner")
+ROUTING_GIVEN = ("owner", "account_owner", "colleague_owner", *ACCOUNT_GIVEN)
 """What a test lead may be given for routing, and no field of theirs."""
 
 _DURATION: TypeAdapter[timedelta] = TypeAdapter(Duration)
@@ -79,7 +79,7 @@ def _pinned(scores: Scores, test: Golden) -> Iterator[str]:
 
 def golden_person(test: Golden, now: datetime) -> dict[str, Any]:
     """A test lead in the form of `columns_of`."""
-    given = {name: value for name, value in test.given.items() if name not in OWNERS_GIVEN}
+    given = {name: value for name, value in test.given.items() if name not in ROUTING_GIVEN}
     activities = [each for written in given.pop("activities", []) for each in _repeated(written, now)]
     return {"id": test.name, "fields": given, "activities": activities}
 

@@ -43,18 +43,24 @@ COLUMNS = ("fit", "behavior", "band", "stage", "track")
 
 
 class StoredAccounts(NamedTuple):
-    """Every account, and everybody who counts for one."""
+    """Every account, and everybody who counts for one.
+
+    `member` (k,) are the ids of everybody who belongs to one, scored or not, ascending, `account` (k,) its number.
+    """
 
     accounts: Sequence[StoredAccount]
     people: StoredPeople
+    member: Numbers
+    account: Numbers
 
 
 def read_scored_accounts(
-    connection: Connection, since_seconds: int, columns: Collection[str], around: Collection[int] | None = None
+    connection: Connection, since_seconds: int | None, columns: Collection[str], around: Collection[int] | None = None
 ) -> StoredAccounts:
     """All accounts; with `around` only what there is around these people, theirs among it.
 
-    Somebody is active who did something since then (seconds since 1970); `columns` are names of `COLUMNS`.
+    Somebody is active who did something since then (seconds since 1970; nobody is where it is `None`); `columns` are
+    names of `COLUMNS`.
     """
     some = None if around is None else people_around(connection, around)
     it, person_ids, linked, mailed = record.c, _Numbers(), _Names(), _Names()
@@ -79,6 +85,8 @@ def read_scored_accounts(
     return StoredAccounts(
         list(_call_accounts(groups, [*companies.values()], domains)),
         _read_people(connection, groups, since_seconds, columns, some),
+        groups.people,
+        groups.account,
     )
 
 
@@ -173,7 +181,7 @@ def _call_accounts(
 def _read_people(
     connection: Connection,
     groups: AccountGroups,
-    since_seconds: int,
+    since_seconds: int | None,
     columns: Collection[str],
     some: Collection[int] | None,
 ) -> StoredPeople:
@@ -189,7 +197,7 @@ def _read_people(
     order = order[np.isin(ids[order], groups.people)]
     people = ids[order]
     account = groups.account[np.searchsorted(groups.people, people)]
-    active = np.isin(people, _active(connection, since_seconds, some))
+    active = np.isin(people, [] if since_seconds is None else _active(connection, since_seconds, some))
     known = {name: read[name].values(each[order]) for name, each in zip(columns, others, strict=True)}
     return StoredPeople(people, account, total[order], active, known)
 

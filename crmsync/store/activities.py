@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime
+from typing import NamedTuple
 
 from sqlalchemy import Connection, delete, func, select, update
 
@@ -12,7 +13,7 @@ from crmsync.model import Activity, Contact, Counter, Ref
 from crmsync.store.clean import clean_items
 from crmsync.store.feed_days import add_feed_days
 from crmsync.store.records import ids_by_ref, mark_dirty
-from crmsync.store.schema import activity, counter, fact, record
+from crmsync.store.schema import activity, activity_owner, counter, fact, record
 from crmsync.store.sql import IN_LIST, dump_json, in_chunks, upsert
 from crmsync.store.tombstones import forgotten_refs
 
@@ -114,18 +115,22 @@ def save_activities(connection: Connection, run: str, items: Sequence[Activity])
     facts = _fact_ids(
         connection, {(each.kind, dump_json(dict(each.attributes))) for each in latest.values() if not each.gone}
     )
+    owners = _owner_ids(connection, {(each.ref.crm, each.owner) for each in latest.values() if each.owner})
     kinds = {fact_id: kind for (kind, _attributes), fact_id in facts.items()}
     wanted = {
-        (each.ref.crm, each.id, ids[each.ref]): (
+        (each.ref.crm, each.id, ids[each.ref]): _Stored(
             int(each.at.timestamp()),
             facts[each.kind, dump_json(dict(each.attributes))],
+            owners.get((each.ref.crm, each.owner or "")),
         )
         for each in latest.values()
         if not each.gone and _datable(each.at)
     }
     stored = _stored_activities(connection, {(crm, activity_id) for crm, activity_id, _ref in latest})
     lost = [key for key in stored if key not in wanted]
-    gained = [key for key in wanted if stored.get(key) != wanted[key]]
+    changed = [key for key in wanted if stored.get(key) != wanted[key]]
+    # Whose it is moves no score, and is nothing new.
+    gained = [key for key in changed if key not in stored or stored[key][:2] != wanted[key][:2]]
     for crm, activity_id, row_id in lost:
         connection.execute(
             delete(activity).where(activity.c.crm == crm, activity.c.id == activity_id, activity.c.record == row_id)
@@ -133,17 +138,14 @@ def save_activities(connection: Connection, run: str, items: Sequence[Activity])
     upsert(
         connection,
         activity,
-        [
-            {"crm": key[0], "id": key[1], "record": key[2], "at": wanted[key][0], "fact": wanted[key][1]}
-            for key in gained
-        ],
+        [{"crm": key[0], "id": key[1], "record": key[2], **wanted[key]._asdict()} for key in changed],
     )
     # Of what is new alone, or a repeat would count twice.
-    add_feed_days(connection, ((key[0], kinds[wanted[key][1]], wanted[key][0]) for key in gained))
+    add_feed_days(connection, ((key[0], kinds[wanted[key].fact], wanted[key].at) for key in gained))
     # What is new is no edit; what somebody took away is, and the guard counts the score that falls as odd.
     mark_dirty(connection, sorted({key[2] for key in gained}))
     mark_dirty(connection, sorted({key[2] for key in lost}), edited=True)
-    _uncount(connection, {(key[2], kinds[at[1]]) for key, at in wanted.items() if not key[1].startswith(COUNTED)})
+    _uncount(connection, {(key[2], kinds[it.fact]) for key, it in wanted.items() if not key[1].startswith(COUNTED)})
 
 
 def _uncount(connection: Connection, told: set[tuple[int, str]]) -> None:
@@ -163,17 +165,25 @@ def _datable(at: datetime) -> bool:
     return 0 <= at.timestamp() < 2**32
 
 
-def _stored_activities(
-    connection: Connection, ids: Iterable[tuple[str, str]]
-) -> dict[tuple[str, str, int], tuple[int, int]]:
-    found: dict[tuple[str, str, int], tuple[int, int]] = {}
+class _Stored(NamedTuple):
+    """When an activity was (seconds), its fact, and its owner, where that is known (row ids)."""
+
+    at: int
+    fact: int
+    owner: int | None
+
+
+def _stored_activities(connection: Connection, ids: Iterable[tuple[str, str]]) -> dict[tuple[str, str, int], _Stored]:
+    found: dict[tuple[str, str, int], _Stored] = {}
     by_crm: dict[str, list[str]] = {}
     for crm, activity_id in ids:
         by_crm.setdefault(crm, []).append(activity_id)
     for crm, all_ids in by_crm.items():
         for some in in_chunks(all_ids, IN_LIST):
             query = select(activity).where(activity.c.crm == crm, activity.c.id.in_(some))
-            found |= {(row.crm, row.id, row.record): (row.at, row.fact) for row in connection.execute(query)}
+            found |= {
+                (row.crm, row.id, row.record): _Stored(row.at, row.fact, row.owner) for row in connection.execute(query)
+            }
     return found
 
 
@@ -186,6 +196,25 @@ def _ids_with_stubs(connection: Connection, run: str, refs: set[Ref]) -> dict[Re
         connection.execute(record.insert(), rows)
         ids |= ids_by_ref(connection, missing)
     return ids
+
+
+def _owner_ids(connection: Connection, owners: set[tuple[str, str]]) -> dict[tuple[str, str], int]:
+    """Row ids of the owners of activities, by CRM and the CRM's id."""
+    found = _known_owners(connection, owners)
+    missing = sorted(owners - found.keys())
+    if missing:
+        connection.execute(activity_owner.insert(), [{"crm": crm, "owner": owner_id} for crm, owner_id in missing])
+        found |= _known_owners(connection, missing)
+    return found
+
+
+def _known_owners(connection: Connection, owners: Collection[tuple[str, str]]) -> dict[tuple[str, str], int]:
+    found: dict[tuple[str, str], int] = {}
+    it = activity_owner.c
+    for some in in_chunks(sorted({owner_id for _crm, owner_id in owners}), IN_LIST):
+        query = select(it.crm, it.owner, it.id).where(it.owner.in_(some))
+        found |= {(crm, owner_id): row_id for crm, owner_id, row_id in connection.execute(query)}
+    return found
 
 
 def _fact_ids(connection: Connection, facts: set[tuple[str, str]]) -> dict[tuple[str, str], int]:

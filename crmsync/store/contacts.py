@@ -15,7 +15,7 @@ from crmsync.identity.matching import identity_keys
 from crmsync.model import Contact, Ref
 from crmsync.store.activities import add_counters, count_activities, move_activities
 from crmsync.store.clean import clean_items
-from crmsync.store.companies import save_companies
+from crmsync.store.companies import people_around, save_companies
 from crmsync.store.edits import keep_edits
 from crmsync.store.erasure import clear_personal_data, erase_records
 from crmsync.store.forgetting import save_forgotten
@@ -44,13 +44,20 @@ PERSONAL = ("stage", "owner")
 
 
 def save_contacts(
-    connection: Connection, run: str, items: Sequence[Contact], now: datetime, *, noticing: Collection[str] = PERSONAL
+    connection: Connection,
+    run: str,
+    items: Sequence[Contact],
+    now: datetime,
+    *,
+    noticing: Collection[str] = PERSONAL,
+    colleagues: bool = False,
 ) -> None:
     """Store contacts as they are now. Those whose stored row differs are marked dirty; a repeat changes nothing.
 
     A stage or owner that is another one than before was changed by somebody else, since what crmsync writes is stored
     when it is written; `noticing` says of which of the two that holds (where the config maps otherwise, another name of
     a stage may mean the same value). Of somebody who was forgotten only that there is a record is stored.
+    With `colleagues` everybody is dirty whose account one of these left.
     """
     # What comes twice on a page counts as it came last.
     latest = {each.ref: each for each in clean_items(items)}
@@ -75,7 +82,12 @@ def save_contacts(
         }
         for ref, values in changed.items()
     }  # fmt: skip
+    left = {stored[ref]["person"] for ref in changed if colleagues and ref in stored and moved[ref] & LEAVING}
+    # Before they are written: then nobody could tell any more whose colleagues they were.
+    others = people_around(connection, left - {None}) if left else []
     _write_contacts(connection, everything, stored)
+    for some in in_chunks(others, IN_LIST):
+        connection.execute(update(record).where(record.c.person.in_(some)).values(dirty=True))
     drop_score_inputs(connection, [stored[ref]["id"] for ref in changed if ref in stored])
     unchanged = [ref for ref in latest if ref not in changed]
     # A pull of everything goes by `seen_run`: what it did not bring may be gone.
@@ -126,6 +138,10 @@ def _row(each: Contact, stored: Mapping[str, Any] | None) -> dict[str, Any]:
 
 _ECHO = frozenset({"changed_at"})
 """What our own writes move too: a record that differs in nothing else has not changed."""
+
+
+LEAVING = frozenset({"company", "domain", "gone", "merged_into", "converted_into"})
+"""What moves a record out of an account."""
 
 
 def _differences(stored: Mapping[str, Any] | None, values: Mapping[str, Any]) -> set[str]:

@@ -26,7 +26,7 @@ from crmsync.store.lock import Lock, lock_of
 from crmsync.store.sql import upsert
 from crmsync.store.turn import Turn
 
-HEAD = "0015"
+HEAD = "0016"
 """The newest migration; a test holds it against `migrations/versions`."""
 
 

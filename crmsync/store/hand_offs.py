@@ -9,7 +9,7 @@ import orjson
 from sqlalchemy import Connection, func, insert, select
 
 from crmsync.model import TOUCHES, HandedOver, Standing
-from crmsync.store.schema import LIVE, activity, change, fact, hand_off, owner, person, record, turn
+from crmsync.store.schema import LIVE, activity, activity_owner, change, fact, hand_off, owner, person, record, turn
 from crmsync.store.sql import IN_LIST, in_chunks, plain_rows, upsert
 
 
@@ -53,19 +53,27 @@ def hand_offs_of(connection: Connection, person_id: int) -> list[dict[str, Any]]
 
 
 def latest_hand_offs(connection: Connection, now: int, person_id: int | None = None) -> list[HandedOver]:
-    """The latest hand-off of each person who is there and not left out, or of one, and the first touch after it.
+    """The latest hand-off of each person who is there and not left out, or of one, and its owner's first touch since.
 
-    What is looked at of activities are those after a hand-off, of the person's records. Queues do not count.
+    What is looked at of activities are those after a hand-off, of the person's records. Queues do not count. Where the
+    CRM does not say who made an activity, it counts as the owner's.
     """
     it = hand_off.c
     mine = record.c.person == it.person
     after = activity.c.at.between(it.at // 1000, now // 1000), fact.c.kind.in_(TOUCHES)
+    maker = (owner.c.crm == activity_owner.c.crm) & (owner.c.id == activity_owner.c.owner)
+    by_owner = (
+        select(owner.c.id)
+        .join(activity_owner, maker)
+        .where(activity_owner.c.id == activity.c.owner, func.lower(func.trim(owner.c.email)) == it.owner)
+        .correlate(activity, hand_off)
+    )
     touched = (
         select(func.min(activity.c.at))
         .select_from(record)
         .join(activity, activity.c.record == record.c.id)
         .join(fact, fact.c.id == activity.c.fact)
-        .where(mine, *after)
+        .where(mine, *after, activity.c.owner.is_(None) | by_owner.exists())
     )
     taken = change.c.state.in_(("updated", "partly")) & ~change.c.refused.contains('"owner":', autoescape=True)
     owned_at = (

@@ -243,9 +243,19 @@ activity = Table(
     Column("record", Id, nullable=False),
     Column("at", BigInteger, nullable=False),
     Column("fact", Id, nullable=False),
+    Column("owner", Id),  # the row of `activity_owner`; NULL where the CRM does not say who made it
     PrimaryKeyConstraint("crm", "id", "record"),
     Index("ix_activity_record", "record", "at", "fact"),
     sqlite_with_rowid=False,
+)
+
+activity_owner = Table(
+    "activity_owner",  # a number for each owner of activities, since these are many
+    metadata,
+    Column("id", Id, primary_key=True, autoincrement=True),
+    Column("crm", Text, nullable=False),
+    Column("owner", Text, nullable=False),  # the CRM's id
+    UniqueConstraint("crm", "owner"),
 )
 
 feed_day = Table(

@@ -187,6 +187,16 @@ def make_dirty(connection: Connection, row_ids: Sequence[int]) -> None:
         connection.execute(update(record).where(record.c.id.in_(some)).values(dirty=True))
 
 
+def wake_contacts(connection: Connection, row_ids: Sequence[int], now: int) -> None:
+    """Time makes these contacts due from `now` (milliseconds) on: the next run plans for them.
+
+    Unlike dirty ones they count as planned for in this run.
+    """
+    later = or_(record.c.wake_at.is_(None), record.c.wake_at > now)
+    for some in in_chunks(row_ids, IN_LIST):
+        connection.execute(update(record).where(record.c.id.in_(some), later).values(wake_at=now))
+
+
 def plan_all_again(connection: Connection, crms: Collection[str]) -> None:
     """Every record of these CRMs is planned for in this run: they took no part while the others were planned for."""
     connection.execute(update(record).where(LIVE, record.c.crm.in_(crms)).values(dirty=True))

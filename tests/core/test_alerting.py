@@ -147,6 +147,7 @@ def run(verdict="ok", crms=CRMS, skipped=(), out_of_calls=()):
         ({"refused": {("hubspot", "read-only"): 3}}, ["refused:hubspot:read-only"]),
         ({"dead": [DeadFeed("hubspot", "page_viewed", 9, 2, 20_000)]}, ["feed_dead:hubspot:page_viewed"]),
         ({"unowned": {"sales: nobody is there": 2}}, ["waiting_for_owner"]),
+        ({"contested": {"hubspot": 1}}, ["contested:hubspot"]),
         ({"unowned": {}}, []),
         ({"late": 1}, ["sla_breaches"]),
     ],

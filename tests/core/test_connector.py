@@ -172,6 +172,16 @@ def test_an_activity_comes_once_in_a_full_pull(crm):
     assert len(keys) == len(set(keys))
 
 
+def test_an_activity_says_whose_it_is(rig, crm):
+    _, cursor = pulled(crm.activities(None))
+    ref = min(writable(rig))
+    ids = [each.id for each in crm.owners() if each.active and each.kind == "user"][:2]
+    for number, owner in enumerate(ids):
+        rig.call(ref, number, owner)
+    found, _ = pulled(rig.connect().activities(cursor))
+    assert sorted(each.owner for each in found if each.kind == "call_completed" and each.ref == ref) == sorted(ids)
+
+
 def test_the_size_of_a_page_changes_no_activity(rig, crm):
     whole, in_pieces = pulled(crm.activities(None))[0], pulled(rig.connect(size=7).activities(None))[0]
     assert {(each.id, each.ref): each for each in in_pieces} == {(each.id, each.ref): each for each in whole}

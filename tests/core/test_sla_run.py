@@ -31,8 +31,8 @@ def run(state, *crms, at=0.0, settings=SETTINGS):
     return balanced(run_cycle(work(state, *crms, now=hours(at), settings=settings)))
 
 
-def touch(of, at, kind="call_completed", ref=ADA):
-    of.happen(Activity(ref, f"{kind}:{at}", kind, hours(at), {}))
+def touch(of, at, kind="call_completed", ref=ADA, owner=None):
+    of.happen(Activity(ref, f"{kind}:{at}", kind, hours(at), {}, owner=owner))
 
 
 def sla(state, at, settings=SETTINGS):
@@ -105,6 +105,69 @@ def test_a_touch_of_another_record_of_the_person_counts(state):
     touch(salesforce, 1, ref=lead.ref)
     run(state, hubspot, salesforce, at=2)
     assert sla(state, 5)["touched"] == 1
+
+
+@pytest.mark.parametrize(
+    ("owner", "touched"), [("hubspot-ann", 1), (None, 1), ("hubspot-bob", 0), ("hubspot-eve", 0), ("somebody-else", 0)]
+)
+def test_a_touch_counts_where_the_owner_made_it_or_the_crm_does_not_say_who(state, owner, touched):
+    hubspot = hot()
+    run(state, hubspot)
+    assert hubspot.records[ADA].owner == "hubspot-ann"
+    touch(hubspot, 2, owner=owner)
+    run(state, hubspot, at=3)
+    said = sla(state, 5)
+    assert (said["touched"], said["breached"]) == (touched, 1 - touched)
+    assert explained(state, 5)["touched"] == (hours(2).isoformat() if touched else None)
+
+
+def test_the_first_touch_is_the_owners_own_in_whatever_crm(state):
+    hubspot, salesforce = hot(), crm("salesforce")
+    lead = contact("00Q1", "salesforce", "lead", emails=("ada@x.example",))
+    salesforce.edit(lead)
+    run(state, hubspot, salesforce)
+    touch(hubspot, 1, owner="hubspot-bob")
+    touch(salesforce, 2, ref=lead.ref, owner="hubspot-ann")  # of another CRM, where she is nobody
+    touch(salesforce, 3, ref=lead.ref, owner="salesforce-ann")
+    run(state, hubspot, salesforce, at=4)
+    assert explained(state, 5)["touched"] == hours(3).isoformat()
+
+
+def test_a_touch_by_the_owner_of_another_person_is_none(state):
+    hubspot = crowd(state, 2)
+    owners = [hubspot.records[contact(number).ref].owner for number in (1, 2)]
+    assert owners[0] != owners[1]
+    for number in (1, 2):
+        touch(hubspot, number, ref=contact(number).ref, owner=owners[0])
+    run(state, hubspot, at=3)
+    assert [each["owner"] for each in sla(state, 5)["speed_to_lead"]] == [
+        each.email.lower() for each in hubspot.people if each.id == owners[0]
+    ]
+    assert sla(state, 5)["touched"] == 1
+
+
+def test_whose_an_activity_is_may_change_and_moves_no_score(state):
+    hubspot = hot()
+    run(state, hubspot)
+    touch(hubspot, 1, owner="hubspot-bob")
+    run(state, hubspot, at=2)
+    for at, owner, touched in ((3, "hubspot-ann", 1), (4, "hubspot-bob", 0), (5, None, 1)):
+        touch(hubspot, 1, owner=owner)
+        assert run(state, hubspot, at=at).crms["hubspot"].rescored == 0
+        assert sla(state, 6)["touched"] == touched
+    assert [feed["activities"] for feed in feeds_of(state) if feed["kind"] == "call_completed"] == [1]
+
+
+def feeds_of(state):
+    return status_document(SETTINGS, state, hours(6), feeds=True)["feeds"]
+
+
+def test_with_reroute_a_call_by_somebody_else_keeps_nobody(state):
+    hubspot, settings = hot(), config(NEVER_FADES, sla={"within": "4h", "reroute": True})
+    run(state, hubspot, settings=settings)
+    touch(hubspot, 1, owner="hubspot-eve")
+    run(state, hubspot, at=5, settings=settings)
+    assert hubspot.records[ADA].owner == "hubspot-bob"
 
 
 def test_the_time_begins_with_the_latest_hand_off(state):
@@ -302,9 +365,10 @@ def test_touches_are_found_by_record_and_not_among_all_activities(state):
         latest_hand_offs(reading, int(hours(1).timestamp() * 1000))
         query, values = seen[-1]
         plan = [row[3] for row in reading.exec_driver_sql(f"EXPLAIN QUERY PLAN {query}", values)]
-    found = [each for each in plan if "activity" in each]
+    found = [each for each in plan if "activity " in each]
     assert found
     assert all("ix_activity_record (record=? AND at>? AND at<?)" in each for each in found)
+    assert not [each for each in plan if each.startswith("SCAN activity_owner")]
     assert not any(
         each.startswith("SCAN") and ("record" in each or "fact" in each or "change" in each) for each in plan
     )

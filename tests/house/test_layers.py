@@ -11,6 +11,7 @@ CONFIG = {"crmsync.config"}
 APPLY = {
     f"crmsync.planning.{name}"
     for name in (
+        "accounts",
         "apply",
         "approval",
         "builder",

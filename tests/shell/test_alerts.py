@@ -20,7 +20,7 @@ from crmsync.reporting.status import status_document
 from crmsync.store.feed_days import DAY, add_feed_days
 from tests.support import make
 from tests.support.commands import crmsync, settings_alone
-from tests.support.cycles import two_crms
+from tests.support.cycles import ADA, edit, two_crms
 from tests.support.demo import SECRETS
 from tests.support.processes import left, until
 from tests.support.sinks import TOKEN, open_sink
@@ -286,6 +286,34 @@ def test_what_a_crm_refuses_is_told_by_cause_and_without_its_words(world, sink):
     assert line == (
         "New: hubspot rejects updates. 2 records on hold: the field is read-only: “…”. Next: crmsync status"
     )
+
+
+def test_a_record_that_another_tool_keeps_changing_back_is_told_daily_and_its_end_a_day_after_it(world, sink):
+    bot, score = world.crms[0], 65
+    world.run()
+    for _each in range(3):
+        assert sink.take() == []
+        edit(bot, ADA, current={**bot.records[ADA].current, "score": 1})
+        world.run()
+    contested = "another tool keeps changing values back in hubspot"
+    assert sink.take() == [
+        f"New: {contested}. 1 record on hold: look for a workflow, flow or sync that sets them. "
+        "Next: crmsync status --refused"
+    ]
+    # A day later it is written once more: that alone is no recovery.
+    world.run(later=timedelta(days=1))
+    assert (bot.records[ADA].current["score"], sink.take()) == (score, [])
+    for _each in range(2):
+        edit(bot, ADA, current={**bot.records[ADA].current, "score": 1})
+        world.run()
+    (line,) = sink.take()
+    assert line.startswith(f"Still, since 2026-11-21 13:00 UTC: {contested}. 1 record on hold")
+    world.run(later=timedelta(days=1))  # and now the other tool is switched off
+    assert (bot.records[ADA].current["score"], said_of(sink, contested)) == (score, [])
+    world.run(later=timedelta(days=1))
+    assert said_of(sink, contested) == [f"Over at 2026-11-23 13:30 UTC, began 2026-11-21 13:00 UTC: {contested}."]
+    world.run()
+    assert sink.take() == []
 
 
 def test_calls_that_are_used_up_are_told_as_such(world, sink):

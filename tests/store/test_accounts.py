@@ -41,7 +41,7 @@ def fill(state, *contacts, activities=(), excluded=()):
 def read(state, around=None):
     """Each account with its people: id, score, whether they are active."""
     with state.read() as reading:
-        accounts, people = read_scored_accounts(reading, SINCE, (), around)
+        accounts, people, *_members = read_scored_accounts(reading, SINCE, (), around)
     members = [[] for _ in accounts]
     for person, number, total, active in zip(*(each.tolist() for each in people[:4]), strict=True):
         members[number].append((person, total, active))

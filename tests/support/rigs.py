@@ -48,8 +48,9 @@ class InMemory:
     def create(self, number):
         self.made.edit(make.contact(f"new{number}", "memory", fields={"title": "New"}, changed_at=self.now))
 
-    def call(self, ref, number):
-        self.made.happen(make.activity(f"new{number}", self.made.records[ref], "call_completed"))
+    def call(self, ref, number, owner=None):
+        made = make.activity(f"new{number}", self.made.records[ref], "call_completed")
+        self.made.happen(replace(made, owner=owner))
 
     def grow(self, ref, employees):
         fields = {**self.made.records[ref].fields, "employees": employees}
@@ -134,8 +135,14 @@ class InHubSpot(OverHttp):
     def create(self, number):
         self.do("create", properties={"email": f"new{number}@firm.example", "jobtitle": "New"})
 
-    def call(self, ref, number):
-        self.do("add_activity", id=ref.id, kind="call_completed", attributes={"subject": f"Call {number}"})
+    def call(self, ref, number, owner=None):
+        if owner is None:
+            self.do("add_activity", id=ref.id, kind="call_completed", attributes={"subject": f"Call {number}"})
+            return
+        at = self.sandbox.clock().isoformat().replace("+00:00", "Z")
+        said = {"hs_timestamp": at, "hs_call_title": f"Call {number}", "hubspot_owner_id": owner}
+        made = self.do("create", type="calls", properties=said)["id"]
+        self.do("associate", type="calls", id=made, to="contacts", other=ref.id)
 
     def grow(self, ref, employees):
         company = self.sandbox.snapshot("hubspot")["contacts"][ref.id].get("associatedcompanyid")
@@ -207,8 +214,9 @@ class InSalesforce(OverHttp):
     def create(self, number):
         self.do("create", object="Lead", fields={"LastName": f"New {number}", "Company": "Firm", "Title": "New"})
 
-    def call(self, ref, number):
-        self.do("add_activity", who=ref.id, fields={"Subject": f"Call {number}", "TaskSubtype": "Call"})
+    def call(self, ref, number, owner=None):
+        said = {} if owner is None else {"OwnerId": owner}
+        self.do("add_activity", who=ref.id, fields={"Subject": f"Call {number}", "TaskSubtype": "Call", **said})
 
     def grow(self, ref, employees):
         row = self.sandbox.snapshot("salesforce")[ref.kind.title()][ref.id]
