@@ -50,7 +50,7 @@ def outcome_of(error: BaseException, *, kept: bool = False) -> Outcome:
         case StateError():
             return Outcome(FAILED, "state", (str(error),))
         case Paused():
-            return Outcome(HELD, "paused", (f"{error}. To write again:",), "crmsync resume")
+            return Outcome(HELD, "paused", (f"{error}.",), "crmsync resume")
         case Cancelled():
             said = ("Stopped. Everything so far is kept, and the next run continues from there.",)
             return Outcome(FAILED, "cancelled", said)

@@ -202,7 +202,7 @@ def _pull(work: Work, result: Result, crm: str, *, full: bool, trusting: bool = 
         if full:
             # Only now that both streams are read: what is cut off before goes on from its own cursors.
             promote_cursors(writing, crm, [contacts, ACTIVITIES])
-            note_pulled(writing, crm)
+            note_pulled(writing, crm, work.now_ms)
             drop_unused_facts(writing)
             drop_unused_companies(writing)
 

@@ -15,7 +15,7 @@ from crmsync.model import Scalar
 from crmsync.store import journal
 from crmsync.store.journal import JournalRow
 from crmsync.store.owners import owner_names
-from crmsync.store.queries import RecordRefusal, names_of, refused_changes
+from crmsync.store.queries import NamedRecord, RecordRefusal, names_of, refused_changes
 
 MOVERS = 20
 """People that a review names, of each sort."""
@@ -25,6 +25,9 @@ KEPT = 100 * MOVERS
 
 CAUSES = 20
 """Causes of refusals that are told one by one."""
+
+UNNAMED = NamedRecord("", None)
+"""A record that is not known any more."""
 
 NOTHING = "–"
 """What stands for no value in a matrix."""
@@ -48,8 +51,8 @@ class PlanReview:
     moved: list[tuple[float, JournalRow]] = field(default_factory=list)
     movers: list[tuple[float, JournalRow]] = field(default_factory=list)
 
-    def as_json(self, names: Mapping[int, str], owners: OwnerNames) -> dict[str, Any]:
-        """The review as plain values; `names` says what to call a contact, by its row id."""
+    def as_json(self, names: Mapping[int, NamedRecord], owners: OwnerNames) -> dict[str, Any]:
+        """The review as plain values; `names` says what to call a record and whose it is, by its row id."""
         people = _people(self.moved, names, owners)
         return {
             "records": dict(self.records),
@@ -145,13 +148,13 @@ def _named(names: OwnerNames, crm: str, value: str) -> str | None:
 
 
 def _people(
-    moved: Iterable[tuple[float, JournalRow]], names: Mapping[int, str], owners: OwnerNames
+    moved: Iterable[tuple[float, JournalRow]], names: Mapping[int, NamedRecord], owners: OwnerNames
 ) -> list[dict[str, Any]]:
-    """Who moves, each with all records: by e-mail address, as names alone may be several people's."""
-    people: dict[str, dict[str, Any]] = {}
+    """Who moves, each with all records."""
+    people: dict[int | str, dict[str, Any]] = {}
     for _weight, row in moved:
-        ref, name = row.change.ref, names.get(row.record, "")
-        key = name if "@" in name else str(ref)
+        ref, (name, whose) = row.change.ref, names.get(row.record, UNNAMED)
+        key = str(ref) if whose is None else whose
         if key not in people and len(people) == MOVERS:
             continue
         person = people.setdefault(key, {"name": name or str(ref), "refs": []})
@@ -164,11 +167,11 @@ def _people(
     return list(people.values())
 
 
-def _mover(moved: float, row: JournalRow, names: Mapping[int, str]) -> dict[str, Any]:
+def _mover(moved: float, row: JournalRow, names: Mapping[int, NamedRecord]) -> dict[str, Any]:
     change = row.change
     return {
         "ref": str(change.ref),
-        "name": names.get(row.record, ""),
+        "name": names.get(row.record, UNNAMED).name,
         "from": change.before.get("score"),
         "to": change.after.get("score"),
         "moved": int(moved) if moved == int(moved) else round(moved, 2),

@@ -257,7 +257,7 @@ class RecordDocument(TypedDict):
     holds: dict[str, Value]
     state: str
     on_hold: str | None
-    delivery: Literal["written", "differs", "pending", "held", "on_hold"]
+    delivery: Literal["written", "differs", "undone", "pending", "held", "on_hold"]
     run: str | None
     pending: dict[str, Value]
     next: str | None
@@ -1038,7 +1038,8 @@ class ShowDocument(TypedDict):
 @with_config(EXACTLY)
 class HistoryRow(TypedDict):
     """What records of a person held after a change: `changed` names the fields that it changed, `by` is crmsync, who
-    else it was (an address, "a workflow") where the CRM tells, or else user; `at` of theirs is when it was noticed.
+    else it was (an address, "a workflow") where the CRM tells, else user, or unknown where the first pull after a
+    restore found it; `at` of what is not crmsync's is when it was noticed.
     """
 
     at: str

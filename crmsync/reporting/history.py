@@ -24,6 +24,7 @@ from crmsync.store.database import Store
 from crmsync.store.edits import Edit, read_edits
 from crmsync.store.hand_offs import hand_offs_of
 from crmsync.store.owners import owner_names
+from crmsync.store.restoring import find_repulls
 from crmsync.store.sql import from_ms
 
 FIELDS = ("score", "band", "stage", "owner")
@@ -31,6 +32,9 @@ FIELDS = ("score", "band", "stage", "owner")
 
 OURS, THEIRS = "crmsync", "user"
 """Who changed something: crmsync, or somebody else in the CRM whom it does not name (a user, a workflow, a tool)."""
+
+UNKNOWN = "unknown"
+"""Who made a change that the first pull after a restore found: crmsync, after the backup was made, or somebody else."""
 
 
 class HistoryStep(NamedTuple):
@@ -62,7 +66,11 @@ def person_history(config: Config, store: Store | None, who: str, ask: Ask | Non
             edits.setdefault(edit.record, []).append(edit)
         runs = runs_by_id(reading, {each.run for some in written.values() for each in some})
         whys = {each["run"]: each["why"] for each in offs}
-        steps = {row.id: _steps(row, written.get(row.id, ()), edits.get(row.id, ()), whys) for row in records}
+        repulls = find_repulls(reading)
+        steps = {
+            row.id: _steps(row, written.get(row.id, ()), edits.get(row.id, ()), whys, repulls.get(row.crm, ()))
+            for row in records
+        }
         lost = [each for each in offs if each["run"] not in runs]
         first = {row_id: _first_values(each) for row_id, each in steps.items()}
         unknown = any(each.get(name) is not None for each in first.values() for name in ("score", "band"))
@@ -97,9 +105,16 @@ def _with_editor(step: HistoryStep, ref: Ref, edits: Iterable[FieldEdit]) -> His
 
 
 def _steps(
-    row: Any, written: Iterable[ListedChange], edits: Iterable[Edit], whys: Mapping[str, str]
+    row: Any,
+    written: Iterable[ListedChange],
+    edits: Iterable[Edit],
+    whys: Mapping[str, str],
+    repulls: Iterable[tuple[int, int]],
 ) -> list[HistoryStep]:
-    """What changed of one record, in its order; what a pull noticed comes before what its run wrote."""
+    """What changed of one record, in its order; what a pull noticed comes before what its run wrote.
+
+    `repulls` are from when until when all was pulled again after restores (milliseconds).
+    """
     steps: list[HistoryStep] = []
     for each in written:
         taken = [name for name in each.taken if name in FIELDS]
@@ -114,15 +129,18 @@ def _steps(
     by_instant: dict[int, dict[str, Scalar | None]] = {}
     for edit in edits:
         by_instant.setdefault(edit.at, {})[edit.field] = edit.before
-    why = f"changed in {row.crm}; this is when it was noticed"
-    steps += [HistoryStep(at, "", THEIRS, why, before, {}) for at, before in by_instant.items()]
+    for at, before in by_instant.items():
+        by, why = THEIRS, f"changed in {row.crm}; this is when it was noticed"
+        if any(since <= at <= until for since, until in repulls):
+            by, why = UNKNOWN, f"found in {row.crm}: written by crmsync after the backup was made, or by a user"
+        steps.append(HistoryStep(at, "", by, why, before, {}))
     steps.sort(key=lambda each: (each.at, each.by == OURS))
     # What somebody else set is what the next change found, else what is there now.
     following = {"stage": row.stage, "owner": row.owner, **dict.fromkeys(("score", "band"))}
     following |= {name: value for name, value in orjson.loads(row.current).items() if name in FIELDS}
     for place in range(len(steps) - 1, -1, -1):
         step = steps[place]
-        if step.by == THEIRS:
+        if step.by != OURS:
             steps[place] = step._replace(after={name: following.get(name) for name in step.before})
         following |= step.before
     return steps

@@ -310,7 +310,11 @@ def _delivery(config: Config, row: Any, said: Mapping[str, Any], pending: Delive
     wanted = {"score": said["total"], "band": said["band"] or "", "fit": said["fit"], "behavior": said["behavior"]}
     mapped = FieldMap.spelled(config.field_map(row.crm).score_fields, row.kind)
     holds = orjson.loads(row.current)
-    return "written" if all(holds.get(name, "") == wanted[name] for name in wanted if name in mapped) else "differs"
+    if all(holds.get(name, "") == wanted[name] for name in wanted if name in mapped):
+        return "written"
+    undone = orjson.loads(row.undone or "{}").get("score", {})
+    is_undone = undone.get("value") == wanted["score"] and config.decision_hash() in undone["configs"]
+    return "undone" if is_undone else "differs"
 
 
 def _changed(before: Any, lines: list[Any]) -> list[Any]:

@@ -29,9 +29,6 @@ ENDED = {
     "left": "left as it is",
 }
 
-NOBODY_NAMED = {"user": "a user"}
-"""What to call who changed something and is not named."""
-
 PLANS = {"waiting": "held for approval", "approved": "approved, not written yet", "superseded": "out of date"}
 
 
@@ -98,13 +95,17 @@ def print_undo(console: Console, document: Document) -> None:
         print_sentences(console, f"Run {document['undoes']} was undone by run {document['run']}.")
 
 
+FOUND = {"user": "changed by a user", "unknown": "found after a restore"}
+"""What stands in the place of a run where crmsync only noticed a change."""
+
+
 def print_history(console: Console, document: Document) -> None:
     """What a person's score, stage and owner were, the newest first."""
     document = make_printable(document)
     print_person_heading(console, document)
     for each in document["history"]:
         at = format_minute(datetime.fromisoformat(each["at"]))
-        who = f"run {each['run']}" if each["run"] else f"changed by {NOBODY_NAMED.get(each['by'], each['by'])}"
+        who = f"run {each['run']}" if each["run"] else FOUND.get(each["by"], f"changed by {each['by']}")
         console.print()
         print_sentences(console, f"{at}, {who}")
         held = {name: each[name] for name in each["changed"]}

@@ -118,6 +118,7 @@ DELIVERY = {
     "held": "update to {value} waits for approval (plan {run})",
     "on_hold": "on hold: the CRM rejects the update: {on_hold}",
     "differs": "the next run updates it",
+    "undone": "the update was undone and waits, until the config changes or somebody approves it",
 }
 
 

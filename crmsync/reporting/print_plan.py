@@ -7,7 +7,15 @@ from typing import Any
 
 from rich.console import Console
 
-from crmsync.reporting.console import Document, count_of, make_printable, make_table, print_sentences, show_signed
+from crmsync.reporting.console import (
+    Document,
+    count_of,
+    make_printable,
+    make_table,
+    print_sentences,
+    say_command,
+    show_signed,
+)
 from crmsync.reporting.print_run import movers_table, print_band_matrices
 
 NAMED = 5
@@ -35,7 +43,8 @@ def print_plan(console: Console, report: Document, document: Document, whole: st
     _print_edits(console, report["edits"])
     share = f"{people['changed']:,} of {count_of(people['all'], 'person')}"
     console.print()
-    print_sentences(console, f"Changes {share}, {count_of(people['records'], 'record')}. All of them: {whole}")
+    print_sentences(console, f"Changes {share}, {count_of(people['records'], 'record')}. To see all of them:")
+    say_command(console, whole)
     if new := records - people["records"]:
         print_sentences(console, f"And {count_of(new, 'record')} new in the CRMs, which no run has stored yet.")
     _print_bands(console, report["bands"])

@@ -191,7 +191,8 @@ def movers_table(movers: Sequence[Document]) -> Table:
         who = each["name"] or each["ref"]
         if (who, each["to"]) not in shown and len(shown) < SHOWN_MOVERS:
             shown.add((who, each["to"]))
-            made.add_row(show_points(each["from"]), show_points(each["to"]), who, each["because"].partition(": ")[2])
+            because = each["because"].partition(": ")[2] or each["because"]
+            made.add_row(show_points(each["from"]), show_points(each["to"]), who, because)
     return made
 
 

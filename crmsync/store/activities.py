@@ -11,7 +11,7 @@ from sqlalchemy import Connection, delete, func, select, update
 
 from crmsync.model import Activity, Contact, Counter, Ref
 from crmsync.store.clean import clean_items
-from crmsync.store.feed_days import add_feed_days
+from crmsync.store.feed_days import DAY, add_feed_days
 from crmsync.store.records import ids_by_ref, mark_dirty
 from crmsync.store.schema import activity, activity_owner, counter, fact, record
 from crmsync.store.sql import IN_LIST, dump_json, in_chunks, upsert
@@ -141,7 +141,8 @@ def save_activities(connection: Connection, run: str, items: Sequence[Activity])
         [{"crm": key[0], "id": key[1], "record": key[2], **wanted[key]._asdict()} for key in changed],
     )
     # Of what is new alone, or a repeat would count twice.
-    add_feed_days(connection, ((key[0], kinds[wanted[key].fact], wanted[key].at) for key in gained))
+    new = [key for key in gained if key not in stored or stored[key].at // DAY != wanted[key].at // DAY]
+    add_feed_days(connection, ((key[0], kinds[wanted[key].fact], wanted[key].at) for key in new))
     # What is new is no edit; what somebody took away is, and the guard counts the score that falls as odd.
     mark_dirty(connection, sorted({key[2] for key in gained}))
     mark_dirty(connection, sorted({key[2] for key in lost}), edited=True)
@@ -155,7 +156,10 @@ def _uncount(connection: Connection, told: set[tuple[int, str]]) -> None:
             query = select(counter.c.record).where(counter.c.record.in_(some), counter.c.kind == kind)
             if counted := list(connection.scalars(query)):
                 of_kind = activity.c.id.startswith(COUNTED) & activity.c.id.contains(f":{kind}:", autoescape=True)
-                connection.execute(delete(activity).where(activity.c.record.in_(counted), of_kind))
+                theirs = activity.c.record.in_(counted), of_kind
+                gone = connection.execute(select(activity.c.crm, activity.c.at).where(*theirs)).all()
+                add_feed_days(connection, ((crm, kind, at) for crm, at in gone), sign=-1)
+                connection.execute(delete(activity).where(*theirs))
                 connection.execute(delete(counter).where(counter.c.record.in_(counted), counter.c.kind == kind))
                 mark_dirty(connection, counted)
 

@@ -15,8 +15,11 @@ DAY = 86_400
 """Seconds in a day of UTC."""
 
 
-def add_feed_days(connection: Connection, happened: Iterable[tuple[str, str, int]]) -> None:
-    """Count activities (CRM, kind, seconds since 1970) on their days; what a CRM takes away later stays counted."""
+def add_feed_days(connection: Connection, happened: Iterable[tuple[str, str, int]], sign: int = 1) -> None:
+    """Count activities (CRM, kind, seconds since 1970) on their days; what a CRM takes away later stays counted.
+
+    With `sign` -1 they are no longer counted.
+    """
     counts = Counter((crm, kind, at // DAY) for crm, kind, at in happened)
     if not counts:
         return
@@ -24,7 +27,9 @@ def add_feed_days(connection: Connection, happened: Iterable[tuple[str, str, int
     statement = insert(feed_day)
     more = {"activities": feed_day.c.activities + statement.excluded.activities}
     keys = [column.name for column in feed_day.primary_key]
-    rows = [dict(zip((*keys, "activities"), (*key, number), strict=True)) for key, number in sorted(counts.items())]
+    rows = [
+        dict(zip((*keys, "activities"), (*key, sign * number), strict=True)) for key, number in sorted(counts.items())
+    ]
     connection.execute(statement.on_conflict_do_update(index_elements=keys, set_=more), rows)
 
 
@@ -32,6 +37,7 @@ def read_feed_days(connection: Connection) -> dict[tuple[str, str], dict[int, in
     """By CRM and kind, for each day (since 1970) how many activities it had."""
     found: dict[tuple[str, str], dict[int, int]] = {}
     it = feed_day.c
-    for crm, kind, day, activities in plain_rows(connection, select(it.crm, it.kind, it.day, it.activities)):
+    query = select(it.crm, it.kind, it.day, it.activities).where(it.activities > 0)
+    for crm, kind, day, activities in plain_rows(connection, query):
         found.setdefault((crm, kind), {})[day] = activities
     return found

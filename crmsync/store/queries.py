@@ -186,10 +186,19 @@ def past_bands(connection: Connection, at: int) -> dict[str, int]:
     return bands
 
 
-def names_of(connection: Connection, row_ids: Sequence[int]) -> dict[int, str]:
-    """What to call these contacts: the e-mail address, or the name."""
-    query = select(record.c.id, record.c.name, record.c.emails).where(record.c.id.in_(row_ids))
-    return {row_id: _called(name, emails) for row_id, name, emails in connection.execute(query)}
+class NamedRecord(NamedTuple):
+    """What to call a record, the e-mail address or the name, and whose it is: the crmsync id, where somebody's."""
+
+    name: str
+    person: int | None
+
+
+def names_of(connection: Connection, row_ids: Sequence[int]) -> dict[int, NamedRecord]:
+    """What to call these records (row ids), and whose they are."""
+    query = select(record.c.id, record.c.name, record.c.emails, record.c.person).where(record.c.id.in_(row_ids))
+    return {
+        row_id: NamedRecord(_called(name, emails), whose) for row_id, name, emails, whose in connection.execute(query)
+    }
 
 
 def crm_counts(connection: Connection) -> dict[str, dict[str, Any]]:

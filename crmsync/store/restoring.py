@@ -23,6 +23,9 @@ from crmsync.store.tombstones import SECRET, find_remembered
 RESTORED = "restored:"
 """The notes, one for each CRM, that say what is still to be done after a restore."""
 
+RESTORED_AT, REPULLED = "restored_at", "repulled:"
+"""The notes that say when a state was restored last, and of each restore and CRM when all was pulled again (ms)."""
+
 TO_PULL, TO_APPROVE = "pull", "approve"
 """Everything has to be pulled again; that is done, and what it leads to has to be approved."""
 
@@ -104,6 +107,7 @@ def _begin_again(writing: Connection, now: int) -> None:
     journal.supersede_plans(writing, approved)
     crms = list(writing.scalars(select(account.c.crm)))
     upsert(writing, note, [{"crm": "", "name": f"{RESTORED}{crm}", "value": TO_PULL} for crm in sorted(crms)])
+    upsert(writing, note, [{"crm": "", "name": RESTORED_AT, "value": str(now)}])
     writing.execute(delete(note).where(note.c.name == BYTES_LEFT["name"]))
     if writing.dialect.name == "sqlite":
         upsert(writing, note, [{**BYTES_LEFT, "value": "1"}])
@@ -137,10 +141,25 @@ def restored_crms(connection: Connection) -> dict[str, str]:
     return {name.removeprefix(RESTORED): value for name, value in connection.execute(query)}
 
 
-def note_pulled(connection: Connection, crm: str) -> None:
-    """Everything of a CRM was pulled again after a restore."""
-    theirs = note.c.crm == "", note.c.name == f"{RESTORED}{crm}"
-    connection.execute(update(note).where(*theirs).values(value=TO_APPROVE))
+def note_pulled(connection: Connection, crm: str, now: int) -> None:
+    """Everything of a CRM was pulled again at `now` (milliseconds), where that was to be done after a restore."""
+    theirs = note.c.crm == "", note.c.name == f"{RESTORED}{crm}", note.c.value == TO_PULL
+    if connection.execute(update(note).where(*theirs).values(value=TO_APPROVE)).rowcount:
+        since = connection.scalar(select(note.c.value).where(note.c.crm == "", note.c.name == RESTORED_AT))
+        upsert(connection, note, [{"crm": "", "name": f"{REPULLED}{crm}:{since or now}", "value": str(now)}])
+
+
+def find_repulls(connection: Connection) -> dict[str, list[tuple[int, int]]]:
+    """By CRM from when until when (milliseconds) everything was pulled again after each restore.
+
+    What differed then crmsync may have written itself, after the backup was made.
+    """
+    found: dict[str, list[tuple[int, int]]] = {}
+    query = select(note.c.name, note.c.value).where(note.c.crm == "", note.c.name.startswith(REPULLED))
+    for name, until in connection.execute(query):
+        crm, since = name.removeprefix(REPULLED).rsplit(":", 1)
+        found.setdefault(crm, []).append((int(since), int(until)))
+    return found
 
 
 def end_restored(connection: Connection, crms: Collection[str]) -> None:

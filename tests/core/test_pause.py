@@ -70,8 +70,9 @@ def test_a_run_in_a_pause_asks_no_crm_and_leaves_no_run(state):
     assert rows(state, schema.run) == []
     end = outcome_of(raised.value)
     assert (end.code, end.kind, end.next) == (3, "paused", "crmsync resume")
-    assert end.said[0].startswith(
-        "Paused since 2026-11-21 12:00 UTC until 2026-11-21 13:00 UTC, because of the audit. Meanwhile nothing"
+    assert end.said == (
+        "Paused since 2026-11-21 12:00 UTC until 2026-11-21 13:00 UTC, because of the audit. Meanwhile nothing is "
+        "written; crmsync plan works.",
     )
     assert run_cycle(work(state, *crms, now=NOW + timedelta(hours=1))).verdict == "ok"
 

@@ -281,6 +281,17 @@ def test_a_review_counts_moves_and_names_who_moves_first(work):
     assert {"crm": "hubspot", "from": None, "to": "ann@acme.example", "records": 1} in told["owners"]
 
 
+def test_a_review_names_somebody_without_an_address_once_for_all_records(work):
+    linked = make.contact(9, "salesforce", "lead", emails=(), name="Bo", links=(Ref("hubspot", "contact", "9"),))
+    for crm, record in (("hubspot", make.contact(9, emails=(), name="Bo")), ("salesforce", linked)):
+        work.crms[crm].edit(record)
+    later = minutes(work, 15)
+    ran = run_cycle(later)
+    with later.store.read() as reading:
+        (one,) = changes_of(reading, ran.run)["people"]
+    assert (one["name"], one["refs"]) == ("Bo", ["hubspot:contact:9", "salesforce:lead:9"])
+
+
 def test_a_review_of_many_says_how_many_it_does_not_name(work):
     for number in range(100, 160):
         work.crms["hubspot"].edit(make.contact(number))

@@ -8,6 +8,7 @@ import pytest
 
 from crmsync.cycle import preview_run
 from crmsync.errors import ConfigError, Unavailable
+from crmsync.reporting.person import explain_person
 from crmsync.reporting.status import status_document
 from crmsync.reporting.undone import undo_document
 from crmsync.store import journal, schema
@@ -206,6 +207,19 @@ def test_the_next_runs_do_not_write_it_again_and_a_plan_waits(state):
     assert [(each["member"], each["turns"]) for each in rows(state, schema.turn) if each["turns"]] == [
         ("ann@acme.example", 1)
     ]
+
+
+def test_an_explanation_says_of_a_score_that_was_undone_that_it_waits(state):
+    hubspot = hot()
+    ran = run(state, hubspot, at=DAYS[0])
+    undo(state, ran.run, hubspot)
+    told = [
+        explain_person(settings, state, "ada@x.example", DAYS[1])["records"][0]["delivery"]
+        for settings in (config(NEVER_FADES), config(NEVER_FADES.replace("cap = 45", "cap = 46")))
+    ]
+    run(state, hubspot, at=DAYS[1] + MINUTE)
+    told.append(explain_person(config(NEVER_FADES), state, "ada@x.example", DAYS[1])["records"][0]["delivery"])
+    assert told == ["undone", "differs", "held"]
 
 
 def test_approving_writes_it_and_gives_no_second_turn(state):

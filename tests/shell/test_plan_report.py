@@ -114,7 +114,7 @@ def test_a_plan_after_an_edit_names_what_changed_who_moves_and_why(edited):
     assert re.search(r"mql: \d+ → \d+ people \(\+\d+\) \+ \S+@\S+: from (cold|hot|warm), score", words)
     assert "hubspot, first scores: 0 of at most 1,000; 1,000 more are allowed" in words
     assert re.search(r"Writing takes about hubspot \d calls?, salesforce \d calls?: an estimate", words)
-    assert re.search(r"All of them: crmsync show \S+ --config", words)
+    assert re.search(r"To see all of them:\n  crmsync show \S+ --config \S+\n", ended.out)
 
 
 def test_the_report_in_json_sums_to_the_population_and_to_the_counts(edited):

@@ -12,6 +12,7 @@ from sqlalchemy import insert, select, update
 
 from crmsync.cycle import preview_run, run_cycle
 from crmsync.errors import Cancelled, ConfigError, StateError, StateInUse
+from crmsync.reporting.history import person_history
 from crmsync.store import backup, database, journal, schema
 from crmsync.store.backup import opened_backup, save_backup
 from crmsync.store.cursors import StoredNotes, read_cursor
@@ -20,8 +21,8 @@ from crmsync.store.forgetting import forget_records
 from crmsync.store.pausing import begin_pause, find_pause
 from crmsync.store.restoring import restore_state, restored_crms
 from crmsync.store.sql import to_ms
-from tests.support.cycles import edit, held, world
-from tests.support.make import NOW, apply_plan, contact, work
+from tests.support.cycles import ADA, edit, held, hot, world
+from tests.support.make import NOW, activity, apply_plan, contact, work
 from tests.support.state import rows, save
 
 MADE = to_ms(NOW)
@@ -135,6 +136,26 @@ def test_the_run_after_a_restore_pulls_everything_and_its_plan_waits(both, path)
             each.planned
             for each in run_cycle(work(fresh, *crms, now=NOW + timedelta(minutes=14)), approved=True).crms.values()
         )
+
+
+def test_what_was_written_after_the_backup_is_not_said_to_be_a_users(both, path):
+    old, new = both
+    hubspot = hot()
+    run_cycle(work(old, hubspot))
+    keep(old, path)
+    hubspot.happen(activity("more", hubspot.records[ADA], kind="page_viewed", url="https://x.example/pricing"))
+    run_cycle(work(old, hubspot, now=NOW + timedelta(days=1)))
+    bring(path, new)
+    later = NOW + timedelta(days=2)
+    run_cycle(work(new, hubspot, now=later))
+    edit(hubspot, ADA, owner="hubspot-bob")
+    run_cycle(work(new, hubspot, now=later + timedelta(days=1)))
+    keep(new, path, replace=True)
+    bring(path, new, at=to_ms(later + timedelta(days=2)))
+    run_cycle(work(new, hubspot, now=later + timedelta(days=2)))
+    told = person_history(work(new).config, new, "ada@x.example")["history"]
+    assert [each["by"] for each in told][-3:] == ["user", "unknown", "crmsync"]
+    assert told[-2]["why"] == "found in hubspot: written by crmsync after the backup was made, or by a user"
 
 
 def test_a_restore_over_crms_that_are_as_they_were_leaves_nothing_to_approve(both, path):

@@ -19,6 +19,7 @@ from crmsync.store.address import shown_address
 from crmsync.store.contacts import TOUCHES, save_contacts
 from crmsync.store.cursors import StoredNotes, read_cursor, write_cursor
 from crmsync.store.database import HEAD, bind_account, open_store, quick_check
+from crmsync.store.feed_days import read_feed_days
 from crmsync.store.people import refresh_people
 from crmsync.store.records import ids_by_ref
 from crmsync.store.scores import clear_dirty, pulled_counts
@@ -202,6 +203,18 @@ def test_what_a_feed_tells_takes_the_place_of_what_was_counted(state):
     assert sorted(counted) == [["1", "email_opened"]] * 3 + [["2", "email_opened"], ["2", "page_viewed"]]
     assert dirty(state) == ["1"]
     assert len(columns_of(state).at) == 7
+    with state.read() as reading:
+        by_kind = {kind: sum(days.values()) for (_crm, kind), days in read_feed_days(reading).items()}
+    assert by_kind == {"email_opened": 4, "page_viewed": 2, "form_submitted": 1}
+
+
+def test_an_activity_that_is_edited_counts_once_on_its_day(state):
+    one = contact(1)
+    save(state, one)
+    happen(state, activity("e1", one, "meeting_held", subject="Demo"))
+    happen(state, activity("e1", one, "meeting_held", subject="The demo"))
+    with state.read() as reading:
+        assert [sum(days.values()) for days in read_feed_days(reading).values()] == [1]
 
 
 def test_a_merge_leaves_one_person_with_both_histories(state):

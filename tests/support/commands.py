@@ -17,14 +17,17 @@ from tests.support.demo import environment
 
 
 @contextmanager
-def settings_alone(monkeypatch, variables, now=NOW):
-    """Of the settings in the environment only these; time begins at `now`, and the log is afterwards as before."""
+def settings_alone(monkeypatch, variables, now=NOW, tick=True):
+    """Of the settings in the environment only these; time begins at `now`, and the log is afterwards as before.
+
+    It yields the clock, which may be moved.
+    """
     for name in [name for name in os.environ if name.startswith("CRMSYNC_")]:
         monkeypatch.delenv(name)
     for name, value in variables.items():
         monkeypatch.setenv(name, value)
-    with _log_as_before(), time_machine.travel(now, tick=True):
-        yield
+    with _log_as_before(), time_machine.travel(now, tick=tick) as clock:
+        yield clock
 
 
 @contextmanager
