@@ -72,8 +72,6 @@ def find_undoable(store_row: Any, run_id: str) -> None:
         raise ConfigError(said, "crmsync status --runs 50")
     if store_row.verdict in journal.PLANS:
         raise ConfigError(f"{run_id} is a plan, and a plan has written nothing; give the id of a run", "crmsync status")
-    if store_row.verdict == "running":
-        raise ConfigError(f"run {run_id} is still in progress; undo it when it has ended", "crmsync status")
 
 
 def undo_run(work: Work, run_id: str) -> Result:
@@ -85,7 +83,9 @@ def undo_run(work: Work, run_id: str) -> Result:
     refuse_while_paused(work.store, work.now_ms)
     with work.store.read() as reading:
         find_undoable(journal.find_run(reading, run_id), run_id)
-        wanted = {each.change.ref.crm for each in list_changes(reading, run_id) if each.taken}
+        # What was sent and never heard of is looked up first: a run that was killed may have written it.
+        listed = list_changes(reading, run_id)
+        wanted = {each.change.ref.crm for each in listed if each.taken or each.state == journal.SENT}
     work = work._replace(crms={crm: each for crm, each in work.crms.items() if crm in wanted})
     attempt = begin_attempt(work, new_run_id(work.now))
     open_run(work, attempt.result, UNDO)
@@ -103,8 +103,11 @@ def undo_run(work: Work, run_id: str) -> Result:
         return end_attempt(work, attempt, "partial" if trouble else "ok")
 
 
-def preview_undo(work: Work, run_id: str) -> tuple[Draft, list[ListedChange]]:
-    """What an undo of a run would restore and leave as things are now, and the changes of the run; writes nothing."""
+def preview_undo(work: Work, run_id: str) -> tuple[Draft, list[ListedChange], dict[str, str]]:
+    """What an undo of a run would restore and leave as things are now, and the changes of the run; writes nothing.
+
+    With it comes why CRMs are skipped.
+    """
     with ExitStack() as stack:
         copy = stack.enter_context(copy_state(work.store))
         crms = stack.enter_context(work.connect(work.config, copy)) if work.connect else work.crms
@@ -115,7 +118,8 @@ def preview_undo(work: Work, run_id: str) -> tuple[Draft, list[ListedChange]]:
             listed = list(list_changes(reading, run_id))
         prepare_crms(trial, attempt)
         crms_left(trial, attempt)
-        return _draft(trial, attempt, run_id), listed
+        draft = _draft(trial, attempt, run_id)
+        return draft, listed, {crm: str(why) for crm, why in attempt.skipped.items()}
 
 
 def _prepare(work: Work, attempt: Attempt) -> None:

@@ -66,7 +66,7 @@ def accounts(
         if csv is not None:
             text = io.StringIO(newline="")
             write_accounts_csv(text, ending.document)
-            save_csv(csv, text.getvalue(), len(ending.document["accounts"]))
+            save_csv(csv, text.getvalue(), len(ending.document["accounts"]), ending)
         elif not as_json and which is not None:
             print_account(results_console(), ending.document)
         elif not as_json:

@@ -6,11 +6,12 @@ import logging
 import os
 import shlex
 import shutil
+import stat
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Annotated, Any, BinaryIO
 
@@ -25,6 +26,7 @@ from crmsync.errors import ConfigError, CrmsyncError
 from crmsync.exit_codes import FAILED, Outcome, outcome_of
 from crmsync.redaction import hide_quotations, hide_secrets, secrets_of
 from crmsync.reporting.console import count_of, make_printable, print_sentences
+from crmsync.store.address import files_of
 
 DEFAULT_CONFIG = Path("crmsync.toml")
 
@@ -57,7 +59,10 @@ def _console(file: Any) -> Console:
 
 @dataclass
 class Ending:
-    """What a command will print at its end, filled in while it works; `command` is what it never sends somebody to."""
+    """What a command will print at its end, filled in while it works.
+
+    `command` is what it never sends somebody to, `kept` are files that no result replaces.
+    """
 
     as_json: bool
     debug: bool
@@ -66,6 +71,7 @@ class Ending:
     secrets: list[str] = field(default_factory=list)
     config: Path = DEFAULT_CONFIG
     command: str = ""
+    kept: tuple[Path, ...] = ()
 
     def cut_off(self) -> None:
         """The last words of a command that was stopped and did not heed it in time."""
@@ -137,26 +143,49 @@ def run_command(as_json: bool, debug: bool, config: Path = DEFAULT_CONFIG, comma
 def opened_config(ending: Ending, level: int = logging.WARNING) -> Config:
     """Read the config; from here on its log style counts and its secrets are kept out of everything."""
     config = load(ending.config)
+    ending.kept = (ending.config, *files_of(config.state.url))
     ending.secrets = secrets_of(config)
     log.start_logging(config.log, logging.DEBUG if ending.debug else level, ending.secrets)
     return config
 
 
-def read_instant(option: str, written: str) -> datetime:
-    """The instant that an option names. Raises `ConfigError` where it is none, or has no time zone."""
+def read_instant(option: str, written: str, otherwise: str = "") -> datetime:
+    """The instant that an option names; `otherwise` says what else may be written.
+
+    Raises `ConfigError` where it is none, or has no time zone.
+    """
     try:
         at = datetime.fromisoformat(written)
     except ValueError:
-        raise ConfigError(
-            f"{option} {written!r} is not a date and time; write for example 2026-11-21T12:00:00Z"
-        ) from None
+        said = f"{option} {written!r} is not a date and time; write for example 2026-11-21T12:00:00Z{otherwise}"
+        raise ConfigError(said) from None
     if at.tzinfo is None:
         raise ConfigError(f"{option} {written!r} needs a time zone; write for example {written}Z")
+    try:
+        at.astimezone(UTC)
+    except OverflowError:
+        raise ConfigError(f"{option} {written} is too far away") from None
     return at
 
 
+def check_output(path: Path, ending: Ending) -> None:
+    """Raise `ConfigError` for a file that cannot be written, before a long pull ends in it, or must not be replaced."""
+    if str(path) == "-":
+        return
+    why = ""
+    if path.is_dir():
+        why = "it is a folder"
+    elif not path.absolute().parent.is_dir():
+        why = f"there is no folder {path.absolute().parent}"
+    elif path.exists():
+        is_kept = any(each.exists() and path.samefile(each) for each in ending.kept)
+        why = "it is the config or the state" if is_kept else ""
+    if why:
+        raise ConfigError(f"{path} cannot be written: {why}")
+
+
 @contextmanager
-def open_output(path: Path) -> Iterator[BinaryIO]:
+def open_output(path: Path, ending: Ending) -> Iterator[BinaryIO]:
     """A file to write results into, for its owner alone: they name people. `-` is standard output.
 
     Raises `ConfigError` where it cannot be written.
@@ -165,8 +194,11 @@ def open_output(path: Path) -> Iterator[BinaryIO]:
         yield sys.stdout.buffer
         sys.stdout.buffer.flush()
         return
+    check_output(path, ending)
     try:
         with open(path, "wb", opener=lambda name, flags: os.open(name, flags, 0o600)) as file:
+            if stat.S_ISREG(os.fstat(file.fileno()).st_mode):  # one that was there before may be open to others
+                os.fchmod(file.fileno(), 0o600)
             yield file
     except OSError as error:
         raise ConfigError(f"{path} cannot be written: {error.strerror}") from error
@@ -182,9 +214,9 @@ def says_yes(question: str) -> bool:
         return False
 
 
-def save_csv(path: Path, text: str, rows: int) -> None:
+def save_csv(path: Path, text: str, rows: int, ending: Ending) -> None:
     """Write a CSV file and say so; `-` is standard output. Raises `ConfigError` where it cannot be written."""
-    with open_output(path) as file:
+    with open_output(path, ending) as file:
         file.write(text.encode("utf-8"))
     if str(path) != "-":
         print_sentences(messages_console(), f"{count_of(rows, 'row')} written to {path}.")

@@ -119,16 +119,16 @@ def status(
             else:
                 ending.document = health.status_document(settings, store, now, ending.typed, runs=runs, feeds=feeds)
         if csv is not None:
-            _save_refused(csv, ending.document["refused"])
+            _save_refused(csv, ending.document["refused"], ending)
         elif not as_json:
             shown = print_health if only_health else print_refused if refused else print_status
             shown(results_console(), ending.document)
 
 
-def _save_refused(path: Path, groups: Sequence[Mapping[str, Any]]) -> None:
+def _save_refused(path: Path, groups: Sequence[Mapping[str, Any]], ending: Ending) -> None:
     text = io.StringIO(newline="")
     write_rows(text, REFUSED_COLUMNS, groups)
-    save_csv(path, text.getvalue(), len(groups))
+    save_csv(path, text.getvalue(), len(groups), ending)
 
 
 def score(

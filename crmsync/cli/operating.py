@@ -15,6 +15,7 @@ from crmsync.cli.command import (
     AsJson,
     ConfigPath,
     Debug,
+    check_output,
     messages_console,
     opened_config,
     read_instant,
@@ -79,7 +80,7 @@ def _end_of(written: str, now: datetime) -> datetime:
         length: timedelta = TypeAdapter[Any](Duration).validate_python(written)
         end = now + length
     except ValidationError:
-        end = read_instant("--until", written)
+        end = read_instant("--until", written, ", or 2h")
     except OverflowError:
         raise ConfigError(f"--until {written} is too far away") from None
     if end <= now:
@@ -121,6 +122,7 @@ def backup(
     """
     with run_command(as_json, debug, config) as ending:
         settings = opened_config(ending)
+        check_output(file, ending)
         with (
             state_to_keep(settings) as store,
             raise_stop_on_signals(1, ending.cut_off) as stop,

@@ -94,7 +94,7 @@ def people(
         if csv is not None:
             text = io.StringIO(newline="")
             write_csv(text, ending.document, chosen[0])
-            save_csv(csv, text.getvalue(), ending.document["count"])
+            save_csv(csv, text.getvalue(), ending.document["count"], ending)
         elif not as_json:
             whole = ending.typed(f"crmsync people --{chosen[0].replace('_', '-')} --csv people.csv")
             print_people(results_console(), ending.document, chosen[0], whole, _explaining(ending))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import os
 from collections.abc import Sequence
 from itertools import islice
 from pathlib import Path
@@ -17,6 +18,7 @@ from crmsync.cli.command import (
     ConfigPath,
     Debug,
     Ending,
+    check_output,
     messages_console,
     open_output,
     opened_config,
@@ -88,13 +90,13 @@ def plan(
         settings = opened_config(ending)
         stages = dict.fromkeys([*(each.name for each in settings.stage), *settings.lifecycle.crm_owned])
         gates = [parse_gate(each, settings.band_names(), list(stages)) for each in fail_if or ()]
-        _check_outputs(outputs)
+        _check_outputs(outputs, ending)
         with (
             raise_stop_on_signals(1, ending.cut_off) as stop,
             progress_bar(messages_console()) as progress,
             looking_on(settings, stop, progress) as work,
         ):
-            seen = _Seen(work, csv, html is not None)
+            seen = _Seen(work, csv, html is not None, ending)
             result = preview_run(work, seen.look)
             ending.document = complete_document(work.store, settings, result.as_json())
         ending.document["changes"]["report"] = seen.report
@@ -108,8 +110,8 @@ def plan(
 class _Seen:
     """What is kept of a plan while the copy of the state is there on which it was made."""
 
-    def __init__(self, work: Work, csv: Path | None, lists_rows: bool) -> None:
-        self.work, self.csv, self.lists_rows = work, csv, lists_rows
+    def __init__(self, work: Work, csv: Path | None, lists_rows: bool, ending: Ending) -> None:
+        self.work, self.csv, self.lists_rows, self.ending = work, csv, lists_rows, ending
         self.report: dict[str, Any] = {}
         self.rows: list[dict[str, Any]] = []
         self.kept: list[dict[str, Any]] = []
@@ -125,18 +127,18 @@ class _Seen:
                 self.fields = len(self.rows) + sum(1 for _row in rows)
                 self.kept = list(islice(kept_rows(reading, result.run), SHOWN_ROWS))
             if self.csv is not None:
-                with open_output(self.csv) as file:
+                with open_output(self.csv, self.ending) as file:
                     text = io.TextIOWrapper(file, encoding="utf-8", newline="", write_through=True)
                     write_plan_csv(text, reading, result.run)
                     text.detach()
 
 
-def _check_outputs(paths: Sequence[Path]) -> None:
+def _check_outputs(paths: Sequence[Path], ending: Ending) -> None:
     """Raise `ConfigError` for a file that cannot be, before a long pull ends in it."""
-    for path in (each for each in paths if str(each) != "-"):
-        if path.is_dir() or not path.absolute().parent.is_dir():
-            why = "it is a folder" if path.is_dir() else f"there is no folder {path.absolute().parent}"
-            raise ConfigError(f"{path} cannot be written: {why}")
+    for path in paths:
+        check_output(path, ending)
+    if len({os.path.realpath(path) for path in paths}) < len(paths):
+        raise ConfigError("--csv and --html name the same file; name two")
 
 
 def _judge(ending: Ending, gates: Sequence[FailCondition]) -> None:
@@ -155,7 +157,7 @@ def _write_html(path: Path, ending: Ending, config: Config, seen: _Seen) -> None
     from crmsync.reporting.plan_html import render_plan  # it loads what draws charts, which no other command needs
 
     text = render_plan(ending.document, config, seen.rows, seen.fields, ending.typed, seen.kept)
-    with open_output(path) as file:
+    with open_output(path, ending) as file:
         file.write(text.encode("utf-8"))
 
 

@@ -10,6 +10,7 @@ from typing import Annotated, Any
 
 import typer
 
+from crmsync.alerting.conditions import CONCLUDED
 from crmsync.bootstrap import existing_state, looking_on, open_work, opened_state
 from crmsync.cli.command import (
     DEFAULT_CONFIG,
@@ -37,9 +38,10 @@ from crmsync.reporting.history import person_history
 from crmsync.reporting.print_changes import print_changes, print_history, print_undo
 from crmsync.reporting.undone import draft_document, undo_document
 from crmsync.store import journal
+from crmsync.store.database import held_by
 from crmsync.store.sql import to_ms
 from crmsync.store.undone import drop_request, request_undo, undos_of
-from crmsync.undo import find_undoable, preview_undo, undo_run
+from crmsync.undo import OPEN_STILL, find_undoable, preview_undo, undo_run
 
 RunShown = Annotated[
     str, typer.Argument(metavar="RUN", help="The id of a run or plan, or latest; crmsync status lists them.")
@@ -115,8 +117,13 @@ def undo(
                 if store is None:
                     raise ConfigError("No run yet, so there is nothing to undo", "crmsync plan")
                 with store.read() as reading:
-                    find_undoable(journal.find_run(reading, run), run)
-                    is_again = bool(undos_of(reading, run))
+                    found = journal.find_run(reading, run)
+                    find_undoable(found, run)
+                    # With nobody at it, it was killed.
+                    if found.verdict == "running" and held_by(store) is not None:
+                        said = f"run {run} is still in progress; undo it when it has ended"
+                        raise ConfigError(said, "crmsync status")
+                    is_again = any(row.verdict in CONCLUDED for row in undos_of(reading, run))
             if (
                 not (yes or as_json)
                 and sys.stdin.isatty()
@@ -126,8 +133,8 @@ def undo(
             ending.document = _undo(settings, run, stop)
         document = ending.document
         ending.code = HELD if document["verdict"] == "held" else code_of(document["verdict"], document["left"])
-        if is_again and not document["restored"] and ending.code == PARTLY:
-            ending.code = DONE  # what was left then is left still, and was told
+        if ending.code == PARTLY and is_again and _is_old_news(document):
+            ending.code = DONE
         if not as_json:
             print_undo(results_console(), document)
 
@@ -135,18 +142,26 @@ def undo(
 def _is_agreed(ending: Ending, config: Config, run: str, stop: Stop, *, is_again: bool) -> bool:
     """Show what an undo would restore, and ask, unless there is nothing."""
     with progress_bar(messages_console()) as progress, looking_on(config, stop, progress) as work:
-        draft, listed = preview_undo(work, run)
+        draft, listed, skipped = preview_undo(work, run)
         with work.store.read() as reading:
-            document = draft_document(run, draft, listed, read_names(reading, run))
+            document = draft_document(run, draft, listed, skipped, read_names(reading, run))
     print_undo(results_console(), document)
     if not draft.restoring:
-        ending.code = PARTLY if draft.left and not is_again else DONE
+        ending.code = DONE if not draft.left or (is_again and _is_old_news(document)) else PARTLY
         return False
     if says_yes(f"Undo run {run}?"):
         return True
     print_sentences(results_console(), "Nothing was written.")
     ending.code = HELD
     return False
+
+
+def _is_old_news(document: Mapping[str, Any]) -> bool:
+    """Whether an undo restored nothing, and what it left was left, and told, the last time."""
+    is_open = (
+        document["skipped"] or document["problems"] or any(each["reason"] == OPEN_STILL for each in document["left"])
+    )
+    return not (document["restored"] or is_open)
 
 
 def _undo(config: Config, run: str, stop: Stop) -> dict[str, Any]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import operator
 import re
 from collections.abc import Collection, Mapping
+from decimal import Decimal
 from typing import NamedTuple
 
 from crmsync.errors import ConfigError
@@ -14,7 +15,11 @@ COUNTED = ("changes", "owners", "people")
 
 STAGE = "stage:"
 
-_GATE = re.compile(r"\s*(?P<name>.+?)\s*(?P<sign>>=|<=|>|<)\s*(?P<number>[+-]?\d[\d,]*(?:\.\d+)?)\s*(?P<share>%?)\s*")
+_GATE = re.compile(
+    # A comma parts thousands: "0,5%" is not read as five percent.
+    r"\s*(?P<name>.+?)\s*(?P<sign>>=|<=|>|<)\s*(?P<number>[+-]?(?:\d{1,3}(?:,\d{3})+|\d+)(?:\.\d+)?)\s*"
+    r"(?P<share>%?)\s*"
+)
 
 _COMPARED = {">": operator.gt, "<": operator.lt, ">=": operator.ge, "<=": operator.le}
 
@@ -25,7 +30,7 @@ class FailCondition(NamedTuple):
     text: str
     name: str
     sign: str
-    number: float
+    number: Decimal
     grows: bool
     share: bool
 
@@ -56,7 +61,7 @@ def parse_gate(text: str, bands: Collection[str], stages: Collection[str]) -> Fa
         " ".join(text.split()),
         found["name"],
         found["sign"],
-        float(number.replace(",", "")),
+        Decimal(number.replace(",", "")),
         number[0] in "+-",
         bool(found["share"]),
     )
@@ -67,11 +72,13 @@ def check_gate(gate: FailCondition, standings: Mapping[str, PlanCount]) -> tuple
     it = standings[gate.name]
     grown = it.after - it.before
     base = it.whole if it.is_change or not gate.grows else it.before
-    value = float(grown if gate.grows else it.after)
-    if gate.share:
-        # Growth from nothing is more than any percentage.
-        value = value / base * 100 if base else float("inf") * value if value else 0.0
-    is_met = bool(_COMPARED[gate.sign](value, gate.number))
+    value, limit = Decimal(grown if gate.grows else it.after), gate.number
+    if gate.share and base:
+        # Without a division, which would find 7 of 100 to be more than 7 %.
+        value, limit = value * 100, limit * base
+    elif gate.share and value:
+        value *= Decimal("Infinity")  # growth from nothing is more than any percentage
+    is_met = bool(_COMPARED[gate.sign](value, limit))
     return is_met, f"--fail-if {gate.text!r}: {_describe(gate.name, it, grown)}"
 
 

@@ -177,7 +177,8 @@ def _bands_before(copy: Connection, config: Config, moves: Movements) -> dict[st
 
 def _stages_and_owners(reading: Connection, config: Config, moves: Movements, placed: Mapping[str, int]) -> Report:
     """Each stage and owner with its people before and after the plan; `null` is none."""
-    stages = dict.fromkeys((each.name for each in config.stage), 0) | people_by_stage(reading)
+    named = (*(each.name for each in config.stage), *config.lifecycle.crm_owned)
+    stages = dict.fromkeys(named, 0) | people_by_stage(reading)
     stages[""], owners = placed["people"] - placed["stage"], people_by_owner(reading)
     owners = {**dict(sorted(owners.items())), "": placed["people"] - placed["owner"]}
     return {"stages": _levels(moves, "stage", stages), "owners": _levels(moves, "owner", owners)}

@@ -91,6 +91,9 @@ def print_undo(console: Console, document: Document) -> None:
         print_sentences(console, sentence)
     if not document["restored"] and not document["left"]:
         print_sentences(console, f"Nothing to restore: no record holds anything that run {document['undoes']} wrote.")
+    elif not document["restored"]:
+        would = "would be" if is_preview else "was"
+        print_sentences(console, f"Nothing of run {document['undoes']} {would} restored.")
     elif not is_preview:
         print_sentences(console, f"Run {document['undoes']} was undone by run {document['run']}.")
 

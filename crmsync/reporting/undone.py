@@ -47,7 +47,9 @@ def undo_document(store: Store, undo_id: str) -> dict[str, Any]:
     }
 
 
-def draft_document(run_id: str, draft: Draft, listed: Sequence[ListedChange], names: Names) -> dict[str, Any]:
+def draft_document(
+    run_id: str, draft: Draft, listed: Sequence[ListedChange], skipped: Mapping[str, str], names: Names
+) -> dict[str, Any]:
     """The same of an undo that is only looked at: `restored` is what it would restore."""
     restored = [_row(each.ours, name, names, "planned", "") for each in draft.restoring for name in each.change.after]
     return {
@@ -56,7 +58,7 @@ def draft_document(run_id: str, draft: Draft, listed: Sequence[ListedChange], na
         "verdict": "preview",
         "restored": restored,
         "left": list(_left_rows({each.id: each for each in listed}, draft.left, names)),
-        "skipped": {},
+        "skipped": dict(skipped),
         "problems": [],
         "notes": list(_notes(restored)),
     }

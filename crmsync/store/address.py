@@ -20,10 +20,20 @@ def make_private(address: URL) -> None:
         return
     with suppress(OSError):  # only where it is new: to close a file takes SQLite's locks on it away from this process
         os.close(os.open(address.database, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600))
-    for end in ("", "-wal", "-shm", ".lock"):
+    for file in _files_of(address):
         with suppress(OSError):  # it may be another user's
-            if os.stat(f"{address.database}{end}").st_mode & 0o077:
-                os.chmod(f"{address.database}{end}", 0o600)
+            if os.stat(file).st_mode & 0o077:
+                os.chmod(file, 0o600)
+
+
+def files_of(url: str) -> tuple[Path, ...]:
+    """The files of a state, whether or not they are there; none where it is in no file of this machine."""
+    address = address_of(url)
+    return _files_of(address) if address.drivername == "sqlite" and address.database else ()
+
+
+def _files_of(address: URL) -> tuple[Path, ...]:
+    return tuple(Path(f"{address.database}{end}") for end in ("", "-wal", "-shm", ".lock"))
 
 
 def address_of(url: str) -> URL:

@@ -13,16 +13,13 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import quote
 
-from sqlalchemy import MetaData, select
+from sqlalchemy import MetaData, inspect, select
 
 from crmsync.connector import Stop
 from crmsync.errors import Cancelled, ConfigError, StateError
 from crmsync.store import schema
-from crmsync.store.database import HEAD, Store, open_store, state_version
+from crmsync.store.database import BACKUP, FIRST, HEAD, Store, open_store, state_version
 from crmsync.store.sql import IN_LIST, in_chunks
-
-APPLICATION = 0x63726D73  # "crms"
-"""What the header of a backup says it is; SQLite keeps this number for it."""
 
 MADE_AT = "backup_at"
 """The note of a backup that says when it was made (milliseconds)."""
@@ -51,7 +48,7 @@ def save_backup(store: Store, path: Path, now: int, told: Told, stop: Stop, *, r
             _copy_tables(store, part, told, stop)
         with closing(sqlite3.connect(part)) as made:
             made.execute("PRAGMA journal_mode=DELETE")
-            made.execute(f"PRAGMA application_id={APPLICATION}")
+            made.execute(f"PRAGMA application_id={BACKUP}")
             made.execute("INSERT OR REPLACE INTO note (crm, name, value) VALUES ('', ?, ?)", (MADE_AT, str(now)))
             made.commit()
         size = part.stat().st_size
@@ -152,7 +149,7 @@ def opened_backup(path: Path) -> Iterator[Store]:
     try:
         _check_file(path)
     except sqlite3.Error as error:
-        raise StateError(f"{path} is damaged or no backup: {error}; nothing was changed") from error
+        raise _unsound(path, str(error)) from error
     except OSError as error:
         raise ConfigError(f"{path} cannot be read: {error.strerror}") from error
     with tempfile.TemporaryDirectory(prefix="crmsync-") as folder:
@@ -161,25 +158,51 @@ def opened_backup(path: Path) -> Iterator[Store]:
             shutil.copyfile(path, copy)
         except OSError as error:
             raise StateError(f"{path} cannot be copied to {folder}: {error.strerror}; nothing was changed") from error
-        with closing(sqlite3.connect(copy)) as connection:
-            (version,) = connection.execute("SELECT version_num FROM alembic_version").fetchone()
-        if version > HEAD:
-            raise StateError(
-                f"{path} was made by a newer crmsync (its version is {version}, this one needs {HEAD}); "
-                "upgrade crmsync; nothing was changed"
-            )
+        _make_state(copy, path)
         store = open_store(f"sqlite:///{copy}")
         try:
+            _check_tables(store, path)
             yield store
         finally:
             store.close()
+
+
+def _make_state(copy: Path, path: Path) -> None:
+    """Have a copy of a backup taken for a state, where its version is one that there was. Raises `StateError`."""
+    with closing(sqlite3.connect(copy)) as connection:
+        try:
+            (version,) = connection.execute("SELECT version_num FROM alembic_version").fetchone() or ("",)
+            made = connection.execute("SELECT value FROM note WHERE name = ?", (MADE_AT,)).fetchone()
+            connection.execute("PRAGMA application_id=0")
+        except sqlite3.Error as error:
+            raise _unsound(path, str(error)) from error
+    if version > HEAD:
+        raise StateError(
+            f"{path} was made by a newer crmsync (its version is {version}, this one needs {HEAD}); "
+            "upgrade crmsync; nothing was changed"
+        )
+    if version < FIRST or made is None or not made[0].isdecimal():
+        raise _unsound(path, "it does not say when and by which version it was made")
+
+
+def _check_tables(store: Store, path: Path) -> None:
+    """Raise `StateError` where a table or column is missing, before what is there makes room for it."""
+    found = inspect(store.engine).get_multi_columns()
+    for table in schema.metadata.sorted_tables:
+        columns = {each["name"] for each in found.get((None, table.name), ())}
+        if missing := sorted({each.name for each in table.columns} - columns):
+            raise _unsound(path, f"{table.name} has no {missing[0]}")
+
+
+def _unsound(path: Path, why: str) -> StateError:
+    return StateError(f"{path} is damaged or no backup: {why}; nothing was changed")
 
 
 def _check_file(path: Path) -> None:
     """Raise `ConfigError` where the file is no backup, `StateError` where it is damaged, and what SQLite raises."""
     with closing(sqlite3.connect(f"file:{quote(str(path.resolve()))}?mode=ro&immutable=1", uri=True)) as connection:
         (application,) = connection.execute("PRAGMA application_id").fetchone()
-        if application != APPLICATION:
+        if application != BACKUP:
             raise ConfigError(f"{path} is no backup; crmsync backup FILE makes one")
         (said,) = connection.execute("PRAGMA integrity_check(1)").fetchone()
     if said != "ok":

@@ -26,9 +26,11 @@ from crmsync.store.lock import Lock, lock_of
 from crmsync.store.sql import upsert
 from crmsync.store.turn import Turn
 
-HEAD = "0016"
-"""The newest migration; a test holds it against `migrations/versions`."""
+FIRST, HEAD = "0001", "0016"
+"""The oldest and the newest migration; a test holds the latter against `migrations/versions`."""
 
+BACKUP = 0x63726D73  # "crms"
+"""What the header of a backup says it is, and that of a state does not; SQLite keeps this number for it."""
 
 BUSY_SECONDS = 30
 
@@ -432,6 +434,12 @@ def _version(engine: Engine) -> str | None:
     from alembic.runtime.migration import MigrationContext
 
     with engine.connect().execution_options(crmsync_reads=True) as connection:
+        if engine.dialect.name == "sqlite" and connection.exec_driver_sql("PRAGMA application_id").scalar() == BACKUP:
+            file = engine.url.database
+            raise StateError(
+                f"{file} is a backup and no state; move it away, and put it in the place of the state by: "
+                "crmsync restore FILE"
+            )
         at = MigrationContext.configure(connection).get_current_revision()
     # Four digits each, so that their order as texts is the right one.
     if at is not None and at > HEAD:

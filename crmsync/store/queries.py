@@ -39,6 +39,10 @@ PENDING = and_(OPEN, change.c.run.in_(select(run.c.id).where(run.c.verdict.not_i
 """Changes that a run still has to make; those of plans that nobody approved are none."""
 
 
+LONGEST_NUMBER = 19
+"""So many digits need not fit into 64 bits."""
+
+
 def find_contacts(connection: Connection, who: str) -> list[Any]:
     """The records that somebody may mean by `who`.
 
@@ -50,7 +54,7 @@ def find_contacts(connection: Connection, who: str) -> list[Any]:
     kind, _, ref_id = rest.partition(":")
     if ref_id:
         return _contacts(connection, record.c.crm == crm, record.c.kind == kind, record.c.ref_id == ref_id)
-    if crm == "person" and rest.isdecimal():
+    if crm == "person" and rest.isdecimal() and len(rest) < LONGEST_NUMBER:
         return _contacts(connection, record.c.person == int(rest))
     if "@" in who:
         marked = select(identity.c.record).where(identity.c.key == f"mail:{normal_email(who)}")
@@ -61,8 +65,7 @@ def find_contacts(connection: Connection, who: str) -> list[Any]:
         found |= set(connection.scalars(select(record.c.id).where(record.c.crm == crm, record.c.kind == kind, meant)))
         replaced = alias.c.crm == crm, alias.c.kind == kind, alias.c.old_id == who
         found |= set(connection.scalars(select(alias.c.record).where(*replaced)))
-    # More digits do not fit into 64 bits.
-    if who.isdecimal() and len(who) < 19:
+    if who.isdecimal() and len(who) < LONGEST_NUMBER:
         found |= set(connection.scalars(select(record.c.id).where(record.c.person == int(who))))
     return _contacts(connection, record.c.id.in_(found)) if found else []
 

@@ -19,6 +19,7 @@ from crmsync.store.pausing import find_pause, save_pause
 from crmsync.store.schema import account, change, cursor, metadata, note, record, run, seen_activity, tombstone, writer
 from crmsync.store.sql import IN_LIST, in_chunks, upsert
 from crmsync.store.tombstones import SECRET, find_remembered
+from crmsync.store.undone import REQUEST
 
 RESTORED = "restored:"
 """The notes, one for each CRM, that say what is still to be done after a restore."""
@@ -97,7 +98,8 @@ def _number_on(writing: Connection, table: str, column: str) -> None:
 
 def _begin_again(writing: Connection, now: int) -> None:
     """What was under way when the backup was made is not: everything is pulled again, and what it leads to waits."""
-    writing.execute(delete(note).where(or_(note.c.crm != "", note.c.name.in_((MADE_AT, "found_whole_on")))))
+    asked = note.c.name.startswith(REQUEST)
+    writing.execute(delete(note).where(or_(note.c.crm != "", asked, note.c.name.in_((MADE_AT, "found_whole_on")))))
     writing.execute(delete(cursor).where(or_(cursor.c.stream.startswith("full:"), cursor.c.stream.startswith("seen:"))))
     writing.execute(delete(seen_activity))
     # Whatever a run after the backup learned of them is lost: they are planned anew, and whose turn it was stays so.

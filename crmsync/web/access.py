@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import asyncio
 import hmac
 import time
 from hashlib import sha256
 from urllib.parse import parse_qs
 
-from starlette.requests import Request
+from starlette.requests import ClientDisconnect, Request
 
 from crmsync.config.web import Web
 
@@ -17,6 +18,11 @@ SESSION = 12 * 3600
 
 MOST_FORM = 16_384
 """Bytes of a form: ours are a few hundred."""
+
+MOST_FIELDS = 20
+
+FORM_DEADLINE = 3.0
+"""Seconds for a form to come: callers who never end theirs would keep others out."""
 
 
 def begin_session(web: Web) -> str:
@@ -69,13 +75,17 @@ def is_for_us(web: Web, request: Request) -> bool:
 
 
 async def read_form(request: Request) -> dict[str, str]:
-    """The fields of a form, each once; nothing of one that is too large."""
+    """The fields of a form, each once; nothing of one that is too large, too slow or broken off."""
     body = bytearray()
-    async for part in request.stream():
-        body += part
-        if len(body) > MOST_FORM:
-            return {}
-    fields = parse_qs(bytes(body).decode("utf-8", "replace"), keep_blank_values=True, max_num_fields=20)
+    try:
+        async with asyncio.timeout(FORM_DEADLINE):
+            async for part in request.stream():
+                body += part
+                if len(body) > MOST_FORM:
+                    return {}
+        fields = parse_qs(bytes(body).decode("utf-8", "replace"), keep_blank_values=True, max_num_fields=MOST_FIELDS)
+    except (TimeoutError, ClientDisconnect, ValueError):
+        return {}
     return {name: values[0] for name, values in fields.items()}
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
@@ -89,10 +88,9 @@ def make_app(config: Config, web: Web, watcher: Watcher, is_active: Callable[[],
         ("/", _show_status),
         ("/runs/{run}", _show_run),
         ("/people", _show_people),
-        ("/people/{person:int}", _show_person),
+        ("/people/{person}", _show_person),
         ("/metrics", _show_metrics),
         ("/login", _show_login),
-        ("/healthz", _answer_health),
         ("/readyz", _answer_ready),
     ]
     post = [
@@ -104,6 +102,7 @@ def make_app(config: Config, web: Web, watcher: Watcher, is_active: Callable[[],
     ]
     return Starlette(
         routes=[
+            Route("/healthz", _answer_health, methods=["GET"]),
             *(Route(path, partial(_answer, site, show), methods=["GET"]) for path, show in get),
             *(Route(path, partial(_answer, site, act), methods=["POST"]) for path, act in post),
         ],
@@ -124,6 +123,8 @@ class _Guard(BaseHTTPMiddleware):
         free = path in ("/healthz", "/readyz", "/login")
         if not is_for_us(site.web, request):
             answer: Response = PlainTextResponse("this page answers on this machine only\n", 421)
+        elif "\0" in path or "%00" in request.url.query:
+            answer = PlainTextResponse("nothing here has such a name\n", 400)  # PostgreSQL takes no NUL
         elif free or may_read(site.web, request):
             answer = await call_next(request)
         elif path == "/metrics" or "authorization" in request.headers:
@@ -151,6 +152,9 @@ async def _answer(site: Site, act: Callable[..., Any], request: Request) -> Resp
         log.get_logger().error("page_failed", path=request.url.path, exc_info=error)
         said = "a fault in crmsync itself; the log of crmsync run says more"
         return _page(site, request, "message", 500, title="This page cannot be shown", said=said)
+    if answer.status_code == 401:
+        # Not in its thread, of which there are few.
+        await asyncio.sleep(WRONG_TOKEN_WAITS)
     return answer
 
 
@@ -263,7 +267,7 @@ def _show_metrics(site: Site, _request: Request, _form: Mapping[str, str]) -> Re
     return Response(text, media_type="text/plain; version=0.0.4; charset=utf-8")
 
 
-def _answer_health(_site: Site, _request: Request, _form: Mapping[str, str]) -> Response:
+async def _answer_health(_request: Request) -> Response:
     return PlainTextResponse("ok\n")
 
 
@@ -280,7 +284,6 @@ def _show_login(site: Site, request: Request, _form: Mapping[str, str]) -> Respo
 
 def _log_in(site: Site, request: Request, form: Mapping[str, str]) -> Response:
     if not has_token(site.web, form.get("token", "").strip()):
-        time.sleep(WRONG_TOKEN_WAITS)
         return _page(site, request, "login", 401, wrong=True, next=_local(form.get("next", "/")))
     answer = RedirectResponse(_local(form.get("next", "/")), 303)
     answer.set_cookie(COOKIE, begin_session(site.web), max_age=SESSION, httponly=True, samesite="strict")
@@ -312,7 +315,11 @@ PAUSES = {"1h": timedelta(hours=1), "1d": timedelta(days=1), "": None}
 def _pause(site: Site, request: Request, form: dict[str, str]) -> Response:
     if not may_act(site.web, request, form):
         return _forbidden(site, request)
-    now, length = datetime.now(UTC), PAUSES.get(form.get("for", ""))
+    asked = form.get("for", "")
+    if asked not in PAUSES:
+        said = f"a pause is for {' or '.join(filter(None, PAUSES))}, or without an end where nothing is given"
+        return _page(site, request, "message", 400, title="Not paused", said=said)
+    now, length = datetime.now(UTC), PAUSES[asked]
     until = None if length is None else to_ms(now + length)
     with opened_state(site.config) as store, store.begin() as writing:
         begin_pause(writing, to_ms(now), until, f"by the {BY}")

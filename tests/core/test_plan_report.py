@@ -240,6 +240,11 @@ BANDS, STAGES = ["cold", "mql"], ["lead", "mql"]
         ("changes >= +25%", True),
         ("owners <= 3", True),
         ("people > 12", False),
+        ("paid > +7%", False),  # 100 to 107, which floating point takes for a little more
+        ("paid <= +7%", True),
+        ("paid > +6.9%", True),
+        ("nobody > +20%", False),
+        ("nobody <= 0%", True),
     ],
 )
 def test_a_gate_says_whether_the_plan_fails(text, met):
@@ -251,8 +256,10 @@ def test_a_gate_says_whether_the_plan_fails(text, met):
         "changes": PlanCount(0, 50, 200, is_change=True),
         "owners": PlanCount(0, 3, 100, is_change=True),
         "people": PlanCount(0, 12, 100, is_change=True),
+        "paid": PlanCount(100, 107, 200),
+        "nobody": PlanCount(0, 0, 0),
     }
-    is_met, said = check_gate(parse_gate(text, BANDS, STAGES), standings)
+    is_met, said = check_gate(parse_gate(text, [*BANDS, "paid", "nobody"], STAGES), standings)
     assert is_met is met, said
     assert said.startswith(f"--fail-if {text!r}: ")
 
@@ -263,7 +270,20 @@ def test_a_sentence_of_a_gate_has_the_numbers():
 
 
 @pytest.mark.parametrize(
-    "text", ["", "mql", "mql >", "mql > many", "mql = 3", "> 3", "mql > 3 %%", "hot > 3", "stage:hot > 1"]
+    "text",
+    [
+        "",
+        "mql",
+        "mql >",
+        "mql > many",
+        "mql = 3",
+        "> 3",
+        "mql > 3 %%",
+        "hot > 3",
+        "stage:hot > 1",
+        "mql > 0,5%",
+        "mql > 1,00",
+    ],
 )
 def test_a_gate_that_names_nothing_says_what_there_is(text):
     with pytest.raises(ConfigError) as raised:
@@ -276,6 +296,7 @@ def test_a_plan_can_be_asked_for_all_that_a_gate_may_name(state):
     json.dumps(report)
     standings = plan_counts(report)
     assert {"cold", "warm", "mql", "stage:lead", "stage:mql", "changes", "owners", "people"} <= standings.keys()
+    assert standings["stage:evangelist"] == PlanCount(0, 0, report["people"]["all"])  # the CRM's own, and nobody's
     assert standings["changes"].after == report["people"]["records"]
 
 

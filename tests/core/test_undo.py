@@ -383,6 +383,29 @@ def test_cut_off_between_two_writes_it_is_resumed_and_the_next_run_writes_nothin
     assert set(held(hubspot).values()) == {BEFORE}
 
 
+@pytest.mark.parametrize("at", [0, 1], ids=["before an answer was read", "between two answers"])
+def test_a_run_that_was_killed_can_be_undone_before_another_one_goes_on_with_it(state, at):
+    hubspot = hot()
+    hubspot.edit(contact(2, fields={"title": "VP Sales", "employees": 500}, stage="lead"))
+    before = held(hubspot)
+    taken = hubspot.write
+
+    def write(changes, narrow=list):
+        for number, receipt in enumerate(taken(changes, narrow)):
+            if number == at:
+                raise Killed
+            yield receipt
+
+    hubspot.write = write
+    with pytest.raises(Killed):
+        run(state, hubspot, at=DAYS[0])
+    hubspot.write = taken
+    assert held(hubspot) != before
+    (killed,) = [row["id"] for row in rows(state, schema.run)]
+    undo(state, killed, hubspot)
+    assert held(hubspot) == before
+
+
 def test_an_undo_that_was_cut_off_makes_no_promise_of_an_owner(state):
     hubspot = hot()
     edit(hubspot, ADA, owner="hubspot-eve")

@@ -54,6 +54,8 @@ def test_a_second_pause_changes_the_end_and_resume_ends_it(path):
         ("0h", "has passed"),
         ("tomorrow", "is not a date and time; write for example"),
         ("99999999999w", "is too far away"),
+        ("9999-12-31T23:59:59-14:00", "is too far away"),
+        ("2h30m", "2026-11-21T12:00:00Z, or 2h"),
     ],
 )
 def test_an_end_that_cannot_be_is_refused(path, until, sentence):

@@ -8,6 +8,7 @@ import subprocess
 import sys
 from html.parser import HTMLParser
 from importlib.metadata import version
+from pathlib import Path
 
 import pytest
 from rich.console import Console
@@ -314,6 +315,35 @@ def test_a_file_that_cannot_be_is_told_before_the_crms_are_asked(done, sandbox, 
         assert ended.code == 2
         assert why in " ".join(ended.err.split())
     assert sandbox.calls.of("hubspot") == []
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        ("plan", "--csv"), ("plan", "--html"), ("people", "--excluded", "--csv"),
+        ("status", "--refused", "--csv"), ("backup", "--yes"),
+    ],
+)  # fmt: skip
+def test_no_result_replaces_the_config_or_the_state(done, words):
+    state = load(done).state.url.removeprefix("sqlite:///")
+    for target in (done, Path(state), Path(f"{state}.lock")):
+        before = target.read_bytes()
+        ended = crmsync(words[0], "-c", done, *words[1:], target)
+        assert (ended.code, "the config or the state" in " ".join(ended.err.split())) == (2, True)
+        assert target.read_bytes() == before
+
+
+def test_two_results_need_two_files(done, tmp_path):
+    ended = crmsync("plan", "-c", done, "--csv", tmp_path / "one", "--html", tmp_path / "." / "one")
+    assert (ended.code, ended.err.strip()) == (2, "--csv and --html name the same file; name two")
+
+
+def test_a_file_that_others_can_read_is_tightened_when_it_is_replaced(done, tmp_path):
+    target = tmp_path / "people.csv"
+    target.write_text("before")
+    target.chmod(0o644)
+    assert crmsync("people", "-c", done, "--excluded", "--csv", target).code == 0
+    assert stat.S_IMODE(target.stat().st_mode) == 0o600
 
 
 # HTML

@@ -2,6 +2,12 @@
 
 import pytest
 
+from connectors.sandbox.faults import Fault
+from crmsync.attempt import open_run
+from crmsync.errors import Cancelled
+from crmsync.result import Result
+from crmsync.store import journal
+from crmsync.store.undone import UNDO
 from tests.support.commands import crmsync, settings_alone
 from tests.support.demo import SECRETS, write_config
 
@@ -59,3 +65,36 @@ def test_on_a_terminal_it_shows_what_would_be_restored_and_asks(path, small_sand
 def test_before_the_first_run_there_is_nothing_to_undo(path):
     ended = crmsync("undo", "latest", "--json", "-c", path)
     assert (ended.code, ended.json["next"]) == (2, f"crmsync plan --config {path}")
+
+
+def test_a_crm_that_is_down_is_not_done_the_second_time_either(path, small_sandbox, monkeypatch):
+    assert crmsync("backfill", "--yes", "-c", path).code == 0
+    run = crmsync("show", "latest", "--json", "-c", path).json["run"]
+    small_sandbox.faults.add(Fault(do="answer", vendor="hubspot", status=401))
+    codes = [crmsync("undo", run, "--json", "-c", path).code for _time in range(2)]
+    monkeypatch.setattr(STDIN, lambda self: self.name == "<stdin>")
+    shown = crmsync("undo", run, "-c", path)
+    assert (codes, shown.code) == ([4, 4], 4)
+    assert f"Nothing of run {run} would be restored." in shown.out
+    small_sandbox.faults.clear()
+    assert crmsync("undo", run, "--json", "-c", path).code == 0
+    assert crmsync("undo", run, "--json", "-c", path).code == 0
+
+
+def test_what_an_undo_left_that_was_cut_off_is_still_to_be_told(path, small_sandbox, monkeypatch):
+    assert crmsync("backfill", "--yes", "-c", path).code == 0
+    run = crmsync("show", "latest", "--json", "-c", path).json["run"]
+    for contact in small_sandbox.snapshot("hubspot")["contacts"]:
+        small_sandbox.do("hubspot", "update", id=contact, properties={"crmsync_score": "999"})
+    with monkeypatch.context() as patched:
+        patched.setattr("crmsync.cli.runs.undo_run", cut_off)
+        assert crmsync("undo", run, "--json", "-c", path).code == 1
+    assert crmsync("undo", run, "--json", "-c", path).code == 4
+
+
+def cut_off(work, run_id):
+    """An undo that ends where it has begun."""
+    open_run(work, Result("20261128-120000-dead"), UNDO)
+    with work.store.begin() as writing:
+        journal.rewrite_plan(writing, "20261128-120000-dead", {"undoes": run_id, "left": []})
+    raise Cancelled

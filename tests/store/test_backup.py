@@ -21,6 +21,7 @@ from crmsync.store.forgetting import forget_records
 from crmsync.store.pausing import begin_pause, find_pause
 from crmsync.store.restoring import restore_state, restored_crms
 from crmsync.store.sql import to_ms
+from crmsync.store.undone import request_undo, undo_requests
 from tests.support.cycles import ADA, edit, held, hot, world
 from tests.support.make import NOW, activity, apply_plan, contact, work
 from tests.support.state import rows, save
@@ -319,6 +320,12 @@ def test_what_is_left_of_somebody_forgotten_is_in_no_byte_of_a_backup(tmp_path, 
         (lambda path: path.write_bytes(path.read_bytes()[:20_000]), StateError, "damaged"),
         (lambda path: change_pragma(path, "application_id=7"), ConfigError, "is no backup"),
         (lambda path: set_version(path, "9999"), StateError, "made by a newer crmsync"),
+        (lambda path: set_version(path, "0000"), StateError, "damaged or no backup"),
+        (lambda path: spoil_by(path, "DELETE FROM alembic_version"), StateError, "damaged or no backup"),
+        (lambda path: spoil_by(path, "DROP TABLE alembic_version"), StateError, "damaged or no backup"),
+        (lambda path: spoil_by(path, "DROP TABLE record"), StateError, "damaged or no backup"),
+        (lambda path: spoil_by(path, "ALTER TABLE record DROP COLUMN name"), StateError, "damaged or no backup"),
+        (lambda path: spoil_by(path, "UPDATE note SET value = 'x'"), StateError, "damaged or no backup"),
     ],
 )
 def test_what_is_no_sound_backup_is_refused_and_the_state_stays(state, path, spoil, error, sentence):
@@ -338,8 +345,32 @@ def change_pragma(path, pragma):
 
 
 def set_version(path, version):
+    spoil_by(path, f"UPDATE alembic_version SET version_num = '{version}'")
+
+
+def spoil_by(path, statement):
     with closing(sqlite3.connect(path)) as made, made:
-        made.execute("UPDATE alembic_version SET version_num = ?", (version,))
+        made.execute(statement)
+
+
+def test_a_backup_that_was_copied_to_the_place_of_the_state_is_not_worked_on(state, path, tmp_path):
+    save(state, contact(1))
+    keep(state, path)
+    for opened in (open_store, open_existing_store):
+        with pytest.raises(StateError, match=r"is a backup and no state; .* crmsync restore"):
+            opened(f"sqlite:///{path}")
+    with closing(open_store(f"sqlite:///{tmp_path}/new.db")) as new:
+        bring(path, new)
+    open_store(f"sqlite:///{tmp_path}/new.db").close()
+
+
+def test_an_undo_that_was_asked_for_when_the_backup_was_made_is_not_done_after_a_restore(state, path):
+    with state.begin() as tx:
+        request_undo(tx, "20261121-090000-abcd", MADE)
+    keep(state, path)
+    bring(path, state)
+    with state.read() as reading:
+        assert undo_requests(reading) == []
 
 
 def test_a_restore_is_refused_while_somebody_works_on_the_state(state, path):

@@ -1,6 +1,9 @@
 """The status page over real HTTP: what it shows, who may see it, and who may approve."""
 
 import re
+import socket
+import time
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 from datetime import timedelta
 from html.parser import HTMLParser
@@ -17,6 +20,7 @@ from crmsync.cycle import run_cycle
 from crmsync.errors import ConfigError
 from crmsync.store import journal
 from crmsync.store.database import open_store
+from crmsync.web import access
 from crmsync.web.app import make_app
 from crmsync.web.search import parse_link
 from crmsync.web.snapshot import read_snapshot
@@ -156,6 +160,12 @@ def test_pausing_needs_the_token_and_says_so_until_it_ends(site):
     assert "Nothing is written" not in get(site, "/").text
 
 
+def test_a_length_that_the_page_does_not_know_is_no_pause_without_an_end(site):
+    assert post(site, "/pause", headers=BEARER, data={"for": "2h"}).status_code == 400
+    site.watcher.refresh(20)
+    assert site.watcher.latest.status["paused"] is None
+
+
 def test_a_log_in_leads_nowhere_else(looked_at):
     for path in ("//evil.example", "https://evil.example", "/\\evil.example", ""):
         answer = post(looked_at, "/login", data={"token": TOKEN, "next": path})
@@ -173,6 +183,47 @@ def test_other_machines_need_the_token_for_everything_but_health(tmp_path):
         assert get(site, "/", headers={"Authorization": "Bearer wrong"}).status_code == 401
         assert get(site, "/", headers=BEARER).status_code == 200
         assert get(site, "/healthz").status_code == 200
+
+
+def test_calls_that_make_no_sense_get_an_answer_and_are_no_faults(site, monkeypatch):
+    faults = []
+    logger = SimpleNamespace(error=lambda *said, **_: faults.append(said))
+    monkeypatch.setattr("crmsync.web.app.log.get_logger", lambda: logger)
+    numbers = (
+        f"/people/{10**23}",
+        f"/people/{'9' * 5_000}",
+        "/people/x",
+        f"/people/{10**18}",
+        f"/people?q=person:{10**30}",
+    )
+    paths = *numbers, "/people?q=%00", "/people?q=%ff", "/runs/%00"
+    codes = {path: get(site, path).status_code for path in paths}
+    assert set(codes.values()) <= {200, 400, 404}, codes
+    many = "&".join(f"a{number}=1" for number in range(40))
+    assert post(site, "/login", data=many).status_code == 401
+    assert post(site, "/login", data=b"token=" + b"x" * 100_000).status_code == 401
+    assert post(site, "/plans/%00/approve", headers=BEARER).status_code in (400, 404, 409)
+    assert faults == []
+
+
+def test_a_form_that_never_ends_is_not_waited_for(site, monkeypatch):
+    monkeypatch.setattr(access, "FORM_DEADLINE", 0.2)
+    host, port = site.url.removeprefix("http://").split(":")
+    with socket.create_connection((host, int(port)), timeout=5) as line:
+        line.sendall(b"POST /login HTTP/1.1\r\nHost: localhost\r\nContent-Length: 99\r\n\r\ntoken=")
+        assert line.recv(1_000).startswith(b"HTTP/1.1 401")
+
+
+def test_health_is_told_at_once_while_others_try_tokens(site, monkeypatch):
+    monkeypatch.setattr("crmsync.web.app.WRONG_TOKEN_WAITS", 3)
+    with ThreadPoolExecutor(40) as pool:
+        tries = [pool.submit(post, site, "/login", data={"token": "a wrong one"}) for _ in range(40)]
+        time.sleep(0.5)
+        began = time.monotonic()
+        assert get(site, "/healthz").status_code == 200
+        assert get(site, "/readyz").status_code == 200
+        assert time.monotonic() - began < 2
+        assert {each.result().status_code for each in tries} == {401}
 
 
 def test_ready_only_while_active_and_after_a_good_run(site, tmp_path):
