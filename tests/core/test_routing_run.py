@@ -319,7 +319,11 @@ def test_everybody_who_comes_in_is_counted_in_one_place(people, asked, last, mem
             kind = "lead" if name == "salesforce" else "contact"
             mail = f"p{number}@{each['domain']}"
             join(crms[name], number, kind, demo=each["demo"], mail=mail, owner=owner, stage=each["stage"])
-    routes = [{"name": str(n), "when": when, "to": to, "reassign": re} for n, (when, to, re) in enumerate(asked)]
+    routes = [
+        # A track takes nobody away from an owner.
+        {"name": str(number), "when": when, "to": to, "reassign": takes and to != "nurture"}
+        for number, (when, to, takes) in enumerate(asked)
+    ]
     routes.append({"name": "last", "to": last})
     given_by = {"routes": routes, "pools": [{"name": "sales", "members": members}]}
     exclude = {"domains": ["rival.example"]}

@@ -184,7 +184,7 @@ def test_a_run_that_holds_a_plan_shows_it_as_plan_does_with_the_next_command(hel
     assert "What changed in the config since the last run changed: [bands]: warm.at: 25 → 1" in words
     people = plan["changes"]["report"]["people"]
     share = f"Changes {people['changed']} of {people['all']} people, {people['records']} records."
-    assert re.search(rf"{share} All of them: crmsync show \S+ --config", words)
+    assert re.search(rf"{share} To see all of them: crmsync show \S+ --config", words)
     assert "People by band: in the CRMs now, and after this plan" in words
     (warm,) = (each for each in plan["changes"]["report"]["bands"] if each["name"] == "warm")
     assert f"warm: {warm['before']} → {warm['after']} people (+{warm['entered']}) + " in words

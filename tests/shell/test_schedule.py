@@ -144,10 +144,12 @@ def test_the_daemon_notes_in_the_state_when_its_next_run_is(monkeypatch, state):
             return next_run_document(settings, reading, held_by(state), datetime.now(UTC), str)
 
     def ran(*_given):
+        until(lambda: said()["at"])
         noted.append(said())
         stop.set()
 
     monkeypatch.setattr(schedule, "run_scheduled", ran)
+    monkeypatch.setattr(schedule, "STATE_EVERY", 0.01)
     began = datetime.now(UTC)
     assert said() == {"schedule": "every 15m", "daemon": False, "at": None, "start": "crmsync run"}
     with state.writer("crmsync run"):

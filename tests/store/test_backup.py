@@ -6,6 +6,7 @@ import stat
 import threading
 from contextlib import closing
 from datetime import timedelta
+from pathlib import Path
 
 import pytest
 from sqlalchemy import insert, select, update
@@ -407,6 +408,8 @@ def test_a_state_of_each_older_version_can_be_kept_and_comes_up_to_date(state_ur
 
         with psycopg.connect(state_url.replace("+psycopg", ""), autocommit=True) as connection:
             connection.execute("DROP SCHEMA public CASCADE; CREATE SCHEMA public")
+    else:
+        Path(state_url.removeprefix("sqlite:///")).unlink()
     with closing(open_store(state_url, version="0001")) as old, old.begin() as tx:
         tx.exec_driver_sql("INSERT INTO cursor (crm, stream, value) VALUES ('hubspot', 'contacts:abc', '7')")
         tx.exec_driver_sql("INSERT INTO account (crm, account) VALUES ('hubspot', '42')")

@@ -11,8 +11,6 @@ from dataclasses import replace
 from datetime import timedelta
 
 import pytest
-from alembic import command
-from alembic.config import Config as AlembicConfig
 from pydantic import ValidationError
 from sqlalchemy import func, select
 
@@ -151,34 +149,28 @@ def test_J10_a_log_that_was_torn_anywhere_leaves_pages_that_agree_with_their_cur
 # Old versions
 
 
-def test_R30_a_state_of_the_first_version_goes_on_from_its_cursors(tmp_path, monkeypatch):
-    with monkeypatch.context() as before:
-        before.setattr(database, "HEAD", "0001")
-        before.setattr(command, "upgrade", _upgrade_to(command.upgrade, "0001"))
-        old = store(tmp_path)
+def test_R30_a_state_of_the_first_version_goes_on_from_its_cursors(tmp_path):
+    old = open_store(f"sqlite:///{tmp_path}/state.db", version="0001")
     with old.begin() as tx:
         assert tx.exec_driver_sql("SELECT version_num FROM alembic_version").scalar() == "0001"
         write_cursor(tx, "hubspot", "contacts:abc", "7")
     old.close()
-    new = store(tmp_path)
+    new = open_store(f"sqlite:///{tmp_path}/state.db")
     with new.read() as reading:
         assert reading.exec_driver_sql("SELECT version_num FROM alembic_version").scalar() == database.HEAD
         assert read_cursor(reading, "hubspot", "contacts:abc") == "7"
     new.close()
 
 
-def test_names_of_a_state_from_before_the_search_by_words_are_found(tmp_path, monkeypatch):
-    with monkeypatch.context() as before:
-        before.setattr(database, "HEAD", "0013")
-        before.setattr(command, "upgrade", _upgrade_to(command.upgrade, "0013"))
-        old = store(tmp_path)
+def test_names_of_a_state_from_before_the_search_by_words_are_found(tmp_path):
+    old = open_store(f"sqlite:///{tmp_path}/state.db", version="0013")
     with old.begin() as tx:
         row = {"crm": "hubspot", "kind": "contact", "known": True}
         named = [(1, "Jürgen Großmann"), (2, ""), (3, "Ada Ada O'Hara")]
         for number, name in named:
             tx.execute(schema.record.insert().values(**row, id=number, ref_id=str(number), name=name, person=number))
     old.close()
-    new = store(tmp_path)
+    new = open_store(f"sqlite:///{tmp_path}/state.db")
     with new.read() as reading:
         found = [find_beginning(reading, text, 9) for text in ("gross jur", "o'har ada", "urgen", "")]
         assert found == [[1], [3], [], []]
@@ -195,13 +187,6 @@ def test_nothing_of_a_name_stays_of_a_record_that_is_deleted_merged_or_renamed(t
             save_contacts(tx, "run", [each], NOW)
     assert sorted((row["record"], row["word"]) for row in rows(made, schema.name_word)) == [(2, "dee"), (2, "smith")]
     made.close()
-
-
-def _upgrade_to(upgrade, revision):
-    def upgraded(settings: AlembicConfig, _head: str) -> None:
-        upgrade(settings, revision)
-
-    return upgraded
 
 
 # Without end
