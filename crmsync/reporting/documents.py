@@ -798,13 +798,15 @@ class ReviewDocument(TypedDict):
 @with_config(EXACTLY)
 class NextRunDocument(TypedDict):
     """The schedule, whether a `crmsync run` works on this state, when it begins its next run by the schedule, and the
-    command that starts one where there is none.
+    command that starts one where there is none; `delay_seconds` is how long a new lead waits at most, an interval and
+    a run: `null` by a cron, and before a run went well.
     """
 
     schedule: str
     daemon: bool
     at: str | None
     start: str | None
+    delay_seconds: int | None
 
 
 @with_config(EXACTLY)

@@ -154,6 +154,10 @@ def _print_next_run(console: Console, document: Document) -> None:
         print_sentences(console, f"Next run: {at} ({schedule}){paused}")
     else:
         print_sentences(console, f"Next run: by the schedule, {schedule}")
+    if following["daemon"] and following["delay_seconds"] is not None:
+        minutes, seconds = divmod(following["delay_seconds"], 60)
+        said = f"A new lead waits for {minutes} min {seconds} s at most: until the next run, and while it runs"
+        print_sentences(console, f"{said}.")
 
 
 def print_health(console: Console, document: Document) -> None:

@@ -93,15 +93,32 @@ def review_document(config: Config, now: datetime) -> dict[str, Any]:
 
 
 def next_run_document(
-    config: Config, reading: Connection | None, holder: str | None, now: datetime, typed: Callable[[str], str]
+    config: Config,
+    reading: Connection | None,
+    holder: str | None,
+    now: datetime,
+    typed: Callable[[str], str],
+    run_seconds: float | None = None,
 ) -> dict[str, Any]:
-    """The schedule, and when the daemon begins its next run by it: `null` where no daemon is at work."""
+    """The schedule, and when the daemon begins its next run by it: `null` where no daemon is at work.
+
+    `run_seconds` is how long the last good run took: with the interval that is what a new lead waits at most.
+    """
     is_daemon = bool(holder and reading is not None and journal.worker_config(reading))
     noted = read_next_run(reading) if is_daemon and reading is not None else None
     # An instant that has passed is of a daemon that went, or its run is still under way.
     at = from_ms(noted).isoformat() if noted is not None and noted > to_ms(now) else None
     start = None if is_daemon else typed("crmsync run")
-    return {"schedule": describe_schedule(config.schedule), "daemon": is_daemon, "at": at, "start": start}
+    schedule, delay = config.schedule, None
+    if run_seconds is not None and schedule.cron is None:
+        delay = round(schedule.every.total_seconds() + run_seconds)
+    return {
+        "schedule": describe_schedule(schedule),
+        "daemon": is_daemon,
+        "at": at,
+        "start": start,
+        "delay_seconds": delay,
+    }
 
 
 def describe_schedule(schedule: Schedule) -> str:

@@ -118,7 +118,7 @@ def status_document(
             "holds": [each.as_json() for each in read_holds(reading, config, now)],
             "alerts": alerts_document(config, reading, typed),
             "review": review_document(config, now),
-            "next_run": next_run_document(config, reading, holder, now, typed),
+            "next_run": next_run_document(config, reading, holder, now, typed, _seconds_of_good(past)),
             "held_by": holder,
             "healthy": said["healthy"],
             "health": said["health"],
@@ -381,6 +381,18 @@ def _standing(crm: str, past: Sequence[PastRun], said: Mapping[str, Any]) -> dic
     ended = next((each.ended for each in past if each.command != UNDO and is_good_for(crm, each)), None)
     health_of = said["crms"].get(crm, {"healthy": True, "why": ""})
     return {"last_good": format_minute(ended) if ended else None, **health_of}
+
+
+def _seconds_of_good(past: Sequence[PastRun]) -> float | None:
+    """How long the newest good run of a schedule took."""
+    return next(
+        (
+            (each.ended - each.started).total_seconds()
+            for each in past
+            if each.ended is not None and each.verdict in journal.GOOD and each.command in ("run", "sync")
+        ),
+        None,
+    )
 
 
 def _run(run: PastRun) -> dict[str, Any]:

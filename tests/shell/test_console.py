@@ -196,7 +196,13 @@ def standing(**over):
         "qualified": [],
         "without_owner": {"count": 0, "qualified": 0},
         "review": {"on": None, "due": None, "overdue": False},
-        "next_run": {"schedule": "every 15m", "daemon": False, "at": None, "start": "crmsync run"},
+        "next_run": {
+            "schedule": "every 15m",
+            "daemon": False,
+            "at": None,
+            "start": "crmsync run",
+            "delay_seconds": None,
+        },
         "waiting_for_owner": {"count": 2, "reasons": {"no member of pool sales is active in salesforce": 2}},
         "feedback": {},
         "sla": None,
@@ -256,7 +262,10 @@ def test_the_status_answers_in_the_order_in_which_an_admin_asks():
         qualified=[{"field": "stage", "name": "mql", **moved}, {"field": "band", "name": "mql", **moved}],
         without_owner={"count": 812, "qualified": 2},
         review={"on": "2026-08-01", "due": "2026-11-01", "overdue": True},
-        next_run={"schedule": "every 15m", "daemon": True, "at": "2026-11-21T10:15:00+00:00", "start": None},
+        next_run={
+            "schedule": "every 15m", "daemon": True, "at": "2026-11-21T10:15:00+00:00", "start": None,
+            "delay_seconds": 903,
+        },
     )  # fmt: skip
     lines = printed(print_status, document)
     assert max(map(len, lines)) <= 80
@@ -276,6 +285,7 @@ def test_the_status_answers_in_the_order_in_which_an_admin_asks():
         "Waiting for an owner: 2 people",
         "API calls left, as of the last run: hubspot 999,392 (99.9%)",
         "Next run: 2026-11-21 10:15 UTC (every 15m)",
+        "A new lead waits for 15 min 3 s at most: until the next run, and while it runs.",
     ]
     places = [words.find(each) for each in asked]
     assert -1 not in places, asked[places.index(-1)]

@@ -151,7 +151,13 @@ def test_the_daemon_notes_in_the_state_when_its_next_run_is(monkeypatch, state):
     monkeypatch.setattr(schedule, "run_scheduled", ran)
     monkeypatch.setattr(schedule, "STATE_EVERY", 0.01)
     began = datetime.now(UTC)
-    assert said() == {"schedule": "every 15m", "daemon": False, "at": None, "start": "crmsync run"}
+    assert said() == {
+        "schedule": "every 15m",
+        "daemon": False,
+        "at": None,
+        "start": "crmsync run",
+        "delay_seconds": None,
+    }
     with state.writer("crmsync run"):
         with state.begin() as tx:
             journal.set_worker_config(tx, "a hash")

@@ -3,10 +3,13 @@
 import json
 from datetime import date, timedelta
 
+from sqlalchemy import update
+
 from crmsync.model import Ref
 from crmsync.reporting.documents import check_document
 from crmsync.reporting.standing import describe_schedule
 from crmsync.reporting.status import status_document
+from crmsync.store import schema
 from tests.core.test_override_rates import crowd
 from tests.support.cycles import ADA, DAYS, NEVER_FADES, edit, hot, run
 from tests.support.make import activity, config, contact, crm
@@ -118,3 +121,15 @@ def test_a_schedule_is_told_as_it_is_written():
     assert describe_schedule(config(schedule={"every": "90m"}).schedule) == "every 90m"
     told = describe_schedule(config(schedule={"cron": "0 6 * * 1-5", "timezone": "Europe/Berlin"}).schedule)
     assert told == 'cron "0 6 * * 1-5" (Europe/Berlin)'
+
+
+def test_S3_12_the_status_says_how_long_a_new_lead_waits_at_most(state):
+    def delay(**schedule):
+        return status(state, DAYS[0], schedule=schedule)["next_run"]["delay_seconds"]
+
+    assert delay(every="20m") is None
+    run(state, hot(), at=DAYS[0])
+    with state.begin() as tx:
+        tx.execute(update(schema.run).values(ended=schema.run.c.started + 65_000))
+    assert delay(every="20m") == 20 * 60 + 65
+    assert delay(cron="0 8 * * *") is None
