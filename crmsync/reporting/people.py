@@ -104,6 +104,8 @@ def _disagreements(config: Config, connection: Connection) -> Iterator[dict[str,
     emails = owner_emails(connection)
     mapped, has_stage = _mapped_fields(config)
     nobody = {normal_email(each) for each in config.write.unassigned_users}
+    users = {(crm, address) for (crm, _id), address in emails.items()}
+    foreign = []
     for theirs in _by_person(find_in_several_crms(connection)):
         fields: dict[str, list[FieldValue]] = {}
         for each in theirs:
@@ -123,7 +125,22 @@ def _disagreements(config: Config, connection: Connection) -> Iterator[dict[str,
                 between["why"] += f"; {OURS} holds {row['values'][OURS]}"
             else:
                 found.append(row)
-        yield from found
+        for row in found:
+            if stranger := _stranger(row, users):
+                # Nobody can make these agree, and they would bury those that somebody can.
+                foreign.append({**row, "why": f"{row['why']}; {stranger}"})
+            else:
+                yield row
+    yield from foreign
+
+
+def _stranger(row: Mapping[str, Any], users: Collection[tuple[str, str]]) -> str | None:
+    """That an owner is no user of the CRM that has another one."""
+    if row["field"] != "owner":
+        return None
+    (one, first), (other, second) = row["values"].items()
+    unknown = ((address, crm) for address, crm in ((first, other), (second, one)) if address)
+    return next((f"{address} is not a user in {crm}" for address, crm in unknown if (crm, address) not in users), None)
 
 
 class FieldValue(NamedTuple):

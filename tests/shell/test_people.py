@@ -12,7 +12,7 @@ from sqlalchemy import event, select, update
 
 from crmsync.config import load
 from crmsync.identity.matching import match_people
-from crmsync.model import Ref
+from crmsync.model import Owner, Ref
 from crmsync.reporting import print_people
 from crmsync.reporting.people import LISTS
 from crmsync.store import schema
@@ -217,6 +217,16 @@ def both(mail, **of):
 def test_what_differs_between_the_crms_is_a_disagreement(path, state, held, expected):
     fill(state, *both("a", **held))
     assert [(each["field"], each["values"]) for each in listed(path, "disagreements")] == [expected] * bool(expected)
+
+
+def test_owners_whom_the_other_crm_does_not_know_come_last_and_say_so(path, state):
+    fill(state, *both("a", h_owner="hubspot-cy"), *both("b", h_owner="hubspot-bob"))
+    with state.begin() as tx:
+        cy = Owner("hubspot", "hubspot-cy", "cy@acme.example", "Cy")
+        save_owners(tx, ["hubspot", "salesforce"], [*make.owners("hubspot"), cy, *make.owners("salesforce")])
+    known, stranger = listed(path, "disagreements")
+    assert known["why"] == "owner is bob@acme.example in hubspot and (empty) in salesforce"
+    assert stranger["why"].endswith("(empty) in salesforce; cy@acme.example is not a user in salesforce")
 
 
 def test_a_field_that_one_crm_has_not_mapped_is_no_disagreement(path, state):
