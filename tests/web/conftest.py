@@ -16,6 +16,7 @@ from tests.support.cycles import NEVER_FADES, edit, two_crms
 from tests.support.make import NOW, config, contact, work
 
 TOKEN = "a-token-of-the-tests"
+REVIEW = {}
 HOSTILE = '<script>alert(1)</script> O\'Hara & "Sons"'
 
 
@@ -27,6 +28,7 @@ def settings_of(folder, guard=None, url=None, **web):
         hubspot={},
         salesforce={"instance_url": "https://crmsync.my.salesforce.com"},
         web={"token": TOKEN, **web},
+        review=REVIEW,
     )
 
 

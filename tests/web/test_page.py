@@ -26,7 +26,7 @@ from crmsync.web.search import parse_link
 from crmsync.web.snapshot import read_snapshot
 from tests.support.cycles import two_crms
 from tests.support.make import NOW, activity, config, contact, work
-from tests.web.conftest import HOSTILE, TOKEN, served, settings_of
+from tests.web.conftest import HOSTILE, TOKEN, served, settings_of, site_in
 
 BEARER = {"Authorization": f"Bearer {TOKEN}"}
 
@@ -110,6 +110,17 @@ def test_the_status_says_what_waits_and_how_to_approve_it(looked_at):
     assert f"plan {plan}" in said
     assert f"crmsync apply {plan}" in said
     assert "Approve plan" not in said
+
+
+def test_who_came_and_went_is_named_and_a_review_that_is_due_waits_for_you(tmp_path, monkeypatch):
+    monkeypatch.setattr("crmsync.reporting.standing.LATELY", timedelta(days=10_000))
+    monkeypatch.setattr("tests.web.conftest.REVIEW", {"on": "2026-01-01", "every": "30d"})
+    for site in site_in(tmp_path):
+        said = get(site, "/").text
+        (row,) = re.findall(r"<tr><td>stage mql</td>(.*?)</tr>", said)
+        assert re.match(r'<td class="n"><details><summary>1</summary><a href="/people/\d+">', row)
+        assert re.search(r"Without an active owner: \d+ (people|person), ", said)
+        assert "A review of the model was due on 2026-01-31" in said
 
 
 @pytest.mark.parametrize("host", ["evil.example", "127.0.0.1.evil.example:80", ""])
