@@ -14,8 +14,8 @@ from crmsync.errors import ConfigError
 from crmsync.planning.gates import PlanCount, check_gate, parse_gate
 from crmsync.planning.movements import Level, Moved, count_movements
 from crmsync.planning.rule_effects import Rescored, list_differences, sum_effects
+from crmsync.reporting.documents.plan import PlanReport
 from crmsync.reporting.plan_csv import write_plan_csv
-from crmsync.reporting.plan_documents import PlanReport
 from crmsync.reporting.plan_report import plan_counts, plan_report
 from crmsync.store import journal, schema
 from tests.support.cycles import world

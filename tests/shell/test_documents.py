@@ -5,7 +5,8 @@ import os
 from pathlib import Path
 
 from crmsync.planning.review import PlanReview
-from crmsync.reporting.documents import CountsDocument, RunDocument, document_schemas
+from crmsync.reporting.documents import document_schemas
+from crmsync.reporting.documents.runs import CountsDocument, RunDocument
 from crmsync.result import Counts, Result
 
 PAGE = Path(__file__).parents[2] / "docs" / "documents.schema.json"

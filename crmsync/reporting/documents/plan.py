@@ -4,11 +4,10 @@ from __future__ import annotations
 
 from typing import Literal
 
-from pydantic import ConfigDict, with_config
+from pydantic import with_config
 from typing_extensions import TypedDict
 
-Points = int | float
-EXACTLY = ConfigDict(extra="forbid")
+from crmsync.reporting.documents.shared import EXACTLY, Points
 
 ScoreMove = TypedDict("ScoreMove", {"from": Points | None, "to": Points | None})
 """Points before and after; `null` is none."""

@@ -1,0 +1,83 @@
+"""What is printed before the first run."""
+
+from __future__ import annotations
+
+from typing import Any, Literal, NotRequired
+
+from pydantic import with_config
+from typing_extensions import TypedDict
+
+from crmsync.reporting.documents.runs import RunDocument
+from crmsync.reporting.documents.shared import EXACTLY
+
+
+@with_config(EXACTLY)
+class PoolMember(TypedDict):
+    """Somebody whom a route may choose, and whether the CRM knows them."""
+
+    pool: str
+    email: str
+    state: Literal["active", "inactive", "missing"]
+
+
+@with_config(EXACTLY)
+class CrmCheck(TypedDict):
+    """What `check --online` found in one CRM."""
+
+    reached: bool
+    account: str
+    problems: list[str]
+    setup_creates: list[str]
+    notes: list[str]
+    members: list[PoolMember]
+
+
+@with_config(EXACTLY)
+class CheckDocument(TypedDict):
+    """`crmsync check`; `crms` is empty without `--online`."""
+
+    config: str
+    ok: bool
+    rules: int
+    test_leads: int
+    problems: list[str]
+    warnings: list[str]
+    notes: list[str]
+    crms: dict[str, CrmCheck]
+
+
+@with_config(EXACTLY)
+class SetupDocument(TypedDict):
+    """`crmsync setup`: what was created, found, or is left to do, by CRM."""
+
+    crms: dict[str, list[str]]
+    next: NotRequired[str]
+
+
+@with_config(EXACTLY)
+class InitDocument(TypedDict):
+    """`crmsync init`."""
+
+    config: str
+    next: list[str]
+
+
+@with_config(EXACTLY)
+class StoppedDocument(TypedDict):
+    """`crmsync run` and `crmsync sandbox`, when they were told to stop."""
+
+    stopped: Literal[True]
+
+
+class DemoDocument(TypedDict):
+    """`crmsync demo`."""
+
+    folder: str
+    config: str
+    sandbox: dict[str, Any]
+    ignored_environment: list[str]
+    fields: dict[str, list[str]]
+    backfill: RunDocument
+    second: RunDocument
+    hottest: list[dict[str, Any]]
+    next: list[str]
