@@ -1,5 +1,9 @@
 """What deciding must be able to do, row by row, through whole runs."""
 
+import random
+from collections import Counter
+from dataclasses import replace
+
 import pytest
 from rich.console import Console
 
@@ -7,6 +11,7 @@ from crmsync.reporting.people import people_document
 from crmsync.reporting.person import explain_person
 from crmsync.reporting.print_person import print_explanation
 from crmsync.reporting.route import route_document
+from crmsync.routing.why_not import OTHER
 from crmsync.store import schema
 from tests.support import make
 from tests.support.cycles import DAYS, NEVER_FADES, edit, run
@@ -145,6 +150,46 @@ def test_S3_10_two_thousand_leads_of_a_month_are_decided_in_one_run_each_with_a_
     assert result.routing["routed"] + result.routing["nurture"] == 2_000
     by_owner = result.routing["by_owner"]
     assert max(by_owner.values()) - min(by_owner.values()) <= 1
+
+
+EUROPE = {"field": "country", "in": ["Austria", "Germany"]}
+DESTINATIONS = {"Large in Europe": "ann", "Europe": "bob", "Directors": "ann", "Rest": None}
+ASKED = [
+    {
+        "name": "Large in Europe",
+        "when": {"all": [EUROPE, {"field": "employees", "gt": 1_000}]},
+        "to": "ann@acme.example",
+    },
+    {"name": "Europe", "when": EUROPE, "to": "bob@acme.example"},
+    {"name": "Directors", "when": {"field": "title", "seniority_at_least": "director"}, "to": "ann@acme.example"},
+    {"name": "Rest", "to": "nurture"},
+]
+
+
+@pytest.mark.parametrize("state_url", ["sqlite"], indirect=True)
+def test_a_thousand_changes_that_route_names_give_the_owner_that_it_names(state):
+    drawn, hubspot = random.Random(5), crm("hubspot")
+    for number in range(1_000):
+        fields = {
+            "title": drawn.choice(["VP Sales", "Clerk", None]),
+            "country": drawn.choice(["Austria", "Germany", "France", None]),
+            "employees": drawn.choice([5, 900, 5_000, None]),
+        }
+        hubspot.edit(contact(number, emails=(f"p{number}@firm{number}.example",), fields=fields))
+    fields = {name: {"hubspot": name} for name in ("title", "country", "employees")}
+    tables = {"tracks": {"nurture": {}}, "fields": fields, **OPEN}
+    run(state, hubspot, at=DAYS[0], model=BARE, route=ASKED[-1:], **tables)
+    settings, wanted = make.config(BARE, route=ASKED, **tables), {}
+    for ref, record in hubspot.records.items():
+        instead = route_document(settings, state, str(ref), DAYS[1])["instead"]
+        name, change = drawn.choice([(name, change) for name, change in instead.items() if change is not None])
+        values = {field: "Elsewhere" if value == OTHER else value for field, value in change.items()}
+        hubspot.edit(replace(record, fields={**record.fields, **values}))
+        wanted[ref] = DESTINATIONS[name]
+    run(state, hubspot, at=DAYS[1], model=BARE, route=ASKED, **tables)
+    got = {ref: record.owner and record.owner.split("-")[1] for ref, record in hubspot.records.items()}
+    assert got == wanted
+    assert set(Counter(got.values())) == {"ann", "bob", None}
 
 
 def test_a_stage_of_the_crms_own_is_known_by_its_value_whatever_the_file_calls_it(state):
