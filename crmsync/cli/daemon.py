@@ -40,7 +40,7 @@ def run(config: ConfigPath = DEFAULT_CONFIG, as_json: AsJson = False, debug: Deb
             log.get_logger().info(
                 "started", version=version("crmsync"), crms=sorted(settings.crms), model=settings.model_hash()
             )
-            with serving_page(settings, store.is_writer):
+            with serving_page(settings, store.is_writer, ending.typed):
                 _take_turns(settings, store, stop, spoken)
             log.get_logger().info("stopped")
         ending.document = {"stopped": True}

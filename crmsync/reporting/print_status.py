@@ -280,7 +280,7 @@ def _print_runs(console: Console, runs: Sequence[Document], told: Sequence[str])
     """The last runs, and why they did not end well, as far as that is not `told` already."""
     made = make_table("run", "command", "outcome", ">updated", ">seconds", title="Last runs")
     for each in runs:
-        updated = sum(crm["updated"] + crm.get("partly", 0) for crm in each["crms"].values())
+        updated = sum(crm["updated"] for crm in each["crms"].values())
         seconds = "" if each["seconds"] is None else f"{each['seconds']:.1f}"
         outcome = OUTCOMES.get(each["verdict"], each["verdict"])
         made.add_row(each["run"], each["command"], outcome, f"{updated:,}", seconds)

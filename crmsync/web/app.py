@@ -29,6 +29,7 @@ from crmsync.planning.review import changes_of
 from crmsync.reporting import charts
 from crmsync.reporting.console import count_of, format_minute
 from crmsync.reporting.person import explain_person
+from crmsync.reporting.print_changes import ENDED, PLANS
 from crmsync.reporting.print_run import COUNTS, OUTCOMES, PROTECTED, SKIPPED
 from crmsync.store import journal
 from crmsync.store.database import Store
@@ -47,7 +48,7 @@ from crmsync.web.access import (
     read_form,
     session_of,
 )
-from crmsync.web.lists import STATE_WORDS, find_changes, find_list, find_pulled
+from crmsync.web.lists import LISTED_PROTECTIONS, find_changes, find_list, find_pulled
 from crmsync.web.metrics import Totals, render_metrics
 from crmsync.web.search import MOST_FOUND, find_people, parse_link
 from crmsync.web.snapshot import Watcher
@@ -76,14 +77,18 @@ class Site(NamedTuple):
     is_active: Callable[[], bool]
     totals: Totals
     templates: Environment
+    typed: Callable[[str], str]
 
 
-def make_app(config: Config, web: Web, watcher: Watcher, is_active: Callable[[], bool]) -> Starlette:
-    """What answers calls."""
+def make_app(
+    config: Config, web: Web, watcher: Watcher, is_active: Callable[[], bool], typed: Callable[[str], str] = str
+) -> Starlette:
+    """What answers calls; `typed` makes a command of ours one to be typed here."""
     templates = Environment(loader=PackageLoader("crmsync.web"), autoescape=True, undefined=StrictUndefined)
     templates.filters |= {"n": _number, "minute": _minute, "points": _points, "count": count_of}
-    templates.globals |= {"outcomes": OUTCOMES, "states": STATE_WORDS, "protected": PROTECTED, "skipped": SKIPPED}
-    site = Site(config, web, watcher, is_active, Totals(), templates)
+    templates.globals |= {"outcomes": OUTCOMES | PLANS, "states": ENDED, "protected": PROTECTED, "skipped": SKIPPED}
+    templates.globals |= {"listed": LISTED_PROTECTIONS}
+    site = Site(config, web, watcher, is_active, Totals(), templates, typed)
     get = [
         ("/", _show_status),
         ("/runs/{run}", _show_run),
@@ -167,6 +172,7 @@ def _page(site: Site, request: Request, name: str, code: int = 200, **values: An
         "token_name": TOKEN,
         "snapshot": site.watcher.latest,
         "active": site.is_active(),
+        "typed": site.typed,
         "query": request.query_params.get("q", ""),
     }
     return HTMLResponse(site.templates.get_template(f"{name}.html").render(**common, **values), code)
@@ -211,7 +217,7 @@ def _show_run(site: Site, request: Request, _form: Mapping[str, str]) -> Respons
             return _page(site, request, "list", list=find_pulled(reading, run, query))
         if query.keys() & {"crm", "outcome", "field"}:
             return _page(site, request, "changes", run=run, list=find_changes(reading, run, query))
-        changes = changes_of(reading, run, most=LOOKED_AT)
+        changes = changes_of(reading, run, site.typed, LOOKED_AT)
     plan, result = plan_of(row), orjson.loads(row.result)
     planned = {crm: each["planned"] for crm, each in result.get("crms", {}).items()}
     return _page(
@@ -256,7 +262,7 @@ def _show_person(site: Site, request: Request, _form: Mapping[str, str]) -> Resp
     who = f"person:{request.path_params['person']}"
     with existing_state(site.config) as store:
         try:
-            said = explain_person(site.config, store, who, datetime.now(UTC))
+            said = explain_person(site.config, store, who, datetime.now(UTC), site.typed)
         except SeveralFound:  # a number names one
             return _page(site, request, "message", 404, title="Not found", said=f"there is no person {who}")
     return _page(site, request, "person", person=said, chart=charts.draw_points(said["lines"], said["total"]))

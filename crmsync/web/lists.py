@@ -10,7 +10,7 @@ from sqlalchemy import Connection
 
 from crmsync.planning.review import causes_of
 from crmsync.reporting.changes import change_rows, read_names
-from crmsync.reporting.print_run import COUNTS, PROTECTED, SKIPPED, STATES
+from crmsync.reporting.print_run import COUNTS, PROTECTED, SKIPPED
 from crmsync.store import journal
 from crmsync.store.changes import ChangeFilter, ListedChange, hand_off_whys, list_some_changes
 from crmsync.store.listing import (
@@ -30,10 +30,17 @@ from crmsync.store.queries import SCORE_STEP, list_reasons, refused_records
 MOST = 50
 """Rows of a list that are shown at once."""
 
+MOST_POINTS = 10**9
+"""Points beyond which nobody is looked for: no database compares numbers of any size."""
+
 LOOKED_AT = 2_000
 """Records on hold among which those of a cause are looked for at once."""
 
 Query = Mapping[str, str]
+
+
+LISTED_PROTECTIONS = ("stage_changed_by_a_user", "owner_changed_by_a_user", "on_hold", "undone")
+"""What records say themselves of why they are protected; the rest only `crmsync show RUN` lists."""
 
 
 class ShownList(NamedTuple):
@@ -56,14 +63,14 @@ def find_list(reading: Connection, query: Query) -> ShownList | None:
     crm, after = query.get("crm", ""), query.get("after", "")
     if "band" in query:
         band = query["band"]
-        return _shown("/people", query, f"People: {band}", list_band(reading, band, after, MOST))
+        return _shown("/people", query, f"People: {band or 'no band'}", list_band(reading, band, after, MOST))
     if "points" in query:
-        low = _number(query["points"])
+        low = max(-MOST_POINTS, min(_number(query["points"]), MOST_POINTS))
         title = f"People with {low:,} to {low + SCORE_STEP:,} points"
         return _shown("/people", query, title, list_points(reading, low, SCORE_STEP, after, MOST))
     if "waiting" in query:
         why = query["waiting"]
-        title = f"People without owner{f': {why}' if why else ''}"
+        title = f"People waiting for an owner{f': {why}' if why else ''}"
         return _shown("/people", query, title, list_waiting(reading, why, after, MOST))
     if "excluded" in query:
         why = query["excluded"]
@@ -121,9 +128,6 @@ def _erased_row(listed: ListedChange) -> dict[str, Any]:
 OUTCOMES: dict[str, tuple[str, ...]] = {"planned": (), "unknown": (journal.UNKNOWN, journal.SENT, journal.PLANNED)}
 """The states of changes that a number counts, where they are not the one of its name."""
 
-STATE_WORDS = {"updated": "updated", "planned": "to update", "sent": "sent", **STATES}
-"""How a field of a change ended, on a page."""
-
 
 def _cause_filter(query: Query) -> Any:
     if "cause" not in query:
@@ -147,6 +151,7 @@ def _refused(reading: Connection, query: Query) -> ShownList:
         is_meant = (
             query["refused"] in ("", causes_of(each.reasons))
             and query.get("crm", each.crm) == each.crm
+            and query.get("state", each.state) == each.state
             and query.get("fields", ",".join(sorted(each.fields))) == ",".join(sorted(each.fields))
         )
         if is_meant:

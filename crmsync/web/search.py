@@ -34,7 +34,10 @@ def parse_link(asked: str) -> str:
     """
     if not re.match(r"https?://", asked):
         return asked
-    parts = [each for each in urlsplit(asked).path.split("/") if each]
+    try:
+        parts = [each for each in urlsplit(asked).path.split("/") if each]
+    except ValueError:
+        return asked
     for place, part in enumerate(parts):
         if part in ("0-1", "contact") and place + 1 < len(parts):
             return f"hubspot:contact:{parts[place + 1]}"

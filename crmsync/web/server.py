@@ -11,8 +11,10 @@ from crmsync.config import Config
 
 
 @contextmanager
-def serving_page(config: Config, is_active: Callable[[], bool]) -> Iterator[None]:
+def serving_page(config: Config, is_active: Callable[[], bool], typed: Callable[[str], str] = str) -> Iterator[None]:
     """Serve the page until the block ends, where the config has `[web]`; `is_active` says whether this process writes.
+
+    `typed` makes a command of ours one to be typed here.
 
     Where the port cannot be had, the daemon goes on without the page, and the log says so: another one, which this one
     stands by for, may have it.
@@ -24,7 +26,7 @@ def serving_page(config: Config, is_active: Callable[[], bool]) -> Iterator[None
     from crmsync.web.app import make_app
     from crmsync.web.snapshot import Watcher
 
-    web, watcher = config.web, Watcher(config)
+    web, watcher = config.web, Watcher(config, typed)
     address = f"http://{f'[{web.host}]' if ':' in web.host else web.host}:{web.port}/"
     try:
         line = listen(web.host, web.port)
@@ -34,5 +36,5 @@ def serving_page(config: Config, is_active: Callable[[], bool]) -> Iterator[None
         yield
         return
     log.get_logger().info("page_served", address=address)
-    with watcher.watching(), answer_calls(make_app(config, web, watcher, is_active), line, "web"):
+    with watcher.watching(), answer_calls(make_app(config, web, watcher, is_active, typed), line, "web"):
         yield

@@ -51,11 +51,11 @@ class Snapshot(NamedTuple):
     trouble: str = ""
 
 
-def read_snapshot(config: Config, now: datetime) -> Snapshot:
-    """Look at the state as of `now` (aware)."""
+def read_snapshot(config: Config, now: datetime, typed: Callable[[str], str] = str) -> Snapshot:
+    """Look at the state as of `now` (aware); `typed` makes a command of ours one to be typed here."""
     try:
         with existing_state(config) as store:
-            status = status_document(config, store, now, runs=RUNS)
+            status = status_document(config, store, now, typed, runs=RUNS)
             if store is None:
                 return Snapshot(now, status)
             today, before = int(now.timestamp()) // DAY, to_ms(now - timedelta(days=7))
@@ -73,7 +73,7 @@ def read_snapshot(config: Config, now: datetime) -> Snapshot:
                     frozenset((each.crm, each.kind) for each in find_dead_feeds(days, config.feeds, today)),
                 )
     except StateError as error:
-        return Snapshot(now, status_document(config, None, now), trouble=str(error))
+        return Snapshot(now, status_document(config, None, now, typed), trouble=str(error))
 
 
 def _last_days(counts: Mapping[int, int], today: int) -> list[int]:
@@ -83,12 +83,13 @@ def _last_days(counts: Mapping[int, int], today: int) -> list[int]:
 class Watcher:
     """Keeps a snapshot that is never much older than looking takes."""
 
-    def __init__(self, config: Config) -> None:
-        self._config = config
+    def __init__(self, config: Config, typed: Callable[[str], str] = str) -> None:
+        self._config, self._typed = config, typed
         self._due, self._looked = threading.Event(), threading.Condition()
         self._begun = self._ended = 0  # looks so far
         self._stopped = False
-        self.latest = Snapshot(datetime.now(UTC), status_document(config, None, datetime.now(UTC)))
+        now = datetime.now(UTC)
+        self.latest = Snapshot(now, status_document(config, None, now, typed))
 
     def refresh(self, wait: float = 5.0) -> None:
         """Look again at once, and wait for it for at most so many seconds."""
@@ -103,7 +104,7 @@ class Watcher:
             with self._looked:
                 self._begun += 1
             try:
-                self.latest = read_snapshot(self._config, datetime.now(UTC))
+                self.latest = read_snapshot(self._config, datetime.now(UTC), self._typed)
             except Exception as error:  # noqa: BLE001  a page must not end the daemon
                 log.get_logger().error("page_not_refreshed", exc_info=error)
             with self._looked:

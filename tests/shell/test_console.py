@@ -315,6 +315,13 @@ def test_the_status_tells_each_reason_of_the_last_runs_once_and_of_how_many():
     assert "A run is under way since 2026-11-21 09:15 UTC." in words
 
 
+def test_the_status_counts_as_updated_what_its_json_does():
+    run = {**standing()["runs"][0], "crms": {"hubspot": {**counts(updated=41), "partly": 3}}}
+    lines = printed(print_status, standing(runs=[run]))
+    assert any(" 41 " in line and "completed with errors" in line for line in lines)
+    assert "hubspot: 3 partly updated" in " ".join(lines)
+
+
 def test_the_status_lists_what_is_approved_and_not_written():
     plan = {"run": "p1", "records": {"hubspot": {"records": 2}}, "at": "2026-11-21T10:00:00+00:00"}
     lines = printed(print_status, standing(approved=[plan]))

@@ -147,7 +147,7 @@ def nobody_of_the_pool_is_there(week):
     away = f"nobody of pool sales is available: {DANA} away until 2026-11-25, {GRETE} away until 2026-11-24"
     assert f"Waiting for an owner: 1 person 1: {away}" in week.types("sync")
     assert week.types("people --waiting").startswith(f"Vera Kestrel <vera@kestrel.example> {away} 1 person waiting")
-    assert f"1 person without owner: 1 : {away}" in week.looks_at_the_page()
+    assert f"1 person waiting for an owner: 1 : {away}" in week.looks_at_the_page()
     (alert,) = week.hears()
     assert alert.startswith("New: 1 person waits for an owner. nobody of pool sales is available: ")
     assert alert.endswith(" Next: crmsync people --waiting")

@@ -58,14 +58,18 @@ def site_in(folder):
         assert result.held
     finally:
         store.close()
-    yield from served(settings)
+    yield from served(settings, name_config)
 
 
-def served(settings):
-    active, watcher = threading.Event(), Watcher(settings)
+def name_config(command):
+    return f"{command} --config my.toml"
+
+
+def served(settings, typed=str):
+    active, watcher = threading.Event(), Watcher(settings, typed)
     active.set()
     line = listen("127.0.0.1", 0)
     port = line.getsockname()[1]
-    with watcher.watching(), answer_calls(make_app(settings, settings.web, watcher, active.is_set), line, "web"):
+    with watcher.watching(), answer_calls(make_app(settings, settings.web, watcher, active.is_set, typed), line, "web"):
         watcher.refresh(20)
         yield SimpleNamespace(url=f"http://127.0.0.1:{port}", settings=settings, active=active, watcher=watcher)

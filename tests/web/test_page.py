@@ -9,10 +9,12 @@ from datetime import timedelta
 from html.parser import HTMLParser
 from types import SimpleNamespace
 
+import orjson
 import pytest
 import requests
 from prometheus_client.parser import text_string_to_metric_families
 from pydantic import ValidationError
+from sqlalchemy import select, update
 
 from connectors.serving import answer_calls, listen
 from crmsync.config import load
@@ -20,13 +22,14 @@ from crmsync.cycle import run_cycle
 from crmsync.errors import ConfigError
 from crmsync.store import journal
 from crmsync.store.database import open_store
+from crmsync.store.schema import run as run_table
 from crmsync.web import access
 from crmsync.web.app import make_app
 from crmsync.web.search import parse_link
 from crmsync.web.snapshot import read_snapshot
 from tests.support.cycles import two_crms
 from tests.support.make import NOW, activity, config, contact, work
-from tests.web.conftest import HOSTILE, TOKEN, served, settings_of, site_in
+from tests.web.conftest import HOSTILE, TOKEN, name_config, served, settings_of, site_in
 
 BEARER = {"Authorization": f"Bearer {TOKEN}"}
 
@@ -108,8 +111,9 @@ def test_the_status_says_what_waits_and_how_to_approve_it(looked_at):
     (plan,) = waiting(looked_at)
     said = get(looked_at, "/").text
     assert f"plan {plan}" in said
-    assert f"crmsync apply {plan}" in said
+    assert f"<code>crmsync apply {plan} --config my.toml</code>" in said
     assert "Approve plan" not in said
+    assert f"<h1>Plan {plan}: held for approval</h1>" in get(looked_at, f"/runs/{plan}").text
 
 
 def test_who_came_and_went_is_named_and_a_review_that_is_due_waits_for_you(tmp_path, monkeypatch):
@@ -206,6 +210,9 @@ def test_calls_that_make_no_sense_get_an_answer_and_are_no_faults(site, monkeypa
         "/people/x",
         f"/people/{10**18}",
         f"/people?q=person:{10**30}",
+        f"/people?points={'9' * 18}",
+        "/people?points=-" + "9" * 17,
+        "/people?q=http://[",
     )
     paths = *numbers, "/people?q=%00", "/people?q=%ff", "/runs/%00"
     codes = {path: get(site, path).status_code for path in paths}
@@ -237,14 +244,29 @@ def test_health_is_told_at_once_while_others_try_tokens(site, monkeypatch):
         assert {each.result().status_code for each in tries} == {401}
 
 
+def test_a_number_without_a_list_is_no_link(site):
+    run = site.watcher.latest.status["runs"][0]["run"]
+    store = open_store(site.settings.state.url)
+    try:
+        with store.begin() as tx:
+            result = orjson.loads(tx.scalar(select(run_table.c.result).where(run_table.c.id == run)))
+            result["crms"]["hubspot"]["protected"] = {"changed_back_by_others": 3, "on_hold": 2}
+            tx.execute(update(run_table).where(run_table.c.id == run).values(result=orjson.dumps(result).decode()))
+    finally:
+        store.close()
+    said = get(site, f"/runs/{run}").text
+    assert re.search(r'another tool keeps changing it back</th><td class="n" colspan="2">3</td>', said)
+    assert 'protected=on_hold">2</a>' in said
+
+
 def test_ready_only_while_active_and_after_a_good_run(site, tmp_path):
     assert (get(site, "/healthz").text, get(site, "/readyz").status_code) == ("ok\n", 200)
     site.active.clear()
     assert get(site, "/readyz").status_code == 503
     (tmp_path / "fresh").mkdir()
-    for fresh in served(settings_of(tmp_path / "fresh")):
+    for fresh in served(settings_of(tmp_path / "fresh"), name_config):
         assert get(fresh, "/readyz").status_code == 503
-        assert "No run yet" in get(fresh, "/").text
+        assert "crmsync plan --config my.toml" in get(fresh, "/").text
         assert get(fresh, "/people/1").status_code == 404
 
 
