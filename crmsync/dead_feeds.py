@@ -45,7 +45,7 @@ class DeadFeed(NamedTuple):
     def describe_hold(self) -> str:
         """Since when decay and inactivity are on hold, why, and what ends it."""
         return (
-            f"Decay and inactivity are on hold for {self.crm} {self.kind.replace('_', ' ')} since "
+            f"Decay and inactivity are on hold for {self.crm} {self.kind} since "
             f"{format_date(self.last)}, because none came for {count_days(self.silent)} (longest pause before: "
             f"{count_days(self.pause)}). Both go on as soon as one comes. If none is expected any more, write "
             f'{self.kind} = "0d" into [feeds]'

@@ -27,6 +27,7 @@ from crmsync.reporting.standing import (
     review_document,
     unowned_document,
 )
+from crmsync.scoring.wording import count_days
 from crmsync.store import journal
 from crmsync.store.address import shown_address
 from crmsync.store.database import Store, held_by
@@ -333,7 +334,10 @@ def _why_dead(dead: Sequence[DeadFeed]) -> str:
     """That kinds of activity come no more, and what to look at."""
     if not dead:
         return ""
-    said = ", ".join(f"no {each.kind} for {each.silent:,} days (longest pause before: {each.pause:,})" for each in dead)
+    said = ", ".join(
+        f"no {each.kind} for {count_days(each.silent)} (longest pause before: {count_days(each.pause)})"
+        for each in dead
+    )
     return (
         f"{said}; check that it is still tracked and that the integration user may read it, "
         "or allow a longer pause in [feeds]"

@@ -169,7 +169,7 @@ def test_a_preview_is_what_the_run_writes_and_everything_says_so(state):
         "since": "2026-11-20",
         "silent_days": 10,
         "longest_pause_days": 1,
-        "said": "Decay and inactivity are on hold for hubspot email opened since 20 November 2026, because none came "
+        "said": "Decay and inactivity are on hold for hubspot email_opened since 20 November 2026, because none came "
         "for 10 days (longest pause before: 1 day). Both go on as soon as one comes. If none is expected any more, "
         'write email_opened = "0d" into [feeds]',
     }
@@ -231,7 +231,7 @@ def test_run_status_and_explanation_say_it_in_words(state, capsys):
     sync(state, hubspot, salesforce, days=0)
     done, late = sync(state, hubspot, salesforce, days=9), NOW + timedelta(days=9)
     console = Console(width=300, markup=False)
-    sentence = "Decay and inactivity are on hold for hubspot email opened since 20 November 2026"
+    sentence = "Decay and inactivity are on hold for hubspot email_opened since 20 November 2026"
     print_run(console, done.as_json())
     assert sentence in capsys.readouterr().out
     print_status(console, status_document(settings(), state, late))

@@ -60,7 +60,7 @@ def test_a_dead_feed_makes_its_crm_unhealthy_and_one_that_wakes_does_not(state):
     late = NOW + timedelta(days=9)
     said = health_document(settings, state, late)["crms"]["hubspot"]
     assert not said["healthy"]
-    assert "no page_viewed for 10 days (longest pause before: 1)" in said["why"]
+    assert "no page_viewed for 10 days (longest pause before: 1 day)" in said["why"]
     hubspot.happen(activity(99, ada, kind="page_viewed", days_ago=-9, url="/x"))
     run_cycle(work(state, hubspot, settings=settings, now=late))
     assert health_document(settings, state, late)["healthy"]

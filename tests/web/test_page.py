@@ -345,7 +345,7 @@ def test_the_page_says_what_a_dead_feed_holds(tmp_path):
     with closing(open_store(settings.state.url)) as store:
         run_cycle(work(store, hubspot, salesforce, settings=settings))
     pages = [page_of(settings, read_snapshot(settings, NOW + timedelta(days=days))) for days in (0, 9)]
-    sentence = "Decay and inactivity are on hold for hubspot form submitted since 20 November 2026"
+    sentence = "Decay and inactivity are on hold for hubspot form_submitted since 20 November 2026"
     assert [sentence in each for each in pages] == [False, True]
 
 
