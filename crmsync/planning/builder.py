@@ -183,7 +183,7 @@ def _prepare(work: Work, tx: Connection, setting: Setting) -> Prepared:
     adopted = journal.adopted_configs(tx)
     # A CRM that was absent when the config was adopted was never planned for by it.
     plan_all_again(tx, [crm for crm in setting.crms if adopted and crm not in adopted])
-    refresh_people(tx, resolver)
+    refresh_people(tx, resolver, colleagues=work.config.asks_about_account_scores())
     # After it is settled who is who: an edit concerns all records of its person.
     spread_edits(tx, setting.crms)
     breaches = read_breaches(tx, work.config, work.now) if _acts_on_breaches(work.config) else []

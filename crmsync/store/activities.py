@@ -14,7 +14,7 @@ from crmsync.store.clean import clean_items
 from crmsync.store.feed_days import DAY, add_feed_days
 from crmsync.store.records import ids_by_ref, mark_dirty
 from crmsync.store.schema import activity, activity_owner, counter, fact, record
-from crmsync.store.sql import IN_LIST, dump_json, in_chunks, upsert
+from crmsync.store.sql import IN_LIST, dump_json, in_chunks, plain_rows, upsert
 from crmsync.store.tombstones import forgotten_refs
 
 COUNTED = "counter:"
@@ -141,7 +141,9 @@ def save_activities(connection: Connection, run: str, items: Sequence[Activity])
         [{"crm": key[0], "id": key[1], "record": key[2], **wanted[key]._asdict()} for key in changed],
     )
     # Of what is new alone, or a repeat would count twice.
-    new = [key for key in gained if key not in stored or stored[key].at // DAY != wanted[key].at // DAY]
+    were = _kinds_of(connection, {stored[key].fact for key in gained if key in stored})
+    days = {key: (kinds[wanted[key].fact], wanted[key].at // DAY) for key in gained}
+    new = [k for k in gained if k not in stored or (were.get(stored[k].fact), stored[k].at // DAY) != days[k]]
     add_feed_days(connection, ((key[0], kinds[wanted[key].fact], wanted[key].at) for key in new))
     # What is new is no edit; what somebody took away is, and the guard counts the score that falls as odd.
     mark_dirty(connection, sorted({key[2] for key in gained}))
@@ -218,6 +220,14 @@ def _known_owners(connection: Connection, owners: Collection[tuple[str, str]]) -
     for some in in_chunks(sorted({owner_id for _crm, owner_id in owners}), IN_LIST):
         query = select(it.crm, it.owner, it.id).where(it.owner.in_(some))
         found |= {(crm, owner_id): row_id for crm, owner_id, row_id in connection.execute(query)}
+    return found
+
+
+def _kinds_of(connection: Connection, facts: Collection[int]) -> dict[int, str]:
+    found: dict[int, str] = {}
+    for some in in_chunks(sorted(facts), IN_LIST):
+        query = select(fact.c.id, fact.c.kind).where(fact.c.id.in_(some))
+        found |= dict(plain_rows(connection, query))
     return found
 
 

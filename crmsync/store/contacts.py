@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime
 from typing import Any
@@ -57,7 +57,7 @@ def save_contacts(
     A stage or owner that is another one than before was changed by somebody else, since what crmsync writes is stored
     when it is written; `noticing` says of which of the two that holds (where the config maps otherwise, another name of
     a stage may mean the same value). Of somebody who was forgotten only that there is a record is stored.
-    With `colleagues` everybody is dirty whose account one of these left.
+    With `colleagues` everybody is dirty whose account one of these left or joined.
     """
     # What comes twice on a page counts as it came last.
     latest = {each.ref: each for each in clean_items(items)}
@@ -82,18 +82,22 @@ def save_contacts(
         }
         for ref, values in changed.items()
     }  # fmt: skip
-    left = {stored[ref]["person"] for ref in changed if colleagues and ref in stored and moved[ref] & LEAVING}
-    # Before they are written: then nobody could tell any more whose colleagues they were.
-    others = people_around(connection, left - {None}) if left else []
+    movers: set[int] = set()
+    if colleagues:
+        movers = _people_merged(connection, latest.values())
+        movers |= {whose for ref in changed if moved[ref] & MOVING and (whose := _person_of(stored.get(ref)))}
+    # Before they are written, too: then nobody could tell any more whose colleagues they were.
+    others = {*people_around(connection, movers)} if movers else set()
     _write_contacts(connection, everything, stored)
-    for some in in_chunks(others, IN_LIST):
-        connection.execute(update(record).where(record.c.person.in_(some)).values(dirty=True))
     drop_score_inputs(connection, [stored[ref]["id"] for ref in changed if ref in stored])
     unchanged = [ref for ref in latest if ref not in changed]
     # A pull of everything goes by `seen_run`: what it did not bring may be gone.
     _touch(connection, run, [stored[ref]["id"] for ref in unchanged])
     _stamp(connection, {ref: rows[ref] for ref in unchanged}, stored)
     save_companies(connection, latest.values())
+    others |= {*people_around(connection, movers)} if movers else set()
+    for some in in_chunks(sorted(others), IN_LIST):
+        connection.execute(update(record).where(record.c.person.in_(some)).values(dirty=True))
     ids = ids_by_ref(connection, latest)
     own = ids_by_exact_ref(connection, latest)
     # `ids` lead from a merged record to its survivor, of which nothing may be cleared or erased: hence its own row.
@@ -140,8 +144,8 @@ _ECHO = frozenset({"changed_at"})
 """What our own writes move too: a record that differs in nothing else has not changed."""
 
 
-LEAVING = frozenset({"company", "domain", "gone", "merged_into", "converted_into"})
-"""What moves a record out of an account."""
+MOVING = frozenset({"company", "domain", "gone", "merged_into", "converted_into"})
+"""What moves a record out of an account or into one."""
 
 
 def _differences(stored: Mapping[str, Any] | None, values: Mapping[str, Any]) -> set[str]:
@@ -213,6 +217,19 @@ def _overrides(
     # CRMs do not tell "" from nothing.
     moved = [name for name in noticing if (stored[name] or None) != (values[name] or None)]
     return overrides | {name: {"value": values[name], "since": now} for name in moved}
+
+
+def _people_merged(connection: Connection, contacts: Iterable[Contact]) -> set[int]:
+    """Whose records these contacts took the place of since they were stored last."""
+    replaced = {
+        Ref(each.ref.crm, each.ref.kind, old) for each in contacts for old in each.aliases if old != each.ref.id
+    }
+    rows = rows_by_ref(connection, replaced) if replaced else {}
+    return {whose for row in rows.values() if not row["gone"] and (whose := _person_of(row))}
+
+
+def _person_of(stored: Mapping[str, Any] | None) -> int | None:
+    return stored["person"] if stored is not None else None
 
 
 def _write_contacts(

@@ -12,6 +12,7 @@ from sqlalchemy import Connection, delete, func, or_, select, update
 
 from crmsync.identity.matching import MAIL, normal_email
 from crmsync.model import Ref
+from crmsync.store.companies import people_around
 from crmsync.store.erasure import drop_unused_facts
 from crmsync.store.memberships import drop_memberships
 from crmsync.store.odd_records import update_odd_records
@@ -97,10 +98,11 @@ def own_addresses(connection: Connection, rows: Sequence[Any]) -> set[str]:
 def remove_records(connection: Connection, rows: Sequence[Any], refs: Iterable[Ref]) -> Counter[str]:
     """Take records (rows, and all refs they are known by) out of every table. Returns how many rows, by table.
 
-    Who keeps other records is scored again without these.
+    Who keeps other records is scored again without these, and their colleagues are planned for without them.
     """
     ids, removed, refs = [each.id for each in rows], Counter[str](), set(refs)
     people = {each.person for each in rows if each.person is not None}
+    colleagues = [each for each in people_around(connection, people) if each not in people]
 
     def remove(table: Any, *where: Any) -> None:
         removed[table.name] += connection.execute(delete(table).where(*where)).rowcount
@@ -125,6 +127,8 @@ def remove_records(connection: Connection, rows: Sequence[Any], refs: Iterable[R
     # The lines before say what was known of somebody, by the names of the rules.
     connection.execute(update(person).where(person.c.id.in_(left)).values(was=""))
     mark_dirty(connection, list(connection.scalars(select(record.c.id).where(record.c.person.in_(left)))))
+    for some in in_chunks(colleagues, IN_LIST):
+        connection.execute(update(record).where(record.c.person.in_(some)).values(dirty=True))
     for crm, company_id in {(each.crm, each.company) for each in rows if each.company}:
         if not connection.scalar(
             select(record.c.id).where(record.c.crm == crm, record.c.company == company_id).limit(1)

@@ -9,6 +9,7 @@ from typing import Any, TypeAlias
 from sqlalchemy import Connection, bindparam, delete, func, select, update
 
 from crmsync.identity.matching import MAIL, Identified
+from crmsync.store.companies import people_around
 from crmsync.store.schema import identity, note, person, record, score_input
 from crmsync.store.sql import IN_LIST, dump_json, in_chunks, upsert
 
@@ -16,10 +17,11 @@ Resolver: TypeAlias = partial[tuple[dict[int, int], set[int]]]
 """Decides who is who: `people.resolve` with the settings that it decides by, as keywords."""
 
 
-def refresh_people(connection: Connection, resolve: Resolver) -> None:
+def refresh_people(connection: Connection, resolve: Resolver, *, colleagues: bool = False) -> None:
     """Decide anew who the dirty contacts are. Everybody whose person changes becomes dirty too.
 
-    When it was decided by other settings the last time, all whom they may concern are dirty.
+    When it was decided by other settings the last time, all whom they may concern are dirty; with `colleagues` so is
+    everybody of an account that a record brings somebody into who was scored before.
     """
     _notice_other_settings(connection, dump_json(resolve.keywords))
     dirty = connection.scalars(select(record.c.id).where(record.c.dirty).order_by(record.c.id)).all()
@@ -27,7 +29,9 @@ def refresh_people(connection: Connection, resolve: Resolver) -> None:
     for some in in_chunks(dirty, IN_LIST // 2):
         group = _joined(connection, {row_id for row_id in some if row_id not in done})
         done |= group
-        _assign(connection, group, resolve)
+        gained = _assign(connection, group, resolve)
+        if colleagues:
+            _notice_colleagues(connection, gained)
 
 
 def _notice_other_settings(connection: Connection, settings: str) -> None:
@@ -46,6 +50,13 @@ def _notice_other_settings(connection: Connection, settings: str) -> None:
     sharing = select(identity.c.record).where(identity.c.key.in_(shared))
     connection.execute(update(record).where(record.c.id.in_(sharing)).values(dirty=True))
     upsert(connection, note, [now])
+
+
+def _notice_colleagues(connection: Connection, people: Collection[int]) -> None:
+    """Make everybody dirty around those of these people who were scored before."""
+    if scored := read_column(connection, person.c.id, person.c.id, people):
+        for some in in_chunks(people_around(connection, scored), IN_LIST):
+            connection.execute(update(record).where(record.c.person.in_(some)).values(dirty=True))
 
 
 def _joined(connection: Connection, row_ids: set[int]) -> set[int]:
@@ -73,7 +84,8 @@ def _assign(
     connection: Connection,
     row_ids: Collection[int],
     resolve: Resolver,
-) -> None:
+) -> set[int]:
+    """Decide who these contacts are. Returns the people to whom one of them came."""
     now: dict[int, tuple[str, int | None, bool]] = {}
     became: dict[int, bool] = {}
     held: dict[int, set[str]] = {}
@@ -99,7 +111,7 @@ def _assign(
         if (people.get(row_id), row_id in unclear) != (was, was_unclear)
     ]
     if not moved:
-        return
+        return set()
     connection.execute(
         update(record)
         .where(record.c.id == bindparam("row_id"))
@@ -113,3 +125,4 @@ def _assign(
         connection.execute(delete(score_input).where(score_input.c.person.in_(some)))
         inhabited = select(record.c.person).where(record.c.person.in_(some))
         connection.execute(delete(person).where(person.c.id.in_(some), person.c.id.not_in(inhabited)))
+    return {each for row_id, each in people.items() if each != now[row_id][1]}

@@ -1,8 +1,10 @@
 """Conditions that ask for the score, the people and the missing roles of an account, through whole runs."""
 
+from datetime import timedelta
+
 import pytest
 from pydantic import ValidationError
-from sqlalchemy import event
+from sqlalchemy import event, select
 
 from crmsync.config import load
 from crmsync.errors import ConfigError
@@ -11,6 +13,7 @@ from crmsync.reporting.person import explain_person
 from crmsync.reporting.route import route_document
 from crmsync.routing.tryout import try_lead
 from crmsync.store import schema
+from crmsync.store.forgetting import forget_records
 from tests.support.cycles import DAYS, NEVER_FADES, edit, run
 from tests.support.make import activity, config, contact, crm
 from tests.support.state import rows
@@ -137,6 +140,62 @@ def test_who_leaves_an_account_or_is_deleted_is_seen_by_those_who_stay(state, hu
     go(state, hubspot, at=DAYS[4], route=many)
     assert owner(hubspot, 1) == "bob"
     assert planned(go(state, hubspot, at=DAYS[5], route=many)) == 0
+
+
+def test_who_joins_an_account_with_a_score_of_long_ago_is_seen_by_those_who_were_there(state, hubspot):
+    join(hubspot, 1, title="VP Sales")
+    other = contact(2, "hubspot", emails=("p2@gmail.com",), fields={"title": "VP Sales"}, company=RIVAL)
+    hubspot.edit(other)
+    go(state, hubspot, at=DAYS[0])
+    go(state, hubspot, at=DAYS[1])
+    hubspot.happen(activity("2", other))
+    go(state, hubspot, at=DAYS[1] + timedelta(hours=1))
+    assert [owner(hubspot, each) for each in (1, 2)] == ["ann", "bob"]
+    edit(hubspot, Ref("hubspot", "contact", "2"), company=KESTREL)
+    go(state, hubspot, at=DAYS[2])
+    assert [owner(hubspot, each) for each in (1, 2)] == ["bob", "bob"]
+    assert planned(go(state, hubspot, at=DAYS[3])) == 0
+
+
+def test_who_is_merged_into_another_account_is_seen_by_those_who_stay(state, hubspot):
+    cold = to_bob(field="account.score", lt=30)
+    for number in (1, 2):
+        join(hubspot, number, title="VP Sales")
+    hubspot.edit(contact(3, "hubspot", emails=("p3@gmail.com",), fields={"title": "VP Sales"}, company=RIVAL))
+    go(state, hubspot, at=DAYS[0], route=cold)
+    assert [owner(hubspot, each) for each in (1, 2)] == ["ann", "ann"]
+    del hubspot.records[Ref("hubspot", "contact", "2")]
+    edit(hubspot, Ref("hubspot", "contact", "3"), aliases=("2",))
+    go(state, hubspot, at=DAYS[2], route=cold)
+    assert owner(hubspot, 1) == "bob"
+    assert planned(go(state, hubspot, at=DAYS[3], route=cold)) == 0
+
+
+def test_a_new_record_that_brings_its_person_into_an_account_is_seen_by_those_who_were_there(state, hubspot):
+    salesforce = crm("salesforce")
+    join(hubspot, 1, title="VP Sales")
+    lead = contact(2, "salesforce", emails=("p2@gmail.com",), fields={"title": "VP Sales"})
+    salesforce.edit(lead)
+    go(state, hubspot, salesforce, at=DAYS[0])
+    salesforce.happen(activity("2", lead))
+    go(state, hubspot, salesforce, at=DAYS[1])
+    go(state, hubspot, salesforce, at=DAYS[2])
+    assert owner(hubspot, 1) == "ann"
+    hubspot.edit(contact(2, "hubspot", emails=("p2@gmail.com",), fields={"title": "VP Sales"}, company=KESTREL))
+    go(state, hubspot, salesforce, at=DAYS[3])
+    assert owner(hubspot, 1) == "bob"
+
+
+def test_who_is_forgotten_is_missed_by_those_who_stay(state, hubspot):
+    cold = to_bob(field="account.score", lt=30)
+    for number in (1, 2):
+        join(hubspot, number, title="VP Sales")
+    go(state, hubspot, at=DAYS[0], route=cold)
+    assert [owner(hubspot, each) for each in (1, 2)] == ["ann", "ann"]
+    with state.begin() as writing:
+        forget_records(writing, [writing.scalar(select(schema.record.c.id).where(schema.record.c.ref_id == "2"))])
+    go(state, hubspot, at=DAYS[2], route=cold)
+    assert owner(hubspot, 1) == "bob"
 
 
 def test_an_edited_account_table_is_planned_for_where_a_condition_asks_for_it(state, hubspot):

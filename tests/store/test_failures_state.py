@@ -9,6 +9,8 @@ from collections.abc import Iterator
 from contextlib import closing
 from dataclasses import replace
 from datetime import timedelta
+from random import Random
+from string import ascii_lowercase
 
 import pytest
 from pydantic import ValidationError
@@ -177,6 +179,14 @@ def test_names_of_a_state_from_before_the_search_by_words_are_found(tmp_path):
         assert [each.id for each in find_named(reading, "JURGEN GROSSMANN")] == [1]
         assert find_named(reading, "Jurgen") == []
     new.close()
+
+
+def test_a_name_as_long_as_a_text_is_kept_and_found(state):
+    name = "".join(Random(1).choices(ascii_lowercase, k=9_000))
+    with state.begin() as tx:
+        save_contacts(tx, "r1", [contact(1, name=f"Ann {name}")], NOW)
+    with state.read() as reading:
+        assert [each.name for each in find_named(reading, f"ann {name}")] == [f"Ann {name}"]
 
 
 def test_nothing_of_a_name_stays_of_a_record_that_is_deleted_merged_or_renamed(tmp_path):

@@ -217,6 +217,17 @@ def test_an_activity_that_is_edited_counts_once_on_its_day(state):
         assert [sum(days.values()) for days in read_feed_days(reading).values()] == [1]
 
 
+def test_an_activity_that_becomes_another_kind_counts_as_that_one(state):
+    one = contact(1)
+    save(state, one)
+    booked = activity("e1", one, "meeting_booked")
+    happen(state, booked)
+    happen(state, replace(booked, kind="meeting_held"))
+    with state.read() as reading:
+        found = {kind: sum(days.values()) for (_crm, kind), days in read_feed_days(reading).items()}
+    assert found == {"meeting_booked": 1, "meeting_held": 1}
+
+
 def test_a_merge_leaves_one_person_with_both_histories(state):
     old, other = contact(1, emails=("a@x.example",)), contact(2, emails=("b@x.example",))
     save(state, old, other)
