@@ -43,7 +43,11 @@ def call_addresses(
     for call in calls:
         call.join(max(0.0, end - time.monotonic()))
     heard = dict(said)
-    return {url: why for url in acts if (why := heard.get(url, f"no answer within {seconds:g} seconds"))}
+    return {url: why for url in acts if (why := heard.get(url, _describe_silence(seconds)))}
+
+
+def _describe_silence(seconds: float) -> str:
+    return f"no answer within {seconds:g} seconds"
 
 
 def _call(said: dict[str, str], url: str, act: Callable[[], str]) -> None:
@@ -82,6 +86,8 @@ def _send(sink: Any, message: Message) -> str:
 def _beat(url: str, seconds: float) -> str:
     try:
         status = requests.get(url, timeout=seconds).status_code
+    except requests.Timeout:
+        return _describe_silence(seconds)
     except requests.RequestException:
         return "it could not be reached"
     return "" if status < 400 else f"it answered with status {status}"

@@ -199,6 +199,11 @@ def test_a_sink_that_hangs_holds_nobody_up(sink):
     assert told == dict.fromkeys((sink.url, sink.heartbeat), "no answer within 0.5 seconds")
 
 
+def test_a_heartbeat_without_an_answer_is_told_as_one_that_is_waited_for(sink):
+    sink.hangs = True
+    assert sinks._beat(sink.heartbeat, 0.05) == "no answer within 0.05 seconds"
+
+
 def test_the_heartbeat_is_asked_for_after_runs_that_were_good_for_every_crm(world, sink):
     world.run()
     assert sink.beats == 1
