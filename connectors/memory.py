@@ -9,7 +9,20 @@ from typing import TypeVar
 
 from crmsync.connector import Checkup, ListMembers, MissingField, Narrow, Stop
 from crmsync.errors import Cancelled
-from crmsync.model import Activity, Change, Contact, Odd, Owner, Page, Receipt, Ref, Scalar, Task, TaskReceipt
+from crmsync.model import (
+    Activity,
+    Change,
+    Contact,
+    Odd,
+    Opportunity,
+    Owner,
+    Page,
+    Receipt,
+    Ref,
+    Scalar,
+    Task,
+    TaskReceipt,
+)
 
 Key = TypeVar("Key", Ref, tuple[str, Ref])
 
@@ -34,6 +47,7 @@ class Memory:
         self.records: dict[Ref, Contact] = {}
         self.former: dict[Ref, list[Contact]] = {}
         self.happened: dict[tuple[str, Ref], Activity] = {}
+        self.opportunities: dict[Ref, Opportunity] = {}
         self._numbers: dict[Ref | tuple[str, Ref], int] = {}
         self._last = 0
 
@@ -48,6 +62,11 @@ class Memory:
         """Let something happen."""
         self.happened[activity.id, activity.ref] = activity
         self._number((activity.id, activity.ref))
+
+    def sell(self, opportunity: Opportunity) -> None:
+        """Put an opportunity as somebody leaves it."""
+        self.opportunities[opportunity.ref] = opportunity
+        self._number(opportunity.ref)
 
     def _number(self, key: Ref | tuple[str, Ref]) -> None:
         self._last += 1
@@ -94,6 +113,11 @@ class Memory:
             yield Page([self.happened[key] for key in keys], number)
         if cursor is None:
             yield Page((), number, whole=frozenset({""}))
+
+    def outcomes(self, cursor: str | None) -> Iterator[Page[Opportunity]]:
+        """Opportunities edited since the cursor."""
+        for refs, number in self._pages(list(self.opportunities), cursor):
+            yield Page([self.opportunities[ref] for ref in refs], number)
 
     def _pages(self, keys: list[Key], cursor: str | None) -> Iterator[tuple[list[Key], str]]:
         since = int(cursor or 0)

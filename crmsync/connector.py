@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Literal, NamedTuple, Protocol, TypeAlias, runtime_checkable
 
-from crmsync.model import Activity, Change, Contact, Owner, Page, Receipt, Ref, Scalar, Task, TaskReceipt
+from crmsync.model import Activity, Change, Contact, Opportunity, Owner, Page, Receipt, Ref, Scalar, Task, TaskReceipt
 
 
 class MissingField(NamedTuple):
@@ -34,6 +34,7 @@ class FieldMap:
     of `fields` that `create_fields` makes for users to fill in, each with the values they choose from. `tasks` says
     whether the field that holds the key of our tasks is made by `create_fields` and read with tasks: what has one is no
     activity. `lists` are the lists of the CRM (by name or id) whose members the config leaves out.
+    `opportunity_value` is the field that says what an opportunity is worth; `""` means the CRM's own amount.
     """
 
     fields: Mapping[str, str | Mapping[str, str]] = field(default_factory=dict)
@@ -43,6 +44,7 @@ class FieldMap:
     choices: Mapping[str, Sequence[str]] = field(default_factory=dict)
     tasks: bool = False
     lists: Sequence[str] = ()
+    opportunity_value: str = ""
 
     @staticmethod
     def spelled(names: Mapping[str, str | Mapping[str, str]], kind: str) -> dict[str, str]:
@@ -122,6 +124,14 @@ class Connector(Protocol):
 
     def activities(self, cursor: str | None) -> Iterator[Page[Activity]]:
         """Activities that are new or changed since the cursor; all of them when there is none."""
+        ...
+
+    def outcomes(self, cursor: str | None) -> Iterator[Page[Opportunity]]:
+        """Opportunities that are new or changed since the cursor, their contact roles and associations too; all of them
+        when there is none. Deleted and re-opened ones come too. Called only where the config has `[outcome]`.
+
+        Raises `ConfigError` where the user may not read them: contacts and activities do not depend on it.
+        """
         ...
 
     def owners(self) -> Sequence[Owner]:
@@ -219,6 +229,38 @@ class EditLog(Protocol):
 
     def field_edits(self, refs: Sequence[Ref]) -> Iterator[FieldEdit]:
         """The edits of these records that the CRM still knows; asked only for somebody who looks at one person."""
+        ...
+
+
+class PastValue(NamedTuple):
+    """The value that a mapped field of a record had until an aware UTC instant; `None` is no value.
+
+    `field` is the config's name of it, `value` is read as a pull reads it.
+    """
+
+    ref: Ref
+    field: str
+    value: Scalar | None
+    until: datetime
+
+
+class PastFields(NamedTuple):
+    """What a CRM still knows of former values of some records, by kind of record.
+
+    `whole_since` has, for each mapped field whose history the CRM keeps, the instant since which it misses nothing
+    (aware UTC; `None` means since the record exists); a field that is not there has no history.
+    """
+
+    values: Sequence[PastValue]
+    whole_since: Mapping[str, Mapping[str, datetime | None]]
+
+
+@runtime_checkable
+class FieldHistory(Protocol):
+    """A connector whose CRM keeps former values of fields; none has to."""
+
+    def past_fields(self, refs: Sequence[Ref]) -> Iterator[PastFields]:
+        """The former values of the mapped fields of these records, some records at a time."""
         ...
 
 

@@ -4,6 +4,8 @@
 - **Contact**: one CRM record as it was last pulled. A field that is not known is absent, never `""`.
 - **Person**: one human, one score: the contacts joined by CRM links or by normalised e-mail address.
 - **Activity**: something a contact did (or that was done to it) at an instant: a kind and its attributes.
+- **Opportunity**: a Salesforce opportunity or HubSpot deal: open, won or lost, and the records it is about.
+- **Outcome**: what came of a person: won, lost, or open as long as neither is known.
 - **Counter**: a lifetime number a CRM keeps on a contact ("14 e-mails opened, the last one yesterday").
 - **Page**: some items and the cursor that says "everything up to here is in the items so far".
 - **Cursor**: an opaque string that belongs to the connector that made it.
@@ -170,6 +172,44 @@ class Activity:
     attributes: Mapping[str, Scalar] = field(default_factory=dict)
     gone: bool = False
     owner: str | None = None
+
+
+class StageEntry(NamedTuple):
+    """That an opportunity came into a stage (the CRM's own name, as people read it) at an aware UTC instant."""
+
+    stage: str
+    at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class Opportunity:
+    """A Salesforce opportunity or HubSpot deal; instants are aware UTC.
+
+    `ref.kind` is `opportunity` or `deal`. `records` are those it is about, as the CRM says: contact roles, the lead
+    that was converted into it, associated contacts. `company` is the CRM's id of its account or company, `""` for none.
+    `state` is what the CRM itself says of its present stage, `closed_at` when it came into that one (never the date
+    that somebody expects), `None` while it is open. `stages` are its entries by time, as far as the CRM keeps them.
+    `pipeline`, `stage`, `lost_reason`, `source` and `campaign` are texts as people read them in the CRM. `value` is its
+    amount in the currency `currency`. A `gone` one was deleted: nothing else of it need be known.
+    """
+
+    ref: Ref
+    changed_at: datetime
+    state: Literal["open", "won", "lost"] = "open"
+    created_at: datetime | None = None
+    closed_at: datetime | None = None
+    records: tuple[Ref, ...] = ()
+    company: str = ""
+    pipeline: str = ""
+    stage: str = ""
+    stages: tuple[StageEntry, ...] = ()
+    value: float | None = None
+    currency: str = ""
+    owner: str | None = None
+    lost_reason: str = ""
+    source: str = ""
+    campaign: str = ""
+    gone: bool = False
 
 
 class Company(NamedTuple):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import date, datetime
 from functools import lru_cache
 
 
@@ -35,6 +35,33 @@ class Happening:
     at: datetime
     attributes: Mapping[str, str | int] = field(default_factory=dict)
     seen_by: frozenset[str] = frozenset({"hubspot"})
+
+
+@dataclass(frozen=True)
+class Deal:
+    """What sales made of a person: one opportunity in Salesforce and one deal in HubSpot, wherever they are known.
+
+    `stages` are names of `DEAL_STAGES` with the instant of each entry (aware UTC, ascending); the last one is the
+    present one. `number` is unique within a world. `contacts` are the numbers of the humans it is about, the one that
+    sales spoke to first. `lost_reason` and `expected` (the date that the rep expects) are what people type.
+    """
+
+    number: int
+    name: str
+    contacts: tuple[int, ...]
+    firm: int | None
+    owner: int
+    amount: int | None
+    stages: tuple[tuple[str, datetime], ...]
+    expected: date
+    source: str
+    campaign: str = ""
+    lost_reason: str = ""
+    seen_by: frozenset[str] = frozenset({"hubspot", "salesforce"})
+
+
+DEAL_STAGES = ("Qualification", "Proposal", "Negotiation", "Closed Won", "Closed Lost")
+"""The stages of a deal; the last two close it."""
 
 
 @dataclass(frozen=True)
@@ -82,6 +109,7 @@ class World:
     reps: tuple[Rep, ...]
     firms: tuple[Firm, ...]
     humans: tuple[Human, ...]
+    deals: tuple[Deal, ...] = ()
 
 
 _BASE62 = "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz"
