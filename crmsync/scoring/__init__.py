@@ -1,7 +1,7 @@
 """Scoring: a pure function from columns to a ledger of points, and everything that can be said about it."""
 
 from crmsync.scoring.document import person_documents, result_of, score_people
-from crmsync.scoring.engine import score
+from crmsync.scoring.engine import score, score_as_of
 from crmsync.scoring.explanation.gaps import find_gaps
 from crmsync.scoring.explanation.lines import Entry, compare_lines, explain_scores
 from crmsync.scoring.explanation.model_page import describe_model, page_of
@@ -34,6 +34,7 @@ __all__ = [
     "possible_ranges",
     "result_of",
     "score",
+    "score_as_of",
     "score_people",
     "summarize",
     "summarize_many",

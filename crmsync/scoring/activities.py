@@ -52,11 +52,13 @@ class RuleResult:
 class WhatIf:
     """A question about what is not so: each person so many days `later` (n,), and facts that a selection shall take.
 
-    `taken`: index of a made-up fact → key of the selection that takes it, whatever its attributes.
+    `taken`: index of a made-up fact → key of the selection that takes it, whatever its attributes. `until` (n,): the
+    instant (seconds) up to which each person's activities have happened, where it is not the start of the later day.
     """
 
     later: NDArray[np.int32]
     taken: Mapping[int, str]
+    until: NDArray[np.int64] | None = None
 
 
 def selection_key(on: Sequence[str], where: Where) -> str:
@@ -147,7 +149,7 @@ class ActivityTable:
     """The activities of some columns; what is chosen of them has happened by `now`.
 
     Arrays of `m`: `person` (row), `at` (seconds), `day` (local date). `later`: each person so many days later (n,),
-    which moves no clock that stands.
+    which moves no clock that stands. `until`: see `WhatIf`.
     """
 
     def __init__(
@@ -157,6 +159,7 @@ class ActivityTable:
         now: datetime,
         zone: tzinfo,
         later: NDArray[np.int32] | None = None,
+        until: NDArray[np.int64] | None = None,
     ) -> None:
         self.rows = len(columns.people)
         self.zone, self.today = zone, day_of(now, zone)
@@ -164,7 +167,7 @@ class ActivityTable:
         self.later = np.zeros(self.rows, dtype=np.int32) if later is None else later
         self._stops = columns.clocks
         self._keys = chosen.keys
-        self._take(columns, chosen.class_of, self._until(now))
+        self._take(columns, chosen.class_of, self._until(now) if until is None else until)
 
     def _until(self, now: datetime) -> NDArray[np.int64]:
         """The instant up to which each person's activities have happened: `now`, or the start of a later day."""

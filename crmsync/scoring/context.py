@@ -42,6 +42,7 @@ class ScoringContext:
         self.asker = ConditionEvaluator(self.rows, read, model.lists, title_reader(model.titles))
         self.chosen = select_facts(model, columns.facts, what_if.taken if what_if else None)
         self.later = what_if.later if what_if else None
+        self.until = what_if.until if what_if else None
         self.segment = self._segments()
         since = {rule.since for rule in model.inactivity if rule.since}
         self.since = {name: local_dates(read[name].distinct, zone)[read[name].codes] for name in since & read.keys()}
@@ -49,7 +50,8 @@ class ScoringContext:
     def activities(self, rows: slice) -> ActivityTable:
         """What some of the people did."""
         later = None if self.later is None else self.later[rows]
-        return ActivityTable(self.chosen, slice_rows(self.columns, rows), self.now, self.zone, later)
+        until = None if self.until is None else self.until[rows]
+        return ActivityTable(self.chosen, slice_rows(self.columns, rows), self.now, self.zone, later, until)
 
     def warnings(self) -> tuple[str, ...]:
         """Sentences about the values that count as unknown; complete once everything has been asked."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
-from datetime import datetime, tzinfo
+from datetime import UTC, datetime, tzinfo
 from itertools import pairwise
 from typing import Any, Literal
 
@@ -18,9 +18,9 @@ from crmsync.config.model import Limit, Model, Weights
 from crmsync.config.rules import Axis, Behavior, Disqualify, Inactivity, Pattern, Rule
 from crmsync.config.rules import Sequence as SequenceRule
 from crmsync.config.units import to_hundredths
-from crmsync.scoring.activities import Mask, RuleResult, find_behavior, has_recent
+from crmsync.scoring.activities import Mask, RuleResult, WhatIf, find_behavior, has_recent
 from crmsync.scoring.bands import band_of, grade_of
-from crmsync.scoring.calendar import FAR, midnight_of
+from crmsync.scoring.calendar import DAY, FAR, local_days, midnight_of
 from crmsync.scoring.context import ScoringContext
 from crmsync.scoring.decay import NEVER
 from crmsync.scoring.ledger import (
@@ -57,6 +57,24 @@ def score(
     decay and no inactivity grows.
     """
     return scores_of(ScoringContext(model, columns, now, zone, previous))
+
+
+def score_as_of(
+    model: Model,
+    columns: Columns,
+    at: NDArray[np.int64],
+    zone: tzinfo,
+    previous: Sequence[str | None] | None = None,
+) -> Scores:
+    """Score each person as of an instant of their own (`at`, seconds since 1970, (n,)): nothing after it counts.
+
+    The same numbers as `score` gives for each of them alone with that instant as `now`; `due` means nothing here.
+    """
+    days = local_days(at, zone)
+    first = int(days.min(initial=int(FAR // DAY)))
+    what_if = WhatIf((days - first).astype(np.int32), {}, at)
+    now = datetime.fromtimestamp(midnight_of(first, zone), UTC)
+    return scores_of(ScoringContext(model, columns, now, zone, previous, what_if))
 
 
 def scores_of(known: ScoringContext, people_at_once: int = PEOPLE_AT_ONCE, threads: int = THREADS) -> Scores:
