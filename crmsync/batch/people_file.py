@@ -91,17 +91,32 @@ def score_people_file(
 
     A line with a mistake is told in `tally.problems` and the others are scored.
     """
+    for good in _good_lines(config, file, name, tally, AT_ONCE):
+        documents = list(score_parsed(config, [person for _, person in good], now, config.zone))
+        tally.odd.update(each for document in documents for each in document["warnings"])
+        yield [{"line": number, **document} for (number, _), document in zip(good, documents, strict=True)]
+
+
+def read_people(
+    config: Config, file: Iterable[bytes], name: str, tally: FileTally, at_once: int
+) -> Iterator[list[ParsedPerson]]:
+    """The people of a file, so many at a time; the rest is in `tally`."""
+    for good in _good_lines(config, file, name, tally, at_once):
+        yield [person for _, person in good]
+
+
+def _good_lines(
+    config: Config, file: Iterable[bytes], name: str, tally: FileTally, at_once: int
+) -> Iterator[list[tuple[int, ParsedPerson]]]:
     lines = _lines(file, name, config.band_names())
-    while some := list(islice(lines, AT_ONCE)):
+    while some := list(islice(lines, at_once)):
         good = [(line.number, line.person) for line in some if line.person is not None]
         tally.problems += [f"{name}, line {line.number}: {each}" for line in some for each in line.problems]
         tally.people += len(good)
         people = [person for _, person in good]
         tally.fields.update(each for person in people for each in person.fields)
         tally.kinds.update(kind for person in people for kind in {act.kind for act in person.acts})
-        documents = list(score_parsed(config, people, now, config.zone))
-        tally.odd.update(each for document in documents for each in document["warnings"])
-        yield [{"line": number, **document} for (number, _), document in zip(good, documents, strict=True)]
+        yield good
 
 
 def _lines(file: Iterable[bytes], name: str, bands: Collection[str]) -> Iterator[FileLine]:

@@ -39,6 +39,7 @@ from crmsync.config.deciding import (
 from crmsync.config.feedback import FEEDBACK, Feedback, add_feedback
 from crmsync.config.mistakes import Loc, Mistake, raise_mistakes
 from crmsync.config.model import Model
+from crmsync.config.outcome import OutcomeRules
 from crmsync.config.sla import Sla
 from crmsync.config.tables import Duration, Table
 from crmsync.config.tasks import Tasks
@@ -188,7 +189,7 @@ AFFECTS: Mapping[str, frozenset[Affected]] = {
     **dict.fromkeys(("write", "route", "owner_pool", "tracks", "lifecycle", "truth"), frozenset({"plan"})),
     **dict.fromkeys(("exclude", "feedback"), frozenset({"score", "plan"})),
     **dict.fromkeys(("secrets", "state", "schedule", "guard", "log", "test", "review"), frozenset()),
-    **dict.fromkeys(("sla", "tasks", "web", "account", "alerts"), frozenset()),
+    **dict.fromkeys(("sla", "tasks", "web", "account", "alerts", "outcome"), frozenset()),
 }
 """What a change of a table affects: scores, plans, or neither. Of the schedule only the time zone counts, for both."""
 
@@ -222,6 +223,7 @@ class Config(Model, BaseSettings):
     tasks: Tasks | None = None
     web: Web | None = None
     account: AccountRules | None = None
+    outcome: OutcomeRules | None = None
     truth: Truth = Truth()
     guard: Guard = Guard()
     write: Write = Write()

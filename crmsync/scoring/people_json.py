@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from datetime import datetime
-from typing import Any, NamedTuple
+from typing import Any, Literal, NamedTuple
 
 import numpy as np
 
@@ -14,6 +14,9 @@ from crmsync.errors import ConfigError
 from crmsync.model import Scalar
 
 KEYS = ("id", "fields", "activities", "previous")
+
+OUTCOME_KEYS = ("outcome", "outcome_at", "created_at", "handed_off_at", "touched_at", "value", "owner", "name")
+"""What a person of a file may have besides, for what asks whether scores were right."""
 
 _PLAIN = frozenset({str, int, float, bool, type(None)})
 _ENCODED = json.JSONEncoder(sort_keys=True, default=str).encode
@@ -28,6 +31,22 @@ class Act(NamedTuple):
     attributes: Mapping[str, Scalar]
 
 
+class WrittenOutcome(NamedTuple):
+    """What a file says that came of a person: `outcome` is `won`, `lost` or `None`; instants are seconds since 1970."""
+
+    outcome: Literal["won", "lost"] | None = None
+    outcome_at: int | None = None
+    created_at: int | None = None
+    handed_off_at: int | None = None
+    touched_at: int | None = None
+    value: float | None = None
+    owner: str = ""
+    name: str = ""
+
+
+NOTHING_CAME = WrittenOutcome()
+
+
 class ParsedPerson(NamedTuple):
     """A person as written down: what they did by time, each activity once; `previous` is the band they were in."""
 
@@ -35,10 +54,13 @@ class ParsedPerson(NamedTuple):
     fields: Mapping[str, Scalar]
     acts: Sequence[Act]
     previous: str | None
+    outcome: WrittenOutcome = NOTHING_CAME
 
 
 def parse_person(person: Any, bands: Collection[str] | None = None) -> ParsedPerson:
     """A person given as `{"id", "fields": {…}, "activities": [{"kind", "at", "attributes"}], "previous"}`.
+
+    What came of them may be given, too: `OUTCOME_KEYS`.
 
     Activities with the same `id` are one; so are, without an id, those that agree in kind, instant and attributes.
     Raises `ConfigError` with every mistake; `bands`, if given, are those that `previous` may name.
@@ -62,14 +84,72 @@ def parse_person(person: Any, bands: Collection[str] | None = None) -> ParsedPer
     if problems:
         raise ConfigError(problems)
     fields = {name: _scalar(value) for name, value in (person.get("fields") or {}).items()}
-    return ParsedPerson(
-        person.get("id"), fields, sorted(once.values(), key=lambda act: act[:2]), person.get("previous")
-    )
+    acts = sorted(once.values(), key=lambda act: act[:2])
+    came = _outcome(person, problems)
+    if problems:
+        raise ConfigError(problems)
+    return ParsedPerson(person.get("id"), fields, acts, person.get("previous"), came)
+
+
+def _outcome(person: Mapping[str, Any], problems: list[str]) -> WrittenOutcome:
+    """What came of a person; mistakes are added to `problems`."""
+    given = {key: person[key] for key in OUTCOME_KEYS if person.get(key) is not None}
+    if not given:
+        return NOTHING_CAME
+    read: dict[str, Any] = {}
+    for key, value in given.items():
+        try:
+            read[key] = _OUTCOME_READERS[key](value)
+        except (TypeError, ValueError, OverflowError):
+            problems.append(f"{key} {value!r}: {_OUTCOME_HINTS.get(key, 'write an instant as 2026-11-21T12:00:00Z')}")
+    if ("outcome" in given) is not ("outcome_at" in given):
+        problems.append("write outcome and outcome_at together, and neither for somebody who is still open")
+    return NOTHING_CAME if problems else WrittenOutcome(**read)
+
+
+def _seconds(value: Any) -> int:
+    instant = value if isinstance(value, datetime) else datetime.fromisoformat(value)
+    if instant.tzinfo is None:
+        raise ValueError("an instant needs its offset")
+    return int(instant.timestamp() // 1)
+
+
+def _won_or_lost(value: Any) -> str:
+    if value not in ("won", "lost"):
+        raise ValueError("no such outcome")
+    return str(value)
+
+
+def _number(value: Any) -> float:
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        raise ValueError("not a number")
+    return float(value)
+
+
+def _text(value: Any) -> str:
+    if not isinstance(value, str):
+        raise ValueError("not a text")
+    return value
+
+
+_OUTCOME_READERS = {
+    "outcome": _won_or_lost,
+    "value": _number,
+    **dict.fromkeys(("owner", "name"), _text),
+    **dict.fromkeys(("outcome_at", "created_at", "handed_off_at", "touched_at"), _seconds),
+}
+
+_OUTCOME_HINTS = {
+    "outcome": 'write "won" or "lost"',
+    "value": "write a number",
+    **dict.fromkeys(("owner", "name"), "write a text"),
+}
 
 
 def _strange(person: Mapping[str, Any], bands: Collection[str] | None) -> Iterator[str]:
-    if unknown := sorted(set(person) - {*KEYS}):
-        yield f"{', '.join(map(repr, unknown))} is not a key of a person; the keys are {', '.join(KEYS)}"
+    if unknown := sorted(set(person) - {*KEYS, *OUTCOME_KEYS}):
+        known = ", ".join((*KEYS, *OUTCOME_KEYS))
+        yield f"{', '.join(map(repr, unknown))} is not a key of a person; the keys are {known}"
     before = person.get("previous")
     if before is not None and (not isinstance(before, str) or (bands is not None and before not in bands)):
         yield f"previous {before!r} is not a band of the model; its bands are {', '.join(bands or ()) or 'none'}"

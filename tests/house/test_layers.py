@@ -28,6 +28,7 @@ THINKING = {
     "crmsync.alerting",
     "crmsync.clock_skew",
     "crmsync.dead_feeds",
+    "crmsync.evaluation",
     "crmsync.identity",
     "crmsync.lint",
     "crmsync.planning",

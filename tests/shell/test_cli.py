@@ -699,7 +699,8 @@ def test_score_loses_no_line_for_the_mistakes_of_others(path, tmp_path, monkeypa
     ]  # fmt: skip
     assert ended.err.splitlines() == [
         f"{people}, line 3: this is not JSON: unexpected end of data, at character 11",
-        f"{people}, line 5: 'field' is not a key of a person; the keys are id, fields, activities, previous",
+        f"{people}, line 5: 'field' is not a key of a person; the keys are id, fields, activities, previous, outcome, "
+        "outcome_at, created_at, handed_off_at, touched_at, value, owner, name",
         "warning: 2 people: employees: the value is an impossibly large number, so it counts as unknown",
         "warning: 1 person: the config has no field 'titel', so it is ignored; did you mean 'title'?",
         "warning: 1 person: the config has no activity type 'page_vieewd', so it is ignored; did you mean "

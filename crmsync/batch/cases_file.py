@@ -1,0 +1,66 @@
+"""A file of people with what came of them, as cases to judge."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+
+from crmsync.batch.people_file import AT_ONCE, FileTally, read_people
+from crmsync.config import Config
+from crmsync.evaluation.cases import GROUPS, LOST, NEVER, OPEN, WON, Cases
+from crmsync.scoring.people_json import ParsedPerson, columns_of_parsed
+
+_OUTCOMES = {"won": WON, "lost": LOST, None: OPEN}
+
+
+def read_cases_file(config: Config, file: Iterable[bytes], name: str, now: int, tally: FileTally) -> Iterator[Cases]:
+    """The people of a file as cases, some at a time; `now` is in seconds since 1970. The rest is in `tally`.
+
+    Each is judged as of the hand-off (`handed_off_at`); without one as of the second before the outcome, so that what
+    the outcome brought does not count; and without an outcome as of now.
+    """
+    for people in read_people(config, file, name, tally, AT_ONCE):
+        yield _cases(people, now)
+
+
+def _cases(people: Sequence[ParsedPerson], now: int) -> Cases:
+    came = [each.outcome for each in people]
+    outcome_at = _instants([each.outcome_at for each in came])
+    handed_off = _instants([each.handed_off_at for each in came])
+    at = np.where(handed_off != NEVER, handed_off, np.where(outcome_at != NEVER, outcome_at - 1, now))
+    created = _instants([each.created_at for each in came])
+    first = np.array([min((act.at for act in each.acts), default=now) for each in people], dtype=np.int64)
+    texts = {
+        "source": [_text(each, "source") for each in people],
+        "campaign": [_text(each, "campaign") for each in people],
+        "rep": [each.outcome.owner or _text(each, "owner") for each in people],
+    }
+    return Cases(
+        columns=columns_of_parsed(people),
+        at=at,
+        came=np.where(created != NEVER, created, np.minimum(first, at)),
+        outcome=np.array([_OUTCOMES[each.outcome] for each in came], dtype=np.int8),
+        outcome_at=outcome_at,
+        value=np.array([np.nan if each.value is None else each.value for each in came], dtype=np.float64),
+        milestones={},
+        touched=_instants([each.touched_at for each in came]),
+        handed_off=handed_off,
+        scored_then=np.zeros(len(people), dtype=np.int64),
+        groups={name: texts[name] for name in GROUPS},
+        names=[each.outcome.name or _name(each, number) for number, each in enumerate(people, start=1)],
+    )
+
+
+def _instants(values: Sequence[int | None]) -> NDArray[np.int64]:
+    return np.array([NEVER if value is None else value for value in values], dtype=np.int64)
+
+
+def _text(person: ParsedPerson, field: str) -> str:
+    value = person.fields.get(field)
+    return "" if value is None else str(value)
+
+
+def _name(person: ParsedPerson, number: int) -> str:
+    return str(person.id if person.id is not None else person.fields.get("email") or f"no. {number}")

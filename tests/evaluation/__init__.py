@@ -1,0 +1,1 @@
+"""Tests of evaluation: scores held against outcomes."""
