@@ -23,7 +23,7 @@ from crmsync.routing.calendar import local_day
 from crmsync.routing.decisions import PersonState
 from crmsync.routing.exclusion import Marks
 from crmsync.routing.feedback import TagState, judge_tag
-from crmsync.routing.lifecycle import RecordStage, StageEntry, StageMove, StageState, find_entry
+from crmsync.routing.lifecycle import RecordStage, StageMove, StageReason, StageState, find_entry
 from crmsync.routing.owners import Owners
 from crmsync.routing.sla import Deadline, find_breaches
 from crmsync.routing.turns import Load
@@ -157,17 +157,17 @@ def entry_of_person(
     move: StageMove,
     stages: Sequence[RecordStage],
     records: Sequence[Holding],
-) -> StageEntry:
+) -> StageReason:
     """How a person came into the stage of a `move`; of a stage that no run decided, what their records say of it."""
-    known, since = StageEntry(), None
+    known, since = StageReason(), None
     if before is not None:
-        known, since = StageEntry(before.stage, before.stage_reason, before.stage_entered), before.stage_since
-    written = StageEntry()
+        known, since = StageReason(before.stage, before.stage_reason, before.stage_entered), before.stage_since
+    written = StageReason()
     if not known.reason:
         said = (it for it in records if it.stage == move.state.stage and it.current.get("stage_reason"))
         if (it := next(said, None)) is not None:
             at = _midnight(zone, it.current.get("stage_since"))
-            written = StageEntry(move.state.stage, str(it.current["stage_reason"]), at)
+            written = StageReason(move.state.stage, str(it.current["stage_reason"]), at)
     return find_entry(crm_owned, known, since, move, stages, written)
 
 

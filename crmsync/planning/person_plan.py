@@ -23,7 +23,7 @@ from crmsync.planning.guard import ChangeCounts
 from crmsync.planning.scored_people import Scored
 from crmsync.routing.assignment import NO_ASSIGNMENT, Assignment
 from crmsync.routing.feedback import TagState
-from crmsync.routing.lifecycle import StageEntry, StageState
+from crmsync.routing.lifecycle import StageReason, StageState
 from crmsync.routing.rebuilt_turns import TurnCounter
 from crmsync.routing.tasks import Handed, Tagged
 from crmsync.store import journal
@@ -281,7 +281,7 @@ class PlanBuilder:
             if value is None or owners.somebody(crm, str(value)) != ours:
                 self.owner_overrides.append(OwnerOverride(held.person, ours, noticed_at(lease)))
 
-    def _entry_values(self, held: Holding, entry: StageEntry) -> EntryValues:
+    def _entry_values(self, held: Holding, entry: StageReason) -> EntryValues:
         lease = held.overrides.get("stage")
         since, chosen = (
             None if at is None else self._day(at) for at in (entry.at, noticed_at(lease) if lease else None)

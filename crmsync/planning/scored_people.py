@@ -26,7 +26,7 @@ from crmsync.planning.desk import (
 from crmsync.planning.people_columns import name_scoring, read_people_columns
 from crmsync.routing.decisions import RoutingDecision, decide_people
 from crmsync.routing.exclusion import find_excluded
-from crmsync.routing.lifecycle import StageEntry
+from crmsync.routing.lifecycle import StageReason
 from crmsync.scoring import Scores, score, summarize_many
 from crmsync.store.score_inputs import Facts
 from crmsync.store.scores import (
@@ -64,7 +64,7 @@ class Scored(NamedTuple):
     decision: RoutingDecision | None = None
     worth: Mapping[str, int] = {}
     account: Account = NO_ACCOUNT
-    entry: StageEntry = StageEntry()
+    entry: StageReason = StageReason()
 
 
 def score_changed_people(

@@ -40,7 +40,7 @@ class StageMove(NamedTuple):
     leaves: str = ""
 
 
-class StageEntry(NamedTuple):
+class StageReason(NamedTuple):
     """Why somebody came into a stage, and when (milliseconds), as far as that is known."""
 
     stage: str = ""
@@ -85,12 +85,12 @@ FOUND, BY_USER = "it was the stage when crmsync began", "set by a user"
 
 def find_entry(
     crm_owned: Collection[str],
-    before: StageEntry,
+    before: StageReason,
     since: int | None,
     move: StageMove,
     records: Sequence[RecordStage],
-    written: StageEntry,
-) -> StageEntry:
+    written: StageReason,
+) -> StageReason:
     """How somebody came into the stage of a `move`; it stays what it is until they come into another one.
 
     `before` is what was known, `since` when crmsync had decided a stage, and `written` what stands in a CRM, which
@@ -98,17 +98,17 @@ def find_entry(
     """
     state = move.state
     if not state.stage:
-        return StageEntry()
+        return StageReason()
     if state.since is not None and state.since != since:
-        return StageEntry(state.stage, move.why, state.since)
+        return StageReason(state.stage, move.why, state.since)
     chosen = [each.chosen_at for each in records if each.stage == state.stage and each.chosen_at is not None]
     if before.stage and before.stage != state.stage and chosen:
-        return StageEntry(state.stage, move.why if state.stage in crm_owned else BY_USER, max(chosen))
+        return StageReason(state.stage, move.why if state.stage in crm_owned else BY_USER, max(chosen))
     if before.reason:
         return before._replace(stage=state.stage)
     if written.stage == state.stage:
         return written
-    return StageEntry(state.stage, move.why if state.since is not None else FOUND, state.since)
+    return StageReason(state.stage, move.why if state.since is not None else FOUND, state.since)
 
 
 def decide_stage(
