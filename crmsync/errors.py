@@ -12,11 +12,11 @@ class CrmsyncError(Exception):
 class ConfigError(CrmsyncError):
     """Somebody must change the config, a credential or a CRM setting: print every problem, exit 2, no traceback.
 
-    `next_command` is what helps, where one does.
+    `next_command` is what helps, where one does; `excerpt` are lines to show below the first problem.
     """
 
-    def __init__(self, problems: Sequence[str] | str, next_command: str = "") -> None:
-        self.next_command = next_command
+    def __init__(self, problems: Sequence[str] | str, next_command: str = "", excerpt: Sequence[str] = ()) -> None:
+        self.next_command, self.excerpt = next_command, tuple(excerpt)
         self.problems = (problems,) if isinstance(problems, str) else tuple(problems)
         super().__init__("\n".join(self.problems))
 

@@ -21,12 +21,16 @@ DONE, FAILED, WRONG, HELD, PARTLY = 0, 1, 2, 3, 4
 
 
 class Outcome(NamedTuple):
-    """How a command ended: `kind` is a stable word for scripts, `said` sentences for the admin."""
+    """How a command ended: `kind` is a stable word for scripts, `said` sentences for the admin.
+
+    `excerpt` are lines of a file, shown on a screen below the first sentence.
+    """
 
     code: int
     kind: str
     said: tuple[str, ...]
     next: str = ""
+    excerpt: tuple[str, ...] = ()
 
     def as_json(self) -> dict[str, Any]:
         """What `--json` prints of an error."""
@@ -37,7 +41,7 @@ def outcome_of(error: BaseException, *, kept: bool = False) -> Outcome:
     """What to say when a command ends with this error; `kept` is what a run had done until then."""
     match error:
         case ConfigError():
-            return Outcome(WRONG, "config", error.problems, error.next_command)
+            return Outcome(WRONG, "config", error.problems, error.next_command, error.excerpt)
         case SeveralFound():
             return Outcome(FAILED, "several", (str(error), *error.meant))
         case Unavailable():

@@ -87,8 +87,10 @@ class Ending:
             print_json({**self.document, **clean.as_json(), "problems": [*clean.said, *told_before]})
             return
         console = messages_console()
-        for sentence in clean.said:
+        for number, sentence in enumerate(clean.said):
             print_sentences(console, sentence if console.is_terminal else hide_quotations(sentence))
+            for line in end.excerpt if not number else ():
+                console.print(hide_secrets(make_printable(line), self.secrets), soft_wrap=True)
         if clean.next:
             console.print(f"Next: {clean.next}", soft_wrap=True)
 

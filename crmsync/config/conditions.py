@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Iterator
 from typing import Annotated, Any, Literal
 
@@ -43,10 +44,27 @@ def _number(value: Any) -> Any:
 Number = Annotated[float, BeforeValidator(_number)]
 
 
-Seniority = Annotated[list[Literal[SENIORITIES]], BeforeValidator(_listed), AfterValidator(_some)]  # type: ignore[valid-type]
+def _small(value: Any) -> Any:
+    """Words as they are written here, however their letters and blanks are: `VP` → `vp`, `C level` → `c_level`."""
+    if isinstance(value, list):
+        return [_small(each) for each in value]
+    return re.sub(r"[\s\-]+", "_", value.strip().lower()) if isinstance(value, str) else value
 
 
-Department = Annotated[list[Literal[DEPARTMENTS]], BeforeValidator(_listed), AfterValidator(_some)]  # type: ignore[valid-type]
+Seniority = Annotated[
+    list[Literal[SENIORITIES]],  # type: ignore[valid-type]
+    BeforeValidator(_listed),
+    BeforeValidator(_small),
+    AfterValidator(_some),
+]
+
+
+Department = Annotated[
+    list[Literal[DEPARTMENTS]],  # type: ignore[valid-type]
+    BeforeValidator(_listed),
+    BeforeValidator(_small),
+    AfterValidator(_some),
+]
 
 
 class Match(Table):
@@ -77,7 +95,7 @@ class Match(Table):
     domain_list: str | None = None
     free_mail: bool | None = None
     seniority: Seniority | None = None
-    seniority_at_least: Literal[SENIORITIES] | None = None  # type: ignore[valid-type]
+    seniority_at_least: Annotated[Literal[SENIORITIES], BeforeValidator(_small)] | None = None  # type: ignore[valid-type]
     department: Department | None = None
 
     @field_validator("is_", mode="before")

@@ -18,6 +18,7 @@ from pydantic_settings.sources import EnvSettingsSource
 from crmsync.config.alerts import find_secret_urls
 from crmsync.config.mistakes import Mistake, describe_mistakes, find_mistakes
 from crmsync.config.settings import ENV_PREFIX, Config, State, config_class, connectors
+from crmsync.config.syntax import describe_syntax_error
 from crmsync.config.web import Web
 from crmsync.errors import ConfigError
 
@@ -181,7 +182,8 @@ def _merged(low: Mapping[str, Any], high: Mapping[str, Any]) -> dict[str, Any]:
 
 def _read(path: Path) -> tuple[str, dict[str, Any]]:
     try:
-        text = path.read_text(encoding="utf-8")
+        # With the mark that Windows puts in front of a file.
+        text = path.read_text(encoding="utf-8-sig")
         given = tomllib.loads(text)
         if _is_deep(given):
             raise RecursionError
@@ -189,7 +191,8 @@ def _read(path: Path) -> tuple[str, dict[str, Any]]:
     except FileNotFoundError:
         raise ConfigError(f"there is no config file {path}", next_command="crmsync init") from None
     except tomllib.TOMLDecodeError as error:
-        raise ConfigError(f"{path} is not valid TOML: {error}", next_command="crmsync check") from None
+        found = describe_syntax_error(str(path), text, error)
+        raise ConfigError(found.said, next_command="crmsync check", excerpt=found.excerpt) from None
     except UnicodeDecodeError:
         raise ConfigError(f"{path} is not text in UTF-8; save it in UTF-8") from None
     except RecursionError:

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import difflib
 import re
+import tomllib
 import types
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any, NamedTuple, Union, get_args, get_origin
 
 from pydantic import BaseModel
@@ -52,13 +53,38 @@ _PLAIN = {
     "model_type": "write a table, for example { … }",
     "model_attributes_type": "write a table, for example { … }",
     "date_from_datetime_parsing": "write a date, for example 2026-11-21",
+    "tuple_type": "write two numbers in brackets, for example [50, 200]",
 }
+
+SYNONYMS = {
+    **dict.fromkeys(("equals", "equal", "eq", "value", "values", "matches_exactly"), "is"),
+    **dict.fromkeys(("one_of", "any_of", "oneof"), "in"),
+    **dict.fromkeys(("includes", "like", "contain"), "contains"),
+    **dict.fromkeys(("not_contains", "excluding"), "excludes"),
+    **dict.fromkeys(("greater_than", "more_than", "over", "above"), "gt"),
+    **dict.fromkeys(("min", "minimum", "from", "at_least_number"), "gte"),
+    **dict.fromkeys(("less_than", "under", "below"), "lt"),
+    **dict.fromkeys(("max", "maximum", "to", "up_to"), "lte"),
+    **dict.fromkeys(("range",), "between"),
+    **dict.fromkeys(("known", "present", "is_known", "not_empty"), "exists"),
+    **dict.fromkeys(("unknown", "empty", "is_empty", "is_unknown"), "missing"),
+    **dict.fromkeys(("matches", "pattern", "regexp"), "regex"),
+    **dict.fromkeys(("score", "weight", "value_points"), "points"),
+    **dict.fromkeys(("title", "label"), "name"),
+    **dict.fromkeys(("condition", "if", "where", "filter"), "when"),
+    **dict.fromkeys(("event", "activity", "type", "kind", "activities"), "on"),
+}
+"""Words that people write for a key, where it exists and theirs does not."""
+
+MOST_KEYS = 30
+"""So many keys of a table are listed at most where somebody wrote another one."""
 
 
 def find_mistakes(errors: Iterable[ErrorDetails], model: type[BaseModel]) -> list[Mistake]:
     """The errors of pydantic in plain words, those about alternatives of one value as one."""
     found: dict[Loc, list[str]] = {}
     placed: list[Mistake] = []
+    renamed: set[Loc] = set()
     for each in errors:
         loc = _without_alternatives(each["loc"], model)
         error = each.get("ctx", {}).get("error")
@@ -66,12 +92,16 @@ def find_mistakes(errors: Iterable[ErrorDetails], model: type[BaseModel]) -> lis
             placed += [one._replace(loc=(*loc, *one.loc)) for one in error.found]
             continue
         said = _words(each, loc, model)
+        if each["type"] == "extra_forbidden" and (meant := _find_meant(loc, model)):
+            renamed.add((*loc[:-1], meant))
         if said not in found.setdefault(loc, []):
             found[loc].append(said)
     alternatives = {_PLAIN["string_type"], _PLAIN["dict_type"]}
     return placed + [
         Mistake(loc, each)
         for loc, said in found.items()
+        # One typo is one mistake: the key that was meant is not missing besides.
+        if not (loc in renamed and said == [_PLAIN["missing"]])
         for each in ([" or ".join(sorted(said))] if alternatives >= set(said) else said)
     ]
 
@@ -79,15 +109,48 @@ def find_mistakes(errors: Iterable[ErrorDetails], model: type[BaseModel]) -> lis
 def _words(error: ErrorDetails, loc: Loc, model: type[BaseModel]) -> str:
     kind, said = error["type"], error["msg"]
     if kind == "extra_forbidden":
-        return "this key does not exist" + _perhaps(str(loc[-1]), _keys(_annotation(model, loc[:-1])))
+        if meant := _find_meant(loc, model):
+            return f"this key does not exist; did you mean {meant!r}?"
+        keys = _keys(_annotation(model, loc[:-1]))
+        listed = f"; the keys here are {', '.join(keys)}" if 0 < len(keys) <= MOST_KEYS and len(loc) > 1 else ""
+        return f"this key does not exist{listed}"
+    if kind in _SHARE and _is_share(model, loc):
+        return "write a part of 1: 0.2 is 20 %"
+    if kind in ("list_type", "too_short") and len(loc) == 1 and loc[0] in model.model_fields:
+        info = model.model_fields[str(loc[0])]
+        if kind == "list_type" and _holds_tables(info.annotation):
+            return f"write the header with two brackets, once for each: [[{loc[0]}]]"
     if kind == "value_error":
         return said.removeprefix("Value error, ")
     return _PLAIN.get(kind) or said.replace("Input should be", "it should be").replace("String should", "it should")
 
 
-def _perhaps(wrong: str, keys: Sequence[str]) -> str:
+_SHARE = ("float_type", "float_parsing", "less_than_equal", "greater_than_equal")
+
+
+def _find_meant(loc: Loc, model: type[BaseModel]) -> str:
+    """The key of the same table that was likely meant; `""` where none comes near."""
+    keys, wrong = _keys(_annotation(model, loc[:-1])), str(loc[-1])
     near = difflib.get_close_matches(wrong, keys, n=1, cutoff=0.6)
-    return f"; did you mean {near[0]!r}?" if near else ""
+    if wrong.lower() in SYNONYMS and SYNONYMS[wrong.lower()] in keys:
+        return SYNONYMS[wrong.lower()]
+    return near[0] if near else ""
+
+
+def _is_share(model: type[BaseModel], loc: Loc) -> bool:
+    """Whether what stands there is a share, which is at most 1."""
+    for each in _members(_annotation(model, loc[:-1])):
+        if isinstance(each, type) and issubclass(each, BaseModel):
+            info = next((info for name, info in each.model_fields.items() if (info.alias or name) == loc[-1]), None)
+            if info is not None and any(getattr(limit, "le", None) == 1 for limit in info.metadata):
+                return True
+    return False
+
+
+def _holds_tables(annotation: Any) -> bool:
+    """Whether this is a list of tables."""
+    inner = get_args(annotation)[0] if get_origin(annotation) is list else None
+    return isinstance(inner, type) and issubclass(inner, BaseModel)
 
 
 def _annotation(model: type[BaseModel], loc: Loc) -> Any:
@@ -139,8 +202,9 @@ def _without_alternatives(loc: Loc, model: type[BaseModel]) -> Loc:
 def describe_mistakes(found: Iterable[Mistake], path: str, text: str, elsewhere: Mapping[Loc, str]) -> list[str]:
     """Each mistake with the line of the file it is on, in the order of the lines; `elsewhere` names other origins."""
     placed = [(_line_of(text, each.loc) or 0, each) for each in found]
+    given = tomllib.loads(text)
     return [
-        f"{_where(path, line, elsewhere.get(each.loc))}: {'' if each.itself else _spelled(each.loc)}{each.said}"
+        f"{_where(path, line, elsewhere.get(each.loc))}: {'' if each.itself else _spelled(each.loc, given)}{each.said}"
         for line, each in sorted(placed, key=lambda pair: pair[0])
     ]
 
@@ -149,9 +213,25 @@ def _where(path: str, line: int, origin: str | None) -> str:
     return origin or (f"{path}, line {line}" if line else path)
 
 
-def _spelled(loc: Loc) -> str:
-    words = [f"no. {part + 1}" if isinstance(part, int) else part for part in loc]
+def _spelled(loc: Loc, given: Any) -> str:
+    """A place in words: a row of a list of tables by its name, or else by its number."""
+    words: list[str] = []
+    for part in loc:
+        given = _element(given, part)
+        if not isinstance(part, int):
+            words.append(part)
+        elif isinstance(given, Mapping) and isinstance(given.get("name"), str) and given["name"].strip():
+            words[-1] = f'{words[-1]} "{given["name"]}"'
+        else:
+            words.append(f"no. {part + 1}")
     return " → ".join(words) + ": " if words else ""
+
+
+def _element(given: Any, part: str | int) -> Any:
+    """What stands at a key or number of a part of the file; `None` where nothing does."""
+    if isinstance(part, int):
+        return given[part] if isinstance(given, list) and part < len(given) else None
+    return given.get(part) if isinstance(given, Mapping) else None
 
 
 _QUOTED = r"\"[^\"]*\"|'[^']*'"
@@ -161,13 +241,13 @@ _QUOTED = r"\"[^\"]*\"|'[^']*'"
 def _line_of(text: str, loc: Loc) -> int | None:
     """The line (from 1) where the table or key that `loc` names begins; the nearest one above where it is absent."""
     best, depth = None, 0
-    for number, here in _places(text):
+    for number, here in find_places(text):
         if len(here) > depth and loc[: len(here)] == here:
             best, depth = number, len(here)
     return best
 
 
-def _places(text: str) -> Iterator[tuple[int, Loc]]:
+def find_places(text: str) -> Iterator[tuple[int, Loc]]:
     """Every line of TOML that begins a table or a key, and which."""
     table: Loc = ()
     elements: dict[Loc, int] = {}

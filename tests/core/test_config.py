@@ -93,11 +93,10 @@ bands = 3
         "line 8: hubspot → activities → no. 1 → kind: this key is missing",
         'line 11: fields → title → hubspot: write a table, for example { … } or write a text in quotes, for example "…"',  # noqa: E501
         "line 13: bands → warm: write a table, for example { … }",
-        "line 14: fit → no. 1 → points: this key is missing",
-        "line 16: fit → no. 1 → point: this key does not exist; did you mean 'points'?",
-        "line 17: fit → no. 1 → when → contans: this key does not exist; did you mean 'contains'?",
-        'line 22: behavior → no. 1 → decay → half_life: write whole days or weeks, for example "30d" or "2w"',
-        "line 24: guard → bands: it should be less than or equal to 1",
+        "line 16: fit \"A\" → point: this key does not exist; did you mean 'points'?",
+        "line 17: fit \"A\" → when → contans: this key does not exist; did you mean 'contains'?",
+        'line 22: behavior "B" → decay → half_life: write whole days or weeks, for example "30d" or "2w"',
+        "line 24: guard → bands: write a part of 1: 0.2 is 20 %",
     ]
 
 
@@ -141,7 +140,7 @@ bands = 3
         ('[[owner_pool]]\nname = "x"\nmembers = []', "the list is empty; add at least one"),
         (
             '[[owner_pool]]\nname = "x"\nmembers = ["ann@a.example", "bob@a.example", " Ann@A.example"]',
-            "owner_pool → no. 1 → members: ann@a.example is twice in this pool; write each address once",
+            'owner_pool "x" → members: ann@a.example is twice in this pool; write each address once',
         ),
         (
             '[write]\nunassigned_users = ["Ann@a.example"]\n[[owner_pool]]\nname = "x"\nmembers = ["ann@a.example"]',
@@ -159,8 +158,8 @@ bands = 3
             "a rule uses the field 'size', which is not in [fields]",
         ),
         ('[[stage]]\nname = "lead"\nband = "hot"\nvalues = {}\n[bands]\ncold = 0', "there is no band 'hot'"),
-        ("not toml", "is not valid TOML"),
-        ("a = 1\na = 2", "is not valid TOML"),
+        ("not toml", "line 1, column 5: this is not TOML"),
+        ("a = 1\na = 2", "the key 'a' is on line 1 already; remove one of them"),
     ],
 )
 def test_each_mistake_has_a_sentence(write, text, sentence):

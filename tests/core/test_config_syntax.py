@@ -1,0 +1,163 @@
+"""Files that are no TOML: the line, a mark below the place, and what was likely meant."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+
+from crmsync.config import load
+from crmsync.errors import ConfigError
+from tests.support.commands import crmsync_in
+
+GOOD = """[bands]
+cold = 0
+mql = 40
+
+[[fit]]
+name = "Director"
+points = 10
+when = { field = "email", exists = true }
+"""
+
+CASES = [
+    ("curly quotes", "name = “Director”", 1, 8, 'write straight ones: "…"'),
+    ("curly quotes inside of brackets", 'x = ["a", „b“]', 1, 11, "curly quotes"),
+    ("guillemets", "name = «Director»", 1, 8, "curly quotes"),
+    ("one header twice", '[fit]\nname = "A"\n[fit]\nname = "B"', 3, None, "write [[fit]] with two brackets, each time"),
+    ("[fit] beside [[fit]]", '[[fit]]\nname = "A"\n[fit]\nname = "B"', 3, None, "write [[fit]] with two brackets"),
+    ("a table twice", "[guard]\nscores = 0.2\n[guard]\nbands = 0.2", 3, None, "the table [guard] is on line 1 already"),
+    ("a key twice", "a = 1\nb = 2\na = 3", 3, None, "the key 'a' is on line 1 already"),
+    ("a Windows path", 'path = "C:\\Users\\ann"', 1, 11, "write the text in single quotes: '…'"),
+    ("a regular expression", 'matches = "\\d+"', 1, 12, "write the text in single quotes"),
+    ("a decimal comma", "scores = 1,0", 1, 10, "write a decimal point: 1.0"),
+    ("True", "known = True", 1, 9, "write true, in small letters"),
+    ("False in a list", "when = { field = 'a', known = False }", 1, 31, "write false, in small letters"),
+    ("yes", "owner = yes", 1, 9, "write true"),
+    ("None", "cap = None", 1, 7, "leave the key out"),
+    ("per cent", "scores = 20%", 1, 10, "write per cent as a part of 1: 0.2"),
+    ("a dash for a minus", "points = –10", 1, 10, "write -, as in -10"),
+    ("a table over several lines", "when = {\n  field = 'a',\n}", 1, 8, "write it on one line, up to its }"),
+    ("an invisible blank", 'name\u00a0= "x"', 1, 5, "an invisible character stands here"),
+    ("text without quotes", "name = Director of sales", 1, 8, 'a text needs quotes: "Director"'),
+    ("an address without quotes", "members = dana@acme.example", 1, 11, "a text needs quotes"),
+    ("an open text", 'name = "Director', 1, 8, "not closed on this line"),
+    ("an open single quote", "name = 'Director", 1, 8, "not closed on this line"),
+    ("no value", "points =", 1, 9, "the value after = is missing"),
+    ("no equals sign", "points", 1, 1, "write points = …"),
+    ("a colon", "points: 10", 1, 7, "stands =, not a colon"),
+    ("a comment of another language", "// points", 1, 1, "a comment begins with #"),
+    ("one bracket too few", "[[fit]\nname = 'a'", 1, 1, "as many brackets on both sides"),
+    ("one bracket too many", "[write]]\nstage = true", 1, 1, "as many brackets on both sides"),
+    ("a name with blanks", 'not a fit = "keep"', 1, 1, 'needs quotes: "not a fit" = …'),
+    ("a name with an umlaut", 'größe = "x"', 1, 1, 'needs quotes: "größe" = …'),
+    ("a list that never ends", "x = [1,\n2", 2, None, "this is not TOML"),
+]
+
+
+@pytest.fixture
+def write(tmp_path):
+    def write(text, encoding="utf-8"):
+        file = tmp_path / "crmsync.toml"
+        file.write_text(text, encoding=encoding)
+        return file
+
+    return write
+
+
+def mistake_in(file):
+    with pytest.raises(ConfigError) as caught:
+        load(file)
+    return caught.value
+
+
+@pytest.mark.parametrize(
+    ("text", "line", "column", "said"), [each[1:] for each in CASES], ids=[each[0] for each in CASES]
+)
+def test_a_mistake_names_its_line_and_what_was_meant(write, text, line, column, said):
+    file = write(text)
+    error = mistake_in(file)
+    (sentence,) = error.problems
+    assert said in sentence
+    assert sentence.startswith(f"{file}, line {line}, column {'' if column is None else f'{column}: '}")
+    shown, mark = error.excerpt
+    assert shown == f"  {line} | {text.splitlines()[line - 1]}"
+    at = mark.index("^")
+    assert mark == " " * at + "^"
+    if column is not None:
+        assert at == len(f"  {line} | ") + column - 1
+
+
+@pytest.mark.parametrize("spoil", [each[1] for each in CASES], ids=[each[0] for each in CASES])
+def test_the_line_is_right_far_down_in_a_file(write, spoil):
+    plain = mistake_in(write(spoil)).problems[0]
+    below = mistake_in(write("# a comment\n\n" + spoil)).problems[0]
+    lines = [int(said.split(", line ")[1].split(",")[0]) for said in (plain, below)]
+    assert lines[1] == lines[0] + 2
+
+
+def test_a_long_line_is_shown_around_the_place(write):
+    names = ", ".join(f'"name {number}"' for number in range(40))
+    error = mistake_in(write(f"members = [{names}, “dana”]"))
+    shown, mark = error.excerpt
+    assert len(shown) <= 80
+    assert shown[mark.index("^")] == "“"
+
+
+def test_a_line_with_a_secret_is_not_shown(write):
+    error = mistake_in(write("[hubspot]\ntoken = “pat-na1-12345678”"))
+    assert "curly quotes" in error.problems[0]
+    assert error.excerpt == ()
+    assert "12345678" not in str(error)
+
+
+def test_the_mark_of_windows_is_read_over(write):
+    assert load(write(GOOD, "utf-8-sig")).fit[0].name == "Director"
+    assert load(write(GOOD.replace("\n", "\r\n"))).fit[0].name == "Director"
+
+
+def test_the_command_shows_the_line_on_a_screen_and_one_problem_in_json(write):
+    file = write(GOOD.replace('"Director"', "“Director”"))
+    crmsync = crmsync_in(file.parent)
+    ended = crmsync("check", "-c", file)
+    assert ended.code == 2
+    assert ended.err.splitlines()[1:3] == ["  6 | name = “Director”", "             ^"]
+    (problem,) = json.loads(crmsync("check", "--json", "-c", file).out)["problems"]
+    assert problem.startswith(f"{file}, line 6, column 8: these are curly quotes")
+
+
+RULE = '[bands]\ncold = 0\n[[fit]]\nname = "VP or C-level"\n'
+
+MEANT = [
+    (
+        'points = 10\nwhen = { field = "email", between = "50-200" }',
+        "write two numbers in brackets, for example [50, 200]",
+    ),
+    (
+        'points = 10\nwhen = { field = "email", equals = "x" }',
+        "when → equals: this key does not exist; did you mean 'is'?",
+    ),
+    ('points = 10\nwhen = { field = "email", foo = 1 }', "the keys here are is, in, contains, excludes, starts_with"),
+    ('score = 10\nwhen = { field = "email", is = "x" }', "score: this key does not exist; did you mean 'points'?"),
+    ('points = "ten"\nwhen = { field = "email", is = "x" }', 'fit "VP or C-level" → points: write a number'),
+    ('points = 10\nwhen = { field = "email", is = "x" }\n[guard]\nscores = "20%"', "write a part of 1: 0.2 is 20 %"),
+    ('points = 10\nwhen = { field = "email", is = "x" }\n[guard]\nscores = 20', "write a part of 1: 0.2 is 20 %"),
+]
+
+
+@pytest.mark.parametrize(("text", "said"), MEANT)
+def test_a_mistake_is_one_line_that_says_what_was_meant(write, text, said):
+    (problem,) = mistake_in(write(RULE + text)).problems
+    assert said in problem
+
+
+def test_one_header_for_many_rules_says_how_to_write_it(write):
+    (problem,) = mistake_in(write(GOOD.replace("[[fit]]", "[fit]"))).problems
+    assert problem.endswith("line 5: fit: write the header with two brackets, once for each: [[fit]]")
+
+
+def test_words_of_the_model_are_read_however_they_are_written(write):
+    rule = RULE + 'points = 10\nwhen = { field = "email", seniority = ["VP", "C-Level"] }'
+    assert load(write(rule)).fit[0].when.seniority == ["vp", "c_level"]
+    rule = RULE + 'points = 10\nwhen = { field = "email", seniority_at_least = "Director" }'
+    assert load(write(rule)).fit[0].when.seniority_at_least == "director"
