@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 from importlib.metadata import version
+from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -23,16 +24,17 @@ from crmsync.cli import (
     simulating,
     tryout,
 )
+from crmsync.cli.group import HELP, Commands, give_config
 
 app = typer.Typer(
     name="crmsync",
     help="A lead-scoring worker for Salesforce and HubSpot: it pulls, scores, assigns owners, plans and writes back.",
     epilog="Exit codes: 0 succeeded, 1 failed, 2 config or usage, 3 held for approval or paused, "
     "4 completed with errors.",
-    no_args_is_help=True,
+    cls=Commands,
+    context_settings=HELP,
     rich_markup_mode=None,
     pretty_exceptions_enable=False,
-    add_completion=False,
 )
 
 for command in (
@@ -63,7 +65,7 @@ for command in (
     inspect.score,
     tryout.sandbox,
 ):
-    app.command()(command)
+    app.command(context_settings=HELP)(command)
 
 
 def _say_version(wanted: bool) -> None:
@@ -74,11 +76,16 @@ def _say_version(wanted: bool) -> None:
 
 @app.callback()
 def common(
+    ctx: typer.Context,
     _version: Annotated[
         bool, typer.Option("--version", callback=_say_version, is_eager=True, help="Only print the version.")
     ] = False,
+    config: Annotated[
+        Path | None, typer.Option("--config", "-c", help="The config file; it may be given after the command, too.")
+    ] = None,
 ) -> None:
     """Nothing happens before the command."""
+    give_config(ctx, config)
 
 
 def main() -> None:

@@ -82,7 +82,8 @@ def find_plan(connection: Connection, config_hash: str, plan_id: str | None, now
         return next(iter(usable), None)
     found = journal.find_run(connection, plan_id)
     if found is None:
-        raise ConfigError(f"there is no plan {plan_id}", "crmsync status")
+        meant = "; name the plan that you saw, by its id" if plan_id == "latest" else ""
+        raise ConfigError(f"there is no plan {plan_id}{meant}", "crmsync status")
     if found.verdict not in journal.APPROVABLE:
         superseded = found.verdict == journal.SUPERSEDED
         why = "it is out of date or already applied" if superseded else "it is a run and not a plan"

@@ -804,7 +804,7 @@ def test_what_concerns_no_config_does_not_send_to_check(tmp_path, sandbox):
         assert (ended.code, ended.json.get("next")) == (2, None)
 
 
-@pytest.mark.parametrize("words", [["plann"], ["sync", "--colour"], ["explain"], []])
+@pytest.mark.parametrize("words", [["plann"], ["sync", "--colour"], ["explain"]])
 def test_usage(words):
     ended = crmsync(*words)
     assert ended.code == 2
