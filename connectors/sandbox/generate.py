@@ -11,6 +11,8 @@ from datetime import datetime, timedelta
 from typing import TypeVar
 
 from connectors.sandbox import names as stock
+from connectors.sandbox.deals import make_deals
+from connectors.sandbox.history import add_history
 from connectors.sandbox.world import Firm, Happening, Human, Rep, World
 
 DAYS = 90
@@ -24,15 +26,19 @@ Episode = Callable[[random.Random, datetime], Iterable[Happening]]
 """Something that happens to somebody from an instant on, for example an e-mail that is sent, opened and clicked."""
 
 
-def make_world(people: int, seed: int, now: datetime) -> World:
-    """A world of `people` humans as of `now` (aware UTC). Equal arguments make equal worlds."""
+def make_world(people: int, seed: int, now: datetime, history: bool = False) -> World:
+    """A world of `people` humans as of `now` (aware UTC). Equal arguments make equal worlds.
+
+    With `history` the happenings reach back to the deals of two years, else `DAYS` days; all else is the same.
+    """
     rng = random.Random(seed)
     now = now.replace(microsecond=0)
     reps = _reps()
     firms = tuple(_firms(rng, max(3, people // 5), reps))
     taken: set[str] = set()
     humans = tuple(_human(rng, number, firms, reps, taken, now) for number in range(1, people + 1))
-    return World(now, reps, firms, humans)
+    deals = make_deals(humans, firms, reps, seed, now)
+    return World(now, reps, firms, add_history(humans, deals, seed, now) if history else humans, deals)
 
 
 def _reps() -> tuple[Rep, ...]:

@@ -88,10 +88,11 @@ class Sandbox:
         latency: float = 0.0,
         rate_limits: bool = False,
         faults: Sequence[Fault] = (),
+        history: bool = False,
     ) -> None:
         self._now, self._scripted = now, tuple(faults)
         self.latency, self.rate_limits, self.port = latency, rate_limits, 0
-        self.world: World = make_world(people, seed, Clock(now)())
+        self.world: World = make_world(people, seed, Clock(now)(), history)
         self.connections: dict[Any, asyncio.Transport] = {}
         self.loop: asyncio.AbstractEventLoop | None = None
         self.closing = False
@@ -310,12 +311,14 @@ def serve(
     rate_limits: bool = False,
     faults: Sequence[Fault] = (),
     now: datetime | None = None,
+    history: bool = False,
 ) -> Iterator[Sandbox]:
     """The sandbox, running in a thread; it is gone when the block ends.
 
     `port` 0 takes a free one. `latency` is in seconds for each call. `now` makes the clock stand still at that instant.
+    `history` is that of `make_world`.
     """
-    sandbox = Sandbox(people, seed, now, latency, rate_limits, faults)
+    sandbox = Sandbox(people, seed, now, latency, rate_limits, faults, history)
     line = _listening(port)
     sandbox.port = line.getsockname()[1]
     server = _Server(sandbox)
@@ -337,9 +340,10 @@ def run_sandbox(
     rate_limits: bool = False,
     faults: Sequence[Fault] = (),
     say: Callable[[str], object] = lambda text: None,
+    history: bool = False,
 ) -> None:
     """Run the sandbox until SIGINT or SIGTERM. `say` is told where it is and what to try first."""
-    sandbox = Sandbox(people, seed, None, latency, rate_limits, faults)
+    sandbox = Sandbox(people, seed, None, latency, rate_limits, faults, history)
     line = _listening(port)
     sandbox.port = line.getsockname()[1]
     say(_welcome(sandbox))

@@ -22,6 +22,7 @@ Port = Annotated[int, typer.Option("--port", min=0, max=65_535, help="The port o
 Latency = Annotated[str, typer.Option("--latency", help="Delay of each answer, for example 250ms or 1s.")]
 RateLimits = Annotated[bool, typer.Option("--rate-limits", help="Refuse calls above the limits of the vendors.")]
 Faults = Annotated[Path | None, typer.Option("--faults", help="A TOML or JSON file that says which calls fail.")]
+History = Annotated[bool, typer.Option("--history", help="Also what people did before their deals of two years.")]
 Keep = Annotated[bool, typer.Option("--keep", help="Keep the sandbox running afterwards.")]
 Folder = Annotated[Path, typer.Option("--folder", help="The folder for the config and the state of the demo.")]
 
@@ -33,6 +34,7 @@ def sandbox(
     latency: Latency = "0ms",
     rate_limits: RateLimits = False,
     faults: Faults = None,
+    history: History = False,
     as_json: AsJson = False,
     debug: Debug = False,
 ) -> None:
@@ -55,6 +57,7 @@ def sandbox(
             rate_limits,
             script,
             partial(print_sentences, messages_console() if as_json else results_console()),
+            history,
         )
         ending.document = {"stopped": True}
 
