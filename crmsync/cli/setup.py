@@ -22,7 +22,8 @@ from crmsync.cli.command import (
     results_console,
     run_command,
 )
-from crmsync.config import Config, config_class, connectors, template
+from crmsync.config import Config, connectors, template
+from crmsync.config.json_schema import make_schema
 from crmsync.config.mistakes import find_mistakes
 from crmsync.connector import Stop
 from crmsync.daemon.signals import raise_stop_on_signals
@@ -116,7 +117,7 @@ def check(
     Example: crmsync check --online
     """
     if schema:
-        print_json(config_class().model_json_schema())
+        print_json(make_schema())
         return
     with run_command(as_json, debug, config, "crmsync check") as ending:
         settings = opened_config(ending)

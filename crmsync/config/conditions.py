@@ -53,16 +53,16 @@ def _small(value: Any) -> Any:
 
 Seniority = Annotated[
     list[Literal[SENIORITIES]],  # type: ignore[valid-type]
-    BeforeValidator(_listed),
-    BeforeValidator(_small),
+    BeforeValidator(_listed, json_schema_input_type=str | list[str]),
+    BeforeValidator(_small, json_schema_input_type=str | list[str]),
     AfterValidator(_some),
 ]
 
 
 Department = Annotated[
     list[Literal[DEPARTMENTS]],  # type: ignore[valid-type]
-    BeforeValidator(_listed),
-    BeforeValidator(_small),
+    BeforeValidator(_listed, json_schema_input_type=str | list[str]),
+    BeforeValidator(_small, json_schema_input_type=str | list[str]),
     AfterValidator(_some),
 ]
 
@@ -135,7 +135,14 @@ def _any_key(value: Match) -> Match:
     return value
 
 
-Where = dict[str, Annotated[Match, BeforeValidator(_match), AfterValidator(_any_key)]]
+Where = dict[
+    str,
+    Annotated[
+        Match,
+        BeforeValidator(_match, json_schema_input_type=str | bool | float | list[str | float] | Match),
+        AfterValidator(_any_key),
+    ],
+]
 """Attribute → what it must be like. A bare value means `is`, a bare list means `in`."""
 
 

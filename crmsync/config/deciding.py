@@ -105,8 +105,8 @@ class Member(Table):
     hours: Hours | None = None
     timezone: str | None = None
     holidays: Region | None = None
-    away: Annotated[list[Away], BeforeValidator(_listed)] = []
-    skills: Annotated[list[str], BeforeValidator(_listed)] = []
+    away: Annotated[list[Away], BeforeValidator(_listed, json_schema_input_type=str | list[str])] = []
+    skills: Annotated[list[str], BeforeValidator(_listed, json_schema_input_type=str | list[str])] = []
 
     @field_validator("email")
     @classmethod
@@ -141,12 +141,16 @@ class OwnerPool(Table):
     """
 
     name: str
-    members: list[Annotated[Member, BeforeValidator(_member)]] = Field(min_length=1)
+    members: list[Annotated[Member, BeforeValidator(_member, json_schema_input_type=str | Member)]] = Field(
+        min_length=1
+    )
     method: Literal["round_robin", "weighted", "least_open", "value_balanced"] = "round_robin"
     value: str | None = None
     fallback: str | None = None
     wait: Duration | None = None
-    away_lead: Annotated[Duration, BeforeValidator(_or_zero)] = timedelta(days=2)
+    away_lead: Annotated[Duration, BeforeValidator(_or_zero, json_schema_input_type=Literal[0] | Duration)] = timedelta(
+        days=2
+    )
 
     @field_validator("members")
     @classmethod
@@ -202,7 +206,7 @@ def _list_id(value: Any) -> Any:
     return said.strip() if isinstance(said, str) else said
 
 
-ListId = Annotated[str, BeforeValidator(_list_id)]
+ListId = Annotated[str, BeforeValidator(_list_id, json_schema_input_type=str | int)]
 """A list or campaign by its name or its id; an id may be written as a number."""
 
 

@@ -84,7 +84,7 @@ def _band(value: Any) -> Any:
     return {"at": value} if isinstance(value, (int, float)) and not isinstance(value, bool) else value
 
 
-Bands = dict[str, Annotated[Band, BeforeValidator(_band)]]
+Bands = dict[str, Annotated[Band, BeforeValidator(_band, json_schema_input_type=float | Band)]]
 
 
 class Segment(Table):

@@ -12,7 +12,7 @@ from crmsync.config.tables import Duration, Table
 from crmsync.config.units import _listed
 from crmsync.model import TOUCHES
 
-Names = Annotated[list[str], BeforeValidator(_listed)]
+Names = Annotated[list[str], BeforeValidator(_listed, json_schema_input_type=str | list[str])]
 
 
 class OutcomeRules(Table):
@@ -31,7 +31,7 @@ class OutcomeRules(Table):
     won: Names = []
     lost: Names = []
     accepted: Names = []
-    touched: Annotated[list[str], BeforeValidator(_listed), Field(min_length=1)] = list(TOUCHES)
+    touched: Annotated[Names, Field(min_length=1)] = list(TOUCHES)
     horizon: Duration = Field(default=timedelta(days=180), gt=timedelta())
     judged_after: Duration = Field(default=timedelta(days=14), gt=timedelta())
     line: str | None = None

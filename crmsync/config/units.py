@@ -43,7 +43,7 @@ def _some(value: list[str]) -> list[str]:
     return value
 
 
-Texts = Annotated[list[str], BeforeValidator(_listed), AfterValidator(_some)]
+Texts = Annotated[list[str], BeforeValidator(_listed, json_schema_input_type=str | list[str]), AfterValidator(_some)]
 """One text or a list of them."""
 
 
