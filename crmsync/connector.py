@@ -35,6 +35,7 @@ class FieldMap:
     whether the field that holds the key of our tasks is made by `create_fields` and read with tasks: what has one is no
     activity. `lists` are the lists of the CRM (by name or id) whose members the config leaves out.
     `opportunity_value` is the field that says what an opportunity is worth; `""` means the CRM's own amount.
+    `outcomes` says whether opportunities are read.
     """
 
     fields: Mapping[str, str | Mapping[str, str]] = field(default_factory=dict)
@@ -45,6 +46,7 @@ class FieldMap:
     tasks: bool = False
     lists: Sequence[str] = ()
     opportunity_value: str = ""
+    outcomes: bool = False
 
     @staticmethod
     def spelled(names: Mapping[str, str | Mapping[str, str]], kind: str) -> dict[str, str]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 
 from connectors.hubspot.activities import ActivityStream
 from connectors.hubspot.client import Api
@@ -10,13 +10,14 @@ from connectors.hubspot.errors import KIND, Forbidden, RequestRefused, id_of, ob
 from connectors.hubspot.mapping import COMPANY_PREFIX, LINKS
 from connectors.hubspot.memberships import find_list_problems
 from connectors.hubspot.missing_fields import TASK_KEY, missing_fields
+from connectors.hubspot.outcomes import Outcomes
 from connectors.hubspot.schema import Portal
 from connectors.hubspot.setup import CONTACTS, _found, chosen_properties, missing_options
 from crmsync.connector import Checkup, FieldMap
 from crmsync.errors import ConfigError
 
 
-def check(api: Api, portal: Portal, activities: ActivityStream, names: FieldMap) -> Checkup:
+def check(api: Api, portal: Portal, activities: ActivityStream, outcomes: Outcomes, names: FieldMap) -> Checkup:
     """Everything an admin should know before a run. Raises `ConfigError` when the token does not work at all."""
     portal.forget()
     account = portal.account()
@@ -44,10 +45,19 @@ def check(api: Api, portal: Portal, activities: ActivityStream, names: FieldMap)
         problems += [each.sentence for each in missing_fields(portal, names)]
         problems += [*_unfit(portal, names), *_no_room(api, portal, names)]
     problems += find_list_problems(api, names.lists)
+    problems += _outcome_problems(outcomes) if names.outcomes else ()
     stages = () if problems else tuple(_unnamed_stages(portal, names))
     left_out = (*_left_out(activities.silent()), *_refused_forms(activities.refused_forms()))
     notes = (*left_out, *stages, *_no_imports(api), *_notes(api, portal))
     return Checkup(account, tuple(dict.fromkeys(problems)), notes)
+
+
+def _outcome_problems(outcomes: Outcomes) -> Sequence[str]:
+    try:
+        outcomes.probe()
+    except ConfigError as error:
+        return error.problems
+    return ()
 
 
 def _left_out(silent: Mapping[str, str]) -> Iterator[str]:

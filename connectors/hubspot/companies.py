@@ -2,24 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
+from connectors.hubspot.associations import is_of_type, read_associations
 from connectors.hubspot.batch_read import BATCH, Record, cut_into_batches, read_many
 from connectors.hubspot.client import Api
-from connectors.hubspot.errors import CRM, RequestRefused, id_of, object_in, objects_in
+from connectors.hubspot.errors import RequestRefused, id_of
 from connectors.hubspot.mapping import COMPANY
 from connectors.hubspot.paging import Listing, Window, count_records, whole_list
-from connectors.hubspot.schema import next_page
-from crmsync.errors import Unavailable
 
 PRIMARY = 1
 """The association type of a contact's primary company."""
 
 KEPT = 100_000
 """Companies whose values are remembered."""
-
-ASSOCIATION_INPUTS = 1_000
 
 
 class Companies:
@@ -84,7 +81,7 @@ class Companies:
 
     def _primary(self, contacts: Sequence[str]) -> Iterator[tuple[str, str]]:
         for contact, associated in read_associations(self._api, "contacts", "companies", contacts):
-            best = min(associated, key=lambda each: PRIMARY not in _types(each), default=None)
+            best = min(associated, key=lambda each: not is_of_type(each, PRIMARY), default=None)
             if best is not None:
                 yield contact, id_of(best["toObjectId"])
 
@@ -115,35 +112,3 @@ class Companies:
 def _only(record: Record, properties: Sequence[str]) -> dict[str, Any]:
     values = record["properties"]
     return {name: values.get(name) for name in properties}
-
-
-def _types(associated: Mapping[str, Any]) -> set[int]:
-    return {int(number) for each in objects_in(associated, "associationTypes") if (number := id_of(each.get("typeId")))}
-
-
-def read_associations(
-    api: Api, kind: str, to: str, ids: Iterable[str]
-) -> Iterator[tuple[str, list[Mapping[str, Any]]]]:
-    """What each record is associated with, every page of it. Records without associations are left out.
-
-    HubSpot reports those as errors (NO_ASSOCIATIONS_FOUND), and ids it does not know too; neither is a failure here.
-    """
-    where = api.place("associations", kind=kind, to=to)
-
-    def one(inputs: Sequence[Mapping[str, str]]) -> Mapping[str, Any]:
-        answer: Mapping[str, Any] = api.post(where, {"inputs": list(inputs)})
-        return answer
-
-    asked: list[Mapping[str, str]] = [{"id": each} for each in ids]
-    found: dict[str, list[Mapping[str, Any]]] = {}
-    while asked:
-        rest: list[Mapping[str, str]] = []
-        for answer in api.in_flight(one, cut_into_batches(asked, ASSOCIATION_INPUTS)):
-            for result in answer["results"]:
-                record_id, after = id_of(object_in(result, "from").get("id")), next_page(result)
-                found.setdefault(record_id, []).extend(result.get("to") or ())
-                rest += [{"id": record_id, "after": after}] if after else []
-        if rest and rest == asked:
-            raise Unavailable(CRM, f"HubSpot returns the same associations of {kind} again and again")
-        asked = rest
-    yield from found.items()

@@ -19,15 +19,17 @@ from connectors.hubspot.history import list_edits, read_histories
 from connectors.hubspot.mapping import COUNTS, OWNER, STAGE, Reading, name_stages, plan_reading
 from connectors.hubspot.memberships import read_list_members
 from connectors.hubspot.missing_fields import missing_fields
+from connectors.hubspot.outcomes import Outcomes
+from connectors.hubspot.past_fields import read_past_fields
 from connectors.hubspot.schema import Portal
 from connectors.hubspot.settings import Settings
 from connectors.hubspot.setup import create_fields
 from connectors.hubspot.tasks import OwnerTasks
 from connectors.hubspot.webhook_queue import Hints
 from connectors.hubspot.writer import Writer
-from crmsync.connector import Checkup, FieldEdit, FieldMap, ListMembers, MissingField, Narrow, Notes, Stop
+from crmsync.connector import Checkup, FieldEdit, FieldMap, ListMembers, MissingField, Narrow, Notes, PastFields, Stop
 from crmsync.errors import ConfigError
-from crmsync.model import Activity, Change, Contact, Owner, Page, Receipt, Ref, Scalar, Task, TaskReceipt
+from crmsync.model import Activity, Change, Contact, Opportunity, Owner, Page, Receipt, Ref, Scalar, Task, TaskReceipt
 
 READ_AT_ONCE = 1_000
 """Records that are read together, so that their companies are too."""
@@ -46,6 +48,7 @@ class HubSpot:
         self._hints = Hints(FieldMap.spelled(names.score_fields, KIND).values())
         self._contacts = Contacts(self._api, self._portal, notes, self._reading, self._hints)
         self._activities = ActivityStream(self._api, self._portal, notes, names)
+        self._outcomes = Outcomes(self._api, self._portal, names.opportunity_value)
         self._tasks = OwnerTasks(self._api, self._portal)
         self._moves, self._notes = Moves(self._api, notes), notes
         self._writer = Writer(self._api, self._portal, names, self._moves, notes)
@@ -76,7 +79,7 @@ class HubSpot:
 
     def check(self) -> Checkup:
         """Everything an admin should know before a run."""
-        return check(self._api, self._portal, self._activities, self._names)
+        return check(self._api, self._portal, self._activities, self._outcomes, self._names)
 
     def contacts(self, cursor: str | None) -> Iterator[Page[Contact]]:
         """Contacts changed since the cursor; all of them when there is none."""
@@ -85,6 +88,10 @@ class HubSpot:
     def activities(self, cursor: str | None) -> Iterator[Page[Activity]]:
         """Activities that are new or changed since the cursor; all of them when there is none."""
         return self._activities.since(cursor)
+
+    def outcomes(self, cursor: str | None) -> Iterator[Page[Opportunity]]:
+        """Deals that are new or changed since the cursor; all of them when there is none."""
+        return self._outcomes.since(cursor)
 
     def owners(self) -> Sequence[Owner]:
         """Everybody records can belong to, deactivated users too."""
@@ -126,6 +133,10 @@ class HubSpot:
         users, stages = self._portal.users(), name_stages(self._names)
         for record in read_histories(self._api, [STAGE, OWNER], [ref.id for ref in refs]):
             yield from list_edits(record, {STAGE: "stage", OWNER: "owner"}, users, stages)
+
+    def past_fields(self, refs: Sequence[Ref]) -> Iterator[PastFields]:
+        """The former values of the mapped properties of these contacts; those of companies have no history here."""
+        return read_past_fields(self._api, self._reading().contact, [ref.id for ref in refs])
 
     def create_tasks(self, tasks: Sequence[Task]) -> Iterator[TaskReceipt]:
         """Create the tasks whose keys HubSpot does not know."""

@@ -15,6 +15,7 @@ DATED = {
     "properties": "/crm/properties/{version}/{kind}",
     "property": "/crm/properties/{version}/{kind}/{property}",
     "groups": "/crm/properties/{version}/{kind}/groups",
+    "pipelines": "/crm/pipelines/{version}/{kind}",
     "owners": "/crm/owners/{version}",
     "account": "/account-info/{version}/details",
     "usage": "/account-info/{version}/api-usage/daily/private-apps",
@@ -43,6 +44,7 @@ LEGACY = {
     "properties": "/crm/v3/properties/{kind}",
     "property": "/crm/v3/properties/{kind}/{property}",
     "groups": "/crm/v3/properties/{kind}/groups",
+    "pipelines": "/crm/v3/pipelines/{kind}",
     "owners": "/crm/v3/owners",
     "account": "/account-info/v3/details",
     "usage": "/account-info/v3/api-usage/daily/private-apps",
@@ -79,6 +81,7 @@ WORDS = {
     "properties": "use the properties of {kind}",
     "property": "use the properties of {kind}",
     "groups": "use the property groups of {kind}",
+    "pipelines": "read the pipelines of {kind}",
     "owners": "read owners",
     "account": "read the account's details",
     "usage": "read how many calls were used",
@@ -106,7 +109,7 @@ SHAPES: dict[str, Shape] = {
     **dict.fromkeys(("list", "search", "batch_read"), "records"),
     "record": "record",
     "associations": "linked",
-    **dict.fromkeys(("properties", "groups", "owners", "imports", "import_errors", "usage"), "objects"),
+    **dict.fromkeys(("properties", "pipelines", "groups", "owners", "imports", "import_errors", "usage"), "objects"),
     **dict.fromkeys(("events", "forms", "submissions", "members"), "objects"),
 }
 """What each endpoint answers where that is more than an object; see `answers.shaped`."""

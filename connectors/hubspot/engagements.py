@@ -6,11 +6,11 @@ from collections.abc import Iterator, Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any
 
+from connectors.hubspot.associations import attach_associated, attach_listed
 from connectors.hubspot.batch_read import Record
 from connectors.hubspot.client import Api
-from connectors.hubspot.companies import read_associations
 from connectors.hubspot.cursors import DAY, Cursor, millis_of
-from connectors.hubspot.errors import CRM, KIND, RequestRefused, id_of, object_in, objects_in, text_of
+from connectors.hubspot.errors import CRM, KIND, RequestRefused, text_of
 from connectors.hubspot.feeds import fitting_feed, properties_of, read_attributes
 from connectors.hubspot.mapping import OWNER, changed_at
 from connectors.hubspot.paging import Listing, Skipping, Window, whole_list
@@ -48,7 +48,7 @@ def pull_source(
         for found, last in Window(api, source, CHANGED, since, wanted, begun.last).pages():
             records = _of_others(found, ours)
             yield (
-                _activities(source, feeds, _associated(api, source, records), oldest, True),
+                _activities(source, feeds, attach_associated(api, source, CONTACTS, records), oldest, True),
                 begun._replace(start=start, last=last),
             )
     except Skipping:
@@ -68,7 +68,9 @@ def _all(
     api: Api, source: str, feeds: Sequence[Feed], begun: Cursor, wanted: Sequence[str], oldest: datetime, ours: str
 ) -> Iterator[tuple[list[Activity], Cursor]]:
     start = begun.start or to_millis(api.server_time)
-    listing = Listing(api, source, wanted, linked="contacts", beside=lambda records: _linked(api, source, records))
+    listing = Listing(
+        api, source, wanted, linked=CONTACTS, beside=lambda records: attach_listed(api, source, CONTACTS, records)
+    )
     for records, position in whole_list(listing, begun.walk):
         going = begun._replace(start=start, walk=position)
         yield _activities(source, feeds, _of_others(records, ours), oldest, begun.again), going
@@ -107,32 +109,6 @@ def _activities(
         return found
     nobody = {each["id"] for each in records} - {each.id.partition(":")[2] for each in found}
     return found + [_gone(source, record_id) for record_id in sorted(nobody)]
-
-
-def _associated(api: Api, source: str, records: Sequence[Record]) -> list[Record]:
-    """The records with the ids of their contacts, asked for in batches."""
-    found = dict(read_associations(api, source, "contacts", [each["id"] for each in records])) if records else {}
-    ids = [dict.fromkeys(id_of(other["toObjectId"]) for other in found.get(each["id"], ())) for each in records]
-    return [{**record, CONTACTS: list(contacts)} for record, contacts in zip(records, ids, strict=True)]
-
-
-def _linked(api: Api, source: str, records: Sequence[Record]) -> list[Record]:
-    """The records with the ids of their contacts, which the list brings along as far as they fit.
-
-    A page without any may come from a version that does not bring them (2026-09 is not documented to, 2026-11-21).
-    """
-    lists = [object_in(object_in(each, "associations"), "contacts") for each in records]
-    if not any(lists):
-        return _associated(api, source, records)
-    ids = [dict.fromkeys(id_of(other.get("id")) for other in objects_in(each, "results")) for each in lists]
-    cut = [
-        record
-        for record, each, theirs in zip(records, lists, ids, strict=True)
-        if each.get("paging") or "" in theirs or (each and not isinstance(each.get("results"), list))
-    ]
-    whole = {each["id"]: each for each in _associated(api, source, cut)}
-    linked: list[Record] = [{**record, CONTACTS: list(each)} for record, each in zip(records, ids, strict=True)]
-    return [whole.get(each["id"], each) for each in linked]
 
 
 def _gone(source: str, record_id: str) -> Activity:

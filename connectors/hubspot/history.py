@@ -36,21 +36,32 @@ class Version(NamedTuple):
     source: str
 
 
-def read_histories(api: Api, properties: Sequence[str], ids: Sequence[str]) -> Iterator[Record]:
-    """The contacts with the history of these properties; those of which HubSpot gives none are left out."""
+def read_histories(api: Api, properties: Sequence[str], ids: Sequence[str], kind: str = "contacts") -> Iterator[Record]:
+    """The records with the history of these properties; those of which HubSpot gives none are left out."""
 
     def one(chunk: Sequence[str]) -> Sequence[Record]:
-        body = {"properties": ["hs_object_id"], HISTORY: list(properties), "inputs": [{"id": each} for each in chunk]}
         try:
-            answer = api.post(api.place("batch_read", kind="contacts"), body)
+            return read_batch(api, properties, chunk, kind)
         except (RequestRefused, Forbidden) as error:
             _log.warning("histories_refused", extra={"why": str(error)})
             return ()
-        found: Sequence[Record] = answer["results"]
-        return found
 
     for found in api.in_flight(one, cut_into_batches(ids, BATCH)):
         yield from found
+
+
+def read_batch(api: Api, properties: Sequence[str], ids: Sequence[str], kind: str = "contacts") -> Sequence[Record]:
+    """At most `BATCH` records with the values and the history of these properties.
+
+    Raises `Forbidden` or `RequestRefused`.
+    """
+    body = {
+        "properties": ["hs_object_id", *properties],
+        HISTORY: list(properties),
+        "inputs": [{"id": each} for each in ids],
+    }
+    found: Sequence[Record] = api.post(api.place("batch_read", kind=kind), body)["results"]
+    return found
 
 
 def versions_of(record: Record, prop: str) -> list[Version]:

@@ -19,7 +19,10 @@ _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 @dataclass(frozen=True, slots=True)
 class Definition:
-    """A property as the portal defines it. `options` are the values an enumeration takes, in their order."""
+    """A property as the portal defines it. `options` are the values an enumeration takes, in their order.
+
+    `labels` are what people read instead of these values, in the same order.
+    """
 
     name: str
     type: str
@@ -27,6 +30,11 @@ class Definition:
     writable: bool
     options: tuple[str, ...] = ()
     unique: bool = False
+    labels: tuple[str, ...] = ()
+
+    def label_of(self, value: str) -> str:
+        """What people read for a value."""
+        return dict(zip(self.options, self.labels, strict=False)).get(value, value)
 
     @property
     def objection_to_keys(self) -> str:
@@ -53,13 +61,15 @@ def definition_of(answer: Mapping[str, Any]) -> Definition | None:
     if not isinstance(options, list) or not isinstance(kept, dict) or not all(map(_is_option, options)):
         return None
     ordered = sorted(options, key=lambda option: option.get("displayOrder") or 0)
+    offered = [option for option in ordered if not option.get("archived")]
     return Definition(
         name=str(name),
         type=types[0],
         field_type=types[1],
         writable=not kept.get("readOnlyValue") and not answer.get("calculated"),
-        options=tuple(str(option["value"]) for option in ordered if not option.get("archived")),
+        options=tuple(str(option["value"]) for option in offered),
         unique=answer.get("hasUniqueValue") is True,
+        labels=tuple(_label_in(option) for option in offered),
     )
 
 
@@ -69,6 +79,11 @@ def _is_option(option: Any) -> bool:
         and isinstance(option.get("value"), str | int)
         and isinstance(option.get("displayOrder"), int | None)
     )
+
+
+def _label_in(option: Mapping[str, Any]) -> str:
+    label = option.get("label")
+    return label if isinstance(label, str) and label else str(option["value"])
 
 
 def read_value(value: Any, of: Definition) -> Scalar | None:

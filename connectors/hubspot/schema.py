@@ -11,6 +11,7 @@ from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 from connectors.hubspot.client import Api, Query
 from connectors.hubspot.endpoints import Endpoint
 from connectors.hubspot.errors import CRM, Forbidden, RequestRefused, id_of, object_in, text_of, unreadable
+from connectors.hubspot.pipelines import Pipeline, read_pipelines
 from connectors.hubspot.properties import Definition, definition_of
 from crmsync.errors import ConfigError, Unavailable
 from crmsync.model import Owner
@@ -26,6 +27,7 @@ class Portal:
         self._api = api
         self._kept: dict[str, tuple[float, Any]] = {}
         self._is_new = False
+        self._currency = ""
 
     def definitions(self, kind: str) -> Mapping[str, Definition]:
         """The properties of `contacts` or `companies` by name."""
@@ -41,6 +43,16 @@ class Portal:
         """The values of the lifecycle stage from the first to the last, as this portal orders them."""
         found: tuple[str, ...] = self._fresh("stages", self._stages)
         return found
+
+    def pipelines(self, kind: str) -> tuple[Pipeline, ...]:
+        """The pipelines of `deals`."""
+        found: tuple[Pipeline, ...] = self._fresh(f"pipelines of {kind}", lambda: read_pipelines(self._api, kind))
+        return found
+
+    def currency(self) -> str:
+        """The portal's own currency; `""` where it does not say."""
+        self.account()
+        return self._currency
 
     def forget(self) -> None:
         """Ask again from here on. Which portal it is does not change."""
@@ -67,6 +79,7 @@ class Portal:
             self._api.zone = ZoneInfo(text_of(details.get("timeZone")) or "UTC")
         except (ZoneInfoNotFoundError, ValueError, OSError):
             self._api.zone = ZoneInfo("UTC")
+        self._currency = text_of(details.get("companyCurrency"))
         if portal := id_of(details.get("portalId")):
             return portal
         raise unreadable("read the account's details")

@@ -44,6 +44,11 @@ def portal():
         made.create_fields()
         contacts, cursor = pulled(made.contacts(None))
         _, seen = pulled(made.activities(None))
+        for each in contacts:
+            values = {"dealstage": "closedwon"}
+            deal = sandbox.do("hubspot", "create", type="deals", properties=values)["id"]
+            sandbox.do("hubspot", "associate", type="deals", id=deal, to="contacts", other=each.ref.id)
+        _, sold = pulled(made.outcomes(None))
         made.close()
         refs = [each.ref for each in contacts]
         changes = [change(ref.id, score=7, stage="mql", owner=None, reason="because") for ref in refs]
@@ -59,6 +64,9 @@ def portal():
             "changed": lambda crm: pulled(crm.contacts(cursor)),
             "activities": lambda crm: pulled(crm.activities(None)),
             "happened": lambda crm: pulled(crm.activities(seen)),
+            "outcomes": lambda crm: pulled(crm.outcomes(None)),
+            "sold": lambda crm: pulled(crm.outcomes(sold)),
+            "past": lambda crm: list(crm.past_fields(refs)),
             "read": lambda crm: list(crm.read([*refs, Ref("hubspot", "contact", "999")])),
             "write": lambda crm: list(crm.write(changes)),
             "import": lambda crm: list(crm.write(many)),

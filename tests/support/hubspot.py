@@ -76,6 +76,43 @@ def sent(sandbox, contact_id, number=1, form="Demo request"):
     sandbox.do("hubspot", "add_activity", id=contact_id, kind="form_submitted", attributes=attributes)
 
 
+def sell(sandbox, *contacts, company=None, **properties):
+    """A new deal about these contacts, as somebody makes it in HubSpot."""
+    values = {"dealname": "Umbra 1", "dealstage": "qualifiedtobuy", "amount": "9000", **properties}
+    deal = sandbox.do("hubspot", "create", type="deals", properties=values)["id"]
+    for contact in contacts:
+        join_deal(sandbox, deal, contact)
+    if company:
+        sandbox.do("hubspot", "associate", type="deals", id=deal, to="companies", other=company, primary=True)
+    return deal
+
+
+def join_deal(sandbox, deal, contact):
+    sandbox.do("hubspot", "associate", type="deals", id=deal, to="contacts", other=contact)
+
+
+def edit_deal(sandbox, deal, **properties):
+    sandbox.do("hubspot", "update", type="deals", id=deal, properties=properties)
+
+
+def deals(connector, cursor=None):
+    """The deals that a run pulls by id, a later one in place of an earlier one, and the cursor behind them."""
+    connector.missing_fields()
+    found, cursor = pulled(connector.outcomes(cursor))
+    return {each.ref.id: each for each in found}, cursor
+
+
+RENEWALS = {
+    "id": "88001",
+    "label": "Renewals",
+    "stages": [
+        {"id": "990010", "label": "Talking", "probability": 0.5},
+        {"id": "99-B7", "label": "Renewed", "probability": 1.0, "closed": True},
+        {"id": "990012", "label": "Left", "probability": 0.1, "closed": True},
+    ],
+}
+
+
 FORMS = [Feed(source="forms", kind="form_submitted", attributes={"form": "form"})]
 
 

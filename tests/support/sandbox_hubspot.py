@@ -1,11 +1,12 @@
 """The world and the clients that the tests of the sandbox's HubSpot share."""
 
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
 import requests
 
 from connectors.sandbox.hubspot import SandboxPortal
-from connectors.sandbox.world import Firm, Happening, Human, Rep, World
+from connectors.sandbox.world import Deal, Firm, Happening, Human, Rep, World
 
 NOW = datetime(2026, 11, 21, 9, 0, tzinfo=UTC)
 DAY = timedelta(days=1)
@@ -63,6 +64,31 @@ WORLD = World(
         human(5, email=None, firm=None, title=None, country=None),
         *(human(number) for number in range(6, 31)),
     ),
+)
+
+
+WON = Deal(
+    number=1,
+    name="Umbra Clinics 1",
+    contacts=(1, 6, 3),
+    firm=1,
+    owner=1,
+    amount=12_000,
+    stages=(("Qualification", NOW - 30 * DAY), ("Negotiation", NOW - 20 * DAY), ("Closed Won", NOW - 10 * DAY)),
+    expected=(NOW + 5 * DAY).date(),
+    source="Webinar",
+    campaign="Autumn",
+)
+LOST = replace(
+    WON,
+    number=2,
+    contacts=(2,),
+    firm=None,
+    amount=None,
+    stages=(("Proposal", NOW - 9 * DAY), ("Closed Lost", NOW - 8 * DAY)),
+    source="PAID_SEARCH",
+    campaign="",
+    lost_reason="No budget",
 )
 
 

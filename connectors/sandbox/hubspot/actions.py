@@ -9,7 +9,9 @@ from typing import Any, Literal, get_args, get_origin, get_type_hints
 
 from connectors.sandbox.hubspot import activity_effects, writes
 from connectors.sandbox.hubspot.catalog import option_of, stage_date
+from connectors.sandbox.hubspot.deal_stages import DealPipeline, DealStage
 from connectors.sandbox.hubspot.lists import delete_list, put_on_list
+from connectors.sandbox.hubspot.pipelines import put_deal_pipeline
 from connectors.sandbox.hubspot.records import RecordTable, StoredRecord, write_properties
 from connectors.sandbox.hubspot.schema import as_text
 from connectors.sandbox.hubspot.state import PortalOwner, PortalState, PortalSwitches
@@ -168,6 +170,19 @@ def _add_stage(state: PortalState, now: int, body: Json) -> Json:
     return {}
 
 
+def _put_pipeline(state: PortalState, now: int, body: Json) -> Json:
+    """Add a pipeline of deals, or change the one with its `id`: its `label` and `stages`.
+
+    A stage has `id`, `label`, `probability` and, where it is, `closed`.
+    """
+    stages = tuple(
+        DealStage(str(each["id"]), str(each["label"]), float(each["probability"]), bool(each.get("closed")))
+        for each in body["stages"]
+    )
+    put_deal_pipeline(state, DealPipeline(str(body["id"]), str(body["label"]), stages))
+    return {}
+
+
 def _hide_property(state: PortalState, now: int, body: Json) -> Json:
     """Archive a property, as an admin does: clients no longer see it."""
     _definition(state, body)
@@ -261,6 +276,7 @@ _ACTS: dict[str, ActionHandler] = {
     "add_option": _add_option,
     "remove_option": _remove_option,
     "add_stage": _add_stage,
+    "put_pipeline": _put_pipeline,
     "hide_property": _hide_property,
     "show_property": _show_property,
     "lock_property": _lock_property,

@@ -1,4 +1,4 @@
-"""What an admin sets up: properties and their groups, pipelines, owners, the account and its limits."""
+"""What an admin sets up: properties and their groups, owners, the account and its limits."""
 
 from __future__ import annotations
 
@@ -36,8 +36,6 @@ _FIELD_TYPES = {
 }
 _CUSTOM_LIMIT = {"free": 10}
 _USER = "9000100"
-_SET_UP = 1_593_532_657_277
-"""When the portal got its pipelines, in epoch milliseconds."""
 _NAME = re.compile(r"[a-z][a-z0-9_]*")
 
 
@@ -256,65 +254,6 @@ def archive_group(state: PortalState, call: HubspotCall) -> Reply:
         raise bad_request(f"Property group {call.params['name']} still has properties")
     schema.groups.pop(call.params["name"], None)
     return Reply(204)
-
-
-# --- pipelines -------------------------------------------------------------------------------------------------------
-
-_PIPELINES = {
-    "contacts": ("contacts-lifecycle-pipeline", "Lifecycle Stage Pipeline", "lifecyclestage"),
-    "deals": ("default", "Sales Pipeline", "dealstage"),
-    "tickets": ("0", "Support Pipeline", "hs_pipeline_stage"),
-}
-
-
-def _pipelines(state: PortalState, call: HubspotCall) -> list[Json]:
-    records = state.records_of(call.params["type"])
-    if records.kind.name not in _PIPELINES:
-        return []
-    number, label, stages = _PIPELINES[records.kind.name]
-    return [
-        {
-            "label": label,
-            "displayOrder": 0,
-            "id": number,
-            "stages": [_stage_json(each) for each in records.schema.known[stages]["options"]],
-            "createdAt": iso(_SET_UP),
-            "updatedAt": iso(_SET_UP),
-            "archived": False,
-        }
-    ]
-
-
-def _stage_json(each: Json) -> Json:
-    closed = each["value"].startswith("closed")
-    return {
-        "label": each["label"],
-        "displayOrder": each["displayOrder"],
-        "metadata": {"isClosed": str(closed).lower(), "state": "CLOSED" if closed else "OPEN"},
-        "id": each["value"],
-        "createdAt": iso(_SET_UP),
-        "updatedAt": iso(_SET_UP),
-        "writePermissions": "CRM_PERMISSIONS_ENFORCEMENT",
-        "archived": False,
-    }
-
-
-def list_pipelines(state: PortalState, call: HubspotCall) -> Json:
-    """`GET …/pipelines/{type}`: the stages of contacts are the lifecycle stages."""
-    return {"results": _pipelines(state, call)}
-
-
-def show_pipeline(state: PortalState, call: HubspotCall) -> Json:
-    """`GET …/pipelines/{type}/{id}`."""
-    for each in _pipelines(state, call):
-        if each["id"] == call.params["id"]:
-            return each
-    raise not_found(f"Pipeline {call.params['id']} does not exist")
-
-
-def list_stages(state: PortalState, call: HubspotCall) -> Json:
-    """`GET …/pipelines/{type}/{id}/stages`."""
-    return {"results": show_pipeline(state, call)["stages"]}
 
 
 # --- owners ----------------------------------------------------------------------------------------------------------

@@ -6,6 +6,7 @@ from collections.abc import Iterable
 from functools import cache
 from typing import NamedTuple
 
+from connectors.sandbox.hubspot.deal_stages import DEFAULT_PIPELINE
 from connectors.sandbox.hubspot.wire import Json
 
 
@@ -73,19 +74,13 @@ STAGES = (
     ("evangelist", "Evangelist"),
     ("other", "Other"),
 )
-DEAL_STAGES = (
-    ("appointmentscheduled", "Appointment Scheduled"),
-    ("qualifiedtobuy", "Qualified To Buy"),
-    ("contractsent", "Contract Sent"),
-    ("closedwon", "Closed Won"),
-    ("closedlost", "Closed Lost"),
-)
 TICKET_STAGES = (("1", "New"), ("2", "Waiting on contact"), ("3", "Waiting on us"), ("4", "Closed"))
 _OPTIONS: dict[str, Iterable[tuple[str, str]]] = {
     "lifecyclestage": STAGES,
-    "dealstage": DEAL_STAGES,
+    "dealstage": [(each.id, each.label) for each in DEFAULT_PIPELINE.stages],
     "hs_pipeline_stage": TICKET_STAGES,
-    "pipeline": [("default", "Sales Pipeline")],
+    "pipeline": [(DEFAULT_PIPELINE.id, DEFAULT_PIPELINE.label)],
+    "deal_currency_code": [("EUR", "EUR"), ("USD", "USD"), ("GBP", "GBP")],
     "hs_pipeline": [("contacts-lifecycle-pipeline", "Lifecycle Stage Pipeline")],
     "hs_lead_status": [
         (each, each.replace("_", " ").capitalize())
@@ -264,6 +259,13 @@ dealstage enumeration radio
 pipeline enumeration select
 hs_is_closed bool calculation_equation ro
 hs_is_closed_won bool calculation_equation ro
+hs_deal_stage_probability number number ro
+hs_v2_date_entered_current_stage datetime date ro
+deal_currency_code enumeration select
+closed_lost_reason string textarea
+hs_analytics_source enumeration select ro
+hs_campaign string text
+num_associated_contacts number number ro
 """,
     "emails": """
 hs_email_direction enumeration select
@@ -376,7 +378,7 @@ def list_definitions(type_name: str) -> dict[str, Json]:
     text = "\n".join((_EVERYWHERE, _TIMES.get(type_name, _ENGAGEMENT), _OWN.get(type_name, "")))
     lines = [line for line in text.splitlines() if line]
     found = [_definition(line, group_of(type_name), order) for order, line in enumerate(lines)]
-    return {each["name"]: each for each in found} | (_stage_dates() if type_name == "contacts" else {})
+    return {each["name"]: each for each in [*found, *_stage_dates(type_name)]}
 
 
 def stage_date(stage: str) -> Json:
@@ -384,6 +386,15 @@ def stage_date(stage: str) -> Json:
     return _definition(f"hs_lifecyclestage_{stage}_date datetime date ro", group_of("contacts"), -1)
 
 
-def _stage_dates() -> dict[str, Json]:
-    found = [stage_date(stage) for stage, _ in STAGES]
-    return {each["name"]: each for each in found}
+def deal_stage_dates(stage: str) -> list[Json]:
+    """The properties that say when a deal came into a stage and left it."""
+    return [
+        _definition(f"hs_v2_date_{moved}_{stage} datetime date ro", group_of("deals"), -1)
+        for moved in ("entered", "exited")
+    ]
+
+
+def _stage_dates(type_name: str) -> list[Json]:
+    if type_name == "deals":
+        return [date for stage in DEFAULT_PIPELINE.stages for date in deal_stage_dates(stage.id)]
+    return [stage_date(stage) for stage, _ in STAGES] if type_name == "contacts" else []

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from itertools import islice
 
-from connectors.sandbox.hubspot.admin import list_pipelines
 from connectors.sandbox.hubspot.catalog import TYPES
+from connectors.sandbox.hubspot.pipelines import list_pipelines
 from connectors.sandbox.hubspot.records import StoredRecord
 from connectors.sandbox.hubspot.state import PortalState
 from connectors.sandbox.hubspot.tracking import EmailEvent, make_guid

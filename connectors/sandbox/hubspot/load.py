@@ -6,13 +6,22 @@ import re
 from collections.abc import Iterator
 
 from connectors.sandbox.hubspot.activity_effects import record_activity
-from connectors.sandbox.hubspot.catalog import DEAL_STAGES, option_of
+from connectors.sandbox.hubspot.catalog import option_of
 from connectors.sandbox.hubspot.records import StoredRecord
 from connectors.sandbox.hubspot.state import PortalOwner, PortalState
 from connectors.sandbox.hubspot.wire import iso, milliseconds
-from connectors.sandbox.world import Firm, Human, Rep, World, salesforce_id
+from connectors.sandbox.world import DEAL_STAGES, Deal, Firm, Human, Rep, World, salesforce_id
 
 _YEAR = 365 * 86_400_000
+
+_STAGES = dict(
+    zip(
+        DEAL_STAGES,
+        ("qualifiedtobuy", "presentationscheduled", "contractsent", "closedwon", "closedlost"),
+        strict=True,
+    )
+)
+_FIRST_STAGES = ("appointmentscheduled", "qualifiedtobuy", "contractsent")
 
 
 def load_portal(state: PortalState, world: World) -> None:
@@ -21,17 +30,25 @@ def load_portal(state: PortalState, world: World) -> None:
     state.owners |= {each.id: each for each in (_owner(rep, now) for rep in world.reps)}
     owner_ids = {rep.number: str(_owner_id(rep)) for rep in world.reps}
     _add_industries(state, world.firms)
+    _add_sources(state, world.deals)
     companies = {firm.number: _company(state, firm, owner_ids, now) for firm in world.firms}
     state.tracking.form("Newsletter", now - 3 * _YEAR, "captured")
     state.tracking.form("Blog comments", now - 3 * _YEAR, "blog_comment")
+    contact_ids: dict[int, int] = {}
     for human in sorted(world.humans, key=lambda each: (each.created_at, each.number)):
         contacts = list(_contacts(state, human, owner_ids))
         for contact in contacts:
             if human.firm:
                 _link_company(state, contact, companies[human.firm.number])
         if contacts:
-            _sell(state, contacts[0], human, now)
+            contact_ids[human.number] = contacts[0].id
+            if not world.deals:
+                _sell(state, contacts[0], human, now)
             _live(state, contacts, human, now)
+    company_ids = {number: company.id for number, company in companies.items()}
+    for deal in sorted(world.deals, key=lambda each: (each.stages[0][1], each.number)):
+        if "hubspot" in deal.seen_by:
+            _add_deal(state, deal, owner_ids, contact_ids, company_ids)
 
 
 def _owner_id(rep: Rep) -> int:
@@ -54,6 +71,16 @@ def _add_industries(state: PortalState, firms: tuple[Firm, ...]) -> None:
     schema.put(
         schema.known["industry"] | {"options": [option_of(_code(name), name, at) for at, name in enumerate(names)]}
     )
+
+
+def _add_sources(state: PortalState, deals: tuple[Deal, ...]) -> None:
+    """The sources of deals that HubSpot does not ship with."""
+    schema = state.records["deals"].schema
+    known = schema.known["hs_analytics_source"]
+    options = {each["value"]: each for each in known["options"]}
+    for source in sorted({deal.source for deal in deals if deal.source}):
+        options.setdefault(_code(source), option_of(_code(source), source, len(options)))
+    schema.put(known | {"options": list(options.values())})
 
 
 def _company(state: PortalState, firm: Firm, owner_ids: dict[int, str], now: int) -> StoredRecord:
@@ -133,7 +160,7 @@ def _sell(state: PortalState, contact: StoredRecord, human: Human, now: int) -> 
     values = {
         "dealname": f"{human.firm.name if human.firm else human.last} {human.number}",
         "amount": str(1_000 * (human.number % 50 + 5)),
-        "dealstage": DEAL_STAGES[human.number % 3][0],
+        "dealstage": _FIRST_STAGES[human.number % 3],
         "pipeline": "default",
         "closedate": iso(at + 90 * 86_400_000),
         "hubspot_owner_id": contact.properties.get("hubspot_owner_id", ""),
@@ -143,6 +170,35 @@ def _sell(state: PortalState, contact: StoredRecord, human: Human, now: int) -> 
     contact.properties["num_associated_deals"] = "1"
     for company in state.links.of(("contacts", "companies"), contact.id):
         state.links.add(("deals", "companies"), deal.id, company, main=True)
+
+
+def _add_deal(
+    state: PortalState, deal: Deal, owner_ids: dict[int, str], contact_ids: dict[int, int], company_ids: dict[int, int]
+) -> None:
+    """A deal, moved through its stages as it was; the close date stays the one that the rep expects."""
+    (first, began), *later = [(_STAGES[name], milliseconds(at)) for name, at in deal.stages]
+    expected = {"closedate": f"{deal.expected.isoformat()}T00:00:00.000Z"}
+    values = {
+        "dealname": deal.name,
+        "amount": "" if deal.amount is None else str(deal.amount),
+        "deal_currency_code": "EUR",
+        "dealstage": first,
+        "hubspot_owner_id": owner_ids[deal.owner],
+        "hs_analytics_source": _code(deal.source),
+        "hs_campaign": deal.campaign,
+        **expected,
+    }
+    made = state.make("deals", values, began, "CRM_UI")
+    contacts = [contact_ids[number] for number in deal.contacts if number in contact_ids]
+    for contact in dict.fromkeys(contacts):
+        state.links.add(("deals", "contacts"), made.id, contact)
+        count = len(state.links.of(("contacts", "deals"), contact))
+        state.contacts.by_id[contact].properties["num_associated_deals"] = str(count)
+    if deal.firm is not None:
+        state.links.add(("deals", "companies"), made.id, company_ids[deal.firm], main=True)
+    for stage, at in later:
+        lost = {"closed_lost_reason": deal.lost_reason} if stage == _STAGES["Closed Lost"] else {}
+        state.change("deals", made, {"dealstage": stage, **expected, **lost}, at)
 
 
 def _live(state: PortalState, contacts: list[StoredRecord], human: Human, now: int) -> None:

@@ -41,7 +41,9 @@ def _with_more(
     body = as_json(records, record, names, state.portal_id)
     if histories:
         body["propertiesWithHistory"] = {
-            name: list_versions_of(records, record, name) for name in histories if name in records.schema.known
+            name: list_versions_of(records, record, name, state.switches.versions)
+            for name in histories
+            if name in records.schema.known
         }
     found = {
         each.kind.name: links

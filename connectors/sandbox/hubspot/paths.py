@@ -6,7 +6,19 @@ from collections.abc import Callable, Iterator
 from functools import cache
 from typing import Any, NamedTuple
 
-from connectors.sandbox.hubspot import admin, associations, auth, events, jobs, legacy, lists, objects, search, writes
+from connectors.sandbox.hubspot import (
+    admin,
+    associations,
+    auth,
+    events,
+    jobs,
+    legacy,
+    lists,
+    objects,
+    pipelines,
+    search,
+    writes,
+)
 from connectors.sandbox.hubspot.catalog import object_type
 from connectors.sandbox.hubspot.state import PortalState
 from connectors.sandbox.hubspot.wire import HubspotCall, not_allowed
@@ -90,9 +102,9 @@ _TABLE: tuple[tuple[str, str, str, Handler], ...] = (
     ("properties", "GET", "/{type}/{name}", admin.property_),
     ("properties", "PATCH", "/{type}/{name}", admin.update_property),
     ("properties", "DELETE", "/{type}/{name}", admin.archive_property),
-    ("pipelines", "GET", "/{type}", admin.list_pipelines),
-    ("pipelines", "GET", "/{type}/{id}", admin.show_pipeline),
-    ("pipelines", "GET", "/{type}/{id}/stages", admin.list_stages),
+    ("pipelines", "GET", "/{type}", pipelines.list_pipelines),
+    ("pipelines", "GET", "/{type}/{id}", pipelines.show_pipeline),
+    ("pipelines", "GET", "/{type}/{id}/stages", pipelines.list_stages),
     ("owners", "GET", "", admin.list_portal_owners),
     ("owners", "GET", "/{id}", admin.show_owner),
     ("schemas", "GET", "", admin.list_schemas),

@@ -242,13 +242,13 @@ def as_json(
     return body
 
 
-def list_versions_of(records: RecordTable, record: StoredRecord, name: str) -> list[Json]:
-    """The history of a property, newest first."""
+def list_versions_of(records: RecordTable, record: StoredRecord, name: str, most: int) -> list[Json]:
+    """The history of a property, newest first, as far as it is kept."""
     kept = record.history.get(name)
     if kept is None:
         value = value_of(records, record, name)
         kept = [] if value is None else [PropertyVersion(record.created, value, record.source, "")]
-    return [_version_json(each) for each in reversed(kept)]
+    return [_version_json(each) for each in kept[: -most - 1 : -1]]
 
 
 def _version_json(version: PropertyVersion) -> Json:

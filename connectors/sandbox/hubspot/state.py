@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from typing import Any, Literal, NamedTuple
 
 from connectors.sandbox.hubspot.catalog import ENGAGEMENTS, TYPES, object_type
+from connectors.sandbox.hubspot.deal_stages import DEFAULT_PIPELINE, DealPipeline, follow_stage
 from connectors.sandbox.hubspot.links import Links, LinkType, Pair
 from connectors.sandbox.hubspot.records import RecordTable, Seen, StoredRecord, write_properties
 from connectors.sandbox.hubspot.schema import Problem
@@ -49,7 +50,8 @@ class PortalSwitches:
     it. `index_lag` is in seconds. `retired` are versions of the API that answer 404 (`v3`, `2026-03`). `lost_writes` of
     each batch update are neither done nor told of, under a 200. `workflows` set properties after a client set one:
     `{"when": property, "set": {property: value}}`. `job_polls` is how often an export or import is not done yet.
-    `list_moves` is whether a list says when somebody last joined and left it.
+    `list_moves` is whether a list says when somebody last joined and left it. `deal_links` is whether a deal counts as
+    modified when it is associated with a contact or company. `versions` is how many values of a property are kept.
     """
 
     tier: Tier = "enterprise"
@@ -82,6 +84,8 @@ class PortalSwitches:
     export_times: Literal["iso", "milliseconds"] = "iso"
     empty_cells: Literal["ignored", "clear"] = "ignored"
     list_moves: Literal["told", "untold"] = "told"
+    deal_links: Literal["silent", "modify"] = "silent"
+    versions: int = 45
 
 
 @dataclass
@@ -180,6 +184,7 @@ class PortalState:
         self.links_given = 0
         self.imports: dict[str, Import] = {}
         self.lists: dict[str, MemberList] = {}
+        self.deal_pipelines: dict[str, DealPipeline] = {DEFAULT_PIPELINE.id: DEFAULT_PIPELINE}
 
     @property
     def contacts(self) -> RecordTable:
@@ -198,6 +203,8 @@ class PortalState:
             properties.setdefault("hs_object_source_id", str(_APP_ID))
         if type_name == "contacts":
             _complete(properties, records.next_id, at)
+        if type_name == "deals":
+            properties = self._follow_stage("", properties, at) | properties
         record = records.add(properties, at, updated or at, source)
         if type_name == "contacts" and record.id < 1_000:
             _spread_ids(records)
@@ -246,6 +253,8 @@ class PortalState:
         if main and pair[1] == "companies":
             self.links.demote(pair, one)
         self.links.add(pair, one, other, main)
+        if "deals" in pair:
+            self._count_deals(pair, one, other, at)
         if "contacts" not in pair:
             return
         contact = self.contacts.by_id[one if pair[0] == "contacts" else other]
@@ -253,6 +262,17 @@ class PortalState:
             self.touch(contact, {"notes_last_updated": iso(at)}, at)
         elif main and pair[1] == "companies":
             self.touch(contact, {"associatedcompanyid": str(other)}, at)
+
+    def _count_deals(self, pair: Pair, one: int, other: int, at: int) -> None:
+        """What an association with a deal changes: the deals of a contact, and perhaps the deal."""
+        numbers = dict(zip(pair, (one, other), strict=True))
+        if contact := numbers.get("contacts"):
+            deals = len(self.links.of(("contacts", "deals"), contact))
+            self.touch(self.contacts.by_id[contact], {"num_associated_deals": str(deals)}, at)
+        if self.switches.deal_links == "modify":
+            records = self.records["deals"]
+            self.remember(records.by_id[numbers["deals"]], at)
+            records.stamp(records.by_id[numbers["deals"]], at)
 
     def linked(self, pair: Pair, number: int) -> list[tuple[int, tuple[LinkType, ...]]]:
         """What a record is linked with, archived records left out."""
@@ -283,6 +303,8 @@ class PortalState:
         return {each["value"]: each["displayOrder"] for each in options}
 
     def _consequences(self, type_name: str, record: StoredRecord, wanted: Mapping[str, str], at: int) -> dict[str, str]:
+        if type_name == "deals":
+            return self._follow_stage(record.properties.get("dealstage", ""), wanted, at)
         if type_name != "contacts":
             return {}
         found: dict[str, str] = {}
@@ -295,6 +317,9 @@ class PortalState:
         if "email" in wanted:
             found["hs_email_domain"] = wanted["email"].rpartition("@")[2]
         return found
+
+    def _follow_stage(self, former: str, wanted: Mapping[str, str], at: int) -> dict[str, str]:
+        return follow_stage(self.deal_pipelines.values(), self.records["deals"].schema.known, former, wanted, at)
 
     def _stage_stamps(self, former: str, stage: str, at: int) -> dict[str, str]:
         """The became-a-stage dates: setting one stamps it, clearing one wipes it."""
