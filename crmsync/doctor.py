@@ -27,6 +27,7 @@ from crmsync.reporting.console import count_of
 from crmsync.routing.owners import Owners, owners_of, state_of
 from crmsync.routing.tryout import try_lead
 from crmsync.scoring import failed_tests, score, worth_knowing
+from crmsync.store.cursors import was_read_so
 from crmsync.store.queries import some_people, stage_counts
 
 SAMPLE = 20_000
@@ -260,18 +261,30 @@ def _lint_state(config: Config, now: datetime) -> list[Finding]:
                 return []
             with store.read() as reading:
                 columns, stages = _sampled(config, reading, now), list(_lint_stages(config, reading))
+                unread = [] if columns is None else _find_unread(config, reading, columns)
     except StateOutdated as error:
         return [Finding("note", f"the people in the state were not checked: {error}")]
-    return [*_lint_people(config, columns, now), *stages]
+    return [*_lint_people(config, columns, now, unread), *stages]
 
 
-def _lint_people(config: Config, columns: Columns | None, now: datetime) -> list[Finding]:
+def _find_unread(config: Config, reading: Connection, columns: Columns) -> list[str]:
+    """The fields that were mapped (or mapped otherwise) after the last pull: nobody has a value of them yet."""
+    changed = {crm for crm in config.crms if not was_read_so(reading, crm, config.mapping_hash(crm))}
+    return [
+        name
+        for name in sorted(config.read_fields() & config.fields.keys())
+        if changed & config.fields[name].keys() and all(each is None for each in columns.fields.get(name, ()))
+    ]
+
+
+def _lint_people(config: Config, columns: Columns | None, now: datetime, unread: Sequence[str]) -> list[Finding]:
     if columns is None:
         return []
     scores = score(config, columns, now, config.zone)
-    found = lint_with_data(config, scores, columns, kinds_of(config), int(now.timestamp()))
+    found = lint_with_data(config, scores, columns, kinds_of(config), int(now.timestamp()), unread)
     gaps = worth_knowing(config, scores, columns, now, config.zone)
     return [
+        *(Finding("note", f"{name} is new and not read yet; the next run does that: crmsync plan") for name in unread),
         *found,
         *(Finding("warning", sentence) for sentence in scores.warnings),
         *(
@@ -281,7 +294,7 @@ def _lint_people(config: Config, columns: Columns | None, now: datetime) -> list
                 f"it could change the band of {moving:,} of them",
             )
             for name, lacking, moving in gaps
-            if moving
+            if moving and name not in unread
         ),
     ]
 

@@ -23,6 +23,7 @@ from crmsync.store.activities import save_activities
 from crmsync.store.companies import drop_unused_companies
 from crmsync.store.contacts import save_contacts
 from crmsync.store.cursors import (
+    CONTACTS,
     drop_cursor,
     drop_cursors,
     end_full_run,
@@ -187,7 +188,7 @@ def _is_needed(config: Config, missing: MissingField) -> bool:
 
 def _contacts_stream(work: Work, crm: str) -> str:
     """Mapped otherwise, everybody has to be read again: each mapping has a cursor of its own."""
-    return f"contacts:{work.config.mapping_hash(crm)}"
+    return f"{CONTACTS}{work.config.mapping_hash(crm)}"
 
 
 def _pull(work: Work, result: Result, crm: str, *, full: bool, trusting: bool = False) -> None:

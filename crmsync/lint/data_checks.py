@@ -29,11 +29,19 @@ SILENT = timedelta(days=14)
 
 
 def lint_with_data(
-    model: Model, scores: Scores, columns: Columns, known_kinds: Collection[str], now: int
+    model: Model,
+    scores: Scores,
+    columns: Columns,
+    known_kinds: Collection[str],
+    now: int,
+    unread: Collection[str] = (),
 ) -> list[Finding]:
-    """What can be said of a model once people were scored by it; `now` in seconds since 1970."""
+    """What can be said of a model once people were scored by it; `now` in seconds since 1970.
+
+    Nothing can be said of rules about fields that are `unread`: mapped, and not pulled since.
+    """
     checks = (
-        _dead_rules(model, scores),
+        _dead_rules(model, scores, unread),
         _twins(model, scores),
         _strange_kinds(model, columns, known_kinds),
         _gone_silent(model, columns, now),
@@ -47,10 +55,13 @@ def _given(scores: Scores) -> dict[str, NDArray[np.bool_]]:
     return {line.about: points != 0 for line, points in lines if line.sort == "rule"}
 
 
-def _dead_rules(model: Model, scores: Scores) -> Iterator[Finding]:
+def _dead_rules(model: Model, scores: Scores, unread: Collection[str]) -> Iterator[Finding]:
     if len(scores.people) < FEWEST_PEOPLE:
         return
+    waiting = {rule.name for rule in model.rules() if rule.when is not None and rule.when.fields() & {*unread}}
     for name, given in _given(scores).items():
+        if name in waiting:
+            continue
         if not given.any():
             yield Finding("warning", f'"{name}" gives no points to any of {len(scores.people):,} people')
         elif given.all():

@@ -97,10 +97,19 @@ def drop_cursor(connection: Connection, crm: str, stream: str) -> None:
     connection.execute(delete(cursor).where(cursor.c.crm == crm, cursor.c.stream == stream))
 
 
+CONTACTS = "contacts:"
+"""How the streams of contacts begin: each mapping of fields has one of its own."""
+
+
+def was_read_so(connection: Connection, crm: str, mapping: str) -> bool:
+    """Whether a CRM's contacts were read to their end by a mapping of fields (its hash)."""
+    return read_cursor(connection, crm, f"{CONTACTS}{mapping}") is not None
+
+
 def was_ever_read(connection: Connection, crm: str) -> bool:
     """Whether a CRM's contacts were read to their end at least once."""
     streams = connection.scalars(select(cursor.c.stream).where(cursor.c.crm == crm))
-    return any(stream.startswith("contacts:") for stream in streams)
+    return any(stream.startswith(CONTACTS) for stream in streams)
 
 
 def promote_cursors(connection: Connection, crm: str, streams: Sequence[str]) -> None:

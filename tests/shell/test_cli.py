@@ -279,6 +279,17 @@ def test_check_warns_of_a_pool_that_no_route_leads_to(path):
     assert "[[owner_pool]] spare: no [[route]] uses it" in " ".join(document["warnings"])
 
 
+def test_check_says_of_a_new_field_that_it_is_not_read_yet(done, tmp_path):
+    new = '\nreferrer = { hubspot = "hs_latest_source" }\n'
+    rule = '\n[[fit]]\nname = "Came by referral"\npoints = 5\nwhen = { field = "referrer", is = "REFERRALS" }\n'
+    edited = done.with_name("new-field.toml")
+    edited.write_text(done.read_text().replace("\n[fields]", f"\n[fields]{new}", 1) + rule)
+    found = crmsync("check", "-c", edited, "--json").json
+    assert "referrer is new and not read yet; the next run does that: crmsync plan" in found["notes"]
+    assert not [each for each in (*found["warnings"], *found["notes"]) if "Came by referral" in each]
+    assert not [each for each in found["notes"] if each.startswith("referrer is missing")]
+
+
 def test_check_names_variables_of_a_crm_that_the_file_leaves_out(tmp_path):
     path = tmp_path / "crmsync.toml"
     crmsync("init", "-c", path, "--only", "hubspot")
