@@ -35,7 +35,7 @@ class FieldMap:
     whether the field that holds the key of our tasks is made by `create_fields` and read with tasks: what has one is no
     activity. `lists` are the lists of the CRM (by name or id) whose members the config leaves out.
     `opportunity_value` is the field that says what an opportunity is worth; `""` means the CRM's own amount.
-    `outcomes` says whether opportunities are read.
+    `outcomes` says whether `Connector.outcomes` is called.
     """
 
     fields: Mapping[str, str | Mapping[str, str]] = field(default_factory=dict)

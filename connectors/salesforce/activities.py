@@ -11,19 +11,8 @@ from functools import partial
 from connectors.salesforce.client import Org
 from connectors.salesforce.contacts import NEVER
 from connectors.salesforce.errors import CRM, text_of
-from connectors.salesforce.paging import (
-    SHORT_IN_LIST,
-    Cursor,
-    Row,
-    Source,
-    after_all,
-    begin_pull,
-    cursor_of,
-    id_lists,
-    pull_pages,
-    query_columns,
-    readable_rows,
-)
+from connectors.salesforce.lookups import Lookup, read_lookups
+from connectors.salesforce.paging import Cursor, Row, Source, after_all, begin_pull, cursor_of, pull_pages
 from connectors.salesforce.schema import PREFIXES, TASK_KEY, Schema, instant_of, readable_paths
 from crmsync.config.tables import Feed
 from crmsync.model import Activity, Page, Ref
@@ -202,16 +191,7 @@ def _who(object_: str) -> Callable[[Org, Schema, Sequence[Row]], People]:
 
 
 def _looked_up(org: Org, schema: Schema, name: str, key: str, wanted: Sequence[str], ids: Sequence[str]) -> list[Row]:
-    """Rows of another object that point to these ids; none where this user does not see the object."""
-    if not ids or key.lower() not in schema.of(name):
-        return []
-    source = Source(name, name, (key, *wanted), order=())
-    columns = [column for column in query_columns(source, schema) if schema.resolve(name, column.path)]
-    names = ", ".join(column.path for column in columns)
-    alive = " AND IsDeleted = false" if schema.resolve(name, "IsDeleted") else ""
-    queries = [f"SELECT {names} FROM {name} WHERE {key} IN {some}{alive}" for some in id_lists(ids, SHORT_IN_LIST)]
-    rows = readable_rows(org, source, columns, org.many_rows(queries))
-    return [row for row in rows if key in row]
+    return read_lookups(org, schema, [Lookup(name, key, tuple(wanted))], ids)[0]
 
 
 def _task_people(org: Org, schema: Schema, rows: Sequence[Row]) -> People:

@@ -8,6 +8,7 @@ from datetime import timedelta
 from connectors.salesforce.client import Org
 from connectors.salesforce.contacts import RecordReader
 from connectors.salesforce.errors import RequestRefused, query_page, record_counts
+from connectors.salesforce.lookups import is_readable
 from connectors.salesforce.memberships import find_campaign_problems
 from connectors.salesforce.missing_fields import (
     lacking_values,
@@ -18,9 +19,11 @@ from connectors.salesforce.missing_fields import (
     missing_values,
     value_clicks,
 )
+from connectors.salesforce.outcomes import DESCRIBED, HISTORY, LEADS, ROLES, hidden_sentence, value_path
+from connectors.salesforce.outcomes import OBJECT as OPPORTUNITY
 from connectors.salesforce.paging import instant_literal
 from connectors.salesforce.payload import converted_statuses
-from connectors.salesforce.schema import HOLDING, OBJECTS, TASK_KEY, Schema
+from connectors.salesforce.schema import HOLDING, NUMBERS, OBJECTS, TASK_KEY, Schema
 from crmsync.config.tables import Feed
 from crmsync.connector import Checkup, FieldMap
 from crmsync.errors import ConfigError, Unavailable
@@ -37,6 +40,14 @@ GRANTS = {
 }
 """What shows the rows of each activity source."""
 
+WITHOUT = {
+    ROLES: "the people of an opportunity are known only where a lead was converted into it; give its permission set "
+    "'Read' on Contact and Opportunity",
+    LEADS: "opportunities are not joined with the leads that became them; give its permission set 'Read' on it",
+    HISTORY: "the stages that opportunities went through are not known; give its permission set 'Read' on Opportunity",
+}
+"""What is not known of opportunities without each of their lookups, and what shows it."""
+
 
 def check(
     org: Org, schema: Schema, readers: Mapping[str, RecordReader], names: FieldMap, account: Callable[[], str]
@@ -49,14 +60,17 @@ def check(
         return Checkup("", (str(error),))
     problems: list[str] = []
     notes: list[str] = []
-    schema.learn([*OBJECTS.values(), "Account", *dict.fromkeys(feed.source for feed in org.settings.activities)])
+    sources = [*dict.fromkeys(feed.source for feed in org.settings.activities), *(DESCRIBED if names.outcomes else ())]
+    schema.learn([*OBJECTS.values(), "Account", *sources])
+    read = [*OBJECTS.values(), *([OPPORTUNITY] if names.outcomes and schema.of(OPPORTUNITY) else [])]
     parts: Sequence[Callable[[], Iterator[tuple[bool, str]]]] = (
         *(lambda reader=reader: _fields(schema, reader) for reader in readers.values()),
         *(lambda reader=reader: _outputs(schema, reader) for reader in readers.values()),
         *(lambda reader=reader: _stages(org, schema, reader) for reader in readers.values()),
         lambda: _tasks(schema) if names.tasks else iter(()),
+        lambda: _outcomes(schema, names) if names.outcomes else iter(()),
         lambda: ((PROBLEM, each) for each in find_campaign_problems(org, names.lists)),
-        lambda: _visible(org),
+        lambda: _visible(org, read),
         lambda: _person_accounts(schema),
         lambda: _feeds(schema, org.settings.activities),
         lambda: _blindness(org, schema, org.settings.activities),
@@ -150,10 +164,27 @@ def _tasks(schema: Schema) -> Iterator[tuple[bool, str]]:
         yield PROBLEM, f"Task.{TASK_KEY} (the key of tasks) cannot be edited; grant Edit in the permission set"
 
 
-def _visible(org: Org) -> Iterator[tuple[bool, str]]:
+def _outcomes(schema: Schema, names: FieldMap) -> Iterator[tuple[bool, str]]:
+    """What keeps opportunities from being read, and what is not known of them."""
+    if sentence := hidden_sentence(schema):
+        yield PROBLEM, sentence
+        return
+    path = value_path(names)
+    known = schema.resolve(OPPORTUNITY, path)
+    if known is None:
+        said = "does not exist or the integration user cannot see it; correct [outcome], or give its permission set"
+        yield PROBLEM, f"{OPPORTUNITY}.{path} (the value of opportunities) {said} 'Read' on {path}"
+    elif known.type not in NUMBERS:
+        yield PROBLEM, f"{OPPORTUNITY}.{path} (the value of opportunities) must be a number, not {known.type}"
+    for lookup, lacking in WITHOUT.items():
+        if not is_readable(schema, lookup):
+            yield NOTE, f"the integration user cannot read {lookup.object}.{lookup.key}, so {lacking}"
+
+
+def _visible(org: Org, objects: Sequence[str]) -> Iterator[tuple[bool, str]]:
     """Sharing hides records without an error: compare what is seen with what there is."""
-    there = org.rest("GET", f"limits/recordCount?sObjects={','.join(OBJECTS.values())}", read=record_counts)
-    for object_ in OBJECTS.values():
+    there = org.rest("GET", f"limits/recordCount?sObjects={','.join(objects)}", read=record_counts)
+    for object_ in objects:
         seen = _count(org, f"SELECT COUNT() FROM {object_}")
         if seen < SEEN_SHARE * there.get(object_, 0):
             yield (

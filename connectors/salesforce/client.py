@@ -6,7 +6,7 @@ import io
 import re
 import threading
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any, NamedTuple, TypeVar
@@ -243,15 +243,14 @@ class Org:
 
     def many_rows(self, queries: Sequence[str]) -> list[Any]:
         """The rows of several queries, five to a call, whatever they are."""
-        rows: list[Any] = []
+        return [row for rows in self.rows_of_each(queries) for row in rows]
+
+    def rows_of_each(self, queries: Sequence[str]) -> Iterator[list[Any]]:
+        """The same for each query by itself."""
         for start in range(0, len(queries), QUERIES_PER_COMPOSITE):
             some = queries[start : start + QUERIES_PER_COMPOSITE]
-            if len(some) == 1:
-                rows += self._to_the_end(self.query(some[0]))
-                continue
-            for first in self._composite_pages(some):
-                rows += self._to_the_end(first)
-        return rows
+            pages = [self.query(some[0])] if len(some) == 1 else self._composite_pages(some)
+            yield from map(self._to_the_end, pages)
 
     def take_odd(self) -> list[Odd]:
         """What could not be read of the rows since this was asked last."""

@@ -6,18 +6,19 @@ from collections.abc import Iterator, Mapping, Sequence
 from datetime import datetime
 from math import ceil
 
-from connectors.salesforce import activities, bulk, contacts, owners, setup
+from connectors.salesforce import activities, bulk, contacts, outcomes, owners, setup
 from connectors.salesforce.check import check
 from connectors.salesforce.client import Org
 from connectors.salesforce.errors import CRM, is_id, unreadable
 from connectors.salesforce.memberships import read_campaign_members
 from connectors.salesforce.missing_fields import missing_fields
+from connectors.salesforce.past_fields import pull_past_fields
 from connectors.salesforce.schema import OBJECTS, Schema
 from connectors.salesforce.settings import Settings
 from connectors.salesforce.tasks import LoggedTasks
 from connectors.salesforce.writer import COLLECTION, Writer
-from crmsync.connector import Checkup, FieldMap, ListMembers, MissingField, Narrow, Notes, Stop
-from crmsync.model import Activity, Change, Contact, Owner, Page, Receipt, Ref, Scalar, Task, TaskReceipt
+from crmsync.connector import Checkup, FieldMap, ListMembers, MissingField, Narrow, Notes, PastFields, Stop
+from crmsync.model import Activity, Change, Contact, Opportunity, Owner, Page, Receipt, Ref, Scalar, Task, TaskReceipt
 
 
 class SalesforceConnector:
@@ -74,6 +75,14 @@ class SalesforceConnector:
         feeds, ours = self._org.settings.activities, self._names.tasks
         return activities.pull_activities(self._org, self._schema, feeds, cursor, no_own_tasks=ours)
 
+    def outcomes(self, cursor: str | None) -> Iterator[Page[Opportunity]]:
+        """Opportunities, and those whose contact roles changed."""
+        return outcomes.pull_opportunities(self._org, self._schema, self._names, cursor)
+
+    def past_fields(self, refs: Sequence[Ref]) -> Iterator[PastFields]:
+        """What the field history of leads and contacts has, for fields for which an admin switched it on."""
+        return pull_past_fields(self._org, self._schema, self._readers, refs)
+
     def owners(self) -> Sequence[Owner]:
         """Users, and the queues of leads."""
         return owners.list_owners(self._org)
@@ -112,7 +121,8 @@ class SalesforceConnector:
     def missing_fields(self) -> Sequence[MissingField]:
         """Mapped fields, score fields and stages that are not there or not shown, as of now."""
         tasks = self._names.tasks
-        self._schema.confirm([*OBJECTS.values(), "Account", *(["Task"] if tasks else [])])
+        more = [*(["Task"] if tasks else []), *(outcomes.DESCRIBED if self._names.outcomes else [])]
+        self._schema.confirm([*OBJECTS.values(), "Account", *more])
         return missing_fields(self._schema, self._readers, tasks=tasks)
 
     def stage_order(self) -> Mapping[str, Sequence[str]]:

@@ -180,21 +180,24 @@ def read_records(
     for kind, reader in all_readers.items():
         ids = list(dict.fromkeys(ref.id for ref in refs if ref.kind == kind))
         for start in range(0, len(ids), IN_LIST * QUERIES_PER_COMPOSITE):
-            rows, gone = _rows_of(org, schema, reader, ids[start : start + IN_LIST * QUERIES_PER_COMPOSITE])
+            some = ids[start : start + IN_LIST * QUERIES_PER_COMPOSITE]
+            rows, gone = current_rows(org, schema, partial(reader.source, schema), some)
             yield from map(reader.contact, rows)
             yield from (Contact(Ref(CRM, kind, each), NEVER, gone=True, erased=True) for each in gone)
 
 
-def _rows_of(org: Org, schema: Schema, reader: RecordReader, ids: Sequence[str]) -> tuple[list[Row], list[str]]:
+def current_rows(
+    org: Org, schema: Schema, make: Callable[[], Source], ids: Sequence[str]
+) -> tuple[list[Row], list[str]]:
     """The rows with these ids, without the columns that are no longer there, and the ids that are gone."""
     try:
-        return rows_by_id(org, schema, reader.source(schema), ids)
+        return rows_by_id(org, schema, make(), ids)
     except RequestRefused as error:
         if error.code != "INVALID_FIELD":
             raise
     # A field went away since it was described.
     schema.forget()
-    return rows_by_id(org, schema, reader.source(schema), ids)
+    return rows_by_id(org, schema, make(), ids)
 
 
 def rows_by_id(org: Org, schema: Schema, source: Source, ids: Sequence[str]) -> tuple[list[Row], list[str]]:

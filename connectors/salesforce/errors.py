@@ -17,6 +17,10 @@ CRM = "salesforce"
 T = TypeVar("T")
 
 
+HIDDEN = frozenset({"INVALID_TYPE", "INVALID_FIELD", "INSUFFICIENT_ACCESS", "INSUFFICIENT_ACCESS_OR_READONLY"})
+"""Codes for an object or a field that the integration user may not read."""
+
+
 class Expired(Exception):
     """The access token is no longer taken: log in again and repeat."""
 

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
 
 from connectors.salesforce.client import Org
-from connectors.salesforce.errors import CRM, RequestRefused, is_id, text_of, unreadable
+from connectors.salesforce.errors import CRM, HIDDEN, RequestRefused, is_id, text_of, unreadable
 from connectors.salesforce.paging import id_lists
 from connectors.salesforce.schema import OBJECTS
 from crmsync.connector import ListMembers
@@ -14,9 +14,6 @@ from crmsync.errors import ConfigError, Unavailable
 from crmsync.model import Ref
 
 CAMPAIGN_PREFIX, SHORT_ID = "701", 15
-
-HIDDEN = frozenset({"INVALID_TYPE", "INVALID_FIELD", "INSUFFICIENT_ACCESS"})
-"""Codes for an object that the integration user may not read."""
 
 MEMBER_OF = {kind: f"{name}Id" for kind, name in OBJECTS.items()}
 """By kind of record the field of a campaign member that names it."""

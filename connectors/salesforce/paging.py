@@ -237,6 +237,8 @@ def readable_rows(org: Org, source: Source, columns: Sequence[QueryColumn], reco
     needed = [each.path for each in columns if each.path in NEEDED or each.path in source.order]
     for record in records:
         try:
+            if isinstance(record, list) and len(record) != len(columns):
+                raise _Unreadable("without its fields")
             values = record if isinstance(record, list) else [_walk(record, column) for column in columns]
             row = _read(values, columns)
             if missing := [path for path in needed if path not in row]:
@@ -257,7 +259,7 @@ class _Unreadable(Exception):
 
 def _odd(object_: str, record: Any, columns: Sequence[QueryColumn], why: str) -> Odd:
     places = {column.path: place for place, column in enumerate(columns)}
-    told = record[places["Id"]] if isinstance(record, list) and "Id" in places else None
+    told = record[places["Id"]] if isinstance(record, list) and places.get("Id", len(record)) < len(record) else None
     id_ = record.get("Id") if isinstance(record, dict) else told
     if not is_id(id_):
         return Odd(f"one of the {object_} records", why)

@@ -7,18 +7,18 @@ import time
 import unicodedata
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from typing import Any
 
 from connectors.http import drop_unstorable
 from connectors.salesforce.client import Org
-from connectors.salesforce.errors import RequestRefused, check_object, odd_answer
+from connectors.salesforce.errors import RequestRefused, check_object, odd_answer, text_of
 from crmsync.errors import Transient
 from crmsync.model import Scalar
 
 OBJECTS = {"lead": "Lead", "contact": "Contact"}
-KINDS = {name: kind for kind, name in OBJECTS.items()}
+KINDS = {**{name: kind for kind, name in OBJECTS.items()}, "Opportunity": "opportunity"}
 PREFIXES = {"00Q": "lead", "003": "contact"}
 """The first three characters of an id tell its object."""
 
@@ -40,7 +40,10 @@ HOLDING = {"number": NUMBERS, "date": frozenset({"date", "string", "textarea"})}
 
 @dataclass(frozen=True)
 class Field:
-    """One field of one object. `relationship` is how SOQL spells the way to the parent, `parent` its object."""
+    """One field of one object. `relationship` is how SOQL spells the way to the parent, `parent` its object.
+
+    `labels` are what people read in the place of values of a picklist, where it is something else.
+    """
 
     name: str
     type: str
@@ -55,6 +58,7 @@ class Field:
     options: tuple[str, ...] = ()
     relationship: str = ""
     parent: str = ""
+    labels: Mapping[str, str] = field(default_factory=dict)
 
 
 Fields = Mapping[str, Field]
@@ -196,6 +200,7 @@ def _field(told: Any) -> Field:
         options=tuple(each["value"] for each in values if each.get("active", True)),
         relationship=said.get("relationshipName") or "",
         parent=parents[0] if parents else "",
+        labels={v["value"]: label for v in values if (label := text_of(v.get("label"))) and label != v["value"]},
     )
 
 
@@ -253,11 +258,11 @@ def instant_of(text: object) -> datetime | None:
     """`2020-10-22T21:03:23.000+0000` (REST), `…T21:03:23.000Z` (Bulk) or ISO 8601, as aware UTC."""
     try:
         at = datetime.fromisoformat(str(text))
-    except ValueError:
+        if at.tzinfo is UTC:
+            return at
+        return at.replace(tzinfo=UTC) if at.tzinfo is None else at.astimezone(UTC)
+    except (ValueError, OverflowError):
         return None
-    if at.tzinfo is UTC:
-        return at
-    return at.replace(tzinfo=UTC) if at.tzinfo is None else at.astimezone(UTC)
 
 
 def fit_value(value: Scalar, field: Field) -> str | int | float | bool:

@@ -2,11 +2,12 @@
 
 import csv
 import io
-from datetime import UTC, datetime, timedelta
+from dataclasses import replace
+from datetime import UTC, date, datetime, timedelta
 
 import requests
 
-from connectors.sandbox.world import Firm, Happening, Human, Rep, World, salesforce_id
+from connectors.sandbox.world import Deal, Firm, Happening, Human, Rep, World, salesforce_id
 
 NOW = datetime(2026, 11, 21, 9, 0, tzinfo=UTC)
 QUEUE = salesforce_id("00G", 1)
@@ -40,6 +41,32 @@ WORLD = World(
     (FIRM,),
     PEOPLE,
 )
+
+
+def day(number):
+    """Nine o'clock, so many days ago."""
+    return NOW - timedelta(days=number)
+
+
+WON, LOST, OPEN, ELSEWHERE = (salesforce_id("006", number) for number in (1, 2, 3, 4))
+DEALS = (
+    Deal(
+        1, "Firm, first order", (3, 2), 1, 1, 12_000,
+        (("Qualification", day(40)), ("Proposal", day(30)), ("Closed Won", day(20))),
+        date(2026, 12, 24), "Web", campaign="Autumn webinar",
+    ),
+    Deal(
+        2, "Firm, lost", (2,), 1, 1, 500, (("Qualification", day(35)), ("Closed Lost", day(10))),
+        date(2026, 11, 1), "Other", lost_reason="Price",
+    ),
+    Deal(3, "Firm, open", (1,), None, 1, None, (("Negotiation", day(5)),), date(2027, 1, 31), "Web"),
+    Deal(
+        4, "Elsewhere", (2,), 1, 1, 1, (("Proposal", day(5)),), date(2027, 1, 31), "Web",
+        seen_by=frozenset({"hubspot"}),
+    ),
+)  # fmt: skip
+SELLING = replace(WORLD, deals=DEALS)
+"""The same people, and what sales made of some of them."""
 
 
 class Rewritten(requests.adapters.HTTPAdapter):

@@ -5,9 +5,11 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import fields, replace
 from functools import partial
-from typing import Any, TypeAlias
+from typing import Any
 
+from connectors.sandbox.salesforce.acting import Doing, find_record, find_table, hand_of
 from connectors.sandbox.salesforce.auth import Sessions
+from connectors.sandbox.salesforce.opportunities import OPPORTUNITY_DOINGS, opportunity_of
 from connectors.sandbox.salesforce.query import Scope
 from connectors.sandbox.salesforce.schema import SandboxField, label
 from connectors.sandbox.salesforce.shared_activities import involve, switch_on
@@ -21,29 +23,16 @@ from connectors.sandbox.salesforce.state import (
 )
 from connectors.sandbox.salesforce.table import ObjectTable
 from connectors.sandbox.salesforce.values import SalesforceRefusal
-from connectors.sandbox.salesforce.writes import CHILDREN, Hand, create_record, delete_record, full_id, update_record
+from connectors.sandbox.salesforce.writes import (
+    CHILDREN,
+    Hand,
+    create_record,
+    delete_record,
+    full_id,
+    restore_record,
+    update_record,
+)
 from connectors.sandbox.soql import SoqlError, parse_condition
-
-Doing: TypeAlias = Callable[[OrgState, Mapping[str, Any]], dict[str, Any]]
-
-
-def _hand(asked: Mapping[str, Any]) -> Hand:
-    """A person in the browser: assignment rules do not run, and what the API may not write they may."""
-    return Hand(user=str(asked.get("user") or ADMIN_USER), assigns=False, bound=False)
-
-
-def _found(state: OrgState, id_: object) -> tuple[ObjectTable, int]:
-    found = state.locate(full_id(id_))
-    if found is None:
-        raise ValueError(f"there is no record {id_}")
-    return found
-
-
-def _table(state: OrgState, name: object) -> ObjectTable:
-    table = state.table(str(name))
-    if table is None:
-        raise ValueError(f"there is no object {name}")
-    return table
 
 
 def _plain(work: Doing) -> Doing:
@@ -61,32 +50,33 @@ def _plain(work: Doing) -> Doing:
 
 
 def _create(state: OrgState, asked: Mapping[str, Any]) -> dict[str, Any]:
-    return {"id": create_record(state, _table(state, asked["object"]), asked["fields"], _hand(asked))}
+    return {"id": create_record(state, find_table(state, asked["object"]), asked["fields"], hand_of(asked))}
 
 
 def _update(state: OrgState, asked: Mapping[str, Any]) -> dict[str, Any]:
-    table, row = _found(state, asked["id"])
-    update_record(state, table, row, asked["fields"], _hand(asked))
+    table, row = find_record(state, asked["id"])
+    update_record(state, table, row, asked["fields"], hand_of(asked))
     return table.record(row)
 
 
 def _delete(state: OrgState, asked: Mapping[str, Any]) -> dict[str, Any]:
-    table, row = _found(state, asked["id"])
-    delete_record(state, table, row, _hand(asked))
+    table, row = find_record(state, asked["id"])
+    delete_record(state, table, row, hand_of(asked))
     return {"id": table.ids[row]}
 
 
 def _undelete(state: OrgState, asked: Mapping[str, Any]) -> dict[str, Any]:
-    table, row = _found(state, asked["id"])
-    table.set(row, "IsDeleted", False)
-    table.set(row, "SystemModstamp", state.now())
+    table, row = find_record(state, asked["id"])
+    restore_record(state, table, row)
     return {"id": table.ids[row]}
 
 
 def _purge(state: OrgState, asked: Mapping[str, Any]) -> dict[str, Any]:
     """Empty the recycle bin: deleted records are gone even for queryAll."""
     gone = 0
-    for name in asked.get("objects", ("Lead", "Contact", "Task", "Event", "CampaignMember", "Account")):
+    opportunities = ("Opportunity", "OpportunityContactRole", "OpportunityHistory")
+    everything = ("Lead", "Contact", "Task", "Event", "CampaignMember", "Account", *opportunities)
+    for name in asked.get("objects", everything):
         gone += state.of(name).purge()
     return {"purged": gone}
 
@@ -109,13 +99,13 @@ def _move_children(state: OrgState, losers: Iterable[str], winner: str) -> None:
 
 def _merge(state: OrgState, asked: Mapping[str, Any]) -> dict[str, Any]:
     """`winner` takes what hangs on `losers`, which go to the recycle bin and name it as their master."""
-    table, row = _found(state, asked["winner"])
-    losers = [_found(state, id_)[1] for id_ in asked["losers"]]
+    table, row = find_record(state, asked["winner"])
+    losers = [find_record(state, id_)[1] for id_ in asked["losers"]]
     _move_children(state, [table.ids[loser] for loser in losers], table.ids[row])
     for loser in losers:
         table.set(loser, "MasterRecordId", table.ids[row])
-        delete_record(state, table, loser, _hand(asked))
-    update_record(state, table, row, asked.get("fields", {}), _hand(asked))
+        delete_record(state, table, loser, hand_of(asked))
+    update_record(state, table, row, asked.get("fields", {}), hand_of(asked))
     return {"id": table.ids[row]}
 
 
@@ -133,9 +123,12 @@ def _person_owner(state: OrgState, id_: str) -> str:
 
 
 def _convert(state: OrgState, asked: Mapping[str, Any]) -> dict[str, Any]:
-    """Convert the lead `id` into a contact of the account `account`, or of a new one."""
-    table, row = _found(state, asked["id"])
-    lead, hand = table.record(row), _hand(asked)
+    """Convert the lead `id` into a contact of the account `account`, or of a new one.
+
+    With `opportunity` into one, too: the id of one there is, or what a new one has (`true` for nothing special).
+    """
+    table, row = find_record(state, asked["id"])
+    lead, hand = table.record(row), hand_of(asked)
     account = asked.get("account") or _account_for(state, lead, hand)
     values = {name: lead.get(name) for name in _CARRIED} | {"MailingCountry": lead.get("Country"), "AccountId": account}
     values["HasOptedOutOfEmail"] = bool(values["HasOptedOutOfEmail"])
@@ -152,15 +145,20 @@ def _convert(state: OrgState, asked: Mapping[str, Any]) -> dict[str, Any]:
             below.set(each, "WhoId", contact)
             below.set(each, "AccountId", account)
             below.set(each, "SystemModstamp", state.now())
+    owner = {"AccountId": account, "OwnerId": _person_owner(state, lead["OwnerId"])}
+    if opportunity := opportunity_of(state, asked.get("opportunity"), lead, owner):
+        role = {"OpportunityId": opportunity, "ContactId": contact, "IsPrimary": True}
+        create_record(state, state.of("OpportunityContactRole"), role, hand)
     converted = {
         "IsConverted": True,
         "ConvertedDate": state.now()[:10],
         "ConvertedAccountId": account,
         "ConvertedContactId": contact,
+        "ConvertedOpportunityId": opportunity,
         "Status": "Closed - Converted",
     }
     update_record(state, table, row, converted, hand)
-    return {"contact": contact, "account": account}
+    return {"contact": contact, "account": account} | ({"opportunity": opportunity} if opportunity else {})
 
 
 # --- activities ------------------------------------------------------------------------------------------------------
@@ -171,8 +169,8 @@ def _add_activity(state: OrgState, asked: Mapping[str, Any]) -> dict[str, Any]:
     object_ = str(asked.get("object", "Task"))
     begun: dict[str, Any] = {"WhoId": asked["who"], "Subject": "Call"}
     begun |= {"Status": "Completed"} if object_ == "Task" else {"StartDateTime": state.now()}
-    table = _table(state, object_)
-    id_ = create_record(state, table, begun | dict(asked.get("fields", {})), _hand(asked))
+    table = find_table(state, object_)
+    id_ = create_record(state, table, begun | dict(asked.get("fields", {})), hand_of(asked))
     involve(state, table, table.rows[id_], asked.get("with", ()))
     return {"id": id_}
 
@@ -199,7 +197,7 @@ def _capture_emails(state: OrgState, asked: Mapping[str, Any]) -> dict[str, Any]
 
 def _archive(state: OrgState, asked: Mapping[str, Any]) -> dict[str, Any]:
     for id_ in asked["ids"]:
-        table, row = _found(state, id_)
+        table, row = find_record(state, id_)
         table.set(row, "IsArchived", True)
         table.set(row, "SystemModstamp", state.now())
     return {"archived": len(asked["ids"])}
@@ -209,13 +207,13 @@ def _archive(state: OrgState, asked: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _deactivate_user(state: OrgState, asked: Mapping[str, Any]) -> dict[str, Any]:
-    table, row = _found(state, asked["id"])
-    update_record(state, table, row, {"IsActive": bool(asked.get("active", False))}, _hand(asked))
+    table, row = find_record(state, asked["id"])
+    update_record(state, table, row, {"IsActive": bool(asked.get("active", False))}, hand_of(asked))
     return {"id": table.ids[row]}
 
 
 def _field(state: OrgState, asked: Mapping[str, Any]) -> tuple[ObjectTable, SandboxField]:
-    table = _table(state, asked["object"])
+    table = find_table(state, asked["object"])
     each = table.sobject.fields.get(str(asked["field"]).lower())
     if each is None:
         raise ValueError(f"{table.sobject.name} has no field {asked['field']}")
@@ -252,7 +250,7 @@ def _grant(state: OrgState, table: ObjectTable, each: SandboxField) -> None:
 
 def _add_field(state: OrgState, asked: Mapping[str, Any]) -> dict[str, Any]:
     """Add a custom field the integration user may edit; with `formula` (`Account.Industry`) it is computed."""
-    table, name = _table(state, asked["object"]), str(asked["field"])
+    table, name = find_table(state, asked["object"]), str(asked["field"])
     formula = asked.get("formula")
     each = SandboxField(
         name=name,
@@ -284,6 +282,27 @@ def _remove_field(state: OrgState, asked: Mapping[str, Any]) -> dict[str, Any]:
     return {"field": each.name}
 
 
+def _track_field(state: OrgState, asked: Mapping[str, Any]) -> dict[str, Any]:
+    """Have the org keep former values of a field from now on, or no more where `tracked` is false."""
+    table, each = _field(state, asked)
+    place = (table.sobject.name.lower(), each.name.lower())
+    (state.tracked.add if asked.get("tracked", True) else state.tracked.discard)(place)
+    return {"field": each.name}
+
+
+def _add_record_type(state: OrgState, asked: Mapping[str, Any]) -> dict[str, Any]:
+    """Add a record type to an object; from the first one on its records have a `RecordTypeId`."""
+    table, name = find_table(state, asked["object"]), str(asked["name"])
+    key = SandboxField(
+        "RecordTypeId", "reference", 18, label="Record Type ID", updateable=True, createable=True, nillable=True,
+        defaulted=True, targets=("RecordType",), relationship="RecordType",
+    )  # fmt: skip
+    table.sobject.add(key)
+    state.forget()
+    values = {"Name": name, "DeveloperName": name.replace(" ", "_"), "SobjectType": table.sobject.name}
+    return {"id": create_record(state, state.of("RecordType"), values, hand_of(asked))}
+
+
 def _remove_picklist_value(state: OrgState, asked: Mapping[str, Any]) -> dict[str, Any]:
     """Deactivate a picklist value; the field becomes restricted so that writing the value is refused."""
     table, each = _field(state, asked)
@@ -307,7 +326,7 @@ def _add_picklist_value(state: OrgState, asked: Mapping[str, Any]) -> dict[str, 
 
 def _add_validation_rule(state: OrgState, asked: Mapping[str, Any]) -> dict[str, Any]:
     """Refuse records of `object` for which the SOQL condition `when` holds, with the admin's `message`."""
-    table = _table(state, asked["object"])
+    table = find_table(state, asked["object"])
     condition = parse_condition(str(asked["when"]))
     Scope.over(state, table.sobject.name, str(asked["when"])).predicate(condition)
     message = str(asked.get("message", "This record does not follow our rules"))
@@ -356,7 +375,7 @@ def _set(state: OrgState, asked: Mapping[str, Any]) -> dict[str, Any]:
 
 def _bulk_stamp(state: OrgState, asked: Mapping[str, Any]) -> dict[str, Any]:
     """A mass update: every (or the first `count`) record of `object` gets this second's stamp, and `fields` too."""
-    table, now = _table(state, asked["object"]), state.now()
+    table, now = find_table(state, asked["object"]), state.now()
     rows = [row for row in range(len(table)) if not table.get(row, "IsDeleted")][: asked.get("count")]
     for row in rows:
         for name, value in asked.get("fields", {}).items():
@@ -387,12 +406,15 @@ _DOINGS: dict[str, Doing] = {
     "remove_field": _remove_field,
     "remove_picklist_value": _remove_picklist_value,
     "add_picklist_value": _add_picklist_value,
+    "track_field": _track_field,
+    "add_record_type": _add_record_type,
     "add_validation_rule": _add_validation_rule,
     "add_duplicate_rule": _add_duplicate_rule,
     "lock_rows": _lock_rows,
     "set_usage": _set_usage,
     "set": _set,
     "bulk_stamp": _bulk_stamp,
+    **OPPORTUNITY_DOINGS,
 }
 
 

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import sys
-from collections import defaultdict
 from collections.abc import Callable
-from dataclasses import dataclass, field
-from datetime import datetime, timedelta
+from dataclasses import dataclass
+from datetime import timedelta
 from typing import Any
 
+from connectors.sandbox.salesforce.loading import FOUNDED, Loading, audit_fields, campaign_id
+from connectors.sandbox.salesforce.opportunity_load import load_deals
 from connectors.sandbox.salesforce.state import (
     ADMIN_PROFILE,
     ADMIN_USER,
@@ -22,22 +23,7 @@ from connectors.sandbox.salesforce.state import (
     OrgState,
 )
 from connectors.sandbox.salesforce.values import stamp
-from connectors.sandbox.salesforce.writes import RESPONDED
 from connectors.sandbox.world import Firm, Happening, Human, Rep, World, salesforce_id
-
-FOUNDED = datetime.fromisoformat("2024-03-04T08:00:00+00:00")
-_CHUNK = 10_000
-
-
-def _audit(at: str, changed: str | None = None, by: str = ADMIN_USER) -> dict[str, Any]:
-    changed = changed or at
-    return {
-        "CreatedDate": at,
-        "CreatedById": by,
-        "LastModifiedDate": changed,
-        "LastModifiedById": by,
-        "SystemModstamp": changed,
-    }
 
 
 def _user(id_: str, first: str, last: str, email: str, active: bool, profile: str) -> dict[str, Any]:
@@ -55,7 +41,7 @@ def _user(id_: str, first: str, last: str, email: str, active: bool, profile: st
         "LanguageLocaleKey": "en_US",
         "ProfileId": profile,
         "UserType": "Standard",
-        **_audit(stamp(FOUNDED)),
+        **audit_fields(stamp(FOUNDED)),
     }
 
 
@@ -68,7 +54,7 @@ def _statuses(state: OrgState, name: str, values: tuple[str, ...], **flags: tupl
             "ApiName": value,
             "SortOrder": order,
             **{flag: value in members for flag, members in flags.items()},
-            **_audit(stamp(FOUNDED)),
+            **audit_fields(stamp(FOUNDED)),
         }
         for order, value in enumerate(values, 1)
     ]
@@ -127,7 +113,7 @@ def _furniture() -> dict[str, list[dict[str, Any]]]:
 
 def furnish_org(state: OrgState) -> None:
     """Put in what every org has before anybody works in it: users, a queue, an assignment rule, picklists."""
-    audit = _audit(stamp(FOUNDED))
+    audit = audit_fields(stamp(FOUNDED))
     for name, records in _furniture().items():
         state.of(name).extend([audit | record for record in records], after=len(records))
     lead, task = state.of("Lead").sobject.fields, state.of("Task").sobject.fields
@@ -138,62 +124,27 @@ def furnish_org(state: OrgState) -> None:
     _statuses(state, "OpportunityStage", stages, IsActive=stages, IsClosed=stages[-2:], IsWon=stages[-2:-1])
 
 
-@dataclass
-class _Loading:
-    """Records on their way into the tables, and the numbers their ids come from."""
-
-    state: OrgState
-    world: World
-    waiting: dict[str, list[dict[str, Any]]] = field(default_factory=lambda: defaultdict(list))
-    numbers: dict[str, int] = field(default_factory=lambda: defaultdict(int))
-    campaigns: dict[str, str] = field(default_factory=dict)
-    stamps: dict[datetime, str] = field(default_factory=dict)
-    reps: dict[int, str] = field(default_factory=dict)
-
-    def id(self, name: str) -> str:
-        self.numbers[name] += 1
-        return salesforce_id(self.state.of(name).sobject.prefix, self.numbers[name])
-
-    def add(self, name: str, record: dict[str, Any]) -> dict[str, Any]:
-        self.waiting[name].append(record)
-        return record
-
-    def stamped(self, at: datetime) -> str:
-        """The wire text of an instant, the same object each time: a million tasks need it three times."""
-        if at not in self.stamps:
-            self.stamps[at] = stamp(at)
-        return self.stamps[at]
-
-    def settle(self) -> None:
-        """Move what is complete into the tables, in chunks."""
-        for name, records in self.waiting.items():
-            if len(records) >= _CHUNK:
-                self.flush(name)
-
-    def flush(self, name: str) -> None:
-        table = self.state.of(name)
-        records, self.waiting[name] = self.waiting[name], []
-        table.extend(records, after=self.numbers[name])
-
-    def owner(self, rep: int | None) -> str:
-        return ADMIN_USER if rep is None else self.reps[rep]
-
-
 def load_org(state: OrgState, world: World) -> None:
     """Fill a furnished org with a world."""
-    loading = _Loading(state, world)
+    loading = Loading(state, world)
     for rep in world.reps:
         loading.reps[rep.number] = loading.add("User", _rep(rep))["Id"]
     for firm in world.firms:
         loading.add("Account", _account(loading, firm))
+    deals = [deal for deal in world.deals if "salesforce" in deal.seen_by]
+    for deal in deals:
+        for number in deal.contacts[:1]:
+            loading.converted_into.setdefault(number, salesforce_id("006", deal.number))
     for human in world.humans:
         if human.in_salesforce:
             _human(loading, human)
             loading.settle()
+    load_deals(loading, deals)
     for name in list(loading.waiting):
         loading.flush(name)
     for name in ("Lead", "Contact"):
         state.of(name).next_number = 4 * (max((human.number for human in world.humans), default=0) + 1)
+    state.of("Opportunity").next_number = max((deal.number for deal in deals), default=0) + 1
     state.of("Account").next_number = max((firm.number for firm in world.firms), default=0) + 1
     state.of("User").next_number = max((rep.number for rep in world.reps), default=0) + 1
 
@@ -202,7 +153,7 @@ def _rep(rep: Rep) -> dict[str, Any]:
     return _user(salesforce_id("005", rep.number), rep.first, rep.last, rep.email, rep.active, STANDARD_PROFILE)
 
 
-def _account(loading: _Loading, firm: Firm) -> dict[str, Any]:
+def _account(loading: Loading, firm: Firm) -> dict[str, Any]:
     return {
         "Id": salesforce_id("001", firm.number),
         "Name": firm.name,
@@ -213,11 +164,11 @@ def _account(loading: _Loading, firm: Firm) -> dict[str, Any]:
         "BillingCountry": firm.country,
         "Type": "Prospect",
         "OwnerId": loading.owner(firm.owner),
-        **_audit(stamp(FOUNDED)),
+        **audit_fields(stamp(FOUNDED)),
     }
 
 
-def _human(loading: _Loading, human: Human) -> None:
+def _human(loading: Loading, human: Human) -> None:
     records = [_record(loading, human, at) for at in range(len(human.in_salesforce))]
     who = records[-1]
     happened = [each for each in human.happenings if "salesforce" in each.seen_by]
@@ -230,7 +181,7 @@ def _human(loading: _Loading, human: Human) -> None:
         loading.add("Contact" if kind == "contact" else "Lead", record)
 
 
-def _record(loading: _Loading, human: Human, at: int) -> dict[str, Any]:
+def _record(loading: Loading, human: Human, at: int) -> dict[str, Any]:
     kind = human.in_salesforce[at]
     created = human.created_at + timedelta(days=at)
     made = stamp(min(created, loading.world.now))
@@ -242,19 +193,19 @@ def _record(loading: _Loading, human: Human, at: int) -> dict[str, Any]:
         "Title": human.title,
         "Email": human.email,
         "LeadSource": ("Web", "Partner Referral", "Purchased List", "Other")[human.number % 4],
-        **_audit(made, by=loading.owner(human.owner)),
+        **audit_fields(made, by=loading.owner(human.owner)),
     }
     if kind == "contact":
         return record | _contact(loading, human)
     return record | _lead(loading, human, at, kind == "converted")
 
 
-def _contact(loading: _Loading, human: Human) -> dict[str, Any]:
+def _contact(loading: Loading, human: Human) -> dict[str, Any]:
     account = salesforce_id("001", human.firm.number) if human.firm else None
     return {"AccountId": account, "MailingCountry": human.country, "OwnerId": loading.owner(human.owner)}
 
 
-def _lead(loading: _Loading, human: Human, at: int, converted: bool) -> dict[str, Any]:
+def _lead(loading: Loading, human: Human, at: int, converted: bool) -> dict[str, Any]:
     firm = human.firm
     lead = {
         "Company": firm.name if firm else "[not provided]",
@@ -275,6 +226,7 @@ def _lead(loading: _Loading, human: Human, at: int, converted: bool) -> dict[str
             "ConvertedDate": day.isoformat(),
             "ConvertedContactId": salesforce_id("003", human.number * 4 + at + 1),
             "ConvertedAccountId": salesforce_id("001", firm.number) if firm else None,
+            "ConvertedOpportunityId": loading.converted_into.get(human.number),
         }
     return lead
 
@@ -283,7 +235,7 @@ def _lead(loading: _Loading, human: Human, at: int, converted: bool) -> dict[str
 class _Moment:
     """One thing that happened, whose record it belongs to, and what of theirs is there already."""
 
-    loading: _Loading
+    loading: Loading
     human: Human
     who: dict[str, Any]
     happening: Happening
@@ -333,7 +285,7 @@ def _task(moment: _Moment, subtype: str, subject: str, **more: Any) -> dict[str,
         "TaskSubtype": subtype,
         "ActivityDate": moment.day,
         "CompletedDateTime": moment.at,
-        **_audit(moment.logged, by=moment.owner),
+        **audit_fields(moment.logged, by=moment.owner),
         **more,
     }
     return moment.loading.add("Task", task)
@@ -369,7 +321,7 @@ def _letter(moment: _Moment, **more: Any) -> dict[str, Any]:
         "Status": "3",
         "MessageDate": moment.at,
         "IsTracked": True,
-        **_audit(moment.logged, by=moment.owner),
+        **audit_fields(moment.logged, by=moment.owner),
         **more,
     }
     relation = {
@@ -379,7 +331,7 @@ def _letter(moment: _Moment, **more: Any) -> dict[str, Any]:
         "RelationType": "FromAddress" if letter.get("Incoming") else "ToAddress",
         "RelationAddress": moment.human.email,
         "RelationObjectType": "Contact" if moment.who["Id"].startswith("003") else "Lead",
-        **_audit(moment.logged, by=moment.owner),
+        **audit_fields(moment.logged, by=moment.owner),
     }
     moment.loading.add("EmailMessageRelation", relation)
     moment.loading.add("EmailMessage", letter)
@@ -441,34 +393,14 @@ def _meeting(moment: _Moment) -> None:
         "DurationInMinutes": 30,
         "EventSubtype": "Event",
         "ShowAs": "Busy",
-        **_audit(moment.logged, by=moment.owner),
+        **audit_fields(moment.logged, by=moment.owner),
     }
     moment.loading.add("Event", event)
 
 
-def _campaign(loading: _Loading, name: str, kind: str) -> str:
-    if name not in loading.campaigns:
-        id_ = loading.campaigns[name] = loading.id("Campaign")
-        campaign = {
-            "Id": id_,
-            "Name": name[:80],
-            "Type": kind,
-            "Status": "In Progress",
-            "IsActive": True,
-            "OwnerId": ADMIN_USER,
-        }
-        loading.add("Campaign", campaign | _audit(stamp(FOUNDED)))
-        for order, status in enumerate(("Sent", *sorted(RESPONDED)), 1):
-            loading.add("CampaignMemberStatus", {
-                "Id": loading.id("CampaignMemberStatus"), "CampaignId": id_, "Label": status, "SortOrder": order,
-                "IsDefault": order == 1, "HasResponded": status in RESPONDED, **_audit(stamp(FOUNDED)),
-            })  # fmt: skip
-    return loading.campaigns[name]
-
-
 def _membership(kind: str, status: str) -> Callable[[_Moment], None]:
     def join(moment: _Moment) -> None:
-        campaign = _campaign(moment.loading, moment.text("campaign", kind), kind)
+        campaign = campaign_id(moment.loading, moment.text("campaign", kind), kind)
         member = moment.members.get(campaign)
         if member is None:
             member = moment.members[campaign] = moment.loading.add("CampaignMember", _member(moment, campaign))
@@ -492,7 +424,7 @@ def _member(moment: _Moment, campaign: str) -> dict[str, Any]:
         "Name": moment.who["Name"],
         "Title": moment.human.title,
         "Email": moment.human.email,
-        **_audit(moment.logged),
+        **audit_fields(moment.logged),
     }
 
 

@@ -120,7 +120,7 @@ def _field(line: str) -> SandboxField:
         restricted="r" in flags,
         lookup="i" in flags,
         targets=targets,
-        relationship=name.removesuffix("Id") if targets else None,
+        relationship=name.removesuffix("Id") if targets and "o" not in flags else None,
         values=tuple(values.split("|")) if values else (),
     )
 
@@ -148,6 +148,10 @@ def _sobject(head: str, lines: list[str]) -> SObject:
         made.add(_with_compound(each, name))
     if "a" in flags:  # such records are gone at once when they are deleted
         made.drop("IsDeleted")
+    # What is never edited has no editor, and a field's history not even a stamp.
+    unedited = ("LastModifiedDate", "LastModifiedById") if {"h", "t"} & set(flags) else ()
+    for each in (*unedited, *(("SystemModstamp",) if "t" in flags else ())):
+        made.drop(each)
     return made
 
 

@@ -106,6 +106,7 @@ class OrgState:
     duplicate_rules: dict[str, list[DuplicateRule]] = field(default_factory=dict)
     locked: dict[str, int] = field(default_factory=dict)
     lock_tries: dict[str, int] = field(default_factory=dict)
+    tracked: set[tuple[str, str]] = field(default_factory=set)
     usage: int = 0
     changed_at: datetime | None = None
     _visible: dict[str, dict[str, SandboxField]] = field(default_factory=dict)

@@ -178,6 +178,18 @@ def _custom_fields(state: OrgState, text: str) -> list[dict[str, Any]]:
     return list({each["Id"]: each for each in found}.values())
 
 
+def _field_definitions(state: OrgState, text: str) -> list[dict[str, Any]]:
+    return [
+        {
+            "QualifiedApiName": each.name,
+            "IsFieldHistoryTracked": (table.sobject.name.lower(), each.name.lower()) in state.tracked,
+        }
+        for table in state.tables.values()
+        if table.sobject.name in _named(text, "EntityDefinition.QualifiedApiName")
+        for each in table.sobject.fields.values()
+    ]
+
+
 def _named(text: str, field_: str) -> set[str]:
     match = re.search(rf"\b{re.escape(field_)}\s*(?:=\s*('[^']*')|IN\s*\(([^)]*)\))", text, re.I)
     return set(re.findall(r"'([^']*)'", match[1] or match[2])) if match else set()
@@ -187,7 +199,11 @@ def query_tooling(state: OrgState, call: SalesforceCall) -> Answer:
     """The few queries installers make: by object and name, without SOQL's full language."""
     text = call.params.get("q", "")
     source = re.search(r"\bFROM\s+(\w+)", text, re.I)
-    kinds = {"customfield": ("CustomField", _custom_fields), "entitydefinition": ("EntityDefinition", _entities)}
+    kinds = {
+        "customfield": ("CustomField", _custom_fields),
+        "entitydefinition": ("EntityDefinition", _entities),
+        "fielddefinition": ("FieldDefinition", _field_definitions),
+    }
     if source is None or source[1].lower() not in kinds:
         raise SalesforceRefusal("INVALID_TYPE", f"sObject type '{source[1] if source else ''}' is not supported.")
     name, find = kinds[source[1].lower()]

@@ -155,4 +155,5 @@ def csv_cells(each: SandboxField, values: list[Any]) -> list[str]:
         return [value or "" for value in values]
     if each.type in NUMBERS:
         return ["" if value is None else str(value) for value in values]
-    return [value.replace('"', '""') if value else "" for value in values]
+    texts = ["" if value is None else str(value) for value in values]
+    return [text.replace('"', '""') for text in texts]

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any
 
+from connectors.sandbox.salesforce.histories import remember_edit, remember_opportunity
 from connectors.sandbox.salesforce.query import Scope
 from connectors.sandbox.salesforce.schema import SandboxField
 from connectors.sandbox.salesforce.shared_activities import involve
@@ -236,9 +237,10 @@ def _member(state: OrgState, table: ObjectTable, row: int) -> None:
 
 
 def _opportunity(state: OrgState, table: ObjectTable, row: int) -> None:
-    stage = table.get(row, "StageName")
-    table.set(row, "IsWon", stage == "Closed Won")
-    table.set(row, "IsClosed", stage in ("Closed Won", "Closed Lost"))
+    stages = state.of("OpportunityStage")
+    found = stages.where("ApiName", [table.get(row, "StageName")])
+    for name in ("IsWon", "IsClosed"):
+        table.set(row, name, any(stages.get(each, name) for each in found))
 
 
 def _permissions(state: OrgState, table: ObjectTable, row: int) -> None:
@@ -321,6 +323,7 @@ def update_record(state: OrgState, table: ObjectTable, row: int, values: Mapping
         raise
     _stamp(state, table, row, hand.user)
     derive_fields(state, table, row)
+    remember_edit(state, table, row, before, hand.user)
     _assign(state, table, row, hand)
 
 
@@ -370,6 +373,8 @@ def create_record(state: OrgState, table: ObjectTable, values: Mapping[str, Any]
     except SalesforceRefusal:
         table.discard_last()
         raise
+    if table.sobject.name == "Opportunity":
+        remember_opportunity(state, table, row, hand.user)
     _assign(state, table, row, hand)
     return id_
 
@@ -418,15 +423,37 @@ def delete_record(state: OrgState, table: ObjectTable, row: int, hand: Hand) -> 
         _check_lock(state, table, row)
     table.set(row, "IsDeleted", True)
     _stamp(state, table, row, hand.user)
-    if table.sobject.name in ("Lead", "Contact"):
-        for child, name in CHILDREN:
-            below = state.of(child)
-            for each in below.where(name, [table.ids[row]]):
-                below.set(each, "IsDeleted", True)
-                below.set(each, "SystemModstamp", state.now())
+    for child, name in _BELOW.get(table.sobject.name, ()):
+        below = state.of(child)
+        for each in below.where(name, [table.ids[row]]):
+            below.set(each, "IsDeleted", True)
+            below.set(each, "SystemModstamp", state.now())
     if table.sobject.name in ("FieldPermissions", "PermissionSetAssignment"):
         state.forget()
 
 
-CHILDREN = (("Task", "WhoId"), ("Event", "WhoId"), ("CampaignMember", "LeadId"), ("CampaignMember", "ContactId"))
+def restore_record(state: OrgState, table: ObjectTable, row: int) -> None:
+    """Take a record back from the recycle bin, and what went there with it."""
+    went = table.get(row, "SystemModstamp")
+    places = [(table, row)]
+    for child, name in _BELOW.get(table.sobject.name, ()):
+        below = state.of(child)
+        found = below.where(name, [table.ids[row]])
+        places += [(below, each) for each in found if below.get(each, "SystemModstamp") == went]
+    for where, at in places:
+        where.set(at, "IsDeleted", False)
+        where.set(at, "SystemModstamp", state.now())
+
+
+CHILDREN = (
+    *(("Task", "WhoId"), ("Event", "WhoId"), ("CampaignMember", "LeadId"), ("CampaignMember", "ContactId")),
+    ("OpportunityContactRole", "ContactId"),
+)
 """What hangs on a lead or contact."""
+
+_BELOW = {
+    "Lead": CHILDREN,
+    "Contact": CHILDREN,
+    "Opportunity": (("OpportunityContactRole", "OpportunityId"), ("OpportunityHistory", "OpportunityId")),
+}
+"""What goes to the recycle bin with a record, and comes back with it."""
