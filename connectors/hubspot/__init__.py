@@ -1,6 +1,7 @@
 """HubSpot: contacts, companies and activities in, score, stage and owner out."""
 
 from connectors.hubspot.connector import HubSpot, connect
+from connectors.hubspot.links import read_link
 from connectors.hubspot.settings import Settings
 
 SOURCE_FIELD = "hs_analytics_source"
@@ -9,4 +10,4 @@ SOURCE_FIELD = "hs_analytics_source"
 LISTS = "lists"
 """The key of `[exclude]` that names lists of this CRM."""
 
-__all__ = ["LISTS", "SOURCE_FIELD", "HubSpot", "Settings", "connect"]
+__all__ = ["LISTS", "SOURCE_FIELD", "HubSpot", "Settings", "connect", "read_link"]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from connectors.salesforce.connector import SalesforceConnector
+from connectors.salesforce.links import read_link
 from connectors.salesforce.settings import Settings
 from crmsync.connector import Connector, FieldMap, Notes, Stop
 
@@ -12,7 +13,7 @@ SOURCE_FIELD = "LeadSource"
 LISTS = "campaigns"
 """The key of `[exclude]` that names lists of this CRM."""
 
-__all__ = ["LISTS", "SOURCE_FIELD", "Settings", "connect"]
+__all__ = ["LISTS", "SOURCE_FIELD", "Settings", "connect", "read_link"]
 
 
 def connect(settings: Settings, names: FieldMap, notes: Notes, stop: Stop) -> Connector:

@@ -37,7 +37,7 @@ AsJson = Annotated[
     bool, typer.Option("--json", help="Print one JSON document on stdout; all other output goes to stderr.")
 ]
 WHO = typer.Argument(
-    metavar="WHO", help="An e-mail address, a full name, a CRM id, crm:kind:id, or person: and a crmsync id."
+    metavar="WHO", help="An e-mail address, a full name, a CRM id or link, crm:kind:id, or person: and a crmsync id."
 )
 Debug = Annotated[bool, typer.Option("--debug", help="Log everything, and show the place of an error in crmsync.")]
 

@@ -26,6 +26,7 @@ from crmsync.cli.command import (
     save_csv,
     says_yes,
 )
+from crmsync.config import Config
 from crmsync.errors import ConfigError
 from crmsync.exit_codes import FAILED
 from crmsync.reporting.console import count_of, make_printable, print_sentences
@@ -131,17 +132,17 @@ def forget(
             shown = None
             if not yes:
                 with store.read() as reading:
-                    _person, shown = _meant(reading, who)
+                    _person, shown = _meant(settings, reading, who)
                 if not _is_agreed(ending, who, shown):
                     return
-            ending.document = _forget(store, who, shown)
+            ending.document = _forget(settings, store, who, shown)
             is_clean = wipe_forgotten(store, "crmsync forget")
         if not as_json:
             print_forgotten(results_console(), ending.document, is_clean)
 
 
-def _meant(reading: Connection, who: str) -> tuple[int | None, list[Any]]:
-    person, found = find_all_records(reading, who)
+def _meant(config: Config, reading: Connection, who: str) -> tuple[int | None, list[Any]]:
+    person, found = find_all_records(config, reading, who)
     return person, rows_to_forget(reading, [each.id for each in found])
 
 
@@ -163,11 +164,11 @@ def _is_agreed(ending: Ending, who: str, rows: Sequence[Any]) -> bool:
     return False
 
 
-def _forget(store: Store, who: str, shown: Sequence[Any] | None) -> dict[str, Any]:
+def _forget(config: Config, store: Store, who: str, shown: Sequence[Any] | None) -> dict[str, Any]:
     """Forget who is meant, in one transaction; of those who were shown before none other."""
     with store.begin() as writing:
         pause_writer(writing)
-        person, rows = _meant(writing, who)
+        person, rows = _meant(config, writing, who)
         if shown is not None and [each.id for each in rows] != [each.id for each in shown]:
             said = f"nothing was removed: a run has changed meanwhile which records {who!r} has"
             raise ConfigError(said, f"crmsync forget {shlex.quote(who)}")

@@ -68,7 +68,7 @@ def show(
     with run_command(as_json, debug, config) as ending:
         settings = opened_config(ending)
         with existing_state(settings) as store:
-            ending.document = show_changes(store, run, who, ending.typed)
+            ending.document = show_changes(settings, store, run, who, ending.typed)
         if not as_json:
             found = ending.document
             held = ending.typed(f"crmsync show {found['held']}")

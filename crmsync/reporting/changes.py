@@ -8,6 +8,7 @@ from typing import Any
 import orjson
 from sqlalchemy import Connection
 
+from crmsync.config import Config
 from crmsync.errors import ConfigError
 from crmsync.model import Scalar
 from crmsync.planning.approval import plan_of
@@ -33,7 +34,7 @@ LISTED_BY = "crmsync status --runs 50"
 
 
 def show_changes(
-    store: Store | None, run_id: str, who: str | None, typed: Callable[[str], str] = str
+    config: Config, store: Store | None, run_id: str, who: str | None, typed: Callable[[str], str] = str
 ) -> dict[str, Any]:
     """The document of `crmsync show`: a run or plan with its changes, those of one person where `who` is given.
 
@@ -43,7 +44,7 @@ def show_changes(
         raise ConfigError("No run yet, so there are no changes to show", "crmsync plan")
     with store.read() as reading:
         row = read_run(reading, run_id)
-        only = None if who is None else [each.id for each in find_all_records(reading, who)[1]]
+        only = None if who is None else [each.id for each in find_all_records(config, reading, who)[1]]
         names, whys = read_names(reading, row.id), hand_off_whys(reading, row.id)
         listed = list(list_changes(reading, row.id, only))
         changes = [each for it in listed for each in change_rows(it, names, whys)]

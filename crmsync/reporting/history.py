@@ -56,7 +56,7 @@ def person_history(config: Config, store: Store | None, who: str, ask: Ask | Non
     if store is None:
         raise ConfigError("No run yet, so there is no history", "crmsync plan")
     with store.read() as reading:
-        person, records = find_all_records(reading, who)
+        person, records = find_all_records(config, reading, who)
         names, offs = owner_names(reading), [] if person is None else hand_offs_of(reading, person)
         written: dict[int, list[ListedChange]] = {}
         for each in list_written(reading, [row.id for row in records]):

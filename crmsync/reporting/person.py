@@ -19,6 +19,7 @@ from crmsync.planning.desk import read_account_views
 from crmsync.planning.people_columns import holds_of_person, read_holds, read_people_columns
 from crmsync.reporting.accounts import account_of_person
 from crmsync.reporting.handed_over import feedback_of, sla_of
+from crmsync.reporting.links import resolve_link
 from crmsync.routing.owners import owners_of
 from crmsync.scoring import Entry, Scores, choose_people, compare_lines, person_documents, score, summarize_many
 from crmsync.scoring.wording import to_points
@@ -58,32 +59,33 @@ def explain_person(
     if store is None:
         raise ConfigError("No run yet, so there are no people to explain", "crmsync plan")
     with store.read() as reading:
-        return _document(config, reading, find_person(reading, who), now, typed)
+        return _document(config, reading, find_person(config, reading, who), now, typed)
 
 
-def find_person(connection: Connection, who: str) -> int:
+def find_person(config: Config, connection: Connection, who: str) -> int:
     """The one person who is meant. Raises `ConfigError` where there is none, `SeveralFound` for several."""
-    found = find_records(connection, who)
+    found = find_records(config, connection, who)
     people = _people_in(connection, found, who)
     if not people:
         raise _unscored(found[0], who)
     return people[0]
 
 
-def find_records(connection: Connection, who: str) -> list[Any]:
+def find_records(config: Config, connection: Connection, who: str) -> list[Any]:
     """The records that are meant, of whomever they are. Raises `ConfigError` where there is none."""
+    who = resolve_link(config, connection, who)
     found = find_contacts(connection, who) or find_named(connection, who)
     if not found:
         raise ConfigError(
-            f"nobody was found for {who!r}; give an e-mail address, a full name, a CRM id, crm:kind:id, or person: and "
-            "a crmsync id; a new record is found after the next run: crmsync sync"
+            f"nobody was found for {who!r}; give an e-mail address, a full name, a CRM id or link, crm:kind:id, or "
+            "person: and a crmsync id; a new record is found after the next run: crmsync sync"
         )
     return found
 
 
-def find_all_records(connection: Connection, who: str) -> tuple[int | None, list[Any]]:
+def find_all_records(config: Config, connection: Connection, who: str) -> tuple[int | None, list[Any]]:
     """The one person who is meant and all their records, or the one record of nobody. Raises as `find_person`."""
-    found = find_records(connection, who)
+    found = find_records(config, connection, who)
     people = _people_in(connection, found, who)
     if people:
         return people[0], records_of(connection, people[0])

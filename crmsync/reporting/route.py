@@ -47,7 +47,7 @@ def route_document(config: Config, store: Store | None, who: str, now: datetime)
     if store is None:
         raise ConfigError("No run yet, so there are no people to route", "crmsync plan")
     with store.read() as reading:
-        return _document(config, reading, find_person(reading, who), now)
+        return _document(config, reading, find_person(config, reading, who), now)
 
 
 def _document(config: Config, reading: Connection, person: int, now: datetime) -> dict[str, Any]:

@@ -39,6 +39,11 @@ PENDING = and_(OPEN, change.c.run.in_(select(run.c.id).where(run.c.verdict.not_i
 """Changes that a run still has to make; those of plans that nobody approved are none."""
 
 
+def read_account(connection: Connection, crm: str) -> str:
+    """The portal or org that the state belongs to; `""` before the first run."""
+    return connection.scalar(select(account.c.account).where(account.c.crm == crm)) or ""
+
+
 LONGEST_NUMBER = 19
 """So many digits need not fit into 64 bits."""
 

@@ -28,6 +28,7 @@ from crmsync.planning.approval import plan_of
 from crmsync.planning.review import changes_of
 from crmsync.reporting import charts
 from crmsync.reporting.console import count_of, format_minute
+from crmsync.reporting.links import resolve_link
 from crmsync.reporting.person import explain_person
 from crmsync.reporting.print_changes import ENDED, PLANS
 from crmsync.reporting.print_run import COUNTS, OUTCOMES, PROTECTED, SKIPPED
@@ -50,7 +51,7 @@ from crmsync.web.access import (
 )
 from crmsync.web.lists import LISTED_PROTECTIONS, find_changes, find_list, find_pulled
 from crmsync.web.metrics import Totals, render_metrics
-from crmsync.web.search import MOST_FOUND, find_people, parse_link
+from crmsync.web.search import MOST_FOUND, find_people
 from crmsync.web.snapshot import Watcher
 
 BY = "status page"
@@ -247,8 +248,8 @@ LOOKED_AT = 1_000
 def _show_people(site: Site, request: Request, _form: Mapping[str, str]) -> Response:
     query = dict(request.query_params)
     asked = query.get("q", "").strip()
-    who = parse_link(asked)
     with _state(site) as store, store.read() as reading:
+        who = resolve_link(site.config, reading, asked)
         shown = None if who else find_list(reading, query)
         found = find_people(reading, who) if who else []
     if shown is not None:

@@ -1,10 +1,8 @@
-"""Finding people by what somebody types or pastes: a name, a part of it, an address, an id, a link of a CRM."""
+"""Finding people by what somebody types or pastes: a name, a part of it, an address, an id."""
 
 from __future__ import annotations
 
-import re
 from typing import NamedTuple
-from urllib.parse import urlsplit
 
 import orjson
 from sqlalchemy import Connection, select
@@ -24,25 +22,6 @@ class Found(NamedTuple):
     emails: list[str]
     band: str
     total: float
-
-
-def parse_link(asked: str) -> str:
-    """Who is meant by a pasted link of HubSpot or Salesforce; anything else is left as it is.
-
-    HubSpot: `…/contacts/PORTAL/record/0-1/ID` and the older `…/contact/ID`; Salesforce: `…/lightning/r/Lead/ID/view`
-    and `…/ID`.
-    """
-    if not re.match(r"https?://", asked):
-        return asked
-    try:
-        parts = [each for each in urlsplit(asked).path.split("/") if each]
-    except ValueError:
-        return asked
-    for place, part in enumerate(parts):
-        if part in ("0-1", "contact") and place + 1 < len(parts):
-            return f"hubspot:contact:{parts[place + 1]}"
-    ids = [part for part in parts if re.fullmatch(r"00[3Q][0-9A-Za-z]{12}(?:[0-9A-Za-z]{3})?", part)]
-    return ids[0] if ids else asked
 
 
 def find_people(connection: Connection, who: str) -> list[Found]:

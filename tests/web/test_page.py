@@ -25,7 +25,6 @@ from crmsync.store.database import open_store
 from crmsync.store.schema import run as run_table
 from crmsync.web import access
 from crmsync.web.app import make_app
-from crmsync.web.search import parse_link
 from crmsync.web.snapshot import read_snapshot
 from tests.support.cycles import two_crms
 from tests.support.make import NOW, activity, config, contact, work
@@ -291,19 +290,13 @@ def test_the_metrics_have_their_names_and_every_band(looked_at):
     assert bands == ["cold", "warm", "mql"]
 
 
-@pytest.mark.parametrize(
-    ("asked", "meant"),
-    [
-        ("https://app.hubspot.com/contacts/8/record/0-1/100000001599", "hubspot:contact:100000001599"),
-        ("https://app-eu1.hubspot.com/contacts/8/contact/51/", "hubspot:contact:51"),
-        ("https://acme.lightning.force.com/lightning/r/Lead/00Q5g00000AbCdEEAV/view", "00Q5g00000AbCdEEAV"),
-        ("https://acme.my.salesforce.com/0035g00000AbCdE", "0035g00000AbCdE"),
-        ("https://example.com/about", "https://example.com/about"),
-        ("ada@x.example", "ada@x.example"),
-    ],
-)
-def test_a_pasted_link_is_the_record(asked, meant):
-    assert parse_link(asked) == meant
+def test_a_pasted_link_opens_the_person_and_one_of_another_account_is_refused(looked_at):
+    here = get(looked_at, "/people?q=https://app.hubspot.com/contacts/8/record/0-1/11")
+    there = get(looked_at, "/people?q=https://other.lightning.force.com/lightning/r/Lead/00Q5g00000AbCdEEAV/view")
+    assert there.status_code == 404
+    assert "this link is of the Salesforce org other; this config works with crmsync" in there.text
+    assert "is not a page of a contact or lead of" in get(looked_at, "/people?q=https://example.com/about").text
+    assert "this link is of the HubSpot account 8" in here.text
 
 
 def test_a_search_opens_the_one_person_and_lists_several(looked_at):
