@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 
 from crmsync.batch.people_file import AT_ONCE, FileTally, read_people
 from crmsync.config import Config
+from crmsync.config.feedback import FEEDBACK
 from crmsync.evaluation.cases import GROUPS, LOST, NEVER, OPEN, WON, Cases
 from crmsync.scoring.people_json import ParsedPerson, columns_of_parsed
 
@@ -48,7 +49,7 @@ def _cases(people: Sequence[ParsedPerson], now: int) -> Cases:
         touched=_instants([each.touched_at for each in came]),
         handed_off=handed_off,
         scored_then=np.zeros(len(people), dtype=np.int64),
-        groups={name: texts[name] for name in GROUPS},
+        groups={**{name: texts[name] for name in GROUPS}, FEEDBACK: [_text(each, FEEDBACK) for each in people]},
         names=[each.outcome.name or _name(each, number) for number, each in enumerate(people, start=1)],
     )
 

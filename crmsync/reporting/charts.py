@@ -116,9 +116,8 @@ def draw_points(lines: Sequence[Mapping[str, Any]], total: float) -> str:
         left, right = sorted((place(begin), place(end)))
         width = max(round(right - left, 1), 1)
         number = f'x="{right + 6}"' if end >= begin else f'x="{left - 6}" text-anchor="end"'
-        name = label if len(label) <= LABEL_LENGTH else f"{label[: LABEL_LENGTH - 1]}…"
         drawn.append(
-            f'<text x="{LABELS - 8}" y="{top + 18}" text-anchor="end">{escape(name)}</text>'
+            f'<text x="{LABELS - 8}" y="{top + 18}" text-anchor="end">{escape(_shorten(label))}</text>'
             f'<rect x="{left}" y="{top + 4}" width="{width}" height="{ROW - 8}" rx="2" fill="{color}"/>'
             f'<text {number} y="{top + 18}">{said}</text>'
         )
@@ -130,7 +129,68 @@ def draw_points(lines: Sequence[Mapping[str, Any]], total: float) -> str:
 
 
 LABEL_LENGTH = 42
-"""Characters of a rule's name that a waterfall has room for."""
+"""Characters of a name that a chart has room for."""
+
+
+def draw_shares(
+    name: str,
+    title: str,
+    labels: Sequence[str],
+    shares: Mapping[str, Sequence[Mapping[str, Any]]],
+    *,
+    across: bool = False,
+) -> str:
+    """Bars in per cent for each label, of one series or two; each share has `rate`, `low` and `high` as fractions.
+
+    `across` draws them from left to right, for labels that are long.
+    """
+    pygal = _load_pygal()
+    height = 90 + (22 + 16 * len(shares)) * len(labels) if across else 300
+    highest = max((_percent(each["high"]) or 0 for some in shares.values() for each in some), default=0)
+    options = _small(
+        width=WIDTH,
+        height=height,
+        print_values=False,
+        truncate_label=-1,
+        show_legend=len(shares) > 1,
+        legend_at_bottom=True,
+        legend_at_bottom_columns=2,
+        range=(0, highest or 1),
+        value_formatter=lambda value: f"{value:,.15g} %",
+    )
+    colors = (MAIN, GHOST) if len(shares) > 1 else (MAIN,)
+    chart = (pygal.HorizontalBar if across else pygal.Bar)(style=_style(pygal, *colors), **options)
+    order = list(reversed(range(len(labels)))) if across else list(range(len(labels)))
+    chart.x_labels = [_shorten(labels[place]) for place in order]
+    for series, some in shares.items():
+        chart.add(series, [_with_interval(some[place]) for place in order])
+    return _draw(chart, name, title)
+
+
+def _with_interval(share: Mapping[str, Any]) -> dict[str, Any] | None:
+    if share["rate"] is None:
+        return None
+    drawn = {"value": _percent(share["rate"])}
+    low, high = _percent(share["low"]), _percent(share["high"])
+    return drawn if low is None or high is None else {**drawn, "ci": {"low": low, "high": high}}
+
+
+def _percent(share: float | None) -> float | None:
+    return None if share is None else round(100 * share, 1)
+
+
+def draw_counts(name: str, title: str, counts: Mapping[str, int]) -> str:
+    """People by step, from the top down."""
+    pygal = _load_pygal()
+    options = _small(width=WIDTH, height=60 + 34 * len(counts), print_values=False)
+    chart = pygal.HorizontalBar(style=_style(pygal, MAIN), **options)
+    chart.x_labels = list(counts)[::-1]
+    chart.add(title, list(counts.values())[::-1])
+    return _draw(chart, name, title)
+
+
+def _shorten(label: str) -> str:
+    return label if len(label) <= LABEL_LENGTH else f"{label[: LABEL_LENGTH - 1]}…"
 
 
 def draw_days(counts: Sequence[int], name: str, title: str) -> str:

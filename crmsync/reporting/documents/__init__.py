@@ -6,6 +6,7 @@ from typing import Any, Literal
 
 from pydantic import TypeAdapter
 
+from crmsync.reporting.documents.evaluate import EvaluateDocument, ReportDocument
 from crmsync.reporting.documents.operating import (
     BackupDocument,
     HistoryDocument,
@@ -36,6 +37,8 @@ DOCUMENTS: dict[str, Any] = {
     "accounts": AccountsDocument,
     "forget": ForgetDocument,
     "score": ScoreDocument,
+    "evaluate": EvaluateDocument,
+    "report": ReportDocument,
     "pause": PauseDocument,
     "resume": ResumeDocument,
     "backup": BackupDocument,

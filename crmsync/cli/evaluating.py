@@ -1,0 +1,135 @@
+"""The command that holds scores against outcomes: evaluate."""
+
+from __future__ import annotations
+
+import io
+from datetime import UTC, datetime
+from enum import StrEnum
+from pathlib import Path
+from typing import Annotated, NamedTuple
+
+import numpy as np
+import typer
+from numpy.typing import NDArray
+
+from crmsync.cli.cases import CaseReader, Input, Since, Until, opened_cases
+from crmsync.cli.command import (
+    DEFAULT_CONFIG,
+    AsJson,
+    ConfigPath,
+    Debug,
+    Ending,
+    check_output,
+    messages_console,
+    opened_config,
+    results_console,
+    run_command,
+    save_csv,
+)
+from crmsync.config import Config
+from crmsync.config.feedback import FEEDBACK
+from crmsync.errors import ConfigError
+from crmsync.evaluation.cases import GROUPS, JudgedCases, join_judged, judge_cases
+from crmsync.evaluation.conversion import GROUP_NAMES
+from crmsync.evaluation.timing import find_last_activity
+from crmsync.exit_codes import DONE, PARTLY
+from crmsync.reporting.console import print_sentences, progress_bar
+from crmsync.reporting.evaluate import Evaluation, evaluate_document, list_reviewed
+from crmsync.reporting.print_evaluation import REVIEWED_COLUMNS, print_evaluation, reviewed_row
+from crmsync.reporting.print_people import write_rows
+
+GroupName = StrEnum("GroupName", GROUP_NAMES)  # type: ignore[misc]
+
+By = Annotated[GroupName | None, typer.Option("--by", help="Compare groups; a month is that in which people came.")]
+ToCsv = Annotated[
+    Path | None,
+    typer.Option("--csv", metavar="FILE", help="Write all people to look at to a CSV file; - is standard output."),
+]
+
+
+def evaluate(
+    given: Input = None,
+    since: Since = None,
+    until: Until = None,
+    by: By = None,
+    csv: ToCsv = None,
+    config: ConfigPath = DEFAULT_CONFIG,
+    as_json: AsJson = False,
+    debug: Debug = False,
+) -> None:
+    """Hold the scores against what came of people: who was won, who was lost, and what each rule had to do with it.
+
+    Each person is scored as they were known when they were handed over; nothing after that counts. No CRM is asked,
+    and nothing is written. Another config (--config) is tried on the same people.
+
+    Example: crmsync evaluate --by source
+
+    Example: crmsync evaluate --input people.jsonl --config edited.toml
+    """
+    if as_json and csv is not None:
+        raise typer.BadParameter("give --json or --csv, not both")
+    with run_command(as_json, debug, config) as ending:
+        settings = opened_config(ending)
+        if csv is not None:
+            check_output(csv, ending)
+        found, problems = evaluate_cases(ending, settings, given, since, until)
+        ending.document = evaluate_document(found, None if by is None else str(by.value))
+        ending.document["warnings"] += problems.warnings
+        ending.document["problems"] = problems.problems
+        ending.code = PARTLY if problems.problems else DONE
+        if csv is not None:
+            _save_reviewed(csv, found, ending)
+        elif not as_json:
+            print_evaluation(results_console(), ending.document, ending.typed, "" if given is None else str(given))
+        if not as_json:
+            for each in problems.problems:
+                print_sentences(messages_console(), each)
+
+
+class CaseProblems(NamedTuple):
+    """What was odd about a file: lines with mistakes, and what was not used."""
+
+    problems: list[str]
+    warnings: list[str]
+
+
+def evaluate_cases(
+    ending: Ending, config: Config, given: Path | None, since: str | None, until: str | None
+) -> tuple[Evaluation, CaseProblems]:
+    """Judge everybody of a file or of the state in a period. Raises `ConfigError` where there is nobody."""
+    now = datetime.now(UTC)
+    with opened_cases(config, given, since, until, now) as reader:
+        parts, last = _judge_parts(config, reader)
+        tally = reader.tally
+    if not parts:
+        raise ConfigError(tally.problems or ["nobody is judged in this period; leave out --since and --until"])
+    for name in (*GROUPS, "owner", FEEDBACK):  # people are compared by them, whether or not the config has them
+        tally.fields.pop(name, None)
+    skipped = {"lines with a mistake": len({each.partition(": ")[0] for each in tally.problems})}
+    judged = join_judged(parts)
+    del parts
+    found = Evaluation(
+        config=config,
+        judged=judged,
+        now=int(now.timestamp()),
+        last=np.concatenate(last),
+        skipped={name: number for name, number in skipped.items() if number},
+    )
+    return found, CaseProblems(tally.problems, tally.warnings(config))
+
+
+def _judge_parts(config: Config, reader: CaseReader) -> tuple[list[JudgedCases], list[NDArray[np.int64]]]:
+    parts, last = [], []
+    with progress_bar(messages_console()) as progress:
+        for cases in reader.cases:
+            if len(cases.at):
+                parts.append(judge_cases(config, cases, config.zone))
+                last.append(find_last_activity(cases))
+                progress("scored", "", len(cases.at))
+    return parts, last
+
+
+def _save_reviewed(path: Path, found: Evaluation, ending: Ending) -> None:
+    text, rows = io.StringIO(newline=""), [reviewed_row(each) for each in list_reviewed(found)]
+    write_rows(text, REVIEWED_COLUMNS, rows)
+    save_csv(path, text.getvalue(), len(rows), ending)

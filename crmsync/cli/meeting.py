@@ -1,0 +1,78 @@
+"""The command that makes the file for the monthly meeting: report."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from crmsync.cli.cases import Input, Since, Until
+from crmsync.cli.command import (
+    DEFAULT_CONFIG,
+    AsJson,
+    ConfigPath,
+    Debug,
+    check_output,
+    messages_console,
+    open_output,
+    opened_config,
+    run_command,
+)
+from crmsync.cli.evaluating import evaluate_cases
+from crmsync.exit_codes import DONE, PARTLY
+from crmsync.reporting.console import print_sentences
+from crmsync.reporting.evaluate import evaluate_document, group_documents
+
+ToHtml = Annotated[
+    Path | None, typer.Option("--html", metavar="FILE", help="Write the report to this file; - is standard output.")
+]
+
+
+def report(
+    html: ToHtml = None,
+    given: Input = None,
+    since: Since = None,
+    until: Until = None,
+    config: ConfigPath = DEFAULT_CONFIG,
+    as_json: AsJson = False,
+    debug: Debug = False,
+) -> None:
+    """Write the report for the monthly meeting: one HTML file with charts, tables and what they mean.
+
+    It has everything of `crmsync evaluate`, also by segment, source, campaign, month and rep. It needs no network and
+    runs nothing. It names people, so it is readable for you alone.
+
+    Example: crmsync report --html report.html
+
+    Example: crmsync report --html report.html --since 2026-01-01
+    """
+    if html is None and not as_json:
+        raise typer.BadParameter("say where to write it: --html report.html, or --json to print what is in it")
+    if as_json and str(html) == "-":
+        raise typer.BadParameter("--json and --html - both go to standard output; write the report to a file")
+    with run_command(as_json, debug, config) as ending:
+        settings = opened_config(ending)
+        if html is not None:
+            check_output(html, ending)
+        found, problems = evaluate_cases(ending, settings, given, since, until)
+        # They load what draws charts, which no other command needs.
+        from crmsync.reporting.report_html import render_report, report_document
+        from crmsync.reporting.report_sections import make_sections
+
+        evaluated = evaluate_document(found)
+        sections = make_sections({"evaluate": evaluated, "groups": group_documents(found)})
+        warnings = [*evaluated["warnings"], *problems.warnings]
+        made = datetime.now(UTC).isoformat(timespec="seconds").replace("+00:00", "Z")
+        document = report_document(sections, made, evaluated["model"], warnings, problems.problems)
+        ending.document = {**document, "html": None if html is None else str(html)}
+        ending.code = PARTLY if problems.problems else DONE
+        if html is not None:
+            with open_output(html, ending) as file:
+                file.write(render_report(document, sections).encode("utf-8"))
+            if str(html) != "-":
+                print_sentences(messages_console(), f"Written: {html}")
+        if not as_json:
+            for each in problems.problems:
+                print_sentences(messages_console(), each)
