@@ -20,6 +20,7 @@ from crmsync.config.conditions import BUILTIN_FIELDS
 from crmsync.config.model import selections_of
 from crmsync.config.settings import kinds_of
 from crmsync.errors import ConfigError
+from crmsync.scoring.arms import add_arms_of_file
 from crmsync.scoring.document import score_parsed
 from crmsync.scoring.people_json import ParsedPerson, parse_person
 
@@ -47,7 +48,7 @@ class FileTally:
 
     def warnings(self, config: Config) -> list[str]:
         """Sentences about what was not used, or not as it was meant."""
-        known = [*sorted({*config.fields, *config.used_fields(), *BUILTIN_FIELDS})]
+        known = [*sorted({*config.fields, *config.used_fields(), *config.arm_fields(), *BUILTIN_FIELDS})]
         kinds = [*sorted({*kinds_of(config), *(kind for on, _ in selections_of(config) for kind in on)})]
         return [
             *(f"{_people(number)}: {sentence}" for sentence, number in self.odd.most_common()),
@@ -116,7 +117,8 @@ def _good_lines(
         people = [person for _, person in good]
         tally.fields.update(each for person in people for each in person.fields)
         tally.kinds.update(kind for person in people for kind in {act.kind for act in person.acts})
-        yield good
+        divided = add_arms_of_file(people, config.experiment, config.zone)
+        yield [(number, person) for (number, _), person in zip(good, divided, strict=True)]
 
 
 def _lines(file: Iterable[bytes], name: str, bands: Collection[str]) -> Iterator[FileLine]:

@@ -36,6 +36,13 @@ from crmsync.config.deciding import (
     add_source,
     find_route_mistakes,
 )
+from crmsync.config.experiment import (
+    PREFIX,
+    Experiment,
+    add_experiment_segments,
+    find_arm_mistakes,
+    find_experiment_mistakes,
+)
 from crmsync.config.feedback import FEEDBACK, Feedback, add_feedback
 from crmsync.config.mistakes import Loc, Mistake, raise_mistakes
 from crmsync.config.model import Model
@@ -186,6 +193,8 @@ AFFECTS: Mapping[str, frozenset[Affected]] = {
     **dict.fromkeys(("score", "weights", "channels", "groups", "segment"), frozenset({"score", "plan"})),
     **dict.fromkeys(("bands", "grades", "grid", "disqualify", "qualification"), frozenset({"score", "plan"})),
     "stage": frozenset({"score", "plan"}),
+    # in which arm somebody is, which rules and decisions may ask for
+    "experiment": frozenset({"score", "plan"}),
     **dict.fromkeys(("write", "route", "owner_pool", "tracks", "lifecycle", "truth"), frozenset({"plan"})),
     **dict.fromkeys(("exclude", "feedback"), frozenset({"score", "plan"})),
     **dict.fromkeys(("secrets", "state", "schedule", "guard", "log", "test", "review"), frozenset()),
@@ -224,6 +233,7 @@ class Config(Model, BaseSettings):
     web: Web | None = None
     account: AccountRules | None = None
     outcome: OutcomeRules | None = None
+    experiment: dict[str, Experiment] = {}
     truth: Truth = Truth()
     guard: Guard = Guard()
     write: Write = Write()
@@ -236,7 +246,7 @@ class Config(Model, BaseSettings):
     @classmethod
     def _with_mapped_fields(cls, given: Any) -> Any:
         sources = {crm: str(module.SOURCE_FIELD) for crm, module in connectors().items()}
-        return add_source(add_feedback(given), sources)
+        return add_experiment_segments(add_source(add_feedback(given), sources))
 
     @model_validator(mode="after")
     def _names_agree(self) -> Config:
@@ -248,6 +258,7 @@ class Config(Model, BaseSettings):
                 *self._strange_pools(),
                 *self._strange_feedback(),
                 *self._strange_leads(),
+                *self._strange_experiments(),
                 *self._lists_of_nobody(),
                 *self._twins(),
             ]
@@ -292,8 +303,9 @@ class Config(Model, BaseSettings):
         if self.exclude.when is not None:
             readers += [(("exclude", "when"), name, BUILTIN_FIELDS) for name in sorted(self.exclude.when.fields())]
         first: dict[str, Loc] = {}
+        arms = self.arm_fields()
         for loc, name, builtin in readers:
-            if name not in self.fields and name not in builtin:
+            if name not in self.fields and name not in builtin and name not in arms:
                 first.setdefault(name, loc)
         for name in sorted(first):
             said = f"a rule uses the field {name!r}, which is not in [fields]; add it there or correct the rule"
@@ -394,6 +406,21 @@ class Config(Model, BaseSettings):
                     has = f"[account.roles] has {', '.join(roles)}" if roles else "the file has no [account.roles]"
                     said = f"[[test]] {test.name}: account_missing_roles: there is no role {name!r}; {has}"
                     yield Mistake((*loc, "given"), said)
+
+    def _strange_experiments(self) -> Iterator[Mistake]:
+        yield from find_experiment_mistakes(self.experiment, [each.name for each in self.segment])
+        for loc, condition in (*self.placed_conditions(), *self.placed_decisions(), *self._placed_exclusions()):
+            for part in condition.parts():
+                if part.field in self.arm_fields() - self.fields.keys():
+                    yield from find_arm_mistakes(loc, part, self.experiment)
+
+    def arm_fields(self) -> set[str]:
+        """The fields that say in which arm of an experiment somebody is: everybody has them, without a mapping."""
+        return {f"{PREFIX}{name}" for name in self.experiment}
+
+    def _placed_exclusions(self) -> Iterator[tuple[Loc, Condition]]:
+        if self.exclude.when is not None:
+            yield ("exclude", "when"), self.exclude.when
 
     def _lacking_account(self, field: str) -> str:
         """What the file lacks for a question about the score, the people or the missing roles of an account."""

@@ -14,6 +14,8 @@ from sqlalchemy import Connection
 from crmsync.columns import RUNNING, Columns
 from crmsync.config import Config
 from crmsync.dead_feeds import DeadFeed, find_holds
+from crmsync.scoring.arms import add_arms
+from crmsync.store.arrivals import read_first_records
 from crmsync.store.feed_days import read_feed_days
 from crmsync.store.score_inputs import Facts, read_columns
 from crmsync.store.scores import crms_of, read_people_of_crm
@@ -50,6 +52,8 @@ def read_people_columns(
     """
     fields, order = sorted(config.fields), config.identity.source_of_truth
     columns = read_columns(connection, people, fields, order, facts, keep=keep)
+    if config.experiment:
+        columns = _with_arms(connection, config, columns)
     if not holds:
         return columns
     there = {
@@ -61,6 +65,18 @@ def read_people_columns(
         # Of two dead feeds of one kind the one that died first stops the clock.
         clocks[each.kind] = np.minimum(clocks.get(each.kind, days), days)
     return replace(columns, clocks=clocks)
+
+
+def _with_arms(connection: Connection, config: Config, columns: Columns) -> Columns:
+    """The columns with the arms that people are in: by their address, or else the id of their first record."""
+    people = columns.people.tolist()
+    first = read_first_records(connection, people)
+    emails = columns.fields["email"]
+    keys = [
+        str(email or (first[each].ref if each in first else "")) for each, email in zip(people, emails, strict=True)
+    ]
+    came = [first[each].came if each in first else None for each in people]
+    return add_arms(columns, config.experiment, keys, came, config.zone)
 
 
 def holds_of_person(connection: Connection, person: int, holds: Sequence[DeadFeed]) -> list[DeadFeed]:

@@ -11,6 +11,7 @@ import orjson
 from sqlalchemy import Connection
 
 from crmsync.config import Config
+from crmsync.config.experiment import PREFIX
 from crmsync.config.feedback import FEEDBACK
 from crmsync.connector import FieldMap
 from crmsync.errors import ConfigError, SeveralFound
@@ -168,6 +169,7 @@ def _document(
         "excluded": before.excluded if before else "",
         "lifecycle": _lifecycle(before),
         "routing": _routing(connection, person_id, before),
+        "experiments": {name: str(columns.fields[f"{PREFIX}{name}"][0]) for name in config.experiment},
         "feedback": feedback_of(config, columns.fields.get(FEEDBACK, [None])[0], before, now),
         "sla": sla_of(config, connection, person_id, now),
         "account": _account(config, connection, person_id, now),

@@ -63,6 +63,7 @@ def _outlook(document: Document) -> Iterator[str]:
     for ahead in (document["until"], document["next"]):
         if ahead:
             yield str(ahead["said"])
+    yield from (f"Experiment {name}: arm {arm}" for name, arm in document["experiments"].items())
     lowest, highest = document["range"]["lowest"], document["range"]["highest"]
     if lowest != highest:
         bands = " or ".join(document["range"]["bands"])

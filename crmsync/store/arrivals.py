@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection, Sequence
 from typing import NamedTuple
 
-from sqlalchemy import Connection, func, select
+from sqlalchemy import Connection, func, or_, select
 
 from crmsync.model import TOUCHES
 from crmsync.store.schema import LIVE, activity, fact, record
@@ -34,6 +34,31 @@ def find_arrivals(connection: Connection, crms: Collection[str], since: int, unt
         {person: int(at) for person, at in plain_rows(connection, came.order_by(people.c.person))},
         int(connection.scalar(undated) or 0),
     )
+
+
+class FirstRecord(NamedTuple):
+    """The oldest record of a person: when its CRM got it (seconds; `None` where it does not say), and what it is."""
+
+    came: int | None
+    ref: str
+
+
+def read_first_records(connection: Connection, people: Sequence[int]) -> dict[int, FirstRecord]:
+    """The oldest record of each of these people (ascending), converted leads and merged ones included.
+
+    What a person was first does not change when they are converted, and is the same in a state that was built again.
+    """
+    it = record.c
+    query = (
+        select(it.person, it.created_at, it.crm, it.kind, it.ref_id)
+        .where(id_range(it.person, people), it.known, or_(~it.gone, it.merged_into != ""))
+        .order_by(it.person, it.created_at.is_(None), it.created_at, it.crm, it.kind.desc(), it.ref_id)
+    )
+    found: dict[int, FirstRecord] = {}
+    for person, created, crm, kind, ref_id in plain_rows(connection, query):
+        if person not in found:
+            found[person] = FirstRecord(None if created is None else created // 1000, f"{crm}:{kind}:{ref_id}")
+    return found
 
 
 def read_touches(connection: Connection, people: Sequence[int], since: int, until: int) -> dict[int, list[int]]:

@@ -6,6 +6,7 @@ from typing import Any, Literal
 
 from pydantic import TypeAdapter
 
+from crmsync.reporting.documents.drift import DriftDocument, ExperimentDocument
 from crmsync.reporting.documents.evaluate import EvaluateDocument, ReportDocument
 from crmsync.reporting.documents.operating import (
     BackupDocument,
@@ -30,6 +31,8 @@ DOCUMENTS: dict[str, Any] = {
     "route": RouteDocument,
     "show": ShowDocument,
     "simulate": SimulationDocument,
+    "drift": DriftDocument,
+    "experiment": ExperimentDocument,
     **dict.fromkeys(("plan", "sync", "backfill", "apply"), RunDocument),
     "explain": ExplainDocument,
     "explain --model": ModelDocument,

@@ -231,7 +231,7 @@ class SlaDocument(TypedDict):
 
 @with_config(EXACTLY)
 class ExplainDocument(ScoredDocument):
-    """`crmsync explain WHO`."""
+    """`crmsync explain WHO`; `experiments` has for each the arm that they are in, `none` for no arm."""
 
     name: str
     emails: list[str]
@@ -244,6 +244,7 @@ class ExplainDocument(ScoredDocument):
     excluded: str
     lifecycle: LifecycleDocument | None
     routing: WhereDocument | None
+    experiments: dict[str, str]
     feedback: FeedbackDocument | None
     sla: SlaDocument | None
     account: AccountDocument | None

@@ -1,0 +1,34 @@
+"""An experiment on a terminal: the verdict first."""
+
+from __future__ import annotations
+
+from rich.console import Console
+
+from crmsync.reporting.console import Document, count_of, make_printable, make_table, print_sentences, show_points
+
+
+def print_experiment(console: Console, document: Document) -> None:
+    """The verdict, the arms with their intervals, and who does not count."""
+    document = make_printable(document)
+    print_sentences(console, document["why"])
+    console.print()
+    lines = any(each["line"] is not None for each in document["arms"])
+    table = make_table("arm", *[">line"] * lines, ">share", ">people", f">{document['metric']}", ">rate", ">95 %")
+    for each in document["arms"]:
+        table.add_row(
+            each["name"],
+            *[show_points(each["line"])] * lines,
+            f"{each['share']:.0%}",
+            f"{each['people']:,}",
+            f"{each['hits']:,}",
+            "–" if each["rate"] is None else f"{each['rate']:.1%}",
+            f"{each['low']:.1%} to {each['high']:.1%}",
+        )
+    console.print(table)
+    console.print()
+    print_sentences(
+        console,
+        f"Not counted: {count_of(document['before'], 'person')} in no arm (came before {document['start']}, or it is "
+        f"not known when), {document['washed_out']:,} who came in the {document['wash_out_days']:g} days of wash-out, "
+        f"{document['open']:,} of whom it is not known yet.",
+    )
