@@ -24,7 +24,7 @@ from crmsync.store.address import address_of, is_there, make_private, refuse_net
 from crmsync.store.forgetting import BYTES_LEFT
 from crmsync.store.lock import Lock, lock_of
 from crmsync.store.sql import upsert
-from crmsync.store.turn import Turn
+from crmsync.store.turn import WriterTurn
 
 FIRST, HEAD = "0001", "0016"
 """The oldest and the newest migration; a test holds the latter against `migrations/versions`."""
@@ -65,7 +65,7 @@ class Store:
 
     def __init__(self, engine: Engine, url: str, lease: float | None = None) -> None:
         self.engine, self.url, self.lease = engine, url, lease
-        self._turn: Turn | None = None
+        self._turn: WriterTurn | None = None
 
     @contextmanager
     def begin(self) -> Iterator[Connection]:
@@ -123,7 +123,7 @@ class Store:
             lease = lock.lease if self.lease is None else self.lease
             # Before the wait: from here on a worker that was paused can store nothing more.
             epoch, left_at = self._begin_turn(who)
-            self._turn = Turn(lock, epoch, lease)
+            self._turn = WriterTurn(lock, epoch, lease)
             # What was sent before may land after anything that we write.
             if seconds := self._seconds_to_land(lease, left_at):
                 landing(seconds)
@@ -160,7 +160,7 @@ class Store:
         """Raise the epoch. Returns it, and when the turn before ended (milliseconds), if it ended by itself."""
         row = schema.writer
         with self.begin() as writing:
-            # FOR UPDATE waits for transactions of the turn before, which hold the row FOR SHARE (see `Turn.fence`).
+            # FOR UPDATE waits for transactions of the turn before, which hold the row FOR SHARE (see `WriterTurn.fence`).
             before = writing.execute(select(row.c.epoch, row.c.left_at).with_for_update()).one()
             mine = {"epoch": before.epoch + 1, "holder": f"{who} (process {os.getpid()})"}
             # Empty until this turn ends by itself: after a crash nobody knows when its last request left.

@@ -13,7 +13,7 @@ CONFIRMATIONS = 3
 """How often a lock is asked for again where the answer itself took too long."""
 
 
-class Turn:
+class WriterTurn:
     """A turn to write: from taking the lock, which raised the epoch to this one, until it is given back or lost."""
 
     def __init__(self, lock: Lock, epoch: int, lease: float) -> None:

@@ -12,7 +12,7 @@ from hypothesis.stateful import run_state_machine_as_test
 from sqlalchemy.exc import IntegrityError
 
 from crmsync.model import Ref
-from crmsync.store.turn import Turn
+from crmsync.store.turn import WriterTurn
 from tests.support.make import activity, contact
 from tests.support.simulation import DEEDS, DONE, BrokenLawError, Simulation, World
 
@@ -200,7 +200,7 @@ BREAKS = [
     (refused, "crmsync.store.journal.unpark_changes", lambda *_: None, "the next plan|a state built anew|every record"),
     (many_come, "crmsync.planning.builder.guard_violations", lambda *_: (), "large surprises wait"),
     (looked_at, "crmsync.cycle.copy_state", the_state_itself, "."),
-    (taken_over, "crmsync.store.turn.Turn.fence", lambda *_: None, "."),
+    (taken_over, "crmsync.store.turn.WriterTurn.fence", lambda *_: None, "."),
 ]
 """A story, what of the product is broken, and the law that does not hold then."""
 
@@ -214,7 +214,7 @@ def play(world, story):
 def test_a_broken_product_is_noticed(world, monkeypatch, story, name, broken, law):
     monkeypatch.setattr(name, broken)
     if story is taken_over:
-        monkeypatch.setattr(Turn, "lasts", lambda _turn: True)
+        monkeypatch.setattr(WriterTurn, "lasts", lambda _turn: True)
     with pytest.raises((BrokenLawError, IntegrityError), match=law):
         play(world, story)
 
