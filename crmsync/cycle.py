@@ -85,6 +85,7 @@ def preview_run(work: Work, look: Look | None = None) -> Result:
         result, drafted = _preview(trial, first.run)
         for crm, counts in first.crms.items():
             result.crms[crm].activities += counts.activities
+            result.crms[crm].opportunities += counts.opportunities
             result.crms[crm].api_calls += counts.api_calls
         if adopted and adopted[0] != work.config.decision_hash():
             result.notes.append("This plan was made with an edited config. The last run used another one.")

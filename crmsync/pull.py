@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack
 from functools import partial
 from typing import Any
 
@@ -14,8 +14,10 @@ from crmsync.connector import MissingField
 from crmsync.errors import ConfigError, Unavailable
 from crmsync.failpoint import failpoint
 from crmsync.model import Odd, Owner, Page, Ref
+from crmsync.odd_pages import naming_odd, refuse_odd_page
 from crmsync.planning.apply import resolve_unknown
 from crmsync.planning.desk import Setting
+from crmsync.pull_outcomes import pull_outcomes
 from crmsync.result import Result
 from crmsync.routing.owners import owners_of
 from crmsync.store import full_pull, journal
@@ -36,6 +38,7 @@ from crmsync.store.cursors import (
 from crmsync.store.database import bind_account
 from crmsync.store.erasure import drop_unused_facts
 from crmsync.store.future import mend_future
+from crmsync.store.mapped_fields import note_mapped_fields
 from crmsync.store.memberships import drop_lists, find_unread, known_versions, save_members
 from crmsync.store.odd_records import read_odd_records, update_odd_records
 from crmsync.store.owners import save_owners
@@ -198,7 +201,10 @@ def _pull(work: Work, result: Result, crm: str, *, full: bool, trusting: bool = 
     save = partial(save_contacts, now=work.now, noticing=_noticed_fields(work, crm), colleagues=follows)
     _pull_contacts(work, result, crm, connector.contacts, contacts, save, full=full)
     _pull_activities(work, result, crm, connector.activities, full=full, trusting=trusting)
+    pull_outcomes(work, result, crm, full=full, trusting=trusting)
     with work.store.begin() as writing:
+        is_same_mapping = (read_cursor(writing, crm, MAPPING) or contacts).partition(" ")[0] == contacts
+        note_mapped_fields(writing, crm, work.config.field_map(crm).fields, work.now_ms, is_same=is_same_mapping)
         write_cursor(writing, crm, MAPPING, f"{contacts} {_stage_values(work, crm)}")
         if full:
             # Only now that both streams are read: what is cut off before goes on from its own cursors.
@@ -244,12 +250,12 @@ def _pull_contacts(
             # At the beginning: from the first page on records are stored as this mapping reads them.
             drop_cursors(writing, crm, "contacts:", keep=stream)
         runs = note_full_run(writing, crm, key, result.run, begins=cursor is None)
-    with _naming(result, crm) as odd:
+    with naming_odd(result, crm) as odd:
         with work.store.read() as reading:
             unread = read_odd_records(reading, crm)
         odd += _read_by_id(work, crm, unread, partial(save, run=result.run))
         for page in pages(cursor):
-            _refuse_odd_page(crm, page)
+            refuse_odd_page(crm, page)
             odd += page.odd
             with work.store.begin() as writing:
                 save(writing, run=result.run, items=page.items)
@@ -274,9 +280,9 @@ def _pull_activities(work: Work, result: Result, crm: str, pages: Pages, *, full
     if cursor is None:
         with work.store.begin() as writing:
             full_pull.begin_tracking(writing, crm, key)
-    with _naming(result, crm) as odd:
+    with naming_odd(result, crm) as odd:
         for page in pages(cursor):
-            _refuse_odd_page(crm, page)
+            refuse_odd_page(crm, page)
             odd += page.odd
             with work.store.begin() as writing:
                 save_activities(writing, result.run, page.items)
@@ -286,39 +292,6 @@ def _pull_activities(work: Work, result: Result, crm: str, pages: Pages, *, full
             result.crms[crm].activities += len(page.items)
             work.progress("activities", crm, len(page.items))
     full_pull.end_tracking(work.store, crm, key)
-
-
-FEW_ODD, ODD_SHARE = 10, 0.5
-"""So much of a page may be unreadable: a number, or a share of it. Beyond that it is the CRM that is odd."""
-
-NAMED = 10
-"""Things that cannot be read which a sentence names."""
-
-
-def _refuse_odd_page(crm: str, page: Page[Any]) -> None:
-    """Raise `Unavailable` where so much of a page cannot be read that it is no answer; the cursor stays before it."""
-    if len(page.odd) > FEW_ODD and len(page.odd) > ODD_SHARE * (len(page.odd) + len(page.items)):
-        raise Unavailable(
-            crm,
-            f"{len(page.odd):,} of {len(page.odd) + len(page.items):,} records arrived {page.odd[0].why}, so the "
-            "whole answer is ignored",
-        )
-
-
-@contextmanager
-def _naming(result: Result, crm: str) -> Iterator[list[Odd]]:
-    """A list for what cannot be read, which the run's problems name at the end of the block."""
-    odd: list[Odd] = []
-    try:
-        yield odd
-    finally:
-        for why in dict.fromkeys(each.why for each in odd):
-            names = list(dict.fromkeys(each.what for each in odd if each.why == why))
-            more = f" and {len(names) - NAMED:,} more" if len(names) > NAMED else ""
-            result.problems.append(
-                f"{crm}: {', '.join(names[:NAMED])}{more} arrived {why}; until they can be read, the last known "
-                "values are used"
-            )
 
 
 def _read_by_id(work: Work, crm: str, refs: Sequence[Ref], save: Callable[..., None]) -> list[Odd]:

@@ -15,7 +15,7 @@ from crmsync.bootstrap import existing_state
 from crmsync.config import Config
 from crmsync.errors import ConfigError
 from crmsync.evaluation.cases import Cases
-from crmsync.reporting.cases import read_state_cases
+from crmsync.reporting.cases import StateTally, read_state_cases
 
 Input = Annotated[
     Path | None,
@@ -32,10 +32,11 @@ Until = Annotated[str | None, typer.Option("--until", metavar="DAY", help="Only 
 
 
 class CaseReader(NamedTuple):
-    """Some cases at a time, once, and what was odd about the file that they come from."""
+    """Some cases at a time, once, and what was odd about the file that they come from, or is said of a state's."""
 
     cases: Iterator[Cases]
     tally: people_file.FileTally
+    state: StateTally
 
 
 def read_day(option: str, written: str | None, zone_of: Config, *, end: bool = False) -> int | None:
@@ -66,11 +67,11 @@ def opened_cases(
     first, end = read_day("--since", since, config), read_day("--until", until, config, end=True)
     if first is not None and end is not None and first >= end:
         raise ConfigError(f"--since {since} is after --until {until}; swap them")
-    tally = people_file.FileTally()
+    tally, state = people_file.FileTally(), StateTally()
     if given is None:
         with existing_state(config) as store:
-            yield CaseReader(read_state_cases(config, store, now, first, end), tally)
+            yield CaseReader(read_state_cases(config, store, now, first, end, state), tally, state)
         return
     with people_file.open_people(given) as file:
         found = cases_file.read_cases_file(config, file, str(given), int(now.timestamp()), tally)
-        yield CaseReader((each.between(first, end) for each in found), tally)
+        yield CaseReader((each.between(first, end) for each in found), tally, state)

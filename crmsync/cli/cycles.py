@@ -27,6 +27,7 @@ from crmsync.cli.command import (
     run_command,
     says_yes,
 )
+from crmsync.cli.history import read_history
 from crmsync.config import Config
 from crmsync.connector import Stop
 from crmsync.cycle import run_cycle
@@ -51,6 +52,11 @@ from crmsync.work import Work
 RunId = Annotated[str | None, typer.Argument(metavar="RUN", help="The id of a plan; by default the plan that waits.")]
 Yes = Annotated[bool, typer.Option("--yes", "-y", help="Approve without being asked.")]
 
+History = Annotated[
+    bool,
+    typer.Option("--history", help="Only read the former values of fields that the CRMs keep; nothing is written."),
+]
+
 TAKEN_UP_IN = 120
 """Seconds for which apply waits until the worker that holds the state has written what was approved."""
 
@@ -64,14 +70,25 @@ def sync(config: ConfigPath = DEFAULT_CONFIG, as_json: AsJson = False, debug: De
 
 
 def backfill(
-    yes: Yes = False, config: ConfigPath = DEFAULT_CONFIG, as_json: AsJson = False, debug: Debug = False
+    yes: Yes = False,
+    history: History = False,
+    config: ConfigPath = DEFAULT_CONFIG,
+    as_json: AsJson = False,
+    debug: Debug = False,
 ) -> None:
     """Run once and pull everything, not only what is new. With --yes no plan waits for approval.
 
     You can stop it at any time. Run it again, and it continues where it stopped.
 
+    With --history, only read what the CRMs still know of former values of fields: explain --at and evaluate use it.
+
     Example: crmsync backfill
+
+    Example: crmsync backfill --history
     """
+    if history:
+        read_history(config, as_json, debug)
+        return
     _run("backfill", lambda work: run_cycle(work, "backfill", full=True, approved=yes), config, as_json, debug)
 
 

@@ -100,12 +100,13 @@ def evaluate_cases(
     now = datetime.now(UTC)
     with opened_cases(config, given, since, until, now) as reader:
         parts, last = _judge_parts(config, reader)
-        tally = reader.tally
+        tally, state = reader.tally, reader.state
     if not parts:
         raise ConfigError(tally.problems or ["nobody is judged in this period; leave out --since and --until"])
     for name in (*GROUPS, "owner", FEEDBACK):  # people are compared by them, whether or not the config has them
         tally.fields.pop(name, None)
-    skipped = {"lines with a mistake": len({each.partition(": ")[0] for each in tally.problems})}
+    mistaken = len({each.partition(": ")[0] for each in tally.problems})
+    skipped = {"lines with a mistake": mistaken, **state.left_out}
     judged = join_judged(parts)
     del parts
     found = Evaluation(
@@ -113,9 +114,10 @@ def evaluate_cases(
         judged=judged,
         now=int(now.timestamp()),
         last=np.concatenate(last),
+        unknown_then=state.unknown_then,
         skipped={name: number for name, number in skipped.items() if number},
     )
-    return found, CaseProblems(tally.problems, tally.warnings(config))
+    return found, CaseProblems(tally.problems, [*state.notes, *tally.warnings(config)])
 
 
 def _judge_parts(config: Config, reader: CaseReader) -> tuple[list[JudgedCases], list[NDArray[np.int64]]]:

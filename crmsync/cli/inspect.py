@@ -34,14 +34,18 @@ from crmsync.exit_codes import DONE, FAILED, PARTLY, WRONG
 from crmsync.reporting import person as explaining
 from crmsync.reporting import status as health
 from crmsync.reporting.console import progress_bar
+from crmsync.reporting.past_person import explain_person_at
 from crmsync.reporting.print_people import write_rows
-from crmsync.reporting.print_person import print_explanation, print_model, print_tally
+from crmsync.reporting.print_person import print_explanation, print_model, print_past, print_tally
 from crmsync.reporting.print_status import REFUSED_COLUMNS, print_health, print_refused, print_status
 from crmsync.scoring import page_of
 from crmsync.work import Progress
 
 Who = Annotated[str | None, WHO]
 WholeModel = Annotated[bool, typer.Option("--model", help="Show the whole model on one page instead of a person.")]
+AsOf = Annotated[
+    str | None, typer.Option("--at", metavar="INSTANT", help="As of this past time, for example 2026-11-21T12:00:00Z.")
+]
 Health = Annotated[
     bool, typer.Option("--health", help="Only check that runs are on schedule: exit code 0 if so, 1 if not.")
 ]
@@ -62,6 +66,7 @@ At = Annotated[str | None, typer.Option("--at", help="Score as of this time, for
 def explain(
     who: Who = None,
     model: WholeModel = False,
+    at: AsOf = None,
     config: ConfigPath = DEFAULT_CONFIG,
     as_json: AsJson = False,
     debug: Debug = False,
@@ -70,22 +75,37 @@ def explain(
 
     With --model, show the whole model in plain words on one page. This needs no CRM and no state.
 
+    With --at, show the score as of a past instant, by what was known then: nothing after it counts.
+
     Example: crmsync explain vera@kestrel.example
+
+    Example: crmsync explain vera@kestrel.example --at 2026-11-21T12:00:00Z
 
     Example: crmsync explain --model
     """
     if (who is None) is not model:
         raise typer.BadParameter("give a person or --model, not both")
+    if at is not None and who is None:
+        raise typer.BadParameter("--at is for a person; the model is as the file has it")
     with run_command(as_json, debug, config) as ending:
         settings = opened_config(ending)
-        ending.document = page_of(settings) if who is None else _explained(ending, settings, who)
+        if who is not None and at is not None:
+            ending.document = _explained_at(settings, who, read_instant("--at", at))
+        else:
+            ending.document = page_of(settings) if who is None else _explained(ending, settings, who)
         if not as_json:
-            (print_model if who is None else print_explanation)(results_console(), ending.document)
+            shown = print_model if who is None else print_explanation if at is None else print_past
+            shown(results_console(), ending.document)
 
 
 def _explained(ending: Ending, config: Config, who: str) -> dict[str, Any]:
     with existing_state(config) as store:
         return explaining.explain_person(config, store, who, datetime.now(UTC), ending.typed)
+
+
+def _explained_at(config: Config, who: str, at: datetime) -> dict[str, Any]:
+    with existing_state(config) as store:
+        return explain_person_at(config, store, who, at, datetime.now(UTC))
 
 
 def status(

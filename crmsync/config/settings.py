@@ -259,6 +259,7 @@ class Config(Model, BaseSettings):
                 *self._strange_feedback(),
                 *self._strange_leads(),
                 *self._strange_experiments(),
+                *self._strange_outcomes(),
                 *self._lists_of_nobody(),
                 *self._twins(),
             ]
@@ -422,6 +423,12 @@ class Config(Model, BaseSettings):
         if self.exclude.when is not None:
             yield ("exclude", "when"), self.exclude.when
 
+    def _strange_outcomes(self) -> Iterator[Mistake]:
+        if self.outcome is not None:
+            known = {"band": self.band_names(), "field": [*self.fields, *COLUMNS], "crm": sorted(connectors())}
+            for key, said in self.outcome.find_mistakes({**known, "kind": sorted(kinds_of(self))}):
+                yield Mistake(("outcome", key), f"[outcome] {key}: {said}")
+
     def _lacking_account(self, field: str) -> str:
         """What the file lacks for a question about the score, the people or the missing roles of an account."""
         if self.account is None:
@@ -500,7 +507,13 @@ class Config(Model, BaseSettings):
             choices={FEEDBACK: tuple(self.feedback.tags)} if self.feedback and crm in self.feedback.field else {},
             tasks=self.tasks is not None,
             lists=self.excluded_lists().get(crm, ()),
+            opportunity_value=self._opportunity_value(crm),
+            outcomes=self.outcome is not None,
         )
+
+    def _opportunity_value(self, crm: str) -> str:
+        """The field that says what an opportunity of a CRM is worth; `""` for the CRM's own amount."""
+        return self.outcome.value.get(crm, "") if self.outcome else ""
 
     def asks_about_accounts(self) -> bool:
         """Whether accounts are scored, or anything is decided by them or given to whoever owns them or colleagues."""
@@ -566,7 +579,10 @@ class Config(Model, BaseSettings):
         return (init_settings,)
 
 
-UNMAPPED = ("choices", "tasks", "lists")
+COLUMNS = ("stage", "email")
+"""What is known of everybody besides `[fields]`."""
+
+UNMAPPED = ("choices", "tasks", "lists", "outcomes", "opportunity_value")
 """What of a field map says nothing of how records are read."""
 
 

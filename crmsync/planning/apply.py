@@ -75,7 +75,7 @@ def resolve_unknown(store: Store, connector: Connector, now: int) -> int:
         # Asked before the transaction opens: none may be open while a CRM is asked (D01).
         replaced = _give_back(connector, ours)
         with store.begin() as writing:
-            journal.record_written(writing, ours)
+            journal.record_written(writing, ours, now)
             journal.mark_changes(writing, taken, journal.UPDATED, now)
             # Planned and not rejected: `take_unsent` decides anew by what is right then, and keeps whose turn it was.
             journal.mark_changes(writing, lost, journal.PLANNED, now, "the CRM did not answer; planned again")
@@ -278,7 +278,7 @@ def _refuse(
     taken = without_fields(row.change, set(refused))
     journal.end_change(writing, row, journal.PARTLY if taken else journal.REJECTED, now, reason, refused)
     if taken:
-        journal.record_written(writing, [row._replace(change=taken)])
+        journal.record_written(writing, [row._replace(change=taken)], now)
     if not parks:
         return
     left = without_fields(row.change, set(row.change.after) - set(refused))
@@ -305,7 +305,7 @@ def _keep_unread(store: Store, accepted: Sequence[JournalRow], settings: Write, 
     unread = [row for row in accepted if not _is_read_back(row, accepted, settings)]
     if unread:
         with store.begin() as writing:
-            journal.record_written(writing, unread)
+            journal.record_written(writing, unread, now)
             journal.mark_changes(writing, [row.id for row in unread], journal.UPDATED, now)
 
 
@@ -328,7 +328,7 @@ def _verify(store: Store, connector: Connector, rows: Sequence[JournalRow], now:
         # A crash from here on leaves `taken` as sent, and `resolve_unknown` of the next run goes on with it.
         replaced = _give_back(connector, [each.row for each in held])
         with store.begin() as writing:
-            journal.record_written(writing, taken)
+            journal.record_written(writing, taken, now)
             journal.mark_changes(writing, [row.id for row in taken], journal.UPDATED, now)
             for each in held:
                 _end_replaced(writing, each, replaced.get(each.row.id, {}), now)
@@ -422,7 +422,7 @@ def _lose(writing: Connection, row: JournalRow, lost: Mapping[str, object], now:
     taken = without_fields(row.change, set(lost))
     journal.end_change(writing, row, journal.PARTLY if taken else journal.REJECTED, now, reason, refused)
     if taken:
-        journal.record_written(writing, [row._replace(change=taken)])
+        journal.record_written(writing, [row._replace(change=taken)], now)
     left = without_fields(row.change, set(row.change.after) - set(lost))
     if left and parks:
         journal.park_change(writing, row._replace(change=left), reason, now, whole=False)

@@ -403,6 +403,7 @@ def _close(work: Work, tx: Connection, desk: PlanBuilder, held: Held, prepared: 
     mark_stage_overrides(tx, desk.stage_overrides)
     hand_offs.save_standings(tx, desk.given.standings)
     hand_offs.save_hand_offs(tx, desk.hand_offs)
+    hand_offs.save_entries(tx, desk.run, work.now_ms, desk.model_hash, desk.entries)
     planned = plan_tasks(work.config, desk.run, work.now, desk.handed, desk.tagged)
     settled = desk.given.hand_offs.keys() | desk.not_routed
     late = [each for each in prepared.breaches if each.hand_off.person not in settled]

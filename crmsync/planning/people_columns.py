@@ -17,6 +17,7 @@ from crmsync.dead_feeds import DeadFeed, find_holds
 from crmsync.scoring.arms import add_arms
 from crmsync.store.arrivals import read_first_records
 from crmsync.store.feed_days import read_feed_days
+from crmsync.store.past import PastColumns, PastQuestion, read_past_columns
 from crmsync.store.score_inputs import Facts, read_columns
 from crmsync.store.scores import crms_of, read_people_of_crm
 
@@ -52,8 +53,7 @@ def read_people_columns(
     """
     fields, order = sorted(config.fields), config.identity.source_of_truth
     columns = read_columns(connection, people, fields, order, facts, keep=keep)
-    if config.experiment:
-        columns = _with_arms(connection, config, columns)
+    columns = _add_arms(connection, config, columns)
     if not holds:
         return columns
     there = {
@@ -67,8 +67,10 @@ def read_people_columns(
     return replace(columns, clocks=clocks)
 
 
-def _with_arms(connection: Connection, config: Config, columns: Columns) -> Columns:
+def _add_arms(connection: Connection, config: Config, columns: Columns) -> Columns:
     """The columns with the arms that people are in: by their address, or else the id of their first record."""
+    if not config.experiment:
+        return columns
     people = columns.people.tolist()
     first = read_first_records(connection, people)
     emails = columns.fields["email"]
@@ -79,7 +81,32 @@ def _with_arms(connection: Connection, config: Config, columns: Columns) -> Colu
     return add_arms(columns, config.experiment, keys, came, config.zone)
 
 
+def read_past_people(
+    connection: Connection,
+    config: Config,
+    people: Sequence[int],
+    at: NDArray[np.int64],
+    asked: PastQuestion,
+    facts: Facts,
+) -> PastColumns:
+    """What was known of these people (ascending ids), each as of an instant of their own; see `read_past_columns`."""
+    past = read_past_columns(connection, people, at, asked, facts)
+    return past._replace(columns=_add_arms(connection, config, past.columns))
+
+
 def holds_of_person(connection: Connection, person: int, holds: Sequence[DeadFeed]) -> list[DeadFeed]:
     """The holds that stop a clock of one person."""
     crms = crms_of(connection, [person]).get(person, ()) if holds else ()
     return [each for each in holds if each.crm in crms]
+
+
+def ask_past(config: Config, now: datetime) -> PastQuestion:
+    """What to ask of the past, by what the config maps and calls stable; what is older than `[state] keep` is gone."""
+    crms = sorted({crm for value in config.fields.values() for crm in value})
+    return PastQuestion(
+        sorted(config.fields),
+        {crm: config.field_map(crm).fields for crm in crms},
+        config.identity.source_of_truth,
+        config.outcome.stable if config.outcome else (),
+        int((now - config.state.keep).timestamp()),
+    )

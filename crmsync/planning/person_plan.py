@@ -8,6 +8,7 @@ from typing import Any
 from sqlalchemy import Connection
 
 from crmsync.config.deciding import QUEUE
+from crmsync.evaluation.cases import bands_from_line
 from crmsync.model import Change, Holding, Protection, Ref
 from crmsync.planning.changes import (
     EntryValues,
@@ -27,6 +28,7 @@ from crmsync.routing.lifecycle import StageReason, StageState
 from crmsync.routing.rebuilt_turns import TurnCounter
 from crmsync.routing.tasks import Handed, Tagged
 from crmsync.store import journal
+from crmsync.store.hand_offs import NewEntry
 from crmsync.store.overrides import (
     OwnerOverride,
     StageOverride,
@@ -54,6 +56,7 @@ class PlanBuilder:
         self.only_forward = {crm for crm in setting.crms if not getattr(tables.get(crm), "backward_stages", True)}
         self.model_hash = work.config.model_hash()
         self.stage_names = [stage.name for stage in work.config.stage]
+        self.line = bands_from_line(work.config, work.config.outcome.line if work.config.outcome else None)
         self.tallies = {crm: ChangeCounts() for crm in setting.crms}
         # Journaled in parts, since there may be one for each record: see `journal_changes`.
         self.changes: list[tuple[int, Change]] = []
@@ -69,6 +72,7 @@ class PlanBuilder:
         self.protected: dict[str, dict[str, int]] = {crm: {} for crm in setting.crms}
         self.hand_offs: list[Mapping[str, Any]] = []
         self.handed: list[Handed] = []
+        self.entries: list[NewEntry] = []
         self.tagged: list[Tagged] = []
         self.not_routed: set[int] = set()
         self.turns: TurnCounter | None = None
@@ -125,6 +129,9 @@ class PlanBuilder:
                 "model": self.model_hash,
             })  # fmt: skip
             self.handed.append(Handed(person.person, hand_off.owner, person.because, hand_off.why))
+        if self._has_entered(person):
+            owner = hand_off.owner if hand_off is not None else self._owner_of(records)
+            self.entries.append(NewEntry(person.person, state.stage, owner))
         if not routes:
             self.not_routed.add(person.person)
         if decision and decision.tag.action == "task" and decision.tag.state.since == self.work.now_ms:
@@ -149,11 +156,27 @@ class PlanBuilder:
             )
         )
 
+    def _has_entered(self, person: Scored) -> bool:
+        """Whether a person came into a stage, by whomever, or up into the band of the hand-off.
+
+        At first sight nobody knows when a user gave them their stage.
+        """
+        decision, before = person.decision, person.before
+        if decision is None:
+            return False
+        stage, last = decision.move.state.stage, before.stage if before is not None else ""
+        moved = bool(stage) and stage != last and (before is not None or decision.move.wanted == stage)
+        risen = person.band in self.line and (before is None or before.band not in self.line)
+        return moved or (risen and decision.in_play)
+
+    def _owner_of(self, records: Sequence[Holding]) -> str:
+        """The address of the active user who owns a person, `""` where nobody does."""
+        owners = (self.setting.owners.somebody(it.ref.crm, it.owner) for it in records)
+        return next((each for each in owners if each is not None), "")
+
     def _note_tag(self, person: Scored, records: Sequence[Holding], tag: str) -> None:
         """Remember a new tag that asks for a task, where the person has an owner to do it."""
-        owners = (self.setting.owners.somebody(it.ref.crm, it.owner) for it in records)
-        address = next((each for each in owners if each is not None), None)
-        if address is not None:
+        if address := self._owner_of(records):
             self.tagged.append(Tagged(person.person, address, tag, person.because))
 
     def _track(self, person: Scored, records: Sequence[Holding], given: Assignment) -> str:

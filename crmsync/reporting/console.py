@@ -24,7 +24,12 @@ T = TypeVar("T")
 _UNPRINTABLE = re.compile("[\x00-\x1f\x7f-\x9f\u200e\u200f\u202a-\u202e\u2066-\u2069]")
 
 
-DOING = {"contacts": "contacts", "activities": "activities", "scored": "people scored", "written": "records written"}
+DOING = {
+    **{name: name for name in ("contacts", "activities", "opportunities")},
+    "history": "records whose history is read",
+    "scored": "people scored",
+    "written": "records written",
+}
 
 
 @contextmanager
@@ -86,7 +91,7 @@ def say_command(console: Console, command: str) -> None:
 
 def count_of(number: int, thing: str) -> str:
     """A number and its noun: `1 record`, `1,234 records`, `2 people`."""
-    many = {"person": "people"}.get(thing, f"{thing}s")
+    many = {"person": "people", "opportunity": "opportunities"}.get(thing, f"{thing}s")
     return f"{number:,} {thing if number == 1 else many}"
 
 

@@ -36,13 +36,7 @@ def print_explanation(console: Console, document: Document) -> None:
         f"{show_points(document['total'])} points: {document['band'] or 'no band'}{grade} "
         f"(fit {show_points(document['fit'])}, behavior {show_points(document['behavior'])})",
     )
-    console.print()
-    lines = make_table(">points", "rule", "why")
-    for line in document["lines"]:
-        lines.add_row(show_signed(line["points"]), line["rule"], line["why"])
-    lines.add_row(show_points(document["total"]), "total", "")
-    console.print(lines)
-    console.print()
+    _print_lines(console, document)
     for sentence in (*_outlook(document), *_decisions(document)):
         print_sentences(console, sentence)
     for record in document["records"]:
@@ -51,6 +45,38 @@ def print_explanation(console: Console, document: Document) -> None:
         console.print("To approve it:")
         for command in commands:
             say_command(console, command)
+
+
+def _print_lines(console: Console, document: Document) -> None:
+    console.print()
+    lines = make_table(">points", "rule", "why")
+    for line in document["lines"]:
+        lines.add_row(show_signed(line["points"]), line["rule"], line["why"])
+    lines.add_row(show_points(document["total"]), "total", "")
+    console.print(lines)
+    console.print()
+
+
+def print_past(console: Console, document: Document) -> None:
+    """The same as of a past instant: what was known then, and what nobody can know any more."""
+    document = make_printable(document)
+    print_person_heading(console, {**document, "emails": []})
+    points = f"fit {show_points(document['fit'])}, behavior {show_points(document['behavior'])}"
+    said = f"{show_points(document['total'])} points: {document['band'] or 'no band'} ({points})"
+    print_sentences(console, f"As of {_minute(document['at'])}, by the present model: {said}")
+    _print_lines(console, document)
+    if entry := document["entered"]:
+        where = ", ".join(filter(None, [entry["stage"] and f"stage {entry['stage']}", f"band {entry['band']}"]))
+        given = f"{show_points(entry['total'])} points by model {entry['model']}"
+        print_sentences(console, f"Kept from {_minute(entry['at'])}: {where}, with {given}")
+    for warning in document["warnings"]:
+        print_sentences(console, f"warning: {warning}")
+    if document["gaps"]:
+        print_sentences(console, "Unknown: " + "; ".join(document["gaps"]))
+    if document["unknown_then"]:
+        names = ", ".join(document["unknown_then"])
+        how = "crmsync did not read them yet then; to read what the CRMs keep: crmsync backfill --history"
+        print_sentences(console, f"Not known any more as of then: {names}. {how}")
 
 
 def _outlook(document: Document) -> Iterator[str]:

@@ -17,6 +17,7 @@ SHOWN_MOVES = 20
 COUNTS = {
     "pulled": "pulled",
     "activities": "activities",
+    "opportunities": "opportunities",
     "scored": "scored",
     "planned": "to update",
     "updated": "updated (verified)",

@@ -16,7 +16,7 @@ from crmsync.model import Contact, Ref
 from crmsync.store.activities import add_counters, count_activities, move_activities
 from crmsync.store.clean import clean_items
 from crmsync.store.companies import people_around, save_companies
-from crmsync.store.edits import keep_edits
+from crmsync.store.edits import EMAILS, REPLACED, is_same, keep_edits, moved_row
 from crmsync.store.erasure import clear_personal_data, erase_records
 from crmsync.store.forgetting import save_forgotten
 from crmsync.store.records import (
@@ -75,7 +75,7 @@ def save_contacts(
     everything = {
         ref: {
             "crm": ref.crm, "kind": ref.kind, "ref_id": ref.id, "seen_run": run, "known": True, "dirty": True,
-            "forgotten": False,
+            "forgotten": False, "seen_at": _seen_at(stored.get(ref), values, to_ms(now)),
             **values, **_patience(stored.get(ref), moved[ref], values["changed_at"]),
             "edited": _is_edited(stored.get(ref), moved[ref]),
             "overrides": dump_json(_overrides(stored.get(ref), values, to_ms(now), noticing)),
@@ -109,7 +109,7 @@ def save_contacts(
     save_names(connection, {own[ref]: str(rows[ref]["name"]) for ref in changed if "name" in moved[ref]})
     for ref, each in latest.items():
         if each.aliases:
-            _adopt(connection, each, ids[ref])
+            _adopt(connection, each, ids[ref], to_ms(now))
     count_activities(connection, run, {ids[ref]: each for ref, each in latest.items() if each.counters})
 
 
@@ -138,6 +138,14 @@ def _row(each: Contact, stored: Mapping[str, Any] | None) -> dict[str, Any]:
         "merged_into": str(each.merged_into or ""),
         "converted_into": str(each.converted_into or ""),
     }
+
+
+def _seen_at(stored: Mapping[str, Any] | None, values: Mapping[str, Any], now: int) -> int | None:
+    """Since when what a record says is known: a deleted one says nothing, and begins again where it comes back."""
+    if values["gone"] and not values["merged_into"]:
+        return None
+    seen: int | None = stored["seen_at"] if stored is not None and stored["known"] else None
+    return now if seen is None else seen
 
 
 _ECHO = frozenset({"changed_at"})
@@ -258,24 +266,43 @@ def _keep_past_fields(
     """Keep the old value of each mapped field that changes, so that a score can be computed as of any past instant.
 
     Of the fields that crmsync writes, those that somebody else changed are kept, too: what we write is stored before.
+    What a record knew that is merged away now is kept as well, until the survivor goes.
     """
     rows = []
     for ref, values in changed.items():
-        if ref not in stored or not stored[ref]["known"] or values["gone"]:
+        if ref not in stored or not stored[ref]["known"] or (values["gone"] and not values["merged_into"]):
             continue
-        rows += keep_edits(stored[ref], values, noticing, until)
-        if stored[ref]["fields"] == values["fields"]:
-            continue
-        before, after = orjson.loads(stored[ref]["fields"]), orjson.loads(values["fields"])
+        held = stored[ref]
+        rows += past_rows(held, orjson.loads(values["fields"]), until)
+        if held["emails"] != values["emails"]:
+            rows.append({"record": held["id"], "field": EMAILS, "until": until, "value": held["emails"]})
+        if not held["gone"] and _is_replaced(values) and not _is_replaced(held):
+            rows.append({"record": held["id"], "field": REPLACED, "until": until, "value": "null"})
+        if not values["gone"]:
+            rows += keep_edits(held, values, noticing, until)
         rows += [
-            {"record": stored[ref]["id"], "field": name, "until": until, "value": dump_json(before.get(name))}
-            for name in before.keys() | after.keys()
-            if before.get(name) != after.get(name)
+            moved_row(held["id"], name, held[name], until)
+            for name in PERSONAL
+            if (values["gone"] or name not in noticing) and not is_same(held[name], values[name])
         ]
     upsert(connection, past_field, rows)
 
 
-def _adopt(connection: Connection, survivor: Contact, row_id: int) -> None:
+def past_rows(held: Mapping[str, Any], now: Mapping[str, Any], until: int) -> list[dict[str, Any]]:
+    """Rows of `past_field` for the mapped fields of a stored record that are others `now`."""
+    before = orjson.loads(held["fields"])
+    return [
+        {"record": held["id"], "field": name, "until": until, "value": dump_json(before.get(name))}
+        for name in before.keys() | now.keys()
+        if before.get(name) != now.get(name)
+    ]
+
+
+def _is_replaced(values: Mapping[str, Any]) -> bool:
+    return bool(values["merged_into"] or values["converted_into"])
+
+
+def _adopt(connection: Connection, survivor: Contact, row_id: int, now: int) -> None:
     """Fold records that a merge replaced into their survivor: their ids lead to it and their history is its own."""
     crm, kind = survivor.ref.crm, survivor.ref.kind
     upsert(
@@ -283,7 +310,9 @@ def _adopt(connection: Connection, survivor: Contact, row_id: int) -> None:
         alias,
         [{"crm": crm, "kind": kind, "old_id": old, "record": row_id} for old in survivor.aliases],
     )
-    replaced = ids_by_exact_ref(connection, [Ref(crm, kind, old) for old in survivor.aliases if old != survivor.ref.id])
+    held = rows_by_ref(connection, [Ref(crm, kind, old) for old in survivor.aliases if old != survivor.ref.id])
+    upsert(connection, past_field, [row for each in held.values() for row in _last_rows(each, now)])
+    replaced = {ref: int(each["id"]) for ref, each in held.items()}
     nothing: dict[str, Any] = {"name": "", "emails": "[]", "fields": "{}", "current": "{}"}
     nothing |= {"company": "", "domain": "", "created_at": None}
     for old_ref, old_row in replaced.items():
@@ -302,3 +331,12 @@ def _adopt(connection: Connection, survivor: Contact, row_id: int) -> None:
         add_counters(connection, old_row, row_id)
         if move_activities(connection, old_row, row_id) or merged.rowcount:
             mark_dirty(connection, [old_row, row_id])
+
+
+def _last_rows(held: Mapping[str, Any], now: int) -> list[dict[str, Any]]:
+    """What a record knew until it was merged away `now` (milliseconds); nothing where that was noticed before."""
+    if not held["known"] or held["gone"] or _is_replaced(held):
+        return []
+    marks = [(REPLACED, "null"), (EMAILS, held["emails"])]
+    rows = [{"record": held["id"], "field": name, "until": now, "value": value} for name, value in marks]
+    return past_rows(held, {}, now) + rows

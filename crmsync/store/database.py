@@ -26,7 +26,7 @@ from crmsync.store.lock import Lock, lock_of
 from crmsync.store.sql import upsert
 from crmsync.store.turn import WriterTurn
 
-FIRST, HEAD = "0001", "0016"
+FIRST, HEAD = "0001", "0017"
 """The oldest and the newest migration; a test holds the latter against `migrations/versions`."""
 
 BACKUP = 0x63726D73  # "crms"
@@ -160,7 +160,7 @@ class Store:
         """Raise the epoch. Returns it, and when the turn before ended (milliseconds), if it ended by itself."""
         row = schema.writer
         with self.begin() as writing:
-            # FOR UPDATE waits for transactions of the turn before, which hold the row FOR SHARE (see `WriterTurn.fence`).
+            # FOR UPDATE waits for transactions of the turn before, which hold the row FOR SHARE (`WriterTurn.fence`).
             before = writing.execute(select(row.c.epoch, row.c.left_at).with_for_update()).one()
             mine = {"epoch": before.epoch + 1, "holder": f"{who} (process {os.getpid()})"}
             # Empty until this turn ends by itself: after a crash nobody knows when its last request left.

@@ -15,6 +15,12 @@ from crmsync.store.sql import IN_LIST, dump_json, in_chunks, plain_rows
 OURS = "written:"
 """How the names of these fields begin beside those of mapped fields, which may have the same name."""
 
+MOVED = "moved:"
+"""The same of what changed otherwise: by what crmsync wrote, before anything was planned, and by a merge."""
+
+REPLACED, EMAILS = f"{MOVED}replaced", f"{MOVED}emails"
+"""The rows that say until when a record was one of its own, and which addresses it had."""
+
 SHOWN = ("score", "band")
 """The score fields of which others' changes are kept: the rest goes with them."""
 
@@ -52,6 +58,11 @@ def is_same(one: Scalar | None, other: Scalar | None) -> bool:
 def edit_row(record: int, name: str, before: Scalar | None, at: int) -> dict[str, Any]:
     """The row of `past_field` for one field."""
     return {"record": record, "field": f"{OURS}{name}", "until": at, "value": dump_json(before)}
+
+
+def moved_row(record: int, name: str, before: Scalar | None, at: int) -> dict[str, Any]:
+    """The row for a stage or owner that changed, though nobody else did that."""
+    return {"record": record, "field": f"{MOVED}{name}", "until": at, "value": dump_json(before)}
 
 
 def read_edits(connection: Connection, row_ids: Sequence[int]) -> list[Edit]:

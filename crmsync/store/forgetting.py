@@ -16,6 +16,7 @@ from crmsync.store.companies import people_around
 from crmsync.store.erasure import drop_unused_facts
 from crmsync.store.memberships import drop_memberships
 from crmsync.store.odd_records import update_odd_records
+from crmsync.store.opportunities import forget_references
 from crmsync.store.records import drop_score_inputs, mark_dirty, save_identity_keys
 from crmsync.store.schema import (
     activity,
@@ -33,6 +34,7 @@ from crmsync.store.schema import (
     record,
     run,
     score_input,
+    stage_entry,
     task,
     writer,
 )
@@ -116,16 +118,20 @@ def remove_records(connection: Connection, rows: Sequence[Any], refs: Iterable[R
         remove(table, table.c.record.in_(ids))
     remove(change, change.c.record.in_(ids))
     removed["membership"] += drop_memberships(connection, refs)
+    removed["opportunity_record"] += forget_references(connection, refs)
     for ref in refs:
         # A plan that was made on a copy of the state does not know the record's row.
         remove(change, change.c.crm == ref.crm, change.c.kind == ref.kind, change.c.ref_id == ref.id)
         update_odd_records(connection, ref.crm, drop={ref})
     remove(record, record.c.id.in_(ids))
     left = set(connection.scalars(select(record.c.person).where(record.c.person.in_(people)).distinct()))
-    for column in (person.c.id, score_input.c.person, hand_off.c.person, task.c.person):
-        remove(column.table, column.in_(people - left))
+    # A person is called by one of their records: by these they may have been called before a merge.
+    gone = {*people, *ids} - left
+    for column in (person.c.id, score_input.c.person, hand_off.c.person, stage_entry.c.person, task.c.person):
+        remove(column.table, column.in_(gone))
     # The lines before say what was known of somebody, by the names of the rules.
     connection.execute(update(person).where(person.c.id.in_(left)).values(was=""))
+    connection.execute(update(stage_entry).where(stage_entry.c.person.in_(left)).values(lines=""))
     mark_dirty(connection, list(connection.scalars(select(record.c.id).where(record.c.person.in_(left)))))
     for some in in_chunks(colleagues, IN_LIST):
         connection.execute(update(record).where(record.c.person.in_(some)).values(dirty=True))

@@ -3,13 +3,25 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 import orjson
-from sqlalchemy import Connection, func, insert, select
+from sqlalchemy import Connection, bindparam, cast, func, insert, select
 
 from crmsync.model import TOUCHES, HandedOver, Standing
-from crmsync.store.schema import LIVE, activity, activity_owner, change, fact, hand_off, owner, person, record, turn
+from crmsync.store.schema import (
+    LIVE,
+    activity,
+    activity_owner,
+    change,
+    fact,
+    hand_off,
+    owner,
+    person,
+    record,
+    stage_entry,
+    turn,
+)
 from crmsync.store.sql import IN_LIST, in_chunks, plain_rows, upsert
 
 
@@ -36,6 +48,41 @@ def save_hand_offs(connection: Connection, rows: Sequence[Mapping[str, Any]]) ->
     """Store who got whom: all columns of `hand_off` but its id."""
     for some in in_chunks(list(rows), IN_LIST):
         connection.execute(insert(hand_off), some)
+
+
+class NewEntry(NamedTuple):
+    """That a person came into a stage, or up into the band of the hand-off, and who owns them (an address)."""
+
+    person: int
+    stage: str
+    owner: str
+
+
+def save_entries(connection: Connection, run: str, now: int, model: str, entries: Sequence[NewEntry]) -> None:
+    """Store entries with the score that is stored of each person, which is the one that they were decided by."""
+    it = person.c
+    names = ("person", "run", "at", "stage", "model", "owner", "band", "total", "fit", "behavior", "lines")
+    given = [
+        cast(bindparam(f"its_{name}"), stage_entry.c[name].type).label(name)
+        for name in ("run", "at", "stage", "model", "owner")
+    ]
+    scored = select(it.id, *given, it.band, it.total, it.fit, it.behavior, it.lines)
+    statement = insert(stage_entry).from_select(names, scored.where(it.id == bindparam("its_person")))
+    rows = [
+        {"its_person": each.person, "its_stage": each.stage, "its_owner": each.owner}
+        | {"its_run": run, "its_at": now, "its_model": model}
+        for each in entries
+    ]
+    for some in in_chunks(rows, IN_LIST):
+        connection.execute(statement, some)
+
+
+def entry_before(connection: Connection, person_id: int, at: int) -> dict[str, Any] | None:
+    """The last entry of a person into a stage or band until an instant (milliseconds), as it was stored."""
+    it = stage_entry.c
+    query = select(stage_entry).where(it.person == person_id, it.at <= at).order_by(it.id.desc()).limit(1)
+    row = connection.execute(query).mappings().first()
+    return None if row is None else dict(row)
 
 
 def hand_offs_since(connection: Connection, since: int) -> list[tuple[str, int]]:

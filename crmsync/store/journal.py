@@ -9,10 +9,23 @@ import orjson
 from sqlalchemy import Connection, bindparam, case, delete, func, select, update
 
 from crmsync.model import Change, Ref, Scalar
-from crmsync.store.edits import edit_row
+from crmsync.store.edits import edit_row, is_same, moved_row
 from crmsync.store.erasure import clear_personal_data
 from crmsync.store.records import drop_score_inputs, ids_by_ref, mark_dirty
-from crmsync.store.schema import ON_HOLD, OPEN, WAKING, change, model, note, past_field, protected, record, run, writer
+from crmsync.store.schema import (
+    ON_HOLD,
+    OPEN,
+    WAKING,
+    change,
+    model,
+    note,
+    past_field,
+    protected,
+    record,
+    run,
+    stage_entry,
+    writer,
+)
 from crmsync.store.sql import IN_LIST, dump_json, in_chunks, upsert
 from crmsync.store.tombstones import forgotten_refs
 
@@ -249,6 +262,7 @@ def prune_runs(connection: Connection, before: int, now: int) -> None:
             connection.execute(delete(table).where(table.c.run.in_(some)))
         connection.execute(delete(run).where(run.c.id.in_(some)))
     connection.execute(delete(past_field).where(past_field.c.until < before))
+    connection.execute(delete(stage_entry).where(stage_entry.c.at < before))
 
 
 def take_unsent(connection: Connection, crms: Collection[str]) -> dict[int, str]:
@@ -377,20 +391,25 @@ def amend_change(connection: Connection, row: JournalRow) -> None:
     )
 
 
-def record_written(connection: Connection, rows: Sequence[JournalRow]) -> None:
+def record_written(connection: Connection, rows: Sequence[JournalRow], now: int) -> None:
     """The CRM holds what these changes say: remember it as ours, so that the echo of our own write changes nothing.
 
     A record that it had refused whole until now is planned for again: less was wanted of it meanwhile. Of one that was
     partly updated what was refused and is not among these stays on hold.
     """
     stored = _holdings(connection, [row.record for row in rows])
-    updates = []
+    updates, past = [], []
     for row in rows:
         if row.record not in stored:
             continue
         holding = stored[row.record]
         after, written = dict(row.change.after), _merged(holding.last_written, row)
         plain = {name: after.pop(name) for name in ("stage", "owner") if name in after}
+        past += [
+            moved_row(row.record, name, before, now)
+            for name, value in plain.items()
+            if not is_same(before := getattr(holding, name), value)
+        ]
         updates.append(
             {
                 "row_id": row.record,
@@ -419,6 +438,7 @@ def record_written(connection: Connection, rows: Sequence[JournalRow]) -> None:
             ),
             updates,
         )
+    upsert(connection, past_field, past)
     # Rules may read the stage.
     drop_score_inputs(connection, [row.record for row in rows if "stage" in row.change.after])
 

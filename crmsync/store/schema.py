@@ -10,6 +10,7 @@ from sqlalchemy import (
     BigInteger,
     Boolean,
     Column,
+    Double,
     Index,
     Integer,
     LargeBinary,
@@ -21,6 +22,7 @@ from sqlalchemy import (
     and_,
     false,
     text,
+    true,
 )
 
 metadata = MetaData(
@@ -127,6 +129,7 @@ record = Table(
     Column("company", Text, nullable=False, server_default=""),  # the id of their company in this CRM
     Column("domain", Text, nullable=False, server_default=""),  # registrable; of the first address that is no free mail
     Column("created_at", BigInteger),  # when the CRM got the record, where it says
+    Column("seen_at", BigInteger),  # since when its fields are known: the first pull that read it
     Column("crm_group", Text, nullable=False, server_default=""),
     Column("stage", Text),
     Column("owner", Text),
@@ -224,6 +227,27 @@ past_field = Table(
     Column("until", BigInteger, nullable=False),
     Column("value", Text, nullable=False),
     PrimaryKeyConstraint("record", "field", "until"),
+)
+
+mapped_field = Table(
+    "mapped_field",  # since when our own pulls tell of each mapped field (milliseconds; 0 means since the first sight)
+    metadata,
+    Column("crm", Text, nullable=False),
+    Column("field", Text, nullable=False),
+    Column("spelled", Text, nullable=False),  # JSON: how the CRM calls it
+    Column("since", BigInteger, nullable=False),
+    PrimaryKeyConstraint("crm", "field"),
+)
+
+field_history = Table(
+    "field_history",  # since when the CRM's own history of a field misses nothing, of the records that it was read of
+    metadata,
+    Column("crm", Text, nullable=False),
+    Column("kind", Text, nullable=False),
+    Column("field", Text, nullable=False),
+    Column("since", BigInteger, nullable=False),  # milliseconds; 0: since a record exists
+    Column("read_at", BigInteger, nullable=False),  # of the records that were seen first by then
+    PrimaryKeyConstraint("crm", "kind", "field"),
 )
 
 fact = Table(
@@ -380,6 +404,23 @@ hand_off = Table(
     Index("ix_hand_off_owner", "owner", "at"),
 )
 
+stage_entry = Table(
+    "stage_entry",  # each time that a run saw somebody come into a stage, or up into the band of the hand-off
+    metadata,
+    Column("id", Id, primary_key=True, autoincrement=True),
+    Column("person", Id, nullable=False, index=True),
+    Column("run", Text, nullable=False),
+    Column("at", BigInteger, nullable=False),
+    Column("stage", Text, nullable=False),  # "" where they have none
+    Column("band", Text, nullable=False),
+    Column("total", BigInteger, nullable=False),  # hundredths, as are the next two
+    Column("fit", BigInteger, nullable=False),
+    Column("behavior", BigInteger, nullable=False),
+    Column("lines", Text, nullable=False),  # JSON: [[rule, hundredths], …], sums to total; "" once they are erased
+    Column("model", Text, nullable=False),
+    Column("owner", Text, nullable=False),  # an address; "" without one
+)
+
 task = Table(
     "task",  # what an owner is asked to do in the CRM
     metadata,
@@ -432,6 +473,49 @@ membership = Table(
     Column("asked", Text, nullable=False),
     PrimaryKeyConstraint("crm", "kind", "ref_id", "asked"),
     Index("ix_membership_list", "crm", "asked"),
+)
+
+opportunity = Table(
+    "opportunity",  # Salesforce opportunities and HubSpot deals
+    metadata,
+    Column("crm", Text, nullable=False),
+    Column("id", Text, nullable=False),
+    Column("state", Text, nullable=False),  # open, won, lost: what the CRM itself says
+    Column("stage", Text, nullable=False),
+    Column("pipeline", Text, nullable=False),
+    Column("created_at", BigInteger),
+    Column("closed_at", BigInteger),
+    Column("changed_at", BigInteger, nullable=False),
+    Column("value", Double),
+    Column("currency", Text, nullable=False),
+    Column("owner", Text, nullable=False),  # the CRM's id; "" without one
+    Column("company", Text, nullable=False),  # the CRM's id; "" without one
+    Column("lost_reason", Text, nullable=False),
+    Column("source", Text, nullable=False),
+    Column("campaign", Text, nullable=False),
+    Column("came", Boolean, nullable=False, server_default=true()),  # since the last pull of everything began
+    PrimaryKeyConstraint("crm", "id"),
+)
+
+opportunity_record = Table(
+    "opportunity_record",  # which records an opportunity is about, as its CRM names them
+    metadata,
+    Column("crm", Text, nullable=False),
+    Column("opportunity", Text, nullable=False),
+    Column("kind", Text, nullable=False),
+    Column("ref_id", Text, nullable=False),
+    PrimaryKeyConstraint("crm", "opportunity", "kind", "ref_id"),
+    Index("ix_opportunity_record_ref_id", "ref_id", "kind"),
+)
+
+opportunity_stage = Table(
+    "opportunity_stage",  # when an opportunity came into which stage, as far as its CRM keeps that
+    metadata,
+    Column("crm", Text, nullable=False),
+    Column("id", Text, nullable=False),
+    Column("stage", Text, nullable=False),
+    Column("at", BigInteger, nullable=False),
+    PrimaryKeyConstraint("crm", "id", "at", "stage"),
 )
 
 protected = Table(

@@ -27,10 +27,10 @@ WIDE = 2**31
 def _facts(connection: Connection, query: Any) -> Iterable[tuple[int, Fact]]:
     for row in connection.execute(query):
         values = orjson.loads(row.attributes)
-        yield row.id, Fact(row.kind, {name: _hashable(value) for name, value in values.items()})
+        yield row.id, Fact(row.kind, {name: hashable(value) for name, value in values.items()})
 
 
-def _hashable(value: Any) -> Any:
+def hashable(value: Any) -> Any:
     return tuple(value) if isinstance(value, list) else value
 
 
@@ -98,7 +98,7 @@ def read_field(
         for person, live, text in zip(records.person.tolist(), records.live, records.fields, strict=True):
             value = orjson.loads(text).get(field) if live and person not in found else None
             if value is not None:
-                found[person] = _hashable(value)
+                found[person] = hashable(value)
     return found
 
 
@@ -107,7 +107,7 @@ def _columns(texts: Sequence[str], fields: Sequence[str]) -> dict[str, list[Scal
     flat = orjson.loads(f"[{','.join(texts)}]")  # no list for each person: the garbage collector would walk them all
     columns = [flat[place :: len(names)] for place in range(len(names))]
     return {
-        name: [_hashable(each) for each in column] if list in set(map(type, column)) else column
+        name: [hashable(each) for each in column] if list in set(map(type, column)) else column
         for name, column in zip(names, columns, strict=True)
     }
 
@@ -196,14 +196,14 @@ def _records(connection: Connection, people: NDArray[np.int64], precedence: Sequ
     found = list(plain_rows(connection, query))
     ids, person, replaced, fields, emails, stages, ranks, refs = zip(*found, strict=True) if found else ((),) * 8
     persons = np.array(person, dtype=np.int64)
-    order = np.lexsort((_oldness(persons, refs), ranks, replaced, persons))
+    order = np.lexsort((rank_oldness(persons, refs), ranks, replaced, persons))
     order = order[np.isin(persons[order], people)]
     sorted_ = ([column[place] for place in order] for column in (fields, emails, stages))
     live = [not replaced[place] for place in order]
     return Records(np.array(ids, dtype=np.int64)[order], persons[order], live, *sorted_)
 
 
-def _oldness(persons: NDArray[np.int64], refs: Sequence[str]) -> NDArray[np.int64]:
+def rank_oldness(persons: NDArray[np.int64], refs: Sequence[str]) -> NDArray[np.int64]:
     """For each record a number that is lower the newer it is, by its id: a longer one is a higher number.
 
     Where a person has one record only it is 0.

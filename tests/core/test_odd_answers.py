@@ -14,7 +14,7 @@ from connectors.sandbox import server
 from connectors.sandbox.faults import FaultyAnswer
 from crmsync.errors import ConfigError, CrmsyncError, Unavailable
 from crmsync.model import Ref, Task
-from crmsync.pull import _refuse_odd_page
+from crmsync.odd_pages import refuse_odd_page
 from crmsync.store import schema
 from crmsync.store.odd_records import read_odd_records
 from tests.support import make
@@ -164,7 +164,7 @@ def read_all(runs, crm):
     finally:
         made.close()
     for page in pages:
-        _refuse_odd_page(crm, page)
+        refuse_odd_page(crm, page)
     return pages
 
 

@@ -307,7 +307,7 @@ def test_the_restored_values_are_no_users_choice(state):
     (record,) = rows(state, schema.record)
     assert record["overrides"] == "{}"
     assert '"stage":"lead"' in record["last_written"]
-    assert rows(state, schema.past_field) == []
+    assert not [row for row in rows(state, schema.past_field) if row["field"].startswith("written:")]
 
 
 def test_an_undo_can_be_undone_and_then_nothing_waits(state):

@@ -4,6 +4,7 @@ import json
 import re
 import sqlite3
 import stat
+from datetime import timedelta
 from decimal import Decimal
 from pathlib import Path
 
@@ -23,6 +24,7 @@ from tests.support.commands import Ended, crmsync, settings_alone
 from tests.support.demo import REPS, SECRETS, write_config
 
 ROOT = Path(__file__).parents[2]
+HOUR = timedelta(hours=1)
 COUNTS = {"pulled", "activities", "scored", "skipped", "planned", "updated", "partly", "rejected"}
 
 
@@ -376,6 +378,16 @@ def test_a_plan_in_words_shows_bands_movers_and_the_next_command(ready):
     assert f" --config {ready}" in ended.out
 
 
+def test_the_history_that_the_crms_keep_is_read_by_a_command_of_its_own(ready):
+    assert crmsync("backfill", "--yes", "-c", ready).code == 0
+    ended = crmsync("backfill", "--history", "-c", ready, "--json")
+    assert ended.code == 0
+    asked = ended.json["crms"].keys()
+    told = [each.partition(" ")[0] for each in ended.json["notes"]]
+    assert {*asked, *told} == {"hubspot", "salesforce"}
+    assert crmsync("backfill", "--history", "-c", ready).out
+
+
 def test_a_backfill_in_json_has_the_promised_keys_and_balances(ready):
     ended = crmsync("backfill", "-c", ready, "--json")
     assert ended.code == 0
@@ -500,6 +512,34 @@ def test_explain_in_json_sums_to_the_total(done):
         assert {"person", "refs", "fit", "behavior", "total", "band", "stage", "owner", "lines"} <= set(document)
         assert sum(Decimal(str(line["points"])) for line in document["lines"]) == Decimal(str(document["total"]))
         assert document["written"]["total"] == document["total"]
+
+
+def test_somebody_is_explained_as_of_the_past_in_json_and_in_words(done):
+    after, before = ((NOW + each).isoformat() for each in (HOUR, -HOUR))
+    with time_machine.travel(NOW + 2 * HOUR, tick=True):
+        now = crmsync("explain", 1, "-c", done, "--json").json
+        then = crmsync("explain", 1, "--at", after, "-c", done, "--json").json
+        said = crmsync("explain", 1, "--at", after, "-c", done).out
+        earlier = crmsync("explain", 1, "--at", before, "-c", done).out
+    assert (then["total"], then["person"], then["unknown_then"]) == (now["total"], now["person"], [])
+    assert then["at"] == after
+    assert f"by the present model: {then['total']:g} points" in said
+    assert "Not known any more as of then: " in earlier
+    assert "crmsync backfill --history" in earlier
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (["--model", "--at", "2026-11-21T12:00:00Z"], "--at is for a person"),
+        (["person:1", "--at", "yesterday"], "--at 'yesterday' is not a date and time"),
+        (["person:1", "--at", "2031-01-01T00:00:00Z"], "is still to come; give an instant of the past"),
+    ],
+)
+def test_an_instant_that_cannot_be_explained_is_refused(done, words, said):
+    ended = crmsync("explain", *words, "-c", done)
+    assert ended.code == 2
+    assert said in " ".join(ended.err.replace("\u2502", " ").split())
 
 
 def test_explain_finds_somebody_by_whatever_they_are_known(done):

@@ -17,6 +17,7 @@ from crmsync.reporting.documents.operating import (
     ShowDocument,
     UndoDocument,
 )
+from crmsync.reporting.documents.past import PastDocument, PulledHistoryDocument
 from crmsync.reporting.documents.people import AccountsDocument, ForgetDocument, PeopleDocument
 from crmsync.reporting.documents.person import ExplainDocument, ModelDocument, ScoreDocument
 from crmsync.reporting.documents.routing import RouteDocument, SimulationDocument
@@ -34,7 +35,9 @@ DOCUMENTS: dict[str, Any] = {
     "drift": DriftDocument,
     "experiment": ExperimentDocument,
     **dict.fromkeys(("plan", "sync", "backfill", "apply"), RunDocument),
+    "backfill --history": PulledHistoryDocument,
     "explain": ExplainDocument,
+    "explain --at": PastDocument,
     "explain --model": ModelDocument,
     "people": PeopleDocument,
     "accounts": AccountsDocument,

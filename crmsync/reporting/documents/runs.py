@@ -32,6 +32,7 @@ class CountsDocument(TypedDict):
     resumed: int
     api_used: NotRequired[float | None]
     api_left: NotRequired[int | None]
+    opportunities: NotRequired[int]
 
 
 Move = TypedDict("Move", {"crm": str, "from": str | None, "to": str | None, "records": int})
