@@ -40,9 +40,10 @@ class Facts(NamedTuple):
 
     `runs` are the last ones, newest first; `waiting` plans with `run`, `reasons` and `next`; `refused` records on hold
     by CRM and cause; `contested` those by CRM that another tool keeps changing back; of the `dead` feeds `holds` put
-    decay and inactivity on hold; `unowned` people by why they wait
-    for an owner; `late` people whom their owner did not contact in time; `overdue` says by CRM why the last good run is
-    too old; `failed` has the sentences about a run that ended with an error, and the command that helps.
+    decay and inactivity on hold; `unowned` people by why they wait for an owner; `late` people whom their owner did not
+    contact in time; `loosened` versions of the model (hash and instant) that let more people over the line near the end
+    of a quarter, each with a sentence; `overdue` says by CRM why the last good run is too old; `failed` has the
+    sentences about a run that ended with an error, and the command that helps.
     """
 
     crms: Sequence[str]
@@ -54,6 +55,7 @@ class Facts(NamedTuple):
     holds: Sequence[DeadFeed] = ()
     unowned: Mapping[str, int] = {}
     late: int = 0
+    loosened: Sequence[tuple[str, str]] = ()
     overdue: Mapping[str, str] = {}
     failed: tuple[Sequence[str], str] | None = None
 
@@ -86,6 +88,7 @@ def find_conditions(facts: Facts, typed: Callable[[str], str] = str) -> list[Ale
         *(_describe_dead_feed(each, each in facts.holds, typed) for each in facts.dead),
         *_find_unowned(facts.unowned, typed),
         *_find_late(facts.late, typed),
+        *_find_loosened(facts.loosened, typed),
     ]
 
 
@@ -147,6 +150,12 @@ def _find_late(late: int, typed: Callable[[str], str]) -> Iterator[AlertConditio
     if late:
         who = "1 person was" if late == 1 else f"{late:,} people were"
         yield AlertCondition("sla_breaches", "warning", f"{who} not contacted in time", "", typed("crmsync status"))
+
+
+def _find_loosened(loosened: Sequence[tuple[str, str]], typed: Callable[[str], str]) -> Iterator[AlertCondition]:
+    for version, said in loosened:
+        title = f"the model was loosened near the end of a quarter (version {version.partition(':')[0]})"
+        yield AlertCondition(f"loosened:{version}", "warning", title, said, typed("crmsync models"))
 
 
 def _end_sentence(said: str) -> str:

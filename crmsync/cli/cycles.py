@@ -27,6 +27,7 @@ from crmsync.cli.command import (
     run_command,
     says_yes,
 )
+from crmsync.cli.git_log import note_file_commit
 from crmsync.cli.history import read_history
 from crmsync.config import Config
 from crmsync.connector import Stop
@@ -221,7 +222,7 @@ def _run_andshow_run(command: str, act: Callable[[Work], Result], config: Config
             progress_bar(messages_console()) as progress,
             open_work(config, f"crmsync {command}", stop, progress) as work,
         ):
-            ending.document = _done(work, act, Spoken(ending.typed, {}))
+            ending.document = _done(work, act, Spoken(ending.typed, {}), ending.config)
     except _Ended as ended:
         ending.document = ended.document
         skipped = [f"{crm}: {why}" for crm, why in ended.document.get("skipped", {}).items()]
@@ -244,7 +245,7 @@ class _Ended(Exception):
         super().__init__(str(error))
 
 
-def _done(work: Work, act: Callable[[Work], Result], spoken: Spoken) -> dict[str, Any]:
+def _done(work: Work, act: Callable[[Work], Result], spoken: Spoken, path: Path) -> dict[str, Any]:
     try:
         result = act(work)
     except Exception as error:
@@ -253,6 +254,7 @@ def _done(work: Work, act: Callable[[Work], Result], spoken: Spoken) -> dict[str
         if not isinstance(error, CrmsyncError):
             raise
         raise _Ended(complete_document(work.store, work.config, _stored(work)), error) from error
+    note_file_commit(path, work.config, work.store)
     send_alerts(work.config, work.store, spoken)
     return complete_document(work.store, work.config, result.as_json())
 

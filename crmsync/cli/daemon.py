@@ -6,18 +6,20 @@ import logging
 from datetime import UTC, datetime
 from functools import partial
 from importlib.metadata import version
+from pathlib import Path
 from threading import Event
 
 from crmsync import log
 from crmsync.bootstrap import connect_to_write, opened_state, say_landing
 from crmsync.cli.command import DEFAULT_CONFIG, AsJson, ConfigPath, Debug, opened_config, run_command
+from crmsync.cli.git_log import note_file_commit
 from crmsync.config import Config
 from crmsync.connector import Receiver
 from crmsync.daemon import scheduler
 from crmsync.daemon.signals import raise_stop_on_signals
 from crmsync.elapsed import stopwatch
 from crmsync.errors import Cancelled, ConfigError, StateError
-from crmsync.exit_codes import outcome_of
+from crmsync.exit_codes import Outcome, outcome_of
 from crmsync.reporting.alerts import Spoken, send_alerts
 from crmsync.store import journal
 from crmsync.store.database import STANDBY_POLL, Store, held_by, quick_check
@@ -41,16 +43,16 @@ def run(config: ConfigPath = DEFAULT_CONFIG, as_json: AsJson = False, debug: Deb
                 "started", version=version("crmsync"), crms=sorted(settings.crms), model=settings.model_hash()
             )
             with serving_page(settings, store.is_writer, ending.typed):
-                _take_turns(settings, store, stop, spoken)
+                _take_turns(settings, store, stop, spoken, ending.config)
             log.get_logger().info("stopped")
         ending.document = {"stopped": True}
 
 
-def _take_turns(settings: Config, store: Store, stop: Event, spoken: Spoken) -> None:
+def _take_turns(settings: Config, store: Store, stop: Event, spoken: Spoken, path: Path) -> None:
     """Run, and after a lost lock stand by and run again, until told to stop."""
     while not stop.is_set():
         try:
-            _take_turn(settings, store, stop, spoken)
+            _take_turn(settings, store, stop, spoken, path)
         except Cancelled:
             break
         except ConfigError as error:
@@ -64,7 +66,7 @@ def _take_turns(settings: Config, store: Store, stop: Event, spoken: Spoken) -> 
             stop.wait(STANDBY_POLL)
 
 
-def _take_turn(settings: Config, store: Store, stop: Event, spoken: Spoken) -> None:
+def _take_turn(settings: Config, store: Store, stop: Event, spoken: Spoken, path: Path) -> None:
     """Become the one writer, and run on schedule until told to stop. Raises `LostLock` when the lock is lost."""
     logger, watch = log.get_logger(), scheduler.Watch()
 
@@ -84,5 +86,9 @@ def _take_turn(settings: Config, store: Store, stop: Event, spoken: Spoken) -> N
             return Work(settings, store, crms, datetime.now(UTC), progress, connect, stopwatch())
 
         receivers = [each for each in crms.values() if isinstance(each, Receiver)]
-        tell = partial(send_alerts, settings, store, spoken)
+
+        def tell(failed: Outcome | None = None) -> None:
+            note_file_commit(path, settings, store)
+            send_alerts(settings, store, spoken, failed)
+
         scheduler.run_daemon(settings, work_now, watch, stop, receivers, store, tell)

@@ -23,8 +23,13 @@ from crmsync.config.rules import (
     Rule,
     Sequence,
 )
-from crmsync.config.tables import Table
+from crmsync.config.tables import Duration, Table
 from crmsync.config.units import Days, Points, Texts
+
+MONTHS = tuple(f"{month:02}" for month in range(1, 13))
+
+MOST_OF_QUARTER = 92
+"""Days of the longest quarter."""
 
 
 class Limit(Table):
@@ -107,11 +112,33 @@ class Titles(Table):
 
 
 class Review(Table):
-    """When somebody last looked at the model, and how often that should be."""
+    """When somebody last looked at the model (`on`) and at its rules (`rules_on`), and how often that should be.
+
+    A change that lets more people over the line alerts where it is adopted within `quarter_end` before the end of a
+    quarter ("0d" switches that off); quarters are counted from `fiscal_year`, the month in which a year begins.
+    """
 
     on: date | None = None
     every: Days = timedelta(days=92)
+    rules_on: date | None = None
+    rules_every: Days = timedelta(days=31)
+    quarter_end: Duration = timedelta(days=14)
+    fiscal_year: str = "01"
     most_rules: int = Field(default=40, ge=1)
+
+    @field_validator("fiscal_year")
+    @classmethod
+    def _is_month(cls, value: str) -> str:
+        if value not in MONTHS:
+            raise ValueError('write the month in which the fiscal year begins, from "01" to "12"')
+        return value
+
+    @field_validator("quarter_end")
+    @classmethod
+    def _is_days(cls, value: timedelta) -> timedelta:
+        if value.seconds or value.days > MOST_OF_QUARTER:
+            raise ValueError(f'write whole days, at most "{MOST_OF_QUARTER}d"; "0d" switches the alert off')
+        return value
 
 
 class Expect(Table):

@@ -411,7 +411,7 @@ def _close(work: Work, tx: Connection, desk: PlanBuilder, held: Held, prepared: 
     tasks.add_tasks(tx, [each._asdict() for each in planned])
     has_work = any(tally.people["records"] for tally in desk.tallies.values())
     if has_work or not held:  # a first run that waits whole adopts nothing: the config may still change freely
-        journal.adopt_config(tx, work.config.decision_hash(), desk.setting.crms, list(work.crms))
+        journal.adopt_config(tx, work.config.decision_hash(), desk.setting.crms, list(work.crms), work.now_ms)
 
 
 CHANGED_BACK = "another tool keeps changing it back; look for a workflow, flow or sync that sets it"

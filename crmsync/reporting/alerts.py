@@ -24,6 +24,7 @@ from crmsync.planning.review import refusal_cause
 from crmsync.redaction import hide_people, hide_secrets, secrets_of
 from crmsync.reporting.sinks import Message, call_addresses
 from crmsync.reporting.status import PastRun, describe_waiting, is_good_for, list_dead_feeds, read_past_runs, why_stale
+from crmsync.reporting.versions import describe_loosening, find_loosenings
 from crmsync.store import journal
 from crmsync.store.alerts import Unsent, delete_unsent, read_alerts, read_unsent, save_alerts, save_unsent
 from crmsync.store.database import Store
@@ -170,7 +171,10 @@ def _find_conditions(
     typed: Typed,
     failed: Outcome | None,
 ) -> list[AlertCondition]:
-    """What is wrong by the state, without anybody's name or address and without what a CRM said word for word."""
+    """What is wrong by the state, without what a CRM said word for word.
+
+    Nobody is named but who changed the model.
+    """
     done = next((run.result for run in past if run.verdict in CONCLUDED), {})
     secrets = secrets_of(config)
     refused = _count_refusals(reading, secrets)
@@ -184,6 +188,7 @@ def _find_conditions(
         holds=read_holds(reading, config, now),
         unowned=done.get("waiting_for_owner", {}).get("reasons", {}),
         late=len(read_breaches(reading, config, now)),
+        loosened=_find_loosened(config, reading, now),
         overdue={crm: why for crm in config.crms if (why := why_stale(config.schedule, crm, past, now, typed))},
         failed=_said_of(config, failed) if failed else None,
     )
@@ -191,6 +196,11 @@ def _find_conditions(
         each._replace(title=_clean(each.title, secrets), sentence=_clean(each.sentence, secrets))
         for each in find_conditions(facts, typed)
     ]
+
+
+def _find_loosened(config: Config, reading: Connection, now: datetime) -> list[tuple[str, str]]:
+    found = find_loosenings(config, reading, now)
+    return [(f"{each.version.hash}:{each.version.at}", describe_loosening(each)) for each in found]
 
 
 def _said_of(config: Config, failed: Outcome) -> tuple[Sequence[str], str]:

@@ -18,6 +18,7 @@ from crmsync.reporting.console import (
     print_sentences,
     say_command,
 )
+from crmsync.reporting.print_models import print_governance, print_reviews
 from crmsync.reporting.print_plan import call_person
 from crmsync.reporting.print_run import (
     OUTCOMES,
@@ -67,7 +68,8 @@ def print_status(console: Console, document: Document) -> None:
         _print_plan(console, plan)
     for plan in document["approved"]:
         _print_approved_plan(console, plan)
-    _print_review(console, document["review"])
+    print_reviews(console, document["reviews"])
+    print_governance(console, document["models"])
     for each in document["alerts"]["down"]:
         _print_sink_down(console, each)
     told = [*document["health"], *(reason for plan in document["waiting"] for reason in plan["reasons"])]
@@ -101,12 +103,6 @@ def _print_crms(console: Console, document: Document) -> None:
     for sentence in () if document["healthy"] else document["health"]:
         if sentence not in told:
             print_sentences(console, sentence)
-
-
-def _print_review(console: Console, review: Document) -> None:
-    if review["overdue"]:
-        said = f"The model was last reviewed on {review['on']}; a review was due on {review['due']}"
-        print_sentences(console, f"{said}. Review it, and set [review] on.")
 
 
 def _print_movements(console: Console, movements: Sequence[Document]) -> None:

@@ -92,6 +92,27 @@ def review_document(config: Config, now: datetime) -> dict[str, Any]:
     }
 
 
+def list_reviews(config: Config, now: datetime) -> list[dict[str, Any]]:
+    """When the rules were checked and the model was reviewed, and when each is due again.
+
+    `days` is how long ago that was; `None` where nobody ever said.
+    """
+    review, today = config.review, now.astimezone(config.zone).date()
+    found: list[dict[str, Any]] = []
+    for what, on, every in (("rules", review.rules_on, review.rules_every), ("model", review.on, review.every)):
+        due = None if on is None else on + every
+        found.append(
+            {
+                "what": what,
+                "on": on.isoformat() if on else None,
+                "due": due.isoformat() if due else None,
+                "days": (today - on).days if on else None,
+                "overdue": due is not None and today > due,
+            }
+        )
+    return found
+
+
 def next_run_document(
     config: Config,
     reading: Connection | None,

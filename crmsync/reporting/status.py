@@ -23,10 +23,12 @@ from crmsync.reporting.handed_over import feedback_counts, override_counts, sla_
 from crmsync.reporting.standing import (
     api_document,
     list_movements,
+    list_reviews,
     next_run_document,
     review_document,
     unowned_document,
 )
+from crmsync.reporting.versions import governance_document
 from crmsync.scoring.wording import count_days
 from crmsync.store import journal
 from crmsync.store.address import shown_address
@@ -119,6 +121,8 @@ def status_document(
             "holds": [each.as_json() for each in read_holds(reading, config, now)],
             "alerts": alerts_document(config, reading, typed),
             "review": review_document(config, now),
+            "reviews": list_reviews(config, now),
+            "models": governance_document(config, reading, now, typed),
             "next_run": next_run_document(config, reading, holder, now, typed, _seconds_of_good(past)),
             "held_by": holder,
             "healthy": said["healthy"],
@@ -187,6 +191,8 @@ def _without_state(config: Config, now: datetime, typed: Typed, feeds: bool) -> 
         **({"feeds": []} if feeds else {}),
         "alerts": alerts_document(config, None, typed),
         "review": review_document(config, now),
+        "reviews": list_reviews(config, now),
+        "models": {"current": None, "without_reason": [], "loosened": []},
         "next_run": next_run_document(config, None, None, now, typed),
         "held_by": None,
         "healthy": False,

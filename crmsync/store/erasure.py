@@ -24,6 +24,7 @@ from crmsync.store.schema import (
     record,
     stage_entry,
     task,
+    verdict,
 )
 from crmsync.store.sql import IN_LIST, in_chunks
 
@@ -53,6 +54,7 @@ def clear_personal_data(connection: Connection, row_ids: Sequence[int]) -> None:
         entries = stage_entry.c.person.in_(people) | stage_entry.c.person.in_(some)  # by their number before a merge
         connection.execute(update(stage_entry).where(entries).values(lines=""))
         connection.execute(update(task).where(task.c.person.in_(people)).values(body=""))
+        connection.execute(update(verdict).where(verdict.c.person.in_(people)).values(note=""))
     save_identity_keys(connection, {row_id: set() for row_id in row_ids})
     save_names(connection, dict.fromkeys(row_ids, ""))
     drop_score_inputs(connection, row_ids)

@@ -36,6 +36,7 @@ from crmsync.store.schema import (
     score_input,
     stage_entry,
     task,
+    verdict,
     writer,
 )
 from crmsync.store.sql import IN_LIST, dump_json, in_chunks, upsert
@@ -127,7 +128,8 @@ def remove_records(connection: Connection, rows: Sequence[Any], refs: Iterable[R
     left = set(connection.scalars(select(record.c.person).where(record.c.person.in_(people)).distinct()))
     # A person is called by one of their records: by these they may have been called before a merge.
     gone = {*people, *ids} - left
-    for column in (person.c.id, score_input.c.person, hand_off.c.person, stage_entry.c.person, task.c.person):
+    kept = (score_input, hand_off, stage_entry, task, verdict)
+    for column in (person.c.id, *(table.c.person for table in kept)):
         remove(column.table, column.in_(gone))
     # The lines before say what was known of somebody, by the names of the rules.
     connection.execute(update(person).where(person.c.id.in_(left)).values(was=""))

@@ -28,6 +28,7 @@ from crmsync.store.schema import (
 )
 from crmsync.store.sql import IN_LIST, dump_json, in_chunks, upsert
 from crmsync.store.tombstones import forgotten_refs
+from crmsync.store.versions import add_version
 
 FULL_RUNS = ("backfill", "full_resync")
 """The commands of runs that pull everything."""
@@ -116,11 +117,15 @@ def adopted_configs(connection: Connection) -> dict[str, str]:
     return {name.removeprefix(f"{ADOPTED}:"): value for name, value in connection.execute(query)}
 
 
-def adopt_config(connection: Connection, config_hash: str, crms: Collection[str], configured: Collection[str]) -> None:
-    """From now on this config is the one that was approved, and these CRMs were planned for with it.
+def adopt_config(
+    connection: Connection, config_hash: str, crms: Collection[str], configured: Collection[str], now: int
+) -> None:
+    """From `now` on (milliseconds) this config is the one that was approved; these CRMs were planned for with it.
 
-    Of a CRM that is not `configured` any more nothing is remembered: all of it is planned for when it comes back.
+    Another one than before is a version of the model. Of a CRM that is not `configured` any more nothing is
+    remembered: all of it is planned for when it comes back.
     """
+    add_version(connection, config_hash, now)
     known = {f"{ADOPTED}:{crm}" for crm in configured}
     gone = note.c.name.startswith(f"{ADOPTED}:") & note.c.name.not_in(known)
     connection.execute(delete(note).where(note.c.crm == "", gone))

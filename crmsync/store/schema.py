@@ -540,6 +540,31 @@ model = Table(
     Column("first_used", BigInteger, nullable=False),
 )
 
+model_version = Table(
+    "model_version",  # each time that another config than before was adopted
+    metadata,
+    Column("id", Id, primary_key=True, autoincrement=True),
+    Column("at", BigInteger, nullable=False),
+    Column("hash", Text, nullable=False, server_default=""),  # of the config, whose text is in `model`
+    Column("author", Text, nullable=False, server_default=""),
+    Column("approver", Text, nullable=False, server_default=""),
+    Column("reason", Text, nullable=False, server_default=""),
+    Column("commit_id", Text, nullable=False, server_default=""),  # of the work tree that the file lies in
+    Column("noted_at", BigInteger),  # when author or reason were noted
+)
+
+verdict = Table(
+    "verdict",  # what a reviewer said of the score of somebody in a sample
+    metadata,
+    Column("person", Id, nullable=False),
+    Column("sample", Text, nullable=False),  # its seed
+    Column("at", BigInteger, nullable=False),
+    Column("verdict", Text, nullable=False, server_default=""),  # right, too_high, too_low; "" for a note alone
+    Column("note", Text, nullable=False, server_default=""),
+    Column("band", Text, nullable=False, server_default=""),  # as it was in the sample
+    PrimaryKeyConstraint("person", "sample"),
+)
+
 run = Table(
     "run",
     metadata,

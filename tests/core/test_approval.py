@@ -231,7 +231,7 @@ def test_odd_data_of_the_approved_config_wait_for_an_edited_one_too_and_its_othe
         for plan_id, kind, config_hash in (("A", "data", "old"), ("B", "config", "old"), ("C", "data", "older")):
             journal.keep_text(tx, config_hash, config_hash, 1)
             journal.add_plan(tx, plan_id, journal.WAITING, ("model", config_hash), 1, {**written, "kind": kind})
-        journal.adopt_config(tx, "old", ["hubspot"], ["hubspot"])
+        journal.adopt_config(tx, "old", ["hubspot"], ["hubspot"], 0)
         assert approval.find_plan(tx, "new", "A", 1).id == approval.find_plan(tx, "new", None, 1).id == "A"
         for plan_id in "BC":
             with pytest.raises(ConfigError, match="another config"):

@@ -195,7 +195,8 @@ def standing(**over):
         "approved": [],
         "qualified": [],
         "without_owner": {"count": 0, "qualified": 0},
-        "review": {"on": None, "due": None, "overdue": False},
+        "reviews": [],
+        "models": {"current": None, "without_reason": [], "loosened": []},
         "next_run": {
             "schedule": "every 15m",
             "daemon": False,
@@ -261,7 +262,7 @@ def test_the_status_answers_in_the_order_in_which_an_admin_asks():
         waiting=[plan], refused=[trouble("it is locked", records=9)],
         qualified=[{"field": "stage", "name": "mql", **moved}, {"field": "band", "name": "mql", **moved}],
         without_owner={"count": 812, "qualified": 2},
-        review={"on": "2026-08-01", "due": "2026-11-01", "overdue": True},
+        reviews=[{"what": "model", "on": "2026-08-01", "due": "2026-11-01", "days": 112, "overdue": True}],
         next_run={
             "schedule": "every 15m", "daemon": True, "at": "2026-11-21T10:15:00+00:00", "start": None,
             "delay_seconds": 903,
@@ -275,7 +276,7 @@ def test_the_status_answers_in_the_order_in_which_an_admin_asks():
         "salesforce: no successful run since 2026-11-20 18:02 UTC. ",
         "Plan p0 has waited for approval since Friday",
         "Held for approval: plan 20261121-100000-aaaa",
-        "The model was last reviewed on 2026-08-01; a review was due on 2026-11-01.",
+        "The model was last reviewed on 2026-08-01 (112 days ago); a review was due on 2026-11-01.",
         "Last runs",
         "On hold: 9 records",
         "stage mql: 12 new, 1 lost + charlotte.khan@dunmore-software.example, ",

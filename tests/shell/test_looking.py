@@ -20,7 +20,7 @@ from tests.support import make
 CRMS = '\n[hubspot]\n[salesforce]\ninstance_url = "https://acme.my.salesforce.com"\n'
 LOOKING = (
     *(("status",), ("status", "--health"), ("status", "--feeds"), ("explain", "person1@firm.example")),
-    *(("simulate", "--routing"), ("check",)),
+    *(("simulate", "--routing"), ("simulate",), ("audit",), ("models",), ("check",)),
 )
 
 

@@ -198,8 +198,8 @@ def test_without_a_state_there_is_nobody_to_route(tmp_path):
     assert [each.name for each in Path(tmp_path).iterdir()] == ["crmsync.toml"]
 
 
-def test_what_is_simulated_has_to_be_said(path):
-    ended = crmsync("simulate", "-c", path)
+def test_routing_goes_with_its_own_options_alone(path):
+    ended = crmsync("simulate", "--routing", "--capacity", "80", "-c", path)
     assert ended.code == 2
     assert "--routing" in ended.err
 

@@ -8,6 +8,7 @@ from pydantic import TypeAdapter
 
 from crmsync.reporting.documents.drift import DriftDocument, ExperimentDocument
 from crmsync.reporting.documents.evaluate import EvaluateDocument, ReportDocument
+from crmsync.reporting.documents.govern import AuditDocument, ModelsDocument, ModelSimulationDocument
 from crmsync.reporting.documents.operating import (
     BackupDocument,
     HistoryDocument,
@@ -31,9 +32,10 @@ DOCUMENTS: dict[str, Any] = {
     "history": HistoryDocument,
     "route": RouteDocument,
     "show": ShowDocument,
-    "simulate": SimulationDocument,
     "drift": DriftDocument,
     "experiment": ExperimentDocument,
+    "simulate": ModelSimulationDocument,
+    "simulate --routing": SimulationDocument,
     **dict.fromkeys(("plan", "sync", "backfill", "apply"), RunDocument),
     "backfill --history": PulledHistoryDocument,
     "explain": ExplainDocument,
@@ -49,6 +51,8 @@ DOCUMENTS: dict[str, Any] = {
     "resume": ResumeDocument,
     "backup": BackupDocument,
     "restore": RestoreDocument,
+    "models": ModelsDocument,
+    "audit": AuditDocument,
     "status": StatusDocument,
     "status --health": HealthDocument,
     "alert": AlertTest,

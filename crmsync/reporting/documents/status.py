@@ -7,6 +7,7 @@ from typing import Literal, NotRequired
 from pydantic import with_config
 from typing_extensions import TypedDict
 
+from crmsync.reporting.documents.govern import DueReview, GovernanceDocument
 from crmsync.reporting.documents.runs import CountsDocument, HeldPlan
 from crmsync.reporting.documents.shared import EXACTLY, HoldDocument, NamedPerson, Trouble, Value, WaitingForOwner
 
@@ -293,6 +294,8 @@ class StatusDocument(TypedDict):
     feeds: NotRequired[list[ActivitySource]]
     alerts: AlertsStatus
     review: ReviewDocument
+    reviews: list[DueReview]
+    models: GovernanceDocument
     next_run: NextRunDocument
     held_by: str | None
     healthy: bool
