@@ -54,6 +54,7 @@ SCORE_FIELDS = {
         ScoreField("track", "Nurture track", "text", 80),
         ScoreField("stage_reason", "Lifecycle stage: reason", "text", 255),
         ScoreField("stage_since", "Lifecycle stage: since", "date"),
+        ScoreField("probability", "Lead score: probability"),
     )
 }
 """What a connector may be asked to write, beside `stage` and `owner`: few, so that they fit into a free portal."""

@@ -44,6 +44,7 @@ from crmsync.config.experiment import (
     find_experiment_mistakes,
 )
 from crmsync.config.feedback import FEEDBACK, Feedback, add_feedback
+from crmsync.config.learned import Learned
 from crmsync.config.mistakes import Loc, Mistake, raise_mistakes
 from crmsync.config.model import Model
 from crmsync.config.outcome import OutcomeRules
@@ -195,7 +196,7 @@ AFFECTS: Mapping[str, frozenset[Affected]] = {
     "stage": frozenset({"score", "plan"}),
     # in which arm somebody is, which rules and decisions may ask for
     "experiment": frozenset({"score", "plan"}),
-    **dict.fromkeys(("write", "route", "owner_pool", "tracks", "lifecycle", "truth"), frozenset({"plan"})),
+    **dict.fromkeys(("write", "route", "owner_pool", "tracks", "lifecycle", "truth", "learned"), frozenset({"plan"})),
     **dict.fromkeys(("exclude", "feedback"), frozenset({"score", "plan"})),
     **dict.fromkeys(("secrets", "state", "schedule", "guard", "log", "test", "review"), frozenset()),
     **dict.fromkeys(("sla", "tasks", "web", "account", "alerts", "outcome"), frozenset()),
@@ -234,6 +235,7 @@ class Config(Model, BaseSettings):
     account: AccountRules | None = None
     outcome: OutcomeRules | None = None
     experiment: dict[str, Experiment] = {}
+    learned: Learned = Learned()
     truth: Truth = Truth()
     guard: Guard = Guard()
     write: Write = Write()
@@ -257,6 +259,7 @@ class Config(Model, BaseSettings):
                 *self._strange_bands(),
                 *self._strange_pools(),
                 *self._strange_feedback(),
+                *self._lacking_calibration(),
                 *self._strange_leads(),
                 *self._strange_experiments(),
                 *self._strange_outcomes(),
@@ -448,6 +451,11 @@ class Config(Model, BaseSettings):
             for email in (each.email for each in pool.members if each.email.lower() in nobody):
                 said = f"[[owner_pool]] {pool.name}: {email} is also in [write] unassigned_users"
                 yield Mistake((*loc, "members"), f"{said}; remove the address from one of the two")
+
+    def _lacking_calibration(self) -> Iterator[Mistake]:
+        if "probability" in self.write.fields and self.learned.calibration is None:
+            said = "[write.fields] probability needs [learned] calibration, which `crmsync learn --write FILE` writes"
+            yield Mistake(("write", "fields", "probability"), said)
 
     def _strange_feedback(self) -> Iterator[Mistake]:
         for crm, field in self.feedback.field.items() if self.feedback is not None else ():

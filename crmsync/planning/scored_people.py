@@ -213,6 +213,10 @@ def _with_records(
             "band": band,
             "reason": because,
         }
+        if config.learned.calibration is not None:
+            # Of whom the model disqualifies nothing was learned.
+            likely = config.learned.calibration.percent_of(int(scores.total[row]) / 100)
+            score_fields["probability"] = likely if scores.disqualified[row] < 0 else None
         left_out, before = batch.excluded[row], batch.before.get(person_id)
         common = (edited, before is None, before)
         if left_out:

@@ -9,6 +9,7 @@ from pydantic import TypeAdapter
 from crmsync.reporting.documents.drift import DriftDocument, ExperimentDocument
 from crmsync.reporting.documents.evaluate import EvaluateDocument, ReportDocument
 from crmsync.reporting.documents.govern import AuditDocument, ModelsDocument, ModelSimulationDocument
+from crmsync.reporting.documents.learn import LearnDocument
 from crmsync.reporting.documents.operating import (
     BackupDocument,
     HistoryDocument,
@@ -36,6 +37,7 @@ DOCUMENTS: dict[str, Any] = {
     "experiment": ExperimentDocument,
     "simulate": ModelSimulationDocument,
     "simulate --routing": SimulationDocument,
+    "learn": LearnDocument,
     **dict.fromkeys(("plan", "sync", "backfill", "apply"), RunDocument),
     "backfill --history": PulledHistoryDocument,
     "explain": ExplainDocument,

@@ -1,0 +1,298 @@
+"""What `crmsync learn` found, as its document: the verdict, the rules, the test and the patch of the config."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager
+from datetime import UTC, datetime
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from crmsync.config import Config
+from crmsync.config.learned import Calibration, Learned
+from crmsync.config.model import RULE_TABLES, Band
+from crmsync.config.patch import ConfigPatch, NewRule, NewTable, NumberEdit, edit_config, show_edited
+from crmsync.evaluation.cases import Cases, JudgedCases, find_line, join_judged, judge_cases
+from crmsync.evaluation.learning.backtest import BackTest, Verdict, judge_back_test, run_back_test
+from crmsync.evaluation.learning.candidates import write_question
+from crmsync.evaluation.learning.comparison import Interval, auc_of_scores
+from crmsync.evaluation.learning.half_lives import HalfLife, estimate_half_lives
+from crmsync.evaluation.learning.leaks import Leak
+from crmsync.evaluation.learning.learn import (
+    MOST_PEOPLE,
+    LearnedCard,
+    LearnedRule,
+    Periods,
+    count_additions,
+    learn_card,
+    rate_of,
+    split_periods,
+    why_not_enough,
+)
+from crmsync.evaluation.learning.people import LearningPeople, dose_matrix, gather_people
+from crmsync.evaluation.learning.regression import ScoreLine
+from crmsync.evaluation.learning.selection import thin_out
+from crmsync.evaluation.learning.thresholds import BandLimits, Target, suggest_thresholds
+
+OpenCases = Callable[[], AbstractContextManager[Iterator[Cases]]]
+"""Opens the cases anew; they are read twice, by today's card and by the learned one."""
+
+LIMITED = 0.1
+"""The share of people at a limit of the score above which it is told."""
+
+
+class Learning(NamedTuple):
+    """The document, and the text of the whole config with what was learned (empty without a learned card)."""
+
+    document: dict[str, Any]
+    text: str
+    config: Config | None
+
+
+def learn_from_cases(
+    config: Config, text: str, opened: OpenCases, target: Target, changed: Mapping[str, float] | None = None
+) -> Learning:
+    """Learn a card and test it. `text` is that of the config file.
+
+    Raises `ConfigError` where the cases cannot be read, or the text cannot be edited.
+    """
+    with opened() as cases:
+        people = gather_people(config, _not_empty(cases), config.zone)
+    if people is None:
+        why = "Nobody's outcome is known: no person was read; learning needs 50 won and 50 lost people"
+        return Learning({**_counts(None), **_nothing("not_enough", f"{why}.")}, "", None)
+    periods = split_periods(people)
+    if why := why_not_enough(people, periods):
+        found = {**_counts(people.judged), **_nothing("not_enough", f"Not enough data: {why}.")}
+        return Learning({**found, "auc_now": _auc_of(people.judged, periods.all)}, "", None)
+    card = learn_card(config, people, periods, changed or {})
+    with opened() as cases:
+        learned = join_judged([judge_cases(card.config, each, config.zone) for each in _not_empty(cases)])
+    return _report(config, text, people, periods, card, learned, target)
+
+
+def _not_empty(cases: Iterator[Cases]) -> Iterator[Cases]:
+    return (each for each in cases if len(each.at))
+
+
+def _report(
+    config: Config,
+    text: str,
+    people: LearningPeople,
+    periods: Periods,
+    card: LearnedCard,
+    learned: JudgedCases,
+    target: Target,
+) -> Learning:
+    card = card._replace(rules=count_additions(card, learned, periods))
+    test = run_back_test(people.judged, learned, periods)
+    verdict = judge_back_test(test)
+    line = target.line or find_line(config, config.outcome.line if config.outcome else None)
+    thresholds = suggest_thresholds(config, people.judged, learned, periods, target._replace(line=line))
+    half_lives = list(_half_lives(config, people, periods))
+    calibration = _round_calibration(test)
+    patch = _patch_of(config, card, thresholds, calibration)
+    edited = edit_config(text, patch)
+    bands = {each.band: each.new for each in thresholds}
+    made = card.config.model_copy(update={"bands": bands, "learned": Learned(calibration=calibration)})
+    document = {
+        **_counts(people.judged),
+        "verdict": verdict.verdict,
+        "why": verdict.why,
+        "patch": show_edited(edited, patch),
+        "written": None,
+        "auc_now": test.ranking.now.value,
+        "auc_learned": test.ranking.learned.value,
+        "later_period": _later_period(people.judged, periods, test),
+        "rules": [_rule_document(each) for each in card.rules],
+        "leaks": [_leak_document(each) for each in card.leaks],
+        "thresholds": [_threshold_document(each) for each in thresholds],
+        "half_lives": [_half_life_document(each) for each in half_lives],
+        "calibration": calibration.model_dump(),
+        "forecast": _forecast(learned, calibration),
+        "notes": list(_notes(config, learned, verdict)),
+    }
+    return Learning(document, edited, made)
+
+
+def _counts(judged: JudgedCases | None) -> dict[str, int]:
+    if judged is None:
+        return dict.fromkeys(("people", "won", "lost", "open", "disqualified"), 0)
+    won, closed = int(judged.won.sum()), int(judged.closed.sum())
+    return {
+        "people": len(judged),
+        "won": won,
+        "lost": closed - won,
+        "open": len(judged) - closed,
+        "disqualified": int((judged.disqualified >= 0).sum()),
+    }
+
+
+def _nothing(verdict: str, why: str) -> dict[str, Any]:
+    lists: dict[str, Any] = {name: [] for name in ("rules", "leaks", "thresholds", "half_lives", "notes")}
+    nulls = dict.fromkeys(("written", "auc_now", "auc_learned", "later_period", "calibration", "forecast"))
+    return {"verdict": verdict, "why": why, "patch": "", **nulls, **lists}
+
+
+def _auc_of(judged: JudgedCases, rows: Any) -> float | None:
+    won = judged.won[rows]
+    return auc_of_scores(judged.total[rows].astype(np.float64), won) if 0 < won.sum() < len(won) else None
+
+
+def _half_lives(config: Config, people: LearningPeople, periods: Periods) -> Iterator[HalfLife]:
+    rows = periods.early[thin_out(len(periods.early), MOST_PEOPLE)]
+    doses = dose_matrix(config, people.judged.only(rows))
+    points = np.array([rule.points for rule in config.rules()])
+    fading = {name: each[rows] for name, each in people.fading.items()}
+    return estimate_half_lives(config, doses, fading, points, people.judged.won[rows])
+
+
+def _patch_of(
+    config: Config, card: LearnedCard, thresholds: Sequence[BandLimits], calibration: Calibration
+) -> ConfigPatch:
+    """What changes in the text of the config."""
+    told = {each.name: each for each in card.rules}
+    edits = []
+    for table in RULE_TABLES:
+        for place, rule in enumerate(getattr(config, table)):
+            new = getattr(card.config, table)[place]
+            if new.points != rule.points:
+                said = f"was {rule.points:g}; {_said(told[rule.name])}"
+                edits.append(NumberEdit((table, place, "points"), new.points, said))
+                if rule.limits.cap is not None:
+                    edits.append(NumberEdit((table, place, "cap"), new.cap, f"was {rule.limits.cap:g}"))
+    for each in thresholds:
+        edits += _band_edits(each)
+    added = card.config.fit[len(config.fit) :]
+    rules = [
+        NewRule(
+            "fit",
+            {"name": rule.name, "points": rule.points, "when": write_question(rule)},
+            f"new; {_said(told[rule.name])}",
+        )
+        for rule in added
+    ]
+    numbers = calibration.model_dump()
+    if config.learned.calibration is None:
+        return ConfigPatch(edits, rules, [NewTable("learned", {"calibration": numbers})])
+    edits += [NumberEdit(("learned", "calibration", key), value, "") for key, value in numbers.items()]
+    return ConfigPatch(edits, rules)
+
+
+def _round_calibration(test: BackTest) -> Calibration:
+    """The calibration with as many digits as people may read."""
+    return Calibration(intercept=round(test.calibration.intercept, 4), slope=round(test.calibration.slope, 6))
+
+
+def _said(rule: LearnedRule) -> str:
+    rate, low, high = rate_of(rule)
+    if rate is None or low is None or high is None:
+        return "nobody got it"
+    interval = f"{low:.0%} to {high:.0%}".replace("%", " %")
+    return f"{rule.people:,} people, {rate:.0%}".replace("%", " %") + f" won ({interval})"
+
+
+def _band_edits(threshold: BandLimits) -> Iterator[NumberEdit]:
+    said = f"{threshold.people_now:,} → {threshold.people:,} people"
+    for key in Band.model_fields:
+        before, after = getattr(threshold.now, key), getattr(threshold.new, key)
+        if before != after:
+            was = f"was {before:g}; {said}"
+            yield NumberEdit(("bands", threshold.band, key), after, was if key == "at" else "")
+
+
+def _interval(found: Interval) -> dict[str, float]:
+    return found._asdict()
+
+
+def _later_period(judged: JudgedCases, periods: Periods, test: BackTest) -> dict[str, Any]:
+    at = judged.at[periods.late]
+    since, until = (datetime.fromtimestamp(int(each), UTC).isoformat() for each in (at.min(), at.max()))
+    return {
+        "from": since,
+        "until": until,
+        "people": test.people,
+        "won": test.won,
+        "lost": test.people - test.won,
+        "auc_now": _interval(test.ranking.now),
+        "auc_learned": _interval(test.ranking.learned),
+        "gain": _interval(test.ranking.gain),
+        "brier_now": test.brier_now,
+        "brier_learned": test.brier_learned,
+        "observed_expected": _interval(test.observed_expected),
+    }
+
+
+def _rule_document(rule: LearnedRule) -> dict[str, Any]:
+    rate, low, high = rate_of(rule)
+    return {
+        "name": rule.name,
+        "points_now": rule.points_now,
+        "points": rule.points,
+        "low": round(rule.low, 1),
+        "high": round(rule.high, 1),
+        "people": rule.people,
+        "won": rule.won,
+        "rate": rate,
+        "rate_low": low,
+        "rate_high": high,
+        "note": rule.note,
+    }
+
+
+def _leak_document(leak: Leak) -> dict[str, Any]:
+    return {
+        "kind": leak.kind,
+        "name": leak.name,
+        "field": leak.field,
+        "people": leak.people,
+        "won": leak.won,
+        "why": leak.said,
+    }
+
+
+def _threshold_document(each: BandLimits) -> dict[str, Any]:
+    return {
+        "band": each.band,
+        **{
+            name: getattr(band, key)
+            for key in ("at", "min_fit", "min_behavior")
+            for name, band in ((f"{key}_now", each.now), (key, each.new))
+        },
+        "people_now": each.people_now,
+        "people": each.people,
+        "by": each.by,
+        "per_week": each.per_week,
+        "precision": None if each.precision is None else _interval(each.precision),
+        "note": each.note,
+    }
+
+
+def _half_life_document(each: HalfLife) -> dict[str, Any]:
+    found = each._asdict()
+    return {**{key: found[key] for key in found if key != "now"}, "days_now": each.now}
+
+
+def _forecast(learned: JudgedCases, calibration: Calibration) -> float:
+    """How many of the open people will be won by the calibrated probabilities."""
+    some = ~learned.closed & (learned.disqualified < 0)
+    line = ScoreLine(calibration.intercept, calibration.slope)
+    return float(line.chances(learned.total[some].astype(np.float64) / 100).sum())
+
+
+def _notes(config: Config, learned: JudgedCases, verdict: Verdict) -> Iterator[str]:
+    """Sentences about what the patch does not reach."""
+    for axis in ("fit", "behavior", "total"):
+        limit, points = getattr(config.score, axis), getattr(learned, axis)
+        for key in ("cap", "floor"):
+            at = getattr(limit, key)
+            share = 0.0 if at is None else float((points == round(at * 100)).mean())
+            if share >= LIMITED:
+                yield f"[score] {axis} {key} = {at:g} holds {share:.0%} of people at one number; they are not ranked"
+    if any(each.bands for each in config.segment):
+        yield "bands of segments stay as they are; set them yourself"
+    if config.grades or config.grid:
+        yield "[grades] and [grid] stay as they are; set them yourself"
+    if config.test:
+        yield "test leads expect today's points; correct them, crmsync check names each"
