@@ -58,7 +58,7 @@ def _print_rules(console: Console, document: Document) -> None:
             show_points(points) + mark,
             "–" if each["low"] == each["high"] else f"{each['low']:.0f} to {each['high']:.0f}",
             f"{each['people']:,}",
-            show_share(each["rate"]),
+            describe_share(each["rate"]),
             each["name"],
         )
     console.print(table)
@@ -95,7 +95,7 @@ def _print_thresholds(console: Console, document: Document) -> None:
             f"{each['people_now']:,}",
             f"{each['people']:,}",
             "–" if each["per_week"] is None else f"{each['per_week']:,.1f}",
-            "–" if precision is None else show_share(precision["value"]),
+            "–" if precision is None else describe_share(precision["value"]),
             each["by"],
         )
     console.print(table)
@@ -116,6 +116,6 @@ def _print_half_lives(console: Console, document: Document) -> None:
     console.print(table)
 
 
-def show_share(share: float | None) -> str:
+def describe_share(share: float | None) -> str:
     """A share in per cent: `18 %`."""
     return "–" if share is None else f"{share * 100:.0f} %"

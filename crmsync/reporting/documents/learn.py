@@ -107,7 +107,7 @@ class HalfLifeDocument(TypedDict):
 
 
 @with_config(EXACTLY)
-class CalibrationDocument(TypedDict):
+class LearnedCalibration(TypedDict):
     """Log-odds of being won: `intercept` + `slope` · score, by the learned card."""
 
     intercept: float
@@ -137,7 +137,7 @@ class LearnDocument(TypedDict):
     leaks: list[LeakDocument]
     thresholds: list[ThresholdDocument]
     half_lives: list[HalfLifeDocument]
-    calibration: CalibrationDocument | None
+    calibration: LearnedCalibration | None
     forecast: float | None
     notes: list[str]
     problems: list[str]
