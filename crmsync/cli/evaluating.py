@@ -12,6 +12,7 @@ import numpy as np
 import typer
 from numpy.typing import NDArray
 
+from crmsync.bootstrap import existing_state
 from crmsync.cli.cases import CaseReader, Input, Since, Until, opened_cases
 from crmsync.cli.command import (
     DEFAULT_CONFIG,
@@ -37,6 +38,7 @@ from crmsync.reporting.console import print_sentences, progress_bar
 from crmsync.reporting.evaluate import Evaluation, evaluate_document, list_reviewed
 from crmsync.reporting.print_evaluation import REVIEWED_COLUMNS, print_evaluation, reviewed_row
 from crmsync.reporting.print_people import write_rows
+from crmsync.reporting.versions import find_definitions
 
 GroupName = StrEnum("GroupName", GROUP_NAMES)  # type: ignore[misc]
 
@@ -110,6 +112,7 @@ def evaluate_cases(
     judged = join_judged(parts)
     del parts
     found = Evaluation(
+        definitions=_read_definitions(config) if given is None else (),
         config=config,
         judged=judged,
         now=int(now.timestamp()),
@@ -118,6 +121,14 @@ def evaluate_cases(
         skipped={name: number for name, number in skipped.items() if number},
     )
     return found, CaseProblems(tally.problems, [*state.notes, *tally.warnings(config)])
+
+
+def _read_definitions(config: Config) -> list[tuple[int, str]]:
+    with existing_state(config) as store:
+        if store is None:
+            return []
+        with store.read() as reading:
+            return find_definitions(config, reading)
 
 
 def _judge_parts(config: Config, reader: CaseReader) -> tuple[list[JudgedCases], list[NDArray[np.int64]]]:

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from contextlib import nullcontext
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
-from crmsync.cli.cases import Input, Since, Until
+from crmsync.bootstrap import existing_state
+from crmsync.cli.cases import Input, Since, Until, opened_cases
 from crmsync.cli.command import (
     DEFAULT_CONFIG,
     AsJson,
@@ -21,9 +23,15 @@ from crmsync.cli.command import (
     run_command,
 )
 from crmsync.cli.evaluating import evaluate_cases
+from crmsync.config import Config
+from crmsync.config.outcome import OutcomeRules
 from crmsync.exit_codes import DONE, PARTLY
 from crmsync.reporting.console import print_sentences
+from crmsync.reporting.drift import drift_document
 from crmsync.reporting.evaluate import evaluate_document, group_documents
+from crmsync.reporting.experiment import experiment_document
+from crmsync.reporting.model_simulation import ITSELF, Models, compare_past, model_simulation_document
+from crmsync.reporting.versions import models_document
 
 ToHtml = Annotated[
     Path | None, typer.Option("--html", metavar="FILE", help="Write the report to this file; - is standard output.")
@@ -41,8 +49,9 @@ def report(
 ) -> None:
     """Write the report for the monthly meeting: one HTML file with charts, tables and what they mean.
 
-    It has everything of `crmsync evaluate`, also by segment, source, campaign, month and rep. It needs no network and
-    runs nothing. It names people, so it is readable for you alone.
+    It has everything of `crmsync evaluate`, also by segment, source, campaign, month and rep; where the line could be,
+    what drifts, how experiments stand, and who changed the model. It needs no network and runs nothing. It names
+    people, so it is readable for you alone.
 
     Example: crmsync report --html report.html
 
@@ -62,7 +71,9 @@ def report(
         from crmsync.reporting.report_sections import make_sections
 
         evaluated = evaluate_document(found)
-        sections = make_sections({"evaluate": evaluated, "groups": group_documents(found)})
+        documents = {"evaluate": evaluated, "groups": group_documents(found)}
+        del found  # a million people, which are read again
+        sections = make_sections({**documents, **_watch(settings, given, since, until)})
         warnings = [*evaluated["warnings"], *problems.warnings]
         made = datetime.now(UTC).isoformat(timespec="seconds").replace("+00:00", "Z")
         document = report_document(sections, made, evaluated["model"], warnings, problems.problems)
@@ -76,3 +87,26 @@ def report(
         if not as_json:
             for each in problems.problems:
                 print_sentences(messages_console(), each)
+
+
+def _watch(config: Config, given: Path | None, since: str | None, until: str | None) -> dict[str, Any]:
+    """The other documents of a report; of people that come by a pipe, and are gone, there are none."""
+    if str(given) == "-":
+        return {}
+    now, rules = datetime.now(UTC), config.outcome or OutcomeRules()
+    found: dict[str, Any] = {}
+    with opened_cases(config, given, since, until, now) as reader:
+        itself = Models(config, config, ITSELF)
+        past = compare_past(itself, reader.cases, None, None)
+        found["simulate"] = model_simulation_document(itself, past, None, None, [])
+    with opened_cases(config, given, since, until, now) as reader:
+        found["drift"] = drift_document(config, reader.cases, rules, config.zone, now)
+    found["experiments"] = []
+    for name in config.experiment:
+        with opened_cases(config, given, None, None, now) as reader:
+            found["experiments"].append(experiment_document(config, name, reader.cases, now))
+    with existing_state(config) if given is None else nullcontext() as store:
+        if store is not None:
+            with store.read() as reading:
+                found["models"] = models_document(config, reading)
+    return found

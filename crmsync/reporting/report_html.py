@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from crmsync.reporting.console import make_printable
-from crmsync.reporting.report_sections import Section
+from crmsync.reporting.section import Section
 
 
 def render_report(document: Mapping[str, Any], sections: Sequence[Section]) -> str:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from typing import Any, NamedTuple
+from typing import Any
 
 from crmsync.evaluation.conversion import ENOUGH_TO_SUGGEST
 from crmsync.reporting.charts import draw_counts, draw_shares
@@ -24,24 +24,11 @@ from crmsync.reporting.print_evaluation import (
     show_lift_interval,
     show_percent,
 )
+from crmsync.reporting.report_watch import drift_sections, experiment_sections, line_sections, model_sections
+from crmsync.reporting.section import Section
 
 NAMED, MOST_GROUPS, MONTHS = 10, 15, 24
 """So many people of a list, groups and months are shown."""
-
-
-class Section(NamedTuple):
-    """A part of the report: `sentence` says in one sentence what it means, `note` what it cannot say.
-
-    `chart` is SVG, or empty; a heading of the table that starts with ">" is of numbers.
-    """
-
-    id: str
-    title: str
-    sentence: str
-    chart: str
-    headings: Sequence[str]
-    rows: Sequence[Sequence[str]]
-    note: str = ""
 
 
 def evaluation_sections(document: Document) -> list[Section]:
@@ -306,7 +293,14 @@ def _differs(group: Mapping[str, Any]) -> int:
     return int(low > expected) - int(high < expected)
 
 
-SECTIONS: dict[str, Callable[[Any], list[Section]]] = {"evaluate": evaluation_sections, "groups": group_sections}
+SECTIONS: dict[str, Callable[[Any], list[Section]]] = {
+    "evaluate": evaluation_sections,
+    "groups": group_sections,
+    "simulate": line_sections,
+    "drift": drift_sections,
+    "experiments": experiment_sections,
+    "models": model_sections,
+}
 """What makes the sections of each document, in the order in which they stand in the report."""
 
 

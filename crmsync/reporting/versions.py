@@ -94,6 +94,15 @@ def models_document(config: Config, reading: Connection, noted: str | None = Non
     return {"models": models, "count": len(models), "noted": noted}
 
 
+def find_definitions(config: Config, reading: Connection) -> list[tuple[int, str]]:
+    """When the line or what it takes to reach it was another one from then on (seconds), and what changed."""
+    return [
+        (edit.version.at // 1_000, "; ".join(each.said for each in edit.leanings))
+        for edit in read_version_edits(config, reading)
+        if edit.leanings
+    ]
+
+
 def _model(edit: VersionEdit) -> dict[str, Any]:
     leanings = edit.leanings
     return {

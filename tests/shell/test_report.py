@@ -4,11 +4,15 @@ from __future__ import annotations
 
 import json
 import stat
+from pathlib import Path
 
 import pytest
 
+from crmsync.cli.meeting import _watch
+from crmsync.config import load
 from crmsync.reporting.report_html import render_report, report_document
-from crmsync.reporting.report_sections import SECTIONS, Section, make_sections
+from crmsync.reporting.report_sections import SECTIONS, make_sections
+from crmsync.reporting.section import Section
 from tests.shell.test_evaluate import CARD, write_config, write_people
 from tests.support.commands import crmsync, settings_alone
 from tests.support.html_page import Page, find_calls
@@ -30,6 +34,8 @@ TITLES = [
     "By campaign",
     "By month",
     "By rep",
+    "Where could the line be?",
+    "Is it still right?",
 ]
 
 
@@ -96,7 +102,7 @@ def test_json_is_what_stands_in_the_file(tmp_path, paths):
 def test_an_mql_count_in_the_report_has_the_accepted_rate_beside_it(paths):
     config, people = paths
     for each in crmsync("report", "-c", config, "-i", people, "--json").json["sections"]:
-        assert ("MQL" in each["headings"]) == ("accepted" in each["headings"])
+        assert "MQL" not in each["headings"] or "accepted" in each["headings"]
         assert "MQLs" not in each["sentence"] or "accepted" in each["sentence"]
 
 
@@ -108,6 +114,44 @@ def test_months_stand_in_their_order(paths):
         months = [row[0] for row in rows if row[0] != "all"]
         assert months == sorted(months)
         assert len(months) > 3
+
+
+EXPERIMENT = """
+[experiment.line]
+arms = { a = 30, b = 40 }
+start = 2024-11-01
+size = 50
+"""
+
+
+def test_experiments_and_where_the_line_could_be_stand_in_the_report(tmp_path, some):
+    config = write_config(tmp_path, CARD)
+    config.write_text(config.read_text() + EXPERIMENT)
+    people = write_people(tmp_path, some)
+    sections = {each["id"]: each for each in crmsync("report", "-c", config, "-i", people, "--json").json["sections"]}
+    arms = crmsync("experiment", "line", "-c", config, "-i", people, "--json").json
+    assert sections["experiment-line"]["sentence"] == arms["why"]
+    assert [row[0] for row in sections["experiment-line"]["rows"]] == ["a", "b"]
+    assert sections["drift"]["sentence"] == crmsync("drift", "-c", config, "-i", people, "--json").json["why"]
+    over = [int(row[1].replace(",", "")) for row in sections["line"]["rows"]]
+    assert over == sorted(over, reverse=True)
+    assert "models" not in sections
+
+
+def test_versions_without_a_reason_are_named_in_the_report():
+    one = {"at": "2026-11-01T00:00:00+00:00", "author": "", "approver": "", "loosens": [], "changes": []}
+    models = [
+        {**one, "reason": "", "first": False, "changes": ["[bands] mql: 50 → 40"], "loosens": ["the line"]},
+        {**one, "reason": "", "first": True},
+    ]
+    (section,) = SECTIONS["models"]({"models": models, "count": 2, "noted": None})
+    assert section.sentence == "1 version without a reason: crmsync models note --reason TEXT writes it down."
+    assert section.rows[0][4:] == ["[bands] mql: 50 → 40", "lets more over the line"]
+    assert section.rows[1][4] == "the first one"
+
+
+def test_people_of_a_pipe_are_read_once(paths):
+    assert _watch(load(paths[0]), Path("-"), None, None) == {}
 
 
 def test_with_two_outcomes_it_says_not_enough_data(tmp_path, some):
