@@ -273,7 +273,7 @@ def complete_document(store: Store, config: Config, document: dict[str, Any]) ->
 def _waiting_changes(store: Store, config: Config, plan_id: str) -> dict[str, Any]:
     """What a plan that waits would change, with its report."""
     with store.read() as reading:
-        return {**changes_of(reading, plan_id), "report": stored_report(reading, config, plan_id)}
+        return {**changes_of(reading, plan_id), "report": stored_report(reading, config, plan_id, datetime.now(UTC))}
 
 
 def _print_waiting(ending: Ending, held: Mapping[str, Any]) -> None:

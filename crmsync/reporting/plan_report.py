@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
+from datetime import datetime
 from typing import Any
 
 from sqlalchemy import Connection
@@ -17,6 +18,7 @@ from crmsync.planning.gates import STAGE, PlanCount
 from crmsync.planning.guard import ChangeCounts, list_limits
 from crmsync.planning.movements import Level, Moved, Movements, Places, count_movements
 from crmsync.planning.rule_effects import Effects, Rescored, list_differences, sum_effects
+from crmsync.reporting.versions import accepted_document
 from crmsync.result import Result
 from crmsync.store import journal
 from crmsync.store.database import Store
@@ -56,6 +58,7 @@ def plan_report(before: Store, trial: Work, result: Result, drafted: BuiltPlan) 
         return {
             "edits": edits,
             "people": _count_people(moves, placed, sum(totals.values())),
+            "accepted": accepted_document(trial.config, copy, trial.now),
             "bands": _levels(moves, "band", _bands_before(copy, trial.config, moves)),
             **_stages_and_owners(copy, trial.config, moves, placed),
             "distribution": _distribution(trial.config, totals, moves),
@@ -67,7 +70,7 @@ def plan_report(before: Store, trial: Work, result: Result, drafted: BuiltPlan) 
         }
 
 
-def stored_report(reading: Connection, config: Config, run_id: str) -> Report:
+def stored_report(reading: Connection, config: Config, run_id: str, now: datetime) -> Report:
     """The report of a plan that the state keeps, as far as its changes tell it: the scores behind them are not kept."""
     moves = count_movements(moved_people(reading, run_id, is_decided=False))
     placed, bands = count_placed(reading), band_counts(reading)
@@ -75,6 +78,7 @@ def stored_report(reading: Connection, config: Config, run_id: str) -> Report:
     return {
         "edits": _edits(reading, config),
         "people": _count_people(moves, placed, sum(bands.values())),
+        "accepted": accepted_document(config, reading, now),
         "bands": _levels(moves, "band", before),
         **_stages_and_owners(reading, config, moves, placed),
     }

@@ -48,6 +48,8 @@ def print_plan(console: Console, report: Document, document: Document, whole: st
     if new := records - people["records"]:
         print_sentences(console, f"And {count_of(new, 'record')} new in the CRMs, which no run has stored yet.")
     _print_bands(console, report["bands"])
+    if report["accepted"]:
+        print_sentences(console, report["accepted"]["said"])
     _print_levels(console, "Bands", report["bands"], "no band yet")
     _print_levels(console, "Stages", report["stages"], "no stage")
     _print_owners(console, report["owners"])

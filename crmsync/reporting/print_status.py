@@ -197,6 +197,8 @@ def _print_bands(console: Console, document: Document) -> None:
         for band in {**held, **waiting}
     ]
     print_sentences(console, f"People per band, as stored in the CRMs: {', '.join(said)}")
+    if document["accepted"]:
+        print_sentences(console, document["accepted"]["said"])
 
 
 def _print_sink_down(console: Console, down: Document) -> None:

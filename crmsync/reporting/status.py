@@ -28,7 +28,7 @@ from crmsync.reporting.standing import (
     review_document,
     unowned_document,
 )
-from crmsync.reporting.versions import governance_document
+from crmsync.reporting.versions import accepted_document, governance_document
 from crmsync.scoring.wording import count_days
 from crmsync.store import journal
 from crmsync.store.address import shown_address
@@ -106,6 +106,7 @@ def status_document(
             "crms": {crm: {**each, **_standing(crm, past, said)} for crm, each in crms.items()},
             "bands": in_order(held_bands(reading), config.band_names()),
             "bands_waiting": in_order(waiting_bands(reading), config.band_names()),
+            "accepted": accepted_document(config, reading, now),
             "runs": [_run(each) for each in past[:runs]],
             "waiting": waiting,
             "approved": _approved(reading, now),
@@ -175,6 +176,7 @@ def _without_state(config: Config, now: datetime, typed: Typed, feeds: bool) -> 
         "crms": {crm: {**NONE, **api_document(crm, ()), "last_good": None, **said["crms"][crm]} for crm in config.crms},
         "bands": {},
         "bands_waiting": {},
+        "accepted": None,
         "runs": [],
         "waiting": [],
         "approved": [],

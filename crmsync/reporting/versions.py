@@ -171,6 +171,33 @@ def _read_effect(
     return measure_effect(entered, known, at // 1000, int(now.timestamp()))
 
 
+ACCEPTED_WITHIN = timedelta(days=91)
+"""Of whom status and plans say how many sales has accepted: who came over the line in these days."""
+
+
+def accepted_document(config: Config, reading: Connection, now: datetime) -> dict[str, Any] | None:
+    """How many came over the line lately and were accepted: beside each count of them, in words too.
+
+    `None` without `[outcome]`, which says what accepted means, or without bands.
+    """
+    line = find_line(config, config.outcome.line) if config.outcome else None
+    if config.outcome is None or line is None:
+        return None
+    names = config.band_names()
+    bands, stages = names[names.index(line) :], stages_from_line(config)
+    since, rules = to_ms(now - ACCEPTED_WITHIN), config.outcome
+    entries = read_line_entries(reading, bands, stages, since, to_ms(now), rules.accepted, rules.pipelines)
+    accepted = sum(taken is not None for _came, taken in entries)
+    return {
+        "line": line,
+        "days": ACCEPTED_WITHIN.days,
+        "people": len(entries),
+        "accepted": accepted,
+        "said": f"Over the line ({line}) in the last {ACCEPTED_WITHIN.days} days: "
+        f"{accepted_beside(len(entries), accepted)}.",
+    }
+
+
 def governance_document(config: Config, reading: Connection, now: datetime, typed: Typed) -> dict[str, Any]:
     """The version in use, those without a reason, and those that loosened near the end of a quarter."""
     edits = list_model_versions(reading, LOOKED_AT)

@@ -1,5 +1,6 @@
 """Whole runs that read opportunities: a stream of its own, and people of the state with what came of them."""
 
+import io
 from contextlib import contextmanager
 from dataclasses import replace
 from datetime import timedelta
@@ -7,6 +8,7 @@ from functools import partial
 
 import numpy as np
 import pytest
+from rich.console import Console
 
 from crmsync.cycle import preview_run, run_cycle
 from crmsync.errors import Cancelled, ConfigError, Transient, Unavailable
@@ -14,6 +16,9 @@ from crmsync.evaluation.cases import LOST, NEVER, OPEN, WON, judge_cases
 from crmsync.model import Odd, Opportunity, Page, Ref
 from crmsync.reporting import cases as state_cases
 from crmsync.reporting.cases import StateTally, read_state_cases
+from crmsync.reporting.print_status import print_status
+from crmsync.reporting.status import status_document
+from crmsync.reporting.versions import accepted_document
 from crmsync.store import schema
 from crmsync.store.cursors import read_cursor
 from tests.support import make
@@ -257,6 +262,28 @@ def test_what_waits_for_approval_has_entered_nothing_yet(state):
     assert entries(state) == []
     make.apply_plan(work(state, hubspot, settings=settings, now=NOW + HOUR), held.held.run)
     assert len(entries(state)) == 3
+
+
+def test_S3_15_status_and_plan_say_the_accepted_share_beside_the_bands(state):
+    hubspot, salesforce = two_crms()
+    run(state, hubspot, salesforce)
+    with state.read() as reading:
+        assert accepted_document(SETTINGS, reading, NOW + HOUR)["said"].endswith(
+            "(mql) in the last 91 days: 1 (0 % accepted)."
+        )
+        assert accepted_document(config(), reading, NOW + HOUR) is None
+    hubspot.sell(deal(1, ADA, at=NOW + HOUR))
+    run(state, hubspot, salesforce, at=NOW + 2 * HOUR)
+    with state.read() as reading:
+        found = accepted_document(SETTINGS, reading, NOW + 3 * HOUR)
+        later = accepted_document(SETTINGS, reading, NOW + 92 * DAY)
+    assert found["said"] == "Over the line (mql) in the last 91 days: 1 (100 % accepted)."
+    assert (later["people"], later["said"][-30:]) == (0, "(mql) in the last 91 days: 0.")
+    screen = Console(file=io.StringIO(), width=80)
+    document = status_document(SETTINGS, state, NOW + 3 * HOUR, str)
+    assert document["accepted"] == found
+    print_status(screen, document)
+    assert found["said"] in screen.file.getvalue()
 
 
 # Cases

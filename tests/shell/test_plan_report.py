@@ -169,8 +169,8 @@ def test_the_report_of_a_plan_that_waits_counts_as_that_of_the_plan(held):
     ended = crmsync("apply", "-c", path, "--json")
     assert ended.code == 3
     made, kept = plan["changes"]["report"], ended.json["held"]["changes"]["report"]
-    assert {*kept} == {"edits", "people", "bands", "stages", "owners"}
-    for name in ("edits", "people", "stages", "owners"):
+    assert {*kept} == {"edits", "people", "accepted", "bands", "stages", "owners"}
+    for name in ("edits", "people", "accepted", "stages", "owners"):
         assert kept[name] == made[name], name
     assert [(each["name"], each["before"], each["after"]) for each in kept["bands"]] == [
         (each["name"], each["before"], each["after"]) for each in made["bands"]

@@ -7,7 +7,7 @@ from typing import Literal
 from pydantic import with_config
 from typing_extensions import TypedDict
 
-from crmsync.reporting.documents.shared import EXACTLY, Points
+from crmsync.reporting.documents.shared import EXACTLY, AcceptedDocument, Points
 
 ScoreMove = TypedDict("ScoreMove", {"from": Points | None, "to": Points | None})
 """Points before and after; `null` is none."""
@@ -146,6 +146,7 @@ class StoredReport(TypedDict):
 
     edits: list[EditDocument] | None
     people: PlanPeople
+    accepted: AcceptedDocument | None
     bands: list[LevelDocument]
     stages: list[LevelDocument]
     owners: list[LevelDocument]

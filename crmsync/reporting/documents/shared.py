@@ -40,6 +40,17 @@ class Trouble(TypedDict):
 
 
 @with_config(EXACTLY)
+class AcceptedDocument(TypedDict):
+    """How many `people` came over the `line` in the last `days`, and how many of them sales has `accepted`."""
+
+    line: str
+    days: int
+    people: int
+    accepted: int
+    said: str
+
+
+@with_config(EXACTLY)
 class WaitingForOwner(TypedDict):
     """People without an owner, and why."""
 

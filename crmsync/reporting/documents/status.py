@@ -9,7 +9,15 @@ from typing_extensions import TypedDict
 
 from crmsync.reporting.documents.govern import DueReview, GovernanceDocument
 from crmsync.reporting.documents.runs import CountsDocument, HeldPlan
-from crmsync.reporting.documents.shared import EXACTLY, HoldDocument, NamedPerson, Trouble, Value, WaitingForOwner
+from crmsync.reporting.documents.shared import (
+    EXACTLY,
+    AcceptedDocument,
+    HoldDocument,
+    NamedPerson,
+    Trouble,
+    Value,
+    WaitingForOwner,
+)
 
 
 @with_config(EXACTLY)
@@ -295,6 +303,7 @@ class StatusDocument(TypedDict):
     alerts: AlertsStatus
     review: ReviewDocument
     reviews: list[DueReview]
+    accepted: AcceptedDocument | None
     models: GovernanceDocument
     next_run: NextRunDocument
     held_by: str | None
