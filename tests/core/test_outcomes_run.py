@@ -278,7 +278,7 @@ def test_S3_15_status_and_plan_say_the_accepted_share_beside_the_bands(state):
         found = accepted_document(SETTINGS, reading, NOW + 3 * HOUR)
         later = accepted_document(SETTINGS, reading, NOW + 92 * DAY)
     assert found["said"] == "Over the line (mql) in the last 91 days: 1 (100 % accepted)."
-    assert (later["people"], later["said"][-30:]) == (0, "(mql) in the last 91 days: 0.")
+    assert (later["people"], later["said"][-30:]) == (0, " (mql) in the last 91 days: 0.")
     screen = Console(file=io.StringIO(), width=80)
     document = status_document(SETTINGS, state, NOW + 3 * HOUR, str)
     assert document["accepted"] == found
