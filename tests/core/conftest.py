@@ -14,10 +14,10 @@ def remote(request, sandbox, monkeypatch):
 
 
 @pytest.fixture
-def runs(sandbox, tmp_path, monkeypatch):
+def runs(request, sandbox, tmp_path, monkeypatch):
     for name, value in VARIABLES.items():
         monkeypatch.setenv(f"CRMSYNC_{name}", value)
     sandbox.do("hubspot", "issue_token", token=TOKEN)
-    made = Runs(sandbox, tmp_path)
+    made = Runs(sandbox, tmp_path, getattr(request.module, "MORE_CONFIG", ""))
     yield made
     made.state.close()

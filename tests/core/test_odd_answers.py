@@ -21,6 +21,9 @@ from tests.support import make
 from tests.support.runs import alone
 
 CRMS = ("hubspot", "salesforce")
+
+MORE_CONFIG = "\n[outcome]\n"
+"""Opportunities are read, too."""
 ROUNDS = int(os.environ.get("FUZZ", "4"))
 """Runs with rewritten answers for each CRM; the environment may ask for more."""
 

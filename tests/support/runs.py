@@ -30,10 +30,12 @@ VARIABLES = {
 class Runs:
     """Runs of crmsync against the sandbox, with one state and fresh connectors each time."""
 
-    def __init__(self, sandbox, folder):
+    def __init__(self, sandbox, folder, more=""):
         self.sandbox, self.state = sandbox, store(folder)
         sales = [rep.email for rep in sandbox.world.reps if rep.active]
-        self.config = load(write_config(folder, sandbox.url, sales))
+        file = write_config(folder, sandbox.url, sales)
+        file.write_text(file.read_text() + more)
+        self.config = load(file)
         for crm in ("hubspot", "salesforce"):
             self.connect(crm).create_fields()
         sandbox.clock.advance(3_600)
