@@ -36,7 +36,7 @@ WON, LOST = DEAL_STAGES[3:]
 
 @cache
 def world(history=False):
-    return make_world(12_000, 1, NOW, history)
+    return make_world(6_000, 1, NOW, history)
 
 
 def state(deal):

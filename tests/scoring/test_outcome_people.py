@@ -44,7 +44,7 @@ def test_the_card_orders_people_and_another_one_does_not():
 
 
 def test_each_rule_has_the_effect_that_the_card_says():
-    people = decided(make_people(30_000, 2, card={"Pricing page viewed": 1.0}, base_rate=0.2, season=0))
+    people = decided(make_people(15_000, 2, card={"Pricing page viewed": 1.0}, base_rate=0.2, season=0))
     for name, wanted in (("Pricing page viewed", 1.0), ("Software", 0.0), ("Meeting held", 0.0)):
         with_it, without = (
             [each for each in people if bool(true_log_odds(each, {name: 1})) is is_so] for is_so in (True, False)
@@ -64,17 +64,17 @@ def test_outcomes_are_in_the_past_and_after_everything_that_their_people_did():
 
 
 def test_summers_are_weak_and_a_change_lowers_what_comes_after_it():
-    people = decided(make_people(20_000, 1, card=CARD, base_rate=0.3, season=0.6))
+    people = decided(make_people(10_000, 1, card=CARD, base_rate=0.3, season=0.6))
     summer = rate([each for each in people if ended(each).month in (6, 7, 8)])
     assert summer + 0.1 < rate([each for each in people if ended(each).month in (12, 1, 2)])
-    people = decided(make_people(20_000, 1, card=CARD, base_rate=0.3, season=0, change_at=6))
+    people = decided(make_people(10_000, 1, card=CARD, base_rate=0.3, season=0, change_at=6))
     after = [each for each in people if ended(each) >= NOW - 6 * MONTH]
     assert rate(after) + 0.08 < rate([each for each in people if ended(each) < NOW - 6 * MONTH])
 
 
 def test_with_a_half_life_what_is_old_means_less():
     card = {"Demo requested": 2.5}
-    people = decided(make_people(30_000, 1, card=card, base_rate=0.2, season=0, half_life_days=20))
+    people = decided(make_people(15_000, 1, card=card, base_rate=0.2, season=0, half_life_days=20))
     did = [each for each in people if true_log_odds(each, card, 20)]
     lately = [each for each in did if true_log_odds(each, card, 20) > 1.25]
     before = [each for each in did if true_log_odds(each, card, 20) < 0.3]
