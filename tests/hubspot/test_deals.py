@@ -99,6 +99,8 @@ def test_dates_of_stages_are_found_however_hubspot_spells_them(sandbox, ready, a
     without_dates(sandbox)
     schema = sandbox.portal.state.records["deals"].schema
     schema.put(schema.known["closedate"] | {"name": name})
+    for other in deals(ready)[0]:  # of the world: without dates, they need their histories
+        sandbox.do("hubspot", "archive", type="deals", id=other)
     deal = sell(sandbox, ada, dealstage="99-B7", **{name: "2026-11-20T10:00:00Z"})
     sandbox.calls.clear()
     assert deals(ready)[0][deal].closed_at == datetime(2026, 11, 20, 10, tzinfo=UTC)
