@@ -35,10 +35,11 @@ from crmsync.batch.cases_file import read_cases_file
 from crmsync.batch.people_file import FileTally
 from crmsync.config import load
 from crmsync.config.patch import write_value
+from crmsync.evaluation.calibration import measure_brier
 from crmsync.evaluation.cases import Cases
-from crmsync.evaluation.learning.comparison import auc_of_scores, brier_of
 from crmsync.evaluation.learning.learn import LATER
 from crmsync.evaluation.learning.thresholds import Target
+from crmsync.evaluation.metrics import measure_auc, tally_scores
 from crmsync.reporting.learning import learn_from_cases
 
 BEGIN = datetime(2024, 1, 1, tzinfo=UTC)
@@ -123,7 +124,7 @@ def compare_education(folder: Path) -> bool:
         table, kinds = _as_table(rows, sorted(names))
         for peer in (boosted_trees, explainable_boosting):
             chances = peer(table[:cut], won[:cut], table[cut:], kinds)
-            area, brier = auc_of_scores(chances, won[cut:]), brier_of(chances, won[cut:])
+            area, brier = measure_auc(tally_scores(chances, won[cut:])), measure_brier(chances, won[cut:])
             print(f"  {peer.__name__:>22}, {said:>18}: AUC {area:.4f}, Brier {brier:.4f}")
             if said == "same fields":
                 best.append((area, brier))
@@ -195,7 +196,10 @@ def boosted_trees(
         return made.fit(table[:end], won[:end], categorical_feature=places)
 
     tried = product((4, 8, 16, 31), (60, 120, 240), (20, 60))
-    scored = [(auc_of_scores(train(*each, cut).predict_proba(table[cut:])[:, 1], won[cut:]), each) for each in tried]
+    scored = [
+        (measure_auc(tally_scores(train(*each, cut).predict_proba(table[cut:])[:, 1], won[cut:])), each)
+        for each in tried
+    ]
     best = max(scored)[1]
     return np.asarray(train(*best, len(won)).predict_proba(later)[:, 1])
 

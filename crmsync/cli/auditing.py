@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import io
 import shlex
 from collections.abc import Mapping
 from datetime import UTC, datetime
@@ -20,19 +19,15 @@ from crmsync.cli.command import (
     ConfigPath,
     Debug,
     Ending,
-    messages_console,
     opened_config,
     results_console,
     run_command,
-    save_csv,
+    save_rows,
 )
 from crmsync.config import Config
 from crmsync.errors import ConfigError
-from crmsync.exit_codes import PARTLY, WRONG
 from crmsync.reporting.audit import audit_document, default_seed, keep_verdicts, sample_cases, sample_state
-from crmsync.reporting.console import print_sentences
 from crmsync.reporting.print_audit import print_audit
-from crmsync.reporting.print_people import write_rows
 
 Many = Annotated[int, typer.Option("--n", min=1, max=1000, help="How many people.")]
 Seed = Annotated[
@@ -74,22 +69,21 @@ def audit(
     with run_command(as_json, debug, config) as ending:
         settings, now = opened_config(ending), datetime.now(UTC)
         if verdicts is not None:
-            _read_verdicts(ending, settings, verdicts, now)
+            odd = _read_verdicts(ending, settings, verdicts, now)
         else:
-            _draw(ending, settings, n, _checked(seed) or default_seed(now.astimezone(settings.zone).date()), given)
+            week = default_seed(now.astimezone(settings.zone).date())
+            odd = _draw(ending, settings, n, _checked(seed) or week, given)
+        reading.add_oddities(ending, odd)
         document = ending.document
         if csv is not None:
-            text = io.StringIO(newline="")
-            write_rows(text, COLUMNS, [_csv_row(document["seed"], each) for each in document["people"]])
-            save_csv(csv, text.getvalue(), len(document["people"]), ending)
+            rows = [_csv_row(document["seed"], each) for each in document["people"]]
+            save_rows(csv, COLUMNS, rows, ending)
         if not as_json and str(csv) != "-":
             chosen = f" --seed {shlex.quote(seed)}" if seed else ""
             chosen += f" --input {shlex.quote(str(given))}" if given is not None else ""
             again = ending.typed(f"crmsync audit --n {n}{chosen} --csv audit.csv")
             print_audit(results_console(), document, ending.typed, again)
-        if not as_json:
-            for sentence in (*document["problems"], *document["warnings"]):
-                print_sentences(messages_console(), sentence)
+        reading.print_oddities(ending, odd)
 
 
 def _checked(seed: str | None) -> str:
@@ -103,25 +97,22 @@ def _csv_row(seed: str, each: Mapping[str, Any]) -> dict[str, Any]:
     return {**each, "sample": seed, "verdict": "", "note": ""}
 
 
-def _draw(ending: Ending, settings: Config, many: int, seed: str, given: Path | None) -> None:
+def _draw(ending: Ending, settings: Config, many: int, seed: str, given: Path | None) -> reading.Oddities:
     if given is not None:
         with reading.opened_cases(settings, given, None, None) as reader:
             people = sample_cases(settings, reader.cases, many, seed)
         ending.document = audit_document(settings, None, seed, people)
-        ending.document["problems"] = list(reader.tally.problems)
-        ending.document["warnings"] = reader.tally.warnings(settings)
-        if reader.tally.problems:
-            ending.code = PARTLY if people else WRONG
-        return
+        return reader.find_oddities(settings)
     with existing_state(settings) as store:
         if store is None:
             raise ConfigError("No run yet, so nobody is scored; give --input FILE", "crmsync sync")
         with store.read() as state:
             people = sample_state(settings, state, many, seed)
         ending.document = audit_document(settings, store, seed, people)
+    return reading.Oddities()
 
 
-def _read_verdicts(ending: Ending, settings: Config, path: Path, now: datetime) -> None:
+def _read_verdicts(ending: Ending, settings: Config, path: Path, now: datetime) -> reading.Oddities:
     found = read_verdict_file(path)
     problems, kept = list(found.problems), 0
     with existing_state(settings) as store:
@@ -131,6 +122,4 @@ def _read_verdicts(ending: Ending, settings: Config, path: Path, now: datetime) 
         further = [(each.band, each.verdict) for each in found.rows if each.person is None or store is None]
         read = {"verdicts": len(found.rows), "kept": kept, "blank": found.blank}
         ending.document = audit_document(settings, store, None, [], read, further)
-    ending.document["problems"] = problems
-    if problems:
-        ending.code = PARTLY if found.rows else WRONG
+    return reading.Oddities(problems, code=reading.rate_mistakes(problems, len(found.rows)))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from datetime import UTC, date, datetime, time
 from pathlib import Path
@@ -12,10 +12,14 @@ import typer
 
 from crmsync.batch import cases_file, people_file
 from crmsync.bootstrap import existing_state
+from crmsync.cli.command import Ending, messages_console
 from crmsync.config import Config
 from crmsync.errors import ConfigError
 from crmsync.evaluation.cases import Cases
+from crmsync.exit_codes import DONE, PARTLY, WRONG
 from crmsync.reporting.cases import StateTally, read_state_cases
+from crmsync.reporting.console import print_sentences, progress_bar
+from crmsync.work import Progress
 
 Input = Annotated[
     Path | None,
@@ -31,12 +35,47 @@ Since = Annotated[str | None, typer.Option("--since", metavar="DAY", help="Only 
 Until = Annotated[str | None, typer.Option("--until", metavar="DAY", help="Only people judged on this day or before.")]
 
 
+class Oddities(NamedTuple):
+    """What is said beside the results: lines with mistakes, what was not used, and the exit code for that."""
+
+    problems: Sequence[str] = ()
+    warnings: Sequence[str] = ()
+    code: int = DONE
+
+
 class CaseReader(NamedTuple):
     """Some cases at a time, once, and what was odd about the file that they come from, or is said of a state's."""
 
     cases: Iterator[Cases]
     tally: people_file.FileTally
     state: StateTally
+
+    def find_oddities(self, config: Config) -> Oddities:
+        """What is odd about the cases, once all are read."""
+        problems = list(self.tally.problems)
+        return Oddities(
+            problems, [*self.state.notes, *self.tally.warnings(config)], rate_mistakes(problems, self.tally.people)
+        )
+
+
+def rate_mistakes(problems: Sequence[str], good: int) -> int:
+    """The exit code for lines with mistakes beside so many good ones."""
+    return DONE if not problems else PARTLY if good else WRONG
+
+
+def add_oddities(ending: Ending, odd: Oddities) -> None:
+    """Put what is odd into the document, and end with the exit code for it."""
+    document = ending.document
+    document["problems"] = [*document.get("problems", ()), *odd.problems]
+    document["warnings"] = [*document.get("warnings", ()), *odd.warnings]
+    ending.code = odd.code
+
+
+def print_oddities(ending: Ending, odd: Oddities) -> None:
+    """Print what is odd beside the results; with --json the document has it."""
+    if not ending.as_json:
+        for sentence in (*odd.problems, *odd.warnings):
+            print_sentences(messages_console(), sentence)
 
 
 def read_day(option: str, written: str | None, zone_of: Config, *, end: bool = False) -> int | None:
@@ -68,10 +107,20 @@ def opened_cases(
     if first is not None and end is not None and first >= end:
         raise ConfigError(f"--since {since} is after --until {until}; swap them")
     tally, state = people_file.FileTally(), StateTally()
-    if given is None:
-        with existing_state(config) as store:
-            yield CaseReader(read_state_cases(config, store, now, first, end, state), tally, state)
-        return
-    with people_file.open_people(given) as file:
-        found = cases_file.read_cases_file(config, file, str(given), int(now.timestamp()), tally)
-        yield CaseReader((each.between(first, end) for each in found), tally, state)
+    with progress_bar(messages_console()) as progress:
+        if given is None:
+            with existing_state(config) as store:
+                found = read_state_cases(config, store, now, first, end, state)
+                yield CaseReader(_tell_progress(found, progress), tally, state)
+            return
+        with people_file.open_people(given) as file:
+            found = cases_file.read_cases_file(config, file, str(given), int(now.timestamp()), tally)
+            yield CaseReader(_tell_progress((each.between(first, end) for each in found), progress), tally, state)
+
+
+def _tell_progress(found: Iterable[Cases], progress: Progress) -> Iterator[Cases]:
+    """The cases without those of nobody, counted where the terminal shows it."""
+    for cases in found:
+        if len(cases.at):
+            yield cases
+            progress("scored", "", len(cases.at))

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import io
 import logging
 import os
 import shlex
 import shutil
 import stat
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -26,6 +27,7 @@ from crmsync.errors import ConfigError, CrmsyncError
 from crmsync.exit_codes import FAILED, Outcome, outcome_of
 from crmsync.redaction import hide_quotations, hide_secrets, secrets_of
 from crmsync.reporting.console import count_of, make_printable, print_sentences
+from crmsync.reporting.print_people import write_rows
 from crmsync.store.address import files_of
 
 DEFAULT_CONFIG = Path("crmsync.toml")
@@ -222,3 +224,10 @@ def save_csv(path: Path, text: str, rows: int, ending: Ending) -> None:
         file.write(text.encode("utf-8"))
     if str(path) != "-":
         print_sentences(messages_console(), f"{count_of(rows, 'row')} written to {path}.")
+
+
+def save_rows(path: Path, columns: Sequence[str], rows: Sequence[Mapping[str, Any]], ending: Ending) -> None:
+    """Write rows as a CSV file with a header, as `save_csv` does."""
+    text = io.StringIO(newline="")
+    write_rows(text, columns, rows)
+    save_csv(path, text.getvalue(), len(rows), ending)

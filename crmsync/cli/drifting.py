@@ -3,33 +3,26 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime
-from io import StringIO
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from crmsync.batch.people_file import FileTally
-from crmsync.cli.cases import Input, Since, Until, opened_cases
+from crmsync.cli.cases import Input, Since, Until, add_oddities, opened_cases, print_oddities
 from crmsync.cli.command import (
     DEFAULT_CONFIG,
     AsJson,
     ConfigPath,
     Debug,
-    Ending,
-    messages_console,
     opened_config,
     results_console,
     run_command,
-    save_csv,
+    save_rows,
 )
-from crmsync.config import Config
 from crmsync.config.outcome import OutcomeRules
-from crmsync.exit_codes import PARTLY, WRONG
-from crmsync.reporting.console import print_sentences
 from crmsync.reporting.drift import drift_document
 from crmsync.reporting.experiment import choose_experiment, experiment_document
-from crmsync.reporting.print_drift import print_drift, write_months_csv
+from crmsync.reporting.print_drift import MONTH_COLUMNS, print_drift
 from crmsync.reporting.print_experiment import print_experiment
 
 ToCsv = Annotated[
@@ -67,13 +60,13 @@ def drift(
         with opened_cases(settings, given, since, until, now) as reader:
             found = drift_document(settings, reader.cases, rules, settings.zone, now)
         ending.document = found
-        tell_mistakes(ending, settings, reader.tally)
+        odd = reader.find_oddities(settings)
+        add_oddities(ending, odd)
         if csv is not None:
-            text = StringIO()
-            write_months_csv(text, found)
-            save_csv(csv, text.getvalue(), len(found["months"]), ending)
+            save_rows(csv, MONTH_COLUMNS, found["months"], ending)
         elif not as_json:
             print_drift(results_console(), found)
+        print_oddities(ending, odd)
 
 
 def experiment(
@@ -98,15 +91,8 @@ def experiment(
         chosen = choose_experiment(settings, name)
         with opened_cases(settings, given, None, None, now) as reader:
             ending.document = experiment_document(settings, chosen, reader.cases, now)
-        tell_mistakes(ending, settings, reader.tally)
+        odd = reader.find_oddities(settings)
+        add_oddities(ending, odd)
         if not as_json:
             print_experiment(results_console(), ending.document)
-
-
-def tell_mistakes(ending: Ending, config: Config, tally: FileTally) -> None:
-    """Say what is wrong with lines of a file, and end with the exit code for that."""
-    ending.document["problems"] = list(tally.problems)
-    for sentence in (*tally.problems, *tally.warnings(config)):
-        print_sentences(messages_console(), sentence)
-    if tally.problems:
-        ending.code = PARTLY if tally.people else WRONG
+        print_oddities(ending, odd)

@@ -2,18 +2,16 @@
 
 from __future__ import annotations
 
-import io
 from datetime import UTC, datetime
 from enum import StrEnum
 from pathlib import Path
-from typing import Annotated, NamedTuple
+from typing import Annotated
 
 import numpy as np
 import typer
-from numpy.typing import NDArray
 
 from crmsync.bootstrap import existing_state
-from crmsync.cli.cases import CaseReader, Input, Since, Until, opened_cases
+from crmsync.cli.cases import Input, Oddities, Since, Until, add_oddities, opened_cases, print_oddities
 from crmsync.cli.command import (
     DEFAULT_CONFIG,
     AsJson,
@@ -21,23 +19,19 @@ from crmsync.cli.command import (
     Debug,
     Ending,
     check_output,
-    messages_console,
     opened_config,
     results_console,
     run_command,
-    save_csv,
+    save_rows,
 )
 from crmsync.config import Config
 from crmsync.config.feedback import FEEDBACK
 from crmsync.errors import ConfigError
-from crmsync.evaluation.cases import GROUPS, JudgedCases, join_judged, judge_cases
+from crmsync.evaluation.cases import GROUPS, join_judged, judge_cases
 from crmsync.evaluation.conversion import GROUP_NAMES
 from crmsync.evaluation.timing import find_last_activity
-from crmsync.exit_codes import DONE, PARTLY
-from crmsync.reporting.console import print_sentences, progress_bar
 from crmsync.reporting.evaluate import Evaluation, evaluate_document, list_reviewed
 from crmsync.reporting.print_evaluation import REVIEWED_COLUMNS, print_evaluation, reviewed_row
-from crmsync.reporting.print_people import write_rows
 from crmsync.reporting.versions import find_definitions
 
 GroupName = StrEnum("GroupName", GROUP_NAMES)  # type: ignore[misc]
@@ -74,35 +68,28 @@ def evaluate(
         settings = opened_config(ending)
         if csv is not None:
             check_output(csv, ending)
-        found, problems = evaluate_cases(ending, settings, given, since, until)
-        ending.document = evaluate_document(found, None if by is None else str(by.value))
-        ending.document["warnings"] += problems.warnings
-        ending.document["problems"] = problems.problems
-        ending.code = PARTLY if problems.problems else DONE
+        found, odd = evaluate_cases(ending, settings, given, since, until)
+        evaluated = evaluate_document(found, None if by is None else str(by.value))
+        ending.document = {**evaluated}
+        add_oddities(ending, odd)
         if csv is not None:
             _save_reviewed(csv, found, ending)
         elif not as_json:
-            print_evaluation(results_console(), ending.document, ending.typed, "" if given is None else str(given))
-        if not as_json:
-            for each in problems.problems:
-                print_sentences(messages_console(), each)
-
-
-class CaseProblems(NamedTuple):
-    """What was odd about a file: lines with mistakes, and what was not used."""
-
-    problems: list[str]
-    warnings: list[str]
+            print_evaluation(results_console(), evaluated, ending.typed, "" if given is None else str(given))
+        print_oddities(ending, odd)
 
 
 def evaluate_cases(
     ending: Ending, config: Config, given: Path | None, since: str | None, until: str | None
-) -> tuple[Evaluation, CaseProblems]:
+) -> tuple[Evaluation, Oddities]:
     """Judge everybody of a file or of the state in a period. Raises `ConfigError` where there is nobody."""
     now = datetime.now(UTC)
+    parts, last = [], []
     with opened_cases(config, given, since, until, now) as reader:
-        parts, last = _judge_parts(config, reader)
-        tally, state = reader.tally, reader.state
+        for cases in reader.cases:
+            parts.append(judge_cases(config, cases, config.zone))
+            last.append(find_last_activity(cases))
+    tally, state = reader.tally, reader.state
     if not parts:
         raise ConfigError(tally.problems or ["nobody is judged in this period; leave out --since and --until"])
     for name in (*GROUPS, "owner", FEEDBACK):  # people are compared by them, whether or not the config has them
@@ -120,7 +107,7 @@ def evaluate_cases(
         unknown_then=state.unknown_then,
         skipped={name: number for name, number in skipped.items() if number},
     )
-    return found, CaseProblems(tally.problems, [*state.notes, *tally.warnings(config)])
+    return found, reader.find_oddities(config)
 
 
 def _read_definitions(config: Config) -> list[tuple[int, str]]:
@@ -131,18 +118,5 @@ def _read_definitions(config: Config) -> list[tuple[int, str]]:
             return find_definitions(config, reading)
 
 
-def _judge_parts(config: Config, reader: CaseReader) -> tuple[list[JudgedCases], list[NDArray[np.int64]]]:
-    parts, last = [], []
-    with progress_bar(messages_console()) as progress:
-        for cases in reader.cases:
-            if len(cases.at):
-                parts.append(judge_cases(config, cases, config.zone))
-                last.append(find_last_activity(cases))
-                progress("scored", "", len(cases.at))
-    return parts, last
-
-
 def _save_reviewed(path: Path, found: Evaluation, ending: Ending) -> None:
-    text, rows = io.StringIO(newline=""), [reviewed_row(each) for each in list_reviewed(found)]
-    write_rows(text, REVIEWED_COLUMNS, rows)
-    save_csv(path, text.getvalue(), len(rows), ending)
+    save_rows(path, REVIEWED_COLUMNS, [reviewed_row(each) for each in list_reviewed(found)], ending)

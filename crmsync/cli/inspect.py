@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import io
 import sys
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable
 from contextlib import AbstractContextManager, nullcontext
 from datetime import UTC, datetime
 from pathlib import Path
@@ -27,7 +26,7 @@ from crmsync.cli.command import (
     read_instant,
     results_console,
     run_command,
-    save_csv,
+    save_rows,
 )
 from crmsync.config import Config
 from crmsync.exit_codes import DONE, FAILED, PARTLY, WRONG
@@ -35,7 +34,6 @@ from crmsync.reporting import person as explaining
 from crmsync.reporting import status as health
 from crmsync.reporting.console import progress_bar
 from crmsync.reporting.past_person import explain_person_at
-from crmsync.reporting.print_people import write_rows
 from crmsync.reporting.print_person import print_explanation, print_model, print_past, print_tally
 from crmsync.reporting.print_status import REFUSED_COLUMNS, print_health, print_refused, print_status
 from crmsync.scoring import page_of
@@ -139,16 +137,10 @@ def status(
             else:
                 ending.document = health.status_document(settings, store, now, ending.typed, runs=runs, feeds=feeds)
         if csv is not None:
-            _save_refused(csv, ending.document["refused"], ending)
+            save_rows(csv, REFUSED_COLUMNS, ending.document["refused"], ending)
         elif not as_json:
             shown = print_health if only_health else print_refused if refused else print_status
             shown(results_console(), ending.document)
-
-
-def _save_refused(path: Path, groups: Sequence[Mapping[str, Any]], ending: Ending) -> None:
-    text = io.StringIO(newline="")
-    write_rows(text, REFUSED_COLUMNS, groups)
-    save_csv(path, text.getvalue(), len(groups), ending)
 
 
 def score(

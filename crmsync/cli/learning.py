@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import io
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import fields
 from datetime import UTC, datetime
 from importlib.util import find_spec
 from pathlib import Path
@@ -13,8 +11,7 @@ from typing import Annotated
 
 import typer
 
-from crmsync.batch.people_file import FileTally
-from crmsync.cli.cases import Input, Since, Until, opened_cases
+from crmsync.cli.cases import CaseReader, Input, Since, Until, add_oddities, opened_cases, print_oddities
 from crmsync.cli.command import (
     DEFAULT_CONFIG,
     AsJson,
@@ -22,22 +19,19 @@ from crmsync.cli.command import (
     Debug,
     Ending,
     check_output,
-    messages_console,
     open_output,
     opened_config,
     results_console,
     run_command,
-    save_csv,
+    save_rows,
 )
 from crmsync.config import Config, load
 from crmsync.errors import ConfigError
 from crmsync.evaluation.cases import Cases
 from crmsync.evaluation.learning.thresholds import Target
-from crmsync.exit_codes import DONE, PARTLY, WRONG
 from crmsync.reporting.console import print_sentences, say_command
 from crmsync.reporting.learning import Learning, OpenCases, learn_from_cases
 from crmsync.reporting.print_learning import print_learning
-from crmsync.reporting.print_people import write_rows
 
 Write = Annotated[
     Path | None,
@@ -85,20 +79,21 @@ def learn(
             raise ConfigError("learn reads the people twice, which a pipe cannot do; save them to a file")
         if write is not None:
             check_output(write, ending)
-        tally = FileTally()
         target = Target(capacity=capacity, precision=None if precision is None else precision / 100)
-        learning = learn_from_cases(
-            settings, config.read_text(encoding="utf-8"), _case_opener(settings, given, since, until, tally), target
-        )
-        ending.document = {**learning.document, "problems": tally.problems, "warnings": tally.warnings(settings)}
-        ending.code = DONE if not tally.problems else PARTLY if tally.people else WRONG
+        readers: list[CaseReader] = []
+        opened = _case_opener(settings, given, since, until, readers)
+        learning = learn_from_cases(settings, config.read_text(encoding="utf-8"), opened, target)
+        ending.document = {**learning.document}
+        odd = readers[-1].find_oddities(settings)
+        add_oddities(ending, odd)
         if write is not None and ending.document["verdict"] == "better":
             _write_config(write, learning, ending)
             ending.document["written"] = str(write)
         if csv is not None:
-            _save_rules(csv, ending)
+            save_rows(csv, COLUMNS, ending.document["rules"], ending)
         if not as_json and str(csv) != "-":
             _print(ending, write)
+        print_oddities(ending, odd)
 
 
 def _need_scipy() -> None:
@@ -107,17 +102,16 @@ def _need_scipy() -> None:
 
 
 def _case_opener(
-    settings: Config, given: Path | None, since: str | None, until: str | None, tally: FileTally
+    settings: Config, given: Path | None, since: str | None, until: str | None, readers: list[CaseReader]
 ) -> OpenCases:
-    """Opens the cases, each time anew; what is odd about the file is put into `tally`."""
+    """Opens the cases, each time anew, and remembers who reads them."""
     now = datetime.now(UTC)
 
     @contextmanager
     def opened() -> Iterator[Iterator[Cases]]:
         with opened_cases(settings, given, since, until, now) as reader:
+            readers.append(reader)
             yield reader.cases
-        for each in fields(tally):
-            setattr(tally, each.name, getattr(reader.tally, each.name))
 
     return opened
 
@@ -133,17 +127,9 @@ def _write_config(path: Path, learning: Learning, ending: Ending) -> None:
             raise ConfigError(f"{path} is not read as what was learned; take the patch by hand from --json")
 
 
-def _save_rules(path: Path, ending: Ending) -> None:
-    text = io.StringIO(newline="")
-    write_rows(text, COLUMNS, ending.document["rules"])
-    save_csv(path, text.getvalue(), len(ending.document["rules"]), ending)
-
-
 def _print(ending: Ending, write: Path | None) -> None:
     console, document = results_console(), ending.document
     print_learning(console, document)
-    for each in (*document["problems"], *document["warnings"]):
-        print_sentences(messages_console(), each)
     if not document["patch"]:
         return
     console.print()

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import io
 from collections.abc import Sequence
 from datetime import UTC, datetime
 from pathlib import Path
@@ -18,16 +17,15 @@ from crmsync.cli.command import (
     ConfigPath,
     Debug,
     Ending,
-    messages_console,
     opened_config,
     results_console,
     run_command,
-    save_csv,
+    save_rows,
 )
 from crmsync.config import Config, load
 from crmsync.config.load import config_of
 from crmsync.errors import ConfigError
-from crmsync.exit_codes import FAILED, PARTLY, WRONG
+from crmsync.exit_codes import FAILED
 from crmsync.planning.gates import FailCondition, check_gate, parse_gate
 from crmsync.reporting.console import print_sentences, say_command
 from crmsync.reporting.model_simulation import (
@@ -43,7 +41,6 @@ from crmsync.reporting.model_simulation import (
     model_simulation_document,
 )
 from crmsync.reporting.print_model_simulation import CURVE_COLUMNS, print_model_simulation
-from crmsync.reporting.print_people import write_rows
 from crmsync.reporting.print_simulation import print_simulation
 from crmsync.reporting.simulation import simulation_document
 from crmsync.store import journal
@@ -109,17 +106,15 @@ def simulate(
             _simulate_routing(ending, settings, days)
             return
         gates = [_parse_gate(each, settings) for each in fail_if or ()]
-        _simulate_model(ending, settings, against, capacity, given, since, until)
-        _judge(ending, gates)
+        odd = _simulate_model(ending, settings, against, capacity, given, since, until)
+        if failed := _judge(ending, gates):
+            odd = odd._replace(problems=[*odd.problems, *failed], code=FAILED)
+        reading.add_oddities(ending, odd)
         if csv is not None:
-            text = io.StringIO(newline="")
-            write_rows(text, CURVE_COLUMNS, ending.document["curve"])
-            save_csv(csv, text.getvalue(), len(ending.document["curve"]), ending)
+            save_rows(csv, CURVE_COLUMNS, ending.document["curve"], ending)
         if not as_json and str(csv) != "-":
             print_model_simulation(results_console(), ending.document)
-        if not as_json:
-            for sentence in ending.document["problems"]:
-                print_sentences(messages_console(), sentence)
+        reading.print_oddities(ending, odd)
 
 
 def _simulate_routing(ending: Ending, settings: Config, days: int) -> None:
@@ -140,16 +135,16 @@ def _simulate_model(
     given: Path | None,
     since: str | None,
     until: str | None,
-) -> None:
+) -> reading.Oddities:
     models = _models(settings, against, given)
-    now, notes, tally = datetime.now(UTC), list[str](), None
+    now, notes, odd = datetime.now(UTC), list[str](), reading.Oddities()
     past, present = None, None
     first, end = reading.read_day("--since", since, settings), reading.read_day("--until", until, settings, end=True)
     if given is not None or settings.outcome is not None:
         try:
             with reading.opened_cases(join_fields(models), given, since, until, now) as reader:
                 past = compare_past(models, reader.cases, first, end)
-                tally = reader.tally
+            odd = reader.find_oddities(join_fields(models))
         except ConfigError as error:
             # The present needs no outcomes.
             if given is not None or (first is not None and end is not None and first >= end):
@@ -159,18 +154,11 @@ def _simulate_model(
         notes.append("Without [outcome] nobody knows what came of people: add it to see the past, too.")
     if given is None:
         present = _present(models, settings, now)
-    problems = [] if tally is None else tally.problems
-    warnings = [] if tally is None else tally.warnings(join_fields(models))
     if past is None and given is not None:
-        said = problems or [f"--input {given} has nobody" + (" in that period" if since or until else "")]
+        said = odd.problems or [f"--input {given} has nobody" + (" in that period" if since or until else "")]
         raise ConfigError(said)
-    ending.document = {
-        **model_simulation_document(models, past, present, capacity, notes),
-        "problems": problems,
-        "warnings": warnings,
-    }
-    if problems:
-        ending.code = PARTLY if past is not None else WRONG
+    ending.document = model_simulation_document(models, past, present, capacity, notes)
+    return odd
 
 
 def _present(models: Models, settings: Config, now: datetime) -> Compared | None:
@@ -203,13 +191,11 @@ def _parse_gate(text: str, settings: Config) -> FailCondition:
     return gate
 
 
-def _judge(ending: Ending, gates: Sequence[FailCondition]) -> None:
-    """Hold the simulation against the conditions under which it fails."""
+def _judge(ending: Ending, gates: Sequence[FailCondition]) -> list[str]:
+    """Hold the simulation against the conditions under which it fails; returns what is said of those that are met."""
     if not gates:
-        return
+        return []
     standings = count_standings(ending.document)
     told = [(gate.text, *check_gate(gate, standings)) for gate in gates]
     ending.document["gates"] = [{"gate": text, "failed": is_met, "said": said} for text, is_met, said in told]
-    failed = [said for _text, is_met, said in told if is_met]
-    ending.document["problems"] = [*ending.document["problems"], *failed]
-    ending.code = FAILED if failed else ending.code
+    return [said for _text, is_met, said in told if is_met]

@@ -9,7 +9,7 @@ from typing import Literal, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from crmsync.evaluation.acceptance import divide_counts
+from crmsync.evaluation.proportions import divide_counts
 
 Verdict = Literal["right", "too_high", "too_low", ""]
 

@@ -225,7 +225,7 @@ def find_line(model: Model, line: str | None) -> str | None:
     return "mql" if "mql" in names else names[-1] if names else None
 
 
-def bands_from_line(model: Model, line: str | None) -> frozenset[str]:
+def find_bands_from_line(model: Model, line: str | None) -> frozenset[str]:
     """The bands in which people are handed over: the one that `find_line` names, and those above it."""
     names, found = list(model.band_names()), find_line(model, line)
     return frozenset(names[names.index(found) :]) if found in names else frozenset()

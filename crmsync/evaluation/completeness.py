@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from typing import NamedTuple
 
 from crmsync.evaluation.cases import JudgedCases
+from crmsync.evaluation.proportions import divide_counts
 
 
 class Coverage(NamedTuple):
@@ -22,7 +23,7 @@ def measure_coverage(judged: JudgedCases, skipped: Mapping[str, int]) -> Coverag
     """The coverage; `skipped` are those without a score, by reason."""
     people = len(judged) + sum(skipped.values())
     nobody = len(judged) - int(judged.points.any(axis=1).sum())
-    return Coverage(people, len(judged), len(judged) / people if people else None, dict(skipped), nobody)
+    return Coverage(people, len(judged), divide_counts(len(judged), people), dict(skipped), nobody)
 
 
 class Completeness(NamedTuple):
@@ -36,13 +37,13 @@ def measure_completeness(judged: JudgedCases) -> Completeness:
     """The completeness of the fields that rules read."""
     if not len(judged):
         return Completeness(None, {})
-    asked = fields_of_rules(judged)
+    asked = list_rule_fields(judged)
     shares = dict(zip(judged.fields, judged.known.mean(axis=0).tolist(), strict=True))
     known = dict(sorted(((name, shares[name]) for name in asked), key=lambda each: (each[1], each[0])))
     return Completeness(sum(known.values()) / len(known) if known else None, known)
 
 
-def fields_of_rules(judged: JudgedCases) -> list[str]:
+def list_rule_fields(judged: JudgedCases) -> list[str]:
     """The fields that rules read, without those that are empty unless somebody chooses a value."""
     read = judged.model.used_fields() - judged.model.chosen_fields()
     return [name for name in judged.fields if name in read]

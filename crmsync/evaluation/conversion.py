@@ -10,8 +10,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from crmsync.config.units import to_hundredths
-from crmsync.evaluation.calibration import CalibrationResult, Curve, fit_curve
+from crmsync.evaluation.calibration import CalibrationResult
 from crmsync.evaluation.cases import NEVER, Group, JudgedCases
+from crmsync.evaluation.logistic import Curve, fit_curve
 from crmsync.evaluation.metrics import (
     ENOUGH,
     AtLine,
@@ -19,11 +20,11 @@ from crmsync.evaluation.metrics import (
     divide_scores,
     measure_auc,
     measure_line,
-    measure_rate,
     tally_scores,
 )
+from crmsync.evaluation.months import group_months
+from crmsync.evaluation.proportions import Conversion, count_conversion, divide_counts, measure_rate
 from crmsync.evaluation.speed import measure_cycle
-from crmsync.scoring.calendar import local_days
 
 ENOUGH_TO_SUGGEST = 20
 """With fewer outcomes nothing is suggested about a group's points."""
@@ -33,23 +34,6 @@ GROUP_NAMES = ("segment", "source", "campaign", "month", "rep")
 
 WITH_POINTS = ("segment", "source", "campaign")
 """Those that a rule can give points for."""
-
-
-class Conversion(NamedTuple):
-    """`people` of whom the outcome is known, `won` of them, and `open` ones besides, who are in no rate."""
-
-    name: str
-    people: int
-    open: int
-    won: int
-    rate: float | None
-    low: float | None
-    high: float | None
-
-
-def count_conversion(name: str, people: int, still_open: int, won: int) -> Conversion:
-    """A conversion with its Wilson interval."""
-    return Conversion(name, people, still_open, won, *measure_rate(won, people))
 
 
 def measure_bands(judged: JudgedCases) -> list[Conversion]:
@@ -92,7 +76,7 @@ def is_above(judged: JudgedCases, line: str | None) -> NDArray[np.bool_]:
     return above
 
 
-def line_points(judged: JudgedCases, line: str | None) -> NDArray[np.int64] | None:
+def find_line_points(judged: JudgedCases, line: str | None) -> NDArray[np.int64] | None:
     """The points (hundredths) at which the band `line` begins for each person (n,); `None` where it has none."""
     if line is None or (at := judged.model.bands[line].at) is None:
         return None
@@ -139,7 +123,7 @@ class GroupResult(NamedTuple):
     why: str
 
 
-def group_by(judged: JudgedCases, name: str, zone: tzinfo) -> Group:
+def divide_people(judged: JudgedCases, name: str, zone: tzinfo) -> Group:
     """People by one of `GROUP_NAMES`; a month is that in which they came. `""` is for those of whom it is not known."""
     if name == "segment":
         return Group(judged.segment.astype(np.int32) + 1, ["", *(each.name for each in judged.model.segment)])
@@ -148,18 +132,11 @@ def group_by(judged: JudgedCases, name: str, zone: tzinfo) -> Group:
     return judged.groups[name]
 
 
-def group_months(at: NDArray[np.int64], zone: tzinfo) -> Group:
-    """Instants by calendar month, as `2026-11`."""
-    months, codes = np.unique(local_days(at, zone).astype("datetime64[D]").astype("datetime64[M]"), return_inverse=True)
-    labels = ["" if each == "1970-01" else each for each in months.astype(str).tolist()]
-    return Group(codes.astype(np.int32), labels)
-
-
 def compare_groups(
     judged: JudgedCases, name: str, mql: NDArray[np.bool_], calibration: CalibrationResult | str, zone: tzinfo
 ) -> Iterator[GroupResult]:
     """The groups by one of `GROUP_NAMES`, most people first; `mql` (n,) says who was an MQL."""
-    by = group_by(judged, name, zone)
+    by = divide_people(judged, name, zone)
     closed = judged.closed
     curve = fit_curve(tally_scores(judged.total[closed], judged.won[closed]))
     later = np.zeros(len(judged), dtype=bool)
@@ -208,9 +185,9 @@ def _measure_group(
         ratio,
         expected,
         int(over.sum()),
-        measure_rate(int(over.sum()), len(rows)).rate,
+        divide_counts(int(over.sum()), len(rows)),
         passed,
-        None if passed is None else measure_rate(passed, int(over.sum())).rate,
+        None if passed is None else divide_counts(passed, int(over.sum())),
         measure_cycle(judged.came[rows], judged.outcome_at[rows], judged.won[rows]).median_days,
         *_suggest_points(theirs, lost, rate.low, rate.high, expected),
     )

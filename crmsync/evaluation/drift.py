@@ -3,17 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from datetime import date, tzinfo
+from datetime import tzinfo
 from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
 from crmsync.evaluation.cases import NEVER, OPEN, WON, JudgedCases
-from crmsync.evaluation.drift_alarm import EPOCH, Alarm, Month, begin_months, watch_days
+from crmsync.evaluation.drift_alarm import Alarm, Month, watch_days
 from crmsync.evaluation.expected_rates import YEAR, count_by_day, standardise_score
-from crmsync.evaluation.monthly_quality import Estimate, measure_mix, measure_order, measure_slope
-from crmsync.evaluation.proportions import RateComparison, compare_rates, judge_z
+from crmsync.evaluation.monthly_quality import measure_mix, measure_order, measure_slope
+from crmsync.evaluation.months import begin_months
+from crmsync.evaluation.proportions import Interval, RateComparison, compare_rates, judge_z
 from crmsync.evaluation.silent_rules import IdleRule, RuleDays, SilentRule, find_idle_rules, find_silent_rules
 from crmsync.scoring.calendar import DAY, local_days
 
@@ -43,8 +44,8 @@ class MonthQuality(NamedTuple):
     won: int
     expected: float | None
     comparison: RateComparison | None
-    slope: Estimate | None
-    order: Estimate | None
+    slope: Interval | None
+    order: Interval | None
     mix: float | None
     bands: Sequence[int]
 
@@ -191,7 +192,7 @@ def _judge_month(
         expected = float(said.sum())
         comparison = judge_z((int(won.sum()) - expected) / float(chance.sum() + own) ** 0.5)
         slope = measure_slope(said, won)
-    first = date.fromordinal(month.first + EPOCH).replace(day=1).toordinal() - EPOCH
+    first = begin_months(month.first, month.first + 1)[0]
     return MonthQuality(
         first,
         month.end <= mature_until,
@@ -278,8 +279,3 @@ def _count_weeks(day: NDArray[np.int64], won: NDArray[np.bool_]) -> list[tuple[i
     mondays, which = np.unique(monday, return_inverse=True)
     many, hits = np.bincount(which), np.bincount(which, weights=won)
     return [(int(each), int(a), int(b)) for each, a, b in zip(mondays, many, hits, strict=True)]
-
-
-def write_day(day: int) -> str:
-    """A day (since 1970) as ISO 8601."""
-    return date.fromordinal(day + EPOCH).isoformat()

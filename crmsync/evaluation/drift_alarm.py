@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from datetime import date
 from itertools import pairwise
 from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
-from crmsync.evaluation.expected_rates import Days, Expectation, Floats, fit_expectation
+from crmsync.evaluation.expected_rates import Days, Expectation, fit_expectation
+from crmsync.evaluation.metrics import Floats
+from crmsync.evaluation.months import begin_months
 from crmsync.evaluation.proportions import RateComparison, judge_z
 
 WINDOWS = (30, 90)
@@ -50,19 +51,6 @@ class Alarm(NamedTuple):
     observed: int
     expected: float
     comparison: RateComparison
-
-
-def begin_months(first: int, end: int) -> list[int]:
-    """The days (since 1970) on which months begin, from that of `first` to before `end`."""
-    at = date.fromordinal(first + EPOCH).replace(day=1)
-    begins = []
-    while at.toordinal() - EPOCH < end:
-        begins.append(at.toordinal() - EPOCH)
-        at = at.replace(year=at.year + at.month // 12, month=at.month % 12 + 1)
-    return begins
-
-
-EPOCH = date(1970, 1, 1).toordinal()
 
 
 def watch_days(days: Days) -> tuple[list[Month], list[Alarm]]:

@@ -8,7 +8,8 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-Floats = NDArray[np.float64]
+from crmsync.evaluation.logistic import fit_counts, to_chances
+from crmsync.evaluation.metrics import Floats
 
 BINS = 20
 """So many groups of about equal size stand for the scores; within one of them people are alike."""
@@ -64,13 +65,13 @@ class Expectation:
         """For each day from `first` to before `end`: expected (d,), variance by chance (d,), gradient (d, k)."""
         many = days.people[first - days.first : end - days.first]
         parts = _parts(days.score, np.arange(first, end), self.changes)
-        p = _probability(parts @ self.mean)
+        p = to_chances(parts @ self.mean)
         chance = many * p * (1 - p)
         return (many * p).sum(axis=1), chance.sum(axis=1), (chance[:, :, None] * parts).sum(axis=1)
 
     def probabilities(self, score: Floats, day: NDArray[np.int64]) -> Floats:
         """Of single people, by their standardised score."""
-        return _probability(_rows(score, day, self.changes) @ self.mean)
+        return to_chances(_rows(score, day, self.changes) @ self.mean)
 
     def gradient(self, score: Floats, day: NDArray[np.int64], chance: Floats) -> Floats:
         """How the sum of the probabilities of single people moves with each part (k,); `chance` is p (1 - p)."""
@@ -106,14 +107,8 @@ def fit_expectation(
     elif many.sum():
         rate = (won.sum() + 0.5) / (many.sum() + 1)
         mean[0] = np.log(rate / (1 - rate))
-    for _ in range(25):
-        p = _probability(parts @ mean)
-        curve = (parts * (many * p * (1 - p))[:, None]).T @ parts + np.diag(hold)
-        step = np.linalg.solve(curve, parts.T @ (won - many * p) - hold * mean)
-        mean = np.asarray(mean + np.clip(step, -2, 2))
-        if np.abs(step).max() < 1e-6:
-            break
-    return Expectation(mean, np.asarray(np.linalg.inv(curve)), known)
+    mean, curvature = fit_counts(parts, many, won, hold, mean)
+    return Expectation(mean, np.asarray(np.linalg.inv(curvature)), known)
 
 
 def _parts(score: Floats, day: NDArray[np.int64], changes: tuple[int, ...]) -> Floats:
@@ -126,7 +121,3 @@ def _rows(score: Floats, day: NDArray[np.int64], changes: tuple[int, ...]) -> Fl
     turn = day * (2 * np.pi / YEAR)
     season = (np.cos(turn), np.sin(turn), np.cos(2 * turn), np.sin(2 * turn))
     return np.stack([np.ones(len(day)), score, *season, *((day >= each) * 1.0 for each in changes)], axis=1)
-
-
-def _probability(log_odds: Floats) -> Floats:
-    return 1 / (1 + np.exp(-np.clip(log_odds, -30, 30)))

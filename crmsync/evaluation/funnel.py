@@ -11,8 +11,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from crmsync.evaluation.cases import NEVER, Group, JudgedCases
-from crmsync.evaluation.conversion import group_months
-from crmsync.evaluation.metrics import measure_rate
+from crmsync.evaluation.months import group_months
+from crmsync.evaluation.proportions import divide_counts
 from crmsync.evaluation.speed import measure_cycle
 
 STEPS = ("mql", "accepted", "opportunity")
@@ -44,7 +44,7 @@ class FunnelRow(NamedTuple):
     changed: list[str]
 
 
-def reached_mql(judged: JudgedCases, above: NDArray[np.bool_]) -> NDArray[np.bool_]:
+def find_mqls(judged: JudgedCases, above: NDArray[np.bool_]) -> NDArray[np.bool_]:
     """Who was an MQL: by what happened where that is known, else by the score."""
     if "mql" not in judged.milestones:
         return above
@@ -56,7 +56,7 @@ def measure_funnel(
     judged: JudgedCases, above: NDArray[np.bool_], definitions: Sequence[Definition], zone: tzinfo
 ) -> tuple[FunnelRow, list[FunnelRow]]:
     """Of all, and by the month in which they came, the first one first."""
-    reached = {"mql": reached_mql(judged, above)}
+    reached = {"mql": find_mqls(judged, above)}
     for name in STEPS[1:]:
         if name in judged.milestones:
             reached[name] = (judged.milestones[name] != NEVER) & reached[list(reached)[-1]]
@@ -89,7 +89,7 @@ def _find_changes(judged: JudgedCases, months: Group, definitions: Sequence[Defi
 
 def _count_row(name: str, of: Mapping[str, int], changed: list[str]) -> FunnelRow:
     steps = [step for step in (*STEPS, "won") if step in of]
-    rates = {step: measure_rate(of[step], of[before]).rate for before, step in pairwise(steps)}
+    rates = {step: divide_counts(of[step], of[before]) for before, step in pairwise(steps)}
     is_known = "accepted" in of and "opportunity" in of
     return FunnelRow(
         name=name,
@@ -103,7 +103,7 @@ def _count_row(name: str, of: Mapping[str, int], changed: list[str]) -> FunnelRo
         accepted_rate=rates.get("accepted"),
         opportunity_rate=rates.get("opportunity") if is_known else None,
         won_rate=rates.get("won") if is_known else None,
-        mql_won_rate=measure_rate(of["mql_won"], of["closed"]).rate,
+        mql_won_rate=divide_counts(of["mql_won"], of["closed"]),
         changed=changed,
     )
 

@@ -13,8 +13,8 @@ from crmsync.config.model import RULE_TABLES, Band, Limit
 from crmsync.config.rules import Rule
 from crmsync.config.settings import Config
 from crmsync.config.tables import spelled_duration
-from crmsync.evaluation.acceptance import divide_counts
 from crmsync.evaluation.cases import NEVER, find_line
+from crmsync.evaluation.proportions import divide_counts
 
 Direction = Literal["loosens", "tightens", "either"]
 
@@ -52,7 +52,7 @@ def find_leanings(before: Config, after: Config) -> list[Leaning]:
     ]
 
 
-def loosenings_of(leanings: Iterable[Leaning]) -> list[str]:
+def list_loosenings(leanings: Iterable[Leaning]) -> list[str]:
     """What of it lets more people over the line."""
     return [each.said for each in leanings if each.direction == "loosens"]
 

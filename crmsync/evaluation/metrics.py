@@ -1,4 +1,4 @@
-"""How well a score tells the won from the lost: rates with intervals, and measures of ranking."""
+"""How well a score tells the won from the lost: measures of ranking, and what a line does."""
 
 from __future__ import annotations
 
@@ -8,81 +8,50 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-Z = 1.959963984540054
-"""How many standard errors an interval of 95 % reaches to each side."""
+from crmsync.evaluation.proportions import Interval, Z, divide_counts
 
 ENOUGH = 10
 """Fewer won, or fewer lost, say nothing of a ranking."""
 
 Floats = NDArray[np.float64]
-
-
-class Rate(NamedTuple):
-    """`part` of `whole`, as a fraction with its 95 % interval (Wilson); all `None` of nobody."""
-
-    rate: float | None
-    low: float | None
-    high: float | None
-
-
-class Ratio(NamedTuple):
-    """One rate divided by another one, with its 95 % interval; `None` is not known, or without end."""
-
-    ratio: float | None
-    low: float | None
-    high: float | None
+Mask = NDArray[np.bool_]
 
 
 class Tally(NamedTuple):
     """Won and lost people by score: `score` (s,) ascending and distinct, `won` and `lost` (s,) how many have it."""
 
-    score: NDArray[np.int64]
+    score: NDArray[Any]
     won: Floats
     lost: Floats
 
 
-def measure_rate(part: int, whole: int) -> Rate:
-    """A rate with its Wilson interval."""
-    if whole <= 0:
-        return Rate(None, None, None)
-    rate = part / whole
-    middle, width = rate + Z * Z / (2 * whole), Z * sqrt(rate * (1 - rate) / whole + Z * Z / (4 * whole * whole))
-    scale = 1 + Z * Z / whole
-    # At the ends the formula is exact, its floats are not.
-    low = 0.0 if part == 0 else max((middle - width) / scale, 0.0)
-    high = 1.0 if part == whole else min((middle + width) / scale, 1.0)
-    return Rate(rate, low, high)
+class Ranking(NamedTuple):
+    """The AUC of two scores, and of the second minus the first."""
+
+    now: Interval
+    learned: Interval
+    gain: Interval
 
 
-def divide_rates(part: int, whole: int, other: int, whole_other: int) -> Ratio:
-    """The rate `part` of `whole` divided by that of `other` of `whole_other`.
-
-    The interval is that of the logarithm (Katz); where one of them is 0, half a person is added to all, and what is
-    divided by 0 has no ratio and no upper end.
-    """
-    if not whole or not whole_other or (not part and not other):
-        return Ratio(None, None, None)
-    more = 0.0 if part and other else 0.5
-    a, n, b, m = part + more, whole + more, other + more, whole_other + more
-    middle, width = log(a / n) - log(b / m), Z * sqrt(max(1 / a - 1 / n + 1 / b - 1 / m, 0.0))
-    low, high = exp(middle - width), exp(middle + width)
-    if not other:
-        return Ratio(None, low, None)
-    return Ratio((part / whole) / (other / whole_other), low if part else 0.0, high)
-
-
-def tally_scores(score: NDArray[np.integer[Any]], won: NDArray[np.bool_]) -> Tally:
+def tally_scores(score: NDArray[Any], won: NDArray[np.bool_]) -> Tally:
     """Count the won and the lost by score; `score` and `won` (n,) are those of people whose outcome is known."""
-    low = int(score.min(initial=0))
-    if int(score.max(initial=0)) - low > 4 * len(score) + 1_024:
+    return _tally(score, won)[0]
+
+
+def _tally(score: NDArray[Any], won: NDArray[np.bool_]) -> tuple[Tally, NDArray[np.int64]]:
+    """The counts, and the place (n,) of each person in them."""
+    is_whole = np.issubdtype(score.dtype, np.integer)
+    low = int(score.min(initial=0)) if is_whole else 0
+    if not is_whole or int(score.max(initial=0)) - low > 4 * len(score) + 1_024:
         values, place = np.unique(score, return_inverse=True)
     else:  # a place for each score between the lowest and the highest: nothing needs to be sorted
         place = (score - low).astype(np.int64)
         values = np.arange(low, low + int(place.max(initial=-1)) + 1)
     everybody = np.bincount(place, minlength=len(values)).astype(np.float64)
     theirs = np.bincount(place[won], minlength=len(values)).astype(np.float64)
-    there = np.flatnonzero(everybody)
-    return Tally(values[there].astype(np.int64), theirs[there], everybody[there] - theirs[there])
+    is_there = everybody > 0
+    of = Tally(values[is_there], theirs[is_there], (everybody - theirs)[is_there])
+    return of, (np.cumsum(is_there) - 1)[place]
 
 
 def measure_auc(of: Tally) -> float | None:
@@ -94,13 +63,18 @@ def measure_auc(of: Tally) -> float | None:
     return float((of.won * (below + of.lost / 2)).sum() / (won * lost))
 
 
+def _rank_shares(of: Tally) -> tuple[Floats, Floats]:
+    """By score the share of the lost who have less, and of the won who have more, ties counting half."""
+    won, lost = of.won.sum(), of.lost.sum()
+    return (np.cumsum(of.lost) - of.lost / 2) / lost, (won - np.cumsum(of.won) + of.won / 2) / won
+
+
 def measure_auc_error(of: Tally) -> float | None:
     """The standard error of the AUC by DeLong, DeLong and Clarke-Pearson; `None` with fewer than two of either."""
     won, lost = of.won.sum(), of.lost.sum()
     if won < 2 or lost < 2:
         return None
-    beaten = (np.cumsum(of.lost) - of.lost / 2) / lost
-    above = (won - np.cumsum(of.won) + of.won / 2) / won
+    beaten, above = _rank_shares(of)
     return sqrt(_variance(beaten, of.won) / won + _variance(above, of.lost) / lost)
 
 
@@ -117,6 +91,36 @@ def measure_auc_interval(of: Tally) -> tuple[float, float] | None:
         return None
     middle, width = log(auc / (1 - auc)), Z * error / (auc * (1 - auc))
     return 1 / (1 + exp(width - middle)), 1 / (1 + exp(-middle - width))
+
+
+def clip_auc(auc: float, error: float) -> Interval:
+    """The AUC with its symmetric 95 % interval, which goes with that of a difference."""
+    return Interval(auc, max(auc - Z * error, 0.0), min(auc + Z * error, 1.0))
+
+
+def compare_rankings(now: NDArray[Any], learned: NDArray[Any], won: NDArray[np.bool_]) -> Ranking:
+    """The AUC of two scores (n,) of the same people, and their difference, with intervals by DeLong.
+
+    There must be people of both outcomes.
+    """
+    both = [_share_of_each(score, won) for score in (now, learned)]
+    covariance = np.zeros((2, 2))
+    for shares in (np.vstack([each[0] for each in both]), np.vstack([each[1] for each in both])):
+        count = shares.shape[1]
+        covariance += np.cov(shares) / count if count > 1 else np.full((2, 2), 0.25)
+    areas = [float(each[0].mean()) for each in both]
+    errors = np.sqrt(np.maximum(np.diag(covariance), 0)).tolist()
+    gain, step = areas[1] - areas[0], np.array([-1.0, 1.0])
+    width = Z * sqrt(max(float(step @ covariance @ step), 0.0))
+    before, after = (clip_auc(*each) for each in zip(areas, errors, strict=True))
+    return Ranking(before, after, Interval(gain, gain - width, gain + width))
+
+
+def _share_of_each(score: NDArray[Any], won: NDArray[np.bool_]) -> tuple[Floats, Floats]:
+    """Of each won one the share of the lost who have less, and of each lost one that of the won who have more."""
+    of, place = _tally(score, won)
+    beaten, above = _rank_shares(of)
+    return beaten[place[won]], above[place[~won]]
 
 
 def measure_average_precision(of: Tally) -> float | None:
@@ -147,9 +151,9 @@ def measure_line(above: NDArray[np.bool_], won: NDArray[np.bool_]) -> AtLine:
 
 def count_line(right: int, wrong: int, missed: int) -> AtLine:
     """The same from counts."""
-    precision = right / (right + wrong) if right + wrong else None
-    recall = right / (right + missed) if right + missed else None
-    f1 = 2 * right / (2 * right + wrong + missed) if right + wrong + missed else None
+    precision = divide_counts(right, right + wrong)
+    recall = divide_counts(right, right + missed)
+    f1 = divide_counts(2 * right, 2 * right + wrong + missed)
     return AtLine(right, wrong, missed, precision, recall, f1)
 
 

@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from crmsync.evaluation.cases import LOST, NEVER, OPEN, JudgedCases
-from crmsync.evaluation.conversion import line_points
+from crmsync.evaluation.conversion import find_line_points
 
 STALLED_SCORE = 8_000
 """Hundredths: of higher scores an accepted person is expected to go on."""
@@ -26,7 +26,7 @@ def find_false_positives(judged: JudgedCases, above: NDArray[np.bool_], line: st
     Somebody whom users have disqualified with a tag counts, too, where the points alone are above the line.
     """
     wrong = above & (judged.outcome == LOST)
-    needed = line_points(judged, line)
+    needed = find_line_points(judged, line)
     tags = np.array([each.name.startswith(TAGGED) for each in judged.model.disqualify] + [False])
     if needed is not None and tags.any():
         wrong |= tags[judged.disqualified] & (judged.total >= needed) & ~judged.won

@@ -7,7 +7,8 @@ from typing import Literal, NamedTuple
 import numpy as np
 
 from crmsync.evaluation.cases import JudgedCases
-from crmsync.evaluation.metrics import ENOUGH, divide_rates
+from crmsync.evaluation.metrics import ENOUGH
+from crmsync.evaluation.proportions import divide_counts, divide_rates
 
 AT_ONCE = 65_536
 
@@ -61,12 +62,12 @@ def _count_rule(
     return RuleLift(
         name=name,
         people=people,
-        share=people / everybody if everybody else None,
+        share=divide_counts(people, everybody),
         points=points / people / 100 if people else None,
         won=won,
         lost=lost,
-        won_rate=won / all_won if all_won else None,
-        lost_rate=lost / all_lost if all_lost else None,
+        won_rate=divide_counts(won, all_won),
+        lost_rate=divide_counts(lost, all_lost),
         lift=lift.ratio,
         low=lift.low,
         high=lift.high,

@@ -38,13 +38,13 @@ class RuleDays:
         """Count the activities of some people, those after `now` (seconds) left out."""
         kept = columns.at <= now
         fact, day = columns.fact[kept], local_days(columns.at[kept], zone)
-        for rule in watched_rules(model):
+        for rule in list_watched_rules(model):
             self.of_rule.setdefault(rule.name, Counter())
         if not len(day):
             return
         self.until = max(int(day.max()), self.until or int(day.max()))
         chosen = select_facts(model, columns.facts)
-        for rule in watched_rules(model):
+        for rule in list_watched_rules(model):
             wanted = {selection_key(on, where) for on, where in list(selections_of_rule(rule))[:1]}
             takes = np.zeros(max(chosen.keys, default=0) + 1, dtype=bool)
             takes[[number for number, keys in chosen.keys.items() if keys & wanted]] = True
@@ -52,7 +52,7 @@ class RuleDays:
             self.of_rule[rule.name].update(dict(zip(days.tolist(), many.tolist(), strict=True)))
 
 
-def watched_rules(model: Model) -> Iterator[Rule]:
+def list_watched_rules(model: Model) -> Iterator[Rule]:
     """The rules that an activity makes hold (of a sequence, its first step)."""
     yield from (*model.behavior, *model.sequence, *model.pattern)
 

@@ -12,8 +12,8 @@ from numpy.typing import NDArray
 
 from crmsync.config.model import Band, Model
 from crmsync.config.units import to_hundredths
-from crmsync.evaluation.acceptance import divide_counts
 from crmsync.evaluation.cases import NEVER, OPEN, WON, Group, JudgedCases
+from crmsync.evaluation.proportions import divide_counts
 
 NO_BAND = "none"
 """What stands for the band of people in a model that has none."""

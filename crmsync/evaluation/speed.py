@@ -9,24 +9,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from crmsync.evaluation.cases import NEVER, JudgedCases
-from crmsync.evaluation.metrics import measure_rate
-
-DAY = 86_400
+from crmsync.evaluation.proportions import Conversion, count_conversion
+from crmsync.scoring.calendar import DAY
 
 LIMITS = (("5 minutes", 300), ("1 hour", 3_600), ("4 hours", 14_400), ("1 day", DAY), ("3 days", 3 * DAY))
 """How soon: names, and seconds."""
-
-
-class SpeedBucket(NamedTuple):
-    """People by how soon they were contacted: `people` with an outcome, `won` of them, `open` ones besides."""
-
-    name: str
-    people: int
-    open: int
-    won: int
-    rate: float | None
-    low: float | None
-    high: float | None
 
 
 class ContactSpeed(NamedTuple):
@@ -35,7 +22,7 @@ class ContactSpeed(NamedTuple):
     handed_over: int
     touched: int
     median_minutes: float | None
-    buckets: list[SpeedBucket]
+    buckets: list[Conversion]
 
 
 def measure_speed_to_lead(judged: JudgedCases) -> ContactSpeed:
@@ -54,7 +41,7 @@ def measure_speed_to_lead(judged: JudgedCases) -> ContactSpeed:
     return ContactSpeed(int(handed.sum()), int(touched.sum()), median, buckets)
 
 
-def measure_sla(judged: JudgedCases, within: timedelta, now: int) -> list[SpeedBucket]:
+def measure_sla(judged: JudgedCases, within: timedelta, now: int) -> list[Conversion]:
     """Conversion of those contacted within the limit and after it, by the clock; who may still be is in neither."""
     handed, limit = judged.handed_off != NEVER, int(within.total_seconds())
     took = judged.touched - judged.handed_off
@@ -63,9 +50,9 @@ def measure_sla(judged: JudgedCases, within: timedelta, now: int) -> list[SpeedB
     return [_count_bucket("within", judged, touched & (took <= limit)), _count_bucket("breached", judged, is_late)]
 
 
-def _count_bucket(name: str, judged: JudgedCases, which: NDArray[np.bool_]) -> SpeedBucket:
+def _count_bucket(name: str, judged: JudgedCases, which: NDArray[np.bool_]) -> Conversion:
     people, won = int((which & judged.closed).sum()), int((which & judged.won).sum())
-    return SpeedBucket(name, people, int(which.sum()) - people, won, *measure_rate(won, people))
+    return count_conversion(name, people, int(which.sum()) - people, won)
 
 
 class Cycle(NamedTuple):

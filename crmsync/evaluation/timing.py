@@ -9,11 +9,10 @@ from numpy.typing import NDArray
 
 from crmsync.evaluation.cases import NEVER, Cases, JudgedCases
 from crmsync.evaluation.metrics import ENOUGH, measure_auc, measure_auc_interval, tally_scores
+from crmsync.scoring.calendar import DAY
 
 TELLING = 0.1
 """How far from one half the AUC of a gap may be without a warning."""
-
-DAY = 86_400
 
 
 class Gap(NamedTuple):

@@ -8,7 +8,7 @@ from typing import Any
 from sqlalchemy import Connection
 
 from crmsync.config.deciding import QUEUE
-from crmsync.evaluation.cases import bands_from_line
+from crmsync.evaluation.cases import find_bands_from_line
 from crmsync.model import Change, Holding, Protection, Ref
 from crmsync.planning.changes import (
     EntryValues,
@@ -56,7 +56,7 @@ class PlanBuilder:
         self.only_forward = {crm for crm in setting.crms if not getattr(tables.get(crm), "backward_stages", True)}
         self.model_hash = work.config.model_hash()
         self.stage_names = [stage.name for stage in work.config.stage]
-        self.line = bands_from_line(work.config, work.config.outcome.line if work.config.outcome else None)
+        self.line = find_bands_from_line(work.config, work.config.outcome.line if work.config.outcome else None)
         self.tallies = {crm: ChangeCounts() for crm in setting.crms}
         # Journaled in parts, since there may be one for each record: see `journal_changes`.
         self.changes: list[tuple[int, Change]] = []

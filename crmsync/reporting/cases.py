@@ -15,7 +15,7 @@ from crmsync.columns import Columns
 from crmsync.config import Config
 from crmsync.config.outcome import OutcomeRules
 from crmsync.errors import ConfigError
-from crmsync.evaluation.cases import LOST, NEVER, OPEN, WON, Cases, bands_from_line, find_line
+from crmsync.evaluation.cases import LOST, NEVER, OPEN, WON, Cases, find_bands_from_line, find_line
 from crmsync.planning.people_columns import ask_past, read_past_people
 from crmsync.reporting.console import count_of
 from crmsync.store.database import Store
@@ -141,7 +141,7 @@ class _Reader:
     ) -> None:
         self.config, self.rules, self.connection, self.deals, self.tally = config, rules, connection, deals, tally
         self.now, self.asked = int(now.timestamp()), ask_past(config, now)
-        self.bands = bands_from_line(config, rules.line)
+        self.bands = find_bands_from_line(config, rules.line)
         self.stages = stages_from_line(config)
         self.model_fields = sorted(config.read_fields() & {*config.fields, "stage", "email"})
         self.facts: Facts = {}
@@ -277,7 +277,7 @@ FAR = 2**62
 def stages_from_line(config: Config) -> frozenset[str]:
     """The stages of `[[stage]]` in which people are handed over: the first that goes with the line, and those after."""
     line = find_line(config, config.outcome.line if config.outcome else None)
-    bands = bands_from_line(config, line)
+    bands = find_bands_from_line(config, line)
     names = [each.name for each in config.stage]
     first = next((place for place, each in enumerate(config.stage) if each.band in bands or each.name == line), None)
     return frozenset() if first is None else frozenset(names[first:])

@@ -9,10 +9,10 @@ from typing import Any
 from crmsync.config.model import Model
 from crmsync.config.outcome import OutcomeRules
 from crmsync.evaluation.cases import Cases, JudgedCases, find_line, join_judged, judge_cases
-from crmsync.evaluation.drift import FEWEST_MIXED, MIXED, Drift, MonthQuality, RateChange, find_drift, write_day
+from crmsync.evaluation.drift import FEWEST_MIXED, MIXED, Drift, MonthQuality, RateChange, find_drift
 from crmsync.evaluation.drift_alarm import DAYS_BEFORE, WON_BEFORE, Alarm
-from crmsync.evaluation.monthly_quality import Estimate
-from crmsync.evaluation.proportions import RateComparison, wilson_interval
+from crmsync.evaluation.months import write_day
+from crmsync.evaluation.proportions import Interval, RateComparison, divide_counts, wilson_interval
 from crmsync.evaluation.silent_rules import LATELY, RuleDays, SilentRule
 from crmsync.scoring.calendar import DAY
 
@@ -46,7 +46,7 @@ def describe_drift(found: Drift | None, model: Model, line: str | None) -> dict[
     document: dict[str, Any] = {"verdict": verdict, "why": why}
     document |= {"people": 0, "won": 0, "immature": 0, "wait_days": 0.0, "season": "unknown", "line": line}
     document |= {name: [] for name in ("months", "alerts", "ranges", "silent_rules", "rules_to_review", "fit_rules")}
-    document |= {"sources": [], "weeks": [], "problems": []}
+    document |= {"sources": [], "weeks": [], "problems": [], "warnings": []}
     if found is None:
         return document
     return document | {
@@ -199,7 +199,7 @@ def _month(month: MonthQuality, names: list[str]) -> dict[str, Any]:
     }
 
 
-def _estimate(name: str, estimate: Estimate | None) -> dict[str, float | None]:
+def _estimate(name: str, estimate: Interval | None) -> dict[str, float | None]:
     value, low, high = estimate if estimate is not None else (None, None, None)
     return {name: value, f"{name}_low": low, f"{name}_high": high}
 
@@ -211,12 +211,12 @@ def _range(change: RateChange) -> dict[str, Any]:
         "since": write_day(change.since),
         "people": change.people,
         "won": change.hits,
-        "rate": change.hits / change.people if change.people else None,
+        "rate": divide_counts(change.hits, change.people),
         "low": low,
         "high": high,
         "people_before": change.people_before,
         "won_before": change.hits_before,
-        "rate_before": change.hits_before / change.people_before if change.people_before else None,
+        "rate_before": divide_counts(change.hits_before, change.people_before),
         **_compared(change),
     }
 

@@ -13,18 +13,18 @@ from numpy.typing import NDArray
 from crmsync.config import Config
 from crmsync.evaluation.calibration import CalibrationResult, calibrate_score
 from crmsync.evaluation.cases import NEVER, JudgedCases, find_line
-from crmsync.evaluation.completeness import fields_of_rules, measure_completeness, measure_coverage
+from crmsync.evaluation.completeness import list_rule_fields, measure_completeness, measure_coverage
 from crmsync.evaluation.conversion import (
     GROUP_NAMES,
     compare_groups,
+    find_line_points,
     is_above,
-    line_points,
     measure_bands,
     measure_deciles,
     measure_thresholds,
 )
 from crmsync.evaluation.feedback import measure_feedback
-from crmsync.evaluation.funnel import Definition, measure_funnel, measure_steps, reached_mql
+from crmsync.evaluation.funnel import Definition, find_mqls, measure_funnel, measure_steps
 from crmsync.evaluation.metrics import (
     ENOUGH,
     Tally,
@@ -32,9 +32,9 @@ from crmsync.evaluation.metrics import (
     measure_auc_interval,
     measure_average_precision,
     measure_precision_at,
-    measure_rate,
     tally_scores,
 )
+from crmsync.evaluation.proportions import divide_counts, measure_rate
 from crmsync.evaluation.review_lists import (
     find_false_positives,
     find_misses,
@@ -85,7 +85,7 @@ def evaluate_document(of: Evaluation, by: str | None = None) -> dict[str, Any]:
     total, theirs = judged.total[closed], won[closed]
     tally = tally_scores(total, theirs)
     above = is_above(judged, line)
-    mql = reached_mql(judged, above)
+    mql = find_mqls(judged, above)
     calibration = calibrate_score(total, theirs, judged.at[closed])
     known = None if isinstance(calibration, str) else calibration
     everybody, cohorts = measure_funnel(judged, above, of.definitions, of.config.zone)
@@ -159,7 +159,7 @@ def _groups(
 def group_documents(of: Evaluation) -> dict[str, list[dict[str, Any]]]:
     """People compared in every way (`GroupDocument`s by the name of the way)."""
     judged = of.judged
-    mql = reached_mql(judged, is_above(judged, of.line))
+    mql = find_mqls(judged, is_above(judged, of.line))
     calibration = calibrate_score(judged.total[judged.closed], judged.won[judged.closed], judged.at[judged.closed])
     compared: dict[str, list[dict[str, Any]]] = _round({by: _groups(of, by, mql, calibration) for by in GROUP_NAMES})
     return compared
@@ -199,7 +199,7 @@ def describe_verdict(document: Mapping[str, Any]) -> str:
 
 def _below_line(above: NDArray[np.bool_], line: str | None) -> dict[str, Any]:
     people = int((~above).sum()) if line is not None else 0
-    return {"people": people, "share": measure_rate(people, len(above)).rate if line is not None else None}
+    return {"people": people, "share": divide_counts(people, len(above)) if line is not None else None}
 
 
 def _suggested_line(of: Evaluation) -> dict[str, Any] | None:
@@ -220,7 +220,7 @@ def _speed(of: Evaluation) -> dict[str, Any]:
 
 
 def _feedback(of: Evaluation) -> dict[str, Any] | None:
-    needed = line_points(of.judged, of.line)
+    needed = find_line_points(of.judged, of.line)
     tags = of.config.feedback.tags if of.config.feedback else {}
     good = [tag for tag, action in tags.items() if action in ("keep", "task")]
     bad = [tag for tag, action in tags.items() if action == "disqualify"]
@@ -228,7 +228,7 @@ def _feedback(of: Evaluation) -> dict[str, Any] | None:
     found = measure_feedback(of.judged, over, good, bad)
     if found is None:
         return None
-    rate = measure_rate(found.agreed, found.people).rate
+    rate = divide_counts(found.agreed, found.people)
     return {**found._asdict(), "tags": [each._asdict() for each in found.tags], "rate": rate}
 
 
@@ -269,7 +269,7 @@ class _PersonReader:
     def __init__(self, of: Evaluation, rules: Sequence[RuleLift]) -> None:
         self.judged, self.bands = of.judged, of.judged.model.band_names()
         self.typical = find_typical(of.judged, np.array([each.won_rate or 0.0 for each in rules]))
-        asked = fields_of_rules(of.judged)
+        asked = list_rule_fields(of.judged)
         self.asked = [(place, name) for place, name in enumerate(of.judged.fields) if name in asked]
 
     def person(self, which: str, row: int) -> dict[str, Any]:

@@ -12,7 +12,7 @@ from crmsync.config.outcome import OutcomeRules
 from crmsync.errors import ConfigError
 from crmsync.evaluation.cases import Cases, find_line, judge_cases
 from crmsync.evaluation.experiment import Arm, ArmComparison, compare_arms, read_arm_people
-from crmsync.evaluation.proportions import wilson_interval
+from crmsync.evaluation.proportions import divide_counts, wilson_interval
 
 SAID = {
     "won": "were won",
@@ -64,6 +64,7 @@ def experiment_document(config: Config, name: str, parts: Iterable[Cases], now: 
         "washed_out": found.washed_out,
         "open": found.open,
         "problems": [],
+        "warnings": [],
     }
 
 
@@ -73,7 +74,7 @@ def _arm(experiment: Experiment, arm: Arm, share: float) -> dict[str, Any]:
         **arm._asdict(),
         "line": experiment.arms[arm.name],
         "share": share,
-        "rate": arm.hits / arm.people if arm.people else None,
+        "rate": divide_counts(arm.hits, arm.people),
         "low": low,
         "high": high,
         "missing": max(0, (experiment.size or 0) - arm.people),

@@ -16,7 +16,6 @@ from crmsync.config.patch import ConfigPatch, NewRule, NewTable, NumberEdit, edi
 from crmsync.evaluation.cases import Cases, JudgedCases, find_line, join_judged, judge_cases
 from crmsync.evaluation.learning.backtest import BackTest, Verdict, judge_back_test, run_back_test
 from crmsync.evaluation.learning.candidates import write_question
-from crmsync.evaluation.learning.comparison import Interval, auc_of_scores
 from crmsync.evaluation.learning.half_lives import HalfLife, estimate_half_lives
 from crmsync.evaluation.learning.leaks import Leak
 from crmsync.evaluation.learning.learn import (
@@ -25,15 +24,16 @@ from crmsync.evaluation.learning.learn import (
     LearnedRule,
     Periods,
     count_additions,
+    explain_shortage,
     learn_card,
-    rate_of,
     split_periods,
-    why_not_enough,
 )
-from crmsync.evaluation.learning.people import LearningPeople, dose_matrix, gather_people
-from crmsync.evaluation.learning.regression import ScoreLine
+from crmsync.evaluation.learning.people import LearningPeople, gather_people, list_rule_points, measure_doses
 from crmsync.evaluation.learning.selection import thin_out
 from crmsync.evaluation.learning.thresholds import BandLimits, Target, suggest_thresholds
+from crmsync.evaluation.logistic import Curve
+from crmsync.evaluation.metrics import measure_auc, tally_scores
+from crmsync.evaluation.proportions import Rate, measure_rate
 
 OpenCases = Callable[[], AbstractContextManager[Iterator[Cases]]]
 """Opens the cases anew; they are read twice, by today's card and by the learned one."""
@@ -58,22 +58,18 @@ def learn_from_cases(
     Raises `ConfigError` where the cases cannot be read, or the text cannot be edited.
     """
     with opened() as cases:
-        people = gather_people(config, _not_empty(cases), config.zone)
+        people = gather_people(config, cases, config.zone)
     if people is None:
         why = "Nobody's outcome is known: no person was read; learning needs 50 won and 50 lost people"
         return Learning({**_counts(None), **_nothing("not_enough", f"{why}.")}, "", None)
     periods = split_periods(people)
-    if why := why_not_enough(people, periods):
+    if why := explain_shortage(people, periods):
         found = {**_counts(people.judged), **_nothing("not_enough", f"Not enough data: {why}.")}
         return Learning({**found, "auc_now": _auc_of(people.judged, periods.all)}, "", None)
     card = learn_card(config, people, periods, changed or {})
     with opened() as cases:
-        learned = join_judged([judge_cases(card.config, each, config.zone) for each in _not_empty(cases)])
+        learned = join_judged([judge_cases(card.config, each, config.zone) for each in cases])
     return _report(config, text, people, periods, card, learned, target)
-
-
-def _not_empty(cases: Iterator[Cases]) -> Iterator[Cases]:
-    return (each for each in cases if len(each.at))
 
 
 def _report(
@@ -136,16 +132,14 @@ def _nothing(verdict: str, why: str) -> dict[str, Any]:
 
 
 def _auc_of(judged: JudgedCases, rows: Any) -> float | None:
-    won = judged.won[rows]
-    return auc_of_scores(judged.total[rows].astype(np.float64), won) if 0 < won.sum() < len(won) else None
+    return measure_auc(tally_scores(judged.total[rows], judged.won[rows]))
 
 
 def _half_lives(config: Config, people: LearningPeople, periods: Periods) -> Iterator[HalfLife]:
     rows = periods.early[thin_out(len(periods.early), MOST_PEOPLE)]
-    doses = dose_matrix(config, people.judged.only(rows))
-    points = np.array([rule.points for rule in config.rules()])
+    doses = measure_doses(config, people.judged.only(rows))
     fading = {name: each[rows] for name, each in people.fading.items()}
-    return estimate_half_lives(config, doses, fading, points, people.judged.won[rows])
+    return estimate_half_lives(config, doses, fading, list_rule_points(config), people.judged.won[rows])
 
 
 def _patch_of(
@@ -186,7 +180,7 @@ def _round_calibration(test: BackTest) -> Calibration:
 
 
 def _said(rule: LearnedRule) -> str:
-    rate, low, high = rate_of(rule)
+    rate, low, high = measure_rate(rule.won, rule.people)
     if rate is None or low is None or high is None:
         return "nobody got it"
     interval = f"{low:.0%} to {high:.0%}".replace("%", " %")
@@ -202,10 +196,6 @@ def _band_edits(threshold: BandLimits) -> Iterator[NumberEdit]:
             yield NumberEdit(("bands", threshold.band, key), after, was if key == "at" else "")
 
 
-def _interval(found: Interval) -> dict[str, float]:
-    return found._asdict()
-
-
 def _later_period(judged: JudgedCases, periods: Periods, test: BackTest) -> dict[str, Any]:
     at = judged.at[periods.late]
     since, until = (datetime.fromtimestamp(int(each), UTC).isoformat() for each in (at.min(), at.max()))
@@ -215,17 +205,17 @@ def _later_period(judged: JudgedCases, periods: Periods, test: BackTest) -> dict
         "people": test.people,
         "won": test.won,
         "lost": test.people - test.won,
-        "auc_now": _interval(test.ranking.now),
-        "auc_learned": _interval(test.ranking.learned),
-        "gain": _interval(test.ranking.gain),
+        "auc_now": test.ranking.now._asdict(),
+        "auc_learned": test.ranking.learned._asdict(),
+        "gain": test.ranking.gain._asdict(),
         "brier_now": test.brier_now,
         "brier_learned": test.brier_learned,
-        "observed_expected": _interval(test.observed_expected),
+        "observed_expected": test.observed_expected._asdict(),
     }
 
 
 def _rule_document(rule: LearnedRule) -> dict[str, Any]:
-    rate, low, high = rate_of(rule)
+    rate, low, high = measure_rate(rule.won, rule.people)
     return {
         "name": rule.name,
         "points_now": rule.points_now,
@@ -264,9 +254,13 @@ def _threshold_document(each: BandLimits) -> dict[str, Any]:
         "people": each.people,
         "by": each.by,
         "per_week": each.per_week,
-        "precision": None if each.precision is None else _interval(each.precision),
+        "precision": _precision(each.precision),
         "note": each.note,
     }
+
+
+def _precision(found: Rate) -> dict[str, float | None] | None:
+    return None if found.rate is None else {"value": found.rate, "low": found.low, "high": found.high}
 
 
 def _half_life_document(each: HalfLife) -> dict[str, Any]:
@@ -277,7 +271,7 @@ def _half_life_document(each: HalfLife) -> dict[str, Any]:
 def _forecast(learned: JudgedCases, calibration: Calibration) -> float:
     """How many of the open people will be won by the calibrated probabilities."""
     some = ~learned.closed & (learned.disqualified < 0)
-    line = ScoreLine(calibration.intercept, calibration.slope)
+    line = Curve(calibration.intercept, calibration.slope)
     return float(line.chances(learned.total[some].astype(np.float64) / 100).sum())
 
 

@@ -13,7 +13,6 @@ from sqlalchemy import Connection
 
 from crmsync.config import Config
 from crmsync.errors import ConfigError
-from crmsync.evaluation.acceptance import accepted_beside, show_share
 from crmsync.evaluation.cases import OPEN, Cases, JudgedCases, find_line, join_judged, judge_cases
 from crmsync.evaluation.simulation import (
     CapacityLine,
@@ -37,6 +36,7 @@ from crmsync.planning.desk import read_marks
 from crmsync.planning.gates import PlanCount
 from crmsync.planning.people_columns import read_holds, read_people_columns
 from crmsync.reporting.console import count_of, show_points
+from crmsync.reporting.numbers import describe_accepted, show_share
 from crmsync.routing.exclusion import find_excluded
 from crmsync.routing.simulation import find_routed_pools
 from crmsync.scoring import score
@@ -276,7 +276,7 @@ def _say_change(models: Models, compared: Mapping[str, Any], is_past: bool) -> s
         return f"Nobody would be in another band: {who}."
     verb = "person would" if moved == 1 else "people would"
     over = compared["over_line"]
-    sides = [accepted_beside(over[it]["people"], over[it]["accepted"], over[it]["settled"]) for it in ("old", "new")]
+    sides = [describe_accepted(over[it]["people"], over[it]["accepted"], over[it]["settled"]) for it in ("old", "new")]
     return f"{moved:,} {verb} be in another band, of {who}; over the line {sides[0]} → {sides[1]}."
 
 

@@ -6,7 +6,6 @@ from collections.abc import Callable
 
 from rich.console import Console
 
-from crmsync.evaluation.acceptance import show_share
 from crmsync.reporting.console import (
     Document,
     count_of,
@@ -16,6 +15,7 @@ from crmsync.reporting.console import (
     say_command,
     show_points,
 )
+from crmsync.reporting.numbers import show_share
 
 
 def print_audit(console: Console, document: Document, typed: Callable[[str], str], again: str) -> None:
@@ -58,8 +58,7 @@ def _print_agreement(console: Console, document: Document) -> None:
         table = make_table("band", ">right", ">too high", ">too low", ">notes", ">agreement", title="Reviewers said")
         for band, each in [*document["agreement"].items(), ("all", document["agreed"])]:
             counts = [f"{each[name]:,}" for name in ("right", "too_high", "too_low", "notes")]
-            agreement = "–" if each["agreement"] is None else show_share(each["agreement"])
-            table.add_row(band or "no band", *counts, agreement)
+            table.add_row(band or "no band", *counts, show_share(each["agreement"], "–"))
         console.print(table)
     if document["feedback"]:
         console.print()

@@ -2,19 +2,15 @@
 
 from __future__ import annotations
 
-import csv
-from collections.abc import Mapping
-from typing import Any, TextIO
-
 from rich.console import Console
 
 from crmsync.reporting.console import Document, count_of, make_printable, make_table, print_sentences
-from crmsync.reporting.csv_text import disarm_formula
+from crmsync.reporting.numbers import show_decimals, show_percent
 
 SHOWN = 12
 """How many of the last months, weeks and sources are shown."""
 
-COLUMNS = (
+MONTH_COLUMNS = (
     *("month", "complete", "people", "won", "rate", "low", "high", "expected", "observed_expected", "z", "p"),
     *("slope", "slope_low", "slope_high", "auc", "auc_low", "auc_high", "psi"),
 )
@@ -51,12 +47,12 @@ def _print_months(console: Console, document: Document) -> None:
             each["month"] + ("" if each["complete"] else " …"),
             f"{each['people']:,}",
             f"{each['won']:,}",
-            f"{each['rate']:.1%}",
-            "–" if each["expected"] is None else f"{each['expected'] / each['people']:.1%}",
-            _number(each["z"], "+.1f"),
-            _number(each["auc"], ".2f"),
-            _number(each["slope"], ".1f"),
-            _number(each["psi"], ".2f"),
+            show_percent(each["rate"]),
+            show_percent(None if each["expected"] is None else each["expected"] / each["people"]),
+            show_decimals(each["z"], "+.1f"),
+            show_decimals(each["auc"], ".2f"),
+            show_decimals(each["slope"], ".1f"),
+            show_decimals(each["psi"], ".2f"),
         )
     console.print(table)
     print_sentences(
@@ -78,11 +74,11 @@ def _print_ranges(console: Console, document: Document) -> None:
             each["name"],
             f"{each['people']:,}",
             f"{each['won']:,}",
-            _rate(each["rate"]),
+            show_percent(each["rate"]),
             f"{each['people_before']:,}",
-            _rate(each["rate_before"]),
-            _number(each["z"], ".2f"),
-            _number(each["p"], ".3f"),
+            show_percent(each["rate_before"]),
+            show_decimals(each["z"], ".2f"),
+            show_decimals(each["p"], ".3f"),
         )
     console.print(table)
     console.print()
@@ -116,7 +112,7 @@ def _print_sources(console: Console, document: Document) -> None:
             each["name"] or "(unknown)",
             f"{each['seen']:,}",
             f"{each['scored']:,}",
-            *("–" if each[key] is None else f"{each[key]:,}" for key in ("reached", "routed")),
+            *(show_decimals(each[key], ",") for key in ("reached", "routed")),
             f"{each['gap']:,}",
             style="red" if each["gap"] else None,
         )
@@ -129,26 +125,5 @@ def _print_sources(console: Console, document: Document) -> None:
 def _print_weeks(console: Console, document: Document) -> None:
     table = make_table("week of", ">people", ">won", ">rate")
     for each in document["weeks"][-SHOWN:]:
-        table.add_row(each["week"], f"{each['people']:,}", f"{each['won']:,}", f"{each['rate']:.1%}")
+        table.add_row(each["week"], f"{each['people']:,}", f"{each['won']:,}", show_percent(each["rate"]))
     console.print(table)
-
-
-def _number(value: float | None, form: str) -> str:
-    return "–" if value is None else f"{value:{form}}"
-
-
-def _rate(value: float | None) -> str:
-    return "–" if value is None else f"{value:.1%}"
-
-
-def write_months_csv(file: TextIO, document: Document) -> None:
-    """The months as CSV with a header."""
-    writer = csv.writer(file)
-    writer.writerow(COLUMNS)
-    for each in document["months"]:
-        writer.writerow([_cell(each, name) for name in COLUMNS])
-
-
-def _cell(month: Mapping[str, Any], name: str) -> str:
-    value = month[name]
-    return disarm_formula(value) if isinstance(value, str) else "" if value is None else str(value)

@@ -18,6 +18,11 @@ from crmsync.reporting.console import (
     show_points,
     show_signed,
 )
+from crmsync.reporting.numbers import show_decimals
+
+# The sections of the report take them from here.
+from crmsync.reporting.numbers import show_interval as show_interval
+from crmsync.reporting.numbers import show_percent as show_percent
 
 NAMED, ROWS = 5, 20
 """So many people of a list, and so many rows of a table, are shown."""
@@ -46,16 +51,6 @@ def print_evaluation(console: Console, document: Document, typed: Callable[[str]
     say_command(console, typed(f"crmsync report{named} --html report.html"))
 
 
-def show_percent(value: float | None) -> str:
-    """A fraction as per cent: `24.0 %`."""
-    return "–" if value is None else f"{100 * value:.1f} %"
-
-
-def show_interval(of: Mapping[str, Any]) -> str:
-    """The 95 % interval of a rate."""
-    return "–" if of["low"] is None else f"{100 * of['low']:.1f} to {100 * of['high']:.1f} %"
-
-
 def describe_people(document: Document) -> str:
     """How many there are, and when they were judged."""
     counts = ", ".join(f"{document[name]:,} {name}" for name in ("won", "lost", "open"))
@@ -76,11 +71,11 @@ def _print_bands(console: Console, document: Document) -> None:
     below, line, suggested = document["below_line"], document["line"], document["suggested_line"]
     for each in document["lines"]:
         if each["name"] == line and each["precision"] is not None:
-            recall = "–" if each["recall"] is None else f"{100 * each['recall']:.0f} %"
+            recall = show_percent(each["recall"], 0)
             print_sentences(
                 console,
-                f"Above the line ({line}), {100 * each['precision']:.0f} % were won (precision); of all who were won, "
-                f"{recall} were above it (recall).",
+                f"Above the line ({line}), {show_percent(each['precision'], 0)} were won (precision); of all who were "
+                f"won, {recall} were above it (recall).",
             )
     if line is not None:
         print_sentences(console, f"Below the line: {below['people']:,} ({show_percent(below['share'])}).")
@@ -215,7 +210,7 @@ def _print_groups(console: Console, document: Document) -> None:
     shown = sorted(groups, key=lambda each: str(each["name"]))[-ROWS:] if document["by"] == "month" else groups[:ROWS]
     for each in shown:
         closed = each["won"] + each["lost"]
-        measures = (_short(each["auc"]), _short(each["observed_expected"]))
+        measures = (show_decimals(each[name], ".2f") for name in ("auc", "observed_expected"))
         numbers = (f"{closed:,}", f"{each['won']:,}", show_percent(each["rate"]), show_interval(each))
         table.add_row(each["name"] or UNKNOWN, *numbers, *measures, *[each["suggestion"] or "–"] * is_suggested)
     console.print(table)
@@ -225,10 +220,6 @@ def _print_groups(console: Console, document: Document) -> None:
     if is_suggested:
         said = "points: more, fewer or keep, by how many were won of those with the same scores; – is too little data"
         print_sentences(console, said)
-
-
-def _short(value: float | None) -> str:
-    return "–" if value is None else f"{value:.2f}"
 
 
 def _print_speed(console: Console, document: Document) -> None:
@@ -269,7 +260,9 @@ def _print_known(console: Console, document: Document) -> None:
     scored = f"{coverage['scored']:,} of {coverage['people']:,} ({show_percent(coverage['rate'])})"
     print_sentences(console, f"Scored: {scored}{why}. No rule gave points to {coverage['no_rule']:,}.")
     if complete["fields"]:
-        least = ", ".join(f"{name} {100 * share:.0f} %" for name, share in list(complete["fields"].items())[:NAMED])
+        least = ", ".join(
+            f"{name} {show_percent(share, 0)}" for name, share in list(complete["fields"].items())[:NAMED]
+        )
         print_sentences(console, f"Fields known: {show_percent(complete['overall'])}; the least: {least}.")
     if complete["unknown_then"]:
         lost = show_percent(complete["unknown_then"])

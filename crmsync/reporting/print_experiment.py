@@ -5,6 +5,7 @@ from __future__ import annotations
 from rich.console import Console
 
 from crmsync.reporting.console import Document, count_of, make_printable, make_table, print_sentences, show_points
+from crmsync.reporting.numbers import show_interval, show_percent
 
 
 def print_experiment(console: Console, document: Document) -> None:
@@ -18,11 +19,11 @@ def print_experiment(console: Console, document: Document) -> None:
         table.add_row(
             each["name"],
             *[show_points(each["line"])] * lines,
-            f"{each['share']:.0%}",
+            show_percent(each["share"], 0),
             f"{each['people']:,}",
             f"{each['hits']:,}",
-            "–" if each["rate"] is None else f"{each['rate']:.1%}",
-            f"{each['low']:.1%} to {each['high']:.1%}",
+            show_percent(each["rate"]),
+            show_interval(each),
         )
     console.print(table)
     console.print()

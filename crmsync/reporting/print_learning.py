@@ -14,6 +14,7 @@ from crmsync.reporting.console import (
     print_sentences,
     show_points,
 )
+from crmsync.reporting.numbers import show_decimals, show_percent
 
 VERDICTS = {
     "better": "BETTER: the learned card is worth a change.",
@@ -58,7 +59,7 @@ def _print_rules(console: Console, document: Document) -> None:
             show_points(points) + mark,
             "–" if each["low"] == each["high"] else f"{each['low']:.0f} to {each['high']:.0f}",
             f"{each['people']:,}",
-            describe_share(each["rate"]),
+            show_percent(each["rate"], 0),
             each["name"],
         )
     console.print(table)
@@ -94,8 +95,8 @@ def _print_thresholds(console: Console, document: Document) -> None:
             show_points(each["at"]),
             f"{each['people_now']:,}",
             f"{each['people']:,}",
-            "–" if each["per_week"] is None else f"{each['per_week']:,.1f}",
-            "–" if precision is None else describe_share(precision["value"]),
+            show_decimals(each["per_week"], ",.1f"),
+            "–" if precision is None else show_percent(precision["value"], 0),
             each["by"],
         )
     console.print(table)
@@ -114,8 +115,3 @@ def _print_half_lives(console: Console, document: Document) -> None:
         now = "none" if each["days_now"] is None else f"{each['days_now']}d"
         table.add_row(now, f"{each['days']}d" + " *" * each["suggested"], interval, said)
     console.print(table)
-
-
-def describe_share(share: float | None) -> str:
-    """A share in per cent: `18 %`."""
-    return "–" if share is None else f"{share * 100:.0f} %"

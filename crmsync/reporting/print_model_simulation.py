@@ -7,8 +7,8 @@ from typing import Any
 
 from rich.console import Console
 
-from crmsync.evaluation.acceptance import accepted_beside, show_share
 from crmsync.reporting.console import Document, make_printable, make_table, print_sentences, show_points
+from crmsync.reporting.numbers import describe_accepted, show_decimals, show_share
 
 CURVE_ROWS = 20
 """Lines of the curve that a terminal shows; --csv and --json have all."""
@@ -62,7 +62,7 @@ def _print_compared(console: Console, of: Mapping[str, Any], document: Document)
 
 def _say_over(called: str, line: str, over: Mapping[str, Any]) -> str:
     at = "" if over["points"] is None else f" at {show_points(over['points'])}"
-    parts = [f"{called}, {line}{at} and above: {accepted_beside(over['people'], over['accepted'], over['settled'])}"]
+    parts = [f"{called}, {line}{at} and above: {describe_accepted(over['people'], over['accepted'], over['settled'])}"]
     if over["per_week"] is not None:
         rep = "" if over["per_rep"] is None else f" ({over['per_rep']:,.1f} per rep)"
         parts.append(f"{over['per_week']:,.1f} a week{rep}")
@@ -97,9 +97,9 @@ def _print_curve(console: Console, document: Document) -> None:
         table.add_row(
             show_points(each["points"]),
             f"{each['people']:,}",
-            *("–" if each[name] is None else f"{each[name]:,.1f}" for name in ("per_week", "per_rep")),
+            *(show_decimals(each[name], ",.1f") for name in ("per_week", "per_rep")),
             f"{each['won']:,}",
-            *("–" if each[name] is None else show_share(each[name]) for name in ("conversion", "acceptance")),
+            *(show_share(each[name], "–") for name in ("conversion", "acceptance")),
         )
         if not each["people"]:
             break

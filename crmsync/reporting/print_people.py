@@ -78,17 +78,19 @@ def write_csv(file: TextIO, document: Document, which: str) -> None:
 
 
 def write_rows(file: TextIO, columns: Sequence[str], rows: Iterable[Mapping[str, Any]]) -> None:
-    """Rows as CSV with a header; no value is one that a spreadsheet takes for a formula."""
+    """Rows as CSV with a header; no text is one that a spreadsheet takes for a formula."""
     writer = csv.writer(file)
     writer.writerow(columns)
     for each in rows:
-        writer.writerow([disarm_formula(_text(each[name])) for name in columns])
+        writer.writerow([_cell(each[name]) for name in columns])
 
 
-def _text(value: Any) -> str:
+def _cell(value: Any) -> str:
+    if value is None or isinstance(value, int | float):
+        return "" if value is None else str(value)
     if isinstance(value, Mapping):
-        return "; ".join(f"{crm}: {show_value(each)}" for crm, each in value.items())
-    return "; ".join(value) if isinstance(value, list) else "" if value is None else str(value)
+        return disarm_formula("; ".join(f"{crm}: {show_value(each)}" for crm, each in value.items()))
+    return disarm_formula("; ".join(value) if isinstance(value, list) else str(value))
 
 
 def print_forgotten(console: Console, document: Document, is_wiped: bool) -> None:

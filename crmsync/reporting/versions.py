@@ -14,7 +14,6 @@ from crmsync.config import Config
 from crmsync.config.difference import compare_configs
 from crmsync.config.load import config_of
 from crmsync.errors import ConfigError
-from crmsync.evaluation.acceptance import accepted_beside
 from crmsync.evaluation.cases import NEVER, find_line
 from crmsync.evaluation.loosening import (
     LONGEST,
@@ -23,10 +22,11 @@ from crmsync.evaluation.loosening import (
     find_leanings,
     find_quarter_end,
     is_at_quarter_end,
-    loosenings_of,
+    list_loosenings,
     measure_effect,
 )
 from crmsync.reporting.cases import stages_from_line
+from crmsync.reporting.numbers import describe_accepted
 from crmsync.scoring.wording import format_date
 from crmsync.store.sql import from_ms, to_ms
 from crmsync.store.versions import ModelVersion, list_model_versions, read_line_entries
@@ -109,7 +109,7 @@ def _model(edit: VersionEdit) -> dict[str, Any]:
         **_version(edit.version),
         "first": edit.before is None,
         "changes": None if edit.said is None else list(edit.said),
-        "loosens": None if leanings is None else loosenings_of(leanings),
+        "loosens": None if leanings is None else list_loosenings(leanings),
         "tightens": None if leanings is None else [each.said for each in leanings if each.direction == "tightens"],
     }
 
@@ -138,7 +138,7 @@ def find_loosenings(config: Config, reading: Connection, now: datetime) -> list[
         if not is_at_quarter_end(day, review.quarter_end, first_month):
             continue
         edit = _compare_versions(config, version, before)
-        if changes := loosenings_of(edit.leanings or ()):
+        if changes := list_loosenings(edit.leanings or ()):
             line = find_line(edit.config, _line_name(config, edit.config)) if edit.config is not None else None
             effect = _read_effect(config, edit.config, line, reading, version.at, now)
             found.append(Loosening(version, day, end, line, changes, effect))
@@ -194,7 +194,7 @@ def accepted_document(config: Config, reading: Connection, now: datetime) -> dic
         "people": len(entries),
         "accepted": accepted,
         "said": f"Over the line ({line}) in the last {ACCEPTED_WITHIN.days} days: "
-        f"{accepted_beside(len(entries), accepted)}.",
+        f"{describe_accepted(len(entries), accepted)}.",
     }
 
 
@@ -252,8 +252,8 @@ def describe_effect(effect: LooseningEffect | None, line: str | None) -> str:
     """People over the line before and after a change, never without how many were accepted."""
     if effect is None:
         return "What it does is known after a day."
-    before = accepted_beside(effect.mql_before, effect.accepted_before)
-    after = accepted_beside(effect.mql_after, effect.accepted_after)
+    before = describe_accepted(effect.mql_before, effect.accepted_before)
+    after = describe_accepted(effect.mql_after, effect.accepted_after)
     growth = "" if effect.growth is None else f", {effect.growth * 100:+.0f} %"
     days = "1 day" if effect.days == 1 else f"{effect.days} days"
     return f"New in {line} or above in the {days} before and after: {before} → {after}{growth}."

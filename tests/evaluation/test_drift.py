@@ -5,19 +5,20 @@ from __future__ import annotations
 from collections import Counter
 from dataclasses import replace
 from datetime import UTC, date, datetime, timedelta
+from zoneinfo import ZoneInfo
 
 import numpy as np
 import pytest
-from scipy import stats
 from sklearn.linear_model import LogisticRegression
 from sklearn.metrics import roc_auc_score
 
 from crmsync.config.model import Model
 from crmsync.evaluation.drift import find_drift, find_wait
-from crmsync.evaluation.drift_alarm import EPOCH, watch_days
+from crmsync.evaluation.drift_alarm import watch_days
 from crmsync.evaluation.expected_rates import count_by_day
 from crmsync.evaluation.monthly_quality import measure_mix, measure_order, measure_slope
-from crmsync.evaluation.proportions import compare_rates, wilson_interval
+from crmsync.evaluation.months import EPOCH, begin_months, group_months
+from crmsync.evaluation.proportions import compare_rates
 from crmsync.evaluation.silent_rules import RuleDays, find_idle_rules, find_silent_rules
 from crmsync.reporting.drift import describe_drift
 from crmsync.scoring import columns_of
@@ -246,19 +247,6 @@ def test_too_few_people_are_not_enough():
     assert drift_of(judged_of([], [], []), LATER)["verdict"] == "not_enough"
 
 
-def test_rates_agree_with_scipy():
-    for hits, people in ((0, 10), (30, 200), (10, 10), (1, 3)):
-        interval = stats.binomtest(hits, people).proportion_ci(method="wilson")
-        assert wilson_interval(hits, people) == pytest.approx((interval.low, interval.high), abs=1e-12)
-    for a, n, b, m in ((30, 120, 30, 200), (60, 200, 36, 200), (1, 50, 4, 60)):
-        compared = compare_rates(a, n, b, m)
-        expected = stats.chi2_contingency([[a, n - a], [b, m - b]], correction=False)
-        assert compared.z**2 == pytest.approx(expected.statistic)
-        assert compared.p == pytest.approx(expected.pvalue)
-    assert compare_rates(0, 5, 0, 9) is None
-    assert compare_rates(0, 0, 1, 9) is None
-
-
 def test_the_order_agrees_with_scikit_learn_and_its_interval_with_all_pairs():
     rng = np.random.default_rng(3)
     score = rng.integers(0, 40, 300)
@@ -280,3 +268,16 @@ def test_the_slope_agrees_with_scikit_learn():
     found = measure_slope(said, won)
     assert found.value == pytest.approx(other.coef_[0, 0], abs=1e-4)
     assert found.low < 0.5 < found.high
+
+
+def test_months_begin_on_their_first_day_in_leap_years_and_over_a_new_year():
+    first, end = (date.fromisoformat(each).toordinal() - EPOCH for each in ("2023-12-15", "2024-03-01"))
+    begins = [date.fromordinal(each + EPOCH).isoformat() for each in begin_months(first, end)]
+    assert begins == ["2023-12-01", "2024-01-01", "2024-02-01"]
+    assert len(begin_months(first, end + 1)) == 4
+
+
+def test_instants_are_grouped_by_the_month_of_the_zone():
+    at = np.array([on_day("2024-02-01") - 1, on_day("2024-02-01"), 0])
+    assert group_months(at, ZoneInfo("Europe/Berlin")).labels == ["", "2024-02"]
+    assert group_months(at, UTC).labels == ["", "2024-01", "2024-02"]

@@ -9,7 +9,7 @@ from rich.console import Console
 from crmsync.config import load
 from crmsync.config.sla import Sla
 from crmsync.evaluation.cases import NEVER
-from crmsync.evaluation.metrics import divide_rates
+from crmsync.evaluation.proportions import divide_rates
 from crmsync.reporting.documents import check_document
 from crmsync.reporting.evaluate import Evaluation, evaluate_document, list_reviewed
 from crmsync.reporting.print_evaluation import print_evaluation

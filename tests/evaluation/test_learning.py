@@ -10,15 +10,14 @@ from pathlib import Path
 import numpy as np
 import pytest
 from sklearn.linear_model import LogisticRegression
-from sklearn.metrics import roc_auc_score
 
 from crmsync.config.patch import ConfigPatch, NewRule, NumberEdit, edit_config
 from crmsync.errors import ConfigError
-from crmsync.evaluation.learning.comparison import auc_of_scores, compare_rankings, rate_interval
 from crmsync.evaluation.learning.leaks import find_leaks
-from crmsync.evaluation.learning.people import dose_matrix, points_of_rules
-from crmsync.evaluation.learning.regression import ScoreLine, fit_line, fit_logistic
+from crmsync.evaluation.learning.people import list_rule_points, measure_doses
+from crmsync.evaluation.learning.regression import fit_logistic
 from crmsync.evaluation.learning.thresholds import Target
+from crmsync.evaluation.logistic import Curve
 from crmsync.scoring.values import make_column
 from tests.support.learning import judge_people, learn, load_text, write_card
 from tests.support.outcomes import CARD, make_people, rules_of
@@ -60,34 +59,6 @@ def test_a_strong_pull_ends_at_the_card_and_a_weak_one_at_the_data():
     weak = fit_logistic(design, won, card, np.array([0, 1e-6, 1e-6, 1e-6]))
     plain = LogisticRegression(C=1e8, tol=1e-10, max_iter=10_000).fit(design[:, 1:], won)
     assert weak.weights[1:] == pytest.approx(plain.coef_[0], abs=1e-3)
-
-
-def test_ranking_is_that_of_scikit_learn_and_its_interval_that_of_many_samples():
-    rng = np.random.default_rng(5)
-    won = rng.random(400) < 0.3
-    one, other = (won * size + rng.normal(size=400).round(1) for size in (0.8, 1.1))
-    found = compare_rankings(one, other, won)
-    assert found.now.value == pytest.approx(roc_auc_score(won, one))
-    assert auc_of_scores(other, won) == pytest.approx(roc_auc_score(won, other))
-    again = []
-    for _ in range(400):
-        rows = rng.integers(0, 400, 400)
-        again.append(roc_auc_score(won[rows], other[rows]) - roc_auc_score(won[rows], one[rows]))
-    assert found.gain.high - found.gain.low == pytest.approx(2 * 1.96 * np.std(again), rel=0.15)
-
-
-def test_s4_18_ranking():
-    scores, won = np.array([90, 70, 60, 80, 50, 40, 30.0]), np.array([1, 1, 1, 0, 0, 0, 0], dtype=bool)
-    assert auc_of_scores(scores, won) == pytest.approx(0.8333, abs=1e-4)
-
-
-def test_s4_13_a_separable_set_is_told_apart():
-    scores = np.arange(100.0)
-    won = scores >= 60
-    assert auc_of_scores(scores, won) == 1
-    line = fit_line(scores, won)
-    assert np.isfinite(line.slope)
-    assert line.chances(scores)[won].min() > 0.5 > line.chances(scores)[~won].max()
 
 
 def test_s4_13_shuffled_outcomes_are_refused(tmp_path, people):
@@ -239,7 +210,7 @@ def test_s1_12_the_forecast_is_the_sum_of_the_probabilities_of_open_people(learn
 
 
 def test_s1_12_ten_people_at_a_quarter_are_two_and_a_half():
-    assert ScoreLine(float(np.log(1 / 3)), 0.0).chances(np.arange(10.0)).sum() == pytest.approx(2.5)
+    assert Curve(float(np.log(1 / 3)), 0.0).chances(np.arange(10.0)).sum() == pytest.approx(2.5)
 
 
 def test_the_calibration_is_written_and_learned_again(tmp_path, people, learned):
@@ -324,13 +295,6 @@ def test_a_half_life_covers_the_truth(tmp_path):
 def test_a_half_life_that_nobody_can_know_is_not_suggested(learned):
     assert not [each for each in learned.document["half_lives"] if each["suggested"]]
     assert all(each["note"] for each in learned.document["half_lives"])
-
-
-def test_wilson():
-    assert rate_interval(0, 0) is None
-    found = rate_interval(30, 200)
-    assert found is not None
-    assert (found.low, found.high) == pytest.approx((0.1071, 0.2061), abs=1e-4)
 
 
 TEXT = """\
@@ -438,4 +402,4 @@ def test_doses_times_points_are_the_total_with_weights_decay_and_caps(tmp_path, 
     weights = "\n[score]\ndecimals = 2\n\n[weights]\nfit = 0.5\nbehavior = 1.5\n"
     config = load_text(tmp_path, write_card(tables, weights))
     judged = judge_people(config, people[:500])
-    assert dose_matrix(config, judged) @ points_of_rules(config) == pytest.approx(judged.total / 100, abs=0.02)
+    assert measure_doses(config, judged) @ list_rule_points(config) == pytest.approx(judged.total / 100, abs=0.02)

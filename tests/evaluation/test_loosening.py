@@ -15,7 +15,7 @@ from crmsync.evaluation.loosening import (
     find_leanings,
     find_quarter_end,
     is_at_quarter_end,
-    loosenings_of,
+    list_loosenings,
     measure_effect,
 )
 
@@ -112,7 +112,7 @@ def test_each_loosening_is_named_and_its_reverse_tightens(old, new, said):
     assert leanings(old, new) == [("loosens", said)]
     before, after = config(MODEL.replace(old, new)), config(MODEL)
     assert [each.direction for each in find_leanings(before, after)] == ["tightens"]
-    assert loosenings_of(find_leanings(before, after)) == []
+    assert list_loosenings(find_leanings(before, after)) == []
 
 
 def test_what_lies_below_the_line_lets_nobody_through():

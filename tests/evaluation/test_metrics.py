@@ -1,4 +1,4 @@
-"""Measures of ranking and rates, held against scikit-learn and scipy on data with ties."""
+"""Measures of ranking, held against scikit-learn and scipy on data with ties."""
 
 from __future__ import annotations
 
@@ -8,12 +8,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy import stats
 from sklearn import metrics as peers
-from sklearn.linear_model import LogisticRegression
 
-from crmsync.evaluation.calibration import calibrate_score, fit_curve
 from crmsync.evaluation.metrics import (
+    compare_rankings,
     count_line,
-    divide_rates,
     divide_scores,
     measure_auc,
     measure_auc_error,
@@ -21,7 +19,6 @@ from crmsync.evaluation.metrics import (
     measure_average_precision,
     measure_line,
     measure_precision_at,
-    measure_rate,
     tally_scores,
 )
 
@@ -86,35 +83,6 @@ def test_without_won_or_lost_there_is_no_auc():
     assert (measure_auc(of), measure_auc_error(of), measure_average_precision(of)) == (None, None, None)
 
 
-@given(st.integers(0, 300), st.integers(1, 300))
-def test_intervals_of_rates_are_wilsons(part, whole):
-    part = min(part, whole)
-    peer = stats.binomtest(part, whole).proportion_ci(method="wilson")
-    found = measure_rate(part, whole)
-    assert found.rate == part / whole
-    assert (found.low, found.high) == (pytest.approx(peer.low, abs=1e-9), pytest.approx(peer.high, abs=1e-9))
-    assert measure_rate(0, 0) == (None, None, None)
-
-
-@given(st.integers(1, 50), st.integers(50, 90), st.integers(1, 50), st.integers(50, 90))
-def test_a_ratio_of_rates_is_that_of_scipy(part, whole, other, whole_other):
-    peer = stats.contingency.relative_risk(part, whole, other, whole_other)
-    low, high = peer.confidence_interval(0.95)
-    found = divide_rates(part, whole, other, whole_other)
-    assert found == pytest.approx((peer.relative_risk, low, high))
-
-
-def test_a_ratio_to_nothing_is_not_known_and_has_no_upper_end():
-    assert divide_rates(0, 10, 0, 30) == (None, None, None)
-    assert divide_rates(6, 10, 6, 0) == (None, None, None)
-    only_won, only_lost = divide_rates(6, 10, 0, 30), divide_rates(0, 10, 6, 30)
-    assert only_won.ratio is None
-    assert only_won.high is None
-    assert only_won.low > 1
-    assert only_lost[:2] == (0.0, 0.0)
-    assert only_lost.high > 1
-
-
 @given(PEOPLE, st.integers(-5, 12))
 def test_precision_recall_and_f1_are_those_of_scikit_learn(people, line):
     score, won = split(people)
@@ -155,44 +123,6 @@ def test_ten_scores_are_ten_tenths():
     assert (found.first[0], found.last[0], found.won[0], sum(found.won)) == (90, 99, 10, 10)
 
 
-@given(PEOPLE)
-def test_the_curve_is_the_logistic_regression_of_scikit_learn(people):
-    score, won = split(people)
-    if len(set(score.tolist())) == 1:
-        assert fit_curve(tally_scores(score, won)).chances(score)[0] == pytest.approx(won.mean())
-        return
-    x = ((score - score.mean()) / score.std()).reshape(-1, 1)
-    peer = LogisticRegression(C=1.0, tol=1e-10, max_iter=10_000).fit(x, won).predict_proba(x)[:, 1]
-    assert fit_curve(tally_scores(score, won)).chances(score) == pytest.approx(peer, abs=1e-5)
-
-
-def test_the_later_half_is_judged_by_what_the_earlier_one_taught():
-    random = np.random.default_rng(2)
-    score = random.integers(0, 100, 20_000) * 100
-    won = random.random(20_000) < 1 / (1 + np.exp(3 - score / 2500))
-    at = np.arange(20_000)
-    found = calibrate_score(score, won, at)
-    assert found.ratio == pytest.approx(1, abs=0.06)
-    assert (found.middle, found.fitted, found.tried) == (10_000, 10_000, 10_000)
-    chance = found.curve.chances(score[10_000:])
-    assert found.brier == pytest.approx(peers.brier_score_loss(won[10_000:], chance))
-    assert found.expected == pytest.approx(chance.sum())
-    assert found.brier < found.brier_base
-    # Twice as many lost later: what was promised came half as often.
-    fewer = won & ~((at >= 10_000) & (random.random(20_000) < 0.5))
-    assert calibrate_score(score, fewer, at).ratio == pytest.approx(0.5, abs=0.05)
-
-
-def test_a_half_with_nine_won_says_nothing():
-    won = np.zeros(100, dtype=bool)
-    won[[*range(9), *range(50, 70)]] = True
-    said = calibrate_score(np.arange(100), won, np.arange(100))
-    assert said == "the earlier half of the period has 9 won and 41 lost; each needs 10"
-    assert calibrate_score(np.arange(0), won[:0], np.arange(0)) == "nobody has an outcome yet"
-    same_instant = calibrate_score(np.arange(100), won, np.zeros(100, dtype=np.int64))
-    assert same_instant == "the earlier half of the period has 0 won and 0 lost; each needs 10"
-
-
 def test_S4_17_precision_recall_and_f1():
     found = count_line(right=30, wrong=20, missed=10)
     assert (f"{found.precision:.3f}", f"{found.recall:.3f}", f"{found.f1:.3f}") == ("0.600", "0.750", "0.667")
@@ -205,3 +135,34 @@ def test_S4_18_auc_and_precision_at_two():
     of = tally_scores(np.array([90, 70, 60, 80, 50, 40, 30]), np.arange(7) < 3)
     assert f"{measure_auc(of):.4f}" == "0.8333"
     assert measure_precision_at(of, 2) == 0.5
+
+
+def test_ranking_is_that_of_scikit_learn_and_its_interval_that_of_many_samples():
+    rng = np.random.default_rng(5)
+    won = rng.random(400) < 0.3
+    one, other = (won * size + rng.normal(size=400).round(1) for size in (0.8, 1.1))
+    found = compare_rankings(one, other, won)
+    assert found.now.value == pytest.approx(peers.roc_auc_score(won, one))
+    assert found.learned.value == pytest.approx(peers.roc_auc_score(won, other))
+    again = []
+    for _ in range(400):
+        rows = rng.integers(0, 400, 400)
+        again.append(peers.roc_auc_score(won[rows], other[rows]) - peers.roc_auc_score(won[rows], one[rows]))
+    assert found.gain.high - found.gain.low == pytest.approx(2 * 1.96 * np.std(again), rel=0.15)
+
+
+@given(PEOPLE, st.randoms(use_true_random=False))
+def test_two_rankings_have_the_errors_of_each_and_that_of_their_difference_by_all_pairs(people, luck):
+    score, won = split(people)
+    other = np.array(luck.choices(range(5), k=len(won))) / 2
+    found = compare_rankings(score, other, won)
+    pairs = [(each[won][:, None] > each[~won]) + 0.5 * (each[won][:, None] == each[~won]) for each in (score, other)]
+    apart = pairs[1] - pairs[0]
+    variance = np.var(apart.mean(1), ddof=1) / won.sum() + np.var(apart.mean(0), ddof=1) / (~won).sum()
+    assert found.gain.value == pytest.approx(apart.mean(), abs=1e-12)
+    assert found.gain.high - found.gain.low == pytest.approx(2 * 1.959964 * np.sqrt(variance), rel=1e-6, abs=1e-7)
+    of = tally_scores(score, won)
+    auc, error = measure_auc(of), measure_auc_error(of)
+    assert found.now == pytest.approx((auc, max(auc - 1.959964 * error, 0), min(auc + 1.959964 * error, 1)), abs=1e-7)
+    halves = tally_scores(other, won)
+    assert measure_auc(halves) == pytest.approx(peers.roc_auc_score(won, other))

@@ -9,7 +9,6 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from crmsync.evaluation.acceptance import accepted_beside, show_share
 from crmsync.evaluation.cases import LOST, OPEN, WON, Group
 from crmsync.evaluation.simulation import (
     ComparedPeople,
@@ -25,6 +24,7 @@ from crmsync.evaluation.simulation import (
     measure_over,
     measure_reps,
 )
+from crmsync.reporting.numbers import describe_accepted, show_share
 
 BANDS = ("cold", "warm", "mql")
 
@@ -157,12 +157,12 @@ def test_the_load_of_each_rep_by_both_models():
 @pytest.mark.parametrize(
     ("said", "expected"),
     [
-        (accepted_beside(118, 48), "118 (41 % accepted)"),
-        (accepted_beside(1_180, 48, 480), "1,180 (10 % accepted)"),
-        (accepted_beside(118, None), "118 (accepted: not known)"),
-        (accepted_beside(118, 0), "118 (0 % accepted)"),
-        (accepted_beside(118, 0, 0), "118 (accepted: not known)"),
-        (accepted_beside(0, None), "0"),
+        (describe_accepted(118, 48), "118 (41 % accepted)"),
+        (describe_accepted(1_180, 48, 480), "1,180 (10 % accepted)"),
+        (describe_accepted(118, None), "118 (accepted: not known)"),
+        (describe_accepted(118, 0), "118 (0 % accepted)"),
+        (describe_accepted(118, 0, 0), "118 (accepted: not known)"),
+        (describe_accepted(0, None), "0"),
         (show_share(0.043), "4.3 %"),
     ],
 )

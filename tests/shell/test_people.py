@@ -447,3 +447,9 @@ def test_somebody_is_forgotten_while_a_worker_holds_the_state(path, state):
         assert "at the end of the next run" in ended.out
         assert state.may_write()
     assert rows(state, schema.record) == []
+
+
+def test_a_negative_number_stays_one_in_a_csv_file_and_a_formula_does_not():
+    file = io.StringIO()
+    print_people.write_rows(file, ("points", "name", "rules"), [{"points": -5, "name": "=1+1", "rules": ["-x", "y"]}])
+    assert list(csv.reader(io.StringIO(file.getvalue())))[1] == ["-5", "'=1+1", "'-x; y"]

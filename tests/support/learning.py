@@ -16,9 +16,9 @@ from crmsync.batch.people_file import FileTally
 from crmsync.config import Config, load
 from crmsync.config.patch import write_value
 from crmsync.evaluation.cases import Cases, JudgedCases, join_judged, judge_cases
-from crmsync.evaluation.learning.comparison import auc_of_scores
 from crmsync.evaluation.learning.learn import LATER
 from crmsync.evaluation.learning.thresholds import Target
+from crmsync.evaluation.metrics import measure_auc, tally_scores
 from crmsync.reporting.learning import Learning, learn_from_cases
 
 NOW = int(datetime(2026, 11, 21, 12, tzinfo=UTC).timestamp())
@@ -66,4 +66,4 @@ def judge_people(config: Config, people: Sequence[Mapping[str, Any]]) -> JudgedC
 def later_auc(scores: Sequence[float], won: Sequence[bool]) -> float:
     """The AUC among the later people, of people in the order of time."""
     cut = int(len(won) * (1 - LATER))
-    return auc_of_scores(np.array(scores[cut:], dtype=float), np.array(won[cut:], dtype=bool))
+    return measure_auc(tally_scores(np.array(scores[cut:], dtype=float), np.array(won[cut:], dtype=bool)))

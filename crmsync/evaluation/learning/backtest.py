@@ -5,21 +5,14 @@ from __future__ import annotations
 from typing import Literal, NamedTuple
 
 import numpy as np
-from numpy.typing import NDArray
 
+from crmsync.evaluation.calibration import compare_briers, divide_by_expected, measure_brier
 from crmsync.evaluation.cases import JudgedCases
-from crmsync.evaluation.learning.comparison import (
-    Interval,
-    Ranking,
-    brier_gain,
-    brier_of,
-    compare_rankings,
-    observed_expected,
-)
 from crmsync.evaluation.learning.learn import Periods
-from crmsync.evaluation.learning.regression import ScoreLine, fit_line
-
-Numbers = NDArray[np.float64]
+from crmsync.evaluation.learning.regression import fit_line
+from crmsync.evaluation.logistic import Curve
+from crmsync.evaluation.metrics import Ranking, compare_rankings
+from crmsync.evaluation.proportions import Interval
 
 ANOTHER_WORLD = (0.67, 1.5)
 """Observed ÷ expected outside of these, and not by chance: what held in the earlier period does not in the later."""
@@ -42,7 +35,7 @@ class BackTest(NamedTuple):
     brier_learned: float
     brier_gain: Interval
     observed_expected: Interval
-    calibration: ScoreLine
+    calibration: Curve
     people: int
     won: int
 
@@ -64,10 +57,10 @@ def run_back_test(now: JudgedCases, learned: JudgedCases, periods: Periods) -> B
     late = won[after]
     return BackTest(
         compare_rankings(totals[0][after], totals[1][after], late),
-        brier_of(chances[0], late),
-        brier_of(chances[1], late),
-        brier_gain(chances[0], chances[1], late),
-        observed_expected(chances[1], late),
+        measure_brier(chances[0], late),
+        measure_brier(chances[1], late),
+        compare_briers(chances[0], chances[1], late),
+        divide_by_expected(chances[1], late),
         lines[1],
         len(late),
         int(late.sum()),

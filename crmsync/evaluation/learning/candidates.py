@@ -13,9 +13,8 @@ from numpy.typing import NDArray
 
 from crmsync.config.model import Model
 from crmsync.config.rules import Fit
+from crmsync.evaluation.metrics import Mask
 from crmsync.scoring.values import Column, fold_text
-
-Mask = NDArray[np.bool_]
 
 FEWEST_PEOPLE, FEWEST_OF_EACH = 30, 5
 """So many people, and won and lost ones among them, a candidate needs."""

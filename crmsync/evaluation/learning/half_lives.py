@@ -12,9 +12,7 @@ from crmsync.config.model import Model
 from crmsync.config.rules import Behavior
 from crmsync.evaluation.learning.people import HALF_LIVES
 from crmsync.evaluation.learning.regression import fit_logistic
-
-Numbers = NDArray[np.float64]
-Mask = NDArray[np.bool_]
+from crmsync.evaluation.metrics import Floats, Mask
 
 FEWEST_PEOPLE, FEWEST_WON = 100, 20
 """So many people with the activity, and so many won ones among them, an estimate needs."""
@@ -42,7 +40,7 @@ class HalfLife(NamedTuple):
 
 
 def estimate_half_lives(
-    model: Model, doses: Numbers, fading: dict[str, NDArray[np.float16]], points: Numbers, won: Mask
+    model: Model, doses: Floats, fading: dict[str, NDArray[np.float16]], points: Floats, won: Mask
 ) -> Iterator[HalfLife]:
     """For each behavior rule the half-life by its profile likelihood, the other rules together as one number.
 
@@ -61,7 +59,7 @@ def estimate_half_lives(
         yield _read_profile(rule, fits, people)
 
 
-def _likelihood(others: Numbers, given: Numbers, won: Mask) -> float:
+def _likelihood(others: Floats, given: Floats, won: Mask) -> float:
     spread = float(others.std()) or 1.0
     size = float(np.sqrt((given**2).mean())) or 1.0
     design = np.column_stack([np.ones(len(won)), (others - others.mean()) / spread, given / size])
@@ -70,7 +68,7 @@ def _likelihood(others: Numbers, given: Numbers, won: Mask) -> float:
     return float((won * log_odds - np.logaddexp(0, log_odds)).sum())
 
 
-def _read_profile(rule: Behavior, fits: Numbers, people: int) -> HalfLife:
+def _read_profile(rule: Behavior, fits: Floats, people: int) -> HalfLife:
     days = np.array(HALF_LIVES, dtype=np.float64)
     best = int(np.argmax(fits))
     low, high = _edge(days, fits, best, -1), _edge(days, fits, best, 1)
@@ -88,7 +86,7 @@ def _read_profile(rule: Behavior, fits: Numbers, people: int) -> HalfLife:
     return HalfLife(rule.name, now, HALF_LIVES[best], low, high, people, suggested, note)
 
 
-def _edge(days: Numbers, fits: Numbers, best: int, step: int) -> float | None:
+def _edge(days: Floats, fits: Floats, best: int, step: int) -> float | None:
     """Where the log-likelihood has fallen by `DROP` on one side of its best, between what was tried."""
     wanted = fits[best] - DROP
     place = best

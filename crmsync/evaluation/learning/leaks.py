@@ -10,10 +10,8 @@ from numpy.typing import NDArray
 
 from crmsync.config.model import Model
 from crmsync.evaluation.learning.candidates import label_field, list_cuts, list_levels
-from crmsync.evaluation.learning.comparison import auc_of_scores, rate_interval
+from crmsync.evaluation.metrics import Mask, measure_auc, tally_scores
 from crmsync.scoring.values import Column
-
-Mask = NDArray[np.bool_]
 
 FEWEST = 30
 """So many people a suspicion needs."""
@@ -76,7 +74,7 @@ def find_rule_leaks(model: Model, doses: NDArray[np.float64], won: Mask) -> Iter
             yield Leak("alone", rule.name, field, int(holds.sum()), int((holds & won).sum()), said)
 
 
-def fields_of(leaks: Iterable[Leak]) -> frozenset[str]:
+def list_leaky_fields(leaks: Iterable[Leak]) -> frozenset[str]:
     """The fields that are left out as a whole."""
     return frozenset(each.field for each in leaks if each.kind != "separates")
 
@@ -107,15 +105,15 @@ def _tells_alone(name: str, column: Column, won: Mask) -> Iterator[Leak]:
     elif len(people) and people.mean() >= FEWEST / 3:
         # A value's rate without the person themselves, or rare values would tell their own outcome.
         alone = (hits[column.codes] - won + won.mean()) / np.maximum(people[column.codes], 1)
-        area = auc_of_scores(alone, won)
+        area = measure_auc(tally_scores(alone, won)) or 0.0
     if area > ALONE:
         said = f"alone tells won from lost with an AUC of {area:.3f}"
         yield Leak("alone", label_field(name), name, int(known.sum() or len(won)), int(won.sum()), said)
 
 
 def _either_way(values: NDArray[np.float64], won: Mask) -> float:
-    area = auc_of_scores(values, won)
-    return max(area, 1 - area)
+    area = measure_auc(tally_scores(values, won))
+    return 0.0 if area is None else max(area, 1 - area)
 
 
 def _separates(name: str, column: Column, won: Mask) -> Iterator[Leak]:
@@ -126,11 +124,8 @@ def _separates(name: str, column: Column, won: Mask) -> Iterator[Leak]:
 
 def _why_separates(holds: Mask, won: Mask) -> str:
     people, hits, base = int(holds.sum()), int((holds & won).sum()), float(won.mean())
-    interval = rate_interval(hits, people)
-    if people < FEWEST or interval is None:
+    if people < FEWEST:
         return ""
-    if interval.value >= ALL and people * (1 - base) >= EXPECTED:
-        return f"{hits:,} of {people:,} were won, of everybody {base:.0%}"
-    if interval.value <= base * NONE and people * base >= EXPECTED:
-        return f"{hits:,} of {people:,} were won, of everybody {base:.0%}"
-    return ""
+    is_all = hits / people >= ALL and people * (1 - base) >= EXPECTED
+    is_none = hits / people <= base * NONE and people * base >= EXPECTED
+    return f"{hits:,} of {people:,} were won, of everybody {base:.0%}" if is_all or is_none else ""

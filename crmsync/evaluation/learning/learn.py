@@ -18,26 +18,24 @@ from crmsync.evaluation.learning.candidates import (
     list_pairs,
     list_questions,
 )
-from crmsync.evaluation.learning.comparison import rate_interval
-from crmsync.evaluation.learning.leaks import Leak, fields_of, find_leaks, find_rule_leaks
-from crmsync.evaluation.learning.people import LearningPeople, dose_matrix, points_of_rules
-from crmsync.evaluation.learning.points import Points, round_weights, unit_of
+from crmsync.evaluation.learning.leaks import Leak, find_leaks, find_rule_leaks, list_leaky_fields
+from crmsync.evaluation.learning.people import LearningPeople, list_rule_points, measure_doses
+from crmsync.evaluation.learning.points import Points, find_unit, round_weights
 from crmsync.evaluation.learning.regression import Fitted, fit_line, fit_logistic
 from crmsync.evaluation.learning.selection import (
     Card,
+    add_ones,
     choose_additions,
     choose_strength,
     extend_card,
     fit_card,
+    measure_sizes,
     pull_towards,
     thin_out,
-    typical_sizes,
-    with_ones,
 )
+from crmsync.evaluation.metrics import Floats, Mask
 from crmsync.scoring.values import Column
 
-Numbers = NDArray[np.float64]
-Mask = NDArray[np.bool_]
 Rows = NDArray[np.intp]
 
 LATER = 0.3
@@ -78,7 +76,7 @@ class LearnedCard(NamedTuple):
     leaks: Sequence[Leak]
     strength: float
     fitted: Fitted
-    doses: Numbers
+    doses: Floats
 
 
 class Periods(NamedTuple):
@@ -106,7 +104,7 @@ def split_periods(people: LearningPeople) -> Periods:
     return Periods(rows[:cut], rows[cut:])
 
 
-def why_not_enough(people: LearningPeople, periods: Periods) -> str:
+def explain_shortage(people: LearningPeople, periods: Periods) -> str:
     """Why nothing can be learned from so few, or an empty text."""
     won = people.judged.won
     both, late = won[periods.all], won[periods.late]
@@ -131,18 +129,18 @@ def learn_card(config: Config, people: LearningPeople, periods: Periods, changed
     """
     early = periods.early[thin_out(len(periods.early), MOST_PEOPLE)]
     won = people.judged.won[early]
-    doses = dose_matrix(config, people.judged.only(early))
+    doses = measure_doses(config, people.judged.only(early))
     columns = {name: _rows_of(column, early) for name, column in people.columns.items()}
     leaks = [*find_leaks(columns, won, changed), *find_rule_leaks(config, doses, won)]
     rules = config.rules()
     leaky, flat = _leaky(rules, leaks), doses.std(axis=0) == 0
     held = leaky | flat
-    card = Card(points_of_rules(config), typical_sizes(doses), held)
+    card = Card(list_rule_points(config), measure_sizes(doses), held)
     few = thin_out(len(early))
     strength = choose_strength(card, doses[few], won[few])
     values = frozenset((each.field, each.name) for each in leaks if each.kind == "separates")
     candidates = [
-        *list_candidates(columns, fields_of(leaks), values, won),
+        *list_candidates(columns, list_leaky_fields(leaks), values, won),
         *list_pairs(list_questions(config, doses), won),
     ]
     chosen = choose_additions(card, doses, won, candidates, strength)
@@ -160,29 +158,29 @@ def learn_card(config: Config, people: LearningPeople, periods: Periods, changed
     return LearnedCard(learned, told, len(additions), leaks, strength, fitted, longer)
 
 
-def _with_answers(doses: Numbers, questions: Sequence[Candidate]) -> Numbers:
+def _with_answers(doses: Floats, questions: Sequence[Candidate]) -> Floats:
     """The doses with a column for each question more."""
     return np.column_stack([doses, *(each.holds.astype(np.float64) for each in questions)])
 
 
-def _fit_points(card: Card, doses: Numbers, won: Mask, strength: float) -> tuple[Fitted, Points]:
+def _fit_points(card: Card, doses: Floats, won: Mask, strength: float) -> tuple[Fitted, Points]:
     """The weights and their points; rules that are held count as many log-odds as their points then stand for."""
     unit = max(fit_line(doses @ card.points, won).slope, 0.0)
     fitted = fit_card(card, doses, won, strength)
     for _again in range(3 if card.held.any() else 0):
         fitted = fit_with_held(card, doses, won, strength, unit)
-        unit = unit_of(fitted, doses, card.points)
+        unit = find_unit(fitted, doses, card.points)
     return fitted, round_weights(fitted, doses, won, card.points, card.held)
 
 
-def fit_with_held(card: Card, doses: Numbers, won: Mask, strength: float, unit: float) -> Fitted:
+def fit_with_held(card: Card, doses: Floats, won: Mask, strength: float, unit: float) -> Fitted:
     """The weights, with those that are held at `unit` log-odds a point, and the others drawn to what fits best."""
     center, penalty = pull_towards(card, doses, won, strength)
     center[1:] = np.where(card.held, unit * card.points, center[1:])
-    return fit_logistic(with_ones(doses), won, center, penalty)
+    return fit_logistic(add_ones(doses), won, center, penalty)
 
 
-def apply_points(config: Config, points: Numbers, additions: Sequence[Fit]) -> Config:
+def apply_points(config: Config, points: Floats, additions: Sequence[Fit]) -> Config:
     """The config with other points for its rules, caps in proportion, and more rules about fit."""
     left = iter(points.tolist())
     tables: dict[str, Any] = {
@@ -204,7 +202,7 @@ def _rows_of(column: Column, rows: Rows) -> Column:
 
 def _leaky(rules: Sequence[Rule], leaks: Sequence[Leak]) -> Mask:
     """Rules that leak, or that ask about a field that does."""
-    fields, names = fields_of(leaks), {each.name for each in leaks}
+    fields, names = list_leaky_fields(leaks), {each.name for each in leaks}
     leaky = [rule.name in names or (rule.when is not None and bool(rule.when.fields() & fields)) for rule in rules]
     return np.array(leaky, dtype=bool)
 
@@ -277,9 +275,3 @@ def count_additions(card: LearnedCard, learned: JudgedCases, periods: Periods) -
             rule = rule._replace(people=int(holds.sum()), won=int((holds & won).sum()))
         counted.append(rule)
     return counted
-
-
-def rate_of(rule: LearnedRule) -> tuple[float | None, float | None, float | None]:
-    """The share of won ones with its interval."""
-    interval = rate_interval(rule.won, rule.people)
-    return (None, None, None) if interval is None else (interval.value, interval.low, interval.high)

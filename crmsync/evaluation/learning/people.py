@@ -47,7 +47,7 @@ def gather_people(config: Config, parts: Iterable[Cases], zone: tzinfo) -> Learn
     for cases in parts:
         judged.append(judge_cases(config, cases, zone))
         columns.append({name: _told_apart(cases.columns.fields.get(name, ()), len(cases.at)) for name in names})
-        doses = [dose_matrix(model, judge_cases(model, cases, zone)).astype(np.float16) for _days, model in faded]
+        doses = [measure_doses(model, judge_cases(model, cases, zone)).astype(np.float16) for _days, model in faded]
         fading.append(
             {rule.name: np.column_stack([dose[:, place] for dose in doses]) for place, rule in _timed(config)}
             if doses
@@ -62,7 +62,7 @@ def gather_people(config: Config, parts: Iterable[Cases], zone: tzinfo) -> Learn
     )
 
 
-def dose_matrix(model: Model, judged: JudgedCases) -> NDArray[np.float64]:
+def measure_doses(model: Model, judged: JudgedCases) -> NDArray[np.float64]:
     """(n, rules): what each rule gave as a share of its points, times the weight of its axis for each person."""
     own: Sequence[Weights] = [model.weights, *(each.weights or model.weights for each in model.segment)]
     doses = judged.points.astype(np.float64)
@@ -72,7 +72,7 @@ def dose_matrix(model: Model, judged: JudgedCases) -> NDArray[np.float64]:
     return doses
 
 
-def points_of_rules(model: Model) -> NDArray[np.float64]:
+def list_rule_points(model: Model) -> NDArray[np.float64]:
     """The points of each rule (rules,)."""
     return np.array([rule.points for rule in model.rules()], dtype=np.float64)
 

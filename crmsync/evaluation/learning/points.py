@@ -5,13 +5,10 @@ from __future__ import annotations
 from typing import NamedTuple
 
 import numpy as np
-from numpy.typing import NDArray
 
-from crmsync.evaluation.learning.comparison import Z95
 from crmsync.evaluation.learning.regression import Fitted, fit_line
-
-Numbers = NDArray[np.float64]
-Mask = NDArray[np.bool_]
+from crmsync.evaluation.metrics import Floats, Mask
+from crmsync.evaluation.proportions import Z
 
 MOST = 99
 """The most points of a rule: two digits."""
@@ -29,19 +26,19 @@ FIRST_SPREAD = 15.0
 class Points(NamedTuple):
     """`points` (p,): whole ones, 0 where nothing is known of a rule; `low`, `high` (p,): their 95 % interval."""
 
-    points: Numbers
-    low: Numbers
-    high: Numbers
+    points: Floats
+    low: Floats
+    high: Floats
     unit: float
 
 
-def round_weights(fitted: Fitted, doses: Numbers, won: Mask, today: Numbers, held: Mask) -> Points:
+def round_weights(fitted: Fitted, doses: Floats, won: Mask, today: Floats, held: Mask) -> Points:
     """Points for each column of `doses` (n, p); `today` (p,) are those of today, 0 for a new question.
 
     Those that are `held` stay. The spread of the totals stays that of today's, unless whole points would be too coarse.
     """
     weights, errors = fitted.weights[1:], fitted.errors[1:]
-    unit = unit_of(fitted, doses, today)
+    unit = find_unit(fitted, doses, today)
     exact = _mean_loss(doses @ weights, won)
     found: list[Points] = []
     for finer in FINER:
@@ -55,7 +52,7 @@ def round_weights(fitted: Fitted, doses: Numbers, won: Mask, today: Numbers, hel
     return found[-1]
 
 
-def unit_of(fitted: Fitted, doses: Numbers, today: Numbers) -> float:
+def find_unit(fitted: Fitted, doses: Floats, today: Floats) -> float:
     """The log-odds of one point, such that totals spread as today's do and no rule has more than `MOST` points."""
     weights = fitted.weights[1:]
     learned = float((doses @ weights).std())
@@ -63,21 +60,21 @@ def unit_of(fitted: Fitted, doses: Numbers, today: Numbers) -> float:
     return max(learned / wanted, float(np.abs(weights).max(initial=0)) / MOST, 1e-12)
 
 
-def _round(exact: Numbers, today: Numbers, held: Mask, errors: Numbers) -> Numbers:
+def _round(exact: Floats, today: Floats, held: Mask, errors: Floats) -> Floats:
     """Whole points. A rule of today's keeps at least one point, and its sign unless the data speak against it."""
     rounded = np.rint(exact)
-    sure = np.abs(exact) > Z95 * errors
+    sure = np.abs(exact) > Z * errors
     least = np.where(sure | (today == 0), np.sign(exact), np.sign(today))
     against = (today != 0) & (np.sign(rounded) != np.sign(today)) & ~sure
     rounded = np.where((today != 0) & ((rounded == 0) | against), least, rounded)
     return np.where(held, today, rounded)
 
 
-def _interval(weights: Numbers, errors: Numbers, unit: float) -> tuple[Numbers, Numbers]:
-    return (weights - Z95 * errors) / unit, (weights + Z95 * errors) / unit
+def _interval(weights: Floats, errors: Floats, unit: float) -> tuple[Floats, Floats]:
+    return (weights - Z * errors) / unit, (weights + Z * errors) / unit
 
 
-def _mean_loss(scores: Numbers, won: Mask) -> float:
+def _mean_loss(scores: Floats, won: Mask) -> float:
     line = fit_line(scores, won)
     log_odds = line.intercept + line.slope * scores
     return float((np.logaddexp(0, log_odds) - won * log_odds).mean())

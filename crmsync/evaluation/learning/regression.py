@@ -5,10 +5,9 @@ from __future__ import annotations
 from typing import NamedTuple
 
 import numpy as np
-from numpy.typing import NDArray
 
-Numbers = NDArray[np.float64]
-Mask = NDArray[np.bool_]
+from crmsync.evaluation.logistic import Curve, fit_curve
+from crmsync.evaluation.metrics import Floats, Mask, tally_scores
 
 HOLD = 1e9
 """A penalty under which a weight stays where it is drawn to."""
@@ -25,12 +24,12 @@ class Fitted(NamedTuple):
     included; `covariance` (p, p).
     """
 
-    weights: Numbers
-    errors: Numbers
-    covariance: Numbers
+    weights: Floats
+    errors: Floats
+    covariance: Floats
 
 
-def fit_logistic(design: Numbers, won: Mask, center: Numbers, penalty: Numbers, start: Numbers | None = None) -> Fitted:
+def fit_logistic(design: Floats, won: Mask, center: Floats, penalty: Floats, start: Floats | None = None) -> Fitted:
     """The weights w that minimise −log-likelihood + ½ Σ penalty · (w − center)².
 
     `design` (n, p) has a first column of ones; `won` (n,); `center` and `penalty` (p,), the penalty of the first
@@ -52,27 +51,27 @@ def fit_logistic(design: Numbers, won: Mask, center: Numbers, penalty: Numbers, 
         options={"gtol": 1e-7, "maxiter": 100},
     )
     weights = np.asarray(found.x, dtype=np.float64)
-    covariance: Numbers = np.linalg.pinv(problem.curvature(weights) * len(won), hermitian=True).astype(np.float64)
+    covariance: Floats = np.linalg.pinv(problem.curvature(weights) * len(won), hermitian=True).astype(np.float64)
     return Fitted(weights, np.sqrt(np.maximum(np.diag(covariance), 0)), covariance)
 
 
 class _Problem:
     """The loss per person with its derivatives; what they share is calculated once for each point."""
 
-    def __init__(self, design: Numbers, won: Numbers, center: Numbers, penalty: Numbers) -> None:
+    def __init__(self, design: Floats, won: Floats, center: Floats, penalty: Floats) -> None:
         self.won, self.center = won, center
         size = max(SMALL // design.shape[1] ** 2, 1)
         self.parts = [(design[start : start + size], slice(start, start + size)) for start in range(0, len(won), size)]
         self.penalty = penalty / len(won)
-        self._at: Numbers | None = None
+        self._at: Floats | None = None
         self._log_odds = self._chance = np.zeros(0)
 
-    def loss(self, weights: Numbers) -> float:
+    def loss(self, weights: Floats) -> float:
         self._go_to(weights)
         lost = np.logaddexp(0, self._log_odds) - self.won * self._log_odds
         return float(lost.mean() + 0.5 * (self.penalty * (weights - self.center) ** 2).sum())
 
-    def slope(self, weights: Numbers) -> Numbers:
+    def slope(self, weights: Floats) -> Floats:
         self._go_to(weights)
         missed = self._chance - self.won
         slope = np.zeros(len(weights))
@@ -80,7 +79,7 @@ class _Problem:
             slope += missed[rows] @ part
         return slope / len(self.won) + self.penalty * (weights - self.center)
 
-    def curvature(self, weights: Numbers) -> Numbers:
+    def curvature(self, weights: Floats) -> Floats:
         self._go_to(weights)
         spread = np.sqrt(self._chance * (1 - self._chance) / len(self.won))
         curvature = np.zeros((len(weights), len(weights)))
@@ -90,7 +89,7 @@ class _Problem:
         curvature[np.diag_indices_from(curvature)] += self.penalty
         return curvature
 
-    def _go_to(self, weights: Numbers) -> None:
+    def _go_to(self, weights: Floats) -> None:
         from scipy.special import expit
 
         if self._at is None or not np.array_equal(self._at, weights):
@@ -99,31 +98,14 @@ class _Problem:
             self._chance = expit(self._log_odds)
 
 
-class ScoreLine(NamedTuple):
-    """Log-odds of a score: `intercept + slope · score`."""
-
-    intercept: float
-    slope: float
-
-    def chances(self, scores: Numbers) -> Numbers:
-        """The probability of being won at each score."""
-        chances: Numbers = 0.5 * (1 + np.tanh(0.5 * (self.intercept + self.slope * scores)))
-        return chances
-
-
-def fit_line(scores: Numbers, won: Mask) -> ScoreLine:
+def fit_line(scores: Floats, won: Mask) -> Curve:
     """The calibration of a score: what it says in log-odds."""
-    spread = float(scores.std()) or 1.0
-    middle = float(scores.mean())
-    design = np.column_stack([np.ones(len(scores)), (scores - middle) / spread])
     # So little a penalty only keeps a score that tells everything from an infinite slope.
-    found = fit_logistic(design, won, np.zeros(2), np.array([0.0, 0.1]))
-    slope = float(found.weights[1]) / spread
-    return ScoreLine(float(found.weights[0]) - slope * middle, slope)
+    return fit_curve(tally_scores(scores, won), 0.1)
 
 
-def log_loss(design: Numbers, won: Mask, weights: Numbers) -> Numbers:
+def measure_losses(design: Floats, won: Mask, weights: Floats) -> Floats:
     """−log-likelihood of each person (n,)."""
     log_odds = design @ weights
-    loss: Numbers = np.logaddexp(0, log_odds) - won * log_odds
+    loss: Floats = np.logaddexp(0, log_odds) - won * log_odds
     return loss

@@ -10,10 +10,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from crmsync.evaluation.learning.candidates import Candidate
-from crmsync.evaluation.learning.regression import HOLD, Fitted, fit_line, fit_logistic, log_loss
-
-Numbers = NDArray[np.float64]
-Mask = NDArray[np.bool_]
+from crmsync.evaluation.learning.regression import HOLD, Fitted, fit_line, fit_logistic, measure_losses
+from crmsync.evaluation.logistic import to_chances
+from crmsync.evaluation.metrics import Floats, Mask
 
 GRID = (10_000.0, 300.0, 100.0, 30.0, 10.0, 3.0, 1.0)
 """Strengths of the pull towards the card; the first one leaves little of what the data say."""
@@ -39,39 +38,39 @@ class Card(NamedTuple):
     (p,) at their points.
     """
 
-    points: Numbers
-    sizes: Numbers
+    points: Floats
+    sizes: Floats
     held: Mask
 
 
 def pull_towards(
-    card: Card, doses: Numbers, won: Mask, strength: float, unit: float | None = None
-) -> tuple[Numbers, Numbers]:
+    card: Card, doses: Floats, won: Mask, strength: float, unit: float | None = None
+) -> tuple[Floats, Floats]:
     """Center and penalty of each weight, intercept first. `unit`: log-odds of a point; by default what fits best."""
     return _pull(card, max(fit_line(doses @ card.points, won).slope, 0.0) if unit is None else unit, strength)
 
 
-def _pull(card: Card, scale: float, strength: float) -> tuple[Numbers, Numbers]:
+def _pull(card: Card, scale: float, strength: float) -> tuple[Floats, Floats]:
     penalty = np.where(card.held, HOLD, strength * card.sizes**2)
     return np.append(0.0, scale * card.points), np.append(0.0, penalty)
 
 
-def typical_sizes(doses: Numbers) -> Numbers:
+def measure_sizes(doses: Floats) -> Floats:
     """The root mean square of each rule's doses among those to whom it gave any (p,); 1 where it gave none."""
     given = (doses != 0).sum(axis=0)
-    sizes: Numbers = np.sqrt((doses**2).sum(axis=0) / np.maximum(given, 1))
+    sizes: Floats = np.sqrt((doses**2).sum(axis=0) / np.maximum(given, 1))
     return np.where(given > 0, sizes, 1.0)
 
 
 def fit_card(
-    card: Card, doses: Numbers, won: Mask, strength: float, unit: float | None = None, start: Numbers | None = None
+    card: Card, doses: Floats, won: Mask, strength: float, unit: float | None = None, start: Floats | None = None
 ) -> Fitted:
     """The card's weights as the data have them."""
     center, penalty = pull_towards(card, doses, won, strength, unit)
-    return fit_logistic(with_ones(doses), won, center, penalty, start)
+    return fit_logistic(add_ones(doses), won, center, penalty, start)
 
 
-def with_ones(doses: Numbers) -> Numbers:
+def add_ones(doses: Floats) -> Floats:
     """The design: a column of ones before the doses."""
     return np.column_stack([np.ones(len(doses)), doses])
 
@@ -81,13 +80,13 @@ def thin_out(count: int, most: int = SAMPLE) -> NDArray[np.intp]:
     return np.arange(count) if count <= most else np.linspace(0, count - 1, most).astype(np.intp)
 
 
-def fold_ends(count: int) -> list[tuple[int, int]]:
+def divide_folds(count: int) -> list[tuple[int, int]]:
     """For each fold the rows up to which is learned and tested."""
     ends = [int(share * count) for share in FOLDS]
     return list(pairwise(ends))
 
 
-def choose_strength(card: Card, doses: Numbers, won: Mask) -> float:
+def choose_strength(card: Card, doses: Floats, won: Mask) -> float:
     """The pull with which people of later folds are told best."""
     folds = _make_folds(card, doses, won)
     losses = [(float(sum(each.sum() for each in _fold_losses(card, folds, each))), -each) for each in GRID]
@@ -97,29 +96,29 @@ def choose_strength(card: Card, doses: Numbers, won: Mask) -> float:
 class Fold:
     """People up to an instant with their outcomes, and the next ones. `start` is where the last fit ended."""
 
-    def __init__(self, scale: float, design: Numbers, won: Mask, end: int, until: int) -> None:
+    def __init__(self, scale: float, design: Floats, won: Mask, end: int, until: int) -> None:
         self.scale = scale
         self.before, self.won_before = design[:end], won[:end]
         self.after, self.won_after = design[end:until], won[end:until]
-        self.start: Numbers | None = None
+        self.start: Floats | None = None
 
 
-def _make_folds(card: Card, doses: Numbers, won: Mask) -> list[Fold]:
-    design = with_ones(doses)
+def _make_folds(card: Card, doses: Floats, won: Mask) -> list[Fold]:
+    design = add_ones(doses)
     return [
         Fold(max(fit_line(doses[:end] @ card.points, won[:end]).slope, 0.0), design, won, end, until)
-        for end, until in fold_ends(len(won))
+        for end, until in divide_folds(len(won))
         if end and 0 < won[:end].sum() < end
     ]
 
 
-def _fold_losses(card: Card, folds: Sequence[Fold], strength: float) -> list[Numbers]:
+def _fold_losses(card: Card, folds: Sequence[Fold], strength: float) -> list[Floats]:
     """The −log-likelihood of each of those who came after the ones that were learned from."""
     found = []
     for fold in folds:
         center, penalty = _pull(card, fold.scale, strength)
         fold.start = fit_logistic(fold.before, fold.won_before, center, penalty, fold.start).weights
-        found.append(log_loss(fold.after, fold.won_after, fold.start))
+        found.append(measure_losses(fold.after, fold.won_after, fold.start))
     return found
 
 
@@ -133,7 +132,7 @@ def extend_card(card: Card, more: int) -> Card:
 
 
 def choose_additions(
-    card: Card, doses: Numbers, won: Mask, candidates: Sequence[Candidate], strength: float
+    card: Card, doses: Floats, won: Mask, candidates: Sequence[Candidate], strength: float
 ) -> list[Candidate]:
     """The questions that tell later people better, best first; rows are in the order of time."""
     rows = thin_out(len(won))
@@ -164,20 +163,20 @@ def choose_additions(
     return [candidates[each] for each in chosen]
 
 
-def _is_better(before: Sequence[Numbers], after: Sequence[Numbers]) -> bool:
+def _is_better(before: Sequence[Floats], after: Sequence[Floats]) -> bool:
     gains = [float((one - other).sum()) for one, other in zip(before, after, strict=True)]
     return sum(gains) >= WORTH and sum(gain > 0 for gain in gains) * 2 > len(gains)
 
 
-def _promises(doses: Numbers, won: Mask, fitted: Fitted, asked: NDArray[np.float32], strength: float) -> Numbers:
+def _promises(doses: Floats, won: Mask, fitted: Fitted, asked: NDArray[np.float32], strength: float) -> Floats:
     """By how much each question would raise the log-likelihood of those learned from, to a first approximation."""
-    design = with_ones(doses)
-    chances = 0.5 * (1 + np.tanh(0.5 * (design @ fitted.weights)))
+    design = add_ones(doses)
+    chances = to_chances(design @ fitted.weights)
     score = asked.T @ (won - chances)
     spread = (chances * (1 - chances))[:, None]
     shared = (design * spread).T @ asked
     alone = (asked * spread).sum(axis=0)
     # What the card says already is no news.
     news = alone - np.einsum("pm,pq,qm->m", shared, fitted.covariance, shared)
-    gains: Numbers = np.where(news > 0.05 * alone, score**2 / (2 * (np.maximum(news, 0) + strength)), 0.0)
+    gains: Floats = np.where(news > 0.05 * alone, score**2 / (2 * (np.maximum(news, 0) + strength)), 0.0)
     return gains

@@ -10,11 +10,9 @@ from numpy.typing import NDArray
 from crmsync.config.model import Band, Model
 from crmsync.config.units import to_hundredths
 from crmsync.evaluation.cases import JudgedCases
-from crmsync.evaluation.learning.comparison import Interval, rate_interval
 from crmsync.evaluation.learning.learn import Periods
-
-Numbers = NDArray[np.int64]
-Mask = NDArray[np.bool_]
+from crmsync.evaluation.metrics import Mask
+from crmsync.evaluation.proportions import Rate, measure_rate
 
 WEEK = 7 * 86_400
 
@@ -42,7 +40,7 @@ class BandLimits(NamedTuple):
     people_now: int
     people: int
     per_week: float | None
-    precision: Interval | None
+    precision: Rate
     note: str
 
 
@@ -79,7 +77,7 @@ def suggest_thresholds(
                 int(reached.sum()),
                 int(reaching.sum()),
                 float((reaching & late).sum() / weeks) if weeks else None,
-                rate_interval(int((closed & after.won).sum()), int(closed.sum())),
+                measure_rate(int((closed & after.won).sum()), int(closed.sum())),
                 note,
             )
         )
@@ -116,7 +114,7 @@ def _minimums(band: Band, before: JudgedCases, after: JudgedCases) -> Band:
     return band.model_copy(update=changed)
 
 
-def _same_number(ascending: Numbers, wanted: int) -> float:
+def _same_number(ascending: NDArray[np.int64], wanted: int) -> float:
     """The whole points that the number of people comes closest to `wanted`; the higher of two."""
     cuts = _whole_points(ascending)
     above = len(ascending) - np.searchsorted(ascending, cuts * 100)
@@ -124,7 +122,7 @@ def _same_number(ascending: Numbers, wanted: int) -> float:
     return float(cuts[len(cuts) - 1 - int(np.argmin(misses[::-1]))])
 
 
-def _whole_points(ascending: Numbers) -> Numbers:
+def _whole_points(ascending: NDArray[np.int64]) -> NDArray[np.int64]:
     if not len(ascending):
         return np.zeros(1, dtype=np.int64)
     return np.arange(int(ascending[0]) // 100, int(ascending[-1]) // 100 + 2, dtype=np.int64)

@@ -165,6 +165,7 @@ class DriftDocument(TypedDict):
     sources: list[DriftSource]
     weeks: list[DriftWeek]
     problems: list[str]
+    warnings: list[str]
 
 
 @with_config(EXACTLY)
@@ -213,3 +214,4 @@ class ExperimentDocument(TypedDict):
     washed_out: int
     open: int
     problems: list[str]
+    warnings: list[str]
