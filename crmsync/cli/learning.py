@@ -44,6 +44,9 @@ Precision = Annotated[
     float | None,
     typer.Option("--precision", min=0, max=100, metavar="P", help="Set the line so that P per cent above it are won."),
 ]
+Hybrid = Annotated[
+    bool, typer.Option("--hybrid", help="Keep your points and bands; offer what is new as adjustments of the total.")
+]
 Csv = Annotated[Path | None, typer.Option("--csv", metavar="FILE", help="Also write the rules as CSV; - prints them.")]
 
 COLUMNS = ("name", "points_now", "points", "low", "high", "people", "won", "rate", "rate_low", "rate_high", "note")
@@ -56,6 +59,7 @@ def learn(
     write: Write = None,
     capacity: Capacity = None,
     precision: Precision = None,
+    hybrid: Hybrid = False,
     csv: Csv = None,
     config: ConfigPath = DEFAULT_CONFIG,
     as_json: AsJson = False,
@@ -64,12 +68,14 @@ def learn(
     """Learn points for your rules from what came of people, tested on the latest ones; changes nothing by itself.
 
     It says "no better" or "not enough data" where that is so. The points are a patch of the config: --write saves the
-    whole file under another name, if the verdict is "better".
+    whole file under another name, if the verdict is "better". With --hybrid your points and bands stay as they are.
 
     Example: crmsync learn --input people.jsonl --write learned.toml
     """
     if capacity is not None and precision is not None:
         raise typer.BadParameter("give --capacity or --precision, not both")
+    if hybrid and (capacity is not None or precision is not None):
+        raise typer.BadParameter("--hybrid keeps the bands as they are; leave out --capacity and --precision")
     if csv is not None and as_json and str(csv) == "-":
         raise typer.BadParameter("--csv - and --json both print; give --csv a file")
     with run_command(as_json, debug, config) as ending:
@@ -82,7 +88,7 @@ def learn(
         target = Target(capacity=capacity, precision=None if precision is None else precision / 100)
         readers: list[CaseReader] = []
         opened = _case_opener(settings, given, since, until, readers)
-        learning = learn_from_cases(settings, config.read_text(encoding="utf-8"), opened, target)
+        learning = learn_from_cases(settings, config.read_text(encoding="utf-8"), opened, target, hybrid=hybrid)
         ending.document = {**learning.document}
         odd = readers[-1].find_oddities(settings)
         add_oddities(ending, odd)

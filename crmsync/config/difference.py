@@ -36,6 +36,10 @@ def _compare_table(table: str, old: Any, new: Any) -> Iterator[Difference]:
     if _is_rows(old) and _is_rows(new):
         yield from _compare_rows(table, old or [], new or [])
         return
+    for key in _lists_of_rows(old, new):
+        was_rows, now_rows = ((each or {}).get(key) for each in (old, new))
+        yield from _compare_rows(f"{table}.{key}", was_rows or [], now_rows or [])
+        old, new = ({name: each for name, each in (it or {}).items() if name != key} for it in (old, new))
     was, now = _flat(old), _flat(new)
     for key in dict.fromkeys((*was, *now)):
         if key not in was:
@@ -44,6 +48,19 @@ def _compare_table(table: str, old: Any, new: Any) -> Iterator[Difference]:
             yield Difference("removed", f"[{table}]", key, f"{key}: was {was[key]}")
         elif was[key] != now[key]:
             yield Difference("changed", f"[{table}]", key, f"{key}: {was[key]} → {now[key]}")
+
+
+def _lists_of_rows(*tables: Any) -> list[str]:
+    """The keys of a table whose rows have names: an edit of one row is told as one."""
+    return [
+        *dict.fromkeys(
+            key
+            for each in tables
+            if isinstance(each, Mapping)
+            for key, rows in each.items()
+            if isinstance(rows, list) and rows and all(isinstance(it, Mapping) and "name" in it for it in rows)
+        )
+    ]
 
 
 def _is_rows(value: Any) -> bool:

@@ -10,6 +10,7 @@ from typing import Annotated, Any, Literal
 from pydantic import BeforeValidator, Field, field_validator, model_validator
 
 from crmsync.config.conditions import DEPARTMENTS, SENIORITIES, Condition, Match, Where
+from crmsync.config.learned import Learned
 from crmsync.config.mistakes import Loc, Mistake, raise_mistakes
 from crmsync.config.rules import (
     NOT_THEIR_DOING,
@@ -68,6 +69,11 @@ class Score(Table):
     fit: Limit = Limit()
     behavior: Limit = Limit()
     total: Limit = Limit()
+
+    @property
+    def unit(self) -> int:
+        """How many hundredths one step of a score is."""
+        return int(10 ** (2 - self.decimals))
 
 
 class Band(Table):
@@ -215,6 +221,7 @@ class Model(Table):
     bands: Bands = {}
     grades: dict[str, Points] = {}
     grid: dict[str, Points] = {}
+    learned: Learned = Learned()
     review: Review = Review()
     test: list[Golden] = []
 
@@ -255,6 +262,8 @@ class Model(Table):
         for loc, each in self.placed(*RULE_TABLES, "disqualify", "qualification", "segment"):
             if each.when is not None:
                 yield (*loc, "when"), each.when
+        for number, adjustment in enumerate(self.learned.active):
+            yield ("learned", "adjustment", number, "when"), adjustment.when
 
     def used_fields(self) -> set[str]:
         """The canonical fields that some rule reads."""
@@ -281,6 +290,10 @@ class Model(Table):
                 places.setdefault(each.name, []).append(loc)
             for name in sorted(name for name, locs in places.items() if len(locs) > 1):
                 yield Mistake((*places[name][0], "name"), f"two {what} have the name {name!r}; give each its own name")
+        adjustments = [each.name for each in self.learned.adjustment]
+        for name in sorted({name for name in adjustments if adjustments.count(name) > 1}):
+            loc = ("learned", "adjustment", adjustments.index(name), "name")
+            yield Mistake(loc, f"two [[learned.adjustment]] have the name {name!r}; give each its own name")
 
     def _unknown_names(self) -> Iterator[Mistake]:
         segments = [each.name for each in self.segment]

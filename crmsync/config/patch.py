@@ -24,15 +24,15 @@ class NumberEdit(NamedTuple):
     said: str
 
 
-class NewTable(NamedTuple):
-    """A table that is added at the end."""
+class TableEdit(NamedTuple):
+    """Texts and tables that keys of a table become. A table that is not there is added at the end."""
 
     name: str
     values: Mapping[str, Any]
 
 
 class NewRule(NamedTuple):
-    """A rule that is added to a table, with a comment for the line of its points."""
+    """A rule that is added to a table (`fit`, `learned.adjustment`), with a comment for the line of its points."""
 
     table: str
     rule: Mapping[str, Any]
@@ -44,28 +44,32 @@ class ConfigPatch(NamedTuple):
 
     edits: Sequence[NumberEdit]
     rules: Sequence[NewRule] = ()
-    tables: Sequence[NewTable] = ()
+    tables: Sequence[TableEdit] = ()
+    removed: Sequence[str] = ()
+    """Tables all of whose rows go."""
 
 
 def edit_config(text: str, patch: ConfigPatch) -> str:
-    """The text with these edits, the rules after the last one of their table, and the tables at the end.
+    """The text with these edits, the rules after the last one of their table, and new tables at the end.
 
     Raises `ConfigError` where a value is written in a way that cannot be edited line by line.
     """
     lines = text.splitlines()
-    places = [(number - 1, loc) for number, loc in find_places(text)]
+    places = _places(lines)
     for edit in patch.edits:
         _edit_line(lines, places, edit)
+    for removed in patch.removed:
+        _remove_rows(lines, removed)
     for each in patch.tables:
-        lines += ["", f"[{each.name}]", *(f"{key} = {write_value(value)}" for key, value in each.values.items())]
+        _edit_table(lines, each)
     for table in dict.fromkeys(each.table for each in patch.rules):
         written = [line for each in patch.rules if each.table == table for line in ("", *write_rule(each))]
-        end = _end_of_table(lines, places, table)
+        end = _end_of_table(lines, _places(lines), table)
         lines[end:end] = written
     edited = "\n".join(lines) + "\n"
     try:
         is_so = tomllib.loads(edited) == _expected(tomllib.loads(text), patch)
-    except tomllib.TOMLDecodeError:
+    except (tomllib.TOMLDecodeError, KeyError):
         is_so = False
     if not is_so:
         raise ConfigError(
@@ -81,11 +85,11 @@ def show_edited(text: str, patch: ConfigPatch) -> str:
     changed = {each.loc[:2] if isinstance(each.loc[1], int) else each.loc[:1] for each in patch.edits}
     changed |= {(each.name,) for each in patch.tables}
     lines = text.splitlines()
-    headers = [(number - 1, loc) for number, loc in find_places(text) if re.match(r"\s*\[", lines[number - 1])]
+    headers = _headers(lines, _places(lines))
     given = tomllib.loads(text)
     shown = []
     for (start, loc), end in zip(headers, [*(each[0] for each in headers[1:]), len(lines)], strict=True):
-        is_new = len(loc) == 2 and isinstance(loc[1], int) and given[str(loc[0])][loc[1]].get("name") in names
+        is_new = isinstance(loc[-1], int) and _value_at(given, loc).get("name") in names
         if is_new or any(loc[: len(each)] == each for each in changed):
             shown.append("\n".join(lines[start : _last_line(lines, start, end)]))
     return "\n\n".join(shown) + "\n" if shown else ""
@@ -145,10 +149,52 @@ def _edit_line(lines: list[str], places: Iterable[tuple[int, Loc]], edit: Number
     lines[number] = f"{line}   {MARK}{edit.said}" if edit.said else line
 
 
+def _places(lines: Sequence[str]) -> list[tuple[int, Loc]]:
+    return [(number - 1, loc) for number, loc in find_places("\n".join(lines))]
+
+
+def _headers(lines: Sequence[str], places: Iterable[tuple[int, Loc]]) -> list[tuple[int, Loc]]:
+    return [(number, loc) for number, loc in places if re.match(r"\s*\[", lines[number])]
+
+
+def _value_at(given: Any, loc: Loc) -> Any:
+    for part in loc:
+        given = given[part]
+    return given
+
+
+def _edit_table(lines: list[str], edit: TableEdit) -> None:
+    """Replace the value of each key on its own line; what is not there comes first in its table."""
+    places = _places(lines)
+    header = next((number for number, loc in _headers(lines, places) if loc == (edit.name,)), None)
+    written = {key: f"{key} = {write_value(value)}" for key, value in edit.values.items()}
+    if header is None:
+        lines += ["", f"[{edit.name}]", *written.values()]
+        return
+    at = {loc[-1]: number for number, loc in places if loc[:-1] == (edit.name,) and number > header}
+    for key in (each for each in written if each in at):
+        rest = re.match(r"""[^=]*=\s*(?:"[^"]*"|'[^']*')(\s*(?:#.*)?)$""", lines[at[key]])
+        lines[at[key]] = written[key] + (rest[1] if rest else "")
+    lines[header + 1 : header + 1] = [line for key, line in written.items() if key not in at]
+
+
+def _remove_rows(lines: list[str], table: str) -> None:
+    """Remove the rows of a table; comments before the next one stay."""
+    path = tuple(table.split("."))
+    headers = _headers(lines, _places(lines))
+    end = len(lines)
+    for start, loc in reversed(headers):
+        if loc[: len(path)] == path:
+            last = _last_line(lines, start, end)
+            # With the blank line after it, so that none is left over.
+            del lines[start : last + (last < end and not lines[last].strip())]
+        end = start
+
+
 def _end_of_table(lines: Sequence[str], places: Sequence[tuple[int, Loc]], table: str) -> int:
     """The line after the last row of a table, or after everything."""
-    headers = [(number, loc) for number, loc in places if re.match(r"\s*\[", lines[number])]
-    own = [place for place, (_number, loc) in enumerate(headers) if loc[0] == table]
+    headers = _headers(lines, places)
+    own = [place for place, (_number, loc) in enumerate(headers) if loc[0] == table.partition(".")[0]]
     if not own:
         return len(lines)
     last = own[-1]
@@ -174,8 +220,12 @@ def _expected(given: dict[str, Any], patch: ConfigPatch) -> dict[str, Any]:
             table[edit.loc[-1]] = edit.value
         else:
             above[edit.loc[-2]] = edit.value
-    for each in patch.rules:
-        wanted.setdefault(each.table, []).append(copy.deepcopy(dict(each.rule)))
+    for removed in patch.removed:
+        *tables, name = removed.split(".")
+        _value_at(wanted, tuple(tables)).pop(name, None)
     for added in patch.tables:
-        wanted[added.name] = copy.deepcopy(dict(added.values))
+        wanted.setdefault(added.name, {}).update(copy.deepcopy(dict(added.values)))
+    for each in patch.rules:
+        *tables, name = each.table.split(".")
+        _value_at(wanted, tuple(tables)).setdefault(name, []).append(copy.deepcopy(dict(each.rule)))
     return wanted

@@ -6,7 +6,7 @@ import re
 from datetime import timedelta
 from typing import Annotated, Literal, NamedTuple
 
-from pydantic import Field, field_validator, model_validator
+from pydantic import AfterValidator, Field, model_validator
 
 from crmsync.config.conditions import Condition, Where
 from crmsync.config.tables import Table
@@ -53,28 +53,30 @@ class RuleLimits(NamedTuple):
     window: timedelta | None = None
 
 
+def _plain(value: str) -> str:
+    if re.search(r"[\x00-\x1f\ud800-\udfff]", value) or value != value.strip():
+        raise ValueError("write the name on one line, without spaces around it")
+    return value
+
+
+def _worth_something(value: float) -> float:
+    if value == 0:
+        raise ValueError("a rule with 0 points has no effect; give it points or remove it")
+    return value
+
+
+RuleName = Annotated[str, Field(min_length=1, max_length=120), AfterValidator(_plain)]
+RulePoints = Annotated[Points, AfterValidator(_worth_something)]
+
+
 class Rule(Table):
     """What every rule has: a name that explanations show, points, and who it is for."""
 
-    name: str = Field(min_length=1, max_length=120)
-    points: Points
+    name: RuleName
+    points: RulePoints
     when: Condition | None = None
     segments: list[str] = []
     group: str | None = None
-
-    @field_validator("name")
-    @classmethod
-    def _plain(cls, value: str) -> str:
-        if re.search(r"[\x00-\x1f\ud800-\udfff]", value) or value != value.strip():
-            raise ValueError("write the name on one line, without spaces around it")
-        return value
-
-    @field_validator("points")
-    @classmethod
-    def _worth_something(cls, value: float) -> float:
-        if value == 0:
-            raise ValueError("a rule with 0 points has no effect; give it points or remove it")
-        return value
 
     @property
     def limits(self) -> RuleLimits:

@@ -44,7 +44,6 @@ from crmsync.config.experiment import (
     find_experiment_mistakes,
 )
 from crmsync.config.feedback import FEEDBACK, Feedback, add_feedback
-from crmsync.config.learned import Learned
 from crmsync.config.mistakes import Loc, Mistake, raise_mistakes
 from crmsync.config.model import Model
 from crmsync.config.outcome import OutcomeRules
@@ -193,10 +192,12 @@ AFFECTS: Mapping[str, frozenset[Affected]] = {
     **dict.fromkeys(("fields", "identity", "feeds"), frozenset({"score"})),
     **dict.fromkeys(("score", "weights", "channels", "groups", "segment"), frozenset({"score", "plan"})),
     **dict.fromkeys(("bands", "grades", "grid", "disqualify", "qualification"), frozenset({"score", "plan"})),
+    # the adjustments are lines of a score, the calibration is a probability in a plan
+    "learned": frozenset({"score", "plan"}),
     "stage": frozenset({"score", "plan"}),
     # in which arm somebody is, which rules and decisions may ask for
     "experiment": frozenset({"score", "plan"}),
-    **dict.fromkeys(("write", "route", "owner_pool", "tracks", "lifecycle", "truth", "learned"), frozenset({"plan"})),
+    **dict.fromkeys(("write", "route", "owner_pool", "tracks", "lifecycle", "truth"), frozenset({"plan"})),
     **dict.fromkeys(("exclude", "feedback"), frozenset({"score", "plan"})),
     **dict.fromkeys(("secrets", "state", "schedule", "guard", "log", "test", "review"), frozenset()),
     **dict.fromkeys(("sla", "tasks", "web", "account", "alerts", "outcome"), frozenset()),
@@ -235,7 +236,6 @@ class Config(Model, BaseSettings):
     account: AccountRules | None = None
     outcome: OutcomeRules | None = None
     experiment: dict[str, Experiment] = {}
-    learned: Learned = Learned()
     truth: Truth = Truth()
     guard: Guard = Guard()
     write: Write = Write()

@@ -9,6 +9,7 @@ from typing import Any, Literal, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from crmsync.config.learned import Learned
 from crmsync.config.model import RULE_TABLES, Band, Limit
 from crmsync.config.rules import Rule
 from crmsync.config.settings import Config
@@ -45,6 +46,7 @@ def find_leanings(before: Config, after: Config) -> list[Leaning]:
         *_compare_limits("[groups] {}", before.groups, after.groups),
         *_compare_limits("[channels] {}", before.channels, after.channels),
         *_compare_weights("", before, after),
+        *_compare_adjustments(before.learned, after.learned),
         *_compare_named("disqualification", before.disqualify, after.disqualify),
         *_compare_exclusions(before, after),
         *_compare_stages(before, after),
@@ -179,6 +181,22 @@ def _compare_weights(where: str, before: Config, after: Config) -> Iterator[Lean
         old, new = getattr(before.weights, key), getattr(after.weights, key)
         if old != new:
             yield _lean(new > old, f"{where}[weights] {key} {_show(old)} → {_show(new)}")
+
+
+def _compare_adjustments(before: Learned, after: Learned) -> Iterator[Leaning]:
+    """What is learned beside the rules; what is not in force gives nothing."""
+    was, now = ({each.name: each for each in it.active} for it in (before, after))
+    for name in dict.fromkeys((*was, *now)):
+        old, new = (rows[name].points if name in rows else 0 for rows in (was, now))
+        if old != new:
+            shown = " → ".join(_show(rows[name].points if name in rows else None) for rows in (was, now))
+            yield _lean(new > old, f"[learned] {name}: points {shown}")
+        elif was[name].when != now[name].when:
+            yield Leaning("either", f"[learned] {name}: another when")
+    if was and now and before.clamp != after.clamp:
+        gives = any(each.points > 0 for each in now.values())
+        shown = f"{_show(before.clamp)} → {_show(after.clamp)}"
+        yield _lean((after.clamp > before.clamp) == gives, f"[learned] clamp {shown}")
 
 
 def _compare_named(what: str, before: Sequence[Any], after: Sequence[Any]) -> Iterator[Leaning]:

@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from crmsync.config.conditions import Condition
+from crmsync.config.learned import Adjustment
 from crmsync.config.model import Model, matches_of, selections_of
 from crmsync.config.rules import TIERS, Behavior, Disqualify, Fit, Pattern, Rule
 from crmsync.config.rules import Sequence as SequenceRule
@@ -54,6 +55,7 @@ def lint_model(model: Model, known_kinds: Collection[str], today: date, mapped: 
         _impossible(model),
         _signs(model),
         _fitless(model),
+        _adjustments(model),
         _size_and_age(model, today),
     )
     order = {"error": 0, "warning": 1, "note": 2}
@@ -164,7 +166,8 @@ def _one_signal(model: Model) -> Iterator[Finding]:
 
 
 def _leaks(model: Model) -> Iterator[Finding]:
-    for rule in model.rules():
+    asking: tuple[Rule | Adjustment, ...] = (*model.rules(), *model.learned.active)
+    for rule in asking:
         for part in rule.when.parts() if rule.when else ():
             name = part.field or ""
             told = " ".join(str(wanted) for wanted in part.keys().values()).lower()
@@ -284,7 +287,7 @@ def _tried(model: Model, conditions: Sequence[Condition]) -> list[NDArray[np.int
 
 def _impossible(model: Model) -> Iterator[Finding]:
     """Questions about numbers and yes-or-no fields that nothing can answer with yes."""
-    asking: tuple[Rule | Disqualify, ...] = (*model.rules(), *model.disqualify)
+    asking: tuple[Rule | Disqualify | Adjustment, ...] = (*model.rules(), *model.disqualify, *model.learned.active)
     for rule in asking:
         if rule.when is None or any(_open(part) for part in rule.when.parts()):
             continue
@@ -316,6 +319,17 @@ def _fitless(model: Model) -> Iterator[Finding]:
     acted = most_of(model, [rule for rule in model.rules() if not isinstance(rule, Fit)]) * model.weights.behavior
     if not gated and band.at is not None and acted >= to_hundredths(band.at) and name != next(iter(model.bands)):
         yield Finding("note", f'behavior alone reaches the band "{name}"; set min_fit to also require fit')
+
+
+def _adjustments(model: Model) -> Iterator[Finding]:
+    """Adjustments without an effect."""
+    learned = model.learned
+    if learned.adjustment and learned.mode == "rules":
+        names = ", ".join(f'"{each.name}"' for each in learned.adjustment)
+        yield Finding("note", f'[learned] mode is "rules", so that these adjustments are ignored: {names}')
+    elif learned.active and to_hundredths(learned.clamp) < model.score.unit:
+        sentence = f"[learned] clamp = {learned.clamp:,.15g} is less than one step of the score; nothing is adjusted"
+        yield Finding("warning", sentence)
 
 
 def _size_and_age(model: Model, today: date) -> Iterator[Finding]:

@@ -10,9 +10,10 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from crmsync.config import Config
-from crmsync.config.learned import Calibration, Learned
+from crmsync.config.learned import Adjustment, Calibration
 from crmsync.config.model import RULE_TABLES, Band
-from crmsync.config.patch import ConfigPatch, NewRule, NewTable, NumberEdit, edit_config, show_edited
+from crmsync.config.patch import ConfigPatch, NewRule, NumberEdit, TableEdit, edit_config, show_edited
+from crmsync.config.rules import Fit
 from crmsync.evaluation.cases import Cases, JudgedCases, find_line, join_judged, judge_cases
 from crmsync.evaluation.learning.backtest import BackTest, Verdict, judge_back_test, run_back_test
 from crmsync.evaluation.learning.candidates import write_question
@@ -26,6 +27,7 @@ from crmsync.evaluation.learning.learn import (
     count_additions,
     explain_shortage,
     learn_card,
+    make_hybrid,
     split_periods,
 )
 from crmsync.evaluation.learning.people import LearningPeople, gather_people, list_rule_points, measure_doses
@@ -51,9 +53,16 @@ class Learning(NamedTuple):
 
 
 def learn_from_cases(
-    config: Config, text: str, opened: OpenCases, target: Target, changed: Mapping[str, float] | None = None
+    config: Config,
+    text: str,
+    opened: OpenCases,
+    target: Target,
+    changed: Mapping[str, float] | None = None,
+    hybrid: bool = False,
 ) -> Learning:
     """Learn a card and test it. `text` is that of the config file.
+
+    With `hybrid` today's points and bands stay, and only the questions that are new adjust the total.
 
     Raises `ConfigError` where the cases cannot be read, or the text cannot be edited.
     """
@@ -67,9 +76,17 @@ def learn_from_cases(
         found = {**_counts(people.judged), **_nothing("not_enough", f"Not enough data: {why}.")}
         return Learning({**found, "auc_now": _auc_of(people.judged, periods.all)}, "", None)
     card = learn_card(config, people, periods, changed or {})
-    with opened() as cases:
-        learned = join_judged([judge_cases(card.config, each, config.zone) for each in cases])
+    learned = _judge_all(card.config, opened)
+    card = card._replace(rules=count_additions(card, learned, periods))
+    if hybrid:
+        card = make_hybrid(config, card)
+        learned = _judge_all(card.config, opened)
     return _report(config, text, people, periods, card, learned, target)
+
+
+def _judge_all(config: Config, opened: OpenCases) -> JudgedCases:
+    with opened() as cases:
+        return join_judged([judge_cases(config, each, config.zone) for each in cases])
 
 
 def _report(
@@ -81,17 +98,18 @@ def _report(
     learned: JudgedCases,
     target: Target,
 ) -> Learning:
-    card = card._replace(rules=count_additions(card, learned, periods))
     test = run_back_test(people.judged, learned, periods)
     verdict = judge_back_test(test)
     line = target.line or find_line(config, config.outcome.line if config.outcome else None)
-    thresholds = suggest_thresholds(config, people.judged, learned, periods, target._replace(line=line))
+    limits = suggest_thresholds(config, people.judged, learned, periods, target._replace(line=line))
+    thresholds = [] if card.config.learned.active else limits
     half_lives = list(_half_lives(config, people, periods))
     calibration = _round_calibration(test)
     patch = _patch_of(config, card, thresholds, calibration)
     edited = edit_config(text, patch)
-    bands = {each.band: each.new for each in thresholds}
-    made = card.config.model_copy(update={"bands": bands, "learned": Learned(calibration=calibration)})
+    bands = {**config.bands, **{each.band: each.new for each in thresholds}}
+    with_calibration = card.config.learned.model_copy(update={"calibration": calibration})
+    made = card.config.model_copy(update={"bands": bands, "learned": with_calibration})
     document = {
         **_counts(people.judged),
         "verdict": verdict.verdict,
@@ -158,20 +176,26 @@ def _patch_of(
                     edits.append(NumberEdit((table, place, "cap"), new.cap, f"was {rule.limits.cap:g}"))
     for each in thresholds:
         edits += _band_edits(each)
-    added = card.config.fit[len(config.fit) :]
+    added: list[tuple[str, Fit | Adjustment]] = [("fit", rule) for rule in card.config.fit[len(config.fit) :]]
+    added += [("learned.adjustment", each) for each in card.config.learned.active]
     rules = [
         NewRule(
-            "fit",
-            {"name": rule.name, "points": rule.points, "when": write_question(rule)},
+            table,
+            {"name": rule.name, "points": rule.points, "when": write_question(rule.when)},
             f"new; {_said(told[rule.name])}",
         )
-        for rule in added
+        for table, rule in added
     ]
     numbers = calibration.model_dump()
+    keys: dict[str, Any] = {}
+    if card.config.learned.active and config.learned.mode != "hybrid":
+        keys["mode"] = "hybrid"
     if config.learned.calibration is None:
-        return ConfigPatch(edits, rules, [NewTable("learned", {"calibration": numbers})])
-    edits += [NumberEdit(("learned", "calibration", key), value, "") for key, value in numbers.items()]
-    return ConfigPatch(edits, rules)
+        keys["calibration"] = numbers
+    else:
+        edits += [NumberEdit(("learned", "calibration", key), value, "") for key, value in numbers.items()]
+    removed = ["learned.adjustment"] if config.learned.adjustment else []
+    return ConfigPatch(edits, rules, [TableEdit("learned", keys)] if keys else [], removed)
 
 
 def _round_calibration(test: BackTest) -> Calibration:

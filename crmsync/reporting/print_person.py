@@ -208,7 +208,7 @@ def print_model(console: Console, document: Document) -> None:
 def _said(line: Document) -> tuple[str, str, str]:
     """Points, name and words of one line; limits and grades carry what they are in their name."""
     given = line["points"]
-    points = "" if given is None else show_signed(given) if line["sort"] in RULES else show_points(given)
+    points = "" if given is None else show_signed(given) if line["sort"] in (*RULES, "learned") else show_points(given)
     name = f"{line['sort']} {line['name']}" if line["sort"] in NAMED_BY_SORT else line["name"]
     return points, name, line["says"]
 

@@ -18,6 +18,11 @@ def _cut(points: float | None) -> int:
     return LOWEST if points is None else to_hundredths(points)
 
 
+def cuts_of(bands: Mapping[str, Band]) -> list[int]:
+    """What each band but the first asks for in total (hundredths)."""
+    return [_cut(each.at) for each in list(bands.values())[1:]]
+
+
 def band_of(
     bands: Mapping[str, Band], total: Points, fit: Points, behavior: Points, previous: NDArray[np.int8]
 ) -> tuple[NDArray[np.int8], NDArray[np.int8]]:

@@ -19,6 +19,7 @@ from crmsync.config.rules import Axis, Behavior, Disqualify, Inactivity, Pattern
 from crmsync.config.rules import Sequence as SequenceRule
 from crmsync.config.units import to_hundredths
 from crmsync.scoring.activities import Mask, RuleResult, WhatIf, find_behavior, has_recent
+from crmsync.scoring.adjustment import adjust_total, clamp_adjustment
 from crmsync.scoring.bands import band_of, grade_of
 from crmsync.scoring.calendar import DAY, FAR, local_days, midnight_of
 from crmsync.scoring.context import ScoringContext
@@ -90,6 +91,10 @@ def scores_of(known: ScoringContext, people_at_once: int = PEOPLE_AT_ONCE, threa
         return replace(join_scores(parts, pool.map), warnings=known.warnings())
 
 
+LEARNED = Line("Learned adjustment", "total", "learned", "learned")
+"""The line that all learned adjustments make together."""
+
+
 class Scoring:
     """One evaluation of some of the people: what the rules came to, kept while the lines are added."""
 
@@ -97,7 +102,7 @@ class Scoring:
         self.known, self.model = known, known.model
         self.block = slice(*rows.indices(known.rows))
         self.rows = self.block.stop - self.block.start
-        self.unit = 10 ** (2 - self.model.score.decimals)
+        self.unit = self.model.score.unit
         self.activities = known.activities(self.block)
         self.segment = known.segment[self.block]
         self.wait = np.full(self.rows, NEVER, dtype=np.int32)
@@ -116,6 +121,7 @@ class Scoring:
         ledger.sums["total"] += fit + acted
         self._weigh(fit, acted)
         self._close("total", model.score.total)
+        self._adjust()
         total = ledger.sums["total"]
         disqualified = self._disqualified()
         band, reach = self._bands(total, fit, acted)
@@ -239,6 +245,25 @@ class Scoring:
                 weighed = round_points(points * weights[self.segment + 1], 10_000 * self.unit) // 10_000
                 line = Line(f"Weight of {axis}", "total", "weight", axis)
                 self.ledger.move(line, self.ledger.sums["total"] + weighed - points)
+
+    def wanted_adjustment(self) -> Points:
+        """The sum of everybody's learned adjustments (hundredths), which nothing has cut yet."""
+        wanted = np.zeros(self.rows, dtype=np.int64)
+        for each in self.model.learned.active:
+            wanted += to_hundredths(each.points) * (self._ask(each.when) == YES)
+        return wanted
+
+    def _adjust(self) -> None:
+        """Add what is learned to the total."""
+        if not self.model.learned.active:
+            return
+        total, clamped = self.ledger.sums["total"], clamp_adjustment(self.model, self.wanted_adjustment())
+        adjusted = adjust_total(self.model, self.model.bands, total, clamped)
+        for number, each in enumerate(self.model.segment):
+            if each.bands:
+                mine = self.segment == number
+                adjusted[mine] = adjust_total(self.model, each.bands, total[mine], clamped[mine])
+        self.ledger.move(LEARNED, adjusted)
 
     def _bands(self, total: Points, fit: Points, acted: Points) -> tuple[NDArray[np.int8], NDArray[np.int8]]:
         previous = self.known.previous[self.block]

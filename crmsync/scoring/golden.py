@@ -70,6 +70,8 @@ def _pinned(scores: Scores, test: Golden) -> Iterator[str]:
     for line, points in zip(scores.lines, scores.points, strict=True):
         if line.sort in ("rule", "decay", "cap"):
             given[line.about] = given.get(line.about, 0) + int(points[0])
+        elif line.sort == "learned":
+            given.setdefault(line.name, int(points[0]))
     for name, wanted in test.expect.lines.items():
         if name not in given:
             yield f"there is no rule {name!r}"

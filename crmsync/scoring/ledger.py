@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from crmsync.config.model import Limit
 from crmsync.config.units import to_hundredths
 
-Sort = Literal["rule", "decay", "cap", "group", "channel", "clamp", "weight", "rounding"]
+Sort = Literal["rule", "decay", "cap", "group", "channel", "clamp", "weight", "rounding", "learned"]
 Points = NDArray[np.int64]
 NarrowPoints = NDArray[np.int16] | NDArray[np.int32] | NDArray[np.int64]
 

@@ -184,6 +184,23 @@ def test_the_difference_of_two_configs_names_rules_and_values():
     ]
 
 
+def test_s4_14_the_difference_names_each_adjustment():
+    learned = """
+[learned]
+mode = "hybrid"
+[[learned.adjustment]]
+name = "Large"
+points = 4
+when = { field = "title", contains = "CEO" }
+"""
+    found = {each[:3]: each.said for each in compare_configs(config(), config(MODEL + learned))}
+    assert found.keys() == {("added", "[learned]", "mode"), ("added", "[[learned.adjustment]]", "Large")}
+    edited = config(MODEL + learned.replace("points = 4", "points = 5"))
+    assert [tuple(each) for each in compare_configs(config(MODEL + learned), edited)] == [
+        ("changed", "[[learned.adjustment]]", "Large", "points: 4 → 5")
+    ]
+
+
 def moved(person=1, band=("", "mql"), stage=("", ""), owner=("", "")):
     places = [tuple(frozenset(filter(None, [each])) for each in pair) for pair in (band, stage, owner)]
     return Moved(person, "Vera", "vera@kestrel.example", (None, 60.0), *places, 1, {})

@@ -11,13 +11,14 @@ import numpy as np
 import pytest
 from sklearn.linear_model import LogisticRegression
 
-from crmsync.config.patch import ConfigPatch, NewRule, NumberEdit, edit_config
+from crmsync.config.patch import ConfigPatch, NewRule, NumberEdit, TableEdit, edit_config
 from crmsync.errors import ConfigError
 from crmsync.evaluation.learning.leaks import find_leaks
 from crmsync.evaluation.learning.people import list_rule_points, measure_doses
 from crmsync.evaluation.learning.regression import fit_logistic
 from crmsync.evaluation.learning.thresholds import Target
 from crmsync.evaluation.logistic import Curve
+from crmsync.evaluation.metrics import measure_auc, tally_scores
 from crmsync.scoring.values import make_column
 from tests.support.learning import judge_people, learn, load_text, write_card
 from tests.support.outcomes import CARD, make_people, rules_of
@@ -153,6 +154,57 @@ def test_a_rule_that_is_missing_is_found_and_named(tmp_path, people):
     judged = judge_people(load_text(tmp_path, learning.text), people)
     holds = judged.points[:, list(judged.rules).index(new["name"])] != 0
     assert int((holds & judged.closed).sum()) == new["people"]
+
+
+@pytest.fixture(scope="module")
+def poor():
+    return write_card(rules_of({name: value for name, value in HAND.items() if name != "Partner referral"}))
+
+
+@pytest.fixture(scope="module")
+def hybrid(people, poor, tmp_path_factory):
+    return learn(tmp_path_factory.mktemp("hybrid"), poor, people, hybrid=True)
+
+
+def test_s4_14_hybrid_keeps_points_and_bands_and_adds_adjustments(tmp_path, people, poor, hybrid):
+    before, made = load_text(tmp_path, poor), load_text(tmp_path, hybrid.text)
+    assert hybrid.document["verdict"] == "better"
+    assert hybrid.config is not None
+    assert made.model_dump(exclude={"state"}) == hybrid.config.model_dump(exclude={"state"})
+    assert [(rule.name, rule.points) for rule in made.rules()] == [(rule.name, rule.points) for rule in before.rules()]
+    assert made.bands == before.bands
+    assert made.learned.mode == "hybrid"
+    new = {each["name"]: each for each in hybrid.document["rules"] if each["points_now"] is None}
+    assert {each.name: each.points for each in made.learned.active} == {
+        name: each["points"] for name, each in new.items()
+    }
+    assert any("Partner Referral" in name for name in new)
+    assert all(each["points"] == each["points_now"] for each in hybrid.document["rules"] if each["name"] not in new)
+    assert "[[learned.adjustment]]" in hybrid.document["patch"]
+    assert "[[fit]]" not in hybrid.document["patch"]
+    alone, together = judge_people(before, people), judge_people(made, people)
+    assert 0 < np.abs(together.total - alone.total).max() <= 1_000
+    assert np.abs(together.band - alone.band).max() <= 1
+
+
+def test_s4_14_the_later_period_is_that_of_the_hybrid_card(hybrid, people):
+    judged = judge_people(hybrid.config, people)
+    closed = np.flatnonzero(judged.closed)
+    order = closed[np.argsort(judged.at[closed], kind="stable")]
+    late = order[-hybrid.document["later_period"]["people"] :]
+    auc = measure_auc(tally_scores(judged.total[late], judged.won[late]))
+    assert hybrid.document["auc_learned"] == pytest.approx(auc)
+
+
+def test_s4_14_what_was_learned_before_is_replaced(tmp_path, people, poor, hybrid):
+    again = learn(tmp_path, hybrid.text, people, hybrid=True)
+    names = [each.name for each in again.config.learned.adjustment]
+    assert again.text.count("[[learned.adjustment]]") == len(names) == len(set(names))
+    assert again.text.count('mode = "hybrid"') == again.text.count("[learned]") == 1
+    assert load_text(tmp_path, again.text).learned == again.config.learned
+    rules = learn(tmp_path, hybrid.text, people)
+    assert "[[learned.adjustment]]" not in rules.text
+    assert load_text(tmp_path, rules.text).learned == rules.config.learned
 
 
 def test_the_written_file_is_the_learned_card_and_keeps_every_comment(tmp_path, people):
@@ -344,6 +396,48 @@ def test_edits_change_one_number_each():
         'on = "page_viewed"',
         "points = -4.5   # learned: was -3",
     ]
+
+
+LEARNED = """\
+[learned]   # by crmsync
+mode = "rules"  # for now
+
+# about size
+[[learned.adjustment]]
+name = "Old"
+points = 3
+when = { field = "title", is = "x" }
+
+# the last one
+[log]
+"""
+
+
+def test_s4_14_rows_are_replaced_and_keys_are_set_where_they_stand():
+    patch = ConfigPatch(
+        [],
+        [NewRule("learned.adjustment", {"name": "New", "points": 2.0, "when": {"field": "title", "is": "y"}}, "new")],
+        [TableEdit("learned", {"mode": "hybrid", "calibration": {"intercept": -3.0, "slope": 0.5}})],
+        ["learned.adjustment"],
+    )
+    assert edit_config(LEARNED, patch).splitlines() == [
+        "[learned]   # by crmsync",
+        "calibration = { intercept = -3, slope = 0.5 }",
+        'mode = "hybrid"  # for now',
+        "",
+        "[[learned.adjustment]]",
+        'name = "New"',
+        "points = 2   # learned: new",
+        'when = { field = "title", is = "y" }',
+        "",
+        "# about size",
+        "# the last one",
+        "[log]",
+    ]
+    for text in ('learned = { mode = "rules" }\n', "learned.clamp = 5\n"):
+        with pytest.raises(ConfigError, match="line by line"):
+            edit_config(text, patch)
+    assert edit_config("[log]\n", patch._replace(removed=())).startswith("[log]\n\n[learned]\nmode = ")
 
 
 def test_a_text_that_cannot_be_edited_is_refused_and_not_guessed():

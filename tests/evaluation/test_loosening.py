@@ -115,6 +115,42 @@ def test_each_loosening_is_named_and_its_reverse_tightens(old, new, said):
     assert list_loosenings(find_leanings(before, after)) == []
 
 
+LEARNED = """
+[learned]
+mode = "hybrid"
+clamp = 5
+[[learned.adjustment]]
+name = "Large"
+points = 4
+when = { field = "employees", gte = 200 }
+"""
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "said"),
+    [
+        ("points = 4", "points = 6", "[learned] Large: points 4 → 6"),
+        ("clamp = 5", "clamp = 8", "[learned] clamp 5 → 8"),
+        (LEARNED[LEARNED.index("[[") :], "", "[learned] Large: points 4 → none"),
+        ('mode = "hybrid"', 'mode = "rules"', "[learned] Large: points 4 → none"),
+    ],
+)
+def test_s4_14_more_learned_points_and_a_higher_clamp_loosen(old, new, said):
+    direction = "tightens" if said.endswith("none") else "loosens"
+    assert leanings(old, new, MODEL + LEARNED) == [(direction, said)]
+    before, after = config((MODEL + LEARNED).replace(old, new)), config(MODEL + LEARNED)
+    assert [each.direction for each in find_leanings(before, after)] == [
+        "loosens" if direction == "tightens" else "tightens"
+    ]
+
+
+def test_s4_14_a_higher_clamp_tightens_where_adjustments_only_take():
+    model = MODEL + LEARNED.replace("points = 4", "points = -9")
+    assert leanings("clamp = 5", "clamp = 8", model) == [("tightens", "[learned] clamp 5 → 8")]
+    assert leanings("gte = 200", "gte = 300", model) == [("either", "[learned] Large: another when")]
+    assert leanings("clamp = 5", "clamp = 8", model.replace("hybrid", "rules")) == []
+
+
 def test_what_lies_below_the_line_lets_nobody_through():
     assert leanings("warm = 20", "warm = 10") == []
 

@@ -257,6 +257,9 @@ def test_no_setting_of_a_rule_was_forgotten_here():
         assert set(inner.model_fields) - silent - tried - {"name", "points"} == set(), table
 
 
+ADJUSTMENT = {"name": "a", "points": 3, "when": {"field": "title", "is": "x"}}
+
+
 def changed(**tables):
     base = {"channels": {"c": {}}, "groups": {"g": {}}, "bands": {"low": 0, "high": 50}, "grades": {"A": 9, "B": 0}}
     return describe_model(Model(**{**base, "grid": {"1": 9, "2": 0}, **tables}))
@@ -276,6 +279,7 @@ def changed(**tables):
         {"grades": {"A": 8, "B": 0}},
         {"grid": {"1": 8, "2": 0}},
         {"lists": {"x": ["y"]}},
+        {"learned": {"mode": "hybrid", "adjustment": [ADJUSTMENT]}},
         {"titles": {"seniority": {"vp": ["Prokurist"]}}},
         {"titles": {"department": {"it": ["EDV"]}}},
     ],
@@ -331,6 +335,15 @@ def test_a_config_fits_on_a_page_and_names_every_part(path):
     assert [route.name for route in config.route if route.name not in text] == []
     assert len(text.splitlines()) <= 70
     assert config.model_hash() in text
+
+
+def test_s4_14_learned_points_have_their_sign(tmp_path: Path):
+    path = tmp_path / "crmsync.toml"
+    path.write_text(
+        '[fields]\ntitle = { hubspot = "jobtitle" }\n[learned]\nmode = "hybrid"\n[[learned.adjustment]]\n'
+        'name = "VP"\npoints = 6\nwhen = { field = "title", is = "VP" }\n'
+    )
+    assert re.search(r"^ *\+6  VP +title is VP *$", printed(page_of(load(path))), re.MULTILINE)
 
 
 def test_the_keys_of_the_readme_are_those_of_a_page(tmp_path: Path):

@@ -127,5 +127,20 @@ def test_a_period_limits_whom_it_learns_from(folder):
     assert 0 < part["won"] < whole["won"]
 
 
+def test_s4_14_hybrid_writes_adjustments_and_leaves_the_points(folder):
+    tables = rules_of({name: value for name, value in HAND.items() if name != "VP or C-level"})
+    (folder / "poor.toml").write_text(write_card(tables))
+    words = ("learn", "--config", folder / "poor.toml", "--input", folder / "people.jsonl", "--hybrid")
+    ended = crmsync(*words, "--json", "--write", folder / "hybrid.toml")
+    assert ended.code == 0
+    assert ended.json["verdict"] == "better"
+    before, made = load(folder / "poor.toml"), load(folder / "hybrid.toml")
+    assert [rule.points for rule in made.rules()] == [rule.points for rule in before.rules()]
+    assert "Partner Referral" in " ".join(each.name for each in made.learned.active)
+    assert ended.json["thresholds"] == []
+    assert "stays as it is; the outcomes say" in crmsync(*words).out
+    assert learn(folder, "--hybrid", "--capacity", "5").code == 2
+
+
 def test_two_targets_are_one_too_many(folder):
     assert learn(folder, "--capacity", "5", "--precision", "20").code == 2

@@ -42,7 +42,13 @@ def load_text(folder: Path, text: str) -> Config:
     return load(file)
 
 
-def learn(folder: Path, text: str, people: Sequence[Mapping[str, Any]], target: Target = Target()) -> Learning:  # noqa: B008
+def learn(
+    folder: Path,
+    text: str,
+    people: Sequence[Mapping[str, Any]],
+    target: Target = Target(),  # noqa: B008
+    hybrid: bool = False,
+) -> Learning:
     """What is learned from these people for this config."""
     config = load_text(folder, text)
 
@@ -50,7 +56,7 @@ def learn(folder: Path, text: str, people: Sequence[Mapping[str, Any]], target: 
     def opened() -> Iterator[Iterator[Cases]]:
         yield cases_of(config, people)
 
-    return learn_from_cases(config, text, opened, target)
+    return learn_from_cases(config, text, opened, target, hybrid=hybrid)
 
 
 def cases_of(config: Config, people: Sequence[Mapping[str, Any]]) -> Iterator[Cases]:

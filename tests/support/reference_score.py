@@ -263,7 +263,30 @@ class Person:
             for points, weight in ((fit, weights.fit), (behavior, weights.behavior))
         ]
         total = self.closed(sum(weighed), model.score.total, unit)
+        total += self.adjustment(total, unit)
         return {"fit": fit, "behavior": behavior, "total": total, "band": self.band(total, fit, behavior)}
+
+    def adjustment(self, total, unit):
+        """What is learned, cut by one unit after the other until it moves nobody too far."""
+        learned = self.model.learned
+        if learned.mode == "rules":
+            return 0
+        given = half_even(sum(cents(each.points) for each in learned.adjustment if self.ask(each.when) is True), unit)
+        step = unit if given < 0 else -unit
+        while given and not self.may_adjust(total, given):
+            given += step
+        return given
+
+    def may_adjust(self, total, given):
+        limit, bands = self.model.score.total, (self.segment.bands if self.segment else None) or self.model.bands
+        cuts = [cents(each.at) for each in list(bands.values())[1:]]
+        reached = [sum(cut <= points for cut in cuts) for points in (total, total + given)]
+        return (
+            abs(given) <= cents(self.model.learned.clamp)
+            and abs(reached[1] - reached[0]) <= 1
+            and (given < 0 or limit.cap is None or total + given <= cents(limit.cap))
+            and (given > 0 or limit.floor is None or total + given >= cents(limit.floor))
+        )
 
     def closed(self, points, limit, unit):
         return half_even(Fraction(self.within(points, limit)), unit)

@@ -132,6 +132,12 @@ bands = st.builds(
     optional(drop_below=st.integers(-20, 1)),
 )
 
+learned = optional(
+    mode=st.just("hybrid"),
+    clamp=st.sampled_from([0, 3.5, 10, 40]),
+    adjustment=st.lists(st.builds(lambda each, when: {"points": each, "when": when}, points, conditions), max_size=3),
+)
+
 
 @st.composite
 def models(draw):
@@ -157,12 +163,15 @@ def models(draw):
         "groups": {"g": draw(limits), "f": draw(limits)},
         "lists": {"rivals": ["rival.example"]},
         "bands": draw(bands),
+        "learned": draw(learned),
     }
     number = 0
     for table in ("fit", "behavior", "inactivity", "sequence", "pattern"):
         for rule in given[table]:
             number += 1
             rule["name"] = f"rule {number}"
+    for number, adjustment in enumerate(given["learned"].get("adjustment", ())):
+        adjustment["name"] = f"adjustment {number}"
     try:
         return Model(**given)
     except ValidationError as error:

@@ -11,8 +11,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from crmsync.config.conditions import Condition
 from crmsync.config.model import Model
-from crmsync.config.rules import Fit
 from crmsync.evaluation.metrics import Mask
 from crmsync.scoring.values import Column, fold_text
 
@@ -59,7 +59,7 @@ def has_enough(holds: Mask, won: Mask) -> bool:
 def list_questions(model: Model, doses: NDArray[np.float64]) -> list[Candidate]:
     """The plain rules about who people are, as questions that may be asked in pairs."""
     return [
-        Candidate(rule.name, write_question(rule), frozenset(rule.when.fields()), doses[:, place] > 0)
+        Candidate(rule.name, write_question(rule.when), frozenset(rule.when.fields()), doses[:, place] > 0)
         for place, rule in enumerate(model.fit)
         if not rule.segments and rule.when.fields()
     ]
@@ -87,9 +87,9 @@ def _strength(holds: Mask, won: Mask) -> float:
     return abs(float((holds & won).mean() - holds.mean() * won.mean())) / spread if spread else 0.0
 
 
-def write_question(rule: Fit) -> dict[str, Any]:
-    """The question of a rule as an admin writes it, the field first."""
-    written = rule.when.model_dump(mode="json", by_alias=True, exclude_unset=True, exclude_none=True)
+def write_question(when: Condition) -> dict[str, Any]:
+    """A question as an admin writes it, the field first."""
+    written = when.model_dump(mode="json", by_alias=True, exclude_unset=True, exclude_none=True)
     return {key: _field_first(written[key]) for key in sorted(written, key=lambda key: key != "field")}
 
 

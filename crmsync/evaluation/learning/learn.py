@@ -8,6 +8,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from crmsync.config.learned import Adjustment
 from crmsync.config.model import RULE_TABLES
 from crmsync.config.rules import Fit, Rule
 from crmsync.config.settings import Config
@@ -152,7 +153,9 @@ def learn_card(config: Config, people: LearningPeople, periods: Periods, changed
         Fit.model_validate({"name": name, "points": float(found.points[len(rules) + place]), "when": dict(each.when)})
         for name, place, each in _named(rules, [(place, chosen[place]) for place in kept])
     ]
-    learned = apply_points(config, found.points[: len(rules)], additions)
+    # What was learned before is learned again, with the rules.
+    cleared = config.model_copy(update={"learned": config.learned.model_copy(update={"adjustment": []})})
+    learned = apply_points(cleared, found.points[: len(rules)], additions)
     told = _tell_rules(rules, people, periods, (leaky, flat), found)
     told += _tell_additions(additions, kept, chosen, found, len(rules), won)
     return LearnedCard(learned, told, len(additions), leaks, strength, fitted, longer)
@@ -275,3 +278,17 @@ def count_additions(card: LearnedCard, learned: JudgedCases, periods: Periods) -
             rule = rule._replace(people=int(holds.sum()), won=int((holds & won).sum()))
         counted.append(rule)
     return counted
+
+
+def make_hybrid(config: Config, card: LearnedCard) -> LearnedCard:
+    """The card with today's points, and with its new questions as adjustments of the total."""
+    new = card.config.fit[len(config.fit) :]
+    adjustments = [Adjustment(name=rule.name, points=rule.points, when=rule.when) for rule in new]
+    learned = config.learned.model_copy(update={"mode": "hybrid", "adjustment": adjustments})
+    rules = [rule if rule.points_now is None else _stay(rule, rule.points_now) for rule in card.rules]
+    return card._replace(config=config.model_copy(update={"learned": learned}), rules=rules, added=0)
+
+
+def _stay(rule: LearnedRule, points: float) -> LearnedRule:
+    said = f"stays as it is; the outcomes say {rule.points:g}"
+    return rule if rule.points == points else rule._replace(points=points, note=said)

@@ -9,7 +9,9 @@ from numpy.typing import NDArray
 
 from crmsync.columns import Columns
 from crmsync.config.conditions import Condition
+from crmsync.config.learned import Adjustment
 from crmsync.config.model import Model, selections_of, selects_kind
+from crmsync.config.rules import Rule
 from crmsync.scoring.conditions import ConditionEvaluator
 from crmsync.scoring.operators import UNKNOWN
 from crmsync.scoring.scored_people import ScoredPeople
@@ -22,7 +24,8 @@ def find_gaps(scored: ScoredPeople) -> list[list[str]]:
     model, read = scored.model, scored.fields
     asker = ConditionEvaluator(len(scored.rows), read, model.lists, title_reader(model.titles))
     waiting: list[dict[str, list[str]]] = [{} for _ in scored.rows]
-    for rule in model.rules():
+    asking: tuple[Rule | Adjustment, ...] = (*model.rules(), *model.learned.active)
+    for rule in asking:
         for name, unknown in _unknown(asker, rule.when.parts() if rule.when else ()).items():
             for at in unknown.tolist():
                 waiting[at].setdefault(name, []).append(rule.name)

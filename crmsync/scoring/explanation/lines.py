@@ -17,6 +17,7 @@ from crmsync.scoring.activities import RuleResult
 from crmsync.scoring.bands import bands_of
 from crmsync.scoring.context import ScoringContext
 from crmsync.scoring.engine import Scoring
+from crmsync.scoring.explanation.adjustment_line import explain_adjustment
 from crmsync.scoring.ledger import Line, Scores
 from crmsync.scoring.scored_people import ScoredPeople
 from crmsync.scoring.wording import (
@@ -59,7 +60,11 @@ class _LineExplainer:
     def lines(self, scores: Scores, at: int, row: int) -> Iterator[Entry]:
         """The lines of one person."""
         for line, points in zip(scores.lines, scores.points, strict=True):
-            if points[row]:
+            if line.sort == "learned":
+                given = int(points[row])
+                if why := explain_adjustment(self.scoring.known, at, int(scores.total[row]) - given, given):
+                    yield {"rule": line.name, "points": to_points(given), "why": why}
+            elif points[row]:
                 yield {"rule": line.name, "points": to_points(int(points[row])), "why": self.why(line, at)}
 
     def why(self, line: Line, at: int) -> str:

@@ -6,6 +6,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
 
 from crmsync.config import Config
+from crmsync.config.learned import Learned
 from crmsync.config.model import Band, Limit, Model, Segment, Weights
 from crmsync.config.rules import Disqualify
 from crmsync.config.units import to_hundredths
@@ -40,7 +41,7 @@ def describe_model(model: Model) -> dict[str, list[Said]]:
         "rules": [
             Said(sort, each.points, each.name, describe_rule(each)) for sort in RULES for each in getattr(model, sort)
         ],
-        "limits": [*_limits(model), *_score(model)],
+        "limits": [*_limits(model), *_score(model), *_adjustments(model.learned)],
         "bands": [*_bands(model.bands), *_grades("grade", "fit", model), *_grades("grid", "behavior", model)],
         "disqualifiers": [Said("disqualify", None, each.name, _disqualifier(each)) for each in model.disqualify],
         "qualifications": [
@@ -105,6 +106,19 @@ def _score(model: Model) -> Iterator[Said]:
     yield Said("score", None, "total", _summed(_weighed(model.weights), score.total))
     exact = ("whole points", "points with one decimal", "points with two decimals")[score.decimals]
     yield Said("score", None, "rounding", f"fit, behavior and total are {exact}; a half is rounded to the even number")
+
+
+def _adjustments(learned: Learned) -> Iterator[Said]:
+    if learned.active:
+        yield Said(
+            "learned",
+            None,
+            "adjustment",
+            f"added to total at the end: the adjustments together, at most {learned.clamp:,.15g} points up or down, "
+            "cut so that they move nobody by more than one band",
+        )
+    for each in learned.active:
+        yield Said("learned", each.points, each.name, describe_condition(each.when))
 
 
 def _summed(what: str, limit: Limit) -> str:

@@ -15,6 +15,7 @@ from crmsync.config.model import Limit, Model, Segment
 from crmsync.config.rules import Behavior, Fit, Inactivity, Pattern, Rule
 from crmsync.config.rules import Sequence as SequenceRule
 from crmsync.config.units import to_hundredths
+from crmsync.scoring.adjustment import adjust_total, clamp_adjustment
 from crmsync.scoring.engine import score
 from crmsync.scoring.whatif.candidates import candidate_values
 
@@ -141,4 +142,16 @@ def most_total(model: Model, segment: Segment | None) -> tuple[float, float, flo
     acted = most_behavior(model, rules)
     weights = (segment.weights if segment else None) or model.weights
     total = sum(points * weight for points, weight in ((fit, weights.fit), (acted, weights.behavior)) if weight)
-    return fit, acted, _capped(total, model.score.total)
+    total = _capped(total, model.score.total)
+    return fit, acted, _with_adjustments(model, segment, total)
+
+
+def _with_adjustments(model: Model, segment: Segment | None, total: float) -> float:
+    """The most that a total becomes: nobody with fewer points of rules is brought higher than who has the most."""
+    if not model.learned.active or total == math.inf:
+        return total
+    wanted = sum(max(0, to_hundredths(each.points)) for each in model.learned.active)
+    bands = (segment.bands if segment else None) or model.bands
+    before = np.array([math.ceil(total / model.score.unit) * model.score.unit])
+    clamped = clamp_adjustment(model, np.array([wanted]))
+    return max(total, float(adjust_total(model, bands, before, clamped)[0]))

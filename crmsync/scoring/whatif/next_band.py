@@ -10,9 +10,11 @@ from numpy.typing import NDArray
 
 from crmsync.columns import Fact
 from crmsync.config.rules import Behavior
-from crmsync.config.units import to_hundredths
 from crmsync.scoring.activities import Index, WhatIf, selection_key
+from crmsync.scoring.adjustment import clamp_adjustment, points_needed
 from crmsync.scoring.bands import bands_of
+from crmsync.scoring.context import ScoringContext
+from crmsync.scoring.engine import LEARNED, Scoring
 from crmsync.scoring.ledger import Points
 from crmsync.scoring.scored_people import ScoredPeople
 from crmsync.scoring.whatif.scenarios import copy_rows, cut_into_stretches, score_copies
@@ -29,7 +31,10 @@ LEAST = -(2**62)
 
 @dataclass(frozen=True)
 class NextBand:
-    """What is missing to the next band: its name, the points, single rules that each reach it, or several together."""
+    """What is missing to the next band: its name, single rules that each reach it, or several that do together.
+
+    `points` are points of rules: a learned adjustment may make more or fewer of them.
+    """
 
     band: str
     points: int | float
@@ -43,12 +48,23 @@ def find_next_bands(scored: ScoredPeople) -> list[NextBand | None]:
     scored, model = _until_now(scored), scored.model
     open_ = np.flatnonzero((scored.band + 1 < len(model.bands)) & (scored.scores.disqualified[scored.rows] < 0))
     told: list[NextBand | None] = [None] * len(scored.rows)
+    before, clamped = _before_adjustment(scored)
     rules = [rule for rule in model.behavior if rule.points > 0]
     for some in cut_into_stretches(len(open_), max(1, len(rules))):
         which = open_[some]
         for at, reached in zip(which.tolist(), _reached(scored, which, rules), strict=True):
-            told[at] = _short(scored, at, *reached)
+            told[at] = _short(scored, at, int(before[at]), int(clamped[at]), *reached)
     return told
+
+
+def _before_adjustment(scored: ScoredPeople) -> tuple[Points, Points]:
+    """The total of each by rules alone, and what adjustments come to before bands and limits cut them."""
+    total = scored.scores.total[scored.rows]
+    if not scored.model.learned.active:
+        return total, np.zeros_like(total)
+    scoring = Scoring(ScoringContext(scored.model, scored.columns, scored.now, scored.zone))
+    given = scored.scores.points[scored.scores.lines.index(LEARNED)][scored.rows]
+    return total - given, clamp_adjustment(scored.model, scoring.wanted_adjustment())
 
 
 def _until_now(scored: ScoredPeople) -> ScoredPeople:
@@ -59,11 +75,14 @@ def _until_now(scored: ScoredPeople) -> ScoredPeople:
     return replace(scored, columns=kept)
 
 
-def _short(scored: ScoredPeople, at: int, alone: Sequence[str], together: Sequence[str]) -> NextBand:
+def _short(
+    scored: ScoredPeople, at: int, before: int, clamped: int, alone: Sequence[str], together: Sequence[str]
+) -> NextBand:
     row = int(scored.rows[at])
-    band = scored.model.band_names()[scored.band[at] + 1]
-    needed = bands_of(scored.model, scored.scores, row)[band].at
-    lacking = max(0, to_hundredths(needed) - int(scored.scores.total[row])) if needed is not None else 0
+    number = int(scored.band[at]) + 1
+    band = scored.model.band_names()[number]
+    needed = points_needed(bands_of(scored.model, scored.scores, row), number, clamped)
+    lacking = max(0, needed - before) if needed is not None else 0
     return NextBand(band, to_points(lacking), tuple(alone), tuple(together), _said(band, lacking, alone, together))
 
 

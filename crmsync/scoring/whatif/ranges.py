@@ -17,6 +17,7 @@ from crmsync.config.rules import Fit, Rule
 from crmsync.config.units import to_hundredths
 from crmsync.model import Scalar
 from crmsync.scoring.activities import Index
+from crmsync.scoring.adjustment import clamp_adjustment
 from crmsync.scoring.conditions import ConditionEvaluator
 from crmsync.scoring.context import ScoringContext
 from crmsync.scoring.engine import Scoring, score
@@ -198,7 +199,8 @@ def _walked(model: Model, read: Mapping[str, Answered], profile: Kinds) -> Kinds
             tries = np.repeat(way[None], len(answered[place].options), axis=0)
             tries[:, place] = answered[place].options
             influence = _influence(model, read, tries)
-            way = tries[np.argmax(up * (influence[:, -1] + influence[:, 1 : len(points) + 1] @ points))]
+            direct = influence[:, -2:].sum(axis=1) if model.learned.active else influence[:, -1]
+            way = tries[np.argmax(up * (direct + influence[:, 1 : len(points) + 1] @ points))]
             seen.append(tries)
     return np.unique(np.concatenate(seen), axis=0)
 
@@ -209,7 +211,10 @@ def _asking(model: Model) -> list[Rule]:
 
 
 def _influence(model: Model, read: Mapping[str, Answered], ways: Kinds) -> NDArray[np.int64]:
-    """What fields decide, in a row for each way: segment, rules that count, disqualifications; at the end fit."""
+    """What fields decide, in a row for each way: segment, rules that count, disqualifications; at the end fit.
+
+    Before it, where there are any, what the learned adjustments come to.
+    """
     none = np.zeros(0, dtype=np.int64)
     fields = {
         name: Column(each.codes(kind).astype(np.int32), each.distinct, {})
@@ -220,6 +225,8 @@ def _influence(model: Model, read: Mapping[str, Answered], ways: Kinds) -> NDArr
     scoring = Scoring(known)
     decided = [known.segment, *(scoring.applies(rule) for rule in _asking(model))]
     decided += [known.asker.ask(each.when) == YES for each in model.disqualify if each.when]
+    if model.learned.active:
+        decided.append(clamp_adjustment(model, scoring.wanted_adjustment()))
     return np.column_stack([*decided, scoring.scores().fit]).astype(np.int64)
 
 
