@@ -68,7 +68,7 @@ def evaluate(
         settings = opened_config(ending)
         if csv is not None:
             check_output(csv, ending)
-        found, odd = evaluate_cases(ending, settings, given, since, until)
+        found, odd = evaluate_cases(settings, given, since, until)
         evaluated = evaluate_document(found, None if by is None else str(by.value))
         ending.document = {**evaluated}
         add_oddities(ending, odd)
@@ -80,7 +80,7 @@ def evaluate(
 
 
 def evaluate_cases(
-    ending: Ending, config: Config, given: Path | None, since: str | None, until: str | None
+    config: Config, given: Path | None, since: str | None, until: str | None
 ) -> tuple[Evaluation, Oddities]:
     """Judge everybody of a file or of the state in a period. Raises `ConfigError` where there is nobody."""
     now = datetime.now(UTC)

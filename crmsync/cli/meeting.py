@@ -10,7 +10,7 @@ from typing import Annotated, Any
 import typer
 
 from crmsync.bootstrap import existing_state
-from crmsync.cli.cases import Input, Since, Until, opened_cases
+from crmsync.cli.cases import Input, Since, Until, opened_cases, print_oddities
 from crmsync.cli.command import (
     DEFAULT_CONFIG,
     AsJson,
@@ -65,7 +65,7 @@ def report(
         settings = opened_config(ending)
         if html is not None:
             check_output(html, ending)
-        found, problems = evaluate_cases(ending, settings, given, since, until)
+        found, odd = evaluate_cases(settings, given, since, until)
         # They load what draws charts, which no other command needs.
         from crmsync.reporting.report_html import render_report, report_document
         from crmsync.reporting.report_sections import make_sections
@@ -74,19 +74,18 @@ def report(
         documents = {"evaluate": evaluated, "groups": group_documents(found)}
         del found  # a million people, which are read again
         sections = make_sections({**documents, **_watch(settings, given, since, until)})
-        warnings = [*evaluated["warnings"], *problems.warnings]
+        warnings = [*evaluated["warnings"], *odd.warnings]
         made = datetime.now(UTC).isoformat(timespec="seconds").replace("+00:00", "Z")
-        document = report_document(sections, made, evaluated["model"], warnings, problems.problems)
+        document = report_document(sections, made, evaluated["model"], warnings, odd.problems)
         ending.document = {**document, "html": None if html is None else str(html)}
-        ending.code = PARTLY if problems.problems else DONE
+        ending.code = PARTLY if odd.problems else DONE
         if html is not None:
             with open_output(html, ending) as file:
                 file.write(render_report(document, sections).encode("utf-8"))
             if str(html) != "-":
                 print_sentences(messages_console(), f"Written: {html}")
         if not as_json:
-            for each in problems.problems:
-                print_sentences(messages_console(), each)
+            print_oddities(ending, odd._replace(warnings=()))  # which stand in the file
 
 
 def _watch(config: Config, given: Path | None, since: str | None, until: str | None) -> dict[str, Any]:

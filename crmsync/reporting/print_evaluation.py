@@ -18,11 +18,9 @@ from crmsync.reporting.console import (
     show_points,
     show_signed,
 )
-from crmsync.reporting.numbers import show_decimals
 
 # The sections of the report take them from here.
-from crmsync.reporting.numbers import show_interval as show_interval
-from crmsync.reporting.numbers import show_percent as show_percent
+from crmsync.reporting.numbers import show_decimals, show_interval, show_percent
 
 NAMED, ROWS = 5, 20
 """So many people of a list, and so many rows of a table, are shown."""

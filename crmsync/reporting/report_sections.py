@@ -8,6 +8,7 @@ from typing import Any
 from crmsync.evaluation.conversion import ENOUGH_TO_SUGGEST
 from crmsync.reporting.charts import draw_counts, draw_shares
 from crmsync.reporting.console import Document, count_of, show_points, show_signed
+from crmsync.reporting.numbers import show_interval, show_percent
 from crmsync.reporting.print_evaluation import (
     FINDINGS,
     FUNNEL_HEADINGS,
@@ -19,10 +20,8 @@ from crmsync.reporting.print_evaluation import (
     describe_speed,
     describe_suggestion,
     funnel_cells,
-    show_interval,
     show_lift,
     show_lift_interval,
-    show_percent,
 )
 from crmsync.reporting.report_watch import drift_sections, experiment_sections, line_sections, model_sections
 from crmsync.reporting.section import Section

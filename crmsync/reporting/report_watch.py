@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from crmsync.reporting.charts import draw_shares
 from crmsync.reporting.console import Document, count_of, show_points
-from crmsync.reporting.print_evaluation import show_interval, show_percent
+from crmsync.reporting.numbers import show_interval, show_percent
 from crmsync.reporting.section import Section
 
 MONTHS, VERSIONS, LINES = 24, 12, 15
