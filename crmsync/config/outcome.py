@@ -24,9 +24,10 @@ class OutcomeRules(Table):
     were judged; until then they are open. They are accepted with an opportunity, or in a stage of `accepted`
     (stages of `[[stage]]` or of opportunities). `touched` are the types of activity by which sales touches
     somebody. A score is judged as of the hand-off, which is the entry into the band `line`; of those who never
-    were, as of their first opportunity, or `judged_after` so long since they came. `value` is the field that says
-    what an opportunity is worth, `pipelines` are those that count (all, if left out). `stable` are fields of which
-    today's value stands for the past, too: those of which no former values are known are unknown otherwise.
+    were, as of their first opportunity; of those without one, as long after they came as others came to theirs, or
+    `judged_after` so long. `value` is the field that says what an opportunity is worth, `pipelines` are those that
+    count (all, if left out). `stable` are fields of which today's value stands for the past, too: those of which no
+    former values are known are unknown otherwise.
     """
 
     won: Names = []
@@ -34,7 +35,7 @@ class OutcomeRules(Table):
     accepted: Names = []
     touched: Annotated[Names, Field(min_length=1)] = list(TOUCHES)
     horizon: Duration = Field(default=timedelta(days=180), gt=timedelta())
-    judged_after: Duration = Field(default=timedelta(days=14), gt=timedelta())
+    judged_after: Duration | None = Field(default=None, gt=timedelta())
     line: str | None = None
     value: dict[str, str] = {}
     pipelines: Names = []

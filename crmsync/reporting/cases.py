@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -69,7 +69,9 @@ def read_state_cases(
     """People of the state who are judged between two instants (seconds; `None` for no end), some at a time.
 
     Each is judged as of the hand-off, if it came before their first opportunity; else as of the second before that
-    was created; of those without either `judged_after` so long since they came, and if that is still to come, now.
+    was created; of those without either, as long after they came as others had to their first opportunity (drawn by
+    the instant at which they came, so that when somebody is judged tells nothing) or `judged_after` so long, and if
+    that is still to come, now.
 
     Raises `ConfigError` where no outcomes are read yet.
     """
@@ -145,6 +147,14 @@ class _Reader:
         self.stages = stages_from_line(config)
         self.model_fields = sorted(config.read_fields() & {*config.fields, "stage", "email"})
         self.facts: Facts = {}
+        self.delays = self._read_delays()
+
+    def _read_delays(self) -> NDArray[np.int64]:
+        """How long after they came people had their first opportunity (seconds), ascending."""
+        people = np.unique(self.deals.person[self.deals.person >= 0])
+        created, _row = self._first_deals(people)
+        came = read_arrivals(self.connection, people)
+        return np.sort(np.maximum(created - 1 - came, 0)[came != NEVER])
 
     def read(self, people: NDArray[np.int64], since: int | None, until: int | None) -> Cases | None:
         """The cases among some people; `None` where nobody of them is judged in the period."""
@@ -184,7 +194,7 @@ class _Reader:
         entered, total, owner = _spread(people, entries)
         handed_off = np.where((entered != NEVER) & ((created == NEVER) | (entered < created)), entered, NEVER)
         came = read_arrivals(self.connection, people)
-        later = came + int(self.rules.judged_after.total_seconds())
+        later = came + self._draw_delays(came)
         at = np.where(
             handed_off != NEVER, handed_off, np.where(created != NEVER, created - 1, np.minimum(later, self.now))
         )
@@ -201,6 +211,17 @@ class _Reader:
             people, came, at, handed_off, np.where(handed_off != NEVER, total, 0), entered, accepted, created,
             outcome, outcome_at, value, deal, np.where(handed_off != NEVER, owner, ""),
         )  # fmt: skip
+
+    def _draw_delays(self, came: NDArray[np.int64]) -> NDArray[np.int64]:
+        """How long after they came those are judged who have no hand-off and no opportunity (seconds)."""
+        fixed = self.rules.judged_after
+        if fixed is not None or len(self.delays) < FEWEST_DELAYS:
+            return np.full(len(came), int((fixed or JUDGED_AFTER).total_seconds()), dtype=np.int64)
+        # By what the CRMs say alone: a state that is built anew draws the same.
+        mixed = (came.astype(np.uint64) * np.uint64(0x9E3779B97F4A7C15)) >> np.uint64(40)
+        places = ((mixed * np.uint64(len(self.delays))) >> np.uint64(24)).astype(np.intp)
+        drawn: NDArray[np.int64] = self.delays[places]
+        return drawn
 
     def _first_deals(self, people: NDArray[np.int64]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
         """When the first opportunity of each was created, or `NEVER`, and its row, or -1."""
@@ -269,6 +290,9 @@ class _Reader:
         groups["rep"] = [owner if at != NEVER or deal < 0 else self.deals.owner[deal] for owner, at, deal in rep]
         return groups
 
+
+JUDGED_AFTER, FEWEST_DELAYS = timedelta(days=14), 20
+"""When those are judged who have no opportunity, where fewer people than that have one."""
 
 FAR = 2**62
 """Later than any instant (seconds)."""

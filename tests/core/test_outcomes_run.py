@@ -386,6 +386,32 @@ def test_who_never_had_either_is_judged_a_while_after_they_came_and_lost_after_t
     assert value_of(found, "person1@firm.example", "outcome_at") == seconds(NOW - 106 * DAY)
 
 
+def test_without_an_opportunity_somebody_is_judged_as_long_after_they_came_as_others_had_to_theirs(state):
+    hubspot, salesforce = two_crms()
+    refs = [Ref("hubspot", "contact", str(number)) for number in range(100, 180)]
+    for place, ref in enumerate(refs):
+        came = NOW - 300 * DAY - place * HOUR
+        hubspot.edit(contact(int(ref.id), fields={}, name=f"Dee {ref.id}", created_at=came))
+        if place < 30:
+            hubspot.sell(deal(place, ref, at=came + (place + 1) * DAY, state="lost", closed_at=NOW))
+    run(state, hubspot, salesforce)
+    found = cases_of(state, now=NOW)
+    waits = {name: value_of(found, name, "at") - value_of(found, name, "came") for name in found if name[:4] == "Dee "}
+    had = {waits[f"Dee {ref.id}"] for ref in refs[:30]}
+    drawn = [waits[f"Dee {ref.id}"] for ref in refs[30:]]
+    assert had == {(place + 1) * 86_400 - 1 for place in range(30)}
+    assert set(drawn) <= had
+    assert len(set(drawn)) > 15
+    assert 5 * 86_400 < np.median(drawn) < 25 * 86_400
+    again = cases_of(state, now=NOW)
+    assert all(value_of(again, name, "at") == value_of(found, name, "at") for name in found)
+    fixed = config(MODEL + '[outcome]\njudged_after = "3d"\n')
+    found = cases_of(state, now=NOW, settings=fixed)
+    assert {value_of(found, f"Dee {ref.id}", "at") - value_of(found, f"Dee {ref.id}", "came") for ref in refs[30:]} == {
+        3 * 86_400
+    }
+
+
 @pytest.mark.parametrize(
     ("states", "outcome"),
     [(("lost", "open"), OPEN), (("lost", "lost"), LOST), (("lost", "won", "open"), WON), (("open",), OPEN)],
