@@ -67,12 +67,12 @@ def audit(
     if as_json and csv is not None and str(csv) == "-":
         raise typer.BadParameter("only one of --json and --csv - can be on standard output")
     with run_command(as_json, debug, config) as ending:
-        settings, now = opened_config(ending), datetime.now(UTC)
+        settings, now = opened_config(ending, read=[given]), datetime.now(UTC)
         if verdicts is not None:
             odd = _read_verdicts(ending, settings, verdicts, now)
         else:
             week = default_seed(now.astimezone(settings.zone).date())
-            odd = _draw(ending, settings, n, _checked(seed) or week, given)
+            odd = _draw(ending, settings, n, _checked(seed) or week, given, now)
         reading.add_oddities(ending, odd)
         document = ending.document
         if csv is not None:
@@ -97,7 +97,9 @@ def _csv_row(seed: str, each: Mapping[str, Any]) -> dict[str, Any]:
     return {**each, "sample": seed, "verdict": "", "note": ""}
 
 
-def _draw(ending: Ending, settings: Config, many: int, seed: str, given: Path | None) -> reading.Oddities:
+def _draw(
+    ending: Ending, settings: Config, many: int, seed: str, given: Path | None, now: datetime
+) -> reading.Oddities:
     if given is not None:
         with reading.opened_cases(settings, given, None, None) as reader:
             people = sample_cases(settings, reader.cases, many, seed)
@@ -107,7 +109,7 @@ def _draw(ending: Ending, settings: Config, many: int, seed: str, given: Path | 
         if store is None:
             raise ConfigError("No run yet, so nobody is scored; give --input FILE", "crmsync sync")
         with store.read() as state:
-            people = sample_state(settings, state, many, seed)
+            people = sample_state(settings, state, many, seed, now)
         ending.document = audit_document(settings, store, seed, people)
     return reading.Oddities()
 

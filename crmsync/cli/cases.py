@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
-from datetime import UTC, date, datetime, time
+from datetime import UTC, date, datetime, time, timedelta
 from pathlib import Path
 from typing import Annotated, NamedTuple
 
@@ -86,12 +86,10 @@ def read_day(option: str, written: str | None, zone_of: Config, *, end: bool = F
     if written is None:
         return None
     try:
-        day = date.fromisoformat(written)
-    except ValueError:
+        day = date.fromisoformat(written) + timedelta(days=int(end))
+        return int(datetime.combine(day, time(), zone_of.zone).timestamp())
+    except (ValueError, OverflowError):  # the calendar ends with the year 9999
         raise ConfigError(f"{option} {written!r} is not a day; write for example 2026-11-21") from None
-    if end:
-        day = date.fromordinal(day.toordinal() + 1)
-    return int(datetime.combine(day, time(), zone_of.zone).timestamp())
 
 
 @contextmanager

@@ -144,10 +144,13 @@ def run_command(as_json: bool, debug: bool, config: Path = DEFAULT_CONFIG, comma
         raise typer.Exit(ending.code)
 
 
-def opened_config(ending: Ending, level: int = logging.WARNING) -> Config:
-    """Read the config; from here on its log style counts and its secrets are kept out of everything."""
+def opened_config(ending: Ending, level: int = logging.WARNING, read: Sequence[Path | None] = ()) -> Config:
+    """Read the config; from here on its log style counts and its secrets are kept out of everything.
+
+    `read` are further files that the command reads, so that no result replaces one of them.
+    """
     config = load(ending.config)
-    ending.kept = (ending.config, *files_of(config.state.url))
+    ending.kept = (ending.config, *files_of(config.state.url), *(each for each in read if each is not None))
     ending.secrets = secrets_of(config)
     log.start_logging(config.log, logging.DEBUG if ending.debug else level, ending.secrets)
     return config
@@ -164,7 +167,7 @@ def read_instant(option: str, written: str, otherwise: str = "") -> datetime:
         said = f"{option} {written!r} is not a date and time; write for example 2026-11-21T12:00:00Z{otherwise}"
         raise ConfigError(said) from None
     if at.tzinfo is None:
-        raise ConfigError(f"{option} {written!r} needs a time zone; write for example {written}Z")
+        raise ConfigError(f"{option} {written!r} needs a time zone; write for example {at.isoformat()}Z")
     try:
         at.astimezone(UTC)
     except OverflowError:
@@ -183,7 +186,7 @@ def check_output(path: Path, ending: Ending) -> None:
         why = f"there is no folder {path.absolute().parent}"
     elif path.exists():
         is_kept = any(each.exists() and path.samefile(each) for each in ending.kept)
-        why = "it is the config or the state" if is_kept else ""
+        why = "it is the config or the state, or what is read" if is_kept else ""
     if why:
         raise ConfigError(f"{path} cannot be written: {why}")
 

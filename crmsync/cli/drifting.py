@@ -55,7 +55,7 @@ def drift(
         raise typer.BadParameter("give --json or --csv, not both")
     now = datetime.now(UTC)
     with run_command(as_json, debug, config) as ending:
-        settings = opened_config(ending)
+        settings = opened_config(ending, read=[given])
         rules = settings.outcome or OutcomeRules()
         with opened_cases(settings, given, since, until, now) as reader:
             found = drift_document(settings, reader.cases, rules, settings.zone, now)

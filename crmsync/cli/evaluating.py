@@ -25,9 +25,8 @@ from crmsync.cli.command import (
     save_rows,
 )
 from crmsync.config import Config
-from crmsync.config.feedback import FEEDBACK
 from crmsync.errors import ConfigError
-from crmsync.evaluation.cases import GROUPS, join_judged, judge_cases
+from crmsync.evaluation.cases import join_judged, judge_cases
 from crmsync.evaluation.conversion import GROUP_NAMES
 from crmsync.evaluation.timing import find_last_activity
 from crmsync.reporting.evaluate import Evaluation, evaluate_document, list_reviewed
@@ -65,7 +64,7 @@ def evaluate(
     if as_json and csv is not None:
         raise typer.BadParameter("give --json or --csv, not both")
     with run_command(as_json, debug, config) as ending:
-        settings = opened_config(ending)
+        settings = opened_config(ending, read=[given])
         if csv is not None:
             check_output(csv, ending)
         found, odd = evaluate_cases(settings, given, since, until)
@@ -91,9 +90,7 @@ def evaluate_cases(
             last.append(find_last_activity(cases))
     tally, state = reader.tally, reader.state
     if not parts:
-        raise ConfigError(tally.problems or ["nobody is judged in this period; leave out --since and --until"])
-    for name in (*GROUPS, "owner", FEEDBACK):  # people are compared by them, whether or not the config has them
-        tally.fields.pop(name, None)
+        raise ConfigError(tally.problems or [_nobody(given, since, until)])
     mistaken = len({each.partition(": ")[0] for each in tally.problems})
     skipped = {"lines with a mistake": mistaken, **state.left_out}
     judged = join_judged(parts)
@@ -116,6 +113,12 @@ def _read_definitions(config: Config) -> list[tuple[int, str]]:
             return []
         with store.read() as reading:
             return find_definitions(config, reading)
+
+
+def _nobody(given: Path | None, since: str | None, until: str | None) -> str:
+    if since is not None or until is not None:
+        return "nobody is judged in this period; leave out --since and --until"
+    return "nobody is scored yet; run crmsync sync" if given is None else f"--input {given} has nobody"
 
 
 def _save_reviewed(path: Path, found: Evaluation, ending: Ending) -> None:

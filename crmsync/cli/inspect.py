@@ -159,7 +159,7 @@ def score(
     Example: crmsync score --input people.jsonl --at 2026-11-21T12:00:00Z
     """
     with run_command(as_json, debug, config) as ending:
-        settings, tally = opened_config(ending), people_file.FileTally()
+        settings, tally = opened_config(ending, read=[given]), people_file.FileTally()
         now = datetime.now(UTC) if at is None else read_instant("--at", at)
         people: list[dict[str, Any]] = []
         with people_file.open_people(given) as file, _progress(as_json) as progress:

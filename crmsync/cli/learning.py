@@ -29,6 +29,7 @@ from crmsync.config import Config, load
 from crmsync.errors import ConfigError
 from crmsync.evaluation.cases import Cases
 from crmsync.evaluation.learning.thresholds import Target
+from crmsync.exit_codes import WRONG
 from crmsync.reporting.console import print_sentences, say_command
 from crmsync.reporting.learning import Learning, OpenCases, learn_from_cases
 from crmsync.reporting.print_learning import print_learning
@@ -80,7 +81,7 @@ def learn(
         raise typer.BadParameter("--csv - and --json both print; give --csv a file")
     with run_command(as_json, debug, config) as ending:
         _need_scipy()
-        settings = opened_config(ending)
+        settings = opened_config(ending, read=[given])
         if given is not None and str(given) == "-":
             raise ConfigError("learn reads the people twice, which a pipe cannot do; save them to a file")
         if write is not None:
@@ -88,11 +89,16 @@ def learn(
         target = Target(capacity=capacity, precision=None if precision is None else precision / 100)
         readers: list[CaseReader] = []
         opened = _case_opener(settings, given, since, until, readers)
-        learning = learn_from_cases(settings, config.read_text(encoding="utf-8"), opened, target, hybrid=hybrid)
+        text = config.read_text(encoding="utf-8-sig")
+        learning = learn_from_cases(settings, text, opened, target, hybrid=hybrid)
         ending.document = {**learning.document}
         odd = readers[-1].find_oddities(settings)
+        is_better = ending.document["verdict"] == "better"
+        if write is not None and is_better and not learning.text:
+            said = f"nothing was written to {write}: {learning.document['notes'][0]}"
+            odd = odd._replace(problems=[*odd.problems, said], code=WRONG)
         add_oddities(ending, odd)
-        if write is not None and ending.document["verdict"] == "better":
+        if write is not None and is_better and learning.text:
             _write_config(write, learning, ending)
             ending.document["written"] = str(write)
         if csv is not None:

@@ -62,7 +62,7 @@ def report(
     if as_json and str(html) == "-":
         raise typer.BadParameter("--json and --html - both go to standard output; write the report to a file")
     with run_command(as_json, debug, config) as ending:
-        settings = opened_config(ending)
+        settings = opened_config(ending, read=[given])
         if html is not None:
             check_output(html, ending)
         found, odd = evaluate_cases(settings, given, since, until)

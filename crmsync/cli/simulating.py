@@ -101,7 +101,7 @@ def simulate(
     if as_json and csv is not None and str(csv) == "-":
         raise typer.BadParameter("only one of --json and --csv - can be on standard output")
     with run_command(as_json, debug, config) as ending:
-        settings = opened_config(ending)
+        settings = opened_config(ending, read=[given, against])
         if routing:
             _simulate_routing(ending, settings, days)
             return

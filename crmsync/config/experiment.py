@@ -43,7 +43,7 @@ class Experiment(Table):
     `until` (the last day on which people are divided), and not before: what is looked at daily will look good once.
     """
 
-    arms: Annotated[dict[str, float | None], BeforeValidator(_arms)] = Field(min_length=2)
+    arms: Annotated[dict[str, float | None], BeforeValidator(_arms)]
     share: dict[str, Annotated[float, Field(gt=0)]] = {}
     start: date
     until: date | None = None
@@ -57,8 +57,10 @@ class Experiment(Table):
         for name in value:
             if not _NAME.fullmatch(name) or name == NO_ARM:
                 raise ValueError(
-                    f"{name!r} cannot be the name of an arm; write letters, digits, - and _, for example b"
+                    f"{name!r} cannot be the name of an arm; write letters, digits, - and _, without blanks"
                 )
+        if len(value) < 2:
+            raise ValueError("one arm is nothing to compare; write at least two")
         lines = [line is not None for line in value.values()]
         if any(lines) and not all(lines):
             raise ValueError('give every arm a line, for example { a = 50, b = 70 }, or none of them: ["a", "b"]')
@@ -170,7 +172,10 @@ def find_experiment_mistakes(experiments: Mapping[str, Experiment], segments: Se
             )
             yield Mistake(loc, said)
         else:
-            yield Mistake(loc, "with these lines the bands would not rise from the first to the last; see [bands]")
+            said = (
+                "with these lines the bands would not rise from the first to the last, or one begins below drop_below"
+            )
+            yield Mistake(loc, f"{said}; see [bands]")
 
 
 def find_arm_mistakes(loc: Loc, part: Condition, experiments: Mapping[str, Experiment]) -> Iterator[Mistake]:

@@ -251,7 +251,7 @@ def find_places(text: str) -> Iterator[tuple[int, Loc]]:
     """Every line of TOML that begins a table or a key, and which."""
     table: Loc = ()
     elements: dict[Loc, int] = {}
-    for number, line in enumerate(text.splitlines(), start=1):
+    for number, line in enumerate(text.split("\n"), start=1):  # TOML has no other ends of a line
         if header := re.match(r"\s*(\[\[?)\s*([^\]]+?)\s*\]", line):
             table = _header(header[2], header[1] == "[[", elements)
             yield number, table

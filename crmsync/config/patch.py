@@ -54,7 +54,7 @@ def edit_config(text: str, patch: ConfigPatch) -> str:
 
     Raises `ConfigError` where a value is written in a way that cannot be edited line by line.
     """
-    lines = text.splitlines()
+    lines = text.removesuffix("\n").split("\n")
     places = _places(lines)
     for edit in patch.edits:
         _edit_line(lines, places, edit)
@@ -84,7 +84,7 @@ def show_edited(text: str, patch: ConfigPatch) -> str:
     names = {each.rule["name"] for each in patch.rules}
     changed = {each.loc[:2] if isinstance(each.loc[1], int) else each.loc[:1] for each in patch.edits}
     changed |= {(each.name,) for each in patch.tables}
-    lines = text.splitlines()
+    lines = text.removesuffix("\n").split("\n")
     headers = _headers(lines, _places(lines))
     given = tomllib.loads(text)
     shown = []

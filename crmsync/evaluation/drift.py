@@ -115,7 +115,9 @@ def find_drift(judged: JudgedCases, seen: RuleDays, line: str | None, zone: tzin
     wait = find_wait(judged, now, horizon)
     mature = (judged.outcome != OPEN) | ((judged.at + wait <= now) & (judged.at < now - DAY))
     mature &= judged.at + wait <= now
-    people = judged.only(mature)
+    rows = np.flatnonzero(mature)
+    # Sums of floats depend on the order of what is summed; that of the lines of a file says nothing.
+    people = judged.only(rows[np.lexsort((judged.outcome_at[rows], judged.total[rows], judged.at[rows]))])
     won = (people.outcome == WON) & (people.outcome_at <= people.at + wait)
     day = local_days(people.at, zone).astype(np.int64)
     names = people.model.band_names()

@@ -30,12 +30,12 @@ def find_false_positives(judged: JudgedCases, above: NDArray[np.bool_], line: st
     tags = np.array([each.name.startswith(TAGGED) for each in judged.model.disqualify] + [False])
     if needed is not None and tags.any():
         wrong |= tags[judged.disqualified] & (judged.total >= needed) & ~judged.won
-    return _highest_first(judged, wrong)
+    return _order_by(judged, -judged.total, wrong)
 
 
 def find_misses(judged: JudgedCases, above: NDArray[np.bool_]) -> NDArray[np.intp]:
     """Rows of those below the line who were won, the lowest score first."""
-    return _highest_first(judged, judged.won & ~above)[::-1]
+    return _order_by(judged, judged.total, judged.won & ~above)
 
 
 def find_stalled(judged: JudgedCases, now: int) -> NDArray[np.intp] | None:
@@ -45,12 +45,13 @@ def find_stalled(judged: JudgedCases, now: int) -> NDArray[np.intp] | None:
     accepted = judged.milestones["accepted"]
     since = np.maximum(accepted, judged.touched)
     waits = (judged.outcome == OPEN) & (accepted != NEVER) & (judged.milestones["opportunity"] == NEVER)
-    return _highest_first(judged, waits & (judged.total > STALLED_SCORE) & (now - since >= STALLED_AFTER))
+    return _order_by(judged, -judged.total, waits & (judged.total > STALLED_SCORE) & (now - since >= STALLED_AFTER))
 
 
-def _highest_first(judged: JudgedCases, which: NDArray[np.bool_]) -> NDArray[np.intp]:
-    rows = np.flatnonzero(which)
-    return rows[np.argsort(-judged.total[rows], kind="stable")]
+def _order_by(judged: JudgedCases, score: NDArray[np.int64], which: NDArray[np.bool_]) -> NDArray[np.intp]:
+    """Rows by a score (n,), then by name: the order in which people were read says nothing."""
+    rows = np.flatnonzero(which).tolist()
+    return np.array(sorted(rows, key=lambda row: (score[row], judged.names[row], judged.at[row])), dtype=np.intp)
 
 
 def list_given(judged: JudgedCases, row: int) -> list[tuple[str, float]]:

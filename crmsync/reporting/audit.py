@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import date, datetime
+from hashlib import blake2b
 from typing import Any
 
 import numpy as np
@@ -15,12 +16,13 @@ from crmsync.batch.verdict_file import VerdictFile
 from crmsync.config import Config
 from crmsync.evaluation.audit import Agreement, count_agreement, draw_sample, find_high_scorers
 from crmsync.evaluation.cases import LOST, OPEN, WON, Cases, JudgedCases, join_judged, judge_cases
+from crmsync.reporting.cases import read_outcomes
 from crmsync.reporting.handed_over import feedback_counts
 from crmsync.scoring.wording import format_points, to_points
 from crmsync.store.database import Store
 from crmsync.store.forgetting import pause_writer
 from crmsync.store.hand_offs import names_of_people
-from crmsync.store.outcomes import OutcomeNames, read_deals, was_read
+from crmsync.store.outcomes import was_read
 from crmsync.store.sql import to_ms
 from crmsync.store.verdicts import (
     find_known_people,
@@ -43,13 +45,13 @@ def default_seed(today: date) -> str:
     return f"{year}-W{week:02}"
 
 
-def sample_state(config: Config, reading: Connection, many: int, seed: str) -> list[dict[str, Any]]:
+def sample_state(config: Config, reading: Connection, many: int, seed: str, now: datetime) -> list[dict[str, Any]]:
     """People of the state with the scores that the last run gave them."""
     scored = read_sampling_frame(reading)
     names = config.band_names()
     places = {name: place for place, name in enumerate(names)}
     band = np.array([places.get(each, -1) for each in scored.band], dtype=np.int64)
-    outcome = _read_outcomes(config, reading, scored.people)
+    outcome = _read_outcomes(config, reading, scored.people, now)
     rows = draw_sample(scored.people, scored.total, band, outcome, many, seed)
     chosen = scored.people[rows].tolist()
     high = find_high_scorers(scored.total, band)
@@ -71,14 +73,16 @@ def sample_state(config: Config, reading: Connection, many: int, seed: str) -> l
     ]
 
 
-def _read_outcomes(config: Config, reading: Connection, people: NDArray[np.int64]) -> NDArray[np.int8]:
-    """What came of people by their opportunities; whoever has none is open."""
+def _read_outcomes(config: Config, reading: Connection, people: NDArray[np.int64], now: datetime) -> NDArray[np.int8]:
+    """What came of people (ascending ids), as every command counts it; excluded ones are open."""
     outcome = np.full(len(people), OPEN, dtype=np.int8)
     if config.outcome is None or not was_read(reading):
         return outcome
-    deals = read_deals(reading, OutcomeNames(config.outcome.won, config.outcome.lost, config.outcome.pipelines))
-    for state in (LOST, OPEN, WON):  # one that is open outweighs those that are lost, and one that is won all others
-        outcome[np.isin(people, deals.person[deals.state == state])] = state
+    judged, theirs = read_outcomes(config, config.outcome, reading, now)
+    place = {whose: row for row, whose in enumerate(people.tolist())}
+    for whose, each in zip(judged.tolist(), theirs.tolist(), strict=True):
+        if whose in place:
+            outcome[place[whose]] = each
     return outcome
 
 
@@ -88,10 +92,15 @@ def sample_cases(config: Config, cases: Iterable[Cases], many: int, seed: str) -
     if not parts:
         return []
     judged = join_judged(parts)
-    keys = np.arange(len(judged), dtype=np.int64)
+    keys = np.array([_key(*each) for each in zip(judged.names, judged.came.tolist(), judged.at.tolist(), strict=True)])
     rows = draw_sample(keys, judged.total, judged.band, judged.outcome, many, seed)
     high, names = find_high_scorers(judged.total, judged.band), config.band_names()
     return [_case(judged, row, high=bool(high[row]), bands=names) for row in rows.tolist()]
+
+
+def _key(*of: object) -> int:
+    """A number that tells somebody of a file apart, wherever in the file they are."""
+    return int.from_bytes(blake2b(repr(of).encode(), digest_size=8).digest(), "big") >> 1
 
 
 def _case(judged: JudgedCases, row: int, *, high: bool, bands: Sequence[str]) -> dict[str, Any]:

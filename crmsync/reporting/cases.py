@@ -98,6 +98,16 @@ def read_state_cases(
                 yield cases
 
 
+def read_outcomes(
+    config: Config, rules: OutcomeRules, reading: Connection, now: datetime
+) -> tuple[NDArray[np.int64], NDArray[np.int8]]:
+    """Everybody of the state who can be judged (n,), and what came of them (n,), as of now."""
+    deals = read_deals(reading, OutcomeNames(rules.won, rules.lost, rules.pipelines))
+    people = read_population(reading).people
+    then = _Reader(config, rules, reading, deals, now, StateTally()).judge(people)
+    return then.people, then.outcome
+
+
 def _notes(deals: Deals) -> Iterator[str]:
     if deals.unlinked:
         many = count_of(deals.unlinked, "opportunity")
@@ -158,7 +168,7 @@ class _Reader:
 
     def read(self, people: NDArray[np.int64], since: int | None, until: int | None) -> Cases | None:
         """The cases among some people; `None` where nobody of them is judged in the period."""
-        then = self._judge(people)
+        then = self.judge(people)
         kept = np.ones(len(people), dtype=bool)
         if since is not None:
             kept &= then.at >= since
@@ -187,7 +197,8 @@ class _Reader:
             names=[names.get(each) or f"no. {each}" for each in then.people.tolist()],
         )
 
-    def _judge(self, people: NDArray[np.int64]) -> _Then:
+    def judge(self, people: NDArray[np.int64]) -> _Then:
+        """As of when people (ascending ids) are judged, and what came of them."""
         entries = first_entries(self.connection, people, self.bands, self.stages)
         chosen = first_entries(self.connection, people, (), self.rules.accepted) if self.rules.accepted else None
         created, deal = self._first_deals(people)

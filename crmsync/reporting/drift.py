@@ -14,6 +14,7 @@ from crmsync.evaluation.drift_alarm import DAYS_BEFORE, WON_BEFORE, Alarm
 from crmsync.evaluation.months import write_day
 from crmsync.evaluation.proportions import Interval, RateComparison, divide_counts, wilson_interval
 from crmsync.evaluation.silent_rules import LATELY, RuleDays, SilentRule
+from crmsync.reporting.console import count_of
 from crmsync.scoring.calendar import DAY
 
 SILENT = 0.005
@@ -83,8 +84,8 @@ def _verdict(found: Drift | None, alerts: list[dict[str, Any]]) -> tuple[str, st
     if found is None or not found.watched:
         people, won = (0, 0) if found is None else (found.people, found.won)
         return "not_enough", (
-            f"Not enough data: {people:,} people whose outcome is due, {won:,} of them won. Drift can be told after "
-            f"{WON_BEFORE} won people and {DAYS_BEFORE} days."
+            f"Not enough data: {count_of(people, 'person')} whose outcome is due, {won:,} of them won. "
+            f"Drift can be told after {WON_BEFORE} won people and {DAYS_BEFORE} days."
         )
     season = (
         ""
@@ -117,8 +118,8 @@ def _conversion_alert(alarm: Alarm) -> dict[str, Any]:
     observed, expected = alarm.observed / alarm.people, alarm.expected / alarm.people
     word = "Fewer" if observed < expected else "More"
     said = (
-        f"{word} people are won than their scores say, since about {write_day(alarm.since)}: {observed:.1%} of "
-        f"{alarm.people:,} instead of {expected:.1%}."
+        f"{word} people are won than their scores say, since about {write_day(alarm.since)}: {100 * observed:.1f} % of "
+        f"{alarm.people:,} instead of {100 * expected:.1f} %."
     )
     return _alert("conversion", None, alarm.since, observed, expected, alarm.comparison, said, alarm.fired)
 
@@ -127,8 +128,8 @@ def _change_alert(what: str, change: RateChange, who: str) -> dict[str, Any]:
     now, before = change.hits / change.people, change.hits_before / change.people_before
     verb = "were won" if what == "range" else "were such"
     said = (
-        f"{who}, {now:.1%} {verb} since {write_day(change.since)} ({change.people:,}), and {before:.1%} before "
-        f"({change.people_before:,})."
+        f"{who}, {100 * now:.1f} % {verb} since {write_day(change.since)} ({change.people:,}), "
+        f"and {100 * before:.1f} % before ({change.people_before:,})."
     )
     return _alert(what, change.name, change.since, now, before, change.comparison or _NOBODY, said)
 

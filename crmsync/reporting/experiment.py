@@ -88,7 +88,7 @@ def _why(experiment: Experiment, found: ArmComparison) -> str:
     if found.verdict == "not_enough":
         return _missing(experiment, found)
     rates = ", ".join(
-        f"{each.hits / each.people:.1%} of {each.people:,} in {each.name}" for each in found.arms if each.people
+        f"{100 * each.hits / each.people:.1f} % of {each.people:,} in {each.name}" for each in found.arms if each.people
     )
     said = f"{rates} {did}"
     chance = "" if found.z is None or found.p is None else f" (z {abs(found.z):.2f}, p {found.p:.4f})"

@@ -14,6 +14,7 @@ from crmsync.config.learned import Adjustment, Calibration
 from crmsync.config.model import RULE_TABLES, Band
 from crmsync.config.patch import ConfigPatch, NewRule, NumberEdit, TableEdit, edit_config, show_edited
 from crmsync.config.rules import Fit
+from crmsync.errors import ConfigError
 from crmsync.evaluation.cases import Cases, JudgedCases, find_line, join_judged, judge_cases
 from crmsync.evaluation.learning.backtest import BackTest, Verdict, judge_back_test, run_back_test
 from crmsync.evaluation.learning.candidates import write_question
@@ -45,7 +46,9 @@ LIMITED = 0.1
 
 
 class Learning(NamedTuple):
-    """The document, and the text of the whole config with what was learned (empty without a learned card)."""
+    """The document, and the text of the whole config with what was learned (empty without a learned card, or where it
+    cannot be edited line by line, which is in the notes).
+    """
 
     document: dict[str, Any]
     text: str
@@ -64,7 +67,7 @@ def learn_from_cases(
 
     With `hybrid` today's points and bands stay, and only the questions that are new adjust the total.
 
-    Raises `ConfigError` where the cases cannot be read, or the text cannot be edited.
+    Raises `ConfigError` where the cases cannot be read.
     """
     with opened() as cases:
         people = gather_people(config, cases, config.zone)
@@ -106,7 +109,7 @@ def _report(
     half_lives = list(_half_lives(config, people, periods))
     calibration = _round_calibration(test)
     patch = _patch_of(config, card, thresholds, calibration)
-    edited = edit_config(text, patch)
+    edited, refusal = _edit(text, patch)
     bands = {**config.bands, **{each.band: each.new for each in thresholds}}
     with_calibration = card.config.learned.model_copy(update={"calibration": calibration})
     made = card.config.model_copy(update={"bands": bands, "learned": with_calibration})
@@ -114,7 +117,7 @@ def _report(
         **_counts(people.judged),
         "verdict": verdict.verdict,
         "why": verdict.why,
-        "patch": show_edited(edited, patch),
+        "patch": show_edited(edited, patch) if edited else "",
         "written": None,
         "auc_now": test.ranking.now.value,
         "auc_learned": test.ranking.learned.value,
@@ -125,9 +128,17 @@ def _report(
         "half_lives": [_half_life_document(each) for each in half_lives],
         "calibration": calibration.model_dump(),
         "forecast": _forecast(learned, calibration),
-        "notes": list(_notes(config, learned, verdict)),
+        "notes": [*refusal, *_notes(config, learned, verdict)],
     }
     return Learning(document, edited, made)
+
+
+def _edit(text: str, patch: ConfigPatch) -> tuple[str, Sequence[str]]:
+    """The edited text, or else why there is none."""
+    try:
+        return edit_config(text, patch), ()
+    except ConfigError as error:
+        return "", error.problems
 
 
 def _counts(judged: JudgedCases | None) -> dict[str, int]:

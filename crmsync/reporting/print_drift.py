@@ -29,9 +29,11 @@ def print_drift(console: Console, document: Document) -> None:
     console.print()
     print_sentences(
         console,
-        f"{count_of(document['people'], 'person')} by when they were judged, {document['won']:,} of them won{within}. "
-        f"{count_of(document['immature'], 'person')} more: too young, what comes of them is not due yet.",
+        f"{count_of(document['people'], 'person')} by when they were judged, {document['won']:,} of them won{within}.",
     )
+    if document["immature"]:
+        young = count_of(document["immature"], "person")
+        print_sentences(console, f"{young} more: too young, what comes of them is not due yet.")
     console.print()
     _print_months(console, document)
     _print_ranges(console, document)
@@ -109,7 +111,7 @@ def _print_sources(console: Console, document: Document) -> None:
     table = make_table("source", ">seen", ">scored", f">at {line}", ">handed over", ">gap")
     for each in document["sources"][:SHOWN]:
         table.add_row(
-            each["name"] or "(unknown)",
+            each["name"] or "not known",
             f"{each['seen']:,}",
             f"{each['scored']:,}",
             *(show_decimals(each[key], ",") for key in ("reached", "routed")),

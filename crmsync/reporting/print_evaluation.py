@@ -254,7 +254,7 @@ def describe_speed(speed: Mapping[str, Any]) -> str:
 def _print_known(console: Console, document: Document) -> None:
     coverage, complete = document["coverage"], document["completeness"]
     console.print()
-    why = "".join(f"; {number:,}: {name}" for name, number in coverage["reasons"].items())
+    why = "".join(f"; {number:,}: {name.replace('_', ' ')}" for name, number in coverage["reasons"].items())
     scored = f"{coverage['scored']:,} of {coverage['people']:,} ({show_percent(coverage['rate'])})"
     print_sentences(console, f"Scored: {scored}{why}. No rule gave points to {coverage['no_rule']:,}.")
     if complete["fields"]:
@@ -264,7 +264,8 @@ def _print_known(console: Console, document: Document) -> None:
         print_sentences(console, f"Fields known: {show_percent(complete['overall'])}; the least: {least}.")
     if complete["unknown_then"]:
         lost = show_percent(complete["unknown_then"])
-        print_sentences(console, f"Of the values of fields as of then, {lost} cannot be known any more.")
+        said = f"Of the values of fields as of then, {lost} are not known, and rules about them gave nothing"
+        print_sentences(console, f"{said}; crmsync backfill --history reads what the CRMs still know.")
     days = document["cycle"]["arrival"]
     if days["people"]:
         whole = show_points(round(days["median_days"], 1))

@@ -15,6 +15,7 @@ from crmsync.errors import Cancelled, ConfigError, Transient, Unavailable
 from crmsync.evaluation.cases import LOST, NEVER, OPEN, WON, judge_cases
 from crmsync.model import Odd, Opportunity, Page, Ref
 from crmsync.reporting import cases as state_cases
+from crmsync.reporting.audit import sample_state
 from crmsync.reporting.cases import StateTally, read_state_cases
 from crmsync.reporting.print_status import print_status
 from crmsync.reporting.status import status_document
@@ -384,6 +385,9 @@ def test_who_never_had_either_is_judged_a_while_after_they_came_and_lost_after_t
         "person3@firm.example": (seconds(NOW), OPEN),
     }
     assert value_of(found, "person1@firm.example", "outcome_at") == seconds(NOW - 106 * DAY)
+    with state.read() as reading:  # a sample to review says the same of them
+        sample = sample_state(SETTINGS, reading, 10, "1", NOW)
+    assert sorted(each["outcome"] for each in sample) == ["lost", "open", "open"]
 
 
 def test_without_an_opportunity_somebody_is_judged_as_long_after_they_came_as_others_had_to_theirs(state):

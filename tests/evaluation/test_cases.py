@@ -11,7 +11,7 @@ import pytest
 from crmsync.batch.cases_file import read_cases_file
 from crmsync.batch.people_file import FileTally
 from crmsync.config import load
-from crmsync.evaluation.cases import LOST, OPEN, WON, join_judged, judge_cases
+from crmsync.evaluation.cases import LOST, NEVER, OPEN, WON, join_judged, judge_cases
 
 NOW = int(datetime(2026, 11, 1, tzinfo=UTC).timestamp())
 
@@ -120,3 +120,45 @@ def test_a_period_takes_those_judged_in_it(config):
     assert cases.between(april, may).names == ["4"]
     assert cases.between(april, None).names == ["4", "5"]
     assert cases.between(None, may).columns.fields["title"] == ["Director", "Director"]
+
+
+def test_nothing_from_the_outcome_on_counts_even_where_the_hand_off_is_said_to_be_later(config):
+    demo = {"kind": "form_submitted", "at": "2026-03-31T09:00:00Z"}
+    dates = {"outcome": "won", "outcome_at": "2026-03-31T09:00:00Z"}
+    late = person("a", handed_off_at="2026-04-20T09:00:00Z", **dates)
+    same = person("b", handed_off_at="2026-03-31T09:00:00Z", **dates)
+    for each in (late, same):
+        each["activities"] = [demo]
+    (cases,), tally = read(config, [late, same])
+    assert judge_cases(config, cases, config.zone).behavior.tolist() == [0, 0]
+    assert [each != NEVER for each in cases.handed_off.tolist()] == [False, True]
+    assert tally.warnings(config) == [
+        "1 person: handed_off_at is after outcome_at; they are judged the second before the outcome"
+    ]
+
+
+def test_nobody_came_after_they_were_judged(config):
+    dates = {"outcome": "won", "outcome_at": "2026-03-31T09:00:00Z", "created_at": "2026-10-01T00:00:00Z"}
+    (cases,), tally = read(config, [person("a", **dates)])
+    assert cases.came.tolist() == cases.at.tolist()
+    assert "created_at is after the hand-off or the outcome" in tally.warnings(config)[0]
+
+
+def test_instants_in_the_future_are_told(config):
+    dates = {"outcome": "won", "outcome_at": "2030-03-31T09:00:00Z", "handed_off_at": "2030-03-01T09:00:00Z"}
+    _cases, tally = read(config, [person("a", **dates)])
+    assert sorted(tally.odd) == [
+        "handed_off_at is in the future; check it",
+        "outcome_at is in the future; check it, an outcome is what has happened",
+    ]
+
+
+def test_a_line_that_is_there_again_counts_once(config):
+    dates = {"outcome": "won", "outcome_at": "2026-03-31T09:00:00Z"}
+    other = {"outcome": "lost", "outcome_at": "2026-05-31T09:00:00Z"}
+    (cases,), tally = read(config, [person("a", **dates), person("a", **dates), person("a", **other), person("b")])
+    assert cases.names == ["a", "a", "b"]
+    assert sorted(tally.warnings(config)) == [
+        "1 person: another line has the same id; each line counts as a person of its own",
+        "1 person: the same line is there again; it counts once",
+    ]

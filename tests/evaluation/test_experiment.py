@@ -118,7 +118,7 @@ def test_S0_22_30_of_200_against_30_of_120_is_15_against_25_percent_z_2_22_and_p
     ]
     assert (round(document["z"], 2), round(document["p"], 4)) == (2.22, 0.0265)
     assert document["verdict"] == "b"
-    assert "15.0% of 200 in a, 25.0% of 120 in b were won (z 2.22, p 0.0265)" in document["why"]
+    assert "15.0 % of 200 in a, 25.0 % of 120 in b were won (z 2.22, p 0.0265)" in document["why"]
 
 
 def test_there_is_no_winner_before_the_declared_size(written):
@@ -225,6 +225,7 @@ def test_an_arm_may_be_asked_for_by_rules_and_what_a_file_says_holds(written):
         ('[experiment.x]\narms = ["a", "a"]\nstart = 2026-01-01\nsize = 5\n', "two arms have the same name"),
         ('[experiment.x]\narms = ["a", "b"]\nstart = 2026-01-01\n', "say when the arms may be compared"),
         ("[experiment.x]\narms = { a = 50, b = 0 }\nstart = 2026-01-01\nsize = 5\n", "the bands would not rise"),
+        ("[experiment.x]\narms = { a = 50 }\nstart = 2026-01-01\nsize = 5\n", "one arm is nothing to compare"),
         (
             LINES + '[[segment]]\nname = "Big"\nwhen = { field = "employees", gte = 500 }\n',
             "lines and [[segment]] do not go together",

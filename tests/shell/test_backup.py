@@ -50,6 +50,7 @@ def test_a_second_pause_changes_the_end_and_resume_ends_it(path):
     ("until", "sentence"),
     [
         ("2026-11-22T08:00:00", "needs a time zone; write for example 2026-11-22T08:00:00Z"),
+        ("2026-11-22", "needs a time zone; write for example 2026-11-22T00:00:00Z"),
         ("2026-11-21T08:59:00Z", "has passed"),
         ("0h", "has passed"),
         ("tomorrow", "is not a date and time; write for example"),

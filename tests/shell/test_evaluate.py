@@ -197,3 +197,51 @@ def test_without_outcomes_it_says_what_to_do(config):
     ended = crmsync("evaluate", "-c", config, "--json")
     assert ended.code == 2
     assert "--input FILE" in ended.json["problems"][0]
+
+
+def test_the_order_of_lines_changes_nothing(tmp_path):
+    path = write_config(tmp_path, CARD)
+    people = [
+        {**each, "name": f"Person {number}"}
+        for number, each in enumerate(make_people(600, 11, card=CARD, base_rate=0.2))
+    ]
+    one = write_people(tmp_path, people)
+    other = tmp_path / "turned.jsonl"
+    other.write_text("".join(reversed(one.read_text().splitlines(keepends=True))))
+    for words in (["evaluate"], ["drift"], ["audit", "--n", "20", "--seed", "1"]):
+        found = [crmsync(*words, "--config", path, "--input", each, "--json").json for each in (one, other)]
+        assert found[0] == found[1], words
+
+
+def test_an_empty_file_is_told_as_one(config, tmp_path):
+    ended = crmsync("evaluate", "--config", config, "--input", write_people(tmp_path, []), "--json")
+    assert ended.code == 2
+    assert ended.json["problems"] == [f"--input {tmp_path / 'people.jsonl'} has nobody"]
+
+
+@pytest.mark.parametrize("day", ["9999-12-31", "tomorrow", "2026-02-30"])
+def test_a_day_that_there_is_not_is_told(config, tmp_path, day):
+    ended = crmsync("evaluate", "--config", config, "--input", write_people(tmp_path, []), "--until", day, "--json")
+    assert ended.code == 2
+    assert ended.json["problems"] == [f"--until {day!r} is not a day; write for example 2026-11-21"]
+
+
+@pytest.mark.parametrize(
+    "words",
+    [("evaluate", "--csv"), ("drift", "--csv"), ("audit", "--csv"), ("simulate", "--csv"), ("learn", "--write"),
+     ("learn", "--csv"), ("report", "--html")],
+)  # fmt: skip
+def test_no_result_replaces_the_people_it_is_made_of(config, tmp_path, words):
+    people = write_people(tmp_path, make_people(60, 11, card=CARD, base_rate=0.2))
+    before = people.read_bytes()
+    ended = crmsync(words[0], "--config", config, "--input", people, words[1], people)
+    assert (ended.code, people.read_bytes()) == (2, before), ended.out
+    assert "cannot be written" in ended.err
+
+
+@pytest.mark.parametrize("command", ["evaluate", "drift", "audit", "simulate", "learn"])
+def test_each_command_tells_a_line_that_is_there_again(config, tmp_path, command):
+    person = make_people(1, 11, card=CARD, base_rate=0.2)
+    ended = crmsync(command, "--config", config, "--input", write_people(tmp_path, person * 2))
+    assert ended.code == 0
+    assert "1 person: the same line is there again; it counts once" in " ".join(f"{ended.out} {ended.err}".split())

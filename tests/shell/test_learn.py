@@ -144,3 +144,39 @@ def test_s4_14_hybrid_writes_adjustments_and_leaves_the_points(folder):
 
 def test_two_targets_are_one_too_many(folder):
     assert learn(folder, "--capacity", "5", "--precision", "20").code == 2
+
+
+WAYS = {
+    "byte-order mark": lambda text: f"\ufeff{text}",
+    "an empty table [learned]": lambda text: f"{text}\n[learned]\n",
+    "a line separator in a comment": lambda text: f"# ours\u2028and yours\u0085\n{text}",
+    "quoted keys": lambda text: text.replace("points =", '"points" ='),
+}
+
+
+@pytest.mark.parametrize("way", WAYS)
+def test_the_config_may_be_written_in_many_ways(folder, tmp_path, way):
+    text, path = WAYS[way]((folder / "crmsync.toml").read_text()), tmp_path / "crmsync.toml"
+    path.write_text(text)
+    ended = crmsync(
+        "learn", "--config", path, "--input", folder / "people.jsonl", "--json", "--write", tmp_path / "new.toml"
+    )
+    assert ended.code == 0
+    made = load(tmp_path / "new.toml")
+    points = {each["name"]: each["points"] for each in ended.json["rules"]}
+    assert {rule.name: rule.points for rule in made.rules()} == points
+
+
+def test_a_config_that_cannot_be_edited_still_gets_its_verdict(folder, tmp_path):
+    path = tmp_path / "crmsync.toml"
+    text = (folder / "crmsync.toml").read_text()
+    number = re.search(r"points = (\d+)", text)
+    path.write_text(text.replace(number[0], f"points = {int(number[1]):#x}"))
+    words = ("learn", "--config", path, "--input", folder / "people.jsonl", "--json")
+    ended = crmsync(*words)
+    assert (ended.code, ended.json["verdict"], ended.json["patch"]) == (0, "better", "")
+    assert "cannot be edited line by line" in ended.json["notes"][0]
+    ended = crmsync(*words, "--write", tmp_path / "new.toml")
+    assert (ended.code, ended.json["verdict"], ended.json["written"]) == (2, "better", None)
+    assert ended.json["problems"][0].startswith(f"nothing was written to {tmp_path / 'new.toml'}: the config cannot be")
+    assert not (tmp_path / "new.toml").exists()
