@@ -17,6 +17,9 @@ from crmsync.evaluation.silent_rules import LATELY, RuleDays, SilentRule
 from crmsync.reporting.console import count_of
 from crmsync.scoring.calendar import DAY
 
+FEWEST_LOST = 10
+"""With fewer people who were not won, there is nothing that the score could tell them from."""
+
 SILENT = 0.005
 """A rule's silence is an alert where chance alone makes it more seldom than this: at six matches in 14 days, say."""
 
@@ -81,11 +84,12 @@ def describe_drift(found: Drift | None, model: Model, line: str | None) -> dict[
 def _verdict(found: Drift | None, alerts: list[dict[str, Any]]) -> tuple[str, str]:
     if alerts:
         return "drift", alerts[0]["said"]
-    if found is None or not found.watched:
+    if found is None or not found.watched or found.people - found.won < FEWEST_LOST:
         people, won = (0, 0) if found is None else (found.people, found.won)
         return "not_enough", (
             f"Not enough data: {count_of(people, 'person')} whose outcome is due, {won:,} of them won. "
-            f"Drift can be told after {WON_BEFORE} won people and {DAYS_BEFORE} days."
+            f"Drift can be told after {WON_BEFORE} people who were won, {FEWEST_LOST} who were not, and {DAYS_BEFORE} "
+            "days."
         )
     season = (
         ""

@@ -99,6 +99,15 @@ def test_no_drift_is_said_and_the_months_are_rows_of_a_csv_file(path, tmp_path):
     assert 0.8 < float(months[-1]["observed_expected"]) < 1.25
 
 
+def test_where_everybody_is_won_there_is_nothing_to_tell(path, tmp_path):
+    people = write_people(tmp_path)
+    won = [line for line in people.read_text().splitlines() if '"outcome": "won"' in line]
+    people.write_text("\n".join(won))
+    found = crmsync("drift", "-c", path, "--input", people, "--json").json
+    assert found["verdict"] == "not_enough"
+    assert "10 who were not" in found["why"]
+
+
 def test_a_period_and_mistakes_of_lines(path, tmp_path):
     people = write_people(tmp_path)
     with people.open("a") as file:
