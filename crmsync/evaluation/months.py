@@ -23,7 +23,9 @@ def group_months(at: NDArray[np.int64], zone: tzinfo) -> Group:
 def begin_months(first: int, end: int) -> list[int]:
     """The days (since 1970) on which months begin, from that of `first` to before `end`."""
     days = np.array([first, end - 1]).astype("datetime64[D]").astype("datetime64[M]")
-    begins: list[int] = np.arange(days[0], days[1] + 1).astype("datetime64[D]").astype(np.int64).tolist()
+    begins: list[int] = (
+        np.arange(days[0], days[1] + np.timedelta64(1, "M")).astype("datetime64[D]").astype(np.int64).tolist()
+    )
     return begins
 
 
