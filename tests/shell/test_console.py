@@ -190,6 +190,7 @@ def standing(**over):
         "crms": {"hubspot": {**crm, **told}, "salesforce": {**crm, **told}},
         "bands": {"cold": 1_395, "mql": 11},
         "bands_waiting": {"mql": 5},
+        "accepted": {"said": "Over the line (mql) in the last 91 days: 12 (42 % accepted)."},
         "runs": [{**ran, "crms": {"hubspot": counts(updated=1)}, "problems": [LONG]}] * 3,
         "waiting": [],
         "approved": [],
