@@ -33,6 +33,7 @@ from crmsync.store.cursors import (
     promote_cursors,
     read_cursor,
     was_ever_read,
+    was_read_so,
     write_cursor,
 )
 from crmsync.store.database import bind_account
@@ -157,7 +158,7 @@ def _prepare(work: Work, attempt: Attempt, crm: str) -> None:
     if not missing:
         return
     with work.store.read() as reading:
-        worked = read_cursor(reading, crm, _contacts_stream(work, crm)) is not None
+        worked = was_read_so(reading, crm, work.config.mapping_hash(crm))
     wrong = [each for each in missing if each.role not in READ or not worked]
     if wrong:
         raise ConfigError(_missing_sentences(wrong), "" if any(each.role == "field" for each in wrong) else SETUP)

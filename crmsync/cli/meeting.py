@@ -25,7 +25,6 @@ from crmsync.cli.command import (
 from crmsync.cli.evaluating import evaluate_cases
 from crmsync.config import Config
 from crmsync.config.outcome import OutcomeRules
-from crmsync.exit_codes import DONE, PARTLY
 from crmsync.reporting.console import print_sentences
 from crmsync.reporting.drift import drift_document
 from crmsync.reporting.evaluate import evaluate_document, group_documents
@@ -78,7 +77,7 @@ def report(
         made = datetime.now(UTC).isoformat(timespec="seconds").replace("+00:00", "Z")
         document = report_document(sections, made, evaluated["model"], warnings, odd.problems)
         ending.document = {**document, "html": None if html is None else str(html)}
-        ending.code = PARTLY if odd.problems else DONE
+        ending.code = odd.code
         if html is not None:
             with open_output(html, ending) as file:
                 file.write(render_report(document, sections).encode("utf-8"))

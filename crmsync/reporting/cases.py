@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
+from functools import cached_property
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -157,9 +158,9 @@ class _Reader:
         self.stages = stages_from_line(config)
         self.model_fields = sorted(config.read_fields() & {*config.fields, "stage", "email"})
         self.facts: Facts = {}
-        self.delays = self._read_delays()
 
-    def _read_delays(self) -> NDArray[np.int64]:
+    @cached_property
+    def delays(self) -> NDArray[np.int64]:
         """How long after they came people had their first opportunity (seconds), ascending."""
         people = np.unique(self.deals.person[self.deals.person >= 0])
         created, _row = self._first_deals(people)

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from crmsync.reporting.charts import draw_shares
 from crmsync.reporting.console import Document, count_of, show_points
-from crmsync.reporting.numbers import show_interval, show_percent
+from crmsync.reporting.numbers import show_decimals, show_interval, show_percent
 from crmsync.reporting.section import Section
 
 MONTHS, VERSIONS, LINES = 24, 12, 15
@@ -32,8 +32,8 @@ def drift_sections(document: Document) -> list[Section]:
             f"{each['people']:,}",
             f"{each['won']:,}",
             show_percent(each["rate"]),
-            _show(each["observed_expected"]),
-            _show(each["z"], 1),
+            show_decimals(each["observed_expected"], ".2f"),
+            show_decimals(each["z"], ".1f"),
         ]
         for each in months
     ]
@@ -115,7 +115,3 @@ def model_sections(document: Document) -> list[Section]:
     ]
     headings = ("since", "author", "approver", "reason", "what changed", "")
     return [Section("models", "Who changed the model?", said, "", headings, rows)]
-
-
-def _show(value: float | None, decimals: int = 2) -> str:
-    return UNKNOWN if value is None else f"{value:.{decimals}f}"
