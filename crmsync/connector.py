@@ -266,6 +266,30 @@ class FieldHistory(Protocol):
         ...
 
 
+class DescribedField(NamedTuple):
+    """A field that records of a kind have in a CRM, as the CRM describes it.
+
+    `name` is the internal or API name, as `[fields]` would map it (`company.industry`, `Account.Industry`),
+    `label` what users read. `choices` are the active values of a pick list with their labels, in the CRM's order, and
+    empty for everything else.
+    """
+
+    kind: str
+    name: str
+    label: str
+    type: Literal["text", "number", "yes_no", "date", "choice", "choices", "other"]
+    choices: Sequence[tuple[str, str]] = ()
+
+
+@runtime_checkable
+class FieldCatalog(Protocol):
+    """A connector whose CRM describes its fields; none has to."""
+
+    def describe_fields(self) -> Sequence[DescribedField]:
+        """Every field of the records (and of their companies) that this user may read, in a few calls."""
+        ...
+
+
 class Stop(Protocol):
     """A flag that somebody else raises: a `threading.Event`."""
 
