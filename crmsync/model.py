@@ -55,9 +55,26 @@ SCORE_FIELDS = {
         ScoreField("stage_reason", "Lifecycle stage: reason", "text", 255),
         ScoreField("stage_since", "Lifecycle stage: since", "date"),
         ScoreField("probability", "Lead score: probability"),
+        ScoreField("grade", "Lead score: grade", "text", 80),
+        ScoreField("grid", "Lead score: grid", "text", 80),
+        ScoreField("segment", "Lead score: segment", "text", 80),
+        ScoreField("qualifications", "Lead score: qualifications", "text", 255),
+        ScoreField("until", "Lead score: band until", "date"),
+        ScoreField("next", "Lead score: next band", "text", 255),
+        ScoreField("model", "Lead score: model", "text", 20),
     )
 }
-"""What a connector may be asked to write, beside `stage` and `owner`: few, so that they fit into a free portal."""
+"""What a connector may be asked to write, beside `stage`, `owner` and the points of channels (`find_score_field`)."""
+
+CHANNEL_FIELD = "channels."
+"""How the name of a score field begins that holds the points of a channel: `channels.email`."""
+
+
+def find_score_field(name: str) -> ScoreField:
+    """The score field of a name in `[write.fields]`. Raises `KeyError` where there is none of that name."""
+    if name.startswith(CHANNEL_FIELD) and name != CHANNEL_FIELD:
+        return ScoreField(name, f"Lead score: {name.removeprefix(CHANNEL_FIELD)}")
+    return SCORE_FIELDS[name]
 
 
 FEEDBACK_LABEL = "Lead score: feedback"

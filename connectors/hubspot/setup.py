@@ -11,7 +11,7 @@ from connectors.hubspot.missing_fields import TASK_KEY
 from connectors.hubspot.properties import Definition
 from connectors.hubspot.schema import Portal
 from crmsync.connector import FieldMap
-from crmsync.model import FEEDBACK_LABEL, SCORE_FIELDS, TASK_LABEL
+from crmsync.model import FEEDBACK_LABEL, TASK_LABEL, find_score_field
 
 GROUP, GROUP_LABEL = "crmsync", "Lead score (crmsync)"
 
@@ -113,7 +113,8 @@ def _options(values: Sequence[str], first: int = 0) -> list[dict[str, Any]]:
 
 
 def _type_of(score_field: str) -> str:
-    return {"text": "string"}.get(SCORE_FIELDS[score_field].type, SCORE_FIELDS[score_field].type)
+    ours = find_score_field(score_field).type
+    return {"text": "string"}.get(ours, ours)
 
 
 def _found(prop: str, of: Definition, name: str) -> str:
@@ -146,7 +147,7 @@ def _group(api: Api, kind: str) -> Iterator[str]:
 
 
 def _scored(name: str) -> dict[str, Any]:
-    of = SCORE_FIELDS[name]
+    of = find_score_field(name)
     field_type = of.type if of.type != "text" else "textarea" if of.length > 100 else "text"
     return {"label": of.label, "type": _type_of(name), "fieldType": field_type}
 

@@ -27,7 +27,7 @@ from connectors.salesforce.schema import HOLDING, NUMBERS, OBJECTS, TASK_KEY, Sc
 from crmsync.config.tables import Feed
 from crmsync.connector import Checkup, FieldMap
 from crmsync.errors import ConfigError, Unavailable
-from crmsync.model import SCORE_FIELDS
+from crmsync.model import find_score_field
 
 SEEN_SHARE = 0.9
 """Below this share of an object's records, sharing hides some of them from the integration user."""
@@ -118,7 +118,7 @@ def _outputs(schema: Schema, reader: RecordReader) -> Iterator[tuple[bool, str]]
                 PROBLEM,
                 f"{object_}.{api} (the score field {name!r}) cannot be edited; grant Edit in the permission set",
             )
-        elif known and known.type not in HOLDING.get(of := SCORE_FIELDS[name].type, (known.type,)):
+        elif known and known.type not in HOLDING.get(of := find_score_field(name).type, (known.type,)):
             yield PROBLEM, f"{object_}.{api} (the score field {name!r}) must be a {of}, not {known.type}"
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
 from urllib.parse import quote
@@ -14,7 +15,7 @@ from connectors.salesforce.missing_fields import lacking_values, value_clicks
 from connectors.salesforce.paging import text_literal
 from connectors.salesforce.schema import HOLDING, NUMBERS, OBJECTS, TASK_KEY, Schema
 from crmsync.connector import FieldMap
-from crmsync.model import FEEDBACK_LABEL, SCORE_FIELDS, TASK_LABEL
+from crmsync.model import FEEDBACK_LABEL, TASK_LABEL, ScoreField, find_score_field
 
 LABEL = "crmsync"
 DESCRIPTION = "Written by crmsync; do not edit."
@@ -41,13 +42,20 @@ class WantedField:
         return "Activity" if self.object == "Task" else self.object
 
     @property
+    def score_field(self) -> ScoreField | None:
+        """The score field that it holds; `None` for stages, choices and the key of tasks."""
+        with suppress(KeyError):
+            return find_score_field(self.name)
+        return None
+
+    @property
     def label(self) -> str:
         """What users see."""
         if self.api == TASK_KEY:
             return TASK_LABEL
         if self.is_choice:
             return FEEDBACK_LABEL
-        return SCORE_FIELDS[self.name].label if self.name in SCORE_FIELDS else "Lifecycle stage"
+        return self.score_field.label if self.score_field else "Lifecycle stage"
 
     @property
     def description(self) -> str:
@@ -62,7 +70,7 @@ class WantedField:
     @property
     def type(self) -> str:
         """What it holds: a `number`, a `date`, a `text`, or one of some `values`."""
-        return SCORE_FIELDS[self.name].type if self.name in SCORE_FIELDS else "values"
+        return self.score_field.type if self.score_field else "values"
 
     @property
     def metadata(self) -> dict[str, Any]:
@@ -74,8 +82,8 @@ class WantedField:
             return {**common, "type": "Date"}
         if self.api == TASK_KEY:
             return {**common, "type": "Text", "length": 40}
-        if self.type == "text":
-            return {**common, "type": "Text", "length": SCORE_FIELDS[self.name].length}
+        if self.score_field and self.type == "text":
+            return {**common, "type": "Text", "length": self.score_field.length}
         values = [{"valueName": each, "label": each, "default": False} for each in self.values]
         set_ = {"restricted": True, "valueSetDefinition": {"sorted": False, "value": values}}
         return {**common, "type": "Picklist", "valueSet": set_}

@@ -51,8 +51,9 @@ from crmsync.config.sla import Sla
 from crmsync.config.tables import Duration, Table
 from crmsync.config.tasks import Tasks
 from crmsync.config.web import Web
+from crmsync.config.write import Write, find_score_field_mistakes
 from crmsync.connector import FieldMap
-from crmsync.model import KINDS, SCORE_FIELDS
+from crmsync.model import KINDS
 
 ENV_PREFIX = "CRMSYNC_"
 
@@ -140,35 +141,6 @@ class Guard(Table):
     stages: float = Field(default=0.25, ge=0, le=1)
     owners: float = Field(default=0.1, ge=0, le=1)
     from_records: int = Field(default=20, ge=0)
-
-
-class Write(Table):
-    """What is written, and how long crmsync respects what users change.
-
-    `fields` maps the score fields to each CRM; what is not mapped is not written there. `manual_override` is how long a
-    stage or owner that a user changed is protected. `unassigned_users` are users (by e-mail address) who count as "no
-    owner", for example the user of an import; queues and inactive users always do. `verify_sample` scores are read
-    back after each run, and every stage and owner. `attempts` is how often a change is tried that the CRM may take
-    later.
-    """
-
-    fields: dict[str, dict[str, Spelling]] = {}
-    stage: bool = True
-    owner: bool = True
-    manual_override: Duration = timedelta(days=14)
-    unassigned_users: list[str] = []
-    verify_sample: int = Field(default=100, ge=0)
-    attempts: int = Field(default=5, ge=1)
-
-    @field_validator("fields")
-    @classmethod
-    def _known_score_fields(cls, value: dict[str, dict[str, Spelling]]) -> dict[str, dict[str, Spelling]]:
-        if unknown := sorted(set(value) - SCORE_FIELDS.keys()):
-            raise ValueError(
-                f"there is no score field {', '.join(map(repr, unknown))}; the score fields are "
-                f"{', '.join(SCORE_FIELDS)}"
-            )
-        return value
 
 
 class Identity(Table):
@@ -259,7 +231,7 @@ class Config(Model, BaseSettings):
                 *self._strange_bands(),
                 *self._strange_pools(),
                 *self._strange_feedback(),
-                *self._lacking_calibration(),
+                *find_score_field_mistakes(self.write.fields, self),
                 *self._strange_leads(),
                 *self._strange_experiments(),
                 *self._strange_outcomes(),
@@ -451,11 +423,6 @@ class Config(Model, BaseSettings):
             for email in (each.email for each in pool.members if each.email.lower() in nobody):
                 said = f"[[owner_pool]] {pool.name}: {email} is also in [write] unassigned_users"
                 yield Mistake((*loc, "members"), f"{said}; remove the address from one of the two")
-
-    def _lacking_calibration(self) -> Iterator[Mistake]:
-        if "probability" in self.write.fields and self.learned.calibration is None:
-            said = "[write.fields] probability needs [learned] calibration, which `crmsync learn --write FILE` writes"
-            yield Mistake(("write", "fields", "probability"), said)
 
     def _strange_feedback(self) -> Iterator[Mistake]:
         for crm, field in self.feedback.field.items() if self.feedback is not None else ():

@@ -9,7 +9,7 @@ from typing import NamedTuple
 
 from sqlalchemy import Connection
 
-from crmsync.config.settings import Write
+from crmsync.config.write import Write
 from crmsync.connector import Connector
 from crmsync.failpoint import failpoint
 from crmsync.model import Change, Contact, Receipt, Ref, Scalar

@@ -21,7 +21,7 @@ from crmsync.planning.desk import (
     read_desk,
 )
 from crmsync.planning.guard import NOBODY, Held, guard_violations, people_to_hold
-from crmsync.planning.people_columns import name_scoring, read_holds
+from crmsync.planning.people_columns import name_planning, name_scoring, read_holds
 from crmsync.planning.person_plan import PlanBuilder
 from crmsync.planning.scored_people import Scored, score_changed_people, store_scores
 from crmsync.result import Result, WaitingPlan
@@ -192,7 +192,7 @@ def _prepare(work: Work, tx: Connection, setting: Setting) -> Prepared:
     holds = read_holds(tx, work.config, work.now)
     due: list[int] = []
     if work.config.asks_about_account_scores():
-        hashes = name_scoring(work.config, holds), work.config.plan_hash()
+        hashes = name_scoring(work.config, holds), name_planning(work.config, holds)
         due = people_to_score(tx, int(work.now.timestamp()), *hashes, list(work.crms)).tolist()
     return Prepared(promised, breaches, holds, due)
 

@@ -14,6 +14,7 @@ from sqlalchemy import Connection
 from crmsync.columns import RUNNING, Columns
 from crmsync.config import Config
 from crmsync.dead_feeds import DeadFeed, find_holds
+from crmsync.planning.score_fields import FORESEEN
 from crmsync.scoring.arms import add_arms
 from crmsync.store.arrivals import read_first_records
 from crmsync.store.feed_days import read_feed_days
@@ -36,6 +37,12 @@ def name_scoring(config: Config, holds: Sequence[DeadFeed]) -> str:
         return config.model_hash()
     told = repr([(each.crm, each.kind, each.last) for each in holds])
     return f"{config.model_hash()}-{hashlib.sha256(told.encode()).hexdigest()[:12]}"
+
+
+def name_planning(config: Config, holds: Sequence[DeadFeed]) -> str:
+    """What plans rest on besides the lines of scores: with score fields that look ahead, the rules and holds, too."""
+    name = config.plan_hash()
+    return name if FORESEEN.isdisjoint(config.write.fields) else f"{name}-{name_scoring(config, holds)}"
 
 
 def read_people_columns(

@@ -23,11 +23,12 @@ from crmsync.planning.desk import (
     state_of_person,
     worth_in_pools,
 )
-from crmsync.planning.people_columns import name_scoring, read_people_columns
+from crmsync.planning.people_columns import name_planning, name_scoring, read_people_columns
+from crmsync.planning.score_fields import fill_score_fields
 from crmsync.routing.decisions import RoutingDecision, decide_people
 from crmsync.routing.exclusion import find_excluded
 from crmsync.routing.lifecycle import StageReason
-from crmsync.scoring import Scores, score, summarize_many
+from crmsync.scoring import Scores, score
 from crmsync.store.score_inputs import Facts
 from crmsync.store.scores import (
     PEOPLE_AT_ONCE,
@@ -82,9 +83,10 @@ def score_changed_people(
     There is none of people whom time or a changed rule might have moved and did not: of them only the next instant is
     stored at which they may be. Of `only` some people nothing is stored. `accounts` are those that decisions ask about.
     """
-    config, model, plan_hash = work.config, name_scoring(work.config, holds), work.config.plan_hash()
+    config = work.config
+    names = name_scoring(config, holds), name_planning(config, holds)
     if only is None:
-        wanted = people_to_score(tx, int(work.now.timestamp()), model, plan_hash, list(work.crms))
+        wanted = people_to_score(tx, int(work.now.timestamp()), *names, list(work.crms))
     else:
         wanted = np.array(sorted(only), dtype=np.int64)
     if without:
@@ -95,7 +97,7 @@ def score_changed_people(
     for start in range(0, len(wanted), PEOPLE_AT_ONCE):
         some = wanted[start : start + PEOPLE_AT_ONCE].tolist()
         columns, scores, before, excluded = _score(work, tx, some, holds, facts)
-        rows = _score_rows(scores, config, work, run, excluded, model)
+        rows = _score_rows(scores, config, work, run, excluded, names)
         news = [place for place, row in enumerate(rows) if row["id"] in dirty or _is_news(before.get(row["id"]), row)]
         if only is None:
             quiet = {rows[place]["id"]: rows[place]["due"] for place in set(range(len(rows))) - set(news)}
@@ -103,7 +105,7 @@ def score_changed_people(
             set_due(tx, {each: due for each, due in quiet.items() if before[each].due != due})
             # A range, because 100,000 ids fit into no statement.
             # Who lies in it and was not scored stays dirty or has no live record.
-            set_model(tx, some[0], some[-1], model, plan_hash)
+            set_model(tx, some[0], some[-1], *names)
             save_scores(tx, [rows[place] for place in news], before)
         work.progress("scored", "", len(some))
         batch = _Batch(columns, scores, news, before, excluded)
@@ -112,11 +114,11 @@ def score_changed_people(
 
 def store_scores(work: Work, tx: Connection, run: str, holds: Sequence[DeadFeed], people: Sequence[int]) -> None:
     """Score people (ascending) and store it, with no decision about any of them."""
-    model = name_scoring(work.config, holds)
+    names = name_scoring(work.config, holds), name_planning(work.config, holds)
     facts: Facts = {}
     for some in in_chunks(people, PEOPLE_AT_ONCE):
         _columns, scores, before, excluded = _score(work, tx, some, holds, facts)
-        rows = _score_rows(scores, work.config, work, run, excluded, model)
+        rows = _score_rows(scores, work.config, work, run, excluded, names)
         save_scores(tx, [row for row in rows if _is_news(before.get(row["id"]), row)], before)
 
 
@@ -158,10 +160,10 @@ def _ledgers(scores: Scores) -> list[str]:
 
 
 def _score_rows(
-    scores: Scores, config: Config, work: Work, run: str, excluded: Sequence[str], model: str
+    scores: Scores, config: Config, work: Work, run: str, excluded: Sequence[str], names: tuple[str, str]
 ) -> list[dict[str, Any]]:
     bands, ledgers = config.band_names(), _ledgers(scores)
-    settings = {"model": model, "plan": config.plan_hash()}
+    settings = dict(zip(("model", "plan"), names, strict=True))
     return [
         {
             "id": int(scores.people[row]),
@@ -186,7 +188,7 @@ def _with_records(
     tx: Connection, work: Work, setting: Setting, batch: _Batch, scored: AccountScores | None
 ) -> Iterator[tuple[Scored, list[Holding]]]:
     config, scores, rows = work.config, batch.scores, batch.rows
-    bands, why = config.band_names(), summarize_many(config, scores, rows)
+    bands, filled = config.band_names(), fill_score_fields(config, scores, batch.columns, rows, work.now)
     people = scores.people[rows].tolist()
     edited = edited_contacts(tx, people)
     records: dict[int, list[Holding]] = {}
@@ -204,19 +206,8 @@ def _with_records(
     decisions = decide_people(config, scores, batch.columns, rows, states, work.now_ms)
     emails, zone = batch.columns.fields["email"], config.zone
     crm_owned = config.crm_owned  # once, since it looks for the installed connectors
-    for row, person_id, because, decision, state in zip(rows, people, why, decisions, states, strict=True):
-        band = _band(bands, scores.band[row])
-        score_fields: dict[str, Scalar | None] = {
-            "score": _points(scores.total[row]),
-            "fit": _points(scores.fit[row]),
-            "behavior": _points(scores.behavior[row]),
-            "band": band,
-            "reason": because,
-        }
-        if config.learned.calibration is not None:
-            # Of whom the model disqualifies nothing was learned.
-            likely = config.learned.calibration.percent_of(int(scores.total[row]) / 100)
-            score_fields["probability"] = likely if scores.disqualified[row] < 0 else None
+    for row, person_id, score_fields, decision, state in zip(rows, people, filled, decisions, states, strict=True):
+        band, because = _band(bands, scores.band[row]), str(score_fields["reason"])
         left_out, before = batch.excluded[row], batch.before.get(person_id)
         common = (edited, before is None, before)
         if left_out:
@@ -238,9 +229,3 @@ def _with_records(
 def _band(bands: Sequence[str], number: Any) -> str:
     """The name of a band; a model without bands has none."""
     return bands[number] if number >= 0 else ""
-
-
-def _points(hundredths: Any) -> int | float:
-    """Points as they are written: a whole number wherever it is one."""
-    whole, rest = divmod(int(hundredths), 100)
-    return whole if rest == 0 else int(hundredths) / 100

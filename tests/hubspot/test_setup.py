@@ -2,7 +2,7 @@
 
 from dataclasses import replace
 
-from tests.support.hubspot import NAMES, YES_NO, contacts, create, hubspot, post
+from tests.support.hubspot import NAMES, YES_NO, change, contacts, create, hubspot, post, properties
 
 
 def test_create_fields_is_done_once(sandbox):
@@ -29,6 +29,16 @@ def test_a_date_property_is_made_for_a_date_and_no_other_type_fits(sandbox):
     names = replace(NAMES, score_fields={"stage_since": "ls_day"})
     assert any("created" in each and "ls_day" in each for each in hubspot(sandbox, names=names).create_fields())
     assert not any("ls_day" in each for each in hubspot(sandbox, names=names).check().problems)
+
+
+def test_the_points_of_a_channel_are_a_number_with_its_name(sandbox):
+    names = replace(NAMES, score_fields={"channels.web": "ls_web"})
+    assert any("created" in each and "ls_web" in each for each in hubspot(sandbox, names=names).create_fields())
+    assert not hubspot(sandbox, names=names).check().problems
+    person = create(sandbox, email="ada@x.example")
+    written = change(person, **{"channels.web": 12.5})
+    assert all(each.ok for each in hubspot(sandbox, names=names).write([written]))
+    assert properties(sandbox, person)["ls_web"] == "12.5"
 
 
 def test_an_archived_property_of_the_same_name_is_named(sandbox, ready):

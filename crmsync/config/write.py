@@ -1,0 +1,77 @@
+"""What is written: the score fields, stages and owners of `[write]`."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from datetime import timedelta
+from typing import Annotated, Any
+
+from pydantic import BeforeValidator, Field, field_validator
+
+from crmsync.config.deciding import Spelling
+from crmsync.config.mistakes import Mistake
+from crmsync.config.model import Model
+from crmsync.config.tables import Duration, Table
+from crmsync.model import CHANNEL_FIELD, SCORE_FIELDS
+
+CHANNELS = CHANNEL_FIELD.rstrip(".")
+
+
+def _name_channels(value: Any) -> Any:
+    """`channels.email = {...}`, which TOML reads as a table of its own, under the name that a score field has."""
+    if not isinstance(value, Mapping) or not isinstance(value.get(CHANNELS), Mapping):
+        return value
+    named = {f"{CHANNEL_FIELD}{name}": each for name, each in value[CHANNELS].items()}
+    return {name: each for name, each in value.items() if name != CHANNELS} | named
+
+
+class Write(Table):
+    """What is written, and how long crmsync respects what users change.
+
+    `fields` maps the score fields to each CRM; what is not mapped is not written there. `manual_override` is how long a
+    stage or owner that a user changed is protected. `unassigned_users` are users (by e-mail address) who count as "no
+    owner", for example the user of an import; queues and inactive users always do. `verify_sample` scores are read
+    back after each run, and every stage and owner. `attempts` is how often a change is tried that the CRM may take
+    later.
+    """
+
+    fields: Annotated[
+        dict[str, dict[str, Spelling]],
+        BeforeValidator(_name_channels, json_schema_input_type=dict[str, dict[str, Spelling | dict[str, Spelling]]]),
+    ] = {}
+    stage: bool = True
+    owner: bool = True
+    manual_override: Duration = timedelta(days=14)
+    unassigned_users: list[str] = []
+    verify_sample: int = Field(default=100, ge=0)
+    attempts: int = Field(default=5, ge=1)
+
+    @field_validator("fields")
+    @classmethod
+    def _known_score_fields(cls, value: dict[str, dict[str, Spelling]]) -> dict[str, dict[str, Spelling]]:
+        if unknown := sorted(name for name in value.keys() - SCORE_FIELDS.keys() if not name.startswith(CHANNEL_FIELD)):
+            raise ValueError(
+                f"there is no score field {', '.join(map(repr, unknown))}; the score fields are "
+                f"{', '.join(SCORE_FIELDS)}"
+            )
+        return value
+
+
+def find_score_field_mistakes(names: Mapping[str, object], model: Model) -> Iterator[Mistake]:
+    """Score fields that would always be empty, because the file lacks what they tell of."""
+    needed: dict[str, tuple[str, bool]] = {
+        "probability": ("[learned] calibration", model.learned.calibration is not None),
+        "grade": ("[grades]", bool(model.grades)),
+        "grid": ("[grades] and [grid]", bool(model.grades and model.grid)),
+        "segment": ("[[segment]]", bool(model.segment)),
+        "qualifications": ("[[qualification]]", bool(model.qualification)),
+        "until": ("[bands]", bool(model.bands)),
+        "next": ("[bands]", bool(model.bands)),
+    }
+    for name in names:
+        channel = name.removeprefix(CHANNEL_FIELD)
+        lacking = (f"[channels] {channel}", channel in model.channels) if channel != name else ("", True)
+        table, is_there = needed.get(name, lacking)
+        if not is_there:
+            made = ", which `crmsync learn --write FILE` writes" if name == "probability" else "; add it to the file"
+            yield Mistake(("write", "fields", name), f"[write.fields] {name} needs {table}{made}")
