@@ -12,7 +12,7 @@ from crmsync.config import Config
 from crmsync.errors import ConfigError
 from crmsync.model import Scalar
 from crmsync.planning.approval import plan_of
-from crmsync.reporting.person import find_all_records
+from crmsync.reporting.person import find_changed_records
 from crmsync.reporting.print_run import PROTECTED
 from crmsync.store import journal
 from crmsync.store.changes import ListedChange, hand_off_whys, list_changes
@@ -44,7 +44,7 @@ def show_changes(
         raise ConfigError("No run yet, so there are no changes to show", "crmsync plan")
     with store.read() as reading:
         row = read_run(reading, run_id)
-        only = None if who is None else [each.id for each in find_all_records(config, reading, who)[1]]
+        only = None if who is None else [each.id for each in find_changed_records(config, reading, who)]
         names, whys = read_names(reading, row.id), hand_off_whys(reading, row.id)
         listed = list(list_changes(reading, row.id, only))
         changes = [each for it in listed for each in change_rows(it, names, whys)]

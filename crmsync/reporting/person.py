@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import shlex
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from datetime import datetime, timedelta
 from typing import Any
@@ -26,7 +27,7 @@ from crmsync.scoring import Entry, Scores, choose_people, compare_lines, person_
 from crmsync.scoring.wording import to_points
 from crmsync.store.database import Store
 from crmsync.store.hand_offs import hand_offs_of
-from crmsync.store.journal import APPROVED, WAITING
+from crmsync.store.journal import APPROVABLE, APPROVED, WAITING, list_plans
 from crmsync.store.owners import owner_names, read_owners
 from crmsync.store.queries import (
     Delivery,
@@ -68,7 +69,7 @@ def find_person(config: Config, connection: Connection, who: str) -> int:
     found = find_records(config, connection, who)
     people = _people_in(connection, found, who)
     if not people:
-        raise _unscored(found[0], who)
+        raise _unscored(connection, found[0], who)
     return people[0]
 
 
@@ -82,6 +83,13 @@ def find_records(config: Config, connection: Connection, who: str) -> list[Any]:
             "person: and a crmsync id; a new record is found after the next run: crmsync sync"
         )
     return found
+
+
+def find_changed_records(config: Config, connection: Connection, who: str) -> list[Any]:
+    """All records of the one person who is meant, or all that are meant and of nobody yet. Raises as `find_person`."""
+    found = find_records(config, connection, who)
+    people = _people_in(connection, found, who)
+    return records_of(connection, people[0]) if people else found
 
 
 def find_all_records(config: Config, connection: Connection, who: str) -> tuple[int | None, list[Any]]:
@@ -111,7 +119,7 @@ def _several(said: str, meant: Sequence[str], number: int) -> SeveralFound:
     return SeveralFound(said, [*meant, *left])
 
 
-def _unscored(row: Any, who: str) -> ConfigError:
+def _unscored(connection: Connection, row: Any, who: str) -> ConfigError:
     if row.ambiguous:
         return ConfigError(
             f"{who!r} is not matched to a person: the address is a shared mailbox or is on too many records, so these "
@@ -119,6 +127,10 @@ def _unscored(row: Any, who: str) -> ConfigError:
         )
     if row.gone:
         return ConfigError(f"{who!r} was deleted in {row.crm} and is no longer scored")
+    if plans := [each for verdict in APPROVABLE for each in list_plans(connection, verdict)]:
+        newest = max(plans, key=lambda each: each.started).id
+        said = f"{who!r} is not scored yet, because a plan stores nobody; what plan {newest} would write:"
+        return ConfigError(said, f"crmsync show {newest} {shlex.quote(who)}")
     return ConfigError(f"{who!r} is not scored yet; the next run does that", "crmsync sync")
 
 

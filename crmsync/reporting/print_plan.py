@@ -41,6 +41,15 @@ def print_plan(console: Console, report: Document, document: Document, whole: st
     if not records:
         return
     _print_edits(console, report["edits"])
+    if not people["records"]:
+        # The first plan of all: who these are is in the plan alone.
+        console.print()
+        print_sentences(console, f"Updates {count_of(records, 'record')}, none of which crmsync has written before:")
+        console.print("\n".join(f"  {crm} {many:,}" for crm, many in changes["records"].items()), highlight=False)
+        print_sentences(console, "To see them, by name and field:")
+        say_command(console, whole)
+        console.print()
+        return
     share = f"{people['changed']:,} of {count_of(people['all'], 'person')}"
     console.print()
     print_sentences(console, f"Changes {share}, {count_of(people['records'], 'record')}. To see all of them:")

@@ -17,6 +17,7 @@ from crmsync.result import Counts, Result
 
 ROOT = Path(__file__).parents[2]
 README = (ROOT / "README.md").read_text(encoding="utf-8")
+CONTRACT = (ROOT / "docs" / "commands.md").read_text(encoding="utf-8")
 DOCUMENTS = sorted([ROOT / "README.md", ROOT / "CONTRIBUTING.md", ROOT / "CHANGELOG.md", *(ROOT / "docs").glob("*.md")])
 COMMANDS = sorted(command.callback.__name__ for command in app.registered_commands)
 
@@ -55,14 +56,24 @@ def test_every_option_in_a_document_exists(path):
             assert option in said(command, "--help"), text
 
 
-def test_the_readme_names_every_command():
-    assert not {command for command in COMMANDS if f"`crmsync {command}" not in README}
+@pytest.mark.parametrize("text", [README, CONTRACT], ids=["README", "commands"])
+def test_every_command_is_in_the_readme_and_explained(text):
+    assert not {command for command in COMMANDS if f"`crmsync {command}" not in text}
 
 
 @pytest.mark.parametrize("path", DOCUMENTS, ids=lambda path: path.name)
 def test_links_lead_somewhere(path):
     targets = re.findall(r"\]\((?!https?:|#)([^)#]+)", path.read_text(encoding="utf-8"))
     assert not [target for target in targets if not (path.parent / target).exists()]
+
+
+@pytest.mark.parametrize("path", DOCUMENTS, ids=lambda path: path.name)
+def test_links_lead_to_a_heading(path):
+    for file, anchor in re.findall(r"\]\((?!https?:)([^)#]*)#([^)]+)", path.read_text(encoding="utf-8")):
+        there = (path.parent / file if file else path).read_text(encoding="utf-8")
+        headings = re.findall(r"^#+ (.+)$", re.sub(r"```.*?```", "", there, flags=re.DOTALL), flags=re.MULTILINE)
+        # What the web page of a repository makes of a heading.
+        assert anchor in {re.sub(r"[^\w\- ]", "", each.lower()).replace(" ", "-") for each in headings}, (file, anchor)
 
 
 def keys(model, seen=()):
@@ -115,12 +126,12 @@ def test_the_models_of_the_readme_are_valid():
 
 
 def named(row):
-    """The keys that a row of the README's table of JSON keys names."""
-    (line,) = [line for line in README.splitlines() if line.startswith(row)]
+    """The keys that a row of the table of JSON keys names."""
+    (line,) = [line for line in CONTRACT.splitlines() if line.startswith(row)]
     return set(re.findall(r"`([a-z_]+)`", re.sub(r"\([^)]*\)", "", line.removeprefix(row))))
 
 
-def test_the_json_keys_of_the_readme_are_those_of_a_run():
+def test_the_json_keys_of_the_documents_are_those_of_a_run():
     counts, result = Counts(), Result("r")
     assert named("| … each of `crms` |") == set(vars(counts))
     assert named("| `plan`, `sync`, `apply`, `backfill` |") == {*result.as_json(), "changes"}

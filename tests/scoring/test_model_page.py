@@ -21,7 +21,7 @@ from crmsync.scoring.whatif.bounds import BOUNDS
 from crmsync.scoring.wording import DESCRIPTIONS
 from tests.support.scoring import EXAMPLES, behavior_rule, fit_rule, model
 
-README = (EXAMPLES.parent / "README.md").read_text(encoding="utf-8")
+CONTRACT = (EXAMPLES.parent / "docs" / "commands.md").read_text(encoding="utf-8")
 CONFIGS = [EXAMPLES.parent / "config.example.toml", *sorted(EXAMPLES.glob("*.toml"))]
 
 
@@ -350,5 +350,5 @@ def test_the_keys_of_the_readme_are_those_of_a_page(tmp_path: Path):
     path = tmp_path / "crmsync.toml"
     path.write_text(template.example_config(), encoding="utf-8")
     document = page_of(load(path))
-    (row,) = [line for line in README.splitlines() if line.startswith("| `explain --model` |")]
+    (row,) = [line for line in CONTRACT.splitlines() if line.startswith("| `explain --model` |")]
     assert set(re.findall(r"`([a-z_]+)`", row.partition(" | ")[2])) == {*document, "sort", "points", "name", "says"}

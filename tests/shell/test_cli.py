@@ -773,7 +773,9 @@ def test_score_reads_a_pipe_and_says_when_it_is_empty(path):
 def test_the_keys_of_an_explanation_and_of_a_score_are_those_of_the_readme(done, tmp_path):
     people = tmp_path / "people.jsonl"
     people.write_text('{"id": 1}\n{"id": 2}\n')
-    (row,) = [line for line in (ROOT / "README.md").read_text().splitlines() if line.startswith("| `explain` |")]
+    (row,) = [
+        line for line in (ROOT / "docs" / "commands.md").read_text().splitlines() if line.startswith("| `explain` |")
+    ]
     explained = crmsync("explain", "person:1", "-c", done, "--json").json
     scored = crmsync("score", "--input", people, "-c", done, "--json").json["people"]
     assert {*re.findall(r"`([a-z]+)`", row.partition(" | ")[2])} <= {*explained}
