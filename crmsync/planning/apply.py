@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import random
+import zlib
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
 from typing import NamedTuple
@@ -297,8 +297,8 @@ def _is_read_back(row: JournalRow, accepted: Sequence[JournalRow], settings: Wri
     if _is_personal(row.change):
         return True
     share = settings.verify_sample / max(len(accepted), 1)
-    # Chance that the id seeds: `_keep_unread` and `_verify` both ask, and must get the same answer.
-    return random.Random(row.change.ref.id).random() < share
+    # A number that the id alone gives: `_keep_unread` and `_verify` both ask, and must get the same answer.
+    return zlib.crc32(row.change.ref.id.encode()) < share * 2**32
 
 
 def _keep_unread(store: Store, accepted: Sequence[JournalRow], settings: Write, now: int) -> None:

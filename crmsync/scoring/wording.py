@@ -38,8 +38,11 @@ def truncate(text: str, most: int = LONGEST_REASON) -> str:
     """Text of at most `most` UTF-16 units, cut between graphemes and marked with "…" if it was longer."""
     if _length(text) <= most:
         return text
+    if text.isascii() and text.isprintable():  # each character is a grapheme of its own
+        return text[: most - 1].rstrip(" ,;") + "…"
     kept, length = [], 1
-    for grapheme in regex.findall(r"\X", text):
+    # No more graphemes fit than characters.
+    for grapheme in regex.findall(r"\X", text[: most + 1]):
         length += _length(grapheme)
         if length > most:
             break

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from itertools import chain
 
 import numpy as np
 from numpy.typing import NDArray
@@ -10,7 +11,7 @@ from numpy.typing import NDArray
 from crmsync.config.model import Model
 from crmsync.scoring.explanation.lines import held_back
 from crmsync.scoring.ledger import Line, Scores
-from crmsync.scoring.wording import format_points, truncate
+from crmsync.scoring.wording import LONGEST_REASON, format_points, truncate
 
 
 def summarize(model: Model, scores: Scores, row: int) -> str:
@@ -55,5 +56,10 @@ def _sentence(model: Model, scores: Scores, row: int, parts: Sequence[tuple[str,
     band = f"{model.band_names()[scores.band[row]]}, " if scores.band[row] >= 0 else ""
     head = f"{band}{format_points(int(scores.total[row]))} points"
     back = [f"{line['rule']} ({line['why']})" for line in held_back(model, scores, row)]
-    told = [*back, *(f"{name} {format_points(points, '+')}" for name, points in parts)]
+    told, length = [], len(head)
+    for each in chain(back, (f"{name} {format_points(points, '+')}" for name, points in parts)):
+        told.append(each)
+        length += len(each)
+        if length > LONGEST_REASON:  # the rest would be cut off
+            break
     return f"{head}: {', '.join(told) or 'no rule matches yet'}"
