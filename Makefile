@@ -29,6 +29,7 @@ format: .venv/test
 bench: .venv/test
 	$(BIN)/python -m pip install -q --disable-pip-version-check "polars>=1.20" "duckdb>=1.2"
 	$(BIN)/python benchmarks/scoring.py --people 100000
+	$(BIN)/python -P benchmarks/runs.py --people 10000 100000
 	$(BIN)/python benchmarks/hubspot.py
 	$(BIN)/python benchmarks/salesforce.py
 	$(BIN)/python -P benchmarks/page.py --people 100000

@@ -232,9 +232,8 @@ def main() -> None:
             figures = measure(url, people, given.facts)
             size = sum(each.stat().st_size for each in Path(folder).glob("bench.db*"))
             if size:
-                print(
-                    f"{people:>10,}  {'state on disk':<34} {size / 2**20:>9,.0f} MB  {size / people / PER_PERSON:>7,.0f} B an activity"
-                )
+                print(f"{people:>10,}  {'state on disk':<34} {size / 2**20:>9,.0f} MB", end="  ")
+                print(f"{size / people / PER_PERSON:>7,.0f} B an activity")
         if before:
             ratio = people / before[0]
             for name, (seconds, _mb) in figures.items():
