@@ -14,6 +14,7 @@ from connectors.hubspot.bulk_import import await_earlier_import
 from connectors.hubspot.check import check
 from connectors.hubspot.client import Api
 from connectors.hubspot.contacts import Contacts
+from connectors.hubspot.described_properties import describe_properties
 from connectors.hubspot.errors import CRM, KIND
 from connectors.hubspot.history import list_edits, read_histories
 from connectors.hubspot.mapping import COUNTS, OWNER, STAGE, Reading, name_stages, plan_reading
@@ -27,7 +28,18 @@ from connectors.hubspot.setup import create_fields
 from connectors.hubspot.tasks import OwnerTasks
 from connectors.hubspot.webhook_queue import Hints
 from connectors.hubspot.writer import Writer
-from crmsync.connector import Checkup, FieldEdit, FieldMap, ListMembers, MissingField, Narrow, Notes, PastFields, Stop
+from crmsync.connector import (
+    Checkup,
+    DescribedField,
+    FieldEdit,
+    FieldMap,
+    ListMembers,
+    MissingField,
+    Narrow,
+    Notes,
+    PastFields,
+    Stop,
+)
 from crmsync.errors import ConfigError
 from crmsync.model import Activity, Change, Contact, Opportunity, Owner, Page, Receipt, Ref, Scalar, Task, TaskReceipt
 
@@ -150,6 +162,10 @@ class HubSpot:
         """The mapped properties that the portal does not have or does not show, asked for again in each run."""
         self._portal.forget()
         return list(missing_fields(self._portal, self._names))
+
+    def describe_fields(self) -> Sequence[DescribedField]:
+        """The properties of contacts and of their companies."""
+        return list(describe_properties(self._portal))
 
     def stage_order(self) -> Mapping[str, Sequence[str]]:
         """The values of the lifecycle stage as this portal orders them, the admin's own among them."""

@@ -21,7 +21,7 @@ _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 class Definition:
     """A property as the portal defines it. `options` are the values an enumeration takes, in their order.
 
-    `labels` are what people read instead of these values, in the same order.
+    `labels` are what people read instead of these values, in the same order, and `label` instead of the name.
     """
 
     name: str
@@ -31,6 +31,7 @@ class Definition:
     options: tuple[str, ...] = ()
     unique: bool = False
     labels: tuple[str, ...] = ()
+    label: str = ""
 
     def label_of(self, value: str) -> str:
         """What people read for a value."""
@@ -70,6 +71,7 @@ def definition_of(answer: Mapping[str, Any]) -> Definition | None:
         options=tuple(str(option["value"]) for option in offered),
         unique=answer.get("hasUniqueValue") is True,
         labels=tuple(_label_in(option) for option in offered),
+        label=label if isinstance(label := answer.get("label"), str) and label else str(name),
     )
 
 

@@ -9,6 +9,7 @@ from math import ceil
 from connectors.salesforce import activities, bulk, contacts, outcomes, owners, setup
 from connectors.salesforce.check import check
 from connectors.salesforce.client import Org
+from connectors.salesforce.described_fields import describe_fields
 from connectors.salesforce.errors import CRM, is_id, unreadable
 from connectors.salesforce.memberships import read_campaign_members
 from connectors.salesforce.missing_fields import missing_fields
@@ -17,7 +18,17 @@ from connectors.salesforce.schema import OBJECTS, Schema
 from connectors.salesforce.settings import Settings
 from connectors.salesforce.tasks import LoggedTasks
 from connectors.salesforce.writer import COLLECTION, Writer
-from crmsync.connector import Checkup, FieldMap, ListMembers, MissingField, Narrow, Notes, PastFields, Stop
+from crmsync.connector import (
+    Checkup,
+    DescribedField,
+    FieldMap,
+    ListMembers,
+    MissingField,
+    Narrow,
+    Notes,
+    PastFields,
+    Stop,
+)
 from crmsync.model import Activity, Change, Contact, Opportunity, Owner, Page, Receipt, Ref, Scalar, Task, TaskReceipt
 
 
@@ -124,6 +135,10 @@ class SalesforceConnector:
         more = [*(["Task"] if tasks else []), *(outcomes.DESCRIBED if self._names.outcomes else [])]
         self._schema.confirm([*OBJECTS.values(), "Account", *more])
         return missing_fields(self._schema, self._readers, tasks=tasks)
+
+    def describe_fields(self) -> Sequence[DescribedField]:
+        """The fields of leads and contacts, and those of accounts on the way from a contact."""
+        return list(describe_fields(self._schema))
 
     def stage_order(self) -> Mapping[str, Sequence[str]]:
         """The active values of each stage field in the order of its picklist."""

@@ -42,7 +42,8 @@ HOLDING = {"number": NUMBERS, "date": frozenset({"date", "string", "textarea"})}
 class Field:
     """One field of one object. `relationship` is how SOQL spells the way to the parent, `parent` its object.
 
-    `labels` are what people read in the place of values of a picklist, where it is something else.
+    `labels` are what people read in the place of values of a picklist, where it is something else, and `label` in the
+    place of the name.
     """
 
     name: str
@@ -59,6 +60,7 @@ class Field:
     relationship: str = ""
     parent: str = ""
     labels: Mapping[str, str] = field(default_factory=dict)
+    label: str = ""
 
 
 Fields = Mapping[str, Field]
@@ -201,6 +203,7 @@ def _field(told: Any) -> Field:
         relationship=said.get("relationshipName") or "",
         parent=parents[0] if parents else "",
         labels={v["value"]: label for v in values if (label := text_of(v.get("label"))) and label != v["value"]},
+        label=text_of(said.get("label")) or said["name"],
     )
 
 

@@ -37,10 +37,16 @@ def normal_address(url: str) -> str:
         raise ValueError(f"{host.split('/')[0]} is shared by many orgs; {_WHERE}")
     plain = scheme.lower().startswith("http:")
     try:
-        return checked_address(f"{'http' if plain else 'https'}://{host}", SUFFIXES)
+        address = checked_address(f"{'http' if plain else 'https'}://{host}", SUFFIXES)
+        if not is_loopback(address) and (re.search(r"\s", bare) or not _ORG.fullmatch(address)):
+            raise ValueError(f"{bare!r} is not the address of an org")
+        return address
     except ValueError as error:
         raise ValueError(f"{error}; {_WHERE}") from None
 
+
+_ORG = re.compile(rf"(?i)https://[a-z0-9-]+(\.[a-z0-9-]+)*\.({'|'.join(map(re.escape, SUFFIXES))})(:\d{{1,5}})?")
+"""Of one org: a name stands before the host that all of them share."""
 
 _WHERE = "use the address in Setup > My Domain, for example https://acme.my.salesforce.com"
 

@@ -28,6 +28,7 @@ from crmsync.cli import (
     runs,
     setup,
     simulating,
+    starting,
     tryout,
 )
 from crmsync.cli.group import HELP, Commands, give_config
@@ -45,7 +46,7 @@ app = typer.Typer(
 
 for command in (
     tryout.demo,
-    setup.init,
+    starting.init,
     setup.check,
     setup.setup,
     planning.plan,

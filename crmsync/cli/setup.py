@@ -1,14 +1,12 @@
-"""The commands before the first run: init, check, setup."""
+"""The commands before the first run: check, setup."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from datetime import UTC, datetime
-from pathlib import Path
 from typing import Annotated, Any
 
 import typer
-from pydantic import BaseModel, ValidationError
 
 from crmsync.bootstrap import connect_one, has_state, opened_state
 from crmsync.cli.command import (
@@ -22,9 +20,8 @@ from crmsync.cli.command import (
     results_console,
     run_command,
 )
-from crmsync.config import Config, connectors, template
+from crmsync.config import Config
 from crmsync.config.json_schema import make_schema
-from crmsync.config.mistakes import find_mistakes
 from crmsync.connector import Stop
 from crmsync.daemon.signals import raise_stop_on_signals
 from crmsync.doctor import diagnose
@@ -36,73 +33,8 @@ from crmsync.store import journal
 from crmsync.store.pausing import refuse_while_paused
 from crmsync.store.sql import to_ms
 
-Only = Annotated[str | None, typer.Option("--only", help="Use only this CRM: hubspot or salesforce.")]
-InstanceUrl = Annotated[
-    str | None,
-    typer.Option("--instance-url", help="Your Salesforce address, for example https://acme.my.salesforce.com"),
-]
 Online = Annotated[bool, typer.Option("--online", help="Also check each CRM: log-in, scopes, fields, limits, owners.")]
 Schema = Annotated[bool, typer.Option("--schema", help="Only print the JSON schema of the config, for editors.")]
-
-
-def init(
-    config: ConfigPath = DEFAULT_CONFIG,
-    only: Only = None,
-    instance_url: InstanceUrl = None,
-    as_json: AsJson = False,
-    debug: Debug = False,
-) -> None:
-    """Write a config with a first scoring model and an explanation of every key. It never overwrites a file.
-
-    Example: crmsync init --instance-url https://acme.my.salesforce.com
-    """
-    with run_command(as_json, debug, config) as ending:
-        if only is not None and only not in connectors():
-            raise ConfigError(f"--only {only}: this CRM does not exist; use {' or '.join(sorted(connectors()))}")
-        address = None if instance_url is None else _org_address(instance_url, only)
-        _write_new(config, template.starter_config(only, address))
-        following = [ending.typed(f"crmsync {each}") for each in ("check --online", "setup", "plan")]
-        ending.document = {"config": str(config), "next": following}
-        if not as_json:
-            _say_next(config, only, following)
-
-
-def _org_address(given: str, only: str | None) -> str:
-    """The address as the config would take it. Raises `ConfigError` where it would not."""
-    if "salesforce" in template.crms_left_out(only):
-        raise ConfigError(f"--instance-url is the address of a Salesforce org; remove --instance-url or --only {only}")
-    settings: type[BaseModel] = connectors()["salesforce"].Settings
-    try:
-        return str(settings.model_validate({"instance_url": given}).model_dump()["instance_url"])
-    except ValidationError as error:
-        details = error.errors(include_url=False, include_input=False, include_context=True)
-        raise ConfigError(
-            [f"--instance-url {given}: {each.said}" for each in find_mistakes(details, settings)]
-        ) from None
-
-
-def _write_new(path: Path, text: str) -> None:
-    try:
-        with open(path, "x", encoding="utf-8") as file:
-            file.write(text)
-    except FileExistsError:
-        raise ConfigError(f"{path} already exists and was not changed; choose another file with --config") from None
-    except OSError as error:
-        raise ConfigError(f"{path} cannot be written: {error.strerror}") from None
-
-
-def _say_next(config: Path, only: str | None, following: list[str]) -> None:
-    crms = [crm for crm in template.SECRETS if crm not in template.crms_left_out(only)]
-    results_console().print(
-        f"{config} is written. Read it, and set the secrets as environment variables:\n"
-        f"  {', '.join(name for crm in crms for name in template.SECRETS[crm])}\n"
-        "No owners are assigned until you name them: [[owner_pool]] and [[route]], near the end of the file.\n"
-        "Next:\n"
-        f"  {following[0]}   check what is still missing\n"
-        f"  {following[1]}   create the score fields in the CRMs\n"
-        f"  {following[2]}   see what would be written",
-        soft_wrap=True,
-    )
 
 
 def check(

@@ -67,7 +67,12 @@ def load(path: Path) -> Config:
 
     The environment wins over the secrets folder, which wins over the file; but only the file switches a CRM on.
     """
-    text, given = _read(path)
+    return load_text(_read(path), path)
+
+
+def load_text(text: str, path: Path) -> Config:
+    """The same for a text as if it stood in that file."""
+    given = _parse(text, path)
     folder = path.absolute().parent
     secrets = _secrets_folder(given, folder)
     made, left_out = config_class(), connectors().keys() - given.keys()
@@ -180,29 +185,33 @@ def _merged(low: Mapping[str, Any], high: Mapping[str, Any]) -> dict[str, Any]:
     return {**low, **high, **both}
 
 
-def _read(path: Path) -> tuple[str, dict[str, Any]]:
+def _read(path: Path) -> str:
     try:
         # With the mark that Windows puts in front of a file.
-        text = path.read_text(encoding="utf-8-sig")
+        return path.read_text(encoding="utf-8-sig")
+    except FileNotFoundError:
+        raise ConfigError(f"there is no config file {path}", next_command="crmsync init") from None
+    except UnicodeDecodeError:
+        raise ConfigError(f"{path} is not text in UTF-8; save it in UTF-8") from None
+    except OSError as error:
+        raise ConfigError(f"{path} cannot be read: {error.strerror}") from None
+
+
+def _parse(text: str, path: Path) -> dict[str, Any]:
+    try:
         given = tomllib.loads(text)
         if _is_deep(given):
             raise RecursionError
-        return text, given
-    except FileNotFoundError:
-        raise ConfigError(f"there is no config file {path}", next_command="crmsync init") from None
+        return given
     except tomllib.TOMLDecodeError as error:
         found = describe_syntax_error(str(path), text, error)
         raise ConfigError(found.said, next_command="crmsync check", excerpt=found.excerpt) from None
-    except UnicodeDecodeError:
-        raise ConfigError(f"{path} is not text in UTF-8; save it in UTF-8") from None
     except RecursionError:
         raise ConfigError(
             f"{path} has more than {DEEPEST} levels of lists or tables; write conditions side by side with all = "
             "[…] or "
             "any = […]"
         ) from None
-    except OSError as error:
-        raise ConfigError(f"{path} cannot be read: {error.strerror}") from None
 
 
 DEEPEST = 100

@@ -1,13 +1,14 @@
 """The config: every mistake in plain words, at its line, all at once, and never a secret."""
 
 import os
-import tomllib
 from pathlib import Path
 
 import pytest
 
 from crmsync.config import Config, config_class, config_of, load, template, unused_variables
 from crmsync.config.settings import AFFECTS, Schedule
+from crmsync.config.starter import Starter, write_first_config
+from crmsync.config.starter.description import CRMS, usual_stages
 from crmsync.errors import ConfigError
 from tests.support.make import MODEL, config
 
@@ -413,11 +414,8 @@ HUBSPOTS_STAGES = [
 ]  # fmt: skip
 
 
-@pytest.mark.parametrize(
-    "text", [template.example_config(), template.starter_config(), template.starter_config("hubspot")]
-)
-def test_the_stages_of_hubspot_are_named_in_their_order(write, text):
-    config = load(write(text))
+def test_the_stages_of_hubspot_are_named_in_their_order(write):
+    config = load(write(template.example_config()))
     assert [stage.values["hubspot"] for stage in config.stage] == HUBSPOTS_STAGES
     assert [stage.name for stage in config.stage if stage.band] == ["mql"]
 
@@ -425,17 +423,6 @@ def test_the_stages_of_hubspot_are_named_in_their_order(write, text):
 def test_the_file_in_the_root_is_the_example():
     root = Path(__file__).parents[2] / "config.example.toml"
     assert root.read_text(encoding="utf-8") == template.example_config()
-
-
-@pytest.mark.parametrize("only", ["hubspot", "salesforce"])
-def test_a_first_config_for_one_crm_is_read(write, only):
-    assert list(load(write(template.starter_config(only))).crms) == [only]
-
-
-def test_a_first_config_has_the_address(write):
-    text = template.starter_config(instance_url="https://globex.my.salesforce.com")
-    assert load(write(text)).salesforce.instance_url == "https://globex.my.salesforce.com"
-    assert tomllib.loads(text)
 
 
 def test_the_schema_for_editors_knows_the_tables():
@@ -464,12 +451,13 @@ ROOT = Path(__file__).parents[2]
 SHIPPED = [ROOT / "config.example.toml", *sorted((ROOT / "examples").glob("*.toml"))]
 
 
+STARTERS = [Starter(size=size, stages=usual_stages(CRMS)) for size in ("small", "standard", "full")]
+
+
 def first_configs():
     """Every config that a user may begin with, by its name."""
     yield from (pytest.param(path.read_text(encoding="utf-8"), id=path.name) for path in SHIPPED)
-    yield from (
-        pytest.param(template.starter_config(only), id=f"init {only}") for only in (None, "hubspot", "salesforce")
-    )
+    yield from (pytest.param(write_first_config(each), id=f"init {each.size}") for each in STARTERS)
     yield pytest.param(MODEL, id="tests")
 
 

@@ -12,14 +12,11 @@ import orjson
 import pytest
 
 from crmsync.config.json_schema import make_schema
-from crmsync.config.template import demo_config, starter_config
+from crmsync.config.template import demo_config
 from tests.house.test_layers import ROOT
 
 SHIPPED = sorted([ROOT / "config.example.toml", *(ROOT / "examples").glob("*.toml")])
 WRITTEN = {
-    "init": starter_config(),
-    "init, HubSpot alone": starter_config("hubspot"),
-    "init, Salesforce alone": starter_config("salesforce", "https://acme.my.salesforce.com"),
     "demo": demo_config("http://127.0.0.1:8400", ["dana@acme.example"]),
 }
 

@@ -33,6 +33,11 @@ def test_the_address_is_the_my_domain_of_what_people_paste(given, address):
         "https://acme.my.salesforce.com@evil.io",
         "https://169.254.169.254",
         "https://evil.io/acme.my.salesforce.com",
+        "https://my.salesforce.com",
+        "https://acme.my.salesforce.com junk",
+        "https://acme.my.salesforce.com/ junk",
+        "https://acme.my.salesforce.com:junk",
+        'https://ac"me.my.salesforce.com',
     ],
 )
 def test_a_token_goes_to_salesforce_only(given):

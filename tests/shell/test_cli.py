@@ -16,7 +16,6 @@ from connectors.sandbox.faults import Fault
 from connectors.sandbox.server import serve
 from crmsync import demo
 from crmsync.cli import app
-from crmsync.config import load, template
 from crmsync.identity.names import name_words
 from crmsync.store.database import open_store
 from tests.conftest import NOW
@@ -85,91 +84,6 @@ def test_the_version_is_printed():
 
 
 # Before the first cycle
-
-
-def test_init_writes_a_config_and_says_what_to_type(tmp_path):
-    path = tmp_path / "crmsync.toml"
-    ended = crmsync("init", "-c", path, "--instance-url", "https://globex.my.salesforce.com")
-    assert ended.code == 0
-    assert "https://globex.my.salesforce.com" in path.read_text()
-    for command in ("check --online", "setup", "plan"):
-        assert f"crmsync {command} --config {path}" in ended.out
-
-
-def test_init_never_overwrites(tmp_path):
-    path = tmp_path / "crmsync.toml"
-    path.write_text("mine")
-    ended = crmsync("init", "-c", path, "--json")
-    assert ended.code == 2
-    assert "was not changed" in ended.json["problems"][0]
-    assert path.read_text() == "mine"
-
-
-def test_init_for_one_crm_refuses_others(tmp_path):
-    ended = crmsync("init", "-c", tmp_path / "crmsync.toml", "--only", "pipedrive")
-    assert ended.code == 2
-    assert "use hubspot or salesforce" in ended.err
-
-
-@pytest.mark.parametrize(("only", "other"), [("hubspot", "salesforce"), ("salesforce", "hubspot")])
-def test_init_for_one_crm_speaks_of_that_one_alone(tmp_path, only, other):
-    path = tmp_path / "crmsync.toml"
-    ended = crmsync("init", "-c", path, "--only", only)
-    assert ended.code == 0
-    assert f"CRMSYNC_{only.upper()}__" in ended.out
-    assert other.upper() not in ended.out
-    assert not re.findall(rf"(?i){other} =|\[{other}|\"{other}\"|CRMSYNC_{other}", path.read_text())
-    assert "HubSpot" not in path.read_text() or only == "hubspot"
-    config = load(path)
-    assert all(set(values) == {only} for values in (*config.fields.values(), *config.write.fields.values()))
-    assert all(set(stage.values) == {only} for stage in config.stage)
-    assert [stage.band for stage in config.stage if stage.name == "mql"] == ["mql"]
-    assert config.identity.source_of_truth == [only]
-
-
-@pytest.mark.parametrize(
-    ("words", "sentence"),
-    [
-        (["--instance-url", "https://login.salesforce.com"], "--instance-url https://login.salesforce.com: login."),
-        (["--instance-url", "https://acme.example"], "use the address in Setup > My Domain"),
-        (["--instance-url", ""], "use the address in Setup > My Domain"),
-        (["--only", "hubspot", "--instance-url", "https://acme.my.salesforce.com"], "remove --instance-url"),
-    ],
-)
-def test_init_refuses_a_bad_address_and_writes_nothing(tmp_path, words, sentence):
-    path = tmp_path / "crmsync.toml"
-    ended = crmsync("init", "-c", path, *words, "--json")
-    assert ended.code == 2
-    assert sentence in ended.json["problems"][0]
-    assert not path.exists()
-
-
-def test_init_takes_the_address_as_people_paste_it(tmp_path):
-    path = tmp_path / "crmsync.toml"
-    assert crmsync("init", "-c", path, "--instance-url", "acme.lightning.force.com/lightning/page/home").code == 0
-    assert load(path).salesforce.instance_url == "https://acme.my.salesforce.com"
-
-
-def test_init_invents_nobody_and_says_so(tmp_path):
-    path = tmp_path / "crmsync.toml"
-    ended = crmsync("init", "-c", path)
-    assert "No owners are assigned until you name them" in ended.out
-    config = load(path)
-    assert (config.owner_pool, config.route) == ([], [])
-    found = crmsync("check", "-c", path, "--json")
-    assert found.code == 0
-    assert "no owners are assigned, because the file has no [[route]]" in " ".join(found.json["notes"])
-    assert "[salesforce] instance_url is still the one of the example" in " ".join(found.json["warnings"])
-
-
-def test_what_init_leaves_as_comments_works_without_the_marks(tmp_path):
-    text = template.starter_config()
-    start, end = text.index("# [[owner_pool]]"), text.index("# ── Test leads")
-    path = tmp_path / "crmsync.toml"
-    path.write_text(text[:start] + re.sub("(?m)^# ", "", text[start:end]) + text[end:])
-    config = load(path)
-    assert config.route[0].to == config.owner_pool[0].name == "sales"
-    assert config.route[-1].to in config.tracks
 
 
 def test_check_finds_the_example_fine(path):

@@ -61,11 +61,19 @@ class Ended:
         return json.loads(self.out)
 
 
+OPTIONS = ("--model", "--health", "--refused", "--history", "--routing")
+"""Options whose command prints a document of its own."""
+
+
 def crmsync(*words):
     words = [str(word) for word in words]
     ended = Ended(CliRunner().invoke(app, words, catch_exceptions=False))
     if "--json" in words and ended.out.startswith("{") and "--schema" not in words:
-        own = [each for each in words[1:2] if each in ("--model", "--health", "--refused", "--history", "--routing")]
+        own = [
+            each
+            for each in words[1:2]
+            if words[0] != "init" and each in ("--model", "--health", "--refused", "--history", "--routing")
+        ]
         own += [each for each in words[2:3] if words[0] == "explain" and each == "--at"]
         check_document(" ".join([words[0], *own]), ended.json)
     return ended

@@ -1,47 +1,103 @@
-"""Commands on a terminal of their own, 80 columns wide, and what somebody who types them reads."""
+"""A command on a terminal of its own, as somebody who reads and types meets it."""
 
 import os
 import pty
 import re
 import select
+import struct
+import subprocess
 import sys
+import termios
 import time
-from contextlib import suppress
+from contextlib import contextmanager
+from fcntl import ioctl
 
-START = """
+SECONDS = 20
+AT = """
 import sys, time_machine
 from datetime import datetime
 from crmsync import cli
 with time_machine.travel(datetime.fromisoformat(sys.argv.pop(1)), tick=True):
     cli.main()
 """
+_STEERING = re.compile(r"\x1b\[[0-9;?]*[A-Za-z]")
 
 
-def type_command(folder, words, answers, variables, now):
-    """What a terminal shows of `crmsync …` in a folder, and its exit code, with each of some answers typed when the
-    command has nothing more to say; the machine's clock is at `now`.
+class Terminal:
+    """What is on the screen, and the keyboard."""
+
+    def __init__(self, process, master):
+        self.process, self.master = process, master
+        self.text, self._at = "", 0
+
+    def wait_for(self, words):
+        """Read until these words come behind those that were waited for before."""
+        end = time.monotonic() + SECONDS
+        while words not in self.text[self._at :]:
+            assert self._read(end), f"{words!r} never came:\n{self.text}"
+        self._at = self.text.index(words, self._at) + len(words)
+
+    def type(self, line):
+        os.write(self.master, f"{line}\n".encode())
+
+    def answer(self, words, line):
+        self.wait_for(words)
+        self.type(line)
+
+    def interrupt(self, words):
+        """Press Ctrl-C until these words come: one that is pressed just before the keyboard is read is lost."""
+        for _press in range(20):
+            os.write(self.master, b"\x03")
+            end = time.monotonic() + 1
+            while words not in self.text[self._at :] and self._read(end):
+                pass
+            if words in self.text[self._at :]:
+                return
+        raise AssertionError(f"{words!r} never came:\n{self.text}")
+
+    def end(self):
+        """The exit code, once all is read."""
+        end = time.monotonic() + SECONDS
+        while self._read(end):
+            pass
+        try:
+            return self.process.wait(1)
+        except subprocess.TimeoutExpired:
+            raise AssertionError(f"it never ended:\n{self.text}") from None
+
+    def _read(self, end):
+        if not select.select([self.master], [], [], max(0, end - time.monotonic()))[0]:
+            return False
+        try:
+            part = os.read(self.master, 65_536).decode(errors="replace")
+        except OSError:  # Linux says so when the last one closes the terminal
+            return False
+        self.text += _STEERING.sub("", part).replace("\r\n", "\n")
+        return bool(part)
+
+
+@contextmanager
+def on_terminal(folder, env, *words, columns=80, term="xterm", now=None):
+    """crmsync with these words, in a folder and with these variables, on a terminal of so many columns.
+
+    `now` is what the machine's clock says at first, if not the time.
     """
-    there, ours = pty.fork()
-    if not there:
-        os.chdir(folder)
-        kept = {name: os.environ[name] for name in ("PATH", "PYTHONPATH", "HOME") if name in os.environ}
-        os.environ.clear()
-        os.environ.update({**kept, **variables, "TERM": "dumb", "COLUMNS": "80", "LANG": "C.UTF-8"})
-        os.execv(sys.executable, [sys.executable, "-c", START, now.isoformat(), *words])
-    shown, waiting = "", list(answers)
-    end = time.monotonic() + 60
-    while time.monotonic() < end:
-        with suppress(OSError):  # the terminal is gone with the process
-            if select.select([ours], [], [], 0.1)[0]:
-                if not (read := os.read(ours, 65536)):
-                    break
-                shown += read.decode(errors="replace")
-                continue
-            if waiting and re.search(r"[:?\]] ?$", shown):
-                os.write(ours, f"{waiting.pop(0)}\n".encode())
-            continue
-        break
-    _, status = os.waitpid(there, 0)
-    os.close(ours)
-    assert not waiting, f"nobody asked for {waiting}: {shown}"
-    return shown.replace("\r\n", "\n"), os.waitstatus_to_exitcode(status)
+    begun = ["-m", "crmsync"] if now is None else ["-c", AT, now.isoformat()]
+    master, slave = pty.openpty()
+    ioctl(slave, termios.TIOCSWINSZ, struct.pack("HHHH", 50, columns, 0, 0))
+    with subprocess.Popen(
+        [sys.executable, *begun, *words],
+        stdin=slave,
+        stdout=slave,
+        stderr=slave,
+        cwd=folder,
+        env={**env, "TERM": term, "PYTHONUTF8": "1"},
+        start_new_session=True,
+        preexec_fn=lambda: ioctl(0, termios.TIOCSCTTY, 0),
+    ) as process:
+        os.close(slave)
+        try:
+            yield Terminal(process, master)
+        finally:
+            process.kill()
+            os.close(master)

@@ -55,10 +55,36 @@ class SetupDocument(TypedDict):
 
 
 @with_config(EXACTLY)
+class LookedAt(TypedDict):
+    """What a CRM said of itself: numbers of what it has, and in `not_tried` what it did not say and why."""
+
+    crm: str
+    account: str
+    fields: int
+    stages: int
+    users: int
+    not_tried: list[str]
+
+
+@with_config(EXACTLY)
+class NotTried(TypedDict):
+    """A CRM that was not looked at, and why."""
+
+    crm: str
+    why: str
+
+
+@with_config(EXACTLY)
 class InitDocument(TypedDict):
-    """`crmsync init`."""
+    """`crmsync init`; `members` are the users whom the file gives people, `schema` the file for editors."""
 
     config: str
+    schema: str | None
+    model: Literal["small", "standard", "full"]
+    crms: list[str]
+    looked_at: list[LookedAt]
+    not_tried: list[NotTried]
+    members: list[str]
     next: list[str]
 
 
