@@ -10,7 +10,8 @@ from typing import Any, NamedTuple
 from crmsync.config import Config
 from crmsync.config.model import Model, selections_of_rule, selects_kind
 from crmsync.config.rules import Rule
-from crmsync.scoring.wording import count_days, format_date
+from crmsync.counts import count_of
+from crmsync.scoring.wording import format_date
 
 HISTORY = 20
 """Activities that a kind must have had, for its pauses to say anything."""
@@ -46,8 +47,8 @@ class DeadFeed(NamedTuple):
         """Since when decay and inactivity are on hold, why, and what ends it."""
         return (
             f"Decay and inactivity are on hold for {self.crm} {self.kind} since "
-            f"{format_date(self.last)}, because none came for {count_days(self.silent)} (longest pause before: "
-            f"{count_days(self.pause)}). Both go on as soon as one comes. If none is expected any more, write "
+            f"{format_date(self.last)}, because none came for {count_of(self.silent, 'day')} (longest pause before: "
+            f"{count_of(self.pause, 'day')}). Both go on as soon as one comes. If none is expected any more, write "
             f'{self.kind} = "0d" into [feeds]'
         )
 

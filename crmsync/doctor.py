@@ -19,11 +19,11 @@ from crmsync.config.deciding import QUEUE
 from crmsync.config.settings import flat_values, kinds_of
 from crmsync.config.template import INSTANCE_URL
 from crmsync.connector import MissingField, Stop
+from crmsync.counts import count_of
 from crmsync.errors import ConfigError, StateOutdated, Unavailable
 from crmsync.identity.matching import normal_email
 from crmsync.lint import Finding, lint_model, lint_with_data
 from crmsync.planning.people_columns import read_holds, read_people_columns
-from crmsync.reporting.console import count_of
 from crmsync.routing.owners import Owners, owners_of, state_of
 from crmsync.routing.tryout import try_lead
 from crmsync.scoring import failed_tests, score, worth_knowing
@@ -290,7 +290,7 @@ def _lint_people(config: Config, columns: Columns | None, now: datetime, unread:
         *(
             Finding(
                 "note",
-                f"{name} is missing for {lacking:,} of {len(columns.people):,} people; "
+                f"{name} is missing for {lacking:,} of {count_of(len(columns.people), 'person')}; "
                 f"it could change the band of {moving:,} of them",
             )
             for name, lacking, moving in gaps

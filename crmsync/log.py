@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import os
 import re
 import sys
 import traceback
@@ -65,6 +66,11 @@ def _formatter(style: str, secrets: Sequence[str]) -> logging.Formatter:
     )
 
 
+def shows_plainly() -> bool:
+    """Whether a terminal is to get no escape codes: so says NO_COLOR, and without TERM nothing is known of it."""
+    return bool(os.environ.get("NO_COLOR")) or os.environ.get("TERM", "") in ("", "dumb", "unknown")
+
+
 def get_logger(**bound: Any) -> structlog.stdlib.BoundLogger:
     """A logger with these keys on each event."""
     logger: structlog.stdlib.BoundLogger = structlog.stdlib.get_logger("crmsync", **bound)
@@ -112,7 +118,7 @@ def _frames(error: BaseException) -> traceback.StackSummary:
 def _renderer(style: str) -> Processor:
     if style == "json":
         return structlog.processors.JSONRenderer(ensure_ascii=False)
-    return structlog.dev.ConsoleRenderer(colors=sys.stderr.isatty(), pad_event_to=24)
+    return structlog.dev.ConsoleRenderer(colors=sys.stderr.isatty() and not shows_plainly(), pad_event_to=24)
 
 
 class _Redactor:

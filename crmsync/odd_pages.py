@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
+from crmsync.counts import count_of
 from crmsync.errors import Unavailable
 from crmsync.model import Odd, Page
 from crmsync.result import Result
@@ -19,10 +20,11 @@ NAMED = 10
 
 def refuse_odd_page(crm: str, page: Page[Any]) -> None:
     """Raise `Unavailable` where so much of a page cannot be read that it is no answer; the cursor stays before it."""
-    if len(page.odd) > FEW_ODD and len(page.odd) > ODD_SHARE * (len(page.odd) + len(page.items)):
+    whole = len(page.odd) + len(page.items)
+    if len(page.odd) > FEW_ODD and len(page.odd) > ODD_SHARE * whole:
         raise Unavailable(
             crm,
-            f"{len(page.odd):,} of {len(page.odd) + len(page.items):,} records arrived {page.odd[0].why}, so the "
+            f"{len(page.odd):,} of {count_of(whole, 'record')} arrived {page.odd[0].why}, so the "
             "whole answer is ignored",
         )
 

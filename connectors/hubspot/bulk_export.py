@@ -19,6 +19,7 @@ from connectors.hubspot.errors import Forbidden, RequestRefused, id_of, readable
 from connectors.hubspot.paging import ALMOST_ALL, count_records
 from connectors.hubspot.properties import instant_of, to_millis
 from crmsync.connector import Notes
+from crmsync.counts import count_of
 from crmsync.errors import Unavailable
 
 EXPORT = "hubspot.export"
@@ -75,7 +76,7 @@ def export_contacts(api: Api, notes: Notes, export: Export, properties: Sequence
     # Not before the last page: whoever was cut off reads the same export again.
     notes.pop(EXPORT, None)
     if rows < expected * ALMOST_ALL:
-        raise NoExport(f"it has only {rows:,} of {expected:,} contacts")
+        raise NoExport(f"it has only {rows:,} of {count_of(expected, 'contact')}")
 
 
 def order_export(api: Api, notes: Notes, properties: Sequence[str]) -> Export:

@@ -14,6 +14,7 @@ from connectors.hubspot.outcomes import Outcomes
 from connectors.hubspot.schema import Portal
 from connectors.hubspot.setup import CONTACTS, _found, chosen_properties, missing_options
 from crmsync.connector import Checkup, FieldMap
+from crmsync.counts import count_of
 from crmsync.errors import ConfigError
 
 
@@ -133,7 +134,7 @@ def _no_room(api: Api, portal: Portal, names: FieldMap) -> Iterator[str]:
         left = int(id_of(each.get("limit")) or 0) - int(id_of(each.get("usage")) or 0)
         if each.get("objectTypeId") == CONTACTS and left < len(missing):
             yield (
-                f"HubSpot allows {max(left, 0):,} more custom contact properties, but crmsync setup needs "
+                f"HubSpot allows {count_of(max(left, 0), 'more custom contact property')}, but crmsync setup needs "
                 f"{len(missing)}: "
                 "delete some in HubSpot, or remove score fields from [write.fields]"
             )

@@ -19,6 +19,7 @@ from connectors.salesforce.client import Org
 from connectors.salesforce.errors import CRM, RequestRefused, bulk_job, id_in
 from connectors.salesforce.row_errors import SILENT, RowError, refusal_of_bulk
 from crmsync.connector import Notes
+from crmsync.counts import count_of
 from crmsync.errors import Cancelled, Transient, Unavailable, quote_crm
 
 BODY = 100_000_000
@@ -278,7 +279,7 @@ def _query_rows(answer: requests.Response, columns: Sequence[str]) -> tuple[list
     header, *rows = list(csv_rows(answer.content)) or [[]]
     promised = header_number(answer.headers.get("Sforce-NumberOfRecords"))
     if promised is not None and promised != len(rows):
-        raise Transient(f"Salesforce sent only {len(rows):,} of {promised:,} rows")
+        raise Transient(f"Salesforce sent only {len(rows):,} of {count_of(promised, 'row')}")
     if any(len(row) != len(header) for row in rows):
         raise Transient("Salesforce sent rows with the wrong number of columns")
     locator = answer.headers.get("Sforce-Locator", "")

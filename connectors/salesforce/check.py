@@ -26,6 +26,7 @@ from connectors.salesforce.payload import converted_statuses
 from connectors.salesforce.schema import HOLDING, NUMBERS, OBJECTS, TASK_KEY, Schema
 from crmsync.config.tables import Feed
 from crmsync.connector import Checkup, FieldMap
+from crmsync.counts import count_of
 from crmsync.errors import ConfigError, Unavailable
 from crmsync.model import find_score_field
 
@@ -189,11 +190,11 @@ def _visible(org: Org, objects: Sequence[str]) -> Iterator[tuple[bool, str]]:
         if seen < SEEN_SHARE * there.get(object_, 0):
             yield (
                 PROBLEM,
-                f"the integration user sees {seen:,} of about {there[object_]:,} {object_} records; "
+                f"the integration user sees {seen:,} of about {count_of(there[object_], f'{object_} record')}; "
                 f"give its permission set 'View All Records' on {object_}",
             )
         else:
-            yield NOTE, f"{seen:,} {object_} records"
+            yield NOTE, count_of(seen, f"{object_} record")
 
 
 def _person_accounts(schema: Schema) -> Iterator[tuple[bool, str]]:
@@ -234,8 +235,7 @@ def _blindness(org: Org, schema: Schema, feeds: Sequence[Feed]) -> Iterator[tupl
     if active and not logged:
         yield (
             PROBLEM,
-            f"{active:,} leads were active in the last 30 days, but no activity is logged; if Einstein Activity "
-            "Capture "
+            f"leads active in the last 30 days: {active:,}, but no activity is logged; if Einstein Activity Capture "
             "is on, switch on 'Sync Email as Salesforce Activity', or e-mails will not count",
         )
 

@@ -15,6 +15,7 @@ from connectors.salesforce import bulk
 from connectors.salesforce.client import Org
 from connectors.salesforce.errors import CRM, RequestRefused, is_id, record_counts
 from connectors.salesforce.schema import KINDS, READ_BOOLEAN, TASK_KEY, Field, Schema, instant_of, reader_of
+from crmsync.counts import count_of
 from crmsync.errors import ConfigError, Unavailable
 from crmsync.model import Odd, Ref, Scalar
 
@@ -420,7 +421,7 @@ def _job_pages(
             break
         yield readable_rows(org, source, columns, rows), at
     if at.read != promised:
-        raise bulk.QueryFailed(f"it returned only {at.read:,} of {promised:,} rows")
+        raise bulk.QueryFailed(f"it returned only {at.read:,} of {count_of(promised, 'row')}")
     yield readable_rows(org, source, columns, rows), after_stream(at, source)
     # Not before the page above is stored: until then a crash must find the job.
     bulk.delete_query(org, at.job)

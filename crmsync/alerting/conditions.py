@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any, Literal, NamedTuple
 
+from crmsync.counts import count_of
 from crmsync.dead_feeds import DeadFeed
-from crmsync.scoring.wording import count_days
 
 Severity = Literal["error", "warning"]
 
@@ -117,14 +117,14 @@ def _find_outage(crm: str, runs: Sequence[EndedRun], typed: Callable[[str], str]
 
 def _find_refusals(refused: Mapping[tuple[str, str], int], typed: Callable[[str], str]) -> Iterator[AlertCondition]:
     for (crm, cause), records in sorted(refused.items()):
-        many = "1 record" if records == 1 else f"{records:,} records"
+        many = count_of(records, "record")
         said, command = _end_sentence(f"{many} on hold: {cause}"), typed("crmsync status")
         yield AlertCondition(f"refused:{crm}:{cause}", "warning", f"{crm} rejects updates", said, command)
 
 
 def _find_contested(contested: Mapping[str, int], typed: Callable[[str], str]) -> Iterator[AlertCondition]:
     for crm, records in sorted(contested.items()):
-        many = "1 record" if records == 1 else f"{records:,} records"
+        many = count_of(records, "record")
         said = f"{many} on hold: look for a workflow, flow or sync that sets them."
         title, command = f"another tool keeps changing values back in {crm}", typed("crmsync status --refused")
         yield AlertCondition(f"{CONTESTED}{crm}", "warning", title, said, command)
@@ -132,15 +132,15 @@ def _find_contested(contested: Mapping[str, int], typed: Callable[[str], str]) -
 
 def _describe_dead_feed(dead: DeadFeed, is_hold: bool, typed: Callable[[str], str]) -> AlertCondition:
     hold = " Until one comes, decay and inactivity are on hold for it." if is_hold else ""
-    pause = count_days(dead.pause)
+    pause = count_of(dead.pause, "day")
     said = f"Its longest pause before was {pause}. Check that it is still tracked and may be read.{hold}"
-    title = f"no {dead.kind} from {dead.crm} for {dead.silent:,} days"
+    title = f"no {dead.kind} from {dead.crm} for {count_of(dead.silent, 'day')}"
     return AlertCondition(f"feed_dead:{dead.crm}:{dead.kind}", "warning", title, said, typed("crmsync status --feeds"))
 
 
 def _find_unowned(unowned: Mapping[str, int], typed: Callable[[str], str]) -> Iterator[AlertCondition]:
     if many := sum(unowned.values()):
-        who = "1 person waits" if many == 1 else f"{many:,} people wait"
+        who = f"{count_of(many, 'person')} {'waits' if many == 1 else 'wait'}"
         reasons = ", ".join(f"{why}: {count:,}" for why, count in sorted(unowned.items()))
         command = typed("crmsync people --waiting")
         yield AlertCondition("waiting_for_owner", "warning", f"{who} for an owner", _end_sentence(reasons), command)
@@ -148,7 +148,7 @@ def _find_unowned(unowned: Mapping[str, int], typed: Callable[[str], str]) -> It
 
 def _find_late(late: int, typed: Callable[[str], str]) -> Iterator[AlertCondition]:
     if late:
-        who = "1 person was" if late == 1 else f"{late:,} people were"
+        who = f"{count_of(late, 'person')} {'was' if late == 1 else 'were'}"
         yield AlertCondition("sla_breaches", "warning", f"{who} not contacted in time", "", typed("crmsync status"))
 
 

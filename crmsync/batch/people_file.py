@@ -19,6 +19,7 @@ from crmsync.config import Config
 from crmsync.config.conditions import BUILTIN_FIELDS
 from crmsync.config.model import selections_of
 from crmsync.config.settings import kinds_of
+from crmsync.counts import count_of
 from crmsync.errors import ConfigError
 from crmsync.scoring.arms import add_arms_of_file
 from crmsync.scoring.document import score_parsed
@@ -51,7 +52,7 @@ class FileTally:
         known = [*sorted({*config.fields, *config.used_fields(), *config.arm_fields(), *BUILTIN_FIELDS})]
         kinds = [*sorted({*kinds_of(config), *(kind for on, _ in selections_of(config) for kind in on)})]
         return [
-            *(f"{_people(number)}: {sentence}" for sentence, number in self.odd.most_common()),
+            *(f"{count_of(number, 'person')}: {sentence}" for sentence, number in self.odd.most_common()),
             *(_unknown("field", name, number, known) for name, number in self.fields.items() if name not in known),
             *(
                 _unknown("activity type", name, number, kinds)
@@ -61,14 +62,10 @@ class FileTally:
         ]
 
 
-def _people(number: int) -> str:
-    return "1 person" if number == 1 else f"{number:,} people"
-
-
 def _unknown(what: str, name: str, number: int, known: Collection[str]) -> str:
     near = get_close_matches(name, known, n=1, cutoff=0.7)
     hint = f"; did you mean {near[0]!r}?" if near else ""
-    return f"{_people(number)}: the config has no {what} {name!r}, so it is ignored{hint}"
+    return f"{count_of(number, 'person')}: the config has no {what} {name!r}, so it is ignored{hint}"
 
 
 @contextmanager

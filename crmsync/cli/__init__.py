@@ -31,7 +31,8 @@ from crmsync.cli import (
     starting,
     tryout,
 )
-from crmsync.cli.group import HELP, Commands, give_config
+from crmsync.cli.group import HELP, Command, Commands, give_config
+from crmsync.cli.streams import is_output_lost, prepare_streams
 
 app = typer.Typer(
     name="crmsync",
@@ -79,7 +80,7 @@ for command in (
     inspect.score,
     tryout.sandbox,
 ):
-    app.command(context_settings=HELP)(command)
+    app.command(cls=Command, context_settings=HELP)(command)
 
 
 def _say_version(wanted: bool) -> None:
@@ -104,4 +105,8 @@ def common(
 
 def main() -> None:
     """Run the command line; the exit code is the process's own."""
-    sys.exit(app(standalone_mode=True))
+    prepare_streams()
+    try:
+        app(standalone_mode=True)
+    except SystemExit as end:
+        sys.exit(end.code or int(is_output_lost()))

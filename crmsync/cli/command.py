@@ -55,8 +55,30 @@ def messages_console() -> Console:
 
 
 def _console(file: Any) -> Console:
-    width = None if file.isatty() else 120
-    return Console(file=file, width=width, emoji=False, markup=False, highlight=False)
+    is_plain = log.shows_plainly()
+    return Console(
+        file=file,
+        width=count_columns(file) if file.isatty() else UNLIMITED,
+        color_system=None if is_plain else "auto",
+        no_color=is_plain,
+        emoji=False,
+        markup=False,
+        highlight=False,
+    )
+
+
+UNLIMITED = 100_000
+"""Columns of what no terminal shows: a pipe or a file gets each sentence and each row on one line."""
+
+
+def count_columns(stream: Any) -> int:
+    """Columns of a terminal, or what `COLUMNS` says; 80 where nothing is known."""
+    if (said := os.environ.get("COLUMNS", "")).isdigit() and int(said):
+        return int(said)
+    try:
+        return os.get_terminal_size(stream.fileno()).columns or 80
+    except (OSError, ValueError):
+        return 80
 
 
 @dataclass
@@ -114,8 +136,14 @@ def program_name() -> str:
 
 def print_json(document: dict[str, Any]) -> None:
     """Print the one document on stdout."""
-    sys.stdout.write(orjson.dumps(document, option=orjson.OPT_INDENT_2, default=str).decode() + "\n")
+    write_json(orjson.dumps(document, option=orjson.OPT_INDENT_2, default=str) + b"\n")
+
+
+def write_json(text: bytes) -> None:
+    """Write to stdout: JSON is UTF-8, whatever the terminal's encoding."""
     sys.stdout.flush()
+    sys.stdout.buffer.write(text)
+    sys.stdout.buffer.flush()
 
 
 @contextmanager
@@ -133,9 +161,6 @@ def run_command(as_json: bool, debug: bool, config: Path = DEFAULT_CONFIG, comma
         ending.tell(outcome_of(error, kept="run" in ending.document))
     except (typer.Exit, KeyboardInterrupt):
         raise
-    except BrokenPipeError:
-        # Python flushes stdout once more at its end, which would raise again.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
     except Exception as error:  # noqa: BLE001  the last one to catch it: an admin gets a sentence, not a traceback
         if debug:
             log.get_logger().error("fault", exc_info=error)

@@ -27,7 +27,9 @@ from crmsync.cli.command import (
     results_console,
     run_command,
     save_rows,
+    write_json,
 )
+from crmsync.cli.streams import is_unread
 from crmsync.config import Config
 from crmsync.exit_codes import DONE, FAILED, PARTLY, WRONG
 from crmsync.reporting import person as explaining
@@ -168,6 +170,8 @@ def score(
                     people += some
                 else:
                     _print_lines(some)
+                    if is_unread():
+                        break
                 progress("scored", "", len(some))
         ending.document = {"people": people, "problems": tally.problems, "warnings": tally.warnings(settings)}
         ending.code = DONE if not tally.problems else PARTLY if tally.people else WRONG
@@ -183,4 +187,4 @@ def _progress(as_json: bool) -> AbstractContextManager[Progress]:
 
 
 def _print_lines(documents: Iterable[dict[str, Any]]) -> None:
-    sys.stdout.write("".join(f"{orjson.dumps(each).decode()}\n" for each in documents))
+    write_json(b"".join(orjson.dumps(each) + b"\n" for each in documents))

@@ -26,7 +26,7 @@ from crmsync.config.starter.offers import (
     rank_fields,
     spell_choices,
 )
-from crmsync.reporting.console import count_of
+from crmsync.counts import count_of
 
 NAMES = {"hubspot": "HubSpot", "salesforce": "Salesforce"}
 

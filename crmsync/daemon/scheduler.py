@@ -24,6 +24,7 @@ from crmsync import log
 from crmsync.config import Config
 from crmsync.config.settings import Schedule
 from crmsync.connector import Receiver
+from crmsync.counts import count_of
 from crmsync.cycle import run_cycle
 from crmsync.daemon.signals import cut_off
 from crmsync.elapsed import seconds_elapsed
@@ -430,7 +431,9 @@ def _attend_cycle(watch: Watch, deadline: float, stop: threading.Event, tell: Te
             log.get_logger().error(
                 "run_stalled", seconds=int(deadline), next="the process ends, so that its supervisor restarts it"
             )
-            said = f"a run made no progress for {int(deadline):,} seconds; crmsync run ends, to be started again"
+            said = (
+                f"a run made no progress for {count_of(int(deadline), 'second')}; crmsync run ends, to be started again"
+            )
             # In a thread, since what holds the run up may hold this up as well.
             telling = threading.Thread(target=tell, args=(Outcome(FAILED, "stalled", (said,)),), daemon=True)
             telling.start()

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from crmsync.columns import Columns
 from crmsync.config.model import Model, selections_of, selects_kind
 from crmsync.config.rules import Behavior
+from crmsync.counts import count_of
 from crmsync.lint.finding import Finding
 from crmsync.scoring.conditions import ConditionEvaluator
 from crmsync.scoring.ledger import Scores
@@ -63,7 +64,8 @@ def _dead_rules(model: Model, scores: Scores, unread: Collection[str]) -> Iterat
         if name in waiting:
             continue
         if not given.any():
-            yield Finding("warning", f'"{name}" gives no points to any of {len(scores.people):,} people')
+            everybody = count_of(len(scores.people), "person")
+            yield Finding("warning", f'"{name}" gives no points to any of {everybody}')
         elif given.all():
             yield Finding("note", f'"{name}" gives points to everybody, so it does not help to compare people')
 
@@ -91,16 +93,11 @@ def _strange_kinds(model: Model, columns: Columns, known: Collection[str]) -> It
         seen[fact.kind] = seen.get(fact.kind, 0) + count
     chosen = [on for on, _ in selections_of(model)]
     for kind, count in sorted(seen.items()):
+        there = count_of(count, "activity")
         if count and kind not in known:
-            yield Finding(
-                "warning", f'{_activities(count)} of the type "{kind}" exist, but no activity source has this type'
-            )
+            yield Finding("warning", f'{there} of the type "{kind}" exist, but no activity source has this type')
         elif count and not any(selects_kind(on, kind) for on in chosen):
-            yield Finding("note", f'{_activities(count)} of the type "{kind}" exist, but no rule uses them')
-
-
-def _activities(count: int) -> str:
-    return "1 activity" if count == 1 else f"{count:,} activities"
+            yield Finding("note", f'{there} of the type "{kind}" exist, but no rule uses them')
 
 
 def _gone_silent(model: Model, columns: Columns, now: int) -> Iterator[Finding]:
@@ -108,8 +105,8 @@ def _gone_silent(model: Model, columns: Columns, now: int) -> Iterator[Finding]:
     for rule in model.behavior:
         newest = _newest(model, rule, columns, now)
         if newest is not None and now - newest > SILENT.total_seconds():
-            days = int(now - newest) // 86_400
-            yield Finding("warning", f'"{rule.name}" has found no activity for {days:,} days')
+            idle = count_of(int(now - newest) // 86_400, "day")
+            yield Finding("warning", f'"{rule.name}" has found no activity for {idle}')
 
 
 def _newest(model: Model, rule: Behavior, columns: Columns, now: int) -> int | None:

@@ -18,6 +18,7 @@ from crmsync.config.model import Model, matches_of, selections_of
 from crmsync.config.rules import TIERS, Behavior, Disqualify, Fit, Pattern, Rule
 from crmsync.config.rules import Sequence as SequenceRule
 from crmsync.config.units import to_hundredths
+from crmsync.counts import count_of
 from crmsync.lint.finding import Finding
 from crmsync.lint.tiers import tier_of
 from crmsync.scoring.activities import selection_key
@@ -112,7 +113,8 @@ def _idle_caps(model: Model) -> Iterator[Finding]:
             )
             yield Finding("warning", sentence)
         elif abs(rule.cap) < abs(rule.points):
-            sentence = f'the cap {rule.cap:,.15g} of "{rule.name}" is below its {rule.points:,.15g} points'
+            worth = count_of(rule.points, "point")
+            sentence = f'the cap {rule.cap:,.15g} of "{rule.name}" is below its {worth}'
             yield Finding("warning", sentence)
     for what, limits in (("group", model.groups), ("channel", model.channels)):
         for name, limit in limits.items():
@@ -135,7 +137,8 @@ def _idle_decay(model: Model) -> Iterator[Finding]:
             continue
         first = min(rule.decay.steps) if rule.decay.steps else timedelta(days=1)
         if first > rule.window:
-            sentence = f'"{rule.name}" has a window of {rule.window.days:,} days, which ends before its decay starts'
+            window = count_of(rule.window.days, "day")
+            sentence = f'"{rule.name}" has a window of {window}, which ends before its decay starts'
             yield Finding("warning", sentence)
 
 
@@ -334,14 +337,12 @@ def _adjustments(model: Model) -> Iterator[Finding]:
 
 def _size_and_age(model: Model, today: date) -> Iterator[Finding]:
     if len(model.rules()) > model.review.most_rules:
-        count, most = len(model.rules()), model.review.most_rules
-        sentence = f"the model has {count:,} rules, more than {most:,} ([review] most_rules); it is hard to explain"
+        rules, most = count_of(len(model.rules()), "rule"), model.review.most_rules
+        sentence = f"the model has {rules}, more than {most:,} ([review] most_rules); it is hard to explain"
         yield Finding("warning", sentence)
     if model.review.on is not None and today - model.review.on > model.review.every:
-        days = (today - model.review.on).days
-        sentence = (
-            f"the model was last reviewed on {model.review.on}, {days:,} days ago; review it and change [review] on"
-        )
+        ago = count_of((today - model.review.on).days, "day")
+        sentence = f"the model was last reviewed on {model.review.on}, {ago} ago; review it and change [review] on"
         yield Finding("warning", sentence)
     if model.rules() and not model.test:
         yield Finding("note", "there are no test leads; add a [[test]] to show what the rules should do")

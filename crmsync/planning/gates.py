@@ -8,6 +8,7 @@ from collections.abc import Collection, Mapping
 from decimal import Decimal
 from typing import NamedTuple
 
+from crmsync.counts import count_of
 from crmsync.errors import ConfigError
 
 COUNTED = ("changes", "owners", "people")
@@ -88,5 +89,4 @@ def _describe(name: str, it: PlanCount, grown: int) -> str:
         share = f" ({it.after / it.whole:.1%} of {it.whole:,})" if it.whole else ""
         return f"{it.after:,} {what.get(name, 'people would change')}{share}"
     share = f", {grown / it.before:+.1%}" if it.before and grown else ""
-    people = "1 person" if it.after == 1 else f"{it.after:,} people"
-    return f"{name} would have {people} instead of {it.before:,} ({grown:+,}{share})"
+    return f"{name} would have {count_of(it.after, 'person')} instead of {it.before:,} ({grown:+,}{share})"

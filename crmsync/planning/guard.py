@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from typing import NamedTuple
 
 from crmsync.config.settings import Guard
+from crmsync.counts import count_of
 from crmsync.model import Change
 
 TENTH_MORE = 1.1
@@ -82,7 +83,8 @@ def guard_violations(
         numbers = tally.numbers()
         allowed = approved.get(crm, {}).get("records", 0)
         if crm in restored and numbers["records"] > allowed:
-            said = f"{crm}: {_records(numbers['records'])} would change after the state was restored from a backup"
+            many = count_of(numbers["records"], "record")
+            said = f"{crm}: {many} would change after the state was restored from a backup"
             yield Violation(crm, "records", 0, allowed, said)
         for category, limit, sentence in list_limits(crm, tally, guard, numbers):
             allowed = approved.get(crm, {}).get(category, 0)
@@ -95,7 +97,7 @@ def list_limits(
 ) -> Iterator[tuple[str, int, str]]:
     """Each limit that holds in a CRM: the category, so many records, and the sentence for who exceeds it."""
     first = max(guard.first_run, int(tally.scored * guard.scores))
-    said = f"{crm}: {_records(numbers['first'])} would get a first score; [guard] first_run allows {first:,}"
+    said = f"{crm}: {count_of(numbers['first'], 'record')} would get a first score; [guard] first_run allows {first:,}"
     yield "first", first, said
     # A share of a few records says nothing.
     if tally.scored < guard.from_records:
@@ -104,7 +106,9 @@ def list_limits(
     for name, share in shares.items():
         # People have stages and owners in records without a score of ours, too.
         of = tally.live if name in ("stages", "owners") else tally.scored
-        said = f"{crm}: {numbers[name]:,} of {_records(of)} ({numbers[name] / of:.1%}) would get {_WORDS[name]}"
+        said = (
+            f"{crm}: {numbers[name]:,} of {count_of(of, 'record')} ({numbers[name] / of:.1%}) would get {_WORDS[name]}"
+        )
         yield name, int(of * share), f"{said}; [guard] {name} allows {share:.0%}"
 
 
@@ -114,10 +118,6 @@ _WORDS = {
     "stages": "another stage",
     "owners": "another owner",
 }
-
-
-def _records(number: int) -> str:
-    return "1 record" if number == 1 else f"{number:,} records"
 
 
 class Held(NamedTuple):

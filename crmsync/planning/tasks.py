@@ -8,6 +8,7 @@ from typing import Any, NamedTuple
 
 from crmsync.config import Config
 from crmsync.connector import Connector
+from crmsync.counts import count_of
 from crmsync.failpoint import failpoint
 from crmsync.model import Ref, Task
 from crmsync.routing.tasks import describe_subject, zone_of_owner
@@ -90,7 +91,9 @@ def close_tasks(store: Store, connector: Connector, run_id: str, hide: Callable[
 def describe_refused_tasks(crm: str, said: Mapping[str, int], what: str) -> list[str]:
     """A sentence for each reason for which a CRM did not take tasks; `what` it did not do with them."""
     refused = sorted((why, many) for why, many in said.items() if why)
-    return [f"{crm}: {many:,} {'task was' if many == 1 else 'tasks were'} not {what}: {why}" for why, many in refused]
+    return [
+        f"{crm}: {count_of(many, 'task')} {'was' if many == 1 else 'were'} not {what}: {why}" for why, many in refused
+    ]
 
 
 def _send(

@@ -15,10 +15,10 @@ from sqlalchemy import Connection
 from crmsync.columns import Columns
 from crmsync.config import Config
 from crmsync.config.outcome import OutcomeRules
+from crmsync.counts import count_of
 from crmsync.errors import ConfigError
 from crmsync.evaluation.cases import LOST, NEVER, OPEN, WON, Cases, find_bands_from_line, find_line
 from crmsync.planning.people_columns import ask_past, read_past_people
-from crmsync.reporting.console import count_of
 from crmsync.store.database import Store
 from crmsync.store.hand_offs import names_of_people
 from crmsync.store.outcomes import (

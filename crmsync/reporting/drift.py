@@ -8,13 +8,13 @@ from typing import Any
 
 from crmsync.config.model import Model
 from crmsync.config.outcome import OutcomeRules
+from crmsync.counts import count_of
 from crmsync.evaluation.cases import Cases, JudgedCases, find_line, join_judged, judge_cases
 from crmsync.evaluation.drift import FEWEST_MIXED, MIXED, Drift, MonthQuality, RateChange, find_drift
 from crmsync.evaluation.drift_alarm import DAYS_BEFORE, WON_BEFORE, Alarm
 from crmsync.evaluation.months import write_day
 from crmsync.evaluation.proportions import Interval, RateComparison, divide_counts, wilson_interval
 from crmsync.evaluation.silent_rules import LATELY, RuleDays, SilentRule
-from crmsync.reporting.console import count_of
 from crmsync.scoring.calendar import DAY
 
 FEWEST_LOST = 10
@@ -140,8 +140,9 @@ def _change_alert(what: str, change: RateChange, who: str) -> dict[str, Any]:
 
 def _silent_alert(rule: SilentRule) -> dict[str, Any]:
     said = (
-        f"The rule {rule.name!r} went silent: nothing matched it in the last {LATELY} days, and {rule.before:,} "
-        f"activities did in the 90 days before. Look whether its page, form or tracking changed."
+        f"The rule {rule.name!r} went silent: nothing matched it in the last {LATELY} days, "
+        f"and {count_of(rule.before, 'activity')} did in the 90 days before. Look whether its page, form or "
+        "tracking changed."
     )
     made = _alert("silent_rule", rule.name, rule.last + 1, 0.0, rule.expected, _NOBODY, said)
     return made | {"z": None, "p": rule.p}

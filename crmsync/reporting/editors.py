@@ -10,6 +10,7 @@ from typing import NamedTuple
 from crmsync.bootstrap import connect_one
 from crmsync.config import Config
 from crmsync.connector import EditLog, FieldEdit
+from crmsync.counts import count_of
 from crmsync.errors import Cancelled, CrmsyncError
 from crmsync.model import Ref, Scalar
 from crmsync.redaction import hide_secrets, secrets_of
@@ -47,7 +48,7 @@ def ask_editors(config: Config, store: Store, refs: Sequence[Ref]) -> Answers:
                 else:
                     notes.append(f"{said}: crmsync does not read the field history there")
         except Cancelled:
-            notes.append(f"{said}: it did not answer within {PATIENCE:g} seconds")
+            notes.append(f"{said}: it did not answer within {count_of(PATIENCE, 'second')}")
         except CrmsyncError as error:
             notes.append(f"{said}: {hide_secrets(str(error), secrets_of(config))}")
         finally:

@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from crmsync.config import Config
+from crmsync.counts import count_of
 from crmsync.evaluation.calibration import CalibrationResult, calibrate_score
 from crmsync.evaluation.cases import NEVER, JudgedCases, find_line
 from crmsync.evaluation.completeness import list_rule_fields, measure_completeness, measure_coverage
@@ -332,7 +333,7 @@ def _warn_of_gaps(gaps: Sequence[Gap]) -> Iterator[str]:
                 f"among people judged after about as many days the score is right {100 * each.auc_within:.0f} times"
             )
         yield (
-            f"The won were judged {each.won_days:,.0f} days after their {each.since} and the lost "
+            f"The won were judged {count_of(round(each.won_days), 'day')} after their {each.since} and the lost "
             f"{each.lost_days:,.0f} (medians): that alone tells them apart {_often(each.auc)} times in 100; {within}."
         )
 

@@ -9,6 +9,7 @@ from typing import Any
 from crmsync.config import Config
 from crmsync.config.experiment import Experiment
 from crmsync.config.outcome import OutcomeRules
+from crmsync.counts import count_of
 from crmsync.errors import ConfigError
 from crmsync.evaluation.cases import Cases, find_line, judge_cases
 from crmsync.evaluation.experiment import Arm, ArmComparison, compare_arms, read_arm_people
@@ -111,4 +112,5 @@ def _missing(experiment: Experiment, found: ArmComparison) -> str:
     )
     if not lacking:
         return "Not enough data: nobody came to the metric, or everybody did."
-    return f"Not enough data: {lacking} are missing of {experiment.size:,} people an arm. No winner before that."
+    wanted = count_of(experiment.size, "person")
+    return f"Not enough data: {lacking} are missing of {wanted} an arm. No winner before that."

@@ -14,6 +14,7 @@ from crmsync.config.learned import Adjustment, Calibration
 from crmsync.config.model import RULE_TABLES, Band
 from crmsync.config.patch import ConfigPatch, NewRule, NumberEdit, TableEdit, edit_config, show_edited
 from crmsync.config.rules import Fit
+from crmsync.counts import count_of
 from crmsync.errors import ConfigError
 from crmsync.evaluation.cases import Cases, JudgedCases, find_line, join_judged, judge_cases
 from crmsync.evaluation.learning.backtest import BackTest, Verdict, judge_back_test, run_back_test
@@ -219,11 +220,11 @@ def _said(rule: LearnedRule) -> str:
     if rate is None or low is None or high is None:
         return "nobody got it"
     interval = f"{low:.0%} to {high:.0%}".replace("%", " %")
-    return f"{rule.people:,} people, {rate:.0%}".replace("%", " %") + f" won ({interval})"
+    return f"{count_of(rule.people, 'person')}, {rate:.0%}".replace("%", " %") + f" won ({interval})"
 
 
 def _band_edits(threshold: BandLimits) -> Iterator[NumberEdit]:
-    said = f"{threshold.people_now:,} → {threshold.people:,} people"
+    said = f"{threshold.people_now:,} → {count_of(threshold.people, 'person')}"
     for key in Band.model_fields:
         before, after = getattr(threshold.now, key), getattr(threshold.new, key)
         if before != after:

@@ -274,10 +274,9 @@ def _say_change(models: Models, compared: Mapping[str, Any], is_past: bool) -> s
         return f"The config is held against itself, so that nobody changes: {who}."
     if not moved:
         return f"Nobody would be in another band: {who}."
-    verb = "person would" if moved == 1 else "people would"
     over = compared["over_line"]
     sides = [describe_accepted(over[it]["people"], over[it]["accepted"], over[it]["settled"]) for it in ("old", "new")]
-    return f"{moved:,} {verb} be in another band, of {who}; over the line {sides[0]} → {sides[1]}."
+    return f"{count_of(moved, 'person')} would be in another band, of {who}; over the line {sides[0]} → {sides[1]}."
 
 
 def _notes(models: Models, main: Compared, is_past: bool, capacity: float | None, line: str | None) -> list[str]:

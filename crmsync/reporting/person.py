@@ -15,6 +15,7 @@ from crmsync.config import Config
 from crmsync.config.experiment import PREFIX
 from crmsync.config.feedback import FEEDBACK
 from crmsync.connector import FieldMap
+from crmsync.counts import count_of
 from crmsync.errors import ConfigError, SeveralFound
 from crmsync.planning.changes import noticed_at
 from crmsync.planning.desk import read_account_views
@@ -258,7 +259,7 @@ def _band_why(config: Config, scores: Scores, alone: Scores) -> str:
         return ""
     kept = config.bands[names[band]]
     bottom = "" if kept.drop_below is None else f" until the score drops below {kept.drop_below:,g}"
-    needed = "" if kept.at is None else f" (entered at {kept.at:,g} points)"
+    needed = "" if kept.at is None else f" (entered at {count_of(kept.at, 'point')})"
     return f"Stays in {names[band]}{bottom}{needed}; the points alone would give {names[without]}"
 
 

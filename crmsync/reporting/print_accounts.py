@@ -14,6 +14,7 @@ from crmsync.reporting.console import (
     make_printable,
     make_table,
     print_sentences,
+    print_table,
     say_command,
     show_points,
 )
@@ -66,7 +67,7 @@ def print_account(console: Console, document: Document) -> None:
         people.add_row(
             show_points(each["score"]), each["band"], "yes" if each["active"] else "", name, ", ".join(each["roles"])
         )
-    console.print(people)
+    print_table(console, people)
     console.print()
     print_sentences(console, f"The score is {METHODS[document['method']]}. Active: in the last 7 days.")
 

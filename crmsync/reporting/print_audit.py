@@ -12,6 +12,7 @@ from crmsync.reporting.console import (
     make_printable,
     make_table,
     print_sentences,
+    print_table,
     say_command,
     show_points,
 )
@@ -59,7 +60,7 @@ def _print_agreement(console: Console, document: Document) -> None:
         for band, each in [*document["agreement"].items(), ("all", document["agreed"])]:
             counts = [f"{each[name]:,}" for name in ("right", "too_high", "too_low", "notes")]
             table.add_row(band or "no band", *counts, show_share(each["agreement"], "–"))
-        console.print(table)
+        print_table(console, table)
     if document["feedback"]:
         console.print()
         for tag, bands in document["feedback"].items():

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from rich.console import Console
 
-from crmsync.reporting.console import Document, count_of, make_printable, make_table, print_sentences
+from crmsync.reporting.console import Document, count_of, make_printable, make_table, print_sentences, print_table
 from crmsync.reporting.numbers import show_decimals, show_percent
 
 SHOWN = 12
@@ -25,7 +25,7 @@ def print_drift(console: Console, document: Document) -> None:
         print_sentences(console, each["said"])
     if not document["people"]:
         return
-    within = f" within {document['wait_days']:g} days" if document["wait_days"] >= 1 else ""
+    within = f" within {count_of(document['wait_days'], 'day')}" if document["wait_days"] >= 1 else ""
     console.print()
     print_sentences(
         console,
@@ -56,7 +56,7 @@ def _print_months(console: Console, document: Document) -> None:
             show_decimals(each["slope"], ".1f"),
             show_decimals(each["psi"], ".2f"),
         )
-    console.print(table)
+    print_table(console, table)
     print_sentences(
         console,
         "Expected is by the score and the season, as the people before that month say. One month at z 2 is chance in "
@@ -82,7 +82,7 @@ def _print_ranges(console: Console, document: Document) -> None:
             show_decimals(each["z"], ".2f"),
             show_decimals(each["p"], ".3f"),
         )
-    console.print(table)
+    print_table(console, table)
     console.print()
 
 
@@ -118,7 +118,7 @@ def _print_sources(console: Console, document: Document) -> None:
             f"{each['gap']:,}",
             style="red" if each["gap"] else None,
         )
-    console.print(table)
+    print_table(console, table)
     if len(document["sources"]) > SHOWN:
         print_sentences(console, f"and {count_of(len(document['sources']) - SHOWN, 'other source')}: see --json")
     console.print()
@@ -128,4 +128,4 @@ def _print_weeks(console: Console, document: Document) -> None:
     table = make_table("week of", ">people", ">won", ">rate")
     for each in document["weeks"][-SHOWN:]:
         table.add_row(each["week"], f"{each['people']:,}", f"{each['won']:,}", show_percent(each["rate"]))
-    console.print(table)
+    print_table(console, table)

@@ -14,6 +14,7 @@ from crmsync.reporting.console import (
     make_printable,
     make_table,
     print_sentences,
+    print_table,
     say_command,
     show_points,
     show_signed,
@@ -65,7 +66,7 @@ def _print_bands(console: Console, document: Document) -> None:
         bar = "█" * round(BAR * (each["rate"] or 0))
         numbers = (f"{each['people']:,}", f"{each['won']:,}", show_percent(each["rate"]), show_interval(each))
         table.add_row(each["name"], *numbers, bar, f"{each['open']:,}")
-    console.print(table)
+    print_table(console, table)
     below, line, suggested = document["below_line"], document["line"], document["suggested_line"]
     for each in document["lines"]:
         if each["name"] == line and each["precision"] is not None:
@@ -85,7 +86,7 @@ def describe_suggestion(suggested: Mapping[str, Any], line: str) -> str:
     """The line that the scores of the won suggest."""
     now = "" if suggested["now"] is None else f"; {line} begins at {show_points(suggested['now'])}"
     return (
-        f"Three of four won people had {show_points(suggested['score'])} points or more "
+        f"Three of four won people had {count_of(suggested['score'], 'point')} or more "
         f"{'at hand-off' if suggested['as_of'] == 'hand_off' else 'as judged'} (of {suggested['people']:,}){now}."
     )
 
@@ -97,9 +98,9 @@ def describe_calibration(document: Document) -> str:
         return f"Calibration: not enough data; {document['calibration_why']}."
     return (
         f"Calibration: by the outcomes before {known['tried_from'][:10]}, {known['expected']:,.1f} of the "
-        f"{known['tried']:,} people judged since then should have been won; {known['observed']:,} were (observed ÷ "
-        f"expected {document['observed_expected']:.2f}; Brier score {document['brier']:.3f}, without a score "
-        f"{known['brier_base']:.3f})."
+        f"{count_of(known['tried'], 'person')} judged since then should have been won; {known['observed']:,} "
+        f"were (observed ÷ expected {document['observed_expected']:.2f}; Brier score "
+        f"{document['brier']:.3f}, without a score {known['brier_base']:.3f})."
     )
 
 
@@ -132,7 +133,7 @@ def _print_rules(console: Console, document: Document) -> None:
             shares = (show_percent(each["won_rate"]), show_percent(each["lost_rate"]))
             points = "–" if each["points"] is None else show_signed(round(each["points"], 1))
             table.add_row(each["name"], points, *shares, show_lift(each["lift"]), show_lift_interval(each))
-        console.print(table)
+        print_table(console, table)
 
 
 def show_lift(value: float | None) -> str:
@@ -188,7 +189,7 @@ def _print_funnel(console: Console, document: Document) -> None:
         cells = funnel_cells(row)
         cells[0] += "*" if row["changed"] and row["name"] != "all" else ""
         table.add_row(*(cells[place] for place in shown))
-    console.print(table)
+    print_table(console, table)
     print_sentences(console, describe_funnel(funnel))
     if any(row["changed"] for row in funnel["cohorts"]):
         print_sentences(console, "* A definition changed within it: " + "; ".join(funnel["all"]["changed"]) + ".")
@@ -211,7 +212,7 @@ def _print_groups(console: Console, document: Document) -> None:
         measures = (show_decimals(each[name], ".2f") for name in ("auc", "observed_expected"))
         numbers = (f"{closed:,}", f"{each['won']:,}", show_percent(each["rate"]), show_interval(each))
         table.add_row(each["name"] or UNKNOWN, *numbers, *measures, *[each["suggestion"] or "–"] * is_suggested)
-    console.print(table)
+    print_table(console, table)
     if len(groups) > ROWS:
         other = "earlier" if document["by"] == "month" else "more"
         print_sentences(console, f"and {len(groups) - ROWS:,} {other}: see --json")
@@ -233,7 +234,7 @@ def _print_speed(console: Console, document: Document) -> None:
         if each["people"] or each["open"]:
             numbers = (f"{each['people']:,}", f"{each['won']:,}", show_percent(each["rate"]), show_interval(each))
             table.add_row(name, *numbers, f"{each['open']:,}")
-    console.print(table)
+    print_table(console, table)
     if sla:
         print_sentences(console, SLA_NOTE)
 
@@ -246,7 +247,7 @@ def describe_speed(speed: Mapping[str, Any]) -> str:
     if speed["median_minutes"] is None:
         return f"Speed to lead: no touch is known of {count_of(speed['handed_over'], 'person')} handed over."
     return (
-        f"Speed to lead: {show_points(round(speed['median_minutes'], 1))} minutes from hand-off to first touch "
+        f"Speed to lead: {count_of(round(speed['median_minutes'], 1), 'minute')} from hand-off to first touch "
         f"(median by the clock; {speed['touched']:,} of {speed['handed_over']:,} handed over were contacted)."
     )
 
@@ -268,8 +269,8 @@ def _print_known(console: Console, document: Document) -> None:
         print_sentences(console, f"{said}; crmsync backfill --history reads what the CRMs still know.")
     days = document["cycle"]["arrival"]
     if days["people"]:
-        whole = show_points(round(days["median_days"], 1))
-        print_sentences(console, f"From arrival to won: {whole} days (median of {days['people']:,}).")
+        whole = count_of(round(days["median_days"], 1), "day")
+        print_sentences(console, f"From arrival to won: {whole} (median of {days['people']:,}).")
 
 
 def _print_lists(console: Console, document: Document) -> None:
@@ -293,7 +294,7 @@ def describe_person(each: Mapping[str, Any]) -> str:
     lacked = f"; without: {', '.join(each['lacked'])}" if each["lacked"] else ""
     unknown = f"; not known: {', '.join(each['unknown'][:NAMED])}" if each["unknown"] else ""
     tag = f" [{each['why']}]" if each["why"].startswith("feedback: ") else ""
-    return f"{each['person']}, {show_points(each['score'])} points{band}{tag}: {given}{lacked}{unknown}"
+    return f"{each['person']}, {count_of(each['score'], 'point')}{band}{tag}: {given}{lacked}{unknown}"
 
 
 REVIEWED_COLUMNS = (

@@ -4,7 +4,15 @@ from __future__ import annotations
 
 from rich.console import Console
 
-from crmsync.reporting.console import Document, count_of, make_printable, make_table, print_sentences, show_points
+from crmsync.reporting.console import (
+    Document,
+    count_of,
+    make_printable,
+    make_table,
+    print_sentences,
+    print_table,
+    show_points,
+)
 from crmsync.reporting.numbers import show_interval, show_percent
 
 
@@ -25,11 +33,12 @@ def print_experiment(console: Console, document: Document) -> None:
             show_percent(each["rate"]),
             show_interval(each),
         )
-    console.print(table)
+    print_table(console, table)
     console.print()
+    washed = count_of(document["wash_out_days"], "day")
     print_sentences(
         console,
         f"Not counted: {count_of(document['before'], 'person')} in no arm (came before {document['start']}, or it is "
-        f"not known when), {document['washed_out']:,} who came in the {document['wash_out_days']:g} days of wash-out, "
+        f"not known when), {document['washed_out']:,} who came in the {washed} of wash-out, "
         f"{document['open']:,} of whom it is not known yet.",
     )

@@ -12,6 +12,7 @@ from crmsync.reporting.console import (
     make_printable,
     make_table,
     print_sentences,
+    print_table,
     show_points,
 )
 from crmsync.reporting.numbers import show_decimals, show_percent
@@ -62,7 +63,7 @@ def _print_rules(console: Console, document: Document) -> None:
             show_percent(each["rate"], 0),
             each["name"],
         )
-    console.print(table)
+    print_table(console, table)
     for each in document["rules"]:
         if each["note"] not in ("", "new"):
             print_sentences(console, f"  {each['name']}: {each['note']}")
@@ -71,7 +72,7 @@ def _print_rules(console: Console, document: Document) -> None:
 def _print_test(console: Console, document: Document) -> None:
     later = document["later_period"]
     begin, end = (f"{datetime.fromisoformat(later[key]):%Y-%m-%d}" for key in ("from", "until"))
-    people = f"{later['people']:,} people, {later['won']:,} won"
+    people = f"{count_of(later['people'], 'person')}, {later['won']:,} won"
     console.print()
     print_sentences(console, f"Test on the later period, {begin} to {end} ({people}); none of it was learned from:")
     table = make_table("", ">AUC", ">95 %", ">Brier")
@@ -79,7 +80,7 @@ def _print_test(console: Console, document: Document) -> None:
         area = later[f"auc_{key}"]
         interval = f"{area['low']:.3f} to {area['high']:.3f}"
         table.add_row(name, f"{area['value']:.3f}", interval, f"{later[f'brier_{key}']:.4f}")
-    console.print(table)
+    print_table(console, table)
     ratio = later["observed_expected"]["value"]
     print_sentences(console, f"Won ÷ expected by the learned card: {ratio:.2f}")
 
@@ -99,7 +100,7 @@ def _print_thresholds(console: Console, document: Document) -> None:
             "–" if precision is None else show_percent(precision["value"], 0),
             each["by"],
         )
-    console.print(table)
+    print_table(console, table)
     for each in document["thresholds"]:
         if each["note"]:
             print_sentences(console, f"  {each['band']}: {each['note']}")
@@ -114,4 +115,4 @@ def _print_half_lives(console: Console, document: Document) -> None:
         said = f"{each['rule']}: {each['note']}" if each["note"] else each["rule"]
         now = "none" if each["days_now"] is None else f"{each['days_now']}d"
         table.add_row(now, f"{each['days']}d" + " *" * each["suggested"], interval, said)
-    console.print(table)
+    print_table(console, table)

@@ -7,7 +7,7 @@ from typing import Any
 
 from rich.console import Console
 
-from crmsync.reporting.console import Document, make_printable, make_table, print_sentences, show_points
+from crmsync.reporting.console import Document, make_printable, make_table, print_sentences, print_table, show_points
 from crmsync.reporting.numbers import describe_accepted, show_decimals, show_share
 
 CURVE_ROWS = 20
@@ -53,7 +53,7 @@ def _print_compared(console: Console, of: Mapping[str, Any], document: Document)
     table = make_table("band by the old model", *(f">{name}" for name in columns), title="Old band → new band")
     for name, row in matrix.items():
         table.add_row(name, *(f"{row[each]:,}" if row.get(each) else "–" for each in columns))
-    console.print(table)
+    print_table(console, table)
     if document["line_band"] is None:
         return
     for name, called in (("old", "Old model"), ("new", "New model")):
@@ -77,7 +77,7 @@ def _print_reps(console: Console, reps: Sequence[Mapping[str, Any]]) -> None:
     table = make_table("rep", ">a week, old", ">a week, new", title="Over the line, by rep")
     for each in reps[:REPS]:
         table.add_row(each["rep"], f"{each['old_per_week']:,.1f}", f"{each['new_per_week']:,.1f}")
-    console.print(table)
+    print_table(console, table)
     if len(reps) > REPS:
         print_sentences(console, f"{len(reps) - REPS:,} more are in --json.")
 
@@ -103,4 +103,4 @@ def _print_curve(console: Console, document: Document) -> None:
         )
         if not each["people"]:
             break
-    console.print(table)
+    print_table(console, table)

@@ -15,6 +15,7 @@ from crmsync.reporting.console import (
     make_table,
     print_person_heading,
     print_sentences,
+    print_table,
     say_command,
     show_points,
     show_signed,
@@ -33,7 +34,7 @@ def print_explanation(console: Console, document: Document) -> None:
     grade = f", grade {document['grade']}" if document.get("grade") else ""
     print_sentences(
         console,
-        f"{show_points(document['total'])} points: {document['band'] or 'no band'}{grade} "
+        f"{count_of(document['total'], 'point')}: {document['band'] or 'no band'}{grade} "
         f"(fit {show_points(document['fit'])}, behavior {show_points(document['behavior'])})",
     )
     _print_lines(console, document)
@@ -53,7 +54,7 @@ def _print_lines(console: Console, document: Document) -> None:
     for line in document["lines"]:
         lines.add_row(show_signed(line["points"]), line["rule"], line["why"])
     lines.add_row(show_points(document["total"]), "total", "")
-    console.print(lines)
+    print_table(console, lines)
     console.print()
 
 
@@ -62,12 +63,12 @@ def print_past(console: Console, document: Document) -> None:
     document = make_printable(document)
     print_person_heading(console, {**document, "emails": []})
     points = f"fit {show_points(document['fit'])}, behavior {show_points(document['behavior'])}"
-    said = f"{show_points(document['total'])} points: {document['band'] or 'no band'} ({points})"
+    said = f"{count_of(document['total'], 'point')}: {document['band'] or 'no band'} ({points})"
     print_sentences(console, f"As of {_minute(document['at'])}, by the present model: {said}")
     _print_lines(console, document)
     if entry := document["entered"]:
         where = ", ".join(filter(None, [entry["stage"] and f"stage {entry['stage']}", f"band {entry['band']}"]))
-        given = f"{show_points(entry['total'])} points by model {entry['model']}"
+        given = f"{count_of(entry['total'], 'point')} by model {entry['model']}"
         print_sentences(console, f"Kept from {_minute(entry['at'])}: {where}, with {given}")
     for warning in document["warnings"]:
         print_sentences(console, f"warning: {warning}")
@@ -93,7 +94,7 @@ def _outlook(document: Document) -> Iterator[str]:
     lowest, highest = document["range"]["lowest"], document["range"]["highest"]
     if lowest != highest:
         bands = " or ".join(document["range"]["bands"])
-        yield f"Depending on the unknown values: {show_points(lowest)} to {show_points(highest)} points ({bands})"
+        yield f"Depending on the unknown values: {show_points(lowest)} to {count_of(highest, 'point')} ({bands})"
     yield from (f"{each['said']}." for each in document["holds"])
     for warning in document["warnings"]:
         yield f"warning: {warning}"
@@ -114,7 +115,7 @@ def _decisions(document: Document) -> Iterator[str]:
     if (account := document["account"]) and account["score"] is not None:
         called = [
             account["name"] or "",
-            f"{show_points(account['score'])} points",
+            count_of(account["score"], "point"),
             count_of(account["people"], "person"),
         ]
         yield "; ".join(filter(None, [f"Account: {', '.join(filter(None, called))}", describe_roles(account)]))
@@ -199,7 +200,7 @@ def print_model(console: Console, document: Document) -> None:
             made.add_row("", title, note, style="bold")
         for line in parts[part]:
             made.add_row(*_said(line))
-    console.print(made)
+    print_table(console, made)
     console.print()
     ages = f"Ages are whole days in {document['timezone']}."
     print_sentences(console, f"{count_of(len(rules), 'rule')}. {ages} Model version: {document['model']}.")

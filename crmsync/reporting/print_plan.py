@@ -13,6 +13,8 @@ from crmsync.reporting.console import (
     make_printable,
     make_table,
     print_sentences,
+    print_table,
+    print_title,
     say_command,
     show_signed,
 )
@@ -41,9 +43,10 @@ def print_plan(console: Console, report: Document, document: Document, whole: st
     if not records:
         return
     _print_edits(console, report["edits"])
+    console.print()
+    new = records - people["records"]
     if not people["records"]:
         # The first plan of all: who these are is in the plan alone.
-        console.print()
         print_sentences(console, f"Updates {count_of(records, 'record')}, none of which crmsync has written before:")
         console.print("\n".join(f"  {crm} {many:,}" for crm, many in changes["records"].items()), highlight=False)
         print_sentences(console, "To see them, by name and field:")
@@ -51,10 +54,9 @@ def print_plan(console: Console, report: Document, document: Document, whole: st
         console.print()
         return
     share = f"{people['changed']:,} of {count_of(people['all'], 'person')}"
-    console.print()
     print_sentences(console, f"Changes {share}, {count_of(people['records'], 'record')}. To see all of them:")
     say_command(console, whole)
-    if new := records - people["records"]:
+    if new:
         print_sentences(console, f"And {count_of(new, 'record')} new in the CRMs, which no run has stored yet.")
     _print_bands(console, report["bands"])
     if report["accepted"]:
@@ -62,8 +64,8 @@ def print_plan(console: Console, report: Document, document: Document, whole: st
     _print_levels(console, "Bands", report["bands"], "no band yet")
     _print_levels(console, "Stages", report["stages"], "no stage")
     _print_owners(console, report["owners"])
-    console.print()
     if "effects" not in report:
+        console.print()
         return
     print_band_matrices(console, changes, [each["name"] for each in report["bands"] if each["name"]])
     _print_effects(console, report)
@@ -73,7 +75,7 @@ def print_plan(console: Console, report: Document, document: Document, whole: st
 
 def _head(console: Console, text: str) -> None:
     console.print()
-    console.print(text, style="bold")
+    print_title(console, text)
 
 
 def _print_edits(console: Console, edits: Sequence[Document] | None) -> None:
@@ -102,7 +104,7 @@ def _print_bands(console: Console, bands: Sequence[Document]) -> None:
         change = each["after"] - each["before"]
         made.add_row(each["name"] or "no band yet", "now", f"{each['before']:,}", "", draw_bar(each["before"], most))
         made.add_row("", "after", f"{each['after']:,}", f"{change:+,}" if change else "", draw_bar(each["after"], most))
-    console.print(made)
+    print_table(console, made)
 
 
 def _print_levels(console: Console, what: str, levels: Sequence[Document], nothing: str) -> None:
@@ -169,7 +171,8 @@ def _print_effects(console: Console, report: Document) -> None:
             continue
         extremes = [f"largest gain {show_signed(each['gain'])}"] if each["gain"] > 0 else []
         extremes += [f"largest loss {show_signed(each['loss'])}"] if each["loss"] < 0 else []
-        sums = f"{count_of(each['people'], 'person')}, {show_signed(each['points'])} points, {', '.join(extremes)}"
+        points = count_of(each["points"], "point", "+")
+        sums = f"{count_of(each['people'], 'person')}, {points}, {', '.join(extremes)}"
         example = f"for example {call_person(each['example'])} {show_signed(each['example']['points'])}"
         print_sentences(console, f"{name}: {sums}; {example}")
 
@@ -178,7 +181,7 @@ def _print_movers(console: Console, movers: Sequence[Document], changes: Documen
     if not movers:
         if changes["movers"]:
             console.print()
-            console.print(movers_table(changes["movers"]))
+            print_table(console, movers_table(changes["movers"]), "who")
         return
     _head(console, "Largest score changes since the last run, and what moved them")
     for each in movers[: 2 * NAMED]:

@@ -5,7 +5,14 @@ from __future__ import annotations
 from rich.console import Console
 
 from crmsync.model import Scalar
-from crmsync.reporting.console import Document, make_printable, make_table, print_person_heading, print_sentences
+from crmsync.reporting.console import (
+    Document,
+    make_printable,
+    make_table,
+    print_person_heading,
+    print_sentences,
+    print_table,
+)
 from crmsync.routing.why_not import OTHER
 
 
@@ -19,7 +26,7 @@ def print_route(console: Console, document: Document) -> None:
         routes.columns[1].no_wrap = True  # an address is copied from here
         for rule in document["rules"]:
             routes.add_row(rule["name"], rule["to"], "yes" if rule["matched"] else "no", rule["why"])
-        console.print(routes)
+        print_table(console, routes)
         console.print()
     place = document["member"] or document["track"] or "nobody"
     print_sentences(console, f"Goes to: {place}; {document['turn']}")

@@ -2,13 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
 from rich.console import Console
 from rich.table import Table
 
-from crmsync.reporting.console import Document, count_of, make_printable, make_table, print_sentences, show_points
+from crmsync.reporting.console import (
+    Document,
+    count_of,
+    has_room,
+    make_printable,
+    make_table,
+    print_sentences,
+    print_table,
+    print_title,
+    show_points,
+)
 
 SHOWN_MOVERS = 10
 
@@ -65,13 +75,24 @@ STATES = {
 }
 
 
-def counts_table(crms: Mapping[str, Document], names: Mapping[str, str]) -> Table:
-    """A line for each sort of number, a column for each CRM: it fits anywhere. What is zero everywhere is left out."""
+def print_counts(
+    console: Console, crms: Mapping[str, Document], names: Mapping[str, str], looked_for: Collection[str] = ()
+) -> None:
+    """A line for each sort of number, a column for each CRM, or below each other where there is no room.
+
+    What is zero everywhere is left out, but not what is always `looked_for`.
+    """
+    told = [name for name in names if name in looked_for or any(each.get(name) for each in crms.values())]
     made = make_table("", *(f">{crm}" for crm in crms))
-    for name, said in names.items():
-        if any(each.get(name) for each in crms.values()):
-            made.add_row(said, *(_cell(each.get(name)) for each in crms.values()))
-    return made
+    for name in told:
+        made.add_row(names[name], *(_cell(each.get(name)) for each in crms.values()))
+    if has_room(console, made):
+        print_table(console, made)
+        return
+    for crm, each in crms.items():
+        print_sentences(console, crm)
+        for name in told:
+            print_sentences(console, f"  {names[name]} {_cell(each.get(name))}")
 
 
 def _cell(value: Any) -> str:
@@ -84,8 +105,10 @@ def print_run(console: Console, document: Document) -> None:
     names = dict(COUNTS)
     if document.get("verdict") != "preview" and any(_taken(each) for each in document["crms"].values()):
         del names["planned"]  # it is the sum of the lines below it
+    # That nothing was updated is news; a preview updates nothing.
+    looked_for = ("planned",) if document.get("verdict") == "preview" else ("updated",)
     seconds = {crm: {**each, "time": f"{each['seconds']:.1f} s"} for crm, each in document["crms"].items()}
-    console.print(counts_table(seconds, {**names, "time": "time"}))
+    print_counts(console, seconds, {**names, "time": "time"}, looked_for)
     console.print()
     for crm, each in document["crms"].items():
         _print_reasons(console, f"{crm}, skipped", each.get("skipped", {}), SKIPPED)
@@ -179,9 +202,9 @@ def print_band_matrices(console: Console, changes: Document, bands: Sequence[str
     for crm in changes["records"]:
         moves = [each for each in changes["bands"] if each["crm"] == crm]
         if moves:
-            console.print(f"{crm}: records by band, old (down) → new (across)", style="bold")
-            console.print(_matrix(moves, bands))
             console.print()
+            print_title(console, f"{crm}: records by band, old (down) → new (across)")
+            print_table(console, _matrix(moves, bands))
 
 
 def movers_table(movers: Sequence[Document]) -> Table:

@@ -14,6 +14,7 @@ from crmsync.reporting.console import (
     make_printable,
     make_table,
     print_sentences,
+    print_table,
     show_points,
 )
 
@@ -52,7 +53,7 @@ def _print_reps(console: Console, document: Document) -> None:
         share = f"{each['leads'] * len(theirs) / sum(theirs):.0%}" if sum(theirs) else "–"
         numbers = (f"{each['leads']:,}", show_points(each["value"]), share, f"{each['waited']:,}")
         table.add_row(each["email"], pool or "–", *numbers, *[f"{each['breaches']:,}"] * has_breaches)
-    console.print(table)
+    print_table(console, table)
 
 
 def _print_unrouted(console: Console, document: Document) -> None:

@@ -16,6 +16,8 @@ from crmsync.reporting.console import (
     make_printable,
     make_table,
     print_sentences,
+    print_table,
+    print_title,
     say_command,
 )
 from crmsync.reporting.print_models import print_governance, print_reviews
@@ -23,7 +25,7 @@ from crmsync.reporting.print_plan import call_person
 from crmsync.reporting.print_run import (
     OUTCOMES,
     STATES,
-    counts_table,
+    print_counts,
     print_holds,
     print_run,
     print_troubles,
@@ -82,7 +84,7 @@ def print_status(console: Console, document: Document) -> None:
     _print_bands(console, document)
     _print_handed_over(console, document)
     console.print()
-    console.print(counts_table(document["crms"], STANDING))
+    print_counts(console, document["crms"], STANDING)
     console.print()
     _print_feeds(console, document.get("feeds", ()))
     _print_calls_left(console, document["crms"])
@@ -109,7 +111,7 @@ def _print_movements(console: Console, movements: Sequence[Document]) -> None:
     """Who came to a stage or band and who fell below it."""
     if not movements:
         return
-    console.print(f"Who came and who went in the last {movements[0]['days']} days", style="bold")
+    print_title(console, f"Who came and who went in the last {count_of(movements[0]['days'], 'day')}")
     for each in movements:
         print_sentences(console, f"  {each['field']} {each['name']}: {each['entered']:,} new, {each['left']:,} lost")
         for sign, who in (("+", "entered"), ("−", "left")):
@@ -232,15 +234,15 @@ def _print_handed_over(console: Console, document: Document) -> None:
 
 def _print_overrides(console: Console, document: Document) -> None:
     """How often users overrode each rule, and whom they took people from."""
-    made = make_table("", "", ">decided", ">overridden", ">rate", title="Overridden by users in the last 90 days")
+    made = make_table("", ">decided", ">overridden", ">rate", title="Overridden by users in the last 90 days")
     kinds = {"owner": "route", "stage": "stage"}
     rows = [(kinds[each["kind"]], each["rule"], each) for each in document["overrides"]]
     rows += [("rep", each["rep"], each) for each in document["overrides_by_rep"] if each["overridden"]]
     for kind, name, each in rows:
         total = each.get("moves", each.get("hand_offs", 0))
-        made.add_row(kind, name, f"{total:,}", f"{each['overridden']:,}", f"{each['rate']:.0%}")
+        made.add_row(f"{kind} {name}", f"{total:,}", f"{each['overridden']:,}", f"{each['rate']:.0%}")
     console.print()
-    console.print(made)
+    print_table(console, made)
 
 
 GROUPS = 10
@@ -249,18 +251,20 @@ GROUPS = 10
 
 def _print_speed(console: Console, sla: Document) -> None:
     """How soon people are contacted, by owner, band and source."""
-    made = make_table("by", "", ">contacted", ">waiting", ">too late", ">median", ">90 %", title="Speed to lead")
     left = []
+    console.print()
+    print_title(console, "Speed to lead")
     for heading in ("owner", "band", "source"):
         groups = sla[f"by_{heading}"]
-        for place, each in enumerate(groups[:GROUPS]):
+        made = make_table(heading, ">contacted", ">waiting", ">too late", ">median", ">90 %")
+        for each in groups[:GROUPS]:
             numbers = (f"{each[name]:,}" for name in ("touched", "open", "breached"))
             times = (_show_minutes(each[name]) for name in ("median_minutes", "p90_minutes"))
-            made.add_row("" if place else heading, each["name"] or "(none)", *numbers, *times)
+            made.add_row(each["name"] or "(none)", *numbers, *times)
+        if groups:
+            print_table(console, made)
         if len(groups) > GROUPS:
             left.append(count_of(len(groups) - GROUPS, f"other {heading}"))
-    console.print()
-    console.print(made)
     print_sentences(console, "Times are hours and minutes of the owners' working time.")
     if left:
         print_sentences(console, f"And {', '.join(left)}: see --json")
@@ -282,7 +286,7 @@ def _print_runs(console: Console, runs: Sequence[Document], told: Sequence[str])
         seconds = "" if each["seconds"] is None else f"{each['seconds']:.1f}"
         outcome = OUTCOMES.get(each["verdict"], each["verdict"])
         made.add_row(each["run"], each["command"], outcome, f"{updated:,}", seconds)
-    console.print(made)
+    print_table(console, made)
     by_reason: dict[str, list[str]] = {}
     for each in runs:
         for reason in _reasons_of(each):
@@ -318,7 +322,7 @@ def _print_feeds(console: Console, feeds: Sequence[Document]) -> None:
     made = make_table("crm", "activity type", ">number", "last", title="Activity sources")
     for each in feeds:
         made.add_row(each["crm"], each["kind"], f"{each['activities']:,}", each["last"])
-    console.print(made)
+    print_table(console, made)
     console.print()
 
 
@@ -356,16 +360,16 @@ def print_demo(console: Console, document: Document) -> None:
     sandbox = document["sandbox"]
     print_sentences(
         console,
-        f"The sandbox ran both CRMs at {sandbox['url']} with {sandbox['people']:,} invented people. "
+        f"The sandbox ran both CRMs at {sandbox['url']} with {count_of(sandbox['people'], 'invented person')}. "
         f"The config is {document['config']}.",
     )
     for crm, sentences in document["fields"].items():
         print_sentences(console, f"{crm}: score fields created ({count_of(len(sentences), 'step')})")
-    console.print("\nThe first sync run (a backfill):")
+    print_sentences(console, "\nThe first sync run (a backfill):")
     print_run(console, document["backfill"])
     console.print()
-    console.print(_hottest(document["hottest"]))
-    console.print("\nThe second sync run, without new changes in the CRMs:")
+    print_table(console, _hottest(document["hottest"]), "who")
+    print_sentences(console, "\nThe second sync run, without new changes in the CRMs:")
     print_run(console, {**document["second"], "bands": {}})
     written = sum(each["updated"] for each in document["second"]["crms"].values())
     console.print("It updated nothing." if not written else f"It updated {count_of(written, 'record')}.")
@@ -386,9 +390,11 @@ def _print_following(console: Console, document: Document) -> None:
         names = ", ".join(document["ignored_environment"])
         print_sentences(console, f"Ignored, to protect your real CRMs: {names} in your environment.")
     if process := document["sandbox"]["process"]:
-        console.print(f"The sandbox is still running. To stop it: kill {process}")
+        print_sentences(console, f"The sandbox is still running. To stop it: kill {process}")
     else:
-        console.print("The sandbox has stopped. With --keep it keeps running, for crmsync plan and crmsync run.")
+        print_sentences(
+            console, "The sandbox has stopped. With --keep it keeps running, for crmsync plan and crmsync run."
+        )
     console.print("Next:")
     for command in document["next"]:
         say_command(console, command)

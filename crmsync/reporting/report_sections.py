@@ -88,7 +88,7 @@ def _make_deciles(document: Document) -> Section | None:
     top = tenths[0]
     share = f"{100 * top['won'] / document['won']:.0f} %" if document["won"] else "none"
     said = (
-        f"The tenth with the highest scores ({show_points(top['first'])} points and more) has {share} of all who were "
+        f"The tenth with the highest scores ({count_of(top['first'], 'point')} and more) has {share} of all who were "
         "won; each bar should be lower than the one before it."
     )
     labels = [str(each["decile"]) for each in tenths]

@@ -10,11 +10,11 @@ from sqlalchemy import Connection
 
 from crmsync.config import Config
 from crmsync.config.deciding import COLLEAGUE_OWNER
+from crmsync.counts import count_of
 from crmsync.errors import ConfigError
 from crmsync.model import Holding
 from crmsync.planning.desk import NO_ACCOUNT, read_account_views, read_marks, state_of_person, worth_in_pools
 from crmsync.planning.people_columns import read_holds, read_people_columns
-from crmsync.reporting.console import count_of
 from crmsync.routing.decisions import decide_people
 from crmsync.routing.exclusion import find_excluded
 from crmsync.routing.owners import Owners, owners_of, state_of

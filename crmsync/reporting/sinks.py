@@ -12,6 +12,8 @@ from typing import Any, NamedTuple
 
 import requests
 
+from crmsync.counts import count_of
+
 DEADLINE = 10.0
 """Seconds that all addresses together may take; a run waits no longer for them."""
 
@@ -47,7 +49,7 @@ def call_addresses(
 
 
 def _describe_silence(seconds: float) -> str:
-    return f"no answer within {seconds:g} seconds"
+    return f"no answer within {count_of(seconds, 'second')}"
 
 
 def _call(said: dict[str, str], url: str, act: Callable[[], str]) -> None:

@@ -29,7 +29,6 @@ from crmsync.reporting.standing import (
     unowned_document,
 )
 from crmsync.reporting.versions import accepted_document, governance_document
-from crmsync.scoring.wording import count_days
 from crmsync.store import journal
 from crmsync.store.address import shown_address
 from crmsync.store.database import Store, held_by
@@ -343,7 +342,7 @@ def _why_dead(dead: Sequence[DeadFeed]) -> str:
     if not dead:
         return ""
     said = ", ".join(
-        f"no {each.kind} for {count_days(each.silent)} (longest pause before: {count_days(each.pause)})"
+        f"no {each.kind} for {count_of(each.silent, 'day')} (longest pause before: {count_of(each.pause, 'day')})"
         for each in dead
     )
     return (

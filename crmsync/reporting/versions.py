@@ -13,6 +13,7 @@ from sqlalchemy import Connection
 from crmsync.config import Config
 from crmsync.config.difference import compare_configs
 from crmsync.config.load import config_of
+from crmsync.counts import count_of
 from crmsync.errors import ConfigError
 from crmsync.evaluation.cases import NEVER, find_line
 from crmsync.evaluation.loosening import (
@@ -241,7 +242,7 @@ def loosening_document(each: Loosening) -> dict[str, Any]:
 def describe_loosening(each: Loosening) -> str:
     """A loosening in a sentence: what, when, by whom, how near the end of the quarter, and what came of it."""
     left = (each.quarter_end - each.day).days
-    when = "on the last day" if left == 0 else f"{left} day{'' if left == 1 else 's'} before the end"
+    when = "on the last day" if left == 0 else f"{count_of(left, 'day')} before the end"
     by = f" by {each.version.author}" if each.version.author else ""
     changes = "; ".join(each.changes)
     said = f"{changes} on {format_date((each.day - EPOCH).days)}{by}, {when} of the quarter."
@@ -255,8 +256,7 @@ def describe_effect(effect: LooseningEffect | None, line: str | None) -> str:
     before = describe_accepted(effect.mql_before, effect.accepted_before)
     after = describe_accepted(effect.mql_after, effect.accepted_after)
     growth = "" if effect.growth is None else f", {effect.growth * 100:+.0f} %"
-    days = "1 day" if effect.days == 1 else f"{effect.days} days"
-    return f"New in {line} or above in the {days} before and after: {before} → {after}{growth}."
+    return f"New in {line} or above in the {count_of(effect.days, 'day')} before and after: {before} → {after}{growth}."
 
 
 def describe_version(each: Mapping[str, Any]) -> str:

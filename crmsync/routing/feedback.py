@@ -7,6 +7,7 @@ from typing import Literal, NamedTuple
 
 from crmsync.config.deciding import Stage
 from crmsync.config.feedback import Action, Feedback, Recycle, tag_reason
+from crmsync.counts import count_of
 from crmsync.model import Scalar
 from crmsync.routing.lifecycle import NO_HOLD, StageHold, StageState
 from crmsync.scoring.values import fold_text
@@ -98,9 +99,13 @@ def describe_strange_tags(feedback: Feedback | None, people: Mapping[str, int]) 
     known = {fold_text(tag) for tag in feedback.tags}
     strange = [(tag, many) for tag, many in sorted(people.items()) if fold_text(tag) not in known]
     said = [
-        f"feedback: {many:,} {'person has' if many == 1 else 'people have'} the tag {tag!r}, which is not in "
+        f"feedback: {count_of(many, 'person')} {'has' if many == 1 else 'have'} the tag {tag!r}, which is not in "
         "[feedback.tags]"
         for tag, many in strange[:MOST_STRANGE]
     ]
     left = len(strange) - MOST_STRANGE
-    return said + ([f"feedback: {left:,} more tags are not in [feedback.tags]"] if left > 0 else [])
+    return said + (
+        [f"feedback: {count_of(left, 'more tag')} {'is' if left == 1 else 'are'} not in [feedback.tags]"]
+        if left > 0
+        else []
+    )

@@ -11,6 +11,7 @@ import numpy as np
 from crmsync.config.deciding import Member, OwnerPool
 from crmsync.config.sla import Sla
 from crmsync.config.tables import spelled_duration
+from crmsync.counts import count_of
 from crmsync.identity.matching import normal_email
 from crmsync.model import HandedOver
 from crmsync.routing.calendar import add_working_time, working_time_between
@@ -121,5 +122,5 @@ def describe_breaches(sla: Sla, deadlines: Sequence[Deadline]) -> str:
     many = sum(1 for each in deadlines if each.breached and each.touched is None)
     if not many:
         return ""
-    who = "1 person was" if many == 1 else f"{many:,} people were"
+    who = f"{count_of(many, 'person')} {'was' if many == 1 else 'were'}"
     return f"{who} not contacted within {spelled_duration(sla.within)}: crmsync status"

@@ -9,6 +9,7 @@ from math import lcm
 from typing import NamedTuple
 
 from crmsync.config.deciding import Member, OwnerPool
+from crmsync.counts import count_of
 from crmsync.identity.matching import normal_email
 from crmsync.model import Standing
 from crmsync.routing.calendar import absence_of, was_away
@@ -209,7 +210,7 @@ def _lift(own: Standing, weight: int, whole: int, before: _Level | None, now: _L
 
 
 def _explain(pool: OwnerPool, chosen: _Seat, had: Standing, count: int, skill: str | None, *, made_up: bool) -> str:
-    turns = f"{had.turns} turn{'' if had.turns == 1 else 's'}"
+    turns = count_of(had.turns, "turn")
     if made_up:
         return f"makes up for days away in pool {pool.name}: {turns}, fewer than the others"
     weight = f" at weight {chosen.member.weight}" if chosen.member.weight != 1 else ""

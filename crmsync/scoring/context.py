@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from crmsync.columns import Columns
 from crmsync.config.model import Model
+from crmsync.counts import count_of
 from crmsync.scoring.activities import ActivityTable, WhatIf, select_facts
 from crmsync.scoring.bands import remember_bands
 from crmsync.scoring.calendar import local_dates
@@ -56,7 +57,7 @@ class ScoringContext:
     def warnings(self) -> tuple[str, ...]:
         """Sentences about the values that count as unknown; complete once everything has been asked."""
         people = [
-            f"{name}: {count} {'person has' if count == 1 else 'people have'} a value that {_said(why)}; "
+            f"{name}: {count_of(count, 'person')} {'has' if count == 1 else 'have'} a value that {_said(why)}; "
             f"it counts as unknown"
             for (name, why), count in sorted(self.asker.warnings.items())
         ]

@@ -12,6 +12,7 @@ from crmsync.config.conditions import Condition, Match
 from crmsync.config.model import Limit
 from crmsync.config.rules import Behavior, Decay, Fit, Inactivity, Pattern, Rule, Step
 from crmsync.config.rules import Sequence as SequenceRule
+from crmsync.counts import count_of
 from crmsync.scoring.operators import OPERATORS, join_options
 
 LONGEST_REASON = 255
@@ -126,12 +127,7 @@ def within_days(on: list[str], where: Mapping[str, Match], window: timedelta | N
 
 
 def _days(length: timedelta) -> str:
-    return count_days(length.days)
-
-
-def count_days(days: int) -> str:
-    """`1 day`, `30 days`."""
-    return "1 day" if days == 1 else f"{days:,} days"
+    return count_of(length.days, "day")
 
 
 def _at_most(times: int, of: str) -> str:
@@ -154,7 +150,7 @@ def _limits(rule: Behavior) -> Iterator[str]:
     if rule.decay:
         yield f"time decay ({describe_decay(rule.decay)})"
     if rule.cap is not None:
-        yield f"capped at {rule.cap:,.15g} points"
+        yield f"capped at {count_of(rule.cap, 'point')}"
     if rule.unless:
         yield f"unless {within_days(rule.unless.on, rule.unless.where, rule.unless.window)}"
 

@@ -9,6 +9,7 @@ from typing import Any
 
 from sqlalchemy import Connection, delete, func, insert, select, update
 
+from crmsync.counts import count_of
 from crmsync.model import Opportunity, Ref
 from crmsync.store.clean import clean_items
 from crmsync.store.schema import opportunity, opportunity_record, opportunity_stage
@@ -96,9 +97,9 @@ def end_full_outcomes(connection: Connection, crm: str, *, trusting: bool = Fals
     known = connection.scalar(select(func.count()).select_from(opportunity).where(theirs)) or 0
     if len(missing) > FEW and len(missing) > known * MANY and not trusting:
         return [
-            f"{crm}: {len(missing):,} of the {known:,} opportunities were missing when everything was read again, so "
-            "they are kept; check that the integration user may still read them; if they are really deleted, run: "
-            "crmsync backfill --yes"
+            f"{crm}: {len(missing):,} of the {count_of(known, 'opportunity')} were missing when everything was read "
+            "again, so they are kept; check that the integration user may still read them; if they are really "
+            "deleted, run: crmsync backfill --yes"
         ]
     _drop(connection, ((crm, each) for each in missing))
     return []

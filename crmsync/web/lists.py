@@ -8,6 +8,7 @@ from urllib.parse import urlencode
 
 from sqlalchemy import Connection
 
+from crmsync.counts import count_of
 from crmsync.planning.review import causes_of
 from crmsync.reporting.changes import change_rows, read_names
 from crmsync.reporting.print_run import COUNTS, PROTECTED, SKIPPED
@@ -66,7 +67,7 @@ def find_list(reading: Connection, query: Query) -> ShownList | None:
         return _shown("/people", query, f"People: {band or 'no band'}", list_band(reading, band, after, MOST))
     if "points" in query:
         low = max(-MOST_POINTS, min(_number(query["points"]), MOST_POINTS))
-        title = f"People with {low:,} to {low + SCORE_STEP:,} points"
+        title = f"People with {low:,} to {count_of(low + SCORE_STEP, 'point')}"
         return _shown("/people", query, title, list_points(reading, low, SCORE_STEP, after, MOST))
     if "waiting" in query:
         why = query["waiting"]

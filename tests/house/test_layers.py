@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parents[2]
-WORDS = {"crmsync", "crmsync.model", "crmsync.errors", "crmsync.connector", "crmsync.columns"}
+WORDS = {"crmsync", "crmsync.model", "crmsync.errors", "crmsync.connector", "crmsync.columns", "crmsync.counts"}
 CONFIG = {"crmsync.config"}
 APPLY = {
     f"crmsync.planning.{name}"

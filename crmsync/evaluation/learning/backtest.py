@@ -6,6 +6,7 @@ from typing import Literal, NamedTuple
 
 import numpy as np
 
+from crmsync.counts import count_of
 from crmsync.evaluation.calibration import compare_briers, divide_by_expected, measure_brier
 from crmsync.evaluation.cases import JudgedCases
 from crmsync.evaluation.learning.learn import Periods
@@ -76,7 +77,7 @@ def judge_back_test(test: BackTest) -> Verdict:
     if not low <= ratio.value <= high and not ratio.low <= 1 <= ratio.high:
         return Verdict(
             "no_better",
-            f"The later period is another world: {test.won:,} of its {test.people:,} people were won, "
+            f"The later period is another world: {test.won:,} of its {count_of(test.people, 'person')} were won, "
             f"{ratio.value:.2f} times what the earlier period lets expect. What was learned there need not hold now; "
             f"on the later period: {areas}.",
         )

@@ -12,6 +12,7 @@ from crmsync.config.learned import Adjustment
 from crmsync.config.model import RULE_TABLES
 from crmsync.config.rules import Fit, Rule
 from crmsync.config.settings import Config
+from crmsync.counts import count_of
 from crmsync.evaluation.cases import JudgedCases
 from crmsync.evaluation.learning.candidates import (
     Candidate,
@@ -111,13 +112,13 @@ def explain_shortage(people: LearningPeople, periods: Periods) -> str:
     both, late = won[periods.all], won[periods.late]
     hits, misses = int(both.sum()), int((~both).sum())
     if min(hits, misses) < FEWEST:
-        return f"{hits:,} won and {misses:,} lost people; learning needs {FEWEST} of each"
+        return f"{hits:,} won and {count_of(misses, 'lost person')}; learning needs {FEWEST} of each"
     early = won[periods.early]
     for name, some in (("later", late), ("earlier", early)):
         counts = int(some.sum()), int((~some).sum())
         if min(counts) < FEWEST_LATER:
             return (
-                f"the {name} period has {counts[0]:,} won and {counts[1]:,} lost people; "
+                f"the {name} period has {counts[0]:,} won and {count_of(counts[1], 'lost person')}; "
                 f"a test needs {FEWEST_LATER} of each"
             )
     return ""

@@ -12,6 +12,7 @@ from crmsync.config.conditions import Condition
 from crmsync.config.model import Band, Model, selections_of_rule
 from crmsync.config.rules import Behavior, Fit, Inactivity, Pattern, Rule, RuleLimits
 from crmsync.config.rules import Sequence as SequenceRule
+from crmsync.counts import count_of
 from crmsync.model import Scalar
 from crmsync.scoring.activities import RuleResult
 from crmsync.scoring.bands import bands_of
@@ -21,7 +22,6 @@ from crmsync.scoring.explanation.adjustment_line import explain_adjustment
 from crmsync.scoring.ledger import Line, Scores
 from crmsync.scoring.scored_people import ScoredPeople
 from crmsync.scoring.wording import (
-    count_days,
     describe_decay,
     describe_limit,
     format_date,
@@ -74,8 +74,8 @@ class _LineExplainer:
         limits = self.rules[line.about].limits if line.about in self.rules else RuleLimits()
         if line.sort == "decay" and limits.decay is not None:
             return "; ".join([describe_decay(limits.decay), *self._holds(self.rules[line.about], at)])
-        if line.sort == "cap":
-            return f"the rule is capped at {limits.cap:,.15g} points"
+        if line.sort == "cap" and limits.cap is not None:
+            return f"the rule is capped at {count_of(limits.cap, 'point')}"
         if line.sort == "weight":
             return f"weight of {line.about}: {self._weight(line.about, at):.15g}"
         return _limit_why(self.model, line)
@@ -121,18 +121,18 @@ def _found_why(rule: Rule, found: RuleResult, row: int, today: int) -> str:
     at = int(np.searchsorted(found.rows, row))
     newest, counted, seen = int(found.newest[at]), int(found.counted[at]), int(found.seen[at])
     if isinstance(rule, Inactivity):
-        silent = f"no activity since {format_date(newest)} ({count_days(today - newest)})"
+        silent = f"no activity since {format_date(newest)} ({count_of(today - newest, 'day')})"
         return f"{silent}, {counted:,}× since day {rule.after.days:,}" if rule.every else silent
     if isinstance(rule, SequenceRule | Pattern):
         return f"completed on {format_date(newest)} ({_ago(today - newest)})"
     on = "on" if counted == 1 else "last on"
     limit = f", {counted:,} of {seen:,} count" if seen > counted else ""
-    window = f" in the last {count_days(rule.limits.window.days)}" if rule.limits.window else ""
+    window = f" in the last {count_of(rule.limits.window.days, 'day')}" if rule.limits.window else ""
     return f"{counted:,}×{window}, {on} {format_date(newest)} ({_ago(today - newest)}){limit}"
 
 
 def _ago(age: int) -> str:
-    return {0: "today", 1: "yesterday"}.get(age, f"{age:,} days ago")
+    return {0: "today", 1: "yesterday"}.get(age, f"{count_of(age, 'day')} ago")
 
 
 def _known(condition: Condition | None, columns: Columns, row: int) -> str:

@@ -10,6 +10,7 @@ from crmsync.config.learned import Learned
 from crmsync.config.model import Band, Limit, Model, Segment, Weights
 from crmsync.config.rules import Disqualify
 from crmsync.config.units import to_hundredths
+from crmsync.counts import count_of
 from crmsync.scoring.operators import format_word
 from crmsync.scoring.wording import (
     describe_condition,
@@ -114,8 +115,8 @@ def _adjustments(learned: Learned) -> Iterator[Said]:
             "learned",
             None,
             "adjustment",
-            f"added to total at the end: the adjustments together, at most {learned.clamp:,.15g} points up or down, "
-            "cut so that they move nobody by more than one band",
+            f"added to total at the end: the adjustments together, at most {count_of(learned.clamp, 'point')} up or "
+            "down, cut so that they move nobody by more than one band",
         )
     for each in learned.active:
         yield Said("learned", each.points, each.name, describe_condition(each.when))

@@ -9,9 +9,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from crmsync.config.model import Model
+from crmsync.counts import count_of
 from crmsync.scoring.explanation.lines import held_back
 from crmsync.scoring.ledger import Line, Scores
-from crmsync.scoring.wording import LONGEST_REASON, format_points, truncate
+from crmsync.scoring.wording import LONGEST_REASON, format_points, to_points, truncate
 
 
 def summarize(model: Model, scores: Scores, row: int) -> str:
@@ -54,7 +55,7 @@ def _heading(line: Line) -> str:
 
 def _sentence(model: Model, scores: Scores, row: int, parts: Sequence[tuple[str, int]]) -> str:
     band = f"{model.band_names()[scores.band[row]]}, " if scores.band[row] >= 0 else ""
-    head = f"{band}{format_points(int(scores.total[row]))} points"
+    head = f"{band}{count_of(to_points(int(scores.total[row])), 'point')}"
     back = [f"{line['rule']} ({line['why']})" for line in held_back(model, scores, row)]
     told, length = [], len(head)
     for each in chain(back, (f"{name} {format_points(points, '+')}" for name, points in parts)):

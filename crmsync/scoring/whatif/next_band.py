@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from crmsync.columns import Fact
 from crmsync.config.rules import Behavior
+from crmsync.counts import count_of
 from crmsync.scoring.activities import Index, WhatIf, selection_key
 from crmsync.scoring.adjustment import clamp_adjustment, points_needed
 from crmsync.scoring.bands import bands_of
@@ -18,7 +19,7 @@ from crmsync.scoring.engine import LEARNED, Scoring
 from crmsync.scoring.ledger import Points
 from crmsync.scoring.scored_people import ScoredPeople
 from crmsync.scoring.whatif.scenarios import copy_rows, cut_into_stretches, score_copies
-from crmsync.scoring.wording import format_points, to_points
+from crmsync.scoring.wording import to_points
 
 MOST_TOGETHER = 5
 """More things than this to do are no advice."""
@@ -87,8 +88,11 @@ def _short(
 
 
 def _said(band: str, lacking: int, alone: Sequence[str], together: Sequence[str]) -> str:
-    points = f"{format_points(lacking)} more point{'' if lacking == 100 else 's'}"
-    head = f"{band} needs {points}" if lacking else f"{band}: minimum fit or behavior, not met"
+    head = (
+        f"{band} needs {count_of(to_points(lacking), 'more point')}"
+        if lacking
+        else f"{band}: minimum fit or behavior, not met"
+    )
     if alone:
         return f"{head}: {' or '.join(alone)}"
     return f"{head}: {' and '.join(together)}" if together else head
