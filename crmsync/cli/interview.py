@@ -41,10 +41,11 @@ MEANINGS = {
 def take_offers(start: Starter, facts: Mapping[str, CrmFacts]) -> Starter:
     """The config with what the CRMs offer, without a question.
 
-    Users get people where every CRM of the file knows them and they own somebody already.
+    Users get people where every CRM of the file knows them and they own somebody already; in a small file nobody does.
     """
     handed = {crm: offer_handed_over(each.stage_choices()) for crm, each in facts.items()}
-    users = find_shared_users(facts.values()) if facts.keys() == set(start.crms) else []
+    is_routed = start.size != "small" and facts.keys() == set(start.crms)
+    users = find_shared_users(facts.values()) if is_routed else []
     return replace(
         start,
         fields=offer_fields(facts.values(), start.crms),
@@ -68,7 +69,7 @@ def ask_for_choices(start: Starter, facts: Mapping[str, CrmFacts]) -> Starter:
         customers=customers,
         stages=make_stages(start.crms, facts, handed),
         stage_field=choose_stage_field(handed.get("salesforce")),
-        members=_ask_for_members(facts),
+        members=[] if start.size == "small" else _ask_for_members(facts),
     )
 
 

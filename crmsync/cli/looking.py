@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import logging
 import threading
 from collections.abc import Callable, Generator, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
+from dataclasses import replace
 from itertools import islice
-from pathlib import Path
 from typing import TypeVar
 
+from crmsync import log
 from crmsync.bootstrap import connect_one
+from crmsync.cli.command import Ending
 from crmsync.config import Config
 from crmsync.config.load import load_text
 from crmsync.config.patch import write_value
@@ -20,37 +23,42 @@ from crmsync.connector import Connector, DescribedField, FieldCatalog, Stop
 from crmsync.daemon.signals import raise_stop_on_signals
 from crmsync.errors import Cancelled, ConfigError, Unavailable
 from crmsync.model import Contact
+from crmsync.redaction import hide_secrets, secrets_of
 
 PATIENCE = 45.0
 """Seconds for everything that is asked of the CRMs before a file is written without them."""
 
 PAGES = 3
+"""Pages of records in which it shows what is filled and who owns anybody."""
 
 T = TypeVar("T")
 
 
-def look_at_crms(
-    start: Starter, path: Path, cut_off: Callable[[], object]
-) -> tuple[dict[str, CrmFacts], dict[str, str]]:
+def look_at_crms(start: Starter, ending: Ending) -> tuple[dict[str, CrmFacts], dict[str, str]]:
     """What each CRM says of itself, all at the same time, and why of those that say nothing.
 
-    The secrets come from where those of the file at `path` will. Raises `Cancelled` where somebody stops it.
+    The secrets come from where those of the file will, and are kept out of everything from here on. Raises `Cancelled`
+    where somebody stops it.
     """
     if not start.crms:
         return {}, {}
     try:
-        config = load_text(_write_connections(start), path)
+        config = load_text(_write_connections(start), ending.config)
     except ConfigError as error:
         return {}, dict.fromkeys(start.crms, "; ".join(error.problems))
+    ending.secrets = secrets_of(config)
+    log.start_logging(config.log, logging.DEBUG if ending.debug else logging.WARNING, ending.secrets)
     found: dict[str, CrmFacts] = {}
     refusals: dict[str, str] = {}
-    with _stop_in_time(cut_off) as (stop, is_late), ThreadPoolExecutor(len(start.crms)) as pool:
+    with _stop_in_time(ending.cut_off) as (stop, is_late), ThreadPoolExecutor(len(start.crms)) as pool:
         asked = {crm: pool.submit(look_at_crm, config, crm, stop) for crm in start.crms}
         for crm, answer in asked.items():
             try:
-                found[crm] = answer.result()
+                facts = answer.result()
+                found[crm] = replace(facts, gaps=[hide_secrets(each, ending.secrets) for each in facts.gaps])
             except (ConfigError, Unavailable) as error:
-                refusals[crm] = "; ".join(error.problems) if isinstance(error, ConfigError) else str(error)
+                said = "; ".join(error.problems) if isinstance(error, ConfigError) else str(error)
+                refusals[crm] = hide_secrets(said, ending.secrets)
             except Cancelled:
                 refusals[crm] = f"it did not answer within {PATIENCE:.0f} seconds"
         if stop.is_set() and not is_late():
@@ -105,7 +113,7 @@ def _describe_fields(connected: Connector) -> Sequence[DescribedField]:
 
 
 def _read_some(connected: Connector) -> Sequence[Contact]:
-    """The first records, in which it shows what is filled and who owns anybody."""
+    """The first records."""
     pages = connected.contacts(None)
     found = [each for page in islice(pages, PAGES) for each in page.items if not each.gone]
     if isinstance(pages, Generator):

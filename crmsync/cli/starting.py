@@ -78,7 +78,7 @@ def init(
         asks = not (yes or as_json) and has_terminal()
         try:
             start = _complete(start, only, asks=asks)
-            facts, not_tried = _look(start, config, ending)
+            facts, not_tried = _look(start, ending)
             if asks:
                 _say_found(facts)
                 _say_not_tried(not_tried)
@@ -182,7 +182,7 @@ def _missing_secrets(crm: str) -> list[str]:
     return [name for name in usual if not os.environ.get(name)]
 
 
-def _look(start: Starter, config: Path, ending: Ending) -> tuple[dict[str, CrmFacts], dict[str, str]]:
+def _look(start: Starter, ending: Ending) -> tuple[dict[str, CrmFacts], dict[str, str]]:
     """What the CRMs say of themselves, and for the others why they were not looked at."""
     why = {crm: _describe_missing(crm, missing) for crm in start.crms if (missing := _missing_secrets(crm))}
     if "salesforce" in start.crms and not start.instance_url:
@@ -190,7 +190,7 @@ def _look(start: Starter, config: Path, ending: Ending) -> tuple[dict[str, CrmFa
     reachable = tuple(crm for crm in start.crms if crm not in why)
     if reachable and sys.stderr.isatty():
         say(f"Asking {' and '.join(NAMES[crm] for crm in reachable)} …")
-    facts, refusals = look_at_crms(replace(start, crms=reachable), config, ending.cut_off)
+    facts, refusals = look_at_crms(replace(start, crms=reachable), ending)
     return facts, {crm: (why | refusals)[crm] for crm in start.crms if crm in why | refusals}
 
 
@@ -290,5 +290,5 @@ def _print_written(document: Mapping[str, Any], start: Starter) -> None:
 
 def _describe_owners(members: Sequence[str]) -> list[str]:
     if not members:
-        return ["No owners are assigned until you name them: [[owner_pool]] and [[route]], at the end of the file."]
+        return ["No owners are assigned until you name them in [[owner_pool]] and [[route]] (docs/routing.md)."]
     return [f"New MQLs go to {count_of(len(members), 'user')}, in turn: {', '.join(members)}."]

@@ -1,6 +1,7 @@
 """A first config as text: whatever a CRM calls its things, the file parses, checks, and says exactly that."""
 
 import tomllib
+from dataclasses import replace
 from datetime import UTC, datetime
 
 import pytest
@@ -188,6 +189,8 @@ def test_only_users_whom_all_crms_know_are_offered_and_only_those_who_own_somebo
     owned = CrmFacts("hubspot", "1", one.fields, one.owners, records=[make.contact(1, "hubspot", owner="1")])
     start = take_offers(Starter(), {"hubspot": owned, "salesforce": other})
     assert start.members == [bob]
+    admin = Owner("hubspot", "1", bob, "Org Admin")
+    assert take_offers(Starter(), {"hubspot": replace(owned, owners=[admin]), "salesforce": other}).members == []
     many = [f"u{number}@acme.example" for number in range(20)]
     crowd = CrmFacts(
         "hubspot", "1", one.fields, facts("hubspot", [], [], owners=many).owners,

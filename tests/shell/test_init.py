@@ -49,8 +49,19 @@ def reachable(sandbox, monkeypatch):
 
 
 @pytest.fixture(scope="module")
-def validator():
-    return jsonschema.Draft202012Validator(make_schema())
+def schema():
+    return make_schema()
+
+
+@pytest.fixture(scope="module")
+def validator(schema):
+    return jsonschema.Draft202012Validator(schema)
+
+
+@pytest.fixture(autouse=True)
+def _made_once(schema, monkeypatch):
+    """The schema takes longer to make than everything else."""
+    monkeypatch.setattr(starting, "make_schema", lambda: schema)
 
 
 def assert_sound(path, validator, size="standard"):
@@ -85,6 +96,7 @@ def test_every_combination_of_options_writes_a_sound_file(alone, path, validator
     assert (config.owner_pool, config.route, ended.json["members"]) == ([], [], [])
     assert {each["crm"] for each in ended.json["not_tried"]} == set(crms)
     assert [each.band for each in config.stage if each.name == "mql"] == ["mql"]
+    assert {"title", "employees"} <= config.fields.keys()
     assert all(set(values) == set(crms) for values in (*config.fields.values(), *config.write.fields.values()))
     if address:
         assert config.salesforce.instance_url == address
@@ -187,9 +199,22 @@ def test_it_takes_what_the_crms_offer(reachable, path, validator, size, only):
     config = assert_sound(path, validator, size)
     members = [each.email for pool in config.owner_pool for each in pool.members]
     assert members == ended.json["members"]
-    assert "dana.whitlock@ourproduct.example" in members
+    assert ("dana.whitlock@ourproduct.example" in members) == (size != "small")
     assert not [each for each in members if "acme" in each or "victor" in each]
     assert crmsync("check", "-c", path, "--online", "--json").json["crms"].keys() == set(ended.json["crms"])
+
+
+def test_from_nothing_to_a_first_plan_in_the_four_commands_that_it_names(reachable, path):
+    ended = crmsync("init", "-c", path, "--yes", "--json")
+    commands = [each.split()[1:] for each in ended.json["next"]]
+    assert [each[0] for each in commands] == ["check", "setup", "plan"]
+    found = crmsync(*commands[0], "--json").json["crms"]
+    assert all(set(each["problems"]) == set(each["setup_creates"]) for each in found.values())
+    assert crmsync(*commands[1]).code == 0
+    assert crmsync(*commands[0]).code == 0
+    plan = crmsync(*commands[2], "--json")
+    assert plan.code == 0
+    assert plan.json["crms"]["hubspot"]["scored"] > 40
 
 
 def test_users_whom_one_crm_does_not_know_are_not_offered(reachable, path):
@@ -221,6 +246,15 @@ def test_what_a_token_may_not_read_is_said(reachable, path, validator):
     ended = crmsync("init", "-c", path, "--yes", "--json", "--only", "hubspot")
     assert "users: this HubSpot token is not allowed to read owners" in ended.json["looked_at"][0]["not_tried"][0]
     assert assert_sound(path, validator).owner_pool == []
+
+
+def test_a_crm_that_repeats_a_secret_is_quoted_without_it(reachable, path):
+    reachable.faults.add(Fault(**refused(400, message="what is sandbox-token?"), path="account-info"))
+    reachable.faults.add(Fault(**refused(400, message="what is sandbox-token?"), path="objects"))
+    ended = crmsync("init", "-c", path, "--yes", "--only", "hubspot")
+    assert ended.code == 0
+    assert "what is" in ended.out
+    assert "sandbox-token" not in ended.out + ended.err
 
 
 def test_a_variable_that_is_no_setting_is_why_nothing_was_tried(reachable, path, monkeypatch):

@@ -12,7 +12,7 @@ import time
 from contextlib import contextmanager
 from fcntl import ioctl
 
-SECONDS = 20
+SECONDS = 50
 AT = """
 import sys, time_machine
 from datetime import datetime
@@ -26,8 +26,8 @@ _STEERING = re.compile(r"\x1b\[[0-9;?]*[A-Za-z]")
 class Terminal:
     """What is on the screen, and the keyboard."""
 
-    def __init__(self, process, master):
-        self.process, self.master = process, master
+    def __init__(self, process, master, slave):
+        self.process, self.master, self.slave = process, master, slave
         self.text, self._at = "", 0
 
     def wait_for(self, words):
@@ -72,6 +72,9 @@ class Terminal:
             part = os.read(self.master, 65_536).decode(errors="replace")
         except OSError:  # Linux says so when the last one closes the terminal
             return False
+        if self.slave is not None:  # the command has it open now, so that its end can be noticed
+            os.close(self.slave)
+            self.slave = None
         self.text += _STEERING.sub("", part).replace("\r\n", "\n")
         return bool(part)
 
@@ -85,19 +88,19 @@ def on_terminal(folder, env, *words, columns=80, term="xterm", now=None):
     begun = ["-m", "crmsync"] if now is None else ["-c", AT, now.isoformat()]
     master, slave = pty.openpty()
     ioctl(slave, termios.TIOCSWINSZ, struct.pack("HHHH", 50, columns, 0, 0))
+    # The first terminal that the leader of a session opens is the one whose Ctrl-C it gets.
+    opened = ["sh", "-c", 'exec "$@" <"$0" >"$0" 2>&1', os.ttyname(slave)]
     with subprocess.Popen(
-        [sys.executable, *begun, *words],
-        stdin=slave,
-        stdout=slave,
-        stderr=slave,
+        [*opened, sys.executable, *begun, *words],
         cwd=folder,
         env={**env, "TERM": term, "PYTHONUTF8": "1"},
         start_new_session=True,
-        preexec_fn=lambda: ioctl(0, termios.TIOCSCTTY, 0),
     ) as process:
-        os.close(slave)
+        screen = Terminal(process, master, slave)
         try:
-            yield Terminal(process, master)
+            yield screen
         finally:
             process.kill()
             os.close(master)
+            if screen.slave is not None:
+                os.close(slave)

@@ -40,6 +40,9 @@ _HINTS = {
     "country": r"country",
 }
 _MQL = re.compile(r"(?i)\bmql\b|marketing[ _-]*qualified")
+_TECHNICAL = re.compile(r"(?i)\b(admin\w*|integration|api|sync|crmsync|automat\w*|system|bot|service)\b")
+"""What users are called who are no people: whoever imports leads owns them, and calls nobody."""
+
 _ENDED = re.compile(r"(?i)clos|convert|customer|disqualif|unqualif|lost|dead")
 
 
@@ -274,14 +277,18 @@ def find_shared_users(facts: Iterable[CrmFacts]) -> list[Owner]:
 
 
 def offer_members(facts: Iterable[CrmFacts], users: Sequence[Owner]) -> list[int]:
-    """The places of those users who own somebody already; of none where they are more than one team."""
+    """The places of those users who own somebody already and seem to be people; of none where they are many."""
     owning = {
         owner.email.strip().lower()
         for one in facts
         for owner in one.owners
         if owner.id in {each.owner for each in one.records}
     }
-    found = [place for place, each in enumerate(users) if each.email.strip().lower() in owning]
+    found = [
+        place
+        for place, each in enumerate(users)
+        if each.email.strip().lower() in owning and not _TECHNICAL.search(f"{each.name} {each.email.partition('@')[0]}")
+    ]
     return found if len(found) <= MOST_MEMBERS else []
 
 

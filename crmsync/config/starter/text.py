@@ -147,7 +147,12 @@ def _write_crms(start: Starter) -> Iterator[str]:
 
 
 def _write_fields(start: Starter) -> str:
-    fields = [f"{name} = {write_value(value)}" for name, value in start.mapped_fields().items()]
+    read = {each.rule["when"]["field"] for each in offered_rules(start) if each.table == "fit"}
+    fields = [
+        f"{name} = {write_value(value)}"
+        for name, value in start.mapped_fields().items()
+        if name in read or start.size != "small"
+    ]
     own = {"hubspot": "crmsync_{}", "salesforce": "Crmsync_{}__c"}
     scores = []
     for name in SCORE_FIELDS["small" if start.size == "small" else "standard"]:
