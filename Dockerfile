@@ -6,6 +6,7 @@ WORKDIR /src
 COPY requirements.lock ./
 RUN python -m venv /opt/crmsync && /opt/crmsync/bin/pip install --no-cache-dir --require-hashes -r requirements.lock
 COPY pyproject.toml README.md LICENSE ./
+COPY docs docs
 COPY crmsync crmsync
 COPY connectors connectors
 RUN /opt/crmsync/bin/pip install --no-cache-dir --no-deps --no-build-isolation .

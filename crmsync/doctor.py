@@ -8,17 +8,20 @@ import stat
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import suppress
 from datetime import datetime
+from pathlib import Path
 from typing import Any
 
 from sqlalchemy import Connection
 
 from crmsync.bootstrap import connect_one, existing_state
 from crmsync.columns import Columns
-from crmsync.config import Config, connectors, secret_files, unused_variables
+from crmsync.config import Config, config_of, connectors, secret_files, unused_variables
 from crmsync.config.deciding import QUEUE
+from crmsync.config.load import place_mistakes
+from crmsync.config.mistakes import Loc, Mistake
 from crmsync.config.settings import flat_values, kinds_of
 from crmsync.config.template import INSTANCE_URL
-from crmsync.connector import MissingField, Stop
+from crmsync.connector import FieldMap, MissingField, Stop
 from crmsync.counts import count_of
 from crmsync.errors import ConfigError, StateOutdated, Unavailable
 from crmsync.identity.matching import normal_email
@@ -28,7 +31,8 @@ from crmsync.routing.owners import Owners, owners_of, state_of
 from crmsync.routing.tryout import try_lead
 from crmsync.scoring import failed_tests, score, worth_knowing
 from crmsync.store.cursors import was_read_so
-from crmsync.store.queries import some_people, stage_counts
+from crmsync.store.journal import adopted_config
+from crmsync.store.queries import held_bands, some_people, stage_counts
 
 SAMPLE = 20_000
 """People of the state that a check looks at."""
@@ -38,9 +42,10 @@ STAGES_NAMED = 10
 """Stages without a name in the config that a check lists."""
 
 
-def diagnose(config: Config, now: datetime, stop: Stop | None) -> dict[str, Any]:
+def diagnose(config: Config, now: datetime, stop: Stop | None, path: Path | None = None) -> dict[str, Any]:
     """Errors (`problems`), `warnings` and what is worth knowing (`notes`); with `stop`, each CRM is asked too.
 
+    With the `path` of the file, errors name its lines.
     Where a state is there already, the people in it are looked at as well. Each of `crms` then has `reached`,
     `account`, `problems`, `setup_creates` (the problems that `crmsync setup` solves), `notes`, and `members`: for
     everybody whom a route may choose the `pool`, the `email` and the `state` there, which is `active`, `inactive` (not
@@ -49,26 +54,29 @@ def diagnose(config: Config, now: datetime, stop: Stop | None) -> dict[str, Any]
     today = now.astimezone(config.zone).date()
     asked = {crm: _asked(config, crm, stop) for crm in config.crms} if stop else {}
     crms = {crm: said for crm, (said, _owners) in asked.items()}
+    of_model = lint_model(config, kinds_of(config), today, config.fields)
     findings = [
-        *lint_model(config, kinds_of(config), today, config.fields),
+        *of_model,
         *_lint_state(config, now),
         *_lint_start(config),
         *_lint_feeds(config),
         *_lint_secret_files(config),
-        *(each for crm, said in crms.items() for each in _lint_members(crm, said["members"])),
+        *(each for crm, said in crms.items() for each in _lint_members(config, crm, said["members"])),
         *_lint_places(config, {crm: owners for crm, (_said, owners) in asked.items() if owners is not None}),
     ]
-    problems = [
-        *failed_tests(config, config.zone),
-        *_misrouted(config),
-        *(each.sentence for each in findings if each.level == "error"),
-    ]
+    wrong = [Mistake(each.loc, each.sentence, itself=True) for each in findings if each.level == "error"]
+    if all(each.level != "error" for each in of_model):
+        wrong = [*failed_tests(config, config.zone), *_misrouted(config), *wrong]
+    elif config.test:
+        # Whoever is scored by a broken rule comes out wrong as well: one mistake is one sentence.
+        findings.append(Finding("note", "the test leads were not tried, because the model has errors"))
+    problems = place_mistakes(path, wrong) if path else [each.said for each in wrong]
     if not config.crms:
         problems.append(f"the config has no CRM; add a table [{'] or ['.join(sorted(connectors()))}]")
-    wrong = bool(problems) or any(each["problems"] for each in crms.values())
+    is_wrong = bool(problems) or any(each["problems"] for each in crms.values())
     unreached = any(not each["reached"] for each in crms.values())
     return {
-        "ok": not wrong and not unreached,
+        "ok": not is_wrong and not unreached,
         "rules": len(config.rules()),
         "test_leads": len(config.test),
         "problems": problems,
@@ -83,7 +91,7 @@ def _lint_feeds(config: Config) -> Iterator[Finding]:
     known = kinds_of(config)
     for kind in sorted(config.feeds.keys() - known):
         said = f"[feeds] {kind}: no activity source has this type; the types are {', '.join(sorted(known))}"
-        yield Finding("error", said)
+        yield Finding("error", said, ("feeds", kind))
 
 
 def _lint_start(config: Config) -> Iterator[Finding]:
@@ -100,8 +108,7 @@ def _lint_start(config: Config) -> Iterator[Finding]:
             yield Finding(
                 "warning",
                 f"[[owner_pool]] {pool.name}: no [[route]] uses it, so its members get no records; add a route or "
-                "remove "
-                "the pool",
+                "remove the pool",
             )
     on = config.tasks.on if config.tasks else []
     for tag, action in config.feedback.tags.items() if config.feedback else ():
@@ -172,8 +179,9 @@ def _list_members(members: Sequence[Mapping[str, str]]) -> Iterator[str]:
         yield f"pool {pool}: {', '.join(listed)}"
 
 
-def _lint_members(crm: str, members: Sequence[Mapping[str, str]]) -> Iterator[Finding]:
+def _lint_members(config: Config, crm: str, members: Sequence[Mapping[str, str]]) -> Iterator[Finding]:
     """Members who cannot own records in a CRM: a warning for one, an error where nobody of a pool is left."""
+    places = {pool.name: (*loc, "members") for loc, pool in config.placed("owner_pool")}
     for pool in dict.fromkeys(each["pool"] for each in members):
         states = {each["email"]: each["state"] for each in members if each["pool"] == pool}
         if "active" not in states.values():
@@ -181,8 +189,8 @@ def _lint_members(crm: str, members: Sequence[Mapping[str, str]]) -> Iterator[Fi
             yield Finding(
                 "error",
                 f"[[owner_pool]] {pool}: no member can own records in {crm} ({named}), so people who are routed to "
-                "it get "
-                "no owner there; correct the addresses, or add the users",
+                "it get no owner there; correct the addresses, or add the users",
+                places[pool],
             )
             continue
         for email, state in states.items():
@@ -190,29 +198,32 @@ def _lint_members(crm: str, members: Sequence[Mapping[str, str]]) -> Iterator[Fi
                 yield Finding(
                     "warning",
                     f"[[owner_pool]] {pool}: {email} is {_STATES[state]} in {crm} and gets no records there; "
-                    "correct the "
-                    "address, activate the user, or remove the address",
+                    "correct the address, activate the user, or remove the address",
                 )
 
 
 def _lint_places(config: Config, directories: Mapping[str, Owners]) -> Iterator[Finding]:
     """Users and queues that routes, and pools without anybody available, lead to and that are not there."""
     routed = _routed_pools(config)
-    places = [(f"[[route]] {each.name}", each.to) for each in config.route]
-    places += [
-        (f"[[owner_pool]] {it.name}", it.fallback) for it in config.owner_pool if it.fallback and it.name in routed
+    places: list[tuple[Loc, str, str]] = [
+        ((*loc, "to"), f"[[route]] {each.name}", each.to) for loc, each in config.placed("route")
     ]
-    for what, to in places:
+    places += [
+        ((*loc, "fallback"), f"[[owner_pool]] {it.name}", it.fallback)
+        for loc, it in config.placed("owner_pool")
+        if it.fallback and it.name in routed
+    ]
+    for loc, what, to in places:
         if to.startswith(QUEUE):
             known = [each.queue_of(crm, to) for crm, each in directories.items()]
             if not any(known) and len(known) == len(config.crms):
                 said = f"no CRM has the {to.replace(':', ' ', 1)}, so people who are routed to it wait"
-                yield Finding("error", f"{what}: {said}; correct the name, or add the queue")
+                yield Finding("error", f"{what}: {said}; correct the name, or add the queue", loc)
         elif "@" in to and to not in config.tracks:
             for crm, each in directories.items():
                 if (state := state_of(each, crm, to)) != "active":
                     said = f"{to} is {_STATES[state]} in {crm}, so people who are routed to them get no owner there"
-                    yield Finding("error", f"{what}: {said}; correct the address, or add the user")
+                    yield Finding("error", f"{what}: {said}; correct the address, or add the user", loc)
 
 
 def _list_unknown_stages(config: Config, crm: str, values: Collection[str]) -> Iterator[str]:
@@ -238,19 +249,54 @@ def _sampled(config: Config, reading: Connection, now: datetime) -> Columns | No
 
 
 def _lint_stages(config: Config, reading: Connection) -> Iterator[Finding]:
-    """The stages that records are in and the config does not name."""
+    """The stages that records are in and the config does not name; those that it names since the last run apart."""
     if not (config.write.stage and config.stage):
         return
     named = {stage.name for stage in config.stage}
     counts = [each for each in stage_counts(reading) if each[2] not in named]
-    for crm, kind, stage, many in counts[:STAGES_NAMED]:
+    new = _find_new_stages(config, reading, counts)
+    for name in dict.fromkeys(new.values()):
+        yield Finding("note", _not_read_yet(f"the stage {name}"))
+    for crm, kind, stage, many in [each for each in counts if each[:3] not in new][:STAGES_NAMED]:
         are = "is" if many == 1 else "are"
         yield Finding(
             "note",
             f"{crm}: {count_of(many, kind)} {are} in the stage {stage}, which has no [[stage]]; whether they move "
-            "forward "
-            "depends on the order of stages in the CRM",
+            "forward depends on the order of stages in the CRM",
         )
+
+
+def _lint_bands(config: Config, reading: Connection) -> Iterator[Finding]:
+    """The bands that people were given and the file does not have any longer."""
+    for name, many in held_bands(reading).items():
+        if name not in config.bands:
+            said = f"{count_of(many, 'person')} {'is' if many == 1 else 'are'} in the band {name}"
+            yield Finding(
+                "note", f"{said}, which is not in [bands]; the next run gives a band of the file instead: crmsync plan"
+            )
+
+
+def _find_new_stages(
+    config: Config, reading: Connection, counts: Sequence[tuple[str, str, str, int]]
+) -> dict[tuple[str, str, str], str]:
+    """What the config calls the stages that the state has by the name of an earlier config, or by the CRM's value."""
+    adopted = adopted_config(reading) if counts else None
+    try:
+        before = config if adopted is None else config_of(adopted[1], config)
+    except ConfigError:
+        return {}  # of another version of crmsync
+    found = {}
+    for crm, kind, stage, _many in counts:
+        if crm in config.crms:
+            value = FieldMap.spelled(before.field_map(crm).stages, kind).get(stage, stage)
+            names = {value: name for name, value in FieldMap.spelled(config.field_map(crm).stages, kind).items()}
+            if value in names:
+                found[crm, kind, stage] = names[value]
+    return found
+
+
+def _not_read_yet(what: str) -> str:
+    return f"{what} is new and not read yet; the next run does that: crmsync plan"
 
 
 def _lint_state(config: Config, now: datetime) -> list[Finding]:
@@ -260,11 +306,12 @@ def _lint_state(config: Config, now: datetime) -> list[Finding]:
             if store is None:
                 return []
             with store.read() as reading:
-                columns, stages = _sampled(config, reading, now), list(_lint_stages(config, reading))
+                columns = _sampled(config, reading, now)
+                outdated = [*_lint_bands(config, reading), *_lint_stages(config, reading)]
                 unread = [] if columns is None else _find_unread(config, reading, columns)
     except StateOutdated as error:
         return [Finding("note", f"the people in the state were not checked: {error}")]
-    return [*_lint_people(config, columns, now, unread), *stages]
+    return [*_lint_people(config, columns, now, unread), *outdated]
 
 
 def _find_unread(config: Config, reading: Connection, columns: Columns) -> list[str]:
@@ -284,7 +331,7 @@ def _lint_people(config: Config, columns: Columns | None, now: datetime, unread:
     found = lint_with_data(config, scores, columns, kinds_of(config), int(now.timestamp()), unread)
     gaps = worth_knowing(config, scores, columns, now, config.zone)
     return [
-        *(Finding("note", f"{name} is new and not read yet; the next run does that: crmsync plan") for name in unread),
+        *(Finding("note", _not_read_yet(name)) for name in unread),
         *found,
         *(Finding("warning", sentence) for sentence in scores.warnings),
         *(
@@ -299,9 +346,9 @@ def _lint_people(config: Config, columns: Columns | None, now: datetime, unread:
     ]
 
 
-def _misrouted(config: Config) -> Iterator[str]:
+def _misrouted(config: Config) -> Iterator[Mistake]:
     """Test leads who come to another stage, owner or track than expected, where nobody had a turn yet."""
-    for test in config.test:
+    for loc, test in config.placed("test"):
         expect = test.expect
         owner = None if expect.owner is None else normal_email(expect.owner)
         wanted = {"stage": expect.stage, "owner": owner, "track": expect.track}
@@ -313,7 +360,8 @@ def _misrouted(config: Config) -> Iterator[str]:
             continue  # `failed_tests` has told it
         for name, value in wanted.items():
             if value not in (None, getattr(got, name)):
-                yield f"test lead {test.name!r}: {name} is {getattr(got, name)!r}, expected {value!r} ({got.why})"
+                said = f"test lead {test.name!r}: {name} is {getattr(got, name)!r}, expected {value!r} ({got.why})"
+                yield Mistake(loc, said, itself=True)
 
 
 def _creatable(missing: Sequence[MissingField]) -> list[str]:

@@ -12,7 +12,7 @@ from connectors.hubspot.memberships import find_list_problems
 from connectors.hubspot.missing_fields import TASK_KEY, missing_fields
 from connectors.hubspot.outcomes import Outcomes
 from connectors.hubspot.schema import Portal
-from connectors.hubspot.setup import CONTACTS, _found, chosen_properties, missing_options
+from connectors.hubspot.setup import CONTACTS, _found, chosen_properties, missing_options, option_remedy
 from crmsync.connector import Checkup, FieldMap
 from crmsync.counts import count_of
 from crmsync.errors import ConfigError
@@ -101,13 +101,16 @@ def _unfit(portal: Portal, names: FieldMap) -> Iterator[str]:
     for name, prop in chosen_properties(names).items():
         if prop in known and (lacking := missing_options(known[prop], names.choices[name])):
             said = f"the HubSpot property {prop!r} has no option {', '.join(map(repr, lacking))}"
-            yield f"[{name}] tags: {said}: add it with crmsync setup"
+            yield f"[{name}] tags: {said}; {option_remedy(known[prop], name)}"
     task_key = portal.definitions("tasks").get(TASK_KEY) if names.tasks else None
     if task_key and task_key.objection_to_keys:
         yield f"[tasks]: {task_key.objection_to_keys}"
     for name, value in FieldMap.spelled(names.stages, KIND).items():
         if stages and value not in stages:
-            yield f"[[stage]] {name}: HubSpot has no lifecycle stage {value!r}; its stages are {', '.join(stages)}"
+            yield (
+                f"[[stage]] {name}: HubSpot has no lifecycle stage {value!r}; its stages are {', '.join(stages)}; "
+                "correct the value, or add the stage in HubSpot"
+            )
 
 
 def _unnamed_stages(portal: Portal, names: FieldMap) -> Iterator[str]:

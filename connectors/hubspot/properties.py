@@ -22,6 +22,7 @@ class Definition:
     """A property as the portal defines it. `options` are the values an enumeration takes, in their order.
 
     `labels` are what people read instead of these values, in the same order, and `label` instead of the name.
+    `group` is the id of its group.
     """
 
     name: str
@@ -32,6 +33,7 @@ class Definition:
     unique: bool = False
     labels: tuple[str, ...] = ()
     label: str = ""
+    group: str = ""
 
     def label_of(self, value: str) -> str:
         """What people read for a value."""
@@ -72,6 +74,7 @@ def definition_of(answer: Mapping[str, Any]) -> Definition | None:
         unique=answer.get("hasUniqueValue") is True,
         labels=tuple(_label_in(option) for option in offered),
         label=label if isinstance(label := answer.get("label"), str) and label else str(name),
+        group=str(answer.get("groupName") or ""),
     )
 
 

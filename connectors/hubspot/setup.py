@@ -43,7 +43,7 @@ def _contact_properties(api: Api, portal: Portal, names: FieldMap) -> Iterator[s
     missing = {name: prop for name, prop in wanted.items() if prop not in known}
     for name, prop in wanted.items():
         if prop in known and name in chosen:
-            yield _completed(api, prop, missing_options(known[prop], names.choices[name]))
+            yield _completed(api, prop, known[prop], missing_options(known[prop], names.choices[name]))
         elif prop in known:
             yield _found(prop, known[prop], name)
     wanted_as = {
@@ -84,16 +84,21 @@ def missing_options(of: Definition, values: Sequence[str]) -> list[str]:
     return [value for value in values if value not in of.options] if of.type == "enumeration" else []
 
 
-def _completed(api: Api, prop: str, lacking: Sequence[str]) -> str:
+def option_remedy(of: Definition, name: str) -> str:
+    """How an option of a table of the config comes into a property: by setup where it is of our group, else by hand."""
+    return "crmsync setup adds it" if of.group == GROUP else f"add it in HubSpot, or correct [{name}]"
+
+
+def _completed(api: Api, prop: str, of: Definition, lacking: Sequence[str]) -> str:
     """Add options to a property of our group; of another one only tell."""
     if not lacking:
         return f"the HubSpot property {prop!r} exists"
     named = ", ".join(map(repr, lacking))
+    if of.group != GROUP:
+        return f"the HubSpot property {prop!r} has no option {named}: {option_remedy(of, 'feedback')}"
     found: Mapping[str, Any] = next(
         (each for each in api.get(api.place("properties", kind="contacts"))["results"] if each.get("name") == prop), {}
     )
-    if found.get("groupName") != GROUP:
-        return f"the HubSpot property {prop!r} has no option {named}: add it in HubSpot, or correct [feedback]"
     there = found.get("options") or []
     # What is sent takes the place of all options (https://developers.hubspot.com/docs/api-reference/crm-properties-v3,
     # 2026-11).

@@ -17,13 +17,13 @@ from connectors.salesforce.missing_fields import (
     missing_stage,
     missing_task_key,
     missing_values,
-    value_clicks,
 )
 from connectors.salesforce.outcomes import DESCRIBED, HISTORY, LEADS, ROLES, hidden_sentence, value_path
 from connectors.salesforce.outcomes import OBJECT as OPPORTUNITY
 from connectors.salesforce.paging import instant_literal
 from connectors.salesforce.payload import converted_statuses
 from connectors.salesforce.schema import HOLDING, NUMBERS, OBJECTS, TASK_KEY, Schema
+from connectors.salesforce.setup import CHOICE_DESCRIPTION, DESCRIPTION, value_remedy
 from crmsync.config.tables import Feed
 from crmsync.connector import Checkup, FieldMap
 from crmsync.counts import count_of
@@ -65,7 +65,7 @@ def check(
     schema.learn([*OBJECTS.values(), "Account", *sources])
     read = [*OBJECTS.values(), *([OPPORTUNITY] if names.outcomes and schema.of(OPPORTUNITY) else [])]
     parts: Sequence[Callable[[], Iterator[tuple[bool, str]]]] = (
-        *(lambda reader=reader: _fields(schema, reader) for reader in readers.values()),
+        *(lambda reader=reader: _fields(org, schema, reader) for reader in readers.values()),
         *(lambda reader=reader: _outputs(schema, reader) for reader in readers.values()),
         *(lambda reader=reader: _stages(org, schema, reader) for reader in readers.values()),
         lambda: _tasks(schema) if names.tasks else iter(()),
@@ -88,10 +88,8 @@ def check(
 
 PROBLEM, NOTE = True, False
 
-TO_SETUP = "run: crmsync setup"
 
-
-def _fields(schema: Schema, reader: RecordReader) -> Iterator[tuple[bool, str]]:
+def _fields(org: Org, schema: Schema, reader: RecordReader) -> Iterator[tuple[bool, str]]:
     """Mapped fields that this user does not see, and formulas, which change without a trace."""
     for name, path in {"email": "Email", **reader.fields}.items():
         known = schema.resolve(OBJECTS[reader.kind], path)
@@ -99,7 +97,8 @@ def _fields(schema: Schema, reader: RecordReader) -> Iterator[tuple[bool, str]]:
             yield PROBLEM, sentence
         elif lacking := lacking_values(schema, reader.kind, path, reader.choices.get(name, ())):
             said = f"{OBJECTS[reader.kind]}.{path} (the field {name!r}) has no active value"
-            yield PROBLEM, f"{said} {', '.join(map(repr, lacking))}; {TO_SETUP}"
+            remedy = value_remedy(org, OBJECTS[reader.kind], path, CHOICE_DESCRIPTION, f"[{name}]")
+            yield PROBLEM, f"{said} {', '.join(map(repr, lacking))}; {remedy}"
         elif known and known.calculated:
             yield (
                 NOTE,
@@ -133,7 +132,7 @@ def _stages(org: Org, schema: Schema, reader: RecordReader) -> Iterator[tuple[bo
     if not known.writable:
         yield PROBLEM, f"{object_}.{path} (the stage) cannot be edited; grant Edit in the permission set"
         return
-    yield from _stage_values(schema, reader)
+    yield from _stage_values(org, schema, reader)
     if (reader.kind, known.name) != ("lead", "Status"):
         return
     for value in sorted(converted_statuses(org) & set(reader.stages)):
@@ -144,12 +143,11 @@ def _stages(org: Org, schema: Schema, reader: RecordReader) -> Iterator[tuple[bo
         )
 
 
-def _stage_values(schema: Schema, reader: RecordReader) -> Iterator[tuple[bool, str]]:
+def _stage_values(org: Org, schema: Schema, reader: RecordReader) -> Iterator[tuple[bool, str]]:
     object_, api = OBJECTS[reader.kind], reader.stage_field
-    remedy = TO_SETUP
-    if not api.endswith("__c"):
-        remedy = f"add it ({value_clicks(object_, api)}) or correct [[stage]]"
-    for value, name in missing_values(schema, reader).items():
+    lacking = missing_values(schema, reader)
+    remedy = value_remedy(org, object_, api, DESCRIPTION, "[[stage]]") if lacking else ""
+    for value, name in lacking.items():
         yield PROBLEM, f"{object_}.{api} has no active value {value!r} for the stage {name!r}; {remedy}"
 
 

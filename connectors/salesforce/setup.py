@@ -162,16 +162,12 @@ def _add_values(org: Org, object_: str, api: str, values: Sequence[str], descrip
     The Metadata that is sent takes the place of all there is, so that it is what was read with more in it
     (https://docs.jitterbit.com/integration-studio/design/connectors/salesforce/salesforce-how-tos/, 2026-11).
     """
-    known = _custom_field(org, object_, api) if api.endswith("__c") else {}
-    metadata = known.get("Metadata") or {}
-    if api.lower() != OUR_STAGE.lower() and metadata.get("description") != description:
-        return f"crmsync did not create this picklist; {value_clicks(object_, api)}"
-    set_ = metadata.get("valueSet") or {}
-    definition = set_.get("valueSetDefinition")
-    if name := set_.get("valueSetName"):
-        return f"in Setup > Picklist Value Sets > {name}, click New"
-    if not definition:
-        return value_clicks(object_, api)
+    known = _custom_field(org, object_, api)
+    if by_hand := _values_by_hand(known, object_, api, description):
+        return by_hand
+    metadata = known["Metadata"]
+    set_ = metadata["valueSet"]
+    definition = set_["valueSetDefinition"]
     more = {**definition, "value": with_values(definition["value"], values)}
     body = {
         "FullName": f"{object_}.{api}",
@@ -179,6 +175,32 @@ def _add_values(org: Org, object_: str, api: str, values: Sequence[str], descrip
     }
     org.rest("PATCH", f"tooling/sobjects/CustomField/{known['Id']}", body)
     return ""
+
+
+def _values_by_hand(known: Mapping[str, Any], object_: str, api: str, description: str) -> str:
+    """What an admin has to do for a value of a picklist; `""` where it is ours and setup adds it."""
+    metadata = _table(known.get("Metadata"))
+    if api.lower() != OUR_STAGE.lower() and metadata.get("description") != description:
+        return f"crmsync did not create this picklist; {value_clicks(object_, api)}"
+    set_ = _table(metadata.get("valueSet"))
+    if name := set_.get("valueSetName"):
+        return f"in Setup > Picklist Value Sets > {name}, click New"
+    there = _table(set_.get("valueSetDefinition")).get("value")
+    is_list = isinstance(there, list) and all(isinstance(each, dict) for each in there)
+    return "" if is_list else value_clicks(object_, api)
+
+
+def _table(value: Any) -> Mapping[str, Any]:
+    return value if isinstance(value, dict) else {}
+
+
+def value_remedy(org: Org, object_: str, api: str, description: str, table: str) -> str:
+    """How a value of a table of the config comes into a picklist: by setup where it is ours, else by hand."""
+    try:
+        by_hand = _values_by_hand(_custom_field(org, object_, api), object_, api, description)
+    except RequestRefused:
+        return "run: crmsync setup"
+    return f"{by_hand}; or correct {table}" if by_hand else "crmsync setup adds it"
 
 
 def with_values(there: Sequence[Mapping[str, Any]], values: Sequence[str]) -> list[Mapping[str, Any]]:
@@ -198,6 +220,8 @@ def with_values(there: Sequence[Mapping[str, Any]], values: Sequence[str]) -> li
 
 def _custom_field(org: Org, object_: str, api: str) -> dict[str, Any]:
     """A custom field with its Metadata; nothing where there is none of this name."""
+    if not api.endswith("__c"):
+        return {}
     soql = (
         f"SELECT Id FROM CustomField WHERE TableEnumOrId = {text_literal(object_)} "
         f"AND DeveloperName = {text_literal(api.removesuffix('__c'))} AND NamespacePrefix = null"

@@ -54,7 +54,7 @@ def check(
     with run_command(as_json, debug, config, "crmsync check") as ending:
         settings = opened_config(ending)
         with raise_stop_on_signals(1, ending.cut_off) as stop:
-            found = diagnose(settings, datetime.now(UTC), stop if online else None)
+            found = diagnose(settings, datetime.now(UTC), stop if online else None, config)
         ending.document = {"config": str(config), **found}
         ending.code = _code_of_check(found)
         if not as_json:

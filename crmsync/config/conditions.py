@@ -31,13 +31,13 @@ def _readable_pattern(value: str) -> str:
     try:
         regex.compile(value)
     except regex.error as error:
-        raise ValueError(f"this is not a regular expression: {error}") from None
+        raise ValueError(f"this is not a regular expression: {error}; for plain text write contains = …") from None
     return value
 
 
 def _number(value: Any) -> Any:
     if isinstance(value, bool) or not isinstance(value, (int, float)) or not math.isfinite(value):
-        raise ValueError("write a number, for example 200")
+        raise ValueError("write a number without quotes and separators, for example 1000 or 0.5")
     return value
 
 

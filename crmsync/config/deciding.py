@@ -5,14 +5,13 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from datetime import timedelta
 from typing import Annotated, Any, Literal
-from zoneinfo import available_timezones
 
 from pydantic import BeforeValidator, Field, field_validator, model_validator
 
 from crmsync.config.conditions import Condition
-from crmsync.config.mistakes import Loc, Mistake
+from crmsync.config.mistakes import Loc, Mistake, suggest_name
 from crmsync.config.tables import Duration, Table
-from crmsync.config.units import _listed
+from crmsync.config.units import _listed, check_zone
 from crmsync.config.working_hours import Away, Hours, Region
 
 Spelling = str | dict[str, str]
@@ -118,9 +117,7 @@ class Member(Table):
     @field_validator("timezone")
     @classmethod
     def _known_zone(cls, value: str | None) -> str | None:
-        if value is not None and value not in available_timezones():
-            raise ValueError(f'{value!r} is not a time zone; write for example "Europe/Berlin" or "UTC"')
-        return value
+        return None if value is None else check_zone(value)
 
 
 def _member(value: Any) -> Any:
@@ -307,5 +304,6 @@ def _lost(to: str, pools: Mapping[str, OwnerPool], others: Sequence[str]) -> str
     """What is wrong with a place that somebody is sent to; `""` where nothing is."""
     if to in pools or to in others or "@" in to or (to.startswith(QUEUE) and to.removeprefix(QUEUE).strip()):
         return ""
-    known = ", ".join([*pools, *others]) or "no pool yet"
-    return f"there is no {to!r}; write a pool, an address, {QUEUE}NAME, or one of: {known}"
+    known = [*pools, *others]
+    written = f"write a pool, an address, {QUEUE}NAME, or one of: {', '.join(known) or 'no pool yet'}"
+    return f"there is no {to!r}; {suggest_name(to, known, written)}"

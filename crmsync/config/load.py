@@ -6,7 +6,7 @@ import json
 import os
 import re
 import tomllib
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple, get_args
 from urllib.parse import parse_qsl
@@ -115,6 +115,13 @@ def config_of(text: str, running: Config) -> Config:
         again = "the config of that plan can no longer be used; make a new plan"
         found = describe_mistakes(find_mistakes(details, type(running)), "the stored config", "", {})
         raise ConfigError([f"{each} ({again})" for each in found], next_command="crmsync plan") from None
+
+
+def place_mistakes(path: Path, found: Sequence[Mistake]) -> list[str]:
+    """Mistakes that are seen once the file is read, as sentences with their lines; those without a place come last."""
+    placed = [each for each in found if each.loc]
+    described = describe_mistakes(placed, str(path), _read(path), {}) if placed else []
+    return [*described, *(each.said for each in found if not each.loc)]
 
 
 def unused_variables(config: Config) -> list[str]:

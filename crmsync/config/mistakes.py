@@ -47,7 +47,7 @@ _PLAIN = {
     "int_from_float": "write a whole number",
     "float_type": "write a number",
     "float_parsing": "write a number",
-    "list_type": "write a list, for example [ … ]",
+    "list_type": 'write a list in brackets, each entry in quotes, for example ["…", "…"]',
     "too_short": "the list is empty; add at least one",
     "dict_type": "write a table, for example { … }",
     "model_type": "write a table, for example { … }",
@@ -55,6 +55,14 @@ _PLAIN = {
     "date_from_datetime_parsing": "write a date, for example 2026-11-21",
     "tuple_type": "write two numbers in brackets, for example [50, 200]",
 }
+
+
+def suggest_name(wrong: str, known: Iterable[str], otherwise: str) -> str:
+    """The name that was likely meant, as a question; `otherwise` where none comes near."""
+    names = {each.casefold(): each for each in known}
+    near = difflib.get_close_matches(wrong.strip().casefold(), names, n=1, cutoff=0.6)
+    return f"did you mean {names[near[0]]!r}?" if near else otherwise
+
 
 SYNONYMS = {
     **dict.fromkeys(("equals", "equal", "eq", "value", "values", "matches_exactly"), "is"),
@@ -240,11 +248,13 @@ _QUOTED = r"\"[^\"]*\"|'[^']*'"
 
 def _line_of(text: str, loc: Loc) -> int | None:
     """The line (from 1) where the table or key that `loc` names begins; the nearest one above where it is absent."""
-    best, depth = None, 0
+    best, depth, inside = None, 0, None
     for number, here in find_places(text):
         if len(here) > depth and loc[: len(here)] == here:
             best, depth = number, len(here)
-    return best
+        elif inside is None and loc and here[: len(loc)] == loc:
+            inside = number  # a table that only its parts begin
+    return best or inside
 
 
 def find_places(text: str) -> Iterator[tuple[int, Loc]]:

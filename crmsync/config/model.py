@@ -11,7 +11,7 @@ from pydantic import BeforeValidator, Field, field_validator, model_validator
 
 from crmsync.config.conditions import DEPARTMENTS, SENIORITIES, Condition, Match, Where
 from crmsync.config.learned import Learned
-from crmsync.config.mistakes import Loc, Mistake, raise_mistakes
+from crmsync.config.mistakes import Loc, Mistake, raise_mistakes, suggest_name
 from crmsync.config.rules import (
     NOT_THEIR_DOING,
     Axis,
@@ -86,8 +86,11 @@ class Band(Table):
 
     @model_validator(mode="after")
     def _leaves_below(self) -> Band:
-        if self.drop_below is not None and (self.at is None or self.drop_below > self.at):
-            raise ValueError("drop_below must not be higher than at")
+        if self.drop_below is not None and self.at is None:
+            raise ValueError("drop_below needs at; write at = …, the points with which somebody enters the band")
+        if self.drop_below is not None and self.at is not None and self.drop_below > self.at:
+            said = f"drop_below is {self.drop_below:,g}, which is above at ({self.at:,g})"
+            raise ValueError(f"{said}; write {self.at:,g} or less, or somebody would enter and leave at once")
         return self
 
 
@@ -303,14 +306,15 @@ class Model(Table):
                 ("group", "[groups]", [rule.group], self.groups),
             )
             for key, table, names, known in (*named, ("channel", "[channels]", [rule.limits.channel], self.channels)):
-                yield from _strangers((*loc, key), rule.name, table, names, known)
+                yield from _strangers((*loc, key), repr(rule.name), table, names, known)
         for loc, match in self.placed_matches():
             for name in (match.in_list, match.domain_list):
                 if name is not None and name not in self.lists:
-                    yield Mistake(loc, f"a rule uses the list {name!r}, which is not in [lists]")
+                    said = f"a rule uses the list {name!r}, which is not in [lists]"
+                    yield Mistake(loc, f"{said}; {suggest_name(name, self.lists, 'add it there')}")
         for loc, test in self.placed("test"):
             yield from _strangers(
-                loc, f"test lead {test.name}", "[bands]", [test.previous, test.expect.band], self.bands
+                loc, f"test lead {test.name!r}", "[bands]", [test.previous, test.expect.band], self.bands
             )
 
     def placed_matches(self) -> Iterator[tuple[Loc, Match]]:
@@ -347,7 +351,8 @@ NAMED_TABLES = ("segment", "disqualify", "qualification", "test")
 def _strangers(loc: Loc, who: str, table: str, names: Iterable[str | None], known: Iterable[str]) -> Iterator[Mistake]:
     for name in names:
         if name and name not in known:
-            yield Mistake(loc, f"{who!r} uses {name!r}, which is not in {table}")
+            said = suggest_name(name, known, "add it there, or correct the name")
+            yield Mistake(loc, f"{who} uses {name!r}, which is not in {table}; {said}")
 
 
 def _unordered(loc: Loc, where: str, bands: Mapping[str, Band]) -> Iterator[Mistake]:

@@ -12,7 +12,7 @@ from functools import cache
 from importlib.metadata import entry_points
 from types import ModuleType
 from typing import Any, Literal
-from zoneinfo import ZoneInfo, available_timezones
+from zoneinfo import ZoneInfo
 
 from pydantic import Field, create_model, field_validator, model_validator
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
@@ -44,12 +44,13 @@ from crmsync.config.experiment import (
     find_experiment_mistakes,
 )
 from crmsync.config.feedback import FEEDBACK, Feedback, add_feedback
-from crmsync.config.mistakes import Loc, Mistake, raise_mistakes
+from crmsync.config.mistakes import Loc, Mistake, raise_mistakes, suggest_name
 from crmsync.config.model import Model
 from crmsync.config.outcome import OutcomeRules
 from crmsync.config.sla import Sla
 from crmsync.config.tables import Duration, Table
 from crmsync.config.tasks import Tasks
+from crmsync.config.units import check_zone
 from crmsync.config.web import Web
 from crmsync.config.write import Write, find_score_field_mistakes
 from crmsync.connector import FieldMap
@@ -104,18 +105,16 @@ class Schedule(Table):
     @field_validator("timezone")
     @classmethod
     def _known_zone(cls, value: str) -> str:
-        if value not in available_timezones():
-            raise ValueError(f'{value!r} is not a time zone; write for example "Europe/Berlin" or "UTC"')
-        return value
+        return check_zone(value)
 
     @field_validator("cron")
     @classmethod
     def _readable_cron(cls, value: str | None) -> str | None:
         fields = [] if value is None else value.split()
         if value is not None and (len(fields) != 5 or not all(map(_is_cron_field, fields, _CRON))):
-            raise ValueError(
-                'write minute, hour, day, month and weekday (0 is Sunday), for example "*/15 * * * *" or "30 6 * * 1-5"'
-            )
+            many = "" if len(fields) == 5 else f", which are 5 fields and not {len(fields)}"
+            written = f"write minute, hour, day, month and weekday (0 is Sunday){many}"
+            raise ValueError(f'{written}, for example "*/15 * * * *" or "30 6 * * 1-5"')
         return value
 
     @field_validator("every")
@@ -284,7 +283,8 @@ class Config(Model, BaseSettings):
             if name not in self.fields and name not in builtin and name not in arms:
                 first.setdefault(name, loc)
         for name in sorted(first):
-            said = f"a rule uses the field {name!r}, which is not in [fields]; add it there or correct the rule"
+            meant = suggest_name(name, [*self.fields, *BUILTIN_FIELDS], "add it there, or correct the rule")
+            said = f"a rule uses the field {name!r}, which is not in [fields]; {meant}"
             if first[name][0] == "exclude" and name in DECIDED_FIELDS:
                 said = f"[exclude] comes before scores and owners, so that it cannot ask for {name!r}; ask for a field"
             if first[name][0] == "account" and name in DECIDED_FIELDS:
@@ -334,8 +334,8 @@ class Config(Model, BaseSettings):
             yield Mistake((), "the model has no [bands]; add at least one, for example cold = 0")
         for loc, stage in self.placed("stage"):
             if stage.band is not None and stage.band not in bands:
-                said = f"[[stage]] {stage.name}: there is no band {stage.band!r}; the bands are {', '.join(bands)}"
-                yield Mistake((*loc, "band"), said)
+                meant = suggest_name(stage.band, bands, f"the bands are {', '.join(bands)}")
+                yield Mistake((*loc, "band"), f"[[stage]] {stage.name}: there is no band {stage.band!r}; {meant}")
             places = [*(each.name for each in self.stage), *self.tracks]
             if stage.recycle is not None and (stage.recycle not in places or stage.recycle == stage.name):
                 said = f"there is no other stage or track {stage.recycle!r}"
@@ -371,7 +371,7 @@ class Config(Model, BaseSettings):
                 asked = [part.is_, *(part.in_ or ()), *(part.has or ()), *(part.has_all or ())]
                 for name in (each for each in asked if isinstance(each, str) and each.strip().casefold() not in folded):
                     end = f"{has} {', '.join(there)}" if there else "the file has none"
-                    yield Mistake(loc, f"there is no {what} {name!r}; {end}")
+                    yield Mistake(loc, f"there is no {what} {name!r}; {suggest_name(name, there, end)}")
 
     def _strange_leads(self) -> Iterator[Mistake]:
         """Test leads whose account lacks roles that the file does not name."""
@@ -464,7 +464,8 @@ class Config(Model, BaseSettings):
         for kind in ("stage", "owner_pool", "route"):
             names = [row.name for _loc, row in self.placed(kind)]
             for name in sorted({name for name in names if names.count(name) > 1}):
-                yield Mistake((kind, names.index(name), "name"), f"two [[{kind}]] have the name {name!r}")
+                said = f"two [[{kind}]] have the name {name!r}; give each its own name"
+                yield Mistake((kind, names.index(name), "name"), said)
 
     @property
     def crms(self) -> dict[str, Table]:

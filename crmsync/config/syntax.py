@@ -161,6 +161,8 @@ def _without_comment(line: str) -> str:
 
 def _find_twice(text: str, place: Place) -> str:
     """What to say where a table or key is there twice; `""` where none is."""
+    if (many := re.match(r"\s*\[\[\s*([\w\-]+)\s*\]\]", place.text)) and (once := _line_of_single(text, many[1])):
+        return f"line {once} has [{many[1]}] with one bracket; write [[{many[1]}]] there, too"
     for first, second, loc in _repeated(text):
         name, header = str(loc[-1]), text.splitlines()[second - 1].lstrip().startswith("[")
         if second <= place.line:
@@ -171,6 +173,12 @@ def _find_twice(text: str, place: Place) -> str:
                 return f"the table [{'.'.join(map(str, loc))}] is on line {first} already; write all of it there"
             return f"the key {name!r} is on line {first} already; remove one of them"
     return ""
+
+
+def _line_of_single(text: str, name: str) -> int | None:
+    """The line whose header has one bracket around a name."""
+    header = re.compile(rf"\s*\[\s*{re.escape(name)}\s*\]")
+    return next((at for at, line in enumerate(text.split("\n"), start=1) if header.match(line)), None)
 
 
 def _repeated(text: str) -> Iterator[tuple[int, int, Loc]]:

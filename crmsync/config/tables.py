@@ -26,8 +26,31 @@ def _duration(value: Any) -> Any:
         return value
     found = re.fullmatch(r"\s*(\d+)\s*([smhdw])\s*", value) if isinstance(value, str) else None
     if not found:
-        raise ValueError('write a whole number and a unit, for example "15m", "36h", "30d" or "2w"')
+        raise ValueError(_meant_duration(value) or _DURATION)
     return timedelta(**{_UNITS[found[2]]: int(found[1])})
+
+
+_DURATION = 'write a whole number and a unit, for example "15m", "36h", "30d" or "2w"'
+
+_LONGER = {"month": 30, "quarter": 91, "year": 365}
+"""Days of what has no unit of its own."""
+
+
+def _meant_duration(value: Any) -> str:
+    """What to write for a length of time that is written in another way; `""` where that cannot be told."""
+    if isinstance(value, int) and not isinstance(value, bool) and value >= 0:
+        return f'write the unit, too, in quotes, for example "{value}d" for {value} days'
+    found = re.fullmatch(r"\s*(\d+)\s*([a-z]+?)s?\.?\s*", value.lower()) if isinstance(value, str) else None
+    if isinstance(value, str) and re.fullmatch(r"\s*-\s*\d+\s*[smhdw]\s*", value):
+        return f'a length of time has no minus; write "{value.strip(" -")}"'
+    if not found:
+        return ""
+    number, unit = int(found[1]), found[2]
+    if unit in _LONGER:
+        return f'there is no unit {unit}, because {unit}s differ in length; write days: "{number * _LONGER[unit]}d"'
+    if unit in ("sec", "second", "min", "minute", "hr", "hour", "day", "week"):
+        return f'write the unit as one letter: "{number}{unit[0]}"'
+    return ""
 
 
 def spelled_duration(value: timedelta) -> str:

@@ -5,9 +5,11 @@ from __future__ import annotations
 import math
 from datetime import timedelta
 from typing import Annotated, Any
+from zoneinfo import available_timezones
 
 from pydantic import AfterValidator, BeforeValidator
 
+from crmsync.config.mistakes import suggest_name
 from crmsync.config.tables import Duration
 
 MOST_POINTS = 100_000
@@ -15,7 +17,7 @@ MOST_POINTS = 100_000
 
 def _points(value: Any) -> Any:
     if isinstance(value, bool) or not isinstance(value, (int, float)) or not math.isfinite(value):
-        raise ValueError("write a number, for example 25 or -7.5")
+        raise ValueError("write a number without quotes, for example 25 or -7.5")
     if abs(value) > MOST_POINTS:
         raise ValueError(f"points must be between -{MOST_POINTS:,} and {MOST_POINTS:,}")
     if round(value, 2) != value:
@@ -57,3 +59,14 @@ def _whole_days(value: timedelta) -> timedelta:
 
 Days = Annotated[Duration, AfterValidator(_whole_days)]
 """A duration of whole days."""
+
+
+def check_zone(value: str) -> str:
+    """The name of a time zone as it is. Raises `ValueError` with the one that was likely meant."""
+    zones = available_timezones()
+    if value not in zones:
+        by_city = {each.rpartition("/")[2]: each for each in sorted(zones) if "/" in each}
+        meant = by_city.get(value.strip().title().replace(" ", "_"))
+        said = f"did you mean {meant!r}?" if meant else suggest_name(value, zones, 'write for example "Europe/Berlin"')
+        raise ValueError(f"{value!r} is not a time zone; {said}")
+    return value

@@ -14,7 +14,8 @@ from numpy.typing import NDArray
 
 from crmsync.config.conditions import Condition
 from crmsync.config.learned import Adjustment
-from crmsync.config.model import Model, matches_of, selections_of
+from crmsync.config.mistakes import Loc
+from crmsync.config.model import RULE_TABLES, Model, matches_of, selections_of_rule
 from crmsync.config.rules import TIERS, Behavior, Disqualify, Fit, Pattern, Rule
 from crmsync.config.rules import Sequence as SequenceRule
 from crmsync.config.units import to_hundredths
@@ -68,21 +69,27 @@ def _points(hundreds: float) -> str:
 
 
 def _kinds(model: Model, known: Collection[str]) -> Iterator[Finding]:
-    used = {kind for on, _ in selections_of(model) for kind in on}
-    for test in model.test:
+    used: dict[str, Loc] = {}
+    for loc, rule in model.placed(*RULE_TABLES, "disqualify"):
+        for on, _where in selections_of_rule(rule):
+            for kind in on:
+                used.setdefault(kind, (*loc, "on"))
+    for loc, test in model.placed("test"):
         given = test.given.get("activities")
-        used |= (
-            {str(each.get("kind")) for each in given if isinstance(each, dict)} if isinstance(given, list) else set()
-        )
-    for kind in sorted(used - set(known)):
+        for each in given if isinstance(given, list) else ():
+            if isinstance(each, dict):
+                used.setdefault(str(each.get("kind")), (*loc, "given"))
+    for kind in sorted(used.keys() - set(known)):
         near = difflib.get_close_matches(kind, list(known), n=1)
         hint = f'did you mean "{near[0]}"?' if near else f"the types are {', '.join(sorted(known))}"
-        yield Finding("error", f'no activity source has the type "{kind}", so its rules never match; {hint}')
+        said = f'no activity source has the type "{kind}", so its rules never match; {hint}'
+        yield Finding("error", said, used[kind])
 
 
 def _unreachable_bands(model: Model) -> Iterator[Finding]:
     said = set()
-    for segment in (None, *model.segment):
+    everybody: Loc = ()
+    for place, segment in ((everybody, None), *model.placed("segment")):
         fit, acted, total = most_total(model, segment)
         bands = (segment.bands if segment else None) or model.bands
         where = f' for the segment "{segment.name}"' if segment else ""
@@ -97,9 +104,11 @@ def _unreachable_bands(model: Model) -> Iterator[Finding]:
                     said.add((name, what))
                     sentence = (
                         f'nobody can reach the band "{name}"{where}: it needs {needed:,.15g} {what} and the maximum is '
-                        f"{_points(possible)} (fit {_points(fit)}, behavior {_points(acted)})"
+                        f"{_points(possible)} (fit {_points(fit)}, behavior {_points(acted)}); lower the band, or let "
+                        "rules give more"
                     )
-                    yield Finding("error", sentence)
+                    own = place if segment and segment.bands else ()
+                    yield Finding("error", sentence, (*own, "bands", name))
 
 
 def _idle_caps(model: Model) -> Iterator[Finding]:
@@ -169,8 +178,12 @@ def _one_signal(model: Model) -> Iterator[Finding]:
 
 
 def _leaks(model: Model) -> Iterator[Finding]:
-    asking: tuple[Rule | Adjustment, ...] = (*model.rules(), *model.learned.active)
-    for rule in asking:
+    everywhere: Loc = ()
+    asking: list[tuple[Loc, Rule | Adjustment]] = [
+        *model.placed(*RULE_TABLES),
+        *((everywhere, each) for each in model.learned.active),
+    ]
+    for loc, rule in asking:
         for part in rule.when.parts() if rule.when else ():
             name = part.field or ""
             told = " ".join(str(wanted) for wanted in part.keys().values()).lower()
@@ -182,7 +195,9 @@ def _leaks(model: Model) -> Iterator[Finding]:
                 yield Finding("warning", sentence)
             elif _OURS.fullmatch(name.lower()):
                 yield Finding(
-                    "error", f'"{rule.name}" uses {name!r}, which is a score; a score must not depend on itself'
+                    "error",
+                    f'"{rule.name}" uses {name!r}, which is a score; a score must not depend on itself',
+                    (*loc, "when") if loc else (),
                 )
 
 
@@ -259,9 +274,8 @@ def _segments(model: Model) -> Iterator[Finding]:
             before = ", ".join(
                 f'"{model.segment[each].name}"' for each in sorted({int(first[at]) for at in np.flatnonzero(mine)})
             )
-            yield Finding(
-                "error", f'the segment "{segment.name}" is never used: {before} comes first and matches the same people'
-            )
+            said = f'the segment "{segment.name}" is never used: {before} comes first and matches the same people'
+            yield Finding("error", said, ("segment", number, "when"))
     for (one, left), (other, right) in combinations(enumerate(model.segment), 2):
         if (yes[one] & yes[other]).any():
             sentence = f'the segments "{left.name}" and "{right.name}" overlap; people in both count for "{left.name}"'
@@ -290,13 +304,18 @@ def _tried(model: Model, conditions: Sequence[Condition]) -> list[NDArray[np.int
 
 def _impossible(model: Model) -> Iterator[Finding]:
     """Questions about numbers and yes-or-no fields that nothing can answer with yes."""
-    asking: tuple[Rule | Disqualify | Adjustment, ...] = (*model.rules(), *model.disqualify, *model.learned.active)
-    for rule in asking:
+    everywhere: Loc = ()
+    asking: list[tuple[Loc, Rule | Disqualify | Adjustment]] = [
+        *model.placed(*RULE_TABLES, "disqualify"),
+        *((everywhere, each) for each in model.learned.active),
+    ]
+    for loc, rule in asking:
         if rule.when is None or any(_open(part) for part in rule.when.parts()):
             continue
         answers = _tried(model, [rule.when])
         if answers is not None and not (answers[0] == YES).any():
-            yield Finding("error", f'nobody can meet the condition of "{rule.name}"')
+            said = f'nobody can meet the condition of "{rule.name}"'
+            yield Finding("error", said, (*loc, "when") if loc else ())
 
 
 def _open(part: Condition) -> bool:

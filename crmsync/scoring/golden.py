@@ -9,6 +9,7 @@ from typing import Any
 from pydantic import TypeAdapter
 
 from crmsync.columns import Columns
+from crmsync.config.mistakes import Mistake
 from crmsync.config.model import ACCOUNT_GIVEN, Golden, Model
 from crmsync.config.tables import Duration
 from crmsync.errors import ConfigError
@@ -30,9 +31,13 @@ ROUTING_GIVEN = ("owner", "account_owner", "colleague_owner", *ACCOUNT_GIVEN)
 _DURATION: TypeAdapter[timedelta] = TypeAdapter(Duration)
 
 
-def failed_tests(model: Model, zone: tzinfo = UTC) -> list[str]:
+def failed_tests(model: Model, zone: tzinfo = UTC) -> list[Mistake]:
     """What is wrong with the test leads: a sentence for each that fails, with the rules that made its score."""
-    return [sentence for test in model.test for sentence in golden_failures(model, test, zone)]
+    return [
+        Mistake(loc, sentence, itself=True)
+        for loc, test in model.placed("test")
+        for sentence in golden_failures(model, test, zone)
+    ]
 
 
 def golden_failures(model: Model, test: Golden, zone: tzinfo) -> list[str]:

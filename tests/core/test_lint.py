@@ -58,7 +58,8 @@ def worked_example(line):
 def test_a_band_above_everything_possible_is_unreachable():
     (sentence,) = said(worked_example(75), "error")
     assert sentence == (
-        'nobody can reach the band "mql": it needs 75 points and the maximum is 70 (fit 25, behavior 45)'
+        'nobody can reach the band "mql": it needs 75 points and the maximum is 70 (fit 25, behavior 45); lower '
+        "the band, or let rules give more"
     )
     assert said(worked_example(70), "error") == []
 

@@ -287,15 +287,15 @@ def test_a_second_name_of_the_file_does_not_lead_around_the_lock(tmp_path):
 def test_a_lock_file_that_is_removed_while_it_is_taken_is_not_the_lock(tmp_path, monkeypatch):
     """Between opening and locking somebody removes it: who comes next would lock another file."""
     path, removed = tmp_path / "state.db.lock", []
-    flocked = lock._is_flocked
+    flocked = lock.is_flocked
 
-    def remove_once(file, how):
+    def remove_once(file, *how):
         if not removed:
             path.unlink()
             removed.append(True)
-        return flocked(file, how)
+        return flocked(file, *how)
 
-    monkeypatch.setattr(lock, "_is_flocked", remove_once)
+    monkeypatch.setattr(lock, "is_flocked", remove_once)
     mine, theirs = FileLock(str(tmp_path / "state.db")), FileLock(str(tmp_path / "state.db"))
     assert mine.take("one")
     assert mine.is_held()

@@ -142,6 +142,37 @@ def test_a_stage_that_the_config_does_not_name_is_told(work, monkeypatch):
 
 
 @pytest.mark.parametrize(
+    ("written", "instead", "said"),
+    [
+        (
+            '[[stage]]\nname = "mql"',
+            '[[stage]]\nname = "again"\nvalues = { hubspot = "Recycled" }\n\n[[stage]]\nname = "mql"',
+            ["the stage again is new and not read yet; the next run does that: crmsync plan"],
+        ),
+        (
+            'name = "lead"',
+            'name = "fresh"',
+            [
+                "the stage fresh is new and not read yet; the next run does that: crmsync plan",
+                "hubspot: 1 contact is in the stage Recycled, which has no [[stage]]; whether they move forward "
+                "depends on the order of stages in the CRM",
+            ],
+        ),
+    ],
+    ids=["a new stage", "a stage of another name"],
+)
+def test_a_stage_that_was_named_since_the_last_run_is_not_read_yet(work, monkeypatch, written, instead, said):
+    work.crms["hubspot"].edit(make.contact(3, emails=("cold@firm.example",), stage="Recycled"))
+    work.crms["hubspot"].edit(make.contact(4, emails=("lead@firm.example",), stage="lead"))
+    later = minutes(work, 15)
+    run_cycle(later)
+    monkeypatch.setattr(doctor, "existing_state", lambda _config: nullcontext(later.store))
+    edited = make.config(make.MODEL.replace(written, instead, 1), hubspot={})
+    notes = doctor.diagnose(edited, later.now, None)["notes"]
+    assert [each for each in notes if "stage" in each and "[[route]]" not in each] == said
+
+
+@pytest.mark.parametrize(
     ("owner", "why"),
     [
         ("hubspot-ann", "the owner is active"),

@@ -72,7 +72,8 @@ def test_the_property_for_tags_is_made_with_the_tags_as_options_and_read(sandbox
 def test_a_new_tag_is_added_to_our_own_property_behind_the_others(sandbox):
     hubspot(sandbox, tagged("fine")).create_fields()
     connector = hubspot(sandbox, tagged("wrong timing", "fine"))
-    assert any("no option 'wrong timing'" in each and "crmsync setup" in each for each in connector.check().problems)
+    said = "[feedback] tags: the HubSpot property 'ls_feedback' has no option 'wrong timing'; crmsync setup adds it"
+    assert said in connector.check().problems
     assert "added 'wrong timing' to the HubSpot property 'ls_feedback'" in connector.create_fields()
     assert options(connector) == ("fine", "wrong timing")
     assert "the HubSpot property 'ls_feedback' exists" in connector.create_fields()
@@ -83,6 +84,8 @@ def test_a_property_of_somebody_else_gets_no_options(sandbox):
          options=YES_NO)  # fmt: skip
     connector = hubspot(sandbox, tagged("fine"))
     assert any("has no option 'fine': add it in HubSpot" in each for each in connector.create_fields())
+    [problem] = [each for each in connector.check().problems if "'fine'" in each]
+    assert problem.endswith("; add it in HubSpot, or correct [feedback]")
     assert options(connector) == ("true", "false")
 
 

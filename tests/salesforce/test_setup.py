@@ -45,7 +45,7 @@ def test_a_new_stage_is_added_to_our_own_picklist_in_its_place(sandbox):
     ladder = {"new": LADDER["new"], "raw": {"contact": "Raw"}, **LADDER, "customer": {"contact": "Customer"}}
     made = connect(sandbox, names=FieldMap(score_fields=NAMES.score_fields, stages=ladder))
     [before] = [each for each in made.check().problems if "'Raw'" in each]
-    assert before.endswith("run: crmsync setup")
+    assert before == ("Contact.Crmsync_Stage__c has no active value 'Raw' for the stage 'raw'; crmsync setup adds it")
     told = made.create_fields()
     assert "Contact.Crmsync_Stage__c: the values 'Raw', 'SQL', 'Customer' added" in told
     assert options(made) == ("New", "Raw", "MQL", "SQL", "Customer", "Partner")
@@ -78,7 +78,10 @@ def test_the_orgs_own_picklist_gets_clicks_and_no_value(sandbox, stage_field):
     )
     assert "Qualified" not in made._schema.of("Lead")[stage_field.lower()].options
     [problem] = [each for each in made.check().problems if "'Qualified'" in each]
-    assert ("Object Manager" in problem) is (stage_field == "Status")
+    clicks = f"in Setup > Object Manager > Lead > Fields & Relationships > {stage_field}, click New"
+    assert f"crmsync did not create this picklist; {clicks}" in problem
+    assert problem.endswith("; or correct [[stage]]")
+    assert "crmsync setup" not in problem
 
 
 def test_without_metadata_rights_a_new_stage_gets_clicks(sandbox):
@@ -88,6 +91,13 @@ def test_without_metadata_rights_a_new_stage_gets_clicks(sandbox):
     [said] = [each for each in told if "'SQL'" in each]
     assert "insufficient access" in said
     assert "Object Manager > Contact > Fields & Relationships > Crmsync_Stage__c" in said
+
+
+def test_the_check_sends_to_setup_where_it_cannot_see_whose_picklist_it_is(sandbox):
+    connect(sandbox).create_fields()
+    fault(sandbox, "answer", "/tooling/query", status=403, body=[{"errorCode": "INSUFFICIENT_ACCESS", "message": "x"}])
+    [problem] = [each for each in connect(sandbox, names=laddered()).check().problems if "'SQL'" in each]
+    assert problem.endswith("; run: crmsync setup")
 
 
 def test_a_picklist_of_a_global_value_set_gets_clicks(sandbox):
@@ -105,6 +115,15 @@ def test_a_picklist_of_a_global_value_set_gets_clicks(sandbox):
     )
     told = connect(sandbox, names=laddered()).create_fields()
     assert any("'SQL'" in each and "Picklist Value Sets > Stages" in each for each in told)
+
+
+@pytest.mark.parametrize("odd", ["x", ["x"], {"valueSetDefinition": "x"}, {"valueSetDefinition": {"value": ["x"]}}])
+def test_a_picklist_of_an_odd_shape_gets_clicks(sandbox, odd):
+    connect(sandbox).create_fields()
+    body = {"Metadata": {"label": "x", "valueSet": odd}}
+    fault(sandbox, "answer", "/tooling/sobjects/CustomField/", method="GET", status=200, body=body)
+    [said] = [each for each in connect(sandbox, names=laddered()).create_fields() if "'SQL'" in each]
+    assert "Object Manager > Contact > Fields & Relationships > Crmsync_Stage__c" in said
 
 
 def test_a_picklist_whose_definition_is_not_shown_gets_clicks(sandbox):
@@ -176,7 +195,7 @@ def test_a_new_tag_is_added_to_our_own_picklist(sandbox):
     connect(sandbox, names=tagged("fine")).create_fields()
     sandbox.clock.advance(60)
     made = connect(sandbox, names=tagged("wrong timing", "fine"))
-    assert any("no active value 'wrong timing'; run: crmsync setup" in each for each in made.check().problems)
+    assert any("no active value 'wrong timing'; crmsync setup adds it" in each for each in made.check().problems)
     assert "Lead.Crmsync_Feedback__c: the value 'wrong timing' added" in made.create_fields()
     assert options(made, "Crmsync_Feedback__c") == ("wrong timing", "fine")
 

@@ -348,7 +348,10 @@ def test_a_person_written_wrongly_is_told_where(bad, said):
         ({"behavior": [behavior_rule(max_per_week=1, max_per_month=1)]}, "use only one of max_per_week"),
         ({"behavior": [behavior_rule(channel="mail")]}, "uses 'mail', which"),
         ({"behavior": [behavior_rule(decay={"half_life": "3d", "linear": "3d"})]}, "write one of half_life"),
-        ({"bands": {"a": 0, "b": {"at": 5, "drop_below": 6}}}, "drop_below must not be higher than at"),
+        (
+            {"bands": {"a": 0, "b": {"at": 5, "drop_below": 6}}},
+            "drop_below is 6, which is above at (5)",
+        ),
         ({"bands": {"a": 0, "b": {}}}, "needs at, min_fit or min_behavior"),
         ({"grades": {"A": 1, "B": 2}}, "best first"),
         ({"weights": {"fit": 0, "behavior": 0}}, "both weights are 0"),

@@ -13,7 +13,7 @@ def cheaper_demo():
 
 
 def test_a_changed_rule_fails_its_golden_leads_and_is_named():
-    failures = {sentence.split("'")[1]: sentence for sentence in failed_tests(cheaper_demo())}
+    failures = {each.said.split("'")[1]: each.said for each in failed_tests(cheaper_demo())}
     assert sorted(failures) == ["S2-01", "S2-02", "S2-03", "S2-05", "S2-07"]
     assert failures["S2-02"].startswith(
         "test lead 'S2-02': total is 95, expected 100; band is 'nurture', expected 'ready'; "
@@ -32,7 +32,7 @@ def test_a_golden_lead_that_is_written_wrongly_is_told():
             {"name": "no rule", "given": {}, "expect": {"lines": {"gone": 5}}},
         ],
     )
-    no_kind, no_age, no_rule = failed_tests(of)
+    no_kind, no_age, no_rule = [each.said for each in failed_tests(of)]
     assert no_kind.startswith("test lead 'no kind': person no. 1, activity no. 1: write")
     assert no_age.startswith("test lead 'no age': person no. 1, activity no. 1: write")
     assert no_rule == "test lead 'no rule': there is no rule 'gone' (points: no rule matches)"

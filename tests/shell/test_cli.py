@@ -66,6 +66,11 @@ def done(tmp_path_factory):
         yield path
 
 
+def line_of(path, begin):
+    """The number of the line that begins like this."""
+    return next(at for at, line in enumerate(path.read_text().split("\n"), start=1) if line.startswith(begin))
+
+
 def with_strangers(path, *members):
     """Add members to the pool of a config."""
     more = ", ".join(f'"{each}"' for each in members)
@@ -99,7 +104,8 @@ def test_check_fails_when_a_golden_lead_comes_out_differently(path):
     path.write_text(path.read_text().replace("points = 30\n", "points = 3\n"))
     ended = crmsync("check", "-c", path)
     assert ended.code == 2
-    assert "error: test lead 'VP who requested a demo last week': band is " in ended.out
+    line = path.read_text().split("\n").index('name = "VP who requested a demo last week"')
+    assert f"error: {path}, line {line}: test lead 'VP who requested a demo last week': band is " in ended.out
 
 
 @pytest.mark.parametrize(
@@ -152,7 +158,9 @@ def test_check_online_fails_where_nobody_of_a_pool_can_own_anything(ready):
     ready.write_text(re.sub(r"members = \[.*\]", 'members = ["ann@acme.example"]', ready.read_text()))
     ended = crmsync("check", "--online", "-c", ready)
     assert ended.code == 2
-    assert "error: [[owner_pool]] sales: no member can own records in hubspot" in " ".join(ended.out.split())
+    line = line_of(ready, "members =")
+    said = f"error: {ready}, line {line}: [[owner_pool]] sales: no member can own records in hubspot"
+    assert said in " ".join(ended.out.split())
     ready.write_text(ready.read_text().replace("\nowner = true", "\nowner = false"))
     document = crmsync("check", "--online", "-c", ready, "--json").json
     assert document["ok"] is True
@@ -178,13 +186,15 @@ def test_check_online_knows_the_users_and_queues_that_routes_name(ready):
     ready.write_text(written[:at] + routes + written[at:] + pool)
     ended = crmsync("check", "--online", "-c", ready, "--json")
     assert ended.code == 2
-    assert ended.json["problems"] == [
-        "[[route]] A: zoe@elsewhere.example is not a user in hubspot, so people who are routed to them get no owner "
-        "there; correct the address, or add the user",
-        "[[route]] A: zoe@elsewhere.example is not a user in salesforce, so people who are routed to them get no owner "
-        "there; correct the address, or add the user",
-        "[[owner_pool]] late: no CRM has the queue Nobody\u2019s, so people who are routed to it wait; correct the "
-        "name, or add the queue",
+    route, queue = line_of(ready, 'to = "zoe'), line_of(ready, 'fallback = "queue:No')
+    assert [each.removeprefix(f"{ready}, ") for each in ended.json["problems"]] == [
+        *(
+            f"line {route}: [[route]] A: zoe@elsewhere.example is not a user in {crm}, so people who are routed to "
+            "them get no owner there; correct the address, or add the user"
+            for crm in ("hubspot", "salesforce")
+        ),
+        f"line {queue}: [[owner_pool]] late: no CRM has the queue Nobody\u2019s, so people who are routed to it wait; "
+        "correct the name, or add the queue",
     ]
 
 
@@ -204,6 +214,21 @@ def test_check_says_of_a_new_field_that_it_is_not_read_yet(done, tmp_path):
     assert "referrer is new and not read yet; the next run does that: crmsync plan" in found["notes"]
     assert not [each for each in (*found["warnings"], *found["notes"]) if "Came by referral" in each]
     assert not [each for each in found["notes"] if each.startswith("referrer is missing")]
+
+
+def test_a_new_stage_needs_setup_once_more_and_nothing_by_hand(ready):
+    new = '[[stage]]\nname = "partner"\nvalues = { salesforce = "Partner" }\n\n'
+    written = ready.read_text()
+    at = written.index('[[stage]]\nname = "customer"')
+    ready.write_text(written[:at] + new + written[at:])
+    before = crmsync("check", "--online", "-c", ready, "--json")
+    assert before.code == 2
+    assert before.json["crms"]["salesforce"]["problems"] == [
+        f"{kind}.Crmsync_Stage__c has no active value 'Partner' for the stage 'partner'; crmsync setup adds it"
+        for kind in ("Lead", "Contact")
+    ]
+    assert "Lead.Crmsync_Stage__c: the value 'Partner' added" in crmsync("setup", "-c", ready).out
+    assert crmsync("check", "--online", "-c", ready).code == 0
 
 
 def test_check_names_variables_of_a_crm_that_the_file_leaves_out(tmp_path):

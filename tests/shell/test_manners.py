@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
+
 import pytest
 
 from crmsync.cli import app
@@ -70,3 +73,11 @@ def test_what_other_programs_have_is_refused_with_a_hint(crmsync, typed, said):
     ended = crmsync(*typed)
     assert ended.code == 2
     assert said in ended.err
+
+
+def test_a_machine_without_posix_locks_is_told_where_crmsync_runs():
+    """As Windows is one: nothing of crmsync can be imported there, so a process of its own stands for it."""
+    typed = "import sys; sys.modules['fcntl'] = None; from crmsync.cli import main; main()"
+    done = subprocess.run([sys.executable, "-c", typed], capture_output=True, text=True, timeout=60, check=False)
+    assert (done.returncode, done.stdout) == (1, "")
+    assert done.stderr == "crmsync needs Linux or macOS; on Windows, install and run it in WSL 2\n"
