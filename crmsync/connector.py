@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator, Mapping, MutableMapping, Sequenc
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import Literal, NamedTuple, Protocol, TypeAlias, runtime_checkable
+from typing import Any, Literal, NamedTuple, Protocol, TypeAlias, runtime_checkable
 
 from crmsync.model import Activity, Change, Contact, Opportunity, Owner, Page, Receipt, Ref, Scalar, Task, TaskReceipt
 
@@ -287,6 +287,74 @@ class FieldCatalog(Protocol):
 
     def describe_fields(self) -> Sequence[DescribedField]:
         """Every field of the records (and of their companies) that this user may read, in a few calls."""
+        ...
+
+
+class ScoreSummary(NamedTuple):
+    """A lead score that a CRM itself keeps: `scores` is what it scores, in the CRM's own words, `of_people` whether
+    that is people.
+    """
+
+    id: str
+    name: str
+    scores: str
+    of_people: bool = True
+
+
+class ImportedRule(NamedTuple):
+    """A rule of a CRM's lead score as the config would write it, but that `when` names fields as the CRM does.
+
+    `difference` says where it may not give the same points, `""` where nothing speaks for that.
+    """
+
+    table: Literal["fit", "behavior"]
+    rule: Mapping[str, Any]
+    difference: str = ""
+
+
+class NotImported(NamedTuple):
+    """A rule of a CRM's lead score that cannot be said here: why, and what to do. `rule` is what comes nearest."""
+
+    name: str
+    reason: str
+    remedy: str
+    rule: ImportedRule | None = None
+
+
+class LeadScore(NamedTuple):
+    """A CRM's own lead score in our words.
+
+    `field` holds its present points on each record, `""` where none does. `groups` and `limits` (of `fit`, `behavior`
+    and `total`) have `cap` and `floor`. `levels` are its labels with the points from which they hold, lowest first;
+    `grades` and `grid` those of fit and behavior alone, best first. Who is on one of `excluded_lists` has no score.
+    `timezone` is the CRM's, `notes` are sentences about the whole.
+    """
+
+    id: str
+    name: str
+    field: str
+    rules: Sequence[ImportedRule]
+    not_imported: Sequence[NotImported]
+    groups: Mapping[str, Mapping[str, float]]
+    limits: Mapping[str, Mapping[str, float]]
+    levels: Sequence[tuple[str, float]] = ()
+    grades: Sequence[tuple[str, float]] = ()
+    grid: Sequence[tuple[str, float]] = ()
+    excluded_lists: Sequence[str] = ()
+    timezone: str = "UTC"
+    notes: Sequence[str] = ()
+
+
+@runtime_checkable
+class LeadScores(Protocol):
+    """A connector whose CRM scores leads itself and shows by which rules; none has to."""
+
+    def list_lead_scores(self) -> Sequence[ScoreSummary]:
+        """Every score there is. Raises `ConfigError` where the credentials or the subscription do not allow it."""
+        ...
+
+    def read_lead_score(self, score_id: str) -> LeadScore | None:
+        """A score with its rules; `None` where there is none. Raises `ConfigError` where it does not score people."""
         ...
 
 

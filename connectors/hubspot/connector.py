@@ -17,6 +17,7 @@ from connectors.hubspot.contacts import Contacts
 from connectors.hubspot.described_properties import describe_properties
 from connectors.hubspot.errors import CRM, KIND
 from connectors.hubspot.history import list_edits, read_histories
+from connectors.hubspot.lead_scores import list_lead_scores, read_lead_score
 from connectors.hubspot.mapping import COUNTS, OWNER, STAGE, Reading, name_stages, plan_reading
 from connectors.hubspot.memberships import read_list_members
 from connectors.hubspot.missing_fields import missing_fields
@@ -33,11 +34,13 @@ from crmsync.connector import (
     DescribedField,
     FieldEdit,
     FieldMap,
+    LeadScore,
     ListMembers,
     MissingField,
     Narrow,
     Notes,
     PastFields,
+    ScoreSummary,
     Stop,
 )
 from crmsync.errors import ConfigError
@@ -157,6 +160,14 @@ class HubSpot:
     def close_tasks(self, keys: Sequence[str]) -> Iterator[TaskReceipt]:
         """Complete the open tasks with these keys."""
         return self._tasks.close(keys)
+
+    def list_lead_scores(self) -> Sequence[ScoreSummary]:
+        """HubSpot's own lead scores."""
+        return list_lead_scores(self._api)
+
+    def read_lead_score(self, score_id: str) -> LeadScore | None:
+        """One of them with its rules."""
+        return read_lead_score(self._api, self._portal, score_id)
 
     def missing_fields(self) -> Sequence[MissingField]:
         """The mapped properties that the portal does not have or does not show, asked for again in each run."""

@@ -69,6 +69,14 @@ WITHOUT_SUCCESSOR = {
     "email_events": "/email/public/v1/events",
 }
 
+BETAS = ("2026-09-beta", "2027-03-beta")
+"""The versions of lead scoring, which has no other one yet; either may be gone one day (2026-11-28)."""
+
+BETA = {
+    "lead_scores": "/marketing/lead-scoring/{beta}/scores",
+    "lead_score": "/marketing/lead-scoring/{beta}/scores/{id}",
+}
+
 
 WORDS = {
     "list": "read {kind}",
@@ -99,6 +107,8 @@ WORDS = {
     "forms": "read forms",
     "submissions": "read sent forms",
     "email_events": "read marketing e-mail events",
+    "lead_scores": "read lead scores",
+    "lead_score": "read lead scores",
 }
 """What each endpoint is for, as a message says it after "to"."""
 
@@ -110,7 +120,7 @@ SHAPES: dict[str, Shape] = {
     "record": "record",
     "associations": "linked",
     **dict.fromkeys(("properties", "pipelines", "groups", "owners", "imports", "import_errors", "usage"), "objects"),
-    **dict.fromkeys(("events", "forms", "submissions", "members"), "objects"),
+    **dict.fromkeys(("events", "forms", "submissions", "members", "lead_scores"), "objects"),
 }
 """What each endpoint answers where that is more than an object; see `answers.shaped`."""
 
@@ -131,7 +141,7 @@ class Endpoint(NamedTuple):
 def endpoint_of(version: str, name: str, **parts: str) -> Endpoint:
     """An endpoint, for example `place("2026-09", "search", kind="contacts")`."""
     table = LEGACY if version == "v3" else DATED
-    template = WITHOUT_SUCCESSOR.get(name) or table[name]
+    template = WITHOUT_SUCCESSOR.get(name) or BETA.get(name) or table[name]
     return Endpoint(
         template.format(version=version, **parts),
         WORDS[name].format(**parts),

@@ -27,9 +27,10 @@ def missing_fields(portal: Portal, names: FieldMap) -> Iterator[MissingField]:
             of_company = prop.startswith(COMPANY_PREFIX)
             said = (of_company and refusal) or (
                 f"HubSpot has no property {prop!r}, or this token cannot see it, so the field is unknown: correct "
-                "[fields], or restore the property in HubSpot"
+                "this mapping, or restore the property in HubSpot"
             )
-            yield MissingField("field", name, KIND, f"[fields] {name}: {said}")
+            table = "" if name.startswith("[") else "[fields] "
+            yield MissingField("field", name, KIND, f"{table}{name}: {said}")
     for name, prop in FieldMap.spelled(names.score_fields, KIND).items():
         if prop not in known:
             said = f"HubSpot has no property {prop!r}: create it with crmsync setup"

@@ -33,7 +33,7 @@ from crmsync.exit_codes import FAILED, code_of
 from crmsync.planning.builder import BuiltPlan
 from crmsync.planning.gates import FailCondition, check_gate, parse_gate
 from crmsync.reporting.console import print_sentences, progress_bar
-from crmsync.reporting.plan_csv import kept_rows, plan_rows, write_plan_csv
+from crmsync.reporting.plan_csv import compared_rows, kept_rows, plan_rows, write_plan_csv
 from crmsync.reporting.plan_report import plan_counts, plan_report
 from crmsync.result import Result
 from crmsync.work import Work
@@ -129,7 +129,7 @@ class _Seen:
             if self.csv is not None:
                 with open_output(self.csv, self.ending) as file:
                     text = io.TextIOWrapper(file, encoding="utf-8", newline="", write_through=True)
-                    write_plan_csv(text, reading, result.run)
+                    write_plan_csv(text, reading, result.run, compared_rows(reading, trial.config))
                     text.detach()
 
 

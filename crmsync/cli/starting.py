@@ -24,6 +24,7 @@ from crmsync.cli.command import (
     run_command,
 )
 from crmsync.cli.interview import NAMES, ask_for_choices, take_offers
+from crmsync.cli.lead_score import CRM, OPTION, print_score, read_chosen_score, write_like_score
 from crmsync.cli.looking import look_at_crms
 from crmsync.cli.questions import ask_text, ask_yes, choose_one, say
 from crmsync.config import connectors, template
@@ -33,7 +34,7 @@ from crmsync.config.settings import ENV_PREFIX
 from crmsync.config.starter import Starter, write_first_config
 from crmsync.config.starter.description import CRMS, Size
 from crmsync.config.starter.offers import CrmFacts, find_shared_users
-from crmsync.config.starter.text import SCHEMA_FILE
+from crmsync.config.starter.text import SCHEMA_FILE, SCHEMA_LINE
 from crmsync.errors import Cancelled, ConfigError
 from crmsync.exit_codes import FAILED, Outcome
 from crmsync.reporting.console import count_of, make_printable, print_sentences
@@ -45,6 +46,12 @@ Only = Annotated[str | None, typer.Option("--only", help="Use only this CRM: hub
 InstanceUrl = Annotated[
     str | None,
     typer.Option("--instance-url", help="Your Salesforce address, for example https://acme.my.salesforce.com"),
+]
+FromScore = Annotated[
+    str | None,
+    typer.Option(
+        OPTION, metavar="SCORE", help="Take fields, rules and limits over from this HubSpot lead score (id or name)."
+    ),
 ]
 Yes = Annotated[bool, typer.Option("--yes", help="Do not ask: take what the CRMs offer.")]
 
@@ -65,6 +72,7 @@ def init(
     model: ModelSize = "standard",
     only: Only = None,
     instance_url: InstanceUrl = None,
+    from_score: FromScore = None,
     yes: Yes = False,
     as_json: AsJson = False,
     debug: Debug = False,
@@ -72,13 +80,17 @@ def init(
     """Write a first config that fits your CRMs: it looks at them, and asks. It never overwrites a file.
 
     Example: crmsync init --instance-url https://acme.my.salesforce.com
+
+    Example: crmsync init --from-hubspot-score 60001
     """
     with run_command(as_json, debug, config) as ending:
+        only = only if from_score is None else _choose_crm(model, only, instance_url)
         start = _begin(config, model, only, instance_url)
         asks = not (yes or as_json) and has_terminal()
         try:
             start = _complete(start, only, asks=asks)
             facts, not_tried = _look(start, ending)
+            score = None if from_score is None else read_chosen_score(start, config, from_score, not_tried, ending)
             if asks:
                 _say_found(facts)
                 _say_not_tried(not_tried)
@@ -90,12 +102,22 @@ def init(
                 messages_console().print()
             ending.tell(Outcome(FAILED, "cancelled", ("Stopped. Nothing was written.",)))
             return
+        text, about = write_like_score(start, config, score) if score else (write_first_config(start), {})
         start = replace(start, has_schema=_write_schema(config))
-        _write_new(config, write_first_config(start))
-        ending.document = _describe_start(config, start, facts, not_tried)
+        _write_new(config, text if start.has_schema else text.removeprefix(f"{SCHEMA_LINE}\n"))
+        ending.document = _describe_start(config, start, facts, not_tried) | about
         ending.document["next"] = [ending.typed(f"crmsync {each}") for each in ("check --online", "setup", "plan")]
         if not as_json:
             _print_written(ending.document, start)
+
+
+def _choose_crm(model: str, only: str | None, instance_url: str | None) -> str | None:
+    """The one CRM of a config like a lead score, unless options name the other one. Raises `ConfigError`."""
+    if model == "full":
+        raise ConfigError(f"{OPTION} writes the rules of the score; remove --model full")
+    if only not in (None, CRM):
+        raise ConfigError(f"{OPTION} reads a score of HubSpot; remove --only {only}")
+    return only or (CRM if instance_url is None else None)
 
 
 def has_terminal() -> bool:
@@ -282,6 +304,8 @@ def _print_written(document: Mapping[str, Any], start: Starter) -> None:
     if missing := [name for crm in start.crms for name in _missing_secrets(crm)]:
         print_sentences(console, "Set the secrets as environment variables:")
         print_sentences(console, f"  {', '.join(missing)}")
+    if "lead_score" in document:
+        print_score(console, document["lead_score"])
     console.print("Next:")
     width = max(map(len, document["next"]))
     for command, what in zip(document["next"], AIMS, strict=True):

@@ -114,8 +114,10 @@ def write_value(value: Any) -> str:
         return write_number(value)
     if isinstance(value, str):
         return json.dumps(value, ensure_ascii=False).replace("\x7f", "\\u007F")
+    if isinstance(value, Mapping) and not value:
+        return "{}"
     if isinstance(value, Mapping):
-        return "{ " + ", ".join(f"{_key(str(key))} = {write_value(each)}" for key, each in value.items()) + " }"
+        return "{ " + ", ".join(f"{write_key(str(key))} = {write_value(each)}" for key, each in value.items()) + " }"
     return "[" + ", ".join(write_value(each) for each in value) + "]"
 
 
@@ -124,7 +126,8 @@ def write_number(value: float) -> str:
     return str(int(value)) if value == int(value) else repr(float(value))
 
 
-def _key(name: str) -> str:
+def write_key(name: str) -> str:
+    """A key as TOML: `half_life`, `"not a fit"`."""
     return name if re.fullmatch(r"[A-Za-z0-9_-]+", name) else json.dumps(name, ensure_ascii=False)
 
 

@@ -19,6 +19,7 @@ from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, Settings
 
 from crmsync.config.account import ROLE_FIELDS, AccountRules
 from crmsync.config.alerts import Alerts
+from crmsync.config.compare import COMPARED, Compare
 from crmsync.config.conditions import BUILTIN_FIELDS, Condition, Match
 from crmsync.config.deciding import (
     ACCOUNT_OWNER,
@@ -171,7 +172,7 @@ AFFECTS: Mapping[str, frozenset[Affected]] = {
     **dict.fromkeys(("write", "route", "owner_pool", "tracks", "lifecycle", "truth"), frozenset({"plan"})),
     **dict.fromkeys(("exclude", "feedback"), frozenset({"score", "plan"})),
     **dict.fromkeys(("secrets", "state", "schedule", "guard", "log", "test", "review"), frozenset()),
-    **dict.fromkeys(("sla", "tasks", "web", "account", "alerts", "outcome"), frozenset()),
+    **dict.fromkeys(("sla", "tasks", "web", "account", "alerts", "outcome", "compare"), frozenset()),
 }
 """What a change of a table affects: scores, plans, or neither. Of the schedule only the time zone counts, for both."""
 
@@ -210,6 +211,7 @@ class Config(Model, BaseSettings):
     truth: Truth = Truth()
     guard: Guard = Guard()
     write: Write = Write()
+    compare: Compare | None = None
     identity: Identity = Identity()
     feeds: dict[str, Duration] = {}
     alerts: Alerts = Alerts()
@@ -253,6 +255,7 @@ class Config(Model, BaseSettings):
                 (("write", "fields", name), f"[write.fields] {name}", value)
                 for name, value in self.write.fields.items()
             ),
+            *([(("compare", "score"), "[compare] score", self.compare.score)] if self.compare else []),
             *(((*loc, "values"), f"[[stage]] {stage.name}", stage.values) for loc, stage in self.placed("stage")),
         ]
         for key, crm in (("stage", self.truth.stage), ("owner", self.truth.owner)):
@@ -476,7 +479,7 @@ class Config(Model, BaseSettings):
     def field_map(self, crm: str) -> FieldMap:
         """How the canonical names are spelled in one CRM."""
         return FieldMap(
-            fields={name: value[crm] for name, value in self.fields.items() if crm in value},
+            fields={name: value[crm] for name, value in (self.fields | self._compared()).items() if crm in value},
             score_fields={name: value[crm] for name, value in self.write.fields.items() if crm in value},
             stages={stage.name: stage.values[crm] for stage in self.stage if crm in stage.values},
             companies=self.asks_about_accounts(),
@@ -486,6 +489,10 @@ class Config(Model, BaseSettings):
             opportunity_value=self._opportunity_value(crm),
             outcomes=self.outcome is not None,
         )
+
+    def _compared(self) -> dict[str, dict[str, Spelling]]:
+        """The score that is read to be compared, by what a record calls it."""
+        return {COMPARED: self.compare.score} if self.compare else {}
 
     def _opportunity_value(self, crm: str) -> str:
         """The field that says what an opportunity of a CRM is worth; `""` for the CRM's own amount."""

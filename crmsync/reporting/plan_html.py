@@ -10,7 +10,7 @@ from crmsync.config import Config
 from crmsync.reporting.charts import compare_bars
 from crmsync.reporting.console import count_of, make_printable, show_points, show_signed
 from crmsync.reporting.people import show_value
-from crmsync.reporting.print_plan import LIMITS, call_person, describe_lines
+from crmsync.reporting.print_plan import LIMITS, call_person, describe_both, describe_lines, describe_score_lines
 from crmsync.reporting.print_run import PROTECTED
 
 Typed = Callable[[str], str]
@@ -38,7 +38,14 @@ def render_plan(
         lstrip_blocks=True,
     )
     pages.filters.update(
-        count=count_of, points=show_points, signed=show_signed, who=call_person, lines=describe_lines, value=show_value
+        count=count_of,
+        points=show_points,
+        signed=show_signed,
+        who=call_person,
+        lines=describe_lines,
+        value=show_value,
+        both=describe_both,
+        score_lines=describe_score_lines,
     )
     report = make_printable(document["changes"]["report"])
     return pages.get_template("plan.html").render(

@@ -18,6 +18,7 @@ from crmsync.planning.gates import STAGE, PlanCount
 from crmsync.planning.guard import ChangeCounts, list_limits
 from crmsync.planning.movements import Level, Moved, Movements, Places, count_movements
 from crmsync.planning.rule_effects import Effects, Rescored, list_differences, sum_effects
+from crmsync.reporting.score_comparison import compare_scores
 from crmsync.reporting.versions import accepted_document
 from crmsync.result import Result
 from crmsync.store import journal
@@ -67,6 +68,7 @@ def plan_report(before: Store, trial: Work, result: Result, drafted: BuiltPlan) 
             "movers": [_mover(each, named) for each in effects.movers],
             "limits": list(_limits(copy, trial.config, result, drafted)),
             "cost": _cost(copy, trial, result.run),
+            "comparison": compare_scores(copy, trial.config),
         }
 
 

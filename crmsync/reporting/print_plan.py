@@ -41,6 +41,7 @@ def print_plan(console: Console, report: Document, document: Document, whole: st
     report, changes = make_printable(report), make_printable(document["changes"])
     people, records = report["people"], sum(changes["records"].values())
     if not records:
+        _print_comparison(console, report.get("comparison"))
         return
     _print_edits(console, report["edits"])
     console.print()
@@ -70,6 +71,7 @@ def print_plan(console: Console, report: Document, document: Document, whole: st
     print_band_matrices(console, changes, [each["name"] for each in report["bands"] if each["name"]])
     _print_effects(console, report)
     _print_movers(console, report["movers"], changes)
+    _print_comparison(console, report["comparison"])
     _print_safety(console, report)
 
 
@@ -199,6 +201,45 @@ def describe_lines(lines: Sequence[Mapping[str, Any]]) -> str:
         before = {"new": "new: ", "gone": "gone: ", "other": ""}[each["change"]]
         said.append(f"{before}{each['rule']} {show_signed(each['points'])}")
     return "; ".join(said)
+
+
+def _print_comparison(console: Console, found: Document | None) -> None:
+    """The other score of `[compare]` beside ours."""
+    if found is None:
+        return
+    _head(console, "The score of [compare] and ours")
+    same = f"{found['agree']:,} of {count_of(found['compared'], 'person')} agree but for rounding"
+    lacking = f"; {count_of(found['without'], 'person')} without the other score" if found["without"] else ""
+    print_sentences(console, f"  {same}{lacking}")
+    if found["bars"]:
+        print_sentences(console, f"  The others by ours minus the other score, in steps of {found['step']:,}:")
+        most = max(each["people"] for each in found["bars"])
+        made = make_table(">from", ">people", "")
+        for each in found["bars"]:
+            made.add_row(show_signed(each["from"]), f"{each['people']:,}", draw_bar(each["people"], most))
+        console.print(made)
+    for each in found["moves"]:
+        who = ", ".join(call_person(one) for one in each["who"][:NAMED])
+        more = f" and {each['people'] - NAMED:,} more" if each["people"] > NAMED else ""
+        band = f"{each['from'] or 'no band'} → {each['to'] or 'no band'}"
+        print_sentences(console, f"  Another band: {band}: {count_of(each['people'], 'person')}: {who}{more}")
+    if found["largest"]:
+        print_sentences(console, "  Farthest apart, with the lines of our score:")
+    for each in found["largest"][: 2 * NAMED]:
+        print_sentences(console, f"    {call_person(each)}: {describe_both(each)}")
+        print_sentences(console, f"      {describe_score_lines(each['lines'])}")
+
+
+def describe_both(each: Mapping[str, Any]) -> str:
+    """Both scores of somebody and how far they are apart: `40 → 25 (-15), Medium → Low`."""
+    scores = f"{each['theirs']:,.15g} → {each['ours']:,.15g} ({show_signed(each['ours'] - each['theirs'])})"
+    was, now = each["bands"]["theirs"], each["bands"]["ours"]
+    return scores if was == now else f"{scores}, {was or 'no band'} → {now or 'no band'}"
+
+
+def describe_score_lines(lines: Sequence[Mapping[str, Any]]) -> str:
+    """The lines of a score: `Demo requested +30; Careers page viewed -20`."""
+    return "; ".join(f"{each['rule']} {show_signed(each['points'])}" for each in lines) or "no rule matches"
 
 
 def _print_safety(console: Console, report: Document) -> None:

@@ -76,6 +76,25 @@ def rescored_people(connection: Connection, run_id: str) -> Iterator[list[Person
         yield [PersonLines(row[0], row[1], dict(orjson.loads(row[2]))) for row in rows]
 
 
+class ScoredPerson(NamedTuple):
+    """What somebody scores: the total and the points of each line (hundredths), which sum to it, and the band."""
+
+    person: int
+    total: int
+    band: str
+    lines: Mapping[str, int]
+
+
+def scored_people(connection: Connection) -> Iterator[list[ScoredPerson]]:
+    """Everybody who has a live record and a score, by person, some thousands at a time; not those left out."""
+    alive = select(record.c.person).where(LIVE)
+    query = select(person.c.id, person.c.total, person.c.band, person.c.lines).where(
+        person.c.excluded == "", person.c.id.in_(alive)
+    )
+    for rows in in_chunks(plain_rows(connection, query.order_by(person.c.id)), IN_LIST):
+        yield [ScoredPerson(row[0], row[1], row[2], dict(orjson.loads(row[3]))) for row in rows]
+
+
 def lines_of_people(connection: Connection, people: Sequence[int]) -> dict[int, PersonLines]:
     """What these people (ascending) last scored, of those who have a score."""
     query = select(person.c.id, person.c.total, person.c.lines).where(id_range(person.c.id, people))

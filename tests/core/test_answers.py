@@ -66,6 +66,7 @@ def portal():
             "happened": lambda crm: pulled(crm.activities(seen)),
             "outcomes": lambda crm: pulled(crm.outcomes(None)),
             "sold": lambda crm: pulled(crm.outcomes(sold)),
+            "scores": lambda crm: [crm.read_lead_score(each.id) for each in crm.list_lead_scores()],
             "past": lambda crm: list(crm.past_fields(refs)),
             "read": lambda crm: list(crm.read([*refs, Ref("hubspot", "contact", "999")])),
             "write": lambda crm: list(crm.write(changes)),

@@ -10,6 +10,7 @@ from typing import Any, Literal, get_args, get_origin, get_type_hints
 from connectors.sandbox.hubspot import activity_effects, writes
 from connectors.sandbox.hubspot.catalog import option_of, stage_date
 from connectors.sandbox.hubspot.deal_stages import DealPipeline, DealStage
+from connectors.sandbox.hubspot.lead_scores import delete_lead_score, put_lead_score, recalculate_scores
 from connectors.sandbox.hubspot.lists import delete_list, put_on_list
 from connectors.sandbox.hubspot.pipelines import put_deal_pipeline
 from connectors.sandbox.hubspot.records import RecordTable, StoredRecord, write_properties
@@ -284,6 +285,9 @@ _ACTS: dict[str, ActionHandler] = {
     "add_owner": _add_owner,
     "put_on_list": put_on_list,
     "delete_list": delete_list,
+    "put_lead_score": put_lead_score,
+    "delete_lead_score": delete_lead_score,
+    "recalculate_scores": recalculate_scores,
     "lock": _lock,
     "issue_token": _issue_token,
     "revoke_token": _revoke_token,

@@ -7,6 +7,7 @@ from collections.abc import Iterator
 
 from connectors.sandbox.hubspot.activity_effects import record_activity
 from connectors.sandbox.hubspot.catalog import option_of
+from connectors.sandbox.hubspot.lead_scores import add_own_scores
 from connectors.sandbox.hubspot.records import StoredRecord
 from connectors.sandbox.hubspot.state import PortalOwner, PortalState
 from connectors.sandbox.hubspot.wire import iso, milliseconds
@@ -49,6 +50,7 @@ def load_portal(state: PortalState, world: World) -> None:
     for deal in sorted(world.deals, key=lambda each: (each.stages[0][1], each.number)):
         if "hubspot" in deal.seen_by:
             _add_deal(state, deal, owner_ids, contact_ids, company_ids)
+    add_own_scores(state, now)
 
 
 def _owner_id(rep: Rep) -> int:

@@ -12,6 +12,7 @@ from connectors.sandbox.hubspot import (
     auth,
     events,
     jobs,
+    lead_scores,
     legacy,
     lists,
     objects,
@@ -26,6 +27,9 @@ from connectors.sandbox.hubspot.wire import HubspotCall, not_allowed
 Handler = Callable[[PortalState, HubspotCall], Any]
 
 DATED = ("2025-09", "2026-03", "2026-09", "2026-09-beta")
+
+BETAS = ("2026-09-beta", "2027-03-beta")
+"""The versions of what has no other one yet."""
 
 # The version moves through the path when an API becomes date-versioned (HubSpot's 2026-03 migration guide).
 ROOTS = {
@@ -55,6 +59,7 @@ ROOTS = {
     "exports": ("/crm/v3/exports", "/crm/exports/{date}"),
     "downloads": ("/hubfs-exports",),
     "imports": ("/crm/v3/imports", "/crm/imports/{date}"),
+    "lead scores": tuple(f"/marketing/lead-scoring/{each}/scores" for each in BETAS),
 }
 
 OPEN = frozenset({"oauth", "downloads"})
@@ -127,6 +132,8 @@ _TABLE: tuple[tuple[str, str, str, Handler], ...] = (
     ("lists", "POST", "/search", lists.search_lists),
     ("lists", "GET", "/{id}", lists.show_list),
     ("lists", "GET", "/{id}/memberships", lists.list_memberships),
+    ("lead scores", "GET", "", lead_scores.list_scores),
+    ("lead scores", "GET", "/{id}", lead_scores.show_score),
     ("workflows", "GET", "", legacy.list_workflows),
     ("marketing emails", "GET", "/with-statistics", legacy.marketing_emails),
     ("engagements", "GET", "/paged", legacy.list_engagements),
@@ -172,7 +179,8 @@ def _expanded(family: str) -> Iterator[tuple[str, str]]:
         if "{date}" in root:
             yield from ((root.replace("{date}", date), date) for date in DATED)
         else:
-            yield root, next((part for part in root.split("/") if part[:1] == "v" and part[1:].isdigit()), "")
+            parts = root.split("/")
+            yield root, next((part for part in parts if part in BETAS or (part[:1] == "v" and part[1:].isdigit())), "")
 
 
 @cache
@@ -228,6 +236,7 @@ _FAMILY_SCOPES = {
     "exports": ("crm.export",),
     "imports": ("crm.import",),
     "lists": ("crm.lists.read",),
+    "lead scores": ("mh-lead-scoring-view", "mh-lead-scoring-edit"),
 }
 
 

@@ -184,6 +184,7 @@ class PortalState:
         self.links_given = 0
         self.imports: dict[str, Import] = {}
         self.lists: dict[str, MemberList] = {}
+        self.lead_scores: dict[int, Json] = {}
         self.deal_pipelines: dict[str, DealPipeline] = {DEFAULT_PIPELINE.id: DEFAULT_PIPELINE}
 
     @property

@@ -87,6 +87,11 @@ def make_guid(number: int) -> str:
     return f"5a4db0c5-0000-4000-8000-{number:012x}"
 
 
+def make_form_id(name: str) -> str:
+    """The id of the form of that name."""
+    return str(uuid.uuid5(_NAMESPACE, name))
+
+
 FormType = Literal["hubspot", "captured", "flow", "blog_comment"]
 """HubSpot's own form, one of an external web site, a pop-up, and the comments below a blog."""
 
@@ -173,7 +178,7 @@ class Tracking:
 
     def form(self, name: str, at: int, form_type: FormType = "hubspot") -> Form:
         """The form of that name, made where there is none."""
-        number = str(uuid.uuid5(_NAMESPACE, name))
+        number = make_form_id(name)
         return self.forms.setdefault(number, Form(number, name, at, form_type))
 
     def submitted(self, form: Form, at: int, values: Mapping[str, str], page: str) -> Submission:

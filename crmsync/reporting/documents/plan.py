@@ -152,9 +152,64 @@ class StoredReport(TypedDict):
     owners: list[LevelDocument]
 
 
+DifferenceBar = TypedDict("DifferenceBar", {"from": Points, "people": int})
+"""People whose score is at least `from` points above the other one (below it where that is negative)."""
+
+
+@with_config(EXACTLY)
+class BothBands(TypedDict):
+    """The band that the points of the other score alone reach, and ours."""
+
+    theirs: str | None
+    ours: str | None
+
+
+@with_config(EXACTLY)
+class LineOfScore(TypedDict):
+    """A line of our score."""
+
+    rule: str
+    points: Points
+
+
+@with_config(EXACTLY)
+class ComparedPersonDocument(TypedDict):
+    """Somebody with the other score and ours, and the lines of ours, which sum to it."""
+
+    person: int
+    name: str
+    email: str
+    theirs: Points
+    ours: Points
+    bands: BothBands
+    lines: list[LineOfScore]
+
+
+BandMove = TypedDict(
+    "BandMove", {"from": str | None, "to": str | None, "people": int, "who": list[ComparedPersonDocument]}
+)
+"""People whom our score puts into another band than the other one would; of them the twenty farthest apart."""
+
+
+@with_config(EXACTLY)
+class ComparisonDocument(TypedDict):
+    """The score of `[compare]` beside ours: people who have both, those who agree but for rounding, those without it.
+
+    `bars` has those who do not agree, by ours minus the other one, in steps of `step` points.
+    """
+
+    compared: int
+    agree: int
+    without: int
+    step: int
+    bars: list[DifferenceBar]
+    largest: list[ComparedPersonDocument]
+    moves: list[BandMove]
+
+
 @with_config(EXACTLY)
 class PlanReport(StoredReport):
-    """A plan just made, in people; `cost` estimates calls by CRM."""
+    """A plan just made, in people; `cost` estimates calls by CRM, `comparison` is `null` without `[compare]`."""
 
     distribution: DistributionDocument
     effects: list[EffectDocument]
@@ -162,6 +217,7 @@ class PlanReport(StoredReport):
     movers: list[ScoreMover]
     limits: list[LimitDocument]
     cost: dict[str, int]
+    comparison: ComparisonDocument | None
 
 
 @with_config(EXACTLY)

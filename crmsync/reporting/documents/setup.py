@@ -75,6 +75,37 @@ class NotTried(TypedDict):
 
 
 @with_config(EXACTLY)
+class NotImportedRule(TypedDict):
+    """A rule of a lead score that was not taken over: why, and what to do."""
+
+    rule: str
+    reason: str
+    remedy: str
+
+
+@with_config(EXACTLY)
+class RuleDifference(TypedDict):
+    """A rule that was taken over and may give other points."""
+
+    rule: str
+    said: str
+
+
+@with_config(EXACTLY)
+class LeadScoreDocument(TypedDict):
+    """What `crmsync init` took over of a CRM's lead score: `field` holds its points, `rules` is a number."""
+
+    id: str
+    name: str
+    field: str | None
+    rules: int
+    not_imported: list[NotImportedRule]
+    differences: list[RuleDifference]
+    has_levels: bool
+    notes: list[str]
+
+
+@with_config(EXACTLY)
 class InitDocument(TypedDict):
     """`crmsync init`; `members` are the users whom the file gives people, `schema` the file for editors."""
 
@@ -85,6 +116,7 @@ class InitDocument(TypedDict):
     looked_at: list[LookedAt]
     not_tried: list[NotTried]
     members: list[str]
+    lead_score: NotRequired[LeadScoreDocument]
     next: list[str]
 
 
