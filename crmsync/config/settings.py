@@ -542,7 +542,8 @@ class Config(Model, BaseSettings):
     def _hash(self, *affected: Affected) -> str:
         names = [name for name in Config.model_fields if not AFFECTS[name].isdisjoint(affected)]
         names += ["account"] if "plan" in affected and self.asks_about_account_scores() else []
-        return _digest(self.model_dump(mode="json", include=dict.fromkeys(names, True) | {"schedule": {"timezone"}}))
+        said = self.model_dump(mode="json", include=dict.fromkeys(names, True) | {"schedule": {"timezone"}})
+        return _digest(said | {"reading": READING})
 
     def mapping_hash(self, crm: str) -> str:
         """Twelve hex digits that change when something else is to be read of every record of a CRM."""
@@ -561,6 +562,11 @@ class Config(Model, BaseSettings):
         """What it is made with: `load` puts file, secrets folder and environment together, and nothing else does."""
         return (init_settings,)
 
+
+READING = 2
+"""To be raised with every change of crmsync by which the same config and people may give other scores: an upgrade is
+then seen as an edited config is, so that everybody is scored again and what is too much is held for approval.
+"""
 
 COLUMNS = ("stage", "email")
 """What is known of everybody besides `[fields]`."""

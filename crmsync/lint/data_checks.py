@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Collection, Iterator
 from datetime import timedelta
 from itertools import combinations
@@ -11,6 +12,7 @@ from numpy.typing import NDArray
 
 from crmsync.columns import Columns
 from crmsync.config.model import Model, selections_of, selects_kind
+from crmsync.config.patch import write_value
 from crmsync.config.rules import Behavior
 from crmsync.counts import count_of
 from crmsync.lint.finding import Finding
@@ -18,7 +20,7 @@ from crmsync.scoring.conditions import ConditionEvaluator
 from crmsync.scoring.ledger import Scores
 from crmsync.scoring.operators import YES
 from crmsync.scoring.titles import title_reader
-from crmsync.scoring.values import attribute_column
+from crmsync.scoring.values import attribute_column, make_column
 
 FEWEST_PEOPLE = 20
 """Fewer people than this say nothing about a rule."""
@@ -27,6 +29,10 @@ TWINS = 0.95
 """Correlation above which two rules say the same."""
 
 SILENT = timedelta(days=14)
+
+MOST_TITLES = 10
+LONGEST_TITLE = 60
+"""So that a line of the list stays whole on a terminal, and can be copied."""
 
 
 def lint_with_data(
@@ -46,6 +52,7 @@ def lint_with_data(
         _twins(model, scores),
         _strange_kinds(model, columns, known_kinds),
         _gone_silent(model, columns, now),
+        _unknown_titles(model, columns),
     )
     return [finding for check in checks for finding in check]
 
@@ -123,3 +130,41 @@ def _newest(model: Model, rule: Behavior, columns: Columns, now: int) -> int | N
         taken &= asker.match(name, match) == YES
     at = columns.at[taken[columns.fact] & (columns.at <= now)] if len(taken) else columns.at
     return int(at.max()) if len(at) else None
+
+
+def _unknown_titles(model: Model, columns: Columns) -> Iterator[Finding]:
+    """Titles of which no word is known, for each field that a question reads as a title."""
+    asked = {
+        part.field
+        for condition in model.conditions()
+        for part in condition.parts()
+        if part.field and (part.seniority or part.seniority_at_least or part.department)
+    }
+    reader = title_reader(model.titles)
+    for name in sorted(asked & columns.fields.keys()):
+        column = make_column(columns.fields[name])
+        counts = np.bincount(column.codes, minlength=len(column.distinct)).tolist()
+        unknown: Counter[str] = Counter()
+        for value, count in zip(column.distinct, counts, strict=True):
+            if isinstance(value, str) and count and not reader.read(value).is_known:
+                unknown[" ".join(value.split())] += count
+        if unknown:
+            yield Finding("note", _paste_titles(name, unknown, sum(counts)))
+
+
+def _paste_titles(name: str, unknown: Counter[str], people: int) -> str:
+    """How many have such a title, and the most frequent ones as lines of the config."""
+    often = sorted(unknown.items(), key=lambda each: (-each[1], each[0]))
+    shown = [each for each in often if len(each[0]) <= LONGEST_TITLE][:MOST_TITLES]
+    lines = [f"    {write_value(title)},  # {count:,}" for title, count in shown]
+    return "\n".join(
+        [
+            f"{name}: no word is known of the titles of {unknown.total():,} of {people:,} people, who count as staff "
+            "of no department. To give them a level, put these lines into the config and the titles under the right "
+            "level (departments are the same: titles.department):",
+            "  [titles.seniority]",
+            "  staff = [",
+            *lines,
+            "  ]",
+        ]
+    )

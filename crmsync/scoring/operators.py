@@ -103,18 +103,12 @@ def _is_in_list(column: Column, wanted: str, context: OperatorContext) -> Answer
 
 def _is_level(column: Column, wanted: Iterable[str], context: OperatorContext) -> Answers:
     levels = frozenset(wanted)
-    return _answers(
-        column.distinct,
-        lambda value: context.titles.read(value).seniority in levels if isinstance(value, str) else None,
-    )
+    return _answers(context.titles.read_column(column), lambda title: title.seniority in levels)
 
 
 def _is_in_department(column: Column, wanted: Iterable[str], context: OperatorContext) -> Answers:
     departments = frozenset(wanted)
-    return _answers(
-        column.distinct,
-        lambda value: bool(departments & context.titles.read(value).departments) if isinstance(value, str) else None,
-    )
+    return _answers(context.titles.read_column(column), lambda title: bool(departments & title.departments))
 
 
 def _is_at_domain(column: Column, wanted: Iterable[str], _context: OperatorContext) -> Answers:

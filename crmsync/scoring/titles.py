@@ -2,134 +2,61 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from functools import lru_cache
+from collections.abc import Sequence
+from functools import cached_property, lru_cache
+from itertools import chain
 from typing import NamedTuple
+from weakref import ReferenceType, ref
 
-import regex
-
-from crmsync.config.conditions import SENIORITIES
+from crmsync.config.conditions import DEPARTMENTS, SENIORITIES
 from crmsync.config.model import Titles
-
-_SENIORITY: Mapping[str, str] = {
-    "student": (
-        r"student\w*|étudiant\w*|estudiante|studente\w*|werkstudent\w*|intern|interns|internship|praktikant\w*"
-        r"|trainee|stagiaire|apprenti\w*|apprentice|auszubildende\w*|azubi|becari[oa]|tirocinante|pupil"
-        r"|schüler\w*"
-    ),
-    "entry": r"junior|jr|entry level|graduate",
-    "manager": (
-        r"manager\w*|mgr|supervisor|team ?lead|teamleiter\w*|gruppenleiter\w*|leader|foreman|responsable"
-        r"|gerente|encargad[oa]|jefe|jefa|kierownik|superintendent"
-    ),
-    "director": (
-        r"director\w*|dir|directeur|directrice|direttore|direttrice|direktor\w*|head|leiter\w*|leitung"
-        r"|\w+leiter\w*|\w+leitung|chief of staff|chef de service|principal"
-    ),
-    "vp": r"vp|svp|evp|avp|rvp|gvp|vice ?president\w*|vice[- ]président\w*|vicepresident\w*|vizepräsident\w*",
-    "c_level": (
-        r"c[ei]o|cfo|cto|cmo|coo|cro|cso|ciso|cpo|cdo|cxo|chro|cco|chief|c[- ]level|c[- ]suite|founder"
-        r"|co[- ]?founder|cofounder|owner|co[- ]?owner|inhaber\w*|président\w*|president|presidente|partner"
-        r"|managing director|managing partner|general manager|geschäftsführ\w*|vorstand\w*|vorständ\w*"
-        r"|prokurist\w*|pdg|dg|directeur général|directrice générale|director general|directora general"
-        r"|consejer[oa] delegad[oa]|amministratore delegato|gérant\w*|chair|chairman|chairwoman|chairperson"
-        r"|proprietor|principal owner|executive director"
-    ),
-}
-"""How each level shows in a title. Ordinary words for it; whoever has none of them is `staff`."""
-
-_NOT_THE_BOSS = (
-    r"(?:assistant|assistent\w*|assistante|secretary|secrétaire|aide|advisor|adviser|analyst|pa|ea)"
-    r"(?:,| to| for| of| of the| to the| der| des| du| de la| an die)+ .*"
-    r"|(?:executive|personal|administrative) assistant\b.*"
-    r"|(?:product|process|data|account|home|business|content|system|risk|control|scrum) owner\w*"
-    r"|(?:channel|alliance|business|hr|people|talent|technology|delivery|learning) partner\w*(?: manager)?"
-    r"|partner (?:manager|marketing|success|sales)\w*|account executive\w*|(?:lead|leads) generation"
-    r"|student (?:affairs|services|success|recruitment|life)|graduate (?:school|programs?|recruitment|studies)"
-    r"|intern(?:al|ational)\w*|chief of staff"
+from crmsync.scoring.title_lexicon import (
+    NO_LEVEL,
+    SOME_DEPARTMENT,
+    Vocabulary,
+    Word,
+    find_wording,
+    index_wordings,
+    inflect_own,
+    join_meanings,
+    load_lexicon,
+    wording_of,
 )
-"""Wordings whose words mean something else: the assistant to a CEO is no CEO, a product owner owns nothing."""
+from crmsync.scoring.title_roles import C_LEVEL, TitleWords, keep_person, read_level
+from crmsync.scoring.title_words import fold_letters, locate_words, split_title
+from crmsync.scoring.values import Column
 
-_DEPARTMENT: Mapping[str, str] = {
-    "it": (
-        r"it|i\.t\.|information technology|information systems|informatik|informatique|informática|edv|cio"
-        r"|sysadmin|system administrator|systems? engineer\w*|infrastructure|network\w*|help ?desk|cloud"
-        r"|devops|sre"
-    ),
-    "security": (
-        r"\w*security|sicherheit|informationssicherheit|it-sicherheit|sécurité|seguridad|sicurezza|ciso"
-        r"|cyber\w*|infosec|soc analyst"
-    ),
-    "engineering": (
-        r"engineer\w*|engineering|developer\w*|entwickl\w*|entwicklung|software\w*|cto|technology|r&d"
-        r"|programmer\w*|ingénieur\w*|ingenier\w*|ingenieur\w*|architect|technical|développeu\w*"
-    ),
-    "data": r"data|daten\w*|analytics|business intelligence|bi|machine learning|ai|cdo|data scientist|statistic\w*",
-    "product": r"product\w*|produkt\w*|produit|ux|cpo",
-    "operations": (
-        r"operations?|ops|coo|betrieb\w*|logistics?|logistik|supply chain|manufacturing|production|plant"
-        r"|facilit\w+|opérations|operaciones|revops|warehouse|quality"
-    ),
-    "finance": (
-        r"financ\w*|finanz\w*|cfo|accounting|accountant|buchhalt\w*|controller|controlling|treasur\w*|tax"
-        r"|audit\w*|comptab\w*|contabilidad|fp&a|rechnungswesen|billing|payroll"
-    ),
-    "procurement": (
-        r"procurement|purchas\w*|buyer|sourcing|einkauf\w*|einkäufer\w*|achats?|acheteu\w*|compras"
-        r"|vendor management|category manager|beschaffung\w*"
-    ),
-    "marketing": (
-        r"marketing|marketer|cmo|brand|communications?|demand gen\w*|growth|seo|pr|content|kommunikation"
-        r"|mercadeo|events?"
-    ),
-    "sales": (
-        r"sales|vertrieb\w*|ventes|commercial\w*|ventas|vendite|business development|bdr|sdr"
-        r"|account executive\w*|account manager\w*|cro|revenue|key account\w*|außendienst"
-    ),
-    "support": (
-        r"support|customer (?:success|service|care|experience)|kundenservice|kundendienst|service client"
-        r"|client services?"
-    ),
-    "hr": (
-        r"hr|human resources|people|talent|recruit\w*|personal(?:wesen|abteilung|leit\w*|referent\w*)|chro"
-        r"|ressources humaines|recursos humanos|people ops|learning and development"
-    ),
-    "legal": r"legal|counsel|lawyer|attorney|compliance|recht\w*|jurist\w*|juridique|privacy|dpo|paralegal",
-    "research": r"research\w*|scien\w+|forsch\w*|laborator\w*|lab|r&d|clinical|postdoc\w*",
-    "education": (
-        r"teacher|professor\w*|lecturer|lehrer\w*|dozent\w*|faculty|academic|universit\w*|school|dean|tutor"
-        r"|student\w*|étudiant\w*|estudiante|werkstudent\w*"
-    ),
-    "general_management": (
-        r"ceo|founder|co[- ]?founder|cofounder"
-        r"|(?<!product )(?<!process )(?<!data )(?<!account )(?<!business )owner|co[- ]?owner|inhaber\w*"
-        r"|geschäftsführ\w*|managing director|managing partner|general manager|pdg"
-        r"|(?<!vice )(?<!vice-)president|chairman|chairwoman|chairperson|board|vorstand\w*|directeur général"
-        r"|directrice générale|director general|directora general|gérant\w*"
-    ),
-}
+LONGEST_TITLE = 300
+"""Characters of a title that are read."""
+
+MOST_TITLES = 50_000
+"""Titles that are kept in memory with what they say."""
+
+_GENERAL_MANAGEMENT = 1 << DEPARTMENTS.index("general_management")
 
 
 class Title(NamedTuple):
-    """What a title says; `seniority` is one of `SENIORITIES`."""
+    """What a title says; `seniority` is one of `SENIORITIES`. `is_known`: whether any word says something."""
 
     seniority: str
     departments: frozenset[str]
+    is_known: bool
 
 
-def _words(pattern: str) -> regex.Pattern[str]:
-    return regex.compile(rf"(?<![\w])(?:{pattern})(?![\w])", regex.IGNORECASE)
+class Evidence(NamedTuple):
+    """A seniority or department, and the words of the title that it comes from."""
+
+    meaning: str
+    text: str
 
 
-_SENIORITY_WORDS = {level: _words(pattern) for level, pattern in _SENIORITY.items()}
-_DEPARTMENT_WORDS = {department: _words(pattern) for department, pattern in _DEPARTMENT.items()}
-_NOT_THE_BOSS_WORDS = _words(_NOT_THE_BOSS)
-_VICE = _words(r"(?:vice|vize)[- ]?(?:president\w*|président\w*|präsident\w*)")
-_FROM_THE_TOP = tuple(reversed(SENIORITIES))
+@lru_cache(maxsize=4096)
+def _title(level: int, departments: int) -> Title:
+    names = frozenset(each for bit, each in enumerate(DEPARTMENTS) if departments >> bit & 1)
+    return Title(SENIORITIES[level] if level != NO_LEVEL else "staff", names, level != NO_LEVEL or bool(names))
 
 
-def _alias(spellings: Sequence[str]) -> regex.Pattern[str]:
-    return _words("|".join(regex.escape(each.strip().casefold()) for each in spellings))
+Aliases = tuple[tuple[str, tuple[str, ...]], ...]
 
 
 def title_reader(titles: Titles) -> TitleReader:
@@ -140,49 +67,171 @@ def title_reader(titles: Titles) -> TitleReader:
     )
 
 
-Aliases = tuple[tuple[str, tuple[str, ...]], ...]
-Words = tuple[tuple[str, regex.Pattern[str]], ...]
-
-
 @lru_cache(maxsize=64)
 def _reader(seniority: Aliases, department: Aliases) -> TitleReader:
-    return TitleReader(
-        tuple((level, _alias(words)) for level, words in seniority),
-        tuple((each, _alias(words)) for each, words in department),
-    )
+    return TitleReader(seniority, department)
+
+
+class _Found(NamedTuple):
+    """A level or departments (a bit each), and the places of the first word that says so and of the word after it."""
+
+    meaning: int
+    start: int
+    end: int
+
+
+class _Reading(NamedTuple):
+    """What words mean together. `is_partial`: whether some of them do not count, so that each must be looked at."""
+
+    level: _Found | None
+    departments: Sequence[_Found]
+    is_partial: bool
+
+    @property
+    def department_bits(self) -> int:
+        """All departments."""
+        bits = 0
+        for each in self.departments:
+            bits |= each.meaning
+        return bits
 
 
 class TitleReader:
-    """Reads titles, each once; the admin's own words come first."""
+    """Reads titles, each once; the admin's own words come first.
 
-    def __init__(self, seniority: Words, department: Words) -> None:
+    `read` gives the `Title` of a text, `explain` the words that its seniority (none where nothing says it) and each of
+    its departments come from.
+    """
+
+    def __init__(self, seniority: Aliases, department: Aliases) -> None:
         self.seniority, self.department = seniority, department
-        self.read = lru_cache(maxsize=50_000)(self._read)
+        self.read = lru_cache(maxsize=MOST_TITLES)(self._read)
+        self.explain = lru_cache(maxsize=MOST_TITLES)(self._explain)
+        self._read_places = lru_cache(maxsize=100_000)(self._read_places_anew)
+        self._last: tuple[ReferenceType[Column], Sequence[Title | None]] | None = None
+
+    def read_column(self, column: Column) -> Sequence[Title | None]:
+        """The title of each distinct value; `None` for what is no text."""
+        # Several rules ask one column in a row, which has more titles than `read` remembers.
+        last = self._last
+        if last is not None and last[0]() is column:
+            return last[1]
+        read = self.read if len(column.distinct) <= MOST_TITLES else self._read
+        titles = [read(value) if isinstance(value, str) else None for value in column.distinct]
+        self._last = ref(column), titles
+        return titles
+
+    @cached_property
+    def _vocabulary(self) -> Vocabulary:
+        own: dict[tuple[str, ...], Word] = {}
+        levels = [(Word("", level=SENIORITIES.index(level)), words) for level, words in self.seniority]
+        departments = [(Word("", departments=1 << DEPARTMENTS.index(each)), words) for each, words in self.department]
+        for word, texts in levels + departments:
+            for tokens in chain.from_iterable(inflect_own(wording_of(text)) for text in texts):
+                own[tokens] = join_meanings(own.get(tokens), word, " ".join(tokens))
+        return Vocabulary(load_lexicon(), index_wordings(own))
 
     def _read(self, text: str) -> Title:
-        text = text.casefold()[:300]
-        return Title(self._level(text), self._departments(text))
+        vocabulary = self._vocabulary
+        tokens = split_title(fold_letters(text[:LONGEST_TITLE]))
+        meant = [vocabulary[token] for token in tokens]
+        level, departments, is_partial = self._read_places(tuple([place for place, _ in meant]))
+        if is_partial:
+            return _as_title(_interpret(vocabulary, [vocabulary.look_up(token) for token in tokens]))
+        for _, more in meant:
+            departments |= more
+        return _title(level, departments)
 
-    def _level(self, text: str) -> str:
-        own = [level for level, words in self.seniority if words.search(text)]
-        if own:
-            return max(own, key=SENIORITIES.index)
-        # Or a vice president would read as a president.
-        plain = _VICE.sub("vp", _NOT_THE_BOSS_WORDS.sub(_told_apart, text))
-        # First of all: a director's intern is no director.
-        if _SENIORITY_WORDS["student"].search(plain):
-            return "student"
-        found = (level for level in _FROM_THE_TOP if level in _SENIORITY and _SENIORITY_WORDS[level].search(plain))
-        return next(found, "staff")
+    def _read_places_anew(self, places: tuple[int, ...]) -> tuple[int, int, bool]:
+        """Level and departments of words by their places."""
+        vocabulary = self._vocabulary
+        reading = _interpret(vocabulary, [vocabulary.words[place] for place in places])
+        level = reading.level.meaning if reading.level else NO_LEVEL
+        return level, reading.department_bits & ~SOME_DEPARTMENT, reading.is_partial
 
-    def _departments(self, text: str) -> frozenset[str]:
-        own = {each for each, words in self.department if words.search(text)}
-        return frozenset(own | {each for each, words in _DEPARTMENT_WORDS.items() if words.search(text)})
+    def _explain(self, text: str) -> tuple[Sequence[Evidence], Sequence[Evidence]]:
+        text = text[:LONGEST_TITLE]
+        words = [self._vocabulary.look_up(token) for token in split_title(fold_letters(text))]
+        reading, places = _interpret(self._vocabulary, words), locate_words(text)
+        levels = [(SENIORITIES[reading.level.meaning], reading.level)] if reading.level else []
+        departments = [
+            (name, each)
+            for bit, name in enumerate(DEPARTMENTS)
+            for each in [each for each in reading.departments if each.meaning >> bit & 1][:1]
+        ]
+        said = [
+            [Evidence(name, _quote(text, places[at.start][0], places[at.end - 1][1])) for name, at in found]
+            for found in (levels, departments)
+        ]
+        return said[0], said[1]
 
 
-def _told_apart(found: regex.Match[str]) -> str:
-    """What is left of such a wording: a partner manager manages, a chief of staff directs, an assistant is staff."""
-    said = found[0]
-    if said == "chief of staff":
-        return "director"
-    return "manager" if "manager" in said and "assist" not in said else " "
+def _quote(text: str, start: int, end: int) -> str:
+    """Part of a text; an abbreviation with its last dot."""
+    quoted = text[start:end]
+    return text[start : end + 1] if "." in quoted and text[end : end + 1] == "." else quoted
+
+
+def _as_title(reading: _Reading) -> Title:
+    return _title(reading.level.meaning if reading.level else NO_LEVEL, reading.department_bits)
+
+
+def _interpret(vocabulary: Vocabulary, words: Sequence[Word]) -> _Reading:
+    """A title word by word, each beside the others."""
+    kept = keep_person(words)
+    said, departments = _join_wordings(words, kept)
+    deciding = read_level(said)
+    level = None if deciding < 0 else _Found(said.levels[deciding], said.starts[deciding], said.ends[deciding])
+    departments = _correct_departments(said, departments)
+    if vocabulary.own:
+        own_levels, own_departments = _find_own(vocabulary, words)
+        level, departments = max(own_levels, default=level), own_departments + departments
+    return _Reading(level, departments, len(kept) < len(words) or bool(said.over))
+
+
+def _find_own(vocabulary: Vocabulary, words: Sequence[Word]) -> tuple[list[_Found], list[_Found]]:
+    """The levels and departments of an admin's own words, wherever they stand."""
+    levels, departments = [], []
+    for at, first in enumerate(words):
+        found = find_wording(vocabulary.own.get(first.text, {}), words, at)
+        if found and found[0].level != NO_LEVEL:
+            levels.append(_Found(found[0].level, at, found[1]))
+        if found and found[0].departments:
+            departments.append(_Found(found[0].departments, at, found[1]))
+    return levels, departments
+
+
+def _join_wordings(words: Sequence[Word], kept: Sequence[int]) -> tuple[TitleWords, list[_Found]]:
+    """The words of a title, those that are a wording together as one; and the same for what they say of departments."""
+    joined, starts, ends, departments = [], [], [], []
+    end = end_of_department = -1
+    for at in kept:
+        word = words[at]
+        if at >= end:
+            end, one = at + 1, word
+            if word.wordings is not None:
+                one, end = find_wording(word.wordings, words, at) or (word, end)
+            joined.append(one)
+            starts.append(at)
+            ends.append(end)
+        if at >= end_of_department:
+            end_of_department, one = at + 1, word
+            if word.department_wordings is not None:
+                one, end_of_department = find_wording(word.department_wordings, words, at) or (word, at + 1)
+            if one.departments:
+                departments.append(_Found(one.departments, at, end_of_department))
+    return TitleWords(joined, starts, ends), departments
+
+
+def _correct_departments(said: TitleWords, departments: list[_Found]) -> list[_Found]:
+    """Departments without those of former jobs; who serves a boss of the whole firm does not manage it."""
+    if said.over:
+        over = {place for at in said.over for place in range(said.starts[at], said.ends[at])}
+        departments = [each for each in departments if each.start not in over]
+    if C_LEVEL not in said.levels and said.is_served:
+        return [each._replace(meaning=each.meaning & ~_GENERAL_MANAGEMENT) for each in departments]
+    if "owner" in said.roles:
+        at = said.roles.index("owner")
+        if said.levels[at] == C_LEVEL and at not in said.over:
+            return [*departments, _Found(_GENERAL_MANAGEMENT, said.starts[at], said.ends[at])]
+    return departments

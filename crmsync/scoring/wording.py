@@ -9,11 +9,12 @@ from typing import Any
 import regex
 
 from crmsync.config.conditions import Condition, Match
-from crmsync.config.model import Limit
+from crmsync.config.model import Limit, Titles
 from crmsync.config.rules import Behavior, Decay, Fit, Inactivity, Pattern, Rule, Step
 from crmsync.config.rules import Sequence as SequenceRule
 from crmsync.counts import count_of
-from crmsync.scoring.operators import OPERATORS, join_options
+from crmsync.scoring.operators import OPERATORS, format_word, join_options
+from crmsync.scoring.titles import Evidence, title_reader
 
 LONGEST_REASON = 255
 """What a text field of Salesforce holds, counted as it counts: in UTF-16 units."""
@@ -53,6 +54,24 @@ def truncate(text: str, most: int = LONGEST_REASON) -> str:
 
 def _length(text: str) -> int:
     return len(text) if text.isascii() else len(text.encode("utf-16-le", errors="surrogatepass")) // 2
+
+
+def explain_title(titles: Titles, title: str, of_level: bool, of_department: bool) -> str:
+    """How a title was read, as far as a question is about it: "VP from "V.P."; IT and security from "IT Security"".
+
+    What the whole title says has no words added; empty where nothing is asked.
+    """
+    levels, departments = title_reader(titles).explain(title)
+    asked = [*(levels if of_level else ()), *(departments if of_department else ())]
+    if of_level and not levels:
+        asked.insert(0, Evidence("staff", ""))
+    by_text: dict[str, list[str]] = {}
+    for meaning, text in asked:
+        by_text.setdefault(text, []).append(format_word(meaning))
+    return "; ".join(
+        join_options(meanings, "and") + ("" if text in ("", title.strip()) else f' from "{truncate(text, 40)}"')
+        for text, meanings in by_text.items()
+    )
 
 
 def describe_rule(rule: Rule) -> str:

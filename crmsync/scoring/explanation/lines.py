@@ -24,6 +24,7 @@ from crmsync.scoring.scored_people import ScoredPeople
 from crmsync.scoring.wording import (
     describe_decay,
     describe_limit,
+    explain_title,
     format_date,
     format_points,
     to_points,
@@ -81,7 +82,7 @@ class _LineExplainer:
         return _limit_why(self.model, line)
 
     def _rule(self, rule: Rule, at: int) -> str:
-        about = _known(rule.when, self.columns, at)
+        about = _known(rule.when, self.columns, at, self.model)
         if isinstance(rule, Fit):
             return about
         if rule.name not in self._found:
@@ -135,10 +136,19 @@ def _ago(age: int) -> str:
     return {0: "today", 1: "yesterday"}.get(age, f"{count_of(age, 'day')} ago")
 
 
-def _known(condition: Condition | None, columns: Columns, row: int) -> str:
-    """What is known of the fields that a question reads."""
-    names = sorted(condition.fields()) if condition else []
-    return ", ".join(f"{name} {_shown(_value(columns, name, row))}" for name in names)
+def _known(condition: Condition | None, columns: Columns, row: int, model: Model) -> str:
+    """What is known of the fields that a question reads, and how it reads titles."""
+    if condition is None:
+        return ""
+    said = []
+    for name in sorted(condition.fields()):
+        value = _value(columns, name, row)
+        asked = [part for part in condition.parts() if part.field == name]
+        of_level = any(part.seniority or part.seniority_at_least for part in asked)
+        of_department = any(part.department for part in asked)
+        read = explain_title(model.titles, value, of_level, of_department) if isinstance(value, str) else ""
+        said.append(f"{name} {_shown(value)}{read and f' ({read})'}")
+    return ", ".join(said)
 
 
 def _value(columns: Columns, name: str, row: int) -> Scalar | None:
