@@ -52,7 +52,7 @@ mutants: .venv-mutants/ready
 
 lock: .venv/test
 	$(BIN)/python -m pip install -q --disable-pip-version-check uv
-	$(LOCK) pyproject.toml --extra learn --group build -o requirements.lock
+	$(LOCK) pyproject.toml --extra learn --extra countries --group build -o requirements.lock
 	$(LOCK) pyproject.toml --group dev -o requirements-dev.lock
 	$(LOCK) --group pyproject.toml:tools -o requirements-tools.lock
 

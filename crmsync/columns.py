@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import unicodedata
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
@@ -13,6 +14,13 @@ from crmsync.model import Scalar
 
 RUNNING = 2**30
 """A day after all days: stands in `clocks` for a clock that goes on."""
+
+
+def fold_text(text: str) -> str:
+    """Text as it is compared: without regard to case, to surrounding blanks and to how accents are encoded."""
+    text = text.strip()
+    # For ASCII, which nearly all texts are, the quick way gives the same.
+    return text.lower() if text.isascii() else unicodedata.normalize("NFC", text.casefold())
 
 
 class Fact(NamedTuple):

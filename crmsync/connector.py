@@ -26,9 +26,21 @@ class MissingField(NamedTuple):
     sentence: str
 
 
+def further_name(name: str, place: int) -> str:
+    """The name under which a field is read that the config maps in the second (1) or a further place."""
+    return f"{name}#{place + 1}" if place else name
+
+
+def plain_name(name: str) -> str:
+    """The config's own name of a field: `employees#2` is a mapping of `employees`."""
+    return name.partition("#")[0]
+
+
 @dataclass(frozen=True, slots=True)
 class FieldMap:
     """How the config's names are spelled in one CRM. A value is one spelling for all kinds, or one for each kind.
+
+    Of a field that is mapped to several of the CRM's, the others are there under a `further_name`.
 
     `companies` says that the name, domain and owner of each record's company are to be read, too. `choices` are those
     of `fields` that `create_fields` makes for users to fill in, each with the values they choose from. `tasks` says

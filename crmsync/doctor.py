@@ -9,7 +9,7 @@ from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import suppress
 from datetime import datetime
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from sqlalchemy import Connection
 
@@ -21,12 +21,13 @@ from crmsync.config.load import place_mistakes
 from crmsync.config.mistakes import Loc, Mistake
 from crmsync.config.settings import flat_values, kinds_of
 from crmsync.config.template import INSTANCE_URL
-from crmsync.connector import FieldMap, MissingField, Stop
+from crmsync.connector import DescribedField, FieldCatalog, FieldMap, MissingField, Stop
 from crmsync.counts import count_of
 from crmsync.errors import ConfigError, StateOutdated, Unavailable
 from crmsync.identity.matching import normal_email
-from crmsync.lint import Finding, lint_model, lint_with_data
+from crmsync.lint import Finding, lint_fields, lint_model, lint_with_data
 from crmsync.planning.people_columns import read_holds, read_people_columns
+from crmsync.reporting.field_values import list_differing_records
 from crmsync.routing.owners import Owners, owners_of, state_of
 from crmsync.routing.tryout import try_lead
 from crmsync.scoring import failed_tests, score, worth_knowing
@@ -53,7 +54,7 @@ def diagnose(config: Config, now: datetime, stop: Stop | None, path: Path | None
     """
     today = now.astimezone(config.zone).date()
     asked = {crm: _asked(config, crm, stop) for crm in config.crms} if stop else {}
-    crms = {crm: said for crm, (said, _owners) in asked.items()}
+    crms = {crm: answer.said for crm, answer in asked.items()}
     of_model = lint_model(config, kinds_of(config), today, config.fields)
     findings = [
         *of_model,
@@ -62,7 +63,8 @@ def diagnose(config: Config, now: datetime, stop: Stop | None, path: Path | None
         *_lint_feeds(config),
         *_lint_secret_files(config),
         *(each for crm, said in crms.items() for each in _lint_members(config, crm, said["members"])),
-        *_lint_places(config, {crm: owners for crm, (_said, owners) in asked.items() if owners is not None}),
+        *lint_fields(config, {crm: (_label_of(crm), it.described) for crm, it in asked.items()}),
+        *_lint_places(config, {crm: it.owners for crm, it in asked.items() if it.owners is not None}),
     ]
     wrong = [Mistake(each.loc, each.sentence, itself=True) for each in findings if each.level == "error"]
     if all(each.level != "error" for each in of_model):
@@ -84,6 +86,11 @@ def diagnose(config: Config, now: datetime, stop: Stop | None, path: Path | None
         "notes": [*(each.sentence for each in findings if each.level == "note"), *unused_variables(config)],
         "crms": crms,
     }
+
+
+def _label_of(crm: str) -> str:
+    """What people call a CRM."""
+    return str(getattr(connectors()[crm], "LABEL", crm))
 
 
 def _lint_feeds(config: Config) -> Iterator[Finding]:
@@ -308,6 +315,7 @@ def _lint_state(config: Config, now: datetime) -> list[Finding]:
             with store.read() as reading:
                 columns = _sampled(config, reading, now)
                 outdated = [*_lint_bands(config, reading), *_lint_stages(config, reading)]
+                outdated += [Finding("warning", each) for each in list_differing_records(config, reading)]
                 unread = [] if columns is None else _find_unread(config, reading, columns)
     except StateOutdated as error:
         return [Finding("note", f"the people in the state were not checked: {error}")]
@@ -369,9 +377,16 @@ def _creatable(missing: Sequence[MissingField]) -> list[str]:
     return [each.sentence for each in missing if each.role != "field" and "crmsync setup" in each.sentence]
 
 
-def _asked(config: Config, crm: str, stop: Stop) -> tuple[dict[str, Any], Owners | None]:
-    """What one CRM says, and who can own records in it, where the config gives owners and the CRM says so."""
-    directory = None
+class _Answer(NamedTuple):
+    """What one CRM `said`, who can own records in it (where the config gives owners), and what fields it has."""
+
+    said: dict[str, Any]
+    owners: Owners | None
+    described: Sequence[DescribedField]
+
+
+def _asked(config: Config, crm: str, stop: Stop) -> _Answer:
+    directory, described = None, list[DescribedField]()
     said: dict[str, Any] = {
         "reached": True,
         "account": "",
@@ -385,6 +400,8 @@ def _asked(config: Config, crm: str, stop: Stop) -> tuple[dict[str, Any], Owners
             found = connected.check()
             said |= {"account": found.account, "problems": found.problems, "notes": found.notes}
             said["setup_creates"] = _creatable(connected.missing_fields()) if found.problems else []
+            if isinstance(connected, FieldCatalog):
+                described = [*connected.describe_fields()]
             if config.lifecycle.model_fields_set:
                 values = {each.casefold() for some in connected.stage_order().values() for each in some}
                 said["notes"] = (*said["notes"], *_list_unknown_stages(config, crm, values))
@@ -396,4 +413,4 @@ def _asked(config: Config, crm: str, stop: Stop) -> tuple[dict[str, Any], Owners
         said |= {"reached": False, "notes": (*said["notes"], f"not reached: {error}")}
     except ConfigError as error:
         said["problems"] = tuple(dict.fromkeys((*said["problems"], *error.problems)))
-    return said, directory
+    return _Answer(said, directory, described)

@@ -7,7 +7,10 @@ from connectors.hubspot.settings import Settings
 SOURCE_FIELD = "hs_analytics_source"
 """Where a contact came from, for decisions about `source` where the file maps nothing else to it."""
 
+LABEL = "HubSpot"
+"""What people call this CRM."""
+
 LISTS = "lists"
 """The key of `[exclude]` that names lists of this CRM."""
 
-__all__ = ["LISTS", "SOURCE_FIELD", "HubSpot", "Settings", "connect", "read_link"]
+__all__ = ["LABEL", "LISTS", "SOURCE_FIELD", "HubSpot", "Settings", "connect", "read_link"]

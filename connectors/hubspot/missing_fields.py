@@ -7,7 +7,7 @@ from collections.abc import Collection, Iterator
 from connectors.hubspot.errors import KIND, Forbidden
 from connectors.hubspot.mapping import COMPANY_PREFIX, STAGE
 from connectors.hubspot.schema import Portal
-from crmsync.connector import FieldMap, MissingField
+from crmsync.connector import FieldMap, MissingField, plain_name
 
 TASK_KEY = "crmsync_task_key"
 """The property of tasks that holds crmsync's own id of each, of which HubSpot allows no second one."""
@@ -25,12 +25,14 @@ def missing_fields(portal: Portal, names: FieldMap) -> Iterator[MissingField]:
             yield MissingField("choice", name, KIND, f"[{name}] field: {said}")
         elif prop not in known and prop not in companies:
             of_company = prop.startswith(COMPANY_PREFIX)
+            own = plain_name(name)
+            # What is compared has the name of its table.
+            table = own.split()[0] if own.startswith("[") else "[fields]"
             said = (of_company and refusal) or (
                 f"HubSpot has no property {prop!r}, or this token cannot see it, so the field is unknown: correct "
-                "this mapping, or restore the property in HubSpot"
+                f"{table}, or restore the property in HubSpot"
             )
-            table = "" if name.startswith("[") else "[fields] "
-            yield MissingField("field", name, KIND, f"{table}{name}: {said}")
+            yield MissingField("field", own, KIND, f"{own if own.startswith('[') else f'[fields] {own}'}: {said}")
     for name, prop in FieldMap.spelled(names.score_fields, KIND).items():
         if prop not in known:
             said = f"HubSpot has no property {prop!r}: create it with crmsync setup"

@@ -10,10 +10,13 @@ from crmsync.connector import Connector, FieldMap, Notes, Stop
 SOURCE_FIELD = "LeadSource"
 """Where a record came from, for decisions about `source` where the file maps nothing else to it."""
 
+LABEL = "Salesforce"
+"""What people call this CRM."""
+
 LISTS = "campaigns"
 """The key of `[exclude]` that names lists of this CRM."""
 
-__all__ = ["LISTS", "SOURCE_FIELD", "Settings", "connect", "read_link"]
+__all__ = ["LABEL", "LISTS", "SOURCE_FIELD", "Settings", "connect", "read_link"]
 
 
 def connect(settings: Settings, names: FieldMap, notes: Notes, stop: Stop) -> Connector:

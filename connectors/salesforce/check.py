@@ -25,7 +25,7 @@ from connectors.salesforce.payload import converted_statuses
 from connectors.salesforce.schema import HOLDING, NUMBERS, OBJECTS, TASK_KEY, Schema
 from connectors.salesforce.setup import CHOICE_DESCRIPTION, DESCRIPTION, value_remedy
 from crmsync.config.tables import Feed
-from crmsync.connector import Checkup, FieldMap
+from crmsync.connector import Checkup, FieldMap, plain_name
 from crmsync.counts import count_of
 from crmsync.errors import ConfigError, Unavailable
 from crmsync.model import find_score_field
@@ -91,8 +91,8 @@ PROBLEM, NOTE = True, False
 
 def _fields(org: Org, schema: Schema, reader: RecordReader) -> Iterator[tuple[bool, str]]:
     """Mapped fields that this user does not see, and formulas, which change without a trace."""
-    for name, path in {"email": "Email", **reader.fields}.items():
-        known = schema.resolve(OBJECTS[reader.kind], path)
+    for own, path in {"email": "Email", **reader.fields}.items():
+        name, known = plain_name(own), schema.resolve(OBJECTS[reader.kind], path)
         if sentence := missing_input(schema, reader, name, path):
             yield PROBLEM, sentence
         elif lacking := lacking_values(schema, reader.kind, path, reader.choices.get(name, ())):

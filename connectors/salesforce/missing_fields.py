@@ -7,7 +7,7 @@ from typing import Literal
 
 from connectors.salesforce.contacts import RecordReader
 from connectors.salesforce.schema import OBJECTS, TASK_KEY, UNREADABLE, Schema
-from crmsync.connector import MissingField
+from crmsync.connector import MissingField, plain_name
 
 
 def missing_fields(schema: Schema, readers: Mapping[str, RecordReader], *, tasks: bool) -> list[MissingField]:
@@ -28,9 +28,9 @@ def missing_fields(schema: Schema, readers: Mapping[str, RecordReader], *, tasks
 def missing_inputs(schema: Schema, reader: RecordReader) -> Iterator[MissingField]:
     """What `[fields]` maps."""
     for name, path in reader.fields.items():
-        if sentence := missing_input(schema, reader, name, path):
+        if sentence := missing_input(schema, reader, plain_name(name), path):
             role: Literal["field", "choice"] = "choice" if name in reader.choices else "field"
-            yield MissingField(role, name, reader.kind, sentence)
+            yield MissingField(role, plain_name(name), reader.kind, sentence)
 
 
 def missing_input(schema: Schema, reader: RecordReader, name: str, path: str) -> str:

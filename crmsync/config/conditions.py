@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterable, Iterator
+from datetime import date, datetime
 from typing import Annotated, Any, Literal
 
 import regex
 from pydantic import AfterValidator, BeforeValidator, Field, field_validator, model_validator
 
+from crmsync.config.countries import INSTALL, find_strange, is_installed
 from crmsync.config.tables import Table
-from crmsync.config.units import Texts, _listed, _some
+from crmsync.config.units import Days, Texts, _listed, _some
 
 BUILTIN_FIELDS = ("email", "stage")
 """Fields every person has without a mapping: the first e-mail address, and the lifecycle stage by its config name."""
@@ -36,12 +38,62 @@ def _readable_pattern(value: str) -> str:
 
 
 def _number(value: Any) -> Any:
+    if isinstance(value, date) or (isinstance(value, str) and _DAY.match(value)):
+        raise ValueError("write a number, for example 200; for a date use before, after, within or older_than")
     if isinstance(value, bool) or not isinstance(value, (int, float)) or not math.isfinite(value):
         raise ValueError("write a number without quotes and separators, for example 1000 or 0.5")
     return value
 
 
 Number = Annotated[float, BeforeValidator(_number)]
+
+_DAY = re.compile(r"\d{4}-\d\d-\d\d")
+
+
+def _day(value: Any) -> Any:
+    if isinstance(value, str) and _DAY.fullmatch(value):
+        try:
+            return date.fromisoformat(value)
+        except ValueError:  # no such day
+            pass
+    if not isinstance(value, date) or isinstance(value, datetime):
+        raise ValueError("write a day, for example 2026-10-01")
+    return value
+
+
+Day = Annotated[date, BeforeValidator(_day)]
+"""A day, without a time."""
+
+
+def domains_with_star(domains: Iterable[str]) -> Iterator[str]:
+    """What is wrong with domains that have a `*` anywhere but in `*.` at the start, and what to write."""
+    for each in domains:
+        if "*" in each.strip().removeprefix("*.").removeprefix("*@"):
+            yield f"{each!r} never matches; write for example rival.example, which holds for all below it, too"
+
+
+def _domains(value: list[str]) -> list[str]:
+    for said in domains_with_star(value):
+        raise ValueError(said)
+    return value
+
+
+def _named(key: str) -> Callable[[list[str]], list[str]]:
+    def check(value: list[str]) -> list[str]:
+        if not is_installed():
+            raise ValueError(INSTALL)
+        for said in find_strange(key, value):
+            raise ValueError(said)
+        return value
+
+    return check
+
+
+Countries = Annotated[Texts, AfterValidator(_named("country"))]
+States = Annotated[Texts, AfterValidator(_named("state"))]
+
+Domains = Annotated[Texts, AfterValidator(_domains)]
+"""Domains; `*.rival.example` is another way to write `rival.example`."""
 
 
 def _small(value: Any) -> Any:
@@ -71,7 +123,7 @@ class Match(Table):
     """What one value must be like; every key that is given must hold.
 
     Text is compared without regard to case; a list of texts means any of them. On a multi-select a text key holds when
-    it holds for one of the values. A value of the wrong type is unknown to the rule.
+    it holds for one of the values. A value that cannot be read as the key asks is unknown to the rule.
     """
 
     is_: str | bool | float | None = Field(default=None, alias="is")
@@ -91,12 +143,14 @@ class Match(Table):
     has: Texts | None = None
     has_all: Texts | None = None
     in_list: str | None = None
-    domain: Texts | None = None
+    domain: Domains | None = None
     domain_list: str | None = None
     free_mail: bool | None = None
     seniority: Seniority | None = None
     seniority_at_least: Annotated[Literal[SENIORITIES], BeforeValidator(_small)] | None = None  # type: ignore[valid-type]
     department: Department | None = None
+    country: Countries | None = None
+    state: States | None = None
 
     @field_validator("is_", mode="before")
     @classmethod
@@ -114,13 +168,14 @@ class Match(Table):
 
     def keys(self) -> dict[str, Any]:
         """The keys that are given, by the name an admin writes, in a fixed order."""
-        return {name: getattr(self, attribute) for attribute, name in MATCH_KEYS.items() if self._given(attribute)}
+        there = self.model_fields_set
+        given = ((name, getattr(self, key)) for key, name in MATCH_KEYS.items() if key in there)
+        return {name: wanted for name, wanted in given if wanted is not None}
 
-    def _given(self, attribute: str) -> bool:
-        return getattr(self, attribute) is not None
-
-
-MATCH_KEYS = {attribute: info.alias or attribute for attribute, info in Match.model_fields.items()}
+    def words(self) -> list[str]:
+        """The whole values that are asked for, without those of lists."""
+        asked = (self.is_, *(self.in_ or ()), *(self.has or ()), *(self.has_all or ()))
+        return [each for each in asked if isinstance(each, str)]
 
 
 def _match(value: Any) -> Any:
@@ -149,9 +204,15 @@ Where = dict[
 class Condition(Match):
     """A question about a person: one field and what it must be like, or several questions joined.
 
-    A field that is not known makes the answer "unknown", and unknown gives no points, not even to `not`.
+    A field that is not known makes the answer "unknown", and unknown gives no points, not even to `not`. The keys about
+    dates ask for local dates: an age of N days is `within` N days, and not `older_than` N days.
     """
 
+    before: Day | None = None
+    after: Day | None = None
+    within: Days | None = None
+    within_next: Days | None = None
+    older_than: Days | None = None
     field: str | None = None
     all_: list[Condition] | None = Field(default=None, alias="all", min_length=1)
     any_: list[Condition] | None = Field(default=None, alias="any", min_length=1)
@@ -177,3 +238,13 @@ class Condition(Match):
     def fields(self) -> set[str]:
         """The fields it reads."""
         return {part.field for part in self.parts() if part.field is not None}
+
+
+DATE_KEYS = ("before", "after", "within", "within_next", "older_than")
+"""What is asked of dates."""
+
+MOVING_KEYS = frozenset(DATE_KEYS[2:])
+"""Of these the answer changes by time alone."""
+
+MATCH_KEYS = {attribute: info.alias or attribute for attribute, info in Match.model_fields.items()}
+MATCH_KEYS |= {name: name for name in DATE_KEYS}

@@ -17,6 +17,9 @@ from crmsync.config.working_hours import Away, Hours, Region
 Spelling = str | dict[str, str]
 """A field or value as one CRM spells it: one spelling, or one for each kind: `{lead = "Company", contact = "…"}`."""
 
+FieldSpelling = str | list[str] | dict[str, str | list[str]]
+"""The same for a field that may be mapped to several of a CRM's: the first one that has a value counts."""
+
 ACCOUNT_SCORE_FIELDS = ("account.score", "account.people", "account.missing_roles")
 """What only `[account]` tells of an account."""
 

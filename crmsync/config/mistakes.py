@@ -77,6 +77,10 @@ SYNONYMS = {
     **dict.fromkeys(("known", "present", "is_known", "not_empty"), "exists"),
     **dict.fromkeys(("unknown", "empty", "is_empty", "is_unknown"), "missing"),
     **dict.fromkeys(("matches", "pattern", "regexp"), "regex"),
+    **dict.fromkeys(("newer_than", "in_last", "within_last", "last"), "within"),
+    **dict.fromkeys(("in_next", "next"), "within_next"),
+    **dict.fromkeys(("earlier_than", "until"), "before"),
+    "later_than": "after",
     **dict.fromkeys(("score", "weight", "value_points"), "points"),
     **dict.fromkeys(("title", "label"), "name"),
     **dict.fromkeys(("condition", "if", "where", "filter"), "when"),
@@ -84,7 +88,7 @@ SYNONYMS = {
 }
 """Words that people write for a key, where it exists and theirs does not."""
 
-MOST_KEYS = 30
+MOST_KEYS = 36
 """So many keys of a table are listed at most where somebody wrote another one."""
 
 
@@ -105,12 +109,19 @@ def find_mistakes(errors: Iterable[ErrorDetails], model: type[BaseModel]) -> lis
         if said not in found.setdefault(loc, []):
             found[loc].append(said)
     alternatives = {_PLAIN["string_type"], _PLAIN["dict_type"]}
+    for place, words in found.items():
+        # What may be a list of texts, too, is mostly one text or a table.
+        if {_PLAIN["string_type"], _PLAIN["list_type"]} <= set(words):
+            words.remove(_PLAIN["list_type"])
+        # What is wrong inside of a value says which alternative was meant.
+        if set(words) <= alternatives and any(place == each[: len(place)] != each for each in found):
+            words.clear()
     return placed + [
         Mistake(loc, each)
         for loc, said in found.items()
         # One typo is one mistake: the key that was meant is not missing besides.
         if not (loc in renamed and said == [_PLAIN["missing"]])
-        for each in ([" or ".join(sorted(said))] if alternatives >= set(said) else said)
+        for each in ([" or ".join(sorted(said))] if said and alternatives >= set(said) else said)
     ]
 
 

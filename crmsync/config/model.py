@@ -9,7 +9,16 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BeforeValidator, Field, field_validator, model_validator
 
-from crmsync.config.conditions import DEPARTMENTS, SENIORITIES, Condition, Match, Where
+from crmsync.columns import fold_text
+from crmsync.config.conditions import (
+    DEPARTMENTS,
+    MOVING_KEYS,
+    SENIORITIES,
+    Condition,
+    Match,
+    Where,
+    domains_with_star,
+)
 from crmsync.config.learned import Learned
 from crmsync.config.mistakes import Loc, Mistake, raise_mistakes, suggest_name
 from crmsync.config.rules import (
@@ -26,6 +35,7 @@ from crmsync.config.rules import (
 )
 from crmsync.config.tables import Duration, Table
 from crmsync.config.units import Days, Points, Texts
+from crmsync.config.values import Values
 
 MONTHS = tuple(f"{month:02}" for month in range(1, 13))
 
@@ -221,6 +231,7 @@ class Model(Table):
     groups: dict[str, Limit] = {}
     lists: dict[str, Texts] = {}
     titles: Titles = Titles()
+    values: Values = Values()
     bands: Bands = {}
     grades: dict[str, Points] = {}
     grid: dict[str, Points] = {}
@@ -268,6 +279,32 @@ class Model(Table):
         for number, adjustment in enumerate(self.learned.active):
             yield ("learned", "adjustment", number, "when"), adjustment.when
 
+    def asked_fields(self) -> Iterator[Condition]:
+        """Every question about one field that anything asks: here rules, in a whole config decisions, too."""
+        yield from (part for each in self.conditions() for part in each.parts() if part.field is not None)
+
+    def missing_words(self) -> dict[str, frozenset[str]]:
+        """By field or attribute the folded texts that count as not known; under "" those of any other one.
+
+        What a rule asks a field for is a value of this field: `NA` is a country where a rule asks for it.
+        """
+        words = frozenset(map(fold_text, self.values.missing))
+        named: dict[str, set[str]] = {}
+        asked: list[tuple[str, Match]] = [(part.field or "", part) for part in self.asked_fields()]
+        for _on, where in selections_of(self):
+            asked += where.items()
+        for name, match in asked:
+            texts = {fold_text(each) for each in (*match.words(), *self.lists.get(match.in_list or "", ()))}
+            if match.country is not None:
+                texts.add("na")  # the code of Namibia
+            if found := texts & words:
+                named.setdefault(name, set()).update(found)
+        return {"": words, "stage": frozenset(), **{name: words - found for name, found in named.items()}}
+
+    def moving_questions(self) -> list[Condition]:
+        """The questions whose answer changes by time alone."""
+        return [part for part in self.asked_fields() if not MOVING_KEYS.isdisjoint(part.keys())]
+
     def used_fields(self) -> set[str]:
         """The canonical fields that some rule reads."""
         read = {name for condition in self.conditions() for name in condition.fields()}
@@ -312,6 +349,10 @@ class Model(Table):
                 if name is not None and name not in self.lists:
                     said = f"a rule uses the list {name!r}, which is not in [lists]"
                     yield Mistake(loc, f"{said}; {suggest_name(name, self.lists, 'add it there')}")
+        of_domains = {FREE_MAIL_LIST, *(match.domain_list for _loc, match in self.placed_matches())}
+        for name, texts in self.lists.items():
+            for said in domains_with_star(texts) if name in of_domains else ():
+                yield Mistake(("lists", name), f"[lists] {name}: {said}")
         for loc, test in self.placed("test"):
             yield from _strangers(
                 loc, f"test lead {test.name!r}", "[bands]", [test.previous, test.expect.band], self.bands
@@ -340,6 +381,9 @@ class Model(Table):
             yield Mistake(loc, f"{where}: use the same bands as [bands], in the same order: {names}")
         yield from _unordered(loc, where, segment.bands)
 
+
+FREE_MAIL_LIST = "free_mail"
+"""The list of domains that count as free mail besides those that are known; one after a "!" does not."""
 
 RULE_TABLES = ("fit", "behavior", "inactivity", "sequence", "pattern")
 """The tables of rules that give points, in the order of the ledger."""

@@ -20,13 +20,14 @@ from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, Settings
 from crmsync.config.account import ROLE_FIELDS, AccountRules
 from crmsync.config.alerts import Alerts
 from crmsync.config.compare import COMPARED, Compare
-from crmsync.config.conditions import BUILTIN_FIELDS, Condition, Match
+from crmsync.config.conditions import BUILTIN_FIELDS, MOVING_KEYS, Condition, Match
 from crmsync.config.deciding import (
     ACCOUNT_OWNER,
     ACCOUNT_SCORE_FIELDS,
     COLLEAGUE_OWNER,
     DECIDED_FIELDS,
     Exclude,
+    FieldSpelling,
     Lifecycle,
     OwnerPool,
     Route,
@@ -54,7 +55,7 @@ from crmsync.config.tasks import Tasks
 from crmsync.config.units import check_zone
 from crmsync.config.web import Web
 from crmsync.config.write import Write, find_score_field_mistakes
-from crmsync.connector import FieldMap
+from crmsync.connector import FieldMap, further_name
 from crmsync.model import KINDS
 
 ENV_PREFIX = "CRMSYNC_"
@@ -161,6 +162,8 @@ Affected = Literal["score", "plan"]
 AFFECTS: Mapping[str, frozenset[Affected]] = {
     # what a plan knows through the lines of a score
     **dict.fromkeys(("fit", "behavior", "inactivity", "sequence", "pattern", "lists", "titles"), frozenset({"score"})),
+    # decisions ask for values, too
+    "values": frozenset({"score", "plan"}),
     **dict.fromkeys(("fields", "identity", "feeds"), frozenset({"score"})),
     **dict.fromkeys(("score", "weights", "channels", "groups", "segment"), frozenset({"score", "plan"})),
     **dict.fromkeys(("bands", "grades", "grid", "disqualify", "qualification"), frozenset({"score", "plan"})),
@@ -194,7 +197,7 @@ class Config(Model, BaseSettings):
     secrets: str | None = None
     state: State = State()
     schedule: Schedule = Schedule()
-    fields: dict[str, dict[str, Spelling]] = {}
+    fields: dict[str, dict[str, FieldSpelling]] = {}
     stage: list[Stage] = []
     owner_pool: list[OwnerPool] = []
     route: list[Route] = []
@@ -228,6 +231,8 @@ class Config(Model, BaseSettings):
         raise_mistakes(
             [
                 *self._strange_crms(),
+                *self._odd_names(),
+                *self._moving_roles(),
                 *self._unmapped_fields(),
                 *self._strange_bands(),
                 *self._strange_pools(),
@@ -264,6 +269,16 @@ class Config(Model, BaseSettings):
         for loc, where, value in mapped:
             for crm in sorted(set(value) - set(crms)):
                 yield Mistake(loc, f"{where}: there is no CRM {crm!r}; the CRMs are {' and '.join(crms)}")
+
+    def _odd_names(self) -> Iterator[Mistake]:
+        for name, value in self.fields.items():
+            if "#" in name:
+                yield Mistake(("fields", name), f"[fields] {name}: a name cannot have a #; write another one")
+            for crm, spelling in value.items():
+                parts = [*spelling.values()] if isinstance(spelling, dict) else [spelling]
+                if [] in parts:
+                    said = f"[fields] {name}: nothing is mapped in {crm}; write the name of a field"
+                    yield Mistake(("fields", name), said)
 
     def _unmapped_fields(self) -> Iterator[Mistake]:
         if not self.fields:
@@ -313,6 +328,23 @@ class Config(Model, BaseSettings):
         asked = (*self.placed_decisions(), *self.placed_roles())
         yield from ((loc, part) for loc, condition in asked for part in condition.parts())
         yield from ((("exclude", "when"), part) for part in (self.exclude.when.parts() if self.exclude.when else ()))
+
+    def asked_fields(self) -> Iterator[Condition]:
+        """Every question about one field: of rules, decisions and roles, and of who is left out."""
+        yield from super().asked_fields()
+        asked = (*self.placed_decisions(), *self.placed_roles(), *self._placed_exclusions())
+        yield from (part for _loc, each in asked for part in each.parts() if part.field is not None)
+
+    def decides_by_dates(self) -> bool:
+        """Whether time alone changes decisions, and not only scores."""
+        asked = (*self.placed_decisions(), *self._placed_exclusions())
+        asked += tuple(((), each.when) for each in self.qualification)
+        return any(not MOVING_KEYS.isdisjoint(part.keys()) for _loc, each in asked for part in each.parts())
+
+    def missing_words(self) -> dict[str, frozenset[str]]:
+        """See `Model.missing_words`; what crmsync itself says of people is always known."""
+        own = {*DECIDED_FIELDS, *self.arm_fields()} - {"email", *self.fields}
+        return super().missing_words() | dict.fromkeys(own, frozenset())
 
     def chosen_fields(self) -> set[str]:
         """The fields that are empty unless somebody chose a value: there is nothing to find out about them."""
@@ -407,6 +439,13 @@ class Config(Model, BaseSettings):
             for key, said in self.outcome.find_mistakes({**known, "kind": sorted(kinds_of(self))}):
                 yield Mistake(("outcome", key), f"[outcome] {key}: {said}")
 
+    def _moving_roles(self) -> Iterator[Mistake]:
+        """Questions of roles whose answer changes by time alone: an account is scored when one of its people is."""
+        for loc, condition in self.placed_roles():
+            if asked := [key for part in condition.parts() for key in sorted(MOVING_KEYS & set(part.keys()))]:
+                said = f"[account.roles] cannot ask for {asked[0]}, which moves with time; use before or after"
+                yield Mistake(loc, said)
+
     def _lacking_account(self, field: str) -> str:
         """What the file lacks for a question about the score, the people or the missing roles of an account."""
         if self.account is None:
@@ -479,7 +518,7 @@ class Config(Model, BaseSettings):
     def field_map(self, crm: str) -> FieldMap:
         """How the canonical names are spelled in one CRM."""
         return FieldMap(
-            fields={name: value[crm] for name, value in (self.fields | self._compared()).items() if crm in value},
+            fields=dict(self._field_spellings(crm)),
             score_fields={name: value[crm] for name, value in self.write.fields.items() if crm in value},
             stages={stage.name: stage.values[crm] for stage in self.stage if crm in stage.values},
             companies=self.asks_about_accounts(),
@@ -490,9 +529,20 @@ class Config(Model, BaseSettings):
             outcomes=self.outcome is not None,
         )
 
-    def _compared(self) -> dict[str, dict[str, Spelling]]:
-        """The score that is read to be compared, by what a record calls it."""
-        return {COMPARED: self.compare.score} if self.compare else {}
+    def _field_spellings(self, crm: str) -> Iterator[tuple[str, Spelling]]:
+        """Each field with its spelling in one CRM, the further ones under names of their own."""
+        for name, value in self.fields.items():
+            for place, spelling in enumerate(_take_apart(value[crm]) if crm in value else ()):
+                yield further_name(name, place), spelling
+        if self.compare and crm in self.compare.score:
+            yield COMPARED, self.compare.score[crm]
+
+    def further_names(self) -> dict[str, list[str]]:
+        """By field the names under which its further spellings are read, of those that have some."""
+        many = {
+            name: max(len(_take_apart(each)) for each in value.values()) for name, value in self.fields.items() if value
+        }
+        return {name: [further_name(name, at) for at in range(1, count)] for name, count in many.items() if count > 1}
 
     def _opportunity_value(self, crm: str) -> str:
         """The field that says what an opportunity of a CRM is worth; `""` for the CRM's own amount."""
@@ -577,6 +627,17 @@ UNMAPPED = ("choices", "tasks", "lists", "outcomes", "opportunity_value")
 
 def _digest(shown: Mapping[str, Any]) -> str:
     return hashlib.sha256(json.dumps(shown, sort_keys=True).encode()).hexdigest()[:12]
+
+
+def _take_apart(value: FieldSpelling) -> list[Spelling]:
+    """The first spelling of a field, the second and so on: each one for all kinds, or one for each kind."""
+    if not isinstance(value, dict):
+        return [value] if isinstance(value, str) else [*value]
+    listed = {kind: [each] if isinstance(each, str) else each for kind, each in value.items()}
+    return [
+        {kind: each[place] for kind, each in listed.items() if place < len(each)}
+        for place in range(max(map(len, listed.values()), default=0))
+    ]
 
 
 @cache

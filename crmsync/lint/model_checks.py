@@ -6,16 +6,16 @@ import difflib
 import math
 import re
 from collections.abc import Collection, Iterator, Sequence
-from datetime import date, timedelta
+from datetime import UTC, date, timedelta
 from itertools import combinations, product
 
 import numpy as np
 from numpy.typing import NDArray
 
-from crmsync.config.conditions import Condition
+from crmsync.config.conditions import DATE_KEYS, Condition
 from crmsync.config.learned import Adjustment
 from crmsync.config.mistakes import Loc
-from crmsync.config.model import RULE_TABLES, Model, matches_of, selections_of_rule
+from crmsync.config.model import FREE_MAIL_LIST, RULE_TABLES, Model, matches_of, selections_of_rule
 from crmsync.config.rules import TIERS, Behavior, Disqualify, Fit, Pattern, Rule
 from crmsync.config.rules import Sequence as SequenceRule
 from crmsync.config.units import to_hundredths
@@ -23,11 +23,9 @@ from crmsync.counts import count_of
 from crmsync.lint.finding import Finding
 from crmsync.lint.tiers import tier_of
 from crmsync.scoring.activities import selection_key
-from crmsync.scoring.conditions import ConditionEvaluator
-from crmsync.scoring.operators import YES
-from crmsync.scoring.titles import title_reader
-from crmsync.scoring.values import make_column
-from crmsync.scoring.whatif.bounds import most_capped, most_counted, most_of, most_total
+from crmsync.scoring.answers import YES
+from crmsync.scoring.conditions import ConditionEvaluator, Today, encode_fields
+from crmsync.scoring.whatif.bounds import ANY_DAY, most_capped, most_counted, most_of, most_total
 from crmsync.scoring.whatif.candidates import candidate_values
 
 MOST_COMBINATIONS = 20_000
@@ -58,6 +56,7 @@ def lint_model(model: Model, known_kinds: Collection[str], today: date, mapped: 
         _signs(model),
         _fitless(model),
         _adjustments(model),
+        _stars(model),
         _size_and_age(model, today),
     )
     order = {"error": 0, "warning": 1, "note": 2}
@@ -204,6 +203,7 @@ def _leaks(model: Model) -> Iterator[Finding]:
 def _unused(model: Model, mapped: Collection[str]) -> Iterator[Finding]:
     rules = model.rules()
     listed = {name for match in matches_of(model) for name in (match.in_list, match.domain_list) if name}
+    listed |= {FREE_MAIL_LIST for match in matches_of(model) if match.free_mail is not None}
     used: Sequence[tuple[str, Collection[str], set[str | None]]] = (
         ("channel", model.channels, {rule.limits.channel for rule in rules}),
         ("group", model.groups, {rule.group for rule in rules}),
@@ -293,12 +293,12 @@ def _hidden_rules(model: Model) -> Iterator[Finding]:
 def _tried(model: Model, conditions: Sequence[Condition]) -> list[NDArray[np.int8]] | None:
     """The answers to some questions for everything their fields can be; `None` when that is too much to try."""
     names = sorted({name for condition in conditions for name in condition.fields()})
-    values = [[None, *candidate_values(model, name)] for name in names]
+    values = [[None, *candidate_values(model, name, ANY_DAY)] for name in names]
     if math.prod(len(each) for each in values) > MOST_COMBINATIONS:
         return None
     people = list(product(*values))
-    columns = {name: make_column([person[at] for person in people]) for at, name in enumerate(names)}
-    asker = ConditionEvaluator(len(people), columns, model.lists, title_reader(model.titles))
+    tried = {name: [person[at] for person in people] for at, name in enumerate(names)}
+    asker = ConditionEvaluator(len(people), encode_fields(model, tried, names), model, Today(ANY_DAY, UTC))
     return [asker.ask(condition) for condition in conditions]
 
 
@@ -320,7 +320,7 @@ def _impossible(model: Model) -> Iterator[Finding]:
 
 def _open(part: Condition) -> bool:
     """Whether there are more answers to a question than trying its own words shows."""
-    closed = {"gt", "gte", "lt", "lte", "between", "exists", "missing"}
+    closed = {"gt", "gte", "lt", "lte", "between", "exists", "missing", *DATE_KEYS}
     return bool(set(part.keys()) - closed) and not isinstance(part.is_, bool)
 
 
@@ -341,6 +341,25 @@ def _fitless(model: Model) -> Iterator[Finding]:
     acted = most_of(model, [rule for rule in model.rules() if not isinstance(rule, Fit)]) * model.weights.behavior
     if not gated and band.at is not None and acted >= to_hundredths(band.at) and name != next(iter(model.bands)):
         yield Finding("note", f'behavior alone reaches the band "{name}"; set min_fit to also require fit')
+
+
+def _stars(model: Model) -> Iterator[Finding]:
+    """Texts with a `*` at an end, which stands for nothing but itself."""
+    keys = ("is", "in", "contains", "excludes", "starts_with", "ends_with", "has", "has_all")
+    texts = {
+        (key, each)
+        for match in matches_of(model)
+        for key, wanted in match.keys().items()
+        if key in keys
+        for each in (wanted if isinstance(wanted, list) else [wanted])
+    }
+    texts |= {("in_list", each) for match in matches_of(model) if match.in_list for each in model.lists[match.in_list]}
+    for key, text in sorted(each for each in texts if isinstance(each[1], str)):
+        bare = text.strip().strip("*").strip()
+        if bare and text.strip() != bare and (text.strip().startswith("*") or text.strip().endswith("*")):
+            begins, ends = text.strip().endswith("*"), text.strip().startswith("*")
+            instead = "contains" if begins and ends else "starts_with" if begins else "ends_with"
+            yield Finding("warning", f'{key} "{text}": a * stands for itself; write {instead} = "{bare}"')
 
 
 def _adjustments(model: Model) -> Iterator[Finding]:

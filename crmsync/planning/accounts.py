@@ -14,6 +14,7 @@ from crmsync.config import Config
 from crmsync.config.account import AccountRules
 from crmsync.identity.accounts import Numbers
 from crmsync.model import Scalar
+from crmsync.planning.people_columns import name_reading
 from crmsync.routing.accounts import fill_roles, score_accounts
 from crmsync.scoring.wording import to_points
 from crmsync.store.accounts import COLUMNS, StoredAccount, StoredPeople, read_scored_accounts
@@ -123,7 +124,9 @@ def _fill(
         ids = people.people[some].tolist()
         known: dict[str, Sequence[Scalar | None]] = {}
         if not set(asked) <= stored.keys():
-            known |= read_fields(connection, ids, sorted(config.fields), config.identity.source_of_truth)
+            known |= read_fields(
+                connection, ids, sorted(config.fields), config.identity.source_of_truth, name_reading(config)
+            )
         for name, values in stored.items():
             known[name] = [to_points(each) if name in POINTS else each or None for each in values[some]]
         for name, mask in fill_roles(config, known, len(ids)).items():

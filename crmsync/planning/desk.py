@@ -7,6 +7,7 @@ from collections.abc import Collection, Mapping, Sequence
 from datetime import UTC, date, datetime, time, tzinfo
 from typing import NamedTuple
 
+import numpy as np
 import orjson
 from sqlalchemy import Connection
 
@@ -28,6 +29,7 @@ from crmsync.routing.owners import Owners
 from crmsync.routing.sla import Deadline, find_breaches
 from crmsync.routing.turns import Load
 from crmsync.scoring import Scores
+from crmsync.scoring.values import make_column
 from crmsync.scoring.wording import to_points
 from crmsync.store import companies, hand_offs
 from crmsync.store.memberships import lists_of_people
@@ -232,8 +234,8 @@ def worth_in_pools(config: Config, columns: Columns, scores: Scores, row: int) -
     for pool in config.owner_pool:
         if pool.method == "value_balanced":
             value = columns.fields[pool.value][row] if pool.value else int(scores.total[row]) / 100
-            known = isinstance(value, int | float) and not isinstance(value, bool)
-            worth[pool.name] = round(float(value) * 100) if known else 0  # type: ignore[arg-type]
+            number = make_column([value]).spelled_numbers(config.values.decimal_mark)[0]
+            worth[pool.name] = 0 if np.isnan(number) else round(float(number) * 100)
     return worth
 
 

@@ -18,9 +18,15 @@ from crmsync.planning.score_fields import FORESEEN
 from crmsync.scoring.arms import add_arms
 from crmsync.store.arrivals import read_first_records
 from crmsync.store.feed_days import read_feed_days
+from crmsync.store.field_values import FieldReading
 from crmsync.store.past import PastColumns, PastQuestion, read_past_columns
 from crmsync.store.score_inputs import Facts, read_columns
 from crmsync.store.scores import crms_of, read_people_of_crm
+
+
+def name_reading(config: Config) -> FieldReading:
+    """How the values of records are read by this config."""
+    return FieldReading(config.missing_words(), config.further_names())
 
 
 def read_holds(connection: Connection, config: Config, now: datetime) -> list[DeadFeed]:
@@ -59,7 +65,7 @@ def read_people_columns(
     `facts` and `keep` as in `read_columns`.
     """
     fields, order = sorted(config.fields), config.identity.source_of_truth
-    columns = read_columns(connection, people, fields, order, facts, keep=keep)
+    columns = read_columns(connection, people, fields, order, facts, keep=keep, reading=name_reading(config))
     columns = _add_arms(connection, config, columns)
     if not holds:
         return columns
@@ -116,4 +122,5 @@ def ask_past(config: Config, now: datetime) -> PastQuestion:
         config.identity.source_of_truth,
         config.outcome.stable if config.outcome else (),
         int((now - config.state.keep).timestamp()),
+        name_reading(config),
     )

@@ -9,11 +9,11 @@ from crmsync.columns import Columns
 from crmsync.config.model import Model
 from crmsync.config.settings import Config
 from crmsync.model import CHANNEL_FIELD, Scalar
+from crmsync.scoring.answers import YES
 from crmsync.scoring.context import ScoringContext
 from crmsync.scoring.document import result_of
 from crmsync.scoring.explanation.summary import summarize_many
 from crmsync.scoring.ledger import Scores
-from crmsync.scoring.operators import YES
 from crmsync.scoring.scored_people import ScoredPeople, choose_people
 from crmsync.scoring.whatif.forecast import forecast_bands
 from crmsync.scoring.whatif.next_band import find_next_bands

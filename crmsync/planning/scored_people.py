@@ -85,8 +85,9 @@ def score_changed_people(
     """
     config = work.config
     names = name_scoring(config, holds), name_planning(config, holds)
+    dated, now = config.decides_by_dates(), int(work.now.timestamp())
     if only is None:
-        wanted = people_to_score(tx, int(work.now.timestamp()), *names, list(work.crms))
+        wanted = people_to_score(tx, now, *names, list(work.crms))
     else:
         wanted = np.array(sorted(only), dtype=np.int64)
     if without:
@@ -98,7 +99,9 @@ def score_changed_people(
         some = wanted[start : start + PEOPLE_AT_ONCE].tolist()
         columns, scores, before, excluded = _score(work, tx, some, holds, facts)
         rows = _score_rows(scores, config, work, run, excluded, names)
-        news = [place for place, row in enumerate(rows) if row["id"] in dirty or _is_news(before.get(row["id"]), row)]
+        # A date that only a decision asks about changes no score.
+        moved = dirty | {each for each in some if dated and each in before and before[each].due <= now}
+        news = [place for place, row in enumerate(rows) if row["id"] in moved or _is_news(before.get(row["id"]), row)]
         if only is None:
             quiet = {rows[place]["id"]: rows[place]["due"] for place in set(range(len(rows))) - set(news)}
             # Whoever is no news has a score already (see `_is_news`).
@@ -131,7 +134,7 @@ def _score(
     before = known_scores(tx, people)
     previous = [before[each].band if each in before else None for each in people]
     scores = score(config, columns, work.now, config.zone, previous)
-    return columns, scores, before, find_excluded(config, columns, read_marks(tx, config, people))
+    return columns, scores, before, find_excluded(config, columns, read_marks(tx, config, people), work.now)
 
 
 class _Batch(NamedTuple):

@@ -291,7 +291,11 @@ class _Reader:
     def _groups(self, then: _Then, past: PastColumns) -> dict[str, list[str]]:
         named = [each for each in ("source", "campaign") if each in self.config.fields]
         asked = self.asked
-        today = read_fields(self.connection, then.people.tolist(), asked.fields, asked.precedence) if named else {}
+        today = (
+            read_fields(self.connection, then.people.tolist(), asked.fields, asked.precedence, asked.reading)
+            if named
+            else {}
+        )
         groups: dict[str, list[str]] = {}
         for name, of_deals in (("source", self.deals.source), ("campaign", self.deals.campaign)):
             nobody: Sequence[None] = [None] * len(then.people)

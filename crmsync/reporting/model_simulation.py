@@ -128,7 +128,7 @@ def compare_present(models: Models, store: Store, now: datetime) -> Compared | N
             bands = [before[each].band if each in before else None for each in some]
             for name, config in (("old", models.old), ("new", models.new)):
                 scores = score(config, columns, now, config.zone, bands)
-                left_out = np.array([bool(why) for why in _excluded(reading, config, columns, some)], dtype=bool)
+                left_out = np.array([bool(why) for why in _excluded(reading, config, columns, some, now)], dtype=bool)
                 it = scores
                 placed[name].append(
                     place_people(
@@ -148,8 +148,8 @@ def compare_present(models: Models, store: Store, now: datetime) -> Compared | N
     return Compared(ComparedPeople(flow, weeks, outcome, None, None), _keep_placed(old, kept), _keep_placed(new, kept))
 
 
-def _excluded(reading: Connection, config: Config, columns: Any, people: Any) -> list[str]:
-    return find_excluded(config, columns, read_marks(reading, config, people))
+def _excluded(reading: Connection, config: Config, columns: Any, people: Any, now: datetime) -> list[str]:
+    return find_excluded(config, columns, read_marks(reading, config, people), now)
 
 
 def _join_placed(parts: list[Placed]) -> Placed:

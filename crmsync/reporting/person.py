@@ -21,6 +21,7 @@ from crmsync.planning.changes import noticed_at
 from crmsync.planning.desk import read_account_views
 from crmsync.planning.people_columns import holds_of_person, read_holds, read_people_columns
 from crmsync.reporting.accounts import account_of_person
+from crmsync.reporting.field_values import find_differences
 from crmsync.reporting.handed_over import feedback_of, sla_of
 from crmsync.reporting.links import resolve_link
 from crmsync.routing.owners import owners_of
@@ -187,6 +188,7 @@ def _document(
         "sla": sla_of(config, connection, person_id, now),
         "account": _account(config, connection, person_id, now),
         "overrides": list(_overrides(live, names, config.write.manual_override, now)),
+        "differences": find_differences(config, live),
         "holds": [each.as_json() for each in holds_of_person(connection, person_id, holds)],
         "records": told,
         "written": _written(before),

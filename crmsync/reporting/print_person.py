@@ -22,6 +22,7 @@ from crmsync.reporting.console import (
 )
 from crmsync.reporting.print_accounts import describe_roles
 from crmsync.scoring.explanation.model_page import RULES
+from crmsync.scoring.operators import join_options
 
 
 def print_explanation(console: Console, document: Document) -> None:
@@ -100,6 +101,14 @@ def _outlook(document: Document) -> Iterator[str]:
         yield f"warning: {warning}"
     if document["gaps"]:
         yield "Unknown: " + "; ".join(document["gaps"])
+    for each in document["differences"]:
+        first, *others = [_what_record_says(**value) for value in each["values"]]
+        yield f"{each['field']}: {first} counts, not {', '.join(others)}"
+
+
+def _what_record_says(ref: str, mapped: str, value: object) -> str:
+    crm, kind, _id = ref.split(":", 2)
+    return f"{join_options(value, 'and')} ({crm} {kind}, {mapped})"
 
 
 def _decisions(document: Document) -> Iterator[str]:

@@ -71,7 +71,7 @@ def _document(config: Config, reading: Connection, person: int, now: datetime) -
     }
     instead = find_instead(config, columns, state, now, previous) if decision.routes else {}
     if said["excluded"]:
-        rules = list(_rules(config, columns, scores, state, decision, None))
+        rules = list(_rules(config, columns, scores, state, decision, None, now))
         nobody = {"to": None, "member": None, "turn": f"excluded: {said['excluded']}", "track": None}
         return {**said, "rules": rules, **nobody, "instead": instead}
     now_ms, override = to_ms(now), int(config.write.manual_override.total_seconds() * 1000)
@@ -88,7 +88,7 @@ def _document(config: Config, reading: Connection, person: int, now: datetime) -
         late=owners_to_replace(config.sla, read_breaches(reading, config, now, person)).get(person, ""),
     )
     taken, destination = _destination(config, reading, owners, asked, decision, now, is_chosen=bool(chosen))
-    rules = list(_rules(config, columns, scores, state, decision, taken))
+    rules = list(_rules(config, columns, scores, state, decision, taken, now))
     return {
         **said,
         "rules": rules,
@@ -104,9 +104,10 @@ def _rules(
     state: PersonState,
     decision: RoutingDecision,
     taken: str | None,
+    now: datetime,
 ) -> Iterator[dict[str, Any]]:
     """Each route: whether its condition holds, and the values that decided that; `taken` is the one that leads."""
-    known = known_values(config, scores, columns, state, decision)
+    known = known_values(config, scores, columns, state, decision, to_ms(now))
     names = [each.name for each in decision.routes]
     taken = taken if taken in names else next(iter(names), None)
     for route in config.route:

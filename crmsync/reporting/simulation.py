@@ -102,7 +102,7 @@ def _read_arrivals(config: Config, reading: Connection, owners: Owners, start: d
         for held in live_contacts(reading, people):
             if held.person in records and held.ref.crm in crms:
                 records[held.person].append(held._replace(owner=None))
-        left_out = find_excluded(config, columns, read_marks(reading, config, people))
+        left_out = find_excluded(config, columns, read_marks(reading, config, people), now)
         views = read_account_views(reading, config, owners, people, now)
         accounts = [views.get(each, NO_ACCOUNT) for each in people]
         states = [

@@ -10,11 +10,9 @@ from numpy.typing import NDArray
 from crmsync.config.account import Method
 from crmsync.config.settings import Config
 from crmsync.model import Scalar
-from crmsync.scoring.conditions import ConditionEvaluator
+from crmsync.scoring.answers import YES
+from crmsync.scoring.conditions import ConditionEvaluator, Today, encode_fields
 from crmsync.scoring.ledger import Points
-from crmsync.scoring.operators import YES
-from crmsync.scoring.titles import title_reader
-from crmsync.scoring.values import make_column
 
 TOP = 3
 """How many people `top_three` counts."""
@@ -53,6 +51,6 @@ def fill_roles(
     """By role of `[account.roles]` which of the people (n,) fill it; `known` has n values by the name of a field."""
     roles = config.account.roles if config.account else {}
     read = {name for each in roles.values() for name in each.when.fields()}
-    columns = {name: make_column(known[name]) for name in sorted(read & known.keys())}
-    evaluator = ConditionEvaluator(people, columns, config.lists, title_reader(config.titles))
+    # Roles ask nothing that moves with time, so that any day will do.
+    evaluator = ConditionEvaluator(people, encode_fields(config, known, sorted(read)), config, Today(0, config.zone))
     return {name: evaluator.ask(each.when) == YES for name, each in roles.items()}

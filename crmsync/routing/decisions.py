@@ -25,11 +25,9 @@ from crmsync.routing.lifecycle import (
     find_recycled_track,
     find_stage,
 )
-from crmsync.scoring.conditions import ConditionEvaluator
+from crmsync.scoring.answers import YES
+from crmsync.scoring.conditions import ConditionEvaluator, encode_fields, today_of
 from crmsync.scoring.ledger import Scores
-from crmsync.scoring.operators import YES
-from crmsync.scoring.titles import title_reader
-from crmsync.scoring.values import make_column
 from crmsync.scoring.wording import describe_condition, to_points
 
 Values = Mapping[str, Sequence[Scalar | None]]
@@ -93,9 +91,9 @@ def decide_people(
     current = _find_stages(config, crm_owned, states)
     read = {name for _loc, condition in config.placed_decisions() for name in condition.fields()}
     read |= {name for each in config.qualification for name in each.when.fields()}
-    known = _known(config, scores, columns, rows, states, read)
+    known = _known(config, scores, columns, rows, states, read, now)
     known["stage"], known["track"] = [each or None for each in current], [None] * len(rows)
-    first = _evaluator(config, known, read)
+    first = _evaluator(config, known, read, now)
     values = columns.fields.get(FEEDBACK)
     tags = [
         judge_tag(config.feedback, None if values is None else values[row], state.tag, now)
@@ -107,10 +105,10 @@ def decide_people(
     ]
     moves = _move_all(config, crm_owned, scores, rows, states, current, first, now, [hold for _tag, hold in held])
     known["stage"] = [each.state.stage or None for each in moves]
-    second = _evaluator(config, known, read)
+    second = _evaluator(config, known, read, now)
     tracks = _find_tracks(config, moves, second)
     known["track"] = [each or None for each in tracks]
-    third = _evaluator(config, known, read)
+    third = _evaluator(config, known, read, now)
     matches = [(route, None if route.when is None else third.ask(route.when) == YES) for route in config.route]
     return [
         RoutingDecision(
@@ -127,12 +125,12 @@ def decide_people(
 
 
 def known_values(
-    config: Config, scores: Scores, columns: Columns, state: PersonState, decision: RoutingDecision
+    config: Config, scores: Scores, columns: Columns, state: PersonState, decision: RoutingDecision, now: int
 ) -> dict[str, Scalar | None]:
-    """What the routes read of the one person of `columns`, by name."""
+    """What the routes read of the one person of `columns`, by name; `now` is in milliseconds."""
     read = {name for _loc, condition in config.placed_decisions() for name in condition.fields()}
     read |= {name for each in config.qualification for name in each.when.fields()}
-    known = _known(config, scores, columns, [0], [state], read)
+    known = _known(config, scores, columns, [0], [state], read, now)
     known |= {"stage": [decision.move.state.stage or None], "track": [decision.track or None]}
     return {name: values[0] for name, values in known.items()}
 
@@ -149,10 +147,10 @@ def _find_stages(config: Config, crm_owned: frozenset[str], states: Sequence[Per
     return found
 
 
-def _evaluator(config: Config, known: Values, read: Iterable[str]) -> ConditionEvaluator:
+def _evaluator(config: Config, known: Values, read: Iterable[str], now: int) -> ConditionEvaluator:
     """What answers questions about everything that is known so far."""
-    columns = {name: make_column(known[name]) for name in read if name in known}
-    return ConditionEvaluator(len(known["stage"]), columns, config.lists, title_reader(config.titles))
+    today = today_of(datetime.fromtimestamp(now / 1000, UTC), config.zone)
+    return ConditionEvaluator(len(known["stage"]), encode_fields(config, known, read), config, today)
 
 
 def _known(
@@ -162,6 +160,7 @@ def _known(
     rows: Sequence[int],
     states: Sequence[PersonState],
     read: Set[str],
+    now: int,
 ) -> dict[str, Sequence[Scalar | None]]:
     """The fields, the scores and what they lead to, for each of these people, as far as a question reads them."""
     segments = [each.name for each in config.segment]
@@ -191,7 +190,7 @@ def _known(
     made |= {name: builtin[name]() for name in builtin.keys() & read}
     made["stage"] = [None] * len(states)
     if config.qualification and "qualifications" in read:
-        evaluator = _evaluator(config, made, read)
+        evaluator = _evaluator(config, made, read, now)
         answers = [(each.name, evaluator.ask(each.when) == YES) for each in config.qualification]
         made["qualifications"] = [tuple(name for name, mask in answers if mask[place]) for place in range(len(states))]
     return made

@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from datetime import datetime
 from typing import NamedTuple
 
 from crmsync.columns import Columns
 from crmsync.config.settings import Config, connectors
 from crmsync.identity.matching import normal_email
-from crmsync.scoring.conditions import ConditionEvaluator
-from crmsync.scoring.operators import YES
-from crmsync.scoring.titles import title_reader
-from crmsync.scoring.values import domain_of, make_column
+from crmsync.scoring.answers import YES
+from crmsync.scoring.conditions import ConditionEvaluator, encode_fields, today_of
+from crmsync.scoring.values import domain_of
 from crmsync.scoring.wording import describe_condition
 
 
@@ -22,8 +22,8 @@ class Marks(NamedTuple):
     on_list: tuple[str, str] | None = None
 
 
-def find_excluded(config: Config, columns: Columns, marks: Sequence[Marks]) -> list[str]:
-    """Why each person of `columns` is left out, `""` for those who are not; `marks` has an entry for each."""
+def find_excluded(config: Config, columns: Columns, marks: Sequence[Marks], now: datetime) -> list[str]:
+    """Why each person of `columns` is left out as of `now` (aware), `""` for those who are not; each has `marks`."""
     exclude = config.exclude
     named = {normal_email(each) for each in exclude.addresses}
     domains = {domain_of(each) for each in exclude.domains}
@@ -33,8 +33,8 @@ def find_excluded(config: Config, columns: Columns, marks: Sequence[Marks]) -> l
         for each in marks
     ]
     if exclude.when is not None:
-        read = {name: make_column(columns.fields[name]) for name in exclude.when.fields() if name in columns.fields}
-        evaluator = ConditionEvaluator(len(columns.people), read, config.lists, title_reader(config.titles))
+        read = encode_fields(config, columns.fields, exclude.when.fields())
+        evaluator = ConditionEvaluator(len(columns.people), read, config, today_of(now, config.zone))
         said = describe_condition(exclude.when)
         matches = (evaluator.ask(exclude.when) == YES).tolist()
         whys = [why or (said if match else "") for why, match in zip(whys, matches, strict=True)]

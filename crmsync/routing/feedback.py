@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Collection, Mapping, Sequence
 from typing import Literal, NamedTuple
 
+from crmsync.columns import fold_text
 from crmsync.config.deciding import Stage
 from crmsync.config.feedback import Action, Feedback, Recycle, tag_reason
 from crmsync.counts import count_of
 from crmsync.model import Scalar
 from crmsync.routing.lifecycle import NO_HOLD, StageHold, StageState
-from crmsync.scoring.values import fold_text
 
 
 class TagState(NamedTuple):

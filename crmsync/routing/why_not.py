@@ -13,8 +13,10 @@ from crmsync.columns import Columns
 from crmsync.config.settings import Config
 from crmsync.model import Scalar
 from crmsync.routing.decisions import PersonState, decide_people
+from crmsync.scoring.calendar import day_of
+from crmsync.scoring.conditions import encode_fields
 from crmsync.scoring.engine import score
-from crmsync.scoring.values import Matching, make_column
+from crmsync.scoring.values import Matching
 from crmsync.scoring.whatif.candidates import answers_of
 from crmsync.scoring.whatif.scenarios import copy_rows
 
@@ -39,7 +41,7 @@ def find_instead(
     found: dict[str, Change | None] = dict.fromkeys(wanted)
     if not decision.routes:
         return found
-    options = _options(config, columns)
+    options = _options(config, columns, day_of(now, config.zone))
     for ways in (_singles(options), _pairs(options)):
         changes = list(ways)
         if len(changes) > MOST_WAYS or all(found.values()):
@@ -50,7 +52,7 @@ def find_instead(
     return found
 
 
-def _options(config: Config, columns: Columns) -> dict[str, list[Scalar]]:
+def _options(config: Config, columns: Columns, today: int) -> dict[str, list[Scalar]]:
     """For each field that decides something the other values that it could have."""
     asked = [
         part
@@ -64,7 +66,7 @@ def _options(config: Config, columns: Columns) -> dict[str, list[Scalar]]:
     fields.sort(key=lambda name: name == "email")
     options = {}
     for name in fields:
-        answers = answers_of([part for part in asked if part.field == name], config.lists)
+        answers = answers_of([part for part in asked if part.field == name], config.lists, today)
         plain = [each for each in answers if not isinstance(each, Matching)]
         options[name] = [each for each in sorted(plain, key=_oddity(plain)) if each != columns.fields[name][0]]
     return options
@@ -100,7 +102,7 @@ def _routes_of(
     """The first route that would take the person with each of some changes."""
     if not changes:
         return []
-    encoded = {name: make_column(values) for name, values in columns.fields.items()}
+    encoded = encode_fields(config, columns.fields, columns.fields)
     copies = copy_rows(replace(columns, fields=encoded), np.zeros(len(changes), dtype=np.intp))
     fields = {name: [change.get(name, columns.fields[name][0]) for change in changes] for name in columns.fields}
     copies = replace(copies, fields=fields)

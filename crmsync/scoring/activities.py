@@ -15,12 +15,11 @@ from crmsync.config.conditions import Where
 from crmsync.config.model import Model, selections_of, selects_kind
 from crmsync.config.rules import Behavior
 from crmsync.config.units import to_hundredths
+from crmsync.scoring.answers import YES
 from crmsync.scoring.calendar import FAR, day_of, local_days, midnight_of, months_of, weeks_of
-from crmsync.scoring.conditions import ConditionEvaluator
+from crmsync.scoring.conditions import NO_DAY, ConditionEvaluator, encode_attributes
 from crmsync.scoring.decay import NEVER, changes_in, value_by_age
-from crmsync.scoring.operators import YES
-from crmsync.scoring.titles import title_reader
-from crmsync.scoring.values import attribute_column, make_column
+from crmsync.scoring.values import make_column
 
 Index = NDArray[np.intp]
 Mask = NDArray[np.bool_]
@@ -88,10 +87,11 @@ def select_facts(model: Model, facts: Sequence[Fact], taken: Mapping[int, str] |
         alike.setdefault(tuple(sorted(on)), []).append(where)
     masks: dict[str, Mask] = {}
     warnings: dict[tuple[str, str], int] = {}
+    words = model.missing_words()
     for named, wheres in alike.items():
         of_kind = np.array([selects_kind(named, str(kind)) for kind in kinds.distinct], dtype=bool)
         rows = np.flatnonzero(of_kind[kinds.codes])
-        asker = _asker(model, [facts[row] for row in rows.tolist()], wheres)
+        asker = _asker(model, words, [facts[row] for row in rows.tolist()], wheres)
         for where in wheres:
             mask = np.ones(len(rows), dtype=bool)
             for name, match in where.items():
@@ -279,11 +279,12 @@ class ActivityTable:
         return [self._of_class[number] for number, keys in self._keys.items() if key in keys]
 
 
-def _asker(model: Model, facts: Sequence[Fact], wheres: Iterable[Where]) -> ConditionEvaluator:
+def _asker(
+    model: Model, words: Mapping[str, frozenset[str]], facts: Sequence[Fact], wheres: Iterable[Where]
+) -> ConditionEvaluator:
     """Answers questions about the attributes of some facts."""
     names = {name for where in wheres for name in where}
-    read = {name: attribute_column(facts, name) for name in names}
-    return ConditionEvaluator(len(facts), read, model.lists, title_reader(model.titles), untyped=True)
+    return ConditionEvaluator(len(facts), encode_attributes(words, facts, names), model, NO_DAY, untyped=True)
 
 
 def _classes(masks: Mapping[str, Mask], facts: int) -> tuple[dict[int, frozenset[str]], NDArray[np.uint16]]:

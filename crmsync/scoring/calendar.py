@@ -94,10 +94,10 @@ def local_dates(values: Sequence[object], zone: tzinfo) -> NDArray[np.int64]:
 
 def _date(value: object, zone: tzinfo) -> int:
     try:
-        at = datetime.fromisoformat(str(value))
-    except ValueError:
+        at = datetime.fromisoformat(value.strip() if isinstance(value, str) else "")
+        return at.toordinal() - _EPOCH.toordinal() if at.tzinfo is None else day_of(at, zone)
+    except (ValueError, OverflowError):  # no date, or one that a zone moves off the calendar
         return UNKNOWN_DAY
-    return at.toordinal() - _EPOCH.toordinal() if at.tzinfo is None else day_of(at, zone)
 
 
 @lru_cache(maxsize=4096)

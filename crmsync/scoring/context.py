@@ -12,19 +12,19 @@ from crmsync.columns import Columns
 from crmsync.config.model import Model
 from crmsync.counts import count_of
 from crmsync.scoring.activities import ActivityTable, WhatIf, select_facts
+from crmsync.scoring.answers import YES
 from crmsync.scoring.bands import remember_bands
-from crmsync.scoring.calendar import local_dates
-from crmsync.scoring.conditions import ConditionEvaluator
-from crmsync.scoring.operators import YES
-from crmsync.scoring.titles import title_reader
-from crmsync.scoring.values import make_column, slice_rows
+from crmsync.scoring.calendar import UNKNOWN_DAY, day_of
+from crmsync.scoring.conditions import ConditionEvaluator, Today, encode_fields, today_of
+from crmsync.scoring.values import slice_rows
 
 
 class ScoringContext:
     """One set of columns, looked at with one model as of `now` (aware).
 
     `segment` (n,): index of the segment, -1 for none. `since`: for each field that silence may begin at, the local date
-    in each row (n,). See `score` for `previous`.
+    in each row (n,). `wait` (n,): in how many days time alone changes the answer to a question about dates. See `score`
+    for `previous`.
     """
 
     def __init__(
@@ -39,20 +39,26 @@ class ScoringContext:
         self.model, self.columns, self.now, self.zone = model, columns, now, zone
         self.rows = len(columns.people)
         self.previous = remember_bands(previous, model.band_names(), self.rows)
-        read = {name: make_column(columns.fields[name]) for name in model.used_fields() if name in columns.fields}
-        self.asker = ConditionEvaluator(self.rows, read, model.lists, title_reader(model.titles))
+        moving = model.moving_questions()
+        read = encode_fields(model, columns.fields, model.used_fields() | {str(each.field) for each in moving})
+        self.asker = ConditionEvaluator(self.rows, read, model, _today(now, zone, what_if))
         self.chosen = select_facts(model, columns.facts, what_if.taken if what_if else None)
         self.later = what_if.later if what_if else None
         self.until = what_if.until if what_if else None
         self.segment = self._segments()
         since = {rule.since for rule in model.inactivity if rule.since}
-        self.since = {name: local_dates(read[name].distinct, zone)[read[name].codes] for name in since & read.keys()}
+        self.since = {name: self._since(name) for name in since & read.keys()}
+        self.wait = self.asker.wait(moving)
 
     def activities(self, rows: slice) -> ActivityTable:
         """What some of the people did."""
         later = None if self.later is None else self.later[rows]
         until = None if self.until is None else self.until[rows]
         return ActivityTable(self.chosen, slice_rows(self.columns, rows), self.now, self.zone, later, until)
+
+    def last_change(self) -> NDArray[np.int64]:
+        """In how many days (n,) the answers to questions about dates change for the last time; 0 for never."""
+        return self.asker.last_change(self.model.moving_questions())
 
     def warnings(self) -> tuple[str, ...]:
         """Sentences about the values that count as unknown; complete once everything has been asked."""
@@ -67,11 +73,25 @@ class ScoringContext:
         ]
         return (*people, *facts)
 
+    def _since(self, name: str) -> NDArray[np.int64]:
+        column, days = self.asker.columns[name], self.asker.days(name)
+        wrong = np.flatnonzero((days == UNKNOWN_DAY) & ~column.missing)
+        if len(wrong):
+            self.asker.warnings[name, "cannot be read by 'since'"] = column.rows_with(wrong)
+        return days[column.codes]
+
     def _segments(self) -> NDArray[np.int16]:
         segment = np.full(self.rows, -1, dtype=np.int16)
         for number, each in enumerate(self.model.segment):
             segment[(segment < 0) & (self.asker.ask(each.when) == YES)] = number
         return segment
+
+
+def _today(now: datetime, zone: tzinfo, what_if: WhatIf | None) -> Today:
+    """What day it is for each person: today, or so many days later."""
+    if what_if is None or not what_if.later.any():
+        return today_of(now, zone)
+    return Today(day_of(now, zone) + what_if.later.astype(np.int64), zone)
 
 
 def _said(why: str) -> str:

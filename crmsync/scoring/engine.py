@@ -20,10 +20,10 @@ from crmsync.config.rules import Sequence as SequenceRule
 from crmsync.config.units import to_hundredths
 from crmsync.scoring.activities import Mask, RuleResult, WhatIf, find_behavior, has_recent
 from crmsync.scoring.adjustment import adjust_total, clamp_adjustment
+from crmsync.scoring.answers import YES
 from crmsync.scoring.bands import band_of, grade_of
 from crmsync.scoring.calendar import DAY, FAR, local_days, midnight_of
 from crmsync.scoring.context import ScoringContext
-from crmsync.scoring.decay import NEVER
 from crmsync.scoring.ledger import (
     EVERYBODY,
     Ledger,
@@ -35,11 +35,13 @@ from crmsync.scoring.ledger import (
     join_scores,
     round_points,
 )
-from crmsync.scoring.operators import YES
 from crmsync.scoring.patterns import find_inactivity, find_pattern, find_sequence
 
 PEOPLE_AT_ONCE = 64_000
 """With fewer, threads would wait for each other; with more, what they work on would take more memory."""
+
+FARTHEST = 2_000_000
+"""Days after which nobody waits for a change: what is dated so far ahead is not meant."""
 
 THREADS = 2
 """What stands between numpy's loops runs one at a time: a third would mostly wait, and cost the others time."""
@@ -105,7 +107,7 @@ class Scoring:
         self.unit = self.model.score.unit
         self.activities = known.activities(self.block)
         self.segment = known.segment[self.block]
-        self.wait = np.full(self.rows, NEVER, dtype=np.int32)
+        self.wait = known.wait[self.block].copy()
         self.ledger = Ledger(self.rows)
         self.channels: dict[str, Points] = {}
 
@@ -300,7 +302,8 @@ class Scoring:
         # There are few distinct waits, and each midnight has to be looked for.
         waits, which = np.unique(self.wait, return_inverse=True)
         at = [
-            FAR if wait >= NEVER else midnight_of(self.activities.today + int(wait), self.known.zone) for wait in waits
+            FAR if wait >= FARTHEST else midnight_of(self.activities.today + int(wait), self.known.zone)
+            for wait in waits
         ]
         return np.minimum(np.array(at, dtype=np.int64)[which], self.activities.next_at)
 

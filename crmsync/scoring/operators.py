@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence, Set
 from functools import lru_cache
 from typing import Any, NamedTuple
 
@@ -10,40 +10,46 @@ import numpy as np
 import regex
 from numpy.typing import NDArray
 
+from crmsync.columns import fold_text
 from crmsync.config.conditions import SENIORITIES
-from crmsync.identity.domains import FREE_MAIL
+from crmsync.config.countries import read_country, read_state
 from crmsync.model import Scalar
+from crmsync.scoring.answers import NO, UNKNOWN, YES, Answers
+from crmsync.scoring.dates import DATE_OPERATORS, DateOperator
+from crmsync.scoring.spellings import only_text, read_number
 from crmsync.scoring.titles import TitleReader
-from crmsync.scoring.values import Column, Matching, domain_of, fold_text
-
-NO, UNKNOWN, YES = np.int8(0), np.int8(1), np.int8(2)
-"""In this order, so that "all" is the least of some answers, "any" the greatest, and "not" their mirror image."""
+from crmsync.scoring.values import Column, Matching, domain_of
 
 PATIENCE = 1.0
 """Seconds that a regular expression may take over one value, before the value is unknown to the rule."""
 
-Answers = NDArray[np.int8]
 Numbers = NDArray[np.float64]
 Test = Callable[[Scalar], bool | None]
 Lists = Mapping[str, Sequence[str]]
 
 
 class OperatorContext(NamedTuple):
-    """What answering needs besides a column: the config's lists, who reads titles, and whether texts may be numbers."""
+    """What answering needs besides a column: the config's lists, and how titles, numbers, yes or no are read.
+
+    `mark` is what stands before the decimals of a text, `""` in one that a program wrote; `free_mail` are domains.
+    """
 
     lists: Lists
     titles: TitleReader
-    untyped: bool
+    mark: str
+    flag: Callable[[Scalar], bool | None]
+    free_mail: Set[str]
 
 
 class Examples(NamedTuple):
-    """What values answer a question: at and beside these numbers, with these words, titles, patterns or domains."""
+    """What answers a question: values at and beside these numbers, with these words, titles, patterns or domains."""
 
     cuts: Sequence[float] = ()
     words: Sequence[str] = ()
     departments: Sequence[str] = ()
     patterns: Sequence[str] = ()
     domains: Sequence[str] = ()
+    places: Sequence[str] = ()
     of_titles: bool = False
     of_addresses: bool = False
 
@@ -68,7 +74,7 @@ def _answers(values: Sequence[Any], test: Callable[[Any], bool | None]) -> Answe
 
 def _number(holds: Callable[[Numbers, Any], NDArray[np.bool_]]) -> Callable[[Column, Any, OperatorContext], Answers]:
     def answer(column: Column, wanted: Any, context: OperatorContext) -> Answers:
-        values = column.spelled_numbers if context.untyped else column.numbers
+        values = column.spelled_numbers(context.mark)
         return np.where(np.isnan(values), UNKNOWN, np.where(holds(values, wanted), YES, NO)).astype(np.int8)
 
     return answer
@@ -87,9 +93,17 @@ def _listed(wanted: Any) -> Sequence[Any]:
 
 
 def _is_one_of(column: Column, wanted: Any, context: OperatorContext) -> Answers:
-    if all(isinstance(each, str) for each in _listed(wanted)):
-        return _text(_equals)(column, wanted, context)
-    return _answers(column.distinct, _equal_test(_listed(wanted)))
+    """Whether a value is one of several of mixed types; one that can be read as none of these types is unknown."""
+    listed = _listed(wanted)
+    words = [each for each in listed if isinstance(each, str)]
+    answers = _text(_equals)(column, words, context) if words else np.full(len(column.distinct), UNKNOWN)
+    test = _typed_test(listed, context)
+    # A text that is asked for as text needs no closer look.
+    closer = [texts is None or len(words) < len(listed) for texts in column.texts]
+    for code in np.flatnonzero(closer & ~column.missing & (answers != YES)).tolist():
+        found = test(column, code)
+        answers[code] = answers[code] if found is None else _ANSWER[found]
+    return answers.astype(np.int8)
 
 
 def _is_known(column: Column, known: bool) -> Answers:
@@ -111,14 +125,26 @@ def _is_in_department(column: Column, wanted: Iterable[str], context: OperatorCo
     return _answers(context.titles.read_column(column), lambda title: bool(departments & title.departments))
 
 
+def _is_place(read: Callable[[str], frozenset[str]]) -> Callable[[Column, Any, OperatorContext], Answers]:
+    def answer(column: Column, wanted: Iterable[str], _context: OperatorContext) -> Answers:
+        codes = frozenset(code for each in wanted for code in read(each))
+
+        def test(value: Scalar) -> bool | None:
+            found = read(text) if (text := only_text(value)) else frozenset()
+            return not codes.isdisjoint(found) if found else None
+
+        return _answers(column.distinct, test)
+
+    return answer
+
+
 def _is_at_domain(column: Column, wanted: Iterable[str], _context: OperatorContext) -> Answers:
     domains = frozenset(domain_of(each) for each in wanted)
     return _of_domains(column, lambda domain: _is_below(str(domain), domains))
 
 
-def _is_free_mail(column: Column, wanted: bool, _context: OperatorContext) -> Answers:
-    # Without a dot it is no address, and nothing is known of it.
-    return _of_domains(column, lambda domain: (domain in FREE_MAIL) is wanted if "." in str(domain) else None)
+def _is_free_mail(column: Column, wanted: bool, context: OperatorContext) -> Answers:
+    return _of_domains(column, lambda domain: (domain in context.free_mail) is wanted)
 
 
 def _of_domains(column: Column, test: Test) -> Answers:
@@ -138,18 +164,22 @@ def _equals(texts: Sequence[str], wanted: tuple[str, ...]) -> bool:
     return not set(wanted).isdisjoint(texts)
 
 
-def _equal_test(wanted: Iterable[object]) -> Test:
-    """Whether a value is one of several of mixed types; a type that none of them has cannot be compared."""
-    texts = {fold_text(each) for each in wanted if isinstance(each, str)}
+def _typed_test(wanted: Sequence[object], context: OperatorContext) -> Callable[[Column, int], bool | None]:
+    """Whether one distinct value is one of the numbers, yes or no; what is typed is held against words for them."""
     flags = {each for each in wanted if isinstance(each, bool)}
     numbers = {float(each) for each in wanted if isinstance(each, (int, float)) and not isinstance(each, bool)}
+    words = [each for each in wanted if isinstance(each, str)]
+    said = {number for each in words if (number := read_number(each, context.mark or ".")) is not None}
+    said_flags = {flag for each in words if (flag := context.flag(each)) is not None}
 
-    def test(value: Scalar) -> bool | None:
-        if isinstance(value, bool):
-            return value in flags if flags else None
-        if isinstance(value, (int, float)):
-            return value in numbers if numbers else None
-        return any(fold_text(each) in texts for each in _texts(value)) if texts else None
+    def test(column: Column, code: int) -> bool | None:
+        value, number = column.distinct[code], float(column.spelled_numbers(context.mark)[code])
+        of_numbers = numbers | said if isinstance(value, (int, float)) else numbers
+        of_flags = flags | said_flags if value in (True, False) else flags
+        flag = context.flag(value) if of_flags and value is not None else None
+        found = [flag in of_flags] if flag is not None else []
+        found += [number in of_numbers] if of_numbers and number == number else []
+        return any(found) if found else None
 
     return test
 
@@ -235,6 +265,10 @@ def _of_values(wanted: Any, _lists: Lists) -> Examples:
     return Examples(cuts=numbers, words=[each for each in _listed(wanted) if isinstance(each, str)])
 
 
+def _of_places(other: str) -> Callable[[Any, Lists], Examples]:
+    return lambda wanted, _lists: Examples(places=[*wanted, other])
+
+
 def _of_nothing(_wanted: Any, _lists: Lists) -> Examples:
     return Examples()
 
@@ -243,7 +277,7 @@ def _of_levels(_wanted: Any, _lists: Lists) -> Examples:
     return Examples(of_titles=True)
 
 
-OPERATORS: Mapping[str, Operator] = {
+VALUE_OPERATORS: Mapping[str, Operator] = {
     "is": Operator(_is_one_of, lambda wanted: f"is {join_options(wanted)}", _of_values),
     "in": Operator(_is_one_of, lambda wanted: f"is {join_options(wanted)}", _of_values),
     "contains": Operator(_text(_contains), lambda wanted: f"contains {join_options(wanted)}", _of_words),
@@ -331,5 +365,14 @@ OPERATORS: Mapping[str, Operator] = {
         lambda wanted: f"is in the department {_of_titles(wanted)}",
         lambda wanted, _lists: Examples(departments=wanted, of_titles=True),
     ),
+    "country": Operator(
+        _is_place(read_country), lambda wanted: f"is the country {join_options(wanted)}", _of_places("Antarctica")
+    ),
+    "state": Operator(
+        _is_place(read_state), lambda wanted: f"is the state {join_options(wanted)}", _of_places("AD-02")
+    ),
 }
-"""By the key that an admin writes."""
+"""What is asked of a value, by the key that an admin writes; each distinct value is asked once."""
+
+OPERATORS: Mapping[str, Operator | DateOperator] = {**VALUE_OPERATORS, **DATE_OPERATORS}
+"""Everything that can be asked."""

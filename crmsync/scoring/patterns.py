@@ -30,7 +30,7 @@ def find_inactivity(rule: Inactivity, activities: ActivityTable, since: NDArray[
     today, stands = activities.today_of(kinds)
     known = last > UNKNOWN_DAY
     over = np.where(known, today - last, 0) - rule.after.days
-    times = _times(rule, np.where(known, over, -1))
+    times = count_silences(rule, np.where(known, over, -1))
     rows = np.flatnonzero(known)
     times, over = times[rows], over[rows]
     points = times * to_hundredths(rule.points)
@@ -40,7 +40,7 @@ def find_inactivity(rule: Inactivity, activities: ActivityTable, since: NDArray[
     return RuleResult(rows, points, points, wait, times, times, last[rows].astype(np.int32))
 
 
-def _times(rule: Inactivity, over: NDArray[np.int64]) -> NDArray[np.int64]:
+def count_silences(rule: Inactivity, over: NDArray[np.int64]) -> NDArray[np.int64]:
     """How often the points are given, `over` days after the silence became one."""
     times = np.where(over < 0, 0, 1 + over // rule.every.days if rule.every else 1)
     return np.minimum(times, rule.max_times) if rule.max_times else times

@@ -13,8 +13,9 @@ from numpy.typing import NDArray
 from crmsync.columns import Columns
 from crmsync.config.model import Model
 from crmsync.scoring.activities import Index
+from crmsync.scoring.conditions import encode_fields
 from crmsync.scoring.ledger import Scores
-from crmsync.scoring.values import Column, make_column, take_rows
+from crmsync.scoring.values import Column, take_rows
 
 
 @dataclass(frozen=True)
@@ -44,6 +45,5 @@ def choose_people(
 ) -> ScoredPeople:
     """The people of some rows of all that were scored; the fields that rules read are encoded once."""
     some = take_rows(columns, rows)
-    used = model.used_fields()
-    read = {name: make_column(values) for name, values in some.fields.items() if name in used}
+    read = encode_fields(model, some.fields, model.used_fields())
     return ScoredPeople(model, scores, replace(some, fields=read), np.asarray(rows, dtype=np.intp), now, zone)

@@ -3,19 +3,19 @@
 from __future__ import annotations
 
 import math
-import unicodedata
+import re
 from collections import defaultdict
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any, overload
 
 import numpy as np
-import regex
 from numpy.typing import NDArray
 
-from crmsync.columns import Columns, Fact, renumber_facts
+from crmsync.columns import Columns, fold_text, renumber_facts
 from crmsync.model import Scalar
+from crmsync.scoring.spellings import only_text, read_host, read_machine_number, read_number
 
 LONGEST_TEXT = 65_536
 """The longest text a CRM field holds; anything longer was not typed by a person."""
@@ -89,9 +89,17 @@ class Column(Sequence[Scalar | None]):
         return np.array([value if type(value) in (int, float) else np.nan for value in self.distinct], dtype=np.float64)
 
     @cached_property
-    def spelled_numbers(self) -> NDArray[np.float64]:
-        """Like `numbers`, with texts that plainly spell one, like "75" or "-2.5"."""
-        return Column(self.codes, [_typed(value) for value in self.distinct], {}).numbers
+    def _spelled(self) -> dict[str, NDArray[np.float64]]:
+        return {}
+
+    def spelled_numbers(self, mark: str) -> NDArray[np.float64]:
+        """Like `numbers`, with texts that say one; `mark` comes before decimals, `""` is as programs write them."""
+        if mark not in self._spelled:
+            read = read_machine_number if not mark else lambda text: read_number(text, mark)
+            texts = [None if (text := only_text(value or "")) is None else read(text) for value in self.distinct]
+            said = np.array([np.nan if number is None else number for number in texts], dtype=np.float64)
+            self._spelled[mark] = np.where(np.isnan(self.numbers), said, self.numbers)
+        return self._spelled[mark]
 
     @cached_property
     def texts(self) -> Sequence[Sequence[str] | None]:
@@ -100,20 +108,20 @@ class Column(Sequence[Scalar | None]):
 
     @cached_property
     def domains(self) -> Column:
-        """The domain of each distinct value, as a column of its own."""
-        # In two steps, because there are far fewer domains than addresses.
-        tails = make_column(
-            [value[value.rfind("@") + 1 :] if isinstance(value, str) else None for value in self.distinct]
-        )
-        read = make_column([domain_of(tail) if isinstance(tail, str) else None for tail in tails.distinct])
+        """The domain of each distinct value, as a column of its own; unknown where it is no address."""
+        # In two steps, because there are far fewer domains than addresses; odd ones are looked at as a whole.
+        tails = make_column([_tail_of(value) if isinstance(value, str) else None for value in self.distinct])
+        read = make_column([read_host(tail) if isinstance(tail, str) else None for tail in tails.distinct])
         return Column(read.codes[tails.codes], read.distinct, {})
 
 
-_SPELLED_NUMBER = regex.compile(r"-?\d{1,15}(\.\d{1,9})?")
+_PLAIN_ADDRESS = re.compile(r"[\w.+-]+@(?=[\w.-]+$)", re.ASCII)
 
 
-def _typed(value: Scalar | None) -> Scalar | None:
-    return float(value) if isinstance(value, str) and _SPELLED_NUMBER.fullmatch(value) else value
+def _tail_of(address: str) -> str:
+    """What comes after the @ of a plain address; anything else as it is."""
+    found = _PLAIN_ADDRESS.match(address)
+    return address[found.end() :] if found else address
 
 
 def _folded_texts(value: Scalar | None) -> Sequence[str] | None:
@@ -122,44 +130,47 @@ def _folded_texts(value: Scalar | None) -> Sequence[str] | None:
     return tuple(fold_text(each) for each in value) if isinstance(value, tuple) else None
 
 
-def fold_text(text: str) -> str:
-    """Text as it is compared: without regard to case, to surrounding blanks and to how accents are encoded."""
-    text = text.strip()
-    # For ASCII, which nearly all texts are, the quick way gives the same.
-    return text.lower() if text.isascii() else unicodedata.normalize("NFC", text.casefold())
-
-
 def domain_of(text: str) -> str:
     """The domain of an e-mail address, a web address or a bare domain: lower case, without `www.`."""
     domain = fold_text(text.rpartition("@")[2])
     domain = domain.partition("://")[2] or domain
     for end in "/:?#":
         domain = domain.partition(end)[0]
-    return domain.strip(".").removeprefix("www.")
+    return domain.removeprefix("*.").strip(".").removeprefix("www.")
 
 
-def make_column(values: Sequence[Any]) -> Column:
-    """A column of what was pulled; one that is a `Column` already stays as it is."""
+def make_column(values: Sequence[Any], missing: Collection[str] = ()) -> Column:
+    """A column of what was pulled; one that is a `Column` already stays as it is.
+
+    Texts of `missing` (folded) count as not known.
+    """
     if isinstance(values, Column):
         return values
     kinds = set(map(type, values))
     mixed = len(kinds - {type(None)}) > 1  # True, 1 and 1.0 are equal to a dict, and different to a rule
     keys = [(type(value), value) for value in values] if mixed else values
     if len(set(keys[:SAMPLE])) == SAMPLE:  # addresses and the like: next to nothing is there twice, so nobody looks
-        return Column(np.arange(len(values), dtype=np.int32), *_cleaned(list(values)))
+        return Column(np.arange(len(values), dtype=np.int32), *_cleaned(list(values), missing))
     index = defaultdict[Any, int]()
     index.default_factory = index.__len__  # numbers what it sees for the first time
     codes = np.fromiter(map(index.__getitem__, keys), dtype=np.int32, count=len(keys))
-    return Column(codes, *_cleaned([key[1] for key in index] if mixed else list(index)))
+    return Column(codes, *_cleaned([key[1] for key in index] if mixed else list(index), missing))
 
 
-def _cleaned(raw: list[Any]) -> tuple[list[Scalar | None], dict[str, list[int]]]:
+def _cleaned(raw: list[Any], missing: Collection[str]) -> tuple[list[Scalar | None], dict[str, list[int]]]:
     """The values that rules may read, and what was odd about which of them."""
     odd: dict[str, list[int]] = {}
     for code in _suspects(raw):
         raw[code], why = _clean(raw[code])
         if why:
             odd.setdefault(why, []).append(code)
+    longest = max(map(len, missing), default=0)
+    for code, value in enumerate(raw):
+        if type(value) is str:
+            if len(value.strip()) <= longest and fold_text(value) in missing:
+                raw[code] = None
+        elif type(value) is tuple:
+            raw[code] = tuple(each for each in value if fold_text(each) not in missing) or None
     return raw, odd
 
 
@@ -203,11 +214,6 @@ def _clean_number(value: float) -> tuple[Scalar | None, str]:
     if value == 0 and math.copysign(1, value) < 0:
         return None, "a negative zero"
     return value, ""
-
-
-def attribute_column(facts: Sequence[Fact], name: str) -> Column:
-    """One attribute of the distinct facts, as a column."""
-    return make_column([fact.attributes.get(name) for fact in facts])
 
 
 def unknown_column(rows: int) -> Column:

@@ -12,12 +12,13 @@ from numpy.typing import NDArray
 from sqlalchemy import Connection, case, func, or_, select
 
 from crmsync.columns import Columns
-from crmsync.connector import FieldMap
+from crmsync.connector import FieldMap, plain_name
 from crmsync.model import Scalar
 from crmsync.store.edits import EMAILS, MOVED, OURS, REPLACED
+from crmsync.store.field_values import FieldReading, make_record_reader
 from crmsync.store.mapped_fields import KnownSince, read_history_since, read_mapped_since
 from crmsync.store.schema import LIVE, past_field, record
-from crmsync.store.score_inputs import Facts, hashable, rank_oldness, read_columns
+from crmsync.store.score_inputs import AS_KEPT, Facts, hashable, rank_oldness, read_columns
 from crmsync.store.sql import id_range, plain_rows
 
 Spelled = Mapping[str, Mapping[str, str | Mapping[str, str]]]
@@ -54,6 +55,7 @@ class PastQuestion(NamedTuple):
     precedence: Sequence[str]
     stable: Collection[str] = ()
     kept_since: int = 0
+    reading: FieldReading = AS_KEPT
 
 
 def read_past_columns(
@@ -69,7 +71,7 @@ def read_past_columns(
     had seen the record by then, if the CRM's own history reaches back that far, or if it is stable; otherwise it is
     `None` and unknown. A record that the CRM got later says nothing.
     """
-    now = read_columns(connection, people, asked.fields, asked.precedence, facts)
+    now = read_columns(connection, people, asked.fields, asked.precedence, facts, reading=asked.reading)
     if not len(now.people):
         return PastColumns(now, {}, np.zeros(0, dtype=bool))
     names = [*asked.fields, "stage", "email"]
@@ -148,7 +150,7 @@ def _records_then(
     """
     if not len(rows):
         return
-    chosen = people[rows]
+    chosen, read = people[rows], make_record_reader(reach.asked.reading)
     it, precedence = record.c, reach.asked.precedence
     crms = case({crm: place for place, crm in enumerate(precedence)}, value=it.crm, else_=len(precedence))
     rank = 2 * crms + case((it.kind == "contact", 0), else_=1)
@@ -167,7 +169,8 @@ def _records_then(
         if each.live or REPLACED in past.values:
             said = reach.read(each, past, int(at[place]))
             if said is not None:
-                yield place, *said
+                values = read(said[0])
+                yield place, values, frozenset(map(plain_name, said[1])) - values.keys()
 
 
 class _Row(NamedTuple):
@@ -297,12 +300,12 @@ class _Reach:
         With it comes since when pulls tell of all.
         """
         if (crm, kind) not in self.names:
-            spelled = FieldMap.spelled(self.asked.spelled.get(crm, {}), kind)
+            spelled, further = FieldMap.spelled(self.asked.spelled.get(crm, {}), kind), self.asked.reading.further
             # An older crmsync noted nothing; a field that is new in the file was not read before.
             default = FAR_AHEAD if crm in self.read_crms else 0
             names = [
                 (name, -(-self.mapped.get((crm, name), default) // 1000), self.history.get((crm, kind, name)))
-                for name in self.asked.fields
+                for name in (*self.asked.fields, *(each for some in further.values() for each in some))
                 if name in spelled
             ]
             self.names[crm, kind] = names, max((since for _name, since, _history in names), default=0)

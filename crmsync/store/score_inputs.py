@@ -13,11 +13,29 @@ from sqlalchemy import Connection, Text, case, cast, func, or_, select
 from crmsync.columns import Columns, Fact, renumber_facts
 from crmsync.identity.duplicates import once_per_person
 from crmsync.model import Scalar
+from crmsync.store.field_values import FieldReading, make_record_reader
 from crmsync.store.schema import LIVE, activity, fact, record, score_input
 from crmsync.store.sql import IN_LIST, id_range, in_chunks, plain_rows, upsert
 
+AS_KEPT = FieldReading()
+"""Every value counts."""
+
 Facts = MutableMapping[int, Fact]
 """Distinct activities by id: what was read of them so far."""
+
+
+class _Asked(NamedTuple):
+    """Which fields are read, whose value counts first, and how the values of a record are read."""
+
+    fields: Sequence[str]
+    precedence: Sequence[str]
+    reading: FieldReading
+
+    @property
+    def made_for(self) -> str:
+        """What a sheet is made for: another one is of no use."""
+        key = self.reading.key
+        return f"{','.join(self.precedence)}: {','.join(self.fields)}{f'; {key}' if key else ''}"
 
 
 WIDE = 2**31
@@ -42,6 +60,7 @@ def read_columns(
     facts: Facts | None = None,
     *,
     keep: bool = False,
+    reading: FieldReading = AS_KEPT,
 ) -> Columns:
     """What is known of these people (ascending ids), in the shape that scoring reads: fields, stage, e-mail address.
 
@@ -53,7 +72,7 @@ def read_columns(
     """
     facts = {} if facts is None else facts
     ids = np.asarray(people, dtype=np.int64)
-    texts, events = _sheets(connection, ids, fields, precedence, facts, keep)
+    texts, events = _sheets(connection, ids, _Asked(fields, precedence, reading), facts, keep)
     flat = np.frombuffer(b"".join(events), dtype="<u4").reshape(-1, 2)
     counts = np.fromiter(map(len, events), np.int64, len(events)) // 8
     used, fact_of = renumber_facts(flat[:, 1])
@@ -69,23 +88,24 @@ def read_columns(
 
 
 def read_fields(
-    connection: Connection, people: Sequence[int], fields: Sequence[str], precedence: Sequence[str]
+    connection: Connection,
+    people: Sequence[int],
+    fields: Sequence[str],
+    precedence: Sequence[str],
+    reading: FieldReading = AS_KEPT,
 ) -> dict[str, list[Scalar | None]]:
     """What `read_columns` knows of these people (ascending ids) besides their activities: `fields`, stage, address."""
+    asked = _Asked(fields, precedence, reading)
     query = select(score_input.c.person, score_input.c.known).where(
-        id_range(score_input.c.person, people), score_input.c.made_for == _made_for(fields, precedence)
+        id_range(score_input.c.person, people), score_input.c.made_for == asked.made_for
     )
     known: dict[int, str] = dict(plain_rows(connection, query))
     missing = np.array([each for each in people if each not in known], dtype=np.int64)
     if len(missing):
         records = _records(connection, missing, precedence)
         rows = np.searchsorted(missing, records.person).tolist()
-        known |= zip(missing.tolist(), _merged(records, rows, len(missing), fields), strict=True)
+        known |= zip(missing.tolist(), _merged(records, rows, len(missing), asked), strict=True)
     return _columns([known[each] for each in people], fields)
-
-
-def _made_for(fields: Sequence[str], precedence: Sequence[str]) -> str:
-    return f"{','.join(precedence)}: {','.join(fields)}"
 
 
 def read_field(
@@ -122,13 +142,12 @@ def _learn(connection: Connection, facts: Facts, ids: Collection[int]) -> None:
 def _sheets(
     connection: Connection,
     people: NDArray[np.int64],
-    fields: Sequence[str],
-    precedence: Sequence[str],
+    asked: _Asked,
     facts: Facts,
     keep: bool,
 ) -> tuple[list[str], list[bytes]]:
     """For each of these people the values as in `_merged` and the packed activities; made where no sheet is there."""
-    made_for = _made_for(fields, precedence)
+    made_for = asked.made_for
     query = select(score_input.c.person, score_input.c.known, score_input.c.events).where(
         id_range(score_input.c.person, people.tolist()), score_input.c.made_for == made_for
     )
@@ -141,7 +160,7 @@ def _sheets(
         events.append(packed)
     missing = np.setdiff1d(people, ids, assume_unique=True)
     if len(missing):
-        made = list(_made(connection, missing, fields, precedence, facts))
+        made = list(_made(connection, missing, asked, facts))
         if keep:
             names = ("person", "made_for", "known", "events")
             rows = [(each, made_for, *rest) for each, rest in zip(missing.tolist(), made, strict=True)]
@@ -160,15 +179,14 @@ def _sheets(
 def _made(
     connection: Connection,
     people: NDArray[np.int64],
-    fields: Sequence[str],
-    precedence: Sequence[str],
+    asked: _Asked,
     facts: Facts,
 ) -> Iterable[tuple[str, bytes]]:
     """The values and activities of these people, from their records."""
-    records = _records(connection, people, precedence)
+    records = _records(connection, people, asked.precedence)
     rows = np.searchsorted(people, records.person).astype(np.int32)
     return zip(
-        _merged(records, rows.tolist(), len(people), fields),
+        _merged(records, rows.tolist(), len(people), asked),
         _packed(connection, records, rows, len(people), facts),
         strict=True,
     )
@@ -216,8 +234,9 @@ def rank_oldness(persons: NDArray[np.int64], refs: Sequence[str]) -> NDArray[np.
     return oldness
 
 
-def _merged(records: Records, rows: Sequence[int], people: int, fields: Sequence[str]) -> Iterable[str]:
+def _merged(records: Records, rows: Sequence[int], people: int, asked: _Asked) -> Iterable[str]:
     """For each person the fields, the stage (unless [fields] maps another) and the e-mail address: JSON, by commas."""
+    read = make_record_reader(asked.reading)
     known: list[dict[str, Any]] = [{}] * people
     mails: list[str | None] = [None] * people
     stages: list[str | None] = [None] * people
@@ -225,11 +244,11 @@ def _merged(records: Records, rows: Sequence[int], people: int, fields: Sequence
     for row, live, values, emails, stage in columns:
         if not live:
             continue
-        known[row] = orjson.loads(values) | known[row]
+        known[row] = read(orjson.loads(values)) | known[row]
         mails[row] = mails[row] or next(iter(orjson.loads(emails)), None)
         stages[row] = stages[row] or stage
     for each, mail, stage in zip(known, mails, stages, strict=True):
-        yield orjson.dumps([*map(each.get, fields), each.get("stage", stage), mail])[1:-1].decode()
+        yield orjson.dumps([*map(each.get, asked.fields), each.get("stage", stage), mail])[1:-1].decode()
 
 
 def _packed(

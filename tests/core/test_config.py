@@ -695,3 +695,62 @@ def test_a_route_to_the_owner_of_the_account_needs_no_condition(write):
     load(write(DECIDING.replace("[[route]]", f"{first}[[route]]", 1)))
     (only,) = told(write(DECIDING.replace("[[route]]", f"{first.replace('account_owner', 'sales')}[[route]]", 1)))
     assert "nobody gets to the routes after it" in only
+
+
+FIT = '[bands]\ncold = 0\n[[fit]]\nname = "A"\npoints = 1\nwhen = {{ field = "email", {} }}\n'
+
+
+@pytest.mark.parametrize(
+    ("question", "said"),
+    [
+        (
+            'domain = "rival.*"',
+            "'rival.*' never matches; write for example rival.example, which holds for all below it",
+        ),
+        ('gte = "2026-10-01"', "for a date use before, after, within or older_than"),
+        ("gte = 2026-10-01", "for a date use before, after, within or older_than"),
+        ('before = "01.10.2026"', "write a day, for example 2026-10-01"),
+        ("before = 2026-10-01T10:00:00", "write a day, for example 2026-10-01"),
+        ('after = "2026-13-01"', "write a day, for example 2026-10-01"),
+        ('within = "12h"', "write whole days or weeks"),
+        ('newer_than = "30d"', "did you mean 'within'?"),
+    ],
+)
+def test_questions_about_dates_and_domains_that_cannot_be(write, question, said):
+    (problem,) = told(write(FIT.format(question)))
+    assert said in problem
+
+
+def test_dates_are_written_with_quotes_or_without(write):
+    path = write(
+        FIT.format("before = 2026-10-01")
+        + FIT.format('after = "2026-10-01"').partition("cold = 0")[2].replace("A", "B")
+    )
+    assert [str(each.when.keys()) for each in load(path).fit] == [
+        "{'before': datetime.date(2026, 10, 1)}",
+        "{'after': datetime.date(2026, 10, 1)}",
+    ]
+
+
+def test_v10_a_star_in_a_list_of_domains_is_refused(write):
+    text = FIT.format('domain_list = "r"') + '[lists]\nr = ["*.ok.example", "rival.*"]\nfree_mail = ["*mail.example"]\n'
+    problems = told(write(text))
+    assert [each.partition(" never")[0] for each in problems] == [
+        "line 8: [lists] r: 'rival.*'",
+        "line 9: [lists] free_mail: '*mail.example'",
+    ]
+
+
+def test_where_asks_nothing_of_dates(write):
+    text = (
+        FIT.format("exists = true")
+        + """
+[[behavior]]
+name = "B"
+points = 1
+on = "page_viewed"
+where = { seen = { within = "30d" } }
+"""
+    )
+    (problem,) = told(write(text))
+    assert "within" in problem

@@ -299,3 +299,28 @@ def test_a_rule_that_went_silent():
     quiet = [person(did("page_viewed", 15, url="/pricing"), did("page_viewed", 1, url="/preise"))]
     assert '"acted" has found no activity for 15 days' in with_data(of, quiet)
     assert with_data(of, [person(did("page_viewed", 14, url="/pricing"))]) == []
+
+
+def test_dates_nobody_can_have():
+    of = model(fit=[fit_rule(field="created", within="30d", older_than="60d")])
+    assert found('nobody can meet the condition of "fit"', of, "error")
+    assert not found("nobody can meet", model(fit=[fit_rule(field="created", within="90d", older_than="60d")]))
+
+
+@pytest.mark.parametrize(
+    ("when", "instead"),
+    [
+        ({"is": "VP*"}, 'is "VP*": a * stands for itself; write starts_with = "VP"'),
+        ({"contains": "*sales*"}, 'contains "*sales*": a * stands for itself; write contains = "sales"'),
+        ({"in": ["a", "*son"]}, 'in "*son": a * stands for itself; write ends_with = "son"'),
+        ({"in_list": "x"}, 'in_list "Acme*": a * stands for itself; write starts_with = "Acme"'),
+    ],
+)
+def test_v10_a_star_stands_for_itself(when, instead):
+    assert instead in said(model(fit=[fit_rule(field="title", **when)], lists={"x": ["Acme*"]}), "warning")
+
+
+def test_v10_no_star_is_missed_in_domains_and_attributes():
+    assert not found("stands for itself", model(fit=[fit_rule(field="email", domain="*.rival.example")]))
+    of = model(behavior=[behavior_rule(where={"url": {"contains": "/pricing*"}})])
+    assert found(re.escape('contains "/pricing*"'), of, "warning")

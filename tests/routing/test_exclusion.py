@@ -5,6 +5,7 @@ import pytest
 from crmsync.routing.exclusion import Marks, find_excluded
 from crmsync.scoring import columns_of
 from tests.support.make import config
+from tests.support.scoring import NOW
 
 ADDRESS = "the address is in [exclude] addresses"
 
@@ -12,7 +13,7 @@ ADDRESS = "the address is in [exclude] addresses"
 def why(addresses=(), exclude=None, on_list=None, **fields):
     """Why one person is left out."""
     columns = columns_of([{"id": "one", "fields": {"title": None, **fields}, "activities": []}])
-    (said,) = find_excluded(config(exclude=exclude or {}), columns, [Marks(addresses, on_list)])
+    (said,) = find_excluded(config(exclude=exclude or {}), columns, [Marks(addresses, on_list)], NOW)
     return said
 
 

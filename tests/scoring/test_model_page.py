@@ -11,6 +11,7 @@ from rich.console import Console
 
 from crmsync.config import load, rules, template
 from crmsync.config.conditions import DEPARTMENTS, MATCH_KEYS, SENIORITIES
+from crmsync.config.countries import is_installed
 from crmsync.config.model import Model
 from crmsync.config.rules import RULE_KINDS, Fit
 from crmsync.reporting.print_person import print_model
@@ -296,6 +297,7 @@ WANTED = {
     },
     **dict.fromkeys(("gt", "gte", "lt", "lte"), 1234.5),
     **{"is": "x", "regex": "x", "between": [1, 2], "exists": True, "missing": True, "in_list": "x", "domain_list": "x"},
+    **{"before": "2026-10-01", "after": "2026-10-01", **dict.fromkeys(("within", "within_next", "older_than"), "30d")},
     **{"free_mail": False, "seniority": [*SENIORITIES], "seniority_at_least": "vp", "department": [*DEPARTMENTS]},
 }
 
@@ -308,11 +310,12 @@ def test_no_operator_and_no_kind_of_rule_is_forgotten_anywhere():
 
 
 def test_every_test_of_a_value_has_words_of_its_own():
-    assert set(WANTED) == set(MATCH_KEYS.values())
+    places = {"country": ["US", "Germany"], "state": ["US-CA"]}
+    assert {*WANTED, *places} == set(MATCH_KEYS.values())
     lists = {"x": ["x"]}
     words = {
         key: said(model(fit=[fit_rule(1, "rule", field="f", **{key: each})], lists=lists))["rule"]
-        for key, each in WANTED.items()
+        for key, each in {**WANTED, **(places if is_installed() else {})}.items()
     }
     assert len(set(words.values())) == len(words)
     assert words["gte"] == "f is 1,234.5 or more"

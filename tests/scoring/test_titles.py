@@ -300,7 +300,9 @@ def test_titles_of_each_level(seniority):
 def test_what_if_there_is_a_title_for_each_level_in_each_department(seniority):
     for department in DEPARTMENTS:
         when = {"all": [{"field": "title", "seniority": seniority}, {"field": "title", "department": department}]}
-        titles = [READER.read(each) for each in candidate_values(model(fit=[{**fit_rule(1), "when": when}]), "title")]
+        titles = [
+            READER.read(each) for each in candidate_values(model(fit=[{**fit_rule(1), "when": when}]), "title", 0)
+        ]
         assert any(each.seniority == seniority and department in each.departments for each in titles)
 
 

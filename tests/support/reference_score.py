@@ -28,10 +28,46 @@ def local(at: int, zone) -> date:
     return (datetime(1970, 1, 1, tzinfo=UTC) + timedelta(seconds=at)).astimezone(zone).date()
 
 
+def known(value):
+    """The value, unless it is one of the words that stand for none."""
+    return None if isinstance(value, str) and value.lower() in ("n/a", "-", "unknown", "na", "none", "null") else value
+
+
+def number_in(value):
+    if isinstance(value, bool):
+        return None
+    if isinstance(value, str):
+        plain = value.removeprefix("$").replace(",", "")
+        return float(plain) if re.fullmatch(r"-?\d+(\.\d+)?", plain) else None
+    return value if isinstance(value, (int, float)) else None
+
+
+def flag_in(value):
+    if isinstance(value, str):
+        return {"yes": True, "y": True, "true": True, "no": False, "n": False, "false": False}.get(value.lower())
+    return bool(value) if value in (0, 1) else None
+
+
+def domain_in(value):
+    address = value.partition("<")[2].rstrip(">") or value
+    return address.split("@")[-1].lower() if address.count("@") == 1 else None
+
+
+def date_in(value, zone):
+    if not isinstance(value, str):
+        return None
+    try:
+        at = datetime.fromisoformat(value)
+    except ValueError:
+        return None
+    return (at.astimezone(zone) if at.tzinfo else at).date()
+
+
 class Person:
     def __init__(self, model, fields, activities, now, zone, previous):
-        self.model, self.fields, self.zone, self.previous = model, fields, zone, previous
+        self.model, self.zone, self.previous = model, zone, previous
         self.today = now.astimezone(zone).date()
+        self.fields = {name: known(value) for name, value in fields.items()}
         seconds = int(now.timestamp())
         self.done = [(at, local(at, zone), kind, attributes) for at, kind, attributes in activities if at <= seconds]
         self.reader = title_reader(model.titles)
@@ -64,17 +100,21 @@ class Person:
             return value is None
         if value is None:
             return None
-        number = isinstance(value, (int, float)) and not isinstance(value, bool)
+        if key in ("before", "after", "within", "within_next", "older_than"):
+            return self.date(value, key, wanted)
         if key in ("gt", "gte", "lt", "lte", "between"):
-            if not number:
+            value = number_in(value)
+            if value is None:
                 return None
             if key == "between":
                 return wanted[0] <= value <= wanted[1]
             return {"gt": value > wanted, "gte": value >= wanted, "lt": value < wanted, "lte": value <= wanted}[key]
         if key == "is" and isinstance(wanted, bool):
-            return value is wanted if isinstance(value, bool) else None
+            flag = flag_in(value)
+            return None if flag is None else flag == wanted
         if key == "is" and not isinstance(wanted, str):
-            return value == wanted if number else None
+            number = number_in(value)
+            return None if number is None else number == wanted
         if not isinstance(value, (str, tuple)):
             return None
         if key.startswith("seniority") or key == "department":
@@ -87,11 +127,13 @@ class Person:
                 return any(each in title.departments for each in wanted)
             return SENIORITIES.index(title.seniority) >= SENIORITIES.index(wanted)
         if key == "free_mail":
-            domain = value.split("@")[-1].lower()
-            return (domain in whitelist) == wanted
+            domain = domain_in(value)
+            return None if domain is None else (domain in whitelist) == wanted
         if key in ("domain", "domain_list"):
             domains = self.model.lists[wanted] if key == "domain_list" else wanted
-            domain = value.split("@")[-1].lower()
+            domain = domain_in(value)
+            if domain is None:
+                return None
             return any(domain == each or domain.endswith("." + each) for each in domains)
         texts = [each.lower() for each in ((value,) if isinstance(value, str) else value)]
         if key == "in_list":
@@ -111,6 +153,17 @@ class Person:
             return any(text.endswith(word) for text in texts for word in words)
         parts = [part for text in texts for part in text.split(";")]
         return any(word in parts for word in words) if key == "has" else all(word in parts for word in words)
+
+    def date(self, value, key, wanted):
+        day = date_in(value, self.zone)
+        if day is None:
+            return None
+        age = (self.today - day).days
+        if key in ("before", "after"):
+            return day < wanted if key == "before" else day > wanted
+        if key == "older_than":
+            return age > wanted.days
+        return 0 <= age <= wanted.days if key == "within" else 0 <= -age <= wanted.days
 
     # activities -----------------------------------------------------------------------------------
 
@@ -180,11 +233,8 @@ class Person:
         days = [each[1] for each in self.chosen(kinds, rule.where)]
         if days:
             last = max(days)
-        elif rule.since and isinstance(self.fields.get(rule.since), str):
-            try:
-                last = date.fromisoformat(self.fields[rule.since])
-            except ValueError:
-                return 0, 0
+        elif rule.since and (since := date_in(self.fields.get(rule.since), self.zone)):
+            last = since
         else:
             return 0, 0
         over = (self.today - last).days - rule.after.days

@@ -17,7 +17,7 @@ ZONES = (UTC, ZoneInfo("Europe/Berlin"), ZoneInfo("America/New_York"), ZoneInfo(
 KINDS = ("page_viewed", "form_submitted", "email_opened", "email_sent")
 URLS = ("/pricing", "/blog/one", "/careers", "/Demo")
 TITLES = ("VP, IT Security", "Director of Sales", "Student", "Procurement Manager", "Engineer")
-EMAILS = ("a@gmail.com", "b@acme.example", "c@mail.rival.example")
+EMAILS = ("a@gmail.com", "b@acme.example", "c@mail.rival.example", "Dee <d@rival.example>", "e(at)acme.example")
 
 points = st.one_of(
     st.integers(-30, 50).filter(bool), st.integers(-3000, 5000).filter(bool).map(lambda cents: cents / 100)
@@ -32,6 +32,11 @@ tests_of_field = st.one_of(
         [("email", {"free_mail": True}), ("email", {"domain_list": "rivals"}), ("email", {"missing": True})]
     ),
     st.sampled_from([("stack", {"has": ["kafka"]}), ("stack", {"has_all": ["kafka", "sap"]}), ("vip", {"is": True})]),
+    st.sampled_from(
+        [("renewal", {"within": "30d"}), ("renewal", {"older_than": "7d"}), ("renewal", {"missing": True})]
+    ),
+    st.sampled_from([("renewal", {"within_next": "10d"}), ("renewal", {"before": "2026-10-01"})]),
+    st.sampled_from([("renewal", {"after": "2026-11-20"}), ("created", {"within": "20d"})]),
 ).map(lambda pair: {"field": pair[0], **pair[1]})
 
 conditions = st.recursive(
@@ -181,11 +186,17 @@ def models(draw):
 fields = st.fixed_dictionaries(
     {},
     optional={
-        "employees": st.sampled_from([1, 10, 50, 200, 201, 5000, 0.5]),
+        "employees": st.sampled_from([1, 10, 50, 200, 201, 5000, 0.5, "10", "1,201", "$5,000.50", "many", "N/A"]),
         "title": st.sampled_from(TITLES),
         "email": st.sampled_from(EMAILS),
         "stack": st.sampled_from([("Kafka",), ("sap", "kafka"), "SAP;Kafka", ("excel",)]),
-        "vip": st.booleans(),
+        "vip": st.sampled_from([True, False, "Yes", "n", 1, 0, 7, "perhaps", "-"]),
+        "renewal": st.sampled_from(
+            [
+                *("2026-09-30", "2026-10-22", "2026-10-21T23:30:00Z", "2026-11-14", "2026-11-21", "2026-11-25"),
+                *("2026-12-02", "14.11.2026", "unknown", 5),
+            ]
+        ),
         "created": st.sampled_from(["2026-09-01", "2026-11-20", "someday"]),
     },
 )

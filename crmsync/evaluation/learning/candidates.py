@@ -11,10 +11,11 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from crmsync.columns import fold_text
 from crmsync.config.conditions import Condition
 from crmsync.config.model import Model
 from crmsync.evaluation.metrics import Mask
-from crmsync.scoring.values import Column, fold_text
+from crmsync.scoring.values import Column
 
 FEWEST_PEOPLE, FEWEST_OF_EACH = 30, 5
 """So many people, and won and lost ones among them, a candidate needs."""

@@ -14,7 +14,8 @@ from crmsync.config.rules import Behavior, Decay, Rule
 from crmsync.config.settings import Config
 from crmsync.config.units import to_hundredths
 from crmsync.evaluation.cases import Cases, JudgedCases, join_judged, judge_cases
-from crmsync.scoring.values import Column, make_column
+from crmsync.scoring.conditions import encode_fields
+from crmsync.scoring.values import Column, unknown_column
 
 HALF_LIVES = (7, 10, 14, 21, 30, 45, 60, 90, 120, 180)
 """Days of half-life that are tried."""
@@ -46,7 +47,8 @@ def gather_people(config: Config, parts: Iterable[Cases], zone: tzinfo) -> Learn
     fading: list[dict[str, NDArray[np.float16]]] = []
     for cases in parts:
         judged.append(judge_cases(config, cases, zone))
-        columns.append({name: _told_apart(cases.columns.fields.get(name, ()), len(cases.at)) for name in names})
+        there = encode_fields(config, cases.columns.fields, names)
+        columns.append({name: _told_apart(there.get(name) or unknown_column(len(cases.at))) for name in names})
         doses = [measure_doses(model, judge_cases(model, cases, zone)).astype(np.float16) for _days, model in faded]
         fading.append(
             {rule.name: np.column_stack([dose[:, place] for dose in doses]) for place, rule in _timed(config)}
@@ -90,9 +92,8 @@ def _with_half_life(config: Config, days: int) -> Config:
     return config.model_copy(update={"behavior": rules, "score": score})
 
 
-def _told_apart(values: Sequence[object], rows: int) -> Column | None:
-    """A column; `None` where its texts tell single people."""
-    column = make_column(values if len(values) else [None] * rows)
+def _told_apart(column: Column) -> Column | None:
+    """The column; `None` where its texts tell single people."""
     texts = sum(isinstance(value, str) for value in column.distinct)
     return None if texts > MOST_LEVELS else column
 

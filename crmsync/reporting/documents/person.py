@@ -230,6 +230,23 @@ class SlaDocument(TypedDict):
 
 
 @with_config(EXACTLY)
+class RecordValueDocument(TypedDict):
+    """What a record says of a field: `mapped` is the CRM's own name of the field."""
+
+    ref: str
+    mapped: str
+    value: Value
+
+
+@with_config(EXACTLY)
+class DifferenceDocument(TypedDict):
+    """A field of which the records of a person say different things; the first of `values` counts."""
+
+    field: str
+    values: list[RecordValueDocument]
+
+
+@with_config(EXACTLY)
 class ExplainDocument(ScoredDocument):
     """`crmsync explain WHO`; `experiments` has for each the arm that they are in, `none` for no arm."""
 
@@ -249,6 +266,7 @@ class ExplainDocument(ScoredDocument):
     sla: SlaDocument | None
     account: AccountDocument | None
     overrides: list[OverrideDocument]
+    differences: list[DifferenceDocument]
     holds: list[HoldDocument]
     records: list[RecordDocument]
     written: WrittenDocument | None

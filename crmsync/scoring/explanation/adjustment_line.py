@@ -8,9 +8,9 @@ import numpy as np
 
 from crmsync.config.units import to_hundredths
 from crmsync.scoring.adjustment import bounds_of_limit, clamp_adjustment
+from crmsync.scoring.answers import YES
 from crmsync.scoring.context import ScoringContext
 from crmsync.scoring.ledger import round_points
-from crmsync.scoring.operators import YES
 from crmsync.scoring.wording import format_points
 
 

@@ -16,11 +16,14 @@ from crmsync.config.rules import Behavior, Fit, Inactivity, Pattern, Rule
 from crmsync.config.rules import Sequence as SequenceRule
 from crmsync.config.units import to_hundredths
 from crmsync.scoring.adjustment import adjust_total, clamp_adjustment
+from crmsync.scoring.calendar import day_of
 from crmsync.scoring.engine import score
 from crmsync.scoring.whatif.candidates import candidate_values
 
 MOST_COMBINATIONS = 4_096
 _ANY_TIME = datetime(2026, 1, 15, 12, tzinfo=UTC)
+ANY_DAY = day_of(_ANY_TIME, UTC)
+"""What is proven without data holds on any day."""
 
 
 def most_counted(rule: Behavior) -> float:
@@ -113,7 +116,7 @@ def _most_of_related(model: Model, rules: Sequence[Fit]) -> float:
             "score": model.score.model_copy(update={"fit": Limit(), "decimals": 2}),
         }
     )
-    values = [[None, *candidate_values(alone, name)] for name in names]
+    values = [[None, *candidate_values(alone, name, ANY_DAY)] for name in names]
     # All points together are a bound, too, only not a close one.
     if math.prod(len(each) for each in values) > MOST_COMBINATIONS:
         return sum(max(0, to_hundredths(rule.points)) for rule in rules)

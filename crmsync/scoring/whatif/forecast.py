@@ -15,7 +15,7 @@ from crmsync.config.rules import Sequence as SequenceRule
 from crmsync.scoring.activities import ActivityTable, Index, Mask, WhatIf, has_recent
 from crmsync.scoring.calendar import FAR, day_of, midnight_of
 from crmsync.scoring.context import ScoringContext
-from crmsync.scoring.decay import value_by_age
+from crmsync.scoring.decay import NEVER, value_by_age
 from crmsync.scoring.engine import Scoring
 from crmsync.scoring.scored_people import ScoredPeople
 from crmsync.scoring.whatif.scenarios import copy_rows, cut_into_stretches, score_copies
@@ -48,11 +48,16 @@ def forecast_bands(scored: ScoredPeople) -> list[Forecast | None]:
 
 def _moves(scored: ScoredPeople) -> Iterator[tuple[int, int, int]]:
     """Who moves, in how many days, to which band."""
-    acts = Scoring(ScoringContext(scored.model, scored.columns, scored.now, scored.zone)).activities
-    changing, comes, rises = scored.scores.due[scored.rows] < FAR, acts.next_at < FAR, _may_rise(scored, acts)
+    known = ScoringContext(scored.model, scored.columns, scored.now, scored.zone)
+    acts, dated = Scoring(known).activities, known.wait < NEVER
+    changing, comes = scored.scores.due[scored.rows] < FAR, acts.next_at < FAR
+    rises = _may_rise(scored, acts) | dated
     # Points that only fall cross a band once, which halving finds; others are tried day by day.
     yield from _falls(scored, np.flatnonzero(changing & ~comes & ~rises))
-    yield from _scanned(scored, np.flatnonzero(changing & ~comes & rises), _settled(scored.model))
+    plain = changing & ~comes & rises
+    yield from _scanned(scored, np.flatnonzero(plain & ~dated), _settled(scored.model))
+    last = max(_settled(scored.model), int(known.last_change().max(initial=0)))
+    yield from _scanned(scored, np.flatnonzero(plain & dated), min(HORIZON, last))
     yield from _scanned(scored, np.flatnonzero(changing & comes), HORIZON)
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
-from datetime import UTC, datetime, tzinfo
+from datetime import datetime, tzinfo
 from itertools import pairwise, product
 from math import prod
 
@@ -18,13 +18,14 @@ from crmsync.config.units import to_hundredths
 from crmsync.model import Scalar
 from crmsync.scoring.activities import Index
 from crmsync.scoring.adjustment import clamp_adjustment
-from crmsync.scoring.conditions import ConditionEvaluator
+from crmsync.scoring.answers import UNKNOWN, YES
+from crmsync.scoring.calendar import UNKNOWN_DAY, day_of
+from crmsync.scoring.conditions import ConditionEvaluator, find_known, today_of
 from crmsync.scoring.context import ScoringContext
 from crmsync.scoring.engine import Scoring, score
 from crmsync.scoring.ledger import Scores
-from crmsync.scoring.operators import YES
+from crmsync.scoring.patterns import count_silences
 from crmsync.scoring.scored_people import ScoredPeople
-from crmsync.scoring.titles import title_reader
 from crmsync.scoring.values import Column, make_column, take_rows, unknown_column
 from crmsync.scoring.whatif.candidates import candidate_values
 from crmsync.scoring.whatif.scenarios import copy_rows, cut_into_stretches, score_copies
@@ -32,8 +33,6 @@ from crmsync.scoring.wording import to_points
 
 MOST_COMBINATIONS = 2_000
 """Beyond this many combinations of unknown fields, each field is tried on its own, best first."""
-
-_ANY_TIME = datetime(2026, 1, 15, 12, tzinfo=UTC)
 
 Kinds = NDArray[np.intp]
 """For each field that decides something the kind of its value, -1 where it is not known: one row (or many)."""
@@ -90,14 +89,32 @@ def _answered(model: Model, scored: ScoredPeople, name: str) -> Answered:
     known = scored.columns.fields.get(name)
     held = known if isinstance(known, Column) else unknown_column(len(scored.rows))
     # In one column, so that the same answers sort what is known and what could be.
-    made = make_column([*held.distinct, *candidate_values(model, name)])
-    asker = ConditionEvaluator(len(made), {name: made}, model.lists, title_reader(model.titles))
-    parts = [part for each in model.conditions() for part in each.parts() if part.field == name]
-    answers = np.array([asker.match(name, part) for part in parts]).T
+    today = today_of(scored.now, scored.zone)
+    made = make_column([*held.distinct, *candidate_values(model, name, day_of(scored.now, scored.zone))])
+    asker = ConditionEvaluator(len(made), {name: made}, model, today)
+    answers = _answers_about(model, asker, name)
     _, first, kind = np.unique(answers, axis=0, return_index=True, return_inverse=True)
-    kinds = np.where([value is None for value in made], -1, kind.ravel())
-    options = set(kinds[len(held.distinct) :].tolist()) - {-1}
-    return Answered([*(made[int(at)] for at in first), None], kinds[: len(held.distinct)][held.codes], sorted(options))
+    count = len(held.distinct)
+    # What a question cannot read is as unknown as what is not there.
+    unread = (answers[:count] == UNKNOWN).any(axis=1) | held.missing
+    kinds = np.where(unread, -1, kind.ravel()[:count])
+    options = sorted({*kind.ravel()[count:][~made.missing[made.codes][count:]].tolist()})
+    return Answered([*(made[int(at)] for at in first), None], kinds[held.codes], options)
+
+
+def _answers_about(model: Model, asker: ConditionEvaluator, name: str) -> NDArray[np.int64]:
+    """What each value of the column (n,) answers to each question about it, in a row for each value.
+
+    How often a rule of inactivity counts from it, is one, too: one more than `UNKNOWN` says that it counts never.
+    """
+    parts = [part for each in model.conditions() for part in each.parts() if part.field == name]
+    answers = [asker.match(name, part).astype(np.int64) for part in parts]
+    rules = [rule for rule in model.inactivity if rule.since == name]
+    days = asker.days(name)[asker.columns[name].codes] if rules else np.zeros(0, dtype=np.int64)
+    for rule in rules:
+        over = np.asarray(asker.today.day) - days - rule.after.days
+        answers.append(np.where(days == UNKNOWN_DAY, int(UNKNOWN), count_silences(rule, over) + UNKNOWN + 1))
+    return np.array(answers).T
 
 
 def _tried(
@@ -113,7 +130,7 @@ def _tried(
     profiles, profile = np.unique(
         np.array([each.kinds[people] for each in read.values()]).T, axis=0, return_inverse=True
     )
-    ends, between = _ways(scored.model, read, profiles)
+    ends, between = _ways(scored, read, profiles)
     mine = dict(zip(people, profile.ravel().tolist(), strict=True))
     found = _outcomes(scored, read, mine, people, ends)
     open_ = [person for person in people if _apart([band for _, band in found[person]])]
@@ -156,12 +173,12 @@ def _filled(scored: ScoredPeople, read: Mapping[str, Answered], which: Index, ki
     return score_copies(scored, replace(copies, fields=fields), which)
 
 
-def _ways(model: Model, read: Mapping[str, Answered], profiles: Kinds) -> tuple[list[Kinds], list[Kinds]]:
+def _ways(scored: ScoredPeople, read: Mapping[str, Answered], profiles: Kinds) -> tuple[list[Kinds], list[Kinds]]:
     """For each profile the ways to fill it in that matter: those with the least and most fit, and those in between."""
-    every = [_all_ways(model, read, profile) for profile in profiles]
+    every = [_all_ways(scored, read, profile) for profile in profiles]
     starts = np.cumsum([0, *map(len, every)])
     stacked = np.concatenate(every)
-    influence = np.concatenate([_influence(model, read, stacked[some]) for some in cut_into_stretches(len(stacked))])
+    influence = np.concatenate([_influence(scored, read, stacked[some]) for some in cut_into_stretches(len(stacked))])
     split = [_split(influence[start:end]) for start, end in pairwise(starts.tolist())]
     ends = [ways[outer] for ways, (outer, _) in zip(every, split, strict=True)]
     between = [ways[inner] for ways, (_, inner) in zip(every, split, strict=True)]
@@ -178,27 +195,27 @@ def _split(influence: NDArray[np.int64]) -> tuple[Index, Index]:
     return first[outer], first[~outer]
 
 
-def _all_ways(model: Model, read: Mapping[str, Answered], profile: Kinds) -> Kinds:
+def _all_ways(scored: ScoredPeople, read: Mapping[str, Answered], profile: Kinds) -> Kinds:
     """Every way to fill in a profile, or many ways where there are too many."""
     options = [each.options if kind < 0 else [kind] for each, kind in zip(read.values(), profile, strict=True)]
     if prod(map(len, options)) > MOST_COMBINATIONS:
-        return _walked(model, read, profile)
+        return _walked(scored, read, profile)
     return np.array(list(product(*options)), dtype=np.intp)
 
 
-def _walked(model: Model, read: Mapping[str, Answered], profile: Kinds) -> Kinds:
+def _walked(scored: ScoredPeople, read: Mapping[str, Answered], profile: Kinds) -> Kinds:
     """The ways met on two walks, up and down, that fill in one field after the other with what moves points most.
 
     Each field has its turn twice, because what a field can do depends on the others.
     """
-    answered, seen = [*read.values()], []
+    model, answered, seen = scored.model, [*read.values()], []
     points = np.array([to_hundredths(rule.points) for rule in _asking(model)], dtype=np.int64)
     for up in (1, -1):
         way = profile.copy()
         for place in [*np.flatnonzero(profile < 0).tolist()] * 2:
             tries = np.repeat(way[None], len(answered[place].options), axis=0)
             tries[:, place] = answered[place].options
-            influence = _influence(model, read, tries)
+            influence = _influence(scored, read, tries)
             direct = influence[:, -2:].sum(axis=1) if model.learned.active else influence[:, -1]
             way = tries[np.argmax(up * (direct + influence[:, 1 : len(points) + 1] @ points))]
             seen.append(tries)
@@ -210,21 +227,23 @@ def _asking(model: Model) -> list[Rule]:
     return [rule for rule in model.rules() if not isinstance(rule, Fit) and (rule.when or rule.segments)]
 
 
-def _influence(model: Model, read: Mapping[str, Answered], ways: Kinds) -> NDArray[np.int64]:
+def _influence(scored: ScoredPeople, read: Mapping[str, Answered], ways: Kinds) -> NDArray[np.int64]:
     """What fields decide, in a row for each way: segment, rules that count, disqualifications; at the end fit.
 
     Before it, where there are any, what the learned adjustments come to.
     """
-    none = np.zeros(0, dtype=np.int64)
+    model, none = scored.model, np.zeros(0, dtype=np.int64)
     fields = {
         name: Column(each.codes(kind).astype(np.int32), each.distinct, {})
         for (name, each), kind in zip(read.items(), ways.T, strict=True)
     }
     columns = Columns(np.arange(len(ways)), fields, none.astype(np.int32), none, none.astype(np.int32), ())
-    known = ScoringContext(model, columns, _ANY_TIME, UTC)
+    known = ScoringContext(model, columns, scored.now, scored.zone)
     scoring = Scoring(known)
     decided = [known.segment, *(scoring.applies(rule) for rule in _asking(model))]
     decided += [known.asker.ask(each.when) == YES for each in model.disqualify if each.when]
+    # From when on somebody could have acted decides about the points of inactivity.
+    decided += [ways[:, place] for place, name in enumerate(read) if any(it.since == name for it in model.inactivity)]
     if model.learned.active:
         decided.append(clamp_adjustment(model, scoring.wanted_adjustment()))
     return np.column_stack([*decided, scoring.scores().fit]).astype(np.int64)
@@ -240,16 +259,14 @@ def worth_knowing(
 
 def _decisive(model: Model) -> set[str]:
     """The fields that can change a score or a band: all that are read, save by qualifications."""
-    read = {name for each in model.model_copy(update={"qualification": []}).conditions() for name in each.fields()}
-    return read - model.chosen_fields()
+    return model.model_copy(update={"qualification": []}).used_fields() - model.chosen_fields()
 
 
 def _moved(model: Model, scores: Scores, columns: Columns, now: datetime, zone: tzinfo, name: str) -> tuple[int, int]:
-    values = columns.fields.get(name, [None] * len(columns.people))
-    rows = [row for row, value in enumerate(values) if value in (None, "")]
+    rows = np.flatnonzero(~find_known(model, columns, today_of(now, zone), [name])[:, 0])
     some = take_rows(columns, rows)
     moved = np.zeros(len(rows), dtype=bool)
-    for value in candidate_values(model, name) if rows else ():
+    for value in candidate_values(model, name, day_of(now, zone)) if len(rows) else ():
         then = score(model, replace(some, fields={**some.fields, name: [value] * len(rows)}), now, zone)
         moved |= then.band != scores.band[rows]
     return len(rows), int(moved.sum())

@@ -1,0 +1,73 @@
+"""Countries and states, however a CRM, a file or somebody spells them."""
+
+from __future__ import annotations
+
+import pytest
+from pydantic import ValidationError
+
+from crmsync.config import conditions
+from tests.support.scoring import fit_rule, foreseen, model, one, total
+
+US = ("USA", "US", "us", "U.S.", "U.S.A.", "United States", "United  States", "United States of America", "America")
+GERMANY = ("DE", "Deutschland", "Germany", "DEU", "Allemagne", "germany ", "Federal Republic of Germany")
+
+
+@pytest.fixture(autouse=True)
+def _countries():
+    pytest.importorskip("pycountry")
+
+
+def of(**question):
+    return model(fit=[fit_rule(10, "rule", field="country", **question)])
+
+
+@pytest.mark.parametrize("spelling", [*US, *GERMANY, "Vereinigte Staaten", "États-Unis"])
+def test_v6_a_country_is_one_in_every_spelling(spelling):
+    wanted = of(country=["United States", "Germany"])
+    assert total(wanted, country=spelling) == 10
+    assert total(of(country="France"), country=spelling) == 0
+    assert total(of(country=[spelling]), country="US" if spelling not in GERMANY else "DE") == 10
+
+
+@pytest.mark.parametrize(
+    ("spelling", "code"), [("Österreich", "AT"), ("UK", "GB"), ("The Netherlands", "NL"), ("日本", "JP")]
+)
+def test_v6_names_in_other_languages_and_short_ones(spelling, code):
+    assert total(of(country=code), country=spelling) == 10
+
+
+def test_v6_what_is_no_country_is_unknown():
+    wanted = model(fit=[fit_rule(10, "tier 1", field="country", country=["US", "NA"])])
+    got = foreseen(wanted, country="Middle Earth")
+    assert (got["total"], got["gaps"]) == (0, ["country has a value that its rules cannot use: tier 1"])
+    assert (got["range"]["lowest"], got["range"]["highest"]) == (0, 10)
+    assert total(wanted, country="NA") == 10  # Namibia
+    assert one(wanted, country="N/A")["gaps"] == ["country is not known: tier 1"]
+
+
+def test_v6_states_by_code_and_name():
+    wanted = model(fit=[fit_rule(10, "west", field="state", state=["US-CA", "Oregon", "Bayern"])])
+    for spelling in ("CA", "California", "us-ca", "US CA", "OR", "oregon", "BY"):
+        assert total(wanted, state=spelling) == 10, spelling
+    assert total(wanted, state="Texas") == total(wanted, state="New South Wales") == 0
+    assert one(wanted, state="Nowhere")["gaps"] == ["state has a value that its rules cannot use: west"]
+
+
+@pytest.mark.parametrize(
+    ("question", "said"),
+    [
+        ({"country": "Germny"}, "'Germny' is no country that is known; did you mean DE (Germany)?"),
+        ({"state": "CA"}, "'CA' may be US-CA or "),
+        ({"state": "Califronia"}, "did you mean US-CA (California)?"),
+    ],
+)
+def test_a_rule_names_countries_and_states_that_are_there(question, said):
+    with pytest.raises(ValidationError) as caught:
+        of(**question)
+    assert said in str(caught.value)
+
+
+def test_without_the_extra_it_says_what_to_install(monkeypatch):
+    monkeypatch.setattr(conditions, "is_installed", lambda: False)
+    with pytest.raises(ValidationError, match=r"pip install 'crmsync\[countries\]'"):
+        of(country="US")
