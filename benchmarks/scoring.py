@@ -30,7 +30,8 @@ from sqlalchemy import insert
 from crmsync.columns import Columns, Fact
 from crmsync.config.model import Model
 from crmsync.scoring import choose_people, explain_scores, score, summarize_many, take_rows
-from crmsync.scoring.activities import ActivityTable, find_behavior, select_facts
+from crmsync.scoring.activities import ActivityTable, find_behavior
+from crmsync.scoring.fact_selection import select_facts
 from crmsync.scoring.values import make_column
 from crmsync.store import schema, score_inputs
 from crmsync.store.database import Store, open_store

@@ -19,7 +19,9 @@ from crmsync.config import Config, config_of, connectors, secret_files, unused_v
 from crmsync.config.deciding import QUEUE
 from crmsync.config.load import place_mistakes
 from crmsync.config.mistakes import Loc, Mistake
-from crmsync.config.settings import flat_values, kinds_of
+from crmsync.config.model import RULE_TABLES, selections_of_rule
+from crmsync.config.rules import Behavior
+from crmsync.config.settings import attributes_of, flat_values, kinds_of
 from crmsync.config.template import INSTANCE_URL
 from crmsync.connector import DescribedField, FieldCatalog, FieldMap, MissingField, Stop
 from crmsync.counts import count_of
@@ -61,6 +63,7 @@ def diagnose(config: Config, now: datetime, stop: Stop | None, path: Path | None
         *_lint_state(config, now),
         *_lint_start(config),
         *_lint_feeds(config),
+        *_lint_attributes(config),
         *_lint_secret_files(config),
         *(each for crm, said in crms.items() for each in _lint_members(config, crm, said["members"])),
         *lint_fields(config, {crm: (_label_of(crm), it.described) for crm, it in asked.items()}),
@@ -99,6 +102,22 @@ def _lint_feeds(config: Config) -> Iterator[Finding]:
     for kind in sorted(config.feeds.keys() - known):
         said = f"[feeds] {kind}: no activity source has this type; the types are {', '.join(sorted(known))}"
         yield Finding("error", said, ("feeds", kind))
+
+
+def _lint_attributes(config: Config) -> Iterator[Finding]:
+    """Attributes that rules ask for and no activity source gives: such a rule never matches."""
+    if not config.crms:
+        return
+    known, kinds = attributes_of(config), kinds_of(config)
+    for _loc, rule in config.placed(*RULE_TABLES, "disqualify"):
+        asked = [(on, {*where}) for on, where in selections_of_rule(rule)]
+        asked += [(rule.on, {*rule.at_least_sum})] if isinstance(rule, Behavior) else []
+        for on, names in asked:
+            there = set[str]().union(*(known.get(kind, ()) for kind in on))
+            for name in sorted(names - there) if kinds.issuperset(on) else ():
+                said = f'"{rule.name}" asks for the attribute "{name}", which no source gives {" or ".join(on)}'
+                has = f"the attributes are {', '.join(sorted(there))}" if there else "it has none"
+                yield Finding("warning", f"{said}; {has}; name it in the attributes of the source")
 
 
 def _lint_start(config: Config) -> Iterator[Finding]:

@@ -89,11 +89,13 @@ KINDS = (
     "email_opened",
     "email_clicked",
     "email_replied",
+    "email_auto_replied",
     "email_bounced",
     "email_unsubscribed",
     "meeting_booked",
     "meeting_held",
     "call_completed",
+    "call_attempted",
     "webinar_registered",
     "webinar_attended",
     "event_registered",
@@ -105,8 +107,22 @@ KINDS = (
 """The activity kinds the default feeds produce; a config may add kinds of its own."""
 
 
-TOUCHES = ("call_completed", "email_sent", "meeting_held", "meeting_booked", "task_completed")
+SPECIAL_CASES = {
+    "email_auto_replied": ("email_replied", "email_sent"),
+    "call_attempted": ("call_completed",),
+}
+"""What looks like an activity of these kinds and is none: a machine's answer, and a call that reached nobody."""
+
+
+TOUCHES = ("call_completed", "call_attempted", "email_sent", "meeting_held", "meeting_booked", "task_completed")
 """The activity kinds by which an owner gets in touch."""
+
+
+SECONDS_AFTER_SENDING = "seconds_after_sending"
+"""The attribute by which a CRM that knows it tells how soon after the sending an e-mail was opened or clicked."""
+
+SOON = 60
+"""Seconds up to which it is told: what came later was a person."""
 
 
 class Ref(NamedTuple):

@@ -2,6 +2,7 @@
 
 from connectors.hubspot.connector import HubSpot, connect
 from connectors.hubspot.links import read_link
+from connectors.hubspot.mapping import COUNTS
 from connectors.hubspot.settings import Settings
 
 SOURCE_FIELD = "hs_analytics_source"
@@ -13,4 +14,7 @@ LABEL = "HubSpot"
 LISTS = "lists"
 """The key of `[exclude]` that names lists of this CRM."""
 
-__all__ = ["LABEL", "LISTS", "SOURCE_FIELD", "HubSpot", "Settings", "connect", "read_link"]
+COUNTED_ATTRIBUTES = {each.kind: tuple(each.attributes) for each in COUNTS}
+"""The attributes of the activities that engagement totals stand for, by kind."""
+
+__all__ = ["COUNTED_ATTRIBUTES", "LABEL", "LISTS", "SOURCE_FIELD", "HubSpot", "Settings", "connect", "read_link"]

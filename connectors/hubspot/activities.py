@@ -10,6 +10,7 @@ from connectors.hubspot.client import Api, Query
 from connectors.hubspot.cursors import Cursor, dump_cursors, load_cursors
 from connectors.hubspot.delivered_feeds import Delivered
 from connectors.hubspot.email_lookup import Addresses
+from connectors.hubspot.engagements import Engagements
 from connectors.hubspot.engagements import pull_source as pull_engagements
 from connectors.hubspot.errors import Forbidden, RequestRefused, text_of
 from connectors.hubspot.events import (
@@ -152,7 +153,7 @@ class ActivityStream:
         if is_event(source):
             return pull_events(self._api, event_type(source, self._portal.account()), feeds, begun, oldest)
         ours = TASK_KEY if self._tasks and source == "tasks" else ""
-        return pull_engagements(self._api, source, feeds, begun, oldest, ours)
+        return pull_engagements(self._api, Engagements(source, feeds, oldest, ours, self._portal.call_outcomes), begun)
 
 
 _HOPELESS = {False: (404,), True: (400, 404)}

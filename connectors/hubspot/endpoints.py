@@ -67,6 +67,7 @@ WITHOUT_SUCCESSOR = {
     "forms": "/marketing/v3/forms",
     "submissions": "/form-integrations/v1/submissions/forms/{id}",
     "email_events": "/email/public/v1/events",
+    "call_outcomes": "/calling/v1/dispositions",
 }
 
 BETAS = ("2026-09-beta", "2027-03-beta")
@@ -109,15 +110,17 @@ WORDS = {
     "email_events": "read marketing e-mail events",
     "lead_scores": "read lead scores",
     "lead_score": "read lead scores",
+    "call_outcomes": "read the outcomes of calls",
 }
 """What each endpoint is for, as a message says it after "to"."""
 
 
-Shape = Literal["object", "objects", "record", "records", "linked"]
+Shape = Literal["array", "object", "objects", "record", "records", "linked"]
 
 SHAPES: dict[str, Shape] = {
     **dict.fromkeys(("list", "search", "batch_read"), "records"),
     "record": "record",
+    "call_outcomes": "array",
     "associations": "linked",
     **dict.fromkeys(("properties", "pipelines", "groups", "owners", "imports", "import_errors", "usage"), "objects"),
     **dict.fromkeys(("events", "forms", "submissions", "members", "lead_scores"), "objects"),

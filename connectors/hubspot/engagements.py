@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from datetime import UTC, datetime
-from typing import Any
+from typing import Any, NamedTuple
 
 from connectors.hubspot.associations import attach_associated, attach_listed
 from connectors.hubspot.batch_read import Record
+from connectors.hubspot.call_outcomes import label_outcome, label_outcomes
 from connectors.hubspot.client import Api
 from connectors.hubspot.cursors import DAY, Cursor, millis_of
 from connectors.hubspot.errors import CRM, KIND, RequestRefused, text_of
-from connectors.hubspot.feeds import fitting_feed, properties_of, read_attributes
+from connectors.hubspot.feeds import OUTCOME, fitting_feed, kind_of_record, properties_of, read_attributes
 from connectors.hubspot.mapping import OWNER, changed_at
 from connectors.hubspot.paging import Listing, Skipping, Window, whole_list
 from connectors.hubspot.properties import instant_of, to_millis
@@ -20,6 +21,8 @@ from crmsync.model import Activity, Ref
 
 CHANGED, AT = "hs_lastmodifieddate", "hs_timestamp"
 
+CALLS = "calls"
+
 CONTACTS = "contacts"
 """Under this name a record carries the ids of the contacts it is associated with, once they were looked up."""
 
@@ -27,53 +30,67 @@ WIDE = 7 * DAY
 """How far back the daily look goes: associating an old call with another contact does not change the call."""
 
 
-def pull_source(
-    api: Api, source: str, feeds: Sequence[Feed], begun: Cursor, oldest: datetime, ours: str = ""
-) -> Iterator[tuple[list[Activity], Cursor]]:
-    """What is new of a source; with each piece the cursor behind it. Raises `Forbidden` or `Refused`.
+class Engagements(NamedTuple):
+    """A kind of record, how its records become activities, and the oldest that are wanted.
 
-    `ours` is a property: a record that has a value in it was made by crmsync and is left out.
+    `ours` is a property: a record that has a value in it was made by crmsync and is left out. `labels` tells what the
+    outcomes of calls are called.
     """
+
+    source: str
+    feeds: Sequence[Feed]
+    oldest: datetime
+    ours: str = ""
+    labels: Callable[[], Mapping[str, str]] = dict
+
+    @property
+    def wanted(self) -> list[str]:
+        """The properties to ask for."""
+        ours = [self.ours] if self.ours else []
+        return list(dict.fromkeys([AT, CHANGED, OWNER, *ours, *properties_of(self.feeds)]))
+
+
+def pull_source(api: Api, what: Engagements, begun: Cursor) -> Iterator[tuple[list[Activity], Cursor]]:
+    """What is new of a source; with each piece the cursor behind it. Raises `Forbidden` or `Refused`."""
+    source = what.source
     now = to_millis(api.server_time)
     overlap = millis_of(api.settings.look_back)
-    wanted = list(dict.fromkeys([AT, CHANGED, OWNER, *([ours] if ours else []), *properties_of(feeds)]))
     if begun.at is None or begun.at > now + overlap:
         fresh = begun if begun.at is None else begun.anew()._replace(daily=0)
-        yield from _all(api, source, feeds, fresh, wanted, oldest, ours)
+        yield from _all(api, what, fresh)
         return
     start = begun.start or now
     looks = start - begun.daily > DAY
     since = begun.at - (WIDE if looks else overlap)
     try:
-        for found, last in Window(api, source, CHANGED, since, wanted, begun.last).pages():
-            records = _of_others(found, ours)
+        for found, last in Window(api, source, CHANGED, since, what.wanted, begun.last).pages():
+            records = _of_others(found, what.ours)
             yield (
-                _activities(source, feeds, attach_associated(api, source, CONTACTS, records), oldest, True),
+                _activities(what, attach_associated(api, source, CONTACTS, records), True),
                 begun._replace(start=start, last=last),
             )
     except Skipping:
-        yield from _all(api, source, feeds, begun.anew(), wanted, oldest, ours)
+        yield from _all(api, what, begun.anew())
         return
     except RequestRefused:
         # Not every kind can be searched, and the documentation leaves out communications (2026-11-21).
         if looks:
-            yield from _all(api, source, feeds, begun.anew(), wanted, oldest, ours)
+            yield from _all(api, what, begun.anew())
         return
     if looks:
         yield from _deleted(api, source, begun._replace(start=start))
     yield [], begun.ended(start, start if looks else begun.daily)
 
 
-def _all(
-    api: Api, source: str, feeds: Sequence[Feed], begun: Cursor, wanted: Sequence[str], oldest: datetime, ours: str
-) -> Iterator[tuple[list[Activity], Cursor]]:
+def _all(api: Api, what: Engagements, begun: Cursor) -> Iterator[tuple[list[Activity], Cursor]]:
+    source = what.source
     start = begun.start or to_millis(api.server_time)
     listing = Listing(
-        api, source, wanted, linked=CONTACTS, beside=lambda records: attach_listed(api, source, CONTACTS, records)
+        api, source, what.wanted, linked=CONTACTS, beside=lambda records: attach_listed(api, source, CONTACTS, records)
     )
     for records, position in whole_list(listing, begun.walk):
         going = begun._replace(start=start, walk=position)
-        yield _activities(source, feeds, _of_others(records, ours), oldest, begun.again), going
+        yield _activities(what, _of_others(records, what.ours), begun.again), going
     # Else nothing is stored yet, or a pull of everything tells by itself what comes no more.
     if begun.again:
         yield from _deleted(api, source, begun._replace(start=start, walk=[]))
@@ -92,19 +109,26 @@ def _deleted(api: Api, source: str, going: Cursor) -> Iterator[tuple[list[Activi
         yield [_gone(source, record_id) for record_id in deleted], going
 
 
-def _activities(
-    source: str, feeds: Sequence[Feed], records: Sequence[Record], oldest: datetime, known: bool
-) -> list[Activity]:
+def _activities(what: Engagements, records: Sequence[Record], known: bool) -> list[Activity]:
     """The records as activities. `known` says that they may be stored already: what is none (any more) is named too."""
-    timely = [(each, at) for each in records if (at := _at(each)) and at >= oldest]
-    kept = [(each, at, feed) for each, at in timely if (feed := fitting_feed(feeds, each["properties"]))]
+    source, feeds = what.source, what.feeds
+    timely = [(each, each["properties"], at) for each in records if (at := _at(each)) and at >= what.oldest]
+    if source == CALLS and any(values.get(OUTCOME) for _, values, _ in timely):
+        labels = what.labels()
+        feeds = label_outcomes(feeds, labels)
+        timely = [(each, label_outcome(values, labels), at) for each, values, at in timely]
     found: list[Activity] = []
-    for record, at, feed in kept:
-        activity_id, said = f"{source}:{record['id']}", read_attributes(feed, record["properties"])
-        owner = text_of(record["properties"].get(OWNER)) or None
-        found += [
-            Activity(Ref(CRM, KIND, each), activity_id, feed.kind, at, said, owner=owner) for each in record[CONTACTS]
-        ]
+    for record, values, at in timely:
+        if feed := fitting_feed(feeds, values):
+            activity_id, said, kind = (
+                f"{source}:{record['id']}",
+                read_attributes(feed, values),
+                kind_of_record(feed, values),
+            )
+            owner = text_of(values.get(OWNER)) or None
+            found += [
+                Activity(Ref(CRM, KIND, each), activity_id, kind, at, said, owner=owner) for each in record[CONTACTS]
+            ]
     if not known:
         return found
     nobody = {each["id"] for each in records} - {each.id.partition(":")[2] for each in found}

@@ -138,9 +138,11 @@ def check_shape(answer: Any, where: Endpoint, method: str) -> tuple[dict[str, An
 
     Always an object. `objects` has a list of objects under `results`, `linked` lists of associations there, `records`
     records with an id, a time stamp and properties, each of them text or nothing; and `record` is one such record, or
-    an empty object where that is odd. A next page and a total are such. Raises `Transient`: half an answer is an
-    upstream failure, and repeating it helps.
+    an empty object where that is odd; a bare `array` comes under `results`, objects all of it. A next page and a total
+    are such. Raises `Transient`: half an answer is an upstream failure, and repeating it helps.
     """
+    if where.shape == "array" and isinstance(answer, list):
+        answer = {"results": answer}
     if not isinstance(answer, dict):
         raise _of_another_shape(where, "no object")
     if where.shape == "object" or (where.creates and method != "GET"):

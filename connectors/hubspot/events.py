@@ -11,14 +11,24 @@ from typing import Any, NamedTuple
 from connectors.hubspot.client import Api
 from connectors.hubspot.cursors import DAY, Cursor, millis_of
 from connectors.hubspot.email_lookup import Addresses
-from connectors.hubspot.errors import CRM, KIND, Forbidden, RequestRefused, id_of, objects_in, text_of, unreadable
+from connectors.hubspot.errors import (
+    CRM,
+    KIND,
+    Forbidden,
+    RequestRefused,
+    id_of,
+    object_in,
+    objects_in,
+    text_of,
+    unreadable,
+)
 from connectors.hubspot.feeds import fitting_feed, read_attributes
 from connectors.hubspot.properties import instant_of, to_millis
 from connectors.hubspot.schema import list_all, next_page
 from connectors.hubspot.settings import CUSTOM_EVENT
 from crmsync.config.tables import Feed
 from crmsync.errors import Unavailable
-from crmsync.model import Activity, Odd, Ref
+from crmsync.model import SECONDS_AFTER_SENDING, SOON, Activity, Odd, Ref, Scalar
 
 FORMS, EMAIL_EVENTS = "forms", "email_events"
 
@@ -185,10 +195,27 @@ def _of_contacts(items: Sequence[Sent], addresses: Addresses, feeds: Sequence[Fe
     fit = [(each, feed) for each in items if (feed := fitting_feed(feeds, each.values))]
     ids = addresses.ids({each.email for each, _ in fit})
     return [
-        Activity(Ref(CRM, KIND, ids[each.email]), each.id, feed.kind, each.at, read_attributes(feed, each.values))
+        Activity(
+            Ref(CRM, KIND, ids[each.email]),
+            each.id,
+            feed.kind,
+            each.at,
+            {**read_attributes(feed, each.values), **_soon_after_sending(each)},
+        )
         for each, feed in fit
         if ids[each.email]
     ]
+
+
+def _soon_after_sending(event: Sent) -> dict[str, Scalar]:
+    """How many seconds after the sending an e-mail was opened or clicked, where they are few."""
+    sending = object_in(event.values, "sentBy")
+    sent_at, number = instant_of(sending.get("created")), text_of(sending.get("id"))
+    # The event of a sending may name itself.
+    if sent_at is None or not number or number == text_of(event.values.get("id")):
+        return {}
+    seconds = int((event.at - sent_at).total_seconds())
+    return {SECONDS_AFTER_SENDING: seconds} if 0 <= seconds <= SOON else {}
 
 
 def _gathered(pages: Iterable[Sequence[Sent]]) -> Iterator[list[Sent]]:

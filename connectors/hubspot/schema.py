@@ -8,6 +8,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
+from connectors.hubspot.call_outcomes import read_call_outcomes
 from connectors.hubspot.client import Api, Query
 from connectors.hubspot.endpoints import Endpoint
 from connectors.hubspot.errors import CRM, Forbidden, RequestRefused, id_of, object_in, text_of, unreadable
@@ -47,6 +48,11 @@ class Portal:
     def pipelines(self, kind: str) -> tuple[Pipeline, ...]:
         """The pipelines of `deals`."""
         found: tuple[Pipeline, ...] = self._fresh(f"pipelines of {kind}", lambda: read_pipelines(self._api, kind))
+        return found
+
+    def call_outcomes(self) -> Mapping[str, str]:
+        """The label of each outcome of a call, by its id."""
+        found: Mapping[str, str] = self._fresh("call outcomes", lambda: read_call_outcomes(self._api))
         return found
 
     def currency(self) -> str:

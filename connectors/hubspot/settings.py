@@ -45,6 +45,12 @@ DEFAULT_FEEDS = [
         where={"hs_call_status": ["", "COMPLETED"]},
         attributes={"subject": "hs_call_title", "outcome": "hs_call_disposition"},
     ),
+    Feed(
+        source="calls",
+        kind="call_attempted",
+        where={"hs_call_status": ["BUSY", "NO_ANSWER"]},
+        attributes={"subject": "hs_call_title", "outcome": "hs_call_disposition"},
+    ),
     Feed(source="notes", kind="note_logged"),
     Feed(source="communications", kind="note_logged", attributes={"channel": "hs_communication_channel_type"}),
     Feed(

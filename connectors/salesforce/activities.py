@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 from functools import partial
 
+from connectors.conversations import ATTEMPTED, AUTOMATIC, CALLS, MAILS, is_automatic_mail, is_unanswered
 from connectors.salesforce.client import Org
 from connectors.salesforce.contacts import NEVER
 from connectors.salesforce.errors import CRM, text_of
@@ -15,7 +16,7 @@ from connectors.salesforce.lookups import Lookup, read_lookups
 from connectors.salesforce.paging import Cursor, Row, Source, after_all, begin_pull, cursor_of, pull_pages
 from connectors.salesforce.schema import PREFIXES, TASK_KEY, Schema, instant_of, readable_paths
 from crmsync.config.tables import Feed
-from crmsync.model import Activity, Page, Ref
+from crmsync.model import SECONDS_AFTER_SENDING, SOON, Activity, Page, Ref, Scalar
 
 MOST_JUDGED = 10_000
 """Distinct combinations of values that are remembered while a page is read."""
@@ -162,8 +163,28 @@ def _gone(id_: str, kind: str) -> Activity:
 
 def _activities(feed: Feed, id_: str, at: datetime, row: Row, people: Sequence[Ref]) -> list[Activity]:
     attributes = {name: row[path] for name, path in feed.attributes.items() if path in row}
-    owner = text_of(row.get("OwnerId")) or None
-    return [Activity(ref, id_, feed.kind, at, attributes, owner=owner) for ref in dict.fromkeys(people)]
+    if feed.source == "EmailMessage" and feed.kind == "email_opened":
+        attributes |= _soon_after_sending(row)
+    owner, kind = text_of(row.get("OwnerId")) or None, kind_of_row(feed, row)
+    return [Activity(ref, id_, kind, at, attributes, owner=owner) for ref in dict.fromkeys(people)]
+
+
+def _soon_after_sending(row: Row) -> dict[str, Scalar]:
+    """How many seconds after the sending an e-mail was opened, where they are few."""
+    sent, opened = instant_of(row.get("MessageDate")), instant_of(row.get("FirstOpenedDate"))
+    seconds = int((opened - sent).total_seconds()) if sent and opened else SOON + 1
+    return {SECONDS_AFTER_SENDING: seconds} if 0 <= seconds <= SOON else {}
+
+
+def kind_of_row(feed: Feed, row: Row) -> str:
+    """The kind of a row that fits a feed: an automatic answer and a call that reached nobody have their own."""
+    if feed.kind in MAILS and feed.source in ("Task", "EmailMessage"):
+        # A logged e-mail's task has this before its subject.
+        subject = text_of(row.get("Subject")).removeprefix("Email:").strip()
+        return AUTOMATIC if is_automatic_mail(subject, text_of(row.get("Headers"))) else feed.kind
+    if feed.kind in CALLS and feed.source == "Task" and is_unanswered(text_of(row.get("CallDisposition"))):
+        return ATTEMPTED
+    return feed.kind
 
 
 def person_ref(id_: object) -> Ref | None:
@@ -270,7 +291,7 @@ _ACTIVITY = ("IsDeleted", "OwnerId", "WhoId", "WhoCount", "CreatedDate", "LastMo
 ORIGINS: dict[str, Origin] = {
     "Task": Origin(
         "00T",
-        (*_ACTIVITY, "CompletedDateTime", "TaskSubtype", "IsClosed"),
+        (*_ACTIVITY, "CompletedDateTime", "TaskSubtype", "IsClosed", "Subject", "CallDisposition"),
         ("IsRecurrence",),
         _task_people,
         _task_at,
@@ -287,7 +308,16 @@ ORIGINS: dict[str, Origin] = {
     ),
     "EmailMessage": Origin(
         "02s",
-        ("IsDeleted", "Incoming", "MessageDate", "FirstOpenedDate", "CreatedDate", "ActivityId"),
+        (
+            "IsDeleted",
+            "Incoming",
+            "MessageDate",
+            "FirstOpenedDate",
+            "CreatedDate",
+            "ActivityId",
+            "Subject",
+            "Headers",
+        ),
         (),
         _mail_people,
         _mail_at,

@@ -31,6 +31,7 @@ from crmsync.cli.command import (
 )
 from crmsync.cli.streams import is_unread
 from crmsync.config import Config
+from crmsync.errors import CrmsyncError
 from crmsync.exit_codes import DONE, FAILED, PARTLY, WRONG
 from crmsync.reporting import person as explaining
 from crmsync.reporting import status as health
@@ -38,6 +39,7 @@ from crmsync.reporting.console import progress_bar
 from crmsync.reporting.past_person import explain_person_at
 from crmsync.reporting.print_person import print_explanation, print_model, print_past, print_tally
 from crmsync.reporting.print_status import REFUSED_COLUMNS, print_health, print_refused, print_status
+from crmsync.reporting.tiers import list_tiers
 from crmsync.scoring import page_of
 from crmsync.work import Progress
 
@@ -73,7 +75,8 @@ def explain(
 ) -> None:
     """Show why a person has their score: every line of it, which fields are unknown, and what the CRMs hold.
 
-    With --model, show the whole model in plain words on one page. This needs no CRM and no state.
+    With --model, show the whole model in plain words on one page. This needs no CRM and no state; with a state it
+    counts the activities of each intent tier.
 
     With --at, show the score as of a past instant, by what was known then: nothing after it counts.
 
@@ -92,10 +95,24 @@ def explain(
         if who is not None and at is not None:
             ending.document = _explained_at(settings, who, read_instant("--at", at))
         else:
-            ending.document = page_of(settings) if who is None else _explained(ending, settings, who)
+            ending.document = _whole_model(settings) if who is None else _explained(ending, settings, who)
         if not as_json:
             shown = print_model if who is None else print_explanation if at is None else print_past
             shown(results_console(), ending.document)
+
+
+def _whole_model(config: Config) -> dict[str, Any]:
+    """The model, and how many activities of each tier there were; a state that cannot be read counts none."""
+    page, now = page_of(config), datetime.now(UTC)
+    try:
+        with existing_state(config) as store:
+            if store is not None:
+                with store.read() as reading:
+                    return {**page, "tiers": list_tiers(config, reading, now)}
+    except CrmsyncError:
+        # The page is of the file: it is there before the first run and whatever became of the state.
+        pass
+    return {**page, "tiers": list_tiers(config, None, now)}
 
 
 def _explained(ending: Ending, config: Config, who: str) -> dict[str, Any]:

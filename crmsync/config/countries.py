@@ -134,5 +134,6 @@ def _widest(codes: set[str]) -> set[str]:
     """Of several parts of one name in one country the ones that are part of no other: all, where they are alike."""
     import pycountry
 
-    inside = {each for each in codes if getattr(pycountry.subdivisions.get(code=each), "parent_code", None)}
+    found = [pycountry.subdivisions.get(code=each) for each in codes]  # type: ignore[no-untyped-call]
+    inside = {each for each, it in zip(codes, found, strict=True) if getattr(it, "parent_code", None)}
     return codes - inside or codes

@@ -20,6 +20,7 @@ from crmsync.config.conditions import (
     domains_with_star,
 )
 from crmsync.config.learned import Learned
+from crmsync.config.machine_clicks import MachineClicks
 from crmsync.config.mistakes import Loc, Mistake, raise_mistakes, suggest_name
 from crmsync.config.rules import (
     NOT_THEIR_DOING,
@@ -235,6 +236,7 @@ class Model(Table):
     bands: Bands = {}
     grades: dict[str, Points] = {}
     grid: dict[str, Points] = {}
+    machine_clicks: MachineClicks = MachineClicks()
     learned: Learned = Learned()
     review: Review = Review()
     test: list[Golden] = []
@@ -453,3 +455,5 @@ def selections_of_rule(each: Rule | Disqualify) -> Iterator[tuple[list[str], Whe
             yield from ((step.on, step.where) for step in each.covering)
         case Disqualify(on=list()):
             yield each.on or [], each.where
+            if each.unless:
+                yield each.unless.on, each.unless.where

@@ -19,8 +19,21 @@ TIERS = {"low": "low", "mid": "mid", "high": "high", "passive": "low", "research
 """How much intent an activity shows; the words on the right are the tiers, `passive` and `research` other names."""
 
 
-NOT_THEIR_DOING = frozenset({"email_sent", "email_bounced", "email_unsubscribed", "task_completed", "note_logged"})
-"""Types that do not end an inactivity, because somebody else did them or because they show lost interest."""
+MOST_SUM = 1e12
+"""More than this no attribute adds up to."""
+
+NOT_THEIR_DOING = frozenset(
+    {
+        "email_sent",
+        "email_auto_replied",
+        "email_bounced",
+        "email_unsubscribed",
+        "call_attempted",
+        "task_completed",
+        "note_logged",
+    }
+)
+"""Types that do not end an inactivity, because somebody or something else did them or they show lost interest."""
 
 
 class Decay(Table):
@@ -115,6 +128,7 @@ class Behavior(ActivityRule):
 
     Of the activities inside `window` the newest count first: at most `max_per_day` of a day, `max_per_week` of a week
     (Monday to Sunday) or `max_per_month` of a calendar month, and `max_times` in all; under `at_least` none counts.
+    Under `at_least_sum` none counts either: so much must an attribute of all of them inside `window` add up to.
     `distinct_days` counts days instead of activities. `unless` takes all points away while such an activity exists.
     """
 
@@ -129,6 +143,7 @@ class Behavior(ActivityRule):
     max_per_month: int | None = Field(default=None, ge=1)
     distinct_days: bool = False
     at_least: int = Field(default=1, ge=1)
+    at_least_sum: dict[str, Annotated[float, Field(gt=0, le=MOST_SUM, allow_inf_nan=False)]] = {}
     unless: Selection | None = None
 
     @model_validator(mode="after")
@@ -223,20 +238,24 @@ RULE_KINDS: tuple[type[Rule], ...] = (Fit, Behavior, Inactivity, Sequence, Patte
 
 
 class Disqualify(Table):
-    """A reason to keep a person in the lowest band, whatever their score: a question, or an activity of theirs."""
+    """A reason to keep a person in the lowest band, whatever their score: a question, or an activity of theirs.
+
+    `unless` is an activity that takes it back when it is later than that one.
+    """
 
     name: str
     when: Condition | None = None
     on: Texts | None = None
     where: Where = {}
     window: Days | None = None
+    unless: Selection | None = None
 
     @model_validator(mode="after")
     def _some_ground(self) -> Disqualify:
         if self.when is None and self.on is None:
             raise ValueError("add when (a condition) or on (an activity type)")
-        if self.on is None and (self.where or self.window):
-            raise ValueError("where and window need on")
+        if self.on is None and (self.where or self.window or self.unless):
+            raise ValueError("where, window and unless need on")
         return self
 
 

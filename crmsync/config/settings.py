@@ -56,7 +56,7 @@ from crmsync.config.units import check_zone
 from crmsync.config.web import Web
 from crmsync.config.write import Write, find_score_field_mistakes
 from crmsync.connector import FieldMap, further_name
-from crmsync.model import KINDS
+from crmsync.model import KINDS, SECONDS_AFTER_SENDING, SPECIAL_CASES
 
 ENV_PREFIX = "CRMSYNC_"
 
@@ -149,12 +149,26 @@ class Identity(Table):
 
     Records of one e-mail address are one person, unless more than `shared_address_limit` of one CRM share it or it is a
     shared mailbox (its part before the @ is in `shared_mailboxes`) that more than one record of a CRM carries: those
-    are reported and not written. `source_of_truth` says whose value counts where two CRMs know different ones.
+    are reported and not written. `source_of_truth` says whose value counts where two CRMs know different ones. A
+    meeting, call or e-mail that two CRMs log no more than `same_activity` apart is one; "0s" leaves both.
     """
 
     source_of_truth: list[str] = ["salesforce", "hubspot"]
     shared_address_limit: int = Field(default=5, ge=1)
     shared_mailboxes: list[str] = ["info", "sales", "office", "contact", "admin", "support", "hello", "team", "mail"]
+    same_activity: Duration = timedelta(minutes=1)
+
+    @field_validator("same_activity")
+    @classmethod
+    def _is_short(cls, value: timedelta) -> timedelta:
+        if value > timedelta(hours=1):
+            raise ValueError('write at most "1h": what lies further apart is not one activity')
+        return value
+
+    @property
+    def seconds_apart(self) -> int:
+        """How many seconds apart two CRMs log one activity, at the most."""
+        return int(self.same_activity.total_seconds())
 
 
 Affected = Literal["score", "plan"]
@@ -164,7 +178,7 @@ AFFECTS: Mapping[str, frozenset[Affected]] = {
     **dict.fromkeys(("fit", "behavior", "inactivity", "sequence", "pattern", "lists", "titles"), frozenset({"score"})),
     # decisions ask for values, too
     "values": frozenset({"score", "plan"}),
-    **dict.fromkeys(("fields", "identity", "feeds"), frozenset({"score"})),
+    **dict.fromkeys(("fields", "identity", "feeds", "machine_clicks"), frozenset({"score"})),
     **dict.fromkeys(("score", "weights", "channels", "groups", "segment"), frozenset({"score", "plan"})),
     **dict.fromkeys(("bands", "grades", "grid", "disqualify", "qualification"), frozenset({"score", "plan"})),
     # the adjustments are lines of a score, the calibration is a probability in a plan
@@ -657,6 +671,21 @@ def config_class() -> type[Config]:
 def flat_values(stage: Stage) -> list[str]:
     """The values of a stage in all CRMs."""
     return [part for each in stage.values.values() for part in (each.values() if isinstance(each, dict) else (each,))]
+
+
+def attributes_of(config: Config) -> dict[str, set[str]]:
+    """The attributes that the config's CRMs may give activities, by kind."""
+    found: dict[str, set[str]] = {}
+    for crm, table in config.crms.items():
+        for kind, names in getattr(connectors()[crm], "COUNTED_ATTRIBUTES", {}).items():
+            found.setdefault(kind, set()).update(names)
+        for feed in getattr(table, "activities", ()):
+            found.setdefault(feed.kind, set()).update(feed.attributes)
+    for kind in ("email_opened", "email_clicked"):
+        found.setdefault(kind, set()).add(SECONDS_AFTER_SENDING)
+    for special, kinds in SPECIAL_CASES.items():
+        found[special] = found.get(special, set()).union(*(found.get(kind, set()) for kind in kinds))
+    return found
 
 
 def kinds_of(config: Config) -> set[str]:

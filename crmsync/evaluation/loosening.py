@@ -146,12 +146,23 @@ def _compare_rule(name: str, old: Rule, new: Rule) -> Iterator[Leaning]:
         if values[0] != values[1]:
             rarer = values[1] is None or (values[0] is not None and values[1] > values[0])
             yield _lean(rarer != gives, f"{name}: {key} {_show(values[0])} → {_show(values[1])}")
+    yield from _compare_sums(name, old, new)
     steps = [getattr(getattr(each, "decay", None), "steps", None) for each in (old, new)]
     if steps[0] != steps[1]:
         yield Leaning("either", f"{name}: another time decay")
     for key in _CONDITIONS:
         if getattr(old, key, None) != getattr(new, key, None):
             yield Leaning("either", f"{name}: another {key}")
+
+
+def _compare_sums(name: str, old: Rule, new: Rule) -> Iterator[Leaning]:
+    was, now = (getattr(each, "at_least_sum", {}) for each in (old, new))
+    for attribute in dict.fromkeys((*was, *now)):
+        least = [each.get(attribute) for each in (was, now)]
+        if least[0] != least[1]:
+            rarer = least[1] is not None and (least[0] is None or least[1] > least[0])
+            said = f"{name}: at_least_sum {attribute} {_show(least[0])} → {_show(least[1])}"
+            yield _lean(rarer != (new.points > 0), said)
 
 
 def _reach(rule: Rule, key: str) -> Any:
@@ -241,7 +252,7 @@ def _compare_stages(before: Config, after: Config) -> Iterator[Leaning]:
 
 def _compare_wide(before: Config, after: Config) -> Iterator[Leaning]:
     """Tables that many rules read."""
-    for key in ("lists", "titles", "fields", "segment", "identity"):
+    for key in ("lists", "titles", "fields", "segment", "identity", "machine_clicks"):
         if key == "segment":
             shown = [[each.model_dump(exclude={"bands"}) for each in it.segment] for it in (before, after)]
             if shown[0] == shown[1]:

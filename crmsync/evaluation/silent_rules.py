@@ -15,8 +15,8 @@ from numpy.typing import NDArray
 from crmsync.columns import Columns
 from crmsync.config.model import Model, selections_of_rule
 from crmsync.config.rules import Rule
-from crmsync.scoring.activities import select_facts, selection_key
 from crmsync.scoring.calendar import local_days
+from crmsync.scoring.fact_selection import select_facts, selection_key
 
 LATELY, BEFORE, UNUSED = 14, 90, 90
 """Days: a rule is silent that nothing matched in the last 14, though in the 90 before something did; and unused that

@@ -26,7 +26,7 @@ from crmsync.store.scores import crms_of, read_people_of_crm
 
 def name_reading(config: Config) -> FieldReading:
     """How the values of records are read by this config."""
-    return FieldReading(config.missing_words(), config.further_names())
+    return FieldReading(config.missing_words(), config.further_names(), config.identity.seconds_apart)
 
 
 def read_holds(connection: Connection, config: Config, now: datetime) -> list[DeadFeed]:

@@ -42,6 +42,7 @@ from crmsync.store.queries import (
     records_of,
     stored_score,
 )
+from crmsync.store.score_inputs import list_second_logs
 from crmsync.store.sql import from_ms
 from crmsync.store.tasks import tasks_of
 
@@ -190,10 +191,22 @@ def _document(
         "overrides": list(_overrides(live, names, config.write.manual_override, now)),
         "differences": find_differences(config, live),
         "holds": [each.as_json() for each in holds_of_person(connection, person_id, holds)],
+        "logged_twice": list(_logged_twice(config, connection, person_id)),
         "records": told,
         "written": _written(before),
         "history": [_past(each) for each in past_changes(connection, [each.id for each in records], HISTORY)],
     }
+
+
+def _logged_twice(config: Config, connection: Connection, person_id: int) -> Iterator[dict[str, Any]]:
+    """What two CRMs log of one person some seconds apart, and counts once."""
+    it = config.identity
+    for each in list_second_logs(connection, person_id, it.source_of_truth, it.seconds_apart):
+        at = from_ms(each.at * 1_000).isoformat()
+        what = each.kind.replace("_", " ")
+        apart = f"{each.seconds:,} {'second' if each.seconds == 1 else 'seconds'} apart"
+        said = f"1 {what} counts once: two CRMs log it {apart}"
+        yield {"kind": each.kind, "at": at, "seconds": each.seconds, "said": said}
 
 
 def _lifecycle(before: Any) -> dict[str, Any] | None:

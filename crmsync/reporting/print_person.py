@@ -24,6 +24,9 @@ from crmsync.reporting.print_accounts import describe_roles
 from crmsync.scoring.explanation.model_page import RULES
 from crmsync.scoring.operators import join_options
 
+MOST_TWICE = 3
+"""Of what two CRMs log, so many are told."""
+
 
 def print_explanation(console: Console, document: Document) -> None:
     """Why somebody has their score, stage and owner: the ledger, what is missing, and what the CRMs hold."""
@@ -97,6 +100,10 @@ def _outlook(document: Document) -> Iterator[str]:
         bands = " or ".join(document["range"]["bands"])
         yield f"Depending on the unknown values: {show_points(lowest)} to {count_of(highest, 'point')} ({bands})"
     yield from (f"{each['said']}." for each in document["holds"])
+    twice = document["logged_twice"]
+    yield from (f"{each['said']}." for each in twice[:MOST_TWICE])
+    if len(twice) > MOST_TWICE:
+        yield f"The same of {len(twice) - MOST_TWICE:,} more."
     for warning in document["warnings"]:
         yield f"warning: {warning}"
     if document["gaps"]:
@@ -209,6 +216,13 @@ def print_model(console: Console, document: Document) -> None:
             made.add_row("", title, note, style="bold")
         for line in parts[part]:
             made.add_row(*_said(line))
+    if document.get("tiers"):
+        made.add_row()
+        made.add_row("", "Intent", "the tier of each type of activity", style="bold")
+    for each in document.get("tiers", ()):
+        many = "" if each["activities"] is None else f"{each['activities']:,} in the last {each['days']} days: "
+        kinds = ", ".join(kind.replace("_", " ") for kind in each["kinds"])
+        made.add_row("", each["tier"], f"{many}{kinds or 'none'}")
     print_table(console, made)
     console.print()
     ages = f"Ages are whole days in {document['timezone']}."

@@ -86,11 +86,21 @@ def print_status(console: Console, document: Document) -> None:
     console.print()
     print_counts(console, document["crms"], STANDING)
     console.print()
+    if said := describe_tiers(document.get("tiers", ())):
+        print_sentences(console, said)
     _print_feeds(console, document.get("feeds", ()))
     _print_calls_left(console, document["crms"])
     _print_next_run(console, document)
     if document["held_by"]:
         print_sentences(console, f"In use by {document['held_by']}.")
+
+
+def describe_tiers(tiers: Sequence[Document]) -> str:
+    """How many activities each intent tier had lately; empty where there were none."""
+    if not any(each["activities"] for each in tiers):
+        return ""
+    counts = ", ".join(f"{each['activities']:,} {each['tier']}" for each in tiers)
+    return f"Activities of the last {tiers[0]['days']} days by intent: {counts}."
 
 
 def _print_crms(console: Console, document: Document) -> None:

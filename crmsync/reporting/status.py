@@ -28,6 +28,7 @@ from crmsync.reporting.standing import (
     review_document,
     unowned_document,
 )
+from crmsync.reporting.tiers import list_tiers
 from crmsync.reporting.versions import accepted_document, governance_document
 from crmsync.store import journal
 from crmsync.store.address import shown_address
@@ -119,6 +120,7 @@ def status_document(
             "on_hold": [_parked(each) for each in parked_changes(reading, EXAMPLES)],
             **({"feeds": _feeds(reading, now)} if feeds else {}),
             "holds": [each.as_json() for each in read_holds(reading, config, now)],
+            "tiers": list_tiers(config, reading, now),
             "alerts": alerts_document(config, reading, typed),
             "review": review_document(config, now),
             "reviews": list_reviews(config, now),
@@ -189,6 +191,7 @@ def _without_state(config: Config, now: datetime, typed: Typed, feeds: bool) -> 
         "refused": [],
         "on_hold": [],
         "holds": [],
+        "tiers": list_tiers(config, None, now),
         **({"feeds": []} if feeds else {}),
         "alerts": alerts_document(config, None, typed),
         "review": review_document(config, now),

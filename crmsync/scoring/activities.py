@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields, replace
 from datetime import datetime, tzinfo
 from functools import cached_property
@@ -10,16 +10,15 @@ from functools import cached_property
 import numpy as np
 from numpy.typing import NDArray
 
-from crmsync.columns import RUNNING, Columns, Fact
+from crmsync.columns import RUNNING, Columns
 from crmsync.config.conditions import Where
-from crmsync.config.model import Model, selections_of, selects_kind
+from crmsync.config.model import selects_kind
 from crmsync.config.rules import Behavior
 from crmsync.config.units import to_hundredths
-from crmsync.scoring.answers import YES
 from crmsync.scoring.calendar import FAR, day_of, local_days, midnight_of, months_of, weeks_of
-from crmsync.scoring.conditions import NO_DAY, ConditionEvaluator, encode_attributes
 from crmsync.scoring.decay import NEVER, changes_in, value_by_age
-from crmsync.scoring.values import make_column
+from crmsync.scoring.fact_selection import FactSelection, selection_key
+from crmsync.scoring.machine_clicks import find_machines
 
 Index = NDArray[np.intp]
 Mask = NDArray[np.bool_]
@@ -60,52 +59,6 @@ class WhatIf:
     until: NDArray[np.int64] | None = None
 
 
-def selection_key(on: Sequence[str], where: Where) -> str:
-    """Two selections with the same key choose the same activities."""
-    tests = sorted((name, match.model_dump_json(exclude_defaults=True)) for name, match in where.items())
-    return repr((sorted(on), tests))
-
-
-@dataclass(frozen=True)
-class FactSelection:
-    """Which facts the selections of a model take; facts that the same selections take are of one class.
-
-    `keys`: for each class, from 1, its selections. `class_of` (one per fact): 0 where none takes it. `warnings`: what
-    was odd about an attribute → how many facts.
-    """
-
-    keys: Mapping[int, frozenset[str]]
-    class_of: NDArray[np.uint8] | NDArray[np.uint16]
-    warnings: Mapping[tuple[str, str], int]
-
-
-def select_facts(model: Model, facts: Sequence[Fact], taken: Mapping[int, str] | None = None) -> FactSelection:
-    """Ask each distinct fact once; attributes are read for the kinds that a selection names only. See `WhatIf`."""
-    kinds = make_column([fact.kind for fact in facts])
-    alike: dict[tuple[str, ...], list[Where]] = {}
-    for on, where in selections_of(model):
-        alike.setdefault(tuple(sorted(on)), []).append(where)
-    masks: dict[str, Mask] = {}
-    warnings: dict[tuple[str, str], int] = {}
-    words = model.missing_words()
-    for named, wheres in alike.items():
-        of_kind = np.array([selects_kind(named, str(kind)) for kind in kinds.distinct], dtype=bool)
-        rows = np.flatnonzero(of_kind[kinds.codes])
-        asker = _asker(model, words, [facts[row] for row in rows.tolist()], wheres)
-        for where in wheres:
-            mask = np.ones(len(rows), dtype=bool)
-            for name, match in where.items():
-                mask &= asker.match(name, match) == YES
-            masks[selection_key(named, where)] = np.zeros(len(facts), dtype=bool)
-            masks[selection_key(named, where)][rows[mask]] = True
-        warnings |= asker.warnings
-    for fact, key in (taken or {}).items():
-        masks[key][fact] = True
-    keys, class_of = _classes(masks, len(facts))
-    # Mostly one byte is enough, and there is one for each activity.
-    return FactSelection(keys, class_of.astype(np.min_scalar_type(len(keys))), warnings)
-
-
 @dataclass(frozen=True)
 class ActivitySlice:
     """Some activities, ascending by person and time: row of the person, local date, and the day that is today.
@@ -131,8 +84,12 @@ class ActivitySlice:
         """Those that are not older than `window` days."""
         if window is None:
             return self
-        young = self.day >= self.today - np.int32(window)
+        young = self.is_within(window)
         return self if young.all() else self.only(young)
+
+    def is_within(self, window: int) -> Mask:
+        """Which of them are not older than `window` days."""
+        return self.day >= self.today - np.int32(window)
 
     @property
     def age(self) -> Index:
@@ -166,8 +123,8 @@ class ActivityTable:
         self.facts = columns.facts
         self.later = np.zeros(self.rows, dtype=np.int32) if later is None else later
         self._stops = columns.clocks
-        self._keys = chosen.keys
-        self._take(columns, chosen.class_of, self._until(now) if until is None else until)
+        self._keys, self._amounts = chosen.keys, chosen.amounts
+        self._take(columns, chosen, self._until(now) if until is None else until)
 
     def _until(self, now: datetime) -> NDArray[np.int64]:
         """The instant up to which each person's activities have happened: `now`, or the start of a later day."""
@@ -178,12 +135,10 @@ class ActivityTable:
         starts = [midnight_of(self.today + int(each), self.zone) if each else second for each in ahead]
         return np.array(starts, dtype=np.int64)[which]
 
-    def _take(
-        self, columns: Columns, class_of: NDArray[np.uint8] | NDArray[np.uint16], until: NDArray[np.int64]
-    ) -> None:
+    def _take(self, columns: Columns, chosen: FactSelection, until: NDArray[np.int64]) -> None:
         """Sort the activities that matter by class and, within it, by person and time."""
         self.person, self.at, self.fact = columns.person, columns.at, columns.fact
-        classes = class_of.take(self.fact) if len(class_of) else np.zeros(0, np.uint8)
+        classes = chosen.class_of.take(self.fact) if len(chosen.class_of) else np.zeros(0, np.uint8)
         # Planned meetings come before they happen: `next_at` says when one begins to count.
         late = self.at > (until if len(until) == 1 else until[self.person])
         self.next_at = np.full(self.rows, FAR, dtype=np.int64)
@@ -191,6 +146,11 @@ class ActivityTable:
             coming = late & (classes > 0)
             np.minimum.at(self.next_at, self.person[coming], self.at[coming])
             classes[late] = 0
+        machines, how = find_machines(chosen.rules, chosen.mail, columns, ~late)
+        would_count = classes[machines] > 0
+        # Those that would have counted: an explanation tells of them.
+        self.machines, self.machine_signs = machines[would_count], how[would_count]
+        classes[machines] = 0
         kept = np.flatnonzero(classes > 0)
         classes = classes[kept]
         # Stable, so that a class stays in the order of person and time.
@@ -274,36 +234,18 @@ class ActivityTable:
             return np.zeros(0, dtype=np.intp)
         return parts[0] if len(parts) == 1 else np.sort(np.concatenate(parts), kind="stable")
 
+    def sums(self, on: Sequence[str], where: Where, window: int | None, name: str) -> NDArray[np.int64]:
+        """What an attribute of such activities inside the window adds up to for each person (n,), in thousandths."""
+        chosen = self.select(on, where)
+        if window is not None:
+            chosen = chosen[self.acts(chosen).is_within(window)]
+        sums = np.zeros(self.rows, dtype=np.int64)
+        np.add.at(sums, self.person[chosen], self._amounts[name][self.fact[chosen]])
+        return sums
+
     def _classes(self, on: Sequence[str], where: Where) -> Sequence[slice]:
         key = selection_key(on, where)
         return [self._of_class[number] for number, keys in self._keys.items() if key in keys]
-
-
-def _asker(
-    model: Model, words: Mapping[str, frozenset[str]], facts: Sequence[Fact], wheres: Iterable[Where]
-) -> ConditionEvaluator:
-    """Answers questions about the attributes of some facts."""
-    names = {name for where in wheres for name in where}
-    return ConditionEvaluator(len(facts), encode_attributes(words, facts, names), model, NO_DAY, untyped=True)
-
-
-def _classes(masks: Mapping[str, Mask], facts: int) -> tuple[dict[int, frozenset[str]], NDArray[np.uint16]]:
-    """Facts that the same selections take are of one class; class 0 is of those that none takes."""
-    if not masks or not facts:
-        return {}, np.zeros(facts, dtype=np.uint16)
-    keys = list(masks)
-    packed = np.packbits(np.array([masks[key] for key in keys]), axis=0).T
-    distinct, first, class_of = np.unique(
-        np.ascontiguousarray(packed).view(f"V{packed.shape[1]}").ravel(), return_index=True, return_inverse=True
-    )
-    taken = [frozenset(key for key in keys if masks[key][fact]) for fact in first]
-    number, numbers = 0, np.zeros(len(distinct), dtype=np.uint16)
-    classes = {}
-    for position, selected in enumerate(taken):
-        if selected:
-            number += 1
-            numbers[position], classes[number] = number, selected
-    return classes, numbers[class_of]
 
 
 def _changed(values: NDArray[np.int32] | NDArray[np.int64]) -> Mask:
@@ -342,13 +284,23 @@ def _limited(rule: Behavior, acts: ActivitySlice, people: int) -> ActivitySlice:
 
 def find_behavior(rule: Behavior, activities: ActivityTable) -> RuleResult:
     """What a rule of behavior finds, before its cap."""
-    every = activities.taken(rule.on, rule.where).within(rule.window.days if rule.window else None)
+    window = rule.window.days if rule.window else None
+    every = activities.taken(rule.on, rule.where).within(window)
     acts = _limited(rule, every, activities.rows)
+    for name, least in rule.at_least_sum.items():
+        enough = activities.sums(rule.on, rule.where, window, name) >= round(least * 1_000)
+        acts = acts.only(enough[acts.person])
     table = value_by_age(rule.points, rule.decay, rule.window)
     found = add_up(acts, to_hundredths(rule.points), table, fades=rule.decay is not None)
     if len(acts) < len(every):
         seen = np.bincount(every.person, minlength=activities.rows)
         found = replace(found, seen=seen[found.rows])
+    if rule.at_least_sum and window is not None and len(every):
+        # Any of them that leaves the window makes the sum smaller, also one that no limit let count.
+        starts = _last_of_each(every.person)[1]
+        leaves = np.full(activities.rows, NEVER, dtype=np.int32)
+        leaves[every.person[starts]] = np.minimum.reduceat(every.waits(window + 1 - every.age), starts)
+        found = replace(found, wait=np.minimum(found.wait, leaves[found.rows]))
     if rule.unless is None:
         return found
     return _unless(found, *has_recent(activities, rule.unless.on, rule.unless.where, rule.unless.window))

@@ -11,11 +11,12 @@ from numpy.typing import NDArray
 from crmsync.columns import Columns
 from crmsync.config.model import Model
 from crmsync.counts import count_of
-from crmsync.scoring.activities import ActivityTable, WhatIf, select_facts
+from crmsync.scoring.activities import ActivityTable, WhatIf
 from crmsync.scoring.answers import YES
 from crmsync.scoring.bands import remember_bands
 from crmsync.scoring.calendar import UNKNOWN_DAY, day_of
 from crmsync.scoring.conditions import ConditionEvaluator, Today, encode_fields, today_of
+from crmsync.scoring.fact_selection import select_facts
 from crmsync.scoring.values import slice_rows
 
 

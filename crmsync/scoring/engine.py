@@ -18,12 +18,13 @@ from crmsync.config.model import Limit, Model, Weights
 from crmsync.config.rules import Axis, Behavior, Disqualify, Inactivity, Pattern, Rule
 from crmsync.config.rules import Sequence as SequenceRule
 from crmsync.config.units import to_hundredths
-from crmsync.scoring.activities import Mask, RuleResult, WhatIf, find_behavior, has_recent
+from crmsync.scoring.activities import Mask, RuleResult, WhatIf, find_behavior
 from crmsync.scoring.adjustment import adjust_total, clamp_adjustment
 from crmsync.scoring.answers import YES
 from crmsync.scoring.bands import band_of, grade_of
 from crmsync.scoring.calendar import DAY, FAR, local_days, midnight_of
 from crmsync.scoring.context import ScoringContext
+from crmsync.scoring.disqualifiers import find_disqualified
 from crmsync.scoring.ledger import (
     EVERYBODY,
     Ledger,
@@ -286,7 +287,7 @@ class Scoring:
     def _fails(self, rule: Disqualify) -> Mask:
         fails = np.ones(self.rows, dtype=bool)
         if rule.on is not None:
-            fails, wait = has_recent(self.activities, rule.on, rule.where, rule.window)
+            fails, wait = find_disqualified(rule, self.activities)
             self.wait = np.minimum(self.wait, wait)
         if rule.when is not None:
             fails = fails & (self._ask(rule.when) == YES)

@@ -156,6 +156,8 @@ def _at_most(times: int, of: str) -> str:
 def _limits(rule: Behavior) -> Iterator[str]:
     if rule.at_least > 1:
         yield f"only if there are at least {rule.at_least:,}"
+    for name, least in rule.at_least_sum.items():
+        yield f"only if their {name} add up to at least {least:,.15g}"
     for most, of in (
         (rule.max_per_day if not rule.distinct_days else None, "a day"),
         (rule.max_per_week, "a week"),

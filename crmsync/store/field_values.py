@@ -20,18 +20,20 @@ class FieldReading(NamedTuple):
     """How the values of a record are read.
 
     `missing`: by field the folded texts that count as not known, under "" those of any other one. `further`: by field
-    the names under which the values of its further mappings are kept, in their order.
+    the names under which the values of its further mappings are kept, in their order. `same_activity`: what two CRMs
+    log no more than so many seconds apart is one.
     """
 
     missing: Mapping[str, frozenset[str]] = {}
     further: Mapping[str, Sequence[str]] = {}
+    same_activity: int = 0
 
     @property
     def key(self) -> str:
         """A short text that changes when something is read otherwise; empty where all is read as it is kept."""
         said = sorted((name, sorted(words)) for name, words in self.missing.items() if words)
-        told = repr((said, sorted((name, [*more]) for name, more in self.further.items())))
-        return hashlib.sha256(told.encode()).hexdigest()[:12] if said or self.further else ""
+        told = repr((said, sorted((name, [*more]) for name, more in self.further.items()), self.same_activity))
+        return hashlib.sha256(told.encode()).hexdigest()[:12] if said or self.further or self.same_activity else ""
 
 
 def make_record_reader(reading: FieldReading) -> Callable[[Values], Values]:

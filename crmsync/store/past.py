@@ -47,7 +47,8 @@ class PastColumns(NamedTuple):
 
 class PastQuestion(NamedTuple):
     """What is asked of the past: how fields are `spelled`, whose value counts first (`precedence`), which are `stable`
-    (today's value stands for the past too), and since when (seconds) former values are kept at all.
+    (today's value stands for the past too), since when (seconds) former values are kept at all, and how many seconds
+    apart two CRMs log one activity.
     """
 
     fields: Sequence[str]

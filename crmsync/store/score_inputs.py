@@ -15,6 +15,7 @@ from crmsync.identity.duplicates import once_per_person
 from crmsync.model import Scalar
 from crmsync.store.field_values import FieldReading, make_record_reader
 from crmsync.store.schema import LIVE, activity, fact, record, score_input
+from crmsync.store.second_logs import LoggedActivities, find_second_logs
 from crmsync.store.sql import IN_LIST, id_range, in_chunks, plain_rows, upsert
 
 AS_KEPT = FieldReading()
@@ -67,8 +68,8 @@ def read_columns(
     A field's value is that of the first live record that knows it: by CRM in order of `precedence`, a contact before a
     lead, then the newest, which is the one with the highest id. (When a record was last changed decides nothing: what
     crmsync writes moves that, and a state built anew would see it differently.) An event that several records carry is
-    there once. `facts` are those read before, and those that are read now are added. With `keep` the sheets that had to
-    be made are stored.
+    there once, and so is what two CRMs log at most `same_activity` seconds apart. `facts` are those read before, and
+    those that are read now are added. With `keep` the sheets that had to be made are stored.
     """
     facts = {} if facts is None else facts
     ids = np.asarray(people, dtype=np.int64)
@@ -187,16 +188,17 @@ def _made(
     rows = np.searchsorted(people, records.person).astype(np.int32)
     return zip(
         _merged(records, rows.tolist(), len(people), asked),
-        _packed(connection, records, rows, len(people), facts),
+        _packed(connection, records, rows, len(people), facts, asked.reading.same_activity),
         strict=True,
     )
 
 
 class Records(NamedTuple):
-    """Records as columns: by person, and for each person in order of precedence."""
+    """Records as columns: by person, and for each person in order of precedence. `crm` is its place there."""
 
     id: NDArray[np.int64]
     person: NDArray[np.int64]
+    crm: NDArray[np.int64]
     live: Sequence[bool]
     fields: Sequence[str]
     emails: Sequence[str]
@@ -218,7 +220,8 @@ def _records(connection: Connection, people: NDArray[np.int64], precedence: Sequ
     order = order[np.isin(persons[order], people)]
     sorted_ = ([column[place] for place in order] for column in (fields, emails, stages))
     live = [not replaced[place] for place in order]
-    return Records(np.array(ids, dtype=np.int64)[order], persons[order], live, *sorted_)
+    crm = np.array(ranks, dtype=np.int64)[order] // 2
+    return Records(np.array(ids, dtype=np.int64)[order], persons[order], crm, live, *sorted_)
 
 
 def rank_oldness(persons: NDArray[np.int64], refs: Sequence[str]) -> NDArray[np.int64]:
@@ -252,7 +255,12 @@ def _merged(records: Records, rows: Sequence[int], people: int, asked: _Asked) -
 
 
 def _packed(
-    connection: Connection, records: Records, rows: NDArray[np.int32], people: int, facts: Facts
+    connection: Connection,
+    records: Records,
+    rows: NDArray[np.int32],
+    people: int,
+    facts: Facts,
+    same_activity: int,
 ) -> Iterable[bytes]:
     """For each person the activities as pairs (at, fact) of uint32, little-endian, ascending, each event once."""
     own, events = _activities(connection, records.id)
@@ -261,9 +269,12 @@ def _packed(
     several = np.flatnonzero(np.bincount(rows, minlength=1)[row] > 1)
     keep = np.ones(len(row), dtype=bool)
     if len(several):
-        keep[several] = once_per_person(
-            row[several], own[several], at[several], _kinds(connection, facts, fact_id[several])
-        )
+        kinds, kind = _kinds(connection, facts, fact_id[several])
+        keep[several] = once_per_person(row[several], own[several], at[several], kind)
+        if same_activity:
+            crm, dropped = records.crm[own[several]], ~keep[several]
+            logged = LoggedActivities(row[several], crm, at[several], fact_id[several], kind, kinds, dropped)
+            keep[several[[second for _, second in find_second_logs(logged, facts, same_activity)]]] = False
     order = np.lexsort((events, row))
     order = order[keep[order]]
     packed = np.stack([at[order], fact_id[order]], axis=1).astype("<u4").tobytes()
@@ -290,9 +301,39 @@ def _activities(connection: Connection, record_ids: NDArray[np.int64]) -> tuple[
     return np.repeat(places, counts), events
 
 
-def _kinds(connection: Connection, facts: Facts, fact_ids: NDArray[np.int64]) -> NDArray[np.int32]:
-    """For each of these facts a number for its kind."""
+def _kinds(
+    connection: Connection, facts: Facts, fact_ids: NDArray[np.int64]
+) -> tuple[Sequence[str], NDArray[np.int32]]:
+    """The kinds of some facts, and for each of these facts the number of its kind."""
     distinct, which = np.unique(fact_ids, return_inverse=True)
     _learn(connection, facts, distinct.tolist())
-    _names, numbers = np.unique([facts[each].kind for each in distinct.tolist()], return_inverse=True)
-    return numbers.astype(np.int32)[which]
+    names, numbers = np.unique([facts[each].kind for each in distinct.tolist()], return_inverse=True)
+    return names.tolist(), numbers.astype(np.int32)[which]
+
+
+class SecondLog(NamedTuple):
+    """An activity that counts once although two CRMs log it, and how many seconds apart they do."""
+
+    kind: str
+    at: int
+    seconds: int
+
+
+def list_second_logs(
+    connection: Connection, person: int, precedence: Sequence[str], same_activity: int
+) -> list[SecondLog]:
+    """What two CRMs log of one person some seconds apart, the newest first."""
+    records = _records(connection, np.array([person], dtype=np.int64), precedence)
+    own, events = _activities(connection, records.id)
+    if not same_activity or not len(events):
+        return []
+    facts: Facts = {}
+    at, fact_id, row = events // WIDE, events % WIDE, np.zeros(len(events), dtype=np.int32)
+    kinds, kind = _kinds(connection, facts, fact_id)
+    kept = once_per_person(row, own, at, kind)
+    logged = LoggedActivities(row, records.crm[own], at, fact_id, kind, kinds, ~kept)
+    found = [
+        SecondLog(facts[int(fact_id[first])].kind, int(at[first]), int(at[second] - at[first]))
+        for first, second in find_second_logs(logged, facts, same_activity)
+    ]
+    return sorted(found, key=lambda each: (-each.at, each.kind))

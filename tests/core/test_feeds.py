@@ -80,4 +80,4 @@ def test_a_type_that_no_source_brings_is_an_error_of_check(tmp_path):
         hubspot={}, feeds={"email_opend": "3d", "page_viewed": "3d"}, state={"url": f"sqlite:///{tmp_path}/state.db"}
     )
     (said,) = [each for each in diagnose(mistyped, NOW, None)["problems"] if "[feeds]" in each]
-    assert said.startswith("[feeds] email_opend: no activity source has this type; the types are call_completed, ")
+    assert said.startswith("[feeds] email_opend: no activity source has this type; the types are call_attempted, ")

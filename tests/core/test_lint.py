@@ -13,6 +13,7 @@ from crmsync.doctor import diagnose
 from crmsync.lint import lint_model, lint_with_data
 from crmsync.model import KINDS
 from crmsync.scoring import columns_of, failed_tests, score
+from tests.support.make import config
 from tests.support.scoring import EXAMPLES, NOW, behavior_rule, did, example, fit_rule, model, person
 
 TODAY = date(2026, 11, 21)
@@ -324,3 +325,21 @@ def test_v10_no_star_is_missed_in_domains_and_attributes():
     assert not found("stands for itself", model(fit=[fit_rule(field="email", domain="*.rival.example")]))
     of = model(behavior=[behavior_rule(where={"url": {"contains": "/pricing*"}})])
     assert found(re.escape('contains "/pricing*"'), of, "warning")
+
+
+def test_an_attribute_that_no_source_gives_is_named(tmp_path):
+    rules = [
+        {"name": "long", "points": 5, "on": "page_viewed", "at_least_sum": {"seconds": 120}},
+        {"name": "pricing", "points": 5, "on": ["page_viewed", "form_submitted"], "where": {"form": "Demo"}},
+        {"name": "met", "points": 5, "on": "meeting_held", "where": {"room": "1"}},
+        {"name": "tried", "points": 5, "on": "call_attempted", "where": {"outcome": "Busy"}},
+    ]
+    url = f"sqlite:///{tmp_path}/state.db"
+    said = diagnose(config(hubspot={}, behavior=rules, state={"url": url}), NOW, None)["warnings"]
+    named = [each for each in said if "asks for the attribute" in each]
+    assert named == [
+        '"long" asks for the attribute "seconds", which no source gives page_viewed; the attributes are url; '
+        "name it in the attributes of the source",
+        '"met" asks for the attribute "room", which no source gives meeting_held; the attributes are outcome, subject; '
+        "name it in the attributes of the source",
+    ]

@@ -32,6 +32,7 @@ on = ["form_submitted"]
 decay = { half_life = "30d" }
 cap = 60
 max_times = 2
+at_least_sum = { seconds = 120 }
 
 [[behavior]]
 name = "Unsubscribed"
@@ -83,6 +84,8 @@ def leanings(old, new, model=MODEL):
         ("points = -15", "points = -5", "Unsubscribed: points -15 → -5"),
         ("cap = 60", "cap = 90", "Demo requested: cap 60 → 90"),
         ("cap = 60\n", "", "Demo requested: cap 60 → none"),
+        ("seconds = 120", "seconds = 60", "Demo requested: at_least_sum seconds 120 → 60"),
+        ("at_least_sum = { seconds = 120 }\n", "", "Demo requested: at_least_sum seconds 120 → none"),
         ("max_times = 2", "max_times = 3", "Demo requested: max_times 2 → 3"),
         ("max_times = 2\n", "", "Demo requested: max_times 2 → none"),
         ('half_life = "30d"', 'half_life = "60d"', "Demo requested: half_life 30d → 60d"),

@@ -6,6 +6,7 @@ from connectors.sandbox.faults import Fault
 from crmsync.config.tables import Feed
 from tests.support.hubspot import FORMS, contacts, create, hubspot, refused, sent
 from tests.support.pages import pulled
+from tests.support.scoring import model, total
 
 
 def test_an_event_that_the_portal_does_not_have_is_left_out(sandbox):
@@ -103,3 +104,32 @@ def test_opens_that_hubspot_holds_for_machines_can_be_left_out(sandbox):
         return [each.ref.id for each in pulled(hubspot(sandbox, activities=feeds).activities(None))[0]].count(opened)
 
     assert (opens(), opens(filteredEvent=False), opens(filteredEvent=True)) == (3, 1, 2)
+
+
+def test_case_S7_a_rule_asks_for_opens_that_hubspot_does_not_hold_for_machines(sandbox):
+    opened = create(sandbox, email="opened@acme.example")
+    for machine in (0, 1, 1):
+        attributes = {"campaign": "News", "filtered": machine}
+        sandbox.do("hubspot", "add_activity", id=opened, kind="email_opened", attributes=attributes)
+    feed = Feed(
+        source="email_events", kind="email_opened", where={"type": "OPEN"}, attributes={"machine": "filteredEvent"}
+    )
+    found = [each for each in pulled(hubspot(sandbox, activities=[feed]).activities(None))[0] if each.ref.id == opened]
+    done = [{"kind": each.kind, "at": each.at, "attributes": dict(each.attributes)} for each in found]
+    asks = model(behavior=[{"name": "open", "points": 5, "on": "email_opened", "where": {"machine": False}}])
+    assert total(asks, done) == 5
+
+
+def test_an_event_tells_how_soon_after_the_sending_it_was(sandbox):
+    contact_id = create(sandbox, email="opened@acme.example")
+    about = {"campaign": "News", "subject": "Autumn"}
+    sandbox.do("hubspot", "add_activity", id=contact_id, kind="email_sent", attributes=about)
+    for wait, url in ((3, "https://acme.example/a"), (90, "https://acme.example/b")):
+        sandbox.clock.advance(wait)
+        sandbox.do("hubspot", "add_activity", id=contact_id, kind="email_clicked", attributes={**about, "url": url})
+    feed = Feed(source="email_events", kind="email_clicked", where={"type": "CLICK"}, attributes={"url": "url"})
+    found = pulled(hubspot(sandbox, activities=[feed]).activities(None))[0]
+    assert sorted([dict(each.attributes) for each in found if each.ref.id == contact_id], key=str) == [
+        {"url": "https://acme.example/a", "seconds_after_sending": 3},
+        {"url": "https://acme.example/b"},
+    ]

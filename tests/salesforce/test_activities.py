@@ -43,6 +43,59 @@ def test_a_call_is_counted_when_it_was_completed(sandbox, crm):
     assert call.attributes["outcome"] == "Connected"
 
 
+@pytest.mark.parametrize("outcome", ["No answer", "Left Voicemail", "Nicht erreicht"])
+def test_a_call_that_reached_nobody_is_none(sandbox, crm, outcome):
+    who = live(crm)[0].ref
+    _, found = logged(sandbox, crm, who=who.id, fields={"TaskSubtype": "Call", "CallDisposition": outcome})
+    assert [(each.kind, each.attributes["outcome"]) for each in found if not each.gone] == [("call_attempted", outcome)]
+
+
+def test_a_call_that_is_corrected_is_a_conversation(sandbox, crm):
+    who = live(crm)[0].ref
+    id_, _ = logged(sandbox, crm, who=who.id, fields={"TaskSubtype": "Call", "CallDisposition": "Busy"})
+    _, cursor = happened(crm)
+    do(sandbox, "update", id=id_, fields={"CallDisposition": "Connected"})
+    found = [each for each in happened(connect(sandbox), cursor)[0] if each.id == f"{id_}:call_completed"]
+    assert [each.kind for each in found] == ["call_completed"]
+
+
+@pytest.mark.parametrize(
+    ("fields", "kind"),
+    [
+        ({"Subject": "Automatic reply: Your demo"}, "email_auto_replied"),
+        ({"Subject": "自动回复: Re"}, "email_auto_replied"),
+        (
+            {"Subject": "Re: Your demo", "Headers": "To: a@b.example\nAuto-Submitted: auto-replied\n"},
+            "email_auto_replied",
+        ),
+        ({"Subject": "Re: Automatic doors"}, "email_replied"),
+    ],
+)
+def test_an_automatic_answer_is_no_reply(sandbox, crm, fields, kind):
+    mails = sandbox.snapshot("salesforce")["EmailMessage"].values()
+    mail = next(each["Id"] for each in mails if each["Incoming"])
+    _, cursor = happened(crm)
+    do(sandbox, "update", id=mail, fields=fields)
+    found = [each for each in happened(connect(sandbox), cursor)[0] if each.id.startswith(mail) and not each.gone]
+    assert [each.kind for each in found] == [kind]
+
+
+def test_an_open_tells_how_soon_after_the_sending_it_was(sandbox, crm):
+    mails = [each for each in sandbox.snapshot("salesforce")["EmailMessage"].values() if not each["Incoming"]]
+    for mail, opened in zip(mails, ("2026-11-20T09:00:02.000Z", "2026-11-20T09:05:00.000Z"), strict=False):
+        sent = {"MessageDate": "2026-11-20T09:00:00.000Z", "IsOpened": True, "FirstOpenedDate": opened}
+        do(sandbox, "update", id=mail["Id"], fields=sent)
+    found = {each.id: each.attributes.get("seconds_after_sending") for each in happened(crm)[0]}
+    assert [found[f"{each['Id']}:email_opened"] for each in mails[:2]] == [2, None]
+
+
+def test_the_task_of_an_automatic_answer_is_nothing_that_was_sent(sandbox, crm):
+    who = live(crm)[0].ref
+    fields = {"TaskSubtype": "Email", "Subject": "Email: Abwesenheitsnotiz: Ihre Demo"}
+    _, found = logged(sandbox, crm, who=who.id, fields=fields)
+    assert [each.kind for each in found if not each.gone] == ["email_auto_replied"]
+
+
 def test_a_due_date_ahead_is_no_activity_ahead(sandbox, crm):
     who = live(crm)[0].ref
     _, found = logged(sandbox, crm, who=who.id, fields={"ActivityDate": "2027-05-01", "TaskSubtype": "Task"})
@@ -81,7 +134,7 @@ def test_the_case_in_a_feed_does_not_matter(sandbox, crm):
     assert {(each.id.split(":")[0], each.attributes["subject"]) for each in found} == {
         (each.id.split(":")[0], each.attributes["subject"])
         for each in happened(crm)[0]
-        if each.kind == "call_completed" and each.id.startswith("00T")
+        if each.kind in ("call_completed", "call_attempted")
     }
 
 

@@ -16,7 +16,7 @@ from crmsync.scoring import columns_of, score, score_people, summarize
 from crmsync.scoring.bands import band_of, grade_of
 from crmsync.scoring.calendar import day_of, local_days, midnight_of
 from crmsync.scoring.wording import truncate
-from tests.support.scoring import NOW, behavior_rule, did, fit_rule, model, one, person, points, total
+from tests.support.scoring import NOW, behavior_rule, did, fit_rule, foreseen, model, one, person, points, total
 
 BERLIN, NEW_YORK, HAVANA = ZoneInfo("Europe/Berlin"), ZoneInfo("America/New_York"), ZoneInfo("America/Havana")
 
@@ -263,9 +263,98 @@ def test_silence_of_who_never_acted_counts_from_a_date_if_there_is_one():
 
 def test_what_others_do_does_not_end_a_silence():
     of = model(inactivity=[{"name": "silent", "points": -10, "after": "30d"}])
-    assert total(of, did("page_viewed", 40), did("email_sent", 1)) == -10
+    for kind in ("email_sent", "email_auto_replied", "call_attempted"):
+        assert total(of, did("page_viewed", 40), did(kind, 1)) == -10
     assert total(of, did("page_viewed", 40), did("email_opened", 1)) == 0
     assert total(of, did("page_viewed", 40), did("a_kind_of_your_own", 1)) == 0
+
+
+LONG_VISITS = behavior_rule(
+    "page_viewed", 10, where={"url": {"contains": "/pricing"}}, at_least_sum={"seconds": 120}, window="30d"
+)
+
+
+def visited(ago, seconds, url="/pricing"):
+    return did("page_viewed", ago, url=url, seconds=seconds)
+
+
+@pytest.mark.parametrize(
+    ("done", "points"),
+    [
+        ([visited(1, 70), visited(3, 70)], 20), ([visited(1, 120)], 10), ([visited(1, 119.999)], 0),
+        ([visited(1, 70)], 0), ([visited(1, 70), visited(3, 70, "/blog")], 0), ([visited(1, 70), visited(31, 70)], 0),
+        ([visited(1, "70"), visited(3, "70.0")], 20), ([visited(1, 200), visited(3, -100)], 20),
+        ([visited(1, "long"), visited(3, True)], 0), ([did("page_viewed", url="/pricing")], 0), ([], 0),
+        ([visited(number, 0.1) for number in range(20)] + [visited(2, 118)], 210),
+    ],
+)  # fmt: skip
+def test_case_S1_an_attribute_of_all_activities_is_added_up(done, points):
+    assert total(model(behavior=[LONG_VISITS]), *done) == points
+
+
+def test_what_no_limit_lets_count_is_added_up_too():
+    of = model(behavior=[{**LONG_VISITS, "max_times": 1}], bands={"cold": 0, "mql": 5})
+    told = foreseen(of, visited(1, 70), visited(29, 70))
+    (line,) = told["lines"]
+    assert (line["points"], line["why"][:35]) == (10, "1× in the last 30 days, on 20 Novem")
+    assert line["why"].endswith("1 of 2 count; seconds add up to 140")
+    assert told["until"]["at"][:10] == "2026-11-23"
+
+
+def test_time_that_takes_away_from_a_sum_is_known_ahead():
+    of = model(behavior=[{**LONG_VISITS, "max_times": 1}])
+    columns = columns_of([person(visited(1, 70), visited(29, 70))])
+    (due,) = score(of, columns, NOW, UTC).due.tolist()
+    assert datetime.fromtimestamp(due, UTC) == datetime(2026, 11, 23, tzinfo=UTC)
+
+
+@pytest.mark.parametrize("wrong", [{"seconds": 0}, {"seconds": -1}, {"seconds": "long"}, {"seconds": float("inf")}])
+def test_a_sum_is_a_number_above_nothing(wrong):
+    with pytest.raises(ValueError, match="at_least_sum"):
+        model(behavior=[behavior_rule(at_least_sum=wrong)])
+
+
+UNSUBSCRIBED = {
+    "name": "Unsubscribed",
+    "on": "email_unsubscribed",
+    "unless": {"on": "form_submitted", "where": {"form": ["Resubscribe"]}},
+}
+
+
+@pytest.mark.parametrize(
+    ("done", "disqualified"),
+    [
+        ([did("email_unsubscribed", 700)], True),
+        ([did("email_unsubscribed", 700), did("form_submitted", 1, form="Resubscribe")], False),
+        ([did("email_unsubscribed", 700), did("form_submitted", 1, form="Demo")], True),
+        ([did("email_unsubscribed", 1), did("form_submitted", 700, form="Resubscribe")], True),
+        (
+            [did("email_unsubscribed", 9), did("form_submitted", 5, form="Resubscribe"), did("email_unsubscribed", 2)],
+            True,
+        ),
+        ([did("email_unsubscribed", 9, times=2), did("form_submitted", 9, form="Resubscribe")], True),
+        ([did("form_submitted", 5, form="Resubscribe")], False),
+    ],
+)  # fmt: skip
+def test_case_S4_who_came_back_after_leaving_is_not_disqualified(done, disqualified):
+    told = one(model(disqualify=[UNSUBSCRIBED], bands={"cold": 0, "mql": 0.5}), *done)
+    assert told["disqualified"] == ("Unsubscribed" if disqualified else None)
+
+
+def test_who_came_back_a_while_ago_is_disqualified_again():
+    again = {**UNSUBSCRIBED, "unless": {"on": "form_submitted", "window": "30d"}}
+    of = model(
+        disqualify=[again],
+        behavior=[behavior_rule("form_submitted", 10)],
+        bands={"cold": 0, "mql": 5},
+    )
+    told = foreseen(of, did("email_unsubscribed", 90), did("form_submitted", 29))
+    assert (told["band"], told["until"]["at"][:10], told["until"]["band"]) == ("mql", "2026-11-23", "cold")
+
+
+def test_an_exception_needs_what_it_is_one_to():
+    with pytest.raises(ValueError, match="unless need on"):
+        model(disqualify=[{"name": "x", "when": {"field": "vip", "is": True}, "unless": {"on": "form_submitted"}}])
 
 
 def test_a_dead_feed_neither_fades_nor_falls_silent():

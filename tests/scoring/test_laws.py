@@ -12,6 +12,7 @@ from hypothesis import HealthCheck, assume, given, settings
 from hypothesis import strategies as st
 
 from crmsync.columns import Columns
+from crmsync.config.machine_clicks import MachineClicks
 from crmsync.scoring import choose_people, columns_of, compare_lines, explain_scores, score, summarize_many
 from crmsync.scoring.context import ScoringContext
 from crmsync.scoring.engine import scores_of
@@ -137,7 +138,11 @@ def only_good(model):
         table: [rule.model_copy(update={"points": abs(rule.points)}) for rule in getattr(model, table)]
         for table in ("sequence", "pattern")
     }
-    return model.model_copy(update={"behavior": kept, "inactivity": [], **once})
+    # One more click can tell that a machine made them all.
+    off = MachineClicks(after_sending="0s", within="0s")
+    asked = [each for each in model.disqualify if each.on is None]
+    same_signs = {"inactivity": [], "machine_clicks": off, "disqualify": asked}
+    return model.model_copy(update={"behavior": kept, **same_signs, **once})
 
 
 @often(50)

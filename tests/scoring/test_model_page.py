@@ -46,6 +46,7 @@ def test_rules_read_aloud():
                 4,
                 where={"url": {"contains": ["a", "b"]}, "seconds": {"gte": 60}},
                 at_least=2,
+                at_least_sum={"seconds": 120.5},
                 window="30d",
                 decay={"steps": {"15d": 50}},
                 max_per_day=1,
@@ -81,12 +82,12 @@ def test_rules_read_aloud():
             }
         ],
     )
-    assert said(of) | {"fit": "", "behavior": "", "total": "", "rounding": ""} == {
+    assert said(of) | {"fit": "", "behavior": "", "total": "", "rounding": "", "machine clicks": ""} == {
         "both": "employees is from 50 to 12,000 and not (email is a free-mail address)",
         "title": "title has the seniority C-level or above and is in the department IT, HR or sales",
         "acted": "each page viewed or form submitted where url contains a or b and seconds is 60 or more, only if "
-        "there are at least 2, at most 1× a day, at most 3× a week, in the last 30 days, time decay (50 % from "
-        "day 15), capped at 12 points, unless email replied in the last 9 days",
+        "there are at least 2, only if their seconds add up to at least 120.5, at most 1× a day, at most 3× a week, in "
+        "the last 30 days, time decay (50 % from day 15), capped at 12 points, unless email replied in the last 9 days",
         "days": "each day with page viewed; only if vip is yes",
         "quiet": "no activity for 30 days, again after every further 7 days, at most 2× in all, for people without "
         "any activity counted from the date in created",
@@ -99,6 +100,7 @@ def test_rules_read_aloud():
         "behavior": "",
         "total": "",
         "rounding": "",
+        "machine clicks": "",
     }
 
 
@@ -120,12 +122,17 @@ def test_what_holds_for_all_rules_reads_aloud():
         ],
         lists={"dach": ["Germany", "Austria"]},
         titles={"seniority": {"vp": ["Prokurist"]}},
-        disqualify=[{"name": "bounced", "on": "email_bounced", "window": "90d", "when": {"field": "vip", "is": False}}],
+        disqualify=[
+            {"name": "bounced", "on": "email_bounced", "window": "90d", "when": {"field": "vip", "is": False}},
+            {"name": "left", "on": "email_unsubscribed", "unless": {"on": "form_submitted", "where": {"form": "News"}}},
+        ],
     )
     assert said(of) == {
         "news": "all its rules together give at most 5 and at least -5",
         "email": "all its rules together give at most 20; a separate sub-score",
         "web": "all its rules together give any number of points; a separate sub-score",
+        "machine clicks": "not counted: opens and clicks within 5 seconds of sending and clicks of 3 or more "
+        "different links within 3 seconds",
         "fit": "all rules of fit, at most 60",
         "behavior": "all rules of behavior",
         "total": "fit × 0.4 + behavior, at least 0",
@@ -140,6 +147,7 @@ def test_what_holds_for_all_rules_reads_aloud():
         "dach": "Germany, Austria",
         "VP": "titles with Prokurist",
         "bounced": "email bounced in the last 90 days; only if vip is no",
+        "left": "email unsubscribed, unless later form submitted where form is News",
     }
 
 
@@ -173,6 +181,7 @@ SETTINGS = [
             "max_per_month": 3,
             "distinct_days": True,
             "at_least": 3,
+            "at_least_sum": {"seconds": 120},
         },
     ),
     *[("behavior", SELECTED, {"decay": each}) for each in DECAYS],
@@ -215,7 +224,7 @@ SETTINGS = [
         },
     ),
     ("disqualify", {**SELECTED, "when": QUESTION}, {"name": "other", "window": "3d", "on": "x", "where": {"a": "b"}}),
-    ("disqualify", SELECTED, {"when": QUESTION}),
+    ("disqualify", SELECTED, {"when": QUESTION, "unless": SELECTED}),
     ("qualification", {"when": QUESTION}, {"name": "other", "when": {"field": "x", "is": 1}}),
     (
         "segment",

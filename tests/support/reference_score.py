@@ -63,13 +63,36 @@ def date_in(value, zone):
     return (at.astimezone(zone) if at.tzinfo else at).date()
 
 
+def by_machine(rules, happened, at, kind):
+    """Whether an open or click came too soon after a sending, or among clicks of many links."""
+    if kind not in ("email_opened", "email_clicked"):
+        return False
+    soon, within = (int(each.total_seconds()) for each in (rules.after_sending, rules.within))
+    sent = [then for then, other, _ in happened if other == "email_sent" and then <= at]
+    if soon and sent and 0 < at - max(sent) <= soon:
+        return True
+    if kind == "email_opened" or not within:
+        return False
+    clicks = [(then, given.get("url")) for then, other, given in happened if other == "email_clicked"]
+    return any(
+        start <= at <= start + within
+        and len({url for then, url in clicks if url and start <= then <= start + within}) >= rules.links
+        for start, _ in clicks
+    )
+
+
 class Person:
     def __init__(self, model, fields, activities, now, zone, previous):
         self.model, self.zone, self.previous = model, zone, previous
         self.today = now.astimezone(zone).date()
         self.fields = {name: known(value) for name, value in fields.items()}
         seconds = int(now.timestamp())
-        self.done = [(at, local(at, zone), kind, attributes) for at, kind, attributes in activities if at <= seconds]
+        happened = [each for each in activities if each[0] <= seconds]
+        self.done = [
+            (at, local(at, zone), kind, attributes)
+            for at, kind, attributes in happened
+            if not by_machine(model.machine_clicks, happened, at, kind)
+        ]
         self.reader = title_reader(model.titles)
         self.segment = next((s for s in model.segment if self.ask(s.when) is True), None)
 
@@ -203,6 +226,9 @@ class Person:
 
     def counted(self, rule):
         chosen = sorted(self.chosen(rule.on, rule.where, rule.window), reverse=True, key=lambda each: each[0])
+        for name, least in rule.at_least_sum.items():
+            if sum(each[3].get(name, 0) for each in chosen) < least:
+                return []
         per_day = 1 if rule.distinct_days else rule.max_per_day
         for most, period in (
             (per_day, lambda day: day),
@@ -382,8 +408,11 @@ class Person:
         return reached
 
     def fails(self, rule):
-        if rule.on is not None and not self.chosen(rule.on, rule.where, rule.window):
-            return False
+        if rule.on is not None:
+            done = self.chosen(rule.on, rule.where, rule.window)
+            again = self.chosen(rule.unless.on, rule.unless.where, rule.unless.window) if rule.unless else []
+            if not done or (again and max(each[0] for each in again) > max(each[0] for each in done)):
+                return False
         return rule.when is None or self.ask(rule.when) is True
 
 

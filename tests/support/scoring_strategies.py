@@ -14,7 +14,7 @@ from crmsync.config.model import Model
 
 NOW = datetime(2026, 11, 21, 12, tzinfo=UTC)
 ZONES = (UTC, ZoneInfo("Europe/Berlin"), ZoneInfo("America/New_York"), ZoneInfo("Asia/Kolkata"))
-KINDS = ("page_viewed", "form_submitted", "email_opened", "email_sent")
+KINDS = ("page_viewed", "form_submitted", "email_opened", "email_sent", "email_clicked")
 URLS = ("/pricing", "/blog/one", "/careers", "/Demo")
 TITLES = ("VP, IT Security", "Director of Sales", "Student", "Procurement Manager", "Engineer")
 EMAILS = ("a@gmail.com", "b@acme.example", "c@mail.rival.example", "Dee <d@rival.example>", "e(at)acme.example")
@@ -106,6 +106,7 @@ behaviors = rules(
         "max_per_month": st.integers(1, 3),
         "distinct_days": st.booleans(),
         "at_least": st.integers(1, 3),
+        "at_least_sum": st.sampled_from([{"seconds": 70}, {"seconds": 900.5}, {"never": 1}]),
         "unless": st.builds(lambda each, window: {**each, "window": window}, selections, days),
     },
     selections,
@@ -154,9 +155,7 @@ def models(draw):
         "inactivity": draw(st.lists(inactivities, max_size=2)),
         "sequence": draw(st.lists(sequences, max_size=2)),
         "pattern": draw(st.lists(patterns, max_size=2)),
-        "disqualify": draw(
-            st.lists(st.just({"name": "rival", "when": {"field": "email", "domain_list": "rivals"}}), max_size=1)
-        ),
+        "disqualify": draw(disqualifiers),
         "segment": [
             {
                 "name": "big",
@@ -169,6 +168,7 @@ def models(draw):
         "lists": {"rivals": ["rival.example"]},
         "bands": draw(bands),
         "learned": draw(learned),
+        "machine_clicks": draw(machine_clicks),
     }
     number = 0
     for table in ("fit", "behavior", "inactivity", "sequence", "pattern"):
@@ -182,6 +182,20 @@ def models(draw):
     except ValidationError as error:
         raise AssertionError(f"{error} in {given}") from error
 
+
+disqualifiers = st.one_of(
+    st.lists(st.just({"name": "rival", "when": {"field": "email", "domain_list": "rivals"}}), max_size=1),
+    st.builds(
+        lambda some, window, unless: [{"name": "left", **some, **window, **unless}],
+        selections,
+        optional(window=days),
+        optional(unless=st.builds(lambda some, window: {**some, **window}, selections, optional(window=days))),
+    ),
+)
+
+machine_clicks = st.sampled_from(
+    [{}, {"links": 2, "within": "1s"}, {"after_sending": "0s"}, {"after_sending": "1s", "within": "0s"}]
+)
 
 fields = st.fixed_dictionaries(
     {},

@@ -18,7 +18,11 @@ DISPOSITIONS = {
     "LEFT_VOICEMAIL": "b2cf5968-551e-4856-9783-52b3da59a7d0",
     "NO_ANSWER": "73a0d17f-1163-4015-bdd5-ec830791da20",
     "BUSY": "9d9162e7-6cf3-4944-bf63-4dff82258764",
+    "WRONG_NUMBER": "17b47fee-58de-441e-a44c-c6300d46f273",
+    "LEFT_LIVE_MESSAGE": "a4c4c377-d246-4b32-a13b-75a56a4cd0ff",
 }
+CALL_OUTCOMES = {guid: name.replace("_", " ").capitalize() for name, guid in DISPOSITIONS.items()}
+"""The label of each outcome by its id."""
 _NO_TALK = {"BUSY": "BUSY", "NO_ANSWER": "NO_ANSWER"}
 _SENDING = {
     "email_sent": ("DELIVERED", "delivered", "send"),
@@ -122,7 +126,7 @@ def _mail(state: PortalState, contact: StoredRecord, kind: str, at: int, about: 
     recipient, name = contact.properties.get("email", ""), _mail_name(about)
     if kind == "email_sent":
         state.tracking.emailed("SENT", recipient, at, name)
-    state.tracking.emailed(event, recipient, at, name, bool(about.get("filtered")))
+    state.tracking.emailed(event, recipient, at, name, bool(about.get("filtered")), str(about.get("url") or ""))
     last = _later(contact, f"hs_email_last_{word}_date", at)
     return {
         f"hs_email_{counter}": _counted(contact, f"hs_email_{counter}"),

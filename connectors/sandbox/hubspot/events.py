@@ -184,6 +184,7 @@ def email_events(state: PortalState, call: HubspotCall) -> Json:
 
 
 def _email_event_json(state: PortalState, each: EmailEvent) -> Json:
+    number, sent_at = each.sent or (each.number, each.at)
     return {
         "id": make_guid(each.number),
         "created": each.at,
@@ -193,7 +194,8 @@ def _email_event_json(state: PortalState, each: EmailEvent) -> Json:
         "appId": 113,
         "appName": "Batch",
         "portalId": state.portal_id,
-        "sentBy": {"id": make_guid(each.number), "created": each.at},
+        "sentBy": {"id": make_guid(number), "created": sent_at},
+        **({"url": each.url} if each.url else {}),
         **({"filteredEvent": each.filtered} if each.type in ("OPEN", "CLICK") else {}),
     }
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from itertools import islice
 
+from connectors.sandbox.hubspot.activity_effects import CALL_OUTCOMES
 from connectors.sandbox.hubspot.catalog import TYPES
 from connectors.sandbox.hubspot.pipelines import list_pipelines
 from connectors.sandbox.hubspot.records import StoredRecord
@@ -72,6 +73,12 @@ def pipelines_v1(state: PortalState, call: HubspotCall) -> Json:
 def list_workflows(state: PortalState, call: HubspotCall) -> Json:
     """`GET /automation/v3/workflows`."""
     return {"workflows": []}
+
+
+def call_dispositions(state: PortalState, call: HubspotCall) -> Reply:
+    """`GET /calling/v1/dispositions`: a bare list."""
+    outcomes = {**CALL_OUTCOMES, **state.switches.call_outcomes}
+    return Reply(200, [{"id": guid, "label": label, "deleted": False} for guid, label in outcomes.items()])
 
 
 def marketing_emails(state: PortalState, call: HubspotCall) -> Json:

@@ -86,6 +86,7 @@ class PortalSwitches:
     list_moves: Literal["told", "untold"] = "told"
     deal_links: Literal["silent", "modify"] = "silent"
     versions: int = 45
+    call_outcomes: dict[str, str] = field(default_factory=dict)
 
 
 @dataclass

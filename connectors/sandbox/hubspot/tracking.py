@@ -72,7 +72,10 @@ class Submission(NamedTuple):
 
 
 class EmailEvent(NamedTuple):
-    """What became of one marketing e-mail to one address; `filtered` where HubSpot holds a machine for the reader."""
+    """What became of one marketing e-mail to one address; `filtered` where HubSpot holds a machine for the reader.
+
+    `sent` are the number and the instant of the event of its sending.
+    """
 
     at: int
     number: int
@@ -80,6 +83,8 @@ class EmailEvent(NamedTuple):
     recipient: str
     campaign: int
     filtered: bool = False
+    url: str = ""
+    sent: tuple[int, int] | None = None
 
 
 def make_guid(number: int) -> str:
@@ -162,6 +167,7 @@ class Tracking:
         self.submissions: dict[str, list[Submission]] = {}
         self.emails: list[EmailEvent] = []
         self.campaigns: dict[str, int] = {}
+        self._sent: dict[tuple[str, int], tuple[int, int]] = {}
         self._number = 0
         self._emails_sorted = True
 
@@ -192,10 +198,16 @@ class Tracking:
         """The id of a marketing e-mail's campaign."""
         return self.campaigns.setdefault(name, 17_000_001 + len(self.campaigns))
 
-    def emailed(self, event: str, recipient: str, at: int, campaign: str, filtered: bool = False) -> EmailEvent:
+    def emailed(
+        self, event: str, recipient: str, at: int, campaign: str, filtered: bool = False, url: str = ""
+    ) -> EmailEvent:
         """Record what became of a marketing e-mail."""
         self._number += 1
-        each = EmailEvent(at, self._number, event, recipient, self.campaign(campaign), filtered)
+        number = self.campaign(campaign)
+        if event == "SENT":
+            self._sent[recipient, number] = (self._number, at)
+        sent = self._sent.get((recipient, number))
+        each = EmailEvent(at, self._number, event, recipient, number, filtered, url, sent)
         self.emails.append(each)
         self._emails_sorted = False
         return each

@@ -7,7 +7,7 @@ from typing import Literal
 from pydantic import with_config
 from typing_extensions import TypedDict
 
-from crmsync.reporting.documents.shared import EXACTLY, HoldDocument, Points, Value
+from crmsync.reporting.documents.shared import EXACTLY, HoldDocument, Points, TierDocument, Value
 
 
 @with_config(EXACTLY)
@@ -142,6 +142,16 @@ class PastChange(TypedDict):
 
 
 @with_config(EXACTLY)
+class LoggedTwice(TypedDict):
+    """An activity that counts once although two CRMs log it, and how many seconds apart they do."""
+
+    kind: str
+    at: str
+    seconds: int
+    said: str
+
+
+@with_config(EXACTLY)
 class LifecycleDocument(TypedDict):
     """The stage that was decided, since when, which one was left last, and until when one is not entered again.
 
@@ -268,6 +278,7 @@ class ExplainDocument(ScoredDocument):
     overrides: list[OverrideDocument]
     differences: list[DifferenceDocument]
     holds: list[HoldDocument]
+    logged_twice: list[LoggedTwice]
     records: list[RecordDocument]
     written: WrittenDocument | None
     history: list[PastChange]
@@ -298,6 +309,7 @@ class ModelDocument(TypedDict):
     words: list[ModelLine]
     stages: list[ModelLine]
     owners: list[ModelLine]
+    tiers: list[TierDocument]
 
 
 @with_config(EXACTLY)

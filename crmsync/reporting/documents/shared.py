@@ -59,6 +59,16 @@ class WaitingForOwner(TypedDict):
 
 
 @with_config(EXACTLY)
+class TierDocument(TypedDict):
+    """A tier of intent, and how many activities of its types the last `days` had; `null` where there is no state."""
+
+    tier: Literal["high", "mid", "low"]
+    activities: int | None
+    days: int
+    kinds: dict[str, int | None]
+
+
+@with_config(EXACTLY)
 class HoldDocument(TypedDict):
     """A dead feed for which decay and inactivity are on hold: `since` is the day of its last activity (UTC)."""
 

@@ -14,6 +14,7 @@ from crmsync.reporting.documents.shared import (
     AcceptedDocument,
     HoldDocument,
     NamedPerson,
+    TierDocument,
     Trouble,
     Value,
     WaitingForOwner,
@@ -299,6 +300,7 @@ class StatusDocument(TypedDict):
     refused: list[Trouble]
     on_hold: list[RecordOnHold]
     holds: list[HoldDocument]
+    tiers: list[TierDocument]
     feeds: NotRequired[list[ActivitySource]]
     alerts: AlertsStatus
     review: ReviewDocument

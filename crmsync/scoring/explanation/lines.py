@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from typing import TypedDict
 
@@ -20,6 +21,7 @@ from crmsync.scoring.context import ScoringContext
 from crmsync.scoring.engine import Scoring
 from crmsync.scoring.explanation.adjustment_line import explain_adjustment
 from crmsync.scoring.ledger import Line, Scores
+from crmsync.scoring.machine_clicks import describe_machines
 from crmsync.scoring.scored_people import ScoredPeople
 from crmsync.scoring.wording import (
     describe_decay,
@@ -45,7 +47,11 @@ def explain_scores(scored: ScoredPeople) -> list[list[Entry]]:
     scoring = Scoring(ScoringContext(scored.model, scored.columns, scored.now, scored.zone))
     explainer = _LineExplainer(scoring, scored.columns)
     return [
-        [*explainer.lines(scored.scores, at, row), *held_back(scored.model, scored.scores, row)]
+        [
+            *explainer.lines(scored.scores, at, row),
+            *explainer.machines(at),
+            *held_back(scored.model, scored.scores, row),
+        ]
         for at, row in enumerate(scored.rows.tolist())
     ]
 
@@ -67,6 +73,16 @@ class _LineExplainer:
                     yield {"rule": line.name, "points": to_points(given), "why": why}
             elif points[row]:
                 yield {"rule": line.name, "points": to_points(int(points[row])), "why": self.why(line, at)}
+
+    def machines(self, at: int) -> Iterator[Entry]:
+        """A line of no points: the opens and clicks of one person that a machine made."""
+        activities = self.scoring.activities
+        theirs = activities.person[activities.machines] == at
+        kinds = [activities.facts[fact].kind for fact in activities.fact[activities.machines[theirs]].tolist()]
+        counts = Counter(zip(kinds, activities.machine_signs[theirs].tolist(), strict=True))
+        said = [describe_machines(self.model.machine_clicks, *key, count) for key, count in sorted(counts.items())]
+        if said:
+            yield {"rule": "Machine clicks", "points": 0, "why": "; ".join(said)}
 
     def why(self, line: Line, at: int) -> str:
         """Why one line has points."""
@@ -93,7 +109,15 @@ class _LineExplainer:
         said = _found_why(rule, self._found[rule.name], at, today)
         # Where there is decay, its own line says so.
         holds = () if rule.limits.decay else self._holds(rule, at)
-        return "; ".join([said, *holds, *filter(None, [about])])
+        sums = self._sums(rule, at) if isinstance(rule, Behavior) else ()
+        return "; ".join([said, *sums, *holds, *filter(None, [about])])
+
+    def _sums(self, rule: Behavior, at: int) -> Iterator[str]:
+        """What the attributes that a rule adds up come to."""
+        window = rule.window.days if rule.window else None
+        for name in rule.at_least_sum:
+            added = int(self.scoring.activities.sums(rule.on, rule.where, window, name)[at]) / 1_000
+            yield f"{name} add up to {added:,.15g}"
 
     def _holds(self, rule: Rule, at: int) -> list[str]:
         """Which kinds of activity a rule's clock stands for, and since when."""

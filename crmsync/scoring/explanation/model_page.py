@@ -11,6 +11,7 @@ from crmsync.config.model import Band, Limit, Model, Segment, Weights
 from crmsync.config.rules import Disqualify
 from crmsync.config.units import to_hundredths
 from crmsync.counts import count_of
+from crmsync.scoring.machine_clicks import describe_machine_rules
 from crmsync.scoring.operators import format_word
 from crmsync.scoring.wording import (
     describe_condition,
@@ -42,7 +43,7 @@ def describe_model(model: Model) -> dict[str, list[Said]]:
         "rules": [
             Said(sort, each.points, each.name, describe_rule(each)) for sort in RULES for each in getattr(model, sort)
         ],
-        "limits": [*_limits(model), *_score(model), *_adjustments(model.learned)],
+        "limits": [*_limits(model), *_machines(model), *_score(model), *_adjustments(model.learned)],
         "bands": [*_bands(model.bands), *_grades("grade", "fit", model), *_grades("grid", "behavior", model)],
         "disqualifiers": [Said("disqualify", None, each.name, _disqualifier(each)) for each in model.disqualify],
         "qualifications": [
@@ -100,6 +101,11 @@ def _limits(model: Model) -> Iterator[Said]:
             )
 
 
+def _machines(model: Model) -> Iterator[Said]:
+    if said := describe_machine_rules(model.machine_clicks):
+        yield Said("machine_clicks", None, "machine clicks", said)
+
+
 def _score(model: Model) -> Iterator[Said]:
     score = model.score
     yield Said("score", None, "fit", _summed("all rules of fit", score.fit))
@@ -153,6 +159,9 @@ def _grades(sort: str, axis: str, model: Model) -> Iterator[Said]:
 
 def _disqualifier(rule: Disqualify) -> str:
     done = [within_days(rule.on, rule.where, rule.window)] if rule.on else []
+    if rule.unless:
+        later = within_days(rule.unless.on, rule.unless.where, rule.unless.window)
+        done = [f"{done[0]}, unless later {later}"]
     return "; only if ".join([*done, *([describe_condition(rule.when)] if rule.when else [])])
 
 

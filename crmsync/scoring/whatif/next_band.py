@@ -11,11 +11,12 @@ from numpy.typing import NDArray
 from crmsync.columns import Fact
 from crmsync.config.rules import Behavior
 from crmsync.counts import count_of
-from crmsync.scoring.activities import Index, WhatIf, selection_key
+from crmsync.scoring.activities import Index, WhatIf
 from crmsync.scoring.adjustment import clamp_adjustment, points_needed
 from crmsync.scoring.bands import bands_of
 from crmsync.scoring.context import ScoringContext
 from crmsync.scoring.engine import LEARNED, Scoring
+from crmsync.scoring.fact_selection import selection_key
 from crmsync.scoring.ledger import Points
 from crmsync.scoring.scored_people import ScoredPeople
 from crmsync.scoring.whatif.scenarios import copy_rows, cut_into_stretches, score_copies

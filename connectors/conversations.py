@@ -1,0 +1,129 @@
+"""What is no conversation although it looks like one: automatic answers to e-mails, and calls that reached nobody."""
+
+from __future__ import annotations
+
+import re
+import unicodedata
+from functools import lru_cache
+
+from crmsync.model import SPECIAL_CASES
+
+AUTOMATIC, ATTEMPTED = "email_auto_replied", "call_attempted"
+
+MAILS, CALLS = SPECIAL_CASES[AUTOMATIC], SPECIAL_CASES[ATTEMPTED]
+"""The kinds of activity that may be an automatic answer, and those that may have reached nobody."""
+
+_ALIKE = str.maketrans(
+    {"’": "'", "‘": "'", "–": "-", "—": "-", "−": "-", "【": "[", "】": "]", "「": "[", "」": "]", "ı": "i"}
+)
+
+
+def _fold(text: str) -> str:
+    """Text in one case and without accents, with one kind of blank, apostrophe, dash and bracket."""
+    folded = unicodedata.normalize("NFKD", unicodedata.normalize("NFKC", text).casefold())
+    plain = "".join(each for each in folded if unicodedata.category(each) != "Mn")
+    return " ".join(plain.translate(_ALIKE).split())
+
+
+_ANSWERS = (
+    r"auto(?:mat(?:ic|ed))?[ -]?(?:e-?mail[ -]?)?(?:reply|response|answer|responder)|autoreply",
+    r"automatische (?:e-?mail-?)?(?:antwort|rückmeldung|reaktion)|autom\. antwort|automatisch (?:antwoord|bericht)",
+    r"réponse automatique|message automatique|respuesta automática|mensaje automático|resposta autom[áà]tica",
+    r"mensagem automática|risposta automatica|messaggio automatico|automatiskt? svar|autosvar",
+    r"automaattinen vastaus|automaattivastaus|automatyczna odpowiedź|odpowiedź automatyczna|autoodpowiedź",
+    r"otomatik (?:yanıt|cevap)|automatická odpov[ěe]ď|automatikus válasz|răspuns automat|автоматичен отговор",
+    r"автоматический ответ|автоответ|автоматична відповідь|αυτόματη απάντηση|automatski odgovor|samodejni odgovor",
+    r"automaatvastus|automātiskā atbilde|automatinis atsakymas|תשובה אוטומטית|מענה אוטומטי|رد تلقائي",
+    r"(?:การ)?ตอบกลับอัตโนมัติ|trả lời tự động|balasan otomatis",
+    r"自動(?:応答|返信|回覆|回復|答覆)(?:メール)?|自动(?:回复|答复|应答)|자동 ?(?:회신|응답|답장)",
+)
+_ABSENCES = (
+    r"(?:i am |i'm |currently )*(?:out[ -]of[ -](?:the[ -])?office|ooo|oof|away from (?:the|my) (?:office|desk))",
+    r"(?:i am |i'm |currently )*on (?:vacation|holidays?|(?:annual|parental|maternity|paternity|sick) leave)",
+    r"(?:automatische )?abwesenheits?-?(?:notiz|nachricht|meldung|mitteilung|benachrichtigung|assistent|info)",
+    r"abwesenheit|(?:ich bin )?(?:derzeit |momentan )?(?:abwesend|außer haus|nicht im (?:büro|hause?)|im urlaub)",
+    r"(?:message |notification |avis )?(?:d'absence|absence|absente?)(?: du bureau)?|en congés?",
+    r"fuera de (?:la )?oficina|ausencia|ausente(?: de la oficina)?|fuori (?:ufficio|sede)|assente(?: dall'ufficio)?",
+    r"fora d[oe] escritório|ausência(?: temporária)?|ausente do escritório|afwezig(?:heids?(?:bericht|melding))?",
+    r"afwezigheid|(?:ik ben )?(?:niet (?:aanwezig|op kantoor)|buiten kantoor)|frånvaro(?:meddelande)?|frånvarande",
+    r"(?:ej|inte) på kontoret|fraværs?(?:besked|melding)?|fraværende|ikke (?:til stede|på kontoret)",
+    r"poissa(?: toimistosta)?|poissaolo(?:ilmoitus|viesti)?|en ole toimistolla|poza biurem|nieobecność",
+    r"nieobecn[ya]|ofis dışında(?:yım)?|ofiste değilim|mimo kancelář|nepřítomnost|házon kívül|вне офиса",
+    r"不在(?:通知|連絡|のお知らせ)?|外出(?:中)?|不在办公室|休假|休暇(?:中)?|부재 ?중(?: ?알림)?|부재 ?알림",
+)
+_FAILURES = (
+    r"undeliverable|undelivered mail returned to sender|mail delivery failed|delivery status notification"
+    r"|unzustellbar|non remis|onbestelbaar|no se puede entregar|não entregue",
+)
+
+_TAG = r"[\[(<*]+ ?(?:external|extern[oea]?|ext|spam) ?[\])>*]+:? ?"
+_ENDS = (
+    r"(?: ?$| ?[:,;.!|(\[]| -| (?:re|aw|antw|sv|vs|rif|odp|ynt)\b"
+    r"| (?:until|till?|from|through|today|this week|next week|bis|vom|ab|jusqu|hasta|fino|até|tot|\d))"
+)
+_NOUN = r"(?: (?:auto(?:matic)?[ -]?)?(?:reply|response|message|notification|notice)| auto)?"
+_ANY, _ANSWER = _fold("|".join((*_ANSWERS, *_ABSENCES, *_FAILURES))), _fold("|".join(_ANSWERS))
+_OFFICE = r"(?:is|ist) (?:currently )?(?:out of (?:the )?office|ausser haus)"
+
+_AUTOMATIC_SUBJECT = re.compile(
+    # The words in brackets, or with nothing or what they answer behind them: "Automatic doors" goes on in another way.
+    rf"^(?:{_TAG})*(?:[\[(*]+ ?(?:{_ANY}) ?[\])*]+|(?:{_ANY}){_NOUN}{_ENDS})"
+    rf"|^(?:auto: )?[^?:]{{2,60}} {_OFFICE}{_ENDS}"
+    rf"|[\[(] ?(?:{_ANSWER}|out of (?:the )?office) ?[\])]$"
+)
+_AUTOMATIC_HEADER = re.compile(
+    # RFC 3834, and what was written before it.
+    r"^(?:auto-submitted: *auto-(?:replied|generated)|x-auto(?:reply|respond|response)(?:-from)?:"
+    r"|precedence: *auto_reply)",
+    re.IGNORECASE | re.MULTILINE,
+)
+
+_REACHED = re.compile(r"\b(?:connected|spoke|talked|answered|live message|gesprach|erreicht)\b")
+_NOT_REACHED = re.compile(
+    r"\b(?:not|didn'?t|never|un|nicht|niemand(?:en)?|could(?:n'?t| not)|keine[nr]?) ?(?:yet )?"
+    r"(?:be )?(?:connect(?:ed)?|answer(?:ed)?|reach(?:ed|able)?|erreicht|erreichbar)\b"
+)
+_NOBODY = re.compile(
+    _fold(
+        r"\b(?:no (?:answer|response|reply|one|contact|pick ?up)|no-answer|unanswered|unreachable|unavailable|busy"
+        r"|not (?:available|reached|picked up|home|in service)|did(?:n'?t| not) (?:answer|pick ?up|connect)"
+        r"|voice ?-?mail|answering machine|(?:left )?vm|lvm|left (?:a )?message|missed|failed"
+        r"|(?:wrong|bad|invalid|incorrect|disconnected) (?:phone )?(?:number|no\.?)|number (?:not|out of|no longer).*"
+        r"|keine antwort|kein anschluss|besetzt|mailbox|anrufbeantworter|nicht (?:erreicht|erreichbar|abgenommen)"
+        r"|niemand(?:en)? erreicht|falsche (?:ruf|telefon)?nummer"
+        r"|pas de réponse|sans réponse|ne répond pas|occupée?|messagerie(?: vocale)?|répondeur|injoignable"
+        r"|(?:mauvais|faux) numéro|sin respuesta|no (?:contesta|contestó|responde|respondió)|ocupado|buzón(?: de voz)?"
+        r"|número (?:equivocado|incorrecto|errado)|nessuna risposta|non risponde|occupato|segreteria(?: telefonica)?"
+        r"|numero (?:errato|sbagliato)|sem resposta|não (?:atende|atendeu)|caixa postal|correio de voz"
+        r"|geen (?:antwoord|gehoor)|niet (?:opgenomen|bereikt|bereikbaar)|in gesprek|bezet|verkeerd nummer"
+        r"|(?:inget|ej|intet|ingen|ikke) svar|svara(?:de|r) (?:inte|ej)|upptaget|optaget|opptatt|röstbrevlåda"
+        r"|telefonsvarer|talepost|(?:fel|feil|forkert) nummer|ei (?:vastausta|vastannut|vastaa)|varattu"
+        r"|(?:puhelin)?vastaaja|väärä numero|brak odpowiedzi|nie (?:odebrał|odebrała|odbiera|odpowiada)|zajęt[ey]"
+        r"|poczta głosowa|(?:zły|błędny) numer|cevap (?:yok|vermedi)|yanıt yok|meşgul|sesli mesaj|yanlış numara)\b"
+        r"|応答なし|不在|留守|話し中|番号(?:違い|間違い)|間違い電話|无人接听|無人接聽|未接|占线|忙线|忙線|语音信箱|語音信箱"
+        r"|号码错误|錯誤號碼|부재|응답 ?없음|통화 ?중|음성 ?사서함|잘못된 번호"
+    )
+)
+
+
+@lru_cache(maxsize=10_000)
+def is_automatic_subject(subject: str) -> bool:
+    """Whether an e-mail with this subject was written by a machine: an out-of-office, an automatic answer.
+
+    `Re: Automatic reply` is somebody's answer to one, and `Automatic replies in your product` a question.
+    """
+    return _AUTOMATIC_SUBJECT.search(_fold(subject)) is not None
+
+
+def is_automatic_mail(subject: str, headers: str = "") -> bool:
+    """The same of an e-mail of which the internet headers may be known, too."""
+    return is_automatic_subject(subject) or _AUTOMATIC_HEADER.search(headers) is not None
+
+
+@lru_cache(maxsize=10_000)
+def is_unanswered(outcome: str) -> bool:
+    """Whether a call with this outcome (a label such as "No answer" or `LEFT_VOICEMAIL`) reached nobody."""
+    text = _fold(outcome.replace("_", " "))
+    if _REACHED.search(_NOT_REACHED.sub("", text)):
+        return False
+    return _NOT_REACHED.search(text) is not None or _NOBODY.search(text) is not None

@@ -1,0 +1,84 @@
+"""Automatic answers and calls that reached nobody are told from conversations."""
+
+import pytest
+
+from connectors.conversations import is_automatic_mail, is_unanswered
+
+
+@pytest.mark.parametrize(
+    "subject",
+    [
+        "Automatic reply: Your demo", "AUTOMATIC REPLY: Your demo", "Automatic reply", "Auto-Reply: Your demo",
+        "[EXTERNAL] Automatic reply: Your demo", "Out of Office Re: demo", "Out of office", "OOO: back on Monday",
+        "Out of Office AutoReply: Your demo", "I am out of the office until Monday", "[Auto-Reply] Your demo",
+        "Your demo [Auto-Reply]", "AUTO: Jane Doe is out of the office (returning 12/01/2026)",
+        "On vacation until 3 January", "Undeliverable: Your demo",
+        "Automatische Antwort: Ihre Demo", "Abwesenheitsnotiz: Ihre Demo", "Außer Haus", "Ich bin im Urlaub bis 12.12.",
+        "Réponse automatique : Votre démo", "Reponse automatique: Votre demo", "Message d’absence",
+        "Absence du bureau : Votre démo", "Respuesta automática: Su demo", "Fuera de la oficina",
+        "Risposta automatica: Demo", "Fuori ufficio", "Resposta automática: Demo", "Fora do escritório",
+        "Automatisch antwoord: Uw demo", "Afwezig: Uw demo", "Automatiskt svar: Demo", "Frånvaro: Demo",
+        "Automatisk svar: Demo", "Autosvar: Demo", "Fraværende", "Automaattinen vastaus: Demo", "Poissa: Demo",
+        "Automatyczna odpowiedź: Demo", "Autoodpowiedź", "Poza biurem", "Otomatik yanıt: Demo", "OTOMATİK YANIT: Demo",
+        "Ofis dışında: Demo", "Автоответ: Демо", "自动回复: Re", "自動返信：デモ", "【自動返信】お問い合わせ",
+        "不在通知", "자동 회신: 데모", "부재중: 데모",
+    ],
+)  # fmt: skip
+def test_an_automatic_answer_is_known_by_its_subject(subject):
+    assert is_automatic_mail(subject)
+
+
+@pytest.mark.parametrize(
+    "subject",
+    [
+        "", "Re: Your demo", "Automatic doors", "Re: Automatic doors", "Re: our automatic replies feature",
+        "Automatic replies in your product", "Automatic reply feature question", "Auto reply rules in HubSpot",
+        "Automatic response rate dashboards", "Re: Automatic reply: Your demo", "AW: Automatische Antwort: Ihre Demo",
+        "自动回复功能咨询", "Out of office furniture quote", "Out of office hours support", "On holiday homes",
+        "Vacation rentals demo", "Absence management software", "Abwesenheitsverwaltung: Angebot", "Auto: new cars",
+        "Who is out of the office?", "Undelivered goods",
+        "Delivery failure: our order 17", "外出支援サービス", "OOOPS", "Urlaub im Schwarzwald",
+    ],
+)  # fmt: skip
+def test_what_is_only_about_automatic_answers_is_none(subject):
+    assert not is_automatic_mail(subject)
+
+
+@pytest.mark.parametrize(
+    ("headers", "automatic"),
+    [
+        ("From: a@b.example\nAuto-Submitted: auto-replied (vacation)\n", True),
+        ("Received: x\r\nX-Autoreply: yes\r\n", True),
+        ("Auto-Submitted: no\n", False),
+        # Exchange asks with it for no answer, on what people write too.
+        ("X-Auto-Response-Suppress: All\n", False),
+        ("Subject: About Auto-Submitted: auto-replied\n", False),
+    ],
+)
+def test_the_headers_tell_where_the_subject_does_not(headers, automatic):
+    assert is_automatic_mail("Re: Your demo", headers) is automatic
+
+
+@pytest.mark.parametrize(
+    "outcome",
+    [
+        "No answer", "NO_ANSWER", "Busy", "Left voicemail", "LEFT_VOICEMAIL", "Wrong number",
+        "No Answer - Left Voicemail", "Did not answer", "Not connected", "Not reached", "Left message",
+        "Bad Number", "Nicht erreicht",
+        "Niemanden erreicht", "Besetzt", "Mailbox", "Pas de réponse", "Sin respuesta", "MEŞGUL", "不在", "부재중",
+    ],
+)  # fmt: skip
+def test_an_outcome_that_reached_nobody(outcome):
+    assert is_unanswered(outcome)
+
+
+@pytest.mark.parametrize(
+    "outcome",
+    [
+        "", "Connected", "Left live message", "Reached", "Erreicht", "Gespräch geführt", "Meeting set",
+        "Not interested", "Connected - busy, call back", "Spoke with gatekeeper", "Business owner",
+        "Call back later",
+    ],
+)  # fmt: skip
+def test_an_outcome_of_a_conversation(outcome):
+    assert not is_unanswered(outcome)
