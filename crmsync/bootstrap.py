@@ -111,7 +111,7 @@ def open_work(config: Config, who: str, stop: Stop, progress: Progress) -> Itera
         ):
             quick_check(store, datetime.now(UTC))
             connect = partial(connect_to_write, stop=stop)
-            yield Work(config, store, crms, datetime.now(UTC), progress, connect, stopwatch())
+            yield Work(config, store, crms, datetime.now(UTC), progress, connect, stopwatch(), stop)
 
 
 def say_landing(seconds: float) -> None:
@@ -124,4 +124,4 @@ def say_landing(seconds: float) -> None:
 def looking_on(config: Config, stop: Stop, progress: Progress) -> Iterator[Work]:
     """Everything for a preview, now, beside whoever writes; it makes its connectors itself."""
     with opened_state(config) as store:
-        yield Work(config, store, {}, datetime.now(UTC), progress, partial(connect_all, stop=stop), stopwatch())
+        yield Work(config, store, {}, datetime.now(UTC), progress, partial(connect_all, stop=stop), stopwatch(), stop)

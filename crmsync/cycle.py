@@ -87,6 +87,10 @@ def preview_run(work: Work, look: Look | None = None) -> Result:
             result.crms[crm].activities += counts.activities
             result.crms[crm].opportunities += counts.opportunities
             result.crms[crm].api_calls += counts.api_calls
+        for source, events in first.events.items():
+            result.events[source].add(events)
+        # What a line lacks is said by the pull that meets it, and by no other.
+        result.problems += [each for each in first.problems if each not in result.problems]
         if adopted and adopted[0] != work.config.decision_hash():
             result.notes.append("This plan was made with an edited config. The last run used another one.")
         _keep_preview(work, trial.store, result, drafted)

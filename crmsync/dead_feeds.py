@@ -89,7 +89,8 @@ def _longest_pause(days: list[int]) -> int:
 
 def find_holds(days: FeedDays, config: Config, now: datetime) -> list[DeadFeed]:
     """The dead feeds of the config's CRMs of which a rule asks how long ago something was, as of `now` (aware)."""
-    crms, timed = config.crms, [*_timed_selections(config)]
+    crms = config.source_names()
+    timed = [*_timed_selections(config), *(each.on for each in config.account_counts().values() if each.window)]
     return [
         each
         for each in find_dead_feeds(days, config.feeds, int(now.timestamp()) // DAY)

@@ -17,6 +17,7 @@ from crmsync.bootstrap import connect_one, existing_state
 from crmsync.columns import Columns
 from crmsync.config import Config, config_of, connectors, secret_files, unused_variables
 from crmsync.config.deciding import QUEUE
+from crmsync.config.events import EventSource
 from crmsync.config.load import place_mistakes
 from crmsync.config.mistakes import Loc, Mistake
 from crmsync.config.model import RULE_TABLES, selections_of_rule
@@ -26,6 +27,7 @@ from crmsync.config.template import INSTANCE_URL
 from crmsync.connector import DescribedField, FieldCatalog, FieldMap, MissingField, Stop
 from crmsync.counts import count_of
 from crmsync.errors import ConfigError, StateOutdated, Unavailable
+from crmsync.events.source import check_source
 from crmsync.identity.matching import normal_email
 from crmsync.lint import Finding, lint_fields, lint_model, lint_with_data
 from crmsync.planning.people_columns import read_holds, read_people_columns
@@ -52,11 +54,12 @@ def diagnose(config: Config, now: datetime, stop: Stop | None, path: Path | None
     Where a state is there already, the people in it are looked at as well. Each of `crms` then has `reached`,
     `account`, `problems`, `setup_creates` (the problems that `crmsync setup` solves), `notes`, and `members`: for
     everybody whom a route may choose the `pool`, the `email` and the `state` there, which is `active`, `inactive` (not
-    a user who can own records any longer) or `missing`.
+    a user who can own records any longer) or `missing`. Each of `events`, the sources of events, has the first of them.
     """
     today = now.astimezone(config.zone).date()
     asked = {crm: _asked(config, crm, stop) for crm in config.crms} if stop else {}
     crms = {crm: answer.said for crm, answer in asked.items()}
+    events = {each.name: _try_source(each) for each in config.events} if stop else {}
     of_model = lint_model(config, kinds_of(config), today, config.fields)
     findings = [
         *of_model,
@@ -64,6 +67,7 @@ def diagnose(config: Config, now: datetime, stop: Stop | None, path: Path | None
         *_lint_start(config),
         *_lint_feeds(config),
         *_lint_attributes(config),
+        *_lint_counts(config),
         *_lint_secret_files(config),
         *(each for crm, said in crms.items() for each in _lint_members(config, crm, said["members"])),
         *lint_fields(config, {crm: (_label_of(crm), it.described) for crm, it in asked.items()}),
@@ -78,8 +82,9 @@ def diagnose(config: Config, now: datetime, stop: Stop | None, path: Path | None
     problems = place_mistakes(path, wrong) if path else [each.said for each in wrong]
     if not config.crms:
         problems.append(f"the config has no CRM; add a table [{'] or ['.join(sorted(connectors()))}]")
-    is_wrong = bool(problems) or any(each["problems"] for each in crms.values())
-    unreached = any(not each["reached"] for each in crms.values())
+    judged = [*crms.values(), *events.values()]
+    is_wrong = bool(problems) or any(each["problems"] for each in judged)
+    unreached = any(not each["reached"] for each in judged)
     return {
         "ok": not is_wrong and not unreached,
         "rules": len(config.rules()),
@@ -88,12 +93,23 @@ def diagnose(config: Config, now: datetime, stop: Stop | None, path: Path | None
         "warnings": [each.sentence for each in findings if each.level == "warning"],
         "notes": [*(each.sentence for each in findings if each.level == "note"), *unused_variables(config)],
         "crms": crms,
+        "events": events,
     }
 
 
 def _label_of(crm: str) -> str:
     """What people call a CRM."""
     return str(getattr(connectors()[crm], "LABEL", crm))
+
+
+def _try_source(source: EventSource) -> dict[str, Any]:
+    """What a source of events says when it is tried; nothing is read into the state."""
+    try:
+        return {"reached": True, "problems": [], "notes": list(check_source(source))}
+    except Unavailable as error:
+        return {"reached": False, "problems": [], "notes": [f"not reached: {error}"]}
+    except ConfigError as error:
+        return {"reached": True, "problems": list(error.problems), "notes": []}
 
 
 def _lint_feeds(config: Config) -> Iterator[Finding]:
@@ -118,6 +134,18 @@ def _lint_attributes(config: Config) -> Iterator[Finding]:
                 said = f'"{rule.name}" asks for the attribute "{name}", which no source gives {" or ".join(on)}'
                 has = f"the attributes are {', '.join(sorted(there))}" if there else "it has none"
                 yield Finding("warning", f"{said}; {has}; name it in the attributes of the source")
+
+
+def _lint_counts(config: Config) -> Iterator[Finding]:
+    """Counts of accounts that nothing brings anything for, or that nobody asks for."""
+    known = kinds_of(config)
+    asked = config.used_fields() | {name for _loc, each in config.placed_decisions() for name in each.fields()}
+    for field, count in sorted(config.account_counts().items()):
+        for kind in sorted(set(count.on) - known):
+            said = f"[account.counts] {field}: no activity source has the type {kind!r}, so that it is always 0"
+            yield Finding("error", f"{said}; the types are {', '.join(sorted(known))}")
+        if field not in asked:
+            yield Finding("note", f"nothing asks for {field}; remove it from [account.counts], or write a rule")
 
 
 def _lint_start(config: Config) -> Iterator[Finding]:
@@ -271,7 +299,7 @@ _STATES = {"active": "active", "inactive": "not active", "missing": "not a user"
 def _sampled(config: Config, reading: Connection, now: datetime) -> Columns | None:
     """Some of the people in the state; `None` where there are none yet."""
     people = some_people(reading, SAMPLE)
-    return read_people_columns(reading, config, people, read_holds(reading, config, now)) if people else None
+    return read_people_columns(reading, config, people, read_holds(reading, config, now), now=now) if people else None
 
 
 def _lint_stages(config: Config, reading: Connection) -> Iterator[Finding]:

@@ -17,6 +17,8 @@
 - **Receipt**: what the CRM said about one change. A refused record is a value, not an exception.
 - **Task**: what an owner is to do about a record, in the CRM: the one thing that crmsync creates there.
 - **Run**: one cycle: pull → score → route → plan → apply.
+- **Event**: an activity from outside the CRMs (`[[events]]`). Its ref is `(source, kind, id)`: an `address`, a
+  `reference` to a record of a CRM, or a `domain`; by it the event finds its person or account.
 - **Fact**: a distinct (kind, attributes) pair; activities point to it, so that a rule reads it once.
 """
 
@@ -123,6 +125,8 @@ SECONDS_AFTER_SENDING = "seconds_after_sending"
 
 SOON = 60
 """Seconds up to which it is told: what came later was a person."""
+ADDRESS, REFERENCE, DOMAIN = "address", "reference", "domain"
+"""The kinds of what an event says of whose it is."""
 
 
 class Ref(NamedTuple):

@@ -17,6 +17,7 @@ from crmsync.model import Odd, Owner, Page, Ref
 from crmsync.odd_pages import naming_odd, refuse_odd_page
 from crmsync.planning.apply import resolve_unknown
 from crmsync.planning.desk import Setting
+from crmsync.pull_events import pull_all_events
 from crmsync.pull_outcomes import pull_outcomes
 from crmsync.result import Result
 from crmsync.routing.owners import owners_of
@@ -69,6 +70,7 @@ def pull_all(work: Work, attempt: Attempt, *, full: bool, resuming: bool, trusti
             _pull_lists(work, result, crm, full=full)
             owners += theirs
             orders |= {(crm, kind): values for kind, values in work.crms[crm].stage_order().items()}
+    pull_all_events(work, attempt, keeping=resuming)
     alive = crms_left(work, attempt)
     with work.store.read() as reading:
         unread = [crm for crm in work.crms if crm not in alive and not was_ever_read(reading, crm)]
@@ -125,6 +127,7 @@ def pull_first(work: Work, run: str) -> Result:
                 with taking_part(first, attempt, crm):
                     _pull(first, attempt.result, crm, full=False)
             attempt.result.crms[crm].api_calls = crms[crm].calls - attempt.calls_before[crm]
+        pull_all_events(first, attempt)
     return attempt.result
 
 
@@ -198,7 +201,7 @@ def _contacts_stream(work: Work, crm: str) -> str:
 def _pull(work: Work, result: Result, crm: str, *, full: bool, trusting: bool = False) -> None:
     """Pull one CRM; `full` from the start, `trusting` that activities which do not come are gone, however many."""
     connector, contacts = work.crms[crm], _contacts_stream(work, crm)
-    follows = work.config.asks_about_account_scores()
+    follows = work.config.follows_accounts()
     save = partial(save_contacts, now=work.now, noticing=_noticed_fields(work, crm), colleagues=follows)
     _pull_contacts(work, result, crm, connector.contacts, contacts, save, full=full)
     _pull_activities(work, result, crm, connector.activities, full=full, trusting=trusting)
@@ -331,7 +334,7 @@ def _find_missing_records(work: Work, crm: str, stream: str, runs: Sequence[str]
             f"it answered without any record {known}, so nothing is changed; check what the integration user may see; "
             f"if {crm} is really empty, remove its table from the config",
         )
-    follows = work.config.asks_about_account_scores()
+    follows = work.config.follows_accounts()
     save = partial(save_contacts, run=runs[-1], now=work.now, colleagues=follows)
     odd = _read_by_id(work, crm, [*missing, *deleted], save)
     with work.store.begin() as writing:

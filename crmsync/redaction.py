@@ -69,6 +69,9 @@ def secrets_of(config: Config) -> list[str]:
     found = [secret for table in config.crms.values() for secret in _secrets_in(table)]
     heartbeat = config.alerts.heartbeat
     urls = [*read_urls(config.alerts), *([heartbeat.get_secret_value()] if heartbeat else [])]
+    for source in config.events:
+        found += _secrets_in(source)
+        found += _passwords(source.url.get_secret_value()) if source.url else []
     return [*found, *_passwords(config.state.url), *(part for url in urls for part in _parts_of(url))]
 
 

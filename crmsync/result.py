@@ -41,6 +41,24 @@ class Counts:
 
 
 @dataclass
+class EventCounts:
+    """What came from one source of events: `read` ones, lines or rows that are `unreadable`, and `others`, whose type
+    the config does not take; `unmatched` are the addresses and records whose events wait for their person.
+    """
+
+    read: int = 0
+    unmatched: int = 0
+    unreadable: int = 0
+    others: int = 0
+    seconds: float = 0.0
+
+    def add(self, earlier: EventCounts) -> None:
+        """Count what an earlier pull of the same run read as well."""
+        for name in ("read", "unreadable", "others", "seconds"):
+            setattr(self, name, getattr(self, name) + getattr(earlier, name))
+
+
+@dataclass
 class WaitingPlan:
     """A plan that waits for approval: its id and kind, why it waits, and how many records of it by CRM and category.
 
@@ -56,7 +74,7 @@ class WaitingPlan:
 
 @dataclass
 class Result:
-    """How a run ended. `problems` are sentences; `skipped` says why a CRM took no part, by its name;
+    """How a run ended. `problems` are sentences; `skipped` says by its name why a CRM or a source took no part;
     `needs_action` names those of them where somebody must change something first, and `out_of_calls` those whose API
     calls are used up for now.
 
@@ -69,6 +87,7 @@ class Result:
     run: str
     verdict: Verdict = "ok"
     crms: dict[str, Counts] = field(default_factory=dict)
+    events: dict[str, EventCounts] = field(default_factory=dict)
     bands: dict[str, int] = field(default_factory=dict)
     problems: list[str] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)

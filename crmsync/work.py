@@ -8,7 +8,7 @@ from datetime import datetime, timedelta
 from typing import NamedTuple
 
 from crmsync.config import Config
-from crmsync.connector import Connector
+from crmsync.connector import Connector, Stop
 from crmsync.store.database import Store
 from crmsync.store.sql import to_ms
 
@@ -23,7 +23,7 @@ def _stand_still() -> float:
 class Work(NamedTuple):
     """What a run works with: the config, the state, the CRMs by name, and the instant it takes for now (aware).
 
-    `elapsed` says how many seconds ago that was.
+    `elapsed` says how many seconds ago that was; `stop` is raised where the run is to leave between two pages.
     """
 
     config: Config
@@ -33,6 +33,7 @@ class Work(NamedTuple):
     progress: Progress = lambda _what, _crm, _more: None
     connect: Connect | None = None
     elapsed: Callable[[], float] = _stand_still
+    stop: Stop | None = None
 
     @property
     def present(self) -> datetime:

@@ -38,15 +38,16 @@ class EndedRun(NamedTuple):
 class Facts(NamedTuple):
     """What conditions are found in.
 
-    `runs` are the last ones, newest first; `waiting` plans with `run`, `reasons` and `next`; `refused` records on hold
-    by CRM and cause; `contested` those by CRM that another tool keeps changing back; of the `dead` feeds `holds` put
-    decay and inactivity on hold; `unowned` people by why they wait for an owner; `late` people whom their owner did not
-    contact in time; `loosened` versions of the model (hash and instant) that let more people over the line near the end
-    of a quarter, each with a sentence; `overdue` says by CRM why the last good run is too old; `failed` has the
-    sentences about a run that ended with an error, and the command that helps.
+    `events` are sources of events; `runs` are the last ones, newest first; `waiting` plans with `run`, `reasons` and
+    `next`; `refused` records on hold by CRM and cause; `contested` those by CRM that another tool keeps changing back;
+    of the `dead` feeds `holds` put decay and inactivity on hold; `unowned` people by why they wait for an owner; `late`
+    people whom their owner did not contact in time; `loosened` versions of the model (hash and instant) that let more
+    people over the line near the end of a quarter, each with a sentence; `overdue` says by CRM why the last good run is
+    too old; `failed` has the sentences about a run that ended with an error, and the command that helps.
     """
 
     crms: Sequence[str]
+    events: Sequence[str] = ()
     runs: Sequence[EndedRun] = ()
     waiting: Sequence[Mapping[str, Any]] = ()
     refused: Mapping[tuple[str, str], int] = {}
@@ -62,7 +63,7 @@ class Facts(NamedTuple):
 
 def find_conditions(facts: Facts, typed: Callable[[str], str] = str) -> list[AlertCondition]:
     """Everything that is wrong, the most urgent first; `typed` says how a command is typed here."""
-    out = [found for crm in facts.crms if (found := _find_outage(crm, facts.runs, typed))]
+    out = [found for crm in (*facts.crms, *facts.events) if (found := _find_outage(crm, facts.runs, typed))]
     skipped = {each.key.partition(":")[2] for each in out}
     return [
         *_find_failure(facts, skipped, typed),
@@ -110,7 +111,7 @@ def _find_outage(crm: str, runs: Sequence[EndedRun], typed: Callable[[str], str]
         if why:
             sentence, command = _end_sentence(why), typed("crmsync check --online")
             return AlertCondition(f"crm_out:{crm}", "error", f"{crm} could not be used", sentence, command)
-        if run.verdict in CONCLUDED and crm in run.result.get("crms", {}):
+        if run.verdict in CONCLUDED and (crm in run.result.get("crms", {}) or crm in run.result.get("events", {})):
             return None
     return None
 

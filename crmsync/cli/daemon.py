@@ -83,9 +83,13 @@ def _take_turn(settings: Config, store: Store, stop: Event, spoken: Spoken, path
 
         def work_now() -> Work:
             connect = partial(connect_to_write, stop=stop)
-            return Work(settings, store, crms, datetime.now(UTC), progress, connect, stopwatch())
+            return Work(settings, store, crms, datetime.now(UTC), progress, connect, stopwatch(), stop)
 
-        receivers = [each for each in crms.values() if isinstance(each, Receiver)]
+        receivers: list[Receiver] = [each for each in crms.values() if isinstance(each, Receiver)]
+        if any(each.listen for each in settings.events):
+            from crmsync.events.receiver import EventReceiver  # a web server, which few need
+
+            receivers.append(EventReceiver(settings.events))
 
         def tell(failed: Outcome | None = None) -> None:
             note_file_commit(path, settings, store)

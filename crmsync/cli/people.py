@@ -29,11 +29,13 @@ from crmsync.cli.command import (
 from crmsync.config import Config
 from crmsync.errors import ConfigError
 from crmsync.exit_codes import FAILED
+from crmsync.identity.matching import MAIL, normal_email
 from crmsync.reporting.console import count_of, make_printable, print_sentences
 from crmsync.reporting.people import people_document
 from crmsync.reporting.person import call_record, find_all_records
 from crmsync.reporting.print_people import print_forgotten, print_people, write_csv
 from crmsync.store.database import Store, wipe_forgotten
+from crmsync.store.events import find_rows_of
 from crmsync.store.forgetting import forget_records, pause_writer, rows_to_forget
 
 Duplicates = Annotated[bool, typer.Option("--duplicates", help="People with more than one live record in one CRM.")]
@@ -142,7 +144,14 @@ def forget(
 
 
 def _meant(config: Config, reading: Connection, who: str) -> tuple[int | None, list[Any]]:
-    person, found = find_all_records(config, reading, who)
+    try:
+        person, found = find_all_records(config, reading, who)
+    except ConfigError:
+        # Nobody of the CRMs, and yet events may wait for them.
+        waiting = find_rows_of(reading, {f"{MAIL}{normal_email(who)}"}, ()) if "@" in who else []
+        if not waiting:
+            raise
+        return None, waiting
     return person, rows_to_forget(reading, [each.id for each in found])
 
 

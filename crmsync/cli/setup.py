@@ -65,7 +65,11 @@ def _code_of_check(found: Mapping[str, Any]) -> int:
     """Wrong where somebody must mend something; failed where all that is known is that a CRM was not reached."""
     if found["ok"]:
         return DONE
-    return WRONG if found["problems"] or any(each["problems"] for each in found["crms"].values()) else FAILED
+    return (
+        WRONG
+        if found["problems"] or any(each["problems"] for each in (*found["crms"].values(), *found["events"].values()))
+        else FAILED
+    )
 
 
 def setup(config: ConfigPath = DEFAULT_CONFIG, as_json: AsJson = False, debug: Debug = False) -> None:

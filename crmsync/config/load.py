@@ -6,7 +6,7 @@ import json
 import os
 import re
 import tomllib
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple, get_args
 from urllib.parse import parse_qsl
@@ -16,6 +16,7 @@ from pydantic_settings import BaseSettings, SettingsError
 from pydantic_settings.sources import EnvSettingsSource
 
 from crmsync.config.alerts import find_secret_urls
+from crmsync.config.events import SECRETS, add_event_secrets, find_event_secrets
 from crmsync.config.mistakes import Mistake, describe_mistakes, find_mistakes
 from crmsync.config.settings import ENV_PREFIX, Config, State, config_class, connectors
 from crmsync.config.syntax import describe_syntax_error
@@ -75,14 +76,19 @@ def load_text(text: str, path: Path) -> Config:
     given = _parse(text, path)
     folder = path.absolute().parent
     secrets = _secrets_folder(given, folder)
-    made, left_out = config_class(), connectors().keys() - given.keys()
-    variables = [each for each in _variables(secrets) if each.table not in left_out]
+    made = config_class()
+    unused = {each.name for each in _find_unused(_variables(secrets), given)}
+    variables = [each for each in _variables(secrets) if each.name not in unused]
     strange = {each.name: said for each in variables if (said := _strange(each, made))}
     readable = {each.name: each.value for each in variables if each.name not in strange}
     in_file = list(_secrets_in_file(given))
     found = list(in_file)
     try:
-        config = made(**_merged(_anchored(given, folder, secrets), _Variables(made, readable)()))
+        outside = _Variables(made, readable)()
+        sources = (
+            {"events": add_event_secrets(given["events"], outside.pop("events", None))} if "events" in given else {}
+        )
+        config = made(**_merged({**_anchored(given, folder, secrets), **_events_anchored(sources, folder)}, outside))
     except ValidationError as error:
         # Without the input, which may be a secret (pydantic/pydantic#9139).
         details = error.errors(include_url=False, include_input=False, include_context=True)
@@ -104,6 +110,10 @@ def config_of(text: str, running: Config) -> Config:
     own = (*running.crms, "state", "secrets", "guard", "log", "web", "alerts")
     now = {name: getattr(running, name) for name in own}
     stored = json.loads(text)
+    known = {each.name: each for each in running.events}
+    for each in stored.get("events", ()):
+        # Secrets are stored nowhere.
+        each |= {key: getattr(known[each["name"]], key) for key in SECRETS if each["name"] in known}
     now["schedule"] = {**running.schedule.model_dump(exclude_unset=True), **stored.get("schedule", {})}
     for crm in connectors().keys() - running.crms.keys():
         # Nobody can read the lists of a CRM that the file left out since.
@@ -126,10 +136,26 @@ def place_mistakes(path: Path, found: Sequence[Mistake]) -> list[str]:
 
 def unused_variables(config: Config) -> list[str]:
     """Variables for a CRM that the file leaves out, in sentences."""
+    given = {**config.crms, "events": [{"name": each.name} for each in config.events]}
     return [
-        f"{each.name} is set, but not used, because the file has no [{each.table}]"
-        for each in _variables(config.secrets or "")
-        if each.table in connectors() and each.table not in config.crms
+        f"{each.name} is set, but not used, because the file has no "
+        + (f"[[events]] with the name {each.loc[1]!r}" if each.table == "events" else f"[{each.table}]")
+        for each in _find_unused(_variables(config.secrets or ""), given)
+    ]
+
+
+def _find_unused(variables: Iterable[_Variable], given: Mapping[str, Any]) -> list[_Variable]:
+    """Variables for a CRM or a source of events that the file leaves out: only the file switches one on."""
+    tables = given.get("events")
+    sources = (
+        {str(each.get("name")) for each in tables if isinstance(each, dict)} if isinstance(tables, list) else set()
+    )
+    left_out = connectors().keys() - given.keys()
+    return [
+        each
+        for each in variables
+        if each.table in left_out
+        or (each.table == "events" and len(each.loc) == 3 and each.loc[2] in SECRETS and each.loc[1] not in sources)
     ]
 
 
@@ -257,6 +283,27 @@ def _anchored(given: dict[str, Any], folder: Path, secrets: str) -> dict[str, An
     return anchored
 
 
+def _events_anchored(sources: dict[str, Any], folder: Path) -> dict[str, Any]:
+    """Relative folders of sources of events are relative to the file."""
+    tables = sources.get("events")
+    if not isinstance(tables, list):
+        return sources
+    return {"events": [_folders_anchored(each, folder) for each in tables]}
+
+
+def _folders_anchored(table: Any, folder: Path) -> Any:
+    if not isinstance(table, dict):
+        return table
+    return {
+        name: str(folder / value)
+        if name == "folder" and isinstance(value, str)
+        else _folders_anchored(value, folder)
+        if name == "listen"
+        else value
+        for name, value in table.items()
+    }
+
+
 def _files_anchored(table: Any, folder: Path) -> Any:
     if not isinstance(table, dict):
         return table
@@ -279,6 +326,11 @@ def _secrets_in_file(given: Mapping[str, Any]) -> Iterator[Mistake]:
                 f"secret{' in the CRM' if name in connectors() else ''})",
             )
     yield from find_secret_urls(given.get("alerts"))
+    for place, variable in find_event_secrets(given.get("events")):
+        said = (
+            f"set {ENV_PREFIX}{variable} in the environment, or write it into a file of that name in the secrets folder"
+        )
+        yield Mistake(place, f"a secret does not belong in this file; remove it, and {said}")
     state = given.get("state")
     url = state.get("url") if isinstance(state, dict) else None
     if isinstance(url, str) and _holds_password(url):

@@ -312,6 +312,10 @@ class Model(Table):
         read = {name for condition in self.conditions() for name in condition.fields()}
         return read | {each.since for each in self.inactivity if each.since}
 
+    def count_fields(self) -> set[str]:
+        """The fields that are counts of a person's account: a whole config may have some."""
+        return set()
+
     def read_fields(self) -> set[str]:
         """The canonical fields that are read: here by rules, in a whole config by decisions, too."""
         return self.used_fields()

@@ -17,7 +17,7 @@ from zoneinfo import ZoneInfo
 from pydantic import Field, create_model, field_validator, model_validator
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
 
-from crmsync.config.account import ROLE_FIELDS, AccountRules
+from crmsync.config.account import ACCOUNT, ROLE_FIELDS, AccountCount, AccountRules
 from crmsync.config.alerts import Alerts
 from crmsync.config.compare import COMPARED, Compare
 from crmsync.config.conditions import BUILTIN_FIELDS, MOVING_KEYS, Condition, Match
@@ -38,6 +38,7 @@ from crmsync.config.deciding import (
     add_source,
     find_route_mistakes,
 )
+from crmsync.config.events import SECRETS, EventSource
 from crmsync.config.experiment import (
     PREFIX,
     Experiment,
@@ -47,7 +48,7 @@ from crmsync.config.experiment import (
 )
 from crmsync.config.feedback import FEEDBACK, Feedback, add_feedback
 from crmsync.config.mistakes import Loc, Mistake, raise_mistakes, suggest_name
-from crmsync.config.model import Model
+from crmsync.config.model import Model, selections_of
 from crmsync.config.outcome import OutcomeRules
 from crmsync.config.sla import Sla
 from crmsync.config.tables import Duration, Table
@@ -186,6 +187,7 @@ AFFECTS: Mapping[str, frozenset[Affected]] = {
     "stage": frozenset({"score", "plan"}),
     # in which arm somebody is, which rules and decisions may ask for
     "experiment": frozenset({"score", "plan"}),
+    "events": frozenset({"score"}),
     **dict.fromkeys(("write", "route", "owner_pool", "tracks", "lifecycle", "truth"), frozenset({"plan"})),
     **dict.fromkeys(("exclude", "feedback"), frozenset({"score", "plan"})),
     **dict.fromkeys(("secrets", "state", "schedule", "guard", "log", "test", "review"), frozenset()),
@@ -225,6 +227,7 @@ class Config(Model, BaseSettings):
     account: AccountRules | None = None
     outcome: OutcomeRules | None = None
     experiment: dict[str, Experiment] = {}
+    events: list[EventSource] = []
     truth: Truth = Truth()
     guard: Guard = Guard()
     write: Write = Write()
@@ -255,6 +258,7 @@ class Config(Model, BaseSettings):
                 *self._strange_leads(),
                 *self._strange_experiments(),
                 *self._strange_outcomes(),
+                *self._strange_sources(),
                 *self._lists_of_nobody(),
                 *self._twins(),
             ]
@@ -310,16 +314,19 @@ class Config(Model, BaseSettings):
         if self.exclude.when is not None:
             readers += [(("exclude", "when"), name, BUILTIN_FIELDS) for name in sorted(self.exclude.when.fields())]
         first: dict[str, Loc] = {}
-        arms = self.arm_fields()
+        arms = self.arm_fields() | self.count_fields()
         for loc, name, builtin in readers:
-            if name not in self.fields and name not in builtin and name not in arms:
+            early = name in self.count_fields() and loc[0] in ("exclude", "account")
+            if name not in self.fields and name not in builtin and (name not in arms or early):
                 first.setdefault(name, loc)
         for name in sorted(first):
             meant = suggest_name(name, [*self.fields, *BUILTIN_FIELDS], "add it there, or correct the rule")
             said = f"a rule uses the field {name!r}, which is not in [fields]; {meant}"
-            if first[name][0] == "exclude" and name in DECIDED_FIELDS:
+            if name.startswith(ACCOUNT) and name not in DECIDED_FIELDS:
+                said = f"{name} needs [account.counts.{name.removeprefix(ACCOUNT)}], which says what is counted"
+            if first[name][0] == "exclude" and name in {*DECIDED_FIELDS, *self.count_fields()}:
                 said = f"[exclude] comes before scores and owners, so that it cannot ask for {name!r}; ask for a field"
-            if first[name][0] == "account" and name in DECIDED_FIELDS:
+            if first[name][0] == "account" and name in {*DECIDED_FIELDS, *self.count_fields()}:
                 asked = ", ".join(ROLE_FIELDS)
                 said = f"[account.roles] cannot ask for {name!r}; ask for a field of [fields] or one of: {asked}"
             yield Mistake(first[name], said)
@@ -339,6 +346,8 @@ class Config(Model, BaseSettings):
     def placed_matches(self) -> Iterator[tuple[Loc, Match]]:
         """Every test of a value with its place in the file: of rules, decisions and roles, and of who is left out."""
         yield from super().placed_matches()
+        for name, count in (self.account.counts if self.account else {}).items():
+            yield from ((("account", "counts", name, "where"), match) for match in count.where.values())
         asked = (*self.placed_decisions(), *self.placed_roles())
         yield from ((loc, part) for loc, condition in asked for part in condition.parts())
         yield from ((("exclude", "when"), part) for part in (self.exclude.when.parts() if self.exclude.when else ()))
@@ -443,6 +452,18 @@ class Config(Model, BaseSettings):
         """The fields that say in which arm of an experiment somebody is: everybody has them, without a mapping."""
         return {f"{PREFIX}{name}" for name in self.experiment}
 
+    def count_fields(self) -> set[str]:
+        """The fields that are counts of a person's account: `account.NAME`."""
+        return {*self.account_counts()}
+
+    def account_counts(self) -> dict[str, AccountCount]:
+        """The counts of accounts by field."""
+        return {f"{ACCOUNT}{name}": each for name, each in self.account.counts.items()} if self.account else {}
+
+    def follows_accounts(self) -> bool:
+        """Whether what happens to one person of an account concerns the others."""
+        return self.asks_about_account_scores() or bool(self.account_counts())
+
     def _placed_exclusions(self) -> Iterator[tuple[Loc, Condition]]:
         if self.exclude.when is not None:
             yield ("exclude", "when"), self.exclude.when
@@ -459,6 +480,30 @@ class Config(Model, BaseSettings):
             if asked := [key for part in condition.parts() for key in sorted(MOVING_KEYS & set(part.keys()))]:
                 said = f"[account.roles] cannot ask for {asked[0]}, which moves with time; use before or after"
                 yield Mistake(loc, said)
+
+    def _strange_sources(self) -> Iterator[Mistake]:
+        names, taken = [each.name for each in self.events], {*connectors(), *Config.model_fields}
+        places: dict[tuple[str, int, str], str] = {}
+        for loc, each in self.placed("events"):
+            if each.name in connectors() or each.name in taken:
+                yield Mistake(
+                    (*loc, "name"), f"[[events]] cannot be called {each.name!r}; give the source another name"
+                )
+            if names.count(each.name) > 1 and names.index(each.name) == loc[1]:
+                yield Mistake((*loc, "name"), f"two [[events]] have the name {each.name!r}; give each its own name")
+            if each.crm is not None and each.crm not in connectors():
+                said = f"there is no CRM {each.crm!r}; the CRMs are {' and '.join(sorted(connectors()))}"
+                yield Mistake((*loc, "crm"), f"[[events]] {each.name}: {said}")
+            if each.listen is not None:
+                at = each.listen
+                other = places.setdefault((at.host, at.port, at.path), each.name)
+                if other != each.name:
+                    said = f"{other} listens on the same host, port and path; give one of them another path"
+                    yield Mistake((*loc, "listen"), f"[[events]] {each.name}: {said}")
+
+    def source_names(self) -> list[str]:
+        """The CRMs of the file and the sources of events, by name."""
+        return [*self.crms, *(each.name for each in self.events)]
 
     def _lacking_account(self, field: str) -> str:
         """What the file lacks for a question about the score, the people or the missing roles of an account."""
@@ -601,12 +646,19 @@ class Config(Model, BaseSettings):
     def decision_text(self) -> str:
         """What file and environment say besides CRMs, state and whatever is private, for `config_of` to read again."""
         private = {*connectors(), "state", "secrets", "web", "alerts"}
-        return self.model_dump_json(by_alias=True, exclude_unset=True, exclude=private)
+        hidden = {"events": {"__all__": set(SECRETS)}}
+        return self.model_dump_json(
+            by_alias=True, exclude_unset=True, exclude={**dict.fromkeys(private, True), **hidden}
+        )
 
     def _hash(self, *affected: Affected) -> str:
         names = [name for name in Config.model_fields if not AFFECTS[name].isdisjoint(affected)]
-        names += ["account"] if "plan" in affected and self.asks_about_account_scores() else []
-        said = self.model_dump(mode="json", include=dict.fromkeys(names, True) | {"schedule": {"timezone"}})
+        include: dict[str, Any] = dict.fromkeys(names, True) | {"schedule": {"timezone"}}
+        if self.account is not None and self.account.counts:
+            include["account"] = {"counts"}
+        if "plan" in affected and self.asks_about_account_scores():
+            include["account"] = True
+        said = self.model_dump(mode="json", include=include, exclude={"events": {"__all__": set(SECRETS)}})
         return _digest(said | {"reading": READING})
 
     def mapping_hash(self, crm: str) -> str:
@@ -681,6 +733,9 @@ def attributes_of(config: Config) -> dict[str, set[str]]:
             found.setdefault(kind, set()).update(names)
         for feed in getattr(table, "activities", ()):
             found.setdefault(feed.kind, set()).update(feed.attributes)
+    for source in config.events:
+        for kind in _kinds_of_source(config, source):
+            found.setdefault(kind, set()).update(source.attributes)
     for kind in ("email_opened", "email_clicked"):
         found.setdefault(kind, set()).add(SECONDS_AFTER_SENDING)
     for special, kinds in SPECIAL_CASES.items():
@@ -691,4 +746,15 @@ def attributes_of(config: Config) -> dict[str, set[str]]:
 def kinds_of(config: Config) -> set[str]:
     """Every kind of activity that the config's CRMs may bring."""
     feeds = [feed for table in config.crms.values() for feed in getattr(table, "activities", ())]
-    return {*KINDS, *(feed.kind for feed in feeds)}
+    told = {kind for each in config.events for kind in _kinds_of_source(config, each)}
+    return {*KINDS, *(feed.kind for feed in feeds), *told}
+
+
+def _kinds_of_source(config: Config, source: EventSource) -> set[str]:
+    """The kinds of activity that a source of events may bring."""
+    told = {kind for kind in (source.kind, *source.kinds.values()) if kind}
+    if source.columns.kind is not None and not source.kinds:
+        # Such a column may say anything: whatever a rule names.
+        told |= {kind for on, _where in selections_of(config) for kind in on}
+        told |= {kind for each in config.account_counts().values() for kind in each.on}
+    return told

@@ -203,6 +203,8 @@ def _tell(result: Result) -> None:
     for crm, counts in result.crms.items():
         numbers = {name: value for name, value in vars(counts).items() if value}
         logger.info("crm_done", crm=crm, **numbers)
+    for source, events in result.events.items():
+        logger.info("events_done", source=source, **{name: value for name, value in vars(events).items() if value})
     level = logger.info if result.verdict == "ok" else logger.warning
     level("run_done", verdict=result.verdict, bands=result.bands, problems=result.problems)
     if result.held:

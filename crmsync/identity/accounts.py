@@ -15,7 +15,8 @@ class AccountGroups(NamedTuple):
 
     `people` (k,) are the ids of those who have one, ascending, `account` (k,) its number, from 0 on. `of_company` (c,)
     is the account of each company, -1 where nobody counts for it; `order` (c,) are the companies, those first that say
-    how an account is called. `domain` (a,) is the domain of each account, -1 for none.
+    how an account is called. `domain` (a,) is the domain of each account, -1 for none, `of_domain` (d,) the account of
+    each domain, -1 where nobody counts for it.
     """
 
     people: Numbers
@@ -23,6 +24,7 @@ class AccountGroups(NamedTuple):
     of_company: Numbers
     order: Numbers
     domain: Numbers
+    of_domain: Numbers
 
 
 def group_people(person: Numbers, company: Numbers, domain: Numbers, site: Numbers, domains: int) -> AccountGroups:
@@ -62,6 +64,7 @@ def group_people(person: Numbers, company: Numbers, domain: Numbers, site: Numbe
         _number_of(joined[place], known),
         order,
         _choose_domains(joined, known, site[order], order, place, domains, by_mail),
+        _number_of(joined[:domains], known),
     )
 
 

@@ -17,13 +17,15 @@ class Identified(NamedTuple):
     """What of a contact decides who it is: its row id, its CRM, and its marks.
 
     A record that another one replaced (a merge, a conversion) is `replaced`: the links of the CRM say who it is, and
-    its addresses nothing, for they may be somebody else's by now.
+    its addresses nothing, for they may be somebody else's by now. What `follows` is no record: it goes with the person
+    of its marks, and joins nobody.
     """
 
     id: int
     crm: str
     marks: frozenset[str]
     replaced: bool = False
+    follows: bool = False
 
     @property
     def counted(self) -> frozenset[str]:
@@ -68,7 +70,7 @@ def match_people(
 ) -> tuple[dict[int, int], set[int]]:
     """Each contact's person (the lowest row id of those joined), and the contacts that cannot be told apart.
 
-    A contact whose addresses are all ambiguous is not given a person.
+    A contact whose addresses are all ambiguous is not given a person, and neither is what follows nobody.
     """
     doubtful = ambiguous_mails(contacts, shared_address_limit, shared_mailboxes)
     unclear = {
@@ -76,13 +78,18 @@ def match_people(
         for each in contacts
         if doubtful and (mails := {mark for mark in each.counted if mark.startswith(MAIL)}) and mails <= doubtful
     }
-    parents = {each.id: each.id for each in contacts}
+    parents = {each.id: each.id for each in contacts if not each.follows}
     first: dict[str, int] = {}
     # Sorted, so that the order in which records come decides nothing (S04).
     for each in sorted(contacts):
-        for mark in sorted(each.counted - doubtful):
+        for mark in sorted(each.counted - doubtful) if not each.follows else ():
             _join(parents, first.setdefault(mark, each.id), each.id)
-    return {row_id: _root(parents, row_id) for row_id in parents if row_id not in unclear}, unclear
+    people = {row_id: _root(parents, row_id) for row_id in parents if row_id not in unclear}
+    for each in contacts:
+        leader = next((first[mark] for mark in sorted(each.marks - doubtful) if mark in first), None)
+        if each.follows and leader in people:
+            people[each.id] = people[leader]
+    return people, unclear
 
 
 def _root(parents: dict[int, int], row_id: int) -> int:

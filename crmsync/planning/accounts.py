@@ -14,7 +14,7 @@ from crmsync.config import Config
 from crmsync.config.account import AccountRules
 from crmsync.identity.accounts import Numbers
 from crmsync.model import Scalar
-from crmsync.planning.people_columns import name_reading
+from crmsync.planning.field_reading import name_reading
 from crmsync.routing.accounts import fill_roles, score_accounts
 from crmsync.scoring.wording import to_points
 from crmsync.store.accounts import COLUMNS, StoredAccount, StoredPeople, read_scored_accounts

@@ -13,6 +13,7 @@ from crmsync.dead_feeds import DeadFeed
 from crmsync.identity import matching
 from crmsync.model import Holding, Scalar
 from crmsync.planning import approval
+from crmsync.planning.account_counts import notice_counts
 from crmsync.planning.accounts import AccountScores, find_moved_accounts, read_account_scores
 from crmsync.planning.desk import (
     Setting,
@@ -32,6 +33,7 @@ from crmsync.routing.sla import Deadline, owners_to_replace
 from crmsync.routing.tasks import plan_breach_tasks, plan_tasks
 from crmsync.store import hand_offs, journal, restoring, tasks
 from crmsync.store.distribution import keep_distribution
+from crmsync.store.events import count_unmatched, settle_events
 from crmsync.store.memberships import people_with_records
 from crmsync.store.overrides import (
     mark_owner_overrides,
@@ -183,7 +185,8 @@ def _prepare(work: Work, tx: Connection, setting: Setting) -> Prepared:
     adopted = journal.adopted_configs(tx)
     # A CRM that was absent when the config was adopted was never planned for by it.
     plan_all_again(tx, [crm for crm in setting.crms if adopted and crm not in adopted])
-    refresh_people(tx, resolver, colleagues=work.config.asks_about_account_scores())
+    refresh_people(tx, resolver, colleagues=work.config.follows_accounts())
+    notice_counts(tx, work.config, settle_events(tx))
     # After it is settled who is who: an edit concerns all records of its person.
     spread_edits(tx, setting.crms)
     breaches = read_breaches(tx, work.config, work.now) if _acts_on_breaches(work.config) else []
@@ -445,6 +448,8 @@ def _count(tx: Connection, result: Result, desk: PlanBuilder, prepared: Prepared
         counts.rescored = desk.rescored.get(crm, 0)
         counts.protected = desk.protected.get(crm, {})
         counts.planned = len(desk.tallies[crm].people["records"]) if crm in desk.tallies else 0
+    for source, events in result.events.items():
+        events.unmatched = count_unmatched(tx, source)
     result.bands = band_counts(tx)
     keep_distribution(tx, desk.work.now_ms)
     result.routing = _count_destinations(tx, desk)

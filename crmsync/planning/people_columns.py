@@ -14,19 +14,15 @@ from sqlalchemy import Connection
 from crmsync.columns import RUNNING, Columns
 from crmsync.config import Config
 from crmsync.dead_feeds import DeadFeed, find_holds
+from crmsync.planning.account_counts import CountedPeople, read_counts
+from crmsync.planning.field_reading import name_reading
 from crmsync.planning.score_fields import FORESEEN
 from crmsync.scoring.arms import add_arms
 from crmsync.store.arrivals import read_first_records
 from crmsync.store.feed_days import read_feed_days
-from crmsync.store.field_values import FieldReading
 from crmsync.store.past import PastColumns, PastQuestion, read_past_columns
 from crmsync.store.score_inputs import Facts, read_columns
 from crmsync.store.scores import crms_of, read_people_of_crm
-
-
-def name_reading(config: Config) -> FieldReading:
-    """How the values of records are read by this config."""
-    return FieldReading(config.missing_words(), config.further_names(), config.identity.seconds_apart)
 
 
 def read_holds(connection: Connection, config: Config, now: datetime) -> list[DeadFeed]:
@@ -58,19 +54,29 @@ def read_people_columns(
     holds: Sequence[DeadFeed],
     facts: Facts | None = None,
     *,
+    now: datetime,
+    counted: CountedPeople | None = None,
     keep: bool = False,
 ) -> Columns:
     """What is known of these people (ascending ids), with the clocks that `holds` stop: of who has a live record there.
 
-    `facts` and `keep` as in `read_columns`.
+    The counts of their accounts are those `counted`, or as of `now`. `facts` and `keep` as in `read_columns`.
     """
     fields, order = sorted(config.fields), config.identity.source_of_truth
     columns = read_columns(connection, people, fields, order, facts, keep=keep, reading=name_reading(config))
     columns = _add_arms(connection, config, columns)
+    if counted is None:
+        counted = read_counts(connection, config, columns.people, now, holds)
+    columns = counted.add_to(columns)
     if not holds:
         return columns
+    sources = {each.name for each in config.events}
     there = {
-        crm: np.isin(columns.people, read_people_of_crm(connection, people, crm)) for crm in {it.crm for it in holds}
+        # Who is in no CRM's feed may still be in one of these.
+        crm: np.ones(len(columns.people), dtype=bool)
+        if crm in sources
+        else np.isin(columns.people, read_people_of_crm(connection, people, crm))
+        for crm in {it.crm for it in holds}
     }
     clocks: dict[str, NDArray[np.int32]] = {}
     for each in holds:
@@ -104,12 +110,15 @@ def read_past_people(
 ) -> PastColumns:
     """What was known of these people (ascending ids), each as of an instant of their own; see `read_past_columns`."""
     past = read_past_columns(connection, people, at, asked, facts)
-    return past._replace(columns=_add_arms(connection, config, past.columns))
+    columns = _add_arms(connection, config, past.columns)
+    counted = read_counts(connection, config, columns.people, at)
+    return past._replace(columns=counted.add_to(columns))
 
 
-def holds_of_person(connection: Connection, person: int, holds: Sequence[DeadFeed]) -> list[DeadFeed]:
+def holds_of_person(connection: Connection, config: Config, person: int, holds: Sequence[DeadFeed]) -> list[DeadFeed]:
     """The holds that stop a clock of one person."""
-    crms = crms_of(connection, [person]).get(person, ()) if holds else ()
+    crms = crms_of(connection, [person]).get(person, set()) if holds else set()
+    crms |= {each.name for each in config.events}
     return [each for each in holds if each.crm in crms]
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Iterator, Mapping, Sequence
+from dataclasses import replace
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -12,6 +13,7 @@ from crmsync.columns import Columns
 from crmsync.config import Config
 from crmsync.dead_feeds import DeadFeed
 from crmsync.model import Holding, Scalar
+from crmsync.planning.account_counts import CountedPeople, read_counts
 from crmsync.planning.accounts import AccountScores
 from crmsync.planning.desk import (
     NO_ACCOUNT,
@@ -93,11 +95,12 @@ def score_changed_people(
     if without:
         wanted = wanted[~np.isin(wanted, np.fromiter(without, dtype=np.int64))]
     dirty = dirty_people(tx, list(work.crms))
+    counted = read_counts(tx, config, wanted, work.now, holds)
     # Kept from part to part, so that each distinct activity is read once.
     facts: Facts = {}
     for start in range(0, len(wanted), PEOPLE_AT_ONCE):
         some = wanted[start : start + PEOPLE_AT_ONCE].tolist()
-        columns, scores, before, excluded = _score(work, tx, some, holds, facts)
+        columns, scores, before, excluded = _score(work, tx, some, holds, facts, counted)
         rows = _score_rows(scores, config, work, run, excluded, names)
         # A date that only a decision asks about changes no score.
         moved = dirty | {each for each in some if dated and each in before and before[each].due <= now}
@@ -118,22 +121,30 @@ def score_changed_people(
 def store_scores(work: Work, tx: Connection, run: str, holds: Sequence[DeadFeed], people: Sequence[int]) -> None:
     """Score people (ascending) and store it, with no decision about any of them."""
     names = name_scoring(work.config, holds), name_planning(work.config, holds)
+    counted = read_counts(tx, work.config, np.array(people, dtype=np.int64), work.now, holds)
     facts: Facts = {}
     for some in in_chunks(people, PEOPLE_AT_ONCE):
-        _columns, scores, before, excluded = _score(work, tx, some, holds, facts)
+        _columns, scores, before, excluded = _score(work, tx, some, holds, facts, counted)
         rows = _score_rows(scores, work.config, work, run, excluded, names)
         save_scores(tx, [row for row in rows if _is_news(before.get(row["id"]), row)], before)
 
 
 def _score(
-    work: Work, tx: Connection, people: Sequence[int], holds: Sequence[DeadFeed], facts: Facts
+    work: Work,
+    tx: Connection,
+    people: Sequence[int],
+    holds: Sequence[DeadFeed],
+    facts: Facts,
+    counted: CountedPeople,
 ) -> tuple[Columns, Scores, dict[int, StoredScore], Sequence[str]]:
     """What is known of some people, what it scores, what was stored, and for each why they are left out."""
     config = work.config
-    columns = read_people_columns(tx, config, people, holds, facts, keep=True)
+    columns = read_people_columns(tx, config, people, holds, facts, now=work.now, counted=counted, keep=True)
     before = known_scores(tx, people)
     previous = [before[each].band if each in before else None for each in people]
     scores = score(config, columns, work.now, config.zone, previous)
+    if counted.fields:
+        scores = replace(scores, due=np.minimum(scores.due, counted.due_of(columns.people)))
     return columns, scores, before, find_excluded(config, columns, read_marks(tx, config, people), work.now)
 
 

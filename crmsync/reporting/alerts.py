@@ -180,6 +180,7 @@ def _find_conditions(
     refused = _count_refusals(reading, secrets)
     facts = Facts(
         crms=list(config.crms),
+        events=[each.name for each in config.events],
         runs=[EndedRun(run.verdict, run.result) for run in past if run.verdict != "running"],
         waiting=[describe_waiting(row, typed) for row in journal.waiting_plans(reading)],
         refused={each: many for each, many in refused.items() if CHANGED_BACK not in each[1]},
@@ -189,7 +190,9 @@ def _find_conditions(
         unowned=done.get("waiting_for_owner", {}).get("reasons", {}),
         late=len(read_breaches(reading, config, now)),
         loosened=_find_loosened(config, reading, now),
-        overdue={crm: why for crm in config.crms if (why := why_stale(config.schedule, crm, past, now, typed))},
+        overdue={
+            name: why for name in config.source_names() if (why := why_stale(config.schedule, name, past, now, typed))
+        },
         failed=_said_of(config, failed) if failed else None,
     )
     return [

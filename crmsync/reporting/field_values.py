@@ -12,7 +12,7 @@ from crmsync.columns import fold_text
 from crmsync.config import Config
 from crmsync.connector import FieldMap, plain_name
 from crmsync.model import Ref
-from crmsync.planning.people_columns import name_reading
+from crmsync.planning.field_reading import name_reading
 from crmsync.scoring.spellings import read_number
 from crmsync.store.field_values import FieldReading, make_record_reader, read_live_values
 

@@ -81,8 +81,12 @@ class Compared(NamedTuple):
 
 
 def join_fields(models: Models) -> Config:
-    """The new config, which reads the fields of the old one besides: cases are read once for both."""
-    return models.new.model_copy(update={"fields": {**models.old.fields, **models.new.fields}})
+    """The new config, which reads the fields and counts of the old one besides: cases are read once for both."""
+    old, new = models.old.account, models.new.account
+    account = new or old
+    if old is not None and new is not None:
+        account = new.model_copy(update={"counts": {**old.counts, **new.counts}})
+    return models.new.model_copy(update={"fields": {**models.old.fields, **models.new.fields}, "account": account})
 
 
 def compare_past(models: Models, cases: Iterable[Cases], since: int | None, until: int | None) -> Compared | None:
@@ -123,7 +127,7 @@ def compare_present(models: Models, store: Store, now: datetime) -> Compared | N
         placed: dict[str, list[Placed]] = {"old": [], "new": []}
         in_flow = []
         for some in in_chunks(people, PEOPLE_AT_ONCE):
-            columns = read_people_columns(reading, columns_of, some, holds, facts)
+            columns = read_people_columns(reading, columns_of, some, holds, facts, now=now)
             before = known_scores(reading, some)
             bands = [before[each].band if each in before else None for each in some]
             for name, config in (("old", models.old), ("new", models.new)):

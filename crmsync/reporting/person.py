@@ -158,7 +158,7 @@ def _document(
     config: Config, connection: Connection, person_id: int, now: datetime, typed: Callable[[str], str]
 ) -> dict[str, Any]:
     holds = read_holds(connection, config, now)
-    columns = read_people_columns(connection, config, [person_id], holds)
+    columns = read_people_columns(connection, config, [person_id], holds, now=now)
     before = stored_score(connection, person_id)
     scores = score(config, columns, now, config.zone, [before.band if before else None])
     records = records_of(connection, person_id)
@@ -190,7 +190,7 @@ def _document(
         "account": _account(config, connection, person_id, now),
         "overrides": list(_overrides(live, names, config.write.manual_override, now)),
         "differences": find_differences(config, live),
-        "holds": [each.as_json() for each in holds_of_person(connection, person_id, holds)],
+        "holds": [each.as_json() for each in holds_of_person(connection, config, person_id, holds)],
         "logged_twice": list(_logged_twice(config, connection, person_id)),
         "records": told,
         "written": _written(before),
@@ -388,7 +388,7 @@ def hottest_people(config: Config, connection: Connection, now: datetime, most: 
     """The people with the most points in the highest bands, each with the reasons in one line."""
     hot = find_hottest(connection, config.band_names(), most)
     people = sorted(each.person for each in hot)
-    columns = read_people_columns(connection, config, people, read_holds(connection, config, now))
+    columns = read_people_columns(connection, config, people, read_holds(connection, config, now), now=now)
     bands = {each.person: each.band for each in hot}
     scores = score(config, columns, now, config.zone, [bands[each] for each in people])
     why = dict(zip(people, summarize_many(config, scores, range(len(people))), strict=True))

@@ -19,6 +19,7 @@ from crmsync.reporting.console import (
     print_title,
     show_points,
 )
+from crmsync.reporting.event_sources import print_events_read
 
 SHOWN_MOVERS = 10
 
@@ -113,6 +114,7 @@ def print_run(console: Console, document: Document) -> None:
     for crm, each in document["crms"].items():
         _print_reasons(console, f"{crm}, skipped", each.get("skipped", {}), SKIPPED)
         _print_reasons(console, f"{crm}, protected", each.get("protected", {}), PROTECTED)
+    print_events_read(console, document)
     if document.get("bands"):
         print_sentences(console, "People per band: " + _listed(document["bands"]))
     _print_routing(console, document.get("routing") or {})

@@ -20,6 +20,7 @@ from crmsync.reporting.console import (
     print_title,
     say_command,
 )
+from crmsync.reporting.event_sources import print_sources
 from crmsync.reporting.print_models import print_governance, print_reviews
 from crmsync.reporting.print_plan import call_person
 from crmsync.reporting.print_run import (
@@ -111,7 +112,9 @@ def _print_crms(console: Console, document: Document) -> None:
         good = each["last_good"]
         standing = f"ok, last successful run {good}" if good else "no successful run yet"
         print_sentences(console, f"{crm}: {each['why'] or standing}")
-    told = {f"{crm}: {each['why']}" for crm, each in document["crms"].items()}
+    print_sources(console, document)
+    judged = {**document["crms"], **document.get("events", {})}
+    told = {f"{name}: {each['why']}" for name, each in judged.items()}
     for sentence in () if document["healthy"] else document["health"]:
         if sentence not in told:
             print_sentences(console, sentence)
@@ -347,6 +350,10 @@ def print_check(console: Console, document: Document) -> None:
             print_sentences(console, f"  error: {problem}")
         for note in each["notes"]:
             print_sentences(console, f"  info: {note}")
+    for name, each in document.get("events", {}).items():
+        for sort, sentences in (("error", each["problems"]), ("info", each["notes"])):
+            for sentence in sentences:
+                print_sentences(console, f"{sort}: {sentence}" if sort == "error" else f"{name}: {sentence}")
     for warning in document["warnings"]:
         print_sentences(console, f"warning: {warning}")
     for note in document["notes"]:

@@ -51,7 +51,7 @@ def route_document(config: Config, store: Store | None, who: str, now: datetime)
 
 
 def _document(config: Config, reading: Connection, person: int, now: datetime) -> dict[str, Any]:
-    columns = read_people_columns(reading, config, [person], read_holds(reading, config, now))
+    columns = read_people_columns(reading, config, [person], read_holds(reading, config, now), now=now)
     before = known_scores(reading, [person]).get(person)
     previous = before.band if before else None
     scores = score(config, columns, now, config.zone, [previous])

@@ -94,7 +94,7 @@ def _read_arrivals(config: Config, reading: Connection, owners: Owners, start: d
     arrivals: list[Arrival] = []
     excluded = taken = tagged = 0
     for people in in_chunks(came.at, PEOPLE_AT_ONCE):
-        columns = read_people_columns(reading, config, people, holds, facts)
+        columns = read_people_columns(reading, config, people, holds, facts, now=now)
         before = known_scores(reading, people)
         scores = score(config, columns, now, config.zone, [before[each].band if each in before else None
                                                            for each in people])  # fmt: skip

@@ -19,6 +19,7 @@ from crmsync.planning.people_columns import read_holds
 from crmsync.planning.review import group_refusals
 from crmsync.reporting.alert_status import alerts_document
 from crmsync.reporting.console import count_of, format_minute, in_order
+from crmsync.reporting.event_sources import NO_EVENTS, sources_document
 from crmsync.reporting.handed_over import feedback_counts, override_counts, sla_counts
 from crmsync.reporting.standing import (
     api_document,
@@ -104,6 +105,10 @@ def status_document(
             "state": store.url,
             "paused": said["paused"],
             "crms": {crm: {**each, **_standing(crm, past, said)} for crm, each in crms.items()},
+            "events": {
+                each.name: {**sources_document(reading, each.name), **_standing(each.name, past, said, "events")}
+                for each in config.events
+            },
             "bands": in_order(held_bands(reading), config.band_names()),
             "bands_waiting": in_order(waiting_bands(reading), config.band_names()),
             "accepted": accepted_document(config, reading, now),
@@ -158,7 +163,8 @@ def refused_document(store: Store | None, typed: Typed = str) -> dict[str, Any]:
 def _no_run(config: Config, typed: Typed) -> dict[str, Any]:
     sentence = f"No run yet. Next: {typed('crmsync plan')}"
     crms = {crm: {"healthy": False, "why": sentence} for crm in config.crms}
-    return {"healthy": False, "crms": crms, "health": [sentence], "paused": None}
+    events = {each.name: {"healthy": False, "why": sentence} for each in config.events}
+    return {"healthy": False, "crms": crms, "events": events, "health": [sentence], "paused": None}
 
 
 def pause_document(pause: Pause | None) -> dict[str, Any] | None:
@@ -175,6 +181,7 @@ def _without_state(config: Config, now: datetime, typed: Typed, feeds: bool) -> 
         "state": shown_address(make_url(config.state.url)),
         "paused": None,
         "crms": {crm: {**NONE, **api_document(crm, ()), "last_good": None, **said["crms"][crm]} for crm in config.crms},
+        "events": {name: {**NO_EVENTS, "last_good": None, **each} for name, each in said["events"].items()},
         "bands": {},
         "bands_waiting": {},
         "accepted": None,
@@ -234,15 +241,15 @@ def _health(
 ) -> dict[str, Any]:
     """Whether all is well; `counts` are asked for only where they decide, as they take a while."""
     if paused := find_pause(reading, to_ms(now)):
-        well = {crm: {"healthy": True, "why": ""} for crm in config.crms}
-        return {"healthy": True, "crms": well, "health": [], "paused": pause_document(paused)}
+        well = {name: {"healthy": True, "why": ""} for name in config.source_names()}
+        return {"healthy": True, **_part_sources(config, well), "health": [], "paused": pause_document(paused)}
     past = [each for each in past if each.command != UNDO]  # it brings nothing up to date
     if not past and not waiting:
         return _no_run(config, typed)
     dead, before = list_dead_feeds(config, reading, now), last_pause(reading)
     resumed = from_ms(before.until) if before is not None and before.until is not None else None
     crms = {}
-    for crm in config.crms:
+    for crm in config.source_names():
         why = why_stale(config.schedule, crm, past, now, typed, resumed)
         if not why and _is_all_refused(_last_planned(crm, past)):
             why = why_refused(crm, past, counts().get(crm, {}), typed)
@@ -250,7 +257,14 @@ def _health(
         crms[crm] = {"healthy": not why, "why": why}
     late = [said for plan in waiting if (said := _why_late(plan, now))]
     health = [f"{crm}: {each['why']}" for crm, each in crms.items() if each["why"]] + late
-    return {"healthy": not health, "crms": crms, "health": health, "paused": None}
+    return {"healthy": not health, **_part_sources(config, crms), "health": health, "paused": None}
+
+
+def _part_sources(config: Config, by_name: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
+    """The same for CRMs and for sources of events."""
+    events = {each.name for each in config.events}
+    crms = {name: it for name, it in by_name.items() if name not in events}
+    return {"crms": crms, "events": {name: it for name, it in by_name.items() if name in events}}
 
 
 def why_stale(
@@ -282,7 +296,12 @@ def why_stale(
 
 def _is_of_others(crm: str, run: PastRun) -> bool:
     """Whether a run went well and did not know a CRM: the config has got it since."""
-    return run.verdict in journal.GOOD and crm not in run.result.get("crms", {})
+    return run.verdict in journal.GOOD and crm not in _counts_of(run)
+
+
+def _counts_of(run: PastRun) -> Mapping[str, Any]:
+    """What a run counted, by CRM and by source of events."""
+    return {**run.result.get("events", {}), **run.result.get("crms", {})}
 
 
 def _due_by(schedule: Schedule, since: datetime) -> datetime:
@@ -294,7 +313,7 @@ def _due_by(schedule: Schedule, since: datetime) -> datetime:
 
 def is_good_for(crm: str, run: PastRun) -> bool:
     """Whether a run brought a CRM up to date: it took part to the end, and not every change was refused."""
-    counts = run.result.get("crms", {}).get(crm)
+    counts = _counts_of(run).get(crm)
     if run.verdict not in journal.GOOD or counts is None or crm in run.result.get("skipped", {}):
         return False
     return not _is_all_refused(counts)
@@ -312,7 +331,7 @@ def _last_trouble(crm: str, past: Sequence[PastRun], good: PastRun | None, typed
         return f"No run since then: check that crmsync run is running, or start one: {typed('crmsync sync')}"
     if why := newest.result.get("skipped", {}).get(crm):
         return f"Run {newest.id} skipped it: {why}"
-    if counts := newest.result.get("crms", {}).get(crm):
+    if counts := _counts_of(newest).get(crm):
         if _is_all_refused(counts):
             said = f"In run {newest.id} the CRM accepted none of {count_of(counts['planned'], 'update')}"
             return f"{said}. To see why: {typed('crmsync status')}"
@@ -390,10 +409,10 @@ def _approved(reading: Connection, now: datetime) -> list[dict[str, Any]]:
     ]
 
 
-def _standing(crm: str, past: Sequence[PastRun], said: Mapping[str, Any]) -> dict[str, Any]:
+def _standing(crm: str, past: Sequence[PastRun], said: Mapping[str, Any], among: str = "crms") -> dict[str, Any]:
     """When a CRM was last up to date, and whether it is well; one that the config has no table for is not judged."""
     ended = next((each.ended for each in past if each.command != UNDO and is_good_for(crm, each)), None)
-    health_of = said["crms"].get(crm, {"healthy": True, "why": ""})
+    health_of = said[among].get(crm, {"healthy": True, "why": ""})
     return {"last_good": format_minute(ended) if ended else None, **health_of}
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from datetime import UTC, datetime, timedelta, tzinfo
 from typing import Any
 
@@ -44,7 +44,7 @@ def golden_failures(model: Model, test: Golden, zone: tzinfo) -> list[str]:
     """What one test lead should be and is not (stage, owner and track are not scoring's to check)."""
     now = test.at or GOLDEN_NOW
     try:
-        columns = columns_of([golden_person(test, now)])
+        columns = columns_of([golden_person(test, now, model.count_fields())])
     except ConfigError as error:
         return [f"test lead {test.name!r}: {problem}" for problem in error.problems]
     scores = score(model, columns, now, zone, [test.previous])
@@ -62,7 +62,7 @@ def golden_failures(model: Model, test: Golden, zone: tzinfo) -> list[str]:
 def score_golden(model: Model, test: Golden, zone: tzinfo) -> tuple[Scores, Columns]:
     """The score of a test lead, and the columns it rests on. Raises `ConfigError` where it is not written right."""
     now = test.at or GOLDEN_NOW
-    columns = columns_of([golden_person(test, now)])
+    columns = columns_of([golden_person(test, now, model.count_fields())])
     return score(model, columns, now, zone, [test.previous]), columns
 
 
@@ -84,9 +84,10 @@ def _pinned(scores: Scores, test: Golden) -> Iterator[str]:
             yield f"the rule {name!r} gives {to_points(given[name])}, expected {wanted:.15g}"
 
 
-def golden_person(test: Golden, now: datetime) -> dict[str, Any]:
-    """A test lead in the form of `columns_of`."""
+def golden_person(test: Golden, now: datetime, counts: Collection[str] = ()) -> dict[str, Any]:
+    """A test lead in the form of `columns_of`; `counts` are fields of the account: `account_users = 8`."""
     given = {name: value for name, value in test.given.items() if name not in ROUTING_GIVEN}
+    given = {written if (written := name.replace("_", ".", 1)) in counts else name: it for name, it in given.items()}
     activities = [each for written in given.pop("activities", []) for each in _repeated(written, now)]
     return {"id": test.name, "fields": given, "activities": activities}
 

@@ -63,6 +63,19 @@ def read_scored_accounts(
     names of `COLUMNS`.
     """
     some = None if around is None else people_around(connection, around)
+    groups, companies, domains = group_stored_people(connection, some)
+    return StoredAccounts(
+        list(_call_accounts(groups, companies, domains)),
+        _read_people(connection, groups, since_seconds, columns, some),
+        groups.people,
+        groups.account,
+    )
+
+
+def group_stored_people(
+    connection: Connection, some: Collection[int] | None
+) -> tuple[AccountGroups, Sequence[_Company], Sequence[str]]:
+    """The accounts of all people, or of `some` with everybody around them; their companies and domains, as numbered."""
     it, person_ids, linked, mailed = record.c, _Numbers(), _Names(), _Names()
     belongs = LIVE, it.person.is_not(None), or_(it.company != EMPTY, it.domain != EMPTY)
     # One text for both parts of a company's key, and none where there is no company.
@@ -82,12 +95,7 @@ def read_scored_accounts(
         np.fromiter((places[each.domain] for each in companies.values()), np.int64, len(companies)),
         len(domains),
     )
-    return StoredAccounts(
-        list(_call_accounts(groups, [*companies.values()], domains)),
-        _read_people(connection, groups, since_seconds, columns, some),
-        groups.people,
-        groups.account,
-    )
+    return groups, [*companies.values()], domains
 
 
 class _Numbers:

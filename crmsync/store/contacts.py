@@ -105,7 +105,8 @@ def save_contacts(
         connection, [own[ref] for ref in changed if latest[ref].gone and latest[ref].merged_into is None]
     )
     erase_records(connection, [own[ref] for ref, each in latest.items() if each.erased])
-    save_identity_keys(connection, {ids[ref]: identity_keys(latest[ref]) for ref in changed})
+    known_by = {(own if latest[ref].gone else ids)[ref]: identity_keys(latest[ref]) for ref in changed}
+    save_identity_keys(connection, known_by)
     save_names(connection, {own[ref]: str(rows[ref]["name"]) for ref in changed if "name" in moved[ref]})
     for ref, each in latest.items():
         if each.aliases:

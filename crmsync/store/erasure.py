@@ -7,6 +7,7 @@ from typing import Any
 
 from sqlalchemy import CompoundSelect, Connection, delete, select, tuple_, update
 
+from crmsync.store.events import erase_events, remember_deleted
 from crmsync.store.records import drop_score_inputs, save_identity_keys, save_names
 from crmsync.store.schema import (
     OPEN,
@@ -31,6 +32,7 @@ from crmsync.store.sql import IN_LIST, in_chunks
 
 def clear_personal_data(connection: Connection, row_ids: Sequence[int]) -> None:
     """Keep nothing personal of a deleted record but what it did: the CRM may bring the record back, and not that."""
+    remember_deleted(connection, row_ids)
     blank: dict[str, Any] = dict.fromkeys(("name", "crm_group", "on_hold", "company", "domain", "undone"), "")
     blank |= dict.fromkeys(("emails", "links"), "[]") | dict.fromkeys(
         ("fields", "current", "last_written", "overrides"), "{}"
@@ -73,6 +75,7 @@ def _merged_rows(row_ids: Sequence[int]) -> CompoundSelect[tuple[int]]:
 def erase_records(connection: Connection, row_ids: Sequence[int]) -> None:
     """Keep of a record that will not come back only that there was one with this id."""
     clear_personal_data(connection, row_ids)
+    erase_events(connection, row_ids)
     for some in in_chunks(row_ids, IN_LIST):
         connection.execute(update(record).where(record.c.id.in_(some)).values(stage=None, owner=None))
         refs = select(record.c.crm, record.c.kind, record.c.ref_id).where(record.c.id.in_(some))

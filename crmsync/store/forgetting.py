@@ -14,11 +14,14 @@ from crmsync.identity.matching import MAIL, normal_email
 from crmsync.model import Ref
 from crmsync.store.companies import people_around
 from crmsync.store.erasure import drop_unused_facts
+from crmsync.store.events import find_rows_of
 from crmsync.store.memberships import drop_memberships
 from crmsync.store.odd_records import update_odd_records
 from crmsync.store.opportunities import forget_references
 from crmsync.store.records import drop_score_inputs, mark_dirty, save_identity_keys
 from crmsync.store.schema import (
+    EVENTS,
+    GONE,
     activity,
     alias,
     change,
@@ -77,7 +80,10 @@ def forget_records(connection: Connection, row_ids: Sequence[int]) -> dict[str, 
     ids = [each.id for each in rows]
     old = connection.execute(select(alias.c.crm, alias.c.kind, alias.c.old_id).where(alias.c.record.in_(ids))).all()
     refs = {_ref(each) for each in rows} | {Ref(*each) for each in old}
-    save_tombstones(connection, {*map(ref_key, refs), *own_addresses(connection, rows)})
+    keys = {*map(ref_key, refs), *own_addresses(connection, rows)}
+    save_tombstones(connection, keys)
+    # What they did elsewhere goes with them, also what waited for somebody who was deleted.
+    rows += find_rows_of(connection, {*keys, *(f"{GONE}{each}" for each in refs)}, ids)
     removed = remove_records(connection, rows, refs)
     removed["run"] += _blot_out(connection, rows)
     return {str(name): many for name, many in sorted(removed.items()) if many}
@@ -94,7 +100,11 @@ def own_addresses(connection: Connection, rows: Sequence[Any]) -> set[str]:
         for key in connection.scalars(select(identity.c.key).where(identity.c.record.in_(ids)))
         if key.startswith(MAIL)
     }
-    others = select(identity.c.key).where(identity.c.key.in_(keys), identity.c.record.not_in(ids))
+    others = (
+        select(identity.c.key)
+        .join(record, record.c.id == identity.c.record)
+        .where(identity.c.key.in_(keys), identity.c.record.not_in(ids), ~EVENTS)
+    )
     return keys - set(connection.scalars(others))
 
 

@@ -10,7 +10,7 @@ from sqlalchemy import Connection, bindparam, delete, func, select, update
 
 from crmsync.identity.matching import MAIL, Identified
 from crmsync.store.companies import people_around
-from crmsync.store.schema import identity, note, person, record, score_input
+from crmsync.store.schema import EVENTS, identity, note, person, record, score_input
 from crmsync.store.sql import IN_LIST, dump_json, in_chunks, upsert
 
 Resolver: TypeAlias = partial[tuple[dict[int, int], set[int]]]
@@ -89,19 +89,22 @@ def _assign(
     now: dict[int, tuple[str, int | None, bool]] = {}
     became: dict[int, bool] = {}
     held: dict[int, set[str]] = {}
+    following: set[int] = set()
     for some in in_chunks(sorted(row_ids), IN_LIST):
-        query = select(record.c.id, record.c.crm, record.c.person, record.c.ambiguous)
+        query = select(record.c.id, record.c.crm, record.c.person, record.c.ambiguous, EVENTS.label("follows"))
         query = query.add_columns(record.c.gone, (record.c.merged_into + record.c.converted_into).label("became"))
         for row in connection.execute(query.where(record.c.id.in_(some))):
             now[row.id] = (row.crm, row.person, row.ambiguous)
             # A deleted record is nobody, unless it says who it became.
             if not row.gone or row.became:
                 became[row.id] = bool(row.became)
+            if row.follows:
+                following.add(row.id)
         pairs = select(identity.c.record, identity.c.key).where(identity.c.record.in_(some))
         for row_id, mark in connection.execute(pairs):
             held.setdefault(row_id, set()).add(mark)
     marked = [
-        Identified(row_id, now[row_id][0], frozenset(held.get(row_id, ())), replaced)
+        Identified(row_id, now[row_id][0], frozenset(held.get(row_id, ())), replaced, row_id in following)
         for row_id, replaced in became.items()
     ]
     people, unclear = resolve(marked)

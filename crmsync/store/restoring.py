@@ -14,11 +14,12 @@ from crmsync.model import Ref
 from crmsync.store import journal
 from crmsync.store.backup import MADE_AT, Told
 from crmsync.store.database import Store
+from crmsync.store.events import find_keys
 from crmsync.store.forgetting import BYTES_LEFT, remove_records
 from crmsync.store.pausing import find_pause, save_pause
 from crmsync.store.schema import account, change, cursor, metadata, note, record, run, seen_activity, tombstone, writer
 from crmsync.store.sql import IN_LIST, in_chunks, upsert
-from crmsync.store.tombstones import SECRET, find_remembered
+from crmsync.store.tombstones import SECRET, find_buried, find_remembered
 from crmsync.store.undone import REQUEST
 
 RESTORED = "restored:"
@@ -133,6 +134,7 @@ def _keep_forgotten(writing: Connection, secret: str, hashes: Collection[str]) -
         known = {Ref(each.crm, each.kind, each.ref_id): each for each in some}
         addresses = {ref: orjson.loads(each.emails) for ref, each in known.items()}
         found = find_remembered(writing, addresses)
+        found |= find_buried(writing, {ref: find_keys(ref) for ref in known})
         if found:
             remove_records(writing, [known[ref] for ref in sorted(found)], found)
 

@@ -25,6 +25,8 @@ from sqlalchemy import (
     true,
 )
 
+from crmsync.model import ADDRESS, DOMAIN, REFERENCE
+
 metadata = MetaData(
     naming_convention={
         "ix": "ix_%(column_0_label)s",
@@ -170,6 +172,12 @@ LIVE = and_(
     record.c.converted_into == "",
 )
 """Records that are scored and may be written."""
+
+EVENTS = record.c.kind.in_((ADDRESS, REFERENCE, DOMAIN))
+"""Rows that are no records of a CRM and hold events from outside; never live."""
+
+GONE = "gone:"
+"""How the identity keys of events begin that say whose they were before the record was deleted; they match nothing."""
 
 # Searched as text, because the two databases read JSON in ways of their own.
 SCORED = record.c.current.contains('"score":', autoescape=True)

@@ -8,13 +8,13 @@ from typing import Any, NamedTuple
 import numpy as np
 import orjson
 from numpy.typing import NDArray
-from sqlalchemy import Connection, Text, case, cast, func, or_, select
+from sqlalchemy import Connection, Text, and_, case, cast, func, or_, select
 
 from crmsync.columns import Columns, Fact, renumber_facts
 from crmsync.identity.duplicates import once_per_person
 from crmsync.model import Scalar
 from crmsync.store.field_values import FieldReading, make_record_reader
-from crmsync.store.schema import LIVE, activity, fact, record, score_input
+from crmsync.store.schema import EVENTS, LIVE, activity, fact, record, score_input
 from crmsync.store.second_logs import LoggedActivities, find_second_logs
 from crmsync.store.sql import IN_LIST, id_range, in_chunks, plain_rows, upsert
 
@@ -212,7 +212,8 @@ def _records(connection: Connection, people: NDArray[np.int64], precedence: Sequ
     rank = 2 * crms + case((it.kind == "contact", 0), else_=1)
     query = select(it.id, it.person, case((LIVE, 0), else_=1), it.fields, it.emails, it.stage, rank, it.ref_id)
     # Merged records and converted leads, too: what happened to them goes on counting (docs/salesforce.md).
-    query = query.where(id_range(it.person, people.tolist()), it.known, or_(~it.gone, it.merged_into != ""))
+    known = or_(and_(it.known, or_(~it.gone, it.merged_into != "")), EVENTS)
+    query = query.where(id_range(it.person, people.tolist()), known)
     found = list(plain_rows(connection, query))
     ids, person, replaced, fields, emails, stages, ranks, refs = zip(*found, strict=True) if found else ((),) * 8
     persons = np.array(person, dtype=np.int64)

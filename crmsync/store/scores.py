@@ -13,8 +13,21 @@ from sqlalchemy import Connection, bindparam, case, func, or_, select, union, up
 from crmsync.model import Holding, Ref, Scalar
 from crmsync.store.listing import became_of
 from crmsync.store.people import read_column
-from crmsync.store.schema import INCLUDED, LIVE, SCORED, TAGGED, UNOWNED, activity, person, record
-from crmsync.store.sql import IN_LIST, dump_json, id_range, in_chunks, plain_rows, upsert
+from crmsync.store.records import rows_by_ref
+from crmsync.store.schema import (
+    EVENTS,
+    GONE,
+    INCLUDED,
+    LIVE,
+    SCORED,
+    TAGGED,
+    UNOWNED,
+    activity,
+    identity,
+    person,
+    record,
+)
+from crmsync.store.sql import IN_LIST, begins_with, dump_json, id_range, in_chunks, plain_rows, upsert
 
 PEOPLE_AT_ONCE = 100_000
 """People scored in one go: bounds memory, and each distinct title is read once in so many people."""
@@ -81,7 +94,7 @@ def dirty_people(connection: Connection, crms: Sequence[str]) -> set[int]:
 def contacts_of(connection: Connection, people: Collection[int], crm: str | None = None) -> set[int]:
     """The records of these people, by row id; those in one CRM where it is given."""
     conditions = () if crm is None else (record.c.crm == crm,)
-    return read_column(connection, record.c.id, record.c.person, people, *conditions)
+    return read_column(connection, record.c.id, record.c.person, people, ~EVENTS, *conditions)
 
 
 def crms_of(connection: Connection, people: Collection[int]) -> dict[int, set[str]]:
@@ -309,7 +322,11 @@ def find_remains(connection: Connection, crm: str) -> list[Ref]:
     acts = select(activity.c.id).where(activity.c.record == record.c.id).exists()
     left = or_(acts, record.c.emails != "[]", record.c.last_written != "{}")
     query = select(record.c.kind, record.c.ref_id).where(record.c.crm == crm, record.c.gone, left)
-    return [Ref(crm, kind, ref_id) for kind, ref_id in connection.execute(query.order_by(record.c.id))]
+    found = [Ref(crm, kind, ref_id) for kind, ref_id in connection.execute(query.order_by(record.c.id))]
+    # What they did outside the CRMs is left, too.
+    keys = connection.scalars(select(identity.c.key).where(begins_with(connection, identity.c.key, f"{GONE}{crm}:")))
+    elsewhere = {Ref(*key.removeprefix(GONE).split(":", 2)) for key in keys} - {*found}
+    return found + sorted(ref for ref, row in rows_by_ref(connection, elsewhere).items() if row["gone"])
 
 
 def pulled_counts(connection: Connection, run: str) -> dict[str, dict[str, int]]:

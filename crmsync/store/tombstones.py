@@ -35,12 +35,12 @@ def find_forgotten(connection: Connection, contacts: Collection[Contact]) -> set
 
     What the CRM itself says is the same human counts as well: what they were merged or converted into, or linked to.
     """
-    return _buried(connection, {each.ref: identity_keys(each) | {ref_key(each.ref)} for each in contacts})
+    return find_buried(connection, {each.ref: identity_keys(each) | {ref_key(each.ref)} for each in contacts})
 
 
 def forgotten_refs(connection: Connection, refs: Collection[Ref]) -> set[Ref]:
     """Of these records those that are of somebody forgotten."""
-    found = _buried(connection, {ref: {ref_key(ref)} for ref in refs})
+    found = find_buried(connection, {ref: {ref_key(ref)} for ref in refs})
     if _secret(connection) is None:
         return found
     return found | {ref for ref, row in rows_by_ref(connection, refs).items() if row["forgotten"]}
@@ -49,7 +49,7 @@ def forgotten_refs(connection: Connection, refs: Collection[Ref]) -> set[Ref]:
 def find_remembered(connection: Connection, addresses: Mapping[Ref, Collection[str]]) -> set[Ref]:
     """Of stored records, each with its e-mail addresses, those that are of somebody forgotten."""
     mails = {ref: {f"{MAIL}{normal_email(each)}" for each in theirs} for ref, theirs in addresses.items()}
-    return _buried(connection, {ref: {ref_key(ref), *theirs} for ref, theirs in mails.items()})
+    return find_buried(connection, {ref: {ref_key(ref), *theirs} for ref, theirs in mails.items()})
 
 
 def ref_key(ref: Ref) -> str:
@@ -57,7 +57,8 @@ def ref_key(ref: Ref) -> str:
     return f"record:{ref}"
 
 
-def _buried(connection: Connection, keys: Mapping[Ref, Collection[str]]) -> set[Ref]:
+def find_buried(connection: Connection, keys: Mapping[Ref, Collection[str]]) -> set[Ref]:
+    """Of these refs, each with its identity keys, those of which one key is of somebody forgotten."""
     secret = _secret(connection)
     if secret is None:
         return set()

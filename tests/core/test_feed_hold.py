@@ -218,8 +218,8 @@ def test_of_two_dead_feeds_of_one_kind_the_first_stops_the_clock(state):
     sync(state, hubspot, salesforce, days=0)
     holds = [DeadFeed("hubspot", "email_opened", 9, 1, 20_000), DeadFeed("salesforce", "email_opened", 9, 1, 20_005)]
     with state.read() as reading:
-        columns = read_people_columns(reading, settings(), [1, 2, 3], holds)
-        alone = read_people_columns(reading, settings(), [1, 2, 3], holds[1:])
+        columns = read_people_columns(reading, settings(), [1, 2, 3], holds, now=NOW)
+        alone = read_people_columns(reading, settings(), [1, 2, 3], holds[1:], now=NOW)
     first, second = (each.last for each in holds)
     assert columns.clocks["email_opened"].tolist() == [first, first, second]
     assert alone.clocks["email_opened"].tolist() == [second, RUNNING, second]

@@ -11,11 +11,13 @@ CONFIG = {"crmsync.config"}
 APPLY = {
     f"crmsync.planning.{name}"
     for name in (
+        "account_counts",
         "accounts",
         "apply",
         "approval",
         "builder",
         "desk",
+        "field_reading",
         "people_columns",
         "person_plan",
         "review",
@@ -36,6 +38,8 @@ THINKING = {
     "crmsync.scoring",
 }
 MEMORY = {"crmsync.store"}
+SOURCES = {"crmsync.events"}
+"""What reads events from outside the CRMs: it speaks no vendor, and knows no state."""
 DOING = APPLY | {
     "crmsync.attempt",
     "crmsync.cycle",
@@ -43,6 +47,7 @@ DOING = APPLY | {
     "crmsync.failpoint",
     "crmsync.odd_pages",
     "crmsync.pull",
+    "crmsync.pull_events",
     "crmsync.pull_history",
     "crmsync.pull_outcomes",
     "crmsync.redaction",
@@ -105,8 +110,10 @@ def allowed(name):
         return WORDS | CONFIG | THINKING
     if within(name, MEMORY):
         return WORDS | {"crmsync.identity", "crmsync.failpoint", "crmsync.elapsed"} | MEMORY
+    if within(name, SOURCES):
+        return WORDS | CONFIG | {"crmsync.identity", "connectors.serving"} | SOURCES
     if name in DOING:
-        return WORDS | CONFIG | THINKING | MEMORY | DOING
+        return WORDS | CONFIG | THINKING | MEMORY | SOURCES | DOING
     return None
 
 

@@ -43,7 +43,7 @@ def test_there_are_24_worked_cases():
     assert sum(len(example(name).test) for name in names) == 24
 
 
-@pytest.mark.parametrize("name", ["starter", "segments"])
+@pytest.mark.parametrize("name", ["starter", "segments", "product-led"])
 def test_the_other_examples_pass_their_own_tests(name):
     assert failed_tests(example(name)) == []
 

@@ -159,6 +159,7 @@ def test_a_crm_that_is_skipped_for_hours_is_not_healthy_and_the_other_is(work):
         "healthy": True,
         "crms": {"hubspot": {"healthy": True, "why": ""}, "salesforce": {"healthy": True, "why": ""}},
         "health": [],
+        "events": {},
         "paused": None,
     }
 

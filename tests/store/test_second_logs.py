@@ -73,7 +73,7 @@ def test_what_goes_away_in_one_crm_counts_by_the_other(state):
     assert counted(state, first, logged(2, SALESFORCE, seconds=5)) == [0]
     with state.begin() as tx:
         save_activities(tx, "r2", [replace(first, gone=True)])
-        found = score_inputs.read_columns(tx, [1], [], ORDER, same_activity=60)
+        found = score_inputs.read_columns(tx, [1], [], ORDER, reading=FieldReading(same_activity=60))
     assert len(found.at) == 1
 
 

@@ -35,6 +35,17 @@ class CountsDocument(TypedDict):
     opportunities: NotRequired[int]
 
 
+@with_config(EXACTLY)
+class EventCountsDocument(TypedDict):
+    """One source of events in a run; `unmatched` addresses and records wait for their person."""
+
+    read: int
+    unmatched: int
+    unreadable: int
+    others: int
+    seconds: float
+
+
 Move = TypedDict("Move", {"crm": str, "from": str | None, "to": str | None, "records": int})
 """So many records of a CRM whose band, stage or owner goes from one value to another; `null` is none."""
 
@@ -114,6 +125,7 @@ class RunDocument(TypedDict):
     run: NotRequired[str]
     verdict: Literal["preview", "ok", "partial", "held", "failed", "running"]
     crms: dict[str, CountsDocument]
+    events: NotRequired[dict[str, EventCountsDocument]]
     bands: NotRequired[dict[str, int]]
     problems: NotRequired[list[str]]
     notes: NotRequired[list[str]]

@@ -33,8 +33,17 @@ class CrmCheck(TypedDict):
 
 
 @with_config(EXACTLY)
+class SourceCheck(TypedDict):
+    """What `check --online` found of one source of events."""
+
+    reached: bool
+    problems: list[str]
+    notes: list[str]
+
+
+@with_config(EXACTLY)
 class CheckDocument(TypedDict):
-    """`crmsync check`; `crms` is empty without `--online`."""
+    """`crmsync check`; `crms` and `events` are empty without `--online`."""
 
     config: str
     ok: bool
@@ -44,6 +53,7 @@ class CheckDocument(TypedDict):
     warnings: list[str]
     notes: list[str]
     crms: dict[str, CrmCheck]
+    events: dict[str, SourceCheck]
 
 
 @with_config(EXACTLY)

@@ -30,6 +30,22 @@ class CrmHealth(TypedDict):
 
 
 @with_config(EXACTLY)
+class SourceStatus(CrmHealth):
+    """One source of events: `last` is the day of its last event; `waiting` events are of so many `unmatched` addresses
+    and records that are nobody's yet; of the `domains` (or users of one) no person has the events.
+    """
+
+    events: int
+    last: str | None
+    waiting: int
+    unmatched: int
+    domains: int
+    unreadable: int
+    last_unreadable: str
+    last_good: str | None
+
+
+@with_config(EXACTLY)
 class PausedDocument(TypedDict):
     """A pause: since when, until when (`null`: until `crmsync resume`), and why."""
 
@@ -44,6 +60,7 @@ class HealthDocument(TypedDict):
 
     healthy: bool
     crms: dict[str, CrmHealth]
+    events: dict[str, CrmHealth]
     health: list[str]
     paused: PausedDocument | None
 
@@ -285,6 +302,7 @@ class StatusDocument(TypedDict):
     state: str
     paused: PausedDocument | None
     crms: dict[str, CrmStatus]
+    events: dict[str, SourceStatus]
     bands: dict[str, int]
     bands_waiting: dict[str, int]
     runs: list[PastRunDocument]
