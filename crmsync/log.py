@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-import os
 import re
 import sys
 import traceback
@@ -15,6 +14,7 @@ from structlog.typing import EventDict, Processor
 
 from crmsync.errors import CrmsyncError
 from crmsync.redaction import HIDDEN, hide_people, hide_secrets
+from crmsync.terminals import shows_plainly
 
 LIBRARIES = ("urllib3", "requests", "hubspot", "simple_salesforce", "apscheduler", "alembic", "asyncio")
 """Who is told of only from a warning on, unless everything is asked for."""
@@ -64,11 +64,6 @@ def _formatter(style: str, secrets: Sequence[str]) -> logging.Formatter:
             _renderer(style),
         ],
     )
-
-
-def shows_plainly() -> bool:
-    """Whether a terminal is to get no escape codes: so says NO_COLOR, and without TERM nothing is known of it."""
-    return bool(os.environ.get("NO_COLOR")) or os.environ.get("TERM", "") in ("", "dumb", "unknown")
 
 
 def get_logger(**bound: Any) -> structlog.stdlib.BoundLogger:

@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
+from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
+from crmsync.batch.good_lines import read_good_lines
+from crmsync.batch.inputs import find_inputs
 from crmsync.batch.people_file import AT_ONCE, FileTally, read_people
 from crmsync.config import Config
 from crmsync.config.feedback import FEEDBACK
+from crmsync.errors import ConfigError
 from crmsync.evaluation.cases import GROUPS, LOST, NEVER, OPEN, WON, Cases
 from crmsync.scoring.people_json import ParsedPerson, columns_of_parsed
 
@@ -23,8 +27,34 @@ def read_cases_file(config: Config, file: Iterable[bytes], name: str, now: int, 
     before the outcome, so that what the outcome brought does not count; and without an outcome as of now. A line that
     is there again does not count again.
     """
+    yield from make_cases(read_people(config, file, name, tally, AT_ONCE), now, tally)
+
+
+def read_input_cases(config: Config, given: Path, now: int, tally: FileTally) -> Iterator[Cases]:
+    """The same for a file of lines, CSV or Parquet, or for a folder of these.
+
+    Raises `ConfigError` where a file given by name cannot be read; one of a folder is told in `tally`.
+    """
+    inputs = find_inputs(given)
+    tally.problems += inputs.problems
+
+    def read() -> Iterator[list[ParsedPerson]]:
+        for part in inputs.parts:
+            try:
+                for good in read_good_lines(config, part, tally, AT_ONCE, inputs.facts):
+                    yield [person for _, person in good]
+            except ConfigError as error:
+                if not inputs.is_folder:
+                    raise
+                tally.problems += error.problems
+
+    return make_cases(read(), now, tally)
+
+
+def make_cases(some: Iterable[list[ParsedPerson]], now: int, tally: FileTally) -> Iterator[Cases]:
+    """Cases of people as `read_cases_file` judges them."""
     seen: dict[int, int] = {}
-    for people in read_people(config, file, name, tally, AT_ONCE):
+    for people in some:
         for each in (*GROUPS, "owner", FEEDBACK):  # people are compared by them, whether or not the config has them
             tally.fields.pop(each, None)
         _count_odd_instants(people, now, tally)

@@ -2,16 +2,12 @@
 
 from __future__ import annotations
 
-import sys
 from collections import Counter
-from collections.abc import Collection, Iterable, Iterator
-from contextlib import contextmanager
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
-from datetime import datetime
 from difflib import get_close_matches
 from itertools import islice
-from pathlib import Path
-from typing import Any, BinaryIO, NamedTuple
+from typing import NamedTuple
 
 import orjson
 
@@ -22,7 +18,6 @@ from crmsync.config.settings import kinds_of
 from crmsync.counts import count_of
 from crmsync.errors import ConfigError
 from crmsync.scoring.arms import add_arms_of_file
-from crmsync.scoring.document import score_parsed
 from crmsync.scoring.people_json import ParsedPerson, parse_person
 
 AT_ONCE = 10_000
@@ -30,7 +25,7 @@ AT_ONCE = 10_000
 
 
 class FileLine(NamedTuple):
-    """One line of the file: its number, and the person in it or what is wrong with it."""
+    """One line of a file: its number, and the person in it or what is wrong with it."""
 
     number: int
     person: ParsedPerson | None
@@ -39,13 +34,25 @@ class FileLine(NamedTuple):
 
 @dataclass
 class FileTally:
-    """What became of a file: how many people were scored, what is wrong with lines, and what is odd about people."""
+    """What became of a file: how many people were scored, what is wrong with lines, and what is odd about people.
+
+    `columns` are those of tables that may be fields; nobody counts how many people have one.
+    """
 
     people: int = 0
     problems: list[str] = field(default_factory=list)
     odd: Counter[str] = field(default_factory=Counter)
     fields: Counter[str] = field(default_factory=Counter)
     kinds: Counter[str] = field(default_factory=Counter)
+    columns: dict[str, None] = field(default_factory=dict)
+
+    def add(self, other: FileTally) -> None:
+        """Add what became of a part of the file."""
+        self.people += other.people
+        self.problems += other.problems
+        for mine, theirs in ((self.odd, other.odd), (self.fields, other.fields), (self.kinds, other.kinds)):
+            mine.update(theirs)
+        self.columns |= other.columns
 
     def warnings(self, config: Config) -> list[str]:
         """Sentences about what was not used, or not as it was meant."""
@@ -59,6 +66,7 @@ class FileTally:
                 for name, number in self.kinds.items()
                 if name not in kinds
             ),
+            *_unused_columns([name for name in self.columns if name not in known], known),
         ]
 
 
@@ -68,48 +76,38 @@ def _unknown(what: str, name: str, number: int, known: Collection[str]) -> str:
     return f"{count_of(number, 'person')}: the config has no {what} {name!r}, so it is ignored{hint}"
 
 
-@contextmanager
-def open_people(path: Path) -> Iterator[BinaryIO]:
-    """The file, or what comes in by a pipe where the path is "-". Raises `ConfigError` where it cannot be read."""
-    if str(path) == "-":
-        yield sys.stdin.buffer
-        return
-    try:
-        file = path.open("rb")
-    except OSError as error:
-        raise ConfigError(f"--input {path} cannot be read: {error.strerror}") from None
-    with file:
-        yield file
+def _unused_columns(names: Sequence[str], known: Collection[str]) -> Iterator[str]:
+    """A sentence about the columns of tables that no field is called like, and one for each that was perhaps meant."""
+    if names:
+        more = f" and {count_of(len(names) - SOME, 'more column')}" if len(names) > SOME else ""
+        yield f"the config has no fields {', '.join(map(repr, names[:SOME]))}{more}, so these columns are ignored"
+    for name in names:
+        if near := get_close_matches(name, known, n=1, cutoff=0.7):
+            yield f"the column {name!r} is no field of the config; did you mean {near[0]!r}?"
 
 
-def score_people_file(
-    config: Config, file: Iterable[bytes], name: str, now: datetime, tally: FileTally
-) -> Iterator[list[dict[str, Any]]]:
-    """The documents of the people in a file, some at a time, each with the number of its line; the rest is in `tally`.
-
-    A line with a mistake is told in `tally.problems` and the others are scored.
-    """
-    for good in _good_lines(config, file, name, tally, AT_ONCE):
-        documents = list(score_parsed(config, [person for _, person in good], now, config.zone))
-        tally.odd.update(each for document in documents for each in document["warnings"])
-        yield [{"line": number, **document} for (number, _), document in zip(good, documents, strict=True)]
+SOME = 5
 
 
 def read_people(
     config: Config, file: Iterable[bytes], name: str, tally: FileTally, at_once: int
 ) -> Iterator[list[ParsedPerson]]:
     """The people of a file, so many at a time; the rest is in `tally`."""
-    for good in _good_lines(config, file, name, tally, at_once):
+    lines = read_json_lines(file, name, config.band_names())
+    for good in keep_good_lines(config, lines, name, tally, at_once):
         yield [person for _, person in good]
 
 
-def _good_lines(
-    config: Config, file: Iterable[bytes], name: str, tally: FileTally, at_once: int
+def keep_good_lines(
+    config: Config, lines: Iterator[FileLine], name: str, tally: FileTally, at_once: int, unit: str = "line"
 ) -> Iterator[list[tuple[int, ParsedPerson]]]:
-    lines = _lines(file, name, config.band_names())
+    """The people of the lines without mistakes and the numbers of these, so many at a time; the rest is in `tally`.
+
+    `unit` is what a line is called.
+    """
     while some := list(islice(lines, at_once)):
         good = [(line.number, line.person) for line in some if line.person is not None]
-        tally.problems += [f"{name}, line {line.number}: {each}" for line in some for each in line.problems]
+        tally.problems += [f"{name}, {unit} {line.number}: {each}" for line in some for each in line.problems]
         tally.people += len(good)
         people = [person for _, person in good]
         tally.fields.update(each for person in people for each in person.fields)
@@ -118,7 +116,7 @@ def _good_lines(
         yield [(number, person) for (number, _), person in zip(good, divided, strict=True)]
 
 
-def _lines(file: Iterable[bytes], name: str, bands: Collection[str]) -> Iterator[FileLine]:
+def read_json_lines(file: Iterable[bytes], name: str, bands: Collection[str]) -> Iterator[FileLine]:
     """The lines that are not empty. Raises `ConfigError` when the first one shows that this is another kind of file."""
     first = True
     for number, raw in enumerate(file, start=1):

@@ -9,29 +9,7 @@ from typing import Annotated
 
 import typer
 
-from crmsync.cli import (
-    accounts,
-    alerting,
-    auditing,
-    cycles,
-    daemon,
-    deciding,
-    drifting,
-    evaluating,
-    inspect,
-    learning,
-    meeting,
-    models,
-    operating,
-    people,
-    planning,
-    runs,
-    setup,
-    simulating,
-    starting,
-    tryout,
-)
-from crmsync.cli.group import HELP, Command, Commands, give_config
+from crmsync.cli.group import HELP, Commands, give_config
 from crmsync.cli.streams import is_output_lost, prepare_streams
 
 app = typer.Typer(
@@ -44,43 +22,6 @@ app = typer.Typer(
     rich_markup_mode=None,
     pretty_exceptions_enable=False,
 )
-
-for command in (
-    tryout.demo,
-    starting.init,
-    setup.check,
-    setup.setup,
-    planning.plan,
-    cycles.apply,
-    cycles.backfill,
-    cycles.sync,
-    daemon.run,
-    runs.show,
-    runs.history,
-    runs.undo,
-    inspect.explain,
-    deciding.route,
-    simulating.simulate,
-    evaluating.evaluate,
-    meeting.report,
-    drifting.drift,
-    drifting.experiment,
-    auditing.audit,
-    learning.learn,
-    inspect.status,
-    models.models,
-    alerting.alert,
-    people.people,
-    accounts.accounts,
-    people.forget,
-    operating.pause,
-    operating.resume,
-    operating.backup,
-    operating.restore,
-    inspect.score,
-    tryout.sandbox,
-):
-    app.command(cls=Command, context_settings=HELP)(command)
 
 
 def _say_version(wanted: bool) -> None:

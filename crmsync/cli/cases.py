@@ -26,9 +26,9 @@ Input = Annotated[
     typer.Option(
         "--input",
         "-i",
-        metavar="FILE",
-        help="People from a file instead of the state: one JSON object a line, as score reads it, with outcome (won or "
-        "lost) and outcome_at; neither for open ones. - reads a pipe.",
+        metavar="PATH",
+        help="People from a file or a folder instead of the state, as score reads them, with outcome (won or lost) and "
+        "outcome_at; neither for open ones. - reads a pipe.",
     ),
 ]
 Since = Annotated[str | None, typer.Option("--since", metavar="DAY", help="Only people judged on this day or later.")]
@@ -111,9 +111,8 @@ def opened_cases(
                 found = read_state_cases(config, store, now, first, end, state)
                 yield CaseReader(_tell_progress(found, progress), tally, state)
             return
-        with people_file.open_people(given) as file:
-            found = cases_file.read_cases_file(config, file, str(given), int(now.timestamp()), tally)
-            yield CaseReader(_tell_progress((each.between(first, end) for each in found), progress), tally, state)
+        found = cases_file.read_input_cases(config, given, int(now.timestamp()), tally)
+        yield CaseReader(_tell_progress((each.between(first, end) for each in found), progress), tally, state)
 
 
 def _tell_progress(found: Iterable[Cases], progress: Progress) -> Iterator[Cases]:

@@ -18,9 +18,10 @@ from typing import Annotated, Any, BinaryIO
 
 import orjson
 import typer
-from rich.console import Console
 
 from crmsync import log
+from crmsync.cli.consoles import messages_console as messages_console
+from crmsync.cli.consoles import results_console as results_console
 from crmsync.config import Config, load
 from crmsync.daemon.signals import allow_interrupt
 from crmsync.errors import ConfigError, CrmsyncError
@@ -42,43 +43,6 @@ WHO = typer.Argument(
     metavar="WHO", help="An e-mail address, a full name, a CRM id or link, crm:kind:id, or person: and a crmsync id."
 )
 Debug = Annotated[bool, typer.Option("--debug", help="Log everything, and show the place of an error in crmsync.")]
-
-
-def results_console() -> Console:
-    """Where results are printed. Text of the CRMs is never read as markup."""
-    return _console(sys.stdout)
-
-
-def messages_console() -> Console:
-    """Where everything beside the results is printed."""
-    return _console(sys.stderr)
-
-
-def _console(file: Any) -> Console:
-    is_plain = log.shows_plainly()
-    return Console(
-        file=file,
-        width=count_columns(file) if file.isatty() else UNLIMITED,
-        color_system=None if is_plain else "auto",
-        no_color=is_plain,
-        emoji=False,
-        markup=False,
-        highlight=False,
-    )
-
-
-UNLIMITED = 100_000
-"""Columns of what no terminal shows: a pipe or a file gets each sentence and each row on one line."""
-
-
-def count_columns(stream: Any) -> int:
-    """Columns of a terminal, or what `COLUMNS` says; 80 where nothing is known."""
-    if (said := os.environ.get("COLUMNS", "")).isdigit() and int(said):
-        return int(said)
-    try:
-        return os.get_terminal_size(stream.fileno()).columns or 80
-    except (OSError, ValueError):
-        return 80
 
 
 @dataclass

@@ -11,7 +11,8 @@ from typing import Any
 
 from typer.core import TyperCommand, TyperGroup
 
-from crmsync.cli.command import count_columns, messages_console
+from crmsync.cli.commands import LoadedCommands, read_summaries
+from crmsync.cli.consoles import count_columns, messages_console
 from crmsync.cli.help_text import HelpText, print_usage_error
 
 HELP = {"help_option_names": ["-h", "--help"]}
@@ -54,6 +55,10 @@ class Command(_Readable, TyperCommand):
 class Commands(_Readable, TyperGroup):
     """The commands: without arguments the help is printed, as it is for `help` and `help COMMAND`."""
 
+    def __init__(self, **given: Any) -> None:
+        super().__init__(**given)
+        self.commands = LoadedCommands(cls=Command, context_settings=HELP)
+
     def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
         """The arguments, with the words for help as its option."""
         if not args:
@@ -73,13 +78,8 @@ class Commands(_Readable, TyperGroup):
 
     def format_commands(self, ctx: Any, formatter: Any) -> None:
         """Each command with its whole first sentence: click cuts it at the width of the screen."""
-        rows = []
-        for name in self.list_commands(ctx):
-            command = self.get_command(ctx, name)
-            if command is not None and not command.hidden:
-                rows.append((name, " ".join((command.help or "").split("\n\n")[0].split())))
         with formatter.section("Commands"):
-            formatter.write_dl(rows)
+            formatter.write_dl(list(read_summaries()))
 
 
 @contextmanager

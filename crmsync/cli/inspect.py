@@ -1,18 +1,13 @@
-"""The commands that only look: explain, status, score."""
+"""The commands that only look: explain, status."""
 
 from __future__ import annotations
 
-import sys
-from collections.abc import Iterable
-from contextlib import AbstractContextManager, nullcontext
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Annotated, Any
 
-import orjson
 import typer
 
-from crmsync.batch import people_file
 from crmsync.bootstrap import existing_state
 from crmsync.cli.command import (
     DEFAULT_CONFIG,
@@ -21,27 +16,22 @@ from crmsync.cli.command import (
     ConfigPath,
     Debug,
     Ending,
-    messages_console,
     opened_config,
     read_instant,
     results_console,
     run_command,
     save_rows,
-    write_json,
 )
-from crmsync.cli.streams import is_unread
 from crmsync.config import Config
 from crmsync.errors import CrmsyncError
-from crmsync.exit_codes import DONE, FAILED, PARTLY, WRONG
+from crmsync.exit_codes import DONE, FAILED
 from crmsync.reporting import person as explaining
 from crmsync.reporting import status as health
-from crmsync.reporting.console import progress_bar
 from crmsync.reporting.past_person import explain_person_at
-from crmsync.reporting.print_person import print_explanation, print_model, print_past, print_tally
+from crmsync.reporting.print_person import print_explanation, print_model, print_past
 from crmsync.reporting.print_status import REFUSED_COLUMNS, print_health, print_refused, print_status
 from crmsync.reporting.tiers import list_tiers
 from crmsync.scoring import page_of
-from crmsync.work import Progress
 
 Who = Annotated[str | None, WHO]
 WholeModel = Annotated[bool, typer.Option("--model", help="Show the whole model on one page instead of a person.")]
@@ -58,11 +48,6 @@ ToCsv = Annotated[
 ]
 Feeds = Annotated[bool, typer.Option("--feeds", help="Also count the activities of each type (reads all activities).")]
 Runs = Annotated[int, typer.Option("--runs", min=1, help="How many of the last runs to show.")]
-Input = Annotated[
-    Path,
-    typer.Option("--input", "-i", help="A file with one JSON object per line, one line per person; - reads a pipe."),
-]
-At = Annotated[str | None, typer.Option("--at", help="Score as of this time, for example 2026-11-21T12:00:00Z.")]
 
 
 def explain(
@@ -160,48 +145,3 @@ def status(
         elif not as_json:
             shown = print_health if only_health else print_refused if refused else print_status
             shown(results_console(), ending.document)
-
-
-def score(
-    given: Input,
-    at: At = None,
-    config: ConfigPath = DEFAULT_CONFIG,
-    as_json: AsJson = False,
-    debug: Debug = False,
-) -> None:
-    """Score people from a file with the model of the config. This needs no CRM and no state.
-
-    A line is {"id": …, "fields": {"title": …}, "activities": [{"kind": …, "at": …, "attributes": {…}}]}.
-    It prints one JSON object for each person, in the order of the file; with --json all in one document.
-    Lines with an error are reported by number, all others are scored; the exit code is then 4 (2 if no line was valid).
-
-    Example: crmsync score --input people.jsonl --at 2026-11-21T12:00:00Z
-    """
-    with run_command(as_json, debug, config) as ending:
-        settings, tally = opened_config(ending, read=[given]), people_file.FileTally()
-        now = datetime.now(UTC) if at is None else read_instant("--at", at)
-        people: list[dict[str, Any]] = []
-        with people_file.open_people(given) as file, _progress(as_json) as progress:
-            for some in people_file.score_people_file(settings, file, str(given), now, tally):
-                if as_json:
-                    people += some
-                else:
-                    _print_lines(some)
-                    if is_unread():
-                        break
-                progress("scored", "", len(some))
-        ending.document = {"people": people, "problems": tally.problems, "warnings": tally.warnings(settings)}
-        ending.code = DONE if not tally.problems else PARTLY if tally.people else WRONG
-        if not as_json:
-            print_tally(messages_console(), given, tally.people, ending.document)
-
-
-def _progress(as_json: bool) -> AbstractContextManager[Progress]:
-    """A bar, unless the lines themselves are printed where it would be."""
-    if not as_json and sys.stdout.isatty():
-        return nullcontext(lambda _what, _crm, _more: None)
-    return progress_bar(messages_console())
-
-
-def _print_lines(documents: Iterable[dict[str, Any]]) -> None:
-    write_json(b"".join(orjson.dumps(each) + b"\n" for each in documents))

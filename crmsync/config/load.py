@@ -18,6 +18,7 @@ from pydantic_settings.sources import EnvSettingsSource
 from crmsync.config.alerts import find_secret_urls
 from crmsync.config.events import SECRETS, add_event_secrets, find_event_secrets
 from crmsync.config.mistakes import Mistake, describe_mistakes, find_mistakes
+from crmsync.config.model import Model
 from crmsync.config.settings import ENV_PREFIX, Config, State, config_class, connectors
 from crmsync.config.syntax import describe_syntax_error
 from crmsync.config.web import Web
@@ -100,6 +101,23 @@ def load_text(text: str, path: Path) -> Config:
         problems = [*strange.values(), *describe_mistakes(found, str(path), text, elsewhere)]
         raise ConfigError(problems, next_command="crmsync check")
     return config
+
+
+def load_model(text: str, path: Path = Path("model.toml")) -> Model:
+    """The scoring model of a config, which is all that `score_table` needs: neither CRMs nor the environment are read.
+
+    The text may be a whole config, or the tables of a model alone. Raises `ConfigError` with every mistake; `path` is
+    how they call the text.
+    """
+    given = _parse(text, path)
+    made, unread = config_class(), {*connectors(), "state", "secrets", "web", "alerts"}
+    try:
+        # A whole config, because its experiments make segments.
+        config = made(**{name: value for name, value in given.items() if name not in unread})
+    except ValidationError as error:
+        details = error.errors(include_url=False, include_input=False, include_context=True)
+        raise ConfigError(describe_mistakes(find_mistakes(details, made), str(path), text, {})) from None
+    return Model(**{name: getattr(config, name) for name in Model.model_fields})
 
 
 def config_of(text: str, running: Config) -> Config:

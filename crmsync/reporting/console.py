@@ -6,7 +6,7 @@ import re
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from datetime import datetime
-from typing import Any, TypeVar, cast
+from typing import TYPE_CHECKING, Any, TypeVar, cast
 
 from rich.cells import cell_len
 from rich.console import Console
@@ -14,7 +14,9 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, SpinnerColumn
 from rich.table import Table
 
 from crmsync.counts import count_of as count_of
-from crmsync.work import Progress as Told
+
+if TYPE_CHECKING:
+    from crmsync.work import Progress as Told  # what a run works with takes longer to load than help to be read
 
 Document = Mapping[str, Any]
 
@@ -29,6 +31,7 @@ DOING = {
     **{name: name for name in ("contacts", "activities", "opportunities")},
     "history": "records whose history is read",
     "scored": "people scored",
+    "exported": "people exported",
     "written": "records written",
 }
 

@@ -10,6 +10,7 @@ from crmsync.scoring.golden import failed_tests
 from crmsync.scoring.ledger import Line, Scores
 from crmsync.scoring.people_json import columns_of
 from crmsync.scoring.scored_people import ScoredPeople, choose_people
+from crmsync.scoring.tables import score_schema, score_table
 from crmsync.scoring.values import take_rows
 from crmsync.scoring.whatif.forecast import forecast_bands
 from crmsync.scoring.whatif.next_band import find_next_bands
@@ -36,6 +37,8 @@ __all__ = [
     "score",
     "score_as_of",
     "score_people",
+    "score_schema",
+    "score_table",
     "summarize",
     "summarize_many",
     "take_rows",

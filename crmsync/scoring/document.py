@@ -6,6 +6,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from datetime import datetime, tzinfo
 from typing import Any
 
+from crmsync.columns import Columns
 from crmsync.config.model import Model
 from crmsync.scoring.engine import score
 from crmsync.scoring.explanation.gaps import find_gaps, find_warnings
@@ -32,11 +33,19 @@ def score_people(
 
 def score_parsed(model: Model, people: Sequence[ParsedPerson], now: datetime, zone: tzinfo) -> Iterator[dict[str, Any]]:
     """What `score_people` says of people who are read already."""
-    columns = columns_of_parsed(people)
-    scores = score(model, columns, now, zone, [person.previous for person in people])
-    scored = choose_people(model, scores, columns, range(len(people)), now, zone)
-    for person, said in zip(people, person_documents(scored), strict=True):
-        yield {"person": person.id, "refs": [], **said, "stage": person.fields.get("stage"), "owner": None}
+    previous = [person.previous for person in people]
+    return score_columns(model, columns_of_parsed(people), [person.id for person in people], previous, now, zone)
+
+
+def score_columns(
+    model: Model, columns: Columns, ids: Sequence[Any], previous: Sequence[str | None], now: datetime, zone: tzinfo
+) -> Iterator[dict[str, Any]]:
+    """What `score_people` says of people who are in columns already, and are called by these ids."""
+    scores = score(model, columns, now, zone, previous)
+    scored = choose_people(model, scores, columns, range(len(ids)), now, zone)
+    stages = columns.fields.get("stage") or [None] * len(ids)
+    for person, stage, said in zip(ids, stages, person_documents(scored), strict=True):
+        yield {"person": person, "refs": [], **said, "stage": stage, "owner": None}
 
 
 def person_documents(scored: ScoredPeople) -> Iterator[dict[str, Any]]:

@@ -157,6 +157,14 @@ def make_column(values: Sequence[Any], missing: Collection[str] = ()) -> Column:
     return Column(codes, *_cleaned([key[1] for key in index] if mixed else list(index), missing))
 
 
+def column_of_codes(codes: NDArray[np.int32], distinct: list[Any], missing: Collection[str] = ()) -> Column:
+    """A column whose values are numbered already; some of them may be there twice, or may be what no rule reads.
+
+    Texts that are among `missing`, folded, count as unknown.
+    """
+    return Column(codes, *_cleaned(distinct, missing))
+
+
 def _cleaned(raw: list[Any], missing: Collection[str]) -> tuple[list[Scalar | None], dict[str, list[int]]]:
     """The values that rules may read, and what was odd about which of them."""
     odd: dict[str, list[int]] = {}

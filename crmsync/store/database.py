@@ -87,6 +87,14 @@ class Store:
         with _told(self.url), self.engine.connect() as connection:
             yield connection.execution_options(crmsync_reads=True)
 
+    @contextmanager
+    def snapshot(self) -> Iterator[Connection]:
+        """A reading transaction that sees one instant to its end, beside whoever writes."""
+        # SQLite's transactions do so anyway; PostgreSQL's see what others commit between two statements.
+        level = {} if self.engine.dialect.name == "sqlite" else {"isolation_level": "REPEATABLE READ"}
+        with _told(self.url), self.engine.connect() as connection:
+            yield connection.execution_options(crmsync_reads=True, **level)
+
     def close(self) -> None:
         """Close every connection."""
         self.engine.dispose()

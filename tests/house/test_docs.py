@@ -8,7 +8,7 @@ import pytest
 from pydantic import BaseModel
 from typer.testing import CliRunner
 
-from crmsync.cli import app
+from crmsync.cli import app, commands
 from crmsync.config import config_class, connectors, template
 from crmsync.config.conditions import Condition, Match
 from crmsync.config.mistakes import _members
@@ -19,7 +19,7 @@ ROOT = Path(__file__).parents[2]
 README = (ROOT / "README.md").read_text(encoding="utf-8")
 CONTRACT = (ROOT / "docs" / "commands.md").read_text(encoding="utf-8")
 DOCUMENTS = sorted([ROOT / "README.md", ROOT / "CONTRIBUTING.md", ROOT / "CHANGELOG.md", *(ROOT / "docs").glob("*.md")])
-COMMANDS = sorted(command.callback.__name__ for command in app.registered_commands)
+COMMANDS = sorted(commands.COMMANDS)
 
 
 def said(*words):

@@ -662,7 +662,7 @@ def test_score_tells_of_another_encoding(path, tmp_path, content, sentence):
 
 
 def test_score_of_what_cannot_be_opened(path, tmp_path):
-    for given, said in ((tmp_path, "Is a directory"), (tmp_path / "none.jsonl", "No such file")):
+    for given, said in ((tmp_path, "has no file that ends in .jsonl"), (tmp_path / "none.jsonl", "No such file")):
         ended = crmsync("score", "--input", given, "-c", path)
         assert (ended.code, said in ended.err) == (2, True)
 

@@ -7,7 +7,7 @@ import sys
 
 import pytest
 
-from crmsync.cli import app
+from crmsync.cli.commands import COMMANDS
 from tests.support.commands import crmsync_in
 
 
@@ -17,7 +17,7 @@ def crmsync(tmp_path):
 
 
 def names():
-    return [each.callback.__name__ for each in app.registered_commands]
+    return [*COMMANDS]
 
 
 @pytest.mark.parametrize("asked", [(), ("-h",), ("--help",), ("help",)])
@@ -76,8 +76,19 @@ def test_what_other_programs_have_is_refused_with_a_hint(crmsync, typed, said):
 
 
 def test_a_machine_without_posix_locks_is_told_where_crmsync_runs():
-    """As Windows is one: nothing of crmsync can be imported there, so a process of its own stands for it."""
-    typed = "import sys; sys.modules['fcntl'] = None; from crmsync.cli import main; main()"
+    """As Windows is one: no command of crmsync can be imported there, so a process of its own stands for it."""
+    typed = "import sys; sys.modules['fcntl'] = None; sys.argv[1:] = ['status']; from crmsync.cli import main; main()"
     done = subprocess.run([sys.executable, "-c", typed], capture_output=True, text=True, timeout=60, check=False)
     assert (done.returncode, done.stdout) == (1, "")
     assert done.stderr == "crmsync needs Linux or macOS; on Windows, install and run it in WSL 2\n"
+
+
+def test_help_loads_no_command_and_each_says_there_what_its_own_help_begins_with(crmsync):
+    said = "import sys; from crmsync.cli import main\ntry: main()\nfinally: print(*sys.modules, file=sys.stderr)"
+    ended = subprocess.run([sys.executable, "-c", said, "--help"], capture_output=True, text=True, check=True)
+    heavy = {"sqlalchemy", "numpy", "pydantic", "structlog", "crmsync.config", "crmsync.cli.command"}
+    assert not heavy & set(ended.stderr.split())
+    told = " ".join(ended.stdout.split())
+    for name in names():
+        own = crmsync(name, "--help").out.partition("\n\n")[2].partition("\n\n")[0]
+        assert " ".join(f"{name} {own}".split()) in told

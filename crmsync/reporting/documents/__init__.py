@@ -12,7 +12,9 @@ from crmsync.reporting.documents.govern import AuditDocument, ModelsDocument, Mo
 from crmsync.reporting.documents.learn import LearnDocument
 from crmsync.reporting.documents.operating import (
     BackupDocument,
+    ExportDocument,
     HistoryDocument,
+    ImportDocument,
     PauseDocument,
     RestoreDocument,
     ResumeDocument,
@@ -53,6 +55,8 @@ DOCUMENTS: dict[str, Any] = {
     "resume": ResumeDocument,
     "backup": BackupDocument,
     "restore": RestoreDocument,
+    "export": ExportDocument,
+    "import": ImportDocument,
     "models": ModelsDocument,
     "audit": AuditDocument,
     "status": StatusDocument,

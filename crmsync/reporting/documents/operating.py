@@ -135,6 +135,32 @@ class BackupDocument(TypedDict):
 
 
 @with_config(EXACTLY)
+class ExportDocument(TypedDict):
+    """`crmsync export FOLDER`: how much of each it has, as of when its scores are, and of how many people there is
+    newer news.
+    """
+
+    folder: str
+    at: str
+    people: int
+    activities: int
+    facts: int
+    scores: int
+    pending: int
+    left_out: int
+
+
+@with_config(EXACTLY)
+class ImportDocument(TypedDict):
+    """`crmsync import FOLDER`."""
+
+    folder: str
+    made_at: str
+    rows: dict[str, int]
+    next: str
+
+
+@with_config(EXACTLY)
 class RestoreDocument(TypedDict):
     """`crmsync restore FILE`: when the backup was made, how many rows it had by table, and the next command."""
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Literal, NotRequired
 
 from pydantic import with_config
 from typing_extensions import TypedDict
@@ -74,8 +74,9 @@ class ScoredDocument(TypedDict):
 
 @with_config(EXACTLY)
 class PersonDocument(ScoredDocument):
-    """One person of `crmsync score`, and the line of the file that they are on."""
+    """One person of `crmsync score`, and the line of the file that they are on; of a folder the file, too."""
 
+    file: NotRequired[str]
     line: int
 
 
@@ -314,8 +315,11 @@ class ModelDocument(TypedDict):
 
 @with_config(EXACTLY)
 class ScoreDocument(TypedDict):
-    """`crmsync score`."""
+    """`crmsync score`: as of when, and what it wrote with `--output`; `people` is empty then."""
 
+    at: str
+    count: int
+    output: str | None
     people: list[PersonDocument]
     problems: list[str]
     warnings: list[str]
