@@ -130,7 +130,7 @@ def _lint_attributes(config: Config) -> Iterator[Finding]:
         asked += [(rule.on, {*rule.at_least_sum})] if isinstance(rule, Behavior) else []
         for on, names in asked:
             there = set[str]().union(*(known.get(kind, ()) for kind in on))
-            for name in sorted(names - there) if kinds.issuperset(on) else ():
+            for name in sorted(names - there) if kinds.issuperset(on) and not known.keys().isdisjoint(on) else ():
                 said = f'"{rule.name}" asks for the attribute "{name}", which no source gives {" or ".join(on)}'
                 has = f"the attributes are {', '.join(sorted(there))}" if there else "it has none"
                 yield Finding("warning", f"{said}; {has}; name it in the attributes of the source")

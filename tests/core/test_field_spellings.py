@@ -70,7 +70,7 @@ ADA = ("ada@x.example",)
 def known(state, people, of):
     with state.read() as reading:
         ids = sorted(reading.scalars(select(schema.person.c.id)))
-        columns = read_people_columns(reading, of, ids, [])
+        columns = read_people_columns(reading, of, ids, [], now=NOW)
     return columns.fields["employees"][:people]
 
 

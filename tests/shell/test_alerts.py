@@ -457,7 +457,7 @@ def test_a_daemon_whose_run_hangs_tells_so_before_it_ends(started, listening, sa
     listening.write_text(text.replace('stall_timeout = "1h" ', 'stall_timeout = "1s" '), encoding="utf-8")
     sandbox.faults.add(Fault(do="silence"))
     process = started("run")
-    assert "a run made no progress for 1 seconds" in told_by(sink, "New: the last run failed.")
+    assert "a run made no progress for 1 second" in told_by(sink, "New: the last run failed.")
     assert process.wait(20) == 1
 
 
