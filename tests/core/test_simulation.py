@@ -17,7 +17,7 @@ from tests.support.make import activity, contact
 from tests.support.simulation import DEEDS, DONE, BrokenLawError, Simulation, World
 
 SEED = int(os.environ.get("SEED") or 1)
-STORIES, STEPS = 28, 100
+STORIES, STEPS = 16, 100
 """In each half; a story has nineteen runs or so, those at its end included. They are the same ones each time."""
 
 
