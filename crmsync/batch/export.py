@@ -18,6 +18,7 @@ from crmsync.columns import RUNNING, Columns, Fact
 from crmsync.config import Config
 from crmsync.connector import Stop
 from crmsync.errors import Cancelled, ConfigError
+from crmsync.planning.account_counts import read_counts
 from crmsync.planning.field_reading import name_reading
 from crmsync.planning.people_columns import name_scoring, read_holds, read_people_columns
 from crmsync.scoring.arrow import AS_JSON, load_pyarrow
@@ -84,6 +85,8 @@ class _Exporting:
     def __init__(self, config: Config, reading: Connection, folder: Path, at: datetime, stop: Stop) -> None:
         self.config, self.reading, self.folder, self.at, self.stop = config, reading, folder, at, stop
         self.holds = read_holds(reading, config, at)
+        self.people = find_exported_people(reading)
+        self.counted = read_counts(reading, config, self.people, at, self.holds)
         self.known: Facts = {}
         self.numbers: dict[int, int] = {}
         self.facts: list[Fact] = []
@@ -94,7 +97,7 @@ class _Exporting:
         """Write people, scores and facts. Returns how many people, activities, facts, scores and pending people."""
         for name in ("people", "scores"):
             make_folder(self.folder / name)
-        people = find_exported_people(self.reading).tolist()
+        people = self.people.tolist()
         pending = find_pending(self.reading, name_scoring(self.config, self.holds))
         self.kinds = self._find_kinds(people)
         scores = waiting = 0
@@ -127,7 +130,9 @@ class _Exporting:
 
     def _write_part(self, number: int, people: Sequence[int], pending: set[int]) -> tuple[int, int]:
         pa = load_pyarrow()
-        columns = read_people_columns(self.reading, self.config, people, self.holds, self.known, now=self.at)
+        columns = read_people_columns(
+            self.reading, self.config, people, self.holds, self.known, now=self.at, counted=self.counted
+        )
         stored, called = read_scores(self.reading, people), read_called(self.reading, people)
         bands = set(self.config.band_names())
         late = [each in pending or each not in stored for each in people]

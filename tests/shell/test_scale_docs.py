@@ -59,9 +59,16 @@ def test_the_recipe_for_one_table(folder):
     assert pq.read_table(folder / "scores.parquet")["fit"].equals(expected(folder)["fit"])
 
 
+def test_the_recipe_for_ray(folder):
+    if importlib.util.find_spec("ray") is None:
+        pytest.skip("LEFT OUT: ray is not installed, so its recipe was not tested")
+    run(RECIPES[1], folder, RAY_OVERRIDE_RESOURCES='{"CPU": 2}', RAY_USAGE_STATS_ENABLED="0")
+    assert pq.read_table(folder / "scores").sort_by("person").to_pylist() == expected(folder).to_pylist()
+
+
 def test_the_recipe_for_spark(folder):
     if importlib.util.find_spec("pyspark") is None or shutil.which("java") is None:
         pytest.skip("LEFT OUT: there is no pyspark, or no Java, so scoring on Spark was not tested")
-    run(RECIPES[1], folder, SPARK_LOCAL_IP="127.0.0.1", PYSPARK_PYTHON=sys.executable)
+    run(RECIPES[2], folder, SPARK_LOCAL_IP="127.0.0.1", PYSPARK_PYTHON=sys.executable)
     spark = pq.read_table(folder / "scores").sort_by("person").to_pylist()
     assert spark == expected(folder).to_pylist()
