@@ -36,6 +36,7 @@ from crmsync.daemon.signals import raise_stop_on_signals
 from crmsync.errors import ConfigError, CrmsyncError, StateError, StateInUse
 from crmsync.exit_codes import HELD, code_of, outcome_of
 from crmsync.planning.approval import find_plan, plan_of
+from crmsync.planning.builder import NOT_PLANNED
 from crmsync.planning.review import changes_of
 from crmsync.reporting.alerts import UNTOLD, Spoken, send_alerts
 from crmsync.reporting.console import count_of, count_waiting, in_order, print_sentences, progress_bar, say_command
@@ -338,6 +339,9 @@ def _last_words(document: Mapping[str, Any]) -> tuple[str, str]:
             looked_at = [crm for crm in document["crms"] if crm not in document["skipped"]]
             unseen = " and ".join(document["skipped"])
             return f"There is nothing to write in {' and '.join(looked_at)}. {unseen} could not be checked.", ""
+        case "preview" if any(note.startswith(NOT_PLANNED) for note in document["notes"]):
+            waits = "There is nothing else to write: what was undone is held for approval by each sync run. To see it:"
+            return waits, "crmsync status"
         case "preview":
             return "There is nothing to write: the CRMs already hold the right values.", ""
         case "ok":

@@ -72,7 +72,7 @@ def explain(
     Example: crmsync explain --model
     """
     if (who is None) is not model:
-        raise typer.BadParameter("give a person or --model, not both")
+        raise typer.BadParameter("give a person or --model" + (", not both" if model else ""))
     if at is not None and who is None:
         raise typer.BadParameter("--at is for a person; the model is as the file has it")
     with run_command(as_json, debug, config) as ending:

@@ -103,6 +103,8 @@ def init(
             ending.tell(Outcome(FAILED, "cancelled", ("Stopped. Nothing was written.",)))
             return
         text, about = write_like_score(start, config, score) if score else (write_first_config(start), {})
+        if score:
+            about["lead_score"]["notes"] = [*about["lead_score"]["notes"], *_note_left_out(start)]
         start = replace(start, has_schema=_write_schema(config))
         _write_new(config, text if start.has_schema else text.removeprefix(f"{SCHEMA_LINE}\n"))
         ending.document = _describe_start(config, start, facts, not_tried) | about
@@ -118,6 +120,13 @@ def _choose_crm(model: str, only: str | None, instance_url: str | None) -> str |
     if only not in (None, CRM):
         raise ConfigError(f"{OPTION} reads a score of HubSpot; remove --only {only}")
     return only or (CRM if instance_url is None else None)
+
+
+def _note_left_out(start: Starter) -> list[str]:
+    """That Salesforce is not in the file, although its secrets are there."""
+    if "salesforce" in start.crms or not any(os.environ.get(each) for each in template.SECRETS["salesforce"]):
+        return []
+    return ["Salesforce is not in this file; for both CRMs, remove the file and add --instance-url to the command"]
 
 
 def has_terminal() -> bool:

@@ -61,6 +61,9 @@ from crmsync.store.scores import (
 from crmsync.store.undone import release_by_config
 from crmsync.work import Work
 
+NOT_PLANNED = "Not in this plan: "
+"""How a preview begins to say what waits for approval besides it."""
+
 
 class BuiltPlan(NamedTuple):
     """How many records a plan would change in all, why some must wait, whom that concerns and how many records."""
@@ -168,7 +171,7 @@ def _note_undone(work: Work, tx: Connection, result: Result, desk: PlanBuilder) 
     hashes = work.config.model_hash(), work.config.decision_hash()
     waiting = approval.keep_undone(tx, hashes, desk.undone, desk.decided_refs or (), work.now_ms)
     if waiting is not None:
-        result.notes += [f"Not in this plan: {why}" for why in waiting.reasons]
+        result.notes += [f"{NOT_PLANNED}{why}" for why in waiting.reasons]
 
 
 def _prepare(work: Work, tx: Connection, setting: Setting) -> Prepared:

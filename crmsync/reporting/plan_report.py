@@ -35,6 +35,7 @@ from crmsync.store.plan_people import (
     rescored_people,
     total_counts,
 )
+from crmsync.store.queries import replanned_bands
 from crmsync.store.scores import band_counts, count_scored
 from crmsync.work import Work
 
@@ -76,7 +77,12 @@ def stored_report(reading: Connection, config: Config, run_id: str, now: datetim
     """The report of a plan that the state keeps, as far as its changes tell it: the scores behind them are not kept."""
     moves = count_movements(moved_people(reading, run_id, is_decided=False))
     placed, bands = count_placed(reading), band_counts(reading)
-    before = {"": _level(moves, "band", "").left, **dict.fromkeys(config.band_names(), 0), **bands}
+    stored = {"": 0, **dict.fromkeys(config.band_names(), 0), **bands}
+    # Whose values were undone has a band in the state that the CRMs do not hold.
+    replanned = replanned_bands(reading, run_id)
+    before = {
+        name: number - replanned.get(name, 0) + _level(moves, "band", name).left for name, number in stored.items()
+    }
     return {
         "edits": _edits(reading, config),
         "people": _count_people(moves, placed, sum(bands.values())),

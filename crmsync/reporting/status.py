@@ -14,7 +14,7 @@ from crmsync.config import Config
 from crmsync.config.settings import Schedule
 from crmsync.daemon.scheduler import trigger_of
 from crmsync.dead_feeds import DeadFeed, find_dead_feeds
-from crmsync.planning.approval import is_in_force, plan_of
+from crmsync.planning.approval import find_plan, is_in_force, plan_of
 from crmsync.planning.people_columns import read_holds
 from crmsync.planning.review import group_refusals
 from crmsync.reporting.alert_status import alerts_document
@@ -160,8 +160,11 @@ def refused_document(store: Store | None, typed: Typed = str) -> dict[str, Any]:
         return {"refused": group_refusals(refused_records(reading), typed)}
 
 
-def _no_run(config: Config, typed: Typed) -> dict[str, Any]:
+def _no_run(config: Config, typed: Typed, plan: str | None = None) -> dict[str, Any]:
+    """What is said before the first run, also where somebody has already made a `plan` (its id)."""
     sentence = f"No run yet. Next: {typed('crmsync plan')}"
+    if plan is not None:
+        sentence = f"No run yet, but plan {plan} can be written. Next: {typed(f'crmsync apply {plan}')}"
     crms = {crm: {"healthy": False, "why": sentence} for crm in config.crms}
     events = {each.name: {"healthy": False, "why": sentence} for each in config.events}
     return {"healthy": False, "crms": crms, "events": events, "health": [sentence], "paused": None}
@@ -245,7 +248,8 @@ def _health(
         return {"healthy": True, **_part_sources(config, well), "health": [], "paused": pause_document(paused)}
     past = [each for each in past if each.command != UNDO]  # it brings nothing up to date
     if not past and not waiting:
-        return _no_run(config, typed)
+        seen = find_plan(reading, config.decision_hash(), None, to_ms(now))
+        return _no_run(config, typed, seen.id if seen else None)
     dead, before = list_dead_feeds(config, reading, now), last_pause(reading)
     resumed = from_ms(before.until) if before is not None and before.until is not None else None
     crms = {}

@@ -257,6 +257,14 @@ def waiting_bands(connection: Connection) -> dict[str, int]:
     return {name: number for name, number in connection.execute(query.where(PENDING | waiting).group_by(band)) if name}
 
 
+def replanned_bands(connection: Connection, run_id: str) -> dict[str, int]:
+    """People by the band that the state has for them, of those whose band a run or plan changes in a CRM."""
+    moved = select(record.c.person).join(change, change.c.record == record.c.id)
+    moved = moved.where(LIVE, change.c.run == run_id, _json_value(connection, change.c.after, "band").is_not(None))
+    query = select(person.c.band, func.count()).where(person.c.excluded == "", person.c.id.in_(moved))
+    return {name: number for name, number in connection.execute(query.group_by(person.c.band)) if name}
+
+
 def _json_value(connection: Connection, column: Any, name: str) -> Any:
     """One value of a column that holds JSON, as text."""
     if connection.dialect.name == "postgresql":

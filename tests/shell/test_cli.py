@@ -315,6 +315,8 @@ def test_a_plan_in_words_shows_bands_movers_and_the_next_command(ready):
     assert "Largest score changes" in ended.out
     assert "Nothing was written. To write this plan:\n" in ended.out
     assert f" --config {ready}" in ended.out
+    command = ended.out.splitlines()[-1].strip()
+    assert crmsync("status", "-c", ready).out.rstrip().endswith(f"can be written. Next: {command}")
 
 
 def test_the_history_that_the_crms_keep_is_read_by_a_command_of_its_own(ready):
@@ -733,11 +735,12 @@ def test_the_model_is_explained_without_a_crm_or_a_state(name, monkeypatch):
     assert [line["name"] for line in document["rules"] if line["name"] not in ended.out] == []
 
 
-@pytest.mark.parametrize("words", [[], ["somebody@firm.example", "--model"]])
-def test_an_explanation_is_of_somebody_or_of_the_model(words, path):
+@pytest.mark.parametrize(("words", "is_both"), [([], False), (["somebody@firm.example", "--model"], True)])
+def test_an_explanation_is_of_somebody_or_of_the_model(words, is_both, path):
     ended = crmsync("explain", *words, "-c", path)
     assert ended.code == 2
-    assert "give a person or --model" in " ".join(ended.err.split())
+    said = " ".join(ended.err.split())
+    assert ("give a person or --model" in said, "not both" in said) == (True, is_both)
 
 
 # Endings

@@ -3,6 +3,7 @@
 import re
 import shutil
 import subprocess
+from pathlib import Path
 
 import jsonschema
 import pytest
@@ -102,6 +103,20 @@ def test_every_combination_of_options_writes_a_sound_file(alone, path, validator
         assert config.salesforce.instance_url == address
     other = {"hubspot": "salesforce", "salesforce": "hubspot"}.get(only, "nothing")
     assert not re.findall(rf"(?i){other} =|\[{other}|\"{other}\"|CRMSYNC_{other}", path.read_text(encoding="utf-8"))
+
+
+def test_a_token_in_a_file_is_found_by_what_the_readme_says(reachable, path, monkeypatch):
+    readme = (Path(__file__).parents[2] / "README.md").read_text(encoding="utf-8")
+    said = re.search(
+        r"write it into a file\s+`(.+?)/(CRMSYNC_HUBSPOT__TOKEN)` and `export (CRMSYNC_SECRETS)=(.+?)`", readme
+    )
+    folder, token, variable, value = said.groups()
+    (path.parent / folder).mkdir()
+    (path.parent / folder / token).write_text("sandbox-token\n")
+    monkeypatch.delenv(token)
+    monkeypatch.setenv(variable, value)
+    monkeypatch.chdir(path.parent)
+    assert crmsync("init", "-c", path, "--only", "hubspot", "--json").json["not_tried"] == []
 
 
 def test_a_small_file_is_clearly_shorter_and_has_no_owners(alone, path, validator):

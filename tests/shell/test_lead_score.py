@@ -83,6 +83,16 @@ def test_salesforce_comes_along_where_the_options_say_so(reachable, path):
     assert config.fields["title"] == {"hubspot": "jobtitle", "salesforce": "Title"}
 
 
+def test_that_salesforce_is_left_out_is_said_where_its_secrets_are_there(reachable, path, monkeypatch):
+    assert "Salesforce" not in start(path, "60001").out
+    path.unlink()
+    monkeypatch.setenv("CRMSYNC_SALESFORCE__CLIENT_ID", "sandbox")
+    left_out = (
+        "  Salesforce is not in this file; for both CRMs, remove the file and add --instance-url to the command.\n"
+    )
+    assert left_out in start(path, "60001").out
+
+
 @pytest.mark.parametrize("wanted", ["Nobody's", "60009", ""])
 def test_an_unknown_score_is_answered_with_those_there_are(reachable, path, wanted):
     ended = start(path, wanted, "--json")

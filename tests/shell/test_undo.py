@@ -60,6 +60,15 @@ def test_on_a_terminal_it_shows_what_would_be_restored_and_asks(path, small_sand
     assert waits.code == 3
     assert "was undone" in waits.out
     assert "undone, held for approval" in waits.out
+    report = crmsync("apply", "--json", "-c", path).json["held"]["changes"]["report"]
+    bands = {each["name"]: (each["before"], each["after"]) for each in report["bands"]}
+    scored = report["people"]["scored"]
+    assert bands.pop(None) == (scored, 0)
+    assert {before for before, _after in bands.values()} == {0}
+    assert sum(after for _before, after in bands.values()) == scored
+    looked = crmsync("plan", "-c", path)
+    assert "the CRMs already hold the right values" not in looked.out
+    assert f"crmsync status --config {path}" in looked.out
 
 
 def test_before_the_first_run_there_is_nothing_to_undo(path):
