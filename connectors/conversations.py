@@ -27,24 +27,29 @@ def _fold(text: str) -> str:
 
 _ANSWERS = (
     r"auto(?:mat(?:ic|ed))?[ -]?(?:e-?mail[ -]?)?(?:reply|response|answer|responder)|autoreply",
-    r"automatische (?:e-?mail-?)?(?:antwort|rückmeldung|reaktion)|autom\. antwort|automatisch (?:antwoord|bericht)",
+    r"automatische (?:e-?mail-?)?(?:antwort|rückantwort|rückmeldung|reaktion)|auto(?:m\.)?[ -]?antwort"
+    r"|automatisch (?:antwoord|bericht)",
     r"réponse automatique|message automatique|respuesta automática|mensaje automático|resposta autom[áà]tica",
     r"mensagem automática|risposta automatica|messaggio automatico|automatiskt? svar|autosvar",
     r"automaattinen vastaus|automaattivastaus|automatyczna odpowiedź|odpowiedź automatyczna|autoodpowiedź",
     r"otomatik (?:yanıt|cevap)|automatická odpov[ěe]ď|automatikus válasz|răspuns automat|автоматичен отговор",
-    r"автоматический ответ|автоответ|автоматична відповідь|αυτόματη απάντηση|automatski odgovor|samodejni odgovor",
+    r"автоматический ответ|автоответ|авто(?:матична )?відповідь|αυτόματη απάντηση|automatski odgovor|samodejni odgovor",
     r"automaatvastus|automātiskā atbilde|automatinis atsakymas|תשובה אוטומטית|מענה אוטומטי|رد تلقائي",
     r"(?:การ)?ตอบกลับอัตโนมัติ|trả lời tự động|balasan otomatis",
     r"自動(?:応答|返信|回覆|回復|答覆)(?:メール)?|自动(?:回复|答复|应答)|자동 ?(?:회신|응답|답장)",
 )
 _ABSENCES = (
     r"(?:i am |i'm |currently )*(?:out[ -]of[ -](?:the[ -])?office|ooo|oof|away from (?:the|my) (?:office|desk))",
-    r"(?:i am |i'm |currently )*on (?:vacation|holidays?|(?:annual|parental|maternity|paternity|sick) leave)",
+    r"(?:i am |i'm |currently )*on (?:vacation|holidays?|(?:(?:annual|parental|maternity|paternity|sick) )?leave)",
+    r"(?:vacation|holiday) (?:auto[ -]?)?(?:reply|response|responder)",
     r"(?:automatische )?abwesenheits?-?(?:notiz|nachricht|meldung|mitteilung|benachrichtigung|assistent|info)",
-    r"abwesenheit|(?:ich bin )?(?:derzeit |momentan )?(?:abwesend|außer haus|nicht im (?:büro|hause?)|im urlaub)",
+    r"abwesenheit|(?:(?:ich )?bin )?(?:derzeit |momentan |urlaubsbedingt )?(?:abwesend|außer haus|nicht im (?:büro"
+    r"|hause?)|im urlaub)",
     r"(?:message |notification |avis )?(?:d'absence|absence|absente?)(?: du bureau)?|en congés?",
-    r"fuera de (?:la )?oficina|ausencia|ausente(?: de la oficina)?|fuori (?:ufficio|sede)|assente(?: dall'ufficio)?",
-    r"fora d[oe] escritório|ausência(?: temporária)?|ausente do escritório|afwezig(?:heids?(?:bericht|melding))?",
+    r"(?:estoy )?fuera de (?:la )?oficina|ausencia|ausente(?: de la oficina)?|(?:sono )?fuori (?:ufficio|sede)"
+    r"|assente(?: dall'ufficio)?",
+    r"fora d[oe] escritório|ausência(?: temporária| do escritório)?|ausente do escritório|afwezig(?:heids?(?:bericht"
+    r"|melding|assistent))?",
     r"afwezigheid|(?:ik ben )?(?:niet (?:aanwezig|op kantoor)|buiten kantoor)|frånvaro(?:meddelande)?|frånvarande",
     r"(?:ej|inte) på kontoret|fraværs?(?:besked|melding)?|fraværende|ikke (?:til stede|på kontoret)",
     r"poissa(?: toimistosta)?|poissaolo(?:ilmoitus|viesti)?|en ole toimistolla|poza biurem|nieobecność",
@@ -56,7 +61,12 @@ _FAILURES = (
     r"|unzustellbar|non remis|onbestelbaar|no se puede entregar|não entregue",
 )
 
-_TAG = r"[\[(<*]+ ?(?:external|extern[oea]?|ext|spam) ?[\])>*]+:? ?"
+_HOLIDAYS = (
+    r"(?:away|(?:(?:on|annual|parental|maternity|paternity|sick) )?leave|vacation|holidays?|(?:im )?urlaub|en vacances"
+    r"|vacances|(?:de )?vacaciones|(?:in )?ferie|(?:de )?férias"
+    r"|(?:op )?vakantie|på semester|semester|på ferie|lomalla|izinde)"
+)
+_TAG = r"(?:[\[(<*]+ ?(?:external|extern[oea]?|ext|spam) ?[\])>*]+:? ?|(?:external|extern[oea]?|ext|auto): ?)"
 _ENDS = (
     r"(?: ?$| ?[:,;.!|(\[]| -| (?:re|aw|antw|sv|vs|rif|odp|ynt)\b"
     r"| (?:until|till?|from|through|today|this week|next week|bis|vom|ab|jusqu|hasta|fino|até|tot|\d))"
@@ -69,6 +79,8 @@ _AUTOMATIC_SUBJECT = re.compile(
     # The words in brackets, or with nothing or what they answer behind them: "Automatic doors" goes on in another way.
     rf"^(?:{_TAG})*(?:[\[(*]+ ?(?:{_ANY}) ?[\])*]+|(?:{_ANY}){_NOUN}{_ENDS})"
     rf"|^(?:auto: )?[^?:]{{2,60}} {_OFFICE}{_ENDS}"
+    # A word that people write, too, and then the e-mail that it answers.
+    rf"|^(?:{_TAG})*(?:{_fold(_HOLIDAYS)}) ?:? (?:re|aw|antw|sv|vs|rif|odp|ynt) ?:"
     rf"|[\[(] ?(?:{_ANSWER}|out of (?:the )?office) ?[\])]$"
 )
 _AUTOMATIC_HEADER = re.compile(
@@ -78,18 +90,27 @@ _AUTOMATIC_HEADER = re.compile(
     re.IGNORECASE | re.MULTILINE,
 )
 
-_REACHED = re.compile(r"\b(?:connected|spoke|talked|answered|live message|gesprach|erreicht)\b")
+_REACHED = re.compile(
+    r"\b(?:connected|spoke|talked|answered|reached|discussed|live message|gesprach|erreicht"
+    r"|(?:meeting|demo|appointment) (?:booked|set|scheduled))\b"
+)
 _NOT_REACHED = re.compile(
-    r"\b(?:not|didn'?t|never|un|nicht|niemand(?:en)?|could(?:n'?t| not)|keine[nr]?) ?(?:yet )?"
+    r"\b(?:not|didn'?t|never|nobody|no one|un|nicht|niemand(?:en)?|could(?:n'?t| not)|keine[nr]?) ?(?:yet )?"
     r"(?:be )?(?:connect(?:ed)?|answer(?:ed)?|reach(?:ed|able)?|erreicht|erreichbar)\b"
 )
+_ALONE = re.compile(r"(?:abandoned|cancell?ed|rejected|disconnected|ringing)")
+"""What says in other company something else: "canceled the contract"."""
+
 _NOBODY = re.compile(
     _fold(
         r"\b(?:no (?:answer|response|reply|one|contact|pick ?up)|no-answer|unanswered|unreachable|unavailable|busy"
         r"|not (?:available|reached|picked up|home|in service)|did(?:n'?t| not) (?:answer|pick ?up|connect)"
         r"|voice ?-?mail|answering machine|(?:left )?vm|lvm|left (?:a )?message|missed|failed"
+        r"|unable to (?:reach|connect|contact)|(?:number|line) disconnected|hung up before (?:answer|pick ?up)\w*"
+        r"|call (?:rejected|declined|abandoned|cancell?ed)"
         r"|(?:wrong|bad|invalid|incorrect|disconnected) (?:phone )?(?:number|no\.?)|number (?:not|out of|no longer).*"
-        r"|keine antwort|kein anschluss|besetzt|mailbox|anrufbeantworter|nicht (?:erreicht|erreichbar|abgenommen)"
+        r"|keine antwort|kein anschluss|besetzt|mailbox|anrufbeantworter|ab besprochen|nicht (?:erreicht|erreichbar"
+        r"|abgenommen)"
         r"|niemand(?:en)? erreicht|falsche (?:ruf|telefon)?nummer"
         r"|pas de réponse|sans réponse|ne répond pas|occupée?|messagerie(?: vocale)?|répondeur|injoignable"
         r"|(?:mauvais|faux) numéro|sin respuesta|no (?:contesta|contestó|responde|respondió)|ocupado|buzón(?: de voz)?"
@@ -100,7 +121,10 @@ _NOBODY = re.compile(
         r"|telefonsvarer|talepost|(?:fel|feil|forkert) nummer|ei (?:vastausta|vastannut|vastaa)|varattu"
         r"|(?:puhelin)?vastaaja|väärä numero|brak odpowiedzi|nie (?:odebrał|odebrała|odbiera|odpowiada)|zajęt[ey]"
         r"|poczta głosowa|(?:zły|błędny) numer|cevap (?:yok|vermedi)|yanıt yok|meşgul|sesli mesaj|yanlış numara)\b"
-        r"|応答なし|不在|留守|話し中|番号(?:違い|間違い)|間違い電話|无人接听|無人接聽|未接|占线|忙线|忙線|语音信箱|語音信箱"
+        r"|нет ответа|не (?:дозвонил\w*|отвечает|ответил[аи]?|берет трубку)|занято|недоступен|неверный номер"
+        r"|автоответчик"
+        r"|голосовая почта|無応答|応答なし|不在|留守|話し中|番号(?:違い|間違い)|間違い電話|无人接听|無人接聽|未接|占线"
+        r"|忙线|忙線|语音信箱|語音信箱"
         r"|号码错误|錯誤號碼|부재|응답 ?없음|통화 ?중|음성 ?사서함|잘못된 번호"
     )
 )
@@ -126,4 +150,6 @@ def is_unanswered(outcome: str) -> bool:
     text = _fold(outcome.replace("_", " "))
     if _REACHED.search(_NOT_REACHED.sub("", text)):
         return False
-    return _NOT_REACHED.search(text) is not None or _NOBODY.search(text) is not None
+    return (
+        _ALONE.fullmatch(text) is not None or _NOT_REACHED.search(text) is not None or _NOBODY.search(text) is not None
+    )

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import difflib
 import gettext
+import unicodedata
 from collections.abc import Iterator, Mapping, Sequence
 from functools import cache
 from importlib.util import find_spec
+from typing import TypeVar
 
 import regex
 
@@ -43,7 +45,7 @@ _ALSO: Mapping[str, Sequence[str]] = {
     "BN": ("Brunei",),
     "HK": ("Hong Kong SAR", "Hongkong"),
     "MO": ("Macau",),
-    "DE": ("BRD", "Federal Republic of Germany"),
+    "DE": ("BRD", "GER", "Federal Republic of Germany"),
     "CH": ("Swiss", "Suisse", "Svizzera", "Schweiz"),
     "SA": ("KSA",),
 }
@@ -60,13 +62,22 @@ def is_installed() -> bool:
 
 def read_country(text: str) -> frozenset[str]:
     """The code (ISO 3166-1, two letters) of the country that a text names; empty for none."""
-    code = _countries().get(_plain(text))
+    code = _look_up(_countries(), text)
     return frozenset([code]) if code else frozenset()
 
 
 def read_state(text: str) -> frozenset[str]:
     """The codes (ISO 3166-2, like `US-CA`) of the states that a text may mean, mostly one; empty for none."""
-    return _states().get(_plain(text), frozenset())
+    return _look_up(_states(), text) or frozenset()
+
+
+_T = TypeVar("_T")
+
+
+def _look_up(known: Mapping[str, _T], text: str) -> _T | None:
+    """What a text means as it is written, or else in plain letters."""
+    plain = _plain(text)
+    return known.get(plain) or known.get(_strip_accents(plain))
 
 
 def find_strange(key: str, texts: Sequence[str]) -> Iterator[str]:
@@ -85,8 +96,9 @@ def find_strange(key: str, texts: Sequence[str]) -> Iterator[str]:
 
 def _plain(text: str) -> str:
     """Letters and digits of a text with one blank between words, folded: `U.S.` is `us`, `United  States` is kept."""
-    joined = regex.sub(r"(?<=\b\p{L})\.\s?(?=\p{L}\b)|[.'’`]", "", text.casefold())
-    return " ".join(regex.findall(r"[\p{L}\p{M}\p{N}]+", joined)).removeprefix("the ")
+    joined = regex.sub(r"(?<=\b\p{L})(?:\.\s?|\s)(?=\p{L}\b)|[.'’`]", "", text.casefold())
+    plain = unicodedata.normalize("NFC", " ".join(regex.findall(r"[\p{L}\p{M}\p{N}]+", joined)))
+    return plain.removeprefix("the ")
 
 
 @cache
@@ -110,8 +122,27 @@ def _countries() -> dict[str, str]:
         for code, spellings in names.items():
             for spelling in filter(None, spellings):
                 found.setdefault(_plain(told.gettext(spelling)), code)
+    _add_plain_letters(found)
     found.pop("", None)
     return found
+
+
+def _add_plain_letters(found: dict[str, _T]) -> None:
+    """Names are often typed without accents, or with "oe" for "ö"; a name that is somebody's already stays theirs."""
+    for spelling, meant in [*found.items()]:
+        for letters in (spelling, spelling.translate(_TWO_LETTERS)):
+            found.setdefault(_strip_accents(letters), meant)
+
+
+_TWO_LETTERS = str.maketrans({"ä": "ae", "ö": "oe", "ü": "ue", "å": "aa", "ø": "oe", "æ": "ae"})
+_ONE_LETTER = str.maketrans({"ø": "o", "æ": "ae", "ł": "l", "ı": "i", "đ": "d"})
+
+
+def _strip_accents(text: str) -> str:
+    """The same in plain letters, where they are Latin ones."""
+    parts = unicodedata.normalize("NFD", text.translate(_ONE_LETTER))
+    stripped = regex.sub(r"(?<=\p{Latin})\p{M}+", "", parts)
+    return unicodedata.normalize("NFC", stripped)
 
 
 @cache
@@ -125,6 +156,7 @@ def _states() -> dict[str, frozenset[str]]:
         for spelling in (each.code, f"{country} {short}", short, *each.name.split("/")):
             if not spelling.isdecimal():
                 found.setdefault(_plain(spelling), set()).add(each.code)
+    _add_plain_letters(found)
     found.pop("", None)
     # The name of a whole state says more than that of a part of another one.
     return {spelling: frozenset(_widest(codes)) for spelling, codes in found.items()}

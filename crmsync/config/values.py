@@ -11,6 +11,9 @@ MISSING = (
     *("(not provided)", "not set", "(not set)", "not specified", "unspecified", "unknown", "[unknown]", "[[unknown]]"),
     *("none", "--none--", "(none)", "nil", "null", "(null)", "<null>", "undefined", "nan", "(blank)", "(empty)"),
     *("tbd", "-", "--", "---", "–", "—", ".", "k. a.", "k.a.", "keine angabe", "unbekannt", "inconnu"),
+    *("?", "??", "???", "..", "...", "…", "<none>", "empty", "<empty>", "no data", "not known", "not given"),
+    *("nicht bekannt", "nicht angegeben", "non renseigné", "desconocido", "desconocida", "sconosciuto", "desconhecido"),
+    *("onbekend", "okänd", "ukendt", "ukjent", "nieznany", "bilinmiyor", "неизвестно", "不明", "未知"),
     *("http://", "https://", "http://www.", "https://www."),
 )
 """What people and programs write where nothing is known."""

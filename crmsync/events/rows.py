@@ -9,7 +9,9 @@ from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
 from typing import Any, NamedTuple
 
+from crmsync.columns import UNSEEN, fold_text
 from crmsync.config.events import EventSource
+from crmsync.config.values import MISSING
 from crmsync.identity.matching import normal_email
 from crmsync.model import ADDRESS, DOMAIN, REFERENCE, Activity, Odd, Ref, Scalar
 
@@ -25,6 +27,8 @@ EXACT = 2**53
 """From here on two whole numbers may be one number of JSON."""
 
 _ADDRESS = re.compile(r"[^\s@<>,;\"]+@[^\s@<>,;\"]+")
+_NAMED = re.compile(r"[^<>]*<\s*([^<>]+?)\s*>")
+_NOTHING = frozenset(fold_text(each) for each in MISSING)
 _HOST = re.compile(r"[\w-]+(\.[\w-]+)+")
 
 
@@ -162,8 +166,8 @@ def _from_number(number: float) -> datetime | None:
 def _read_whose(source: EventSource, row: Mapping[str, Any]) -> Ref | str:
     """Whose event it is: of a record of a CRM first, then of an address, then of a company's domain."""
     columns = source.columns
-    record, email = (_text(_value(row, path)) for path in (columns.record, columns.email))
-    domain, user = (_text(_value(row, path)) for path in (columns.domain, columns.user))
+    record, email = (_known(_value(row, path)) for path in (columns.record, columns.email))
+    domain, user = (_known(_value(row, path)) for path in (columns.domain, columns.user))
     if record:
         crm, _, record_id = record.rpartition(":") if ":" in record else (source.crm or "", "", record)
         crm = crm.partition(":")[0]
@@ -175,7 +179,9 @@ def _read_whose(source: EventSource, row: Mapping[str, Any]) -> Ref | str:
             else f"has no id of a record ({columns.record})"
         )
     if email:
-        address = normal_email(email.removeprefix("mailto:"))
+        # "Ada <ada@x.example>", as mail programs write it.
+        named = _NAMED.fullmatch(email)
+        address = normal_email((named[1] if named else email).strip("' ").removeprefix("mailto:"))
         if not _ADDRESS.fullmatch(address):
             return f"has an e-mail address that is none ({columns.email})"
         return Ref(source.name, ADDRESS, address)
@@ -205,6 +211,12 @@ def _text(value: Any) -> str:
     if isinstance(value, float | Decimal) and value == value and abs(value) != math.inf and value == int(value):
         value = int(value)
     return str(value).strip()
+
+
+def _known(value: Any) -> str:
+    """A text, or nothing for what stands for nothing, like "N/A" or "null"."""
+    text = _text(value).strip(UNSEEN)
+    return "" if fold_text(text) in _NOTHING else text
 
 
 def _scalar(value: Any) -> Scalar | None:

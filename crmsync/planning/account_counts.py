@@ -17,8 +17,15 @@ from crmsync.config.model import selects_kind
 from crmsync.dead_feeds import DeadFeed
 from crmsync.model import Scalar
 from crmsync.planning.accounts import MOST_AROUND
-from crmsync.scoring.account_counts import AccountActs, AccountQuestions, count_activities_of, name_kinds
+from crmsync.scoring.account_counts import (
+    AccountActs,
+    AccountQuestions,
+    count_activities_of,
+    drop_machine_acts,
+    name_kinds,
+)
 from crmsync.scoring.calendar import DAY, FAR
+from crmsync.scoring.machine_clicks import MADE_BY_MACHINES, SENT
 from crmsync.store.account_acts import find_people_at, read_account_acts
 from crmsync.store.companies import people_around
 from crmsync.store.events import News
@@ -68,13 +75,21 @@ def read_counts(
     longest = max((each for each in windows if each is not None), default=0)
     # A day more, since days begin earlier in some zone; and while a clock stands, what is old still counts.
     since = 0 if None in windows or holds else max(int(at.min()) - (longest + 2) * DAY, 0)
-    stored = read_account_acts(connection, name_kinds(counts), around, since)
+    kinds = {*name_kinds(counts)}
+    if not kinds.isdisjoint(MADE_BY_MACHINES):
+        kinds |= {SENT, *MADE_BY_MACHINES}
+    identity = config.identity
+    stored = read_account_acts(
+        connection, sorted(kinds), around, since, identity.source_of_truth, identity.seconds_apart
+    )
     places = np.minimum(np.searchsorted(stored.member, people), max(len(stored.member) - 1, 0))
     there = np.flatnonzero(stored.member[places] == people) if len(stored.member) else np.zeros(0, dtype=np.intp)
     # What is asked of one account is asked once.
     pairs = np.stack([stored.member_of[places[there]], at[there]], axis=1)
     asked, which = np.unique(pairs, axis=0, return_inverse=True) if len(there) else (pairs, np.zeros(0, np.intp))
     acts = AccountActs(stored.account, stored.user, stored.at, stored.fact)
+    if not kinds.isdisjoint(MADE_BY_MACHINES):
+        acts = drop_machine_acts(config.machine_clicks, acts, stored.facts)
     for field, count in counts.items():
         last = [each.last for each in holds if selects_kind(count.on, each.kind)]
         stopped = min(last) if last else None

@@ -26,7 +26,7 @@ from crmsync.planning.desk import (
     worth_in_pools,
 )
 from crmsync.planning.people_columns import name_planning, name_scoring, read_people_columns
-from crmsync.planning.score_fields import fill_score_fields
+from crmsync.planning.score_fields import FORESEEN, fill_score_fields, find_foresight_due
 from crmsync.routing.decisions import RoutingDecision, decide_people
 from crmsync.routing.exclusion import find_excluded
 from crmsync.routing.lifecycle import StageReason
@@ -87,7 +87,7 @@ def score_changed_people(
     """
     config = work.config
     names = name_scoring(config, holds), name_planning(config, holds)
-    dated, now = config.decides_by_dates(), int(work.now.timestamp())
+    timed, now = _tells_more_than_scores(config), int(work.now.timestamp())
     if only is None:
         wanted = people_to_score(tx, now, *names, list(work.crms))
     else:
@@ -102,8 +102,8 @@ def score_changed_people(
         some = wanted[start : start + PEOPLE_AT_ONCE].tolist()
         columns, scores, before, excluded = _score(work, tx, some, holds, facts, counted)
         rows = _score_rows(scores, config, work, run, excluded, names)
-        # A date that only a decision asks about changes no score.
-        moved = dirty | {each for each in some if dated and each in before and before[each].due <= now}
+        # What is decided or told may change by time alone, although no line of a score does.
+        moved = dirty | {each for each in some if timed and each in before and before[each].due <= now}
         news = [place for place, row in enumerate(rows) if row["id"] in moved or _is_news(before.get(row["id"]), row)]
         if only is None:
             quiet = {rows[place]["id"]: rows[place]["due"] for place in set(range(len(rows))) - set(news)}
@@ -145,7 +145,15 @@ def _score(
     scores = score(config, columns, work.now, config.zone, previous)
     if counted.fields:
         scores = replace(scores, due=np.minimum(scores.due, counted.due_of(columns.people)))
+    if not FORESEEN.isdisjoint(config.write.fields):
+        scores = replace(scores, due=np.minimum(scores.due, find_foresight_due(config, columns, scores, work.now)))
     return columns, scores, before, find_excluded(config, columns, read_marks(tx, config, people), work.now)
+
+
+def _tells_more_than_scores(config: Config) -> bool:
+    """Whether time alone changes decisions, reasons or what is foreseen, and not only scores."""
+    passing = any(each.on and each.window for each in config.disqualify)
+    return passing or config.decides_by_dates() or not FORESEEN.isdisjoint(config.write.fields)
 
 
 class _Batch(NamedTuple):

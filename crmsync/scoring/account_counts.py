@@ -9,12 +9,14 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from crmsync.columns import Fact
+from crmsync.columns import Columns, Fact
 from crmsync.config.account import AccountCount
+from crmsync.config.machine_clicks import MachineClicks
 from crmsync.config.model import Model
 from crmsync.scoring.answers import YES
 from crmsync.scoring.calendar import FAR, local_days, midnight_of
 from crmsync.scoring.conditions import NO_DAY, ConditionEvaluator, encode_attributes
+from crmsync.scoring.machine_clicks import find_machines, read_mail_facts
 from crmsync.scoring.values import make_column
 
 Numbers = NDArray[np.int64]
@@ -73,6 +75,21 @@ def count_activities_of(
         leaves = local_days(at[low[ageing]], zone) + (count.window.days + 1)
         due[ageing] = np.minimum(due[ageing], [midnight_of(day, zone) for day in leaves.tolist()])
     return AccountAnswers(_values(count, facts, low, high, user, fact), due)
+
+
+def drop_machine_acts(rules: MachineClicks, acts: AccountActs, facts: Sequence[Fact]) -> AccountActs:
+    """The activities without the opens and clicks that no person made."""
+    mail = read_mail_facts(rules, facts)
+    if not len(acts.at):
+        return acts
+    mails = np.flatnonzero((acts.user >= 0) & (mail.side[acts.fact] > 0))
+    mails = mails[np.lexsort((acts.at[mails], acts.user[mails]))]
+    users, person = np.unique(acts.user[mails], return_inverse=True)
+    fact = acts.fact[mails].astype(np.int32)
+    columns = Columns(users, {}, person.astype(np.int32), acts.at[mails], fact, facts)
+    machines, _how = find_machines(rules, mail, columns, np.ones(len(mails), dtype=bool))
+    kept = np.delete(np.arange(len(acts.at)), mails[machines])
+    return AccountActs(*(each[kept] for each in acts))
 
 
 def _begins(count: AccountCount, at: Numbers, zone: tzinfo, stopped: int | None) -> Numbers:

@@ -12,7 +12,6 @@ from crmsync.columns import Fact
 from crmsync.config.conditions import Where
 from crmsync.config.machine_clicks import MachineClicks
 from crmsync.config.model import Model, selections_of, selects_kind
-from crmsync.model import Scalar
 from crmsync.scoring.answers import YES
 from crmsync.scoring.conditions import NO_DAY, ConditionEvaluator, encode_attributes
 from crmsync.scoring.machine_clicks import MailFacts, read_mail_facts
@@ -81,17 +80,10 @@ def select_facts(model: Model, facts: Sequence[Fact], taken: Mapping[int, str] |
 
 def _amounts(facts: Sequence[Fact], name: str) -> NDArray[np.int64]:
     """A number of each fact in thousandths: whole, so that the order in which they are added changes nothing."""
-    return np.array([_thousandths(fact.attributes.get(name)) for fact in facts], dtype=np.int64)
-
-
-def _thousandths(value: Scalar | None) -> int:
-    if value is None or isinstance(value, bool | tuple):
-        return 0
-    try:
-        number = float(value)
-    except ValueError:
-        return 0
-    return round(min(number, LARGEST_AMOUNT) * 1_000) if number > 0 else 0
+    column = make_column([fact.attributes.get(name) for fact in facts])
+    # As `where` reads them: what is no number there is none here.
+    numbers = np.nan_to_num(column.spelled_numbers("")[column.codes])
+    return np.rint(np.clip(numbers, 0, LARGEST_AMOUNT) * 1_000).astype(np.int64)
 
 
 def _asker(

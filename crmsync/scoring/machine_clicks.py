@@ -18,6 +18,9 @@ PERSON, TOO_SOON, LINK_SCANNER = 0, 1, 2
 
 SENT, OPENED, CLICKED = "email_sent", "email_opened", "email_clicked"
 
+MADE_BY_MACHINES = frozenset({OPENED, CLICKED})
+"""The kinds of activity that a machine may have made."""
+
 LINKS = ("url", "link")
 """The attributes that tell which link was clicked; the first that is there."""
 

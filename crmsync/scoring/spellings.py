@@ -59,12 +59,12 @@ def read_machine_number(text: str) -> float | None:
 
 
 YES_WORDS = (
-    *("true", "t", "yes", "y", "1", "on", "checked", "✓", "✔", "☑"),
+    *("true", "t", "yes", "y", "1", "1.0", "on", "checked", "✓", "✔", "☑"),
     *("ja", "j", "wahr", "oui", "o", "vrai", "sí", "si", "verdadero", "sì", "vero", "sim", "verdadeiro", "waar"),
     *("tak", "prawda", "ano", "igen", "kyllä", "evet", "да", "はい", "是"),
 )
 NO_WORDS = (
-    *("false", "f", "no", "n", "0", "off", "unchecked", "✗", "✘", "☐"),
+    *("false", "f", "no", "n", "0", "0.0", "off", "unchecked", "✗", "✘", "☐"),
     *("nein", "falsch", "non", "faux", "falso", "não", "nao", "nee", "onwaar"),
     *("nie", "fałsz", "ne", "nem", "ei", "nej", "nei", "hayır", "нет", "いいえ", "否"),
 )

@@ -13,7 +13,7 @@ from typing import Any, overload
 import numpy as np
 from numpy.typing import NDArray
 
-from crmsync.columns import Columns, fold_text, renumber_facts
+from crmsync.columns import UNSEEN, Columns, fold_text, renumber_facts
 from crmsync.model import Scalar
 from crmsync.scoring.spellings import only_text, read_host, read_machine_number, read_number
 
@@ -211,7 +211,7 @@ def _clean_text(value: str) -> tuple[Scalar | None, str]:
         return None, f"a text of more than {LONGEST_TEXT:,} characters"
     if not value.isascii() and any("\ud800" <= char <= "\udfff" for char in value):
         return None, "a text that is not valid Unicode"
-    return (value, "") if value.strip() else (None, "")
+    return (value, "") if value.strip(UNSEEN) else (None, "")
 
 
 def _clean_number(value: float) -> tuple[Scalar | None, str]:

@@ -12,11 +12,13 @@ from sqlalchemy import Connection, and_, or_, select, true
 from crmsync.columns import Fact
 from crmsync.identity.accounts import Numbers
 from crmsync.identity.duplicates import once_per_person
+from crmsync.identity.logged_twice import LOGGED
 from crmsync.model import DOMAIN
 from crmsync.store.accounts import group_stored_people
 from crmsync.store.companies import EMPTY, people_around
 from crmsync.store.schema import EVENTS, LIVE, activity, company, fact, record
 from crmsync.store.score_inputs import hashable
+from crmsync.store.second_logs import LoggedActivities, find_second_logs
 from crmsync.store.sql import IN_LIST, column_chunks, in_chunks, plain_rows
 
 
@@ -36,9 +38,17 @@ class StoredActs(NamedTuple):
 
 
 def read_account_acts(
-    connection: Connection, kinds: Collection[str], around: Collection[int] | None, since: int = 0
+    connection: Connection,
+    kinds: Collection[str],
+    around: Collection[int] | None,
+    since: int = 0,
+    precedence: Sequence[str] = (),
+    same_activity: int = 0,
 ) -> StoredActs:
-    """Everything of these kinds since an instant (seconds) in all accounts, or in those around some people."""
+    """Everything of these kinds since an instant (seconds) in all accounts, or in those around some people.
+
+    What two CRMs (the first of `precedence` before others) log at most `same_activity` seconds apart is there once.
+    """
     some = None if around is None else people_around(connection, around)
     groups, _companies, domains = group_stored_people(connection, some)
     ids, facts = _read_facts(connection, kinds)
@@ -70,7 +80,9 @@ def read_account_acts(
         parts.append(np.column_stack([known[place, 1], known[place, 2], found[:, 1:]]))
     acts = np.concatenate([np.zeros((0, 5), dtype=np.int64), *parts])
     acts[:, 4] = np.searchsorted(ids, acts[:, 4])
-    acts = acts[_count_once(acts, facts)]
+    apart = same_activity if not LOGGED.isdisjoint(kinds) else 0
+    crms = _read_crms(connection, acts[:, 2], precedence) if apart else np.zeros(len(acts), dtype=np.int64)
+    acts = acts[_count_once(acts, facts, crms, apart)]
     return StoredActs(acts[:, 0], acts[:, 1], acts[:, 3], acts[:, 4], facts, groups.people, groups.account)
 
 
@@ -93,17 +105,34 @@ FIRST_NOBODY = 2**40
 """Users whom no CRM knows are numbered from here on, so that none has the number of a person."""
 
 
-def _count_once(rows: Numbers, facts: Sequence[Fact]) -> Numbers:
-    """The rows without what a second record of the same person tells of the same event."""
+def _read_crms(connection: Connection, records: Numbers, precedence: Sequence[str]) -> Numbers:
+    """The place of the CRM of each of some records (row ids)."""
+    distinct, which = np.unique(records, return_inverse=True)
+    places = {name: place for place, name in enumerate(precedence)}
+    crm_of: dict[int, int] = {}
+    for some in in_chunks(distinct.tolist(), IN_LIST):
+        for row_id, crm in plain_rows(connection, select(record.c.id, record.c.crm).where(record.c.id.in_(some))):
+            crm_of[row_id] = places.get(crm, len(places))
+    return np.array([crm_of[each] for each in distinct.tolist()], dtype=np.int64)[which]
+
+
+def _count_once(rows: Numbers, facts: Sequence[Fact], crms: Numbers, apart: int) -> Numbers:
+    """The rows without what a second record of the same person, or another CRM, tells of the same event."""
     names = {kind: number for number, kind in enumerate(sorted({each.kind for each in facts}))}
     kind_of = np.array([names[each.kind] for each in facts], dtype=np.int32)
     known = np.flatnonzero((rows[:, 1] >= 0) & (rows[:, 1] < FIRST_NOBODY))
     keep = np.ones(len(rows), dtype=bool)
     if len(known):
-        _people, person = np.unique(rows[known, 1], return_inverse=True)
+        _people, which = np.unique(rows[known, 1], return_inverse=True)
         _records, own = np.unique(rows[known, 2], return_inverse=True)
         kinds = kind_of[rows[known, 4]]
-        keep[known] = once_per_person(person.astype(np.int32), own.astype(np.int32), rows[known, 3], kinds)
+        person = which.astype(np.int32)
+        kept = once_per_person(person, own.astype(np.int32), rows[known, 3], kinds)
+        if apart:
+            at, fact_of = rows[known, 3], rows[known, 4]
+            logged = LoggedActivities(person, crms[known], at, fact_of, kinds, [*names], ~kept)
+            kept[[second for _, second in find_second_logs(logged, dict(enumerate(facts)), apart)]] = False
+        keep[known] = kept
     return np.flatnonzero(keep)
 
 

@@ -10,7 +10,7 @@ from pydantic import ValidationError
 
 from crmsync.config import config_class
 from crmsync.doctor import diagnose
-from crmsync.model import Company, Ref
+from crmsync.model import Activity, Company, Ref
 from crmsync.reporting.past_person import explain_person_at
 from crmsync.reporting.person import explain_person
 from crmsync.reporting.route import route_document
@@ -161,6 +161,31 @@ def test_activities_of_the_crms_count_as_well_and_an_event_of_two_records_once(s
     hubspot.happen(activity(3, contact(2), kind="logged_in", days_ago=2, feature="billing"))
     go(state, folder, hubspot, salesforce)
     assert fits(hubspot)[:3] == [40, 40, 40]
+
+
+def test_what_counts_for_no_person_counts_for_no_account(state):
+    """Clicks of a link scanner, and the second log of a call."""
+    hubspot, salesforce = crm("hubspot"), crm("salesforce")
+    first = contact(1, emails=("p1@kestrel.example",), company=KESTREL)
+    twin = contact("00Q1", "salesforce", "lead", emails=("p1@kestrel.example",), stage="lead")
+    hubspot.edit(first)
+    salesforce.edit(twin)
+    then = NOW - timedelta(days=1)
+    for number in range(4):
+        at = then + timedelta(seconds=number % 3)
+        hubspot.happen(Activity(first.ref, f"click{number}", "email_clicked", at, {"url": f"x{number}"}))
+    for of, ref, seconds in ((hubspot, first.ref, 0), (salesforce, twin.ref, 40)):
+        at = then + timedelta(seconds=seconds)
+        of.happen(Activity(ref, f"call{seconds}", "call_completed", at, {"subject": "Demo"}))
+    counts = {"users": {"on": "email_clicked"}, "seats": {"on": "email_clicked"}, "billing": {"on": "call_completed"}}
+    run(state, hubspot, salesforce, at=NOW, model=RULES, account={"counts": counts}, guard=GUARD)
+    # One call, and not two clicks.
+    assert hubspot.records[first.ref].current["fit"] == 3
+    apart = {"same_activity": "0s"}
+    clicks = {"within": "0s"}
+    more = {"account": {"counts": counts}, "guard": GUARD, "identity": apart, "machine_clicks": clicks}
+    run(state, hubspot, salesforce, at=NOW, model=RULES, **more)
+    assert hubspot.records[first.ref].current["fit"] == 40
 
 
 def test_decisions_and_explanations_ask_for_counts_as_well(state, folder, hubspot):

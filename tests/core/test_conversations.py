@@ -13,6 +13,11 @@ from connectors.conversations import is_automatic_mail, is_unanswered
         "Out of Office AutoReply: Your demo", "I am out of the office until Monday", "[Auto-Reply] Your demo",
         "Your demo [Auto-Reply]", "AUTO: Jane Doe is out of the office (returning 12/01/2026)",
         "On vacation until 3 January", "Undeliverable: Your demo",
+        "Auto: Out of the office", "EXTERNAL: Automatic reply: Your demo", "On leave until 5 May",
+        "Maternity leave Re: Your demo", "Vacation: Re: Your demo", "Vacation reply: Your demo",
+        "Urlaub: AW: Ihre Demo", "Bin im Urlaub", "Urlaubsbedingt abwesend",
+        "Estoy fuera de la oficina", "Sono fuori ufficio",
+        "De vacaciones: Re: Su demo", "Op vakantie: Re: Uw demo", "Ausência do escritório", "Автовідповідь: демо",
         "Automatische Antwort: Ihre Demo", "Abwesenheitsnotiz: Ihre Demo", "Außer Haus", "Ich bin im Urlaub bis 12.12.",
         "Réponse automatique : Votre démo", "Reponse automatique: Votre demo", "Message d’absence",
         "Absence du bureau : Votre démo", "Respuesta automática: Su demo", "Fuera de la oficina",
@@ -37,6 +42,7 @@ def test_an_automatic_answer_is_known_by_its_subject(subject):
         "自动回复功能咨询", "Out of office furniture quote", "Out of office hours support", "On holiday homes",
         "Vacation rentals demo", "Absence management software", "Abwesenheitsverwaltung: Angebot", "Auto: new cars",
         "Who is out of the office?", "Undelivered goods",
+        "On leave management", "Maternity leave - who will cover?", "Vacation", "Ferie", "Urlaub: Angebot",
         "Delivery failure: our order 17", "外出支援サービス", "OOOPS", "Urlaub im Schwarzwald",
     ],
 )  # fmt: skip
@@ -64,7 +70,8 @@ def test_the_headers_tell_where_the_subject_does_not(headers, automatic):
     [
         "No answer", "NO_ANSWER", "Busy", "Left voicemail", "LEFT_VOICEMAIL", "Wrong number",
         "No Answer - Left Voicemail", "Did not answer", "Not connected", "Not reached", "Left message",
-        "Bad Number", "Nicht erreicht",
+        "Bad Number", "Nicht erreicht", "Unable to reach", "Disconnected", "Canceled", "Call rejected", "AB besprochen",
+        "Нет ответа", "Не дозвонились", "無応答", "Nobody reached",
         "Niemanden erreicht", "Besetzt", "Mailbox", "Pas de réponse", "Sin respuesta", "MEŞGUL", "不在", "부재중",
     ],
 )  # fmt: skip
@@ -77,7 +84,8 @@ def test_an_outcome_that_reached_nobody(outcome):
     [
         "", "Connected", "Left live message", "Reached", "Erreicht", "Gespräch geführt", "Meeting set",
         "Not interested", "Connected - busy, call back", "Spoke with gatekeeper", "Business owner",
-        "Call back later",
+        "Call back later", "Reached, not available for a demo", "Meeting booked - no answer on budget",
+        "Canceled the old contract", "Discussed voicemail product",
     ],
 )  # fmt: skip
 def test_an_outcome_of_a_conversation(outcome):

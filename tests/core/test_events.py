@@ -12,6 +12,7 @@ from sqlalchemy import select
 
 from crmsync.config.events import EventSource
 from crmsync.cycle import run_cycle
+from crmsync.events.rows import read_event
 from crmsync.events.source import read_pages
 from crmsync.model import Ref
 from crmsync.store import schema
@@ -424,3 +425,27 @@ def test_however_a_file_grows_each_line_is_read_and_nothing_of_it_twice(tmp_path
     assert (sorted(set(seen)), odd) == (sorted(f"e{number}" for number in range(count)), [])
     assert len(seen) <= count + len(cuts)  # a line that had no end yet is said again with it
     assert [page.items for page in read_pages(source, cursor, NOW)] in ([], [[]])
+
+
+@pytest.mark.parametrize(
+    ("given", "whose"),
+    [
+        ({"email": "N/A", "domain": "x.example"}, ("domain", "x.example")),
+        ({"record": "null", "email": "-", "domain": "x.example", "user": "None"}, ("domain", "x.example")),
+        ({"email": "Ada <ada@x.example>"}, ("address", "ada@x.example")),
+        ({"email": "'ada@x.example'"}, ("address", "ada@x.example")),
+        ({"email": "\u200bada@x.example"}, ("address", "ada@x.example")),
+        ({"email": "o'neil@x.example"}, ("address", "o'neil@x.example")),
+    ],
+)
+def test_whose_an_event_is_however_it_is_written(given, whose):
+    source = EventSource(name="product", folder="usage", kind="login", columns={"record": "record"}, crm="hubspot")
+    found = read_event(source, {"id": "e1", "at": "2026-11-21T09:00:00Z", **given})
+    assert (found.ref.kind, found.ref.id) == whose
+
+
+def test_an_event_of_which_nobody_is_told_is_named():
+    source = EventSource(name="product", folder="usage", kind="login")
+    told = read_event(source, {"id": "e1", "at": "2026-11-21T09:00:00Z", "email": "N/A", "domain": "unknown"})
+    assert isinstance(told, str)
+    assert told.startswith("names nobody")

@@ -9,7 +9,7 @@ from crmsync.cycle import run_cycle
 from crmsync.reporting.person import explain_person
 from crmsync.scoring.wording import truncate
 from tests.support.cycles import ADA, DAYS, hot, world
-from tests.support.make import MODEL, config, store, work
+from tests.support.make import MODEL, activity, config, contact, crm, store, work
 
 FIELDS = ("grade", "grid", "segment", "qualifications", "until", "next", "model", "channels.web")
 MAPPED = (
@@ -124,3 +124,59 @@ def test_a_channel_may_be_named_as_a_table_of_toml_or_as_text():
             "hubspot": "c_channels.web",
             "salesforce": "C_channels.web__c",
         }
+
+
+TWO_CLICKS = """
+[[behavior]]
+name = "Clicks"
+points = 60
+on = "email_clicked"
+at_least = 2
+window = "9d"
+"""
+LEFT = """
+[[disqualify]]
+name = "Unsubscribed"
+on = "email_unsubscribed"
+window = "9d"
+"""
+AT_ONCE = """
+[[behavior]]
+name = "Clicks"
+points = 60
+on = "email_clicked"
+unless = { on = "email_replied", window = "9d" }
+"""
+FAR_AHEAD = """
+[[behavior]]
+name = "Clicks"
+points = 60
+on = "email_clicked"
+window = "409d"
+"""
+
+
+@pytest.mark.parametrize(
+    ("rule", "kind", "name"),
+    [
+        (TWO_CLICKS, "email_clicked", "next"),
+        (LEFT, "email_unsubscribed", "next"),
+        (LEFT, "email_unsubscribed", "reason"),
+        (AT_ONCE, "email_replied", "next"),
+        (FAR_AHEAD, "email_clicked", "until"),
+    ],
+)
+def test_time_alone_moves_what_is_told_though_no_line_of_a_score_does(state, tmp_path, rule, kind, name):
+    hubspot = crm("hubspot")
+    clerk = contact(1, fields={"title": "Clerk", "employees": 5})
+    hubspot.edit(clerk)
+    hubspot.happen(activity(1, clerk, kind=kind, url="x"))
+    text, held = MAPPED + rule, []
+    for day in (0, 20):
+        run(state, hubspot, at=DAYS[day], text=text)
+        held.append(hubspot.records[clerk.ref].current.get(name))
+    assert held[0] != held[1]
+    (tmp_path / "again").mkdir()
+    with closing(store(tmp_path / "again")) as rebuilt:
+        run(rebuilt, hubspot, at=DAYS[20], text=text)
+    assert hubspot.records[clerk.ref].current.get(name) == held[1]

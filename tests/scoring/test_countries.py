@@ -36,6 +36,23 @@ def test_v6_names_in_other_languages_and_short_ones(spelling, code):
     assert total(of(country=code), country=spelling) == 10
 
 
+@pytest.mark.parametrize(
+    ("spelling", "code"),
+    [("Oesterreich", "AT"), ("Osterreich", "AT"), ("Suedkorea", "KR"), ("Espana", "ES"), ("Turkiye", "TR"),
+     ("U S A", "US"), ("Côte d’Ivoire", "CI"), ("O\u0308sterreich", "AT"), ("GER", "DE")],
+)  # fmt: skip
+def test_names_without_accents_or_with_two_letters_for_one(spelling, code):
+    assert total(of(country=code), country=spelling) == 10
+
+
+@pytest.mark.parametrize(
+    ("spelling", "code"), [("Québec", "CA-QC"), ("Sao Paulo", "BR-SP"), ("Baden-Wuerttemberg", "DE-BW")]
+)
+def test_states_are_read_with_and_without_accents(spelling, code):
+    asked = model(fit=[fit_rule(10, "rule", field="state", state=[code])])
+    assert total(asked, state=spelling) == 10
+
+
 def test_v6_what_is_no_country_is_unknown():
     wanted = model(fit=[fit_rule(10, "tier 1", field="country", country=["US", "NA"])])
     got = foreseen(wanted, country="Middle Earth")

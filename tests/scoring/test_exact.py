@@ -284,6 +284,7 @@ def visited(ago, seconds, url="/pricing"):
         ([visited(1, 70), visited(3, 70)], 20), ([visited(1, 120)], 10), ([visited(1, 119.999)], 0),
         ([visited(1, 70)], 0), ([visited(1, 70), visited(3, 70, "/blog")], 0), ([visited(1, 70), visited(31, 70)], 0),
         ([visited(1, "70"), visited(3, "70.0")], 20), ([visited(1, 200), visited(3, -100)], 20),
+        ([visited(1, "inf")], 0), ([visited(1, "1_000")], 0), ([visited(1, 1e308)], 0),
         ([visited(1, "long"), visited(3, True)], 0), ([did("page_viewed", url="/pricing")], 0), ([], 0),
         ([visited(number, 0.1) for number in range(20)] + [visited(2, 118)], 210),
     ],

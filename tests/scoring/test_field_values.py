@@ -93,7 +93,28 @@ def test_v4_a_typed_value_is_held_against_words_for_it():
 
 
 @pytest.mark.parametrize(
-    "value", ["N/A", "n/a", "NA", "-", "–", "none", "None", "null", "unknown", "[not provided]", "http://", " n/a ", ""]
+    "value",
+    [
+        "N/A",
+        "n/a",
+        "NA",
+        "-",
+        "–",
+        "none",
+        "None",
+        "null",
+        "unknown",
+        "[not provided]",
+        "http://",
+        " n/a ",
+        "",
+        "\u200b",
+        "\ufeff",
+        "?",
+        "...",
+        "Desconocido",
+        "\u200bN/A",
+    ],
 )
 def test_v7_what_stands_for_nothing_is_missing(value):
     of = model(

@@ -43,6 +43,7 @@ CASES = {
     "T05_compounds_by_their_last_part": {
         "director": [
             "Vertriebsdirektor",
+            "Verkoopdirecteur",
             "Verkaufsdirektor",
             "Abteilungsdirektor",
             "Bezirksdirektor",

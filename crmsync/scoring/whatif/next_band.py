@@ -4,17 +4,22 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from datetime import datetime, tzinfo
 
 import numpy as np
 from numpy.typing import NDArray
 
-from crmsync.columns import Fact
-from crmsync.config.rules import Behavior
+from crmsync.columns import Columns, Fact
+from crmsync.config.model import Model, selections_of_rule
+from crmsync.config.rules import Behavior, Pattern
+from crmsync.config.rules import Sequence as SequenceRule
 from crmsync.counts import count_of
-from crmsync.scoring.activities import Index, WhatIf
+from crmsync.scoring.activities import Index, WhatIf, has_recent
 from crmsync.scoring.adjustment import clamp_adjustment, points_needed
 from crmsync.scoring.bands import bands_of
+from crmsync.scoring.calendar import FAR, midnight_of
 from crmsync.scoring.context import ScoringContext
+from crmsync.scoring.decay import NEVER
 from crmsync.scoring.engine import LEARNED, Scoring
 from crmsync.scoring.fact_selection import selection_key
 from crmsync.scoring.ledger import Points
@@ -29,6 +34,9 @@ TRIED_AT_ONCE = 3
 """Of what brought most before, so many are tried beside what is chosen already."""
 
 LEAST = -(2**62)
+
+MONTH = 31
+"""Days after which an activity is of no week or month that is still going on."""
 
 
 @dataclass(frozen=True)
@@ -57,6 +65,34 @@ def find_next_bands(scored: ScoredPeople) -> list[NextBand | None]:
         for at, reached in zip(which.tolist(), _reached(scored, which, rules), strict=True):
             told[at] = _short(scored, at, int(before[at]), int(clamped[at]), *reached)
     return told
+
+
+def find_advice_due(model: Model, columns: Columns, now: datetime, zone: tzinfo) -> NDArray[np.int64]:
+    """When time alone may change what one more activity would bring (n,), in seconds; `FAR` for never.
+
+    That is where no score may change: an activity that does not count yet leaves its window, or a day begins anew.
+    """
+    acts = ScoringContext(model, columns, now, zone).activities(slice(0, len(columns.people)))
+    wait = np.full(acts.rows, NEVER, dtype=np.int32)
+    for rule in model.behavior:
+        some = acts.taken(rule.on, rule.where)
+        if rule.window is not None:
+            young = some.within(rule.window.days)
+            np.minimum.at(wait, young.person, young.waits(rule.window.days + 1 - young.age))
+        if rule.per_day or rule.max_per_week or rule.max_per_month:
+            young = some.within(MONTH)
+            np.minimum.at(wait, young.person, young.waits(np.ones(len(young), dtype=np.int32)))
+        if rule.unless is not None:
+            wait = np.minimum(wait, has_recent(acts, rule.unless.on, rule.unless.where, rule.unless.window)[1])
+    together: list[SequenceRule | Pattern] = [*model.sequence, *model.pattern]
+    for several in together:
+        if several.within is not None:
+            for on, where in selections_of_rule(several):
+                young = acts.taken(on, where).within(several.within.days)
+                np.minimum.at(wait, young.person, young.waits(np.maximum(several.within.days - young.age, 1)))
+    waits, which = np.unique(wait, return_inverse=True)
+    at = [FAR if each >= NEVER else midnight_of(acts.today + int(each), zone) for each in waits]
+    return np.array(at, dtype=np.int64)[which]
 
 
 def _before_adjustment(scored: ScoredPeople) -> tuple[Points, Points]:
