@@ -36,17 +36,21 @@ _NUMBERS: Mapping[str, regex.Pattern[str]] = {".": _number(_grouped(".", ",")), 
 _MACHINE = regex.compile(rf"[-+]?{_PLAIN}")
 
 
+_THOUSAND_OR_ONE = regex.compile(r"[1-9]\d{0,2}\.\d{3}")
+
+
 def read_number(text: str, mark: str = ".") -> float | None:
     """The number that a text says, with thousands separators and money signs; `mark` comes before its decimals.
 
-    What could be two numbers ("1.2M", "50-200", "500+") is none.
+    What could be two numbers ("1.2M", "50-200", "500+") is none; so is "1.200" where nobody said that a comma comes
+    before decimals: half of Europe means twelve hundred.
     """
     text = unicodedata.normalize("NFKC", text).strip().replace("−", "-")
     found = _NUMBERS[mark].fullmatch(text)
     if found is None:
         # As programs write it: where it cannot be groups of thousands, a point is a decimal mark everywhere.
         return float(text) if _MACHINE.fullmatch(text) else None
-    if found["sign"] and found["inner"]:
+    if (found["sign"] and found["inner"]) or (mark == "." and _THOUSAND_OR_ONE.fullmatch(found["digits"])):
         return None
     whole, _, decimals = found["digits"].partition(mark)
     number = float(f"{regex.sub('[^0-9]', '', whole)}.{decimals or '0'}")

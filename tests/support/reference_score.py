@@ -37,6 +37,8 @@ def number_in(value):
     if isinstance(value, bool):
         return None
     if isinstance(value, str):
+        if re.fullmatch(r"[-$]?[1-9]\d{0,2}\.\d{3}", value):  # 1.2 or 1,200
+            return None
         plain = value.removeprefix("$").replace(",", "")
         return float(plain) if re.fullmatch(r"-?\d+(\.\d+)?", plain) else None
     return value if isinstance(value, (int, float)) else None

@@ -36,6 +36,9 @@ _DEPARTMENT_WORDS: Mapping[str, str] = {
     "research": "Research",
 }
 
+NO_WORD = "§§"
+"""A text that no question names, and that no word for nothing is."""
+
 
 def candidate_values(model: Model, name: str, today: int) -> list[Scalar]:
     """Values of a field that on a day (since 1970) answer the model's questions about it in every way."""
@@ -98,8 +101,8 @@ def _texts(examples: Sequence[Examples]) -> list[Scalar]:
     made += [f"{one} {other}" for one, other in combinations([*dict.fromkeys([*words, *titles])][:12], 2)]
     made += [" ".join(words)] if len(words) > 2 else []
     chosen = [some for size in range(1, len(patterns) + 1) for some in combinations(patterns, size)][:64]
-    made += [Matching(str(text), some) for some in chosen for text in ("?", *made[:20])]
-    return [*made, "?"] if words or titles or patterns else made
+    made += [Matching(str(text), some) for some in chosen for text in (NO_WORD, *made[:20])]
+    return [*made, NO_WORD] if words or titles or patterns else made
 
 
 def _titles(examples: Sequence[Examples]) -> list[str]:
