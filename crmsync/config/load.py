@@ -19,9 +19,10 @@ from crmsync.config.alerts import find_secret_urls
 from crmsync.config.events import SECRETS, add_event_secrets, find_event_secrets
 from crmsync.config.mistakes import Mistake, describe_mistakes, find_mistakes
 from crmsync.config.model import Model
-from crmsync.config.settings import ENV_PREFIX, Config, State, config_class, connectors
+from crmsync.config.settings import ENV_PREFIX, Config, config_class, connectors
 from crmsync.config.syntax import describe_syntax_error
 from crmsync.config.web import Web
+from crmsync.config.worker import State
 from crmsync.errors import ConfigError
 
 RESERVED_ENV = frozenset({"CRMSYNC_CONFIG", "CRMSYNC_FAILPOINT", "CRMSYNC_SECRETS"})

@@ -22,7 +22,7 @@ from apscheduler.triggers.interval import IntervalTrigger
 
 from crmsync import log
 from crmsync.config import Config
-from crmsync.config.settings import Schedule
+from crmsync.config.worker import Schedule
 from crmsync.connector import Receiver
 from crmsync.counts import count_of
 from crmsync.cycle import run_cycle

@@ -6,7 +6,7 @@ from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
-from crmsync.config.settings import Guard
+from crmsync.config.worker import Guard
 from crmsync.counts import count_of
 from crmsync.model import Change
 

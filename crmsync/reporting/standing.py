@@ -9,8 +9,8 @@ from typing import Any
 from sqlalchemy import Connection
 
 from crmsync.config import Config
-from crmsync.config.settings import Schedule
 from crmsync.config.tables import spelled_duration
+from crmsync.config.worker import Schedule
 from crmsync.identity.matching import normal_email
 from crmsync.store import journal
 from crmsync.store.moves import Move, count_unowned, read_moves

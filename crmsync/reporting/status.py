@@ -11,7 +11,7 @@ import orjson
 from sqlalchemy import Connection, make_url
 
 from crmsync.config import Config
-from crmsync.config.settings import Schedule
+from crmsync.config.worker import Schedule
 from crmsync.daemon.scheduler import trigger_of
 from crmsync.dead_feeds import DeadFeed, find_dead_feeds
 from crmsync.planning.approval import find_plan, is_in_force, plan_of

@@ -25,7 +25,7 @@ from connectors.sandbox.faults import Fault
 from connectors.sandbox.salesforce import auth
 from crmsync.cli import app
 from crmsync.clock_skew import judge_clocks
-from crmsync.config.settings import Schedule
+from crmsync.config.worker import Schedule
 from crmsync.cycle import preview_run, run_cycle
 from crmsync.daemon import scheduler as schedule
 from crmsync.daemon import signals

@@ -6,9 +6,10 @@ from pathlib import Path
 import pytest
 
 from crmsync.config import Config, config_class, config_of, load, template, unused_variables
-from crmsync.config.settings import AFFECTS, Schedule
+from crmsync.config.settings import AFFECTS
 from crmsync.config.starter import Starter, write_first_config
 from crmsync.config.starter.description import CRMS, usual_stages
+from crmsync.config.worker import Schedule
 from crmsync.errors import ConfigError
 from tests.support.make import MODEL, config
 

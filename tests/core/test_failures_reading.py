@@ -11,7 +11,7 @@ from datetime import UTC, datetime, timedelta
 from apscheduler.jobstores.memory import MemoryJobStore
 
 from connectors.sandbox.salesforce import records
-from crmsync.config.settings import Schedule
+from crmsync.config.worker import Schedule
 from crmsync.daemon import scheduler as schedule
 from tests.support.demo import environment
 from tests.support.hubspot import create, hubspot

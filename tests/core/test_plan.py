@@ -5,7 +5,7 @@ from datetime import UTC, datetime
 
 import pytest
 
-from crmsync.config.settings import Guard
+from crmsync.config.worker import Guard
 from crmsync.connector import FieldMap
 from crmsync.model import Holding, Protection, Ref
 from crmsync.planning.changes import (

@@ -19,7 +19,7 @@ from hypothesis import strategies as st
 from connectors.hubspot import Settings, connect
 from connectors.sandbox.server import Clock
 from crmsync.config import load
-from crmsync.config.settings import Schedule
+from crmsync.config.worker import Schedule
 from crmsync.daemon import scheduler as schedule
 from tests.support.demo import REPS, environment, write_config
 from tests.support.hubspot import contacts, create, hubspot, update

@@ -11,7 +11,7 @@ from zoneinfo import ZoneInfo
 import pytest
 
 from connectors.sandbox.faults import Fault
-from crmsync.config.settings import Schedule
+from crmsync.config.worker import Schedule
 from crmsync.daemon import scheduler as schedule
 from crmsync.daemon import signals
 from crmsync.errors import Cancelled, ConfigError, StateError, Unavailable

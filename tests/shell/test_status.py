@@ -7,7 +7,7 @@ import orjson
 import pytest
 from sqlalchemy import update
 
-from crmsync.config.settings import Schedule
+from crmsync.config.worker import Schedule
 from crmsync.cycle import run_cycle
 from crmsync.errors import ConfigError, Unavailable
 from crmsync.exit_codes import outcome_of
