@@ -16,17 +16,19 @@ BOX = re.compile(r"```console\n\$ crmsync (.*?)\n(.*?)```", re.DOTALL)
 
 ANSWERS = {
     "init": [
-        ("Number [1]:", ""),
-        ("Number [3]:", ""),
-        ("Number [0]:", ""),
-        ("[Y/n]:", ""),
-        ("name [0]:", "5,11"),
-        ("Enter to go on:", ""),
-        ("6,7]:", ""),
+        ("Number [1]: ", ""),
+        ("Number [3]: ", ""),
+        ("Number [0]: ", ""),
+        ("[Y/n]: ", ""),
+        ("name [0]: ", "5,11"),
+        ("Enter to go on: ", ""),
+        ("6,7]: ", ""),
     ],
-    "apply": [("[y/N]:", "y")],
+    "apply": [("[y/N]: ", "y")],
 }
-"""What the admin types, by command: after which words, and what."""
+"""What the admin types, by command, and after which words: with their blank, since the terminal shows at once what is
+typed.
+"""
 
 
 def steady(text, url):
