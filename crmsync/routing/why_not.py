@@ -17,7 +17,7 @@ from crmsync.scoring.calendar import day_of
 from crmsync.scoring.conditions import encode_fields
 from crmsync.scoring.engine import score
 from crmsync.scoring.values import Matching
-from crmsync.scoring.whatif.candidates import answers_of
+from crmsync.scoring.whatif.candidates import NO_WORD, answers_of
 from crmsync.scoring.whatif.scenarios import copy_rows
 
 Change = Mapping[str, Scalar | None]
@@ -72,7 +72,7 @@ def _options(config: Config, columns: Columns, today: int) -> dict[str, list[Sca
     return options
 
 
-OTHER = "?"
+OTHER = NO_WORD
 """A value that no question names."""
 
 

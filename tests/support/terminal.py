@@ -4,6 +4,7 @@ import os
 import pty
 import re
 import select
+import signal
 import struct
 import subprocess
 import sys
@@ -80,6 +81,18 @@ class Terminal:
 
 
 @contextmanager
+def _heeding_interrupts():
+    """What is started is stopped by Ctrl-C, even where these tests run in the background of a shell, which are not."""
+    before = signal.getsignal(signal.SIGINT)
+    if before is signal.SIG_IGN:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, before)
+
+
+@contextmanager
 def on_terminal(folder, env, *words, columns=80, term="xterm", now=None):
     """crmsync with these words, in a folder and with these variables, on a terminal of so many columns.
 
@@ -90,12 +103,15 @@ def on_terminal(folder, env, *words, columns=80, term="xterm", now=None):
     ioctl(slave, termios.TIOCSWINSZ, struct.pack("HHHH", 50, columns, 0, 0))
     # The first terminal that the leader of a session opens is the one whose Ctrl-C it gets.
     opened = ["sh", "-c", 'exec "$@" <"$0" >"$0" 2>&1', os.ttyname(slave)]
-    with subprocess.Popen(
-        [*opened, sys.executable, *begun, *words],
-        cwd=folder,
-        env={**env, "TERM": term, "PYTHONUTF8": "1"},
-        start_new_session=True,
-    ) as process:
+    with (
+        _heeding_interrupts(),
+        subprocess.Popen(
+            [*opened, sys.executable, *begun, *words],
+            cwd=folder,
+            env={**env, "TERM": term, "PYTHONUTF8": "1"},
+            start_new_session=True,
+        ) as process,
+    ):
         screen = Terminal(process, master, slave)
         try:
             yield screen

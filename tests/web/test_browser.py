@@ -67,11 +67,13 @@ def test_it_is_used_without_javascript_and_on_a_phone(site, browser):
     page.get_by_label("Token").fill(TOKEN)
     page.get_by_role("button", name="Log in").click()
     page.get_by_role("button", name=f"Approve plan {plan}").click()
+    page.wait_for_load_state()
     assert page.url == f"{site.url}/"
     assert "Approved and not written yet" in page.content()
     assert waiting(site) == []
     page.get_by_label("Find a person").fill("ada@x.example")
     page.get_by_role("button", name="Find").click()
+    page.wait_for_load_state()
     assert "Demo requested" in page.content()
     context.close()
 
