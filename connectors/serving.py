@@ -10,6 +10,7 @@ from contextlib import contextmanager
 
 import uvicorn
 from starlette.applications import Starlette
+from starlette.requests import ClientDisconnect, Request
 from uvicorn.protocols.http.h11_impl import H11Protocol, RequestResponseCycle
 
 HEAD_DEADLINE = 5.0
@@ -21,6 +22,20 @@ MOST_CALLERS = 64
 def listen(host: str, port: int) -> socket.socket:
     """A socket that listens there. Raises `OSError` where the port cannot be had."""
     return socket.create_server((host, port), family=socket.AF_INET6 if ":" in host else socket.AF_INET)
+
+
+async def read_body(request: Request, most: int, seconds: float) -> bytes | None:
+    """The bytes as they came; `None` when they are more than `most` or take longer than so many seconds."""
+    body = bytearray()
+    try:
+        async with asyncio.timeout(seconds):
+            async for part in request.stream():
+                body += part
+                if len(body) > most:
+                    return None
+    except (TimeoutError, ClientDisconnect):
+        return None
+    return bytes(body)
 
 
 @contextmanager

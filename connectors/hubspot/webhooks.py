@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import hmac
 import logging
 import re
@@ -12,14 +11,14 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 
 from starlette.applications import Starlette
-from starlette.requests import ClientDisconnect, Request
+from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
 from connectors.http import NotJson, parse_json
 from connectors.hubspot.settings import Webhooks
 from connectors.hubspot.webhook_queue import Hints
-from connectors.serving import answer_calls, listen
+from connectors.serving import answer_calls, listen, read_body
 from crmsync.errors import ConfigError
 
 WINDOW = 300_000
@@ -70,7 +69,7 @@ def application_of(settings: Webhooks, hints: Hints, wake: Callable[[], object])
     told = set[str]()
 
     async def receive(request: Request) -> Response:
-        body = await _body(request)
+        body = await read_body(request, MOST_BODY, BODY_DEADLINE)
         why = (
             _NO_BODY if body is None else why_not_hubspot(settings, request.headers, body, time.time_ns() // 1_000_000)
         )
@@ -87,20 +86,6 @@ def application_of(settings: Webhooks, hints: Hints, wake: Callable[[], object])
 
 
 _NO_BODY = "it is too large or too slow"
-
-
-async def _body(request: Request) -> bytes | None:
-    """The bytes as they came; `None` when they are too many or take too long."""
-    body = bytearray()
-    try:
-        async with asyncio.timeout(BODY_DEADLINE):
-            async for part in request.stream():
-                body += part
-                if len(body) > MOST_BODY:
-                    return None
-    except (TimeoutError, ClientDisconnect):
-        return None
-    return bytes(body)
 
 
 def _parsed(body: bytes) -> object:

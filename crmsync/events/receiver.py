@@ -18,11 +18,11 @@ from typing import Any, NamedTuple
 
 import orjson
 from starlette.applications import Starlette
-from starlette.requests import ClientDisconnect, Request
+from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
-from connectors.serving import answer_calls, listen
+from connectors.serving import answer_calls, listen, read_body
 from crmsync.config.events import EventSource
 from crmsync.errors import ConfigError
 from crmsync.events.rows import read_event
@@ -116,7 +116,7 @@ def answer_senders(sources: Sequence[EventSource], wake: Callable[[], object]) -
 async def _receive(
     source: EventSource, spool: Spool, wake: Callable[[], object], told: set[str], request: Request
 ) -> Response:
-    body = await _read_body(request)
+    body = await read_body(request, MOST_BODY, BODY_DEADLINE)
     if body is None:
         return _refuse(413, "the call is too large or too slow; send fewer events at a time")
     now = time.time()
@@ -149,20 +149,6 @@ async def _receive(
 def _refuse(status: int, *problems: str) -> Response:
     """Nothing of a call was kept, and why."""
     return JSONResponse({"problems": list(problems)}, status_code=status)
-
-
-async def _read_body(request: Request) -> bytes | None:
-    """The bytes as they came; `None` when they are too many or take too long."""
-    body = bytearray()
-    try:
-        async with asyncio.timeout(BODY_DEADLINE):
-            async for part in request.stream():
-                body += part
-                if len(body) > MOST_BODY:
-                    return None
-    except (TimeoutError, ClientDisconnect):
-        return None
-    return bytes(body)
 
 
 def _parse_events(body: bytes, content_type: str) -> tuple[list[Any], str]:
