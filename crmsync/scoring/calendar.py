@@ -123,3 +123,15 @@ def weeks_of(day_numbers: NDArray[np.int32]) -> NDArray[np.int32]:
 def months_of(day_numbers: NDArray[np.int32]) -> NDArray[np.int32]:
     """A number for each calendar month."""
     return day_numbers.astype("datetime64[D]").astype("datetime64[M]").astype(np.int32)
+
+
+FARTHEST = 2_000_000
+"""Days after which nobody waits for a change: what is dated so far ahead is not meant."""
+
+
+def find_midnights(today: int, waits: NDArray[np.int32], zone: tzinfo) -> NDArray[np.int64]:
+    """The first second (since 1970, UTC) of the local date so many days after today (n,); `FAR` from `FARTHEST` on."""
+    # There are few distinct waits, and each midnight has to be looked for.
+    distinct, which = np.unique(waits, return_inverse=True)
+    at = [FAR if wait >= FARTHEST else midnight_of(today + int(wait), zone) for wait in distinct]
+    return np.array(at, dtype=np.int64)[which]

@@ -22,7 +22,7 @@ from crmsync.scoring.activities import Mask, RuleResult, WhatIf, find_behavior
 from crmsync.scoring.adjustment import adjust_total, clamp_adjustment
 from crmsync.scoring.answers import YES
 from crmsync.scoring.bands import band_of, grade_of
-from crmsync.scoring.calendar import DAY, FAR, local_days, midnight_of
+from crmsync.scoring.calendar import DAY, FAR, find_midnights, local_days, midnight_of
 from crmsync.scoring.context import ScoringContext
 from crmsync.scoring.disqualifiers import find_disqualified
 from crmsync.scoring.ledger import (
@@ -40,9 +40,6 @@ from crmsync.scoring.patterns import find_inactivity, find_pattern, find_sequenc
 
 PEOPLE_AT_ONCE = 64_000
 """With fewer, threads would wait for each other; with more, what they work on would take more memory."""
-
-FARTHEST = 2_000_000
-"""Days after which nobody waits for a change: what is dated so far ahead is not meant."""
 
 THREADS = 2
 """What stands between numpy's loops runs one at a time: a third would mostly wait, and cost the others time."""
@@ -300,13 +297,8 @@ class Scoring:
         return qualified
 
     def _due(self) -> Points:
-        # There are few distinct waits, and each midnight has to be looked for.
-        waits, which = np.unique(self.wait, return_inverse=True)
-        at = [
-            FAR if wait >= FARTHEST else midnight_of(self.activities.today + int(wait), self.known.zone)
-            for wait in waits
-        ]
-        return np.minimum(np.array(at, dtype=np.int64)[which], self.activities.next_at)
+        at = find_midnights(self.activities.today, self.wait, self.known.zone)
+        return np.minimum(at, self.activities.next_at)
 
 
 def _ten_thousandths(weights: Weights, axis: str) -> int:

@@ -17,7 +17,7 @@ from crmsync.counts import count_of
 from crmsync.scoring.activities import Index, WhatIf, has_recent
 from crmsync.scoring.adjustment import clamp_adjustment, points_needed
 from crmsync.scoring.bands import bands_of
-from crmsync.scoring.calendar import FAR, midnight_of
+from crmsync.scoring.calendar import find_midnights
 from crmsync.scoring.context import ScoringContext
 from crmsync.scoring.decay import NEVER
 from crmsync.scoring.engine import LEARNED, Scoring
@@ -90,9 +90,7 @@ def find_advice_due(model: Model, columns: Columns, now: datetime, zone: tzinfo)
             for on, where in selections_of_rule(several):
                 young = acts.taken(on, where).within(several.within.days)
                 np.minimum.at(wait, young.person, young.waits(np.maximum(several.within.days - young.age, 1)))
-    waits, which = np.unique(wait, return_inverse=True)
-    at = [FAR if each >= NEVER else midnight_of(acts.today + int(each), zone) for each in waits]
-    return np.array(at, dtype=np.int64)[which]
+    return find_midnights(acts.today, wait, zone)
 
 
 def _before_adjustment(scored: ScoredPeople) -> tuple[Points, Points]:
